@@ -1,0 +1,52 @@
+"""lmdiag reads the log of a language-model training run and says whether the run is healthy.
+
+log file -> readers -> Run -> rules -> Findings -> Diagnosis -> reports / charts -> screen
+
+Each arrow is one function; each noun is one frozen dataclass; nothing points back.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Diagnosis": "lmdiag.diagnose",
+    "Finding": "lmdiag.finding",
+    "LmdiagError": "lmdiag.errors",
+    "Run": "lmdiag.run",
+    "RunLogger": "lmdiag.record.writer",
+    "Segment": "lmdiag.run",
+    "Series": "lmdiag.run",
+    "Severity": "lmdiag.finding",
+    "diagnose": "lmdiag.diagnose",
+    "from_pandas": "lmdiag.readers",
+    "from_polars": "lmdiag.readers",
+    "read": "lmdiag.readers",
+    "read_all": "lmdiag.readers",
+}
+__all__ = sorted(_HOME)  # noqa: PLE0605
+
+if TYPE_CHECKING:
+    from lmdiag.diagnose import Diagnosis, diagnose
+    from lmdiag.errors import LmdiagError
+    from lmdiag.finding import Finding, Severity
+    from lmdiag.readers import from_pandas, from_polars, read, read_all
+    from lmdiag.record.writer import RunLogger
+    from lmdiag.run import Run, Segment, Series
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `import lmdiag` costs nothing."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'lmdiag' has no attribute {name!r}")
+    module = import_module(_HOME[name])
+    value = getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,84 @@
+"""Run -> Diagnosis: run the rules, attribute consequences, give the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from lmdiag.finding import LOSS_SHAPE_FAMILIES, Finding, NotChecked, Rule, Severity
+from lmdiag.rules import RULES
+from lmdiag.run import Run
+
+VERDICTS = ("healthy", "not-judged", "suspect", "unhealthy")  # best first
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best evaluation of a run: which metric, at which step, and its value."""
+
+    metric: str
+    step: int
+    value: float
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """What the rules said about a run: findings worst first, causes before their consequences."""
+
+    run: Run
+    findings: tuple[Finding, ...]
+    not_checked: tuple[NotChecked, ...]
+    judged: bool
+    best: Best | None
+
+    @property
+    def verdict(self) -> str:
+        """`unhealthy` with an error, `suspect` with a warning, `not-judged` with too little to judge, else `healthy`."""
+        worst = max((f.severity or Severity.INFO for f in self.findings), default=Severity.INFO)
+        if worst >= Severity.WARNING:
+            return "unhealthy" if worst == Severity.ERROR else "suspect"
+        return "healthy" if self.judged else "not-judged"
+
+
+def diagnose(run: Run, rules: Iterable[Rule] = RULES, settings: Mapping[str, Mapping[str, Any]] | None = None) -> Diagnosis:
+    """Run every rule whose inputs the log has, and say which could not look and why.
+
+    `settings` overrides the keyword arguments of single rules: {rule: {setting: value}}.
+    """
+    findings: list[Finding] = []
+    not_checked: list[NotChecked] = []
+    judged = False
+    for rule in rules:
+        why = rule.missing(run)
+        if why:
+            not_checked.append(NotChecked(why, rule.name))
+            continue
+        said = list(rule.check(run, **(settings or {}).get(rule.name, {})))
+        refusals = [replace(n, rule=rule.name) for n in said if isinstance(n, NotChecked)]
+        not_checked += refusals
+        judged = judged or (rule.family in LOSS_SHAPE_FAMILIES and not refusals)
+        findings += [
+            replace(f, rule=rule.name, family=rule.family, severity=f.severity or rule.severity)
+            for f in said
+            if isinstance(f, Finding)
+        ]
+    return Diagnosis(run, tuple(_worst_first(findings)), tuple(not_checked), judged, best_evaluation(run))
+
+
+def _worst_first(findings: list[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda f: (f.consequence_of is not None, -(f.severity or 0), f.first_step))
+
+
+def best_evaluation(run: Run) -> Best | None:
+    """Return where the evaluation loss is lowest, which is the checkpoint to keep; None without evaluations."""
+    if run.evaluation is None:
+        return None
+    metric, series = run.evaluation
+    finite = series.finite
+    if not len(finite):
+        return None
+    at = int(np.argmin(finite.values))
+    return Best(metric, int(finite.steps[at]), float(finite.values[at]))

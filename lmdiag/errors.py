@@ -1,0 +1,43 @@
+"""Errors a user can fix.
+
+    LmdiagError
+    ├── UnreadableLog     a source that cannot be read, or is not the log of a run
+    ├── BadSetting        a configuration key, rule name or option that does not exist or does not fit
+    └── LogInUse          a log file that already holds another run
+
+Each message says what is wrong, where, and after ``Hint:`` the next step. They are raised anywhere and caught in
+one place per use: ``cli.main``, the app's upload, the caller of the Python API.
+"""
+
+from difflib import get_close_matches
+
+
+class LmdiagError(Exception):
+    """Something the user can fix; `hint` says how."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        self.message = message
+        self.hint = hint
+        super().__init__(f"{message}\nHint: {hint}" if hint else message)
+
+
+class UnreadableLog(LmdiagError):
+    """The source cannot be read, or is not the log of a training run."""
+
+
+class BadSetting(LmdiagError):
+    """A setting, rule or option that does not exist or does not fit."""
+
+
+class LogInUse(LmdiagError):
+    """The file to write to already holds another run."""
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """Return a hint naming the known word closest to `word`, or all of them when none is close.
+
+    >>> nearest("loss-spik", ["loss-spike", "plateau"])
+    'did you mean "loss-spike"?'
+    """
+    close = get_close_matches(word, known, n=1)
+    return f'did you mean "{close[0]}"?' if close else f"known are: {', '.join(sorted(known))}"

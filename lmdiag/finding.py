@@ -1,0 +1,142 @@
+"""What a rule is, and what it says."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from lmdiag.run import Run
+
+FAMILIES = (
+    "integrity",
+    "numerics",
+    "divergence",
+    "spikes",
+    "convergence",
+    "generalization",
+    "gradients",
+    "schedule",
+    "throughput",
+    "data",
+)
+LOSS_SHAPE_FAMILIES = frozenset({"divergence", "spikes", "convergence", "generalization", "data"})
+
+NEEDS = {
+    "curve": "the log has neither a training loss nor an evaluation loss",
+    "evaluation": "the log has no evaluation loss",
+    "layers": "the log has no per-layer statistics",
+}
+
+
+class Severity(IntEnum):
+    """How bad a finding is; only warnings and errors are alarms."""
+
+    INFO = 1  # worth knowing, never an alarm
+    WARNING = 2  # look at it
+    ERROR = 3  # the run or its result should not be trusted or continued as it is
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing wrong with a run: where, how bad, the numbers that show it, and what to do.
+
+    `rule`, `family` and the usual severity are filled in by `diagnose`; a rule gives `severity` only where it
+    differs. `advice` is ordered, cheapest first. `consequence_of` names the rule whose finding explains this one.
+    """
+
+    message: str
+    first_step: int
+    last_step: int
+    metric: str = "loss"
+    evidence: Mapping[str, float] = field(default_factory=dict)
+    advice: tuple[str, ...] = ()
+    severity: Severity | None = None
+    rule: str = ""
+    family: str = ""
+    consequence_of: str | None = None
+
+    @property
+    def alarms(self) -> bool:
+        """Whether the finding counts against the run: a warning or an error."""
+        return (self.severity or Severity.INFO) >= Severity.WARNING
+
+
+@dataclass(frozen=True)
+class NotChecked:
+    """What a rule yields instead of findings when the log does not let it judge."""
+
+    why: str
+    rule: str = ""
+
+
+Check = Callable[..., Iterator[Finding | NotChecked]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A check on a run, with the family it belongs to, the inputs it needs and the page that explains it."""
+
+    name: str
+    family: str
+    severity: Severity
+    needs: tuple[str, ...]
+    min_points: int
+    page: str
+    check: Check
+
+    @property
+    def title(self) -> str:
+        """The first sentence of the page."""
+        return self.page.splitlines()[0].rstrip(".")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The rule's settings with their defaults: the keyword-only arguments of its check."""
+        parameters = inspect.signature(self.check).parameters.values()
+        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+    def missing(self, run: Run) -> str | None:
+        """Say why the rule cannot look at this run, or None when it can."""
+        for need in self.needs:
+            if not run.has(need):
+                return NEEDS.get(need, f"the log has no {need}")
+        if self.family in LOSS_SHAPE_FAMILIES and run.objective in ("reinforcement", "composite"):
+            return f"the loss of a {run.objective} run need not fall, so its shape is not judged"
+        points = min((_points(run, need) for need in self.needs), default=0)
+        if points < self.min_points:
+            what = self.needs[0] if len(self.needs) == 1 else " or ".join(self.needs)
+            return f"the log has {points} values of {what}; this rule needs {self.min_points}"
+        return None
+
+
+def _points(run: Run, need: str) -> int:
+    if need == "layers":
+        return max(len(s) for name, s in run.series.items() if name.startswith("layers/"))
+    if need in ("curve", "evaluation"):
+        found = getattr(run, need)
+        return len(found[1]) if found else 0
+    return len(run[need])
+
+
+def rule(
+    *, family: str, needs: tuple[str, ...], severity: Severity = Severity.WARNING, min_points: int = 1
+) -> Callable[[Check], Rule]:
+    """Turn a check function into a Rule named after its file and explained by its docstring.
+
+    `needs` are canonical metric names or the names in `NEEDS`; `min_points` is how many values of each the rule
+    wants before it judges.
+    """
+    assert family in FAMILIES, family
+
+    def declare(check: Check) -> Rule:
+        name = check.__module__.rpartition(".")[2].replace("_", "-")
+        return Rule(name, family, severity, needs, min_points, inspect.getdoc(check) or "", check)
+
+    return declare

@@ -1,0 +1,107 @@
+"""What every reader returns, and what it reads from.
+
+A reader knows one format and nothing of metrics: it hands over rows under the source's own names. `gather` translates
+names, units, steps, splits and segments once for all formats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lmdiag.run import Event, Skipped
+
+HEAD_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Column:
+    """The numbers of one source column: `values[i]` stood in row `rows[i]`. Rows without a value are not listed.
+
+    `rows` is int64[n], ascending; `values` is float64[n] and may hold NaN and infinities that were logged as such.
+    """
+
+    rows: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class RawLog:
+    """One run as one reader found it: rows of named numbers, what was said beside them, and what was skipped.
+
+    `columns` holds the numbers, `texts` the words ({name: (rows, words)}: `split`, `type`, …). `lines` is int64[n_rows],
+    the line of the source on which each row stands, where that is known. `config` uses the header names of
+    `lmdiag-log/1`. `splits` says for columns that need it which evaluation set they belong to.
+
+    The conventions of a format that `gather` needs to know:
+    `step_column` is the column that counts steps ("" lets `gather` choose by name, else rows are counted);
+    `step_kind` says what it counts; `step_offset` is added to reach "optimizer updates completed";
+    `names` translates columns that `metrics.spelling` would not know or would get wrong, `None` drops a column;
+    `scales` multiplies columns to the canonical unit; `units` says which unit the column had, for the reader of the report;
+    `reductions` says which columns are window means (`window_mean`), epoch means (`epoch_mean`) or EMAs (`ema`).
+    """
+
+    format: str
+    name: str
+    columns: Mapping[str, Column]
+    n_rows: int
+    source: str = ""
+    texts: Mapping[str, tuple[np.ndarray, list[str]]] = field(default_factory=dict)
+    lines: np.ndarray | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    events: tuple[Event, ...] = ()
+    notes: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    objective: str = ""
+    step_column: str = ""
+    step_kind: str = "step"
+    step_offset: int = 0
+    names: Mapping[str, str | None] = field(default_factory=dict)
+    scales: Mapping[str, float] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    reductions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Bytes to read, from a file, an upload or standard input; `name` is what the user calls them.
+
+    >>> Source("a.jsonl", content=b'{"step": 1}').head
+    b'{"step": 1}'
+    """
+
+    name: str
+    path: Path | None = None
+    content: bytes | None = None
+
+    @cached_property
+    def data(self) -> bytes:
+        """All bytes, decompressed."""
+        return self.content if self.content is not None else self._from_disk()
+
+    @cached_property
+    def head(self) -> bytes:
+        """The first 64 KiB, decompressed: what the readers decide by."""
+        if self.content is not None or "data" in self.__dict__:
+            return self.data[:HEAD_BYTES]
+        assert self.path is not None
+        with self.path.open("rb") as file:
+            return file.read(HEAD_BYTES)
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk, or of the upload."""
+        return len(self.content) if self.content is not None else self._path.stat().st_size
+
+    @property
+    def _path(self) -> Path:
+        assert self.path is not None
+        return self.path
+
+    def _from_disk(self) -> bytes:
+        return self._path.read_bytes()

@@ -1,0 +1,239 @@
+"""One training run in memory: what every rule, chart and report looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+
+TRAINING_CURVE_POINTS = 5  # fewer training losses than this say less than the evaluations do
+MANY_EVALUATIONS = 10
+TRAINING_CURVE_POINTS_BESIDE_MANY = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """Values of one metric at the steps where it was logged.
+
+    `steps` is int64[n], strictly ascending; `values` is float64[n] in the unit of `metrics.METRICS`; NaN and
+    infinities are kept as they were logged. `lines` is int64[n], the line of the source each value stands on, where known.
+
+    >>> loss = Series(np.array([1, 2, 3]), np.array([2.0, np.nan, 1.0]))
+    >>> len(loss), loss.finite.values.tolist()
+    (3, [2.0, 1.0])
+    """
+
+    steps: np.ndarray
+    values: np.ndarray
+    lines: np.ndarray | None = None
+    source_name: str = ""  # the name in the log, before translation
+    source_unit: str = ""  # the unit in the log, when it was converted
+    decimals: int | None = None  # values are rounded to this many decimals; None: full precision
+    reduction: str = ""  # "window_mean", "ema", "epoch_mean"; "": the value of one step, or unknown
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @property
+    def finite(self) -> Series:
+        """The points whose value is a finite number."""
+        good = np.isfinite(self.values)
+        return self if good.all() else self.at(good)
+
+    def at(self, chosen: np.ndarray) -> Series:
+        """Return the points selected by a boolean mask or an index array."""
+        lines = None if self.lines is None else self.lines[chosen]
+        return Series(
+            self.steps[chosen],
+            self.values[chosen],
+            lines,
+            self.source_name,
+            self.source_unit,
+            self.decimals,
+            self.reduction,
+        )
+
+    def between(self, first_step: float, last_step: float) -> Series:
+        """Return the points with first_step <= step <= last_step."""
+        start, stop = np.searchsorted(self.steps, [first_step, last_step + 0.5])
+        return self.at(np.arange(start, stop))
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One uninterrupted stretch of a run, between restarts; `first_row` counts the rows of the log."""
+
+    first_step: int
+    last_step: int
+    first_row: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened during the run: a checkpoint, a restart, a generated sample, an exception, the end."""
+
+    kind: str
+    step: int | None = None
+    message: str = ""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A piece of the source that was not read: where (line, 0 if unknown), why, and how many such pieces."""
+
+    line: int
+    reason: str
+    count: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Everything a log says about one run, under canonical metric names.
+
+    `config` holds the facts of the header under their names in `lmdiag-log/1` (`max_steps`, `grad_clip`, `model`, …)
+    and the program's own settings under `config["config"]`. `superseded` holds the values of steps that a
+    resumed run wrote again: the later value stands in `series`, the earlier one here. `objective` is `causal-lm`,
+    `masked-lm`, `classification`, `reinforcement` or `composite`: only for the first three must the loss fall.
+    `step_kind` says what the steps count: `step`, `epoch`, `tokens`, `samples` or `record`.
+
+    >>> run = Run("a", {"loss": Series(np.array([1, 2]), np.array([2.0, 1.0]))})
+    >>> "loss" in run, run.has("grad_norm"), run.last_step
+    (True, False, 2)
+    """
+
+    name: str
+    series: Mapping[str, Series]
+    source: str = ""
+    format: str = ""
+    segments: tuple[Segment, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    events: tuple[Event, ...] = ()
+    notes: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    superseded: Mapping[str, Series] = field(default_factory=dict)
+    objective: str = "causal-lm"
+    step_kind: str = "step"
+
+    def __getitem__(self, metric: str) -> Series:
+        return self.series[metric]
+
+    def __contains__(self, metric: str) -> bool:
+        return metric in self.series
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.series)
+
+    def has(self, need: str) -> bool:
+        """Tell whether the log holds what a rule needs: a metric, or one of the names in `NEEDS`."""
+        if need == "evaluation":
+            return bool(self.evaluations)
+        if need == "curve":
+            return self.curve is not None
+        if need == "layers":
+            return any(name.startswith("layers/") for name in self.series)
+        return need in self.series
+
+    @property
+    def evaluations(self) -> dict[str, Series]:
+        """The loss on every evaluation set: {split: Series}; estimates of the training loss are left out."""
+        return {
+            name.removesuffix("/loss"): series
+            for name, series in self.series.items()
+            if name.endswith("/loss") and not name.startswith(("layers/", "train/"))
+        }
+
+    @property
+    def evaluation(self) -> tuple[str, Series] | None:
+        """The evaluation loss to judge by, with its metric name: `val/loss`, else the mean of all sets of equal steps.
+
+        Single sets of a healthy run drift and jump, so that several sets are averaged; sets with other steps than
+        the longest ones are left out.
+        """
+        sets = self.evaluations
+        if not sets:
+            return None
+        if "val" in sets:
+            return "val/loss", sets["val"]
+        longest = max(sets.values(), key=len)
+        alike = [name for name, s in sets.items() if np.array_equal(s.steps, longest.steps)]
+        if len(alike) == 1:
+            return f"{alike[0]}/loss", longest
+        mean = np.mean([sets[name].values for name in alike], axis=0)
+        return "val/loss", Series(longest.steps, mean, longest.lines, f"mean of {len(alike)} evaluation sets")
+
+    @property
+    def curve(self) -> tuple[str, Series] | None:
+        """The loss that shows how the run went, with its metric name: the training loss, or else the evaluation loss.
+
+        Printed logs often hold a handful of training losses beside many evaluations: then the evaluations say more.
+        """
+        evaluation = self.evaluation
+        loss = self.series.get("loss")
+        if loss is None:
+            return evaluation
+        finite = int(np.isfinite(loss.values).sum())
+        many = evaluation is not None and len(evaluation[1]) >= MANY_EVALUATIONS
+        enough = TRAINING_CURVE_POINTS_BESIDE_MANY if many else TRAINING_CURVE_POINTS
+        if finite < enough and evaluation is not None and len(evaluation[1]) > finite:
+            return evaluation
+        return "loss", loss
+
+    @property
+    def first_step(self) -> int:
+        """The first step at which anything was logged, 0 for an empty run."""
+        return min((int(s.steps[0]) for s in self.series.values() if len(s)), default=0)
+
+    @property
+    def last_step(self) -> int:
+        """The last step at which anything was logged, 0 for an empty run."""
+        return max((int(s.steps[-1]) for s in self.series.values() if len(s)), default=0)
+
+    @property
+    def tokens(self) -> Series | None:
+        """Tokens trained on so far: as logged, else steps times `batch_tokens` of the header, else None."""
+        if "tokens" in self.series:
+            return self.series["tokens"]
+        per_step = self.config.get("batch_tokens")
+        curve = self.curve
+        if not per_step or curve is None or self.step_kind != "step":
+            return None
+        return Series(curve[1].steps, curve[1].steps * float(per_step))
+
+    @property
+    def complete(self) -> bool | None:
+        """Whether the run came to its end: True, False, or None where the log does not say."""
+        ends = [e.fields.get("status") for e in self.events if e.kind == "end"]
+        if ends:
+            return ends[-1] == "completed"
+        planned = self.config.get("max_steps")
+        return None if not planned else self.last_step >= 0.98 * float(planned)
+
+    def to_polars(self) -> polars.DataFrame:
+        """Return one row per step and one column per metric; a value that was not logged is null."""
+        import polars as pl
+
+        steps = np.unique(np.concatenate([s.steps for s in self.series.values()] or [np.empty(0, np.int64)]))
+        columns: dict[str, Any] = {"step": steps}
+        for name, series in self.series.items():
+            rows = np.searchsorted(steps, series.steps)
+            logged = np.zeros(len(steps), bool)
+            logged[rows] = True
+            column = np.zeros(len(steps))
+            column[rows] = series.values
+            columns[name] = pl.select(pl.when(pl.Series(logged)).then(pl.Series(column))).to_series()
+        return pl.DataFrame(columns)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return one row per step, indexed by step; a value that was not logged is NaN."""
+        import pandas as pd
+
+        return pd.DataFrame({name: pd.Series(s.values, index=s.steps) for name, s in self.series.items()}).rename_axis(
+            "step"
+        )
