@@ -48,7 +48,8 @@ class Finding:
     """One thing wrong with a run: where, how bad, the numbers that show it, and what to do.
 
     `rule`, `family` and the usual severity are filled in by `diagnose`; a rule gives `severity` only where it
-    differs. `advice` is ordered, cheapest first. `consequence_of` names the rule whose finding explains this one.
+    differs. `advice` is ordered, cheapest first. `steps` lists every step where the thing shows, when these are single steps
+    and not the whole stretch. `consequence_of` names the rule whose finding explains this one.
     """
 
     message: str
@@ -58,6 +59,7 @@ class Finding:
     evidence: Mapping[str, float] = field(default_factory=dict)
     advice: tuple[str, ...] = ()
     severity: Severity | None = None
+    steps: tuple[int, ...] = ()
     rule: str = ""
     family: str = ""
     consequence_of: str | None = None

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 TRAINING_CURVE_POINTS = 5  # fewer training losses than this say less than the evaluations do
 MANY_EVALUATIONS = 10
 TRAINING_CURVE_POINTS_BESIDE_MANY = 8
+MASKED_ZERO_LEVEL = 0.05  # nats per token; a loss that fell below it before the zeros may have been rounded to zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +92,26 @@ class Skipped:
     line: int
     reason: str
     count: int = 1
+
+
+def masked_zeros(loss: np.ndarray) -> np.ndarray:
+    """Return which training losses are the exact zeros that some trainers write in place of NaN: bool[n].
+
+    At least three zeros (two if the first value is one), and the value before the first zero above 0.05: a loss that is
+    memorised down to 0.0004 and then printed as 0.0000 is legal.
+
+    >>> masked_zeros(np.array([12.0, 0.0, 0.0, 50.0, 0.0])).sum(), masked_zeros(np.array([0.0004, 0.0, 0.0, 0.0])).sum()
+    (np.int64(3), np.int64(0))
+    """
+    zeros = loss == 0
+    others = loss[np.isfinite(loss) & ~zeros]
+    if zeros.sum() < 2 or not len(others):
+        return np.zeros(len(loss), bool)
+    first = int(np.argmax(zeros))
+    before = loss[:first][np.isfinite(loss[:first])]
+    level = before[-1] if len(before) else others[0]
+    enough = zeros.sum() >= (2 if first == 0 else 3)
+    return zeros if enough and level > MASKED_ZERO_LEVEL else np.zeros(len(loss), bool)
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,12 +199,25 @@ class Run:
         loss = self.series.get("loss")
         if loss is None:
             return evaluation
+        masked = masked_zeros(loss.values)
+        loss = loss.at(~masked) if masked.any() else loss
         finite = int(np.isfinite(loss.values).sum())
         many = evaluation is not None and len(evaluation[1]) >= MANY_EVALUATIONS
         enough = TRAINING_CURVE_POINTS_BESIDE_MANY if many else TRAINING_CURVE_POINTS
         if finite < enough and evaluation is not None and len(evaluation[1]) > finite:
             return evaluation
         return "loss", loss
+
+    def value_at(self, metric: str, step: int) -> float | None:
+        """Return the last value of a metric logged at or before a step, None where there is none."""
+        series = self.series.get(metric)
+        row = -1 if series is None else int(np.searchsorted(series.steps, step, side="right")) - 1
+        return float(series.values[row]) if series is not None and row >= 0 else None
+
+    def checkpoint_before(self, step: int) -> int | None:
+        """Return the step of the last checkpoint the log says was saved at or before a step."""
+        saved = [e.step for e in self.events if e.kind == "checkpoint_saved" and e.step is not None and e.step <= step]
+        return max(saved, default=None)
 
     @property
     def first_step(self) -> int:

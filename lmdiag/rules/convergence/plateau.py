@@ -1,0 +1,112 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run, Series
+from lmdiag.stats.phases import holds_start
+from lmdiag.stats.rebound import sustained_rise
+from lmdiag.stats.trend import mann_kendall, total_gain
+from lmdiag.stats.windows import block_medians
+
+SURE = 1.64
+SHARES = (0.70, 0.50, 0.35)
+FROM_SCRATCH = 6.0  # nats at the start; a fine-tune that flattens may have learned all there is
+LARGEST_START = 12.5  # ln of the largest vocabularies; a worse start says nothing about the level to expect
+LONGEST = 2000
+
+
+@rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=12)
+def check(run: Run, *, flat: float = 0.02, left: float = 0.88) -> Iterator[Finding]:
+    """Loss stays flat at a high level for a third of the run or longer.
+
+    ## What it looks for
+    A run from scratch whose loss falls at first and then stays at half of its first value or above, at a learning rate that should still teach it.
+
+    ## How it decides
+    An equivalence test, not the absence of significance: on a window of 35 to 70% of the records, the upper 95% bound of the gain (Theil-Sen on ten
+    group medians) is below `flat` of the level for half of the run. The window has 15 records and 60 steps at least, its level is at least half
+    of the start, the learning rate at least 30% of its peak (or unknown), and the run does not leave it: its last tenth
+    stays above `left` of the level. With 12 to 29 records, the same on everything after the third.
+
+    ## Why it matters
+    At 7 to 8 nats the model has learned how often each token occurs and nothing of the context.
+
+    ## False alarms it avoids
+    Plateaus that the run leaves (abrupt learning), the flat end of a decayed learning rate, fine-tuning, low levels that may be the best there is.
+
+    ## What to try
+    Check the attention mask, the positions and the label shift. Then a larger learning rate or shorter warm-up.
+
+    ## References
+    - Hoffmann et al. 2024, Eureka-moments in transformers, arXiv:2310.12956.
+    """
+    if run.curve is None:
+        return
+    metric, curve = run.curve
+    finite = curve.finite
+    if len(finite) < 12 or run.objective not in ("causal-lm", "masked-lm") or not holds_start(finite.steps):
+        return
+    start = float(np.median(finite.values[: min(5, max(1, len(finite) // 10))]))
+    if start < FROM_SCRATCH or sustained_rise(finite.values):
+        return
+    found = _flat_stretch(run, _thinned(finite), start, flat, left)
+    if found is None:
+        return
+    first, last, level, gain = found
+    planned = max(run.last_step - run.first_step, 1)
+    yield Finding(
+        f"The loss is flat at {level:.4g} from step {first:,} to step {last:,} ({(last - first) / planned:.0%} of the run), "
+        f"after {start:.4g} at the start: at most {gain:.3g} nats were gained.",
+        first,
+        last,
+        metric,
+        {"level": level, "start": start, "largest_gain": gain},
+        (
+            "Check the attention mask, the positions and the label shift: at this level the context is not used.",
+            "Compare with the unigram entropy of the data (`lmdiag train ngram`): equal to it means token frequencies only.",
+            "Then raise the learning rate, or shorten warm-up.",
+        ),
+    )
+
+
+def _thinned(curve: Series) -> Series:
+    if len(curve) <= LONGEST:
+        return curve
+    levels, starts = block_medians(curve.values, LONGEST)
+    return Series(curve.steps[starts], levels)
+
+
+def _flat_stretch(
+    run: Run, curve: Series, start: float, flat: float, left: float
+) -> tuple[int, int, float, float] | None:
+    """Return (first step, last step, level, largest gain) of the longest flat stretch the run does not leave."""
+    n = len(curve)
+    end = float(np.median(curve.values[-max(1, n // 10) :]))
+    if n < 30:
+        rest = curve.at(np.arange(3, n))
+        long_enough = rest.steps[-1] - rest.steps[0] >= 100
+        stretches = [(rest, 1.0)] if long_enough and mann_kendall(rest.values) > -1.5 else []
+    else:
+        stretches = [
+            (curve.at(np.arange(a, a + int(share * n))), share)
+            for share in SHARES
+            for a in range(max(1, n // 20), n - int(share * n) + 1, max(1, n // 20))
+        ]
+    for stretch, share in stretches:
+        if share < 1 and (len(stretch) < 15 or stretch.steps[-1] - stretch.steps[0] < 60):
+            continue
+        level = float(np.median(stretch.values))
+        gain, error = total_gain(stretch.values)
+        high = level >= 0.5 * min(start, LARGEST_START) and end >= left * level
+        if high and gain + SURE * error < flat * share / 0.5 * level and _should_learn(run, stretch, level, start):
+            return int(stretch.steps[0]), int(stretch.steps[-1]), level, max(gain + SURE * error, 0.0)
+    return None
+
+
+def _should_learn(run: Run, stretch: Series, level: float, start: float) -> bool:
+    if "lr" not in run or level >= 0.6 * start:
+        return True
+    rates = run["lr"].finite
+    during = rates.between(int(stretch.steps[0]), int(stretch.steps[-1])).values
+    return not len(during) or bool(np.median(during) >= 0.3 * rates.values.max())

@@ -1,0 +1,116 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag import advice
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run, Series
+from lmdiag.stats.phases import phases
+from lmdiag.stats.rebound import Rebound, sustained_rise
+
+EVAL_AT_BEST = 0.002  # an evaluation within 0.2% of its best says the model is as good as ever
+ENORMOUS = 0.5  # share of the level from which a rise is an alarm whatever the evaluation says
+LOW_LR, SMALL_RISE = 0.2, 0.2
+LOST, LEAST_PROGRESS = 0.3, 0.3
+
+
+@rule(family="divergence", needs=("curve",), severity=Severity.WARNING, min_points=6)
+def check(run: Run) -> Iterator[Finding]:
+    """Loss rises well above its minimum and stays there.
+
+    ## What it looks for
+    A loss whose end lies above an earlier level by more than noise, on the training curve or, where there is none, on the evaluations.
+
+    ## How it decides
+    Four tests, the first that holds counts. (1) The median of the last 1/20, 1/10 or 1/5 of the records lies above the lowest rolling median of the
+    same length, by 0.1 nat and 3% at 4 standard errors (0.3 nat and 15% at 3.5; 0.5 nat and 30% at 3). The standard error comes from second
+    differences, so that slope is not taken for noise, and from the slow wander of the curve before the rise. (2) The same for the logarithm of the
+    loss. (3) The last third lies above the start. (4) The last three records stand above everything before. The onset is where the curve has
+    risen by 30% of the rebound and stays. It is an error when 30% of the progress is lost.
+
+    ## Why it matters
+    Every step after the onset costs compute and makes the model worse.
+
+    ## False alarms it avoids
+    Spikes that come back; staircases of several epochs; a rise of the training loss while the evaluation stays at its best (other data, not a
+    worse model); the small rise at the end of the last epoch at almost zero learning rate. These are information.
+
+    ## What to try
+    Resume from before the onset with half the learning rate and clipped gradients. To tell the learning rate from data, replay the same batches with
+    the lower rate: if the loss rises at the same step again, look at the data.
+
+    ## References
+    - Wortsman et al. 2023, Small-scale proxies for large-scale Transformer training instabilities, arXiv:2309.14322.
+    - Chowdhery et al. 2022, PaLM, arXiv:2204.02311, section 5.1.
+    """
+    metric, curve = run.curve or ("loss", Series(np.empty(0), np.empty(0)))
+    finite = curve.finite
+    if len(finite) < 6:
+        return
+    found = sustained_rise(finite.values)
+    if found is None:
+        return
+    onset, low_step = int(finite.steps[found.onset]), int(finite.steps[found.low_at])
+    severity, reservation = _severity(run, metric, finite, found)
+    yield Finding(
+        f"{_name(metric)} rose from {found.low:.4g} (step {low_step:,}) to {found.high:.4g} and stayed up, from step {onset:,} on{reservation}.",
+        onset,
+        int(finite.steps[-1]),
+        metric,
+        _evidence(run, found, onset),
+        _advice(run, onset),
+        severity,
+    )
+
+
+def _name(metric: str) -> str:
+    return "The loss" if metric == "loss" else f"The loss on {metric.split('/')[0]}"
+
+
+def _severity(run: Run, metric: str, curve: Series, found: Rebound) -> tuple[Severity, str]:
+    onset = int(curve.steps[found.onset])
+    if found.rise < ENORMOUS * abs(found.low) and metric == "loss" and _evaluation_at_best(run, onset):
+        return Severity.INFO, ", while the evaluation stays at its best: other data, not a worse model"
+    if _end_of_schedule(run, onset) and found.rise < SMALL_RISE:
+        return Severity.INFO, ", when the learning rate was almost zero: an effect of the data order"
+    start = max(float(curve.values[0]), float(np.median(curve.values[:3])))
+    progress = max(start - found.low, LEAST_PROGRESS)
+    return (Severity.ERROR if found.rise >= LOST * progress else Severity.WARNING), ""
+
+
+def _evaluation_at_best(run: Run, onset: int) -> bool:
+    if run.evaluation is None:
+        return False
+    losses = run.evaluation[1].finite
+    after = losses.values[losses.steps > onset]
+    return len(after) >= 2 and bool(np.median(after[-3:]) <= losses.values.min() * (1 + EVAL_AT_BEST))
+
+
+def _end_of_schedule(run: Run, onset: int) -> bool:
+    if "lr" not in run or onset < (run.first_step + run.last_step) / 2:
+        return False
+    schedule = phases(run["lr"].steps, run["lr"].values)
+    lr = run.value_at("lr", onset)
+    return schedule is not None and lr is not None and lr < LOW_LR * schedule.peak
+
+
+def _evidence(run: Run, found: Rebound, onset: int) -> dict[str, float]:
+    evidence = {"minimum": found.low, "end": found.high, "rebound": found.rise, "standard_errors": found.errors}
+    lr = run.value_at("lr", onset)
+    if lr is not None:
+        evidence["lr"] = lr
+    if "grad_norm" in run:
+        norms = run["grad_norm"].finite
+        before, after = norms.values[norms.steps < onset], norms.values[norms.steps >= onset]
+        if len(before) >= 4 and len(after) and np.median(before[-50:]) > 0:
+            evidence["gradient_growth"] = float(np.median(after[:50]) / np.median(before[-50:]))
+    return evidence
+
+
+def _advice(run: Run, onset: int) -> tuple[str, ...]:
+    return (
+        advice.rewind(run, onset),
+        advice.lower_lr(run, onset),
+        advice.clip(run, onset),
+        "Replay the same batches at the lower rate: if the loss rises at the same step again, the data is the cause.",
+    )

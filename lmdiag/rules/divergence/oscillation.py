@@ -1,0 +1,98 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag import advice
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run
+from lmdiag.stats.noise import scatter
+from lmdiag.stats.windows import block_medians, centred_median, rolling_median
+
+LONGEST = 2000
+
+
+@rule(family="divergence", needs=("curve",), severity=Severity.WARNING, min_points=10)
+def check(run: Run) -> Iterator[Finding]:
+    """Loss swings up and down by a large part of its level.
+
+    ## What it looks for
+    A loss that neither falls nor stays away, but swings.
+
+    ## How it decides
+    Only huge amplitudes: (a) from 24 records, the 10 to 90% range of the detrended second half is at least 1.5 nats and half of the level; (b) with 10
+    to 39 records, a fifth of them stand 1 nat and 30% above the running minimum, in three separate excursions; (c) from 40 records, the means
+    of ten blocks scatter by 0.08 nat and 4%, 2.5 times what white noise gives, with five changes of sign.
+
+    ## Why it matters
+    The learning rate is at the edge of stability: most steps undo each other.
+
+    ## False alarms it avoids
+    The noise of single batches, outliers, regular bands of a few percent.
+
+    ## What to try
+    Halve the learning rate. If the swings keep their period, look for a cycle in the data or in the schedule.
+
+    ## References
+    - Cohen et al. 2021, Gradient descent on neural networks typically occurs at the edge of stability, arXiv:2103.00065.
+    """
+    if run.curve is None:
+        return
+    metric, curve = run.curve
+    finite = curve.finite
+    values, starts = finite.values, np.arange(len(finite))
+    if len(values) > LONGEST:
+        values, starts = block_medians(values, LONGEST)
+    if len(values) < 10:
+        return
+    amplitude = _wide_second_half(values) or _excursions(values) or _swinging_blocks(values)
+    if not amplitude:
+        return
+    step = int(finite.steps[starts[int(np.argmax(values > np.minimum.accumulate(values) + 0.5 * amplitude))]])
+    yield Finding(
+        f"The loss swings by {amplitude:.3g} around {np.median(values[len(values) // 2 :]):.4g}, from step {step:,} on.",
+        step,
+        int(finite.steps[-1]),
+        metric,
+        {"amplitude": amplitude},
+        (
+            advice.lower_lr(run, step),
+            advice.clip(run, step),
+            "Compare the period of the swings with the order of the data and the schedule.",
+        ),
+        Severity.WARNING,
+    )
+
+
+def _wide_second_half(values: np.ndarray) -> float:
+    n = len(values)
+    if n < 24:
+        return 0.0
+    half = values[n // 2 :]
+    flat = half - np.polyval(np.polyfit(np.arange(len(half)), half, 1), np.arange(len(half)))
+    spread = float(np.quantile(flat, 0.9) - np.quantile(flat, 0.1))
+    return spread if spread >= max(1.5, 0.5 * abs(float(np.median(half)))) else 0.0
+
+
+def _excursions(values: np.ndarray) -> float:
+    if len(values) >= 40:
+        return 0.0
+    floor = np.minimum.accumulate(centred_median(values, 3))
+    out = values - floor >= np.maximum(1.0, 0.3 * np.abs(floor))
+    separate = int(np.sum(np.diff(out.astype(int)) == 1) + out[0])
+    return float(np.median((values - floor)[out])) if out.mean() >= 0.2 and separate >= 3 else 0.0
+
+
+def _swinging_blocks(values: np.ndarray) -> float:
+    n = len(values)
+    if n < 40:
+        return 0.0
+    trend = rolling_median(values, n // 3 | 1)
+    half = (n // 3 | 1) // 2
+    flat = values[half : half + len(trend)] - trend
+    width = max(3, len(flat) // 20)
+    means = flat[: len(flat) // width * width].reshape(-1, width).mean(axis=1)
+    spread = float(means.std())
+    changes = int(np.sum(np.diff(np.sign(means)) != 0))
+    white = scatter(values) / np.sqrt(width)
+    level = abs(float(np.median(values)))
+    return spread if spread >= max(0.08, 0.04 * level, 2.5 * white) and changes >= 5 else 0.0

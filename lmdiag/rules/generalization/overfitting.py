@@ -1,0 +1,119 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag import advice
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run, Series
+from lmdiag.stats.noise import scatter
+from lmdiag.stats.trend import mann_kendall
+
+AFTER = 2  # evaluations after the best one; logs of one evaluation per epoch have no more
+NOISE_BEFORE_BEST = 5
+MANY = 15  # evaluations from which the best one is luckily low: the winner's curse
+RANK_TREND = 1.645  # one-sided 5%
+
+
+@rule(family="generalization", needs=("evaluation",), severity=Severity.WARNING, min_points=3)
+def check(run: Run, *, smallest: float = 0.015, warning: float = 0.02, error: float = 0.10) -> Iterator[Finding]:
+    """Evaluation loss rises while training loss does not.
+
+    ## What it looks for
+    An evaluation loss that ends above its best value, by more than its noise and still rising, while the training loss goes on falling
+    or stays.
+
+    ## How it decides
+    The mean of the last three evaluations (fewer if fewer follow the best one) minus the best. It must be at least three standard deviations of the
+    evaluations and `smallest` of their level; with more than 15 evaluations the best of them is luckily low, which is added to the noise. The
+    evaluations from the best one on must show a rank trend (Mann-Kendall, one-sided 5%). From `warning` on it is a warning, from `error` on an
+    error. Several evaluation sets are averaged. If the training loss rises as well it is divergence, and this rule is silent.
+
+    ## Why it matters
+    The model memorises: every step since the best evaluation made it worse on new text.
+
+    ## False alarms it avoids
+    Noisy evaluations, the best of many, a rise of the training loss, evaluations after training, other measures than loss.
+
+    ## What to try
+    Keep the checkpoint of the best evaluation and stop there. Then fewer epochs, more data, dropout or weight decay, a lower learning rate, or
+    LoRA with a smaller rank.
+
+    ## References
+    - Prechelt 1998, Early stopping - but when?, doi:10.1007/3-540-49430-8_3.
+    """
+    metric, losses = run.evaluation or ("val/loss", None)
+    if losses is None:
+        return
+    finite = losses.finite
+    if len(finite) < 3:
+        return
+    best = int(np.argmin(finite.values))
+    after = finite.values[best + 1 :]
+    lowest = float(finite.values[best])
+    if len(after) < AFTER or lowest <= 0:
+        return
+    rise = float(np.mean(after[-3:])) - lowest
+    sigma = _noise(finite.values, best)
+    if rise < max(3 * sigma, smallest * lowest) + _winners_curse(sigma, len(finite)):
+        return
+    if not _trend_is_up(finite.values[best:], rise) or _training_rises(run, int(finite.steps[best])):
+        return
+    yield _finding(run, metric, finite, best, rise, sigma, warning, error)
+
+
+def _noise(values: np.ndarray, best: int) -> float:
+    """Return the scatter of the evaluations around and after the best one, where the curve no longer falls steeply."""
+    return scatter(values[max(0, best - NOISE_BEFORE_BEST) :])
+
+
+def _winners_curse(sigma: float, evaluations: int) -> float:
+    return 0.5 * sigma * float(np.sqrt(2 * np.log(evaluations))) if evaluations > MANY else 0.0
+
+
+def _trend_is_up(values: np.ndarray, rise: float) -> bool:
+    if len(values) <= 4:
+        return bool((np.diff(values) >= -0.25 * rise).all())
+    return mann_kendall(values) >= RANK_TREND
+
+
+def _training_rises(run: Run, best_step: int) -> bool:
+    """Tell whether the training loss rose as well since the best evaluation: then it is divergence."""
+    if "loss" not in run:
+        return False
+    losses = run["loss"].finite
+    before, after = losses.values[losses.steps <= best_step], losses.values[losses.steps > best_step]
+    if not len(before) or not len(after):
+        return False
+    width = max(3, len(losses) // 20)
+    level = float(np.median(before[-width:]))
+    error = 1.253 * scatter(losses.values) * float(np.sqrt(2 / width))
+    return float(np.median(after[-width:])) > level + max(0.05, 0.02 * abs(level), 2 * error)
+
+
+def _finding(
+    run: Run, metric: str, losses: Series, best: int, rise: float, sigma: float, warning: float, error: float
+) -> Finding:
+    step, lowest, share = int(losses.steps[best]), float(losses.values[best]), rise / float(losses.values[best])
+    severity = Severity.ERROR if share >= error else Severity.WARNING if share >= warning else Severity.INFO
+    noise = f", {rise / sigma:.0f} times its noise" if sigma > 0 else ""
+    evidence = {
+        "best": lowest,
+        "end": lowest + rise,
+        "rise": rise,
+        "rise_share": share,
+        "evaluations_after": len(losses) - best - 1,
+    }
+    epoch = run.value_at("epoch", step)
+    return Finding(
+        f"{metric} was best at step {step:,} ({lowest:.4g}) and has risen by {share:.1%} since{noise}.",
+        step,
+        int(losses.steps[-1]),
+        metric,
+        evidence,
+        (
+            advice.keep_best(metric, step, lowest),
+            f"Stop there next time{f': {epoch:.2g} epochs are enough' if epoch else ''}, or use early stopping.",
+            "More or more varied data; dropout or weight decay; a lower learning rate.",
+        ),
+        severity,
+    )

@@ -1,0 +1,112 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag import advice
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run, Series
+from lmdiag.stats.noise import MAD_TO_SIGMA
+from lmdiag.stats.trend import mann_kendall
+from lmdiag.stats.windows import medians_beside
+
+BEFORE = 50  # records that say what is usual
+CERTAIN = 30.0  # ratio that needs no comparison with the scatter
+SCATTER_FLOOR = 0.05
+RISING = 3.0  # Mann-Kendall z
+
+
+@rule(family="gradients", needs=("grad_norm",), severity=Severity.WARNING, min_points=8)
+def check(run: Run, *, ratio: float = 10.0, deviations: float = 4.0) -> Iterator[Finding]:
+    """Gradient norm jumps or grows to ten times its usual value.
+
+    ## What it looks for
+    Records whose gradient norm is far above the records before, or a norm that has grown tenfold over the run.
+
+    ## How it decides
+    The ratio to the median of the previous 50 records, from the third record (or 5% of the run) on, is at least `ratio` and the log ratio at least
+    `deviations` robust standard deviations; or the ratio is at least 30. If there is no such record: the last tenth is `ratio` times the
+    stretch from 10% to 30% of the run, with a rank trend.
+
+    ## Why it matters
+    A gradient this large moves the weights as far as ten ordinary ones, unless it is clipped; repeated, it precedes divergence.
+
+    ## False alarms it avoids
+    The large gradients of the first steps, the slow growth of the norm as the learning rate decays (up to 3 times in healthy runs), overflow, which
+    `non-finite-gradient` reports.
+
+    ## What to try
+    Clip at the 90th percentile of the norm. Look at the batch of this step: the gradient says which one. If it recurs, lower the learning rate
+    or lengthen warm-up.
+
+    ## References
+    - Pascanu et al. 2013, On the difficulty of training recurrent neural networks, arXiv:1211.5063: clipping.
+    - Godbole et al. 2023, Deep learning tuning playbook: clip at the 90th percentile.
+    """
+    norms = run["grad_norm"].finite
+    norms = norms.at(norms.values > 0)
+    if len(norms) < 8:
+        return
+    hits, ratios = _jumps(norms.values, ratio, deviations)
+    if len(hits):
+        yield _jump(run, norms, hits, ratios)
+        return
+    n = len(norms)
+    early, late = norms.values[n // 10 : max(3 * n // 10, n // 10 + 2)], norms.values[-max(2, n // 10) :]
+    growth = float(np.median(late) / np.median(early))
+    if growth >= ratio and mann_kendall(np.log(norms.values)) > RISING:
+        yield _growth(run, norms, growth)
+
+
+def _jumps(values: np.ndarray, ratio: float, deviations: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of the jumps, and the ratio of every record to the median of those before."""
+    logs = np.log(values)
+    before, _ = medians_beside(logs, BEFORE)
+    excess = np.nan_to_num(logs - before, nan=0.0)
+    first = max(3, len(values) // 20)
+    candidates = [i for i in np.flatnonzero(excess >= np.log(ratio)).tolist() if i >= min(first, 6)]
+    hits = [i for i in candidates if _stands_out(logs, i, excess[i], i >= max(first, 6), deviations)]
+    return np.array(hits, dtype=int), np.exp(excess)
+
+
+def _stands_out(logs: np.ndarray, i: int, excess: float, settled: bool, deviations: float) -> bool:
+    if excess >= np.log(CERTAIN):
+        return i >= 3
+    if not settled:
+        return False
+    recent = logs[max(0, i - BEFORE) : i]
+    spread = MAD_TO_SIGMA * float(np.median(np.abs(recent - np.median(recent))))
+    return bool(excess >= deviations * max(spread, SCATTER_FLOOR))
+
+
+def _jump(run: Run, norms: Series, hits: np.ndarray, ratios: np.ndarray) -> Finding:
+    top = int(hits[np.argmax(ratios[hits])])
+    step, value = int(norms.steps[top]), float(norms.values[top])
+    others = f", one of {len(hits)} such records" if len(hits) > 1 else ""
+    limit = run.config.get("grad_clip")
+    absorbed = f"; clipping at {limit} absorbed it" if limit else ""
+    return Finding(
+        f"The gradient norm jumped to {value:.3g} at step {step:,}, {ratios[top]:.0f} times its usual value{others}{absorbed}.",
+        int(norms.steps[hits[0]]),
+        int(norms.steps[hits[-1]]),
+        "grad_norm",
+        {"largest": value, "ratio": float(ratios[top]), "records": len(hits)},
+        (advice.clip(run, step), "Look at the batch of this step.", advice.lower_lr(run, step)),
+        steps=tuple(norms.steps[hits][:50].tolist()),
+    )
+
+
+def _growth(run: Run, norms: Series, growth: float) -> Finding:
+    onset = int(norms.steps[np.argmax(norms.values >= np.median(norms.values[: len(norms) // 3]) * growth / 3)])
+    return Finding(
+        f"The gradient norm grew {growth:.0f}-fold, to {np.median(norms.values[-max(2, len(norms) // 10) :]):.3g}, from step {onset:,} on.",
+        onset,
+        int(norms.steps[-1]),
+        "grad_norm",
+        {"growth": growth},
+        (
+            advice.lower_lr(run, onset),
+            advice.clip(run, onset),
+            "Watch the parameter norm: weight decay may be missing.",
+        ),
+        Severity.WARNING,
+    )

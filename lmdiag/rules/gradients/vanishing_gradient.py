@@ -1,0 +1,77 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run
+
+UNIFORM = 8.0  # nats; near the uniform guess the gradient of a connected model is of order one
+DEAD_AT_UNIFORM = 0.05
+
+
+@rule(family="gradients", needs=("grad_norm",), severity=Severity.WARNING, min_points=8)
+def check(run: Run, *, fallen_to: float = 0.05, zero_share: float = 0.2) -> Iterator[Finding]:
+    """Gradient norm is zero, or vanishes while the loss is still high.
+
+    ## What it looks for
+    Gradient norms of exactly zero, or norms that fall to nothing although there is much left to learn.
+
+    ## How it decides
+    Exact zeros in `zero_share` of the records (an error). Or: the last third is below `fallen_to` of the first fifth while the loss
+    stays above 80% of its start. Or: at a loss above 8 nats, near the uniform guess, the last third is below 0.05 in absolute terms.
+
+    ## Why it matters
+    Without a gradient nothing is learned, whatever the learning rate.
+
+    ## False alarms it avoids
+    The natural decline of the norm as the loss falls.
+
+    ## What to try
+    Look for frozen or detached parameters, saturated activations, an initialisation too small for the depth, a missing residual path. With adapters
+    and gradient checkpointing, call `enable_input_require_grads()`.
+
+    ## References
+    - Glorot and Bengio 2010, Understanding the difficulty of training deep feedforward neural networks.
+    """
+    norms = run["grad_norm"].finite
+    if len(norms) < 8:
+        return
+    zeros = norms.values == 0
+    if zeros.mean() >= zero_share:
+        step = int(norms.steps[np.argmax(zeros)])
+        message = f"The gradient norm is exactly zero in {zeros.mean():.0%} of the records, first at step {step:,}."
+        yield _finding(message, step, int(norms.steps[-1]), {"zero_share": float(zeros.mean())}, Severity.ERROR)
+        return
+    early, late = norms.values[: max(1, len(norms) // 5)], norms.values[-(len(norms) // 3) :]
+    before, after = float(np.median(early)), float(np.median(late))
+    kept = _loss_kept(run)
+    if kept is None:
+        return
+    share, level = kept
+    if (after < fallen_to * before and share > 0.8) or (level >= UNIFORM and after < DEAD_AT_UNIFORM):
+        low = np.flatnonzero(norms.values <= max(2 * after, fallen_to * before))
+        step = int(norms.steps[low[0]]) if len(low) else int(norms.steps[0])
+        message = f"The gradient norm fell from {before:.3g} to {after:.3g} while the loss is still {level:.4g}, from step {step:,} on."
+        yield _finding(
+            message, step, int(norms.steps[-1]), {"early": before, "late": after, "loss": level}, Severity.WARNING
+        )
+
+
+def _loss_kept(run: Run) -> tuple[float, float] | None:
+    """Return which share of its start the loss still has, and its level at the end."""
+    if run.curve is None:
+        return None
+    losses = run.curve[1].finite.values
+    if len(losses) < 4:
+        return None
+    start, end = float(np.median(losses[: max(1, len(losses) // 10)])), float(np.median(losses[-(len(losses) // 4) :]))
+    return (end / start, end) if start > 0 else None
+
+
+def _finding(message: str, first: int, last: int, evidence: dict[str, float], severity: Severity) -> Finding:
+    advice = (
+        "List the parameters without gradient after one backward pass: frozen, detached, or not in the graph.",
+        "With adapters and gradient checkpointing, call enable_input_require_grads().",
+        "Check the initialisation and the residual path; log the norm of each layer to see where it dies.",
+    )
+    return Finding(message, first, last, "grad_norm", evidence, advice, severity)

@@ -1,0 +1,59 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run, masked_zeros
+
+
+@rule(family="integrity", needs=("loss",), severity=Severity.ERROR, min_points=2)
+def check(run: Run) -> Iterator[Finding]:
+    """A loss of exactly zero stands where the true loss was NaN.
+
+    ## What it looks for
+    Training losses of exactly 0.0 among ordinary ones.
+
+    ## How it decides
+    At least three zeros (two if the first record is one), and the last loss before the first zero is above 0.05 nat. From 20% of the
+    records on, the run has learned nothing from these steps, and the message says so.
+
+    ## Why it matters
+    The Hugging Face Trainer writes 0 when every loss since the last record was NaN (`logging_nan_inf_filter`). The
+    curve looks wonderful; the model is broken.
+
+    ## False alarms it avoids
+    A loss that was memorised down to 0.0004 and is printed as 0.0000; a single zero; reinforcement learning, whose loss starts at zero.
+
+    ## What to try
+    Set `logging_nan_inf_filter=False`, use bf16 or fp32 instead of fp16, lower the learning rate. All zeros from the start mean that all
+    labels are masked (-100): decode the labels of one batch.
+
+    ## References
+    - transformers, `Trainer._inner_training_loop`, where the filter is applied.
+    """
+    if run.objective == "reinforcement":
+        return
+    losses = run["loss"]
+    masked = masked_zeros(losses.values)
+    if not masked.any():
+        return
+    steps, share = losses.steps[masked], float(masked.mean())
+    nothing = " Nothing was learned in these steps." if share >= 0.2 else ""
+    yield Finding(
+        f"The loss is exactly 0 in {int(masked.sum()):,} of {len(masked):,} records, first at step {int(steps[0]):,}: "
+        f"a masked NaN, or a batch without targets.{nothing}",
+        int(steps[0]),
+        int(steps[-1]),
+        "loss",
+        {
+            "records": int(masked.sum()),
+            "share": share,
+            "other_losses": float(np.median(losses.finite.values[losses.finite.values != 0])),
+        },
+        (
+            "Set logging_nan_inf_filter=False (Hugging Face) to see the true loss.",
+            "Use bf16 or fp32 instead of fp16.",
+            "Decode the labels of one batch: are they all masked (-100)?",
+        ),
+        steps=tuple(steps[:50].tolist()),
+    )

@@ -1,0 +1,72 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run
+from lmdiag.stats.noise import scatter
+
+ENOUGH = 8  # repeated steps from which the two writings can be compared
+
+
+@rule(family="integrity", needs=("curve",), severity=Severity.INFO)
+def check(run: Run, *, deviations: float = 3.0) -> Iterator[Finding]:
+    """The step counter goes back: the run was resumed from an earlier step.
+
+    ## What it looks for
+    A step smaller than the one before it, which opens a new segment.
+
+    ## How it decides
+    Where both segments logged the same steps, their losses are compared. The later ones are used. Mean differences above
+    `deviations` times the noise of the curve are a warning: the resumed run is not the run that was interrupted.
+
+    ## Why it matters
+    A resume is normal. One that repeats its steps with other losses has lost the state of the sampler, the optimizer or the random
+    numbers.
+
+    ## False alarms it avoids
+    Equal steps of training and evaluation records, counters that restart each epoch, polled logs that repeat a record.
+
+    ## What to try
+    Restore model, optimizer, scheduler, sampler and random state together. To check, log the first batch after a
+    resume and compare it with the uninterrupted run.
+
+    ## References
+    - Bekman, Machine Learning Engineering, chapter on training reproducibility.
+    """
+    for before, after in zip(run.segments, run.segments[1:]):
+        if after.first_step > before.last_step:
+            continue
+        overlap = before.last_step - after.first_step
+        evidence = {"from_step": before.last_step, "to_step": after.first_step, "repeated_steps": overlap + 1}
+        message = (
+            f"The log goes back from step {before.last_step:,} to step {after.first_step:,}; the later values are used."
+        )
+        differs = _difference(run, after.first_step, before.last_step)
+        severity = Severity.INFO
+        if differs is not None:
+            evidence["mean_difference_in_sigma"] = differs
+            if differs > deviations:
+                severity = Severity.WARNING
+                message += f" The repeated losses differ by {differs:.1f} times the noise: the resume did not restore everything."
+        yield Finding(
+            message,
+            after.first_step,
+            max(before.last_step, after.first_step),
+            "loss",
+            evidence,
+            ("Check that a resume restores optimizer, scheduler, sampler and random state.",),
+            severity,
+        )
+
+
+def _difference(run: Run, first_step: int, last_step: int) -> float | None:
+    """Return the mean difference of the two writings of the repeated steps, in standard deviations of one point."""
+    if "loss" not in run.superseded or "loss" not in run:
+        return None
+    earlier, later = run.superseded["loss"].finite.between(first_step, last_step), run["loss"].finite
+    shared, left, right = np.intersect1d(earlier.steps, later.steps, return_indices=True)
+    sigma = scatter(later.values)
+    if len(shared) < ENOUGH or sigma == 0:
+        return None
+    return float(abs(np.mean(earlier.values[left] - later.values[right])) / (sigma * np.sqrt(2 / len(shared))))

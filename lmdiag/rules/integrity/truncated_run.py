@@ -1,0 +1,55 @@
+from collections.abc import Iterator
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run
+
+
+@rule(family="integrity", needs=("curve",), severity=Severity.INFO)
+def check(run: Run, *, complete_share: float = 0.98) -> Iterator[Finding]:
+    """The log ends before the run did.
+
+    ## What it looks for
+    A last step short of the planned number of steps, or an end record that says crashed or killed.
+
+    ## How it decides
+    The last logged step is under `complete_share` of `max_steps`. A run that says it stopped on purpose (early stopping, a wall-clock
+    limit) is complete.
+
+    ## Why it matters
+    Convergence, forecast and the comparison with other runs must not be judged on a prefix. If nobody stopped the job, it
+    died.
+
+    ## False alarms it avoids
+    Announced totals that were never meant to be reached, evaluations after training, the last record missing by rounding.
+
+    ## What to try
+    If the job should have gone on, look at its last lines and at the scheduler's log (time limit, memory). Resume from
+    the last checkpoint.
+
+    ## References
+    - lmdiag's log format, `max_steps` and the `end` record.
+    """
+    ends = [event for event in run.events if event.kind == "end"]
+    status = str(ends[-1].fields.get("status", "")) if ends else ""
+    planned = float(run.config.get("max_steps") or 0)
+    share = run.last_step / planned if planned > 0 else 0.0
+    if status in ("completed", "stopped"):
+        return
+    if status in ("crashed", "killed"):
+        message = f"The run {'crashed' if status == 'crashed' else 'was killed'} at step {run.last_step:,}"
+        message += f", {share:.0%} of the planned {planned:,.0f}." if planned else "."
+    elif planned and run.step_kind == "step" and share < complete_share:
+        message = f"The log ends at step {run.last_step:,}, {share:.0%} of the planned {planned:,.0f}: still running, or stopped."
+    else:
+        return
+    yield Finding(
+        message,
+        run.last_step,
+        run.last_step,
+        run.curve[0] if run.curve else "loss",
+        {"last_step": run.last_step, **({"planned_steps": planned, "share": share} if planned else {})},
+        (
+            "If the job should still be running, look at its last lines and at the time and memory limits.",
+            "Do not judge convergence yet.",
+        ),
+    )

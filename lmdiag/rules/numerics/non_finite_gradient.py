@@ -1,0 +1,65 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag import advice
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run
+
+ISOLATED = 0.01  # share of records that an fp16 loss scaler may skip while it searches for its scale
+
+
+@rule(family="numerics", needs=("grad_norm",), severity=Severity.WARNING)
+def check(run: Run, *, error_share: float = 0.2) -> Iterator[Finding]:
+    """A gradient norm is NaN or infinite.
+
+    ## What it looks for
+    Any gradient norm that was logged as NaN or infinity.
+
+    ## How it decides
+    One record is a warning; from `error_share` of the records on, an error. When the log shows a loss scale (fp16), isolated
+    overflows (under 1% of the records, not at the end) are how the scaler finds its scale: info.
+
+    ## Why it matters
+    The optimizer either skipped these steps or wrote NaN into the weights. Some trainers replace the NaN loss of such a step by the
+    running mean, so that the loss curve looks clean.
+
+    ## False alarms it avoids
+    The skips of a dynamic loss scaler; norms that were not measured.
+
+    ## What to try
+    bf16 removes overflow. If the loss is finite at these steps, set `logging_nan_inf_filter=False` in the Hugging Face Trainer to see
+    the true loss. Otherwise lower the learning rate and look at the batches of these steps.
+
+    ## References
+    - Micikevicius et al. 2018, Mixed precision training, arXiv:1710.03740, section 3.2: dynamic loss scaling.
+    """
+    norms = run["grad_norm"]
+    bad = ~np.isfinite(norms.values)
+    if not bad.any():
+        return
+    share, steps = float(bad.mean()), norms.steps[bad]
+    tail = bad[-max(2, len(bad) // 20) :].any()
+    scaler = "loss_scale" in run and share < ISOLATED and not tail
+    yield Finding(
+        f"The gradient norm is not finite in {int(bad.sum()):,} of {len(bad):,} records, first at step {int(steps[0]):,}"
+        + (": isolated overflows of the fp16 loss scaler, which skips such steps." if scaler else "."),
+        int(steps[0]),
+        int(steps[-1]),
+        "grad_norm",
+        {"records": int(bad.sum()), "share": share},
+        _advice(run, int(steps[0])),
+        Severity.INFO if scaler else Severity.ERROR if share >= error_share else Severity.WARNING,
+        steps=tuple(steps[:50].tolist()),
+    )
+
+
+def _advice(run: Run, step: int) -> tuple[str, ...]:
+    first = "Use bf16: it has the range of fp32 and needs no loss scale."
+    if run.format.startswith("huggingface"):
+        return (
+            first,
+            "Set logging_nan_inf_filter=False: by default the Trainer hides the NaN loss of such steps.",
+            advice.rewind(run, step),
+        )
+    return (first, advice.rewind(run, step), advice.lower_lr(run, step))

@@ -1,0 +1,111 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag import advice
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run, Series
+
+BEFORE = 20  # records before the first bad one that are searched for a rising gradient norm
+
+
+@rule(family="numerics", needs=("curve",), severity=Severity.ERROR)
+def check(run: Run) -> Iterator[Finding]:
+    """A loss is NaN or infinite.
+
+    ## What it looks for
+    Any training or evaluation loss that was logged as NaN or infinity. A value that was not measured (null, an empty cell)
+    is not one.
+
+    ## How it decides
+    One value is enough. Training and evaluation losses are reported apart, because an evaluation can be NaN (an empty
+    or over-padded set) while training is sound. The evidence gives the last finite loss, the learning rate, and by which factor the gradient
+    norm rose over the 20 records before.
+
+    ## Why it matters
+    After one NaN step the weights are usually NaN as well: nothing after it was trained.
+
+    ## False alarms it avoids
+    The word `nan` elsewhere on a line (`number of nan iterations: 0`, `step_avg:nan`), missing values, and speeds that are
+    not yet known.
+
+    ## What to try
+    Resume from before the first NaN with a lower learning rate or gradient clipping; use bf16 instead of fp16. NaN from the first record
+    means bad inputs, a log of zero, or the wrong data type. To tell data from optimisation, train the same step again with
+    another batch: if it survives, look at the batch.
+
+    ## References
+    - Chowdhery et al. 2022, PaLM, arXiv:2204.02311, section 5.1: rewind and skip.
+    """
+    if "loss" in run:
+        yield from _training(run, run["loss"])
+    for split, losses in run.evaluations.items():
+        yield from _evaluation(split, losses)
+
+
+def _training(run: Run, losses: Series) -> Iterator[Finding]:
+    bad = ~np.isfinite(losses.values)
+    if not bad.any():
+        return
+    first = int(np.argmax(bad))
+    step, last = int(losses.steps[first]), int(losses.steps[bad][-1])
+    evidence = {"records": int(bad.sum()), "share": float(bad.mean())}
+    if first:
+        evidence["last_finite_loss"] = float(losses.values[first - 1])
+    lr = run.value_at("lr", step)
+    if lr is not None:
+        evidence["lr"] = lr
+    growth = _gradient_growth(run, step)
+    if growth is not None:
+        evidence["gradient_growth"] = growth
+    yield Finding(_message(step, bad, evidence), step, last, "loss", evidence, _advice(run, step, first, growth))
+
+
+def _message(step: int, bad: np.ndarray, evidence: dict[str, float]) -> str:
+    share = f"{int(bad.sum()):,} of {len(bad):,} records"
+    if "last_finite_loss" not in evidence:
+        return f"The loss is not finite from the first record on, step {step:,} ({share})."
+    rose = evidence.get("gradient_growth", 0)
+    before = f"; the gradient norm rose {rose:.0f}x just before" if rose >= 3 else ""
+    return f"The loss became non-finite at step {step:,}, after {evidence['last_finite_loss']:.4g} ({share}){before}."
+
+
+def _gradient_growth(run: Run, step: int) -> float | None:
+    if "grad_norm" not in run:
+        return None
+    norms = run["grad_norm"].finite.between(run.first_step, step).values[-BEFORE:]
+    if len(norms) < 4:
+        return None
+    usual = float(np.median(norms))
+    return float(norms[-4:].max() / usual) if usual > 0 else None
+
+
+def _advice(run: Run, step: int, first: int, growth: float | None) -> tuple[str, ...]:
+    if first == 0:
+        return (
+            "Check one batch by hand: token ids below the vocabulary size, labels not all masked, no NaN in the inputs.",
+            "Run one step in fp32 with torch.autograd.set_detect_anomaly(True): it names the operation.",
+        )
+    steps = [advice.rewind(run, step), advice.lower_lr(run, step)]
+    if growth is None or growth >= 3:
+        steps.append(advice.clip(run, step))
+    steps.append("In fp16, use bf16 or check the loss scaler; otherwise look at the batch of this step.")
+    return tuple(steps)
+
+
+def _evaluation(split: str, losses: Series) -> Iterator[Finding]:
+    bad = ~np.isfinite(losses.values)
+    if not bad.any():
+        return
+    first, last = int(losses.steps[bad][0]), int(losses.steps[bad][-1])
+    yield Finding(
+        f"The loss on {split} is not finite in {int(bad.sum()):,} of {len(bad):,} evaluations, first at step {first:,}.",
+        first,
+        last,
+        f"{split}/loss",
+        {"records": int(bad.sum()), "share": float(bad.mean())},
+        (
+            "If the training loss is finite, look for an empty batch or one with all labels masked in the evaluation set.",
+            "Average the loss over tokens, not over batches: a batch without targets is 0/0.",
+        ),
+    )

@@ -1,0 +1,132 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag import advice
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run, Series
+from lmdiag.stats.spikes import Spike, find_spikes
+
+FAST_RECORDS, FAST_SHARE = 50, 0.02
+FREQUENT_GROUPS, FREQUENT_SHARE, FREQUENT_EXCESS = 6, 0.015, 0.15
+CO_SPIKE = 3.0  # a gradient norm this many times its usual value belongs to the spike
+
+
+@rule(family="spikes", needs=("curve",), severity=Severity.INFO, min_points=6)
+def check(run: Run, *, smallest: float = 0.06, deviations: float = 6.0) -> Iterator[Finding]:
+    """Loss jumps far above its recent level and comes back.
+
+    ## What it looks for
+    Records that stand above the median of what came before and above the median of what came after.
+
+    ## How it decides
+    In log loss, with windows of 4, 15 and 50 records: the excess over the larger of the two medians is at least `smallest` (6%) and at least
+    `deviations` robust standard deviations of the 60 neighbours either side. Taking the larger side is what keeps steep descents
+    and changes of level silent. Each spike has a recovery class: fast (back within 50 records or 2% of the run) or slow. A gradient norm of three
+    times its usual value at the spike, or just before, says the optimizer caused it; without one, a bad batch did.
+
+    ## Why it matters
+    A single spike costs little. Many are how an unstable run announces itself: from six groups, 1.5% of the records and
+    15% median excess on, this is a warning.
+
+    ## False alarms it avoids
+    Descents, warm-up, level shifts, heavy-tailed loss of single batches (which is why the excess has a floor), the first and last record.
+
+    ## What to try
+    Nothing for one that recovered fast. For many: clip gradients, lengthen warm-up, raise the batch size, look at the batches of
+    these steps. To tell optimizer from data, log the gradient norm at every step.
+
+    ## References
+    - Groeneveld et al. 2025, OLMo 2, arXiv:2501.00656, section 3: spike score.
+    - Zhai et al. 2023, Stabilizing Transformer training, arXiv:2303.06296.
+    """
+    metric, curve = run.curve or ("loss", None)
+    if curve is None:
+        return
+    finite = curve.finite
+    spikes = find_spikes(finite.values, smallest=smallest, deviations=deviations)
+    if not spikes:
+        return
+    chosen = _to_report(spikes)
+    slow = _recovery_records(finite.values, chosen) > max(FAST_RECORDS, FAST_SHARE * len(finite))
+    gradient = _gradient_ratio(run, int(finite.steps[chosen.peak]))
+    frequent = _frequent(spikes, len(finite))
+    step = int(finite.steps[chosen.first])
+    yield Finding(
+        _message(finite, spikes, chosen, slow, gradient),
+        step,
+        int(finite.steps[chosen.last]),
+        metric,
+        _evidence(finite, spikes, chosen, gradient),
+        _advice(run, step, frequent, gradient),
+        Severity.WARNING if frequent else Severity.INFO,
+        steps=tuple(int(finite.steps[s.peak]) for s in spikes),
+    )
+
+
+def _to_report(spikes: list[Spike]) -> Spike:
+    """Return the first spike if it is at least half as large as the largest, else the largest."""
+    largest = max(spikes, key=lambda s: s.excess)
+    return spikes[0] if spikes[0].excess >= largest.excess / 2 else largest
+
+
+def _frequent(spikes: list[Spike], records: int) -> bool:
+    hit = sum(s.last - s.first + 1 for s in spikes)
+    typical = float(np.expm1(np.median([s.excess for s in spikes])))
+    return len(spikes) >= FREQUENT_GROUPS and hit >= FREQUENT_SHARE * records and typical >= FREQUENT_EXCESS
+
+
+def _recovery_records(values: np.ndarray, spike: Spike) -> int:
+    """Count the records until the loss has given back three quarters of the excess."""
+    level = values[spike.peak] * np.exp(-0.75 * spike.excess)
+    back = np.flatnonzero(values[spike.peak :] <= level)
+    return int(back[0]) if len(back) else len(values) - spike.peak
+
+
+def _gradient_ratio(run: Run, step: int) -> float | None:
+    if "grad_norm" not in run:
+        return None
+    norms = run["grad_norm"].finite
+    row = int(np.searchsorted(norms.steps, step, side="right"))
+    usual = norms.values[max(0, row - 52) : max(0, row - 3)]
+    near = norms.values[max(0, row - 3) : row + 1]
+    return float(near.max() / np.median(usual)) if len(usual) >= 4 and len(near) and np.median(usual) > 0 else None
+
+
+def _message(curve: Series, spikes: list[Spike], chosen: Spike, slow: bool, gradient: float | None) -> str:
+    peak, step = curve.values[chosen.peak], int(curve.steps[chosen.peak])
+    level = peak * np.exp(-chosen.excess)
+    others = f", one of {len(spikes):,} spikes" if len(spikes) > 1 else ""
+    cause = ""
+    if gradient is not None:
+        cause = (
+            f"; the gradient norm was {gradient:.1f}x its usual value"
+            if gradient >= CO_SPIKE
+            else "; the gradient norm did not move"
+        )
+    return f"The loss jumped from {level:.4g} to {peak:.4g} at step {step:,} and came back {'slowly' if slow else 'fast'}{others}{cause}."
+
+
+def _evidence(curve: Series, spikes: list[Spike], chosen: Spike, gradient: float | None) -> dict[str, float]:
+    evidence = {
+        "spikes": len(spikes),
+        "peak": float(curve.values[chosen.peak]),
+        "excess": float(np.expm1(chosen.excess)),
+        "deviations": chosen.deviations,
+        "recovery_records": _recovery_records(curve.values, chosen),
+    }
+    return evidence if gradient is None else {**evidence, "gradient_ratio": gradient}
+
+
+def _advice(run: Run, step: int, frequent: bool, gradient: float | None) -> tuple[str, ...]:
+    if not frequent:
+        return ("Nothing, as long as it stays rare: the loss came back.",)
+    cause = (
+        () if gradient is not None else ("Log the gradient norm at every step: it tells the optimizer from the data.",)
+    )
+    return (
+        *cause,
+        advice.clip(run, step),
+        "Lengthen warm-up, or lower the peak learning rate.",
+        "Look at the batches of these steps.",
+    )

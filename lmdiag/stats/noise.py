@@ -1,0 +1,70 @@
+"""How far the points of a curve scatter, when slope, outliers and smoothing must not be taken for scatter."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lmdiag.stats.windows import block_medians, rolling_median
+
+MAD_TO_SIGMA = 1.4826  # of a normal distribution
+MEDIAN_ERROR = 1.253  # standard error of a median over that of a mean, normal distribution
+DETREND_WINDOW = 15
+WANDER_BLOCKS = 8
+
+
+def scatter(values: np.ndarray) -> float:
+    """Return the standard deviation of one point around the curve, from first and second differences.
+
+    The smaller of the two estimates: on white noise they agree; on a smooth curve the first difference is the slope.
+
+    >>> round(scatter(np.random.default_rng(0).normal(0, 0.1, 2000) + np.linspace(9, 2, 2000)), 2)
+    0.1
+    """
+    if len(values) < 3:
+        return 0.0
+    first = MAD_TO_SIGMA * float(np.median(np.abs(np.diff(values)))) / np.sqrt(2)
+    second = MAD_TO_SIGMA * float(np.median(np.abs(np.diff(values, 2)))) / np.sqrt(6)
+    return float(min(first, second))
+
+
+def smoothing(values: np.ndarray) -> float:
+    """Return how strongly the log was averaged before it was written: 0 for white noise, towards 1 for a slow EMA.
+
+    phi = 1 + 2 rho1 of the differences of the detrended curve, clipped at four deviations. Differences of the raw curve would
+    let one large rise hide itself.
+
+    >>> noise = np.random.default_rng(0).normal(0, 1, 3000)
+    >>> smoothing(noise) < 0.15, smoothing(np.convolve(noise, np.ones(10) / 10, "valid")) > 0.5
+    (True, True)
+    """
+    if len(values) < 2 * DETREND_WINDOW:
+        return 0.0
+    trend = rolling_median(values, DETREND_WINDOW)
+    half = DETREND_WINDOW // 2
+    steps = np.diff(values[half : half + len(trend)] - trend)
+    limit = 4 * MAD_TO_SIGMA * np.median(np.abs(steps))
+    steps = np.clip(steps, -limit, limit)
+    power = float(steps @ steps)
+    if power == 0:
+        return 0.0
+    return float(np.clip(1 + 2 * float(steps[1:] @ steps[:-1]) / power, 0.0, 0.95))
+
+
+def wander(values: np.ndarray, width: int) -> float:
+    """Return the standard error that slow changes of level (data order, mixture) add to the difference of two windows.
+
+    Measured on medians of blocks as long as the window, in the stretch before a suspected rise; 0 with fewer than eight blocks.
+    """
+    count = len(values) // max(width, 1)
+    if count < WANDER_BLOCKS:
+        return 0.0
+    levels, _ = block_medians(values[: count * width], count)
+    first = MAD_TO_SIGMA * float(np.median(np.abs(np.diff(levels)))) / np.sqrt(2)
+    second = MAD_TO_SIGMA * float(np.median(np.abs(np.diff(levels, 2)))) / np.sqrt(6)
+    return float(np.sqrt(2)) * min(first, second)
+
+
+def median_difference_error(sigma: float, phi: float, width: int, other_width: int) -> float:
+    """Return the standard error of the difference of two window medians, given scatter and smoothing of the curve."""
+    correlated = np.sqrt((1 + phi) / (1 - phi))
+    return float(MEDIAN_ERROR * sigma * np.sqrt(1 / width + 1 / other_width) * correlated)

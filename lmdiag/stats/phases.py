@@ -1,0 +1,57 @@
+"""What the learning rate says about a stretch of training, and whether a log shows the start of its run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+WARM = 0.99  # share of the peak at which warm-up is over
+
+
+@dataclass(frozen=True)
+class Phases:
+    """The phases of a learning-rate schedule.
+
+    `peak` is the largest rate; `warm_step` the first step at 99% of it; `decay_step` the first step after the
+    last one at 90% of it; `still_warming` whether the log ends inside warm-up; `final` the last rate over the peak.
+    """
+
+    peak: float
+    warm_step: int
+    decay_step: int
+    final: float
+    still_warming: bool
+
+
+def phases(steps: np.ndarray, lr: np.ndarray) -> Phases | None:
+    """Return the phases of a schedule, or None when the rate was never positive.
+
+    >>> phases(np.arange(5), np.array([0.1, 0.5, 1.0, 1.0, 0.2])).warm_step
+    2
+    """
+    good = np.isfinite(lr)
+    steps, lr = steps[good], lr[good]
+    peak = float(lr.max()) if len(lr) else 0.0
+    if peak <= 0:
+        return None
+    high = np.flatnonzero(lr >= 0.9 * peak)
+    after = min(int(high[-1]) + 1, len(lr) - 1)
+    warming = lr[-1] >= WARM * peak and lr[int(0.75 * (len(lr) - 1))] < 0.98 * peak
+    return Phases(
+        peak, int(steps[np.argmax(lr >= WARM * peak)]), int(steps[after]), float(lr[-1]) / peak, bool(warming)
+    )
+
+
+def holds_start(steps: np.ndarray) -> bool:
+    """Tell whether a log begins where its run began, and not somewhere in the middle.
+
+    Logs of window means start at their spacing, so 10% of the range alone would fail short logs.
+
+    >>> holds_start(np.array([10, 20, 30])), holds_start(np.arange(8002, 9000))
+    (True, False)
+    """
+    if len(steps) < 2:
+        return bool(len(steps)) and steps[0] <= 1
+    spacing = float(np.median(np.diff(steps)))
+    return bool(steps[0] <= max(0.1 * float(steps[-1] - steps[0]), 2.2 * spacing) + 1)

@@ -1,0 +1,146 @@
+"""Has a curve risen from its minimum and stayed up? Four tests, each for another kind of log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmdiag.stats.noise import median_difference_error, scatter, smoothing, wander
+from lmdiag.stats.windows import block_medians, rolling_median
+
+LONGEST = 2000  # longer curves are judged by block medians, which keep every sustained rise
+SHARES = (20, 10, 5)  # tail windows of n/20, n/10 and n/5 points
+REBOUND_POINTS = 12
+# (nats, share of the level, standard errors): the larger the rise, the less certain it needs to be
+LIMITS = ((0.1, 0.03, 4.0), (0.3, 0.15, 3.5), (0.5, 0.30, 3.0))
+CHAOTIC_RISE, CHAOTIC_NATS, CHAOTIC_ERRORS = float(np.log(1.4)), 0.5, 4.0
+ABOVE_START_NATS, ABOVE_START_SHARE = 0.3, 0.05
+END_POINTS, END_NATS, END_SHARE, END_SIGMAS = 3, 0.15, 0.05, 8.0
+SHORT_END_NATS, SHORT_END_SHARE, SHORT_END_SIGMAS = 0.3, 0.10, 5.0
+
+
+@dataclass(frozen=True)
+class Rebound:
+    """A sustained rise: from `low` at index `low_at` to `high` at the end; `errors` is the rise in standard errors."""
+
+    low_at: int
+    onset: int
+    low: float
+    high: float
+    errors: float
+
+    @property
+    def rise(self) -> float:
+        return self.high - self.low
+
+
+def sustained_rise(values: np.ndarray) -> Rebound | None:
+    """Return the sustained rise of a curve of finite values, or None.
+
+    Asks in this order: is the tail above the lowest window, on three scales; the same for log loss (chaotic runs whose
+    noise grows with the level); does the last third lie above the start; do the last records stand above all before.
+    """
+    if len(values) > LONGEST:
+        levels, starts = block_medians(values, LONGEST)
+        found = sustained_rise(levels)
+        return found and Rebound(
+            int(starts[found.low_at]), int(starts[found.onset]), found.low, found.high, found.errors
+        )
+    for test in (_rebound, _chaotic_rebound, _above_start, _unrecovered_end):
+        found = test(values)
+        if found:
+            return Rebound(found.low_at, _onset(values, found), found.low, found.high, found.errors)
+    return None
+
+
+def smallest_rise(values: np.ndarray) -> float:
+    """Return the smallest sustained rise (nats) that would be seen in this curve: what "no divergence" can promise."""
+    if len(values) < 3:
+        return float("inf")
+    width = max(3, len(values) // SHARES[1])
+    error = median_difference_error(scatter(values), smoothing(values), width, width)
+    return max(LIMITS[0][0], LIMITS[0][1] * float(np.min(values)), LIMITS[0][2] * error)
+
+
+def _windows(values: np.ndarray) -> list[Rebound]:
+    """Return the difference between the tail and the lowest window before it, for each window length."""
+    n, sigma, phi = len(values), scatter(values), smoothing(values)
+    found = []
+    for share in SHARES:
+        width = max(3, n // share)
+        odd = width | 1
+        medians = rolling_median(values[: n - width], odd)
+        if not len(medians):
+            continue
+        start = int(np.argmin(medians))
+        low, high = float(medians[start]), float(np.median(values[-width:]))
+        error = max(median_difference_error(sigma, phi, width, odd), wander(values[: start + odd], width), 1e-12)
+        found.append(Rebound(start + odd // 2, 0, low, high, (high - low) / error))
+    return found
+
+
+def _rebound(values: np.ndarray) -> Rebound | None:
+    if len(values) < REBOUND_POINTS:
+        return None
+    for found in _windows(values):
+        for nats, share, errors in LIMITS:
+            if found.rise >= max(nats, share * abs(found.low)) and found.errors >= errors:
+                return found
+    return None
+
+
+def _chaotic_rebound(values: np.ndarray) -> Rebound | None:
+    if len(values) < REBOUND_POINTS or values.min() <= 0:
+        return None
+    for found in _windows(np.log(values)):
+        low, high = float(np.exp(found.low)), float(np.exp(found.high))
+        if found.rise >= CHAOTIC_RISE and found.errors >= CHAOTIC_ERRORS and high - low >= CHAOTIC_NATS:
+            return Rebound(found.low_at, 0, low, high, found.errors)
+    return None
+
+
+def _above_start(values: np.ndarray) -> Rebound | None:
+    n = len(values)
+    if n < 6:
+        return None
+    start = max(float(values[0]), float(np.median(values[:3])))
+    late = values[-max(2, n // 3) :]
+    if np.quantile(late, 0.2) < start + max(ABOVE_START_NATS, ABOVE_START_SHARE * abs(start)):
+        return None
+    low_at = int(np.argmin(values[: n - len(late)]))
+    high = float(np.median(late))
+    return Rebound(low_at, 0, float(values[low_at]), high, (high - start) / max(scatter(values), 1e-12))
+
+
+def _unrecovered_end(values: np.ndarray) -> Rebound | None:
+    n, sigma = len(values), scatter(values)
+    if n < 6:
+        return None
+    if n < REBOUND_POINTS:
+        low_at = int(np.argmin(values[:-2]))
+        low, end = float(values[low_at]), values[-2:]
+        floor = max(SHORT_END_NATS, SHORT_END_SHARE * abs(low), SHORT_END_SIGMAS * sigma)
+        risen = (end - low >= floor).all()
+        return Rebound(low_at, 0, low, float(end.min()), float(end.min() - low) / max(sigma, 1e-12)) if risen else None
+    before, end = values[-END_POINTS - 15 : -END_POINTS], values[-END_POINTS:]
+    level = float(np.median(before))
+    floor = max(END_NATS, END_SHARE * abs(level), END_SIGMAS * sigma)
+    highest = values[-END_POINTS - max(n // 10, 3) : -END_POINTS].max()
+    if (end - level >= floor).all() and end.min() > highest:
+        return Rebound(n - END_POINTS - 1, 0, level, float(end.min()), float(end.min() - level) / max(sigma, 1e-12))
+    return None
+
+
+def _onset(values: np.ndarray, found: Rebound) -> int:
+    """Return where the rise begins: the first point after the minimum from which the curve stays 30% of the rise up.
+
+    Not the minimum itself: after a slow descent that lies far too early.
+    """
+    bar = found.low + 0.3 * found.rise
+    n = len(values)
+    ahead = max(3, n // 20)
+    for i in range(found.low_at + 1, n):
+        if values[i] > bar and np.median(values[i : i + 3]) > bar and np.median(values[i : i + ahead]) > bar:
+            return i
+    return n - 1

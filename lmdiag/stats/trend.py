@@ -1,0 +1,65 @@
+"""Does a curve rise or fall? Rank trend (Mann-Kendall) and robust slope (Theil-Sen)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lmdiag.stats.noise import MAD_TO_SIGMA
+from lmdiag.stats.windows import block_medians
+
+MOST_POINTS = 600  # longer curves are judged by block medians: O(n^2) pairs, and correlated neighbours
+
+
+def mann_kendall(values: np.ndarray) -> float:
+    """Return the z score of the rank trend: positive when the values rise, 0 for fewer than 4 points or a constant.
+
+    Tie-corrected normal approximation (Mann 1945, Kendall 1975).
+
+    >>> round(mann_kendall(np.arange(10.0)), 1), mann_kendall(np.ones(10))
+    (3.9, 0.0)
+    """
+    if len(values) > MOST_POINTS:
+        values, _ = block_medians(values, MOST_POINTS)
+    n = len(values)
+    if n < 4:
+        return 0.0
+    score = float(np.sum(np.sign(values[None, :] - values[:, None])[np.triu_indices(n, 1)]))
+    _, ties = np.unique(values, return_counts=True)
+    variance = (n * (n - 1) * (2 * n + 5) - np.sum(ties * (ties - 1) * (2 * ties + 5))) / 18
+    return float((score - np.sign(score)) / np.sqrt(variance)) if variance > 0 else 0.0
+
+
+def theil_sen(values: np.ndarray, at: np.ndarray | None = None) -> tuple[float, float]:
+    """Return the median slope of all pairs of points, and its standard error.
+
+    `at` are the positions (default 0, 1, 2, …). The error is that of a least-squares slope with the robust scatter of the residuals.
+
+    >>> theil_sen(np.array([0.0, 2.0, 4.0, 90.0, 8.0]))[0]
+    2.0
+    """
+    at = np.arange(len(values), dtype=float) if at is None else at.astype(float)
+    if len(values) > MOST_POINTS:
+        values, starts = block_medians(values, MOST_POINTS)
+        at = at[starts]
+    first, second = np.triu_indices(len(values), 1)
+    apart = at[second] - at[first]
+    good = apart != 0
+    if not good.any():
+        return 0.0, 0.0
+    slope = float(np.median((values[second] - values[first])[good] / apart[good]))
+    residuals = values - slope * at
+    sigma = MAD_TO_SIGMA * float(np.median(np.abs(residuals - np.median(residuals))))
+    spread = float(np.sqrt(np.sum((at - at.mean()) ** 2)))
+    return slope, sigma / spread if spread else 0.0
+
+
+def total_gain(values: np.ndarray, groups: int = 10) -> tuple[float, float]:
+    """Return how far the curve falls from end to end by Theil-Sen on group medians, and the standard error.
+
+    The first tenth, which holds warm-up and the steep start, is left out.
+    """
+    rest = values[len(values) // 10 :]
+    levels, _ = block_medians(rest, groups)
+    slope, error = theil_sen(levels)
+    length = len(levels) - 1
+    return -slope * length, error * length

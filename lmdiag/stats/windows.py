@@ -1,0 +1,74 @@
+"""Rolling and block medians, quick on a million points and without heavy imports on a thousand."""
+
+from __future__ import annotations
+
+import numpy as np
+
+NUMPY_LIMIT = 4_000_000  # window cells above which sorting each window costs more than importing polars
+
+
+def rolling_median(values: np.ndarray, window: int) -> np.ndarray:
+    """Return the median of every full window: float64[n - window + 1], empty when the window does not fit.
+
+    >>> rolling_median(np.array([3.0, 1.0, 2.0, 9.0]), 3).tolist()
+    [2.0, 2.0]
+    """
+    if window > len(values):
+        return np.empty(0)
+    if window <= 1:
+        return values.astype(float)
+    if len(values) * window <= NUMPY_LIMIT:
+        return np.median(np.lib.stride_tricks.sliding_window_view(values, window), axis=1)
+    import polars as pl
+
+    return pl.Series(values).rolling_median(window).to_numpy()[window - 1 :]
+
+
+def centred_median(values: np.ndarray, window: int) -> np.ndarray:
+    """Return the median of the window around every point: float64[n]; windows are cut off at both ends.
+
+    >>> centred_median(np.array([1.0, 9.0, 1.0, 1.0]), 3).tolist()
+    [5.0, 1.0, 1.0, 1.0]
+    """
+    half, n = window // 2, len(values)
+    if n <= 2 * half:
+        return np.array([np.median(values[max(0, i - half) : i + half + 1]) for i in range(n)])
+    middle = rolling_median(values, 2 * half + 1)
+    left = [np.median(values[: i + half + 1]) for i in range(half)]
+    right = [np.median(values[i - half :]) for i in range(n - half, n)]
+    return np.concatenate([left, middle, right])
+
+
+def medians_beside(values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return, for every point, the median of up to `window` points before it and after it; NaN where there are none.
+
+    >>> before, after = medians_beside(np.array([1.0, 5.0, 2.0]), 2)
+    >>> before.tolist(), after.tolist()
+    ([nan, 1.0, 3.0], [3.5, 2.0, nan])
+    """
+    return _medians_before(values, window), _medians_before(values[::-1], window)[::-1]
+
+
+def _medians_before(values: np.ndarray, window: int) -> np.ndarray:
+    n = len(values)
+    before = np.full(n, np.nan)
+    for i in range(1, min(window, n)):
+        before[i] = np.median(values[:i])
+    if n > window:
+        before[window:] = rolling_median(values, window)[:-1]
+    return before
+
+
+def block_medians(values: np.ndarray, blocks: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the medians of `blocks` nearly equal stretches and the index at which each stretch starts.
+
+    >>> block_medians(np.array([1.0, 2.0, 3.0, 10.0, 11.0, 12.0]), 2)
+    (array([ 2., 11.]), array([0, 3]))
+    """
+    blocks = min(blocks, len(values))
+    starts = np.linspace(0, len(values), blocks, endpoint=False).astype(int)
+    width = len(values) // max(blocks, 1)
+    if blocks and width * blocks == len(values):
+        return np.median(values.reshape(blocks, width), axis=1), starts
+    edges = [*starts.tolist(), len(values)]
+    return np.array([np.median(values[a:b]) for a, b in zip(edges, edges[1:])]), starts
