@@ -1,0 +1,67 @@
+"""The curves of a run as rows of text: loss, evaluation, and whatever the findings speak about, on one axis of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmdiag.diagnose import Diagnosis
+from lmdiag.reports.sparkline import columns, sparkline
+from lmdiag.reports.wording import number
+from lmdiag.run import Run, Series
+
+MOST_CURVES = 4
+FEWEST_POINTS = 3
+
+
+@dataclass(frozen=True)
+class CurveRow:
+    """One curve in a line of text: its name, first and last value, and the bars between."""
+
+    metric: str
+    first: str
+    bars: str
+    last: str
+
+
+def curve_rows(diagnosis: Diagnosis, width: int) -> list[CurveRow]:
+    """Return the curves worth a line, `width` characters wide, over the same steps."""
+    run = diagnosis.run
+    chosen = list(dict(_worth_showing(diagnosis)).items())[:MOST_CURVES]
+    return [
+        CurveRow(
+            metric=metric,
+            first=number(float(series.values[0])),
+            bars=sparkline(series, width, run.first_step, run.last_step),
+            last=number(float(series.values[-1])),
+        )
+        for metric, series in chosen
+    ]
+
+
+def _worth_showing(diagnosis: Diagnosis) -> Iterator[tuple[str, Series]]:
+    run = diagnosis.run
+    for found in (run.curve, run.evaluation):
+        if found is not None and len(found[1]) >= FEWEST_POINTS:
+            yield found
+    for finding in diagnosis.findings:
+        if finding.metric in run and len(run[finding.metric]) >= FEWEST_POINTS:
+            yield finding.metric, run[finding.metric]
+
+
+def marks(run: Run, first_steps: list[int], width: int) -> str:
+    """Return a line with the numbers 1 to 9 of the findings, each under the step where it begins.
+
+    A number whose place is taken stands beside it.
+
+    >>> import numpy as np
+    >>> marks(Run("a", {"loss": Series(np.arange(100), np.ones(100))}), [0, 50, 51, 99], 10)
+    '1    23  4'
+    """
+    line = [" "] * width
+    for rank, column in enumerate(columns(np.array(first_steps[:9]), width, run.first_step, run.last_step), 1):
+        free = [c for c in range(width) if line[c] == " "]
+        line[min(free, key=lambda c: (abs(c - column), -c))] = str(rank)
+    return "".join(line).rstrip()

@@ -1,0 +1,112 @@
+"""The report as one JSON document: the contract `lmdiag-report/1`.
+
+Non-finite numbers are the strings "NaN", "Infinity" and "-Infinity", so that the document is strict JSON; `null` means
+that the log does not tell.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import lmdiag
+from lmdiag.diagnose import Diagnosis
+from lmdiag.finding import Finding
+from lmdiag.reports.report import Report, severity_of, summarize
+from lmdiag.run import Run
+
+SCHEMA = "lmdiag-report/1"
+
+
+def render(report: Report) -> str:
+    """Return the report as indented JSON."""
+    return json.dumps(document(report), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def document(report: Report) -> dict[str, Any]:
+    """Return the report as plain lists, dicts, strings and finite numbers."""
+    return {
+        "schema": SCHEMA,
+        "lmdiag": lmdiag.__version__,
+        "verdict": report.verdict,
+        "runs": [run_entry(diagnosis) for diagnosis in report.diagnoses],
+        "unreadable": [{"source": u.source, "error": u.error} for u in report.unreadable],
+    }
+
+
+def run_entry(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Return what the document says about one run."""
+    run = diagnosis.run
+    return {
+        "name": run.name,
+        "source": run.source,
+        "format": run.format,
+        "verdict": diagnosis.verdict,
+        "steps": _steps(run),
+        "summary": _summary(diagnosis),
+        "findings": [finding_entry(finding) for finding in diagnosis.findings],
+        "not_checked": [{"rule": n.rule, "why": n.why} for n in diagnosis.not_checked],
+        "notes": list(run.notes),
+        "skipped_lines": sum(skipped.count for skipped in run.skipped),
+    }
+
+
+def finding_entry(finding: Finding) -> dict[str, Any]:
+    """Return one finding as plain data."""
+    return {
+        "rule": finding.rule,
+        "family": finding.family,
+        "severity": severity_of(finding).label,
+        "metric": finding.metric,
+        "first_step": int(finding.first_step),
+        "last_step": int(finding.last_step),
+        "message": finding.message,
+        "evidence": plain(finding.evidence),
+        "advice": list(finding.advice),
+        "consequence_of": finding.consequence_of,
+    }
+
+
+def _steps(run: Run) -> dict[str, Any]:
+    return {
+        "first": run.first_step,
+        "last": run.last_step,
+        "points": summarize(run).points,
+        "segments": max(len(run.segments), 1),
+        "complete": run.complete,
+    }
+
+
+def _summary(diagnosis: Diagnosis) -> dict[str, Any]:
+    summary, best = summarize(diagnosis.run), diagnosis.best
+    return {
+        "loss_first": plain(summary.loss_first),
+        "loss_last": plain(summary.loss_last),
+        "loss_min": plain(summary.loss_min),
+        "perplexity_last": plain(summary.perplexity_last),
+        "best": None if best is None else {"metric": best.metric, "step": best.step, "value": plain(best.value)},
+    }
+
+
+def plain(value: Any) -> Any:
+    """Turn numbers of any library into what strict JSON can hold, inside lists and mappings too.
+
+    >>> plain({"z": float("inf"), "n": 3, "name": "a", "all": (float("nan"), 0.5)})
+    {'z': 'Infinity', 'n': 3, 'name': 'a', 'all': ['NaN', 0.5]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    number = value.item() if hasattr(value, "item") else value
+    if not isinstance(number, float):
+        return number if isinstance(number, (str, bool, int)) else str(number)
+    if math.isnan(number):
+        return "NaN"
+    if math.isinf(number):
+        return "Infinity" if number > 0 else "-Infinity"
+    return number

@@ -1,0 +1,106 @@
+"""The report as Markdown, for job summaries, pull requests and notebooks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from lmdiag.diagnose import Diagnosis
+from lmdiag.finding import Finding
+from lmdiag.reports.look import ICONS
+from lmdiag.reports.report import Report, count_alarms, severity_of, summarize, worst_first
+from lmdiag.reports.wording import WORDS, by_reason, number, source_of, steps, total, visible
+
+COLUMNS = ("run", "verdict", "errors", "warnings", "last step", "last loss", "perplexity", "checkpoint to keep")
+
+
+def render(report: Report) -> str:
+    """Return a table of all runs, worst first, and a section for every run with findings."""
+    return "\n".join(_lines(report))
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield f"## {ICONS[report.verdict]} {WORDS[report.verdict]}"
+    yield ""
+    yield total(report.verdicts, len(report.unreadable))
+    if report.diagnoses:
+        yield ""
+        yield from _table(report)
+    for diagnosis in worst_first(report.diagnoses):
+        yield from _section(diagnosis)
+    for unreadable in report.unreadable:
+        yield ""
+        yield f"**Not read:** {escape(unreadable.source)}: {escape(unreadable.error)} {escape(unreadable.hint)}".rstrip()
+
+
+def _table(report: Report) -> Iterator[str]:
+    yield f"| {' | '.join(COLUMNS)} |"
+    yield "| --- | --- |" + " ---: |" * (len(COLUMNS) - 2)
+    for diagnosis in worst_first(report.diagnoses):
+        yield f"| {' | '.join(_cells(diagnosis))} |"
+
+
+def _cells(diagnosis: Diagnosis) -> list[str]:
+    run, summary, best = diagnosis.run, summarize(diagnosis.run), diagnosis.best
+    errors, warnings = count_alarms(diagnosis)
+    return [
+        escape(source_of(run)),
+        f"{ICONS[diagnosis.verdict]} {WORDS[diagnosis.verdict]}",
+        str(errors),
+        str(warnings),
+        f"{run.last_step:,}",
+        number(summary.loss_last),
+        number(summary.perplexity_last),
+        "–" if best is None else escape(f"step {best.step:,} ({best.metric} {number(best.value)})"),
+    ]
+
+
+def _section(diagnosis: Diagnosis) -> Iterator[str]:
+    """Yield the findings of a run, and folded below them what was not checked, not read and assumed."""
+    if not diagnosis.findings and diagnosis.verdict != "not-judged":
+        return
+    yield ""
+    yield f"### {ICONS[diagnosis.verdict]} {escape(source_of(diagnosis.run))}"
+    for finding in diagnosis.findings:
+        yield from _finding(finding)
+    coverage = list(_coverage(diagnosis))
+    if coverage:
+        yield ""
+        yield "<details><summary>What was not checked, not read, or assumed</summary>"
+        yield ""
+        yield from coverage
+        yield ""
+        yield "</details>"
+
+
+def _finding(finding: Finding) -> Iterator[str]:
+    severity = severity_of(finding).label
+    cause = f", a consequence of {finding.consequence_of}" if finding.consequence_of else ""
+    yield ""
+    yield f"**{ICONS[severity]} {severity}: {finding.rule}** ({steps(finding.first_step, finding.last_step)}{cause})  "
+    yield escape(finding.message)
+    if finding.evidence:
+        numbers = "; ".join(f"{name.replace('_', ' ')} {number(value)}" for name, value in finding.evidence.items())
+        yield ""
+        yield f"Evidence: {escape(numbers)}"
+    if finding.advice:
+        yield ""
+        yield from (f"{rank}. {escape(advice)}" for rank, advice in enumerate(finding.advice, 1))
+
+
+def _coverage(diagnosis: Diagnosis) -> Iterator[str]:
+    for why, rules in by_reason(diagnosis.not_checked).items():
+        yield f"- Not checked: {', '.join(rules)}: {escape(why)}."
+    for skipped in diagnosis.run.skipped:
+        yield f"- Skipped {skipped.count:,}: {escape(skipped.reason)} (first at line {skipped.line:,})."
+    yield from (f"- {escape(note)}" for note in diagnosis.run.notes)
+
+
+def escape(text: str) -> str:
+    """Return text from a log so that Markdown and HTML show it as it is.
+
+    >>> escape("a|b <img> *c* file_name")
+    'a\\\\|b &lt;img&gt; \\\\*c\\\\* file_name'
+    """
+    html = visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*|\[\]#~]|\b__)", r"\\\1", html)

@@ -1,0 +1,64 @@
+"""A curve in one line of text: bars that rise with the logarithm of the value."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lmdiag.run import Series
+
+BARS = "▁▂▃▄▅▆▇█"
+NOT_FINITE = "×"
+HEADROOM = 1.35  # how far above the usual range a bar may reach before it is cut
+
+
+def sparkline(series: Series, width: int, first_step: int, last_step: int) -> str:
+    """Draw a series as `width` characters over the given range of steps.
+
+    A bar is as high as the largest value in its stretch of steps, so that no spike is averaged away; `×` marks a stretch
+    with a NaN or an infinity. The scale is logarithmic where all values are positive, and leaves room for the usual range:
+    a single enormous value is cut, not the rest flattened. A stretch without a value repeats the one before it.
+
+    >>> sparkline(Series(np.array([1, 2, 3, 4]), np.array([8.0, 4.0, 2.0, np.nan])), 4, 1, 4)
+    '█▅▁×'
+    """
+    heights = _highest_per_column(series, width, first_step, last_step)
+    finite = heights[np.isfinite(heights)]
+    if finite.size and finite.min() > 0:
+        heights = np.log(heights)
+    low, high = _scale(heights[np.isfinite(heights)])
+    return "".join(_bar(height, low, high) for height in heights)
+
+
+def columns(steps: np.ndarray, width: int, first_step: int, last_step: int) -> np.ndarray:
+    """Return the column, 0 to width - 1, in which each step is drawn."""
+    share = (np.asarray(steps, float) - first_step) / max(last_step - first_step, 1)
+    return np.clip(share * width, 0, width - 1).astype(int)
+
+
+def _highest_per_column(series: Series, width: int, first_step: int, last_step: int) -> np.ndarray:
+    """Return the largest value per column: +inf where one is not finite, NaN before the first value."""
+    values = np.where(np.isfinite(series.values), series.values, np.inf)
+    heights = np.full(width, -np.inf)
+    np.maximum.at(heights, columns(series.steps, width, first_step, last_step), values)
+    filled = np.maximum.accumulate(np.where(heights > -np.inf, np.arange(width), -1))
+    return np.where(filled < 0, np.nan, heights[filled])
+
+
+def _scale(finite: np.ndarray) -> tuple[float, float]:
+    """Return the lowest and the highest value to draw: the top is cut where a few values tower above the rest."""
+    if not finite.size:
+        return 0.0, 0.0
+    low = float(finite.min())
+    usual = max(float(np.quantile(finite, 0.9)), float(finite[0]))
+    return low, min(float(finite.max()), low + HEADROOM * (usual - low)) if usual > low else float(finite.max())
+
+
+def _bar(height: float, low: float, high: float) -> str:
+    if np.isnan(height):
+        return " "
+    if np.isinf(height):
+        return NOT_FINITE
+    if high <= low:
+        return BARS[len(BARS) // 2 - 1]
+    share = (min(height, high) - low) / (high - low)
+    return BARS[round(share * (len(BARS) - 1))]

@@ -1,0 +1,91 @@
+"""How numbers, step ranges and counts are written in every report for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from lmdiag.finding import NotChecked
+from lmdiag.run import Run
+
+WORDS = {"unhealthy": "unhealthy", "suspect": "suspect", "not-judged": "not judged", "healthy": "healthy"}
+
+
+def number(value: float | None) -> str:
+    """Write a number with four significant digits, whole numbers in full and with separators.
+
+    >>> number(3.14159), number(12345678.0), number(1.2345e-7), number(float("nan")), number(0.5), number(None)
+    ('3.142', '12,345,678', '1.235e-07', 'NaN', '0.5', '–')
+    """
+    if value is None:
+        return "–"
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value):,}"
+    if 1000 <= abs(value) < 1e9:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
+def steps(first: int, last: int) -> str:
+    """Write a range of steps.
+
+    >>> steps(1040, 1500), steps(7, 7)
+    ('steps 1,040–1,500', 'step 7')
+    """
+    return f"step {first:,}" if first == last else f"steps {first:,}–{last:,}"
+
+
+def count(n: int, noun: str, plural: str = "") -> str:
+    """Write a count with its noun.
+
+    >>> count(1, "run"), count(2000, "step"), count(2, "look", "looks")
+    ('1 run', '2,000 steps', '2 looks')
+    """
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {plural or noun + 's'}"
+
+
+def visible(text: str) -> str:
+    """Return the text on one line, with control characters shown as `?`: a log must not steer the reader's terminal.
+
+    >>> visible("loss\\x1b[2J\\n rose")
+    'loss?[2J rose'
+    """
+    return " ".join("".join(c if c.isprintable() or c.isspace() else "?" for c in text).split())
+
+
+def source_of(run: Run) -> str:
+    """Return where a run was read from, with its name where the source does not show it.
+
+    >>> source_of(Run("a", {}, source="logs/a.csv")), source_of(Run("seed 2", {}, source="all.csv"))
+    ('logs/a.csv', 'all.csv (seed 2)')
+    """
+    if not run.source:
+        return visible(run.name)
+    return visible(run.source if run.name in run.source else f"{run.source} ({run.name})")
+
+
+def by_reason(not_checked: Iterable[NotChecked]) -> dict[str, list[str]]:
+    """Group the rules that could not look by why they could not: {why: [rule, …]}, commonest first.
+
+    >>> by_reason([NotChecked("no lr", "a"), NotChecked("too short", "b"), NotChecked("no lr", "c")])
+    {'no lr': ['a', 'c'], 'too short': ['b']}
+    """
+    groups: dict[str, list[str]] = {}
+    for refusal in not_checked:
+        groups.setdefault(refusal.why, []).append(refusal.rule)
+    return dict(sorted(groups.items(), key=lambda group: -len(group[1])))
+
+
+def total(verdicts: Mapping[str, int], unreadable: int = 0) -> str:
+    """Write how many runs got which verdict, worst first, and how many sources could not be read.
+
+    >>> total({"healthy": 2, "unhealthy": 1}, 1), total({})
+    ('3 runs: 1 unhealthy, 2 healthy; 1 source could not be read.', 'No run was judged.')
+    """
+    parts = [f"{verdicts[verdict]:,} {WORDS[verdict]}" for verdict in WORDS if verdicts.get(verdict)]
+    line = f"{count(sum(verdicts.values()), 'run')}: {', '.join(parts)}" if parts else "No run was judged"
+    return f"{line}; {count(unreadable, 'source')} could not be read." if unreadable else f"{line}."
