@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lmdiag.attribution import attribute
 from lmdiag.finding import LOSS_SHAPE_FAMILIES, Finding, NotChecked, Rule, Severity
 from lmdiag.rules import RULES
 from lmdiag.run import Run
@@ -65,7 +66,8 @@ def diagnose(run: Run, rules: Iterable[Rule] = RULES, settings: Mapping[str, Map
             for f in said
             if isinstance(f, Finding)
         ]
-    return Diagnosis(run, tuple(_worst_first(findings)), tuple(not_checked), judged, best_evaluation(run))
+    attributed = attribute(findings, run.last_step - run.first_step)
+    return Diagnosis(run, tuple(_worst_first(attributed)), tuple(not_checked), judged, best_evaluation(run))
 
 
 def _worst_first(findings: list[Finding]) -> list[Finding]:

@@ -113,7 +113,7 @@ class Rule:
             return f"the loss of a {run.objective} run need not fall, so its shape is not judged"
         points = min((_points(run, need) for need in self.needs), default=0)
         if points < self.min_points:
-            what = self.needs[0] if len(self.needs) == 1 else " or ".join(self.needs)
+            what = " or ".join("loss" if need == "curve" else need for need in self.needs)
             return f"the log has {points} values of {what}; this rule needs {self.min_points}"
         return None
 

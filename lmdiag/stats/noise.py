@@ -30,8 +30,8 @@ def scatter(values: np.ndarray) -> float:
 def smoothing(values: np.ndarray) -> float:
     """Return how strongly the log was averaged before it was written: 0 for white noise, towards 1 for a slow EMA.
 
-    phi = 1 + 2 rho1 of the differences of the detrended curve, clipped at four deviations. Differences of the raw curve would
-    let one large rise hide itself.
+    phi = 1 + 2 rho1 of the differences, less their local median (the slope) and clipped at four deviations: neither a
+    steep descent nor one large rise may look like smoothing.
 
     >>> noise = np.random.default_rng(0).normal(0, 1, 3000)
     >>> smoothing(noise) < 0.15, smoothing(np.convolve(noise, np.ones(10) / 10, "valid")) > 0.5
@@ -39,9 +39,9 @@ def smoothing(values: np.ndarray) -> float:
     """
     if len(values) < 2 * DETREND_WINDOW:
         return 0.0
-    trend = rolling_median(values, DETREND_WINDOW)
+    changes = np.diff(values)
     half = DETREND_WINDOW // 2
-    steps = np.diff(values[half : half + len(trend)] - trend)
+    steps = changes[half : len(changes) - half] - rolling_median(changes, DETREND_WINDOW)
     limit = 4 * MAD_TO_SIGMA * np.median(np.abs(steps))
     steps = np.clip(steps, -limit, limit)
     power = float(steps @ steps)

@@ -52,6 +52,6 @@ def holds_start(steps: np.ndarray) -> bool:
     (True, False)
     """
     if len(steps) < 2:
-        return bool(len(steps)) and steps[0] <= 1
+        return len(steps) == 1 and bool(steps[0] <= 1)
     spacing = float(np.median(np.diff(steps)))
     return bool(steps[0] <= max(0.1 * float(steps[-1] - steps[0]), 2.2 * spacing) + 1)

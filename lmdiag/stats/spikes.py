@@ -73,7 +73,7 @@ def _outliers(logs: np.ndarray, window: int, smallest: float, deviations: float)
 def _wide_bumps(logs: np.ndarray, smallest: float, deviations: float) -> list[Spike]:
     levels, starts = block_medians(logs, WIDE_BUMP_BLOCKS)
     ends = np.append(starts[1:], len(logs))
-    bumps = _outliers(levels, WINDOWS[0], smallest, deviations)
+    bumps = [bump for k in WINDOWS for bump in _outliers(levels, k, smallest, deviations)]
     return [
         Spike(
             int(starts[b.peak]),

@@ -83,7 +83,7 @@ def _evaluation_at_best(run: Run, onset: int) -> bool:
         return False
     losses = run.evaluation[1].finite
     after = losses.values[losses.steps > onset]
-    return len(after) >= 2 and bool(np.median(after[-3:]) <= losses.values.min() * (1 + EVAL_AT_BEST))
+    return len(after) >= 2 and bool(after[-2:].min() <= losses.values.min() * (1 + EVAL_AT_BEST))
 
 
 def _end_of_schedule(run: Run, onset: int) -> bool:

@@ -1,0 +1,61 @@
+"""A loss that does not fall is found at any level; slow learners, warm-up and tails of runs are left alone."""
+
+import numpy as np
+import pytest
+
+from lmdiag.finding import NotChecked, Severity
+from lmdiag.rules.convergence.not_learning import check
+from tests.rules.curves import cosine_lr, falling, fires, healthy, run
+
+
+def flat(level: float, n: int, noise: float = 0.03, seed: int = 0) -> np.ndarray:
+    return level + level * noise * np.random.default_rng(seed).normal(size=n)
+
+
+@pytest.mark.parametrize("level", [0.7, 2.5, 4.0, 10.4])
+@pytest.mark.parametrize("n", [30, 100, 1000])
+def test_flat_losses(level, n):
+    found = [fires(check, run(loss=flat(level, n, seed=seed))) for seed in range(5)]
+    assert sum(map(len, found)) == 5
+
+
+def test_the_uniform_guess_is_named_and_an_error():
+    (found,) = fires(check, run(loss=flat(10.82, 200, 0.002)))
+    assert found.severity is Severity.ERROR
+    assert "uniform guess" in found.message
+
+
+def test_a_fall_to_the_uniform_guess_is_not_learning():
+    loss = np.r_[np.linspace(13, 10.9, 8), flat(10.8, 15, 0.005)]
+    assert len(fires(check, run(loss=loss, lr=np.linspace(1e-4, 1e-5, 23)))) == 1
+
+
+def test_a_trivial_but_significant_gain_is_not_learning():
+    loss = np.linspace(2.500, 2.490, 300) + np.random.default_rng(0).normal(0, 0.001, 300)
+    (found,) = fires(check, run(loss=loss))
+    assert "gain of" in found.message
+
+
+def test_a_zero_learning_rate_is_named_first():
+    (found,) = fires(check, run(loss=flat(4.0, 100), lr=np.zeros(100)))
+    assert "learning rate is zero" in found.advice[0]
+
+
+@pytest.mark.parametrize("n", [12, 30, 100, 1000])
+@pytest.mark.parametrize("noise", [0.02, 0.3])
+def test_silent_on_learning(n, noise):
+    for seed in range(5):
+        assert fires(check, run(loss=falling(n, noise=noise, seed=seed), lr=cosine_lr(n))) == []
+
+
+def test_silent_on_the_tail_of_a_run():
+    assert fires(check, run(loss=flat(2.5, 200), first=8000)) == []
+
+
+def test_the_first_steps_of_a_long_run_are_not_judged():
+    made = run(loss=flat(10.5, 20), config={"max_steps": 100_000})
+    assert [type(said) for said in check.check(made)] == [NotChecked]
+
+
+def test_silent_on_healthy_runs():
+    assert fires(check, healthy(100)) == []

@@ -1,0 +1,45 @@
+"""A high level kept for a third of the run is a plateau, unless the run leaves it."""
+
+import numpy as np
+import pytest
+
+from lmdiag.rules.convergence.plateau import check
+from tests.rules.curves import falling, fires, healthy, run
+
+
+def shelf(n: int, level: float = 7.4, noise: float = 0.01, seed: int = 0) -> np.ndarray:
+    descent = np.linspace(10.8, level, max(4, n // 10))
+    rest = np.full(n - len(descent), level)
+    return np.r_[descent, rest] + np.random.default_rng(seed).normal(0, noise, n)
+
+
+@pytest.mark.parametrize("n", [100, 400, 3000])
+def test_fires_with_level_and_stretch(n):
+    (found,) = fires(check, run(loss=shelf(n)))
+    assert found.evidence["level"] == pytest.approx(7.4, abs=0.02)
+    assert found.last_step - found.first_step >= 0.3 * n
+
+
+def test_fires_on_a_short_log_of_many_steps():
+    assert len(fires(check, run(loss=shelf(20), every=50))) == 1
+
+
+def test_silent_when_the_run_leaves_it():
+    loss = np.r_[shelf(200), np.linspace(7.4, 3.0, 150)]
+    assert fires(check, run(loss=loss)) == []
+
+
+@pytest.mark.parametrize("level", [2.0, 3.3])
+def test_silent_at_levels_that_may_be_the_best_there_is(level):
+    assert fires(check, run(loss=shelf(400, level))) == []
+
+
+def test_silent_when_the_rate_has_decayed_to_nothing():
+    lr = np.r_[np.full(60, 1e-3), np.full(340, 1e-5)]
+    assert fires(check, run(loss=shelf(400, 5.5), lr=lr)) == []
+
+
+def test_silent_on_healthy_runs():
+    for n in (15, 60, 400, 4000):
+        assert fires(check, run(loss=falling(n))) == []
+    assert fires(check, healthy(200)) == []

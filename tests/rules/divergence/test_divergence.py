@@ -1,0 +1,64 @@
+"""A loss that rises and stays up is divergence, unless evaluation or schedule explain it."""
+
+import numpy as np
+import pytest
+
+from lmdiag.finding import Severity
+from lmdiag.rules.divergence.divergence import check
+from tests.rules.curves import cosine_lr, falling, fires, healthy, run, series
+
+
+def diverging(n: int = 500, at: int = 300, rise: float = 3.0, seed: int = 0) -> np.ndarray:
+    loss = falling(n, seed=seed)
+    loss[at:] += rise * np.minimum(1, np.arange(n - at) / 20)
+    return loss
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_fires_with_onset_and_advice(seed):
+    (found,) = fires(check, run(loss=diverging(seed=seed), lr=np.full(500, 6e-4)))
+    assert found.severity is Severity.ERROR
+    assert 295 <= found.first_step <= 325
+    assert found.last_step == 500
+    assert "0.0003" in " ".join(found.advice)
+
+
+def test_a_small_rise_is_a_warning():
+    (found,) = fires(check, run(loss=diverging(rise=0.4)))
+    assert found.severity is Severity.WARNING
+
+
+def test_evaluations_alone_are_enough():
+    evaluations = np.r_[np.linspace(8, 4, 20), np.linspace(4.2, 7, 10)]
+    (found,) = fires(check, run(val__loss=series(evaluations, every=100)))
+    assert found.metric == "val/loss"
+
+
+def test_information_when_the_evaluation_stays_at_its_best():
+    loss = diverging(rise=0.6)
+    evaluations = series(np.linspace(5, 3, 25), every=20, first=20)
+    (found,) = fires(check, run(loss=loss, val__loss=evaluations))
+    assert found.severity is Severity.INFO
+
+
+def test_information_when_the_rate_is_almost_zero_and_the_rise_small():
+    loss = np.r_[np.linspace(1.0, 0.3, 200), np.full(200, 0.3)] + np.random.default_rng(0).normal(0, 0.01, 400)
+    loss[360:] += 0.15
+    (found,) = fires(check, run(loss=loss, lr=cosine_lr(400)))
+    assert found.severity is Severity.INFO
+
+
+def test_a_record_of_the_checkpoint_is_used():
+    from dataclasses import replace
+
+    from lmdiag.run import Event
+
+    made = replace(run(loss=diverging()), events=(Event("checkpoint_saved", 250), Event("checkpoint_saved", 400)))
+    assert fires(check, made)[0].advice[0] == "Resume from the checkpoint saved at step 250."
+
+
+@pytest.mark.parametrize("n", [6, 12, 40, 200, 5000])
+def test_silent_on_healthy_runs(n):
+    for seed in range(5):
+        assert fires(check, run(loss=falling(n, seed=seed))) == []
+    assert fires(check, healthy(max(n, 20))) == []

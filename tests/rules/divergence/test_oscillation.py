@@ -1,0 +1,30 @@
+"""Only huge swings are oscillation."""
+
+import numpy as np
+import pytest
+
+from lmdiag.rules.divergence.oscillation import check
+from tests.rules.curves import falling, fires, run
+
+
+def test_wide_swings_in_the_second_half():
+    loss = falling(100)
+    loss[40:] += 4 * np.sin(np.arange(60) / 2) + 4
+    (found,) = fires(check, run(loss=loss))
+    assert found.first_step >= 35
+
+
+def test_excursions_in_a_short_log():
+    assert len(fires(check, run(loss=[10, 7, 12, 6, 11, 6, 12, 6, 10, 6, 11, 6]))) == 1
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.1, 0.4])
+@pytest.mark.parametrize("n", [12, 30, 60, 1000])
+def test_silent_on_noise(noise, n):
+    for seed in range(5):
+        assert fires(check, run(loss=falling(n, noise=noise, seed=seed))) == []
+
+
+def test_silent_on_a_narrow_regular_band():
+    loss = falling(500, noise=0.02) * (1 + 0.03 * np.sin(np.arange(500)))
+    assert fires(check, run(loss=loss)) == []

@@ -1,0 +1,56 @@
+"""An evaluation that rises while training falls is overfitting; noise, luck and divergence are not."""
+
+import numpy as np
+import pytest
+
+from lmdiag.finding import Severity
+from lmdiag.rules.generalization.overfitting import check
+from tests.rules.curves import falling, fires, healthy, run, series
+
+
+def overfit(evaluations: int = 12, best: int = 4, rise: float = 0.3, noise: float = 0.005, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    down, up = np.linspace(3.0, 2.0, best + 1), 2.0 + rise * np.linspace(0, 1, evaluations - best)[1:]
+    losses = np.r_[down, up] + rng.normal(0, noise, evaluations)
+    return run(loss=np.linspace(4, 0.5, 100 * evaluations), val__loss=series(losses, every=100, first=100))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_fires_at_the_best_evaluation(seed):
+    (found,) = fires(check, overfit(seed=seed))
+    assert (found.first_step, found.last_step) == (500, 1200)
+    assert found.severity is Severity.ERROR
+    assert "step 500" in found.advice[0]
+
+
+@pytest.mark.parametrize(("rise", "severity"), [(0.33, Severity.ERROR), (0.1, Severity.WARNING), (0.04, Severity.INFO)])
+def test_severity_follows_the_rise(rise, severity):
+    (found,) = fires(check, overfit(rise=rise, noise=0.0))
+    assert found.severity is severity
+
+
+def test_two_evaluations_after_the_best_are_enough():
+    assert len(fires(check, run(val__loss=series([2.0, 2.3, 2.6])))) == 1
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.05])
+def test_silent_on_noisy_evaluations_at_their_floor(noise):
+    for seed in range(10):
+        losses = falling(40, start=4, floor=2, noise=noise, seed=seed)
+        assert fires(check, run(val__loss=series(losses, every=100))) == []
+
+
+def test_silent_when_training_rises_too():
+    losses = series(np.r_[np.linspace(5, 3, 6), np.linspace(3.2, 5, 6)], every=100, first=100)
+    training = np.r_[np.linspace(5, 3, 600), np.linspace(3, 5, 600)]
+    assert fires(check, run(loss=training, val__loss=losses)) == []
+
+
+def test_several_sets_are_averaged():
+    rising, falling_set = series(np.linspace(2, 2.5, 8)), series(np.linspace(5, 2, 8))
+    made = run(loss=falling(100), wiki__loss=rising, code__loss=falling_set)
+    assert fires(check, made) == []
+
+
+def test_silent_on_healthy_runs():
+    assert fires(check, healthy(400)) == []

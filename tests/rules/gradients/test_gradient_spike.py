@@ -1,0 +1,45 @@
+"""Jumps and tenfold growth of the gradient norm are found; start-up and slow growth are not."""
+
+import numpy as np
+import pytest
+
+from lmdiag.rules.gradients.gradient_spike import check
+from tests.rules.curves import falling, fires, healthy, run
+
+
+def norms(n: int = 300, seed: int = 0) -> np.ndarray:
+    return np.exp(np.random.default_rng(seed).normal(0, 0.2, n))
+
+
+@pytest.mark.parametrize("factor", [12, 40, 1e4])
+def test_a_jump_is_found_at_its_step(factor):
+    values = norms()
+    values[200] *= factor
+    (found,) = fires(check, run(loss=falling(300), grad_norm=values))
+    assert found.first_step == found.last_step == 201
+    assert found.evidence["ratio"] == pytest.approx(values[200], rel=0.5)
+
+
+def test_a_short_log_is_enough():
+    assert len(fires(check, run(loss=falling(12), grad_norm=[1, 1.1, 0.9, 1, 1.2, 1, 50, 1, 1, 1, 1, 1]))) == 1
+
+
+def test_tenfold_growth_is_found():
+    (found,) = fires(check, run(loss=falling(300), grad_norm=norms() * np.geomspace(1, 40, 300)))
+    assert "grew" in found.message
+
+
+def test_clipping_is_mentioned_with_its_limit():
+    values = norms()
+    values[200] *= 40
+    (found,) = fires(check, run(loss=falling(300), grad_norm=values, config={"grad_clip": 1.0}))
+    assert "clipping at 1.0 absorbed it" in found.message
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_silent_on_start_up_and_slow_growth(seed):
+    start = norms(seed=seed) * (1 + 30 * np.exp(-np.arange(300) / 3))
+    slow = norms(seed=seed) * np.linspace(1, 3, 300)
+    assert fires(check, run(loss=falling(300), grad_norm=start)) == []
+    assert fires(check, run(loss=falling(300), grad_norm=slow)) == []
+    assert fires(check, healthy(300, seed)) == []

@@ -1,0 +1,38 @@
+"""Exact zeros among ordinary losses are masked NaN; a loss memorised down to zero is not."""
+
+import numpy as np
+import pytest
+
+from lmdiag.rules.integrity.masked_nan import check
+from tests.rules.curves import falling, fires, healthy, run
+
+
+def test_zeros_in_the_second_half():
+    loss = falling(100)
+    loss[50:] = 0.0
+    (found,) = fires(check, run(loss=loss))
+    assert (found.first_step, found.last_step) == (51, 100)
+    assert found.evidence["records"] == 50
+    assert "Nothing was learned" in found.message
+
+
+@pytest.mark.parametrize("loss", [[0.0, 0.0, 50.0, 52.0, 0.0], [12.0, 0.0, 0.0, 50.0, 0.0]])
+def test_short_logs(loss):
+    assert len(fires(check, run(loss=loss))) == 1
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        [2.0, 1.0, 0.1, 0.0004, 0.0001, 0.0, 0.0, 0.0],  # memorised, printed with four decimals
+        [2.0, 0.0, 1.8, 1.7, 1.6],  # one zero
+        [0.0, 0.0, 0.0, 0.0],  # nothing but zeros: nothing to compare with
+    ],
+)
+def test_silent(loss):
+    assert fires(check, run(loss=loss)) == []
+
+
+def test_silent_on_reinforcement_learning_and_healthy_runs():
+    assert fires(check, run(loss=np.r_[0.0, 0.0, 0.0, 0.2, 0.3], objective="reinforcement")) == []
+    assert fires(check, healthy(100)) == []

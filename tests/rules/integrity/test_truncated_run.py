@@ -1,0 +1,34 @@
+"""A log that ends before its plan, or says it crashed, is a prefix; one that stopped on purpose is complete."""
+
+from dataclasses import replace
+
+import pytest
+
+from lmdiag.rules.integrity.truncated_run import check
+from lmdiag.run import Event
+from tests.rules.curves import falling, fires, healthy, run
+
+
+def ended(status: str | None, planned: int | None, n: int = 100):
+    made = run(loss=falling(n), config={"max_steps": planned} if planned else {})
+    return replace(made, events=(Event("end", n, fields={"status": status}),) if status else ())
+
+
+@pytest.mark.parametrize(
+    ("status", "planned", "words"),
+    [(None, 200, "50% of the planned 200"), ("crashed", 200, "crashed at step 100"), ("killed", None, "was killed")],
+)
+def test_fires(status, planned, words):
+    (found,) = fires(check, ended(status, planned))
+    assert words in found.message
+    assert found.first_step == 100
+
+
+@pytest.mark.parametrize(("status", "planned"), [(None, None), (None, 101), ("completed", 1000), ("stopped", 1000)])
+def test_silent(status, planned):
+    assert fires(check, ended(status, planned)) == []
+
+
+def test_a_log_whose_steps_are_epochs_is_not_compared_with_planned_steps():
+    assert fires(check, replace(ended(None, 5000), step_kind="epoch")) == []
+    assert fires(check, healthy(50)) == []

@@ -1,0 +1,39 @@
+"""A non-finite gradient norm is a warning, many are an error, and the skips of a loss scaler are information."""
+
+import numpy as np
+import pytest
+
+from lmdiag.finding import Severity
+from lmdiag.rules.numerics.non_finite_gradient import check
+from tests.rules.curves import falling, fires, healthy, run
+
+
+def with_bad(count: int, n: int = 400, **more):
+    norms = np.ones(n)
+    norms[50 : 50 + 3 * count : 3] = np.inf
+    return run(loss=falling(n), grad_norm=norms, **more)
+
+
+@pytest.mark.parametrize(("count", "severity"), [(1, Severity.WARNING), (10, Severity.WARNING), (100, Severity.ERROR)])
+def test_severity_follows_the_share(count, severity):
+    (found,) = fires(check, with_bad(count))
+    assert found.severity == severity
+    assert found.first_step == 51
+    assert found.evidence["records"] == count
+
+
+def test_isolated_overflow_under_a_loss_scale_is_information():
+    (found,) = fires(check, with_bad(2, loss_scale=np.full(400, 65536.0)))
+    assert found.severity == Severity.INFO
+    assert "loss scaler" in found.message
+
+
+def test_overflow_at_the_end_is_not_excused_by_a_loss_scale():
+    norms = np.ones(400)
+    norms[-2:] = np.nan
+    (found,) = fires(check, run(loss=falling(400), grad_norm=norms, loss_scale=np.ones(400)))
+    assert found.severity == Severity.WARNING
+
+
+def test_silent_on_finite_norms():
+    assert fires(check, healthy(200)) == []

@@ -1,0 +1,41 @@
+"""Any logged NaN or infinity of a loss is found, with what came before it; missing values are not."""
+
+import numpy as np
+import pytest
+
+from lmdiag.rules.numerics.non_finite_loss import check
+from tests.rules.curves import falling, fires, healthy, run, series
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_one_value_is_enough(value):
+    loss = falling(100)
+    loss[60] = value
+    (found,) = fires(check, run(loss=loss))
+    assert (found.first_step, found.last_step) == (61, 61)
+    assert found.evidence["last_finite_loss"] == loss[59]
+
+
+def test_nan_to_the_end_names_the_onset_and_the_rising_gradient():
+    loss, norms = falling(100), np.ones(100)
+    loss[60:], norms[57:60] = np.nan, [5, 20, 60]
+    (found,) = fires(check, run(loss=loss, grad_norm=norms, lr=np.full(100, 3e-4)))
+    assert (found.first_step, found.last_step) == (61, 100)
+    assert "gradient norm rose 60x" in found.message
+    assert found.evidence["lr"] == 3e-4
+    assert any("1.5e-04" in line or "0.00015" in line for line in found.advice)
+
+
+def test_nan_from_the_first_record_points_at_the_inputs():
+    (found,) = fires(check, run(loss=np.full(20, np.nan)))
+    assert "from the first record" in found.message
+    assert "batch" in found.advice[0]
+
+
+def test_evaluations_are_reported_apart():
+    made = run(loss=falling(100), val__loss=series([5, np.nan, 4], every=25), test__loss=series([5, 4, np.inf]))
+    assert [f.metric for f in fires(check, made)] == ["val/loss", "test/loss"]
+
+
+def test_silent_on_finite_losses():
+    assert fires(check, healthy(200)) == []

@@ -1,0 +1,76 @@
+"""Sustained rises are found with their onset; noise, descents, staircases and spikes are not rises."""
+
+import numpy as np
+import pytest
+
+from lmdiag.stats.rebound import smallest_rise, sustained_rise
+from tests.rules.curves import falling
+
+
+def risen(n: int, at: float, rise: float, noise: float = 0.05, seed: int = 0) -> np.ndarray:
+    curve = falling(n, noise=noise, seed=seed)
+    start = int(at * n)
+    curve[start:] += rise * np.minimum(1, np.arange(n - start) / max(1, n // 50))
+    return curve
+
+
+@pytest.mark.parametrize("n", [40, 200, 1000, 30_000])
+@pytest.mark.parametrize("rise", [1.0, 3.0])
+def test_a_rise_is_found_near_its_onset(n, rise):
+    found = sustained_rise(risen(n, 0.7, rise))
+    assert found is not None
+    assert abs(found.onset - 0.7 * n) <= 0.05 * n
+    assert found.rise > 0.5 * rise
+
+
+def test_hardly_any_falling_curve_rises():
+    alarms = [
+        (n, noise, seed)
+        for n in (8, 15, 30, 100, 500, 3000)
+        for noise in (0.0, 0.02, 0.1, 0.3)
+        for seed in range(25)
+        if sustained_rise(falling(n, noise=noise, seed=seed))
+    ]
+    assert len(alarms) <= 3, alarms
+
+
+def test_a_spike_that_comes_back_is_no_rise():
+    curve = falling(400, noise=0.03)
+    curve[350:354] += 5
+    assert sustained_rise(curve) is None
+
+
+def test_steps_down_at_epochs_with_a_slow_rise_inside_are_no_rise():
+    curve = np.concatenate([np.linspace(1.2, 1.25, 100), np.linspace(0.8, 0.85, 100), np.linspace(0.4, 0.45, 100)])
+    assert sustained_rise(curve + np.random.default_rng(0).normal(0, 0.03, 300)) is None
+
+
+def test_a_run_that_ends_above_its_start_is_found_in_eight_records():
+    found = sustained_rise(np.array([4.4, 4.9, 6.0, 7.2, 7.8, 8.0, 8.1, 8.0]))
+    assert found is not None
+    assert found.onset <= 2
+
+
+def test_the_last_three_records_far_above_all_before_are_found():
+    curve = falling(60, noise=0.01)
+    curve[-3:] += 2.0
+    found = sustained_rise(curve)
+    assert found is not None
+    assert found.onset >= 56
+
+
+def test_one_high_last_record_is_not():
+    curve = falling(60, noise=0.01)
+    curve[-1] += 2.0
+    assert sustained_rise(curve) is None
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [3.0, 2.0], [5.0] * 40])
+def test_short_and_constant_curves_do_not_rise(values):
+    assert sustained_rise(np.array(values)) is None
+
+
+def test_the_detection_limit_grows_with_noise():
+    quiet, loud = falling(200, noise=0.01), falling(200, noise=1.0)
+    assert smallest_rise(quiet) < smallest_rise(loud)
+    assert smallest_rise(np.array([1.0])) == float("inf")

@@ -1,0 +1,53 @@
+"""Windowed medians equal their plain definitions, on short curves and on the fast path of long ones."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lmdiag.stats import windows
+from lmdiag.stats.windows import block_medians, centred_median, medians_beside, rolling_median
+
+CURVES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60).map(np.array)
+
+
+@given(CURVES, st.integers(1, 20))
+@settings(max_examples=80, deadline=None)
+def test_rolling_median(values, window):
+    expected = [np.median(values[i : i + window]) for i in range(len(values) - window + 1)]
+    assert rolling_median(values, window).tolist() == expected
+
+
+@given(CURVES, st.integers(0, 8))
+@settings(max_examples=80, deadline=None)
+def test_centred_median_is_cut_off_at_both_ends(values, half):
+    expected = [np.median(values[max(0, i - half) : i + half + 1]) for i in range(len(values))]
+    assert centred_median(values, 2 * half + 1).tolist() == expected
+
+
+@given(CURVES, st.integers(1, 8))
+@settings(max_examples=80, deadline=None)
+def test_medians_beside(values, window):
+    before, after = medians_beside(values, window)
+    for i in range(len(values)):
+        left, right = values[max(0, i - window) : i], values[i + 1 : i + 1 + window]
+        assert before[i] == np.median(left) if len(left) else np.isnan(before[i])
+        assert after[i] == np.median(right) if len(right) else np.isnan(after[i])
+
+
+@pytest.mark.parametrize("window", [3, 10])
+def test_the_fast_path_gives_the_same(monkeypatch, window):
+    values = np.random.default_rng(0).normal(size=500)
+    slow = rolling_median(values, window)
+    monkeypatch.setattr(windows, "NUMPY_LIMIT", 10)
+    assert np.allclose(rolling_median(values, window), slow)
+
+
+@given(CURVES, st.integers(1, 70))
+@settings(max_examples=80, deadline=None)
+def test_block_medians_cover_every_point_once(values, blocks):
+    levels, starts = block_medians(values, blocks)
+    edges = [*starts.tolist(), len(values)]
+    assert starts[0] == 0
+    assert len(levels) == min(blocks, len(values))
+    assert levels.tolist() == [np.median(values[a:b]) for a, b in zip(edges, edges[1:])]
