@@ -1,0 +1,74 @@
+"""Write the generated pages: one page per rule, the catalogue of rules, the table of metrics.
+
+    python -m docs.generate           write them
+    python -m docs.generate --check   exit 1 and name the pages that are out of date
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import groupby
+from pathlib import Path
+
+from lmdiag.finding import FAMILIES, Rule
+from lmdiag.metrics import METRICS
+from lmdiag.rules import RULES
+
+HERE = Path(__file__).parent
+NOTE = "<!-- Written by `make docs`; edit the source instead. -->\n"
+
+
+def rule_page(rule: Rule) -> str:
+    """Return the page of one rule: its docstring with a table of what it needs and what can be set."""
+    settings = "\n".join(f"| `{name}` | {value!r} |" for name, value in rule.settings.items())
+    table = f"\n## Settings\n\n| setting | default |\n|---|---|\n{settings}\n" if settings else ""
+    facts = f"| family | severity | needs | values it needs |\n|---|---|---|---|\n| {rule.family} | {rule.severity.label} | "
+    facts += f"{', '.join(rule.needs)} | {rule.min_points} |"
+    title, _, rest = rule.page.partition("\n")
+    return f"{NOTE}# {rule.name}\n\n{title}\n\n{facts}\n{rest.rstrip()}\n{table}"
+
+
+def catalogue() -> str:
+    """Return the list of all rules by family."""
+    lines = [f"{NOTE}# The rules\n", f"{len(RULES)} rules in {len(FAMILIES)} families.\n"]
+    by_family = sorted(RULES, key=lambda rule: FAMILIES.index(rule.family))
+    for family, rules in groupby(by_family, key=lambda rule: rule.family):
+        lines += [f"\n## {family}\n", "| rule | what it finds | severity |", "|---|---|---|"]
+        lines += [f"| [{rule.name}]({rule.name}.md) | {rule.title} | {rule.severity.label} |" for rule in rules]
+    return "\n".join(lines) + "\n"
+
+
+def metric_table() -> str:
+    """Return the table of canonical metrics with their spellings."""
+    rows = [
+        f"| `{m.name}` | {m.meaning} | {m.unit or '–'} | {', '.join(f'`{a}`' for a in m.aliases) or '–'} |"
+        for m in METRICS.values()
+    ]
+    head = "# Metrics\n\nNames in any case; blanks and dashes count as `_`; `train/`, `eval_`, `val_` and the like say the split.\n"
+    return f"{NOTE}{head}\n| metric | meaning | unit | other spellings |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def pages() -> dict[Path, str]:
+    """Return every generated page: {path: text}."""
+    rules = {HERE / "rules" / f"{rule.name}.md": rule_page(rule) for rule in RULES}
+    return {**rules, HERE / "rules" / "README.md": catalogue(), HERE / "metrics.md": metric_table()}
+
+
+def main(arguments: list[str]) -> int:
+    wanted = pages()
+    left_over = set((HERE / "rules").glob("*.md")) - set(wanted)
+    stale = [p for p, text in wanted.items() if not p.exists() or p.read_text(encoding="utf-8") != text]
+    if "--check" in arguments:
+        for page in sorted([*stale, *left_over]):
+            print(f"out of date: {page.relative_to(HERE.parent)} (run `make docs`)", file=sys.stderr)
+        return int(bool(stale or left_over))
+    for page in stale:
+        page.parent.mkdir(exist_ok=True)
+        page.write_text(wanted[page], encoding="utf-8")
+    for page in left_over:
+        page.unlink()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
