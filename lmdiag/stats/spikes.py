@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmdiag.stats.noise import MAD_TO_SIGMA
-from lmdiag.stats.windows import block_medians, centred_median, medians_beside
+from lmdiag.stats.windows import block_medians, centred_median, medians_beside, rolling_median
 
 WINDOWS = (4, 15, 50)
 NEIGHBOURS, NEAREST = 60, 5  # the scale comes from 60 points either side, without the 5 nearest
 SCALE_FLOOR = 0.005  # in log units: half a percent
 MAD_ERROR = 1.17  # relative standard error of a MAD-based sigma is 1.17 / sqrt(n)
+LONG = 20_000
 WIDE_BUMP_POINTS, WIDE_BUMP_BLOCKS = 900, 300
 
 
@@ -52,22 +53,31 @@ def _outliers(logs: np.ndarray, window: int, smallest: float, deviations: float)
     before, after = medians_beside(logs, window)
     excess = logs - np.maximum(before, after)  # NaN at the first and last point: they cannot be judged
     candidates = np.flatnonzero(excess >= smallest)
-    if not len(candidates):
-        return []
-    residuals = np.abs(logs - centred_median(logs, 2 * window + 1))
-    rough = SCALE_FLOOR + MAD_TO_SIGMA * float(np.median(residuals))
-    if len(candidates) > 2000:  # a noisy log: look closely only at what clearly stands out of all of it
-        candidates = candidates[excess[candidates] >= 0.5 * deviations * rough]
+    if len(logs) > LONG:  # look closely only at what stands out of its block
+        usual, starts = block_medians(np.abs(np.nan_to_num(excess)), len(logs) // (2 * NEIGHBOURS))
+        block = np.searchsorted(starts, candidates, side="right") - 1
+        candidates = candidates[excess[candidates] >= 0.6 * deviations * MAD_TO_SIGMA * usual[block]]
     found = []
     for i in candidates.tolist():
-        near = np.concatenate(
-            [residuals[max(0, i - NEIGHBOURS) : max(0, i - NEAREST)], residuals[i + NEAREST + 1 : i + NEIGHBOURS + 1]]
-        )
-        near = near if len(near) >= 3 else np.delete(residuals, i)
-        scale = max(MAD_TO_SIGMA * float(np.median(near)), SCALE_FLOOR)
-        if excess[i] / scale >= deviations * (1 + MAD_ERROR / np.sqrt(len(near))):
+        near = _residuals_near(logs, i, window)
+        scale = max(MAD_TO_SIGMA * float(np.median(near)), SCALE_FLOOR) if len(near) else SCALE_FLOOR
+        if excess[i] / scale >= deviations * (1 + MAD_ERROR / np.sqrt(max(len(near), 1))):
             found.append(Spike(i, i, i, float(excess[i]), float(excess[i] / scale)))
     return found
+
+
+def _residuals_near(logs: np.ndarray, at: int, window: int) -> np.ndarray:
+    """Return how far the neighbours of a point lie from the rolling median; of a very short log, all other points."""
+    first, stop = max(0, at - NEIGHBOURS), min(len(logs), at + NEIGHBOURS + 1)
+    if first >= window and stop + window <= len(logs):
+        trend = rolling_median(logs[first - window : stop + window], 2 * window + 1)
+    else:
+        wide = max(0, first - window)
+        trend = centred_median(logs[wide : stop + window], 2 * window + 1)[first - wide : stop - wide]
+    residuals = np.abs(logs[first:stop] - trend)
+    middle = at - first
+    near = np.concatenate([residuals[: max(0, middle - NEAREST)], residuals[middle + NEAREST + 1 :]])
+    return near if len(near) >= 3 else np.delete(residuals, middle)
 
 
 def _wide_bumps(logs: np.ndarray, smallest: float, deviations: float) -> list[Spike]:

@@ -46,17 +46,14 @@ def medians_beside(values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndar
     >>> before.tolist(), after.tolist()
     ([nan, 1.0, 3.0], [3.5, 2.0, nan])
     """
-    return _medians_before(values, window), _medians_before(values[::-1], window)[::-1]
-
-
-def _medians_before(values: np.ndarray, window: int) -> np.ndarray:
     n = len(values)
-    before = np.full(n, np.nan)
+    before, after = np.full(n, np.nan), np.full(n, np.nan)
     for i in range(1, min(window, n)):
-        before[i] = np.median(values[:i])
+        before[i], after[n - 1 - i] = np.median(values[:i]), np.median(values[n - i :])
     if n > window:
-        before[window:] = rolling_median(values, window)[:-1]
-    return before
+        full = rolling_median(values, window)
+        before[window:], after[: n - window] = full[:-1], full[1:]
+    return before, after
 
 
 def block_medians(values: np.ndarray, blocks: int) -> tuple[np.ndarray, np.ndarray]:
@@ -66,9 +63,10 @@ def block_medians(values: np.ndarray, blocks: int) -> tuple[np.ndarray, np.ndarr
     (array([ 2., 11.]), array([0, 3]))
     """
     blocks = min(blocks, len(values))
-    starts = np.linspace(0, len(values), blocks, endpoint=False).astype(int)
-    width = len(values) // max(blocks, 1)
-    if blocks and width * blocks == len(values):
-        return np.median(values.reshape(blocks, width), axis=1), starts
-    edges = [*starts.tolist(), len(values)]
-    return np.array([np.median(values[a:b]) for a, b in zip(edges, edges[1:])]), starts
+    edges = np.linspace(0, len(values), blocks + 1).astype(int)
+    starts, widths = edges[:-1], np.diff(edges)
+    levels = np.empty(blocks)
+    for width in np.unique(widths):  # two at most: the stretches differ by one point
+        alike = widths == width
+        levels[alike] = np.median(values[starts[alike, None] + np.arange(width)], axis=1)
+    return levels, starts
