@@ -31,9 +31,10 @@ METRICS: dict[str, Metric] = {
             "loss",
             "training loss of the step, or its mean since the last record",
             "nats per token",
-            ("lm_loss", "lm_loss_avg", "reduced_train_loss", "global_avg_loss", "ce_loss", "crossentropyloss")
-            + ("languagecrossentropy", "cross_entropy", "nll_loss", "trl", "epoch_loss", "avg_loss", "ave_loss")
-            + ("step_loss", "batch_loss", "training_loss", "loss_step", "tel", "lm_loss_value", "running_loss"),
+            ("lm_loss", "lm_loss_avg", "reduced_train_loss", "global_avg_loss", "ce_loss", "crossentropyloss",
+            "languagecrossentropy", "cross_entropy", "nll_loss", "trl", "epoch_loss", "avg_loss", "ave_loss", "step_loss",
+            "batch_loss", "training_loss", "loss_step", "loss_epoch", "total_loss", "loss/train/total", "tel",
+            "lm_loss_value", "running_loss"),
         ),
         Metric("lr", "learning rate of the first parameter group", "", ("learning_rate", "current_learning_rate",
             "lr_group_0", "current_lr", "learningrate", "learning_rate_group0", "epoch_learning_rate", "lr_step")),
@@ -118,16 +119,41 @@ NOT_A_LANGUAGE_MODEL_LOSS = re.compile(
     re.IGNORECASE,
 )
 
-SPLITS = {"eval": "val", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test", "train": ""}
+SPLITS = {
+    "eval": "val",
+    "evaluation": "val",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "train": "",
+}
 
 _ALIASES = {alias: m.name for m in METRICS.values() for alias in (m.name, *m.aliases)}
-_UNITS = {"ms": 1e-3, "s": 1.0, "gib": GIB, "gb": GIB, "mib": MIB, "mb": MIB, "%": 1e-2, "bytes": 1.0}
-_UNIT_SUFFIX = re.compile(r"[ _(\[]*\(?\b(ms|s|gib|gb|mib|mb|%|bytes)\)?\]?$")
+_UNITS = {"ms": 1e-3, "s": 1.0, "sec": 1.0, "seconds": 1.0, "gib": GIB, "gb": GIB, "mib": MIB, "mb": MIB}
+_UNITS |= {"%": 1e-2, "pct": 1e-2, "percent": 1e-2, "bytes": 1.0, "s/it": 1.0}
+_UNIT_SUFFIX = re.compile(r"(?:[ _]*[(\[]|[ _/])(" + "|".join(sorted(_UNITS, key=len, reverse=True)) + r")[)\]]?$")
+_SCALED_ALIASES = {
+    "step_ms": ("step_time_s", 1e-3),
+    "iter_ms": ("step_time_s", 1e-3),
+    "time_ms": ("step_time_s", 1e-3),
+    "ms/batch": ("step_time_s", 1e-3),
+    "ms_per_step": ("step_time_s", 1e-3),
+    "train_speed(s/it)": ("step_time_s", 1.0),
+    "lr(1e-3)": ("lr", 1e-3),
+}
+_TRAINING_ESTIMATE = re.compile(
+    r"^(?:train_loss_eval|train_eval_loss|train_eval|(?:eval|val|valid|validation)[/_ ](?:train|training)[/_ ]loss|train_loss_estimate)$"
+)
+_ONLY_OF_EVALUATIONS = ("eval_time_s", "n_tokens")
+_OPTIMIZER_LR = re.compile(r"^lr-[a-z0-9]+(?:/(?:group0|pg1))?$")
+_NOT_A_SET = re.compile(r"^(?:best|min|max|avg|mean|ema|running|std|last|final|smooth(?:ed)?)$")
 _TRAIN_PREFIX = re.compile(
     r"^(metrics/train/|train/|train_|training/|training_|train |learning/|perf/|loss_metrics/|runtime/|optim/|trainer/|trainiterstats/)"
 )
 _EVAL_PREFIX = re.compile(
-    r"^(metrics/eval/|validation_metrics/|evalstats/|(?:eval|validation|valid|val|dev|test)(?=[/_ .]|$)[/_ .]?)"
+    r"^(metrics/eval/|validation_metrics/|evalstats/|(?:eval|evaluation|validation|valid|val|dev|test)(?=[/_ .]|$)[/_ .]?)"
 )
 _SET_NAME = re.compile(r"^(?:downstream/)?(.+?)[/_](?:crossentropyloss|cross_entropy_loss|loss|ppl|perplexity)$")
 
@@ -147,7 +173,20 @@ def is_step_name(source_name: str) -> bool:
     >>> is_step_name("train/global_step"), is_step_name("loss")
     (True, False)
     """
-    return source_name.strip().lower().removeprefix("train/") in STEP_NAMES
+    return step_rank(source_name) is not None
+
+
+def step_rank(source_name: str) -> int | None:
+    """Return the place of a name among those that count steps, the surest first; None for other names.
+
+    >>> step_rank("train/global_step") < step_rank("_step"), step_rank("loss")
+    (True, None)
+    """
+    name = source_name.strip().lower().replace(" ", "_")
+    for spelled in (name, name.removeprefix("train/"), name.partition("/max_steps")[0].removeprefix("train/")):
+        if spelled in STEP_NAMES:
+            return STEP_NAMES.index(spelled)
+    return None
 
 
 @lru_cache(maxsize=4096)
@@ -164,11 +203,15 @@ def spelling(source_name: str) -> Spelling:
     if source_name in METRICS or source_name.startswith("layers/"):
         return Spelling(source_name)
     lowered = source_name.strip().lower()
+    if _TRAINING_ESTIMATE.match(lowered):
+        return Spelling("train/loss")
     training = _TRAIN_PREFIX.sub("", lowered)
     plain = _plain(training)
-    if plain is not None:
+    if plain is not None and plain.name not in _ONLY_OF_EVALUATIONS:
         return plain
-    evaluation = _EVAL_PREFIX.match(lowered) or re.match(r"^(loss|ppl|acc)[/_](val|valid|validation|eval|test)\w*$", lowered)
+    evaluation = _EVAL_PREFIX.match(lowered) or re.match(
+        r"^(loss|ppl|acc)[/_](val|valid|validation|eval|test)\w*$", lowered
+    )
     if evaluation is None:
         mirrored = re.match(r"^(.+?)[/_ ](train|training)$", lowered)
         return (mirrored and _plain(mirrored[1])) or Spelling(source_name.strip(), known=False)
@@ -177,6 +220,11 @@ def spelling(source_name: str) -> Spelling:
 
 def _plain(lowered: str) -> Spelling | None:
     """Look up a training metric: as it is, without a unit at its end, with `_` for blanks and dashes."""
+    scaled = _SCALED_ALIASES.get(lowered)
+    if scaled:
+        return Spelling(*scaled)
+    if _OPTIMIZER_LR.match(lowered):
+        return Spelling("lr")
     for name, scale in _without_unit(lowered):
         canonical = _ALIASES.get(name) or _ALIASES.get(re.sub(r"[ \-]+", "_", name))
         if canonical:
@@ -203,8 +251,8 @@ def _evaluation_spelling(source_name: str, lowered: str) -> Spelling:
     if plain is not None:
         return Spelling(f"{split}/{plain.name}", plain.scale)
     named_set = _SET_NAME.match(rest)
-    if named_set:
+    if named_set and not (_NOT_A_SET.match(named_set[1]) or NOT_A_LANGUAGE_MODEL_LOSS.search(rest)):
         original = source_name[len(source_name) - len(rest) :][: len(named_set[1])]
         measure = "ppl" if rest.endswith(("ppl", "perplexity")) else "loss"
         return Spelling(f"{original}/{measure}")
-    return Spelling(f"{split}/{source_name[len(source_name) - len(rest):] or 'value'}", known=False)
+    return Spelling(f"{split}/{source_name[len(source_name) - len(rest) :] or 'value'}", known=False)

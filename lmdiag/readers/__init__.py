@@ -1,5 +1,195 @@
 """Readers: bytes -> RawLog, one file per format; `gather`: RawLog -> Run, once for all.
 
 To add a reader, write its file with `can_read(name, head) -> bool` and `read(source) -> list[RawLog]`, add one line to
-`READERS` in the order in which they are asked, one generated sample, and its page in `docs/formats/`.
+`READERS` in the order in which they are asked, one generated sample, and its page in `docs/formats/`. A reader of whole
+folders is asked with a name that ends with `/` and the list of the files as `head`.
 """
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from lmdiag.errors import BadSetting, LmdiagError, UnreadableLog, nearest
+from lmdiag.readers.options import ReadOptions, mapped
+from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.source import Source
+from lmdiag.run import Run
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+
+# Asked in this order, the first that recognises the content reads it. Modules are imported when they are asked,
+# so that a log of a kind near the top costs none of the others.
+READERS = (
+    "lmdiag_jsonl",
+    "hf_trainer_state",
+    "json_document",
+    "jsonl",
+    "parquet",
+    "csv_table",
+)
+
+
+def reader_named(name: str) -> ModuleType:
+    """Return the reader of this name, as given to `--reader`."""
+    known = {reader.rpartition(".")[2].replace("_", "-"): reader for reader in READERS}
+    if name.replace("_", "-") not in known:
+        raise BadSetting(f'there is no reader "{name}"', nearest(name, list(known)))
+    return import_module(f"lmdiag.readers.{known[name.replace('_', '-')]}")
+
+
+def reader_of(source: Source) -> ModuleType | None:
+    """Return the first reader that recognises the content, None when none does."""
+    for name in READERS:
+        reader: ModuleType = import_module(f"lmdiag.readers.{name}")
+        if reader.can_read(source.name, source.head):
+            return reader
+    return None
+
+
+def read_source(source: Source, reader: str = "", options: ReadOptions | None = None) -> list[RawLog]:
+    """Read a source with the reader that recognises it, or the one named; raise UnreadableLog with what was seen."""
+    options = options or ReadOptions()
+    name = reader or options.reader
+    if options.pattern:
+        from lmdiag.readers.pattern import read_pattern
+
+        found = read_pattern(source, options.pattern)
+    else:
+        chosen = reader_named(name) if name else reader_of(source)
+        if chosen is None:
+            raise _unknown(source)
+        found = _read_with(chosen, source)
+    damage = source.__dict__.get("damage", "")
+    return [mapped(raw if not damage else _damaged(raw, damage), options.mapping) for raw in found]
+
+
+def _read_with(reader: ModuleType, source: Source) -> list[RawLog]:
+    """Read, and turn what a reader did not foresee in damaged input into an error a user can act on."""
+    try:
+        found: list[RawLog] = reader.read(source)
+    except LmdiagError:
+        raise
+    except Exception as error:
+        kind = reader.__name__.rpartition(".")[2].replace("_", "-")
+        raise UnreadableLog(
+            f"{source.name} looks like {kind}, but reading it failed: {type(error).__name__}: {error}",
+            "the file may be damaged; if other programs read it, please report this with the file",
+        ) from error
+    return found
+
+
+def _damaged(raw: RawLog, damage: str) -> RawLog:
+    from dataclasses import replace
+
+    from lmdiag.run import Skipped
+
+    return replace(raw, skipped=(*raw.skipped, Skipped(0, damage)))
+
+
+def _unknown(source: Source) -> UnreadableLog:
+    if source.is_folder:
+        return UnreadableLog(f"no log was found in the folder {source.name}", "name the file itself")
+    if not source.head.strip():
+        return UnreadableLog(f"{source.name} is empty", "the run wrote nothing, or wrote elsewhere")
+    binary = b"\0" in source.head[:4096]
+    first = source.head[:4096].decode("utf-8", "replace").strip().partition("\n")[0][:80]
+    return UnreadableLog(
+        f"{source.name} is no log that lmdiag knows; it {'holds binary data' if binary else f'begins with {first!r}'}",
+        "name the reader with --reader, or describe its lines with --pattern '(?P<step>…)(?P<loss>…)'",
+    )
+
+
+def runs_of(source: Source, options: ReadOptions | None = None) -> list[Run]:
+    """Return every run that a source holds."""
+    from lmdiag.readers.gather import gather
+    from lmdiag.readers.separate import separate
+
+    runs = [gather(part) for raw in read_source(source, options=options) for part in separate(raw)]
+    runs = [run for run in runs if run.series]
+    if not runs:
+        raise UnreadableLog(
+            f"{source.name} holds no values", "the run wrote nothing yet, or wrote its metrics elsewhere"
+        )
+    return runs
+
+
+def find(paths: Iterable[str | Path]) -> tuple[list[Source], list[LmdiagError]]:
+    """Return the logs that files, folders, globs and `-` name, and what could not be found."""
+    from lmdiag.readers.discover import discover
+
+    return discover(paths, reader_of)
+
+
+def read_logs(paths: Iterable[str | Path], options: ReadOptions | None = None) -> tuple[list[Run], list[LmdiagError]]:
+    """Read all runs that the paths name; what cannot be read is returned beside them, and never hides the others."""
+    runs: list[Run] = []
+    problems: list[LmdiagError] = []
+    for path in paths:
+        sources, missing = find([path])
+        problems += missing
+        found: list[Run] = []
+        for source in sources:
+            try:
+                found += runs_of(source, options)
+            except UnreadableLog as error:
+                problems.append(error)
+        if len(found) > 1 and Path(path).is_dir():
+            from lmdiag.readers.copies import without_copies
+
+            found = without_copies(found)
+        runs += found
+    return runs, problems
+
+
+def read_all(paths: str | Path | Iterable[str | Path]) -> list[Run]:
+    """Read every run in files, folders or globs; raise UnreadableLog when there is none."""
+    listed = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    runs, problems = read_logs(listed)
+    if not runs:
+        raise problems[0] if problems else UnreadableLog("no paths were given", "give a file, a folder or a glob")
+    return runs
+
+
+def read(path: str | Path, *, reader: str = "", mapping: Mapping[str, str] | None = None) -> Run:
+    """Read the one run of a log; raise UnreadableLog when it holds none, or several."""
+    runs, problems = read_logs([path], ReadOptions(reader, mapping or {}))
+    if not runs:
+        raise problems[0]
+    if len(runs) > 1:
+        names = ", ".join(run.name for run in runs[:5])
+        raise UnreadableLog(
+            f"{path} holds {len(runs)} runs: {names}{', …' if len(runs) > 5 else ''}", "use lmdiag.read_all"
+        )
+    return runs[0]
+
+
+def from_pandas(frame: pandas.DataFrame, name: str = "frame") -> Run:
+    """Return the run that a pandas data frame holds, one row per record.
+
+    >>> import pandas as pd
+    >>> from_pandas(pd.DataFrame({"step": [1, 2], "loss": [2.0, 1.0]}))["loss"].values.tolist()
+    [2.0, 1.0]
+    """
+    from lmdiag.readers.from_frame import from_pandas_frame
+    from lmdiag.readers.gather import gather
+
+    return gather(from_pandas_frame(frame, name))
+
+
+def from_polars(frame: polars.DataFrame, name: str = "frame") -> Run:
+    """Return the run that a polars data frame holds, one row per record.
+
+    >>> import polars as pl
+    >>> from_polars(pl.DataFrame({"step": [1, 2], "loss": [2.0, 1.0]}))["loss"].values.tolist()
+    [2.0, 1.0]
+    """
+    from lmdiag.readers.from_frame import from_polars_frame
+    from lmdiag.readers.gather import gather
+
+    return gather(from_polars_frame(frame, name))

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lmdiag.readers.source import HEAD_BYTES, Source
 from lmdiag.run import Event, Skipped
 
-HEAD_BYTES = 1 << 16
+__all__ = ["HEAD_BYTES", "Column", "RawLog", "Source"]
 
 
 @dataclass(frozen=True)
@@ -65,43 +64,3 @@ class RawLog:
     scales: Mapping[str, float] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     reductions: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Source:
-    """Bytes to read, from a file, an upload or standard input; `name` is what the user calls them.
-
-    >>> Source("a.jsonl", content=b'{"step": 1}').head
-    b'{"step": 1}'
-    """
-
-    name: str
-    path: Path | None = None
-    content: bytes | None = None
-
-    @cached_property
-    def data(self) -> bytes:
-        """All bytes, decompressed."""
-        return self.content if self.content is not None else self._from_disk()
-
-    @cached_property
-    def head(self) -> bytes:
-        """The first 64 KiB, decompressed: what the readers decide by."""
-        if self.content is not None or "data" in self.__dict__:
-            return self.data[:HEAD_BYTES]
-        assert self.path is not None
-        with self.path.open("rb") as file:
-            return file.read(HEAD_BYTES)
-
-    @property
-    def size(self) -> int:
-        """Bytes on disk, or of the upload."""
-        return len(self.content) if self.content is not None else self._path.stat().st_size
-
-    @property
-    def _path(self) -> Path:
-        assert self.path is not None
-        return self.path
-
-    def _from_disk(self) -> bytes:
-        return self._path.read_bytes()

@@ -1,0 +1,113 @@
+"""CSV and TSV with a header: one row per record, or one row per value."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Any
+
+from lmdiag.errors import UnreadableLog
+from lmdiag.metrics import is_step_name, spelling
+from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.results_table import refuse_results_table
+from lmdiag.readers.rows import Rows, number
+from lmdiag.readers.source import Source
+
+SEPARATORS = (",", "\t", ";", "|")
+LONG_NAMES = ("metric", "key", "tag", "name", "variable", "metric_name")
+LONG_VALUES = ("value", "metric_value")
+ENOUGH_LINES = 3
+
+
+def can_read(name: str, head: bytes) -> bool:
+    """Tell whether a first line names a loss or a known metric, and the next lines have its number of fields."""
+    lines = [line for line in head.decode("utf-8", "replace").splitlines() if line.strip() and not line.startswith("#")]
+    if len(lines) < 2 or lines[0].lstrip().startswith(("{", "[")):
+        return False
+    separator = _separator(lines[0])
+    names = next(csv.reader([lines[0]], delimiter=separator))
+    if len(names) < 2 or not _is_header(names):
+        return False
+    widths = [len(fields) for fields in csv.reader(lines[1 : 1 + ENOUGH_LINES], delimiter=separator)]
+    named = PurePath(name.lower().removesuffix(".gz")).suffix in (".csv", ".tsv")
+    return named or sum(width == len(names) for width in widths) * 2 > len(widths)
+
+
+def _separator(header: str) -> str:
+    return max(SEPARATORS, key=header.count)
+
+
+def _is_header(names: list[str]) -> bool:
+    plain = [name.strip().lower() for name in names]
+    if any(number(name) is not None for name in plain if name):
+        return False
+    long = any(n in LONG_NAMES for n in plain) and any(n in LONG_VALUES for n in plain)
+    counters = any(is_step_name(n) or n == "epoch" for n in plain)
+    return long or any("loss" in n for n in plain) or (counters and any(spelling(n).known for n in plain))
+
+
+def read(source: Source) -> list[RawLog]:
+    """Read every row; a row with more or fewer fields than the header is counted."""
+    lines = source.text.replace("\0", "").split("\n")
+    first = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), 0)
+    separator = _separator(lines[first])
+    names = [
+        name.strip() or f"column {i}" for i, name in enumerate(next(csv.reader([lines[first]], delimiter=separator)), 1)
+    ]
+    rows = Rows()
+    for line, cells in _records(lines[first + 1 :], names, separator, rows, first + 2):
+        rows.add(cells, line)
+    if not len(rows):
+        raise UnreadableLog(
+            f"{source.name} has a header but no rows", "the run wrote nothing yet, or the file is cut off"
+        )
+    if _is_long(names):
+        rows = _pivoted(rows, names)
+    return [refuse_results_table(rows.log("csv", source.name, source=source.name))]
+
+
+def _records(
+    lines: list[str], names: list[str], separator: str, rows: Rows, first_line: int
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    reader = csv.reader((line + "\n" for line in lines), delimiter=separator)
+    while True:
+        line = first_line + reader.line_num
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            rows.skip(line, f"not a row of CSV: {error}")
+            continue
+        if not fields or fields == [""]:
+            continue
+        if [f.strip() for f in fields] == names:
+            continue  # a program that appends to its log writes the header again
+        if len(fields) != len(names):
+            rows.skip(line, f"{len(fields)} fields where the header has {len(names)}")
+            continue
+        yield line, dict(zip(names, fields))
+
+
+def _is_long(names: list[str]) -> bool:
+    plain = [name.lower() for name in names]
+    return (
+        any(n in LONG_NAMES for n in plain)
+        and any(n in LONG_VALUES for n in plain)
+        and not any("loss" in n for n in plain)
+    )
+
+
+def _pivoted(rows: Rows, names: list[str]) -> Rows:
+    """Turn rows of (step, metric, value) into rows with one column for each metric."""
+    metric = next(name for name in names if name.lower() in LONG_NAMES)
+    value = next(name for name in names if name.lower() in LONG_VALUES)
+    values = dict(zip(*rows.numbers.get(value, ([], []))))
+    others = {name: dict(zip(*column)) for name, column in rows.numbers.items() if name != value}
+    wide = Rows(skips=list(rows.skipped))
+    for row, word in zip(*rows.words.get(metric, ([], []))):
+        if row in values:
+            cells: dict[str, Any] = {name: column[row] for name, column in others.items() if row in column}
+            wide.add({**cells, word: values[row]}, rows.lines[row])
+    return wide

@@ -1,0 +1,177 @@
+"""Paths, folders, globs and `-` -> the logs to read."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from lmdiag.errors import LmdiagError, UnreadableLog
+from lmdiag.readers.source import Source
+
+SUFFIXES = frozenset(
+    [
+        ".jsonl",
+        ".ndjson",
+        ".json",
+        ".csv",
+        ".tsv",
+        ".log",
+        ".logs",
+        ".txt",
+        ".out",
+        ".parquet",
+        ".wandb",
+        ".db",
+        ".sqlite",
+        ".err",
+    ]
+)
+PACKED = (".gz", ".zst")
+NOT_LOGS = frozenset(
+    [
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "generation_config.json",
+        "vocab.json",
+        "adapter_config.json",
+        "model.safetensors.index.json",
+        "pytorch_model.bin.index.json",
+        "package.json",
+        "requirements.txt",
+        "all_results.json",
+        "train_results.json",
+        "eval_results.json",
+        "wandb-summary.json",
+        "wandb-metadata.json",
+        "expected.toml",
+    ]
+)
+SPLIT_FOLDERS = frozenset(("train", "val", "valid", "validation", "eval", "test"))
+DEEPEST = 8
+GLOBAL_STEP = re.compile(rb'"global_step":\s*(\d+)')
+
+Recognise = Callable[[Source], Any]
+
+
+def discover(paths: Iterable[str | Path], recognise: Recognise) -> tuple[list[Source], list[LmdiagError]]:
+    """Return every log that the paths name, each once, and what could not be found.
+
+    A file is taken as it is; in a folder, what `recognise` gives a reader for. Of the trainer states that
+    checkpoints hold, the one that got furthest is taken.
+    """
+    sources: dict[str, Source] = {}
+    problems: list[LmdiagError] = []
+    for path in paths:
+        try:
+            found = list(_at(str(path), recognise))
+        except LmdiagError as error:
+            problems.append(error)
+            continue
+        for source in found:
+            sources.setdefault(str(source.path.resolve()) if source.path else source.name, source)
+    return list(sources.values()), problems
+
+
+def _at(path: str, recognise: Recognise) -> Iterator[Source]:
+    if path == "-":
+        yield Source("<stdin>", content=sys.stdin.buffer.read())
+        return
+    if os.path.isdir(path):
+        yield from _in_folder(Path(path), recognise)
+    elif os.path.exists(path):
+        yield Source(path, Path(path))
+    else:
+        matches = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []
+        if not matches:
+            raise UnreadableLog(f"there is no file {path}", _similar(path))
+        for match in matches:
+            if not os.path.isdir(match):
+                yield Source(match, Path(match))
+            elif match.rstrip("/") not in {os.path.dirname(m) for m in matches}:
+                yield from _in_folder(Path(match), recognise)
+
+
+def _similar(path: str) -> str:
+    from difflib import get_close_matches
+
+    folder = os.path.dirname(path) or "."
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    close = get_close_matches(os.path.basename(path), names, n=1)
+    return f"did you mean {os.path.join(os.path.dirname(path), close[0])}?" if close else "check the path"
+
+
+def _in_folder(folder: Path, recognise: Recognise) -> Iterator[Source]:
+    seen = 0
+    found: list[Source] = []
+    for source in _candidates(folder, recognise, 0, frozenset()):
+        seen += 1
+        if source.is_folder or _recognised(source, recognise):
+            found.append(source)
+    if not found:
+        raise UnreadableLog(
+            f"no log was found in the folder {folder} ({seen} files looked like one by their names)",
+            "name the file itself to learn what it lacks",
+        )
+    yield from _furthest_states(found)
+
+
+def _recognised(source: Source, recognise: Recognise) -> bool:
+    try:
+        return recognise(source) is not None and (not source.name.endswith(".json") or b"loss" in source.head)
+    except UnreadableLog:
+        return True  # a log that is there and cannot be opened is said, not passed over
+
+
+def _candidates(folder: Path, recognise: Recognise, depth: int, claimed: frozenset[str]) -> Iterator[Source]:
+    """Yield folders that a reader takes as a whole, and files that are called like logs; `claimed` names readers at work above."""
+    whole = Source(f"{folder.as_posix().rstrip('/')}/", folder)
+    reader = recognise(whole)
+    name = getattr(reader, "__name__", "")
+    taken = frozenset((name,)) if reader is not None else frozenset()
+    if reader is not None and name not in claimed:
+        yield whole
+        if getattr(reader, "OWNS_SUBFOLDERS", False):
+            return
+    entries = sorted(folder.iterdir(), key=lambda p: p.name)
+    for path in entries:
+        if path.is_file() and _called_like_a_log(path.name) and not _belongs(path, taken | claimed, recognise):
+            yield Source(path.as_posix(), path)
+    for path in entries:
+        if path.is_dir() and not path.is_symlink() and depth < DEEPEST and not path.name.startswith("."):
+            yield from _candidates(
+                path, recognise, depth + 1, taken if path.name.lower() in SPLIT_FOLDERS else frozenset()
+            )
+
+
+def _belongs(path: Path, taken: frozenset[str], recognise: Recognise) -> bool:
+    """Tell whether a file is part of a folder that its reader takes as a whole."""
+    return bool(taken) and getattr(recognise(Source(path.as_posix(), path)), "__name__", "") in taken
+
+
+def _called_like_a_log(name: str) -> bool:
+    lowered = name.lower()
+    for suffix in PACKED:
+        lowered = lowered.removesuffix(suffix)
+    return lowered not in NOT_LOGS and ("tfevents" in lowered or os.path.splitext(lowered)[1] in SUFFIXES)
+
+
+def _furthest_states(sources: list[Source]) -> Iterator[Source]:
+    """Keep one of the trainer states of a run: every checkpoint repeats the history up to itself."""
+    best: dict[str, tuple[int, int]] = {}
+    for number, source in enumerate(sources):
+        if source.name.endswith("trainer_state.json"):
+            folder = source.name.rpartition("/")[0]
+            run = folder.rpartition("/")[0] if folder.rpartition("/")[2].startswith("checkpoint-") else folder
+            step = GLOBAL_STEP.search(source.head)
+            best[run] = max(best.get(run, (-1, 0)), (int(step[1]) if step else 0, -number))
+    kept = {-number for _, number in best.values()}
+    for number, source in enumerate(sources):
+        if number in kept or not source.name.endswith("trainer_state.json"):
+            yield source

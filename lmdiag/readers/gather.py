@@ -1,0 +1,157 @@
+"""RawLog -> Run: names, units, steps, splits, restarts, once for all formats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from lmdiag.metrics import LN2
+from lmdiag.readers.objective import objective
+from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.steps import Axis, axis, begins_anew, counter_repeats, loss_returns, restarts
+from lmdiag.readers.translate import Translated, main_column, translate
+from lmdiag.run import Run, Segment, Series
+
+MOST_DECIMALS = 6
+SAMPLED_VALUES = 2000
+UNIT_WORDS = {1e-3: "ms", 1e-2: "%", 2.0**30: "GiB", 2.0**20: "MiB", LN2: "bits"}
+
+
+def gather(raw: RawLog) -> Run:
+    """Turn what a reader found into a Run; every format goes through here, so a convention is applied once."""
+    found = axis(raw)
+    chosen = translate(raw, found.column)
+    found, segments = _with_restarts(raw, found, chosen)
+    series: dict[str, Series] = {}
+    superseded: dict[str, Series] = {}
+    seen: dict[int, tuple[np.ndarray, np.ndarray | None, np.ndarray | None]] = {}
+    for metric, column in chosen.items():
+        rows = column.column.rows
+        if id(rows) not in seen:
+            seen[id(rows)] = _order(found.steps[rows], rows, segments)
+        series[metric], replaced = _series(raw, column, *seen[id(rows)])
+        if replaced is not None and len(replaced):
+            superseded[metric] = replaced
+    return Run(
+        raw.name,
+        {name: s for name, s in series.items() if len(s)},
+        source=raw.source or raw.name,
+        format=raw.format,
+        segments=segments,
+        config=raw.config,
+        events=raw.events,
+        notes=(*raw.notes, *found.notes),
+        skipped=raw.skipped,
+        superseded=superseded,
+        objective=objective(raw, series),
+        step_kind=found.kind,
+    )
+
+
+def _with_restarts(raw: RawLog, found: Axis, chosen: Mapping[str, Translated]) -> tuple[Axis, tuple[Segment, ...]]:
+    """Cut the log where its counter goes back; where that happens each epoch, count records instead."""
+    main = main_column(chosen)
+    rows = np.arange(raw.n_rows) if main is None else main.column.rows
+    steps = found.steps[rows]
+    if not len(steps):
+        return found, ()
+    if len(steps) > 1 and np.diff(steps).min() <= 0 and main is not None:
+        starts = restarts(steps)
+        if counter_repeats(steps, main.column.values) or _continues_under_a_new_count(
+            steps, main.column.values, starts
+        ):
+            note = f'"{found.column or "step"}" starts again during the log; its records are counted instead.'
+            found = Axis(np.arange(1, raw.n_rows + 1), "record", "", (*found.notes, note))
+            return found, (Segment(1, raw.n_rows, 0),)
+        if len(starts):
+            return found, _segments(raw, found, rows[starts])
+    return found, (Segment(int(found.steps.min()), int(found.steps.max()), 0),)
+
+
+def _continues_under_a_new_count(steps: np.ndarray, values: np.ndarray, starts: np.ndarray) -> bool:
+    return len(starts) > 0 and all(begins_anew(steps, starts)) and not any(loss_returns(values, starts))
+
+
+def _segments(raw: RawLog, found: Axis, first_rows: np.ndarray) -> tuple[Segment, ...]:
+    bounds = [0, *first_rows.tolist(), raw.n_rows]
+    return tuple(
+        Segment(int(found.steps[first:stop].min()), int(found.steps[first:stop].max()), first)
+        for first, stop in zip(bounds, bounds[1:])
+    )
+
+
+def _order(
+    steps: np.ndarray, rows: np.ndarray, segments: tuple[Segment, ...]
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Return the steps of a column, and which of its points stand and which a later write replaced (None: all stand).
+
+    A resumed run replaces everything that an earlier segment wrote at or after the step it resumed from; within a
+    segment the later of two values of one step stands.
+    """
+    if len(steps) < 2 or (len(segments) < 2 and np.diff(steps).min() > 0):
+        return steps, None, None
+    stands = np.ones(len(steps), bool)
+    segment = np.searchsorted([s.first_row for s in segments], rows, side="right") - 1
+    for number, later in enumerate(segments[1:], 1):
+        if (segment >= number).any():
+            stands &= (segment >= number) | (steps < later.first_step)
+    order = np.argsort(steps, kind="stable")
+    order = order[stands[order]]
+    last = np.append(np.diff(steps[order]) > 0, True)
+    stands[order[~last]] = False
+    replaced = np.flatnonzero(~stands)
+    replaced = replaced[np.argsort(steps[replaced], kind="stable")]
+    return steps, order[last], replaced
+
+
+def _series(
+    raw: RawLog, found: Translated, steps: np.ndarray, standing: np.ndarray | None, replaced: np.ndarray | None
+) -> tuple[Series, Series | None]:
+    rows, values = found.column.rows, found.column.values
+    name = found.source_name
+    if found.metric.endswith(("accuracy", "f1")) and found.scale == 1 and (values > 1.5).any():
+        scale = 1e-2
+    else:
+        scale = found.scale
+    decimals = _decimals(values)
+    values = values * scale if scale != 1 else values
+    unit = raw.units.get(name, UNIT_WORDS.get(scale, ""))
+    reduction = raw.reductions.get(name, "epoch_mean" if name.lower().endswith("_epoch") else "")
+
+    def at(points: np.ndarray | slice) -> Series:
+        lines = None if raw.lines is None else raw.lines[rows[points]]
+        source_name = name if name != found.metric else ""
+        return Series(
+            steps[points], values[points], lines, source_name, unit, decimals if scale == 1 else None, reduction
+        )
+
+    if standing is None or replaced is None:
+        return at(slice(None)), None
+    series = at(standing)
+    place = np.searchsorted(series.steps, steps[replaced])
+    place = np.minimum(place, max(len(series) - 1, 0))
+    same = (
+        (series.steps[place] == steps[replaced]) & _equal(series.values[place], values[replaced])
+        if len(series)
+        else False
+    )
+    replaced = replaced[~same] if len(series) else replaced
+    last = np.append(np.diff(steps[replaced]) > 0, True)[: len(replaced)]
+    return series, at(replaced[last])
+
+
+def _equal(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return (a == b) | (np.isnan(a) & np.isnan(b))
+
+
+def _decimals(values: np.ndarray) -> int | None:
+    """Return how many decimals the values are rounded to, None for more than six; judged by a sample over the whole log."""
+    sample = values[:: max(1, len(values) // SAMPLED_VALUES)]
+    sample = sample[np.isfinite(sample)]
+    if not len(sample):
+        return None
+    for decimals in range(MOST_DECIMALS + 1):
+        if np.array_equal(np.round(sample, decimals), sample):
+            return decimals
+    return None

@@ -1,0 +1,53 @@
+"""What a run trains for, as far as the log tells: only the loss of a language model must fall."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from lmdiag.readers.rawlog import RawLog
+from lmdiag.run import Series
+
+TASKS = ("causal-lm", "masked-lm", "classification", "reinforcement", "composite")
+REWARDS = re.compile(
+    r"(^|/)(reward|reward_std|rewards?|kl|objective/kl|grpo_loss|advantages?)($|/|_mean$)|^(actor|critic)/|^(act|cri|actor|critic|policy|pg)_loss$"
+)
+PREFERENCES = re.compile(r"(^|/)rewards/(margins|chosen|rejected|accuracies)$")
+OTHER_TERMS = re.compile(
+    r"(^|[/_ ])(kl|teacher|distill\w*|kd|recon\w*|contrastive|mse|jepa|align\w*|commit\w*)_?loss$", re.IGNORECASE
+)
+ADVERSARIES = re.compile(r"(^|[/_ ])(d|g|disc|discriminator|gen|generator)_?loss$", re.IGNORECASE)
+
+
+def objective(raw: RawLog, series: Mapping[str, Series]) -> str:
+    """Return what the reader knows, else the task of the header, else what the names of the metrics give away."""
+    known = raw.objective or raw.config.get("task")
+    if known in TASKS:
+        return str(known)
+    names = [name.lower().removeprefix("train/") for name in raw.columns]
+    if any(PREFERENCES.search(name) for name in names):
+        return "composite"
+    if any(REWARDS.search(name) for name in names):
+        return "reinforcement"
+    if any(ADVERSARIES.search(name) for name in names) or _auxiliary_terms_dominate(raw, series):
+        return "composite"
+    return "causal-lm"
+
+
+def _auxiliary_terms_dominate(raw: RawLog, series: Mapping[str, Series]) -> bool:
+    """Tell whether the terms beside the language model's loss are, together, at least half as large as the loss.
+
+    Balancing terms of mixtures of experts do not count: they are logged before their small weight.
+    """
+    if "loss" not in series or "lm" in series["loss"].source_name.lower():
+        return False
+    terms = [
+        float(np.nanmedian(np.abs(column.values)))
+        for name, column in raw.columns.items()
+        if OTHER_TERMS.search(name) and "val" not in name and len(column.rows) >= 0.5 * len(series["loss"])
+        if np.isfinite(column.values).any()
+    ]
+    finite = series["loss"].finite.values
+    return bool(len(finite)) and sum(terms) >= 0.5 * float(np.median(np.abs(finite)))

@@ -1,0 +1,75 @@
+"""Tell the log of a run from a table with one row per experiment, which looks like one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lmdiag.errors import UnreadableLog
+from lmdiag.metrics import is_step_name
+from lmdiag.readers.rawlog import RawLog
+
+EXPERIMENT_NAMES = frozenset(
+    [
+        "name",
+        "run",
+        "run_name",
+        "run_id",
+        "experiment",
+        "experiment_name",
+        "exp",
+        "exp_name",
+        "exp_id",
+        "commit",
+        "commit_hash",
+        "sha",
+        "hash",
+        "variant",
+        "model",
+        "model_name",
+        "config",
+        "description",
+        "notes",
+        "status",
+        "tag",
+        "trial",
+        "trial_id",
+        "id",
+        "label",
+        "method",
+        "source_log",
+        "job",
+        "job_id",
+    ]
+)
+MOST_NAMES_DIFFER = 0.6
+ENOUGH_ROWS = 5
+
+
+def refuse_results_table(raw: RawLog) -> RawLog:
+    """Return the log as it is, or raise UnreadableLog when its rows are experiments and not steps."""
+    if raw.n_rows >= ENOUGH_ROWS and _is_all_single_points(raw):
+        raise UnreadableLog(
+            f"{raw.source or raw.name} holds single points of {len(raw.columns) - 1} curves, not the log of a run",
+            "export the whole curve of each run",
+        )
+    if raw.n_rows < 2 or _steps_ascend(raw):
+        return raw
+    for name, (rows, words) in raw.texts.items():
+        named = name.strip().lower().replace(" ", "_").replace("-", "_") in EXPERIMENT_NAMES
+        if named and len(rows) >= max(2, raw.n_rows // 2) and len(set(words)) >= MOST_NAMES_DIFFER * len(words):
+            raise UnreadableLog(
+                f"{raw.source or raw.name} is a table of results with one row per experiment ({raw.n_rows} rows, "
+                f'"{name}" differs in each), not the log of a run',
+                "give the logs of the single runs; `lmdiag compare` puts them side by side",
+            )
+    return raw
+
+
+def _steps_ascend(raw: RawLog) -> bool:
+    counters = [c.values for name, c in raw.columns.items() if is_step_name(name) or name.strip().lower() == "epoch"]
+    return any(len(v) > 0.5 * raw.n_rows and np.mean(np.diff(v) > 0) > 0.6 for v in counters if len(v) > 1)
+
+
+def _is_all_single_points(raw: RawLog) -> bool:
+    values = [len(c.rows) for name, c in raw.columns.items() if not is_step_name(name)]
+    return len(values) > 1 and max(values) == 1

@@ -1,0 +1,171 @@
+"""Records in, columns out: what every reader of records collects its rows with."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lmdiag.readers.rawlog import Column, RawLog
+from lmdiag.run import Skipped
+
+MISSING = frozenset({"", "-", "--", "na", "n/a", "#n/a", "none", "null", "undefined", "no log", "?", "<na>"})
+STEP_OF_TOTAL = re.compile(r"\s*(\d+)\s*/\s*(\d+)\s*")
+WRAPPERS = ("data/", "metrics/", "logs/", "log/", "metrics/metrics/")
+LISTED_SKIPS = 1000
+
+
+def number(word: str) -> float | None:
+    """Return the number a word spells, with thousands commas, `%` and any spelling of NaN; None if it is no number.
+
+    >>> number(" 1,234.5 "), number("12%"), number("-Infinity"), number("nan"), number("2x")
+    (1234.5, 0.12, -inf, nan, None)
+    """
+    try:
+        return float(word) if "_" not in word else None
+    except ValueError:
+        word = word.strip()
+    if word.endswith("%"):
+        share = number(word[:-1])
+        return None if share is None else share / 100
+    if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?", word):
+        return float(word.replace(",", ""))
+    return float("nan") if word.lower() in ("-nan", "nan(ind)", "-nan(ind)", "1.#qnan") else None
+
+
+def flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested objects, joining names with `/`.
+
+    >>> flat({"step": 1, "optim": {"lr": 0.1}})
+    {'step': 1, 'optim/lr': 0.1}
+    """
+    cells: dict[str, Any] = {}
+    for key, value in record.items():
+        if isinstance(value, dict):
+            cells |= flat(value, f"{prefix}{key}/")
+        else:
+            cells[f"{prefix}{key}"] = value
+    return cells
+
+
+@dataclass
+class Rows:
+    """Rows of named cells, gathered one record at a time into columns of numbers and of words.
+
+    A cell that is neither a number nor missing goes to the words of its column; `columns` counts it as skipped where
+    the column holds numbers.
+
+    >>> rows = Rows()
+    >>> rows.add({"step": 1, "loss": "2.5", "kind": "F"}, line=1); rows.add({"step": 2, "loss": None}, line=2)
+    >>> {name: column.values.tolist() for name, column in rows.columns.items()}
+    {'step': [1.0, 2.0], 'loss': [2.5]}
+    """
+
+    lines: list[int] = field(default_factory=list)
+    numbers: dict[str, tuple[list[int], list[float]]] = field(default_factory=dict)
+    words: dict[str, tuple[list[int], list[str]]] = field(default_factory=dict)
+    lists: Counter[str] = field(default_factory=Counter)
+    skips: list[Skipped] = field(default_factory=list)
+    more_skips: Counter[str] = field(default_factory=Counter)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def add(self, record: Mapping[str, Any], line: int = 0) -> None:
+        """Append one record, whose values are numbers, words, None, lists or nested objects."""
+        row = len(self.lines)
+        self.lines.append(line)
+        if any(type(value) is dict for value in record.values()):
+            record = flat(record)
+        numbers = self.numbers
+        for name, value in record.items():
+            kind = type(value)
+            if kind is float or kind is int:
+                if kind is int and not -(10**300) < value < 10**300:
+                    value = float("inf") if value > 0 else float("-inf")
+                column = numbers.get(name)
+                if column is None:
+                    column = numbers[name] = ([], [])
+                column[0].append(row)
+                column[1].append(value)
+            elif value is not None:
+                self._add_other(row, name, value)
+
+    def _add_other(self, row: int, name: str, value: Any) -> None:
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        if isinstance(value, list):
+            self.lists[name] += 1
+            return
+        if isinstance(value, str):
+            value = self._spelled(row, name, value)
+        if isinstance(value, (int, float)):
+            column = self.numbers.setdefault(name, ([], []))
+            column[0].append(row)
+            column[1].append(float(value))
+
+    def _spelled(self, row: int, name: str, word: str) -> float | None:
+        value = number(word)
+        if value is None and "/" in word:
+            fraction = STEP_OF_TOTAL.fullmatch(word)
+            value = float(fraction[1]) if fraction else None
+        if value is None and word.strip().lower() not in MISSING:
+            column = self.words.setdefault(name, ([], []))
+            column[0].append(row)
+            column[1].append(word)
+        return value
+
+    def skip(self, line: int, reason: str) -> None:
+        """Count a piece of the source that was not read."""
+        if len(self.skips) < LISTED_SKIPS:
+            self.skips.append(Skipped(line, reason))
+        else:
+            self.more_skips[reason] += 1
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """The columns that hold numbers; those with a number in the same rows share one array of rows."""
+        shared: dict[bytes, np.ndarray] = {}
+        columns = {}
+        for name, (rows, values) in self.numbers.items():
+            array = np.asarray(rows, np.int64)
+            array = shared.setdefault(array.tobytes(), array)
+            columns[name] = Column(array, np.asarray(values, np.float64))
+        return columns
+
+    @property
+    def texts(self) -> dict[str, tuple[np.ndarray, list[str]]]:
+        """The columns of words that hold no numbers, or more words than numbers."""
+        return {
+            name: (np.asarray(rows, np.int64), words)
+            for name, (rows, words) in self.words.items()
+            if len(words) > len(self.numbers.get(name, ([],))[0])
+        }
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Everything that was not read: bad pieces, words among numbers, lists."""
+        found = list(self.skips)
+        found += [Skipped(0, reason, count) for reason, count in self.more_skips.items()]
+        found += [Skipped(0, f'a list of several values in "{name}"', count) for name, count in self.lists.items()]
+        for name, (rows, words) in self.words.items():
+            if 0 < len(words) <= len(self.numbers.get(name, ([],))[0]):
+                found += [
+                    Skipped(self.lines[r], f'not a number in "{name}": {w[:40]!r}')
+                    for r, w in zip(rows[:LISTED_SKIPS], words)
+                ]
+                if len(words) > LISTED_SKIPS:
+                    found.append(Skipped(0, f'not a number in "{name}"', len(words) - LISTED_SKIPS))
+        return tuple(found)
+
+    def log(self, format: str, name: str, **facts: Any) -> RawLog:
+        """Return the rows as a RawLog; `facts` are its further fields."""
+        facts["skipped"] = (*facts.get("skipped", ()), *self.skipped)
+        lines = np.asarray(self.lines, np.int64)
+        return RawLog(
+            format, name, self.columns, len(self), texts=self.texts, lines=lines if lines.any() else None, **facts
+        )
