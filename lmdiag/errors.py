@@ -2,11 +2,11 @@
 
     LmdiagError
     ├── UnreadableLog     a source that cannot be read, or is not the log of a run
-    ├── BadSetting        a configuration key, rule name or option that does not exist or does not fit
-    └── LogInUse          a log file that already holds another run
+    └── BadSetting        a configuration key, rule name or option that does not exist or does not fit
 
 Each message says what is wrong, where, and after ``Hint:`` the next step. They are raised anywhere and caught in
-one place per use: ``cli.main``, the app's upload, the caller of the Python API.
+one place per use: ``cli.main``, the app's upload, the caller of the Python API. The writer of logs, which imports nothing
+of lmdiag, has ``record.writer.LogInUse`` of its own.
 """
 
 from difflib import get_close_matches
@@ -27,10 +27,6 @@ class UnreadableLog(LmdiagError):
 
 class BadSetting(LmdiagError):
     """A setting, rule or option that does not exist or does not fit."""
-
-
-class LogInUse(LmdiagError):
-    """The file to write to already holds another run."""
 
 
 def nearest(word: str, known: list[str]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lmdiag.diagnose import Diagnosis
 from lmdiag.reports.sparkline import columns, sparkline
-from lmdiag.reports.wording import number
+from lmdiag.reports.wording import number, visible
 from lmdiag.run import Run, Series
 
 MOST_CURVES = 4
@@ -32,7 +32,7 @@ def curve_rows(diagnosis: Diagnosis, width: int) -> list[CurveRow]:
     chosen = list(dict(_worth_showing(diagnosis)).items())[:MOST_CURVES]
     return [
         CurveRow(
-            metric=metric,
+            metric=visible(metric),
             first=number(float(series.values[0])),
             bars=sparkline(series, width, run.first_step, run.last_step),
             last=number(float(series.values[-1])),

@@ -6,9 +6,6 @@ that the log does not tell.
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
 from typing import Any
 
 import lmdiag
@@ -16,13 +13,14 @@ from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Finding
 from lmdiag.reports.report import Report, severity_of, summarize
 from lmdiag.run import Run
+from lmdiag.strict_json import dumps, plain
 
 SCHEMA = "lmdiag-report/1"
 
 
 def render(report: Report) -> str:
     """Return the report as indented JSON."""
-    return json.dumps(document(report), indent=2, ensure_ascii=False, allow_nan=False)
+    return dumps(document(report), indent=2)
 
 
 def document(report: Report) -> dict[str, Any]:
@@ -88,25 +86,3 @@ def _summary(diagnosis: Diagnosis) -> dict[str, Any]:
         "perplexity_last": plain(summary.perplexity_last),
         "best": None if best is None else {"metric": best.metric, "step": best.step, "value": plain(best.value)},
     }
-
-
-def plain(value: Any) -> Any:
-    """Turn numbers of any library into what strict JSON can hold, inside lists and mappings too.
-
-    >>> plain({"z": float("inf"), "n": 3, "name": "a", "all": (float("nan"), 0.5)})
-    {'z': 'Infinity', 'n': 3, 'name': 'a', 'all': ['NaN', 0.5]}
-    """
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if value is None or isinstance(value, (str, bool, int)):
-        return value
-    number = value.item() if hasattr(value, "item") else value
-    if not isinstance(number, float):
-        return number if isinstance(number, (str, bool, int)) else str(number)
-    if math.isnan(number):
-        return "NaN"
-    if math.isinf(number):
-        return "Infinity" if number > 0 else "-Infinity"
-    return number

@@ -3,17 +3,17 @@ unreadable source, and a summary as the last line. Every record has a `type`; fi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from lmdiag.reports.json import document
 from lmdiag.reports.report import Report
+from lmdiag.strict_json import dumps
 
 
 def render(report: Report) -> str:
     """Return one JSON object per line."""
-    return "\n".join(json.dumps(record, ensure_ascii=False, allow_nan=False) for record in records(report))
+    return "\n".join(dumps(record) for record in records(report))
 
 
 def records(report: Report) -> Iterator[dict[str, Any]]:

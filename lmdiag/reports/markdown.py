@@ -9,7 +9,7 @@ from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Finding
 from lmdiag.reports.look import ICONS
 from lmdiag.reports.report import Report, count_alarms, severity_of, summarize, worst_first
-from lmdiag.reports.wording import WORDS, by_reason, number, source_of, steps, total, visible
+from lmdiag.reports.wording import WORDS, by_reason, not_read, number, source_of, steps, total, visible
 
 COLUMNS = ("run", "verdict", "errors", "warnings", "last step", "last loss", "perplexity", "checkpoint to keep")
 
@@ -92,7 +92,7 @@ def _coverage(diagnosis: Diagnosis) -> Iterator[str]:
     for why, rules in by_reason(diagnosis.not_checked).items():
         yield f"- Not checked: {', '.join(rules)}: {escape(why)}."
     for skipped in diagnosis.run.skipped:
-        yield f"- Skipped {skipped.count:,}: {escape(skipped.reason)} (first at line {skipped.line:,})."
+        yield f"- {escape(not_read(skipped))}"
     yield from (f"- {escape(note)}" for note in diagnosis.run.notes)
 
 

@@ -4,48 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
-
 from lmdiag.diagnose import Diagnosis
-from lmdiag.reports.look import verdict_look
+from lmdiag.reports.look import Style, aligned, verdict_look
 from lmdiag.reports.report import Report, count_alarms, summarize, worst_first
 from lmdiag.reports.wording import count, number, source_of
 
 HEALTHY_SHOWN = 20  # more healthy runs than this are only counted
+HEADER = ["verdict", "steps", "last loss", "perplexity", "errors", "warnings", "run"]
 
 
-def overview(report: Report, verbose: bool = False) -> Iterator[RenderableType]:
-    """Yield one row per run."""
-    healthy = [d for d in report.diagnoses if d.verdict == "healthy"]
-    hidden = 0 if verbose else max(len(healthy) - HEALTHY_SHOWN, 0)
-    rows = worst_first(report.diagnoses)
-    yield _table(rows[: len(rows) - hidden])
+def overview(report: Report, style: Style) -> Iterator[str]:
+    """Yield a header and one line per run."""
+    healthy = sum(d.verdict == "healthy" for d in report.diagnoses)
+    hidden = 0 if style.verbose else max(healthy - HEALTHY_SHOWN, 0)
+    shown = worst_first(report.diagnoses)[: len(report.diagnoses) - hidden]
+    header, *rows = aligned([HEADER, *map(_cells, shown)], "<>>>>><")
+    yield style.paint("  ".join(header), dim=True)
+    for diagnosis, (verdict, *cells) in zip(shown, rows, strict=True):
+        yield "  ".join([style.paint(verdict, verdict_look(diagnosis.verdict)[1]), *cells])
     if hidden:
-        yield Text(f"… and {count(hidden, 'more healthy run')}: -v lists them.", style="dim")
-
-
-def _table(diagnoses: list[Diagnosis]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("run", overflow="fold")
-    for name in ("steps", "last loss", "perplexity", "errors", "warnings"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for diagnosis in diagnoses:
-        words, colour = verdict_look(diagnosis.verdict)
-        table.add_row(Text(words, style=colour), *_cells(diagnosis))
-    return table
+        yield style.paint(f"… and {count(hidden, 'more healthy run')}: -v lists them.", dim=True)
 
 
 def _cells(diagnosis: Diagnosis) -> list[str]:
     summary = summarize(diagnosis.run)
     errors, warnings = count_alarms(diagnosis)
     return [
-        source_of(diagnosis.run),
+        verdict_look(diagnosis.verdict)[0],
         f"{diagnosis.run.last_step:,}",
         number(summary.loss_last),
         number(summary.perplexity_last),
         str(errors or "–"),
         str(warnings or "–"),
+        source_of(diagnosis.run),
     ]

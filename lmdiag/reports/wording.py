@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from lmdiag.finding import NotChecked
-from lmdiag.run import Run
+from lmdiag.run import Run, Skipped
 
 WORDS = {"unhealthy": "unhealthy", "suspect": "suspect", "not-judged": "not judged", "healthy": "healthy"}
 
@@ -66,6 +66,18 @@ def source_of(run: Run) -> str:
     if not run.source:
         return visible(run.name)
     return visible(run.source if run.name in run.source else f"{run.source} ({run.name})")
+
+
+def not_read(skipped: Skipped) -> str:
+    """Write what was left out of a source, why, where and how often.
+
+    >>> not_read(Skipped(812, "not JSON")), not_read(Skipped(9, "no number in it", 3))
+    ('Not read: not JSON (line 812).', 'Not read: no number in it (3 times, first on line 9).')
+    """
+    where = ([f"{skipped.count:,} times"] if skipped.count > 1 else []) + (
+        [f"{'first on ' if skipped.count > 1 else ''}line {skipped.line:,}"] if skipped.line else []
+    )
+    return f"Not read: {skipped.reason}" + (f" ({', '.join(where)})." if where else ".")
 
 
 def by_reason(not_checked: Iterable[NotChecked]) -> dict[str, list[str]]:

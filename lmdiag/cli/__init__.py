@@ -1,0 +1,103 @@
+"""The command line: one file per command, imported when it is called; the only place that prints or exits.
+
+Exit codes: 0 nothing at or above `--fail-on`; 1 something; 2 usage, configuration, unreadable input or internal error;
+3 nothing could be judged. The result is on standard output, everything else on standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lmdiag import __version__
+from lmdiag.errors import LmdiagError, nearest
+
+COMMANDS = {  # name: file of this folder that holds it
+    "check": "check",
+    "report": "report",
+    "convert": "convert",
+    "rules": "catalogue",
+    "explain": "catalogue",
+    "schema": "catalogue",
+    "app": "app",
+    "train": "train",
+    "demo": "demo",
+}
+TROUBLE = 2
+
+
+class Commands(click.Group):
+    """The commands of `COMMANDS`, each imported when it is first asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"lmdiag.cli.{COMMANDS[cmd_name]}"), cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            path_given = Path(name).exists()
+            hint = f"did you mean `lmdiag check {name}`?" if path_given else nearest(name, list(COMMANDS))
+            raise click.UsageError(f"there is no command {name!r}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, LmdiagError):
+            raise
+        except Exception:
+            if ctx.params["debug"]:
+                traceback.print_exc()
+            raise
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lmdiag")
+@click.option("--debug", is_flag=True, envvar="LMDIAG_DEBUG", help="Show where in the program an internal error arose.")
+def commands(debug: bool) -> None:
+    """Read the log of a language-model training run and say whether the run is healthy."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; no exception leaves this function."""
+    try:
+        code = commands.main(args=args, prog_name="lmdiag", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        error.show()
+    except LmdiagError as error:
+        say(f"error: {error}")
+    except (KeyboardInterrupt, click.Abort):
+        say("interrupted")
+    except BrokenPipeError:
+        ignore_closed_output()
+    except Exception as error:
+        say(f"internal error: {type(error).__name__}: {' '.join(str(error).split())}")
+        say("Hint: `lmdiag --debug …` shows where it arose; please report it with that.")
+    return TROUBLE
+
+
+def say(message: str) -> None:
+    """Tell the user something that is not the result."""
+    click.echo(f"lmdiag: {message}", err=True)
+
+
+def ignore_closed_output() -> None:
+    """Let nothing be written any more to an output that its reader, such as `head`, has closed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

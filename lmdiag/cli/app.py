@@ -1,0 +1,57 @@
+"""`lmdiag app`: the Streamlit app in a process of its own, on this machine only unless asked otherwise."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from lmdiag.errors import LmdiagError
+
+NEEDED = ("streamlit", "altair", "pandas")
+
+
+@click.command(help="Open logs in the browser: curves, findings on them, comparison. Listens on this machine only.")
+@click.argument("paths", metavar="[PATH...]", nargs=-1)
+@click.option("--port", type=int, default=8501, show_default=True, help="Port to listen on.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; any other is open to the network."
+)
+@click.option("--browser", is_flag=True, help="Open the browser, too.")
+def app(paths: tuple[str, ...], port: int, host: str, browser: bool) -> int:
+    from lmdiag.cli import say
+
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise LmdiagError(f"the app needs {', '.join(missing)}", f"pip install {' '.join(missing)}")
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        say(f"warning: everybody who can reach {host} can read what the app shows")
+    process = subprocess.Popen(
+        command(paths, port, host, browser), env=os.environ | {"STREAMLIT_LOGGER_LEVEL": "warning"}
+    )
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()
+        return 0
+
+
+def command(paths: tuple[str, ...], port: int, host: str, browser: bool) -> list[str]:
+    """Return the command that serves the app: headless, no statistics sent, no traceback shown to visitors."""
+    main = Path(__file__).parents[1] / "app" / "main.py"
+    flags = {
+        "server.address": host,
+        "server.port": port,
+        "server.headless": not browser,
+        "server.showEmailPrompt": False,
+        "browser.gatherUsageStats": False,
+        "client.showErrorDetails": "type",
+        "client.toolbarMode": "minimal",
+    }
+    options = [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in flags.items()]
+    absolute = [str(Path(path).resolve()) for path in paths]
+    return [sys.executable, "-m", "streamlit", "run", str(main), *options, *(["--", *absolute] if absolute else [])]

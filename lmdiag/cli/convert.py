@@ -1,0 +1,60 @@
+"""`lmdiag convert`: a log in any format that can be read -> the standard log, or a parquet table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lmdiag.cli.options import READING, with_options
+from lmdiag.errors import BadSetting, LmdiagError
+
+if TYPE_CHECKING:
+    from lmdiag.run import Run
+
+
+@click.command(
+    help="Convert logs to the standard log (FILE.jsonl), or to a table with one row per step (FILE.parquet)."
+)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write.",
+)
+@with_options(READING)
+def convert(paths: tuple[str, ...], output: Path, **options: Any) -> int:
+    from lmdiag.cli import TROUBLE, say
+    from lmdiag.cli.reading import read_runs, reading_options
+
+    if output.suffix not in (".jsonl", ".parquet"):
+        raise BadSetting(f"cannot tell the format of {output}", "end its name with .jsonl or .parquet.")
+    runs, unreadable = read_runs(paths, reading_options(options))
+    for source in unreadable:
+        say(f"not read: {source.source}: {source.error}")
+    if not runs:
+        raise LmdiagError("there is nothing to convert", "give a file that `lmdiag check` can read.")
+    _write(runs, output)
+    skipped = sum(s.count for run in runs for s in run.skipped)
+    say(
+        f"{output}: {len(runs)} run(s), {sum(len(s) for run in runs for s in run.series.values()):,} values, {skipped} line(s) skipped"
+    )
+    return TROUBLE if unreadable else 0
+
+
+def _write(runs: list[Run], output: Path) -> None:
+    from lmdiag.cli.output import write_file
+    from lmdiag.convert import lines
+
+    if output.suffix == ".jsonl":
+        write_file(output, "\n".join(line for run in runs for line in lines(run)))
+        return
+    import polars as pl
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    frames = [run.to_polars().select(pl.lit(run.name).alias("run"), pl.all()) for run in runs]
+    pl.concat(frames, how="diagonal_relaxed").write_parquet(output)

@@ -1,0 +1,112 @@
+"""Options that several commands share, and the settings they add up to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lmdiag.config import FAIL_ON, Settings, load, override, read
+from lmdiag.errors import BadSetting
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+WIDTH_WITHOUT_TERMINAL = 100
+
+READING: tuple[Decorator, ...] = (
+    click.option("--reader", metavar="NAME", help="Read every log with this reader instead of recognising its format."),
+    click.option("--map", "mapping", metavar="METRIC=COLUMN", multiple=True, help="Take a metric from this column."),
+    click.option(
+        "--pattern",
+        metavar="REGEX",
+        help="Read text lines with this regular expression: named groups are metrics.",
+    ),
+)
+CONFIGURING: tuple[Decorator, ...] = (
+    click.option("--select", metavar="NAMES", multiple=True, help="Rules or families that look; separate by commas."),
+    click.option("--ignore", metavar="NAMES", multiple=True, help="Rules or families that do not look."),
+    click.option(
+        "--config", metavar="KEY=VALUE|FILE", multiple=True, help="Override one setting, or read this file instead."
+    ),
+    click.option("--isolated", is_flag=True, help="Ignore pyproject.toml and lmdiag.toml."),
+)
+FAILING: tuple[Decorator, ...] = (
+    click.option(
+        "--fail-on", type=click.Choice(FAIL_ON), help="Least severity that gives exit code 1; default: error."
+    ),
+    click.option("--exit-zero", is_flag=True, help="The same as --fail-on never."),
+)
+COLOR = click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colours in text.")
+
+
+def with_options(*groups: Sequence[Decorator] | Decorator) -> Decorator:
+    """Return a decorator that adds the options in the order given."""
+    flat = [option for group in groups for option in (group if isinstance(group, tuple) else (group,))]
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(flat):
+            command = option(command)  # type: ignore[operator]
+        return command
+
+    return decorate
+
+
+def settings_from(
+    select: Sequence[str], ignore: Sequence[str], config: Sequence[str], isolated: bool, fail_on: str | None = None
+) -> Settings:
+    """Return the settings of the project's files, overridden by `--config` and then by the options."""
+    files = [text for text in config if "=" not in text]
+    if isolated:
+        settings = Settings()
+    else:
+        settings = _file(files[-1]) if files else load(Path.cwd())
+    settings = override(settings, [text for text in config if "=" in text])
+    given = {"select": names(select), "ignore": names(ignore), "fail_on": fail_on}
+    return replace(settings, **{key: value for key, value in given.items() if value})
+
+
+def _file(name: str) -> Settings:
+    settings = read(Path(name))
+    if settings is None:
+        raise BadSetting(f"--config {name}: no such file, or no [tool.lmdiag] in it", "give KEY=VALUE or a file.")
+    return settings
+
+
+def names(given: Sequence[str]) -> tuple[str, ...]:
+    """Return the names given by an option that may be repeated and may hold commas.
+
+    >>> names(["numerics,spikes", "plateau"])
+    ('numerics', 'spikes', 'plateau')
+    """
+    return tuple(name.strip() for text in given for name in text.split(",") if name.strip())
+
+
+def pairs(given: Sequence[str], option: str) -> dict[str, str]:
+    """Return what an option of the form KEY=VALUE holds.
+
+    >>> pairs(["loss=train cost"], "--map")
+    {'loss': 'train cost'}
+    """
+    for text in given:
+        if "=" not in text:
+            raise BadSetting(f"{option} {text!r}: there is no '=' in it", f"write {option} KEY=VALUE.")
+    return {key.strip(): value.strip() for key, _, value in (text.partition("=") for text in given)}
+
+
+def wants_color(choice: str) -> bool:
+    """Tell whether to colour standard output: as asked, else NO_COLOR, FORCE_COLOR, and whether it is a terminal."""
+    if choice != "auto":
+        return choice == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty()
+
+
+def width() -> int:
+    """Return the columns of the terminal, or of the environment variable COLUMNS, or 100."""
+    return shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns

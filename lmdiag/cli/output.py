@@ -1,0 +1,51 @@
+"""Where reports go: standard output, and the files that `--output FORMAT=FILE` names."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lmdiag.cli import ignore_closed_output
+from lmdiag.cli.options import pairs
+from lmdiag.errors import BadSetting, LmdiagError, nearest
+from lmdiag.reports import FORMATS, render
+from lmdiag.reports.report import Report
+
+
+def print_result(text: str) -> None:
+    """Write text to standard output; what its encoding lacks becomes `?`, and a reader who has left is no error."""
+    if not text:
+        return
+    try:
+        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        ignore_closed_output()
+
+
+def checked_outputs(given: Sequence[str]) -> dict[str, str]:
+    """Return {format: file} of `--output`, once every format is known."""
+    outputs = pairs(given, "--output")
+    for name in outputs:
+        if name not in FORMATS:
+            raise BadSetting(f"--output: there is no format {name!r}", nearest(name, list(FORMATS)))
+    return outputs
+
+
+def write_outputs(report: Report, outputs: dict[str, str]) -> None:
+    """Write the report to every file, in its format."""
+    for name, file in outputs.items():
+        write_file(Path(file), render(report, name))
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write text to a file and make the folders above it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise LmdiagError(
+            f"cannot write {path}: {error.strerror}", "give a file in a folder you may write to."
+        ) from error

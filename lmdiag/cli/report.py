@@ -1,0 +1,38 @@
+"""`lmdiag report`: the diagnosis of logs in a file to keep or to send."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lmdiag.cli.options import CONFIGURING, READING, with_options
+from lmdiag.errors import BadSetting
+
+FORMAT_OF = {".md": "markdown", ".markdown": "markdown", ".json": "json", ".jsonl": "jsonl", ".txt": "text"}
+
+
+@click.command(help="Write the diagnosis of logs to a file: Markdown, JSON or text, by the end of its name.")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write.",
+)
+@with_options(CONFIGURING, READING)
+def report(paths: tuple[str, ...], output: Path, **options: Any) -> int:
+    from lmdiag.cli import TROUBLE, say
+    from lmdiag.cli.diagnosing import diagnose_paths
+    from lmdiag.cli.output import write_file
+    from lmdiag.reports import render
+
+    if output.suffix not in FORMAT_OF:
+        raise BadSetting(f"cannot tell the format of {output}", f"end its name with one of {', '.join(FORMAT_OF)}.")
+    found, _ = diagnose_paths(paths, options)
+    write_file(output, render(found, FORMAT_OF[output.suffix]))
+    say(f"{output}: {len(found.diagnoses)} run(s), {found.verdict}")
+    return TROUBLE if found.unreadable else 0

@@ -1,0 +1,76 @@
+"""The JSON Schema of `lmdiag-report/1`: what programs that read the report may rely on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lmdiag.diagnose import VERDICTS
+from lmdiag.finding import FAMILIES, Severity
+from lmdiag.reports.json import SCHEMA
+
+_TEXT = {"type": "string"}
+_COUNT = {"type": "integer", "minimum": 0}
+_STEP = {"type": "integer"}
+_NUMBER = {"anyOf": [{"type": "number"}, {"enum": ["NaN", "Infinity", "-Infinity"]}]}
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of the report.
+
+    >>> json_schema()["properties"]["schema"]
+    {'const': 'lmdiag-report/1'}
+    """
+    document = _object(
+        schema={"const": SCHEMA},
+        lmdiag=_TEXT,
+        verdict=_VERDICT,
+        runs=_list(_RUN),
+        unreadable=_list(_object(source=_TEXT, error=_TEXT)),
+    )
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": SCHEMA, **document}
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    """Return the schema of an object that has all of these properties, and later perhaps more."""
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _list(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+_VERDICT = {"enum": list(VERDICTS)}
+_FINDING = _object(
+    rule=_TEXT,
+    family={"enum": list(FAMILIES)},
+    severity={"enum": [severity.label for severity in Severity]},
+    metric=_TEXT,
+    first_step=_STEP,
+    last_step=_STEP,
+    message=_TEXT,
+    evidence={"type": "object", "additionalProperties": _or_null(_NUMBER)},
+    advice=_list(_TEXT),
+    consequence_of=_or_null(_TEXT),
+)
+_RUN = _object(
+    name=_TEXT,
+    source=_TEXT,
+    format=_TEXT,
+    verdict=_VERDICT,
+    steps=_object(first=_STEP, last=_STEP, points=_COUNT, segments=_COUNT, complete=_or_null({"type": "boolean"})),
+    summary=_object(
+        loss_first=_or_null(_NUMBER),
+        loss_last=_or_null(_NUMBER),
+        loss_min=_or_null(_NUMBER),
+        perplexity_last=_or_null(_NUMBER),
+        best=_or_null(_object(metric=_TEXT, step=_STEP, value=_NUMBER)),
+    ),
+    findings=_list(_FINDING),
+    not_checked=_list(_object(rule=_TEXT, why=_TEXT)),
+    notes=_list(_TEXT),
+    skipped_lines=_COUNT,
+)

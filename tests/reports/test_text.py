@@ -1,0 +1,113 @@
+"""The terminal report: one screen for a sick run, a few lines for a healthy one, whole at every width."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from lmdiag.finding import NotChecked
+from lmdiag.reports.look import Style
+from lmdiag.reports.report import Report
+from lmdiag.reports.text import render
+from lmdiag.run import Run
+
+ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def squeezed(text):
+    return " ".join(text.split())
+
+
+def test_a_healthy_run_takes_a_few_calm_lines(healthy):
+    lines = render(Report((healthy,))).splitlines()
+    assert lines[:2] == [
+        "✓ healthy  runs/good.jsonl",
+        "  lmdiag-log/1 · steps 1–2,000 · 2,000 values of loss · completed",
+    ]
+    assert "keep step 1,900 (val/loss 3.04)" in lines[6]
+    assert lines[-1] == "  Not checked: the log has no per-layer statistics (1 rule). -v names them."
+    assert len(lines) <= 10
+
+
+def test_a_healthy_run_says_how_many_rules_looked(healthy):
+    from lmdiag.rules import RULES
+
+    assert f"{len(RULES) - 1} rules looked; nothing found." in render(Report((healthy,), rules=RULES))
+
+
+def test_a_sick_run_fits_a_screen_and_says_everything(sick):
+    lines = render(Report((sick,))).splitlines()
+    assert len(lines) <= 30
+    text = squeezed("\n".join(lines))
+    for said in (
+        "✗ unhealthy runs/bad.jsonl",
+        "1 restart · not completed",
+        "1 ✗ error divergence steps 1,301–2,000",
+        "rebound 5.02 · level before 3.02 · z ∞",
+        "→ Lower the learning rate: it was 0.003 at step 1,301; try 0.0015.",
+        "↳ ✗ non-finite-loss, steps 1,901–2,000",
+        "2 ! warning gradient-spike steps 1,291–1,320",
+        "the log has no lr (2 rules); the log has no per-layer statistics (1 rule)",
+        "Not read: not JSON (line 812).",
+        "Not read: no number in it (3 times, first on line 900).",
+    ):
+        assert said in text
+
+
+def test_the_findings_are_marked_under_the_curves(sick):
+    lines = render(Report((sick,))).splitlines()
+    loss = next(line for line in lines if line.startswith("  loss"))
+    axis = next(line for line in lines if line.startswith("  step"))
+    bars_begin = loss.index("█")
+    share = (axis.index("1", bars_begin) - bars_begin) / (loss.rindex("×") - bars_begin)
+    assert share == pytest.approx(1300 / 2000, abs=0.04)
+    assert "×××" in loss
+
+
+def test_verbose_shows_all_advice_and_names_the_rules(sick):
+    assert "Look at the batches" not in render(Report((sick,)))
+    text = render(Report((sick,)), Style(verbose=True))
+    assert "Look at the batches" in text
+    assert "Not checked: late-warmup, flat-schedule: the log has no lr." in text
+
+
+def test_several_runs_end_with_a_table_and_the_healthy_ones_only_stand_there(report):
+    text = render(report)
+    assert text.count("runs/good.jsonl") == 1
+    assert text.count("runs/bad.jsonl") == 2
+    assert text.splitlines()[-3:] == [
+        "✗ not read  runs/broken.bin: this is not a text file",
+        "  Hint: Give the log, not the checkpoint.",
+        "3 runs: 1 unhealthy, 1 not judged, 1 healthy; 1 source could not be read.",
+    ]
+
+
+def test_many_healthy_runs_are_counted_not_listed(healthy):
+    text = render(Report((healthy,) * 50))
+    assert "… and 30 more healthy runs: -v lists them." in text
+    assert len(text.splitlines()) < 30
+
+
+@pytest.mark.parametrize("width", [20, 60, 80, 120, 300])
+def test_no_line_is_wider_than_the_terminal(report, width):
+    assert max(map(len, render(report, Style(width)).splitlines())) <= max(width, 60)
+
+
+def test_colour_adds_escapes_and_nothing_else(report):
+    plain, coloured = render(report), render(report, Style(color=True))
+    assert "\x1b" not in plain
+    assert "\x1b[31m\x1b[1m✗ unhealthy\x1b[0m" in coloured
+    assert [line.rstrip() for line in ESCAPES.sub("", coloured).splitlines()] == plain.splitlines()
+
+
+def test_a_log_cannot_steer_the_terminal(sick):
+    run = replace(sick.run, source="a\x1b[2Jb", notes=("\x1b]0;title\x07",), format="[red]x[/red]")
+    text = render(Report((replace(sick, run=run),)))
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "[red]x[/red]" in text
+
+
+def test_a_run_with_nothing_measured_is_still_named(too_short):
+    empty = replace(too_short, run=Run("void", {}), not_checked=(NotChecked("no loss", "plateau"),))
+    assert render(Report((empty,))).splitlines()[:2] == ["? not judged  void", "  format unknown · nothing measured"]
