@@ -1,0 +1,101 @@
+"""Which family of formats a printed log belongs to."""
+
+from __future__ import annotations
+
+from lmdiag.errors import UnreadableLog
+from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.source import Source
+from lmdiag.readers.text.family import Family
+from lmdiag.readers.text.generic_pairs import GENERIC
+from lmdiag.readers.text.hf_console import HF_CONSOLE
+from lmdiag.readers.text.lexing import payload, pieces, text_of, without_colours
+from lmdiag.readers.text.litgpt import LITGPT
+from lmdiag.readers.text.maxtext import MAXTEXT, VERL
+from lmdiag.readers.text.megatron import MEGATRON, NANOTRON, NEMO
+from lmdiag.readers.text.mllog import MLLOG
+from lmdiag.readers.text.nanogpt import FAMILIES as SMALL_TRAINERS
+from lmdiag.readers.text.speedruns import SPEEDRUN
+from lmdiag.readers.text.torchtitan import TORCHTITAN, TORCHTUNE
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        HF_CONSOLE,
+        MLLOG,
+        NEMO,
+        NANOTRON,
+        MEGATRON,
+        TORCHTITAN,
+        TORCHTUNE,
+        LITGPT,
+        MAXTEXT,
+        VERL,
+        *SMALL_TRAINERS,
+        SPEEDRUN,
+        GENERIC,
+    )
+}
+"""All families by name, in the order in which they are preferred where several fit equally well."""
+
+SAMPLE = 1 << 18  # characters read from the start; windows of a quarter of it from further on
+WINDOWS = 6
+FEW_HITS = 3
+
+
+def sample_of(text: str) -> str:
+    """Return the start of a text and windows spread over the rest, cut at line ends."""
+    if len(text) <= 4 * SAMPLE:
+        return text
+    parts, width = [text[:SAMPLE]], SAMPLE // 4
+    for k in range(1, WINDOWS + 1):
+        at = SAMPLE + (len(text) - SAMPLE - width) * k // WINDOWS
+        parts.append(text[text.find("\n", at, at + width) + 1 : at + width])
+    return "\n".join(parts)
+
+
+def hits(text: str) -> dict[str, int]:
+    """Count for every family how many pieces of a text only it prints; families without any are left out.
+
+    >>> hits("iter 0: loss 4.2133, time 901.22ms, mfu -100.00%")
+    {'nanogpt': 1}
+    """
+    families = [f for f in FAMILIES.values() if any(hint in text for hint, _ in f.marks)]
+    hints = tuple({hint for family in families for hint, _ in family.marks})
+    sample = [payload(piece)[0] for _, piece in pieces(sample_of(text)) if any(hint in piece for hint in hints)]
+    counts = {family.name: family.hits(sample) for family in families}
+    return {name: count for name, count in counts.items() if count}
+
+
+def family_of(text: str) -> Family:
+    """Return the family with the most lines; the more specific one where two have about as many.
+
+    A handful of such lines among many others of named numbers is no reason to leave those out.
+    """
+    found = hits(text)
+    if not found:
+        return GENERIC
+    most = max(found.values())
+    best = FAMILIES[next(name for name, count in found.items() if count >= 0.5 * most)]
+    if most >= FEW_HITS:
+        return best
+    others = GENERIC.hits(payload(piece)[0] for _, piece in pieces(sample_of(text)))
+    return best if most * 4 >= others else GENERIC
+
+
+def can_read(name: str, head: bytes) -> bool:
+    """Tell whether the bytes are text; whether it holds records shows only when all of it is read."""
+    controls = sum(head.count(bytes([byte])) for byte in (*range(1, 7), *range(14, 27)))
+    zeros = head.count(0)
+    return bool(head.strip()) and controls * 100 <= len(head) and (not zeros or 0.3 < zeros / len(head) < 0.6)
+
+
+def read(source: Source) -> list[RawLog]:
+    """Read a printed log of any family; raise `UnreadableLog` where no line looks like a training record."""
+    raw = text_of(source)
+    family = family_of(without_colours(raw))
+    try:
+        return family.read_text(source.name, raw)
+    except UnreadableLog:
+        if family is GENERIC:
+            raise
+        return GENERIC.read_text(source.name, raw)

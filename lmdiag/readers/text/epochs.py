@@ -1,0 +1,78 @@
+"""Counters that start again every epoch -> one counter for the whole run."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lmdiag.readers.text.table import STEP, Table
+
+EPOCH, POSITION = "epoch", "position"
+
+
+def unroll(table: Table) -> None:
+    """Give every row one step that counts through the whole run, from its step, place in the epoch, and epoch.
+
+    Rows without a place of their own, such as an evaluation printed behind the step it was made at, take the place of
+    the row before. Sets `config["step_kind"]` where the step counts something else than optimizer steps.
+    """
+    step, epoch, totals = table.cells(STEP), table.cells(EPOCH), np.asarray(table.totals)
+    position = table.cells(POSITION)
+    table.columns.pop(POSITION, None)
+    if np.isnan(step).all() and not np.isnan(position).all():
+        step = position
+        if _counts_samples(table, totals, position):
+            table.config["step_kind"] = "samples"
+    own = ~np.isnan(step)
+    if not own.any():
+        _by_epoch(table, epoch)
+        return
+    counted = np.isfinite(epoch).any() and (np.isnan(epoch) | (epoch == np.floor(epoch))).all()
+    per_epoch = _steps_per_epoch(step, epoch, totals) if counted else 0
+    if per_epoch:
+        base = 1 if np.nanmin(epoch) >= 1 else 0
+        whole = _filled(epoch) - base
+        closing = ~own & ~np.isnan(epoch)  # an evaluation that names its epoch and no step: at the end of the epoch
+        step = np.where(closing, (whole + 1) * per_epoch, step + whole * per_epoch)
+        table.totals = [0.0] * len(table.totals)
+    table.put(STEP, _filled(step))
+
+
+def _counts_samples(table: Table, totals: np.ndarray, position: np.ndarray) -> bool:
+    """Whether places such as 640/60000 count samples: they advance in strides of more than one and never odd ones."""
+    places = np.unique(position[np.isfinite(position)])
+    strides = np.diff(places)
+    return bool(
+        len(strides) > 2 and strides.min() >= 8 and totals.max() >= 10_000 and table.config.get("percent", False)
+    )
+
+
+def _by_epoch(table: Table, epoch: np.ndarray) -> None:
+    if np.isnan(epoch).all():
+        table.config["step_kind"] = "record"
+        return
+    table.config["step_kind"] = "epoch"
+    table.put(STEP, _filled(epoch))
+    table.columns.pop(EPOCH, None)
+
+
+def _steps_per_epoch(step: np.ndarray, epoch: np.ndarray, totals: np.ndarray) -> float:
+    """Return how many steps an epoch has where the counter starts again with every epoch, else 0."""
+    rows = np.flatnonzero(~np.isnan(step) & ~np.isnan(epoch))
+    if len(np.unique(epoch[rows])) < 2:
+        return 0
+    forward = np.diff(epoch[rows]) > 0
+    back = np.diff(step[rows]) < 0
+    if (forward & ~back).sum() >= max((forward & back).sum(), 1):
+        return 0
+    counted = totals[rows]
+    longest = step[rows].max() + (1 if step[rows].min() == 0 else 0)
+    return float(max(counted.max(), longest))
+
+
+def _filled(values: np.ndarray) -> np.ndarray:
+    """Carry the last known value forward, and the first one back to the beginning."""
+    known = ~np.isnan(values)
+    if not known.any():
+        return values
+    last = np.maximum.accumulate(np.where(known, np.arange(len(values)), -1))
+    return np.where(last < 0, values[known.argmax()], values[np.maximum(last, 0)])

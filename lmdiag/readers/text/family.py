@@ -1,0 +1,232 @@
+"""What a format family declares, and the loop that reads a printed log with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any, Protocol
+
+import numpy as np
+
+from lmdiag.errors import UnreadableLog
+from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.source import Source, as_text
+from lmdiag.readers.text.events import EventWatcher
+from lmdiag.readers.text.facts import find_facts
+from lmdiag.readers.text.lexing import is_coloured_diff, number, payload, pieces, text_of, without_colours
+from lmdiag.readers.text.runs import separate
+from lmdiag.readers.text.table import STEP, Table
+from lmdiag.run import Event
+
+Values = Mapping[str, float]
+PATTERN_HINT = r"describe a record with --pattern '(?P<step>\d+).*?(?P<loss>[\d.]+)'"
+
+
+class Scanner(Protocol):
+    """Reads pieces one after the other into a table."""
+
+    def feed(self, line: int, piece: str) -> bool:
+        """Read one piece; return whether it was part of a record."""
+
+    def finish(self) -> None:
+        """Do what can only be done when all pieces were seen."""
+
+
+HEADER_RECORDS = 50  # facts of the header stand before this many records
+_CODE_BEGINS = re.compile(r"import \w+|from \w[\w.]* import ")
+_RULE = re.compile(r"[=*-]{20,}\s*$")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One kind of record line: `hint` is a substring that every such line holds, `pattern` is searched in its payload.
+
+    The named groups become columns, unless `parse` says what to make of the match; `looks` recognises lines that mean
+    to be such a record, so that broken ones are counted.
+    """
+
+    hint: str
+    pattern: re.Pattern[str]
+    parse: Callable[[re.Match[str], Table], Values | None] | None = None
+    looks: re.Pattern[str] | None = None
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of formats: how to recognise it, how to read it, and the conventions `gather` needs to know."""
+
+    name: str
+    title: str
+    scanner: Callable[[Table, str], Scanner]
+    marks: tuple[tuple[str, re.Pattern[str]], ...]  # (hint, pattern) of lines only this family prints
+    names: Mapping[str, str | None] = field(default_factory=dict)
+    scales: Mapping[str, float] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    reductions: Mapping[str, str] = field(default_factory=dict)
+    step_kind: str = "step"
+    step_offset: int = 0
+    objective: str = ""
+    not_facts: tuple[str, ...] = ()  # header names that stand for something else in this family
+
+    def hits(self, sample: Iterable[str]) -> int:
+        """Count the pieces of a sample that only this family prints."""
+        return sum(1 for piece in sample if any(hint in piece and mark.search(piece) for hint, mark in self.marks))
+
+    def can_read(self, name: str, head: bytes) -> bool:
+        """Tell whether the first bytes of a log hold a line of this family."""
+        text = without_colours(as_text(head))
+        return self.hits(piece for _, piece in pieces(text)) > 0
+
+    def read(self, source: Source) -> list[RawLog]:
+        """Read the runs of a log; raise `UnreadableLog` where it holds no record of this family."""
+        return self.read_text(source.name, text_of(source))
+
+    def read_text(self, name: str, raw: str) -> list[RawLog]:
+        """Read the runs of a decoded log."""
+        text = without_colours(raw)
+        table = Table()
+        if is_coloured_diff(raw):
+            table.notes.append("the log is a coloured word diff of two logs; the new values were read")
+        table.names.update(self.names)
+        table.scales.update(self.scales)
+        table.units.update(self.units)
+        chatter = scan(self.scanner(table, text), table, text)
+        if not table.lines:
+            raise UnreadableLog(
+                f"{name}: no training record of the format {self.name} in {chatter} lines of text",
+                PATTERN_HINT,
+            )
+        if chatter:
+            table.notes.append(f"{chatter} lines of text hold no training record")
+        _keep_lowest_rank(table)
+        return assemble(self, name, table)
+
+
+def scan(scanner: Scanner, table: Table, text: str) -> int:
+    """Feed every piece of a text to a scanner; return how many pieces were no records."""
+    events, chatter, in_code = EventWatcher(text, table), 0, False
+    for line, piece in pieces(text):
+        if scanner.feed(line, piece):
+            in_code = False
+            continue
+        chatter += 1
+        if _CODE_BEGINS.match(piece):
+            in_code = True
+        elif in_code and _RULE.match(piece):
+            in_code = False
+        if in_code:
+            continue  # programs print their own source; what it would do is not what happened
+        events.see(piece)
+        if len(table.lines) < HEADER_RECORDS:
+            find_facts(piece, table.config)
+    scanner.finish()
+    events.finish()
+    return chatter
+
+
+class ShapeScanner:
+    """Reads the lines that fit one of the shapes of a format."""
+
+    def __init__(self, shapes: tuple[Shape, ...], table: Table) -> None:
+        self._shapes = shapes
+        self._table = table
+
+    def feed(self, line: int, piece: str) -> bool:
+        """Read one piece; return whether it was a record."""
+        shapes = [shape for shape in self._shapes if shape.hint in piece]
+        if not shapes:
+            return False
+        text, rank = payload(piece)
+        for shape in shapes:
+            match = shape.pattern.search(text)
+            if match:
+                return self._take(shape, match, line, rank)
+        for shape in shapes:
+            if shape.looks and shape.looks.search(text):
+                self._table.skip(line, f"looks like a record and is none: {text[:80]}")
+                return True
+        return False
+
+    def _take(self, shape: Shape, match: re.Match[str], line: int, rank: int | None) -> bool:
+        if shape.parse is None:
+            values: Values | None = {k: number(v) for k, v in match.groupdict().items() if v is not None}
+        else:
+            values = shape.parse(match, self._table)
+        if values is None:
+            return False
+        values = dict(values)
+        total = values.pop("total", 0)
+        self._table.add(line, values, rank, total)
+        return True
+
+    def finish(self) -> None:
+        """Nothing is left to do."""
+
+
+def shaped(*shapes: Shape) -> Callable[[Table, str], Scanner]:
+    """Return what makes a scanner of these shapes."""
+    return lambda table, text: ShapeScanner(shapes, table)
+
+
+def _keep_lowest_rank(table: Table) -> None:
+    """Of records that several ranks printed keep those of the lowest rank that has a loss."""
+    ranks = {rank for rank in table.ranks if rank is not None}
+    if len(ranks) < 2:
+        return
+    with_loss = {
+        table.ranks[row] for name, (rows, _) in table.columns.items() if "loss" in name.lower() for row in rows
+    } - {None}
+    keep = min(with_loss or ranks)  # type: ignore[type-var]
+    chosen = np.array([rank is None or rank == keep for rank in table.ranks])
+    table.notes.append(f"{int((~chosen).sum())} records of other ranks than {keep} left out")
+    table.keep(chosen)
+
+
+def assemble(family: Family, name: str, table: Table) -> list[RawLog]:
+    """Turn collected rows into one `RawLog` per run."""
+    spans = separate(table)
+    stem = PurePath(name).name
+    logs = []
+    for index, (first, last) in enumerate(spans):
+        columns = table.taken(first, last)
+        config: dict[str, Any] = {k: v for k, v in table.config.items() if k not in family.not_facts}
+        planned = max(table.totals[first:last], default=0)
+        if planned and family.step_kind == "step" and table.config.get("step_kind", "step") == "step":
+            config["max_steps"] = int(planned)
+        step_kind = str(config.pop("step_kind", family.step_kind))
+        logs.append(
+            RawLog(
+                format=family.name,
+                name=stem if len(spans) == 1 else f"{stem}#{index + 1}",
+                columns=columns,
+                n_rows=last - first,
+                source=name,
+                lines=np.asarray(table.lines[first:last], np.int64),
+                config=config,
+                events=_events(table, first, last),
+                notes=tuple(table.notes),
+                skipped=tuple(table.skipped) if index == 0 else (),
+                objective=family.objective,
+                step_column=STEP if STEP in columns else "",
+                step_kind=step_kind,
+                step_offset=family.step_offset,
+                names={k: v for k, v in table.names.items() if k in columns},
+                scales={k: v for k, v in table.scales.items() if k in columns},
+                units={k: v for k, v in table.units.items() if k in columns},
+                reductions={k: v for k, v in family.reductions.items() if k in columns},
+            )
+        )
+    return logs
+
+
+def _events(table: Table, first: int, last: int) -> tuple[Event, ...]:
+    """Return the events of the run of the rows first <= row < last; an end that records followed was none."""
+    final = last == len(table.lines)
+    mine = [
+        (event, row)
+        for event, row in zip(table.events, table.event_rows)
+        if (first < row or first == 0) and (row <= last or final)
+    ]
+    return tuple(event for event, row in mine if event.kind != "end" or row >= last)

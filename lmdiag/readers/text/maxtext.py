@@ -1,0 +1,62 @@
+"""MaxText and verl: `name: value` items behind the step."""
+
+from __future__ import annotations
+
+import re
+
+from lmdiag.readers.text.family import Family, Shape, Values, shaped
+from lmdiag.readers.text.lexing import NUM, number
+from lmdiag.readers.text.table import STEP, Table
+
+_ITEM = re.compile(rf"([A-Za-z_][\w./ ]*?)[:=]\s*({NUM})(?=,|\s*$)")
+
+
+def _items(match: re.Match[str], table: Table) -> Values:
+    return {STEP: number(match["step"]), **{name.strip(): number(word) for name, word in _ITEM.findall(match["rest"])}}
+
+
+def _evaluation(match: re.Match[str], table: Table) -> Values:
+    values = _items(match, table)
+    return {name if name == STEP else f"eval {name}": value for name, value in values.items()}
+
+
+_STEP_LINE = Shape(
+    "completed step:",
+    re.compile(r"completed step: (?P<step>\d+), (?P<rest>.*loss: .*)$"),
+    _items,
+    re.compile("completed step:"),
+)
+_EVAL_LINE = Shape(
+    "after",
+    re.compile(r"(?:Completed eval after train step|eval metrics after step:) (?P<step>\d+), (?P<rest>.*loss=.*)$"),
+    _evaluation,
+)
+MAXTEXT = Family(
+    "maxtext",
+    "MaxText",
+    shaped(_STEP_LINE, _EVAL_LINE),
+    (("completed step:", re.compile(rf"completed step: \d+, seconds: {NUM}")),),
+    names={"lm_loss": "lm_loss", "total_weights": "target_tokens", "eval total_weights": "val/n_tokens"},
+)
+
+
+_VERL_ITEM = re.compile(rf"^(.+?):\s*({NUM})$")
+
+
+def _verl(match: re.Match[str], table: Table) -> Values | None:
+    values = {STEP: number(match["step"])}
+    for item in match["rest"].split(" - "):
+        found = _VERL_ITEM.match(item.strip())
+        if found:
+            values[found[1]] = number(found[2])
+    return values if len(values) > 1 else None
+
+
+VERL = Family(
+    "verl",
+    "verl",
+    shaped(Shape("step:", re.compile(r"(?:^|\s)step:(?P<step>\d+) - (?P<rest>\S.*)$"), _verl)),
+    (("step:", re.compile(r"(?:^|\s)step:\d+ - [\w/]+:")),),
+    names={"train/lr(1e-3)": "lr"},
+    scales={"train/lr(1e-3)": 1e-3},
+)

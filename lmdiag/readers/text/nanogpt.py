@@ -1,0 +1,195 @@
+"""nanoGPT, build-nanogpt, nanochat and llm.c: small trainers whose prints were copied all over the world."""
+
+from __future__ import annotations
+
+import re
+
+from lmdiag.readers.text.family import Family, Shape, ShapeScanner, Values, shaped
+from lmdiag.readers.text.lexing import NUM, human, number
+from lmdiag.readers.text.table import STEP, Table
+
+_REST = re.compile(rf"([A-Za-z_][\w /]*?)\s*[: ]\s*({NUM})(ms|%|s\b)?(?=[,\s)]|$)")
+
+
+def _with_rest(match: re.Match[str], table: Table) -> Values:
+    """Take the named groups, and from the group `rest` every `name value`."""
+    values = {k: number(v) for k, v in match.groupdict().items() if v is not None and k != "rest"}
+    for name, word, _ in _REST.findall(match.groupdict().get("rest") or ""):
+        values.setdefault(name.strip(), number(word))
+    if values.get("mfu", 0) < 0:
+        del values["mfu"]  # -100 %: not measured yet
+    return values
+
+
+_EVAL = Shape(
+    "val loss",
+    re.compile(
+        rf"^step (?P<step>\d+): train loss (?P<train_loss_estimate>{NUM}), val loss (?P<val_loss>{NUM})(?P<rest>.*)$"
+    ),
+    _with_rest,
+    re.compile(r"^step \d+: train loss"),
+)
+_ITER = Shape(
+    "iter ",
+    re.compile(rf"^iter (?P<step>\d+)(?:/(?P<total>\d+))?: loss (?P<loss>{NUM}),? (?P<rest>time {NUM}ms.*)$"),
+    _with_rest,
+    re.compile(r"^iter \d+: loss"),
+)
+NANOGPT = Family(
+    "nanogpt",
+    "nanoGPT",
+    shaped(_EVAL, _ITER),
+    (("iter ", re.compile(rf"\biter \d+(?:/\d+)?: loss {NUM},? time {NUM}ms")), ("val loss", re.compile(rf"\bstep \d+: train loss {NUM}, val loss {NUM}"))),
+    names={"train_loss_estimate": "train/loss", "val_loss": "val/loss", "time": "step_time_s"},
+    scales={"time": 1e-3, "mfu": 1e-2},
+    units={"time": "ms", "mfu": "%"},
+)  # fmt: skip
+
+
+class _WithStepless(ShapeScanner):
+    """Also reads evaluations printed without a step, which belong to the step printed next."""
+
+    stepless = re.compile(
+        rf"^(?P<name>val(?:idation)? loss|HellaSwag(?: accuracy)?):?\s+(?:(?P<right>\d+)/(?P<all>\d+)\s*=\s*)?(?P<value>{NUM})\s*$"
+    )
+    first_step = 0
+
+    def __init__(self, shapes: tuple[Shape, ...], table: Table) -> None:
+        super().__init__(shapes, table)
+        self._pending: list[int] = []
+
+    def feed(self, line: int, piece: str) -> bool:
+        """Read one piece; return whether it was a record."""
+        if ("val" in piece or "HellaSwag" in piece) and (match := self.stepless.search(piece.strip())):
+            name = "hellaswag/accuracy" if match["name"].startswith("H") else "val_loss"
+            self._pending.append(len(self._table.lines))
+            self._table.add(line, {name: number(match["value"])})
+            return True
+        taken = super().feed(line, piece)
+        if taken and self._pending and self._table.last_step is not None:
+            self._settle(self._table.last_step - self.first_step)
+        return taken
+
+    def _settle(self, step: int) -> None:
+        rows, values = self._table.columns.setdefault(STEP, ([], []))
+        for row in self._pending:
+            at = (
+                next((i for i, known in enumerate(rows) if known > row), len(rows))
+                if rows and rows[-1] > row
+                else len(rows)
+            )
+            rows.insert(at, row)
+            values.insert(at, float(step))
+        self._pending = []
+
+    def finish(self) -> None:
+        """Evaluations behind the last step stand at the end of the run."""
+        if self._pending and self._table.last_step is not None:
+            self._settle(self._table.last_step + 1 - self.first_step)
+
+
+def _stream(match: re.Match[str], table: Table) -> Values:
+    return {STEP: number(match["step"]), match["stream"]: number(match["value"])}
+
+
+_BUILD_FILE = Shape(
+    " ",
+    re.compile(rf"^(?P<step>\d+) (?P<stream>train|val|hella) (?P<value>{NUM})$"),
+    _stream,
+    re.compile(r"^\d+ (?:train|val|hella)\b"),
+)
+_BUILD_CONSOLE = Shape(
+    "| loss",
+    re.compile(
+        rf"^step\s+(?P<step>\d+) \| loss: (?P<loss>{NUM}) \| lr (?P<lr>{NUM}) \| norm: (?P<norm>{NUM}) \| dt: (?P<dt>{NUM})ms \| tok/sec: (?P<tok_per_sec>{NUM})"
+    ),
+)
+BUILD_NANOGPT = Family(
+    "build-nanogpt",
+    "build-nanogpt",
+    lambda table, text: _WithStepless((_BUILD_CONSOLE, _BUILD_FILE), table),
+    ((" | norm: ", _BUILD_CONSOLE.pattern), (" ", re.compile(rf"^\d+ (?:train|val|hella) {NUM}\s*$"))),
+    names={"train": "loss", "val": "val/loss", "val_loss": "val/loss", "hella": "hellaswag/accuracy"},
+    scales={"dt": 1e-3},
+    units={"dt": "ms"},
+)
+
+_ITEM = re.compile(rf"^(.*?)[:=]\s*({NUM})([KMB]?)(ms|%|m|s|h)?$")
+
+
+def _piped(match: re.Match[str], table: Table) -> Values | None:
+    """Take `name: value` items between bars."""
+    values = {STEP: number(match["step"])}
+    if match["total"]:
+        values["total"] = number(match["total"])
+    for item in match["rest"].split("|"):
+        found = _ITEM.match(item.strip())
+        if found and found[1]:
+            values.setdefault(found[1].strip(), human(found[2].replace(",", "") + found[3]))
+    return values if len(values) > 1 + ("total" in values) else None
+
+
+_NANOCHAT = Shape(
+    "tep ",
+    re.compile(rf"^[Ss]tep (?P<step>\d+)(?:/(?P<total>\d+))?(?: \({NUM}%\))?\s*\| (?P<rest>.*\w:.*)$"),
+    _piped,
+    re.compile(r"^step \d+(?:/\d+)? \([\d.]+%\)"),
+)
+NANOCHAT = Family(
+    "nanochat",
+    "nanochat",
+    shaped(_NANOCHAT),
+    (
+        ("lrm:", re.compile(r"\bstep \d+(?:/\d+)? .*\| lrm: ")),
+        ("Step ", re.compile(r"\bStep \d+(?:/\d+)? \| (?:Validation (?:bpb|loss)|CORE metric|ChatCORE|Average reward|Training loss): ")),
+    ),
+    names={"Validation bpb": "val/bpb", "Validation loss": "val/loss", "Training loss": "loss", "dt": "step_time_s", "lrm": "lr_multiplier",
+           "bf16_mfu": "mfu", "total time": "elapsed_s", "eta": None, "Average reward": "reward", "CORE metric": "core/accuracy"},
+    scales={"dt": 1e-3, "mfu": 1e-2, "bf16_mfu": 1e-2, "total time": 60.0},
+    units={"dt": "ms", "mfu": "%", "bf16_mfu": "%", "total time": "min"},
+    reductions={"loss": "ema"},
+)  # fmt: skip
+
+_LLMC_FILE = Shape(
+    "s:",
+    re.compile(rf"^s:(?P<step>\d+) (?:trl:(?P<trl>{NUM})|tel:(?P<tel>{NUM})|eval:(?P<hellaswag>{NUM}))(?: lr:(?P<lr>{NUM}))?(?: norm:(?P<norm>{NUM}))?\s*$"),
+    None,
+    re.compile(r"^s:\d+ "),
+)  # fmt: skip
+LLMC_LOG = Family(
+    "llm.c-log",
+    "llm.c, main.log",
+    shaped(_LLMC_FILE),
+    (("s:", re.compile(rf"^s:\d+ (?:trl|tel|eval):{NUM}")),),
+    names={"trl": "loss", "tel": "val/loss", "hellaswag": "hellaswag/accuracy"},
+)
+
+_C = "step"
+_LLMC_CONSOLE = Shape(
+    _C,
+    re.compile(
+        rf"^step\s+(?P<step>\d+)/(?P<total>\d+) \| loss\s+(?P<loss>{NUM}) \({NUM}z\)\| norm\s+(?P<norm>{NUM}) \({NUM}z\)\| lr (?P<lr>{NUM}) \| (?P<time_ms>{NUM}) ms \| (?P<mfu>{NUM})% bf16 MFU \| (?P<tok_per_sec>{NUM}) tok/s"
+    ),
+)
+_LLMC_OLD = Shape(
+    _C,
+    re.compile(
+        rf"^step\s+(?P<step>\d+)(?:/(?P<total>\d+))?(?::| \|) train loss (?P<loss>{NUM})(?: \| norm (?P<norm>{NUM}) \| lr (?P<lr>{NUM}) \|)? \((?:took )?(?P<time_ms>{NUM}) ms(?:(?:,| \|) (?P<tok_per_sec>{NUM}) tok/s)?\)"
+    ),
+)
+
+
+class _OneBased(_WithStepless):
+    first_step = 1
+
+
+LLMC_CONSOLE = Family(
+    "llm.c-console",
+    "llm.c, console",
+    lambda table, text: _OneBased((_LLMC_CONSOLE, _LLMC_OLD), table),
+    (("tok/s", _LLMC_CONSOLE.pattern), ("train loss", _LLMC_OLD.pattern)),
+    names={"val_loss": "val/loss", "time_ms": "step_time_s"},
+    scales={"time_ms": 1e-3, "mfu": 1e-2},
+    units={"time_ms": "ms", "mfu": "%"},
+)
+FAMILIES = (NANOGPT, BUILD_NANOGPT, NANOCHAT, LLMC_LOG, LLMC_CONSOLE)

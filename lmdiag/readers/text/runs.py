@@ -1,0 +1,34 @@
+"""Which rows of a printed log belong to which run."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lmdiag.readers.text.table import STEP, Table
+
+
+def separate(table: Table) -> list[tuple[int, int]]:
+    """Return the spans of rows, first <= row < last, of the single runs.
+
+    A step counter that goes back to its start is a new run where the run before had ended, by its announced last step
+    or by its own word, or where another number of steps is announced; else it is a restart of the same run.
+    """
+    count = len(table.lines)
+    rows, steps = table.columns.get(STEP, ([], []))
+    starts = [0]
+    ends = [row for row, event in zip(table.event_rows, table.events) if event.kind in ("end", "final_evaluation")]
+    low, previous, planned = np.inf, -np.inf, 0.0
+    for row, step in zip(rows, steps):
+        total = table.totals[row]
+        back = step <= low and step < previous
+        if back and (_ended(previous, planned, ends, starts[-1], row) or (total and planned and total != planned)):
+            starts.append(row)
+            low, planned = step, total
+        low = min(low, step)
+        previous, planned = step, total or planned
+    return list(zip(starts, [*starts[1:], count]))
+
+
+def _ended(last_step: float, planned: float, ends: list[int], first_row: int, row: int) -> bool:
+    """Whether the run that started at `first_row` was over before `row`."""
+    return (planned > 0 and last_step >= planned - 1) or any(first_row < end <= row for end in ends)

@@ -1,0 +1,103 @@
+"""Rows being collected from a printed log, on their way to a `RawLog`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lmdiag.readers.rawlog import Column
+from lmdiag.run import Event, Skipped
+
+STEP = "step"
+MANY_SKIPPED = 1000  # so many are listed one by one, the rest is only counted
+
+
+class Table:
+    """Grows row by row; `columns` maps a name to the rows it stands in and its values there.
+
+    >>> table = Table()
+    >>> table.add(7, {"step": 1, "loss": 2.5})
+    >>> table.last_step, table.columns["loss"]
+    (1, ([0], [2.5]))
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[int] = []
+        self.ranks: list[int | None] = []
+        self.columns: dict[str, tuple[list[int], list[float]]] = {}
+        self.config: dict[str, Any] = {}
+        self.events: list[Event] = []
+        self.event_rows: list[int] = []  # how many rows had been read when the event was seen
+        self.notes: list[str] = []
+        self.skipped: list[Skipped] = []
+        self.names: dict[str, str | None] = {}
+        self.scales: dict[str, float] = {}
+        self.units: dict[str, str] = {}
+        self.totals: list[float] = []  # per row: the last step as the line announced it, 0 where it did not
+        self.last_step: int | None = None
+
+    def add(self, line: int, values: Mapping[str, float], rank: int | None = None, total: float = 0) -> None:
+        """Append one row; a value that is None stands for nothing."""
+        row = len(self.lines)
+        for name, value in values.items():
+            if value is None:
+                continue
+            column = self.columns.get(name)
+            if column is None:
+                column = self.columns[name] = ([], [])
+            column[0].append(row)
+            column[1].append(value)
+        self.lines.append(line)
+        self.ranks.append(rank)
+        self.totals.append(total)
+        step = values.get(STEP)
+        if step is not None and step == step and abs(step) < 2**62:
+            self.last_step = int(step)
+
+    def happened(self, event: Event) -> None:
+        """Note an event behind the rows read so far."""
+        self.events.append(event)
+        self.event_rows.append(len(self.lines))
+
+    def skip(self, line: int, reason: str) -> None:
+        """Count a piece that looked like a record and could not be read."""
+        if len(self.skipped) < MANY_SKIPPED:
+            self.skipped.append(Skipped(line, reason))
+        else:
+            more = self.skipped.pop() if len(self.skipped) > MANY_SKIPPED else Skipped(0, "more of these", 0)
+            self.skipped.append(Skipped(0, more.reason, more.count + 1))
+
+    def cells(self, name: str) -> np.ndarray:
+        """Return float64[n_rows], the values of a column, NaN where a row has none."""
+        cells = np.full(len(self.lines), np.nan)
+        if name in self.columns:
+            rows, values = self.columns[name]
+            cells[rows] = values
+        return cells
+
+    def put(self, name: str, cells: np.ndarray) -> None:
+        """Replace a column by its value in every row; NaN stands for nothing."""
+        rows = np.flatnonzero(~np.isnan(cells))
+        self.columns[name] = (rows.tolist(), cells[rows].tolist())
+
+    def taken(self, first: int, last: int) -> dict[str, Column]:
+        """Return the columns of the rows first <= row < last, counted from `first`."""
+        columns = {}
+        for name, (rows, values) in self.columns.items():
+            where = np.asarray(rows, np.int64)
+            start, stop = np.searchsorted(where, [first, last])
+            if stop > start:
+                columns[name] = Column(where[start:stop] - first, np.asarray(values, np.float64)[start:stop])
+        return columns
+
+    def keep(self, chosen: np.ndarray) -> None:
+        """Keep the rows selected by a boolean mask."""
+        position = np.cumsum(chosen) - 1
+        for name, (rows, values) in list(self.columns.items()):
+            kept = [(int(position[row]), value) for row, value in zip(rows, values) if chosen[row]]
+            self.columns[name] = ([row for row, _ in kept], [value for _, value in kept])
+        self.lines = [line for line, good in zip(self.lines, chosen) if good]
+        self.ranks = [rank for rank, good in zip(self.ranks, chosen) if good]
+        self.totals = [total for total, good in zip(self.totals, chosen) if good]
