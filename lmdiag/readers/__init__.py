@@ -28,10 +28,19 @@ if TYPE_CHECKING:
 READERS = (
     "lmdiag_jsonl",
     "hf_trainer_state",
+    "tensorboard",
+    "wandb",
+    "sqlite_log",
+    "mlflow",
+    "keras_history",
     "json_document",
     "jsonl",
     "parquet",
+    "wandb_export",
+    "lightning_csv",
+    "keras_csv",
     "csv_table",
+    "text",
 )
 
 

@@ -145,9 +145,13 @@ def _candidates(folder: Path, recognise: Recognise, depth: int, claimed: frozens
             yield Source(path.as_posix(), path)
     for path in entries:
         if path.is_dir() and not path.is_symlink() and depth < DEEPEST and not path.name.startswith("."):
-            yield from _candidates(
-                path, recognise, depth + 1, taken if path.name.lower() in SPLIT_FOLDERS else frozenset()
-            )
+            part = path.name.lower() in SPLIT_FOLDERS or (reader is not None and _is_part(reader, path))
+            yield from _candidates(path, recognise, depth + 1, taken if part else frozenset())
+
+
+def _is_part(reader: Any, folder: Path) -> bool:
+    """Tell whether a reader that takes a whole folder reads this subfolder with it."""
+    return bool(getattr(reader, "is_part", lambda folder: False)(folder))
 
 
 def _belongs(path: Path, taken: frozenset[str], recognise: Recognise) -> bool:

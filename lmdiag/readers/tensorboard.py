@@ -63,14 +63,20 @@ def read(source: Source) -> list[RawLog]:
     return [_log(source.name, sorted(files, key=lambda f: (f.events.started, f.name)))]
 
 
+def is_part(folder: Path) -> bool:
+    """Tell whether a subfolder belongs to the run of the folder above it and is no run of its own."""
+    if folder.name in _SPLITS:
+        return True
+    files = [file for file in _event_files(folder, folder.name) if file.events.tags or file.events.settings]
+    return bool(files) and all(_HPARAMS_FOLDER.fullmatch(folder.name) or _curve(file) for file in files)
+
+
 def _folder(source: Source) -> list[_File]:
     assert source.path is not None
     found = _event_files(source.path, "")
     for below in sorted(p for p in source.path.iterdir() if p.is_dir()):
-        if below.name in _SPLITS:
+        if below.name in _SPLITS or (found and is_part(below)):
             found += _event_files(below, below.name)
-        elif found:
-            found += [file for file in _event_files(below, below.name) if _is_part(file)]
     return found
 
 
@@ -79,20 +85,12 @@ def _event_files(folder: Path, name: str) -> list[_File]:
     return [_File(name, p.name, read_event_file(Source(p.as_posix(), p).data)) for p in paths]
 
 
-def _is_part(file: _File) -> bool:
-    """Tell whether `add_scalars` or `add_hparams` made the subfolder, rather than a run of its own."""
-    return bool(_HPARAMS_FOLDER.fullmatch(file.folder)) or _curve(file) is not None
-
-
 def _curve(file: _File) -> str | None:
     """Return `main/curve` if `add_scalars("main", {"curve": …})` wrote the file, which it put into `main_curve/`."""
     main = next(iter(file.events.tags), "")
     start = main.replace("/", "_") + "_"
-    return (
-        f"{main}/{file.folder.removeprefix(start)}"
-        if len(file.events.tags) == 1 and file.folder.startswith(start)
-        else None
-    )
+    alone = len(file.events.tags) == 1 and file.folder.startswith(start)
+    return f"{main}/{file.folder.removeprefix(start)}" if alone else None
 
 
 def _columns(file: _File) -> dict[str, str]:

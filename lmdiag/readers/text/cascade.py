@@ -86,7 +86,12 @@ def can_read(name: str, head: bytes) -> bool:
     """Tell whether the bytes are text; whether it holds records shows only when all of it is read."""
     controls = sum(head.count(bytes([byte])) for byte in (*range(1, 7), *range(14, 27)))
     zeros = head.count(0)
-    return bool(head.strip()) and controls * 100 <= len(head) and (not zeros or 0.3 < zeros / len(head) < 0.6)
+    return (
+        not name.endswith("/")
+        and bool(head.strip())
+        and controls * 100 <= len(head)
+        and (not zeros or 0.3 < zeros / len(head) < 0.6)
+    )
 
 
 def read(source: Source) -> list[RawLog]:
