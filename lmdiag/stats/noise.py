@@ -9,6 +9,7 @@ from lmdiag.stats.windows import block_medians, rolling_median
 MAD_TO_SIGMA = 1.4826  # of a normal distribution
 MEDIAN_ERROR = 1.253  # standard error of a median over that of a mean, normal distribution
 DETREND_WINDOW = 15
+LEAST_FOR_SMOOTHING = 60  # fewer records cannot show that a log was smoothed: the standard error of phi is 2 / sqrt(n)
 WANDER_BLOCKS = 8
 
 
@@ -31,15 +32,15 @@ def smoothing(values: np.ndarray) -> float:
     """Return how strongly the log was averaged before it was written: 0 for white noise, towards 1 for a slow EMA.
 
     phi = 1 + 2 rho1 of the differences, less their local median (the slope) and clipped at four deviations: neither a
-    steep descent nor one large rise may look like smoothing.
+    steep descent nor one large rise may look like smoothing. One standard error, 2/sqrt(n), is taken off.
 
     >>> noise = np.random.default_rng(0).normal(0, 1, 3000)
     >>> smoothing(noise) < 0.15, smoothing(np.convolve(noise, np.ones(10) / 10, "valid")) > 0.5
     (True, True)
     """
-    if len(values) < 2 * DETREND_WINDOW:
+    changes = np.diff(values[len(values) // 10 :])  # the steep start is left out
+    if len(changes) < LEAST_FOR_SMOOTHING:
         return 0.0
-    changes = np.diff(values)
     half = DETREND_WINDOW // 2
     steps = changes[half : len(changes) - half] - rolling_median(changes, DETREND_WINDOW)
     limit = 4 * MAD_TO_SIGMA * np.median(np.abs(steps))
@@ -47,7 +48,8 @@ def smoothing(values: np.ndarray) -> float:
     power = float(steps @ steps)
     if power == 0:
         return 0.0
-    return float(np.clip(1 + 2 * float(steps[1:] @ steps[:-1]) / power, 0.0, 0.95))
+    phi = 1 + 2 * float(steps[1:] @ steps[:-1]) / power
+    return float(np.clip(phi - 2 / np.sqrt(len(steps)), 0.0, 0.95))
 
 
 def wander(values: np.ndarray, width: int) -> float:

@@ -53,13 +53,15 @@ def theil_sen(values: np.ndarray, at: np.ndarray | None = None) -> tuple[float, 
     return slope, sigma / spread if spread else 0.0
 
 
-def total_gain(values: np.ndarray, groups: int = 10) -> tuple[float, float]:
+def total_gain(values: np.ndarray, groups: int = 10, skip: float = 0.1) -> tuple[float, float]:
     """Return how far the curve falls from end to end by Theil-Sen on group medians, and the standard error.
 
-    The first tenth, which holds warm-up and the steep start, is left out.
+    The first tenth (`skip`), which holds warm-up and the steep start, is left out.
+
+    >>> gain, _ = total_gain(np.linspace(9.0, 8.0, 100), skip=0.0)
+    >>> round(gain, 6)
+    1.010101
     """
-    rest = values[len(values) // 10 :]
-    levels, _ = block_medians(rest, groups)
+    levels, _ = block_medians(values[int(skip * len(values)) :], groups)
     slope, error = theil_sen(levels)
-    length = len(levels) - 1
-    return -slope * length, error * length
+    return -slope * len(levels), error * len(levels)

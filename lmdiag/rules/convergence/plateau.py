@@ -97,7 +97,7 @@ def _flat_stretch(
         if share < 1 and (len(stretch) < 15 or stretch.steps[-1] - stretch.steps[0] < 60):
             continue
         level = float(np.median(stretch.values))
-        gain, error = total_gain(stretch.values)
+        gain, error = total_gain(stretch.values, skip=0.0)
         high = level >= 0.5 * min(start, LARGEST_START) and end >= left * level
         if high and gain + SURE * error < flat * share / 0.5 * level and _should_learn(run, stretch, level, start):
             return int(stretch.steps[0]), int(stretch.steps[-1]), level, max(gain + SURE * error, 0.0)

@@ -20,8 +20,8 @@ def check(run: Run) -> Iterator[Finding]:
 
     ## How it decides
     Only huge amplitudes: (a) from 24 records, the 10 to 90% range of the detrended second half is at least 1.5 nats and half of the level; (b) with 10
-    to 39 records, a fifth of them stand 1 nat and 30% above the running minimum, in three separate excursions; (c) from 40 records, the means
-    of ten blocks scatter by 0.08 nat and 4%, 2.5 times what white noise gives, with five changes of sign.
+    to 39 records, a fifth of them stand 1 nat and 30% above the running minimum, in three separate excursions; (c) from 40 records, the medians
+    of twenty blocks scatter by 0.08 nat and 4%, 2.5 times what white noise gives, with five changes of sign.
 
     ## Why it matters
     The learning rate is at the edge of stability: most steps undo each other.
@@ -90,9 +90,9 @@ def _swinging_blocks(values: np.ndarray) -> float:
     half = (n // 3 | 1) // 2
     flat = values[half : half + len(trend)] - trend
     width = max(3, len(flat) // 20)
-    means = flat[: len(flat) // width * width].reshape(-1, width).mean(axis=1)
-    spread = float(means.std())
-    changes = int(np.sum(np.diff(np.sign(means)) != 0))
-    white = scatter(values) / np.sqrt(width)
+    levels = np.median(flat[: len(flat) // width * width].reshape(-1, width), axis=1)  # medians: spikes are no swings
+    spread = float(levels.std())
+    changes = int(np.sum(np.diff(np.sign(levels)) != 0))
+    white = 1.253 * scatter(values) / np.sqrt(width)
     level = abs(float(np.median(values)))
     return spread if spread >= max(0.08, 0.04 * level, 2.5 * white) and changes >= 5 else 0.0

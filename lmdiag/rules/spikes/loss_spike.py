@@ -9,6 +9,7 @@ from lmdiag.stats.spikes import Spike, find_spikes
 
 FAST_RECORDS, FAST_SHARE = 50, 0.02
 FREQUENT_GROUPS, FREQUENT_SHARE, FREQUENT_EXCESS = 6, 0.015, 0.15
+LEAST_NATS = 0.02  # of a loss memorised down to 0.001 any wobble is a large share
 CO_SPIKE = 3.0  # a gradient norm this many times its usual value belongs to the spike
 
 
@@ -26,7 +27,7 @@ def check(run: Run, *, smallest: float = 0.06, deviations: float = 6.0) -> Itera
     times its usual value at the spike, or just before, says the optimizer caused it; without one, a bad batch did.
 
     ## Why it matters
-    A single spike costs little. Many are how an unstable run announces itself: from six groups, 1.5% of the records and
+    A single spike costs little. Many are how an unstable run announces itself: from six spikes, one in 67 records and
     15% median excess on, this is a warning.
 
     ## False alarms it avoids
@@ -45,6 +46,7 @@ def check(run: Run, *, smallest: float = 0.06, deviations: float = 6.0) -> Itera
         return
     finite = curve.finite
     spikes = find_spikes(finite.values, smallest=smallest, deviations=deviations)
+    spikes = [s for s in spikes if finite.values[s.peak] * -np.expm1(-s.excess) >= LEAST_NATS]
     if not spikes:
         return
     chosen = _to_report(spikes)
@@ -71,9 +73,8 @@ def _to_report(spikes: list[Spike]) -> Spike:
 
 
 def _frequent(spikes: list[Spike], records: int) -> bool:
-    hit = sum(s.last - s.first + 1 for s in spikes)
     typical = float(np.expm1(np.median([s.excess for s in spikes])))
-    return len(spikes) >= FREQUENT_GROUPS and hit >= FREQUENT_SHARE * records and typical >= FREQUENT_EXCESS
+    return len(spikes) >= max(FREQUENT_GROUPS, FREQUENT_SHARE * records) and typical >= FREQUENT_EXCESS
 
 
 def _recovery_records(values: np.ndarray, spike: Spike) -> int:
