@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.source import Source
+from lmdiag.readers.source import Source, as_text
+from lmdiag.readers.text.blocks import COMPOSER, OLMO
+from lmdiag.readers.text.deepspeed import DEEPSPEED
+from lmdiag.readers.text.fairseq import FAIRSEQ
 from lmdiag.readers.text.family import Family
-from lmdiag.readers.text.generic_pairs import GENERIC
+from lmdiag.readers.text.generic_pairs import GENERIC, is_text
+from lmdiag.readers.text.hand_written import EPOCHS, MINIMIND, TUTORIAL, WORD_LANGUAGE_MODEL
 from lmdiag.readers.text.hf_console import HF_CONSOLE
-from lmdiag.readers.text.lexing import payload, pieces, text_of, without_colours
+from lmdiag.readers.text.keras_console import KERAS_CONSOLE
+from lmdiag.readers.text.lexing import pieces, text_of, without_colours
 from lmdiag.readers.text.litgpt import LITGPT
 from lmdiag.readers.text.maxtext import MAXTEXT, VERL
 from lmdiag.readers.text.megatron import MEGATRON, NANOTRON, NEMO
 from lmdiag.readers.text.mllog import MLLOG
 from lmdiag.readers.text.nanogpt import FAMILIES as SMALL_TRAINERS
+from lmdiag.readers.text.progress_bar import PROGRESS_BAR
 from lmdiag.readers.text.speedruns import SPEEDRUN
 from lmdiag.readers.text.torchtitan import TORCHTITAN, TORCHTUNE
 
@@ -32,6 +38,16 @@ FAMILIES: dict[str, Family] = {
         VERL,
         *SMALL_TRAINERS,
         SPEEDRUN,
+        FAIRSEQ,
+        OLMO,
+        COMPOSER,
+        DEEPSPEED,
+        KERAS_CONSOLE,
+        WORD_LANGUAGE_MODEL,
+        MINIMIND,
+        TUTORIAL,
+        PROGRESS_BAR,
+        EPOCHS,
         GENERIC,
     )
 }
@@ -61,7 +77,7 @@ def hits(text: str) -> dict[str, int]:
     """
     families = [f for f in FAMILIES.values() if any(hint in text for hint, _ in f.marks)]
     hints = tuple({hint for family in families for hint, _ in family.marks})
-    sample = [payload(piece)[0] for _, piece in pieces(sample_of(text)) if any(hint in piece for hint in hints)]
+    sample = [piece for _, piece in pieces(sample_of(text)) if any(hint in piece for hint in hints)]
     counts = {family.name: family.hits(sample) for family in families}
     return {name: count for name, count in counts.items() if count}
 
@@ -78,20 +94,13 @@ def family_of(text: str) -> Family:
     best = FAMILIES[next(name for name, count in found.items() if count >= 0.5 * most)]
     if most >= FEW_HITS:
         return best
-    others = GENERIC.hits(payload(piece)[0] for _, piece in pieces(sample_of(text)))
+    others = GENERIC.hits(piece for _, piece in pieces(sample_of(text)))
     return best if most * 4 >= others else GENERIC
 
 
 def can_read(name: str, head: bytes) -> bool:
-    """Tell whether the bytes are text; whether it holds records shows only when all of it is read."""
-    controls = sum(head.count(bytes([byte])) for byte in (*range(1, 7), *range(14, 27)))
-    zeros = head.count(0)
-    return (
-        not name.endswith("/")
-        and bool(head.strip())
-        and controls * 100 <= len(head)
-        and (not zeros or 0.3 < zeros / len(head) < 0.6)
-    )
+    """Tell whether the first bytes are text that holds a line of a known family."""
+    return is_text(head) and bool(hits(without_colours(as_text(head))))
 
 
 def read(source: Source) -> list[RawLog]:

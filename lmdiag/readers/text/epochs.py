@@ -33,7 +33,7 @@ def unroll(table: Table) -> None:
         whole = _filled(epoch) - base
         closing = ~own & ~np.isnan(epoch)  # an evaluation that names its epoch and no step: at the end of the epoch
         step = np.where(closing, (whole + 1) * per_epoch, step + whole * per_epoch)
-        table.totals = [0.0] * len(table.totals)
+        table.totals = [per_epoch * table.config.get("epochs", 0)] * len(table.totals)
     table.put(STEP, _filled(step))
 
 

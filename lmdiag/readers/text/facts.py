@@ -14,7 +14,7 @@ _NAMES = {
     "grad_clip": "grad_clip clip_grad gradient_clipping max_grad_norm clip_norm gradient_clip_val grad_clip_norm"
     " opt_gradient_clip_norm grad_norm_clip clip_grad_norm gradient_clip",
     "batch_tokens": "batch_tokens train_batch_tokens tokens_per_iteration_will_be tokens_per_step total_batch_size_tokens"
-    " tokens_per_iteration tokens_per_fwdbwd",
+    " tokens_per_iteration total_desired_batch_size",
     "batch_size": "global_batch_size batch_size total_train_batch_size train_batch_size",
     "grad_accum": "grad_accum grad_accum_steps gradient_accumulation_steps",
     "world_size": "world_size",

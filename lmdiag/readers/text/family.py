@@ -72,7 +72,11 @@ class Family:
 
     def hits(self, sample: Iterable[str]) -> int:
         """Count the pieces of a sample that only this family prints."""
-        return sum(1 for piece in sample if any(hint in piece and mark.search(piece) for hint, mark in self.marks))
+        return sum(1 for piece in sample if self._marked(piece))
+
+    def _marked(self, piece: str) -> bool:
+        marks = [mark for hint, mark in self.marks if hint in piece]
+        return bool(marks) and (any(m.search(piece) for m in marks) or any(m.search(payload(piece)[0]) for m in marks))
 
     def can_read(self, name: str, head: bytes) -> bool:
         """Tell whether the first bytes of a log hold a line of this family."""

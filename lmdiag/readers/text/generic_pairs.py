@@ -95,7 +95,7 @@ class PairScanner:
         else:
             self._loose[len(self._table.lines)] = found
         self._table.add(line, values, rank, found.total)
-        if found.epochs and not found.total and found.step is None:
+        if found.epochs:
             self._table.config.setdefault("epochs", int(found.epochs))
 
     def finish(self) -> None:
@@ -185,6 +185,25 @@ def is_record(line: Line) -> bool:
 
 def _looks_like_record(piece: str) -> bool:
     return not _CODE_LINE.search(piece) and is_record(parse(payload(piece)[0]))
+
+
+def is_text(head: bytes) -> bool:
+    """Tell whether bytes are text: few control characters, and zero bytes only as UTF-16 has them."""
+    controls = sum(head.count(bytes([byte])) for byte in (*range(1, 7), *range(14, 27)))
+    zeros = head.count(0)
+    return bool(head.strip()) and controls * 100 <= len(head) and (not zeros or 0.3 < zeros / len(head) < 0.6)
+
+
+def can_read(name: str, head: bytes) -> bool:
+    """Tell whether the bytes are text; whether it holds records shows only when all of it is read."""
+    return is_text(head)
+
+
+def read(source: Source) -> list[RawLog]:
+    """Read a printed log of which the first bytes told nothing: of a known family further on, or of none."""
+    from lmdiag.readers.text.cascade import read as read_any
+
+    return read_any(source)
 
 
 GENERIC = GenericPairs("key-value text", "Text with named numbers", paired(), ())

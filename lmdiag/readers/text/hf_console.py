@@ -70,7 +70,8 @@ class ConsoleScanner:
         if "train_runtime" in words:
             self._table.happened(Event("end", None, text[:300], {"status": "completed", **values}))
             return True
-        self._waiting.append(len(self._table.lines))
+        if not any(name.startswith("eval_") for name in values):
+            self._waiting.append(len(self._table.lines))
         if self._shown:
             self._bar_steps[len(self._table.lines)] = self._shown
         self._table.add(line, values)

@@ -38,7 +38,7 @@ _PREFIX = re.compile(
     rf"|\[{_LEVEL}(?:\s*\|[^\]]*)?\]|{_LEVEL}(?::[\w.]+)?(?=[\s:\]|-])"
     r"|\[[\w./-]+:\d+(?::\w+)?\]|\[Rank \d+\]|\[[A-Za-z][\w.-]*\](?=\s*(?:\[|\d{4}-|-\s|INFO))|\[titan\]|\[NeMo \w"
     r"|[\w.<>-]+:[\w.<>-]+:\d+(?=\s)|[A-Za-z_][\w.-]*\.py:\d+:?"
-    r"|(?:root|[A-Za-z_][\w.]*)(?= (?:-|»|:) )"
+    r"|(?!(?i:train|val|eval|test|dev|epoch|step|iter|loss|batch))[A-Za-z_][\w.]*(?= (?:-|») )"
     r"|[-|»>:,\]]+(?=\s)"
     r")"
 )

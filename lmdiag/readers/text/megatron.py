@@ -20,7 +20,9 @@ _EVALUATION = re.compile(
     r"^\W*(?P<set>[\w./-]*?)[- ]?(?:loss|results) at (?P<place>.+?) \| (?P<items>.*)$|^\W*iteration (?P<n>\d+) on (?P<what>\w+) set \| (?P<more>.*)$"
 )
 _PLACE = re.compile(r"iteration (\d+)")
-_VALUE = re.compile(rf"^\s*(.+?) value:\s*({NUM})\s*$")
+_CLOCK = re.compile(r":\s*\d+:\d\d")
+_NO_NUMBER = re.compile(r"\beta\b|\d:\d\d|None|N/A")
+_VALUE = re.compile(rf"^\s*(.+?)(?: value)?:\s*({NUM})\s*$")
 _LOSS = re.compile(r"loss$", re.IGNORECASE)
 _AUXILIARY = re.compile(r"balanc|z[_ ]loss|aux|sop|mtp|moe|router", re.IGNORECASE)
 _SKIPPED, _NAN = "number of skipped iterations", "number of nan iterations"
@@ -51,14 +53,9 @@ class PipedScanner:
         values, broken = {STEP: step}, 0
         for item in piece.split("|"):
             found = _ITEM.match(item)
-            if found:
+            if found and not _CLOCK.search(item):
                 values[found[1].strip()] = number(found[2]) * self._factor(found[1], found[3])
-            elif (
-                item.strip()
-                and "iteration" not in item
-                and ":" in item
-                and not re.search(r"\beta\b|\d:\d\d|None|N/A", item)
-            ):
+            elif item.strip() and "iteration" not in item and ":" in item and not _NO_NUMBER.search(item):
                 broken += 1
         if len(values) < 3:
             return False
@@ -108,7 +105,11 @@ class PipedScanner:
     def finish(self) -> None:
         """A missing loss is NaN, unless every iteration of the interval was skipped; then tokens per step."""
         table = self._table
-        losses = [n for n in table.columns if _LOSS.search(n) and not _AUXILIARY.search(n) and n not in table.names]
+        losses = [
+            n
+            for n in table.columns
+            if _LOSS.search(n) and not _AUXILIARY.search(n) and table.names.get(n, "loss") == "loss"
+        ]
         if _NAN in table.columns and losses:
             main = max(losses, key=lambda n: len(table.columns[n][0]))
             steps, skipped, nan = table.cells(STEP), table.cells(_SKIPPED), table.cells(_NAN)

@@ -114,18 +114,16 @@ BUILD_NANOGPT = Family(
     units={"dt": "ms"},
 )
 
-_ITEM = re.compile(rf"^(.*?)[:=]\s*({NUM})([KMB]?)(ms|%|m|s|h)?$")
+_ITEM = re.compile(rf"([A-Za-z_][\w/. ]*?)[:=]\s*({NUM})([KMB]?)(?:ms|%|m|s|h)?(?=[\s|]|$)")
 
 
 def _piped(match: re.Match[str], table: Table) -> Values | None:
-    """Take `name: value` items between bars."""
+    """Take `name: value` items, between bars or blanks."""
     values = {STEP: number(match["step"])}
     if match["total"]:
         values["total"] = number(match["total"])
-    for item in match["rest"].split("|"):
-        found = _ITEM.match(item.strip())
-        if found and found[1]:
-            values.setdefault(found[1].strip(), human(found[2].replace(",", "") + found[3]))
+    for name, word, suffix in _ITEM.findall(match["rest"]):
+        values.setdefault(name.strip(), human(word.replace(",", "") + suffix))
     return values if len(values) > 1 + ("total" in values) else None
 
 
@@ -168,7 +166,7 @@ _C = "step"
 _LLMC_CONSOLE = Shape(
     _C,
     re.compile(
-        rf"^step\s+(?P<step>\d+)/(?P<total>\d+) \| loss\s+(?P<loss>{NUM}) \({NUM}z\)\| norm\s+(?P<norm>{NUM}) \({NUM}z\)\| lr (?P<lr>{NUM}) \| (?P<time_ms>{NUM}) ms \| (?P<mfu>{NUM})% bf16 MFU \| (?P<tok_per_sec>{NUM}) tok/s"
+        rf"^step\s+(?P<step>\d+)/(?P<total>\d+) \| loss\s+(?P<loss>{NUM}) \([^)]*z\)\| norm\s+(?P<norm>{NUM}) \([^)]*z\)\| lr (?P<lr>{NUM}) \| (?P<time_ms>{NUM}) ms \| (?P<mfu>{NUM})% bf16 MFU \| (?P<tok_per_sec>{NUM}) tok/s"
     ),
 )
 _LLMC_OLD = Shape(

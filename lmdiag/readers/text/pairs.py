@@ -95,7 +95,7 @@ def canonical(key: str) -> tuple[str, float] | None:
     >>> canonical("avg_train_loss"), canonical("Val. Loss"), canonical("queue length")
     (('loss', 1.0), ('val/loss', 1.0), None)
     """
-    plain = key.replace(". ", " ").rstrip(".")
+    plain = key.replace(". ", " ").rstrip(".").removesuffix("@1")
     found = spelling(plain)
     if found.known:
         return found.name, found.scale

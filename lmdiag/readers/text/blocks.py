@@ -1,0 +1,134 @@
+"""Records of several lines: OLMo, OLMo-core and Composer print a head line with the step and one metric a line."""
+
+from __future__ import annotations
+
+import re
+
+from lmdiag.metrics import MIB
+from lmdiag.readers.text.family import Family
+from lmdiag.readers.text.lexing import NUM, human, number, payload
+from lmdiag.readers.text.table import STEP, Table
+
+_OLMO_HEAD = re.compile(r"\[step=(\d+)/(\d+|\?\?\?),epoch=(\d+)(?:,eta=[^\]]*)?\]\s*$")
+_OLMO_EVALUATION = re.compile(r"Finished (\S.*?) evals in .* Metrics:\s*$")
+_OLMO_ITEM = re.compile(rf"^([\w/].*)=({NUM})([BTPE]?)$")
+_COMPOSER_HEAD = re.compile(
+    r"(?:^|\s)\[(?:epoch=(\d+)(?:/\d+)?\]\[)?(batch|iteration|sample|token|epoch)=(\d+)(?:/(\d+))?\]:\s*(.*)$"
+)
+_COMPOSER_ITEM = re.compile(rf"^(Train|Eval) (.+?): ({NUM})$")
+_COMPOSER_FILE = re.compile(rf"^\[metric\]\[batch=(\d+)\]: (.+?): ({NUM})$")
+_FOUR_DECIMALS = 0.01  # learning rates below this are not readable with four decimals
+
+
+class _Block:
+    """Collects the metrics below one head line."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._values: dict[str, float] = {}
+        self._line, self._total, self._rank = 0, 0.0, None
+        self._prefix = ""
+        self._is_open = False
+
+    def _open(self, line: int, values: dict[str, float], total: float, rank: int | None, prefix: str = "") -> bool:
+        self._close()
+        self._line, self._values, self._total, self._rank = line, values, total, rank  # type: ignore[assignment]
+        self._prefix, self._is_open = prefix, True
+        return True
+
+    def _close(self) -> None:
+        if len(self._values) > 1 or (self._values and STEP not in self._values):
+            if STEP not in self._values and self._table.last_step is not None:
+                self._values[STEP] = self._table.last_step
+            self._table.add(self._line, self._values, self._rank, self._total)
+        self._values, self._is_open = {}, False
+
+    def finish(self) -> None:
+        """Close the last block."""
+        self._close()
+
+
+class OlmoScanner(_Block):
+    """Blocks of `    name=value`; an evaluation has no step of its own and belongs to the last one."""
+
+    def __init__(self, table: Table, text: str) -> None:
+        super().__init__(table)
+
+    def feed(self, line: int, piece: str) -> bool:
+        """Read one piece; return whether it was part of a block."""
+        if "[step=" in piece and (head := _OLMO_HEAD.search(piece)):
+            total = number(head[2]) if head[2].isdigit() else 0
+            return self._open(line, {STEP: number(head[1]), "epoch": number(head[3])}, total, payload(piece)[1])
+        if "evals in" in piece and (head := _OLMO_EVALUATION.search(piece)):
+            return self._open(line, {}, 0, payload(piece)[1], f"eval/{head[1]}/")
+        item = _OLMO_ITEM.match(payload(piece)[0]) if "=" in piece else None
+        if item is None or (not self._is_open and not item[1].startswith("eval/")):
+            self._close()
+            return False
+        if not self._is_open:
+            self._open(line, {}, 0, None)
+        self._values[self._prefix + item[1]] = human(item[2].replace(",", "") + item[3])
+        return True
+
+
+class ComposerScanner(_Block):
+    """Blocks of `Train name: value` and `Eval name: value`, or single lines of the file logger."""
+
+    def __init__(self, table: Table, text: str) -> None:
+        super().__init__(table)
+        self._console = False
+
+    def feed(self, line: int, piece: str) -> bool:
+        """Read one piece; return whether it was part of a record."""
+        text, rank = payload(piece)
+        if file_line := _COMPOSER_FILE.match(text):
+            step = number(file_line[1])
+            if self._values.get(STEP) != step:
+                self._open(line, {STEP: step}, 0, rank)
+            self._values[file_line[2]] = number(file_line[3])
+            return True
+        if item := _COMPOSER_ITEM.match(text):
+            self._console = True
+            if not self._is_open:
+                self._open(line, {}, 0, rank)
+            self._values[item[2]] = number(item[3])
+            return True
+        if "=" in piece and (head := _COMPOSER_HEAD.search(piece)):
+            values = {STEP: number(head[3])} | ({"epoch": number(head[1])} if head[1] else {})
+            return self._open(line, values, number(head[4] or "0"), rank)
+        return False
+
+    def finish(self) -> None:
+        """Close the last block, and drop learning rates that four decimals cannot show."""
+        super().finish()
+        for name, (_, values) in list(self._table.columns.items()):
+            if not name.startswith("lr-"):
+                continue
+            lost = self._console and max(values, default=0.0) < _FOUR_DECIMALS
+            self._table.names[name] = None if lost else "lr"
+            if lost:
+                self._table.notes.append(f"{name} is printed with four decimals, too few to be read")
+
+
+OLMO = Family(
+    "olmo",
+    "OLMo, OLMo-core",
+    OlmoScanner,
+    (("[step=", _OLMO_HEAD),),
+    names={"optim/LR (group 0)": "lr", "throughput/device/TPS": "tokens_per_sec_per_device", "throughput/total tokens": "tokens",
+           "throughput/device/tokens_per_second": "tokens_per_sec_per_device", "System/Peak GPU Memory (MB)": "mem_bytes",
+           "throughput/device/MFU": "mfu", "optim/total grad norm": "grad_norm", "optim/step skipped": "skipped"},
+    scales={"System/Peak GPU Memory (MB)": MIB, "throughput/device/MFU": 1e-2},
+    units={"System/Peak GPU Memory (MB)": "MB", "throughput/device/MFU": "%"},
+)  # fmt: skip
+COMPOSER = Family(
+    "composer",
+    "Composer, llm-foundry",
+    ComposerScanner,
+    (
+        ("Train ", re.compile(rf"^(?:.*\s)?Train (?:loss/train/total|metrics/train/\w+|time/batch): {NUM}")),
+        ("[metric][batch=", re.compile(r"\[metric\]\[batch=\d+\]: ")),
+    ),
+    names={"loss/train/total": "loss", "time/batch": None, "throughput/device/mfu": "mfu", "trainer/device_train_microbatch_size": None,
+           "throughput/device/tokens_per_sec": "tokens_per_sec_per_device", "metrics/train/LanguageCrossEntropy": "train_batch_loss"},
+)  # fmt: skip

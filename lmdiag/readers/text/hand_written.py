@@ -1,0 +1,47 @@
+"""Prints of tutorials and small projects that thousands of programs copied; read as named numbers."""
+
+from __future__ import annotations
+
+import re
+
+from lmdiag.readers.text.family import Family
+from lmdiag.readers.text.generic_pairs import paired
+from lmdiag.readers.text.lexing import NUM
+
+_LOSS = re.compile(rf"[Ll]oss\W{{0,4}}{NUM}")
+
+WORD_LANGUAGE_MODEL = Family(
+    "word-language-model",
+    "word_language_model, awd-lstm-lm",
+    paired(),
+    (("batches |", re.compile(r"^\|? ?epoch\s+\d+ \|\s+\d+/\s*\d+ batches \|")),),
+    reductions={"loss": "window_mean"},
+)
+MINIMIND = Family(
+    "minimind",
+    "minimind",
+    paired(),
+    (("poch:[", re.compile(r"Epoch:\s?\[\d+/\d+\]\(\d+/\d+\),? ?loss:")),),
+    names={"epoch_Time": None, "epoch_time": None},
+)
+TUTORIAL = Family(
+    "tutorial",
+    "Epoch [1/10], Step [100/938], Loss: …",
+    paired(),
+    (
+        (
+            "poch",
+            re.compile(
+                rf"\b[Ee]poch\W*\d+\s*/\s*\d+\W*(?:[Ss]tep|[Bb]atch|[Ii]ter(?:ation)?)\W*\d+\s*/\s*\d+\W.*{_LOSS.pattern}"
+            ),
+        ),
+        ("Train Epoch", re.compile(rf"Train Epoch: \d+ \[\d+/\d+ \(\d+%\)\]\s*{_LOSS.pattern}")),
+        ("poch", re.compile(r"\bEpoch: \[\d+\]\[\s*\d+/\d+\]\t")),
+    ),
+)
+EPOCHS = Family(
+    "epoch-print",
+    "Epoch 3: train loss …, val loss …",
+    paired(),
+    (("poch", re.compile(rf"\b[Ee]poch\W*\d+(?:\s*/\s*\d+)?\W(?!.*(?:step|iter|batch)\W*\d).*{_LOSS.pattern}")),),
+)

@@ -1,0 +1,91 @@
+"""tqdm bars that show the loss, in front of the bar or behind it: also of Lightning, NeMo 1 and Levanter."""
+
+from __future__ import annotations
+
+import re
+
+from lmdiag.readers.text.epochs import EPOCH, unroll
+from lmdiag.readers.text.family import Family
+from lmdiag.readers.text.generic_pairs import name_columns
+from lmdiag.readers.text.lexing import human, payload
+from lmdiag.readers.text.pairs import parse
+from lmdiag.readers.text.table import STEP, Table
+
+_BAR = re.compile(
+    r"^(?P<desc>.*?):?\s*(?:(?P<pct>\d+)%\|[^|]*\|\s*)(?P<n>[\d.]+[kKMG]?)/(?P<total>[\d.]+[kKMG]?|\?)\s*\[(?P<inside>[^\]]*)\](?P<after>.*)$"
+)
+_OPEN_BAR = re.compile(r"^(?P<desc>.*?):?\s*(?P<n>\d[\d.]*[kKMG]?)it \[(?P<inside>[^\]]*)\](?P<after>.*)$")
+_EVALUATION = re.compile(
+    r"\W*(val|valid|validation|validating|eval|evaluating|evaluation|test|testing|sanity)", re.IGNORECASE
+)
+_EPOCH = re.compile(r"\bepoch\W*(\d+)", re.IGNORECASE)
+_LOSS = re.compile(r"loss|ppl|perplexity", re.IGNORECASE)
+_CLOCK = re.compile(
+    r"^[\d:?]+(?:<[^,\]]*)?(?:,\s*[^,=\]]*(?:it|s|tok|batch)/(?:s|it|batch)[^,\]]*|,\s*\?[^,\]]*)?,?\s*"
+)
+
+
+class BarScanner:
+    """Keeps the last state of the bar at every count: the first redraw at a count often shows older numbers."""
+
+    def __init__(self, table: Table, text: str) -> None:
+        self._table = table
+        self._state: tuple[tuple[str, float | None, float], int, dict[str, float], float] | None = None
+
+    def feed(self, line: int, piece: str) -> bool:
+        """Read one piece; return whether it was a bar."""
+        if "[" not in piece or ("%|" not in piece and "it [" not in piece):
+            return False
+        match = _BAR.match(payload(piece)[0]) or _OPEN_BAR.match(payload(piece)[0])
+        if match is None:
+            return False
+        if _LOSS.search(piece):
+            self._take(line, match)
+        return True
+
+    def _take(self, line: int, match: re.Match[str]) -> None:
+        split = "val " if _EVALUATION.match(match["desc"]) else ""
+        named = parse(match["desc"] + ", " + _CLOCK.sub("", match["inside"]) + ", " + match["after"])
+        epoch = _EPOCH.search(match["desc"])
+        values = {split + name: value for name, value in named.values.items()}
+        at = human(match["n"])
+        if epoch:
+            values[EPOCH] = float(epoch[1])
+        total = match.groupdict().get("total") or "?"
+        counted = (split, values.get(EPOCH), at)
+        if self._state and self._state[0] != counted:
+            self._close()
+        if split:
+            self._state = (counted, line, values, 0)
+            return
+        values[STEP] = at if named.step is None else named.step
+        self._state = (counted, line, values, human(total) if total != "?" and named.step is None else 0)
+
+    def _close(self) -> None:
+        if self._state is not None and self._state[2]:
+            _, line, values, total = self._state
+            self._table.add(line, values, None, total)
+        self._state = None
+
+    def finish(self) -> None:
+        """Add the last state, and make one count of all epochs; of an evaluation's bar only its last state counts."""
+        self._close()
+        unroll(self._table)
+        name_columns(self._table, {})
+
+
+PROGRESS_BAR = Family(
+    "progress-bar",
+    "tqdm progress bars",
+    BarScanner,
+    (
+        (
+            "[",
+            re.compile(
+                r"(?:%\|[^|]*\| *[\d.]+[kKMG]?/|it )[^\[]*\[[^\]]*loss\w*=|loss\W+[\d.]+.*%\|[^|]*\| *\d+/\d+ \[",
+                re.IGNORECASE,
+            ),
+        ),
+    ),
+    names={"v_num": None, "train_step_timing in s": "step_time_s"},
+)
