@@ -39,8 +39,9 @@ READERS = (
     "wandb_export",
     "lightning_csv",
     "keras_csv",
-    "csv_table",
     "text",
+    "csv_table",
+    "text.generic_pairs",
 )
 
 

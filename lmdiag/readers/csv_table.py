@@ -29,9 +29,10 @@ def can_read(name: str, head: bytes) -> bool:
     names = next(csv.reader([lines[0]], delimiter=separator))
     if len(names) < 2 or not _is_header(names):
         return False
-    widths = [len(fields) for fields in csv.reader(lines[1 : 1 + ENOUGH_LINES], delimiter=separator)]
+    rows = list(csv.reader(lines[1 : 1 + ENOUGH_LINES], delimiter=separator))
     named = PurePath(name.lower().removesuffix(".gz")).suffix in (".csv", ".tsv")
-    return named or sum(width == len(names) for width in widths) * 2 > len(widths)
+    fitting = sum(len(row) == len(names) and any(number(cell) is not None for cell in row) for row in rows)
+    return named or fitting * 2 > len(rows)  # "Epoch 1, loss 2.3" has equal fields too, but none is a number
 
 
 def _separator(header: str) -> str:
