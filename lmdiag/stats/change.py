@@ -1,0 +1,101 @@
+"""When did the level of a sequence change? One-sided CUSUM for slow drift, binary segmentation for steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmdiag.stats.noise import MAD_TO_SIGMA, MEDIAN_ERROR, scatter
+
+SLACK, ALARM = 0.5, 12.0  # in standard deviations; a false alarm in about a million steps (Siegmund 1985)
+FEWEST_IN_STRETCH = 8
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A sum of deviations that passed the alarm: index at which it left zero, at which it alarmed, and its height."""
+
+    onset: int
+    alarm: int
+    height: float
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A step between two stretches: index of the first point after it, both levels, and the step in standard errors."""
+
+    at: int
+    before: float
+    after: float
+    errors: float
+
+    @property
+    def size(self) -> float:
+        return self.after - self.before
+
+
+def cusum(standardised: np.ndarray, slack: float = SLACK, alarm: float = ALARM) -> Drift | None:
+    """Return the first upward drift of values that should have mean 0 and standard deviation 1, or None.
+
+    S_i = max(0, S_{i-1} + x_i - slack) (Page 1954), computed as a cumulative sum less its running minimum.
+
+    >>> noise = np.random.default_rng(0).normal(0, 1, 300)
+    >>> cusum(noise), cusum(np.r_[noise, noise + 1.5]).onset
+    (None, 299)
+    """
+    walk = np.concatenate([[0.0], np.cumsum(standardised - slack)])
+    above = walk - np.minimum.accumulate(walk)
+    if len(standardised) == 0 or above.max() < alarm:
+        return None
+    first = int(np.argmax(above >= alarm))
+    onset = int(np.flatnonzero(above[:first] == 0)[-1])
+    return Drift(onset, first - 1, float(above.max()))
+
+
+def level_shifts(values: np.ndarray, penalty: float = 3.0, largest_number: int = 8) -> list[Shift]:
+    """Return the steps in the level of a sequence of at most a thousand values, in order, by binary segmentation.
+
+    A stretch is split where that lowers the sum of squares most, if by more than `penalty` * sigma^2 * ln n (Scott & Knott
+    1974). sigma is the larger of the robust scatter and that of pairs eight points apart, so that slow wander is not a step.
+
+    >>> [s.at for s in level_shifts(np.r_[np.zeros(50), np.ones(50)] + np.random.default_rng(0).normal(0, 0.2, 100))]
+    [50]
+    """
+    n = len(values)
+    if n < 2 * FEWEST_IN_STRETCH:
+        return []
+    sigma = max(scatter(values), _slow_scatter(values), 1e-12)
+    edges = [0, n]
+    for _ in range(largest_number):
+        splits = [_best_split(values, a, b) for a, b in zip(edges, edges[1:])]
+        gain, at = max(splits)
+        if gain <= penalty * sigma**2 * np.log(n):
+            break
+        edges = sorted({*edges, at})
+    return [_shift(values, *stretch, sigma) for stretch in zip(edges, edges[1:], edges[2:])]
+
+
+def _slow_scatter(values: np.ndarray) -> float:
+    """Return the standard deviation of one point from pairs eight apart: it holds what wanders within a stretch."""
+    apart = values[FEWEST_IN_STRETCH:] - values[:-FEWEST_IN_STRETCH]
+    return MAD_TO_SIGMA * float(np.median(np.abs(apart))) / float(np.sqrt(2))
+
+
+def _best_split(values: np.ndarray, first: int, stop: int) -> tuple[float, int]:
+    """Return by how much the best split of a stretch lowers its sum of squares, and where that split is."""
+    part = values[first:stop]
+    n = len(part)
+    if n < 2 * FEWEST_IN_STRETCH:
+        return 0.0, first
+    left = np.arange(FEWEST_IN_STRETCH, n - FEWEST_IN_STRETCH + 1)
+    sums = np.cumsum(part)[left - 1]
+    gain = (sums - left * part.mean()) ** 2 * n / (left * (n - left))
+    best = int(np.argmax(gain))
+    return float(gain[best]), first + int(left[best])
+
+
+def _shift(values: np.ndarray, first: int, at: int, stop: int, sigma: float) -> Shift:
+    before, after = float(np.median(values[first:at])), float(np.median(values[at:stop]))
+    error = MEDIAN_ERROR * sigma * float(np.sqrt(1 / (at - first) + 1 / (stop - at)))
+    return Shift(at, before, after, abs(after - before) / error)

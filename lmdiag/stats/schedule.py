@@ -1,0 +1,99 @@
+"""The learning rate over the steps of a run: what was learned so far, how far it is annealed, how it will go on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+MEMORY = 1000.0  # steps over which annealing takes effect: 0.999 per step in Tissue et al. 2024
+KNOTS = 2000
+FITS = 0.02  # of the peak: the scatter up to which a shape is taken for the schedule's own
+HOLDS = 0.98
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """Learning rate at some steps; in between it is linear, outside it keeps its first and last value."""
+
+    steps: np.ndarray
+    rates: np.ndarray
+
+    def learning(self, at: np.ndarray) -> np.ndarray:
+        """Return S1 at some steps: the learning rate summed since step 0, in steps at the peak rate.
+
+        >>> Schedule(np.array([0, 10]), np.array([2.0, 2.0])).learning(np.array([5.0, 20.0])).tolist()
+        [5.0, 20.0]
+        """
+        knots, share = self._knots(at)
+        area = np.concatenate([[0.0], np.cumsum(np.diff(knots) * (share[1:] + share[:-1]) / 2)])
+        return np.interp(at, knots, area)
+
+    def annealed(self, at: np.ndarray) -> np.ndarray:
+        """Return S2 at some steps, 0 at the peak rate and towards 1 a while after the rate has fallen to zero."""
+        knots, share = self._knots(at)
+        peak = int(np.argmax(share >= share.max() * 0.999))
+        fallen = np.maximum(np.where(np.arange(len(share)) <= peak, 0.0, 1 - share / share.max()), 0.0)
+        memory = min(MEMORY, (knots[-1] - knots[0]) / 10 or 1.0)
+        kept = np.exp(-np.diff(knots) / memory).tolist()
+        level, levels, mean = 0.0, [0.0], ((fallen[1:] + fallen[:-1]) / 2).tolist()
+        for keep, new in zip(kept, mean):
+            level = keep * level + (1 - keep) * new
+            levels.append(level)
+        return np.interp(at, knots, levels)
+
+    def _knots(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return steps and shares of the peak, thinned, from step 0 to the last of `at` or of the schedule."""
+        good = np.isfinite(self.rates)
+        steps, rates = self.steps[good].astype(float), self.rates[good]
+        last = max(float(np.max(at, initial=1.0)), float(steps[-1]))
+        knots = np.unique(np.concatenate([[0.0], np.linspace(0.0, last, KNOTS), steps[:: len(steps) // KNOTS + 1]]))
+        return knots, np.interp(knots, steps, rates / rates.max())
+
+
+def constant(rate: float = 1.0) -> Schedule:
+    """Return the schedule that is assumed where the log holds no learning rate."""
+    return Schedule(np.array([0.0, 1.0]), np.array([rate, rate]))
+
+
+def observed(steps: np.ndarray, rates: np.ndarray) -> Schedule | None:
+    """Return the schedule of the logged rates, None where fewer than two are finite or none is positive."""
+    good = np.isfinite(rates)
+    if good.sum() < 2 or rates[good].max() <= 0:
+        return None
+    return Schedule(steps[good].astype(float), rates[good])
+
+
+def continued(schedule: Schedule, until: float) -> tuple[Schedule, str]:
+    """Return the schedule continued to a step, and how: constant, linear or cosine, whichever fits the fall so far.
+
+    >>> steps = np.arange(0.0, 61.0)
+    >>> longer, shape = continued(Schedule(steps, 1 - steps / 100), 100)
+    >>> shape, round(float(np.interp(90, longer.steps, longer.rates)), 2)
+    ('linear', 0.1)
+    """
+    steps, rates = schedule.steps, schedule.rates / schedule.rates.max()
+    if until <= steps[-1]:
+        return schedule, "as logged"
+    ahead = np.linspace(steps[-1], until, 200)[1:]
+    from_peak = int(np.flatnonzero(rates >= 1 - 1e-9)[-1])
+    if rates[-1] >= HOLDS or len(rates) - from_peak < 4:
+        return _joined(schedule, ahead, np.full(len(ahead), rates[-1])), "constant"
+    at, fall = steps[from_peak:], rates[from_peak:]
+    shapes = {"linear": (at, ahead), "cosine": (_cosine(at, at[0], until), _cosine(ahead, at[0], until))}
+    best, scatter, rest = "", FITS, np.full(len(ahead), rates[-1])
+    for name, (seen, coming) in shapes.items():
+        line = np.polyfit(seen, fall, 1)
+        away = float(np.sqrt(np.mean((np.polyval(line, seen) - fall) ** 2)))
+        if away < scatter:
+            best, scatter, rest = name, away, np.clip(np.polyval(line, coming), 0.0, None)
+    return _joined(schedule, ahead, rest), best or "constant"
+
+
+def _cosine(steps: np.ndarray, first: float, last: float) -> np.ndarray:
+    return np.asarray(np.cos(np.pi * (steps - first) / (last - first)))
+
+
+def _joined(schedule: Schedule, ahead: np.ndarray, shares: np.ndarray) -> Schedule:
+    peak = schedule.rates.max()
+    return Schedule(np.concatenate([schedule.steps, ahead]), np.concatenate([schedule.rates, shares * peak]))
