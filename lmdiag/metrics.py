@@ -206,7 +206,7 @@ def spelling(source_name: str) -> Spelling:
     if _TRAINING_ESTIMATE.match(lowered):
         return Spelling("train/loss")
     training = _TRAIN_PREFIX.sub("", lowered)
-    plain = _plain(training)
+    plain = _plain(training) or _plain(lowered)
     if plain is not None and plain.name not in _ONLY_OF_EVALUATIONS:
         return plain
     evaluation = _EVAL_PREFIX.match(lowered) or re.match(

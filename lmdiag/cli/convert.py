@@ -48,13 +48,10 @@ def convert(paths: tuple[str, ...], output: Path, **options: Any) -> int:
 
 def _write(runs: list[Run], output: Path) -> None:
     from lmdiag.cli.output import write_file
-    from lmdiag.convert import lines
+    from lmdiag.convert import lines, parquet
 
     if output.suffix == ".jsonl":
         write_file(output, "\n".join(line for run in runs for line in lines(run)))
         return
-    import polars as pl
-
     output.parent.mkdir(parents=True, exist_ok=True)
-    frames = [run.to_polars().select(pl.lit(run.name).alias("run"), pl.all()) for run in runs]
-    pl.concat(frames, how="diagonal_relaxed").write_parquet(output)
+    output.write_bytes(parquet(runs))

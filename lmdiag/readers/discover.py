@@ -50,6 +50,8 @@ NOT_LOGS = frozenset(
         "eval_results.json",
         "wandb-summary.json",
         "wandb-metadata.json",
+        "debug-internal.log",
+        "debug-core.log",
         "expected.toml",
     ]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from lmdiag.run import Run, Segment, Series
 
 MOST_DECIMALS = 6
 SAMPLED_VALUES = 2000
+LARGEST_ROUNDED = 1e15  # larger numbers are whole; NaN compares as false
 UNIT_WORDS = {1e-3: "ms", 1e-2: "%", 2.0**30: "GiB", 2.0**20: "MiB", LN2: "bits"}
 
 
@@ -39,7 +41,7 @@ def gather(raw: RawLog) -> Run:
         source=raw.source or raw.name,
         format=raw.format,
         segments=segments,
-        config=raw.config,
+        config=_in_nats(raw.config),
         events=raw.events,
         notes=(*raw.notes, *found.notes),
         skipped=raw.skipped,
@@ -47,6 +49,10 @@ def gather(raw: RawLog) -> Run:
         objective=objective(raw, series),
         step_kind=found.kind,
     )
+
+
+def _in_nats(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**config, "loss_unit": "nats", "converted_from": "bits"} if config.get("loss_unit") == "bits" else config
 
 
 def _with_restarts(raw: RawLog, found: Axis, chosen: Mapping[str, Translated]) -> tuple[Axis, tuple[Segment, ...]]:
@@ -114,17 +120,18 @@ def _series(
         scale = 1e-2
     else:
         scale = found.scale
-    decimals = _decimals(values)
+    said = raw.origins.get(found.metric, {})
+    decimals = said.get("decimals") if raw.origins else (_decimals(values) if scale == 1 else None)
     values = values * scale if scale != 1 else values
-    unit = raw.units.get(name, UNIT_WORDS.get(scale, ""))
-    reduction = raw.reductions.get(name, "epoch_mean" if name.lower().endswith("_epoch") else "")
+    unit = said.get("unit", "") if raw.origins else raw.units.get(name, UNIT_WORDS.get(scale, ""))
+    reduction = said.get("reduction") or raw.reductions.get(
+        name, "epoch_mean" if name.lower().endswith("_epoch") else ""
+    )
+    source_name = said.get("name", "") if raw.origins else (name if name != found.metric else "")
 
     def at(points: np.ndarray | slice) -> Series:
         lines = None if raw.lines is None else raw.lines[rows[points]]
-        source_name = name if name != found.metric else ""
-        return Series(
-            steps[points], values[points], lines, source_name, unit, decimals if scale == 1 else None, reduction
-        )
+        return Series(steps[points], values[points], lines, source_name, unit, decimals, reduction)
 
     if standing is None or replaced is None:
         return at(slice(None)), None
@@ -148,7 +155,7 @@ def _equal(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _decimals(values: np.ndarray) -> int | None:
     """Return how many decimals the values are rounded to, None for more than six; judged by a sample over the whole log."""
     sample = values[:: max(1, len(values) // SAMPLED_VALUES)]
-    sample = sample[np.isfinite(sample)]
+    sample = sample[np.abs(sample) < LARGEST_ROUNDED]
     if not len(sample):
         return None
     for decimals in range(MOST_DECIMALS + 1):

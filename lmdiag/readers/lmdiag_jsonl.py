@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lmdiag.readers.converted import event_of, facts_of_origin
 from lmdiag.readers.json_lines import Lost
 from lmdiag.readers.jsonl import records
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.rows import Rows, number
+from lmdiag.readers.rows import Rows
 from lmdiag.readers.source import Source
 from lmdiag.run import Event
 
-TYPES = ("run", "step", "eval", "event", "end")
 ABOUT_THE_FILE = ("type", "schema", "run_id", "name", "time", "source", "resumed_from_step")
 VERSION = "1"
 
@@ -31,12 +31,11 @@ def read(source: Source) -> list[RawLog]:
         if isinstance(record, Lost):
             log.rows.skip(line, record.reason)
         elif record.get("type") == "run":
-            log = logs.setdefault(str(record.get("run_id", source.name)), log if not logs else _Log(source.name))
+            log = logs.setdefault(str(record.get("run_id", source.name)), _Log(source.name) if logs else log)
             log.header(record)
         else:
             log.add(record, line)
-    found = list(logs.values()) or [log]
-    return [log.finish(source, several=len(found) > 1) for log in found]
+    return [log.finish(source) for log in logs.values() or [log]]
 
 
 class _Log:
@@ -55,58 +54,41 @@ class _Log:
         """Take over the facts of a header; the first says most, a later one tells of a resume."""
         version = str(record.get("schema", "")).rpartition("/")[2]
         if version not in ("", VERSION):
-            self.notes.append(
-                f"The log is of version {version}; this program knows version {VERSION} and may miss something."
-            )
+            self.notes.append(f"The log is of version {version}; this program knows version {VERSION} only.")
         if isinstance(record.get("source"), dict):
             self.origin = record["source"]
-        if self.rows or "resumed_from_step" in record:
-            self.events.append(Event("restart", record.get("resumed_from_step")))
-        else:
+        if not self.rows and "resumed_from_step" not in record:
             self.name = str(record.get("name") or self.name)
-        self.config |= {k: v for k, v in record.items() if k not in ABOUT_THE_FILE and (k not in self.config or v)}
+        elif not self.origin:  # a converted log tells of its restarts by events
+            self.events.append(Event("restart", record.get("resumed_from_step")))
+        self.config |= {k: v for k, v in record.items() if k not in ABOUT_THE_FILE and v is not None}
 
     def add(self, record: dict[str, Any], line: int) -> None:
         """Take in a step, evaluation, event or end; records of unknown types are ignored, as the schema asks."""
         kind = record.pop("type", None)
+        metrics = record.pop("metrics", None)
+        if isinstance(metrics, dict):
+            record |= metrics
         if kind in ("step", None):
             self.rows.add(record, line)
         elif kind == "eval":
-            split = str(record.pop("split", "val"))
-            metrics = record.pop("metrics", None)
-            cells = {
-                f"{split}/{name}": value
-                for name, value in (record | (metrics or {})).items()
-                if name not in ("step", "time")
-            }
-            self.evaluated |= set(cells)
-            self.rows.add({"step": record.get("step"), **cells}, line)
-        elif kind == "event":
-            self.events.append(_event(str(record.pop("kind", "event")), record))
-        elif kind == "end":
-            self.events.append(_event("end", record))
+            split, step, _ = str(record.pop("split", "val")), record.pop("step", None), record.pop("time", None)
+            cells = {f"{split}/{name}": value for name, value in record.items()}
+            self.evaluated |= cells.keys()
+            self.rows.add({"step": step, **cells}, line)
+        elif kind in ("event", "end"):
+            self.events.append(event_of({"type": kind, **record}))
 
-    def finish(self, source: Source, several: bool) -> RawLog:
-        """Return the log; evaluations keep their names, `train/loss` among them, and so do logs that this program wrote."""
-        written_here = bool(self.origin)
-        names = {name: name for name in (self.rows.numbers if written_here else self.evaluated) if name != "step"}
+    def finish(self, source: Source) -> RawLog:
+        """Return the log; the metrics of evaluations keep their names, `train/loss` among them."""
+        facts: dict[str, Any] = {"names": {name: name for name in self.evaluated}}
+        if "step" in self.rows.numbers:
+            facts["step_column"] = "step"
+        if self.config.get("loss_reduction") == "window_mean":
+            facts["reductions"] = {"loss": "window_mean"}
+        if self.origin:
+            facts |= facts_of_origin(self.origin, self.rows.numbers)
+        facts["notes"] = (*facts.get("notes", ()), *self.notes)
         return self.rows.log(
-            "lmdiag-log/1",
-            self.name,
-            source=source.name,
-            config=self.config,
-            events=tuple(self.events),
-            notes=(*self.origin.get("notes", ()), *self.notes),
-            objective=str(self.origin.get("objective", "")),
-            step_column="step" if "step" in self.rows.numbers else "",
-            step_kind=str(self.origin.get("step_kind", "step")),
-            names=names,
-            reductions={"loss": "window_mean"} if self.config.get("loss_reduction") == "window_mean" else {},
+            "lmdiag-log/1", self.name, source=source.name, config=self.config, events=tuple(self.events), **facts
         )
-
-
-def _event(kind: str, record: dict[str, Any]) -> Event:
-    step = record.pop("step", None)
-    message = record.pop("message", "")
-    step = number(str(step)) if step is not None else None
-    return Event(kind, int(step) if step is not None and abs(step) < 2**63 else None, str(message), record)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from lmdiag.errors import UnreadableLog
+from lmdiag.readers.converted import event_of, facts_of_origin
 from lmdiag.readers.from_frame import from_polars_frame
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.results_table import refuse_results_table
 from lmdiag.readers.source import Source
 
+if TYPE_CHECKING:
+    import polars
+
 MAGIC = b"PAR1"
+NOT_FACTS = ("type", "schema", "run_id", "name", "source", "events")
 
 
 def can_read(name: str, head: bytes) -> bool:
@@ -19,13 +27,24 @@ def can_read(name: str, head: bytes) -> bool:
 
 
 def read(source: Source) -> list[RawLog]:
-    """Read all columns; the header that `lmdiag convert` adds gives back what a table cannot hold."""
+    """Read all columns; the headers that `lmdiag convert` adds give back what a table cannot hold."""
     import polars as pl
 
     try:
         frame = pl.read_parquet(io.BytesIO(source.data))
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        headers = json.loads(pl.read_parquet_metadata(io.BytesIO(source.data)).get("lmdiag", "[]"))
+    except Exception as error:
         raise UnreadableLog(
             f"cannot read {source.name} as parquet: {error}", "check that it was copied completely"
         ) from error
+    if headers and {"run", "step"} <= set(frame.columns):
+        return [_converted(frame.filter(pl.col("run") == head["name"]), source, head) for head in headers]
     return [refuse_results_table(from_polars_frame(frame, source.name, "parquet"))]
+
+
+def _converted(frame: polars.DataFrame, source: Source, head: dict[str, Any]) -> RawLog:
+    raw = from_polars_frame(frame.drop("run"), source.name, "parquet")
+    facts = facts_of_origin(head.get("source", {}), raw.columns)
+    facts["names"] = {name: metric.removesuffix(" (metric)") for name, metric in facts["names"].items()}
+    config = {key: value for key, value in head.items() if key not in NOT_FACTS}
+    return replace(raw, name=head["name"], config=config, events=tuple(map(event_of, head.get("events", ()))), **facts)

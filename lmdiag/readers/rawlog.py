@@ -42,6 +42,7 @@ class RawLog:
     `step_kind` says what it counts; `step_offset` is added to reach "optimizer updates completed";
     `names` translates columns that `metrics.spelling` would not know or would get wrong, `None` drops a column;
     `scales` multiplies columns to the canonical unit; `units` says which unit the column had, for the reader of the report;
+    `origins` says of a converted log, by metric, what the first log called the values (`name`, `unit`, `decimals`, `reduction`);
     `reductions` says which columns are window means (`window_mean`), epoch means (`epoch_mean`) or EMAs (`ema`).
     """
 
@@ -64,3 +65,4 @@ class RawLog:
     scales: Mapping[str, float] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     reductions: Mapping[str, str] = field(default_factory=dict)
+    origins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

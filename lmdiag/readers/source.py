@@ -71,7 +71,7 @@ class Source:
         """The first 64 KiB, decompressed and in UTF-8 where they are text: what the readers decide by."""
         if self.is_folder:
             return self._listing
-        start = next(self._unpacked(), b"")[:HEAD_BYTES] if self.packed else self._start
+        start = self._unpacked_head if self.packed else self._start
         return as_utf8(start)
 
     @cached_property
@@ -124,14 +124,25 @@ class Source:
             "utf-8", "replace"
         )
 
+    @property
+    def _unpacked_head(self) -> bytes:
+        head = b""
+        for block in self._unpacked():
+            head += block
+            if len(head) >= HEAD_BYTES:
+                break
+        return head[:HEAD_BYTES]
+
     def _unpacked(self) -> Iterator[bytes]:
         """Decompress in blocks; a packed file that unpacks to far more than any log would is refused."""
         packed = io.BytesIO(self.content) if self.content is not None else self._path.open("rb")
         total = 0
         with packed:
             stream = gzip.GzipFile(fileobj=packed) if self._start.startswith(GZIP) else _zstd_stream(packed, self.name)
+            # in small pieces, so that little before a damage is lost
+            read = getattr(stream, "read1", stream.read)
             try:
-                while block := stream.read(1 << 20):
+                while block := read(1 << 16):
                     total += len(block)
                     self._refuse_bomb(total)
                     yield block

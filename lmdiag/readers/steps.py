@@ -66,11 +66,8 @@ def _counts(raw: RawLog, name: str) -> bool:
     if len(values) == 0 or len(values) < 0.9 * len(column.values) or np.abs(values).max() > 2.0**62:
         return False
     whole = np.mean(values == np.rint(values)) > 0.9
-    return (
-        bool(whole)
-        and (raw.n_rows == 1 or values.min() < values.max())
-        and len(values) >= MOSTLY * _rows_with_loss(raw)
-    )
+    varies = raw.n_rows == 1 or values.min() < values.max() or _plain(name) in ("step", "global_step")
+    return bool(whole and varies) and len(values) >= MOSTLY * _rows_with_loss(raw)
 
 
 def _rows_with_loss(raw: RawLog) -> int:
