@@ -100,7 +100,7 @@ def family_of(text: str) -> Family:
 
 def can_read(name: str, head: bytes) -> bool:
     """Tell whether the first bytes are text that holds a line of a known family."""
-    return is_text(head) and bool(hits(without_colours(as_text(head))))
+    return not name.endswith("/") and is_text(head) and bool(hits(without_colours(as_text(head))))
 
 
 def read(source: Source) -> list[RawLog]:

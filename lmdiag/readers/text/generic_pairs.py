@@ -196,7 +196,7 @@ def is_text(head: bytes) -> bool:
 
 def can_read(name: str, head: bytes) -> bool:
     """Tell whether the bytes are text; whether it holds records shows only when all of it is read."""
-    return is_text(head)
+    return not name.endswith("/") and is_text(head)
 
 
 def read(source: Source) -> list[RawLog]:
