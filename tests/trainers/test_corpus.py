@@ -1,0 +1,107 @@
+"""Text in, token ids out."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainers import corpus
+
+
+def test_default_text_is_the_documentation_and_always_the_same():
+    first, again = corpus.documents((), 20_000), corpus.documents((), 20_000)
+    assert first == again
+    assert sum(map(len, first)) == 20_000
+
+
+def test_docstrings_are_read_without_executing_the_module(tmp_path):
+    module = tmp_path / "m.py"
+    module.write_text('"""Top."""\nraise SystemExit\nclass A:\n    """In."""\n    def f(self):\n        """Deep."""\n')
+    assert corpus.docstrings(module) == "Top.\n\nIn.\n\nDeep."
+    module.write_text("def broken(:")
+    assert corpus.docstrings(module) == ""
+
+
+@pytest.fixture
+def chinese(tmp_path):
+    path = tmp_path / "zh.txt"
+    lines = [f"第{n}章 语言模型从数据中学习,困惑度越低越好。" for n in "一二三四五六七八九十"] * 3
+    path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    return str(path)
+
+
+@pytest.mark.parametrize("tokenizer", ["char", "word", "bpe"])
+def test_any_script_survives_every_tokenizer(chinese, tokenizer):
+    text = corpus.load([chinese], tokenizer, 400)
+    decoded = text.vocabulary.decode(text.train[:20])
+    assert "语" in decoded
+    assert "\ufeff" not in decoded
+    assert 0 <= text.train.min() <= text.train.max() < text.vocabulary.size
+    assert min(len(text.train), len(text.val), len(text.test)) > 0
+    assert text.bytes_per_token > 1
+
+
+def test_bytes_per_token_counts_the_text(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("\n".join(["abcdefghi"] * 10))
+    assert corpus.load([str(path)]).bytes_per_token == pytest.approx(0.9)  # nine letters and the end, per line
+
+
+def test_unknown_tokens_have_an_id_of_their_own():
+    v = corpus.TokenVocabulary(["a b c a"], corpus.words, " ", 3)
+    assert v.tokens == ["<unk>", "<end>", "a"]
+    assert v.encode("a b") == [2, 0]
+
+
+@given(st.lists(st.text(min_size=1, max_size=30), min_size=3, max_size=40))
+def test_split_keeps_every_document_once_and_in_order(texts):
+    parts = corpus.split(texts)
+    assert [text for part in parts for text in part] == texts
+    assert all(parts)
+
+
+@given(st.text())
+def test_clean_text_has_no_control_characters_and_is_stable(text):
+    once = corpus.clean(text)
+    assert corpus.clean(once) == once
+    assert "\r" not in once
+    assert "\n\n\n" not in once
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "no such file"), (b"\xff\xfe\x00", "is not UTF-8"), (b"one line", "too little text")],
+)
+def test_says_what_is_wrong_with_a_file(tmp_path, content, message):
+    path = tmp_path / "x.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        corpus.load([str(path)])
+
+
+def test_markov_source_has_the_entropy_it_claims():
+    text = corpus.markov(8, tokens=60_000)
+    ids = np.concatenate([text.train, text.val, text.test])
+    pairs = np.zeros((8, 8))
+    np.add.at(pairs, (ids[:-1], ids[1:]), 1)
+    chances = pairs / pairs.sum(1, keepdims=True)
+    measured = -(pairs * np.log(chances, where=pairs > 0, out=np.zeros_like(pairs))).sum() / pairs.sum()
+    assert measured == pytest.approx(text.entropy_rate, rel=0.01)
+    assert 0 < text.entropy_rate < math.log(8)
+    assert text.vocabulary.encode(text.vocabulary.decode([3, 1])) == [3, 1]
+    with pytest.raises(ValueError, match="at least 2"):
+        corpus.markov(1)
+
+
+def test_reference_losses_are_ordered():
+    text = corpus.load([], max_characters=30_000)
+    losses = corpus.reference_losses(text)
+    assert losses["uniform"] == pytest.approx(math.log(text.vocabulary.size), abs=1e-4)
+    assert 2 < losses["unigram"] < losses["uniform"]
+
+
+def test_less_training_text_on_request():
+    assert len(corpus.load([], max_characters=30_000, train_tokens=500).train) == 500

@@ -1,0 +1,166 @@
+"""The training loop: what it logs, exact resume, schedules, accumulation, endings."""
+
+import math
+
+import pytest
+import torch
+
+from tests.trainers.conftest import values
+from trainers import batches, corpus, faults, loop, transformer
+from trainers.settings import Settings
+
+
+def test_a_run_learns_and_logs_what_happened(train):
+    records = train("--steps", 40, "--eval-every", 10, "--layers-every", 5, "--lr", 1e-2, "--sample", 20)
+    header = records[0]
+    assert header["max_steps"] == 40
+    assert header["batch_tokens"] == 128
+    assert header["model"]["vocab_size"] > 60
+    assert header["reference_loss"]["unigram"] < header["reference_loss"]["uniform"]
+    steps = [r for r in records if r["type"] == "step"]
+    assert [s["step"] for s in steps] == list(range(1, 41))
+    for name in ("loss", "lr", "grad_norm", "tokens", "tokens_per_sec", "step_time_s", "clip_frac", "param_norm"):
+        assert all(math.isfinite(s[name]) for s in steps), name
+    assert [s["step"] for s in steps if "layers" in s] == list(range(5, 41, 5))
+    assert set(steps[4]["layers"]) == {"embedding", "positions", "blocks.0", "norm"}
+    assert steps[0]["loss"] == pytest.approx(header["reference_loss"]["uniform"], abs=0.2)
+    assert values(records, "step", "eval") == [0, 10, 20, 30, 40]
+    losses = values(records, "loss", "eval")
+    assert losses[-1] < losses[0] - 0.5
+    assert [len(r["message"]) > 0 for r in records if r.get("kind") == "sample"] == [True]
+    assert records[-1]["status"] == "completed"
+
+
+def measured(records):
+    clocks = {"time", "tokens_per_sec", "step_time_s", "data_time_s", "mem_bytes", "eval_time_s"}
+    return [{k: v for k, v in r.items() if k not in clocks} for r in records if r["type"] in ("step", "eval")]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(train, precision):
+    common = ["--steps", 20, "--eval-every", 50, "--dropout", 0.1, "--precision", precision]
+    whole = measured(train(*common, log="whole.jsonl"))
+    records = train(*common, "--fault", "crash-and-resume", log="cut.jsonl")
+    resumed = records.index([r for r in records if r["type"] == "run"][1])
+    assert records[resumed]["resumed_from_step"] == 12
+    assert [r.get("status") for r in records if r["type"] == "end"] == ["crashed", "completed"]
+    before, after = measured(records[:resumed]), measured(records[resumed:])
+    assert before == whole[:16]
+    assert after == whole[13:]
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_the_loss_does_not_depend_on_accumulation(train, parts):
+    one = values(train("--steps", 5, log="1.jsonl"), "loss")
+    many = values(train("--steps", 5, "--accumulation", parts, log="n.jsonl"), "loss")
+    assert many == pytest.approx(one, rel=1e-5)
+
+
+def test_known_entropy_is_reached():
+    """Loop, loss and evaluation are right: a trained model reaches the entropy of its source, and not less."""
+    s = transformer.Settings(steps=250, context=16, batch_size=32, d_model=32, n_layer=1, n_head=2, lr=1e-2)
+    text = corpus.load(["markov:6"])
+    torch.manual_seed(0)
+    model = transformer.Transformer(s, text.vocabulary.size)
+    optimizer = transformer.optimizer(s, model)
+    source = batches.Windows(text.train, s.batch_size, s.context, 0)
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    for step in range(1, s.steps + 1):
+        for group in optimizer.param_groups:
+            group["lr"] = loop.learning_rate(step, s)
+        loop.backward(model, *source.next(), None, scaler, s, torch.device("cpu"))
+        optimizer.step()
+        optimizer.zero_grad()
+    parts = batches.evaluation_batches(text.val, 64, s.context, 0)
+    assert loop.evaluate(model, parts, s, torch.device("cpu"))["loss"] == pytest.approx(text.entropy_rate, rel=0.02)
+
+
+def test_evaluation_counts_every_token_once():
+    ids = torch.arange(23).numpy()
+    parts = batches.evaluation_batches(ids, rows=2, context=5, limit=0)
+    assert sorted(t for _, targets in parts for t in targets.flatten().tolist()) == list(range(1, 23))
+    assert all((y - x == 1).all() for x, y in parts)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "at"),
+    [
+        ("constant", {10: 1.0, 60: 1.0, 110: 1.0}),
+        ("linear", {10: 1.0, 60: 0.55, 110: 0.1}),
+        ("cosine", {10: 1.0, 60: 0.55, 110: 0.1}),
+        ("wsd", {10: 1.0, 60: 1.0, 90: 1.0, 100: 0.55, 110: 0.1}),
+    ],
+)
+def test_schedules(schedule, at):
+    s = Settings(steps=110, warmup_steps=10, lr=1.0, min_lr_ratio=0.1, schedule=schedule)
+    assert loop.learning_rate(1, s) == pytest.approx(0.1)
+    assert {step: round(loop.learning_rate(step, s), 6) for step in at} == at
+
+
+def test_clipping_limits_the_norm():
+    p = torch.nn.Parameter(torch.zeros(4))
+    p.grad = torch.full((4,), 3.0)
+    loop.clip([p], torch.tensor(6.0), 1.0)
+    assert float(p.grad.norm()) == pytest.approx(1.0, rel=1e-5)
+    loop.clip([p], torch.tensor(1.0), 2.0)
+    assert float(p.grad.norm()) == pytest.approx(1.0, rel=1e-5)
+
+
+def test_streams_go_on_where_the_batch_before_ended():
+    source = batches.Streams(torch.arange(400).numpy(), batch_size=2, context=4, seed=0)
+    first = source.next()[0]
+    saved = source.state_dict()
+    second = source.next()[0]
+    assert (second[:, 0] == first[:, -1] + 1).all()
+    source.load_state_dict(saved)
+    assert (source.next()[0] == second).all()
+    for _ in range(100):
+        assert source.next()[1].shape == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--accumulation", 3], "does not divide"),
+        (["--steps", 0], "at least 1"),
+        (["--context", 40_000], "too few"),
+        (["--n-head", 3], "does not divide --d-model"),
+        (["--resume"], "no checkpoint"),
+        (["--data", "nowhere.txt"], "no such file"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_in_words(train, capsys, arguments, message):
+    train(*arguments, code=2)
+    assert message in capsys.readouterr().err
+
+
+def test_a_log_in_use_is_refused(train, capsys):
+    train("--steps", 1)
+    train("--steps", 1, code=2)
+    assert "already holds a run" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_the_log(train, monkeypatch):
+    def interrupt(self, step):
+        if step == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(faults.Hooks, "after", interrupt)
+    records = train("--steps", 10, code=130)
+    assert (records[-1]["status"], records[-1]["step"]) == ("killed", 3)
+
+
+def test_fp16_logs_its_loss_scale_and_skipped_updates(train):
+    records = train("--steps", 3, "--precision", "fp16")
+    assert all(s > 0 for s in values(records, "loss_scale"))
+
+
+def test_a_dry_run_leaves_nothing_behind(train, tmp_path):
+    assert train("--dry-run") == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_old_checkpoints_are_deleted(train, tmp_path):
+    train("--steps", 6, "--checkpoint-every", 1, "--keep", 2)
+    found = sorted(p.name for p in (tmp_path / "a.checkpoints").iterdir())
+    assert found == ["step-00000005.pt", "step-00000006.pt"]

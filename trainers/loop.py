@@ -1,0 +1,321 @@
+"""One training loop for all PyTorch models here: read `train` from top to bottom.
+
+A model is called as `model(ids, state)` and returns logits [batch, time, vocabulary] and its state, which is None for a
+transformer and the hidden state, carried from batch to batch, for a recurrent network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from lmdiag.record.gradients import GradientStatistics
+from lmdiag.record.writer import RunLogger
+from trainers import batches, checkpoints, corpus
+from trainers.faults import Hooks
+from trainers.progress import Progress
+from trainers.sampling import generate
+from trainers.settings import Settings
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass
+class Parts:
+    """What a trainer hands to the loop: how to build its model, its optimizer and its batches."""
+
+    name: str
+    model: Callable[[Any, int], torch.nn.Module]  # settings, vocabulary size
+    optimizer: Callable[[Any, torch.nn.Module], torch.optim.Optimizer]
+    batches: Callable[..., Any] = batches.Windows
+
+
+def train(parts: Parts, settings: Settings, hooks: Hooks) -> None:
+    """Train a model and write its log; raises ValueError for settings that do not fit together."""
+    check(settings)
+    if settings.dry_run:
+        settings = dataclasses.replace(settings, steps=2, log=os.devnull, checkpoint_every=0)
+    torch.manual_seed(settings.seed)
+    device = choose_device(settings.device)
+
+    # ---- data, model, optimizer
+
+    text = hooks.corpus(
+        corpus.load(
+            settings.data, settings.tokenizer, settings.vocab_size, settings.max_characters, settings.train_tokens
+        )
+    )
+    source = parts.batches(text.train, settings.batch_size, settings.context, settings.seed)
+    validation = batches.evaluation_batches(text.val, settings.batch_size, settings.context, settings.eval_tokens)
+    model = parts.model(settings, text.vocabulary.size).to(device)
+    hooks.model(model)
+    optimizer = parts.optimizer(settings, model)
+    # fp16 has so small a range that gradients vanish: the scaler multiplies the loss, and skips updates that overflow
+    scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16", init_scale=2.0**16)
+    statistics = GradientStatistics(model)
+
+    # ---- go on from a checkpoint
+
+    first, tokens, states = 0, 0, None
+    folder = checkpoint_folder(settings)
+    if settings.resume:
+        saved = checkpoints.load(checkpoints.newest(folder), device)
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        scaler.load_state_dict(saved["scaler"])
+        source.load_state_dict(saved["batches"])
+        first, tokens, states = saved["step"], saved["tokens"], saved["states"]
+
+    header = header_facts(parts.name, settings, text, model, optimizer)
+    with (
+        RunLogger(settings.log, resume=settings.resume, resumed_from_step=first or None, **header) as log,
+        Progress(settings.steps, first) as progress,
+    ):
+        hooks.start(log)
+        if not first:
+            log.eval(0, **evaluate(model, validation, settings, device))
+        for step in range(first + 1, settings.steps + 1):
+            # ---- one optimizer update
+
+            started = time.perf_counter()
+            lr = hooks.lr(step, learning_rate(step, settings))
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            inputs, targets = hooks.batch(step, *source.next())
+            data_time = time.perf_counter() - started
+
+            model.train()
+            loss, states = backward(
+                model, inputs, targets, states if source.carries_state else None, scaler, settings, device
+            )
+            scaler.unscale_(optimizer)
+            hooks.gradients(step, model)
+            layers = settings.layers_every > 0 and step % settings.layers_every == 0
+            grad_norm = statistics.before_update(update=layers)  # stays on the device: no waiting here
+            if settings.grad_clip:
+                clip(statistics.parameters, grad_norm, settings.grad_clip)
+            skipped = update(optimizer, scaler, grad_norm, settings)
+            tokens += targets.numel()
+
+            # ---- what the log says of it
+
+            measured = statistics.after_update(layers, loss=loss)  # waits for the device, once
+            step_time = time.perf_counter() - started
+            record = {
+                "loss": measured.pop("loss"),
+                "lr": lr,
+                "epoch": round(tokens / len(text.train), 4),
+                "tokens": tokens,
+                "tokens_per_sec": round(targets.numel() / step_time, 1),
+                "step_time_s": round(step_time, 5),
+                "data_time_s": round(data_time, 5),
+                "mem_bytes": memory_in_use(device),
+                "clip_frac": float(measured["grad_norm"] > settings.grad_clip) if settings.grad_clip else 0.0,
+                **measured,
+            }
+            if scaler.is_enabled():
+                record["loss_scale"] = scaler.get_scale()
+            if skipped:
+                record["skipped"] = 1
+            record = hooks.record(step, record)
+            if step % settings.log_every == 0:
+                log.step(step, **record)
+            progress.step(step, record["loss"])
+
+            # ---- now and then: evaluate, save
+
+            if step % settings.eval_every == 0 or step == settings.steps:
+                found = evaluate(model, validation, settings, device)
+                log.eval(step, **found)
+                progress.evaluation(step, found["loss"])
+            if settings.checkpoint_every and step % settings.checkpoint_every == 0:
+                state = {
+                    "model": model.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "scaler": scaler.state_dict(),
+                    "batches": source.state_dict(),
+                    "tokens": tokens,
+                    "states": states,
+                }
+                path = checkpoints.save(folder, step, state, settings.keep)
+                log.event("checkpoint_saved", step, path=path.name)
+            hooks.after(step)
+        if settings.sample:
+            log.event("sample", settings.steps, generate(model, text.vocabulary, settings, device))
+
+
+# --- the pieces, in the order of their use ---------------------------------------------------------------------------
+
+
+def check(settings: Settings) -> None:
+    """Raise ValueError, in words, for settings that do not fit together."""
+    if settings.batch_size % settings.accumulation:
+        raise ValueError(f"--accumulation {settings.accumulation} does not divide --batch-size {settings.batch_size}")
+    for name in ("steps", "batch_size", "context", "accumulation", "log_every", "eval_every"):
+        if getattr(settings, name) < 1:
+            raise ValueError(f"--{name.replace('_', '-')} must be at least 1")
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Return the device asked for; `auto` takes the accelerator there is."""
+    if wanted != "auto":
+        return torch.device(wanted)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def learning_rate(step: int, settings: Settings) -> float:
+    """Return the learning rate of the update that completes `step`: a linear warm-up, then the schedule.
+
+    `wsd` (warm-up, stable, decay) keeps the peak and falls linearly over the last fifth.
+    """
+    peak, floor = settings.lr, settings.lr * settings.min_lr_ratio
+    if step <= settings.warmup_steps:
+        return peak * step / settings.warmup_steps
+    done = (step - settings.warmup_steps) / max(settings.steps - settings.warmup_steps, 1)
+    share = {  # of the way from peak to floor
+        "constant": 0.0,
+        "linear": done,
+        "cosine": 0.5 * (1 - math.cos(math.pi * done)),
+        "wsd": max(0.0, (done - 0.8) / 0.2),
+    }[settings.schedule]
+    return peak + (floor - peak) * share
+
+
+def autocast(settings: Settings, device: torch.device) -> Any:
+    """Return the context in which the forward pass computes in the precision asked for."""
+    if settings.precision == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=PRECISIONS[settings.precision])
+
+
+def backward(
+    model: torch.nn.Module,
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    states: list[Any] | None,
+    scaler: torch.amp.GradScaler,
+    settings: Settings,
+    device: torch.device,
+) -> tuple[torch.Tensor, list[Any]]:
+    """Accumulate the gradient of the mean loss per token over all micro-batches; return that loss and their states.
+
+    Each micro-batch counts by its share of the tokens: the result does not depend on how many there are.
+    """
+    total = torch.zeros((), device=device)
+    carried = []
+    parts = zip(inputs.chunk(settings.accumulation), targets.chunk(settings.accumulation))
+    for i, (x, y) in enumerate(parts):
+        x, y = x.to(device, non_blocking=True), y.to(device, non_blocking=True)
+        with autocast(settings, device):
+            logits, state = model(x, states[i] if states else None)
+        loss = functional.cross_entropy(logits.float().flatten(0, 1), y.flatten(), reduction="sum") / targets.numel()
+        scaler.scale(loss).backward()
+        total += loss.detach()
+        carried.append(detached(state))
+    return total, carried
+
+
+def detached(state: Any) -> Any:
+    """Cut the hidden state off the graph: gradients go no further back than one batch."""
+    if isinstance(state, tuple):
+        return tuple(s.detach() for s in state)
+    return None if state is None else state.detach()
+
+
+def clip(parameters: list[torch.nn.Parameter], norm: torch.Tensor, limit: float) -> None:
+    """Scale all gradients so that their global norm is at most `limit`; uses the norm measured already."""
+    factor = (limit / (norm + 1e-6)).clamp(max=1.0)
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if gradients:
+        torch._foreach_mul_(gradients, factor)
+
+
+def update(
+    optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, norm: torch.Tensor, settings: Settings
+) -> bool:
+    """Make one optimizer step and say whether it was skipped."""
+    if settings.skip_nonfinite and not scaler.is_enabled() and not torch.isfinite(norm):
+        optimizer.zero_grad(set_to_none=True)
+        return True
+    scale = scaler.get_scale()
+    scaler.step(optimizer)
+    scaler.update()
+    optimizer.zero_grad(set_to_none=True)
+    return scaler.get_scale() < scale  # it lowers the scale exactly when it found an overflow
+
+
+@torch.no_grad()
+def evaluate(
+    model: torch.nn.Module, parts: list[tuple[torch.Tensor, torch.Tensor]], settings: Settings, device: torch.device
+) -> dict[str, Any]:
+    """Return the mean loss over all target tokens, each counted once: a mean of batch means would weigh short ones up."""
+    started = time.perf_counter()
+    model.eval()
+    total, tokens = torch.zeros((), device=device, dtype=torch.float64 if device.type != "mps" else torch.float32), 0
+    for x, y in parts:
+        x, y = x.to(device), y.to(device)
+        with autocast(settings, device):
+            logits, _ = model(x, None)
+        total += functional.cross_entropy(logits.float().flatten(0, 1), y.flatten(), reduction="sum")
+        tokens += y.numel()
+    loss = float(total) / tokens
+    return {"loss": round(loss, 6), "n_tokens": tokens, "eval_time_s": round(time.perf_counter() - started, 4)}
+
+
+def memory_in_use(device: torch.device) -> int | None:
+    """Return bytes: the peak on the accelerator, what the process holds on a CPU, None where that is not known."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return None
+
+
+def checkpoint_folder(settings: Settings) -> Path:
+    """Return where checkpoints go: the folder asked for, else one beside the log and named after it."""
+    return Path(settings.checkpoints) if settings.checkpoints else Path(settings.log).with_suffix(".checkpoints")
+
+
+def header_facts(
+    name: str, settings: Settings, text: corpus.Corpus, model: torch.nn.Module, optimizer: torch.optim.Optimizer
+) -> dict[str, Any]:
+    """Return the header of the log: all that a reader cannot see from the curves."""
+    facts = {
+        "name": Path(settings.log).stem,
+        "framework": "lmdiag-trainers",
+        "task": "causal-lm",
+        "optimizer": type(optimizer).__name__,
+        "lr_schedule": settings.schedule,
+        "max_steps": settings.steps,
+        "warmup_steps": settings.warmup_steps,
+        "batch_size": settings.batch_size,
+        "batch_tokens": settings.batch_size * settings.context,
+        "grad_accum": settings.accumulation,
+        "grad_clip": settings.grad_clip,
+        "precision": settings.precision,
+        "loss_reduction": "step_mean",
+        "log_every": settings.log_every,
+        "reference_loss": corpus.reference_losses(text),
+        "model": {
+            "name": name,
+            "params": sum(p.numel() for p in model.parameters()),
+            "vocab_size": text.vocabulary.size,
+            "context": settings.context,
+        },
+        "config": dataclasses.asdict(settings),
+    }
+    return facts | ({"bytes_per_token": round(text.bytes_per_token, 6)} if text.bytes_per_token else {})

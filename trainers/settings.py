@@ -1,0 +1,71 @@
+"""The settings all PyTorch trainers share; each trainer's own `Settings` adds to them.
+
+A field carries its help text; `trainers.__main__` makes the command line from the fields, and a recipe is a TOML file
+that sets some of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def setting(default: Any, help: str, choices: tuple[str, ...] = ()) -> Any:
+    """Declare a setting: its default, what it means with its unit, and the values it may take."""
+    metadata = {"help": help, "choices": choices}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass
+class Files:
+    """Where a run reads from and writes to."""
+
+    data: list[str] = setting([], "UTF-8 text files, or markov:K, a source of known entropy; default: Python's docs")  # noqa: RUF009
+    tokenizer: str = setting("char", "what a token is", ("char", "word", "bpe"))
+    vocab_size: int = setting(1024, "most tokens a word or BPE vocabulary may have")
+    max_characters: int = setting(1_000_000, "characters of text to use; 0: all of it")
+    train_tokens: int = setting(0, "tokens to train on; 0: all of the training split")
+    log: str = setting("", "log to write (lmdiag-log/1, JSON Lines); default: runs/NAME-FAULT-SEED.jsonl")
+    seed: int = setting(1, "seed of weights, batches and dropout")
+    dry_run: bool = setting(False, "build everything, train two steps, write no log")
+
+
+@dataclass
+class Settings(Files):
+    """What the shared training loop needs to know."""
+
+    # how long, and on how much
+    steps: int = setting(500, "optimizer updates")
+    batch_size: int = setting(24, "sequences per optimizer update, all devices together")
+    context: int = setting(64, "tokens per sequence")
+    accumulation: int = setting(1, "micro-batches per optimizer update; divides the batch size")
+
+    # how fast
+    lr: float = setting(4e-3, "peak learning rate")
+    schedule: str = setting("cosine", "learning rate after the warm-up", ("cosine", "linear", "wsd", "constant"))
+    warmup_steps: int = setting(30, "steps of linear warm-up")
+    min_lr_ratio: float = setting(0.1, "learning rate at the end, as a share of the peak")
+    grad_clip: float = setting(1.0, "limit of the global gradient norm; 0: none")
+    weight_decay: float = setting(0.1, "decay of matrices; vectors are never decayed")
+
+    # how often to look
+    log_every: int = setting(1, "steps per step record")
+    layers_every: int = setting(10, "steps between per-layer statistics; 0: none")
+    eval_every: int = setting(50, "steps between evaluations")
+    eval_tokens: int = setting(8192, "tokens of the validation split to evaluate on; 0: all of it")
+    sample: int = setting(0, "tokens of text to generate at the end, logged as a sample event; 0: none")
+    temperature: float = setting(0.8, "temperature of the generated text")
+    top_k: int = setting(50, "generate among this many likeliest tokens; 0: among all")
+
+    # where and in which numbers
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps")
+    precision: str = setting("fp32", "numbers of the forward pass; bf16 and fp16 by autocast", ("fp32", "bf16", "fp16"))
+    skip_nonfinite: bool = setting(False, "skip updates whose gradient is not finite (fp16 always does)")
+
+    # checkpoints
+    checkpoints: str = setting("", "folder for checkpoints; default: beside the log")
+    checkpoint_every: int = setting(0, "steps between checkpoints; 0: none")
+    keep: int = setting(3, "newest checkpoints to keep")
+    resume: bool = setting(False, "continue from the newest checkpoint, exactly, and append to the log")
