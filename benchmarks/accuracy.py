@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lmdiag.diagnose import Diagnosis, diagnose
+from lmdiag.diagnose import diagnose
 from lmdiag.errors import LmdiagError
 from lmdiag.finding import Finding, Severity
 from lmdiag.readers import read_all

@@ -180,6 +180,7 @@ class Run:
         sets = self.evaluations
         if not sets:
             return None
+        sets = {name: s.at(~masked_zeros(s.values)) for name, s in sets.items()}
         if "val" in sets:
             return "val/loss", sets["val"]
         longest = max(sets.values(), key=len)
@@ -199,8 +200,7 @@ class Run:
         loss = self.series.get("loss")
         if loss is None:
             return evaluation
-        masked = masked_zeros(loss.values)
-        loss = loss.at(~masked) if masked.any() else loss
+        loss = loss.at(~masked_zeros(loss.values))
         finite = int(np.isfinite(loss.values).sum())
         many = evaluation is not None and len(evaluation[1]) >= MANY_EVALUATIONS
         enough = TRAINING_CURVE_POINTS_BESIDE_MANY if many else TRAINING_CURVE_POINTS

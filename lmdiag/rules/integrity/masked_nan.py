@@ -3,15 +3,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from lmdiag.finding import Finding, Severity, rule
-from lmdiag.run import Run, masked_zeros
+from lmdiag.run import Run, Series, masked_zeros
 
 
-@rule(family="integrity", needs=("loss",), severity=Severity.ERROR, min_points=2)
+@rule(family="integrity", needs=("curve",), severity=Severity.ERROR, min_points=2)
 def check(run: Run) -> Iterator[Finding]:
     """A loss of exactly zero stands where the true loss was NaN.
 
     ## What it looks for
-    Training losses of exactly 0.0 among ordinary ones.
+    Training or evaluation losses of exactly 0.0 among ordinary ones.
 
     ## How it decides
     At least three zeros (two if the first record is one), and the last loss before the first zero is above 0.05 nat. From 20% of the
@@ -33,23 +33,25 @@ def check(run: Run) -> Iterator[Finding]:
     """
     if run.objective == "reinforcement":
         return
-    losses = run["loss"]
-    masked = masked_zeros(losses.values)
-    if not masked.any():
-        return
+    losses = {"loss": run["loss"]} if "loss" in run else {}
+    losses |= {f"{split}/loss": series for split, series in run.evaluations.items()}
+    for metric, series in losses.items():
+        masked = masked_zeros(series.values)
+        if masked.any():
+            yield _finding(metric, series, masked)
+
+
+def _finding(metric: str, losses: Series, masked: np.ndarray) -> Finding:
     steps, share = losses.steps[masked], float(masked.mean())
-    nothing = " Nothing was learned in these steps." if share >= 0.2 else ""
-    yield Finding(
-        f"The loss is exactly 0 in {int(masked.sum()):,} of {len(masked):,} records, first at step {int(steps[0]):,}: "
-        f"a masked NaN, or a batch without targets.{nothing}",
+    others = losses.values[np.isfinite(losses.values) & ~masked]
+    nothing = " Nothing was learned in these steps." if share >= 0.2 and metric == "loss" else ""
+    return Finding(
+        f"{'The loss' if metric == 'loss' else metric} is exactly 0 in {int(masked.sum()):,} of {len(masked):,} records, "
+        f"first at step {int(steps[0]):,}: a masked NaN, or a batch without targets.{nothing}",
         int(steps[0]),
         int(steps[-1]),
-        "loss",
-        {
-            "records": int(masked.sum()),
-            "share": share,
-            "other_losses": float(np.median(losses.finite.values[losses.finite.values != 0])),
-        },
+        metric,
+        {"records": int(masked.sum()), "share": share, "other_losses": float(np.median(others))},
         (
             "Set logging_nan_inf_filter=False (Hugging Face) to see the true loss.",
             "Use bf16 or fp32 instead of fp16.",
