@@ -73,7 +73,7 @@ def listing(rules: tuple[Rule, ...]) -> str:
     from lmdiag.finding import FAMILIES
 
     wide = max((len(rule.name) for rule in rules), default=0)
-    lines = []
+    lines: list[str] = []
     for family in FAMILIES:
         members = [rule for rule in rules if rule.family == family]
         if members:

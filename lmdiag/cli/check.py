@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,8 @@ Exit codes:
 @click.option("--quiet", "-q", is_flag=True, help="Print only runs with a finding at or above --fail-on.")
 @with_options(COLOR)
 def check(paths: tuple[str, ...], **options: Any) -> int:
+    # NumPy would start a pool of threads for linear algebra, which costs as much time as the check of a small log.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from lmdiag.cli.diagnosing import diagnose_paths
     from lmdiag.cli.gate import exit_code
     from lmdiag.cli.output import checked_outputs, print_result, write_outputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -13,12 +14,11 @@ import click
 from lmdiag.cli import say
 from lmdiag.errors import LmdiagError
 
-SMALL = (
-    "--steps 240 --n-layer 2 --d-model 64 --context 64 --batch-size 8 --lr 3e-3 --eval-tokens 4096 --layers-every 20"
-)
+SMALL = "--steps 240 --n-layer 2 --d-model 64 --context 64 --batch-size 8 --max-characters 400000"
+SPARING = "--eval-tokens 4096 --layers-every 20 --checkpoint-every 0 --device cpu"
 RUNS = {  # name of the log: what it shows, and how it is made
-    "healthy": ("the usual recipe", []),
-    "too-fast": ("the same, with a learning rate that is far too high", ["--fault", "lr-too-high"]),
+    "healthy": ("the usual recipe", ["--lr", "1e-3"]),
+    "too-fast": ("the same, with a learning rate that is far too high", ["--lr", "3e-3", "--fault", "lr-too-high"]),
 }
 
 
@@ -29,43 +29,47 @@ def demo(folder: Path) -> int:
 
     if find_spec("torch") is None:
         raise LmdiagError("the demo trains with PyTorch, which is not installed", "pip install torch")
-    logs = [folder / f"{name}.jsonl" for name in RUNS]
-    _refuse_to_overwrite(logs)
-    for log, (what, options) in zip(logs, RUNS.values(), strict=True):
-        _train(log, what, options)
-    say("checking both logs: lmdiag check " + " ".join(map(str, logs)))
-    main(["check", "--isolated", "--fail-on", "never", *map(str, logs)])
-    _next_steps(folder, logs)
+    logs = {folder / f"{name}.jsonl": run for name, run in RUNS.items()}
+    for log, (what, options) in logs.items():
+        if _is_whole(log):
+            say(f"{log} is there already; remove {folder} to train again")
+        else:
+            _train(log, what, options)
+    for log in logs:
+        say(f"this is `lmdiag check {log}`:")
+        click.echo()
+        main(["check", "--isolated", "--fail-on", "never", str(log)])
+    click.echo(NEXT.format(folder=folder, log=list(logs)[-1]))
     return 0
 
 
-def _refuse_to_overwrite(logs: list[Path]) -> None:
-    there = [log for log in logs if log.exists()]
-    if there:
-        raise LmdiagError(
-            f"{there[0]} exists already", f"remove {there[0].parent}, or name another folder: lmdiag demo DIR"
-        )
+NEXT = """
+What now:
+  curves and findings in the browser:  lmdiag app {folder}
+  the report as a file:                lmdiag report {log} -o report.md
+  what a finding means:                lmdiag explain divergence
+  the log you already have:            lmdiag check YOUR_LOG"""
+
+
+def _is_whole(log: Path) -> bool:
+    """Tell whether an earlier demo wrote this log to its end; one that was interrupted is removed."""
+    if not log.exists():
+        return False
+    if b'{"type":"end"' in log.read_bytes():
+        return True
+    log.unlink()
+    return False
 
 
 def _train(log: Path, what: str, options: list[str]) -> None:
     """Train one run in a process of its own; its progress goes to standard error."""
     say(f"training a small transformer on the text of Python's own documentation: {what}")
     started = time.monotonic()
-    command = [sys.executable, "-m", "trainers", "transformer", "--log", str(log), *SMALL.split(), *options]
-    code = subprocess.run(command, stdout=sys.stderr).returncode
+    command = [sys.executable, "-m", "trainers", "transformer", "--log", str(log), *SMALL.split(), *SPARING.split()]
+    # So small a model is trained no faster by several threads, and much slower where other programs need the processor.
+    code = subprocess.run([*command, *options], stdout=sys.stderr, env={"OMP_NUM_THREADS": "1"} | os.environ).returncode
     if code:
-        raise LmdiagError(f"training ended with exit code {code}", f"run it alone to see more: {' '.join(command)}")
+        raise LmdiagError(
+            f"training ended with exit code {code}", f"run it alone: {' '.join([*command[1:], *options])}"
+        )
     say(f"trained in {time.monotonic() - started:.0f} s; the log is {log}")
-
-
-def _next_steps(folder: Path, logs: list[Path]) -> None:
-    click.echo(
-        "\n".join(
-            (
-                "",
-                "What now:",
-                f"  lmdiag app {folder}{' ' * 24}see the curves and the findings in the browser",
-            )
-        ),
-        err=True,
-    )

@@ -50,7 +50,7 @@ def with_options(*groups: Sequence[Decorator] | Decorator) -> Decorator:
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(flat):
-            command = option(command)  # type: ignore[operator]
+            command = option(command)
         return command
 
     return decorate
@@ -66,7 +66,7 @@ def settings_from(
     else:
         settings = _file(files[-1]) if files else load(Path.cwd())
     settings = override(settings, [text for text in config if "=" in text])
-    given = {"select": names(select), "ignore": names(ignore), "fail_on": fail_on}
+    given: dict[str, Any] = {"select": names(select), "ignore": names(ignore), "fail_on": fail_on}
     return replace(settings, **{key: value for key, value in given.items() if value})
 
 

@@ -42,7 +42,12 @@ def _without_copies(runs: list[Run]) -> list[Run]:
 
 def _unreadable(source: str, problem: LmdiagError) -> Unreadable:
     """Return what could not be read and why; the source is not said twice."""
-    error = problem.message.removeprefix(f"{source} ").removeprefix("is ").removesuffix(f" {source}")
+    error = (
+        problem.message.removeprefix(f"{source} ")
+        .removeprefix(f"{source}: ")
+        .removeprefix("is ")
+        .removesuffix(f" {source}")
+    )
     return Unreadable(source, error, problem.hint)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,11 +50,24 @@ class Style:
         >>> list(Style(24).paragraph("one two three four five", 2, "→ "))
         ['  → one two three four', '    five']
         """
-        room = max(self.width - indent - len(lead), 20)
-        lines = textwrap.wrap(visible(text), room, break_long_words=False, break_on_hyphens=False)
+        lines = self._wrapped(visible(text), indent + len(lead))
         for at, line in enumerate(lines):
             before = " " * indent + (self.paint(lead, **look) if at == 0 else " " * len(lead))
             yield before + (line if lead else self.paint(line, **look))
+
+    def listed(self, items: Iterable[str], indent: int, **look: Any) -> Iterator[str]:
+        """Yield the items with dots between them, wrapped between items only.
+
+        >>> list(Style(24).listed(["first step 3", "last step 9"], 2))
+        ['  first step 3 ·', '  last step 9']
+        """
+        glued = [visible(item).replace(" ", "\xa0") for item in items]
+        for line in self._wrapped("\xa0· ".join(glued), indent):
+            yield " " * indent + self.paint(line.replace("\xa0", " "), **look)
+
+    def _wrapped(self, text: str, used: int) -> list[str]:
+        room = max(self.width - used, 20)
+        return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
 
 
 def verdict_look(verdict: str) -> tuple[str, str]:

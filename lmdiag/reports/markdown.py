@@ -9,7 +9,7 @@ from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Finding
 from lmdiag.reports.look import ICONS
 from lmdiag.reports.report import Report, count_alarms, severity_of, summarize, worst_first
-from lmdiag.reports.wording import WORDS, by_reason, not_read, number, source_of, steps, total, visible
+from lmdiag.reports.wording import WORDS, by_reason, evidence, not_read, number, source_of, steps, total, visible
 
 COLUMNS = ("run", "verdict", "errors", "warnings", "last step", "last loss", "perplexity", "checkpoint to keep")
 
@@ -80,9 +80,8 @@ def _finding(finding: Finding) -> Iterator[str]:
     yield f"**{ICONS[severity]} {severity}: {finding.rule}** ({steps(finding.first_step, finding.last_step)}{cause})  "
     yield escape(finding.message)
     if finding.evidence:
-        numbers = "; ".join(f"{name.replace('_', ' ')} {number(value)}" for name, value in finding.evidence.items())
         yield ""
-        yield f"Evidence: {escape(numbers)}"
+        yield f"Evidence: {escape('; '.join(evidence(finding)))}"
     if finding.advice:
         yield ""
         yield from (f"{rank}. {escape(advice)}" for rank, advice in enumerate(finding.advice, 1))

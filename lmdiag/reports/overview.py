@@ -19,7 +19,7 @@ def overview(report: Report, style: Style) -> Iterator[str]:
     hidden = 0 if style.verbose else max(healthy - HEALTHY_SHOWN, 0)
     shown = worst_first(report.diagnoses)[: len(report.diagnoses) - hidden]
     header, *rows = aligned([HEADER, *map(_cells, shown)], "<>>>>><")
-    yield style.paint("  ".join(header), dim=True)
+    yield style.paint("  ".join(header).rstrip(), dim=True)
     for diagnosis, (verdict, *cells) in zip(shown, rows, strict=True):
         yield "  ".join([style.paint(verdict, verdict_look(diagnosis.verdict)[1]), *cells])
     if hidden:

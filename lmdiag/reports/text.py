@@ -11,7 +11,7 @@ from lmdiag.reports.curves import curve_rows, marks
 from lmdiag.reports.look import Style, aligned, severity_look, verdict_look
 from lmdiag.reports.overview import overview
 from lmdiag.reports.report import Report, Summary, severity_of, summarize, worst_first
-from lmdiag.reports.wording import by_reason, count, not_read, number, source_of, steps, total
+from lmdiag.reports.wording import by_reason, count, evidence, not_read, number, source_of, steps, total
 from lmdiag.run import Run
 
 NARROWEST, WIDEST_CURVE, BESIDE_THE_CURVE = 60, 72, 34
@@ -55,14 +55,14 @@ def _run(diagnosis: Diagnosis, style: Style, rules: int) -> Iterator[str]:
     run, summary = diagnosis.run, summarize(diagnosis.run)
     words, colour = verdict_look(diagnosis.verdict)
     yield f"{style.paint(words, colour, bold=True)}  {style.paint(source_of(run), bold=True)}"
-    yield from style.paragraph(_origin(run, summary), dim=True)
+    yield from style.listed(_origin(run, summary), 2, dim=True)
     yield from _curves(diagnosis, style)
-    yield from style.paragraph(_results(diagnosis, summary))
+    yield from style.listed(_results(diagnosis, summary), 2)
     yield from _findings(diagnosis, style)
     yield from _coverage(diagnosis, style, rules)
 
 
-def _origin(run: Run, summary: Summary) -> str:
+def _origin(run: Run, summary: Summary) -> list[str]:
     """Say how the log was understood: format, steps, points, restarts, and whether the run came to its end."""
     parts = [run.format or "format unknown"]
     parts.append(f"{run.step_kind}s {run.first_step:,}–{run.last_step:,}" if run.series else "nothing measured")
@@ -72,7 +72,7 @@ def _origin(run: Run, summary: Summary) -> str:
         parts.append(count(len(run.segments) - 1, "restart"))
     if run.complete is not None:
         parts.append("completed" if run.complete else "not completed")
-    return " · ".join(parts)
+    return parts
 
 
 def _curves(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
@@ -98,7 +98,7 @@ def _explained(finding: Finding, diagnosis: Diagnosis) -> bool:
     return finding.consequence_of in {f.rule for f in diagnosis.findings if not f.consequence_of}
 
 
-def _results(diagnosis: Diagnosis, summary: Summary) -> str:
+def _results(diagnosis: Diagnosis, summary: Summary) -> list[str]:
     parts = []
     if summary.perplexity_last is not None:
         parts.append(f"perplexity {number(summary.perplexity_last)} at the end")
@@ -106,7 +106,7 @@ def _results(diagnosis: Diagnosis, summary: Summary) -> str:
     best = diagnosis.best
     if best is not None:
         parts.append(f"keep step {best.step:,} ({best.metric} {number(best.value)})")
-    return " · ".join(parts)
+    return parts
 
 
 def _findings(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
@@ -123,8 +123,9 @@ def _finding(rank: int, finding: Finding, style: Style) -> Iterator[str]:
     where = steps(finding.first_step, finding.last_step)
     yield f"{rank} {style.paint(words, colour, bold=True)}  {style.paint(finding.rule, bold=True)}  {where}"
     yield from style.paragraph(finding.message, 4)
-    numbers = (f"{name.replace('_', ' ')} {number(value)}" for name, value in finding.evidence.items())
-    yield from style.paragraph(" · ".join(numbers), 4, dim=True)
+    if not finding.alarms and not style.verbose:
+        return
+    yield from style.listed(evidence(finding), 4, dim=True)
     for advice in finding.advice if style.verbose else finding.advice[:ADVICE_SHOWN]:
         yield from style.paragraph(advice, 4, "→ ", colour="green")
 

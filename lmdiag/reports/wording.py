@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 
-from lmdiag.finding import NotChecked
+from lmdiag.finding import Finding, NotChecked
 from lmdiag.run import Run, Skipped
 
 WORDS = {"unhealthy": "unhealthy", "suspect": "suspect", "not-judged": "not judged", "healthy": "healthy"}
@@ -54,7 +55,8 @@ def visible(text: str) -> str:
     >>> visible("loss\\x1b[2J\\n rose")
     'loss?[2J rose'
     """
-    return " ".join("".join(c if c.isprintable() or c.isspace() else "?" for c in text).split())
+    printable = "".join(c if c.isprintable() or c.isspace() else "?" for c in text)
+    return " ".join(printable.split())
 
 
 def source_of(run: Run) -> str:
@@ -65,7 +67,8 @@ def source_of(run: Run) -> str:
     """
     if not run.source:
         return visible(run.name)
-    return visible(run.source if run.name in run.source else f"{run.source} ({run.name})")
+    shown = not run.name or run.name == run.source or run.name in re.split(r"[/\\]|\.(?=\w+$)", run.source)
+    return visible(run.source if shown else f"{run.source} ({run.name})")
 
 
 def not_read(skipped: Skipped) -> str:
@@ -101,3 +104,12 @@ def total(verdicts: Mapping[str, int], unreadable: int = 0) -> str:
     parts = [f"{verdicts[verdict]:,} {WORDS[verdict]}" for verdict in WORDS if verdicts.get(verdict)]
     line = f"{count(sum(verdicts.values()), 'run')}: {', '.join(parts)}" if parts else "No run was judged"
     return f"{line}; {count(unreadable, 'source')} could not be read." if unreadable else f"{line}."
+
+
+def evidence(finding: Finding) -> list[str]:
+    """Write the numbers that show a finding.
+
+    >>> evidence(Finding("…", 1, 2, evidence={"level_before": 3.02, "records": 12}))
+    ['level before 3.02', 'records 12']
+    """
+    return [f"{name.replace('_', ' ')} {number(value)}" for name, value in finding.evidence.items()]

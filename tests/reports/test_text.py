@@ -89,8 +89,12 @@ def test_many_healthy_runs_are_counted_not_listed(healthy):
 
 
 @pytest.mark.parametrize("width", [20, 60, 80, 120, 300])
-def test_no_line_is_wider_than_the_terminal(report, width):
-    assert max(map(len, render(report, Style(width)).splitlines())) <= max(width, 60)
+def test_no_line_is_wider_than_the_terminal(sick, width):
+    assert max(map(len, render(Report((sick,)), Style(width)).splitlines())) <= max(width, 60)
+
+
+def test_the_table_fits_eighty_columns(report):
+    assert max(map(len, render(report, Style(80)).splitlines())) <= 80
 
 
 def test_colour_adds_escapes_and_nothing_else(report):

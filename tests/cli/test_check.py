@@ -1,0 +1,147 @@
+"""`lmdiag check`: the exit code is the verdict, standard output the result, and nothing hides anything else."""
+
+import io
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from lmdiag.reports import FORMATS
+
+
+@pytest.mark.parametrize(
+    ("logs", "options", "code"),
+    [
+        (["good"], [], 0),
+        (["bad"], [], 1),
+        (["good", "bad"], [], 1),
+        (["bad"], ["--fail-on", "never"], 0),
+        (["bad"], ["--exit-zero"], 0),
+        (["bad"], ["--ignore", "numerics"], 0),
+        (["bad"], ["--select", "spikes,schedule"], 0),
+        (["spiked"], [], 0),
+        (["spiked"], ["--fail-on", "info"], 1),
+        (["broken"], [], 2),
+        (["broken", "good"], [], 2),
+        (["broken", "bad"], [], 1),
+    ],
+)
+def test_exit_codes(run, request, logs, options, code):
+    assert run("check", *map(request.getfixturevalue, logs), *options).code == code
+
+
+def test_two_points_are_not_judged(run, tmp_path):
+    (tmp_path / "short.csv").write_text("step,loss\n1,3.0\n2,2.9\n")
+    done = run("check", "short.csv")
+    assert done.code == 3
+    assert "? not judged  short.csv" in done.out
+
+
+def test_a_folder_and_a_glob_name_the_logs_in_them(run, good, bad):
+    for path in (good.parent, good.parent / "*.jsonl"):
+        done = run("check", path, "-f", "json")
+        assert [r["name"] for r in json.loads(done.out)["runs"]] == ["bad", "good"]
+
+
+def test_a_log_named_twice_is_judged_once(run, good):
+    assert len(json.loads(run("check", good, good, good.parent, "-f", "json").out)["runs"]) == 1
+
+
+def test_one_broken_file_hides_nothing(run, good, bad, broken):
+    done = run("check", broken, bad, good, "missing.jsonl")
+    assert "✗ unhealthy  " in done.out
+    assert "non-finite-loss" in done.out
+    assert "2 runs: 1 unhealthy, 1 healthy; 2 sources could not be read." in done.out.splitlines()[-1]
+    assert "there is no file" in done.out
+
+
+def test_standard_input_is_a_log(run, bad, monkeypatch):
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(bad.read_bytes())))
+    done = run("check", "-", "-f", "concise")
+    assert done.code == 1
+    assert done.out.startswith("<stdin>")
+
+
+def test_several_reports_are_written_at_once(run, bad, tmp_path):
+    done = run("check", bad, "-f", "concise", "-o", "json=out/a.json", "-o", "markdown=b.md")
+    assert done.code == 1
+    assert "non-finite-loss error" in done.out
+    assert json.loads((tmp_path / "out/a.json").read_text())["verdict"] == "unhealthy"
+    assert (tmp_path / "b.md").read_text().startswith("## ✗ unhealthy")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_prints_and_keeps_the_exit_code(run, bad, name):
+    done = run("check", bad, "--format", name)
+    assert done.code == 1
+    assert "non-finite-loss" in done.out
+
+
+def test_quiet_says_nothing_of_runs_that_pass(run, good, bad):
+    assert run("check", "-q", good).out == ""
+    done = run("check", "-q", good, bad)
+    assert (done.code, "good.jsonl" in done.out, "bad.jsonl" in done.out) == (1, False, True)
+
+
+def test_colours_are_for_terminals_and_for_those_who_ask(run, good, monkeypatch):
+    assert "\x1b" not in run("check", good).out
+    assert "\x1b" in run("check", good, "--color", "always").out
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b" in run("check", good).out
+    assert "\x1b" not in run("check", good, "--color", "never").out
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in run("check", good).out
+
+
+def test_settings_of_the_folder_hold_unless_isolated(run, spiked, tmp_path):
+    (tmp_path / "lmdiag.toml").write_text('fail-on = "info"\n')
+    assert run("check", spiked).code == 1
+    assert run("check", spiked, "--isolated").code == 0
+    assert run("check", spiked, "--fail-on", "error").code == 0
+    assert run("check", spiked, "--config", "fail-on=never").code == 0
+
+
+def test_a_setting_of_a_rule_reaches_it(run, spiked):
+    assert "loss-spike" in run("check", spiked, "-f", "concise").out
+    assert run("check", spiked, "-f", "concise", "--config", "rules.loss-spike.smallest=2.0").out == ""
+
+
+def test_another_settings_file_can_be_named(run, spiked, tmp_path):
+    (tmp_path / "strict.toml").write_text('fail-on = "info"\n')
+    assert run("check", spiked, "--config", "strict.toml").code == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--select", "loss-spkie"], 'did you mean "loss-spike"?'),
+        (["--config", "fail-onn=error"], 'did you mean "fail-on"?'),
+        (["--config", "rules.loss-spike.smalest=1"], 'did you mean "smallest"?'),
+        (["--config", "nowhere.toml"], "no such file"),
+        (["--output", "jsn=a"], 'did you mean "json"?'),
+        (["--output", "a.json"], "there is no '=' in it"),
+        (["--reader", "jsonll"], 'did you mean "jsonl"?'),
+        (["--format", "yaml"], "Invalid value for '--format'"),
+        (["--fail-on", "fatal"], "Invalid value for '--fail-on'"),
+        (["--nonsense"], "No such option"),
+    ],
+)
+def test_wrong_use_is_exit_2_with_the_way_out_and_no_result(run, good, options, said):
+    done = run("check", good, *options)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_column_can_be_mapped(run, tmp_path):
+    rows = "".join(f"{i},{3 + 7 / i}\n" for i in range(1, 200))
+    (tmp_path / "odd.csv").write_text("when,cost\n" + rows)
+    done = run("check", "odd.csv", "--reader", "csv-table", "--map", "loss=cost", "--map", "step=when", "-f", "json")
+    assert json.loads(done.out)["runs"][0]["steps"]["points"] == 199
+
+
+def test_an_output_that_cannot_be_written_is_said(run, good, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = run("check", good, "-o", "json=file/a.json")
+    assert done.code == 2
+    assert "cannot write" in done.err

@@ -1,0 +1,176 @@
+"""The other commands, and how the command line ends when something goes wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from jsonschema import Draft202012Validator
+
+import lmdiag
+from lmdiag.cli import COMMANDS
+from lmdiag.rules import RULES
+
+
+def lmdiag_process(*args, **options):
+    return subprocess.Popen([sys.executable, "-m", "lmdiag", *map(str, args)], text=True, **options)
+
+
+def test_version_and_help(run):
+    assert run("--version").out == f"lmdiag, version {lmdiag.__version__}\n"
+    text = run("--help").out
+    assert all(name in text for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "train"])
+def test_every_command_has_help(run, command):
+    done = run(command, "--help")
+    assert done.code == 0
+    assert f"lmdiag {command}" in done.out
+
+
+@pytest.mark.parametrize(
+    ("args", "said"), [(["chek"], 'did you mean "check"?'), ([], "Usage"), (["check"], "Missing argument")]
+)
+def test_wrong_use_is_exit_2(run, args, said):
+    done = run(*args)
+    assert done.code == 2
+    assert said in done.err
+
+
+def test_a_path_in_the_place_of_a_command_gets_the_right_hint(run, good):
+    assert f"did you mean `lmdiag check {good}`?" in run(good).err
+
+
+def test_rules_lists_every_rule(run):
+    text = run("rules").out
+    assert all(f"  {rule.name} " in text for rule in RULES)
+    assert [entry["rule"] for entry in json.loads(run("rules", "--format", "json").out)] == [r.name for r in RULES]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_explain_shows_the_page_of_a_rule(run, rule):
+    text = run("explain", rule.name).out
+    for heading in ("How it decides", "What to try", "Facts"):
+        assert heading in text
+    entry = json.loads(run("explain", rule.name, "--format", "json").out)
+    assert (entry["page"], entry["settings"]) == (rule.page, rule.settings)
+
+
+def test_explain_knows_the_nearest_name(run):
+    done = run("explain", "loss-spik")
+    assert (done.code, done.out) == (2, "")
+    assert 'did you mean "loss-spike"?' in done.err
+
+
+@pytest.mark.parametrize("what", ["log", "report"])
+def test_schema_prints_a_schema(run, what):
+    Draft202012Validator.check_schema(json.loads(run("schema", what).out))
+
+
+def test_the_report_that_check_prints_follows_the_schema_that_schema_prints(run, good, bad, broken):
+    schema = json.loads(run("schema", "report").out)
+    Draft202012Validator(schema).validate(json.loads(run("check", good, bad, broken, "-f", "json").out))
+
+
+def test_convert_writes_a_log_that_reads_back_the_same(run, tmp_path):
+    rows = "".join(f"{i},{3 + 7 / i},{'nan' if i == 5 else 1}\n" for i in range(1, 60))
+    (tmp_path / "a.csv").write_text("step,train/loss,grad_norm\n" + rows)
+    done = run("convert", "a.csv", "-o", "out/a.jsonl")
+    assert (done.code, done.out) == (0, "")
+    before, after = lmdiag.read("a.csv"), lmdiag.read("out/a.jsonl")
+    assert set(before) == set(after)
+    for metric in before:
+        assert before[metric].steps.tolist() == after[metric].steps.tolist()
+        assert str(before[metric].values.tolist()) == str(after[metric].values.tolist())
+    validator = Draft202012Validator(json.loads(run("schema").out))
+    for line in (tmp_path / "out/a.jsonl").read_text().splitlines():
+        validator.validate(json.loads(line))
+
+
+def test_convert_writes_several_runs_into_one_table(run, good, bad):
+    import polars as pl
+
+    assert run("convert", good, bad, "-o", "all.parquet").code == 0
+    frame = pl.read_parquet("all.parquet")
+    assert sorted(frame["run"].value_counts().rows()) == [("bad", 400), ("good", 400)]
+    assert frame.filter(pl.col("run") == "bad")["loss"].is_nan().sum() == 100
+
+
+def test_convert_writes_several_runs_into_one_log(run, good, bad):
+    assert run("convert", good, bad, "-o", "all.jsonl").code == 0
+    assert sorted(r.name for r in lmdiag.read_all("all.jsonl")) == ["bad", "good"]
+
+
+def test_convert_says_what_it_cannot_do(run, good, broken):
+    assert "end its name with .jsonl or .parquet" in run("convert", good, "-o", "a.xml").err
+    done = run("convert", broken, "-o", "a.jsonl")
+    assert done.code == 2
+    assert "there is nothing to convert" in done.err
+
+
+def test_report_writes_the_format_that_the_name_says(run, bad, tmp_path):
+    done = run("report", bad, "-o", "a.md")
+    assert (done.code, done.out) == (0, "")
+    assert (tmp_path / "a.md").read_text().startswith("## ✗ unhealthy")
+    assert run("report", bad, "-o", "a.json").code == 0
+    assert json.loads((tmp_path / "a.json").read_text())["verdict"] == "unhealthy"
+    assert run("report", bad, "-o", "a.pdf").code == 2
+
+
+def test_the_app_listens_on_this_machine_only():
+    from lmdiag.cli.app import command
+
+    line = command(("runs",), 8501, "127.0.0.1", browser=False)
+    assert "--server.address=127.0.0.1" in line
+    assert "--server.headless=true" in line
+    assert "--browser.gatherUsageStats=false" in line
+    assert line[line.index("--") + 1 :] == [os.path.abspath("runs")]
+
+
+def test_train_hands_its_arguments_to_the_trainers(run):
+    done = run("train", "--help")
+    assert done.code == 0
+    assert "transformer" in done.out
+    assert run("train", "no-such-model").code == 2
+
+
+def test_an_internal_error_is_one_line_and_exit_2(run, good, monkeypatch):
+    monkeypatch.setattr("lmdiag.diagnose.best_evaluation", lambda run: 1 / 0)
+    done = run("check", good)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.splitlines()[0] == "lmdiag: internal error: ZeroDivisionError: division by zero"
+    assert "Traceback" not in done.err
+    debugged = run("--debug", "check", good)
+    assert debugged.code == 2
+    assert "Traceback" in debugged.err
+
+
+def test_a_reader_that_leaves_early_does_not_change_the_verdict(bad):
+    process = lmdiag_process("check", *[bad] * 1, "-v", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(30) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for other processes")
+def test_ctrl_c_ends_with_exit_2_and_one_word():
+    process = lmdiag_process("check", "-", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err.strip()) == (2, "", "lmdiag: interrupted")
+
+
+@pytest.mark.slow
+def test_the_demo_trains_well_and_badly_and_says_so(run, tmp_path):
+    pytest.importorskip("torch")
+    done = run("demo", "demo")
+    assert done.code == 0
+    assert "✗ unhealthy  demo/too-fast.jsonl" in done.out
+    assert "healthy     " in done.out.splitlines()[-2]
+    assert "lmdiag app demo" in done.err
+    assert run("demo", "demo").code == 2
