@@ -85,6 +85,7 @@ class _Decoder:
             order = np.argsort(records, kind="stable")
             r = self.result
             r.tag_ids, r.steps, r.times, r.values = (column[order] for column in columns)
+            _number_as_they_come(r)
         bad = (Skipped(0, "record that is not an event", self.bad),) if self.bad else ()
         self.result.skipped = (*skipped, *bad)
         return self.result
@@ -158,6 +159,16 @@ class _Decoder:
 
     def tag_id(self, tag: str) -> int:
         return self.result.tags.setdefault(tag, len(self.result.tags))
+
+
+def _number_as_they_come(file: EventFile) -> None:
+    """Number the tags in the order in which they first appear in the file."""
+    first = np.empty(len(file.tags), np.int64)
+    first[file.tag_ids[::-1]] = np.arange(len(file.tag_ids))[::-1]
+    place = np.argsort(np.argsort(first))
+    names = sorted(file.tags, key=lambda tag: place[file.tags[tag]])
+    file.tags = {tag: number for number, tag in enumerate(names)}
+    file.tag_ids = place[file.tag_ids]
 
 
 def _split(items: np.ndarray, keys: np.ndarray) -> Iterator[np.ndarray]:

@@ -38,7 +38,7 @@ def frame(data: bytes) -> Framed:
     found: list[tuple[np.ndarray, np.ndarray]] = []
     skipped: list[Skipped] = []
     at = 0
-    if len(data) < HEADER + FOOTER:
+    if 0 < len(data) < HEADER + FOOTER:
         skipped.append(Skipped(0, f"{len(data)} bytes are less than one record"))
     while at < len(data) >= HEADER + FOOTER:
         headers, lengths, at = _chase(data, raw, at)

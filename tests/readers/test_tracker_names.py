@@ -1,0 +1,88 @@
+"""Names that frameworks give to trackers, the settings they write down, and the flat parts of YAML."""
+
+import numpy as np
+import pytest
+
+from lmdiag.readers.flat_yaml import flat_yaml
+from lmdiag.readers.header_facts import header_facts
+from lmdiag.readers.rawlog import Column
+from lmdiag.readers.tracker_names import reductions, step_column, translations
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ("lm-loss-training/lm loss", "loss"),
+        ("lm-loss-validation/valid/lm loss validation", "val/loss"),
+        ("lm-loss-validation/wiki/lm loss validation ppl", "wiki/ppl"),
+        ("grad-norm/grad-norm", "grad_norm"),
+        ("grad-norm vs samples", None),
+        ("throughput", "tflops_per_device"),
+        ("Train/Samples/train_loss", "loss"),
+        ("Train/Samples/lr", "lr"),
+        ("eval/c4/CE loss", "c4/loss"),
+        ("eval/test/CE loss", "test/loss"),
+        ("val_loss/dataloader_idx_0", "val0/loss"),
+        ("hp_metric", None),
+        ("system/cpu", None),
+    ],
+)
+def test_names_of_frameworks(column, expected):
+    assert translations([column]) == {column: expected}
+
+
+@pytest.mark.parametrize("column", ["train/loss", "eval/loss", "my/own metric", "hp_metrics", "loss vs time"])
+def test_other_names_are_left_alone(column):
+    assert translations([column]) == {}
+
+
+def test_the_first_of_two_columns_of_one_meaning_is_taken():
+    assert translations(["optim/LR (group 0)", "learning-rate/learning-rate"]) == {"optim/LR (group 0)": "lr"}
+
+
+def column(*values: float) -> Column:
+    return Column(np.arange(len(values)), np.array(values))
+
+
+def test_the_counter_of_steps():
+    assert step_column({"iter": column(0, 5, 9), "_step": column(0, 1, 2)}) == "iter"
+    assert step_column({"iter": column(0, 5, 0, 5), "_step": column(0, 1, 2, 3)}) == "_step"
+    assert step_column({"loss": column(1, 2)}) == ""
+
+
+def test_the_loss_of_the_trainer_is_a_mean_unless_every_step_is_logged():
+    columns = ["train/loss", "train/epoch", "train/learning_rate"]
+    assert reductions(columns, {"logging_steps": 10}) == {"train/loss": "window_mean"}
+    assert reductions(columns, {"logging_steps": 1}) == reductions(["train/loss"], {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "facts"),
+    [
+        (
+            {"max_iters": 600_000, "warmup_iters": 2000, "grad_clip": 1.0},
+            {"max_steps": 600_000, "warmup_steps": 2000, "grad_clip": 1.0},
+        ),
+        ({"max_steps": -1, "warmup_steps": 0, "max_grad_norm": 0.0}, {}),
+        ({"max_steps": "500", "fp16": "True"}, {"max_steps": 500, "precision": "fp16"}),
+        ({"max_steps": "many", "bf16": False, "grad_clip": float("nan")}, {}),
+        (
+            {"architectures": ["BertForMaskedLM"], "vocab_size": 30522},
+            {"task": "masked-lm", "model": {"vocab_size": 30522}},
+        ),
+        ({"precision": "bf16-mixed"}, {"precision": "bf16-mixed"}),
+    ],
+)
+def test_facts_in_settings(settings, facts):
+    assert header_facts(settings) == {"config": settings, **facts}
+
+
+def test_no_settings_are_no_facts():
+    assert header_facts({}) == {}
+
+
+def test_yaml_below_the_outermost_level_is_left_out():
+    text = 'a: 1\nb:\n  c: 2\nd: [1, 2]\ne: null\nf: "x: y"\n- g: 3\nh: !!python/object {}\ni: nan\n'
+    found = flat_yaml(text)
+    assert found.pop("i") != found.get("i")
+    assert found == {"a": 1, "e": None, "f": "x: y"}
