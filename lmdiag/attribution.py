@@ -9,15 +9,34 @@ from lmdiag.finding import Finding
 
 # What a cause can explain, as rule or family names; the order is the order in which causes are tried.
 EXPLAINS: dict[str, tuple[str, ...]] = {
+    "wrong-loss-scale": ("convergence",),
+    "zero-loss": ("convergence", "gradients"),
     "masked-nan": ("numerics", "divergence", "spikes", "convergence", "generalization", "gradients"),
-    "non-finite-loss": ("non-finite-gradient", "divergence", "spikes", "convergence", "generalization", "gradients"),
+    "non-finite-loss": ("numerics", "divergence", "spikes", "convergence", "generalization", "gradients"),
     "non-finite-gradient": ("gradients", "not-learning", "plateau"),
-    "divergence": ("oscillation", "spikes", "gradients", "convergence", "generalization"),
+    "loss-scale-collapse": ("non-finite-gradient", "gradients", "convergence"),
+    "zero-lr": ("convergence", "gradients", "frozen-metric", "extreme-update-ratio"),
+    "lr-too-high": (
+        "divergence",
+        "spikes",
+        "gradients",
+        "convergence",
+        "generalization",
+        "extreme-update-ratio",
+        "weight-growth",
+    ),
+    "lr-too-low": ("convergence", "extreme-update-ratio"),
+    "lr-jump": ("divergence", "loss-spike"),
+    "divergence": ("oscillation", "spikes", "gradients", "convergence", "generalization", "weight-growth"),
     "oscillation": ("spikes", "gradients", "convergence"),
+    "dead-layer": ("layer-imbalance",),
     "not-learning": ("plateau", "vanishing-gradient"),
     "loss-spike": ("gradient-spike",),
+    "gradient-spike": ("clip-inactive", "layer-imbalance", "loss-spike"),
 }
-EARLIER = 0.02  # share of the run by which an effect may show before its cause: records are not written at every step
+EARLIER = 0.05  # share of the run by which an effect may show before its cause: records are not written at every step
+
+WHOLE_RUN = ("convergence",)  # judged from the first record on, so that they start before what spoils them
 
 
 def attribute(findings: Iterable[Finding], span: int) -> list[Finding]:
@@ -39,7 +58,9 @@ def attribute(findings: Iterable[Finding], span: int) -> list[Finding]:
 
 
 def _explains(cause: Finding, effect: Finding, effects: tuple[str, ...], span: int) -> bool:
-    if effect is cause or not ({effect.rule, effect.family} & set(effects)) or effect.rule == cause.rule:
+    if effect is cause or not ({effect.rule, effect.family} & set(effects)):
         return False
-    in_time = effect.first_step >= cause.first_step - EARLIER * span and effect.first_step <= cause.last_step
-    return in_time and (cause.severity or 0) >= (effect.severity or 0)
+    if effect.rule == cause.rule and (effect.metric == cause.metric or cause.metric != "loss"):
+        return False
+    begun = effect.first_step >= cause.first_step - EARLIER * span or effect.family in WHOLE_RUN
+    return begun and effect.first_step <= cause.last_step and (cause.severity or 0) >= (effect.severity or 0)

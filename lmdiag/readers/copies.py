@@ -1,4 +1,4 @@
-"""Several files of one folder that hold the same run are one run."""
+"""Several files that hold the same run are one run: a trainer's state beside its console log, a file and its backup."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lmdiag.run import Run
+from lmdiag.run import Run, Series
 
 FEWEST_POINTS = 5
 SHARED = 0.95
@@ -39,9 +39,18 @@ def _start(run: Run) -> tuple[int, float] | None:
 
 
 def _is_copy(run: Run, other: Run) -> bool:
-    assert run.curve is not None
-    assert other.curve is not None
-    a, b = run.curve[1], other.curve[1]
+    """Tell whether two runs are one: to the last value in one format, as far as printing keeps it in two.
+
+    A run that stops earlier, or holds a NaN where the other holds a number, is another run: it may be the sick one.
+    """
+    if run.format == other.format:
+        return run.series.keys() == other.series.keys() and all(_equal(run[m], other[m], 0.0) for m in run)
+    shared = [m for m in run if m in other and (m == "loss" or m.endswith("/loss"))]
+    return bool(shared) and all(_equal(run[m], other[m], ROUNDING) for m in shared)
+
+
+def _equal(a: Series, b: Series, tolerance: float) -> bool:
     place = np.minimum(np.searchsorted(b.steps, a.steps), len(b) - 1)
-    same = (b.steps[place] == a.steps) & np.isclose(b.values[place], a.values, rtol=ROUNDING, atol=1e-4, equal_nan=True)
-    return run.curve[0] == other.curve[0] and float(same.mean()) >= SHARED
+    close = np.isclose(b.values[place], a.values, rtol=tolerance, atol=tolerance / 20, equal_nan=True)
+    same = (b.steps[place] == a.steps) & close
+    return float(same.sum()) >= SHARED * max(len(a), len(b))

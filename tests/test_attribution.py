@@ -1,0 +1,57 @@
+"""One sick run has one cause: what it explains stands under it, what it cannot explain stands beside it."""
+
+import pytest
+
+from lmdiag.attribution import EXPLAINS, attribute
+from lmdiag.finding import FAMILIES, Finding, Severity
+from lmdiag.rules import RULES
+
+FAMILY = {rule.name: rule.family for rule in RULES}
+
+
+def finding(rule: str, first: int, last: int, severity=Severity.WARNING, metric: str = "loss") -> Finding:
+    return Finding(rule, first, last, metric, severity=severity, rule=rule, family=FAMILY[rule])
+
+
+def causes(*findings: Finding) -> dict[str, str | None]:
+    return {f"{f.rule}@{f.first_step}": f.consequence_of for f in attribute(findings, 1000)}
+
+
+def test_only_rules_and_families_that_exist_are_named():
+    assert set(EXPLAINS) <= set(FAMILY)
+    assert {effect for effects in EXPLAINS.values() for effect in effects} <= set(FAMILY) | set(FAMILIES)
+
+
+@pytest.mark.parametrize(
+    ("cause", "effect"),
+    [
+        (finding("divergence", 500, 1000, Severity.ERROR), finding("gradient-spike", 480, 900)),
+        (finding("divergence", 500, 1000, Severity.ERROR), finding("not-learning", 1, 1000)),
+        (finding("masked-nan", 300, 1000, Severity.ERROR), finding("non-finite-gradient", 299, 1000, Severity.ERROR)),
+        (finding("gradient-spike", 180, 180), finding("loss-spike", 180, 180, Severity.INFO)),
+    ],
+)
+def test_an_effect_stands_under_its_cause(cause, effect):
+    found = attribute([cause, effect], 1000)
+    assert [f.consequence_of for f in found] == [None, cause.rule]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (finding("divergence", 500, 1000), finding("gradient-spike", 100, 100)),  # long before
+        (finding("divergence", 100, 200), finding("gradient-spike", 700, 700)),  # long after
+        (finding("loss-spike", 500, 500, Severity.INFO), finding("gradient-spike", 500, 500)),  # a lesser cause
+        (finding("overfitting", 100, 900), finding("step-rewind", 300, 400)),  # unrelated
+    ],
+)
+def test_what_a_cause_cannot_explain_stands_beside_it(first, second):
+    assert attribute([first], 1000)[0].consequence_of is None
+    assert {f.rule: f.consequence_of for f in attribute([first, second], 1000)}[second.rule] is None
+
+
+def test_a_nan_of_the_evaluation_follows_from_the_nan_of_training():
+    training = finding("non-finite-loss", 121, 1000, Severity.ERROR)
+    evaluation = finding("non-finite-loss", 150, 1000, Severity.ERROR, metric="val/loss")
+    assert causes(training, evaluation) == {"non-finite-loss@121": None, "non-finite-loss@150": "non-finite-loss"}
+    assert causes(evaluation) == {"non-finite-loss@150": None}
