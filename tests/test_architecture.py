@@ -10,9 +10,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS = [
     {"errors", "metrics", "record", "strict_json"},
-    {"config"},
-    {"run", "stats", "loss_law"},
-    {"finding", "advice"},
+    {"config", "stats"},
+    {"run", "loss_law"},
+    {"finding", "advice", "pace", "layers"},
     {"readers", "rules", "attribution", "forecast"},
     {"diagnose", "compare"},
     {"reports", "charts", "convert", "fleet"},
