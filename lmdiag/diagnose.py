@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from lmdiag.attribution import attribute
 from lmdiag.finding import LOSS_SHAPE_FAMILIES, Finding, NotChecked, Rule, Severity
 from lmdiag.rules import RULES
 from lmdiag.run import Run
+
+if TYPE_CHECKING:
+    from lmdiag.forecast import Forecast
 
 VERDICTS = ("healthy", "not-judged", "suspect", "unhealthy")  # best first
 
@@ -43,8 +47,17 @@ class Diagnosis:
             return "unhealthy" if worst == Severity.ERROR else "suspect"
         return "healthy" if self.judged else "not-judged"
 
+    @cached_property
+    def forecast(self) -> Forecast | None:
+        """Where the loss will end, computed when it is first asked for; None where the run does not let it be told."""
+        from lmdiag.forecast import forecast  # its law is fitted only where it is shown
 
-def diagnose(run: Run, rules: Iterable[Rule] = RULES, settings: Mapping[str, Mapping[str, Any]] | None = None) -> Diagnosis:
+        return forecast(self.run)
+
+
+def diagnose(
+    run: Run, rules: Iterable[Rule] = RULES, settings: Mapping[str, Mapping[str, Any]] | None = None
+) -> Diagnosis:
     """Run every rule whose inputs the log has, and say which could not look and why.
 
     `settings` overrides the keyword arguments of single rules: {rule: {setting: value}}.
@@ -75,12 +88,12 @@ def _worst_first(findings: list[Finding]) -> list[Finding]:
 
 
 def best_evaluation(run: Run) -> Best | None:
-    """Return where the evaluation loss is lowest, which is the checkpoint to keep; None without evaluations."""
+    """Return where the evaluation loss is lowest, which is the checkpoint to keep; None with fewer than two evaluations."""
     if run.evaluation is None:
         return None
     metric, series = run.evaluation
     finite = series.finite
-    if not len(finite):
+    if len(finite) < 2:
         return None
     at = int(np.argmin(finite.values))
     return Best(metric, int(finite.steps[at]), float(finite.values[at]))
