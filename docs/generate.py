@@ -2,10 +2,16 @@
 
     python -m docs.generate           write them
     python -m docs.generate --check   exit 1 and name the pages that are out of date
+
+In the README, what stands between `<!-- report: COMMAND -->` and `<!-- end -->` is what the command prints, and between
+`<!-- formats -->` and `<!-- end -->` the list of the pages in `docs/formats/`.
 """
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
 import sys
 from itertools import groupby
 from pathlib import Path
@@ -48,10 +54,46 @@ def metric_table() -> str:
     return f"{NOTE}{head}\n| metric | meaning | unit | other spellings |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
 
 
+def report_block(command: str) -> str:
+    """Return what a command of lmdiag prints, as a block of the README."""
+    plain = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
+    module = [sys.executable, "-m", *command.split()]
+    done = subprocess.run(module, capture_output=True, text=True, env=plain, cwd=HERE.parent, check=False)
+    return f"\n```text\n$ {command}\n{done.stdout.rstrip()}\n```\n\n"
+
+
+def format_list() -> str:
+    """Return the list of formats, one line per page of `docs/formats/`: its title and first sentence."""
+    lines = []
+    for page in sorted((HERE / "formats").glob("*.md")):
+        title, _, rest = page.read_text(encoding="utf-8").removeprefix(NOTE).partition("\n")
+        first = rest.strip().split("\n\n")[0].replace("\n", " ").split(". ")[0].rstrip(".")
+        lines.append(f"- [{title.lstrip('# ')}](docs/formats/{page.name}): {first}.")
+    return "\n" + "\n".join(lines) + "\n\n"
+
+
+def readme() -> str:
+    """Return the README with its generated blocks written anew."""
+    text = (HERE.parent / "README.md").read_text(encoding="utf-8")
+    text = re.sub(
+        r"(<!-- report: (.*?) -->).*?(<!-- end -->)",
+        lambda found: found[1] + "\n" + report_block(found[2]) + found[3],
+        text,
+        flags=re.DOTALL,
+    )
+    return re.sub(
+        r"(<!-- formats -->).*?(<!-- end -->)",
+        lambda found: found[1] + "\n" + format_list() + found[2],
+        text,
+        flags=re.DOTALL,
+    )
+
+
 def pages() -> dict[Path, str]:
     """Return every generated page: {path: text}."""
     rules = {HERE / "rules" / f"{rule.name}.md": rule_page(rule) for rule in RULES}
-    return {**rules, HERE / "rules" / "README.md": catalogue(), HERE / "metrics.md": metric_table()}
+    others = {HERE / "rules" / "README.md": catalogue(), HERE / "metrics.md": metric_table()}
+    return {**rules, **others, HERE.parent / "README.md": readme()}
 
 
 def main(arguments: list[str]) -> int:
