@@ -13,7 +13,7 @@ from lmdiag.stats.noise import MEDIAN_ERROR, scatter
 from lmdiag.stats.phases import holds_start
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.schedule import Schedule, continued, observed
-from lmdiag.stats.windows import block_medians, rolling_median
+from lmdiag.stats.windows import rolling_median
 
 MOST_POINTS = 2000
 LEAST_SHARE = 0.3  # of the planned steps: before that the law is not pinned down
@@ -65,7 +65,7 @@ def forecast(run: Run) -> Forecast | None:
     if run.curve is None or run.objective in ("reinforcement", "composite"):
         return None
     metric, curve = run.curve
-    curve = _thinned(curve.finite)
+    curve = curve.finite.thinned(MOST_POINTS)
     planned = int(max(float(run.config.get("max_steps") or 0) if run.step_kind == "step" else 0, run.last_step))
     if len(curve) < loss_law.FEWEST_POINTS or run.last_step < LEAST_SHARE * planned:
         return None
@@ -97,14 +97,6 @@ def forecast(run: Run) -> Forecast | None:
         max(float(gain - error), 0.0),
         max(float(gain + error), 0.0),
     )
-
-
-def _thinned(curve: Series) -> Series:
-    if len(curve) <= MOST_POINTS:
-        return curve
-    levels, starts = block_medians(curve.values, MOST_POINTS)
-    width = len(curve) // MOST_POINTS
-    return Series(curve.steps[np.minimum(starts + width // 2, len(curve) - 1)], levels)
 
 
 def _continued(run: Run, planned: int) -> tuple[Schedule | None, str]:

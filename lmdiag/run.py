@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from lmdiag.stats.windows import block_medians
 
 if TYPE_CHECKING:
     import pandas
@@ -59,6 +62,13 @@ class Series:
             self.decimals,
             self.reduction,
         )
+
+    def thinned(self, most: int) -> Series:
+        """Return at most `most` points: the series itself, or the medians of as many nearly equal stretches."""
+        if len(self) <= most:
+            return self
+        levels, starts = block_medians(self.values, most)
+        return Series(self.steps[starts], levels)
 
     def between(self, first_step: float, last_step: float) -> Series:
         """Return the points with first_step <= step <= last_step."""
@@ -161,7 +171,7 @@ class Run:
             return any(name.startswith("layers/") for name in self.series)
         return need in self.series
 
-    @property
+    @cached_property
     def evaluations(self) -> dict[str, Series]:
         """The loss on every evaluation set: {split: Series}; estimates of the training loss are left out."""
         return {
@@ -170,7 +180,7 @@ class Run:
             if name.endswith("/loss") and not name.startswith(("layers/", "train/"))
         }
 
-    @property
+    @cached_property
     def evaluation(self) -> tuple[str, Series] | None:
         """The evaluation loss to judge by, with its metric name: `val/loss`, else the mean of all sets of equal steps.
 
@@ -190,7 +200,7 @@ class Run:
         mean = np.mean([sets[name].values for name in alike], axis=0)
         return "val/loss", Series(longest.steps, mean, longest.lines, f"mean of {len(alike)} evaluation sets")
 
-    @property
+    @cached_property
     def curve(self) -> tuple[str, Series] | None:
         """The loss that shows how the run went, with its metric name: the training loss, or else the evaluation loss.
 

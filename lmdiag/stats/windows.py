@@ -70,3 +70,18 @@ def block_medians(values: np.ndarray, blocks: int) -> tuple[np.ndarray, np.ndarr
         alike = widths == width
         levels[alike] = np.median(values[starts[alike, None] + np.arange(width)], axis=1)
     return levels, starts
+
+
+def medians_around(at: np.ndarray, steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the median of the values around each of some steps, and how many values such a median holds.
+
+    A window reaches half-way to the neighbouring steps; where it is empty, the next value counts. `values` may not be empty.
+
+    >>> medians_around(np.array([2, 5]), np.arange(1, 7), np.array([1.0, 2, 3, 4, 5, 6]))
+    (array([2., 5.]), 3.0)
+    """
+    reach = max(float(np.median(np.diff(at))) / 2, 1.0) if len(at) > 1 else 1.0
+    first, stop = np.searchsorted(steps, at - reach), np.searchsorted(steps, at + reach, side="right")
+    nearest = np.clip(np.searchsorted(steps, at), 0, len(steps) - 1)
+    medians = [np.median(values[a:b]) if b > a else values[c] for a, b, c in zip(first, stop, nearest)]
+    return np.array(medians, float), float(np.median(stop - first)) if len(at) else 0.0

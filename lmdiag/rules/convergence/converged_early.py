@@ -1,0 +1,64 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run
+from lmdiag.stats.noise import scatter
+
+LEAST_NATS = 0.005  # of the level: evaluations this close are equal
+SIGMAS = 2.0
+
+
+@rule(family="convergence", needs=("evaluation",), severity=Severity.INFO, min_points=6)
+def check(run: Run, *, share: float = 0.65, band: float = LEAST_NATS) -> Iterator[Finding]:
+    """Evaluation loss was as good long before the end of the run.
+
+    ## What it looks for
+    A run whose last third or more bought nothing that its evaluations can see.
+
+    ## How it decides
+    From the first evaluation on that lies within a band of the last three (median), all later ones lie within it: `band` (0.5%) of the level, or two
+    standard deviations of the evaluations if that is more. That evaluation stands at `share` (65%) of the run or earlier, and at least three follow.
+    Evaluations that rise again leave the band: that is overfitting.
+
+    ## Why it matters
+    The compute after that step could have gone into a larger model or more data.
+
+    ## False alarms it avoids
+    Evaluations too noisy to tell (scatter above 2% of the level), fewer than six evaluations, a run that never improved.
+
+    ## What to try
+    Stop there next time (patience), or plan the decay of the learning rate to end there.
+
+    ## References
+    - Prechelt 1998, Early stopping - but when?, doi:10.1007/3-540-49430-8_3.
+    """
+    if run.evaluation is None:
+        return
+    metric, series = run.evaluation
+    losses = series.finite
+    if len(losses) < 6:
+        return
+    end, sigma = float(np.median(losses.values[-3:])), scatter(losses.values)
+    if end <= 0 or sigma > 0.02 * end:
+        return
+    equal = max(band * end, SIGMAS * sigma)
+    outside = np.flatnonzero(np.abs(losses.values - end) > equal)
+    first = int(outside[-1]) + 1 if len(outside) else 0
+    span = int(losses.steps[-1]) - run.first_step
+    used = (int(losses.steps[min(first, len(losses) - 1)]) - run.first_step) / max(span, 1)
+    if not 1 <= first <= len(losses) - 4 or used > share:
+        return
+    step = int(losses.steps[first])
+    yield Finding(
+        f"{metric} has stayed at {end:.4g} within {equal / end:.1%} since step {step:,}: the last {1 - used:.0%} of the run bought nothing it can see.",
+        step,
+        int(losses.steps[-1]),
+        metric,
+        {"level": end, "band": equal, "share_after": 1 - used, "evaluations_after": len(losses) - first - 1},
+        (
+            f"Stop near step {step:,} next time, or let the learning rate end there.",
+            "Spend the steps on a larger model or on more data instead.",
+        ),
+    )

@@ -1,0 +1,102 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag import loss_law
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run, Series
+from lmdiag.stats.phases import holds_start
+from lmdiag.stats.rebound import sustained_rise
+from lmdiag.stats.schedule import Schedule, observed
+from lmdiag.stats.trend import total_gain
+
+POINTS = 60
+LONGEST = 1000
+SEEN = 0.6  # of the records: what the law is fitted to; the rest is what it predicts
+SURE = 1.645
+LEAST_GAIN, ALARM_GAIN = 0.02, 0.05  # of the level: what the law must promise
+SHARE, ALARM_SHARE = 0.25, 0.10  # of the promise: what the run got at most
+ERRORS = 4.0
+MODEL_ERROR = 0.3  # of the predicted fall, as in the forecast
+LEARNING = 0.3  # of the peak rate
+
+
+@rule(family="convergence", needs=("curve",), severity=Severity.INFO, min_points=POINTS)
+def check(run: Run) -> Iterator[Finding]:
+    """Loss stops falling where its own earlier course promised more.
+
+    ## What it looks for
+    A run that learned at first and then stands still at a middle level, at a learning rate that should still teach it.
+
+    ## How it decides
+    The law of the loss (a power law of the learning rate summed, less what annealing buys) is fitted to the first 60% of the records. It must promise a
+    further fall of 2% of the level, four standard errors of its own forecast; the upper 95% bound of the fall that came (Theil-Sen on group
+    medians) must be under a quarter of that. The learning rate, where logged, must stay above 30% of its peak. A warning needs a logged learning
+    rate, a promise of 5% and a tenth of it kept: without them a flat curve may have learned all there is.
+
+    ## Why it matters
+    The rest of the compute buys nothing, and the plan of the run assumed otherwise.
+
+    ## False alarms it avoids
+    The flat end of a schedule, fine-tunes that are done, noise (an equivalence test, not a missing significance), runs that rise.
+
+    ## What to try
+    Look at what changed where it stopped: data order, mixture, learning rate. Then a larger rate, or a larger batch if the noise is what remains.
+
+    ## References
+    - Tissue, Wang & Wang 2024, Scaling law with learning rate annealing, arXiv:2408.11029.
+    - Schuirmann 1987, two one-sided tests for equivalence.
+    """
+    if run.curve is None:
+        return
+    metric, curve = run.curve
+    finite = curve.finite.thinned(LONGEST)
+    if len(finite) < POINTS or not holds_start(finite.steps) or sustained_rise(finite.values):
+        return
+    split = int(SEEN * len(finite))
+    early, late = finite.at(np.arange(split)), finite.at(np.arange(split, len(finite)))
+    level = float(np.median(late.values))
+    gain, error = total_gain(late.values)
+    got = max(gain, 0.0) + SURE * error
+    schedule = observed(run["lr"].steps, run["lr"].values) if "lr" in run else None
+    if got >= LEAST_GAIN * level or not _learns(schedule, late):
+        return
+    promised = _promise(early, late, schedule)
+    if promised is None or got >= SHARE * promised or promised < LEAST_GAIN * level:
+        return
+    strong = schedule is not None and promised >= ALARM_GAIN * level and got < ALARM_SHARE * promised
+    first = int(late.steps[0])
+    yield Finding(
+        f"The loss stands still at {level:.4g} since step {first:,}: at most {got:.2g} nats were gained, where its course until then promised {promised:.2g}.",
+        first,
+        int(late.steps[-1]),
+        metric,
+        {"level": level, "largest_gain": got, "promised_gain": promised},
+        (
+            f"Look at what changed near step {first:,}: data order, mixture, sequence length, learning rate.",
+            "Try a larger learning rate; if the noise is what remains, a larger batch or an earlier decay.",
+        ),
+        Severity.WARNING if strong else Severity.INFO,
+    )
+
+
+def _learns(schedule: Schedule | None, late: Series) -> bool:
+    """Tell whether the learning rate stays high enough to the end of the run, as far as it is known."""
+    if schedule is None:
+        return True
+    last = float(np.interp(late.steps[-1], schedule.steps, schedule.rates))
+    return last >= LEARNING * schedule.rates.max()
+
+
+def _promise(early: Series, late: Series, schedule: Schedule | None) -> float | None:
+    """Return the fall that the law of the early part promised for the late part; None where it is not sure of any."""
+    law = loss_law.fit(early.steps, early.values, schedule)
+    if law is None:
+        return None
+    tenth = len(late) // 10  # the gain leaves out the first tenth and compares the middles of group medians
+    at = late.steps[[2 * tenth, -tenth - 1]].astype(float)
+    fall = float(-np.diff(law.at(at))[0])
+    draws = loss_law.bootstrap(law, early.steps, early.values, at, law.schedule, draws=100)
+    error = float(np.hypot(np.std(draws[:, 0] - draws[:, 1]), MODEL_ERROR * fall)) if len(draws) > 9 else np.inf
+    surest = fall - SURE * error
+    return surest if surest > 0 and fall >= ERRORS * float(np.std(draws[:, 0] - draws[:, 1])) else None

@@ -1,0 +1,89 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag import loss_law
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run
+from lmdiag.stats.phases import holds_start
+from lmdiag.stats.rebound import sustained_rise
+from lmdiag.stats.schedule import observed
+from lmdiag.stats.trend import mann_kendall
+
+POINTS = 60
+LONGEST = 1000
+MORE = 0.25
+ERRORS, MODEL_ERROR = 3.0, 0.3
+HIGH_LR, LOW_LR = 0.9, 0.1
+RANK_TREND = -4.0
+
+
+@rule(family="convergence", needs=("curve",), severity=Severity.INFO, min_points=POINTS)
+def check(run: Run, *, least: float = 0.02) -> Iterator[Finding]:
+    """Loss is still falling at the end of the run.
+
+    ## What it looks for
+    A finished run that stopped while more steps would clearly have bought something.
+
+    ## How it decides
+    The law of the loss is fitted to the whole run and continued for a quarter more steps at the last learning rate. The fall it predicts is at least
+    `least` (2%) of the level and three standard errors (block bootstrap); the last third must fall in its ranks too (Mann-Kendall below -4). A learning
+    rate that has decayed below a tenth of its peak, a log that is a prefix, or an evaluation that no longer falls, keep it silent.
+
+    ## Why it matters
+    The run is undertrained for its size; comparing it with finished runs would be unfair.
+
+    ## False alarms it avoids
+    The drop that the decay of the learning rate causes, noise, runs that diverged.
+
+    ## What to try
+    More steps, or a decay phase if the learning rate is still at its peak: that usually buys 2 to 5% at once.
+
+    ## References
+    - Hägele et al. 2024, Scaling laws and compute-optimal training beyond fixed training durations, arXiv:2405.18392.
+    """
+    if run.curve is None or run.complete is False or not _may_go_on(run):
+        return
+    metric, curve = run.curve
+    finite = curve.finite.thinned(LONGEST)
+    if len(finite) < POINTS or not holds_start(finite.steps) or sustained_rise(finite.values):
+        return
+    if mann_kendall(finite.values[-(len(finite) // 3) :]) > RANK_TREND:
+        return
+    schedule = observed(run["lr"].steps, run["lr"].values) if "lr" in run else None
+    law = loss_law.fit(finite.steps, finite.values, schedule)
+    if law is None:
+        return
+    last = float(finite.steps[-1])
+    at = np.array([last, last * (1 + MORE)])
+    now, gain = float(law.at(at)[0]), float(-np.diff(law.at(at))[0])
+    if gain < least * now:
+        return
+    draws = loss_law.bootstrap(law, finite.steps, finite.values, at, law.schedule, draws=100)
+    error = float(np.hypot(np.std(draws[:, 0] - draws[:, 1]), MODEL_ERROR * gain)) if len(draws) > 9 else np.inf
+    if gain < ERRORS * error:
+        return
+    yield _finding(run, metric, int(last), now, gain, error)
+
+
+def _may_go_on(run: Run) -> bool:
+    """Tell whether neither a decayed learning rate nor an evaluation that stopped falling speaks against more steps."""
+    if "lr" in run and len(run["lr"].finite) and run["lr"].finite.values[-1] < LOW_LR * run["lr"].finite.values.max():
+        return False
+    losses = run.evaluation[1].finite.values if run.evaluation else np.empty(0)
+    return len(losses) < 3 or bool(losses[-1] <= losses[:-1].min())
+
+
+def _finding(run: Run, metric: str, last: int, now: float, gain: float, error: float) -> Finding:
+    rates = run["lr"].finite.values if "lr" in run else np.empty(0)
+    constant = len(rates) > 0 and rates[-1] >= HIGH_LR * rates.max()
+    decay = f"Or let the learning rate ({rates[-1]:.3g}) decay: that usually buys 2 to 5% at once." if constant else ""
+    more = f"Train on: step {round(last * (1 + MORE)):,} should reach {now - gain:.4g}."
+    return Finding(
+        f"The loss is still falling at the end: {MORE:.0%} more steps should take it from {now:.4g} to {now - gain:.4g} (± {1.645 * error:.2g}).",
+        last,
+        last,
+        metric,
+        {"level": now, "expected_gain": gain, "standard_error": error},
+        tuple(text for text in (more, decay) if text),
+    )

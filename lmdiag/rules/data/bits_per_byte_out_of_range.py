@@ -1,0 +1,74 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.metrics import LN2
+from lmdiag.run import Run, Series
+
+UNIFORM = 8.0  # bits per byte of random bytes
+
+
+@rule(family="data", needs=("evaluation",), severity=Severity.WARNING, min_points=3)
+def check(run: Run, *, suspicious: float = 0.5, impossible: float = 0.25) -> Iterator[Finding]:
+    """Bits per byte of the evaluation lie outside what text allows.
+
+    ## What it looks for
+    An evaluation whose bits per byte no model of text has, in either direction.
+
+    ## How it decides
+    Bits per byte as logged, else the evaluation loss over ln 2 and over the header's `bytes_per_token`; the median of the last three values. Below `suspicious`
+    (0.5; the best large models reach about 0.6 on web text) it is information, since code and templates go lower; below `impossible` (0.25) a
+    warning. Above 8 bits, the cost of random bytes, it is a warning once half of the run is done.
+
+    ## Why it matters
+    It is the one measure that compares runs with different tokenizers. Outside its range the loss, the unit or the split is wrong.
+
+    ## False alarms it avoids
+    Training loss (memorised text goes to zero), the start of a run, logs without the number of bytes.
+
+    ## What to try
+    Check the unit (nats or bits), the count of bytes, and whether evaluation documents are in the training data.
+
+    ## References
+    - Gao et al. 2020, The Pile, arXiv:2101.00027, section 3: bits per byte.
+    """
+    metric, series = _bits_per_byte(run)
+    finite = series.finite
+    if len(finite) < 3:
+        return
+    level = float(np.median(finite.values[-3:]))
+    planned = max(float(run.config.get("max_steps") or 0), run.last_step)
+    if suspicious <= level and (level <= UNIFORM or finite.steps[-1] < 0.5 * planned):
+        return
+    if level <= 0:
+        return
+    why = "more than random bytes cost" if level > UNIFORM else "less than models of text reach"
+    yield Finding(
+        f"The evaluation stands at {level:.3g} bits per byte, {why}.",
+        int(finite.steps[0]),
+        int(finite.steps[-1]),
+        metric,
+        {"bits_per_byte": level},
+        (
+            "Check the unit of the loss: nats per token over ln 2 are bits per token.",
+            "Check the number of bytes per token that was used.",
+            "Look for evaluation documents in the training data.",
+        ),
+        Severity.INFO if impossible <= level < suspicious else Severity.WARNING,
+    )
+
+
+def _bits_per_byte(run: Run) -> tuple[str, Series]:
+    """Return bits per byte of the evaluation with the name of their metric; an empty series where they are not known."""
+    nothing = Series(np.empty(0, np.int64), np.empty(0))
+    if run.evaluation is None:
+        return "val/bpb", nothing
+    metric, losses = run.evaluation
+    logged = run.series.get(f"{metric.rpartition('/')[0]}/bpb")
+    if logged is not None:
+        return f"{metric.rpartition('/')[0]}/bpb", logged
+    per_token = run.config.get("bytes_per_token")
+    if not isinstance(per_token, (int, float)) or per_token <= 0:
+        return metric, nothing
+    return metric, Series(losses.steps, losses.values / LN2 / float(per_token))

@@ -1,0 +1,125 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag import loss_law
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run, Series
+from lmdiag.stats.change import Shift, level_shifts
+from lmdiag.stats.noise import median_difference_error, scatter, smoothing
+from lmdiag.stats.rebound import sustained_rise
+from lmdiag.stats.schedule import observed
+
+POINTS = 100
+LONGEST = 1000
+LEAST_NATS, LEAST_SHARE, LEAST_ERRORS = 0.1, 0.04, 8.0
+SHARPNESS = 0.6  # of the step must show between the records just before and just after it
+AT_EVENT = 0.02  # of the run: a restart, an epoch's end or a jump of the rate this near explains the step
+EVALUATION_RISE = 0.03
+
+
+@rule(family="data", needs=("curve",), severity=Severity.INFO, min_points=POINTS)
+def check(run: Run) -> Iterator[Finding]:
+    """Loss changes its level from one record to the next and keeps the new one.
+
+    ## What it looks for
+    A sudden step, up or down, that nothing in the log explains: other data, another sequence length, another masking of the labels.
+
+    ## How it decides
+    What the law of the loss leaves over is split by binary segmentation. The largest step must have 0.1 nat, 4% of the level and eight standard errors, each
+    side must hold a tenth of the records, and 60% of the step must show between the few records before and after it: a
+    misfit of the law is smooth. Steps at a restart, an epoch's end, or a jump of the learning rate are explained, and silent. A warning when
+    the loss stepped up and the evaluation rose with it by 3%.
+
+    ## Why it matters
+    Losses before and after are not comparable, and whoever compares final losses does not know it.
+
+    ## False alarms it avoids
+    Decay of the learning rate, spikes, divergence (its own rule), the steep start (the first tenth), staircases of epochs.
+
+    ## What to try
+    Look at the data and the configuration of that step: mixture, sequence length, batch size, masking. Decode a batch from before and after.
+
+    ## References
+    - Scott & Knott 1974, A cluster analysis method for grouping means, Biometrics 30.
+    """
+    if run.curve is None:
+        return
+    metric, curve = run.curve
+    finite = curve.finite.thinned(LONGEST)
+    if len(finite) < POINTS or (finite.values <= 0).any() or sustained_rise(finite.values):
+        return
+    skipped = len(finite) // 10
+    rest = finite.at(np.arange(skipped, len(finite)))
+    left = _residuals(run, finite)[skipped:]
+    margin = len(finite) // 10
+    found = [
+        s
+        for s in level_shifts(left)
+        if margin <= s.at <= len(left) - margin and s.errors >= LEAST_ERRORS and _sharp(left, s)
+    ]
+    if not found:
+        return
+    shift = max(found, key=lambda s: abs(s.size))
+    level = float(np.median(rest.values[max(0, shift.at - margin) : shift.at]))
+    step, size = int(rest.steps[shift.at]), shift.size * level
+    if abs(size) < max(LEAST_NATS, LEAST_SHARE * level) or _explained(run, step, rest):
+        return
+    yield _finding(run, metric, rest, step, level, size, shift.errors)
+
+
+def _residuals(run: Run, curve: Series) -> np.ndarray:
+    schedule = observed(run["lr"].steps, run["lr"].values) if "lr" in run else None
+    law = loss_law.fit(curve.steps, curve.values, schedule)
+    if law is None:
+        return curve.values / float(np.median(curve.values)) - 1
+    return law.residuals(curve.steps, curve.values)
+
+
+def _sharp(left: np.ndarray, shift: Shift) -> bool:
+    """Tell whether most of the step happens at once, beyond the noise of the few points beside it."""
+    width = max(6, len(left) // 50)
+    before, after = left[shift.at - width - 1 : shift.at - 1], left[shift.at + 1 : shift.at + 1 + width]
+    if len(before) < 3 or len(after) < 3:
+        return False
+    jump = float(np.median(after) - np.median(before))
+    error = median_difference_error(scatter(left), smoothing(left), width, width)
+    return jump * np.sign(shift.size) >= max(SHARPNESS * abs(shift.size), 5 * error)
+
+
+def _explained(run: Run, step: int, curve: Series) -> bool:
+    """Tell whether a restart, the end of an epoch or a jump of the learning rate stands near a step."""
+    near = AT_EVENT * (run.last_step - run.first_step) + 1
+    if any(abs(segment.first_step - step) <= near for segment in run.segments[1:]):
+        return True
+    if "epoch" in run:
+        epochs = run["epoch"].finite
+        here = np.interp([step - near, step + near], epochs.steps, epochs.values) if len(epochs) else np.zeros(2)
+        if np.floor(here[1]) > np.floor(here[0]) >= 0 and here[1] >= 1:
+            return True
+    if "lr" not in run:
+        return False
+    rates = run["lr"].finite.between(step - near, step + near).values
+    return len(rates) > 1 and bool(np.abs(np.diff(rates)).max() > 0.1 * run["lr"].finite.values.max())
+
+
+def _finding(run: Run, metric: str, curve: Series, step: int, level: float, size: float, errors: float) -> Finding:
+    losses = run.evaluation[1].finite if run.evaluation and metric == "loss" else None
+    before = losses.values[losses.steps < step] if losses is not None else np.empty(0)
+    after = losses.values[losses.steps >= step] if losses is not None else np.empty(0)
+    known = len(before) >= 2 and len(after) >= 2
+    risen = known and float(np.median(after)) > float(before[-1]) * (1 + EVALUATION_RISE)
+    told = ", and the evaluation with it" if risen and size > 0 else ""
+    return Finding(
+        f"The loss steps {'up' if size > 0 else 'down'} by {abs(size):.2g} nats ({abs(size) / level:.0%}) at step {step:,} and keeps its new level{told}.",
+        step,
+        int(curve.steps[-1]),
+        metric,
+        {"step_size": size, "level_before": level, "standard_errors": errors},
+        (
+            f"Look at what changed at step {step:,}: data mixture, sequence length, batch size, masking of labels.",
+            "Decode one batch from before and one from after.",
+            "Do not compare losses from before with those from after.",
+        ),
+        Severity.WARNING if told else Severity.INFO,
+    )

@@ -1,0 +1,99 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run, Series
+from lmdiag.stats.noise import MAD_TO_SIGMA
+from lmdiag.stats.windows import centred_median
+
+POINTS = 100  # records after a restart that are compared with all before it
+LONGEST_WINDOW, LONGEST_PAST = 1000, 200_000
+TREND_WINDOW = 15
+MARGIN = 20  # records: neighbours resemble each other without any replay
+
+
+@rule(family="data", needs=("loss",), severity=Severity.WARNING, min_points=3 * POINTS)
+def check(run: Run, *, likeness: float = 0.7) -> Iterator[Finding]:
+    """After a restart the run sees the same batches again.
+
+    ## What it looks for
+    Losses after a restart whose ups and downs repeat those of an earlier stretch, record for record.
+
+    ## How it decides
+    The noise of the loss, which is mostly the difficulty of each batch, is what remains after a running median of 15 records, clipped at four
+    standard deviations. The noise of up to a thousand records after a restart is correlated with every earlier stretch of the same length;
+    `likeness` (0.7) is far beyond chance, whose largest correlation among 100,000 places is 0.45 for 100 records.
+
+    ## Why it matters
+    The sampler was not restored: part of the data is seen twice, another part never, and the loss looks better than it is.
+
+    ## False alarms it avoids
+    Runs without a restart; an overlap that was overwritten by the resume, which is meant to repeat; restarts at the start of an epoch in the same
+    order as the last one, which are said to be that; rounded losses without noise.
+
+    ## What to try
+    Save and restore the state of the sampler, or skip the batches already seen; check by logging a hash of the first batch after a resume.
+
+    ## References
+    - Bekman, Machine Learning Engineering, chapter on training loss patterns.
+    """
+    losses = run["loss"].finite
+    starts = [s.first_step for s in run.segments[1:]]
+    if len(losses) < 3 * POINTS or not starts:
+        return
+    noise = _noise(losses.values)
+    for step in starts:
+        row = int(np.searchsorted(losses.steps, step))
+        found = _earlier_copy(noise, row)
+        if found is None or found[1] < likeness:
+            continue
+        yield _finding(run, losses, row, *found)
+
+
+def _noise(values: np.ndarray) -> np.ndarray:
+    left = values - centred_median(values, TREND_WINDOW)
+    limit = 4 * MAD_TO_SIGMA * float(np.median(np.abs(left)))
+    return np.clip(left, -limit, limit)
+
+
+def _earlier_copy(noise: np.ndarray, row: int) -> tuple[int, float, int] | None:
+    """Return where before `row` the noise after `row` occurred, their correlation, and the records compared."""
+    after = noise[row : row + LONGEST_WINDOW]
+    past = noise[max(0, row - LONGEST_PAST) : row - MARGIN] if row > MARGIN else noise[:0]
+    n = len(after)
+    if n < POINTS or len(past) < n or not after.std() > 0:
+        return None
+    size = 1 << (len(past) + n).bit_length()
+    products = np.fft.irfft(np.fft.rfft(past, size) * np.conj(np.fft.rfft(after - after.mean(), size)), size)
+    products = products[: len(past) - n + 1]
+    sums, squares = np.cumsum(np.r_[0.0, past]), np.cumsum(np.r_[0.0, past**2])
+    mean = (sums[n:] - sums[:-n]) / n
+    spread = np.sqrt(np.maximum((squares[n:] - squares[:-n]) / n - mean**2, 1e-12 * after.var()))
+    alike = products / (n * spread * after.std())
+    best = int(np.argmax(alike))
+    return best + max(0, row - LONGEST_PAST), float(alike[best]), n
+
+
+def _finding(run: Run, losses: Series, row: int, copy: int, likeness: float, records: int) -> Finding:
+    first, earlier = int(losses.steps[row]), int(losses.steps[copy])
+    here, there = run.value_at("epoch", first), run.value_at("epoch", earlier)
+    same_order = (
+        here is not None
+        and there is not None
+        and abs((here - there) - round(here - there)) < 0.01
+        and here - there > 0.5
+    )
+    told = ": each epoch has the same order" if same_order else ": the sampler was not restored"
+    return Finding(
+        f"The {records:,} losses after the restart at step {first:,} repeat those from step {earlier:,} on (correlation {likeness:.2f}){told}.",
+        first,
+        int(losses.steps[min(row + records, len(losses)) - 1]),
+        "loss",
+        {"likeness": likeness, "copied_from": earlier, "records": records},
+        (
+            "Restore the sampler with the model, or skip the batches already seen.",
+            "Log a hash of the first batch after each resume.",
+        ),
+        Severity.INFO if same_order else Severity.WARNING,
+    )

@@ -1,0 +1,68 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run
+from lmdiag.stats.phases import holds_start
+
+FROM_SCRATCH = 8.0  # nats at the start: an untrained model over thousands of tokens
+LARGEST_START = 14.0
+
+
+@rule(family="data", needs=("curve",), severity=Severity.INFO, min_points=10)
+def check(run: Run, *, lowest: float = 1.0) -> Iterator[Finding]:
+    """Loss is lower than text allows.
+
+    ## What it looks for
+    A language model trained from nothing that soon predicts almost every token.
+
+    ## How it decides
+    The run starts at 8 to 14 nats (an untrained model with a vocabulary of thousands) and the last tenth of its losses has a median below `lowest` (1 nat
+    per token; the best models of natural text stand near 1.7). A warning when an evaluation of three or more values is as low: then it is not
+    memorised. Without an evaluation it is information.
+
+    ## Why it matters
+    The labels are visible in the inputs: no causal mask, inputs and targets not shifted, or the evaluation is part of the training data.
+
+    ## False alarms it avoids
+    Fine-tuning and small vocabularies (they start below 8 nats), memorised training sets with an honest evaluation, classification, losses of other
+    objectives.
+
+    ## What to try
+    Generate text from the checkpoint: a model with leaked labels writes nonsense. Change one future token of an input: the outputs before it must not change.
+
+    ## References
+    - Hoffmann et al. 2022, Training compute-optimal large language models, arXiv:2203.15556: irreducible loss of text 1.69 nats.
+    """
+    if run.curve is None or run.objective != "causal-lm":
+        return
+    metric, curve = run.curve
+    finite = curve.finite
+    if len(finite) < 10 or not holds_start(finite.steps):
+        return
+    start = float(np.median(finite.values[:3]))
+    tail = finite.values[-max(3, len(finite) // 10) :]
+    end = float(np.median(tail))
+    if not FROM_SCRATCH <= start <= LARGEST_START or end >= lowest:
+        return
+    losses = run.evaluation[1].finite.values if run.evaluation is not None else np.empty(0)
+    evaluated = len(losses) >= 3
+    honest = evaluated and float(np.median(losses[-3:])) >= lowest
+    if honest:
+        return
+    below = int(finite.steps[int(np.argmax(finite.values < lowest))])
+    told = f", and the evaluation at {np.median(losses[-3:]):.3g}" if evaluated else ""
+    yield Finding(
+        f"The loss is {end:.3g} nats per token after {start:.3g} at the start{told}: text cannot be predicted so well by learning it.",
+        below,
+        int(finite.steps[-1]),
+        metric,
+        {"start": start, "end": end, "below_limit_at": below},
+        (
+            "Change one late token of an input: outputs before it must stay the same (causal mask).",
+            "Decode inputs and labels of one batch: the labels are shifted by one, once.",
+            "Generate text from the checkpoint, and look for evaluation documents in the training data.",
+        ),
+        Severity.WARNING if evaluated else Severity.INFO,
+    )

@@ -1,0 +1,96 @@
+from collections.abc import Iterator
+from math import log
+
+import numpy as np
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run
+
+MEANING = {
+    "uniform": "guessing every token with equal probability",
+    "unigram": "knowing only how often each token occurs",
+    "bigram": "knowing only the token before",
+}
+MARGIN = {
+    "uniform": 0.3,
+    "unigram": 0.05,
+    "bigram": 0.0,
+}  # nats; a uniform guess may be missed for long after a bad start
+SURE_RECORDS = 20
+EARLY = 0.2  # of the planned steps; of an unplanned run, its first records
+
+
+@rule(family="data", needs=("curve",), severity=Severity.WARNING, min_points=SURE_RECORDS)
+def check(run: Run) -> Iterator[Finding]:
+    """Loss is worse than that of a model without learning.
+
+    ## What it looks for
+    A run that ends above the uniform guess, or above counts of tokens or token pairs, whose losses the log may hold.
+
+    ## How it decides
+    The median of the last tenth (of the evaluations, if there are three) is compared with the header's `reference_loss`, and with ln V of its vocabulary.
+    Above ln V by 0.3 nat, or above the unigram loss by 0.05: a warning. Above the bigram loss: information. Not judged before a fifth of
+    the planned steps, and while the loss still falls by 2% per fifth of the run only as information.
+
+    ## Why it matters
+    Counting would have been better. Inputs and labels do not belong together, or hardly anything was learned yet.
+
+    ## False alarms it avoids
+    Starts, short logs, losses in another unit (composite and reinforcement objectives).
+
+    ## What to try
+    Decode inputs and labels of a batch. Compare vocabulary size and tokenizer of the data with those of the model.
+
+    ## References
+    - Jelinek & Mercer 1980; Shannon 1951, Prediction and entropy of printed English.
+    """
+    if run.curve is None or run.objective not in ("causal-lm", "masked-lm"):
+        return
+    metric, curve = run.evaluation if run.evaluation and len(run.evaluation[1].finite) >= 3 else run.curve
+    training = run.curve[1].finite
+    planned = float(run.config.get("max_steps") or 0)
+    if len(training) < SURE_RECORDS or run.last_step < EARLY * planned:
+        return
+    finite = curve.finite
+    level = float(np.median(finite.values[-max(3, len(finite) // 10) :]))
+    for name, loss in _references(run).items():
+        if level > loss + MARGIN[name]:
+            yield _finding(metric, finite.steps, name, loss, level, _falls(training.values))
+            return
+
+
+def _references(run: Run) -> dict[str, float]:
+    """Return the losses to hold the run against, the most embarrassing first."""
+    given = run.config.get("reference_loss")
+    known = {
+        name: float(given[name])
+        for name in MARGIN
+        if isinstance(given, dict) and isinstance(given.get(name), (int, float))
+    }
+    model = run.config.get("model")
+    vocabulary = model.get("vocab_size") if isinstance(model, dict) else None
+    if "uniform" not in known and isinstance(vocabulary, (int, float)) and vocabulary > 1:
+        known = {"uniform": log(vocabulary), **known}
+    return {name: known[name] for name in MARGIN if name in known}
+
+
+def _falls(values: np.ndarray) -> bool:
+    fifth = max(1, len(values) // 5)
+    return bool(np.median(values[-fifth:]) < 0.98 * np.median(values[-2 * fifth : -fifth]))
+
+
+def _finding(metric: str, steps: np.ndarray, name: str, loss: float, level: float, falls: bool) -> Finding:
+    told = ", though it still falls" if falls else ""
+    return Finding(
+        f"{'The loss' if metric == 'loss' else metric} ends at {level:.4g}, worse than {MEANING[name]} ({loss:.4g}){told}.",
+        int(steps[0]),
+        int(steps[-1]),
+        metric,
+        {"level": level, "reference": loss},
+        (
+            "Decode inputs and labels of one batch: do they belong together, shifted once?",
+            "Compare the vocabulary of the tokenizer with that of the model.",
+            "Overfit one batch: if its loss does not go to zero, the loop is broken.",
+        ),
+        Severity.INFO if falls or name == "bigram" else Severity.WARNING,
+    )

@@ -1,0 +1,92 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag import advice
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run
+from lmdiag.stats.noise import scatter
+from lmdiag.stats.windows import block_medians, centred_median
+
+POINTS = 200
+BLOCKS = 240
+REVERSALS = 6
+GROWTH, ALARM_GROWTH = 1.6, 2.0
+LEAST_NATS, LEAST_SHARE, LEAST_ERRORS, ALARM_SHARE = 0.1, 0.03, 3.0, 0.06
+
+
+@rule(family="divergence", needs=("curve",), severity=Severity.INFO, min_points=POINTS)
+def check(run: Run) -> Iterator[Finding]:
+    """Loss swings up and down, and the swings become wider.
+
+    ## What it looks for
+    A loss around whose trend there are swings of many records, wider at the end of the run than after its start.
+
+    ## How it decides
+    The curve in at most 240 blocks, less a running median of a fifth of them and without the first tenth: the swings (10 to 90% range) of the last
+    third are at least 1.6 times those of the first third, 0.1 nat, 3% of the level, and three times what independent noise leaves in a block; they
+    cross the trend six times or more. A warning when the swings have doubled and reach 6%.
+
+    ## Why it matters
+    The learning rate is at the edge of stability and the edge is coming closer; divergence may follow.
+
+    ## False alarms it avoids
+    Noise that grows as batches differ (independent noise averages out in a block), cycles of the learning rate, staircases of epochs (few
+    crossings), a constant band.
+
+    ## What to try
+    Halve the learning rate, or start its decay. Compare the period of the swings with that of the data order: equal periods mean the data.
+
+    ## References
+    - Cohen et al. 2021, Gradient descent on neural networks typically occurs at the edge of stability, arXiv:2103.00065.
+    """
+    if run.curve is None:
+        return
+    metric, curve = run.curve
+    finite = curve.finite
+    if len(finite) < POINTS or _cyclic(run):
+        return
+    levels, starts = block_medians(finite.values, min(BLOCKS, len(finite) // 4))
+    levels, starts = levels[len(levels) // 10 :], starts[len(levels) // 10 :]
+    swings = levels - centred_median(levels, len(levels) // 5 | 1)
+    third = len(swings) // 3
+    first, last = _range(swings[:third]), _range(swings[-third:])
+    level = abs(float(np.median(levels[-third:])))
+    tail = finite.values[starts[-third] :]
+    noise = 2.56 * 1.253 * scatter(tail) / np.sqrt(max(1, len(tail) // third))
+    crossings = int(np.sum(np.diff(np.sign(swings[-third:])) != 0))
+    if last < max(LEAST_NATS, LEAST_SHARE * level, LEAST_ERRORS * noise) or last < GROWTH * first:
+        return
+    if not REVERSALS <= crossings <= third // 2:
+        return
+    step = int(finite.steps[starts[-third]])
+    period = 2 * (finite.steps[-1] - step) / crossings
+    yield Finding(
+        f"The loss swings by {last:.3g} around {level:.4g} in the last third of the run, {last / max(first, 1e-12):.1f} times as wide as "
+        f"after its start, with a period of about {period:,.0f} steps.",
+        step,
+        int(finite.steps[-1]),
+        metric,
+        {"amplitude": last, "amplitude_before": first, "crossings": crossings, "period": float(period)},
+        (
+            advice.lower_lr(run, step),
+            advice.clip(run, step),
+            f"Look for something in the data or the schedule that repeats every {period:,.0f} steps.",
+        ),
+        Severity.WARNING if last >= max(ALARM_GROWTH * first, ALARM_SHARE * level) else Severity.INFO,
+    )
+
+
+def _range(values: np.ndarray) -> float:
+    return float(np.quantile(values, 0.9) - np.quantile(values, 0.1))
+
+
+def _cyclic(run: Run) -> bool:
+    """Tell whether the learning rate rises again after its peak."""
+    if "lr" not in run:
+        return False
+    rates = run["lr"].finite.values
+    if not len(rates):
+        return False
+    rest = rates[int(np.argmax(rates)) :]
+    return bool((rest - np.minimum.accumulate(rest)).max() > 0.05 * rates.max())

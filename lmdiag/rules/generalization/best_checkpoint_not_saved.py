@@ -1,0 +1,59 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run
+from lmdiag.stats.noise import scatter
+
+
+@rule(family="generalization", needs=("evaluation",), severity=Severity.INFO, min_points=3)
+def check(run: Run, *, worse: float = 0.005) -> Iterator[Finding]:
+    """No checkpoint was saved near the best evaluation.
+
+    ## What it looks for
+    A best evaluation at a step for which the log names no checkpoint, while it names others.
+
+    ## How it decides
+    For every saved checkpoint the evaluation of its step, or the one before it, is looked up. The best of them is at least `worse` (0.5%) and two
+    standard deviations of the evaluations above the best evaluation.
+
+    ## Why it matters
+    The best model of the run no longer exists.
+
+    ## False alarms it avoids
+    Logs that do not name their checkpoints; differences within the noise; runs that go on (the last checkpoint may still come).
+
+    ## What to try
+    Save at the steps of the evaluations and keep the best one, whatever else is deleted.
+
+    ## References
+    - Hugging Face Transformers, `TrainingArguments(load_best_model_at_end=True)`.
+    """
+    if run.evaluation is None:
+        return
+    metric, series = run.evaluation
+    losses = series.finite
+    saved = sorted({e.step for e in run.events if e.kind == "checkpoint_saved" and e.step is not None})
+    if len(losses) < 3 or not saved:
+        return
+    best = int(np.argmin(losses.values))
+    step, lowest = int(losses.steps[best]), float(losses.values[best])
+    rows = np.searchsorted(losses.steps, saved, side="right") - 1
+    reached = [(float(losses.values[row]), at) for row, at in zip(rows, saved) if row >= 0]
+    if not reached:
+        return
+    value, nearest = min(reached)
+    if value - lowest < max(worse * abs(lowest), 2 * scatter(losses.values)):
+        return
+    yield Finding(
+        f"{metric} was best at step {step:,} ({lowest:.4g}), where no checkpoint was saved; the best saved one, of step {nearest:,}, has {value:.4g}.",
+        step,
+        step,
+        metric,
+        {"best": lowest, "best_saved": value, "saved_step": nearest},
+        (
+            f"Use the checkpoint of step {nearest:,} for now.",
+            "Save at the steps of the evaluations and keep the best checkpoint.",
+        ),
+    )

@@ -1,0 +1,80 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run
+
+RECORDS_PER_EPOCH = 10
+LEAST_DROP, LEAST_ERRORS = 0.05, 6.0
+
+
+@rule(family="generalization", needs=("loss", "epoch"), severity=Severity.INFO, min_points=30)
+def check(run: Run) -> Iterator[Finding]:
+    """Training loss drops where a new epoch begins.
+
+    ## What it looks for
+    The staircase of a model that recognises text it has seen: flat within an epoch, a step down at its end.
+
+    ## How it decides
+    At each epoch's end, the median of up to twenty records before and after is compared, less the slope within the epoch. Half of the ends or more must
+    show a drop of 5% of the level at six standard errors, taken from the same comparison at all other places of the curve.
+
+    ## Why it matters
+    The size of the step is how much was memorised in one pass. It is no fault: the evaluation decides whether it hurts.
+
+    ## False alarms it avoids
+    The steep start, epochs of fewer than ten records, noise, drops elsewhere in the epoch.
+
+    ## What to try
+    Nothing while the evaluation improves. If it does not, fewer epochs or more data.
+
+    ## References
+    - Komatsuzaki 2019, One epoch is all you need, arXiv:1906.06669.
+    """
+    losses, epochs = run["loss"].finite, run["epoch"].finite
+    if len(losses) < 30 or len(epochs) < 2:
+        return
+    at = np.interp(losses.steps, epochs.steps, epochs.values)
+    ends = np.arange(np.floor(at[0]) + 1, np.ceil(at[-1]))
+    per_epoch = len(losses) / max(float(at[-1] - at[0]), 1e-9)
+    if not len(ends) or len(ends) > 200 or per_epoch < RECORDS_PER_EPOCH:
+        return
+    width = int(np.clip(per_epoch // 4, 3, 20))
+    rows = np.searchsorted(at, ends)
+    rows = rows[(rows >= width) & (rows <= len(losses) - width)]
+    if not len(rows):
+        return
+    drops, error = _drops(losses.values, rows, width)
+    level = np.array([np.median(losses.values[r - width : r]) for r in rows])
+    clear = (drops >= LEAST_DROP * level) & (drops >= LEAST_ERRORS * error)
+    if clear.sum() < max(1, 0.5 * len(rows)):
+        return
+    typical = float(np.median(drops[clear]))
+    yield Finding(
+        f"The training loss drops by {typical:.2g} ({np.median(drops[clear] / level[clear]):.0%}) at {int(clear.sum())} of {len(rows)} epoch ends: "
+        "it has memorised part of the text.",
+        int(losses.steps[rows[clear][0]]),
+        int(losses.steps[rows[clear][-1]]),
+        "loss",
+        {"drop": typical, "epoch_ends": len(rows), "with_drop": int(clear.sum())},
+        ("Nothing while the evaluation improves; fewer epochs or more data if it does not.",),
+        steps=tuple(int(s) for s in losses.steps[rows[clear]]),
+    )
+
+
+def _drops(values: np.ndarray, rows: np.ndarray, width: int) -> tuple[np.ndarray, float]:
+    """Return the drop at each row, less the usual one over the same distance, and how far such differences scatter elsewhere."""
+    starts = np.arange(width, len(values) - width + 1, max(1, width // 2))
+    away = np.min(np.abs(starts[:, None] - rows[None, :]), axis=1) >= 2 * width
+    elsewhere = starts[away & (starts > len(values) // 10)]
+    if len(elsewhere) < 4:
+        return np.zeros(len(rows)), np.inf
+    usual = np.array([_drop(values, r, width) for r in elsewhere[:: len(elsewhere) // 400 + 1]])
+    middle = float(np.median(usual))
+    error = 1.4826 * float(np.median(np.abs(usual - middle)))
+    return np.array([_drop(values, r, width) for r in rows]) - middle, max(error, 1e-12)
+
+
+def _drop(values: np.ndarray, row: int, width: int) -> float:
+    return float(np.median(values[row - width : row]) - np.median(values[row : row + width]))

@@ -1,0 +1,69 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run
+from lmdiag.stats.noise import MEDIAN_ERROR, scatter
+from lmdiag.stats.windows import medians_around
+
+EVALUATIONS = 4
+ERRORS = 6.0
+SKIPPED = 0.25  # of the run: an average over early steps lags behind
+
+
+@rule(family="generalization", needs=("evaluation", "loss"), severity=Severity.INFO, min_points=EVALUATIONS)
+def check(run: Run, *, info: float = 0.90, warning: float = 0.75) -> Iterator[Finding]:
+    """Evaluation loss lies far below training loss.
+
+    ## What it looks for
+    A model that does better on text it should not know than on text it was trained on.
+
+    ## How it decides
+    The median ratio of evaluation to training loss at the same steps, without the first quarter of the run, is below `info` (0.90) and by six standard
+    errors of the training loss below 1. Below `warning` (0.75) it is a warning: dropout, label smoothing and an easier evaluation set explain
+    10 to 20%, hardly more.
+
+    ## Why it matters
+    The evaluation set may be part of the training data, or the training loss is not what it says: summed over micro-batches, with an
+    auxiliary loss, or smoothed.
+
+    ## False alarms it avoids
+    The lag of averaged training losses while the loss falls fast; small differences of the two data sets; noise of single batches.
+
+    ## What to try
+    Evaluate the model on a batch of the training set, in evaluation mode. Equal to the training loss: the evaluation set is easier or leaked.
+    Much lower: dropout, auxiliary terms or the scale of the training loss.
+
+    ## References
+    - Lee et al. 2022, Deduplicating training data makes language models better, arXiv:2107.06499: overlap of train and test.
+    """
+    if run.evaluation is None:
+        return
+    metric, series = run.evaluation
+    training = run["loss"].finite
+    losses = series.finite
+    losses = losses.at(losses.steps >= run.first_step + SKIPPED * (run.last_step - run.first_step))
+    if len(losses) < EVALUATIONS - 1 or len(training) < 2 * EVALUATIONS or losses.values.min() <= 0:
+        return
+    beside, width = medians_around(losses.steps, training.steps, training.values)
+    beside = np.maximum(beside, 1e-12)
+    ratio = float(np.median(losses.values / beside))
+    level = float(np.median(beside))
+    error = MEDIAN_ERROR * scatter(training.values) / np.sqrt(max(width, 1) * len(losses))
+    errors = (1 - ratio) * level / max(error, 1e-12)
+    if ratio >= info or errors < ERRORS or level <= 0.05:
+        return
+    yield Finding(
+        f"{metric} lies at {ratio:.0%} of the training loss ({float(np.median(losses.values)):.4g} against {level:.4g}).",
+        int(losses.steps[0]),
+        int(losses.steps[-1]),
+        metric,
+        {"ratio": ratio, "training": level, "standard_errors": errors},
+        (
+            "Evaluate one batch of the training set in evaluation mode: it tells an easier or leaked evaluation set from a scaled training loss.",
+            "Check that the training loss is the mean per token: not summed over micro-batches, without auxiliary terms.",
+            "Look for evaluation documents in the training data.",
+        ),
+        Severity.WARNING if ratio < warning else Severity.INFO,
+    )

@@ -1,0 +1,76 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag import advice
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run
+from lmdiag.stats.noise import median_difference_error, scatter, smoothing
+
+EVALUATIONS = 6
+FLAT_SHARE = 0.4  # of the evaluations
+LEAST_FALL, FALL_ERRORS = 0.10, 8.0
+SIGMAS, BAND = 2.0, 0.005
+
+
+@rule(family="generalization", needs=("evaluation", "loss"), severity=Severity.INFO, min_points=EVALUATIONS)
+def check(run: Run) -> Iterator[Finding]:
+    """Evaluation loss stands still while training loss keeps falling.
+
+    ## What it looks for
+    The stage before overfitting: what the model still learns about the training text no longer helps on other text.
+
+    ## How it decides
+    The last 40% of the evaluations or more lie within a band around their last values (0.5% of the level, or two standard deviations), while the
+    training loss fell by 10% and eight standard errors over the same steps.
+
+    ## Why it matters
+    Further epochs only memorise. The gap to the evaluation is the cost of too little data.
+
+    ## False alarms it avoids
+    The average training loss of early steps, which lags behind; evaluations that still fall slowly; noise; fewer than six evaluations.
+
+    ## What to try
+    More or more varied data; regularise; stop where the evaluation stopped.
+
+    ## References
+    - Muennighoff et al. 2023, Scaling data-constrained language models, arXiv:2305.16264.
+    """
+    if run.evaluation is None:
+        return
+    metric, series = run.evaluation
+    losses, training = series.finite, run["loss"].finite
+    if len(losses) < EVALUATIONS or len(training) < 2 * EVALUATIONS:
+        return
+    end = float(np.median(losses.values[-3:]))
+    band = max(BAND * abs(end), SIGMAS * scatter(losses.values))
+    outside = np.flatnonzero(np.abs(losses.values - end) > band)
+    first = int(outside[-1]) + 1 if len(outside) else 0
+    if first < 1 or len(losses) - first < max(4, FLAT_SHARE * len(losses)) or band > 0.02 * abs(end):
+        return
+    since = int(losses.steps[first])
+    fall, level, errors = _fall(training.values[training.steps >= since])
+    if fall < LEAST_FALL * level or errors < FALL_ERRORS:
+        return
+    yield Finding(
+        f"{metric} stands at {end:.4g} since step {since:,}, while the training loss fell by {fall / level:.0%} to {level - fall:.4g}.",
+        since,
+        int(losses.steps[-1]),
+        metric,
+        {"evaluation": end, "training_fall": fall, "training_end": level - fall, "standard_errors": errors},
+        (
+            advice.keep_best(metric, since, float(losses.values[first])),
+            "More or more varied data; dropout or weight decay.",
+            "Fewer epochs: what is learned since then does not carry over to other text.",
+        ),
+    )
+
+
+def _fall(values: np.ndarray) -> tuple[float, float, float]:
+    """Return how far the training loss fell from the first to the last fifth, the level it fell from, and the standard errors."""
+    width = len(values) // 5
+    if width < 2:
+        return 0.0, 1.0, 0.0
+    before, after = float(np.median(values[:width])), float(np.median(values[-width:]))
+    error = median_difference_error(scatter(values), smoothing(values), width, width)
+    return before - after, before, (before - after) / max(error, 1e-12)

@@ -1,0 +1,57 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run
+from lmdiag.stats.noise import scatter
+
+
+@rule(family="generalization", needs=("evaluation",), severity=Severity.INFO, min_points=6)
+def check(run: Run, *, share: float = 0.25, level: float = 0.01) -> Iterator[Finding]:
+    """Evaluation loss is too noisy to judge by.
+
+    ## What it looks for
+    Evaluations that scatter so much that neither the best checkpoint nor overfitting can be told.
+
+    ## How it decides
+    The standard deviation of one evaluation, from second differences so that slope is not taken for noise, is above `share` (a quarter) of all that
+    the run improved, and above `level` (1%) of the loss. Below 1% the noise hides nothing that matters.
+
+    ## Why it matters
+    The checkpoint with the best evaluation is then the luckiest, not the best, and early stopping stops at random.
+
+    ## False alarms it avoids
+    Converged runs, whose small changes are noise by nature (the floor of 1%); few evaluations, whose scatter is not known; evaluations that
+    rise by more than their noise, where it is not the question.
+
+    ## What to try
+    Four times as many evaluation tokens halve the noise. Evaluate on the same examples each time.
+
+    ## References
+    - Miller 2024, Adding error bars to evals, arXiv:2411.00640.
+    """
+    if run.evaluation is None:
+        return
+    metric, series = run.evaluation
+    losses = series.finite
+    if len(losses) < 6:
+        return
+    sigma, middle = scatter(losses.values), abs(float(np.median(losses.values)))
+    improved = float(np.median(losses.values[:2]) - np.median(losses.values[-3:]))
+    if sigma < level * middle or sigma < share * max(improved, 0.0) or improved < -2 * sigma or middle == 0:
+        return
+    needed = (sigma / (0.5 * level * middle)) ** 2
+    yield Finding(
+        f"One evaluation scatters by {sigma / middle:.1%} ({sigma:.2g}); the run improved {metric} by {max(improved, 0.0):.2g}: "
+        f"changes below {3 * sigma:.2g} cannot be told from noise.",
+        int(losses.steps[0]),
+        int(losses.steps[-1]),
+        metric,
+        {"sigma": sigma, "sigma_share": sigma / middle, "improvement": improved, "detection_limit": 3 * sigma},
+        (
+            "Evaluate on the same examples each time.",
+            f"Evaluate on {needed:.0f} times as many tokens: that brings the noise to {0.5 * level:.1%}.",
+            "Until then choose a checkpoint by the mean of three evaluations in a row.",
+        ),
+    )

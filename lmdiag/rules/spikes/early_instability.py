@@ -1,0 +1,74 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag import advice
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run
+from lmdiag.stats.phases import holds_start, phases
+from lmdiag.stats.spikes import find_spikes
+
+EARLY = 0.10  # of the run
+SHORT_WARMUP = 0.01  # of the steps
+LEAST_SPIKES = 2
+ALARM_SPIKES, ALARM_EXCESS = 3, 0.30
+
+
+@rule(family="spikes", needs=("curve", "lr"), severity=Severity.INFO, min_points=30)
+def check(run: Run, *, smallest: float = 0.15, deviations: float = 8.0) -> Iterator[Finding]:
+    """Loss spikes in the first steps of a run without warm-up.
+
+    ## What it looks for
+    At least two spikes in the first tenth of a run whose learning rate starts at its peak, or reaches it within 1% of the steps.
+
+    ## How it decides
+    Spikes as in `loss-spike`, but 15% high and at eight standard deviations, because the start of a run is rough. The log must hold the start. From
+    three spikes and 30% on it is a warning.
+
+    ## Why it matters
+    The first steps at full rate throw the weights far from their initialisation while the optimizer's averages are still empty. Some runs
+    never make up for it.
+
+    ## False alarms it avoids
+    Runs without warm-up that start smoothly, as fine-tunes do: a missing warm-up alone is no finding.
+
+    ## What to try
+    Warm up over 1 to 5% of the steps.
+
+    ## References
+    - Gilmer et al. 2021, A loss curvature perspective on training instability in deep learning, arXiv:2110.04369.
+    """
+    if run.curve is None:
+        return
+    metric, curve = run.curve
+    finite = curve.finite
+    schedule = phases(run["lr"].steps, run["lr"].values)
+    if len(finite) < 30 or schedule is None or not holds_start(finite.steps):
+        return
+    span = int(finite.steps[-1]) - int(finite.steps[0])
+    warm = schedule.warm_step - int(run["lr"].steps[0])
+    if schedule.still_warming or warm > SHORT_WARMUP * span:
+        return
+    limit = finite.steps[0] + EARLY * span
+    spikes = [
+        s for s in find_spikes(finite.values, smallest=smallest, deviations=deviations) if finite.steps[s.peak] <= limit
+    ]
+    if len(spikes) < LEAST_SPIKES:
+        return
+    largest = float(np.expm1(max(s.excess for s in spikes)))
+    steps = tuple(int(finite.steps[s.peak]) for s in spikes)
+    yield Finding(
+        f"{len(spikes)} spikes of up to {largest:.0%} in the first {EARLY:.0%} of the run, and no warm-up: "
+        f"the learning rate is at its peak of {schedule.peak:.3g} from step {schedule.warm_step:,} on.",
+        steps[0],
+        steps[-1],
+        metric,
+        {"spikes": len(spikes), "largest_excess": largest, "warmup_steps": warm, "peak_lr": schedule.peak},
+        (
+            f"Warm up over {max(10, round(0.01 * span)):,} to {max(50, round(0.05 * span)):,} steps.",
+            advice.lower_lr(run, steps[0]),
+            advice.clip(run, steps[-1]),
+        ),
+        Severity.WARNING if len(spikes) >= ALARM_SPIKES and largest >= ALARM_EXCESS else Severity.INFO,
+        steps=steps,
+    )

@@ -1,0 +1,72 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run, Series
+from lmdiag.stats.spikes import Spike, find_spikes
+
+AT_BOUNDARY = 0.02  # of an epoch, or one record
+LEAST_SPIKES, LEAST_SHARE, CHANCE_RATIO = 4, 0.75, 4.0
+ALARM_EXCESS = 0.30
+RECORDS_PER_EPOCH = 8
+
+
+@rule(family="spikes", needs=("curve", "epoch"), severity=Severity.INFO, min_points=30)
+def check(run: Run, *, smallest: float = 0.06, deviations: float = 6.0) -> Iterator[Finding]:
+    """Loss spikes where an epoch ends.
+
+    ## What it looks for
+    Spikes that come at the end of every epoch, and hardly anywhere else.
+
+    ## How it decides
+    The spikes are those of `loss-spike`. At least four, three quarters of them within 2% of an epoch (or one record) of an epoch's end, and four times
+    as many there as spikes at random places would give. A warning when the typical spike is 30% high.
+
+    ## Why it matters
+    The learning rate is not the cause: the last batch of an epoch is short, or the accumulation of gradients runs over the boundary and weighs a few
+    samples like a full batch.
+
+    ## False alarms it avoids
+    Epochs of fewer than eight records, where every record is near a boundary; spikes that only by chance fall there.
+
+    ## What to try
+    Drop the last incomplete batch, weigh the loss by the number of tokens, shuffle anew each epoch.
+
+    ## References
+    - PyTorch documentation, `DataLoader(drop_last=True)`.
+    """
+    if run.curve is None:
+        return
+    metric, curve = run.curve
+    finite, epochs = curve.finite, run["epoch"].finite
+    if len(finite) < 30 or len(epochs) < 2:
+        return
+    at = np.interp(finite.steps, epochs.steps, epochs.values)
+    passed = float(at[-1] - at[0])
+    if passed < 2 or len(finite) / passed < RECORDS_PER_EPOCH:
+        return
+    spikes = find_spikes(finite.values, smallest=smallest, deviations=deviations)
+    reach = max(AT_BOUNDARY, 1.5 * passed / len(finite))
+    near = [s for s in spikes if abs(at[s.peak] - round(at[s.peak])) <= reach and round(at[s.peak]) >= 1]
+    if len(near) < LEAST_SPIKES or len(near) < max(LEAST_SHARE, CHANCE_RATIO * 2 * reach) * len(spikes):
+        return
+    yield _finding(finite, metric, spikes, near, passed)
+
+
+def _finding(curve: Series, metric: str, spikes: list[Spike], near: list[Spike], passed: float) -> Finding:
+    typical = float(np.expm1(np.median([s.excess for s in near])))
+    return Finding(
+        f"{len(near)} of {len(spikes)} spikes fall on the end of an epoch; the typical one is {typical:.0%} high.",
+        int(curve.steps[near[0].peak]),
+        int(curve.steps[near[-1].peak]),
+        metric,
+        {"spikes": len(spikes), "at_boundaries": len(near), "epochs": passed, "typical_excess": typical},
+        (
+            "Drop the last incomplete batch of an epoch (`drop_last=True`), or weigh the loss by its number of tokens.",
+            "Let no accumulation of gradients run over the end of an epoch.",
+            "Leave the learning rate as it is: these spikes do not come from it.",
+        ),
+        Severity.WARNING if typical >= ALARM_EXCESS else Severity.INFO,
+        steps=tuple(int(curve.steps[s.peak]) for s in near),
+    )

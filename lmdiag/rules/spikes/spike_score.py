@@ -1,0 +1,91 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag import advice
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run, Series
+
+PAST = 1000  # records the score looks back
+POINTS = 1500
+ALARM_POINTS, ALARM_EXCESS = 5000, 0.10
+
+
+@rule(family="spikes", needs=("curve",), severity=Severity.INFO, min_points=POINTS)
+def check(
+    run: Run, *, loss_score: float = 0.001, gradient_score: float = 0.003, alarm: float = 0.005
+) -> Iterator[Finding]:
+    """Spikes are more frequent than in published stable runs.
+
+    ## What it looks for
+    The spike score: the share of records that stand at least seven standard deviations above the mean of the thousand records before.
+
+    ## How it decides
+    A score above `loss_score` (0.1%) for the loss or `gradient_score` (0.3%) for the gradient norm is reported; the stable OLMo 2 7B has 0.00% and
+    0.09%, the unstable OLMo 0424 7B 0.06% and 0.32%. A warning only from `alarm` (0.5%) of at least 5,000 losses on, when the typical spike is 10% high:
+    sampled and single-batch logs have heavy tails without any harm.
+
+    ## Why it matters
+    The score compares the stability of runs of different length with one number, and it rises before a run diverges.
+
+    ## False alarms it avoids
+    The steep start (its own standard deviation is large), short logs, constant stretches, small jumps.
+
+    ## What to try
+    Look for repeated token sequences in the batches of the spikes; then initialisation, weight decay of embeddings, normalised queries and keys.
+
+    ## References
+    - Groeneveld et al. 2025, OLMo 2, arXiv:2501.00656, section 3.2.
+    """
+    if run.curve is None:
+        return
+    metric, curve = run.curve
+    found = {metric: (curve.finite, loss_score)}
+    if "grad_norm" in run:
+        found["grad_norm"] = (run["grad_norm"].finite, gradient_score)
+    for name, (series, limit) in found.items():
+        hits, excess = _hits(series.values)
+        score = len(hits) / max(len(series), 1)
+        if len(hits) < 2 or score <= limit:
+            continue
+        strong = name == metric and score >= alarm and len(series) >= ALARM_POINTS and excess >= ALARM_EXCESS
+        yield _finding(run, name, series, hits, score, excess, strong)
+
+
+def _hits(values: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the indices of the spikes, and the median of their height over the mean before them."""
+    n = len(values)
+    if n < POINTS:
+        return np.empty(0, int), 0.0
+    middle = float(np.median(values))
+    sums = np.concatenate([[0.0], np.cumsum(values - middle)])
+    squares = np.concatenate([[0.0], np.cumsum((values - middle) ** 2)])
+    mean = (sums[PAST:-1] - sums[: -PAST - 1]) / PAST
+    deviation = np.sqrt(np.maximum((squares[PAST:-1] - squares[: -PAST - 1]) / PAST - mean**2, 0.0))
+    above = values[PAST:] - middle - mean
+    deviation = np.maximum(deviation, 0.002 * abs(middle))
+    hits = np.flatnonzero(above > 7 * deviation) + PAST
+    height = above[hits - PAST] / np.maximum(np.abs(mean[hits - PAST] + middle), 1e-12)
+    return hits, float(np.median(height)) if len(hits) else 0.0
+
+
+def _finding(
+    run: Run, name: str, series: Series, hits: np.ndarray, score: float, excess: float, strong: bool
+) -> Finding:
+    step = int(series.steps[hits[0]])
+    what = "gradient norms" if name == "grad_norm" else "losses"
+    return Finding(
+        f"{len(hits):,} of {len(series):,} {what} ({score:.2%}) stand seven standard deviations above the thousand before; "
+        f"the typical one by {excess:.0%}.",
+        step,
+        int(series.steps[hits[-1]]),
+        name,
+        {"score": score, "spikes": len(hits), "typical_excess": excess},
+        (
+            "Look at the batches of these steps for long repeated token sequences.",
+            advice.clip(run, step),
+            "Check initialisation, weight decay on embeddings, and normalised queries and keys.",
+        ),
+        Severity.WARNING if strong else Severity.INFO,
+        steps=tuple(int(s) for s in series.steps[hits[:100]]),
+    )
