@@ -1,0 +1,65 @@
+"""The findings of a run, worst first, each with its evidence, what to try, and the page of its rule."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from lmdiag.app import zoom
+from lmdiag.app.words import SEVERITIES, html, plain
+from lmdiag.diagnose import Diagnosis
+from lmdiag.finding import Finding
+from lmdiag.reports.report import severity_of
+from lmdiag.reports.wording import number, steps
+from lmdiag.rules import RULES
+from lmdiag.run import Run
+
+PAGES = {rule.name: rule for rule in RULES}
+
+
+def draw(key: str, diagnosis: Diagnosis) -> None:
+    """Draw one card per finding; the first is open, for it is the one to act on."""
+    if not diagnosis.findings:
+        st.success("Nothing found.", icon=":material/check_circle:")
+        return
+    for rank, finding in enumerate(diagnosis.findings):
+        with st.container(border=True):
+            _card(key, diagnosis.run, rank, finding)
+
+
+def _card(key: str, run: Run, rank: int, finding: Finding) -> None:
+    look = SEVERITIES[severity_of(finding)]
+    where = steps(finding.first_step, finding.last_step)
+    st.markdown(f":{look.colour}-badge[{look.icon} {look.word}] **{plain(finding.rule)}** · {plain(where)}")
+    st.markdown(plain(finding.message))
+    if finding.consequence_of:
+        st.caption(f"A consequence of {plain(finding.consequence_of)}.")
+    if rank == 0:
+        _details(finding)
+    else:
+        with st.expander("Evidence and what to try"):
+            _details(finding)
+    with st.container(horizontal=True):
+        st.button(
+            "Show on the curves",
+            key=f"show-{key}-{rank}",
+            icon=":material/center_focus_strong:",
+            on_click=zoom.on_finding,
+            args=(key, run, finding),
+        )
+        if finding.rule in PAGES:
+            with st.popover("What is this?", icon=":material/help:"):
+                st.markdown(PAGES[finding.rule].page.replace("\n## ", "\n#### "))
+
+
+def _details(finding: Finding) -> None:
+    if finding.evidence:
+        rows = "".join(
+            f'<tr><th scope="row" style="text-align:left;font-weight:400;opacity:.75;padding:.1rem 1.2rem .1rem 0">'
+            f'{html(name.replace("_", " "))}</th><td style="text-align:right;font-variant-numeric:tabular-nums">'
+            f"{html(number(value))}</td></tr>"
+            for name, value in finding.evidence.items()
+        )
+        st.html(f'<table aria-label="evidence" style="font-size:.9rem;border-collapse:collapse">{rows}</table>')
+    if finding.advice:
+        lines = "\n".join(f"{rank}. {plain(words)}" for rank, words in enumerate(finding.advice, 1))
+        st.markdown(f"**What to try**\n\n{lines}")

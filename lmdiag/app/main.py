@@ -1,0 +1,39 @@
+"""The frame of every page: which logs are open, which run is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from lmdiag.app import opened, run_page, sidebar, welcome
+from lmdiag.app.words import plain
+
+STYLE = """<style>
+.block-container { padding: 2.6rem 2.2rem 3rem 2.2rem; }
+[data-testid="stSidebar"] h1 { padding-top: 0; }
+</style>"""
+
+
+def main(paths: Sequence[str] = ()) -> None:
+    """Draw the app; `paths` are logs, folders or globs to open at the start."""
+    st.set_page_config(page_title="lmdiag", page_icon="🩺", layout="wide")
+    st.html(STYLE)
+    opened.open_paths(paths)
+    sidebar.draw()
+    for log in opened.problems():
+        _explain_problem(log)
+    key = opened.chosen()
+    if key is None:
+        welcome.draw()
+    else:
+        run_page.draw(key, opened.runs()[key])
+
+
+def _explain_problem(log: opened.Log) -> None:
+    assert log.problem is not None
+    message, button = st.columns([0.92, 0.08], vertical_alignment="center")
+    source = f"**{plain(log.problem.source)}** was not read: " if log.problem.source else ""
+    hint = f"  \n{plain(log.problem.hint)}" if log.problem.hint else ""
+    message.error(f"{source}{plain(log.problem.error)}{hint}", icon=":material/error:")
+    button.button("Dismiss", key=f"dismiss-{log.key}", on_click=opened.close, args=(log.key,), type="tertiary")

@@ -1,0 +1,74 @@
+"""The sidebar: the open runs with their verdicts, and the way to open more."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from lmdiag.app import opened
+from lmdiag.app.words import VERDICTS, plain, short
+from lmdiag.diagnose import Diagnosis
+
+MOST_LISTED = 15
+
+
+def draw() -> None:
+    """Draw the list of runs once something is open."""
+    known = opened.runs()
+    if not known:
+        return
+    with st.sidebar:
+        st.title("lmdiag", anchor=False)
+        _choose(known)
+        upload("Add logs")
+        st.button("Close all", on_click=_close_all, type="tertiary", icon=":material/close:")
+
+
+def upload(label: str) -> None:
+    """Offer to upload logs; they are read at once and the widget is emptied."""
+    turn = st.session_state.setdefault("upload_turn", 0)
+    files = st.file_uploader(
+        label,
+        accept_multiple_files=True,
+        key=f"upload-{turn}",
+        help="JSONL, CSV, trainer_state.json, printed logs and more; .gz too. Files stay in this session's memory.",
+    )
+    if files:
+        for file in files:
+            opened.open_upload(file.name, file.getvalue())
+        st.session_state["upload_turn"] = turn + 1
+        st.rerun()
+
+
+def _choose(known: dict[str, Diagnosis]) -> None:
+    keys = list(known)
+    names = {
+        key: f":{VERDICTS[d.verdict].colour}[{VERDICTS[d.verdict].icon}] {plain(short(d.run.name, 34))}"
+        for key, d in known.items()
+    }
+    words = {
+        key: f"{VERDICTS[d.verdict].word.lower()}, {d.run.last_step:,} {plain(d.run.step_kind)}s"
+        for key, d in known.items()
+    }
+    # The widget's own state is set before it is drawn: a run may have been opened, or closed, since.
+    st.session_state["run_list"] = opened.chosen()
+    if len(keys) <= MOST_LISTED:
+        st.radio(
+            "Runs",
+            keys,
+            key="run_list",
+            on_change=_follow_list,
+            format_func=names.__getitem__,
+            captions=[words[k] for k in keys],
+        )
+    else:
+        bare = {key: f"{VERDICTS[d.verdict].sign}  {short(d.run.name)}" for key, d in known.items()}
+        st.selectbox("Runs", keys, key="run_list", on_change=_follow_list, format_func=bare.__getitem__)
+
+
+def _follow_list() -> None:
+    st.session_state["chosen"] = st.session_state["run_list"]
+
+
+def _close_all() -> None:
+    for log in list(st.session_state.get("logs", {})):
+        opened.close(log)

@@ -1,0 +1,54 @@
+"""Which steps of a run are shown: all, those around a finding, or those the reader dragged over."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from lmdiag.charts.view import positions
+from lmdiag.finding import Finding
+from lmdiag.run import Run
+
+AROUND = 0.6  # of the length of a finding, to each side of it
+LEAST_SHARE = 0.03  # of the run, to each side of a finding
+
+
+def shown(key: str) -> tuple[float, float] | None:
+    """Return the range of steps in view, None for the whole run."""
+    range_: tuple[float, float] | None = _ranges().get(key)
+    return range_
+
+
+def show(key: str, first: float, last: float) -> None:
+    """Show these steps only."""
+    _ranges()[key] = (float(first), float(last))
+
+
+def show_all(key: str) -> None:
+    """Show the whole run again."""
+    _ranges().pop(key, None)
+
+
+def on_finding(key: str, run: Run, finding: Finding) -> None:
+    """Show the steps of a finding and what lies around them."""
+    length = finding.last_step - finding.first_step
+    margin = max(AROUND * length, LEAST_SHARE * (run.last_step - run.first_step), 1.0)
+    show(key, max(finding.first_step - margin, run.first_step), min(finding.last_step + margin, run.last_step))
+
+
+def on_drag(key: str, run: Run, axis: str, selected: dict) -> bool:
+    """Show what the reader dragged over on a chart; `selected` is the x range by the name of its field."""
+    ends = next((v for v in selected.values() if isinstance(v, list) and len(v) == 2), None)
+    if ends is None or not ends[1] > ends[0]:
+        return False
+    first, last = shown(key) or (run.first_step, run.last_step)
+    # Positions rise with the steps, so the step at a position is found among enough steps in between.
+    steps = np.linspace(first, last, 4001)
+    start, stop = np.searchsorted(positions(run, axis, steps), ends)
+    show(key, steps[max(start - 1, 0)] if start else first, steps[min(stop, len(steps) - 1)])
+    return True
+
+
+def _ranges() -> dict:
+    ranges: dict = st.session_state.setdefault("zoom", {})
+    return ranges

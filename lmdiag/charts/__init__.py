@@ -1,0 +1,12 @@
+"""Run + findings -> Vega-Lite charts; the app, the HTML report and notebooks (as Altair objects) draw the same ones.
+
+A chart function takes a Run, its findings and a View (what the reader chose to see), and returns a Drawing: the chart,
+a sentence for those who cannot see it, and a note that says how many points are shown. Data goes into the chart as
+plain records whose field names are ours alone, never names from a log.
+"""
+
+from lmdiag.charts.panels import gradient_chart, loss_chart, lr_chart, series_chart
+from lmdiag.charts.timeline import timeline_chart
+from lmdiag.charts.view import Drawing, View
+
+__all__ = ["Drawing", "View", "gradient_chart", "loss_chart", "lr_chart", "series_chart", "timeline_chart"]

@@ -1,0 +1,81 @@
+"""Findings as records of a chart: from where to where, how bad, and in which words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from lmdiag.charts.traces import Records, Trace
+from lmdiag.charts.view import View, positions
+from lmdiag.finding import Finding, Severity
+from lmdiag.run import Run
+
+MESSAGE_LENGTH = 300
+MOST_STEPS = 200
+
+
+def flagged_steps(findings: Iterable[Finding]) -> list[int]:
+    """Return every step that a finding names, ascending, without repeats.
+
+    >>> flagged_steps([Finding("…", 3, 9), Finding("…", 9, 9)])
+    [3, 9]
+    """
+    return sorted({step for f in findings for step in (f.first_step, f.last_step, *f.steps)})
+
+
+def about(findings: Iterable[Finding], metrics: Sequence[str]) -> list[Finding]:
+    """Return the findings that speak of one of these metrics, causes before consequences."""
+    return [f for f in findings if f.metric in metrics]
+
+
+def in_view(findings: Iterable[Finding], view: View) -> list[Finding]:
+    """Return the findings of which some part is shown."""
+    if view.steps is None:
+        return list(findings)
+    first, last = view.steps
+    return [f for f in findings if f.last_step >= first and f.first_step <= last]
+
+
+def span_records(run: Run, findings: Iterable[Finding], view: View) -> Records:
+    """Return one record per finding: where it begins and ends on the x axis, its rule, severity and message."""
+    records: Records = []
+    for f in in_view(findings, view):
+        ends = np.array([f.first_step, f.last_step], float)
+        if view.steps is not None:
+            ends = ends.clip(*view.steps)
+        x, x2 = positions(run, view.axis, ends)
+        records.append(
+            {
+                "x": float(x),
+                "x2": float(x2),
+                "rule": f.rule,
+                "severity": (f.severity or Severity.INFO).label,
+                "message": f.message[:MESSAGE_LENGTH],
+                "steps": f"{f.first_step:,} to {f.last_step:,}" if f.last_step > f.first_step else f"{f.first_step:,}",
+                "consequence": f.consequence_of is not None,
+            }
+        )
+    return records
+
+
+def point_records(findings: Iterable[Finding], traces: Sequence[Trace]) -> Records:
+    """Return a mark on the curve for every step a finding names, where the curve has a finite value near it."""
+    records: Records = []
+    for f in findings:
+        for step in (f.steps or (f.first_step,))[:MOST_STEPS]:
+            for t in traces:
+                i = int(np.searchsorted(t.series.steps, step))
+                if i < len(t.series) and t.series.steps[i] == step and np.isfinite(t.values[i]):
+                    records.append(
+                        {
+                            "x": float(t.x[i]),
+                            "y": float(t.values[i]),
+                            "step": int(step),
+                            "rule": f.rule,
+                            "severity": (f.severity or Severity.INFO).label,
+                            "message": f.message[:MESSAGE_LENGTH],
+                        }
+                    )
+                    break
+    return records

@@ -1,0 +1,66 @@
+"""Colours that stay apart for colour-blind readers (Okabe and Ito 2008), on white and on dark; shapes say the same again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lmdiag.finding import Severity
+
+DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 4], [1, 3])
+SHAPES = {Severity.ERROR: "cross", Severity.WARNING: "triangle-up", Severity.INFO: "circle"}
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The colours of one theme."""
+
+    training: str
+    evaluation: str
+    third: str
+    fourth: str
+    error: str
+    warning: str
+    info: str
+    muted: str
+    text: str
+    background: str
+
+    def severity(self, severity: Severity) -> str:
+        """Return the colour of a severity."""
+        return {Severity.ERROR: self.error, Severity.WARNING: self.warning}.get(severity, self.info)
+
+    @property
+    def cycle(self) -> tuple[str, ...]:
+        """The colours of several curves in one chart, in order."""
+        return self.training, self.evaluation, self.third, self.fourth, self.info, self.warning
+
+
+LIGHT = Palette(
+    training="#0072B2",
+    evaluation="#007A59",
+    third="#A8508B",
+    fourth="#8A6100",
+    error="#C44E00",
+    warning="#B07800",
+    info="#3584B5",
+    muted="#6B7280",
+    text="#31333F",
+    background="#FFFFFF",
+)
+DARK = Palette(
+    training="#56B4E9",
+    evaluation="#2CC295",
+    third="#DD9BC2",
+    fourth="#F0E442",
+    error="#FF7A33",
+    warning="#E69F00",
+    info="#8FC7EA",
+    muted="#9AA1AD",
+    text="#E6E6EA",
+    background="#0E1117",
+)
+
+
+def palette(dark: bool) -> Palette:
+    """Return the colours for a dark or a light page."""
+    return DARK if dark else LIGHT

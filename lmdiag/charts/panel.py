@@ -1,0 +1,238 @@
+"""One panel: curves over the run, with what a reader must not miss marked on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from lmdiag.charts.palette import DASHES, SHAPES, Palette, palette
+from lmdiag.charts.traces import Records, Trace, line_records, lost_records, off_scale_records, smooth_records
+from lmdiag.charts.vega import Spec, domain, layer, tip
+from lmdiag.charts.view import View
+from lmdiag.finding import Severity
+
+LABEL_ROOM = 50  # pixels for the labels left of every panel, so that the panels line up
+FEW_POINTS = 60  # so few that each is drawn as a point, too
+SEVERITIES = (Severity.INFO, Severity.WARNING, Severity.ERROR)  # drawn in this order, the worst on top
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A level worth comparing with: a horizontal line and its words."""
+
+    value: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Everything one panel shows, ready to be drawn."""
+
+    title: str
+    traces: Sequence[Trace]
+    x_title: str
+    x_domain: tuple[float, float]
+    y_domain: tuple[float, float] | None
+    log: bool = False
+    y_format: str = "~g"
+    height: int = 180
+    spans: Records = field(default_factory=list)
+    points: Records = field(default_factory=list)
+    guides: Sequence[Guide] = ()
+    best: Records = field(default_factory=list)
+    bars: Records = field(default_factory=list)
+
+    @property
+    def x(self) -> Spec:
+        """The x channel of every layer."""
+        axis = {
+            "format": "~s",
+            "grid": False,
+            "tickCount": 8,
+            "labelPadding": 6,
+            "titlePadding": 4,
+            "labelOverlap": True,
+        }
+        return {
+            "field": "x",
+            "type": "quantitative",
+            "title": self.x_title,
+            "scale": domain(self.x_domain),
+            "axis": axis,
+        }
+
+    @property
+    def y(self) -> Spec:
+        """The y channel of every layer."""
+        axis = {
+            "labelExpr": f"datum.value === 0 ? '0' : format(datum.value, '{self.y_format}')",
+            "minExtent": LABEL_ROOM,
+            "maxExtent": LABEL_ROOM,
+            "tickCount": max(self.height // 45, 2),
+            "labelOverlap": True,
+            "labelPadding": 6,
+            "titlePadding": 6,
+        }
+        return {
+            "field": "y",
+            "type": "quantitative",
+            "title": self.title,
+            "scale": domain(self.y_domain, self.log),
+            "axis": axis,
+        }
+
+
+def draw(panel: Panel, view: View) -> list[Spec]:
+    """Return the layers of a panel, back to front; dragging across it selects a range of x under the name `zoom`."""
+    colours = palette(view.dark)
+    drawn = (_spans, _guides, _bars, _lines, _edge_marks, _best, _finding_points)
+    layers = [one for part in drawn for one in part(panel, colours)]
+    return [*layers, _hover(panel, view, colours)]
+
+
+def datasets(panel: Panel) -> dict[str, Records]:
+    """Return the records that several layers share."""
+    return {"raw": [record for t in panel.traces for record in line_records(t)]}
+
+
+def _spans(panel: Panel, colours: Palette) -> Iterator[Spec]:
+    for severity in SEVERITIES:
+        chosen = [r for r in panel.spans if r["severity"] == severity.label and r["x2"] > r["x"]]
+        opacity = 0.13 if severity > Severity.INFO else 0.06
+        if chosen:
+            mark = {"type": "rect", "opacity": opacity, "color": colours.severity(severity), "clip": True}
+            yield layer(chosen, mark, x=panel.x, x2={"field": "x2"})
+
+
+def _guides(panel: Panel, colours: Palette) -> Iterator[Spec]:
+    low, high = panel.y_domain or (0.0, 0.0)
+    records = [{"y": g.value, "words": g.words} for g in panel.guides if low <= g.value <= high]
+    if records:
+        yield layer(records, {"type": "rule", "strokeDash": [3, 3], "color": colours.muted, "opacity": 0.9}, y=panel.y)
+        words = {
+            "type": "text",
+            "align": "right",
+            "baseline": "bottom",
+            "dx": -4,
+            "dy": -2,
+            "fontSize": 11,
+            "color": colours.muted,
+        }
+        yield layer(records, words, y=panel.y, x={"value": "width"}, text={"field": "words"})
+
+
+def _bars(panel: Panel, colours: Palette) -> Iterator[Spec]:
+    if panel.bars:
+        mark = {"type": "rule", "color": colours.evaluation, "strokeWidth": 1.2, "opacity": 0.7, "clip": True}
+        yield layer(panel.bars, mark, x=panel.x, y=panel.y, y2={"field": "y2"})
+
+
+def _lines(panel: Panel, colours: Palette) -> Iterator[Spec]:
+    """Draw the raw line, faint where a smooth mean lies over it; where points are few, each shows."""
+    channels = _look(panel, colours)
+    smooth = [r for t in panel.traces for r in smooth_records(t)]
+    few = [r for t in panel.traces if len(t.finite) <= FEW_POINTS for r in line_records(t) if r["y"] is not None]
+    raw = {"type": "line", "strokeWidth": 1.2, "opacity": 0.35 if smooth else 0.95, "clip": True}
+    yield layer("raw", raw, x=panel.x, y=panel.y, **channels)
+    if smooth:
+        yield layer(smooth, {"type": "line", "strokeWidth": 2.2, "clip": True}, x=panel.x, y=panel.y, **channels)
+    if few:
+        mark = {"type": "point", "size": 22, "filled": True, "opacity": 0.9, "clip": True}
+        yield layer(few, mark, x=panel.x, y=panel.y, color=channels["color"])
+
+
+def _look(panel: Panel, colours: Palette) -> dict[str, Spec]:
+    """Return colour and dashes, which say the same, and one legend for both."""
+    names = [t.name for t in panel.traces]
+    legend = {"orient": "top", "title": None, "labelLimit": 260, "symbolOpacity": 1, "symbolType": "stroke"}
+    legend |= {"symbolStrokeWidth": 3, "offset": 4, "padding": 0}
+    shared = {"field": "trace", "type": "nominal", "legend": legend if len(names) > 1 else None}
+    order = range(len(names))
+    return {
+        "color": {
+            **shared,
+            "scale": {"domain": names, "range": [colours.cycle[i % len(colours.cycle)] for i in order]},
+        },
+        "strokeDash": {**shared, "scale": {"domain": names, "range": [DASHES[i % len(DASHES)] for i in order]}},
+    }
+
+
+def _edge_marks(panel: Panel, colours: Palette) -> Iterator[Spec]:
+    """Mark at the edge what has no place on the scale: values that are no numbers, and outliers."""
+    lost = [r for t in panel.traces for r in lost_records(t)]
+    if lost:
+        place = {"x": panel.x, "y": {"value": "height"}}
+        yield layer(
+            lost,
+            {"type": "rule", "strokeWidth": 5, "color": colours.error, "opacity": 0.6},
+            **place,
+            x2={"field": "x2"},
+        )
+        cross = {
+            "type": "point",
+            "shape": SHAPES[Severity.ERROR],
+            "size": 90,
+            "filled": True,
+            "color": colours.error,
+            "yOffset": -7,
+        }
+        yield layer(lost, cross, **place, tooltip=[tip("step", ","), tip("what", title="value"), tip("count", ",")])
+    outside = [r for t in panel.traces for r in off_scale_records(t, panel.y_domain)] if panel.y_domain else []
+    for edge, place_y, shape, offset in (("above", 0, "triangle-up", 5), ("below", "height", "triangle-down", -5)):
+        chosen = [r for r in outside if r["edge"] == edge]
+        if chosen:
+            mark = {
+                "type": "point",
+                "shape": shape,
+                "size": 45,
+                "filled": True,
+                "color": colours.muted,
+                "yOffset": offset,
+            }
+            words = [tip("step", ","), tip("y", ",.5~g", "value, off the scale")]
+            yield layer(chosen, mark, x=panel.x, y={"value": place_y}, tooltip=words)
+
+
+def _best(panel: Panel, colours: Palette) -> Iterator[Spec]:
+    if panel.best:
+        mark = {
+            "type": "point",
+            "shape": "diamond",
+            "size": 130,
+            "filled": True,
+            "color": colours.evaluation,
+            "clip": True,
+        }
+        yield layer(panel.best, {**mark, "stroke": colours.background}, x=panel.x, y=panel.y)
+        words = {
+            "type": "text",
+            "dy": -13,
+            "fontSize": 11,
+            "color": colours.evaluation,
+            "fontWeight": "bold",
+            "clip": True,
+        }
+        yield layer(panel.best, words, x=panel.x, y=panel.y, text={"field": "words"})
+
+
+def _finding_points(panel: Panel, colours: Palette) -> Iterator[Spec]:
+    for severity in SEVERITIES:
+        chosen = [r for r in panel.points if r["severity"] == severity.label]
+        if chosen:
+            mark = {"type": "point", "shape": SHAPES[severity], "size": 110, "filled": True, "clip": True}
+            mark |= {"color": colours.severity(severity), "stroke": colours.background}
+            words = [tip("rule"), tip("step", ","), tip("y", ",.5~g", "value"), tip("message", title="what")]
+            yield layer(chosen, mark, x=panel.x, y=panel.y, tooltip=words)
+
+
+def _hover(panel: Panel, view: View, colours: Palette) -> Spec:
+    """Show the values of the point nearest to the pointer, and let the reader drag over a range of x."""
+    words = [tip("trace", title="curve"), tip("step", ","), tip("y", ",.5~g", "value")]
+    if view.axis != "step":
+        words.append(tip("x", ",.4~g", panel.x_title or view.axis))
+    near = {"type": "point", "nearest": True, "on": "pointerover", "clear": "pointerout", "encodings": ["x"]}
+    mark = {"type": "point", "size": 60, "filled": True, "color": colours.muted, "clip": True}
+    opacity = {"condition": {"param": "near", "empty": False, "value": 0.9}, "value": 0}
+    dots = layer("raw", mark, x=panel.x, y=panel.y, opacity=opacity, tooltip=words)
+    params = [{"name": "near", "select": near}, {"name": "zoom", "select": {"type": "interval", "encodings": ["x"]}}]
+    return {**dots, "transform": [{"filter": "isValid(datum.y)"}], "params": params}

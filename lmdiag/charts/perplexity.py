@@ -1,0 +1,40 @@
+"""Perplexity = exp(loss) as the right axis of a loss chart, at round values."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from lmdiag.charts.vega import SIDE, Spec
+
+
+def perplexity_axis(ends: tuple[float, float]) -> Spec:
+    """Return an axis over losses from `ends[0]` to `ends[1]` whose ticks are perplexities."""
+    ticks = [math.log(p) for p in perplexity_ticks(*ends)]
+    return {**SIDE, "values": ticks, "labelExpr": "format(exp(datum.value), '.4~s')", "title": "perplexity"}
+
+
+def perplexity_ticks(low: float, high: float) -> list[float]:
+    """Return round perplexities whose logarithms lie between `low` and `high`.
+
+    >>> perplexity_ticks(math.log(3), math.log(300))
+    [5.0, 10.0, 20.0, 50.0, 100.0, 200.0]
+    >>> perplexity_ticks(math.log(20.5), math.log(23.5))
+    [21.0, 22.0, 23.0]
+    """
+    bottom, top = math.exp(max(min(low, 690.0), -690.0)), math.exp(max(min(high, 690.0), -690.0))
+    exponents = range(math.floor(math.log10(bottom)), math.ceil(math.log10(top)) + 1)
+    ticks: list[float] = []
+    for factors in ((1.0,), (1.0, 2.0, 5.0)):
+        ticks = [f * 10.0**e for e in exponents for f in factors if bottom <= f * 10.0**e <= top]
+        if len(ticks) >= 5:
+            return ticks[:: -(-len(ticks) // 12)]
+    step = _nice((top - bottom) / 6)
+    evenly = np.arange(math.ceil(bottom / step), math.floor(top / step) + 1) * step
+    return ticks if len(ticks) >= 4 else [float(f"{v:.10g}") for v in evenly]
+
+
+def _nice(step: float) -> float:
+    scale = 10.0 ** math.floor(math.log10(step))
+    return next((f * scale for f in (1.0, 2.0, 5.0) if step <= f * scale), 10 * scale)

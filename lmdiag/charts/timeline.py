@@ -1,0 +1,74 @@
+"""Findings as bars along the run, one row each: what happened when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from lmdiag.charts.marks import in_view, span_records
+from lmdiag.charts.palette import SHAPES, Palette, palette
+from lmdiag.charts.panel import LABEL_ROOM, SEVERITIES
+from lmdiag.charts.panels import x_domain
+from lmdiag.charts.traces import Records
+from lmdiag.charts.vega import Spec, chart, domain, layer, tip
+from lmdiag.charts.view import Drawing, View
+from lmdiag.finding import Finding
+from lmdiag.run import Run
+
+MOST_ROWS = 8
+ROW_HEIGHT = 22
+LATE = 0.72  # of the way along, from where the name stands left of the bar
+
+
+def timeline_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing | None:
+    """Draw every finding as a bar from its first to its last step; None when there is none in view."""
+    visible = in_view(findings, view)
+    if not visible:
+        return None
+    low, high = ends = x_domain(run, view)
+    records = span_records(run, visible[:MOST_ROWS], view)
+    for row, record in enumerate(records):
+        record |= {"row": row, "late": record["x2"] > low + LATE * (high - low)}
+    axis = {
+        "labels": False,
+        "ticks": False,
+        "domain": False,
+        "minExtent": LABEL_ROOM,
+        "maxExtent": LABEL_ROOM,
+        "titlePadding": 6,
+    }
+    rows = {"domain": list(range(len(records))), "paddingOuter": 0.1}
+    x = {"field": "x", "type": "quantitative", "title": None, "scale": domain(ends), "axis": None}
+    y = {"field": "row", "type": "ordinal", "title": " ", "scale": rows, "axis": axis}
+    layers = list(_bars(records, x, y, palette(view.dark)))
+    hidden = len(visible) - len(records)
+    note = f"{hidden} more findings are in the list below." if hidden else ""
+    return Drawing(chart(layers, ROW_HEIGHT * len(records)), _describe(visible), note)
+
+
+def _bars(records: Records, x: Spec, y: Spec, colours: Palette) -> Iterator[Spec]:
+    words = [tip("rule"), tip("steps"), tip("severity"), tip("message", title="what")]
+    for severity in SEVERITIES:
+        chosen = [r for r in records if r["severity"] == severity.label]
+        if chosen:
+            colour = colours.severity(severity)
+            bar = {"type": "bar", "height": 7, "cornerRadius": 3, "color": colour, "opacity": 0.55}
+            yield layer(chosen, bar, x=x, x2={"field": "x2"}, y=y, tooltip=words)
+            point = {
+                "type": "point",
+                "shape": SHAPES[severity],
+                "size": 90,
+                "filled": True,
+                "color": colour,
+                "opacity": 1,
+            }
+            yield layer(chosen, point, x=x, y=y, tooltip=words)
+    for late, align, end, offset in ((False, "left", "x2", 9), (True, "right", "x", -9)):
+        chosen = [{**r, "x": r[end]} for r in records if r["late"] == late]
+        if chosen:
+            text = {"type": "text", "align": align, "dx": offset, "color": colours.text, "fontSize": 12}
+            yield layer(chosen, text, x=x, y=y, text={"field": "rule"})
+
+
+def _describe(findings: Sequence[Finding]) -> str:
+    spans = (f"{f.rule} from step {f.first_step:,} to {f.last_step:,}" for f in findings[:MOST_ROWS])
+    return f"Findings along the run: {'; '.join(spans)}."

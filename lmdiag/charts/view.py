@@ -1,0 +1,98 @@
+"""What the reader chose to see, and what a chart function gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lmdiag.run import Run, Series
+
+if TYPE_CHECKING:
+    import altair
+
+AXES = {"step": "step", "tokens": "tokens", "epoch": "epoch", "elapsed": "hours", "relative": "share of the run"}
+STEP_KINDS = {"step": "step", "epoch": "epoch", "tokens": "tokens", "samples": "samples", "record": "record"}
+
+
+@dataclass(frozen=True)
+class View:
+    """What the reader chose to see; the same for every chart of a run.
+
+    `steps` is the range of steps shown, None for all; `half_life` of the smoothing is in steps, 0 for none;
+    `loss_as` is `loss`, `perplexity` or `bits_per_byte`; `full_range` shows every outlier instead of marking it at the edge.
+    """
+
+    axis: str = "step"
+    steps: tuple[float, float] | None = None
+    half_life: float = 0.0
+    loss_as: str = "loss"
+    log_y: bool = False
+    full_range: bool = False
+    dark: bool = False
+
+    def cut(self, series: Series) -> Series:
+        """Return the points of a series that are in view."""
+        return series if self.steps is None else series.between(*self.steps)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A chart as a Vega-Lite specification, a sentence that describes it, and how much of the data it shows."""
+
+    spec: dict[str, Any]
+    alt: str
+    note: str = ""
+
+    @property
+    def chart(self) -> altair.LayerChart:
+        """The chart as an Altair object, for notebooks."""
+        import altair as alt
+
+        return alt.LayerChart.from_dict({**self.spec, "width": 800})
+
+
+def axes_of(run: Run) -> list[str]:
+    """Return the x axes this run can be drawn over.
+
+    >>> axes_of(Run("a", {"loss": Series(np.array([1, 2]), np.array([2.0, 1.0]))}))
+    ['step', 'relative']
+    """
+    return [axis for axis in AXES if axis in ("step", "relative") or _clock(run, axis) is not None]
+
+
+def axis_title(run: Run, axis: str) -> str:
+    """Return the words under the x axis."""
+    return STEP_KINDS.get(run.step_kind, run.step_kind) if axis == "step" else AXES[axis]
+
+
+def positions(run: Run, axis: str, steps: np.ndarray) -> np.ndarray:
+    """Return where `steps` lie on an x axis, interpolating between the steps at which its clock was logged.
+
+    >>> run = Run("a", {"tokens": Series(np.array([0, 10]), np.array([0.0, 1000.0]))})
+    >>> positions(run, "tokens", np.array([0, 5, 10])).tolist(), positions(run, "relative", np.array([5])).tolist()
+    ([0.0, 500.0, 1000.0], [0.5])
+    """
+    if axis == "relative":
+        return (steps - run.first_step) / max(run.last_step - run.first_step, 1)
+    clock = None if axis == "step" else _clock(run, axis)
+    if clock is None:
+        return np.asarray(steps, float)
+    return np.interp(steps, clock.steps, clock.values)
+
+
+def _clock(run: Run, axis: str) -> Series | None:
+    if axis == "tokens":
+        return run.tokens
+    if axis == "epoch":
+        series = run.series.get("epoch")
+    elif "elapsed_s" in run:
+        series = run["elapsed_s"]
+    else:
+        series = run.series.get("time")
+    if series is None or len(series.finite) < 2:
+        return None
+    finite = series.finite
+    rising = np.maximum.accumulate(finite.values)
+    return Series(finite.steps, (rising - rising[0]) / 3600.0 if axis == "elapsed" else rising)

@@ -1,0 +1,98 @@
+"""The page of a run: the verdict that `diagnose` gives, its findings, charts and downloads."""
+
+import pytest
+
+import lmdiag
+from lmdiag.app.words import VERDICTS
+from lmdiag.diagnose import diagnose
+from tests.app.conftest import SAMPLES, specs_on, words_on
+
+LOG = b"".join(b'{"step": %d, "loss": %f, "lr": 0.001, "grad_norm": 1.5}\n' % (i, 3 + 5 / i) for i in range(1, 200))
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda p: p.stem)
+def test_every_sample_shows_the_verdict_and_the_findings_of_diagnose(app, path):
+    diagnosis = diagnose(lmdiag.read(path))
+    page = app(path)
+    assert not page.exception
+    words = words_on(page)
+    assert f">{VERDICTS[diagnosis.verdict].word}</h1>" in words
+    assert [f.rule for f in diagnosis.findings if f"**{f.rule.replace('-', chr(92) + '-')}**" not in words] == []
+    shows = [b for b in page.button if b.label == "Show on the curves"]
+    assert len(shows) == len(diagnosis.findings)
+    assert all(len(spec) < 500_000 for spec in specs_on(page))
+
+
+def test_the_first_screen_offers_every_sample(app):
+    page = app()
+    assert not page.exception
+    assert "Is this training run healthy?" in words_on(page)
+    opens = [b for b in page.button if b.label == "Open"]
+    assert len(opens) == len(SAMPLES)
+    opens[0].click().run()
+    assert not page.exception
+    assert specs_on(page)
+
+
+def test_uploads_are_opened_and_listed(app):
+    page = app()
+    page.file_uploader[0].upload("a.jsonl", LOG).upload("b.jsonl", LOG[: len(LOG) // 2])
+    page.run()
+    assert not page.exception
+    assert len(page.radio[0].options) == 2
+    assert "</h1>" in words_on(page)
+
+
+def test_the_same_upload_twice_is_one_run(app):
+    page = app()
+    page.file_uploader[0].upload("a.jsonl", LOG, "application/json").run()
+    page.sidebar.file_uploader[0].upload("again.jsonl", LOG, "application/json").run()
+    assert len(page.radio[0].options) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\x01\x02" * 99, b"no numbers here\n", b'{"step": 1}\n'])
+def test_a_file_that_is_no_log_gets_a_message_and_hides_nothing(app, content):
+    page = app(SAMPLES[0])
+    page.sidebar.file_uploader[0].upload("bad.bin", content, "application/octet-stream").run()
+    assert not page.exception
+    assert len(page.error) == 1
+    assert "bad" in page.error[0].value
+    assert specs_on(page), "the run that was open is still shown"
+    next(b for b in page.button if b.label == "Dismiss").click().run()
+    assert not page.error
+
+
+def test_a_path_that_does_not_exist_is_said(app):
+    page = app("nowhere.jsonl")
+    assert not page.exception
+    assert "nowhere" in page.error[0].value
+
+
+def test_a_finding_zooms_the_charts_and_back(app):
+    page = app(next(p for p in SAMPLES if p.stem == "loss-spike"))
+    whole = specs_on(page)
+    next(b for b in page.button if b.label == "Show on the curves").click().run()
+    assert specs_on(page) != whole
+    assert any(c.value.startswith("Steps ") for c in page.caption)
+    next(b for b in page.button if b.label == "Show the whole run").click().run()
+    assert specs_on(page) == whole
+
+
+def test_perplexity_other_axes_and_scales_draw_without_errors(app):
+    page = app(SAMPLES[0])
+    before = specs_on(page)
+    page.button_group[0].set_value("perplexity").run()
+    assert '"perplexity"' in specs_on(page)[1 if len(before) > 3 else 0]
+    for axis in page.selectbox[0].options:
+        page.selectbox[0].select(axis).run()
+        assert not page.exception
+    page.selectbox[1].select("strong").run()
+    page.button_group[1].set_value(["Log", "Full"]).run()
+    assert not page.exception
+    assert specs_on(page) != before
+
+
+def test_closing_everything_leads_back_to_the_first_screen(app):
+    page = app(SAMPLES[0])
+    next(b for b in page.button if b.label == "Close all").click().run()
+    assert "Is this training run healthy?" in words_on(page)

@@ -1,0 +1,143 @@
+"""The panels of a run: what is drawn, what is marked, and what must never be dropped."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lmdiag import charts
+from lmdiag.charts.view import View
+from lmdiag.finding import Finding, Severity
+from lmdiag.run import Run, Series
+from tests.charts.conftest import checked, values_of
+
+HOSTILE = "<script>alert(1)</script> datum['x'] [a](b) \"';" + "x" * 500
+
+
+@pytest.mark.parametrize("axis", ["step", "tokens", "relative"])
+@pytest.mark.parametrize("loss_as", ["loss", "perplexity", "bits_per_byte"])
+@pytest.mark.parametrize("dark", [False, True])
+def test_every_view_is_a_valid_chart(run, findings, axis, loss_as, dark):
+    view = View(axis=axis, loss_as=loss_as, half_life=10.0, dark=dark)
+    checked(charts.loss_chart(run, findings, view, ("val/loss", 2000, 3.1)))
+    checked(charts.gradient_chart(run, findings, view))
+    checked(charts.lr_chart(run, findings, view))
+    checked(charts.timeline_chart(run, findings, view))
+
+
+def test_values_that_are_no_numbers_are_marked_on_the_axis(run, findings):
+    spec = checked(charts.loss_chart(run, findings, View()))
+    (lost,) = [r for r in values_of(spec, "point") if r.get("what") == "NaN"]
+    assert (lost["step"], lost["count"]) == (1501, 20)
+    gaps = [r for r in spec["datasets"]["raw"] if r["y"] is None]
+    assert len(gaps) == 1
+
+
+def test_a_run_of_nothing_but_nan_still_shows_where_it_was():
+    run = Run("lost", {"loss": Series(np.arange(5), np.full(5, np.nan))})
+    spec = checked(charts.loss_chart(run, [], View(half_life=1.0)))
+    assert [r["count"] for r in values_of(spec, "point") if "count" in r] == [5]
+
+
+def test_an_outlier_beyond_the_scale_is_marked_at_its_edge(run):
+    values = run["loss"].values.copy()
+    values[700] = 1e9
+    wild = replace(run, series={**run.series, "loss": Series(run["loss"].steps, values)})
+    spec = checked(charts.loss_chart(wild, [], View()))
+    (outside,) = [r for r in values_of(spec, "point") if r.get("edge")]
+    assert (outside["step"], outside["y"], outside["edge"]) == (701, 1e9, "above")
+    full = checked(charts.loss_chart(wild, [], View(full_range=True)))
+    assert not [r for r in values_of(full, "point") if r.get("edge")]
+
+
+def test_perplexity_is_the_exponential_of_the_loss_and_of_its_mean(run):
+    loss = checked(charts.loss_chart(run, [], View(half_life=50.0)))
+    perplexity = checked(charts.loss_chart(run, [], View(half_life=50.0, loss_as="perplexity")))
+    for name in ("raw",):
+        first = loss["datasets"][name][0], perplexity["datasets"][name][0]
+        assert math.exp(first[0]["y"]) == pytest.approx(first[1]["y"], rel=1e-4)
+    smooth = [values_of(spec, "line")[0] for spec in (loss, perplexity)]
+    assert math.exp(smooth[0]["y"]) == pytest.approx(smooth[1]["y"], rel=1e-4)
+
+
+def test_a_loss_too_large_for_a_perplexity_draws_all_the_same():
+    run = Run("hot", {"loss": Series(np.arange(30), np.linspace(5, 5000, 30))})
+    checked(charts.loss_chart(run, [], View(loss_as="perplexity")))
+    checked(charts.loss_chart(run, [], View()))
+
+
+def test_findings_stand_on_the_curve_with_shape_and_colour(run, findings):
+    spec = checked(charts.loss_chart(run, findings, View()))
+    (spike,) = [r for r in values_of(spec, "point") if r.get("rule") == "loss-spike"]
+    assert (spike["step"], spike["y"]) == (1001, 8.0)
+    assert [r["rule"] for r in values_of(spec, "rect")] == ["non-finite-loss"]
+
+
+def test_what_is_shown_is_counted(run):
+    long = Run("long", {"loss": Series(np.arange(50_000), np.random.default_rng(0).random(50_000))})
+    drawing = charts.loss_chart(long, [], View(half_life=100.0))
+    checked(drawing)
+    assert drawing.note.endswith("of 50,000 points")
+    assert charts.lr_chart(replace(run, series={"lr": Series(np.arange(9), np.ones(9))}), [], View()).note == ""
+
+
+def test_zooming_in_shows_the_points_that_were_thinned_out():
+    long = Run("long", {"loss": Series(np.arange(50_000), np.random.default_rng(0).random(50_000))})
+    spec = checked(charts.loss_chart(long, [], View(steps=(100, 199))))
+    assert [r["step"] for r in spec["datasets"]["raw"]] == list(range(100, 200))
+
+
+def test_the_clip_level_is_a_line(run):
+    spec = checked(charts.gradient_chart(run, [], View()))
+    assert [(r["y"], r["words"]) for r in values_of(spec, "text") if "words" in r] == [(1.0, "clipped at 1")]
+
+
+def test_gradient_norms_of_zero_are_marked_below_the_log_scale():
+    norms = np.ones(50)
+    norms[10] = 0.0
+    run = Run("dead", {"grad_norm": Series(np.arange(50), norms)})
+    spec = checked(charts.gradient_chart(run, [], View(half_life=5.0)))
+    assert [(r["step"], r["edge"]) for r in values_of(spec, "point") if r.get("edge")] == [(10, "below")]
+
+
+def test_names_from_a_log_are_only_ever_data():
+    series = Series(np.arange(20), np.linspace(3, 2, 20))
+    run = Run(HOSTILE, {"loss": series, f"{HOSTILE}/loss": series, HOSTILE: series}, step_kind=HOSTILE)
+    finding = Finding(HOSTILE, 3, 9, "loss", severity=Severity.ERROR, rule=HOSTILE)
+    for drawing in (
+        charts.loss_chart(run, [finding], View()),
+        charts.series_chart(run, HOSTILE, [], View()),
+        charts.timeline_chart(run, [finding], View()),
+    ):
+        spec = checked(drawing)
+        assert not [expression for expression in expressions(spec) if "script" in expression]
+
+
+def expressions(spec: object) -> list[str]:
+    """Every piece of a specification that Vega evaluates as code, and every field name."""
+    found: list[str] = []
+    if isinstance(spec, dict):
+        found += [str(spec[k]) for k in ("labelExpr", "filter", "calculate", "expr", "field", "format") if k in spec]
+        for key, inner in spec.items():
+            found += expressions(inner) if key not in ("values", "datasets") else []
+    elif isinstance(spec, list):
+        for inner in spec:
+            found += expressions(inner)
+    return found
+
+
+def test_a_log_without_the_metric_draws_nothing():
+    empty = Run("empty", {})
+    assert charts.loss_chart(empty, [], View()) is None
+    assert charts.gradient_chart(empty, [], View()) is None
+    assert charts.timeline_chart(empty, [], View()) is None
+
+
+def test_one_single_point_draws():
+    run = Run("one", {"loss": Series(np.array([7]), np.array([2.5]))})
+    checked(charts.loss_chart(run, [], View(half_life=3.0)))
+
+
+def test_a_drawing_is_an_altair_chart_in_a_notebook(run):
+    assert charts.loss_chart(run, [], View()).chart.to_dict()["height"] == 300

@@ -1,0 +1,35 @@
+"""The smooth mean against its definition, and at gaps."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from lmdiag.charts.smoothing import half_life_mean
+
+
+def by_definition(steps, values, half_life):
+    weights = 0.5 ** (np.abs(steps[:, None] - steps[None, :]) / half_life)
+    return weights @ values / weights.sum(axis=1)
+
+
+@given(arrays(float, st.integers(1, 60), elements=st.floats(-100, 100)), st.floats(0.01, 1e5), st.integers(0, 10**6))
+def test_equals_the_weighted_mean_of_all_values(values, half_life, seed):
+    steps = np.cumsum(np.random.default_rng(seed).integers(1, 50, len(values)))
+    expected = by_definition(steps, values, half_life)
+    assert half_life_mean(steps, values, half_life) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def test_stays_right_over_many_half_lives():
+    steps = np.arange(20_000)
+    values = np.sin(steps / 300.0)
+    smooth = half_life_mean(steps, values, 2.0)
+    assert smooth == pytest.approx(values, abs=0.02)
+
+
+def test_never_smooths_across_a_gap():
+    values = np.array([1.0, 1.0, np.nan, 9.0, 9.0])
+    smooth = half_life_mean(np.arange(5), values, 100.0)
+    assert smooth[[0, 1, 3, 4]].tolist() == pytest.approx([1.0, 1.0, 9.0, 9.0])
+    assert np.isnan(smooth[2])
