@@ -67,7 +67,7 @@ def parquet(runs: Sequence[Run]) -> bytes:
                 columns["step"].append(step)
                 for name in metrics:
                     columns[_column(name)].append(cells.get(name))
-    types = {name: pl.Float64 for name in columns} | {"run": pl.String, "step": pl.Int64}
+    types = dict.fromkeys(columns, pl.Float64) | {"run": pl.String, "step": pl.Int64}
     said = [{**header(run), "events": [_event(event) for event in run.events]} for run in runs]
     buffer = io.BytesIO()
     frame = pl.DataFrame(columns, schema=types)

@@ -28,7 +28,7 @@ def can_read(name: str, head: bytes) -> bool:
 def _is_document(name: str, start: bytes) -> bool:
     first = start.partition(b"\n")[0].strip()
     whole_line = first.endswith(b"}") and isinstance(decode(first.decode("utf-8", "replace")), dict)
-    return not whole_line or (b"\n" not in start.strip() and b"[" in first)
+    return not whole_line or (b"\n" not in start.strip() and (b"[" in first or b'"0":' in first))
 
 
 def read(source: Source) -> list[RawLog]:

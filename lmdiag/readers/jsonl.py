@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from lmdiag.readers.json_lines import Lost, decode
@@ -37,8 +38,27 @@ def _is_record(line: bytes) -> bool:
 
 def read(source: Source) -> list[RawLog]:
     """Read every record; a line that is none is counted with its reason."""
-    rows, config = collect(records(source))
+    config: dict[str, Any] = {}
+    rows = read_rows(source, partial(take, config))
     return [refuse_results_table(rows.log("jsonl", source.name, config=config, source=source.name))]
+
+
+def read_rows(
+    source: Source, take: Callable[[Rows, int, dict[str, Any] | Lost], None], usual: tuple[str, str] = ("", "")
+) -> Rows:
+    """Gather all records into rows: `take` adds a record to them, or notes its loss.
+
+    In large logs `take` sees only the records that are not plain rows; `usual` is a column and the word it holds in
+    those that are.
+    """
+    if source.size >= LARGE and not source.packed:
+        from lmdiag.readers.large_jsonl import read_blocks
+
+        return read_blocks(source.blocks(), take, usual)
+    rows = Rows()
+    for line, record in records(source):
+        take(rows, line, record)
+    return rows
 
 
 def records(source: Source) -> Iterator[tuple[int, dict[str, Any] | Lost]]:
@@ -54,20 +74,17 @@ def records(source: Source) -> Iterator[tuple[int, dict[str, Any] | Lost]]:
                 yield line, piece
 
 
-def collect(found: Iterator[tuple[int, dict[str, Any] | Lost]]) -> tuple[Rows, dict[str, Any]]:
-    """Gather records into rows, and what the records say about the whole run into a config."""
-    rows, config = Rows(), {}
-    for line, record in found:
-        if isinstance(record, Lost):
-            rows.skip(line, record.reason)
-        elif "log_history" in record:
-            rows.skip(line, "a summary that repeats the whole log")
-        else:
-            total = total_steps(record)
-            if total:
-                config["max_steps"] = total
-            rows.add(unwrapped(record), line)
-    return rows, config
+def take(config: dict[str, Any], rows: Rows, line: int, record: dict[str, Any] | Lost) -> None:
+    """Add a record to the rows, and what it says about the whole run to the config."""
+    if isinstance(record, Lost):
+        rows.skip(line, record.reason)
+    elif "log_history" in record:
+        rows.skip(line, "a summary that repeats the whole log")
+    else:
+        total = total_steps(record)
+        if total:
+            config["max_steps"] = total
+        rows.add(unwrapped(record), line)
 
 
 def unwrapped(record: dict[str, Any]) -> Mapping[str, Any]:

@@ -129,12 +129,12 @@ class Rows:
     @property
     def columns(self) -> dict[str, Column]:
         """The columns that hold numbers; those with a number in the same rows share one array of rows."""
-        shared: dict[bytes, np.ndarray] = {}
+        shared: dict[tuple[int, int], np.ndarray] = {}
         columns = {}
         for name, (rows, values) in self.numbers.items():
             array = np.asarray(rows, np.int64)
-            array = shared.setdefault(array.tobytes(), array)
-            columns[name] = Column(array, np.asarray(values, np.float64))
+            known = shared.setdefault((len(array), int(array[0])), array)
+            columns[name] = Column(known if np.array_equal(known, array) else array, np.asarray(values, np.float64))
         return columns
 
     @property
@@ -155,7 +155,7 @@ class Rows:
         for name, (rows, words) in self.words.items():
             if 0 < len(words) <= len(self.numbers.get(name, ([],))[0]):
                 found += [
-                    Skipped(self.lines[r], f'not a number in "{name}": {w[:40]!r}')
+                    Skipped(int(self.lines[r]), f'not a number in "{name}": {w[:40]!r}')
                     for r, w in zip(rows[:LISTED_SKIPS], words)
                 ]
                 if len(words) > LISTED_SKIPS:

@@ -19,7 +19,7 @@ FEWEST_ROWS = 2
 def separate(raw: RawLog) -> list[RawLog]:
     """Split a log by a column that names runs, else where counter and loss both return to their beginning."""
     parts = _by_name(raw) or _by_restart(raw)
-    return [_part(raw, rows, label) for label, rows in parts] if len(parts) > 1 else [raw]
+    return [part(raw, rows, label) for label, rows in parts] if len(parts) > 1 else [raw]
 
 
 def _by_name(raw: RawLog) -> list[tuple[str, np.ndarray]]:
@@ -74,8 +74,8 @@ def _gets_further(pieces: list[np.ndarray]) -> bool:
     return all(before < after for before, after in zip(lasts, lasts[1:]))
 
 
-def _part(raw: RawLog, rows: np.ndarray, label: str) -> RawLog:
-    """Return the rows that belong to one run; what was skipped is told once, with the first run."""
+def part(raw: RawLog, rows: np.ndarray, label: str) -> RawLog:
+    """Return the rows that belong to one run; what was skipped is told once, with the run of the first row."""
     place = np.full(raw.n_rows, -1)
     place[rows] = np.arange(len(rows))
     columns = {name: Column(*part) for name, part in _cut(raw, place)}
@@ -86,13 +86,13 @@ def _part(raw: RawLog, rows: np.ndarray, label: str) -> RawLog:
     first = 0 in rows
     return replace(
         raw,
-        name=f"{raw.name}#{label}",
+        name=f"{raw.name}#{label}" if label else raw.name,
         columns=columns,
         texts=texts,
         n_rows=len(rows),
         lines=None if raw.lines is None else raw.lines[rows],
         skipped=raw.skipped if first else (),
-        notes=(*raw.notes, f"{raw.name} holds several runs; this is {label}."),
+        notes=(*raw.notes, f"{raw.name} holds several runs; this is {label}.") if label else raw.notes,
     )
 
 

@@ -1,0 +1,105 @@
+"""CSV and TSV: wide and long, sparse, damaged, with other separators."""
+
+import pytest
+
+from lmdiag.errors import UnreadableLog
+from lmdiag.readers import csv_table, runs_of
+from lmdiag.readers.source import Source
+
+NAN = float("nan")
+
+
+def read(text, name="a.csv"):
+    source = Source(name, content=text.encode())
+    assert csv_table.can_read(source.name, source.head)
+    (run,) = runs_of(source)
+    return run
+
+
+def points(run, metric="loss"):
+    return list(zip(run[metric].steps.tolist(), run[metric].values.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("separator", [",", "\t", ";"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_any_separator_and_line_end(separator, end):
+    text = end.join(separator.join(row) for row in [("step", "loss", "note"), ("1", "3.5", "a"), ("2", "2.5", "b")])
+    assert points(read(text + end)) == [(1, 3.5), (2, 2.5)]
+
+
+def test_empty_is_missing_and_nan_was_logged():
+    run = read('step,train_loss,val_loss\n1,3.5,\n2,nan,2.5\n3,"1,234.5",NA\n')
+    assert points(run) == [(1, 3.5), (2, pytest.approx(NAN, nan_ok=True)), (3, 1234.5)]
+    assert (points(run, "val/loss"), run.skipped) == ([(2, 2.5)], ())
+
+
+def test_damaged_rows_are_counted_with_their_line():
+    run = read("step,loss\n1,3.5\n2\n3,1.5,9\n4,soon\n5,0.5\n")
+    assert points(run) == [(1, 3.5), (5, 0.5)]
+    assert [(s.line, s.reason) for s in run.skipped] == [
+        (3, "1 fields where the header has 2"),
+        (4, "3 fields where the header has 2"),
+        (5, "not a number in \"loss\": 'soon'"),
+    ]
+
+
+def test_a_header_written_again_by_a_resume():
+    run = read("step,loss\n1,3.5\n2,2.5\nstep,loss\n3,1.5\n")
+    assert (len(run["loss"]), run.skipped) == (3, ())
+
+
+def test_lines_count_from_the_top_of_the_file():
+    assert read("# made by hand\nstep,loss\n1,3.5\n2,2.5\n")["loss"].lines.tolist() == [3, 4]
+
+
+def test_fields_with_line_ends_in_quotes():
+    assert points(read('step,text,loss\n1,"a\nb",3.5\n2,c,2.5\n')) == [(1, 3.5), (2, 2.5)]
+
+
+def test_one_row_for_each_value():
+    run = read("step,metric,value\n1,loss,3.5\n1,val_loss,4.5\n2,loss,2.5\n")
+    assert (points(run), points(run, "val/loss")) == ([(1, 3.5), (2, 2.5)], [(1, 4.5)])
+
+
+def test_tokens_as_the_axis():
+    run = read("throughput/total_tokens,eval/c4/CrossEntropyLoss\n100,9.5\n200,8.5\n")
+    assert (run.step_kind, points(run, "c4/loss")) == ("tokens", [(100, 9.5), (200, 8.5)])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a,b\n1,2\n", "Hello, world\nhow, are you\n", '{"step": 1, "loss": 2}\n', "step 1, loss 2\nstep 2, loss 1\n"],
+)
+def test_other_text_is_not_taken_for_a_table(text):
+    assert not csv_table.can_read("a.txt", text.encode())
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["commit,val_loss,status", *(f"c{i:06x},2.{i},keep" for i in range(9))],
+        ["run_name,step,loss", *(f"r{i},1000,2.{i}" for i in range(9))],
+    ],
+)
+def test_a_table_of_experiments_is_refused(rows):
+    with pytest.raises(UnreadableLog, match="one row per experiment"):
+        read("\n".join(rows) + "\n")
+
+
+def test_single_points_of_many_curves_are_refused():
+    rows = [
+        "Step,a - loss,b - loss,c - loss,d - loss,e - loss",
+        "1,2.0,,,,",
+        "2,,2.0,,,",
+        "3,,,2.0,,",
+        "4,,,,2.0,",
+        "5,,,,,2.0",
+    ]
+    with pytest.raises(UnreadableLog, match="single points of 5 curves"):
+        read("\n".join(rows) + "\n")
+
+
+def test_a_header_alone_is_refused():
+    source = Source("a.csv", content=b"step,loss\n")
+    with pytest.raises(UnreadableLog, match="no rows"):
+        csv_table.read(source)

@@ -1,0 +1,99 @@
+"""The fast way of reading large logs gives exactly what decoding each line gives."""
+
+import json
+import random
+from functools import partial
+
+import numpy as np
+import pytest
+
+from lmdiag.readers import jsonl, lmdiag_jsonl, runs_of
+from lmdiag.readers.gather import gather
+from lmdiag.readers.large_jsonl import read_blocks
+from lmdiag.readers.rows import Rows
+from lmdiag.readers.source import Source
+from tests.readers.test_json_lines import CASES
+
+ODD = [line if isinstance(line, bytes) else line.encode() for line, *_ in CASES.values() if len(line) < 1000]
+
+
+def by_lines(content):
+    rows, config = Rows(), {}
+    for line, record in jsonl.records(Source("a", content=content)):
+        jsonl.take(config, rows, line, record)
+    return rows.log("jsonl", "a", config=config)
+
+
+def by_blocks(content, size):
+    config = {}
+    rows = read_blocks(Source("a", content=content).blocks(size), partial(jsonl.take, config))
+    return rows.log("jsonl", "a", config=config)
+
+
+def assert_same(one, other):
+    assert (one.n_rows, list(one.columns), one.config) == (other.n_rows, list(other.columns), other.config)
+    for name, column in one.columns.items():
+        np.testing.assert_array_equal(column.rows, other.columns[name].rows, name)
+        np.testing.assert_array_equal(column.values, other.columns[name].values, name)
+    np.testing.assert_array_equal(one.lines, other.lines)
+    assert sorted(map(str, one.skipped)) == sorted(map(str, other.skipped))
+
+
+def record(number, rng, style):
+    cells = {"step": number, "loss": rng.random(), "lr": 1e-3}
+    if number % 50 == 0:
+        cells["val_loss"] = rng.random()
+    if number > 250:
+        cells["late"] = number
+    return (
+        cells
+        | {
+            "plain": {},
+            "null": {"reward": None},
+            "words": {"kind": "F", "run_time": f"0:00:{number}"},
+            "quoted": {"grad_norm": str(rng.random())},
+            "nested": {"optim": {"beta": 0.9}},
+            "flags": {"skipped": number % 3 == 0},
+        }[style]
+    )
+
+
+@pytest.mark.parametrize("style", ["plain", "null", "words", "quoted", "nested", "flags"])
+@pytest.mark.parametrize("damaged", [0.0, 0.01, 0.3, 0.7])
+@pytest.mark.parametrize("separators", [(", ", ": "), (",", ":")], ids=["spaced", "compact"])
+def test_blocks_and_lines_agree(style, damaged, separators):
+    rng = random.Random(f"{style}{damaged}{separators}")
+    lines = [
+        rng.choice(ODD) if rng.random() < damaged else json.dumps(record(n, rng, style), separators=separators).encode()
+        for n in range(600)
+    ]
+    content = b"\n".join(lines) + rng.choice([b"", b"\n", b"\r\n"])
+    for size in (3000, 1 << 24):
+        assert_same(by_lines(content), by_blocks(content, size))
+
+
+def test_large_standard_logs(monkeypatch):
+    head = {"type": "run", "schema": "lmdiag-log/1", "run_id": "a", "name": "a", "config": {"x": {"y": 1}}}
+    records = [head]
+    for step in range(1, 2000):
+        records.append({"type": "step", "step": step, "loss": 1 / step})
+        if step % 500 == 0:
+            records.append({"type": "eval", "step": step, "split": "val", "loss": 2 / step})
+            records.append({"type": "event", "kind": "checkpoint_saved", "step": step})
+    records.append({**head, "resumed_from_step": 1500})
+    records += [{"type": "step", "step": step, "loss": 3 / step} for step in range(1501, 1700)]
+    content = "".join(json.dumps(r) + "\n" for r in records).encode()
+    (slow,) = runs_of(Source("a.jsonl", content=content))
+    monkeypatch.setattr(jsonl, "LARGE", 1000)
+    (fast,) = [gather(raw) for raw in lmdiag_jsonl.read(Source("a.jsonl", content=content))]
+    assert (fast.events, fast.config, fast.segments, list(fast)) == (
+        slow.events,
+        slow.config,
+        slow.segments,
+        list(slow),
+    )
+    for one, other in ((slow.series, fast.series), (slow.superseded, fast.superseded)):
+        for name, series in one.items():
+            np.testing.assert_array_equal(series.steps, other[name].steps)
+            np.testing.assert_array_equal(series.values, other[name].values)
+            np.testing.assert_array_equal(series.lines, other[name].lines)
