@@ -48,16 +48,17 @@ class GradientStatistics:
         self._gradients: torch.Tensor | None = None
         self._before: list[torch.Tensor] | None = None
 
-    def before_update(self, update: bool = True) -> torch.Tensor:
+    def before_update(self, update: bool = True, scale: float = 1.0) -> torch.Tensor:
         """Measure the gradients and, for the update norm, keep a copy of the parameters; return the global norm.
 
         The norm returned is a 0-dim tensor on the device: clip by it and no norm is computed twice. Without `update`
-        nothing is copied and `after_update` says nothing of the update.
+        nothing is copied and `after_update` says nothing of the update. `scale` is the loss scale that is still in
+        the gradients.
         """
         import torch
 
         nothing = torch.zeros((), device=self.parameters[0].device)
-        self._gradients = _squares([nothing if p.grad is None else p.grad for p in self.parameters])
+        self._gradients = _squares([nothing if p.grad is None else p.grad for p in self.parameters]) / scale**2
         self._before = self._copy() if update else None
         return self._gradients.sum().sqrt()
 

@@ -1,0 +1,250 @@
+"""A callback for the Hugging Face `Trainer` that writes the standard log: one record for every optimizer update.
+
+    from lmdiag.record.huggingface import LmdiagCallback
+
+    trainer = Trainer(model, args, train_dataset=data, callbacks=[LmdiagCallback("runs/a.jsonl")])
+
+The Trainer's own log hides NaN: with `logging_nan_inf_filter`, on by default, the loss of a bad batch is replaced by
+the mean of the good ones. The callback takes the loss where the model returns it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+
+from lmdiag.record.gradients import GradientStatistics
+from lmdiag.record.judge import Judge
+from lmdiag.record.writer import RunLogger
+
+_OWN = {"loss", "grad_norm", "learning_rate", "epoch", "num_input_tokens_seen", "total_flos"}  # recorded otherwise
+_SPEEDS = ("samples_per_second", "steps_per_second", "jit_compilation_time", "model_preparation_time")
+
+
+class LmdiagCallback(TrainerCallback):
+    """Write `path` while the Trainer trains: true loss, gradients before clipping, tokens, times, evaluations, checkpoints.
+
+    `layers_every` is the number of updates between per-layer statistics, 0 for none. With `stop_on="error"` the run
+    is stopped when `lmdiag check` finds an error in its log; it looks every `check_every_s` seconds.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], layers_every: int = 10, stop_on: str = "", check_every_s: float = 60.0
+    ) -> None:
+        self.path, self.layers_every = path, layers_every
+        self.judge = Judge(path, stop_on, check_every_s)
+        self.log: RunLogger | None = None
+        self._hooks: list[Any] = []
+        self._tokens = 0.0
+
+    # ---- the life of a run
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
+        model, optimizer = objects["model"], objects["optimizer"]
+        resumed = state.global_step or None
+        self.log = RunLogger(
+            self.path, args.to_dict(), resume=bool(resumed), resumed_from_step=resumed, **_header(args, state, model)
+        )
+        self._tokens = float(state.num_input_tokens_seen)
+        self._statistics = GradientStatistics(model)
+        self._measured = False
+        self._devices = args.world_size if args.average_tokens_across_devices else 1
+        self._begin_step()
+        self._hooks = [model.register_forward_hook(self._after_forward, with_kwargs=True)]
+        self._hooks += _after_each_backward(self._statistics.parameters, lambda: self._after_backward(optimizer, state))
+        self._ended = time.perf_counter()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
+        self.judge.close()
+        if self.log is not None:
+            self.log.end("completed")
+            self.log = None
+
+    # ---- one optimizer update
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
+        self._begin_step()
+        self._begun = time.perf_counter()
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
+        """Bring what was measured to the host, in one transfer, while the learning rate is still that of this update."""
+        if not self._measured:
+            return
+        layers = self._wants_layers(state)
+        extra = {"loss": self._loss, "tokens": self._step_tokens}
+        found = self._statistics.after_update(layers, **{k: v for k, v in extra.items() if v is not None})
+        found["lr"] = float(objects["optimizer"].param_groups[0]["lr"])
+        if getattr(objects["optimizer"], "step_was_skipped", False):
+            found["skipped"] = 1
+        self._record = found
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **objects: Any) -> Any:
+        ended = time.perf_counter()
+        record = self._record
+        new_tokens = record.pop("tokens", 0) * args.world_size
+        self._tokens += new_tokens
+        times = {"step_time_s": round(ended - self._ended, 5), "data_time_s": round(self._begun - self._ended, 5)}
+        if new_tokens:
+            times |= {"tokens": round(self._tokens), "tokens_per_sec": round(new_tokens / (ended - self._ended), 1)}
+        if args.max_grad_norm and "grad_norm" in record:
+            record["clip_frac"] = float(not record["grad_norm"] <= args.max_grad_norm)
+        self._write().step(state.global_step, **record, epoch=round(state.epoch, 6), **times, mem_bytes=_memory())
+        self._ended = ended
+        if self.judge.says_stop():
+            self._write().event("stopped", state.global_step, f"lmdiag check found an {self.judge.stop_on}")
+            control.should_training_stop = True
+        return control
+
+    # ---- now and then
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **objects: Any
+    ) -> None:
+        """Keep what other callbacks and trainers log beside the usual, and the loss where the model returned none."""
+        training = {
+            k: v for k, v in (logs or {}).items() if isinstance(v, int | float) and not k.startswith(("eval_", "test_"))
+        }
+        if self.log is None or "train_runtime" in training:  # the summary at the end
+            return
+        extra = {name: value for name, value in training.items() if name not in _OWN}
+        if self._loss is None and "loss" in training:
+            extra["loss"] = training["loss"]
+        if extra:
+            self.log.step(state.global_step, **extra)
+        self._ended = time.perf_counter()
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: Mapping[str, Any] | None = None, **objects: Any
+    ) -> None:
+        if self.log is not None and metrics:
+            for split, found in _evaluations(metrics).items():
+                self.log.eval(state.global_step, split=split, **found)
+        self._ended = time.perf_counter()
+
+    def on_save(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
+        if self.log is not None:
+            folder = os.path.join(args.output_dir, f"checkpoint-{state.global_step}")
+            self.log.event("checkpoint_saved", state.global_step, path=folder)
+        self._ended = time.perf_counter()
+
+    # ---- inside the step
+
+    def _begin_step(self) -> None:
+        self._loss: torch.Tensor | None = None
+        self._step_tokens: torch.Tensor | None = None
+        self._batches = 0
+        self._record: dict[str, Any] = {}
+
+    def _after_forward(self, model: torch.nn.Module, args: Any, inputs: Mapping[str, Any], output: Any) -> None:
+        """Add up the loss of the micro-batches, as the Trainer weighs them, and their tokens."""
+        if not model.training or not torch.is_grad_enabled():
+            return
+        loss = output.get("loss") if isinstance(output, Mapping) else output[0] if isinstance(output, tuple) else None
+        if loss is not None and loss.dim() == 0:
+            loss = loss.detach().float()
+            if inputs.get("num_items_in_batch") is not None:  # a share of the sum over all micro-batches
+                share = loss * self._devices
+                self._loss = share if self._loss is None else self._loss + share
+            else:
+                self._batches += 1
+                self._loss = loss if self._loss is None else self._loss + (loss - self._loss) / self._batches
+        counted = _tokens(inputs)
+        if counted is not None:
+            self._step_tokens = counted if self._step_tokens is None else self._step_tokens + counted
+
+    def _after_backward(self, optimizer: Any, state: Any) -> None:
+        """Measure the gradients of the whole update: after its last micro-batch, before they are clipped."""
+        if not getattr(getattr(optimizer, "gradient_state", None), "sync_gradients", True):
+            return
+        scaler = getattr(optimizer, "scaler", None)
+        scale = scaler.get_scale() if scaler is not None else 1.0
+        self._statistics.before_update(update=self._wants_layers(state), scale=scale)
+        self._measured = True
+
+    def _wants_layers(self, state: Any) -> bool:
+        return self.layers_every > 0 and (state.global_step + 1) % self.layers_every == 0
+
+    def _write(self) -> RunLogger:
+        assert self.log is not None, "the Trainer has not begun to train"
+        return self.log
+
+
+def _after_each_backward(parameters: list[torch.nn.Parameter], then: Callable[[], None]) -> list[Any]:
+    """Call `then` at the end of every backward pass, behind the callbacks that reduce gradients; return the hooks."""
+    engine = torch.autograd.Variable._execution_engine
+    queued = [False]
+
+    def last() -> None:
+        queued[0] = False
+        then()
+
+    def on_gradient(parameter: torch.Tensor) -> None:
+        if not queued[0]:
+            queued[0] = True
+            # Queued twice: what DistributedDataParallel queues meanwhile must run first.
+            engine.queue_callback(lambda: engine.queue_callback(last))
+
+    return [p.register_post_accumulate_grad_hook(on_gradient) for p in parameters]
+
+
+def _tokens(inputs: Mapping[str, Any]) -> torch.Tensor | None:
+    mask, ids = inputs.get("attention_mask"), inputs.get("input_ids")
+    if torch.is_tensor(mask) and mask.dim() == 2:
+        return mask.detach().sum().float()
+    return torch.tensor(float(ids.numel()), device=ids.device) if torch.is_tensor(ids) else None
+
+
+def _memory() -> int | None:
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+
+
+def _evaluations(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return {set: metrics}; a Trainer with several evaluation sets puts their names between `eval_` and the metric."""
+    named = {name.removeprefix("eval_"): value for name, value in metrics.items() if name.startswith("eval_")}
+    set_name = next((name.removesuffix("loss") for name in named if name.endswith("_loss") and "loss" not in named), "")
+    found = {name.removeprefix(set_name): value for name, value in named.items() if not name.endswith(_SPEEDS)}
+    if "runtime" in found:
+        found["eval_time_s"] = found.pop("runtime")
+    return {set_name.rstrip("_") or "val": found}
+
+
+def _header(args: Any, state: Any, model: torch.nn.Module) -> dict[str, Any]:
+    import transformers
+
+    config = getattr(model, "config", None)
+    return {
+        "name": args.run_name if args.run_name and args.run_name != args.output_dir else None,
+        "framework": "transformers",
+        "framework_version": transformers.__version__,
+        "task": _task(type(model).__name__),
+        "optimizer": str(getattr(args.optim, "value", args.optim)),
+        "lr_schedule": str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)),
+        "max_steps": state.max_steps,
+        "warmup_steps": args.get_warmup_steps(state.max_steps),
+        "batch_size": args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size,
+        "grad_accum": args.gradient_accumulation_steps,
+        "world_size": args.world_size,
+        "grad_clip": args.max_grad_norm,
+        "precision": "bf16" if args.bf16 else "fp16" if args.fp16 else "fp32",
+        "loss_reduction": "step_mean",
+        "log_every": 1,
+        "model": {
+            "name": type(model).__name__,
+            "params": sum(p.numel() for p in model.parameters()),
+            "vocab_size": getattr(config, "vocab_size", None),
+        },
+    }
+
+
+def _task(model: str) -> str | None:
+    endings = {"MaskedLM": "masked-lm", "ForPreTraining": "masked-lm", "SequenceClassification": "classification"}
+    endings |= {"TokenClassification": "classification", "CausalLM": "causal-lm", "LMHeadModel": "causal-lm"}
+    return next((task for ending, task in endings.items() if ending in model), None)
