@@ -3,9 +3,22 @@
     select = ["numerics", "loss-spike"]      # rules or families that look; default: all
     ignore = ["throughput"]                  # rules or families that do not
     fail-on = "warning"                      # error (default), warning, info or never
+    baseline = "lmdiag-baseline.json"        # known findings that no longer count
 
     [tool.lmdiag.rules.loss-spike]           # in lmdiag.toml: [rules.loss-spike]
-    threshold = 8.0
+    smallest = 0.1                           # a setting of the rule
+    severity = "error"                       # of all its findings
+
+    [[tool.lmdiag.per-path]]                 # other settings for some logs
+    match = "runs/gan-*"
+    ignore = ["divergence"]
+
+    [[tool.lmdiag.suppress]]                 # findings that are known and accepted
+    rule = "loss-spike"
+    match = "runs/big.jsonl"                 # optional, like the next two
+    steps = [1000, 1200]
+    until = 2027-01-31
+    reason = "planned restart of the schedule"
 
 The nearest file wins: lmdiag.toml, .lmdiag.toml or pyproject.toml of the working directory, else of its parent, and so on.
 Names of rules are not known here; whoever runs the rules checks them.
@@ -13,9 +26,11 @@ Names of rules are not known here; whoever runs the rules checks them.
 
 from __future__ import annotations
 
+import datetime
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +41,49 @@ FAIL_ON = ("error", "warning", "info", "never")
 
 
 @dataclass(frozen=True)
+class Suppression:
+    """Findings that are known and accepted: of one rule or family, in some logs, within some steps, for some time."""
+
+    rule: str
+    reason: str
+    match: str = "*"
+    steps: tuple[int, int] | None = None
+    until: datetime.date | None = None
+
+
+@dataclass(frozen=True)
 class Settings:
-    """What a project wants of lmdiag; `source` is the file it was read from, "" for the defaults."""
+    """What a project wants of lmdiag; `source` is the file it was read from, "" for the defaults.
+
+    `per_path` holds (pattern, changes): settings of `changes` replace the general ones for logs that match.
+    """
 
     select: tuple[str, ...] = ()
+    extend_select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     fail_on: str = "error"
+    baseline: str = ""
     rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    per_path: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    suppress: tuple[Suppression, ...] = ()
     source: str = ""
 
+    def for_path(self, path: str) -> Settings:
+        """Return the settings that hold for the log at a path.
 
-KEYS = tuple(f.name.replace("_", "-") for f in fields(Settings) if f.name != "source")
+        >>> Settings(per_path=(("runs/gan-*", {"ignore": ("spikes",)}),)).for_path("runs/gan-1.jsonl").ignore
+        ('spikes',)
+        """
+        settings = self
+        for pattern, changes in self.per_path:
+            if fnmatch(path, pattern):
+                rules = merged(settings.rules, changes.get("rules", {}))
+                settings = replace(settings, **{**changes, "rules": rules})
+        return settings
+
+
+KEYS = [f.name.replace("_", "-") for f in fields(Settings) if f.name != "source"]
+KEYS_PER_PATH = ["match", "select", "extend-select", "ignore", "rules"]
 
 
 def load(directory: Path) -> Settings:
@@ -56,9 +103,8 @@ def read(path: Path) -> Settings | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadSetting(
-            f"{path}: {error}", "lmdiag reads its settings from this file; correct it, or use --isolated."
-        ) from error
+        hint = "lmdiag reads its settings from this file; correct it, or use --isolated."
+        raise BadSetting(f"{path}: {error}", hint) from error
     if path.name == "pyproject.toml":
         document = document.get("tool", {}).get("lmdiag")
         if document is None:
@@ -72,13 +118,7 @@ def from_mapping(document: Mapping[str, Any], source: str = "") -> Settings:
     >>> from_mapping({"fail-on": "warning", "rules": {"loss-spike": {"min-rise": 0.3}}}).rules
     {'loss-spike': {'min_rise': 0.3}}
     """
-    values: dict[str, Any] = {}
-    for key, value in document.items():
-        plain = key.replace("-", "_")
-        if plain.replace("_", "-") not in KEYS:
-            raise BadSetting(f"{_where(source)}unknown setting {key!r}", nearest(key, list(KEYS)))
-        values[plain] = _READERS[plain](value, f"{_where(source)}{key}")
-    return Settings(**values, source=source)
+    return Settings(**_values(document, f"{source}: " if source else "", KEYS), source=source)
 
 
 def override(settings: Settings, assignments: list[str]) -> Settings:
@@ -89,20 +129,25 @@ def override(settings: Settings, assignments: list[str]) -> Settings:
     """
     for assignment in assignments:
         key, _, text = assignment.partition("=")
-        settings = _merge(
-            settings, from_mapping(_nested(key.strip().split("."), _value(text.strip())), "--config"), key
-        )
+        values = _values(_nested(key.strip().split("."), _value(text.strip())), "--config: ", KEYS)
+        values["rules"] = merged(settings.rules, values.get("rules", {}))
+        settings = replace(settings, **values)
     return settings
 
 
-def _merge(settings: Settings, new: Settings, key: str) -> Settings:
-    if not new.rules:
-        name = key.strip().replace("-", "_")
-        return replace(settings, **{name: getattr(new, name)})
-    rules = {rule: dict(values) for rule, values in settings.rules.items()}
-    for rule, values in new.rules.items():
-        rules.setdefault(rule, {}).update(values)
-    return replace(settings, rules=rules)
+def merged(rules: Mapping[str, Mapping[str, Any]], more: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the settings of rules with those of `more` put over them, one by one."""
+    return {name: {**rules.get(name, {}), **more.get(name, {})} for name in [*rules, *more]}
+
+
+def _values(document: Mapping[str, Any], where: str, known: list[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in document.items():
+        if key.replace("_", "-") not in known:
+            raise BadSetting(f"{where}unknown setting {key!r}", nearest(key, known))
+        name = key.replace("-", "_")
+        values[name] = _READERS[name](value, f"{where}{key}")
+    return values
 
 
 def _nested(path: list[str], value: Any) -> dict[str, Any]:
@@ -119,10 +164,19 @@ def _value(text: str) -> Any:
 def _names(value: Any, where: str) -> tuple[str, ...]:
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise BadSetting(
-            f"{where} must be a list of names, not {value!r}", 'Write for example ["numerics", "loss-spike"].'
-        )
+        hint = 'Write for example ["numerics", "loss-spike"].'
+        raise BadSetting(f"{where} must be a list of names, not {value!r}", hint)
     return tuple(names)
+
+
+def _file(value: Any, where: str) -> str:
+    return _text(value, where) if value else ""
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise BadSetting(f"{where} must be a text, not {value!r}", "Write it between quotes.")
+    return value
 
 
 def _fail_on(value: Any, where: str) -> str:
@@ -133,12 +187,64 @@ def _fail_on(value: Any, where: str) -> str:
 
 def _rules(value: Any, where: str) -> dict[str, dict[str, Any]]:
     if not isinstance(value, dict) or not all(isinstance(table, dict) for table in value.values()):
-        raise BadSetting(f"{where} must hold one table per rule", "Write for example rules.loss-spike.threshold = 8.0.")
+        raise BadSetting(f"{where} must hold one table per rule", "Write for example rules.loss-spike.smallest = 0.1")
     return {rule: {key.replace("-", "_"): v for key, v in table.items()} for rule, table in value.items()}
 
 
-def _where(source: str) -> str:
-    return f"{source}: " if source else ""
+def _tables(value: Any, where: str) -> list[dict[str, Any]]:
+    if not isinstance(value, list) or not all(isinstance(table, dict) for table in value):
+        key = where.split(" ")[-1]
+        raise BadSetting(
+            f"{where} must be a list of tables", f"Write [[{key}]] (in pyproject.toml: [[tool.lmdiag.{key}]])."
+        )
+    return value
 
 
-_READERS = {"select": _names, "ignore": _names, "fail_on": _fail_on, "rules": _rules}
+def _per_path(value: Any, where: str) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+    found = []
+    for table in _tables(value, where):
+        changes = _values(table, f"{where}: ", KEYS_PER_PATH)
+        if "match" not in changes:
+            raise BadSetting(f"{where}: an entry has no match", 'Write for example match = "runs/gan-*".')
+        found.append((changes.pop("match"), changes))
+    return tuple(found)
+
+
+def _suppressions(value: Any, where: str) -> tuple[Suppression, ...]:
+    known = [f.name for f in fields(Suppression)]
+    found = []
+    for table in _tables(value, where):
+        values = _values(table, f"{where}: ", known)
+        for key in ("rule", "reason"):
+            if key not in values:
+                raise BadSetting(f"{where}: an entry has no {key}", "Say which rule, and why its finding is accepted.")
+        found.append(Suppression(**values))
+    return tuple(found)
+
+
+def _steps(value: Any, where: str) -> tuple[int, int]:
+    whole = isinstance(value, list) and len(value) == 2 and all(type(step) is int for step in value)
+    if not whole or value[0] > value[1]:
+        raise BadSetting(
+            f"{where} must be the first and the last step, not {value!r}", "Write for example [1000, 1200]."
+        )
+    return value[0], value[1]
+
+
+def _date(value: Any, where: str) -> datetime.date:
+    if isinstance(value, datetime.datetime) or not isinstance(value, datetime.date):
+        raise BadSetting(f"{where} must be a date, not {value!r}", "Write for example 2027-01-31, without quotes.")
+    return value
+
+
+_READERS: dict[str, Any] = {
+    **dict.fromkeys(("select", "extend_select", "ignore"), _names),
+    **dict.fromkeys(("match", "rule", "reason"), _text),
+    "fail_on": _fail_on,
+    "baseline": _file,
+    "rules": _rules,
+    "per_path": _per_path,
+    "suppress": _suppressions,
+    "steps": _steps,
+    "until": _date,
+}

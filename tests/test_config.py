@@ -37,7 +37,13 @@ def test_every_key_is_read(tmp_path):
         tmp_path / "lmdiag.toml",
         'select = ["numerics"]\nignore = "loss-spike"\nfail_on = "never"\n[rules.plateau]\nleast-share = 0.5\n',
     )
-    assert read(file) == Settings(("numerics",), ("loss-spike",), "never", {"plateau": {"least_share": 0.5}}, str(file))
+    assert read(file) == Settings(
+        select=("numerics",),
+        ignore=("loss-spike",),
+        fail_on="never",
+        rules={"plateau": {"least_share": 0.5}},
+        source=str(file),
+    )
 
 
 def test_a_file_saved_by_a_windows_editor_is_read(tmp_path):
@@ -92,3 +98,36 @@ def test_overriding_does_not_change_the_original():
     settings = from_mapping({"rules": {"plateau": {"window": 3}}})
     override(settings, ["rules.plateau.window=9"])
     assert settings.rules == {"plateau": {"window": 3}}
+
+
+PER_PATH = {
+    "rules": {"plateau": {"window": 3}},
+    "per-path": [
+        {"match": "runs/gan-*", "ignore": ["spikes"], "rules": {"plateau": {"share": 0.5}}},
+        {"match": "*-big.csv", "select": ["numerics"]},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "select", "ignore", "plateau"),
+    [
+        ("runs/a.csv", (), (), {"window": 3}),
+        ("runs/gan-a.csv", (), ("spikes",), {"window": 3, "share": 0.5}),
+        ("runs/gan-big.csv", ("numerics",), ("spikes",), {"window": 3, "share": 0.5}),
+        ("deep/er/x-big.csv", ("numerics",), (), {"window": 3}),
+    ],
+)
+def test_settings_for_some_paths_are_put_over_the_general_ones_in_order(path, select, ignore, plateau):
+    settings = from_mapping(PER_PATH).for_path(path)
+    assert (settings.select, settings.ignore, settings.rules) == (select, ignore, {"plateau": plateau})
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [({"ignore": []}, "has no match"), ({"match": "a", "fail-on": "info"}, "unknown setting"), ("a", "list of tables")],
+)
+def test_settings_for_paths_that_do_not_fit_are_refused(table, said):
+    with pytest.raises(BadSetting) as caught:
+        from_mapping({"per-path": [table]})
+    assert said in str(caught.value)

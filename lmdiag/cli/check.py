@@ -17,7 +17,6 @@ from lmdiag.cli.options import (
     width,
     with_options,
 )
-from lmdiag.config import Settings
 from lmdiag.reports import FORMATS
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ Exit codes:
 
 
 @click.command(help=HELP)
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.argument("paths", metavar="PATH...", nargs=-1)
 @with_options(CONFIGURING, FAILING)
 @click.option(
     "--format",
@@ -55,25 +54,38 @@ Exit codes:
 )
 @click.option("--quiet", "-q", is_flag=True, help="Print only runs with a finding at or above --fail-on.")
 @with_options(COLOR)
+@click.option("--no-github", is_flag=True, help="In GitHub Actions, write no annotations and no summary of the job.")
+@click.option("--show-settings", is_flag=True, help="Print the settings that hold here, and end.")
 def check(paths: tuple[str, ...], **options: Any) -> int:
     # NumPy would start a pool of threads for linear algebra, which costs as much time as the check of a small log.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from lmdiag.cli.diagnosing import diagnose_paths
-    from lmdiag.cli.gate import exit_code
+    from lmdiag.cli.diagnosing import checked_settings, diagnose_paths
+    from lmdiag.cli.gate import PASSED, exit_code
+    from lmdiag.cli.on_github import in_github_actions, tell_github
     from lmdiag.cli.output import checked_outputs, print_result, write_outputs
+    from lmdiag.cli.show import settings_toml
 
+    if options["show_settings"]:
+        print_result(settings_toml(checked_settings(options)))
+        return PASSED
+    if not paths:
+        raise click.UsageError(
+            "Missing argument: name a log, a folder, a glob, or - for standard input.", click.get_current_context()
+        )
     outputs = checked_outputs(options["output"])
-    report, settings = diagnose_paths(paths, options)
+    report = diagnose_paths(paths, options)
     write_outputs(report, outputs)
-    print_result(_printed(report, settings, options))
-    return exit_code(report, settings.fail_on)
+    print_result(_printed(report, options))
+    if in_github_actions() and not options["no_github"]:
+        tell_github(report, annotate=options["shape"] in ("text", "concise"))
+    return exit_code(report)
 
 
-def _printed(report: Report, settings: Settings, options: dict[str, Any]) -> str:
+def _printed(report: Report, options: dict[str, Any]) -> str:
     from lmdiag.reports import render
 
     if options["quiet"]:
-        report = _failing_only(report, settings.fail_on)
+        report = _failing_only(report)
         if options["shape"] == "text" and not (report.diagnoses or report.unreadable):
             return ""
     if options["shape"] != "text":
@@ -83,9 +95,8 @@ def _printed(report: Report, settings: Settings, options: dict[str, Any]) -> str
     return render(report, "text", style=Style(width(), wants_color(options["color"]), options["verbose"]))
 
 
-def _failing_only(report: Report, fail_on: str) -> Report:
-    from lmdiag.cli.gate import fails
-    from lmdiag.reports.report import severity_of
+def _failing_only(report: Report) -> Report:
+    from lmdiag.reports.report import fails, severity_of
 
-    failing = (d for d in report.diagnoses if any(fails(severity_of(f), fail_on) for f in d.findings))
+    failing = (d for d in report.diagnoses if any(fails(severity_of(f), report.fail_on) for f in d.findings))
     return replace(report, diagnoses=tuple(failing))

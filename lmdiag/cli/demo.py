@@ -70,6 +70,6 @@ def _train(log: Path, what: str, options: list[str]) -> None:
     code = subprocess.run([*command, *options], stdout=sys.stderr, env={"OMP_NUM_THREADS": "1"} | os.environ).returncode
     if code:
         raise LmdiagError(
-            f"training ended with exit code {code}", f"run it alone: {' '.join([*command[1:], *options])}"
+            f"training ended with exit code {code}", f"run it alone: python {' '.join([*command[1:], *options])}"
         )
     say(f"trained in {time.monotonic() - started:.0f} s; the log is {log}")

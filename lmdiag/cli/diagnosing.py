@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from lmdiag.cli.gate import checked_rule_settings, chosen_rules
+from lmdiag.cli import say
+from lmdiag.cli.accepted import Accepted, complaints, in_force, read_baseline, without_accepted
+from lmdiag.cli.gate import check_settings, chosen_rules, judge
 from lmdiag.cli.options import settings_from
 from lmdiag.cli.reading import read_runs, reading_options
 from lmdiag.config import Settings
-from lmdiag.diagnose import diagnose
-from lmdiag.reports.report import Report
+from lmdiag.reports.places import relative_path
+from lmdiag.reports.report import Report, Suppressed
 
 
-def diagnose_paths(paths: tuple[str, ...], options: Mapping[str, Any]) -> tuple[Report, Settings]:
-    """Read and diagnose the logs at the paths; return the report, and the settings it was made with.
+def diagnose_paths(paths: tuple[str, ...], options: Mapping[str, Any]) -> Report:
+    """Read and diagnose the logs at the paths.
 
     `options` are the values of `options.CONFIGURING`, `READING` and, where the command has them, `FAILING`. Settings are
     checked before anything is read.
     """
-    fail_on = "never" if options.get("exit_zero") else options.get("fail_on")
-    settings = settings_from(options["select"], options["ignore"], options["config"], options["isolated"], fail_on)
-    rules, rule_settings = chosen_rules(settings), checked_rule_settings(settings)
+    settings = checked_settings(options)
+    today = datetime.date.today()
+    known = read_baseline(Path(settings.baseline)) if settings.baseline else frozenset()
+    accepted = Accepted(in_force(settings.suppress, today), known, settings.baseline)
     runs, unreadable = read_runs(paths, reading_options(options))
-    return Report(tuple(diagnose(run, rules, rule_settings) for run in runs), tuple(unreadable), rules), settings
+    diagnoses, suppressed = [], list[Suppressed]()
+    for run in runs:
+        diagnosis = judge(run, settings.for_path(relative_path(run.source)))
+        kept, gone = without_accepted(diagnosis, accepted)
+        diagnoses.append(kept)
+        suppressed += gone
+    report = Report(tuple(diagnoses), tuple(unreadable), chosen_rules(settings), settings.fail_on, tuple(suppressed))
+    for complaint in complaints(settings.suppress, report, today):
+        say(f"warning: {complaint}")
+    return report
+
+
+def checked_settings(options: Mapping[str, Any]) -> Settings:
+    """Return the settings that the options and the settings files add up to, once they are known to fit."""
+    settings = settings_from(options)
+    check_settings(settings)
+    return settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,9 @@ READING: tuple[Decorator, ...] = (
 )
 CONFIGURING: tuple[Decorator, ...] = (
     click.option("--select", metavar="NAMES", multiple=True, help="Rules or families that look; separate by commas."),
+    click.option(
+        "--extend-select", metavar="NAMES", multiple=True, help="The same, beside those that settings select."
+    ),
     click.option("--ignore", metavar="NAMES", multiple=True, help="Rules or families that do not look."),
     click.option(
         "--config", metavar="KEY=VALUE|FILE", multiple=True, help="Override one setting, or read this file instead."
@@ -39,6 +42,7 @@ FAILING: tuple[Decorator, ...] = (
     click.option(
         "--fail-on", type=click.Choice(FAIL_ON), help="Least severity that gives exit code 1; default: error."
     ),
+    click.option("--baseline", metavar="FILE", help="Findings in this file are known and do not count."),
     click.option("--exit-zero", is_flag=True, help="The same as --fail-on never."),
 )
 COLOR = click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colours in text.")
@@ -56,17 +60,17 @@ def with_options(*groups: Sequence[Decorator] | Decorator) -> Decorator:
     return decorate
 
 
-def settings_from(
-    select: Sequence[str], ignore: Sequence[str], config: Sequence[str], isolated: bool, fail_on: str | None = None
-) -> Settings:
+def settings_from(options: Mapping[str, Any]) -> Settings:
     """Return the settings of the project's files, overridden by `--config` and then by the options."""
-    files = [text for text in config if "=" not in text]
-    if isolated:
+    files = [text for text in options["config"] if "=" not in text]
+    if options["isolated"]:
         settings = Settings()
     else:
         settings = _file(files[-1]) if files else load(Path.cwd())
-    settings = override(settings, [text for text in config if "=" in text])
-    given: dict[str, Any] = {"select": names(select), "ignore": names(ignore), "fail_on": fail_on}
+    settings = override(settings, [text for text in options["config"] if "=" in text])
+    given: dict[str, Any] = {key: names(options[key]) for key in ("select", "extend_select", "ignore")}
+    given["baseline"] = options.get("baseline")
+    given["fail_on"] = "never" if options.get("exit_zero") else options.get("fail_on")
     return replace(settings, **{key: value for key, value in given.items() if value})
 
 

@@ -17,6 +17,10 @@ FORMATS = {  # name: module; imported when first used, for some import libraries
     "json": "lmdiag.reports.json",
     "jsonl": "lmdiag.reports.jsonl",
     "markdown": "lmdiag.reports.markdown",
+    "sarif": "lmdiag.reports.sarif",
+    "junit": "lmdiag.reports.junit",
+    "github": "lmdiag.reports.github",
+    "gitlab": "lmdiag.reports.gitlab",
 }
 
 

@@ -27,6 +27,8 @@ def records(report: Report) -> Iterator[dict[str, Any]]:
             yield {"type": "finding", "run": run["name"], "source": run["source"], **finding}
     for unreadable in whole["unreadable"]:
         yield {"type": "unreadable", **unreadable}
+    for gone in whole["suppressed"]:
+        yield {"type": "suppressed", **gone}
     yield {
         "type": "summary",
         "verdict": whole["verdict"],

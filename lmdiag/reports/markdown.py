@@ -9,7 +9,18 @@ from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Finding
 from lmdiag.reports.look import ICONS
 from lmdiag.reports.report import Report, count_alarms, severity_of, summarize, worst_first
-from lmdiag.reports.wording import WORDS, by_reason, evidence, not_read, number, source_of, steps, total, visible
+from lmdiag.reports.wording import (
+    WORDS,
+    by_reason,
+    evidence,
+    not_read,
+    number,
+    source_of,
+    steps,
+    suppressions,
+    total,
+    visible,
+)
 
 COLUMNS = ("run", "verdict", "errors", "warnings", "last step", "last loss", "perplexity", "checkpoint to keep")
 
@@ -26,6 +37,9 @@ def _lines(report: Report) -> Iterator[str]:
     if report.diagnoses:
         yield ""
         yield from _table(report)
+    for line in suppressions(report.suppressed):
+        yield ""
+        yield escape(line)
     for diagnosis in worst_first(report.diagnoses):
         yield from _section(diagnosis)
     for unreadable in report.unreadable:

@@ -21,12 +21,26 @@ class Unreadable:
 
 
 @dataclass(frozen=True)
+class Suppressed:
+    """A finding that does not count, and why."""
+
+    run: Run
+    finding: Finding
+    reason: str
+
+
+@dataclass(frozen=True)
 class Report:
-    """Everything one invocation of lmdiag has to say; `rules` are those that were asked to look."""
+    """Everything one invocation of lmdiag has to say.
+
+    `rules` are those that were asked to look; `fail_on` is the least severity that fails the gate.
+    """
 
     diagnoses: tuple[Diagnosis, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
     rules: tuple[Rule, ...] = ()
+    fail_on: str = "error"
+    suppressed: tuple[Suppressed, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -52,6 +66,15 @@ class Report:
 def severity_of(finding: Finding) -> Severity:
     """Return the severity of a finding; one that no rule graded is an info."""
     return finding.severity or Severity.INFO
+
+
+def fails(severity: Severity, fail_on: str) -> bool:
+    """Tell whether a finding of this severity fails the gate.
+
+    >>> fails(Severity.WARNING, "error"), fails(Severity.WARNING, "info"), fails(Severity.ERROR, "never")
+    (False, True, False)
+    """
+    return fail_on != "never" and severity >= Severity[fail_on.upper()]
 
 
 def count_alarms(diagnosis: Diagnosis) -> tuple[int, int]:

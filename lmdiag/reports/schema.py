@@ -26,6 +26,7 @@ def json_schema() -> dict[str, Any]:
         verdict=_VERDICT,
         runs=_list(_RUN),
         unreadable=_list(_object(source=_TEXT, error=_TEXT)),
+        suppressed=_list({"allOf": [_object(source=_TEXT, run=_TEXT, reason=_TEXT), _FINDING]}),
     )
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": SCHEMA, **document}
 

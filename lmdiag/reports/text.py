@@ -11,7 +11,7 @@ from lmdiag.reports.curves import curve_rows, marks
 from lmdiag.reports.look import Style, aligned, severity_look, verdict_look
 from lmdiag.reports.overview import overview
 from lmdiag.reports.report import Report, Summary, severity_of, summarize, worst_first
-from lmdiag.reports.wording import by_reason, count, evidence, not_read, number, source_of, steps, total
+from lmdiag.reports.wording import by_reason, count, evidence, not_read, number, source_of, steps, suppressions, total
 from lmdiag.run import Run
 
 NARROWEST, WIDEST_CURVE, BESIDE_THE_CURVE = 60, 72, 34
@@ -39,6 +39,8 @@ def _lines(report: Report, style: Style) -> Iterator[str]:
         yield from style.paragraph(said, 0, "✗ not read  ", colour="red", bold=True)
         if unreadable.hint:
             yield from style.paragraph(unreadable.hint, lead="Hint: ")
+    for line in suppressions(report.suppressed):
+        yield from style.paragraph(line, 0, dim=True)
     if several or report.unreadable:
         yield from style.paragraph(total(report.verdicts, len(report.unreadable)), 0, bold=True)
 

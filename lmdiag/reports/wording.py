@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from lmdiag.finding import Finding, NotChecked
 from lmdiag.run import Run, Skipped
+
+if TYPE_CHECKING:
+    from lmdiag.reports.report import Suppressed
 
 WORDS = {"unhealthy": "unhealthy", "suspect": "suspect", "not-judged": "not judged", "healthy": "healthy"}
 
@@ -104,6 +108,22 @@ def total(verdicts: Mapping[str, int], unreadable: int = 0) -> str:
     parts = [f"{verdicts[verdict]:,} {WORDS[verdict]}" for verdict in WORDS if verdicts.get(verdict)]
     line = f"{count(sum(verdicts.values()), 'run')}: {', '.join(parts)}" if parts else "No run was judged"
     return f"{line}; {count(unreadable, 'source')} could not be read." if unreadable else f"{line}."
+
+
+def suppressions(suppressed: Iterable[Suppressed]) -> list[str]:
+    """Write which findings do not count, grouped by why.
+
+    >>> from lmdiag.reports.report import Suppressed
+    >>> suppressions([Suppressed(Run("a", {}), Finding("…", 1, 2, rule="plateau"), "planned")] * 2)
+    ['2 findings do not count (plateau): planned.']
+    """
+    groups: dict[str, list[str]] = {}
+    for gone in suppressed:
+        groups.setdefault(gone.reason, []).append(gone.finding.rule)
+    return [
+        f"{count(len(rules), 'finding does', 'findings do')} not count ({', '.join(dict.fromkeys(rules))}): {reason}."
+        for reason, rules in groups.items()
+    ]
 
 
 def evidence(finding: Finding) -> list[str]:

@@ -40,13 +40,19 @@ def write_log(path, losses, **header):
     for step, loss in enumerate(losses, 1):
         record = {"type": "step", "step": step, "loss": loss if np.isfinite(loss) else "NaN"}
         records.append(record)
+        if step % 20 == 0:
+            val = float(curve(step)) + 0.02
+            records.append({"type": "eval", "step": step, "split": "val", "loss": val})
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
     return path
 
 
 def falling(n=400):
-    noise = np.random.default_rng(0).normal(0, 0.02, n)
-    return 3 + 7 * np.exp(-np.arange(n) / 40) + noise
+    return curve(np.arange(1, n + 1)) + np.random.default_rng(0).normal(0, 0.02, n)
+
+
+def curve(step):
+    return 2 + 8 * (1 + step / 20) ** -0.5
 
 
 @pytest.fixture
@@ -65,7 +71,7 @@ def bad(tmp_path):
 def spiked(tmp_path):
     """A run with an info finding and nothing worse."""
     losses = falling()
-    losses[200] = 6.0
+    losses[200] = 9.0
     return write_log(tmp_path / "runs" / "spiked.jsonl", losses)
 
 

@@ -2,16 +2,17 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from lmdiag.cli.gate import checked_rule_settings, chosen_rules, exit_code
+from lmdiag.cli.gate import check_settings, chosen_rules, exit_code, judge
 from lmdiag.config import Settings
 from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import BadSetting
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.reports.report import Report, Unreadable
 from lmdiag.rules import RULES
-from lmdiag.run import Run
+from lmdiag.run import Run, Series
 
 
 @rule(family="spikes", needs=("loss",))
@@ -51,22 +52,51 @@ def test_an_unknown_name_is_refused_with_the_nearest(key):
         chosen_rules(replace(Settings(), **{key: ("loss-spkie",)}))
 
 
-@pytest.mark.parametrize("values", [{"window": 3}, {"threshold": 3}, {"threshold": 2.5}, {"strict": True}])
+def test_extend_select_adds_to_what_is_selected():
+    assert names(Settings(select=("plateau",), extend_select=("numerics",))) == names(
+        Settings(select=("plateau", "numerics"))
+    )
+    assert names(Settings(extend_select=("numerics",))) == names(Settings())
+
+
+@pytest.mark.parametrize(
+    "values", [{"window": 3}, {"threshold": 3}, {"threshold": 2.5}, {"strict": True}, {"severity": "error"}]
+)
 def test_settings_of_the_type_of_their_default_fit(values):
-    assert checked_rule_settings(Settings(rules={"typed": values}), (TYPED,)) == {"typed": values}
+    check_settings(Settings(rules={"typed": values}), (TYPED,))
 
 
 @pytest.mark.parametrize("values", [{"window": 3.5}, {"window": True}, {"threshold": "high"}, {"strict": 1}])
 def test_settings_of_another_type_are_refused(values):
     with pytest.raises(BadSetting, match=r"rules\.typed\.\w+ cannot be .*\n.*like its default"):
-        checked_rule_settings(Settings(rules={"typed": values}), (TYPED,))
+        check_settings(Settings(rules={"typed": values}), (TYPED,))
 
 
-def test_unknown_rules_and_settings_are_refused_with_the_file_they_stand_in():
-    with pytest.raises(BadSetting, match=r'a\.toml: rules\.tiped: .*\n.*did you mean "typed"'):
-        checked_rule_settings(Settings(rules={"tiped": {}}, source="a.toml"), (TYPED,))
-    with pytest.raises(BadSetting, match=r'rules\.typed\.windows: .*\n.*did you mean "window"'):
-        checked_rule_settings(Settings(rules={"typed": {"windows": 3}}), (TYPED,))
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ({"tiped": {}}, 'a.toml: rules.tiped: there is no such rule\nHint: did you mean "typed"?'),
+        (
+            {"typed": {"windows": 3}},
+            'a.toml: rules.typed.windows: there is no such setting\nHint: did you mean "window"?',
+        ),
+        ({"typed": {"severity": "bad"}}, "choose one of info, warning, error"),
+    ],
+)
+def test_unknown_names_are_refused_with_the_file_they_stand_in(rules, said):
+    for settings in (Settings(rules=rules, source="a.toml"), Settings(per_path=(("*", {"rules": rules}),))):
+        with pytest.raises(BadSetting) as caught:
+            check_settings(settings, (TYPED,))
+        assert said.removeprefix("a.toml: rules") in str(caught.value)
+
+
+def test_a_severity_that_is_set_holds_for_every_finding_of_the_rule():
+    losses = np.concatenate([np.linspace(9, 3, 300), [7.0], np.linspace(3, 2.9, 300)])
+    run = Run("a", {"loss": Series(np.arange(601), losses)})
+    assert judge(run, Settings()).verdict == "healthy"
+    raised = judge(run, Settings(rules={"loss-spike": {"severity": "error"}}))
+    assert raised.verdict == "unhealthy"
+    assert [f.severity for f in raised.findings if f.rule == "loss-spike"] == [Severity.ERROR]
 
 
 def diagnosis(*severities, judged=True):
@@ -96,4 +126,4 @@ BROKEN = (Unreadable("x", "broken"),)
     ],
 )
 def test_exit_codes(diagnoses, unreadable, fail_on, expected):
-    assert exit_code(Report(tuple(diagnoses), unreadable), fail_on) == expected
+    assert exit_code(Report(tuple(diagnoses), unreadable, fail_on=fail_on)) == expected

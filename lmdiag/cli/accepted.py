@@ -1,0 +1,111 @@
+"""Findings that no longer count: those a suppression accepts, and those a baseline already holds."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from pathlib import Path
+
+from lmdiag.config import Suppression
+from lmdiag.diagnose import Diagnosis
+from lmdiag.errors import BadSetting
+from lmdiag.finding import Finding
+from lmdiag.reports.places import fingerprints, relative_path
+from lmdiag.reports.report import Report, Suppressed, severity_of
+from lmdiag.strict_json import dumps
+
+SCHEMA = "lmdiag-baseline/1"
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What is accepted: suppressions still in force, and the fingerprints of a baseline, read from `file`."""
+
+    suppressions: tuple[Suppression, ...] = ()
+    known: frozenset[str] = frozenset()
+    file: str = ""
+
+
+def without_accepted(diagnosis: Diagnosis, accepted: Accepted) -> tuple[Diagnosis, list[Suppressed]]:
+    """Return the diagnosis without what is accepted, and that with the reason; consequences go with their cause."""
+    reasons = {
+        at: reason
+        for at, (finding, print_) in enumerate(zip(diagnosis.findings, fingerprints(diagnosis), strict=True))
+        if (reason := _reason(finding, print_, diagnosis, accepted))
+    }
+    causes = {diagnosis.findings[at].rule: reason for at, reason in reasons.items()}
+    left = {f.rule for at, f in enumerate(diagnosis.findings) if at not in reasons}
+    for at, finding in enumerate(diagnosis.findings):
+        cause = finding.consequence_of
+        if at not in reasons and cause in causes and cause not in left:
+            reasons[at] = f"consequence of {cause}: {causes[cause]}"
+    kept = tuple(f for at, f in enumerate(diagnosis.findings) if at not in reasons)
+    gone = [Suppressed(diagnosis.run, diagnosis.findings[at], reasons[at]) for at in sorted(reasons)]
+    return replace(diagnosis, findings=kept), gone
+
+
+def _reason(finding: Finding, fingerprint: str, diagnosis: Diagnosis, accepted: Accepted) -> str:
+    for suppression in accepted.suppressions:
+        if _covers(suppression, finding, diagnosis.run.source):
+            return suppression.reason
+    return f"known: it is in {accepted.file}" if fingerprint in accepted.known else ""
+
+
+def _covers(suppression: Suppression, finding: Finding, source: str) -> bool:
+    first, last = suppression.steps or (finding.first_step, finding.first_step)
+    return (
+        suppression.rule in (finding.rule, finding.family, "all")
+        and fnmatch(relative_path(source), suppression.match)
+        and first <= finding.first_step <= last
+    )
+
+
+def in_force(suppressions: Sequence[Suppression], today: datetime.date) -> tuple[Suppression, ...]:
+    """Return the suppressions that have not expired; `until` is the last day on which one holds."""
+    return tuple(s for s in suppressions if s.until is None or today <= s.until)
+
+
+def complaints(suppressions: Sequence[Suppression], report: Report, today: datetime.date) -> Iterator[str]:
+    """Say which suppressions have expired, and which were not needed by the logs that they are about."""
+    sources = [relative_path(diagnosis.run.source) for diagnosis in report.diagnoses]
+    for suppression in suppressions:
+        about = f"the suppression of {suppression.rule} ({suppression.reason})"
+        if suppression.until is not None and today > suppression.until:
+            yield f"{about} expired on {suppression.until}"
+        elif any(fnmatch(source, suppression.match) for source in sources) and not any(
+            _covers(suppression, gone.finding, gone.run.source) for gone in report.suppressed
+        ):
+            yield f"{about} suppresses nothing: remove it"
+
+
+def read_baseline(path: Path) -> frozenset[str]:
+    """Return the fingerprints that a baseline holds."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {document['schema']!r}, not {SCHEMA!r}")
+        return frozenset(entry["fingerprint"] for entry in document["findings"])
+    except FileNotFoundError as error:
+        raise BadSetting(f"there is no baseline {path}", "make one: lmdiag baseline PATH... -o FILE") from error
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BadSetting(f"{path} is no baseline: {error}", "make it anew: lmdiag baseline PATH... -o FILE") from error
+
+
+def baseline_of(report: Report) -> str:
+    """Return the baseline that makes every finding of the report a known one, with words for those who review it."""
+    findings = [
+        {
+            "fingerprint": fingerprint,
+            "rule": finding.rule,
+            "severity": severity_of(finding).label,
+            "source": relative_path(diagnosis.run.source),
+            "message": finding.message,
+        }
+        for diagnosis in report.diagnoses
+        for finding, fingerprint in zip(diagnosis.findings, fingerprints(diagnosis), strict=True)
+    ]
+    ordered = sorted(findings, key=lambda entry: (entry["source"], entry["rule"], entry["fingerprint"]))
+    return dumps({"schema": SCHEMA, "findings": ordered}, indent=2)

@@ -1,0 +1,36 @@
+"""`lmdiag baseline`: remember today's findings, so that only new ones fail the gate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lmdiag.cli.options import CONFIGURING, READING, with_options
+
+
+@click.command(help="Remember the findings of logs in a file; `check --baseline FILE` then fails only on new ones.")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE",
+    default="lmdiag-baseline.json",
+    show_default=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write.",
+)
+@with_options(CONFIGURING, READING)
+def baseline(paths: tuple[str, ...], output: Path, **options: Any) -> int:
+    from lmdiag.cli import TROUBLE, say
+    from lmdiag.cli.accepted import baseline_of
+    from lmdiag.cli.diagnosing import diagnose_paths
+    from lmdiag.cli.output import write_file
+
+    report = diagnose_paths(paths, options | {"config": (*options["config"], "baseline=")})
+    for unreadable in report.unreadable:
+        say(f"not read: {unreadable.source}: {unreadable.error}")
+    write_file(output, baseline_of(report))
+    say(f"{output}: {len(report.findings)} finding(s) of {len(report.diagnoses)} run(s)")
+    return TROUBLE if report.unreadable else 0

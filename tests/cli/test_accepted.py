@@ -1,0 +1,120 @@
+"""Suppressions and baselines: what is accepted no longer counts, is said, and does not outlive its reason."""
+
+import datetime
+import json
+import re
+
+import pytest
+
+BASE = "select = ['numerics', 'spikes']\n[[suppress]]\nrule = {rule}\nreason = 'planned'\n{more}\n"
+
+
+@pytest.fixture
+def settings(tmp_path):
+    def write(rule="'non-finite-loss'", more=""):
+        (tmp_path / "lmdiag.toml").write_text(BASE.format(rule=rule, more=more))
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("rule", "more", "code"),
+    [
+        ("'non-finite-loss'", "", 0),
+        ("'numerics'", "", 0),
+        ("'all'", "", 0),
+        ("'loss-spike'", "", 1),
+        ("'numerics'", "match = 'runs/b*'", 0),
+        ("'numerics'", "match = 'runs/g*'", 1),
+        ("'numerics'", "steps = [300, 400]", 0),
+        ("'numerics'", "steps = [1, 300]", 1),
+        ("'numerics'", "until = 2999-01-01", 0),
+        ("'numerics'", "until = 2020-01-01", 1),
+    ],
+)
+def test_a_suppression_holds_where_it_says(run, bad, settings, rule, more, code):
+    settings(rule, more)
+    assert run("check", "runs/bad.jsonl").code == code
+
+
+def test_what_is_suppressed_is_said_in_every_report(run, bad, settings):
+    settings()
+    assert "1 finding does not count (non-finite-loss): planned." in run("check", bad).out
+    document = json.loads(run("check", bad, "-f", "json").out)
+    assert document["verdict"] == "healthy"
+    assert [(s["rule"], s["reason"]) for s in document["suppressed"]] == [("non-finite-loss", "planned")]
+    assert '"type": "suppressed"' in run("check", bad, "-f", "jsonl").out
+    assert "planned" in run("check", bad, "-f", "markdown").out
+
+
+def test_a_suppression_that_is_not_needed_is_said(run, good, settings):
+    settings()
+    assert "the suppression of non-finite-loss (planned) suppresses nothing: remove it" in run("check", good).err
+
+
+def test_a_suppression_of_other_logs_is_no_matter(run, good, settings):
+    settings(more="match = 'elsewhere/*'")
+    assert run("check", good).err == ""
+
+
+def test_a_suppression_that_expired_is_said(run, bad, settings):
+    yesterday = datetime.date.today() - datetime.timedelta(days=1)
+    settings(more=f"until = {yesterday}")
+    assert f"expired on {yesterday}" in run("check", bad).err
+
+
+def test_a_suppression_holds_on_its_last_day(run, bad, settings):
+    settings(more=f"until = {datetime.date.today()}")
+    assert run("check", bad).code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[suppress]]\nrule = 'plateau'", "an entry has no reason"),
+        ("[[suppress]]\nreason = 'x'", "an entry has no rule"),
+        ("[[suppress]]\nrule = 'plateua'\nreason = 'x'", 'did you mean "plateau"?'),
+        ("[[suppress]]\nrule = 'plateau'\nreason = ''", "reason must be a text"),
+        ("[[suppress]]\nrule = 'plateau'\nreason = 'x'\nuntil = 'June'", "until must be a date"),
+        ("[[suppress]]\nrule = 'plateau'\nreason = 'x'\nsteps = [2, 1]", "the first and the last step"),
+        ("[[suppress]]\nrule = 'plateau'\nreason = 'x'\npath = 'a'", "unknown setting 'path'"),
+        ("[suppress]\nrule = 'plateau'", "must be a list of tables"),
+    ],
+)
+def test_a_suppression_that_does_not_fit_is_refused(run, good, tmp_path, text, said):
+    (tmp_path / "lmdiag.toml").write_text(text)
+    done = run("check", good)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+
+
+def test_known_findings_do_not_fail_and_new_ones_do(run, good, bad, tmp_path):
+    done = run("baseline", bad, "--select", "numerics")
+    assert (done.code, done.out) == (0, "")
+    assert "1 finding(s) of 1 run(s)" in done.err
+    assert run("check", bad).code == 1
+    done = run("check", bad, "--baseline", "lmdiag-baseline.json")
+    assert done.code == 0
+    assert "known: it is in lmdiag-baseline.json" in " ".join(done.out.split())
+    bad.write_text(re.sub(r'"step": 200, "loss": [\d.]+', '"step": 200, "loss": 99.0', bad.read_text()))
+    new = run("check", bad, "--baseline", "lmdiag-baseline.json", "-f", "concise", "--fail-on", "info")
+    assert new.code == 1
+    assert "loss-spike" in new.out
+    assert "non-finite-loss" not in new.out
+
+
+def test_a_baseline_can_stand_in_the_settings_and_be_made_anew(run, bad, tmp_path):
+    (tmp_path / "lmdiag.toml").write_text("baseline = 'known.json'\nselect = 'numerics'\n")
+    assert "there is no baseline known.json" in run("check", bad).err
+    assert run("baseline", bad, "-o", "known.json").code == 0
+    assert run("check", bad).code == 0
+    assert run("baseline", bad, "-o", "known.json").code == 0
+    assert len(json.loads((tmp_path / "known.json").read_text())["findings"]) == 1
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": "x"}', '{"schema": "lmdiag-baseline/1"}'])
+def test_a_file_that_is_no_baseline_is_refused(run, bad, tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    done = run("check", bad, "--baseline", "a.json")
+    assert done.code == 2
+    assert "a.json is no baseline" in done.err
