@@ -45,6 +45,9 @@ READERS = (
 )
 
 
+FALLBACK = f"lmdiag.readers.{READERS[-1]}"  # takes any text; whether there is a record in it shows when it is read
+
+
 def reader_named(name: str) -> ModuleType:
     """Return the reader of this name, as given to `--reader`."""
     known = {reader.rpartition(".")[2].replace("_", "-"): reader for reader in READERS}
@@ -67,14 +70,17 @@ def read_source(source: Source, reader: str = "", options: ReadOptions | None = 
     options = options or ReadOptions()
     name = reader or options.reader
     if options.pattern:
-        from lmdiag.readers.pattern import read_pattern
+        from lmdiag.readers.text.generic_pairs import read_pattern
 
         found = read_pattern(source, options.pattern)
     else:
         chosen = reader_named(name) if name else reader_of(source)
         if chosen is None:
             raise _unknown(source)
-        found = _read_with(chosen, source)
+        try:
+            found = _read_with(chosen, source)
+        except UnreadableLog as error:
+            raise error if name or chosen.__name__ != FALLBACK else _unknown(source) from error
     damage = source.__dict__.get("damage", "")
     return [mapped(raw if not damage else _damaged(raw, damage), options.mapping) for raw in found]
 
@@ -133,7 +139,18 @@ def find(paths: Iterable[str | Path]) -> tuple[list[Source], list[LmdiagError]]:
     """Return the logs that files, folders, globs and `-` name, and what could not be found."""
     from lmdiag.readers.discover import discover
 
-    return discover(paths, reader_of)
+    return discover(paths, reader_of, _is_surely_a_log)
+
+
+def _is_surely_a_log(source: Source) -> bool:
+    """Tell whether a file met in a folder is a log: one that only the last reader takes must hold a record."""
+    reader = reader_of(source)
+    if reader is None or reader.__name__ != FALLBACK:
+        return reader is not None
+    try:
+        return b"loss" in source.head.lower() and bool(reader.read(source))
+    except UnreadableLog:
+        return False
 
 
 def read_logs(paths: Iterable[str | Path], options: ReadOptions | None = None) -> tuple[list[Run], list[LmdiagError]]:

@@ -60,19 +60,22 @@ DEEPEST = 8
 GLOBAL_STEP = re.compile(rb'"global_step":\s*(\d+)')
 
 Recognise = Callable[[Source], Any]
+IsLog = Callable[[Source], bool]
 
 
-def discover(paths: Iterable[str | Path], recognise: Recognise) -> tuple[list[Source], list[LmdiagError]]:
+def discover(
+    paths: Iterable[str | Path], recognise: Recognise, is_log: IsLog
+) -> tuple[list[Source], list[LmdiagError]]:
     """Return every log that the paths name, each once, and what could not be found.
 
-    A file is taken as it is; in a folder, what `recognise` gives a reader for. Of the trainer states that
+    A file is taken as it is; in a folder, folders that `recognise` gives a reader for and files that pass `is_log`. Of the trainer states that
     checkpoints hold, the one that got furthest is taken.
     """
     sources: dict[str, Source] = {}
     problems: list[LmdiagError] = []
     for path in paths:
         try:
-            found = list(_at(str(path), recognise))
+            found = list(_at(str(path), recognise, is_log))
         except LmdiagError as error:
             problems.append(error)
             continue
@@ -81,12 +84,12 @@ def discover(paths: Iterable[str | Path], recognise: Recognise) -> tuple[list[So
     return list(sources.values()), problems
 
 
-def _at(path: str, recognise: Recognise) -> Iterator[Source]:
+def _at(path: str, recognise: Recognise, is_log: IsLog) -> Iterator[Source]:
     if path == "-":
         yield Source("<stdin>", content=sys.stdin.buffer.read())
         return
     if os.path.isdir(path):
-        yield from _in_folder(Path(path), recognise)
+        yield from _in_folder(Path(path), recognise, is_log)
     elif os.path.exists(path):
         yield Source(path, Path(path))
     else:
@@ -97,7 +100,7 @@ def _at(path: str, recognise: Recognise) -> Iterator[Source]:
             if not os.path.isdir(match):
                 yield Source(match, Path(match))
             elif match.rstrip("/") not in {os.path.dirname(m) for m in matches}:
-                yield from _in_folder(Path(match), recognise)
+                yield from _in_folder(Path(match), recognise, is_log)
 
 
 def _similar(path: str) -> str:
@@ -109,12 +112,12 @@ def _similar(path: str) -> str:
     return f"did you mean {os.path.join(os.path.dirname(path), close[0])}?" if close else "check the path"
 
 
-def _in_folder(folder: Path, recognise: Recognise) -> Iterator[Source]:
+def _in_folder(folder: Path, recognise: Recognise, is_log: IsLog) -> Iterator[Source]:
     seen = 0
     found: list[Source] = []
     for source in _candidates(folder, recognise, 0, frozenset()):
         seen += 1
-        if source.is_folder or _recognised(source, recognise):
+        if source.is_folder or _recognised(source, is_log):
             found.append(source)
     if not found:
         raise UnreadableLog(
@@ -124,9 +127,11 @@ def _in_folder(folder: Path, recognise: Recognise) -> Iterator[Source]:
     yield from _furthest_states(found)
 
 
-def _recognised(source: Source, recognise: Recognise) -> bool:
+def _recognised(source: Source, is_log: IsLog) -> bool:
     try:
-        return recognise(source) is not None and (not source.name.endswith(".json") or b"loss" in source.head)
+        return (
+            not source.name.endswith(".json") or b"loss" in source.head or b"log_history" in source.head
+        ) and is_log(source)
     except UnreadableLog:
         return True  # a log that is there and cannot be opened is said, not passed over
 

@@ -91,5 +91,5 @@ def _missing(values: np.ndarray, measured: list[np.ndarray]) -> np.ndarray:
     nan = np.isnan(values)
     if not nan.any() or nan.mean() > 0.5:
         return nan
-    complementary = [m for m in measured if m[nan].mean() >= 0.9 and m[~nan].mean() <= 0.1]
-    return nan if complementary else np.zeros(len(values), bool)
+    elsewhere = [m for m in measured if m[~nan].mean() <= 0.1]
+    return nan & np.any(elsewhere, axis=0) if elsewhere else np.zeros(len(values), bool)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from lmdiag.errors import BadSetting, nearest
+from lmdiag.metrics import spelling
 from lmdiag.readers.rawlog import RawLog
 
 
@@ -31,5 +32,6 @@ def mapped(raw: RawLog, mapping: Mapping[str, str]) -> RawLog:
                 f'{raw.name} has no column of numbers "{source_name}"', nearest(source_name, list(raw.columns))
             )
     wanted = {source_name: metric for metric, source_name in mapping.items() if metric != "step"}
-    displaced = {name: None for name, metric in raw.names.items() if metric in wanted.values()}
+    others = [name for name in raw.columns if name not in wanted]
+    displaced = {name: None for name in others if (raw.names.get(name) or spelling(name).name) in wanted.values()}
     return replace(raw, names={**raw.names, **displaced, **wanted}, step_column=mapping.get("step", raw.step_column))

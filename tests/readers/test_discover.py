@@ -1,0 +1,119 @@
+"""Folders, globs and lists of paths: each log is found once, and what cannot be read hides nothing."""
+
+import json
+
+import pytest
+
+from lmdiag.errors import UnreadableLog
+from lmdiag.readers import find, read, read_all, read_logs, reader_of
+
+
+def write(path, records):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(r) + "\n" for r in records))
+    return path
+
+
+def curve(start=3.0, n=6):
+    return [{"step": s, "loss": start - s / 10, "lr": 0.1} for s in range(1, n)]
+
+
+def state(path, n):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    history = [{"step": s, "loss": 5.0 - s / 1000, "learning_rate": 0.1} for s in range(1, n)]
+    path.write_text(json.dumps({"epoch": 1.0, "global_step": n - 1, "log_history": history}))
+
+
+def names(sources, root):
+    return [source.name.removeprefix(f"{root.as_posix()}/") for source in sources]
+
+
+def test_every_log_below_a_folder_is_found(tmp_path):
+    write(tmp_path / "a.jsonl", curve())
+    write(tmp_path / "deep/er/b.jsonl", curve(4.0))
+    (tmp_path / "README.md").write_text("loss")
+    (tmp_path / "config.json").write_text('{"loss": [1, 2]}')
+    (tmp_path / "notes.txt").write_text("nothing here\n")
+    sources, problems = find([tmp_path])
+    assert (names(sources, tmp_path), problems) == (["a.jsonl", "deep/er/b.jsonl"], [])
+
+
+def test_a_path_given_twice_is_one_log(tmp_path):
+    path = write(tmp_path / "a.jsonl", curve())
+    assert len(find([path, tmp_path, str(path)])[0]) == 1
+
+
+def test_globs(tmp_path):
+    for name in ("a1", "a2", "b"):
+        write(tmp_path / f"{name}.jsonl", curve())
+    assert names(find([f"{tmp_path}/a*.jsonl"])[0], tmp_path) == ["a1.jsonl", "a2.jsonl"]
+
+
+def test_a_missing_file_names_the_closest_one(tmp_path):
+    write(tmp_path / "train.jsonl", curve())
+    _, (problem,) = find([tmp_path / "trian.jsonl"])
+    assert "there is no file" in problem.message
+    assert "train.jsonl" in problem.hint
+
+
+def test_a_folder_without_logs_is_a_problem(tmp_path):
+    _, (problem,) = find([tmp_path])
+    assert "no log was found" in problem.message
+
+
+def test_of_the_checkpoints_of_a_run_the_furthest_is_read(tmp_path):
+    for step in (10, 20, 100):
+        state(tmp_path / f"x/checkpoint-{step}/trainer_state.json", step)
+    state(tmp_path / "y/checkpoint-5/trainer_state.json", 6)
+    sources, _ = find([tmp_path])
+    assert names(sources, tmp_path) == ["x/checkpoint-100/trainer_state.json", "y/checkpoint-5/trainer_state.json"]
+
+
+def test_a_second_log_of_the_same_run_is_said_and_not_counted(tmp_path):
+    state(tmp_path / "x/trainer_state.json", 20)
+    write(
+        tmp_path / "x/trainer_log.jsonl", [{"current_steps": s, "loss": round(5.0 - s / 1000, 4)} for s in range(1, 20)]
+    )
+    write(tmp_path / "z/other.jsonl", curve())
+    runs, problems = read_logs([tmp_path])
+    assert ([run.name for run in runs], problems) == (["x", f"{tmp_path.as_posix()}/z/other.jsonl"], [])
+    assert "trainer_log.jsonl holds the same run" in runs[0].notes[-1]
+
+
+def test_one_broken_file_never_hides_the_others(tmp_path):
+    write(tmp_path / "a.jsonl", curve())
+    (tmp_path / "trainer_state.json").write_text('{"log_history": []}')
+    runs, problems = read_logs([tmp_path, tmp_path / "missing"])
+    assert (len(runs), len(problems)) == (1, 2)
+
+
+def test_standard_input(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.jsonl", curve())
+    with path.open() as file:
+        monkeypatch.setattr("sys.stdin", file)
+        assert len(read("-")["loss"]) == 5
+
+
+def test_read_wants_exactly_one_run(tmp_path):
+    write(tmp_path / "a.jsonl", curve())
+    write(tmp_path / "b.jsonl", curve(9.0))
+    assert len(read_all(tmp_path)) == 2
+    with pytest.raises(UnreadableLog, match="holds 2 runs"):
+        read(tmp_path)
+    with pytest.raises(UnreadableLog, match="there is no file"):
+        read(tmp_path / "c")
+
+
+def test_a_file_of_no_known_kind_says_how_it_begins(tmp_path):
+    (tmp_path / "a.log").write_text("Hello, world\n")
+    with pytest.raises(UnreadableLog, match="Hello, world"):
+        read(tmp_path / "a.log")
+    (tmp_path / "empty.log").touch()
+    with pytest.raises(UnreadableLog, match="is empty"):
+        read(tmp_path / "empty.log")
+
+
+def test_the_files_of_a_folder_that_is_read_as_a_whole_are_not_read_again(tmp_path):
+    (tmp_path / "events.out.tfevents.1.host").write_bytes(b"")
+    (whole,) = [s for s in find([tmp_path])[0] if s.is_folder]
+    assert reader_of(whole).__name__.endswith("tensorboard")
