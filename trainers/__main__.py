@@ -15,6 +15,9 @@ from typing import Any
 # name -> module. A trainer module has `Settings`, a dataclass of `settings.setting` fields, and
 # `train(settings, hooks)`; it is imported only when its name is asked for.
 TRAINERS = {
+    "ngram": "trainers.ngram",
+    "rnn": "trainers.rnn",
+    "lstm": "trainers.lstm",
     "transformer": "trainers.transformer",
 }
 
@@ -89,17 +92,19 @@ def read_settings(name: str, kind: Any, argv: Sequence[str]) -> tuple[Any, str]:
 
 def add_argument(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], default: Any) -> None:
     """Add the option of one setting; None stands for "not given", so that a recipe can be overridden."""
-    option = f"--{field.name.replace('_', '-')}"
+    options = [f"--{field.name.replace('_', '-')}", *field.metadata["also"]]
     shown = "" if default in ("", []) or isinstance(default, bool) else f" (default: {default})"
     help_text = (field.metadata["help"] + shown).replace("%", "%%")
     if isinstance(default, bool):
-        parser.add_argument(option, action=argparse.BooleanOptionalAction, default=None, help=help_text)
+        parser.add_argument(*options, action=argparse.BooleanOptionalAction, default=None, help=help_text)
     elif isinstance(default, list):
-        parser.add_argument(option, nargs="+", metavar="FILE", default=None, help=help_text)
+        parser.add_argument(*options, nargs="+", metavar="FILE", default=None, help=help_text)
     else:
         choices = field.metadata["choices"] or None
         metavar = None if choices else type(default).__name__.upper()
-        parser.add_argument(option, type=type(default), choices=choices, metavar=metavar, default=None, help=help_text)
+        parser.add_argument(
+            *options, type=type(default), choices=choices, metavar=metavar, default=None, help=help_text
+        )
 
 
 def read_recipe(path: str, kind: Any, parser: argparse.ArgumentParser) -> dict[str, Any]:

@@ -17,7 +17,7 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
     path = folder / f"step-{step:08d}.pt"
     unfinished = path.with_suffix(".tmp")
     with unfinished.open("wb") as file:
-        torch.save({"step": step, **state, "random": random_state()}, file)
+        torch.save({"step": step, **state}, file)
         file.flush()
         os.fsync(file.fileno())  # else a power cut could leave the new name with no content
     os.replace(unfinished, path)
@@ -35,10 +35,21 @@ def newest(folder: Path) -> Path:
 
 
 def load(path: Path, device: torch.device) -> dict[str, Any]:
-    """Return what `save` was given; the states of the random number generators are set at once."""
-    state = torch.load(path, map_location=device, weights_only=True)
-    set_random_state(state["random"])
-    return state
+    """Return what `save` was given."""
+    return torch.load(path, map_location=device, weights_only=True)
+
+
+def process_state(hidden: Any) -> dict[str, Any]:
+    """Return what is each process's own: its random number generators and the hidden states it carries."""
+    return {"hidden": hidden, "random": random_state()}
+
+
+def restore_process(saved: dict[str, Any], rank: int, size: int) -> Any:
+    """Set this process's generators as they were, and return its hidden states."""
+    if len(saved["processes"]) != size:
+        raise ValueError(f"the checkpoint is of {len(saved['processes'])} processes, and these are {size}")
+    set_random_state(saved["processes"][rank]["random"])
+    return saved["processes"][rank]["hidden"]
 
 
 def random_state() -> dict[str, Any]:

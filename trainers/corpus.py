@@ -258,19 +258,3 @@ def markov(size: int, tokens: int = MARKOV_TOKENS) -> Corpus:
         ids[i] = state = int(cumulative[state].searchsorted(chance, side="right"))
     first, second = int(tokens * (1 - VALIDATION - TEST)), int(tokens * (1 - TEST))
     return Corpus(ids[:first], ids[first:second], ids[second:], Symbols(size), entropy_rate=entropy)
-
-
-# --- what simple models reach ----------------------------------------------------------------------------------------
-
-
-def reference_losses(corpus: Corpus) -> dict[str, float]:
-    """Return losses in nats per token on the validation split that a trained model has to beat.
-
-    `uniform` knows nothing, `unigram` only how often each token occurs in the training split (add-one smoothed).
-    """
-    counts = np.bincount(corpus.train, minlength=corpus.vocabulary.size) + 1.0
-    logs = np.log(counts / counts.sum())
-    return {
-        "uniform": round(float(np.log(corpus.vocabulary.size)), 5),
-        "unigram": round(float(-logs[corpus.val].mean()), 5),
-    }

@@ -22,7 +22,9 @@ from torch.nn import functional
 from lmdiag.record.gradients import GradientStatistics
 from lmdiag.record.writer import RunLogger
 from trainers import batches, checkpoints, corpus
+from trainers.devices import Team, choose_device, load_model_and_optimizer_state, model_and_optimizer_state
 from trainers.faults import Hooks
+from trainers.ngram import reference_losses
 from trainers.progress import Progress
 from trainers.sampling import generate
 from trainers.settings import Settings
@@ -47,7 +49,15 @@ def train(parts: Parts, settings: Settings, hooks: Hooks) -> None:
         settings = dataclasses.replace(settings, steps=2, log=os.devnull, checkpoint_every=0)
     torch.manual_seed(settings.seed)
     device = choose_device(settings.device)
+    team = Team(device)
+    try:
+        train_in_team(parts, settings, hooks, device, team)
+    finally:
+        team.close()
 
+
+def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.device, team: Team) -> None:
+    """Train with the other processes of a run, or alone."""
     # ---- data, model, optimizer
 
     text = hooks.corpus(
@@ -56,32 +66,41 @@ def train(parts: Parts, settings: Settings, hooks: Hooks) -> None:
         )
     )
     source = parts.batches(text.train, settings.batch_size, settings.context, settings.seed)
-    validation = batches.evaluation_batches(text.val, settings.batch_size, settings.context, settings.eval_tokens)
-    model = parts.model(settings, text.vocabulary.size).to(device)
-    hooks.model(model)
+    validation = hooks.evaluation(
+        batches.evaluation_batches(text.val, settings.batch_size, settings.context, settings.eval_tokens)
+    )
+    plain = parts.model(settings, text.vocabulary.size).to(device)
+    hooks.model(plain)
+    params = sum(p.numel() for p in plain.parameters())
+    if settings.compile:
+        plain.compile()
+    model = team.wrap(plain, settings.fsdp)
     optimizer = parts.optimizer(settings, model)
     # fp16 has so small a range that gradients vanish: the scaler multiplies the loss, and skips updates that overflow
     scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16", init_scale=2.0**16)
     statistics = GradientStatistics(model)
 
-    # ---- go on from a checkpoint
+    # ---- go on from a checkpoint, or begin
 
     first, tokens, states = 0, 0, None
     folder = checkpoint_folder(settings)
     if settings.resume:
         saved = checkpoints.load(checkpoints.newest(folder), device)
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
+        load_model_and_optimizer_state(model, optimizer, saved, settings.fsdp)
         scaler.load_state_dict(saved["scaler"])
-        source.load_state_dict(saved["batches"])
-        first, tokens, states = saved["step"], saved["tokens"], saved["states"]
+        source.load_state_dict(hooks.sampler(saved["batches"], source.state_dict()))
+        first, tokens = saved["step"], saved["tokens"]
+        states = checkpoints.restore_process(saved, team.rank, team.size)
+    elif team.rank:
+        torch.manual_seed(settings.seed + team.rank)  # each process drops other activations
 
-    header = header_facts(parts.name, settings, text, model, optimizer)
-    with (
-        RunLogger(settings.log, resume=settings.resume, resumed_from_step=first or None, **header) as log,
-        Progress(settings.steps, first) as progress,
-    ):
+    facts = header_facts(parts.name, settings, text, params, type(optimizer).__name__, team.size)
+    logger = RunLogger(
+        settings.log, resume=settings.resume, resumed_from_step=first or None, all_ranks=settings.all_ranks, **facts
+    )
+    with logger as log, Progress(settings.steps, first, quiet=team.rank > 0) as progress:
         hooks.start(log)
+        clipped = skipped = 0  # updates since the last record
         if not first:
             log.eval(0, **evaluate(model, validation, settings, device))
         for step in range(first + 1, settings.steps + 1):
@@ -95,42 +114,43 @@ def train(parts: Parts, settings: Settings, hooks: Hooks) -> None:
             data_time = time.perf_counter() - started
 
             model.train()
-            loss, states = backward(
-                model, inputs, targets, states if source.carries_state else None, scaler, settings, device
-            )
-            scaler.unscale_(optimizer)
+            before = states if source.carries_state else None
+            loss, states = backward(model, inputs, targets, before, scaler, settings, team)
             hooks.gradients(step, model)
+            scaler.unscale_(optimizer)
             layers = settings.layers_every > 0 and step % settings.layers_every == 0
             grad_norm = statistics.before_update(update=layers)  # stays on the device: no waiting here
             if settings.grad_clip:
                 clip(statistics.parameters, grad_norm, settings.grad_clip)
-            skipped = update(optimizer, scaler, grad_norm, settings)
+            skipped += update(optimizer, scaler, grad_norm, settings)
             tokens += targets.numel()
 
             # ---- what the log says of it
 
             measured = statistics.after_update(layers, loss=loss)  # waits for the device, once
             step_time = time.perf_counter() - started
-            record = {
-                "loss": measured.pop("loss"),
-                "lr": lr,
-                "epoch": round(tokens / len(text.train), 4),
-                "tokens": tokens,
-                "tokens_per_sec": round(targets.numel() / step_time, 1),
-                "step_time_s": round(step_time, 5),
-                "data_time_s": round(data_time, 5),
-                "mem_bytes": memory_in_use(device),
-                "clip_frac": float(measured["grad_norm"] > settings.grad_clip) if settings.grad_clip else 0.0,
-                **measured,
-            }
-            if scaler.is_enabled():
-                record["loss_scale"] = scaler.get_scale()
-            if skipped:
-                record["skipped"] = 1
-            record = hooks.record(step, record)
+            clipped += 0 < settings.grad_clip < measured["grad_norm"]
+            progress.step(step, measured["loss"])
             if step % settings.log_every == 0:
-                log.step(step, **record)
-            progress.step(step, record["loss"])
+                record = {
+                    "loss": measured.pop("loss"),
+                    "lr": lr,
+                    "epoch": round(tokens / len(text.train), 4),
+                    "tokens": tokens,
+                    "clip_frac": round(clipped / settings.log_every, 4),
+                    "skipped": skipped or None,
+                    "loss_scale": scaler.get_scale() if scaler.is_enabled() else None,
+                    **measured,
+                }
+                if settings.clocks:
+                    record |= {
+                        "tokens_per_sec": round(targets.numel() / step_time, 1),
+                        "step_time_s": round(step_time, 5),
+                        "data_time_s": round(data_time, 5),
+                        "mem_bytes": memory_in_use(device),
+                    }
+                log.step(step, **hooks.record(step, record))
+                clipped = skipped = 0
 
             # ---- now and then: evaluate, save
 
@@ -139,16 +159,18 @@ def train(parts: Parts, settings: Settings, hooks: Hooks) -> None:
                 log.eval(step, **found)
                 progress.evaluation(step, found["loss"])
             if settings.checkpoint_every and step % settings.checkpoint_every == 0:
+                weights, moments = model_and_optimizer_state(model, optimizer, settings.fsdp)
                 state = {
-                    "model": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
+                    "model": weights,
+                    "optimizer": moments,
                     "scaler": scaler.state_dict(),
                     "batches": source.state_dict(),
                     "tokens": tokens,
-                    "states": states,
+                    "processes": team.gathered(checkpoints.process_state(states)),
                 }
-                path = checkpoints.save(folder, step, state, settings.keep)
-                log.event("checkpoint_saved", step, path=path.name)
+                if team.rank == 0:
+                    path = checkpoints.save(folder, step, state, settings.keep)
+                    log.event("checkpoint_saved", step, path=path.name)
             hooks.after(step)
         if settings.sample:
             log.event("sample", settings.steps, generate(model, text.vocabulary, settings, device))
@@ -159,20 +181,15 @@ def train(parts: Parts, settings: Settings, hooks: Hooks) -> None:
 
 def check(settings: Settings) -> None:
     """Raise ValueError, in words, for settings that do not fit together."""
-    if settings.batch_size % settings.accumulation:
-        raise ValueError(f"--accumulation {settings.accumulation} does not divide --batch-size {settings.batch_size}")
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if settings.batch_size % (settings.accumulation * size):
+        raise ValueError(
+            f"{settings.accumulation} micro-batches in each of {size} processes do not divide "
+            f"--batch-size {settings.batch_size}"
+        )
     for name in ("steps", "batch_size", "context", "accumulation", "log_every", "eval_every"):
         if getattr(settings, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1")
-
-
-def choose_device(wanted: str) -> torch.device:
-    """Return the device asked for; `auto` takes the accelerator there is."""
-    if wanted != "auto":
-        return torch.device(wanted)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def learning_rate(step: int, settings: Settings) -> float:
@@ -207,24 +224,27 @@ def backward(
     states: list[Any] | None,
     scaler: torch.amp.GradScaler,
     settings: Settings,
-    device: torch.device,
+    team: Team,
 ) -> tuple[torch.Tensor, list[Any]]:
-    """Accumulate the gradient of the mean loss per token over all micro-batches; return that loss and their states.
+    """Accumulate the gradient of the mean loss per token over the global batch; return that loss and the states.
 
-    Each micro-batch counts by its share of the tokens: the result does not depend on how many there are.
+    Each micro-batch and each process counts by its share of the tokens: the result depends on neither's number.
     """
-    total = torch.zeros((), device=device)
+    total = torch.zeros((), device=team.device)
     carried = []
-    parts = zip(inputs.chunk(settings.accumulation), targets.chunk(settings.accumulation))
+    parts = list(zip(team.rows(inputs).chunk(settings.accumulation), team.rows(targets).chunk(settings.accumulation)))
     for i, (x, y) in enumerate(parts):
-        x, y = x.to(device, non_blocking=True), y.to(device, non_blocking=True)
-        with autocast(settings, device):
-            logits, state = model(x, states[i] if states else None)
-        loss = functional.cross_entropy(logits.float().flatten(0, 1), y.flatten(), reduction="sum") / targets.numel()
-        scaler.scale(loss).backward()
+        x, y = x.to(team.device, non_blocking=True), y.to(team.device, non_blocking=True)
+        with team.syncing(model, now=i == len(parts) - 1):
+            with autocast(settings, team.device):
+                logits, state = model(x, states[i] if states else None)
+            loss = (
+                functional.cross_entropy(logits.float().flatten(0, 1), y.flatten(), reduction="sum") / targets.numel()
+            )
+            scaler.scale(loss * team.size).backward()  # times size, because gradients are averaged over the team
         total += loss.detach()
         carried.append(detached(state))
-    return total, carried
+    return team.total(total), carried
 
 
 def detached(state: Any) -> Any:
@@ -237,9 +257,14 @@ def detached(state: Any) -> Any:
 def clip(parameters: list[torch.nn.Parameter], norm: torch.Tensor, limit: float) -> None:
     """Scale all gradients so that their global norm is at most `limit`; uses the norm measured already."""
     factor = (limit / (norm + 1e-6)).clamp(max=1.0)
-    gradients = [p.grad for p in parameters if p.grad is not None]
+    gradients = [local(p.grad) for p in parameters if p.grad is not None]
     if gradients:
         torch._foreach_mul_(gradients, factor)
+
+
+def local(tensor: Any) -> torch.Tensor:
+    """Return this process's part of a tensor that FSDP has split, or the tensor."""
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
 
 
 def update(
@@ -271,7 +296,8 @@ def evaluate(
         total += functional.cross_entropy(logits.float().flatten(0, 1), y.flatten(), reduction="sum")
         tokens += y.numel()
     loss = float(total) / tokens
-    return {"loss": round(loss, 6), "n_tokens": tokens, "eval_time_s": round(time.perf_counter() - started, 4)}
+    record = {"loss": round(loss, 6), "n_tokens": tokens}
+    return record | ({"eval_time_s": round(time.perf_counter() - started, 4)} if settings.clocks else {})
 
 
 def memory_in_use(device: torch.device) -> int | None:
@@ -291,28 +317,29 @@ def checkpoint_folder(settings: Settings) -> Path:
 
 
 def header_facts(
-    name: str, settings: Settings, text: corpus.Corpus, model: torch.nn.Module, optimizer: torch.optim.Optimizer
+    name: str, settings: Settings, text: corpus.Corpus, params: int, optimizer: str, world_size: int
 ) -> dict[str, Any]:
     """Return the header of the log: all that a reader cannot see from the curves."""
     facts = {
         "name": Path(settings.log).stem,
         "framework": "lmdiag-trainers",
         "task": "causal-lm",
-        "optimizer": type(optimizer).__name__,
+        "optimizer": optimizer,
         "lr_schedule": settings.schedule,
         "max_steps": settings.steps,
         "warmup_steps": settings.warmup_steps,
         "batch_size": settings.batch_size,
         "batch_tokens": settings.batch_size * settings.context,
         "grad_accum": settings.accumulation,
+        "world_size": world_size,
         "grad_clip": settings.grad_clip,
         "precision": settings.precision,
         "loss_reduction": "step_mean",
         "log_every": settings.log_every,
-        "reference_loss": corpus.reference_losses(text),
+        "reference_loss": reference_losses(text),
         "model": {
             "name": name,
-            "params": sum(p.numel() for p in model.parameters()),
+            "params": params,
             "vocab_size": text.vocabulary.size,
             "context": settings.context,
         },

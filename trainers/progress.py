@@ -9,13 +9,13 @@ from typing import Any, Self
 class Progress:
     """Show how far a run is; `step` and `evaluation` are told by the loop."""
 
-    def __init__(self, steps: int, first: int = 0) -> None:
-        self._steps, self._first = steps, first
+    def __init__(self, steps: int, first: int = 0, quiet: bool = False) -> None:
+        self._steps, self._first, self._quiet = steps, first, quiet
         self._bar: Any = None
         self._task: Any = None
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not self._quiet:
             from rich import progress
             from rich.console import Console
 
@@ -36,5 +36,5 @@ class Progress:
 
     def evaluation(self, step: int, loss: float) -> None:
         """Say what an evaluation found."""
-        if self._bar is None:
+        if self._bar is None and not self._quiet:
             print(f"step {step}/{self._steps}: validation loss {loss:.4f}", file=sys.stderr)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-def setting(default: Any, help: str, choices: tuple[str, ...] = ()) -> Any:
-    """Declare a setting: its default, what it means with its unit, and the values it may take."""
-    metadata = {"help": help, "choices": choices}
+def setting(default: Any, help: str, choices: tuple[str, ...] = (), also: tuple[str, ...] = ()) -> Any:
+    """Declare a setting: its default, what it means with its unit, the values it may take, other names of its option."""
+    metadata = {"help": help, "choices": choices, "also": also}
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -27,7 +27,9 @@ class Files:
     vocab_size: int = setting(1024, "most tokens a word or BPE vocabulary may have")
     max_characters: int = setting(1_000_000, "characters of text to use; 0: all of it")
     train_tokens: int = setting(0, "tokens to train on; 0: all of the training split")
-    log: str = setting("", "log to write (lmdiag-log/1, JSON Lines); default: runs/NAME-FAULT-SEED.jsonl")
+    log: str = setting(  # torchrun takes --log for an abbreviation of its own --log-dir, hence the second name
+        "", "log to write (lmdiag-log/1, JSON Lines); default: runs/NAME-FAULT-SEED.jsonl", also=("--log-file",)
+    )
     seed: int = setting(1, "seed of weights, batches and dropout")
     dry_run: bool = setting(False, "build everything, train two steps, write no log")
 
@@ -52,6 +54,7 @@ class Settings(Files):
 
     # how often to look
     log_every: int = setting(1, "steps per step record")
+    clocks: bool = setting(True, "log times, speed and memory; without them the same command writes the same log")
     layers_every: int = setting(10, "steps between per-layer statistics; 0: none")
     eval_every: int = setting(50, "steps between evaluations")
     eval_tokens: int = setting(8192, "tokens of the validation split to evaluate on; 0: all of it")
@@ -62,6 +65,9 @@ class Settings(Files):
     # where and in which numbers
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps")
     precision: str = setting("fp32", "numbers of the forward pass; bf16 and fp16 by autocast", ("fp32", "bf16", "fp16"))
+    compile: bool = setting(False, "compile the model with torch.compile: slow to start, then faster")
+    fsdp: bool = setting(False, "split parameters and optimizer over the processes of torchrun, not only the batch")
+    all_ranks: bool = setting(False, "let every process write a log, FILE.rankN.jsonl, to see which one is slow")
     skip_nonfinite: bool = setting(False, "skip updates whose gradient is not finite (fp16 always does)")
 
     # checkpoints

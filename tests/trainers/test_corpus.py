@@ -96,12 +96,5 @@ def test_markov_source_has_the_entropy_it_claims():
         corpus.markov(1)
 
 
-def test_reference_losses_are_ordered():
-    text = corpus.load([], max_characters=30_000)
-    losses = corpus.reference_losses(text)
-    assert losses["uniform"] == pytest.approx(math.log(text.vocabulary.size), abs=1e-4)
-    assert 2 < losses["unigram"] < losses["uniform"]
-
-
 def test_less_training_text_on_request():
     assert len(corpus.load([], max_characters=30_000, train_tokens=500).train) == 500

@@ -7,6 +7,7 @@ import torch
 
 from tests.trainers.conftest import values
 from trainers import batches, corpus, faults, loop, transformer
+from trainers.devices import Team
 from trainers.settings import Settings
 
 
@@ -65,10 +66,11 @@ def test_known_entropy_is_reached():
     optimizer = transformer.optimizer(s, model)
     source = batches.Windows(text.train, s.batch_size, s.context, 0)
     scaler = torch.amp.GradScaler("cpu", enabled=False)
+    team = Team(torch.device("cpu"))
     for step in range(1, s.steps + 1):
         for group in optimizer.param_groups:
             group["lr"] = loop.learning_rate(step, s)
-        loop.backward(model, *source.next(), None, scaler, s, torch.device("cpu"))
+        loop.backward(model, *source.next(), None, scaler, s, team)
         optimizer.step()
         optimizer.zero_grad()
     parts = batches.evaluation_batches(text.val, 64, s.context, 0)
@@ -121,7 +123,7 @@ def test_streams_go_on_where_the_batch_before_ended():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--accumulation", 3], "does not divide"),
+        (["--accumulation", 3], "do not divide"),
         (["--steps", 0], "at least 1"),
         (["--context", 40_000], "too few"),
         (["--n-head", 3], "does not divide --d-model"),

@@ -1,0 +1,43 @@
+"""Several processes train what one process trains."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.trainers.conftest import TINY, read, values
+from tests.trainers.test_faults import ROOT
+
+
+def torchrun(log, *arguments):
+    """Train in two processes on the CPU; return the records of rank 0."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "trainers"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [*command, "transformer", *TINY, "--steps", "6", "--log-file", str(log), *map(str, arguments)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return read(log)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [["--accumulation", 2, "--all-ranks"], ["--fsdp", "--checkpoint-every", 3]])
+def test_two_processes_equal_one(train, tmp_path, arguments):
+    one = train("--steps", 6, log="one.jsonl")
+    two = torchrun(tmp_path / "two.jsonl", *arguments)
+    assert two[0]["world_size"] == 2
+    for name in ("loss", "grad_norm", "param_norm"):
+        assert values(two, name) == pytest.approx(values(one, name), rel=1e-4), name
+    assert values(two, "loss", "eval") == pytest.approx(values(one, "loss", "eval"), rel=1e-4)
+    others = [p.name for p in tmp_path.glob("two.rank*")]
+    assert others == (["two.rank1.jsonl"] if "--all-ranks" in arguments else [])
+
+
+def test_splitting_needs_several_processes(train, capsys):
+    train("--fsdp", code=2)
+    assert "torchrun" in capsys.readouterr().err

@@ -1,0 +1,121 @@
+"""One process or many: where to compute, and what the processes of a run tell each other.
+
+Under `torchrun --nproc-per-node N -m trainers …` N processes train one model. Each computes the same global batch, keeps
+its own rows, and the gradients are averaged; with `--fsdp` each also keeps only its share of the parameters.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Return the device asked for; `auto` takes the accelerator there is, each local process its own."""
+    if wanted != "auto":
+        return torch.device(wanted)
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+class Team:
+    """The processes that train together; a run without `torchrun` is a team of one, which does nothing here."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.rank = int(os.environ.get("RANK", "0"))
+        self.size = int(os.environ.get("WORLD_SIZE", "1"))
+        if self.size > 1:
+            if device.type == "cuda":
+                torch.cuda.set_device(device)
+            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+
+    def close(self) -> None:
+        """Leave the team."""
+        if self.size > 1:
+            distributed.destroy_process_group()
+
+    def rows(self, batch: torch.Tensor) -> torch.Tensor:
+        """Return this process's rows of a global batch."""
+        return batch.chunk(self.size)[self.rank]
+
+    def wrap(self, model: torch.nn.Module, fsdp: bool) -> torch.nn.Module:
+        """Let the backward pass average gradients over the team, or split the model over it."""
+        if fsdp:
+            return sharded(model, self)
+        if self.size == 1:
+            return model
+        return DistributedDataParallel(model, device_ids=[self.device] if self.device.type == "cuda" else None)
+
+    @contextlib.contextmanager
+    def syncing(self, model: torch.nn.Module, now: bool) -> Iterator[None]:
+        """Let gradients be averaged at the last micro-batch only: one exchange per update, not one per backward pass."""
+        if now or not isinstance(model, DistributedDataParallel):
+            yield
+        else:
+            with model.no_sync():
+                yield
+
+    def total(self, value: torch.Tensor) -> torch.Tensor:
+        """Return the sum of a tensor over all processes."""
+        if self.size > 1:
+            distributed.all_reduce(value)
+        return value
+
+    def gathered(self, value: Any) -> list[Any]:
+        """Return the value of each process, in the order of ranks."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        distributed.all_gather_object(values, value)
+        return values
+
+
+def sharded(model: torch.nn.Module, team: Team) -> torch.nn.Module:
+    """Split parameters, gradients and optimizer state over the team (FSDP2): block by block, then the rest."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    if team.size == 1:
+        raise ValueError("--fsdp needs several processes: torchrun --nproc-per-node N -m trainers …")
+    mesh = init_device_mesh(team.device.type, (team.size,))
+    for block in getattr(model, "blocks", []):
+        fully_shard(block, mesh=mesh)
+    return fully_shard(model, mesh=mesh)
+
+
+def model_and_optimizer_state(
+    model: torch.nn.Module, optimizer: torch.optim.Optimizer, fsdp: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return both states whole, also where the parameters are split; every process must call it."""
+    plain = model.module if isinstance(model, DistributedDataParallel) else model
+    if not fsdp:
+        return plain.state_dict(), optimizer.state_dict()
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict
+
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    return get_state_dict(model, optimizer, options=options)  # type: ignore[return-value]
+
+
+def load_model_and_optimizer_state(
+    model: torch.nn.Module, optimizer: torch.optim.Optimizer, saved: dict[str, Any], fsdp: bool
+) -> None:
+    """Put back what `model_and_optimizer_state` returned."""
+    plain = model.module if isinstance(model, DistributedDataParallel) else model
+    if not fsdp:
+        plain.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        return
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, set_state_dict
+
+    options = StateDictOptions(full_state_dict=True)
+    set_state_dict(
+        model, optimizer, model_state_dict=saved["model"], optim_state_dict=saved["optimizer"], options=options
+    )
