@@ -80,7 +80,8 @@ class LmdiagCallback(TrainerCallback):
             return
         layers = self._wants_layers(state)
         extra = {"loss": self._loss, "tokens": self._step_tokens}
-        found = self._statistics.after_update(layers, **{k: v for k, v in extra.items() if v is not None})
+        given = {name: value for name, value in extra.items() if value is not None}
+        found: dict[str, Any] = self._statistics.after_update(layers, **given)
         found["lr"] = float(objects["optimizer"].param_groups[0]["lr"])
         if getattr(objects["optimizer"], "step_was_skipped", False):
             found["skipped"] = 1
@@ -141,7 +142,7 @@ class LmdiagCallback(TrainerCallback):
         self._loss: torch.Tensor | None = None
         self._step_tokens: torch.Tensor | None = None
         self._batches = 0
-        self._record: dict[str, Any] = {}
+        self._record = {}
 
     def _after_forward(self, model: torch.nn.Module, args: Any, inputs: Mapping[str, Any], output: Any) -> None:
         """Add up the loss of the micro-batches, as the Trainer weighs them, and their tokens."""
