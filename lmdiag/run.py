@@ -44,7 +44,7 @@ class Series:
     def __len__(self) -> int:
         return len(self.steps)
 
-    @property
+    @cached_property
     def finite(self) -> Series:
         """The points whose value is a finite number."""
         good = np.isfinite(self.values)
@@ -67,8 +67,14 @@ class Series:
         """Return at most `most` points: the series itself, or the medians of as many nearly equal stretches."""
         if len(self) <= most:
             return self
-        levels, starts = block_medians(self.values, most)
-        return Series(self.steps[starts], levels)
+        if most not in self._thinned:
+            levels, starts = block_medians(self.values, most)
+            self._thinned[most] = Series(self.steps[starts], levels)
+        return self._thinned[most]
+
+    @cached_property
+    def _thinned(self) -> dict[int, Series]:
+        return {}  # several rules ask for the same number of points
 
     def between(self, first_step: float, last_step: float) -> Series:
         """Return the points with first_step <= step <= last_step."""
