@@ -31,7 +31,8 @@ def phases(steps: np.ndarray, lr: np.ndarray) -> Phases | None:
     2
     """
     good = np.isfinite(lr)
-    steps, lr = steps[good], lr[good]
+    if not good.all():
+        steps, lr = steps[good], lr[good]
     peak = float(lr.max()) if len(lr) else 0.0
     if peak <= 0:
         return None

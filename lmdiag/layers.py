@@ -1,0 +1,38 @@
+"""Per-layer statistics of a run as one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmdiag.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class LayerTable:
+    """One statistic of every layer: values float64[layers, records] at steps int64[records]."""
+
+    names: tuple[str, ...]
+    steps: np.ndarray
+    values: np.ndarray
+
+
+def layer_table(run: Run, statistic: str = "grad_norm") -> LayerTable | None:
+    """Return one statistic of all layers that were logged at the same steps as most, or None where there is none.
+
+    >>> from lmdiag.run import Series
+    >>> norms = Series(np.array([1, 2]), np.array([3.0, 4.0]))
+    >>> layer_table(Run("a", {"layers/h.0/grad_norm": norms})).names
+    ('h.0',)
+    """
+    found = {
+        name.removeprefix("layers/").removesuffix(f"/{statistic}"): series
+        for name, series in run.series.items()
+        if name.startswith("layers/") and name.endswith(f"/{statistic}") and len(series)
+    }
+    if not found:
+        return None
+    longest = max(found.values(), key=len)
+    alike = [name for name, series in found.items() if np.array_equal(series.steps, longest.steps)]
+    return LayerTable(tuple(alike), longest.steps, np.stack([found[name].values for name in alike]))

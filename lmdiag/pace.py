@@ -1,0 +1,74 @@
+"""How fast a run goes: the time of a step or of a token, from whichever clock its log holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmdiag.run import Run, Series
+
+SPEEDS = ("tokens_per_sec", "tokens_per_sec_per_device")
+CLOCKS = ("time", "elapsed_s")
+MOST_INTERVALS = 400
+TICKS = 20  # an interval of a clock is as long as this many of its ticks, so that rounding is below 5%
+
+
+@dataclass(frozen=True, eq=False)
+class Pace:
+    """Seconds per `unit` ("step" or "token") at steps int64[n], and the metric they come from."""
+
+    steps: np.ndarray
+    seconds: np.ndarray
+    unit: str
+    metric: str
+
+
+def pace(run: Run) -> Pace | None:
+    """Return how long a token takes, or else a step; None for a log without speeds, step times and clock.
+
+    Speeds come first: they do not change with the length of the sequences.
+
+    >>> run = Run("a", {"tokens_per_sec": Series(np.array([1, 2]), np.array([100.0, 50.0]))})
+    >>> pace(run).seconds.tolist(), pace(run).unit
+    ([0.01, 0.02], 'token')
+    """
+    for metric in SPEEDS:
+        speed = _positive(run.series.get(metric))
+        if len(speed):
+            return Pace(speed.steps, 1 / speed.values, "token", metric)
+    return step_times(run)
+
+
+def step_times(run: Run) -> Pace | None:
+    """Return how long a step takes at each record: as logged, else from the clock; None where the log has neither."""
+    times = _positive(run.series.get("step_time_s"))
+    if len(times):
+        return Pace(times.steps, times.values, "step", "step_time_s")
+    for metric in CLOCKS:
+        clock = run.series.get(metric)
+        if clock is not None and len(clock) > 2:
+            return _from_clock(clock.finite, metric)
+    return None
+
+
+def _positive(series: Series | None) -> Series:
+    if series is None:
+        return Series(np.empty(0, np.int64), np.empty(0))
+    with np.errstate(invalid="ignore"):
+        return series.at(np.isfinite(series.values) & (series.values > 0))
+
+
+def _from_clock(clock: Series, metric: str) -> Pace | None:
+    """Return seconds per step between records far enough apart for the resolution of the clock."""
+    if len(clock) < 3:
+        return None
+    tick = 1.0 if np.array_equal(clock.values, np.round(clock.values)) else 1e-3
+    span = float(clock.values[-1] - clock.values[0])
+    intervals = int(min(MOST_INTERVALS, len(clock) - 1, span / (TICKS * tick)))
+    if intervals < 1:
+        return None
+    rows = np.unique(np.linspace(0, len(clock) - 1, intervals + 1).astype(int))
+    seconds = np.diff(clock.values[rows]) / np.diff(clock.steps[rows])
+    forward = seconds > 0  # a clock goes back where another machine resumed
+    return Pace(clock.steps[rows[1:]][forward], seconds[forward], "step", metric)

@@ -1,0 +1,19 @@
+"""Two metrics at the steps they share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def shared_steps(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices, in each of two ascending arrays of steps, of the steps that stand in both.
+
+    >>> left, right = shared_steps(np.array([1, 2, 4]), np.array([2, 3, 4]))
+    >>> left.tolist(), right.tolist()
+    ([1, 2], [0, 2])
+    """
+    if np.array_equal(first, second):
+        rows = np.arange(len(first))
+        return rows, rows
+    _, left, right = np.intersect1d(first, second, assume_unique=True, return_indices=True)
+    return left, right
