@@ -1,0 +1,55 @@
+from collections.abc import Iterator
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run
+
+ONE_PASS = 1.05  # epochs, with room for rounding
+LONG = 200  # records
+ADVISED = 10
+
+
+@rule(family="integrity", needs=("loss",), severity=Severity.INFO, min_points=20)
+def check(run: Run, *, enough: int = 4) -> Iterator[Finding]:
+    """Too few evaluations to see overfitting.
+
+    ## What it looks for
+    A run that is hardly ever measured on text it does not train on.
+
+    ## How it decides
+    Fewer than `enough` evaluations in a run that repeats its data (more than one epoch), or that is long (200 records). Information only:
+    the run may be sound, but nothing in its log could show that it is not.
+
+    ## Why it matters
+    Training loss keeps falling while a model memorises. Four evaluations are the fewest that show a minimum and a rise after it.
+
+    ## False alarms it avoids
+    Short runs, evaluations by other measures than loss, logs of evaluations alone.
+
+    ## What to try
+    Evaluate eight to ten times over the run, on a fixed set that is large enough for its noise.
+
+    ## References
+    - Prechelt 1998, Early stopping - but when?, doi:10.1007/3-540-49430-8_3.
+    """
+    held = max((len(series) for name, series in run.series.items() if _is_evaluation(run, name)), default=0)
+    epochs = float(run["epoch"].finite.values.max(initial=0.0)) if "epoch" in run else 0.0
+    span = run.last_step - run.first_step
+    if held >= enough or (epochs <= ONE_PASS and len(run["loss"]) < LONG):
+        return
+    what = f"{epochs:.2g} passes over the data" if epochs > ONE_PASS else f"{span:,} steps"
+    count = {0: "no evaluation", 1: "one evaluation"}.get(held, f"{held} evaluations")
+    yield Finding(
+        f"The log has {count} in {what}: nothing in it could show overfitting.",
+        run.first_step,
+        run.last_step,
+        "loss",
+        {"evaluations": held, "steps": span, **({"epochs": epochs} if epochs else {})},
+        (
+            f"Evaluate every {max(span // ADVISED, 1):,} steps, on text that is not trained on.",
+            "Save a checkpoint at each evaluation, so that the best one can be kept.",
+        ),
+    )
+
+
+def _is_evaluation(run: Run, name: str) -> bool:
+    return name.startswith(("val/", "test/")) or name.removesuffix("/loss") in run.evaluations

@@ -1,0 +1,94 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, NotChecked, Severity, rule
+from lmdiag.metrics import LN2
+from lmdiag.run import Run, Series
+from lmdiag.stats.alignment import shared_steps
+from lmdiag.stats.noise import scatter
+
+PAIRS = 3
+HIGHEST_LOSS = 12.0  # nats; programs cap the exponent, and beyond ln V nobody reads the perplexity
+
+
+@rule(family="integrity", needs=("curve",), severity=Severity.INFO)
+def check(run: Run, *, tolerance: float = 0.02) -> Iterator[Finding | NotChecked]:
+    """Perplexity is not the exponential of the loss.
+
+    ## What it looks for
+    A logged perplexity that does not belong to the loss logged at the same steps of the same set.
+
+    ## How it decides
+    The median of ln(perplexity) - loss is beyond `tolerance`, beyond what rounding explains and beyond sigma squared over two, by which the mean of the
+    exponentials of single batches exceeds the exponential of their mean (twice that is allowed). If ln(perplexity) is ln 2 times the loss, the loss is in bits:
+    that is said; and it is a warning where the header says nats, because then the perplexity is wrong. Everything else is information.
+
+    ## Why it matters
+    A perplexity averaged over batches, taken to another base or over other tokens cannot be compared with anyone else's.
+
+    ## False alarms it avoids
+    Rounded perplexities, capped exponents (losses above 12 are left out), losses in bits.
+
+    ## What to try
+    Average the loss over tokens first, in nats; exponentiate once.
+
+    ## References
+    - Jelinek et al. 1977, Perplexity, a measure of the difficulty of speech recognition tasks; Jensen's inequality.
+    """
+    pairs = _pairs(run)
+    if not pairs:
+        yield NotChecked("the log has no perplexity beside a loss")
+    for name, (perplexities, losses) in pairs.items():
+        left, right = shared_steps(perplexities.steps, losses.steps)
+        shared = losses.steps[right]
+        perplexity, loss = perplexities.values[left], losses.values[right]
+        good = np.isfinite(perplexity) & np.isfinite(loss) & (perplexity > 1) & (loss > 0) & (loss < HIGHEST_LOSS)
+        if good.sum() < PAIRS:
+            continue
+        found = _compare(np.log(perplexity[good]), loss[good], _rounding(perplexities, perplexity[good]), tolerance)
+        if found is None:
+            continue
+        why, evidence = found
+        in_bits = "power of two" in why
+        yield Finding(
+            f"{name} is not exp(loss): {why} ({np.median(perplexity[good]):.4g} where exp(loss) is {np.median(np.exp(loss[good])):.4g}).",
+            int(shared[good][0]),
+            int(shared[good][-1]),
+            name,
+            evidence,
+            (
+                "Convert one of them: nats are bits times 0.693."
+                if in_bits
+                else "Average the loss over tokens, then exponentiate once.",
+                f"Until then quote exp(loss), not {name}.",
+            ),
+            Severity.WARNING if in_bits and run.config.get("loss_unit") == "nats" else Severity.INFO,
+        )
+
+
+def _pairs(run: Run) -> dict[str, tuple[Series, Series]]:
+    """Return every perplexity with the loss of the same set."""
+    sets = {"ppl": "loss", **{f"{split}/ppl": f"{split}/loss" for split in run.evaluations}}
+    return {name: (run[name], run[loss]) for name, loss in sets.items() if name in run and loss in run}
+
+
+def _rounding(series: Series, perplexity: np.ndarray) -> float:
+    return 0.0 if series.decimals is None else 0.5 * 10.0**-series.decimals / float(np.median(perplexity))
+
+
+def _compare(
+    logs: np.ndarray, losses: np.ndarray, rounding: float, tolerance: float
+) -> tuple[str, dict[str, float]] | None:
+    """Say how the logarithm of the perplexity differs from the loss, with the numbers; None where it does not."""
+    difference = float(np.median(logs - losses))
+    allowed = tolerance + rounding + scatter(losses) ** 2
+    evidence = {"difference": difference, "allowed": allowed, "records": len(losses)}
+    if abs(difference) <= allowed:
+        return None
+    in_bits = np.abs(logs - losses * LN2) <= 0.01 + rounding + 0.002 * losses
+    if in_bits.mean() >= 0.9 and abs(difference) > 3 * allowed:
+        return "it is a power of two, and the loss is in bits or the base is wrong", evidence
+    if difference > 0:
+        return f"{np.expm1(difference):.1%} more, as when perplexities are averaged over batches", evidence
+    return f"{-np.expm1(difference):.1%} less, as when the two are of other steps, tokens or sets", evidence

@@ -1,0 +1,101 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run
+from lmdiag.stats.phases import holds_start
+from lmdiag.stats.progress import Progress, progress
+
+LARGEST_UNIFORM = 13.0  # ln of 440,000, above every vocabulary in use
+LEARNS = -3.0  # Mann-Kendall z
+WHOLE = 0.06  # distance from a whole number
+MOST_STEPS = 16  # accumulation steps a factor is guessed to be
+SAME, PLAUSIBLE = 1.3, 1.0  # ratio of the first losses; nats per token at the end
+
+
+@rule(family="integrity", needs=("curve",), severity=Severity.INFO, min_points=5)
+def check(run: Run, *, smallest: float = 1.3, warning: float = 1.8) -> Iterator[Finding]:
+    """Loss is a multiple of nats per token.
+
+    ## What it looks for
+    A loss that starts far above the logarithm of the vocabulary size, the loss of the uniform guess, and stays on that scale.
+
+    ## How it decides
+    The start (the larger of the first loss and the median of the first three) over ln V is `smallest` or more, and the loss still is above ln V at the end: information, naming the nearest whole
+    number (a sum over accumulation steps). A warning from `warning` on if the first losses agree within 30%, the run clearly learns (rank trend, a
+    tenth of its start) and the end divided by the factor is a loss that a language model can have (1 nat or more): a mean in nats per token cannot
+    do all that, whatever the initialisation. Where the log does not say V, a start and an end above 13 nats are information. A loss in bits comes
+    below ln V like that of a large initialisation; `perplexity-mismatch` tells the two apart.
+
+    ## Why it matters
+    A loss summed over accumulation steps usually means gradients summed over them as well: the learning rate is effectively larger, and no
+    comparison with other runs or forecasts holds.
+
+    ## False alarms it avoids
+    Label smoothing and auxiliary losses (below 1.1), large initialisations (they come down at once), fine-tuning, logs that start later.
+
+    ## What to try
+    Divide the loss by the number of accumulation steps, or by the number of target tokens of the whole batch.
+
+    ## References
+    - Hugging Face 2024, Fixing gradient accumulation (num_items_in_batch).
+    """
+    metric, curve = run.curve or ("loss", None)
+    if curve is None or run.objective not in ("causal-lm", "masked-lm"):
+        return
+    finite = curve.finite
+    if len(finite) < 5:
+        return
+    first = max(float(finite.values[0]), float(np.median(finite.values[:3])))
+    vocabulary = _vocabulary(run)
+    uniform = float(np.log(vocabulary)) if vocabulary else LARGEST_UNIFORM
+    ratio = first / uniform
+    if ratio < (smallest if vocabulary else 1.0) or not holds_start(finite.steps):
+        return
+    seen = progress(finite.values)
+    if seen.end <= 1.05 * uniform:
+        return
+    learns = seen.rank_trend < LEARNS and seen.start - seen.end > 0.1 * seen.start and seen.end >= PLAUSIBLE * ratio
+    sure = bool(vocabulary) and ratio >= warning and learns and float(np.ptp(np.log(finite.values[:3]))) < np.log(SAME)
+    factor = (
+        f", {ratio:.3g} times that{_meaning(ratio, run)}" if vocabulary else ", more than for any vocabulary in use"
+    )
+    yield Finding(
+        f"The loss starts at {first:.4g}, where the uniform guess over {f'{vocabulary:,}' if vocabulary else 'any number of'} tokens "
+        f"costs {'' if vocabulary else 'at most '}{uniform:.4g} nats{factor}; it ends at {seen.end:.4g}.",
+        int(finite.steps[0]),
+        int(finite.steps[-1]),
+        metric,
+        _evidence(first, uniform, ratio, seen),
+        _advice(run, ratio),
+        Severity.WARNING if sure else Severity.INFO,
+    )
+
+
+def _vocabulary(run: Run) -> int:
+    model = run.config.get("model")
+    size = model.get("vocab_size") if isinstance(model, dict) else None
+    return int(size) if isinstance(size, int | float) and size > 1 else 0
+
+
+def _meaning(ratio: float, run: Run) -> str:
+    steps = run.config.get("grad_accum")
+    if isinstance(steps, int | float) and steps > 1 and abs(ratio / steps - 1) < WHOLE:
+        return f", the {steps:.0f} accumulation steps"
+    near = 1.5 <= ratio <= MOST_STEPS and abs(ratio / round(ratio) - 1) < WHOLE
+    return f", as for a sum over {round(ratio)} accumulation steps" if near else ""
+
+
+def _evidence(first: float, uniform: float, ratio: float, seen: Progress) -> dict[str, float]:
+    return {"first_loss": first, "uniform": uniform, "ratio": ratio, "end": seen.end, "rank_trend": seen.rank_trend}
+
+
+def _advice(run: Run, ratio: float) -> tuple[str, ...]:
+    steps = run.config.get("grad_accum")
+    count = f"the {steps:.0f} accumulation steps" if isinstance(steps, int | float) and steps > 1 else "its parts"
+    return (
+        f"Compute the loss of one batch by hand: a mean over target tokens, in nats. Divide what is logged by {count} if it was summed.",
+        "If the gradients were summed as well, divide the loss before backward(), and expect another best learning rate.",
+        "If the mean is right, the initialisation is too large: look at the scale of the embedding and output weights.",
+    )

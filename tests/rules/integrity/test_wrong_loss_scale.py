@@ -1,0 +1,45 @@
+"""A loss that starts and stays far above ln V is a multiple of nats per token; a bad initialisation is not."""
+
+import numpy as np
+import pytest
+
+from lmdiag.finding import Severity
+from lmdiag.rules.integrity.wrong_loss_scale import check
+from tests.rules.curves import falling, fires, healthy, run
+
+GPT2 = {"model": {"vocab_size": 50257}}
+
+
+@pytest.mark.parametrize("factor", [4, 8, 1024])
+@pytest.mark.parametrize("n", [30, 400])
+def test_a_sum_is_a_warning(factor, n):
+    (found,) = fires(check, run(loss=factor * falling(n), config=GPT2))
+    assert found.severity is Severity.WARNING
+    assert found.evidence["ratio"] == pytest.approx(factor, rel=0.1)
+
+
+def test_the_accumulation_steps_are_named():
+    (found,) = fires(check, run(loss=4 * falling(200), config={**GPT2, "grad_accum": 4}))
+    assert "the 4 accumulation steps" in found.message
+    assert "the 4 accumulation steps" in found.advice[0]
+
+
+def test_an_unknown_vocabulary_is_information():
+    (found,) = fires(check, run(loss=8 * falling(200)))
+    assert found.severity is Severity.INFO
+
+
+def test_a_loss_that_does_not_learn_is_information():
+    (found,) = fires(check, run(loss=np.full(100, 40.0), config=GPT2))
+    assert found.severity is Severity.INFO
+
+
+@pytest.mark.parametrize("start", [10.8, 11.5, 16, 40])
+def test_silent_where_the_loss_comes_below_the_uniform_guess(start):
+    assert fires(check, run(loss=falling(200, start=start), config=GPT2)) == []
+
+
+def test_silent_on_later_parts_other_tasks_and_healthy_runs():
+    assert fires(check, run(loss=4 * falling(200), first=5000, config=GPT2)) == []
+    assert fires(check, run(loss=4 * falling(200), config=GPT2, objective="classification")) == []
+    assert fires(check, healthy(200)) == []
