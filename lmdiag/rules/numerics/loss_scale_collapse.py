@@ -1,0 +1,90 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run, Series
+
+SEARCH = 0.05  # share of the records in which a scaler may look for its first scale
+ONCE = 256.0  # a scale that was never above this was not searched for: it is a constant
+FALL_STEPS, FALL_RECORDS = 100, 10
+SKIP_WARNING = 0.05
+SEARCH_SKIPS = 32  # halvings from 2^32, the largest first scale in use, down to 1
+
+
+@rule(family="numerics", needs=("loss_scale",), severity=Severity.ERROR, min_points=5)
+def check(run: Run, *, gone: float = 1.0, halvings: int = 5) -> Iterator[Finding]:
+    """The fp16 loss scale collapses.
+
+    ## What it looks for
+    A dynamic loss scale that is halved again and again and does not recover.
+
+    ## How it decides
+    An error when the scale was above 256 once and the last records stand at `gone` or below: every step overflows, and none is taken. A warning when it ends
+    `halvings` halvings below its median and came down as many within 100 steps (or ten records), the first 5% of the records apart, in which the scaler
+    searches; or when more than 5% of the updates were
+    skipped after that, not counting 32: so many halvings lead from 2^32, the largest first scale in use, down to 1.
+
+    ## Why it matters
+    Steps that overflow are skipped: the run does not train. A falling scale is often the first sign of a divergence.
+
+    ## False alarms it avoids
+    The search at the start (from 2^32 or 2^16 downwards), the occasional halving, the slow fall over a long run as gradients grow, a constant scale of 1 that bf16 runs log.
+
+    ## What to try
+    Train in bf16, which needs no scale. Otherwise look for the overflow: attention logits, the last layer, a too large learning rate.
+
+    ## References
+    - Micikevicius et al. 2018, Mixed precision training, arXiv:1710.03740, section 3.2.
+    - Zhang et al. 2022, OPT, arXiv:2205.01068, section 2.5: a falling scale announced divergences.
+    """
+    scales = run["loss_scale"].finite
+    scales = scales.at(scales.values > 0)
+    if len(scales) < 5:
+        return
+    settled = scales.at(np.arange(int(SEARCH * len(scales)), len(scales)))
+    usual, end = float(np.median(settled.values)), float(settled.values[-2:].max())
+    lost = end <= gone and float(scales.values.max()) >= ONCE
+    fallen = end * 2.0**halvings <= usual and _at_once(settled, 2.0**halvings)
+    skipped = _skipped_share(run, int(settled.steps[0]))
+    if not (lost or fallen or skipped > SKIP_WARNING):
+        return
+    onset = _onset(scales if lost else settled, end) if lost or fallen else int(settled.steps[0])
+    shrank = f"The loss scale fell from {float(scales.values.max() if lost else usual):,.0f} to {end:g}, from step {onset:,} on"
+    message = shrank if lost or fallen else "The loss scaler keeps overflowing"
+    yield Finding(
+        message + (f"; {skipped:.0%} of the updates were skipped." if skipped > 0 else "."),
+        onset,
+        int(scales.steps[-1]),
+        "loss_scale",
+        {"usual": usual, "end": end, "largest": float(scales.values.max()), "skipped_share": skipped},
+        (
+            "Train in bf16: it has the range of fp32 and needs no loss scale.",
+            f"Resume from before step {onset:,}; look for what overflows there: attention logits, the output layer.",
+            "If the scale falls together with a rising gradient norm, lower the learning rate.",
+        ),
+        Severity.ERROR if lost else Severity.WARNING,
+    )
+
+
+def _at_once(scales: Series, factor: float) -> bool:
+    """Tell whether the scale came down by a factor within 100 steps or ten records, whichever is longer."""
+    if len(scales) < 2 * FALL_RECORDS:
+        return False
+    lag = max(FALL_RECORDS, round(FALL_STEPS / max(float(np.median(np.diff(scales.steps))), 1.0)))
+    return bool((scales.values[:-lag] >= factor * scales.values[lag:]).any())
+
+
+def _onset(scales: Series, end: float) -> int:
+    """Return the first step from which the scale is nearer to its end than to its height."""
+    high = np.flatnonzero(scales.values > max(end, 0.5) * 4)
+    return int(scales.steps[min(high[-1] + 1, len(scales) - 1)]) if len(high) else int(scales.steps[0])
+
+
+def _skipped_share(run: Run, after: int) -> float:
+    """Return the share of the updates that were skipped since a step, 0 where the log does not say."""
+    if "skipped" not in run or run.step_kind != "step" or run.last_step <= after:
+        return 0.0
+    skipped = run["skipped"].finite
+    count = float(skipped.values[skipped.steps > after].sum()) - SEARCH_SKIPS
+    return float(np.clip(count / (run.last_step - after), 0.0, 1.0))

@@ -1,0 +1,58 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run, masked_zeros
+
+ZEROS = 0.9
+
+
+@rule(family="numerics", needs=("loss",), severity=Severity.ERROR, min_points=5)
+def check(run: Run) -> Iterator[Finding]:
+    """Loss is exactly zero from the first record on.
+
+    ## What it looks for
+    A training loss of 0.0 in all records, or nearly all, from the start.
+
+    ## How it decides
+    The first record is exactly zero, and so are 90% of five or more. It is information where an evaluation loss falls: then the model learns and
+    only the logged number is wrong. Zeros among ordinary losses are `masked-nan`.
+
+    ## Why it matters
+    No target is left in the batches: every label is masked, and nothing is learned.
+
+    ## False alarms it avoids
+    Reinforcement learning, whose loss starts at zero; losses that were memorised to zero later.
+
+    ## What to try
+    Decode the labels of one batch. Chat templates that do not match the response marker mask everything with -100; so does a context shorter than the
+    prompt.
+
+    ## References
+    - PyTorch, `torch.nn.CrossEntropyLoss`, `ignore_index`.
+    """
+    losses = run["loss"].finite
+    if run.objective in ("reinforcement", "composite") or len(losses) < 5:
+        return
+    zeros = losses.values == 0
+    if not zeros[0] or zeros.mean() < ZEROS or masked_zeros(losses.values).any():
+        return
+    learning = run.evaluation is not None and _falls(run.evaluation[1].finite.values)
+    yield Finding(
+        f"The loss is exactly 0 in {int(zeros.sum()):,} of {len(zeros):,} records, from the first on"
+        + (", although the evaluation loss falls: the wrong number is logged." if learning else ": no target is left."),
+        int(losses.steps[0]),
+        int(losses.steps[zeros][-1]),
+        "loss",
+        {"records": int(zeros.sum()), "share": float(zeros.mean())},
+        (
+            "Decode the labels of one batch: are they all masked (-100)?",
+            "Check that the response marker of the chat template occurs in the data, and that the context is longer than the prompts.",
+        ),
+        Severity.INFO if learning else Severity.ERROR,
+    )
+
+
+def _falls(losses: np.ndarray) -> bool:
+    return len(losses) >= 2 and bool(losses.min() < 0.95 * losses[0])

@@ -1,0 +1,56 @@
+"""A scale that falls to nothing is an error; the search at the start and single halvings are not."""
+
+import numpy as np
+import pytest
+
+from lmdiag.finding import Severity
+from lmdiag.rules.numerics.loss_scale_collapse import check
+from tests.rules.curves import falling, fires, healthy, run
+
+
+def scaled(scales, every: int = 1, **more):
+    return run(loss=falling(len(scales)), loss_scale=np.asarray(scales, float), every=every, **more)
+
+
+def collapse(n: int = 400, at: int = 300, to: float = 1.0) -> np.ndarray:
+    halved = 65536.0 * 0.5 ** np.arange(1, n - at + 1)
+    return np.r_[np.full(at, 65536.0), np.maximum(halved, to)]
+
+
+def test_a_scale_of_one_is_an_error():
+    (found,) = fires(check, scaled(collapse()))
+    assert found.severity is Severity.ERROR
+    assert 300 <= found.first_step <= 320
+    assert found.evidence["end"] == 1
+
+
+def test_five_halvings_at_once_are_a_warning():
+    (found,) = fires(check, scaled(collapse(to=1024)))
+    assert found.severity is Severity.WARNING
+
+
+def test_many_skipped_updates_are_a_warning():
+    (found,) = fires(check, scaled(np.full(1000, 4096.0), skipped=np.arange(1000) % 8 == 0))
+    assert found.severity is Severity.WARNING
+    assert "of the updates were skipped" in found.message
+
+
+@pytest.mark.parametrize(
+    "scales",
+    [
+        np.ones(400),  # bf16
+        np.r_[2.0 ** np.arange(32, 15, -1), np.full(383, 32768.0)],  # the search for the first scale
+        np.tile([65536.0] * 40 + [32768.0] * 40, 5),  # single halvings
+        2.0 ** np.round(np.linspace(16, 7, 5000)),  # slowly, as gradients grow
+        collapse(400, 200, 256)[[*range(300), *range(100)]],  # back again
+    ],
+)
+def test_silent(scales):
+    assert fires(check, scaled(scales)) == []
+
+
+def test_the_skips_of_the_search_do_not_count():
+    skipped = np.zeros(120)
+    skipped[:20] = 1
+    assert fires(check, scaled(np.full(120, 4096.0), skipped=skipped)) == []
+    assert check.missing(healthy(100)) == "the log has no loss_scale"

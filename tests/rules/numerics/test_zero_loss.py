@@ -1,0 +1,30 @@
+"""Nothing but zeros is an error, unless it is reinforcement learning or only the logged number is wrong."""
+
+import numpy as np
+import pytest
+
+from lmdiag.finding import Severity
+from lmdiag.rules.numerics.zero_loss import check
+from tests.rules.curves import fires, healthy, run, series
+
+
+@pytest.mark.parametrize("n", [5, 100])
+def test_all_zeros(n):
+    (found,) = fires(check, run(loss=np.zeros(n)))
+    assert found.severity is Severity.ERROR
+    assert (found.first_step, found.last_step) == (1, n)
+
+
+def test_information_when_the_evaluation_falls():
+    (found,) = fires(check, run(loss=np.zeros(50), val__loss=series([5, 4, 3], every=20)))
+    assert found.severity is Severity.INFO
+
+
+@pytest.mark.parametrize("loss", [[0, 0, 0, 3.0, 2.9, 2.8], [1, 0.1, 0.01, 0, 0, 0, 0, 0]])
+def test_silent(loss):
+    assert fires(check, run(loss=np.array(loss, float))) == []
+
+
+def test_silent_on_reinforcement_learning_and_healthy_runs():
+    assert fires(check, run(loss=np.zeros(50), objective="reinforcement")) == []
+    assert fires(check, healthy(50)) == []
