@@ -1,0 +1,102 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, NotChecked, Severity, rule
+from lmdiag.run import Run, Series
+
+SETTLED = 0.1
+AT_CEILING, CEILING_SHARE = 0.005, 0.6
+PRECISE = 2  # decimals from which equal norms mean a ceiling and not rounding
+
+
+@rule(family="gradients", needs=("grad_norm",), severity=Severity.INFO, min_points=20)
+def check(
+    run: Run, *, smallest: float = 0.2, warning: float = 0.8, severe: float = 10.0
+) -> Iterator[Finding | NotChecked]:
+    """Nearly every gradient is clipped.
+
+    ## What it looks for
+    A clipping limit that acts on ordinary steps instead of on exceptions.
+
+    ## How it decides
+    The share of the steps, after the first tenth, whose norm is above the limit of the header (or the logged clip fraction) is `smallest` or more. Without a
+    limit in the header, 60% of the norms within half a percent of their maximum show that norms were logged after clipping. It is a warning from
+    `warning` on where the median norm is `severe` times the limit; below that an adaptive optimizer hardly notices: healthy fine-tunes with the usual limit
+    of 1.0 clip all their steps.
+
+    ## Why it matters
+    The step size is then set by the limit: gradients keep their direction and lose their size, and plain SGD runs at a fraction of its learning rate.
+
+    ## False alarms it avoids
+    The large gradients of the first tenth; norms that are constant by rounding.
+
+    ## What to try
+    Raise the limit to the 90th percentile of the norms; or lower the learning rate if the norms are large because the run is unstable.
+
+    ## References
+    - Pascanu et al. 2013, arXiv:1211.5063; Godbole et al. 2023, Deep learning tuning playbook: clip at the 90th percentile.
+    """
+    norms = run["grad_norm"].finite
+    norms = norms.at(np.arange(int(SETTLED * len(norms)), len(norms)))
+    limit = float(run.config.get("grad_clip") or 0)
+    if len(norms) < 10:
+        return
+    ceiling = _ceiling(norms)
+    if ceiling is not None and (not limit or abs(ceiling / limit - 1) < 2 * AT_CEILING):
+        yield from _after_clipping(norms, ceiling)
+        return
+    if not limit and "clip_frac" not in run:
+        yield NotChecked("the log says neither the limit of the gradient norm nor how often it was reached")
+        return
+    share = _share(run, norms, limit)
+    if share < smallest:
+        return
+    typical, high = float(np.median(norms.values)), float(np.quantile(norms.values, 0.9))
+    far = limit > 0 and typical >= severe * limit
+    yield Finding(
+        f"{share:.0%} of the steps are clipped: the norm is {typical:.3g} in the median"
+        + (f", the limit {limit:g}." if limit else "."),
+        int(norms.steps[0]),
+        int(norms.steps[-1]),
+        "grad_norm",
+        {"share": share, "median_norm": typical, "norm_90": high, **({"limit": limit} if limit else {})},
+        (
+            f"Raise the limit to {high:.2g}, the 90th percentile of the norms, so that it acts on exceptions.",
+            "If the norms grow during the run, lower the learning rate instead.",
+        ),
+        Severity.WARNING if share >= warning and far else Severity.INFO,
+    )
+
+
+def _share(run: Run, norms: Series, limit: float) -> float:
+    if "clip_frac" in run:
+        logged = run["clip_frac"].finite
+        logged = logged.values[logged.steps >= norms.steps[0]]
+        if len(logged):
+            return float(np.clip(logged, 0, 1).mean())
+    return float((norms.values > limit).mean()) if limit else 0.0
+
+
+def _ceiling(norms: Series) -> float | None:
+    """Return the norm that most records have and none exceeds: the log holds norms after clipping."""
+    top = float(norms.values.max())
+    near = norms.values >= (1 - AT_CEILING) * top
+    precise = norms.decimals is None or norms.decimals >= PRECISE
+    return top if precise and CEILING_SHARE <= near.mean() < 1 and top > 0 else None
+
+
+def _after_clipping(norms: Series, ceiling: float) -> Iterator[Finding]:
+    share = float((norms.values >= (1 - AT_CEILING) * ceiling).mean())
+    yield Finding(
+        f"{share:.0%} of the logged gradient norms are {ceiling:.3g}, and none is larger: they were logged after clipping, and most are clipped.",
+        int(norms.steps[0]),
+        int(norms.steps[-1]),
+        "grad_norm",
+        {"share": share, "limit": ceiling},
+        (
+            "Log the norm before clipping (clip_grad_norm_ returns it): spikes and growth are invisible after it.",
+            "Then set the limit at the 90th percentile of those norms.",
+        ),
+        Severity.INFO,
+    )

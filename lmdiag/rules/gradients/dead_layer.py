@@ -1,0 +1,67 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.layers import LayerTable, layer_table
+from lmdiag.run import Run
+
+RECORDS = 5
+
+
+@rule(family="gradients", needs=("layers",), severity=Severity.WARNING, min_points=RECORDS)
+def check(run: Run, *, dead_below: float = 1e-8, share: float = 0.5) -> Iterator[Finding]:
+    """A layer receives no gradient.
+
+    ## What it looks for
+    Layers whose gradient norm is zero, or nothing beside that of the whole model.
+
+    ## How it decides
+    Below `dead_below` of the norm over all layers in more than `share` of the records where that is above zero. Information when half of the layers or
+    more are dead: then they are frozen on purpose, as under adapters.
+
+    ## Why it matters
+    What receives no gradient is not trained: a detached branch, a frozen part, a dead activation.
+
+    ## False alarms it avoids
+    Steps on which no layer has a gradient (`vanishing-gradient`); adapters over a frozen model; five records are needed.
+
+    ## What to try
+    After one backward pass list the parameters whose `grad` is None or zero; look for `detach()`, `no_grad()` and parameters the optimizer does not hold.
+
+    ## References
+    - Amazon SageMaker Debugger, rule AllZero.
+    """
+    table = layer_table(run)
+    if table is None or len(table.names) < 2 or len(table.steps) < RECORDS:
+        return
+    whole = np.sqrt(np.nansum(np.where(np.isfinite(table.values), table.values, 0.0) ** 2, axis=0))
+    live = whole > 0
+    if live.sum() < RECORDS:
+        return
+    dead = np.abs(table.values[:, live]) <= dead_below * whole[live]
+    shares = dead.mean(axis=1)
+    chosen = np.flatnonzero(shares > share)
+    if len(chosen):
+        yield _finding(table, table.steps[live], dead, shares, chosen)
+
+
+def _finding(table: LayerTable, steps: np.ndarray, dead: np.ndarray, shares: np.ndarray, chosen: np.ndarray) -> Finding:
+    onset = int(steps[int(np.argmax(dead[chosen].any(axis=0)))])
+    names = [table.names[i] for i in chosen]
+    listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    on_purpose = 2 * len(chosen) >= len(table.names)
+    reason = ", perhaps frozen on purpose" if on_purpose else ""
+    return Finding(
+        f"{len(chosen)} of {len(table.names)} layers receive no gradient in {shares[chosen].min():.0%} of the records or more, "
+        f"from step {onset:,} on: {listed}{reason}.",
+        onset,
+        int(steps[-1]),
+        f"layers/{names[0]}/grad_norm",
+        {"layers": len(chosen), "of": len(table.names), "share": float(shares[chosen].min())},
+        (
+            f"List the parameters of {names[0]} after one backward pass: is grad None or zero, is requires_grad set?",
+            "Look for detach() and no_grad() on the way to them, and for parameters the optimizer does not hold.",
+        ),
+        Severity.INFO if on_purpose else Severity.WARNING,
+    )
