@@ -1,0 +1,90 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, NotChecked, Severity, rule
+from lmdiag.run import Run, Series
+from lmdiag.stats.alignment import shared_steps
+
+RECORDS = 5
+SETTLED = 0.1
+MOST_RECORDS = 20_000  # a median needs no more
+STABLE = 0.5  # of the peak learning rate
+
+
+@rule(family="schedule", needs=("curve",), severity=Severity.INFO)
+def check(
+    run: Run, *, low: float = 1e-5, high: float = 0.03, very_low: float = 1e-6, very_high: float = 0.1
+) -> Iterator[Finding | NotChecked]:
+    """Updates are far too large or far too small for the weights.
+
+    ## What it looks for
+    The norm of an update over the norm of the weights it changes.
+
+    ## How it decides
+    The median of `update_ratio` (or `update_norm` / `param_norm`) where the learning rate is above half of its peak, the first tenth left out, is outside
+    `low` to `high` (information) or `very_low` to `very_high` (warning). A thousandth is usual for large models; small ones with AdamW at a
+    rate of 4e-3 reach a hundredth in health, which is why the upper limits are wide.
+
+    ## Why it matters
+    At a tenth, every ten steps replace the weights: nothing learned lasts. At a millionth, low-precision weights do not change at all.
+
+    ## False alarms it avoids
+    Warm-up, decay, weights that start at zero (adapters), whose first ratios are huge.
+
+    ## What to try
+    Scale the learning rate by the ratio that is missing. In equilibrium AdamW has sqrt(2 lr wd).
+
+    ## References
+    - Kosson et al. 2024, Rotational equilibrium, arXiv:2305.17212.
+    - Karpathy 2022, makemore part 3: update-to-data ratio of 1e-3.
+    """
+    ratios = _ratios(run)
+    if ratios is None:
+        yield NotChecked("the log has neither update_ratio nor update_norm and param_norm")
+        return
+    settled = ratios.at(np.arange(int(SETTLED * len(ratios)), len(ratios), 1 + len(ratios) // MOST_RECORDS))
+    stable = _at_high_rate(run, settled)
+    if len(stable) < RECORDS:
+        yield NotChecked(f"the log has {len(stable)} update ratios at a high learning rate; this rule needs {RECORDS}")
+        return
+    typical = float(np.median(stable.values))
+    if low <= typical <= high or typical <= 0:
+        return
+    rate = run.value_at("lr", int(stable.steps[len(stable) // 2]))
+    factor = 10.0 ** round(np.log10(1e-3 / typical))
+    yield Finding(
+        f"An update changes the weights by {typical:.2g} of their norm, where about 0.001 is usual: "
+        f"{'too large to keep what is learned' if typical > high else 'too small to learn anything'}.",
+        int(stable.steps[0]),
+        int(stable.steps[-1]),
+        ratios.source_name or "update_ratio",
+        {"update_ratio": typical, "records": len(stable), **({} if rate is None else {"lr": rate})},
+        (
+            f"Try {factor:g} times the learning rate"
+            + (f": {rate * factor:.2g} instead of {rate:.2g}." if rate else "."),
+            "Log the ratio of each layer: one layer alone points at its initialisation or at its weight decay.",
+        ),
+        Severity.WARNING if not very_low <= typical <= very_high else Severity.INFO,
+    )
+
+
+def _ratios(run: Run) -> Series | None:
+    if "update_ratio" in run:
+        return run["update_ratio"].finite
+    if "update_norm" not in run or "param_norm" not in run:
+        return None
+    updates, weights = run["update_norm"], run["param_norm"]
+    left, right = shared_steps(updates.steps, weights.steps)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return Series(
+            updates.steps[left], updates.values[left] / weights.values[right], source_name="update_norm"
+        ).finite
+
+
+def _at_high_rate(run: Run, ratios: Series) -> Series:
+    rates = run["lr"].finite if "lr" in run else None
+    if rates is None or not len(rates):
+        return ratios
+    row = np.maximum(np.searchsorted(rates.steps, ratios.steps, side="right") - 1, 0)
+    return ratios.at(rates.values[row] >= STABLE * rates.values.max())

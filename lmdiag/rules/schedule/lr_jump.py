@@ -1,0 +1,106 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run, Series
+from lmdiag.stats.noise import median_difference_error, scatter
+
+DECAYED = 0.7  # of the highest rate so far
+HIGH = 0.5
+MOST = 0.1  # share of the records from which jumps are how this log is written
+RECORDS = 10
+REBOUND_NATS, REBOUND_SHARE, ERRORS = 0.05, 0.02, 4.0
+
+
+@rule(family="schedule", needs=("lr",), severity=Severity.INFO, min_points=10)
+def check(run: Run, *, ratio: float = 1.5, share: float = 0.2) -> Iterator[Finding]:
+    """The learning rate jumps up, or starts its warm-up again.
+
+    ## What it looks for
+    A rate that, having decayed, is suddenly higher again; or one that drops and climbs a second time.
+
+    ## How it decides
+    Between two records the rate grows by `ratio` and by `share` of its peak, after it had been above half of the peak and fallen below 70% of its highest value.
+    Or it halves at once and doubles again later. Information, because restarts can be intended; a warning where the run was resumed at that step
+    and the loss rose by 0.05 nat, 2% and four standard errors.
+
+    ## Why it matters
+    A scheduler that was not restored after a resume trains the rest of the run at the wrong rate.
+
+    ## False alarms it avoids
+    Warm-up, step decay, cyclic schedules (one finding for all restarts), logs that interleave parameter groups.
+
+    ## What to try
+    Save and load the state of the scheduler with the checkpoint.
+
+    ## References
+    - Loshchilov and Hutter 2017, SGDR: stochastic gradient descent with warm restarts, arXiv:1608.03983.
+    """
+    rates = run["lr"].finite
+    if len(rates) < 10 or rates.values.max() <= 0:
+        return
+    jumps, drops = _jumps_up(rates.values, ratio, share), _fresh_warm_ups(rates.values)
+    rows = np.sort(np.concatenate([jumps, drops]))
+    if not len(rows) or len(rows) > max(MOST * len(rates), 1):
+        return
+    at = int(rows[0])
+    before, after = float(rates.values[at]), float(rates.values[at + 1])
+    step = int(rates.steps[at + 1])
+    resumed = any(rates.steps[at] <= s.first_step <= step for s in run.segments[1:])
+    rise = _loss_rise(run, int(rates.steps[at]))
+    how = f"jumps from {before:.3g} to {after:.3g}" if after > before else f"drops to {after:.3g} and warms up again"
+    others = f", the first of {len(rows)} restarts" if len(rows) > 1 else ""
+    yield Finding(
+        f"The learning rate {how} at step {step:,}{', where the run was resumed' if resumed else ''}{others}"
+        + (f"; the loss rose by {rise:.2g} nats." if rise else "."),
+        step,
+        int(rates.steps[rows[-1] + 1]),
+        "lr",
+        {"before": before, "after": after, "jumps": len(rows), "loss_rise": rise},
+        (
+            "If it was not intended, restore the state of the scheduler together with model and optimizer.",
+            f"Resume from before step {step:,} at a rate of {before:.3g}.",
+        ),
+        Severity.WARNING if resumed and rise and after > before else Severity.INFO,
+        steps=tuple(rates.steps[rows + 1][:50].tolist()),
+    )
+
+
+def _jumps_up(lr: np.ndarray, ratio: float, share: float) -> np.ndarray:
+    """Return the records after which the rate is suddenly higher, warm-up apart."""
+    peak = lr.max()
+    rows = np.flatnonzero(lr[1:] > ratio * lr[:-1])
+    rows = rows[lr[rows + 1] - lr[rows] > share * peak]
+    if not len(rows):
+        return rows
+    highest = np.maximum.accumulate(lr)[rows]
+    return rows[(lr[rows] < DECAYED * highest) & (highest >= HIGH * peak)]
+
+
+def _fresh_warm_ups(lr: np.ndarray) -> np.ndarray:
+    """Return the records after which the rate halves at once, only to double again step by step."""
+    peak = lr.max()
+    rows = np.flatnonzero(lr[1:] < 0.5 * lr[:-1])
+    rows = rows[(lr[rows] > 0.1 * peak) & (rows < len(lr) - 2)]
+    if not len(rows):
+        return rows
+    later = np.maximum.accumulate(lr[::-1])[::-1][rows + 1]
+    again = (later >= 2 * lr[rows + 1]) & (later >= 0.4 * lr[rows])
+    ramp = lr[rows + 2] < 0.5 * lr[rows]  # and not one odd record
+    return rows[again & ramp]
+
+
+def _loss_rise(run: Run, step: int) -> float:
+    """Return by how much the loss is higher after a step than before, 0 where that is within the noise."""
+    curve: Series | None = run.curve[1].finite if run.curve else None
+    if curve is None:
+        return 0.0
+    row = int(np.searchsorted(curve.steps, step, side="right"))
+    before, after = curve.values[max(0, row - RECORDS) : row], curve.values[row : row + RECORDS]
+    if len(before) < RECORDS or len(after) < RECORDS:
+        return 0.0
+    rise, level = float(np.median(after) - np.median(before)), abs(float(np.median(before)))
+    sigma = scatter(curve.values[max(0, row - 10 * RECORDS) : row])
+    enough = max(REBOUND_NATS, REBOUND_SHARE * level, ERRORS * median_difference_error(sigma, 0.0, RECORDS, RECORDS))
+    return rise if rise >= enough else 0.0

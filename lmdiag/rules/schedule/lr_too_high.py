@@ -1,0 +1,170 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag import advice
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run, Series
+from lmdiag.stats.phases import Phases, holds_start, phases
+from lmdiag.stats.rebound import Rebound, sustained_rise
+from lmdiag.stats.trend import total_gain
+from lmdiag.stats.windows import block_medians
+
+NEAR_PEAK = 0.7
+EARLY = 0.2  # share of the run
+LARGE_UPDATE = 0.03
+CLIPPED = 0.8
+LOST, LEAST_PROGRESS = 0.3, 0.3
+BEFORE = 50
+LONGEST = 600  # medians of so many stretches show every rise that matters, at a tenth of the cost
+RECORDS, STILL, HIGH, GROWN = 30, 0.05, 0.65, 2.0
+
+
+@rule(family="schedule", needs=("curve", "lr"), severity=Severity.WARNING, min_points=12)
+def check(run: Run, *, signs: int = 2) -> Iterator[Finding]:
+    """The learning rate is too high: the loss breaks away near its peak, or makes no progress, and the steps are too large.
+
+    ## What it looks for
+    A divergence, or a standstill at a high level, for which the learning rate, and not the data, is the likely cause.
+
+    ## How it decides
+    The loss rises and stays up (as in `divergence`), from a step at which the rate is 70% of its peak or more. In addition at least `signs` of these, all measured
+    before the rise: it begins in the first fifth of the run or within twice the warm-up; there was no warm-up; updates were 3% of the weights or
+    more; 80% of the gradients were clipped; the gradient norm had doubled. It is an error where the rise lost 30% of the progress.
+
+    Or: while the rate is above half of its peak the loss gains less than 5% and stays above 65% of its start, or at the unigram entropy that the header states, while updates are 3% of
+    the weights or more and the weights have doubled. This is a warning.
+
+    ## Why it matters
+    Rewinding and skipping data does not help against a rate that is too high: it happens again.
+
+    ## False alarms it avoids
+    Bad batches late in a run, rises at a decayed rate, spikes that come back. One sign alone says nothing.
+
+    ## What to try
+    Half of the peak rate, a longer warm-up. To be sure, replay the same batches at half of the rate.
+
+    ## References
+    - Wortsman et al. 2023, Small-scale proxies for large-scale Transformer training instabilities, arXiv:2309.14322.
+    - Cohen et al. 2021, Gradient descent typically occurs at the edge of stability, arXiv:2103.00065.
+    """
+    metric, curve = run.curve or ("loss", None)
+    schedule = phases(run["lr"].steps, run["lr"].values)
+    finite = None if curve is None else _thinned(curve.finite)
+    if finite is None or schedule is None or len(finite) < 12:
+        return
+    rise = sustained_rise(finite.values)
+    if rise is None:
+        yield from _standstill(run, metric, finite, schedule)
+        return
+    onset = int(finite.steps[rise.onset])
+    rate = run.value_at("lr", onset) or 0.0
+    if rate < NEAR_PEAK * schedule.peak:
+        return
+    seen = _signs(run, schedule, onset)
+    if len(seen) < signs:
+        return
+    start = max(float(finite.values[0]), float(np.median(finite.values[:3])))
+    lost = rise.rise >= LOST * max(start - rise.low, LEAST_PROGRESS)
+    yield Finding(
+        f"The learning rate of {rate:.3g} is too high: the loss rose from {rise.low:.4g} to {rise.high:.4g} from step {onset:,} on; "
+        f"{'; '.join(seen)}.",
+        onset,
+        run.last_step,
+        metric,
+        _evidence(rate, schedule, rise, seen),
+        (
+            advice.lower_lr(run, onset),
+            f"Warm up for longer than {max(schedule.warm_step - run.first_step, 0):,} steps.",
+            advice.clip(run, onset),
+            "Replay the same batches at half of the rate: if the loss rises at the same step again, the data is the cause.",
+        ),
+        Severity.ERROR if lost else Severity.WARNING,
+    )
+
+
+def _thinned(curve: Series) -> Series:
+    if len(curve) <= LONGEST:
+        return curve
+    levels, starts = block_medians(curve.values, LONGEST)
+    return Series(curve.steps[starts], levels)
+
+
+def _standstill(run: Run, metric: str, losses: Series, schedule: Phases) -> Iterator[Finding]:
+    """Say that the run does not get on and that its steps are too large, if both can be seen."""
+    warm = _at_high_rate(run, losses, schedule)
+    updates, weights = _at_high_rate(run, run.series.get("update_ratio"), schedule), run.series.get("param_norm")
+    if len(warm) < RECORDS or len(updates) < 3 or weights is None or not holds_start(losses.steps):
+        return
+    start, end = float(np.median(losses.values[:3])), float(np.median(warm[-(len(warm) // 4) :]))
+    change, (gain, _) = float(np.median(updates)), total_gain(warm)
+    norms = weights.finite.values
+    grown = float(np.median(norms[len(norms) // 2 :]) / norms[0]) if len(norms) and norms[0] > 0 else 0.0
+    stuck = gain < STILL * end and end > min(HIGH * start, _unigram(run))
+    if not stuck or change < LARGE_UPDATE or grown < GROWN:
+        return
+    yield Finding(
+        f"The learning rate of {schedule.peak:.3g} is too high: the loss stays at {end:.4g} (from {start:.4g}), each update changes the weights by "
+        f"{change:.0%} of their norm, and they grew {grown:.2g}-fold.",
+        schedule.warm_step,
+        run.last_step,
+        metric,
+        {"peak": schedule.peak, "start": start, "end": end, "update_ratio": change, "weight_growth": grown},
+        (
+            f"Lower the learning rate: an update of 0.1% of the weights needs about {schedule.peak * 0.001 / change:.1g}.",
+            "If the loss stays where it is at a tenth of the rate, look at the labels and the attention mask instead.",
+        ),
+        Severity.WARNING,
+    )
+
+
+def _unigram(run: Run) -> float:
+    """Return the loss of a model that knows token frequencies only, infinite where the header does not state it."""
+    stated = run.config.get("reference_loss")
+    unigram = stated.get("unigram") if isinstance(stated, dict) else None
+    return 0.97 * float(unigram) if isinstance(unigram, int | float) else float("inf")
+
+
+def _at_high_rate(run: Run, series: Series | None, schedule: Phases) -> np.ndarray:
+    """Return the values logged while the rate was above half of its peak."""
+    if series is None or not len(series):
+        return np.empty(0)
+    rates, finite = run["lr"].finite, series.finite
+    row = np.maximum(np.searchsorted(rates.steps, finite.steps, side="right") - 1, 0)
+    return finite.values[rates.values[row] >= 0.5 * schedule.peak]
+
+
+def _signs(run: Run, schedule: Phases, onset: int) -> list[str]:
+    """Return what, before the rise, said that the steps were too large."""
+    first, span = run.first_step, max(run.last_step - run.first_step, 1)
+    warm_up = schedule.warm_step - first
+    seen = []
+    if onset - first <= max(EARLY * span, 2 * warm_up):
+        seen.append(f"it began {onset - first:,} steps into the run")
+    rates = run["lr"].finite
+    if len(rates) and rates.values[0] >= 0.99 * schedule.peak:
+        seen.append("there was no warm-up")
+    updates = _before(run, "update_ratio", onset)
+    if len(updates) >= 3 and np.median(updates) >= LARGE_UPDATE:
+        seen.append(f"each update changed the weights by {np.median(updates):.0%}")
+    norms, limit = _before(run, "grad_norm", onset), float(run.config.get("grad_clip") or 0)
+    if len(norms) >= 10 and limit and (norms > limit).mean() >= CLIPPED:
+        seen.append(f"{(norms > limit).mean():.0%} of the gradients were clipped before")
+    if len(norms) >= 2 * BEFORE and np.median(norms[-10:]) >= 2 * np.median(norms[-2 * BEFORE : -BEFORE]):
+        seen.append("the gradient norm had doubled before")
+    return seen
+
+
+def _before(run: Run, metric: str, step: int) -> np.ndarray:
+    series: Series | None = run.series.get(metric)
+    return np.empty(0) if series is None else series.finite.between(run.first_step, step - 1).values
+
+
+def _evidence(rate: float, schedule: Phases, rise: Rebound, seen: list[str]) -> dict[str, float]:
+    return {
+        "lr": rate,
+        "peak": schedule.peak,
+        "rebound": rise.rise,
+        "standard_errors": rise.errors,
+        "signs": len(seen),
+    }

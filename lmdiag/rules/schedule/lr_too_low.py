@@ -1,0 +1,97 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, NotChecked, Severity, rule
+from lmdiag.run import Run
+from lmdiag.stats.phases import holds_start, phases
+from lmdiag.stats.trend import mann_kendall
+from lmdiag.stats.windows import block_medians
+
+FROM_SCRATCH, LARGEST_START = 6.0, 16.0  # nats at the start
+LEARNS = -3.0  # Mann-Kendall z
+RECORDS, STEPS = 20, 200
+DONE = 0.2  # of the planned steps; the beginning of a long run looks the same
+TINY_RATE, TINY_UPDATE = 2e-5, 1e-5
+
+
+@rule(family="schedule", needs=("curve", "lr"), severity=Severity.INFO, min_points=RECORDS)
+def check(run: Run, *, left: float = 0.7, straight: float = 0.4) -> Iterator[Finding | NotChecked]:
+    """The learning rate is too low: the loss falls steadily, and hardly.
+
+    ## What it looks for
+    A run from scratch whose loss is still near its start, and comes down in a straight line.
+
+    ## How it decides
+    Started at 6 nats or more, the loss clearly falls (rank trend) and still is above `left` of its start. A healthy run makes most of its gain at once and then
+    bends; here at least `straight` of the fall after warm-up happens in the second half, with the rate not below half of its peak there. At least 20 records and 200
+    steps are needed, and a fifth of the plan. It is a warning if the rate itself confirms it: a peak below 2e-5, or updates of less than
+    1e-5 of the weights; information otherwise.
+
+    ## Why it matters
+    A tenfold rate would reach the same loss in a tenth of the steps.
+
+    ## False alarms it avoids
+    Warm-up, the first steps of long runs, fine-tuning, plateaus (which do not fall) and runs with a bend.
+
+    ## What to try
+    Three to ten times the rate; a short range test tells where it becomes unstable.
+
+    ## References
+    - Smith 2017, Cyclical learning rates, arXiv:1506.01186, section 3.3: range test.
+    """
+    metric, curve = run.curve or ("loss", None)
+    if curve is None or run.objective not in ("causal-lm", "masked-lm"):
+        return
+    schedule = phases(run["lr"].steps, run["lr"].values)
+    finite = curve.finite
+    planned = float(run.config.get("max_steps") or 0)
+    if planned and run.step_kind == "step" and run.last_step < DONE * planned:
+        yield NotChecked(f"only {run.last_step / planned:.1%} of the planned steps are done")
+        return
+    if schedule is None or len(finite) < RECORDS:
+        return
+    start, end = float(np.median(finite.values[:3])), float(np.median(finite.values[-(len(finite) // 10) :]))
+    if not FROM_SCRATCH <= start <= LARGEST_START or end < left * start or not holds_start(finite.steps):
+        return
+    warm = finite.between(schedule.warm_step, run.last_step)
+    long_enough = len(warm) >= RECORDS and warm.steps[-1] - warm.steps[0] >= max(STEPS, 0.5 * run.last_step)
+    if not long_enough:
+        return
+    levels, _ = block_medians(warm.values, 10)
+    fall, late = float(levels[0] - levels[-1]), float(levels[len(levels) // 2] - levels[-1])
+    if levels[-1] < left * start or mann_kendall(warm.values) > LEARNS or late < straight * fall:
+        return
+    if _typical_rate(run, int(warm.steps[len(warm) // 2])) < 0.5 * schedule.peak:
+        return
+    update = _update_ratio(run)
+    sure = schedule.peak < TINY_RATE or (update is not None and update < TINY_UPDATE)
+    yield Finding(
+        f"The loss falls in a straight line and hardly: {start:.4g} at the start, {levels[-1]:.4g} at the end, {late / fall:.0%} of the fall in the "
+        f"second half; the learning rate of {schedule.peak:.2g} is too low.",
+        int(finite.steps[0]),
+        int(finite.steps[-1]),
+        metric,
+        {
+            "start": start,
+            "end": float(levels[-1]),
+            "late_share": late / fall,
+            "peak_lr": schedule.peak,
+            **({} if update is None else {"update_ratio": update}),
+        },
+        (
+            f"Try a learning rate of {schedule.peak * 10:.1g}, ten times the present one, for {max(run.last_step // 10, 1):,} steps.",
+            "Run a range test: raise the rate exponentially over some hundred steps, and take a third of where the loss turns.",
+        ),
+        Severity.WARNING if sure else Severity.INFO,
+    )
+
+
+def _typical_rate(run: Run, from_step: int) -> float:
+    rates = run["lr"].finite.between(from_step, run.last_step).values
+    return float(np.median(rates)) if len(rates) else 0.0
+
+
+def _update_ratio(run: Run) -> float | None:
+    ratios = run["update_ratio"].finite.values if "update_ratio" in run else np.empty(0)
+    return float(np.median(ratios)) if len(ratios) >= 5 else None

@@ -1,0 +1,106 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run, Series
+from lmdiag.stats.trend import mann_kendall, total_gain
+
+LEARNS = -3.0  # Mann-Kendall z of a loss that falls
+TAIL_RECORDS = 20
+CONSTANT = 1e-6  # of the peak
+SURE, TRIVIAL = 3.0, 0.005  # standard errors; share of the level
+MOST_DECIMALS = 8
+
+
+@rule(family="schedule", needs=("lr", "curve"), severity=Severity.WARNING, min_points=5)
+def check(run: Run, *, dead: float = 1e-3, smallest: float = 0.05, warning: float = 0.10) -> Iterator[Finding]:
+    """The learning rate is zero, in the whole run or from some step on.
+
+    ## What it looks for
+    A rate of exactly zero in all records, or a schedule that reaches its end long before the run does.
+
+    ## How it decides
+    All zeros: an error if the loss does not fall either, over ten records or more; information otherwise (the number was printed with too few decimals,
+    or belongs to another parameter group). A dead tail, at `dead` of the peak or below: information from `smallest` of the steps on; a warning from `warning`
+    on if the rate no longer changes there, in twenty records, the loss gains less than 0.5% and three standard errors, and the rates are printed finely enough to tell.
+
+    ## Why it matters
+    Every step of a dead tail is computed in vain. Usually the schedule counted micro-batches, or fewer epochs than were run.
+
+    ## False alarms it avoids
+    The zero of the first warm-up step; the last 2% of a cosine; slow decays that go on; rates printed as 0.0000.
+
+    ## What to try
+    Give the scheduler the number of optimizer updates: batches / accumulation steps * epochs / processes.
+
+    ## References
+    - Hugging Face Accelerate, Performing gradient accumulation: step the scheduler once per update.
+    """
+    rates = run["lr"].finite
+    if len(rates) < 5 or run.curve is None:
+        return
+    peak = float(rates.values.max())
+    if peak <= 0:
+        yield _all_zero(run, rates)
+        return
+    alive = np.flatnonzero(rates.values > dead * peak)
+    tail = rates.at(np.arange(int(alive[-1]) + 1, len(rates)))
+    span = max(int(rates.steps[-1] - rates.steps[0]), 1)
+    if not len(tail):
+        return
+    share = float(tail.steps[-1] - tail.steps[0]) / span
+    if share >= smallest:
+        yield _dead_tail(run, tail, peak, share, warning, _coarse(rates.values, dead * peak))
+
+
+def _all_zero(run: Run, rates: Series) -> Finding:
+    losses = run.curve[1].finite.values if run.curve else np.empty(0)
+    falls = mann_kendall(losses) < LEARNS
+    judged = len(losses) >= 10
+    severity = Severity.INFO if falls or not judged else Severity.ERROR
+    yet = ", although the loss falls: another group, or too few decimals" if falls else ": nothing can be learned"
+    return Finding(
+        f"The learning rate is zero in all {len(rates):,} records{yet}.",
+        int(rates.steps[0]),
+        int(rates.steps[-1]),
+        "lr",
+        {"records": len(rates)},
+        (
+            "Log the rate in full precision, from optimizer.param_groups[0]['lr'].",
+            "Check that the warm-up is shorter than the run, and that the scheduler is stepped.",
+        ),
+        severity,
+    )
+
+
+def _coarse(lr: np.ndarray, fine: float) -> bool:
+    """Tell whether the rates are rounded so coarsely that a small one reads as zero."""
+    rounded = [np.array_equal(np.round(lr, d), lr) for d in range(MOST_DECIMALS) if 10.0**-d > fine]
+    return any(rounded) and len(np.unique(lr)) > 2
+
+
+def _dead_tail(run: Run, tail: Series, peak: float, share: float, warning: float, coarse: bool) -> Finding:
+    first, last = int(tail.steps[0]), int(tail.steps[-1])
+    still = float(np.ptp(tail.values[len(tail) // 10 :])) <= CONSTANT * peak
+    vain = still and len(tail) >= TAIL_RECORDS and not coarse and _gains_nothing(run, first, last)
+    return Finding(
+        f"The learning rate is at {tail.values[-1]:.2g}, {tail.values[-1] / peak:.2g} of its peak, from step {first:,} on: {share:.0%} of the run.",
+        first,
+        last,
+        "lr",
+        {"share": share, "peak": peak, "rate": float(tail.values[-1])},
+        (
+            f"Stop at step {first:,}: the rest does not train.",
+            "Give the scheduler the number of optimizer updates, not of micro-batches, and of all epochs.",
+        ),
+        Severity.WARNING if share >= warning and vain else Severity.INFO,
+    )
+
+
+def _gains_nothing(run: Run, first: int, last: int) -> bool:
+    losses = run.curve[1].finite.between(first, last).values if run.curve else np.empty(0)
+    if len(losses) < TAIL_RECORDS:
+        return False
+    gain, error = total_gain(losses)
+    return gain < max(SURE * error, TRIVIAL * abs(float(np.median(losses))))

@@ -1,0 +1,64 @@
+"""A rate that jumps after having decayed is said; with a resume and a rising loss it is a warning."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lmdiag.finding import Severity
+from lmdiag.rules.schedule.lr_jump import check
+from lmdiag.run import Segment
+from tests.rules.curves import cosine_lr, falling, fires, healthy, run
+
+N = 400
+
+
+def jumped(at: int = 300, rise: float = 0.0, resumed: bool = False):
+    lr, loss = cosine_lr(N), falling(N)
+    lr[at:], loss[at:] = 1e-3, loss[at:] + rise
+    made = run(loss=loss, lr=lr)
+    return replace(made, segments=(Segment(1, at, 0), Segment(at + 1, N, at))) if resumed else made
+
+
+def test_a_jump_is_information():
+    (found,) = fires(check, jumped())
+    assert (found.severity, found.first_step) == (Severity.INFO, 301)
+    assert found.evidence["after"] == 1e-3
+
+
+def test_a_jump_at_a_resume_with_a_rising_loss_is_a_warning():
+    (found,) = fires(check, jumped(rise=0.4, resumed=True))
+    assert found.severity is Severity.WARNING
+    assert "the loss rose by 0.39 nats" in found.message
+    assert fires(check, jumped(resumed=True))[0].severity is Severity.INFO
+    assert fires(check, jumped(rise=0.4))[0].severity is Severity.INFO
+
+
+def test_a_second_warm_up_is_information():
+    lr = np.r_[cosine_lr(N)[:200], cosine_lr(N)[:200]]
+    (found,) = fires(check, run(loss=falling(N), lr=lr))
+    assert "warms up again" in found.message
+    assert found.first_step == 201
+
+
+def test_restarts_are_one_finding():
+    (found,) = fires(check, run(loss=falling(N), lr=np.tile(np.linspace(1e-3, 1e-5, 100), 4)))
+    assert found.steps == (101, 201, 301)
+
+
+@pytest.mark.parametrize(
+    "lr",
+    [
+        cosine_lr(N),
+        10.0 ** -(3 + np.arange(N) // 100),  # step decay
+        np.r_[np.linspace(0, 1e-3, 5), np.full(N - 5, 1e-3)],  # a steep warm-up
+        np.tile([1e-3, 1e-4], N // 2),  # two groups in turn
+        1e-3 * np.abs(np.sin(np.arange(N) / 20)),  # cyclic
+    ],
+)
+def test_silent(lr):
+    assert fires(check, run(loss=falling(N), lr=lr)) == []
+
+
+def test_silent_on_healthy_runs():
+    assert fires(check, healthy(300)) == []

@@ -1,0 +1,63 @@
+"""A divergence at the peak rate with signs of too large steps, or a standstill with huge updates, blames the rate."""
+
+import numpy as np
+import pytest
+
+from lmdiag.diagnose import diagnose
+from lmdiag.finding import Severity
+from lmdiag.rules.schedule.lr_too_high import check
+from tests.rules.curves import cosine_lr, falling, fires, healthy, run
+
+N = 500
+
+
+def broken(at: int, rise: float = 4.0, lr: np.ndarray | None = None, **more):
+    loss = falling(N)
+    loss[at:] += rise * np.minimum(1, np.arange(N - at) / 20)
+    return run(loss=loss, lr=cosine_lr(N, 1e-2) if lr is None else lr, **more)
+
+
+def test_a_divergence_at_the_peak_without_warm_up():
+    (found,) = fires(check, broken(60, lr=np.full(N, 1e-2)))
+    assert found.severity is Severity.ERROR
+    assert 55 <= found.first_step <= 85
+    assert "no warm-up" in found.message
+    assert "0.005" in found.advice[0]
+
+
+def test_it_is_the_cause_of_the_divergence():
+    found = {f.rule: f for f in diagnose(broken(60, lr=np.full(N, 1e-2))).findings}
+    assert found["lr-too-high"].consequence_of is None
+    assert found["divergence"].consequence_of == "lr-too-high"
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [{"update_ratio": np.full(N, 0.08)}, {"grad_norm": np.full(N, 9.0), "config": {"grad_clip": 1.0}}],
+)
+def test_signs_before_the_rise(sign):
+    (found,) = fires(check, broken(60, **sign))
+    assert found.evidence["signs"] == 2
+
+
+def test_a_standstill_with_huge_updates():
+    loss = np.r_[np.linspace(10.8, 7.6, 30), np.full(N - 30, 7.5)] + np.random.default_rng(0).normal(0, 0.05, N)
+    weights = np.linspace(20, 120, N)
+    made = run(loss=loss, lr=cosine_lr(N, 0.4), update_ratio=np.full(N, 0.05), param_norm=weights)
+    (found,) = fires(check, made)
+    assert found.severity is Severity.WARNING
+    assert "0.008" in found.advice[0]
+
+
+def test_silent_late_in_a_run_with_one_sign_or_at_a_low_rate():
+    assert fires(check, broken(300)) == []
+    assert fires(check, broken(60)) == []
+    assert fires(check, broken(400, update_ratio=np.full(N, 0.08))) == []
+
+
+@pytest.mark.parametrize("n", [30, 500, 5000])
+def test_silent_on_healthy_runs(n):
+    for seed in range(5):
+        assert fires(check, healthy(n, seed)) == []
+    learning = run(loss=falling(n), lr=cosine_lr(n), update_ratio=np.full(n, 0.05), param_norm=np.linspace(20, 90, n))
+    assert fires(check, learning) == []

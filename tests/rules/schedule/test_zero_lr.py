@@ -1,0 +1,53 @@
+"""A rate of zero is an error if nothing is learned; a dead tail is a warning if it is long and in vain."""
+
+import numpy as np
+import pytest
+
+from lmdiag.finding import Severity
+from lmdiag.rules.schedule.zero_lr import check
+from tests.rules.curves import cosine_lr, falling, fires, healthy, run
+
+NOISE = np.random.default_rng(0).normal(0, 0.03, 400)
+
+
+def test_all_zero_and_nothing_learned():
+    (found,) = fires(check, run(loss=4 + NOISE, lr=np.zeros(400)))
+    assert found.severity is Severity.ERROR
+    assert "in all 400 records" in found.message
+
+
+def test_all_zero_although_the_loss_falls_is_information():
+    (found,) = fires(check, run(loss=falling(400), lr=np.zeros(400)))
+    assert found.severity is Severity.INFO
+
+
+def dead(share: float, n: int = 400, loss: np.ndarray | None = None):
+    tail = int(share * n)
+    lr = np.r_[np.linspace(1e-3, 1e-6, n - tail), np.zeros(tail)]
+    flat = np.r_[falling(n - tail, noise=0), np.full(tail, 3.4)] + NOISE[:n]
+    return run(loss=flat if loss is None else loss, lr=lr)
+
+
+@pytest.mark.parametrize(("share", "severity"), [(0.5, Severity.WARNING), (0.07, Severity.INFO)])
+def test_a_dead_tail(share, severity):
+    (found,) = fires(check, dead(share))
+    assert found.severity is severity
+    assert found.first_step == pytest.approx(400 * (1 - share), abs=3)
+    assert f"Stop at step {found.first_step}" in found.advice[0]
+
+
+def test_a_tail_in_which_the_loss_falls_is_information():
+    (found,) = fires(check, dead(0.5, loss=np.linspace(9, 3, 400)))
+    assert found.severity is Severity.INFO
+
+
+def test_rates_printed_too_coarsely_are_information():
+    lr = np.round(cosine_lr(400, 2e-5), 6)
+    assert all(f.severity is Severity.INFO for f in fires(check, run(loss=3 + NOISE, lr=lr)))
+
+
+@pytest.mark.parametrize("n", [10, 100, 5000])
+def test_silent_on_schedules_that_end_with_the_run(n):
+    for lr in (cosine_lr(n), np.linspace(1e-3, 0, n), 1e-3 * 0.5 * (1 + np.cos(np.pi * np.arange(n) / n))):
+        assert fires(check, run(loss=falling(n), lr=lr)) == []
+    assert fires(check, healthy(max(n, 20))) == []
