@@ -1,0 +1,83 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run, Series
+from lmdiag.stats.windows import block_medians
+
+SETTLED = 0.1
+BLOCKS = 20
+RISING = 0.75  # share of the blocks that stand above the one before
+LARGEST_STEP = 0.3  # share of the growth; a single jump is a longer sequence or a fragmented pool
+STILL_GROWING = 0.4  # growth of the second half over that of the first
+LEAST_BYTES = 64 * 2**20
+GIB = 2**30
+
+
+@rule(family="throughput", needs=("mem_bytes",), severity=Severity.INFO, min_points=30)
+def check(run: Run, *, smallest: float = 1.1, warning: float = 1.2) -> Iterator[Finding]:
+    """Memory grows steadily.
+
+    ## What it looks for
+    Memory that grows all through the run instead of settling.
+
+    ## How it decides
+    Medians of 20 stretches, the first tenth left out. The last is `smallest` times the first or more, three quarters of the stretches rise, no single
+    step makes 30% of the growth, and the second half grows at least 40% as much as the first: what saturates is no leak. A warning from
+    `warning` on, with 64 MiB at least.
+
+    ## Why it matters
+    The run will die when the memory is full, often after days.
+
+    ## False alarms it avoids
+    Allocator warm-up, peaks set by ever longer sequences (rarer and rarer, so the growth slows down), jumps, small processes.
+
+    ## What to try
+    Look for tensors kept with their graph (`losses.append(loss)` instead of `loss.item()`), growing lists of metrics, caches without limit.
+
+    ## References
+    - PyTorch, FAQ: My model reports "cuda runtime error(2): out of memory".
+    """
+    memory = run["mem_bytes"].finite
+    memory = memory.at(np.arange(int(SETTLED * len(memory)), len(memory)))
+    if len(memory) < BLOCKS or memory.values[0] <= 0:
+        return
+    levels, _ = block_medians(memory.values, BLOCKS)
+    growth = float(levels[-1] - levels[0])
+    if levels[-1] < smallest * levels[0] or not _steady(levels, growth):
+        return
+    ratio, span = float(levels[-1] / levels[0]), float(memory.steps[-1] - memory.steps[0])
+    per_step = growth / (span * (1 - 1 / BLOCKS))
+    yield Finding(
+        f"Memory grew steadily from {levels[0] / GIB:.3g} GiB to {levels[-1] / GIB:.3g} GiB, {per_step * 1000 / 2**20:.3g} MiB per 1,000 steps.",
+        int(memory.steps[0]),
+        int(memory.steps[-1]),
+        "mem_bytes",
+        {"first_bytes": float(levels[0]), "last_bytes": float(levels[-1]), "ratio": ratio, "bytes_per_step": per_step},
+        _advice(run, memory, per_step),
+        Severity.WARNING if ratio >= warning and growth >= LEAST_BYTES else Severity.INFO,
+    )
+
+
+def _steady(levels: np.ndarray, growth: float) -> bool:
+    rises = np.diff(levels)
+    first, second = levels[BLOCKS // 2] - levels[0], levels[-1] - levels[BLOCKS // 2]
+    return bool(
+        (rises > 0).mean() >= RISING and rises.max() < LARGEST_STEP * growth and second >= STILL_GROWING * first
+    )
+
+
+def _advice(run: Run, memory: Series, per_step: float) -> tuple[str, ...]:
+    planned = float(run.config.get("max_steps") or 0)
+    left = planned - float(memory.steps[-1])
+    at_end = (
+        f" At this rate it reaches {(memory.values[-1] + left * per_step) / GIB:.3g} GiB at step {planned:,.0f}."
+        if left > 0 and run.step_kind == "step"
+        else ""
+    )
+    return (
+        f"Keep numbers, not tensors: loss.item() or loss.detach() in whatever collects metrics.{at_end}",
+        "Look for caches and lists that only grow; on a GPU record a memory snapshot twice and compare.",
+        "Until it is found, restart from a checkpoint before the memory is full.",
+    )

@@ -1,0 +1,107 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, NotChecked, Severity, rule
+from lmdiag.pace import Pace, step_times
+from lmdiag.run import Run
+
+RECORDS = 30
+STALLS = 5
+SETTLED = 0.05  # the first records hold compilation
+MOST = 0.2  # stalls are the exception
+ON_GRID, GRID_ERROR = 0.7, 0.1
+AT_EVALUATION = 0.7
+APART = 3  # records between stalls; a slow stretch is no pause
+
+
+@rule(family="throughput", needs=("curve",), severity=Severity.INFO)
+def check(
+    run: Run, *, slow: float = 3.0, smallest: float = 0.05, warning: float = 0.15, lost_s: float = 600.0
+) -> Iterator[Finding | NotChecked]:
+    """Steps stall at regular intervals.
+
+    ## What it looks for
+    Single steps of several times the usual duration that come back every so many steps: checkpoints, evaluations, a refilled buffer.
+
+    ## How it decides
+    Records of `slow` times the median step time, at least five and at most a fifth of all. 70% of the distances between them are multiples of one
+    period (within 10%), and what they take beyond a usual step is `smallest` of the whole time or more. From `warning` on, and `lost_s` seconds in
+    all, it is a warning, except where the pauses are evaluations: how much to evaluate is a choice.
+
+    ## Why it matters
+    A checkpoint that takes a minute every hundred steps can cost a fifth of the run.
+
+    ## False alarms it avoids
+    Compilation at the start, irregular pauses, short runs.
+
+    ## What to try
+    Save checkpoints less often or asynchronously; let the loader prefetch; evaluate on fewer tokens.
+
+    ## References
+    - Jiang et al. 2024, MegaScale, arXiv:2402.15627, section 4: two-stage checkpoints.
+    """
+    times = step_times(run)
+    if times is None or len(times.seconds) < RECORDS:
+        held = 0 if times is None else len(times.seconds)
+        yield NotChecked(f"the log has {held} step times or clock readings; this rule needs {RECORDS}")
+        return
+    first = int(SETTLED * len(times.seconds))
+    times = Pace(times.steps[first:], times.seconds[first:], times.unit, times.metric)
+    usual = float(np.median(times.seconds))
+    stalls = np.flatnonzero(times.seconds > slow * usual)
+    spacing = float(np.median(np.diff(times.steps)))
+    period = _period(times.steps[stalls], spacing) if STALLS <= len(stalls) <= MOST * len(times.seconds) else None
+    if period is None:
+        return
+    extra = float(np.median(times.seconds[stalls])) - usual  # the median: one of them may be a night in a queue
+    lost = extra * len(stalls)
+    share = lost / (lost + usual * len(times.seconds))
+    if share < smallest:
+        return
+    evaluating = _at_evaluations(run, times, stalls)
+    cause = ", when it evaluates" if evaluating else ""
+    yield Finding(
+        f"Every {period:,} steps one step takes {extra / usual + 1:.0f} times as long as usual{cause}: {share:.0%} of the time.",
+        int(times.steps[stalls[0]]),
+        int(times.steps[stalls[-1]]),
+        times.metric,
+        {"period_steps": period, "share": share, "usual_s": usual, "stall_s": extra + usual},
+        _advice(evaluating, period),
+        Severity.WARNING if share >= warning and lost >= lost_s and not evaluating else Severity.INFO,
+        steps=tuple(times.steps[stalls][:50].tolist()),
+    )
+
+
+def _period(steps: np.ndarray, spacing: float) -> int | None:
+    """Return the distance of which most distances are multiples, None where there is none."""
+    apart = np.diff(steps)
+    period = float(np.median(apart))
+    if period < APART * spacing:
+        return None
+    times = apart / period
+    on_grid = (np.abs(times - np.round(times)) <= GRID_ERROR) & (times > 0.5)
+    return round(period) if on_grid.mean() >= ON_GRID else None
+
+
+def _at_evaluations(run: Run, times: Pace, stalls: np.ndarray) -> bool:
+    """Tell whether the slow steps are those of the evaluations, which may be written one record earlier or later."""
+    spacing = float(np.median(np.diff(times.steps)))
+    for losses in run.evaluations.values():
+        place = np.searchsorted(losses.steps, times.steps[stalls] - 1.5 * spacing)
+        near = losses.steps[np.minimum(place, len(losses) - 1)] - times.steps[stalls]
+        if float((np.abs(near) <= 1.5 * spacing).mean()) >= AT_EVALUATION:
+            return True
+    return False
+
+
+def _advice(evaluating: bool, period: int) -> tuple[str, ...]:
+    if evaluating:
+        return (
+            f"Evaluate half as often (every {2 * period:,} steps), or on half of the tokens.",
+            "Evaluate without gradients, in the precision of training, with a larger batch.",
+        )
+    return (
+        f"Do what happens every {period:,} steps half as often; if it is a checkpoint, save it asynchronously.",
+        "If it is the loader, raise its workers and prefetch factor.",
+    )

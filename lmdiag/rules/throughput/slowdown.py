@@ -1,0 +1,107 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, NotChecked, Severity, rule
+from lmdiag.pace import Pace, pace
+from lmdiag.run import Run
+from lmdiag.stats.windows import block_medians
+
+RECORDS = 30
+BLOCKS = 100
+USUAL = (0.1, 0.4)  # the stretch that says what is usual: after compilation and caches, before most troubles
+LATE = 0.8
+
+
+@rule(family="throughput", needs=("curve",), severity=Severity.INFO)
+def check(
+    run: Run, *, smallest: float = 1.25, warning: float = 1.5, lost_s: float = 600.0
+) -> Iterator[Finding | NotChecked]:
+    """Training gets slower and stays slower.
+
+    ## What it looks for
+    A token, or a step, that takes longer at the end of the run than it did before.
+
+    ## How it decides
+    The median of the last fifth over the median of the stretch from 10% to 40% of the run is `smallest` or more, and the fastest quarter of the
+    late records is slower than 90% of the earlier ones, so that scatter cannot pass for a change. 30 records are needed. It is a warning from `warning`
+    on when at least `lost_s` seconds were lost: slower toy runs on a shared machine cost nobody anything. Tokens per second are preferred; else
+    step times, else the clock.
+
+    ## Why it matters
+    A run that is twice as slow for its second half costs half as much again.
+
+    ## False alarms it avoids
+    Compilation and caches in the first tenth, pauses for evaluations and checkpoints (medians), longer sequences where tokens per second are logged.
+
+    ## What to try
+    Look at the temperature and clock of the device, at neighbours on the machine, at the data loader's share of the step. Memory that grows beside it
+    points at a leak.
+
+    ## References
+    - Jiang et al. 2024, MegaScale, arXiv:2402.15627, section 5: stragglers and slow machines.
+    """
+    times = pace(run)
+    if times is None or len(times.seconds) < RECORDS:
+        held = 0 if times is None else len(times.seconds)
+        yield NotChecked(f"the log has {held} speeds, step times or clock readings; this rule needs {RECORDS}")
+        return
+    n = len(times.seconds)
+    usual, late = times.seconds[int(USUAL[0] * n) : int(USUAL[1] * n)], times.seconds[int(LATE * n) :]
+    before, after = float(np.median(usual)), float(np.median(late))
+    ratio = after / before
+    if ratio < smallest or np.quantile(late, 0.25) <= np.quantile(usual, 0.9):
+        return
+    onset = _onset(times, before * np.sqrt(ratio))
+    lost = _lost_seconds(run, times, onset, after - before)
+    costly = ratio >= warning and lost is not None and lost >= lost_s
+    yield Finding(
+        f"From step {onset:,} on a {times.unit} takes {ratio:.2g} times as long as before: {_time(before)} then, {_time(after)} now"
+        + (f"; {lost / 60:,.0f} minutes lost." if lost is not None and lost >= 60 else "."),
+        onset,
+        int(times.steps[-1]),
+        times.metric,
+        {"ratio": ratio, "before_s": before, "after_s": after, **({} if lost is None else {"lost_s": lost})},
+        _advice(run, onset),
+        Severity.WARNING if costly else Severity.INFO,
+    )
+
+
+def _onset(times: Pace, bar: float) -> int:
+    """Return the step after the last stretch that was still fast."""
+    levels, starts = block_medians(times.seconds, BLOCKS)
+    fast = np.flatnonzero(levels < bar)
+    return int(times.steps[starts[min(fast[-1] + 1, len(starts) - 1)]]) if len(fast) else int(times.steps[0])
+
+
+def _lost_seconds(run: Run, times: Pace, onset: int, more: float) -> float | None:
+    last = int(times.steps[-1])
+    if times.unit == "step":
+        return more * (last - onset) if run.step_kind == "step" else None
+    begun, done = run.tokens, run.tokens
+    if begun is None or done is None or times.metric != "tokens_per_sec":
+        return None
+    return more * float(np.interp(last, done.steps, done.values) - np.interp(onset, begun.steps, begun.values))
+
+
+def _time(seconds: float) -> str:
+    return (
+        f"{seconds:.3g} s"
+        if seconds >= 0.1
+        else f"{seconds * 1e3:.3g} ms"
+        if seconds >= 1e-4
+        else f"{seconds * 1e6:.3g} µs"
+    )
+
+
+def _advice(run: Run, onset: int) -> tuple[str, ...]:
+    loader = (
+        "Compare data_time_s before and after: it says whether the loader is the cause."
+        if "data_time_s" in run
+        else "Log the time spent waiting for data (data_time_s): it tells the loader from the device."
+    )
+    return (
+        f"Look at what else began on the machine about step {onset:,}: neighbours, throttling, a full disk.",
+        loader,
+        "If memory grows as well, look for a leak; otherwise restart on another machine from the last checkpoint.",
+    )

@@ -1,0 +1,34 @@
+"""Waiting for data is said from a fifth of the step on."""
+
+import numpy as np
+import pytest
+
+from lmdiag.finding import Severity
+from lmdiag.rules.throughput.data_starvation import check
+from tests.rules.curves import falling, fires, run
+
+
+def waiting(share: float, n: int = 100, seconds: float = 0.5):
+    rng = np.random.default_rng(0)
+    times = seconds * np.exp(rng.normal(0, 0.1, n))
+    return run(loss=falling(n), step_time_s=times, data_time_s=share * times * np.exp(rng.normal(0, 0.1, n)))
+
+
+@pytest.mark.parametrize(("share", "severity"), [(0.3, Severity.INFO), (0.8, Severity.WARNING)])
+def test_severity_follows_the_share(share, severity):
+    (found,) = fires(check, waiting(share))
+    assert found.severity is severity
+    assert found.evidence["share"] == pytest.approx(share, rel=0.05)
+
+
+def test_waits_counted_apart_from_the_step():
+    (found,) = fires(check, waiting(3.0))
+    assert found.evidence["share"] == pytest.approx(0.75, rel=0.05)
+
+
+def test_silent_on_fast_loaders_first_batches_and_tiny_loops():
+    assert fires(check, waiting(0.05)) == []
+    assert fires(check, waiting(0.5, seconds=0.001)) == []
+    times, waits = np.ones(100), np.full(100, 0.01)
+    waits[:4] = 0.9
+    assert fires(check, run(loss=falling(100), step_time_s=times, data_time_s=waits)) == []

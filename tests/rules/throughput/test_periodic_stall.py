@@ -1,0 +1,48 @@
+"""Pauses that come back every so many steps are said; evaluations are never more than information."""
+
+import numpy as np
+import pytest
+
+from lmdiag.finding import NotChecked, Severity
+from lmdiag.rules.throughput.periodic_stall import check
+from tests.rules.curves import falling, fires, healthy, run, series
+
+
+def stalled(period: int, factor: float, n: int = 1000, seconds: float = 1.0) -> np.ndarray:
+    times = seconds * np.exp(np.random.default_rng(0).normal(0, 0.1, n))
+    times[period - 1 :: period] *= factor
+    return times
+
+
+def test_slow_checkpoints_are_a_warning():
+    (found,) = fires(check, run(loss=falling(1000), step_time_s=stalled(50, 60, seconds=5)))
+    assert found.severity is Severity.WARNING
+    assert found.evidence["period_steps"] == 50
+    assert found.evidence["share"] == pytest.approx(0.54, abs=0.03)
+
+
+def test_little_time_is_information():
+    (found,) = fires(check, run(loss=falling(1000), step_time_s=stalled(50, 10)))
+    assert found.severity is Severity.INFO
+
+
+def test_evaluations_are_information():
+    made = run(loss=falling(1000), step_time_s=stalled(50, 60, seconds=5), val__loss=series(np.ones(20), 50, 50))
+    (found,) = fires(check, made)
+    assert found.severity is Severity.INFO
+    assert "when it evaluates" in found.message
+    assert "every 100 steps" in found.advice[0]
+
+
+def test_silent_on_irregular_rare_and_cheap_pauses():
+    rng = np.random.default_rng(1)
+    times = np.ones(1000)
+    times[rng.choice(1000, 20, replace=False)] = 60
+    assert fires(check, run(loss=falling(1000), step_time_s=times)) == []
+    assert fires(check, run(loss=falling(1000), step_time_s=stalled(300, 60))) == []
+    assert fires(check, run(loss=falling(1000), step_time_s=stalled(100, 4))) == []
+
+
+def test_silent_on_a_slow_second_half_and_not_checked_without_times():
+    assert fires(check, run(loss=falling(400), step_time_s=np.r_[np.ones(330), np.full(70, 9.0)])) == []
+    assert [type(said) for said in check.check(healthy(100))] == [NotChecked]

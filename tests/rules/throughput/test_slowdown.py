@@ -1,0 +1,49 @@
+"""A run that gets slower and stays slower is said; pauses, scatter and compilation are not."""
+
+import numpy as np
+import pytest
+
+from lmdiag.finding import NotChecked, Severity
+from lmdiag.rules.throughput.slowdown import check
+from tests.rules.curves import falling, fires, healthy, run
+
+
+def timed(factor: float, n: int = 400, at: float = 0.6, seconds: float = 1.0, scatter: float = 0.05) -> np.ndarray:
+    times = seconds * np.exp(np.random.default_rng(0).normal(0, scatter, n))
+    times[int(at * n) :] *= factor
+    times[0] *= 60
+    return times
+
+
+def test_half_an_hour_lost_is_a_warning():
+    (found,) = fires(check, run(loss=falling(400), step_time_s=timed(2, seconds=20)))
+    assert found.severity is Severity.WARNING
+    assert found.first_step == pytest.approx(241, abs=8)
+    assert found.evidence["lost_s"] == pytest.approx(160 * 20, rel=0.1)
+
+
+def test_a_toy_run_is_information():
+    (found,) = fires(check, run(loss=falling(400), step_time_s=timed(3)))
+    assert found.severity is Severity.INFO
+
+
+def test_tokens_per_second_and_the_clock_say_the_same():
+    times = timed(2, seconds=20)
+    speed = run(loss=falling(400), tokens_per_sec=1e5 / times, config={"batch_tokens": 100_000})
+    clock = run(loss=falling(400), time=1.7e9 + np.cumsum(times))
+    for made in (speed, clock):
+        (found,) = fires(check, made)
+        assert found.severity is Severity.WARNING
+        assert found.evidence["ratio"] == pytest.approx(2, rel=0.1)
+
+
+@pytest.mark.parametrize("n", [30, 400, 5000])
+@pytest.mark.parametrize("scatter", [0.02, 0.5])
+def test_silent_on_scatter_and_pauses(n, scatter):
+    times = timed(1, n, scatter=scatter)
+    times[::10] *= 20
+    assert fires(check, run(loss=falling(n), step_time_s=times)) == []
+
+
+def test_not_checked_without_times():
+    assert [type(said) for said in check.check(healthy(100))] == [NotChecked]
