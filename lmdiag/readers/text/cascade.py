@@ -53,14 +53,15 @@ FAMILIES: dict[str, Family] = {
 }
 """All families by name, in the order in which they are preferred where several fit equally well."""
 
-SAMPLE = 1 << 18  # characters read from the start; windows of a quarter of it from further on
-WINDOWS = 6
+WHOLE = 1 << 20  # characters of a text that is looked at as a whole
+SAMPLE = 1 << 16  # of a larger one the start, and windows of a quarter of it from further on
+WINDOWS = 8
 FEW_HITS = 3
 
 
 def sample_of(text: str) -> str:
     """Return the start of a text and windows spread over the rest, cut at line ends."""
-    if len(text) <= 4 * SAMPLE:
+    if len(text) <= WHOLE:
         return text
     parts, width = [text[:SAMPLE]], SAMPLE // 4
     for k in range(1, WINDOWS + 1):
@@ -75,9 +76,10 @@ def hits(text: str) -> dict[str, int]:
     >>> hits("iter 0: loss 4.2133, time 901.22ms, mfu -100.00%")
     {'nanogpt': 1}
     """
-    families = [f for f in FAMILIES.values() if any(hint in text for hint, _ in f.marks)]
+    part = sample_of(text)
+    families = [f for f in FAMILIES.values() if any(hint in part for hint, _ in f.marks)]
     hints = tuple({hint for family in families for hint, _ in family.marks})
-    sample = [piece for _, piece in pieces(sample_of(text)) if any(hint in piece for hint in hints)]
+    sample = [piece for _, piece in pieces(part) if any(hint in piece for hint in hints)]
     counts = {family.name: family.hits(sample) for family in families}
     return {name: count for name, count in counts.items() if count}
 

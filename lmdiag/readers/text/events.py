@@ -11,6 +11,7 @@ from lmdiag.run import Event
 
 MANY_EVENTS = 500  # of one kind; more are only counted
 LONGEST_MESSAGE = 300
+LARGE = 1 << 22
 
 # kind -> (words of which one must stand in the log for the pattern to be tried at all, pattern)
 _KINDS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -59,9 +60,11 @@ class EventWatcher:
     """Looks at every piece that is no record and notes what happened at which step."""
 
     def __init__(self, text: str, table: Table) -> None:
-        present = ((kind, [w for w in words if w in text], regex) for kind, (words, regex) in _KINDS.items())
+        small = len(text) < LARGE  # in a large text the search would cost more than it spares
+        present = (
+            (kind, [w for w in words if not small or w in text], regex) for kind, (words, regex) in _KINDS.items()
+        )
         self._kinds = [(kind, words, re.compile(regex)) for kind, words, regex in present if words]
-        self._tracebacks = _TRACEBACK in text
         self._open: set[int | None] = set()
         self._table = table
         self._counts: Counter[str] = Counter()
@@ -69,7 +72,7 @@ class EventWatcher:
 
     def see(self, piece: str) -> None:
         """Look at one piece of chatter."""
-        if self._tracebacks and (self._open or "Traceback" in piece):
+        if self._open or "Traceback" in piece:
             self._follow_traceback(piece)
         for kind, words, pattern in self._kinds:
             if any(word in piece for word in words) and pattern.search(piece):
@@ -86,7 +89,7 @@ class EventWatcher:
 
     def _note(self, kind: str, piece: str) -> None:
         self._counts[kind] += 1
-        self._after[kind] = len(self._table.lines)
+        self._after[kind] = self._table.rows_seen
         if self._counts[kind] <= MANY_EVENTS:
             named = _STEP.search(piece)
             step = int(named[1] or named[2]) if named and kind.startswith("checkpoint") else self._table.last_step
@@ -95,7 +98,7 @@ class EventWatcher:
 
     def finish(self) -> None:
         """Say how the run ended where the log says so behind its last record, and what was too much to list."""
-        rows = len(self._table.lines)
+        rows = self._table.rows_seen
         for kind, count in self._counts.items():
             if count > MANY_EVENTS:
                 self._table.notes.append(f"{count} events of kind {kind}; the first {MANY_EVENTS} are listed")

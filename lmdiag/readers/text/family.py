@@ -13,9 +13,18 @@ import numpy as np
 from lmdiag.errors import UnreadableLog
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.source import Source, as_text
+from lmdiag.readers.text import fast
 from lmdiag.readers.text.events import EventWatcher
 from lmdiag.readers.text.facts import find_facts
-from lmdiag.readers.text.lexing import is_coloured_diff, number, payload, pieces, text_of, without_colours
+from lmdiag.readers.text.lexing import (
+    LONGEST_PIECE,
+    is_coloured_diff,
+    number,
+    payload,
+    pieces,
+    text_of,
+    without_colours,
+)
 from lmdiag.readers.text.runs import separate
 from lmdiag.readers.text.table import STEP, Table
 from lmdiag.run import Event
@@ -68,6 +77,8 @@ class Family:
     step_kind: str = "step"
     step_offset: int = 0
     objective: str = ""
+    not_measured: Mapping[str, float] = field(default_factory=dict)  # what is printed where nothing was measured
+    linewise: bool = False  # a line can be read without those before it
     not_facts: tuple[str, ...] = ()  # header names that stand for something else in this family
 
     def hits(self, sample: Iterable[str]) -> int:
@@ -96,8 +107,9 @@ class Family:
         table.names.update(self.names)
         table.scales.update(self.scales)
         table.units.update(self.units)
-        chatter = scan(self.scanner(table, text), table, text)
-        if not table.lines:
+        layouts = fast.learn(self.scanner, text) if self.linewise and fast.usable(text) else []
+        chatter = scan(self.scanner, table, text, layouts)
+        if not len(table.lines):
             raise UnreadableLog(
                 f"{name}: no training record of the format {self.name} in {chatter} lines of text",
                 PATTERN_HINT,
@@ -105,15 +117,41 @@ class Family:
         if chatter:
             table.notes.append(f"{chatter} lines of text hold no training record")
         _keep_lowest_rank(table)
+        for column, sentinel in self.not_measured.items():
+            table.forget(column, sentinel)
         return assemble(self, name, table)
 
 
-def scan(scanner: Scanner, table: Table, text: str) -> int:
-    """Feed every piece of a text to a scanner; return how many pieces were no records."""
-    events, chatter, in_code = EventWatcher(text, table), 0, False
-    for line, piece in pieces(text):
-        if scanner.feed(line, piece):
-            in_code = False
+def scan(
+    make: Callable[[Table, str], Scanner], table: Table, text: str, layouts: list[fast.Layout] | None = None
+) -> int:
+    """Feed every piece of a text to a scanner, but for lines of known layouts; return how many were no records."""
+    todo: Iterable[tuple[int, str]]
+    scanner = make(table, text)
+    if layouts:
+        bulk, todo = fast.cut(text, layouts, make)
+        for layout in layouts:
+            table.units.update(layout.units)
+    else:
+        bulk, todo = None, pieces(text)
+    events = EventWatcher(text, table)
+    chatter = _read_one_by_one(todo, scanner, table, events, fast.Place(bulk) if bulk else None)
+    if bulk:
+        fast.merged(bulk, table)
+    scanner.finish()
+    events.finish()
+    return chatter
+
+
+def _read_one_by_one(
+    todo: Iterable[tuple[int, str]], scanner: Scanner, table: Table, events: EventWatcher, place: fast.Place | None
+) -> int:
+    chatter, last_line, in_code = 0, 0, False
+    for line, piece in todo:
+        if place:
+            place.tell(line, table, last_line)
+        if scanner.feed(line, piece[:LONGEST_PIECE]):
+            in_code, last_line = False, line
             continue
         chatter += 1
         if _CODE_BEGINS.match(piece):
@@ -123,10 +161,8 @@ def scan(scanner: Scanner, table: Table, text: str) -> int:
         if in_code:
             continue  # programs print their own source; what it would do is not what happened
         events.see(piece)
-        if len(table.lines) < HEADER_RECORDS:
+        if table.rows_seen < HEADER_RECORDS:
             find_facts(piece, table.config)
-    scanner.finish()
-    events.finish()
     return chatter
 
 
@@ -182,7 +218,7 @@ def _keep_lowest_rank(table: Table) -> None:
     with_loss = {
         table.ranks[row] for name, (rows, _) in table.columns.items() if "loss" in name.lower() for row in rows
     } - {None}
-    keep = min(with_loss or ranks)  # type: ignore[type-var]
+    keep = min(with_loss or ranks)
     chosen = np.array([rank is None or rank == keep for rank in table.ranks])
     table.notes.append(f"{int((~chosen).sum())} records of other ranks than {keep} left out")
     table.keep(chosen)
@@ -196,7 +232,7 @@ def assemble(family: Family, name: str, table: Table) -> list[RawLog]:
     for index, (first, last) in enumerate(spans):
         columns = table.taken(first, last)
         config: dict[str, Any] = {k: v for k, v in table.config.items() if k not in family.not_facts}
-        planned = max(table.totals[first:last], default=0)
+        planned = float(np.max(table.totals[first:last], initial=0))
         if planned and family.step_kind == "step" and table.config.get("step_kind", "step") == "step":
             config["max_steps"] = int(planned)
         step_kind = str(config.pop("step_kind", family.step_kind))

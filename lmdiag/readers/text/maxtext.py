@@ -36,6 +36,7 @@ MAXTEXT = Family(
     "MaxText",
     shaped(_STEP_LINE, _EVAL_LINE),
     (("completed step:", re.compile(rf"completed step: \d+, seconds: {NUM}")),),
+    linewise=True,
     names={"lm_loss": "lm_loss", "total_weights": "target_tokens", "eval total_weights": "val/n_tokens"},
 )
 

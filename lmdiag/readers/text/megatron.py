@@ -147,21 +147,24 @@ NEMO = Family(
     "nemo",
     "NeMo 2",
     PipedScanner,
-    (("Training epoch", _NEMO),),
+    linewise=True,
+    marks=(("Training epoch", _NEMO),),
     names={**_NAMES, "val_loss": "val/loss"},
 )
 NANOTRON = Family(
     "nanotron",
     "nanotron",
     PipedScanner,
-    (("consumed_tokens", re.compile(r"iteration: \d+ / \d+ \| .*consumed_tokens")),),
+    linewise=True,
+    marks=(("consumed_tokens", re.compile(r"iteration: \d+ / \d+ \| .*consumed_tokens")),),
     names=_NAMES,
 )
 MEGATRON = Family(
     "megatron",
     "Megatron-LM, its forks, GPT-NeoX",
     PipedScanner,
-    (("iteration", re.compile(r"\biteration\s+\d+/\s*\d+ \|.*:.*\|")),),
+    linewise=True,
+    marks=(("iteration", re.compile(r"\biteration\s+\d+/\s*\d+ \|.*:.*\|")),),
     names=_NAMES,
     scales=_SCALES,
     reductions={"lm loss": "window_mean", "lm_loss": "window_mean", "lm-loss": "window_mean"},

@@ -16,8 +16,6 @@ def _with_rest(match: re.Match[str], table: Table) -> Values:
     values = {k: number(v) for k, v in match.groupdict().items() if v is not None and k != "rest"}
     for name, word, _ in _REST.findall(match.groupdict().get("rest") or ""):
         values.setdefault(name.strip(), number(word))
-    if values.get("mfu", 0) < 0:
-        del values["mfu"]  # -100 %: not measured yet
     return values
 
 
@@ -43,6 +41,8 @@ NANOGPT = Family(
     names={"train_loss_estimate": "train/loss", "val_loss": "val/loss", "time": "step_time_s"},
     scales={"time": 1e-3, "mfu": 1e-2},
     units={"time": "ms", "mfu": "%"},
+    not_measured={"mfu": -100.0},
+    linewise=True,
 )  # fmt: skip
 
 
@@ -146,6 +146,7 @@ NANOCHAT = Family(
     scales={"dt": 1e-3, "mfu": 1e-2, "bf16_mfu": 1e-2, "total time": 60.0},
     units={"dt": "ms", "mfu": "%", "bf16_mfu": "%", "total time": "min"},
     reductions={"loss": "ema"},
+    linewise=True,
 )  # fmt: skip
 
 _LLMC_FILE = Shape(
@@ -159,6 +160,7 @@ LLMC_LOG = Family(
     "llm.c, main.log",
     shaped(_LLMC_FILE),
     (("s:", re.compile(rf"^s:\d+ (?:trl|tel|eval):{NUM}")),),
+    linewise=True,
     names={"trl": "loss", "tel": "val/loss", "hellaswag": "hellaswag/accuracy"},
 )
 

@@ -14,18 +14,18 @@ def separate(table: Table) -> list[tuple[int, int]]:
     or by its own word, or where another number of steps is announced; else it is a restart of the same run.
     """
     count = len(table.lines)
-    rows, steps = table.columns.get(STEP, ([], []))
-    starts = [0]
+    rows, steps = (np.asarray(side) for side in table.columns.get(STEP, ([], [])))
     ends = [row for row, event in zip(table.event_rows, table.events) if event.kind in ("end", "final_evaluation")]
-    low, previous, planned = np.inf, -np.inf, 0.0
-    for row, step in zip(rows, steps):
-        total = table.totals[row]
-        back = step <= low and step < previous
-        if back and (_ended(previous, planned, ends, starts[-1], row) or (total and planned and total != planned)):
+    announced = np.asarray(table.totals, np.float64)
+    starts, start = [0], 0
+    for at in (np.flatnonzero(np.diff(steps) < 0) + 1).tolist():
+        row, total = int(rows[at]), announced[rows[at]]
+        before = announced[rows[start:at]]
+        planned = float(before[before > 0][-1]) if (before > 0).any() else 0.0
+        anew = steps[at] <= steps[start:at].min()
+        if anew and (_ended(steps[at - 1], planned, ends, starts[-1], row) or (total and planned and total != planned)):
             starts.append(row)
-            low, planned = step, total
-        low = min(low, step)
-        previous, planned = step, total or planned
+            start = at
     return list(zip(starts, [*starts[1:], count]))
 
 

@@ -24,9 +24,10 @@ class Table:
     """
 
     def __init__(self) -> None:
-        self.lines: list[int] = []
+        self.lines: Any = []  # lists while the table grows, arrays once the rows of a large log were joined
         self.ranks: list[int | None] = []
-        self.columns: dict[str, tuple[list[int], list[float]]] = {}
+        self.columns: dict[str, tuple[Any, Any]] = {}
+        self.rows_elsewhere = 0  # rows of the log so far that are kept in another table for the time being
         self.config: dict[str, Any] = {}
         self.events: list[Event] = []
         self.event_rows: list[int] = []  # how many rows had been read when the event was seen
@@ -35,7 +36,7 @@ class Table:
         self.names: dict[str, str | None] = {}
         self.scales: dict[str, float] = {}
         self.units: dict[str, str] = {}
-        self.totals: list[float] = []  # per row: the last step as the line announced it, 0 where it did not
+        self.totals: Any = []  # per row: the last step as the line announced it, 0 where it did not
         self.last_step: int | None = None
 
     def add(self, line: int, values: Mapping[str, float], rank: int | None = None, total: float = 0) -> None:
@@ -56,10 +57,15 @@ class Table:
         if step is not None and step == step and abs(step) < 2**62:
             self.last_step = int(step)
 
+    @property
+    def rows_seen(self) -> int:
+        """How many rows of the log stand before the piece that is being read."""
+        return len(self.lines) + self.rows_elsewhere
+
     def happened(self, event: Event) -> None:
         """Note an event behind the rows read so far."""
         self.events.append(event)
-        self.event_rows.append(len(self.lines))
+        self.event_rows.append(self.rows_seen)
 
     def skip(self, line: int, reason: str) -> None:
         """Count a piece that looked like a record and could not be read."""
@@ -81,6 +87,13 @@ class Table:
         """Replace a column by its value in every row; NaN stands for nothing."""
         rows = np.flatnonzero(~np.isnan(cells))
         self.columns[name] = (rows.tolist(), cells[rows].tolist())
+
+    def forget(self, name: str, sentinel: float) -> None:
+        """Take a value out of a column that stands for no measurement."""
+        rows, values = (np.asarray(side) for side in self.columns.get(name, ([], [])))
+        kept = values != sentinel
+        if not kept.all():
+            self.columns[name] = (rows[kept], values[kept])
 
     def taken(self, first: int, last: int) -> dict[str, Column]:
         """Return the columns of the rows first <= row < last, counted from `first`."""

@@ -15,8 +15,6 @@ _KEY_VALUE = re.compile(rf"(\S+?):({NUM})(?=\s|$)")
 
 def _titan(match: re.Match[str], table: Table) -> Values:
     items = {name: number(word) for name, word, _ in _ITEM.findall(match["rest"])}
-    if items.get("loss", 0) == -1.0:
-        del items["loss"]  # what pipeline stages print that never see the loss
     if match["kind"]:
         items = {f"validate {name}": value for name, value in items.items()}
     return {STEP: number(match["step"]), **items}
@@ -37,6 +35,8 @@ TORCHTITAN = Family(
            "wps": "tokens_per_sec_per_device", "validate tps": "val/tokens_per_sec_per_device", "tflops": "tflops_per_device"},
     scales={"memory": GIB, "validate memory": GIB, "mfu": 1e-2},
     units={"memory": "GiB", "mfu": "%"},
+    not_measured={"loss": -1.0},  # what pipeline stages print that never see the loss
+    linewise=True,
 )  # fmt: skip
 
 
@@ -57,4 +57,5 @@ TORCHTUNE = Family(
     scales=dict.fromkeys(_MEMORY, GIB),
     units=dict.fromkeys(_MEMORY, "GiB"),
     reductions={"loss": "step_mean"},
+    linewise=True,
 )
