@@ -57,11 +57,13 @@ def constant(rate: float = 1.0) -> Schedule:
 
 
 def observed(steps: np.ndarray, rates: np.ndarray) -> Schedule | None:
-    """Return the schedule of the logged rates, None where fewer than two are finite or none is positive."""
+    """Return the schedule of the logged rates, thinned to some thousand; None where fewer than two are finite or none is positive."""
     good = np.isfinite(rates)
     if good.sum() < 2 or rates[good].max() <= 0:
         return None
-    return Schedule(steps[good].astype(float), rates[good])
+    steps, rates = steps[good].astype(float), rates[good]
+    kept = np.unique(np.r_[np.arange(0, len(steps), len(steps) // KNOTS + 1), np.argmax(rates), len(steps) - 1])
+    return Schedule(steps[kept], rates[kept])
 
 
 def continued(schedule: Schedule, until: float) -> tuple[Schedule, str]:

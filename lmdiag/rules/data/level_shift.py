@@ -10,7 +10,7 @@ from lmdiag.stats.noise import median_difference_error, scatter, smoothing
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.schedule import observed
 
-POINTS = 100
+POINTS = 200
 LONGEST = 1000
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS = 0.1, 0.04, 8.0
 SHARPNESS = 0.6  # of the step must show between the records just before and just after it

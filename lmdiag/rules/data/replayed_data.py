@@ -8,7 +8,7 @@ from lmdiag.stats.noise import MAD_TO_SIGMA
 from lmdiag.stats.windows import centred_median
 
 POINTS = 100  # records after a restart that are compared with all before it
-LONGEST_WINDOW, LONGEST_PAST = 1000, 200_000
+LONGEST_WINDOW, LONGEST_PAST = 1000, 100_000
 TREND_WINDOW = 15
 MARGIN = 20  # records: neighbours resemble each other without any replay
 
@@ -42,13 +42,14 @@ def check(run: Run, *, likeness: float = 0.7) -> Iterator[Finding]:
     starts = [s.first_step for s in run.segments[1:]]
     if len(losses) < 3 * POINTS or not starts:
         return
-    noise = _noise(losses.values)
     for step in starts:
         row = int(np.searchsorted(losses.steps, step))
-        found = _earlier_copy(noise, row)
+        first = max(0, row - LONGEST_PAST)
+        noise = _noise(losses.values[first : row + LONGEST_WINDOW])
+        found = _earlier_copy(noise, row - first)
         if found is None or found[1] < likeness:
             continue
-        yield _finding(run, losses, row, *found)
+        yield _finding(run, losses, row, first + found[0], *found[1:])
 
 
 def _noise(values: np.ndarray) -> np.ndarray:
@@ -60,7 +61,7 @@ def _noise(values: np.ndarray) -> np.ndarray:
 def _earlier_copy(noise: np.ndarray, row: int) -> tuple[int, float, int] | None:
     """Return where before `row` the noise after `row` occurred, their correlation, and the records compared."""
     after = noise[row : row + LONGEST_WINDOW]
-    past = noise[max(0, row - LONGEST_PAST) : row - MARGIN] if row > MARGIN else noise[:0]
+    past = noise[: max(0, row - MARGIN)]
     n = len(after)
     if n < POINTS or len(past) < n or not after.std() > 0:
         return None
@@ -72,7 +73,7 @@ def _earlier_copy(noise: np.ndarray, row: int) -> tuple[int, float, int] | None:
     spread = np.sqrt(np.maximum((squares[n:] - squares[:-n]) / n - mean**2, 1e-12 * after.var()))
     alike = products / (n * spread * after.std())
     best = int(np.argmax(alike))
-    return best + max(0, row - LONGEST_PAST), float(alike[best]), n
+    return best, float(alike[best]), n
 
 
 def _finding(run: Run, losses: Series, row: int, copy: int, likeness: float, records: int) -> Finding:

@@ -101,6 +101,6 @@ def _severity(run: Run, onset: int, rise: float, low: float, errors: float) -> t
     after = losses.values[losses.steps > onset] if losses is not None else np.empty(0)
     if losses is None or len(after) < 3:
         return Severity.INFO, ""
-    if float(np.median(after[-3:])) <= losses.values.min() * (1 + LEAST_SHARE):
+    if float(after[-2:].min()) <= losses.values.min() * (1 + LEAST_SHARE):
         return Severity.INFO, ", while the evaluation stays at its best"
     return (Severity.WARNING if strong else Severity.INFO), ", and the evaluation with it"

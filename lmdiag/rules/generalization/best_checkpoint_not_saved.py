@@ -15,8 +15,8 @@ def check(run: Run, *, worse: float = 0.005) -> Iterator[Finding]:
     A best evaluation at a step for which the log names no checkpoint, while it names others.
 
     ## How it decides
-    For every saved checkpoint the evaluation of its step, or the one before it, is looked up. The best of them is at least `worse` (0.5%) and two
-    standard deviations of the evaluations above the best evaluation.
+    For every saved checkpoint the evaluation of its step, or the one before it, is looked up. The best of them is at least `worse` (0.5%) and one
+    standard deviation of the evaluations above the best evaluation.
 
     ## Why it matters
     The best model of the run no longer exists.
@@ -44,7 +44,7 @@ def check(run: Run, *, worse: float = 0.005) -> Iterator[Finding]:
     if not reached:
         return
     value, nearest = min(reached)
-    if value - lowest < max(worse * abs(lowest), 2 * scatter(losses.values)):
+    if value - lowest < max(worse * abs(lowest), scatter(losses.values)):
         return
     yield Finding(
         f"{metric} was best at step {step:,} ({lowest:.4g}), where no checkpoint was saved; the best saved one, of step {nearest:,}, has {value:.4g}.",

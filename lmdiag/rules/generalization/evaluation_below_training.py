@@ -9,6 +9,7 @@ from lmdiag.stats.windows import medians_around
 
 EVALUATIONS = 4
 ERRORS = 6.0
+MOST = 200  # evaluations that are compared
 SKIPPED = 0.25  # of the run: an average over early steps lags behind
 
 
@@ -43,7 +44,7 @@ def check(run: Run, *, info: float = 0.90, warning: float = 0.75) -> Iterator[Fi
     metric, series = run.evaluation
     training = run["loss"].finite
     losses = series.finite
-    losses = losses.at(losses.steps >= run.first_step + SKIPPED * (run.last_step - run.first_step))
+    losses = losses.at(losses.steps >= run.first_step + SKIPPED * (run.last_step - run.first_step)).thinned(MOST)
     if len(losses) < EVALUATIONS - 1 or len(training) < 2 * EVALUATIONS or losses.values.min() <= 0:
         return
     beside, width = medians_around(losses.steps, training.steps, training.values)

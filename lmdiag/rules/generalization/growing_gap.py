@@ -10,6 +10,7 @@ from lmdiag.stats.windows import medians_around
 EVALUATIONS = 6
 SURE = 2.576  # two-sided 1%
 LEAST_NATS, LEAST_SHARE = 0.15, 0.10
+MOST = 200  # evaluations that are compared
 
 
 @rule(family="generalization", needs=("evaluation", "loss"), severity=Severity.INFO, min_points=EVALUATIONS)
@@ -43,7 +44,7 @@ def check(run: Run) -> Iterator[Finding]:
     if len(losses) < EVALUATIONS or len(training) < 2 * EVALUATIONS:
         return
     start = run.first_step + 0.25 * (run.last_step - run.first_step)
-    losses = losses.at(losses.steps >= start)
+    losses = losses.at(losses.steps >= start).thinned(MOST)
     gaps = losses.values - medians_around(losses.steps, training.steps, training.values)[0]
     if len(losses) < EVALUATIONS or mann_kendall(gaps) < SURE:
         return

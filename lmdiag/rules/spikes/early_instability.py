@@ -50,8 +50,9 @@ def check(run: Run, *, smallest: float = 0.15, deviations: float = 8.0) -> Itera
     if schedule.still_warming or warm > SHORT_WARMUP * span:
         return
     limit = finite.steps[0] + EARLY * span
+    start = finite.between(int(finite.steps[0]), int(limit + 0.5 * EARLY * span))
     spikes = [
-        s for s in find_spikes(finite.values, smallest=smallest, deviations=deviations) if finite.steps[s.peak] <= limit
+        s for s in find_spikes(start.values, smallest=smallest, deviations=deviations) if start.steps[s.peak] <= limit
     ]
     if len(spikes) < LEAST_SPIKES:
         return

@@ -44,14 +44,29 @@ def check(run: Run, *, smallest: float = 0.06, deviations: float = 6.0) -> Itera
         return
     at = np.interp(finite.steps, epochs.steps, epochs.values)
     passed = float(at[-1] - at[0])
-    if passed < 2 or len(finite) / passed < RECORDS_PER_EPOCH:
+    if np.floor(at[-1]) - np.floor(at[0]) < LEAST_SPIKES - 1 or len(finite) / passed < RECORDS_PER_EPOCH:
+        return
+    reach = max(AT_BOUNDARY, 1.5 * passed / len(finite))
+    if not _high_at_boundaries(finite.values, at, smallest, reach):
         return
     spikes = find_spikes(finite.values, smallest=smallest, deviations=deviations)
-    reach = max(AT_BOUNDARY, 1.5 * passed / len(finite))
     near = [s for s in spikes if abs(at[s.peak] - round(at[s.peak])) <= reach and round(at[s.peak]) >= 1]
     if len(near) < LEAST_SPIKES or len(near) < max(LEAST_SHARE, CHANCE_RATIO * 2 * reach) * len(spikes):
         return
     yield _finding(finite, metric, spikes, near, passed)
+
+
+def _high_at_boundaries(values: np.ndarray, at: np.ndarray, smallest: float, reach: float) -> bool:
+    """Tell, before the search for spikes, whether any could stand at enough of the boundaries."""
+    ends = np.arange(max(1.0, np.round(at[0])), np.round(at[-1]) + 1)
+    first, stop = np.searchsorted(at, ends - reach), np.searchsorted(at, ends + reach, side="right")
+    middle = float(np.median(values))
+    tops = [
+        values[a:b].max() / max(np.median(values[max(0, a - 30) : b + 30]), 1e-3 * middle, 1e-12)
+        for a, b in zip(first, stop)
+        if b > a
+    ]
+    return int(np.sum(np.array(tops) >= 1 + smallest)) >= LEAST_SPIKES
 
 
 def _finding(curve: Series, metric: str, spikes: list[Spike], near: list[Spike], passed: float) -> Finding:

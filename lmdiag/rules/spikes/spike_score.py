@@ -57,7 +57,7 @@ def _hits(values: np.ndarray) -> tuple[np.ndarray, float]:
     n = len(values)
     if n < POINTS:
         return np.empty(0, int), 0.0
-    middle = float(np.median(values))
+    middle = float(values.mean())
     sums = np.concatenate([[0.0], np.cumsum(values - middle)])
     squares = np.concatenate([[0.0], np.cumsum((values - middle) ** 2)])
     mean = (sums[PAST:-1] - sums[: -PAST - 1]) / PAST

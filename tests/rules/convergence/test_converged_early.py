@@ -1,0 +1,38 @@
+"""Evaluations that stay where they were long before the end say that the rest bought nothing."""
+
+import numpy as np
+import pytest
+
+from lmdiag.rules.convergence.converged_early import check
+from tests.rules.curves import falling, fires, healthy, run, series
+
+
+def evaluated(*losses: float):
+    return run(loss=falling(100 * len(losses)), val__loss=series(losses, every=100, first=100))
+
+
+def test_fires_at_the_first_evaluation_that_was_as_good():
+    (found,) = fires(check, evaluated(5, 4, 3.5, 3.01, 3.0, 3.005, 3.0, 2.995, 3.0, 3.0))
+    assert found.first_step == 400
+    assert found.evidence["share_after"] == pytest.approx(0.6, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        np.geomspace(5, 3, 12),
+        [5, 4, 3.5, 3.3, 3.1, 3.05, 3.0, 3.0],
+        [5, 4, 3, 3, 3, 3.2, 3.4, 3.6, 3.8, 4.0],
+        [3, 3, 3, 3, 3, 3, 3, 3],
+        [5, 3, 3, 3],
+    ],
+    ids=["still falling", "only at the end", "rising again", "never improved", "too few"],
+)
+def test_silent_otherwise(losses):
+    made = evaluated(*losses)
+    assert check.missing(made) or fires(check, made) == []
+
+
+def test_silent_on_healthy_runs():
+    for seed in range(6):
+        assert fires(check, healthy(500, seed)) == []

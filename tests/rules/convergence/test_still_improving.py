@@ -1,0 +1,38 @@
+"""A run that ends on a slope could have gone on; one that is annealed, flat or unfinished is not judged."""
+
+import numpy as np
+import pytest
+
+from lmdiag.rules.convergence.still_improving import check
+from tests.rules.curves import cosine_lr, fires, healthy, run, series
+
+AT = np.arange(1, 1001)
+SLOPE = 1 + 6 * (AT / 10) ** -0.3 + np.random.default_rng(0).normal(0, 0.01, 1000)
+
+
+def test_fires_with_what_more_steps_buy():
+    (found,) = fires(check, run(loss=SLOPE, lr=np.full(1000, 1e-3)))
+    truth = 6 * 100**-0.3 - 6 * 125**-0.3
+    assert found.evidence["expected_gain"] == pytest.approx(truth, rel=0.25)
+    assert "step 1,250" in found.advice[0]
+    assert "decay" in found.advice[1]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        run(loss=SLOPE, lr=cosine_lr(1000)),
+        run(loss=SLOPE, config={"max_steps": 5000}),
+        run(loss=SLOPE, val__loss=series([3, 2.5, 2.6, 2.7], every=250, first=250)),
+        run(loss=2 + 6 * np.exp(-AT / 50) + np.random.default_rng(0).normal(0, 0.02, 1000)),
+        run(loss=SLOPE, first=50_000),
+    ],
+    ids=["annealed", "unfinished", "evaluation rises", "flat", "tail"],
+)
+def test_silent_otherwise(made):
+    assert fires(check, made) == []
+
+
+def test_silent_on_healthy_runs():
+    for seed in range(6):
+        assert fires(check, healthy(500, seed)) == []

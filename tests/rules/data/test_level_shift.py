@@ -1,0 +1,54 @@
+"""A sudden step that nothing explains is reported; smooth misfit, annealing and explained steps are not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lmdiag.finding import Severity
+from lmdiag.rules.data.level_shift import check
+from lmdiag.run import Segment
+from tests.rules.curves import falling, fires, healthy, run, series
+
+
+def shifted(size: float, at: int = 500, n: int = 1000, noise: float = 0.03, seed: int = 0) -> np.ndarray:
+    loss = falling(n, start=8, noise=noise, seed=seed)
+    loss[at:] += size
+    return loss
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_finds_a_step_down(seed):
+    (found,) = fires(check, run(loss=shifted(-0.5, seed=seed)))
+    assert abs(found.first_step - 501) <= 5
+    assert found.evidence["step_size"] == pytest.approx(-0.5, abs=0.2)
+    assert found.severity is Severity.INFO
+
+
+def test_a_step_up_in_mid_descent_with_the_evaluation_is_a_warning():
+    loss = 2 + 8 * (np.arange(1, 1001) / 20) ** -0.35 + np.random.default_rng(0).normal(0, 0.03, 1000)
+    loss[300:] += 0.35
+    evaluations = series([6.2, 5.3, 5.0, 5.4, 5.35, 5.3, 5.25, 5.2, 5.2, 5.2], every=100, first=100)
+    (found,) = fires(check, run(loss=loss, val__loss=evaluations))
+    assert found.severity is Severity.WARNING
+
+
+@pytest.mark.parametrize("size", [0.0, -0.05])
+def test_silent_on_small_steps(size):
+    assert fires(check, run(loss=shifted(size))) == []
+
+
+def test_silent_when_a_restart_an_epoch_or_the_rate_explains_it():
+    loss = shifted(-0.5)
+    restarted = replace(run(loss=loss), segments=(Segment(1, 500, 0), Segment(501, 1000, 500)))
+    assert fires(check, restarted) == []
+    assert fires(check, run(loss=loss, epoch=np.arange(1000) / 500)) == []
+    assert fires(check, run(loss=loss, lr=np.r_[np.full(500, 1e-3), np.full(500, 1e-4)])) == []
+
+
+@pytest.mark.parametrize("n", [200, 1000, 20_000])
+def test_silent_on_healthy_runs(n):
+    for seed in range(5):
+        assert fires(check, healthy(n, seed)) == []
+        annealed = falling(n, seed=seed) - 0.4 * np.clip(np.arange(n) / n - 0.8, 0, 1) / 0.2
+        assert fires(check, run(loss=annealed)) == []

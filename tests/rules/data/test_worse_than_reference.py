@@ -1,0 +1,57 @@
+"""A run is held against what guessing and counting reach."""
+
+from math import log
+
+import numpy as np
+import pytest
+
+from lmdiag.finding import Severity
+from lmdiag.rules.data.worse_than_reference import check
+from tests.rules.curves import fires, healthy, run, series
+
+REFERENCES = {"uniform": 6.0, "unigram": 5.0, "bigram": 4.0}
+
+
+def ends_at(level: float, **config):
+    loss = np.r_[np.linspace(7, level, 20), np.full(80, level)]
+    return run(loss=loss, config=config or {"reference_loss": REFERENCES})
+
+
+@pytest.mark.parametrize(
+    ("level", "words", "severity"),
+    [
+        (6.5, "equal probability", Severity.WARNING),
+        (5.3, "how often", Severity.WARNING),
+        (4.5, "token before", Severity.INFO),
+    ],
+)
+def test_names_the_reference(level, words, severity):
+    (found,) = fires(check, ends_at(level))
+    assert words in found.message
+    assert found.severity is severity
+
+
+def test_the_vocabulary_gives_the_uniform_guess():
+    (found,) = fires(check, ends_at(9.0, model={"vocab_size": 1000}))
+    assert found.evidence["reference"] == pytest.approx(log(1000))
+
+
+def test_the_evaluation_decides():
+    made = run(loss=np.full(100, 6.5), val__loss=series([3, 3, 3]), config={"reference_loss": REFERENCES})
+    assert fires(check, made) == []
+
+
+def test_information_while_the_loss_falls():
+    made = run(loss=np.linspace(9, 6.5, 100), config={"reference_loss": REFERENCES})
+    assert fires(check, made)[0].severity is Severity.INFO
+
+
+@pytest.mark.parametrize(
+    "config", [{"max_steps": 1000, "reference_loss": REFERENCES}, {"reference_loss": {"uniform": 9.0}}]
+)
+def test_silent_early_or_below(config):
+    assert fires(check, ends_at(6.5, **config)) == []
+
+
+def test_silent_on_healthy_runs():
+    assert fires(check, healthy(500)) == []

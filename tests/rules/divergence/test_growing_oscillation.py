@@ -1,0 +1,41 @@
+"""Swings that widen are reported; a constant band, growing white noise and cyclic learning rates are not."""
+
+import numpy as np
+import pytest
+
+from lmdiag.finding import Severity
+from lmdiag.rules.divergence.growing_oscillation import check
+from tests.rules.curves import falling, fires, healthy, run
+
+
+def swinging(amplitude: float, n: int = 1200, period: int = 40, growing: bool = True) -> np.ndarray:
+    at = np.arange(n)
+    envelope = (at / n) ** 2 if growing else np.ones(n)
+    return falling(n, start=5, noise=0.02) + amplitude * envelope * np.sin(2 * np.pi * at / period)
+
+
+@pytest.mark.parametrize(("amplitude", "severity"), [(0.1, Severity.INFO), (0.6, Severity.WARNING)])
+def test_fires_with_its_period(amplitude, severity):
+    (found,) = fires(check, run(loss=swinging(amplitude)))
+    assert found.severity is severity
+    assert found.evidence["period"] == pytest.approx(40, rel=0.3)
+
+
+def test_silent_on_a_constant_band():
+    assert fires(check, run(loss=swinging(0.3, growing=False))) == []
+
+
+def test_silent_on_noise_that_grows():
+    noise = np.random.default_rng(0).normal(0, 1, 1200) * np.linspace(0.02, 0.4, 1200)
+    assert fires(check, run(loss=falling(1200, noise=0) + noise)) == []
+
+
+def test_silent_when_the_learning_rate_cycles():
+    rate = 1e-3 * (1 + 0.5 * np.sin(2 * np.pi * np.arange(1200) / 40))
+    assert fires(check, run(loss=swinging(0.6), lr=rate)) == []
+
+
+@pytest.mark.parametrize("n", [200, 1000, 10_000])
+def test_silent_on_healthy_runs(n):
+    for seed in range(5):
+        assert fires(check, healthy(n, seed)) == []

@@ -1,0 +1,40 @@
+"""An evaluation far below training is suspicious; the usual few percent are not."""
+
+import numpy as np
+import pytest
+
+from lmdiag.finding import Severity
+from lmdiag.rules.generalization.evaluation_below_training import check
+from tests.rules.curves import falling, fires, healthy, run, series
+
+
+def made(ratio: float, noise: float = 0.05):
+    clean = falling(1000, start=5, floor=3, noise=0)
+    at = np.arange(100, 1001, 100)
+    return run(
+        loss=falling(1000, start=5, floor=3, noise=noise), val__loss=series(ratio * clean[at - 1], every=100, first=100)
+    )
+
+
+@pytest.mark.parametrize(
+    ("ratio", "severity"), [(0.85, Severity.INFO), (0.5, Severity.WARNING), (0.25, Severity.WARNING)]
+)
+def test_severity_follows_the_ratio(ratio, severity):
+    (found,) = fires(check, made(ratio))
+    assert found.severity is severity
+    assert found.evidence["ratio"] == pytest.approx(ratio, abs=0.02)
+
+
+@pytest.mark.parametrize("ratio", [0.95, 1.0, 1.3])
+def test_silent_near_or_above_training(ratio):
+    assert fires(check, made(ratio)) == []
+
+
+def test_silent_when_both_are_memorised():
+    tiny = run(loss=np.full(400, 0.02), val__loss=series(np.full(8, 0.001), every=50, first=50))
+    assert fires(check, tiny) == []
+
+
+def test_silent_on_healthy_runs():
+    for seed in range(6):
+        assert fires(check, healthy(500, seed)) == []

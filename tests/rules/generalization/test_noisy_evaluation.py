@@ -1,0 +1,33 @@
+"""Evaluations that scatter more than the run improves are too noisy to judge by."""
+
+import numpy as np
+import pytest
+
+from lmdiag.rules.generalization.noisy_evaluation import check
+from tests.rules.curves import fires, healthy, run, series
+
+
+def evaluated(fall: float, noise: float, n: int = 20, seed: int = 0):
+    losses = 3 - fall * (1 - np.exp(-np.arange(n) / 5)) + np.random.default_rng(seed).normal(0, noise, n)
+    return run(val__loss=series(losses, every=100, first=100))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_fires_with_its_detection_limit(seed):
+    (found,) = fires(check, evaluated(0.15, 0.12, n=40, seed=seed))
+    assert found.evidence["sigma"] == pytest.approx(0.12, rel=0.45)
+    assert found.evidence["detection_limit"] == pytest.approx(3 * found.evidence["sigma"])
+
+
+@pytest.mark.parametrize(("fall", "noise"), [(1.0, 0.05), (0.02, 0.01), (0.5, 0.0)])
+def test_silent_when_noise_is_small(fall, noise):
+    assert fires(check, evaluated(fall, noise)) == []
+
+
+def test_silent_on_a_clear_rise():
+    assert fires(check, run(val__loss=series(np.linspace(2, 4, 12) + 0.05 * (-1) ** np.arange(12)))) == []
+
+
+def test_silent_on_healthy_runs():
+    for seed in range(6):
+        assert fires(check, healthy(500, seed)) == []

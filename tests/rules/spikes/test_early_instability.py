@@ -1,0 +1,45 @@
+"""Early spikes without warm-up are reported; a missing warm-up alone, or spikes after a warm-up, are not."""
+
+import numpy as np
+
+from lmdiag.finding import Severity
+from lmdiag.rules.spikes.early_instability import check
+from tests.rules.curves import cosine_lr, falling, fires, healthy, run
+
+FLAT = np.full(1000, 1e-3)
+
+
+def spiked(*at: int, factor: float = 2.0) -> np.ndarray:
+    loss = falling(1000, noise=0.02)
+    loss[list(at)] *= factor
+    return loss
+
+
+def test_three_spikes_are_a_warning():
+    (found,) = fires(check, run(loss=spiked(30, 55, 80), lr=FLAT))
+    assert found.severity is Severity.WARNING
+    assert found.steps == (31, 56, 81)
+    assert "Warm up over 10 to 50 steps." in found.advice
+
+
+def test_two_are_information():
+    (found,) = fires(check, run(loss=spiked(30, 80), lr=FLAT))
+    assert found.severity is Severity.INFO
+
+
+def test_silent_with_a_warmup():
+    assert fires(check, run(loss=spiked(30, 55, 80), lr=cosine_lr(1000))) == []
+
+
+def test_silent_without_early_spikes():
+    assert fires(check, run(loss=spiked(), lr=FLAT)) == []
+    assert fires(check, run(loss=spiked(500, 600, 700), lr=FLAT)) == []
+
+
+def test_silent_on_a_log_without_its_start():
+    assert fires(check, run(loss=spiked(30, 55, 80), lr=FLAT, first=9000)) == []
+
+
+def test_silent_on_healthy_runs():
+    for seed in range(5):
+        assert fires(check, healthy(400, seed)) == []

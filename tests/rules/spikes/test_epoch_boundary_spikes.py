@@ -1,0 +1,35 @@
+"""Spikes at the ends of epochs are told from spikes elsewhere."""
+
+import numpy as np
+import pytest
+
+from lmdiag.finding import Severity
+from lmdiag.rules.spikes.epoch_boundary_spikes import check
+from tests.rules.curves import falling, fires, run
+
+
+def epochs(*at: int, n: int = 800, per_epoch: int = 100, factor: float = 1.2):
+    loss = falling(n, noise=0.02)
+    loss[list(at)] *= factor
+    return run(loss=loss, epoch=np.arange(1, n + 1) / per_epoch)
+
+
+@pytest.mark.parametrize(("factor", "severity"), [(1.2, Severity.INFO), (1.6, Severity.WARNING)])
+def test_fires_at_the_ends(factor, severity):
+    (found,) = fires(check, epochs(199, 299, 399, 499, 599, factor=factor))
+    assert found.severity is severity
+    assert found.steps == (200, 300, 400, 500, 600)
+
+
+def test_silent_when_spikes_fall_anywhere():
+    assert fires(check, epochs(199, 233, 299, 341, 399, 455, 499, 570)) == []
+
+
+def test_silent_with_few_spikes_or_short_epochs():
+    assert fires(check, epochs(199, 299, 399)) == []
+    assert fires(check, epochs(199, 299, 399, 499, per_epoch=5)) == []
+
+
+def test_silent_on_healthy_epochs():
+    for n in (40, 800, 4000):
+        assert fires(check, epochs(n=n, per_epoch=n // 5)) == []
