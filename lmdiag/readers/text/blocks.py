@@ -63,7 +63,6 @@ class OlmoScanner(_Block):
             return self._open(line, {}, 0, payload(piece)[1], f"eval/{head[1]}/")
         item = _OLMO_ITEM.match(payload(piece)[0]) if "=" in piece else None
         if item is None or (not self._is_open and not item[1].startswith("eval/")):
-            self._close()
             return False
         if not self._is_open:
             self._open(line, {}, 0, None)

@@ -1,0 +1,125 @@
+"""Counters that start again, ranks, several runs in one log, crashes, and patterns of the user."""
+
+import pytest
+
+from lmdiag.errors import BadSetting, UnreadableLog
+from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.source import Source
+from lmdiag.readers.text import FAMILIES, read, read_pattern
+
+
+def read_text(text: str) -> list[RawLog]:
+    """Read the runs of a text."""
+    return read(Source("x.log", content=text.encode()))
+
+
+def steps(log: RawLog) -> list[float]:
+    return log.columns["step"].values.tolist()
+
+
+def test_step_and_epoch_make_one_count() -> None:
+    (log,) = read_text("".join(f"Epoch {e} Step {s} loss {9 - e - s / 100}\n" for e in (1, 2) for s in (10, 20, 30)))
+    assert steps(log) == [10, 20, 30, 40, 50, 60]
+
+
+def test_global_steps_are_left_alone() -> None:
+    (log,) = read_text("".join(f"Epoch {s // 3} Step {s * 10} loss 2.{s}\n" for s in range(6)))
+    assert steps(log) == [0, 10, 20, 30, 40, 50]
+
+
+def test_an_evaluation_behind_its_epoch_stands_at_its_end() -> None:
+    text = "".join(
+        f"Epoch [{e}/2], Step [{s}/40], Loss: 2.{s}\n" + ("" if s < 30 else f"Epoch {e}: val loss 2.5\n")
+        for e in (1, 2)
+        for s in (15, 30)
+    )
+    (log,) = read_text(text)
+    assert steps(log) == [15, 30, 40, 55, 70, 80]
+
+
+def test_losses_without_any_place_are_counted() -> None:
+    (log,) = read_text("".join(f"Train Loss: {5 - k}.5 - Train Perplexity: 90.0\n" for k in range(4)))
+    assert log.step_kind == "record"
+    assert log.n_rows == 4
+
+
+def test_results_beside_a_curve_are_no_points() -> None:
+    (log,) = read_text(
+        "".join(f"step {s} val loss 2.{s}\n" for s in range(5)) + "val loss: 1.9 with the averaged weights\n"
+    )
+    assert len(log.columns["val loss"].values) == 5
+    assert any(event.kind == "final_evaluation" for event in log.events) or any(
+        "without a step" in n for n in log.notes
+    )
+
+
+def test_lowest_rank_with_a_loss_stays() -> None:
+    text = "".join(f"[rank{r}]: step {s} loss {s}.{r}\n" for s in range(1, 5) for r in (2, 1))
+    (log,) = read_text(text)
+    assert log.columns["loss"].values.tolist() == [1.1, 2.1, 3.1, 4.1]
+    assert any("other ranks" in note for note in log.notes)
+
+
+def test_runs_one_after_the_other_are_told_apart() -> None:
+    run = "".join(f"step:{s}/3 train_loss:{4 - s}.0 train_time:{s}ms\n" for s in range(1, 4))
+    logs = read_text(run * 2)
+    assert [log.name for log in logs] == ["x.log#1", "x.log#2"]
+    assert [steps(log) for log in logs] == [[1, 2, 3], [1, 2, 3]]
+
+
+def test_a_resumed_run_stays_one() -> None:
+    text = "".join(f"step:{s}/9 train_loss:4.{s} train_time:1ms\n" for s in (1, 2, 3, 4, 3, 4, 5))
+    assert len(read_text(text)) == 1
+
+
+def test_wallclock_stop_is_no_crash() -> None:
+    (log,) = read_text(
+        "".join(f"step:{s}/900 train_loss:4.0 train_time:1ms\n" for s in range(1, 5))
+        + "stopping_early: wallclock_cap step:4/900\n"
+    )
+    assert [(e.kind, e.step, e.fields["status"]) for e in log.events] == [("end", 4, "completed")]
+
+
+def test_an_end_that_records_follow_is_none() -> None:
+    line = "step:{}/900 train_loss:4.0 train_time:1ms\n"
+    (log,) = read_text(line.format(1) + "Total training time: 3s\n" + "".join(line.format(s) for s in (2, 3, 4)))
+    assert log.events == ()
+
+
+def test_many_events_of_one_kind_are_counted() -> None:
+    (log,) = read_text("".join(f"step {s} loss 2.5\nOVERFLOW! Rank 0 Skipping step.\n" for s in range(700)))
+    assert sum(event.kind == "skipped_step" for event in log.events) == 500
+    assert any("700 events" in note for note in log.notes)
+
+
+def test_hugging_face_steps_from_epochs() -> None:
+    head = "  Num Epochs = 2\n  Total optimization steps = 400\n"
+    (log,) = read_text(head + "".join(f"{{'loss': 2.{k}, 'epoch': {k * 0.25:.2f}}}\n" for k in range(1, 8)))
+    assert steps(log) == [50, 100, 150, 200, 250, 300, 350]
+    assert any("inferred" in note for note in log.notes)
+
+
+def test_pattern_of_the_user() -> None:
+    source = Source("x.log", content=b"at 10: L=2.5\nat 20: L=nan\nnothing\n")
+    (log,) = read_pattern(source, r"at (?P<step>\d+): L=(?P<loss>\S+)")
+    assert steps(log) == [10, 20]
+    assert log.columns["loss"].values[0] == 2.5
+
+
+@pytest.mark.parametrize("pattern", ["(?P<loss", r"loss (\d+)"])
+def test_useless_patterns_are_refused(pattern: str) -> None:
+    with pytest.raises(BadSetting):
+        read_pattern(Source("x.log", content=b"loss 2"), pattern)
+
+
+def test_pattern_without_a_match_is_told() -> None:
+    with pytest.raises(UnreadableLog):
+        read_pattern(Source("x.log", content=b"loss 2"), r"(?P<loss>\d+) lost")
+
+
+def test_a_family_can_be_asked_for() -> None:
+    text = b"step 1: train loss 2.0, val loss 2.1\niter 1: loss 2.0, time 5.0ms, mfu 1.00%\n"
+    (log,) = FAMILIES["nanogpt"].read(Source("x.log", content=text))
+    assert log.format == "nanogpt"
+    with pytest.raises(UnreadableLog):
+        FAMILIES["megatron"].read(Source("x.log", content=text))
