@@ -22,6 +22,7 @@ from lmdiag.errors import LmdiagError, nearest
 COMMANDS = {  # name: file of this folder that holds it
     "check": "check",
     "report": "report",
+    "compare": "compare",
     "baseline": "baseline",
     "convert": "convert",
     "rules": "catalogue",

@@ -1,0 +1,246 @@
+"""Is a run worse than the runs before it, beyond noise? The test that guards changes to training code.
+
+The losses are compared at equal tokens (else equal steps), as relative differences, in windows over the whole curve and
+in its last tenth. Two sources of chance are counted: the scatter of the points, by a block bootstrap of their difference,
+and the seed, by how baseline runs differ among themselves, pooled with what is usual, for few baselines tell little.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lmdiag.errors import LmdiagError
+from lmdiag.metrics import LN2
+from lmdiag.run import Run, Series
+
+FEWEST_POINTS = 8  # in common, of each curve
+MOST_BINS = 400
+EDGES = (0.04, 0.08, 0.16, 0.32, 0.64, 1.0)  # of the common range; before it the start of training decides
+TAIL = 0.9
+LEVEL = 0.05  # one-sided; once for the tail, which decides, and once for all other windows together
+DRAWS = 400
+
+# How much runs of one recipe differ that share all but the seed: a constant, and as if one had trained this much longer.
+# Measured on the bundled transformer; see docs/compare.md.
+USUAL_SEED_NOISE = 0.003
+USUAL_SEED_SHIFT = 0.02
+USUAL_WEIGHT = 8  # baselines' own differences count like this many degrees of freedom of the usual
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of the curves: `difference` is the candidate's loss relative to the baseline's, minus one.
+
+    `margin` is the half width of its 90% interval; `p` the probability of such a difference when the candidate is
+    worse by no more than the tolerance, corrected for the number of windows (Holm) except at the end of the run.
+    """
+
+    first: float
+    last: float
+    difference: float
+    margin: float
+    p: float = 1.0
+
+    @property
+    def worse(self) -> bool:
+        """Whether the candidate is worse here by more than the tolerance, beyond chance."""
+        return self.p < LEVEL
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of a candidate against its baselines. `verdict`: `regression`, `no-regression` or `cannot-tell`."""
+
+    metric: str
+    unit: str
+    axis: str
+    verdict: str
+    why: str
+    tail: Window | None = None
+    windows: tuple[Window, ...] = ()
+    coverage: float = 1.0
+
+
+def compare(
+    baselines: Sequence[Run], candidate: Run, *, tolerance: float = 0.01, metrics: Sequence[str] = ()
+) -> tuple[Comparison, ...]:
+    """Compare the losses of a candidate with those of its baselines, training and evaluation by default.
+
+    Raises LmdiagError where the runs cannot be compared: no common loss, or other tokenizers without `bytes_per_token`.
+    """
+    runs = [*baselines, candidate]
+    unit, scales = loss_unit(runs)
+    axis, positions = common_axis(runs)
+    chosen = metrics or [m for m in ("loss", _evaluation(candidate)) if m and all(m in run for run in runs)]
+    if not chosen:
+        raise LmdiagError(
+            "the runs have no loss in common", "compare runs that log the same metric, or name it: --metric"
+        )
+    found = []
+    for metric in chosen:
+        curves = [_curve(run, metric, x, scale) for run, x, scale in zip(runs, positions, scales, strict=True)]
+        found.append(replace(_compared(curves, tolerance), metric=metric, unit=unit, axis=axis))
+    return tuple(found)
+
+
+def verdict_of(comparisons: Sequence[Comparison]) -> str:
+    """Return the verdict on all metrics: one regression is a regression, and one metric that can be judged is enough.
+
+    >>> one = Comparison("loss", "", "step", "cannot-tell", "")
+    >>> verdict_of([one, replace(one, verdict="no-regression")])
+    'no-regression'
+    """
+    verdicts = {comparison.verdict for comparison in comparisons}
+    return next((v for v in ("regression", "no-regression") if v in verdicts), "cannot-tell")
+
+
+def loss_unit(runs: Sequence[Run]) -> tuple[str, list[float]]:
+    """Return the unit in which losses can be compared, and the factor for each run.
+
+    Losses per token of different tokenizers say nothing about each other: they become bits per byte where the logs tell
+    `bytes_per_token`, else this raises LmdiagError.
+    """
+    vocabularies = {run.config.get("model", {}).get("vocab_size") for run in runs} - {None}
+    per_token = [run.config.get("bytes_per_token") for run in runs]
+    known = [float(bytes_) for bytes_ in per_token if bytes_]
+    spread = max(known) / min(known) if known else 1.0
+    if len(vocabularies) <= 1 and spread < 1.02:
+        return "nats per token", [1.0] * len(runs)
+    if len(known) == len(runs):
+        return "bits per byte", [1 / (LN2 * bytes_) for bytes_ in known]
+    raise LmdiagError(
+        f"the runs have other tokenizers (vocabularies of {', '.join(map(str, sorted(vocabularies)))} tokens)",
+        "log bytes_per_token in the header of every run, so that bits per byte can be compared",
+    )
+
+
+def common_axis(runs: Sequence[Run]) -> tuple[str, list[Series | None]]:
+    """Return what the curves are aligned by, and tokens per step for each run where that is it."""
+    tokens = [run.tokens for run in runs]
+    if all(t is not None and len(t) > 1 for t in tokens):
+        return "tokens", tokens
+    return runs[0].step_kind, [None] * len(runs)
+
+
+def _evaluation(run: Run) -> str:
+    return run.evaluation[0] if run.evaluation else ""
+
+
+def _curve(run: Run, metric: str, tokens: Series | None, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions on the common axis and values of one curve."""
+    if metric not in run:
+        raise LmdiagError(f"{run.source or run.name} has no {metric}", f"it has: {', '.join(run)}")
+    series = run[metric]
+    steps = series.steps.astype(float)
+    x = steps if tokens is None else np.interp(steps, tokens.steps, tokens.values, left=np.nan)
+    begun = ~np.isnan(x) & (x > 0)
+    return x[begun], series.values[begun] * scale
+
+
+def _compared(curves: list[tuple[np.ndarray, np.ndarray]], tolerance: float) -> Comparison:
+    told = Comparison("", "", "", "cannot-tell", "")
+    *base, (x, values) = curves
+    if not np.isfinite(values).all() and all(np.isfinite(v).all() for _, v in base):
+        return replace(
+            told, verdict="regression", why=f"the candidate is not finite from {x[~np.isfinite(values)][0]:,.0f} on"
+        )
+    finite = [(cx[np.isfinite(v) & (v > 0)], v[np.isfinite(v) & (v > 0)]) for cx, v in curves]
+    if min(len(cx) for cx, _ in finite) < FEWEST_POINTS:
+        return replace(told, why=f"a curve has fewer than {FEWEST_POINTS} points")
+    last = min(cx[-1] for cx, _ in finite)
+    coverage = last / max(cx[-1] for cx, _ in finite)
+    centres, logs = _binned(finite, last)
+    if len(centres) < FEWEST_POINTS:
+        return replace(told, why=f"the curves have fewer than {FEWEST_POINTS} points in common", coverage=coverage)
+    windows = _windows(centres / last, logs, tolerance)
+    return _judged(replace(told, windows=windows, tail=windows[-1], coverage=coverage), tolerance)
+
+
+def _judged(comparison: Comparison, tolerance: float) -> Comparison:
+    tail, worse = comparison.tail, [w for w in comparison.windows if w.worse]
+    assert tail is not None
+    if worse:
+        return replace(comparison, verdict="regression", why=f"worse by more than {tolerance:.2%} beyond chance")
+    if tail.margin > max(2 * tolerance, 0.02):
+        return replace(comparison, why=f"chance alone makes differences of {tail.margin:.1%} at the end")
+    return replace(comparison, verdict="no-regression", why=f"not worse by more than {tolerance:.2%} beyond chance")
+
+
+def _binned(curves: list[tuple[np.ndarray, np.ndarray]], last: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return bin centres and mean log losses [curves, bins]; bins in which a curve has no point are left out."""
+    count = min([MOST_BINS, *(int((x <= last).sum()) for x, _ in curves)])
+    edges = np.linspace(0, last * (1 + 1e-9), count + 1)
+    rows = []
+    for x, values in curves:
+        place = np.searchsorted(edges, x, "right") - 1
+        inside = (place >= 0) & (place < count)
+        points = np.bincount(place[inside], minlength=count)
+        sums = np.bincount(place[inside], np.log(values[inside]), minlength=count)
+        rows.append(np.where(points > 0, sums / np.maximum(points, 1), np.nan))
+    logs = np.array(rows)
+    filled = ~np.isnan(logs).any(axis=0)
+    return ((edges[1:] + edges[:-1]) / 2)[filled], logs[:, filled]
+
+
+def _windows(share: np.ndarray, logs: np.ndarray, tolerance: float) -> tuple[Window, ...]:
+    """Return the windows with at least three bins, the tail last; the others' p-values corrected for their number."""
+    places = [np.flatnonzero((share > a) & (share <= b)) for a, b in zip(EDGES, EDGES[1:], strict=False)]
+    tail = np.flatnonzero(share > TAIL)
+    places = [p for p in places if len(p) >= 3] + [tail if len(tail) >= 3 else np.arange(len(share))[-3:]]
+    residuals = _residuals(logs[-1] - logs[:-1].mean(axis=0))
+    *windows, end = (_window(p, share, logs, residuals, tolerance) for p in places)
+    return (*_holm(windows), end)
+
+
+def _window(at: np.ndarray, share: np.ndarray, logs: np.ndarray, residuals: np.ndarray, tolerance: float) -> Window:
+    from scipy.special import stdtr, stdtrit
+
+    base, candidate = logs[:-1, at].mean(axis=1), float(logs[-1, at].mean())
+    difference = candidate - float(base.mean())
+    seed, freedom = _seed_noise(base, _slope(share[at], logs[:-1, at].mean(axis=0)))
+    error = math.hypot(seed * math.sqrt(1 + 1 / len(base)), _bootstrap_error(residuals, len(at)))
+    p = 1 - float(stdtr(freedom, (difference - math.log1p(tolerance)) / error))
+    margin = float(stdtrit(freedom, 1 - LEVEL)) * error
+    return Window(float(share[at[0]]), float(share[at[-1]]), math.expm1(difference), margin, p)
+
+
+def _seed_noise(base: np.ndarray, slope: float) -> tuple[float, int]:
+    """Return the standard deviation between seeds in a window, and its degrees of freedom."""
+    usual = math.hypot(USUAL_SEED_NOISE, USUAL_SEED_SHIFT * slope)
+    own = len(base) - 1
+    squares = USUAL_WEIGHT * usual**2 + (own * float(base.var(ddof=1)) if own else 0.0)
+    return math.sqrt(squares / (USUAL_WEIGHT + own)), USUAL_WEIGHT + own
+
+
+def _slope(share: np.ndarray, logs: np.ndarray) -> float:
+    """Return how fast the loss falls: the change of its logarithm per change of the logarithm of the position."""
+    return float(np.polyfit(np.log(share), logs, 1)[0]) if len(share) > 2 else 0.0
+
+
+def _residuals(difference: np.ndarray) -> np.ndarray:
+    """Return the scatter of the difference around its own slow course, which is not chance but what is tested."""
+    width = max(3, len(difference) // 10) | 1
+    padded = np.pad(difference, width // 2, mode="reflect")
+    return difference - np.convolve(padded, np.ones(width) / width, "valid")
+
+
+def _bootstrap_error(residuals: np.ndarray, points: int) -> float:
+    """Return the standard error of a mean of so many points: block bootstrap, blocks as long as scatter may hang together."""
+    random = np.random.default_rng(0)
+    block = min(max(3, round(points ** (1 / 3))), len(residuals), points)
+    starts = random.integers(0, len(residuals) - block + 1, (DRAWS, -(-points // block)))
+    drawn = residuals[(starts[:, :, None] + np.arange(block)).reshape(DRAWS, -1)[:, :points]]
+    return float(drawn.mean(axis=1).std())
+
+
+def _holm(windows: list[Window]) -> list[Window]:
+    """Return the windows with p-values corrected for their number (Holm 1979)."""
+    corrected, running = list(windows), 0.0
+    for rank, at in enumerate(sorted(range(len(windows)), key=lambda at: windows[at].p)):
+        running = max(running, min(1.0, windows[at].p * (len(windows) - rank)))
+        corrected[at] = replace(windows[at], p=running)
+    return corrected

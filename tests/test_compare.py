@@ -1,0 +1,118 @@
+"""A worse run is caught, another seed is not, and what cannot be compared is refused."""
+
+import numpy as np
+import pytest
+
+from lmdiag.compare import compare, loss_unit, verdict_of
+from lmdiag.errors import LmdiagError
+from lmdiag.run import Run, Series
+
+
+def make(seed=0, worse=0.0, n=1000, noise=0.03, every=50, tokens=1024, **config):
+    """A run of a power law; its seed shifts the whole curve a little, as a seed does."""
+    random = np.random.default_rng(seed)
+    steps = np.arange(1, n + 1)
+    smooth = (2.5 + 7.5 * (1 + steps / 10) ** -0.9) * (1 + worse) * (1 + random.normal(0, 0.002))
+    train = smooth * np.exp(random.normal(0, noise, n))
+    val = (smooth * 1.01 * np.exp(random.normal(0, noise / 10, n)))[every - 1 :: every]
+    series = {"loss": Series(steps, train), "val/loss": Series(steps[every - 1 :: every], val)}
+    return Run(f"seed {seed}", series, config={"batch_tokens": tokens, **config})
+
+
+BASE = [make(seed) for seed in range(3)]
+
+
+@pytest.mark.parametrize("baselines", [1, 2, 3])
+def test_another_seed_is_no_regression(baselines):
+    verdicts = [verdict_of(compare(BASE[:baselines], make(seed))) for seed in range(10, 40)]
+    assert verdicts == ["no-regression"] * 30
+
+
+@pytest.mark.parametrize("baselines", [1, 3])
+def test_a_run_two_percent_worse_is_caught(baselines):
+    caught = [verdict_of(compare(BASE[:baselines], make(seed, worse=0.02))) == "regression" for seed in range(10, 30)]
+    assert sum(caught) >= (14 if baselines == 1 else 18)
+
+
+@pytest.mark.parametrize("worse", [0.04, 0.2, 2.0])
+def test_a_much_worse_run_is_always_caught(worse):
+    for seed in range(10, 20):
+        found = compare(BASE[:1], make(seed, worse=worse))
+        assert verdict_of(found) == "regression"
+        assert found[0].tail.difference == pytest.approx(worse, rel=0.05, abs=0.02)
+
+
+def test_the_tolerance_is_respected():
+    worse = make(10, worse=0.03)
+    assert verdict_of(compare(BASE, worse, tolerance=0.05)) == "no-regression"
+    assert verdict_of(compare(BASE, worse, tolerance=0.01)) == "regression"
+
+
+def test_a_better_run_is_no_regression():
+    assert verdict_of(compare(BASE, make(10, worse=-0.1))) == "no-regression"
+
+
+def test_a_run_that_is_worse_only_midway_is_caught():
+    run = make(10)
+    loss = run["loss"]
+    bump = np.where((loss.steps > 350) & (loss.steps < 600), 1.2, 1.0)
+    bumped = Run("bumped", {"loss": Series(loss.steps, loss.values * bump)}, config=run.config)
+    [found] = compare(BASE, bumped)
+    assert found.verdict == "regression"
+    assert [w.worse for w in found.windows] == [False, False, False, True, False, False]
+
+
+def test_runs_of_other_batch_sizes_are_aligned_by_tokens():
+    run = make(10)
+    halved = {m: Series(s.steps * 2, s.values) for m, s in run.series.items()}
+    twice_the_steps = Run("small batches", halved, config={"batch_tokens": 512})
+    found = compare(BASE, twice_the_steps)
+    assert {c.axis for c in found} == {"tokens"}
+    assert verdict_of(found) == "no-regression"
+
+
+def test_without_tokens_steps_are_compared():
+    runs = [Run(r.name, r.series) for r in (*BASE, make(10))]
+    found = compare(runs[:-1], runs[-1])
+    assert {c.axis for c in found} == {"step"}
+    assert verdict_of(found) == "no-regression"
+
+
+def test_a_shorter_candidate_is_compared_as_far_as_it_goes():
+    found = compare(BASE, make(10, n=500))
+    assert verdict_of(found) == "no-regression"
+    assert found[0].coverage == pytest.approx(0.5)
+
+
+def test_too_little_or_too_noisy_is_not_told():
+    assert verdict_of(compare([make(0, n=7)], make(1, n=7))) == "cannot-tell"
+    found = compare([make(0, n=40, noise=0.8)], make(1, n=40, noise=0.8), metrics=["loss"])
+    assert verdict_of(found) == "cannot-tell"
+    assert "chance alone" in found[0].why
+
+
+def test_a_candidate_that_is_not_finite_is_worse():
+    run = make(10)
+    values = run["loss"].values.copy()
+    values[800:] = np.nan
+    [found] = compare(BASE, Run("nan", {"loss": Series(run["loss"].steps, values)}, config=run.config))
+    assert (found.verdict, found.why) == ("regression", "the candidate is not finite from 820,224 on")
+
+
+def test_other_tokenizers_are_compared_in_bits_per_byte_or_not_at_all():
+    a, b = make(0, model={"vocab_size": 100}), make(1, model={"vocab_size": 500})
+    with pytest.raises(LmdiagError, match=r"other tokenizers \(vocabularies of 100, 500 tokens\)"):
+        compare([a], b)
+    a, b = (make(s, model={"vocab_size": v}, bytes_per_token=t) for s, v, t in ((0, 100, 1.0), (1, 500, 3.0)))
+    unit, scales = loss_unit([a, b])
+    assert unit == "bits per byte"
+    assert scales[0] / scales[1] == pytest.approx(3.0)
+    assert verdict_of(compare([a], b)) == "no-regression"
+    assert verdict_of(compare([b], a)) == "regression"
+
+
+def test_runs_without_a_common_loss_are_refused():
+    with pytest.raises(LmdiagError, match="no loss in common"):
+        compare([Run("a", {"lr": Series(np.arange(9), np.ones(9))})], BASE[0])
+    with pytest.raises(LmdiagError, match="has no accuracy"):
+        compare(BASE[:1], BASE[1], metrics=["accuracy"])
