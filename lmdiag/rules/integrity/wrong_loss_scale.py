@@ -10,30 +10,31 @@ from lmdiag.stats.progress import Progress, progress
 LARGEST_UNIFORM = 13.0  # ln of 440,000, above every vocabulary in use
 LEARNS = -3.0  # Mann-Kendall z
 WHOLE = 0.06  # distance from a whole number
+BITS, BITS_TOLERANCE = 1.4427, 0.05
 MOST_STEPS = 16  # accumulation steps a factor is guessed to be
 SAME, PLAUSIBLE = 1.3, 1.0  # ratio of the first losses; nats per token at the end
 
 
 @rule(family="integrity", needs=("curve",), severity=Severity.INFO, min_points=5)
 def check(run: Run, *, smallest: float = 1.3, warning: float = 1.8) -> Iterator[Finding]:
-    """Loss is a multiple of nats per token.
+    """Loss starts far above the uniform guess: it is a multiple of nats per token, or the initialisation is too large.
 
     ## What it looks for
-    A loss that starts far above the logarithm of the vocabulary size, the loss of the uniform guess, and stays on that scale.
+    A loss that starts far above the logarithm of the vocabulary size, the loss of the uniform guess.
 
     ## How it decides
-    The start (the larger of the first loss and the median of the first three) over ln V is `smallest` or more, and the loss still is above ln V at the end: information, naming the nearest whole
-    number (a sum over accumulation steps). A warning from `warning` on if the first losses agree within 30%, the run clearly learns (rank trend, a
-    tenth of its start) and the end divided by the factor is a loss that a language model can have (1 nat or more): a mean in nats per token cannot
-    do all that, whatever the initialisation. Where the log does not say V, a start and an end above 13 nats are information. A loss in bits comes
-    below ln V like that of a large initialisation; `perplexity-mismatch` tells the two apart.
+    The start (the larger of the first loss and the median of the first three) over ln V is `smallest` or more: information. If the loss comes below ln V
+    later, the initialisation was too large; if it stays above, the nearest whole number is named (a sum over accumulation steps). It is a warning from
+    `warning` on if the loss stays above, the first losses agree within 30%, the run clearly learns (rank trend, a tenth of its start) and the end divided by
+    the factor is a loss that a language model can have (1 nat or more): a mean in nats per token cannot do all that, whatever the initialisation. Where the log does not say V, a start and an end above 13 nats are information. A loss in bits
+    (1.44 times) looks like that of a large initialisation; `perplexity-mismatch` tells the two apart.
 
     ## Why it matters
     A loss summed over accumulation steps usually means gradients summed over them as well: the learning rate is effectively larger, and no
     comparison with other runs or forecasts holds.
 
     ## False alarms it avoids
-    Label smoothing and auxiliary losses (below 1.1), large initialisations (they come down at once), fine-tuning, logs that start later.
+    Label smoothing and auxiliary losses (below 1.1), fine-tuning, logs that start later.
 
     ## What to try
     Divide the loss by the number of accumulation steps, or by the number of target tokens of the whole batch.
@@ -54,12 +55,21 @@ def check(run: Run, *, smallest: float = 1.3, warning: float = 1.8) -> Iterator[
     if ratio < (smallest if vocabulary else 1.0) or not holds_start(finite.steps):
         return
     seen = progress(finite.values)
-    if seen.end <= 1.05 * uniform:
+    stays = seen.end > 1.05 * uniform
+    if not vocabulary and not stays:
         return
     learns = seen.rank_trend < LEARNS and seen.start - seen.end > 0.1 * seen.start and seen.end >= PLAUSIBLE * ratio
-    sure = bool(vocabulary) and ratio >= warning and learns and float(np.ptp(np.log(finite.values[:3]))) < np.log(SAME)
+    sure = (
+        bool(vocabulary)
+        and ratio >= warning
+        and stays
+        and learns
+        and float(np.ptp(np.log(finite.values[:3]))) < np.log(SAME)
+    )
     factor = (
-        f", {ratio:.3g} times that{_meaning(ratio, run)}" if vocabulary else ", more than for any vocabulary in use"
+        f", {ratio:.3g} times that{_meaning(ratio, run, stays)}"
+        if vocabulary
+        else ", more than for any vocabulary in use"
     )
     yield Finding(
         f"The loss starts at {first:.4g}, where the uniform guess over {f'{vocabulary:,}' if vocabulary else 'any number of'} tokens "
@@ -79,7 +89,9 @@ def _vocabulary(run: Run) -> int:
     return int(size) if isinstance(size, int | float) and size > 1 else 0
 
 
-def _meaning(ratio: float, run: Run) -> str:
+def _meaning(ratio: float, run: Run, stays: bool) -> str:
+    if not stays:
+        return f", as for a large initialisation{' or a loss in bits' if abs(ratio - BITS) < BITS_TOLERANCE else ''}"
     steps = run.config.get("grad_accum")
     if isinstance(steps, int | float) and steps > 1 and abs(ratio / steps - 1) < WHOLE:
         return f", the {steps:.0f} accumulation steps"

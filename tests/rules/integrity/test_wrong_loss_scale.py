@@ -34,8 +34,15 @@ def test_a_loss_that_does_not_learn_is_information():
     assert found.severity is Severity.INFO
 
 
-@pytest.mark.parametrize("start", [10.8, 11.5, 16, 40])
-def test_silent_where_the_loss_comes_below_the_uniform_guess(start):
+@pytest.mark.parametrize("start", [16, 40])
+def test_a_large_initialisation_is_information(start):
+    (found,) = fires(check, run(loss=falling(200, start=start), config=GPT2))
+    assert found.severity is Severity.INFO
+    assert "a large initialisation" in found.message
+
+
+@pytest.mark.parametrize("start", [9.0, 10.8, 12.5])
+def test_silent_near_the_uniform_guess(start):
     assert fires(check, run(loss=falling(200, start=start), config=GPT2)) == []
 
 
