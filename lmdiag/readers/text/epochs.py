@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmdiag.readers.text.table import STEP, Table
-
-EPOCH, POSITION = "epoch", "position"
+from lmdiag.readers.text.table import EPOCH, POSITION, STEP, Table
 
 
 def unroll(table: Table) -> None:

@@ -13,11 +13,11 @@ from lmdiag.errors import BadSetting, UnreadableLog
 from lmdiag.metrics import spelling
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.source import Source
-from lmdiag.readers.text.epochs import EPOCH, POSITION, unroll
+from lmdiag.readers.text.epochs import unroll
 from lmdiag.readers.text.family import PATTERN_HINT, Family, Scanner, Shape, ShapeScanner
 from lmdiag.readers.text.lexing import number, payload, text_of
 from lmdiag.readers.text.pairs import MEASURES, Line, canonical, parse, unit_scale
-from lmdiag.readers.text.table import STEP, Table
+from lmdiag.readers.text.table import EPOCH, POSITION, STEP, Table
 from lmdiag.run import Event
 
 FEWEST_RECORDS = 3

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from lmdiag.readers.text.epochs import EPOCH, unroll
+from lmdiag.readers.text.epochs import unroll
 from lmdiag.readers.text.family import Family
 from lmdiag.readers.text.generic_pairs import name_columns
 from lmdiag.readers.text.lexing import human, payload
 from lmdiag.readers.text.pairs import parse
-from lmdiag.readers.text.table import STEP, Table
+from lmdiag.readers.text.table import EPOCH, STEP, Table
 
 _BAR = re.compile(
     r"^(?P<desc>.*?):?\s*(?:(?P<pct>\d+)%\|[^|]*\|\s*)(?P<n>[\d.]+[kKMG]?)/(?P<total>[\d.]+[kKMG]?|\?)\s*\[(?P<inside>[^\]]*)\](?P<after>.*)$"

@@ -10,7 +10,8 @@ import numpy as np
 from lmdiag.readers.rawlog import Column
 from lmdiag.run import Event, Skipped
 
-STEP = "step"
+STEP, EPOCH, POSITION = "step", "epoch", "position"
+LARGEST = {STEP: 1e13, EPOCH: 1e5, POSITION: 1e13}  # beyond these, and NaN, a counter is damaged
 MANY_SKIPPED = 1000  # so many are listed one by one, the rest is only counted
 
 
@@ -40,10 +41,11 @@ class Table:
         self.last_step: int | None = None
 
     def add(self, line: int, values: Mapping[str, float], rank: int | None = None, total: float = 0) -> None:
-        """Append one row; a value that is None stands for nothing."""
+        """Append one row; a step or epoch beyond any run is counted as skipped."""
         row = len(self.lines)
         for name, value in values.items():
-            if value is None:
+            if name in LARGEST and not abs(value) <= LARGEST[name]:
+                self.skip(line, f"{name} {value:g} is no place in a run")
                 continue
             column = self.columns.get(name)
             if column is None:
@@ -52,9 +54,9 @@ class Table:
             column[1].append(value)
         self.lines.append(line)
         self.ranks.append(rank)
-        self.totals.append(total)
+        self.totals.append(total if total <= LARGEST[STEP] else 0)
         step = values.get(STEP)
-        if step is not None and step == step and abs(step) < 2**62:
+        if step is not None and abs(step) <= LARGEST[STEP]:
             self.last_step = int(step)
 
     @property
