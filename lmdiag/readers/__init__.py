@@ -148,7 +148,7 @@ def _is_surely_a_log(source: Source) -> bool:
     if reader is None or reader.__name__ != FALLBACK:
         return reader is not None
     try:
-        return b"loss" in source.head.lower() and bool(reader.read(source))
+        return bool(reader.read(source))
     except UnreadableLog:
         return False
 

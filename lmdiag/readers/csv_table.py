@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
@@ -12,12 +13,13 @@ from lmdiag.metrics import is_step_name, spelling
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.results_table import refuse_results_table
 from lmdiag.readers.rows import Rows, number
-from lmdiag.readers.source import Source
+from lmdiag.readers.source import Source, as_text
 
 SEPARATORS = (",", "\t", ";", "|")
 LONG_NAMES = ("metric", "key", "tag", "name", "variable", "metric_name")
 LONG_VALUES = ("value", "metric_value")
 ENOUGH_LINES = 3
+LARGE = 8 << 20  # from here on polars is worth its import
 
 
 def can_read(name: str, head: bytes) -> bool:
@@ -50,28 +52,45 @@ def _is_header(names: list[str]) -> bool:
 
 def read(source: Source) -> list[RawLog]:
     """Read every row; a row with more or fewer fields than the header is counted."""
-    lines = source.text.replace("\0", "").split("\n")
-    first = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), 0)
-    separator = _separator(lines[first])
-    names = [
-        name.strip() or f"column {i}" for i, name in enumerate(next(csv.reader([lines[first]], delimiter=separator)), 1)
-    ]
-    rows = Rows()
-    for line, cells in _records(lines[first + 1 :], names, separator, rows, first + 2):
-        rows.add(cells, line)
+    header = _header(source.head)
+    rows = None
+    if source.size >= LARGE and not source.packed:
+        from lmdiag.readers.large_csv import read_blocks
+
+        rows = read_blocks(source.blocks(), header)
+    if rows is None:
+        rows = Rows()
+        lines = source.text.replace("\0", "").split("\n")[header.line :]
+        add_rows(rows, ((line.replace("\r", "") + "\n") for line in lines), header, header.line + 1)
     if not len(rows):
         raise UnreadableLog(
             f"{source.name} has a header but no rows", "the run wrote nothing yet, or the file is cut off"
         )
-    if _is_long(names):
-        rows = _pivoted(rows, names)
+    if _is_long(list(header.names)):
+        rows = _pivoted(rows, list(header.names))
     return [refuse_results_table(rows.log("csv", source.name, source=source.name))]
 
 
-def _records(
-    lines: list[str], names: list[str], separator: str, rows: Rows, first_line: int
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.reader((line + "\n" for line in lines), delimiter=separator)
+@dataclass(frozen=True)
+class Header:
+    """The names of the columns, what separates them, and the line they stand on."""
+
+    names: tuple[str, ...]
+    separator: str
+    line: int
+
+
+def _header(head: bytes) -> Header:
+    lines = as_text(head).replace("\0", "").split("\n")
+    first = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), 0)
+    separator = _separator(lines[first])
+    fields = next(csv.reader([lines[first].replace("\r", "")], delimiter=separator), [])
+    return Header(tuple(name.strip() or f"column {i}" for i, name in enumerate(fields, 1)), separator, first + 1)
+
+
+def add_rows(rows: Rows, lines: Iterable[str], header: Header, first_line: int) -> None:
+    """Add the records on some lines to the rows, and count those that do not fit the header."""
+    reader = csv.reader(lines, delimiter=header.separator)
     while True:
         line = first_line + reader.line_num
         try:
@@ -81,14 +100,12 @@ def _records(
         except csv.Error as error:
             rows.skip(line, f"not a row of CSV: {error}")
             continue
-        if not fields or fields == [""]:
-            continue
-        if [f.strip() for f in fields] == names:
+        if not fields or fields == [""] or tuple(f.strip() for f in fields) == header.names:
             continue  # a program that appends to its log writes the header again
-        if len(fields) != len(names):
-            rows.skip(line, f"{len(fields)} fields where the header has {len(names)}")
+        if len(fields) != len(header.names):
+            rows.skip(line, f"{len(fields)} fields where the header has {len(header.names)}")
             continue
-        yield line, dict(zip(names, fields))
+        rows.add(dict(zip(header.names, fields)), line)
 
 
 def _is_long(names: list[str]) -> bool:

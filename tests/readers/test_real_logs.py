@@ -17,7 +17,10 @@ EXPLAINED = {
     ("jsonl-005-netra-ai-lab-Netra-NMT", "lr"): "one step stands twice; the later record counts",
 }
 # Steps of our own making, where the log's counter does not serve.
-OTHER_STEPS = {"jsonl-007-netra-ai-lab-Netra-NMT": "the counter starts again at other steps: records are counted"}
+OTHER_STEPS = {
+    "jsonl-007-netra-ai-lab-Netra-NMT": "the counter starts again at other steps: records are counted",
+    "lightning_csv-015-Melissasssss-TurnGPT": "Lightning counts from 0 the step that was just run",
+}
 
 
 def oracle(real_logs):

@@ -1,0 +1,111 @@
+"""The rows of a large log, gathered block by block: frames of polars, and between them rows that were read one by one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lmdiag.readers.rows import Rows
+
+if TYPE_CHECKING:
+    import polars
+
+
+class BlockTable:
+    """Columns so far, as parts of (rows, values), and the `single` rows, which stand at `single_rows` among all."""
+
+    def __init__(self) -> None:
+        self.single = Rows()
+        self.single_rows: list[np.ndarray] = []
+        self.parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+        self.words: dict[str, tuple[list[int], list[str]]] = {}
+        self.lines: list[np.ndarray] = []
+        self.n_rows = 0
+
+    def keep(self, frame: polars.DataFrame | None, lines: np.ndarray, n_single: int = 0) -> None:
+        """Append a frame, whose rows stand on `lines`, and the last `n_single` of the single rows, in the order of lines."""
+        frame_rows = np.arange(self.n_rows, self.n_rows + len(lines))
+        if n_single:
+            single_lines = np.asarray(self.single.lines[-n_single:], np.int64)
+            frame_rows += np.searchsorted(single_lines, lines)
+            rows = np.arange(n_single) + np.searchsorted(lines, single_lines, side="right") + self.n_rows
+            self.single_rows.append(rows)
+            merged = np.empty(len(lines) + n_single, np.int64)
+            merged[frame_rows - self.n_rows], merged[rows - self.n_rows] = lines, single_lines
+            lines = merged
+        if frame is not None:
+            self._keep_columns(frame, frame_rows)
+        self.lines.append(lines)
+        self.n_rows += len(lines)
+
+    def _keep_columns(self, frame: polars.DataFrame, rows: np.ndarray) -> None:
+        import polars as pl
+
+        masks: dict[int, np.ndarray] = {}
+        for column in frame.iter_columns():
+            nulls = column.null_count()
+            if nulls == frame.height:
+                continue
+            kept, at = column, rows
+            if nulls:
+                kept, at = column.drop_nulls(), rows[column.is_not_null().to_numpy()]
+                at = next(
+                    (known for known in masks.values() if len(known) == len(at) and np.array_equal(known, at)), at
+                )
+                masks[id(at)] = at
+            if column.dtype == pl.String:
+                kept, at = self._numbers_of_words(column.name, kept, at)
+            if len(kept):
+                self.parts.setdefault(column.name, []).append((at, kept.cast(pl.Float64).to_numpy()))
+
+    def _numbers_of_words(self, name: str, column: polars.Series, rows: np.ndarray) -> tuple[polars.Series, np.ndarray]:
+        """Return the words that are plain numbers; the others are read one by one, or dropped where they all differ."""
+        import polars as pl
+
+        numbers = column.cast(pl.Float64, strict=False)
+        is_number = numbers.is_not_null()
+        others = column.filter(~is_number)
+        if others.len():
+            other_rows = rows[(~is_number).to_numpy()]
+            texts = Rows()
+            shared: dict[str, str] = {}
+            for word in others.to_list():
+                texts.add({name: shared.setdefault(word, word)})
+            for found, values in texts.numbers.items():
+                self.parts.setdefault(found, []).append((other_rows[values[0]], np.asarray(values[1], np.float64)))
+            for found, (at, words) in texts.words.items():
+                kept = self.words.setdefault(found, ([], []))
+                kept[0].extend(other_rows[at].tolist())
+                kept[1].extend(words)
+        return numbers.drop_nulls(), rows[is_number.to_numpy()]
+
+    def rows(self) -> Rows:
+        """Return all rows as if each line had been decoded by itself."""
+        at = np.concatenate([*self.single_rows, np.empty(0, np.int64)])
+        single = self.single
+        for name, (rows, values) in single.numbers.items():
+            self.parts.setdefault(name, []).append((at[rows], np.asarray(values, np.float64)))
+        for name, (rows, words) in single.words.items():
+            kept = self.words.setdefault(name, ([], []))
+            kept[0].extend(at[rows].tolist())
+            kept[1].extend(words)
+        numbers = {name: _joined(self.parts.pop(name)) for name in list(self.parts)}
+        numbers = dict(sorted(numbers.items(), key=lambda column: column[1][0][0]))
+        ordered = {name: _sorted_words(*found) for name, found in self.words.items()}
+        lines = np.concatenate([*self.lines, np.empty(0, np.int64)])
+        return Rows(lines, numbers, ordered, single.lists, single.skips, single.more_skips)  # type: ignore[arg-type]
+
+
+def _joined(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    rows = np.concatenate([rows for rows, _ in parts])
+    values = np.concatenate([values for _, values in parts])
+    if len(rows) > 1 and np.diff(rows).min() < 0:
+        order = np.argsort(rows, kind="stable")
+        rows, values = rows[order], values[order]
+    return rows, values
+
+
+def _sorted_words(rows: list[int], words: list[str]) -> tuple[list[int], list[str]]:
+    order = np.argsort(rows, kind="stable")
+    return np.asarray(rows, np.int64)[order].tolist(), [words[k] for k in order]

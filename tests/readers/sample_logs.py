@@ -1,0 +1,80 @@
+"""The same short run as each reader would meet it: six losses, one of them NaN. Text families have samples of their own."""
+
+import io
+import json
+import sqlite3
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from tests.readers import event_writer, wandb_writer
+
+STEPS = [10, 20, 30, 40, 50, 60]
+LOSSES = [6.5, 5.25, float("nan"), 3.75, 3.5, 3.125]
+ROWS = list(zip(STEPS, LOSSES, strict=True))
+
+
+def lines(records):
+    return "".join(json.dumps(record) + "\n" for record in records).encode()
+
+
+def table(header, rows):
+    return (header + "\n" + "".join(",".join(map(str, row)) + "\n" for row in rows)).encode()
+
+
+def parquet():
+    import polars as pl
+
+    buffer = io.BytesIO()
+    pl.DataFrame({"step": STEPS, "loss": LOSSES}).write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def database():
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "p.db")
+        connection = sqlite3.connect(path)
+        connection.execute(
+            "CREATE TABLE metrics (id INTEGER PRIMARY KEY, timestamp TEXT, run_name TEXT, step INTEGER, metrics TEXT)"
+        )
+        for step, loss in ROWS:
+            said = json.dumps({"loss": "NaN" if np.isnan(loss) else loss}).encode()
+            connection.execute(
+                "INSERT INTO metrics VALUES (?, '2026-01-02T03:04:05+00:00', 'a', ?, ?)", (step, step, said)
+            )
+        connection.commit()
+        connection.close()
+        return path.read_bytes()
+
+
+HEADER = {"type": "run", "schema": "lmdiag-log/1", "run_id": "a"}
+RECORDS = [{"step": s, "loss": v, "learning_rate": 0.1} for s, v in ROWS]
+
+SAMPLES = {
+    "lmdiag_jsonl": ("a.jsonl", lines([HEADER, *({"type": "step", "step": s, "loss": v} for s, v in ROWS)])),
+    "hf_trainer_state": (
+        "trainer_state.json",
+        json.dumps({"epoch": 1.0, "global_step": 60, "log_history": RECORDS}, indent=2).encode(),
+    ),
+    "keras_history": ("history.json", json.dumps({"loss": LOSSES, "val_loss": LOSSES}).encode()),
+    "json_document": ("a.json", json.dumps({"config": {"x": 1}, "history": RECORDS}, indent=1).encode()),
+    "jsonl": ("a.jsonl", lines(RECORDS)),
+    "tensorboard": (
+        "events.out.tfevents.1.host",
+        event_writer.event_file(*(event_writer.event(s, event_writer.simple("train/loss", v)) for s, v in ROWS)),
+    ),
+    "wandb": (
+        "run-a.wandb",
+        wandb_writer.wandb_file(wandb_writer.run("a"), *(wandb_writer.history(s, loss=v) for s, v in ROWS)),
+    ),
+    "sqlite_log": ("p.db", database()),
+    "parquet": ("a.parquet", parquet()),
+    "wandb_export": ("a.csv", table("_step,_runtime,loss", [(s, s / 10, v) for s, v in ROWS])),
+    "lightning_csv": ("metrics.csv", table("epoch,loss,step", [(0, v, s - 1) for s, v in ROWS])),
+    "keras_csv": ("log.csv", table("epoch,loss,val_loss", [(e, v, v) for e, v in enumerate(LOSSES)])),
+    "text": ("out.log", "".join(f"iter {s}: loss {v:.4f}, time 12.00ms, mfu 9.00%\n" for s, v in ROWS).encode()),
+    "csv_table": ("a.csv", table("step,loss,lr", [(s, v, 0.1) for s, v in ROWS])),
+    "text.generic_pairs": ("out.log", "".join(f"after {s} things at step={s} my loss={v}\n" for s, v in ROWS).encode()),
+}
+FOLDERS = {"mlflow"}  # read from a folder only; their own tests write one
