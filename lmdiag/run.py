@@ -64,7 +64,11 @@ class Series:
         )
 
     def thinned(self, most: int) -> Series:
-        """Return at most `most` points: the series itself, or the medians of as many nearly equal stretches."""
+        """Return at most `most` points: the series itself, or the medians of as many nearly equal stretches.
+
+        >>> Series(np.arange(1, 7), np.array([1.0, 2, 3, 10, 11, 12])).thinned(2).values.tolist()
+        [2.0, 11.0]
+        """
         if len(self) <= most:
             return self
         if most not in self._thinned:

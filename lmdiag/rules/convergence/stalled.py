@@ -15,6 +15,7 @@ LONGEST = 1000
 SEEN = 0.6  # of the records: what the law is fitted to; the rest is what it predicts
 SURE = 1.645
 LEAST_GAIN, ALARM_GAIN = 0.02, 0.05  # of the level: what the law must promise
+LEAST_NATS = 0.02
 SHARE, ALARM_SHARE = 0.25, 0.10  # of the promise: what the run got at most
 ERRORS = 4.0
 MODEL_ERROR = 0.3  # of the predicted fall, as in the forecast
@@ -30,7 +31,7 @@ def check(run: Run) -> Iterator[Finding]:
 
     ## How it decides
     The law of the loss (a power law of the learning rate summed, less what annealing buys) is fitted to the first 60% of the records. It must promise a
-    further fall of 2% of the level, four standard errors of its own forecast; the upper 95% bound of the fall that came (Theil-Sen on group
+    further fall of 2% of the level and 0.02 nat, four standard errors of its own forecast; the upper 95% bound of the fall that came (Theil-Sen on group
     medians) must be under a quarter of that. The learning rate, where logged, must stay above 30% of its peak. A warning needs a logged learning
     rate, a promise of 5% and a tenth of it kept: without them a flat curve may have learned all there is.
 
@@ -62,7 +63,7 @@ def check(run: Run) -> Iterator[Finding]:
     if got >= LEAST_GAIN * level or not _learns(schedule, late):
         return
     promised = _promise(early, late, schedule)
-    if promised is None or got >= SHARE * promised or promised < LEAST_GAIN * level:
+    if promised is None or got >= SHARE * promised or promised < max(LEAST_NATS, LEAST_GAIN * level):
         return
     strong = schedule is not None and promised >= ALARM_GAIN * level and got < ALARM_SHARE * promised
     first = int(late.steps[0])

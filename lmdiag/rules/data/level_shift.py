@@ -13,6 +13,7 @@ from lmdiag.stats.schedule import observed
 POINTS = 200
 LONGEST = 1000
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS = 0.1, 0.04, 8.0
+SMOOTHED = 0.5  # from here on the log is an average over many records: noise looks like steps
 SHARPNESS = 0.6  # of the step must show between the records just before and just after it
 AT_EVENT = 0.02  # of the run: a restart, an epoch's end or a jump of the rate this near explains the step
 EVALUATION_RISE = 0.03
@@ -35,7 +36,7 @@ def check(run: Run) -> Iterator[Finding]:
     Losses before and after are not comparable, and whoever compares final losses does not know it.
 
     ## False alarms it avoids
-    Decay of the learning rate, spikes, divergence (its own rule), the steep start (the first tenth), staircases of epochs.
+    Smoothed logs, whose noise looks like steps; decay of the learning rate, spikes, divergence (its own rule), the steep start (the first tenth), staircases of epochs.
 
     ## What to try
     Look at the data and the configuration of that step: mixture, sequence length, batch size, masking. Decode a batch from before and after.
@@ -52,6 +53,8 @@ def check(run: Run) -> Iterator[Finding]:
     skipped = len(finite) // 10
     rest = finite.at(np.arange(skipped, len(finite)))
     left = _residuals(run, finite)[skipped:]
+    if smoothing(left) > SMOOTHED:
+        return
     margin = len(finite) // 10
     found = [
         s
