@@ -18,6 +18,7 @@ from pathlib import Path
 
 from lmdiag.finding import FAMILIES, Rule
 from lmdiag.metrics import METRICS
+from lmdiag.record.schema import json_schema
 from lmdiag.rules import RULES
 
 HERE = Path(__file__).parent
@@ -52,6 +53,44 @@ def metric_table() -> str:
     ]
     head = "# Metrics\n\nNames in any case; blanks and dashes count as `_`; `train/`, `eval_`, `val_` and the like say the split.\n"
     return f"{NOTE}{head}\n| metric | meaning | unit | other spellings |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+LOG_FORMAT = """# The standard log, `lmdiag-log/1`
+
+UTF-8 JSON Lines: one record per line, appended, strict JSON. `lmdiag.RunLogger` writes it with the standard library alone; any program can. `lmdiag
+schema` prints its JSON Schema.
+
+- Every record has a `type`. Readers ignore types they do not know and keep unknown numbers as extra metrics.
+- Numbers that JSON does not have are the strings `"NaN"`, `"Infinity"` and `"-Infinity"`; `null` or no key means not measured. NaN and
+  missing are different things to a tool that looks for NaN.
+- `step` counts the optimizer updates completed when the value was measured: 1 after the first update, 0 before training.
+- Losses are nats per token. Units other than the obvious stand in the name: `_s` seconds, `_bytes` bytes; shares are fractions.
+- A resumed run appends a new `run` record with the same `run_id` and `resumed_from_step`.
+- One write per record: a killed process tears at most the last line. Rank 0 writes. A file that holds another run is never overwritten.
+
+```json
+{"type": "run", "schema": "lmdiag-log/1", "run_id": "a1", "max_steps": 2000, "grad_clip": 1.0, "model": {"vocab_size": 50257}}
+{"type": "step", "step": 1, "loss": 10.94, "lr": 6e-07, "grad_norm": 14.2, "tokens": 65536, "step_time_s": 1.9}
+{"type": "step", "step": 2, "loss": "NaN", "lr": 1.2e-06, "grad_norm": "Infinity", "tokens": 131072, "skipped": 1}
+{"type": "eval", "step": 2, "split": "val", "loss": 10.88, "n_tokens": 1048576}
+{"type": "end", "status": "crashed", "step": 2, "exit_code": 1}
+```
+
+A line without `type` that holds a step and a loss is read as a `step` record, and as an `eval` record too where a key starts with `val`, `eval`,
+`valid` or `test`: a log written by hand with `json.dumps` is a valid input.
+"""
+
+
+def log_format() -> str:
+    """Return the page of the standard log: its rules and, from the JSON Schema, the fields of each record."""
+    lines = [NOTE + LOG_FORMAT]
+    for rule in json_schema()["allOf"]:
+        record = rule["then"]
+        lines += [f"\n## `{record['title']}`\n", "| field | meaning | required |", "|---|---|---|"]
+        for name, field in record["properties"].items():
+            required = "yes" if name in record.get("required", ()) else ""
+            lines.append(f"| `{name}` | {field.get('description', '')} | {required} |")
+    return "\n".join(lines) + "\n"
 
 
 def report_block(command: str) -> str:
@@ -92,8 +131,8 @@ def readme() -> str:
 def pages() -> dict[Path, str]:
     """Return every generated page: {path: text}."""
     rules = {HERE / "rules" / f"{rule.name}.md": rule_page(rule) for rule in RULES}
-    others = {HERE / "rules" / "README.md": catalogue(), HERE / "metrics.md": metric_table()}
-    return {**rules, **others, HERE.parent / "README.md": readme()}
+    others = {"rules/README.md": catalogue(), "metrics.md": metric_table(), "log-format.md": log_format()}
+    return {**rules, **{HERE / name: text for name, text in others.items()}, HERE.parent / "README.md": readme()}
 
 
 def main(arguments: list[str]) -> int:
