@@ -5,6 +5,7 @@ from __future__ import annotations
 from lmdiag.errors import UnreadableLog
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.source import Source, as_text
+from lmdiag.readers.text.aligned_table import ALIGNED_TABLE
 from lmdiag.readers.text.blocks import COMPOSER, OLMO
 from lmdiag.readers.text.deepspeed import DEEPSPEED
 from lmdiag.readers.text.fairseq import FAIRSEQ
@@ -47,6 +48,7 @@ FAMILIES: dict[str, Family] = {
         MINIMIND,
         TUTORIAL,
         PROGRESS_BAR,
+        ALIGNED_TABLE,
         EPOCHS,
         GENERIC,
     )

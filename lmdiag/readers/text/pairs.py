@@ -31,7 +31,7 @@ _PAST_OR_GOAL = re.compile(
     r"\b(?:best|min|minimum|lowest|max|target|previous|prev|initial|early|patience|delta)\b", re.IGNORECASE
 )
 _SECTIONS = {"evaluation": "val", "training": "", **SPLITS}
-_FILLER = re.compile(r"\b(?:is|was|of|at|after|for|the|on|in|now|value|set)$", re.IGNORECASE)
+_FILLER = re.compile(r"\b(?:is|was|of|at|after|for|the|on|in|now|value|set|reached|improved to)$", re.IGNORECASE)
 _STEP_WORDS = re.compile(
     r"^(?:(?:train|training|trainer|global|current|cur|optimizer|optimiser|opt|total|local)[ _/])*"
     r"(?:steps?|iter|iters|iterations?|it|updates?|up\.?|batch|batches|num_updates|minibatch|mini-batch)$",
@@ -41,13 +41,14 @@ _EPOCH_WORDS = re.compile(
     r"^(?:(?:train|training|end of|current|cur|in|finished|completed|val|eval)[ _])*(?:epoch|ep)$", re.IGNORECASE
 )
 _AVERAGED = {"avg", "average", "averaged", "mean", "ave", "running", "cur", "current", "epoch", "batch", "smoothed", "smooth",
-             "so", "far", "final", "lm", "ce", "xent", "xe", "nll", "interval", "window", "step", "total", "overall", "set", "log",
+             "so", "far", "final", "lm", "ce", "nll", "interval", "window", "step", "total", "overall", "set", "log",
              "model", "iter", "last"}  # fmt: skip
 _TRAIN_WORDS = {"train", "training", "tr", "trn"}
 _MEASURES = {"loss": "loss", "losses": "loss", "ppl": "ppl", "perplexity": "ppl", "perp": "ppl", "acc": "accuracy",
-             "accuracy": "accuracy", "bpb": "bpb", "bpc": "bpc", "cross-entropy": "loss", "crossentropy": "loss", "bpt": "bpt"}  # fmt: skip
+             "accuracy": "accuracy", "bpb": "bpb", "bpc": "bpc", "cross-entropy": "loss", "crossentropy": "loss", "cost": "loss", "xent": "loss", "bpt": "bpt"}  # fmt: skip
 _SPLIT_WORDS = {"val": "val", "valid": "val", "validation": "val", "eval": "val", "evaluation": "val", "dev": "val",
                 "test": "test", "testing": "test", "heldout": "val", "vl": "val"}  # fmt: skip
+_OF_THE_SAME_SET = ("accuracy", "ppl", "bpb", "bpc", "f1")
 MEASURES = frozenset({"loss", "ppl", "bpb", "bpc"})
 CORE = MEASURES | {"accuracy", "lr", "grad_norm"}
 _COUNTED_IN_UNITS = {"tokens", "tokens_per_sec", "tokens_per_sec_per_device", "samples", "n_tokens"}
@@ -102,7 +103,7 @@ def canonical(key: str) -> tuple[str, float] | None:
     words = [w for w in re.split(r"[\s_./\-]+", plain.lower()) if w]
     if words[-1:] == ["entropy"] and words[-2:-1] == ["cross"]:
         words[-2:] = ["loss"]
-    measure = [_MEASURES[w] for w in words if w in _MEASURES]
+    measure = list({_MEASURES[w] for w in words if w in _MEASURES})
     splits = [_SPLIT_WORDS[w] for w in words if w in _SPLIT_WORDS]
     if not measure and len(words) == 1 and _SPLIT_ALONE.match(words[0]):
         measure = ["loss"]
@@ -147,7 +148,7 @@ def _name(key: str, section: str | None, strong: bool) -> Heading:
     if _PAST_OR_GOAL.search(key):
         return Heading("metric" if strong and _KEY.match(key) else "none", key, section, strong)
     while True:
-        shorter = _FILLER.sub("", key).rstrip(" :")
+        shorter = _FILLER.sub("", key).rstrip(" :'\"")
         if shorter == key or not shorter:
             break
         key = shorter
@@ -231,6 +232,8 @@ def _bare(line: Line, value: float, unit: str, last: str, between: str) -> str:
 
 def _metric(line: Line, head: Heading, value: float, unit: str, section: str) -> str:
     key, found = head.key, canonical(head.key)
+    if not section and line.split and found and found[0] in _OF_THE_SAME_SET:
+        section = line.split  # val Loss: 3.1 Acc: 0.4
     if section and found and "/" not in found[0]:
         key = f"{section} {key}"
         found = f"{section}/{found[0]}", found[1]

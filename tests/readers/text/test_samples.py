@@ -93,6 +93,9 @@ EXPECTED: dict[str, tuple[str, str, dict[str, list[tuple[int, float]]]]] = {
     "epoch-print": ("epoch-print", "epoch", {"loss": [(1, 2.1), (2, 1.9), (3, 1.8)], "val/loss": [(1, 2.2), (2, 2.1), (3, 2.05)]}),
     "epoch-print-lines": ("key-value text", "epoch", {"loss": [(1, 5.05), (2, 4.45), (3, 4.05)], "val/ppl": [(1, 154.161), (2, 139.491), (3, 103.338)]}),
     "progress-bar": ("progress-bar", "step", {"loss": [(300, 2.31), (600, 2.11), (900, 2.01), (1200, 1.91), (1800, 1.81)], "val/loss": [(900, 1.95)]}),
+    "aligned-table": ("aligned-table", "epoch", {"loss": [(0, 4.012345), (1, 3.812345), (3, 3.512345)], "val/loss": [(0, 3.912345), (1, 3.812345), (3, 3.712345)]}),
+    "char-rnn": ("key-value text", "step", {"loss": [(1, 3.9), (2, 3.8), (3, 3.7)], "grad_norm": [(1, 0.51721), (2, 0.51721), (3, 0.51721)]}),
+    "train-and-val-lines": ("key-value text", "epoch", {"loss": [(0, 3.5), (1, 2.5), (2, 1.5)], "val/loss": [(0, 3.75), (1, 2.75), (2, 1.75)], "val/accuracy": [(0, 0.4), (1, 0.4), (2, 0.4)]}),
     "key-value": ("key-value text", "step", {"loss": [(10, 2.31), (20, 2.21), (30, math.nan)], "val/loss": [(20, 2.25)], "grad_norm": [(10, 0.4), (20, 0.5), (30, math.inf)]}),
 }  # fmt: skip
 
