@@ -20,7 +20,7 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
     report = Report((diagnosis,), rules=RULES)
     name = re.sub(r"[^\w.-]+", "-", diagnosis.run.name).strip("-.")[:60] or "run"
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption("Report", width="content")
+        st.markdown("Report", width="content")
         for format, (label, ending, mime) in FORMATS.items():
             st.download_button(
                 label,

@@ -17,27 +17,40 @@ PAGES = {rule.name: rule for rule in RULES}
 
 
 def draw(key: str, diagnosis: Diagnosis) -> None:
-    """Draw one card per finding; the first is open, for it is the one to act on."""
-    if not diagnosis.findings:
-        st.success("Nothing found.", icon=":material/check_circle:")
-        return
-    for rank, finding in enumerate(diagnosis.findings):
+    """Draw one card per alarm, the first of them open, for it is the one to act on; the rest is folded away."""
+    ranked = list(enumerate(diagnosis.findings))
+    alarms = [pair for pair in ranked if pair[1].alarms]
+    others = [pair for pair in ranked if not pair[1].alarms]
+    if not alarms and diagnosis.verdict == "healthy":
+        st.success("Nothing that needs doing.", icon=":material/check_circle:")
+    for rank, finding in alarms:
         with st.container(border=True):
-            _card(key, diagnosis.run, rank, finding)
+            _card(finding)
+            _details(finding) if rank == 0 else _folded(finding)
+            _buttons(key, diagnosis.run, rank, finding)
+    if others:
+        with st.expander(f"Worth knowing, no alarm: {len(others)}", expanded=not alarms):
+            for rank, finding in others:
+                _card(finding)
+                _details(finding)
+                _buttons(key, diagnosis.run, rank, finding)
 
 
-def _card(key: str, run: Run, rank: int, finding: Finding) -> None:
+def _card(finding: Finding) -> None:
     look = SEVERITIES[severity_of(finding)]
     where = steps(finding.first_step, finding.last_step)
     st.markdown(f":{look.colour}-badge[{look.icon} {look.word}] **{plain(finding.rule)}** · {plain(where)}")
     st.markdown(plain(finding.message))
     if finding.consequence_of:
         st.caption(f"A consequence of {plain(finding.consequence_of)}.")
-    if rank == 0:
+
+
+def _folded(finding: Finding) -> None:
+    with st.expander("Evidence and what to try"):
         _details(finding)
-    else:
-        with st.expander("Evidence and what to try"):
-            _details(finding)
+
+
+def _buttons(key: str, run: Run, rank: int, finding: Finding) -> None:
     with st.container(horizontal=True):
         st.button(
             "Show on the curves",

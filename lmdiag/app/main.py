@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import streamlit as st
@@ -12,6 +13,7 @@ from lmdiag.app.words import plain
 STYLE = """<style>
 .block-container { padding: 2.6rem 2.2rem 3rem 2.2rem; }
 [data-testid="stSidebar"] h1 { padding-top: 0; }
+[data-testid="stColumn"]:has(.st-key-curves) { position: sticky; top: 3.2rem; align-self: flex-start; }
 </style>"""
 
 
@@ -37,3 +39,7 @@ def _explain_problem(log: opened.Log) -> None:
     hint = f"  \n{plain(log.problem.hint)}" if log.problem.hint else ""
     message.error(f"{source}{plain(log.problem.error)}{hint}", icon=":material/error:")
     button.button("Dismiss", key=f"dismiss-{log.key}", on_click=opened.close, args=(log.key,), type="tertiary")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -18,7 +18,7 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
         findings.draw(key, diagnosis)
         _coverage(diagnosis)
         downloads.draw(key, diagnosis)
-    with right:
+    with right, st.container(key="curves"):
         curves.draw(key, diagnosis)
 
 

@@ -5,7 +5,8 @@ a sentence for those who cannot see it, and a note that says how many points are
 plain records whose field names are ours alone, never names from a log.
 """
 
-from lmdiag.charts.panels import gradient_chart, loss_chart, lr_chart, series_chart
+from lmdiag.charts.loss import loss_chart
+from lmdiag.charts.panels import gradient_chart, lr_chart, series_chart
 from lmdiag.charts.timeline import timeline_chart
 from lmdiag.charts.view import Drawing, View
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -60,22 +61,28 @@ def span_records(run: Run, findings: Iterable[Finding], view: View) -> Records:
 
 
 def point_records(findings: Iterable[Finding], traces: Sequence[Trace]) -> Records:
-    """Return a mark on the curve for every step a finding names, where the curve has a finite value near it."""
+    """Return a mark on the curve for every step that an alarm begins at or any finding names one by one."""
     records: Records = []
     for f in findings:
-        for step in (f.steps or (f.first_step,))[:MOST_STEPS]:
-            for t in traces:
-                i = int(np.searchsorted(t.series.steps, step))
-                if i < len(t.series) and t.series.steps[i] == step and np.isfinite(t.values[i]):
-                    records.append(
-                        {
-                            "x": float(t.x[i]),
-                            "y": float(t.values[i]),
-                            "step": int(step),
-                            "rule": f.rule,
-                            "severity": (f.severity or Severity.INFO).label,
-                            "message": f.message[:MESSAGE_LENGTH],
-                        }
-                    )
-                    break
+        own = sorted(traces, key=lambda t: t.metric != f.metric)
+        for step in (f.steps or ((f.first_step,) if f.alarms else ()))[:MOST_STEPS]:
+            places = ((t, int(np.searchsorted(t.series.steps, step))) for t in own)
+            found = next(((t, i) for t, i in places if _is_drawn(t, i, step)), None)
+            if found is not None:
+                records.append(_point(f, step, *found))
     return records
+
+
+def _is_drawn(t: Trace, i: int, step: int) -> bool:
+    return i < len(t.series) and t.series.steps[i] == step and bool(np.isfinite(t.values[i]))
+
+
+def _point(f: Finding, step: int, t: Trace, i: int) -> dict[str, Any]:
+    return {
+        "x": float(t.x[i]),
+        "y": float(t.values[i]),
+        "step": int(step),
+        "rule": f.rule,
+        "severity": (f.severity or Severity.INFO).label,
+        "message": f.message[:MESSAGE_LENGTH],
+    }

@@ -204,13 +204,14 @@ def _best(panel: Panel, colours: Palette) -> Iterator[Spec]:
             "clip": True,
         }
         yield layer(panel.best, {**mark, "stroke": colours.background}, x=panel.x, y=panel.y)
+        align = "right" if panel.best[0]["late"] else "center"
         words = {
             "type": "text",
             "dy": -13,
             "fontSize": 11,
             "color": colours.evaluation,
             "fontWeight": "bold",
-            "clip": True,
+            "align": align,
         }
         yield layer(panel.best, words, x=panel.x, y=panel.y, text={"field": "words"})
 

@@ -16,7 +16,7 @@ from lmdiag.run import Run
 
 MOST_ROWS = 8
 ROW_HEIGHT = 22
-LATE = 0.72  # of the way along, from where the name stands left of the bar
+LATE = 0.72  # of the way along, from where the name stands left of the mark
 
 
 def timeline_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing | None:
@@ -27,7 +27,7 @@ def timeline_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing
     low, high = ends = x_domain(run, view)
     records = span_records(run, visible[:MOST_ROWS], view)
     for row, record in enumerate(records):
-        record |= {"row": row, "late": record["x2"] > low + LATE * (high - low)}
+        record |= {"row": row, "late": record["x"] > low + LATE * (high - low)}
     axis = {
         "labels": False,
         "ticks": False,
@@ -51,7 +51,7 @@ def _bars(records: Records, x: Spec, y: Spec, colours: Palette) -> Iterator[Spec
         chosen = [r for r in records if r["severity"] == severity.label]
         if chosen:
             colour = colours.severity(severity)
-            bar = {"type": "bar", "height": 7, "cornerRadius": 3, "color": colour, "opacity": 0.55}
+            bar = {"type": "bar", "height": 15, "cornerRadius": 3, "color": colour, "opacity": 0.28}
             yield layer(chosen, bar, x=x, x2={"field": "x2"}, y=y, tooltip=words)
             point = {
                 "type": "point",
@@ -62,8 +62,8 @@ def _bars(records: Records, x: Spec, y: Spec, colours: Palette) -> Iterator[Spec
                 "opacity": 1,
             }
             yield layer(chosen, point, x=x, y=y, tooltip=words)
-    for late, align, end, offset in ((False, "left", "x2", 9), (True, "right", "x", -9)):
-        chosen = [{**r, "x": r[end]} for r in records if r["late"] == late]
+    for late, align, offset in ((False, "left", 10), (True, "right", -10)):
+        chosen = [r for r in records if r["late"] == late]
         if chosen:
             text = {"type": "text", "align": align, "dx": offset, "color": colours.text, "fontSize": 12}
             yield layer(chosen, text, x=x, y=y, text={"field": "rule"})

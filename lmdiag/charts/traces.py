@@ -26,7 +26,7 @@ OUTLIER_SPANS_LOG = 8.0
 class Trace:
     """One curve of a chart: the name in the legend, its values on the scale of the chart, its points and its smooth mean.
 
-    `values` is what is drawn (a loss, or exp of it), `chosen` the indices that survive thinning.
+    `values` is what is drawn (a loss, or exp of it), `chosen` the indices that survive thinning, `metric` its canonical name.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Trace:
     x: np.ndarray
     values: np.ndarray
     chosen: np.ndarray
+    metric: str = ""
     smooth: np.ndarray | None = None
 
     @property
@@ -43,7 +44,7 @@ class Trace:
 
 
 def trace(
-    run: Run, name: str, series: Series, view: View, flagged: Iterable[int] = (), geometric: bool = False
+    run: Run, name: str, metric: str, series: Series, view: View, flagged: Iterable[int] = (), geometric: bool = False
 ) -> Trace:
     """Prepare a series for drawing; the points at the `flagged` steps are kept whatever happens to the others.
 
@@ -58,7 +59,7 @@ def trace(
         smooth = None if smooth is None else smooth[first:stop]
     keep = np.flatnonzero(np.isin(series.steps, np.fromiter(flagged, np.int64)))
     chosen = extremes(values, keep[np.isfinite(values[keep])])
-    return Trace(name, series, positions(run, view.axis, series.steps), values, chosen, smooth)
+    return Trace(name, series, positions(run, view.axis, series.steps), values, chosen, metric, smooth)
 
 
 def _smooth(run: Run, series: Series, values: np.ndarray, view: View, geometric: bool) -> np.ndarray:
@@ -84,10 +85,11 @@ def _rescale(run: Run, loss: np.ndarray, view: View) -> np.ndarray:
 
 
 def scale_domain(
-    traces: Sequence[Trace], log: bool, full: bool, include: Sequence[float] = ()
+    traces: Sequence[Trace], log: bool, full: bool, levels: Sequence[float] = (), marked: Sequence[float] = ()
 ) -> tuple[float, float] | None:
     """Return the lowest and highest value to show, or None when there is no number to show.
 
+    `levels` and `marked` values are shown, too, unless that would squeeze the curve; marked ones may squeeze it more.
     Unless `full`, values beyond `OUTLIER_SPANS` times the span of the middle 96% are left to the marks at the edge.
     """
     values = np.concatenate([t.finite for t in traces] or [np.empty(0)])
@@ -101,17 +103,20 @@ def scale_domain(
     if not full and len(values) >= 20:
         shown = scaled[(scaled >= bottom - room) & (scaled <= top + room)]
         low, high = (float(np.exp(v)) if log else float(v) for v in (shown.min(), shown.max()))
-    near = [v for v in include if _close(v, low, high, log)]
+    near = [v for v in levels if _close(v, low, high, log, 0.25)] + [
+        v for v in marked if _close(v, low, high, log, 3.0)
+    ]
     return _padded(min([low, *near]), max([high, *near]), log)
 
 
-def _close(level: float, low: float, high: float, log: bool) -> bool:
-    """Whether a level is so near to the values that showing it, too, costs them little room."""
+def _close(level: float, low: float, high: float, log: bool, room: float) -> bool:
+    """Whether a level lies within `room` times the range of the values (on a log scale: a factor of 4, or 4,000)."""
     if not np.isfinite(level) or (log and level <= 0):
         return False
     if log:
-        return low / 4 <= level <= high * 4
-    return low - 0.25 * (high - low) <= level <= high + 0.25 * (high - low)
+        factor = 4.0 * 10.0 ** (room if room > 1 else 0)
+        return low / factor <= level <= high * factor
+    return low - room * (high - low) <= level <= high + room * (high - low)
 
 
 def _padded(low: float, high: float, log: bool) -> tuple[float, float]:

@@ -1,0 +1,157 @@
+"""The app in a real browser: what a person does with it, without a console error or a request to the outside."""
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from tests.app.conftest import ROOT, SAMPLES
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
+FLAGS += ("--disable-component-update", "--disable-sync")
+HOSTILE = "<script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\">**b** :smile:"
+PATIENCE = 60_000  # milliseconds
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)"),
+]
+
+
+@pytest.fixture(scope="module")
+def address():
+    """The address of a running app."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}", "--server.headless=true"]
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/_stcore/health")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def _wait_for(url: str) -> None:
+    for _ in range(120):
+        try:
+            with urlopen(url, timeout=1):
+                return
+        except OSError:
+            time.sleep(0.5)
+    raise TimeoutError(url)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(request, chromium, address):
+    """A page, light unless a test asks for both themes; at its end, nothing may have gone wrong or out."""
+    context = chromium.new_context(
+        viewport={"width": 1400, "height": 1000}, color_scheme=getattr(request, "param", "light")
+    )
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    errors, outside = [], []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: outside.append(request.url) if _is_outside(request.url, address) else None)
+    page.goto(address)
+    yield page
+    context.close()
+    assert errors == []
+    assert outside == []
+
+
+def _is_outside(url: str, address: str) -> bool:
+    return not url.startswith((address, address.replace("http", "ws"), "data:", "blob:"))
+
+
+def upload(page, path: Path) -> None:
+    page.locator("input[type=file]").first.set_input_files(str(path))
+    page.get_by_label("verdict").wait_for()
+
+
+def charts_drawn(page, at_least: int = 3) -> None:
+    count = "document.querySelectorAll('[data-testid=stVegaLiteChart] svg').length"
+    page.wait_for_function(f"{count} >= {at_least}")
+
+
+def sample(name: str) -> Path:
+    return next(path for path in SAMPLES if path.stem == name)
+
+
+both_themes = pytest.mark.parametrize("page", ["light", "dark"], indirect=True)
+
+
+@both_themes
+def test_upload_verdict_charts_and_zoom_to_a_finding(page):
+    upload(page, sample("loss-spike"))
+    verdict = page.get_by_label("verdict")
+    assert "Suspect" in verdict.inner_text()
+    charts_drawn(page)
+    described = page.locator("[aria-label*='loss (nats/token) over steps']")
+    described.first.wait_for(state="attached")
+    page.get_by_role("button", name="Show on the curves").first.click()
+    page.get_by_role("button", name="Show the whole run").click()
+    page.get_by_text("Drag over a chart to zoom").wait_for()
+
+
+def test_dragging_over_a_chart_zooms_every_chart(page):
+    upload(page, sample("healthy-transformer"))
+    charts_drawn(page)
+    box = page.locator("[data-testid=stVegaLiteChart]").first.bounding_box()
+    page.mouse.move(box["x"] + 150, box["y"] + 140)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 300, box["y"] + 140, steps=8)
+    page.mouse.up()
+    page.get_by_role("button", name="Show the whole run").wait_for()
+
+
+def test_a_sample_opens_from_the_gallery(page):
+    page.get_by_role("button", name="Open", exact=True).first.click()
+    page.get_by_label("verdict").wait_for()
+    charts_drawn(page)
+
+
+def test_hostile_names_stay_text(page, tmp_path):
+    records = [{"type": "run", "schema": "lmdiag-log/1", "run_id": "x", "name": HOSTILE}]
+    records += [{"type": "step", "step": i, "loss": 3.0 + 1 / i} for i in range(1, 60)]
+    records += [{"type": "eval", "step": 10 * i, "split": HOSTILE, "loss": 3.0 + 0.3 * i} for i in range(1, 6)]
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, records)))
+    upload(page, path)
+    charts_drawn(page, 1)
+    assert "<script>" in page.get_by_label("verdict").inner_text()
+    assert page.locator("img[src=x]").count() == 0
+    assert page.title() == "lmdiag"
+
+
+@both_themes
+def test_no_serious_accessibility_defect(page):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    upload(page, sample("overfitting"))
+    charts_drawn(page)
+    page.wait_for_timeout(1000)  # while the page is redrawn, Streamlit fades it
+    # Each chart has a description; what Vega says about its inner marks is left out.
+    rules = {"runOnly": ["wcag2a", "wcag2aa"]}
+    found = axe.Axe().run(page, context={"exclude": [[".marks"]]}, options=rules).response["violations"]
+    serious = [v for v in found if v["impact"] in ("serious", "critical")]
+    assert {v["id"]: [n["html"][:300] for n in v["nodes"]] for v in serious} == {}
