@@ -17,7 +17,7 @@ FLOORS = [
     {"diagnose", "compare"},
     {"reports", "charts", "convert", "fleet"},
     {"cli", "app"},
-    {"__main__"},
+    {"__main__", "pytest_plugin"},
 ]
 HEIGHT = {part: height for height, parts in enumerate(FLOORS) for part in parts}
 HEAVY = ("polars", "pandas", "scipy", "torch", "streamlit", "altair", "rich")

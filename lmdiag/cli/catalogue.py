@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lmdiag.cli.options import COLOR, wants_color, width, with_options
+from lmdiag.cli.options import COLOR, complete_rules, wants_color, width, with_options
 from lmdiag.strict_json import dumps
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def rules(shape: str) -> None:
 
 
 @click.command(help="Show the page of one rule: what it looks for, how it decides, and what to try.")
-@click.argument("name", metavar="RULE")
+@click.argument("name", metavar="RULE", shell_complete=complete_rules)
 @with_options(SHAPE, COLOR)
 def explain(name: str, shape: str, color: str) -> None:
     from lmdiag.cli.output import print_result

@@ -15,6 +15,16 @@ import click
 from lmdiag.config import FAIL_ON, Settings, load, override, read
 from lmdiag.errors import BadSetting
 
+
+def complete_rules(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the rules, and for options that take them the families, whose names begin as typed so far."""
+    from lmdiag.finding import FAMILIES
+    from lmdiag.rules import RULES
+
+    families = () if isinstance(parameter, click.Argument) else FAMILIES
+    return [name for name in (*(rule.name for rule in RULES), *families) if name.startswith(incomplete)]
+
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 WIDTH_WITHOUT_TERMINAL = 100
 
@@ -28,11 +38,27 @@ READING: tuple[Decorator, ...] = (
     ),
 )
 CONFIGURING: tuple[Decorator, ...] = (
-    click.option("--select", metavar="NAMES", multiple=True, help="Rules or families that look; separate by commas."),
     click.option(
-        "--extend-select", metavar="NAMES", multiple=True, help="The same, beside those that settings select."
+        "--select",
+        metavar="NAMES",
+        multiple=True,
+        shell_complete=complete_rules,
+        help="Rules or families that look; separate by commas.",
     ),
-    click.option("--ignore", metavar="NAMES", multiple=True, help="Rules or families that do not look."),
+    click.option(
+        "--extend-select",
+        metavar="NAMES",
+        multiple=True,
+        shell_complete=complete_rules,
+        help="The same, beside those that settings select.",
+    ),
+    click.option(
+        "--ignore",
+        metavar="NAMES",
+        multiple=True,
+        shell_complete=complete_rules,
+        help="Rules or families that do not look.",
+    ),
     click.option(
         "--config", metavar="KEY=VALUE|FILE", multiple=True, help="Override one setting, or read this file instead."
     ),

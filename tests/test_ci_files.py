@@ -1,0 +1,196 @@
+"""What other systems read of this repository: the action, hooks, image, completion, and the snippets in docs and AGENTS.md."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from lmdiag.cli import COMMANDS
+from tests.cli.conftest import curve, falling, write_log
+
+ROOT = Path(__file__).parents[1]
+CI_PAGE = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def bin_folder(tmp_path):
+    """A folder with an `lmdiag` command that is this checkout, as an installation would have it."""
+    folder = tmp_path / "tools" / "lmdiag" / "bin"
+    folder.mkdir(parents=True)
+    command = folder / "lmdiag"
+    command.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m lmdiag "$@"\n')
+    command.chmod(0o755)
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path):
+    folder = tmp_path / "project"
+    write_log(folder / "runs" / "candidate.jsonl", falling())
+    write_log(folder / "runs" / "tiny.jsonl", falling(350))
+    for seed in range(3):
+        losses = curve(np.arange(1, 401)) + np.random.default_rng(seed + 5).normal(0, 0.02, 400)
+        write_log(folder / "golden" / f"seed-{seed}.jsonl", losses)
+    return folder
+
+
+def bash(script, folder, bin_folder, **variables):
+    environment = {"PATH": f"{bin_folder}:{os.environ['PATH']}", "HOME": str(folder), **variables}
+    return subprocess.run(
+        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+    )
+
+
+# --- the action ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def action(project, bin_folder, tmp_path):
+    """Run the check step of action.yml as the runner would: its script, with inputs in its variables."""
+    document = yaml.safe_load((ROOT / "action.yml").read_text())
+    step = next(step for step in document["runs"]["steps"] if step.get("id") == "check")
+    defaults = {name: str(given.get("default", "")) for name, given in document["inputs"].items()}
+
+    def run(**inputs):
+        values = defaults | {name.replace("_", "-"): value for name, value in inputs.items()}
+        fill = re.compile(r"\$\{\{ inputs\.([a-z-]+) \}\}")
+        variables = {name: fill.sub(lambda m: values[m[1]], text) for name, text in step["env"].items()}
+        outputs, summary = tmp_path / "outputs", tmp_path / "summary.md"
+        done = bash(
+            step["run"],
+            project,
+            bin_folder,
+            RUNNER_TEMP=str(tmp_path / "tools"),
+            GITHUB_OUTPUT=str(outputs),
+            GITHUB_STEP_SUMMARY=str(summary),
+            GITHUB_ACTIONS="true",
+            **variables,
+        )
+        told = dict(line.split("=", 1) for line in outputs.read_text().splitlines()) if outputs.exists() else {}
+        return done, told, summary
+
+    return run
+
+
+def test_the_action_passes_on_healthy_logs(action):
+    done, outputs, summary = action(paths="runs golden/*.jsonl", ignore="convergence")
+    assert done.returncode == 0, done.stderr
+    assert (outputs["verdict"], outputs["findings"]) == ("healthy", "0")
+    assert len(json.loads(Path(outputs["report-path"]).read_text())["runs"]) == 5
+    assert summary.read_text().startswith("## ✓ healthy")
+
+
+def test_the_action_fails_on_a_sick_log_and_writes_sarif(action, project):
+    losses = falling()
+    losses[300:] = np.nan
+    write_log(project / "runs" / "bad.jsonl", losses)
+    done, outputs, _ = action(paths="runs/", sarif_file="out.sarif")
+    assert done.returncode == 1
+    assert outputs["verdict"] == "unhealthy"
+    assert json.loads((project / "out.sarif").read_text())["version"] == "2.1.0"
+    assert "::error title=lmdiag (non-finite-loss),file=runs/bad.jsonl" in done.stderr
+    assert action(paths="runs/", select="spikes,schedule")[0].returncode == 0
+
+
+def test_an_input_of_the_action_is_never_a_command(action, project):
+    done, _, _ = action(paths="runs; touch injected", args="$(touch injected)")
+    assert done.returncode == 2
+    assert not (project / "injected").exists()
+
+
+def test_the_action_uses_every_input_and_declares_every_output():
+    text = (ROOT / "action.yml").read_text()
+    document = yaml.safe_load(text)
+    assert set(re.findall(r"inputs\.([a-z-]+)", text)) == set(document["inputs"])
+    for output in document["outputs"]:
+        assert f'echo "{output}=' in text or f'print("{output}=' in text
+
+
+# --- hooks and image -------------------------------------------------------------------------------------------------
+
+
+def test_the_hooks_are_commands_that_work(project, bin_folder):
+    hooks = {hook["id"]: hook for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())}
+    check, settings = hooks["lmdiag-check"], hooks["lmdiag-settings"]
+    assert re.search(check["files"], "runs/tiny.jsonl")
+    assert not re.search(check["files"], "README.md")
+    assert bash(f"{check['entry']} runs/tiny.jsonl golden/seed-0.jsonl", project, bin_folder).returncode == 0
+    assert bash(settings["entry"], project, bin_folder).returncode == 0
+    (project / "lmdiag.toml").write_text("selekt = []\n")
+    assert bash(settings["entry"], project, bin_folder).returncode == 2
+
+
+def test_the_image_has_no_torch_and_no_root():
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    assert "USER lmdiag" in lines
+    assert lines.index("USER lmdiag") < next(i for i, line in enumerate(lines) if line.startswith("ENTRYPOINT"))
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert not [name for name in dependencies if re.match("torch|streamlit|pandas", name)]
+
+
+# --- completion ------------------------------------------------------------------------------------------------------
+
+
+def complete(bin_folder, folder, words):
+    script = "lmdiag"
+    variables = {"_LMDIAG_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
+    return [line.partition(",")[2] for line in bash(script, folder, bin_folder, **variables).stdout.splitlines()]
+
+
+def test_completion_knows_commands_options_rules_and_files(bin_folder, project):
+    assert set(complete(bin_folder, project, "lmdiag ")) == set(COMMANDS)
+    assert "--fail-on" in complete(bin_folder, project, "lmdiag check --fail")
+    assert "loss-spike" in complete(bin_folder, project, "lmdiag explain loss")
+    assert "numerics" in complete(bin_folder, project, "lmdiag check --select num")
+
+
+# --- snippets --------------------------------------------------------------------------------------------------------
+
+
+def snippets(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+
+
+@pytest.mark.parametrize("script", [s for s in snippets(CI_PAGE, "bash") if "docker" not in s])
+def test_the_shell_snippets_of_the_page_work(script, project, bin_folder):
+    done = bash(f"set -e\n{script}", project, bin_folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_yaml_snippets_name_things_that_exist(project, bin_folder):
+    action, gitlab, precommit = map(yaml.safe_load, snippets(CI_PAGE, "yaml"))
+    assert set(action[0]["with"]) <= set(yaml.safe_load((ROOT / "action.yml").read_text())["inputs"])
+    for line in gitlab["lmdiag"]["script"]:
+        assert bash(line, project, bin_folder).returncode == 0
+    for report in gitlab["lmdiag"]["artifacts"]["reports"].values():
+        assert (project / report).exists()
+    known = {hook["id"] for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())}
+    assert {hook["id"] for hook in precommit["repos"][0]["hooks"]} == known
+
+
+def test_the_pytest_snippet_works(project, monkeypatch):
+    from lmdiag.pytest_plugin import assert_healthy
+
+    monkeypatch.chdir(project)
+    space = {}
+    exec(snippets(CI_PAGE, "python")[0], space)
+    space["test_training_is_healthy"](assert_healthy)
+
+
+def test_the_commands_in_agents_md_do_what_it_says(bin_folder, tmp_path):
+    shutil.copytree(ROOT / "sample_logs", tmp_path / "sample_logs")
+    page = (ROOT / "AGENTS.md").read_text()
+    commands = re.findall(r"^\$ (lmdiag .*)$", page, re.MULTILINE)
+    assert len(commands) >= 4
+    for command in commands:
+        done = bash(command, tmp_path, bin_folder)
+        json.loads(done.stdout)
+        assert done.returncode == ("divergence.jsonl" in command), done.stderr

@@ -1,0 +1,62 @@
+"""The pytest plugin, run by pytest on tests of somebody else's project."""
+
+from importlib.metadata import entry_points
+
+import numpy as np
+import pytest
+
+import lmdiag
+from lmdiag.errors import BadSetting
+from lmdiag.pytest_plugin import assert_healthy
+from tests.cli.conftest import falling, write_log
+
+pytest_plugins = ["pytester"]
+
+TESTS = """
+def test_good(lmdiag_check):
+    assert lmdiag_check("good.jsonl").verdict == "healthy"
+
+def test_bad(lmdiag_check):
+    lmdiag_check("bad.jsonl")
+
+def test_accepted(lmdiag_check):
+    lmdiag_check("bad.jsonl", ignore=["numerics"])
+"""
+
+
+@pytest.fixture
+def logs(tmp_path):
+    losses = falling()
+    write_log(tmp_path / "good.jsonl", losses)
+    losses[300:] = np.nan
+    write_log(tmp_path / "bad.jsonl", losses)
+    return tmp_path
+
+
+def test_the_fixture_fails_the_test_with_the_findings(pytester, logs):
+    pytester.makepyfile(TESTS)
+    for name in ("good", "bad"):
+        (pytester.path / f"{name}.jsonl").write_bytes((logs / f"{name}.jsonl").read_bytes())
+    installed = any(point.name == "lmdiag" for point in entry_points(group="pytest11"))
+    result = pytester.runpytest_subprocess(*([] if installed else ["-p", "lmdiag.pytest_plugin"]))
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["*bad.jsonl is not healthy:*", "*bad.jsonl: non-finite-loss error steps 301-400*"])
+
+
+def test_a_run_in_memory_can_be_asserted(logs):
+    assert_healthy(lmdiag.read(logs / "good.jsonl"))
+    with pytest.raises(AssertionError, match=r"bad is not healthy:\n.*non-finite-loss"):
+        assert_healthy(lmdiag.read(logs / "bad.jsonl"))
+
+
+def test_a_log_that_cannot_be_judged_or_read_does_not_pass(tmp_path):
+    write_log(tmp_path / "short.jsonl", [3.0, 2.0])
+    with pytest.raises(AssertionError, match="not-judged"):
+        assert_healthy(tmp_path / "short.jsonl")
+    with pytest.raises(AssertionError, match="there is no file"):
+        assert_healthy(tmp_path / "missing.jsonl")
+
+
+def test_wrong_names_are_refused(logs):
+    with pytest.raises(BadSetting, match="loss-spkie"):
+        assert_healthy(logs / "good.jsonl", select=["loss-spkie"])
