@@ -6,12 +6,12 @@ from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.noise import scatter
 
-LEAST_NATS = 0.005  # of the level: evaluations this close are equal
+BAND = 0.005  # of the level: evaluations this close are equal
 SIGMAS = 2.0
 
 
 @rule(family="convergence", needs=("evaluation",), severity=Severity.INFO, min_points=6)
-def check(run: Run, *, share: float = 0.65, band: float = LEAST_NATS) -> Iterator[Finding]:
+def check(run: Run, *, share: float = 0.65, band: float = BAND) -> Iterator[Finding]:
     """Evaluation loss was as good long before the end of the run.
 
     ## What it looks for

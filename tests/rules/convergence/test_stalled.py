@@ -17,12 +17,16 @@ def power(n: int, stop: int, noise: float = 0.005, seed: int = 0) -> np.ndarray:
 def test_fires_where_the_curve_stands_still(seed):
     (found,) = fires(check, run(loss=power(1000, 600, seed=seed), lr=np.full(1000, 1e-3)))
     assert found.first_step == 601
+    assert found.severity is Severity.INFO
     assert found.evidence["promised_gain"] > 4 * found.evidence["largest_gain"]
 
 
-def test_without_a_learning_rate_it_is_information():
-    (found,) = fires(check, run(loss=power(1000, 600)))
-    assert found.severity is Severity.INFO
+@pytest.mark.parametrize(("lr", "severity"), [({}, Severity.INFO), ({"lr": np.full(1000, 1e-3)}, Severity.WARNING)])
+def test_a_warning_needs_a_large_promise_and_the_learning_rate(lr, severity):
+    steep = 0.5 + 20 * (np.minimum(np.arange(1, 1001), 600) / 10) ** -0.6
+    noise = np.random.default_rng(0).normal(0, 0.01, 1000)
+    (found,) = fires(check, run(loss=steep + noise, **lr))
+    assert found.severity is severity
 
 
 def test_silent_while_the_curve_keeps_its_promise():
