@@ -39,8 +39,8 @@ READERS = (
     "wandb_export",
     "lightning_csv",
     "keras_csv",
-    "text",
     "csv_table",
+    "text",
     "text.generic_pairs",
 )
 
