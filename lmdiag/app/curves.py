@@ -24,22 +24,22 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
         "gradient norm": charts.gradient_chart(run, findings, view, foot="lr" not in run),
         "learning rate": charts.lr_chart(run, findings, view),
     }
-    stack(key, run, view, drawings)
+    stack(f"{key}-curves", key, run, view, drawings)
 
 
-def stack(key: str, run: Run, view: View, drawings: dict[str, Drawing | None]) -> None:
-    """Draw charts one above the other; dragging over one of them zooms them all."""
+def stack(place: str, key: str, run: Run, view: View, drawings: dict[str, Drawing | None]) -> None:
+    """Draw charts one above the other; dragging over one of them zooms all charts of the run. `place` keeps their keys apart."""
     for name, drawing in drawings.items():
         if drawing is not None:
-            _draw(key, name, run, view, drawing)
+            _draw(place, key, name, run, view, drawing)
     notes = [f"{name} {drawing.note}" for name, drawing in drawings.items() if drawing is not None and drawing.note]
     thinned = f"Shown: {'; '.join(notes)}; every extreme and every flagged point is kept. " if notes else ""
     st.caption(f"{thinned}Drag over a chart to zoom.")
 
 
-def _draw(key: str, name: str, run: Run, view: View, drawing: Drawing) -> None:
+def _draw(place: str, key: str, name: str, run: Run, view: View, drawing: Drawing) -> None:
     # The range is part of the identity, so that a new range starts without the old selection.
-    identity = f"chart-{name}-{key}-{view.steps}-{view.axis}"
+    identity = f"chart-{name}-{place}-{view.steps}-{view.axis}"
     event = st.vega_lite_chart(drawing.spec, key=identity, alt=drawing.alt, on_select="rerun", selection_mode="zoom")
     if zoom.on_drag(key, run, view.axis, dict(event.selection.get("zoom", {}))):
         st.rerun()

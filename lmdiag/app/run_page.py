@@ -1,18 +1,27 @@
-"""One run: the verdict, the findings beside the curves they are about, and what the log did not tell."""
+"""One run: the verdict, and below it the findings beside the curves, or one of the closer looks."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from lmdiag.app import curves, downloads, findings, verdict
+from lmdiag.app import curves, downloads, findings, gradients, log_facts, speed, verdict
 from lmdiag.app.words import plain
 from lmdiag.diagnose import Diagnosis
 from lmdiag.reports.wording import by_reason, count
+
+LOOKS = {"Findings": None, "Gradients": gradients, "Speed and memory": speed, "The log": log_facts}
 
 
 def draw(key: str, diagnosis: Diagnosis) -> None:
     """Draw the page of one run."""
     verdict.draw(diagnosis)
+    chosen = st.segmented_control(
+        "Look at", list(LOOKS), default="Findings", required=True, key="look", label_visibility="collapsed"
+    )
+    look = LOOKS[chosen or "Findings"]
+    if look is not None:
+        look.draw(key, diagnosis)
+        return
     left, right = st.columns([0.36, 0.64], gap="small")
     with left:
         findings.draw(key, diagnosis)
@@ -30,10 +39,5 @@ def _coverage(diagnosis: Diagnosis) -> None:
             for why, rules in by_reason(diagnosis.not_checked).items():
                 st.markdown(f"**{plain(', '.join(rules))}**: {plain(why)}.")
     lost = sum(s.count for s in run.skipped)
-    if lost or run.notes:
-        skips = f": {count(lost, 'piece')} skipped" if lost else ""
-        with st.expander(f"How the log was read{skips}"):
-            for skipped in run.skipped:
-                st.markdown(f"{skipped.count:,} skipped: {plain(skipped.reason)} (first at line {skipped.line:,})")
-            for note in run.notes:
-                st.markdown(plain(note))
+    if lost:
+        st.caption(f"{count(lost, 'piece')} of the log could not be read: see The log.")

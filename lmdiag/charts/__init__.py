@@ -5,9 +5,23 @@ a sentence for those who cannot see it, and a note that says how many points are
 plain records whose field names are ours alone, never names from a log.
 """
 
+from lmdiag.charts.layers import distribution_chart, layer_heatmap, layers_of
 from lmdiag.charts.loss import loss_chart
+from lmdiag.charts.panel import Guide
 from lmdiag.charts.panels import gradient_chart, lr_chart, series_chart
 from lmdiag.charts.timeline import timeline_chart
 from lmdiag.charts.view import Drawing, View
 
-__all__ = ["Drawing", "View", "gradient_chart", "loss_chart", "lr_chart", "series_chart", "timeline_chart"]
+__all__ = [
+    "Drawing",
+    "Guide",
+    "View",
+    "distribution_chart",
+    "gradient_chart",
+    "layer_heatmap",
+    "layers_of",
+    "loss_chart",
+    "lr_chart",
+    "series_chart",
+    "timeline_chart",
+]

@@ -54,13 +54,16 @@ def chart(
     ruler = {"field": "y", "type": "quantitative", "scale": scale or domain((0.0, 1.0)), "axis": side}
     ends = (scale or {"domain": [0.0, 1.0]})["domain"]
     right = layer([{"y": end} for end in ends], {"type": "point", "opacity": 0}, y=ruler)
+    layers = [{"layer": list(layers)}, right]
+    return fitted({"layer": layers, "resolve": {"scale": {"y": "independent"}}, "height": height, **parts})
+
+
+def fitted(spec: Spec) -> Spec:
+    """Return a chart whose width the page sets, and whose height is that of its plot."""
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "layer": [{"layer": list(layers)}, right],
-        "resolve": {"scale": {"y": "independent"}},
-        "height": height,
         "width": "container",
         "autosize": {"type": "fit-x", "contains": "padding"},
         "padding": {"left": 2, "top": 4, "bottom": 2, "right": 2},
-        **parts,
+        **spec,
     }

@@ -1,0 +1,92 @@
+"""What the log says beside its curves: header, settings, text samples, and how it was read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import streamlit as st
+
+from lmdiag.app.words import plain
+from lmdiag.diagnose import Diagnosis
+from lmdiag.reports.wording import by_reason, visible
+from lmdiag.run import Run
+
+MOST_SAMPLES = 50
+MOST_FACTS = 500
+LONGEST_VALUE = 300
+LONGEST_SAMPLE = 5000
+
+
+def draw(key: str, diagnosis: Diagnosis) -> None:
+    """Draw the facts of a run."""
+    run = diagnosis.run
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.subheader("Header and settings", anchor=False)
+        facts = [{"name": name, "value": value} for name, value in flat(run.config)][:MOST_FACTS]
+        st.dataframe(facts, hide_index=True) if facts else st.caption("The log has no header.")
+        st.subheader("Columns", anchor=False)
+        st.dataframe(_columns(run), hide_index=True)
+    with right:
+        _samples(key, run)
+        _reading(diagnosis)
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield nested settings as dotted names with their values as text.
+
+    >>> list(flat({"model": {"params": 10}, "lr": 0.1}))
+    [('model.params', '10'), ('lr', '0.1')]
+    """
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield visible(f"{prefix}{name}")[:LONGEST_VALUE], visible(str(value))[:LONGEST_VALUE]
+
+
+def _columns(run: Run) -> list[dict[str, Any]]:
+    return [
+        {
+            "metric": visible(name)[:LONGEST_VALUE],
+            "in the log": visible(series.source_name)[:LONGEST_VALUE],
+            "values": len(series),
+            "not finite": len(series) - len(series.finite),
+        }
+        for name, series in run.series.items()
+        if not name.startswith("layers/")
+    ]
+
+
+def _samples(key: str, run: Run) -> None:
+    """Show generated text by step, as it is."""
+    samples = [e for e in run.events if e.kind == "sample" and e.message][-MOST_SAMPLES:]
+    if not samples:
+        return
+    st.subheader("Text samples", anchor=False)
+    last = len(samples) - 1
+    at = (
+        last
+        if last == 0
+        else st.select_slider(
+            "Step", range(last + 1), last, format_func=lambda i: f"{samples[i].step}", key=f"sample-{key}"
+        )
+    )
+    st.code(samples[at].message[:LONGEST_SAMPLE], language=None, wrap_lines=True)
+
+
+def _reading(diagnosis: Diagnosis) -> None:
+    run = diagnosis.run
+    st.subheader("How the log was read", anchor=False)
+    st.markdown(f"Read as **{plain(run.format or 'unknown')}** from {plain(run.source or 'memory')}.")
+    for segment in run.segments if len(run.segments) > 1 else ():
+        st.markdown(f"- steps {segment.first_step:,} to {segment.last_step:,}, from row {segment.first_row + 1:,}")
+    for skipped in run.skipped:
+        st.markdown(f"- {skipped.count:,} skipped: {plain(skipped.reason)} (first at line {skipped.line:,})")
+    for note in run.notes:
+        st.markdown(f"- {plain(note)}")
+    if diagnosis.not_checked:
+        st.subheader("What was not checked", anchor=False)
+        for why, rules in by_reason(diagnosis.not_checked).items():
+            st.markdown(f"- **{plain(', '.join(rules))}**: {plain(why)}.")

@@ -1,0 +1,151 @@
+"""Per-layer statistics over the run as a heat map, and the distribution of a norm as bars."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lmdiag.charts.panel import Guide
+from lmdiag.charts.traces import Records
+from lmdiag.charts.vega import Spec, domain, fitted, layer, tip
+from lmdiag.charts.view import Drawing, View, axis_title, positions
+from lmdiag.run import Run, Series
+
+BINS_OVER_TIME = 80
+BINS_OF_NORM = 40
+MOST_LAYERS = 48
+ROW = 18
+NAME_LENGTH = 40
+
+
+def layers_of(run: Run, metric: str) -> dict[str, Series]:
+    """Return the series of a metric by layer, in the order of the log: {layer: Series}.
+
+    >>> run = Run("a", {"layers/block.0/grad_norm": Series(np.array([1]), np.array([0.5]))})
+    >>> list(layers_of(run, "grad_norm"))
+    ['block.0']
+    """
+    head, tail = "layers/", f"/{metric}"
+    return {
+        name[len(head) : -len(tail)]: series
+        for name, series in run.series.items()
+        if name.startswith(head) and name.endswith(tail) and len(series)
+    }
+
+
+def layer_heatmap(run: Run, metric: str, view: View) -> Drawing | None:
+    """Draw by layer and time how far a positive metric is from the layer's own median, in powers of ten; None without it.
+
+    Each cell shows the value farthest from the median among its steps; crosses mark values that are no numbers.
+    """
+    found = dict(list(layers_of(run, metric).items())[:MOST_LAYERS])
+    first, last = view.steps or (run.first_step, run.last_step)
+    edges = np.linspace(first, last, BINS_OVER_TIME + 1)
+    records = [record for name, series in found.items() for record in _row(run, name, view.cut(series), edges, view)]
+    if not records:
+        return None
+    names = [name[:NAME_LENGTH] for name in found]
+    x = {
+        "field": "x",
+        "type": "quantitative",
+        "title": axis_title(run, view.axis),
+        "axis": {"format": "~s", "grid": False},
+    }
+    x["scale"] = domain((min(r["x"] for r in records), max(r["x2"] for r in records)))
+    y = {"field": "layer", "type": "nominal", "title": None, "sort": names, "axis": {"labelLimit": 200}}
+    most = max(max((abs(r["power"]) for r in records if r["power"] is not None), default=1.0), 0.3)
+    scale = {"scheme": "blueorange", "domain": [-most, most], "domainMid": 0}
+    colour = {"field": "power", "type": "quantitative", "scale": scale, "title": "powers of ten from median"}
+    words = [
+        tip("layer"),
+        tip("steps"),
+        tip("value", ",.4~g", metric),
+        tip("power", ".2f", "powers of ten from median"),
+    ]
+    cells = layer(
+        [r for r in records if not r["lost"]],
+        {"type": "rect"},
+        x=x,
+        x2={"field": "x2"},
+        y=y,
+        color=colour,
+        tooltip=words,
+    )
+    layers = [cells]
+    lost = [r for r in records if r["lost"]]
+    if lost:
+        mark = {"type": "point", "shape": "cross", "filled": True, "size": 60, "color": "#C44E00"}
+        layers.append(layer(lost, mark, x=x, y=y, tooltip=[tip("layer"), tip("steps"), tip("lost", ",", "not finite")]))
+    spec = fitted({"layer": layers, "height": ROW * len(found) + 10})
+    hidden = len(layers_of(run, metric)) - len(found)
+    note = f"{hidden} more layers are not shown" if hidden else ""
+    return Drawing(spec, f"{metric} of {len(found)} layers over the run, against the median of each layer.", note)
+
+
+def _row(run: Run, name: str, series: Series, edges: np.ndarray, view: View) -> Records:
+    positive = series.values[np.isfinite(series.values) & (series.values > 0)]
+    if not len(series):
+        return []
+    median = float(np.median(positive)) if len(positive) else 1.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        powers = np.log10(series.values / median)
+    starts = np.searchsorted(series.steps, edges)
+    starts[-1] = len(series)
+    records = []
+    ends = positions(run, view.axis, edges)
+    filled = [i for i in range(len(edges) - 1) if starts[i + 1] > starts[i]]
+    for i, after in zip(filled, [*filled[1:], len(edges) - 1]):
+        part = slice(starts[i], starts[i + 1])
+        finite = np.isfinite(powers[part])
+        cell = {
+            "layer": name[:NAME_LENGTH],
+            "x": float(ends[i]),
+            "x2": float(ends[after]),
+            "lost": int((~finite).sum()),
+        }
+        cell |= {"steps": f"{series.steps[part][0]:,} to {series.steps[part][-1]:,}", "power": None, "value": None}
+        if finite.any():
+            at = int(np.nanargmax(np.abs(np.where(finite, powers[part], np.nan))))
+            cell |= {"power": round(float(powers[part][at]), 4), "value": float(f"{series.values[part][at]:.5g}")}
+        records.append(cell)
+    return records
+
+
+def distribution_chart(series: Series, title: str, guides: tuple[Guide, ...] = ()) -> Drawing | None:
+    """Draw how often each size of a positive metric occurred, on a log axis; None without a positive value."""
+    values = series.values[np.isfinite(series.values) & (series.values > 0)]
+    if not len(values):
+        return None
+    counts, edges = np.histogram(np.log10(values), bins=BINS_OF_NORM)
+    records = [
+        {"x": float(10**low), "x2": float(10**high), "count": int(n), "zero": 0}
+        for low, high, n in zip(edges, edges[1:], counts)
+        if n
+    ]
+    x: Spec = {
+        "field": "x",
+        "type": "quantitative",
+        "title": title,
+        "scale": {"type": "log", "nice": False},
+        "axis": {"format": "~g"},
+    }
+    y = {"field": "count", "type": "quantitative", "title": "records"}
+    words = [tip("x", ",.3~g", "from"), tip("x2", ",.3~g", "to"), tip("count", ",")]
+    layers = [
+        layer(
+            records,
+            {"type": "bar", "color": "#3584B5"},
+            x=x,
+            x2={"field": "x2"},
+            y=y,
+            y2={"field": "zero"},
+            tooltip=words,
+        )
+    ]
+    if guides:
+        lines = [{"x": g.value, "words": g.words} for g in guides]
+        layers.append(
+            layer(lines, {"type": "rule", "strokeDash": [3, 3], "color": "#6B7280"}, x=x, tooltip=[tip("words")])
+        )
+    low, mid, high = np.quantile(values, [0.05, 0.5, 0.95])
+    alt = f"Distribution of {title}: median {mid:.3g}, 90% of the records between {low:.3g} and {high:.3g}."
+    return Drawing(fitted({"layer": layers, "height": 180}), alt)
