@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import signal
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -19,6 +20,9 @@ TRAINERS = {
     "rnn": "trainers.rnn",
     "lstm": "trainers.lstm",
     "transformer": "trainers.transformer",
+    "keras-rnn": "trainers.keras_rnn",
+    "bert-mlm": "trainers.bert_mlm",
+    "classifier": "trainers.classifier",
 }
 
 
@@ -130,6 +134,12 @@ def list_faults() -> int:
     return 0
 
 
+def stop(number: int, frame: Any) -> None:
+    """Let a polite kill, as batch systems send it before the real one, end the log as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, stop)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     raise SystemExit(main())

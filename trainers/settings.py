@@ -30,6 +30,7 @@ class Files:
     log: str = setting(  # torchrun takes --log for an abbreviation of its own --log-dir, hence the second name
         "", "log to write (lmdiag-log/1, JSON Lines); default: runs/NAME-FAULT-SEED.jsonl", also=("--log-file",)
     )
+    clocks: bool = setting(True, "log times, speed and memory; without them the same command writes the same log")
     seed: int = setting(1, "seed of weights, batches and dropout")
     dry_run: bool = setting(False, "build everything, train two steps, write no log")
 
@@ -54,7 +55,6 @@ class Settings(Files):
 
     # how often to look
     log_every: int = setting(1, "steps per step record")
-    clocks: bool = setting(True, "log times, speed and memory; without them the same command writes the same log")
     layers_every: int = setting(10, "steps between per-layer statistics; 0: none")
     eval_every: int = setting(50, "steps between evaluations")
     eval_tokens: int = setting(8192, "tokens of the validation split to evaluate on; 0: all of it")

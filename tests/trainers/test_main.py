@@ -4,6 +4,7 @@ import dataclasses
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +60,11 @@ def test_a_bad_recipe_is_refused(tmp_path, capsys, content):
 def test_only_the_trainer_asked_for_is_imported():
     code = "import sys, trainers.__main__ as m; m.main(['--faults']); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "recipe", sorted((Path(__file__).parents[2] / "trainers" / "recipes").glob("*.toml")), ids=lambda p: p.stem
+)
+def test_recipes_fit_the_transformer(recipe):
+    settings, _ = read_settings("transformer", Settings, ["--recipe", str(recipe)])
+    assert settings.steps >= 1000

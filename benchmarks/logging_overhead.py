@@ -1,0 +1,102 @@
+"""What logging costs: time per step with everything logged at every step, over the same step without logging.
+
+    python -m benchmarks.logging_overhead [--pairs 200] [--device cpu] [--size small|medium]
+
+Steps with and without logging alternate in one process on one model, in random order within each pair, so that a busy
+machine slows both alike. Prints a table; exits 1 above the limit of 1.03.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from lmdiag.record.gradients import GradientStatistics
+from lmdiag.record.writer import RunLogger
+from trainers import batches, corpus, loop, transformer
+from trainers.devices import Team, choose_device
+
+LIMIT = 1.03
+SIZES = {
+    "small": {},  # the defaults: 100 thousand parameters
+    "medium": {"n_layer": 6, "d_model": 256, "n_head": 8, "context": 256, "batch_size": 8},  # 5 million
+}
+
+
+def measure(settings: transformer.Settings, pairs: int, device: torch.device) -> list[tuple[float, float]]:
+    """Return the seconds of (plain, logged) steps, pair by pair."""
+    torch.manual_seed(0)
+    text = corpus.load([], max_characters=100_000)
+    model = transformer.Transformer(settings, text.vocabulary.size).to(device).train()
+    optimizer = transformer.optimizer(settings, model)
+    gradients = GradientStatistics(model)
+    scaler = torch.amp.GradScaler(device.type, enabled=False)
+    source = batches.Windows(text.train, settings.batch_size, settings.context, 0)
+    team = Team(device)
+    folder = tempfile.TemporaryDirectory()
+    log = RunLogger(Path(folder.name, "a.jsonl"))
+
+    def plain() -> None:
+        loss, _ = loop.backward(model, *source.next(), None, scaler, settings, team)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        loss.item()  # every loop looks at its loss; it also waits for the device
+
+    def logged() -> None:
+        started = time.perf_counter()
+        loss, _ = loop.backward(model, *source.next(), None, scaler, settings, team)
+        norm = gradients.before_update()
+        loop.clip(gradients.parameters, norm, settings.grad_clip)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        measured = gradients.after_update(loss=loss)
+        seconds = time.perf_counter() - started
+        memory = loop.memory_in_use(device)
+        log.step(
+            1, lr=settings.lr, tokens=1, step_time_s=seconds, tokens_per_sec=1 / seconds, mem_bytes=memory, **measured
+        )
+
+    found = [timed(plain, logged) for _ in range(pairs + 10)][10:]  # the first ones allocate
+    log.end()
+    folder.cleanup()
+    return found
+
+
+def timed(plain, logged) -> tuple[float, float]:
+    """Run both once, in random order, and return their seconds."""
+    seconds = {}
+    for function in random.sample([plain, logged], 2):
+        started = time.perf_counter()
+        function()
+        seconds[function] = time.perf_counter() - started
+    return seconds[plain], seconds[logged]
+
+
+def main() -> None:
+    """Measure every size asked for and print one line each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=200, help="pairs of steps")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--size", choices=SIZES, help="default: all")
+    options = parser.parse_args()
+    device = choose_device(options.device)
+    worst = 0.0
+    print("size    device  plain ms  logged ms  ratio")
+    for size in [options.size] if options.size else SIZES:
+        found = measure(transformer.Settings(**SIZES[size]), options.pairs, device)
+        plain, logged = (statistics.median(column) for column in zip(*found))
+        ratio = statistics.median(b / a for a, b in found)
+        worst = max(worst, ratio)
+        print(f"{size:8}{device.type:8}{1e3 * plain:8.2f}{1e3 * logged:11.2f}{ratio:7.3f}")
+    raise SystemExit(worst > LIMIT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""How fast `transformer` trains beside the same architecture written with `torch.nn.TransformerEncoder`.
+
+    python -m benchmarks.throughput [--pairs 100] [--device cpu] [--precision fp32]
+
+Both train on the same batches with AdamW and clipping; ours also takes the statistics it logs. Their steps alternate in one process,
+so that a busy machine slows both alike. Prints a table; exits 1 when ours is slower.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from lmdiag.record.gradients import GradientStatistics
+from trainers import batches, corpus, loop, transformer
+from trainers.devices import Team, choose_device
+
+
+class Plain(nn.Module):
+    """The transformer of `trainers.transformer` from PyTorch's own blocks."""
+
+    def __init__(self, s: transformer.Settings, vocab_size: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, s.d_model)
+        self.positions = nn.Parameter(torch.zeros(s.context, s.d_model))
+        layer = nn.TransformerEncoderLayer(
+            s.d_model, s.n_head, 4 * s.d_model, s.dropout, "gelu", batch_first=True, norm_first=True
+        )
+        self.encoder = nn.TransformerEncoder(layer, s.n_layer, nn.LayerNorm(s.d_model), enable_nested_tensor=False)
+        self.register_buffer("mask", nn.Transformer.generate_square_subsequent_mask(s.context))
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        hidden = self.encoder(self.embedding(ids) + self.positions, mask=self.mask, is_causal=True)
+        return functional.linear(hidden, self.embedding.weight)
+
+
+def steps(settings: transformer.Settings, device: torch.device) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Return a function for one step of each."""
+    torch.manual_seed(0)
+    text = corpus.load([], max_characters=100_000)
+    source = batches.Windows(text.train, settings.batch_size, settings.context, 0)
+    size = text.vocabulary.size
+
+    model = transformer.Transformer(settings, size).to(device).train()
+    optimizer = transformer.optimizer(settings, model)
+    gradients, team = GradientStatistics(model), Team(device)
+    scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
+    done = 0
+
+    def ours() -> None:
+        nonlocal done
+        done += 1
+        loss, _ = loop.backward(model, *source.next(), None, scaler, settings, team)
+        scaler.unscale_(optimizer)
+        layers = done % settings.layers_every == 0
+        loop.clip(gradients.parameters, gradients.before_update(layers), settings.grad_clip)
+        loop.update(optimizer, scaler, loss, settings)
+        gradients.after_update(layers, loss=loss)
+
+    other = Plain(settings, size).to(device).train()
+    adam = torch.optim.AdamW(other.parameters(), lr=settings.lr)
+
+    def plain() -> None:
+        x, y = (t.to(device) for t in source.next())
+        adam.zero_grad()
+        with loop.autocast(settings, device):
+            logits = other(x)
+        loss = functional.cross_entropy(logits.float().flatten(0, 1), y.flatten())
+        loss.backward()
+        nn.utils.clip_grad_norm_(other.parameters(), settings.grad_clip)
+        adam.step()
+        loss.item()
+
+    return ours, plain
+
+
+def seconds(function: Callable[[], None]) -> float:
+    """Return how long one call takes."""
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Time pairs of steps in random order and print tokens per second."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=100, help="pairs of steps")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
+    options = parser.parse_args()
+    device = choose_device(options.device)
+    settings = transformer.Settings(
+        n_layer=4, d_model=128, context=128, batch_size=16, lr=1e-4, precision=options.precision
+    )
+    functions = steps(settings, device)
+    found: list[tuple[float, float]] = []
+    for pair in range(options.pairs + 10):
+        order = random.sample((0, 1), 2)
+        took = {i: seconds(functions[i]) for i in order}
+        if pair >= 10:  # the first ones allocate
+            found.append((took[0], took[1]))
+    tokens = settings.batch_size * settings.context
+    ours, plain = (tokens / statistics.median(column) for column in zip(*found))
+    ratio = statistics.median(b / a for a, b in found)
+    print(
+        f"{device.type} {options.precision}: ours {ours:,.0f} tokens/s, nn.TransformerEncoder {plain:,.0f}, ratio {ratio:.3f}"
+    )
+    raise SystemExit(ratio < 1.0)
+
+
+if __name__ == "__main__":
+    main()
