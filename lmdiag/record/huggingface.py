@@ -30,13 +30,19 @@ class LmdiagCallback(TrainerCallback):
     """Write `path` while the Trainer trains: true loss, gradients before clipping, tokens, times, evaluations, checkpoints.
 
     `layers_every` is the number of updates between per-layer statistics, 0 for none. With `stop_on="error"` the run
-    is stopped when `lmdiag check` finds an error in its log; it looks every `check_every_s` seconds.
+    is stopped when `lmdiag check` finds an error in its log; it looks every `check_every_s` seconds. Further keywords
+    are facts of the log's header.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], layers_every: int = 10, stop_on: str = "", check_every_s: float = 60.0
+        self,
+        path: str | os.PathLike[str],
+        layers_every: int = 10,
+        stop_on: str = "",
+        check_every_s: float = 60.0,
+        **header: Any,
     ) -> None:
-        self.path, self.layers_every = path, layers_every
+        self.path, self.layers_every, self.header = path, layers_every, header
         self.judge = Judge(path, stop_on, check_every_s)
         self.log: RunLogger | None = None
         self._hooks: list[Any] = []
@@ -47,9 +53,8 @@ class LmdiagCallback(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
         model, optimizer = objects["model"], objects["optimizer"]
         resumed = state.global_step or None
-        self.log = RunLogger(
-            self.path, args.to_dict(), resume=bool(resumed), resumed_from_step=resumed, **_header(args, state, model)
-        )
+        facts = {"config": args.to_dict(), **_header(args, state, model), **self.header}
+        self.log = RunLogger(self.path, resume=bool(resumed), resumed_from_step=resumed, **facts)
         self._tokens = float(state.num_input_tokens_seen)
         self._statistics = GradientStatistics(model)
         self._measured = False

@@ -47,8 +47,9 @@ class LmdiagCallback(keras.callbacks.Callback):
         self._loss: Any = None
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        facts = _header(self.model, self.params, self.log_every) | self.header
-        self.run_log = RunLogger(self.path, {"optimizer": self.model.optimizer.get_config()}, **facts)
+        config = {"optimizer": self.model.optimizer.get_config()}
+        facts = {"config": config, **_header(self.model, self.params, self.log_every), **self.header}
+        self.run_log = RunLogger(self.path, **facts)
         self._statistics: Any = None
         self._ended = time.perf_counter()
         if keras.backend.backend() == "torch":
@@ -58,6 +59,7 @@ class LmdiagCallback(keras.callbacks.Callback):
         self._epoch, self._mean = epoch, 0.0
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self._lr = float(self.model.optimizer.learning_rate)  # a schedule is one update further afterwards
         self._begun = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -68,7 +70,7 @@ class LmdiagCallback(keras.callbacks.Callback):
             record = (
                 self._measured(step) if self._loss is not None else {"loss": batch_loss(mean, self._mean, batch + 1)}
             )
-            record["lr"] = float(self.model.optimizer.learning_rate)
+            record["lr"] = self._lr
             now = time.perf_counter()
             record |= {"step_time_s": round(now - self._ended, 5), "data_time_s": round(self._begun - self._ended, 5)}
             self._write().step(step, epoch=self._epoch + self._share(batch), **record)

@@ -1,0 +1,256 @@
+"""A small BERT trained to fill in masked tokens, with Hugging Face's `Trainer` and a callback that writes the log.
+
+Read `train` from top to bottom: a BPE tokenizer trained on the text, windows of tokens, `BertForMaskedLM` from a
+config, a collator that masks 15% of the tokens, `TrainingArguments`. Devlin et al. 2019 describe the task. The folder
+`final` beside the log holds model and tokenizer: `classifier` goes on from there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainers import corpus
+from trainers.borrowed_loops import check_fault
+from trainers.faults import Hooks
+from trainers.settings import Files, setting
+
+SPECIAL = {
+    "pad_token": "[PAD]",
+    "unk_token": "[UNK]",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "mask_token": "[MASK]",
+}
+
+
+@dataclass
+class Settings(Files):
+    """The settings of the masked language model; its tokenizer is always BPE."""
+
+    tokenizer: str = setting("bpe", "what a token is", ("bpe",))
+    vocab_size: int = setting(512, "tokens of the vocabulary, 256 bytes and 5 special ones included")
+
+    # how long, and on how much
+    steps: int = setting(600, "optimizer updates")
+    batch_size: int = setting(16, "sequences per optimizer update")
+    context: int = setting(64, "tokens per sequence, the two at its ends included")
+    accumulation: int = setting(1, "micro-batches per optimizer update; divides the batch size")
+
+    # how fast
+    lr: float = setting(2e-3, "peak learning rate")
+    schedule: str = setting("linear", "learning rate after the warm-up", ("linear", "cosine", "constant_with_warmup"))
+    warmup_steps: int = setting(40, "steps of linear warm-up")
+    grad_clip: float = setting(1.0, "limit of the global gradient norm; 0: none")
+    weight_decay: float = setting(0.01, "decay of matrices; vectors are never decayed")
+
+    # the model and its task
+    n_layer: int = setting(2, "blocks")
+    n_head: int = setting(4, "attention heads; divides the width")
+    d_model: int = setting(64, "width of the residual stream")
+    dropout: float = setting(0.0, "share of activations dropped in training")
+    init_std: float = setting(0.1, "standard deviation of the first weights: BERT's 0.02 is for a width of 768")
+    masked: float = setting(0.15, "share of the tokens to predict")
+
+    # how often to look, and what to keep
+    layers_every: int = setting(10, "steps between per-layer statistics; 0: none")
+    eval_every: int = setting(50, "steps between evaluations")
+    eval_tokens: int = setting(16384, "tokens of the validation split to evaluate on; 0: all of it")
+    save_every: int = setting(200, "steps between checkpoints")
+    keep: int = setting(2, "newest checkpoints to keep")
+    checkpoints: str = setting("", "folder for checkpoints and the final model; default: beside the log")
+
+    # where and in which numbers
+    device: str = setting("auto", "auto (the accelerator there is) or cpu", ("auto", "cpu"))
+    precision: str = setting("fp32", "numbers of the forward pass; bf16 and fp16 by autocast", ("fp32", "bf16", "fp16"))
+
+
+def train(settings: Settings, hooks: Hooks) -> None:
+    """Train with `Trainer.train`; raises ValueError for settings that do not fit together."""
+    check_fault(hooks, "the Trainer")
+    if settings.d_model % settings.n_head:
+        raise ValueError(f"--n-head {settings.n_head} does not divide --d-model {settings.d_model}")
+    if settings.batch_size % settings.accumulation:
+        raise ValueError(f"--accumulation {settings.accumulation} does not divide --batch-size {settings.batch_size}")
+    with tempfile.TemporaryDirectory() as scratch:
+        if settings.dry_run:
+            settings = dataclasses.replace(settings, steps=2, eval_every=2, log=os.devnull, checkpoints=scratch)
+        _train(settings)
+
+
+def _train(settings: Settings) -> None:
+    import transformers
+
+    from lmdiag.record.huggingface import LmdiagCallback
+
+    transformers.set_seed(settings.seed)
+
+    # ---- data: documents -> tokenizer -> windows
+
+    parts = corpus.split(corpus.documents(tuple(settings.data), settings.max_characters))
+    tokenizer = train_tokenizer(parts[0], settings.vocab_size, settings.context)
+    training = windows(parts[0], tokenizer, settings.context)
+    if settings.train_tokens:
+        training = training[: max(1, settings.train_tokens // settings.context)]
+    validation = windows(parts[1], tokenizer, settings.context)
+    if settings.eval_tokens:
+        validation = validation[: max(1, settings.eval_tokens // settings.context)]
+
+    # ---- model: an ordinary BERT, only small
+
+    model = transformers.BertForMaskedLM(
+        transformers.BertConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=settings.d_model,
+            num_hidden_layers=settings.n_layer,
+            num_attention_heads=settings.n_head,
+            intermediate_size=4 * settings.d_model,
+            max_position_embeddings=settings.context,
+            initializer_range=settings.init_std,
+            hidden_dropout_prob=settings.dropout,
+            attention_probs_dropout_prob=settings.dropout,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+    # Of the tokens to predict, 80% become [MASK], 10% another token, 10% stay: at work the model sees no [MASK] at all
+    collator = transformers.DataCollatorForLanguageModeling(tokenizer, mlm_probability=settings.masked)
+
+    # ---- the Trainer, and the callback that writes our log
+
+    folder = checkpoint_folder(settings)
+    header = header_facts(settings, "masked-lm") | {"reference_loss": reference_losses(training, tokenizer)}
+    trainer = transformers.Trainer(
+        model,
+        arguments(settings, folder),
+        data_collator=collator,
+        train_dataset=training,
+        eval_dataset=validation,
+        callbacks=[LmdiagCallback(settings.log, settings.layers_every, **header)],
+    )
+    show_progress(trainer, settings)
+    trainer.train()
+    trainer.save_model(str(folder / "final"))
+    tokenizer.save_pretrained(str(folder / "final"))
+
+
+# ---- shared with `classifier`
+
+
+def train_tokenizer(texts: list[str], vocab_size: int, context: int) -> Any:
+    """Train byte-pair encoding on the text; what it gives has the interface of any Hugging Face tokenizer."""
+    import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+    from tokenizers.trainers import BpeTrainer
+
+    bpe = Tokenizer(models.BPE(unk_token=SPECIAL["unk_token"]))
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # type: ignore[assignment]
+    bpe.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()  # every byte: no text of any script is unknown
+    learner: Any = BpeTrainer(
+        vocab_size=vocab_size, special_tokens=list(SPECIAL.values()), initial_alphabet=alphabet, show_progress=False
+    )
+    bpe.train_from_iterator(texts, learner)
+    cls, sep = (bpe.token_to_id(SPECIAL[name]) for name in ("cls_token", "sep_token"))
+    bpe.post_processor = processors.TemplateProcessing(  # type: ignore[assignment]
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", cls), ("[SEP]", sep)]
+    )
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=bpe, model_max_length=context, **SPECIAL)
+
+
+def windows(texts: list[str], tokenizer: Any, context: int) -> list[dict[str, list[int]]]:
+    """Encode documents one after the other and cut them into windows of full length: no padding, no waste."""
+    ids = [i for text in texts for i in tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]]
+    size = context - 2
+    if len(ids) < size:
+        raise ValueError(f"{len(ids)} tokens are too few for a context of {context} tokens")
+    cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
+    return [{"input_ids": [cls, *ids[at : at + size], sep]} for at in range(0, len(ids) - size + 1, size)]
+
+
+def reference_losses(rows: list[dict[str, list[int]]], tokenizer: Any) -> dict[str, float]:
+    """Return what a masked token costs who knows the vocabulary only, or how often each token occurs; nats."""
+    counts = np.bincount([i for row in rows for i in row["input_ids"][1:-1]], minlength=len(tokenizer))
+    shares = counts[counts > 0] / counts.sum()
+    return {
+        "uniform": round(float(np.log(len(tokenizer))), 5),
+        "unigram": round(float(-(shares * np.log(shares)).sum()), 5),
+    }
+
+
+def arguments(settings: Any, folder: Path, **changes: Any) -> Any:
+    """Translate our settings into those of the Trainer."""
+    import transformers
+
+    options: dict[str, Any] = {
+        "max_steps": settings.steps,
+        "per_device_train_batch_size": settings.batch_size // settings.accumulation,
+        "per_device_eval_batch_size": settings.batch_size,
+        "gradient_accumulation_steps": settings.accumulation,
+        "learning_rate": settings.lr,
+        "lr_scheduler_type": settings.schedule,
+        "warmup_steps": settings.warmup_steps,
+        "max_grad_norm": settings.grad_clip,
+        "weight_decay": settings.weight_decay,
+        "logging_steps": 1,  # the Trainer waits for the device at each; our callback does so anyway
+        "eval_strategy": "steps",
+        "eval_steps": settings.eval_every,
+        "save_strategy": "steps",
+        "save_steps": settings.save_every,
+        "save_total_limit": settings.keep,
+        "use_cpu": settings.device == "cpu",
+        "bf16": settings.precision == "bf16",
+        "fp16": settings.precision == "fp16",
+        "dataloader_pin_memory": False,  # worth it for inputs larger than a few token ids
+        "seed": settings.seed,
+        "report_to": [],
+    }
+    return transformers.TrainingArguments(str(folder), **(options | changes))
+
+
+def show_progress(trainer: Any, settings: Any) -> None:
+    """Put our progress bar in the place of the Trainer's own printing: the log has every record."""
+    import transformers
+    from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+    from trainers.progress import Progress
+
+    transformers.logging.disable_progress_bar()
+    for printer in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(printer)
+
+    class Bar(transformers.TrainerCallback):
+        def on_train_begin(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
+            self.progress = Progress(state.max_steps, quiet=settings.dry_run).__enter__()
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **objects: Any) -> None:
+            if "loss" in logs:
+                self.progress.step(state.global_step, logs["loss"])
+
+        def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **objects: Any) -> None:
+            self.progress.evaluation(state.global_step, metrics["eval_loss"])
+
+        def on_train_end(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
+            self.progress.__exit__()
+
+    trainer.add_callback(Bar())
+
+
+def checkpoint_folder(settings: Any) -> Path:
+    """Return where checkpoints go: the folder asked for, else one beside the log and named after it."""
+    return Path(settings.checkpoints) if settings.checkpoints else Path(settings.log).with_suffix(".checkpoints")
+
+
+def header_facts(settings: Any, task: str) -> dict[str, Any]:
+    """Return the facts of the header that the callback cannot know."""
+    return {
+        "name": Path(settings.log).stem,
+        "task": task,
+        "batch_tokens": settings.batch_size * settings.context,
+        "config": dataclasses.asdict(settings),
+    }

@@ -1,0 +1,186 @@
+"""An Elman network in Keras 3, on PyTorch: the model of `rnn`, but `fit` is the loop, and a callback writes the log.
+
+Read `train` from top to bottom: data, model, `compile`, `fit`. There is no loop to read, which is Keras' point; what
+it would hide (the loss of each batch, the gradients) is what `LmdiagCallback` brings back.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainers import corpus
+from trainers.borrowed_loops import check_fault
+from trainers.faults import Hooks
+from trainers.ngram import reference_losses
+from trainers.settings import Files, setting
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass
+class Settings(Files):
+    """The settings of the Keras network."""
+
+    # how long, and on how much
+    steps: int = setting(300, "optimizer updates")
+    batch_size: int = setting(24, "sequences per optimizer update")
+    context: int = setting(32, "tokens per sequence; Keras unrolls them one by one, which takes its time")
+
+    # how fast
+    lr: float = setting(5e-3, "peak learning rate")
+    rho: float = setting(0.9, "share of the old mean square that RMSprop keeps")
+    min_lr_ratio: float = setting(0.1, "learning rate at the end, as a share of the peak; between them a cosine")
+    warmup_steps: int = setting(20, "steps of linear warm-up")
+    grad_clip: float = setting(1.0, "limit of the global gradient norm; 0: none")
+
+    # the model
+    d_model: int = setting(96, "width of embedding and state")
+    n_layer: int = setting(1, "recurrent layers")
+    dropout: float = setting(0.0, "share of activations dropped in training")
+
+    # how often to look
+    log_every: int = setting(1, "steps per step record")
+    layers_every: int = setting(10, "steps between per-layer statistics; 0: none")
+    eval_every: int = setting(50, "steps between evaluations")
+    eval_tokens: int = setting(8192, "tokens of the validation split to evaluate on; 0: all of it")
+    sample: int = setting(0, "tokens of text to generate at the end, logged as a sample event; 0: none")
+    temperature: float = setting(0.8, "temperature of the generated text; 0: always the likeliest token")
+
+
+def train(settings: Settings, hooks: Hooks) -> None:
+    """Train with `model.fit`; raises ValueError for settings that do not fit together."""
+    check_fault(hooks, "Keras")
+    if settings.dry_run:
+        settings = dataclasses.replace(settings, steps=2, eval_every=2, log=os.devnull)
+    os.environ["KERAS_BACKEND"] = "torch"  # Keras reads it once, when it is imported: hence the imports down here
+    import keras
+
+    from lmdiag.record.keras import LmdiagCallback
+
+    keras.utils.set_random_seed(settings.seed)
+
+    # ---- data: windows that follow each other, in a random order; Keras wants arrays [windows, context]
+
+    text = hooks.corpus(
+        corpus.load(
+            settings.data, settings.tokenizer, settings.vocab_size, settings.max_characters, settings.train_tokens
+        )
+    )
+    inputs, targets = windows(text.train, settings.context)
+    validation = windows(text.val[: settings.eval_tokens + 1] if settings.eval_tokens else text.val, settings.context)
+
+    # ---- model, optimizer, loss
+
+    model = build(settings, text.vocabulary.size)
+    schedule: Any = keras.optimizers.schedules.CosineDecay(
+        settings.lr / max(settings.warmup_steps, 1),
+        max(settings.steps - settings.warmup_steps, 1),
+        alpha=settings.min_lr_ratio,
+        warmup_target=settings.lr if settings.warmup_steps else None,
+        warmup_steps=max(settings.warmup_steps - 1, 0),  # Keras counts from 0: update number w gets the peak
+    )
+    optimizer = keras.optimizers.RMSprop(schedule, rho=settings.rho, global_clipnorm=settings.grad_clip or None)
+    # from_logits: the softmax inside the loss cannot overflow, one in the last layer can
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+
+    # ---- fit: an "epoch" here is what lies between two evaluations, so that the log gets several of them
+
+    header = header_facts(settings, text, model.count_params())
+    log = LmdiagCallback(settings.log, settings.log_every, settings.layers_every, **header)
+    callbacks: list[keras.callbacks.Callback] = [log]
+    if settings.sample:
+        callbacks.insert(0, sampler(settings, text, log))  # before the log is closed
+    model.fit(
+        batches(inputs, targets, settings),
+        steps_per_epoch=min(settings.eval_every, settings.steps),
+        epochs=max(1, settings.steps // settings.eval_every),
+        validation_data=validation,
+        validation_batch_size=settings.batch_size,
+        callbacks=callbacks,
+        shuffle=False,  # the batches are shuffled already
+        verbose=0 if settings.dry_run else 2,  # one line per evaluation
+    )
+
+
+def build(s: Settings, vocab_size: int) -> keras.Model:
+    """Embedding, recurrent layers, logits."""
+    import keras
+
+    as_large_as_states = keras.initializers.RandomUniform(-1.0, 1.0)
+    embedding = keras.layers.Embedding(vocab_size, s.d_model, embeddings_initializer=as_large_as_states)
+    layers: list[Any] = [keras.layers.Input((None,), dtype="int32"), embedding]
+    for _ in range(s.n_layer):
+        layers.append(keras.layers.SimpleRNN(s.d_model, return_sequences=True, dropout=s.dropout))
+    # without the zeros the first logits are random guesses, and the first loss is above ln(vocabulary)
+    layers.append(keras.layers.Dense(vocab_size, kernel_initializer="zeros"))
+    return keras.Sequential(layers, name="keras-rnn")
+
+
+def windows(ids: np.ndarray, context: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a text into inputs and targets, int32[windows, context]; the targets are the inputs one token later."""
+    count = (len(ids) - 1) // context
+    if count < 1:
+        raise ValueError(f"{len(ids)} tokens are too few for a context of {context} tokens")
+    length = count * context
+    return ids[:length].reshape(count, context).astype(np.int32), ids[1 : length + 1].reshape(count, context).astype(
+        np.int32
+    )
+
+
+def batches(inputs: np.ndarray, targets: np.ndarray, settings: Settings) -> Any:
+    """Yield batches without end; each pass over the windows is in another order."""
+    rng = np.random.default_rng(settings.seed)
+    size = min(settings.batch_size, len(inputs))
+    while True:
+        order = rng.permutation(len(inputs))
+        for start in range(0, len(order) - size + 1, size):
+            rows = order[start : start + size]
+            yield inputs[rows], targets[rows]
+
+
+def sampler(settings: Settings, text: corpus.Corpus, log: Any) -> keras.callbacks.Callback:
+    """Return a callback that lets the model write when it is trained."""
+    import keras
+
+    def write(logs: Any = None) -> None:
+        rng = np.random.default_rng(settings.seed)
+        ids = list(text.vocabulary.encode("\n")) or [0]
+        for _ in range(settings.sample):
+            window = np.array([ids[-settings.context :]], np.int32)
+            logits = keras.ops.convert_to_numpy(log.model(window))[0, -1].astype(np.float64)
+            if settings.temperature:
+                logits = logits / settings.temperature + rng.gumbel(size=len(logits))  # draws from the softmax
+            ids.append(int(np.argmax(logits)))
+        log.run_log.event("sample", settings.steps, text.vocabulary.decode(ids[-settings.sample :]))
+
+    return keras.callbacks.LambdaCallback(on_train_end=write)
+
+
+def header_facts(settings: Settings, text: corpus.Corpus, params: int) -> dict[str, Any]:
+    """Return the header of the log: all that a reader cannot see from the curves."""
+    facts = {
+        "name": Path(settings.log).stem,
+        "task": "causal-lm",
+        "max_steps": settings.steps,
+        "warmup_steps": settings.warmup_steps,
+        "lr_schedule": "cosine",
+        "batch_size": settings.batch_size,
+        "batch_tokens": settings.batch_size * settings.context,
+        "precision": "fp32",
+        "reference_loss": reference_losses(text),
+        "model": {
+            "name": "keras-rnn",
+            "params": params,
+            "vocab_size": text.vocabulary.size,
+            "context": settings.context,
+        },
+        "config": dataclasses.asdict(settings),
+    }
+    return facts | ({"bytes_per_token": round(text.bytes_per_token, 6)} if text.bytes_per_token else {})
