@@ -149,15 +149,15 @@ def train_tokenizer(texts: list[str], vocab_size: int, context: int) -> Any:
     from tokenizers.trainers import BpeTrainer
 
     bpe = Tokenizer(models.BPE(unk_token=SPECIAL["unk_token"]))
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # type: ignore[assignment]
-    bpe.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()  # every byte: no text of any script is unknown
     learner: Any = BpeTrainer(
         vocab_size=vocab_size, special_tokens=list(SPECIAL.values()), initial_alphabet=alphabet, show_progress=False
     )
     bpe.train_from_iterator(texts, learner)
     cls, sep = (bpe.token_to_id(SPECIAL[name]) for name in ("cls_token", "sep_token"))
-    bpe.post_processor = processors.TemplateProcessing(  # type: ignore[assignment]
+    bpe.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", cls), ("[SEP]", sep)]
     )
     return transformers.PreTrainedTokenizerFast(tokenizer_object=bpe, model_max_length=context, **SPECIAL)

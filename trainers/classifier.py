@@ -143,7 +143,7 @@ def build(
         arguments(settings, folder),
         train_dataset=training,
         eval_dataset=validation,
-        compute_metrics=lambda found: scores(found.predictions, found.label_ids),
+        compute_metrics=lambda found: scores(np.asarray(found.predictions), np.asarray(found.label_ids)),
         compute_loss_func=weighted_loss(counts) if settings.balance == "weights" else None,
         callbacks=callbacks,
     )

@@ -36,6 +36,6 @@ def area(score: np.ndarray, positive: np.ndarray) -> float:
     wins = int(positive.sum()) * int((~positive).sum())
     if not wins:
         return 0.5
-    values, place, count = np.unique(score, return_inverse=True, return_counts=True)
+    _, place, count = np.unique(score, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(count) - (count - 1) / 2)[place]  # of ties: the mean of their places
     return float((ranks[positive].sum() - positive.sum() * (positive.sum() + 1) / 2) / wins)

@@ -8,10 +8,10 @@ import pytest
 
 pytest.importorskip("torch")
 
-from lmdiag.readers import runs_of  # noqa: E402
-from lmdiag.readers.source import Source  # noqa: E402
-from trainers.__main__ import main  # noqa: E402
-from trainers.scores import area, scores  # noqa: E402
+from lmdiag.readers import runs_of
+from lmdiag.readers.source import Source
+from trainers.__main__ import main
+from trainers.scores import area, scores
 
 SMALL = {"max-characters": 20000, "d-model": 16, "context": 16, "batch-size": 8, "steps": 12, "eval-every": 6}
 
