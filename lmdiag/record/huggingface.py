@@ -85,7 +85,7 @@ class LmdiagCallback(TrainerCallback):
             return
         layers = self._wants_layers(state)
         extra = {"loss": self._loss, "tokens": self._step_tokens}
-        given = {name: value for name, value in extra.items() if value is not None}
+        given = {name: _mean_over_processes(value) for name, value in extra.items() if value is not None}
         found: dict[str, Any] = self._statistics.after_update(layers, **given)
         found["lr"] = float(objects["optimizer"].param_groups[0]["lr"])
         if getattr(objects["optimizer"], "step_was_skipped", False):
@@ -95,7 +95,7 @@ class LmdiagCallback(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **objects: Any) -> Any:
         ended = time.perf_counter()
         record = self._record
-        new_tokens = record.pop("tokens", 0) * args.world_size
+        new_tokens = record.pop("tokens", 0) * args.world_size  # the mean over the processes
         self._tokens += new_tokens
         times = {"step_time_s": round(ended - self._ended, 5), "data_time_s": round(self._begun - self._ended, 5)}
         if new_tokens:
@@ -199,6 +199,15 @@ def _after_each_backward(parameters: list[torch.nn.Parameter], then: Callable[[]
             engine.queue_callback(lambda: engine.queue_callback(last))
 
     return [p.register_post_accumulate_grad_hook(on_gradient) for p in parameters]
+
+
+def _mean_over_processes(value: torch.Tensor) -> torch.Tensor:
+    """Return the mean over all processes: each sees only its own batch, and the NaN may be in another's."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return value
+    total = value.clone()
+    torch.distributed.all_reduce(total)
+    return total / torch.distributed.get_world_size()
 
 
 def _tokens(inputs: Mapping[str, Any]) -> torch.Tensor | None:

@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -187,3 +190,38 @@ def test_the_run_is_stopped_when_the_log_shows_an_error(tmp_path):
     trained.train()
     assert 0 < trained.state.global_step < 3000
     assert [r["kind"] for r in records(path, "event")][-1] == "stopped"
+
+
+TWO_PROCESSES = """
+import os, sys
+from pathlib import Path
+from lmdiag.record.huggingface import LmdiagCallback
+from tests.record.test_huggingface import logged, records, trainer
+
+folder = Path(sys.argv[1])
+trained = trainer(folder, LmdiagCallback(folder / "a.jsonl", layers_every=2), max_steps=4)
+trained.train()
+if os.environ["RANK"] == "0":
+    (folder / "logged.json").write_text(__import__("json").dumps({n: logged(trained, n) for n in ("loss", "grad_norm")}))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_record_what_both_measured(tmp_path):
+    (tmp_path / "train.py").write_text(TWO_PROCESSES)
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        str(tmp_path / "train.py"),
+    ]
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root), "CUDA_VISIBLE_DEVICES": ""}
+    subprocess.run([*command, str(tmp_path)], check=True, env=environment, cwd=root, capture_output=True)
+    expected, steps = json.loads((tmp_path / "logged.json").read_text()), records(tmp_path / "a.jsonl", "step")
+    assert [r["loss"] for r in steps] == pytest.approx(expected["loss"], rel=1e-4)
+    assert [r["grad_norm"] for r in steps] == pytest.approx(expected["grad_norm"], rel=1e-4)
+    assert records(tmp_path / "a.jsonl", "run")[0]["world_size"] == 2
