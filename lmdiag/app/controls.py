@@ -18,13 +18,15 @@ SMOOTHING_HELP = (
 SCALE_HELP = "Log: a logarithmic scale. Full: outliers on the scale instead of marked at its edge."
 
 
-def view_of(key: str, run: Run) -> View:
-    """Draw the controls and return what was chosen."""
+def view_of(key: str, run: Run, with_loss: bool = True) -> View:
+    """Draw the controls and return what was chosen; how to show the loss is asked only where there is a choice."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         losses, axes = losses_of(run), axes_of(run)
-        loss_as = st.segmented_control(
-            "Curve", losses, default="loss", required=True, format_func=LOSSES.__getitem__, key=f"as-{key}"
-        )
+        loss_as = "loss"
+        if with_loss and len(losses) > 1:
+            loss_as = st.segmented_control(
+                "Curve", losses, default="loss", required=True, format_func=LOSSES.__getitem__, key=f"as-{key}"
+            )
         axis = st.selectbox("Over", axes, format_func=AXES.__getitem__, key=f"axis-{key}", width=130)
         smoothing = st.selectbox("Smoothing", list(SMOOTHING), index=1, key="smoothing", width=110, help=SMOOTHING_HELP)
         scale = st.pills("Scale", SCALES, selection_mode="multi", key="scale", help=SCALE_HELP)
@@ -34,7 +36,7 @@ def view_of(key: str, run: Run) -> View:
         axis=axis or "step",
         steps=shown,
         half_life=SMOOTHING[smoothing] * length,
-        loss_as=loss_as or "loss",
+        loss_as=loss_as,
         log_y="Log" in scale,
         full_range="Full" in scale,
         dark=st.context.theme.type == "dark",

@@ -12,7 +12,11 @@ from lmdiag.reports import render
 from lmdiag.reports.report import Report
 from lmdiag.rules import RULES
 
-FORMATS = {"json": ("JSON", "json", "application/json"), "markdown": ("Markdown", "md", "text/markdown")}
+FORMATS = {
+    "html": ("HTML", "html", "text/html"),
+    "json": ("JSON", "json", "application/json"),
+    "markdown": ("Markdown", "md", "text/markdown"),
+}
 
 
 def draw(key: str, diagnosis: Diagnosis) -> None:

@@ -26,11 +26,19 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
     if not by_layer and not any(name in run for name in ("grad_norm", "update_ratio", "param_norm")):
         st.info("The log has no gradient statistics. Log at least the gradient norm before clipping, at every step.")
         return
-    view = controls.view_of(key, run)
+    view = controls.view_of(key, run, with_loss=False)
     drawings = {
         "gradient norm": charts.gradient_chart(run, findings, view, foot=False),
         "update ratio": charts.series_chart(
-            run, "update_ratio", findings, view, title="update over weight", log=True, guides=[RATIO_GUIDE], foot=False
+            run,
+            "update_ratio",
+            findings,
+            view,
+            title="update over weight",
+            log=True,
+            guides=[RATIO_GUIDE],
+            guides_always=True,
+            foot=False,
         ),
         "parameter norm": charts.series_chart(run, "param_norm", findings, view, title="parameter norm"),
     }

@@ -28,7 +28,7 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
     if not names:
         st.info("The log has neither speed nor memory. Log tokens_per_sec, step_time_s, data_time_s and mem_bytes.")
         return
-    view = controls.view_of(key, run)
+    view = controls.view_of(key, run, with_loss=False)
     drawings = {
         METRICS[name]: charts.series_chart(
             run,

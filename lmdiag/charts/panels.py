@@ -48,11 +48,12 @@ def series_chart(
     title: str = "",
     log: bool = False,
     guides: Sequence[Guide] = (),
+    guides_always: bool = False,
     height: int = 150,
     foot: bool = True,
     y_format: str = ",.4~g",
 ) -> Drawing | None:
-    """Draw one series by its metric name; None where the log does not have it. `foot` writes the words of the x axis."""
+    """Draw one series by its metric name; None where the log does not have it. `foot` writes the words of the x axis, `guides_always` stretches the scale to the guides."""
     if metric not in run or not len(run[metric]):
         return None
     view = replace(view, loss_as="loss")
@@ -60,13 +61,14 @@ def series_chart(
     traces = [trace_of(run, title or metric, metric, view, flagged_steps(own), log)]
     positive = bool((traces[0].finite > 0).any())
     points = point_records(in_view(own, view), traces)
-    marked = [p["y"] for p in points]
+    levels = [g.value for g in guides]
+    marked = [p["y"] for p in points] + (levels if guides_always else [])
     panel = Panel(
         title=title or _titled(metric),
         traces=traces,
         x_title=axis_title(run, view.axis) if foot else "",
         x_domain=x_domain(run, view),
-        y_domain=scale_domain(traces, log and positive, view.full_range, [g.value for g in guides], marked),
+        y_domain=scale_domain(traces, log and positive, view.full_range, levels, marked),
         log=log and positive,
         y_format=y_format,
         height=height,

@@ -10,10 +10,17 @@ import click
 from lmdiag.cli.options import CONFIGURING, READING, with_options
 from lmdiag.errors import BadSetting
 
-FORMAT_OF = {".md": "markdown", ".markdown": "markdown", ".json": "json", ".jsonl": "jsonl", ".txt": "text"}
+FORMAT_OF = {
+    ".html": "html",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".txt": "text",
+}
 
 
-@click.command(help="Write the diagnosis of logs to a file: Markdown, JSON or text, by the end of its name.")
+@click.command(help="Write the diagnosis of logs to a file: HTML, Markdown, JSON or text, by the end of its name.")
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @click.option(
     "--output",

@@ -17,6 +17,7 @@ FORMATS = {  # name: module; imported when first used, for some import libraries
     "json": "lmdiag.reports.json",
     "jsonl": "lmdiag.reports.jsonl",
     "markdown": "lmdiag.reports.markdown",
+    "html": "lmdiag.reports.html",
     "sarif": "lmdiag.reports.sarif",
     "junit": "lmdiag.reports.junit",
     "github": "lmdiag.reports.github",
