@@ -27,7 +27,7 @@ _HOME = {
     "read": "lmdiag.readers",
     "read_all": "lmdiag.readers",
 }
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 
 if TYPE_CHECKING:
     from lmdiag.diagnose import Diagnosis, diagnose

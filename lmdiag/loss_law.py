@@ -15,6 +15,7 @@ import numpy as np
 
 from lmdiag.stats.noise import MAD_TO_SIGMA, smoothing
 from lmdiag.stats.schedule import Schedule, constant
+from lmdiag.stats.windows import median
 
 MOST_BINS = 120
 FEWEST_POINTS, FEWEST_BINS = 24, 12
@@ -101,7 +102,7 @@ def fit(steps: np.ndarray, losses: np.ndarray, schedule: Schedule | None = None)
         *solved, schedule, float(schedule.learning(steps)[-1]), 0.0, 0.0, int(steps[0]), int(steps[-1]), len(steps)
     )
     left = law.residuals(steps, losses)
-    sigma = MAD_TO_SIGMA * float(np.median(np.abs(left - np.median(left))))
+    sigma = MAD_TO_SIGMA * float(median(np.abs(left - median(left))))
     return replace(law, scatter=sigma, correlated=_correlation(left))
 
 
@@ -139,7 +140,7 @@ def _fitted_part(steps: np.ndarray, schedule: Schedule) -> np.ndarray:
 
 def _correlation(residuals: np.ndarray) -> float:
     """Return how alike neighbouring residuals are: the larger of their own correlation and that of their differences."""
-    limit = 4 * MAD_TO_SIGMA * float(np.median(np.abs(residuals))) or 1.0
+    limit = 4 * MAD_TO_SIGMA * float(median(np.abs(residuals))) or 1.0
     clipped = np.clip(residuals, -limit, limit)
     clipped = clipped - clipped.mean()
     power = float(clipped @ clipped)
@@ -155,7 +156,7 @@ def _bins(steps: np.ndarray, losses: np.ndarray, schedule: Schedule) -> _Binned:
     place = np.minimum(((axis - axis[0]) / max(axis[-1] - axis[0], 1e-12) * MOST_BINS).astype(int), MOST_BINS - 1)
     starts = np.flatnonzero(np.diff(place, prepend=-1))
     counts = np.diff(np.append(starts, len(done))).astype(float)
-    middle = np.array([np.median(part) for part in np.split(losses, starts[1:])])
+    middle = np.array([median(part) for part in np.split(losses, starts[1:])])
     return _Binned(np.add.reduceat(done, starts) / counts, np.add.reduceat(annealed, starts) / counts, middle, counts)
 
 
@@ -175,7 +176,7 @@ def _solve(binned: _Binned) -> tuple[float, float, float, float, float] | None:
     for _ in range(ROUNDS):
         found = _linear(columns, binned.loss, binned.weights * np.sqrt(robust))
         away = np.abs((columns @ found[:, :, None])[:, :, 0] - binned.loss) * binned.weights
-        sigma = np.maximum(MAD_TO_SIGMA * np.median(away, axis=1, keepdims=True), 1e-12)
+        sigma = np.maximum(MAD_TO_SIGMA * median(away)[:, None], 1e-12)
         robust = np.where(away <= HUBER * sigma, 1.0, HUBER * sigma / np.maximum(away, HUBER * sigma))
     away /= sigma.min()  # one scale for all: the laws are compared with each other
     cost = np.where(away <= HUBER, away**2, 2 * HUBER * away - HUBER**2).sum(axis=1)
@@ -222,7 +223,7 @@ def _blocks(values: np.ndarray, correlated: float, draws: int, rng: np.random.Ge
     """Return resampled values, float64[draws, n]: blocks of neighbours with random signs, long enough for their correlation."""
     n = len(values)
     length = int(np.clip(np.ceil(1 / (1 - correlated)), 2, max(2, n // 6)))
-    limit = 4 * MAD_TO_SIGMA * float(np.median(np.abs(values)))
+    limit = 4 * MAD_TO_SIGMA * float(median(np.abs(values)))
     values = np.clip(values, -limit, limit) if limit > 0 else values
     starts = rng.integers(0, n - length + 1, (draws, n // length + 1))
     signs = rng.choice([-1.0, 1.0], starts.shape)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmdiag.stats.noise import MAD_TO_SIGMA, MEDIAN_ERROR, scatter
+from lmdiag.stats.windows import median
 
 SLACK, ALARM = 0.5, 12.0  # in standard deviations; a false alarm in about a million steps (Siegmund 1985)
 FEWEST_IN_STRETCH = 8
@@ -79,7 +80,7 @@ def level_shifts(values: np.ndarray, penalty: float = 3.0, largest_number: int =
 def _slow_scatter(values: np.ndarray) -> float:
     """Return the standard deviation of one point from pairs eight apart: it holds what wanders within a stretch."""
     apart = values[FEWEST_IN_STRETCH:] - values[:-FEWEST_IN_STRETCH]
-    return MAD_TO_SIGMA * float(np.median(np.abs(apart))) / float(np.sqrt(2))
+    return MAD_TO_SIGMA * float(median(np.abs(apart))) / float(np.sqrt(2))
 
 
 def _best_split(values: np.ndarray, first: int, stop: int) -> tuple[float, int]:
@@ -96,6 +97,6 @@ def _best_split(values: np.ndarray, first: int, stop: int) -> tuple[float, int]:
 
 
 def _shift(values: np.ndarray, first: int, at: int, stop: int, sigma: float) -> Shift:
-    before, after = float(np.median(values[first:at])), float(np.median(values[at:stop]))
+    before, after = float(median(values[first:at])), float(median(values[at:stop]))
     error = MEDIAN_ERROR * sigma * float(np.sqrt(1 / (at - first) + 1 / (stop - at)))
     return Shift(at, before, after, abs(after - before) / error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmdiag.stats.windows import block_medians, rolling_median
+from lmdiag.stats.windows import block_medians, median, rolling_median
 
 MAD_TO_SIGMA = 1.4826  # of a normal distribution
 MEDIAN_ERROR = 1.253  # standard error of a median over that of a mean, normal distribution
@@ -23,8 +23,8 @@ def scatter(values: np.ndarray) -> float:
     """
     if len(values) < 3:
         return 0.0
-    first = MAD_TO_SIGMA * float(np.median(np.abs(np.diff(values)))) / np.sqrt(2)
-    second = MAD_TO_SIGMA * float(np.median(np.abs(np.diff(values, 2)))) / np.sqrt(6)
+    first = MAD_TO_SIGMA * float(median(np.abs(np.diff(values)))) / np.sqrt(2)
+    second = MAD_TO_SIGMA * float(median(np.abs(np.diff(values, 2)))) / np.sqrt(6)
     return float(min(first, second))
 
 
@@ -43,7 +43,7 @@ def smoothing(values: np.ndarray) -> float:
         return 0.0
     half = DETREND_WINDOW // 2
     steps = changes[half : len(changes) - half] - rolling_median(changes, DETREND_WINDOW)
-    limit = 4 * MAD_TO_SIGMA * np.median(np.abs(steps))
+    limit = 4 * MAD_TO_SIGMA * median(np.abs(steps))
     steps = np.clip(steps, -limit, limit)
     power = float(steps @ steps)
     if power == 0:
@@ -61,8 +61,8 @@ def wander(values: np.ndarray, width: int) -> float:
     if count < WANDER_BLOCKS:
         return 0.0
     levels, _ = block_medians(values[: count * width], count)
-    first = MAD_TO_SIGMA * float(np.median(np.abs(np.diff(levels)))) / np.sqrt(2)
-    second = MAD_TO_SIGMA * float(np.median(np.abs(np.diff(levels, 2)))) / np.sqrt(6)
+    first = MAD_TO_SIGMA * float(median(np.abs(np.diff(levels)))) / np.sqrt(2)
+    second = MAD_TO_SIGMA * float(median(np.abs(np.diff(levels, 2)))) / np.sqrt(6)
     return float(np.sqrt(2)) * min(first, second)
 
 

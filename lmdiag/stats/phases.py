@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lmdiag.stats.windows import median
+
 WARM = 0.99  # share of the peak at which warm-up is over
 
 
@@ -54,5 +56,5 @@ def holds_start(steps: np.ndarray) -> bool:
     """
     if len(steps) < 2:
         return len(steps) == 1 and bool(steps[0] <= 1)
-    spacing = float(np.median(np.diff(steps)))
+    spacing = float(median(np.diff(steps)))
     return bool(steps[0] <= max(0.1 * float(steps[-1] - steps[0]), 2.2 * spacing) + 1)

@@ -8,7 +8,7 @@ import numpy as np
 
 from lmdiag.stats.noise import MEDIAN_ERROR, scatter
 from lmdiag.stats.trend import mann_kendall, total_gain
-from lmdiag.stats.windows import block_medians, rolling_median
+from lmdiag.stats.windows import block_medians, median, rolling_median
 
 LONGEST = 2000
 
@@ -48,13 +48,13 @@ def progress(values: np.ndarray) -> Progress:
         values, _ = block_medians(values, LONGEST)
     n = len(values)
     first, quarter, third = min(5, max(1, n // 10)), max(1, n // 4), max(1, n // 3)
-    start, end, sigma = float(np.median(values[:first])), float(np.median(values[-quarter:])), scatter(values)
+    start, end, sigma = float(median(values[:first])), float(median(values[-quarter:])), scatter(values)
     gain, gain_error = total_gain(values)
     return Progress(
         records,
         start,
         end,
-        float(np.median(values[:third]) - np.median(values[-third:])),
+        float(median(values[:third]) - median(values[-third:])),
         start - float(rolling_median(values, max(1, n // 10)).min()),
         gain,
         gain_error,

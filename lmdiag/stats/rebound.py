@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing, wander
-from lmdiag.stats.windows import block_medians, rolling_median
+from lmdiag.stats.windows import block_medians, median, rolling_median
 
 LONGEST = 2000  # longer curves are judged by block medians, which keep every sustained rise
 SHARES = (20, 10, 5)  # tail windows of n/20, n/10 and n/5 points
@@ -74,7 +74,7 @@ def _windows(values: np.ndarray) -> list[Rebound]:
         if not len(medians):
             continue
         start = int(np.argmin(medians))
-        low, high = float(medians[start]), float(np.median(values[-width:]))
+        low, high = float(medians[start]), float(median(values[-width:]))
         error = max(median_difference_error(sigma, phi, width, odd), wander(values[: start + odd], width), 1e-12)
         found.append(Rebound(start + odd // 2, 0, low, high, (high - low) / error))
     return found
@@ -104,12 +104,12 @@ def _above_start(values: np.ndarray) -> Rebound | None:
     n = len(values)
     if n < 6:
         return None
-    start = max(float(values[0]), float(np.median(values[:3])))
+    start = max(float(values[0]), float(median(values[:3])))
     late = values[-max(2, n // 3) :]
     if np.quantile(late, 0.2) < start + max(ABOVE_START_NATS, ABOVE_START_SHARE * abs(start)):
         return None
     low_at = int(np.argmin(values[: n - len(late)]))
-    high = float(np.median(late))
+    high = float(median(late))
     return Rebound(low_at, 0, float(values[low_at]), high, (high - start) / max(scatter(values), 1e-12))
 
 
@@ -124,7 +124,7 @@ def _unrecovered_end(values: np.ndarray) -> Rebound | None:
         risen = (end - low >= floor).all()
         return Rebound(low_at, 0, low, float(end.min()), float(end.min() - low) / max(sigma, 1e-12)) if risen else None
     before, end = values[-END_POINTS - 15 : -END_POINTS], values[-END_POINTS:]
-    level = float(np.median(before))
+    level = float(median(before))
     floor = max(END_NATS, END_SHARE * abs(level), END_SIGMAS * sigma)
     highest = values[-END_POINTS - max(n // 10, 3) : -END_POINTS].max()
     if (end - level >= floor).all() and end.min() > highest:
@@ -141,6 +141,6 @@ def _onset(values: np.ndarray, found: Rebound) -> int:
     n = len(values)
     ahead = max(3, n // 20)
     for i in range(found.low_at + 1, n):
-        if values[i] > bar and np.median(values[i : i + 3]) > bar and np.median(values[i : i + ahead]) > bar:
+        if values[i] > bar and median(values[i : i + 3]) > bar and median(values[i : i + ahead]) > bar:
             return i
     return n - 1

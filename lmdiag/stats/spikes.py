@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmdiag.stats.noise import MAD_TO_SIGMA
-from lmdiag.stats.windows import block_medians, centred_median, medians_beside, rolling_median
+from lmdiag.stats.windows import block_medians, centred_median, median, medians_beside, rolling_median
 
 WINDOWS = (4, 15, 50)
 NEIGHBOURS, NEAREST = 60, 5  # the scale comes from 60 points either side, without the 5 nearest
@@ -60,7 +60,7 @@ def _outliers(logs: np.ndarray, window: int, smallest: float, deviations: float)
     found = []
     for i in candidates.tolist():
         near = _residuals_near(logs, i, window)
-        scale = max(MAD_TO_SIGMA * float(np.median(near)), SCALE_FLOOR) if len(near) else SCALE_FLOOR
+        scale = max(MAD_TO_SIGMA * float(median(near)), SCALE_FLOOR) if len(near) else SCALE_FLOOR
         if excess[i] / scale >= deviations * (1 + MAD_ERROR / np.sqrt(max(len(near), 1))):
             found.append(Spike(i, i, i, float(excess[i]), float(excess[i] / scale)))
     return found

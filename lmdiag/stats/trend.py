@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lmdiag.stats.noise import MAD_TO_SIGMA
-from lmdiag.stats.windows import block_medians
+from lmdiag.stats.windows import block_medians, median
 
 MOST_POINTS = 600  # longer curves are judged by block medians: O(n^2) pairs, and correlated neighbours
 
@@ -46,9 +46,9 @@ def theil_sen(values: np.ndarray, at: np.ndarray | None = None) -> tuple[float, 
     good = apart != 0
     if not good.any():
         return 0.0, 0.0
-    slope = float(np.median((values[second] - values[first])[good] / apart[good]))
+    slope = float(median((values[second] - values[first])[good] / apart[good]))
     residuals = values - slope * at
-    sigma = MAD_TO_SIGMA * float(np.median(np.abs(residuals - np.median(residuals))))
+    sigma = MAD_TO_SIGMA * float(median(np.abs(residuals - median(residuals))))
     spread = float(np.sqrt(np.sum((at - at.mean()) ** 2)))
     return slope, sigma / spread if spread else 0.0
 

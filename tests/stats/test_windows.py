@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmdiag.stats import windows
-from lmdiag.stats.windows import block_medians, centred_median, medians_beside, rolling_median
+from lmdiag.stats.windows import block_medians, centred_median, median, medians_beside, rolling_median
 
 CURVES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60).map(np.array)
 
@@ -51,3 +51,17 @@ def test_block_medians_cover_every_point_once(values, blocks):
     assert starts[0] == 0
     assert len(levels) == min(blocks, len(values))
     assert levels.tolist() == [np.median(values[a:b]) for a, b in zip(edges, edges[1:])]
+
+
+@given(st.lists(st.floats(-1e300, 1e300) | st.sampled_from([np.nan, np.inf, -np.inf]), max_size=30).map(np.array))
+@settings(max_examples=120, deadline=None)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_median_is_that_of_numpy(values):
+    with np.errstate(all="ignore"):
+        expected = np.median(values) if len(values) else np.nan
+        assert np.array_equal(median(values), expected, equal_nan=True)
+
+
+def test_median_over_the_last_axis():
+    values = np.random.default_rng(0).normal(size=(7, 12))
+    assert np.allclose(median(values), np.median(values, axis=1))

@@ -5,6 +5,7 @@ import numpy as np
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.noise import scatter
+from lmdiag.stats.windows import median
 
 BAND = 0.005  # of the level: evaluations this close are equal
 SIGMAS = 2.0
@@ -40,7 +41,7 @@ def check(run: Run, *, share: float = 0.65, band: float = BAND) -> Iterator[Find
     losses = series.finite
     if len(losses) < 6:
         return
-    end, sigma = float(np.median(losses.values[-3:])), scatter(losses.values)
+    end, sigma = float(median(losses.values[-3:])), scatter(losses.values)
     if end <= 0 or sigma > 0.02 * end:
         return
     equal = max(band * end, SIGMAS * sigma)

@@ -7,7 +7,7 @@ from lmdiag.run import Run, Series
 from lmdiag.stats.phases import holds_start
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.trend import mann_kendall, total_gain
-from lmdiag.stats.windows import block_medians
+from lmdiag.stats.windows import block_medians, median
 
 SURE = 1.64
 SHARES = (0.70, 0.50, 0.35)
@@ -47,7 +47,7 @@ def check(run: Run, *, flat: float = 0.02, left: float = 0.88) -> Iterator[Findi
     finite = curve.finite
     if len(finite) < 12 or run.objective not in ("causal-lm", "masked-lm") or not holds_start(finite.steps):
         return
-    start = float(np.median(finite.values[: min(5, max(1, len(finite) // 10))]))
+    start = float(median(finite.values[: min(5, max(1, len(finite) // 10))]))
     if start < FROM_SCRATCH or sustained_rise(finite.values):
         return
     found = _flat_stretch(run, _thinned(finite), start, flat, left)
@@ -82,7 +82,7 @@ def _flat_stretch(
 ) -> tuple[int, int, float, float] | None:
     """Return (first step, last step, level, largest gain) of the longest flat stretch the run does not leave."""
     n = len(curve)
-    end = float(np.median(curve.values[-max(1, n // 10) :]))
+    end = float(median(curve.values[-max(1, n // 10) :]))
     if n < 30:
         rest = curve.at(np.arange(3, n))
         long_enough = rest.steps[-1] - rest.steps[0] >= 100
@@ -96,7 +96,7 @@ def _flat_stretch(
     for stretch, share in stretches:
         if share < 1 and (len(stretch) < 15 or stretch.steps[-1] - stretch.steps[0] < 60):
             continue
-        level = float(np.median(stretch.values))
+        level = float(median(stretch.values))
         gain, error = total_gain(stretch.values, skip=0.0)
         high = level >= 0.5 * min(start, LARGEST_START) and end >= left * level
         if high and gain + SURE * error < flat * share / 0.5 * level and _should_learn(run, stretch, level, start):
@@ -109,4 +109,4 @@ def _should_learn(run: Run, stretch: Series, level: float, start: float) -> bool
         return True
     rates = run["lr"].finite
     during = rates.between(int(stretch.steps[0]), int(stretch.steps[-1])).values
-    return not len(during) or bool(np.median(during) >= 0.3 * rates.values.max())
+    return not len(during) or bool(median(during) >= 0.3 * rates.values.max())

@@ -9,6 +9,7 @@ from lmdiag.stats.phases import holds_start
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.schedule import Schedule, observed
 from lmdiag.stats.trend import total_gain
+from lmdiag.stats.windows import median
 
 POINTS = 60
 LONGEST = 1000
@@ -56,7 +57,7 @@ def check(run: Run) -> Iterator[Finding]:
         return
     split = int(SEEN * len(finite))
     early, late = finite.at(np.arange(split)), finite.at(np.arange(split, len(finite)))
-    level = float(np.median(late.values))
+    level = float(median(late.values))
     gain, error = total_gain(late.values)
     got = max(gain, 0.0) + SURE * error
     schedule = observed(run["lr"].steps, run["lr"].values) if "lr" in run else None

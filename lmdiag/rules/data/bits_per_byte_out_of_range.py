@@ -5,6 +5,7 @@ import numpy as np
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.metrics import LN2
 from lmdiag.run import Run, Series
+from lmdiag.stats.windows import median
 
 UNIFORM = 8.0  # bits per byte of random bytes
 
@@ -37,7 +38,7 @@ def check(run: Run, *, suspicious: float = 0.5, impossible: float = 0.25) -> Ite
     finite = series.finite
     if len(finite) < 3:
         return
-    level = float(np.median(finite.values[-3:]))
+    level = float(median(finite.values[-3:]))
     planned = max(float(run.config.get("max_steps") or 0), run.last_step)
     if suspicious <= level and (level <= UNIFORM or finite.steps[-1] < 0.5 * planned):
         return

@@ -9,6 +9,7 @@ from lmdiag.stats.change import Shift, level_shifts
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.schedule import observed
+from lmdiag.stats.windows import median
 
 POINTS = 200
 LONGEST = 1000
@@ -64,7 +65,7 @@ def check(run: Run) -> Iterator[Finding]:
     if not found:
         return
     shift = max(found, key=lambda s: abs(s.size))
-    level = float(np.median(rest.values[max(0, shift.at - margin) : shift.at]))
+    level = float(median(rest.values[max(0, shift.at - margin) : shift.at]))
     step, size = int(rest.steps[shift.at]), shift.size * level
     if abs(size) < max(LEAST_NATS, LEAST_SHARE * level) or _explained(run, step, rest):
         return
@@ -75,7 +76,7 @@ def _residuals(run: Run, curve: Series) -> np.ndarray:
     schedule = observed(run["lr"].steps, run["lr"].values) if "lr" in run else None
     law = loss_law.fit(curve.steps, curve.values, schedule)
     if law is None:
-        return curve.values / float(np.median(curve.values)) - 1
+        return curve.values / float(median(curve.values)) - 1
     return law.residuals(curve.steps, curve.values)
 
 
@@ -85,7 +86,7 @@ def _sharp(left: np.ndarray, shift: Shift) -> bool:
     before, after = left[shift.at - width - 1 : shift.at - 1], left[shift.at + 1 : shift.at + 1 + width]
     if len(before) < 3 or len(after) < 3:
         return False
-    jump = float(np.median(after) - np.median(before))
+    jump = float(median(after) - median(before))
     error = median_difference_error(scatter(left), smoothing(left), width, width)
     return jump * np.sign(shift.size) >= max(SHARPNESS * abs(shift.size), 5 * error)
 
@@ -111,7 +112,7 @@ def _finding(run: Run, metric: str, curve: Series, step: int, level: float, size
     before = losses.values[losses.steps < step] if losses is not None else np.empty(0)
     after = losses.values[losses.steps >= step] if losses is not None else np.empty(0)
     known = len(before) >= 2 and len(after) >= 2
-    risen = known and float(np.median(after)) > float(before[-1]) * (1 + EVALUATION_RISE)
+    risen = known and float(median(after)) > float(before[-1]) * (1 + EVALUATION_RISE)
     told = ", and the evaluation with it" if risen and size > 0 else ""
     return Finding(
         f"The loss steps {'up' if size > 0 else 'down'} by {abs(size):.2g} nats ({abs(size) / level:.0%}) at step {step:,} and keeps its new level{told}.",

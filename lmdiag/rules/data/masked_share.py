@@ -5,6 +5,7 @@ import numpy as np
 
 from lmdiag.finding import Finding, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.windows import median
 
 TARGETS = re.compile(r"(^|[/_])(?:num_?|n_?)?(?:target|loss|label|supervised|trainable|unmasked)_tokens$")
 
@@ -65,4 +66,4 @@ def _share(targets: Series, total: Series) -> float | None:
         some = some[1:]
     if (some < 0).any() or (every <= 0).any() or (some > every * 1.001).any():
         return None
-    return float(np.median(some / every))
+    return float(median(some / every))

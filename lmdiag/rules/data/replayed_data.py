@@ -5,7 +5,7 @@ import numpy as np
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.noise import MAD_TO_SIGMA
-from lmdiag.stats.windows import centred_median
+from lmdiag.stats.windows import centred_median, median
 
 POINTS = 100  # records after a restart that are compared with all before it
 LONGEST_WINDOW, LONGEST_PAST = 1000, 100_000
@@ -54,7 +54,7 @@ def check(run: Run, *, likeness: float = 0.7) -> Iterator[Finding]:
 
 def _noise(values: np.ndarray) -> np.ndarray:
     left = values - centred_median(values, TREND_WINDOW)
-    limit = 4 * MAD_TO_SIGMA * float(np.median(np.abs(left)))
+    limit = 4 * MAD_TO_SIGMA * float(median(np.abs(left)))
     return np.clip(left, -limit, limit)
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.phases import holds_start
+from lmdiag.stats.windows import median
 
 FROM_SCRATCH = 8.0  # nats at the start: an untrained model over thousands of tokens
 LARGEST_START = 14.0
@@ -41,18 +42,18 @@ def check(run: Run, *, lowest: float = 1.0) -> Iterator[Finding]:
     finite = curve.finite
     if len(finite) < 10 or not holds_start(finite.steps):
         return
-    start = float(np.median(finite.values[:3]))
+    start = float(median(finite.values[:3]))
     tail = finite.values[-max(3, len(finite) // 10) :]
-    end = float(np.median(tail))
+    end = float(median(tail))
     if not FROM_SCRATCH <= start <= LARGEST_START or end >= lowest:
         return
     losses = run.evaluation[1].finite.values if run.evaluation is not None else np.empty(0)
     evaluated = len(losses) >= 3
-    honest = evaluated and float(np.median(losses[-3:])) >= lowest
+    honest = evaluated and float(median(losses[-3:])) >= lowest
     if honest:
         return
     below = int(finite.steps[int(np.argmax(finite.values < lowest))])
-    told = f", and the evaluation at {np.median(losses[-3:]):.3g}" if evaluated else ""
+    told = f", and the evaluation at {median(losses[-3:]):.3g}" if evaluated else ""
     yield Finding(
         f"The loss is {end:.3g} nats per token after {start:.3g} at the start{told}: text cannot be predicted so well by learning it.",
         below,

@@ -5,6 +5,7 @@ import numpy as np
 
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
+from lmdiag.stats.windows import median
 
 MEANING = {
     "uniform": "guessing every token with equal probability",
@@ -52,7 +53,7 @@ def check(run: Run) -> Iterator[Finding]:
     if len(training) < SURE_RECORDS or run.last_step < EARLY * planned:
         return
     finite = curve.finite
-    level = float(np.median(finite.values[-max(3, len(finite) // 10) :]))
+    level = float(median(finite.values[-max(3, len(finite) // 10) :]))
     for name, loss in _references(run).items():
         if level > loss + MARGIN[name]:
             yield _finding(metric, finite.steps, name, loss, level, _falls(training.values))
@@ -76,7 +77,7 @@ def _references(run: Run) -> dict[str, float]:
 
 def _falls(values: np.ndarray) -> bool:
     fifth = max(1, len(values) // 5)
-    return bool(np.median(values[-fifth:]) < 0.98 * np.median(values[-2 * fifth : -fifth]))
+    return bool(median(values[-fifth:]) < 0.98 * median(values[-2 * fifth : -fifth]))
 
 
 def _finding(metric: str, steps: np.ndarray, name: str, loss: float, level: float, falls: bool) -> Finding:

@@ -7,6 +7,7 @@ from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.phases import phases
 from lmdiag.stats.rebound import Rebound, sustained_rise
+from lmdiag.stats.windows import median
 
 EVAL_AT_BEST = 0.002  # an evaluation within 0.2% of its best says the model is as good as ever
 ENORMOUS = 0.5  # share of the level from which a rise is an alarm whatever the evaluation says
@@ -73,7 +74,7 @@ def _severity(run: Run, metric: str, curve: Series, found: Rebound) -> tuple[Sev
         return Severity.INFO, ", while the evaluation stays at its best: other data, not a worse model"
     if _end_of_schedule(run, onset) and found.rise < SMALL_RISE:
         return Severity.INFO, ", when the learning rate was almost zero: an effect of the data order"
-    start = max(float(curve.values[0]), float(np.median(curve.values[:3])))
+    start = max(float(curve.values[0]), float(median(curve.values[:3])))
     progress = max(start - found.low, LEAST_PROGRESS)
     return (Severity.ERROR if found.rise >= LOST * progress else Severity.WARNING), ""
 
@@ -102,8 +103,8 @@ def _evidence(run: Run, found: Rebound, onset: int) -> dict[str, float]:
     if "grad_norm" in run:
         norms = run["grad_norm"].finite
         before, after = norms.values[norms.steps < onset], norms.values[norms.steps >= onset]
-        if len(before) >= 4 and len(after) and np.median(before[-50:]) > 0:
-            evidence["gradient_growth"] = float(np.median(after[:50]) / np.median(before[-50:]))
+        if len(before) >= 4 and len(after) and median(before[-50:]) > 0:
+            evidence["gradient_growth"] = float(median(after[:50]) / median(before[-50:]))
     return evidence
 
 

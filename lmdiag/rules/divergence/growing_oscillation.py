@@ -6,7 +6,7 @@ from lmdiag import advice
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.noise import scatter
-from lmdiag.stats.windows import block_medians, centred_median
+from lmdiag.stats.windows import block_medians, centred_median, median
 
 POINTS = 200
 BLOCKS = 240
@@ -51,7 +51,7 @@ def check(run: Run) -> Iterator[Finding]:
     swings = levels - centred_median(levels, len(levels) // 5 | 1)
     third = len(swings) // 3
     first, last = _range(swings[:third]), _range(swings[-third:])
-    level = abs(float(np.median(levels[-third:])))
+    level = abs(float(median(levels[-third:])))
     tail = finite.values[starts[-third] :]
     noise = 2.56 * 1.253 * scatter(tail) / np.sqrt(max(1, len(tail) // third))
     crossings = int(np.sum(np.diff(np.sign(swings[-third:])) != 0))

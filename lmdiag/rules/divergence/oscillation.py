@@ -6,7 +6,7 @@ from lmdiag import advice
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.noise import scatter
-from lmdiag.stats.windows import block_medians, centred_median, rolling_median
+from lmdiag.stats.windows import block_medians, centred_median, median, rolling_median
 
 LONGEST = 2000
 
@@ -49,7 +49,7 @@ def check(run: Run) -> Iterator[Finding]:
         return
     step = int(finite.steps[starts[int(np.argmax(values > np.minimum.accumulate(values) + 0.5 * amplitude))]])
     yield Finding(
-        f"The loss swings by {amplitude:.3g} around {np.median(values[len(values) // 2 :]):.4g}, from step {step:,} on.",
+        f"The loss swings by {amplitude:.3g} around {median(values[len(values) // 2 :]):.4g}, from step {step:,} on.",
         step,
         int(finite.steps[-1]),
         metric,
@@ -70,7 +70,7 @@ def _wide_second_half(values: np.ndarray) -> float:
     half = values[n // 2 :]
     flat = half - np.polyval(np.polyfit(np.arange(len(half)), half, 1), np.arange(len(half)))
     spread = float(np.quantile(flat, 0.9) - np.quantile(flat, 0.1))
-    return spread if spread >= max(1.5, 0.5 * abs(float(np.median(half)))) else 0.0
+    return spread if spread >= max(1.5, 0.5 * abs(float(median(half)))) else 0.0
 
 
 def _excursions(values: np.ndarray) -> float:
@@ -79,7 +79,7 @@ def _excursions(values: np.ndarray) -> float:
     floor = np.minimum.accumulate(centred_median(values, 3))
     out = values - floor >= np.maximum(1.0, 0.3 * np.abs(floor))
     separate = int(np.sum(np.diff(out.astype(int)) == 1) + out[0])
-    return float(np.median((values - floor)[out])) if out.mean() >= 0.2 and separate >= 3 else 0.0
+    return float(median((values - floor)[out])) if out.mean() >= 0.2 and separate >= 3 else 0.0
 
 
 def _swinging_blocks(values: np.ndarray) -> float:
@@ -90,9 +90,9 @@ def _swinging_blocks(values: np.ndarray) -> float:
     half = (n // 3 | 1) // 2
     flat = values[half : half + len(trend)] - trend
     width = max(3, len(flat) // 20)
-    levels = np.median(flat[: len(flat) // width * width].reshape(-1, width), axis=1)  # medians: spikes are no swings
+    levels = median(flat[: len(flat) // width * width].reshape(-1, width))  # medians: spikes are no swings
     spread = float(levels.std())
     changes = int(np.sum(np.diff(np.sign(levels)) != 0))
     white = 1.253 * scatter(values) / np.sqrt(width)
-    level = abs(float(np.median(values)))
+    level = abs(float(median(values)))
     return spread if spread >= max(0.08, 0.04 * level, 2.5 * white) and changes >= 5 else 0.0

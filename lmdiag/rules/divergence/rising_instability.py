@@ -7,7 +7,7 @@ from lmdiag import advice
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.trend import mann_kendall
-from lmdiag.stats.windows import block_medians, centred_median
+from lmdiag.stats.windows import block_medians, centred_median, median
 
 POINTS = 300
 SKIPPED = 0.1  # of the records: warm-up and steep start
@@ -78,9 +78,9 @@ def check(run: Run) -> Iterator[Finding]:
 
 def _growth(norms: np.ndarray, half: int) -> tuple[float, float]:
     tenth = max(5, len(norms) // 10)
-    middle = float(np.median(norms[half - tenth // 2 : half + tenth // 2 + 1]))
+    middle = float(median(norms[half - tenth // 2 : half + tenth // 2 + 1]))
     blocks, _ = block_medians(norms[half:], 40)
-    return float(np.median(norms[-tenth:])) / middle, mann_kendall(blocks)
+    return float(median(norms[-tenth:])) / middle, mann_kendall(blocks)
 
 
 def _spikes(norms: Series) -> np.ndarray:
@@ -108,4 +108,4 @@ def _still_falls(run: Run, since: int) -> bool:
     rest = run.curve[1].finite
     values = rest.values[rest.steps >= since]
     third = max(1, len(values) // 3)
-    return len(values) >= 6 and bool(np.median(values[-third:]) < 0.99 * np.median(values[:third]))
+    return len(values) >= 6 and bool(median(values[-third:]) < 0.99 * median(values[:third]))

@@ -10,7 +10,7 @@ from lmdiag.stats.noise import median_difference_error, scatter, smoothing, wand
 from lmdiag.stats.phases import phases
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.trend import mann_kendall
-from lmdiag.stats.windows import rolling_median
+from lmdiag.stats.windows import median, rolling_median
 
 POINTS = 40
 LONGEST = 1000
@@ -61,7 +61,7 @@ def check(run: Run) -> Iterator[Finding]:
     tail = finite.values[low_at:]
     if len(tail) < max(20, TAIL_SHARE * len(finite)):
         return
-    low, high = float(levels.min()), float(np.median(finite.values[-width:]))
+    low, high = float(levels.min()), float(median(finite.values[-width:]))
     phi = smoothing(finite.values)
     sigma = scatter(finite.values)
     error = max(median_difference_error(sigma, phi, width, width), wander(finite.values[:low_at], width), 1e-12)

@@ -4,6 +4,7 @@ import numpy as np
 
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
+from lmdiag.stats.windows import median
 
 RECORDS_PER_EPOCH = 10
 LEAST_DROP, LEAST_ERRORS = 0.05, 6.0
@@ -46,13 +47,13 @@ def check(run: Run) -> Iterator[Finding]:
     if not len(rows):
         return
     drops, error = _drops(losses.values, rows, width)
-    level = np.array([np.median(losses.values[r - width : r]) for r in rows])
+    level = np.array([median(losses.values[r - width : r]) for r in rows])
     clear = (drops >= LEAST_DROP * level) & (drops >= LEAST_ERRORS * error)
     if clear.sum() < max(1, 0.5 * len(rows)):
         return
-    typical = float(np.median(drops[clear]))
+    typical = float(median(drops[clear]))
     yield Finding(
-        f"The training loss drops by {typical:.2g} ({np.median(drops[clear] / level[clear]):.0%}) at {int(clear.sum())} of {len(rows)} epoch ends: "
+        f"The training loss drops by {typical:.2g} ({median(drops[clear] / level[clear]):.0%}) at {int(clear.sum())} of {len(rows)} epoch ends: "
         "it has memorised part of the text.",
         int(losses.steps[rows[clear][0]]),
         int(losses.steps[rows[clear][-1]]),
@@ -71,10 +72,10 @@ def _drops(values: np.ndarray, rows: np.ndarray, width: int) -> tuple[np.ndarray
     if len(elsewhere) < 4:
         return np.zeros(len(rows)), np.inf
     usual = np.array([_drop(values, r, width) for r in elsewhere[:: len(elsewhere) // 400 + 1]])
-    middle = float(np.median(usual))
-    error = 1.4826 * float(np.median(np.abs(usual - middle)))
+    middle = float(median(usual))
+    error = 1.4826 * float(median(np.abs(usual - middle)))
     return np.array([_drop(values, r, width) for r in rows]) - middle, max(error, 1e-12)
 
 
 def _drop(values: np.ndarray, row: int, width: int) -> float:
-    return float(np.median(values[row - width : row]) - np.median(values[row : row + width]))
+    return float(median(values[row - width : row]) - median(values[row : row + width]))

@@ -5,7 +5,7 @@ import numpy as np
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.noise import MEDIAN_ERROR, scatter
-from lmdiag.stats.windows import medians_around
+from lmdiag.stats.windows import median, medians_around
 
 EVALUATIONS = 4
 ERRORS = 6.0
@@ -49,14 +49,14 @@ def check(run: Run, *, info: float = 0.90, warning: float = 0.75) -> Iterator[Fi
         return
     beside, width = medians_around(losses.steps, training.steps, training.values)
     beside = np.maximum(beside, 1e-12)
-    ratio = float(np.median(losses.values / beside))
-    level = float(np.median(beside))
+    ratio = float(median(losses.values / beside))
+    level = float(median(beside))
     error = MEDIAN_ERROR * scatter(training.values) / np.sqrt(max(width, 1) * len(losses))
     errors = (1 - ratio) * level / max(error, 1e-12)
     if ratio >= info or errors < ERRORS or level <= 0.05:
         return
     yield Finding(
-        f"{metric} lies at {ratio:.0%} of the training loss ({float(np.median(losses.values)):.4g} against {level:.4g}).",
+        f"{metric} lies at {ratio:.0%} of the training loss ({float(median(losses.values)):.4g} against {level:.4g}).",
         int(losses.steps[0]),
         int(losses.steps[-1]),
         metric,

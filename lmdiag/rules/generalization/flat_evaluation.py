@@ -6,6 +6,7 @@ from lmdiag import advice
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing
+from lmdiag.stats.windows import median
 
 EVALUATIONS = 6
 FLAT_SHARE = 0.4  # of the evaluations
@@ -42,7 +43,7 @@ def check(run: Run) -> Iterator[Finding]:
     losses, training = series.finite, run["loss"].finite
     if len(losses) < EVALUATIONS or len(training) < 2 * EVALUATIONS:
         return
-    end = float(np.median(losses.values[-3:]))
+    end = float(median(losses.values[-3:]))
     band = max(BAND * abs(end), SIGMAS * scatter(losses.values))
     outside = np.flatnonzero(np.abs(losses.values - end) > band)
     first = int(outside[-1]) + 1 if len(outside) else 0
@@ -71,6 +72,6 @@ def _fall(values: np.ndarray) -> tuple[float, float, float]:
     width = len(values) // 5
     if width < 2:
         return 0.0, 1.0, 0.0
-    before, after = float(np.median(values[:width])), float(np.median(values[-width:]))
+    before, after = float(median(values[:width])), float(median(values[-width:]))
     error = median_difference_error(scatter(values), smoothing(values), width, width)
     return before - after, before, (before - after) / max(error, 1e-12)

@@ -5,7 +5,7 @@ import numpy as np
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.trend import mann_kendall, theil_sen
-from lmdiag.stats.windows import medians_around
+from lmdiag.stats.windows import median, medians_around
 
 EVALUATIONS = 6
 SURE = 2.576  # two-sided 1%
@@ -49,7 +49,7 @@ def check(run: Run) -> Iterator[Finding]:
     if len(losses) < EVALUATIONS or mann_kendall(gaps) < SURE:
         return
     slope, _ = theil_sen(gaps)
-    growth, level = slope * (len(gaps) - 1), float(np.median(losses.values))
+    growth, level = slope * (len(gaps) - 1), float(median(losses.values))
     if growth < max(LEAST_NATS, LEAST_SHARE * abs(level)):
         return
     since = int(losses.steps[int(np.argmax(gaps > gaps[0] + 0.3 * growth))])

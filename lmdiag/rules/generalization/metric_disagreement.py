@@ -4,6 +4,7 @@ import numpy as np
 
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
+from lmdiag.stats.windows import median
 
 HIGHER_IS_BETTER = ("accuracy", "f1", "auc")
 AT_END = 0.8  # of the evaluations: where the best value of the other metric must lie
@@ -41,7 +42,7 @@ def check(run: Run, *, smallest: float = 0.05) -> Iterator[Finding]:
     if len(losses) < 4:
         return
     best = int(np.argmin(losses.values))
-    rise = float(np.median(losses.values[-2:])) / max(float(losses.values[best]), 1e-12) - 1
+    rise = float(median(losses.values[-2:])) / max(float(losses.values[best]), 1e-12) - 1
     if rise < smallest:
         return
     split = metric.rpartition("/")[0]

@@ -1,10 +1,9 @@
 from collections.abc import Iterator
 
-import numpy as np
-
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.noise import scatter
+from lmdiag.stats.windows import median
 
 
 @rule(family="generalization", needs=("evaluation",), severity=Severity.INFO, min_points=6)
@@ -37,8 +36,8 @@ def check(run: Run, *, share: float = 0.25, level: float = 0.01) -> Iterator[Fin
     losses = series.finite
     if len(losses) < 6:
         return
-    sigma, middle = scatter(losses.values), abs(float(np.median(losses.values)))
-    improved = float(np.median(losses.values[:2]) - np.median(losses.values[-3:]))
+    sigma, middle = scatter(losses.values), abs(float(median(losses.values)))
+    improved = float(median(losses.values[:2]) - median(losses.values[-3:]))
     if sigma < level * middle or sigma < share * max(improved, 0.0) or improved < -2 * sigma or middle == 0:
         return
     needed = (sigma / (0.5 * level * middle)) ** 2

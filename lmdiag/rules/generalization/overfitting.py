@@ -7,6 +7,7 @@ from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.noise import scatter
 from lmdiag.stats.trend import mann_kendall
+from lmdiag.stats.windows import median
 
 AFTER = 2  # evaluations after the best one; logs of one evaluation per epoch have no more
 NOISE_BEFORE_BEST = 5
@@ -85,9 +86,9 @@ def _training_rises(run: Run, best_step: int) -> bool:
     if not len(before) or not len(after):
         return False
     width = max(3, len(losses) // 20)
-    level = float(np.median(before[-width:]))
+    level = float(median(before[-width:]))
     error = 1.253 * scatter(losses.values) * float(np.sqrt(2 / width))
-    return float(np.median(after[-width:])) > level + max(0.05, 0.02 * abs(level), 2 * error)
+    return float(median(after[-width:])) > level + max(0.05, 0.02 * abs(level), 2 * error)
 
 
 def _finding(

@@ -7,7 +7,7 @@ from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.noise import MAD_TO_SIGMA
 from lmdiag.stats.trend import mann_kendall
-from lmdiag.stats.windows import medians_beside
+from lmdiag.stats.windows import median, medians_beside
 
 BEFORE = 50  # records that say what is usual
 CERTAIN = 30.0  # ratio that needs no comparison with the scatter
@@ -52,7 +52,7 @@ def check(run: Run, *, ratio: float = 10.0, deviations: float = 4.0) -> Iterator
         return
     n = len(norms)
     early, late = norms.values[n // 10 : max(3 * n // 10, n // 10 + 2)], norms.values[-max(2, n // 10) :]
-    growth = float(np.median(late) / np.median(early))
+    growth = float(median(late) / median(early))
     if growth >= ratio and mann_kendall(np.log(norms.values)) > RISING:
         yield _growth(run, norms, growth)
 
@@ -74,7 +74,7 @@ def _stands_out(logs: np.ndarray, i: int, excess: float, settled: bool, deviatio
     if not settled:
         return False
     recent = logs[max(0, i - BEFORE) : i]
-    spread = MAD_TO_SIGMA * float(np.median(np.abs(recent - np.median(recent))))
+    spread = MAD_TO_SIGMA * float(median(np.abs(recent - median(recent))))
     return bool(excess >= deviations * max(spread, SCATTER_FLOOR))
 
 
@@ -96,9 +96,9 @@ def _jump(run: Run, norms: Series, hits: np.ndarray, ratios: np.ndarray) -> Find
 
 
 def _growth(run: Run, norms: Series, growth: float) -> Finding:
-    onset = int(norms.steps[np.argmax(norms.values >= np.median(norms.values[: len(norms) // 3]) * growth / 3)])
+    onset = int(norms.steps[np.argmax(norms.values >= median(norms.values[: len(norms) // 3]) * growth / 3)])
     return Finding(
-        f"The gradient norm grew {growth:.0f}-fold, to {np.median(norms.values[-max(2, len(norms) // 10) :]):.3g}, from step {onset:,} on.",
+        f"The gradient norm grew {growth:.0f}-fold, to {median(norms.values[-max(2, len(norms) // 10) :]):.3g}, from step {onset:,} on.",
         onset,
         int(norms.steps[-1]),
         "grad_norm",

@@ -8,7 +8,7 @@ from lmdiag.finding import Finding, Severity, rule
 from lmdiag.layers import LayerTable, layer_table
 from lmdiag.run import Run
 from lmdiag.stats.noise import MAD_TO_SIGMA
-from lmdiag.stats.windows import medians_beside
+from lmdiag.stats.windows import median, medians_beside
 
 SETTLED = 0.1
 BLOCKS = 3  # alike layers from which they can be compared
@@ -76,15 +76,15 @@ def _furthest_apart(table: LayerTable) -> tuple[int, int, float] | None:
 def _vanishing_with_depth(table: LayerTable, low: int, high: int, ratio: float, warning: float) -> Finding:
     small, large = table.names[low], table.names[high]
     return Finding(
-        f"The gradient of {small} is {ratio:,.0f} times smaller than that of {large} ({np.median(table.values[low]):.2g} against "
-        f"{np.median(table.values[high]):.2g} in the median).",
+        f"The gradient of {small} is {ratio:,.0f} times smaller than that of {large} ({median(table.values[low]):.2g} against "
+        f"{median(table.values[high]):.2g} in the median).",
         int(table.steps[0]),
         int(table.steps[-1]),
         f"layers/{small}/grad_norm",
         {
             "ratio": ratio,
-            "smallest": float(np.median(table.values[low])),
-            "largest": float(np.median(table.values[high])),
+            "smallest": float(median(table.values[low])),
+            "largest": float(median(table.values[high])),
         },
         (
             f"Check the residual path and the normalisation between {small} and {large}.",
@@ -102,7 +102,7 @@ def _outbreaks(table: LayerTable, outbreak: float) -> Iterator[Finding]:
     logs, steps = logs[:, good], table.steps[good]
     if logs.shape[1] < 2 * BEFORE:
         return
-    relative = logs - np.median(logs, axis=0)
+    relative = logs - median(logs.T)
     for name, values in zip(table.names, relative):
         excess = _excess(values, outbreak)
         rows = np.flatnonzero(np.convolve(excess > 0, np.ones(CONSECUTIVE), "valid") >= CONSECUTIVE)
@@ -127,5 +127,5 @@ def _excess(values: np.ndarray, outbreak: float) -> np.ndarray:
     before, _ = medians_beside(values, BEFORE)
     rise = np.nan_to_num(values - before, nan=0.0)
     rise[:BEFORE] = 0.0
-    sigma = MAD_TO_SIGMA * float(np.median(np.abs(rise[BEFORE:])))
+    sigma = MAD_TO_SIGMA * float(median(np.abs(rise[BEFORE:])))
     return np.where((rise >= np.log(outbreak)) & (rise >= DEVIATIONS * max(sigma, SCATTER_FLOOR)), rise, 0.0)

@@ -4,6 +4,7 @@ import numpy as np
 
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
+from lmdiag.stats.windows import median
 
 UNIFORM = 8.0  # nats; near the uniform guess the gradient of a connected model is of order one
 DEAD_AT_UNIFORM = 0.05
@@ -43,7 +44,7 @@ def check(run: Run, *, fallen_to: float = 0.05, zero_share: float = 0.2) -> Iter
         yield _finding(message, step, int(norms.steps[-1]), {"zero_share": float(zeros.mean())}, Severity.ERROR)
         return
     early, late = norms.values[: max(1, len(norms) // 5)], norms.values[-(len(norms) // 3) :]
-    before, after = float(np.median(early)), float(np.median(late))
+    before, after = float(median(early)), float(median(late))
     kept = _loss_kept(run)
     if kept is None:
         return
@@ -64,7 +65,7 @@ def _loss_kept(run: Run) -> tuple[float, float] | None:
     losses = run.curve[1].finite.values
     if len(losses) < 4:
         return None
-    start, end = float(np.median(losses[: max(1, len(losses) // 10)])), float(np.median(losses[-(len(losses) // 4) :]))
+    start, end = float(median(losses[: max(1, len(losses) // 10)])), float(median(losses[-(len(losses) // 4) :]))
     return (end / start, end) if start > 0 else None
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
+from lmdiag.stats.windows import median
 
 BACKWARDS = 1.0  # seconds; clocks are corrected by less
 
@@ -37,7 +38,7 @@ def check(run: Run, *, gap_s: float = 1800.0, ratio: float = 20.0) -> Iterator[F
     apart = np.diff(clock.values)
     if apart.max() <= gap_s and apart.min() >= -BACKWARDS:
         return
-    usual = float(np.median(apart))
+    usual = float(median(apart))
     silent = np.flatnonzero(apart > max(gap_s, ratio * usual))
     back = np.flatnonzero(apart < -BACKWARDS)
     if len(silent):

@@ -5,6 +5,7 @@ import numpy as np
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.phases import phases
+from lmdiag.stats.windows import median
 
 JUST_BEFORE = 20  # pairs of records; a rounded curve that flattens repeats itself more and more
 MOVED = 10  # records before the frozen stretch that show that the metric used to move
@@ -80,7 +81,7 @@ def _frozen(values: np.ndarray, smallest: int) -> tuple[int, int] | None:
     first, length = int(starts[longest]), int(lengths[longest])
     if length < smallest or first < MOVED or values[first] == 0:
         return None
-    if float(np.median(np.abs(np.diff(values[max(0, first - JUST_BEFORE) : first])))) < COARSE * _resolution(values):
+    if float(median(np.abs(np.diff(values[max(0, first - JUST_BEFORE) : first])))) < COARSE * _resolution(values):
         return None
     equal = np.diff(values) == 0
     outside = np.concatenate([equal[:first], equal[first + length - 1 :]])

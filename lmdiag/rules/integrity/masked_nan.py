@@ -4,6 +4,7 @@ import numpy as np
 
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run, Series, masked_zeros
+from lmdiag.stats.windows import median
 
 
 @rule(family="integrity", needs=("curve",), severity=Severity.ERROR, min_points=2)
@@ -51,7 +52,7 @@ def _finding(metric: str, losses: Series, masked: np.ndarray) -> Finding:
         int(steps[0]),
         int(steps[-1]),
         metric,
-        {"records": int(masked.sum()), "share": share, "other_losses": float(np.median(others))},
+        {"records": int(masked.sum()), "share": share, "other_losses": float(median(others))},
         (
             "Set logging_nan_inf_filter=False (Hugging Face) to see the true loss.",
             "Use bf16 or fp32 instead of fp16.",

@@ -7,6 +7,7 @@ from lmdiag.metrics import LN2
 from lmdiag.run import Run, Series
 from lmdiag.stats.alignment import shared_steps
 from lmdiag.stats.noise import scatter
+from lmdiag.stats.windows import median
 
 PAIRS = 3
 HIGHEST_LOSS = 12.0  # nats; programs cap the exponent, and beyond ln V nobody reads the perplexity
@@ -52,7 +53,7 @@ def check(run: Run, *, tolerance: float = 0.02) -> Iterator[Finding | NotChecked
         why, evidence = found
         in_bits = "power of two" in why
         yield Finding(
-            f"{name} is not exp(loss): {why} ({np.median(perplexity[good]):.4g} where exp(loss) is {np.median(np.exp(loss[good])):.4g}).",
+            f"{name} is not exp(loss): {why} ({median(perplexity[good]):.4g} where exp(loss) is {median(np.exp(loss[good])):.4g}).",
             int(shared[good][0]),
             int(shared[good][-1]),
             name,
@@ -74,14 +75,14 @@ def _pairs(run: Run) -> dict[str, tuple[Series, Series]]:
 
 
 def _rounding(series: Series, perplexity: np.ndarray) -> float:
-    return 0.0 if series.decimals is None else 0.5 * 10.0**-series.decimals / float(np.median(perplexity))
+    return 0.0 if series.decimals is None else 0.5 * 10.0**-series.decimals / float(median(perplexity))
 
 
 def _compare(
     logs: np.ndarray, losses: np.ndarray, rounding: float, tolerance: float
 ) -> tuple[str, dict[str, float]] | None:
     """Say how the logarithm of the perplexity differs from the loss, with the numbers; None where it does not."""
-    difference = float(np.median(logs - losses))
+    difference = float(median(logs - losses))
     allowed = tolerance + rounding + scatter(losses) ** 2
     evidence = {"difference": difference, "allowed": allowed, "records": len(losses)}
     if abs(difference) <= allowed:

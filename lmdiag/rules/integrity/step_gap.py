@@ -4,6 +4,7 @@ import numpy as np
 
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
+from lmdiag.stats.windows import median
 
 NEIGHBOURS = 6  # spacings either side that say what is usual there
 REGULAR, TOLERANCE = 0.8, 0.02
@@ -40,7 +41,7 @@ def check(run: Run, *, ratio: float = 3.0) -> Iterator[Finding]:
     holes = _holes(apart, ratio) if apart.max() > ratio * apart.min() else np.empty(0, int)
     if not len(holes):
         return
-    usual = float(np.median(apart))
+    usual = float(median(apart))
     missing = float(apart[holes].sum() - usual * len(holes))
     widest = int(holes[np.argmax(apart[holes])])
     first, last = int(curve.steps[widest]), int(curve.steps[widest + 1])
@@ -70,6 +71,6 @@ def _holes(apart: np.ndarray, ratio: float) -> np.ndarray:
 
 def _stands_out(apart: np.ndarray, at: int, ratio: float) -> bool:
     before, after = apart[max(0, at - NEIGHBOURS) : at], apart[at + 1 : at + 1 + NEIGHBOURS]
-    usual = float(max(np.median(before), np.median(after)))
+    usual = float(max(median(before), median(after)))
     agree = (np.abs(np.concatenate([before, after]) - usual) <= TOLERANCE * usual).mean()
     return bool(apart[at] > ratio * usual and agree >= REGULAR)

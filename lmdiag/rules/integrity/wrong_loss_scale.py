@@ -6,6 +6,7 @@ from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.phases import holds_start
 from lmdiag.stats.progress import Progress, progress
+from lmdiag.stats.windows import median
 
 LARGEST_UNIFORM = 13.0  # ln of 440,000, above every vocabulary in use
 LEARNS = -3.0  # Mann-Kendall z
@@ -48,7 +49,7 @@ def check(run: Run, *, smallest: float = 1.3, warning: float = 1.8) -> Iterator[
     finite = curve.finite
     if len(finite) < 5:
         return
-    first = max(float(finite.values[0]), float(np.median(finite.values[:3])))
+    first = max(float(finite.values[0]), float(median(finite.values[:3])))
     vocabulary = _vocabulary(run)
     uniform = float(np.log(vocabulary)) if vocabulary else LARGEST_UNIFORM
     ratio = first / uniform

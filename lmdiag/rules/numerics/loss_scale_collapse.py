@@ -4,6 +4,7 @@ import numpy as np
 
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.windows import median
 
 SEARCH = 0.05  # share of the records in which a scaler may look for its first scale
 ONCE = 256.0  # a scale that was never above this was not searched for: it is a constant
@@ -43,7 +44,7 @@ def check(run: Run, *, gone: float = 1.0, halvings: int = 5) -> Iterator[Finding
     if len(scales) < 5:
         return
     settled = scales.at(np.arange(int(SEARCH * len(scales)), len(scales)))
-    usual, end = float(np.median(settled.values)), float(settled.values[-2:].max())
+    usual, end = float(median(settled.values)), float(settled.values[-2:].max())
     lost = end <= gone and float(scales.values.max()) >= ONCE
     fallen = end * 2.0**halvings <= usual and _at_once(settled, 2.0**halvings)
     skipped = _skipped_share(run, int(settled.steps[0]))
@@ -71,7 +72,7 @@ def _at_once(scales: Series, factor: float) -> bool:
     """Tell whether the scale came down by a factor within 100 steps or ten records, whichever is longer."""
     if len(scales) < 2 * FALL_RECORDS:
         return False
-    lag = max(FALL_RECORDS, round(FALL_STEPS / max(float(np.median(np.diff(scales.steps))), 1.0)))
+    lag = max(FALL_RECORDS, round(FALL_STEPS / max(float(median(np.diff(scales.steps))), 1.0)))
     return bool((scales.values[:-lag] >= factor * scales.values[lag:]).any())
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from lmdiag import advice
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.windows import median
 
 BEFORE = 20  # records before the first bad one that are searched for a rising gradient norm
 
@@ -76,7 +77,7 @@ def _gradient_growth(run: Run, step: int) -> float | None:
     norms = run["grad_norm"].finite.between(run.first_step, step).values[-BEFORE:]
     if len(norms) < 4:
         return None
-    usual = float(np.median(norms))
+    usual = float(median(norms))
     return float(norms[-4:].max() / usual) if usual > 0 else None
 
 

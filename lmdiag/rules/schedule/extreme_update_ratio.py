@@ -5,6 +5,7 @@ import numpy as np
 from lmdiag.finding import Finding, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.alignment import shared_steps
+from lmdiag.stats.windows import median
 
 RECORDS = 5
 SETTLED = 0.1
@@ -48,7 +49,7 @@ def check(
     if len(stable) < RECORDS:
         yield NotChecked(f"the log has {len(stable)} update ratios at a high learning rate; this rule needs {RECORDS}")
         return
-    typical = float(np.median(stable.values))
+    typical = float(median(stable.values))
     if low <= typical <= high or typical <= 0:
         return
     rate = run.value_at("lr", int(stable.steps[len(stable) // 2]))

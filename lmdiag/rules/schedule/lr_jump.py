@@ -5,6 +5,7 @@ import numpy as np
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.noise import median_difference_error, scatter
+from lmdiag.stats.windows import median
 
 DECAYED = 0.7  # of the highest rate so far
 HIGH = 0.5
@@ -100,7 +101,7 @@ def _loss_rise(run: Run, step: int) -> float:
     before, after = curve.values[max(0, row - RECORDS) : row], curve.values[row : row + RECORDS]
     if len(before) < RECORDS or len(after) < RECORDS:
         return 0.0
-    rise, level = float(np.median(after) - np.median(before)), abs(float(np.median(before)))
+    rise, level = float(median(after) - median(before)), abs(float(median(before)))
     sigma = scatter(curve.values[max(0, row - 10 * RECORDS) : row])
     enough = max(REBOUND_NATS, REBOUND_SHARE * level, ERRORS * median_difference_error(sigma, 0.0, RECORDS, RECORDS))
     return rise if rise >= enough else 0.0

@@ -8,7 +8,7 @@ from lmdiag.run import Run, Series
 from lmdiag.stats.phases import Phases, holds_start, phases
 from lmdiag.stats.rebound import Rebound, sustained_rise
 from lmdiag.stats.trend import total_gain
-from lmdiag.stats.windows import block_medians
+from lmdiag.stats.windows import block_medians, median
 
 NEAR_PEAK = 0.7
 EARLY = 0.2  # share of the run
@@ -64,7 +64,7 @@ def check(run: Run, *, signs: int = 2) -> Iterator[Finding]:
     seen = _signs(run, schedule, onset)
     if len(seen) < signs:
         return
-    start = max(float(finite.values[0]), float(np.median(finite.values[:3])))
+    start = max(float(finite.values[0]), float(median(finite.values[:3])))
     lost = rise.rise >= LOST * max(start - rise.low, LEAST_PROGRESS)
     yield Finding(
         f"The learning rate of {rate:.3g} is too high: the loss rose from {rise.low:.4g} to {rise.high:.4g} from step {onset:,} on; "
@@ -96,10 +96,10 @@ def _standstill(run: Run, metric: str, losses: Series, schedule: Phases) -> Iter
     updates, weights = _at_high_rate(run, run.series.get("update_ratio"), schedule), run.series.get("param_norm")
     if len(warm) < RECORDS or len(updates) < 3 or weights is None or not holds_start(losses.steps):
         return
-    start, end = float(np.median(losses.values[:3])), float(np.median(warm[-(len(warm) // 4) :]))
-    change, (gain, _) = float(np.median(updates)), total_gain(warm)
+    start, end = float(median(losses.values[:3])), float(median(warm[-(len(warm) // 4) :]))
+    change, (gain, _) = float(median(updates)), total_gain(warm)
     norms = weights.finite.values
-    grown = float(np.median(norms[len(norms) // 2 :]) / norms[0]) if len(norms) and norms[0] > 0 else 0.0
+    grown = float(median(norms[len(norms) // 2 :]) / norms[0]) if len(norms) and norms[0] > 0 else 0.0
     stuck = gain < STILL * end and end > min(HIGH * start, _unigram(run))
     if not stuck or change < LARGE_UPDATE or grown < GROWN:
         return
@@ -145,12 +145,12 @@ def _signs(run: Run, schedule: Phases, onset: int) -> list[str]:
     if len(rates) and rates.values[0] >= 0.99 * schedule.peak:
         seen.append("there was no warm-up")
     updates = _before(run, "update_ratio", onset)
-    if len(updates) >= 3 and np.median(updates) >= LARGE_UPDATE:
-        seen.append(f"each update changed the weights by {np.median(updates):.0%}")
+    if len(updates) >= 3 and median(updates) >= LARGE_UPDATE:
+        seen.append(f"each update changed the weights by {median(updates):.0%}")
     norms, limit = _before(run, "grad_norm", onset), float(run.config.get("grad_clip") or 0)
     if len(norms) >= 10 and limit and (norms > limit).mean() >= CLIPPED:
         seen.append(f"{(norms > limit).mean():.0%} of the gradients were clipped before")
-    if len(norms) >= 2 * BEFORE and np.median(norms[-10:]) >= 2 * np.median(norms[-2 * BEFORE : -BEFORE]):
+    if len(norms) >= 2 * BEFORE and median(norms[-10:]) >= 2 * median(norms[-2 * BEFORE : -BEFORE]):
         seen.append("the gradient norm had doubled before")
     return seen
 

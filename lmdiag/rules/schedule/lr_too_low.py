@@ -6,7 +6,7 @@ from lmdiag.finding import Finding, NotChecked, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.phases import holds_start, phases
 from lmdiag.stats.trend import mann_kendall
-from lmdiag.stats.windows import block_medians
+from lmdiag.stats.windows import block_medians, median
 
 FROM_SCRATCH, LARGEST_START = 6.0, 16.0  # nats at the start
 LEARNS = -3.0  # Mann-Kendall z
@@ -51,7 +51,7 @@ def check(run: Run, *, left: float = 0.7, straight: float = 0.4) -> Iterator[Fin
         return
     if schedule is None or len(finite) < RECORDS:
         return
-    start, end = float(np.median(finite.values[:3])), float(np.median(finite.values[-(len(finite) // 10) :]))
+    start, end = float(median(finite.values[:3])), float(median(finite.values[-(len(finite) // 10) :]))
     if not FROM_SCRATCH <= start <= LARGEST_START or end < left * start or not holds_start(finite.steps):
         return
     warm = finite.between(schedule.warm_step, run.last_step)
@@ -89,9 +89,9 @@ def check(run: Run, *, left: float = 0.7, straight: float = 0.4) -> Iterator[Fin
 
 def _typical_rate(run: Run, from_step: int) -> float:
     rates = run["lr"].finite.between(from_step, run.last_step).values
-    return float(np.median(rates)) if len(rates) else 0.0
+    return float(median(rates)) if len(rates) else 0.0
 
 
 def _update_ratio(run: Run) -> float | None:
     ratios = run["update_ratio"].finite.values if "update_ratio" in run else np.empty(0)
-    return float(np.median(ratios)) if len(ratios) >= 5 else None
+    return float(median(ratios)) if len(ratios) >= 5 else None

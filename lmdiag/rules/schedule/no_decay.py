@@ -1,10 +1,9 @@
 from collections.abc import Iterator
 
-import numpy as np
-
 from lmdiag.finding import Finding, NotChecked, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.phases import phases
+from lmdiag.stats.windows import median
 
 FROM_SCRATCH = 6.0  # nats at the start
 
@@ -40,7 +39,7 @@ def check(run: Run, *, high: float = 0.9, steps: int = 200) -> Iterator[Finding 
     span = run.last_step - run.first_step
     if not run.complete or schedule is None or schedule.still_warming or span < steps or len(losses) < 20:
         return
-    if schedule.final < high or float(np.median(losses[:3])) < FROM_SCRATCH:
+    if schedule.final < high or float(median(losses[:3])) < FROM_SCRATCH:
         return
     decay = max(span // 10, 1)
     yield Finding(

@@ -5,6 +5,7 @@ import numpy as np
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.trend import mann_kendall, total_gain
+from lmdiag.stats.windows import median
 
 LEARNS = -3.0  # Mann-Kendall z of a loss that falls
 TAIL_RECORDS = 20
@@ -103,4 +104,4 @@ def _gains_nothing(run: Run, first: int, last: int) -> bool:
     if len(losses) < TAIL_RECORDS:
         return False
     gain, error = total_gain(losses)
-    return gain < max(SURE * error, TRIVIAL * abs(float(np.median(losses))))
+    return gain < max(SURE * error, TRIVIAL * abs(float(median(losses))))

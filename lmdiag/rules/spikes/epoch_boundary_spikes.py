@@ -5,6 +5,7 @@ import numpy as np
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.spikes import Spike, find_spikes
+from lmdiag.stats.windows import median
 
 AT_BOUNDARY = 0.02  # of an epoch, or one record
 LEAST_SPIKES, LEAST_SHARE, CHANCE_RATIO = 4, 0.75, 4.0
@@ -60,9 +61,9 @@ def _high_at_boundaries(values: np.ndarray, at: np.ndarray, smallest: float, rea
     """Tell, before the search for spikes, whether any could stand at enough of the boundaries."""
     ends = np.arange(max(1.0, np.round(at[0])), np.round(at[-1]) + 1)
     first, stop = np.searchsorted(at, ends - reach), np.searchsorted(at, ends + reach, side="right")
-    middle = float(np.median(values))
+    middle = float(median(values))
     tops = [
-        values[a:b].max() / max(np.median(values[max(0, a - 30) : b + 30]), 1e-3 * middle, 1e-12)
+        values[a:b].max() / max(median(values[max(0, a - 30) : b + 30]), 1e-3 * middle, 1e-12)
         for a, b in zip(first, stop)
         if b > a
     ]
@@ -70,7 +71,7 @@ def _high_at_boundaries(values: np.ndarray, at: np.ndarray, smallest: float, rea
 
 
 def _finding(curve: Series, metric: str, spikes: list[Spike], near: list[Spike], passed: float) -> Finding:
-    typical = float(np.expm1(np.median([s.excess for s in near])))
+    typical = float(np.expm1(median([s.excess for s in near])))
     return Finding(
         f"{len(near)} of {len(spikes)} spikes fall on the end of an epoch; the typical one is {typical:.0%} high.",
         int(curve.steps[near[0].peak]),

@@ -6,6 +6,7 @@ from lmdiag import advice
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.spikes import Spike, find_spikes
+from lmdiag.stats.windows import median
 
 FAST_RECORDS, FAST_SHARE = 50, 0.02
 FREQUENT_GROUPS, FREQUENT_SHARE, FREQUENT_EXCESS = 6, 0.015, 0.15
@@ -73,7 +74,7 @@ def _to_report(spikes: list[Spike]) -> Spike:
 
 
 def _frequent(spikes: list[Spike], records: int) -> bool:
-    typical = float(np.expm1(np.median([s.excess for s in spikes])))
+    typical = float(np.expm1(median([s.excess for s in spikes])))
     return len(spikes) >= max(FREQUENT_GROUPS, FREQUENT_SHARE * records) and typical >= FREQUENT_EXCESS
 
 
@@ -91,7 +92,7 @@ def _gradient_ratio(run: Run, step: int) -> float | None:
     row = int(np.searchsorted(norms.steps, step, side="right"))
     usual = norms.values[max(0, row - 52) : max(0, row - 3)]
     near = norms.values[max(0, row - 3) : row + 1]
-    return float(near.max() / np.median(usual)) if len(usual) >= 4 and len(near) and np.median(usual) > 0 else None
+    return float(near.max() / median(usual)) if len(usual) >= 4 and len(near) and median(usual) > 0 else None
 
 
 def _message(curve: Series, spikes: list[Spike], chosen: Spike, slow: bool, gradient: float | None) -> str:

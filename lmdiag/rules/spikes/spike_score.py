@@ -5,6 +5,7 @@ import numpy as np
 from lmdiag import advice
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.windows import median
 
 PAST = 1000  # records the score looks back
 POINTS = 1500
@@ -67,7 +68,7 @@ def _hits(values: np.ndarray) -> tuple[np.ndarray, float]:
     deviation = np.maximum(deviation, 0.002 * abs(middle))
     hits = np.flatnonzero(above > 7 * deviation) + PAST
     height = above[hits - PAST] / np.maximum(np.abs(mean[hits - PAST] + middle), 1e-12)
-    return hits, float(np.median(height)) if len(hits) else 0.0
+    return hits, float(median(height)) if len(hits) else 0.0
 
 
 def _finding(

@@ -5,6 +5,7 @@ import numpy as np
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.alignment import shared_steps
+from lmdiag.stats.windows import median
 
 SETTLED = 0.05
 FAST_ENOUGH = 1e-3  # seconds; a wait below a millisecond is the noise of any loop
@@ -44,18 +45,18 @@ def check(run: Run, *, smallest: float = 0.2, warning: float = 0.5) -> Iterator[
     shared, wait, whole = shared[good], wait[good], whole[good]
     if len(wait) < 10:
         return
-    apart = bool(np.median(wait) > np.median(whole))
-    share = float(np.median(wait / (whole + wait if apart else whole)))
-    if share < smallest or np.median(wait) < FAST_ENOUGH:
+    apart = bool(median(wait) > median(whole))
+    share = float(median(wait / (whole + wait if apart else whole)))
+    if share < smallest or median(wait) < FAST_ENOUGH:
         return
     total = float(wait.sum())
     yield Finding(
-        f"{share:.0%} of a step is spent waiting for data ({np.median(wait):.3g} s of {np.median(whole + apart * wait):.3g} s): "
+        f"{share:.0%} of a step is spent waiting for data ({median(wait):.3g} s of {median(whole + apart * wait):.3g} s): "
         f"without it the run would be {1 / max(1 - share, 0.01):.2g} times as fast.",
         int(shared[0]),
         int(shared[-1]),
         "data_time_s",
-        {"share": share, "wait_s": float(np.median(wait)), "records": len(wait), "logged_wait_s": total},
+        {"share": share, "wait_s": float(median(wait)), "records": len(wait), "logged_wait_s": total},
         (
             "Raise the workers of the data loader and its prefetch factor; pin memory.",
             "Tokenise and pack once, before training; read from a local disk.",

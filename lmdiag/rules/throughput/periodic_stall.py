@@ -5,6 +5,7 @@ import numpy as np
 from lmdiag.finding import Finding, NotChecked, Severity, rule
 from lmdiag.pace import Pace, step_times
 from lmdiag.run import Run
+from lmdiag.stats.windows import median
 
 RECORDS = 30
 STALLS = 5
@@ -48,13 +49,13 @@ def check(
         return
     first = int(SETTLED * len(times.seconds))
     times = Pace(times.steps[first:], times.seconds[first:], times.unit, times.metric)
-    usual = float(np.median(times.seconds))
+    usual = float(median(times.seconds))
     stalls = np.flatnonzero(times.seconds > slow * usual)
-    spacing = float(np.median(np.diff(times.steps)))
+    spacing = float(median(np.diff(times.steps)))
     period = _period(times.steps[stalls], spacing) if STALLS <= len(stalls) <= MOST * len(times.seconds) else None
     if period is None:
         return
-    extra = float(np.median(times.seconds[stalls])) - usual  # the median: one of them may be a night in a queue
+    extra = float(median(times.seconds[stalls])) - usual  # the median: one of them may be a night in a queue
     lost = extra * len(stalls)
     share = lost / (lost + usual * len(times.seconds))
     if share < smallest:
@@ -76,7 +77,7 @@ def check(
 def _period(steps: np.ndarray, spacing: float) -> int | None:
     """Return the distance of which most distances are multiples, None where there is none."""
     apart = np.diff(steps)
-    period = float(np.median(apart))
+    period = float(median(apart))
     if period < APART * spacing:
         return None
     times = apart / period
@@ -86,7 +87,7 @@ def _period(steps: np.ndarray, spacing: float) -> int | None:
 
 def _at_evaluations(run: Run, times: Pace, stalls: np.ndarray) -> bool:
     """Tell whether the slow steps are those of the evaluations, which may be written one record earlier or later."""
-    spacing = float(np.median(np.diff(times.steps)))
+    spacing = float(median(np.diff(times.steps)))
     for losses in run.evaluations.values():
         place = np.searchsorted(losses.steps, times.steps[stalls] - 1.5 * spacing)
         near = losses.steps[np.minimum(place, len(losses) - 1)] - times.steps[stalls]

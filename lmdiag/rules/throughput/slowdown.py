@@ -5,7 +5,7 @@ import numpy as np
 from lmdiag.finding import Finding, NotChecked, Severity, rule
 from lmdiag.pace import Pace, pace
 from lmdiag.run import Run
-from lmdiag.stats.windows import block_medians
+from lmdiag.stats.windows import block_medians, median
 
 RECORDS = 30
 BLOCKS = 100
@@ -48,7 +48,7 @@ def check(
         return
     n = len(times.seconds)
     usual, late = times.seconds[int(USUAL[0] * n) : int(USUAL[1] * n)], times.seconds[int(LATE * n) :]
-    before, after = float(np.median(usual)), float(np.median(late))
+    before, after = float(median(usual)), float(median(late))
     ratio = after / before
     if ratio < smallest or np.quantile(late, 0.25) <= np.quantile(usual, 0.9):
         return
