@@ -38,7 +38,11 @@ def check(run: Run, *, deviations: float = 3.0) -> Iterator[Finding]:
         if after.first_step > before.last_step:
             continue
         overlap = before.last_step - after.first_step
-        evidence = {"from_step": before.last_step, "to_step": after.first_step, "repeated_steps": overlap + 1}
+        evidence: dict[str, float] = {
+            "from_step": before.last_step,
+            "to_step": after.first_step,
+            "repeated_steps": overlap + 1,
+        }
         message = (
             f"The log goes back from step {before.last_step:,} to step {after.first_step:,}; the later values are used."
         )
