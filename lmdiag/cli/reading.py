@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lmdiag.cli.options import pairs
+from lmdiag.cli.progress import Progress
 from lmdiag.errors import LmdiagError, UnreadableLog
 from lmdiag.readers import find, reader_named, runs_of
 from lmdiag.readers.options import ReadOptions
@@ -19,18 +20,20 @@ def read_runs(paths: Sequence[str], options: ReadOptions) -> tuple[list[Run], li
     runs: list[Run] = []
     unreadable: list[Unreadable] = []
     seen: set[str] = set()
-    for path in paths:
-        sources, missing = find([path])
-        unreadable += [_unreadable(path, problem) for problem in missing]
-        new = [source for source in sources if source.name not in seen]
-        seen |= {source.name for source in new}
-        found: list[Run] = []
-        for source in new:
-            try:
-                found += runs_of(source, options)
-            except UnreadableLog as problem:
-                unreadable.append(_unreadable(source.name, problem))
-        runs += _without_copies(found) if Path(path).is_dir() else found
+    with Progress("logs read") as progress:
+        for path in paths:
+            sources, missing = find([path])
+            unreadable += [_unreadable(path, problem) for problem in missing]
+            new = [source for source in sources if source.name not in seen]
+            seen |= {source.name for source in new}
+            found: list[Run] = []
+            for done, source in enumerate(new):
+                progress.tell(len(runs) + done, len(runs) + len(new))
+                try:
+                    found += runs_of(source, options)
+                except UnreadableLog as problem:
+                    unreadable.append(_unreadable(source.name, problem))
+            runs += _without_copies(found) if Path(path).is_dir() else found
     return runs, unreadable
 
 

@@ -15,7 +15,7 @@ from lmdiag.reports.wording import by_reason, count, evidence, not_read, number,
 from lmdiag.run import Run
 
 NARROWEST, WIDEST_CURVE, BESIDE_THE_CURVE = 60, 72, 34
-ADVICE_SHOWN, NOTES_SHOWN, REASONS_SHOWN, RUNS_IN_WORDS = 3, 3, 3, 10
+FINDINGS_IN_FULL, ADVICE_SHOWN, NOTES_SHOWN, REASONS_SHOWN, RUNS_IN_WORDS = 2, 3, 3, 3, 10
 
 
 def render(report: Report, style: Style | None = None) -> str:
@@ -112,12 +112,19 @@ def _results(diagnosis: Diagnosis, summary: Summary) -> list[str]:
 
 
 def _findings(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
+    """Yield the worst findings in full, each with its consequences, and the others in a sentence."""
+    after_full = True
     for rank, finding in enumerate(_numbered(diagnosis), 1):
-        yield ""
-        yield from _finding(rank, finding, style)
+        in_full = style.verbose or (finding.alarms and rank <= FINDINGS_IN_FULL)
+        if in_full or after_full:
+            yield ""
+        after_full = in_full
+        yield from _finding(rank, finding, style) if in_full else _sentence(finding, style, 0, str(rank))
         for consequence in diagnosis.findings:
             if consequence.consequence_of == finding.rule:
-                yield from _consequence(consequence, style)
+                yield from _sentence(consequence, style, 4, "↳")
+    if not style.verbose and any(f.alarms for f in _numbered(diagnosis)[FINDINGS_IN_FULL:]):
+        yield from style.paragraph("-v shows the evidence and the advice of all findings.", dim=True)
 
 
 def _finding(rank: int, finding: Finding, style: Style) -> Iterator[str]:
@@ -125,17 +132,17 @@ def _finding(rank: int, finding: Finding, style: Style) -> Iterator[str]:
     where = steps(finding.first_step, finding.last_step)
     yield f"{rank} {style.paint(words, colour, bold=True)}  {style.paint(finding.rule, bold=True)}  {where}"
     yield from style.paragraph(finding.message, 4)
-    if not finding.alarms and not style.verbose:
-        return
     yield from style.listed(evidence(finding), 4, dim=True)
     for advice in finding.advice if style.verbose else finding.advice[:ADVICE_SHOWN]:
         yield from style.paragraph(advice, 4, "→ ", colour="green")
 
 
-def _consequence(finding: Finding, style: Style) -> Iterator[str]:
+def _sentence(finding: Finding, style: Style, indent: int, lead: str) -> Iterator[str]:
     words, colour = severity_look(severity_of(finding))
     where = steps(finding.first_step, finding.last_step)
-    yield from style.paragraph(f"{finding.rule}, {where}: {finding.message}", 4, f"↳ {words[0]} ", colour=colour)
+    yield from style.paragraph(
+        f"{finding.rule}, {where}: {finding.message}", indent, f"{lead} {words[0]} ", colour=colour
+    )
 
 
 def _coverage(diagnosis: Diagnosis, style: Style, rules: int) -> Iterator[str]:

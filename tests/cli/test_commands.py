@@ -150,7 +150,7 @@ def test_an_internal_error_is_one_line_and_exit_2(run, good, monkeypatch):
 
 
 def test_a_reader_that_leaves_early_does_not_change_the_verdict(bad):
-    process = lmdiag_process("check", *[bad] * 1, "-v", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = lmdiag_process("check", bad, "-v", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.close()
     assert process.stderr.read() == ""
     assert process.wait(30) == 1
@@ -166,11 +166,27 @@ def test_ctrl_c_ends_with_exit_2_and_one_word():
 
 
 @pytest.mark.slow
-def test_the_demo_trains_well_and_badly_and_says_so(run, tmp_path):
+def test_the_demo_trains_well_and_badly_and_says_so(tmp_path):
     pytest.importorskip("torch")
-    done = run("demo", "demo")
-    assert done.code == 0
-    assert "✗ unhealthy  demo/too-fast.jsonl" in done.out
-    assert "healthy     " in done.out.splitlines()[-2]
-    assert "lmdiag app demo" in done.err
-    assert run("demo", "demo").code == 2
+    first = lmdiag_process("demo", cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, err = first.communicate(timeout=300)
+    assert first.returncode == 0, err
+    assert "✓ healthy  lmdiag-demo/healthy.jsonl" in out
+    assert "✗ unhealthy  lmdiag-demo/too-fast.jsonl" in out
+    assert "✗ error  divergence" in out
+    assert "lmdiag app lmdiag-demo" in out
+    assert err.count("trained in") == 2
+    again = lmdiag_process("demo", cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert "is there already; remove lmdiag-demo to train again" in again.communicate(timeout=60)[1]
+
+
+def test_the_demo_trains_a_run_again_that_was_interrupted(tmp_path):
+    from lmdiag.cli.demo import _is_whole
+
+    log = tmp_path / "healthy.jsonl"
+    assert not _is_whole(log)
+    log.write_text('{"type":"run"}\n')
+    assert not _is_whole(log)
+    assert not log.exists()
+    log.write_text('{"type":"run"}\n{"type":"end","status":"completed"}\n')
+    assert _is_whole(log)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from lmdiag.finding import NotChecked
+from lmdiag.finding import NotChecked, Severity
 from lmdiag.reports.look import Style
 from lmdiag.reports.report import Report
 from lmdiag.reports.text import render
@@ -69,6 +69,18 @@ def test_verbose_shows_all_advice_and_names_the_rules(sick):
     text = render(Report((sick,)), Style(verbose=True))
     assert "Look at the batches" in text
     assert "Not checked: late-warmup, flat-schedule: the log has no lr." in text
+
+
+def test_only_the_worst_findings_are_told_in_full(sick):
+    third = replace(sick.findings[2], rule="oscillation", first_step=1400)
+    info = replace(sick.findings[2], rule="loss-spike", severity=Severity.INFO)
+    text = render(Report((replace(sick, findings=(*sick.findings, third, info)),)))
+    assert text.count("→ Clip the gradient norm at 0.9.") == 1
+    assert "3 ! oscillation, steps 1,400–1,320: The gradient norm" in text
+    assert "4 i loss-spike, steps 1,291–1,320" in text
+    assert "-v shows the evidence and the advice of all findings." in text
+    everything = render(Report((replace(sick, findings=(*sick.findings, third, info)),)), Style(verbose=True))
+    assert everything.count("→ Clip the gradient norm at 0.9.") == 3
 
 
 def test_several_runs_end_with_a_table_and_the_healthy_ones_only_stand_there(report):
