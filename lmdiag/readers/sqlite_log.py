@@ -40,12 +40,20 @@ def _hint(name: str) -> str:
     return "export the metrics to CSV or JSON lines"
 
 
+def _without_journal(data: bytes) -> bytes:
+    """Return a database that says it has no write-ahead log: in memory there is none, and SQLite would refuse it.
+
+    Bytes 18 and 19 of the header are the versions needed to write and to read: 2 with such a log, 1 without.
+    """
+    return data[:18] + b"\1\1" + data[20:] if data[18:20] == b"\2\2" else data
+
+
 @contextmanager
 def _opened(source: Source) -> Iterator[sqlite3.Connection]:
     """Open the file so that nothing is written beside it; an upload is opened in memory."""
     if source.path is None or source.packed:
         database = sqlite3.connect(":memory:")
-        database.deserialize(source.data)
+        database.deserialize(_without_journal(source.data))
     else:
         # A log that is still written keeps its newest rows in the -wal file, which `immutable` would overlook.
         live = source.path.with_name(source.path.name + "-wal").exists()

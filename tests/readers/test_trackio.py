@@ -49,6 +49,25 @@ def test_rows_that_are_no_object_are_counted(tmp_path):
     assert (log.n_rows, len(log.skipped)) == (1, 2)
 
 
+def test_an_upload_of_a_database_with_a_write_ahead_log(tmp_path):
+    source = database(tmp_path / "p.db", [("a", 1, {"loss": 3.0}), ("a", 2, {"loss": 2.0})])
+    with sqlite3.connect(tmp_path / "p.db") as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()
+    (run,) = runs_of(Source("p.db", content=source.path.read_bytes()))
+    assert run["loss"].values.tolist() == [3.0, 2.0]
+
+
+def test_a_database_that_is_still_written(tmp_path):
+    source = database(tmp_path / "p.db", [("a", 1, {"loss": 3.0})])
+    writer = sqlite3.connect(tmp_path / "p.db")
+    writer.execute("PRAGMA journal_mode=WAL")
+    writer.execute("INSERT INTO metrics VALUES (9, '', 'a', 2, '{\"loss\": 2.0}', 'a')")
+    writer.commit()
+    assert runs_of(source)[0]["loss"].values.tolist() == [3.0, 2.0]
+    writer.close()
+
+
 def test_equal_to_what_trackio_was_given(tmp_path, monkeypatch):
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
