@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from lmdiag.app import opened, run_page, sidebar, welcome
+from lmdiag.app import compare_page, opened, rules_page, run_page, sidebar, welcome
 from lmdiag.app.words import plain
 
 STYLE = """<style>
@@ -22,12 +22,16 @@ def main(paths: Sequence[str] = ()) -> None:
     st.set_page_config(page_title="lmdiag", page_icon="🩺", layout="wide")
     st.html(STYLE)
     opened.open_paths(paths)
-    sidebar.draw()
+    page = sidebar.draw()
     for log in opened.problems():
         _explain_problem(log)
     key = opened.chosen()
-    if key is None:
+    if page == "Rules":
+        rules_page.draw(opened.runs())
+    elif key is None:
         welcome.draw()
+    elif page == "Compare":
+        compare_page.draw(opened.runs())
     else:
         run_page.draw(key, opened.runs()[key])
 

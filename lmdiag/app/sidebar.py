@@ -9,18 +9,28 @@ from lmdiag.app.words import VERDICTS, plain, short
 from lmdiag.diagnose import Diagnosis
 
 MOST_LISTED = 15
+PAGES = ["Run", "Compare", "Rules"]
 
 
-def draw() -> None:
-    """Draw the list of runs once something is open."""
+def draw() -> str:
+    """Draw the pages and, once something is open, the list of runs; return the page to show."""
     known = opened.runs()
-    if not known:
-        return
     with st.sidebar:
         st.title("lmdiag", anchor=False)
-        _choose(known)
-        upload("Add logs")
-        st.button("Close all", on_click=_close_all, type="tertiary", icon=":material/close:")
+        page = st.segmented_control(
+            "Page",
+            PAGES,
+            default=PAGES[0],
+            required=True,
+            key="page",
+            label_visibility="collapsed",
+            bind="query-params",
+        )
+        if known:
+            _choose(known)
+            upload("Add logs")
+            st.button("Close all", on_click=_close_all, type="tertiary", icon=":material/close:")
+    return page or PAGES[0]
 
 
 def upload(label: str) -> None:

@@ -7,6 +7,7 @@ plain records whose field names are ours alone, never names from a log.
 
 from lmdiag.charts.layers import distribution_chart, layer_heatmap, layers_of
 from lmdiag.charts.loss import loss_chart
+from lmdiag.charts.overlay import differing_settings, grouped_chart, overlay_chart, seed_groups
 from lmdiag.charts.panel import Guide
 from lmdiag.charts.panels import gradient_chart, lr_chart, series_chart
 from lmdiag.charts.timeline import timeline_chart
@@ -16,12 +17,16 @@ __all__ = [
     "Drawing",
     "Guide",
     "View",
+    "differing_settings",
     "distribution_chart",
     "gradient_chart",
+    "grouped_chart",
     "layer_heatmap",
     "layers_of",
     "loss_chart",
     "lr_chart",
+    "overlay_chart",
+    "seed_groups",
     "series_chart",
     "timeline_chart",
 ]

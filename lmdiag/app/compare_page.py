@@ -1,0 +1,117 @@
+"""Many runs side by side: a table, the curves overlaid or grouped by seed, a verdict against baselines, other settings."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from lmdiag import charts
+from lmdiag.app import controls
+from lmdiag.app.words import VERDICTS, plain, short
+from lmdiag.charts.thinning import extremes
+from lmdiag.compare import compare, verdict_of
+from lmdiag.diagnose import Diagnosis
+from lmdiag.errors import LmdiagError
+from lmdiag.reports.report import summarize
+from lmdiag.run import Run
+
+SPARKS = 30
+WORDS = {
+    "regression": "worse than the baselines",
+    "no-regression": "not worse than the baselines",
+    "cannot-tell": "cannot tell",
+}
+SIGNS = {"regression": st.error, "no-regression": st.success, "cannot-tell": st.info}
+
+
+def draw(known: dict[str, Diagnosis]) -> None:
+    """Draw the page."""
+    if len(known) < 2:
+        st.info("Open at least two runs to compare them.")
+        return
+    names = unique_names(known)
+    st.dataframe(
+        [_row(names[key], d) for key, d in known.items()],
+        hide_index=True,
+        column_config={"curve": st.column_config.LineChartColumn("loss", width="small")},
+    )
+    runs = {names[key]: d.run for key, d in known.items()}
+    _curves(runs)
+    _against_baselines(runs)
+    _settings(runs)
+
+
+def unique_names(known: dict[str, Diagnosis]) -> dict[str, str]:
+    """Return a name for each run that no other has."""
+    names: dict[str, str] = {}
+    for key, diagnosis in known.items():
+        name = short(diagnosis.run.name, 40) or "run"
+        again = sum(n == name or n.startswith(f"{name} (") for n in names.values())
+        names[key] = f"{name} ({again + 1})" if again else name
+    return names
+
+
+def _row(name: str, diagnosis: Diagnosis) -> dict[str, object]:
+    run, summary, best = diagnosis.run, summarize(diagnosis.run), diagnosis.best
+    look = VERDICTS[diagnosis.verdict]
+    values = run.curve[1].values if run.curve else None
+    return {
+        "verdict": f"{look.sign} {look.word}",
+        "run": name,
+        "curve": [] if values is None else values[extremes(values, buckets=SPARKS)].tolist(),
+        "steps": run.last_step,
+        "last loss": summary.loss_last,
+        "lowest loss": summary.loss_min,
+        "best evaluation": best.value if best else None,
+        "at step": best.step if best else None,
+        "alarms": ", ".join(f.rule for f in diagnosis.findings if f.alarms),
+    }
+
+
+def _curves(runs: dict[str, Run]) -> None:
+    first = next(iter(runs.values()))
+    metrics = list(dict.fromkeys(name for run in runs.values() for name in run if not name.startswith("layers/")))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        metric = st.selectbox(
+            "Metric", metrics, metrics.index("loss") if "loss" in metrics else 0, key="compare-metric", width=220
+        )
+        grouped = st.toggle(
+            "Group seeds",
+            key="compare-grouped",
+            help="The mean of the runs that share all settings but the seed, and their range.",
+        )
+    view = controls.view_of("compare", first, with_loss=False)
+    drawing = (
+        charts.grouped_chart(charts.seed_groups(runs), metric, view)
+        if grouped
+        else charts.overlay_chart(runs, metric, view)
+    )
+    if drawing is not None:
+        st.vega_lite_chart(drawing.spec, key=f"chart-compare-{metric}-{grouped}", alt=drawing.alt)
+
+
+def _against_baselines(runs: dict[str, Run]) -> None:
+    st.subheader("Worse than the runs before it?", anchor=False)
+    names = list(runs)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        candidate = st.selectbox("Candidate", names, len(names) - 1, key="compare-candidate", width=260)
+        baselines = st.multiselect("Baselines", [n for n in names if n != candidate], key="compare-baselines")
+        tolerance = st.number_input("Tolerance (%)", 0.0, 50.0, 1.0, 0.5, key="compare-tolerance", width=140)
+    if not candidate or not baselines:
+        return
+    try:
+        found = compare([runs[n] for n in baselines], runs[candidate], tolerance=tolerance / 100)
+    except LmdiagError as error:
+        st.warning(plain(f"{error.message}. {error.hint}"))
+        return
+    verdict = verdict_of(found)
+    reasons = "".join(f"\n- {plain(c.metric)}: {plain(c.why)}" for c in found if c.why)
+    SIGNS[verdict](f"**{plain(candidate)}**: {WORDS[verdict]}.{reasons}")
+
+
+def _settings(runs: dict[str, Run]) -> None:
+    differences = charts.differing_settings(runs)
+    st.subheader("Settings that differ", anchor=False)
+    if not differences:
+        st.caption("None, apart from seeds and names.")
+        return
+    st.dataframe([{"setting": name, **values} for name, values in differences.items()], hide_index=True)

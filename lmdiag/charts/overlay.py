@@ -1,0 +1,111 @@
+"""Several runs in one chart, and the mean and band of runs that differ in their seed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lmdiag.charts.panel import Panel
+from lmdiag.charts.panels import drawing, x_domain
+from lmdiag.charts.traces import Trace, scale_domain, trace
+from lmdiag.charts.vega import layer
+from lmdiag.charts.view import Drawing, View, axis_title, positions
+from lmdiag.run import Run, Series
+
+MOST_RUNS = 12
+BAND_POINTS = 200
+SEED_KEYS = frozenset({"seed", "run_id", "name", "log", "time", "data_seed", "output_dir", "checkpoints", "hostname"})
+
+
+def overlay_chart(runs: Mapping[str, Run], metric: str, view: View) -> Drawing | None:
+    """Draw one metric of several runs; `runs` has them under the names for the legend. None where no run has it."""
+    having = {name: run for name, run in list(runs.items())[:MOST_RUNS] if metric in run and len(run[metric])}
+    if not having:
+        return None
+    panel = _panel(having, [trace(run, name, metric, run[metric], view) for name, run in having.items()], metric, view)
+    return drawing(panel, (), view)
+
+
+def grouped_chart(groups: Mapping[str, Sequence[Run]], metric: str, view: View) -> Drawing | None:
+    """Draw the mean of each group of runs as a line, and the range from its lowest to its highest run as a band."""
+    traces, bands, members = [], [], {}
+    for label, runs in groups.items():
+        having = [run for run in runs if metric in run and len(run[metric].finite) > 1]
+        if having:
+            name = f"{label} (n = {len(having)})"
+            series, low, high = _mean_and_range(having, metric)
+            t = trace(having[0], name, metric, series, view)
+            members[name] = having[0]
+            traces.append(t)
+            x = positions(having[0], view.axis, series.steps)
+            bands += [
+                {"x": float(a), "low": float(b), "high": float(c), "trace": name} for a, b, c in zip(x, low, high)
+            ]
+    if not traces:
+        return None
+    drawn = drawing(_panel(members, traces, metric, view), (), view)
+    inner = drawn.spec["layer"][0]["layer"]
+    x = inner[0]["encoding"]["x"]
+    y = {**inner[0]["encoding"]["y"], "field": "low"}
+    mark = {"type": "area", "opacity": 0.2, "clip": True}
+    inner.insert(0, layer(bands, mark, x=x, y=y, y2={"field": "high"}, color=inner[0]["encoding"]["color"]))
+    return drawn
+
+
+def _panel(runs: Mapping[str, Run], traces: Sequence[Trace], metric: str, view: View) -> Panel:
+    ends = [x_domain(run, view) for run in runs.values()]
+    return Panel(
+        title=metric,
+        traces=traces,
+        x_title=axis_title(next(iter(runs.values())), view.axis),
+        x_domain=(min(low for low, _ in ends), max(high for _, high in ends)),
+        y_domain=scale_domain(traces, view.log_y, view.full_range),
+        log=view.log_y,
+        y_format=",.4~g",
+        height=340,
+    )
+
+
+def _mean_and_range(runs: Sequence[Run], metric: str) -> tuple[Series, np.ndarray, np.ndarray]:
+    """Return the mean of the runs at common steps, over which all of them have values, and their lowest and highest."""
+    curves = [run[metric].finite for run in runs]
+    first, last = max(int(c.steps[0]) for c in curves), min(int(c.steps[-1]) for c in curves)
+    steps = np.unique(np.linspace(first, max(last, first), BAND_POINTS).round().astype(np.int64))
+    values = np.array([np.interp(steps, c.steps, c.values) for c in curves])
+    return Series(steps, values.mean(axis=0)), values.min(axis=0), values.max(axis=0)
+
+
+def settings_of(run: Run) -> dict[str, str]:
+    """Return the settings of a run by dotted name, without those that differ from seed to seed."""
+    return {name: value for name, value in _flat(run.config) if name.rpartition(".")[2] not in SEED_KEYS}
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for name, value in config.items():
+        pairs += _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [(f"{prefix}{name}", str(value))]
+    return pairs
+
+
+def differing_settings(runs: Mapping[str, Run]) -> dict[str, dict[str, str]]:
+    """Return the settings in which runs differ: {setting: {run: value}}; "" where a run does not have it.
+
+    >>> a, b = Run("a", {}, config={"lr": 1, "seed": 1}), Run("b", {}, config={"lr": 2, "seed": 2})
+    >>> differing_settings({"a": a, "b": b})
+    {'lr': {'a': '1', 'b': '2'}}
+    """
+    settings = {name: settings_of(run) for name, run in runs.items()}
+    names = dict.fromkeys(name for one in settings.values() for name in one)
+    table = {name: {run: one.get(name, "") for run, one in settings.items()} for name in names}
+    return {name: values for name, values in table.items() if len(set(values.values())) > 1}
+
+
+def seed_groups(runs: Mapping[str, Run]) -> dict[str, list[Run]]:
+    """Return the runs that share all settings but the seed, under a name for each group; runs without settings stand alone."""
+    groups: dict[tuple[Any, ...], list[str]] = {}
+    for name, run in runs.items():
+        settings = settings_of(run)
+        groups.setdefault(tuple(sorted(settings.items())) or (name,), []).append(name)
+    return {names[0]: [runs[name] for name in names] for names in groups.values()}

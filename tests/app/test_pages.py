@@ -1,0 +1,54 @@
+"""The pages beside the run: comparing runs, and the rules with their settings."""
+
+import pytest
+
+from lmdiag.rules import RULES
+from tests.app.conftest import SAMPLES, specs_on, words_on
+
+
+def page_named(page, name):
+    page.button_group(key="page").set_value(name).run()
+    assert not page.exception
+    return page
+
+
+def test_comparing_shows_every_run_overlaid_and_the_settings_that_differ(app):
+    page = page_named(app(*SAMPLES[:3]), "Compare")
+    table = page.dataframe[0].value
+    assert len(table) == 3
+    assert len(specs_on(page)) == 1
+    assert all(name in specs_on(page)[0] for name in table["run"])
+    assert "setting" in page.dataframe[1].value
+    page.toggle(key="compare-grouped").set_value(True).run()
+    assert "(n = 1)" in specs_on(page)[0]
+
+
+def test_a_candidate_is_held_against_its_baselines(app):
+    healthy = [p for p in SAMPLES if p.stem in ("loss-spike", "gradient-spike", "divergence")]
+    page = page_named(app(*healthy), "Compare")
+    page.selectbox(key="compare-candidate").select("divergence").run()
+    page.multiselect(key="compare-baselines").set_value(["gradient-spike"]).run()
+    assert not page.exception
+    assert "divergence" in "".join(e.value for e in [*page.error, *page.success, *page.info])
+
+
+def test_one_run_alone_cannot_be_compared(app):
+    assert "at least two" in page_named(app(SAMPLES[0]), "Compare").info[0].value
+
+
+@pytest.mark.parametrize("name", ["loss-spike", "divergence"])
+def test_a_rule_shows_its_page_and_what_it_says(app, name):
+    page = page_named(app(), "Rules")
+    page.selectbox(key="rule").select(name).run()
+    assert not page.exception
+    assert next(r.title for r in RULES if r.name == name) in words_on(page)
+    assert len(page.dataframe[0].value) >= len(SAMPLES)
+
+
+def test_another_threshold_changes_the_findings_and_gives_the_block_to_keep_it(app):
+    page = page_named(app(), "Rules")
+    page.selectbox(key="rule").select("loss-spike").run()
+    page.number_input(key="setting-loss-spike-smallest").set_value(1000.0).run()
+    assert not page.exception
+    assert "[tool.lmdiag.rules.loss-spike]" in page.code[0].value
+    assert "◆" in list(page.dataframe[0].value["changed"])
