@@ -46,6 +46,7 @@ def header(run: Run) -> dict[str, Any]:
         "notes": list(run.notes),
         "skipped": [[s.line, s.reason, s.count] for s in run.skipped],
         "series": series,
+        "segments": [[s.first_step, s.last_step] for s in _segments(run)],
     }
     facts = {
         key: value for key, value in run.config.items() if key not in ("type", "schema", "run_id", "name", "source")

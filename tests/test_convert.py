@@ -3,13 +3,16 @@
 import json
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from lmdiag.convert import lines, records
+from lmdiag.convert import lines, parquet, records
 from lmdiag.record.schema import json_schema
-from lmdiag.run import Event, Run, Segment, Series
+from lmdiag.readers import runs_of
+from lmdiag.readers.source import Source
+from lmdiag.run import Event, Run, Segment, Series, Skipped
 
 
 def series(steps, values):
@@ -71,3 +74,74 @@ def test_any_values_stay_what_they_are(values):
     run = Run("a", {"loss": series(steps, [values[s] for s in steps])})
     found = [float(json.loads(line)["loss"]) for line in list(lines(run))[1:]]
     np.testing.assert_array_equal(found, [values[s] for s in steps])
+
+
+def as_jsonl(run):
+    return Source("b.jsonl", content="\n".join(lines(run)).encode())
+
+
+def as_parquet(run):
+    return Source("b.parquet", content=parquet([run]))
+
+
+def assert_same(run, again):
+    facts = ("name", "config", "events", "notes", "skipped", "objective", "step_kind")
+    assert {f: getattr(run, f) for f in facts} == {f: getattr(again, f) for f in facts}
+    assert [(s.first_step, s.last_step) for s in run.segments] == [(s.first_step, s.last_step) for s in again.segments]
+    for one, other in ((run.series, again.series), (run.superseded, again.superseded)):
+        assert set(one) == set(other)
+        for name, found in one.items():
+            np.testing.assert_array_equal(found.steps, other[name].steps, name)
+            np.testing.assert_array_equal(found.values, other[name].values, name)
+    for name, found in run.series.items():
+        kept = again[name]
+        said = (found.source_name, found.source_unit, found.decimals, found.reduction)
+        assert said == (kept.source_name, kept.source_unit, kept.decimals, kept.reduction), name
+
+
+@pytest.mark.parametrize("form", [as_jsonl, as_parquet])
+def test_a_run_with_everything_comes_back(form):
+    run = Run(
+        "a",
+        {
+            "loss": Series(
+                np.array([1, 2, 3, 9]), np.array([3.5, np.nan, 2.5, 2.0]), None, "lm loss", "bits", 1, "window_mean"
+            ),
+            "val/loss": series([3, 9], [2.5, np.inf]),
+            "train/loss": series([3], [2.0]),
+            "layers/h.0/mlp/grad_norm": series([1, 2], [0.5, 0.25]),
+            "train/acc/step": series([1], [0.5]),
+            "time": series([1], [1e9]),
+        },
+        config={"max_steps": 9, "model": {"params": 7}, "loss_unit": "nats"},
+        events=(
+            Event("restart", 3),
+            Event("sample", 3, "once", {"length": 5}),
+            Event("end", 9, "", {"status": "crashed"}),
+        ),
+        segments=(Segment(1, 9, 0),),
+        notes=("The steps are counted.",),
+        skipped=(Skipped(3, "torn", 2),),
+        objective="reinforcement",
+        step_kind="tokens",
+    )
+    (again,) = runs_of(form(run))
+    assert_same(run, again)
+
+
+@pytest.mark.parametrize("form", [as_jsonl, as_parquet])
+@settings(max_examples=30, deadline=None)
+@given(
+    checkpoint=st.integers(1, 18),
+    crash=st.integers(1, 20),
+    after=st.integers(3, 20),
+    losses=st.lists(st.floats(0.125, 16.0), min_size=60, max_size=60),
+)
+def test_a_resumed_run_comes_back(form, checkpoint, crash, after, losses):
+    steps = [*range(10, 210, 10)][: max(crash, checkpoint) + 1]
+    steps += [10 * (checkpoint + i) for i in range(after)]
+    written = "".join(json.dumps({"step": s, "loss": v, "lr": 0.1}) + "\n" for s, v in zip(steps, losses, strict=False))
+    run, *others = runs_of(Source("a.jsonl", content=written.encode()))
+    assume(not others)  # where count and loss are back at the beginning, these are two runs
+    (again,) = runs_of(form(run))
+    assert_same(run, again)

@@ -35,6 +35,16 @@ class Lines:
         """Where each line starts: int64[n]."""
         return np.append(0, self.ends[:-1] + 1)
 
+    @property
+    def n_lines(self) -> int:
+        """How many lines there are, without finding their places."""
+        return int(np.count_nonzero(self.text == NEWLINE)) + (not self.block.endswith(b"\n"))
+
+    @property
+    def n_quotes(self) -> int:
+        """How many double quotes there are."""
+        return int(np.count_nonzero(self.text == QUOTE))
+
     def __len__(self) -> int:
         return len(self.ends)
 
@@ -72,10 +82,11 @@ class Lines:
     @cached_property
     def keys(self) -> tuple[np.ndarray, np.ndarray]:
         """The places of the colons after JSON keys, and the first byte of the values behind them."""
-        text = np.append(self.text, (SPACE, SPACE, SPACE))
-        colons = np.flatnonzero((text[1:-3] == COLON) & (text[:-4] == QUOTE)) + 1
-        first = text[colons + 1]
-        return colons, np.where(first == SPACE, text[colons + 2], first)
+        colons = np.flatnonzero(self.text == COLON)
+        colons = colons[self.text[np.maximum(colons - 1, 0)] == QUOTE]
+        last = len(self.text) - 1
+        first = self.text[np.minimum(colons + 1, last)]
+        return colons, np.where(first == SPACE, self.text[np.minimum(colons + 2, last)], first)
 
     @property
     def cells(self) -> np.ndarray:

@@ -12,6 +12,7 @@ def facts_of_origin(origin: Mapping[str, Any], names: Iterable[str]) -> dict[str
     """Return the fields of a RawLog that keep a converted log the run it was: all names stay as they are."""
     skipped = (piece for piece in origin.get("skipped", ()) if isinstance(piece, list) and len(piece) == 3)
     series = origin.get("series")
+    spans = (span for span in origin.get("segments", ()) if isinstance(span, list) and len(span) == 2)
     return {
         "step_column": "step",
         "step_kind": str(origin.get("step_kind", "step")),
@@ -19,6 +20,7 @@ def facts_of_origin(origin: Mapping[str, Any], names: Iterable[str]) -> dict[str
         "notes": tuple(map(str, origin.get("notes", ()))),
         "skipped": tuple(Skipped(int(line), str(reason), int(count)) for line, reason, count in skipped),
         "origins": series if isinstance(series, dict) else {},
+        "spans": tuple((int(first), int(last)) for first, last in spans),
         "names": {name: name for name in names if name != "step"},
     }
 

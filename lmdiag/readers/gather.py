@@ -24,7 +24,10 @@ def gather(raw: RawLog) -> Run:
     """Turn what a reader found into a Run; every format goes through here, so a convention is applied once."""
     found = axis(raw)
     chosen = translate(raw, found.column)
-    found, segments = _with_restarts(raw, found, chosen)
+    if raw.spans:
+        segments = _settled(raw, found)
+    else:
+        found, segments = _with_restarts(raw, found, chosen)
     series: dict[str, Series] = {}
     superseded: dict[str, Series] = {}
     seen: dict[int, tuple[np.ndarray, np.ndarray | None, np.ndarray | None]] = {}
@@ -32,7 +35,7 @@ def gather(raw: RawLog) -> Run:
         rows = column.column.rows
         if id(rows) not in seen:
             seen[id(rows)] = _order(found.steps[rows], rows, segments)
-        series[metric], replaced = _series(raw, column, *seen[id(rows)])
+        series[metric], replaced = _series(raw, column, *seen[id(rows)], resumed=len(segments) > 1)
         if replaced is not None and len(replaced):
             superseded[metric] = replaced
     return Run(
@@ -53,6 +56,12 @@ def gather(raw: RawLog) -> Run:
 
 def _in_nats(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**config, "loss_unit": "nats", "converted_from": "bits"} if config.get("loss_unit") == "bits" else config
+
+
+def _settled(raw: RawLog, found: Axis) -> tuple[Segment, ...]:
+    """Return the segments of a converted log: a new one begins wherever its steps go back."""
+    first_rows = [0, *(np.flatnonzero(np.diff(found.steps) < 0) + 1).tolist()]
+    return tuple(Segment(first, last, row) for (first, last), row in zip(raw.spans, first_rows))
 
 
 def _with_restarts(raw: RawLog, found: Axis, chosen: Mapping[str, Translated]) -> tuple[Axis, tuple[Segment, ...]]:
@@ -112,7 +121,12 @@ def _order(
 
 
 def _series(
-    raw: RawLog, found: Translated, steps: np.ndarray, standing: np.ndarray | None, replaced: np.ndarray | None
+    raw: RawLog,
+    found: Translated,
+    steps: np.ndarray,
+    standing: np.ndarray | None,
+    replaced: np.ndarray | None,
+    resumed: bool,
 ) -> tuple[Series, Series | None]:
     rows, values = found.column.rows, found.column.values
     name = found.source_name
@@ -136,14 +150,10 @@ def _series(
     if standing is None or replaced is None:
         return at(slice(None)), None
     series = at(standing)
-    place = np.searchsorted(series.steps, steps[replaced])
-    place = np.minimum(place, max(len(series) - 1, 0))
-    same = (
-        (series.steps[place] == steps[replaced]) & _equal(series.values[place], values[replaced])
-        if len(series)
-        else False
-    )
-    replaced = replaced[~same] if len(series) else replaced
+    if not resumed and len(series):  # a log that polls another repeats its records
+        place = np.minimum(np.searchsorted(series.steps, steps[replaced]), len(series) - 1)
+        same = (series.steps[place] == steps[replaced]) & _equal(series.values[place], values[replaced])
+        replaced = replaced[~same]
     last = np.append(np.diff(steps[replaced]) > 0, True)[: len(replaced)]
     return series, at(replaced[last])
 

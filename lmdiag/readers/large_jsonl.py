@@ -54,10 +54,10 @@ class _Reading:
         """Read one block, as a whole where that gives every cell; return how many lines it has."""
         lines = Lines(block, first_line)
         if not self.schema:
-            self._learn([lines[k] for k in range(0, len(lines), max(1, len(lines) // SAMPLED_LINES))])
-        n_lines = block.count(b"\n") + (not block.endswith(b"\n"))
+            self._learn([lines[k] for k in _sample(lines.ends - lines.starts)])
+        n_lines = lines.n_lines
         frame = self._frame(block)
-        if frame is not None and frame.height == n_lines and _every_cell(frame, block) and self._usual(frame).all():
+        if frame is not None and frame.height == n_lines and _every_cell(frame, lines) and self._usual(frame).all():
             self.table.keep(frame, np.arange(first_line, first_line + n_lines))
         else:
             self._add_with_care(lines, learn=True)
@@ -138,7 +138,20 @@ class _Reading:
         self.table.keep(frame, numbers, len(single) - before)
 
 
-def _every_cell(frame: polars.DataFrame, block: bytes) -> bool:
-    cells = frame.height * frame.width - sum(column.null_count() for column in frame.iter_columns())
-    keys = block.count(b'":')
-    return cells == keys or cells == keys - block.count(b": null") - block.count(b":null")
+def _sample(lengths: np.ndarray) -> list[int]:
+    """Choose lines from all over the block, and the shortest and longest, which hold other keys: list of n."""
+    spread = np.arange(0, len(lengths), max(1, len(lengths) // SAMPLED_LINES))
+    by_length = np.argsort(lengths)
+    chosen = np.concatenate([spread, by_length[:SAMPLED_LINES], by_length[-SAMPLED_LINES:]])
+    return np.unique(chosen).tolist()
+
+
+def _every_cell(frame: polars.DataFrame, lines: Lines) -> bool:
+    """Tell whether the frame holds as many keys and strings as there are quotes in the text."""
+    import polars as pl
+
+    cells = sum(c.len() - c.null_count() for c in frame.iter_columns())
+    strings = sum(c.len() - c.null_count() for c in frame.iter_columns() if c.dtype == pl.String)
+    missing = lines.n_quotes - 2 * (cells + strings)
+    nulls = lines.block.count(b": null") + lines.block.count(b":null") if missing else 0
+    return missing == 2 * nulls

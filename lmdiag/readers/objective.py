@@ -9,6 +9,7 @@ import numpy as np
 
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.run import Series
+from lmdiag.stats.windows import median
 
 TASKS = ("causal-lm", "masked-lm", "classification", "reinforcement", "composite")
 REWARDS = re.compile(
@@ -50,4 +51,4 @@ def _auxiliary_terms_dominate(raw: RawLog, series: Mapping[str, Series]) -> bool
         if np.isfinite(column.values).any()
     ]
     finite = series["loss"].finite.values
-    return bool(len(finite)) and sum(terms) >= 0.5 * float(np.median(np.abs(finite)))
+    return bool(len(finite)) and sum(terms) >= 0.5 * float(median(np.abs(finite)))

@@ -43,6 +43,7 @@ class RawLog:
     `names` translates columns that `metrics.spelling` would not know or would get wrong, `None` drops a column;
     `scales` multiplies columns to the canonical unit; `units` says which unit the column had, for the reader of the report;
     `origins` says of a converted log, by metric, what the first log called the values (`name`, `unit`, `decimals`, `reduction`);
+    `spans` are the first and last steps of its segments: its steps are settled, and it is one run;
     `reductions` says which columns are window means (`window_mean`), epoch means (`epoch_mean`) or EMAs (`ema`).
     """
 
@@ -66,3 +67,4 @@ class RawLog:
     units: Mapping[str, str] = field(default_factory=dict)
     reductions: Mapping[str, str] = field(default_factory=dict)
     origins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    spans: tuple[tuple[int, int], ...] = ()

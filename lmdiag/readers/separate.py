@@ -18,6 +18,8 @@ FEWEST_ROWS = 2
 
 def separate(raw: RawLog) -> list[RawLog]:
     """Split a log by a column that names runs, else where counter and loss both return to their beginning."""
+    if raw.spans:
+        return [raw]
     parts = _by_name(raw) or _by_restart(raw)
     return [part(raw, rows, label) for label, rows in parts] if len(parts) > 1 else [raw]
 

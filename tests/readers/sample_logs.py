@@ -77,4 +77,22 @@ SAMPLES = {
     "csv_table": ("a.csv", table("step,loss,lr", [(s, v, 0.1) for s, v in ROWS])),
     "text.generic_pairs": ("out.log", "".join(f"after {s} things at step={s} my loss={v}\n" for s, v in ROWS).encode()),
 }
+PAGES = {
+    "lmdiag_jsonl": "lmdiag-log",
+    "hf_trainer_state": "huggingface-trainer-state",
+    "keras_history": "keras",
+    "json_document": "json",
+    "jsonl": "jsonl",
+    "tensorboard": "tensorboard",
+    "wandb": "wandb",
+    "sqlite_log": "mlflow",
+    "mlflow": "mlflow",
+    "parquet": "parquet",
+    "wandb_export": "wandb",
+    "lightning_csv": "lightning",
+    "keras_csv": "keras",
+    "text": "text",
+    "csv_table": "csv",
+    "text.generic_pairs": "key-value",
+}
 FOLDERS = {"mlflow"}  # read from a folder only; their own tests write one
