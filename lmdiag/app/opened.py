@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Log:
     name: str
     diagnoses: tuple[Diagnosis, ...] = ()
     problem: Unreadable | None = None
+    path: Path | None = None
 
 
 def read_log(key: str, source: Source) -> Log:
@@ -82,15 +83,31 @@ def open_paths(paths: Sequence[str]) -> None:
 
 
 def read_file(path: Path, name: str = "") -> Log:
-    """Read a file of the server, or take it from memory if it is unchanged."""
+    """Read a file of the server, or take it from memory if it is unchanged; its key stays while it grows."""
     status = path.stat()
-    return _cached_file(str(path), name or path.name, status.st_size, status.st_mtime_ns)
+    log = _cached_file(str(path), name or path.name, status.st_size, status.st_mtime_ns)
+    return replace(log, path=path)
 
 
 @st.cache_resource(max_entries=MOST_LOGS_KEPT, show_spinner="Reading the log …")
 def _cached_file(path: str, name: str, size: int, changed: int) -> Log:
-    key = hashlib.blake2b(f"{path}\0{size}\0{changed}".encode(), digest_size=12).hexdigest()
-    return read_log(key, Source(name, path=Path(path)))
+    return read_log(hashlib.blake2b(path.encode(), digest_size=12).hexdigest(), Source(name, path=Path(path)))
+
+
+def refresh() -> bool:
+    """Read the open files that have changed again, and tell whether there were any."""
+    changed = False
+    for key, log in _open_logs().items():
+        if log.path is not None and log.path.exists():
+            now = read_file(log.path, log.name)
+            changed = changed or now.diagnoses != log.diagnoses or now.problem != log.problem
+            _open_logs()[key] = now
+    return changed
+
+
+def on_disk() -> bool:
+    """Whether any open log is a file of the server, which may grow."""
+    return any(log.path is not None for log in _open_logs().values())
 
 
 def samples() -> list[Path]:

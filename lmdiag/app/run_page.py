@@ -16,7 +16,13 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
     """Draw the page of one run."""
     verdict.draw(diagnosis)
     chosen = st.segmented_control(
-        "Look at", list(LOOKS), default="Findings", required=True, key="look", label_visibility="collapsed"
+        "Look at",
+        list(LOOKS),
+        default="Findings",
+        required=True,
+        key="look",
+        label_visibility="collapsed",
+        bind="query-params",
     )
     look = LOOKS[chosen or "Findings"]
     if look is not None:

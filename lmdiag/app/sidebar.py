@@ -29,6 +29,8 @@ def draw() -> str:
         if known:
             _choose(known)
             upload("Add logs")
+            if opened.on_disk() and st.toggle("Follow files as they grow", key="follow"):
+                _follow()
             st.button("Close all", on_click=_close_all, type="tertiary", icon=":material/close:")
     return page or PAGES[0]
 
@@ -73,6 +75,13 @@ def _choose(known: dict[str, Diagnosis]) -> None:
     else:
         bare = {key: f"{VERDICTS[d.verdict].sign}  {short(d.run.name)}" for key, d in known.items()}
         st.selectbox("Runs", keys, key="run_list", on_change=_follow_list, format_func=bare.__getitem__)
+
+
+@st.fragment(run_every="3s")
+def _follow() -> None:
+    """Redraw the page when a file has grown; the zoom stays as it is."""
+    if opened.refresh():
+        st.rerun()
 
 
 def _follow_list() -> None:
