@@ -9,8 +9,6 @@ one place per use: ``cli.main``, the app's upload, the caller of the Python API.
 of lmdiag, has ``record.writer.LogInUse`` of its own.
 """
 
-from difflib import get_close_matches
-
 
 class LmdiagError(Exception):
     """Something the user can fix; `hint` says how."""
@@ -35,5 +33,7 @@ def nearest(word: str, known: list[str]) -> str:
     >>> nearest("loss-spik", ["loss-spike", "plateau"])
     'did you mean "loss-spike"?'
     """
+    from difflib import get_close_matches
+
     close = get_close_matches(word, known, n=1)
     return f'did you mean "{close[0]}"?' if close else f"known are: {', '.join(sorted(known))}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -64,6 +63,8 @@ class Commands(click.Group):
             raise
         except Exception:
             if ctx.params["debug"]:
+                import traceback
+
                 traceback.print_exc()
             raise
 

@@ -31,6 +31,8 @@ class Accepted:
 
 def without_accepted(diagnosis: Diagnosis, accepted: Accepted) -> tuple[Diagnosis, list[Suppressed]]:
     """Return the diagnosis without what is accepted, and that with the reason; consequences go with their cause."""
+    if not (accepted.suppressions or accepted.known):
+        return diagnosis, []
     reasons = {
         at: reason
         for at, (finding, print_) in enumerate(zip(diagnosis.findings, fingerprints(diagnosis), strict=True))

@@ -30,14 +30,10 @@ def app(paths: tuple[str, ...], port: int, host: str, browser: bool) -> int:
         raise LmdiagError(f"the app needs {', '.join(missing)}", f"pip install {' '.join(missing)}")
     if host not in ("127.0.0.1", "localhost", "::1"):
         say(f"warning: everybody who can reach {host} can read what the app shows")
-    process = subprocess.Popen(
-        command(paths, port, host, browser), env=os.environ | {"STREAMLIT_LOGGER_LEVEL": "warning"}
-    )
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.wait()
-        return 0
+    line, variables = command(paths, port, host, browser), os.environ | {"STREAMLIT_LOGGER_LEVEL": "warning"}
+    if os.name != "nt":  # the server takes this process over, so that signals reach it
+        os.execve(line[0], line, variables)
+    return subprocess.call(line, env=variables)
 
 
 def command(paths: tuple[str, ...], port: int, host: str, browser: bool) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from pathlib import Path
@@ -50,6 +49,8 @@ def fingerprints(diagnosis: Diagnosis) -> list[str]:
     It is made of the rule, the metric, the path and name of the run, and how many findings of the rule on that metric
     come before; steps and values, which move, are left out.
     """
+    import hashlib
+
     run = diagnosis.run
     seen: Counter[tuple[str, str]] = Counter()
     found: dict[int, str] = {}

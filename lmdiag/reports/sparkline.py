@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from lmdiag.run import Series
@@ -49,7 +51,7 @@ def _scale(finite: np.ndarray) -> tuple[float, float]:
     if not finite.size:
         return 0.0, 0.0
     low = float(finite.min())
-    usual = max(float(np.quantile(finite, 0.9)), float(finite[0]))
+    usual = max(float(np.sort(finite)[math.ceil(0.9 * (len(finite) - 1))]), float(finite[0]))
     return low, min(float(finite.max()), low + HEADROOM * (usual - low)) if usual > low else float(finite.max())
 
 
