@@ -216,12 +216,15 @@ class Overflow(Hooks):
 
 
 class FrozenWeights(Hooks):
-    """Nothing is trained but the first vector, a bias or a norm deep inside, which changes next to nothing."""
+    """The optimizer updates a copy: the weights that the forward pass uses stay as they began."""
 
     def model(self, model: torch.nn.Module) -> None:
-        left = next(p for p in model.parameters() if p.dim() == 1)
-        for parameter in model.parameters():
-            parameter.requires_grad_(parameter is left)
+        self.weights = list(model.parameters())
+        self.first = [p.detach().clone() for p in self.weights]
+
+    def after(self, step: int) -> None:
+        for weight, first in zip(self.weights, self.first):
+            weight.data.copy_(first)
 
 
 class UnrelatedTargets(Hooks):
@@ -345,7 +348,7 @@ _CATALOGUE = (
     Fault(
         "lr-too-low",
         "the learning rate is 1000 times too low",
-        ("lr-too-low",),
+        ("worse-than-reference",),
         "raise it",
         {"lr": lambda s: s.lr / 1000},
     ),
@@ -394,7 +397,7 @@ _CATALOGUE = (
     Fault(
         "vanishing-depth",
         "twelve blocks without residual connections",
-        ("vanishing-gradient",),
+        ("layer-imbalance",),
         "add the residual connections",
         {"n_layer": 12},
         NoResiduals,
@@ -488,7 +491,7 @@ _CATALOGUE = (
     Fault(
         "leaked-targets",
         "targets are the inputs themselves",
-        ("too-low-too-fast",),
+        ("bits-per-byte-out-of-range",),
         "shift the targets by one token",
         {},
         LeakedTargets,
@@ -496,7 +499,7 @@ _CATALOGUE = (
     Fault(
         "overlapping-evaluation",
         "the evaluation set is the tiny training set",
-        ("too-low-too-fast",),
+        ("too-low-loss",),
         "evaluate on text the model has not seen",
         {"train_tokens": lambda s: 16 * (s.context + 2)},
         OverlappingEvaluation,

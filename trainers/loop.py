@@ -96,7 +96,13 @@ def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.
 
     facts = header_facts(parts.name, settings, text, params, type(optimizer).__name__, team.size)
     logger = RunLogger(
-        settings.log, resume=settings.resume, resumed_from_step=first or None, all_ranks=settings.all_ranks, **facts
+        settings.log,
+        resume=settings.resume,
+        all_ranks=settings.all_ranks,
+        clock=settings.clocks,
+        run_id=settings.run_id(),
+        resumed_from_step=first or None,
+        **facts,
     )
     with logger as log, Progress(settings.steps, first, quiet=team.rank > 0) as progress:
         hooks.start(log)

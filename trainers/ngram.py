@@ -174,7 +174,8 @@ def train(settings: Settings, hooks: Hooks) -> None:
     ends = np.linspace(0, len(text.train), settings.steps + 1).astype(int)
     size = text.vocabulary.size
     model = NGram(text.train[:1], 1, size)  # one token, just to have a model before the first step
-    with RunLogger(settings.log, **header_facts(settings, text)) as log, Progress(settings.steps) as progress:
+    header = {"clock": settings.clocks, "run_id": settings.run_id(), **header_facts(settings, text)}
+    with RunLogger(settings.log, **header) as log, Progress(settings.steps) as progress:
         hooks.start(log)
         for step in range(1, settings.steps + 1):
             started = time.perf_counter()

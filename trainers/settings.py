@@ -7,6 +7,7 @@ that sets some of them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -33,6 +34,10 @@ class Files:
     clocks: bool = setting(True, "log times, speed and memory; without them the same command writes the same log")
     seed: int = setting(1, "seed of weights, batches and dropout")
     dry_run: bool = setting(False, "build everything, train two steps, write no log")
+
+    def run_id(self) -> str:
+        """Return an id for the log: none, so that each run gets its own, or one that the same command gives again."""
+        return "" if self.clocks else f"{Path(self.log).stem}-{self.seed}"
 
 
 @dataclass

@@ -75,16 +75,16 @@ class Transformer(nn.Module):
             raise ValueError(f"--n-head {s.n_head} does not divide --d-model {s.d_model}")
         self.embedding = nn.Embedding(vocab_size, s.d_model)
         if s.positions == "learned":
-            self.positions = nn.Parameter(torch.zeros(s.context, s.d_model))
+            self.positions = nn.Parameter(torch.randn(s.context, s.d_model) * spread(s))
         else:
-            self.register_buffer("positions", sinusoids(s.context, s.d_model))
+            self.register_buffer("positions", sinusoids(s.context, s.d_model) * spread(s))
         self.drop = nn.Dropout(s.dropout)
         self.blocks = nn.ModuleList(Block(s) for _ in range(s.n_layer))
         self.norm = nn.LayerNorm(s.d_model)
-        self.apply(initialise)
+        self.apply(lambda module: initialise(module, spread(s)))
         for block in self.blocks:  # 2 n_layer branches are added to the stream: keep its variance that of one
             for last in (block.attention.out, block.mlp[-1]):
-                nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * s.n_layer))
+                nn.init.normal_(last.weight, std=spread(s) / math.sqrt(2 * s.n_layer))
 
     def forward(self, ids: torch.Tensor, state: None = None) -> tuple[torch.Tensor, None]:
         x = self.drop(self.embedding(ids) + self.positions[: ids.shape[1]])
@@ -93,10 +93,15 @@ class Transformer(nn.Module):
         return functional.linear(self.norm(x), self.embedding.weight), None  # no state is carried between windows
 
 
-def initialise(module: nn.Module) -> None:
+def spread(s: Settings) -> float:
+    """Return the standard deviation of the first weights: GPT-2's 0.02 at its width of 768, more for narrower models."""
+    return 0.02 * math.sqrt(768 / s.d_model)
+
+
+def initialise(module: nn.Module, std: float) -> None:
     """Small normal weights: the first logits are near zero, so that the first loss is near ln(vocabulary)."""
     if isinstance(module, nn.Linear | nn.Embedding):
-        nn.init.normal_(module.weight, std=0.02)
+        nn.init.normal_(module.weight, std=std)
     if isinstance(module, nn.Linear):
         nn.init.zeros_(module.bias)
 
@@ -104,7 +109,7 @@ def initialise(module: nn.Module) -> None:
 def sinusoids(length: int, width: int) -> torch.Tensor:
     """Return fixed positions [length, width]: sines and cosines of wavelengths from 2 pi to 10000 * 2 pi."""
     angle = torch.arange(length)[:, None] / 10000 ** (torch.arange(0, width, 2) / width)
-    return torch.stack([angle.sin(), angle.cos()], 2).flatten(1)[:, :width] * 0.02 * math.sqrt(2)  # as large as tokens
+    return torch.stack([angle.sin(), angle.cos()], 2).flatten(1)[:, :width] * math.sqrt(2)  # of variance 1
 
 
 def optimizer(s: Settings, model: nn.Module) -> torch.optim.Optimizer:

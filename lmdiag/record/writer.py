@@ -34,7 +34,8 @@ class RunLogger:
     `config` is the program's own settings; further keywords are facts of the header (`name`, `framework`, `task`,
     `model`, `max_steps`, `warmup_steps`, `batch_tokens`, `grad_clip`, `precision`, `loss_reduction`, …). Numbers may be
     Python's, NumPy's or tensors of one element. Only the process of rank 0 (environment variable `RANK`) writes;
-    with `all_ranks` rank N > 0 writes beside it to `<name>.rankN<suffix>`.
+    with `all_ranks` rank N > 0 writes beside it to `<name>.rankN<suffix>`. Without `clock` no record says when it was
+    written, so that the same run writes the same log.
 
     `resume` continues the run the file holds, in a new `run` record with the same `run_id`; say where with
     `resumed_from_step`, else the last step of the file is taken. A missing file starts a new run.
@@ -57,6 +58,7 @@ class RunLogger:
         *,
         resume: bool = False,
         all_ranks: bool = False,
+        clock: bool = True,
         run_id: str = "",
         **header: Any,
     ) -> None:
@@ -64,6 +66,7 @@ class RunLogger:
         self.path = Path(path) if rank == 0 else Path(path).with_suffix(f".rank{rank}{Path(path).suffix}")
         self.last_step: int | None = None
         self._ended = False
+        self._clock = clock
         self._started = time.monotonic()
         self._descriptor: int | None = None
         if rank and not all_ranks:
@@ -77,7 +80,7 @@ class RunLogger:
         self.run_id = run_id or uuid.uuid4().hex[:12]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        facts = {"schema": SCHEMA, "run_id": self.run_id, "time": _now(), "loss_unit": "nats", **header}
+        facts = {"schema": SCHEMA, "run_id": self.run_id, "time": self._time(), "loss_unit": "nats", **header}
         if config is not None:
             facts["config"] = dict(config)
         self._append({"type": "run", **facts}, start="\n" if held is not None and held["torn"] else "", words=str)
@@ -96,25 +99,25 @@ class RunLogger:
         `step` counts the optimizer updates completed when the values were measured: 1 after the first.
         """
         self.last_step = step
-        self._append({"type": "step", "step": step, "time": _now(), **metrics})
+        self._append({"type": "step", "step": step, "time": self._time(), **metrics})
 
     def eval(self, step: int, split: str = "val", **metrics: Any) -> None:
         """Record an evaluation: `loss` in nats per token, `accuracy`, `n_tokens`, … on the set named `split`."""
-        self._append({"type": "eval", "step": step, "split": split, "time": _now(), **metrics})
+        self._append({"type": "eval", "step": step, "split": split, "time": self._time(), **metrics})
 
     def event(self, kind: str, step: int | None = None, message: str = "", **fields: Any) -> None:
         """Record that something happened: `checkpoint_saved`, `restart`, `sample`, `exception`, …"""
         facts = {"step": step, "message": message or None}
-        self._append({"type": "event", "kind": kind, "time": _now(), **facts, **fields}, words=str)
+        self._append({"type": "event", "kind": kind, "time": self._time(), **facts, **fields}, words=str)
 
     def end(self, status: str = "completed", **fields: Any) -> None:
         """Record how the run ended (`completed`, `crashed`, `killed`) and close the file; only the first call counts."""
         if self._ended:
             return
         self._ended = True
-        elapsed = round(time.monotonic() - self._started, 3)
+        elapsed = round(time.monotonic() - self._started, 3) if self._clock else None
         facts = {"step": self.last_step, "elapsed_s": elapsed}
-        self._append({"type": "end", "status": status, "time": _now(), **facts, **fields}, words=str)
+        self._append({"type": "end", "status": status, "time": self._time(), **facts, **fields}, words=str)
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -136,6 +139,9 @@ class RunLogger:
             self.event("exception", self.last_step, f"{type(error).__name__}: {error}")
             self.end("crashed", exit_code=1)
 
+    def _time(self) -> float | None:
+        return round(time.time(), 3) if self._clock else None
+
     def _append(self, record: dict[str, Any], start: str = "", words: type[str] | None = None) -> None:
         """Write one line. `words` turns what is no number (a path, an enum) into text; without it that is an error."""
         if self._descriptor is None:
@@ -152,10 +158,6 @@ class RunLogger:
         data = f"{start}{line}\n".encode("utf-8", "backslashreplace")
         while data:  # the system may take only a part, on a full disk for example
             data = data[os.write(self._descriptor, data) :]
-
-
-def _now() -> float:
-    return round(time.time(), 3)
 
 
 def _number(value: Any) -> Any:

@@ -147,6 +147,16 @@ def test_says_how_a_run_ended(path, error, status, code, kinds):
     assert [r["kind"] for r in records(path) if r["type"] == "event"] == kinds
 
 
+def test_without_a_clock_the_same_run_writes_the_same_log(tmp_path):
+    logs = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    for log in logs:
+        with RunLogger(log, run_id="r", clock=False) as writer:
+            writer.step(1, loss=1.0)
+            writer.eval(1, loss=1.0)
+            writer.event("odd", 1)
+    assert logs[0].read_bytes() == logs[1].read_bytes()
+
+
 def test_only_the_first_end_counts(path):
     with RunLogger(path) as log:
         log.end("killed")

@@ -11,15 +11,25 @@ from pathlib import Path
 import pytest
 
 from tests.trainers.conftest import TINY, read, values
+from trainers import faults
 from trainers.faults import FAULTS
 
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.fixture
+def naps(monkeypatch):
+    """Seconds that faults would have slept; they do not here."""
+    slept = []
+    monkeypatch.setattr(faults.time, "sleep", slept.append)
+    return slept
+
+
 @pytest.mark.parametrize("fault", [f for f in FAULTS if f != "killed"])
+@pytest.mark.usefixtures("naps")
 def test_every_fault_trains_to_the_end(train, fault):
-    records = train("--steps", 20, "--eval-every", 10, "--fault", fault)
-    assert values(records, "step")[-1] == 20
+    records = train("--steps", 10, "--eval-every", 5, "--fault", fault)
+    assert values(records, "step")[-1] == 10
     assert records[-1]["status"] == "completed"
 
 
@@ -75,6 +85,82 @@ def test_a_poisoned_batch_is_seen_in_loss_and_gradient(train):
     assert norms[23] > 3 * norms[22]
 
 
+def test_a_dead_learning_rate_stops_halfway(train):
+    rates = numbers(train, "lr-dead-halfway", "lr")
+    assert [rate > 0 for rate in rates] == [True] * 10 + [False] * 10
+
+
+def test_the_learning_rate_jumps_at_the_resume(train):
+    records = train("--steps", 20, "--schedule", "constant", "--warmup-steps", 1, "--fault", "lr-jump-on-resume")
+    assert values(records, "step") == [*range(1, 16), *range(13, 21)]
+    assert values(records, "lr")[15] == pytest.approx(10 * values(records, "lr")[14])
+
+
+def test_forgotten_batches_come_again_and_remembered_ones_do_not(train):
+    def gradients_after_resume(fault):
+        settings = [
+            "--steps",
+            20,
+            "--lr",
+            1e-9,
+            "--train-tokens",
+            400,
+        ]  # weights stay as they are: same batch, same loss
+        losses = values(train(*settings, "--fault", fault, log=f"{fault}.jsonl"), "loss")
+        return losses[15:], losses
+
+    replayed, losses = gradients_after_resume("repeated-data-on-resume")
+    assert replayed[:8] == pytest.approx(losses[:8], abs=1e-4)
+    legal, losses = gradients_after_resume("crash-and-resume")
+    assert legal[:3] == pytest.approx(losses[12:15], abs=1e-6)
+
+
+def test_one_layer_gets_no_gradient(train):
+    records = train("--steps", 4, "--layers-every", 2, "--fault", "dead-layer")
+    layers = next(r["layers"] for r in records if "layers" in r)
+    assert [name for name, norms in layers.items() if norms["grad_norm"] == 0] == ["blocks.0"]
+
+
+def test_depth_without_residuals_starves_the_first_blocks(train):
+    records = train("--steps", 30, "--layers-every", 30, "--fault", "vanishing-depth")
+    layers = next(r["layers"] for r in records if "layers" in r)
+    assert layers["blocks.0"]["grad_norm"] < 0.02 * layers["blocks.11"]["grad_norm"]
+
+
+def test_the_loss_scale_collapses(train):
+    scales = numbers(train, "fp16-overflow", "loss_scale")
+    assert scales[:9] == [65536.0] * 9
+    assert scales[-1] == 65536 / 2**11
+
+
+def test_a_summed_loss_is_four_times_the_mean(train):
+    mean = values(train("--steps", 2, "--accumulation", 4, log="mean.jsonl"), "loss")
+    summed = values(train("--steps", 2, "--fault", "summed-loss", log="sum.jsonl"), "loss")
+    assert summed[0] == pytest.approx(4 * mean[0])
+
+
+def test_leaked_targets_are_learned_at_once(train):
+    settings = ["--steps", 60, "--lr", 3e-2, "--warmup-steps", 5]
+    honest = values(train(*settings, log="honest.jsonl"), "loss", "eval")[-1]
+    assert values(train(*settings, "--fault", "leaked-targets", log="leak.jsonl"), "loss", "eval")[-1] < honest / 2
+
+
+def test_slow_machines_are_slow(train, naps):
+    train("--steps", 4, "--fault", "slow-loader", log="a.jsonl")
+    train("--steps", 4, "--fault", "slowdown", log="b.jsonl")
+    assert naps == [0.1] * 4 + [0.2] * 2
+
+
+def test_memory_leaks(train):
+    held = numbers(train, "memory-leak", "mem_bytes")
+    assert held[-1] - held[0] > 15 * (4 << 20)
+
+
+def test_a_fault_for_another_model_is_refused(train, capsys):
+    train("--fault", "vanishing-depth", name="rnn", code=2)
+    assert "needs a model of blocks" in capsys.readouterr().err
+
+
 def test_a_killed_run_ends_in_a_torn_line(tmp_path):
     log = tmp_path / "a.jsonl"
     command = [
@@ -103,3 +189,10 @@ def test_every_sample_log_has_its_command_and_is_small():
     assert set(logs) == set(expected)
     assert max(logs.values()) < 1_000_000
     assert sum(not facts["rules"] for facts in expected.values()) >= 3
+
+
+def test_every_rule_a_fault_names_exists():
+    from lmdiag.rules import RULES
+
+    known = {rule.name for rule in RULES}
+    assert {rule for fault in FAULTS.values() for rule in fault.rules} <= known

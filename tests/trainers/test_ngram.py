@@ -80,9 +80,6 @@ def test_a_run_is_logged_as_a_learning_curve(tmp_path):
     assert [len(r["message"]) for r in records if r.get("kind") == "sample"] != []
 
 
-@pytest.mark.parametrize(("fault", "code"), [("killed", None), ("lr-zero", 2)])
-def test_faults_it_cannot_have_are_refused(tmp_path, capsys, fault, code):
-    if code is None:
-        pytest.skip("kills the process")
-    assert main(["ngram", "--fault", fault, "--log", str(tmp_path / "a.jsonl")]) == code
+def test_faults_it_cannot_have_are_refused(tmp_path, capsys):
+    assert main(["ngram", "--fault", "lr-zero", "--log", str(tmp_path / "a.jsonl")]) == 2
     assert "needs the settings lr" in capsys.readouterr().err
