@@ -89,7 +89,7 @@ def block_medians(values: np.ndarray, blocks: int) -> tuple[np.ndarray, np.ndarr
     edges = np.linspace(0, len(values), blocks + 1).astype(int)
     starts, widths = edges[:-1], np.diff(edges)
     levels = np.empty(blocks)
-    for width in np.unique(widths):  # two at most: the stretches differ by one point
+    for width in sorted(set(widths.tolist())):  # two at most: the stretches differ by one point
         alike = widths == width
         levels[alike] = median(values[starts[alike, None] + np.arange(width)])
     return levels, starts
