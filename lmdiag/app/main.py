@@ -16,6 +16,8 @@ STYLE = """<style>
 [data-testid="stColumn"]:has(.st-key-curves) { position: sticky; top: 3.2rem; align-self: flex-start; }
 </style>"""
 
+TO_THE_TOP = """<script>document.querySelector('[data-testid="stMain"]')?.scrollTo(0, 0)</script>"""
+
 
 def main(paths: Sequence[str] = ()) -> None:
     """Draw the app; `paths` are logs, folders or globs to open at the start."""
@@ -25,6 +27,8 @@ def main(paths: Sequence[str] = ()) -> None:
     page = sidebar.draw()
     for log in opened.problems():
         _explain_problem(log)
+    if st.session_state.pop("to_the_top", False):
+        st.html(TO_THE_TOP, unsafe_allow_javascript=True)
     key = opened.chosen()
     if page == "Rules":
         rules_page.draw(opened.runs())

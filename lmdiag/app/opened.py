@@ -62,6 +62,7 @@ def open_sample(path: Path) -> None:
     log = read_file(path)
     _open_logs()[log.key] = log
     st.session_state["chosen"] = f"{log.key}/0"
+    st.session_state["to_the_top"] = True  # the gallery may have been scrolled down
 
 
 def open_paths(paths: Sequence[str]) -> None:

@@ -17,7 +17,8 @@ from lmdiag.rules import RULES
 def draw(known: dict[str, Diagnosis]) -> None:
     """Draw the page."""
     rules = {rule.name: rule for rule in RULES}
-    rule = rules[st.selectbox("Rule", list(rules), key="rule") or RULES[0].name]
+    names = sorted(rules)
+    rule = rules[st.selectbox("Rule", names, names.index(_first(known)), key="rule") or names[0]]
     left, right = st.columns([0.45, 0.55], gap="medium")
     with left:
         st.markdown(rule.page.replace("\n## ", "\n#### "))
@@ -26,6 +27,12 @@ def draw(known: dict[str, Diagnosis]) -> None:
         _export(rule, chosen)
         st.subheader("What it says with these settings", anchor=False)
         st.dataframe(findings_with(rule, chosen, known), hide_index=True)
+
+
+def _first(known: dict[str, Diagnosis]) -> str:
+    """Return the rule to begin with: the one that speaks first about the run that is shown."""
+    shown = known.get(opened.chosen() or "")
+    return shown.findings[0].rule if shown and shown.findings else "loss-spike"
 
 
 def _settings(rule: Rule) -> dict[str, Any]:

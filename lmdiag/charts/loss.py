@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lmdiag.charts.marks import flagged_steps, in_view, point_records, span_records
+from lmdiag.charts.marks import flagged_steps, in_view, point_records, shaded, span_records
 from lmdiag.charts.panel import Guide, Panel
 from lmdiag.charts.panels import drawing, trace_of, x_domain
 from lmdiag.charts.perplexity import perplexity_axis
@@ -51,7 +51,7 @@ def loss_chart(
         log=log,
         y_format=",.4~g",
         height=300,
-        spans=span_records(run, [f for f in own if f.alarms], view),
+        spans=span_records(run, shaded(run, own), view),
         points=points,
         guides=guides,
         best=_best_records(traces, best, x_domain(run, view)),
@@ -92,6 +92,7 @@ def _best_records(traces: Sequence[Trace], best: tuple[str, int, float] | None, 
         where = np.flatnonzero(t.series.steps == best[1])
         if len(where) and np.isfinite(t.values[where[0]]):
             i = int(where[0])
-            late = bool(t.x[i] > ends[0] + LATE * (ends[1] - ends[0]))
-            return [{"x": float(t.x[i]), "y": float(t.values[i]), "words": f"best {t.values[i]:.4g}", "late": late}]
+            along = (t.x[i] - ends[0]) / (ends[1] - ends[0])
+            align = "right" if along > LATE else "left" if along < 1 - LATE else "center"
+            return [{"x": float(t.x[i]), "y": float(t.values[i]), "words": f"best {t.values[i]:.4g}", "align": align}]
     return []

@@ -14,6 +14,8 @@ from lmdiag.run import Run
 
 MESSAGE_LENGTH = 300
 MOST_STEPS = 200
+MOST_BANDS = 2
+WHOLE = 0.95  # a finding about this share of the run is about all of it
 
 
 def flagged_steps(findings: Iterable[Finding]) -> list[int]:
@@ -36,6 +38,16 @@ def in_view(findings: Iterable[Finding], view: View) -> list[Finding]:
         return list(findings)
     first, last = view.steps
     return [f for f in findings if f.last_step >= first and f.first_step <= last]
+
+
+def shaded(run: Run, findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings worth a band behind the curve: at most two causes that name a part of the run, not all of it.
+
+    The others stand in the timeline; bands upon bands would hide the curve.
+    """
+    length = max(run.last_step - run.first_step, 1)
+    part = [f for f in findings if f.alarms and not f.consequence_of and f.last_step - f.first_step < WHOLE * length]
+    return part[:MOST_BANDS]
 
 
 def span_records(run: Run, findings: Iterable[Finding], view: View) -> Records:

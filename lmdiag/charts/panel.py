@@ -106,7 +106,11 @@ def _spans(panel: Panel, colours: Palette) -> Iterator[Spec]:
 
 def _guides(panel: Panel, colours: Palette) -> Iterator[Spec]:
     low, high = panel.y_domain or (0.0, 0.0)
-    records = [{"y": g.value, "words": g.words} for g in panel.guides if low <= g.value <= high]
+    records: Records = []
+    for g in sorted(panel.guides, key=lambda g: -g.value):
+        crowded = records and records[-1]["y"] - g.value < 0.05 * (high - low) and not panel.log
+        if low <= g.value <= high:
+            records.append({"y": g.value, "words": "" if crowded else g.words})
     if records:
         yield layer(records, {"type": "rule", "strokeDash": [3, 3], "color": colours.muted, "opacity": 0.9}, y=panel.y)
         words = {
@@ -204,7 +208,7 @@ def _best(panel: Panel, colours: Palette) -> Iterator[Spec]:
             "clip": True,
         }
         yield layer(panel.best, {**mark, "stroke": colours.background}, x=panel.x, y=panel.y)
-        align = "right" if panel.best[0]["late"] else "center"
+        align = panel.best[0]["align"]
         words = {
             "type": "text",
             "dy": -13,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lmdiag.charts.marks import about, flagged_steps, in_view, point_records, span_records
+from lmdiag.charts.marks import about, flagged_steps, in_view, point_records, shaded, span_records
 from lmdiag.charts.panel import Guide, Panel, datasets, draw
 from lmdiag.charts.traces import Trace, scale_domain, shown, trace
 from lmdiag.charts.vega import Spec, chart
@@ -72,7 +72,7 @@ def series_chart(
         log=log and positive,
         y_format=y_format,
         height=height,
-        spans=span_records(run, [f for f in own if f.alarms], view),
+        spans=span_records(run, shaded(run, own), view),
         points=points,
         guides=guides,
     )
