@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from lmdiag import charts
@@ -13,18 +15,32 @@ from lmdiag.run import Run
 
 def draw(key: str, diagnosis: Diagnosis) -> None:
     """Draw the controls and the charts."""
-    run, findings = diagnosis.run, diagnosis.findings
+    run = diagnosis.run
     view = controls.view_of(key, run)
-    best = diagnosis.best and (diagnosis.best.metric, diagnosis.best.step, diagnosis.best.value)
-    timeline = charts.timeline_chart(run, findings, view)
+    timeline, drawings = _remembered(key, diagnosis, view)
     if timeline is not None:
         st.vega_lite_chart(timeline.spec, key=f"chart-findings-{key}", alt=timeline.alt)
-    drawings = {
+    stack(f"{key}-curves", key, run, view, drawings)
+
+
+def _remembered(key: str, diagnosis: Diagnosis, view: View) -> tuple[Drawing | None, dict[str, Drawing | None]]:
+    """Draw, or take what was drawn last for the same run and view: a million steps take half a second to thin out."""
+    last: dict[str, Any] = st.session_state.setdefault("drawn", {})
+    known = last.get(key)
+    if known is None or known[0] is not diagnosis or known[1] != view:
+        last[key] = (diagnosis, view, _drawings(diagnosis, view))
+    found: tuple[Drawing | None, dict[str, Drawing | None]] = last[key][2]
+    return found
+
+
+def _drawings(diagnosis: Diagnosis, view: View) -> tuple[Drawing | None, dict[str, Drawing | None]]:
+    run, findings = diagnosis.run, diagnosis.findings
+    best = diagnosis.best and (diagnosis.best.metric, diagnosis.best.step, diagnosis.best.value)
+    return charts.timeline_chart(run, findings, view), {
         "loss": charts.loss_chart(run, findings, view, best or None),
         "gradient norm": charts.gradient_chart(run, findings, view, foot="lr" not in run),
         "learning rate": charts.lr_chart(run, findings, view),
     }
-    stack(f"{key}-curves", key, run, view, drawings)
 
 
 def stack(place: str, key: str, run: Run, view: View, drawings: dict[str, Drawing | None]) -> None:
