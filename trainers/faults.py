@@ -222,9 +222,10 @@ class FrozenWeights(Hooks):
         self.weights = list(model.parameters())
         self.first = [p.detach().clone() for p in self.weights]
 
-    def after(self, step: int) -> None:
-        for weight, first in zip(self.weights, self.first):
+    def record(self, step: int, record: dict[str, Any]) -> dict[str, Any]:
+        for weight, first in zip(self.weights, self.first):  # before anything is evaluated
             weight.data.copy_(first)
+        return record
 
 
 class UnrelatedTargets(Hooks):

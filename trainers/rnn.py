@@ -22,7 +22,6 @@ class Settings(LoopSettings):
     """The settings of the recurrent network beside those of the loop; SGD wants a far larger learning rate."""
 
     lr: float = setting(0.2, "peak learning rate")
-    grad_clip: float = setting(0.5, "limit of the global gradient norm; 0: none")
     weight_decay: float = setting(0.0, "decay of all weights")
     n_layer: int = setting(2, "recurrent layers")
     d_model: int = setting(64, "width of embedding and hidden state")
