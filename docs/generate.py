@@ -4,7 +4,7 @@
     python -m docs.generate --check   exit 1 and name the pages that are out of date
 
 In the README, what stands between `<!-- report: COMMAND -->` and `<!-- end -->` is what the command prints, and between
-`<!-- formats -->` and `<!-- end -->` the list of the pages in `docs/formats/`.
+`<!-- formats -->` and `<!-- end -->` are links to the pages in `docs/formats/`.
 """
 
 from __future__ import annotations
@@ -102,13 +102,12 @@ def report_block(command: str) -> str:
 
 
 def format_list() -> str:
-    """Return the list of formats, one line per page of `docs/formats/`: its title and first sentence."""
-    lines = []
-    for page in sorted((HERE / "formats").glob("*.md")):
-        title, _, rest = page.read_text(encoding="utf-8").removeprefix(NOTE).partition("\n")
-        first = rest.strip().split("\n\n")[0].replace("\n", " ").split(". ")[0].rstrip(".")
-        lines.append(f"- [{title.lstrip('# ')}](docs/formats/{page.name}): {first}.")
-    return "\n" + "\n".join(lines) + "\n\n"
+    """Return the titles of the pages of `docs/formats/`, each a link."""
+    pages = sorted((HERE / "formats").glob("*.md"))
+    titles = {
+        page.name: page.read_text(encoding="utf-8").removeprefix(NOTE).partition("\n")[0].lstrip("# ") for page in pages
+    }
+    return "\n" + " · ".join(f"[{title}](docs/formats/{name})" for name, title in titles.items()) + "\n\n"
 
 
 def readme() -> str:

@@ -11,8 +11,8 @@ from lmdiag.finding import Finding
 EXPLAINS: dict[str, tuple[str, ...]] = {
     "wrong-loss-scale": ("convergence", "worse-than-reference", "evaluation-below-training"),
     "zero-loss": ("convergence", "gradients"),
-    "masked-nan": ("numerics", "divergence", "spikes", "convergence", "generalization", "gradients"),
-    "non-finite-loss": ("numerics", "divergence", "spikes", "convergence", "generalization", "gradients"),
+    "masked-nan": ("numerics", "divergence", "spikes", "convergence", "generalization", "gradients", "data"),
+    "non-finite-loss": ("numerics", "divergence", "spikes", "convergence", "generalization", "gradients", "data"),
     "non-finite-gradient": ("gradients", "not-learning", "plateau"),
     "loss-scale-collapse": ("non-finite-gradient", "gradients", "convergence"),
     "zero-lr": ("convergence", "gradients", "frozen-metric", "extreme-update-ratio", "worse-than-reference"),
@@ -22,6 +22,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
         "gradients",
         "convergence",
         "generalization",
+        "data",
         "extreme-update-ratio",
         "weight-growth",
     ),
@@ -33,9 +34,9 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
         "gradients",
         "convergence",
         "generalization",
+        "data",
+        "extreme-update-ratio",
         "weight-growth",
-        "level-shift",
-        "worse-than-reference",
     ),
     "oscillation": ("growing-oscillation", "spikes", "gradients", "convergence"),
     "growing-oscillation": ("slow-drift", "spikes", "gradient-spike"),
@@ -44,7 +45,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "epoch-boundary-spikes": ("loss-spike", "spike-score", "gradient-spike"),
     "early-instability": ("loss-spike", "spike-score", "gradient-spike"),
     "dead-layer": ("layer-imbalance",),
-    "not-learning": ("convergence", "vanishing-gradient", "worse-than-reference", "noisy-evaluation"),
+    "not-learning": ("convergence", "generalization", "data", "vanishing-gradient", "clip-saturation"),
     "plateau": ("convergence", "worse-than-reference"),
     "stalled": ("converged-early",),
     "overfitting": ("generalization", "converged-early"),
@@ -54,7 +55,18 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
 }
 EARLIER = 0.05  # share of the run by which an effect may show before its cause: records are not written at every step
 
-WHOLE_RUN = ("convergence",)  # judged from the first record on, so that they start before what spoils them
+# Judged over the whole run, or seen before it is certain what they lead to: these may begin before their cause.
+EARLIER_AT_WILL = {
+    "convergence",
+    "noisy-evaluation",
+    "evaluation-below-training",
+    "worse-than-reference",
+    "bits-per-byte-out-of-range",
+    "extreme-update-ratio",
+    "clip-saturation",
+    "overfitting",
+}
+LEADS_TO = {("non-finite-gradient", "loss-scale-collapse")}
 
 
 def attribute(findings: Iterable[Finding], span: int) -> list[Finding]:
@@ -80,5 +92,6 @@ def _explains(cause: Finding, effect: Finding, effects: tuple[str, ...], span: i
         return False
     if effect.rule == cause.rule and (effect.metric == cause.metric or cause.metric != "loss"):
         return False
-    begun = effect.first_step >= cause.first_step - EARLIER * span or effect.family in WHOLE_RUN
+    begun = effect.first_step >= cause.first_step - EARLIER * span
+    begun = begun or bool({effect.rule, effect.family} & EARLIER_AT_WILL) or (effect.rule, cause.rule) in LEADS_TO
     return begun and effect.first_step <= cause.last_step and (cause.severity or 0) >= (effect.severity or 0)

@@ -28,6 +28,9 @@ def test_only_rules_and_families_that_exist_are_named():
         (finding("divergence", 500, 1000, Severity.ERROR), finding("gradient-spike", 480, 900)),
         (finding("divergence", 500, 1000, Severity.ERROR), finding("not-learning", 1, 1000)),
         (finding("masked-nan", 300, 1000, Severity.ERROR), finding("non-finite-gradient", 299, 1000, Severity.ERROR)),
+        (finding("divergence", 500, 1000, Severity.ERROR), finding("worse-than-reference", 1, 1000)),
+        (finding("loss-scale-collapse", 700, 1000, Severity.ERROR), finding("non-finite-gradient", 20, 1000)),
+        (finding("not-learning", 1, 1000), finding("overfitting", 100, 900)),
         (finding("gradient-spike", 180, 180), finding("loss-spike", 180, 180, Severity.INFO)),
     ],
 )

@@ -1,0 +1,51 @@
+"""Every sample log raises exactly the rules it was made for, no others, and fulfils the schema of the log."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from lmdiag.diagnose import diagnose
+from lmdiag.readers import read
+from lmdiag.record.schema import json_schema
+from lmdiag.rules import RULES
+
+LOGS = Path(__file__).parents[1] / "sample_logs"
+EXPECTED = tomllib.loads((LOGS / "expected.toml").read_text(encoding="utf-8"))
+FIRST_ELEVEN = (
+    "non-finite-loss non-finite-gradient masked-nan divergence loss-spike overfitting not-learning plateau gradient-spike "
+    "step-rewind truncated-run"
+).split()
+
+
+def test_every_log_is_expected_and_every_expectation_has_its_log():
+    assert {path.name for path in LOGS.glob("*.jsonl")} == set(EXPECTED)
+
+
+def test_some_are_healthy():
+    assert sum(not made["rules"] for made in EXPECTED.values()) >= 3
+
+
+@pytest.mark.parametrize("rule", FIRST_ELEVEN)
+def test_the_rule_has_a_log(rule):
+    assert any(rule in made["rules"] for made in EXPECTED.values())
+
+
+def test_only_known_rules_are_expected():
+    assert {rule for made in EXPECTED.values() for rule in made["rules"]} <= {rule.name for rule in RULES}
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_raises_exactly_its_rules(name):
+    found = {finding.rule for finding in diagnose(read(LOGS / name)).findings}
+    assert sorted(found) == sorted(EXPECTED[name]["rules"])
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_every_record_fulfils_the_schema(name):
+    validator = jsonschema.Draft202012Validator(json_schema())
+    lines = (LOGS / name).read_text(encoding="utf-8").split("\n")[:-1]  # a killed run may leave a torn line behind
+    assert [error.message for line in lines for error in validator.iter_errors(json.loads(line))] == []
+    assert (LOGS / name).stat().st_size < 1_000_000
