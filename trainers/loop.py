@@ -260,7 +260,7 @@ def detached(state: Any) -> Any:
     return None if state is None else state.detach()
 
 
-def clip(parameters: list[torch.nn.Parameter], norm: torch.Tensor, limit: float) -> None:
+def clip(parameters: list[torch.Tensor], norm: torch.Tensor, limit: float) -> None:
     """Scale all gradients so that their global norm is at most `limit`; uses the norm measured already."""
     factor = (limit / (norm + 1e-6)).clamp(max=1.0)
     gradients = [local(p.grad) for p in parameters if p.grad is not None]

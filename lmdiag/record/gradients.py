@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class GradientStatistics:
 
     def __init__(self, model: torch.nn.Module, layer: Callable[[str], str] = layer_of) -> None:
         named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-        self.parameters = [p for _, p in named]
+        self.parameters: list[torch.Tensor] = [p for _, p in named]
         groups = [layer(name) for name, _ in named]
         self.layers = list(dict.fromkeys(groups))
         self._group = [self.layers.index(name) for name in groups]
@@ -70,15 +70,17 @@ class GradientStatistics:
         import torch
 
         assert self._gradients is not None, "call before_update first"
-        squares = {"grad_norm": self._gradients, "param_norm": _squares(self.parameters)}
+        names, tensors = ["grad_norm", "param_norm"], list(self.parameters)
         if self._before is not None:
-            torch._foreach_sub_(self._before, [p.detach() for p in self.parameters])
-            squares["update_norm"] = _squares(self._before)
+            with torch.no_grad():
+                torch._foreach_sub_(self._before, self.parameters)
+            names.append("update_norm")
+            tensors += self._before
         device = self._gradients.device
         scalars = [torch.as_tensor(value, device=device).detach().float().reshape(1) for value in extra.values()]
-        numbers = torch.cat([*squares.values(), *scalars]).tolist()  # the one transfer
+        numbers = torch.cat([self._gradients, _squares(tensors), *scalars]).tolist()  # the one transfer
         size = len(self.parameters)
-        rows = {name: numbers[i * size : (i + 1) * size] for i, name in enumerate(squares)}
+        rows = {name: numbers[i * size : (i + 1) * size] for i, name in enumerate(names)}
         record: dict[str, Any] = dict(zip(extra, map(_short, numbers[len(rows) * size :])))
         record |= _with_ratio({name: _root(row) for name, row in rows.items()})
         if layers:
@@ -90,7 +92,8 @@ class GradientStatistics:
 
         if self._before is None or len(self._before) != len(self.parameters):
             return [p.detach().clone() for p in self.parameters]
-        torch._foreach_copy_(self._before, [p.detach() for p in self.parameters])
+        with torch.no_grad():
+            torch._foreach_copy_(self._before, self.parameters)
         return self._before
 
     def _by_layer(self, rows: dict[str, list[float]]) -> dict[str, dict[str, float]]:
@@ -103,17 +106,17 @@ class GradientStatistics:
         return layers
 
 
-def _squares(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+def _squares(tensors: list[torch.Tensor]) -> torch.Tensor:
     """Return the squared L2 norm of each tensor: float32[n], one value per tensor, on the device of the first."""
     import torch
 
-    whole = [t.detach() for t in tensors]
-    norms = [_gathered(norm) for norm in torch._foreach_norm(whole, 2, dtype=torch.float32)]
-    return torch.stack([norm.to(norms[0].device) for norm in norms]).square()
-
-
-def _gathered(norm: Any) -> Any:
-    return norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # sharded by FSDP
+    with torch.no_grad():
+        norms: list[Any] = list(torch._foreach_norm(tensors, 2, dtype=torch.float32))
+    if hasattr(norms[0], "full_tensor"):
+        norms = [norm.full_tensor() for norm in norms]  # sharded by FSDP
+    if any(norm.device != norms[0].device for norm in norms):  # a model spread over several devices
+        norms = [norm.to(norms[0].device) for norm in norms]
+    return torch.stack(norms).square()
 
 
 def _root(squares: Iterable[float]) -> float:
