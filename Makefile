@@ -23,7 +23,8 @@ demo: .venv/demo  ## train a small model well and badly, and judge both (about t
 	$(BIN)/lmdiag demo
 
 test: .venv/dev  ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
+	@touch .venv/tested
 
 lint: .venv/dev
 	$(BIN)/ruff format --check .
@@ -31,7 +32,10 @@ lint: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/python -m docs.generate --check
 
-check: lint test  ## format, lint, types, generated pages and tests: run it before every commit
+.venv/tested: $(shell git ls-files '*.py' '*.toml' '*.jsonl' '*.md' '*.jinja')
+	$(MAKE) test
+
+check: lint .venv/tested  ## format, lint, types, generated pages, and the tests if anything changed since: before every commit
 
 docs: .venv/dev  ## write the generated pages anew
 	$(BIN)/python -m docs.generate

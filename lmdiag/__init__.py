@@ -7,7 +7,9 @@ Each arrow is one function; each noun is one frozen dataclass; nothing points ba
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -22,17 +24,34 @@ _HOME = {
     "Series": "lmdiag.run",
     "Severity": "lmdiag.finding",
     "diagnose": "lmdiag.diagnose",
+    "forecast": "lmdiag.forecast",
     "from_pandas": "lmdiag.readers",
     "from_polars": "lmdiag.readers",
     "read": "lmdiag.readers",
     "read_all": "lmdiag.readers",
 }
-__all__ = sorted(_HOME)
+__all__ = [
+    "Diagnosis",
+    "Finding",
+    "LmdiagError",
+    "Run",
+    "RunLogger",
+    "Segment",
+    "Series",
+    "Severity",
+    "diagnose",
+    "forecast",
+    "from_pandas",
+    "from_polars",
+    "read",
+    "read_all",
+]
 
 if TYPE_CHECKING:
     from lmdiag.diagnose import Diagnosis, diagnose
     from lmdiag.errors import LmdiagError
     from lmdiag.finding import Finding, Severity
+    from lmdiag.forecast import forecast
     from lmdiag.readers import from_pandas, from_polars, read, read_all
     from lmdiag.record.writer import RunLogger
     from lmdiag.run import Run, Segment, Series
@@ -50,3 +69,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
+
+
+class _Package(ModuleType):
+    """Keeps `lmdiag.diagnose` the function: an import of the module of that name would put itself in its place."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

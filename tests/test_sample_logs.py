@@ -14,10 +14,19 @@ from lmdiag.rules import RULES
 
 LOGS = Path(__file__).parents[1] / "sample_logs"
 EXPECTED = tomllib.loads((LOGS / "expected.toml").read_text(encoding="utf-8"))
-FIRST_ELEVEN = (
-    "non-finite-loss non-finite-gradient masked-nan divergence loss-spike overfitting not-learning plateau gradient-spike "
-    "step-rewind truncated-run"
-).split()
+FIRST_ELEVEN = [
+    "non-finite-loss",
+    "non-finite-gradient",
+    "masked-nan",
+    "divergence",
+    "loss-spike",
+    "overfitting",
+    "not-learning",
+    "plateau",
+    "gradient-spike",
+    "step-rewind",
+    "truncated-run",
+]
 
 
 def test_every_log_is_expected_and_every_expectation_has_its_log():

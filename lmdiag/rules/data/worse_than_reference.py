@@ -15,7 +15,7 @@ MEANING = {
 MARGIN = {
     "uniform": 0.3,
     "unigram": 0.05,
-    "bigram": 0.0,
+    "bigram": 0.05,
 }  # nats; a uniform guess may be missed for long after a bad start
 SURE_RECORDS = 20
 EARLY = 0.2  # of the planned steps; of an unplanned run, its first records
@@ -30,7 +30,7 @@ def check(run: Run) -> Iterator[Finding]:
 
     ## How it decides
     The median of the last tenth (of the evaluations, if there are three) is compared with the header's `reference_loss`, and with ln V of its vocabulary.
-    Above ln V by 0.3 nat, or above the unigram loss by 0.05: a warning. Above the bigram loss: information. Not judged before a fifth of
+    Above ln V by 0.3 nat, or above the unigram loss by 0.05: a warning. Above the bigram loss by 0.05: information. Not judged before a fifth of
     the planned steps, and while the loss still falls by 2% per fifth of the run only as information.
 
     ## Why it matters
