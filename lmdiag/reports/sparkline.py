@@ -52,7 +52,8 @@ def _scale(finite: np.ndarray) -> tuple[float, float]:
         return 0.0, 0.0
     low = float(finite.min())
     usual = max(float(np.sort(finite)[math.ceil(0.9 * (len(finite) - 1))]), float(finite[0]))
-    return low, min(float(finite.max()), low + HEADROOM * (usual - low)) if usual > low else float(finite.max())
+    top = low + 2 * HEADROOM * (usual / 2 - low / 2)
+    return low, min(float(finite.max()), top) if usual > low else float(finite.max())
 
 
 def _bar(height: float, low: float, high: float) -> str:
@@ -62,5 +63,5 @@ def _bar(height: float, low: float, high: float) -> str:
         return NOT_FINITE
     if high <= low:
         return BARS[len(BARS) // 2 - 1]
-    share = (min(height, high) - low) / (high - low)
+    share = (min(height, high) / 2 - low / 2) / (high / 2 - low / 2)  # halves: the range of all floats overflows
     return BARS[round(share * (len(BARS) - 1))]

@@ -139,7 +139,7 @@ def test_train_hands_its_arguments_to_the_trainers(run):
 
 
 def test_an_internal_error_is_one_line_and_exit_2(run, good, monkeypatch):
-    monkeypatch.setattr("lmdiag.diagnose.best_evaluation", lambda run: 1 / 0)
+    monkeypatch.setattr(sys.modules["lmdiag.diagnose"], "best_evaluation", lambda run: 1 / 0)
     done = run("check", good)
     assert (done.code, done.out) == (2, "")
     assert done.err.splitlines()[0] == "lmdiag: internal error: ZeroDivisionError: division by zero"
