@@ -183,7 +183,7 @@ class LmdiagCallback(TrainerCallback):
         return self.log
 
 
-def _after_each_backward(parameters: list[torch.nn.Parameter], then: Callable[[], None]) -> list[Any]:
+def _after_each_backward(parameters: list[torch.Tensor], then: Callable[[], None]) -> list[Any]:
     """Call `then` at the end of every backward pass, behind the callbacks that reduce gradients; return the hooks."""
     engine = torch.autograd.Variable._execution_engine
     queued = [False]
