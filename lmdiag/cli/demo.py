@@ -46,7 +46,7 @@ def demo(folder: Path) -> int:
 NEXT = """
 What now:
   curves and findings in the browser:  lmdiag app {folder}
-  the report as a file:                lmdiag report {log} -o report.md
+  the report as a file:                lmdiag report {log} -o report.html
   what a finding means:                lmdiag explain divergence
   the log you already have:            lmdiag check YOUR_LOG"""
 
