@@ -7,37 +7,22 @@ from dataclasses import replace
 
 from lmdiag.finding import Finding
 
+SPOILED = ("divergence", "spikes", "convergence", "generalization", "gradients", "data")  # what a broken run shows
+BLOWN_UP = (*SPOILED, "extreme-update-ratio", "weight-growth")
+
 # What a cause can explain, as rule or family names; the order is the order in which causes are tried.
 EXPLAINS: dict[str, tuple[str, ...]] = {
     "wrong-loss-scale": ("convergence", "worse-than-reference", "evaluation-below-training"),
     "zero-loss": ("convergence", "gradients"),
-    "masked-nan": ("numerics", "divergence", "spikes", "convergence", "generalization", "gradients", "data"),
-    "non-finite-loss": ("numerics", "divergence", "spikes", "convergence", "generalization", "gradients", "data"),
+    "masked-nan": ("numerics", *SPOILED),
+    "non-finite-loss": ("numerics", *SPOILED),
     "non-finite-gradient": ("gradients", "not-learning", "plateau"),
     "loss-scale-collapse": ("non-finite-gradient", "gradients", "convergence"),
     "zero-lr": ("convergence", "gradients", "frozen-metric", "extreme-update-ratio", "worse-than-reference"),
-    "lr-too-high": (
-        "divergence",
-        "spikes",
-        "gradients",
-        "convergence",
-        "generalization",
-        "data",
-        "extreme-update-ratio",
-        "weight-growth",
-    ),
+    "lr-too-high": BLOWN_UP,
     "lr-too-low": ("convergence", "extreme-update-ratio", "worse-than-reference"),
     "lr-jump": ("divergence", "loss-spike"),
-    "divergence": (
-        "divergence",
-        "spikes",
-        "gradients",
-        "convergence",
-        "generalization",
-        "data",
-        "extreme-update-ratio",
-        "weight-growth",
-    ),
+    "divergence": BLOWN_UP,
     "oscillation": ("growing-oscillation", "spikes", "gradients", "convergence"),
     "growing-oscillation": ("slow-drift", "spikes", "gradient-spike"),
     "rising-instability": ("spikes", "gradient-spike"),

@@ -7,7 +7,7 @@ from lmdiag.run import Run, Series
 from lmdiag.stats.phases import holds_start
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.trend import mann_kendall, total_gain
-from lmdiag.stats.windows import block_medians, median
+from lmdiag.stats.windows import median
 
 SURE = 1.64
 SHARES = (0.70, 0.50, 0.35)
@@ -50,7 +50,7 @@ def check(run: Run, *, flat: float = 0.02, left: float = 0.88) -> Iterator[Findi
     start = float(median(finite.values[: min(5, max(1, len(finite) // 10))]))
     if start < FROM_SCRATCH or sustained_rise(finite.values):
         return
-    found = _flat_stretch(run, _thinned(finite), start, flat, left)
+    found = _flat_stretch(run, finite.thinned(LONGEST), start, flat, left)
     if found is None:
         return
     first, last, level, gain = found
@@ -68,13 +68,6 @@ def check(run: Run, *, flat: float = 0.02, left: float = 0.88) -> Iterator[Findi
             "Then raise the learning rate, or shorten warm-up.",
         ),
     )
-
-
-def _thinned(curve: Series) -> Series:
-    if len(curve) <= LONGEST:
-        return curve
-    levels, starts = block_medians(curve.values, LONGEST)
-    return Series(curve.steps[starts], levels)
 
 
 def _flat_stretch(

@@ -30,7 +30,8 @@ def check(run: Run) -> Iterator[Finding]:
 
     ## How it decides
     The median of the last tenth (of the evaluations, if there are three) is compared with the header's `reference_loss`, and with ln V of its vocabulary.
-    Above ln V by 0.3 nat, or above the unigram loss by 0.05: a warning. Above the bigram loss by 0.05: information. Not judged before a fifth of
+    Above ln V by 0.3 nat, or above the unigram loss by 0.05: a warning. Above the bigram loss by 0.05: information. The 0.05 is for the sampling of the text: a run
+    that has learned a first-order source perfectly stands at its bigram loss, a little above or below. Not judged before a fifth of
     the planned steps, and while the loss still falls by 2% per fifth of the run only as information.
 
     ## Why it matters

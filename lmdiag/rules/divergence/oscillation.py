@@ -6,7 +6,7 @@ from lmdiag import advice
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.noise import scatter
-from lmdiag.stats.windows import block_medians, centred_median, median, rolling_median
+from lmdiag.stats.windows import centred_median, median, rolling_median
 
 LONGEST = 2000
 
@@ -39,15 +39,14 @@ def check(run: Run) -> Iterator[Finding]:
         return
     metric, curve = run.curve
     finite = curve.finite
-    values, starts = finite.values, np.arange(len(finite))
-    if len(values) > LONGEST:
-        values, starts = block_medians(values, LONGEST)
+    thinned = finite.thinned(LONGEST)
+    values = thinned.values
     if len(values) < 10:
         return
     amplitude = _wide_second_half(values) or _excursions(values) or _swinging_blocks(values)
     if not amplitude:
         return
-    step = int(finite.steps[starts[int(np.argmax(values > np.minimum.accumulate(values) + 0.5 * amplitude))]])
+    step = int(thinned.steps[int(np.argmax(values > np.minimum.accumulate(values) + 0.5 * amplitude))])
     yield Finding(
         f"The loss swings by {amplitude:.3g} around {median(values[len(values) // 2 :]):.4g}, from step {step:,} on.",
         step,
