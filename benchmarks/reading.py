@@ -1,10 +1,11 @@
 """How fast and how lean logs are read and diagnosed, against polars and pandas reading the same file.
 
-    python benchmarks/reading.py            # a log of a million steps, about five minutes
+    python benchmarks/reading.py            # a log of a million steps, about ten minutes
     python benchmarks/reading.py --steps 100000 --pairs 3
 
 Every figure is a ratio of whole processes, taken in pairs A B A B on the same file, medians: machines differ, and so does
-one machine from minute to minute. The yardstick is `pl.read_ndjson` with the full schema on the clean log.
+one machine from minute to minute. The yardstick is `pl.read_ndjson` with the full schema on the clean log; for printed
+logs it is what people write themselves, a loop over the lines with one compiled pattern that appends floats to lists.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import math
 import os
 import random
+import re
 import statistics
 import subprocess
 import sys
@@ -37,6 +39,22 @@ import pandas as pd, sys
 frame = pd.read_json(sys.argv[1], lines=True)
 frame["loss"].rolling(100).mean(); frame["loss"].isna().sum()
 """
+LOOP = """
+import re, sys
+pattern = re.compile(sys.argv[2])
+columns = [[] for _ in range(pattern.groups)]
+for line in open(sys.argv[1]):
+    found = pattern.search(line)
+    if found:
+        for column, word in zip(columns, found.groups()):
+            column.append(float(word))
+"""
+NANOGPT = r"iter (\d+): loss ([\d.]+), time ([\d.]+)ms, mfu ([\d.]+)%"
+MEGATRON = (
+    r"iteration +(\d+)/ +(\d+) \| consumed samples: +(\d+) \| elapsed time per iteration \(ms\): ([\d.]+) \| "
+    r"learning rate: ([\d.E+-]+) \| global batch size: +(\d+) \| lm loss: ([\d.E+-]+) \| loss scale: ([\d.]+) \| "
+    r"grad norm: ([\d.]+) \| number of skipped iterations: +(\d+) \| number of nan iterations: +(\d+) \|"
+)
 READ = """
 import sys
 from lmdiag.readers import read
@@ -86,6 +104,34 @@ def main() -> None:
                 compare(PANDAS, clean, DIAGNOSE, clean, min(3, said.pairs)),
                 "wall >= 3, memory >= 4",
             )
+    printed(said.steps, said.pairs)
+
+
+def printed(steps: int, pairs: int) -> None:
+    """Compare with a loop over the lines of printed logs, first checking that the loop finds every line."""
+    goals = {"nanogpt": (NANOGPT, nanogpt_line, "cpu >= 2"), "megatron": (MEGATRON, megatron_line, "cpu >= 1.4")}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (pattern, line, goal) in goals.items():
+            log = Path(folder, f"{name}.log")
+            rng = random.Random(2)
+            log.write_text("\n".join(line(step, rng) for step in range(1, steps + 1)) + "\n")
+            if not re.fullmatch(f".*{pattern}.*", line(1, rng)):
+                raise SystemExit(f"the pattern of {name} does not fit its lines")
+            row(f"re loop / read, {name} {log.stat().st_size / 1e6:.0f} MB",
+                compare(LOOP, log, READ, log, pairs, pattern), goal)  # fmt: skip
+
+
+def nanogpt_line(step: int, rng: random.Random) -> str:
+    return f"iter {step}: loss {rng.gauss(3, 0.05):.4f}, time {rng.gauss(130, 2):.2f}ms, mfu {rng.gauss(40, 1):.2f}%"
+
+
+def megatron_line(step: int, rng: random.Random) -> str:
+    return (
+        f" [2024-05-01 12:00:{step % 60:02d}] iteration {step:8d}/ 1000000 | consumed samples: {step * 512:12d} | "
+        f"elapsed time per iteration (ms): {rng.gauss(900, 9):.1f} | learning rate: {3e-4:.6E} | global batch size: {512:5d} | "
+        f"lm loss: {rng.gauss(3, 0.05):.6E} | loss scale: 1.0 | grad norm: {rng.gauss(1, 0.1):.3f} | "
+        f"number of skipped iterations: {0:3d} | number of nan iterations: {0:3d} |"
+    )
 
 
 def row(label: str, ratios: Cost, goal: str) -> None:
@@ -96,18 +142,18 @@ def memory(label: str, taken: Cost, size: int, goal: str) -> None:
     print(f"{label:44}{'':16}{taken.memory / size:8.2f}   {goal}", flush=True)
 
 
-def compare(one: str, on: Path, other: str, on_other: Path, pairs: int) -> Cost:
+def compare(one: str, on: Path, other: str, on_other: Path, pairs: int, said: str = "") -> Cost:
     """Return the median ratios of two programs, run in turns."""
-    taken = [(cost(one, on), cost(other, on_other)) for _ in range(pairs)]
+    taken = [(cost(one, on, said), cost(other, on_other, said)) for _ in range(pairs)]
     ratio = [Cost(a.wall / b.wall, a.cpu / b.cpu, a.memory / b.memory) for a, b in taken]
     return Cost(*(statistics.median(getattr(r, name) for r in ratio) for name in ("wall", "cpu", "memory")))
 
 
-def cost(program: str, log: Path) -> Cost:
-    """Run a program on a log in a process of its own."""
-    names = ",".join((*FIELDS, *EVALUATED))
+def cost(program: str, log: Path, said: str = "") -> Cost:
+    """Run a program on a log in a process of its own; `said` is its second argument, by default the names of the fields."""
+    second = said or ",".join((*FIELDS, *EVALUATED))
     started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-c", program, str(log), names], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-c", program, str(log), second], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"a timed program failed on {log}")

@@ -114,6 +114,10 @@ class Skipped:
     count: int = 1
 
 
+def _without(series: Series, masked: np.ndarray) -> Series:
+    return series.at(~masked) if masked.any() else series
+
+
 def masked_zeros(loss: np.ndarray) -> np.ndarray:
     """Return which training losses are the exact zeros that some trainers write in place of NaN: bool[n].
 
@@ -200,7 +204,7 @@ class Run:
         sets = self.evaluations
         if not sets:
             return None
-        sets = {name: s.at(~masked_zeros(s.values)) for name, s in sets.items()}
+        sets = {name: _without(s, masked_zeros(s.values)) for name, s in sets.items()}
         if "val" in sets:
             return "val/loss", sets["val"]
         longest = max(sets.values(), key=len)
@@ -220,7 +224,7 @@ class Run:
         loss = self.series.get("loss")
         if loss is None:
             return evaluation
-        loss = loss.at(~masked_zeros(loss.values))
+        loss = _without(loss, masked_zeros(loss.values))
         finite = int(np.isfinite(loss.values).sum())
         many = evaluation is not None and len(evaluation[1]) >= MANY_EVALUATIONS
         enough = TRAINING_CURVE_POINTS_BESIDE_MANY if many else TRAINING_CURVE_POINTS

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 NEWLINE, QUOTE, COLON, SPACE, RETURN = b'\n": \r'
+CACHED = 1 << 18
 SHORT = 256  # a line of white space is not longer
 FIRST_BYTES_OF_VALUES = b'-0123456789"ntf'
 
@@ -35,15 +36,10 @@ class Lines:
         """Where each line starts: int64[n]."""
         return np.append(0, self.ends[:-1] + 1)
 
-    @property
-    def n_lines(self) -> int:
-        """How many lines there are, without finding their places."""
-        return int(np.count_nonzero(self.text == NEWLINE)) + (not self.block.endswith(b"\n"))
-
-    @property
-    def n_quotes(self) -> int:
-        """How many double quotes there are."""
-        return int(np.count_nonzero(self.text == QUOTE))
+    def counted(self, *characters: int) -> list[int]:
+        """Return how often each character occurs; in pieces that stay in the cache, which is several times faster."""
+        pieces = [self.text[start : start + CACHED] for start in range(0, len(self.text), CACHED)]
+        return [sum(int(np.count_nonzero(piece == character)) for piece in pieces) for character in characters]
 
     def __len__(self) -> int:
         return len(self.ends)

@@ -42,22 +42,19 @@ class BlockTable:
     def _keep_columns(self, frame: polars.DataFrame, rows: np.ndarray) -> None:
         import polars as pl
 
-        masks: dict[int, np.ndarray] = {}
+        known: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         for column in frame.iter_columns():
-            nulls = column.null_count()
-            if nulls == frame.height:
+            if column.null_count() == frame.height:
                 continue
-            kept, at = column, rows
-            if nulls:
-                kept, at = column.drop_nulls(), rows[column.is_not_null().to_numpy()]
-                at = next(
-                    (known for known in masks.values() if len(known) == len(at) and np.array_equal(known, at)), at
-                )
-                masks[id(at)] = at
             if column.dtype == pl.String:
-                kept, at = self._numbers_of_words(column.name, kept, at)
-            if len(kept):
-                self.parts.setdefault(column.name, []).append((at, kept.cast(pl.Float64).to_numpy()))
+                words, at = column.drop_nulls(), rows[column.is_not_null().to_numpy()]
+                kept, at = self._numbers_of_words(column.name, words, at)
+                values = kept.to_numpy()
+            else:
+                values = (column if column.dtype == pl.Float64 else column.cast(pl.Float64)).to_numpy()
+                at, values = _logged(values, column.null_count(), rows, known)
+            if len(values):
+                self.parts.setdefault(column.name, []).append((at, values))
 
     def _numbers_of_words(self, name: str, column: polars.Series, rows: np.ndarray) -> tuple[polars.Series, np.ndarray]:
         """Return the words that are plain numbers; the others are read one by one, or dropped where they all differ."""
@@ -90,19 +87,46 @@ class BlockTable:
             kept = self.words.setdefault(name, ([], []))
             kept[0].extend(at[rows].tolist())
             kept[1].extend(words)
-        numbers = {name: _joined(self.parts.pop(name)) for name in list(self.parts)}
+        known: dict[tuple[int, ...], np.ndarray] = {}
+        numbers = {name: _joined(parts, known) for name, parts in self.parts.items()}
         numbers = dict(sorted(numbers.items(), key=lambda column: column[1][0][0]))
         ordered = {name: _sorted_words(*found) for name, found in self.words.items()}
         lines = np.concatenate([*self.lines, np.empty(0, np.int64)])
         return Rows(lines, numbers, ordered, single.lists, single.skips, single.more_skips)  # type: ignore[arg-type]
 
 
-def _joined(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    rows = np.concatenate([rows for rows, _ in parts])
+def _logged(
+    values: np.ndarray, nulls: int, rows: np.ndarray, known: dict[int, tuple[np.ndarray, np.ndarray]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows and values of the cells that are not null (here NaN, which JSON does not have).
+
+    Columns with as many nulls mostly have them in the same rows: `known` holds these, by the number of nulls.
+    """
+    if not nulls:
+        return rows, values
+    if nulls in known:
+        places, at = known[nulls]
+        kept = values[places]
+        if not np.isnan(kept).any():
+            return at, kept
+    places = np.flatnonzero(~np.isnan(values))
+    known[nulls] = places, rows[places]
+    return known[nulls][1], values[places]
+
+
+def _joined(
+    parts: list[tuple[np.ndarray, np.ndarray]], known: dict[tuple[int, ...], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Join the parts of a column; columns of the same rows share one array of them, found in `known`."""
+    same = tuple(id(rows) for rows, _ in parts)
     values = np.concatenate([values for _, values in parts])
-    if len(rows) > 1 and np.diff(rows).min() < 0:
+    if same in known:
+        return known[same], values
+    rows = np.concatenate([rows for rows, _ in parts])
+    if len(rows) > 1 and (rows[1:] < rows[:-1]).any():
         order = np.argsort(rows, kind="stable")
-        rows, values = rows[order], values[order]
+        return rows[order], values[order]
+    known[same] = rows
     return rows, values
 
 

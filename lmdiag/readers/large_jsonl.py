@@ -9,12 +9,13 @@ all lines.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmdiag.readers.block_lines import Lines
+from lmdiag.readers.block_lines import NEWLINE, QUOTE, Lines
 from lmdiag.readers.block_table import BlockTable
 from lmdiag.readers.json_lines import Lost, decode
 from lmdiag.readers.rows import Rows
@@ -37,8 +38,8 @@ def read_blocks(blocks: Iterable[bytes], take: Take, usual: tuple[str, str] = ("
     """
     reading = _Reading(take, usual)
     first_line = 1
-    for block in blocks:
-        first_line += reading.add(block, first_line)
+    for block, frame in reading.frames(iter(blocks)):
+        first_line += reading.add(block, frame, first_line)
     return reading.table.rows()
 
 
@@ -50,14 +51,30 @@ class _Reading:
         self.table = BlockTable()
         self.schema: dict[str, Any] = {}
 
-    def add(self, block: bytes, first_line: int) -> int:
-        """Read one block, as a whole where that gives every cell; return how many lines it has."""
-        lines = Lines(block, first_line)
+    def frames(self, blocks: Iterator[bytes]) -> Iterator[tuple[bytes, polars.DataFrame | None]]:
+        """Yield each block and what polars makes of it, None where it refuses; one block is read ahead, in a thread."""
+        with ThreadPoolExecutor(1) as thread:
+            coming = thread.submit(self._next_frame, blocks)
+            while found := coming.result():
+                coming = thread.submit(self._next_frame, blocks)
+                yield found
+
+    def _next_frame(self, blocks: Iterator[bytes]) -> tuple[bytes, polars.DataFrame | None] | None:
+        block = next(blocks, None)
+        if block is None:
+            return None
         if not self.schema:
+            lines = Lines(block, 1)
             self._learn([lines[k] for k in _sample(lines.ends - lines.starts)])
-        n_lines = lines.n_lines
-        frame = self._frame(block)
-        if frame is not None and frame.height == n_lines and _every_cell(frame, lines) and self._usual(frame).all():
+        return block, self._frame(block)
+
+    def add(self, block: bytes, frame: polars.DataFrame | None, first_line: int) -> int:
+        """Keep the frame of a block where it holds every cell, else read the lines with care; return how many there are."""
+        lines = Lines(block, first_line)
+        n_lines, n_quotes = lines.counted(NEWLINE, QUOTE)
+        n_lines += not block.endswith(b"\n")
+        whole = frame is not None and frame.height == n_lines and _every_cell(frame, block, n_quotes)
+        if frame is not None and whole and self._usual(frame).all():
             self.table.keep(frame, np.arange(first_line, first_line + n_lines))
         else:
             self._add_with_care(lines, learn=True)
@@ -83,7 +100,7 @@ class _Reading:
         import polars as pl
 
         try:
-            return pl.read_ndjson(block, schema=self.schema) if self.schema else None
+            return pl.read_ndjson(block, schema=dict(self.schema)) if self.schema else None
         except pl.exceptions.PolarsError:
             return None
 
@@ -146,12 +163,12 @@ def _sample(lengths: np.ndarray) -> list[int]:
     return np.unique(chosen).tolist()
 
 
-def _every_cell(frame: polars.DataFrame, lines: Lines) -> bool:
+def _every_cell(frame: polars.DataFrame, block: bytes, n_quotes: int) -> bool:
     """Tell whether the frame holds as many keys and strings as there are quotes in the text."""
     import polars as pl
 
     cells = sum(c.len() - c.null_count() for c in frame.iter_columns())
     strings = sum(c.len() - c.null_count() for c in frame.iter_columns() if c.dtype == pl.String)
-    missing = lines.n_quotes - 2 * (cells + strings)
-    nulls = lines.block.count(b": null") + lines.block.count(b":null") if missing else 0
+    missing = n_quotes - 2 * (cells + strings)
+    nulls = block.count(b": null") + block.count(b":null") if missing else 0
     return missing == 2 * nulls

@@ -25,9 +25,10 @@ def median(values: ArrayLike) -> np.ndarray:
     n = values.shape[-1]
     if n == 0:
         return np.full(values.shape[:-1], np.nan)
-    ordered = np.partition(values, [(n - 1) // 2, n // 2, n - 1], axis=-1)  # NaN is ordered last
-    middle = 0.5 * (ordered[..., (n - 1) // 2] + ordered[..., n // 2])
-    return np.where(np.isnan(ordered[..., -1]), np.nan, middle)[()]
+    ordered = np.partition(values, n // 2, axis=-1)
+    below = ordered[..., n // 2] if n % 2 else ordered[..., : n // 2].max(axis=-1)
+    middle = 0.5 * (below + ordered[..., n // 2])
+    return np.where(np.isnan(ordered[..., n // 2 :].max(axis=-1)), np.nan, middle)[()]
 
 
 def rolling_median(values: np.ndarray, window: int) -> np.ndarray:
@@ -62,20 +63,27 @@ def centred_median(values: np.ndarray, window: int) -> np.ndarray:
     return np.concatenate([left, middle, right])
 
 
-def medians_beside(values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return, for every point, the median of up to `window` points before it and after it; NaN where there are none.
+def medians_beside(values: np.ndarray, window: int, at: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the medians of up to `window` points before and after the points `at` (default all); NaN where there are none.
 
     >>> before, after = medians_beside(np.array([1.0, 5.0, 2.0]), 2)
     >>> before.tolist(), after.tolist()
     ([nan, 1.0, 3.0], [3.5, 2.0, nan])
     """
     n = len(values)
-    before, after = np.full(n, np.nan), np.full(n, np.nan)
-    for i in range(1, min(window, n)):
-        before[i], after[n - 1 - i] = median(values[:i]), median(values[n - i :])
+    at = np.arange(n) if at is None else at
+    before, after = np.full(len(at), np.nan), np.full(len(at), np.nan)
+    for k in np.flatnonzero(at < window).tolist():
+        before[k] = median(values[: at[k]])
+    for k in np.flatnonzero(at >= n - window).tolist():
+        after[k] = median(values[at[k] + 1 :])
     if n > window:
-        full = rolling_median(values, window)
-        before[window:], after[: n - window] = full[:-1], full[1:]
+        few = len(at) < n
+        full = np.lib.stride_tricks.sliding_window_view(values, window) if few else rolling_median(values, window)
+        chosen = np.flatnonzero(at >= window)
+        before[chosen] = median(full[at[chosen] - window]) if few else full[at[chosen] - window]
+        chosen = np.flatnonzero(at < n - window)
+        after[chosen] = median(full[at[chosen] + 1]) if few else full[at[chosen] + 1]
     return before, after
 
 
@@ -91,7 +99,7 @@ def block_medians(values: np.ndarray, blocks: int) -> tuple[np.ndarray, np.ndarr
     levels = np.empty(blocks)
     for width in sorted(set(widths.tolist())):  # two at most: the stretches differ by one point
         alike = widths == width
-        levels[alike] = median(values[starts[alike, None] + np.arange(width)])
+        levels[alike] = median(np.lib.stride_tricks.sliding_window_view(values, width)[starts[alike]])
     return levels, starts
 
 

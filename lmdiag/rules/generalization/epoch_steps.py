@@ -67,7 +67,9 @@ def check(run: Run) -> Iterator[Finding]:
 def _drops(values: np.ndarray, rows: np.ndarray, width: int) -> tuple[np.ndarray, float]:
     """Return the drop at each row, less the usual one over the same distance, and how far such differences scatter elsewhere."""
     starts = np.arange(width, len(values) - width + 1, max(1, width // 2))
-    away = np.min(np.abs(starts[:, None] - rows[None, :]), axis=1) >= 2 * width
+    place = np.searchsorted(rows, starts)
+    before, after = rows[np.maximum(place - 1, 0)], rows[np.minimum(place, len(rows) - 1)]
+    away = np.minimum(np.abs(starts - before), np.abs(starts - after)) >= 2 * width
     elsewhere = starts[away & (starts > len(values) // 10)]
     if len(elsewhere) < 4:
         return np.zeros(len(rows)), np.inf

@@ -6,6 +6,7 @@ from lmdiag import advice
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.noise import MAD_TO_SIGMA
+from lmdiag.stats.spikes import standing_out
 from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import median, medians_beside
 
@@ -58,14 +59,16 @@ def check(run: Run, *, ratio: float = 10.0, deviations: float = 4.0) -> Iterator
 
 
 def _jumps(values: np.ndarray, ratio: float, deviations: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the indices of the jumps, and the ratio of every record to the median of those before."""
+    """Return the indices of the jumps, and their ratios to the median of the records before."""
     logs = np.log(values)
-    before, _ = medians_beside(logs, BEFORE)
-    excess = np.nan_to_num(logs - before, nan=0.0)
+    possible = standing_out(logs, np.log(ratio))
+    before, _ = medians_beside(logs, BEFORE, possible)
+    excess = np.nan_to_num(logs[possible] - before, nan=0.0)
     first = max(3, len(values) // 20)
-    candidates = [i for i in np.flatnonzero(excess >= np.log(ratio)).tolist() if i >= min(first, 6)]
-    hits = [i for i in candidates if _stands_out(logs, i, excess[i], i >= max(first, 6), deviations)]
-    return np.array(hits, dtype=int), np.exp(excess)
+    high = (excess >= np.log(ratio)) & (possible >= min(first, 6))
+    candidates = zip(possible[high].tolist(), excess[high].tolist())
+    hits = {i: above for i, above in candidates if _stands_out(logs, i, above, i >= max(first, 6), deviations)}
+    return np.array(list(hits), dtype=int), np.exp(list(hits.values()))
 
 
 def _stands_out(logs: np.ndarray, i: int, excess: float, settled: bool, deviations: float) -> bool:
@@ -79,17 +82,17 @@ def _stands_out(logs: np.ndarray, i: int, excess: float, settled: bool, deviatio
 
 
 def _jump(run: Run, norms: Series, hits: np.ndarray, ratios: np.ndarray) -> Finding:
-    top = int(hits[np.argmax(ratios[hits])])
-    step, value = int(norms.steps[top]), float(norms.values[top])
+    highest = int(np.argmax(ratios))
+    step, value = int(norms.steps[hits[highest]]), float(norms.values[hits[highest]])
     others = f", one of {len(hits)} such records" if len(hits) > 1 else ""
     limit = run.config.get("grad_clip")
     absorbed = f"; clipping at {limit} absorbed it" if limit else ""
     return Finding(
-        f"The gradient norm jumped to {value:.3g} at step {step:,}, {ratios[top]:.0f} times its usual value{others}{absorbed}.",
+        f"The gradient norm jumped to {value:.3g} at step {step:,}, {ratios[highest]:.0f} times its usual value{others}{absorbed}.",
         int(norms.steps[hits[0]]),
         int(norms.steps[hits[-1]]),
         "grad_norm",
-        {"largest": value, "ratio": float(ratios[top]), "records": len(hits)},
+        {"largest": value, "ratio": float(ratios[highest]), "records": len(hits)},
         (advice.clip(run, step), "Look at the batch of this step.", advice.lower_lr(run, step)),
         steps=tuple(norms.steps[hits][:50].tolist()),
     )
