@@ -14,7 +14,7 @@ FLOORS = [
     {"run", "loss_law"},
     {"finding", "advice", "pace", "layers"},
     {"readers", "rules", "attribution", "forecast"},
-    {"diagnose", "compare"},
+    {"diagnose", "compare", "follow"},
     {"charts", "convert"},
     {"reports", "fleet"},
     {"cli", "app"},

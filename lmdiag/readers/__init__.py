@@ -14,9 +14,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from lmdiag.errors import BadSetting, LmdiagError, UnreadableLog, nearest
+from lmdiag.readers.growing import Growing
 from lmdiag.readers.options import ReadOptions, mapped
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.source import Source
+from lmdiag.readers.source import Source, as_text
 from lmdiag.run import Run
 
 if TYPE_CHECKING:
@@ -85,6 +86,19 @@ def read_source(source: Source, reader: str = "", options: ReadOptions | None = 
     return [mapped(raw if not damage else _damaged(raw, damage), options.mapping) for raw in found]
 
 
+def begin(source: Source, options: ReadOptions) -> Growing | None:
+    """Return a reading of a log of which `source` is the beginning, to which lines can be added; None where its format
+    must be read as a whole."""
+    start = as_text(source.head)
+    if options.pattern:
+        from lmdiag.readers.text.generic_pairs import pattern_family
+
+        return pattern_family(options.pattern).begin(source.name, start)
+    chosen = reader_named(options.reader) if options.reader else reader_of(source)
+    growing: Growing | None = getattr(chosen, "begin", lambda name, start: None)(source.name, start)
+    return growing
+
+
 def _read_with(reader: ModuleType, source: Source) -> list[RawLog]:
     """Read, and turn what a reader did not foresee in damaged input into an error a user can act on."""
     try:
@@ -123,15 +137,18 @@ def _unknown(source: Source) -> UnreadableLog:
 
 def runs_of(source: Source, options: ReadOptions | None = None) -> list[Run]:
     """Return every run that a source holds."""
+    return runs_in(read_source(source, options=options), source.name)
+
+
+def runs_in(logs: Iterable[RawLog], name: str) -> list[Run]:
+    """Return every run that the logs of one source hold; raise UnreadableLog where there is none."""
     from lmdiag.readers.gather import gather
     from lmdiag.readers.separate import separate
 
-    runs = [gather(part) for raw in read_source(source, options=options) for part in separate(raw)]
+    runs = [gather(part) for raw in logs for part in separate(raw)]
     runs = [run for run in runs if run.series]
     if not runs:
-        raise UnreadableLog(
-            f"{source.name} holds no values", "the run wrote nothing yet, or wrote its metrics elsewhere"
-        )
+        raise UnreadableLog(f"{name} holds no values", "the run wrote nothing yet, or wrote its metrics elsewhere")
     return runs
 
 

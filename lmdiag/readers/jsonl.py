@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from lmdiag.readers.growing import Growing
 from lmdiag.readers.json_lines import Lost, decode
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.results_table import refuse_results_table
@@ -15,6 +16,7 @@ from lmdiag.readers.source import Source
 
 WRAPPER = re.compile(r"^(?:data|metrics|logs?)/(?=.)")
 TOTALS = ("total_steps", "max_steps")
+Taker = Callable[[Rows, int, dict[str, Any] | Lost], None]
 LARGE = 8 << 20  # from here on polars is worth its import
 MOST_FIRST_LINES = 20
 
@@ -39,13 +41,20 @@ def _is_record(line: bytes) -> bool:
 def read(source: Source) -> list[RawLog]:
     """Read every record; a line that is none is counted with its reason."""
     config: dict[str, Any] = {}
-    rows = read_rows(source, partial(take, config))
-    return [refuse_results_table(rows.log("jsonl", source.name, config=config, source=source.name))]
+    return _logs(source.name, config, read_rows(source, partial(take, config)))
 
 
-def read_rows(
-    source: Source, take: Callable[[Rows, int, dict[str, Any] | Lost], None], usual: tuple[str, str] = ("", "")
-) -> Rows:
+def begin(name: str, start: str) -> Growing:
+    """Return a reading of a log that lines can be added to."""
+    config: dict[str, Any] = {}
+    return GrowingRows(partial(take, config), partial(_logs, name, config))
+
+
+def _logs(name: str, config: Mapping[str, Any], rows: Rows) -> list[RawLog]:
+    return [refuse_results_table(rows.log("jsonl", name, config=dict(config), source=name))]
+
+
+def read_rows(source: Source, take: Taker, usual: tuple[str, str] = ("", "")) -> Rows:
     """Gather all records into rows: `take` adds a record to them, or notes its loss.
 
     In large logs `take` sees only the records that are not plain rows; `usual` is a column and the word it holds in
@@ -63,7 +72,12 @@ def read_rows(
 
 def records(source: Source) -> Iterator[tuple[int, dict[str, Any] | Lost]]:
     """Yield each record, or what was lost, with its line number."""
-    for line, text in enumerate(source.text.split("\n"), 1):
+    return records_in(source.text)
+
+
+def records_in(lines: str, first_line: int = 1) -> Iterator[tuple[int, dict[str, Any] | Lost]]:
+    """Yield each record, or what was lost, of a piece of a log that begins on this line of it."""
+    for line, text in enumerate(lines.split("\n"), first_line):
         if not text or text.isspace():
             continue
         found = decode(text)
@@ -72,6 +86,25 @@ def records(source: Source) -> Iterator[tuple[int, dict[str, Any] | Lost]]:
         else:
             for piece in found:
                 yield line, piece
+
+
+class GrowingRows:
+    """Rows of a log in JSON Lines so far: `take` adds a record to them, `logs` tells what they mean."""
+
+    def __init__(self, take: Taker, logs: Callable[[Rows], list[RawLog]]) -> None:
+        self._take, self._logs = take, logs
+        self._rows = Rows()
+        self._next_line = 1
+
+    def feed(self, lines: str) -> None:
+        """Read further whole lines."""
+        for line, record in records_in(lines, self._next_line):
+            self._take(self._rows, line, record)
+        self._next_line += lines.count("\n")
+
+    def logs(self) -> list[RawLog]:
+        """Return what was read so far, as `read` returns it."""
+        return self._logs(self._rows)
 
 
 def take(config: dict[str, Any], rows: Rows, line: int, record: dict[str, Any] | Lost) -> None:

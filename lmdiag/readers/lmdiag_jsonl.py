@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from lmdiag.readers.converted import event_of, facts_of_origin
+from lmdiag.readers.growing import Growing
 from lmdiag.readers.json_lines import Lost
-from lmdiag.readers.jsonl import read_rows
+from lmdiag.readers.jsonl import GrowingRows, read_rows
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.rows import Rows
 from lmdiag.readers.separate import part
@@ -30,8 +32,18 @@ def can_read(name: str, head: bytes) -> bool:
 def read(source: Source) -> list[RawLog]:
     """Read one log for each `run_id`; a further header of the same run is a restart."""
     logs = _Logs(source.name)
-    rows = read_rows(source, logs.take, usual=("type", "step"))
-    whole = rows.log("lmdiag-log/1", source.name, source=source.name, **logs.common_facts(rows))
+    return _separated(source.name, logs, read_rows(source, logs.take, usual=("type", "step")))
+
+
+def begin(name: str, start: str) -> Growing:
+    """Return a reading of a log that lines can be added to."""
+    logs = _Logs(name)
+    return GrowingRows(logs.take, partial(_separated, name, logs))
+
+
+def _separated(name: str, logs: _Logs, rows: Rows) -> list[RawLog]:
+    """Return the log of each run."""
+    whole = rows.log("lmdiag-log/1", name, source=name, **logs.common_facts(rows))
     owners = logs.owners(rows)
     return [
         log.applied(whole if len(logs.found) < 2 else part(whole, np.flatnonzero(owners == number), ""), rows)
@@ -123,4 +135,4 @@ class _Log:
             facts["reductions"] = {"loss": "window_mean"}
         facts["skipped"] = (*facts.get("skipped", ()), *raw.skipped)
         facts["notes"] = (*facts.get("notes", ()), *self.notes)
-        return replace(raw, name=self.name, config=self.config, events=tuple(self.events), **facts)
+        return replace(raw, name=self.name, config=dict(self.config), events=tuple(self.events), **facts)

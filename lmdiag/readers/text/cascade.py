@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lmdiag.errors import UnreadableLog
+from lmdiag.readers.growing import Growing
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.source import Source, as_text
 from lmdiag.readers.text.aligned_table import ALIGNED_TABLE
@@ -117,3 +118,8 @@ def read(source: Source) -> list[RawLog]:
         if family is GENERIC:
             raise
         return GENERIC.read_text(source.name, raw)
+
+
+def begin(name: str, start: str) -> Growing:
+    """Return a reading of a log that lines can be added to; its beginning tells the family."""
+    return family_of(without_colours(start)).begin(name, start)

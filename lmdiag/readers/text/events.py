@@ -57,12 +57,12 @@ _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warni
 
 
 class EventWatcher:
-    """Looks at every piece that is no record and notes what happened at which step."""
+    """Looks at every piece that is no record and notes what happened at which step; `text` is None while the log grows."""
 
-    def __init__(self, text: str, table: Table) -> None:
-        small = len(text) < LARGE  # in a large text the search would cost more than it spares
+    def __init__(self, text: str | None, table: Table) -> None:
+        small = text is not None and len(text) < LARGE  # in a large text the search would cost more than it spares
         present = (
-            (kind, [w for w in words if not small or w in text], regex) for kind, (words, regex) in _KINDS.items()
+            (kind, [w for w in words if not small or w in str(text)], regex) for kind, (words, regex) in _KINDS.items()
         )
         self._kinds = [(kind, words, re.compile(regex)) for kind, words, regex in present if words]
         self._open: set[int | None] = set()

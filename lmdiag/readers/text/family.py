@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from lmdiag.errors import UnreadableLog
+from lmdiag.readers.growing import Growing
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.source import Source, as_text
 from lmdiag.readers.text import fast
@@ -101,14 +102,28 @@ class Family:
     def read_text(self, name: str, raw: str) -> list[RawLog]:
         """Read the runs of a decoded log."""
         text = without_colours(raw)
-        table = Table()
+        table = self.table()
         if is_coloured_diff(raw):
             table.notes.append("the log is a coloured word diff of two logs; the new values were read")
+        layouts = fast.learn(self.scanner, text) if self.linewise and fast.usable(text) else []
+        return self.finished(name, table, scan(self.scanner, table, text, layouts))
+
+    def table(self) -> Table:
+        """Return an empty table with the conventions of the family."""
+        table = Table()
         table.names.update(self.names)
         table.scales.update(self.scales)
         table.units.update(self.units)
-        layouts = fast.learn(self.scanner, text) if self.linewise and fast.usable(text) else []
-        chatter = scan(self.scanner, table, text, layouts)
+        return table
+
+    def begin(self, name: str, start: str) -> Growing:
+        """Return a reading of a log that lines can be added to."""
+        from lmdiag.readers.text.growing_text import GrowingText
+
+        return GrowingText(self, name, start)
+
+    def finished(self, name: str, table: Table, chatter: int) -> list[RawLog]:
+        """Return the runs of a table that is complete; `chatter` lines were no records."""
         if not len(table.lines):
             raise UnreadableLog(
                 f"{name}: no training record of the format {self.name} in {chatter} lines of text",
@@ -135,7 +150,7 @@ def scan(
     else:
         bulk, todo = None, pieces(text)
     events = EventWatcher(text, table)
-    chatter = _read_one_by_one(todo, scanner, table, events, fast.Place(bulk) if bulk else None)
+    chatter = read_one_by_one(todo, scanner, table, events, fast.Place(bulk) if bulk else None)
     if bulk:
         fast.merged(bulk, table)
     scanner.finish()
@@ -143,9 +158,10 @@ def scan(
     return chatter
 
 
-def _read_one_by_one(
+def read_one_by_one(
     todo: Iterable[tuple[int, str]], scanner: Scanner, table: Table, events: EventWatcher, place: fast.Place | None
 ) -> int:
+    """Feed pieces to a scanner; return how many were no records."""
     chatter, last_line, in_code = 0, 0, False
     for line, piece in todo:
         if place:

@@ -11,6 +11,7 @@ import numpy as np
 
 from lmdiag.errors import BadSetting, UnreadableLog
 from lmdiag.metrics import spelling
+from lmdiag.readers.growing import Growing
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.source import Source
 from lmdiag.readers.text.epochs import unroll
@@ -168,9 +169,9 @@ class GenericPairs(Family):
         """Count the pieces of a sample that name a place and a metric."""
         return sum(1 for piece in sample if _WORTH_A_LOOK.search(piece) and _looks_like_record(piece))
 
-    def read_text(self, name: str, raw: str) -> list[RawLog]:
-        """Read the runs of a decoded log."""
-        logs = super().read_text(name, raw)
+    def finished(self, name: str, table: Table, chatter: int) -> list[RawLog]:
+        """Return the runs of a table that is complete."""
+        logs = super().finished(name, table, chatter)
         if sum(log.n_rows for log in logs) < FEWEST_RECORDS:
             raise UnreadableLog(f"{name}: fewer than {FEWEST_RECORDS} lines look like training records", PATTERN_HINT)
         return [_described(log) for log in logs]
@@ -206,17 +207,30 @@ def read(source: Source) -> list[RawLog]:
     return read_any(source)
 
 
+def begin(name: str, start: str) -> Growing:
+    """Return a reading of a log that lines can be added to."""
+    from lmdiag.readers.text.cascade import begin as begin_any
+
+    return begin_any(name, start)
+
+
 GENERIC = GenericPairs("key-value text", "Text with named numbers", paired(), ())
 
 
 def read_pattern(source: Source, pattern: str) -> list[RawLog]:
     """Read every piece of text that a regular expression of the user fits; its named groups are the columns.
 
-    Raises `BadSetting` for a pattern that is no regular expression or names nothing to read.
-
     >>> log, = read_pattern(Source("a.log", content=b"at 10 we lost 2.5"), r"at (?P<step>\\d+) we lost (?P<loss>[\\d.]+)")
     >>> log.columns["loss"].values.tolist()
     [2.5]
+    """
+    return pattern_family(pattern).read_text(source.name, text_of(source))
+
+
+def pattern_family(pattern: str) -> Family:
+    """Return the family whose records are what a regular expression of the user fits.
+
+    Raises `BadSetting` for a pattern that is no regular expression or names nothing to read.
     """
     try:
         compiled = re.compile(pattern)
@@ -229,8 +243,7 @@ def read_pattern(source: Source, pattern: str) -> list[RawLog]:
             f"the pattern {pattern!r} names no columns", "write the number as a named group: (?P<loss>[\\d.]+)"
         )
     shape = Shape("", compiled, _numbers)
-    family = Family("pattern", "Pattern of the user", lambda table, text: ShapeScanner((shape,), table), ())
-    return family.read_text(source.name, text_of(source))
+    return Family("pattern", "Pattern of the user", lambda table, text: ShapeScanner((shape,), table), ())
 
 
 def _numbers(match: re.Match[str], table: Table) -> dict[str, float]:

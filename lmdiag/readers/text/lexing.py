@@ -73,14 +73,14 @@ def without_colours(text: str) -> str:
     return _ANSI.sub("", _DIFF.sub("", text))
 
 
-def pieces(text: str) -> Iterator[tuple[int, str]]:
+def pieces(text: str, first_line: int = 1) -> Iterator[tuple[int, str]]:
     """Yield (line number, piece) for every piece that is not blank, cut to `LONGEST_PIECE` characters.
 
     >>> list(pieces("a\\rb\\n\\nc"))
     [(1, 'a'), (1, 'b'), (3, 'c')]
     """
     redrawn = "\r" in text or "\x08" in text
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(text.split("\n"), first_line):
         if redrawn and ("\r" in line or "\x08" in line):
             for piece in _REDRAW.split(line):
                 if piece and not piece.isspace():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,15 @@ class Table:
         self.units: dict[str, str] = {}
         self.totals: Any = []  # per row: the last step as the line announced it, 0 where it did not
         self.last_step: int | None = None
+
+    def copied(self) -> Table:
+        """Return a table that further rows do not change."""
+        twin = Table()
+        for name, value in vars(self).items():
+            setattr(twin, name, value.copy() if isinstance(value, list | dict) else value)
+        twin.config = deepcopy(self.config)
+        twin.columns = {name: (list(rows), list(values)) for name, (rows, values) in self.columns.items()}
+        return twin
 
     def add(self, line: int, values: Mapping[str, float], rank: int | None = None, total: float = 0) -> None:
         """Append one row; a step or epoch beyond any run is counted as skipped."""

@@ -1,0 +1,36 @@
+"""A printed log that grows."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.text.events import EventWatcher
+from lmdiag.readers.text.family import Family, read_one_by_one
+from lmdiag.readers.text.lexing import pieces, without_colours
+
+
+class GrowingText:
+    """A printed log that lines are added to; what is done at its end is done to a copy."""
+
+    def __init__(self, family: Family, name: str, start: str) -> None:
+        self._family, self._name = family, name
+        self._table = family.table()
+        self._scanner = family.scanner(self._table, without_colours(start))
+        self._events = EventWatcher(None, self._table)
+        self._chatter = 0
+        self._next_line = 1
+
+    def feed(self, lines: str) -> None:
+        """Read further whole lines."""
+        todo = pieces(without_colours(lines), self._next_line)
+        self._chatter += read_one_by_one(todo, self._scanner, self._table, self._events, None)
+        self._next_line += lines.count("\n")
+
+    def logs(self) -> list[RawLog]:
+        """Return what was read so far, as `read` returns it."""
+        table = self._table.copied()
+        scanner, events = deepcopy((self._scanner, self._events), {id(self._table): table})
+        scanner.finish()
+        events.finish()
+        return self._family.finished(self._name, table, self._chatter)
