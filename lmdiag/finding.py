@@ -27,6 +27,7 @@ LOSS_SHAPE_FAMILIES = frozenset({"divergence", "spikes", "convergence", "general
 NEEDS = {
     "curve": "the log has neither a training loss nor an evaluation loss",
     "evaluation": "the log has no evaluation loss",
+    "evaluation_loss": "the log has no evaluation loss in nats per token",
     "layers": "the log has no per-layer statistics",
 }
 
@@ -121,7 +122,7 @@ class Rule:
 def _points(run: Run, need: str) -> int:
     if need == "layers":
         return max(len(s) for name, s in run.series.items() if name.startswith("layers/"))
-    if need in ("curve", "evaluation"):
+    if need in ("curve", "evaluation", "evaluation_loss"):
         found = getattr(run, need)
         return len(found[1]) if found else 0
     return len(run[need])

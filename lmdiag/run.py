@@ -177,10 +177,8 @@ class Run:
 
     def has(self, need: str) -> bool:
         """Tell whether the log holds what a rule needs: a metric, or one of the names in `NEEDS`."""
-        if need == "evaluation":
-            return bool(self.evaluations)
-        if need == "curve":
-            return self.curve is not None
+        if need in ("curve", "evaluation", "evaluation_loss"):
+            return getattr(self, need) is not None
         if need == "layers":
             return any(name.startswith("layers/") for name in self.series)
         return need in self.series
@@ -196,7 +194,16 @@ class Run:
 
     @cached_property
     def evaluation(self) -> tuple[str, Series] | None:
-        """The evaluation loss to judge by, with its metric name: `val/loss`, else the mean of all sets of equal steps.
+        """The evaluations to judge by, with their metric name: the evaluation loss, or where there is none bits per byte."""
+        bits = {name: series for name, series in self.series.items() if name.endswith("/bpb")}
+        if self.evaluation_loss or not bits:
+            return self.evaluation_loss
+        name = "val/bpb" if "val/bpb" in bits else max(bits, key=lambda name: len(bits[name]))
+        return name, bits[name]
+
+    @cached_property
+    def evaluation_loss(self) -> tuple[str, Series] | None:
+        """The evaluation loss in nats per token, with its metric name: `val/loss`, else the mean of all sets of equal steps.
 
         Single sets of a healthy run drift and jump, so that several sets are averaged; sets with other steps than
         the longest ones are left out.
@@ -220,7 +227,7 @@ class Run:
 
         Printed logs often hold a handful of training losses beside many evaluations: then the evaluations say more.
         """
-        evaluation = self.evaluation
+        evaluation = self.evaluation_loss
         loss = self.series.get("loss")
         if loss is None:
             return evaluation

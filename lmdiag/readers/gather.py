@@ -38,6 +38,7 @@ def gather(raw: RawLog) -> Run:
         series[metric], replaced = _series(raw, column, *seen[id(rows)], resumed=len(segments) > 1)
         if replaced is not None and len(replaced):
             superseded[metric] = replaced
+    series |= _losses_of_perplexities(series)
     return Run(
         raw.name,
         {name: s for name, s in series.items() if len(s)},
@@ -52,6 +53,18 @@ def gather(raw: RawLog) -> Run:
         objective=objective(raw, series),
         step_kind=found.kind,
     )
+
+
+def _losses_of_perplexities(series: Mapping[str, Series]) -> dict[str, Series]:
+    """Return the losses of those sets of which the log tells only the perplexity, which is their exponential."""
+    losses: dict[str, Series] = {}
+    for name, said in series.items():
+        set_name, _, metric = name.rpartition("/")
+        loss = f"{set_name}/loss" if set_name else "loss"
+        if metric == "ppl" and loss not in series:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                losses[loss] = Series(said.steps, np.log(said.values), said.lines, said.source_name or name, "perplexity")
+    return losses
 
 
 def _in_nats(config: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -77,6 +77,12 @@ class TestNames:
         assert run["loss"].values[0] == pytest.approx(1.386294, abs=1e-6)
         assert run.config["loss_unit"] == "nats"
 
+    def test_a_perplexity_without_its_loss_gives_the_loss(self):
+        run = run_of([{"step": 1, "loss": 3.0, "val_ppl": float(np.exp(3.5))}, {"step": 2, "loss": 2.0, "val_ppl": 0.0}])
+        assert run["val/loss"].values.tolist() == pytest.approx([3.5, -np.inf])
+        assert (run["val/loss"].source_name, run["val/loss"].source_unit) == ("val_ppl", "perplexity")
+        assert points(run_of([{"step": 1, "val_loss": 3.25, "val_ppl": 25.0}]), "val/loss") == [(1, 3.25)]
+
     def test_missing_is_not_nan(self):
         run = run_of(columns(step=[1, 2, 3], loss=[3.0, NAN, 2.0], val_loss=[None, 2.5, None]))
         assert (len(run["loss"]), len(run["loss"].finite), points(run, "val/loss")) == (3, 2, [(2, 2.5)])

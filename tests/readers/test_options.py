@@ -20,6 +20,11 @@ def test_columns_are_what_the_user_says():
     assert (run["loss"].steps.tolist(), run["loss"].values.tolist()) == ([7], [2.5])
 
 
+def test_a_table_is_known_by_the_columns_the_user_names():
+    run = read(b"it;wert;zeit\n1;2.5;9\n2;2.25;9\n", mapping={"loss": "wert", "step": "it"})
+    assert (run.format, run["loss"].steps.tolist(), run["loss"].values.tolist()) == ("csv", [1, 2], [2.5, 2.25])
+
+
 def test_a_column_that_is_not_there_is_a_setting_to_correct():
     with pytest.raises(BadSetting, match=r"my_loss[\s\S]*did you mean"):
         read(b'{"step": 1, "my_lss": 2.5}\n', mapping={"loss": "my_loss"})

@@ -47,7 +47,7 @@ def check(run: Run, *, lowest: float = 1.0) -> Iterator[Finding]:
     end = float(median(tail))
     if not FROM_SCRATCH <= start <= LARGEST_START or end >= lowest:
         return
-    losses = run.evaluation[1].finite.values if run.evaluation is not None else np.empty(0)
+    losses = run.evaluation_loss[1].finite.values if run.evaluation_loss is not None else np.empty(0)
     evaluated = len(losses) >= 3
     honest = evaluated and float(median(losses[-3:])) >= lowest
     if honest:

@@ -13,7 +13,7 @@ MOST = 200  # evaluations that are compared
 SKIPPED = 0.25  # of the run: an average over early steps lags behind
 
 
-@rule(family="generalization", needs=("evaluation", "loss"), severity=Severity.INFO, min_points=EVALUATIONS)
+@rule(family="generalization", needs=("evaluation_loss", "loss"), severity=Severity.INFO, min_points=EVALUATIONS)
 def check(run: Run, *, info: float = 0.90, warning: float = 0.75) -> Iterator[Finding]:
     """Evaluation loss lies far below training loss.
 
@@ -39,9 +39,9 @@ def check(run: Run, *, info: float = 0.90, warning: float = 0.75) -> Iterator[Fi
     ## References
     - Lee et al. 2022, Deduplicating training data makes language models better, arXiv:2107.06499: overlap of train and test.
     """
-    if run.evaluation is None:
+    if run.evaluation_loss is None:
         return
-    metric, series = run.evaluation
+    metric, series = run.evaluation_loss
     training = run["loss"].finite
     losses = series.finite
     losses = losses.at(losses.steps >= run.first_step + SKIPPED * (run.last_step - run.first_step)).thinned(MOST)

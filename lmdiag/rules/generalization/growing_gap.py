@@ -13,7 +13,7 @@ LEAST_NATS, LEAST_SHARE = 0.15, 0.10
 MOST = 200  # evaluations that are compared
 
 
-@rule(family="generalization", needs=("evaluation", "loss"), severity=Severity.INFO, min_points=EVALUATIONS)
+@rule(family="generalization", needs=("evaluation_loss", "loss"), severity=Severity.INFO, min_points=EVALUATIONS)
 def check(run: Run) -> Iterator[Finding]:
     """Gap between evaluation and training loss keeps growing.
 
@@ -37,9 +37,9 @@ def check(run: Run) -> Iterator[Finding]:
     ## References
     - Muennighoff et al. 2023, Scaling data-constrained language models, arXiv:2305.16264.
     """
-    if run.evaluation is None:
+    if run.evaluation_loss is None:
         return
-    metric, series = run.evaluation
+    metric, series = run.evaluation_loss
     losses, training = series.finite, run["loss"].finite
     if len(losses) < EVALUATIONS or len(training) < 2 * EVALUATIONS:
         return

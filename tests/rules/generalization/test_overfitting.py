@@ -54,3 +54,11 @@ def test_several_sets_are_averaged():
 
 def test_silent_on_healthy_runs():
     assert fires(check, healthy(400)) == []
+
+
+def test_bits_per_byte_stand_in_for_an_evaluation_loss():
+    made = overfit()
+    bits = run(loss=made["loss"], val__bpb=made["val/loss"])
+    (found,) = fires(check, bits)
+    assert (found.metric, found.first_step) == ("val/bpb", 500)
+    assert bits.evaluation_loss is None
