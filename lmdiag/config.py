@@ -29,6 +29,7 @@ from __future__ import annotations
 import datetime
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -210,7 +211,12 @@ def _per_path(value: Any, where: str) -> tuple[tuple[str, Mapping[str, Any]], ..
     return tuple(found)
 
 
-def _suppressions(value: Any, where: str) -> tuple[Suppression, ...]:
+def suppressions(value: Any, where: str) -> tuple[Suppression, ...]:
+    """Return the suppressions in a list of TOML or JSON tables; `where` is named in what is wrong with them.
+
+    >>> suppressions([{"rule": "spikes", "reason": "planned", "steps": [10, 20]}], "suppress")[0].steps
+    (10, 20)
+    """
     known = [f.name for f in fields(Suppression)]
     found = []
     for table in _tables(value, where):
@@ -232,6 +238,9 @@ def _steps(value: Any, where: str) -> tuple[int, int]:
 
 
 def _date(value: Any, where: str) -> datetime.date:
+    if isinstance(value, str):  # as JSON writes it
+        with suppress(ValueError):
+            return datetime.date.fromisoformat(value)
     if isinstance(value, datetime.datetime) or not isinstance(value, datetime.date):
         raise BadSetting(f"{where} must be a date, not {value!r}", "Write for example 2027-01-31, without quotes.")
     return value
@@ -244,7 +253,7 @@ _READERS: dict[str, Any] = {
     "baseline": _file,
     "rules": _rules,
     "per_path": _per_path,
-    "suppress": _suppressions,
+    "suppress": suppressions,
     "steps": _steps,
     "until": _date,
 }

@@ -13,7 +13,7 @@ FLOORS = [
     {"config", "stats"},
     {"run", "loss_law"},
     {"finding", "advice", "pace", "layers"},
-    {"readers", "rules", "attribution", "forecast"},
+    {"readers", "rules", "attribution", "forecast", "standing"},
     {"diagnose", "compare", "follow"},
     {"charts", "convert"},
     {"reports", "fleet"},

@@ -22,6 +22,7 @@ COMMANDS = {  # name: file of this folder that holds it
     "check": "check",
     "report": "report",
     "compare": "compare",
+    "watch": "watch",
     "baseline": "baseline",
     "convert": "convert",
     "rules": "catalogue",

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
-from lmdiag.config import Suppression
+from lmdiag.config import Suppression, suppressions
 from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import BadSetting
 from lmdiag.finding import Finding
 from lmdiag.reports.places import fingerprints, relative_path
 from lmdiag.reports.report import Report, Suppressed, severity_of
+from lmdiag.run import Run
 from lmdiag.strict_json import dumps
 
 SCHEMA = "lmdiag-baseline/1"
@@ -29,8 +30,24 @@ class Accepted:
     file: str = ""
 
 
+def header_suppressions(run: Run) -> tuple[tuple[Suppression, ...], str]:
+    """Return what the header of a log accepts for this log, `"suppress": [{"rule": …, "reason": …}]`, and what is wrong
+    with it ("" if nothing): a header may be wrong without hiding any log.
+
+    >>> header_suppressions(Run("a", {}, config={"suppress": [{"rule": "spikes", "reason": "planned"}]}))[0][0].reason
+    'planned'
+    """
+    written = run.config.get("suppress")
+    try:
+        return suppressions(written, f"{run.source or run.name}: suppress") if written else (), ""
+    except BadSetting as error:
+        return (), error.message
+
+
 def without_accepted(diagnosis: Diagnosis, accepted: Accepted) -> tuple[Diagnosis, list[Suppressed]]:
     """Return the diagnosis without what is accepted, and that with the reason; consequences go with their cause."""
+    own = in_force(header_suppressions(diagnosis.run)[0], datetime.date.today())
+    accepted = replace(accepted, suppressions=(*accepted.suppressions, *own))
     if not (accepted.suppressions or accepted.known):
         return diagnosis, []
     reasons = {
@@ -65,22 +82,37 @@ def _covers(suppression: Suppression, finding: Finding, source: str) -> bool:
     )
 
 
-def in_force(suppressions: Sequence[Suppression], today: datetime.date) -> tuple[Suppression, ...]:
+def in_force(written: Sequence[Suppression], today: datetime.date) -> tuple[Suppression, ...]:
     """Return the suppressions that have not expired; `until` is the last day on which one holds."""
-    return tuple(s for s in suppressions if s.until is None or today <= s.until)
+    return tuple(suppression for suppression in written if not _expired(suppression, today))
 
 
-def complaints(suppressions: Sequence[Suppression], report: Report, today: datetime.date) -> Iterator[str]:
+def complaints(written: Sequence[Suppression], report: Report, today: datetime.date) -> Iterator[str]:
     """Say which suppressions have expired, and which were not needed by the logs that they are about."""
     sources = [relative_path(diagnosis.run.source) for diagnosis in report.diagnoses]
-    for suppression in suppressions:
-        about = f"the suppression of {suppression.rule} ({suppression.reason})"
-        if suppression.until is not None and today > suppression.until:
-            yield f"{about} expired on {suppression.until}"
-        elif any(fnmatch(source, suppression.match) for source in sources) and not any(
-            _covers(suppression, gone.finding, gone.run.source) for gone in report.suppressed
-        ):
-            yield f"{about} suppresses nothing: remove it"
+    for suppression in written:
+        if any(fnmatch(source, suppression.match) for source in sources) or _expired(suppression, today):
+            yield from _complaint(suppression, report.suppressed, today)
+    for diagnosis in report.diagnoses:
+        mine = [gone for gone in report.suppressed if gone.run is diagnosis.run]
+        own, problem = header_suppressions(diagnosis.run)
+        if problem:
+            yield problem
+        for suppression in own:
+            for complaint in _complaint(suppression, mine, today):
+                yield f"{diagnosis.run.source}: {complaint}"
+
+
+def _complaint(suppression: Suppression, suppressed: Sequence[Suppressed], today: datetime.date) -> Iterator[str]:
+    about = f"the suppression of {suppression.rule} ({suppression.reason})"
+    if _expired(suppression, today):
+        yield f"{about} expired on {suppression.until}"
+    elif not any(_covers(suppression, gone.finding, gone.run.source) for gone in suppressed):
+        yield f"{about} suppresses nothing: remove it"
+
+
+def _expired(suppression: Suppression, today: datetime.date) -> bool:
+    return suppression.until is not None and today > suppression.until
 
 
 def read_baseline(path: Path) -> frozenset[str]:

@@ -25,8 +25,7 @@ def diagnose_paths(paths: tuple[str, ...], options: Mapping[str, Any]) -> Report
     """
     settings = checked_settings(options)
     today = datetime.date.today()
-    known = read_baseline(Path(settings.baseline)) if settings.baseline else frozenset()
-    accepted = Accepted(in_force(settings.suppress, today), known, settings.baseline)
+    accepted = accepted_by(settings, today)
     runs, unreadable = read_runs(paths, reading_options(options))
     diagnoses, suppressed = [], list[Suppressed]()
     for run in runs:
@@ -38,6 +37,12 @@ def diagnose_paths(paths: tuple[str, ...], options: Mapping[str, Any]) -> Report
     for complaint in complaints(settings.suppress, report, today):
         say(f"warning: {complaint}")
     return report
+
+
+def accepted_by(settings: Settings, today: datetime.date) -> Accepted:
+    """Return the findings that do not count: suppressions still in force, and those of the baseline."""
+    known = read_baseline(Path(settings.baseline)) if settings.baseline else frozenset()
+    return Accepted(in_force(settings.suppress, today), known, settings.baseline)
 
 
 def checked_settings(options: Mapping[str, Any]) -> Settings:

@@ -14,10 +14,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from lmdiag.errors import BadSetting, LmdiagError, UnreadableLog, nearest
+from lmdiag.readers.csv_header import header_names
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.options import ReadOptions, mapped
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.source import Source, as_text
+from lmdiag.readers.source import Source
 from lmdiag.run import Run
 
 if TYPE_CHECKING:
@@ -57,11 +58,16 @@ def reader_named(name: str) -> ModuleType:
     return import_module(f"lmdiag.readers.{known[name.replace('_', '-')]}")
 
 
-def reader_of(source: Source) -> ModuleType | None:
-    """Return the first reader that recognises the content, None when none does."""
+def reader_of(source: Source, mapping: Mapping[str, str] | None = None) -> ModuleType | None:
+    """Return the first reader that recognises the content, None when none does.
+
+    A table is also recognised by a header that holds the names of the user's `mapping`.
+    """
     for name in READERS:
         reader: ModuleType = import_module(f"lmdiag.readers.{name}")
-        if reader.can_read(source.name, source.head):
+        if reader.can_read(source.name, source.head) or (
+            mapping and name == "csv_table" and set(mapping.values()) <= set(header_names(source.head))
+        ):
             return reader
     return None
 
@@ -75,7 +81,7 @@ def read_source(source: Source, reader: str = "", options: ReadOptions | None = 
 
         found = read_pattern(source, options.pattern)
     else:
-        chosen = reader_named(name) if name else reader_of(source)
+        chosen = reader_named(name) if name else reader_of(source, options.mapping)
         if chosen is None:
             raise _unknown(source)
         try:
@@ -89,7 +95,7 @@ def read_source(source: Source, reader: str = "", options: ReadOptions | None = 
 def begin(source: Source, options: ReadOptions) -> Growing | None:
     """Return a reading of a log of which `source` is the beginning, to which lines can be added; None where its format
     must be read as a whole."""
-    start = as_text(source.head)
+    start = source.text
     if options.pattern:
         from lmdiag.readers.text.generic_pairs import pattern_family
 

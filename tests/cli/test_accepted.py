@@ -4,7 +4,10 @@ import datetime
 import json
 import re
 
+import numpy as np
 import pytest
+
+from tests.cli.conftest import falling, write_log
 
 BASE = "select = ['numerics', 'spikes']\n[[suppress]]\nrule = {rule}\nreason = 'planned'\n{more}\n"
 
@@ -50,6 +53,34 @@ def test_what_is_suppressed_is_said_in_every_report(run, bad, settings):
 def test_a_suppression_that_is_not_needed_is_said(run, good, settings):
     settings()
     assert "the suppression of non-finite-loss (planned) suppresses nothing: remove it" in run("check", good).err
+
+
+@pytest.mark.parametrize(
+    ("written", "code", "said"),
+    [
+        ([{"rule": "non-finite-loss", "reason": "planned"}], 0, ""),
+        ([{"rule": "numerics", "reason": "planned", "steps": [290, 310], "until": "2999-01-01"}], 0, ""),
+        ([{"rule": "numerics", "reason": "planned", "steps": [1, 20]}], 1, "suppresses nothing: remove it"),
+        ([{"rule": "numerics", "reason": "planned", "until": "2020-01-01"}], 1, "expired on 2020-01-01"),
+        ([{"rule": "numerics"}], 1, "suppress: an entry has no reason"),
+        ([{"rule": "numerics", "reason": "planned", "stepps": []}], 1, "unknown setting 'stepps'"),
+        ("numerics", 1, "must be a list of tables"),
+    ],
+)
+def test_the_header_of_a_log_may_accept_findings_of_its_own(run, tmp_path, written, code, said):
+    losses = falling()
+    losses[300:] = np.nan
+    write_log(tmp_path / "bad.jsonl", losses, suppress=written)
+    done = run("check", "bad.jsonl", "--select", "numerics", "-f", "json")
+    assert done.code == code
+    assert len(json.loads(done.out)["suppressed"]) == (code == 0)
+    assert said in done.err
+    assert bool(done.err) == bool(said)
+
+
+def test_the_header_of_one_log_says_nothing_about_another(run, bad, tmp_path):
+    write_log(tmp_path / "good.jsonl", falling(), suppress=[{"rule": "all", "reason": "planned"}])
+    assert run("check", "good.jsonl", bad, "--select", "numerics").code == 1
 
 
 def test_a_suppression_of_other_logs_is_no_matter(run, good, settings):

@@ -1,0 +1,64 @@
+"""`lmdiag watch`: follow a log while it grows, and say what changes."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import click
+
+from lmdiag.cli.options import COLOR, CONFIGURING, FAILING, READING, with_options
+from lmdiag.errors import BadSetting
+
+HELP = """Follow a log while it grows, and say what changes: a new finding, one that is gone, the verdict.
+
+PATH is a file, which need not exist yet, a folder that holds the log, or - for standard input. The watch ends when the log says
+that the run is over, and with Ctrl-C.
+
+\b
+Exit codes:
+  0  the run ended with nothing at or above --fail-on
+  1  something, or --stall
+  2  usage, configuration, unreadable input, or Ctrl-C
+  3  the run ended, and nothing could be judged
+"""
+POLL_S = 0.5
+UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+@click.command(help=HELP)
+@click.argument("path", metavar="PATH")
+@click.option(
+    "--every",
+    default="10s",
+    show_default=True,
+    metavar="TIME",
+    help="Judge at most so often; new lines are read at once.",
+)
+@click.option("--until-error", is_flag=True, help="End with exit code 1 at the first finding at or above --fail-on.")
+@click.option("--stall", metavar="TIME", help="End with exit code 1 when no record came for so long, such as 30m.")
+@click.option("--exec", "command", metavar="CMD", help="Run this in the shell for each such finding, crash or stall.")
+@click.option("--format", "-f", "shape", type=click.Choice(["text", "jsonl"]), default="text", help="What to print.")
+@with_options(CONFIGURING, FAILING, READING)
+@click.option("--verbose", "-v", is_flag=True, help="Tell findings of severity info, too.")
+@with_options(COLOR)
+def watch(path: str, every: str, stall: str | None, **options: Any) -> int:
+    from lmdiag.cli.watching import Watch, log_at
+
+    watching = Watch(log_at(path), seconds(every, "--every"), seconds(stall, "--stall") if stall else None, options)
+    while (code := watching.turn(time.monotonic())) is None:
+        time.sleep(min(POLL_S, watching.every))
+    return code
+
+
+def seconds(text: str, option: str) -> float:
+    """Return a time given with its unit.
+
+    >>> seconds("30m", "--stall"), seconds("0.5", "--every"), seconds("1h", "--stall")
+    (1800.0, 0.5, 3600.0)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", text)
+    if found is None or not float(found[1]):
+        raise BadSetting(f"{option} cannot be {text!r}", "give a time such as 30s, 5m or 2h.")
+    return float(found[1]) * UNITS[found[2]]

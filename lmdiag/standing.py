@@ -1,0 +1,68 @@
+"""Which findings of a growing log stand: the next records take some back, and those should alarm nobody.
+
+A finding is said once it has been there while the log grew by a share of its length and by some records. What no later
+record can take back, a NaN for example, is said at once. The share is measured: see docs/accuracy.md.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from lmdiag.finding import Finding
+from lmdiag.run import Run
+
+CERTAIN = frozenset({"numerics", "integrity"})  # families whose findings further records do not take back
+GROWTH = 0.1
+RECORDS = 3
+
+Key = tuple[str, str, int]  # rule, metric, and which of several such findings
+
+
+@dataclass
+class Standing:
+    """What was found so far: when each finding was first there, counted in records of the log.
+
+    >>> rise, standing = Finding("…", 50, 60, rule="divergence", family="divergence"), Standing()
+    >>> [len(standing.after(records, [rise])) for records in (60, 62, 70)]
+    [0, 0, 1]
+    """
+
+    first_seen: dict[Key, int] = field(default_factory=dict)
+
+    def after(self, records: int, findings: Iterable[Finding]) -> dict[Key, Finding]:
+        """Return those of the findings after so many records that stand."""
+        now = dict(keyed(findings))
+        self.first_seen = {key: self.first_seen.get(key, records) for key in now}
+        return {key: finding for key, finding in now.items() if self._stands(key, finding, records)}
+
+    def _stands(self, key: Key, finding: Finding, records: int) -> bool:
+        since = self.first_seen[key]
+        return finding.family in CERTAIN or records >= since + max(RECORDS, GROWTH * since)
+
+
+def keyed(findings: Iterable[Finding]) -> Iterator[tuple[Key, Finding]]:
+    """Yield each finding under what stays the same of it while the log grows."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for finding in sorted(findings, key=lambda f: f.first_step):
+        kind = (finding.rule, finding.metric)
+        counts[kind] += 1
+        yield (*kind, counts[kind]), finding
+
+
+def beginning(run: Run, records: int) -> Run:
+    """Return the run as its log stood after so many values of its loss, without the events of the log."""
+    assert run.curve is not None
+    last = run.curve[1].steps[records - 1]
+    series = {name: s.between(run.first_step, last) for name, s in run.series.items()}
+    return replace(run, series={name: s for name, s in series.items() if len(s)}, segments=(), superseded={}, events=())
+
+
+def earlier(records: int) -> int:
+    """Return after how many records a finding must have been there to stand after `records`.
+
+    >>> earlier(110), earlier(20), earlier(2)
+    (100, 17, 0)
+    """
+    return max(min(int(records / (1 + GROWTH) + 1e-6), records - RECORDS), 0)

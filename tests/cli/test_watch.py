@@ -1,0 +1,322 @@
+"""`lmdiag watch`: what is told while a log grows, when the watch ends, and with which exit code."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from lmdiag.cli import watching
+from lmdiag.cli.watch import seconds
+from lmdiag.cli.watching import Watch, log_at
+from lmdiag.errors import BadSetting, UnreadableLog
+from tests.cli.conftest import curve, falling, write_log
+
+OPTIONS = {
+    **dict.fromkeys(("select", "extend_select", "ignore", "config", "mapping"), ()),
+    **dict.fromkeys(("reader", "pattern", "fail_on", "baseline", "command")),
+    **dict.fromkeys(("until_error", "verbose", "exit_zero"), False),
+    "isolated": True,
+    "color": "never",
+    "shape": "jsonl",
+}
+HEADER = '{"type":"run","schema":"lmdiag-log/1","run_id":"a"}\n'
+END = '{"type":"end","status":"%s","step":400}\n'
+
+
+@pytest.fixture
+def told(capsys):
+    """What was told since the last call."""
+
+    def records():
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    return records
+
+
+@pytest.fixture
+def growing(tmp_path, monkeypatch):
+    """A log that grows, and a watch on it with a clock of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(watching, "SPARED", 0)
+
+    class Growing:
+        path = tmp_path / "run.jsonl"
+        now = 1000.0
+
+        def watch(self, stall=None, every=10.0, **options):
+            self.watch_now = Watch("run.jsonl", every, stall, OPTIONS | options)
+
+        def add(self, losses, first=1):
+            records = [
+                {"type": "step", "step": s, "loss": x if np.isfinite(x) else "NaN"} for s, x in enumerate(losses, first)
+            ]
+            self.write("".join(json.dumps(record) + "\n" for record in records))
+
+        def write(self, text):
+            if not self.path.exists() and not text.startswith(HEADER):
+                text = HEADER + text
+            with self.path.open("a") as file:
+                file.write(text)
+
+        def later(self, wait=20.0):
+            """Let time go by since the log was last written to, and take a turn."""
+            self.now += wait
+            if self.path.exists():
+                os.utime(self.path, (time.time() - wait,) * 2)
+            return self.watch_now.turn(self.now)
+
+    return Growing()
+
+
+def kinds(records):
+    return [record["type"] for record in records]
+
+
+def test_a_healthy_run_is_told_of_when_it_begins_and_ends_and_not_between(growing, told):
+    growing.watch()
+    assert growing.later() is None
+    assert told() == []
+    for first in (1, 101, 201, 301):
+        growing.add(falling()[first - 1 : first + 99], first)
+        assert growing.later() is None
+    assert kinds(told()) == ["following", "verdict"]
+    growing.write(END % "completed")
+    assert growing.later(5.0) is None
+    assert growing.later() == 0
+    ended = told()
+    assert kinds(ended) == ["ended"]
+    assert (ended[0]["step"], ended[0]["verdict"]) == (400, "healthy")
+
+
+def test_an_error_is_told_once_with_its_evidence_and_fails_the_watch(growing, told):
+    growing.watch()
+    growing.add(falling(200))
+    growing.later()
+    told()
+    growing.add([np.nan] * 20, 201)
+    growing.later()
+    new, verdict = told()
+    assert (new["type"], new["rule"], new["severity"], new["first_step"]) == ("new", "non-finite-loss", "error", 201)
+    assert (verdict["type"], verdict["verdict"], verdict["message"]) == ("verdict", "unhealthy", "was healthy")
+    growing.add([np.nan] * 20, 221)
+    growing.later()
+    assert told() == []
+    growing.write(END % "completed")
+    growing.later()
+    assert growing.later() == 1
+
+
+def test_until_error_ends_at_the_first(growing):
+    growing.watch(until_error=True)
+    growing.add(falling(200))
+    assert growing.later() is None
+    growing.add([np.nan] * 5, 201)
+    assert growing.later() == 1
+
+
+def test_what_does_not_fail_the_gate_does_not_end_the_watch(growing):
+    growing.watch(until_error=True, fail_on="never")
+    growing.add([*falling(200), *[np.nan] * 5])
+    assert growing.later() is None
+
+
+def test_a_rise_is_told_when_it_has_stood_and_is_gone_when_a_restart_replaces_it(growing, told):
+    growing.watch(select=("divergence",))
+    growing.add(falling(300))
+    growing.later()
+    growing.add(np.full(12, 7.0) + falling(12) * 0.01, 301)
+    growing.later()
+    assert kinds(told()) == ["following", "verdict"]
+    growing.add(np.full(60, 7.0) + falling(60) * 0.01, 313)
+    growing.later()
+    assert "divergence" in {record.get("rule") for record in told()}
+    growing.write('{"type":"run","schema":"lmdiag-log/1","run_id":"a","resumed_from_step":290}\n')
+    growing.add(curve(np.arange(291, 500)) + np.random.default_rng(1).normal(0, 0.02, 209), 291)
+    growing.later()
+    news = told()
+    assert "gone" in kinds(news)
+    assert news[-1]["verdict"] == "healthy"
+
+
+def test_looks_are_at_least_so_far_apart(growing, told):
+    growing.watch(every=10.0)
+    growing.add(falling(200))
+    growing.later(1.0)
+    growing.add([np.nan] * 5, 201)
+    growing.later(5.0)
+    assert kinds(told()) == ["following", "verdict"]
+    growing.later(5.1)
+    assert kinds(told()) == ["new", "verdict"]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_no_record_for_too_long_is_a_failure(growing, told, begun):
+    growing.watch(stall=1800.0)
+    if begun:
+        growing.add(falling(200))
+    assert growing.later(1.0) is None
+    assert growing.later(1700.0) is None
+    growing.write('{"type":"event","kind":"heartbeat"}\n' if begun else "")
+    assert growing.later(50.0) is None
+    assert growing.later(60.0) == 1
+    stalled = told()[-1]
+    assert stalled["type"] == "stalled"
+    assert stalled["message"] == "no new record for 1,800 seconds" + ("" if begun else ": run.jsonl holds no values")
+
+
+def test_a_log_that_was_dead_before_the_watch_began_is_seen_at_once(growing, told):
+    growing.add(falling(200))
+    growing.watch(stall=1800.0)
+    assert growing.later(4000.0) == 1
+    assert kinds(told()) == ["following", "verdict", "stalled"]
+
+
+def test_a_run_that_reached_its_last_step_does_not_stall(growing, told):
+    growing.watch(stall=1800.0)
+    growing.path.write_text(HEADER.replace("}", ',"max_steps":400}'))
+    growing.add(falling())
+    growing.later()
+    assert growing.later(1900.0) == 0
+    assert kinds(told())[-1] == "ended"
+
+
+def test_a_crash_is_told_and_a_restart_goes_on(growing, told):
+    growing.watch()
+    growing.add(falling(200))
+    growing.write('{"type":"event","kind":"exception","message":"RuntimeError: lost"}\n' + END % "crashed")
+    assert growing.later() is None
+    assert told()[-1]["message"] == "the run crashed: RuntimeError: lost"
+    growing.write('{"type":"run","schema":"lmdiag-log/1","run_id":"a","resumed_from_step":200}\n')
+    growing.add(falling(300)[200:], 201)
+    assert growing.later() is None
+    assert kinds(told()) == ["resumed"]
+    growing.write(END % "killed")
+    growing.watch(until_error=True)
+    assert growing.later() == 1
+
+
+def test_another_run_in_the_file_is_followed_from_its_beginning(growing, told):
+    growing.watch()
+    growing.add([*falling(200), *[np.nan] * 5])
+    growing.later()
+    growing.write('{"type":"run","schema":"lmdiag-log/1","run_id":"b","name":"second"}\n')
+    growing.add(falling(200))
+    growing.later()
+    news = told()
+    assert kinds(news) == ["following", "new", "verdict", "following", "verdict"]
+    assert (news[-1]["run"], news[-1]["verdict"]) == ("second", "healthy")
+
+
+def test_a_file_without_a_record_is_said_once(growing, told):
+    growing.watch(stall=100.0)
+    growing.path.write_text("Loading the tokenizer …\n")
+    growing.later()
+    growing.write("Loading the model …\n")
+    growing.later()
+    assert kinds(told()) == ["waiting"]
+    assert growing.later(100.0) == 1
+    assert told()[-1]["message"].startswith("no new record for 100 seconds: run.jsonl is no log that lmdiag knows")
+
+
+def test_a_command_is_run_for_an_error_and_never_reads_the_log_as_a_command(growing, tmp_path, capfd):
+    growing.watch(command='echo "$LMDIAG_RULE|$LMDIAG_WHAT|$LMDIAG_STEP|$LMDIAG_MESSAGE" >> calls; echo said; exit 3')
+    growing.add(falling(200))
+    growing.later()
+    assert not (tmp_path / "calls").exists()
+    growing.write('{"type":"event","kind":"exception","message":"$(touch injected)"}\n' + END % "crashed")
+    growing.later()
+    assert (tmp_path / "calls").read_text() == "|crashed|200|the run crashed: $(touch injected)\n"
+    assert not (tmp_path / "injected").exists()
+    captured = capfd.readouterr()
+    assert "said" not in captured.out
+    assert "warning: --exec ended with exit code 3" in captured.err
+    growing.add([np.nan] * 5, 201)
+    growing.later()
+    assert (tmp_path / "calls").read_text().splitlines()[1].startswith("non-finite-loss|new|205|")
+
+
+def test_suppressed_findings_are_no_news(growing, told, tmp_path):
+    (tmp_path / "lmdiag.toml").write_text("[[suppress]]\nrule = 'non-finite-loss'\nreason = 'planned'\n")
+    growing.watch(isolated=False)
+    growing.add([*falling(200), *[np.nan] * 5])
+    growing.later()
+    assert "new" not in kinds(told())
+
+
+def test_a_folder_stands_for_the_log_in_it_that_was_written_last(tmp_path, capsys):
+    for age, name in ((100, "a"), (10, "b"), (50, "c")):
+        path = write_log(tmp_path / f"{name}.jsonl", falling(50))
+        os.utime(path, (time.time() - age,) * 2)
+    assert log_at(str(tmp_path)) == str(tmp_path / "b.jsonl")
+    assert "holds 3 logs; following" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UnreadableLog, match="no log"):
+        log_at(str(tmp_path / "empty"))
+
+
+@pytest.mark.parametrize("text", ["", "5 weeks", "-1s", "0s", "m"])
+def test_what_is_no_time_is_said(text):
+    with pytest.raises(BadSetting, match="--stall cannot be"):
+        seconds(text, "--stall")
+
+
+# --- the command itself, on files that really grow -------------------------------------------------------------------
+
+
+def lines_of(kind):
+    losses = falling()
+    losses[200:] = np.nan
+    if kind == "nanogpt":
+        return [f"iter {i}: loss {x:.4f}, time 250.10ms, mfu 17.98%\n" for i, x in enumerate(losses)]
+    if kind == "console":
+        texts = (
+            f"{{'loss': {x:.4f}, 'grad_norm': 1.5, 'learning_rate': 0.0001, 'epoch': {i / 400}}}\n"
+            for i, x in enumerate(losses)
+        )
+        return list(texts)
+    return [json.dumps({"step": i, "loss": x}) + "\n" for i, x in enumerate(losses)]
+
+
+def watching_process(tmp_path, *args, **options):
+    command = [sys.executable, "-m", "lmdiag", "watch", *map(str, args), "--isolated", "--every", "0.2"]
+    environment = os.environ | {"PYTHONPATH": os.getcwd()}
+    return subprocess.Popen(
+        command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, **options
+    )
+
+
+@pytest.mark.parametrize("kind", ["nanogpt", "console", "jsonl"])
+def test_a_log_that_grows_and_is_rotated_is_watched_until_its_error(tmp_path, kind):
+    path, lines = tmp_path / "train.log", lines_of(kind)
+    process = watching_process(tmp_path, "train.log", "--until-error")
+    for start in range(0, 300, 50):
+        if start == 100:
+            path.rename(tmp_path / "train.log.1")
+        with path.open("a") as file:
+            file.writelines(lines[start : start + 50])
+        time.sleep(0.4)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (1, "")
+    assert "✗ error" in out
+    assert "non-finite-loss" in out
+
+
+def test_standard_input_is_watched_to_its_end(tmp_path, good):
+    process = watching_process(tmp_path, "-", stdin=subprocess.PIPE)
+    out, err = process.communicate(good.read_text(), timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert "the run ended: healthy" in out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for other processes")
+def test_ctrl_c_ends_the_watch_with_exit_2(tmp_path, good):
+    process = watching_process(tmp_path, good)
+    assert "following" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err.strip()) == (2, "lmdiag: interrupted")

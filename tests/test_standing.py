@@ -1,0 +1,54 @@
+"""A finding of a growing log is said once it has stood, and what no record can take back at once."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmdiag.finding import Finding
+from lmdiag.run import Run, Series
+from lmdiag.standing import Standing, beginning, earlier, keyed
+
+
+def finding(family="divergence", first=50, rule="divergence"):
+    return Finding("…", first, 60, rule=rule, family=family)
+
+
+def test_a_finding_is_held_until_the_log_has_grown():
+    standing = Standing()
+    assert [len(standing.after(records, [finding()])) for records in (100, 105, 109, 110, 111)] == [0, 0, 0, 1, 1]
+
+
+def test_a_finding_that_goes_away_waits_anew():
+    standing = Standing()
+    standing.after(100, [finding()])
+    assert not standing.after(105, [])
+    assert not standing.after(111, [finding()])
+    assert standing.after(123, [finding()])
+
+
+@pytest.mark.parametrize("family", ["numerics", "integrity"])
+def test_what_is_certain_is_said_at_once(family):
+    assert len(Standing().after(10, [finding(family)])) == 1
+
+
+def test_a_second_finding_of_a_rule_is_another_one():
+    assert [key[2] for key, _ in keyed([finding(first=70), finding(first=50), finding(rule="other")])] == [1, 1, 2]
+    standing = Standing()
+    standing.after(100, [finding()])
+    assert len(standing.after(120, [finding(), finding(first=115)])) == 1
+
+
+@given(st.integers(1, 10**6))
+def test_what_was_there_early_enough_stands(records):
+    standing = Standing()
+    standing.after(earlier(records), [finding()])
+    assert bool(standing.after(records, [finding()])) == (earlier(records) + 3 <= records)
+
+
+def test_the_beginning_of_a_run_holds_nothing_of_what_follows():
+    steps = np.arange(1, 101)
+    run = Run("a", {"loss": Series(steps, 1.0 / steps), "val/loss": Series(steps[49::50], np.ones(2))})
+    begun = beginning(run, 40)
+    assert begun["loss"].steps.tolist() == list(range(1, 41))
+    assert "val/loss" not in begun
