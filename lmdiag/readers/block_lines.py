@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,7 +29,9 @@ class Lines:
     @cached_property
     def ends(self) -> np.ndarray:
         """Where each line ends, its line end excluded: int64[n]."""
-        ends = np.flatnonzero(self.text == NEWLINE)
+        ends = np.concatenate(
+            [np.flatnonzero(piece == NEWLINE) + start for start, piece in self._pieces()] or [np.empty(0, np.int64)]
+        )
         return ends if self.block.endswith(b"\n") else np.append(ends, len(self.block))
 
     @cached_property
@@ -37,9 +40,13 @@ class Lines:
         return np.append(0, self.ends[:-1] + 1)
 
     def counted(self, *characters: int) -> list[int]:
-        """Return how often each character occurs; in pieces that stay in the cache, which is several times faster."""
-        pieces = [self.text[start : start + CACHED] for start in range(0, len(self.text), CACHED)]
+        """Return how often each character occurs."""
+        pieces = [piece for _, piece in self._pieces()]
         return [sum(int(np.count_nonzero(piece == character)) for piece in pieces) for character in characters]
+
+    def _pieces(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the bytes in pieces that stay in the cache, which is several times faster."""
+        return ((start, self.text[start : start + CACHED]) for start in range(0, len(self.text), CACHED))
 
     def __len__(self) -> int:
         return len(self.ends)

@@ -188,6 +188,14 @@ class Place:
 
 def _joined(parts: list[tuple[np.ndarray, dict[str, np.ndarray]]]) -> Table:
     """Put the lines of all layouts into one table, in the order of the log."""
+    if len(parts) == 1:  # in order already
+        lines, columns = parts[0]
+        rows = np.arange(len(lines))
+        totals = columns.pop(TOTAL, np.zeros(len(lines)))
+        table = Table()
+        table.lines, table.totals = lines, totals
+        table.columns = {name: (rows, values) for name, values in columns.items()}
+        return table
     where = np.concatenate([np.empty(0, np.int64), *(lines for lines, _ in parts)])
     order = np.argsort(where, kind="stable")
     place = np.empty(len(order), np.int64)
@@ -213,6 +221,10 @@ def _joined(parts: list[tuple[np.ndarray, dict[str, np.ndarray]]]) -> Table:
 
 def merged(bulk: Table, rest: Table) -> None:
     """Move the rows of `bulk` into `rest`, the table of the lines that were read one by one, in the order of the log."""
+    if not len(rest.lines):
+        rest.lines, rest.totals, rest.columns = bulk.lines, bulk.totals, bulk.columns
+        rest.ranks, rest.rows_elsewhere = [None] * len(bulk.lines), 0
+        return
     where = np.concatenate([np.asarray(bulk.lines), np.asarray(rest.lines, np.int64)])
     order = np.argsort(where, kind="stable")
     place = np.empty(len(order), np.int64)
