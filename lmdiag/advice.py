@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lmdiag.run import Run
+from lmdiag.stats.windows import quantile
 
 
 def rewind(run: Run, step: int) -> str:
@@ -34,7 +35,7 @@ def clip(run: Run, step: int) -> str:
             if not limit
             else f"Clip below the present limit of {limit}."
         )
-    usual = float(np.quantile(before, 0.9))
+    usual = quantile(before, 0.9)
     present = f" instead of {limit}" if limit else ""
     return f"Clip the gradient norm at {usual:.2g}, its 90th percentile before step {step:,}{present}."
 

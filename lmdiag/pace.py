@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmdiag.run import Run, Series
+from lmdiag.stats.windows import distinct
 
 SPEEDS = ("tokens_per_sec", "tokens_per_sec_per_device")
 CLOCKS = ("time", "elapsed_s")
@@ -68,7 +69,7 @@ def _from_clock(clock: Series, metric: str) -> Pace | None:
     intervals = int(min(MOST_INTERVALS, len(clock) - 1, span / (TICKS * tick)))
     if intervals < 1:
         return None
-    rows = np.unique(np.linspace(0, len(clock) - 1, intervals + 1).astype(int))
+    rows = distinct(np.linspace(0, len(clock) - 1, intervals + 1).astype(int))
     seconds = np.diff(clock.values[rows]) / np.diff(clock.steps[rows])
     forward = seconds > 0  # a clock goes back where another machine resumed
     return Pace(clock.steps[rows[1:]][forward], seconds[forward], "step", metric)

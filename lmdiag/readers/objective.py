@@ -45,7 +45,7 @@ def _auxiliary_terms_dominate(raw: RawLog, series: Mapping[str, Series]) -> bool
     if "loss" not in series or "lm" in series["loss"].source_name.lower():
         return False
     terms = [
-        float(np.nanmedian(np.abs(column.values)))
+        float(median(np.abs(column.values[np.isfinite(column.values)])))
         for name, column in raw.columns.items()
         if OTHER_TERMS.search(name) and "val" not in name and len(column.rows) >= 0.5 * len(series["loss"])
         if np.isfinite(column.values).any()

@@ -8,6 +8,7 @@ import numpy as np
 
 from lmdiag.metrics import step_rank
 from lmdiag.readers.rawlog import RawLog
+from lmdiag.stats.windows import distinct, median
 
 MOSTLY = 0.5
 DISTINCT_STEPS = 0.6  # with fewer the counter starts again each epoch
@@ -102,7 +103,7 @@ def restarts(steps: np.ndarray) -> np.ndarray:
     jumps = np.diff(steps)
     if len(jumps) == 0 or jumps.min() >= 0:
         return np.empty(0, np.int64)
-    interval = np.median(jumps[jumps > 0]) if (jumps > 0).any() else 0
+    interval = median(jumps[jumps > 0]) if (jumps > 0).any() else 0
     back = np.flatnonzero(jumps < -interval)
     after = np.minimum(back + 2, len(steps) - 1)
     lasting = (back + 2 < len(steps)) & (steps[after] < steps[back])
@@ -119,11 +120,11 @@ def counter_repeats(steps: np.ndarray, values: np.ndarray) -> bool:
     >>> counter_repeats(np.array([1, 1, 1, 2, 2, 2]), np.array([6.0, 6, 6, 3, 3, 3]))
     False
     """
-    distinct = len(np.unique(steps))
-    if distinct >= DISTINCT_STEPS * len(steps):
+    n_distinct = len(distinct(steps))
+    if n_distinct >= DISTINCT_STEPS * len(steps):
         return False
     pairs = np.unique(np.stack([steps, np.ascontiguousarray(values).view(np.int64)]), axis=1)
-    return distinct < DISTINCT_STEPS * pairs.shape[1]
+    return n_distinct < DISTINCT_STEPS * pairs.shape[1]
 
 
 def begins_anew(steps: np.ndarray, starts: np.ndarray) -> list[bool]:
@@ -133,7 +134,7 @@ def begins_anew(steps: np.ndarray, starts: np.ndarray) -> list[bool]:
     [True]
     """
     pieces = np.split(steps, starts)
-    return [len(p) > 1 and bool(p[0] <= steps[0] + 2 * np.median(np.diff(p))) for p in pieces[1:]]
+    return [len(p) > 1 and bool(p[0] <= steps[0] + 2 * median(np.diff(p))) for p in pieces[1:]]
 
 
 def loss_returns(values: np.ndarray, starts: np.ndarray) -> list[bool]:
@@ -149,6 +150,6 @@ def loss_returns(values: np.ndarray, starts: np.ndarray) -> list[bool]:
     returned = []
     for start in starts:
         after, before = values[finite[finite >= start]], values[finite[finite < start]]
-        before_it = np.median(before[-3:]) if len(before) else first
+        before_it = median(before[-3:]) if len(before) else first
         returned.append(len(after) > 0 and bool(abs(after[0] - first) < 0.25 * abs(first - before_it)))
     return returned

@@ -8,7 +8,7 @@ import numpy as np
 
 from lmdiag.stats.noise import MEDIAN_ERROR, scatter
 from lmdiag.stats.trend import mann_kendall, total_gain
-from lmdiag.stats.windows import block_medians, median, rolling_median
+from lmdiag.stats.windows import block_medians, median, quantile, rolling_median
 
 LONGEST = 2000
 
@@ -61,6 +61,6 @@ def progress(values: np.ndarray) -> Progress:
         MEDIAN_ERROR * sigma * float(np.sqrt(1 / first + 1 / quarter)),
         mann_kendall(values),
         sigma,
-        float(np.quantile(values, 0.1)),
-        float(np.quantile(values, 0.9)),
+        quantile(values, 0.1),
+        quantile(values, 0.9),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing, wander
-from lmdiag.stats.windows import block_medians, median, rolling_median
+from lmdiag.stats.windows import block_medians, median, quantile, remembered, rolling_median
 
 LONGEST = 2000  # longer curves are judged by block medians, which keep every sustained rise
 SHARES = (20, 10, 5)  # tail windows of n/20, n/10 and n/5 points
@@ -35,6 +35,7 @@ class Rebound:
         return self.high - self.low
 
 
+@remembered
 def sustained_rise(values: np.ndarray) -> Rebound | None:
     """Return the sustained rise of a curve of finite values, or None.
 
@@ -106,7 +107,7 @@ def _above_start(values: np.ndarray) -> Rebound | None:
         return None
     start = max(float(values[0]), float(median(values[:3])))
     late = values[-max(2, n // 3) :]
-    if np.quantile(late, 0.2) < start + max(ABOVE_START_NATS, ABOVE_START_SHARE * abs(start)):
+    if quantile(late, 0.2) < start + max(ABOVE_START_NATS, ABOVE_START_SHARE * abs(start)):
         return None
     low_at = int(np.argmin(values[: n - len(late)]))
     high = float(median(late))

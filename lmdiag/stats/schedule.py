@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lmdiag.stats.windows import distinct
+
 MEMORY = 1000.0  # steps over which annealing takes effect: 0.999 per step in Tissue et al. 2024
 KNOTS = 2000
 FITS = 0.02  # of the peak: the scatter up to which a shape is taken for the schedule's own
@@ -47,7 +49,7 @@ class Schedule:
         good = np.isfinite(self.rates)
         steps, rates = self.steps[good].astype(float), self.rates[good]
         last = max(float(np.max(at, initial=1.0)), float(steps[-1]))
-        knots = np.unique(np.concatenate([[0.0], np.linspace(0.0, last, KNOTS), steps[:: len(steps) // KNOTS + 1]]))
+        knots = distinct(np.concatenate([[0.0], np.linspace(0.0, last, KNOTS), steps[:: len(steps) // KNOTS + 1]]))
         return knots, np.interp(knots, steps, rates / rates.max())
 
 
@@ -62,7 +64,7 @@ def observed(steps: np.ndarray, rates: np.ndarray) -> Schedule | None:
     if good.sum() < 2 or rates[good].max() <= 0:
         return None
     steps, rates = steps[good].astype(float), rates[good]
-    kept = np.unique(np.r_[np.arange(0, len(steps), len(steps) // KNOTS + 1), np.argmax(rates), len(steps) - 1])
+    kept = distinct(np.r_[np.arange(0, len(steps), len(steps) // KNOTS + 1), np.argmax(rates), len(steps) - 1])
     return Schedule(steps[kept], rates[kept])
 
 

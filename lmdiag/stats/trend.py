@@ -24,7 +24,8 @@ def mann_kendall(values: np.ndarray) -> float:
     if n < 4:
         return 0.0
     score = float(np.sum(np.sign(values[None, :] - values[:, None])[np.triu_indices(n, 1)]))
-    _, ties = np.unique(values, return_counts=True)
+    ordered = np.sort(values)
+    ties = np.diff(np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1], True]))  # how often each value occurs
     variance = (n * (n - 1) * (2 * n + 5) - np.sum(ties * (ties - 1) * (2 * ties + 5))) / 18
     return float((score - np.sign(score)) / np.sqrt(variance)) if variance > 0 else 0.0
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+import weakref
+from bisect import insort
+from collections import deque
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -10,6 +16,27 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 NUMPY_LIMIT = 4_000_000  # window cells above which sorting each window costs more than importing polars
+IMPORTED_LIMIT = 100_000  # the same where polars is imported already
+SHORT = 64
+REMEMBERED = 8
+
+Result = TypeVar("Result")
+
+
+def remembered(function: Callable[[np.ndarray], Result]) -> Callable[[np.ndarray], Result]:
+    """Remember what a function says of the last few arrays: several rules ask the same of the same curve."""
+    known: deque[tuple[weakref.ref[np.ndarray], Result]] = deque(maxlen=REMEMBERED)
+
+    @wraps(function)
+    def ask(values: np.ndarray) -> Result:
+        for array, result in known:
+            if array() is values:
+                return result
+        result = function(values)
+        known.append((weakref.ref(values), result))
+        return result
+
+    return ask
 
 
 def median(values: ArrayLike) -> np.ndarray:
@@ -25,10 +52,44 @@ def median(values: ArrayLike) -> np.ndarray:
     n = values.shape[-1]
     if n == 0:
         return np.full(values.shape[:-1], np.nan)
+    if n <= SHORT and values.ndim == 1:
+        return _short_median(values)
     ordered = np.partition(values, n // 2, axis=-1)
     below = ordered[..., n // 2] if n % 2 else ordered[..., : n // 2].max(axis=-1)
     middle = 0.5 * (below + ordered[..., n // 2])
     return np.where(np.isnan(ordered[..., n // 2 :].max(axis=-1)), np.nan, middle)[()]
+
+
+def _short_median(values: np.ndarray) -> np.ndarray:
+    """Return the same as `median` of a few values, without the fixed costs of four calls of numpy."""
+    ordered = sorted(values.tolist())
+    if any(value != value for value in ordered):
+        return np.float64(np.nan)
+    n = len(ordered)
+    return np.float64(0.5 * (ordered[(n - 1) // 2] + ordered[n // 2]))
+
+
+def quantile(values: np.ndarray, share: float) -> float:
+    """Return the value below which a share of the values lies, interpolated; as `numpy.quantile`, which imports masked arrays.
+
+    >>> quantile(np.array([3.0, 1.0, 2.0]), 0.25)
+    1.5
+    """
+    ordered = np.sort(values)
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return float(ordered[below] + (place - below) * (ordered[above] - ordered[below]))
+
+
+def distinct(values: np.ndarray) -> np.ndarray:
+    """Return the sorted distinct values; as `numpy.unique`, which imports masked arrays.
+
+    >>> distinct(np.array([2, 1, 2])).tolist()
+    [1, 2]
+    """
+    ordered = np.sort(values)
+    return ordered[np.append(np.ones(min(1, len(ordered)), bool), ordered[1:] != ordered[:-1])]
 
 
 def rolling_median(values: np.ndarray, window: int) -> np.ndarray:
@@ -41,7 +102,8 @@ def rolling_median(values: np.ndarray, window: int) -> np.ndarray:
         return np.empty(0)
     if window <= 1:
         return values.astype(float)
-    if len(values) * window <= NUMPY_LIMIT:
+    cells = len(values) * window
+    if cells <= IMPORTED_LIMIT or (cells <= NUMPY_LIMIT and "polars" not in sys.modules) or np.isnan(values).any():
         return median(np.lib.stride_tricks.sliding_window_view(values, window))
     import polars as pl
 
@@ -73,10 +135,10 @@ def medians_beside(values: np.ndarray, window: int, at: np.ndarray | None = None
     n = len(values)
     at = np.arange(n) if at is None else at
     before, after = np.full(len(at), np.nan), np.full(len(at), np.nan)
-    for k in np.flatnonzero(at < window).tolist():
-        before[k] = median(values[: at[k]])
-    for k in np.flatnonzero(at >= n - window).tolist():
-        after[k] = median(values[at[k] + 1 :])
+    edge = np.flatnonzero(at < window)
+    before[edge] = _medians_of_starts(values[:window])[at[edge]]
+    edge = np.flatnonzero(at >= n - window)
+    after[edge] = _medians_of_starts(values[max(n - window, 0) :][::-1])[n - 1 - at[edge]]
     if n > window:
         few = len(at) < n
         full = np.lib.stride_tricks.sliding_window_view(values, window) if few else rolling_median(values, window)
@@ -85,6 +147,18 @@ def medians_beside(values: np.ndarray, window: int, at: np.ndarray | None = None
         chosen = np.flatnonzero(at < n - window)
         after[chosen] = median(full[at[chosen] + 1]) if few else full[at[chosen] + 1]
     return before, after
+
+
+def _medians_of_starts(values: np.ndarray) -> np.ndarray:
+    """Return the medians of the first 0, 1, 2, … values: float64[n + 1]."""
+    medians = np.full(len(values) + 1, np.nan)
+    ordered: list[float] = []
+    for n, value in enumerate(values.tolist(), 1):
+        if value != value:
+            break
+        insort(ordered, value)
+        medians[n] = 0.5 * (ordered[(n - 1) // 2] + ordered[n // 2])
+    return medians
 
 
 def block_medians(values: np.ndarray, blocks: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ from lmdiag import advice
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.noise import scatter
-from lmdiag.stats.windows import block_medians, centred_median, median
+from lmdiag.stats.windows import block_medians, centred_median, median, quantile
 
 POINTS = 200
 BLOCKS = 240
@@ -78,7 +78,7 @@ def check(run: Run) -> Iterator[Finding]:
 
 
 def _range(values: np.ndarray) -> float:
-    return float(np.quantile(values, 0.9) - np.quantile(values, 0.1))
+    return quantile(values, 0.9) - quantile(values, 0.1)
 
 
 def _cyclic(run: Run) -> bool:

@@ -6,7 +6,7 @@ from lmdiag import advice
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.noise import scatter
-from lmdiag.stats.windows import centred_median, median, rolling_median
+from lmdiag.stats.windows import centred_median, median, quantile, rolling_median
 
 LONGEST = 2000
 
@@ -68,7 +68,7 @@ def _wide_second_half(values: np.ndarray) -> float:
         return 0.0
     half = values[n // 2 :]
     flat = half - np.polyval(np.polyfit(np.arange(len(half)), half, 1), np.arange(len(half)))
-    spread = float(np.quantile(flat, 0.9) - np.quantile(flat, 0.1))
+    spread = quantile(flat, 0.9) - quantile(flat, 0.1)
     return spread if spread >= max(1.5, 0.5 * abs(float(median(half)))) else 0.0
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from lmdiag.finding import Finding, NotChecked, Severity, rule
 from lmdiag.run import Run
-from lmdiag.stats.windows import block_medians
+from lmdiag.stats.windows import block_medians, quantile
 
 SETTLED = 0.1
 BLOCK = 50  # records that say what is usual
@@ -41,7 +41,7 @@ def check(run: Run, *, loose: float = 10.0, spike: float = 5.0, spikes: int = 3)
     norms = norms.at(np.arange(int(SETTLED * len(norms)), len(norms)))
     if len(norms) < BLOCK or norms.values.min() < 0:
         return
-    high = float(np.quantile(norms.values, 0.99))
+    high = quantile(norms.values, 0.99)
     if 0 < limit < loose * high:
         return
     levels, starts = block_medians(norms.values, len(norms) // BLOCK)

@@ -4,7 +4,7 @@ import numpy as np
 
 from lmdiag.finding import Finding, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
-from lmdiag.stats.windows import median
+from lmdiag.stats.windows import median, quantile
 
 SETTLED = 0.1
 AT_CEILING, CEILING_SHARE = 0.005, 0.6
@@ -53,7 +53,7 @@ def check(
     share = _share(run, norms, limit)
     if share < smallest:
         return
-    typical, high = float(median(norms.values)), float(np.quantile(norms.values, 0.9))
+    typical, high = float(median(norms.values)), quantile(norms.values, 0.9)
     far = limit > 0 and typical >= severe * limit
     yield Finding(
         f"{share:.0%} of the steps are clipped: the norm is {typical:.3g} in the median"

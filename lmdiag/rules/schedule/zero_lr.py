@@ -5,7 +5,7 @@ import numpy as np
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.trend import mann_kendall, total_gain
-from lmdiag.stats.windows import median
+from lmdiag.stats.windows import distinct, median
 
 LEARNS = -3.0  # Mann-Kendall z of a loss that falls
 TAIL_RECORDS = 20
@@ -78,7 +78,7 @@ def _all_zero(run: Run, rates: Series) -> Finding:
 def _coarse(lr: np.ndarray, fine: float) -> bool:
     """Tell whether the rates are rounded so coarsely that a small one reads as zero."""
     rounded = [np.array_equal(np.round(lr, d), lr) for d in range(MOST_DECIMALS) if 10.0**-d > fine]
-    return any(rounded) and len(np.unique(lr)) > 2
+    return any(rounded) and len(distinct(lr)) > 2
 
 
 def _dead_tail(run: Run, tail: Series, peak: float, share: float, warning: float, coarse: bool) -> Finding:

@@ -5,7 +5,7 @@ import numpy as np
 from lmdiag.finding import Finding, NotChecked, Severity, rule
 from lmdiag.pace import Pace, pace
 from lmdiag.run import Run
-from lmdiag.stats.windows import block_medians, median
+from lmdiag.stats.windows import block_medians, median, quantile
 
 RECORDS = 30
 BLOCKS = 100
@@ -50,7 +50,7 @@ def check(
     usual, late = times.seconds[int(USUAL[0] * n) : int(USUAL[1] * n)], times.seconds[int(LATE * n) :]
     before, after = float(median(usual)), float(median(late))
     ratio = after / before
-    if ratio < smallest or np.quantile(late, 0.25) <= np.quantile(usual, 0.9):
+    if ratio < smallest or quantile(late, 0.25) <= quantile(usual, 0.9):
         return
     onset = _onset(times, before * np.sqrt(ratio))
     lost = _lost_seconds(run, times, onset, after - before)
