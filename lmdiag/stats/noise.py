@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmdiag.stats.windows import block_medians, median, rolling_median
+from lmdiag.stats.windows import block_medians, median, remembered, rolling_median
 
 MAD_TO_SIGMA = 1.4826  # of a normal distribution
 MEDIAN_ERROR = 1.253  # standard error of a median over that of a mean, normal distribution
@@ -13,6 +13,7 @@ LEAST_FOR_SMOOTHING = 60  # fewer records cannot show that a log was smoothed: t
 WANDER_BLOCKS = 8
 
 
+@remembered
 def scatter(values: np.ndarray) -> float:
     """Return the standard deviation of one point around the curve, from first and second differences.
 
@@ -28,6 +29,7 @@ def scatter(values: np.ndarray) -> float:
     return float(min(first, second))
 
 
+@remembered
 def smoothing(values: np.ndarray) -> float:
     """Return how strongly the log was averaged before it was written: 0 for white noise, towards 1 for a slow EMA.
 

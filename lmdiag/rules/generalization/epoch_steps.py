@@ -73,11 +73,13 @@ def _drops(values: np.ndarray, rows: np.ndarray, width: int) -> tuple[np.ndarray
     elsewhere = starts[away & (starts > len(values) // 10)]
     if len(elsewhere) < 4:
         return np.zeros(len(rows)), np.inf
-    usual = np.array([_drop(values, r, width) for r in elsewhere[:: len(elsewhere) // 400 + 1]])
+    usual = _differences(values, elsewhere[:: len(elsewhere) // 400 + 1], width)
     middle = float(median(usual))
     error = 1.4826 * float(median(np.abs(usual - middle)))
-    return np.array([_drop(values, r, width) for r in rows]) - middle, max(error, 1e-12)
+    return _differences(values, rows, width) - middle, max(error, 1e-12)
 
 
-def _drop(values: np.ndarray, row: int, width: int) -> float:
-    return float(median(values[row - width : row]) - median(values[row : row + width]))
+def _differences(values: np.ndarray, rows: np.ndarray, width: int) -> np.ndarray:
+    """Return by how much the median of the values before each row is above the median of those from it on."""
+    windows = np.lib.stride_tricks.sliding_window_view(values, width)
+    return median(windows[rows - width]) - median(windows[rows])
