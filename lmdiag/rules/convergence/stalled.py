@@ -63,8 +63,8 @@ def check(run: Run) -> Iterator[Finding]:
     schedule = observed(run["lr"].steps, run["lr"].values) if "lr" in run else None
     if got >= LEAST_GAIN * level or not _learns(schedule, late):
         return
-    promised = _promise(early, late, schedule)
-    if promised is None or got >= SHARE * promised or promised < max(LEAST_NATS, LEAST_GAIN * level):
+    promised = _promise(early, late, schedule, max(LEAST_NATS, LEAST_GAIN * level, got / SHARE))
+    if promised is None:
         return
     strong = schedule is not None and promised >= ALARM_GAIN * level and got < ALARM_SHARE * promised
     first = int(late.steps[0])
@@ -90,15 +90,17 @@ def _learns(schedule: Schedule | None, late: Series) -> bool:
     return last >= LEARNING * schedule.rates.max()
 
 
-def _promise(early: Series, late: Series, schedule: Schedule | None) -> float | None:
-    """Return the fall that the law of the early part promised for the late part; None where it is not sure of any."""
+def _promise(early: Series, late: Series, schedule: Schedule | None, least: float) -> float | None:
+    """Return the fall that the law of the early part promised for the late part; None where it is not sure of `least`."""
     law = loss_law.fit(early.steps, early.values, schedule)
     if law is None:
         return None
     tenth = len(late) // 10  # the gain leaves out the first tenth and compares the middles of group medians
     at = late.steps[[2 * tenth, -tenth - 1]].astype(float)
     fall = float(-np.diff(law.at(at))[0])
+    if fall <= least:
+        return None
     draws = loss_law.bootstrap(law, early.steps, early.values, at, law.schedule, draws=100)
     error = float(np.hypot(np.std(draws[:, 0] - draws[:, 1]), MODEL_ERROR * fall)) if len(draws) > 9 else np.inf
     surest = fall - SURE * error
-    return surest if surest > 0 and fall >= ERRORS * float(np.std(draws[:, 0] - draws[:, 1])) else None
+    return surest if surest > least and fall >= ERRORS * float(np.std(draws[:, 0] - draws[:, 1])) else None
