@@ -54,7 +54,7 @@ METRICS: dict[str, Metric] = {
             "tokens_per_second_per_gpu", "tokens/s/device", "throughput(tps)", "tokens/train_per_sec_per_gpu",
             "tgs", "tokens_per_sec_per_gpu")),
         Metric("step_time_s", "time of one optimizer step", "s", ("step_time", "iteration_time", "step_time_seconds",
-            "seconds", "iter_time", "dt", "elapsed_time_per_iteration", "time_per_iteration", "train_step_timing",
+            "seconds", "iter_time", "iter_dt", "dt", "elapsed_time_per_iteration", "time_per_iteration", "train_step_timing",
             "step_avg", "batch_time", "time_per_step")),
         Metric("data_time_s", "time of one step spent waiting for data", "s", ("data_time", "dataloader_time",
             "data_loading_time", "time_data")),

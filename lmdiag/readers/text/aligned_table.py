@@ -6,8 +6,8 @@ import re
 
 from lmdiag.metrics import is_step_name
 from lmdiag.readers.text.family import Family
-from lmdiag.readers.text.generic_pairs import name_columns
 from lmdiag.readers.text.lexing import NUM, number
+from lmdiag.readers.text.pair_scanner import name_columns
 from lmdiag.readers.text.table import EPOCH, STEP, Table
 
 _NUMBER = re.compile(rf"{NUM}$")

@@ -49,6 +49,7 @@ def _by_epoch(table: Table, epoch: np.ndarray) -> None:
         table.config["step_kind"] = "record"
         return
     table.config["step_kind"] = "epoch"
+    table.totals = [table.config.get("epochs", 0)] * len(table.totals)
     table.put(STEP, _filled(epoch))
     table.columns.pop(EPOCH, None)
 
@@ -59,7 +60,7 @@ def _steps_per_epoch(step: np.ndarray, epoch: np.ndarray, totals: np.ndarray) ->
     if len(np.unique(epoch[rows])) < 2:
         return 0
     forward = np.diff(epoch[rows]) > 0
-    back = np.diff(step[rows]) < 0
+    back = (np.diff(step[rows]) < 0) | (np.unique(step[rows]).size == 1)
     if (forward & ~back).sum() >= max((forward & back).sum(), 1):
         return 0
     counted = totals[rows]

@@ -3,153 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
-
-import numpy as np
 
 from lmdiag.errors import BadSetting, UnreadableLog
 from lmdiag.metrics import spelling
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.source import Source
-from lmdiag.readers.text.epochs import unroll
-from lmdiag.readers.text.family import PATTERN_HINT, Family, Scanner, Shape, ShapeScanner
-from lmdiag.readers.text.lexing import number, payload, text_of
-from lmdiag.readers.text.pairs import MEASURES, Line, canonical, parse, unit_scale
-from lmdiag.readers.text.table import EPOCH, POSITION, STEP, Table
-from lmdiag.run import Event
+from lmdiag.readers.text.family import PATTERN_HINT, Family, Shape, ShapeScanner
+from lmdiag.readers.text.lexing import number, text_of
+from lmdiag.readers.text.pair_scanner import looks_like_record, paired
+from lmdiag.readers.text.table import STEP, Table
 
 FEWEST_RECORDS = 3
-_WORTH_A_LOOK = re.compile(r"\d|nan|inf")
-_AFTER_TRAINING = re.compile(
-    r"^\W*(?:final|quantized|quantised|int\d|prequant|pre-quant|post-quant|sliding|diagnostic|result|end of training"
-    r"|best checkpoint|swa_eval|summary|test results at the end|evaluation of)|roundtrip|(?:^|[\s_])ttt(?:$|[\s_:])",
-    re.IGNORECASE,
-)
-_CODE_LINE = re.compile(
-    r"\{[A-Za-z_][^{}\"']*\}|^\s*(?:def|class|if|for|return|print|assert|import|from|while|elif|with|log0?|print0)\b|\w\(.*\):?$|^\s*#"
-)
-
-
-class PairScanner:
-    """Reads every line that names a step, epoch or place and a metric one knows a training run by.
-
-    Losses without any place take the place of the line before, unless such losses are printed with a place too: then
-    they are results of something else (`Test loss of the best checkpoint: …`) and become events.
-    """
-
-    def __init__(self, table: Table, text: str, placed_only: bool = False) -> None:
-        self._table = table
-        self._placed_only = placed_only
-        self._epoch: float | None = None
-        self._loose: dict[int, Line] = {}  # rows without a place of their own
-        self._placed: set[str] = set()  # losses that are printed with a place
-        self._units: dict[str, Counter[str]] = {}
-        table.config["percent"] = "%)]" in text
-
-    def feed(self, line: int, piece: str) -> bool:
-        """Read one piece; return whether it was a record."""
-        if not _WORTH_A_LOOK.search(piece):
-            return False
-        text, rank = payload(piece)
-        found = parse(text)
-        if not found.core:
-            self._remember(found, text)
-            return False
-        if _CODE_LINE.search(text):
-            return False
-        if _AFTER_TRAINING.search(text):
-            return found.measured and self._result(found, text)
-        if not is_record(found):
-            return False
-        if found.placed or not self._placed_only:
-            self._take(line, found, rank)
-            return True
-        return self._result(found, text)
-
-    def _remember(self, found: Line, text: str) -> None:
-        """Keep the epoch that a headline such as `Epoch 3/10` announces for the lines below it."""
-        if found.epoch is not None and found.epoch == int(found.epoch) and len(text) < 200:
-            self._epoch = found.epoch
-
-    def _result(self, found: Line, text: str) -> bool:
-        if self._table.lines:
-            self._table.happened(Event("final_evaluation", self._table.last_step, text[:300], dict(found.values)))
-        return bool(self._table.lines)
-
-    def _take(self, line: int, found: Line, rank: int | None) -> None:
-        values = dict(found.values)
-        if found.step is not None:
-            values[STEP] = found.step
-        if found.position is not None:
-            values[POSITION] = found.position
-        if found.epoch is not None:
-            self._epoch = found.epoch
-        if self._epoch is not None:
-            values[EPOCH] = self._epoch
-        for name, unit in found.units.items():
-            self._units.setdefault(name, Counter())[unit] += 1
-        if found.placed:
-            self._placed |= _losses(found)
-        else:
-            self._loose[len(self._table.lines)] = found
-        self._table.add(line, values, rank, found.total)
-        if found.epochs:
-            self._table.config.setdefault("epochs", int(found.epochs))
-
-    def finish(self) -> None:
-        """Decide on rows without a place, make one step of all counters, and name the columns."""
-        self._settle_loose()
-        unroll(self._table)
-        self._table.config.pop("percent", None)
-        name_columns(self._table, {name: units.most_common(1)[0][0] for name, units in self._units.items()})
-
-    def _settle_loose(self) -> None:
-        """Make results of the rows without a place whose losses are also printed with a place."""
-        results = {row: line for row, line in self._loose.items() if _losses(line) & self._placed}
-        if not results:
-            return
-        table = self._table
-        for row, found in results.items():
-            table.events.append(Event("final_evaluation", None, "", dict(found.values)))
-            table.event_rows.append(row)
-        table.notes.append(f"{len(results)} losses without a step were taken as results, not as part of the curve")
-        table.keep(np.array([row not in results for row in range(len(table.lines))]))
-
-
-def _losses(line: Line) -> set[str]:
-    found = (canonical(name) for name in line.values)
-    return {metric[0] for metric in found if metric and metric[0].rpartition("/")[2] in MEASURES}
-
-
-def name_columns(table: Table, units: Mapping[str, str]) -> None:
-    """Say which canonical metric each column is, and bring the units it was printed with to those of the metric.
-
-    Of two columns for one metric the fuller and then the earlier one gets it; the other keeps its own name.
-    """
-    taken: dict[str, str] = {}
-    for name in sorted(table.columns, key=lambda name: -len(table.columns[name][0])):
-        if name in (STEP, EPOCH):
-            continue
-        metric = table.names.get(name) or (canonical(name) or (name, 1.0))[0]
-        if taken.setdefault(metric, name) != name:
-            table.names[name] = name
-            continue
-        if name not in table.names and not spelling(name).known and metric != name:
-            table.names[name] = metric
-            table.scales.setdefault(name, (canonical(name) or ("", 1.0))[1])
-        unit = units.get(name, "")
-        if unit:
-            table.units.setdefault(name, unit)
-        if unit_scale(metric, unit) != 1.0:
-            table.scales.setdefault(name, unit_scale(metric, unit))
-
-
-def paired(placed_only: bool = False) -> Callable[[Table, str], Scanner]:
-    """Return what makes a scanner of named numbers; with `placed_only` a loss without a step is never a record."""
-    return lambda table, text: PairScanner(table, text, placed_only)
 
 
 def _described(log: RawLog) -> RawLog:
@@ -167,7 +34,7 @@ class GenericPairs(Family):
 
     def hits(self, sample: Iterable[str]) -> int:
         """Count the pieces of a sample that name a place and a metric."""
-        return sum(1 for piece in sample if _WORTH_A_LOOK.search(piece) and _looks_like_record(piece))
+        return sum(map(looks_like_record, sample))
 
     def finished(self, name: str, table: Table, chatter: int) -> list[RawLog]:
         """Return the runs of a table that is complete."""
@@ -175,17 +42,6 @@ class GenericPairs(Family):
         if sum(log.n_rows for log in logs) < FEWEST_RECORDS:
             raise UnreadableLog(f"{name}: fewer than {FEWEST_RECORDS} lines look like training records", PATTERN_HINT)
         return [_described(log) for log in logs]
-
-
-def is_record(line: Line) -> bool:
-    """Tell whether named numbers are those of a training record: a place and a metric, or at least a loss."""
-    if line.placed:
-        return line.judged or (line.core and line.step is not None)
-    return line.measured and line.strong
-
-
-def _looks_like_record(piece: str) -> bool:
-    return not _CODE_LINE.search(piece) and is_record(parse(payload(piece)[0]))
 
 
 def is_text(head: bytes) -> bool:

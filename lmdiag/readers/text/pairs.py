@@ -8,63 +8,27 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
 
-from lmdiag.metrics import LN2, SPLITS, is_step_name, spelling
+from lmdiag.readers.text.headings import Heading, canonical, heading, is_auxiliary, is_split, of_training
 from lmdiag.readers.text.lexing import NUM, SUFFIXES, number
+from lmdiag.readers.text.rewriting import rewritten
 
-_UNIT = r"ms|sec|min|us|µs|GiB|GB|MiB|MB|KB|it/s|s/it|tok/s|[smhxKkMBGT%]"
+_RATE = r"tok(?:ens)?/s(?:ec)?|samples/s(?:ec)?|words/s(?:ec)?|bpc|bpb"  # units that say what was measured
+_UNIT = rf"{_RATE}|ms|sec|min|us|µs|GiB|GB|MiB|MB|KB|it/s|s/it|[smhxKkMBGT%]"
 _VALUE = re.compile(
-    rf"(?<![\w.@#$^])({NUM})(?:({_UNIT})|\s(ms|s|GiB|GB|MiB|MB|tok/s|it/s)(?=[\s,|;)]|$))?(?![\w])(?!\.\w)"
+    rf"(?<![\w.@#$^])({NUM})(?:({_UNIT})|\s(ms|s|GiB|GB|MiB|MB|{_RATE}|it/s)(?=[\s,|;)]|$))?(?![\w])(?!\.\w)"
 )
-_CLOCK = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?|\b\d+:\d\d(?::\d\d)?(?:[.,]\d+)?\b")
-_CUT = re.compile(r"[,;|\t\[\](){}»•→←<>%]|\s-+\s|\s{3,}|:\s|:$|\.\s(?=[A-Z][a-z]+ )|\s[-—]\s")
-_TRAILING = " \t:=≈~[('\"<>-|*`→,"
-_KEY = re.compile(r"[^\W\d][\w./%@()^+\-]*(?: [\w./%@()^+\-]+){0,3}$")
-_SECTION = re.compile(
-    r"\W*(?:on |the |in )*(train|training|val|valid|validation|eval|evaluation|test|dev)"
-    r"(?:[ _](?:set|results?|metrics|stats|data|phase|split|step|epoch|run))?\W*$",
-    re.IGNORECASE,
+_IS_RATE = re.compile(rf"(?:{_RATE})$")
+_EVALUATION_AT = re.compile(
+    r"\W*(?:eval|evaluation|valid|validation|val|test)(?: at)?(?: step| iter)? (\d+)\s*[:|]", re.IGNORECASE
 )
-_SPLIT_ALONE = re.compile(r"(?:train|training|val|valid|validation|eval|dev|test)$", re.IGNORECASE)
-_PAST_OR_GOAL = re.compile(
-    r"\b(?:best|min|minimum|lowest|max|target|previous|prev|initial|early|patience|delta)\b", re.IGNORECASE
-)
-_SECTIONS = {"evaluation": "val", "training": "", **SPLITS}
-_FILLER = re.compile(r"\b(?:is|was|of|at|after|for|the|on|in|now|value|set|reached|improved to)$", re.IGNORECASE)
-_STEP_WORDS = re.compile(
-    r"^(?:(?:train|training|trainer|global|current|cur|optimizer|optimiser|opt|total|local)[ _/])*"
-    r"(?:steps?|iter|iters|iterations?|it|updates?|up\.?|batch|batches|num_updates|minibatch|mini-batch)$",
-    re.IGNORECASE,
-)
-_EPOCH_WORDS = re.compile(
-    r"^(?:(?:train|training|end of|current|cur|in|finished|completed|val|eval)[ _])*(?:epoch|ep)$", re.IGNORECASE
-)
-_AVERAGED = {"avg", "average", "averaged", "mean", "ave", "running", "cur", "current", "epoch", "batch", "smoothed", "smooth",
-             "so", "far", "final", "lm", "ce", "nll", "interval", "window", "step", "total", "overall", "set", "log",
-             "model", "iter", "last"}  # fmt: skip
-_TRAIN_WORDS = {"train", "training", "tr", "trn"}
-_MEASURES = {"loss": "loss", "losses": "loss", "ppl": "ppl", "perplexity": "ppl", "perp": "ppl", "acc": "accuracy",
-             "accuracy": "accuracy", "bpb": "bpb", "bpc": "bpc", "cross-entropy": "loss", "crossentropy": "loss", "cost": "loss", "xent": "loss", "bpt": "bpt"}  # fmt: skip
-_SPLIT_WORDS = {"val": "val", "valid": "val", "validation": "val", "eval": "val", "evaluation": "val", "dev": "val",
-                "test": "test", "testing": "test", "heldout": "val", "vl": "val"}  # fmt: skip
+_SAMPLES = re.compile(r"\s*(?:examples|samples|sequences|sentences)\b")
 _OF_THE_SAME_SET = ("accuracy", "ppl", "bpb", "bpc", "f1")
 MEASURES = frozenset({"loss", "ppl", "bpb", "bpc"})
 CORE = MEASURES | {"accuracy", "lr", "grad_norm"}
 _COUNTED_IN_UNITS = {"tokens", "tokens_per_sec", "tokens_per_sec_per_device", "samples", "n_tokens"}
 _TIME_UNITS = {"ms": 1e-3, "s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "us": 1e-6, "µs": 1e-6}
 _SIZE_UNITS = {"GiB": 2.0**30, "GB": 2.0**30, "G": 2.0**30, "MiB": 2.0**20, "MB": 2.0**20, "M": 2.0**20, "KB": 2.0**10}
-
-
-@dataclass(frozen=True)
-class Heading:
-    """What the text before a number says of it: `kind` is step, epoch, total, bare, metric or none."""
-
-    kind: str
-    key: str = ""
-    section: str | None = None  # the split this and the following numbers belong to; None: unchanged
-    strong: bool = False  # followed by `:` or `=`
-    known: bool = False
 
 
 @dataclass
@@ -82,6 +46,9 @@ class Line:
     measured: bool = False  # holds a loss, perplexity or bits
     judged: bool = False  # holds one of these or an accuracy
     strong: bool = False
+    counter: str = ""  # what the step was called
+    samples: bool = False  # the step counts samples
+    wholes: dict[str, tuple[str, bool]] = field(default_factory=dict)  # longer name -> its known ending, is strong
     split: str = ""  # the evaluation set of the last metric that named one
 
     @property
@@ -89,81 +56,14 @@ class Line:
         """Whether the piece itself says where in the run it stands."""
         return self.step is not None or self.epoch is not None or self.position is not None
 
-
-def canonical(key: str) -> tuple[str, float] | None:
-    """Translate a printed name to (canonical metric, scale); None for a name that stands for nothing known.
-
-    >>> canonical("avg_train_loss"), canonical("Val. Loss"), canonical("queue length")
-    (('loss', 1.0), ('val/loss', 1.0), None)
-    """
-    plain = key.replace(". ", " ").rstrip(".").removesuffix("@1")
-    found = spelling(plain)
-    if found.known:
-        return found.name, found.scale
-    words = [w for w in re.split(r"[\s_./\-]+", plain.lower()) if w]
-    if words[-1:] == ["entropy"] and words[-2:-1] == ["cross"]:
-        words[-2:] = ["loss"]
-    measure = list({_MEASURES[w] for w in words if w in _MEASURES})
-    splits = [_SPLIT_WORDS[w] for w in words if w in _SPLIT_WORDS]
-    if not measure and len(words) == 1 and _SPLIT_ALONE.match(words[0]):
-        measure = ["loss"]
-    if len(measure) != 1 or not all(
-        w in _AVERAGED | _TRAIN_WORDS | _MEASURES.keys() | _SPLIT_WORDS.keys() for w in words
-    ):
-        return None
-    if measure[0] == "bpt":
-        return (f"{splits[0]}/loss" if splits else "loss"), LN2
-    return (f"{splits[0]}/{measure[0]}" if splits else measure[0]), 1.0
-
-
-def _section_of(text: str) -> str | None:
-    """Return the split that a segment such as `Test set:` announces for the numbers behind it."""
-    found = [match[1].lower() for match in map(_SECTION.match, _CUT.split(text)) if match]
-    return _SECTIONS.get(found[-1], "") if found else None
-
-
-@lru_cache(maxsize=8192)
-def heading(between: str) -> Heading:
-    """Say what the number after this text stands for.
-
-    >>> heading("Epoch: ").kind, heading(", train loss ").key, heading(" / ").kind
-    ('epoch', 'train loss', 'total')
-    """
-    if between.strip() in ("/", "of", "out of"):
-        return Heading("total")
-    tail = between.rstrip(" \t'\"[(")
-    strong = tail.endswith((":", "=", "≈"))
-    head = between.rstrip(_TRAILING)
-    parts = _CUT.split(head)
-    key = parts[-1].strip(" \t'\"`*#=~_-—│║")
-    before = head[: len(head) - len(parts[-1])]
-    if not key:
-        return Heading("bare", section=_section_of(before))
-    if _SPLIT_ALONE.match(key) and between.rstrip().endswith(("[", "(")):
-        return Heading("bare", section=_section_of(key))
-    return _name(key, _section_of(before), strong)
-
-
-def _name(key: str, section: str | None, strong: bool) -> Heading:
-    if _PAST_OR_GOAL.search(key):
-        return Heading("metric" if strong and _KEY.match(key) else "none", key, section, strong)
-    while True:
-        shorter = _FILLER.sub("", key).rstrip(" :'\"")
-        if shorter == key or not shorter:
-            break
-        key = shorter
-    words = key.split()
-    for count in range(min(len(words), 4), 0, -1):
-        name = " ".join(words[-count:])
-        if _EPOCH_WORDS.match(name):
-            return Heading("epoch", name, section, strong)
-        if _STEP_WORDS.match(name) or (is_step_name(name) and name != "_step"):
-            return Heading("step", name, section, strong)
-        if canonical(name):
-            return Heading("metric", name, section or _section_of(" ".join(words[:-count])), strong, known=True)
-    if strong and _KEY.match(key) and len(key) <= 40:
-        return Heading("metric", key, section, True)
-    return Heading("none", key, section or _section_of(key))
+    def judge(self, metric: str, strong: bool) -> None:
+        """Note that a value of this canonical metric was read."""
+        measure = metric.rpartition("/")[2]
+        self.core = self.core or measure in CORE
+        if measure in MEASURES or measure == "accuracy":
+            self.judged = True
+            self.measured = self.measured or measure in MEASURES
+            self.strong = self.strong or strong
 
 
 def parse(piece: str) -> Line:
@@ -174,9 +74,10 @@ def parse(piece: str) -> Line:
     (1.0, 100.0, 938.0, {'Loss': 2.3026, 'Accuracy': 93.2}, {'Accuracy': '%'})
     """
     line, section, last, end = Line(), "", "", 0
-    if ":" in piece:
-        piece = _CLOCK.sub(lambda m: "," if m[0].count(":") > 1 or "-" in m[0] else m[0], piece)
-    for match in _VALUE.finditer(piece):
+    piece = rewritten(piece)
+    if evaluation := _EVALUATION_AT.match(piece):
+        line.step, end = float(evaluation[1]), evaluation.end()
+    for match in _VALUE.finditer(piece, end):
         between = piece[end : match.start()]
         end = match.end()
         head = heading(between)
@@ -185,12 +86,20 @@ def parse(piece: str) -> Line:
         word = match[1]
         if word[-1:].isalpha() and not (head.strong or head.known):
             continue  # "nan" as a word of prose
+        if head.kind == "metric" and "." not in word and is_split(head.key):
+            continue  # sizes of data sets
+        if head.kind == "total" and last == "step":
+            line.samples = _SAMPLES.match(piece, end) is not None
         last = _place(line, head, number(word), match[2] or match[3] or "", section, last, between)
+    if line.wholes:
+        _name_wholes(line)
     return line
 
 
 def _place(line: Line, head: Heading, value: float, unit: str, section: str, last: str, between: str) -> str:
     """Put one number where its heading says; return what the next number may refer to."""
+    if head.kind in ("total", "bare", "none") and _IS_RATE.match(unit):
+        return _metric(line, Heading("metric", unit.replace("samples/s", "samples per s")), value, "", section)
     if head.kind == "total":
         if last in ("step", "position"):
             line.total = line.total or value
@@ -203,7 +112,7 @@ def _place(line: Line, head: Heading, value: float, unit: str, section: str, las
         return _bare(line, value, unit, last, between)
     if head.kind == "step":
         if line.step is None or (line.step is not None and "global" in head.key.lower()):
-            line.step = value * SUFFIXES.get(unit, 1.0)
+            line.step, line.counter = value * SUFFIXES.get(unit, 1.0), head.key.lower()
             return "step"
         return ""
     if head.kind == "epoch":
@@ -217,8 +126,6 @@ def _place(line: Line, head: Heading, value: float, unit: str, section: str, las
 
 
 def _bare(line: Line, value: float, unit: str, last: str, between: str) -> str:
-    if unit == "tok/s":
-        line.values.setdefault("tok/s", value)
     if unit or line.position is not None:
         return ""
     if last in ("epoch", "") and line.epoch is not None and not line.values and line.step is None and between.strip():
@@ -232,12 +139,20 @@ def _bare(line: Line, value: float, unit: str, last: str, between: str) -> str:
 
 def _metric(line: Line, head: Heading, value: float, unit: str, section: str) -> str:
     key, found = head.key, canonical(head.key)
-    if not section and line.split and found and found[0] in _OF_THE_SAME_SET:
+    if found is None and _IS_RATE.match(unit):
+        key, found, unit = unit, canonical(unit), ""  # speed: 1200 tokens/s
+    if unit == "%" and found and found[0].rpartition("/")[2] in MEASURES:
+        return ""  # Training: 100%|███
+    if not section and line.split and found and found[0] in _OF_THE_SAME_SET and not of_training(key):
         section = line.split  # val Loss: 3.1 Acc: 0.4
-    if section and found and "/" not in found[0]:
-        key = f"{section} {key}"
-        found = f"{section}/{found[0]}", found[1]
-    if key in line.values:
+    whole = head.whole
+    if section and (found is None or "/" not in found[0]) and found != ("lr", 1.0):
+        key, whole = f"{section} {key}", whole and f"{section} {whole}"
+        found = found and (f"{section}/{found[0]}", found[1])
+    if whole and whole not in line.values:
+        line.wholes[whole] = key, head.strong
+        key = whole
+    elif key in line.values:
         if not line.split or f"{line.split} {key}" in line.values:
             return ""
         key = f"{line.split} {key}"  # Train Loss 1.2 Acc 0.3 | Val Loss 1.4 Acc 0.2
@@ -248,14 +163,27 @@ def _metric(line: Line, head: Heading, value: float, unit: str, section: str) ->
     line.values[key] = value
     if unit:
         line.units[key] = unit
-    split, _, measure = found[0].rpartition("/") if found else ("", "", "")
-    line.split = split or line.split
-    line.core = line.core or measure in CORE
-    line.judged = line.judged or measure in MEASURES or measure == "accuracy"
-    if measure in MEASURES:
-        line.measured = True
-        line.strong = line.strong or head.strong
+    if found:
+        line.split = found[0].rpartition("/")[0] or line.split
+        if key not in line.wholes:
+            line.judge(found[0], head.strong)
     return key
+
+
+def _name_wholes(line: Line) -> None:
+    """Call `CTC loss` a loss where the line has no other; where it has one, or it is a term beside it, leave its name."""
+    metrics = {metric[0] for key in line.values if (metric := canonical(key))}
+    names = {}
+    for whole, (key, strong) in line.wholes.items():
+        found = canonical(key)
+        if found and found[0] not in metrics and key not in line.values and not is_auxiliary(whole):
+            metrics.add(found[0])
+            names[whole] = key
+            line.judge(found[0], strong)
+        else:
+            line.core = line.judged = True
+    line.values = {names.get(key, key): value for key, value in line.values.items()}
+    line.units = {names.get(key, key): unit for key, unit in line.units.items()}
 
 
 def unit_scale(metric: str, unit: str) -> float:

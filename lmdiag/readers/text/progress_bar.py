@@ -6,8 +6,8 @@ import re
 
 from lmdiag.readers.text.epochs import unroll
 from lmdiag.readers.text.family import Family
-from lmdiag.readers.text.generic_pairs import name_columns
 from lmdiag.readers.text.lexing import human, payload
+from lmdiag.readers.text.pair_scanner import name_columns
 from lmdiag.readers.text.pairs import parse
 from lmdiag.readers.text.table import EPOCH, STEP, Table
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from lmdiag.readers.text.family import Family
-from lmdiag.readers.text.generic_pairs import paired
 from lmdiag.readers.text.lexing import NUM
+from lmdiag.readers.text.pair_scanner import paired
 
 SPEEDRUN = Family(
     "modded-nanogpt",

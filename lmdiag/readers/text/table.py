@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,17 @@ class Table:
         kept = values != sentinel
         if not kept.all():
             self.columns[name] = (rows[kept], values[kept])
+
+    def move_events(self, before: np.ndarray) -> None:
+        """Renumber the events at rows whose step was float64[n_rows] `before` the counters were made one."""
+        after = self.cells(STEP)
+        own = np.flatnonzero(~np.isnan(before) & ~np.isnan(after))
+        for k, (event, row) in enumerate(zip(self.events, self.event_rows)):
+            earlier = own[: np.searchsorted(own, row)]
+            if len(earlier) and event.step == before[earlier[-1]]:
+                self.events[k] = replace(event, step=int(after[min(row, len(after)) - 1]))
+        if len(own):
+            self.last_step = int(after[-1])
 
     def taken(self, first: int, last: int) -> dict[str, Column]:
         """Return the columns of the rows first <= row < last, counted from `first`."""

@@ -1,0 +1,163 @@
+"""What a printed number is called: the text before it, and the canonical metric that names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from lmdiag.metrics import LN2, SPLITS, is_step_name, spelling
+
+_CUT = re.compile(r"[,;|\t\[\](){}»•→←<>%]|\s-+\s|\s{3,}|:\s|:$|\.\s(?=[A-Z][a-z]+ )|\s[-—]\s")
+_TRAILING = " \t:=≈~[('\"<>-|*`→,"
+_KEY = re.compile(r"[^\W\d][\w./%@()^+\-]*(?: [\w./%@()^+\-]+){0,3}$")
+_SECTION = re.compile(
+    r"\W*(?:on |the |in )*(train|training|val|valid|validation|eval|evaluation|test|dev)"
+    r"(?:[ _](?:set|results?|metrics|stats|data|phase|split|step|epoch|run))?\W*$",
+    re.IGNORECASE,
+)
+_SPLIT_ALONE = re.compile(r"(?:train|training|val|valid|validation|eval|dev|test|held-?out|held_out)$", re.IGNORECASE)
+_PAST_OR_GOAL = re.compile(
+    r"\b(?:best|min|minimum|lowest|max|target|previous|prev|initial|early|patience|delta|improving)\b", re.IGNORECASE
+)
+_SECTIONS = {"evaluation": "val", "training": "", **SPLITS}
+_ON_A_SET = re.compile(
+    r"^(.*?)[ _](?:on|over|for)(?: the)? (train|training|val|valid|validation|eval|dev|test|held-?out)(?: (?:set|data|dataset|split))?$",
+    re.IGNORECASE,
+)
+_AUXILIARY = re.compile(
+    r"(?:^|[\s_])(?:aux\w*|kld?|vq|commit\w*|router|gat(?:e|ing)|balanc\w+|z|moe|reg|regulari[sz]ation|distill?\w*|kd|mtp"
+    r"|contrastive|recon\w*|adv\w*|disc\w*|gen\w*|policy|value|critic|actor|entropy|nsp|sop|cls|box|obj|dfl|mse|l1|l2)[\s_]",
+    re.IGNORECASE,
+)
+_FILLER = re.compile(r"\b(?:is|was|of|at|after|for|the|on|in|now|value|set|reached|improved to)$", re.IGNORECASE)
+_STEP_WORDS = re.compile(
+    r"^(?:(?:train|training|trainer|global|current|cur|optimizer|optimiser|opt|total|local)[ _/])*"
+    r"(?:steps?|iter|iters|iterations?|it|updates?|up\.?|batch|batches|num_updates|minibatch|mini-batch)$",
+    re.IGNORECASE,
+)
+_EPOCH_WORDS = re.compile(
+    r"^(?:(?:train|training|end of|current|cur|in|finished|completed|val|eval)[ _])*(?:epoch|ep)$", re.IGNORECASE
+)
+_AVERAGED = {"avg", "average", "averaged", "mean", "ave", "running", "cur", "current", "epoch", "batch", "smoothed", "smooth",
+             "so", "far", "final", "lm", "ce", "nll", "interval", "window", "step", "total", "overall", "set", "log",
+             "model", "iter", "last", "per", "sample", "token", "word", "example"}  # fmt: skip
+_TRAIN_WORDS = {"train", "training", "tr", "trn"}
+_MEASURES = {"loss": "loss", "losses": "loss", "ppl": "ppl", "perplexity": "ppl", "perp": "ppl", "acc": "accuracy",
+             "accuracy": "accuracy", "bpb": "bpb", "bpc": "bpc", "cross-entropy": "loss", "crossentropy": "loss", "cost": "loss", "xent": "loss", "bpt": "bpt"}  # fmt: skip
+_SPLIT_WORDS = {"val": "val", "valid": "val", "validation": "val", "eval": "val", "evaluation": "val", "dev": "val",
+                "test": "test", "testing": "test", "heldout": "val", "held": "val", "vl": "val"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What the text before a number says of it: `kind` is step, epoch, total, bare, metric or none."""
+
+    kind: str
+    key: str = ""
+    section: str | None = None  # the split this and the following numbers belong to; None: unchanged
+    strong: bool = False  # followed by `:` or `=`
+    known: bool = False
+    whole: str = ""  # the name with the words in front that say nothing known: `CTC loss`
+
+
+def canonical(key: str) -> tuple[str, float] | None:
+    """Translate a printed name to (canonical metric, scale); None for a name that stands for nothing known.
+
+    >>> canonical("avg_train_loss"), canonical("Val. Loss"), canonical("queue length")
+    (('loss', 1.0), ('val/loss', 1.0), None)
+    """
+    plain = key.replace(". ", " ").replace(" / ", "/").rstrip(".").removesuffix("@1")
+    found = spelling(plain)
+    if found.known:
+        return found.name, found.scale
+    words = [
+        w
+        for w in re.split(r"[\s_./\-]+", plain.lower().replace("held-out", "heldout").replace("held_out", "heldout"))
+        if w
+    ]
+    if words[-1:] == ["entropy"] and words[-2:-1] == ["cross"]:
+        words[-2:] = ["loss"]
+    measure = list({_MEASURES[w] for w in words if w in _MEASURES})
+    splits = [_SPLIT_WORDS[w] for w in words if w in _SPLIT_WORDS]
+    if not measure and len(words) == 1 and _SPLIT_ALONE.match(words[0]):
+        measure = ["loss"]
+    if len(measure) != 1 or not all(
+        w in _AVERAGED | _TRAIN_WORDS | _MEASURES.keys() | _SPLIT_WORDS.keys() for w in words
+    ):
+        return None
+    if measure[0] == "bpt":
+        return (f"{splits[0]}/loss" if splits else "loss"), LN2
+    return (f"{splits[0]}/{measure[0]}" if splits else measure[0]), 1.0
+
+
+def _section_of(text: str) -> str | None:
+    """Return the split that a segment such as `Test set:` announces for the numbers behind it."""
+    found = [match[1].lower() for match in map(_SECTION.match, _CUT.split(text)) if match]
+    return _SECTIONS.get(found[-1], "") if found else None
+
+
+@lru_cache(maxsize=8192)
+def heading(between: str) -> Heading:
+    """Say what the number after this text stands for.
+
+    >>> heading("Epoch: ").kind, heading(", train loss ").key, heading(" / ").kind
+    ('epoch', 'train loss', 'total')
+    """
+    if between.strip() in ("/", "of", "out of"):
+        return Heading("total")
+    tail = between.rstrip(" \t'\"[(")
+    strong = tail.endswith((":", "=", "≈"))
+    head = between.rstrip(_TRAILING)
+    parts = _CUT.split(head)
+    key = parts[-1].strip(" \t'\"`*#=~_-—│║")
+    before = head[: len(head) - len(parts[-1])]
+    if not key:
+        return Heading("bare", section=_section_of(before))
+    if _SPLIT_ALONE.match(key) and between.rstrip().endswith(("[", "(")):
+        return Heading("bare", section=_section_of(key))
+    return _name(key, _section_of(before), strong)
+
+
+def _name(key: str, section: str | None, strong: bool) -> Heading:
+    if _PAST_OR_GOAL.search(key):
+        return Heading("metric" if strong and _KEY.match(key) else "none", key, section, strong)
+    key = _ON_A_SET.sub(r"\2 \1", key)
+    while True:
+        shorter = _FILLER.sub("", key).rstrip(" :'\"")
+        if shorter == key or not shorter:
+            break
+        key = shorter
+    words = key.split()
+    for count in range(min(len(words), 4), 0, -1):
+        name = " ".join(words[-count:])
+        if _EPOCH_WORDS.match(name):
+            return Heading("epoch", name, section, strong)
+        if _STEP_WORDS.match(name) or (is_step_name(name) and name != "_step"):
+            return Heading("step", name, section, strong)
+        if canonical(name) and (count == len(words) or not _SPLIT_ALONE.match(name)):
+            before = _section_of(" ".join(words[:-count]))
+            whole = key if before is None and count < len(words) <= 3 and _KEY.match(key) else ""
+            return Heading("metric", name, section or before, strong, known=True, whole=whole)
+    if strong and _KEY.match(key) and len(key) <= 40:
+        return Heading("metric", key, section, True)
+    return Heading("none", key, section or _section_of(key))
+
+
+def is_split(key: str) -> bool:
+    """Tell whether a name is that of a data set alone, as in `train 2.1 | val 2.3`."""
+    return _SPLIT_ALONE.match(key) is not None
+
+
+def of_training(key: str) -> bool:
+    """Tell whether a name says that it was measured on the training data."""
+    return not _TRAIN_WORDS.isdisjoint(re.split(r"[\s_./\-]+", key.lower()))
+
+
+def is_auxiliary(key: str) -> bool:
+    """Tell whether a name is that of a term beside the loss of the language model.
+
+    >>> is_auxiliary("Aux Loss"), is_auxiliary("CE loss")
+    (True, False)
+    """
+    return _AUXILIARY.search(key) is not None

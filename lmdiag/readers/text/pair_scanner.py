@@ -1,0 +1,224 @@
+"""The scanner of lines with named numbers: which are records, where in the run they stand, and what their columns mean."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from lmdiag.metrics import METRICS, spelling
+from lmdiag.readers.text.epochs import unroll
+from lmdiag.readers.text.family import Scanner
+from lmdiag.readers.text.headings import canonical
+from lmdiag.readers.text.lexing import payload
+from lmdiag.readers.text.pairs import MEASURES, Line, parse, unit_scale
+from lmdiag.readers.text.rewriting import rewritten
+from lmdiag.readers.text.table import EPOCH, POSITION, STEP, Table
+from lmdiag.run import Event
+
+_WORTH_A_LOOK = re.compile(r"\d|nan|inf")
+_AFTER_TRAINING = re.compile(
+    r"^\W*(?:final|quantized|quantised|int\d|prequant|pre-quant|post-quant|sliding|diagnostic|result|end of training"
+    r"|best checkpoint|swa_eval|summary|test results at the end|evaluation of)|roundtrip|(?:^|[\s_])ttt(?:$|[\s_:])",
+    re.IGNORECASE,
+)
+_CODE_LINE = re.compile(
+    r"\{[A-Za-z_][^{}\"']*\}|^\s*(?:def|class|if|for|return|print|assert|import|from|while|elif|with|log0?|print0)\b|\w\(.*\):?$|^\s*#"
+)
+
+
+_ABOUT_A_CHECKPOINT = re.compile(r"\b(?:sav(?:ed|ing)|checkpoint|best|improv\w+)\b", re.IGNORECASE)
+_END_OF_EPOCH = re.compile(r"\b(?:complet\w*|finish\w*|done|ended|end of|results?|summary)\b", re.IGNORECASE)
+_PLURAL = ("steps", "iterations", "iters", "batch", "batches", "updates")  # how many there will be, or how large one is
+UNIX_TIMES = 1e8
+
+
+def is_record(line: Line) -> bool:
+    """Tell whether named numbers are those of a training record: a place and a metric, or at least a loss."""
+    if line.placed:
+        return line.judged or (line.core and line.step is not None and line.counter not in _PLURAL)
+    return line.strong and (line.measured or (line.judged and bool(line.split)))
+
+
+def looks_like_record(piece: str) -> bool:
+    """Tell whether a piece names a place and a metric."""
+    if not _WORTH_A_LOOK.search(piece) or _CODE_LINE.search(piece):
+        return False
+    return is_record(parse(payload(piece)[0]))
+
+
+class PairScanner:
+    """Reads every line that names a step, epoch or place and a metric one knows a training run by.
+
+    Losses without any place take the place of the line before, unless such losses are printed with a place too: then
+    they are results of something else (`Test loss of the best checkpoint: …`) and become events.
+    """
+
+    def __init__(self, table: Table, text: str, placed_only: bool = False) -> None:
+        self._table = table
+        self._placed_only = placed_only
+        self._epoch: float | None = None
+        self._loose: dict[int, Line] = {}  # rows without a place of their own
+        self._open: list[int] = []  # rows since an epoch was named last
+        self._last_line = 0
+        self._placed: dict[str, set[str]] = {}  # losses that are printed with a place -> as what
+        self._units: dict[str, Counter[str]] = {}
+        table.config["percent"] = "%)]" in text
+
+    def feed(self, line: int, piece: str) -> bool:
+        """Read one piece; return whether it was a record."""
+        if not _WORTH_A_LOOK.search(piece):
+            return False
+        text, rank = payload(piece)
+        found = parse(text)
+        if not found.core:
+            self._remember(found, text)
+            return False
+        if _CODE_LINE.search(text):
+            return False
+        if _AFTER_TRAINING.search(text):
+            return found.measured and self._result(found, text)
+        if not (is_record(found) or self._continues(line, piece, found)):
+            return False
+        if not found.placed and _ABOUT_A_CHECKPOINT.search(rewritten(text)):
+            return False
+        if found.placed or not self._placed_only:
+            closes = found.epoch is not None and found.step is None and _END_OF_EPOCH.search(rewritten(text))
+            if closes and self._open:
+                self._close_epoch(found)
+            self._take(line, found, rank)
+            if closes:
+                self._epoch = None
+            return True
+        return self._result(found, text)
+
+    def _continues(self, line: int, piece: str, found: Line) -> bool:
+        """Whether an indented line holds further numbers of the record above it."""
+        return piece[0].isspace() and not found.placed and 0 <= line - self._last_line <= 1
+
+    def _remember(self, found: Line, text: str) -> None:
+        """Keep the epoch that a headline such as `Epoch 3/10` announces for the lines below it."""
+        if found.epoch is not None and found.epoch == int(found.epoch) and len(text) < 200:
+            self._epoch = found.epoch
+
+    def _result(self, found: Line, text: str) -> bool:
+        if self._table.lines:
+            self._table.happened(Event("final_evaluation", self._table.last_step, text[:300], dict(found.values)))
+        return bool(self._table.lines)
+
+    def _take(self, line: int, found: Line, rank: int | None) -> None:
+        values = dict(found.values)
+        if found.step is not None:
+            values[STEP] = found.step
+        if found.position is not None:
+            values[POSITION] = found.position
+        self._follow_epoch(found, values)
+        for name, unit in found.units.items():
+            self._units.setdefault(name, Counter())[unit] += 1
+        if found.placed:
+            for name, metric in _losses(found).items():
+                self._placed.setdefault(metric, set()).add(name)
+        else:
+            self._loose[len(self._table.lines)] = found
+        if found.samples:
+            self._table.config["step_kind"] = "samples"
+        self._table.add(line, values, rank, found.total)
+        self._last_line = line
+        if found.epochs:
+            self._table.config.setdefault("epochs", int(found.epochs))
+
+    def _follow_epoch(self, found: Line, values: dict[str, float]) -> None:
+        if found.epoch is not None:
+            self._epoch = found.epoch
+            self._open = []
+        if self._epoch is None:
+            self._open.append(len(self._table.lines))
+        else:
+            values[EPOCH] = self._epoch
+
+    def _close_epoch(self, found: Line) -> None:
+        """Number the rows of the epoch that a line such as `Epoch 3 done, mean loss 2.1` closes."""
+        rows, values = self._table.columns.setdefault(EPOCH, ([], []))
+        rows.extend(self._open)
+        values.extend([found.epoch or 0.0] * len(self._open))
+
+    def finish(self) -> None:
+        """Decide on rows without a place, make one step of all counters, and name the columns."""
+        self._settle_loose()
+        before = self._table.cells(STEP)
+        unroll(self._table)
+        self._table.move_events(before)
+        self._table.config.pop("percent", None)
+        name_columns(self._table, {name: units.most_common(1)[0][0] for name, units in self._units.items()})
+
+    def _settle_loose(self) -> None:
+        """Make results of the rows without a place whose losses are also printed with a place, unless they recur."""
+        if len(self._loose) == len(self._table.lines) and not any(map(_losses, self._loose.values())):
+            self._table.keep(np.zeros(len(self._table.lines), bool))  # a report of accuracies
+            return
+        recurring = Counter(name for line in self._loose.values() for name in line.values)
+        results = {
+            row: line
+            for row, line in self._loose.items()
+            if any(m in self._placed and (n in self._placed[m] or recurring[n] < 2) for n, m in _losses(line).items())
+        }
+        if not results:
+            return
+        table = self._table
+        for row, found in results.items():
+            table.events.append(Event("final_evaluation", None, "", dict(found.values)))
+            table.event_rows.append(row)
+        table.notes.append(f"{len(results)} losses without a step were taken as results, not as part of the curve")
+        table.keep(np.array([row not in results for row in range(len(table.lines))]))
+
+
+def _losses(line: Line) -> dict[str, str]:
+    """Return the canonical metric of each loss, perplexity or bits by its printed name."""
+    found = {name: metric[0] for name in line.values if (metric := canonical(name))}
+    return {name: metric for name, metric in found.items() if metric.rpartition("/")[2] in MEASURES}
+
+
+def _clock(named: str, values: Sequence[float], unit: str) -> str:
+    """Return what a column called "time" holds: dates, the time since the start, the time of a step, or another one."""
+    if len(values) < 3 and named != "time":
+        return named
+    finite = [value for value in values if value == value]
+    if finite and min(finite) > UNIX_TIMES:
+        return "time"
+    if unit in ("ms", "us", "µs"):
+        return "step_time_s"
+    ascends = len(finite) > 2 and all(a <= b for a, b in zip(finite, finite[1:])) and finite[0] < finite[-1]
+    return "elapsed_s" if ascends else "duration_s"
+
+
+def name_columns(table: Table, units: Mapping[str, str]) -> None:
+    """Say which canonical metric each column is, and bring the units it was printed with to those of the metric.
+
+    Of two columns for one metric the fuller and then the earlier one gets it; the other keeps its own name.
+    """
+    taken: dict[str, str] = {}
+    for name in sorted(table.columns, key=lambda name: -len(table.columns[name][0])):
+        if name in (STEP, EPOCH):
+            continue
+        metric = table.names.get(name) or (canonical(name) or (name, 1.0))[0]
+        if metric in ("time", "elapsed_s") and name not in table.names:
+            metric = _clock(metric, table.columns[name][1], units.get(name, ""))
+        if taken.setdefault(metric, name) != name:
+            table.names[name] = name if name not in METRICS else f"printed {name}"
+            continue
+        if name not in table.names and spelling(name).name != metric and metric != name:
+            table.names[name] = metric
+        unit = units.get(name, "")
+        if unit:
+            table.units.setdefault(name, unit)
+        if unit_scale(metric, unit) != 1.0:
+            table.scales.setdefault(name, unit_scale(metric, unit))
+        elif name in table.names:
+            table.scales.setdefault(name, (canonical(name) or ("", 1.0))[1])
+
+
+def paired(placed_only: bool = False) -> Callable[[Table, str], Scanner]:
+    """Return what makes a scanner of named numbers; with `placed_only` a loss without a step is never a record."""
+    return lambda table, text: PairScanner(table, text, placed_only)
