@@ -16,12 +16,32 @@ from lmdiag import charts
 from lmdiag.charts import Drawing, View
 from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import LmdiagError
-from lmdiag.reports.report import Report, severity_of, summarize, worst_first
-from lmdiag.reports.wording import WORDS, by_reason, number, source_of, steps, total, visible
+from lmdiag.finding import Finding
+from lmdiag.reports.report import Report, Summary, severity_of, summarize, worst_first
+from lmdiag.reports.wording import (
+    WORDS,
+    by_reason,
+    not_read,
+    number,
+    origin,
+    source_of,
+    steps,
+    suppressions,
+    total,
+    visible,
+)
 
+LEFT_ROOM, RIGHT_ROOM = 56, 64  # pixels for labels and title
 CHART_WIDTH = 820  # pixels, for a page of A4
-LARGEST = 900_000  # bytes of drawings; runs beyond that get their words only
+LARGEST = 800_000  # bytes of drawings; runs beyond that get their words only
+MOST_TOLD = 60  # runs; the others stand in the table only
 SMOOTH_SHARE = 0.002
+CONFIG = {  # the plots of all charts begin and end at the same places, below each other
+    "font": "sans-serif",
+    "view": {"stroke": None},
+    "legend": {"orient": "top", "direction": "horizontal", "gradientLength": 160, "gradientThickness": 8},
+    "axisLeft": {"minExtent": LEFT_ROOM},
+}
 ICONS = {"healthy": "✓", "not-judged": "?", "suspect": "▲", "unhealthy": "✕", "info": "i", "warning": "▲", "error": "✕"}
 
 
@@ -32,6 +52,15 @@ class Figure:
     svg: str
     alt: str
     note: str
+    overview: bool = False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A finding, and those that it explains."""
+
+    finding: Finding
+    consequences: tuple[Finding, ...]
 
 
 def render(report: Report) -> str:
@@ -57,7 +86,9 @@ def render(report: Report) -> str:
         words=WORDS,
         icons=ICONS,
         steps=steps,
+        evidence=lambda finding: [(name.replace("_", " "), number(value)) for name, value in finding.evidence.items()],
         total=total(report.verdicts, len(report.unreadable)),
+        suppressed=suppressions(report.suppressed),
         runs=list(_sections(report)),
     )
     return text
@@ -67,25 +98,56 @@ def _sections(report: Report) -> Iterator[dict[str, Any]]:
     """Yield what the template says about each run, worst first; once the drawings are large enough, words only."""
     drawn = 0
     for rank, diagnosis in enumerate(worst_first(report.diagnoses)):
-        figures = list(_figures(rank, diagnosis)) if drawn < LARGEST else []
+        figures = list(_figures(rank, diagnosis)) if drawn < LARGEST and rank < MOST_TOLD else []
         size = sum(len(figure.svg) for figure in figures)
         if drawn + size > LARGEST and drawn:
             figures, size = [], 0
         drawn += size
+        run, summary, entries = diagnosis.run, summarize(diagnosis.run), list(_entries(diagnosis))
         yield {
             "rank": rank,
+            "told": rank < MOST_TOLD,
             "diagnosis": diagnosis,
-            "name": source_of(diagnosis.run),
-            "summary": summarize(diagnosis.run),
-            "alarms": [f for f in diagnosis.findings if f.alarms],
-            "others": [f for f in diagnosis.findings if not f.alarms],
-            "figures": figures,
+            "name": source_of(run),
+            "origin": " · ".join(origin(run, summary)),
+            "summary": summary,
+            "facts": list(_facts(diagnosis, summary)),
+            "alarms": [entry for entry in entries if entry.finding.alarms],
+            "others": [entry for entry in entries if not entry.finding.alarms],
+            "overview": [figure for figure in figures if figure.overview],
+            "figures": [figure for figure in figures if not figure.overview],
             "reasons": by_reason(diagnosis.not_checked),
+            "coverage": [*map(not_read, run.skipped), *run.notes],
         }
 
 
+def _facts(diagnosis: Diagnosis, summary: Summary) -> Iterator[tuple[str, str]]:
+    """Yield the numbers of the headline, each with its name."""
+    if summary.metric:
+        yield "first loss", number(summary.loss_first)
+        yield "last loss", number(summary.loss_last)
+        yield "lowest loss", f"{number(summary.loss_min)} (step {number(summary.loss_min_step)})"
+    if summary.perplexity_last is not None:
+        yield "last perplexity", number(summary.perplexity_last)
+    if diagnosis.best:
+        best = diagnosis.best
+        yield "checkpoint to keep", f"step {number(best.step)} ({best.metric} {number(best.value)})"
+
+
+def _entries(diagnosis: Diagnosis) -> Iterator[Entry]:
+    """Yield each finding that no other explains, with those that it explains."""
+    causes = {finding.rule for finding in diagnosis.findings if not finding.consequence_of}
+    told: set[str] = set()
+    for finding in diagnosis.findings:
+        if finding.consequence_of in causes:
+            continue
+        explained = [f for f in diagnosis.findings if f.consequence_of == finding.rule and finding.rule not in told]
+        told.add(finding.rule)
+        yield Entry(finding, tuple(explained))
+
+
 def _figures(rank: int, diagnosis: Diagnosis) -> Iterator[Figure]:
-    """Yield the charts of a run, as far as its log has what they show."""
+    """Yield the charts of a run, as far as its log has what they show; the first two are its overview."""
     run, findings = diagnosis.run, diagnosis.findings
     view = View(half_life=SMOOTH_SHARE * (run.last_step - run.first_step))
     best = diagnosis.best and (diagnosis.best.metric, diagnosis.best.step, diagnosis.best.value)
@@ -97,8 +159,9 @@ def _figures(rank: int, diagnosis: Diagnosis) -> Iterator[Figure]:
         charts.layer_heatmap(run, "grad_norm", view),
         charts.series_chart(run, "tokens_per_sec", findings, view, title="tokens/s", height=90, y_format=".3~s"),
     )
-    for n, drawing in enumerate(d for d in drawings if d is not None):
-        yield Figure(svg(drawing, f"run{rank}-{n}-"), drawing.alt, drawing.note)
+    for n, drawing in enumerate(drawings):
+        if drawing is not None:
+            yield Figure(svg(drawing, f"run{rank}-{n}-"), drawing.alt, drawing.note, overview=n < 2)
 
 
 def svg(drawing: Drawing, prefix: str = "") -> str:
@@ -107,7 +170,9 @@ def svg(drawing: Drawing, prefix: str = "") -> str:
         import vl_convert
     except ImportError as error:
         raise LmdiagError("the HTML report needs vl-convert-python", "pip install vl-convert-python") from error
-    spec = {**_still(drawing.spec), "width": CHART_WIDTH, "config": {"font": "sans-serif", "view": {"stroke": None}}}
+    spec = {**_still(drawing.spec), "width": CHART_WIDTH, "config": CONFIG}
+    if "resolve" not in spec:  # it has no axis on the right
+        spec["padding"] = {**spec["padding"], "right": RIGHT_ROOM}
     text: str = vl_convert.vegalite_to_svg(spec, vl_version="6.1")
     text = re.sub(r"(-?\d+\.\d{2})\d+", r"\1", text)
     return re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{prefix}", text)

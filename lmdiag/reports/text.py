@@ -11,8 +11,18 @@ from lmdiag.reports.curves import curve_rows, marks
 from lmdiag.reports.look import Style, aligned, severity_look, verdict_look
 from lmdiag.reports.overview import overview
 from lmdiag.reports.report import Report, Summary, severity_of, summarize, worst_first
-from lmdiag.reports.wording import by_reason, count, evidence, not_read, number, source_of, steps, suppressions, total
-from lmdiag.run import Run
+from lmdiag.reports.wording import (
+    by_reason,
+    count,
+    evidence,
+    not_read,
+    number,
+    origin,
+    source_of,
+    steps,
+    suppressions,
+    total,
+)
 
 NARROWEST, WIDEST_CURVE, BESIDE_THE_CURVE = 60, 72, 34
 FINDINGS_IN_FULL, ADVICE_SHOWN, NOTES_SHOWN, REASONS_SHOWN, RUNS_IN_WORDS = 2, 3, 3, 3, 10
@@ -57,24 +67,11 @@ def _run(diagnosis: Diagnosis, style: Style, rules: int) -> Iterator[str]:
     run, summary = diagnosis.run, summarize(diagnosis.run)
     words, colour = verdict_look(diagnosis.verdict)
     yield f"{style.paint(words, colour, bold=True)}  {style.paint(source_of(run), bold=True)}"
-    yield from style.listed(_origin(run, summary), 2, dim=True)
+    yield from style.listed(origin(run, summary), 2, dim=True)
     yield from _curves(diagnosis, style)
     yield from style.listed(_results(diagnosis, summary), 2)
     yield from _findings(diagnosis, style)
     yield from _coverage(diagnosis, style, rules)
-
-
-def _origin(run: Run, summary: Summary) -> list[str]:
-    """Say how the log was understood: format, steps, points, restarts, and whether the run came to its end."""
-    parts = [run.format or "format unknown"]
-    parts.append(f"{run.step_kind}s {run.first_step:,}–{run.last_step:,}" if run.series else "nothing measured")
-    if summary.points:
-        parts.append(count(summary.points, f"value of {summary.metric}", f"values of {summary.metric}"))
-    if len(run.segments) > 1:
-        parts.append(count(len(run.segments) - 1, "restart"))
-    if run.complete is not None:
-        parts.append("completed" if run.complete else "not completed")
-    return parts
 
 
 def _curves(diagnosis: Diagnosis, style: Style) -> Iterator[str]:

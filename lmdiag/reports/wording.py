@@ -11,7 +11,7 @@ from lmdiag.finding import Finding, NotChecked
 from lmdiag.run import Run, Skipped
 
 if TYPE_CHECKING:
-    from lmdiag.reports.report import Suppressed
+    from lmdiag.reports.report import Summary, Suppressed
 
 WORDS = {"unhealthy": "unhealthy", "suspect": "suspect", "not-judged": "not judged", "healthy": "healthy"}
 
@@ -133,3 +133,16 @@ def evidence(finding: Finding) -> list[str]:
     ['level before 3.02', 'records 12']
     """
     return [f"{name.replace('_', ' ')} {number(value)}" for name, value in finding.evidence.items()]
+
+
+def origin(run: Run, summary: Summary) -> list[str]:
+    """Say how the log was understood: format, steps, points, restarts, and whether the run came to its end."""
+    parts = [run.format or "format unknown"]
+    parts.append(f"{run.step_kind}s {run.first_step:,}–{run.last_step:,}" if run.series else "nothing measured")
+    if summary.points:
+        parts.append(count(summary.points, f"value of {summary.metric}", f"values of {summary.metric}"))
+    if len(run.segments) > 1:
+        parts.append(count(len(run.segments) - 1, "restart"))
+    if run.complete is not None:
+        parts.append("completed" if run.complete else "not completed")
+    return parts

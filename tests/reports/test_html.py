@@ -1,7 +1,9 @@
 """The HTML report: one file, no script, nothing from outside, and every name from a log escaped."""
 
 import re
+import shutil
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -10,8 +12,8 @@ import pytest
 from lmdiag.diagnose import Diagnosis, diagnose
 from lmdiag.finding import Finding, Severity
 from lmdiag.reports import html
-from lmdiag.reports.report import Report, Unreadable
-from lmdiag.run import Run, Series
+from lmdiag.reports.report import Report, Suppressed, Unreadable
+from lmdiag.run import Run, Series, Skipped
 
 pytest.importorskip("jinja2", reason="jinja2 is not installed")
 pytest.importorskip("vl_convert", reason="vl-convert-python is not installed")
@@ -44,16 +46,27 @@ class Tags(HTMLParser):
     def __init__(self, document: str) -> None:
         super().__init__()
         self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
         self.feed(document)
 
     def handle_starttag(self, tag, attrs):
         self.found.append((tag, dict(attrs)))
 
+    def handle_data(self, data):
+        self.text += f" {data}"
+
 
 def test_holds_verdict_finding_advice_and_charts():
     document = html.render(Report((diverging(),)))
-    for words in ("unhealthy", "divergence, steps 200–400", "The loss rose: a run", "Try a run."):
-        assert words in document
+    text = " ".join(Tags(document).text.split())
+    for words in (
+        "a run: unhealthy",
+        "error divergence steps 200–400",
+        "The loss rose: a run",
+        "a run 1.5",
+        "Try a run.",
+    ):
+        assert words in text
     tags = [tag for tag, _ in Tags(document).found]
     assert tags.count("figure") == tags.count("svg") == 3
 
@@ -98,3 +111,93 @@ def test_a_run_without_anything_to_draw_is_reported():
     document = html.render(Report((diagnose(Run("empty", {})),)))
     assert "not judged" in document
     assert "<svg" not in document
+
+
+def rich() -> Diagnosis:
+    """A run whose log holds everything that the report can draw."""
+    steps = np.arange(1, 401)
+    noise = np.random.default_rng(0)
+    series = {
+        "loss": Series(steps, 3 + 4 * np.exp(-steps / 40) + noise.normal(0, 0.05, 400)),
+        "val/loss": Series(steps[19::20], 3.05 + 4 * np.exp(-steps[19::20] / 40)),
+        "grad_norm": Series(steps, np.exp(noise.normal(-0.5, 0.4, 400))),
+        "lr": Series(steps, np.linspace(1e-3, 1e-4, 400)),
+        "tokens_per_sec": Series(steps, np.where(steps > 300, 5e4, 9e4)),
+        **{f"layers/block.{i}/grad_norm": Series(steps[::10], np.exp(noise.normal(0, 0.2, 40))) for i in range(3)},
+    }
+    config = {"grad_clip": 1.0, "model": {"vocab_size": 500}}
+    return diagnose(Run("rich", series, source="rich.jsonl", config=config))
+
+
+def test_everything_that_belongs_in_the_report_is_in_it():
+    document = html.render(Report((rich(),)))
+    drawings = re.findall(r"<svg.*?</svg>", document, re.DOTALL)
+    text = " ".join(Tags(document).text.split())
+    for words in (
+        "loss (nats/token)",
+        "perplexity",
+        "val/loss",
+        "uniform guess",
+        "clipped at 1",
+        "learning rate",
+        "tokens/s",
+    ):
+        assert any(words in drawing for drawing in drawings), words
+    assert any("block.2" in drawing for drawing in drawings)
+    assert "What was not checked" in text
+    assert "checkpoint to keep step 400 (val/loss 3.05)" in text
+
+
+def test_a_finding_stands_with_what_it_explains_and_not_beside_it():
+    cause, effect = (
+        diverging().findings[0],
+        Finding("It swings.", 210, 400, rule="oscillation", severity=Severity.WARNING),
+    )
+    effect = replace(effect, consequence_of="divergence")
+    document = html.render(Report((replace(diverging(), findings=(cause, effect)),)))
+    assert document.count("<article") == 1
+    assert "Explained by it ▲ oscillation , steps 210–400: It swings." in " ".join(Tags(document).text.split())
+
+
+def test_what_does_not_count_and_how_the_log_was_read_are_said():
+    diagnosis = rich()
+    run = replace(diagnosis.run, skipped=(Skipped(7, "a torn record"),), notes=("steps were counted",))
+    gone = Suppressed(run, diverging().findings[0], "planned")
+    text = Tags(html.render(Report((replace(diagnosis, run=run),), suppressed=(gone,)))).text
+    for words in (
+        "Not read: a torn record (line 7).",
+        "steps were counted",
+        "1 finding does not count (divergence): planned.",
+    ):
+        assert words in text
+
+
+def test_of_very_many_runs_most_stand_in_the_table_only():
+    document = html.render(Report(tuple(diagnose(Run(f"run {i}", {})) for i in range(300))))
+    assert document.count("<section") == html.MOST_TOLD
+    assert "run 299" in document
+    assert "The other runs stand in the table only" in document
+
+
+@pytest.mark.browser
+def test_it_reads_without_scripts_and_fits_the_page(tmp_path):
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("there is no Chromium")
+    (tmp_path / "run.html").write_text(html.render(Report((rich(),))), encoding="utf-8")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for width in (400, 1100):
+            page = browser.new_context(java_script_enabled=False, viewport={"width": width, "height": 800}).new_page()
+            asked = []
+            page.on("request", lambda request, asked=asked: asked.append(request.url))
+            page.goto((tmp_path / "run.html").as_uri())
+            assert asked == [(tmp_path / "run.html").as_uri()]
+            assert page.get_by_text("What was not checked").is_visible()
+            assert page.locator("main").bounding_box()["width"] <= width
+            boxes = [figure.bounding_box() for figure in page.locator("figure svg").all()]
+            assert len(boxes) == 6
+            assert all(box["x"] >= 0 and box["x"] + box["width"] <= width for box in boxes)
+        assert page.pdf(format="A4").startswith(b"%PDF")
+        browser.close()
