@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +54,11 @@ class Diagnosis:
         from lmdiag.forecast import forecast  # its law is fitted only where it is shown
 
         return forecast(self.run)
+
+    def _repr_html_(self) -> str:
+        reports = import_module("lmdiag.reports.notebook")  # reports know diagnoses, never the reverse
+        shown: str = reports.diagnosis_html(self)
+        return shown
 
 
 def diagnose(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +41,7 @@ class Series:
     source_unit: str = ""  # the unit in the log, when it was converted
     decimals: int | None = None  # values are rounded to this many decimals; None: full precision
     reduction: str = ""  # "window_mean", "ema", "epoch_mean"; "": the value of one step, or unknown
+    logged: int = 0  # how many values there were, where only some are kept to be shown
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -279,6 +281,10 @@ class Run:
             return ends[-1] == "completed"
         planned = self.config.get("max_steps")
         return None if not planned else self.last_step >= 0.98 * float(planned)
+
+    def _repr_html_(self) -> str:
+        shown: str = import_module("lmdiag.reports.notebook").run_html(self)  # reports know runs, never the reverse
+        return shown
 
     def to_polars(self) -> polars.DataFrame:
         """Return one row per step and one column per metric; a value that was not logged is null."""

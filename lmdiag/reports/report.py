@@ -62,6 +62,11 @@ class Report:
         """How many runs got each verdict."""
         return Counter(d.verdict for d in self.diagnoses)
 
+    def _repr_html_(self) -> str:
+        from lmdiag.reports.notebook import report_html
+
+        return report_html(self)
+
 
 def severity_of(finding: Finding) -> Severity:
     """Return the severity of a finding; one that no rule graded is an info."""
@@ -125,7 +130,7 @@ def summarize(run: Run) -> Summary:
     last = float(series.values[-1])
     return Summary(
         metric=metric,
-        points=len(series),
+        points=series.logged or len(series),
         loss_first=float(series.values[0]),
         loss_last=last,
         loss_min=loss_min,

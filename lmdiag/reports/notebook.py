@@ -1,0 +1,121 @@
+"""Runs, diagnoses and reports as a notebook shows them: a few kilobytes of HTML, no script, no chart library.
+
+Every word from a log is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+from lmdiag.diagnose import Diagnosis
+from lmdiag.finding import Finding
+from lmdiag.reports.curves import curve_rows, marks
+from lmdiag.reports.look import aligned, severity_look, verdict_look
+from lmdiag.reports.report import Report, severity_of, summarize, worst_first
+from lmdiag.reports.wording import by_reason, count, number, origin, source_of, steps, total, visible
+from lmdiag.run import Run
+
+BARS = 60
+MOST_FINDINGS, MOST_METRICS, MOST_RUNS = 8, 12, 30
+TONES = {"red": "#b54708", "yellow": "#8a6100", "green": "#00694c", "cyan": "#4b5563", "blue": "#4b5563"}
+MUTED = "opacity:.7"
+
+
+def run_html(run: Run) -> str:
+    """Return what a run is: where it comes from, its curve, and the metrics it holds."""
+    rows = [
+        (name, count(len(series), "value"), number(float(series.values[0])), number(float(series.values[-1])))
+        for name, series in list(run.series.items())[:MOST_METRICS]
+    ]
+    more = len(run.series) - len(rows)
+    return _box(
+        _line(_tag("b", source_of(run))),
+        _line(_text(" · ".join(origin(run, summarize(run)))), MUTED),
+        _curves(Diagnosis(run, (), (), False, None)),
+        _table(("metric", "values", "first", "last"), rows),
+        _line(f"and {count(more, 'more metric')}", MUTED) if more > 0 else "",
+    )
+
+
+def diagnosis_html(diagnosis: Diagnosis) -> str:
+    """Return the verdict on a run, its curve with the findings marked, and each finding with what to try first."""
+    words, colour = verdict_look(diagnosis.verdict)
+    hidden = len(diagnosis.findings) - MOST_FINDINGS
+    best = diagnosis.best
+    return _box(
+        _line(f"{_tag('b', words, TONES[colour])} {_tag('b', source_of(diagnosis.run))}"),
+        _line(_text(" · ".join(origin(diagnosis.run, summarize(diagnosis.run)))), MUTED),
+        _curves(diagnosis),
+        _line(_text(f"checkpoint to keep: step {best.step:,} ({best.metric} {number(best.value)})")) if best else "",
+        *(_finding(rank, finding) for rank, finding in enumerate(diagnosis.findings[:MOST_FINDINGS], 1)),
+        _line(f"and {count(hidden, 'more finding')}: diagnosis.findings", MUTED) if hidden > 0 else "",
+        _line(_not_checked(diagnosis), MUTED),
+    )
+
+
+def report_html(report: Report) -> str:
+    """Return the verdict on each run, worst first; the diagnosis where there is one run only."""
+    if len(report.diagnoses) == 1 and not report.unreadable:
+        return diagnosis_html(report.diagnoses[0])
+    rows = []
+    for diagnosis in worst_first(report.diagnoses)[:MOST_RUNS]:
+        summary, (words, _) = summarize(diagnosis.run), verdict_look(diagnosis.verdict)
+        causes = dict.fromkeys(f.rule for f in diagnosis.findings if f.alarms and not f.consequence_of)
+        rows.append((source_of(diagnosis.run), words, number(summary.loss_last), ", ".join(causes) or "–"))
+    return _box(
+        _line(_tag("b", total(report.verdicts, len(report.unreadable)))),
+        _table(("run", "verdict", "last loss", "alarms"), rows),
+        *(_line(_text(f"not read: {u.source}: {u.error}")) for u in report.unreadable),
+    )
+
+
+def _finding(rank: int, finding: Finding) -> str:
+    words, colour = severity_look(severity_of(finding))
+    where = f"{finding.rule}, {steps(finding.first_step, finding.last_step)}: {finding.message}"
+    told = f"{_tag('b', f'{rank} {words}', TONES[colour])} {_text(where)}"
+    if finding.consequence_of:
+        return _line(f"{told} {_text(f'(a consequence of {finding.consequence_of})')}", "margin-left:1.5em")
+    return _line(told) + "".join(_line(_text(f"→ {advice}"), "margin-left:1.5em") for advice in finding.advice[:1])
+
+
+def _curves(diagnosis: Diagnosis) -> str:
+    curves = curve_rows(diagnosis, BARS)
+    if not curves:
+        return ""
+    run = diagnosis.run
+    rows = [[c.metric, c.first, c.bars, c.last] for c in curves]
+    where = marks(run, [f.first_step for f in diagnosis.findings], BARS)
+    rows.append([run.step_kind, f"{run.first_step:,}", where, f"{run.last_step:,}"])
+    lines = (" ".join(row).rstrip() for row in aligned(rows, "<><<"))
+    return f'<pre style="margin:.4em 0;line-height:1.3">{escape(chr(10).join(lines))}</pre>'
+
+
+def _not_checked(diagnosis: Diagnosis) -> str:
+    reasons = by_reason(diagnosis.not_checked)
+    return (
+        _text(f"not checked: {'; '.join(f'{why} ({len(rules)})' for why, rules in reasons.items())}") if reasons else ""
+    )
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    cells = ("".join(f'<td style="text-align:left">{_text(cell)}</td>' for cell in row) for row in rows)
+    names = "".join(f'<th style="text-align:left">{name}</th>' for name in head)
+    return f"<table><tr>{names}</tr>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
+
+
+def _box(*parts: str) -> str:
+    return f'<div style="font-family:sans-serif">{"".join(parts)}</div>'
+
+
+def _line(html: str, style: str = "") -> str:
+    return f'<div style="{style}">{html}</div>' if html else ""
+
+
+def _tag(name: str, text: str, colour: str = "") -> str:
+    style = f' style="color:{colour}"' if colour else ""
+    return f"<{name}{style}>{_text(text)}</{name}>"
+
+
+def _text(text: str) -> str:
+    return escape(visible(text))
