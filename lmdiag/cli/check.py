@@ -12,6 +12,7 @@ from lmdiag.cli.options import (
     COLOR,
     CONFIGURING,
     FAILING,
+    MANY,
     READING,
     wants_color,
     width,
@@ -48,7 +49,7 @@ Exit codes:
 @click.option(
     "--output", "-o", metavar="FORMAT=FILE", multiple=True, help="Write the report to a file, too; may be repeated."
 )
-@with_options(READING)
+@with_options(READING, MANY)
 @click.option(
     "--verbose", "-v", is_flag=True, help="Show everything: all advice, every rule that could not look and why."
 )
@@ -73,7 +74,7 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
             "Missing argument: name a log, a folder, a glob, or - for standard input.", click.get_current_context()
         )
     outputs = checked_outputs(options["output"])
-    report = diagnose_paths(paths, options)
+    report = diagnose_paths(paths, options, charts="html" in (options["shape"], *outputs))
     write_outputs(report, outputs)
     print_result(_printed(report, options))
     if in_github_actions() and not options["no_github"]:

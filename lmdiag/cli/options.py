@@ -71,6 +71,12 @@ FAILING: tuple[Decorator, ...] = (
     click.option("--baseline", metavar="FILE", help="Findings in this file are known and do not count."),
     click.option("--exit-zero", is_flag=True, help="The same as --fail-on never."),
 )
+MANY: tuple[Decorator, ...] = (
+    click.option(
+        "--jobs", "-j", metavar="N", type=click.IntRange(min=1), help="Check so many logs at a time; default: 1."
+    ),
+    click.option("--scheduler", metavar="ADDRESS", help="Check the logs on the Dask cluster of this scheduler."),
+)
 COLOR = click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colours in text.")
 
 

@@ -39,7 +39,7 @@ def report(paths: tuple[str, ...], output: Path, **options: Any) -> int:
 
     if output.suffix not in FORMAT_OF:
         raise BadSetting(f"cannot tell the format of {output}", f"end its name with one of {', '.join(FORMAT_OF)}.")
-    found = diagnose_paths(paths, options)
+    found = diagnose_paths(paths, options, charts=FORMAT_OF[output.suffix] == "html")
     write_file(output, render(found, FORMAT_OF[output.suffix]))
     say(f"{output}: {len(found.diagnoses)} run(s), {found.verdict}")
     return TROUBLE if found.unreadable else 0

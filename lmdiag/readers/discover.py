@@ -7,11 +7,14 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lmdiag.errors import LmdiagError, UnreadableLog
-from lmdiag.readers.source import Source
+from lmdiag.readers.remote import is_url
+from lmdiag.readers.source import Source, without_endless_line
 
 SUFFIXES = frozenset(
     [
@@ -57,6 +60,7 @@ NOT_LOGS = frozenset(
 )
 SPLIT_FOLDERS = frozenset(("train", "val", "valid", "validation", "eval", "test"))
 DEEPEST = 8
+STREAM_BYTES = 1 << 20
 GLOBAL_STEP = re.compile(rb'"global_step":\s*(\d+)')
 
 Recognise = Callable[[Source], Any]
@@ -79,28 +83,98 @@ def discover(
         except LmdiagError as error:
             problems.append(error)
             continue
+        except OSError as error:
+            problems.append(
+                UnreadableLog(f"cannot read {path}: {error.strerror or error}", "check that it may be read")
+            )
+            continue
         for source in found:
-            sources.setdefault(str(source.path.resolve()) if source.path else source.name, source)
+            sources.setdefault(os.path.realpath(source.path) if source.path else source.name, source.fresh())
     return list(sources.values()), problems
+
+
+def is_folder(path: str) -> bool:
+    """Tell whether a path names a folder, in which the logs are to be found, and not the logs themselves."""
+    if is_url(path):
+        return path.endswith(("/", "/**"))
+    return os.path.isdir(path) or path.endswith("/**")
 
 
 def _at(path: str, recognise: Recognise, is_log: IsLog) -> Iterator[Source]:
     if path == "-":
-        yield Source("<stdin>", content=sys.stdin.buffer.read())
-        return
-    if os.path.isdir(path):
+        yield Source("<stdin>", content=_all_of(sys.stdin.buffer, "<stdin>"))
+    elif is_url(path):
+        yield from _remote(path, recognise, is_log)
+    elif os.path.isdir(path):
         yield from _in_folder(Path(path), recognise, is_log)
-    elif os.path.exists(path):
+    elif os.path.isfile(path):
         yield Source(path, Path(path))
+    elif os.path.exists(path):  # a pipe can be read only once
+        with Path(path).open("rb") as stream:
+            yield Source(path, content=_all_of(stream, path))
     else:
-        matches = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []
-        if not matches:
-            raise UnreadableLog(f"there is no file {path}", _similar(path))
-        for match in matches:
-            if not os.path.isdir(match):
-                yield Source(match, Path(match))
-            elif match.rstrip("/") not in {os.path.dirname(m) for m in matches}:
-                yield from _in_folder(Path(match), recognise, is_log)
+        yield from _matches(path, recognise, is_log)
+
+
+def _all_of(stream: IO[bytes], name: str) -> bytes:
+    return b"".join(without_endless_line(iter(partial(stream.read, STREAM_BYTES), b""), name))
+
+
+def _matches(path: str, recognise: Recognise, is_log: IsLog) -> Iterator[Source]:
+    """Yield what fits a pattern; `runs/**` means the folder."""
+    if path.endswith("/**"):
+        matches = [match for match in _glob(path.removesuffix("/**")) if os.path.isdir(match)]
+    else:
+        matches = _glob(path)
+    if not matches:
+        raise UnreadableLog(f"there is no file {path}", _similar(path))
+    above = {os.path.dirname(match) for match in matches}
+    for match in matches:
+        if not os.path.isdir(match):
+            yield Source(match, Path(match))
+        elif match.rstrip("/") not in above:
+            yield from _in_folder(Path(match), recognise, is_log)
+
+
+def _glob(pattern: str) -> list[str]:
+    """Return what fits a pattern; `**` does not follow links to folders, which may lead in circles."""
+    if "**" not in pattern:
+        return sorted(glob.glob(pattern))
+    fixed, _, rest = pattern.partition("**")
+    folders = [folder for folder in glob.glob(fixed or ".") if os.path.isdir(folder)]
+    found = (path for folder in folders for path in Path(folder).glob(f"**{rest}"))
+    return sorted(
+        path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts if part != "..")
+    )
+
+
+def _remote(url: str, recognise: Recognise, is_log: IsLog) -> Iterator[Source]:
+    """Yield the logs that a URL names: a file, those that fit a pattern, or those in a folder, which is copied here first."""
+    from lmdiag.readers.remote import matches, mirrored
+
+    folder = url.removesuffix("**").rstrip("/") if is_folder(url) else url
+    found = [] if is_folder(url) else matches(url)
+    if found:
+        yield from (Source(file, url=file) for file in found)
+        return
+    copy, urls = mirrored(folder, _matters)
+    if not urls:
+        raise UnreadableLog(
+            f"there is no file {url}", "check the address; a folder of logs is named with a / at its end"
+        )
+    for source in _in_folder(copy, recognise, is_log):
+        inside = source.name.removeprefix(copy.as_posix()).strip("/")
+        yield replace(source, name=f"{folder}/{inside}{'/' * source.is_folder}", url=urls.get(inside, ""))
+
+
+def _matters(path: str) -> bool:
+    """Tell whether a file of a folder may be a log or part of one: of MLflow's store, most have no ending."""
+    *above, name = path.split("/")
+    return (
+        _called_like_a_log(name)
+        or name.endswith((".yaml", ".yml"))
+        or not {"metrics", "params", "tags"}.isdisjoint(above)
+    )
 
 
 def _similar(path: str) -> str:
@@ -118,7 +192,7 @@ def _in_folder(folder: Path, recognise: Recognise, is_log: IsLog) -> Iterator[So
     for source in _candidates(folder, recognise, 0, frozenset()):
         seen += 1
         if source.is_folder or _recognised(source, is_log):
-            found.append(source)
+            found.append(source.fresh())
     if not found:
         raise UnreadableLog(
             f"no log was found in the folder {folder} ({seen} files looked like one by their names)",

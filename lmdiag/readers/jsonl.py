@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -17,7 +18,9 @@ from lmdiag.readers.source import Source
 WRAPPER = re.compile(r"^(?:data|metrics|logs?)/(?=.)")
 TOTALS = ("total_steps", "max_steps")
 Taker = Callable[[Rows, int, dict[str, Any] | Lost], None]
+PACKING = 8  # a packed log is at least so many times larger
 LARGE = 8 << 20  # from here on polars is worth its import
+WORTH_A_TABLE = 1 << 18  # from here on it is faster where it is imported already
 MOST_FIRST_LINES = 20
 
 
@@ -60,7 +63,7 @@ def read_rows(source: Source, take: Taker, usual: tuple[str, str] = ("", "")) ->
     In large logs `take` sees only the records that are not plain rows; `usual` is a column and the word it holds in
     those that are.
     """
-    if source.size >= LARGE and not source.packed:
+    if _is_large(source):
         from lmdiag.readers.large_jsonl import read_blocks
 
         return read_blocks(source.blocks(), take, usual)
@@ -68,6 +71,12 @@ def read_rows(source: Source, take: Taker, usual: tuple[str, str] = ("", "")) ->
     for line, record in records(source):
         take(rows, line, record)
     return rows
+
+
+def _is_large(source: Source) -> bool:
+    if source.packed:
+        return source.size * PACKING >= LARGE
+    return source.size >= (WORTH_A_TABLE if "polars" in sys.modules else LARGE)
 
 
 def records(source: Source) -> Iterator[tuple[int, dict[str, Any] | Lost]]:
