@@ -18,33 +18,50 @@ def print_result(text: str) -> None:
     if not text:
         return
     try:
-        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
-        sys.stdout.flush()
+        print_line(text)
     except BrokenPipeError:
         ignore_closed_output()
+
+
+def print_line(text: str) -> None:
+    """Write text to standard output; raise BrokenPipeError when its reader has left."""
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    sys.stdout.flush()
+
+
+TABLE = "parquet"  # the one format that is no text, and so is only written
 
 
 def checked_outputs(given: Sequence[str]) -> dict[str, str]:
     """Return {format: file} of `--output`, once every format is known."""
     outputs = pairs(given, "--output")
     for name in outputs:
-        if name not in FORMATS:
-            raise BadSetting(f"--output: there is no format {name!r}", nearest(name, list(FORMATS)))
+        if name not in (*FORMATS, TABLE):
+            raise BadSetting(f"--output: there is no format {name!r}", nearest(name, [*FORMATS, TABLE]))
     return outputs
 
 
 def write_outputs(report: Report, outputs: dict[str, str]) -> None:
     """Write the report to every file, in its format."""
     for name, file in outputs.items():
-        write_file(Path(file), render(report, name))
+        if name == TABLE:
+            from lmdiag.reports.parquet import render as table_of
+
+            _write(Path(file), table_of(report))
+        else:
+            write_file(Path(file), render(report, name))
 
 
 def write_file(path: Path, text: str) -> None:
     """Write text to a file and make the folders above it."""
+    _write(path, (text + "\n").encode("utf-8"))
+
+
+def _write(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
+        path.write_bytes(content)
     except OSError as error:
         raise LmdiagError(
             f"cannot write {path}: {error.strerror}", "give a file in a folder you may write to."

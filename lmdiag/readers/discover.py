@@ -164,7 +164,8 @@ def _remote(url: str, recognise: Recognise, is_log: IsLog) -> Iterator[Source]:
         )
     for source in _in_folder(copy, recognise, is_log):
         inside = source.name.removeprefix(copy.as_posix()).strip("/")
-        yield replace(source, name=f"{folder}/{inside}{'/' * source.is_folder}", url=urls.get(inside, ""))
+        name = f"{folder}/{inside}".rstrip("/") + "/" * source.is_folder
+        yield replace(source, name=name, url=urls.get(inside, ""))
 
 
 def _matters(path: str) -> bool:

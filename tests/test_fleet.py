@@ -1,0 +1,184 @@
+"""Many logs: the same verdicts in one process, in several and on a cluster, whoever dies; small, complete, in order."""
+
+import json
+import os
+import pickle
+import signal
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+
+from lmdiag.cli import main
+from lmdiag.diagnose import diagnose
+from lmdiag.errors import LmdiagError
+from lmdiag.fleet import each, light
+from lmdiag.readers.source import Source
+from lmdiag.reports import FORMATS, render
+from lmdiag.reports.report import Report
+from lmdiag.run import Run, Series
+from tests.rules.curves import falling
+
+
+def write_logs(folder, n=6):
+    """Logs of which the third diverges and the fifth is no log."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(n):
+        losses = falling(300, seed=number)
+        if number == 2:
+            losses[200:] += 6
+        text = "".join(f'{{"step": {s}, "loss": {v!r}}}\n' for s, v in enumerate(losses.tolist(), 1))
+        (folder / f"{number}.jsonl").write_text("Hello\n" if number == 4 else text)
+    return folder
+
+
+def sources(folder):
+    return [Source(path.name, path) for path in sorted(folder.iterdir())]
+
+
+def first_line(source):
+    return source.path.read_text().splitlines()[0]
+
+
+def told(source):
+    return f"lost {source.name}"
+
+
+def dies(once, source):
+    """Kill the process at the log called 2: each time, or only while the file `once` is not there."""
+    if source.name == "2.jsonl" and not (once and os.path.exists(once)):
+        if once:
+            open(once, "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return source.name
+
+
+def test_all_ways_give_the_same_in_the_same_order(tmp_path):
+    found = sources(write_logs(tmp_path))
+    here = list(each(first_line, found, told))
+    assert here == list(each(first_line, found, told, jobs=2))
+    assert len(here) == 6
+    assert here[4] == "Hello"
+
+
+def test_a_process_that_is_killed_once_loses_nothing(tmp_path):
+    found = sources(write_logs(tmp_path / "logs"))
+    once = str(tmp_path / "once")
+    assert list(each(partial(dies, once), found, told, jobs=2)) == [source.name for source in found]
+
+
+def test_a_log_that_kills_its_process_each_time_is_said_and_the_others_are_not_lost(tmp_path):
+    found = sources(write_logs(tmp_path))
+    expected = [told(s) if s.name == "2.jsonl" else s.name for s in found]
+    assert list(each(partial(dies, ""), found, told, jobs=2)) == expected
+
+
+def test_verdicts_are_the_same_with_jobs(tmp_path, capsys):
+    folder = write_logs(tmp_path)
+    printed = []
+    for options in ([], ["--jobs", "2"]):
+        assert main(["check", f"{folder}/*.jsonl", "--isolated", "-f", "json", *options]) == 1
+        printed.append(json.loads(capsys.readouterr().out))
+    assert printed[0] == printed[1]
+    assert [run["verdict"] for run in printed[0]["runs"]].count("unhealthy") == 1
+    assert [problem["source"] for problem in printed[0]["unreadable"]] == [f"{folder}/4.jsonl"]
+
+
+def sick_run(n=5000):
+    losses = falling(n)
+    losses[int(0.7 * n) :] += 5
+    losses[n // 3] = np.nan
+    steps, lines = np.arange(1, n + 1), np.arange(2, n + 2)
+    every = np.arange(9, n, n // 50)
+    series = {
+        "loss": Series(steps, losses, lines),
+        "grad_norm": Series(steps, np.abs(np.sin(steps)) + 1, lines),
+        "val/loss": Series(steps[every], losses[every] + 0.02, lines[every]),
+        "lr": Series(np.append(steps, n + 7), np.full(n + 1, 1e-3)),
+    }
+    return Run("a", series, source="a.jsonl", format="jsonl")
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name not in ("html", "text")])
+def test_a_light_diagnosis_reads_like_the_whole_one(name):
+    whole = diagnose(sick_run())
+    small = pickle.loads(pickle.dumps(light(whole)))
+    assert whole.findings
+    assert render(Report((small,)), name) == render(Report((whole,)), name)
+
+
+def test_a_light_diagnosis_is_small_whatever_the_length_of_the_log():
+    sizes = [len(pickle.dumps(light(diagnose(sick_run(n))))) for n in (2000, 40_000)]
+    assert max(sizes) < 60_000
+    assert sizes[1] < 1.5 * sizes[0]
+
+
+def test_copies_in_a_folder_are_judged_once_and_said(tmp_path, capsys):
+    folder = write_logs(tmp_path / "runs", 2)
+    (folder / "backup.jsonl").write_bytes((folder / "1.jsonl").read_bytes())
+    for options in ([], ["--jobs", "2"]):
+        assert main(["check", str(folder), "--isolated", "-f", "json", *options]) == 0
+        runs = json.loads(capsys.readouterr().out)["runs"]
+        assert len(runs) == 2
+        assert sum("holds the same run" in note for run in runs for note in run["notes"]) == 1
+
+
+def test_the_table_has_a_row_for_every_run_and_every_unreadable_source(tmp_path, capsys):
+    import polars as pl
+
+    folder = write_logs(tmp_path / "runs")
+    assert main(["check", f"{folder}/*.jsonl", "--isolated", "-o", f"parquet={tmp_path}/t.parquet"]) == 1
+    table = pl.read_parquet(tmp_path / "t.parquet")
+    assert table.height == 6
+    assert table["error"].drop_nulls().len() == 1
+    findings = table.explode("findings").unnest("findings").filter(severity="error")
+    assert findings["source"].unique().to_list() == [f"{folder}/2.jsonl"]
+    assert findings["first_step"][0] > 190
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    distributed = pytest.importorskip("distributed")
+    import dask
+
+    # the workers import the tasks of this file
+    with (
+        dask.config.set({"distributed.worker.daemon": False, "distributed.scheduler.allowed-failures": 3}),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+        ) as running,
+    ):
+        yield running
+
+
+def slow_line(source):
+    time.sleep(0.3)
+    return source.path.read_text().splitlines()[0]
+
+
+@pytest.mark.slow
+def test_a_worker_of_a_cluster_that_is_killed_midway_loses_nothing(cluster, tmp_path):
+    found = sources(write_logs(tmp_path, 12))
+    coming = each(slow_line, found, told, scheduler=cluster.scheduler_address)
+    lines = [next(coming)]
+    os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
+    lines += coming
+    assert lines == [first_line(source) for source in found]
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_verdicts_of_this_process(cluster, tmp_path, capsys):
+    folder = write_logs(tmp_path)
+    printed = []
+    for options in ([], ["--scheduler", cluster.scheduler_address]):
+        assert main(["check", f"{folder}/*.jsonl", "--isolated", "-f", "json", *options]) == 1
+        printed.append(json.loads(capsys.readouterr().out))
+    assert printed[0] == printed[1]
+
+
+def test_an_address_without_a_scheduler_is_an_error_for_the_user(tmp_path, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("lmdiag.fleet.cluster.PATIENCE", "1s")
+    with pytest.raises(LmdiagError, match="cannot reach a Dask scheduler at tcp://127.0.0.1:9"):
+        list(each(first_line, sources(write_logs(tmp_path)), told, scheduler="tcp://127.0.0.1:9"))
