@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -12,10 +11,10 @@ from lmdiag.charts.marks import flagged_steps, in_view, point_records, shaded, s
 from lmdiag.charts.panel import Guide, Panel
 from lmdiag.charts.panels import drawing, trace_of, x_domain
 from lmdiag.charts.perplexity import perplexity_axis
-from lmdiag.charts.traces import Records, Trace, scale_domain, trace
+from lmdiag.charts.traces import Records, Trace, rescaled, scale_domain
 from lmdiag.charts.view import Drawing, View
 from lmdiag.finding import Finding
-from lmdiag.run import Run, Series
+from lmdiag.run import Run
 
 LOSS_TITLES = {"loss": "loss (nats/token)", "perplexity": "perplexity", "bits_per_byte": "bits per byte"}
 MOST_EVALUATIONS = 5
@@ -35,7 +34,7 @@ def loss_chart(
     own = [f for f in findings if f.metric in names or f.metric.rpartition("/")[2] in LOSS_METRICS]
     flagged = flagged_steps(own)
     traces = [trace_of(run, "training" if name == "loss" else name, name, view, flagged) for name in names]
-    traces = [t for t in traces if len(t.series)]
+    traces = [t for t in traces if t.logged or len(t.lost)]
     if not traces:
         return None
     log = view.log_y or view.loss_as == "perplexity"
@@ -77,21 +76,18 @@ def _guides(run: Run, view: View) -> list[Guide]:
     if "uniform" not in known and isinstance(vocabulary, int | float) and vocabulary > 1:
         known["uniform"] = math.log(vocabulary)
     numbers = {name: float(value) for name, value in known.items() if isinstance(value, int | float)}
-    flat = replace(view, half_life=0.0, steps=None)
-    return [Guide(_drawn(run, value, flat), GUESSES.get(name, name[:40])) for name, value in numbers.items()]
-
-
-def _drawn(run: Run, loss: float, view: View) -> float:
-    return float(trace(run, "", "", Series(np.array([run.first_step]), np.array([loss])), view).values[0])
+    return [
+        Guide(float(rescaled(run, np.array([value]), view)[0]), GUESSES.get(name, name[:40]))
+        for name, value in numbers.items()
+    ]
 
 
 def _best_records(traces: Sequence[Trace], best: tuple[str, int, float] | None, ends: tuple[float, float]) -> Records:
     for t in traces:
         if best is None or t.name != best[0]:
             continue
-        where = np.flatnonzero(t.series.steps == best[1])
-        if len(where) and np.isfinite(t.values[where[0]]):
-            i = int(where[0])
+        i = t.index_of(best[1])
+        if i is not None:
             along = (t.x[i] - ends[0]) / (ends[1] - ends[0])
             align = "right" if along > LATE else "left" if along < 1 - LATE else "center"
             return [{"x": float(t.x[i]), "y": float(t.values[i]), "words": f"best {t.values[i]:.4g}", "align": align}]

@@ -78,15 +78,10 @@ def point_records(findings: Iterable[Finding], traces: Sequence[Trace]) -> Recor
     for f in findings:
         own = sorted(traces, key=lambda t: t.metric != f.metric)
         for step in (f.steps or ((f.first_step,) if f.alarms else ()))[:MOST_STEPS]:
-            places = ((t, int(np.searchsorted(t.series.steps, step))) for t in own)
-            found = next(((t, i) for t, i in places if _is_drawn(t, i, step)), None)
+            found = next(((t, i) for t in own if (i := t.index_of(step)) is not None), None)
             if found is not None:
                 records.append(_point(f, step, *found))
     return records
-
-
-def _is_drawn(t: Trace, i: int, step: int) -> bool:
-    return i < len(t.series) and t.series.steps[i] == step and bool(np.isfinite(t.values[i]))
 
 
 def _point(f: Finding, step: int, t: Trace, i: int) -> dict[str, Any]:

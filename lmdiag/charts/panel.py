@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from lmdiag.charts.palette import DASHES, SHAPES, Palette, palette
-from lmdiag.charts.traces import Records, Trace, line_records, lost_records, off_scale_records, smooth_records
+from lmdiag.charts.traces import Records, Trace, line_records, off_scale_records, smooth_records
 from lmdiag.charts.vega import Spec, domain, layer, tip
 from lmdiag.charts.view import View
 from lmdiag.finding import Severity
@@ -135,7 +135,7 @@ def _lines(panel: Panel, colours: Palette) -> Iterator[Spec]:
     """Draw the raw line, faint where a smooth mean lies over it; where points are few, each shows."""
     channels = _look(panel, colours)
     smooth = [r for t in panel.traces for r in smooth_records(t)]
-    few = [r for t in panel.traces if len(t.finite) <= FEW_POINTS for r in line_records(t) if r["y"] is not None]
+    few = [r for t in panel.traces if t.logged <= FEW_POINTS for r in line_records(t) if r["y"] is not None]
     raw = {"type": "line", "strokeWidth": 1.2, "opacity": 0.35 if smooth else 0.95, "clip": True}
     yield layer("raw", raw, x=panel.x, y=panel.y, **channels)
     if smooth:
@@ -163,7 +163,7 @@ def _look(panel: Panel, colours: Palette) -> dict[str, Spec]:
 
 def _edge_marks(panel: Panel, colours: Palette) -> Iterator[Spec]:
     """Mark at the edge what has no place on the scale: values that are no numbers, and outliers."""
-    lost = [r for t in panel.traces for r in lost_records(t)]
+    lost = [r for t in panel.traces for r in t.lost_marks]
     if lost:
         place = {"x": panel.x, "y": {"value": "height"}}
         yield layer(

@@ -59,7 +59,7 @@ def series_chart(
     view = replace(view, loss_as="loss")
     own = about(findings, (metric,))
     traces = [trace_of(run, title or metric, metric, view, flagged_steps(own), log)]
-    positive = bool((traces[0].finite > 0).any())
+    positive = bool((traces[0].values > 0).any())
     points = point_records(in_view(own, view), traces)
     levels = [g.value for g in guides]
     marked = [p["y"] for p in points] + (levels if guides_always else [])
@@ -101,12 +101,13 @@ def _describe(panel: Panel, findings: Sequence[Finding], view: View) -> str:
     """Say in words what the panel shows."""
     parts = []
     for t in panel.traces:
-        finite = t.finite
-        if len(finite):
+        values = t.values
+        if len(values):
             parts.append(
-                f"{t.name} from {finite[0]:.4g} to {finite[-1]:.4g}, between {finite.min():.4g} and {finite.max():.4g}"
+                f"{t.name} from {values[0]:.4g} to {values[-1]:.4g}, between {values.min():.4g} and {values.max():.4g}"
             )
-        if len(finite) < len(t.values):
-            parts.append(f"{len(t.values) - len(finite):,} values of {t.name} are not finite")
+        lost = sum(mark["count"] for mark in t.lost_marks)
+        if lost:
+            parts.append(f"{lost:,} values of {t.name} are not finite")
     marked = f" Marked: {', '.join(sorted({f.rule for f in findings}))}." if findings else ""
     return f"{panel.title} over {AXIS_WORDS.get(view.axis, view.axis)}: {'; '.join(parts)}.{marked}"

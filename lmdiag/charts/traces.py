@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from lmdiag.charts.outline import blocks, candidates, lost_stretches, rows_in
 from lmdiag.charts.smoothing import half_life_mean
-from lmdiag.charts.thinning import extremes, stretches
+from lmdiag.charts.thinning import ascending, extremes, joined
 from lmdiag.charts.view import View, positions
 from lmdiag.run import Run, Series
 
@@ -20,27 +21,53 @@ LARGEST = 1e150  # scales stop here, so that their arithmetic cannot overflow
 LARGEST_LOSS = 300.0  # of which a perplexity is still a number to draw
 OUTLIER_SPANS = 2.0  # how many times the usual span an outlier may lie outside before the scale leaves it out
 OUTLIER_SPANS_LOG = 8.0
+ENOUGH_FOR_SCALE = 10_000  # values at even distances tell which range is usual
+REACH = 20  # half-lives, beyond which a value weighs a millionth
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The smooth mean of a curve: its points, and the rows of the series in whose middle they stand."""
+
+    x: np.ndarray
+    values: np.ndarray
+    rows: np.ndarray
 
 
 @dataclass(frozen=True)
 class Trace:
-    """One curve of a chart: the name in the legend, its values on the scale of the chart, its points and its smooth mean.
+    """One curve of a chart: the name in the legend, its points on the scale of the chart and its smooth mean.
 
-    `values` is what is drawn (a loss, or exp of it), `chosen` the indices that survive thinning, `metric` its canonical name.
+    `rows` are the points of `series` that are looked at, all of them finite: every one of a short series, the extremes of
+    a long one; `x` and `values` (a loss, or exp of it) are theirs, `chosen` the indices among them that are drawn.
+    `usual` are values at even distances, for the scale. `lost` has the first and last row of each stretch of values
+    that are no numbers, `lost_marks` where to mark them, `logged` counts the others. `metric` is the canonical name.
     """
 
     name: str
     series: Series
     x: np.ndarray
     values: np.ndarray
+    rows: np.ndarray
     chosen: np.ndarray
+    lost: np.ndarray
+    lost_marks: Records
+    logged: int
+    usual: np.ndarray
     metric: str = ""
-    smooth: np.ndarray | None = None
+    smooth: Mean | None = None
 
     @property
-    def finite(self) -> np.ndarray:
-        """The values that are numbers."""
-        return self.values[np.isfinite(self.values)]
+    def steps(self) -> np.ndarray:
+        """The steps of the points that are looked at."""
+        return self.series.steps[self.rows]
+
+    def index_of(self, step: int) -> int | None:
+        """Return the index of the point at a step, None where it is not looked at."""
+        row = int(np.searchsorted(self.series.steps, step))
+        i = int(np.searchsorted(self.rows, row))
+        there = i < len(self.rows) and self.rows[i] == row and self.series.steps[row] == step
+        return i if there else None
 
 
 def trace(
@@ -50,33 +77,68 @@ def trace(
 
     `geometric` smooths the logarithms, as fits a log scale.
     """
-    values, smooth = drawn_values(run, series, view), None
-    if view.half_life > 0 and len(series) > 2:
-        smooth = _smooth(run, series, values, view, geometric)
-    if view.steps is not None:
-        first, stop = np.searchsorted(series.steps, [view.steps[0], view.steps[1] + 0.5])
-        series, values = view.cut(series), values[first:stop]
-        smooth = None if smooth is None else smooth[first:stop]
-    keep = np.flatnonzero(np.isin(series.steps, np.fromiter(flagged, np.int64)))
-    chosen = extremes(values, keep[np.isfinite(values[keep])])
-    return Trace(name, series, positions(run, view.axis, series.steps), values, chosen, metric, smooth)
+    start, stop = rows_in(series, view.steps)
+    keep = _rows_of(series, flagged, start, stop)
+    rows = ascending(np.concatenate([candidates(series, start, stop), keep]))
+    values = rescaled(run, series.values[rows], view)
+    lost = lost_stretches(series, start, stop)
+    even = series.values[start : stop : max((stop - start) // ENOUGH_FOR_SCALE, 1)]
+    return Trace(
+        name,
+        series,
+        positions(run, view.axis, series.steps[rows]),
+        values,
+        rows,
+        extremes(values, np.searchsorted(rows, keep)),
+        lost,
+        _lost_records(run, name, series, lost, view),
+        stop - start - int((lost[:, 1] - lost[:, 0] + 1).sum()),
+        rescaled(run, even[np.isfinite(even)], view),
+        metric,
+        _smooth(run, series, view, geometric) if view.half_life > 0 and len(series) > 2 else None,
+    )
 
 
-def _smooth(run: Run, series: Series, values: np.ndarray, view: View, geometric: bool) -> np.ndarray:
+def _lost_records(run: Run, name: str, series: Series, lost: np.ndarray, view: View) -> Records:
+    """Return where the values are no numbers: first and last position, how many, and which of NaN and the infinities."""
+    found = joined(lost)
+    rows = np.array([(first, last) for first, last, _ in found], np.int64).reshape(-1, 2)
+    places = positions(run, view.axis, series.steps[rows]).tolist()
+    return [
+        {
+            "x": x,
+            "x2": x2,
+            "step": int(series.steps[first]),
+            "count": count,
+            "what": _kinds(series.values[first : last + 1]),
+            "trace": name,
+        }
+        for (first, last, count), (x, x2) in zip(found, places)
+    ]
+
+
+def _rows_of(series: Series, steps: Iterable[int], start: int, stop: int) -> np.ndarray:
+    """Return the rows of those steps that have a finite value in view."""
+    wanted = np.fromiter(steps, np.int64)
+    rows = np.searchsorted(series.steps, wanted)
+    rows, wanted = rows[(rows >= start) & (rows < stop)], wanted[(rows >= start) & (rows < stop)]
+    return ascending(rows[(series.steps[rows] == wanted) & np.isfinite(series.values[rows])])
+
+
+def _smooth(run: Run, series: Series, view: View, geometric: bool) -> Mean:
     """Smooth what was logged, then rescale: the perplexity of a mean loss, never a mean of perplexities."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logged = np.where(np.isfinite(values), series.values, np.nan)
-        logged = np.log(logged) if geometric else logged
-    mean = half_life_mean(series.steps, logged, view.half_life)
-    return np.exp(mean) if geometric else _rescale(run, mean, view)
+    first, last = view.steps or (-np.inf, np.inf)
+    reach = REACH * view.half_life
+    near = blocks(series, *rows_in(series, view.steps and (first - reach, last + reach)), geometric)
+    mean = half_life_mean(near.steps, near.means, view.half_life, near.counts)
+    inside = slice(*np.searchsorted(near.steps, [first, last + 0.5]))
+    mean, steps = mean[inside], near.steps[inside]
+    values = np.exp(mean) if geometric else rescaled(run, mean, view)
+    return Mean(positions(run, view.axis, steps), values, near.rows[inside])
 
 
-def drawn_values(run: Run, series: Series, view: View) -> np.ndarray:
+def rescaled(run: Run, loss: np.ndarray, view: View) -> np.ndarray:
     """Return a loss as what the reader wants to see of it; `loss_as` has no effect on anything but the loss charts."""
-    return _rescale(run, series.values, view)
-
-
-def _rescale(run: Run, loss: np.ndarray, view: View) -> np.ndarray:
     if view.loss_as == "perplexity":
         return np.exp(np.minimum(loss, LARGEST_LOSS))
     if view.loss_as == "bits_per_byte":
@@ -92,13 +154,13 @@ def scale_domain(
     `levels` and `marked` values are shown, too, unless that would squeeze the curve; marked ones may squeeze it more.
     Unless `full`, values beyond `OUTLIER_SPANS` times the span of the middle 96% are left to the marks at the edge.
     """
-    values = np.concatenate([t.finite for t in traces] or [np.empty(0)])
-    values = (values[values > 0] if log else values).clip(-LARGEST, LARGEST)
+    values = _on_scale([t.values for t in traces], log)
     if not len(values):
         return None
     low, high = float(values.min()), float(values.max())
     scaled = np.log(values) if log else values
-    bottom, top = np.quantile(scaled, [0.02, 0.98])
+    usual = _on_scale([t.usual for t in traces], log)
+    bottom, top = np.quantile((np.log(usual) if log else usual) if len(usual) else scaled, [0.02, 0.98])
     room = (OUTLIER_SPANS_LOG if log else OUTLIER_SPANS) * max(top - bottom, 1e-12 * abs(top), 1e-300)
     if not full and len(values) >= 20:
         shown = scaled[(scaled >= bottom - room) & (scaled <= top + room)]
@@ -107,6 +169,11 @@ def scale_domain(
         v for v in marked if _close(v, low, high, log, 3.0)
     ]
     return _padded(min([low, *near]), max([high, *near]), log)
+
+
+def _on_scale(values: Sequence[np.ndarray], log: bool) -> np.ndarray:
+    together = np.concatenate([*values, np.empty(0)])
+    return (together[together > 0] if log else together).clip(-LARGEST, LARGEST)
 
 
 def _close(level: float, low: float, high: float, log: bool, room: float) -> bool:
@@ -129,39 +196,26 @@ def _padded(low: float, high: float, log: bool) -> tuple[float, float]:
 
 def line_records(t: Trace) -> Records:
     """Return the points of the line, with a gap (null) wherever something that is not a number lies between two."""
-    return _with_gaps(t, t.values, t.chosen)
+    return _with_gaps(t, t.x[t.chosen], t.values[t.chosen], t.rows[t.chosen])
 
 
 def smooth_records(t: Trace) -> Records:
     """Return the points of the smooth mean, thinned like the line itself."""
-    return [] if t.smooth is None else _with_gaps(t, t.smooth, extremes(t.smooth, buckets=SMOOTH_BUCKETS))
+    if t.smooth is None:
+        return []
+    chosen = extremes(t.smooth.values, buckets=SMOOTH_BUCKETS)
+    return _with_gaps(t, t.smooth.x[chosen], t.smooth.values[chosen], t.smooth.rows[chosen])
 
 
-def _with_gaps(t: Trace, values: np.ndarray, chosen: np.ndarray) -> Records:
-    lost = np.cumsum(~np.isfinite(t.values))
+def _with_gaps(t: Trace, x: np.ndarray, values: np.ndarray, rows: np.ndarray) -> Records:
+    lost_before = np.searchsorted(t.lost[:, 0], rows)
+    gap = np.append(np.diff(lost_before) > 0, False)
     records: Records = []
-    previous = None
-    for i in chosen.tolist():
-        if previous is not None and lost[i] != lost[previous]:
-            records.append({"x": float(t.x[previous]), "y": None, "trace": t.name})
-        records.append({"x": _tidy(t.x[i]), "y": _tidy(values[i]), "step": int(t.series.steps[i]), "trace": t.name})
-        previous = i
+    for at, value, step, ends in zip(x.tolist(), values.tolist(), t.series.steps[rows].tolist(), gap.tolist()):
+        records.append({"x": _tidy(at), "y": _tidy(value), "step": step, "trace": t.name})
+        if ends:
+            records.append({"x": _tidy(at), "y": None, "trace": t.name})
     return records
-
-
-def lost_records(t: Trace) -> Records:
-    """Return where the values are no numbers: first and last position, how many, and which of NaN and the infinities."""
-    return [
-        {
-            "x": float(t.x[first]),
-            "x2": float(t.x[last]),
-            "step": int(t.series.steps[first]),
-            "count": count,
-            "what": _kinds(t.series.values[first : last + 1]),
-            "trace": t.name,
-        }
-        for first, last, count in stretches(~np.isfinite(t.values))
-    ]
 
 
 def _kinds(values: np.ndarray) -> str:
@@ -171,8 +225,7 @@ def _kinds(values: np.ndarray) -> str:
 
 def off_scale_records(t: Trace, domain: tuple[float, float]) -> Records:
     """Return the points outside the scale, farthest first and at most `MOST_MARKS`, to be marked at its edge."""
-    with np.errstate(invalid="ignore"):
-        outside = np.flatnonzero(np.isfinite(t.values) & ((t.values < domain[0]) | (t.values > domain[1])))
+    outside = np.flatnonzero((t.values < domain[0]) | (t.values > domain[1]))
     if len(outside) > MOST_MARKS:
         outside = outside[extremes(t.values[outside], buckets=MOST_MARKS // 2)]
     return [
@@ -180,7 +233,7 @@ def off_scale_records(t: Trace, domain: tuple[float, float]) -> Records:
             "x": _tidy(t.x[i]),
             "y": _tidy(t.values[i]),
             "edge": "above" if t.values[i] > domain[1] else "below",
-            "step": int(t.series.steps[i]),
+            "step": int(t.series.steps[t.rows[i]]),
             "trace": t.name,
         }
         for i in outside.tolist()
@@ -198,7 +251,7 @@ def shown(traces: Sequence[Trace]) -> str:
     >>> shown([])
     ''
     """
-    drawn, logged = sum(len(t.chosen) for t in traces), sum(len(t.finite) for t in traces)
+    drawn, logged = sum(len(t.chosen) for t in traces), sum(t.logged for t in traces)
     if drawn >= logged:
         return ""
     return f"{drawn:,} of {logged:,} points"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmdiag.charts.outline import kept
 from lmdiag.run import Run, Series
 
 if TYPE_CHECKING:
@@ -83,6 +84,10 @@ def positions(run: Run, axis: str, steps: np.ndarray) -> np.ndarray:
 
 
 def _clock(run: Run, axis: str) -> Series | None:
+    return kept(run, f"clock {axis}", lambda: _find_clock(run, axis))
+
+
+def _find_clock(run: Run, axis: str) -> Series | None:
     if axis == "tokens":
         return run.tokens
     if axis == "epoch":

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lmdiag.charts.thinning import extremes, stretches
+from lmdiag.charts.thinning import extremes, joined, stretches
 
 VALUES = arrays(float, st.integers(0, 300), elements=st.floats(-1e6, 1e6) | st.sampled_from([np.nan, np.inf, -np.inf]))
 
@@ -40,7 +40,7 @@ def test_a_flagged_point_survives_among_equals():
 
 @given(arrays(bool, st.integers(0, 200)), st.integers(1, 10))
 def test_stretches_count_every_value_and_never_overlap(chosen, most):
-    found = stretches(chosen, most)
+    found = joined(stretches(chosen), most)
     assert len(found) <= most
     assert sum(count for _, _, count in found) == chosen.sum()
     assert all(last < first for (_, last, _), (first, _, _) in zip(found, found[1:]))

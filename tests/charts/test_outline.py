@@ -1,0 +1,85 @@
+"""A long series drawn from its blocks shows what drawing every point of it shows."""
+
+import numpy as np
+import pytest
+
+from lmdiag.charts import outline
+from lmdiag.charts.outline import MOST_RAW, blocks, candidates, lost_stretches
+from lmdiag.charts.smoothing import half_life_mean
+from lmdiag.charts.thinning import extremes
+from lmdiag.charts.traces import line_records, smooth_records, trace
+from lmdiag.charts.view import View
+from lmdiag.run import Run, Series
+
+N = 3 * MOST_RAW
+
+
+@pytest.fixture(scope="module")
+def series() -> Series:
+    rng = np.random.default_rng(0)
+    values = 3 + np.cos(np.arange(N) / 20_000) + 0.1 * rng.normal(size=N)
+    values[::1999] += 5.0
+    values[70_000:70_400] = np.nan
+    values[90_001] = np.inf
+    return Series(np.arange(1, N + 1), values)
+
+
+def test_every_extreme_of_the_whole_and_of_a_part_is_among_the_candidates(series):
+    for start, stop in ((0, N), (50_000, 50_000 + MOST_RAW + 1)):
+        rows = candidates(series, start, stop)
+        part = series.values[start:stop]
+        assert len(rows) < 0.05 * (stop - start)
+        assert {np.nanargmin(part) + start, np.nanargmax(np.where(np.isinf(part), np.nan, part)) + start} <= set(rows)
+        assert (rows[0], rows[-1]) == (start, stop - 1)
+        assert np.isfinite(series.values[rows]).all()
+
+
+def test_single_spikes_of_a_long_series_are_drawn(series):
+    records = line_records(trace(Run("a", {"loss": series}), "a", "loss", series, View()))
+    drawn = {r["step"] for r in records if r["y"] is not None}
+    highest = 1 + extremes(series.values, buckets=200)
+    assert np.isin(highest, list(drawn)).mean() > 0.6
+
+
+def test_what_is_lost_is_counted_exactly_and_cut_to_the_view(series):
+    assert lost_stretches(series, 0, N).tolist() == [[70_000, 70_399], [90_001, 90_001]]
+    assert lost_stretches(series, 70_100, 80_000).tolist() == [[70_100, 70_399]]
+    t = trace(Run("a", {"loss": series}), "a", "loss", series, View())
+    assert [(m["step"], m["count"], m["what"]) for m in t.lost_marks] == [
+        (70_001, 400, "NaN"),
+        (90_002, 1, "Infinity"),
+    ]
+    assert t.logged == N - 401
+    assert [r["y"] for r in line_records(t)].count(None) == 2
+
+
+@pytest.mark.parametrize("half_life", [300.0, 5000.0])
+def test_the_mean_of_blocks_is_the_mean_of_the_points(series, half_life):
+    near = blocks(series, 0, N, logarithms=False)
+    finite = np.where(np.isfinite(series.values), series.values, np.nan)
+    exact = half_life_mean(series.steps, finite, half_life)
+    mean = half_life_mean(near.steps, near.means, half_life, near.counts)
+    there = np.isfinite(mean)
+    assert np.abs(mean[there] - exact[near.rows[there]]).max() < 0.05
+    assert not there[(near.rows >= 70_000) & (near.rows < 70_400)].any()
+    assert near.counts.sum() == N - 401
+
+
+def test_a_zoomed_mean_knows_what_lies_beyond_its_edges(series):
+    run = Run("a", {"loss": series})
+    whole = trace(run, "a", "loss", series, View(half_life=500.0))
+    part = trace(run, "a", "loss", series, View(half_life=500.0, steps=(20_000, 40_000)))
+    first = smooth_records(part)[0]
+    near = int(np.argmin(np.abs(whole.smooth.x - first["x"])))
+    assert first["y"] == pytest.approx(whole.smooth.values[near], abs=0.02)
+
+
+def test_an_outline_is_found_once_and_forgotten_with_its_series():
+    made = []
+    owner = Series(np.arange(3), np.ones(3))
+    for _ in range(2):
+        assert outline.kept(owner, "a", lambda: made.append(1) or "made") == "made"
+    assert made == [1]
+    known = len(outline._KEPT)
+    del owner
+    assert len(outline._KEPT) == known - 1
