@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
+import numpy as np
+
 from lmdiag.errors import UnreadableLog
 from lmdiag.metrics import is_step_name, spelling
-from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.rawlog import Column, RawLog
 from lmdiag.readers.results_table import refuse_results_table
 from lmdiag.readers.rows import Rows, number
 from lmdiag.readers.source import Source, as_text
@@ -19,6 +21,7 @@ SEPARATORS = (",", "\t", ";", "|")
 LONG_NAMES = ("metric", "key", "tag", "name", "variable", "metric_name")
 LONG_VALUES = ("value", "metric_value")
 ENOUGH_LINES = 3
+FAR_FROM_ZERO = 0.2  # a loss that comes near zero may reach it
 LARGE = 8 << 20  # from here on polars is worth its import
 
 
@@ -68,7 +71,7 @@ def read(source: Source) -> list[RawLog]:
         )
     if _is_long(list(header.names)):
         rows = _pivoted(rows, list(header.names))
-    return [refuse_results_table(rows.log("csv", source.name, source=source.name))]
+    return [_without_placeholders(refuse_results_table(rows.log("csv", source.name, source=source.name)))]
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,21 @@ def add_rows(rows: Rows, lines: Iterable[str], header: Header, first_line: int) 
             rows.skip(line, f"{len(fields)} fields where the header has {len(header.names)}")
             continue
         rows.add(dict(zip(header.names, fields)), line)
+
+
+def _without_placeholders(raw: RawLog) -> RawLog:
+    """Drop the zeros that a program writes into the column of an evaluation in the rows it did not evaluate at."""
+    columns, notes = dict(raw.columns), []
+    for name, column in raw.columns.items():
+        zero, others = column.values == 0, np.abs(column.values[column.values != 0])
+        if not spelling(name).name.endswith("/loss") or not zero.any() or not len(others):
+            continue
+        comes_back = (zero[:-1] & ~zero[1:]).any()  # zeros to the end are what a broken evaluation gives
+        if not comes_back or others.min() <= FAR_FROM_ZERO * np.median(others):
+            continue
+        columns[name] = Column(column.rows[~zero], column.values[~zero])
+        notes.append(f'{int(zero.sum())} zeros in "{name}" were taken as "not evaluated"')
+    return replace(raw, columns=columns, notes=(*raw.notes, *notes)) if notes else raw
 
 
 def _is_long(names: list[str]) -> bool:

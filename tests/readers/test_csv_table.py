@@ -103,3 +103,16 @@ def test_a_header_alone_is_refused():
     source = Source("a.csv", content=b"step,loss\n")
     with pytest.raises(UnreadableLog, match="no rows"):
         csv_table.read(source)
+
+
+def test_zeros_in_between_are_no_evaluations():
+    rows = "".join(f"{s},2.5,{3.5 if s % 4 == 0 else 0}\n" for s in range(8))
+    run = read("step,loss,val_loss\n" + rows)
+    assert points(run, "val/loss") == [(0, 3.5), (4, 3.5)]
+    assert any("6 zeros" in note for note in run.notes)
+
+
+@pytest.mark.parametrize("values", [(2.5, 1.5, 0, 0), (0.02, 0.001, 0, 0.0001), (0, 0, 0, 0)])
+def test_zeros_that_an_evaluation_may_give_stay(values):
+    run = read("step,loss,val_loss\n" + "".join(f"{s},2.5,{value}\n" for s, value in enumerate(values)))
+    assert [value for _, value in points(run, "val/loss")] == list(values)

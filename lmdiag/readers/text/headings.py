@@ -37,11 +37,15 @@ _STEP_WORDS = re.compile(
     re.IGNORECASE,
 )
 _EPOCH_WORDS = re.compile(
-    r"^(?:(?:train|training|end of|current|cur|in|finished|completed|val|eval)[ _])*(?:epoch|ep)$", re.IGNORECASE
+    r"^(?:(?:train|training|end of|current|cur|in|finished|completed|val|valid|validation|eval|test|dev)[ _])*(?:epoch|ep)$",
+    re.IGNORECASE,
+)
+_EVALUATED_STEP = re.compile(
+    r"^(?:val|valid|validation|eval|evaluation|test|dev)[ _](?:step|iter|iteration|batch)$", re.IGNORECASE
 )
 _AVERAGED = {"avg", "average", "averaged", "mean", "ave", "running", "cur", "current", "epoch", "batch", "smoothed", "smooth",
              "so", "far", "final", "lm", "ce", "nll", "interval", "window", "step", "total", "overall", "set", "log",
-             "model", "iter", "last", "per", "sample", "token", "word", "example"}  # fmt: skip
+             "model", "iter", "last", "per", "sample", "token", "word", "example", "raw", "ema"}  # fmt: skip
 _TRAIN_WORDS = {"train", "training", "tr", "trn"}
 _MEASURES = {"loss": "loss", "losses": "loss", "ppl": "ppl", "perplexity": "ppl", "perp": "ppl", "acc": "accuracy",
              "accuracy": "accuracy", "bpb": "bpb", "bpc": "bpc", "cross-entropy": "loss", "crossentropy": "loss", "cost": "loss", "xent": "loss", "bpt": "bpt"}  # fmt: skip
@@ -116,10 +120,10 @@ def heading(between: str) -> Heading:
         return Heading("bare", section=_section_of(before))
     if _SPLIT_ALONE.match(key) and between.rstrip().endswith(("[", "(")):
         return Heading("bare", section=_section_of(key))
-    return _name(key, _section_of(before), strong)
+    return _name(key, _section_of(before), strong, column=before.rstrip().endswith(("|", ",", ";")))
 
 
-def _name(key: str, section: str | None, strong: bool) -> Heading:
+def _name(key: str, section: str | None, strong: bool, column: bool = False) -> Heading:
     if _PAST_OR_GOAL.search(key):
         return Heading("metric" if strong and _KEY.match(key) else "none", key, section, strong)
     key = _ON_A_SET.sub(r"\2 \1", key)
@@ -132,16 +136,23 @@ def _name(key: str, section: str | None, strong: bool) -> Heading:
     for count in range(min(len(words), 4), 0, -1):
         name = " ".join(words[-count:])
         if _EPOCH_WORDS.match(name):
-            return Heading("epoch", name, section, strong)
+            return Heading("epoch", name, section or _evaluated(name), strong)
+        if _EVALUATED_STEP.match(name):
+            return Heading("none", name, _evaluated(name))
         if _STEP_WORDS.match(name) or (is_step_name(name) and name != "_step"):
             return Heading("step", name, section, strong)
         if canonical(name) and (count == len(words) or not _SPLIT_ALONE.match(name)):
             before = _section_of(" ".join(words[:-count]))
             whole = key if before is None and count < len(words) <= 3 and _KEY.match(key) else ""
             return Heading("metric", name, section or before, strong, known=True, whole=whole)
-    if strong and _KEY.match(key) and len(key) <= 40:
-        return Heading("metric", key, section, True)
+    if (strong or (column and len(words) == 1 and len(key) > 1)) and _KEY.match(key) and len(key) <= 40:
+        return Heading("metric", key, section, strong)
     return Heading("none", key, section or _section_of(key))
+
+
+def _evaluated(name: str) -> str | None:
+    """Return the evaluation set that a counter is named after, as in `VALID Epoch`."""
+    return _SPLIT_WORDS.get(re.split(r"[ _]", name.lower())[0])
 
 
 def is_split(key: str) -> bool:

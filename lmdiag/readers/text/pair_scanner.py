@@ -11,7 +11,7 @@ import numpy as np
 from lmdiag.metrics import METRICS, spelling
 from lmdiag.readers.text.epochs import unroll
 from lmdiag.readers.text.family import Scanner
-from lmdiag.readers.text.headings import canonical
+from lmdiag.readers.text.headings import canonical, of_training
 from lmdiag.readers.text.lexing import payload
 from lmdiag.readers.text.pairs import MEASURES, Line, parse, unit_scale
 from lmdiag.readers.text.rewriting import rewritten
@@ -62,6 +62,7 @@ class PairScanner:
         self._epoch: float | None = None
         self._loose: dict[int, Line] = {}  # rows without a place of their own
         self._open: list[int] = []  # rows since an epoch was named last
+        self._closed: float | None = None  # the last epoch that a line closed
         self._last_line = 0
         self._placed: dict[str, set[str]] = {}  # losses that are printed with a place -> as what
         self._units: dict[str, Counter[str]] = {}
@@ -85,12 +86,12 @@ class PairScanner:
         if not found.placed and _ABOUT_A_CHECKPOINT.search(rewritten(text)):
             return False
         if found.placed or not self._placed_only:
-            closes = found.epoch is not None and found.step is None and _END_OF_EPOCH.search(rewritten(text))
-            if closes and self._open:
+            closes = self._closes(found, text)
+            if closes:
                 self._close_epoch(found)
             self._take(line, found, rank)
             if closes:
-                self._epoch = None
+                self._epoch, self._closed = None, found.epoch
             return True
         return self._result(found, text)
 
@@ -137,6 +138,12 @@ class PairScanner:
             self._open.append(len(self._table.lines))
         else:
             values[EPOCH] = self._epoch
+
+    def _closes(self, found: Line, text: str) -> bool:
+        """Whether a record of a whole epoch stands behind those of the epoch, and not before them."""
+        if found.epoch is None or found.step is not None or found.position is not None:
+            return False
+        return bool(self._open) or found.epoch == self._closed or bool(_END_OF_EPOCH.search(rewritten(text)))
 
     def _close_epoch(self, found: Line) -> None:
         """Number the rows of the epoch that a line such as `Epoch 3 done, mean loss 2.1` closes."""
@@ -206,7 +213,9 @@ def name_columns(table: Table, units: Mapping[str, str]) -> None:
         if metric in ("time", "elapsed_s") and name not in table.names:
             metric = _clock(metric, table.columns[name][1], units.get(name, ""))
         if taken.setdefault(metric, name) != name:
-            table.names[name] = name if name not in METRICS else f"printed {name}"
+            rarer = 2 * len(table.columns[name][0]) <= len(table.columns[taken[metric]][0])
+            estimate = rarer and metric == "loss" and of_training(name) and taken.setdefault("train/loss", name) == name
+            table.names[name] = "train/loss" if estimate else name if name not in METRICS else f"printed {name}"
             continue
         if name not in table.names and spelling(name).name != metric and metric != name:
             table.names[name] = metric

@@ -143,7 +143,9 @@ def _metric(line: Line, head: Heading, value: float, unit: str, section: str) ->
         key, found, unit = unit, canonical(unit), ""  # speed: 1200 tokens/s
     if unit == "%" and found and found[0].rpartition("/")[2] in MEASURES:
         return ""  # Training: 100%|███
-    if not section and line.split and found and found[0] in _OF_THE_SAME_SET and not of_training(key):
+    if of_training(key):
+        section = ""
+    elif not section and line.split and found and found[0] in _OF_THE_SAME_SET and not _has(line, found[0]):
         section = line.split  # val Loss: 3.1 Acc: 0.4
     whole = head.whole
     if section and (found is None or "/" not in found[0]) and found != ("lr", 1.0):
@@ -168,6 +170,11 @@ def _metric(line: Line, head: Heading, value: float, unit: str, section: str) ->
         if key not in line.wholes:
             line.judge(found[0], head.strong)
     return key
+
+
+def _has(line: Line, measure: str) -> bool:
+    """Whether the line gives this measure of its last evaluation set already."""
+    return any(canonical(key) == (f"{line.split}/{measure}", 1.0) for key in line.values)
 
 
 def _name_wholes(line: Line) -> None:

@@ -124,6 +124,45 @@ def test_a_line_that_closes_an_epoch_numbers_the_records_above_it() -> None:
     assert points(run, "epoch") == [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (6, 3)]
 
 
+def test_sets_that_the_counter_is_named_after() -> None:
+    run = run_of(
+        "".join(
+            "".join(f"TRAIN Batch {b:04}/1000, Loss    {6 - e}.{b // 100}\n" for b in (400, 800))
+            + f"TRAIN Epoch {e:02}/2, Mean Loss: {6 - e}.25, PPL: 90.5\n"
+            + f"VALID Batch 0040/50, Loss    9.9\nVALID Epoch {e:02}/2, Mean Loss: {7 - e}.25, PPL: 80.5\n"
+            for e in (0, 1)
+        )
+    )
+    assert points(run, "loss") == [(400, 6.4), (800, 6.8), (1400, 5.4), (1800, 5.8)]
+    assert points(run, "val/loss") == [(1000, 7.25), (2000, 6.25)]
+    assert points(run, "ppl") == [(1000, 90.5), (2000, 90.5)]
+
+
+def test_training_numbers_stand_in_lines_of_evaluations() -> None:
+    run = run_of(
+        "".join(
+            f"step {s} | loss 3.{s % 9} | lr 0.1\n"
+            + (f"[eval] step {s} | train 4.5 | dev 4.7 | masked_acc 0.25\n" if s % 40 == 0 else "")
+            for s in range(10, 90, 10)
+        )
+    )
+    assert points(run, "train/loss") == [(40, 4.5), (80, 4.5)]
+    assert points(run, "val/loss") == [(40, 4.7), (80, 4.7)]
+    assert points(run, "val/masked_acc") == [(40, 0.25), (80, 0.25)]
+
+
+def test_a_perplexity_behind_that_of_the_evaluation_is_of_training() -> None:
+    run = run_of("".join(f"step={s}/9 loss=7.5 val_loss=7.75 val_ppl=2321.5 lr=1e-3 ppl=1808.0\n" for s in (1, 2, 3)))
+    assert run["ppl"].values.tolist() == [1808.0] * 3
+    assert run["val/ppl"].values.tolist() == [2321.5] * 3
+
+
+def test_raw_and_smoothed_losses() -> None:
+    run = run_of("".join(f"[diag] step {s} | raw_loss: 0.{s} | ema_loss: 0.75 | grad_norm: 0.5\n" for s in (1, 2, 3)))
+    assert points(run, "loss") == [(1, 0.1), (2, 0.2), (3, 0.3)]
+    assert points(run, "ema_loss") == [(1, 0.75), (2, 0.75), (3, 0.75)]
+
+
 def test_the_length_of_an_epoch_is_no_epoch() -> None:
     run = run_of("loaded 70000 tokens\n1 epoch = 35 batches\n" + "".join(f"step {s}, loss: 2.{s}\n" for s in range(4)))
     assert "epoch" not in run
