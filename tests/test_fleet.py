@@ -180,5 +180,5 @@ def test_a_cluster_gives_the_verdicts_of_this_process(cluster, tmp_path, capsys)
 def test_an_address_without_a_scheduler_is_an_error_for_the_user(tmp_path, monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.setattr("lmdiag.fleet.cluster.PATIENCE", "1s")
-    with pytest.raises(LmdiagError, match="cannot reach a Dask scheduler at tcp://127.0.0.1:9"):
+    with pytest.raises(LmdiagError, match="cannot reach a Dask scheduler"):
         list(each(first_line, sources(write_logs(tmp_path)), told, scheduler="tcp://127.0.0.1:9"))

@@ -7,7 +7,8 @@ folders is asked with a name that ends with `/` and the list of the files as `he
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -46,7 +47,12 @@ READERS = (
     "text.generic_pairs",
 )
 
-
+ARCHIVES = (  # kind, where its mark stands, the mark
+    ("zip", 0, b"PK\x03\x04"),
+    ("tar", 257, b"ustar"),
+    ("7z", 0, b"7z\xbc\xaf\x27\x1c"),
+    ("rar", 0, b"Rar!\x1a\x07"),
+)
 FALLBACK = f"lmdiag.readers.{READERS[-1]}"  # takes any text; whether there is a record in it shows when it is read
 
 
@@ -76,6 +82,7 @@ def read_source(source: Source, reader: str = "", options: ReadOptions | None = 
     """Read a source with the reader that recognises it, or the one named; raise UnreadableLog with what was seen."""
     options = options or ReadOptions()
     name = reader or options.reader
+    _refuse_archive(source)
     if options.pattern:
         from lmdiag.readers.text.generic_pairs import read_pattern
 
@@ -106,18 +113,23 @@ def begin(source: Source, options: ReadOptions) -> Growing | None:
 
 
 def _read_with(reader: ModuleType, source: Source) -> list[RawLog]:
-    """Read, and turn what a reader did not foresee in damaged input into an error a user can act on."""
-    try:
+    with _said_to_the_user(source.name, reader.__name__.rpartition(".")[2].replace("_", "-")):
         found: list[RawLog] = reader.read(source)
+    return found
+
+
+@contextmanager
+def _said_to_the_user(name: str, kind: str) -> Iterator[None]:
+    """Turn what nobody foresaw in damaged input into an error a user can act on."""
+    try:
+        yield
     except LmdiagError:
         raise
     except Exception as error:
-        kind = reader.__name__.rpartition(".")[2].replace("_", "-")
         raise UnreadableLog(
-            f"{source.name} looks like {kind}, but reading it failed: {type(error).__name__}: {error}",
+            f"{name} looks like {kind}, but reading it failed: {type(error).__name__}: {error}",
             "the file may be damaged; if other programs read it, please report this with the file",
         ) from error
-    return found
 
 
 def _damaged(raw: RawLog, damage: str) -> RawLog:
@@ -126,6 +138,13 @@ def _damaged(raw: RawLog, damage: str) -> RawLog:
     from lmdiag.run import Skipped
 
     return replace(raw, skipped=(*raw.skipped, Skipped(0, damage)))
+
+
+def _refuse_archive(source: Source) -> None:
+    """Raise UnreadableLog for a file that holds files: names in it could lead anywhere, so it is the user's to unpack."""
+    kind = next((kind for kind, at, mark in ARCHIVES if source.head[at : at + len(mark)] == mark), "")
+    if kind and not source.is_folder:
+        raise UnreadableLog(f"{source.name} is a {kind} archive", "unpack it, and name the folder with the logs")
 
 
 def _unknown(source: Source) -> UnreadableLog:
@@ -151,8 +170,10 @@ def runs_in(logs: Iterable[RawLog], name: str) -> list[Run]:
     from lmdiag.readers.gather import gather
     from lmdiag.readers.separate import separate
 
-    runs = [gather(part) for raw in logs for part in separate(raw)]
-    runs = [run for run in runs if run.series]
+    runs: list[Run] = []
+    for raw in logs:
+        with _said_to_the_user(name, raw.format):
+            runs += [run for run in map(gather, separate(raw)) if run.series]
     if not runs:
         raise UnreadableLog(f"{name} holds no values", "the run wrote nothing yet, or wrote its metrics elsewhere")
     return runs

@@ -11,7 +11,7 @@ from lmdiag.metrics import is_step_name, spelling
 from lmdiag.readers.json_lines import Lost, _pieces, decode
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.results_table import refuse_results_table
-from lmdiag.readers.rows import Rows, flat, number
+from lmdiag.readers.rows import DEEPEST, Rows, flat, number
 from lmdiag.readers.source import Source
 
 FACTS = {"max_steps", "vocab_size", "batch_tokens", "grad_clip", "warmup_steps"}
@@ -83,7 +83,7 @@ def _holds_loss(part: list[Any]) -> bool:
 
 def _parts(document: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     yield path, document
-    if isinstance(document, dict):
+    if isinstance(document, dict) and path.count("/") < DEEPEST:
         for key, value in document.items():
             yield from _parts(value, f"{path}/{key}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -101,10 +102,9 @@ def _pieces(text: str) -> Iterator[dict[str, Any] | Lost]:
 
 def _doubled(line: str) -> list[Lost]:
     """Name the keys that one object holds twice: the later value is the one that counts."""
-    pairs = _pairs_decoder.decode(line)
-    names = [name for name, _ in pairs]
+    counts = Counter(name for name, _ in _pairs_decoder.decode(line))
     return [
         Lost(f'"{name}" stands twice in the record; the later value counts')
-        for name in sorted(set(names))
-        if names.count(name) > 1
+        for name in sorted(counts)
+        if counts[name] > 1
     ]

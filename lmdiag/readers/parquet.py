@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import polars
 
 MAGIC = b"PAR1"
+MOST_CELLS = 1 << 29  # 4 GiB of numbers
 NOT_FACTS = ("type", "schema", "run_id", "name", "source", "events")
 
 
@@ -31,8 +32,16 @@ def read(source: Source) -> list[RawLog]:
     import polars as pl
 
     try:
+        rows, columns = _shape(source.data)
+        if rows * max(columns, 1) > MOST_CELLS:
+            raise UnreadableLog(
+                f"{source.name} holds {rows:,} rows of {columns} columns, more than fit into memory",
+                "write the columns and rows that matter to a file of their own",
+            )
         frame = pl.read_parquet(io.BytesIO(source.data))
         headers = json.loads(pl.read_parquet_metadata(io.BytesIO(source.data)).get("lmdiag", "[]"))
+    except UnreadableLog:
+        raise
     except Exception as error:
         raise UnreadableLog(
             f"cannot read {source.name} as parquet: {error}", "check that it was copied completely"
@@ -40,6 +49,14 @@ def read(source: Source) -> list[RawLog]:
     if headers and {"run", "step"} <= set(frame.columns):
         return [_converted(frame.filter(pl.col("run") == head["name"]), source, head) for head in headers]
     return [refuse_results_table(from_polars_frame(frame, source.name, "parquet"))]
+
+
+def _shape(data: bytes) -> tuple[int, int]:
+    """Return the number of rows and columns by the foot of the file: a few bytes can unpack to billions of rows."""
+    import polars as pl
+
+    table = pl.scan_parquet(io.BytesIO(data))
+    return int(table.select(pl.len()).collect().item()), len(table.collect_schema())
 
 
 def _converted(frame: polars.DataFrame, source: Source, head: dict[str, Any]) -> RawLog:

@@ -17,6 +17,7 @@ MISSING = frozenset({"", "-", "--", "na", "n/a", "#n/a", "none", "null", "undefi
 STEP_OF_TOTAL = re.compile(r"\s*(\d+)\s*/\s*(\d+)\s*")
 WRAPPERS = ("data/", "metrics/", "logs/", "log/", "metrics/metrics/")
 LISTED_SKIPS = 1000
+DEEPEST = 20  # objects within objects; nobody nests metrics so deep
 
 
 def number(word: str) -> float | None:
@@ -45,10 +46,12 @@ def flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """
     cells: dict[str, Any] = {}
     for key, value in record.items():
-        if isinstance(value, dict):
-            cells |= flat(value, f"{prefix}{key}/")
-        else:
+        if not isinstance(value, dict):
             cells[f"{prefix}{key}"] = value
+        elif prefix.count("/") < DEEPEST:
+            cells |= flat(value, f"{prefix}{key}/")
+        elif value:
+            cells[f"{prefix}{key}"] = [value, value]  # as a list of several values: counted, not read
     return cells
 
 

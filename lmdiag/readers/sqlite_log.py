@@ -11,6 +11,7 @@ from lmdiag.readers import mlflow_database, trackio
 from lmdiag.readers.rawlog import RawLog, Source
 
 MAGIC = b"SQLite format 3\0"
+VIEWS = "SELECT 1 FROM sqlite_master WHERE type = 'view' AND name IN ('metrics', 'runs', 'params', 'configs')"
 
 
 def can_read(name: str, head: bytes) -> bool:
@@ -22,6 +23,10 @@ def read(source: Source) -> list[RawLog]:
     """Read every run in the database; it is opened for reading only."""
     try:
         with _opened(source) as database:
+            if database.execute(VIEWS).fetchone():  # a view may be a query without end
+                raise UnreadableLog(
+                    f"{source.name}: its tables are views, which no tracker writes", "copy them to tables"
+                )
             columns = {row[1] for row in database.execute("PRAGMA table_info(metrics)")}
             for reader in (mlflow_database, trackio):
                 if columns >= reader.COLUMNS:
@@ -59,6 +64,7 @@ def _opened(source: Source) -> Iterator[sqlite3.Connection]:
         live = source.path.with_name(source.path.name + "-wal").exists()
         mode = "mode=ro" if live else "mode=ro&immutable=1"
         database = sqlite3.connect(f"{source.path.resolve().as_uri()}?{mode}", uri=True)
+
     database.text_factory = lambda raw: raw.decode("utf-8", "replace")
     try:
         yield database

@@ -22,7 +22,7 @@ def render(report: Report) -> bytes:
     words = ("name", "source", "format", "verdict", "error", "best_metric")
     counts = ("run_first_step", "run_last_step", "points", "errors", "warnings", "skipped_lines", "best_step")
     numbers = ("loss_first", "loss_last", "loss_min", "perplexity_last", "best_value")
-    schema = {
+    schema: dict[str, Any] = {
         **dict.fromkeys(words, pl.String),
         **dict.fromkeys(counts, pl.Int64),
         **dict.fromkeys(numbers, pl.Float64),
