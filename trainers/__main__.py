@@ -40,25 +40,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         first.print_help()
         return 2
     module = import_module(TRAINERS[chosen.name])
-    settings, fault = read_settings(chosen.name, module.Settings, rest)
-    return run(module, settings, fault)
+    settings, fault, cured = read_settings(chosen.name, module.Settings, rest)
+    return run(module, settings, fault, cured)
 
 
-def run(module: Any, settings: Any, fault_name: str = "") -> int:
-    """Train with a fault, or none, and say in one line where the log is or what went wrong."""
+def run(module: Any, settings: Any, fault_name: str = "", cured: bool = False) -> int:
+    """Train with a fault, with its remedy, or with none, and say in one line where the log is or what went wrong."""
     from trainers.faults import FAULTS, Hooks, StagedCrash
 
     fault = FAULTS.get(fault_name)
+    kind: type[Hooks] = Hooks
     try:
-        try:
-            broken = fault.apply(settings) if fault else settings
-            module.train(broken, (fault.hooks if fault else Hooks)(broken))
-        except StagedCrash as crash:
-            if fault is None or fault.resumed is None:
-                raise
-            print(f"{crash}; resuming", file=sys.stderr)
-            broken = fault.apply_to_resumed(broken)
-            module.train(broken, fault.resumed_hooks(broken))
+        if fault is not None:
+            settings, kind = fault.cured(settings) if cured else fault.broken(settings)
+        if settings.dry_run:
+            show(settings)
+        train_and_resume(module, settings, kind)
     except KeyboardInterrupt:
         print(f"interrupted; the log is {settings.log}", file=sys.stderr)
         return 130
@@ -73,25 +70,44 @@ def run(module: Any, settings: Any, fault_name: str = "") -> int:
     return 0
 
 
-def read_settings(name: str, kind: Any, argv: Sequence[str]) -> tuple[Any, str]:
-    """Return the settings (defaults, then the recipe, then the command line) and the name of the fault."""
+def train_and_resume(module: Any, settings: Any, kind: Any) -> None:
+    """Train; where the fault stages a crash, go on from the last checkpoint."""
+    from trainers.faults import Fault, StagedCrash
+
+    try:
+        module.train(settings, kind(settings))
+    except StagedCrash as crash:
+        if not issubclass(kind, Fault) or kind.resumed is None:
+            raise
+        print(f"{crash}; resuming", file=sys.stderr)
+        settings = kind.after_crash(settings)
+        module.train(settings, kind(settings))
+
+
+def read_settings(name: str, kind: Any, argv: Sequence[str]) -> tuple[Any, str, bool]:
+    """Return the settings (defaults, then the recipe, then the command line), the fault's name and if it is cured."""
     from trainers.faults import FAULTS
 
     parser = argparse.ArgumentParser(f"python -m trainers {name}", description=import_module(TRAINERS[name]).__doc__)
     parser.add_argument(
         "--fault", default="", choices=FAULTS, metavar="FAULT", help="break the run; --faults lists how"
     )
-    parser.add_argument("--recipe", default="", help="TOML file of settings; the command line overrides it")
+    parser.add_argument("--cured", action="store_true", help="apply the remedy of the fault as well")
+    parser.add_argument(
+        "--recipe",
+        default="",
+        help="TOML file of settings, such as trainers/recipes/laptop.toml; the command line overrides it",
+    )
     defaults = kind()
     for field in dataclasses.fields(kind):
         add_argument(parser, field, getattr(defaults, field.name))
     given = vars(parser.parse_args(argv))
-    fault, recipe = given.pop("fault"), given.pop("recipe")
-    settings = kind(**read_recipe(recipe, kind, parser) | {k: v for k, v in given.items() if v is not None})
+    fault, cured, recipe = given.pop("fault"), given.pop("cured"), given.pop("recipe")
+    settings = kind(**read_recipe(recipe, name, kind, parser) | {k: v for k, v in given.items() if v is not None})
     if not settings.log:
-        suffix = f"-{fault}" if fault else ""
+        suffix = (f"-{fault}" if fault else "") + ("-cured" if cured else "")
         settings = dataclasses.replace(settings, log=f"runs/{name}{suffix}-{settings.seed}.jsonl")
-    return settings, fault
+    return settings, fault, cured
 
 
 def add_argument(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], default: Any) -> None:
@@ -111,26 +127,40 @@ def add_argument(parser: argparse.ArgumentParser, field: dataclasses.Field[Any],
         )
 
 
-def read_recipe(path: str, kind: Any, parser: argparse.ArgumentParser) -> dict[str, Any]:
-    """Return the settings of a recipe; the parser reports a file or a name that does not exist."""
+def read_recipe(path: str, name: str, kind: Any, parser: argparse.ArgumentParser) -> dict[str, Any]:
+    """Return the settings of a recipe; the parser reports a file, a trainer or a setting that does not exist.
+
+    A recipe has a table for each trainer it is meant for; one without tables is for any trainer.
+    """
     if not path:
         return {}
-    known = {field.name for field in dataclasses.fields(kind)}
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         parser.error(f"{path}: {error}")
-    for name in set(values) - known:
-        parser.error(f"{path}: there is no setting {name!r}")
+    tables = [table for table in values if table in TRAINERS]
+    if tables and name not in tables:
+        parser.error(f"{path}: there is no recipe for {name}, only for {', '.join(tables)}")
+    values = values[name] if tables else values
+    for setting in set(values) - {field.name for field in dataclasses.fields(kind)}:
+        parser.error(f"{path}: there is no setting {setting!r}")
     return values
+
+
+def show(settings: Any) -> None:
+    """Print the settings that differ from the defaults."""
+    defaults = type(settings)()
+    for name, value in dataclasses.asdict(settings).items():
+        if value != getattr(defaults, name) and name not in ("log", "dry_run"):
+            print(f"{name} = {value!r}", file=sys.stderr)
 
 
 def list_faults() -> int:
     """Print every fault, the rules it must raise, and its remedy."""
     from trainers.faults import FAULTS
 
-    for fault in FAULTS.values():
-        print(f"{fault.name}\n    {fault.what}\n    raises: {', '.join(fault.rules)}\n    remedy: {fault.remedy}")
+    for name, fault in FAULTS.items():
+        print(f"{name}\n    {fault.what()}\n    raises: {' or '.join(fault.rules)}\n    remedy: {fault.remedy}")
     return 0
 
 

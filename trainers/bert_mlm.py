@@ -39,7 +39,7 @@ class Settings(Files):
 
     # how long, and on how much
     steps: int = setting(600, "optimizer updates")
-    batch_size: int = setting(16, "sequences per optimizer update")
+    batch_size: int = setting(16, "sequences per optimizer update, all devices together")
     context: int = setting(64, "tokens per sequence, the two at its ends included")
     accumulation: int = setting(1, "micro-batches per optimizer update; divides the batch size")
 
@@ -65,6 +65,7 @@ class Settings(Files):
     save_every: int = setting(200, "steps between checkpoints")
     keep: int = setting(2, "newest checkpoints to keep")
     checkpoints: str = setting("", "folder for checkpoints and the final model; default: beside the log")
+    resume: bool = setting(False, "continue from the newest checkpoint and append to the log")
 
     # where and in which numbers
     device: str = setting("auto", "auto (the accelerator there is) or cpu", ("auto", "cpu"))
@@ -76,8 +77,8 @@ def train(settings: Settings, hooks: Hooks) -> None:
     check_fault(hooks, "the Trainer")
     if settings.d_model % settings.n_head:
         raise ValueError(f"--n-head {settings.n_head} does not divide --d-model {settings.d_model}")
-    if settings.batch_size % settings.accumulation:
-        raise ValueError(f"--accumulation {settings.accumulation} does not divide --batch-size {settings.batch_size}")
+    if settings.batch_size % parts(settings):
+        raise ValueError(f"{parts(settings)} micro-batches do not divide --batch-size {settings.batch_size}")
     with tempfile.TemporaryDirectory() as scratch:
         if settings.dry_run:
             settings = dataclasses.replace(settings, steps=2, eval_every=2, log=os.devnull, checkpoints=scratch)
@@ -93,12 +94,12 @@ def _train(settings: Settings) -> None:
 
     # ---- data: documents -> tokenizer -> windows
 
-    parts = corpus.split(corpus.documents(tuple(settings.data), settings.max_characters))
-    tokenizer = train_tokenizer(parts[0], settings.vocab_size, settings.context)
-    training = windows(parts[0], tokenizer, settings.context)
+    texts, held_out, _ = corpus.split(corpus.documents(tuple(settings.data), settings.max_characters))
+    tokenizer = train_tokenizer(texts, settings.vocab_size, settings.context)
+    training = windows(texts, tokenizer, settings.context)
     if settings.train_tokens:
         training = training[: max(1, settings.train_tokens // settings.context)]
-    validation = windows(parts[1], tokenizer, settings.context)
+    validation = windows(held_out, tokenizer, settings.context)
     if settings.eval_tokens:
         validation = validation[: max(1, settings.eval_tokens // settings.context)]
 
@@ -134,9 +135,10 @@ def _train(settings: Settings) -> None:
         callbacks=[LmdiagCallback(settings.log, settings.layers_every, **header)],
     )
     show_progress(trainer, settings)
-    trainer.train()
+    trainer.train(resume_from_checkpoint=newest(folder) if settings.resume else None)
     trainer.save_model(str(folder / "final"))
-    tokenizer.save_pretrained(str(folder / "final"))
+    if trainer.is_world_process_zero():
+        tokenizer.save_pretrained(str(folder / "final"))
 
 
 # ---- shared with `classifier`
@@ -183,13 +185,18 @@ def reference_losses(rows: list[dict[str, list[int]]], tokenizer: Any) -> dict[s
     }
 
 
+def parts(settings: Any) -> int:
+    """Return into how many micro-batches an update is cut: over time, and over the processes of torchrun."""
+    return settings.accumulation * int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def arguments(settings: Any, folder: Path, **changes: Any) -> Any:
     """Translate our settings into those of the Trainer."""
     import transformers
 
     options: dict[str, Any] = {
         "max_steps": settings.steps,
-        "per_device_train_batch_size": settings.batch_size // settings.accumulation,
+        "per_device_train_batch_size": settings.batch_size // parts(settings),
         "per_device_eval_batch_size": settings.batch_size,
         "gradient_accumulation_steps": settings.accumulation,
         "learning_rate": settings.lr,
@@ -208,6 +215,7 @@ def arguments(settings: Any, folder: Path, **changes: Any) -> Any:
         "fp16": settings.precision == "fp16",
         "dataloader_pin_memory": False,  # worth it for inputs larger than a few token ids
         "seed": settings.seed,
+        "include_num_input_tokens_seen": "all",  # so that a resumed run goes on counting
         "report_to": [],
     }
     return transformers.TrainingArguments(str(folder), **(options | changes))
@@ -246,10 +254,22 @@ def checkpoint_folder(settings: Any) -> Path:
     return Path(settings.checkpoints) if settings.checkpoints else Path(settings.log).with_suffix(".checkpoints")
 
 
+def newest(folder: Path) -> str:
+    """Return the newest checkpoint; raises ValueError where there is none."""
+    from transformers.trainer_utils import get_last_checkpoint
+
+    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    if found is None:
+        raise ValueError(f"no checkpoint in {folder}: train with --save-every N first")
+    return found
+
+
 def header_facts(settings: Any, task: str) -> dict[str, Any]:
     """Return the facts of the header that the callback cannot know."""
     return {
         "name": Path(settings.log).stem,
+        "clock": settings.clocks,
+        "run_id": settings.run_id(),
         "task": task,
         "batch_tokens": settings.batch_size * settings.context,
         "config": dataclasses.asdict(settings),

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from trainers import corpus
-from trainers.bert_mlm import arguments, checkpoint_folder, header_facts, show_progress, windows
+from trainers.bert_mlm import arguments, checkpoint_folder, header_facts, newest, show_progress, windows
 from trainers.borrowed_loops import check_fault
 from trainers.faults import Hooks
 from trainers.scores import scores
-from trainers.settings import setting
+from trainers.settings import Output, setting
 
 CLASSES = {  # top-level modules and packages of the standard library; "language": the reference behind help()
     "language": (),
@@ -34,15 +34,12 @@ CLASSES = {  # top-level modules and packages of the standard library; "language
 
 
 @dataclass
-class Settings:
+class Settings(Output):
     """The settings of the classifier."""
 
     pretrained: str = setting("runs/bert-mlm-1.checkpoints/final", "folder with model and tokenizer, from bert-mlm")
     data: list[str] = setting([], "UTF-8 text files, one per class; default: parts of Python's documentation")  # noqa: RUF009
     max_characters: int = setting(300_000, "characters of text to use per class; 0: all of it")
-    log: str = setting("", "log to write (lmdiag-log/1, JSON Lines); default: runs/NAME-FAULT-SEED.jsonl")
-    seed: int = setting(1, "seed of the new layer and of the order of the passages")
-    dry_run: bool = setting(False, "build everything, train two steps, write no log")
 
     # how long, and on how much
     steps: int = setting(300, "optimizer updates")
@@ -74,6 +71,7 @@ class Settings:
     save_every: int = setting(300, "steps between checkpoints")
     keep: int = setting(1, "newest checkpoints to keep")
     checkpoints: str = setting("", "folder for checkpoints; default: beside the log")
+    resume: bool = setting(False, "continue from the newest checkpoint and append to the log")
 
     # where and in which numbers
     device: str = setting("auto", "auto (the accelerator there is) or cpu", ("auto", "cpu"))
@@ -121,8 +119,9 @@ def _train(settings: Settings, scratch: str) -> None:
         "cross_validation": {f"{lr:g}": found for lr, found in tried.items()},
     }
     callback = LmdiagCallback(settings.log, settings.layers_every, **header)
-    trainer = build(settings, training, validation, names, checkpoint_folder(settings), [callback])
-    trainer.train()
+    folder = checkpoint_folder(settings)
+    trainer = build(settings, training, validation, names, folder, [callback])
+    trainer.train(resume_from_checkpoint=newest(folder) if settings.resume else None)
 
 
 def build(

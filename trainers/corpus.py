@@ -69,9 +69,9 @@ def _load(data: tuple[str, ...], tokenizer: str, vocab_size: int, max_characters
     texts = documents(data, max_characters)
     parts = split(texts)
     vocabulary = TOKENIZERS[tokenizer](parts[0], vocab_size)
-    ids = [encode(part, vocabulary) for part in parts]
+    train, val, test = (encode(part, vocabulary) for part in parts)
     text_bytes = sum(len(text.encode()) for text in texts)
-    return Corpus(*ids, vocabulary, text_bytes / sum(map(len, ids)))
+    return Corpus(train, val, test, vocabulary, text_bytes / (len(train) + len(val) + len(test)))
 
 
 # --- documents -------------------------------------------------------------------------------------------------------

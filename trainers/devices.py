@@ -88,7 +88,8 @@ def sharded(model: torch.nn.Module, team: Team) -> torch.nn.Module:
     mesh = init_device_mesh(team.device.type, (team.size,))
     for block in getattr(model, "blocks", []):
         fully_shard(block, mesh=mesh)
-    return fully_shard(model, mesh=mesh)
+    fully_shard(model, mesh=mesh)  # in place
+    return model
 
 
 def model_and_optimizer_state(
@@ -101,7 +102,7 @@ def model_and_optimizer_state(
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict
 
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    return get_state_dict(model, optimizer, options=options)  # type: ignore[return-value]
+    return get_state_dict(model, optimizer, options=options)
 
 
 def load_model_and_optimizer_state(

@@ -53,6 +53,11 @@ class Settings(Files):
     sample: int = setting(0, "tokens of text to generate at the end, logged as a sample event; 0: none")
     temperature: float = setting(0.8, "temperature of the generated text; 0: always the likeliest token")
 
+    # checkpoints
+    checkpoints: str = setting("", "folder for the newest checkpoint; default: beside the log")
+    save: bool = setting(False, "save model and optimizer at each evaluation")
+    resume: bool = setting(False, "continue from the checkpoint and append to the log")
+
 
 def train(settings: Settings, hooks: Hooks) -> None:
     """Train with `model.fit`; raises ValueError for settings that do not fit together."""
@@ -76,9 +81,42 @@ def train(settings: Settings, hooks: Hooks) -> None:
     inputs, targets = windows(text.train, settings.context)
     validation = windows(text.val[: settings.eval_tokens + 1] if settings.eval_tokens else text.val, settings.context)
 
-    # ---- model, optimizer, loss
+    # ---- model, optimizer, loss: new, or with all their state from the checkpoint
 
-    model = build(settings, text.vocabulary.size)
+    checkpoint = checkpoint_folder(settings) / "newest.keras"
+    if settings.resume and not checkpoint.exists():
+        raise ValueError(f"no checkpoint in {checkpoint.parent}: train with --save first")
+    model = keras.models.load_model(checkpoint) if settings.resume else compiled(settings, text.vocabulary.size)
+    done = int(model.optimizer.iterations)
+
+    # ---- fit: an "epoch" here is what lies between two evaluations, so that the log gets several of them
+
+    header = header_facts(settings, text, model.count_params())
+    log = LmdiagCallback(settings.log, settings.log_every, settings.layers_every, **header)
+    callbacks: list[keras.callbacks.Callback] = [log]
+    if settings.sample:
+        callbacks.insert(0, sampler(settings, text, log))  # before the log is closed
+    if settings.save and not settings.dry_run:
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        callbacks.append(keras.callbacks.ModelCheckpoint(str(checkpoint)))
+    model.fit(
+        batches(inputs, targets, settings, done),
+        steps_per_epoch=min(settings.eval_every, settings.steps),
+        initial_epoch=done // settings.eval_every,
+        epochs=max(1, settings.steps // settings.eval_every),
+        validation_data=validation,
+        validation_batch_size=settings.batch_size,
+        callbacks=callbacks,
+        shuffle=False,  # the batches are shuffled already
+        verbose=0 if settings.dry_run else 2,  # one line per evaluation
+    )
+
+
+def compiled(settings: Settings, vocab_size: int) -> keras.Model:
+    """Return the model with its optimizer and its loss."""
+    import keras
+
+    model = build(settings, vocab_size)
     schedule: Any = keras.optimizers.schedules.CosineDecay(
         settings.lr / max(settings.warmup_steps, 1),
         max(settings.steps - settings.warmup_steps, 1),
@@ -89,24 +127,7 @@ def train(settings: Settings, hooks: Hooks) -> None:
     optimizer = keras.optimizers.RMSprop(schedule, rho=settings.rho, global_clipnorm=settings.grad_clip or None)
     # from_logits: the softmax inside the loss cannot overflow, one in the last layer can
     model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-
-    # ---- fit: an "epoch" here is what lies between two evaluations, so that the log gets several of them
-
-    header = header_facts(settings, text, model.count_params())
-    log = LmdiagCallback(settings.log, settings.log_every, settings.layers_every, **header)
-    callbacks: list[keras.callbacks.Callback] = [log]
-    if settings.sample:
-        callbacks.insert(0, sampler(settings, text, log))  # before the log is closed
-    model.fit(
-        batches(inputs, targets, settings),
-        steps_per_epoch=min(settings.eval_every, settings.steps),
-        epochs=max(1, settings.steps // settings.eval_every),
-        validation_data=validation,
-        validation_batch_size=settings.batch_size,
-        callbacks=callbacks,
-        shuffle=False,  # the batches are shuffled already
-        verbose=0 if settings.dry_run else 2,  # one line per evaluation
-    )
+    return model
 
 
 def build(s: Settings, vocab_size: int) -> keras.Model:
@@ -134,15 +155,17 @@ def windows(ids: np.ndarray, context: int) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def batches(inputs: np.ndarray, targets: np.ndarray, settings: Settings) -> Any:
-    """Yield batches without end; each pass over the windows is in another order."""
+def batches(inputs: np.ndarray, targets: np.ndarray, settings: Settings, done: int = 0) -> Any:
+    """Yield batches without end, after those already done; each pass over the windows is in another order."""
     rng = np.random.default_rng(settings.seed)
     size = min(settings.batch_size, len(inputs))
     while True:
         order = rng.permutation(len(inputs))
         for start in range(0, len(order) - size + 1, size):
             rows = order[start : start + size]
-            yield inputs[rows], targets[rows]
+            if done == 0:
+                yield inputs[rows], targets[rows]
+            done = max(done - 1, 0)
 
 
 def sampler(settings: Settings, text: corpus.Corpus, log: Any) -> keras.callbacks.Callback:
@@ -163,10 +186,17 @@ def sampler(settings: Settings, text: corpus.Corpus, log: Any) -> keras.callback
     return keras.callbacks.LambdaCallback(on_train_end=write)
 
 
+def checkpoint_folder(settings: Settings) -> Path:
+    """Return where the checkpoint goes: the folder asked for, else one beside the log and named after it."""
+    return Path(settings.checkpoints) if settings.checkpoints else Path(settings.log).with_suffix(".checkpoints")
+
+
 def header_facts(settings: Settings, text: corpus.Corpus, params: int) -> dict[str, Any]:
     """Return the header of the log: all that a reader cannot see from the curves."""
     facts = {
         "name": Path(settings.log).stem,
+        "clock": settings.clocks,
+        "run_id": settings.run_id(),
         "task": "causal-lm",
         "max_steps": settings.steps,
         "warmup_steps": settings.warmup_steps,

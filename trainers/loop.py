@@ -147,14 +147,11 @@ def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.
                     "skipped": skipped or None,
                     "loss_scale": scaler.get_scale() if scaler.is_enabled() else None,
                     **measured,
+                    "tokens_per_sec": round(targets.numel() / step_time, 1),
+                    "step_time_s": round(step_time, 5),
+                    "data_time_s": round(data_time, 5),
+                    "mem_bytes": memory_in_use(device),
                 }
-                if settings.clocks:
-                    record |= {
-                        "tokens_per_sec": round(targets.numel() / step_time, 1),
-                        "step_time_s": round(step_time, 5),
-                        "data_time_s": round(data_time, 5),
-                        "mem_bytes": memory_in_use(device),
-                    }
                 log.step(step, **hooks.record(step, record))
                 clipped = skipped = 0
 
@@ -302,8 +299,7 @@ def evaluate(
         total += functional.cross_entropy(logits.float().flatten(0, 1), y.flatten(), reduction="sum")
         tokens += y.numel()
     loss = float(total) / tokens
-    record = {"loss": round(loss, 6), "n_tokens": tokens}
-    return record | ({"eval_time_s": round(time.perf_counter() - started, 4)} if settings.clocks else {})
+    return {"loss": round(loss, 6), "n_tokens": tokens, "eval_time_s": round(time.perf_counter() - started, 4)}
 
 
 def memory_in_use(device: torch.device) -> int | None:

@@ -184,9 +184,7 @@ def train(settings: Settings, hooks: Hooks) -> None:
             seconds = time.perf_counter() - started
             grams = sum(len(level.keys) for level in model.levels)
             record = {"loss": round(before, 6), "tokens": int(ends[step]), "n_grams": grams}
-            if settings.clocks:
-                record["step_time_s"] = round(seconds, 5)
-            log.step(step, **hooks.record(step, record))
+            log.step(step, **hooks.record(step, {**record, "step_time_s": round(seconds, 5)}))
             found = model.loss(text.val)
             log.eval(step, loss=round(found, 6), n_tokens=len(text.val))
             progress.step(step, before)

@@ -20,14 +20,9 @@ def setting(default: Any, help: str, choices: tuple[str, ...] = (), also: tuple[
 
 
 @dataclass
-class Files:
-    """Where a run reads from and writes to."""
+class Output:
+    """Where a run writes to, and whether it writes the same again."""
 
-    data: list[str] = setting([], "UTF-8 text files, or markov:K, a source of known entropy; default: Python's docs")  # noqa: RUF009
-    tokenizer: str = setting("char", "what a token is", ("char", "word", "bpe"))
-    vocab_size: int = setting(1024, "most tokens a word or BPE vocabulary may have")
-    max_characters: int = setting(1_000_000, "characters of text to use; 0: all of it")
-    train_tokens: int = setting(0, "tokens to train on; 0: all of the training split")
     log: str = setting(  # torchrun takes --log for an abbreviation of its own --log-dir, hence the second name
         "", "log to write (lmdiag-log/1, JSON Lines); default: runs/NAME-FAULT-SEED.jsonl", also=("--log-file",)
     )
@@ -38,6 +33,17 @@ class Files:
     def run_id(self) -> str:
         """Return an id for the log: none, so that each run gets its own, or one that the same command gives again."""
         return "" if self.clocks else f"{Path(self.log).stem}-{self.seed}"
+
+
+@dataclass
+class Files(Output):
+    """Where a run reads from as well."""
+
+    data: list[str] = setting([], "UTF-8 text files, or markov:K, a source of known entropy; default: Python's docs")  # noqa: RUF009
+    tokenizer: str = setting("char", "what a token is", ("char", "word", "bpe"))
+    vocab_size: int = setting(1024, "most tokens a word or BPE vocabulary may have")
+    max_characters: int = setting(1_000_000, "characters of text to use; 0: all of it")
+    train_tokens: int = setting(0, "tokens to train on; 0: all of the training split")
 
 
 @dataclass

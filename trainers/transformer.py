@@ -58,12 +58,12 @@ class Block(nn.Module):
         super().__init__()
         self.norm1, self.attention = nn.LayerNorm(s.d_model), Attention(s)
         self.norm2 = nn.LayerNorm(s.d_model)
-        self.mlp = nn.Sequential(nn.Linear(s.d_model, 4 * s.d_model), nn.GELU(), nn.Linear(4 * s.d_model, s.d_model))
+        self.grow, self.shrink = nn.Linear(s.d_model, 4 * s.d_model), nn.Linear(4 * s.d_model, s.d_model)
         self.drop = nn.Dropout(s.dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x + self.drop(self.attention(self.norm1(x)))
-        return x + self.drop(self.mlp(self.norm2(x)))
+        return x + self.drop(self.shrink(functional.gelu(self.grow(self.norm2(x)))))
 
 
 class Transformer(nn.Module):
@@ -79,11 +79,12 @@ class Transformer(nn.Module):
         else:
             self.register_buffer("positions", sinusoids(s.context, s.d_model) * spread(s))
         self.drop = nn.Dropout(s.dropout)
-        self.blocks = nn.ModuleList(Block(s) for _ in range(s.n_layer))
+        blocks = [Block(s) for _ in range(s.n_layer)]
+        self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(s.d_model)
         self.apply(lambda module: initialise(module, spread(s)))
-        for block in self.blocks:  # 2 n_layer branches are added to the stream: keep its variance that of one
-            for last in (block.attention.out, block.mlp[-1]):
+        for block in blocks:  # 2 n_layer branches are added to the stream: keep its variance that of one
+            for last in (block.attention.out, block.shrink):
                 nn.init.normal_(last.weight, std=spread(s) / math.sqrt(2 * s.n_layer))
 
     def forward(self, ids: torch.Tensor, state: None = None) -> tuple[torch.Tensor, None]:

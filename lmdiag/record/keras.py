@@ -28,7 +28,8 @@ class LmdiagCallback(keras.callbacks.Callback):
     """Write `path` while `fit` runs; further keywords (`task`, `batch_tokens`, …) are facts of the log's header.
 
     `log_every` is the number of batches between records, `layers_every` between per-layer statistics, 0 for none.
-    With `stop_on="error"` the run is stopped when `lmdiag check` finds an error in its log.
+    With `stop_on="error"` the run is stopped when `lmdiag check` finds an error in its log. A model that was trained before goes on
+    in the log it has.
     """
 
     def __init__(
@@ -49,7 +50,8 @@ class LmdiagCallback(keras.callbacks.Callback):
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         config = {"optimizer": self.model.optimizer.get_config()}
         facts = {"config": config, **_header(self.model, self.params, self.log_every), **self.header}
-        self.run_log = RunLogger(self.path, **facts)
+        resumed = int(self.model.optimizer.iterations) or None
+        self.run_log = RunLogger(self.path, resume=bool(resumed), resumed_from_step=resumed, **facts)
         self._statistics: Any = None
         self._ended = time.perf_counter()
         if keras.backend.backend() == "torch":

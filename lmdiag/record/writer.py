@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 SCHEMA = "lmdiag-log/1"
+CLOCKS = {"time", "elapsed_s", "step_time_s", "data_time_s", "eval_time_s", "tokens_per_sec", "mem_bytes"}
 
 
 class LogInUse(ValueError):
@@ -35,7 +36,7 @@ class RunLogger:
     `model`, `max_steps`, `warmup_steps`, `batch_tokens`, `grad_clip`, `precision`, `loss_reduction`, …). Numbers may be
     Python's, NumPy's or tensors of one element. Only the process of rank 0 (environment variable `RANK`) writes;
     with `all_ranks` rank N > 0 writes beside it to `<name>.rankN<suffix>`. Without `clock` no record says when it was
-    written, so that the same run writes the same log.
+    written, how long anything took or how much memory it needed, so that the same run writes the same log.
 
     `resume` continues the run the file holds, in a new `run` record with the same `run_id`; say where with
     `resumed_from_step`, else the last step of the file is taken. A missing file starts a new run.
@@ -115,7 +116,7 @@ class RunLogger:
         if self._ended:
             return
         self._ended = True
-        elapsed = round(time.monotonic() - self._started, 3) if self._clock else None
+        elapsed = round(time.monotonic() - self._started, 3)
         facts = {"step": self.last_step, "elapsed_s": elapsed}
         self._append({"type": "end", "status": status, "time": self._time(), **facts, **fields}, words=str)
         if self._descriptor is not None:
@@ -139,14 +140,15 @@ class RunLogger:
             self.event("exception", self.last_step, f"{type(error).__name__}: {error}")
             self.end("crashed", exit_code=1)
 
-    def _time(self) -> float | None:
-        return round(time.time(), 3) if self._clock else None
+    def _time(self) -> float:
+        return round(time.time(), 3)
 
     def _append(self, record: dict[str, Any], start: str = "", words: type[str] | None = None) -> None:
         """Write one line. `words` turns what is no number (a path, an enum) into text; without it that is an error."""
         if self._descriptor is None:
             return
-        record = {name: value for name, value in record.items() if value is not None}
+        left_out = () if self._clock else CLOCKS
+        record = {name: value for name, value in record.items() if value is not None and name not in left_out}
         try:
             line = _encode(record)
         except (

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -102,6 +103,76 @@ def test_the_classifier_goes_on_from_bert(bert, tmp_path, balance):
     assert of(records, "step", "step")[-1] == 60
     assert all(loss == loss for loss in of(records, "step", "loss"))
     assert min(of(records, "eval", name)[-1] for name in ("accuracy", "f1", "recall", "auc")) > 0.95
+
+
+def by_step(records, name):
+    """One field of the step records: {step: value}."""
+    return {r["step"]: r[name] for r in records if r["type"] == "step" and name in r}
+
+
+def test_bert_resumes_where_it_stopped(tmp_path):
+    pytest.importorskip("transformers")
+    options = SMALL | {
+        "n-layer": 1,
+        "n-head": 2,
+        "vocab-size": 300,
+        "eval-tokens": 400,
+        "save-every": 6,
+        "warmup-steps": 2,
+    }
+    whole = train(tmp_path, "bert-mlm", log="whole.jsonl", **options)
+    train(tmp_path, "bert-mlm", log="cut.jsonl", **options)
+    shutil.rmtree(tmp_path / "cut.checkpoints" / "checkpoint-12")  # as if it had crashed before the last one
+    records = train(tmp_path, "bert-mlm", log="cut.jsonl", resume="", **options)
+    again = [i for i, r in enumerate(records) if r["type"] == "run"][1]
+    assert records[again]["resumed_from_step"] == 6
+    for name, near in {"lr": 1e-9, "tokens": 1e-9, "param_norm": 1e-3}.items():  # other tokens are masked
+        expected = {step: value for step, value in by_step(whole, name).items() if step > 6}
+        assert by_step(records[again:], name) == pytest.approx(expected, rel=near), name
+
+
+def test_the_classifier_resumes_exactly(bert, tmp_path):
+    for name, words in (("many", "loss step rate model "), ("few", "cat dog tree house ")):
+        (tmp_path / f"{name}.txt").write_text("\n\n".join(words * 6 for _ in range(60)))
+    options = {"pretrained": bert[0] / "a.checkpoints" / "final", "data": f"{tmp_path}/many.txt {tmp_path}/few.txt"}
+    options |= {"context": 16, "steps": 8, "eval-every": 8, "save-every": 4, "keep": 2, "warmup-steps": 2}
+    whole = train(tmp_path, "classifier", log="cut.jsonl", **options)
+    shutil.rmtree(tmp_path / "cut.checkpoints" / "checkpoint-8")
+    records = train(tmp_path, "classifier", log="cut.jsonl", resume="", **options)[len(whole) :]
+    assert records[0]["resumed_from_step"] == 4
+    assert by_step(records, "loss") == pytest.approx({s: v for s, v in by_step(whole, "loss").items() if s > 4})
+
+
+def test_keras_resumes_where_it_stopped(tmp_path):
+    pytest.importorskip("keras")
+    options = SMALL | {"eval-tokens": 200, "save": ""}
+    whole = train(tmp_path, "keras-rnn", log="whole.jsonl", **options)
+    train(tmp_path, "keras-rnn", log="cut.jsonl", **(options | {"steps": 6}))
+    records = train(tmp_path, "keras-rnn", log="cut.jsonl", resume="", **options)
+    again = [i for i, r in enumerate(records) if r["type"] == "run"][1]
+    assert records[again]["resumed_from_step"] == 6
+    expected = {step: loss for step, loss in by_step(whole, "loss").items() if step > 6}
+    assert by_step(records[again:], "loss") == pytest.approx(expected, rel=0.02)  # the first half had another schedule
+
+
+@pytest.mark.parametrize("name", ["keras-rnn", "bert-mlm"])
+def test_nothing_to_resume_is_said(tmp_path, capsys, name):
+    pytest.importorskip({"keras-rnn": "keras", "bert-mlm": "transformers"}[name])
+    train(tmp_path, name, code=2, resume="", **SMALL)
+    assert "no checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["keras-rnn", "bert-mlm"])
+def test_without_clocks_the_same_command_writes_the_same_log(tmp_path, name):
+    pytest.importorskip({"keras-rnn": "keras", "bert-mlm": "transformers"}[name])
+    options = SMALL | {"steps": 6, "eval-tokens": 200, "no-clocks": ""}
+    first, second = (train(tmp_path / part, name, **options) for part in "ab")
+    for record in (first[0], second[0]):
+        record["config"].pop("log")
+    for record in first + second:
+        record.pop("path", None)
+    assert first == second
+    assert not {"time", "step_time_s", "eval_time_s"} & {key for record in first for key in record}
 
 
 def test_a_classifier_without_a_model_says_what_to_do(tmp_path, capsys):

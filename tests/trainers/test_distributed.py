@@ -38,6 +38,19 @@ def test_two_processes_equal_one(train, tmp_path, arguments):
     assert others == (["two.rank1.jsonl"] if "--all-ranks" in arguments else [])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("split", [["--fsdp"], []], ids=["fsdp", "ddp"])
+def test_two_processes_resume_as_if_they_had_not_stopped(train, tmp_path, split):
+    common = ["--schedule", "constant", "--warmup-steps", 1, "--dropout", 0.1, *split]
+    whole = torchrun(tmp_path / "whole.jsonl", *common)
+    torchrun(tmp_path / "cut.jsonl", *common, "--steps", 3, "--checkpoint-every", 3)
+    records = torchrun(tmp_path / "cut.jsonl", *common, "--resume")
+    again = [i for i, r in enumerate(records) if r["type"] == "run"][1]
+    assert records[again]["resumed_from_step"] == 3
+    for name in ("loss", "grad_norm", "param_norm"):
+        assert values(records[again:], name) == pytest.approx(values(whole, name)[3:], rel=1e-6), name
+
+
 def test_splitting_needs_several_processes(train, capsys):
     train("--fsdp", code=2)
     assert "torchrun" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.trainers.conftest import TINY, read, values
-from trainers import faults
-from trainers.faults import FAULTS
+from trainers.faults import FAULTS, Hooks, machine
+from trainers.faults.fault import changed
+from trainers.transformer import Settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 def naps(monkeypatch):
     """Seconds that faults would have slept; they do not here."""
     slept = []
-    monkeypatch.setattr(faults.time, "sleep", slept.append)
+    monkeypatch.setattr(machine.time, "sleep", slept.append)
     return slept
 
 
@@ -33,11 +35,43 @@ def test_every_fault_trains_to_the_end(train, fault):
     assert records[-1]["status"] == "completed"
 
 
-def test_every_fault_says_what_it_does_and_how_to_cure_it():
-    for fault in FAULTS.values():
-        assert fault.what
-        assert fault.rules
-        assert fault.remedy
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))
+def test_every_fault_says_what_it_does_and_how_to_cure_it(fault):
+    assert fault.what().endswith(".")
+    assert fault.rules
+    assert fault.remedy
+    assert re.compile(fault.advised).search("") is None  # a pattern that matches anything would prove nothing
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))
+def test_the_cured_run_has_the_settings_of_the_user_again(fault):
+    user = Settings(steps=100)
+    cured, kind = fault.cured(user)
+    broken, _ = fault.broken(user)
+    different = {name for name in vars(user) if vars(cured)[name] != pytest.approx(vars(user)[name])}
+    assert different <= {
+        "checkpoint_every",
+        "n_layer",
+        "accumulation",
+        "precision",
+        "skip_nonfinite",
+        "warmup_steps",
+        "schedule",
+    }
+    assert kind is not fault or cured != broken or fault.name() == "crash-and-resume"
+    assert kind in (Hooks, fault, FAULTS["crash-and-resume"])
+
+
+def test_a_cured_run_is_the_healthy_run(train):
+    healthy = values(train("--steps", 8, log="healthy.jsonl"), "loss")
+    for fault in ("lr-too-low", "nan-weights"):
+        assert values(train("--steps", 8, "--fault", fault, "--cured", log=f"{fault}.jsonl"), "loss") == healthy
+        assert values(train("--steps", 8, "--fault", fault, log=f"{fault}-broken.jsonl"), "loss") != healthy
+
+
+def test_a_setting_that_a_trainer_lacks_is_named():
+    with pytest.raises(ValueError, match="needs the settings n_layers"):
+        changed(Settings(), {"n_layers": 3})
 
 
 def numbers(train, fault, name="loss", steps=20):
@@ -148,7 +182,9 @@ def test_leaked_targets_are_learned_at_once(train):
 def test_slow_machines_are_slow(train, naps):
     train("--steps", 4, "--fault", "slow-loader", log="a.jsonl")
     train("--steps", 4, "--fault", "slowdown", log="b.jsonl")
-    assert naps == [0.1] * 4 + [0.2] * 2
+    loader, throttled = naps[:4], naps[4:]
+    assert min(loader) > 0
+    assert [nap > 0 for nap in throttled] == [False, False, True, True]
 
 
 def test_memory_leaks(tmp_path):

@@ -22,7 +22,7 @@ def check(run: Run, *, likeness: float = 0.7) -> Iterator[Finding]:
 
     ## How it decides
     The noise of the loss, which is mostly the difficulty of each batch, is what remains after a running median of 15 records, clipped at four
-    standard deviations. The noise of up to a thousand records after a restart is correlated with every earlier stretch of the same length;
+    standard deviations. The noise of up to a thousand records after a restart, or of the later half of them, is correlated with every earlier stretch of the same length;
     `likeness` (0.7) is far beyond chance, whose largest correlation among 100,000 places is 0.45 for 100 records.
 
     ## Why it matters
@@ -46,7 +46,7 @@ def check(run: Run, *, likeness: float = 0.7) -> Iterator[Finding]:
         row = int(np.searchsorted(losses.steps, step))
         first = max(0, row - LONGEST_PAST)
         noise = _noise(losses.values[first : row + LONGEST_WINDOW])
-        found = _earlier_copy(noise, row - first)
+        found = _earlier_copy(noise, row - first, likeness)
         if found is None or found[1] < likeness:
             continue
         yield _finding(run, losses, row, first + found[0], *found[1:])
@@ -58,10 +58,23 @@ def _noise(values: np.ndarray) -> np.ndarray:
     return np.clip(left, -limit, limit)
 
 
-def _earlier_copy(noise: np.ndarray, row: int) -> tuple[int, float, int] | None:
-    """Return where before `row` the noise after `row` occurred, their correlation, and the records compared."""
-    after = noise[row : row + LONGEST_WINDOW]
-    past = noise[: max(0, row - MARGIN)]
+def _earlier_copy(noise: np.ndarray, row: int, likeness: float) -> tuple[int, float, int] | None:
+    """Return where before `row` the noise after `row` occurred, their correlation, and the records compared.
+
+    If all of it is not alike, its later half may be: a model that had only begun to learn had other losses on the same batches.
+    """
+    after, past = noise[row : row + LONGEST_WINDOW], noise[: max(0, row - MARGIN)]
+    found = _best_match(after, past)
+    late = after[-max(POINTS, len(after) // 2) :]
+    if (found is not None and found[1] >= likeness) or len(late) == len(after):
+        return found
+    skipped = len(after) - len(late)
+    again = _best_match(late, past[skipped:])
+    return (again[0], again[1], len(late)) if again is not None else found
+
+
+def _best_match(after: np.ndarray, past: np.ndarray) -> tuple[int, float, int] | None:
+    """Return at which row of `past` the correlation with `after` is highest, that correlation, and the records compared."""
     n = len(after)
     if n < POINTS or len(past) < n or not after.std() > 0:
         return None
@@ -87,7 +100,7 @@ def _finding(run: Run, losses: Series, row: int, copy: int, likeness: float, rec
     )
     told = ": each epoch has the same order" if same_order else ": the sampler was not restored"
     return Finding(
-        f"The {records:,} losses after the restart at step {first:,} repeat those from step {earlier:,} on (correlation {likeness:.2f}){told}.",
+        f"{records:,} losses after the restart at step {first:,} repeat those from step {earlier:,} on (correlation {likeness:.2f}){told}.",
         first,
         int(losses.steps[min(row + records, len(losses)) - 1]),
         "loss",

@@ -22,7 +22,7 @@ def check(run: Run, *, ratio: float = 1.5, share: float = 0.2) -> Iterator[Findi
     A rate that, having decayed, is suddenly higher again; or one that drops and climbs a second time.
 
     ## How it decides
-    Between two records the rate grows by `ratio` and by `share` of its peak, after it had been above half of the peak and fallen below 70% of its highest value.
+    Between two records the rate grows by `ratio` and by `share` of its peak, after it had been above half of the peak (or was resumed there) and fallen below 70% of its highest value.
     Or it halves at once and doubles again later. Information, because restarts can be intended; a warning where the run was resumed at that step
     and the loss rose by 0.05 nat, 2% and four standard errors.
 
@@ -41,7 +41,8 @@ def check(run: Run, *, ratio: float = 1.5, share: float = 0.2) -> Iterator[Findi
     rates = run["lr"].finite
     if len(rates) < 10 or rates.values.max() <= 0:
         return
-    jumps, drops = _jumps_up(rates.values, ratio, share), _fresh_warm_ups(rates.values)
+    restarts = np.searchsorted(rates.steps, [s.first_step for s in run.segments[1:]]) - 1
+    jumps, drops = _jumps_up(rates.values, restarts, ratio, share), _fresh_warm_ups(rates.values)
     rows = np.sort(np.concatenate([jumps, drops]))
     if not len(rows) or len(rows) > max(MOST * len(rates), 1):
         return
@@ -68,15 +69,16 @@ def check(run: Run, *, ratio: float = 1.5, share: float = 0.2) -> Iterator[Findi
     )
 
 
-def _jumps_up(lr: np.ndarray, ratio: float, share: float) -> np.ndarray:
-    """Return the records after which the rate is suddenly higher, warm-up apart."""
+def _jumps_up(lr: np.ndarray, restarts: np.ndarray, ratio: float, share: float) -> np.ndarray:
+    """Return the records after which the rate is suddenly higher, warm-up apart; `restarts` are rows before a restart."""
     peak = lr.max()
     rows = np.flatnonzero(lr[1:] > ratio * lr[:-1])
     rows = rows[lr[rows + 1] - lr[rows] > share * peak]
     if not len(rows):
         return rows
     highest = np.maximum.accumulate(lr)[rows]
-    return rows[(lr[rows] < DECAYED * highest) & (highest >= HIGH * peak)]
+    past_warm_up = (highest >= HIGH * peak) | np.isin(rows, restarts)  # after a resume even far above the old peak
+    return rows[(lr[rows] < DECAYED * highest) & past_warm_up]
 
 
 def _fresh_warm_ups(lr: np.ndarray) -> np.ndarray:

@@ -5,8 +5,9 @@ import numpy as np
 from lmdiag import advice
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
-from lmdiag.stats.phases import holds_start, phases
+from lmdiag.stats.phases import Phases, holds_start, phases
 from lmdiag.stats.spikes import find_spikes
+from lmdiag.stats.windows import rolling_median
 
 EARLY = 0.10  # of the run
 SHORT_WARMUP = 0.01  # of the steps
@@ -19,11 +20,13 @@ def check(run: Run, *, smallest: float = 0.15, deviations: float = 8.0) -> Itera
     """Loss spikes in the first steps of a run without warm-up.
 
     ## What it looks for
-    At least two spikes in the first tenth of a run whose learning rate starts at its peak, or reaches it within 1% of the steps.
+    At least two spikes, or a rise far above the first loss, in the first tenth of a run whose learning rate starts at its peak, or reaches it within 1% of
+    the steps.
 
     ## How it decides
     Spikes as in `loss-spike`, but 15% high and at eight standard deviations, because the start of a run is rough. The log must hold the start. From
-    three spikes and 30% on it is a warning.
+    three spikes and 30% on it is a warning, and so is a rise by 30% above the first loss that three records in a row confirm: an untrained model can only get
+    better by small steps.
 
     ## Why it matters
     The first steps at full rate throw the weights far from their initialisation while the optimizer's averages are still empty. Some runs
@@ -51,6 +54,14 @@ def check(run: Run, *, smallest: float = 0.15, deviations: float = 8.0) -> Itera
         return
     limit = finite.steps[0] + EARLY * span
     start = finite.between(int(finite.steps[0]), int(limit + 0.5 * EARLY * span))
+    early = start.values[start.steps <= limit]
+    highest = float(rolling_median(early, 3).max()) if len(early) >= 3 else 0.0
+    if highest >= (1 + ALARM_EXCESS) * finite.values[0] > 0:
+        message = f"The loss rises from {finite.values[0]:.4g} to {highest:.4g} in the first {EARLY:.0%} of the run"
+        top = int(start.steps[int(np.argmax(early))])
+        evidence = {"first": float(finite.values[0]), "highest": highest}
+        yield _finding(run, metric, schedule, (int(finite.steps[0]), top), message, evidence, Severity.WARNING)
+        return
     spikes = [
         s for s in find_spikes(start.values, smallest=smallest, deviations=deviations) if start.steps[s.peak] <= limit
     ]
@@ -58,18 +69,33 @@ def check(run: Run, *, smallest: float = 0.15, deviations: float = 8.0) -> Itera
         return
     largest = float(np.expm1(max(s.excess for s in spikes)))
     steps = tuple(int(finite.steps[s.peak]) for s in spikes)
-    yield Finding(
-        f"{len(spikes)} spikes of up to {largest:.0%} in the first {EARLY:.0%} of the run, and no warm-up: "
-        f"the learning rate is at its peak of {schedule.peak:.3g} from step {schedule.warm_step:,} on.",
+    message = f"{len(spikes)} spikes of up to {largest:.0%} in the first {EARLY:.0%} of the run"
+    evidence = {"spikes": len(spikes), "largest_excess": largest}
+    severity = Severity.WARNING if len(spikes) >= ALARM_SPIKES and largest >= ALARM_EXCESS else Severity.INFO
+    yield _finding(run, metric, schedule, steps, message, evidence, severity)
+
+
+def _finding(
+    run: Run,
+    metric: str,
+    schedule: Phases,
+    steps: tuple[int, ...],
+    message: str,
+    evidence: dict[str, float],
+    severity: Severity,
+) -> Finding:
+    span = run.last_step - run.first_step
+    return Finding(
+        f"{message}, and no warm-up: the learning rate is at its peak of {schedule.peak:.3g} from step {schedule.warm_step:,} on.",
         steps[0],
         steps[-1],
         metric,
-        {"spikes": len(spikes), "largest_excess": largest, "warmup_steps": warm, "peak_lr": schedule.peak},
+        {**evidence, "warmup_steps": schedule.warm_step - int(run["lr"].steps[0]), "peak_lr": schedule.peak},
         (
             f"Warm up over {max(10, round(0.01 * span)):,} to {max(50, round(0.05 * span)):,} steps.",
             advice.lower_lr(run, steps[0]),
             advice.clip(run, steps[-1]),
         ),
-        Severity.WARNING if len(spikes) >= ALARM_SPIKES and largest >= ALARM_EXCESS else Severity.INFO,
+        severity,
         steps=steps,
     )

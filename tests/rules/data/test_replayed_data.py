@@ -30,6 +30,15 @@ def test_finds_the_copy(copied_from):
     assert (found.first_step, found.evidence["copied_from"]) == (RESTART + 1, copied_from + 1)
 
 
+def test_the_first_batches_of_all_may_have_had_other_losses():
+    made = restarted(0)
+    losses = made["loss"].values.copy()
+    losses[:160] = falling(N, noise=0.06, seed=9)[:160]  # the model had only begun to learn
+    (found,) = fires(check, replace(run(loss=losses), segments=made.segments))
+    assert found.evidence["records"] == (N - RESTART) // 2
+    assert found.evidence["copied_from"] == 1
+
+
 def test_equal_epochs_are_information():
     (found,) = fires(check, restarted(300, epoch=np.arange(N) / 500))
     assert found.severity is Severity.INFO

@@ -34,6 +34,14 @@ def test_a_jump_at_a_resume_with_a_rising_loss_is_a_warning():
     assert fires(check, jumped(rise=0.4))[0].severity is Severity.INFO
 
 
+def test_after_a_resume_the_rate_may_be_far_above_its_former_peak():
+    lr, loss = cosine_lr(N), falling(N)
+    lr[300:] *= 10
+    made = run(loss=loss, lr=lr)
+    (found,) = fires(check, replace(made, segments=(Segment(1, 300, 0), Segment(301, N, 300))))
+    assert found.evidence["after"] / found.evidence["before"] == pytest.approx(10, rel=0.05)
+
+
 def test_a_second_warm_up_is_information():
     lr = np.r_[cosine_lr(N)[:200], cosine_lr(N)[:200]]
     (found,) = fires(check, run(loss=falling(N), lr=lr))

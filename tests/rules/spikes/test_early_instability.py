@@ -27,6 +27,24 @@ def test_two_are_information():
     assert found.severity is Severity.INFO
 
 
+def risen(factor: float, records: int) -> np.ndarray:
+    loss = falling(1000, noise=0.02)
+    loss[3 : 3 + records] = factor * loss[0]
+    return loss
+
+
+def test_a_rise_above_the_first_loss_is_a_warning():
+    (found,) = fires(check, run(loss=risen(1.5, 20), lr=FLAT))
+    assert found.severity is Severity.WARNING
+    assert found.evidence["highest"] > 1.3 * found.evidence["first"]
+
+
+def test_silent_on_a_small_or_a_single_rise():
+    assert fires(check, run(loss=risen(1.1, 20), lr=FLAT)) == []
+    assert fires(check, run(loss=risen(1.5, 1), lr=FLAT)) == []
+    assert fires(check, run(loss=risen(1.5, 20), lr=cosine_lr(1000))) == []
+
+
 def test_silent_with_a_warmup():
     assert fires(check, run(loss=spiked(30, 55, 80), lr=cosine_lr(1000))) == []
 

@@ -1,0 +1,252 @@
+"""Is every fault found, and does its remedy cure it?
+
+    python -m benchmarks.faults FOLDER [--seeds 2] [--healthy 40] [--models transformer lstm rnn] [--faults NAME ...] > docs/faults.md
+
+Trains what is missing in FOLDER: small models every fault of `trainers.faults`, and again with its remedy; and without any fault, on
+other seeds. Every log is
+judged by lmdiag with its defaults. Prints a page in Markdown, and progress on stderr; one run takes some seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import math
+import multiprocessing
+import os
+import platform
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import lmdiag
+from lmdiag.diagnose import Diagnosis
+from lmdiag.finding import Finding
+from lmdiag.rules import RULES
+from trainers import corpus
+from trainers.__main__ import TRAINERS, train_and_resume
+from trainers.faults import FAULTS, Fault, Hooks
+
+MODELS = ("transformer", "lstm", "rnn")
+TEXT: dict[str, Any] = {"tokenizer": "char", "vocab_size": 1024, "max_characters": 200_000}
+SIZES: dict[str, Any] = {
+    "steps": 300,
+    "batch_size": 16,
+    "context": 16,
+    "d_model": 48,
+    "eval_every": 20,
+    "eval_tokens": 2048,
+}
+SCHEDULES = ("cosine", "linear", "wsd")  # of the healthy runs, in turn
+FIGURES = {
+    "named by one of its rules": "named",
+    "found: its rule, or an alarm of the same family": "found",
+    "the advice names the remedy": "advised",
+    "cured: no alarm, and the rule is silent": "is_cured",
+}
+PREFACE = """# Faults found, and cured
+
+Small models are trained with every fault of `trainers/faults/`, and again with its remedy; and without any fault, on other seeds, with three schedules. lmdiag judges
+every log with its defaults. *Named*: one of the rules that name the fault, at any severity. *Family*: that, or a warning or error of the same family.
+*Cured*: the run with the remedy has no warning or error, and the rules that found the fault are silent. A resume needs no cure.
+
+`{command}`
+
+lmdiag {lmdiag}, Python {python}, PyTorch {torch}, one CPU thread; {steps} updates of {batch_size} sequences of {context} tokens, width {d_model}.
+"""
+FAMILY = {rule.name: rule.family for rule in RULES}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One fault on one model with one seed: what lmdiag said of the broken and of the cured run."""
+
+    fault: type[Fault]
+    model: str
+    broken: Diagnosis
+    cured: Diagnosis | None
+
+    @property
+    def naming(self) -> list[Finding]:
+        """The findings that name the fault."""
+        return [f for f in self.broken.findings if f.rule in self.fault.rules]
+
+    @property
+    def named(self) -> bool:
+        return bool(self.naming)
+
+    @property
+    def found(self) -> bool:
+        """Whether a rule of the fault, or an alarm of the same family, was raised."""
+        families = {FAMILY[rule] for rule in self.fault.rules}
+        return self.named or any(f.alarms and f.family in families for f in self.broken.findings)
+
+    @property
+    def advised(self) -> bool:
+        """Whether the advice of the finding names the remedy."""
+        return any(re.search(self.fault.advised, line) for f in self.naming for line in f.advice)
+
+    @property
+    def is_cured(self) -> bool | None:
+        """Whether nothing alarms any more and the rules that found the fault are silent; None without a cure."""
+        if self.cured is None:
+            return None
+        named = {f.rule for f in self.naming}
+        return not any(f.alarms or f.rule in named for f in self.cured.findings)
+
+
+def alarms(diagnosis: Diagnosis) -> bool:
+    """Return whether a run has a warning or an error."""
+    return any(f.alarms for f in diagnosis.findings)
+
+
+def versions() -> dict[str, Any]:
+    """Return what the figures depend on."""
+    return SIZES | {"lmdiag": lmdiag.__version__, "python": platform.python_version(), "torch": torch.__version__}
+
+
+class Bench:
+    """Trains, each run in a process of its own, and keeps what lmdiag said: many cured runs are the same healthy run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.said: dict[str, Diagnosis] = {}
+
+    def healthy(self, model: str, seed: int) -> Diagnosis:
+        """Train without a fault."""
+        return self._judged(model, settings_of(model, seed, schedule=SCHEDULES[seed % 3]), Hooks)
+
+    def trial(self, fault: type[Fault], model: str, seed: int) -> Trial:
+        """Train with a fault and, where there is something to cure, with its remedy."""
+        settings = settings_of(model, seed)
+        broken = self._judged(model, *fault.broken(settings))
+        return Trial(fault, model, broken, self._judged(model, *fault.cured(settings)) if curable(fault) else None)
+
+    def _judged(self, model: str, settings: Any, kind: type[Hooks]) -> Diagnosis:
+        key = repr((model, settings, kind.__name__))
+        if key not in self.said:
+            started = time.perf_counter()
+            digest = hashlib.sha256(key.encode()).hexdigest()[:8]
+            log = self.folder / f"{model}-{kind.__name__}-{settings.seed}-{digest}.jsonl"
+            if not log.exists():
+                process = multiprocessing.get_context(
+                    "fork"
+                ).Process(  # some faults kill it, and memory must be its own
+                    target=train_quietly, args=(model, replace(settings, log=str(log)), kind)
+                )
+                process.start()
+                process.join()
+            self.said[key] = lmdiag.diagnose(lmdiag.read(log))
+            rules = " ".join(f.rule if f.alarms else f"({f.rule})" for f in self.said[key].findings)
+            seconds = time.perf_counter() - started
+            print(f"{seconds:5.1f} s {model} {settings.seed} {kind.__name__}: {rules}", file=sys.stderr, flush=True)
+        return self.said[key]
+
+
+def settings_of(model: str, seed: int, **changes: Any) -> Any:
+    """Return the settings of the user whose run is broken."""
+    return import_module(TRAINERS[model]).Settings(**(TEXT | SIZES | {"seed": seed, "device": "cpu"} | changes))
+
+
+def curable(fault: type[Fault]) -> bool:
+    """Return whether the cured run is another one than the broken run."""
+    return fault.mended is not None or bool(fault.cure)
+
+
+def train_quietly(model: str, settings: Any, kind: type[Hooks]) -> None:
+    with open(os.devnull, "w") as nothing, contextlib.redirect_stderr(nothing):
+        train_and_resume(import_module(TRAINERS[model]), settings, kind)
+
+
+# ---- the page
+
+
+def share(hits: int, of: int) -> str:
+    """Return a share with its 95% Wilson interval."""
+    if not of:
+        return "–"
+    z, p = 1.96, hits / of
+    middle, half = p + z * z / (2 * of), z * math.sqrt(p * (1 - p) / of + z * z / (4 * of * of))
+    low, high = ((middle + sign * half) / (1 + z * z / of) for sign in (-1, 1))
+    return f"{hits}/{of} ({max(low, 0):.1%} to {min(high, 1):.1%})"
+
+
+def count(trials: Sequence[Trial], what: str) -> str:
+    values = [getattr(t, what) for t in trials if getattr(t, what) is not None]
+    return f"{sum(values)}/{len(values)}" if values else "–"
+
+
+def page(trials: list[Trial], healthy: dict[str, list[Diagnosis]], command: str) -> Iterator[str]:
+    """Yield the lines of the page."""
+    everything = [d for found in healthy.values() for d in found]
+    alarmed = {model: sum(alarms(d) for d in found) for model, found in healthy.items()}
+    yield PREFACE.format(command=command, **versions())
+    yield "| figure | value (95% interval) |\n|---|---|"
+    for title, what in FIGURES.items():
+        values = [getattr(t, what) for t in trials if getattr(t, what) is not None]
+        yield f"| {title} | {share(sum(values), len(values))} |"
+    yield f"| healthy runs alarmed | {share(sum(alarmed.values()), len(everything))} |"
+    yield "\nHealthy runs alarmed: " + ", ".join(f"{m} {n}/{len(healthy[m])}" for m, n in alarmed.items()) + ".\n"
+    yield "## Fault by fault\n"
+    yield "| fault | what it does | rules that name it | named | family | advice names the remedy | cured |"
+    yield "|---|---|---|---|---|---|---|"
+    for fault in FAULTS.values():
+        of = [t for t in trials if t.fault is fault]
+        if not of:
+            continue
+        counts = " | ".join(count(of, what) for what in FIGURES.values())
+        rules = " or ".join(f"[{rule}](rules/{rule}.md)" for rule in fault.rules)
+        yield f"| {fault.name()} | {fault.what()} *Remedy:* {fault.remedy}. | {rules} | {counts} |"
+    yield "\n## Model by model\n"
+    yield "| model | named | family | advice names the remedy | cured |\n|---|---|---|---|---|"
+    for model in dict.fromkeys(t.model for t in trials):
+        of = [t for t in trials if t.model == model]
+        yield f"| {model} | {' | '.join(count(of, what) for what in FIGURES.values())} |"
+    yield from misses(trials)
+
+
+def misses(trials: list[Trial]) -> Iterator[str]:
+    """Yield what went wrong, one line each."""
+    missed = [t for t in trials if not t.found or t.is_cured is False]
+    if missed:
+        yield "\n## What was missed\n"
+    for t in missed:
+        raised = ", ".join(f.rule for f in t.broken.findings if f.alarms) or "no alarm"
+        left = ", ".join(f.rule for f in (t.cured.findings if t.cured else ()) if f.alarms) or "no alarm"
+        yield f"- {t.fault.name()}, {t.model}: broken {raised}; cured {left}"
+
+
+def main() -> None:
+    """Train, judge, print the page."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", type=Path, help="where the logs are kept")
+    parser.add_argument("--seeds", type=int, default=2, help="runs of each fault on each model")
+    parser.add_argument("--healthy", type=int, default=40, help="healthy runs of each model")
+    parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
+    parser.add_argument("--faults", nargs="+", default=list(FAULTS), choices=FAULTS, metavar="FAULT")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    corpus.load([], **TEXT)  # once for all: the processes inherit it
+    bench = Bench(options.folder)
+    pairs = [(FAULTS[name], model) for name in options.faults for model in options.models]
+    trials = [
+        bench.trial(fault, model, seed)
+        for seed in range(1, options.seeds + 1)
+        for fault, model in pairs
+        if model in (fault.models or MODELS)
+    ]
+    healthy = {model: [bench.healthy(model, 100 + s) for s in range(options.healthy)] for model in options.models}
+    command = f"python -m benchmarks.faults FOLDER {' '.join(sys.argv[2:])}".strip()
+    print("\n".join(page(trials, healthy, command)))
+
+
+if __name__ == "__main__":
+    main()

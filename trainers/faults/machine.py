@@ -1,0 +1,101 @@
+"""Faults of the machine: slow, short of memory, or gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from trainers.faults.fault import Fault, Hooks, StagedCrash
+
+if TYPE_CHECKING:
+    import torch
+
+    from lmdiag.record.writer import RunLogger
+
+
+class Slow(Fault):
+    """Waits as long as some steps take: on any machine the same share of the time."""
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__(settings)
+        self._began = time.perf_counter()
+
+    def wait(self, steps: float) -> None:
+        """Sleep for so many times what has passed since the last wait."""
+        time.sleep(steps * (time.perf_counter() - self._began))
+        self._began = time.perf_counter()
+
+
+class SlowLoader(Slow):
+    """Each batch takes twice as long to arrive as to train on."""
+
+    rules = ("data-starvation",)
+    remedy = "more loader workers, prefetching"
+    advised = "workers|prefetch"
+
+    def batch(self, step: int, inputs: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        self.wait(2.0)
+        return inputs, targets
+
+
+class Slowdown(Slow):
+    """From 50% of the run on each step takes twice as long, as on a throttled machine."""
+
+    rules = ("slowdown",)
+    remedy = "look for throttling, neighbours"
+    advised = "temperature|clock|neighbour"
+
+    def gradients(self, step: int, model: torch.nn.Module) -> None:
+        self.wait(1.0 if step > self.at(0.5) else 0.0)
+
+
+class MemoryLeak(Fault):
+    """Each step keeps 4 MB for ever, as a list of losses that still hold their graphs does."""
+
+    rules = ("memory-growth",)
+    remedy = "keep numbers, not tensors"
+    advised = "item"
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__(settings)
+        self.kept: list[bytearray] = []
+
+    def after(self, step: int) -> None:
+        self.kept.append(bytearray(os.urandom(1) * (4 << 20)))
+
+
+class CrashAndResume(Fault):
+    """The process dies of an error at 75% of the run, which goes on from its last checkpoint as if it had not."""
+
+    rules = ("step-rewind",)
+    remedy = "nothing: this is what checkpoints are for"
+    advised = "resume restores"
+    changes = {"checkpoint_every": lambda s: max(1, s.steps // 5)}
+    resumed = {}
+    mended: ClassVar[type[Hooks] | None] = None
+
+    def after(self, step: int) -> None:
+        if step == self.at(0.75) and not self.settings.resume:
+            raise StagedCrash(f"staged crash at step {step}")
+
+
+class Killed(Fault):
+    """The process is killed at 60% of the run, in the middle of writing a record."""
+
+    rules = ("truncated-run",)
+    remedy = "resume it"
+    advised = "[Rr]esume"
+
+    def start(self, log: RunLogger) -> None:
+        self.log = log
+
+    def after(self, step: int) -> None:
+        if step == self.at(0.6):
+            with open(self.log.path, "a", encoding="utf-8") as file:
+                file.write(f'{{"type":"step","step":{step + 1},"loss":2.')
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+FAULTS = (SlowLoader, Slowdown, MemoryLeak, CrashAndResume, Killed)
