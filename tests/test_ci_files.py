@@ -17,6 +17,7 @@ from lmdiag.cli import COMMANDS
 from tests.cli.conftest import curve, falling, write_log
 
 ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 CI_PAGE = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
 
 
@@ -45,7 +46,7 @@ def project(tmp_path):
 def bash(script, folder, bin_folder, **variables):
     environment = {"PATH": f"{bin_folder}:{os.environ['PATH']}", "HOME": str(folder), **variables}
     return subprocess.run(
-        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=600
     )
 
 
@@ -106,6 +107,38 @@ def test_an_input_of_the_action_is_never_a_command(action, project):
     assert not (project / "injected").exists()
 
 
+@pytest.mark.slow
+def test_the_action_installs_itself_and_checks(project, tmp_path):
+    """The install step as it stands, offline: what it would download is taken from this environment."""
+    pytest.importorskip("hatchling", reason="hatchling, which builds lmdiag, is not installed")
+    steps = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
+    install = next(step for step in steps if step["name"] == "Install lmdiag")
+    source = tmp_path / "source"
+    for name in ("lmdiag", "trainers", "sample_logs"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    offline = {
+        "PIP_NO_INDEX": "1",
+        "PIP_NO_BUILD_ISOLATION": "0",
+        "PIP_NO_CACHE_DIR": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+    installed = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
+    runner = {"RUNNER_TEMP": str(tmp_path / "runner"), "ACTION_PATH": str(source), "PYTHONPATH": installed}
+    done = bash(install["run"], project, Path(sys.executable).parent, **runner, **offline)
+    assert done.returncode == 0, done.stderr
+    checked = bash('"$RUNNER_TEMP/lmdiag/bin/lmdiag" check runs', project, tmp_path, **runner)
+    assert checked.returncode == 0, checked.stderr
+    where = bash(
+        "cd / && \"$RUNNER_TEMP/lmdiag/bin/python\" -c 'import lmdiag; print(lmdiag.__file__)'",
+        project,
+        tmp_path,
+        **runner,
+    )
+    assert where.stdout.startswith(str(tmp_path / "runner"))
+
+
 def test_the_action_uses_every_input_and_declares_every_output():
     text = (ROOT / "action.yml").read_text()
     document = yaml.safe_load(text)
@@ -161,13 +194,35 @@ def snippets(page, language):
 
 @pytest.mark.parametrize("script", [s for s in snippets(CI_PAGE, "bash") if "docker" not in s])
 def test_the_shell_snippets_of_the_page_work(script, project, bin_folder):
+    shutil.copy(project / "runs" / "tiny.jsonl", project / "log.jsonl")
+    (project / "log.jsonl").open("a").write('{"type":"end","status":"completed"}\n')
+    (project / "train.py").write_text("print(open('log.jsonl').read())\n")
+    script = script.replace("train.log --until-error", "train.log --every 1s --until-error")
     done = bash(f"set -e\n{script}", project, bin_folder)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+README_COMMANDS = re.findall(
+    r"^    (lmdiag (?:check|explain|convert|compare|watch) .*?)(?:  +#.*)?$", README, re.MULTILINE
+)
+
+
+@pytest.mark.parametrize("command", README_COMMANDS)
+def test_the_commands_of_the_readme_work(command, project, bin_folder):
+    write_log(project / "runs" / "a.jsonl", falling())
+    (project / "runs" / "a.jsonl").open("a").write('{"type":"end","status":"completed"}\n')
+    shutil.copy(project / "runs" / "a.jsonl", project / "runs" / "a.log")
+    done = bash(command.replace("watch ", "watch --every 1s "), project, bin_folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_there_are_commands_of_the_readme_to_run():
+    assert {command.split()[1] for command in README_COMMANDS} == {"check", "explain", "convert", "compare", "watch"}
+
+
 def test_the_yaml_snippets_name_things_that_exist(project, bin_folder):
     action, gitlab, precommit = map(yaml.safe_load, snippets(CI_PAGE, "yaml"))
-    assert set(action[0]["with"]) <= set(yaml.safe_load((ROOT / "action.yml").read_text())["inputs"])
+    assert set(action[1]["with"]) <= set(yaml.safe_load((ROOT / "action.yml").read_text())["inputs"])
     for line in gitlab["lmdiag"]["script"]:
         assert bash(line, project, bin_folder).returncode == 0
     for report in gitlab["lmdiag"]["artifacts"]["reports"].values():

@@ -11,7 +11,7 @@ from typing import Any
 
 from lmdiag.cli import say
 from lmdiag.cli.options import wants_color, width
-from lmdiag.cli.output import print_result
+from lmdiag.cli.output import print_line
 from lmdiag.reports.look import Style
 from lmdiag.reports.news import News, as_json, as_text
 from lmdiag.reports.report import fails, severity_of
@@ -40,9 +40,9 @@ class Teller:
     def tell(self, news: News) -> None:
         """Print news, and run the command for what fails the gate."""
         if self._as_json:
-            print_result(as_json(news, time.strftime("%Y-%m-%dT%H:%M:%S%z"), self._run))
+            print_line(as_json(news, time.strftime("%Y-%m-%dT%H:%M:%S%z"), self._run))
         else:
-            print_result(as_text(news, time.strftime("%H:%M:%S"), self._style))
+            print_line(as_text(news, time.strftime("%H:%M:%S"), self._style))
         if self._command and self._calls(news):
             self._call(self._command, news)
 

@@ -44,11 +44,16 @@ UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 @click.option("--verbose", "-v", is_flag=True, help="Tell findings of severity info, too.")
 @with_options(COLOR)
 def watch(path: str, every: str, stall: str | None, **options: Any) -> int:
+    from lmdiag.cli import TROUBLE, ignore_closed_output
     from lmdiag.cli.watching import Watch, log_at
 
     watching = Watch(log_at(path), seconds(every, "--every"), seconds(stall, "--stall") if stall else None, options)
-    while (code := watching.turn(time.monotonic())) is None:
-        time.sleep(min(POLL_S, watching.every))
+    try:
+        while (code := watching.turn(time.monotonic())) is None:
+            time.sleep(min(POLL_S, watching.every))
+    except BrokenPipeError:  # nobody reads any more
+        ignore_closed_output()
+        return TROUBLE
     return code
 
 

@@ -313,6 +313,16 @@ def test_standard_input_is_watched_to_its_end(tmp_path, good):
     assert "the run ended: healthy" in out
 
 
+def test_a_reader_that_leaves_ends_the_watch(tmp_path, good):
+    process = watching_process(tmp_path, good)
+    assert "following" in process.stdout.readline()
+    process.stdout.close()
+    with good.open("a") as file:
+        file.write(END % "completed")
+    assert process.wait(60) == 2
+    assert process.stderr.read() == ""
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for other processes")
 def test_ctrl_c_ends_the_watch_with_exit_2(tmp_path, good):
     process = watching_process(tmp_path, good)
