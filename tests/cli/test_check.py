@@ -156,6 +156,36 @@ def test_settings_can_differ_between_paths(run, bad, tmp_path):
     assert run("check", "runs/other.jsonl").code == 1
 
 
+def test_a_rule_can_be_set_otherwise_for_some_paths(run, spiked, tmp_path):
+    (tmp_path / "lmdiag.toml").write_text(
+        "[[per-path]]\nmatch = 'runs/sp*'\n[per-path.rules.loss-spike]\nseverity = 'error'\n"
+    )
+    assert run("check", "runs/spiked.jsonl").code == 1
+    spiked.rename(tmp_path / "runs" / "other.jsonl")
+    assert run("check", "runs/other.jsonl").code == 0
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("selekt = []", "lmdiag.toml: unknown setting 'selekt'\nHint: did you mean \"select\"?"),
+        ("[[per-path]]\nmatch = 'a'\nignor = []", "per-path: unknown setting 'ignor'\nHint: did you mean \"ignore\"?"),
+        ("[rules.loss-spik]", 'rules.loss-spik: there is no such rule\nHint: did you mean "loss-spike"?'),
+        ("[rules.loss-spike]\nsmalest = 1", 'there is no such setting\nHint: did you mean "smallest"?'),
+        (
+            "[[suppress]]\nrule = 'spike'\nreason = 'x'",
+            "suppress: there is no rule or family 'spike'\nHint: did you mean",
+        ),
+    ],
+)
+def test_an_unknown_key_in_a_settings_file_is_exit_2_with_the_nearest_one(run, good, tmp_path, written, said):
+    (tmp_path / "lmdiag.toml").write_text(written + "\n")
+    for command in (["check", good], ["check", "--show-settings"], ["watch", good], ["report", good, "-o", "a.md"]):
+        done = run(*command)
+        assert (done.code, done.out) == (2, "")
+        assert said in done.err
+
+
 @pytest.fixture
 def actions(monkeypatch, tmp_path):
     def enter():
