@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,8 @@ from lmdiag.cli.options import pairs
 from lmdiag.errors import BadSetting, LmdiagError, nearest
 from lmdiag.reports import FORMATS, render
 from lmdiag.reports.report import Report
+
+TABLE = "parquet"  # the one format that is no text, and so is only written
 
 
 def print_result(text: str) -> None:
@@ -25,12 +28,10 @@ def print_result(text: str) -> None:
 
 def print_line(text: str) -> None:
     """Write text to standard output; raise BrokenPipeError when its reader has left."""
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
     sys.stdout.flush()
-
-
-TABLE = "parquet"  # the one format that is no text, and so is only written
 
 
 def checked_outputs(given: Sequence[str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from lmdiag.readers.rawlog import RawLog
 from lmdiag.stats.windows import distinct, median
 
 MOSTLY = 0.5
+LARGEST_STEP = 2.0**62
 DISTINCT_STEPS = 0.6  # with fewer the counter starts again each epoch
 
 
@@ -64,7 +65,7 @@ def _counts(raw: RawLog, name: str) -> bool:
     """Tell whether a column holds whole numbers, more than one, in enough of the rows."""
     column = raw.columns[name]
     values = column.values[np.isfinite(column.values)]
-    if len(values) == 0 or len(values) < 0.9 * len(column.values) or np.abs(values).max() > 2.0**62:
+    if len(values) == 0 or len(values) < 0.9 * len(column.values) or np.abs(values).max() > LARGEST_STEP:
         return False
     whole = np.mean(values == np.rint(values)) > 0.9
     varies = raw.n_rows == 1 or values.min() < values.max() or _plain(name) in ("step", "global_step")
@@ -82,10 +83,12 @@ def _ascends(values: np.ndarray) -> bool:
 def _filled(raw: RawLog, name: str) -> np.ndarray:
     """The steps of all rows: a row without one has that of the row before it, the first rows that of the row after."""
     column = raw.columns[name]
-    good = np.isfinite(column.values)
+    good = np.abs(column.values) < LARGEST_STEP  # false for NaN
     if good.all() and len(column.rows) == raw.n_rows:
         return np.rint(column.values).astype(np.int64)
     rows, values = column.rows[good], np.rint(column.values[good]).astype(np.int64)
+    if not len(rows):
+        return np.arange(1, raw.n_rows + 1)
     before = np.searchsorted(rows, np.arange(raw.n_rows), side="right") - 1
     return values[np.maximum(before, 0)]
 
