@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -27,30 +28,46 @@ class Schedule:
         >>> Schedule(np.array([0, 10]), np.array([2.0, 2.0])).learning(np.array([5.0, 20.0])).tolist()
         [5.0, 20.0]
         """
-        knots, share = self._knots(at)
-        area = np.concatenate([[0.0], np.cumsum(np.diff(knots) * (share[1:] + share[:-1]) / 2)])
+        knots, area, _ = self._until(at)
         return np.interp(at, knots, area)
 
     def annealed(self, at: np.ndarray) -> np.ndarray:
         """Return S2 at some steps, 0 at the peak rate and towards 1 a while after the rate has fallen to zero."""
-        knots, share = self._knots(at)
-        peak = int(np.argmax(share >= share.max() * 0.999))
-        fallen = np.maximum(np.where(np.arange(len(share)) <= peak, 0.0, 1 - share / share.max()), 0.0)
-        memory = min(MEMORY, (knots[-1] - knots[0]) / 10 or 1.0)
-        kept = np.exp(-np.diff(knots) / memory).tolist()
-        level, levels, mean = 0.0, [0.0], ((fallen[1:] + fallen[:-1]) / 2).tolist()
-        for keep, new in zip(kept, mean):
-            level = keep * level + (1 - keep) * new
-            levels.append(level)
+        knots, _, levels = self._until(at)
         return np.interp(at, knots, levels)
 
-    def _knots(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return steps and shares of the peak, thinned, from step 0 to the last of `at` or of the schedule."""
+    def _until(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return knots up to the last of some steps, and S1 and S2 there; they are asked for again and again."""
+        last = max(float(np.max(at, initial=1.0)), float(self.steps[np.isfinite(self.rates)][-1]))
+        if last not in self._known:
+            knots, share = self._knots(last)
+            area = np.concatenate([[0.0], np.cumsum(np.diff(knots) * (share[1:] + share[:-1]) / 2)])
+            self._known[last] = knots, area, _annealing(knots, share)
+        return self._known[last]
+
+    @cached_property
+    def _known(self) -> dict[float, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        return {}
+
+    def _knots(self, last: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return steps and shares of the peak, thinned, from step 0 to `last`."""
         good = np.isfinite(self.rates)
         steps, rates = self.steps[good].astype(float), self.rates[good]
-        last = max(float(np.max(at, initial=1.0)), float(steps[-1]))
         knots = distinct(np.concatenate([[0.0], np.linspace(0.0, last, KNOTS), steps[:: len(steps) // KNOTS + 1]]))
         return knots, np.interp(knots, steps, rates / rates.max())
+
+
+def _annealing(knots: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Return how far the rate is annealed at the knots, where it has these shares of its peak."""
+    peak = int(np.argmax(share >= share.max() * 0.999))
+    fallen = np.maximum(np.where(np.arange(len(share)) <= peak, 0.0, 1 - share / share.max()), 0.0)
+    memory = min(MEMORY, (knots[-1] - knots[0]) / 10 or 1.0)
+    kept = np.exp(-np.diff(knots) / memory).tolist()
+    level, levels, mean = 0.0, [0.0], ((fallen[1:] + fallen[:-1]) / 2).tolist()
+    for keep, new in zip(kept, mean):
+        level = keep * level + (1 - keep) * new
+        levels.append(level)
+    return np.array(levels)
 
 
 def constant(rate: float = 1.0) -> Schedule:

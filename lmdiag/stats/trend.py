@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from lmdiag.stats.noise import MAD_TO_SIGMA
 from lmdiag.stats.windows import block_medians, median
 
 MOST_POINTS = 600  # longer curves are judged by block medians: O(n^2) pairs, and correlated neighbours
+
+
+@lru_cache(maxsize=8)
+def _pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of the first and the second of all pairs of n points."""
+    first, second = np.triu_indices(n, 1)
+    return first, second
 
 
 def mann_kendall(values: np.ndarray) -> float:
@@ -23,7 +32,8 @@ def mann_kendall(values: np.ndarray) -> float:
     n = len(values)
     if n < 4:
         return 0.0
-    score = float(np.sum(np.sign(values[None, :] - values[:, None])[np.triu_indices(n, 1)]))
+    first, second = _pairs(n)
+    score = float(np.sum(np.sign(values[second] - values[first])))
     ordered = np.sort(values)
     ties = np.diff(np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1], True]))  # how often each value occurs
     variance = (n * (n - 1) * (2 * n + 5) - np.sum(ties * (ties - 1) * (2 * ties + 5))) / 18
@@ -42,7 +52,7 @@ def theil_sen(values: np.ndarray, at: np.ndarray | None = None) -> tuple[float, 
     if len(values) > MOST_POINTS:
         values, starts = block_medians(values, MOST_POINTS)
         at = at[starts]
-    first, second = np.triu_indices(len(values), 1)
+    first, second = _pairs(len(values))
     apart = at[second] - at[first]
     good = apart != 0
     if not good.any():

@@ -90,9 +90,10 @@ def _flat_stretch(
         if share < 1 and (len(stretch) < 15 or stretch.steps[-1] - stretch.steps[0] < 60):
             continue
         level = float(median(stretch.values))
+        if level < 0.5 * min(start, LARGEST_START) or end < left * level:
+            continue
         gain, error = total_gain(stretch.values, skip=0.0)
-        high = level >= 0.5 * min(start, LARGEST_START) and end >= left * level
-        if high and gain + SURE * error < flat * share / 0.5 * level and _should_learn(run, stretch, level, start):
+        if gain + SURE * error < flat * share / 0.5 * level and _should_learn(run, stretch, level, start):
             return int(stretch.steps[0]), int(stretch.steps[-1]), level, max(gain + SURE * error, 0.0)
     return None
 
