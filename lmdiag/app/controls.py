@@ -18,8 +18,8 @@ SMOOTHING_HELP = (
 SCALE_HELP = "Log: a logarithmic scale. Full: outliers on the scale instead of marked at its edge."
 
 
-def view_of(key: str, run: Run, with_loss: bool = True) -> View:
-    """Draw the controls and return what was chosen; how to show the loss is asked only where there is a choice."""
+def view_of(key: str, run: Run, with_loss: bool = True, until: float | None = None) -> View:
+    """Draw the controls and return what was chosen; how to show the loss is asked only where there is a choice. A forecast reaches `until`."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         losses, axes = losses_of(run), axes_of(run)
         loss_as = "loss"
@@ -40,6 +40,7 @@ def view_of(key: str, run: Run, with_loss: bool = True) -> View:
         log_y="Log" in scale,
         full_range="Full" in scale,
         dark=st.context.theme.type == "dark",
+        until=until if axis in ("step", "relative") else None,
     )
 
 

@@ -10,17 +10,31 @@ from lmdiag import charts
 from lmdiag.app import controls, zoom
 from lmdiag.charts import Drawing, View
 from lmdiag.diagnose import Diagnosis
+from lmdiag.forecast import Forecast
 from lmdiag.run import Run
 
 
 def draw(key: str, diagnosis: Diagnosis) -> None:
     """Draw the controls and the charts."""
     run = diagnosis.run
-    view = controls.view_of(key, run)
+    expected = forecast_of(diagnosis)
+    view = controls.view_of(key, run, until=expected.step if expected else None)
     timeline, drawings = _remembered(key, diagnosis, view)
     if timeline is not None:
-        st.vega_lite_chart(timeline.spec, key=f"chart-findings-{key}", alt=timeline.alt)
+        _draw_timeline(key, diagnosis, view, timeline)
     stack(f"{key}-curves", key, run, view, drawings)
+
+
+def _draw_timeline(key: str, diagnosis: Diagnosis, view: View, timeline: Drawing) -> None:
+    """Draw the findings along the run; a click on one of them zooms all charts to it."""
+    identity = f"chart-findings-{key}-{view.steps}-{view.axis}"
+    event = st.vega_lite_chart(
+        timeline.spec, key=identity, alt=timeline.alt, on_select="rerun", selection_mode="finding"
+    )
+    chosen = event.selection.get("finding") or []
+    if chosen:
+        zoom.on_finding(key, diagnosis.run, diagnosis.findings[int(chosen[0]["rank"])])
+        st.rerun()
 
 
 def _remembered(key: str, diagnosis: Diagnosis, view: View) -> tuple[Drawing | None, dict[str, Drawing | None]]:
@@ -37,10 +51,18 @@ def _drawings(diagnosis: Diagnosis, view: View) -> tuple[Drawing | None, dict[st
     run, findings = diagnosis.run, diagnosis.findings
     best = diagnosis.best and (diagnosis.best.metric, diagnosis.best.step, diagnosis.best.value)
     return charts.timeline_chart(run, findings, view), {
-        "loss": charts.loss_chart(run, findings, view, best or None),
+        "loss": charts.loss_chart(run, findings, view, best or None, forecast_of(diagnosis)),
         "gradient norm": charts.gradient_chart(run, findings, view, foot="lr" not in run),
         "learning rate": charts.lr_chart(run, findings, view),
     }
+
+
+def forecast_of(diagnosis: Diagnosis) -> Forecast | None:
+    """Return where the loss is expected to end, None for a run that is over or does not let it be told."""
+    planned = diagnosis.run.config.get("max_steps")
+    if not isinstance(planned, int | float) or planned <= diagnosis.run.last_step:
+        return None
+    return diagnosis.forecast
 
 
 def stack(place: str, key: str, run: Run, view: View, drawings: dict[str, Drawing | None]) -> None:
@@ -50,7 +72,9 @@ def stack(place: str, key: str, run: Run, view: View, drawings: dict[str, Drawin
             _draw(place, key, name, run, view, drawing)
     notes = [f"{name} {drawing.note}" for name, drawing in drawings.items() if drawing is not None and drawing.note]
     thinned = f"Shown: {'; '.join(notes)}; every extreme and every flagged point is kept. " if notes else ""
-    st.caption(f"{thinned}Drag over a chart to zoom.")
+    st.caption(
+        f"{thinned}Drag over a chart to zoom, or click a finding above the curves. Bars: how far one evaluation scatters."
+    )
 
 
 def _draw(place: str, key: str, name: str, run: Run, view: View, drawing: Drawing) -> None:

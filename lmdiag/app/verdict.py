@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import streamlit as st
 
+from lmdiag.app import curves
 from lmdiag.app.words import VERDICTS, headline, html, image, short
 from lmdiag.diagnose import Diagnosis
 from lmdiag.reports.report import summarize
 from lmdiag.reports.wording import number
+from lmdiag.run import Run
 
 COLOURS = {"red": "#C44E00", "orange": "#B07800", "green": "#007A59", "gray": "#6B7280"}
 SIGNS = {  # drawn, not typed: fonts differ in how they show crosses and ticks
@@ -63,6 +67,19 @@ def facts_of(diagnosis: Diagnosis) -> list[tuple[str, str]]:
         facts.append(("last perplexity", number(summary.perplexity_last)))
     if best is not None:
         facts.append((f"best {best.metric}", f"{number(best.value)} at step {best.step:,}"))
+    bits = bits_per_byte(run, best.value) if best is not None else None
+    if bits is not None:
+        facts.append(("best bits per byte", number(bits)))
+    expected = curves.forecast_of(diagnosis)
+    if expected is not None:
+        interval = f"{number(expected.loss)} ({number(expected.low)} – {number(expected.high)})"
+        facts.append((f"forecast for step {expected.step:,}", interval))
     if run.complete is not None:
         facts.append(("came to its end", "yes" if run.complete else "no"))
     return facts
+
+
+def bits_per_byte(run: Run, loss: float) -> float | None:
+    """Return a loss in bits per byte of text, which tokenizers do not change; None where the log does not tell the bytes of a token."""
+    size = run.config.get("bytes_per_token")
+    return loss / math.log(2) / size if isinstance(size, int | float) and size > 0 else None

@@ -7,28 +7,36 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lmdiag.charts.marks import flagged_steps, in_view, point_records, shaded, span_records
+from lmdiag.charts.marks import flagged_steps, in_view, link_records, point_records, shaded, span_records
 from lmdiag.charts.panel import Guide, Panel
 from lmdiag.charts.panels import drawing, trace_of, x_domain
 from lmdiag.charts.perplexity import perplexity_axis
 from lmdiag.charts.traces import Records, Trace, rescaled, scale_domain
-from lmdiag.charts.view import Drawing, View
+from lmdiag.charts.view import Drawing, View, positions
 from lmdiag.finding import Finding
+from lmdiag.forecast import Forecast
 from lmdiag.run import Run
+from lmdiag.stats.noise import scatter
 
 LOSS_TITLES = {"loss": "loss (nats/token)", "perplexity": "perplexity", "bits_per_byte": "bits per byte"}
 MOST_EVALUATIONS = 5
 LOSS_METRICS = ("loss", "ppl", "bpb")
 GUESSES = {"uniform": "uniform guess (ln V)", "unigram": "unigram", "bigram": "bigram"}
+ENOUGH_EVALUATIONS, MOST_BARS = 6, 80
+SMALLEST_BAR = 5e-4  # of the level; a shorter bar is hidden by its point
 LATE = 0.85  # of the way along, from where words stand left of their mark
 
 
 def loss_chart(
-    run: Run, findings: Sequence[Finding], view: View, best: tuple[str, int, float] | None = None
+    run: Run,
+    findings: Sequence[Finding],
+    view: View,
+    best: tuple[str, int, float] | None = None,
+    forecast: Forecast | None = None,
 ) -> Drawing | None:
     """Draw the training loss and the evaluations, as loss, perplexity or bits per byte; None without any.
 
-    `best` is metric, step and value of the best evaluation.
+    `best` is metric, step and value of the best evaluation; a `forecast` is drawn where the view leaves room for it.
     """
     names = loss_names(run)
     own = [f for f in findings if f.metric in names or f.metric.rpartition("/")[2] in LOSS_METRICS]
@@ -40,7 +48,10 @@ def loss_chart(
     log = view.log_y or view.loss_as == "perplexity"
     guides = _guides(run, view)
     points = point_records(in_view(own, view), traces)
+    ahead = ahead_records(run, traces, view, forecast)
+    bars = [record for t in traces for record in bar_records(run, t, view)]
     levels = [g.value for g in guides if g.words == GUESSES["uniform"]]
+    levels += [r[end] for r in ahead for end in ("low", "high")] + [r[end] for r in bars for end in ("y", "y2")]
     panel = Panel(
         title=LOSS_TITLES[view.loss_as] if run.objective != "classification" else "loss",
         traces=traces,
@@ -54,11 +65,48 @@ def loss_chart(
         points=points,
         guides=guides,
         best=_best_records(traces, best, x_domain(run, view)),
+        bars=bars,
+        links=link_records(run, findings, view),
+        ahead=ahead,
     )
     side = {}
     if view.loss_as == "loss" and run.objective in ("causal-lm", "masked-lm") and panel.y_domain:
         side = {"side": perplexity_axis(panel.y_domain), "scale": panel.y["scale"]}
     return drawing(panel, own, view, **side)
+
+
+def ahead_records(run: Run, traces: Sequence[Trace], view: View, forecast: Forecast | None) -> Records:
+    """Return the band of a forecast from the last point of its curve, where it begins with no width, to its end."""
+    end = view.steps[1] if view.steps else view.until or 0
+    t = next((t for t in traces if forecast and t.metric == forecast.metric), None)
+    if forecast is None or t is None or not len(t.values) or not run.last_step < forecast.step <= end:
+        return []
+    smooth = [] if t.smooth is None else t.smooth.values[np.isfinite(t.smooth.values)]
+    now = float(smooth[-1] if len(smooth) else t.values[-1])
+    last = int(t.steps[-1])
+    level, low, high = rescaled(run, np.array([forecast.loss, forecast.low, forecast.high]), view).tolist()
+    words = f"forecast {level:.4g} ({low:.4g} to {high:.4g})"
+    places = positions(run, view.axis, np.array([last, forecast.step], float)).tolist()
+    shared = {"words": words, "step": forecast.step}
+    return [
+        {"x": places[0], "y": now, "low": now, "high": now, **shared},
+        {"x": places[1], "y": level, "low": low, "high": high, **shared},
+    ]
+
+
+def bar_records(run: Run, t: Trace, view: View) -> Records:
+    """Return one standard deviation to both sides of every evaluation, from the scatter of all; none where they are too few to tell, or too many to see."""
+    if t.metric == "loss" or not len(t.series.finite) >= ENOUGH_EVALUATIONS or len(t.rows) > MOST_BARS:
+        return []
+    sigma = scatter(t.series.finite.values)
+    logged = t.series.values[t.rows]
+    if sigma < SMALLEST_BAR * abs(float(np.median(logged)) if len(logged) else 0.0):
+        return []
+    low, high = rescaled(run, logged - sigma, view), rescaled(run, logged + sigma, view)
+    return [
+        {"x": x, "y": a, "y2": b, "step": step, "sigma": sigma}
+        for x, a, b, step in zip(t.x.tolist(), low.tolist(), high.tolist(), t.steps.tolist())
+    ]
 
 
 def loss_names(run: Run) -> list[str]:

@@ -15,6 +15,7 @@ from lmdiag.run import Run
 MESSAGE_LENGTH = 300
 MOST_STEPS = 200
 MOST_BANDS = 2
+TOGETHER = 5  # steps between the spike of a gradient and that of the loss which it makes
 WHOLE = 0.95  # a finding about this share of the run is about all of it
 
 
@@ -82,6 +83,30 @@ def point_records(findings: Iterable[Finding], traces: Sequence[Trace]) -> Recor
             if found is not None:
                 records.append(_point(f, step, *found))
     return records
+
+
+def spikes_together(findings: Iterable[Finding]) -> list[tuple[int, int]]:
+    """Return the steps of the gradient spikes that have a loss spike within `TOGETHER` steps, each with its step.
+
+    >>> spikes_together([Finding("…", 7, 7, rule="gradient-spike"), Finding("…", 8, 8, rule="loss-spike")])
+    [(7, 8)]
+    """
+    steps = {rule: flagged_steps(f for f in findings if f.rule == rule) for rule in ("gradient-spike", "loss-spike")}
+    near = (
+        (step, min(steps["loss-spike"], key=lambda s: abs(s - step), default=None)) for step in steps["gradient-spike"]
+    )
+    return [(step, other) for step, other in near if other is not None and abs(other - step) <= TOGETHER]
+
+
+def link_records(run: Run, findings: Iterable[Finding], view: View) -> Records:
+    """Return a line for every gradient spike that goes with a loss spike, the same on every chart of a run."""
+    first, last = view.steps or (run.first_step, run.last_step)
+    pairs = [pair for pair in spikes_together(findings) if first <= pair[0] <= last][:MOST_STEPS]
+    places = positions(run, view.axis, np.array([step for step, _ in pairs], float))
+    return [
+        {"x": float(x), "gradient": step, "loss": other, "what": "gradient norm and loss jump together"}
+        for x, (step, other) in zip(places, pairs)
+    ]
 
 
 def _point(f: Finding, step: int, t: Trace, i: int) -> dict[str, Any]:

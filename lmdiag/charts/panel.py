@@ -41,6 +41,8 @@ class Panel:
     guides: Sequence[Guide] = ()
     best: Records = field(default_factory=list)
     bars: Records = field(default_factory=list)
+    links: Records = field(default_factory=list)
+    ahead: Records = field(default_factory=list)
 
     @property
     def x(self) -> Spec:
@@ -85,7 +87,7 @@ class Panel:
 def draw(panel: Panel, view: View) -> list[Spec]:
     """Return the layers of a panel, back to front; dragging across it selects a range of x under the name `zoom`."""
     colours = palette(view.dark)
-    drawn = (_spans, _guides, _bars, _lines, _edge_marks, _best, _finding_points)
+    drawn = (_spans, _ahead, _links, _guides, _bars, _lines, _edge_marks, _best, _finding_points)
     layers = [one for part in drawn for one in part(panel, colours)]
     return [*layers, _hover(panel, view, colours)]
 
@@ -102,6 +104,27 @@ def _spans(panel: Panel, colours: Palette) -> Iterator[Spec]:
         if chosen:
             mark = {"type": "rect", "opacity": opacity, "color": colours.severity(severity), "clip": True}
             yield layer(chosen, mark, x=panel.x, x2={"field": "x2"})
+
+
+def _ahead(panel: Panel, colours: Palette) -> Iterator[Spec]:
+    """Draw where the loss is expected to go: the 90% interval as a band, its middle dashed, its end in words."""
+    if panel.ahead:
+        words = [tip("words", title="forecast"), tip("step", ",", "at step")]
+        low, high = ({**panel.y, "field": name} for name in ("low", "high"))
+        band = {"type": "area", "color": colours.training, "opacity": 0.22, "clip": True}
+        yield layer(panel.ahead, band, x=panel.x, y=low, y2={"field": "high"}, tooltip=words)
+        line = {"type": "line", "color": colours.training, "strokeDash": [5, 4], "strokeWidth": 1.6, "clip": True}
+        yield layer(panel.ahead, line, x=panel.x, y=panel.y)
+        text = {"type": "text", "align": "right", "dx": -4, "dy": -10, "fontSize": 11, "baseline": "bottom"}
+        end = {**text, "color": colours.training, "fontWeight": "bold"}
+        yield layer(panel.ahead[-1:], end, x=panel.x, y=high, text={"field": "words"}, tooltip=words)
+
+
+def _links(panel: Panel, colours: Palette) -> Iterator[Spec]:
+    if panel.links:
+        mark = {"type": "rule", "color": colours.warning, "strokeWidth": 1.5, "strokeDash": [4, 2], "opacity": 0.8}
+        words = [tip("what"), tip("gradient", ",", "gradient at step"), tip("loss", ",", "loss at step")]
+        yield layer(panel.links, {**mark, "clip": True}, x=panel.x, tooltip=words)
 
 
 def _guides(panel: Panel, colours: Palette) -> Iterator[Spec]:
@@ -127,8 +150,9 @@ def _guides(panel: Panel, colours: Palette) -> Iterator[Spec]:
 
 def _bars(panel: Panel, colours: Palette) -> Iterator[Spec]:
     if panel.bars:
-        mark = {"type": "rule", "color": colours.evaluation, "strokeWidth": 1.2, "opacity": 0.7, "clip": True}
-        yield layer(panel.bars, mark, x=panel.x, y=panel.y, y2={"field": "y2"})
+        mark = {"type": "rule", "color": colours.evaluation, "strokeWidth": 1.4, "opacity": 0.7, "clip": True}
+        words = [tip("step", ","), tip("sigma", ",.3~g", "one evaluation scatters by ±")]
+        yield layer(panel.bars, mark, x=panel.x, y=panel.y, y2={"field": "y2"}, tooltip=words)
 
 
 def _lines(panel: Panel, colours: Palette) -> Iterator[Spec]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lmdiag.charts.marks import about, flagged_steps, in_view, point_records, shaded, span_records
+from lmdiag.charts.marks import about, flagged_steps, in_view, link_records, point_records, shaded, span_records
 from lmdiag.charts.panel import Guide, Panel, datasets, draw
 from lmdiag.charts.traces import Trace, scale_domain, shown, trace
 from lmdiag.charts.vega import Spec, chart
@@ -57,6 +57,7 @@ def series_chart(
     if metric not in run or not len(run[metric]):
         return None
     view = replace(view, loss_as="loss")
+    findings = list(findings)
     own = about(findings, (metric,))
     traces = [trace_of(run, title or metric, metric, view, flagged_steps(own), log)]
     positive = bool((traces[0].values > 0).any())
@@ -75,6 +76,7 @@ def series_chart(
         spans=span_records(run, shaded(run, own), view),
         points=points,
         guides=guides,
+        links=link_records(run, findings, view),
     )
     return drawing(panel, own, view)
 
@@ -92,7 +94,7 @@ def trace_of(run: Run, name: str, metric: str, view: View, flagged: Sequence[int
 
 def x_domain(run: Run, view: View) -> tuple[float, float]:
     """Return the first and last position on the x axis."""
-    first, last = view.steps or (run.first_step, run.last_step)
+    first, last = view.steps or (run.first_step, max(run.last_step, view.until or 0))
     low, high = positions(run, view.axis, np.array([first, last], float))
     return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
 

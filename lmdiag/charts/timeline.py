@@ -27,7 +27,8 @@ def timeline_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing
     low, high = ends = x_domain(run, view)
     records = span_records(run, visible[:MOST_ROWS], view)
     for row, record in enumerate(records):
-        record |= {"row": row, "late": record["x"] > low + LATE * (high - low)}
+        record |= {"row": row, "late": record["x"] > low + LATE * (high - low), "first": low, "last": high}
+        record["rank"] = findings.index(visible[row])
     axis = {
         "labels": False,
         "ticks": False,
@@ -39,7 +40,7 @@ def timeline_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing
     rows = {"domain": list(range(len(records))), "paddingOuter": 0.1}
     x = {"field": "x", "type": "quantitative", "title": None, "scale": domain(ends), "axis": None}
     y = {"field": "row", "type": "ordinal", "title": " ", "scale": rows, "axis": axis}
-    layers = list(_bars(records, x, y, palette(view.dark)))
+    layers = [*_bars(records, x, y, palette(view.dark)), _buttons(records, x, y)]
     hidden = len(visible) - len(records)
     note = f"{hidden} more findings are in the list below." if hidden else ""
     return Drawing(chart(layers, ROW_HEIGHT * len(records)), _describe(visible), note)
@@ -67,6 +68,14 @@ def _bars(records: Records, x: Spec, y: Spec, colours: Palette) -> Iterator[Spec
         if chosen:
             text = {"type": "text", "align": align, "dx": offset, "color": colours.text, "fontSize": 12}
             yield layer(chosen, text, x=x, y=y, text={"field": "rule"})
+
+
+def _buttons(records: Records, x: Spec, y: Spec) -> Spec:
+    """Make each row a place to click; the rank of its finding is selected under the name `finding`."""
+    words = [tip("rule"), tip("steps"), tip("severity"), tip("message", title="what")]
+    mark = {"type": "bar", "height": ROW_HEIGHT, "opacity": 0, "cursor": "pointer"}
+    row = layer(records, mark, x={**x, "field": "first"}, x2={"field": "last"}, y=y, tooltip=words)
+    return {**row, "params": [{"name": "finding", "select": {"type": "point", "fields": ["rank"]}}]}
 
 
 def _describe(findings: Sequence[Finding]) -> str:

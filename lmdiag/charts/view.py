@@ -22,7 +22,8 @@ class View:
     """What the reader chose to see; the same for every chart of a run.
 
     `steps` is the range of steps shown, None for all; `half_life` of the smoothing is in steps, 0 for none;
-    `loss_as` is `loss`, `perplexity` or `bits_per_byte`; `full_range` shows every outlier instead of marking it at the edge.
+    `loss_as` is `loss`, `perplexity` or `bits_per_byte`; `full_range` shows every outlier instead of marking it at the edge;
+    `until` is the step up to which there is room for a forecast.
     """
 
     axis: str = "step"
@@ -32,6 +33,7 @@ class View:
     log_y: bool = False
     full_range: bool = False
     dark: bool = False
+    until: float | None = None
 
     def cut(self, series: Series) -> Series:
         """Return the points of a series that are in view."""
