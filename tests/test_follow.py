@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lmdiag import follow
-from lmdiag.errors import UnreadableLog
+from lmdiag.errors import LmdiagError, UnreadableLog
 from lmdiag.follow import Follower
 from lmdiag.readers import runs_of
 from lmdiag.readers.jsonl import GrowingRows
@@ -224,3 +224,27 @@ def test_the_polling_of_an_idle_file_reads_next_to_nothing(tmp_path, monkeypatch
     monkeypatch.setattr(Path, "open", counted)
     assert not any(follower.poll() for _ in range(5))
     assert not read
+
+
+@pytest.mark.parametrize("name", LOGS)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    damage=st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=12), st.integers(0, 300)), max_size=8),
+    cut=st.floats(0, 1),
+)
+def test_damaged_logs_end_in_runs_or_in_an_error_a_user_can_fix(tmp_path_factory, monkeypatch, name, damage, cut):
+    monkeypatch.setattr(follow, "SMALL", 400)
+    data = LOGS[name].encode()
+    for place, bytes_, removed in damage:
+        at = int(place * len(data))
+        data = data[:at] + bytes_ + data[at + removed :]
+    path = tmp_path_factory.mktemp("log") / name
+    follower = Follower(str(path))
+    for stop in (int(cut * len(data)), len(data)):
+        path.write_bytes(data[:stop])
+        follower.poll()
+        try:
+            runs = follower.runs()
+        except LmdiagError:
+            continue
+        assert all(run.series for run in runs)

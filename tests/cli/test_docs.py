@@ -21,8 +21,8 @@ def test_the_page_lists_exactly_the_commands_there_are():
     assert sorted(listed) == sorted(COMMANDS)
 
 
-@pytest.mark.parametrize("option", sorted(options("check")))
-def test_every_option_of_check_is_explained(option):
+@pytest.mark.parametrize("option", sorted(options("check") | options("watch")))
+def test_every_option_of_check_and_watch_is_explained(option):
     assert re.search(rf"^\| .*`{option}[ `]", PAGE, re.MULTILINE)
 
 
