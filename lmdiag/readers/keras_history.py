@@ -17,7 +17,7 @@ _KEY = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*:\s*[\[{]')
 
 def can_read(name: str, head: bytes) -> bool:
     """Tell whether the document begins as an object whose keys are those of a Keras history, with lists."""
-    if not head.lstrip().startswith(b"{"):
+    if not head.lstrip().startswith(b"{") or b"\n{" in head:  # lines of JSON, of which there may be many keys to find
         return False
     keys = [key.decode("utf-8", "replace") for key in _KEY.findall(head)]
     if keys[:1] == ["history"]:

@@ -157,9 +157,10 @@ class _Reading:
 
 def _sample(lengths: np.ndarray) -> list[int]:
     """Choose lines from all over the block, and the shortest and longest, which hold other keys: list of n."""
-    spread = np.arange(0, len(lengths), max(1, len(lengths) // SAMPLED_LINES))
+    few = min(SAMPLED_LINES, max(20, len(lengths) // 200))
+    spread = np.arange(0, len(lengths), max(1, len(lengths) // few))
     by_length = np.argsort(lengths)
-    chosen = np.concatenate([spread, by_length[:SAMPLED_LINES], by_length[-SAMPLED_LINES:]])
+    chosen = np.concatenate([spread, by_length[:few], by_length[-few:]])
     return np.unique(chosen).tolist()
 
 
