@@ -13,10 +13,8 @@ from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.source import Source
 from lmdiag.readers.text.family import PATTERN_HINT, Family, Shape, ShapeScanner
 from lmdiag.readers.text.lexing import number, text_of
-from lmdiag.readers.text.pair_scanner import looks_like_record, paired
+from lmdiag.readers.text.pair_scanner import FEWEST_RECORDS, looks_like_record, paired
 from lmdiag.readers.text.table import STEP, Table
-
-FEWEST_RECORDS = 3
 
 
 def _described(log: RawLog) -> RawLog:

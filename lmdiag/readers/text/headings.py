@@ -43,12 +43,13 @@ _EPOCH_WORDS = re.compile(
 _EVALUATED_STEP = re.compile(
     r"^(?:val|valid|validation|eval|evaluation|test|dev)[ _](?:step|iter|iteration|batch)$", re.IGNORECASE
 )
+_EACH = ("per", "each", "every")
 _AVERAGED = {"avg", "average", "averaged", "mean", "ave", "running", "cur", "current", "epoch", "batch", "smoothed", "smooth",
-             "so", "far", "final", "lm", "ce", "nll", "interval", "window", "step", "total", "overall", "set", "log",
+             "so", "far", "final", "lm", "interval", "window", "step", "total", "overall", "set", "log",
              "model", "iter", "last", "per", "sample", "token", "word", "example", "raw", "ema"}  # fmt: skip
 _TRAIN_WORDS = {"train", "training", "tr", "trn"}
 _MEASURES = {"loss": "loss", "losses": "loss", "ppl": "ppl", "perplexity": "ppl", "perp": "ppl", "acc": "accuracy",
-             "accuracy": "accuracy", "bpb": "bpb", "bpc": "bpc", "cross-entropy": "loss", "crossentropy": "loss", "cost": "loss", "xent": "loss", "bpt": "bpt"}  # fmt: skip
+             "accuracy": "accuracy", "bpb": "bpb", "bpc": "bpc", "cross-entropy": "loss", "crossentropy": "loss", "cost": "loss", "xent": "loss", "nll": "loss", "ce": "loss", "bpt": "bpt"}  # fmt: skip
 _SPLIT_WORDS = {"val": "val", "valid": "val", "validation": "val", "eval": "val", "evaluation": "val", "dev": "val",
                 "test": "test", "testing": "test", "heldout": "val", "held": "val", "vl": "val"}  # fmt: skip
 
@@ -135,6 +136,8 @@ def _name(key: str, section: str | None, strong: bool, column: bool = False) -> 
     words = key.split()
     for count in range(min(len(words), 4), 0, -1):
         name = " ".join(words[-count:])
+        if words[-count - 1 : -count] and words[-count - 1].lower() in _EACH:
+            continue  # time per epoch
         if _EPOCH_WORDS.match(name):
             return Heading("epoch", name, section or _evaluated(name), strong)
         if _EVALUATED_STEP.match(name):
@@ -143,7 +146,7 @@ def _name(key: str, section: str | None, strong: bool, column: bool = False) -> 
             return Heading("step", name, section, strong)
         if canonical(name) and (count == len(words) or not _SPLIT_ALONE.match(name)):
             before = _section_of(" ".join(words[:-count]))
-            whole = key if before is None and count < len(words) <= 3 and _KEY.match(key) else ""
+            whole = key if before is None and count < len(words) and _KEY.match(key) else ""
             return Heading("metric", name, section or before, strong, known=True, whole=whole)
     if (strong or (column and len(words) == 1 and len(key) > 1)) and _KEY.match(key) and len(key) <= 40:
         return Heading("metric", key, section, strong)

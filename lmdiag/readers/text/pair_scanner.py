@@ -33,6 +33,7 @@ _ABOUT_A_CHECKPOINT = re.compile(r"\b(?:sav(?:ed|ing)|checkpoint|best|improv\w+)
 _END_OF_EPOCH = re.compile(r"\b(?:complet\w*|finish\w*|done|ended|end of|results?|summary)\b", re.IGNORECASE)
 _PLURAL = ("steps", "iterations", "iters", "batch", "batches", "updates")  # how many there will be, or how large one is
 UNIX_TIMES = 1e8
+FEWEST_RECORDS = 3
 
 
 def is_record(line: Line) -> bool:
@@ -162,8 +163,9 @@ class PairScanner:
 
     def _settle_loose(self) -> None:
         """Make results of the rows without a place whose losses are also printed with a place, unless they recur."""
-        if len(self._loose) == len(self._table.lines) and not any(map(_losses, self._loose.values())):
-            self._table.keep(np.zeros(len(self._table.lines), bool))  # a report of accuracies
+        often = Counter(name for line in self._loose.values() for name in _losses(line))
+        if len(self._loose) == len(self._table.lines) and max(often.values(), default=0) < FEWEST_RECORDS:
+            self._table.keep(np.zeros(len(self._table.lines), bool))  # results, and no curve
             return
         recurring = Counter(name for line in self._loose.values() for name in line.values)
         results = {
@@ -203,10 +205,10 @@ def _clock(named: str, values: Sequence[float], unit: str) -> str:
 def name_columns(table: Table, units: Mapping[str, str]) -> None:
     """Say which canonical metric each column is, and bring the units it was printed with to those of the metric.
 
-    Of two columns for one metric the fuller and then the earlier one gets it; the other keeps its own name.
+    Of two columns for one metric the fuller gets it, then one of its very name, then the earlier; the other keeps its own name.
     """
     taken: dict[str, str] = {}
-    for name in sorted(table.columns, key=lambda name: -len(table.columns[name][0])):
+    for name in sorted(table.columns, key=lambda name: (-len(table.columns[name][0]), name not in METRICS)):
         if name in (STEP, EPOCH):
             continue
         metric = table.names.get(name) or (canonical(name) or (name, 1.0))[0]

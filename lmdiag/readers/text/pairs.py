@@ -49,6 +49,7 @@ class Line:
     counter: str = ""  # what the step was called
     samples: bool = False  # the step counts samples
     wholes: dict[str, tuple[str, bool]] = field(default_factory=dict)  # longer name -> its known ending, is strong
+    training: dict[str, str] = field(default_factory=dict)  # numbers of training in a section of this evaluation set
     split: str = ""  # the evaluation set of the last metric that named one
 
     @property
@@ -93,6 +94,8 @@ def parse(piece: str) -> Line:
         last = _place(line, head, number(word), match[2] or match[3] or "", section, last, between)
     if line.wholes:
         _name_wholes(line)
+    if line.training:
+        _place_training(line)
     return line
 
 
@@ -143,10 +146,13 @@ def _metric(line: Line, head: Heading, value: float, unit: str, section: str) ->
         key, found, unit = unit, canonical(unit), ""  # speed: 1200 tokens/s
     if unit == "%" and found and found[0].rpartition("/")[2] in MEASURES:
         return ""  # Training: 100%|███
-    if of_training(key):
+    training = section if of_training(key) else ""
+    if training or of_training(key):
         section = ""
-    elif not section and line.split and found and found[0] in _OF_THE_SAME_SET and not _has(line, found[0]):
-        section = line.split  # val Loss: 3.1 Acc: 0.4
+    elif not section and line.split and found and found[0] in _OF_THE_SAME_SET:
+        section = (
+            line.split if head.whole or not _has(line, f"{line.split}/{found[0]}") else ""
+        )  # val Loss: 3.1 Acc: 0.4
     whole = head.whole
     if section and (found is None or "/" not in found[0]) and found != ("lr", 1.0):
         key, whole = f"{section} {key}", whole and f"{section} {whole}"
@@ -163,6 +169,8 @@ def _metric(line: Line, head: Heading, value: float, unit: str, section: str) ->
         value *= SUFFIXES[unit]
         unit = ""
     line.values[key] = value
+    if training:
+        line.training[key] = training
     if unit:
         line.units[key] = unit
     if found:
@@ -172,9 +180,20 @@ def _metric(line: Line, head: Heading, value: float, unit: str, section: str) ->
     return key
 
 
-def _has(line: Line, measure: str) -> bool:
-    """Whether the line gives this measure of its last evaluation set already."""
-    return any(canonical(key) == (f"{line.split}/{measure}", 1.0) for key in line.values)
+def _has(line: Line, metric: str) -> bool:
+    """Whether the line gives this metric already."""
+    return any(found[0] == metric for key in line.values if (found := canonical(key)))
+
+
+def _place_training(line: Line) -> None:
+    """Leave `[eval] train 2.1 | val 2.2` as it is; `[Validation Set] Train Loss = 2.2` is of the evaluation."""
+    names = {}
+    for key, section in line.training.items():
+        found = canonical(key)
+        if found and not _has(line, f"{section}/{found[0]}"):
+            names[key] = f"{section} {key}"
+    line.values = {names.get(key, key): value for key, value in line.values.items()}
+    line.units = {names.get(key, key): unit for key, unit in line.units.items()}
 
 
 def _name_wholes(line: Line) -> None:

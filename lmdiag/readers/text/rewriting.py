@@ -16,7 +16,7 @@ _NUMBERED = re.compile(r"第\s*(\d+)\s*(?:个\s*)?(轮|步|epoch|step)")
 _CLOCK = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?|\b\d+:\d\d(?::\d\d)?(?:[.,]\d+)?\b")
 _MINUTES = re.compile(r"(?<![\w.])(?:(\d+)h ?)?(\d+)m ?(\d+(?:\.\d+)?)s\b")
 _COUNT_FIRST = re.compile(r"(?<![\w.])(?:\d+-)?(\d+)(epoch|batch|step|iter)\b")
-_LENGTH_OF_AN_EPOCH = re.compile(r"\b(?:1|one|per) epoch\s*[=:]\s*[\d,]+", re.IGNORECASE)
+_LENGTH_OF_AN_EPOCH = re.compile(r"\b(?:1|one) epoch\s*=\s*\d[\d,]*(?![\d.])", re.IGNORECASE)
 _BAR = re.compile(r"\d+%\|[^|]*\|\s*[\d.]+[kMG]?/[\d.]+[kMG]?\s*\[[\d:]+<[\d:?]+(?:,\s*[^,=\]]*)?")
 _NORM = re.compile(r"\|{1,2}(?:g|grad|gradient|g_param|grads)\|{1,2}")
 

@@ -51,8 +51,8 @@ def test_an_auxiliary_loss_on_a_line_of_its_own_is_not_the_loss() -> None:
 def test_a_term_in_a_section_belongs_to_its_set() -> None:
     run = run_of(
         "".join(
-            f"Finished Epoch[{e}]: [Training Set] Loss Per Sample = 6.{e}  EvalErr Per Sample = 0.9\n"
-            f"Finished Epoch[{e}]: [Validation Set] Loss Per Sample = 7.{e}  EvalErr Per Sample = 0.8\n"
+            f"Finished Epoch[{e}]: [Training Set] Train Loss Per Sample = 6.{e}  EvalErr Per Sample = 0.9\n"
+            f"Finished Epoch[{e}]: [Validation Set] Train Loss Per Sample = 7.{e}  EvalErr Per Sample = 0.8\n"
             for e in (1, 2, 3)
         )
     )
@@ -67,6 +67,27 @@ def test_accuracies_of_training_stand_behind_losses_of_both_sets() -> None:
     )
     assert {v for _, v in points(run, "accuracy")} == {0.5}
     assert {v for _, v in points(run, "val/accuracy")} == {0.4}
+
+
+def test_two_accuracies_of_each_set() -> None:
+    run = run_of(
+        "".join(
+            f"Epoch {e} | Train Loss: 4.5 | Token Acc: 0.5 | Seq Acc: 0.1 | Val Loss: 4.7 | Token Acc: 0.4 | Seq Acc: 0.{e}\n"
+            for e in (1, 2, 3)
+        )
+    )
+    assert run["accuracy"].values.tolist() == [0.5] * 3
+    assert run["val/accuracy"].values.tolist() == [0.4] * 3
+    assert run["Seq Acc"].values.tolist() == [0.1] * 3
+    assert run["val/Seq Acc"].values.tolist() == [0.1, 0.2, 0.3]
+
+
+def test_a_column_called_loss_is_the_loss() -> None:
+    run = run_of(
+        "".join(f"step {s}: train loss 4.5 | val loss 4.7\niter {s}: loss 5.{s}, lr 1e-3\n" for s in (1, 2, 3))
+    )
+    assert points(run, "loss") == [(1, 5.1), (2, 5.2), (3, 5.3)]
+    assert run["train loss"].values.tolist() == [4.5] * 3
 
 
 def test_an_accuracy_on_a_set_is_no_loss_of_it() -> None:
@@ -224,7 +245,10 @@ def test_several_runs_of_epochs_in_one_log() -> None:
         ("{0}00/70 tok/s", "tokens_per_sec", [70, 70, 70]),
         ("speed {0},000 tokens/sec", "tokens_per_sec", [1000, 2000, 3000]),
         ("|g| 0.{0}", "grad_norm", [0.1, 0.2, 0.3]),
+        ("Time per epoch: 99.{0}5", "Time per epoch", [99.15, 99.25, 99.35]),
         ("heldout=4.{0}", "val/loss", [4.1, 4.2, 4.3]),
+        ("held-out NLL: 4.{0}", "val/loss", [4.1, 4.2, 4.3]),
+        ("val_ce 4.{0}", "val/loss", [4.1, 4.2, 4.3]),
         ("iter_dt {0}00.0ms", "step_time_s", [0.1, 0.2, 0.3]),
     ],
 )
@@ -259,6 +283,25 @@ def test_ranges_of_batches_within_numbered_epochs() -> None:
     assert run["loss"].steps.tolist() == [350, 400, 450, 500]
 
 
-def test_a_report_of_accuracies_is_no_log() -> None:
+@pytest.mark.parametrize(
+    "report",
+    [
+        "Evaluating three checkpoints\n" + "Test accuracy: 0.75\n" * 4,
+        "PASS: one step (loss: 5.5)\nBatch loss: 5.25 (4 sequences)\nFull loss: 5.75\n",
+    ],
+)
+def test_a_report_of_single_results_is_no_log(report: str) -> None:
     with pytest.raises(UnreadableLog):
-        run_of("Evaluating three checkpoints\n" + "Test accuracy: 0.75\n" * 4)
+        run_of(report)
+
+
+def test_two_adversaries_are_two_losses() -> None:
+    run = run_of(
+        "".join(
+            f"epoch: {e} \t discriminator last batch loss: 0.{e} \t generator last batch loss: 4.{e}\n"
+            for e in (1, 2, 3)
+        )
+    )
+    assert points(run, "discriminator last batch loss") == [(1, 0.1), (2, 0.2), (3, 0.3)]
+    assert points(run, "generator last batch loss") == [(1, 4.1), (2, 4.2), (3, 4.3)]
+    assert "loss" not in run

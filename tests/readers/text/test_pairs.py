@@ -25,6 +25,7 @@ LINES = [
     ("Up. 100 : Ave Loss 3.5 lr 0.1", 100, None, {"Ave Loss": 3.5, "lr": 0.1}),
     ("600/20000 train_loss: 3.5175 train_time: 0.4m", 600, None, {"train_loss": 3.5175, "train_time": 0.4}),
     ("Epoch 2 finished! Loss: 1.5, time 3.2s", None, 2, {"Loss": 1.5, "time": 3.2}),
+    ("Time per epoch: 199.5, avg time per step: 0.25, loss: 2.5", None, None, {"loss": 2.5}),
     ("2026-02-03 10:11:12 loss: 2.5", None, None, {"loss": 2.5}),
 ]  # fmt: skip
 
