@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmdiag.stats.windows import block_medians
+from lmdiag.stats.windows import block_medians, median
 
 if TYPE_CHECKING:
     import pandas
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 TRAINING_CURVE_POINTS = 5  # fewer training losses than this say less than the evaluations do
 MANY_EVALUATIONS = 10
 TRAINING_CURVE_POINTS_BESIDE_MANY = 8
+EXPLODED = 10.0  # times the usual loss
 MASKED_ZERO_LEVEL = 0.05  # nats per token; a loss that fell below it before the zeros may have been rounded to zero
 
 
@@ -123,20 +124,21 @@ def _without(series: Series, masked: np.ndarray) -> Series:
 def masked_zeros(loss: np.ndarray) -> np.ndarray:
     """Return which training losses are the exact zeros that some trainers write in place of NaN: bool[n].
 
-    At least three zeros (two if the first value is one), and the value before the first zero above 0.05: a loss that is
-    memorised down to 0.0004 and then printed as 0.0000 is legal.
+    At least three zeros (two if the first value is one; one at the end, right after a loss ten times the usual), and the value before
+    the first zero above 0.05: a loss that is memorised down to 0.0004 and then printed as 0.0000 is legal.
 
     >>> masked_zeros(np.array([12.0, 0.0, 0.0, 50.0, 0.0])).sum(), masked_zeros(np.array([0.0004, 0.0, 0.0, 0.0])).sum()
     (np.int64(3), np.int64(0))
     """
     zeros = loss == 0
     others = loss[np.isfinite(loss) & ~zeros]
-    if zeros.sum() < 2 or not len(others):
+    if not zeros.any() or not len(others):
         return np.zeros(len(loss), bool)
     first = int(np.argmax(zeros))
     before = loss[:first][np.isfinite(loss[:first])]
     level = before[-1] if len(before) else others[0]
-    enough = zeros.sum() >= (2 if first == 0 else 3)
+    exploded = zeros[-1] and level > EXPLODED * median(others)
+    enough = zeros.sum() >= (1 if exploded else 2 if first == 0 else 3)
     return zeros if enough and level > MASKED_ZERO_LEVEL else np.zeros(len(loss), bool)
 
 

@@ -12,7 +12,7 @@ FLOORS = [
     {"errors", "metrics", "record", "strict_json"},
     {"config", "stats"},
     {"run", "loss_law"},
-    {"finding", "advice", "pace", "layers"},
+    {"finding", "advice", "pace", "layers", "task_measures"},
     {"readers", "rules", "attribution", "forecast", "standing"},
     {"diagnose", "compare", "follow"},
     {"charts", "convert"},

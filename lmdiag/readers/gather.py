@@ -39,6 +39,8 @@ def gather(raw: RawLog) -> Run:
         if replaced is not None and len(replaced):
             superseded[metric] = replaced
     series |= _losses_of_perplexities(series)
+    if "loss" not in series and "train/loss" in series:  # estimates are all that this log says of the training loss
+        series["loss"] = series.pop("train/loss")
     return Run(
         raw.name,
         {name: s for name, s in series.items() if len(s)},
@@ -63,7 +65,9 @@ def _losses_of_perplexities(series: Mapping[str, Series]) -> dict[str, Series]:
         loss = f"{set_name}/loss" if set_name else "loss"
         if metric == "ppl" and loss not in series:
             with np.errstate(divide="ignore", invalid="ignore"):
-                losses[loss] = Series(said.steps, np.log(said.values), said.lines, said.source_name or name, "perplexity")
+                losses[loss] = Series(
+                    said.steps, np.log(said.values), said.lines, said.source_name or name, "perplexity"
+                )
     return losses
 
 

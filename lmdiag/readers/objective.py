@@ -51,4 +51,4 @@ def _auxiliary_terms_dominate(raw: RawLog, series: Mapping[str, Series]) -> bool
         if np.isfinite(column.values).any()
     ]
     finite = series["loss"].finite.values
-    return bool(len(finite)) and sum(terms) >= 0.5 * float(median(np.abs(finite)))
+    return bool(terms) and bool(len(finite)) and sum(terms) >= 0.5 * float(median(np.abs(finite)))

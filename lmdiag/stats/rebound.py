@@ -18,6 +18,8 @@ CHAOTIC_RISE, CHAOTIC_NATS, CHAOTIC_ERRORS = float(np.log(1.4)), 0.5, 4.0
 ABOVE_START_NATS, ABOVE_START_SHARE = 0.3, 0.05
 END_POINTS, END_NATS, END_SHARE, END_SIGMAS = 3, 0.15, 0.05, 8.0
 SHORT_END_NATS, SHORT_END_SHARE, SHORT_END_SIGMAS = 0.3, 0.10, 5.0
+SHORT_END_RATIO, SHORT_END_FAR = 2.5, 1.0  # beyond these no scatter is asked for: of ten records it is mostly slope
+BEHIND_POINTS, BEHIND_SHARE, BEHIND_SIGMAS = 4, 0.05, 2.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,22 @@ def sustained_rise(values: np.ndarray) -> Rebound | None:
         if found:
             return Rebound(found.low_at, _onset(values, found), found.low, found.high, found.errors)
     return None
+
+
+def left_behind(values: np.ndarray) -> bool:
+    """Tell whether the lowest value stands clearly below every later one, of which there are four or more.
+
+    By 5% and two deviations of the later ones: what is then the best evaluation was never reached again. For averages over many
+    batches, such as evaluations; a single easy batch can do the same to a training loss.
+
+    >>> left_behind(np.array([2.5, 3.6, 3.5, 3.4, 3.7, 3.5])), left_behind(np.array([2.5, 2.6, 2.52, 2.7, 2.55, 2.6]))
+    (True, False)
+    """
+    low_at = int(np.argmin(values)) if len(values) else 0
+    low, later = float(values[low_at]) if len(values) else 0.0, values[low_at + 1 :]
+    if len(later) < BEHIND_POINTS:
+        return False
+    return bool(later.min() - low >= max(BEHIND_SHARE * abs(low), BEHIND_SIGMAS * scatter(later)))
 
 
 def smallest_rise(values: np.ndarray) -> float:
@@ -122,7 +140,8 @@ def _unrecovered_end(values: np.ndarray) -> Rebound | None:
         low_at = int(np.argmin(values[:-2]))
         low, end = float(values[low_at]), values[-2:]
         floor = max(SHORT_END_NATS, SHORT_END_SHARE * abs(low), SHORT_END_SIGMAS * sigma)
-        risen = (end - low >= floor).all()
+        far = (end >= SHORT_END_RATIO * low).all() and (end - low >= SHORT_END_FAR).all() and low > 0
+        risen = far or (end - low >= floor).all()
         return Rebound(low_at, 0, low, float(end.min()), float(end.min() - low) / max(sigma, 1e-12)) if risen else None
     before, end = values[-END_POINTS - 15 : -END_POINTS], values[-END_POINTS:]
     level = float(median(before))
@@ -136,9 +155,10 @@ def _unrecovered_end(values: np.ndarray) -> Rebound | None:
 def _onset(values: np.ndarray, found: Rebound) -> int:
     """Return where the rise begins: the first point after the minimum from which the curve stays 30% of the rise up.
 
-    Not the minimum itself: after a slow descent that lies far too early.
+    Not the minimum itself: after a slow descent that lies far too early. The share is taken of the logarithm, for a curve
+    that rises to many times its minimum.
     """
-    bar = found.low + 0.3 * found.rise
+    bar = found.low * (found.high / found.low) ** 0.3 if found.low > 0 else found.low + 0.3 * found.rise
     n = len(values)
     ahead = max(3, n // 20)
     for i in range(found.low_at + 1, n):

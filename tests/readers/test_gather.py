@@ -83,6 +83,10 @@ class TestNames:
         assert (run["val/loss"].source_name, run["val/loss"].source_unit) == ("val_ppl", "perplexity")
         assert points(run_of([{"step": 1, "val_loss": 3.25, "val_ppl": 25.0}]), "val/loss") == [(1, 3.25)]
 
+    def test_an_estimate_is_the_loss_where_there_is_no_other(self):
+        run = run_of([{"step": 0, "train loss": 4.0, "val loss": 4.1}, {"step": 250, "train loss": 2.0, "val loss": 2.2}])
+        assert points(run) == [(0, 4.0), (250, 2.0)]
+
     def test_missing_is_not_nan(self):
         run = run_of(columns(step=[1, 2, 3], loss=[3.0, NAN, 2.0], val_loss=[None, 2.5, None]))
         assert (len(run["loss"]), len(run["loss"].finite), points(run, "val/loss")) == (3, 2, [(2, 2.5)])
@@ -185,6 +189,7 @@ class TestObjective:
             ({"loss": 0.6, "rewards/chosen": 0.1, "rewards/margins": 0.2}, "composite"),
             ({"d_loss": 0.6, "g_loss": 0.1}, "composite"),
             ({"loss": 9.0, "teacher_loss": 6.0}, "composite"),
+            ({"loss": 0.0}, "causal-lm"),
             ({"loss": 2.0, "aux_loss": 1.9}, "causal-lm"),
             ({"loss": 2.0, "reward": None}, "causal-lm"),
         ],

@@ -1,15 +1,21 @@
 from collections.abc import Iterator
 
+import numpy as np
+
 from lmdiag import advice
 from lmdiag.finding import Finding, NotChecked, Severity, rule
-from lmdiag.run import Run
+from lmdiag.run import Run, Series
 from lmdiag.stats.phases import Phases, holds_start, phases
-from lmdiag.stats.progress import Progress, progress
+from lmdiag.stats.progress import LONGEST, Progress, progress
+from lmdiag.stats.windows import distinct
 
 SURE = 1.64  # one-sided 5%
 UNIFORM_LOW, UNIFORM_END, UNIFORM_START, UNIFORM_SPREAD = 8.0, 8.5, 16.0, 1.35
 UNIGRAM = 8.0  # above the unigram entropy of a 50k vocabulary, 7.3 to 7.7 nats
 ERROR_RECORDS = 50
+AT_ONCE, AT_ONCE_SIGMAS = 0.08, 3.0  # a first record this far above the end: the learning was over before the second
+REPEATED, REPEATED_SHARE = 6, 0.3  # records that come again, to the last digit
+SMALL_PEAK = 1e-5  # below the learning rates in use for fine-tuning
 WARMING_RECORDS = 30
 
 
@@ -23,9 +29,10 @@ def check(run: Run) -> Iterator[Finding | NotChecked]:
     ## How it decides
     Four tests on level and fall; each says so in the message. (A) *At the uniform guess*: the loss stays at 8 to 16 nats, near the logarithm of
     the vocabulary size, and has fallen by less than 3% (10 to 20% where it stands above 10 nats with warm-up over). (B) *No trend*: the log holds
-    the start, and neither the ranks (Mann-Kendall z above -2) nor the level show a fall. Every healthy run shows it in the ranks within 30
-    records, even at 20% noise. (C) *Trivial gain*: under 1% of the level (2% above 6 nats), whatever its significance. (D) *Still above the unigram
-    entropy* after 1,000 steps.
+    the start, and neither the ranks (Mann-Kendall z above -2) nor the level show a fall. A run from scratch shows it in the ranks within 30
+    records, even at 20% noise; a fine-tune may have learned all it can by its second record, so a first loss 8% and three deviations above the end counts
+    as a fall. (C) *Trivial gain*: under 1% of the level (2% above 6 nats), whatever its significance, with the same exception. (D) *Still above the unigram
+    entropy* after 1,000 steps, up to 16 nats. (E) *Repeated*: six losses in a row come again exactly, later in the log: the weights did not change in between.
 
     ## Why it matters
     The weights do not change, the labels do not fit the inputs, or the learning rate is off by orders of magnitude. More steps will not help.
@@ -35,7 +42,7 @@ def check(run: Run) -> Iterator[Finding | NotChecked]:
 
     ## What to try
     Overfit one batch: if its loss does not reach zero, the loop is broken (frozen weights, zero learning rate, labels shifted twice, optimizer without
-    the model's parameters). If it does, raise the learning rate by ten.
+    the model's parameters). If it does, try learning rates a factor of ten apart.
 
     ## References
     - Karpathy 2019, A recipe for training neural networks: overfit one batch; loss at init is ln V.
@@ -52,7 +59,9 @@ def check(run: Run) -> Iterator[Finding | NotChecked]:
         return
     schedule = phases(run["lr"].steps, run["lr"].values) if "lr" in run else None
     seen = progress(finite.values)
-    why = _why(seen, schedule, holds_start(finite.steps), float(finite.steps[-1] - finite.steps[0]), _in_nats(run))
+    begins = holds_start(finite.steps) and not _learned_at_once(finite.values, seen)
+    why = _why(seen, schedule, begins, float(finite.steps[-1] - finite.steps[0]), _in_nats(run))
+    why = why or _repeats(curve)
     if not why:
         return
     yield Finding(
@@ -70,6 +79,27 @@ def check(run: Run) -> Iterator[Finding | NotChecked]:
         _advice(run, schedule),
         Severity.ERROR if "uniform" in why and seen.records >= ERROR_RECORDS else Severity.WARNING,
     )
+
+
+def _learned_at_once(values: np.ndarray, seen: Progress) -> bool:
+    return bool(values[0] - seen.end >= max(AT_ONCE * abs(float(values[0])), AT_ONCE_SIGMAS * seen.sigma))
+
+
+def _repeats(curve: Series) -> str:
+    """Say after how many records the same losses come again, to the last digit, several in a row; "" where they do not."""
+    values = curve.finite.values
+    n = len(values)
+    if n > LONGEST or len(distinct(values)) < REPEATED:
+        return ""
+    for lag in range(REPEATED, n - REPEATED + 1):
+        same = values[lag:] == values[:-lag]
+        if (
+            same.sum() >= max(REPEATED, REPEATED_SHARE * n)
+            and len(distinct(values[lag:][same])) >= REPEATED
+            and same.all()
+        ):
+            return f"and the same losses come again after {lag} records, to the last digit: the weights do not change"
+    return ""
 
 
 def _in_nats(run: Run) -> bool:
@@ -91,6 +121,7 @@ def _why(seen: Progress, schedule: Phases | None, has_start: bool, span: float, 
         and seen.records >= 20
         and span >= 1000
         and min(seen.end, seen.low) >= UNIGRAM
+        and seen.end <= UNIFORM_START
         and seen.fall < 0.15 * seen.end
     ):
         return f"still above the unigram entropy of any text after {span:,.0f} steps"
@@ -137,7 +168,8 @@ def _advice(run: Run, schedule: Phases | None) -> tuple[str, ...]:
     elif "grad_norm" in run and len(run["grad_norm"]) and abs(run["grad_norm"].finite.values).max(initial=0) < 1e-6:
         steps.insert(0, "The gradient norm is zero: the weights are frozen, or the loss does not depend on them.")
     elif schedule is not None:
-        steps.append(f"Then try a ten times larger learning rate; the peak was {schedule.peak:.2g}.")
+        larger = "ten times larger ones" if schedule.peak < SMALL_PEAK else "a factor of ten apart, both ways"
+        steps.append(f"Then try learning rates {larger}; the peak was {schedule.peak:.2g}.")
     saved = run.config.get("model")
     vocabulary = saved.get("vocab_size") if isinstance(saved, dict) else None
     check_labels = "Decode the inputs and labels of one batch: shifted once, not twice; not all masked."

@@ -12,6 +12,7 @@ from lmdiag.stats.windows import median
 EVAL_AT_BEST = 0.002  # an evaluation within 0.2% of its best says the model is as good as ever
 ENORMOUS = 0.5  # share of the level from which a rise is an alarm whatever the evaluation says
 LOW_LR, SMALL_RISE = 0.2, 0.2
+ENORMOUS_NATS = 0.5
 LOST, LEAST_PROGRESS = 0.3, 0.3
 
 
@@ -26,8 +27,8 @@ def check(run: Run) -> Iterator[Finding]:
     Four tests, the first that holds counts. (1) The median of the last 1/20, 1/10 or 1/5 of the records lies above the lowest rolling median of the
     same length, by 0.1 nat and 3% at 4 standard errors (0.3 nat and 15% at 3.5; 0.5 nat and 30% at 3). The standard error comes from second
     differences, so that slope is not taken for noise, and from the slow wander of the curve before the rise. (2) The same for the logarithm of the
-    loss. (3) The last third lies above the start. (4) The last three records stand above everything before. The onset is where the curve has
-    risen by 30% of the rebound and stays. It is an error when 30% of the progress is lost.
+    loss. (3) The last third lies above the start. (4) The last three records stand above everything before; of fewer than twelve, the last two at 2.5 times the
+    minimum. The onset is where the curve has risen by 30% of the rebound (of its logarithm) and stays. It is an error when 30% of the progress is lost, or the loss is half as high again.
 
     ## Why it matters
     Every step after the onset costs compute and makes the model worse.
@@ -76,7 +77,8 @@ def _severity(run: Run, metric: str, curve: Series, found: Rebound) -> tuple[Sev
         return Severity.INFO, ", when the learning rate was almost zero: an effect of the data order"
     start = max(float(curve.values[0]), float(median(curve.values[:3])))
     progress = max(start - found.low, LEAST_PROGRESS)
-    return (Severity.ERROR if found.rise >= LOST * progress else Severity.WARNING), ""
+    lost = found.rise >= LOST * progress or found.rise >= max(ENORMOUS * abs(found.low), ENORMOUS_NATS)
+    return (Severity.ERROR if lost else Severity.WARNING), ""
 
 
 def _evaluation_at_best(run: Run, onset: int) -> bool:

@@ -6,10 +6,13 @@ from lmdiag import advice
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.noise import scatter
+from lmdiag.stats.rebound import left_behind, sustained_rise
 from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import median
+from lmdiag.task_measures import Better, better_later
 
 AFTER = 2  # evaluations after the best one; logs of one evaluation per epoch have no more
+MEMORISED_RISE, MEMORISED = 0.10, 0.5
 NOISE_BEFORE_BEST = 5
 MANY = 15  # evaluations from which the best one is luckily low: the winner's curse
 RANK_TREND = 1.645  # one-sided 5%
@@ -26,8 +29,10 @@ def check(run: Run, *, smallest: float = 0.015, warning: float = 0.02, error: fl
     ## How it decides
     The mean of the last three evaluations (fewer if fewer follow the best one) minus the best. It must be at least three standard deviations of the
     evaluations and `smallest` of their level; with more than 15 evaluations the best of them is luckily low, which is added to the noise. The
-    evaluations from the best one on must show a rank trend (Mann-Kendall, one-sided 5%). From `warning` on it is a warning, from `error` on an
-    error. Several evaluation sets are averaged. If the training loss rises as well it is divergence, and this rule is silent.
+    evaluations from the best one on must show a rank trend (Mann-Kendall, one-sided 5%). Without a trend it counts if four or more evaluations since
+    the best one all stay 5% and two deviations above it; with a single evaluation since, if that is 10% above it and the training loss less than half of
+    it. From `warning` on it is a warning, from `error` on an
+    error, but for runs whose accuracy, or another measure of the task, is best near the end: there the loss alone does not decide. Several evaluation sets are averaged. If the training loss rises as well it is divergence, and this rule is silent.
 
     ## Why it matters
     The model memorises: every step since the best evaluation made it worse on new text.
@@ -51,13 +56,16 @@ def check(run: Run, *, smallest: float = 0.015, warning: float = 0.02, error: fl
     best = int(np.argmin(finite.values))
     after = finite.values[best + 1 :]
     lowest = float(finite.values[best])
-    if len(after) < AFTER or lowest <= 0:
+    if not len(after) or lowest <= 0:
         return
     rise = float(np.mean(after[-3:])) - lowest
     sigma = _noise(finite.values, best)
-    if rise < max(3 * sigma, smallest * lowest) + _winners_curse(sigma, len(finite)):
-        return
-    if not _trend_is_up(finite.values[best:], rise) or _training_rises(run, int(finite.steps[best])):
+    if len(after) < AFTER:
+        clear = _memorised(run, lowest, rise)
+    else:
+        risen = rise >= max(3 * sigma, smallest * lowest) + _winners_curse(sigma, len(finite))
+        clear = (risen and _trend_is_up(finite.values[best:], rise)) or left_behind(finite.values)
+    if not clear or _diverges(run):
         return
     yield _finding(run, metric, finite, best, rise, sigma, warning, error)
 
@@ -77,25 +85,28 @@ def _trend_is_up(values: np.ndarray, rise: float) -> bool:
     return mann_kendall(values) >= RANK_TREND
 
 
-def _training_rises(run: Run, best_step: int) -> bool:
-    """Tell whether the training loss rose as well since the best evaluation: then it is divergence."""
-    if "loss" not in run:
-        return False
-    losses = run["loss"].finite
-    before, after = losses.values[losses.steps <= best_step], losses.values[losses.steps > best_step]
-    if not len(before) or not len(after):
-        return False
-    width = max(3, len(losses) // 20)
-    level = float(median(before[-width:]))
-    error = 1.253 * scatter(losses.values) * float(np.sqrt(2 / width))
-    return float(median(after[-width:])) > level + max(0.05, 0.02 * abs(level), 2 * error)
+def _diverges(run: Run) -> bool:
+    """Tell whether the training loss rose as well, and stayed up: then `divergence` says so."""
+    return "loss" in run and sustained_rise(run["loss"].finite.values) is not None
+
+
+def _memorised(run: Run, lowest: float, rise: float) -> bool:
+    """Tell whether the evaluation is a tenth worse while the training loss is less than half of it: one evaluation shows that."""
+    losses = run["loss"].finite.values if "loss" in run else np.empty(0)
+    return rise >= MEMORISED_RISE * lowest and len(losses) >= 3 and float(median(losses[-3:])) <= MEMORISED * lowest
+
+
+def _which_to_keep(metric: str, step: int, better: Better) -> str:
+    return f"Keep the checkpoint of step {better.step:,} if {better.name} counts ({better.value:.4g}), of step {step:,} if {metric} does."
 
 
 def _finding(
     run: Run, metric: str, losses: Series, best: int, rise: float, sigma: float, warning: float, error: float
 ) -> Finding:
     step, lowest, share = int(losses.steps[best]), float(losses.values[best]), rise / float(losses.values[best])
-    severity = Severity.ERROR if share >= error else Severity.WARNING if share >= warning else Severity.INFO
+    better = better_later(run, metric, step)
+    sure = share >= error and len(losses) - best > AFTER and better is None
+    severity = Severity.ERROR if sure else Severity.WARNING if share >= warning else Severity.INFO
     noise = f", {rise / sigma:.0f} times its noise" if sigma > 0 else ""
     evidence = {
         "best": lowest,
@@ -112,7 +123,7 @@ def _finding(
         metric,
         evidence,
         (
-            advice.keep_best(metric, step, lowest),
+            advice.keep_best(metric, step, lowest) if better is None else _which_to_keep(metric, step, better),
             f"Stop there next time{f': {epoch:.2g} epochs are enough' if epoch else ''}, or use early stopping.",
             "More or more varied data; dropout or weight decay; a lower learning rate.",
         ),

@@ -7,7 +7,7 @@ from lmdiag.run import Run, Series, masked_zeros
 from lmdiag.stats.windows import median
 
 
-@rule(family="integrity", needs=("curve",), severity=Severity.ERROR, min_points=2)
+@rule(family="integrity", needs=("curve",), severity=Severity.ERROR)
 def check(run: Run) -> Iterator[Finding]:
     """A loss of exactly zero stands where the true loss was NaN.
 
@@ -15,7 +15,7 @@ def check(run: Run) -> Iterator[Finding]:
     Training or evaluation losses of exactly 0.0 among ordinary ones.
 
     ## How it decides
-    At least three zeros (two if the first record is one), and the last loss before the first zero is above 0.05 nat. From 20% of the
+    At least three zeros (two if the first record is one; one at the end, right after a loss of ten times the usual level), and the last loss before the first zero is above 0.05 nat. From 20% of the
     records on, the run has learned nothing from these steps, and the message says so.
 
     ## Why it matters

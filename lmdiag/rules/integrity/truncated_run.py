@@ -1,7 +1,10 @@
 from collections.abc import Iterator
 
+import numpy as np
+
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
+from lmdiag.stats.windows import median
 
 
 @rule(family="integrity", needs=("curve",), severity=Severity.INFO)
@@ -12,7 +15,7 @@ def check(run: Run, *, complete_share: float = 0.98) -> Iterator[Finding]:
     A last step short of the planned number of steps, or an end record that says crashed or killed.
 
     ## How it decides
-    The last logged step is under `complete_share` of `max_steps`. A run that says it stopped on purpose (early stopping, a wall-clock
+    The last logged step is under `complete_share` of `max_steps`, and so would be the next one at the log's spacing. A run that says it stopped on purpose (early stopping, a wall-clock
     limit) is complete.
 
     ## Why it matters
@@ -33,12 +36,14 @@ def check(run: Run, *, complete_share: float = 0.98) -> Iterator[Finding]:
     status = str(ends[-1].fields.get("status", "")) if ends else ""
     planned = float(run.config.get("max_steps") or 0)
     share = run.last_step / planned if planned > 0 else 0.0
+    steps = run.curve[1].steps if run.curve else np.empty(0)
+    next_step = run.last_step + (float(median(np.diff(steps[-20:]))) if len(steps) > 1 else 0.0)
     if status in ("completed", "stopped"):
         return
     if status in ("crashed", "killed"):
         message = f"The run {'crashed' if status == 'crashed' else 'was killed'} at step {run.last_step:,}"
         message += f", {share:.0%} of the planned {planned:,.0f}." if planned else "."
-    elif planned and run.step_kind == "step" and share < complete_share:
+    elif planned and run.step_kind == "step" and share < complete_share and next_step <= planned:
         message = f"The log ends at step {run.last_step:,}, {share:.0%} of the planned {planned:,.0f}: still running, or stopped."
     else:
         return

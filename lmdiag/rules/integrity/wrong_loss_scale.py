@@ -3,16 +3,19 @@ from collections.abc import Iterator
 import numpy as np
 
 from lmdiag.finding import Finding, Severity, rule
-from lmdiag.run import Run
+from lmdiag.run import Run, Series
 from lmdiag.stats.phases import holds_start
 from lmdiag.stats.progress import Progress, progress
-from lmdiag.stats.windows import median
+from lmdiag.stats.windows import median, quantile
 
+NEVER = 16.0  # nats per token: no model stays there
 LARGEST_UNIFORM = 13.0  # ln of 440,000, above every vocabulary in use
 LEARNS = -3.0  # Mann-Kendall z
 WHOLE = 0.06  # distance from a whole number
 BITS, BITS_TOLERANCE = 1.4427, 0.05
 MOST_STEPS = 16  # accumulation steps a factor is guessed to be
+USUAL_VOCABULARIES = (30522, 32000, 49152, 50257, 50304, 50265, 64000, 100277, 128256, 151936, 152064, 250002, 256000)
+MOST_NAMED, EXACT = 8, 1.5e-3  # a multiple of ln V this exact is chance in one of ten runs
 SAME, PLAUSIBLE = 1.3, 1.0  # ratio of the first losses; nats per token at the end
 
 
@@ -27,7 +30,8 @@ def check(run: Run, *, smallest: float = 1.3, warning: float = 1.8) -> Iterator[
     The start (the larger of the first loss and the median of the first three) over ln V is `smallest` or more: information. If the loss comes below ln V
     later, the initialisation was too large; if it stays above, the nearest whole number is named (a sum over accumulation steps). It is a warning from
     `warning` on if the loss stays above, the first losses agree within 30%, the run clearly learns (rank trend, a tenth of its start) and the end divided by
-    the factor is a loss that a language model can have (1 nat or more): a mean in nats per token cannot do all that, whatever the initialisation. Where the log does not say V, a start and an end above 13 nats are information. A loss in bits
+    the factor is a loss that a language model can have (1 nat or more): a mean in nats per token cannot do all that, whatever the initialisation. Where the log does not say V, a start and an end above 13 nats are information; so is a log that begins later and stays above 16 nats.
+    A start that is 2 to 8 times the logarithm of a vocabulary in use, to 0.15%, names both. A loss in bits
     (1.44 times) looks like that of a large initialisation; `perplexity-mismatch` tells the two apart.
 
     ## Why it matters
@@ -53,7 +57,11 @@ def check(run: Run, *, smallest: float = 1.3, warning: float = 1.8) -> Iterator[
     vocabulary = _vocabulary(run)
     uniform = float(np.log(vocabulary)) if vocabulary else LARGEST_UNIFORM
     ratio = first / uniform
-    if ratio < (smallest if vocabulary else 1.0) or not holds_start(finite.steps):
+    if not holds_start(finite.steps):
+        if run.step_kind == "step" and quantile(finite.values, 0.1) > NEVER and first > NEVER:
+            yield _far_too_high(metric, finite)
+        return
+    if ratio < (smallest if vocabulary else 1.0):
         return
     seen = progress(finite.values)
     stays = seen.end > 1.05 * uniform
@@ -70,7 +78,7 @@ def check(run: Run, *, smallest: float = 1.3, warning: float = 1.8) -> Iterator[
     factor = (
         f", {ratio:.3g} times that{_meaning(ratio, run, stays)}"
         if vocabulary
-        else ", more than for any vocabulary in use"
+        else f", more than for any vocabulary in use{_named(first)}"
     )
     yield Finding(
         f"The loss starts at {first:.4g}, where the uniform guess over {f'{vocabulary:,}' if vocabulary else 'any number of'} tokens "
@@ -98,6 +106,36 @@ def _meaning(ratio: float, run: Run, stays: bool) -> str:
         return f", the {steps:.0f} accumulation steps"
     near = 1.5 <= ratio <= MOST_STEPS and abs(ratio / round(ratio) - 1) < WHOLE
     return f", as for a sum over {round(ratio)} accumulation steps" if near else ""
+
+
+def _named(first: float) -> str:
+    """Say of which usual vocabulary the first loss is a multiple of the uniform guess; "" where there is none, or no saying which."""
+    near = [
+        (factor, size)
+        for factor in range(2, MOST_NAMED + 1)
+        for size in USUAL_VOCABULARIES
+        if abs(first / (factor * np.log(size)) - 1) < EXACT
+    ]
+    if len({factor for factor, _ in near}) != 1:
+        return ""
+    factor, size = near[0]
+    return f", and {factor} times that over {size:,} tokens: summed over {factor} accumulation steps?"
+
+
+def _far_too_high(metric: str, losses: Series) -> Finding:
+    level = float(median(losses.values))
+    return Finding(
+        f"The loss stays near {level:.4g} from step {int(losses.steps[0]):,}, where this log begins: no language model's mean loss per token is "
+        f"above {LARGEST_UNIFORM:.0f} nats for long.",
+        int(losses.steps[0]),
+        int(losses.steps[-1]),
+        metric,
+        {"level": level, "lowest": float(losses.values.min())},
+        (
+            "Compute the loss of one batch by hand: a mean over target tokens, in nats.",
+            "If that is what it is, the model is broken: look at the beginning of the run.",
+        ),
+    )
 
 
 def _evidence(first: float, uniform: float, ratio: float, seen: Progress) -> dict[str, float]:

@@ -18,7 +18,8 @@ def check(run: Run, *, error_share: float = 0.2) -> Iterator[Finding]:
 
     ## How it decides
     One record is a warning; from `error_share` of the records on, an error. When the log shows a loss scale (fp16), isolated
-    overflows (under 1% of the records, not at the end) are how the scaler finds its scale: info.
+    overflows (under 1% of the records, not at the end) are how the scaler finds its scale: info. So is a single one in a log without a loss scale, if the
+    learning rate stood still at this record and moved before and after: the step was skipped.
 
     ## Why it matters
     The optimizer either skipped these steps or wrote NaN into the weights. Some trainers replace the NaN loss of such a step by the
@@ -40,7 +41,9 @@ def check(run: Run, *, error_share: float = 0.2) -> Iterator[Finding]:
         return
     share, steps = float(bad.mean()), norms.steps[bad]
     tail = bad[-max(2, len(bad) // 20) :].any()
-    scaler = "loss_scale" in run and share < ISOLATED and not tail
+    scaler = ("loss_scale" in run and share < ISOLATED and not tail) or (
+        bad.sum() == 1 and _skipped(run, int(steps[0]))
+    )
     yield Finding(
         f"The gradient norm is not finite in {int(bad.sum()):,} of {len(bad):,} records, first at step {int(steps[0]):,}"
         + (": isolated overflows of the fp16 loss scaler, which skips such steps." if scaler else "."),
@@ -52,6 +55,17 @@ def check(run: Run, *, error_share: float = 0.2) -> Iterator[Finding]:
         Severity.INFO if scaler else Severity.ERROR if share >= error_share else Severity.WARNING,
         steps=tuple(steps[:50].tolist()),
     )
+
+
+def _skipped(run: Run, step: int) -> bool:
+    """Tell whether the learning rate stood still at this step while it moved at the steps beside it, as a schedule does that counts only real steps."""
+    if "lr" not in run:
+        return False
+    rates = run["lr"]
+    row = int(np.searchsorted(rates.steps, step))
+    moves = np.abs(np.diff(rates.values[max(0, row - 3) : row + 3])) > 0
+    here = row - max(0, row - 3) - 1
+    return 0 < here < len(moves) - 1 and not moves[here] and bool(moves.sum() == len(moves) - 1)
 
 
 def _advice(run: Run, step: int) -> tuple[str, ...]:

@@ -59,3 +59,21 @@ def test_the_first_steps_of_a_long_run_are_not_judged():
 
 def test_silent_on_healthy_runs():
     assert fires(check, healthy(100)) == []
+
+
+def test_silent_on_a_fine_tune_that_learned_all_by_its_second_record():
+    loss = np.r_[1.6, 1.42 + np.random.default_rng(0).normal(0, 0.02, 29)]
+    assert fires(check, run(loss=loss, lr=np.linspace(2e-4, 1e-5, 30))) == []
+
+
+def test_losses_that_come_again_to_the_last_digit():
+    once = np.round(1 + np.random.default_rng(0).uniform(0, 0.4, 8), 4)
+    (found,) = fires(check, run(loss=np.r_[once, once[:6]]))
+    assert "come again after 8 records" in found.message
+    assert fires(check, run(loss=np.r_[once, once[:5], 0.5])) == []
+
+
+def test_a_larger_learning_rate_is_advised_only_below_the_usual_ones():
+    for peak, words in ((1e-6, "ten times larger"), (1e-3, "both ways")):
+        (found,) = fires(check, run(loss=flat(2.5, 60), lr=np.full(60, peak)))
+        assert any(words in said for said in found.advice)

@@ -62,3 +62,14 @@ def test_silent_on_healthy_runs(n):
     for seed in range(5):
         assert fires(check, run(loss=falling(n, seed=seed))) == []
     assert fires(check, healthy(max(n, 20))) == []
+
+
+def test_a_few_records_that_end_at_many_times_the_minimum():
+    (found,) = fires(check, run(loss=[15.5, 13.0, 3.8, 2.4, 1.4, 5.8, 7.1, 10.0], every=55))
+    assert (found.first_step, found.severity) == (1 + 5 * 55, Severity.ERROR)
+
+
+def test_a_rise_to_many_times_the_minimum_begins_where_the_logarithm_says():
+    loss = np.r_[np.linspace(9000, 2100, 30), [2200, 2400, 3000, 3600, 5000, 7500], np.full(10, 8500)]
+    (found,) = fires(check, run(loss=loss))
+    assert 33 <= found.first_step <= 35

@@ -5,6 +5,7 @@ import pytest
 
 from lmdiag.finding import Severity
 from lmdiag.rules.generalization.overfitting import check
+from lmdiag.run import Series
 from tests.rules.curves import falling, fires, healthy, run, series
 
 
@@ -62,3 +63,23 @@ def test_bits_per_byte_stand_in_for_an_evaluation_loss():
     (found,) = fires(check, bits)
     assert (found.metric, found.first_step) == ("val/bpb", 500)
     assert bits.evaluation_loss is None
+
+
+def test_a_best_evaluation_never_reached_again_needs_no_trend():
+    losses = [0.22, 0.416, 0.423, 0.41, 0.438, 0.402]
+    (found,) = fires(check, run(loss=np.full(60, 0.17), val__loss=series(losses, every=10, first=10)))
+    assert found.first_step == 10
+
+
+@pytest.mark.parametrize(("last_training_loss", "found"), [(0.01, 1), (0.9, 0)])
+def test_one_evaluation_after_the_best_is_enough_where_training_is_memorised(last_training_loss, found):
+    made = run(loss=np.linspace(3, last_training_loss, 30), val__loss=series([3.1, 1.0, 1.2], every=10, first=10))
+    assert len(fires(check, made)) == found
+
+
+def test_a_task_measure_that_still_improves_makes_it_a_warning():
+    made = overfit()
+    improving = Series(made["val/loss"].steps, np.linspace(0.5, 0.7, len(made["val/loss"])))
+    (found,) = fires(check, run(loss=made["loss"], val__loss=made["val/loss"], val__f1=improving))
+    assert found.severity is Severity.WARNING
+    assert "if val/f1 counts" in found.advice[0]

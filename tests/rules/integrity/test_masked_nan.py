@@ -36,3 +36,12 @@ def test_silent(loss):
 def test_silent_on_reinforcement_learning_and_healthy_runs():
     assert fires(check, run(loss=np.r_[0.0, 0.0, 0.0, 0.2, 0.3], objective="reinforcement")) == []
     assert fires(check, healthy(100)) == []
+
+
+def test_a_zero_after_an_explosion_needs_no_second():
+    assert len(fires(check, run(loss=[1.26, 1.3, 1.31, 34023.8, 0.0]))) == 1
+    assert fires(check, run(loss=[1.26, 1.3, 1.31, 1.5, 0.0])) == []
+
+
+def test_one_loss_and_then_zeros():
+    assert len(fires(check, run(loss=[122.0, *[0.0] * 36]))) == 1

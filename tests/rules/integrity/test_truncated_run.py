@@ -32,3 +32,9 @@ def test_silent(status, planned):
 def test_a_log_whose_steps_are_epochs_is_not_compared_with_planned_steps():
     assert fires(check, replace(ended(None, 5000), step_kind="epoch")) == []
     assert fires(check, healthy(50)) == []
+
+
+def test_silent_where_the_next_record_would_lie_past_the_end():
+    made = run(loss=[3.0, 2.5, 2.2, 2.0], every=100, first=100, config={"max_steps": 456})
+    assert fires(check, made) == []
+    assert len(fires(check, replace(made, config={"max_steps": 500}))) == 1

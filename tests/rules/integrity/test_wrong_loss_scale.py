@@ -50,3 +50,14 @@ def test_silent_on_later_parts_other_tasks_and_healthy_runs():
     assert fires(check, run(loss=4 * falling(200), first=5000, config=GPT2)) == []
     assert fires(check, run(loss=4 * falling(200), config=GPT2, objective="classification")) == []
     assert fires(check, healthy(200)) == []
+
+
+def test_a_multiple_of_a_usual_vocabulary_is_named():
+    (found,) = fires(check, run(loss=falling(200, start=4 * np.log(50257), floor=30, noise=0.001)))
+    assert "4 times that over 50,257 tokens" in found.message
+
+
+def test_a_level_no_model_has_is_told_without_the_start():
+    (found,) = fires(check, run(loss=np.full(13, 38.0), every=9, first=477))
+    assert "where this log begins" in found.message
+    assert fires(check, run(loss=np.full(13, 12.0), every=9, first=477)) == []

@@ -37,3 +37,14 @@ def test_overflow_at_the_end_is_not_excused_by_a_loss_scale():
 
 def test_silent_on_finite_norms():
     assert fires(check, healthy(200)) == []
+
+
+def test_a_single_skipped_step_that_the_schedule_does_not_count_is_information():
+    rates = np.linspace(2e-4, 0, 40)
+    norms = np.ones(40)
+    norms[12] = np.nan
+    skipped = np.r_[rates[:12], rates[11:39]]  # the rate stands still at the record of the skipped step
+    (found,) = fires(check, run(loss=falling(40), grad_norm=norms, lr=skipped))
+    assert found.severity == Severity.INFO
+    (found,) = fires(check, run(loss=falling(40), grad_norm=norms, lr=rates))
+    assert found.severity == Severity.WARNING
