@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SAMPLED_LINES = 200
 FEWEST_LINES = 64  # a piece of fewer lines is not worth another attempt of polars
 MOSTLY = 0.5
+WORTH_A_THREAD = 1 << 23  # bytes of a block; a shorter one is the last as a rule
 
 Take = Callable[[Rows, int, dict[str, Any] | Lost], None]
 
@@ -53,6 +54,13 @@ class _Reading:
 
     def frames(self, blocks: Iterator[bytes]) -> Iterator[tuple[bytes, polars.DataFrame | None]]:
         """Yield each block and what polars makes of it, None where it refuses; one block is read ahead, in a thread."""
+        found = self._next_frame(blocks)
+        if found is not None and len(found[0]) < WORTH_A_THREAD:
+            yield found
+            found = self._next_frame(blocks)
+        if found is None:
+            return
+        yield found
         with ThreadPoolExecutor(1) as thread:
             coming = thread.submit(self._next_frame, blocks)
             while found := coming.result():
