@@ -1,11 +1,12 @@
 """How right is lmdiag on labelled logs?
 
-    python benchmarks/accuracy.py --corpus DIR --labels FILE [--floor] [--details]
+    python benchmarks/accuracy.py --corpus DIR --labels FILE [--floor] [--details] [--write docs/measured.json]
 
 DIR holds one folder per log, FILE one JSON object per line: {"id", "judgeable", "verdict", "labels": [{"label", "certainty", "step"}], "span"}.
 A clear label counts as found when a finding of its family stands at warning or above (spike: info or above). A healthy run
 counts as alarmed when a warning or error stands in a family for which it has no label. Step error is the distance to the labelled
-step over the span. Prints tables in Markdown; with `--floor`, exits 1 when a figure is worse than FLOOR.
+step over the span. Prints tables in Markdown; with `--floor`, exits 1 when a figure is worse than FLOOR; `--write` counts for every rule on how many
+logs it spoke, which is what the pages of the rules show.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -146,18 +148,35 @@ def details(scores: list[Scored]) -> str:
     return "\n".join(lines)
 
 
+def per_rule(scores: list[Scored]) -> dict[str, Any]:
+    """Return on how many healthy logs, and on how many others, each rule alarmed or told something."""
+    read = [s for s in scores if not s.unread]
+    counts: dict[str, Counter[str]] = {}
+    for s in read:
+        kind = "healthy" if s.healthy else "others"
+        for rule in {f.rule for f in s.findings}:
+            alarmed = any(f.alarms for f in s.findings if f.rule == rule)
+            counts.setdefault(rule, Counter())[f"{kind}_{'alarmed' if alarmed else 'told'}"] += 1
+    n_healthy = sum(s.healthy for s in read)
+    rules = {rule: dict(sorted(counts[rule].items())) for rule in sorted(counts)}
+    return {"healthy": n_healthy, "others": len(read) - n_healthy, "rules": rules}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, required=True, help="folder with one folder per log")
     parser.add_argument("--labels", type=Path, required=True, help="labels, one JSON object per line")
     parser.add_argument("--details", action="store_true", help="print one line per log as well")
     parser.add_argument("--floor", action="store_true", help="exit 1 when a figure is worse than its floor")
+    parser.add_argument("--write", type=Path, help="file for the counts of every rule, as JSON")
     given = parser.parse_args()
     labels = [json.loads(line) for line in given.labels.read_text().splitlines()]
     scores = [score(given.corpus / label["id"], label) for label in labels if label["judgeable"]]
     print(tables(scores))
     if given.details:
         print("\n" + details(scores))
+    if given.write:
+        given.write.write_text(json.dumps(per_rule(scores), indent=1) + "\n")
     figures = summary(scores)
     worse = [
         f"{name}: {value:.3f}, floor {FLOOR[name]}"

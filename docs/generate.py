@@ -9,6 +9,7 @@ In the README, what stands between `<!-- report: COMMAND -->` and `<!-- end -->`
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -32,7 +33,19 @@ def rule_page(rule: Rule) -> str:
     facts = f"| family | severity | needs | values it needs |\n|---|---|---|---|\n| {rule.family} | {rule.severity.label} | "
     facts += f"{', '.join(rule.needs)} | {rule.min_points} |"
     title, _, rest = rule.page.partition("\n")
-    return f"{NOTE}# {rule.name}\n\n{title}\n\n{facts}\n{rest.rstrip()}\n{table}"
+    return f"{NOTE}# {rule.name}\n\n{title}\n\n{facts}\n{rest.rstrip()}\n{table}{_measured(rule)}"
+
+
+def _measured(rule: Rule) -> str:
+    """Return on how many labelled real logs the rule spoke."""
+    counted = json.loads((HERE / "measured.json").read_text())
+    found = counted["rules"].get(rule.name, {})
+
+    def row(kind: str, name: str) -> str:
+        return f"| {name} | {counted[kind]} | {found.get(f'{kind}_alarmed', 0)} | {found.get(f'{kind}_told', 0)} |"
+
+    head = "## Measured\n\n| real logs | read | warning or error | information |\n|---|---|---|---|"
+    return f"\n{head}\n{row('healthy', 'healthy')}\n{row('others', 'unhealthy or unclear')}\n\nHow: [accuracy.md](../accuracy.md).\n"
 
 
 def catalogue() -> str:

@@ -64,9 +64,9 @@ def _short_median(values: np.ndarray) -> np.ndarray:
     """Return the same as `median` of a few values, without the fixed costs of four calls of numpy."""
     ordered = sorted(values.tolist())
     if any(value != value for value in ordered):
-        return np.float64(np.nan)
+        return np.asarray(np.nan)[()]
     n = len(ordered)
-    return np.float64(0.5 * (ordered[(n - 1) // 2] + ordered[n // 2]))
+    return np.asarray(0.5 * (ordered[(n - 1) // 2] + ordered[n // 2]))[()]
 
 
 def quantile(values: np.ndarray, share: float) -> float:

@@ -32,7 +32,7 @@ def check(run: Run, *, smallest: float = 0.015, warning: float = 0.02, error: fl
     evaluations from the best one on must show a rank trend (Mann-Kendall, one-sided 5%). Without a trend it counts if four or more evaluations since
     the best one all stay 5% and two deviations above it; with a single evaluation since, if that is 10% above it and the training loss less than half of
     it. From `warning` on it is a warning, from `error` on an
-    error, but for runs whose accuracy, or another measure of the task, is best near the end: there the loss alone does not decide. Several evaluation sets are averaged. If the training loss rises as well it is divergence, and this rule is silent.
+    error, but for runs whose accuracy, or another measure of the task, is best near the end: there the loss alone does not decide. Several evaluation sets are averaged. Where the training loss rises and stays up as well, `divergence` says so and this rule is silent.
 
     ## Why it matters
     The model memorises: every step since the best evaluation made it worse on new text.
