@@ -125,7 +125,7 @@ def _matches(path: str, recognise: Recognise, is_log: IsLog) -> Iterator[Source]
     if path.endswith("/**"):
         matches = [match for match in _glob(path.removesuffix("/**")) if os.path.isdir(match)]
     else:
-        matches = _glob(path)
+        matches = _glob(path) if glob.has_magic(path) else []
     if not matches:
         raise UnreadableLog(f"there is no file {path}", _similar(path))
     above = {os.path.dirname(match) for match in matches}

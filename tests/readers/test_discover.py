@@ -1,6 +1,10 @@
 """Folders, globs and lists of paths: each log is found once, and what cannot be read hides nothing."""
 
 import json
+import os
+import subprocess
+import sys
+import threading
 
 import pytest
 
@@ -47,6 +51,77 @@ def test_globs(tmp_path):
     for name in ("a1", "a2", "b"):
         write(tmp_path / f"{name}.jsonl", curve())
     assert names(find([f"{tmp_path}/a*.jsonl"])[0], tmp_path) == ["a1.jsonl", "a2.jsonl"]
+
+
+def test_two_stars_at_the_end_mean_the_folder(tmp_path):
+    write(tmp_path / "a.jsonl", curve())
+    write(tmp_path / "deep/er/b.jsonl", curve(4.0))
+    (tmp_path / "weights.bin").write_bytes(bytes(100))
+    for pattern in (f"{tmp_path}/**", f"{tmp_path}/**/*.jsonl"):
+        sources, problems = find([pattern])
+        assert (names(sources, tmp_path), problems) == (["a.jsonl", "deep/er/b.jsonl"], [])
+
+
+def test_links_in_circles_end(tmp_path):
+    write(tmp_path / "a/run.jsonl", curve())
+    for name in ("one", "two", "three"):
+        (tmp_path / "a" / name).symlink_to(tmp_path / "a", target_is_directory=True)
+    (tmp_path / "itself.jsonl").symlink_to(tmp_path / "itself.jsonl")
+    for pattern in (tmp_path, f"{tmp_path}/**/*.jsonl"):
+        sources, _ = find([pattern])
+        assert "a/run.jsonl" in names(sources, tmp_path)
+        assert len(sources) <= 2
+    _, (problem,) = find([tmp_path / "itself.jsonl"])
+    assert "there is no file" in problem.message
+
+
+def test_a_pipe_is_read_once_and_whole(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    records = "".join(json.dumps(record) + "\n" for record in curve(n=5000))
+    writer = threading.Thread(target=pipe.write_text, args=(records,))
+    writer.start()
+    assert len(read(pipe)["loss"]) == 4999
+    writer.join()
+
+
+def test_what_may_not_be_read_is_said_and_hides_nothing(tmp_path):
+    write(tmp_path / "good.jsonl", curve())
+    write(tmp_path / "closed.jsonl", curve()).chmod(0)
+    (tmp_path / "folder").mkdir(mode=0)
+    for above in (tmp_path, *tmp_path.parents[:2]):
+        above.chmod(0o755)
+    program = (
+        "import os, sys\nfrom lmdiag.readers import READERS, read_logs, reader_named\nread_logs(sys.argv[1:2])\n"
+        "[reader_named(name.rpartition('.')[2]) for name in READERS]\n"
+        "if os.getuid() == 0: os.setuid(65534)\n"  # nobody: root may read everything
+        "runs, problems = read_logs(sys.argv[1:])\nprint(len(runs), *(p.message for p in problems), sep='\\n')"
+    )
+    paths = [tmp_path / name for name in ("good.jsonl", "closed.jsonl", "folder")]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, paths)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    read_runs, *problems = done.stdout.splitlines()
+    assert read_runs == "1"
+    assert len(problems) == 2
+    assert all("cannot read" in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.zip", b"PK\x03\x04" + bytes(60)), ("a.tar", b"a.log" + bytes(252) + b"ustar")]
+)
+def test_an_archive_is_the_users_to_unpack(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UnreadableLog, match="archive") as refused:
+        read(tmp_path / name)
+    assert "unpack it" in refused.value.hint
+
+
+def test_what_is_found_holds_no_bytes(tmp_path):
+    write(tmp_path / "a.jsonl", curve())
+    (source,) = find([tmp_path])[0]
+    assert not {"head", "data", "text", "utf8", "_start"} & set(vars(source))
 
 
 def test_a_missing_file_names_the_closest_one(tmp_path):

@@ -1,6 +1,11 @@
 """Bytes as they come: compressed, in several encodings, in blocks, in folders."""
 
 import gzip
+import os
+import random
+import subprocess
+import sys
+import time
 from contextlib import suppress
 
 import pytest
@@ -58,6 +63,65 @@ def test_a_packed_bomb_is_refused():
     bomb = gzip.compress(bytes(1 << 27))
     with pytest.raises(UnreadableLog, match="unpacks to more than"):
         Source("a.gz", content=bomb).data  # noqa: B018
+
+
+@pytest.mark.parametrize("level", [1, 19])
+def test_a_bomb_of_zstandard_is_refused(level):
+    zstandard = pytest.importorskip("zstandard")
+    with pytest.raises(UnreadableLog, match="unpacks to more than"):
+        Source("a.zst", content=zstandard.compress(bytes(1 << 27), level)).data  # noqa: B018
+
+
+@pytest.mark.parametrize("packing", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_an_endless_line_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch, packing):
+    monkeypatch.setattr("lmdiag.readers.source.LONGEST_LINE", 1 << 20)
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(packing(b'{"step": 1}\n' + random.Random(0).randbytes(1 << 21).replace(b"\n", b"a")))
+    for read in (lambda source: source.data, lambda source: list(source.blocks(1 << 16))):
+        with pytest.raises(UnreadableLog, match="holds a line of more than 1 MiB"):
+            read(Source("a.jsonl", path))
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lambda data: gzip.compress(data[:4000]) + gzip.compress(data[4000:])])
+def test_a_packed_log_is_read_in_blocks(tmp_path, pack):
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(pack(b"\xef\xbb\xbf" + TEXT.encode() * 5000))
+    blocks = list(Source("a", path).blocks(1 << 12))
+    assert b"".join(blocks) == TEXT.encode() * 5000
+    assert len(blocks) > 1
+    assert all(block.endswith(b"\n") for block in blocks)
+
+
+def test_a_large_packed_log_is_the_log(monkeypatch):
+    monkeypatch.setattr("lmdiag.readers.jsonl.LARGE", 1000)
+    records = b"".join(b'{"step": %d, "loss": %d.5}\n' % (i, i % 7) for i in range(1, 2000))
+    (packed,), (plain,) = (runs_of(Source("a.jsonl", content=c)) for c in (gzip.compress(records), records))
+    assert packed["loss"].values.tolist() == plain["loss"].values.tolist()
+    assert packed["loss"].lines.tolist() == plain["loss"].lines.tolist()
+
+
+def test_lines_that_end_with_a_carriage_return_alone():
+    text = "step,loss,lr\r" + "".join(f"{s},{5 - s / 10},0.1\r" for s in range(1, 9))
+    (run,) = runs_of(Source("a.csv", content=text.encode()))
+    assert run["loss"].values.tolist() == [5 - s / 10 for s in range(1, 9)]
+
+
+@pytest.mark.slow
+def test_a_line_of_a_gigabyte_costs_little_and_hides_no_other_log(tmp_path):
+    with (tmp_path / "endless.jsonl").open("wb") as file:
+        file.write(b'{"step": 1, "loss": 2.5, "note": "')
+        file.truncate(10**9)
+    (tmp_path / "good.jsonl").write_bytes(b"".join(b'{"step": %d, "loss": 2.5}\n' % i for i in range(1, 60)))
+    command = [sys.executable, "-m", "lmdiag", "check", "--isolated", *map(str, sorted(tmp_path.iterdir()))]
+    started = time.monotonic()
+    done = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    said = done.stdout.read()
+    _, status, usage = os.wait4(done.pid, 0)
+    assert os.waitstatus_to_exitcode(status) in (1, 2)
+    assert "holds a line of more than 256 MiB" in " ".join(said.split())
+    assert "good.jsonl" in said
+    assert usage.ru_maxrss < 1_000_000
+    assert time.monotonic() - started < 60
 
 
 def test_a_damaged_package_gives_what_is_whole_and_says_so():

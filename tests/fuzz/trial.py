@@ -1,0 +1,102 @@
+"""What must hold for any log, however damaged: checked for one, with the reasons why it does not."""
+
+import contextlib
+import io
+import json
+import math
+import time
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.cli import main
+from lmdiag.diagnose import diagnose
+from lmdiag.errors import LmdiagError
+from lmdiag.readers import jsonl, read_source, reader_of, runs_in
+from lmdiag.readers.source import Source
+from lmdiag.reports import render
+from lmdiag.reports.report import Report
+
+PATIENCE_S = 10.0
+
+
+def faults(name: str, content: bytes) -> Iterator[str]:
+    """Yield what is wrong with how a log is read and judged; nothing for one that is refused with a clear error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what a library warns of would stand between the lines of the report
+        yield from _faults(name, content)
+
+
+def _faults(name: str, content: bytes) -> Iterator[str]:
+    started = time.process_time()
+    source = Source(name, content=content)
+    try:
+        logs = read_source(source)
+        runs = runs_in(logs, name)
+    except LmdiagError as error:
+        if "reading it failed" in error.message:
+            yield f"not foreseen: {error.message}"
+        runs, logs = [], []
+    except Exception as error:  # the point of the trial
+        yield f"{type(error).__name__} while reading: {error}"
+        return
+    if logs and reader_of(source) is jsonl:
+        yield from _lost_lines(source, logs)
+    for run in runs:
+        yield from _bad_series(run)
+        yield from _bad_diagnosis(run)
+    if time.process_time() - started > PATIENCE_S:
+        yield f"it took {time.process_time() - started:.0f} s"
+
+
+def _lost_lines(source, logs) -> Iterator[str]:
+    """Every line of JSON Lines that is not blank is a record, or counted as skipped."""
+    filled = {n for n, line in enumerate(source.text.split("\n"), 1) if line and not line.isspace()}
+    read = {int(line) for log in logs for line in (log.lines if log.lines is not None else ())}
+    skipped = [s for log in logs for s in log.skipped]
+    lost = filled - read - {s.line for s in skipped}
+    if len(lost) > sum(s.count for s in skipped if not s.line):
+        yield f"lines without record or count: {sorted(lost)[:5]}"
+
+
+def _bad_series(run) -> Iterator[str]:
+    for metric, series in run.series.items():
+        if len(series.steps) != len(series.values) or not len(series):
+            yield f"{metric} has {len(series.steps)} steps and {len(series.values)} values"
+        elif (np.diff(series.steps) <= 0).any():
+            yield f"the steps of {metric} do not ascend"
+
+
+def _bad_diagnosis(run) -> Iterator[str]:
+    try:
+        diagnosis = diagnose(run)
+        json.loads(render(Report((diagnosis,)), "json"), parse_constant=_refused)
+        render(Report((diagnosis,)), "text")
+    except Exception as error:  # the point of the trial
+        yield f"{type(error).__name__} while judging: {error}"
+        return
+    for finding in diagnosis.findings:
+        if not finding.message or not finding.first_step <= finding.last_step:
+            yield f"{finding.rule} found steps {finding.first_step} to {finding.last_step}: {finding.message!r}"
+        if any(isinstance(v, float) and math.isnan(v) for v in finding.evidence.values()):
+            yield f"{finding.rule} gives NaN for evidence: {dict(finding.evidence)}"
+
+
+def _refused(word: str) -> None:
+    raise ValueError(f"{word} is not JSON")
+
+
+def command_faults(arguments: list[str]) -> Iterator[str]:
+    """Yield what is wrong with how the command line ends."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = main(arguments)
+        except BaseException as error:  # nothing may leave it
+            yield f"{type(error).__name__} left the command line: {error}"
+            return
+    if code not in (0, 1, 2, 3):
+        yield f"exit code {code}"
+    if "internal error:" in err.getvalue() + out.getvalue() or "Traceback" in err.getvalue():
+        yield f"{arguments}: {err.getvalue()[-300:]} {[line for line in out.getvalue().splitlines() if 'internal' in line]}"
