@@ -66,6 +66,7 @@ class Heading:
     whole: str = ""  # the name with the words in front that say nothing known: `CTC loss`
 
 
+@lru_cache(maxsize=8192)
 def canonical(key: str) -> tuple[str, float] | None:
     """Translate a printed name to (canonical metric, scale); None for a name that stands for nothing known.
 

@@ -16,6 +16,7 @@ _NUMBERED = re.compile(r"第\s*(\d+)\s*(?:个\s*)?(轮|步|epoch|step)")
 _CLOCK = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?|\b\d+:\d\d(?::\d\d)?(?:[.,]\d+)?\b")
 _MINUTES = re.compile(r"(?<![\w.])(?:(\d+)h ?)?(\d+)m ?(\d+(?:\.\d+)?)s\b")
 _COUNT_FIRST = re.compile(r"(?<![\w.])(?:\d+-)?(\d+)(epoch|batch|step|iter)\b")
+_GLUED = re.compile(r"\d(?:m ?\d|epoch|batch|step|iter)")  # quick to look for, and rare
 _LENGTH_OF_AN_EPOCH = re.compile(r"\b(?:1|one) epoch\s*=\s*\d[\d,]*(?![\d.])", re.IGNORECASE)
 _BAR = re.compile(r"\d+%\|[^|]*\|\s*[\d.]+[kMG]?/[\d.]+[kMG]?\s*\[[\d:]+<[\d:?]+(?:,\s*[^,=\]]*)?")
 _NORM = re.compile(r"\|{1,2}(?:g|grad|gradient|g_param|grads)\|{1,2}")
@@ -36,9 +37,11 @@ def rewritten(piece: str) -> str:
         piece = _BAR.sub(",", piece)
     if "|g" in piece:
         piece = _NORM.sub(" grad_norm ", piece)
-    if "epoch" in piece or "Epoch" in piece:
+    if "1 epoch" in piece or "1 Epoch" in piece or "ne epoch" in piece:
         piece = _LENGTH_OF_AN_EPOCH.sub(",", piece)
-    return _MINUTES.sub(_seconds, _COUNT_FIRST.sub(r" \2 \1", piece))
+    if _GLUED.search(piece):
+        piece = _MINUTES.sub(_seconds, _COUNT_FIRST.sub(r" \2 \1", piece))
+    return piece
 
 
 def _seconds(match: re.Match[str]) -> str:
