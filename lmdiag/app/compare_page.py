@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from lmdiag import charts
-from lmdiag.app import controls
+from lmdiag.app import controls, downloads
 from lmdiag.app.words import VERDICTS, plain, short
 from lmdiag.charts.thinning import extremes
 from lmdiag.compare import compare, verdict_of
@@ -87,6 +87,7 @@ def _curves(runs: dict[str, Run]) -> None:
     )
     if drawing is not None:
         st.vega_lite_chart(drawing.spec, key=f"chart-compare-{metric}-{grouped}", alt=drawing.alt)
+        downloads.behind("compare", runs, view, {metric: drawing})
 
 
 def _against_baselines(runs: dict[str, Run]) -> None:

@@ -27,6 +27,8 @@ def view_of(key: str, run: Run, with_loss: bool = True, until: float | None = No
             loss_as = st.segmented_control(
                 "Curve", losses, default="loss", required=True, format_func=LOSSES.__getitem__, key=f"as-{key}"
             )
+        if st.session_state.get(f"axis-{key}", axes[0]) not in axes:  # an address may name any
+            del st.session_state[f"axis-{key}"]
         axis = st.selectbox("Over", axes, format_func=AXES.__getitem__, key=f"axis-{key}", width=130)
         smoothing = st.selectbox("Smoothing", list(SMOOTHING), index=1, key="smoothing", width=110, help=SMOOTHING_HELP)
         scale = st.pills("Scale", SCALES, selection_mode="multi", key="scale", help=SCALE_HELP)

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from lmdiag import charts
-from lmdiag.app import controls, zoom
+from lmdiag.app import controls, downloads, zoom
 from lmdiag.charts import Drawing, View
 from lmdiag.diagnose import Diagnosis
 from lmdiag.forecast import Forecast
@@ -72,9 +72,9 @@ def stack(place: str, key: str, run: Run, view: View, drawings: dict[str, Drawin
             _draw(place, key, name, run, view, drawing)
     notes = [f"{name} {drawing.note}" for name, drawing in drawings.items() if drawing is not None and drawing.note]
     thinned = f"Shown: {'; '.join(notes)}; every extreme and every flagged point is kept. " if notes else ""
-    st.caption(
-        f"{thinned}Drag over a chart to zoom, or click a finding above the curves. Bars: how far one evaluation scatters."
-    )
+    bars = " Bars: how far one evaluation scatters." if "loss" in drawings else ""
+    st.caption(f"{thinned}Drag over a chart to zoom.{bars}")
+    downloads.behind(place, {run.name: run}, view, drawings)
 
 
 def _draw(place: str, key: str, name: str, run: Run, view: View, drawing: Drawing) -> None:

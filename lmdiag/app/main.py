@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from lmdiag.app import compare_page, opened, rules_page, run_page, sidebar, welcome
+from lmdiag.app import compare_page, links, opened, rules_page, run_page, sidebar, welcome
 from lmdiag.app.words import plain
 
 STYLE = """<style>
@@ -24,6 +24,7 @@ def main(paths: Sequence[str] = ()) -> None:
     st.set_page_config(page_title="lmdiag", page_icon="🩺", layout="wide")
     st.html(STYLE)
     opened.open_paths(paths)
+    links.restore()
     page = sidebar.draw()
     for log in opened.problems():
         _explain_problem(log)
@@ -38,6 +39,7 @@ def main(paths: Sequence[str] = ()) -> None:
         compare_page.draw(opened.runs())
     else:
         run_page.draw(key, opened.runs()[key])
+    links.remember()
 
 
 def _explain_problem(log: opened.Log) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import streamlit as st
@@ -55,6 +56,24 @@ def open_upload(name: str, content: bytes) -> None:
     if key not in _open_logs():
         _open_logs()[key] = read_log(key, Source(name, content=content))
     st.session_state["chosen"] = f"{key}/0"
+
+
+def open_folder(files: Mapping[str, bytes]) -> int:
+    """Open the logs of an uploaded folder, {path: content}, found as on the command line; return how many files are no logs."""
+    with TemporaryDirectory() as place:
+        folder = Path(place).resolve()
+        for name, content in files.items():
+            path = folder.joinpath(*(part for part in PurePosixPath(name).parts if part not in ("..", "/")))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        found = [(source, source.path) for source in find([folder])[0] if source.path is not None]
+        for source, path in found:
+            name = path.relative_to(folder).as_posix()
+            content = name.encode() if source.is_folder else path.read_bytes()
+            key = hashlib.blake2b(content, digest_size=12).hexdigest()
+            _open_logs()[key] = read_log(key, Source(name, path=path))
+            st.session_state["chosen"] = f"{key}/0"
+    return len(files) - len(found)
 
 
 def open_sample(path: Path) -> None:
@@ -115,6 +134,11 @@ def samples() -> list[Path]:
     """Return the logs that came with lmdiag, from the checkout or from the installed package."""
     folder = CHECKOUT_SAMPLES if CHECKOUT_SAMPLES.is_dir() else INSTALLED_SAMPLES
     return sorted(p for p in folder.glob("*") if p.suffix in SAMPLE_ENDINGS)
+
+
+def is_open(path: Path) -> bool:
+    """Whether a file of the server is open."""
+    return any(log.path == path for log in _open_logs().values())
 
 
 def close(key: str) -> None:

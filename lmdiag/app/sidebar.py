@@ -7,6 +7,7 @@ import streamlit as st
 from lmdiag.app import opened
 from lmdiag.app.words import VERDICTS, plain, short
 from lmdiag.diagnose import Diagnosis
+from lmdiag.reports.wording import count
 
 MOST_LISTED = 15
 PAGES = ["Run", "Compare", "Rules"]
@@ -38,17 +39,24 @@ def draw() -> str:
 def upload(label: str) -> None:
     """Offer to upload logs; they are read at once and the widget is emptied."""
     turn = st.session_state.setdefault("upload_turn", 0)
+    whole = st.toggle("A whole folder", key="whole_folder", help="Upload a folder; the logs in it are found.")
     files = st.file_uploader(
         label,
-        accept_multiple_files=True,
-        key=f"upload-{turn}",
+        accept_multiple_files="directory" if whole else True,
+        key=f"upload-{turn}-{whole}",
         help="JSONL, CSV, trainer_state.json, printed logs and more; .gz too. Files stay in this session's memory.",
     )
     if files:
-        for file in files:
-            opened.open_upload(file.name, file.getvalue())
+        if whole:
+            others = opened.open_folder({file.name: file.getvalue() for file in files})
+            st.session_state["folder_said"] = f"{count(len(files) - others, 'log')} in {count(len(files), 'file')}."
+        else:
+            for file in files:
+                opened.open_upload(file.name, file.getvalue())
         st.session_state["upload_turn"] = turn + 1
         st.rerun()
+    if said := st.session_state.pop("folder_said", ""):
+        st.toast(said, icon=":material/folder_open:")
 
 
 def _choose(known: dict[str, Diagnosis]) -> None:

@@ -22,7 +22,8 @@ AXIS_WORDS = {"step": "steps", "elapsed": "hours", "relative": "the run"}
 def drawing(panel: Panel, findings: Sequence[Finding], view: View, **side: Spec) -> Drawing:
     """Draw a panel, describe it and say how much it shows."""
     spec = chart(draw(panel, view), panel.height, **side, datasets=datasets(panel))
-    return Drawing(spec, _describe(panel, findings, view), shown(panel.traces))
+    metrics = tuple(dict.fromkeys(t.metric for t in panel.traces))
+    return Drawing(spec, _describe(panel, findings, view), shown(panel.traces), metrics)
 
 
 def gradient_chart(run: Run, findings: Sequence[Finding], view: View, foot: bool = True) -> Drawing | None:

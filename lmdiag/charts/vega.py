@@ -23,7 +23,6 @@ SIDE = {
     "titlePadding": 4,
     "labelOverlap": True,
 }
-MENU = {"export": {"svg": True, "png": True}, "source": False, "compiled": False, "editor": False}
 EMPTY_SIDE = {**SIDE, "values": [], "title": " ", "domain": False, "ticks": False}
 
 
@@ -65,7 +64,6 @@ def fitted(spec: Spec) -> Spec:
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "width": "container",
         "autosize": {"type": "fit-x", "contains": "padding"},
-        "usermeta": {"embedOptions": {"actions": MENU}},
         "padding": {"left": 2, "top": 4, "bottom": 2, "right": 2},
         **spec,
     }

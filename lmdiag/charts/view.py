@@ -42,11 +42,12 @@ class View:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A chart as a Vega-Lite specification, a sentence that describes it, and how much of the data it shows."""
+    """A chart as a Vega-Lite specification, a sentence that describes it, how much of the data it shows, and of which metrics."""
 
     spec: dict[str, Any]
     alt: str
     note: str = ""
+    metrics: tuple[str, ...] = ()
 
     @property
     def chart(self) -> altair.LayerChart:

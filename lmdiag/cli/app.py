@@ -12,7 +12,24 @@ import click
 
 from lmdiag.errors import LmdiagError
 
-NEEDED = ("streamlit", "altair", "pandas")
+NEEDED = {
+    "streamlit": "streamlit",
+    "altair": "altair",
+    "pandas": "pandas",
+    "jinja2": "jinja2",
+    "vl_convert": "vl-convert-python",
+}
+SETTINGS: dict[str, object] = {  # the same as in .streamlit/config.toml, which `streamlit run app.py` reads
+    "server.address": "127.0.0.1",
+    "server.maxUploadSize": 200,  # megabytes
+    "server.showEmailPrompt": False,
+    "server.fileWatcherType": "none",
+    "browser.gatherUsageStats": False,
+    "client.showErrorDetails": "type",  # no traceback for visitors
+    "client.toolbarMode": "minimal",
+    "theme.light.primaryColor": "#005A8F",
+    "theme.dark.primaryColor": "#56B4E9",
+}
 
 
 @click.command(help="Open logs in the browser: curves, findings on them, comparison. Listens on this machine only.")
@@ -25,7 +42,7 @@ NEEDED = ("streamlit", "altair", "pandas")
 def app(paths: tuple[str, ...], port: int, host: str, browser: bool) -> int:
     from lmdiag.cli import say
 
-    missing = [name for name in NEEDED if find_spec(name) is None]
+    missing = [package for name, package in NEEDED.items() if find_spec(name) is None]
     if missing:
         raise LmdiagError(f"the app needs {', '.join(missing)}", f"pip install {' '.join(missing)}")
     if host not in ("127.0.0.1", "localhost", "::1"):
@@ -37,16 +54,12 @@ def app(paths: tuple[str, ...], port: int, host: str, browser: bool) -> int:
 
 
 def command(paths: tuple[str, ...], port: int, host: str, browser: bool) -> list[str]:
-    """Return the command that serves the app: headless, no statistics sent, no traceback shown to visitors."""
+    """Return the command that serves the app."""
     main = Path(__file__).parents[1] / "app" / "main.py"
-    flags = {
+    flags = SETTINGS | {
         "server.address": host,
         "server.port": port,
         "server.headless": not browser,
-        "server.showEmailPrompt": False,
-        "browser.gatherUsageStats": False,
-        "client.showErrorDetails": "type",
-        "client.toolbarMode": "minimal",
     }
     options = [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in flags.items()]
     absolute = [str(Path(path).resolve()) for path in paths]

@@ -1,0 +1,60 @@
+"""What is shown, in the address of the page: the samples that are open, the run, its x axis and its zoom.
+
+The pages bind their own names (`page`, `look`). Only logs that came with lmdiag are opened from an address, never a path.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from lmdiag.app import opened, zoom
+
+
+def restore() -> None:
+    """Open what the address names, once per session."""
+    if "address_read" in st.session_state:
+        return
+    st.session_state["address_read"] = True
+    asked = st.query_params.get("open", "").split(",")
+    for path in opened.samples():
+        if path.stem in asked:
+            opened.open_sample(path)
+    key = st.query_params.get("run", "")
+    if not key:
+        return
+    st.session_state["chosen"] = key
+    if axis := st.query_params.get("axis"):
+        st.session_state[f"axis-{key}"] = axis
+    steps = steps_of(st.query_params.get("steps", ""))
+    if steps:
+        zoom.show(key, *steps)
+
+
+def remember() -> None:
+    """Write what is shown into the address."""
+    key = opened.chosen()
+    steps = zoom.shown(key) if key else None
+    axis = st.session_state.get(f"axis-{key}", "step")
+    state = {
+        "open": ",".join(path.stem for path in opened.samples() if opened.is_open(path)),
+        "run": key or "",
+        "axis": "" if axis == "step" else axis,
+        "steps": f"{steps[0]:.0f}-{steps[1]:.0f}" if steps else "",
+    }
+    for name, value in state.items():
+        if value and st.query_params.get(name) != value:
+            st.query_params[name] = value
+        elif not value and name in st.query_params:
+            del st.query_params[name]
+
+
+def steps_of(text: str) -> tuple[float, float] | None:
+    """Return a range of steps from its words in an address, None where it is none.
+
+    >>> steps_of("100-250"), steps_of("9-3"), steps_of("a-b")
+    ((100.0, 250.0), None, None)
+    """
+    first, _, last = text.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and float(first) < float(last)):
+        return None
+    return float(first), float(last)

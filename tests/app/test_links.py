@@ -1,0 +1,47 @@
+"""The address of the page opens the same logs, run, axis and zoom again, and opens nothing else."""
+
+from streamlit.testing.v1 import AppTest
+
+from tests.app.conftest import ROOT, SAMPLES, specs_on, words_on
+
+
+def at(**parameters: str) -> AppTest:
+    page = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    for name, value in parameters.items():
+        page.query_params[name] = value
+    return page.run()
+
+
+def address_of(page: AppTest) -> dict[str, str]:
+    return {name: value[0] if isinstance(value, list) else value for name, value in page.query_params.items()}
+
+
+def test_an_address_round_trips(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["app.py"])
+    page = at(open="loss-spike,divergence")
+    page.selectbox[0].select("relative").run()
+    next(b for b in page.button if b.label == "Show on the curves").click().run()
+    address = address_of(page)
+    assert address["open"] == "divergence,loss-spike"
+    assert address["axis"] == "relative"
+    first, _, last = address["steps"].partition("-")
+    assert int(first) < int(last)
+    again = at(**address)
+    assert not again.exception
+    assert specs_on(again) == specs_on(page)
+    assert address_of(again) == address
+
+
+def test_an_address_of_nonsense_opens_the_first_screen(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["app.py"])
+    page = at(open="../../etc/passwd,<script>", run="x/0", axis="__class__", steps="1e9--3")
+    assert not page.exception
+    assert "Is this training run healthy?" in words_on(page)
+
+
+def test_an_axis_that_a_run_does_not_have_is_left_out(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["app.py"])
+    key = address_of(at(open=SAMPLES[0].stem))["run"]
+    page = at(open=SAMPLES[0].stem, run=key, axis="moon", steps="0-99999999")
+    assert not page.exception
+    assert page.selectbox[0].value == "step"
