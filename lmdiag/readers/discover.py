@@ -61,6 +61,7 @@ NOT_LOGS = frozenset(
 SPLIT_FOLDERS = frozenset(("train", "val", "valid", "validation", "eval", "test"))
 DEEPEST = 8
 STREAM_BYTES = 1 << 20
+WANDB_RUN = re.compile(r"(?:offline-)?run-\d{8}_\d{6}-(?P<id>.+)")
 GLOBAL_STEP = re.compile(rb'"global_step":\s*(\d+)')
 
 Recognise = Callable[[Source], Any]
@@ -199,7 +200,21 @@ def _in_folder(folder: Path, recognise: Recognise, is_log: IsLog) -> Iterator[So
             f"no log was found in the folder {folder} ({seen} files looked like one by their names)",
             "name the file itself to learn what it lacks",
         )
-    yield from _furthest_states(found)
+    yield from _with_resumes(_furthest_states(found))
+
+
+def _with_resumes(sources: Iterable[Source]) -> Iterator[Source]:
+    """Join the folders of W&B in which one run was resumed: they stand side by side and end with its id."""
+    joined: dict[tuple[str, str], list[Source]] = {}
+    for source in sources:
+        named = WANDB_RUN.fullmatch(source.path.name) if source.is_folder and source.path else None
+        if named:
+            joined.setdefault((str(source.path.parent), named["id"]), []).append(source)  # type: ignore[union-attr]
+        else:
+            joined[source.name, ""] = [source]
+    for parts in joined.values():
+        first, *later = sorted(parts, key=lambda s: s.path.name.removeprefix("offline-") if s.path else "")
+        yield replace(first, later=tuple(s.path for s in later if s.path)) if later else first
 
 
 def _recognised(source: Source, is_log: IsLog) -> bool:
@@ -223,7 +238,8 @@ def _candidates(folder: Path, recognise: Recognise, depth: int, claimed: frozens
             return
     entries = sorted(folder.iterdir(), key=lambda p: p.name)
     for path in entries:
-        if path.is_file() and _called_like_a_log(path.name) and not _belongs(path, taken | claimed, recognise):
+        named = _called_like_a_log(path.name) and not _is_the_clients_own(path)
+        if named and path.is_file() and not _belongs(path, taken | claimed, recognise):
             yield Source(path.as_posix(), path)
     for path in entries:
         if path.is_dir() and not path.is_symlink() and depth < DEEPEST and not path.name.startswith("."):
@@ -239,6 +255,12 @@ def _is_part(reader: Any, folder: Path) -> bool:
 def _belongs(path: Path, taken: frozenset[str], recognise: Recognise) -> bool:
     """Tell whether a file is part of a folder that its reader takes as a whole."""
     return bool(taken) and getattr(recognise(Source(path.as_posix(), path)), "__name__", "") in taken
+
+
+def _is_the_clients_own(path: Path) -> bool:
+    """Tell whether this is what the client of W&B writes about itself."""
+    inside = (part == "wandb" or WANDB_RUN.fullmatch(part) for part in path.parts[-4:-1])
+    return path.name == "debug.log" and any(inside)
 
 
 def _called_like_a_log(name: str) -> bool:

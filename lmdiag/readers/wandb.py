@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,26 +45,52 @@ def can_read(name: str, head: bytes) -> bool:
 
 
 def read(source: Source) -> list[RawLog]:
-    """Read the history of a run; a folder may hold several `.wandb` files, each a run."""
+    """Read the history of a run; a folder may hold several `.wandb` files, each a run, or be resumed in `later` ones."""
     if not source.is_folder:
-        return [_log(source)]
+        return [_log([source])]
     assert source.path is not None
-    files = sorted(p for p in source.path.iterdir() if p.suffix == ".wandb" and p.is_file())
-    return [_log(Source(_below(source.name, path), path)) for path in files]
+    files = [_source(source.name, path) for path in _files(source.path)]
+    later = [_source(f"{folder.as_posix()}/", path) for folder in source.later for path in _files(folder)]
+    parts = [[file] for file in files]
+    for file in later:
+        if _is_resumed(file):
+            parts[-1].append(file)
+        else:
+            parts.append([file])
+    return [_log(files) for files in parts]
 
 
-def _below(folder: str, path: Path) -> str:
-    return f"{folder.rstrip('/')}/{path.name}"
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix == ".wandb" and path.is_file())
 
 
-def _log(source: Source) -> RawLog:
-    skipped: list[Skipped] = []
+def _source(folder: str, path: Path) -> Source:
+    return Source(f"{folder.rstrip('/')}/{path.name}", path)
+
+
+def _is_resumed(source: Source) -> bool:
+    """Tell whether the file says that its run goes on with what an earlier one holds."""
     found = _Found()
-    for record in records(source.data, skipped):
-        try:
+    for record in records(source.data, []):
+        with suppress(BadWire):
             _take(record, found)
-        except BadWire:
-            found.bad += 1
+        if found.run_id:
+            break
+    return found.resumed
+
+
+def _log(sources: Sequence[Source]) -> RawLog:
+    """Read one run from the file that it was begun in and those that it was resumed in."""
+    skipped: list[Skipped] = []
+    source, found, restarts = sources[0], _Found(), []
+    for number, part in enumerate(sources):
+        for record in records(part.data, skipped):
+            try:
+                _take(record, found)
+            except BadWire:
+                found.bad += 1
+        if number:
+            restarts.append(Event("restart", found.starting_step, f"resumed in {part.name}"))
     if found.bad:
         skipped.append(Skipped(0, "record that cannot be decoded", found.bad))
     if not found.rows and not found.run_id:
@@ -76,7 +103,7 @@ def _log(source: Source) -> RawLog:
         found.name or found.run_id or source.name,
         source=source.name,
         config=_header(found),
-        events=_events(found),
+        events=(*restarts, *_events(found)),
         skipped=tuple(skipped),
         notes=() if found.rows else ("The run logged no history: it ended before its first `log` call.",),
     )

@@ -12,7 +12,7 @@ from lmdiag.readers import find, runs_of
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.source import Source
 from lmdiag.readers.wandb import can_read, read
-from tests.readers.event_writer import nested
+from tests.readers.event_writer import nested, varint
 from tests.readers.wandb_writer import HEADER, exit_record, history, item, run, wandb_file
 
 
@@ -129,6 +129,39 @@ def test_one_changed_byte_is_said_and_costs_at_most_a_block(place, change):
 def test_any_record_is_read_or_counted(payload):
     found, _ = losses(wandb_file(payload, history(1, loss=5.0)))
     assert found[-1:] == [5.0]
+
+
+def resumed(run_id: str, step: int) -> bytes:
+    """The record of a run that goes on at a step: field 14 is the step, field 18 says that it was resumed."""
+    return nested(17, nested(1, run_id.encode()) + b"\x70" + varint(step) + b"\x90\x01\x01")
+
+
+def folders(tmp_path: Path, second: bytes) -> list[Source]:
+    """The logs found where run `abc` was begun in one folder and `second` is the file of another."""
+    first = wandb_file(run("abc", "my run"), *(history(s, loss=5.0 - s / 10) for s in range(20)))
+    for name, content in (("run-20260101_100000-abc", first), ("run-20260102_090000-abc", second)):
+        folder = tmp_path / "wandb" / name
+        (folder / "logs").mkdir(parents=True)
+        (folder / "run-abc.wandb").write_bytes(content)
+        (folder / "logs" / "debug.log").write_text("2026-01-01 INFO step=1 loss=9 setting up\n" * 5)
+    sources, problems = find([tmp_path])
+    assert problems == []
+    return sources
+
+
+def test_a_run_that_was_resumed_in_another_folder_is_one_run(tmp_path: Path):
+    history_of_second = [history(s, loss=5.0 - s / 10) for s in range(15, 40)]
+    (source,) = folders(tmp_path, wandb_file(resumed("abc", 15), *history_of_second, exit_record(0)))
+    (found,) = runs_of(source)
+    assert found["loss"].steps.tolist() == list(range(40))
+    assert [(e.kind, e.step) for e in found.events if e.kind == "restart"] == [("restart", 15)]
+    assert (found.name, found.complete) == ("my run", True)
+    assert len(found.superseded["loss"]) == 5
+
+
+def test_a_run_of_the_same_id_that_was_begun_anew_is_another_run(tmp_path: Path):
+    (source,) = folders(tmp_path, wandb_file(run("abc"), *(history(s, loss=4.0 - s / 10) for s in range(30))))
+    assert [len(found["loss"]) for found in runs_of(source)] == [20, 30]
 
 
 def test_equal_to_what_the_real_client_was_given(tmp_path: Path, monkeypatch):
