@@ -71,7 +71,9 @@ def injured(run: Run, injure: Callable[[np.ndarray, int], np.ndarray], at: float
     assert run.curve is not None
     step = int(run.curve[1].steps[int(at * len(run.curve[1]))])
     losses = {
-        name: s for name, s in run.series.items() if name == "loss" or name.removesuffix("/loss") in run.evaluations
+        name: s
+        for name, s in run.series.items()
+        if name == "loss" or name.removesuffix("/loss") in run.evaluations or name.endswith("/bpb")
     }
     broken = {
         name: Series(s.steps, injure(s.values.copy(), int(np.searchsorted(s.steps, step))))

@@ -28,6 +28,7 @@ from lmdiag.rules.gradients import (
     clip_inactive,
     clip_saturation,
     dead_layer,
+    embedding_leads_spikes,
     gradient_spike,
     inefficient_batch,
     layer_imbalance,
@@ -54,7 +55,7 @@ from lmdiag.rules.schedule import (
     weight_growth,
     zero_lr,
 )
-from lmdiag.rules.spikes import early_instability, epoch_boundary_spikes, loss_spike, spike_score
+from lmdiag.rules.spikes import early_instability, epoch_boundary_spikes, loss_spike, periodic_spikes, spike_score
 from lmdiag.rules.throughput import data_starvation, memory_growth, periodic_stall, slowdown
 
 RULES: tuple[Rule, ...] = (
@@ -83,6 +84,7 @@ RULES: tuple[Rule, ...] = (
     replayed_data.check,
     level_shift.check,
     epoch_boundary_spikes.check,
+    periodic_spikes.check,
     early_instability.check,
     loss_spike.check,
     spike_score.check,
@@ -107,6 +109,7 @@ RULES: tuple[Rule, ...] = (
     vanishing_gradient.check,
     dead_layer.check,
     layer_imbalance.check,
+    embedding_leads_spikes.check,
     clip_saturation.check,
     clip_inactive.check,
     inefficient_batch.check,

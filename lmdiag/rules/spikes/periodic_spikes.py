@@ -1,0 +1,66 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.finding import Finding, Severity, rule
+from lmdiag.run import Run
+from lmdiag.stats.spikes import find_spikes
+from lmdiag.stats.windows import median
+
+LEAST_SPIKES = 5
+REGULAR = 0.10  # robust share by which the distances may differ
+SPACED = 8  # records from one spike to the next: closer ones are the noise of every few records
+
+
+@rule(family="spikes", needs=("curve",), severity=Severity.INFO, min_points=60)
+def check(run: Run, *, smallest: float = 0.06, deviations: float = 6.0) -> Iterator[Finding]:
+    """Loss spikes at regular distances.
+
+    ## What it looks for
+    Spikes that come back after the same number of steps, again and again.
+
+    ## How it decides
+    The spikes are those of `loss-spike`. At least five of them, eight records or more apart, with 80% of the distances within 10% of a whole multiple (one
+    or two) of their median. Spikes at random distances would have to fall in a fifth of the possible places four times of five: one in a hundred for
+    five, and ever less likely for more.
+
+    ## Why it matters
+    Chance keeps no time. Something happens at this period: the end of an epoch, an evaluation that leaves the model in another mode, a checkpoint, a shard
+    of other data.
+
+    ## False alarms it avoids
+    Spikes at random; a few spikes; noise from record to record.
+
+    ## What to try
+    Look for what the program does every so many steps, and switch it off for two periods.
+
+    ## References
+    - Groeneveld et al. 2025, OLMo 2, arXiv:2501.00656, section 3.1: spikes that come from the data come back with it.
+    """
+    if run.curve is None:
+        return
+    metric, curve = run.curve
+    finite = curve.finite
+    spikes = find_spikes(finite.values, smallest=smallest, deviations=deviations)
+    rows = np.array([spike.peak for spike in spikes])
+    if len(rows) < LEAST_SPIKES or np.diff(rows).min() < SPACED:
+        return
+    distances = np.diff(finite.steps[rows])
+    period = float(median(distances))
+    multiples = np.clip(np.rint(distances / period), 1, 2)
+    regular = np.abs(distances / (multiples * period) - 1) <= REGULAR
+    if regular.mean() < 0.8:
+        return
+    yield Finding(
+        f"{len(rows)} spikes come every {period:,.0f} steps: something happens at this period.",
+        int(finite.steps[rows[0]]),
+        int(finite.steps[rows[-1]]),
+        metric,
+        {"spikes": len(rows), "period": period, "regular_share": float(regular.mean())},
+        (
+            f"Look for what the program does every {period:,.0f} steps: the end of an epoch, an evaluation, a checkpoint, another shard.",
+            "After an evaluation: is the model back in training mode, with the same loss and the same batch size?",
+            "Leave the learning rate as it is until this is known.",
+        ),
+        steps=tuple(finite.steps[rows].tolist()),
+    )
