@@ -49,6 +49,13 @@ for line in open(sys.argv[1]):
         for column, word in zip(columns, found.groups()):
             column.append(float(word))
 """
+ACCUMULATOR = """
+import sys
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+events = EventAccumulator(sys.argv[1], size_guidance={"scalars": 0})
+events.Reload()
+[[e.value for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]]
+"""
 NANOGPT = r"iter (\d+): loss ([\d.]+), time ([\d.]+)ms, mfu ([\d.]+)%"
 MEGATRON = (
     r"iteration +(\d+)/ +(\d+) \| consumed samples: +(\d+) \| elapsed time per iteration \(ms\): ([\d.]+) \| "
@@ -105,6 +112,28 @@ def main() -> None:
                 "wall >= 3, memory >= 4",
             )
     printed(said.steps, said.pairs)
+    tensorboard(said.steps // 5, said.pairs)
+
+
+def tensorboard(steps: int, pairs: int) -> None:
+    """Compare with TensorBoard's own reader on an event file of four scalars a step."""
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    with tempfile.TemporaryDirectory() as folder:
+        writer, rng = EventFileWriter(folder), random.Random(3)
+        for step in range(steps):
+            for tag in ("train/loss", "train/lr", "train/grad_norm", "train/step_time"):
+                value = Summary.Value(tag=tag, simple_value=rng.gauss(3, 0.1))
+                writer.add_event(Event(step=step, wall_time=1.7e9 + step, summary=Summary(value=[value])))
+        writer.close()
+        log = next(Path(folder).iterdir())
+        row(
+            f"EventAccumulator / read, {4 * steps:,} scalars",
+            compare(ACCUMULATOR, log, READ, log, min(3, pairs)),
+            "cpu >= 10",
+        )
 
 
 def printed(steps: int, pairs: int) -> None:

@@ -138,7 +138,9 @@ def evidence(finding: Finding) -> list[str]:
 def origin(run: Run, summary: Summary) -> list[str]:
     """Say how the log was understood: format, steps, points, restarts, and whether the run came to its end."""
     parts = [run.format or "format unknown"]
-    parts.append(f"{run.step_kind}s {run.first_step:,}–{run.last_step:,}" if run.series else "nothing measured")
+    parts.append(
+        f"{run.step_kind.removesuffix('s')}s {run.first_step:,}–{run.last_step:,}" if run.series else "nothing measured"
+    )
     if summary.points:
         parts.append(count(summary.points, f"value of {summary.metric}", f"values of {summary.metric}"))
     if len(run.segments) > 1:
