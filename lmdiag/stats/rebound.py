@@ -9,7 +9,7 @@ import numpy as np
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing, wander
 from lmdiag.stats.windows import block_medians, median, quantile, remembered, rolling_median
 
-LONGEST = 2000  # longer curves are judged by block medians, which keep every sustained rise
+LONGEST = 1000  # longer curves are judged by block medians, which keep every sustained rise
 SHARES = (20, 10, 5)  # tail windows of n/20, n/10 and n/5 points
 REBOUND_POINTS = 12
 # (nats, share of the level, standard errors): the larger the rise, the less certain it needs to be
@@ -46,7 +46,7 @@ def sustained_rise(values: np.ndarray) -> Rebound | None:
     """
     if len(values) > LONGEST:
         levels, starts = block_medians(values, LONGEST)
-        found = sustained_rise(levels)
+        found = sustained_rise(levels)  # which others may have asked of the thinned curve
         return found and Rebound(
             int(starts[found.low_at]), int(starts[found.onset]), found.low, found.high, found.errors
         )

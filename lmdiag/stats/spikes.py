@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmdiag.stats.noise import MAD_TO_SIGMA
-from lmdiag.stats.windows import block_medians, centred_median, median, medians_beside, rolling_median
+from lmdiag.stats.windows import block_medians, centred_median, median, medians_beside, remembered, rolling_median
 
 WINDOWS = (4, 15, 50)
 NEIGHBOURS, NEAREST = 60, 5  # the scale comes from 60 points either side, without the 5 nearest
@@ -31,6 +31,7 @@ class Spike:
     deviations: float
 
 
+@remembered
 def find_spikes(values: np.ndarray, *, smallest: float, deviations: float) -> list[Spike]:
     """Return the spikes of a positive curve, in order.
 

@@ -8,7 +8,7 @@ from bisect import insort
 from collections import deque
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -18,22 +18,26 @@ if TYPE_CHECKING:
 NUMPY_LIMIT = 4_000_000  # window cells above which sorting each window costs more than importing polars
 IMPORTED_LIMIT = 100_000  # the same where polars is imported already
 SHORT = 64
-REMEMBERED = 8
+REMEMBERED, KNOWN_BY_VALUE = 8, 2048
 
 Result = TypeVar("Result")
 
 
-def remembered(function: Callable[[np.ndarray], Result]) -> Callable[[np.ndarray], Result]:
-    """Remember what a function says of the last few arrays: several rules ask the same of the same curve."""
-    known: deque[tuple[weakref.ref[np.ndarray], Result]] = deque(maxlen=REMEMBERED)
+def remembered(function: Callable[..., Result]) -> Callable[..., Result]:
+    """Remember what a function says of the last few arrays, given first: several rules ask the same of the same curve.
+
+    A short array is known by its values, a long one only as the object it is.
+    """
+    known: deque[tuple[weakref.ref[np.ndarray], Any, Result]] = deque(maxlen=REMEMBERED)
 
     @wraps(function)
-    def ask(values: np.ndarray) -> Result:
-        for array, result in known:
-            if array() is values:
+    def ask(values: np.ndarray, **settings: Any) -> Result:
+        key = (settings, values.tobytes() if len(values) <= KNOWN_BY_VALUE else b"")
+        for array, other, result in known:
+            if other == key and (key[1] or array() is values):
                 return result
-        result = function(values)
-        known.append((weakref.ref(values), result))
+        result = function(values, **settings)
+        known.append((weakref.ref(values), key, result))
         return result
 
     return ask
