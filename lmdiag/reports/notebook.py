@@ -92,10 +92,11 @@ def _curves(diagnosis: Diagnosis) -> str:
 
 
 def _not_checked(diagnosis: Diagnosis) -> str:
-    reasons = by_reason(diagnosis.not_checked)
-    return (
-        _text(f"not checked: {'; '.join(f'{why} ({len(rules)})' for why, rules in reasons.items())}") if reasons else ""
-    )
+    if not diagnosis.not_checked:
+        return ""
+    lines = (f"{', '.join(rules)}: {why}" for why, rules in by_reason(diagnosis.not_checked).items())
+    told = count(len(diagnosis.not_checked), "rule could not look", "rules could not look")
+    return f"<details><summary>{told}</summary>{''.join(_line(_text(line)) for line in lines)}</details>"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

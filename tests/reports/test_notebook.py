@@ -47,7 +47,7 @@ def test_a_diagnosis_shows_verdict_findings_and_the_first_remedy():
         "✗ unhealthy bad",
         "1 ✗ error divergence, steps 200–400: It rose: bad",
         "→ Try bad.",
-        "not checked: bad (1)",
+        "1 rule could not look plateau: bad",
     ):
         assert told in text
     assert "2 ! warning oscillation, steps 200–400: It rose: bad (a consequence of divergence)" in text
