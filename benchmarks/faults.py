@@ -116,26 +116,30 @@ def versions() -> dict[str, Any]:
 class Bench:
     """Trains, each run in a process of its own, and keeps what lmdiag said: many cured runs are the same healthy run."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, trains: bool) -> None:
+        self.folder, self.trains = folder, trains
         self.said: dict[str, Diagnosis] = {}
 
-    def healthy(self, model: str, seed: int) -> Diagnosis:
+    def healthy(self, model: str, seed: int) -> Diagnosis | None:
         """Train without a fault."""
         return self._judged(model, settings_of(model, seed, schedule=SCHEDULES[seed % 3]), Hooks)
 
-    def trial(self, fault: type[Fault], model: str, seed: int) -> Trial:
+    def trial(self, fault: type[Fault], model: str, seed: int) -> Trial | None:
         """Train with a fault and, where there is something to cure, with its remedy."""
         settings = settings_of(model, seed)
         broken = self._judged(model, *fault.broken(settings))
+        if broken is None:
+            return None
         return Trial(fault, model, broken, self._judged(model, *fault.cured(settings)) if curable(fault) else None)
 
-    def _judged(self, model: str, settings: Any, kind: type[Hooks]) -> Diagnosis:
+    def _judged(self, model: str, settings: Any, kind: type[Hooks]) -> Diagnosis | None:
         key = repr((model, settings, kind.__name__))
         if key not in self.said:
             started = time.perf_counter()
             digest = hashlib.sha256(key.encode()).hexdigest()[:8]
             log = self.folder / f"{model}-{kind.__name__}-{settings.seed}-{digest}.jsonl"
+            if not log.exists() and not self.trains:
+                return None
             if not log.exists():
                 process = multiprocessing.get_context(
                     "fork"
@@ -232,18 +236,17 @@ def main() -> None:
     parser.add_argument("--healthy", type=int, default=40, help="healthy runs of each model")
     parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
     parser.add_argument("--faults", nargs="+", default=list(FAULTS), choices=FAULTS, metavar="FAULT")
+    parser.add_argument("--trained", action="store_true", help="train nothing: the page of the runs in the folder")
     options = parser.parse_args()
     torch.set_num_threads(1)
     corpus.load([], **TEXT)  # once for all: the processes inherit it
-    bench = Bench(options.folder)
+    bench = Bench(options.folder, not options.trained)
     pairs = [(FAULTS[name], model) for name in options.faults for model in options.models]
-    trials = [
-        bench.trial(fault, model, seed)
-        for seed in range(1, options.seeds + 1)
-        for fault, model in pairs
-        if model in (fault.models or MODELS)
-    ]
-    healthy = {model: [bench.healthy(model, 100 + s) for s in range(options.healthy)] for model in options.models}
+    seeds = range(1, options.seeds + 1)
+    found = [bench.trial(f, m, seed) for seed in seeds for f, m in pairs if m in (f.models or MODELS)]
+    trials = [trial for trial in found if trial is not None]
+    others = range(100, 100 + options.healthy)
+    healthy = {m: [d for d in (bench.healthy(m, seed) for seed in others) if d is not None] for m in options.models}
     command = f"python -m benchmarks.faults FOLDER {' '.join(sys.argv[2:])}".strip()
     print("\n".join(page(trials, healthy, command)))
 

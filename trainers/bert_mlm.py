@@ -39,12 +39,12 @@ class Settings(Files):
 
     # how long, and on how much
     steps: int = setting(600, "optimizer updates")
-    batch_size: int = setting(16, "sequences per optimizer update, all devices together")
+    batch_size: int = setting(64, "sequences per optimizer update, all devices together")
     context: int = setting(64, "tokens per sequence, the two at its ends included")
     accumulation: int = setting(1, "micro-batches per optimizer update; divides the batch size")
 
     # how fast
-    lr: float = setting(2e-3, "peak learning rate")
+    lr: float = setting(3e-3, "peak learning rate")
     schedule: str = setting("linear", "learning rate after the warm-up", ("linear", "cosine", "constant_with_warmup"))
     warmup_steps: int = setting(40, "steps of linear warm-up")
     grad_clip: float = setting(1.0, "limit of the global gradient norm; 0: none")
@@ -55,7 +55,7 @@ class Settings(Files):
     n_head: int = setting(4, "attention heads; divides the width")
     d_model: int = setting(64, "width of the residual stream")
     dropout: float = setting(0.0, "share of activations dropped in training")
-    init_std: float = setting(0.1, "standard deviation of the first weights: BERT's 0.02 is for a width of 768")
+    init_std: float = setting(0.05, "standard deviation of the first weights: BERT's 0.02 is for a width of 768")
     masked: float = setting(0.15, "share of the tokens to predict")
 
     # how often to look, and what to keep

@@ -97,10 +97,14 @@ class GradientStatistics:
         return self._before
 
     def _by_layer(self, rows: dict[str, list[float]]) -> dict[str, dict[str, float]]:
+        sums = {name: [0.0] * len(self.layers) for name in rows}
+        for name, row in rows.items():
+            totals = sums[name]
+            for group, square in zip(self._group, row):
+                totals[group] += square
         layers: dict[str, dict[str, float]] = {}
         for i, layer in enumerate(self.layers):
-            norms = {n: _root(s for s, g in zip(row, self._group) if g == i) for n, row in rows.items()}
-            norms = _with_ratio(norms)
+            norms = _with_ratio({name: _short(totals[i] ** 0.5) for name, totals in sums.items()})
             norms.pop("update_norm", None)
             layers[layer] = norms
         return layers

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -220,15 +219,6 @@ def test_a_killed_run_ends_in_a_torn_line(tmp_path):
     assert subprocess.run(command, cwd=ROOT, env=one_thread, capture_output=True).returncode == -signal.SIGKILL
     assert not log.read_text().endswith("\n")
     assert values(read(log), "step") == [1, 2, 3, 4, 5, 6]
-
-
-def test_every_sample_log_has_its_command_and_is_small():
-    folder = ROOT / "sample_logs"
-    expected = tomllib.loads((folder / "expected.toml").read_text())
-    logs = {path.name: path.stat().st_size for path in folder.glob("*.jsonl")}
-    assert set(logs) == set(expected)
-    assert max(logs.values()) < 1_000_000
-    assert sum(not facts["rules"] for facts in expected.values()) >= 3
 
 
 def test_every_rule_a_fault_names_exists():

@@ -79,6 +79,17 @@ class LeakedTargets(Fault):
         return [self.batch(0, *batch) for batch in batches]
 
 
+class MaskedTargets(Fault):
+    """All targets are masked, as when a template does not find the answer: there is nothing to learn, and no loss."""
+
+    rules = ("zero-loss",)
+    remedy = "decode the labels of one batch"
+    advised = "labels"
+
+    def batch(self, step: int, inputs: torch.Tensor, targets: torch.Tensor) -> Batch:
+        return inputs, targets * 0 - 100  # what cross-entropy ignores
+
+
 class OverlappingEvaluation(Fault):
     """The evaluation set is the tiny training set, which is learned by heart.
 
@@ -113,6 +124,7 @@ FAULTS = (
     TinyData,
     UnrelatedTargets,
     LeakedTargets,
+    MaskedTargets,
     OverlappingEvaluation,
     RepeatedDataOnResume,
 )
