@@ -98,6 +98,9 @@ def _against_baselines(runs: dict[str, Run]) -> None:
         baselines = st.multiselect("Baselines", [n for n in names if n != candidate], key="compare-baselines")
         tolerance = st.number_input("Tolerance (%)", 0.0, 50.0, 1.0, 0.5, key="compare-tolerance", width=140)
     if not candidate or not baselines:
+        st.caption(
+            "Choose as baselines the runs that went well: the candidate is held against them, with their noise in mind."
+        )
         return
     try:
         found = compare([runs[n] for n in baselines], runs[candidate], tolerance=tolerance / 100)

@@ -39,13 +39,14 @@ def draw() -> str:
 def upload(label: str) -> None:
     """Offer to upload logs; they are read at once and the widget is emptied."""
     turn = st.session_state.setdefault("upload_turn", 0)
-    whole = st.toggle("A whole folder", key="whole_folder", help="Upload a folder; the logs in it are found.")
+    whole = bool(st.session_state.get("whole_folder"))
     files = st.file_uploader(
         label,
         accept_multiple_files="directory" if whole else True,
         key=f"upload-{turn}-{whole}",
         help="JSONL, CSV, trainer_state.json, printed logs and more; .gz too. Files stay in this session's memory.",
     )
+    st.toggle("A whole folder", key="whole_folder", help="Choose a folder instead of files; the logs in it are found.")
     if files:
         if whole:
             others = opened.open_folder({file.name: file.getvalue() for file in files})

@@ -8,10 +8,11 @@ import streamlit as st
 
 from lmdiag.app import opened
 from lmdiag.app.sidebar import upload
-from lmdiag.app.words import VERDICTS, image, plain
+from lmdiag.app.words import VERDICTS, headline, image, plain
 from lmdiag.charts.thumbnail import thumbnail
 
 COLUMNS = 4
+LONGEST = 84  # characters of a verdict on a card
 INTRODUCTION = """<div style="padding:0.4rem 0 0.2rem 0">
 <h1 style="font-size:2.3rem;margin:0;padding:0">Is this training run healthy?</h1>
 <p style="font-size:1.1rem;opacity:0.8;margin:0.4rem 0 0 0;max-width:52rem">lmdiag reads the log of a language-model training run,
@@ -39,10 +40,10 @@ def _card(path: Path) -> None:
         return
     diagnosis = log.diagnoses[0]
     look = VERDICTS[diagnosis.verdict]
-    alarms = [f.rule for f in diagnosis.findings if f.alarms]
+    said = headline(diagnosis) if diagnosis.verdict != "healthy" else "Nothing that needs doing."
     with st.container(border=True, key=f"sample-{log.key}"):
         title = plain(path.stem.replace("-", " ").replace("_", " "))
         st.markdown(f":{look.colour}-badge[{look.icon} {look.word}]  \n**{title}**")
         st.html(image(thumbnail(diagnosis.run), f"loss curve of {path.stem}", "width:100%;height:56px"))
-        st.caption(plain(", ".join(alarms[:2]) or "nothing to find"))
+        st.caption(plain(said if len(said) <= LONGEST else f"{said[: LONGEST - 2]} …"))
         st.button("Open", key=f"open-{log.key}", on_click=opened.open_sample, args=(path,), width="stretch")

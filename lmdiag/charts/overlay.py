@@ -16,6 +16,7 @@ from lmdiag.run import Run, Series
 
 MOST_RUNS = 12
 BAND_POINTS = 200
+MOST_TELLING = 3  # settings in the name of a group
 SEED_KEYS = frozenset({"seed", "run_id", "name", "log", "time", "data_seed", "output_dir", "checkpoints", "hostname"})
 
 
@@ -104,8 +105,21 @@ def differing_settings(runs: Mapping[str, Run]) -> dict[str, dict[str, str]]:
 
 def seed_groups(runs: Mapping[str, Run]) -> dict[str, list[Run]]:
     """Return the runs that share all settings but the seed, under a name for each group; runs without settings stand alone."""
-    groups: dict[tuple[Any, ...], list[str]] = {}
+    groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for name, run in runs.items():
         settings = settings_of(run)
-        groups.setdefault(tuple(sorted(settings.items())) or (name,), []).append(name)
-    return {names[0]: [runs[name] for name in names] for names in groups.values()}
+        groups.setdefault(tuple(sorted(settings.items())) or ((name, ""),), []).append(name)
+    labels = _labels({names[0]: settings for settings, names in zip(map(dict, groups), groups.values())})
+    return {labels[names[0]]: [runs[name] for name in names] for names in groups.values()}
+
+
+def _labels(settings: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Name each group by the settings that tell it from the others, where these are few, else by its first run."""
+    names = dict.fromkeys(name for one in settings.values() for name in one)
+    telling = [name for name in names if len({one.get(name, "") for one in settings.values()}) > 1]
+    words = {
+        group: ", ".join(f"{name.rpartition('.')[2]} = {one.get(name, '')[:20]}" for name in telling)
+        for group, one in settings.items()
+    }
+    plain = 0 < len(telling) <= MOST_TELLING and len(set(words.values())) == len(words)
+    return words if plain else {group: group for group in settings}

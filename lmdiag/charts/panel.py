@@ -241,6 +241,8 @@ def _best(panel: Panel, colours: Palette) -> Iterator[Spec]:
             "fontWeight": "bold",
             "align": align,
         }
+        halo = {**words, "stroke": colours.background, "strokeWidth": 4, "strokeJoin": "round", "opacity": 0.9}
+        yield layer(panel.best, halo, x=panel.x, y=panel.y, text={"field": "words"})
         yield layer(panel.best, words, x=panel.x, y=panel.y, text={"field": "words"})
 
 

@@ -8,11 +8,13 @@ import numpy as np
 
 from lmdiag.charts.vega import SIDE, Spec
 
+LABEL = "exp(datum.value) < 1e6 ? format(exp(datum.value), '.4~s') : format(exp(datum.value), '.0e')"
+
 
 def perplexity_axis(ends: tuple[float, float]) -> Spec:
     """Return an axis over losses from `ends[0]` to `ends[1]` whose ticks are perplexities."""
     ticks = [math.log(p) for p in perplexity_ticks(*ends)]
-    return {**SIDE, "values": ticks, "labelExpr": "format(exp(datum.value), '.4~s')", "title": "perplexity"}
+    return {**SIDE, "values": ticks, "labelExpr": LABEL, "title": "perplexity"}
 
 
 def perplexity_ticks(low: float, high: float) -> list[float]:

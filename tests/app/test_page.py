@@ -3,6 +3,7 @@
 import pytest
 
 import lmdiag
+from lmdiag.app.run_page import LOOKS
 from lmdiag.app.words import VERDICTS
 from lmdiag.diagnose import diagnose
 from tests.app.conftest import SAMPLES, specs_on, words_on
@@ -21,6 +22,10 @@ def test_every_sample_shows_the_verdict_and_the_findings_of_diagnose(app, path):
     shows = [b for b in page.button if b.label == "Show on the curves"]
     assert len(shows) == len(diagnosis.findings)
     assert all(len(spec) < 500_000 for spec in specs_on(page))
+    for look in LOOKS:
+        page.button_group(key="look").set_value(look).run()
+        assert not page.exception
+        assert f">{VERDICTS[diagnosis.verdict].word}</h1>" in words_on(page)
 
 
 def test_the_first_screen_offers_every_sample(app):

@@ -1,0 +1,86 @@
+"""What the charts say beyond the curve: forecast, scatter of evaluations, spikes that belong together, groups of seeds."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lmdiag import charts
+from lmdiag.charts.marks import link_records, spikes_together
+from lmdiag.charts.view import View
+from lmdiag.finding import Finding, Severity
+from lmdiag.forecast import forecast
+from lmdiag.run import Run, Series
+from tests.charts.conftest import checked, values_of
+
+
+@pytest.fixture
+def half() -> Run:
+    steps = np.arange(1, 1001)
+    noise = 0.02 * np.random.default_rng(0).normal(size=1000)
+    return Run("half", {"loss": Series(steps, 2 + 6 * (steps / 50) ** -0.5 + noise)}, config={"max_steps": 2000})
+
+
+@pytest.mark.parametrize("loss_as", ["loss", "perplexity"])
+def test_the_forecast_is_a_band_from_the_last_point_to_the_planned_end(half, loss_as):
+    expected = forecast(half)
+    spec = checked(charts.loss_chart(half, [], View(until=2000, loss_as=loss_as), None, expected))
+    start, end = values_of(spec, "area")
+    scale = np.exp if loss_as == "perplexity" else float
+    assert (start["x"], end["x"]) == (1000, 2000)
+    assert start["low"] == start["high"]
+    assert [end[k] for k in ("low", "y", "high")] == pytest.approx(
+        [scale(v) for v in (expected.low, expected.loss, expected.high)]
+    )
+
+
+def test_a_view_without_room_has_no_forecast(half):
+    for view in (View(), View(steps=(1, 500), until=2000)):
+        assert values_of(checked(charts.loss_chart(half, [], view, None, forecast(half))), "area") == []
+
+
+def test_bars_show_how_far_one_evaluation_scatters(run):
+    rng = np.random.default_rng(0)
+    steps = np.arange(0, 2000, 50)
+    noisy = replace(run, series={**run.series, "val/loss": Series(steps, 3 + 0.1 * rng.normal(size=40))})
+    spec = checked(charts.loss_chart(noisy, [], View()))
+    bars = [r for r in values_of(spec, "rule") if "sigma" in r]
+    assert len(bars) == 40
+    assert bars[0]["sigma"] == pytest.approx(0.1, rel=0.4)
+    assert bars[0]["y2"] - bars[0]["y"] == pytest.approx(2 * bars[0]["sigma"])
+
+
+def test_few_evaluations_have_no_bars(run):
+    few = replace(run, series={**run.series, "val/loss": Series(np.array([1, 2, 3]), np.array([3.0, 4.0, 3.5]))})
+    assert not [r for r in values_of(checked(charts.loss_chart(few, [], View())), "rule") if "sigma" in r]
+
+
+def test_a_gradient_spike_and_a_loss_spike_near_it_are_linked_on_every_chart(run):
+    found = [
+        Finding("…", 1001, 1001, "loss", severity=Severity.WARNING, rule="loss-spike", steps=(300, 1001)),
+        Finding("…", 999, 999, "grad_norm", severity=Severity.WARNING, rule="gradient-spike", steps=(700, 999)),
+    ]
+    assert spikes_together(found) == [(999, 1001)]
+    for drawing in (
+        charts.loss_chart(run, found, View()),
+        charts.gradient_chart(run, found, View()),
+        charts.lr_chart(run, found, View()),
+    ):
+        (link,) = [r for r in values_of(checked(drawing), "rule") if "gradient" in r]
+        assert (link["gradient"], link["loss"]) == (999, 1001)
+    assert link_records(run, found, View(steps=(1, 500))) == []
+
+
+def test_a_click_on_a_row_of_the_timeline_names_its_finding(run, findings):
+    spec = checked(charts.timeline_chart(run, findings, View(steps=(900, 1100))))
+    (row,) = [r for r in values_of(spec, "bar") if "first" in r and "last" in r][-1:]
+    assert findings[row["rank"]].rule == "loss-spike"
+
+
+def test_groups_of_seeds_are_named_by_what_tells_them_apart():
+    runs = {
+        f"{lr} {seed}": Run("a", {}, config={"config": {"lr": lr, "seed": seed}}) for lr in (1, 2) for seed in (1, 2)
+    }
+    groups = charts.seed_groups(runs)
+    assert {name: len(members) for name, members in groups.items()} == {"lr = 1": 2, "lr = 2": 2}
+    assert list(charts.seed_groups({"a": Run("a", {}), "b": Run("b", {})})) == ["a", "b"]
