@@ -12,7 +12,7 @@ from lmdiag.run import Skipped
 
 HEADER, FOOTER = 12, 4
 _RECORDS_AT_ONCE = 1 << 16
-_SEARCH_BYTES = 1 << 18
+_FIRST_SEARCH_BYTES, _SEARCH_BYTES = 1 << 9, 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +95,10 @@ def _stored(raw: np.ndarray, at: np.ndarray, dtype: str = "<u4") -> np.ndarray:
 def _after_damage(raw: np.ndarray, at: int, skipped: list[Skipped]) -> int:
     """Return where the next sound header begins behind damage at byte `at`, or the end of the file."""
     resume = len(raw)
-    for first in range(at + 1, len(raw) - HEADER + 1, _SEARCH_BYTES):
-        candidates = np.arange(first, min(first + _SEARCH_BYTES, len(raw) - HEADER + 1))
+    first, width = at + 1, _FIRST_SEARCH_BYTES  # where there is much damage, the next sound record is near
+    while first <= len(raw) - HEADER:
+        candidates = np.arange(first, min(first + width, len(raw) - HEADER + 1))
+        first, width = first + width, min(4 * width, _SEARCH_BYTES)
         sound = np.flatnonzero(_sound_headers(raw, candidates))
         if len(sound):
             resume = int(candidates[sound[0]])

@@ -54,7 +54,7 @@ def _training(run: Run, losses: Series) -> Iterator[Finding]:
     if first:
         evidence["last_finite_loss"] = float(losses.values[first - 1])
     lr = run.value_at("lr", step)
-    if lr is not None:
+    if lr is not None and np.isfinite(lr):
         evidence["lr"] = lr
     growth = _gradient_growth(run, step)
     if growth is not None:
