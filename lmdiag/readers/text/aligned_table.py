@@ -8,11 +8,12 @@ from lmdiag.metrics import is_step_name
 from lmdiag.readers.text.family import Family
 from lmdiag.readers.text.lexing import NUM, number
 from lmdiag.readers.text.pair_scanner import name_columns
+from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import EPOCH, STEP, Table
 
-_NUMBER = re.compile(rf"{NUM}$")
-_MISSING = re.compile(r"(?:-+|None|NA|n/a|#na#|\d+:\d\d(?::\d\d)?)$", re.IGNORECASE)
-_HEAD = re.compile(
+_NUMBER = lazy(rf"{NUM}$")
+_MISSING = lazy(r"(?:-+|None|NA|n/a|#na#|\d+:\d\d(?::\d\d)?)$", re.IGNORECASE)
+_HEAD = lazy(
     r"^\s*(?:epoch|step|iter\w*)\b(?:[\s|]+[A-Za-z_][\w./-]*)*[\s|]+\w*loss\w*(?:[\s|]+[A-Za-z_][\w./-]*)*[\s|]*$",
     re.IGNORECASE,
 )

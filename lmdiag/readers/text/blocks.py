@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
-
 from lmdiag.metrics import MIB
 from lmdiag.readers.text.family import Family
 from lmdiag.readers.text.lexing import NUM, human, number, payload
+from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import STEP, Table
 
-_OLMO_HEAD = re.compile(r"\[step=(\d+)/(\d+|\?\?\?),epoch=(\d+)(?:,eta=[^\]]*)?\]\s*$")
-_OLMO_EVALUATION = re.compile(r"Finished (\S.*?) evals in .* Metrics:\s*$")
-_OLMO_ITEM = re.compile(rf"^([\w/].*)=({NUM})([BTPE]?)$")
-_COMPOSER_HEAD = re.compile(
+_OLMO_HEAD = lazy(r"\[step=(\d+)/(\d+|\?\?\?),epoch=(\d+)(?:,eta=[^\]]*)?\]\s*$")
+_OLMO_EVALUATION = lazy(r"Finished (\S.*?) evals in .* Metrics:\s*$")
+_OLMO_ITEM = lazy(rf"^([\w/].*)=({NUM})([BTPE]?)$")
+_COMPOSER_HEAD = lazy(
     r"(?:^|\s)\[(?:epoch=(\d+)(?:/\d+)?\]\[)?(batch|iteration|sample|token|epoch)=(\d+)(?:/(\d+))?\]:\s*(.*)$"
 )
-_COMPOSER_ITEM = re.compile(rf"^(Train|Eval) (.+?): ({NUM})$")
-_COMPOSER_FILE = re.compile(rf"^\[metric\]\[batch=(\d+)\]: (.+?): ({NUM})$")
+_COMPOSER_ITEM = lazy(rf"^(Train|Eval) (.+?): ({NUM})$")
+_COMPOSER_FILE = lazy(rf"^\[metric\]\[batch=(\d+)\]: (.+?): ({NUM})$")
 _FOUR_DECIMALS = 0.01  # learning rates below this are not readable with four decimals
 
 
@@ -125,8 +124,8 @@ COMPOSER = Family(
     "Composer, llm-foundry",
     ComposerScanner,
     (
-        ("Train ", re.compile(rf"^(?:.*\s)?Train (?:loss/train/total|metrics/train/\w+|time/batch): {NUM}")),
-        ("[metric][batch=", re.compile(r"\[metric\]\[batch=\d+\]: ")),
+        ("Train ", lazy(rf"^(?:.*\s)?Train (?:loss/train/total|metrics/train/\w+|time/batch): {NUM}")),
+        ("[metric][batch=", lazy(r"\[metric\]\[batch=\d+\]: ")),
     ),
     names={"loss/train/total": "loss", "time/batch": None, "throughput/device/mfu": "mfu", "trainer/device_train_microbatch_size": None,
            "throughput/device/tokens_per_sec": "tokens_per_sec_per_device", "metrics/train/LanguageCrossEntropy": "train_batch_loss"},

@@ -9,11 +9,12 @@ import numpy as np
 from lmdiag.metrics import GIB
 from lmdiag.readers.text.family import Family, Shape, ShapeScanner, Values
 from lmdiag.readers.text.lexing import NUM, number
+from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import STEP, Table
 
 _PIPELINE = Shape(
     "steps:",
-    re.compile(
+    lazy(
         rf"steps: (?P<step>\d+) loss: (?P<loss>{NUM}) iter time \(s\): (?P<iter_time>{NUM}) samples/sec: (?P<samples_per_sec>{NUM})"
     ),
 )
@@ -25,9 +26,7 @@ def _step(match: re.Match[str], table: Table) -> Values:
     return {STEP: number(match["step"]), "skipped so far": number(match["skipped"]), **rate}
 
 
-_STEP_LINE = Shape(
-    "skipped=", re.compile(r"step=(?P<step>\d+), skipped=(?P<skipped>\d+), lr=\[(?P<lrs>[^\]]*)\]"), _step
-)
+_STEP_LINE = Shape("skipped=", lazy(r"step=(?P<step>\d+), skipped=(?P<skipped>\d+), lr=\[(?P<lrs>[^\]]*)\]"), _step)
 
 
 def _timer(match: re.Match[str], table: Table) -> Values:
@@ -35,7 +34,7 @@ def _timer(match: re.Match[str], table: Table) -> Values:
     return {STEP: number(match["step"]), **{name: number(word) for name, word in found}}
 
 
-_TIMER = Shape("global_step=", re.compile(r"/global_step=(?P<step>\d+), (?P<rest>RunningAvgSamplesPerSec.*)$"), _timer)
+_TIMER = Shape("global_step=", lazy(r"/global_step=(?P<step>\d+), (?P<rest>RunningAvgSamplesPerSec.*)$"), _timer)
 
 
 class DeepSpeedScanner(ShapeScanner):

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 
 from lmdiag.readers.text.lexing import payload
+from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import Table
 from lmdiag.run import Event
 
@@ -51,9 +52,9 @@ _KINDS: dict[str, tuple[tuple[str, ...], str]] = {
         r"|\b[Ee]nd of training|EXIT_CODE=0\b|[Ff]inished training|after training is done",
     ),
 }  # fmt: skip
-_STEP = re.compile(r"(?:iteration|step|iter|it|updates?)[\s:=_/-]*(\d{1,15})\b|checkpoint-(\d{1,15})\b", re.IGNORECASE)
+_STEP = lazy(r"(?:iteration|step|iter|it|updates?)[\s:=_/-]*(\d{1,15})\b|checkpoint-(\d{1,15})\b", re.IGNORECASE)
 _TRACEBACK = "Traceback (most recent call last)"
-_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning|Abort|Timeout)?(?::|$)")
+_EXCEPTION = lazy(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning|Abort|Timeout)?(?::|$)")
 
 
 class EventWatcher:
@@ -64,7 +65,7 @@ class EventWatcher:
         present = (
             (kind, [w for w in words if not small or w in str(text)], regex) for kind, (words, regex) in _KINDS.items()
         )
-        self._kinds = [(kind, words, re.compile(regex)) for kind, words, regex in present if words]
+        self._kinds = [(kind, words, lazy(regex)) for kind, words, regex in present if words]
         self._open: set[int | None] = set()
         self._table = table
         self._counts: Counter[str] = Counter()

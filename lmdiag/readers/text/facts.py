@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from lmdiag.readers.text.lexing import NUM, human, number
+from lmdiag.readers.text.patterns import lazy
 
 _NAMES = {
     "max_steps": "max_steps max_iters train_iters iterations num_iterations total_steps num_train_steps num_steps"
@@ -26,11 +26,11 @@ _NAMES = {
     "model.d_model": "n_embd hidden_size d_model model_dim",
 }
 _HEADER_NAME = {word: header for header, words in _NAMES.items() for word in words.split()}
-_ASSIGNED = re.compile(rf"(?:[:=]|\.{{3,}}|\bis)\s*({NUM})([KMB]?)(?![\w.])")
-_BETWEEN_NAMES = re.compile(r"[,;(){}\[\]|\"'\t]|\s-\s|[:=]\s?|\.{3,}")
+_ASSIGNED = lazy(rf"(?:[:=]|\.{{3,}}|\bis)\s*({NUM})([KMB]?)(?![\w.])")
+_BETWEEN_NAMES = lazy(r"[,;(){}\[\]|\"'\t]|\s-\s|[:=]\s?|\.{3,}")
 LONGEST_NAME = 60
 MOST_WORDS = 5
-_TOTAL_BATCH = re.compile(rf"[Tt]otal batch size ({NUM}) => ")
+_TOTAL_BATCH = lazy(rf"[Tt]otal batch size ({NUM}) => ")
 
 
 def find_facts(piece: str, config: dict[str, Any]) -> None:

@@ -8,17 +8,18 @@ import re
 from lmdiag.metrics import GIB, LN2
 from lmdiag.readers.text.family import Family
 from lmdiag.readers.text.lexing import NUM, number
+from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import STEP, Table
 
-_INNER = re.compile(r"epoch (\d+):\s+(\d+) / (\d+) (\w+=.*)$")
-_SUMMARY = re.compile(
+_INNER = lazy(r"epoch (\d+):\s+(\d+) / (\d+) (\w+=.*)$")
+_SUMMARY = lazy(
     r"\| epoch (\d+) \| (?:(?P<split>valid|test)\S* on '(?P<subset>[^']+)' subset \| )?(?P<items>(?:[a-z]\w* [^|]+\|? ?)+)$"
 )
-_JSON = re.compile(
+_JSON = lazy(
     r"(?:\| |\]\[|\[)(?P<tag>train_inner|train|valid[\w/.-]*|test[\w/.-]*)(?:\]\[INFO\] - | \| |\] - )(?P<json>\{.*\})\s*$"
 )
-_EQUALS = re.compile(rf"(\w+)=\s*({NUM})")
-_BLANK = re.compile(rf"^\s*(\w+)\s+({NUM})\s*$")
+_EQUALS = lazy(rf"(\w+)=\s*({NUM})")
+_BLANK = lazy(rf"^\s*(\w+)\s+({NUM})\s*$")
 _IN_BITS = ("loss", "nll_loss")
 
 
@@ -104,10 +105,10 @@ FAIRSEQ = Family(
     "fairseq, metaseq",
     FairseqScanner,
     (
-        ("train_inner", re.compile(r"train_inner\]?(?: \| |\[INFO\] - )")),
-        ("epoch ", re.compile(r"\bepoch \d+:\s+\d+ / \d+ loss=")),
-        ("num_updates", re.compile(r"\| epoch \d+ \| .*loss [\d.]+ \| .*num_updates")),
-        ("valid_loss", re.compile(r"\{.*\"valid_loss\": \"?[\d.]+")),
+        ("train_inner", lazy(r"train_inner\]?(?: \| |\[INFO\] - )")),
+        ("epoch ", lazy(r"\bepoch \d+:\s+\d+ / \d+ loss=")),
+        ("num_updates", lazy(r"\| epoch \d+ \| .*loss [\d.]+ \| .*num_updates")),
+        ("valid_loss", lazy(r"\{.*\"valid_loss\": \"?[\d.]+")),
     ),
     names={"wps": "tokens_per_sec", "clip": "clip_frac", "wall": "elapsed_s", "cuda_gb_allocated": "mem_bytes",
            "cuda_gb_reserved": "mem_reserved_bytes", "update": "epoch_fraction", "epoch": "epoch"},

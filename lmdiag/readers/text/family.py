@@ -26,6 +26,7 @@ from lmdiag.readers.text.lexing import (
     text_of,
     without_colours,
 )
+from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.runs import separate
 from lmdiag.readers.text.table import STEP, Table
 from lmdiag.run import Event
@@ -45,8 +46,8 @@ class Scanner(Protocol):
 
 
 HEADER_RECORDS = 50  # facts of the header stand before this many records
-_CODE_BEGINS = re.compile(r"import \w+|from \w[\w.]* import ")
-_RULE = re.compile(r"[=*-]{20,}\s*$")
+_CODE_BEGINS = lazy(r"import \w+|from \w[\w.]* import ")
+_RULE = lazy(r"[=*-]{20,}\s*$")
 
 
 @dataclass(frozen=True)

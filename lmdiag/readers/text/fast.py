@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lmdiag.readers.text.lexing import LONGEST_PIECE
+from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import STEP, Table
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ MOST_LAYOUTS = 3
 FEWEST_LINES = 20
 COMPARED_LINES = 100
 MARKER, FOREIGN = "\x02", "\x01"  # never in a printed log
-_TOKEN = re.compile(r"(?<![\w.])([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")  # lines are learnt from finite numbers
+_TOKEN = lazy(r"(?<![\w.])([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")  # lines are learnt from finite numbers
 _HARMLESS_START = r"^[\s\[\]\d:.,T-]*$"
 TOTAL = "total"
 

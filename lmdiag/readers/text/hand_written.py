@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import re
-
 from lmdiag.readers.text.family import Family
 from lmdiag.readers.text.lexing import NUM
 from lmdiag.readers.text.pair_scanner import paired
+from lmdiag.readers.text.patterns import lazy
 
-_LOSS = re.compile(rf"[Ll]oss\W{{0,4}}{NUM}")
+_LOSS = lazy(rf"[Ll]oss\W{{0,4}}{NUM}")
 
 WORD_LANGUAGE_MODEL = Family(
     "word-language-model",
     "word_language_model, awd-lstm-lm",
     paired(),
-    (("batches |", re.compile(r"^\|? ?epoch\s+\d+ \|\s+\d+/\s*\d+ batches \|")),),
+    (("batches |", lazy(r"^\|? ?epoch\s+\d+ \|\s+\d+/\s*\d+ batches \|")),),
     reductions={"loss": "window_mean"},
 )
 MINIMIND = Family(
     "minimind",
     "minimind",
     paired(),
-    (("poch:[", re.compile(r"Epoch:\s?\[\d+/\d+\]\(\d+/\d+\),? ?loss:")),),
+    (("poch:[", lazy(r"Epoch:\s?\[\d+/\d+\]\(\d+/\d+\),? ?loss:")),),
     names={"epoch_Time": None, "epoch_time": None},
 )
 TUTORIAL = Family(
@@ -31,17 +30,17 @@ TUTORIAL = Family(
     (
         (
             "poch",
-            re.compile(
+            lazy(
                 rf"\b[Ee]poch\W*\d+\s*/\s*\d+\W*(?:[Ss]tep|[Bb]atch|[Ii]ter(?:ation)?)\W*\d+\s*/\s*\d+\W.*{_LOSS.pattern}"
             ),
         ),
-        ("Train Epoch", re.compile(rf"Train Epoch: \d+ \[\d+/\d+ \(\d+%\)\]\s*{_LOSS.pattern}")),
-        ("poch", re.compile(r"\bEpoch: \[\d+\]\[\s*\d+/\d+\]\t")),
+        ("Train Epoch", lazy(rf"Train Epoch: \d+ \[\d+/\d+ \(\d+%\)\]\s*{_LOSS.pattern}")),
+        ("poch", lazy(r"\bEpoch: \[\d+\]\[\s*\d+/\d+\]\t")),
     ),
 )
 EPOCHS = Family(
     "epoch-print",
     "Epoch 3: train loss …, val loss …",
     paired(),
-    (("poch", re.compile(rf"\b[Ee]poch\W*\d+(?:\s*/\s*\d+)?\W(?!.*(?:step|iter|batch)\W*\d).*{_LOSS.pattern}")),),
+    (("poch", lazy(rf"\b[Ee]poch\W*\d+(?:\s*/\s*\d+)?\W(?!.*(?:step|iter|batch)\W*\d).*{_LOSS.pattern}")),),
 )

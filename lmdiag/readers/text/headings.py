@@ -7,40 +7,41 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from lmdiag.metrics import LN2, SPLITS, is_step_name, spelling
+from lmdiag.readers.text.patterns import lazy
 
-_CUT = re.compile(r"[,;|\t\[\](){}»•→←<>%]|\s-+\s|\s{3,}|:\s|:$|\.\s(?=[A-Z][a-z]+ )|\s[-—]\s")
+_CUT = lazy(r"[,;|\t\[\](){}»•→←<>%]|\s-+\s|\s{3,}|:\s|:$|\.\s(?=[A-Z][a-z]+ )|\s[-—]\s")
 _TRAILING = " \t:=≈~[('\"<>-|*`→,"
-_KEY = re.compile(r"[^\W\d][\w./%@()^+\-]*(?: [\w./%@()^+\-]+){0,3}$")
-_SECTION = re.compile(
+_KEY = lazy(r"[^\W\d][\w./%@()^+\-]*(?: [\w./%@()^+\-]+){0,3}$")
+_SECTION = lazy(
     r"\W*(?:on |the |in )*(train|training|val|valid|validation|eval|evaluation|test|dev)"
     r"(?:[ _](?:set|results?|metrics|stats|data|phase|split|step|epoch|run))?\W*$",
     re.IGNORECASE,
 )
-_SPLIT_ALONE = re.compile(r"(?:train|training|val|valid|validation|eval|dev|test|held-?out|held_out)$", re.IGNORECASE)
-_PAST_OR_GOAL = re.compile(
+_SPLIT_ALONE = lazy(r"(?:train|training|val|valid|validation|eval|dev|test|held-?out|held_out)$", re.IGNORECASE)
+_PAST_OR_GOAL = lazy(
     r"\b(?:best|min|minimum|lowest|max|target|previous|prev|initial|early|patience|delta|improving)\b", re.IGNORECASE
 )
 _SECTIONS = {"evaluation": "val", "training": "", **SPLITS}
-_ON_A_SET = re.compile(
+_ON_A_SET = lazy(
     r"^(.*?)[ _](?:on|over|for)(?: the)? (train|training|val|valid|validation|eval|dev|test|held-?out)(?: (?:set|data|dataset|split))?$",
     re.IGNORECASE,
 )
-_AUXILIARY = re.compile(
+_AUXILIARY = lazy(
     r"(?:^|[\s_])(?:aux\w*|kld?|vq|commit\w*|router|gat(?:e|ing)|balanc\w+|z|moe|reg|regulari[sz]ation|distill?\w*|kd|mtp"
     r"|contrastive|recon\w*|adv\w*|disc\w*|gen\w*|policy|value|critic|actor|entropy|nsp|sop|cls|box|obj|dfl|mse|l1|l2)[\s_]",
     re.IGNORECASE,
 )
-_FILLER = re.compile(r"\b(?:is|was|of|at|after|for|the|on|in|now|value|set|reached|improved to)$", re.IGNORECASE)
-_STEP_WORDS = re.compile(
+_FILLER = lazy(r"\b(?:is|was|of|at|after|for|the|on|in|now|value|set|reached|improved to)$", re.IGNORECASE)
+_STEP_WORDS = lazy(
     r"^(?:(?:train|training|trainer|global|current|cur|optimizer|optimiser|opt|total|local)[ _/])*"
     r"(?:steps?|iter|iters|iterations?|it|updates?|up\.?|batch|batches|num_updates|minibatch|mini-batch)$",
     re.IGNORECASE,
 )
-_EPOCH_WORDS = re.compile(
+_EPOCH_WORDS = lazy(
     r"^(?:(?:train|training|end of|current|cur|in|finished|completed|val|valid|validation|eval|test|dev)[ _])*(?:epoch|ep)$",
     re.IGNORECASE,
 )
-_EVALUATED_STEP = re.compile(
+_EVALUATED_STEP = lazy(
     r"^(?:val|valid|validation|eval|evaluation|test|dev)[ _](?:step|iter|iteration|batch)$", re.IGNORECASE
 )
 _EACH = ("per", "each", "every")

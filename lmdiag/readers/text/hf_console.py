@@ -6,27 +6,26 @@ not printed: it is taken from the progress bar beside the record, else from the 
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
 from lmdiag.readers.text.facts import put_fact
 from lmdiag.readers.text.family import Family
 from lmdiag.readers.text.lexing import NUM, number
+from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import STEP, Table
 from lmdiag.run import Event
 
-_DICT = re.compile(r"\{['\"][A-Za-z_][^'\"]*['\"]: .*\}")
-_ITEM = re.compile(
+_DICT = lazy(r"\{['\"][A-Za-z_][^'\"]*['\"]: .*\}")
+_ITEM = lazy(
     r"['\"]([^'\"]+)['\"]:\s*(?:(?:np\.\w+|(?:torch\.)?tensor|array)\(\[?([^(),\]]*)[^()]*\)|'([^']*)'|\"([^\"]*)\"|([^,{}\[\]]+))"
 )
-_BAR = re.compile(r"(\d+)/(\d+) \[[\d:]+<")
-_NUMBER = re.compile(rf"{NUM}$")
-_FRACTION = re.compile(r"(\d+)/(\d+)$")
+_BAR = lazy(r"(\d+)/(\d+) \[[\d:]+<")
+_NUMBER = lazy(rf"{NUM}$")
+_FRACTION = lazy(r"(\d+)/(\d+)$")
 _SUMMARY = ("train_runtime", "train_loss")
 _STEPS = ("step", "global_step", "current_steps", "global_step/max_steps")
-_NUM_EPOCHS = re.compile(r"^\s*(?:.*- |.*>> +)?Num Epochs = ([\d,]+)")
-MARK = re.compile(
+_NUM_EPOCHS = lazy(r"^\s*(?:.*- |.*>> +)?Num Epochs = ([\d,]+)")
+MARK = lazy(
     r"\{['\"](?:[a-z_/]*loss|eval_\w+|train_runtime|grad_norm|learning_rate|reward\w*)['\"]: .*['\"]epoch['\"]: |\{'loss': "
 )
 

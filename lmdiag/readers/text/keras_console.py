@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 from lmdiag.readers.text.family import Family
 from lmdiag.readers.text.lexing import NUM, number, payload
+from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import STEP, Table
 
-_EPOCH = re.compile(r"^Epoch (\d+)/(\d+)\s*$")
-_PROGRESS = re.compile(r"^\s*(\d+)/(\d+|Unknown)\s+(?:\[[=>.]*\]|[━╸╺ ]*[━╸╺]|-)\s?(?P<rest>.*)$")
-_ITEM = re.compile(rf" - (\w+): ({NUM})(?=\s|$)")
-_STEP_TIME = re.compile(rf"({NUM})(us|ms|s)/step")
+_EPOCH = lazy(r"^Epoch (\d+)/(\d+)\s*$")
+_PROGRESS = lazy(r"^\s*(\d+)/(\d+|Unknown)\s+(?:\[[=>.]*\]|[━╸╺ ]*[━╸╺]|-)\s?(?P<rest>.*)$")
+_ITEM = lazy(rf" - (\w+): ({NUM})(?=\s|$)")
+_STEP_TIME = lazy(rf"({NUM})(us|ms|s)/step")
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 
 
@@ -72,6 +71,6 @@ KERAS_CONSOLE = Family(
     "keras-console",
     "Keras, printed progress",
     KerasScanner,
-    (("/", re.compile(r"^\s*\d+/(?:\d+|Unknown)\s+(?:\[[=>.]*\]|[━╸╺ ]*[━╸╺]|-) .*- \w+: ")),),
+    (("/", lazy(r"^\s*\d+/(?:\d+|Unknown)\s+(?:\[[=>.]*\]|[━╸╺ ]*[━╸╺]|-) .*- \w+: ")),),
     reductions={"loss": "epoch_mean"},
 )

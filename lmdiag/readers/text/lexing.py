@@ -6,10 +6,10 @@ and a record often hides behind it. Colours and launcher prefixes (`[rank0]:`, t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from lmdiag.readers.source import Source
+from lmdiag.readers.text.patterns import lazy
 
 LONGEST_PIECE = 8192  # characters; longer ones are cut, so that no pattern can run away on them
 
@@ -20,11 +20,11 @@ NUM = (
 )
 SUFFIXES = {"": 1.0, "K": 1e3, "k": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 
-_ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
-_DIFF = re.compile(r"\x1b\[31m[^\x1b\n]*\x1b\[m(?=\x1b\[32m)")
-_REDRAW = re.compile(r"[\r\x08]+")
+_ANSI = lazy(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+_DIFF = lazy(r"\x1b\[31m[^\x1b\n]*\x1b\[m(?=\x1b\[32m)")
+_REDRAW = lazy(r"[\r\x08]+")
 _LEVEL = r"(?:DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL|debug|info|warning|error)"
-_PREFIX = re.compile(
+_PREFIX = lazy(
     r"\s*(?:"
     r"\[(?:rank|default|Rank |RANK )\s?(?P<rank>\d+)\]:?"
     r"|\[\d+,(?P<mpi>\d+)\]<std(?:out|err)>:"

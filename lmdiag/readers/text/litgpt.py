@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
 from lmdiag.readers.text.family import Family
 from lmdiag.readers.text.lexing import NUM, number, payload
+from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import STEP, Table
 from lmdiag.run import Event
 
-_TRAIN = re.compile(
+_TRAIN = lazy(
     rf"(?:Epoch (?P<epoch>\d+) \| )?\biter (?P<iter>\d+) step (?P<step>\d+)(?: \||:) (?:loss train: |loss )(?P<loss>{NUM}),"
     rf"(?: val: \S+ \|)? iter time:\s+(?P<time>{NUM})\s?ms(?P<update> \((?:optimizer\.)?step\))?"
 )
-_EVALUATION = re.compile(rf"\biter (?P<iter>\d+): val loss (?P<loss>{NUM}), val time: (?P<time>{NUM})\s?ms")
-_FINAL = re.compile(rf"Final evaluation \| val loss: (?P<loss>{NUM})")
-_LOOKS = re.compile(r"\biter \d+ step \d+(?: \||:) loss|\biter \d+: val loss")
+_EVALUATION = lazy(rf"\biter (?P<iter>\d+): val loss (?P<loss>{NUM}), val time: (?P<time>{NUM})\s?ms")
+_FINAL = lazy(rf"Final evaluation \| val loss: (?P<loss>{NUM})")
+_LOOKS = lazy(r"\biter \d+ step \d+(?: \||:) loss|\biter \d+: val loss")
 
 
 class LitScanner:

@@ -6,9 +6,10 @@ import re
 
 from lmdiag.readers.text.family import Family, Shape, Values, shaped
 from lmdiag.readers.text.lexing import NUM, number
+from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import STEP, Table
 
-_ITEM = re.compile(rf"([A-Za-z_][\w./ ]*?)[:=]\s*({NUM})(?=,|\s*$)")
+_ITEM = lazy(rf"([A-Za-z_][\w./ ]*?)[:=]\s*({NUM})(?=,|\s*$)")
 
 
 def _items(match: re.Match[str], table: Table) -> Values:
@@ -22,26 +23,26 @@ def _evaluation(match: re.Match[str], table: Table) -> Values:
 
 _STEP_LINE = Shape(
     "completed step:",
-    re.compile(r"completed step: (?P<step>\d+), (?P<rest>.*loss: .*)$"),
+    lazy(r"completed step: (?P<step>\d+), (?P<rest>.*loss: .*)$"),
     _items,
-    re.compile("completed step:"),
+    lazy("completed step:"),
 )
 _EVAL_LINE = Shape(
     "after",
-    re.compile(r"(?:Completed eval after train step|eval metrics after step:) (?P<step>\d+), (?P<rest>.*loss=.*)$"),
+    lazy(r"(?:Completed eval after train step|eval metrics after step:) (?P<step>\d+), (?P<rest>.*loss=.*)$"),
     _evaluation,
 )
 MAXTEXT = Family(
     "maxtext",
     "MaxText",
     shaped(_STEP_LINE, _EVAL_LINE),
-    (("completed step:", re.compile(rf"completed step: \d+, seconds: {NUM}")),),
+    (("completed step:", lazy(rf"completed step: \d+, seconds: {NUM}")),),
     linewise=True,
     names={"lm_loss": "lm_loss", "total_weights": "target_tokens", "eval total_weights": "val/n_tokens"},
 )
 
 
-_VERL_ITEM = re.compile(rf"^(.+?):\s*({NUM})$")
+_VERL_ITEM = lazy(rf"^(.+?):\s*({NUM})$")
 
 
 def _verl(match: re.Match[str], table: Table) -> Values | None:
@@ -56,8 +57,8 @@ def _verl(match: re.Match[str], table: Table) -> Values | None:
 VERL = Family(
     "verl",
     "verl",
-    shaped(Shape("step:", re.compile(r"(?:^|\s)step:(?P<step>\d+) - (?P<rest>\S.*)$"), _verl)),
-    (("step:", re.compile(r"(?:^|\s)step:\d+ - [\w/]+:")),),
+    shaped(Shape("step:", lazy(r"(?:^|\s)step:(?P<step>\d+) - (?P<rest>\S.*)$"), _verl)),
+    (("step:", lazy(r"(?:^|\s)step:\d+ - [\w/]+:")),),
     names={"train/lr(1e-3)": "lr"},
     scales={"train/lr(1e-3)": 1e-3},
 )

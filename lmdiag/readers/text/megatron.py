@@ -10,21 +10,22 @@ from lmdiag.metrics import spelling
 from lmdiag.readers.text.facts import put_fact
 from lmdiag.readers.text.family import Family
 from lmdiag.readers.text.lexing import NUM, SUFFIXES, number, payload
+from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import STEP, Table
 from lmdiag.run import Event
 
-_ITERATION = re.compile(r"(?:^|\| |\] |\s)iteration:?\s+(\d+)\s*/\s*(\d+)\s*(?=\||$)")
-_NEMO = re.compile(r"Training epoch (\d+), iteration (\d+)/(\d+) \|")
-_ITEM = re.compile(rf"^\s*(.+?):\s*({NUM})\s*(%|[KMBGTPE]?(?:FLOPS|FLOP/s|B|iB)?|ms|s)\s*$")
-_EVALUATION = re.compile(
+_ITERATION = lazy(r"(?:^|\| |\] |\s)iteration:?\s+(\d+)\s*/\s*(\d+)\s*(?=\||$)")
+_NEMO = lazy(r"Training epoch (\d+), iteration (\d+)/(\d+) \|")
+_ITEM = lazy(rf"^\s*(.+?):\s*({NUM})\s*(%|[KMBGTPE]?(?:FLOPS|FLOP/s|B|iB)?|ms|s)\s*$")
+_EVALUATION = lazy(
     r"^\W*(?P<set>[\w./-]*?)[- ]?(?:loss|results) at (?P<place>.+?) \| (?P<items>.*)$|^\W*iteration (?P<n>\d+) on (?P<what>\w+) set \| (?P<more>.*)$"
 )
-_PLACE = re.compile(r"iteration (\d+)")
-_CLOCK = re.compile(r":\s*\d+:\d\d")
-_NO_NUMBER = re.compile(r"\beta\b|\d:\d\d|None|N/A")
-_VALUE = re.compile(rf"^\s*(.+?)(?: value)?:\s*({NUM})\s*$")
-_LOSS = re.compile(r"loss$", re.IGNORECASE)
-_AUXILIARY = re.compile(r"balanc|z[_ ]loss|aux|sop|mtp|moe|router", re.IGNORECASE)
+_PLACE = lazy(r"iteration (\d+)")
+_CLOCK = lazy(r":\s*\d+:\d\d")
+_NO_NUMBER = lazy(r"\beta\b|\d:\d\d|None|N/A")
+_VALUE = lazy(rf"^\s*(.+?)(?: value)?:\s*({NUM})\s*$")
+_LOSS = lazy(r"loss$", re.IGNORECASE)
+_AUXILIARY = lazy(r"balanc|z[_ ]loss|aux|sop|mtp|moe|router", re.IGNORECASE)
 _SKIPPED, _NAN = "number of skipped iterations", "number of nan iterations"
 
 
@@ -48,7 +49,7 @@ class PipedScanner:
         return False
 
     def _record(self, line: int, piece: str, match: re.Match[str]) -> bool:
-        nemo = match.re is _NEMO
+        nemo = match.re.pattern == _NEMO.pattern
         step, total = number(match[2 if nemo else 1]), number(match[3 if nemo else 2])
         values, broken = {STEP: step}, 0
         for item in piece.split("|"):
@@ -156,7 +157,7 @@ NANOTRON = Family(
     "nanotron",
     PipedScanner,
     linewise=True,
-    marks=(("consumed_tokens", re.compile(r"iteration: \d+ / \d+ \| .*consumed_tokens")),),
+    marks=(("consumed_tokens", lazy(r"iteration: \d+ / \d+ \| .*consumed_tokens")),),
     names=_NAMES,
 )
 MEGATRON = Family(
@@ -164,7 +165,7 @@ MEGATRON = Family(
     "Megatron-LM, its forks, GPT-NeoX",
     PipedScanner,
     linewise=True,
-    marks=(("iteration", re.compile(r"\biteration\s+\d+/\s*\d+ \|.*:.*\|")),),
+    marks=(("iteration", lazy(r"\biteration\s+\d+/\s*\d+ \|.*:.*\|")),),
     names=_NAMES,
     scales=_SCALES,
     reductions={"lm loss": "window_mean", "lm_loss": "window_mean", "lm-loss": "window_mean"},

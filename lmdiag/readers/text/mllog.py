@@ -8,12 +8,13 @@ from typing import Any
 
 from lmdiag.readers.text.facts import put_fact
 from lmdiag.readers.text.family import Family
+from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import STEP, Table
 from lmdiag.run import Event
 
-_LINE = re.compile(r":::MLLOG\s+(\{.*)$")
+_LINE = lazy(r":::MLLOG\s+(\{.*)$")
 _PLACES = ("samples_count", "step_num", "step", "iteration", "epoch_num", "epoch_count")
-_LOSS_AS_ACCURACY = re.compile(r"gpt3|llama|lora|mixtral", re.IGNORECASE)  # benchmarks whose eval_accuracy is the loss
+_LOSS_AS_ACCURACY = lazy(r"gpt3|llama|lora|mixtral", re.IGNORECASE)  # benchmarks whose eval_accuracy is the loss
 _FACTS = {
     "global_batch_size": "batch_size",
     "opt_gradient_clip_norm": "grad_clip",
@@ -23,7 +24,7 @@ _FACTS = {
     "max_sequence_length": "model.context",
     "vocab_size": "model.vocab_size",
 }
-_CURVE = re.compile(r"loss|eval_|accuracy|learning_rate$|perplexity")
+_CURVE = lazy(r"loss|eval_|accuracy|learning_rate$|perplexity")
 
 
 class MLLogScanner:
@@ -81,7 +82,7 @@ MLLOG = Family(
     "mlperf",
     "MLPerf logging",
     MLLogScanner,
-    ((":::MLLOG", re.compile(r":::MLLOG\s+\{")),),
+    ((":::MLLOG", lazy(r":::MLLOG\s+\{")),),
     names={"train_loss": "loss", "eval_loss": "val/loss", "eval_accuracy": "val/accuracy", "eval_error": "val/loss",
            "throughput": "samples_per_sec"},
 )  # fmt: skip

@@ -6,9 +6,10 @@ import re
 
 from lmdiag.readers.text.family import Family, Shape, ShapeScanner, Values, shaped
 from lmdiag.readers.text.lexing import NUM, human, number
+from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import STEP, Table
 
-_REST = re.compile(rf"([A-Za-z_][\w /]*?)\s*[: ]\s*({NUM})(ms|%|s\b)?(?=[,\s)]|$)")
+_REST = lazy(rf"([A-Za-z_][\w /]*?)\s*[: ]\s*({NUM})(ms|%|s\b)?(?=[,\s)]|$)")
 
 
 def _with_rest(match: re.Match[str], table: Table) -> Values:
@@ -21,23 +22,21 @@ def _with_rest(match: re.Match[str], table: Table) -> Values:
 
 _EVAL = Shape(
     "val loss",
-    re.compile(
-        rf"^step (?P<step>\d+): train loss (?P<train_loss_estimate>{NUM}), val loss (?P<val_loss>{NUM})(?P<rest>.*)$"
-    ),
+    lazy(rf"^step (?P<step>\d+): train loss (?P<train_loss_estimate>{NUM}), val loss (?P<val_loss>{NUM})(?P<rest>.*)$"),
     _with_rest,
-    re.compile(r"^step \d+: train loss"),
+    lazy(r"^step \d+: train loss"),
 )
 _ITER = Shape(
     "iter ",
-    re.compile(rf"^iter (?P<step>\d+)(?:/(?P<total>\d+))?: loss (?P<loss>{NUM}),? (?P<rest>time {NUM}ms.*)$"),
+    lazy(rf"^iter (?P<step>\d+)(?:/(?P<total>\d+))?: loss (?P<loss>{NUM}),? (?P<rest>time {NUM}ms.*)$"),
     _with_rest,
-    re.compile(r"^iter \d+: loss"),
+    lazy(r"^iter \d+: loss"),
 )
 NANOGPT = Family(
     "nanogpt",
     "nanoGPT",
     shaped(_EVAL, _ITER),
-    (("iter ", re.compile(rf"\biter \d+(?:/\d+)?: loss {NUM},? time {NUM}ms")), ("val loss", re.compile(rf"\bstep \d+: train loss {NUM}, val loss {NUM}"))),
+    (("iter ", lazy(rf"\biter \d+(?:/\d+)?: loss {NUM},? time {NUM}ms")), ("val loss", lazy(rf"\bstep \d+: train loss {NUM}, val loss {NUM}"))),
     names={"train_loss_estimate": "train/loss", "val_loss": "val/loss", "time": "step_time_s"},
     scales={"time": 1e-3, "mfu": 1e-2},
     units={"time": "ms", "mfu": "%"},
@@ -49,7 +48,7 @@ NANOGPT = Family(
 class _WithStepless(ShapeScanner):
     """Also reads evaluations printed without a step, which belong to the step printed next."""
 
-    stepless = re.compile(
+    stepless = lazy(
         rf"^(?P<name>val(?:idation)? loss|HellaSwag(?: accuracy)?):?\s+(?:(?P<right>\d+)/(?P<all>\d+)\s*=\s*)?(?P<value>{NUM})\s*$"
     )
     first_step = 0
@@ -94,13 +93,13 @@ def _stream(match: re.Match[str], table: Table) -> Values:
 
 _BUILD_FILE = Shape(
     " ",
-    re.compile(rf"^(?P<step>\d+) (?P<stream>train|val|hella) (?P<value>{NUM})$"),
+    lazy(rf"^(?P<step>\d+) (?P<stream>train|val|hella) (?P<value>{NUM})$"),
     _stream,
-    re.compile(r"^\d+ (?:train|val|hella)\b"),
+    lazy(r"^\d+ (?:train|val|hella)\b"),
 )
 _BUILD_CONSOLE = Shape(
     "| loss",
-    re.compile(
+    lazy(
         rf"^step\s+(?P<step>\d+) \| loss: (?P<loss>{NUM}) \| lr (?P<lr>{NUM}) \| norm: (?P<norm>{NUM}) \| dt: (?P<dt>{NUM})ms \| tok/sec: (?P<tok_per_sec>{NUM})"
     ),
 )
@@ -108,13 +107,13 @@ BUILD_NANOGPT = Family(
     "build-nanogpt",
     "build-nanogpt",
     lambda table, text: _WithStepless((_BUILD_CONSOLE, _BUILD_FILE), table),
-    ((" | norm: ", _BUILD_CONSOLE.pattern), (" ", re.compile(rf"^\d+ (?:train|val|hella) {NUM}\s*$"))),
+    ((" | norm: ", _BUILD_CONSOLE.pattern), (" ", lazy(rf"^\d+ (?:train|val|hella) {NUM}\s*$"))),
     names={"train": "loss", "val": "val/loss", "val_loss": "val/loss", "hella": "hellaswag/accuracy"},
     scales={"dt": 1e-3},
     units={"dt": "ms"},
 )
 
-_ITEM = re.compile(rf"([A-Za-z_][\w/. ]*?)[:=]\s*({NUM})([KMB]?)(?:ms|%|m|s|h)?(?=[\s|]|$)")
+_ITEM = lazy(rf"([A-Za-z_][\w/. ]*?)[:=]\s*({NUM})([KMB]?)(?:ms|%|m|s|h)?(?=[\s|]|$)")
 
 
 def _piped(match: re.Match[str], table: Table) -> Values | None:
@@ -129,17 +128,17 @@ def _piped(match: re.Match[str], table: Table) -> Values | None:
 
 _NANOCHAT = Shape(
     "tep ",
-    re.compile(rf"^[Ss]tep (?P<step>\d+)(?:/(?P<total>\d+))?(?: \({NUM}%\))?\s*\| (?P<rest>.*\w:.*)$"),
+    lazy(rf"^[Ss]tep (?P<step>\d+)(?:/(?P<total>\d+))?(?: \({NUM}%\))?\s*\| (?P<rest>.*\w:.*)$"),
     _piped,
-    re.compile(r"^step \d+(?:/\d+)? \([\d.]+%\)"),
+    lazy(r"^step \d+(?:/\d+)? \([\d.]+%\)"),
 )
 NANOCHAT = Family(
     "nanochat",
     "nanochat",
     shaped(_NANOCHAT),
     (
-        ("lrm:", re.compile(r"\bstep \d+(?:/\d+)? .*\| lrm: ")),
-        ("Step ", re.compile(r"\bStep \d+(?:/\d+)? \| (?:Validation (?:bpb|loss)|CORE metric|ChatCORE|Average reward|Training loss): ")),
+        ("lrm:", lazy(r"\bstep \d+(?:/\d+)? .*\| lrm: ")),
+        ("Step ", lazy(r"\bStep \d+(?:/\d+)? \| (?:Validation (?:bpb|loss)|CORE metric|ChatCORE|Average reward|Training loss): ")),
     ),
     names={"Validation bpb": "val/bpb", "Validation loss": "val/loss", "Training loss": "loss", "dt": "step_time_s", "lrm": "lr_multiplier",
            "bf16_mfu": "mfu", "total time": "elapsed_s", "eta": None, "Average reward": "reward", "CORE metric": "core/accuracy"},
@@ -151,15 +150,15 @@ NANOCHAT = Family(
 
 _LLMC_FILE = Shape(
     "s:",
-    re.compile(rf"^s:(?P<step>\d+) (?:trl:(?P<trl>{NUM})|tel:(?P<tel>{NUM})|eval:(?P<hellaswag>{NUM}))(?: lr:(?P<lr>{NUM}))?(?: norm:(?P<norm>{NUM}))?\s*$"),
+    lazy(rf"^s:(?P<step>\d+) (?:trl:(?P<trl>{NUM})|tel:(?P<tel>{NUM})|eval:(?P<hellaswag>{NUM}))(?: lr:(?P<lr>{NUM}))?(?: norm:(?P<norm>{NUM}))?\s*$"),
     None,
-    re.compile(r"^s:\d+ "),
+    lazy(r"^s:\d+ "),
 )  # fmt: skip
 LLMC_LOG = Family(
     "llm.c-log",
     "llm.c, main.log",
     shaped(_LLMC_FILE),
-    (("s:", re.compile(rf"^s:\d+ (?:trl|tel|eval):{NUM}")),),
+    (("s:", lazy(rf"^s:\d+ (?:trl|tel|eval):{NUM}")),),
     linewise=True,
     names={"trl": "loss", "tel": "val/loss", "hellaswag": "hellaswag/accuracy"},
 )
@@ -167,13 +166,13 @@ LLMC_LOG = Family(
 _C = "step"
 _LLMC_CONSOLE = Shape(
     _C,
-    re.compile(
+    lazy(
         rf"^step\s+(?P<step>\d+)/(?P<total>\d+) \| loss\s+(?P<loss>{NUM}) \([^)]*z\)\| norm\s+(?P<norm>{NUM}) \([^)]*z\)\| lr (?P<lr>{NUM}) \| (?P<time_ms>{NUM}) ms \| (?P<mfu>{NUM})% bf16 MFU \| (?P<tok_per_sec>{NUM}) tok/s"
     ),
 )
 _LLMC_OLD = Shape(
     _C,
-    re.compile(
+    lazy(
         rf"^step\s+(?P<step>\d+)(?:/(?P<total>\d+))?(?::| \|) train loss (?P<loss>{NUM})(?: \| norm (?P<norm>{NUM}) \| lr (?P<lr>{NUM}) \|)? \((?:took )?(?P<time_ms>{NUM}) ms(?:(?:,| \|) (?P<tok_per_sec>{NUM}) tok/s)?\)"
     ),
 )

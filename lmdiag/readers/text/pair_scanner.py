@@ -14,23 +14,24 @@ from lmdiag.readers.text.family import Scanner
 from lmdiag.readers.text.headings import canonical, of_training
 from lmdiag.readers.text.lexing import payload
 from lmdiag.readers.text.pairs import MEASURES, Line, parse, unit_scale
+from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.rewriting import rewritten
 from lmdiag.readers.text.table import EPOCH, POSITION, STEP, Table
 from lmdiag.run import Event
 
-_WORTH_A_LOOK = re.compile(r"\d|nan|inf")
-_AFTER_TRAINING = re.compile(
+_WORTH_A_LOOK = lazy(r"\d|nan|inf")
+_AFTER_TRAINING = lazy(
     r"^\W*(?:final|quantized|quantised|int\d|prequant|pre-quant|post-quant|sliding|diagnostic|result|end of training"
     r"|best checkpoint|swa_eval|summary|test results at the end|evaluation of)|roundtrip|(?:^|[\s_])ttt(?:$|[\s_:])",
     re.IGNORECASE,
 )
-_CODE_LINE = re.compile(
+_CODE_LINE = lazy(
     r"\{[A-Za-z_][^{}\"']*\}|^\s*(?:def|class|if|for|return|print|assert|import|from|while|elif|with|log0?|print0)\b|\w\(.*\):?$|^\s*#"
 )
 
 
-_ABOUT_A_CHECKPOINT = re.compile(r"\b(?:sav(?:ed|ing)|checkpoint|best|improv\w+)\b", re.IGNORECASE)
-_END_OF_EPOCH = re.compile(r"\b(?:complet\w*|finish\w*|done|ended|end of|results?|summary)\b", re.IGNORECASE)
+_ABOUT_A_CHECKPOINT = lazy(r"\b(?:sav(?:ed|ing)|checkpoint|best|improv\w+)\b", re.IGNORECASE)
+_END_OF_EPOCH = lazy(r"\b(?:complet\w*|finish\w*|done|ended|end of|results?|summary)\b", re.IGNORECASE)
 _PLURAL = ("steps", "iterations", "iters", "batch", "batches", "updates")  # how many there will be, or how large one is
 UNIX_TIMES = 1e8
 FEWEST_RECORDS = 3

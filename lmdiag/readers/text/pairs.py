@@ -11,18 +11,17 @@ from dataclasses import dataclass, field
 
 from lmdiag.readers.text.headings import Heading, canonical, heading, is_auxiliary, is_split, of_training
 from lmdiag.readers.text.lexing import NUM, SUFFIXES, number
+from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.rewriting import rewritten
 
 _RATE = r"tok(?:ens)?/s(?:ec)?|samples/s(?:ec)?|words/s(?:ec)?|bpc|bpb"  # units that say what was measured
 _UNIT = rf"{_RATE}|ms|sec|min|us|µs|GiB|GB|MiB|MB|KB|it/s|s/it|[smhxKkMBGT%]"
-_VALUE = re.compile(
-    rf"(?<![\w.@#$^])({NUM})(?:({_UNIT})|\s(ms|s|GiB|GB|MiB|MB|{_RATE}|it/s)(?=[\s,|;)]|$))?(?![\w])(?!\.\w)"
-)
-_IS_RATE = re.compile(rf"(?:{_RATE})$")
-_EVALUATION_AT = re.compile(
+_VALUE = lazy(rf"(?<![\w.@#$^])({NUM})(?:({_UNIT})|\s(ms|s|GiB|GB|MiB|MB|{_RATE}|it/s)(?=[\s,|;)]|$))?(?![\w])(?!\.\w)")
+_IS_RATE = lazy(rf"(?:{_RATE})$")
+_EVALUATION_AT = lazy(
     r"\W*(?:eval|evaluation|valid|validation|val|test)(?: at)?(?: step| iter)? (\d+)\s*[:|]", re.IGNORECASE
 )
-_SAMPLES = re.compile(r"\s*(?:examples|samples|sequences|sentences)\b")
+_SAMPLES = lazy(r"\s*(?:examples|samples|sequences|sentences)\b")
 _OF_THE_SAME_SET = ("accuracy", "ppl", "bpb", "bpc", "f1")
 MEASURES = frozenset({"loss", "ppl", "bpb", "bpc"})
 CORE = MEASURES | {"accuracy", "lr", "grad_norm"}

@@ -9,20 +9,19 @@ from lmdiag.readers.text.family import Family
 from lmdiag.readers.text.lexing import human, payload
 from lmdiag.readers.text.pair_scanner import name_columns
 from lmdiag.readers.text.pairs import parse
+from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import EPOCH, STEP, Table
 
-_BAR = re.compile(
+_BAR = lazy(
     r"^(?P<desc>.*?):?\s*(?:(?P<pct>\d+)%\|[^|]*\|\s*)(?P<n>[\d.]+[kKMG]?)/(?P<total>[\d.]+[kKMG]?|\?)\s*\[(?P<inside>[^\]]*)\](?P<after>.*)$"
 )
-_OPEN_BAR = re.compile(r"^(?P<desc>.*?):?\s*(?P<n>\d[\d.]*[kKMG]?)it \[(?P<inside>[^\]]*)\](?P<after>.*)$")
-_EVALUATION = re.compile(
+_OPEN_BAR = lazy(r"^(?P<desc>.*?):?\s*(?P<n>\d[\d.]*[kKMG]?)it \[(?P<inside>[^\]]*)\](?P<after>.*)$")
+_EVALUATION = lazy(
     r"\W*(val|valid|validation|validating|eval|evaluating|evaluation|test|testing|sanity)", re.IGNORECASE
 )
-_EPOCH = re.compile(r"\bepoch\W*(\d+)", re.IGNORECASE)
-_LOSS = re.compile(r"loss|ppl|perplexity", re.IGNORECASE)
-_CLOCK = re.compile(
-    r"^[\d:?]+(?:<[^,\]]*)?(?:,\s*[^,=\]]*(?:it|s|tok|batch)/(?:s|it|batch)[^,\]]*|,\s*\?[^,\]]*)?,?\s*"
-)
+_EPOCH = lazy(r"\bepoch\W*(\d+)", re.IGNORECASE)
+_LOSS = lazy(r"loss|ppl|perplexity", re.IGNORECASE)
+_CLOCK = lazy(r"^[\d:?]+(?:<[^,\]]*)?(?:,\s*[^,=\]]*(?:it|s|tok|batch)/(?:s|it|batch)[^,\]]*|,\s*\?[^,\]]*)?,?\s*")
 
 
 class BarScanner:
@@ -81,7 +80,7 @@ PROGRESS_BAR = Family(
     (
         (
             "[",
-            re.compile(
+            lazy(
                 r"(?:%\|[^|]*\| *[\d.]+[kKMG]?/|it )[^\[]*\[[^\]]*loss\w*=|loss\W+[\d.]+.*%\|[^|]*\| *\d+/\d+ \[",
                 re.IGNORECASE,
             ),

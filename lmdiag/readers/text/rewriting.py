@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from lmdiag.readers.text.patterns import lazy
+
 _CHINESE = {
     "训练": "train ", "验证": "val ", "测试": "test ", "平均": "avg ", "最佳": "best ", "最优": "best ", "最好": "best ",
     "损失": "loss", "困惑度": "ppl", "准确率": "accuracy", "精度": "accuracy", "学习率": "lr", "梯度范数": "grad_norm",
@@ -11,15 +13,15 @@ _CHINESE = {
     "用时": "time", "保存": "saved ", "模型": "model", "完成": " done ", "，": ", ", "：": ": ", "；": "; ", "（": "(", "）": ")",
     "｜": "|",
 }  # fmt: skip
-_CHINESE_WORD = re.compile("|".join(sorted(_CHINESE, key=len, reverse=True)))
-_NUMBERED = re.compile(r"第\s*(\d+)\s*(?:个\s*)?(轮|步|epoch|step)")
-_CLOCK = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?|\b\d+:\d\d(?::\d\d)?(?:[.,]\d+)?\b")
-_MINUTES = re.compile(r"(?<![\w.])(?:(\d+)h ?)?(\d+)m ?(\d+(?:\.\d+)?)s\b")
-_COUNT_FIRST = re.compile(r"(?<![\w.])(?:\d+-)?(\d+)(epoch|batch|step|iter)\b")
-_GLUED = re.compile(r"\d(?:m ?\d|epoch|batch|step|iter)")  # quick to look for, and rare
-_LENGTH_OF_AN_EPOCH = re.compile(r"\b(?:1|one) epoch\s*=\s*\d[\d,]*(?![\d.])", re.IGNORECASE)
-_BAR = re.compile(r"\d+%\|[^|]*\|\s*[\d.]+[kMG]?/[\d.]+[kMG]?\s*\[[\d:]+<[\d:?]+(?:,\s*[^,=\]]*)?")
-_NORM = re.compile(r"\|{1,2}(?:g|grad|gradient|g_param|grads)\|{1,2}")
+_CHINESE_WORD = lazy("|".join(sorted(_CHINESE, key=len, reverse=True)))
+_NUMBERED = lazy(r"第\s*(\d+)\s*(?:个\s*)?(轮|步|epoch|step)")
+_CLOCK = lazy(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?|\b\d+:\d\d(?::\d\d)?(?:[.,]\d+)?\b")
+_MINUTES = lazy(r"(?<![\w.])(?:(\d+)h ?)?(\d+)m ?(\d+(?:\.\d+)?)s\b")
+_COUNT_FIRST = lazy(r"(?<![\w.])(?:\d+-)?(\d+)(epoch|batch|step|iter)\b")
+_GLUED = lazy(r"\d(?:m ?\d|epoch|batch|step|iter)")  # quick to look for, and rare
+_LENGTH_OF_AN_EPOCH = lazy(r"\b(?:1|one) epoch\s*=\s*\d[\d,]*(?![\d.])", re.IGNORECASE)
+_BAR = lazy(r"\d+%\|[^|]*\|\s*[\d.]+[kMG]?/[\d.]+[kMG]?\s*\[[\d:]+<[\d:?]+(?:,\s*[^,=\]]*)?")
+_NORM = lazy(r"\|{1,2}(?:g|grad|gradient|g_param|grads)\|{1,2}")
 
 
 def rewritten(piece: str) -> str:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 from lmdiag.readers.text.family import Family
 from lmdiag.readers.text.lexing import NUM
 from lmdiag.readers.text.pair_scanner import paired
+from lmdiag.readers.text.patterns import lazy
 
 SPEEDRUN = Family(
     "modded-nanogpt",
     "modded-nanogpt, parameter-golf",
     paired(placed_only=True),
     (
-        ("step:", re.compile(r"(?<!\w)step:\d+(?:/\d+)?,? .*(?:train_time|step_avg|train_loss|val_loss|val_bpb|avg):")),
-        ("_loss: ", re.compile(rf"^(?:\S+ )*\d+/\d+ (?:train|val)_loss: {NUM}")),
+        ("step:", lazy(r"(?<!\w)step:\d+(?:/\d+)?,? .*(?:train_time|step_avg|train_loss|val_loss|val_bpb|avg):")),
+        ("_loss: ", lazy(rf"^(?:\S+ )*\d+/\d+ (?:train|val)_loss: {NUM}")),
     ),
     names={"avg_train_loss": "loss", "train_time": "elapsed_s", "eval_time": "val/eval_time_s"},
     not_facts=("warmup_steps",),  # steps that warm the compiler up

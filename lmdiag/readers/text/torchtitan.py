@@ -7,10 +7,11 @@ import re
 from lmdiag.metrics import GIB
 from lmdiag.readers.text.family import Family, Shape, Values, shaped
 from lmdiag.readers.text.lexing import NUM, number
+from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import STEP, Table
 
-_ITEM = re.compile(rf"([A-Za-z_][\w./-]*):\s+({NUM})(GiB|%|(?=\s|$))")
-_KEY_VALUE = re.compile(rf"(\S+?):({NUM})(?=\s|$)")
+_ITEM = lazy(rf"([A-Za-z_][\w./-]*):\s+({NUM})(GiB|%|(?=\s|$))")
+_KEY_VALUE = lazy(rf"(\S+?):({NUM})(?=\s|$)")
 
 
 def _titan(match: re.Match[str], table: Table) -> Values:
@@ -22,15 +23,15 @@ def _titan(match: re.Match[str], table: Table) -> Values:
 
 _TITAN = Shape(
     "step:",
-    re.compile(r"(?P<kind>validate )?step:\s+(?P<step>\d+)\s+(?P<rest>loss:\s+.*)$"),
+    lazy(r"(?P<kind>validate )?step:\s+(?P<step>\d+)\s+(?P<rest>loss:\s+.*)$"),
     _titan,
-    re.compile(r"step:\s+\d+\s+loss:"),
+    lazy(r"step:\s+\d+\s+loss:"),
 )
 TORCHTITAN = Family(
     "torchtitan",
     "torchtitan",
     shaped(_TITAN),
-    (("step:", re.compile(rf"step:\s+\d+\s+loss:\s+{NUM}\s+.*memory:\s+{NUM}GiB")),),
+    (("step:", lazy(rf"step:\s+\d+\s+loss:\s+{NUM}\s+.*memory:\s+{NUM}GiB")),),
     names={"validate loss": "val/loss", "memory": "mem_bytes", "validate memory": "val/mem_bytes", "tps": "tokens_per_sec_per_device",
            "wps": "tokens_per_sec_per_device", "validate tps": "val/tokens_per_sec_per_device", "tflops": "tflops_per_device"},
     scales={"memory": GIB, "validate memory": GIB, "mfu": 1e-2},
@@ -45,15 +46,13 @@ def _tune(match: re.Match[str], table: Table) -> Values | None:
     return {STEP: number(match["step"]), **values} if values else None
 
 
-_TUNE = Shape(
-    "Step ", re.compile(r"^Step (?P<step>\d+) \| (?P<rest>\S+:\S+.*)$"), _tune, re.compile(r"^Step \d+ \| \w+:")
-)
+_TUNE = Shape("Step ", lazy(r"^Step (?P<step>\d+) \| (?P<rest>\S+:\S+.*)$"), _tune, lazy(r"^Step \d+ \| \w+:"))
 _MEMORY = ("peak_memory_active", "peak_memory_alloc", "peak_memory_reserved")
 TORCHTUNE = Family(
     "torchtune",
     "torchtune",
     shaped(_TUNE),
-    (("Step ", re.compile(rf"^(?:.*\s)?Step \d+ \| (?:\S+:{NUM} )*(?:val_)?loss:{NUM}(?: |$)")),),
+    (("Step ", lazy(rf"^(?:.*\s)?Step \d+ \| (?:\S+:{NUM} )*(?:val_)?loss:{NUM}(?: |$)")),),
     scales=dict.fromkeys(_MEMORY, GIB),
     units=dict.fromkeys(_MEMORY, "GiB"),
     reductions={"loss": "step_mean"},
