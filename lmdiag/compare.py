@@ -18,6 +18,7 @@ from lmdiag.metrics import LN2
 from lmdiag.run import Run, Series
 
 FEWEST_POINTS = 8  # in common, of each curve
+FEWEST_EVALUATIONS = 5  # each is a mean over many tokens, always the same ones: few are enough
 MOST_BINS = 400
 EDGES = (0.04, 0.08, 0.16, 0.32, 0.64, 1.0)  # of the common range; before it the start of training decides
 TAIL = 0.9
@@ -83,7 +84,8 @@ def compare(
     found = []
     for metric in chosen:
         curves = [_curve(run, metric, x, scale) for run, x, scale in zip(runs, positions, scales, strict=True)]
-        found.append(replace(_compared(curves, tolerance), metric=metric, unit=unit, axis=axis))
+        fewest = FEWEST_EVALUATIONS if "/" in metric else FEWEST_POINTS
+        found.append(replace(_compared(curves, tolerance, fewest), metric=metric, unit=unit, axis=axis))
     return tuple(found)
 
 
@@ -141,7 +143,7 @@ def _curve(run: Run, metric: str, tokens: Series | None, scale: float) -> tuple[
     return x[begun], series.values[begun] * scale
 
 
-def _compared(curves: list[tuple[np.ndarray, np.ndarray]], tolerance: float) -> Comparison:
+def _compared(curves: list[tuple[np.ndarray, np.ndarray]], tolerance: float, fewest: int) -> Comparison:
     told = Comparison("", "", "", "cannot-tell", "")
     *base, (x, values) = curves
     if not np.isfinite(values).all() and all(np.isfinite(v).all() for _, v in base):
@@ -149,13 +151,13 @@ def _compared(curves: list[tuple[np.ndarray, np.ndarray]], tolerance: float) -> 
             told, verdict="regression", why=f"the candidate is not finite from {x[~np.isfinite(values)][0]:,.0f} on"
         )
     finite = [(cx[np.isfinite(v) & (v > 0)], v[np.isfinite(v) & (v > 0)]) for cx, v in curves]
-    if min(len(cx) for cx, _ in finite) < FEWEST_POINTS:
-        return replace(told, why=f"a curve has fewer than {FEWEST_POINTS} points")
+    if min(len(cx) for cx, _ in finite) < fewest:
+        return replace(told, why=f"a curve has fewer than {fewest} points")
     last = min(cx[-1] for cx, _ in finite)
     coverage = last / max(cx[-1] for cx, _ in finite)
     centres, logs = _binned(finite, last)
-    if len(centres) < FEWEST_POINTS:
-        return replace(told, why=f"the curves have fewer than {FEWEST_POINTS} points in common", coverage=coverage)
+    if len(centres) < fewest:
+        return replace(told, why=f"the curves have fewer than {fewest} points in common", coverage=coverage)
     windows = _windows(centres / last, logs, tolerance)
     return _judged(replace(told, windows=windows, tail=windows[-1], coverage=coverage), tolerance)
 

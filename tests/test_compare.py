@@ -34,6 +34,18 @@ def test_a_run_two_percent_worse_is_caught(baselines):
     assert sum(caught) >= (14 if baselines == 1 else 18)
 
 
+def test_five_evaluations_are_enough_and_four_are_not():
+    base, others = [make(seed, every=200) for seed in range(3)], [make(seed, every=200) for seed in range(10, 25)]
+    evaluations = [compare(base, run, metrics=["val/loss"])[0].verdict for run in others]
+    assert evaluations == ["no-regression"] * 15
+    worse = [
+        compare(base, make(seed, every=200, worse=0.02), metrics=["val/loss"])[0].verdict for seed in range(10, 25)
+    ]
+    assert worse.count("regression") >= 13
+    sparse = compare([make(1, every=250)], make(2, every=250), metrics=["val/loss"])[0]
+    assert (sparse.verdict, sparse.why) == ("cannot-tell", "a curve has fewer than 5 points")
+
+
 @pytest.mark.parametrize("worse", [0.04, 0.2, 2.0])
 def test_a_much_worse_run_is_always_caught(worse):
     for seed in range(10, 20):
