@@ -46,12 +46,14 @@ class Moment:
 def replayed(run: Run) -> list[Moment]:
     """Diagnose the growing beginnings of a run."""
     assert run.curve is not None
-    steps, standing, moments = run.curve[1].steps, Standing(), []
-    for records in np.unique(np.linspace(1, len(steps), MOMENTS).astype(int)):
-        found = diagnose(beginning(run, int(records))).findings
-        told = tuple(standing.after(int(records), found).values())
-        share = (steps[records - 1] - run.first_step) / max(run.last_step - run.first_step, 1)
-        moments.append(Moment(float(share), found, found if records == len(steps) else told))
+    losses = [s for name, s in run.series.items() if name in ("loss", run.curve[0])]
+    steps, standing, moments = max(losses, key=len).steps, Standing(), []
+    for at in np.unique(np.linspace(0, len(steps) - 1, MOMENTS).astype(int)):
+        begun = beginning(run, int(steps[at]))
+        found = diagnose(begun).findings
+        told = tuple(standing.after(len(begun.curve[1]) if begun.curve else 0, found).values())
+        share = (steps[at] - run.first_step) / max(run.last_step - run.first_step, 1)
+        moments.append(Moment(float(share), found, found if at == len(steps) - 1 else told))
     return moments
 
 

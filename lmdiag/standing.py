@@ -51,11 +51,9 @@ def keyed(findings: Iterable[Finding]) -> Iterator[tuple[Key, Finding]]:
         yield (*kind, counts[kind]), finding
 
 
-def beginning(run: Run, records: int) -> Run:
-    """Return the run as its log stood after so many values of its loss, without the events of the log."""
-    assert run.curve is not None
-    last = run.curve[1].steps[records - 1]
-    series = {name: s.between(run.first_step, last) for name, s in run.series.items()}
+def beginning(run: Run, last_step: int) -> Run:
+    """Return the run as its log stood after a step, without the events of the log."""
+    series = {name: s.between(run.first_step, last_step) for name, s in run.series.items()}
     return replace(run, series={name: s for name, s in series.items() if len(s)}, segments=(), superseded={}, events=())
 
 

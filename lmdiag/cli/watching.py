@@ -116,7 +116,8 @@ class Watch:
     def _tell_findings(self, run: Run) -> None:
         records = len(run.curve[1]) if run.curve else run.last_step
         if self._diagnosis is None and run.curve and earlier(records):  # what was there already then, stands
-            self._standing.after(earlier(records), self._diagnosed(beginning(run, earlier(records))).findings)
+            before = beginning(run, int(run.curve[1].steps[earlier(records) - 1]))
+            self._standing.after(earlier(records), self._diagnosed(before).findings)
         found = self._diagnosed(run)
         standing = self._standing.after(records, found.findings)
         if _status(run):  # nothing will be taken back any more
