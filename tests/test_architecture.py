@@ -73,7 +73,7 @@ def test_trainers_import_only_record():
 
 def test_the_drawing_has_no_part_that_does_not_exist():
     built = {part_of(path) for path in MODULES}
-    later = {"loss_law", "forecast", "compare", "fleet"}
+    later = {"loss_law", "forecast", "compare"}
     assert set(HEIGHT) - built <= later
 
 
