@@ -86,20 +86,23 @@ def cost(command: list[str]) -> Cost:
     """Run a command and measure it with all processes that it starts."""
     started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    peak = [0.0]
-    watcher = threading.Thread(target=_watch, args=(process.pid, peak))
+    peak: list[float] = [0.0]
+    cpu: dict[int, float] = {}  # of all processes, those too that nobody waits for
+    watcher = threading.Thread(target=_watch, args=(process.pid, peak, cpu))
     watcher.start()
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - started
     watcher.join()
     if os.waitstatus_to_exitcode(status) not in (0, 1):
         raise SystemExit(f"a timed command failed: {command}")
-    return Cost(wall, usage.ru_utime + usage.ru_stime, peak[0] / MIB)
+    return Cost(wall, max(usage.ru_utime + usage.ru_stime, sum(cpu.values())), peak[0] / MIB)
 
 
-def _watch(pid: int, peak: list[float]) -> None:
+def _watch(pid: int, peak: list[float], cpu: dict[int, float]) -> None:
     while True:
-        memory = [_memory(process) for process in _family(pid)]
+        family = list(_family(pid))
+        cpu |= {process: _cpu(process) or cpu.get(process, 0.0) for process in family}
+        memory = [_memory(process) for process in family]
         if not memory:
             return
         peak[0] = max(peak[0], sum(memory))
@@ -116,6 +119,15 @@ def _family(pid: int) -> Iterator[int]:
         yield pid
         for child in " ".join(children).split():
             yield from _family(int(child))
+
+
+def _cpu(pid: int) -> float:
+    """Return the seconds that the threads of a process were on the processors so far."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _memory(pid: int) -> float:
