@@ -74,9 +74,7 @@ def main() -> None:
     labels = [label for line in given.labels.read_text().splitlines() if (label := json.loads(line))["judgeable"]]
     print("| program | read | clear labels found | unhealthy runs alarmed | healthy runs alarmed, of those read |")
     print("|---|---|---|---|---|")
-    print(
-        _row(f"lmdiag {lmdiag.__version__}", [score(given.corpus / label["id"], label) for label in labels], labels)
-    )
+    print(_row(f"lmdiag {lmdiag.__version__}", [score(given.corpus / label["id"], label) for label in labels], labels))
     for name, rival in RIVALS.items():
         program = given.environments / name / "bin" / name
         scores = [judged(program, rival, given.corpus / label["id"], label) for label in labels]

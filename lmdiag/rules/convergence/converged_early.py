@@ -10,6 +10,8 @@ from lmdiag.stats.windows import median
 BAND = 0.005  # of the level: evaluations this close are equal
 SIGMAS = 2.0
 
+LEAST_TAIL = 5
+
 
 @rule(family="convergence", needs=("evaluation",), severity=Severity.INFO, min_points=6)
 def check(run: Run, *, share: float = 0.65, band: float = BAND) -> Iterator[Finding]:
@@ -20,7 +22,7 @@ def check(run: Run, *, share: float = 0.65, band: float = BAND) -> Iterator[Find
 
     ## How it decides
     From the first evaluation on that lies within a band of the last three (median), all later ones lie within it: `band` (0.5%) of the level, or two
-    standard deviations of the evaluations if that is more. That evaluation stands at `share` (65%) of the run or earlier, and at least three follow.
+    standard deviations of the evaluations in the second half if that is more. That evaluation stands at `share` (65%) of the run or earlier, and at least three follow.
     Evaluations that rise again leave the band: that is overfitting.
 
     ## Why it matters
@@ -41,7 +43,8 @@ def check(run: Run, *, share: float = 0.65, band: float = BAND) -> Iterator[Find
     losses = series.finite
     if len(losses) < 6:
         return
-    end, sigma = float(median(losses.values[-3:])), scatter(losses.values)
+    end = float(median(losses.values[-3:]))
+    sigma = scatter(losses.values[-max(LEAST_TAIL, len(losses) // 2) :])  # the steep start would pass for scatter
     if end <= 0 or sigma > 0.02 * end:
         return
     equal = max(band * end, SIGMAS * sigma)

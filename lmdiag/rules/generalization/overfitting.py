@@ -72,7 +72,7 @@ def check(run: Run, *, smallest: float = 0.015, warning: float = 0.02, error: fl
 
 def _noise(values: np.ndarray, best: int) -> float:
     """Return the scatter of the evaluations around and after the best one, where the curve no longer falls steeply."""
-    return scatter(values[max(0, best - NOISE_BEFORE_BEST) :])
+    return scatter(values[min(best, max(0, best - NOISE_BEFORE_BEST, len(values) // 2)) :])
 
 
 def _winners_curse(sigma: float, evaluations: int) -> float:
