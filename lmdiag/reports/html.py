@@ -17,6 +17,7 @@ from lmdiag.charts import Drawing, View
 from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import LmdiagError
 from lmdiag.finding import Finding
+from lmdiag.forecast import Forecast
 from lmdiag.reports.report import Report, Summary, severity_of, summarize, worst_first
 from lmdiag.reports.wording import (
     WORDS,
@@ -129,9 +130,22 @@ def _facts(diagnosis: Diagnosis, summary: Summary) -> Iterator[tuple[str, str]]:
         yield "lowest loss", f"{number(summary.loss_min)} (step {number(summary.loss_min_step)})"
     if summary.perplexity_last is not None:
         yield "last perplexity", number(summary.perplexity_last)
+    ahead = _forecast(diagnosis)
+    if ahead is not None:
+        yield (
+            f"forecast for step {number(ahead.step)}",
+            f"{number(ahead.loss)} ({number(ahead.low)} to {number(ahead.high)})",
+        )
     if diagnosis.best:
         best = diagnosis.best
         yield "checkpoint to keep", f"step {number(best.step)} ({best.metric} {number(best.value)})"
+
+
+def _forecast(diagnosis: Diagnosis) -> Forecast | None:
+    """Return where the loss will end, None for a run that is over."""
+    planned = diagnosis.run.config.get("max_steps")
+    goes_on = isinstance(planned, int | float) and planned > diagnosis.run.last_step
+    return diagnosis.forecast if goes_on else None
 
 
 def _entries(diagnosis: Diagnosis) -> Iterator[Entry]:
@@ -149,11 +163,12 @@ def _entries(diagnosis: Diagnosis) -> Iterator[Entry]:
 def _figures(rank: int, diagnosis: Diagnosis) -> Iterator[Figure]:
     """Yield the charts of a run, as far as its log has what they show; the first two are its overview."""
     run, findings = diagnosis.run, diagnosis.findings
-    view = View(half_life=SMOOTH_SHARE * (run.last_step - run.first_step))
+    ahead = _forecast(diagnosis)
+    view = View(half_life=SMOOTH_SHARE * (run.last_step - run.first_step), until=ahead.step if ahead else None)
     best = diagnosis.best and (diagnosis.best.metric, diagnosis.best.step, diagnosis.best.value)
     drawings = (
         charts.timeline_chart(run, findings, view),
-        charts.loss_chart(run, findings, view, best or None),
+        charts.loss_chart(run, findings, view, best or None, ahead),
         charts.gradient_chart(run, findings, view, foot=False),
         charts.lr_chart(run, findings, view),
         charts.layer_heatmap(run, "grad_norm", view),

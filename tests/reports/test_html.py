@@ -148,6 +148,14 @@ def test_everything_that_belongs_in_the_report_is_in_it():
     assert "checkpoint to keep step 400 (val/loss 3.05)" in text
 
 
+def test_a_run_that_goes_on_shows_where_its_loss_will_end():
+    diagnosis = rich()
+    run = replace(diagnosis.run, config={**diagnosis.run.config, "max_steps": 800})
+    text = " ".join(Tags(html.render(Report((replace(diagnosis, run=run),)))).text.split())
+    assert re.search(r"forecast for step 800 [23]\.\d+ \(\d\.\d+ to \d\.\d+\)", text)
+    assert "forecast" not in Tags(html.render(Report((diagnosis,)))).text
+
+
 def test_a_finding_stands_with_what_it_explains_and_not_beside_it():
     cause, effect = (
         diverging().findings[0],
