@@ -13,6 +13,7 @@ from lmdiag.app.words import plain
 STYLE = """<style>
 .block-container { padding: 2.6rem 2.2rem 3rem 2.2rem; }
 [data-testid="stSidebar"] h1 { padding-top: 0; }
+[data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: inherit; opacity: 0.9; }
 [data-testid="stColumn"]:has(.st-key-curves) { position: sticky; top: 3.2rem; align-self: flex-start; }
 </style>"""
 

@@ -144,14 +144,68 @@ def test_hostile_names_stay_text(page, tmp_path):
     assert page.title() == "lmdiag"
 
 
+def test_a_click_on_a_finding_above_the_curves_zooms_to_it_and_the_address_keeps_it(page):
+    page.goto(f"{page.url.split('?')[0]}?open=loss-spike")
+    page.get_by_label("verdict").wait_for()
+    charts_drawn(page, 4)
+    timeline = page.locator("[data-testid=stVegaLiteChart]").first
+    timeline.scroll_into_view_if_needed()
+    box = timeline.bounding_box()
+    page.mouse.click(box["x"] + 0.4 * box["width"], box["y"] + 14)
+    page.get_by_role("button", name="Show the whole run").wait_for()
+    page.wait_for_url("**steps=*")
+    shown = page.get_by_text("Steps ").first.inner_text()
+    page.goto(page.url)
+    page.get_by_role("button", name="Show the whole run").wait_for()
+    assert page.get_by_text("Steps ").first.inner_text() == shown
+
+
+def test_a_chart_is_saved_as_a_picture_and_its_data_as_a_table(page, tmp_path):
+    upload(page, sample("healthy-lstm"))
+    charts_drawn(page)
+    page.get_by_role("button", name="Save charts and data").click()
+    for name, head in (("PNG", b"\x89PNG"), ("SVG", b"<svg"), ("CSV", b"run,step,loss"), ("Parquet", b"PAR1")):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=name, exact=True).first.click()
+        download.value.save_as(tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(head)
+
+
+def test_a_whole_folder_is_uploaded(page, tmp_path):
+    (tmp_path / "runs/deep").mkdir(parents=True)
+    shutil.copy(sample("healthy-rnn"), tmp_path / "runs/deep/a.jsonl")
+    (tmp_path / "runs/weights.bin").write_bytes(b"\x00\x01" * 99)
+    page.get_by_text("A whole folder").click()
+    page.locator("input[type=file][webkitdirectory]").set_input_files(str(tmp_path / "runs"))
+    page.get_by_label("verdict").wait_for()
+    assert page.get_by_text("could not be read").count() == 0
+
+
+@pytest.mark.parametrize("name", ["Compare", "Rules"])
+def test_every_other_page_draws_and_is_accessible(page, name):
+    page.goto(f"{page.url.split('?')[0]}?open=loss-spike,divergence&page={name}")
+    page.get_by_test_id("stDataFrame").first.wait_for()
+    if name == "Compare":
+        charts_drawn(page, 1)
+        page.get_by_text("Group seeds").click()
+        page.locator("[aria-label*='(n = 1)']").first.wait_for(state="attached")
+    assert serious_defects(page) == {}
+
+
 @both_themes
 def test_no_serious_accessibility_defect(page):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     upload(page, sample("overfitting"))
     charts_drawn(page)
-    page.wait_for_timeout(1000)  # while the page is redrawn, Streamlit fades it
-    # Each chart has a description; what Vega says about its inner marks is left out.
+    assert serious_defects(page) == {}
+
+
+def serious_defects(page) -> dict[str, list[str]]:
+    """What axe finds on the page, without the inner marks of the charts: each chart has a description."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    page.wait_for_function(
+        "!document.querySelector('[data-stale=true]')"
+    )  # while the page is redrawn, Streamlit fades it
+    page.wait_for_timeout(1000)
     rules = {"runOnly": ["wcag2a", "wcag2aa"]}
     found = axe.Axe().run(page, context={"exclude": [[".marks"]]}, options=rules).response["violations"]
-    serious = [v for v in found if v["impact"] in ("serious", "critical")]
-    assert {v["id"]: [n["html"][:300] for n in v["nodes"]] for v in serious} == {}
+    return {v["id"]: [n["html"][:200] + n["failureSummary"] for n in v["nodes"]] for v in found if v["impact"] in ("serious", "critical")}

@@ -42,7 +42,7 @@ def test_a_rule_shows_its_page_and_what_it_says(app, name):
     page.selectbox(key="rule").select(name).run()
     assert not page.exception
     assert next(r.title for r in RULES if r.name == name) in words_on(page)
-    assert len(page.dataframe[0].value) >= len(SAMPLES)
+    assert {f"sample: {path.name}" for path in SAMPLES} == set(page.dataframe[0].value["run"])
 
 
 def test_another_threshold_changes_the_findings_and_gives_the_block_to_keep_it(app):
