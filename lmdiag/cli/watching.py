@@ -33,7 +33,11 @@ OVER, BROKEN = ("completed", "stopped"), ("crashed", "killed")
 
 def log_at(path: str) -> str:
     """Return the log to follow: the path itself, or of a folder the log in it that was written to last."""
+    if "://" in path:
+        raise UnreadableLog(f"{path} is not on this machine", "watch follows files of this machine and standard input.")
     if path == "-" or not Path(path).is_dir():
+        if path != "-" and not Path(path).exists():
+            say(f"waiting for {path}, which does not exist yet")
         return path
     sources, problems = find([path])
     files = [source.path for source in sources if source.path is not None]

@@ -259,6 +259,13 @@ def test_a_folder_stands_for_the_log_in_it_that_was_written_last(tmp_path, capsy
         log_at(str(tmp_path / "empty"))
 
 
+def test_a_file_that_is_not_there_is_awaited_aloud_and_one_elsewhere_refused(tmp_path, capsys):
+    assert log_at(str(tmp_path / "a.jsonl")) == str(tmp_path / "a.jsonl")
+    assert "a.jsonl, which does not exist yet" in capsys.readouterr().err
+    with pytest.raises(UnreadableLog, match="not on this machine"):
+        log_at("s3://bucket/a.jsonl")
+
+
 @pytest.mark.parametrize("text", ["", "5 weeks", "-1s", "0s", "m"])
 def test_what_is_no_time_is_said(text):
     with pytest.raises(BadSetting, match="--stall cannot be"):
@@ -301,7 +308,7 @@ def test_a_log_that_grows_and_is_rotated_is_watched_until_its_error(tmp_path, ki
             file.writelines(lines[start : start + 50])
         time.sleep(0.4)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (1, "")
+    assert (process.returncode, err.partition("lmdiag: waiting for train.log")[0]) == (1, "")
     assert "✗ error" in out
     assert "non-finite-loss" in out
 
