@@ -13,6 +13,7 @@ BARE_WORD = re.compile(r"(?<=[:\[,])(\s*)([-+]?)(nan|inf(?:inity)?)(?=\s*[,}\]])
 TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 NUMBER_WITHOUT_DIGIT = re.compile(r"(?<=[:\[,])(\s*)([-+]?)(\.\d+|\d+\.(?=[eE,}\]\s]))")
 RECORD_START = re.compile(r'\{\s*"')
+MOST_TRIES = 200  # starts in a line that are none; each costs a look at the whole line
 LOUD_WORD = {"nan": "NaN", "inf": "Infinity", "infinity": "Infinity"}
 
 _decoder = json.JSONDecoder()
@@ -82,14 +83,16 @@ def _repaired(text: str) -> str:
 def _pieces(text: str) -> Iterator[dict[str, Any] | Lost]:
     """Cut a line at each start of a record, and decode what is whole."""
     text = _repaired(text)
-    position, torn = 0, False
+    position, torn, tries = 0, False, MOST_TRIES
     for start in [m.start() for m in RECORD_START.finditer(text)]:
         if start < position:
             continue
         try:
             record, end = _decoder.raw_decode(text, start)
         except (ValueError, RecursionError):
-            torn = True
+            torn, tries = True, tries - 1
+            if not tries:
+                break
             continue
         if torn or text[position:start].strip(" ,\t"):
             yield Lost("a torn record" if torn else "text before a record")

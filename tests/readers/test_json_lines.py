@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 
 import pytest
 from hypothesis import given
@@ -101,3 +102,20 @@ def test_any_record_is_decoded(record):
 def test_a_cut_line_is_never_an_error(text, cut):
     for piece in decode('{"step": 2, "loss": 2.5, "note": "a"}'[:cut] + text) or []:
         assert isinstance(piece, (dict, Lost, str))
+
+
+@pytest.mark.parametrize("line", ['{"' * 50_000, '{"a":' * 50_000, '{"a":' * 900 + "1" + "}" * 900, "[" * 50_000])
+def test_hostile_nesting_costs_its_line_and_little_time(line):
+    content = '{"step": 1, "loss": 2.5}\n' + line + '\n{"step": 2, "loss": 2.25}\n'
+    started = time.process_time()
+    (run,) = runs_of(Source("a.jsonl", content=content.encode()))
+    assert run["loss"].values.tolist() == [2.5, 2.25]
+    assert run.skipped
+    assert time.process_time() - started < 5
+
+
+def test_many_doubled_keys_take_little_time():
+    line = "{" + ", ".join(f'"k{n % 30_000}": {n}' for n in range(60_000)) + ', "loss": 2.5, "step": 1}\n'
+    started = time.process_time()
+    assert len(decode(line)) == 30_001
+    assert time.process_time() - started < 5
