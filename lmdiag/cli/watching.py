@@ -127,6 +127,8 @@ class Watch:
         if _status(run):  # nothing will be taken back any more
             standing = dict(keyed(found.findings))
         told = {key: finding for key, finding in standing.items() if severity_of(finding) >= self._least}
+        causes = {finding.rule for finding in told.values()}
+        told = {key: f if f.consequence_of in causes else replace(f, consequence_of=None) for key, f in told.items()}
         self._diagnosis = replace(found, findings=tuple(standing.values()))
         for news in changes(self._told, told, run.last_step):
             self._teller.tell(news)

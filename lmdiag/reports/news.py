@@ -53,7 +53,7 @@ def as_text(news: News, time: str, style: Style) -> str:
     lead = f"{time}  step {news.step:<9,} "
     words, colour = _look(news)
     where = f"{news.finding.rule}, {steps(news.finding.first_step, news.finding.last_step)}: " if news.finding else ""
-    lines = list(style.paragraph(f"{where}{news.message}", 0, lead + f"{words:<12}", colour=colour))
+    lines = list(style.paragraph(f"{where}{news.message}", 0, lead + f"{words:<13}", colour=colour))
     if news.what in ("new", "graver") and news.finding is not None:
         lines += [line for advice in news.finding.advice[:1] for line in style.paragraph(advice, len(lead), "→ ")]
     return "\n".join(lines)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ OPTIONS = {
     "color": "never",
     "shape": "jsonl",
 }
+SAMPLES = Path(__file__).parents[2] / "sample_logs"
 HEADER = '{"type":"run","schema":"lmdiag-log/1","run_id":"a"}\n'
 END = '{"type":"end","status":"%s","step":400}\n'
 
@@ -141,6 +143,21 @@ def test_a_rise_is_told_when_it_has_stood_and_is_gone_when_a_restart_replaces_it
     news = told()
     assert "gone" in kinds(news)
     assert news[-1]["verdict"] == "healthy"
+
+
+@pytest.mark.parametrize("name", ["divergence", "non-finite-loss", "masked-nan", "overfitting", "loss-scale-collapse"])
+def test_whatever_makes_the_verdict_is_told(growing, told, name):
+    growing.watch(until_error=True)
+    lines = (SAMPLES / f"{name}.jsonl").read_text().splitlines(keepends=True)
+    news = []
+    for start in range(0, len(lines), 20):
+        growing.write("".join(lines[start : start + 20]))
+        code = growing.later()
+        news += told()
+        if code is not None:
+            break
+    assert code == 1
+    assert "error" in {record.get("severity") for record in news if record["type"] in ("new", "graver")}
 
 
 def test_looks_are_at_least_so_far_apart(growing, told):

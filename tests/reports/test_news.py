@@ -48,7 +48,7 @@ def test_the_worst_is_told_first():
 
 def test_the_text_says_where_what_and_the_first_remedy():
     text = as_text(News("new", 1234, RISE.message, RISE), "12:00:00", Style(100))
-    assert text.splitlines()[0] == "12:00:00  step 1,234     ! warning   divergence, steps 5–9: The loss rose."
+    assert text.splitlines()[0] == "12:00:00  step 1,234     ! warning    divergence, steps 5–9: The loss rose."
     assert text.splitlines()[1].strip() == "→ Go back to step 4."
     assert len(text.splitlines()) == 2
 
@@ -56,10 +56,10 @@ def test_the_text_says_where_what_and_the_first_remedy():
 @pytest.mark.parametrize(
     ("news", "said"),
     [
-        (News("gone", 9, "no longer found", RISE), "○ gone      divergence, steps 5–9: no longer found"),
-        (News("verdict", 9, "was healthy", verdict="unhealthy"), "✗ unhealthy was healthy"),
-        (News("stalled", 9, "no new record"), "✗ stalled   no new record"),
-        (News("resumed", 9, "the run goes on\x1b[2J"), "· resumed   the run goes on?[2J"),
+        (News("gone", 9, "no longer found", RISE), "○ gone       divergence, steps 5–9: no longer found"),
+        (News("verdict", 9, "was healthy", verdict="unhealthy"), "✗ unhealthy  was healthy"),
+        (News("stalled", 9, "no new record"), "✗ stalled    no new record"),
+        (News("resumed", 9, "the run goes on\x1b[2J"), "· resumed    the run goes on?[2J"),
     ],
 )
 def test_every_kind_of_news_has_its_words(news, said):
