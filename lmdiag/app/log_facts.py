@@ -73,6 +73,8 @@ def _samples(key: str, run: Run) -> None:
             "Step", range(last + 1), last, format_func=lambda i: f"{samples[i].step}", key=f"sample-{key}"
         )
     )
+    if last == 0:
+        st.caption(f"Generated at step {samples[0].step}.")
     st.code(samples[at].message[:LONGEST_SAMPLE], language=None, wrap_lines=True)
 
 

@@ -26,6 +26,8 @@ def draw(known: dict[str, Diagnosis]) -> None:
         chosen = _settings(rule)
         _export(rule, chosen)
         st.subheader("What it says with these settings", anchor=False)
+        if rule.settings and not chosen:
+            st.caption("Change a setting to see which findings come and go, on the open runs and on the samples.")
         st.dataframe(findings_with(rule, chosen, known), hide_index=True)
 
 

@@ -57,8 +57,10 @@ def sign(verdict: str, size: int) -> str:
 def facts_of(diagnosis: Diagnosis) -> list[tuple[str, str]]:
     """Return the numbers that sum a run up, with their names."""
     run, summary, best = diagnosis.run, summarize(diagnosis.run), diagnosis.best
+    planned = run.config.get("max_steps") if run.step_kind == "step" else None
+    ahead = isinstance(planned, int | float) and planned > run.last_step
     facts = [
-        (f"{run.step_kind}s", f"{run.first_step:,} – {run.last_step:,}"),
+        (f"{run.step_kind}s", f"{run.first_step:,} – {run.last_step:,}" + (f" of {planned:,.0f}" if ahead else "")),
         ("first loss", number(summary.loss_first)),
         ("last loss", number(summary.loss_last)),
         ("lowest loss", number(summary.loss_min)),
@@ -73,8 +75,8 @@ def facts_of(diagnosis: Diagnosis) -> list[tuple[str, str]]:
     expected = curves.forecast_of(diagnosis)
     if expected is not None:
         interval = f"{number(expected.loss)} ({number(expected.low)} – {number(expected.high)})"
-        facts.append((f"forecast for step {expected.step:,}", interval))
-    if run.complete is not None:
+        facts.append((f"forecast for step {expected.step:,} (90% interval)", interval))
+    if run.complete is not None and not ahead:
         facts.append(("came to its end", "yes" if run.complete else "no"))
     return facts
 

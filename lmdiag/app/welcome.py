@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import shorten
 
 import streamlit as st
 
@@ -45,5 +46,5 @@ def _card(path: Path) -> None:
         title = plain(path.stem.replace("-", " ").replace("_", " "))
         st.markdown(f":{look.colour}-badge[{look.icon} {look.word}]  \n**{title}**")
         st.html(image(thumbnail(diagnosis.run), f"loss curve of {path.stem}", "width:100%;height:56px"))
-        st.caption(plain(said if len(said) <= LONGEST else f"{said[: LONGEST - 2]} …"))
+        st.caption(plain(shorten(said, LONGEST, placeholder=" …")))
         st.button("Open", key=f"open-{log.key}", on_click=opened.open_sample, args=(path,), width="stretch")

@@ -208,4 +208,8 @@ def serious_defects(page) -> dict[str, list[str]]:
     page.wait_for_timeout(1000)
     rules = {"runOnly": ["wcag2a", "wcag2aa"]}
     found = axe.Axe().run(page, context={"exclude": [[".marks"]]}, options=rules).response["violations"]
-    return {v["id"]: [n["html"][:200] + n["failureSummary"] for n in v["nodes"]] for v in found if v["impact"] in ("serious", "critical")}
+    return {
+        v["id"]: [n["html"][:200] + n["failureSummary"] for n in v["nodes"]]
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    }

@@ -1,7 +1,11 @@
 """The pages beside the run: comparing runs, and the rules with their settings."""
 
+import tomllib
+
 import pytest
 
+from lmdiag.app.rules_page import as_toml
+from lmdiag.config import from_mapping
 from lmdiag.rules import RULES
 from tests.app.conftest import SAMPLES, specs_on, words_on
 
@@ -52,3 +56,10 @@ def test_another_threshold_changes_the_findings_and_gives_the_block_to_keep_it(a
     assert not page.exception
     assert "[tool.lmdiag.rules.loss-spike]" in page.code[0].value
     assert "◆" in list(page.dataframe[0].value["changed"])
+
+
+def test_the_exported_block_is_read_back_as_the_same_settings():
+    rule = next(r for r in RULES if r.name == "loss-spike")
+    changed = {name: value for name, value in rule.settings.items() if isinstance(value, (bool, int, float))}
+    document = tomllib.loads(as_toml(rule, changed))
+    assert from_mapping(document["tool"]["lmdiag"]).rules == {"loss-spike": changed}
