@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ import pytest
 from lmdiag.cli import watching
 from lmdiag.cli.watch import seconds
 from lmdiag.cli.watching import Watch, log_at
+from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import BadSetting, UnreadableLog
+from lmdiag.finding import Finding, Severity
 from tests.cli.conftest import curve, falling, write_log
 
 OPTIONS = {
@@ -158,6 +161,19 @@ def test_whatever_makes_the_verdict_is_told(growing, told, name):
             break
     assert code == 1
     assert "error" in {record.get("severity") for record in news if record["type"] in ("new", "graver")}
+
+
+def test_an_error_is_told_though_its_cause_still_waits(growing, told):
+    growing.watch(until_error=True)
+    growing.add(falling(200))
+    growing.later()
+    told()
+    cause = Finding("It rose.", 190, 210, severity=Severity.ERROR, rule="divergence", family="divergence")
+    effect = replace(cause, rule="non-finite-loss", family="numerics", consequence_of="divergence")
+    growing.watch_now._diagnosed = lambda run: Diagnosis(run, (cause, effect), (), True, None)
+    growing.add(falling(205)[200:], 201)
+    assert growing.later() == 1
+    assert [record.get("rule") for record in told()] == ["non-finite-loss", None]
 
 
 def test_looks_are_at_least_so_far_apart(growing, told):
