@@ -190,7 +190,7 @@ def step_rank(source_name: str) -> int | None:
     return None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=65_536)
 def spelling(source_name: str) -> Spelling:
     """Translate the name a tool gave to a metric.
 

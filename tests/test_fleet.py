@@ -182,3 +182,42 @@ def test_an_address_without_a_scheduler_is_an_error_for_the_user(tmp_path, monke
     monkeypatch.setattr("lmdiag.fleet.cluster.PATIENCE", "1s")
     with pytest.raises(LmdiagError, match="cannot reach a Dask scheduler"):
         list(each(first_line, sources(write_logs(tmp_path)), told, scheduler="tcp://127.0.0.1:9"))
+
+
+@pytest.mark.parametrize("name", ["json", "sarif", "gitlab", "concise"])
+def test_many_logs_are_reported_as_few_are(tmp_path, capsys, monkeypatch, name):
+    folder = write_logs(tmp_path)
+    settings = ["--config", "rules.few-evaluations.severity=warning"]
+    printed = []
+    for few in (20, 1):
+        monkeypatch.setattr("lmdiag.cli.diagnosing.FEW", few)
+        assert main(["check", f"{folder}/*.jsonl", "--isolated", "-f", name, *settings]) == 1
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+
+
+def test_charts_of_many_logs_are_drawn_for_the_first_of_each_verdict(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("vl_convert")
+    folder = write_logs(tmp_path)
+    monkeypatch.setattr("lmdiag.cli.diagnosing.FEW", 2)
+    assert main(["check", f"{folder}/*.jsonl", "--isolated", "-o", f"html={tmp_path}/r.html"]) == 1
+    page = (tmp_path / "r.html").read_text()
+    assert page.count("<svg") >= 5
+    assert "divergence" in page
+
+
+def test_an_internal_error_in_one_log_hides_no_other(tmp_path, capsys, monkeypatch):
+    folder = write_logs(tmp_path)
+    monkeypatch.setattr("lmdiag.cli.diagnosing.FEW", 1)
+    real = diagnose
+
+    def breaks(run, *more):
+        if run.source.endswith("3.jsonl"):
+            raise ZeroDivisionError("made up")
+        return real(run, *more)
+
+    monkeypatch.setattr("lmdiag.cli.gate.diagnose", breaks)
+    assert main(["check", f"{folder}/*.jsonl", "--isolated", "-f", "json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert len(report["runs"]) == 4
+    assert "internal error: ZeroDivisionError: made up" in [problem["error"] for problem in report["unreadable"]]
