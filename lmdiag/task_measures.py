@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmdiag.run import Run
+from lmdiag.stats.windows import median
 
 HIGHER_IS_BETTER = re.compile(r"accuracy|(^|_)acc($|_)|f1|auc|matthews|rouge|bleu|(^|_)map($|_)", re.IGNORECASE)
 LOWER_IS_BETTER = re.compile(r"(^|_)(wer|cer)($|_)", re.IGNORECASE)
-AT_END = 0.75  # share of the evaluations after which the best value must lie
 LEAST_GAIN = 0.01
 
 
 @dataclass(frozen=True)
 class Better:
-    """A measure of the task that is best at a late step: its value there, and then, when the loss was best."""
+    """A measure of the task that gained after the loss was best: its best step and value, and its value then."""
 
     name: str
     step: int
@@ -26,16 +26,16 @@ class Better:
 
 
 def better_later(run: Run, metric: str, best_step: int) -> Better | None:
-    """Return the measure of the task, on the same split, that is best near the end and gained since the best loss; None if there is none."""
+    """Return the measure of the task, on the same split, that ends better than it was at the best loss; None if there is none."""
     split = metric.rpartition("/")[0]
     for name, series in run.series.items():
         of_split, _, measure = name.rpartition("/")
         sign = 1.0 if HIGHER_IS_BETTER.search(measure) else -1.0 if LOWER_IS_BETTER.search(measure) else 0.0
         scores = series.finite
-        if not sign or of_split != split or len(scores) < 4:
+        if not sign or of_split != split or len(scores) < 3:
             continue
         top = int(np.argmax(sign * scores.values))
         then = scores.values[max(0, int(np.searchsorted(scores.steps, best_step, side="right")) - 1)]
-        if top >= AT_END * (len(scores) - 1) and sign * (scores.values[top] - then) >= LEAST_GAIN:
+        if sign * (float(median(scores.values[-2:])) - then) >= LEAST_GAIN:
             return Better(name, int(scores.steps[top]), float(scores.values[top]), float(then))
     return None

@@ -50,7 +50,7 @@ def check(run: Run) -> Iterator[Finding]:
         return
     slope, _ = theil_sen(gaps)
     growth, level = slope * (len(gaps) - 1), float(median(losses.values))
-    if growth < max(LEAST_NATS, LEAST_SHARE * abs(level)):
+    if growth < max(LEAST_NATS, LEAST_SHARE * abs(level)) or gaps[-1] <= 0:
         return
     since = int(losses.steps[int(np.argmax(gaps > gaps[0] + 0.3 * growth))])
     yield Finding(

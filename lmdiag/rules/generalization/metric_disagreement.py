@@ -17,7 +17,7 @@ def check(run: Run, *, smallest: float = 0.05) -> Iterator[Finding]:
 
     ## How it decides
     The evaluation loss ends at least `smallest` (5%) above its best value, while a measure of the task on the same split (accuracy, F1, AUC, Matthews, ROUGE,
-    BLEU, or an error rate) is best in the last fifth of the evaluations and gained 0.01 since the best loss.
+    BLEU, or an error rate) ends 0.01 better than it was at the best loss.
 
     ## Why it matters
     The model becomes surer of its right and its wrong answers alike: accuracy improves, calibration does not. Which checkpoint is best depends on

@@ -12,6 +12,7 @@ from lmdiag.stats.windows import median
 from lmdiag.task_measures import Better, better_later
 
 AFTER = 2  # evaluations after the best one; logs of one evaluation per epoch have no more
+STEADY = 3  # evaluations that each are worse than the one before: then the last of them counts, and not their mean
 MEMORISED_RISE, MEMORISED = 0.10, 0.5
 NOISE_BEFORE_BEST = 5
 MANY = 15  # evaluations from which the best one is luckily low: the winner's curse
@@ -27,12 +28,13 @@ def check(run: Run, *, smallest: float = 0.015, warning: float = 0.02, error: fl
     or stays.
 
     ## How it decides
-    The mean of the last three evaluations (fewer if fewer follow the best one) minus the best. It must be at least three standard deviations of the
+    The mean of the last three evaluations (fewer if fewer follow the best one; the last alone if three or more since the best rise without a break) minus
+    the best. It must be at least three standard deviations (four for the last alone) of the
     evaluations and `smallest` of their level; with more than 15 evaluations the best of them is luckily low, which is added to the noise. The
     evaluations from the best one on must show a rank trend (Mann-Kendall, one-sided 5%). Without a trend it counts if four or more evaluations since
     the best one all stay 5% and two deviations above it; with a single evaluation since, if that is 10% above it and the training loss less than half of
     it. From `warning` on it is a warning, from `error` on an
-    error, but for runs whose accuracy, or another measure of the task, is best near the end: there the loss alone does not decide. Several evaluation sets are averaged. Where the training loss rises and stays up as well, `divergence` says so and this rule is silent.
+    error, but for runs whose accuracy, or another measure of the task, ends better than it was at the best loss: there the loss alone does not decide. Several evaluation sets are averaged. Where the training loss rises and stays up as well, `divergence` says so and this rule is silent.
 
     ## Why it matters
     The model memorises: every step since the best evaluation made it worse on new text.
@@ -58,12 +60,13 @@ def check(run: Run, *, smallest: float = 0.015, warning: float = 0.02, error: fl
     lowest = float(finite.values[best])
     if not len(after) or lowest <= 0:
         return
-    rise = float(np.mean(after[-3:])) - lowest
+    steady = len(after) >= STEADY and bool((np.diff(finite.values[best:]) > 0).all())
+    rise = float(after[-1] if steady else np.mean(after[-3:])) - lowest
     sigma = _noise(finite.values, best)
     if len(after) < AFTER:
         clear = _memorised(run, lowest, rise)
     else:
-        risen = rise >= max(3 * sigma, smallest * lowest) + _winners_curse(sigma, len(finite))
+        risen = rise >= max((4 if steady else 3) * sigma, smallest * lowest) + _winners_curse(sigma, len(finite))
         clear = (risen and _trend_is_up(finite.values[best:], rise)) or left_behind(finite.values)
     if not clear or _diverges(run):
         return

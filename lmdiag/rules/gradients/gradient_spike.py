@@ -8,10 +8,11 @@ from lmdiag.run import Run, Series
 from lmdiag.stats.noise import MAD_TO_SIGMA
 from lmdiag.stats.spikes import standing_out
 from lmdiag.stats.trend import mann_kendall
-from lmdiag.stats.windows import median, medians_beside
+from lmdiag.stats.windows import median, medians_beside, quantile
 
 BEFORE = 50  # records that say what is usual
 CERTAIN = 30.0  # ratio that needs no comparison with the scatter
+TAIL, ABOVE_TAIL = 0.9, 3.0  # but with the largest before it: the norms of a converging classifier have a long tail
 SCATTER_FLOOR = 0.05
 RISING = 3.0  # Mann-Kendall z
 
@@ -25,7 +26,7 @@ def check(run: Run, *, ratio: float = 10.0, deviations: float = 4.0) -> Iterator
 
     ## How it decides
     The ratio to the median of the previous 50 records, from the third record (or 5% of the run) on, is at least `ratio` and the log ratio at least
-    `deviations` robust standard deviations; or the ratio is at least 30. If there is no such record: the last tenth is `ratio` times the
+    `deviations` robust standard deviations; or the ratio is at least 30, and 3 to the 90th percentile of those records. If there is no such record: the last tenth is `ratio` times the
     stretch from 10% to 30% of the run, with a rank trend.
 
     ## Why it matters
@@ -72,11 +73,11 @@ def _jumps(values: np.ndarray, ratio: float, deviations: float) -> tuple[np.ndar
 
 
 def _stands_out(logs: np.ndarray, i: int, excess: float, settled: bool, deviations: float) -> bool:
+    recent = logs[max(0, i - BEFORE) : i]
     if excess >= np.log(CERTAIN):
-        return i >= 3
+        return i >= 3 and bool(logs[i] - quantile(recent, TAIL) >= np.log(ABOVE_TAIL))
     if not settled:
         return False
-    recent = logs[max(0, i - BEFORE) : i]
     spread = MAD_TO_SIGMA * float(median(np.abs(recent - median(recent))))
     return bool(excess >= deviations * max(spread, SCATTER_FLOOR))
 

@@ -9,7 +9,7 @@ ADVISED = 10
 
 
 @rule(family="integrity", needs=("loss",), severity=Severity.INFO, min_points=20)
-def check(run: Run, *, enough: int = 4) -> Iterator[Finding]:
+def check(run: Run, *, enough: int = 3) -> Iterator[Finding]:
     """Too few evaluations to see overfitting.
 
     ## What it looks for
@@ -20,7 +20,7 @@ def check(run: Run, *, enough: int = 4) -> Iterator[Finding]:
     the run may be sound, but nothing in its log could show that it is not.
 
     ## Why it matters
-    Training loss keeps falling while a model memorises. Four evaluations are the fewest that show a minimum and a rise after it.
+    Training loss keeps falling while a model memorises. Three evaluations are the fewest that show a minimum and a rise after it.
 
     ## False alarms it avoids
     Short runs, evaluations by other measures than loss, logs of evaluations alone.

@@ -8,7 +8,7 @@ from lmdiag.rules.generalization.evaluation_below_training import check
 from tests.rules.curves import falling, fires, healthy, run, series
 
 
-def made(ratio: float, noise: float = 0.05):
+def made(ratio, noise: float = 0.05):
     clean = falling(1000, start=5, floor=3, noise=0)
     at = np.arange(100, 1001, 100)
     return run(
@@ -16,13 +16,16 @@ def made(ratio: float, noise: float = 0.05):
     )
 
 
-@pytest.mark.parametrize(
-    ("ratio", "severity"), [(0.85, Severity.INFO), (0.5, Severity.WARNING), (0.25, Severity.WARNING)]
-)
-def test_severity_follows_the_ratio(ratio, severity):
+@pytest.mark.parametrize("ratio", [0.85, 0.5, 0.25])
+def test_a_ratio_from_the_first_evaluation_on_is_information(ratio):
     (found,) = fires(check, made(ratio))
-    assert found.severity is severity
+    assert found.severity is Severity.INFO
     assert found.evidence["ratio"] == pytest.approx(ratio, abs=0.02)
+
+
+def test_a_ratio_that_falls_during_the_run_is_a_warning():
+    (found,) = fires(check, made(np.linspace(1.0, 0.4, 10)))
+    assert found.severity is Severity.WARNING
 
 
 @pytest.mark.parametrize("ratio", [0.95, 1.0, 1.3])

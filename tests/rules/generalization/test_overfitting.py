@@ -24,7 +24,9 @@ def test_fires_at_the_best_evaluation(seed):
     assert "step 500" in found.advice[0]
 
 
-@pytest.mark.parametrize(("rise", "severity"), [(0.33, Severity.ERROR), (0.1, Severity.WARNING), (0.04, Severity.INFO)])
+@pytest.mark.parametrize(
+    ("rise", "severity"), [(0.33, Severity.ERROR), (0.1, Severity.WARNING), (0.035, Severity.INFO)]
+)
 def test_severity_follows_the_rise(rise, severity):
     (found,) = fires(check, overfit(rise=rise, noise=0.0))
     assert found.severity is severity

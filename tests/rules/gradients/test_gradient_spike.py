@@ -43,3 +43,8 @@ def test_silent_on_start_up_and_slow_growth(seed):
     assert fires(check, run(loss=falling(300), grad_norm=start)) == []
     assert fires(check, run(loss=falling(300), grad_norm=slow)) == []
     assert fires(check, healthy(300, seed)) == []
+
+
+def test_silent_where_large_norms_are_common():
+    norms = np.tile([6.0, 0.1, 0.12, 0.09], 100) * np.exp(np.random.default_rng(0).normal(0, 0.2, 400))
+    assert fires(check, run(loss=falling(400), grad_norm=norms)) == []
