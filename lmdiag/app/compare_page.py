@@ -7,6 +7,7 @@ import streamlit as st
 from lmdiag import charts
 from lmdiag.app import controls, downloads
 from lmdiag.app.words import VERDICTS, plain, short
+from lmdiag.charts.outline import candidates
 from lmdiag.charts.thinning import extremes
 from lmdiag.compare import compare, verdict_of
 from lmdiag.diagnose import Diagnosis
@@ -53,7 +54,8 @@ def unique_names(known: dict[str, Diagnosis]) -> dict[str, str]:
 def _row(name: str, diagnosis: Diagnosis) -> dict[str, object]:
     run, summary, best = diagnosis.run, summarize(diagnosis.run), diagnosis.best
     look = VERDICTS[diagnosis.verdict]
-    values = run.curve[1].values if run.curve else None
+    curve = run.curve[1] if run.curve else None
+    values = None if curve is None else curve.values[candidates(curve, 0, len(curve))]
     return {
         "verdict": f"{look.sign} {look.word}",
         "run": name,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import streamlit as st
 
@@ -13,13 +14,15 @@ from lmdiag.diagnose import Diagnosis
 from lmdiag.forecast import Forecast
 from lmdiag.run import Run
 
+Drawn = TypeVar("Drawn")
+
 
 def draw(key: str, diagnosis: Diagnosis) -> None:
     """Draw the controls and the charts."""
     run = diagnosis.run
     expected = forecast_of(diagnosis)
     view = controls.view_of(key, run, until=expected.step if expected else None)
-    timeline, drawings = _remembered(key, diagnosis, view)
+    timeline, drawings = remembered(f"{key}-curves", diagnosis, view, lambda: _drawings(diagnosis, view))
     if timeline is not None:
         _draw_timeline(key, diagnosis, view, timeline)
     stack(f"{key}-curves", key, run, view, drawings)
@@ -37,13 +40,13 @@ def _draw_timeline(key: str, diagnosis: Diagnosis, view: View, timeline: Drawing
         st.rerun()
 
 
-def _remembered(key: str, diagnosis: Diagnosis, view: View) -> tuple[Drawing | None, dict[str, Drawing | None]]:
-    """Draw, or take what was drawn last for the same run and view: a million steps take half a second to thin out."""
+def remembered(place: str, diagnosis: Diagnosis, view: View, make: Callable[[], Drawn]) -> Drawn:
+    """Return what `make` draws, or what it drew last in this place for the same run and view."""
     last: dict[str, Any] = st.session_state.setdefault("drawn", {})
-    known = last.get(key)
+    known = last.get(place)
     if known is None or known[0] is not diagnosis or known[1] != view:
-        last[key] = (diagnosis, view, _drawings(diagnosis, view))
-    found: tuple[Drawing | None, dict[str, Drawing | None]] = last[key][2]
+        last[place] = (diagnosis, view, make())
+    found: Drawn = last[place][2]
     return found
 
 

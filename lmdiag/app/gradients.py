@@ -43,9 +43,12 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
         "parameter norm": charts.series_chart(run, "param_norm", findings, view, title="parameter norm"),
     }
     curves.stack(f"{key}-gradients", key, run, view, drawings)
-    for metric in by_layer:
+    maps = curves.remembered(
+        f"{key}-layers", diagnosis, view, lambda: {name: charts.layer_heatmap(run, name, view) for name in by_layer}
+    )
+    for metric, drawing in maps.items():
         st.subheader(LAYER_METRICS[metric], anchor=False)
-        _show(charts.layer_heatmap(run, metric, view), f"{key}-{metric}")
+        _show(drawing, f"{key}-{metric}")
     if "grad_norm" in run:
         st.subheader("How large the gradients were", anchor=False)
         st.markdown(clipped(run))
