@@ -7,7 +7,7 @@ from lmdiag.finding import Finding, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.phases import Phases, holds_start, phases
 from lmdiag.stats.progress import LONGEST, Progress, progress
-from lmdiag.stats.windows import distinct
+from lmdiag.stats.windows import distinct, median
 
 SURE = 1.64  # one-sided 5%
 UNIFORM_LOW, UNIFORM_END, UNIFORM_START, UNIFORM_SPREAD = 8.0, 8.5, 16.0, 1.35
@@ -15,6 +15,7 @@ UNIGRAM = 8.0  # above the unigram entropy of a 50k vocabulary, 7.3 to 7.7 nats
 ERROR_RECORDS = 50
 AT_ONCE, AT_ONCE_SIGMAS = 0.08, 3.0  # a first record this far above the end: the learning was over before the second
 REPEATED, REPEATED_SHARE = 6, 0.3  # records that come again, to the last digit
+CHANCE_RECORDS, CHANCE_LOSS, CHANCE_ACCURACY, MOST_CLASSES = 15, 0.02, 0.06, 50
 SMALL_PEAK = 1e-5  # below the learning rates in use for fine-tuning
 WARMING_RECORDS = 30
 
@@ -32,7 +33,7 @@ def check(run: Run) -> Iterator[Finding | NotChecked]:
     the start, and neither the ranks (Mann-Kendall z above -2) nor the level show a fall. A run from scratch shows it in the ranks within 30
     records, even at 20% noise; a fine-tune may have learned all it can by its second record, so a first loss 8% and three deviations above the end counts
     as a fall. (C) *Trivial gain*: under 1% of the level (2% above 6 nats), whatever its significance, with the same exception. (D) *Still above the unigram
-    entropy* after 1,000 steps, up to 16 nats. (E) *Repeated*: six losses in a row come again exactly, later in the log: the weights did not change in between.
+    entropy* after 1,000 steps, up to 16 nats. (E) *Repeated*: six losses in a row come again exactly, later in the log: the weights did not change in between. (F) *At chance*: the loss stays within 2% of ln k and the accuracy at 1/k, wherever the log begins.
 
     ## Why it matters
     The weights do not change, the labels do not fit the inputs, or the learning rate is off by orders of magnitude. More steps will not help.
@@ -61,7 +62,7 @@ def check(run: Run) -> Iterator[Finding | NotChecked]:
     seen = progress(finite.values)
     begins = holds_start(finite.steps) and not _learned_at_once(finite.values, seen)
     why = _why(seen, schedule, begins, float(finite.steps[-1] - finite.steps[0]), _in_nats(run))
-    why = why or _repeats(curve)
+    why = why or _repeats(curve) or _at_chance(run, seen)
     if not why:
         return
     yield Finding(
@@ -100,6 +101,24 @@ def _repeats(curve: Series) -> str:
         ):
             return f"and the same losses come again after {lag} records, to the last digit: the weights do not change"
     return ""
+
+
+def _at_chance(run: Run, seen: Progress) -> str:
+    """Say of how many classes a classifier guesses one, by its loss and by its accuracy; "" where either knows more."""
+    scores = run.series.get("accuracy", run.series.get("val/accuracy"))
+    if scores is None or seen.records < CHANCE_RECORDS or not len(scores.finite):
+        return ""
+    accuracy = float(median(scores.finite.values))
+    classes = round(1 / accuracy) if accuracy > 1 / MOST_CLASSES else 0
+    if classes < 2 or abs(accuracy * classes - 1) > CHANCE_ACCURACY:
+        return ""
+    uniform = float(np.log(classes))
+    flat = max(abs(seen.start - uniform), abs(seen.end - uniform)) <= CHANCE_LOSS * uniform
+    return (
+        f"the loss of guessing one of {classes} classes, and an accuracy of {accuracy:.3g} says the same"
+        if flat
+        else ""
+    )
 
 
 def _in_nats(run: Run) -> bool:

@@ -77,3 +77,10 @@ def test_a_larger_learning_rate_is_advised_only_below_the_usual_ones():
     for peak, words in ((1e-6, "ten times larger"), (1e-3, "both ways")):
         (found,) = fires(check, run(loss=flat(2.5, 60), lr=np.full(60, peak)))
         assert any(words in said for said in found.advice)
+
+
+@pytest.mark.parametrize(("accuracy", "found"), [(0.5, 1), (0.8, 0)])
+def test_a_classifier_at_chance_is_seen_without_the_start(accuracy, found):
+    loss = np.linspace(0.699, 0.690, 40)
+    made = run(loss=loss, accuracy=np.full(40, accuracy), first=8, objective="classification")
+    assert len(fires(check, made)) == found
