@@ -172,10 +172,11 @@ def test_the_image_has_no_torch_and_no_root():
 # --- completion ------------------------------------------------------------------------------------------------------
 
 
-def complete(bin_folder, folder, words):
+def complete(bin_folder, folder, words, kind="plain"):
     script = "lmdiag"
     variables = {"_LMDIAG_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
-    return [line.partition(",")[2] for line in bash(script, folder, bin_folder, **variables).stdout.splitlines()]
+    answers = (line.split(",", 1) for line in bash(script, folder, bin_folder, **variables).stdout.splitlines())
+    return [value for type_, value in answers if type_ == kind]
 
 
 def test_completion_knows_commands_options_rules_and_files(bin_folder, project):
@@ -183,6 +184,8 @@ def test_completion_knows_commands_options_rules_and_files(bin_folder, project):
     assert "--fail-on" in complete(bin_folder, project, "lmdiag check --fail")
     assert "loss-spike" in complete(bin_folder, project, "lmdiag explain loss")
     assert "numerics" in complete(bin_folder, project, "lmdiag check --select num")
+    for command in ("check", "watch", "compare", "report"):  # the shell knows the files
+        assert complete(bin_folder, project, f"lmdiag {command} ru", kind="file") == ["ru"]
 
 
 # --- snippets --------------------------------------------------------------------------------------------------------

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from lmdiag.cli.options import CONFIGURING, READING, with_options
+from lmdiag.cli.options import CONFIGURING, LOG_PATH, READING, with_options
 
 
 @click.command(help="Remember the findings of logs in a file; `check --baseline FILE` then fails only on new ones.")
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.argument("paths", metavar="PATH...", type=LOG_PATH, nargs=-1, required=True)
 @click.option(
     "--output",
     "-o",

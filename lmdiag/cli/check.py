@@ -12,6 +12,7 @@ from lmdiag.cli.options import (
     COLOR,
     CONFIGURING,
     FAILING,
+    LOG_PATH,
     MANY,
     READING,
     wants_color,
@@ -35,7 +36,7 @@ Exit codes:
 
 
 @click.command(help=HELP)
-@click.argument("paths", metavar="PATH...", nargs=-1)
+@click.argument("paths", metavar="PATH...", type=LOG_PATH, nargs=-1)
 @with_options(CONFIGURING, FAILING)
 @click.option(
     "--format",

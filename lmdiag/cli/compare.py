@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from lmdiag.cli.options import COLOR, READING, names, wants_color, width, with_options
+from lmdiag.cli.options import COLOR, LOG_PATH, READING, names, wants_color, width, with_options
 from lmdiag.errors import BadSetting, LmdiagError
 
 HELP = """Tell whether the last run is worse than the runs before it, by more than noise and --tolerance.
@@ -22,7 +22,7 @@ EXIT_CODES = {"no-regression": 0, "regression": 1, "cannot-tell": 3}
 
 
 @click.command(help=HELP)
-@click.argument("paths", metavar="BASE... CANDIDATE", nargs=-1, required=True)
+@click.argument("paths", metavar="BASE... CANDIDATE", type=LOG_PATH, nargs=-1, required=True)
 @click.option("--tolerance", default="1%", show_default=True, metavar="SHARE", help="How much worse does not matter.")
 @click.option("--metric", metavar="NAMES", multiple=True, help="Compare these; default: training and evaluation loss.")
 @click.option("--format", "-f", "shape", type=click.Choice(["text", "json"]), default="text", help="What to print.")

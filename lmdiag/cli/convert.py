@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lmdiag.cli.options import READING, with_options
+from lmdiag.cli.options import LOG_PATH, READING, with_options
 from lmdiag.errors import BadSetting, LmdiagError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command(
     help="Convert logs to the standard log (FILE.jsonl), or to a table with one row per step (FILE.parquet)."
 )
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.argument("paths", metavar="PATH...", type=LOG_PATH, nargs=-1, required=True)
 @click.option(
     "--output",
     "-o",

@@ -27,6 +27,7 @@ def complete_rules(ctx: click.Context, parameter: click.Parameter, incomplete: s
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 WIDTH_WITHOUT_TERMINAL = 100
+LOG_PATH = click.Path(readable=False)  # shells complete it; what cannot be read is said when it is read
 
 READING: tuple[Decorator, ...] = (
     click.option("--reader", metavar="NAME", help="Read every log with this reader instead of recognising its format."),

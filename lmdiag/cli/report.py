@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lmdiag.cli.options import CONFIGURING, READING, with_options
+from lmdiag.cli.options import CONFIGURING, LOG_PATH, READING, with_options
 from lmdiag.errors import BadSetting
 
 FORMAT_OF = {
@@ -21,7 +21,7 @@ FORMAT_OF = {
 
 
 @click.command(help="Write the diagnosis of logs to a file: HTML, Markdown, JSON or text, by the end of its name.")
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.argument("paths", metavar="PATH...", type=LOG_PATH, nargs=-1, required=True)
 @click.option(
     "--output",
     "-o",

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from lmdiag.cli.options import COLOR, CONFIGURING, FAILING, READING, with_options
+from lmdiag.cli.options import COLOR, CONFIGURING, FAILING, LOG_PATH, READING, with_options
 from lmdiag.errors import BadSetting
 
 HELP = """Follow a log while it grows, and say what changes: a new finding, one that is gone, the verdict.
@@ -28,7 +28,7 @@ UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @click.command(help=HELP)
-@click.argument("path", metavar="PATH")
+@click.argument("path", metavar="PATH", type=LOG_PATH)
 @click.option(
     "--every",
     default="10s",
