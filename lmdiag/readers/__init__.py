@@ -7,6 +7,7 @@ folders is asked with a name that ends with `/` and the list of the files as `he
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -149,6 +150,8 @@ def _refuse_archive(source: Source) -> None:
 
 def _unknown(source: Source) -> UnreadableLog:
     if source.is_folder:
+        if source.path and not os.access(source.path, os.R_OK | os.X_OK):
+            return UnreadableLog(f"cannot read the folder {source.name}", "check that it may be read")
         return UnreadableLog(f"no log was found in the folder {source.name}", "name the file itself")
     if not source.head.strip():
         return UnreadableLog(f"{source.name} is empty", "the run wrote nothing, or wrote elsewhere")

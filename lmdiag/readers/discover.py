@@ -236,7 +236,13 @@ def _candidates(folder: Path, recognise: Recognise, depth: int, claimed: frozens
         yield whole
         if getattr(reader, "OWNS_SUBFOLDERS", False):
             return
-    entries = sorted(folder.iterdir(), key=lambda p: p.name)
+    try:
+        entries = sorted(folder.iterdir(), key=lambda p: p.name)
+    except OSError:
+        if not depth:
+            raise
+        yield whole  # reading it says why it cannot be read
+        return
     for path in entries:
         named = _called_like_a_log(path.name) and not _is_the_clients_own(path)
         if named and path.is_file() and not _belongs(path, taken | claimed, recognise):

@@ -85,7 +85,8 @@ def test_a_pipe_is_read_once_and_whole(tmp_path):
     writer.join()
 
 
-def test_what_may_not_be_read_is_said_and_hides_nothing(tmp_path):
+@pytest.mark.parametrize("given", [("good.jsonl", "closed.jsonl", "folder"), (".",)], ids=["by name", "in a folder"])
+def test_what_may_not_be_read_is_said_and_hides_nothing(tmp_path, given):
     write(tmp_path / "good.jsonl", curve())
     write(tmp_path / "closed.jsonl", curve()).chmod(0)
     (tmp_path / "folder").mkdir(mode=0)
@@ -97,7 +98,7 @@ def test_what_may_not_be_read_is_said_and_hides_nothing(tmp_path):
         "if os.getuid() == 0: os.setuid(65534)\n"  # nobody: root may read everything
         "runs, problems = read_logs(sys.argv[1:])\nprint(len(runs), *(p.message for p in problems), sep='\\n')"
     )
-    paths = [tmp_path / name for name in ("good.jsonl", "closed.jsonl", "folder")]
+    paths = [tmp_path / name for name in given]
     done = subprocess.run(
         [sys.executable, "-c", program, *map(str, paths)], capture_output=True, text=True, check=False
     )
