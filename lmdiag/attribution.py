@@ -19,6 +19,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "non-finite-gradient": ("gradients", "not-learning", "plateau"),
     "loss-scale-collapse": ("non-finite-gradient", "gradients", "convergence"),
     "zero-lr": ("convergence", "gradients", "frozen-metric", "extreme-update-ratio", "worse-than-reference"),
+    "vanishing-gradient": ("divergence", "convergence", "generalization", "worse-than-reference", "dead-layer"),
     "lr-too-high": BLOWN_UP,
     "lr-too-low": ("convergence", "extreme-update-ratio", "worse-than-reference"),
     "lr-jump": ("divergence", "loss-spike"),

@@ -35,12 +35,12 @@ class Settings(Files):
     """The settings of the masked language model; its tokenizer is always BPE."""
 
     tokenizer: str = setting("bpe", "what a token is", ("bpe",))
-    vocab_size: int = setting(512, "tokens of the vocabulary, 256 bytes and 5 special ones included")
+    vocab_size: int = setting(300, "tokens of the vocabulary, 256 bytes and 5 special ones included")
 
     # how long, and on how much
-    steps: int = setting(600, "optimizer updates")
-    batch_size: int = setting(64, "sequences per optimizer update, all devices together")
-    context: int = setting(64, "tokens per sequence, the two at its ends included")
+    steps: int = setting(2000, "optimizer updates")
+    batch_size: int = setting(32, "sequences per optimizer update, all devices together")
+    context: int = setting(32, "tokens per sequence, the two at its ends included")
     accumulation: int = setting(1, "micro-batches per optimizer update; divides the batch size")
 
     # how fast
@@ -61,7 +61,7 @@ class Settings(Files):
     # how often to look, and what to keep
     layers_every: int = setting(10, "steps between per-layer statistics; 0: none")
     eval_every: int = setting(50, "steps between evaluations")
-    eval_tokens: int = setting(16384, "tokens of the validation split to evaluate on; 0: all of it")
+    eval_tokens: int = setting(4096, "tokens of the validation split to evaluate on; 0: all of it")
     save_every: int = setting(200, "steps between checkpoints")
     keep: int = setting(2, "newest checkpoints to keep")
     checkpoints: str = setting("", "folder for checkpoints and the final model; default: beside the log")

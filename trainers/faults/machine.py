@@ -41,14 +41,14 @@ class SlowLoader(Slow):
 
 
 class Slowdown(Slow):
-    """From 50% of the run on each step takes twice as long, as on a throttled machine."""
+    """From 50% of the run on each step takes four times as long, as on a throttled machine."""
 
     rules = ("slowdown",)
     remedy = "look for throttling, neighbours"
     advised = "temperature|clock|neighbour"
 
     def gradients(self, step: int, model: torch.nn.Module) -> None:
-        self.wait(1.0 if step > self.at(0.5) else 0.0)
+        self.wait(3.0 if step > self.at(0.5) else 0.0)
 
 
 class MemoryLeak(Fault):

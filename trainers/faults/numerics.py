@@ -60,6 +60,7 @@ class Fp16Overflow(Fault):
     remedy = "bf16, which needs no loss scale"
     advised = "bf16"
     changes = {"precision": "fp16"}
+    models = ("transformer", "rnn")  # there is no LSTM in fp16 for CPUs
     cure = {"precision": "bf16"}
     mended = None
 
