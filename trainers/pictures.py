@@ -74,6 +74,7 @@ def pictures() -> dict[Path, str]:
     return {
         ROOT / "docs" / "images" / f"trainer-{name}.svg": picture(ROOT / "sample_logs" / f"healthy-{name}.jsonl")
         for name in TRAINERS
+        if (ROOT / "sample_logs" / f"healthy-{name}.jsonl").exists()
     }
 
 
