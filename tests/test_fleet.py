@@ -1,11 +1,15 @@
 """Many logs: the same verdicts in one process, in several and on a cluster, whoever dies; small, complete, in order."""
 
+import contextlib
 import json
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +23,8 @@ from lmdiag.reports import FORMATS, render
 from lmdiag.reports.report import Report
 from lmdiag.run import Run, Series
 from tests.rules.curves import falling
+
+ROOT = Path(__file__).parents[1]
 
 
 def write_logs(folder, n=6):
@@ -221,3 +227,33 @@ def test_an_internal_error_in_one_log_hides_no_other(tmp_path, capsys, monkeypat
     report = json.loads(capsys.readouterr().out)
     assert len(report["runs"]) == 4
     assert "internal error: ZeroDivisionError: made up" in [problem["error"] for problem in report["unreadable"]]
+
+
+def session(leader):
+    """The processes of a session."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            found += [int(name)] if os.getsid(int(name)) == leader else []
+    return found
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc"), reason="needs /proc")
+def test_no_process_outlives_a_command_that_was_killed(tmp_path):
+    write_logs(tmp_path, 1)
+    program = (
+        "from tests.test_fleet import each, slow_line, sources, told\nfrom pathlib import Path\nimport sys\n"
+        "list(each(slow_line, sources(Path(sys.argv[1])) * 500, told, jobs=2))"
+    )
+    command = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, start_new_session=True)
+    until(lambda: len(session(command.pid)) >= 5)
+    command.kill()
+    command.wait()
+    until(lambda: not session(command.pid))
+
+
+def until(holds):
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -67,6 +68,15 @@ def _pool(jobs: int) -> ProcessPoolExecutor:
 def _begin() -> None:
     """Prepare a process: the one that started it hears Ctrl-C, and there are as many of them as processors already."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     for variable in ("POLARS_MAX_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
     import polars  # noqa: F401  (many logs are worth it)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it was killed: nobody would ever hand out work again."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
