@@ -46,7 +46,7 @@ class Moment:
 def replayed(run: Run) -> list[Moment]:
     """Diagnose the growing beginnings of a run."""
     assert run.curve is not None
-    losses = [s for name, s in run.series.items() if name in ("loss", run.curve[0])]
+    losses = [run.curve[1], *(run.series[name] for name in ("loss", run.curve[0]) if name in run)]
     steps, standing, moments = max(losses, key=len).steps, Standing(), []
     for at in np.unique(np.linspace(0, len(steps) - 1, MOMENTS).astype(int)):
         begun = beginning(run, int(steps[at]))

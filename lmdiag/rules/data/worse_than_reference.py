@@ -48,7 +48,9 @@ def check(run: Run) -> Iterator[Finding]:
     """
     if run.curve is None or run.objective not in ("causal-lm", "masked-lm"):
         return
-    metric, curve = run.evaluation_loss if run.evaluation_loss and len(run.evaluation_loss[1].finite) >= 3 else run.curve
+    metric, curve = (
+        run.evaluation_loss if run.evaluation_loss and len(run.evaluation_loss[1].finite) >= 3 else run.curve
+    )
     training = run.curve[1].finite
     planned = float(run.config.get("max_steps") or 0)
     if len(training) < SURE_RECORDS or run.last_step < EARLY * planned:
