@@ -11,6 +11,7 @@ import numpy as np
 NEWLINE, QUOTE, COLON, SPACE, RETURN = b'\n": \r'
 CACHED = 1 << 18
 SHORT = 256  # a line of white space is not longer
+WHITE = b" \t\r\v\f"
 FIRST_BYTES_OF_VALUES = b'-0123456789"ntf'
 
 
@@ -78,7 +79,9 @@ class Lines:
     def blank(self) -> np.ndarray:
         """Which lines hold nothing but white space: bool[n]."""
         blank = self.ends == self.starts
-        for line in np.flatnonzero(~blank & (self.ends - self.starts < SHORT)).tolist():
+        possible = ~blank & (self.ends - self.starts < SHORT)
+        possible &= np.isin(self.text[np.minimum(self.starts, len(self.text) - 1)], np.frombuffer(WHITE, np.uint8))
+        for line in np.flatnonzero(possible).tolist():
             blank[line] = not self[line].strip()
         return blank
 

@@ -57,24 +57,25 @@ class BlockTable:
                 self.parts.setdefault(column.name, []).append((at, values))
 
     def _numbers_of_words(self, name: str, column: polars.Series, rows: np.ndarray) -> tuple[polars.Series, np.ndarray]:
-        """Return the words that are plain numbers; the others are read one by one, or dropped where they all differ."""
+        """Return the words that are plain numbers; each of the others is read once."""
         import polars as pl
 
         numbers = column.cast(pl.Float64, strict=False)
         is_number = numbers.is_not_null()
         others = column.filter(~is_number)
         if others.len():
-            other_rows = rows[(~is_number).to_numpy()]
-            texts = Rows()
-            shared: dict[str, str] = {}
-            for word in others.to_list():
-                texts.add({name: shared.setdefault(word, word)})
-            for found, values in texts.numbers.items():
-                self.parts.setdefault(found, []).append((other_rows[values[0]], np.asarray(values[1], np.float64)))
-            for found, (at, words) in texts.words.items():
-                kept = self.words.setdefault(found, ([], []))
-                kept[0].extend(other_rows[at].tolist())
-                kept[1].extend(words)
+            other_rows, words = rows[(~is_number).to_numpy()], others.to_list()
+            spelled = {word: _spelled(word) for word in dict.fromkeys(words)}
+            read = [spelled[word] for word in words]
+            values = [(row, value) for row, value in zip(other_rows.tolist(), read) if type(value) is float]
+            if values:
+                at, found = zip(*values)
+                self.parts.setdefault(name, []).append((np.asarray(at, np.int64), np.asarray(found, np.float64)))
+            kept = self.words.setdefault(name, ([], []))
+            for row, word in zip(other_rows.tolist(), read):
+                if type(word) is str:
+                    kept[0].append(row)
+                    kept[1].append(word)
         return numbers.drop_nulls(), rows[is_number.to_numpy()]
 
     def rows(self) -> Rows:
@@ -93,6 +94,13 @@ class BlockTable:
         ordered = {name: _sorted_words(*found) for name, found in self.words.items()}
         lines = np.concatenate([*self.lines, np.empty(0, np.int64)])
         return Rows(lines, numbers, ordered, single.lists, single.skips, single.more_skips)  # type: ignore[arg-type]
+
+
+def _spelled(word: str) -> float | str | None:
+    """Return the number that a word spells, the word itself if it spells none, None if it says that there is nothing."""
+    row = Rows()
+    row.add({"": word})
+    return float(row.numbers[""][1][0]) if "" in row.numbers else row.words[""][1][0] if "" in row.words else None
 
 
 def _logged(

@@ -83,7 +83,7 @@ class _Reading:
         n_lines += not block.endswith(b"\n")
         whole = frame is not None and frame.height == n_lines and _every_cell(frame, block, n_quotes)
         if frame is not None and whole and self._usual(frame).all():
-            self.table.keep(frame, np.arange(first_line, first_line + n_lines))
+            self.table.keep(self._told(frame), np.arange(first_line, first_line + n_lines))
         else:
             self._add_with_care(lines, learn=True)
         return n_lines
@@ -118,6 +118,10 @@ class _Reading:
         if column not in frame.columns:
             return np.ones(frame.height, bool)
         return (frame[column] == word).fill_null(True).to_numpy()
+
+    def _told(self, frame: polars.DataFrame) -> polars.DataFrame:
+        """Return the columns without that of the usual word, which says nothing about the records that have it."""
+        return frame.drop(self.usual[0], strict=False)
 
     def _add_with_care(self, lines: Lines, learn: bool = False) -> None:
         """Blank out the lines that polars would not read, and decode these by themselves."""
@@ -160,7 +164,7 @@ class _Reading:
             for record in [found] if isinstance(found, dict) else found:
                 self.take(single, lines.first + line, record)
         self._learn_from(plain)  # so that rare keys cost only the first block
-        self.table.keep(frame, numbers, len(single) - before)
+        self.table.keep(frame if frame is None else self._told(frame), numbers, len(single) - before)
 
 
 def _sample(lengths: np.ndarray) -> list[int]:

@@ -97,3 +97,16 @@ def test_large_standard_logs(monkeypatch):
             np.testing.assert_array_equal(series.steps, other[name].steps)
             np.testing.assert_array_equal(series.values, other[name].values)
             np.testing.assert_array_equal(series.lines, other[name].lines)
+
+
+def test_words_are_read_once_each(monkeypatch):
+    """A column of words in every record, as the kind of record is, must not cost what decoding every line does."""
+    from lmdiag.readers import block_table
+
+    asked = []
+    read = block_table._spelled
+    monkeypatch.setattr(block_table, "_spelled", lambda word: asked.append(word) or read(word))
+    lines = "".join(f'{{"kind": "train", "step": {i}, "loss": "{i % 3}.5%"}}\n' for i in range(300))
+    rows = read_blocks([lines.encode()], partial(jsonl.take, {}))
+    assert sorted(asked) == ["0.5%", "1.5%", "2.5%", "train"]
+    assert rows.columns["loss"].values[:3].tolist() == [0.005, 0.015, 0.025]
