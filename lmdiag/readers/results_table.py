@@ -52,13 +52,17 @@ def refuse_results_table(raw: RawLog) -> RawLog:
             f"{raw.source or raw.name} holds single points of {len(raw.columns) - 1} curves, not the log of a run",
             "export the whole curve of each run",
         )
-    if raw.n_rows < 2 or _steps_ascend(raw):
+    if _steps_ascend(raw) or (raw.n_rows < 2 and _has_counter(raw)):
         return raw
     for name, (rows, words) in raw.texts.items():
         named = name.strip().lower().replace(" ", "_").replace("-", "_") in EXPERIMENT_NAMES
-        if named and len(rows) >= max(2, raw.n_rows // 2) and len(set(words)) >= MOST_NAMES_DIFFER * len(words):
+        if (
+            named
+            and len(rows) >= min(max(2, raw.n_rows // 2), raw.n_rows)
+            and len(set(words)) >= MOST_NAMES_DIFFER * len(words)
+        ):
             raise UnreadableLog(
-                f"{raw.source or raw.name} is a table of results with one row per experiment ({raw.n_rows} rows, "
+                f"{raw.source or raw.name} is a table of results with one row per experiment (rows: {raw.n_rows}, "
                 f'"{name}" differs in each), not the log of a run',
                 "give the logs of the single runs; `lmdiag compare` puts them side by side",
             )
@@ -68,6 +72,10 @@ def refuse_results_table(raw: RawLog) -> RawLog:
 def _steps_ascend(raw: RawLog) -> bool:
     counters = [c.values for name, c in raw.columns.items() if is_step_name(name) or name.strip().lower() == "epoch"]
     return any(len(v) > 0.5 * raw.n_rows and np.mean(np.diff(v) > 0) > 0.6 for v in counters if len(v) > 1)
+
+
+def _has_counter(raw: RawLog) -> bool:
+    return any(is_step_name(name) or name.strip().lower() == "epoch" for name in raw.columns)
 
 
 def _is_all_single_points(raw: RawLog) -> bool:

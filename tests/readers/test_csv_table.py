@@ -116,3 +116,13 @@ def test_zeros_in_between_are_no_evaluations():
 def test_zeros_that_an_evaluation_may_give_stay(values):
     run = read("step,loss,val_loss\n" + "".join(f"{s},2.5,{value}\n" for s, value in enumerate(values)))
     assert [value for _, value in points(run, "val/loss")] == list(values)
+
+
+def test_the_first_row_of_a_table_of_results_is_no_run() -> None:
+    with pytest.raises(UnreadableLog, match="one row per experiment"):
+        read(Source("a.csv", content=b"Model Name,max_steps,training loss,validation loss\nsmall-v2,80,0.25,1.75\n"))
+
+
+def test_a_run_with_one_row_so_far_is_read() -> None:
+    (log,) = read(Source("a.csv", content=b"step,name,loss\n10,small-v2,2.5\n"))
+    assert log.n_rows == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from lmdiag.errors import UnreadableLog
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.rawlog import RawLog
@@ -60,6 +62,7 @@ WHOLE = 1 << 20  # characters of a text that is looked at as a whole
 SAMPLE = 1 << 16  # of a larger one the start, and windows of a quarter of it from further on
 WINDOWS = 8
 FEW_HITS = 3
+_ANY_DIGIT = str.maketrans("123456789", "000000000")
 
 
 def sample_of(text: str) -> str:
@@ -83,7 +86,9 @@ def hits(text: str) -> dict[str, int]:
     families = [f for f in FAMILIES.values() if any(hint in part for hint, _ in f.marks)]
     hints = tuple({hint for family in families for hint, _ in family.marks})
     sample = [piece for _, piece in pieces(part) if any(hint in piece for hint in hints)]
-    counts = {family.name: family.hits(sample) for family in families}
+    examples = {piece.translate(_ANY_DIGIT): piece for piece in sample}  # one of those that differ in their digits
+    often = Counter(piece.translate(_ANY_DIGIT) for piece in sample)
+    counts = {f.name: sum(often[kind] for kind, piece in examples.items() if f.marked(piece)) for f in families}
     return {name: count for name, count in counts.items() if count}
 
 

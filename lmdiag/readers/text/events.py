@@ -47,9 +47,10 @@ _KINDS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "end": (
         ("stopping_early", "raining comp", "raining fin", "raining time", "nd of training", "raining done", "EXIT_CODE=",
-         "raining is done", "inished training", "training ended"),
+         "raining is done", "inished training", "training ended", "arly stop", "topped early", "topping early"),
         r"^\W*stopping_early|\b[Tt]raining (?:is )?(?:now )?(?:completed?|finished|done)\b|[Tt]otal training time"
-        r"|\b[Ee]nd of training|EXIT_CODE=0\b|[Ff]inished training|after training is done",
+        r"|\b[Ee]nd of training|EXIT_CODE=0\b|[Ff]inished training|after training is done"
+        r"|\b[Ee]arly[ -][Ss]topp(?:ing|ed) (?:was |is )?(?:triggered|reached|activated|at (?:epoch|step|iter)|after \d)|\b[Ss]topp(?:ed|ing) early\b",
     ),
 }  # fmt: skip
 _STEP = lazy(r"(?:iteration|step|iter|it|updates?)[\s:=_/-]*(\d{1,15})\b|checkpoint-(\d{1,15})\b", re.IGNORECASE)

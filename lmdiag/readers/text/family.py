@@ -85,9 +85,10 @@ class Family:
 
     def hits(self, sample: Iterable[str]) -> int:
         """Count the pieces of a sample that only this family prints."""
-        return sum(1 for piece in sample if self._marked(piece))
+        return sum(1 for piece in sample if self.marked(piece))
 
-    def _marked(self, piece: str) -> bool:
+    def marked(self, piece: str) -> bool:
+        """Tell whether only this family prints such a piece."""
         marks = [mark for hint, mark in self.marks if hint in piece]
         return bool(marks) and (any(m.search(piece) for m in marks) or any(m.search(payload(piece)[0]) for m in marks))
 

@@ -117,7 +117,7 @@ def heading(between: str) -> Heading:
     strong = tail.endswith((":", "=", "≈"))
     head = between.rstrip(_TRAILING)
     parts = _CUT.split(head)
-    key = parts[-1].strip(" \t'\"`*#=~_-—│║")
+    key = parts[-1].strip(" \t'\"`*#=~_-—│║/")
     before = head[: len(head) - len(parts[-1])]
     if not key:
         return Heading("bare", section=_section_of(before))
@@ -165,6 +165,7 @@ def is_split(key: str) -> bool:
     return _SPLIT_ALONE.match(key) is not None
 
 
+@lru_cache(maxsize=8192)
 def of_training(key: str) -> bool:
     """Tell whether a name says that it was measured on the training data."""
     return not _TRAIN_WORDS.isdisjoint(re.split(r"[\s_./\-]+", key.lower()))

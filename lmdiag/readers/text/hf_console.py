@@ -40,11 +40,18 @@ class ConsoleScanner:
         self._shown = 0
         self._planned = 0
         self._epochs = 0.0
+        self._epoch = 0.0
+        self._ended = False
+        self._coming = 0, 0  # the state of a bar behind the end of a training: of the next one, or of an evaluation
+        self._parts: list[tuple[int, int]] = []  # rows before a further training begins, and its planned steps
 
     def feed(self, line: int, piece: str) -> bool:
         """Read one piece; return whether it was a record or a state of the progress bar."""
         if "{" in piece and (match := _DICT.search(piece)):
-            return self._record(line, match[0])
+            bar = _BAR.search(piece, 0, match.start())  # where nothing clears the bar the record stands behind it
+            if bar:
+                self._bar(int(bar[1]), int(bar[2]))
+            return self._record(line, match[0], beside=bar is not None)
         if "/" in piece and "it" in piece and (bar := _BAR.search(piece)):
             self._bar(int(bar[1]), int(bar[2]))
             return True
@@ -55,7 +62,7 @@ class ConsoleScanner:
             return True
         return False
 
-    def _record(self, line: int, text: str) -> bool:
+    def _record(self, line: int, text: str, beside: bool) -> bool:
         values: dict[str, float] = {}
         words = {m[1]: (m[2] or m[3] or m[4] or m[5] or "").strip() for m in _ITEM.finditer(text)}
         for name, word in words.items():
@@ -68,8 +75,12 @@ class ConsoleScanner:
             return False
         if "train_runtime" in words:
             self._table.happened(Event("end", None, text[:300], {"status": "completed", **values}))
+            self._ended = True
             return True
-        if not any(name.startswith("eval_") for name in values):
+        if self._ended and values.get("epoch", self._epoch) < self._epoch:
+            self._begin_again()
+        self._epoch = values.get("epoch", self._epoch)
+        if not beside and not any(name.startswith("eval_") for name in values):
             self._waiting.append(len(self._table.lines))
         if self._shown:
             self._bar_steps[len(self._table.lines)] = self._shown
@@ -82,8 +93,16 @@ class ConsoleScanner:
             "loss" in name or name.startswith(("eval_", "reward", "train_")) or name in ("grad_norm", "learning_rate")
         )
 
+    def _begin_again(self) -> None:
+        """Note that the records from here on are of another training in the same log."""
+        self._parts.append((len(self._table.lines), self._planned))
+        self._shown, self._planned = self._coming
+        self._ended, self._waiting = False, []
+
     def _bar(self, done: int, total: int) -> None:
         """Take the state of the training bar; the bar of an evaluation counts to another total."""
+        if self._ended:
+            self._coming = done, total
         if self._planned and total != self._planned:
             return
         self._planned, self._shown = total, done
@@ -95,7 +114,9 @@ class ConsoleScanner:
         """Give every record a step."""
         table = self._table
         count = len(table.lines)
-        if self._planned:
+        if self._parts:
+            self._plan_parts()
+        elif self._planned:
             put_fact(table.config, "max_steps", self._planned)
         if not count or (STEP in table.columns and len(table.columns[STEP][0]) == count):
             return
@@ -136,7 +157,15 @@ class ConsoleScanner:
         return steps
 
     def _by_count(self, count: int) -> np.ndarray:
-        return np.maximum(np.cumsum(self._is_train(count)), 1).astype(float)
+        parts = np.split(self._is_train(count), [row for row, _ in self._parts])
+        return np.concatenate([np.maximum(np.cumsum(part), 1) for part in parts]).astype(float)
+
+    def _plan_parts(self) -> None:
+        """Give the records of each training the steps that were planned for it."""
+        starts = [0, *(row for row, _ in self._parts), len(self._table.lines)]
+        plans = [*(planned for _, planned in self._parts), self._planned]
+        for first, last, planned in zip(starts, starts[1:], plans):
+            self._table.totals[first:last] = [planned] * (last - first)
 
     def _is_train(self, count: int) -> np.ndarray:
         evaluated = np.zeros(count, bool)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from lmdiag.readers.text.epochs import unroll
 from lmdiag.readers.text.family import Scanner
 from lmdiag.readers.text.headings import canonical, of_training
 from lmdiag.readers.text.lexing import payload
+from lmdiag.readers.text.no_records import is_after_training, is_code
 from lmdiag.readers.text.pairs import MEASURES, Line, parse, unit_scale
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.rewriting import rewritten
@@ -20,16 +22,6 @@ from lmdiag.readers.text.table import EPOCH, POSITION, STEP, Table
 from lmdiag.run import Event
 
 _WORTH_A_LOOK = lazy(r"\d|nan|inf")
-_AFTER_TRAINING = lazy(
-    r"^\W*(?:final|quantized|quantised|int\d|prequant|pre-quant|post-quant|sliding|diagnostic|result|end of training"
-    r"|best checkpoint|swa_eval|summary|test results at the end|evaluation of)|roundtrip|(?:^|[\s_])ttt(?:$|[\s_:])",
-    re.IGNORECASE,
-)
-_CODE_LINE = lazy(
-    r"\{[A-Za-z_][^{}\"']*\}|^\s*(?:def|class|if|for|return|print|assert|import|from|while|elif|with|log0?|print0)\b|\w\(.*\):?$|^\s*#"
-)
-
-
 _ABOUT_A_CHECKPOINT = lazy(r"\b(?:sav(?:ed|ing)|checkpoint|best|improv\w+)\b", re.IGNORECASE)
 _END_OF_EPOCH = lazy(r"\b(?:complet\w*|finish\w*|done|ended|end of|results?|summary)\b", re.IGNORECASE)
 _PLURAL = ("steps", "iterations", "iters", "batch", "batches", "updates")  # how many there will be, or how large one is
@@ -46,7 +38,7 @@ def is_record(line: Line) -> bool:
 
 def looks_like_record(piece: str) -> bool:
     """Tell whether a piece names a place and a metric."""
-    if not _WORTH_A_LOOK.search(piece) or _CODE_LINE.search(piece):
+    if not _WORTH_A_LOOK.search(piece) or is_code(piece):
         return False
     return is_record(parse(payload(piece)[0]))
 
@@ -79,9 +71,9 @@ class PairScanner:
         if not found.core:
             self._remember(found, text)
             return False
-        if _CODE_LINE.search(text):
+        if is_code(text):
             return False
-        if _AFTER_TRAINING.search(text):
+        if is_after_training(text):
             return found.measured and self._result(found, text)
         if not (is_record(found) or self._continues(line, piece, found)):
             return False
@@ -184,9 +176,14 @@ class PairScanner:
         table.keep(np.array([row not in results for row in range(len(table.lines))]))
 
 
-def _losses(line: Line) -> dict[str, str]:
+def _losses(line: Line) -> Mapping[str, str]:
     """Return the canonical metric of each loss, perplexity or bits by its printed name."""
-    found = {name: metric[0] for name in line.values if (metric := canonical(name))}
+    return _losses_among(tuple(line.values))
+
+
+@lru_cache(maxsize=1024)
+def _losses_among(names: tuple[str, ...]) -> Mapping[str, str]:
+    found = {name: metric[0] for name in names if (metric := canonical(name))}
     return {name: metric for name, metric in found.items() if metric.rpartition("/")[2] in MEASURES}
 
 

@@ -145,9 +145,9 @@ def _metric(line: Line, head: Heading, value: float, unit: str, section: str) ->
         key, found, unit = unit, canonical(unit), ""  # speed: 1200 tokens/s
     if unit == "%" and found and found[0].rpartition("/")[2] in MEASURES:
         return ""  # Training: 100%|███
-    training = section if of_training(key) else ""
-    if training or of_training(key):
-        section = ""
+    training = ""
+    if of_training(key):
+        training, section = section, ""
     elif not section and line.split and found and found[0] in _OF_THE_SAME_SET:
         section = (
             line.split if head.whole or not _has(line, f"{line.split}/{found[0]}") else ""

@@ -123,3 +123,54 @@ def test_a_family_can_be_asked_for() -> None:
     assert log.format == "nanogpt"
     with pytest.raises(UnreadableLog):
         FAMILIES["megatron"].read(Source("x.log", content=text))
+
+
+def test_an_early_stop_ends_a_run_and_its_settings_do_not() -> None:
+    one = "".join(
+        f"Epoch {e} | Train Loss: {4 - e / 10} | Val Loss: 3.5\n  >> Early stopping patience: 2\n" for e in (1, 2, 3)
+    )
+    logs = read_text(one + "Early stopping triggered.\nTraining on cpu\n" + one)
+    assert [steps(log) for log in logs] == [[1, 2, 3], [1, 2, 3]]
+    assert [[event.kind for event in log.events] for log in logs] == [["end"], []]
+
+
+def test_sizes_of_data_sets_are_no_losses() -> None:
+    head = "  2,204,118 chars | vocab 80 | 1,983,706 train / 220,412 val tokens\n"
+    (log,) = read_text(head + "".join(f"  step {s} | train 2.{s} | val 2.{s + 1}\n" for s in (1, 2, 3)))
+    assert steps(log) == [1, 2, 3]
+    assert set(log.columns) == {"step", "train", "val"}
+
+
+def hf_records(epochs: tuple[float, ...]) -> str:
+    return "".join(f"{{'loss': {3 - e}, 'learning_rate': 1e-05, 'epoch': {e}}}\n" for e in epochs)
+
+
+def test_two_trainings_of_the_trainer_in_one_log_are_two_runs() -> None:
+    text = (
+        f"{hf_records((0.5, 1.0, 1.5))}{{'train_runtime': 9.5, 'train_loss': 2.1, 'epoch': 2.0}}\n"
+        f" 12%|#  | 3/25 [00:01<00:09, 2.5it/s]\n{{'eval_loss': 1.75, 'epoch': 2.0}}\n{hf_records((0.25, 0.5))}"
+    )
+    first, second = read_text(text)
+    assert steps(first) == [1, 2, 3, 3]
+    assert steps(second) == [1, 2]
+
+
+def test_every_training_of_the_trainer_has_its_own_bar() -> None:
+    def bar(done: int, total: int) -> str:
+        return f" 1%|# | {done}/{total} [00:01<00:09, 2.5it/s]\n"
+
+    def training(total: int) -> str:
+        records = (f"{{'loss': 2.{s}, 'epoch': {s / 10}}}\n{bar(s, total)}" for s in (10, 20, 30))
+        return bar(0, total) + "".join(records)
+
+    end = "{'train_runtime': 9.5, 'train_loss': 2.1, 'epoch': 3.5}\n" + bar(4, 40)
+    first, second = read_text(training(35) + end + training(60))
+    assert steps(first) == steps(second) == [10, 20, 30]
+    assert (first.config["max_steps"], second.config["max_steps"]) == (35, 60)
+
+
+def test_a_record_behind_its_bar_on_the_same_line() -> None:
+    (log,) = read_text(
+        "".join(f" 9%|## | {s}/90 [00:01<00:09, 2.5s/it]{{'loss': '2.{s}', 'epoch': '0.{s}'}}\n" for s in (10, 20, 30))
+    )
+    assert steps(log) == [10, 20, 30]
