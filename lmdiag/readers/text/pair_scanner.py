@@ -14,6 +14,7 @@ from lmdiag.readers.text.epochs import unroll
 from lmdiag.readers.text.family import Scanner
 from lmdiag.readers.text.headings import canonical, of_training
 from lmdiag.readers.text.lexing import payload
+from lmdiag.readers.text.models import ModelNames
 from lmdiag.readers.text.no_records import is_after_training, is_code
 from lmdiag.readers.text.pairs import MEASURES, Line, parse, unit_scale
 from lmdiag.readers.text.patterns import lazy
@@ -60,6 +61,7 @@ class PairScanner:
         self._last_line = 0
         self._placed: dict[str, set[str]] = {}  # losses that are printed with a place -> as what
         self._units: dict[str, Counter[str]] = {}
+        self._models = ModelNames()
         table.config["percent"] = "%)]" in text
 
     def feed(self, line: int, piece: str) -> bool:
@@ -83,6 +85,8 @@ class PairScanner:
             closes = self._closes(found, text)
             if closes:
                 self._close_epoch(found)
+            if found.epoch is not None:
+                self._models.see(text, line)
             self._take(line, found, rank)
             if closes:
                 self._epoch, self._closed = None, found.epoch
@@ -148,6 +152,7 @@ class PairScanner:
     def finish(self) -> None:
         """Decide on rows without a place, make one step of all counters, and name the columns."""
         self._settle_loose()
+        self._table.starts = self._models.starts()
         before = self._table.cells(STEP)
         unroll(self._table)
         self._table.move_events(before)

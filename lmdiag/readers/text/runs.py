@@ -26,6 +26,8 @@ def separate(table: Table) -> list[tuple[int, int]]:
         if anew and (_ended(steps[at - 1], planned, ends, starts[-1], row) or (total and planned and total != planned)):
             starts.append(row)
             start = at
+    named = np.searchsorted(np.asarray(table.lines), np.asarray(table.starts, np.int64)).tolist()
+    starts = sorted({*starts, *named} - {count})
     return list(zip(starts, [*starts[1:], count]))
 
 

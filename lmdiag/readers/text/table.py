@@ -34,6 +34,7 @@ class Table:
         self.config: dict[str, Any] = {}
         self.events: list[Event] = []
         self.event_rows: list[int] = []  # how many rows had been read when the event was seen
+        self.starts: list[int] = []  # lines at which another run begins
         self.notes: list[str] = []
         self.skipped: list[Skipped] = []
         self.names: dict[str, str | None] = {}

@@ -174,3 +174,16 @@ def test_a_record_behind_its_bar_on_the_same_line() -> None:
         "".join(f" 9%|## | {s}/90 [00:01<00:09, 2.5s/it]{{'loss': '2.{s}', 'epoch': '0.{s}'}}\n" for s in (10, 20, 30))
     )
     assert steps(log) == [10, 20, 30]
+
+
+def test_models_that_say_their_name_are_runs_of_their_own() -> None:
+    def model(name: str, epochs: int) -> str:
+        return "".join(f"{name} Epoch {e}: Loss = {5 - e}.5\n" for e in range(1, epochs + 1))
+
+    logs = read_text(model("gru_2", 1) + model("gru_4", 3) + "saved gru_4\n" + model("Attention_4", 3))
+    assert [steps(log) for log in logs] == [[1], [1, 2, 3], [1, 2, 3]]
+
+
+def test_names_before_the_epoch_that_alternate_are_one_run() -> None:
+    (log,) = read_text("".join(f"worker_{w} Epoch {e}: loss 2.{e}\n" for e in (1, 2, 3) for w in (0, 1)))
+    assert log.n_rows == 6
