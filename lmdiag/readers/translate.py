@@ -14,6 +14,7 @@ from lmdiag.readers.rawlog import Column, RawLog
 SPLIT_COLUMNS = ("split", "subset", "mode", "phase", "stage", "partition", "type")
 COMPARABLE = 0.9  # a column with this share of the points of the fullest may be preferred to it for its name
 LANGUAGE_MODEL_LOSS = ("lm_loss", "lm loss", "lm-loss", "ce_loss", "cross_entropy", "crossentropy", "nll_loss")
+SUMMARIES = 0.2  # share of the records that can be summaries
 SUMMARY = ("train_loss", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos")
 
 
@@ -34,11 +35,11 @@ def translate(raw: RawLog, step_column: str) -> dict[str, Translated]:
 
 def _translated(raw: RawLog, step_column: str) -> Iterator[Translated]:
     splits = _splits(raw)
-    summary_rows = raw.columns["train_runtime"].rows if "train_runtime" in raw.columns else None
+    summary_rows = _summary_rows(raw)
     for name, column in raw.columns.items():
         if (name == step_column and not raw.names.get(name)) or (name in raw.names and raw.names[name] is None):
             continue
-        if summary_rows is not None and name in SUMMARY:
+        if len(summary_rows) and name in SUMMARY:
             column = _without(column, summary_rows)
         spelled = spelling(raw.names.get(name) or name)
         metric = raw.names.get(name) or spelled.name
@@ -49,6 +50,14 @@ def _translated(raw: RawLog, step_column: str) -> Iterator[Translated]:
 
 def _unit_of_config(raw: RawLog, metric: str) -> float:
     return LN2 if raw.config.get("loss_unit") == "bits" and metric.rpartition("/")[2] == "loss" else 1.0
+
+
+def _summary_rows(raw: RawLog) -> np.ndarray:
+    """Return the rows that sum a training up: those with its runtime, unless every record has one, as with counts of tokens."""
+    runtime = raw.columns.get("train_runtime")
+    if runtime is None or len(runtime.rows) > max(1, SUMMARIES * raw.n_rows):
+        return np.empty(0, np.int64)
+    return runtime.rows
 
 
 def _without(column: Column, rows: np.ndarray) -> Column:

@@ -22,7 +22,16 @@ from lmdiag.record.gradients import GradientStatistics
 from lmdiag.record.judge import Judge
 from lmdiag.record.writer import RunLogger
 
-_OWN = {"loss", "grad_norm", "learning_rate", "epoch", "num_input_tokens_seen", "total_flos"}  # recorded otherwise
+_OWN = {
+    "loss",
+    "grad_norm",
+    "learning_rate",
+    "epoch",
+    "num_input_tokens_seen",
+    "total_flos",
+    "train_runtime",
+    "train_tokens_per_second",
+}  # recorded otherwise
 _SPEEDS = ("samples_per_second", "steps_per_second", "jit_compilation_time", "model_preparation_time")
 
 
@@ -118,7 +127,7 @@ class LmdiagCallback(TrainerCallback):
         training = {
             k: v for k, v in (logs or {}).items() if isinstance(v, int | float) and not k.startswith(("eval_", "test_"))
         }
-        if self.log is None or "train_runtime" in training:  # the summary at the end
+        if self.log is None or "train_loss" in training:  # the summary at the end
             return
         extra = {name: value for name, value in training.items() if name not in _OWN}
         if self._loss is None and "loss" in training:

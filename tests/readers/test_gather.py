@@ -66,6 +66,10 @@ class TestNames:
         assert len(run["loss"]) == 5
         assert "train/loss" not in run
 
+    def test_a_runtime_in_every_record_makes_none_of_them_a_summary(self):
+        records = [{"step": i, "train_loss": 3.0 - i / 10, "train_runtime": i / 2} for i in range(1, 6)]
+        assert len(run_of(records)["loss"]) == 5
+
     def test_percent_become_fractions(self):
         assert points(run_of(columns(step=[1, 2], accuracy=[20.0, 55.0])), "accuracy") == [
             (1, 0.2),
@@ -78,13 +82,17 @@ class TestNames:
         assert run.config["loss_unit"] == "nats"
 
     def test_a_perplexity_without_its_loss_gives_the_loss(self):
-        run = run_of([{"step": 1, "loss": 3.0, "val_ppl": float(np.exp(3.5))}, {"step": 2, "loss": 2.0, "val_ppl": 0.0}])
+        run = run_of(
+            [{"step": 1, "loss": 3.0, "val_ppl": float(np.exp(3.5))}, {"step": 2, "loss": 2.0, "val_ppl": 0.0}]
+        )
         assert run["val/loss"].values.tolist() == pytest.approx([3.5, -np.inf])
         assert (run["val/loss"].source_name, run["val/loss"].source_unit) == ("val_ppl", "perplexity")
         assert points(run_of([{"step": 1, "val_loss": 3.25, "val_ppl": 25.0}]), "val/loss") == [(1, 3.25)]
 
     def test_an_estimate_is_the_loss_where_there_is_no_other(self):
-        run = run_of([{"step": 0, "train loss": 4.0, "val loss": 4.1}, {"step": 250, "train loss": 2.0, "val loss": 2.2}])
+        run = run_of(
+            [{"step": 0, "train loss": 4.0, "val loss": 4.1}, {"step": 250, "train loss": 2.0, "val loss": 2.2}]
+        )
         assert points(run) == [(0, 4.0), (250, 2.0)]
 
     def test_missing_is_not_nan(self):

@@ -73,7 +73,7 @@ class ConsoleScanner:
                 values[STEP if name in _STEPS else name] = number(word)
         if not values or not any(self._known(name) for name in values):
             return False
-        if "train_runtime" in words:
+        if "train_runtime" in words and "train_loss" in words:  # with token counts every record has a runtime
             self._table.happened(Event("end", None, text[:300], {"status": "completed", **values}))
             self._ended = True
             return True

@@ -187,3 +187,11 @@ def test_models_that_say_their_name_are_runs_of_their_own() -> None:
 def test_names_before_the_epoch_that_alternate_are_one_run() -> None:
     (log,) = read_text("".join(f"worker_{w} Epoch {e}: loss 2.{e}\n" for e in (1, 2, 3) for w in (0, 1)))
     assert log.n_rows == 6
+
+
+def test_a_runtime_in_every_record_of_the_trainer_is_no_end() -> None:
+    """With `include_num_input_tokens_seen` the Trainer prints runtime and speed in each record."""
+    record = "{{'loss': '{}', 'grad_norm': '0.4', 'learning_rate': '5e-05', 'epoch': '{}', 'num_input_tokens_seen': 64, 'train_runtime': '0.01'}}\n"
+    text = "".join(record.format(2.5 - k / 10, k / 4) for k in range(1, 5))
+    (log,) = read(Source("a.log", content=text.encode()))
+    assert (log.format, len(log.columns["loss"].rows)) == ("huggingface-console", 4)
