@@ -130,7 +130,7 @@ def test_a_run_with_everything_comes_back(form):
 
 
 @pytest.mark.parametrize("form", [as_jsonl, as_parquet])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     checkpoint=st.integers(1, 18),
     crash=st.integers(1, 20),

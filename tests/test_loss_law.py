@@ -70,7 +70,7 @@ def test_slow_wander_widens_the_bootstrap():
 
 
 @given(st.lists(st.floats(0.01, 50), min_size=0, max_size=80), st.lists(st.floats(0, 1), min_size=2, max_size=80))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_never_stumbles(losses, rates):
     schedule = Schedule(np.arange(len(rates), dtype=float), np.array(rates)) if max(rates) > 0 else None
     law = loss_law.fit(np.arange(1, len(losses) + 1), np.array(losses), schedule)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lmdiag.readers import crc32c as module
@@ -21,7 +21,6 @@ def test_vectors_of_rfc_3720(data, expected):
     assert crc(data, [0], [len(data)]) == [expected]
 
 
-@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=700), st.data())
 def test_any_records_of_any_bytes(data, draw):
     spans = draw.draw(st.lists(st.tuples(st.integers(0, len(data)), st.integers(0, len(data))), min_size=1, max_size=8))

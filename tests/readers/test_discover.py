@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -90,11 +92,13 @@ def test_what_may_not_be_read_is_said_and_hides_nothing(tmp_path, given):
     write(tmp_path / "good.jsonl", curve())
     write(tmp_path / "closed.jsonl", curve()).chmod(0)
     (tmp_path / "folder").mkdir(mode=0)
-    for above in (tmp_path, *tmp_path.parents[:2]):
+    for above in (tmp_path, *tmp_path.parents):
+        if above == Path(tempfile.gettempdir()):
+            break
         above.chmod(0o755)
     program = (
         "import os, sys\nfrom lmdiag.readers import READERS, read_logs, reader_named\nread_logs(sys.argv[1:2])\n"
-        "[reader_named(name.rpartition('.')[2]) for name in READERS]\n"
+        "[reader_named(name.rpartition('.')[2]) for name in READERS]\nimport difflib\n"
         "if os.getuid() == 0: os.setuid(65534)\n"  # nobody: root may read everything
         "runs, problems = read_logs(sys.argv[1:])\nprint(len(runs), *(p.message for p in problems), sep='\\n')"
     )

@@ -125,7 +125,7 @@ forms = st.sampled_from([simple, float_tensor, lambda t, v: float_tensor(t, v, "
 values = st.floats(width=32, allow_nan=False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(tags, forms, st.integers(-(2**63), 2**63 - 1), values), max_size=60))
 def test_any_mixture_comes_back_in_order(rows):
     data = event_file(*(event(step, form(tag, value)) for tag, form, step, value in rows))
@@ -137,7 +137,7 @@ WHOLE = event_file(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), min_size=1, max_size=5))
 def test_changed_bytes_never_raise_and_are_never_lost_silently(changes):
     damaged = bytearray(WHOLE)
@@ -147,7 +147,7 @@ def test_changed_bytes_never_raise_and_are_never_lost_silently(changes):
     assert bytes(damaged) == WHOLE or file.skipped
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=120))
 def test_sound_records_with_any_payload_never_raise(payload):
     read_event_file(record(payload) * 10)

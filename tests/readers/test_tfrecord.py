@@ -1,7 +1,7 @@
 """Records are found, damage is noticed wherever it is, and reading goes on behind it."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lmdiag.readers.tfrecord import frame, is_record
@@ -28,7 +28,6 @@ def test_a_torn_last_record_is_said(missing):
     assert "cut off" in skip.reason
 
 
-@settings(deadline=None)
 @given(st.integers(0, len(FILE) - 1), st.integers(1, 255))
 def test_one_changed_byte_costs_one_record_and_is_said(place, change):
     damaged = bytearray(FILE)
@@ -39,7 +38,6 @@ def test_one_changed_byte_costs_one_record_and_is_said(place, change):
     assert frame(bytes(damaged)).skipped
 
 
-@settings(deadline=None)
 @given(st.integers(0, len(FILE)), st.binary(min_size=1, max_size=40))
 def test_inserted_bytes_are_said(place, extra):
     found = payloads(FILE[:place] + extra + FILE[place:])
@@ -48,7 +46,6 @@ def test_inserted_bytes_are_said(place, extra):
     assert frame(FILE[:place] + extra + FILE[place:]).skipped
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes(data):
     framed = frame(data)

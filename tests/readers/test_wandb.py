@@ -114,7 +114,7 @@ def test_a_torn_tail_is_said(missing):
     assert skipped
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(7, len(WHOLE) - 1), st.integers(1, 255))
 def test_one_changed_byte_is_said_and_costs_at_most_a_block(place, change):
     damaged = bytearray(WHOLE)
@@ -125,7 +125,7 @@ def test_one_changed_byte_is_said_and_costs_at_most_a_block(place, change):
     assert skipped
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=200))
 def test_any_record_is_read_or_counted(payload):
     found, _ = losses(wandb_file(payload, history(1, loss=5.0)))

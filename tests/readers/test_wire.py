@@ -1,7 +1,7 @@
 """Protobuf fields are walked exactly, and bytes that are no message are said to be none."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lmdiag.readers.wire import BadWire, fields, signed, varint
@@ -9,13 +9,11 @@ from tests.readers.event_writer import nested
 from tests.readers.event_writer import varint as encoded
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**64 - 1))
 def test_varints_come_back(number):
     assert varint(encoded(number) + b"rest", 0) == (number, len(encoded(number)))
 
 
-@settings(deadline=None)
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_signed_numbers_come_back(number):
     assert signed(varint(encoded(number), 0)[0]) == number
@@ -32,7 +30,6 @@ def test_what_is_no_message(data):
         list(fields(data))
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_end_or_are_refused(data):
     try:

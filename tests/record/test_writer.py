@@ -194,7 +194,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     fields=st.dictionaries(
         st.text(min_size=1).filter(lambda n: n not in ("kind", "step", "message", "self")), json_values

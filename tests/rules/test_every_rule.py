@@ -86,7 +86,7 @@ class TestEveryRule:
     ),
     st.sampled_from(["loss", "grad_norm", "lr", "val/loss"]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_rule_stumbles_over_any_values(values, metric):
     made = healthy(120)
     broken = Run("any", {**made.series, metric: Series(np.arange(1, len(values) + 1), np.array(values, float))})
@@ -96,7 +96,7 @@ def test_no_rule_stumbles_over_any_values(values, metric):
 
 
 @given(st.integers(2, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_what_is_found_does_not_depend_on_how_far_steps_are_apart(spacing):
     loss = np.concatenate([healthy(300)["loss"].values, np.linspace(3.2, 6, 100)])
     near, far = diagnose(run(loss=loss)), diagnose(run(loss=loss, every=spacing, first=spacing))

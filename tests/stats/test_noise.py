@@ -13,7 +13,7 @@ def white(n: int, sigma: float = 1.0, seed: int = 0) -> np.ndarray:
 
 
 @given(st.floats(0.001, 100), st.integers(0, 1000))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_scatter_is_the_standard_deviation_of_white_noise(sigma, seed):
     assert scatter(white(1000, sigma, seed)) == pytest.approx(sigma, rel=0.2)
 

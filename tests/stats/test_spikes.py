@@ -14,7 +14,7 @@ def spikes(values):
 
 
 @given(st.integers(5, 390), st.floats(1.5, 10), st.integers(0, 50))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_jump_that_comes_back_is_found_where_it_is(at, factor, seed):
     curve = falling(400, noise=0.03, seed=seed)
     curve[at] *= factor

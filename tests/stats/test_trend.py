@@ -12,7 +12,7 @@ VALUES = st.lists(st.integers(-50, 50).map(float), min_size=4, max_size=60)
 
 
 @given(VALUES)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_mann_kendall_has_the_sign_of_kendalls_tau(values):
     tau = stats.kendalltau(range(len(values)), values).statistic
     z = mann_kendall(np.array(values))
@@ -21,7 +21,7 @@ def test_mann_kendall_has_the_sign_of_kendalls_tau(values):
 
 
 @given(VALUES)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_theil_sen_slope_is_scipys(values):
     assert theil_sen(np.array(values))[0] == pytest.approx(stats.theilslopes(values).slope)
 

@@ -12,21 +12,21 @@ CURVES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60).map(np.array)
 
 
 @given(CURVES, st.integers(1, 20))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_rolling_median(values, window):
     expected = [np.median(values[i : i + window]) for i in range(len(values) - window + 1)]
     assert rolling_median(values, window).tolist() == expected
 
 
 @given(CURVES, st.integers(0, 8))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_centred_median_is_cut_off_at_both_ends(values, half):
     expected = [np.median(values[max(0, i - half) : i + half + 1]) for i in range(len(values))]
     assert centred_median(values, 2 * half + 1).tolist() == expected
 
 
 @given(CURVES, st.integers(1, 8))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_medians_beside(values, window):
     before, after = medians_beside(values, window)
     for i in range(len(values)):
@@ -44,7 +44,7 @@ def test_the_fast_path_gives_the_same(monkeypatch, window):
 
 
 @given(CURVES, st.integers(1, 70))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_block_medians_cover_every_point_once(values, blocks):
     levels, starts = block_medians(values, blocks)
     edges = [*starts.tolist(), len(values)]
@@ -54,7 +54,7 @@ def test_block_medians_cover_every_point_once(values, blocks):
 
 
 @given(st.lists(st.floats(-1e300, 1e300) | st.sampled_from([np.nan, np.inf, -np.inf]), max_size=30).map(np.array))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_median_is_that_of_numpy(values):
     with np.errstate(all="ignore"):

@@ -38,7 +38,7 @@ def test_discounts_are_those_of_the_formula():
     assert ngram.estimated_discounts(np.array([1, 1, 2])) == (0.75, 0.75, 0.75)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     text=st.lists(st.integers(0, 4), min_size=2, max_size=60),
     context=st.lists(st.integers(0, 4), max_size=5),
