@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("lmdiag", deadline=None)  # how long an example takes says how busy the machine is
+# How long an example takes says how busy the machine is; the same examples each time, so that a failure is the change's.
+# `python -m tests.fuzz` looks for new ones.
+settings.register_profile("lmdiag", deadline=None, derandomize=True)
 settings.load_profile("lmdiag")
 
 

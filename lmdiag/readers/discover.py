@@ -102,6 +102,8 @@ def is_folder(path: str) -> bool:
 
 
 def _at(path: str, recognise: Recognise, is_log: IsLog) -> Iterator[Source]:
+    if "\0" in path:
+        raise UnreadableLog(f"no file has the name {path!r}", "a name cannot hold a zero character")
     if path == "-":
         yield Source("<stdin>", content=_all_of(sys.stdin.buffer, "<stdin>"))
     elif is_url(path):

@@ -87,6 +87,11 @@ def test_a_pipe_is_read_once_and_whole(tmp_path):
     writer.join()
 
 
+def test_a_name_that_no_file_can_have(tmp_path):
+    runs, problems = read_logs(["a\0b"])
+    assert (runs, [p.message for p in problems]) == ([], [r"no file has the name 'a\x00b'"])
+
+
 @pytest.mark.parametrize("given", [("good.jsonl", "closed.jsonl", "folder"), (".",)], ids=["by name", "in a folder"])
 def test_what_may_not_be_read_is_said_and_hides_nothing(tmp_path, given):
     write(tmp_path / "good.jsonl", curve())
