@@ -22,8 +22,9 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+
+from reading import Cost
 
 STEPS = 10_000
 SICK_EVERY = 20  # one log in so many diverges
@@ -34,15 +35,6 @@ import polars as pl
 for file in sorted(glob.glob(sys.argv[1] + "/*.jsonl")):
     pl.read_ndjson(file)
 """
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one command took: seconds on the wall, seconds of the processors, and its peak memory in MiB."""
-
-    wall: float
-    cpu: float
-    memory: float
 
 
 def main() -> None:
@@ -77,7 +69,7 @@ def row(jobs: int, pairs: list[tuple[Cost, Cost]]) -> None:
     cpu = statistics.median(a.cpu / b.cpu for a, b in pairs)
     memory, bare = (statistics.median(costs) for costs in zip(*((a.memory, b.memory) for a, b in pairs), strict=True))
     label = f"check --jobs {jobs} / polars"
-    print(f"{label:28}{wall:8.2f}{cpu:8.2f}   {memory:,.0f} MiB, polars {bare:,.0f} MiB")
+    print(f"{label:28}{wall:8.2f}{cpu:8.2f}   {memory / MIB:,.0f} MiB, polars {bare / MIB:,.0f} MiB")
     taken = ", ".join(f"{a.wall:.1f}/{b.wall:.1f} ({a.cpu:.1f}/{b.cpu:.1f} cpu)" for a, b in pairs)
     print(f"{'':28}seconds: {taken}", flush=True)
 
@@ -95,7 +87,7 @@ def cost(command: list[str]) -> Cost:
     watcher.join()
     if os.waitstatus_to_exitcode(status) not in (0, 1):
         raise SystemExit(f"a timed command failed: {command}")
-    return Cost(wall, max(usage.ru_utime + usage.ru_stime, sum(cpu.values())), peak[0] / MIB)
+    return Cost(wall, max(usage.ru_utime + usage.ru_stime, sum(cpu.values())), peak[0])
 
 
 def _watch(pid: int, peak: list[float], cpu: dict[int, float]) -> None:

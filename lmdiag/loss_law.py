@@ -59,10 +59,6 @@ class Law:
         level = np.maximum(self.at(steps), 1e-12)
         return losses / level - 1
 
-    def under(self, schedule: Schedule) -> Law:
-        """Return the same law with the learning rate continued otherwise; its peak must be the same."""
-        return replace(self, schedule=schedule)
-
 
 @dataclass(frozen=True, eq=False)
 class _Binned:

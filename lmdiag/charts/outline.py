@@ -13,8 +13,9 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from lmdiag.charts.thinning import BUCKETS, ascending, extremes, stretches
+from lmdiag.charts.thinning import BUCKETS, extremes, stretches
 from lmdiag.run import Series
+from lmdiag.stats.windows import distinct
 
 BLOCK = 64  # points, of which the two extremes stand for all
 MOST_RAW = 2 * BLOCK * BUCKETS  # a view of fewer points looks at every one of them
@@ -57,7 +58,7 @@ def candidates(series: Series, start: int, stop: int) -> np.ndarray:
     known = kept(series, "extremes", lambda: extremes(series.values, buckets=-(-len(series) // BLOCK)))
     inside = known[np.searchsorted(known, start) : np.searchsorted(known, stop)]
     ends = (_first_finite(series.values, range(start, stop)), _first_finite(series.values, range(stop - 1, start, -1)))
-    return ascending(np.concatenate([inside, [row for row in ends if row is not None]]))
+    return distinct(np.concatenate([inside, [row for row in ends if row is not None]])).astype(np.int64)
 
 
 def _first_finite(values: np.ndarray, rows: range) -> int | None:
@@ -88,7 +89,7 @@ def _means(series: Series, logarithms: bool) -> Blocks:
     gaps = stretches(~good)
     starts = np.arange(0, len(values), BLOCK)
     if len(gaps) <= MOST_PARTS:  # a block of its own for each gap, so that no mean reaches across it
-        starts = ascending(np.concatenate([starts, gaps[:, 0], gaps[:, 1] + 1]))
+        starts = distinct(np.concatenate([starts, gaps[:, 0], gaps[:, 1] + 1]))
         starts = starts[starts < len(values)]
     counts = np.add.reduceat(good.astype(float), starts)
     sums = np.add.reduceat(np.where(good, values, 0.0), starts)

@@ -10,9 +10,10 @@ import numpy as np
 
 from lmdiag.charts.outline import blocks, candidates, lost_stretches, rows_in
 from lmdiag.charts.smoothing import half_life_mean
-from lmdiag.charts.thinning import ascending, extremes, joined
+from lmdiag.charts.thinning import extremes, joined
 from lmdiag.charts.view import View, positions
 from lmdiag.run import Run, Series
+from lmdiag.stats.windows import distinct
 
 Records = list[dict[str, Any]]
 MOST_MARKS = 100
@@ -79,7 +80,7 @@ def trace(
     """
     start, stop = rows_in(series, view.steps)
     keep = _rows_of(series, flagged, start, stop)
-    rows = ascending(np.concatenate([candidates(series, start, stop), keep]))
+    rows = distinct(np.concatenate([candidates(series, start, stop), keep]))
     values = rescaled(run, series.values[rows], view)
     lost = lost_stretches(series, start, stop)
     even = series.values[start : stop : max((stop - start) // ENOUGH_FOR_SCALE, 1)]
@@ -122,7 +123,7 @@ def _rows_of(series: Series, steps: Iterable[int], start: int, stop: int) -> np.
     wanted = np.fromiter(steps, np.int64)
     rows = np.searchsorted(series.steps, wanted)
     rows, wanted = rows[(rows >= start) & (rows < stop)], wanted[(rows >= start) & (rows < stop)]
-    return ascending(rows[(series.steps[rows] == wanted) & np.isfinite(series.values[rows])])
+    return distinct(rows[(series.steps[rows] == wanted) & np.isfinite(series.values[rows])])
 
 
 def _smooth(run: Run, series: Series, view: View, geometric: bool) -> Mean:

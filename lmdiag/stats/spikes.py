@@ -9,6 +9,7 @@ import numpy as np
 from lmdiag.stats.noise import MAD_TO_SIGMA
 from lmdiag.stats.windows import block_medians, centred_median, median, medians_beside, remembered, rolling_median
 
+SMALLEST, DEVIATIONS = 0.06, 6.0  # what a spike is to the rules, unless the user says otherwise
 WINDOWS = (4, 15, 50)
 NEIGHBOURS, NEAREST = 60, 5  # the scale comes from 60 points either side, without the 5 nearest
 SCALE_FLOOR = 0.005  # in log units: half a percent

@@ -22,7 +22,7 @@ _ITEM = lazy(
 _BAR = lazy(r"(\d+)/(\d+) \[[\d:]+<")
 _NUMBER = lazy(rf"{NUM}$")
 _FRACTION = lazy(r"(\d+)/(\d+)$")
-_SUMMARY = ("train_runtime", "train_loss")
+_SUMMARY = {"train_runtime", "train_loss"}
 _STEPS = ("step", "global_step", "current_steps", "global_step/max_steps")
 _NUM_EPOCHS = lazy(r"^\s*(?:.*- |.*>> +)?Num Epochs = ([\d,]+)")
 MARK = lazy(
@@ -73,7 +73,7 @@ class ConsoleScanner:
                 values[STEP if name in _STEPS else name] = number(word)
         if not values or not any(self._known(name) for name in values):
             return False
-        if "train_runtime" in words and "train_loss" in words:  # with token counts every record has a runtime
+        if words.keys() >= _SUMMARY:  # with token counts every record has a runtime
             self._table.happened(Event("end", None, text[:300], {"status": "completed", **values}))
             self._ended = True
             return True

@@ -92,13 +92,10 @@ def _repeats(curve: Series) -> str:
     n = len(values)
     if n > LONGEST or len(distinct(values)) < REPEATED:
         return ""
-    for lag in range(REPEATED, n - REPEATED + 1):
-        same = values[lag:] == values[:-lag]
-        if (
-            same.sum() >= max(REPEATED, REPEATED_SHARE * n)
-            and len(distinct(values[lag:][same])) >= REPEATED
-            and same.all()
-        ):
+    for lag in np.flatnonzero(values[REPEATED:] == values[0]) + REPEATED:
+        again = values[lag:]
+        enough = len(again) >= max(REPEATED, REPEATED_SHARE * n) and len(distinct(again)) >= REPEATED
+        if enough and np.array_equal(again, values[:-lag]):
             return f"and the same losses come again after {lag} records, to the last digit: the weights do not change"
     return ""
 

@@ -7,7 +7,7 @@ from lmdiag.finding import Finding, Severity, rule
 from lmdiag.layers import layer_table
 from lmdiag.run import Run
 from lmdiag.stats.noise import MAD_TO_SIGMA
-from lmdiag.stats.spikes import find_spikes
+from lmdiag.stats.spikes import DEVIATIONS, SMALLEST, find_spikes
 from lmdiag.stats.windows import median, medians_beside
 
 EMBEDDING = re.compile(r"(^|[._/])(wte|embed\w*|tok_embeddings|word_embeddings|embedding)([._/]|$)", re.IGNORECASE)
@@ -49,7 +49,7 @@ def check(run: Run, *, outbreak: float = 2.0, deviations: float = 6.0, share: fl
     if not named or (table.values <= 0).any() or not np.isfinite(table.values).all():
         return
     finite = run.curve[1].finite
-    spikes = find_spikes(finite.values, smallest=0.06, deviations=6.0)
+    spikes = find_spikes(finite.values, smallest=SMALLEST, deviations=DEVIATIONS)
     if len(spikes) < LEAST_SPIKES:
         return
     logs = np.log(table.values)

@@ -4,7 +4,7 @@ import numpy as np
 
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run, Series
-from lmdiag.stats.spikes import Spike, find_spikes
+from lmdiag.stats.spikes import DEVIATIONS, SMALLEST, Spike, find_spikes
 from lmdiag.stats.windows import median
 
 AT_BOUNDARY = 0.02  # of an epoch, or one record
@@ -14,7 +14,7 @@ RECORDS_PER_EPOCH = 8
 
 
 @rule(family="spikes", needs=("curve", "epoch"), severity=Severity.INFO, min_points=30)
-def check(run: Run, *, smallest: float = 0.06, deviations: float = 6.0) -> Iterator[Finding]:
+def check(run: Run, *, smallest: float = SMALLEST, deviations: float = DEVIATIONS) -> Iterator[Finding]:
     """Loss spikes where an epoch ends.
 
     ## What it looks for

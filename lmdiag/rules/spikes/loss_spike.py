@@ -5,7 +5,7 @@ import numpy as np
 from lmdiag import advice
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run, Series
-from lmdiag.stats.spikes import Spike, find_spikes
+from lmdiag.stats.spikes import DEVIATIONS, SMALLEST, Spike, find_spikes
 from lmdiag.stats.windows import median
 
 FAST_RECORDS, FAST_SHARE = 50, 0.02
@@ -15,7 +15,7 @@ CO_SPIKE = 3.0  # a gradient norm this many times its usual value belongs to the
 
 
 @rule(family="spikes", needs=("curve",), severity=Severity.INFO, min_points=6)
-def check(run: Run, *, smallest: float = 0.06, deviations: float = 6.0) -> Iterator[Finding]:
+def check(run: Run, *, smallest: float = SMALLEST, deviations: float = DEVIATIONS) -> Iterator[Finding]:
     """Loss jumps far above its recent level and comes back.
 
     ## What it looks for

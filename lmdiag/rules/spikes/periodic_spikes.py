@@ -4,7 +4,7 @@ import numpy as np
 
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
-from lmdiag.stats.spikes import find_spikes
+from lmdiag.stats.spikes import DEVIATIONS, SMALLEST, find_spikes
 from lmdiag.stats.windows import median
 
 LEAST_SPIKES = 5
@@ -13,7 +13,7 @@ SPACED = 8  # records from one spike to the next: closer ones are the noise of e
 
 
 @rule(family="spikes", needs=("curve",), severity=Severity.INFO, min_points=60)
-def check(run: Run, *, smallest: float = 0.06, deviations: float = 6.0) -> Iterator[Finding]:
+def check(run: Run, *, smallest: float = SMALLEST, deviations: float = DEVIATIONS) -> Iterator[Finding]:
     """Loss spikes at regular distances.
 
     ## What it looks for
