@@ -32,13 +32,23 @@ class Best:
 
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
-    """What the rules said about a run: findings worst first, causes before their consequences."""
+    """What the rules said about a run: findings worst first, causes before their consequences.
+
+    `asked` names the rules that were to look, those of `not_checked` included.
+    """
 
     run: Run
     findings: tuple[Finding, ...]
     not_checked: tuple[NotChecked, ...]
     judged: bool
     best: Best | None
+    asked: tuple[str, ...] = ()
+
+    @property
+    def looked(self) -> tuple[str, ...]:
+        """The rules that were asked and could look."""
+        refused = {refusal.rule for refusal in self.not_checked}
+        return tuple(name for name in self.asked if name not in refused)
 
     @property
     def verdict(self) -> str:
@@ -71,6 +81,7 @@ def diagnose(
     findings: list[Finding] = []
     not_checked: list[NotChecked] = []
     judged = False
+    rules = tuple(rules)
     for rule in rules:
         why = rule.missing(run)
         if why:
@@ -86,7 +97,8 @@ def diagnose(
             if isinstance(f, Finding)
         ]
     attributed = attribute(findings, run.last_step - run.first_step)
-    return Diagnosis(run, tuple(_worst_first(attributed)), tuple(not_checked), judged, best_evaluation(run))
+    asked = tuple(rule.name for rule in rules)
+    return Diagnosis(run, tuple(_worst_first(attributed)), tuple(not_checked), judged, best_evaluation(run), asked)
 
 
 def _worst_first(findings: list[Finding]) -> list[Finding]:

@@ -62,7 +62,7 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
     # NumPy would start a pool of threads for linear algebra, which costs as much time as the check of a small log.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from lmdiag.cli.diagnosing import checked_settings, diagnose_paths
-    from lmdiag.cli.gate import PASSED, exit_code
+    from lmdiag.cli.gate import NOTHING_JUDGED, PASSED, exit_code
     from lmdiag.cli.on_github import in_github_actions, tell_github
     from lmdiag.cli.output import checked_outputs, print_result, write_outputs
     from lmdiag.cli.show import settings_toml
@@ -80,7 +80,10 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
     print_result(_printed(report, options))
     if in_github_actions() and not options["no_github"]:
         tell_github(report, annotate=options["shape"] in ("text", "concise"))
-    return exit_code(report)
+    code = exit_code(report)
+    if options["quiet"] and code == NOTHING_JUDGED:
+        _say_why(report)
+    return code
 
 
 def _printed(report: Report, options: dict[str, Any]) -> str:
@@ -95,6 +98,15 @@ def _printed(report: Report, options: dict[str, Any]) -> str:
     from lmdiag.reports.look import Style
 
     return render(report, "text", style=Style(width(), wants_color(options["color"]), options["verbose"]))
+
+
+def _say_why(report: Report) -> None:
+    """Say on standard error why there is no verdict: an exit code alone would not tell."""
+    from lmdiag.cli import say
+    from lmdiag.reports.wording import not_judged, source_of
+
+    for diagnosis in report.diagnoses:
+        say(f"{source_of(diagnosis.run)}: nothing could be judged: {not_judged(diagnosis)}")
 
 
 def _failing_only(report: Report) -> Report:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lmdiag.diagnose import Diagnosis
 from lmdiag.reports.report import Report, severity_of
-from lmdiag.reports.wording import source_of, visible
+from lmdiag.reports.wording import not_judged, source_of, visible
 
 
 def render(report: Report) -> str:
@@ -30,5 +30,4 @@ def _of_run(diagnosis: Diagnosis) -> Iterator[str]:
             f"{where}: {f.rule} {severity_of(f).label} steps {f.first_step}-{f.last_step} {visible(f.message)}{cause}"
         )
     if diagnosis.verdict == "not-judged":
-        why = diagnosis.not_checked[0].why if diagnosis.not_checked else "no rule was asked to look"
-        yield f"{where}: not-judged {visible(why)}"
+        yield f"{where}: not-judged {visible(not_judged(diagnosis))}"

@@ -22,6 +22,7 @@ from lmdiag.reports.report import Report, Summary, severity_of, summarize, worst
 from lmdiag.reports.wording import (
     WORDS,
     by_reason,
+    looked,
     not_read,
     number,
     origin,
@@ -117,6 +118,7 @@ def _sections(report: Report) -> Iterator[dict[str, Any]]:
             "others": [entry for entry in entries if not entry.finding.alarms],
             "overview": [figure for figure in figures if figure.overview],
             "figures": [figure for figure in figures if not figure.overview],
+            "nothing": "Nothing that needs doing was found." if diagnosis.findings else looked(diagnosis),
             "reasons": by_reason(diagnosis.not_checked),
             "coverage": [*map(not_read, run.skipped), *run.notes],
         }

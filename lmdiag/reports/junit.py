@@ -33,15 +33,14 @@ def _suite(diagnosis: Diagnosis, report: Report) -> ElementTree.Element:
     properties = ElementTree.SubElement(suite, "properties")
     for name, value in (("verdict", diagnosis.verdict), ("format", diagnosis.run.format)):
         ElementTree.SubElement(properties, "property", name=name, value=_clean(value))
-    for name in _case_names(diagnosis, report):
+    for name in _case_names(diagnosis):
         suite.append(_case(name, source, diagnosis, report.fail_on))
     return _counted(suite)
 
 
-def _case_names(diagnosis: Diagnosis, report: Report) -> list[str]:
-    looked = [rule.name for rule in report.rules]
+def _case_names(diagnosis: Diagnosis) -> list[str]:
     others = [n.rule for n in diagnosis.not_checked] + [f.rule for f in diagnosis.findings]
-    return list(dict.fromkeys([*looked, *others]))
+    return list(dict.fromkeys([*diagnosis.asked, *others]))
 
 
 def _case(name: str, source: str, diagnosis: Diagnosis, fail_on: str) -> ElementTree.Element:

@@ -15,6 +15,7 @@ from lmdiag.reports.wording import (
     by_reason,
     count,
     evidence,
+    looked,
     not_read,
     number,
     origin,
@@ -39,7 +40,7 @@ def _lines(report: Report, style: Style) -> Iterator[str]:
     """Yield the runs that need words, then a table of all runs, then what could not be read."""
     several = len(report.diagnoses) > 1
     for diagnosis in _in_words(report, style):
-        yield from _run(diagnosis, style, len(report.rules))
+        yield from _run(diagnosis, style)
         if several:
             yield ""
     if several:
@@ -63,7 +64,7 @@ def _in_words(report: Report, style: Style) -> list[Diagnosis]:
     return worth[:RUNS_IN_WORDS][::-1]
 
 
-def _run(diagnosis: Diagnosis, style: Style, rules: int) -> Iterator[str]:
+def _run(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
     run, summary = diagnosis.run, summarize(diagnosis.run)
     words, colour = verdict_look(diagnosis.verdict)
     yield f"{style.paint(words, colour, bold=True)}  {style.paint(source_of(run), bold=True)}"
@@ -71,7 +72,7 @@ def _run(diagnosis: Diagnosis, style: Style, rules: int) -> Iterator[str]:
     yield from _curves(diagnosis, style)
     yield from style.listed(_results(diagnosis, summary), 2)
     yield from _findings(diagnosis, style)
-    yield from _coverage(diagnosis, style, rules)
+    yield from _coverage(diagnosis, style)
 
 
 def _curves(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
@@ -142,10 +143,9 @@ def _sentence(finding: Finding, style: Style, indent: int, lead: str) -> Iterato
     )
 
 
-def _coverage(diagnosis: Diagnosis, style: Style, rules: int) -> Iterator[str]:
+def _coverage(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
     """Say what looked, what did not and why, what was not read, and what was assumed."""
-    looked = rules - len(diagnosis.not_checked)
-    lines = [f"{count(looked, 'rule')} looked; nothing found."] if looked > 0 and not diagnosis.findings else []
+    lines = [] if diagnosis.findings else [looked(diagnosis)]
     lines += [*_not_checked(diagnosis, style.verbose), *map(not_read, diagnosis.run.skipped)]
     notes = diagnosis.run.notes
     shown = notes if style.verbose else notes[:NOTES_SHOWN]

@@ -11,6 +11,7 @@ from lmdiag.finding import Finding, NotChecked
 from lmdiag.run import Run, Skipped
 
 if TYPE_CHECKING:
+    from lmdiag.diagnose import Diagnosis
     from lmdiag.reports.report import Summary, Suppressed
 
 WORDS = {"unhealthy": "unhealthy", "suspect": "suspect", "not-judged": "not judged", "healthy": "healthy"}
@@ -85,6 +86,25 @@ def not_read(skipped: Skipped) -> str:
         [f"{'first on ' if skipped.count > 1 else ''}line {skipped.line:,}"] if skipped.line else []
     )
     return f"Not read: {skipped.reason}" + (f" ({', '.join(where)})." if where else ".")
+
+
+def looked(diagnosis: Diagnosis) -> str:
+    """Write how many of the rules that were asked could look at a run without findings.
+
+    >>> from lmdiag.diagnose import diagnose
+    >>> looked(diagnose(Run("a", {}), rules=()))
+    'No rule was asked to look.'
+    """
+    asked, able = len(diagnosis.asked), len(diagnosis.looked)
+    if not able:
+        return "No rule could look." if asked else "No rule was asked to look."
+    which = f"{able:,} of {count(asked, 'rule')}" if able < asked else count(able, "rule")
+    return f"{which} looked; nothing found."
+
+
+def not_judged(diagnosis: Diagnosis) -> str:
+    """Write why a run was not judged: what kept most rules from looking."""
+    return next(iter(by_reason(diagnosis.not_checked)), "no rule was asked to look")
 
 
 def by_reason(not_checked: Iterable[NotChecked]) -> dict[str, list[str]]:

@@ -156,6 +156,21 @@ def test_settings_can_differ_between_paths(run, bad, tmp_path):
     assert run("check", "runs/other.jsonl").code == 1
 
 
+def test_the_rules_that_look_are_counted_for_each_path(run, good, tmp_path):
+    settings = tmp_path / "own.toml"
+    settings.write_text("[[per-path]]\nmatch = '*good*'\nignore = ['all']\n")
+    done = run("check", good, "--config", settings)
+    assert done.code == 3
+    assert "No rule was asked to look." in done.out
+
+
+def test_a_quiet_check_says_why_nothing_was_judged(run, good, bad):
+    done = run("check", good, "--ignore", "all", "--quiet")
+    assert (done.code, done.out) == (3, "")
+    assert "nothing could be judged: no rule was asked to look" in done.err
+    assert run("check", good, "--quiet").err == ""
+
+
 def test_a_rule_can_be_set_otherwise_for_some_paths(run, spiked, tmp_path):
     (tmp_path / "lmdiag.toml").write_text(
         "[[per-path]]\nmatch = 'runs/sp*'\n[per-path.rules.loss-spike]\nseverity = 'error'\n"

@@ -6,7 +6,10 @@ import pytest
 from lmdiag.diagnose import Best, Diagnosis
 from lmdiag.finding import Finding, NotChecked, Severity
 from lmdiag.reports.report import Report, Unreadable
+from lmdiag.rules import RULES
 from lmdiag.run import Event, Run, Segment, Series, Skipped
+
+ASKED = tuple(rule.name for rule in RULES)
 
 
 def series_of(values, every=1):
@@ -30,7 +33,7 @@ def healthy():
         events=(Event("end", 2000, fields={"status": "completed"}),),
     )
     refusals = (NotChecked("the log has no per-layer statistics", "dead-layer"),)
-    return Diagnosis(run, (), refusals, True, Best("val/loss", 1900, 3.04))
+    return Diagnosis(run, (), refusals, True, Best("val/loss", 1900, 3.04), ASKED)
 
 
 @pytest.fixture
@@ -51,7 +54,9 @@ def sick():
         notes=("Steps were counted from the records: the log has no step column.",),
         skipped=(Skipped(812, "not JSON", 1), Skipped(900, "no number in it", 3)),
     )
-    return Diagnosis(run, (diverged(), not_finite(), norm_spike()), refusals(), True, Best("val/loss", 1300, 3.05))
+    return Diagnosis(
+        run, (diverged(), not_finite(), norm_spike()), refusals(), True, Best("val/loss", 1300, 3.05), ASKED
+    )
 
 
 def diverged():

@@ -9,6 +9,7 @@ from lmdiag.finding import NotChecked, Severity
 from lmdiag.reports.look import Style
 from lmdiag.reports.report import Report
 from lmdiag.reports.text import render
+from lmdiag.rules import RULES
 from lmdiag.run import Run
 
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
@@ -25,14 +26,25 @@ def test_a_healthy_run_takes_a_few_calm_lines(healthy):
         "  lmdiag-log/1 · steps 1–2,000 · 2,000 values of loss · completed",
     ]
     assert "keep step 1,900 (val/loss 3.04)" in lines[6]
-    assert lines[-1] == "  Not checked: the log has no per-layer statistics (1 rule). -v names them."
+    assert lines[-2:] == [
+        f"  {len(RULES) - 1} of {len(RULES)} rules looked; nothing found.",
+        "  Not checked: the log has no per-layer statistics (1 rule). -v names them.",
+    ]
     assert len(lines) <= 10
 
 
-def test_a_healthy_run_says_how_many_rules_looked(healthy):
-    from lmdiag.rules import RULES
-
-    assert f"{len(RULES) - 1} rules looked; nothing found." in render(Report((healthy,), rules=RULES))
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("divergence", "plateau"), "2 rules looked; nothing found."),
+        (("divergence", "dead-layer"), "1 of 2 rules looked; nothing found."),
+        (("dead-layer",), "No rule could look."),
+        ((), "No rule was asked to look."),
+    ],
+)
+def test_the_rules_that_looked_are_counted_among_those_that_were_asked(healthy, asked, said):
+    refusals = tuple(n for n in healthy.not_checked if n.rule in asked)
+    assert said in render(Report((replace(healthy, asked=asked, not_checked=refusals),), rules=RULES))
 
 
 def test_a_sick_run_fits_a_screen_and_says_everything(sick):

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -95,7 +96,7 @@ def check(run: Run, *, smallest: float = 1.3, warning: float = 1.8) -> Iterator[
 def _vocabulary(run: Run) -> int:
     model = run.config.get("model")
     size = model.get("vocab_size") if isinstance(model, dict) else None
-    return int(size) if isinstance(size, int | float) and size > 1 else 0
+    return int(size) if isinstance(size, int | float) and 2 <= size < math.inf else 0
 
 
 def _meaning(ratio: float, run: Run, stays: bool) -> str:

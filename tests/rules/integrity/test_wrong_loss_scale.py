@@ -34,6 +34,12 @@ def test_a_loss_that_does_not_learn_is_information():
     assert found.severity is Severity.INFO
 
 
+@pytest.mark.parametrize("size", [1.2, 0, -3, float("inf"), float("nan"), "many"])
+def test_a_vocabulary_that_cannot_be_is_unknown(size):
+    (found,) = fires(check, run(loss=8 * falling(200), config={"model": {"vocab_size": size}}))
+    assert found.severity is Severity.INFO
+
+
 @pytest.mark.parametrize("start", [16, 40])
 def test_a_large_initialisation_is_information(start):
     (found,) = fires(check, run(loss=falling(200, start=start), config=GPT2))
