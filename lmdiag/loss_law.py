@@ -152,7 +152,9 @@ def _bins(steps: np.ndarray, losses: np.ndarray, schedule: Schedule) -> _Binned:
     place = np.minimum(((axis - axis[0]) / max(axis[-1] - axis[0], 1e-12) * MOST_BINS).astype(int), MOST_BINS - 1)
     starts = np.flatnonzero(np.diff(place, prepend=-1))
     counts = np.diff(np.append(starts, len(done))).astype(float)
-    middle = np.array([median(part) for part in np.split(losses, starts[1:])])
+    ordered = losses[np.lexsort((losses, place))]
+    below, above = starts + (counts.astype(int) - 1) // 2, starts + counts.astype(int) // 2
+    middle = 0.5 * (ordered[below] + ordered[above])
     return _Binned(np.add.reduceat(done, starts) / counts, np.add.reduceat(annealed, starts) / counts, middle, counts)
 
 

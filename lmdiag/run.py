@@ -53,8 +53,8 @@ class Series:
         good = np.isfinite(self.values)
         return self if good.all() else self.at(good)
 
-    def at(self, chosen: np.ndarray) -> Series:
-        """Return the points selected by a boolean mask or an index array."""
+    def at(self, chosen: np.ndarray | slice) -> Series:
+        """Return the points selected by a boolean mask, an index array or a slice."""
         lines = None if self.lines is None else self.lines[chosen]
         return Series(
             self.steps[chosen],
@@ -86,7 +86,7 @@ class Series:
     def between(self, first_step: float, last_step: float) -> Series:
         """Return the points with first_step <= step <= last_step."""
         start, stop = np.searchsorted(self.steps, [first_step, last_step + 0.5])
-        return self.at(np.arange(start, stop))
+        return self.at(slice(int(start), int(stop)))
 
 
 @dataclass(frozen=True)

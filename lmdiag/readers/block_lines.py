@@ -40,10 +40,9 @@ class Lines:
         """Where each line starts: int64[n]."""
         return np.append(0, self.ends[:-1] + 1)
 
-    def counted(self, *characters: int) -> list[int]:
-        """Return how often each character occurs."""
-        pieces = [piece for _, piece in self._pieces()]
-        return [sum(int(np.count_nonzero(piece == character)) for piece in pieces) for character in characters]
+    def counted(self, character: int) -> int:
+        """Return how often a character occurs; of a frequent one several times faster than `bytes.count`."""
+        return sum(int(np.count_nonzero(piece == character)) for _, piece in self._pieces())
 
     def _pieces(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the bytes in pieces that stay in the cache, which is several times faster."""

@@ -16,6 +16,7 @@ from lmdiag.run import Run, Segment, Series
 
 MOST_DECIMALS = 6
 SAMPLED_VALUES = 2000
+FIRST_VALUES = 20  # these tell nearly always that the others need no look
 LARGEST_ROUNDED = 1e15  # larger numbers are whole; NaN compares as false
 UNIT_WORDS = {1e-3: "ms", 1e-2: "%", 2.0**30: "GiB", 2.0**20: "MiB", LN2: "bits"}
 
@@ -186,6 +187,6 @@ def _decimals(values: np.ndarray) -> int | None:
     if not len(sample):
         return None
     for decimals in range(MOST_DECIMALS + 1):
-        if np.array_equal(np.round(sample, decimals), sample):
+        if all(np.array_equal(np.round(part, decimals), part) for part in (sample[:FIRST_VALUES], sample)):
             return decimals
     return None

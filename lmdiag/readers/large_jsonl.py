@@ -79,9 +79,8 @@ class _Reading:
     def add(self, block: bytes, frame: polars.DataFrame | None, first_line: int) -> int:
         """Keep the frame of a block where it holds every cell, else read the lines with care; return how many there are."""
         lines = Lines(block, first_line)
-        n_lines, n_quotes = lines.counted(NEWLINE, QUOTE)
-        n_lines += not block.endswith(b"\n")
-        whole = frame is not None and frame.height == n_lines and _every_cell(frame, block, n_quotes)
+        n_lines = lines.counted(NEWLINE) + (not block.endswith(b"\n"))
+        whole = frame is not None and frame.height == n_lines and _every_cell(frame, block, lines.counted(QUOTE))
         if frame is not None and whole and self._usual(frame).all():
             self.table.keep(self._told(frame), np.arange(first_line, first_line + n_lines))
         else:
@@ -97,12 +96,9 @@ class _Reading:
         import polars as pl
 
         types = {str: pl.String, bool: pl.Boolean, float: pl.Float64, int: pl.Float64}
-        seen: dict[str, Counter[type]] = {}
-        for record in records:
-            for name, value in record.items():
-                if type(value) in types and name not in self.schema:
-                    seen.setdefault(name, Counter())[type(value)] += 1
-        self.schema |= {name: types[kinds.most_common(1)[0][0]] for name, kinds in seen.items()}
+        seen = Counter((name, type(value)) for record in records for name, value in record.items())
+        usual = {name: kind for (name, kind), _ in reversed(seen.most_common()) if kind in types}
+        self.schema |= {name: types[usual[name]] for name, _ in seen if name in usual and name not in self.schema}
 
     def _frame(self, block: bytes) -> polars.DataFrame | None:
         import polars as pl
@@ -120,8 +116,10 @@ class _Reading:
         return (frame[column] == word).fill_null(True).to_numpy()
 
     def _told(self, frame: polars.DataFrame) -> polars.DataFrame:
-        """Return the columns without that of the usual word, which says nothing about the records that have it."""
-        return frame.drop(self.usual[0], strict=False)
+        """Take out the column of the usual word, which says nothing about the records that have it."""
+        if self.usual[0] in frame.columns:
+            frame.drop_in_place(self.usual[0])
+        return frame
 
     def _add_with_care(self, lines: Lines, learn: bool = False) -> None:
         """Blank out the lines that polars would not read, and decode these by themselves."""
@@ -169,7 +167,7 @@ class _Reading:
 
 def _sample(lengths: np.ndarray) -> list[int]:
     """Choose lines from all over the block, and the shortest and longest, which hold other keys: list of n."""
-    few = min(SAMPLED_LINES, max(20, len(lengths) // 200))
+    few = min(SAMPLED_LINES, max(20, len(lengths) // 500))
     spread = np.arange(0, len(lengths), max(1, len(lengths) // few))
     by_length = np.argsort(lengths)
     chosen = np.concatenate([spread, by_length[:few], by_length[-few:]])

@@ -67,13 +67,14 @@ def level_shifts(values: np.ndarray, penalty: float = 3.0, largest_number: int =
     if n < 2 * FEWEST_IN_STRETCH:
         return []
     sigma = max(scatter(values), _slow_scatter(values), 1e-12)
-    edges = [0, n]
+    edges, splits = [0, n], {(0, n): _best_split(values, 0, n)}
     for _ in range(largest_number):
-        splits = [_best_split(values, a, b) for a, b in zip(edges, edges[1:])]
-        gain, at = max(splits)
+        (gain, at), (first, stop) = max((split, stretch) for stretch, split in splits.items())
         if gain <= penalty * sigma**2 * np.log(n):
             break
         edges = sorted({*edges, at})
+        del splits[first, stop]
+        splits |= {(a, b): _best_split(values, a, b) for a, b in ((first, at), (at, stop))}
     return [_shift(values, *stretch, sigma) for stretch in zip(edges, edges[1:], edges[2:])]
 
 

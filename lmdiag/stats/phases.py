@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmdiag.stats.windows import median
+from lmdiag.stats.windows import median, remembered
 
 WARM = 0.99  # share of the peak at which warm-up is over
 
@@ -46,6 +46,7 @@ def phases(steps: np.ndarray, lr: np.ndarray) -> Phases | None:
     )
 
 
+@remembered
 def holds_start(steps: np.ndarray) -> bool:
     """Tell whether a log begins where its run began, and not somewhere in the middle.
 

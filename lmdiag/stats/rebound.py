@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +51,7 @@ def sustained_rise(values: np.ndarray) -> Rebound | None:
         return found and Rebound(
             int(starts[found.low_at]), int(starts[found.onset]), found.low, found.high, found.errors
         )
-    for test in (_rebound, _chaotic_rebound, _above_start, _unrecovered_end):
+    for test in (_rebound, _above_start, _unrecovered_end):
         found = test(values)
         if found:
             return Rebound(found.low_at, _onset(values, found), found.low, found.high, found.errors)
@@ -82,37 +83,42 @@ def smallest_rise(values: np.ndarray) -> float:
     return max(LIMITS[0][0], LIMITS[0][1] * float(np.min(values)), LIMITS[0][2] * error)
 
 
-def _windows(values: np.ndarray) -> list[Rebound]:
-    """Return the difference between the tail and the lowest window before it, for each window length."""
-    n, sigma, phi = len(values), scatter(values), smoothing(values)
+def _lowest(values: np.ndarray) -> list[tuple[int, int, float]]:
+    """Return the width of each tail window, and the middle and the level of the lowest window before it, an odd one."""
     found = []
     for share in SHARES:
-        width = max(3, n // share)
-        odd = width | 1
-        medians = rolling_median(values[: n - width], odd)
-        if not len(medians):
-            continue
-        start = int(np.argmin(medians))
-        low, high = float(medians[start]), float(median(values[-width:]))
-        error = max(median_difference_error(sigma, phi, width, odd), wander(values[: start + odd], width), 1e-12)
-        found.append(Rebound(start + odd // 2, 0, low, high, (high - low) / error))
+        width = max(3, len(values) // share)
+        medians = rolling_median(values[: len(values) - width], width | 1)
+        if len(medians):
+            start = int(np.argmin(medians))
+            found.append((width, start, float(medians[start])))
     return found
 
 
+def _windows(values: np.ndarray, lowest: list[tuple[int, int, float]]) -> Iterator[Rebound]:
+    """Yield the difference between the tail and the lowest window before it, for each window length."""
+    sigma, phi = scatter(values), smoothing(values)
+    for width, start, low in lowest:
+        odd = width | 1
+        high = float(median(values[-width:]))
+        error = max(median_difference_error(sigma, phi, width, odd), wander(values[: start + odd], width), 1e-12)
+        yield Rebound(start + odd // 2, 0, low, high, (high - low) / error)
+
+
 def _rebound(values: np.ndarray) -> Rebound | None:
+    """Return a rise in nats, or else in log loss: an odd window has its median at the same point in both."""
     if len(values) < REBOUND_POINTS:
         return None
-    for found in _windows(values):
+    lowest = _lowest(values)
+    for found in _windows(values, lowest):
         for nats, share, errors in LIMITS:
             if found.rise >= max(nats, share * abs(found.low)) and found.errors >= errors:
                 return found
-    return None
+    return _chaotic_rebound(values, lowest) if values.min() > 0 else None
 
 
-def _chaotic_rebound(values: np.ndarray) -> Rebound | None:
-    if len(values) < REBOUND_POINTS or values.min() <= 0:
-        return None
-    for found in _windows(np.log(values)):
+def _chaotic_rebound(values: np.ndarray, lowest: list[tuple[int, int, float]]) -> Rebound | None:
+    for found in _windows(np.log(values), [(width, start, float(np.log(low))) for width, start, low in lowest]):
         low, high = float(np.exp(found.low)), float(np.exp(found.high))
         if found.rise >= CHAOTIC_RISE and found.errors >= CHAOTIC_ERRORS and high - low >= CHAOTIC_NATS:
             return Rebound(found.low_at, 0, low, high, found.errors)

@@ -13,6 +13,7 @@ MEMORY = 1000.0  # steps over which annealing takes effect: 0.999 per step in Ti
 KNOTS = 2000
 FITS = 0.02  # of the peak: the scatter up to which a shape is taken for the schedule's own
 HOLDS = 0.98
+LONGEST_AGES = 300.0  # in units of the memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +63,14 @@ def _annealing(knots: np.ndarray, share: np.ndarray) -> np.ndarray:
     peak = int(np.argmax(share >= share.max() * 0.999))
     fallen = np.maximum(np.where(np.arange(len(share)) <= peak, 0.0, 1 - share / share.max()), 0.0)
     memory = min(MEMORY, (knots[-1] - knots[0]) / 10 or 1.0)
-    kept = np.exp(-np.diff(knots) / memory).tolist()
-    level, levels, mean = 0.0, [0.0], ((fallen[1:] + fallen[:-1]) / 2).tolist()
-    for keep, new in zip(kept, mean):
-        level = keep * level + (1 - keep) * new
-        levels.append(level)
-    return np.array(levels)
+    ages = (knots - knots[0]) / memory
+    gains = -np.expm1(-np.diff(ages)) * (fallen[1:] + fallen[:-1]) / 2
+    levels = np.zeros(len(knots))
+    for part in np.split(np.arange(1, len(knots)), np.flatnonzero(np.diff(ages[1:] // LONGEST_AGES)) + 1):
+        age = ages[part] - ages[part[0]]  # of a stretch that exp can hold
+        before = levels[part[0] - 1] * np.exp(ages[part[0] - 1] - ages[part[0]])
+        levels[part] = np.exp(-age) * (before + np.cumsum(gains[part - 1] * np.exp(age)))
+    return levels
 
 
 def constant(rate: float = 1.0) -> Schedule:

@@ -14,7 +14,7 @@ WINDOWS = (4, 15, 50)
 NEIGHBOURS, NEAREST = 60, 5  # the scale comes from 60 points either side, without the 5 nearest
 SCALE_FLOOR = 0.005  # in log units: half a percent
 MAD_ERROR = 1.17  # relative standard error of a MAD-based sigma is 1.17 / sqrt(n)
-LONG = 4_000
+LONG = 1_000
 WIDE_BUMP_POINTS, WIDE_BUMP_BLOCKS = 900, 300
 
 
@@ -51,16 +51,17 @@ def find_spikes(values: np.ndarray, *, smallest: float, deviations: float) -> li
 def standing_out(values: np.ndarray, least: float, deviations: float = 0.0) -> np.ndarray:
     """Return where a point could stand `least` above its surroundings, and `deviations` times their scatter: int64[k].
 
-    Every point of a curve of up to 4,000; of a longer one those high above the lowest median of their block of 120 points and
-    the two beside it, so that the exact comparison, which looks at each point's own neighbours, has few left to look at.
+    Every point of a curve of up to 1,000; of a longer one those high above the medians of their block of 120 points and
+    of one beside it, so that the exact comparison, which looks at each point's own neighbours, has few left to look at. The scatter
+    is that of the changes, which vary at most twice as much as the points: four tenths of what is asked for leave room for the noise of the medians.
     """
     if len(values) <= LONG:
         return np.arange(len(values))
     levels, starts = block_medians(values, len(values) // (2 * NEIGHBOURS))
     changes, _ = block_medians(np.abs(np.diff(values, prepend=values[0])), len(levels))
-    beside = np.concatenate([levels[:1], levels, levels[-1:]])
-    floor = np.minimum(np.minimum(beside[:-2], beside[1:-1]), beside[2:])
-    bar = floor + np.maximum(least, 0.5 * deviations * MAD_TO_SIGMA / np.sqrt(2) * changes)
+    lower = np.minimum(levels[1:], levels[:-1])
+    floor = np.maximum(np.append(lower[0], lower), np.append(lower, lower[-1]))
+    bar = floor + np.maximum(least, 0.4 * deviations * MAD_TO_SIGMA * changes)
     return np.flatnonzero(values >= np.repeat(bar, np.diff(np.append(starts, len(values)))))
 
 

@@ -1,7 +1,5 @@
 from collections.abc import Iterator
 
-import numpy as np
-
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.phases import holds_start
@@ -77,12 +75,12 @@ def _flat_stretch(
     n = len(curve)
     end = float(median(curve.values[-max(1, n // 10) :]))
     if n < 30:
-        rest = curve.at(np.arange(3, n))
+        rest = curve.at(slice(3, n))
         long_enough = rest.steps[-1] - rest.steps[0] >= 100
         stretches = [(rest, 1.0)] if long_enough and mann_kendall(rest.values) > -1.5 else []
     else:
         stretches = [
-            (curve.at(np.arange(a, a + int(share * n))), share)
+            (curve.at(slice(a, a + int(share * n))), share)
             for share in SHARES
             for a in range(max(1, n // 20), n - int(share * n) + 1, max(1, n // 20))
         ]

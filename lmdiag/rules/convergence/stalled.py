@@ -56,7 +56,7 @@ def check(run: Run) -> Iterator[Finding]:
     if len(finite) < POINTS or not holds_start(finite.steps) or sustained_rise(finite.values):
         return
     split = int(SEEN * len(finite))
-    early, late = finite.at(np.arange(split)), finite.at(np.arange(split, len(finite)))
+    early, late = finite.at(slice(split)), finite.at(slice(split, None))
     level = float(median(late.values))
     gain, error = total_gain(late.values)
     got = max(gain, 0.0) + SURE * error

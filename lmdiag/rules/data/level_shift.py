@@ -52,7 +52,7 @@ def check(run: Run) -> Iterator[Finding]:
     if len(finite) < POINTS or (finite.values <= 0).any() or sustained_rise(finite.values):
         return
     skipped = len(finite) // 10
-    rest = finite.at(np.arange(skipped, len(finite)))
+    rest = finite.at(slice(skipped, None))
     left = _residuals(run, finite)[skipped:]
     if smoothing(left) > SMOOTHED:
         return

@@ -8,7 +8,7 @@ from lmdiag.run import Run
 from lmdiag.stats.noise import scatter
 from lmdiag.stats.windows import centred_median, median, quantile, rolling_median
 
-LONGEST = 2000
+LONGEST = 1000
 
 
 @rule(family="divergence", needs=("curve",), severity=Severity.WARNING, min_points=10)

@@ -48,7 +48,7 @@ def check(run: Run) -> Iterator[Finding]:
     """
     norms = run["grad_norm"].finite
     norms = norms.at(norms.values > 0)
-    norms = norms.at(np.arange(int(SKIPPED * len(norms)), len(norms)))
+    norms = norms.at(slice(int(SKIPPED * len(norms)), None))
     if len(norms) < POINTS * (1 - SKIPPED):
         return
     half = len(norms) // 2

@@ -38,7 +38,7 @@ def check(run: Run, *, loose: float = 10.0, spike: float = 5.0, spikes: int = 3)
         return
     limit = float(run.config["grad_clip"])
     norms = run["grad_norm"].finite
-    norms = norms.at(np.arange(int(SETTLED * len(norms)), len(norms)))
+    norms = norms.at(slice(int(SETTLED * len(norms)), None))
     if len(norms) < BLOCK or norms.values.min() < 0:
         return
     high = quantile(norms.values, 0.99)

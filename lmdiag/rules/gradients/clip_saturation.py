@@ -39,7 +39,7 @@ def check(
     - Pascanu et al. 2013, arXiv:1211.5063; Godbole et al. 2023, Deep learning tuning playbook: clip at the 90th percentile.
     """
     norms = run["grad_norm"].finite
-    norms = norms.at(np.arange(int(SETTLED * len(norms)), len(norms)))
+    norms = norms.at(slice(int(SETTLED * len(norms)), None))
     limit = float(run.config.get("grad_clip") or 0)
     if len(norms) < 10:
         return

@@ -43,7 +43,7 @@ def check(run: Run, *, gone: float = 1.0, halvings: int = 5) -> Iterator[Finding
     scales = scales.at(scales.values > 0)
     if len(scales) < 5:
         return
-    settled = scales.at(np.arange(int(SEARCH * len(scales)), len(scales)))
+    settled = scales.at(slice(int(SEARCH * len(scales)), None))
     usual, end = float(median(settled.values)), float(settled.values[-2:].max())
     lost = end <= gone and float(scales.values.max()) >= ONCE
     fallen = end * 2.0**halvings <= usual and _at_once(settled, 2.0**halvings)

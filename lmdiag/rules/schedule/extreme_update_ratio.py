@@ -44,7 +44,7 @@ def check(
     if ratios is None:
         yield NotChecked("the log has neither update_ratio nor update_norm and param_norm")
         return
-    settled = ratios.at(np.arange(int(SETTLED * len(ratios)), len(ratios), 1 + len(ratios) // MOST_RECORDS))
+    settled = ratios.at(slice(int(SETTLED * len(ratios)), None, 1 + len(ratios) // MOST_RECORDS))
     stable = _at_high_rate(run, settled)
     if len(stable) < RECORDS:
         yield NotChecked(f"the log has {len(stable)} update ratios at a high learning rate; this rule needs {RECORDS}")

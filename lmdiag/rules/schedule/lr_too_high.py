@@ -8,7 +8,7 @@ from lmdiag.run import Run, Series
 from lmdiag.stats.phases import Phases, holds_start, phases
 from lmdiag.stats.rebound import Rebound, sustained_rise
 from lmdiag.stats.trend import total_gain
-from lmdiag.stats.windows import block_medians, median
+from lmdiag.stats.windows import median
 
 NEAR_PEAK = 0.7
 EARLY = 0.2  # share of the run
@@ -16,7 +16,7 @@ LARGE_UPDATE = 0.03
 CLIPPED = 0.8
 LOST, LEAST_PROGRESS = 0.3, 0.3
 BEFORE = 50
-LONGEST = 600  # medians of so many stretches show every rise that matters, at a tenth of the cost
+LONGEST = 1000  # medians of so many stretches show every rise that matters, at a tenth of the cost
 RECORDS, STILL, HIGH, GROWN = 30, 0.05, 0.65, 2.0
 
 
@@ -50,7 +50,7 @@ def check(run: Run, *, signs: int = 2) -> Iterator[Finding]:
     """
     metric, curve = run.curve or ("loss", None)
     schedule = phases(run["lr"].steps, run["lr"].values)
-    finite = None if curve is None else _thinned(curve.finite)
+    finite = None if curve is None else curve.finite.thinned(LONGEST)
     if finite is None or schedule is None or len(finite) < 12:
         return
     rise = sustained_rise(finite.values)
@@ -81,13 +81,6 @@ def check(run: Run, *, signs: int = 2) -> Iterator[Finding]:
         ),
         Severity.ERROR if lost else Severity.WARNING,
     )
-
-
-def _thinned(curve: Series) -> Series:
-    if len(curve) <= LONGEST:
-        return curve
-    levels, starts = block_medians(curve.values, LONGEST)
-    return Series(curve.steps[starts], levels)
 
 
 def _standstill(run: Run, metric: str, losses: Series, schedule: Phases) -> Iterator[Finding]:

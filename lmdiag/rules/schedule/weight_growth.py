@@ -39,7 +39,7 @@ def check(run: Run, *, growth: float = 2.0, jump: float = 1.5) -> Iterator[Findi
     norms = norms.at(norms.values > 0)
     if len(norms) < 20:
         return
-    late = norms.at(np.arange(len(norms) // 10, len(norms)))
+    late = norms.at(slice(len(norms) // 10, None))
     ratios = late.values[1:] / late.values[:-1]
     if ratios.max() >= jump or ratios.min() <= 1 / jump:
         largest = int(np.argmax(np.abs(np.log(ratios))))

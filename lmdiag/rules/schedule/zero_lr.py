@@ -46,7 +46,7 @@ def check(run: Run, *, dead: float = 1e-3, smallest: float = 0.05, warning: floa
         yield _all_zero(run, rates)
         return
     alive = np.flatnonzero(rates.values > dead * peak)
-    tail = rates.at(np.arange(int(alive[-1]) + 1, len(rates)))
+    tail = rates.at(slice(int(alive[-1]) + 1, None))
     span = max(int(rates.steps[-1] - rates.steps[0]), 1)
     if not len(tail):
         return

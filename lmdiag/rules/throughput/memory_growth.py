@@ -40,7 +40,7 @@ def check(run: Run, *, smallest: float = 1.1, warning: float = 1.2) -> Iterator[
     - PyTorch, FAQ: My model reports "cuda runtime error(2): out of memory".
     """
     memory = run["mem_bytes"].finite
-    memory = memory.at(np.arange(int(SETTLED * len(memory)), len(memory)))
+    memory = memory.at(slice(int(SETTLED * len(memory)), None))
     if len(memory) < BLOCKS or memory.values[0] <= 0:
         return
     levels, _ = block_medians(memory.values, BLOCKS)
