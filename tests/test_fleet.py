@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,9 +16,14 @@ import numpy as np
 import pytest
 
 from lmdiag.cli import main
+from lmdiag.cli.accepted import Accepted
+from lmdiag.cli.judging import Judging
+from lmdiag.config import Settings
 from lmdiag.diagnose import diagnose
 from lmdiag.errors import LmdiagError
 from lmdiag.fleet import each, light
+from lmdiag.readers import find
+from lmdiag.readers.options import ReadOptions
 from lmdiag.readers.source import Source
 from lmdiag.reports import FORMATS, render
 from lmdiag.reports.report import Report
@@ -181,6 +187,22 @@ def test_a_cluster_gives_the_verdicts_of_this_process(cluster, tmp_path, capsys)
         assert main(["check", f"{folder}/*.jsonl", "--isolated", "-f", "json", *options]) == 1
         printed.append(json.loads(capsys.readouterr().out))
     assert printed[0] == printed[1]
+
+
+@pytest.mark.slow
+def test_a_worker_fetches_a_remote_folder_itself(cluster, tmp_path):
+    from tests.readers.sample_logs import LOSSES, SAMPLES
+
+    board = tmp_path / "board"
+    board.mkdir()
+    (board / "events.out.tfevents.1.host").write_bytes(SAMPLES["tensorboard"][1])
+    (found,), _ = find([f"file://{board}/"])
+    shutil.rmtree(found.path)  # as on a machine other than the one where it was found
+    task = Judging(Settings(), Accepted(), ReadOptions(), many=True)
+    (judged,) = each(task, [found], task.lost, scheduler=cluster.scheduler_address)
+    assert not judged.unreadable
+    assert judged.diagnoses[0].run.source == f"file://{board}/"
+    assert judged.diagnoses[0].run["loss"].logged == len(LOSSES)
 
 
 def test_an_address_without_a_scheduler_is_an_error_for_the_user(tmp_path, monkeypatch):

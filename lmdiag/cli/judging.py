@@ -14,7 +14,9 @@ from lmdiag.errors import LmdiagError, UnreadableLog
 from lmdiag.fleet import light
 from lmdiag.readers import runs_of
 from lmdiag.readers.copies import Print, originals, print_of, told
+from lmdiag.readers.discover import matters
 from lmdiag.readers.options import ReadOptions
+from lmdiag.readers.remote import at_hand
 from lmdiag.readers.source import Source
 from lmdiag.reports.places import relative_path
 from lmdiag.reports.report import Suppressed, Unreadable
@@ -76,7 +78,8 @@ class Judging:
     def __call__(self, source: Source) -> Judged:
         """Return what came of a source; that it cannot be read is no error here."""
         try:
-            return self._judged(runs_of(source, self.reading))
+            with at_hand(source, matters) as here:
+                return self._judged(runs_of(here, self.reading))
         except UnreadableLog as problem:
             return Judged(unreadable=(unreadable_source(source.name, problem),))
         except LmdiagError:

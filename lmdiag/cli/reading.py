@@ -69,6 +69,7 @@ def unreadable_source(source: str, problem: LmdiagError) -> Unreadable:
     error = (
         problem.message.removeprefix(f"{source} ")
         .removeprefix(f"{source}: ")
+        .removeprefix(f"cannot read {source}: ")
         .removeprefix("is ")
         .removesuffix(f" {source}")
     )

@@ -153,25 +153,27 @@ def _glob(pattern: str) -> list[str]:
 
 def _remote(url: str, recognise: Recognise, is_log: IsLog) -> Iterator[Source]:
     """Yield the logs that a URL names: a file, those that fit a pattern, or those in a folder, which is copied here first."""
-    from lmdiag.readers.remote import matches, mirrored
+    from lmdiag.readers.remote import matching, mirrored
 
     folder = url.removesuffix("**").rstrip("/") if is_folder(url) else url
-    found = [] if is_folder(url) else matches(url)
+    found = [] if is_folder(url) else matching(url)
     if found:
         yield from (Source(file, url=file) for file in found)
         return
-    copy, urls = mirrored(folder, _matters)
+    copy, urls = mirrored(folder, matters)
     if not urls:
         raise UnreadableLog(
             f"there is no file {url}", "check the address; a folder of logs is named with a / at its end"
         )
-    for source in _in_folder(copy, recognise, is_log):
+    lost = [inside for inside in urls if not (copy / inside).exists() and _called_like_a_log(inside)]
+    yield from (Source(f"{folder}/{inside}", url=urls[inside]) for inside in lost)
+    for source in _in_folder(copy, recognise, is_log) if len(lost) < len(urls) else ():
         inside = source.name.removeprefix(copy.as_posix()).strip("/")
         name = f"{folder}/{inside}".rstrip("/") + "/" * source.is_folder
-        yield replace(source, name=name, url=urls.get(inside, ""))
+        yield replace(source, name=name, url=urls.get(inside, name))
 
 
-def _matters(path: str) -> bool:
+def matters(path: str) -> bool:
     """Tell whether a file of a folder may be a log or part of one: of MLflow's store, most have no ending."""
     *above, name = path.split("/")
     return (

@@ -7,21 +7,27 @@ files that can matter to a log.
 from __future__ import annotations
 
 import atexit
+import logging
 import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from lmdiag.errors import UnreadableLog
+
+if TYPE_CHECKING:
+    from lmdiag.readers.source import Source
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp"}
 PACKAGES |= {"az": "adlfs", "abfs": "adlfs", "abfss": "adlfs", "hf": "huggingface_hub"}
 MAGIC = re.compile(r"[*?\[]")
 MOST_FILES = 10_000
+CHATTY = ("gcsfs", "s3fs", "aiobotocore", "botocore", "asyncio")  # log warnings with tracebacks
 
 
 def is_url(path: str) -> bool:
@@ -42,35 +48,75 @@ def fetched(url: str) -> IO[bytes]:
     return copy
 
 
-def matches(url: str) -> list[str]:
+def matching(url: str) -> list[str]:
     """Return the files that a URL names: itself, or those that fit its pattern; none for a folder and what is not there."""
     with _said_to_the_user(url):
         system, path = _opened(url)
         if _is_pattern(url):
             found = system.glob(path, detail=True)
             return [system.unstrip_protocol(name) for name, about in sorted(found.items()) if about["type"] == "file"]
-        return [url] if system.isfile(path) else []
+        return [url] if _is_file(system, path) else []
+
+
+def _is_file(system: Any, path: str) -> bool:
+    """Tell whether there is a file at the path; raise what kept the file system from knowing."""
+    try:
+        return bool(system.info(path)["type"] == "file")
+    except FileNotFoundError as error:  # of HTTP, whatever went wrong
+        if path.startswith("http") and error.__cause__ is not None and not _is_absence(error.__cause__):
+            raise error.__cause__ from None
+        return False
+
+
+def _is_absence(cause: BaseException) -> bool:
+    return isinstance(cause, FileNotFoundError) or getattr(cause, "status", None) == 404
 
 
 def mirrored(url: str, matters: Callable[[str], bool]) -> tuple[Path, dict[str, str]]:
     """Copy the files of a remote folder that matter, by their path in it, to a folder that lasts as long as the program.
 
-    Return the folder, and {path in it: URL}; both empty where there is no such folder.
+    Return the folder, and {path in it: URL}; both empty where there is no such folder. A file that cannot be copied is
+    among the URLs only, so that it is said when it is read and hides no other.
     """
     folder = Path(tempfile.mkdtemp(prefix="lmdiag-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     with _said_to_the_user(url):
         system, root = _opened(url.rstrip("/"))
         inside = {name[len(root) :].lstrip("/"): name for name in system.find(root) if name.startswith(root)}
+        if not inside:
+            _is_file(system, root)  # which raises what is in the way
         inside = {path: name for path, name in inside.items() if matters(path)}
         if len(inside) > MOST_FILES:
             raise UnreadableLog(f"{url} holds more than {MOST_FILES:,} files", "name those to read with a pattern")
         for path, name in inside.items():
             copy = folder / path
             if copy.resolve().is_relative_to(folder.resolve()):
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                system.get_file(name, str(copy))
+                _copied(system, name, copy)
     return folder, {path: system.unstrip_protocol(name) for path, name in inside.items()}
+
+
+def _copied(system: Any, name: str, copy: Path) -> None:
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        system.get_file(name, str(copy))
+    except Exception:
+        copy.unlink(missing_ok=True)
+
+
+@contextmanager
+def at_hand(source: Source, matters: Callable[[str], bool]) -> Iterator[Source]:
+    """Give the source with what matters of its remote folder on this machine: the copy made by who found it may lie on another."""
+    if not (source.url and source.name.endswith("/") and source.path is not None and not source.path.exists()):
+        yield source
+        return
+    above, _, _ = source.url.rstrip("/").rpartition("/")
+    urls = [source.url, *(f"{above}/{path.name}/" for path in source.later)]
+    folders = [mirrored(url, matters)[0] for url in urls]
+    try:
+        yield replace(source, path=folders[0], later=tuple(folders[1:]))
+    finally:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_pattern(url: str) -> bool:
@@ -83,6 +129,9 @@ def _opened(url: str) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
     except ImportError as error:
         raise UnreadableLog(f"reading {url} needs fsspec", _install("fsspec", url)) from error
+    for library in map(logging.getLogger, CHATTY):  # what goes wrong is raised, too
+        if not library.handlers:
+            library.addHandler(logging.NullHandler())
     system, path = url_to_fs(url)
     return system, path
 
@@ -104,7 +153,9 @@ def _said_to_the_user(url: str) -> Iterator[None]:
         hint = f"pip install {package}" if package else "install the package that the message names"
         raise UnreadableLog(f"reading {url} needs a package that is not installed: {error}", hint) from error
     except FileNotFoundError as error:
-        raise UnreadableLog(f"there is no file {url}", "check the path, and that you may list it") from error
+        said = " ".join(str(error).split())
+        what = f"{url}: {said}" if "bucket does not exist" in said else f"there is no file {url}"
+        raise UnreadableLog(what, "check the path, and that you may list it") from error
     except Exception as error:
         raise UnreadableLog(
             f"cannot read {url}: {type(error).__name__}: {' '.join(str(error).split())}",

@@ -31,7 +31,7 @@ def read(source: Source) -> list[RawLog]:
             for reader in (mlflow_database, trackio):
                 if columns >= reader.COLUMNS:
                     return reader.runs(database, source.name)
-    except (sqlite3.Error, OverflowError, MemoryError) as error:
+    except (sqlite3.Error, OverflowError, MemoryError, UnicodeError) as error:  # names in the schema may be no text
         raise UnreadableLog(
             f"{source.name}: the SQLite database cannot be read: {error}",
             "check that it was copied completely, with its -wal file if there is one",

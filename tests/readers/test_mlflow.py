@@ -155,6 +155,13 @@ def test_other_databases_are_refused(tmp_path, name):
     assert ("Aim" in error.value.hint) == (".aim" in name)
 
 
+def test_a_name_in_the_schema_that_is_no_text_is_refused(tmp_path):
+    content = database(tmp_path / "mlflow.db", [("loss", 3, 1, 1, 0)]).read_bytes()
+    damaged = content.replace(b"CREATE TABLE metrics", b"CREATE TABLE \xda\xdatrics")
+    with pytest.raises(UnreadableLog, match="cannot be read"):
+        runs_of(Source("u.db", content=damaged))
+
+
 @pytest.mark.parametrize(
     "damage", [lambda b: b[:100], lambda b: b[:3000] + b"\xff" * 1000 + b[4000:], lambda b: b[:16]]
 )

@@ -26,7 +26,7 @@ _NAMES = {
     "model.d_model": "n_embd hidden_size d_model model_dim",
 }
 _HEADER_NAME = {word: header for header, words in _NAMES.items() for word in words.split()}
-_ASSIGNED = lazy(rf"(?:[:=]|\.{{3,}}|\bis)\s*({NUM})([KMB]?)(?![\w.])")
+_ASSIGNED = lazy(rf"(?:[:=]|(?<!\.)\.{{3,}}+|\bis)\s*({NUM})([KMB]?)(?![\w.])")
 _BETWEEN_NAMES = lazy(r"[,;(){}\[\]|\"'\t]|\s-\s|[:=]\s?|\.{3,}")
 LONGEST_NAME = 60
 MOST_WORDS = 5

@@ -1,12 +1,14 @@
 """Every printed format: its sample is recognised, and its values, steps and units come out right."""
 
 import math
+import time
 from pathlib import Path
 
 import pytest
 
 from lmdiag.readers import runs_of
 from lmdiag.readers.source import Source
+from lmdiag.readers.text.facts import find_facts
 from lmdiag.run import Run
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "text"
@@ -138,6 +140,12 @@ def test_lines_point_into_the_source() -> None:
     assert loss.lines is not None
     lines = (SAMPLES / "nanogpt.log").read_text().split("\n")
     assert [lines[number - 1].split(":")[0] for number in loss.lines] == ["iter 0", "iter 10", "iter 20", "iter 40"]
+
+
+def test_facts_are_looked_for_in_linear_time() -> None:
+    started = time.process_time()
+    find_facts("." * 50_000 + " 7", config := {})
+    assert (config, time.process_time() - started < 1) == ({}, True)
 
 
 def test_facts_of_the_header() -> None:
