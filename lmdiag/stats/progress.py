@@ -10,7 +10,7 @@ from lmdiag.stats.noise import MEDIAN_ERROR, scatter
 from lmdiag.stats.trend import mann_kendall, total_gain
 from lmdiag.stats.windows import block_medians, median, quantile, rolling_median
 
-LONGEST = 2000
+LONGEST = 1000
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def progress(values: np.ndarray) -> Progress:
         start,
         end,
         float(median(values[:third]) - median(values[-third:])),
-        start - float(rolling_median(values, max(1, n // 10)).min()),
+        start - float(rolling_median(values, n // 10 | 1).min()),
         gain,
         gain_error,
         MEDIAN_ERROR * sigma * float(np.sqrt(1 / first + 1 / quarter)),

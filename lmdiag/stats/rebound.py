@@ -88,7 +88,7 @@ def _lowest(values: np.ndarray) -> list[tuple[int, int, float]]:
     found = []
     for share in SHARES:
         width = max(3, len(values) // share)
-        medians = rolling_median(values[: len(values) - width], width | 1)
+        medians = rolling_median(values, width | 1)[: max(0, len(values) - width - (width | 1) + 1)]
         if len(medians):
             start = int(np.argmin(medians))
             found.append((width, start, float(medians[start])))

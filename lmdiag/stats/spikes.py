@@ -40,7 +40,7 @@ def find_spikes(values: np.ndarray, *, smallest: float, deviations: float) -> li
     the side before is higher, at a change of level the side after is, so that neither can pass for a spike.
     """
     logs = np.log(np.maximum(values, 1e-12))
-    possible = standing_out(logs, smallest, deviations)
+    possible = _above_both_sides(logs, standing_out(logs, smallest, deviations), smallest)
     windows = [k for k in WINDOWS if k == WINDOWS[0] or len(logs) >= 3 * k]
     hits = [hit for k in windows for hit in _outliers(logs, possible, k, smallest, deviations)]
     if len(logs) >= WIDE_BUMP_POINTS:
@@ -51,18 +51,25 @@ def find_spikes(values: np.ndarray, *, smallest: float, deviations: float) -> li
 def standing_out(values: np.ndarray, least: float, deviations: float = 0.0) -> np.ndarray:
     """Return where a point could stand `least` above its surroundings, and `deviations` times their scatter: int64[k].
 
-    Every point of a curve of up to 1,000; of a longer one those high above the medians of their block of 120 points and
-    of one beside it, so that the exact comparison, which looks at each point's own neighbours, has few left to look at. The scatter
-    is that of the changes, which vary at most twice as much as the points: four tenths of what is asked for leave room for the noise of the medians.
+    Every point of a curve of up to 1,000; of a longer one those high above the lowest median of their block of 120 points and
+    the two beside it, so that the exact comparison, which looks at each point's own neighbours, has few left to look at. The
+    scatter is that of the changes, which vary at most twice as much as the points: four tenths of what is asked for leave room for
+    the noise of the medians.
     """
     if len(values) <= LONG:
         return np.arange(len(values))
     levels, starts = block_medians(values, len(values) // (2 * NEIGHBOURS))
     changes, _ = block_medians(np.abs(np.diff(values, prepend=values[0])), len(levels))
-    lower = np.minimum(levels[1:], levels[:-1])
-    floor = np.maximum(np.append(lower[0], lower), np.append(lower, lower[-1]))
+    beside = np.concatenate([levels[:1], levels, levels[-1:]])
+    floor = np.minimum(np.minimum(beside[:-2], beside[1:-1]), beside[2:])
     bar = floor + np.maximum(least, 0.4 * deviations * MAD_TO_SIGMA * changes)
     return np.flatnonzero(values >= np.repeat(bar, np.diff(np.append(starts, len(values)))))
+
+
+def _above_both_sides(values: np.ndarray, possible: np.ndarray, least: float) -> np.ndarray:
+    """Return those of the possible points that lie `least` above the lowest value before and the lowest after them: int64[k]."""
+    before, after = np.minimum.accumulate(values), np.minimum.accumulate(values[::-1])[::-1]
+    return possible[values[possible] >= np.maximum(before, after)[possible] + least]
 
 
 def _outliers(logs: np.ndarray, possible: np.ndarray, window: int, smallest: float, deviations: float) -> list[Spike]:
@@ -95,8 +102,8 @@ def _residuals_near(logs: np.ndarray, at: int, window: int) -> np.ndarray:
 def _wide_bumps(logs: np.ndarray, smallest: float, deviations: float) -> list[Spike]:
     levels, starts = block_medians(logs, WIDE_BUMP_BLOCKS)
     ends = np.append(starts[1:], len(logs))
-    everywhere = np.arange(len(levels))
-    bumps = [bump for k in WINDOWS for bump in _outliers(levels, everywhere, k, smallest, deviations)]
+    possible = _above_both_sides(levels, np.arange(len(levels)), smallest)
+    bumps = [bump for k in WINDOWS for bump in _outliers(levels, possible, k, smallest, deviations)]
     return [
         Spike(
             int(starts[b.peak]),

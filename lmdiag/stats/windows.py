@@ -108,6 +108,7 @@ def every_window(values: np.ndarray, window: int) -> np.ndarray:
     return np.ndarray((len(values) - window + 1, window), float, values, 0, (step, step))
 
 
+@remembered
 def rolling_median(values: np.ndarray, window: int) -> np.ndarray:
     """Return the median of every full window: float64[n - window + 1], empty when the window does not fit.
 

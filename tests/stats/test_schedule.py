@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lmdiag.stats.schedule import Schedule, continued, observed
+from lmdiag.stats.schedule import Schedule, _annealing, continued, observed
 
 AT = np.arange(0.0, 61.0)
 
@@ -38,6 +38,17 @@ def test_annealing_follows_the_fall_of_the_rate():
     early, late = schedule.annealed(np.array([9_000.0, 20_000.0]))
     assert early == 0
     assert late > 0.99
+
+
+@pytest.mark.parametrize("last", [50.0, 3e3, 4e6])
+def test_annealing_is_a_running_mean_of_the_fall(last):
+    knots = np.sort(np.random.default_rng(0).uniform(0, last, 300))
+    share = np.interp(knots, [0, 0.3 * last, last], [1, 1, 0])
+    memory = min(1000.0, (knots[-1] - knots[0]) / 10)
+    levels, kept = [0.0], np.exp(-np.diff(knots) / memory)
+    for keep, fallen, before in zip(kept, 1 - share[1:], 1 - share[:-1], strict=True):
+        levels.append(keep * levels[-1] + (1 - keep) * (fallen + before) / 2)
+    assert _annealing(knots, share) == pytest.approx(np.array(levels), abs=1e-12)
 
 
 @pytest.mark.parametrize("rates", [[0.0, 0.0], [np.nan, 1.0], []])

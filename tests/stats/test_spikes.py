@@ -54,6 +54,19 @@ def test_a_wide_bump_of_a_long_log_is_found():
     assert any(2950 <= s.first <= 3100 for s in spikes(curve))
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_nothing_is_lost_where_only_what_stands_out_is_compared(monkeypatch, seed):
+    rng = np.random.default_rng(seed)
+    curve = falling(6000, noise=0.01 * (1 + seed), seed=seed)
+    at = rng.choice(np.arange(10, 5990), 40, replace=False)
+    curve[at] *= rng.uniform(1.02, 1.5, 40)
+    found = spikes(curve)
+    monkeypatch.setattr("lmdiag.stats.spikes._above_both_sides", lambda values, possible, least: possible)
+    monkeypatch.setattr("lmdiag.stats.spikes.LONG", 10_000)
+    assert found
+    assert spikes(curve.copy()) == found
+
+
 def test_heavy_tails_without_effect_are_not_spikes():
     rng = np.random.default_rng(0)
     assert spikes(3 + 0.002 * rng.standard_t(2, 2000)) == []

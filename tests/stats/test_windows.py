@@ -35,12 +35,15 @@ def test_medians_beside(values, window):
         assert after[i] == np.median(right) if len(right) else np.isnan(after[i])
 
 
-@pytest.mark.parametrize("window", [3, 10])
-def test_the_fast_path_gives_the_same(monkeypatch, window):
-    values = np.random.default_rng(0).normal(size=500)
-    slow = rolling_median(values, window)
+@pytest.mark.parametrize("window", [41, 100])
+def test_sliding_gives_the_same_as_sorting(monkeypatch, window):
+    values = np.random.default_rng(0).normal(size=1000)
     monkeypatch.setattr(windows, "NUMPY_LIMIT", 10)
-    assert np.allclose(rolling_median(values, window), slow)
+    monkeypatch.setattr(windows, "IMPORTED_LIMIT", 10)
+    slid = rolling_median.__wrapped__(values, window)
+    monkeypatch.setattr(windows, "SHORT", 1000)
+    monkeypatch.setattr(windows, "CACHED_CELLS", 7 * window)
+    assert np.allclose(rolling_median.__wrapped__(values, window), slid, rtol=1e-14)
 
 
 @given(CURVES, st.integers(1, 70))
@@ -62,9 +65,13 @@ def test_median_is_that_of_numpy(values):
         assert np.array_equal(median(values), expected, equal_nan=True)
 
 
-def test_median_over_the_last_axis():
-    values = np.random.default_rng(0).normal(size=(7, 12))
-    assert np.allclose(median(values), np.median(values, axis=1))
+@pytest.mark.parametrize("n", [1, 12, 2047, 2048, 2049, 5000])
+def test_median_over_the_last_axis(n):
+    values = np.random.default_rng(0).normal(size=(7, n))
+    values[3, n // 2] = np.nan
+    assert np.array_equal(median(values), np.median(values, axis=1), equal_nan=True)
+    assert [float(median(row)) for row in values[:3]] == np.median(values[:3], axis=1).tolist()
+    assert np.isnan(median(values[3]))
 
 
 def test_what_is_remembered_may_be_asked_while_it_is_looked_up():
