@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import tempfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,8 +120,9 @@ def _train(settings: Settings) -> None:
             pad_token_id=tokenizer.pad_token_id,
         )
     )
-    # Of the tokens to predict, 80% become [MASK], 10% another token, 10% stay: at work the model sees no [MASK] at all
-    collator = transformers.DataCollatorForLanguageModeling(tokenizer, mlm_probability=settings.masked)
+    # The Trainer takes BERT to divide its loss by the masked tokens of all micro-batches; BERT takes the mean of each,
+    # and the loss would be too large by the number of micro-batches and of processes
+    model.accepts_loss_kwargs = False
 
     # ---- the Trainer, and the callback that writes our log
 
@@ -129,7 +131,7 @@ def _train(settings: Settings) -> None:
     trainer = transformers.Trainer(
         model,
         arguments(settings, folder),
-        data_collator=collator,
+        data_collator=masking(tokenizer, settings),
         train_dataset=training,
         eval_dataset=validation,
         callbacks=[LmdiagCallback(settings.log, settings.layers_every, **header)],
@@ -139,6 +141,28 @@ def _train(settings: Settings) -> None:
     trainer.save_model(str(folder / "final"))
     if trainer.is_world_process_zero():
         tokenizer.save_pretrained(str(folder / "final"))
+
+
+def masking(tokenizer: Any, settings: Settings) -> Any:
+    """Return the collator: it masks tokens by chance, but the same batch always in the same way.
+
+    A mask drawn from the global generator would depend on when the batch is made, and the Trainer makes each while the one
+    before it is trained on: a checkpoint holds the generator's state one batch too late, and a resumed run makes its first
+    two before it loads that state. Drawn from the batch's own tokens, masks are those of the run that was never
+    interrupted. Every pass has other batches and so other masks; every evaluation has the same.
+    """
+    import torch
+    import transformers
+
+    # Of the tokens to predict, 80% become [MASK], 10% another token, 10% stay: at work the model sees no [MASK] at all
+    collator: Any = transformers.DataCollatorForLanguageModeling(tokenizer, mlm_probability=settings.masked)
+
+    def mask(rows: list[dict[str, list[int]]]) -> Any:
+        tokens = np.array([row["input_ids"] for row in rows])
+        collator.generator = torch.Generator().manual_seed(zlib.crc32(tokens, settings.seed))
+        return collator(rows)
+
+    return mask
 
 
 # ---- shared with `classifier`
@@ -205,6 +229,7 @@ def arguments(settings: Any, folder: Path, **changes: Any) -> Any:
         "max_grad_norm": settings.grad_clip,
         "weight_decay": settings.weight_decay,
         "logging_steps": 1,  # the Trainer waits for the device at each; our callback does so anyway
+        "logging_nan_inf_filter": False,  # it would log the mean of the losses so far in place of NaN
         "eval_strategy": "steps",
         "eval_steps": settings.eval_every,
         "save_strategy": "steps",

@@ -44,7 +44,7 @@ class Settings(Output):
     # how long, and on how much
     steps: int = setting(300, "optimizer updates")
     batch_size: int = setting(16, "passages per optimizer update")
-    context: int = setting(64, "tokens per passage; at most what the model was trained with")
+    context: int = setting(0, "tokens per passage; 0: as many as the model was trained with, which is the most")
     accumulation: int = setting(1, "micro-batches per optimizer update; divides the batch size")
 
     # how fast
@@ -99,6 +99,10 @@ def _train(settings: Settings, scratch: str) -> None:
     # ---- data: passages of each class, cut into train and validation before they are mixed
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(settings.pretrained)
+    longest = tokenizer.model_max_length  # the model knows no position beyond
+    if settings.context > longest:
+        raise ValueError(f"--context {settings.context}: the model was trained with {longest} tokens")
+    settings = dataclasses.replace(settings, context=settings.context or longest)
     texts = labelled_texts(settings.data, settings.max_characters)
     names = list(texts)
     training, validation = passages(texts, tokenizer, settings)
@@ -134,6 +138,7 @@ def build(
     transformers.logging.set_verbosity_error()  # it warns that the layer for the classes is new
     transformers.logging.disable_progress_bar()
     model = transformers.AutoModelForSequenceClassification.from_pretrained(settings.pretrained, num_labels=len(names))
+    model.accepts_loss_kwargs = False  # as in bert_mlm: its loss is the mean of a micro-batch
     counts = np.bincount([row["labels"] for row in training], minlength=len(names))
     if settings.balance == "sampling":
         training = fewer_of_the_others(training, counts, settings.seed)
@@ -151,14 +156,18 @@ def build(
 
 
 def weighted_loss(counts: np.ndarray) -> Any:
-    """Return a cross-entropy in which all classes weigh the same, however many passages they have."""
+    """Return a cross-entropy in which all classes weigh the same, however many passages they have.
+
+    The Trainer adds up what it gives for the micro-batches of an update, and says how many passages they have together.
+    """
     import torch
 
-    weights = torch.tensor(counts.sum() / (len(counts) * np.maximum(counts, 1)), dtype=torch.float32)
+    weights = torch.tensor(counts.sum() / (len(counts) * np.maximum(counts, 1)), dtype=torch.float32)  # 1 on average
 
     def loss(outputs: Any, labels: Any, num_items_in_batch: Any = None) -> Any:
         logits = outputs["logits"]
-        return torch.nn.functional.cross_entropy(logits.float(), labels, weights.to(logits.device))
+        total = torch.nn.functional.cross_entropy(logits.float(), labels, weights.to(logits.device), reduction="sum")
+        return total / (len(labels) if num_items_in_batch is None else num_items_in_batch)
 
     return loss
 

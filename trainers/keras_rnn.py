@@ -93,7 +93,7 @@ def train(settings: Settings, hooks: Hooks) -> None:
 
     header = header_facts(settings, text, model.count_params())
     log = LmdiagCallback(settings.log, settings.log_every, settings.layers_every, **header)
-    callbacks: list[keras.callbacks.Callback] = [log]
+    callbacks: list[keras.callbacks.Callback] = [log, same_chance(model, settings.seed)]
     if settings.sample:
         callbacks.insert(0, sampler(settings, text, log))  # before the log is closed
     if settings.save and not settings.dry_run:
@@ -110,6 +110,17 @@ def train(settings: Settings, hooks: Hooks) -> None:
         shuffle=False,  # the batches are shuffled already
         verbose=0 if settings.dry_run else 2,  # one line per evaluation
     )
+
+
+def same_chance(model: keras.Model, seed: int) -> keras.callbacks.Callback:
+    """Return a callback that seeds each batch by its number, so that dropout goes on after a stop as if there was none."""
+    import keras
+
+    # A checkpoint of Keras holds weights and optimizer, but not the state of the generator that dropout draws from
+    def seeded(batch: int, logs: Any = None) -> None:
+        keras.utils.set_random_seed(seed + int(model.optimizer.iterations))
+
+    return keras.callbacks.LambdaCallback(on_train_batch_begin=seeded)
 
 
 def compiled(settings: Settings, vocab_size: int) -> keras.Model:

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
 from lmdiag.readers import runs_of
 from lmdiag.readers.source import Source
@@ -112,51 +112,91 @@ def by_step(records, name):
     return {r["step"]: r[name] for r in records if r["type"] == "step" and name in r}
 
 
-def test_bert_resumes_where_it_stopped(tmp_path):
+def resumed(tmp_path, name, last, **options):
+    """Train, lose the last checkpoint, go on from the one before: the records of the first run and of the second."""
+    whole = train(tmp_path, name, log="cut.jsonl", **options)
+    shutil.rmtree(tmp_path / "cut.checkpoints" / f"checkpoint-{last}")
+    return whole, train(tmp_path, name, log="cut.jsonl", resume="", **options)[len(whole) :]
+
+
+def assert_same_after(step, whole, again):
+    """The numbers of the second run are those of the first, to the last bit."""
+    assert again[0]["resumed_from_step"] == step
+    for name in ("loss", "grad_norm", "param_norm", "lr", "tokens"):
+        expected = {at: value for at, value in by_step(whole, name).items() if at > step}
+        assert by_step(again, name) == expected, name
+    assert by_step(again, "loss")
+    evaluations = [[(r["step"], r["loss"]) for r in part if r["type"] == "eval"] for part in (whole, again)]
+    assert evaluations[1] == [pair for pair in evaluations[0] if pair[0] > step]
+
+
+@pytest.mark.parametrize("pass_length", [5, 3], ids=["inside a pass", "between two passes"])
+def test_bert_resumes_bit_for_bit(tmp_path, pass_length):
     pytest.importorskip("transformers")
-    options = SMALL | {
-        "n-layer": 1,
-        "n-head": 2,
-        "vocab-size": 300,
-        "eval-tokens": 400,
-        "save-every": 6,
-        "warmup-steps": 2,
-    }
-    whole = train(tmp_path, "bert-mlm", log="whole.jsonl", **options)
-    train(tmp_path, "bert-mlm", log="cut.jsonl", **options)
-    shutil.rmtree(tmp_path / "cut.checkpoints" / "checkpoint-12")  # as if it had crashed before the last one
-    records = train(tmp_path, "bert-mlm", log="cut.jsonl", resume="", **options)
-    again = [i for i, r in enumerate(records) if r["type"] == "run"][1]
-    assert records[again]["resumed_from_step"] == 6
-    for name, near in {"lr": 1e-9, "tokens": 1e-9, "param_norm": 1e-3}.items():  # other tokens are masked
-        expected = {step: value for step, value in by_step(whole, name).items() if step > 6}
-        assert by_step(records[again:], name) == pytest.approx(expected, rel=near), name
+    options = {"n-layer": 1, "n-head": 2, "vocab-size": 300, "eval-tokens": 400, "save-every": 6, "dropout": 0.1}
+    options |= {"accumulation": 2, "train-tokens": pass_length * 8 * 16}
+    assert_same_after(6, *resumed(tmp_path, "bert-mlm", 12, **(SMALL | options)))
 
 
-def test_the_classifier_resumes_exactly(bert, tmp_path):
+def test_a_batch_is_always_masked_in_the_same_way_and_another_in_another(tmp_path):
+    pytest.importorskip("transformers")
+    from trainers.bert_mlm import Settings, masking, train_tokenizer
+
+    settings = Settings(context=10, masked=0.5)
+    rows = [{"input_ids": [2, *range(100 + i, 108 + i), 3]} for i in range(64)]
+    tokenizer = train_tokenizer(["loss step rate"], 300, 10)
+    first = masking(tokenizer, settings)
+    once, other, again = first(rows), first(rows[::-1]), first(rows)
+    assert torch.equal(once["labels"], again["labels"])
+    assert torch.equal(once["input_ids"], again["input_ids"])
+    masks = [batch["labels"] != -100 for batch in (once, other)]
+    assert not torch.equal(masks[0], masks[1].flip(0))
+    assert masks[0][:, 1:-1].float().mean() == pytest.approx(0.5, abs=0.08)
+    assert not masks[0][:, [0, -1]].any()  # the tokens at the ends are no text
+    another_seed = masking(tokenizer, Settings(context=10, masked=0.5, seed=2))(rows)
+    assert not torch.equal(masks[0], another_seed["labels"] != -100)
+
+
+@pytest.mark.parametrize("name", ["bert-mlm", "classifier"])
+def test_the_loss_does_not_depend_on_accumulation(bert, tmp_path, name):
+    options = SMALL | {"steps": 2, "eval-every": 2, "eval-tokens": 400, "vocab-size": 300, "n-layer": 1, "n-head": 2}
+    if name == "classifier":
+        options = two_classes(bert, tmp_path) | {"context": 16, "batch-size": 8, "steps": 2}
+    whole, cut = (
+        train(tmp_path, name, log=f"{n}.jsonl", checkpoints=tmp_path / str(n), accumulation=n, **options)
+        for n in (1, 4)
+    )
+    # the mean of the micro-batches' means; they have not quite as many masked tokens, and other tokens are masked
+    near = 1e-4 if name == "classifier" else 0.05
+    assert of(cut, "step", "loss") == pytest.approx(of(whole, "step", "loss"), rel=near)
+    assert of(cut, "step", "grad_norm") == pytest.approx(of(whole, "step", "grad_norm"), rel=4 * near)
+
+
+def two_classes(bert, tmp_path):
+    """Two texts and the model to start from, as options of the classifier."""
     for name, words in (("many", "loss step rate model "), ("few", "cat dog tree house ")):
         (tmp_path / f"{name}.txt").write_text("\n\n".join(words * 6 for _ in range(60)))
-    options = {"pretrained": bert[0] / "a.checkpoints" / "final", "data": f"{tmp_path}/many.txt {tmp_path}/few.txt"}
-    options |= {"context": 16, "steps": 8, "eval-every": 8, "save-every": 4, "keep": 2, "warmup-steps": 2}
-    whole = train(tmp_path, "classifier", log="cut.jsonl", **options)
-    shutil.rmtree(tmp_path / "cut.checkpoints" / "checkpoint-8")
-    records = train(tmp_path, "classifier", log="cut.jsonl", resume="", **options)[len(whole) :]
-    assert records[0]["resumed_from_step"] == 4
-    expected = {step: norm for step, norm in by_step(whole, "grad_norm").items() if step > 4}
-    assert list(expected) == [5, 6, 7, 8]
-    assert by_step(records, "grad_norm") == pytest.approx(expected, rel=1e-3)
+    return {"pretrained": bert[0] / "a.checkpoints" / "final", "data": f"{tmp_path}/many.txt {tmp_path}/few.txt"}
 
 
-def test_keras_resumes_where_it_stopped(tmp_path):
+def test_the_classifier_resumes_bit_for_bit(bert, tmp_path):
+    options = {"steps": 8, "eval-every": 4, "save-every": 4, "keep": 2, "warmup-steps": 2, "accumulation": 2}
+    assert_same_after(4, *resumed(tmp_path, "classifier", 8, **(two_classes(bert, tmp_path) | options)))
+
+
+def test_passages_longer_than_the_model_has_seen_are_refused(bert, tmp_path, capsys):
+    train(tmp_path, "classifier", code=2, context=17, **two_classes(bert, tmp_path))
+    assert "--context 17: the model was trained with 16 tokens" in capsys.readouterr().err
+
+
+def test_keras_resumes_bit_for_bit(tmp_path):
     pytest.importorskip("keras")
-    options = SMALL | {"eval-tokens": 200, "save": ""}
+    constant = {"min-lr-ratio": 1}  # so that the first half has the schedule of the whole
+    options = SMALL | {"eval-tokens": 200, "save": "", "dropout": 0.2, "max-characters": 4000} | constant
     whole = train(tmp_path, "keras-rnn", log="whole.jsonl", **options)
-    train(tmp_path, "keras-rnn", log="cut.jsonl", **(options | {"steps": 6}))
-    records = train(tmp_path, "keras-rnn", log="cut.jsonl", resume="", **options)
-    again = [i for i, r in enumerate(records) if r["type"] == "run"][1]
-    assert records[again]["resumed_from_step"] == 6
-    expected = {step: loss for step, loss in by_step(whole, "loss").items() if step > 6}
-    assert by_step(records[again:], "loss") == pytest.approx(expected, rel=0.02)  # the first half had another schedule
+    half = train(tmp_path, "keras-rnn", log="cut.jsonl", **(options | {"steps": 6}))
+    again = train(tmp_path, "keras-rnn", log="cut.jsonl", resume="", **options)[len(half) :]
+    assert_same_after(6, whole, again)
 
 
 @pytest.mark.parametrize("name", ["keras-rnn", "bert-mlm"])
