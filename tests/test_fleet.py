@@ -21,7 +21,7 @@ from lmdiag.cli.judging import Judging
 from lmdiag.config import Settings
 from lmdiag.diagnose import diagnose
 from lmdiag.errors import LmdiagError
-from lmdiag.fleet import each, light
+from lmdiag.fleet import each, light, processors, worthwhile_jobs
 from lmdiag.readers import find
 from lmdiag.readers.options import ReadOptions
 from lmdiag.readers.source import Source
@@ -95,6 +95,38 @@ def test_verdicts_are_the_same_with_jobs(tmp_path, capsys):
     assert printed[0] == printed[1]
     assert [run["verdict"] for run in printed[0]["runs"]].count("unhealthy") == 1
     assert [problem["source"] for problem in printed[0]["unreadable"]] == [f"{folder}/4.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "jobs"),
+    [([], 1), ([1000] * 20, 1), ([1000] * 500, 4), ([700_000] * 60, 2), ([60 << 20] * 4, 4), ([65 << 20] * 50, 1)],
+)
+def test_processes_are_started_where_they_pay(monkeypatch, tmp_path, sizes, jobs):
+    monkeypatch.setattr("lmdiag.fleet.processors", lambda: 4)
+    logs = []
+    for number, size in enumerate(sizes):
+        logs.append(Source(str(number), tmp_path / str(number)))
+        with logs[-1].path.open("wb") as file:
+            file.truncate(size)
+    assert worthwhile_jobs(logs) == jobs
+
+
+@pytest.mark.parametrize(("quota", "expected"), [("150000 100000\n", 2), ("20000 100000\n", 1), ("max 100000\n", 64)])
+def test_a_container_may_use_what_its_quota_says(monkeypatch, tmp_path, quota, expected):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(64), raising=False)
+    (tmp_path / "cpu.max").write_text(quota)
+    assert processors(tmp_path / "cpu.max") == expected
+    assert processors(tmp_path / "none") == 64
+
+
+def test_many_logs_are_checked_in_several_processes_without_asking(tmp_path, monkeypatch, capsys):
+    used = []
+    monkeypatch.setattr("lmdiag.fleet.processors", lambda: 2)
+    monkeypatch.setattr("lmdiag.fleet.STARTED_S", 0.01)
+    monkeypatch.setattr("lmdiag.cli.diagnosing.each", lambda *args: used.append(args[3]) or each(*args))
+    assert main(["check", str(write_logs(tmp_path)), "--isolated", "-f", "concise"]) == 1
+    assert main(["check", str(tmp_path), "--isolated", "-f", "concise", "-j", "1"]) == 1
+    assert used == [2, 1]
 
 
 def sick_run(n=5000):

@@ -17,7 +17,7 @@ from lmdiag.cli.options import settings_from
 from lmdiag.cli.progress import Progress
 from lmdiag.cli.reading import Group, reading_options, sources_at
 from lmdiag.config import Settings
-from lmdiag.fleet import each, light
+from lmdiag.fleet import each, light, worthwhile_jobs
 from lmdiag.reports.report import Report
 
 FEW = 20  # so many runs are kept whole
@@ -33,8 +33,9 @@ def diagnose_paths(paths: tuple[str, ...], options: Mapping[str, Any], charts: b
     today = datetime.date.today()
     reading = reading_options(options)
     groups, unreadable = sources_at(paths)
-    jobs, scheduler = options.get("jobs") or 1, options.get("scheduler") or ""
-    many = sum(len(group.sources) for group in groups) > FEW or jobs > 1 or bool(scheduler)
+    found = [source for group in groups for source in group.sources]
+    jobs, scheduler = options.get("jobs") or worthwhile_jobs(found), options.get("scheduler") or ""
+    many = len(found) > FEW or jobs > 1 or bool(scheduler)
     prints = any(group.is_folder for group in groups)
     task = Judging(settings, accepted_by(settings, today), reading, many, charts, prints)
     judged = [part for group in _judged(groups, task, jobs, scheduler) for part in group]

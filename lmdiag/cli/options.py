@@ -74,7 +74,11 @@ FAILING: tuple[Decorator, ...] = (
 )
 MANY: tuple[Decorator, ...] = (
     click.option(
-        "--jobs", "-j", metavar="N", type=click.IntRange(min=1), help="Check so many logs at a time; default: 1."
+        "--jobs",
+        "-j",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="Check so many logs at a time; default: as many as there are processors, up to 8, where it pays.",
     ),
     click.option("--scheduler", metavar="ADDRESS", help="Check the logs on the Dask cluster of this scheduler."),
 )

@@ -6,15 +6,23 @@ that is killed loses no log but, at most, the one that it dies of every time.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
+from math import ceil
+from pathlib import Path
 from typing import TypeVar
 
 from lmdiag.fleet.light import light
 from lmdiag.readers.source import Source
 
-__all__ = ["each", "light"]
+__all__ = ["each", "light", "worthwhile_jobs"]
 
 T = TypeVar("T")
+LOG_S, BYTE_S = 0.03, 5e-8  # about what it takes to read and judge a log: so much, and so much for each of its bytes
+STARTED_S = 1.5  # work for which it is worth to start a process
+MOST_JOBS = 8  # unless asked for more: others may use the machine, too
+LARGE = 1 << 26  # bytes of a log; several of these at once need more memory than anybody expects
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
 MUCH = 1 << 25  # bytes of logs from which on polars is worth its import for all of them
 
 
@@ -40,6 +48,28 @@ def each(
     if sum(map(_size, sources)) >= MUCH:
         import polars  # noqa: F401  (readers of single small logs go without it)
     return (task(source.fresh()) for source in sources)
+
+
+def worthwhile_jobs(sources: Sequence[Source]) -> int:
+    """Return how many processes are worth starting for these logs: 1 for few small ones, and where one is very large."""
+    sizes = [_size(source) for source in sources]
+    if max(sizes, default=0) > LARGE:
+        return 1
+    work = LOG_S * len(sizes) + BYTE_S * sum(sizes)
+    return max(1, min(int(work / STARTED_S), processors(), MOST_JOBS, len(sizes)))
+
+
+def processors(quota: Path = QUOTA) -> int:
+    """Return how many processors this process may use, by its affinity and by the quota of its container."""
+    try:
+        allowed = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        allowed = os.cpu_count() or 1
+    try:
+        share, period = map(int, quota.read_text().split())
+    except (OSError, ValueError):  # no container, or no limit: `max 100000`
+        return allowed
+    return max(1, min(allowed, ceil(share / period)))
 
 
 def _size(source: Source) -> int:
