@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from lmdiag.record.gradients import GradientStatistics
+from lmdiag.record.gradients import GradientStatistics, local
 from lmdiag.record.writer import RunLogger
 from trainers import batches, checkpoints, corpus
 from trainers.devices import Team, choose_device, load_model_and_optimizer_state, model_and_optimizer_state
@@ -71,6 +73,7 @@ def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.
     )
     plain = parts.model(settings, text.vocabulary.size).to(device)
     hooks.model(plain)
+    check_precision(parts.name, plain, settings, device)
     params = sum(p.numel() for p in plain.parameters())
     if settings.compile:
         plain.compile()
@@ -195,6 +198,27 @@ def check(settings: Settings) -> None:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1")
 
 
+def check_precision(name: str, model: torch.nn.Module, settings: Settings, device: torch.device) -> None:
+    """Raise ValueError, in words, where the device has no kernel for this model in the precision asked for."""
+    if settings.precision == "fp32":
+        return
+    # One pass forward and back says it for every model and device; the generators stay as they are.
+    ids = torch.zeros(1, settings.context, dtype=torch.int64, device=device)
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            with autocast(settings, device):
+                logits, _ = model.train()(ids, None)
+            logits.float().sum().backward()
+    except RuntimeError as error:
+        other = "fp32" if settings.precision == "bf16" else "bf16, which needs no loss scale, or fp32"
+        reason = re.split(r"[.\n]", str(error))[0]
+        raise ValueError(
+            f"--precision {settings.precision}: this {device.type} cannot train {name} in it ({reason}). "
+            f"Try --precision {other}, or another --device"
+        ) from error
+    model.zero_grad(set_to_none=True)
+
+
 def learning_rate(step: int, settings: Settings) -> float:
     """Return the learning rate of the update that completes `step`: a linear warm-up, then the schedule.
 
@@ -259,15 +283,12 @@ def detached(state: Any) -> Any:
 
 def clip(parameters: list[torch.Tensor], norm: torch.Tensor, limit: float) -> None:
     """Scale all gradients so that their global norm is at most `limit`; uses the norm measured already."""
+    if norm.device.type == "cpu" and norm <= limit:
+        return  # on an accelerator asking would mean waiting: there small gradients are multiplied by one
     factor = (limit / (norm + 1e-6)).clamp(max=1.0)
     gradients = [local(p.grad) for p in parameters if p.grad is not None]
     if gradients:
         torch._foreach_mul_(gradients, factor)
-
-
-def local(tensor: Any) -> torch.Tensor:
-    """Return this process's part of a tensor that FSDP has split, or the tensor."""
-    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
 
 
 def update(
@@ -307,10 +328,15 @@ def memory_in_use(device: torch.device) -> int | None:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(os.pread(memory_pages(os.getpid()), 128, 0).split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return None
+
+
+@functools.cache
+def memory_pages(process: int) -> int:
+    """Open the file in which Linux counts a process's pages of memory, once: opening it costs more than reading."""
+    return os.open(f"/proc/{process}/statm", os.O_RDONLY)
 
 
 def checkpoint_folder(settings: Settings) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ class GradientStatistics:
     def __init__(self, model: torch.nn.Module, layer: Callable[[str], str] = layer_of) -> None:
         named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         self.parameters: list[torch.Tensor] = [p for _, p in named]
-        groups = [layer(name) for name, _ in named]
-        self.layers = list(dict.fromkeys(groups))
-        self._group = [self.layers.index(name) for name in groups]
+        names = [layer(name) for name, _ in named]
+        self.layers = list(dict.fromkeys(names))
+        self._layer_of = [self.layers.index(name) for name in names]
         self._gradients: torch.Tensor | None = None
-        self._before: list[torch.Tensor] | None = None
+        self._before: _Copy | None = None
 
     def before_update(self, update: bool = True, scale: float = 1.0) -> torch.Tensor:
         """Measure the gradients and, for the update norm, keep a copy of the parameters; return the global norm.
@@ -58,8 +58,12 @@ class GradientStatistics:
         import torch
 
         nothing = torch.zeros((), device=self.parameters[0].device)
-        self._gradients = _squares([nothing if p.grad is None else p.grad for p in self.parameters]) / scale**2
-        self._before = self._copy() if update else None
+        squares = _squares([nothing if p.grad is None else p.grad for p in self.parameters])
+        self._gradients = squares if scale == 1 else squares / scale**2
+        self._before = (self._before or _Copy(self.parameters, self._layer_of)) if update else None
+        if self._before is not None:
+            with torch.no_grad():
+                torch._foreach_copy_(self._before.pieces, list(map(local, self.parameters)))
         return self._gradients.sum().sqrt()
 
     def after_update(self, layers: bool = True, **extra: Any) -> dict[str, Any]:
@@ -70,44 +74,67 @@ class GradientStatistics:
         import torch
 
         assert self._gradients is not None, "call before_update first"
-        names, tensors = ["grad_norm", "param_norm"], list(self.parameters)
+        tensors, layer_of = list(self.parameters), {"grad_norm": self._layer_of, "param_norm": self._layer_of}
         if self._before is not None:
             with torch.no_grad():
-                torch._foreach_sub_(self._before, self.parameters)
-            names.append("update_norm")
-            tensors += self._before
+                torch._foreach_sub_(self._before.pieces, list(map(local, self.parameters)))
+            tensors += self._before.vectors
+            layer_of["update_norm"] = self._before.layer_of
         device = self._gradients.device
         scalars = [torch.as_tensor(value, device=device).detach().float().reshape(1) for value in extra.values()]
-        numbers = torch.cat([self._gradients, _squares(tensors), *scalars]).tolist()  # the one transfer
-        size = len(self.parameters)
-        rows = {name: numbers[i * size : (i + 1) * size] for i, name in enumerate(names)}
-        record: dict[str, Any] = dict(zip(extra, map(_short, numbers[len(rows) * size :])))
-        record |= _with_ratio({name: _root(row) for name, row in rows.items()})
+        numbers = iter(torch.cat([self._gradients, _squares(tensors), *scalars]).tolist())  # the one transfer
+        squares = {name: self._by_layer(places, numbers) for name, places in layer_of.items()}
+        record: dict[str, Any] = dict(zip(extra, map(_short, numbers)))  # what is left
+        record |= _norms({name: sum(row) for name, row in squares.items()})
         if layers:
-            record["layers"] = self._by_layer(rows)
+            record["layers"] = {name: self._norms_of(i, squares) for i, name in enumerate(self.layers)}
         return record
 
-    def _copy(self) -> list[torch.Tensor]:
-        import torch
+    def _by_layer(self, places: list[int], squares: Iterator[float]) -> list[float]:
+        """Add up the squares of each layer; takes one for each of the places."""
+        sums = [0.0] * len(self.layers)
+        for layer, square in zip(places, squares):
+            sums[layer] += square
+        return sums
 
-        if self._before is None or len(self._before) != len(self.parameters):
-            return [p.detach().clone() for p in self.parameters]
-        with torch.no_grad():
-            torch._foreach_copy_(self._before, self.parameters)
-        return self._before
+    def _norms_of(self, layer: int, squares: dict[str, list[float]]) -> dict[str, float]:
+        norms = _norms({name: row[layer] for name, row in squares.items()})
+        norms.pop("update_norm", None)
+        return norms
 
-    def _by_layer(self, rows: dict[str, list[float]]) -> dict[str, dict[str, float]]:
-        sums = {name: [0.0] * len(self.layers) for name in rows}
-        for name, row in rows.items():
-            totals = sums[name]
-            for group, square in zip(self._group, row):
-                totals[group] += square
-        layers: dict[str, dict[str, float]] = {}
-        for i, layer in enumerate(self.layers):
-            norms = _with_ratio({name: _short(totals[i] ** 0.5) for name, totals in sums.items()})
-            norms.pop("update_norm", None)
-            layers[layer] = norms
-        return layers
+
+class _Copy:
+    """Memory for a copy of the parameters: `vectors`, one per layer, and `pieces` of them in the shapes of the parameters.
+
+    The norm of a vector is one kernel where those of its pieces would be many.
+    """
+
+    def __init__(self, parameters: list[torch.Tensor], layer_of: list[int]) -> None:
+        together: dict[tuple[Any, ...], list[int]] = {}
+        for i, (p, layer) in enumerate(zip(parameters, layer_of)):
+            sharded = i if hasattr(p, "full_tensor") else None  # by FSDP: it cannot be a piece of anything
+            together.setdefault((layer, p.dtype, p.device, sharded), []).append(i)
+        self.layer_of = [key[0] for key in together]
+        self.vectors: list[torch.Tensor] = []
+        pieces: dict[int, torch.Tensor] = {}
+        for members in together.values():
+            copied = [parameters[i].detach() for i in members]
+            if len(copied) == 1:
+                vector = copied[0].clone()
+                parts = [vector]
+            else:
+                sizes = [p.numel() for p in copied]
+                vector = copied[0].new_empty(sum(sizes))
+                parts = [part.view_as(p) for part, p in zip(vector.split(sizes), copied)]
+            self.vectors.append(vector)
+            pieces |= dict(zip(members, parts))
+        self.pieces = [local(pieces[i]) for i in range(len(parameters))]
+
+
+def local(tensor: Any) -> torch.Tensor:
+    """Return this process's part of a tensor that FSDP has split, or the tensor."""
+    part: torch.Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+    return part
 
 
 def _squares(tensors: list[torch.Tensor]) -> torch.Tensor:
@@ -118,13 +145,9 @@ def _squares(tensors: list[torch.Tensor]) -> torch.Tensor:
         norms: list[Any] = list(torch._foreach_norm(tensors, 2, dtype=torch.float32))
     if hasattr(norms[0], "full_tensor"):
         norms = [norm.full_tensor() for norm in norms]  # sharded by FSDP
-    if any(norm.device != norms[0].device for norm in norms):  # a model spread over several devices
+    if len({norm.device for norm in norms}) > 1:  # a model spread over several devices
         norms = [norm.to(norms[0].device) for norm in norms]
     return torch.stack(norms).square()
-
-
-def _root(squares: Iterable[float]) -> float:
-    return _short(sum(squares) ** 0.5)
 
 
 def _short(value: float) -> float:
@@ -132,7 +155,9 @@ def _short(value: float) -> float:
     return float(f"{value:.7g}")
 
 
-def _with_ratio(norms: dict[str, float]) -> dict[str, float]:
+def _norms(squares: dict[str, float]) -> dict[str, float]:
+    """Return the roots, and the ratio of the update to the parameters where there is one."""
+    norms = {name: _short(square**0.5) for name, square in squares.items()}
     if "update_norm" in norms:
         norms["update_ratio"] = _short(norms["update_norm"] / max(norms["param_norm"], 1e-12))
     return norms

@@ -56,6 +56,27 @@ def test_a_second_update_is_measured_from_the_first():
         assert statistics.after_update()["update_norm"] == pytest.approx(change * 10**0.5, rel=1e-5)
 
 
+def test_layers_of_mixed_precision_are_measured_whole():
+    model = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
+    model[0].weight.data = model[0].weight.data.to(torch.bfloat16)
+    statistics = GradientStatistics(model)
+    statistics.before_update()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.zero_()
+    first = statistics.after_update()
+    assert first["param_norm"] == 0
+    for p in model.parameters():
+        p.data.fill_(2.0)
+    statistics.before_update()
+    for p in model.parameters():
+        p.data.mul_(1.5)
+    record = statistics.after_update()
+    assert record["update_norm"] == pytest.approx(23**0.5, rel=1e-5)
+    assert record["layers"]["0"]["update_ratio"] == pytest.approx(1 / 3, rel=1e-5)
+    assert record["layers"]["1"]["update_ratio"] == pytest.approx(1 / 3, rel=1e-5)
+
+
 def test_frozen_parameters_are_left_out_and_missing_gradients_are_zero():
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2))
     model[0].requires_grad_(False)

@@ -1,5 +1,6 @@
 """The training loop: what it logs, exact resume, schedules, accumulation, endings."""
 
+import dataclasses
 import math
 
 import pytest
@@ -106,6 +107,41 @@ def test_clipping_limits_the_norm():
     assert float(p.grad.norm()) == pytest.approx(1.0, rel=1e-5)
     loop.clip([p], torch.tensor(1.0), 2.0)
     assert float(p.grad.norm()) == pytest.approx(1.0, rel=1e-5)
+
+
+def test_a_gradient_within_the_limit_is_left_alone():
+    p = torch.nn.Parameter(torch.zeros(4))
+    p.grad = torch.full((4,), 0.1)
+    loop.clip([p], torch.tensor(0.2), 0.2)
+    assert p.grad.tolist() == torch.full((4,), 0.1).tolist()
+    loop.clip([p], torch.tensor(float("nan")), 0.2)
+    assert p.grad.isnan().all()
+
+
+class WithoutHalf(torch.nn.Linear):
+    """A model for which a device lacks a kernel, as CPUs do for LSTMs in fp16."""
+
+    def forward(self, ids, state=None):
+        if torch.is_autocast_enabled("cpu"):
+            raise RuntimeError("could not create a primitive. Details follow")
+        return super().forward(ids.float()), state
+
+
+def test_a_precision_the_device_cannot_compute_is_named_before_training():
+    model, settings = WithoutHalf(4, 2), Settings(context=4, precision="fp16")
+    with pytest.raises(ValueError, match=r"fp16: this cpu cannot train x in it \(could not create a primitive\).*bf16"):
+        loop.check_precision("x", model, settings, torch.device("cpu"))
+    loop.check_precision("x", model, dataclasses.replace(settings, precision="fp32"), torch.device("cpu"))
+
+
+def test_asking_for_the_precision_leaves_no_trace():
+    model, settings = transformer.Transformer(transformer.Settings(dropout=0.5), 10), Settings(precision="bf16")
+    torch.manual_seed(0)
+    loop.check_precision("transformer", model, settings, torch.device("cpu"))
+    drawn = torch.rand(3)
+    torch.manual_seed(0)
+    assert (torch.rand(3) == drawn).all()
+    assert all(p.grad is None for p in model.parameters())
 
 
 def test_streams_go_on_where_the_batch_before_ended():
