@@ -62,6 +62,7 @@ def _finding(table: LayerTable, steps: np.ndarray, dead: np.ndarray, shares: np.
         (
             f"List the parameters of {names[0]} after one backward pass: is grad None or zero, is requires_grad set?",
             "Look for detach() and no_grad() on the way to them, and for parameters the optimizer does not hold.",
+            "If it never had a gradient, check the initialisation of the layers behind it: weights of zero pass none back.",
         ),
         Severity.INFO if on_purpose else Severity.WARNING,
     )

@@ -55,6 +55,7 @@ def check(run: Run, *, complete_share: float = 0.98) -> Iterator[Finding]:
         {"last_step": run.last_step, **({"planned_steps": planned, "share": share} if planned else {})},
         (
             "If the job should still be running, look at its last lines and at the time and memory limits.",
+            "Then resume it from its last checkpoint.",
             "Do not judge convergence yet.",
         ),
     )
