@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import itertools
 import math
 import multiprocessing
 import os
@@ -35,7 +36,8 @@ from trainers import corpus
 from trainers.__main__ import TRAINERS, train_and_resume
 from trainers.faults import FAULTS, Fault, Hooks
 
-MODELS = ("transformer", "lstm", "rnn")
+# Beside the sizes for all. A smaller LSTM would not learn enough to beat the counts of token pairs, and lmdiag would say so.
+MODELS: dict[str, dict[str, Any]] = {"transformer": {}, "lstm": {"context": 32, "d_model": 96}, "rnn": {}}
 TEXT: dict[str, Any] = {"tokenizer": "char", "vocab_size": 1024, "max_characters": 200_000}
 SIZES: dict[str, Any] = {
     "steps": 300,
@@ -45,7 +47,13 @@ SIZES: dict[str, Any] = {
     "eval_every": 20,
     "eval_tokens": 2048,
 }
-SCHEDULES = ("cosine", "linear", "wsd")  # of the healthy runs, in turn
+VARIETY: dict[str, tuple[Any, ...]] = {  # of the healthy runs: 64 seeds see all combinations
+    "max_characters": (200_000, 300_000),
+    "steps": (160, 240),
+    "batch_size": (12, 16),
+    "warmup_steps": (10, 30),
+    "schedule": ("cosine", "linear", "wsd", "constant"),
+}
 FIGURES = {
     "named by one of its rules": "named",
     "found: its rule, or an alarm of the same family": "found",
@@ -54,13 +62,14 @@ FIGURES = {
 }
 PREFACE = """# Faults found, and cured
 
-Small models are trained with every fault of `trainers/faults/`, and again with its remedy; and without any fault, on other seeds, with three schedules. lmdiag judges
-every log with its defaults. *Named*: one of the rules that name the fault, at any severity. *Family*: that, or a warning or error of the same family.
+Small models are trained with every fault of `trainers/faults/`, and again with its remedy; and without any fault, on other seeds, with four schedules and
+two texts, lengths, batch sizes and warm-ups. lmdiag judges every log with its defaults. *Named*: one of the rules that name the fault, at any severity. *Family*: that, or a warning or error of the same family.
 *Cured*: the run with the remedy has no warning or error, and the rules that found the fault are silent. A resume needs no cure.
 
 `{command}`
 
-lmdiag {lmdiag}, Python {python}, PyTorch {torch}, one CPU thread; {steps} updates of {batch_size} sequences of {context} tokens, width {d_model}.
+lmdiag {lmdiag}, Python {python}, PyTorch {torch}, one CPU thread; {steps} updates of {batch_size} sequences of {context} tokens, width {d_model}
+(the LSTM: {lstm[context]} tokens, width {lstm[d_model]}).
 """
 FAMILY = {rule.name: rule.family for rule in RULES}
 
@@ -110,7 +119,12 @@ def alarms(diagnosis: Diagnosis) -> bool:
 
 def versions() -> dict[str, Any]:
     """Return what the figures depend on."""
-    return SIZES | {"lmdiag": lmdiag.__version__, "python": platform.python_version(), "torch": torch.__version__}
+    return SIZES | {
+        "lstm": MODELS["lstm"],
+        "lmdiag": lmdiag.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
 
 
 class Bench:
@@ -122,7 +136,7 @@ class Bench:
 
     def healthy(self, model: str, seed: int) -> Diagnosis | None:
         """Train without a fault."""
-        return self._judged(model, settings_of(model, seed, schedule=SCHEDULES[seed % 3]), Hooks)
+        return self._judged(model, healthy_settings(model, seed), Hooks)
 
     def trial(self, fault: type[Fault], model: str, seed: int) -> Trial | None:
         """Train with a fault and, where there is something to cure, with its remedy."""
@@ -157,7 +171,15 @@ class Bench:
 
 def settings_of(model: str, seed: int, **changes: Any) -> Any:
     """Return the settings of the user whose run is broken."""
-    return import_module(TRAINERS[model]).Settings(**(TEXT | SIZES | {"seed": seed, "device": "cpu"} | changes))
+    return import_module(TRAINERS[model]).Settings(
+        **(TEXT | SIZES | MODELS[model] | {"seed": seed, "device": "cpu"} | changes)
+    )
+
+
+def healthy_settings(model: str, seed: int) -> Any:
+    """Return the settings of one of many users whose runs are healthy."""
+    combinations = list(itertools.product(*VARIETY.values()))
+    return settings_of(model, seed, **dict(zip(VARIETY, combinations[seed % len(combinations)])))
 
 
 def curable(fault: type[Fault]) -> bool:
@@ -239,14 +261,15 @@ def main() -> None:
     parser.add_argument("--trained", action="store_true", help="train nothing: the page of the runs in the folder")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    corpus.load([], **TEXT)  # once for all: the processes inherit it
+    for characters in VARIETY["max_characters"]:  # once for all: the processes inherit it
+        corpus.load([], **(TEXT | {"max_characters": characters}))
     bench = Bench(options.folder, not options.trained)
     pairs = [(FAULTS[name], model) for name in options.faults for model in options.models]
     seeds = range(1, options.seeds + 1)
     found = [bench.trial(f, m, seed) for seed in seeds for f, m in pairs if m in (f.models or MODELS)]
     trials = [trial for trial in found if trial is not None]
-    others = range(100, 100 + options.healthy)
-    healthy = {m: [d for d in (bench.healthy(m, seed) for seed in others) if d is not None] for m in options.models}
+    others = [(m, bench.healthy(m, seed)) for seed in range(100, 100 + options.healthy) for m in options.models]
+    healthy = {m: [d for name, d in others if name == m and d is not None] for m in options.models}
     command = f"python -m benchmarks.faults FOLDER {' '.join(sys.argv[2:])}".strip()
     print("\n".join(page(trials, healthy, command)))
 

@@ -54,6 +54,7 @@ def test_the_cured_run_has_the_settings_of_the_user_again(fault):
         "accumulation",
         "precision",
         "skip_nonfinite",
+        "grad_clip",
         "warmup_steps",
         "schedule",
     }
@@ -183,7 +184,8 @@ def test_slow_machines_are_slow(train, naps):
     train("--steps", 4, "--fault", "slowdown", log="b.jsonl")
     loader, throttled = naps[:4], naps[4:]
     assert min(loader) > 0
-    assert [nap > 0 for nap in throttled] == [False, False, True, True]
+    assert len(throttled) == 2  # in the second half only
+    assert throttled[0] == throttled[1] > 0
 
 
 def test_memory_leaks(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import statistics
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,40 +16,43 @@ if TYPE_CHECKING:
     from lmdiag.record.writer import RunLogger
 
 
-class Slow(Fault):
-    """Waits as long as some steps take: on any machine the same share of the time."""
-
-    def __init__(self, settings: Any) -> None:
-        super().__init__(settings)
-        self._began = time.perf_counter()
-
-    def wait(self, steps: float) -> None:
-        """Sleep for so many times what has passed since the last wait."""
-        time.sleep(steps * (time.perf_counter() - self._began))
-        self._began = time.perf_counter()
-
-
-class SlowLoader(Slow):
+class SlowLoader(Fault):
     """Each batch takes twice as long to arrive as to train on."""
 
     rules = ("data-starvation",)
     remedy = "more loader workers, prefetching"
     advised = "workers|prefetch"
 
+    def __init__(self, settings: Any) -> None:
+        super().__init__(settings)
+        self.began = time.perf_counter()
+
     def batch(self, step: int, inputs: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        self.wait(2.0)
+        time.sleep(2 * (time.perf_counter() - self.began))  # on any machine the same share of the time
+        self.began = time.perf_counter()
         return inputs, targets
 
 
-class Slowdown(Slow):
-    """From 50% of the run on each step takes four times as long, as on a throttled machine."""
+class Slowdown(Fault):
+    """From 50% of the run on each step takes four times as long as before, as on a throttled machine."""
 
     rules = ("slowdown",)
     remedy = "look for throttling, neighbours"
     advised = "temperature|clock|neighbour"
 
+    def __init__(self, settings: Any) -> None:
+        super().__init__(settings)
+        self.before: list[float] = []  # seconds of the steps of the first half
+
+    def batch(self, step: int, inputs: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        self.began = time.perf_counter()
+        return inputs, targets
+
     def gradients(self, step: int, model: torch.nn.Module) -> None:
-        self.wait(3.0 if step > self.at(0.5) else 0.0)
+        if step <= self.at(0.5):
+            self.before.append(time.perf_counter() - self.began)
+        else:  # a median, so that a busy moment of the machine does not count
+            time.sleep(3 * statistics.median(self.before))
 
 
 class MemoryLeak(Fault):
