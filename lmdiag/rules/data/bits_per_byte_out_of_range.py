@@ -1,26 +1,17 @@
 from collections.abc import Iterator
-from math import log
 
 import numpy as np
 
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.metrics import LN2
 from lmdiag.run import Run, Series
-from lmdiag.stats.phases import holds_start
 from lmdiag.stats.windows import median
 
 UNIFORM = 8.0  # bits per byte of random bytes
-LEAKS = (
-    "Decode inputs and labels of one batch: the labels are shifted by one, once.",
-    "Look for evaluation documents in the training data.",
-)
-UNTRAINED = 0.9  # of the uniform guess: a run that starts there learned from nothing
 
 
 @rule(family="data", needs=("evaluation",), severity=Severity.WARNING, min_points=3)
-def check(
-    run: Run, *, suspicious: float = 0.5, suspicious_untrained: float = 0.8, impossible: float = 0.25
-) -> Iterator[Finding]:
+def check(run: Run, *, suspicious: float = 0.5, impossible: float = 0.25) -> Iterator[Finding]:
     """Bits per byte of the evaluation lie outside what text allows.
 
     ## What it looks for
@@ -29,8 +20,7 @@ def check(
     ## How it decides
     Bits per byte as logged, else the evaluation loss over ln 2 and over the header's `bytes_per_token`; the median of the last three values. Below `suspicious`
     (0.5; the best large models reach about 0.6 on web text) it is information, since code and templates go lower; below `impossible` (0.25) a
-    warning. For a causal model whose first loss is near the uniform guess over its vocabulary the limit of information is `suspicious_untrained` (0.8; the best models that saw
-    nothing but the first 90 MB of enwik8 reach 0.94). Above 8 bits, the cost of random bytes, it is a warning once half of the run is done.
+    warning. Above 8 bits, the cost of random bytes, it is a warning once half of the run is done.
 
     ## Why it matters
     It is the one measure that compares runs with different tokenizers. Outside its range the loss, the unit or the split is wrong.
@@ -43,7 +33,6 @@ def check(
 
     ## References
     - Gao et al. 2020, The Pile, arXiv:2101.00027, section 3: bits per byte.
-    - Krause et al. 2019, Dynamic evaluation of transformer language models, arXiv:1904.08378: 0.94 bits per character on enwik8.
     """
     metric, series = _bits_per_byte(run)
     finite = series.finite
@@ -51,8 +40,7 @@ def check(
         return
     level = float(median(finite.values[-3:]))
     planned = max(float(run.config.get("max_steps") or 0), run.last_step)
-    lowest = suspicious_untrained if _learned_from_nothing(run) else suspicious
-    if lowest <= level and (level <= UNIFORM or finite.steps[-1] < 0.5 * planned):
+    if suspicious <= level and (level <= UNIFORM or finite.steps[-1] < 0.5 * planned):
         return
     if level <= 0:
         return
@@ -66,21 +54,11 @@ def check(
         (
             "Check the unit of the loss: nats per token over ln 2 are bits per token.",
             "Check the number of bytes per token that was used.",
-            *(LEAKS if level < UNIFORM else ()),
+            "Decode inputs and labels of one batch: the labels are shifted by one, once.",
+            "Look for evaluation documents in the training data.",
         ),
-        Severity.INFO if impossible <= level < lowest else Severity.WARNING,
+        Severity.INFO if impossible <= level < suspicious else Severity.WARNING,
     )
-
-
-def _learned_from_nothing(run: Run) -> bool:
-    """Tell whether the run is of a causal model and starts near the uniform guess over its vocabulary."""
-    model = run.config.get("model")
-    vocabulary = model.get("vocab_size") if isinstance(model, dict) else None
-    if run.curve is None or run.objective != "causal-lm" or not isinstance(vocabulary, (int, float)) or vocabulary < 2:
-        return False
-    finite = run.curve[1].finite
-    start = float(median(finite.values[:3])) if len(finite) else 0.0
-    return start >= UNTRAINED * log(vocabulary) and holds_start(finite.steps)
 
 
 def _bits_per_byte(run: Run) -> tuple[str, Series]:

@@ -38,20 +38,3 @@ def test_silent_within_the_range(level):
 
 def test_silent_without_the_number_of_bytes():
     assert fires(check, healthy(500)) == []
-
-
-def small_model(start: float, end: float, bits: float):
-    config = {"model": {"vocab_size": 100}, "bytes_per_token": 1.0}
-    losses = series(np.full(5, bits * np.log(2)), every=100, first=100)
-    return run(loss=series(np.linspace(start, end, 500)), val__loss=losses, config=config)
-
-
-def test_a_model_that_began_with_nothing_is_held_to_what_such_models_reach():
-    (found,) = fires(check, small_model(np.log(100), 0.5, bits=0.7))
-    assert found.severity is Severity.INFO
-    assert any("shifted by one" in line for line in found.advice)
-    assert fires(check, small_model(np.log(100), 0.5, bits=0.85)) == []
-
-
-def test_a_model_that_had_learned_before_may_be_better():
-    assert fires(check, small_model(3.0, 0.5, bits=0.7)) == []
