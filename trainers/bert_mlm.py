@@ -20,6 +20,7 @@ import numpy as np
 from trainers import corpus
 from trainers.borrowed_loops import check_fault
 from trainers.faults import Hooks
+from trainers.progress import Progress
 from trainers.settings import Files, setting
 
 SPECIAL = {
@@ -39,22 +40,22 @@ class Settings(Files):
     vocab_size: int = setting(300, "tokens of the vocabulary, 256 bytes and 5 special ones included")
 
     # how long, and on how much
-    steps: int = setting(2000, "optimizer updates")
-    batch_size: int = setting(32, "sequences per optimizer update, all devices together")
+    steps: int = setting(1000, "optimizer updates")
+    batch_size: int = setting(64, "sequences per optimizer update, all devices together")
     context: int = setting(32, "tokens per sequence, the two at its ends included")
     accumulation: int = setting(1, "micro-batches per optimizer update; divides the batch size")
 
     # how fast
     lr: float = setting(3e-3, "peak learning rate")
     schedule: str = setting("linear", "learning rate after the warm-up", ("linear", "cosine", "constant_with_warmup"))
-    warmup_steps: int = setting(40, "steps of linear warm-up")
-    grad_clip: float = setting(1.0, "limit of the global gradient norm; 0: none")
+    warmup_steps: int = setting(80, "steps of linear warm-up")
+    grad_clip: float = setting(2.0, "limit of the global gradient norm; 0: none")
     weight_decay: float = setting(0.01, "decay of matrices; vectors are never decayed")
 
     # the model and its task
     n_layer: int = setting(2, "blocks")
     n_head: int = setting(4, "attention heads; divides the width")
-    d_model: int = setting(64, "width of the residual stream")
+    d_model: int = setting(96, "width of the residual stream")
     dropout: float = setting(0.0, "share of activations dropped in training")
     init_std: float = setting(0.05, "standard deviation of the first weights: BERT's 0.02 is for a width of 768")
     masked: float = setting(0.15, "share of the tokens to predict")
@@ -122,25 +123,42 @@ def _train(settings: Settings) -> None:
     )
     # The Trainer takes BERT to divide its loss by the masked tokens of all micro-batches; BERT takes the mean of each,
     # and the loss would be too large by the number of micro-batches and of processes
-    model.accepts_loss_kwargs = False
+    model.accepts_loss_kwargs = False  # type: ignore[assignment]
+    start_positions(model, settings)
 
     # ---- the Trainer, and the callback that writes our log
 
     folder = checkpoint_folder(settings)
     header = header_facts(settings, "masked-lm") | {"reference_loss": reference_losses(training, tokenizer)}
+    callback = LmdiagCallback(settings.log, settings.layers_every, **header)
     trainer = transformers.Trainer(
         model,
         arguments(settings, folder),
         data_collator=masking(tokenizer, settings),
         train_dataset=training,
         eval_dataset=validation,
-        callbacks=[LmdiagCallback(settings.log, settings.layers_every, **header)],
+        callbacks=[callback],
     )
-    show_progress(trainer, settings)
-    trainer.train(resume_from_checkpoint=newest(folder) if settings.resume else None)
+    with callback, show_progress(trainer, settings):  # when training is interrupted, the log says it
+        trainer.train(resume_from_checkpoint=newest(folder) if settings.resume else None)
     trainer.save_model(str(folder / "final"))
     if trainer.is_world_process_zero():
         tokenizer.save_pretrained(str(folder / "final"))
+
+
+def start_positions(model: Any, settings: Settings) -> None:
+    """Start the positions, which are learned, from waves no longer than a sequence.
+
+    A masked token is told by its neighbours, and who starts from noise has to learn first which positions these are:
+    that takes longer than the whole run. Between waves "one further" is the same rotation everywhere.
+    """
+    import torch
+
+    from trainers.transformer import sinusoids
+
+    waves = sinusoids(settings.context, settings.d_model, longest=settings.context)
+    with torch.no_grad():
+        model.bert.embeddings.position_embeddings.weight.copy_(waves * settings.init_std)
 
 
 def masking(tokenizer: Any, settings: Settings) -> Any:
@@ -159,7 +177,7 @@ def masking(tokenizer: Any, settings: Settings) -> Any:
 
     def mask(rows: list[dict[str, list[int]]]) -> Any:
         tokens = np.array([row["input_ids"] for row in rows])
-        collator.generator = torch.Generator().manual_seed(zlib.crc32(tokens, settings.seed))
+        collator.generator = torch.Generator().manual_seed(zlib.crc32(tokens.tobytes(), settings.seed))
         return collator(rows)
 
     return mask
@@ -246,32 +264,26 @@ def arguments(settings: Any, folder: Path, **changes: Any) -> Any:
     return transformers.TrainingArguments(str(folder), **(options | changes))
 
 
-def show_progress(trainer: Any, settings: Any) -> None:
-    """Put our progress bar in the place of the Trainer's own printing: the log has every record."""
+def show_progress(trainer: Any, settings: Any) -> Progress:
+    """Put our progress bar, to be entered, in the place of the Trainer's own printing: the log has every record."""
     import transformers
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
-
-    from trainers.progress import Progress
 
     transformers.logging.disable_progress_bar()
     for printer in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(printer)
+    progress = Progress(settings.steps, quiet=settings.dry_run)
 
     class Bar(transformers.TrainerCallback):
-        def on_train_begin(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
-            self.progress = Progress(state.max_steps, quiet=settings.dry_run).__enter__()
-
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **objects: Any) -> None:
             if "loss" in logs:
-                self.progress.step(state.global_step, logs["loss"])
+                progress.step(state.global_step, logs["loss"])
 
         def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **objects: Any) -> None:
-            self.progress.evaluation(state.global_step, metrics["eval_loss"])
-
-        def on_train_end(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
-            self.progress.__exit__()
+            progress.evaluation(state.global_step, metrics["eval_loss"])
 
     trainer.add_callback(Bar())
+    return progress
 
 
 def checkpoint_folder(settings: Any) -> Path:

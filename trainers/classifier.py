@@ -125,7 +125,8 @@ def _train(settings: Settings, scratch: str) -> None:
     callback = LmdiagCallback(settings.log, settings.layers_every, **header)
     folder = checkpoint_folder(settings)
     trainer = build(settings, training, validation, names, folder, [callback])
-    trainer.train(resume_from_checkpoint=newest(folder) if settings.resume else None)
+    with callback, show_progress(trainer, settings):
+        trainer.train(resume_from_checkpoint=newest(folder) if settings.resume else None)
 
 
 def build(
@@ -142,7 +143,7 @@ def build(
     counts = np.bincount([row["labels"] for row in training], minlength=len(names))
     if settings.balance == "sampling":
         training = fewer_of_the_others(training, counts, settings.seed)
-    trainer = transformers.Trainer(
+    return transformers.Trainer(
         model,
         arguments(settings, folder),
         train_dataset=training,
@@ -151,8 +152,6 @@ def build(
         compute_loss_func=weighted_loss(counts) if settings.balance == "weights" else None,
         callbacks=callbacks,
     )
-    show_progress(trainer, dataclasses.replace(settings, dry_run=settings.dry_run or not callbacks))
-    return trainer
 
 
 def weighted_loss(counts: np.ndarray) -> Any:
@@ -200,6 +199,7 @@ def cross_validate(
                 settings, lr=lr, steps=settings.fold_steps, eval_every=settings.fold_steps, save_every=10**9
             )
             trainer = build(short, [rows[i] for i in rest], [rows[i] for i in held_out], names, Path(scratch), [])
+            show_progress(trainer, dataclasses.replace(short, dry_run=True))  # only silence: the bar is not entered
             trainer.train()
             f1s.append(trainer.state.log_history[-2]["eval_f1"])  # the last record is the summary of the run
         found[lr] = {"f1": round(float(np.mean(f1s)), 4), "spread": round(float(np.std(f1s)), 4)}

@@ -99,17 +99,18 @@ def train(settings: Settings, hooks: Hooks) -> None:
     if settings.save and not settings.dry_run:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         callbacks.append(keras.callbacks.ModelCheckpoint(str(checkpoint)))
-    model.fit(
-        batches(inputs, targets, settings, done),
-        steps_per_epoch=min(settings.eval_every, settings.steps),
-        initial_epoch=done // settings.eval_every,
-        epochs=max(1, settings.steps // settings.eval_every),
-        validation_data=validation,
-        validation_batch_size=settings.batch_size,
-        callbacks=callbacks,
-        shuffle=False,  # the batches are shuffled already
-        verbose=0 if settings.dry_run else 2,  # one line per evaluation
-    )
+    with log:  # when training is interrupted, the log says it
+        model.fit(
+            batches(inputs, targets, settings, done),
+            steps_per_epoch=min(settings.eval_every, settings.steps),
+            initial_epoch=done // settings.eval_every,
+            epochs=max(1, settings.steps // settings.eval_every),
+            validation_data=validation,
+            validation_batch_size=settings.batch_size,
+            callbacks=callbacks,
+            shuffle=False,  # the batches are shuffled already
+            verbose=0 if settings.dry_run else 2,  # one line per evaluation
+        )
 
 
 def same_chance(model: keras.Model, seed: int) -> keras.callbacks.Callback:

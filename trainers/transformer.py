@@ -107,9 +107,9 @@ def initialise(module: nn.Module, std: float) -> None:
         nn.init.zeros_(module.bias)
 
 
-def sinusoids(length: int, width: int) -> torch.Tensor:
-    """Return fixed positions [length, width]: sines and cosines of wavelengths from 2 pi to 10000 * 2 pi."""
-    angle = torch.arange(length)[:, None] / 10000 ** (torch.arange(0, width, 2) / width)
+def sinusoids(length: int, width: int, longest: float = 10000) -> torch.Tensor:
+    """Return fixed positions [length, width]: sines and cosines of wavelengths from 2 pi to `longest` * 2 pi."""
+    angle = torch.arange(length)[:, None] / longest ** (torch.arange(0, width, 2) / width)
     return torch.stack([angle.sin(), angle.cos()], 2).flatten(1)[:, :width] * math.sqrt(2)  # of variance 1
 
 

@@ -4,6 +4,9 @@
 
     trainer = Trainer(model, args, train_dataset=data, callbacks=[LmdiagCallback("runs/a.jsonl")])
 
+    with LmdiagCallback("runs/a.jsonl") as callback:  # so that the log says it, should the run crash
+        Trainer(model, args, train_dataset=data, callbacks=[callback]).train()
+
 The Trainer's own log hides NaN: with `logging_nan_inf_filter`, on by default, the loss of a bad batch is replaced by
 the mean of the good ones. The callback takes the loss where the model returns it.
 """
@@ -13,7 +16,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import torch
 from transformers import TrainerCallback
@@ -80,6 +83,16 @@ class LmdiagCallback(TrainerCallback):
         self.judge.close()
         if self.log is not None:
             self.log.end("completed")
+            self.log = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *why: Any) -> None:
+        """End the log of a run that crashed or was interrupted: the Trainer tells callbacks nothing of it."""
+        self.judge.close()
+        if self.log is not None:
+            self.log.__exit__(*why)
             self.log = None
 
     # ---- one optimizer update

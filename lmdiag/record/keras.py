@@ -4,6 +4,9 @@
 
     model.fit(data, callbacks=[LmdiagCallback("runs/a.jsonl")])
 
+    with LmdiagCallback("runs/a.jsonl") as callback:  # so that the log says it, should the run crash
+        model.fit(data, callbacks=[callback])
+
 Keras tells callbacks the mean loss of the epoch so far, which hides what one batch does and stays NaN after one NaN.
 With the PyTorch backend the callback takes the loss of the batch itself, and the gradients too; with other
 backends it works the loss out from two means.
@@ -15,7 +18,7 @@ import math
 import os
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 import keras
 
@@ -94,6 +97,16 @@ class LmdiagCallback(keras.callbacks.Callback):
         self.model.__dict__.pop("compute_loss", None)
         self._write().end("completed")
         self.run_log = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *why: Any) -> None:
+        """End the log of a run that crashed or was interrupted: Keras tells callbacks nothing of it."""
+        self.judge.close()
+        if self.run_log is not None:
+            self.run_log.__exit__(*why)
+            self.run_log = None
 
     def _take_losses(self) -> None:
         """Keep the loss of each batch as the model computes it; the model itself goes on as before."""

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
 from lmdiag.readers import runs_of
 from lmdiag.readers.source import Source
@@ -140,6 +140,8 @@ def test_bert_resumes_bit_for_bit(tmp_path, pass_length):
 
 def test_a_batch_is_always_masked_in_the_same_way_and_another_in_another(tmp_path):
     pytest.importorskip("transformers")
+    import torch
+
     from trainers.bert_mlm import Settings, masking, train_tokenizer
 
     settings = Settings(context=10, masked=0.5)
@@ -254,3 +256,26 @@ def test_the_area_is_the_share_of_pairs_in_order():
     pairs = [(p > n) + 0.5 * (p == n) for p in score[positive] for n in score[~positive]]
     assert area(score, positive) == pytest.approx(np.mean(pairs))
     assert area(score, np.zeros(60, bool)) == 0.5
+
+
+@pytest.mark.parametrize(("name", "error"), [("keras-rnn", KeyboardInterrupt), ("bert-mlm", RuntimeError)])
+def test_an_interrupted_run_ends_its_log(tmp_path, monkeypatch, name, error):
+    pytest.importorskip({"keras-rnn": "keras", "bert-mlm": "transformers"}[name])
+    from lmdiag.record.judge import Judge
+
+    times = iter(range(100))
+    monkeypatch.setattr(Judge, "says_stop", lambda self: next(times) >= 3 and fail(error))
+    options = SMALL | {"eval-tokens": 200}
+    if error is KeyboardInterrupt:
+        records = train(tmp_path, name, code=130, **options)
+    else:
+        with pytest.raises(RuntimeError, match="in the middle"):
+            train(tmp_path, name, **options)
+        records = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+        assert of(records, "event", "message")[-1] == "RuntimeError: in the middle"
+    assert of(records, "step", "step") == [1, 2, 3, 4]
+    assert of(records, "end", "status") == ["killed" if error is KeyboardInterrupt else "crashed"]
+
+
+def fail(error):
+    raise error("in the middle")
