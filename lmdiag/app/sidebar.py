@@ -44,7 +44,7 @@ def upload(label: str) -> None:
         label,
         accept_multiple_files="directory" if whole else True,
         key=f"upload-{turn}-{whole}",
-        help="JSONL, CSV, trainer_state.json, printed logs and more; .gz too. Files stay in this session's memory.",
+        help="JSONL, CSV, trainer_state.json, printed logs, notebooks and more; .gz too. Files stay in this session's memory.",
     )
     st.toggle("A whole folder", key="whole_folder", help="Choose a folder instead of files; the logs in it are found.")
     if files:

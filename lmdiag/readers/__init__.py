@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 READERS = (
     "lmdiag_jsonl",
     "hf_trainer_state",
+    "jupyter",
     "keras_history",
     "json_document",
     "jsonl",
@@ -55,6 +56,7 @@ ARCHIVES = (  # kind, where its mark stands, the mark
     ("rar", 0, b"Rar!\x1a\x07"),
 )
 FALLBACK = f"lmdiag.readers.{READERS[-1]}"  # takes any text; whether there is a record in it shows when it is read
+MAY_HOLD_NONE = (FALLBACK, "lmdiag.readers.jupyter")
 
 
 def reader_named(name: str) -> ModuleType:
@@ -190,9 +192,9 @@ def find(paths: Iterable[str | Path]) -> tuple[list[Source], list[LmdiagError]]:
 
 
 def _is_surely_a_log(source: Source) -> bool:
-    """Tell whether a file met in a folder is a log: one that only the last reader takes must hold a record."""
+    """Tell whether a file met in a folder is a log: any text and any notebook must hold a record."""
     reader = reader_of(source)
-    if reader is None or reader.__name__ != FALLBACK:
+    if reader is None or reader.__name__ not in MAY_HOLD_NONE:
         return reader is not None
     try:
         return bool(reader.read(source))

@@ -21,6 +21,7 @@ SUFFIXES = frozenset(
         ".jsonl",
         ".ndjson",
         ".json",
+        ".ipynb",
         ".csv",
         ".tsv",
         ".log",

@@ -57,6 +57,23 @@ SAMPLES = {
         "trainer_state.json",
         json.dumps({"epoch": 1.0, "global_step": 60, "log_history": RECORDS}, indent=2).encode(),
     ),
+    "jupyter": (
+        "a.ipynb",
+        json.dumps(
+            {
+                "cells": [
+                    {
+                        "cell_type": "code",
+                        "outputs": [
+                            {"output_type": "stream", "text": [f"step={s} loss={v}\n" for s, v in ROWS]},
+                        ],
+                    }
+                ],
+                "nbformat": 4,
+            },
+            indent=1,
+        ).encode(),
+    ),
     "keras_history": ("history.json", json.dumps({"loss": LOSSES, "val_loss": LOSSES}).encode()),
     "json_document": ("a.json", json.dumps({"config": {"x": 1}, "history": RECORDS}, indent=1).encode()),
     "jsonl": ("a.jsonl", lines(RECORDS)),
@@ -80,6 +97,7 @@ SAMPLES = {
 PAGES = {
     "lmdiag_jsonl": "lmdiag-log",
     "hf_trainer_state": "huggingface-trainer-state",
+    "jupyter": "jupyter",
     "keras_history": "keras",
     "json_document": "json",
     "jsonl": "jsonl",

@@ -1,0 +1,129 @@
+"""Notebooks: every cell that trained is a run, whether it printed or drew a table; a real kernel writes what is read."""
+
+import json
+
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+
+from lmdiag.errors import UnreadableLog
+from lmdiag.readers import find, runs_of
+from lmdiag.readers.source import Source
+
+PRINTS = """
+import sys
+for step in range(0, 60, 10):
+    print(f"step {step}: train loss {5 - step / 20:.4f}, val loss {5.5 - step / 20:.4f}")
+    print("a warning", file=sys.stderr)
+"""
+DRAWS = """
+from transformers.utils.notebook import NotebookTrainingTracker
+table = NotebookTrainingTracker(40, ["Step", "Training Loss", "Validation Loss"])
+for step in (10, 20, 30, 40):
+    loss = "No log" if step == 10 else 4 - step / 20
+    table.write_line({"Step": step, "Training Loss": loss, "Validation Loss": 4.25 - step / 20})
+    table.display()
+"""
+BREAKS = PRINTS + 'raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")'
+
+
+def notebook(*cells):
+    """Return the bytes of a notebook whose code cells have these outputs."""
+    code = [
+        {"cell_type": "code", "execution_count": n, "metadata": {}, "source": [], "outputs": list(outputs)}
+        for n, outputs in enumerate(cells, 1)
+    ]
+    return json.dumps({"cells": code, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}, indent=1).encode()
+
+
+def printed(text, name="stdout"):
+    return {"output_type": "stream", "name": name, "text": text.splitlines(keepends=True)}
+
+
+def drawn(html):
+    return {"output_type": "display_data", "metadata": {}, "data": {"text/html": html, "text/plain": ["<HTML object>"]}}
+
+
+def table(*rows):
+    drawn_rows = "".join("<tr>" + "".join(f"<td> {cell} </td>" for cell in row) + "</tr>\n" for row in rows)
+    return f'<progress value="3"></progress><table border="1"><tbody>{drawn_rows}</tbody></table>'
+
+
+def read(content):
+    return runs_of(Source("a.ipynb", content=content))
+
+
+STEPS = "".join(f"step {s}: loss {5 - s / 20:.4f}\n" for s in range(0, 60, 10))
+
+
+def test_what_a_real_kernel_saved(tmp_path):
+    cells = [nbformat.v4.new_code_cell(source) for source in (PRINTS, "print('loss', 3.0)", DRAWS, BREAKS)]
+    written = nbformat.v4.new_notebook(cells=cells)
+    NotebookClient(
+        written, timeout=300, kernel_name="python3", allow_errors=True, resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+    prints, draws, breaks = read(nbformat.writes(written).encode())
+    assert [run.name for run in (prints, draws, breaks)] == ["a.ipynb#In[1]", "a.ipynb#In[3]", "a.ipynb#In[4]"]
+    assert prints["val/loss"].values.tolist() == [5.5, 5.0, 4.5, 4.0, 3.5, 3.0]
+    assert draws["loss"].steps.tolist() == [20, 30, 40]
+    np.testing.assert_allclose(draws["val/loss"].values, [3.75, 3.25, 2.75, 2.25])
+    assert any("out of memory" in event.message for event in breaks.events)
+
+
+def test_a_loss_or_two_are_left_out_and_said():
+    short = [("Step", "Training Loss"), (10, 4.5), (20, 4.25)]
+    (run,) = read(notebook([drawn(table(*short))], [printed(STEPS)], [drawn(table(*short))]))
+    assert (run.name, len(run["loss"])) == ("a.ipynb", 6)
+    assert "Left out: In[1], In[3], which hold a loss or two." in run.notes
+
+
+def test_a_loss_or_two_are_read_where_there_are_no_others():
+    (run,) = read(notebook([drawn(table(("Step", "Training Loss"), (10, 4.5), (20, 4.25)))]))
+    assert run["loss"].values.tolist() == [4.5, 4.25]
+
+
+def test_each_table_of_a_cell_is_a_run():
+    rows = [("epoch", "train_loss", "valid_loss", "time"), *((e, 4 - e, 4.5 - e, "00:12") for e in range(3))]
+    frozen, whole = read(notebook([drawn(table(*rows)), drawn([table(*rows)])]))
+    assert (frozen.name, whole.name) == ("a.ipynb#In[1]", "a.ipynb#In[1] table 2")
+    assert whole["val/loss"].values.tolist() == [4.5, 3.5, 2.5]
+
+
+def test_other_tables_and_pictures_are_no_logs():
+    frame = table(("", "text", "label"), (0, "a", 1), (1, "b", 0), (2, "c", 1), (3, "d", 1))
+    picture = {"output_type": "display_data", "metadata": {}, "data": {"image/png": "iVBORw0KGgo="}}
+    (run,) = read(notebook([drawn(frame), picture], [printed(STEPS)]))
+    assert set(run.series) == {"loss"}
+
+
+def test_lines_of_a_cell_are_not_given_as_lines_of_the_file():
+    torn = '{"step": 1, "loss": 4.0}\n{"step": 2, "lo\n{"step": 3, "loss": 3.0}\n{"step": 4, "loss": 2.0}\n'
+    (run,) = read(notebook([printed(torn)]))
+    assert run["loss"].lines is None
+    assert [(s.line, s.reason) for s in run.skipped] == [(0, "In[1]: a torn record")]
+
+
+def test_notebooks_of_before_2015():
+    cell = {"cell_type": "code", "prompt_number": 7, "outputs": [{"output_type": "stream", "text": STEPS}]}
+    (run,) = read(json.dumps({"worksheets": [{"cells": [cell, cell]}], "nbformat": 3}).encode())[:1]
+    assert run.name == "a.ipynb#In[7]"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [notebook(), notebook([printed("hello\n")]), b'{"cells": 3, "nbformat": 4}', b'{"cells": [{"outputs": ["x"', b"{}"],
+)
+def test_without_a_log_it_says_so(content):
+    with pytest.raises(UnreadableLog, match=r"a\.ipynb"):
+        read(content)
+
+
+def test_in_a_folder_only_notebooks_that_trained_are_logs(tmp_path):
+    (tmp_path / "plots.ipynb").write_bytes(notebook([printed("hello\n")]))
+    (tmp_path / "train.ipynb").write_bytes(notebook([printed(STEPS)]))
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    (tmp_path / ".ipynb_checkpoints" / "train-checkpoint.ipynb").write_bytes(notebook([printed(STEPS)]))
+    sources, missing = find([tmp_path])
+    assert [source.path.name for source in sources] == ["train.ipynb"]
+    assert missing == []
