@@ -159,9 +159,11 @@ def medians_beside(values: np.ndarray, window: int, at: np.ndarray | None = None
     at = np.arange(n) if at is None else at
     before, after = np.full(len(at), np.nan), np.full(len(at), np.nan)
     edge = np.flatnonzero(at < window)
-    before[edge] = _medians_of_starts(values[:window])[at[edge]]
+    if len(edge):
+        before[edge] = _medians_of_starts(values[:window])[at[edge]]
     edge = np.flatnonzero(at >= n - window)
-    after[edge] = _medians_of_starts(values[max(n - window, 0) :][::-1])[n - 1 - at[edge]]
+    if len(edge):
+        after[edge] = _medians_of_starts(values[max(n - window, 0) :][::-1])[n - 1 - at[edge]]
     if n > window:
         few = len(at) < n
         full = every_window(values, window) if few else rolling_median(values, window)
@@ -192,9 +194,11 @@ def block_medians(values: np.ndarray, blocks: int) -> tuple[np.ndarray, np.ndarr
     (array([ 2., 11.]), array([0, 3]))
     """
     blocks = min(blocks, len(values))
-    edges = np.linspace(0, len(values), blocks + 1).astype(int)
+    if not blocks:
+        return np.empty(0), np.empty(0, int)
+    edges = np.arange(blocks + 1) * len(values) // blocks
     starts = edges[:-1]
-    if blocks and len(values) % blocks == 0:
+    if len(values) % blocks == 0:
         return median(values.reshape(blocks, -1)), starts
     widths = np.diff(edges)
     levels = np.empty(blocks)
