@@ -9,7 +9,7 @@ from typing import Any
 
 from lmdiag.record.writer import SCHEMA
 from lmdiag.run import Event, Run, Segment, Series
-from lmdiag.strict_json import dumps, plain
+from lmdiag.strict_json import dumps, encodable, plain
 
 NOT_A_FIELD = frozenset(("type", "step", "split", "kind", "time", "metrics", "layers"))
 
@@ -64,7 +64,7 @@ def parquet(runs: Sequence[Run]) -> bytes:
     for run in runs:
         for number in range(len(_segments(run))):
             for step, cells in _rows(run, number):
-                columns["run"].append(run.name)
+                columns["run"].append(encodable(run.name))
                 columns["step"].append(step)
                 for name in metrics:
                     columns[_column(name)].append(cells.get(name))
@@ -77,7 +77,7 @@ def parquet(runs: Sequence[Run]) -> bytes:
 
 
 def _column(metric: str) -> str:
-    return f"{metric} (metric)" if metric in ("run", "step") else metric
+    return f"{metric} (metric)" if metric in ("run", "step") else encodable(metric)
 
 
 def _about(series: Series) -> dict[str, Any]:

@@ -13,6 +13,15 @@ def dumps(value: Any, indent: int | None = None) -> str:
     return json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
 
 
+def encodable(text: str) -> str:
+    """Return text that UTF-8 can hold: names of files and escapes in JSON may stand for no character.
+
+    >>> encodable("caf\\udce9")
+    'caf?'
+    """
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def plain(value: Any) -> Any:
     """Turn numbers of any library into what strict JSON can hold, inside lists and mappings too.
 

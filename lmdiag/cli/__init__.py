@@ -79,6 +79,7 @@ def commands(debug: bool) -> None:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; no exception leaves this function."""
+    _open_what_is_closed()
     try:
         code = commands.main(args=args, prog_name="lmdiag", standalone_mode=False)
         sys.stdout.flush()
@@ -95,6 +96,13 @@ def main(args: Sequence[str] | None = None) -> int:
         say(f"internal error: {type(error).__name__}: {' '.join(str(error).split())}")
         say("Hint: `lmdiag --debug …` shows where it arose; please report it with that.")
     return TROUBLE
+
+
+def _open_what_is_closed() -> None:
+    """Put nothing in the place of standard streams that the caller has closed: the exit code is a verdict, too."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
 
 
 def say(message: str) -> None:

@@ -27,10 +27,11 @@ def baseline(paths: tuple[str, ...], output: Path, **options: Any) -> int:
     from lmdiag.cli.accepted import baseline_of
     from lmdiag.cli.diagnosing import diagnose_paths
     from lmdiag.cli.output import write_file
+    from lmdiag.reports.wording import count
 
     report = diagnose_paths(paths, options | {"config": (*options["config"], "baseline=")})
     for unreadable in report.unreadable:
         say(f"not read: {unreadable.source}: {unreadable.error}")
     write_file(output, baseline_of(report))
-    say(f"{output}: {len(report.findings)} finding(s) of {len(report.diagnoses)} run(s)")
+    say(f"{output}: {count(len(report.findings), 'finding')} of {count(len(report.diagnoses), 'run')}")
     return TROUBLE if report.unreadable else 0

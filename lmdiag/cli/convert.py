@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 def convert(paths: tuple[str, ...], output: Path, **options: Any) -> int:
     from lmdiag.cli import TROUBLE, say
     from lmdiag.cli.reading import read_runs, reading_options
+    from lmdiag.reports.wording import count
 
     if output.suffix not in (".jsonl", ".parquet"):
         raise BadSetting(f"cannot tell the format of {output}", "end its name with .jsonl or .parquet.")
@@ -39,19 +40,19 @@ def convert(paths: tuple[str, ...], output: Path, **options: Any) -> int:
     if not runs:
         raise LmdiagError("there is nothing to convert", "give a file that `lmdiag check` can read.")
     _write(runs, output)
-    skipped = sum(s.count for run in runs for s in run.skipped)
-    say(
-        f"{output}: {len(runs)} run(s), {sum(len(s) for run in runs for s in run.series.values()):,} values, {skipped} line(s) skipped"
+    values, skipped = (
+        sum(len(s) for run in runs for s in run.series.values()),
+        sum(s.count for run in runs for s in run.skipped),
     )
+    say(f"{output}: {count(len(runs), 'run')}, {count(values, 'value')}, {count(skipped, 'line')} skipped")
     return TROUBLE if unreadable else 0
 
 
 def _write(runs: list[Run], output: Path) -> None:
-    from lmdiag.cli.output import write_file
+    from lmdiag.cli.output import write_bytes, write_file
     from lmdiag.convert import lines, parquet
 
     if output.suffix == ".jsonl":
         write_file(output, "\n".join(line for run in runs for line in lines(run)))
-        return
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_bytes(parquet(runs))
+    else:
+        write_bytes(output, parquet(runs))

@@ -30,8 +30,14 @@ def print_line(text: str) -> None:
     """Write text to standard output; raise BrokenPipeError when its reader has left."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        ignore_closed_output()  # what is left would fail again when the program ends
+        raise LmdiagError(f"cannot write to standard output: {error.strerror}", "is the disk full?") from error
 
 
 def checked_outputs(given: Sequence[str]) -> dict[str, str]:
@@ -49,17 +55,18 @@ def write_outputs(report: Report, outputs: dict[str, str]) -> None:
         if name == TABLE:
             from lmdiag.reports.parquet import render as table_of
 
-            _write(Path(file), table_of(report))
+            write_bytes(Path(file), table_of(report))
         else:
             write_file(Path(file), render(report, name))
 
 
 def write_file(path: Path, text: str) -> None:
     """Write text to a file and make the folders above it."""
-    _write(path, (text + "\n").encode("utf-8"))
+    write_bytes(path, (text + "\n").encode("utf-8", "replace"))  # names of files need not be text
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes to a file and make the folders above it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

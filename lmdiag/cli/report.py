@@ -36,10 +36,11 @@ def report(paths: tuple[str, ...], output: Path, **options: Any) -> int:
     from lmdiag.cli.diagnosing import diagnose_paths
     from lmdiag.cli.output import write_file
     from lmdiag.reports import render
+    from lmdiag.reports.wording import WORDS, count
 
     if output.suffix not in FORMAT_OF:
         raise BadSetting(f"cannot tell the format of {output}", f"end its name with one of {', '.join(FORMAT_OF)}.")
     found = diagnose_paths(paths, options, charts=FORMAT_OF[output.suffix] == "html")
     write_file(output, render(found, FORMAT_OF[output.suffix]))
-    say(f"{output}: {len(found.diagnoses)} run(s), {found.verdict}")
+    say(f"{output}: {count(len(found.diagnoses), 'run')}, {WORDS[found.verdict]}")
     return TROUBLE if found.unreadable else 0

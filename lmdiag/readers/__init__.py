@@ -49,11 +49,14 @@ READERS = (
     "text.generic_pairs",
 )
 
-ARCHIVES = (  # kind, where its mark stands, the mark
-    ("zip", 0, b"PK\x03\x04"),
-    ("tar", 257, b"ustar"),
-    ("7z", 0, b"7z\xbc\xaf\x27\x1c"),
-    ("rar", 0, b"Rar!\x1a\x07"),
+PACKAGES = (  # what it is, where its mark stands, the mark
+    ("a zip archive", 0, b"PK\x03\x04"),
+    ("a tar archive", 257, b"ustar"),
+    ("a 7z archive", 0, b"7z\xbc\xaf\x27\x1c"),
+    ("a rar archive", 0, b"Rar!\x1a\x07"),
+    ("packed with xz", 0, b"\xfd7zXZ\0"),
+    ("packed with bzip2", 4, b"1AY&SY"),
+    ("packed with lz4", 0, b"\x04\x22\x4d\x18"),
 )
 FALLBACK = f"lmdiag.readers.{READERS[-1]}"  # takes any text; whether there is a record in it shows when it is read
 MAY_HOLD_NONE = (FALLBACK, "lmdiag.readers.jupyter")
@@ -85,7 +88,7 @@ def read_source(source: Source, reader: str = "", options: ReadOptions | None = 
     """Read a source with the reader that recognises it, or the one named; raise UnreadableLog with what was seen."""
     options = options or ReadOptions()
     name = reader or options.reader
-    _refuse_archive(source)
+    _refuse_packed(source)
     if options.pattern:
         from lmdiag.readers.text.generic_pairs import read_pattern
 
@@ -143,11 +146,11 @@ def _damaged(raw: RawLog, damage: str) -> RawLog:
     return replace(raw, skipped=(*raw.skipped, Skipped(0, damage)))
 
 
-def _refuse_archive(source: Source) -> None:
-    """Raise UnreadableLog for a file that holds files: names in it could lead anywhere, so it is the user's to unpack."""
-    kind = next((kind for kind, at, mark in ARCHIVES if source.head[at : at + len(mark)] == mark), "")
+def _refuse_packed(source: Source) -> None:
+    """Raise UnreadableLog for what is the user's to unpack: names in an archive, for one, could lead anywhere."""
+    kind = next((kind for kind, at, mark in PACKAGES if source.head[at : at + len(mark)] == mark), "")
     if kind and not source.is_folder:
-        raise UnreadableLog(f"{source.name} is a {kind} archive", "unpack it, and name the folder with the logs")
+        raise UnreadableLog(f"{source.name} is {kind}", "unpack it, and name the log or the folder with the logs")
 
 
 def _unknown(source: Source) -> UnreadableLog:

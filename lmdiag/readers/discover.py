@@ -62,6 +62,7 @@ NOT_LOGS = frozenset(
 SPLIT_FOLDERS = frozenset(("train", "val", "valid", "validation", "eval", "test"))
 DEEPEST = 8
 STREAM_BYTES = 1 << 20
+LARGEST_STREAM = 1 << 30
 WANDB_RUN = re.compile(r"(?:offline-)?run-\d{8}_\d{6}-(?P<id>.+)")
 GLOBAL_STEP = re.compile(rb'"global_step":\s*(\d+)')
 
@@ -121,7 +122,19 @@ def _at(path: str, recognise: Recognise, is_log: IsLog) -> Iterator[Source]:
 
 
 def _all_of(stream: IO[bytes], name: str) -> bytes:
-    return b"".join(without_endless_line(iter(partial(stream.read, STREAM_BYTES), b""), name))
+    return b"".join(_without_end(without_endless_line(iter(partial(stream.read, STREAM_BYTES), b""), name), name))
+
+
+def _without_end(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """Yield the pieces, or raise UnreadableLog when they are more than the memory should hold."""
+    total = 0
+    for piece in pieces:
+        total += len(piece)
+        if total > LARGEST_STREAM:
+            raise UnreadableLog(
+                f"{name} holds more than {LARGEST_STREAM >> 20} MiB", "write it to a file, and name that"
+            )
+        yield piece
 
 
 def _matches(path: str, recognise: Recognise, is_log: IsLog) -> Iterator[Source]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from lmdiag.reports.json import finding_entry, run_entry
 from lmdiag.reports.report import Report, count_alarms
+from lmdiag.strict_json import encodable
 
 FINDING = ("rule", "family", "severity", "metric", "message", "consequence_of")
 
@@ -41,18 +42,20 @@ def rows(report: Report) -> list[dict[str, Any]]:
         steps, summary, best = entry["steps"], entry["summary"], diagnosis.best
         errors, warnings = count_alarms(diagnosis)
         found.append(
-            {name: entry[name] for name in ("name", "source", "format", "verdict", "skipped_lines")}
+            {name: encodable(entry[name]) for name in ("name", "source", "format", "verdict")}
+            | {"skipped_lines": entry["skipped_lines"]}
             | {"run_first_step": steps["first"], "run_last_step": steps["last"], "points": steps["points"]}
             | {"errors": errors, "warnings": warnings}
             | {name: _number(summary[name]) for name in ("loss_first", "loss_last", "loss_min", "perplexity_last")}
             | ({"best_metric": best.metric, "best_step": best.step, "best_value": best.value} if best else {})
             | {"findings": [_finding(finding_entry(finding)) for finding in diagnosis.findings]}
         )
-    return found + [{"source": u.source, "error": u.error} for u in report.unreadable]
+    return found + [{"source": encodable(u.source), "error": encodable(u.error)} for u in report.unreadable]
 
 
 def _finding(entry: dict[str, Any]) -> dict[str, Any]:
-    return {name: entry[name] for name in (*FINDING, "first_step", "last_step")}
+    words = {name: entry[name] and encodable(entry[name]) for name in FINDING}
+    return words | {name: entry[name] for name in ("first_step", "last_step")}
 
 
 def _number(value: Any) -> float | None:

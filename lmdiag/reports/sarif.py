@@ -82,7 +82,7 @@ def _results(diagnosis: Diagnosis, places: dict[str, int]) -> list[dict[str, Any
 def _result(diagnosis: Diagnosis, finding: Finding, fingerprint: str, places: dict[str, int]) -> dict[str, Any]:
     first, last = lines_of(diagnosis.run, finding)
     location = {
-        "artifactLocation": {"uri": quote(relative_path(diagnosis.run.source))},
+        "artifactLocation": {"uri": quote(relative_path(diagnosis.run.source), errors="surrogateescape")},
         "region": {"startLine": first, "endLine": last},
     }
     where = steps(finding.first_step, finding.last_step)

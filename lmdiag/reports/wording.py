@@ -69,8 +69,10 @@ def source_of(run: Run) -> str:
 
     >>> source_of(Run("a", {}, source="logs/a.csv")), source_of(Run("seed 2", {}, source="all.csv"))
     ('logs/a.csv', 'all.csv (seed 2)')
+    >>> source_of(Run("a.ipynb#In[7]", {}, source="a.ipynb"))
+    'a.ipynb#In[7]'
     """
-    if not run.source:
+    if not run.source or run.name.startswith(f"{run.source}#"):
         return visible(run.name)
     shown = not run.name or run.name == run.source or run.name in re.split(r"[/\\]|\.(?=\w+$)", run.source)
     return visible(run.source if shown else f"{run.source} ({run.name})")

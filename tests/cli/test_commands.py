@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 
 import lmdiag
 from lmdiag.cli import COMMANDS
+from lmdiag.reports import FORMATS
 from lmdiag.rules import RULES
 
 
@@ -154,6 +155,40 @@ def test_a_reader_that_leaves_early_does_not_change_the_verdict(bad):
     process.stdout.close()
     assert process.stderr.read() == ""
     assert process.wait(30) == 1
+
+
+@pytest.mark.parametrize("streams", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_do_not_change_the_verdict(bad, streams):
+    line = f"{sys.executable} -m lmdiag check {bad} --isolated {streams}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full disk to write to")
+def test_a_full_disk_is_an_error_for_the_user(run, bad):
+    with open("/dev/full", "w") as full:
+        process = lmdiag_process("check", bad, stdout=full, stderr=subprocess.PIPE)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err.splitlines()[0]) == (
+        2,
+        "lmdiag: error: cannot write to standard output: No space left on device",
+    )
+    for command in (["check", bad, "-o", "json=/dev/full"], ["baseline", bad, "-o", "/dev/full"]):
+        assert "cannot write /dev/full: No space left" in run(*command).err
+    assert "cannot write /dev/null/x.parquet" in run("convert", bad, "-o", "/dev/null/x.parquet").err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know no such names")
+def test_a_file_whose_name_is_no_text_is_checked_like_others(run, bad, tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9\n\x1b[31m.jsonl")
+    path.write_bytes(bad.read_bytes())
+    outputs = [f"--output={name}={tmp_path / name}" for name in (*FORMATS, "parquet")]
+    done = run("check", path, *outputs)
+    assert (done.code, done.err) == (1, "")
+    assert "\x1b" not in done.out
+    assert all((tmp_path / name).stat().st_size for name in FORMATS)
+    assert run("baseline", path, "-o", tmp_path / "known.json").code == 0
+    assert run("convert", path, "-o", tmp_path / "a.jsonl").code == 0
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for other processes")

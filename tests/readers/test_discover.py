@@ -1,12 +1,15 @@
 """Folders, globs and lists of paths: each log is found once, and what cannot be read hides nothing."""
 
+import bz2
 import json
+import lzma
 import os
 import subprocess
 import sys
 import tempfile
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -119,13 +122,27 @@ def test_what_may_not_be_read_is_said_and_hides_nothing(tmp_path, given):
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("a.zip", b"PK\x03\x04" + bytes(60)), ("a.tar", b"a.log" + bytes(252) + b"ustar")]
+    ("name", "content", "what"),
+    [
+        ("a.zip", b"PK\x03\x04" + bytes(60), "a zip archive"),
+        ("a.tar", b"a.log" + bytes(252) + b"ustar", "a tar archive"),
+        ("a.jsonl.xz", lzma.compress(b'{"step": 1, "loss": 2}'), "packed with xz"),
+        ("a.jsonl.bz2", bz2.compress(b'{"step": 1, "loss": 2}'), "packed with bzip2"),
+    ],
 )
-def test_an_archive_is_the_users_to_unpack(tmp_path, name, content):
+def test_what_is_packed_otherwise_is_the_users_to_unpack(tmp_path, name, content, what):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(UnreadableLog, match="archive") as refused:
+    with pytest.raises(UnreadableLog, match=f"is {what}") as refused:
         read(tmp_path / name)
     assert "unpack it" in refused.value.hint
+
+
+def test_a_stream_without_end_is_refused(monkeypatch):
+    monkeypatch.setattr("lmdiag.readers.discover.LARGEST_STREAM", 3 << 20)
+    with open("/dev/urandom", "rb") as endless:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=endless))
+        _, (problem,) = find(["-"])
+    assert "holds more than 3 MiB" in problem.message
 
 
 def test_what_is_found_holds_no_bytes(tmp_path):
