@@ -7,6 +7,7 @@ import math
 import time
 import warnings
 from collections.abc import Iterator
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from lmdiag.diagnose import diagnose
 from lmdiag.errors import LmdiagError
 from lmdiag.readers import jsonl, read_source, reader_of, runs_in
 from lmdiag.readers.source import Source
-from lmdiag.reports import render
+from lmdiag.reports import FORMATS, render
 from lmdiag.reports.report import Report
 
 PATIENCE_S = 10.0
@@ -71,8 +72,10 @@ def _bad_series(run) -> Iterator[str]:
 def _bad_diagnosis(run) -> Iterator[str]:
     try:
         diagnosis = diagnose(run)
-        json.loads(render(Report((diagnosis,)), "json"), parse_constant=_refused)
-        render(Report((diagnosis,)), "text")
+        written = {name: render(Report((diagnosis,)), name) for name in FORMATS if name != "html"}
+        json.loads(written["json"], parse_constant=_refused)
+        json.loads(written["sarif"], parse_constant=_refused)
+        ElementTree.fromstring(written["junit"])
     except Exception as error:  # the point of the trial
         yield f"{type(error).__name__} while judging: {error}"
         return
