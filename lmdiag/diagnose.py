@@ -52,7 +52,10 @@ class Diagnosis:
 
     @property
     def verdict(self) -> str:
-        """`unhealthy` with an error, `suspect` with a warning, `not-judged` with too little to judge, else `healthy`."""
+        """`unhealthy` with an error, `suspect` with a warning, `not-judged` with too little to judge, else `healthy`.
+
+        A run is judged when a rule on the shape of the loss could look, or any rule where only others were asked.
+        """
         worst = max((f.severity or Severity.INFO for f in self.findings), default=Severity.INFO)
         if worst >= Severity.WARNING:
             return "unhealthy" if worst == Severity.ERROR else "suspect"
@@ -80,7 +83,6 @@ def diagnose(
     """
     findings: list[Finding] = []
     not_checked: list[NotChecked] = []
-    judged = False
     rules = tuple(rules)
     for rule in rules:
         why = rule.missing(run)
@@ -90,13 +92,15 @@ def diagnose(
         said = list(rule.check(run, **(settings or {}).get(rule.name, {})))
         refusals = [replace(n, rule=rule.name) for n in said if isinstance(n, NotChecked)]
         not_checked += refusals
-        judged = judged or (rule.family in LOSS_SHAPE_FAMILIES and not refusals)
         findings += [
             replace(f, rule=rule.name, family=rule.family, severity=f.severity or rule.severity)
             for f in said
             if isinstance(f, Finding)
         ]
     attributed = attribute(findings, run.last_step - run.first_step)
+    refused = {refusal.rule for refusal in not_checked}
+    deciding = [rule for rule in rules if rule.family in LOSS_SHAPE_FAMILIES] or rules
+    judged = any(rule.name not in refused for rule in deciding)
     asked = tuple(rule.name for rule in rules)
     return Diagnosis(run, tuple(_worst_first(attributed)), tuple(not_checked), judged, best_evaluation(run), asked)
 

@@ -16,9 +16,8 @@ from lmdiag import charts
 from lmdiag.charts import Drawing, View
 from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import LmdiagError
-from lmdiag.finding import Finding
 from lmdiag.forecast import Forecast
-from lmdiag.reports.report import Report, Summary, severity_of, summarize, worst_first
+from lmdiag.reports.report import Report, Summary, entries, severity_of, summarize, worst_first
 from lmdiag.reports.wording import (
     WORDS,
     by_reason,
@@ -44,6 +43,7 @@ CONFIG = {  # the plots of all charts begin and end at the same places, below ea
     "legend": {"orient": "top", "direction": "horizontal", "gradientLength": 160, "gradientThickness": 8},
     "axisLeft": {"minExtent": LEFT_ROOM},
 }
+NOTHING_TO_DO = "Nothing that needs doing was found."
 ICONS = {"healthy": "✓", "not-judged": "?", "suspect": "▲", "unhealthy": "✕", "info": "i", "warning": "▲", "error": "✕"}
 
 
@@ -55,14 +55,6 @@ class Figure:
     alt: str
     note: str
     overview: bool = False
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A finding, and those that it explains."""
-
-    finding: Finding
-    consequences: tuple[Finding, ...]
 
 
 def render(report: Report) -> str:
@@ -105,7 +97,7 @@ def _sections(report: Report) -> Iterator[dict[str, Any]]:
         if drawn + size > LARGEST and drawn:
             figures, size = [], 0
         drawn += size
-        run, summary, entries = diagnosis.run, summarize(diagnosis.run), list(_entries(diagnosis))
+        run, summary, cards = diagnosis.run, summarize(diagnosis.run), list(entries(diagnosis))
         yield {
             "rank": rank,
             "told": rank < MOST_TOLD,
@@ -114,11 +106,13 @@ def _sections(report: Report) -> Iterator[dict[str, Any]]:
             "origin": " · ".join(origin(run, summary)),
             "summary": summary,
             "facts": list(_facts(diagnosis, summary)),
-            "alarms": [entry for entry in entries if entry.finding.alarms],
-            "others": [entry for entry in entries if not entry.finding.alarms],
+            "alarms": [entry for entry in cards if entry.finding.alarms],
+            "others": [entry for entry in cards if not entry.finding.alarms],
             "overview": [figure for figure in figures if figure.overview],
             "figures": [figure for figure in figures if not figure.overview],
-            "nothing": "Nothing that needs doing was found." if diagnosis.findings else looked(diagnosis),
+            "nothing": looked(diagnosis)
+            if not diagnosis.findings or diagnosis.verdict == "not-judged"
+            else NOTHING_TO_DO,
             "reasons": by_reason(diagnosis.not_checked),
             "coverage": [*map(not_read, run.skipped), *run.notes],
         }
@@ -148,18 +142,6 @@ def _forecast(diagnosis: Diagnosis) -> Forecast | None:
     planned = diagnosis.run.config.get("max_steps")
     goes_on = isinstance(planned, int | float) and planned > diagnosis.run.last_step
     return diagnosis.forecast if goes_on else None
-
-
-def _entries(diagnosis: Diagnosis) -> Iterator[Entry]:
-    """Yield each finding that no other explains, with those that it explains."""
-    causes = {finding.rule for finding in diagnosis.findings if not finding.consequence_of}
-    told: set[str] = set()
-    for finding in diagnosis.findings:
-        if finding.consequence_of in causes:
-            continue
-        explained = [f for f in diagnosis.findings if f.consequence_of == finding.rule and finding.rule not in told]
-        told.add(finding.rule)
-        yield Entry(finding, tuple(explained))
 
 
 def _figures(rank: int, diagnosis: Diagnosis) -> Iterator[Figure]:

@@ -30,7 +30,7 @@ def document(report: Report) -> dict[str, Any]:
         "lmdiag": lmdiag.__version__,
         "verdict": report.verdict,
         "runs": [run_entry(diagnosis) for diagnosis in report.diagnoses],
-        "unreadable": [{"source": u.source, "error": u.error} for u in report.unreadable],
+        "unreadable": [{"source": u.source, "error": u.error, "hint": u.hint} for u in report.unreadable],
         "suppressed": [
             {"source": s.run.source, "run": s.run.name, "reason": s.reason, **finding_entry(s.finding)}
             for s in report.suppressed

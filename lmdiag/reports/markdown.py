@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Finding
 from lmdiag.reports.look import ICONS
-from lmdiag.reports.report import Report, count_alarms, severity_of, summarize, worst_first
+from lmdiag.reports.report import Entry, Report, count_alarms, entries, severity_of, summarize, worst_first
 from lmdiag.reports.wording import (
     WORDS,
     by_reason,
     evidence,
+    looked,
     not_read,
     number,
     source_of,
@@ -44,7 +45,8 @@ def _lines(report: Report) -> Iterator[str]:
         yield from _section(diagnosis)
     for unreadable in report.unreadable:
         yield ""
-        yield f"**Not read:** {escape(unreadable.source)}: {escape(unreadable.error)} {escape(unreadable.hint)}".rstrip()
+        said = "; ".join(filter(None, [unreadable.error, unreadable.hint]))
+        yield f"**Not read:** {escape(unreadable.source)}: {escape(said)}"
 
 
 def _table(report: Report) -> Iterator[str]:
@@ -75,8 +77,11 @@ def _section(diagnosis: Diagnosis) -> Iterator[str]:
         return
     yield ""
     yield f"### {ICONS[diagnosis.verdict]} {escape(source_of(diagnosis.run))}"
-    for finding in diagnosis.findings:
-        yield from _finding(finding)
+    if diagnosis.verdict == "not-judged":
+        yield ""
+        yield escape(looked(diagnosis))
+    for entry in entries(diagnosis):
+        yield from _finding(entry)
     coverage = list(_coverage(diagnosis))
     if coverage:
         yield ""
@@ -87,11 +92,11 @@ def _section(diagnosis: Diagnosis) -> Iterator[str]:
         yield "</details>"
 
 
-def _finding(finding: Finding) -> Iterator[str]:
-    severity = severity_of(finding).label
+def _finding(entry: Entry) -> Iterator[str]:
+    finding = entry.finding
     cause = f", a consequence of {finding.consequence_of}" if finding.consequence_of else ""
     yield ""
-    yield f"**{ICONS[severity]} {severity}: {finding.rule}** ({steps(finding.first_step, finding.last_step)}{cause})  "
+    yield f"**{_named(finding)}** ({steps(finding.first_step, finding.last_step)}{cause})  "
     yield escape(finding.message)
     if finding.evidence:
         yield ""
@@ -99,6 +104,17 @@ def _finding(finding: Finding) -> Iterator[str]:
     if finding.advice:
         yield ""
         yield from (f"{rank}. {escape(advice)}" for rank, advice in enumerate(finding.advice, 1))
+    if entry.consequences:
+        yield ""
+        yield "Explained by it:"
+        yield ""
+    for effect in entry.consequences:
+        yield f"- {_named(effect)} ({steps(effect.first_step, effect.last_step)}): {escape(effect.message)}"
+
+
+def _named(finding: Finding) -> str:
+    severity = severity_of(finding).label
+    return f"{ICONS[severity]} {severity}: {finding.rule}"
 
 
 def _coverage(diagnosis: Diagnosis) -> Iterator[str]:

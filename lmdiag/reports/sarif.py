@@ -108,7 +108,13 @@ def _invocation(report: Report) -> dict[str, Any]:
         {
             "level": "error",
             "message": {"text": f"{unreadable.source}: {unreadable.error}"},
-            "locations": [{"physicalLocation": {"artifactLocation": {"uri": quote(relative_path(unreadable.source))}}}],
+            "locations": [
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": quote(relative_path(unreadable.source), errors="surrogateescape")}
+                    }
+                }
+            ],
         }
         for unreadable in report.unreadable
     ]

@@ -25,7 +25,7 @@ def json_schema() -> dict[str, Any]:
         lmdiag=_TEXT,
         verdict=_VERDICT,
         runs=_list(_RUN),
-        unreadable=_list(_object(source=_TEXT, error=_TEXT)),
+        unreadable=_list(_object(source=_TEXT, error=_TEXT, hint=_TEXT)),
         suppressed=_list({"allOf": [_object(source=_TEXT, run=_TEXT, reason=_TEXT), _FINDING]}),
     )
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": SCHEMA, **document}

@@ -145,7 +145,7 @@ def _sentence(finding: Finding, style: Style, indent: int, lead: str) -> Iterato
 
 def _coverage(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
     """Say what looked, what did not and why, what was not read, and what was assumed."""
-    lines = [] if diagnosis.findings else [looked(diagnosis)]
+    lines = [] if diagnosis.findings and diagnosis.verdict != "not-judged" else [looked(diagnosis)]
     lines += [*_not_checked(diagnosis, style.verbose), *map(not_read, diagnosis.run.skipped)]
     notes = diagnosis.run.notes
     shown = notes if style.verbose else notes[:NOTES_SHOWN]

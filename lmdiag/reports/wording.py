@@ -91,22 +91,25 @@ def not_read(skipped: Skipped) -> str:
 
 
 def looked(diagnosis: Diagnosis) -> str:
-    """Write how many of the rules that were asked could look at a run without findings.
+    """Write how many of the rules that were asked could look at a run without findings, or why it was not judged.
 
     >>> from lmdiag.diagnose import diagnose
     >>> looked(diagnose(Run("a", {}), rules=()))
-    'No rule was asked to look.'
+    'Not judged: no rule was asked to look.'
     """
+    if diagnosis.verdict == "not-judged":
+        return f"Not judged: {not_judged(diagnosis)}."
     asked, able = len(diagnosis.asked), len(diagnosis.looked)
-    if not able:
-        return "No rule could look." if asked else "No rule was asked to look."
     which = f"{able:,} of {count(asked, 'rule')}" if able < asked else count(able, "rule")
     return f"{which} looked; nothing found."
 
 
 def not_judged(diagnosis: Diagnosis) -> str:
-    """Write why a run was not judged: what kept most rules from looking."""
-    return next(iter(by_reason(diagnosis.not_checked)), "no rule was asked to look")
+    """Write why a run was not judged: what kept the rule on divergence, which needs least, or else most rules from looking."""
+    if not diagnosis.not_checked:
+        return "no rule was asked to look"
+    needs_least = [refusal.why for refusal in diagnosis.not_checked if refusal.rule == "divergence"]
+    return (needs_least or list(by_reason(diagnosis.not_checked)))[0].replace("this rule needs", "the least needed is")
 
 
 def by_reason(not_checked: Iterable[NotChecked]) -> dict[str, list[str]]:

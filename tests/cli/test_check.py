@@ -19,6 +19,8 @@ from lmdiag.reports import FORMATS
         (["bad"], ["--exit-zero"], 0),
         (["bad"], ["--ignore", "numerics"], 0),
         (["bad"], ["--select", "spikes,schedule"], 0),
+        (["good"], ["--select", "numerics"], 0),
+        (["good"], ["--select", "throughput"], 3),
         (["spiked"], [], 0),
         (["spiked"], ["--fail-on", "info"], 1),
         (["broken"], [], 2),
@@ -161,7 +163,7 @@ def test_the_rules_that_look_are_counted_for_each_path(run, good, tmp_path):
     settings.write_text("[[per-path]]\nmatch = '*good*'\nignore = ['all']\n")
     done = run("check", good, "--config", settings)
     assert done.code == 3
-    assert "No rule was asked to look." in done.out
+    assert "Not judged: no rule was asked to look." in done.out
 
 
 def test_a_quiet_check_says_why_nothing_was_judged(run, good, bad):

@@ -54,4 +54,6 @@ def test_the_head_names_version_and_worst_verdict(report):
     assert document["schema"] == "lmdiag-report/1"
     assert document["lmdiag"] == lmdiag.__version__
     assert document["verdict"] == "unhealthy"
-    assert document["unreadable"] == [{"source": "runs/broken.bin", "error": "this is not a text file"}]
+    assert document["unreadable"] == [
+        {"source": "runs/broken.bin", "error": "this is not a text file", "hint": "Give the log, not the checkpoint."}
+    ]

@@ -25,8 +25,19 @@ def test_a_sick_run_has_a_section_with_evidence_and_numbered_advice(report):
     assert "**✗ error: divergence** (steps 1,301–2,000)" in text
     assert "Evidence: rebound 5.02; level before 3.02; z ∞" in text
     assert "\n4. Look at the batches" in text
-    assert "a consequence of divergence" in text
+    assert "Explained by it:\n\n- ✗ error: non-finite-loss (steps 1,901–2,000): 100 of 2,000 losses" in text
     assert "- Not checked: late-warmup, flat-schedule: the log has no lr." in text
+
+
+def test_what_was_not_judged_or_read_says_why(report):
+    text = render(report)
+    assert "Not judged: the log has 2 values of loss; the least needed is 40." in text
+    assert "**Not read:** runs/broken.bin: this is not a text file; Give the log, not the checkpoint." in text
+
+
+def test_a_consequence_whose_cause_is_not_there_is_told_in_full(sick):
+    alone = replace(sick, findings=sick.findings[1:2])
+    assert "(steps 1,901–2,000, a consequence of divergence)" in render(Report((alone,)))
 
 
 def test_a_healthy_run_has_no_section(healthy):

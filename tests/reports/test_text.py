@@ -38,13 +38,17 @@ def test_a_healthy_run_takes_a_few_calm_lines(healthy):
     [
         (("divergence", "plateau"), "2 rules looked; nothing found."),
         (("divergence", "dead-layer"), "1 of 2 rules looked; nothing found."),
-        (("dead-layer",), "No rule could look."),
-        ((), "No rule was asked to look."),
     ],
 )
 def test_the_rules_that_looked_are_counted_among_those_that_were_asked(healthy, asked, said):
     refusals = tuple(n for n in healthy.not_checked if n.rule in asked)
     assert said in render(Report((replace(healthy, asked=asked, not_checked=refusals),), rules=RULES))
+
+
+def test_a_run_that_was_not_judged_says_why(too_short):
+    assert "Not judged: the log has 2 values of loss; the least needed is 40." in render(Report((too_short,)))
+    unasked = replace(too_short, not_checked=())
+    assert "Not judged: no rule was asked to look." in render(Report((unasked,)))
 
 
 def test_a_sick_run_fits_a_screen_and_says_everything(sick):
