@@ -16,16 +16,17 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from lmdiag.record.gradients import GradientStatistics
 from lmdiag.record.writer import RunLogger
 from trainers import batches, corpus, loop, transformer
-from trainers.devices import Team, choose_device
+from trainers.devices import Team, choose_device, memory_in_use
 
 LIMIT = 1.03
-SIZES = {
+SIZES: dict[str, dict[str, Any]] = {
     "small": {},  # the defaults: 100 thousand parameters
     "medium": {"n_layer": 6, "d_model": 256, "n_head": 8, "context": 256, "batch_size": 8},  # 5 million
 }
@@ -62,7 +63,7 @@ def measure(
         optimizer.zero_grad(set_to_none=True)
         measured = gradients.after_update(loss=loss)
         seconds = time.perf_counter() - started
-        memory = loop.memory_in_use(device)
+        memory = memory_in_use(device)
         log.step(
             1, lr=settings.lr, tokens=1, step_time_s=seconds, tokens_per_sec=1 / seconds, mem_bytes=memory, **measured
         )

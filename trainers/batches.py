@@ -15,8 +15,6 @@ class Windows:
     change what a step trains on.
     """
 
-    carries_state = False
-
     def __init__(self, ids: np.ndarray, batch_size: int, context: int, seed: int) -> None:
         if len(ids) < context + 2:
             raise ValueError(f"{len(ids)} training tokens are too few for a context of {context} tokens")
@@ -43,8 +41,6 @@ class Streams:
     Row i of each batch goes on where row i of the batch before ended, so that the hidden state can be carried over
     (truncated backpropagation through time). At the end of the text the streams start again.
     """
-
-    carries_state = True
 
     def __init__(self, ids: np.ndarray, batch_size: int, context: int, seed: int) -> None:
         length = len(ids) // batch_size

@@ -7,6 +7,7 @@ its own rows, and the gradients are averaged; with `--fsdp` each also keeps only
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +24,23 @@ def choose_device(wanted: str) -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def memory_in_use(device: torch.device) -> int | None:
+    """Return bytes: the peak on the accelerator, what the process holds on a CPU, None where that is not known."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        counts = memory_pages(os.getpid())
+        return int(os.pread(counts, 128, 0).split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return None
+
+
+@functools.cache
+def memory_pages(process: int) -> int:
+    """Open the file in which Linux counts a process's pages of memory, once: opening it costs more than reading."""
+    return os.open(f"/proc/{process}/statm", os.O_RDONLY)
 
 
 class Team:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import math
 import os
 import re
@@ -24,7 +23,13 @@ from torch.nn import functional
 from lmdiag.record.gradients import GradientStatistics, local
 from lmdiag.record.writer import RunLogger
 from trainers import batches, checkpoints, corpus
-from trainers.devices import Team, choose_device, load_model_and_optimizer_state, model_and_optimizer_state
+from trainers.devices import (
+    Team,
+    choose_device,
+    load_model_and_optimizer_state,
+    memory_in_use,
+    model_and_optimizer_state,
+)
 from trainers.faults import Hooks
 from trainers.ngram import reference_losses
 from trainers.progress import Progress
@@ -86,7 +91,7 @@ def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.
     # ---- go on from a checkpoint, or begin
 
     first, tokens, states = 0, 0, None
-    folder = checkpoint_folder(settings)
+    folder = checkpoints.folder_of(settings)
     if settings.resume:
         saved = checkpoints.load(checkpoints.newest(folder), device)
         load_model_and_optimizer_state(model, optimizer, saved, settings.fsdp)
@@ -123,8 +128,7 @@ def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.
             data_time = time.perf_counter() - started
 
             model.train()
-            before = states if source.carries_state else None
-            loss, states = backward(model, inputs, targets, before, scaler, settings, team)
+            loss, states = backward(model, inputs, targets, states, scaler, settings, team)
             hooks.gradients(step, model)
             scaler.unscale_(optimizer)
             layers = settings.layers_every > 0 and step % settings.layers_every == 0
@@ -321,27 +325,6 @@ def evaluate(
         tokens += y.numel()
     loss = float(total) / tokens
     return {"loss": round(loss, 6), "n_tokens": tokens, "eval_time_s": round(time.perf_counter() - started, 4)}
-
-
-def memory_in_use(device: torch.device) -> int | None:
-    """Return bytes: the peak on the accelerator, what the process holds on a CPU, None where that is not known."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    try:
-        return int(os.pread(memory_pages(os.getpid()), 128, 0).split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return None
-
-
-@functools.cache
-def memory_pages(process: int) -> int:
-    """Open the file in which Linux counts a process's pages of memory, once: opening it costs more than reading."""
-    return os.open(f"/proc/{process}/statm", os.O_RDONLY)
-
-
-def checkpoint_folder(settings: Settings) -> Path:
-    """Return where checkpoints go: the folder asked for, else one beside the log and named after it."""
-    return Path(settings.checkpoints) if settings.checkpoints else Path(settings.log).with_suffix(".checkpoints")
 
 
 def header_facts(

@@ -52,8 +52,8 @@ class LSTM(nn.Module):
 
 def optimizer(s: Settings, model: nn.Module) -> torch.optim.Optimizer:
     """Adam: a learning rate of its own for each weight."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    return torch.optim.Adam(trained, lr=s.lr, weight_decay=s.weight_decay, fused=True if trained[0].is_cuda else None)
+    fused = next(model.parameters()).is_cuda or None  # one kernel for all weights
+    return torch.optim.Adam(model.parameters(), lr=s.lr, weight_decay=s.weight_decay, fused=fused)
 
 
 def train(settings: Settings, hooks: Hooks) -> None:

@@ -48,8 +48,7 @@ class RNN(nn.Module):
 
 def optimizer(s: Settings, model: nn.Module) -> torch.optim.Optimizer:
     """Plain SGD with momentum: nothing adapts to the size of a gradient, so that clipping does all the work."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    return torch.optim.SGD(trained, lr=s.lr, momentum=s.momentum, weight_decay=s.weight_decay)
+    return torch.optim.SGD(model.parameters(), lr=s.lr, momentum=s.momentum, weight_decay=s.weight_decay)
 
 
 def train(settings: Settings, hooks: Hooks) -> None:
