@@ -75,6 +75,7 @@ class Watch:
         self._told: dict[Key, Finding] = {}
         self._verdict = self._status = ""
         self._points = 0
+        self._records = 0  # at the last look
 
     def turn(self, now: float) -> int | None:
         """Take in what was added, look at it when it is time, and return the exit code when the watch is over."""
@@ -114,17 +115,18 @@ class Watch:
         if points > self._points and not first_look:
             self._last_record = now
         self._points = points
-        self._tell_findings(run)
+        self._tell_findings(run, over=self._follower.ended)
         self._tell_status(run)
 
-    def _tell_findings(self, run: Run) -> None:
+    def _tell_findings(self, run: Run, over: bool = False) -> None:
         records = len(run.curve[1]) if run.curve else run.last_step
-        if self._diagnosis is None and run.curve and earlier(records):  # what was there already then, stands
+        if run.curve and earlier(records) > self._records:  # it grew much since: what was there already then, stands
             before = beginning(run, int(run.curve[1].steps[earlier(records) - 1]))
             self._standing.after(earlier(records), self._diagnosed(before).findings)
+        self._records = records
         found = self._diagnosed(run)
         standing = self._standing.after(records, found.findings)
-        if _status(run):  # nothing will be taken back any more
+        if over or _status(run):  # nothing will be taken back any more
             standing = dict(keyed(found.findings))
         told = {key: finding for key, finding in standing.items() if severity_of(finding) >= self._least}
         causes = {finding.rule for finding in told.values()}
@@ -162,6 +164,8 @@ class Watch:
         """Tell how it ended, and return the exit code."""
         run = self._diagnosis.run if self._diagnosis else None
         step = run.last_step if run else 0
+        if stalled and run:
+            self._tell_findings(run, over=True)
         if stalled and not (run and run.complete):
             why = f": {self._trouble.message}" if self._trouble and run is None else ""
             self._teller.tell(

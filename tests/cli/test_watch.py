@@ -116,6 +116,28 @@ def test_an_error_is_told_once_with_its_evidence_and_fails_the_watch(growing, to
     assert growing.later() == 1
 
 
+def test_a_rise_between_two_looks_far_apart_is_told_though_nothing_follows(growing, told):
+    growing.add(falling(200))
+    growing.watch()
+    growing.later()
+    growing.add(falling(600)[200:400] + np.repeat([0.0, 6.0], 100), first=201)
+    growing.later()
+    assert ("new", "divergence") in [(record["type"], record.get("rule")) for record in told()]
+
+
+def test_what_was_found_last_is_told_when_nothing_comes_any_more(growing, told):
+    losses = falling(400)
+    losses[385:] += 6
+    growing.add(losses[:380])
+    growing.watch(stall=60.0)
+    growing.later()
+    growing.add(losses[380:], first=381)
+    growing.later()
+    assert "new" not in kinds(told())
+    assert growing.later(100.0) == 1
+    assert kinds(told())[-3:] == ["new", "verdict", "stalled"]
+
+
 def test_until_error_ends_at_the_first(growing):
     growing.watch(until_error=True)
     growing.add(falling(200))

@@ -56,7 +56,7 @@ def check(run: Run, *, smallest: float = 1.3, warning: float = 1.8) -> Iterator[
         return
     first = max(float(finite.values[0]), float(median(finite.values[:3])))
     vocabulary = _vocabulary(run)
-    uniform = float(np.log(vocabulary)) if vocabulary else LARGEST_UNIFORM
+    uniform = math.log(vocabulary) if vocabulary else LARGEST_UNIFORM
     ratio = first / uniform
     if not holds_start(finite.steps):
         if run.step_kind == "step" and quantile(finite.values, 0.1) > NEVER and first > NEVER:

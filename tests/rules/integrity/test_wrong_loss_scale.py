@@ -40,6 +40,10 @@ def test_a_vocabulary_that_cannot_be_is_unknown(size):
     assert found.severity is Severity.INFO
 
 
+def test_a_vocabulary_of_any_size_is_a_number():
+    assert fires(check, run(loss=falling(200), config={"model": {"vocab_size": 10**300}})) == []
+
+
 @pytest.mark.parametrize("start", [16, 40])
 def test_a_large_initialisation_is_information(start):
     (found,) = fires(check, run(loss=falling(200, start=start), config=GPT2))
