@@ -59,7 +59,8 @@ def check(run: Run) -> Iterator[Finding]:
     level = float(median(finite.values[-max(3, len(finite) // 10) :]))
     for name, loss in _references(run).items():
         if level > loss + MARGIN[name]:
-            yield _finding(metric, finite.steps, name, loss, level, _falls(training.values))
+            peak = float(run["lr"].finite.values.max(initial=0.0)) if "lr" in run else 0.0
+            yield _finding(metric, finite.steps, name, loss, level, _falls(training.values), peak)
             return
 
 
@@ -83,7 +84,8 @@ def _falls(values: np.ndarray) -> bool:
     return bool(median(values[-fifth:]) < 0.98 * median(values[-2 * fifth : -fifth]))
 
 
-def _finding(metric: str, steps: np.ndarray, name: str, loss: float, level: float, falls: bool) -> Finding:
+def _finding(metric: str, steps: np.ndarray, name: str, loss: float, level: float, falls: bool, peak: float) -> Finding:
+    larger = f"; if it does, try a learning rate ten times larger, the peak was {peak:.2g}" if peak > 0 else ""
     told = ", though it still falls" if falls else ""
     return Finding(
         f"{'The loss' if metric == 'loss' else metric} ends at {level:.4g}, worse than {MEANING[name]} ({loss:.4g}){told}.",
@@ -94,7 +96,7 @@ def _finding(metric: str, steps: np.ndarray, name: str, loss: float, level: floa
         (
             "Decode inputs and labels of one batch: do they belong together, shifted once?",
             "Compare the vocabulary of the tokenizer with that of the model.",
-            "Overfit one batch: if its loss does not go to zero, the loop is broken.",
+            f"Overfit one batch: if its loss does not go to zero, the loop is broken{larger}.",
         ),
         Severity.INFO if falls or name == "bigram" else Severity.WARNING,
     )
