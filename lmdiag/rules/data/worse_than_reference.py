@@ -85,7 +85,7 @@ def _falls(values: np.ndarray) -> bool:
 
 
 def _finding(metric: str, steps: np.ndarray, name: str, loss: float, level: float, falls: bool, peak: float) -> Finding:
-    larger = f"; if it does, try a learning rate ten times larger, the peak was {peak:.2g}" if peak > 0 else ""
+    rates = f"; if it does, try learning rates ten times larger and smaller, the peak was {peak:.2g}" if peak > 0 else ""
     told = ", though it still falls" if falls else ""
     return Finding(
         f"{'The loss' if metric == 'loss' else metric} ends at {level:.4g}, worse than {MEANING[name]} ({loss:.4g}){told}.",
@@ -96,7 +96,7 @@ def _finding(metric: str, steps: np.ndarray, name: str, loss: float, level: floa
         (
             "Decode inputs and labels of one batch: do they belong together, shifted once?",
             "Compare the vocabulary of the tokenizer with that of the model.",
-            f"Overfit one batch: if its loss does not go to zero, the loop is broken{larger}.",
+            f"Overfit one batch: if its loss does not go to zero, the loop is broken{rates}.",
         ),
         Severity.INFO if falls or name == "bigram" else Severity.WARNING,
     )

@@ -43,7 +43,7 @@ def test_the_evaluation_decides():
 
 def test_a_learning_rate_is_named_where_the_log_has_one():
     made = run(loss=np.full(100, 6.5), lr=np.full(100, 2e-6), config={"reference_loss": REFERENCES})
-    assert "learning rate ten times larger, the peak was 2e-06" in fires(check, made)[0].advice[-1]
+    assert "learning rates ten times larger and smaller, the peak was 2e-06" in fires(check, made)[0].advice[-1]
     assert "learning rate" not in fires(check, ends_at(6.5, reference_loss=REFERENCES))[0].advice[-1]
 
 
