@@ -20,6 +20,7 @@ import platform
 import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -220,7 +221,9 @@ def page(trials: list[Trial], healthy: dict[str, list[Diagnosis]], command: str)
         values = [getattr(t, what) for t in trials if getattr(t, what) is not None]
         yield f"| {title} | {share(sum(values), len(values))} |"
     yield f"| healthy runs alarmed | {share(sum(alarmed.values()), len(everything))} |"
-    yield "\nHealthy runs alarmed: " + ", ".join(f"{m} {n}/{len(healthy[m])}" for m, n in alarmed.items()) + ".\n"
+    raised = Counter(f.rule for d in everything for f in d.findings if f.alarms)
+    by = f" (by {', '.join(f'{rule} {n}' for rule, n in raised.most_common())})" if raised else ""
+    yield f"\nHealthy runs alarmed{by}: {', '.join(f'{m} {n}/{len(healthy[m])}' for m, n in alarmed.items())}.\n"
     yield "## Fault by fault\n"
     yield "| fault | what it does | rules that name it | named | family | advice names the remedy | cured |"
     yield "|---|---|---|---|---|---|---|"
