@@ -19,6 +19,7 @@ from lmdiag.run import Run, Series
 
 FEWEST_POINTS = 8  # in common, of each curve
 FEWEST_EVALUATIONS = 5  # each is a mean over many tokens, always the same ones: few are enough
+LEAST_REACH = 0.5  # of the shortest baseline: the beginning of a run says little about its end
 MOST_BINS = 400
 EDGES = (0.04, 0.08, 0.16, 0.32, 0.64, 1.0)  # of the common range; before it the start of training decides
 TAIL = 0.9
@@ -106,18 +107,23 @@ def loss_unit(runs: Sequence[Run]) -> tuple[str, list[float]]:
     Losses per token of different tokenizers say nothing about each other: they become bits per byte where the logs tell
     `bytes_per_token`, else this raises LmdiagError.
     """
-    vocabularies = {run.config.get("model", {}).get("vocab_size") for run in runs} - {None}
-    per_token = [run.config.get("bytes_per_token") for run in runs]
-    known = [float(bytes_) for bytes_ in per_token if bytes_]
+    models = [model for run in runs if isinstance(model := run.config.get("model"), dict)]
+    vocabularies = {size for model in models if (size := _positive(model.get("vocab_size")))}
+    known = [bytes_ for run in runs if (bytes_ := _positive(run.config.get("bytes_per_token")))]
     spread = max(known) / min(known) if known else 1.0
     if len(vocabularies) <= 1 and spread < 1.02:
         return "nats per token", [1.0] * len(runs)
     if len(known) == len(runs):
         return "bits per byte", [1 / (LN2 * bytes_) for bytes_ in known]
+    sizes = f"vocabularies of {', '.join(f'{size:.0f}' for size in sorted(vocabularies))} tokens"
     raise LmdiagError(
-        f"the runs have other tokenizers (vocabularies of {', '.join(map(str, sorted(vocabularies)))} tokens)",
+        f"the runs have other tokenizers ({sizes if len(vocabularies) > 1 else 'other bytes_per_token'})",
         "log bytes_per_token in the header of every run, so that bits per byte can be compared",
     )
+
+
+def _positive(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) and 0 < value < 1e15 else 0.0
 
 
 def common_axis(runs: Sequence[Run]) -> tuple[str, list[Series | None]]:
@@ -159,7 +165,11 @@ def _compared(curves: list[tuple[np.ndarray, np.ndarray]], tolerance: float, few
     if len(centres) < fewest:
         return replace(told, why=f"the curves have fewer than {fewest} points in common", coverage=coverage)
     windows = _windows(centres / last, logs, tolerance)
-    return _judged(replace(told, windows=windows, tail=windows[-1], coverage=coverage), tolerance)
+    judged = _judged(replace(told, windows=windows, tail=windows[-1], coverage=coverage), tolerance)
+    reach = finite[-1][0][-1] / min(cx[-1] for cx, _ in finite[:-1])
+    if judged.verdict == "no-regression" and reach < LEAST_REACH:
+        return replace(judged, verdict="cannot-tell", why=f"the candidate ends after {reach:.0%} of the baselines")
+    return judged
 
 
 def _judged(comparison: Comparison, tolerance: float) -> Comparison:

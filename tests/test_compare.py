@@ -96,6 +96,13 @@ def test_a_shorter_candidate_is_compared_as_far_as_it_goes():
     assert found[0].coverage == pytest.approx(0.5)
 
 
+def test_a_candidate_that_ends_early_never_passes():
+    found = compare(BASE, make(10, n=400))
+    assert verdict_of(found) == "cannot-tell"
+    assert found[0].why == "the candidate ends after 40% of the baselines"
+    assert verdict_of(compare(BASE, make(10, n=400, worse=0.1))) == "regression"
+
+
 def test_too_little_or_too_noisy_is_not_told():
     assert verdict_of(compare([make(0, n=7)], make(1, n=7))) == "cannot-tell"
     found = compare([make(0, n=40, noise=0.8)], make(1, n=40, noise=0.8), metrics=["loss"])
@@ -121,6 +128,14 @@ def test_other_tokenizers_are_compared_in_bits_per_byte_or_not_at_all():
     assert scales[0] / scales[1] == pytest.approx(3.0)
     assert verdict_of(compare([a], b)) == "no-regression"
     assert verdict_of(compare([b], a)) == "regression"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [{"model": "gpt2"}, {"model": {"vocab_size": [1]}}, {"bytes_per_token": "many"}, {"bytes_per_token": -1.0}],
+)
+def test_a_header_that_says_nothing_of_the_tokenizer_is_no_hindrance(header):
+    assert loss_unit([BASE[0], make(1, **header)])[0] == "nats per token"
 
 
 def test_runs_without_a_common_loss_are_refused():

@@ -14,7 +14,8 @@ from lmdiag.errors import BadSetting
 HELP = """Follow a log while it grows, and say what changes: a new finding, one that is gone, the verdict.
 
 PATH is a file, which need not exist yet, a folder that holds the log, or - for standard input. The watch ends when the log says
-that the run is over, and with Ctrl-C.
+that the run is over, and with Ctrl-C. Of JSON lines and printed logs, each line is read once; CSV, JSON documents, TensorBoard and
+other files and folders are read anew when they have grown, and not more often than a twentieth of one processor allows.
 
 \b
 Exit codes:
