@@ -8,7 +8,7 @@ RUN python -m venv /opt/lmdiag && /opt/lmdiag/bin/pip install --no-cache-dir --c
 FROM python:3.12-slim
 COPY --from=build /opt/lmdiag /opt/lmdiag
 RUN useradd --create-home --uid 1000 lmdiag
-USER lmdiag
+USER 1000
 WORKDIR /logs
 ENTRYPOINT ["/opt/lmdiag/bin/lmdiag"]
 CMD ["--help"]

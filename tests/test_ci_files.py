@@ -163,8 +163,8 @@ def test_the_hooks_are_commands_that_work(project, bin_folder):
 
 def test_the_image_has_no_torch_and_no_root():
     lines = (ROOT / "Dockerfile").read_text().splitlines()
-    assert "USER lmdiag" in lines
-    assert lines.index("USER lmdiag") < next(i for i, line in enumerate(lines) if line.startswith("ENTRYPOINT"))
+    assert "USER 1000" in lines
+    assert lines.index("USER 1000") < next(i for i, line in enumerate(lines) if line.startswith("ENTRYPOINT"))
     dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     assert not [name for name in dependencies if re.match("torch|streamlit|pandas", name)]
 
