@@ -16,10 +16,12 @@ REBOUND_POINTS = 12
 # (nats, share of the level, standard errors): the larger the rise, the less certain it needs to be
 LIMITS = ((0.1, 0.03, 4.0), (0.3, 0.15, 3.5), (0.5, 0.30, 3.0))
 CHAOTIC_RISE, CHAOTIC_NATS, CHAOTIC_ERRORS = float(np.log(1.4)), 0.5, 4.0
-ABOVE_START_NATS, ABOVE_START_SHARE = 0.3, 0.05
+ABOVE_START_NATS, ABOVE_START_SHARE, ABOVE_START_SIGMAS = 0.3, 0.05, 2.0
+COMPETES = 3.0  # standard errors above the lowest window within which another could have been the lowest
 END_POINTS, END_NATS, END_SHARE, END_SIGMAS = 3, 0.15, 0.05, 8.0
 SHORT_END_NATS, SHORT_END_SHARE, SHORT_END_SIGMAS = 0.3, 0.10, 5.0
 SHORT_END_RATIO, SHORT_END_FAR = 2.5, 1.0  # beyond these no scatter is asked for: of ten records it is mostly slope
+FAR = 3.0  # a rise to more than so many times the minimum begins where one to this level would
 BEHIND_POINTS, BEHIND_SHARE, BEHIND_SIGMAS = 4, 0.05, 2.0
 
 
@@ -74,6 +76,40 @@ def left_behind(values: np.ndarray) -> bool:
     return bool(later.min() - low >= max(BEHIND_SHARE * abs(low), BEHIND_SIGMAS * scatter(later)))
 
 
+def left_behind_together(
+    steps: np.ndarray, losses: np.ndarray, at: np.ndarray, evaluations: np.ndarray
+) -> Rebound | None:
+    """Return the rise of a training loss that never came back to its lowest, if its evaluations, taken `at` these steps, did not either.
+
+    The training loss counts as its median since the evaluation before. One easy batch may leave a training loss behind, overfitting
+    the evaluations: both at once, at the same place, are a model that got worse.
+
+    >>> grid, fell = np.arange(6), np.array([5.0, 4.0, 4.6, 4.5, 4.4, 4.5])
+    >>> left_behind_together(grid, fell, grid, fell + 0.1).onset
+    2
+    """
+    ends = np.searchsorted(steps, at, side="right")
+    starts = np.r_[0, ends[:-1]]
+    held = ends > starts
+    if held.sum() <= BEHIND_POINTS:
+        return None
+    levels = np.array([float(median(losses[i:j])) for i, j in zip(starts[held], ends[held])])
+    beside = evaluations[held]
+    low_at = int(np.argmin(levels))
+    if abs(low_at - int(np.argmin(beside))) > 1 or not (left_behind(levels) and left_behind(beside)):
+        return None
+    later, low = levels[low_at + 1 :], float(levels[low_at])
+    high = float(median(later[-max(3, len(later) // 3) :]))
+    index = np.flatnonzero(held)
+    return Rebound(
+        int(ends[index[low_at]]) - 1,
+        int(starts[index[low_at + 1]]),
+        low,
+        high,
+        (high - low) / max(scatter(later), 1e-12),
+    )
+
+
 def smallest_rise(values: np.ndarray) -> float:
     """Return the smallest sustained rise (nats) that would be seen in this curve: what "no divergence" can promise."""
     if len(values) < 3:
@@ -83,26 +119,29 @@ def smallest_rise(values: np.ndarray) -> float:
     return max(LIMITS[0][0], LIMITS[0][1] * float(np.min(values)), LIMITS[0][2] * error)
 
 
-def _lowest(values: np.ndarray) -> list[tuple[int, int, float]]:
-    """Return the width of each tail window, and the middle and the level of the lowest window before it, an odd one."""
+def _lowest(values: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
+    """Return the width of each tail window, the start of the lowest window before it, an odd one, and the levels of all of them."""
     found = []
     for share in SHARES:
         width = max(3, len(values) // share)
         medians = rolling_median(values, width | 1)[: max(0, len(values) - width - (width | 1) + 1)]
         if len(medians):
-            start = int(np.argmin(medians))
-            found.append((width, start, float(medians[start])))
+            found.append((width, int(np.argmin(medians)), medians))
     return found
 
 
-def _windows(values: np.ndarray, lowest: list[tuple[int, int, float]]) -> Iterator[Rebound]:
-    """Yield the difference between the tail and the lowest window before it, for each window length."""
+def _windows(values: np.ndarray, lowest: list[tuple[int, int, np.ndarray]]) -> Iterator[tuple[Rebound, float]]:
+    """Yield the difference between the tail and the lowest window before it, and how many of its errors are luck, for each window length.
+
+    The lowest of m windows that do not overlap lies sqrt(2 ln m) errors of one of them too low by chance.
+    """
     sigma, phi = scatter(values), smoothing(values)
-    for width, start, low in lowest:
-        odd = width | 1
+    for width, start, medians in lowest:
+        odd, low = width | 1, float(medians[start])
         high = float(median(values[-width:]))
         error = max(median_difference_error(sigma, phi, width, odd), wander(values[: start + odd], width), 1e-12)
-        yield Rebound(start + odd // 2, 0, low, high, (high - low) / error)
+        near = np.count_nonzero(medians <= low + COMPETES * error / np.sqrt(2)) / odd
+        yield Rebound(start + odd // 2, 0, low, high, (high - low) / error), float(np.sqrt(np.log(max(near, 1.0))))
 
 
 def _rebound(values: np.ndarray) -> Rebound | None:
@@ -110,17 +149,23 @@ def _rebound(values: np.ndarray) -> Rebound | None:
     if len(values) < REBOUND_POINTS:
         return None
     lowest = _lowest(values)
-    for found in _windows(values, lowest):
-        for nats, share, errors in LIMITS:
-            if found.rise >= max(nats, share * abs(found.low)) and found.errors >= errors:
-                return found
+    windows = list(_windows(values, lowest))
+    if any(_exceeds(found, luck) for found, luck in windows):
+        return next(found for found, _ in windows if _exceeds(found))  # of the shortest window that shows it
     return _chaotic_rebound(values, lowest) if values.min() > 0 else None
 
 
-def _chaotic_rebound(values: np.ndarray, lowest: list[tuple[int, int, float]]) -> Rebound | None:
-    for found in _windows(np.log(values), [(width, start, float(np.log(low))) for width, start, low in lowest]):
+def _exceeds(found: Rebound, luck: float = 0.0) -> bool:
+    return any(
+        found.rise >= max(nats, share * abs(found.low)) and found.errors - luck >= errors
+        for nats, share, errors in LIMITS
+    )
+
+
+def _chaotic_rebound(values: np.ndarray, lowest: list[tuple[int, int, np.ndarray]]) -> Rebound | None:
+    for found, luck in _windows(np.log(values), [(width, start, np.log(medians)) for width, start, medians in lowest]):
         low, high = float(np.exp(found.low)), float(np.exp(found.high))
-        if found.rise >= CHAOTIC_RISE and found.errors >= CHAOTIC_ERRORS and high - low >= CHAOTIC_NATS:
+        if found.rise >= CHAOTIC_RISE and found.errors - luck >= CHAOTIC_ERRORS and high - low >= CHAOTIC_NATS:
             return Rebound(found.low_at, 0, low, high, found.errors)
     return None
 
@@ -130,12 +175,13 @@ def _above_start(values: np.ndarray) -> Rebound | None:
     if n < 6:
         return None
     start = max(float(values[0]), float(median(values[:3])))
-    late = values[-max(2, n // 3) :]
-    if quantile(late, 0.2) < start + max(ABOVE_START_NATS, ABOVE_START_SHARE * abs(start)):
+    late, sigma = values[-max(2, n // 3) :], scatter(values)
+    floor = max(ABOVE_START_NATS, ABOVE_START_SHARE * abs(start), ABOVE_START_SIGMAS * sigma)
+    if quantile(late, 0.2) < start + floor:
         return None
     low_at = int(np.argmin(values[: n - len(late)]))
     high = float(median(late))
-    return Rebound(low_at, 0, float(values[low_at]), high, (high - start) / max(scatter(values), 1e-12))
+    return Rebound(low_at, 0, float(values[low_at]), high, (high - start) / max(sigma, 1e-12))
 
 
 def _unrecovered_end(values: np.ndarray) -> Rebound | None:
@@ -162,9 +208,9 @@ def _onset(values: np.ndarray, found: Rebound) -> int:
     """Return where the rise begins: the first point after the minimum from which the curve stays 30% of the rise up.
 
     Not the minimum itself: after a slow descent that lies far too early. The share is taken of the logarithm, for a curve
-    that rises to many times its minimum.
+    that rises to many times its minimum; one to more than three times is not waited for until it is far on its way.
     """
-    bar = found.low * (found.high / found.low) ** 0.3 if found.low > 0 else found.low + 0.3 * found.rise
+    bar = found.low * min(found.high / found.low, FAR) ** 0.3 if found.low > 0 else found.low + 0.3 * found.rise
     n = len(values)
     ahead = max(3, n // 20)
     for i in range(found.low_at + 1, n):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lmdiag.stats.rebound import smallest_rise, sustained_rise
+from lmdiag.stats.rebound import left_behind_together, smallest_rise, sustained_rise
 from tests.rules.curves import falling
 
 
@@ -74,3 +74,22 @@ def test_the_detection_limit_grows_with_noise():
     quiet, loud = falling(200, noise=0.01), falling(200, noise=1.0)
     assert smallest_rise(quiet) < smallest_rise(loud)
     assert smallest_rise(np.array([1.0])) == float("inf")
+
+
+@pytest.mark.parametrize("n", [20, 50, 200])
+@pytest.mark.parametrize("noise", [0.1, 0.3])
+def test_noise_alone_hardly_ever_rises(n, noise):
+    rose = [sustained_rise(2.3 * np.exp(np.random.default_rng(seed).normal(0, noise, n))) for seed in range(100)]
+    assert sum(found is not None for found in rose) <= 4
+
+
+def test_two_curves_left_behind_at_one_place_rise_together():
+    at = np.arange(0, 300, 25)
+    level = np.r_[9.2, 4.9, 4.0, np.linspace(5.0, 4.4, 9)]
+    steps = np.arange(300)
+    losses = level[np.minimum(np.searchsorted(at, steps), 11)]
+    found = left_behind_together(steps, losses, at, level + 0.1)
+    assert found is not None
+    assert 50 <= found.onset <= 75
+    assert left_behind_together(steps, np.linspace(9, 4, 300), at, level) is None  # overfitting
+    assert left_behind_together(steps, losses, at, np.linspace(9, 4, 12)) is None  # an easy batch

@@ -6,10 +6,11 @@ from lmdiag import advice
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.phases import phases
-from lmdiag.stats.rebound import Rebound, sustained_rise
+from lmdiag.stats.rebound import Rebound, left_behind_together, sustained_rise
 from lmdiag.stats.windows import median
 
 EVAL_AT_BEST = 0.002  # an evaluation within 0.2% of its best says the model is as good as ever
+EVAL_FELL = 0.02  # and so does one that has fallen since the rise, where none was taken while the loss was low
 ENORMOUS = 0.5  # share of the level from which a rise is an alarm whatever the evaluation says
 LOW_LR, SMALL_RISE = 0.2, 0.2
 ENORMOUS_NATS = 0.5
@@ -24,18 +25,19 @@ def check(run: Run) -> Iterator[Finding]:
     A loss whose end lies above an earlier level by more than noise, on the training curve or, where there is none, on the evaluations.
 
     ## How it decides
-    Four tests, the first that holds counts. (1) The median of the last 1/20, 1/10 or 1/5 of the records lies above the lowest rolling median of the
+    Five tests, the first that holds counts. (1) The median of the last 1/20, 1/10 or 1/5 of the records lies above the lowest rolling median of the
     same length, by 0.1 nat and 3% at 4 standard errors (0.3 nat and 15% at 3.5; 0.5 nat and 30% at 3). The standard error comes from second
     differences, so that slope is not taken for noise, and from the slow wander of the curve before the rise. (2) The same for the logarithm of the
     loss. (3) The last third lies above the start. (4) The last three records stand above everything before; of fewer than twelve, the last two at 2.5 times the
-    minimum. The onset is where the curve has risen by 30% of the rebound (of its logarithm) and stays. It is an error when 30% of the progress is lost, or the loss is half as high again.
+    minimum. (5) Training loss and evaluations were lowest at the same time, and four or more later ones of both all stay 5% and two deviations above that, even
+    if they fall again as the rate decays. The onset is where the curve has risen by 30% of the rebound (of its logarithm) and stays. It is an error when 30% of the progress is lost, or the loss is half as high again.
 
     ## Why it matters
     Every step after the onset costs compute and makes the model worse.
 
     ## False alarms it avoids
     Spikes that come back; staircases of several epochs; a rise of the training loss while the evaluation stays at its best (other data, not a
-    worse model); the small rise at the end of the last epoch at almost zero learning rate. These are information.
+    worse model), if one was taken while the loss was low, or they have fallen by 2% since; the small rise at the end of the last epoch at almost zero learning rate. These are information.
 
     ## What to try
     Resume from before the onset with half the learning rate and clipped gradients. To tell the learning rate from data, replay the same batches with
@@ -49,7 +51,7 @@ def check(run: Run) -> Iterator[Finding]:
     finite = curve.finite
     if len(finite) < 6:
         return
-    found = sustained_rise(finite.values)
+    found = sustained_rise(finite.values) or _worse_together(run, metric, finite)
     if found is None:
         return
     onset, low_step = int(finite.steps[found.onset]), int(finite.steps[found.low_at])
@@ -65,13 +67,21 @@ def check(run: Run) -> Iterator[Finding]:
     )
 
 
+def _worse_together(run: Run, metric: str, losses: Series) -> Rebound | None:
+    """Return the rise of a training loss whose evaluations were best at the same time and, as it, never as good again."""
+    if run.evaluation is None or metric != "loss":
+        return None
+    evaluations = run.evaluation[1].finite
+    return left_behind_together(losses.steps, losses.values, evaluations.steps, evaluations.values)
+
+
 def _name(metric: str) -> str:
     return "The loss" if metric == "loss" else f"The loss on {metric.split('/')[0]}"
 
 
 def _severity(run: Run, metric: str, curve: Series, found: Rebound) -> tuple[Severity, str]:
     onset = int(curve.steps[found.onset])
-    if found.rise < ENORMOUS * abs(found.low) and metric == "loss" and _evaluation_at_best(run, onset):
+    if found.rise < ENORMOUS * abs(found.low) and metric == "loss" and _evaluation_at_best(run, curve, found):
         return Severity.INFO, ", while the evaluation stays at its best: other data, not a worse model"
     if _end_of_schedule(run, onset) and found.rise < SMALL_RISE:
         return Severity.INFO, ", when the learning rate was almost zero: an effect of the data order"
@@ -81,12 +91,18 @@ def _severity(run: Run, metric: str, curve: Series, found: Rebound) -> tuple[Sev
     return (Severity.ERROR if lost else Severity.WARNING), ""
 
 
-def _evaluation_at_best(run: Run, onset: int) -> bool:
+def _evaluation_at_best(run: Run, losses: Series, found: Rebound) -> bool:
+    """Tell whether the evaluation is as good as when the loss was low, or has fallen since; without either it says nothing."""
     if run.evaluation is None:
         return False
-    losses = run.evaluation[1].finite
-    after = losses.values[losses.steps > onset]
-    return len(after) >= 2 and bool(after[-2:].min() <= losses.values.min() * (1 + EVAL_AT_BEST))
+    evaluations = run.evaluation[1].finite
+    onset = int(losses.steps[found.onset])
+    after = evaluations.values[evaluations.steps > onset]
+    if len(after) < 2 or after[-2:].min() > evaluations.values.min() * (1 + EVAL_AT_BEST):
+        return False
+    low = losses.steps[: found.onset][losses.values[: found.onset] <= found.low + 0.5 * found.rise]
+    taken_when_low = len(low) > 0 and bool(((evaluations.steps >= low[0]) & (evaluations.steps <= onset)).any())
+    return taken_when_low or bool(after[-2:].min() <= after[0] * (1 - EVAL_FELL))
 
 
 def _end_of_schedule(run: Run, onset: int) -> bool:

@@ -6,7 +6,7 @@ from lmdiag import advice
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.noise import scatter
-from lmdiag.stats.rebound import left_behind, sustained_rise
+from lmdiag.stats.rebound import left_behind, left_behind_together, sustained_rise
 from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import median
 from lmdiag.task_measures import Better, better_later
@@ -34,7 +34,7 @@ def check(run: Run, *, smallest: float = 0.015, warning: float = 0.02, error: fl
     evaluations from the best one on must show a rank trend (Mann-Kendall, one-sided 5%). Without a trend it counts if four or more evaluations since
     the best one all stay 5% and two deviations above it; with a single evaluation since, if that is 10% above it and the training loss less than half of
     it. From `warning` on it is a warning, from `error` on an
-    error, but for runs whose accuracy, or another measure of the task, ends better than it was at the best loss: there the loss alone does not decide. Several evaluation sets are averaged. Where the training loss rises and stays up as well, `divergence` says so and this rule is silent.
+    error, but for runs whose accuracy, or another measure of the task, ends better than it was at the best loss: there the loss alone does not decide. Several evaluation sets are averaged. Where the training loss rises and stays up as well, or was lowest at the same time and never again, `divergence` says so and this rule is silent.
 
     ## Why it matters
     The model memorises: every step since the best evaluation made it worse on new text.
@@ -90,7 +90,11 @@ def _trend_is_up(values: np.ndarray, rise: float) -> bool:
 
 def _diverges(run: Run) -> bool:
     """Tell whether the training loss rose as well, and stayed up: then `divergence` says so."""
-    return "loss" in run and sustained_rise(run["loss"].finite.values) is not None
+    if "loss" not in run or run.evaluation is None:
+        return False
+    losses, evaluations = run["loss"].finite, run.evaluation[1].finite
+    together = left_behind_together(losses.steps, losses.values, evaluations.steps, evaluations.values)
+    return together is not None or sustained_rise(losses.values) is not None
 
 
 def _memorised(run: Run, lowest: float, rise: float) -> bool:

@@ -5,6 +5,7 @@ import pytest
 
 from lmdiag.finding import Severity
 from lmdiag.rules.divergence.divergence import check
+from lmdiag.run import Series
 from tests.rules.curves import cosine_lr, falling, fires, healthy, run, series
 
 
@@ -73,3 +74,40 @@ def test_a_rise_to_many_times_the_minimum_begins_where_the_logarithm_says():
     loss = np.r_[np.linspace(9000, 2100, 30), [2200, 2400, 3000, 3600, 5000, 7500], np.full(10, 8500)]
     (found,) = fires(check, run(loss=loss))
     assert 33 <= found.first_step <= 35
+
+
+def test_evaluations_that_began_after_the_rise_do_not_excuse_it():
+    loss = np.r_[np.linspace(9, 3.9, 30), np.full(60, 3.85), np.full(310, 4.4)]
+    loss += np.random.default_rng(0).normal(0, 0.03, 400)
+    flat = Series(np.array([1, 120, 200, 300, 400]), np.array([9.0, 4.42, 4.44, 4.41, 4.40]))
+    (found,) = fires(check, run(loss=loss, val__loss=flat))
+    assert found.severity is Severity.WARNING
+    falls = Series(flat.steps, np.array([9.0, 4.42, 4.2, 4.0, 3.8]))
+    (found,) = fires(check, run(loss=loss, val__loss=falls))
+    assert found.severity is Severity.INFO
+
+
+def broke_and_half_recovered(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Training and evaluation loss that jump up at the fifth of 21 records and fall as the rate decays, never to their best."""
+    both = np.r_[9.2, 4.9, 4.3, 4.05, np.linspace(5.0, 4.35, 17)]
+    rng = np.random.default_rng(seed)
+    return both + rng.normal(0, 0.02, 21), both + rng.normal(0, 0.02, 21)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_training_and_evaluation_that_never_were_as_good_again(seed):
+    losses, evaluations = broke_and_half_recovered(seed)
+    (found,) = fires(check, run(every=25, first=0, loss=losses, val__loss=series(evaluations, every=25, first=0)))
+    assert found.first_step == 100
+    assert (
+        fires(
+            check, run(every=25, first=0, loss=np.linspace(9, 4, 21), val__loss=series(evaluations, every=25, first=0))
+        )
+        == []
+    )
+
+
+def test_the_onset_of_an_enormous_rise_is_not_far_on_its_way():
+    loss = np.r_[np.linspace(9, 5, 60), 5 * np.exp(np.linspace(0, 4, 60)), np.full(80, 270.0)]
+    (found,) = fires(check, run(loss=loss * (1 + 0.01 * np.random.default_rng(0).normal(size=200))))
+    assert 61 <= found.first_step <= 70
