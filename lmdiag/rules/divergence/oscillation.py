@@ -9,6 +9,7 @@ from lmdiag.stats.noise import scatter
 from lmdiag.stats.windows import centred_median, median, quantile, rolling_median
 
 LONGEST = 1000
+FALLS = 5.0  # a fall from the first to the last third of so many times the swings: bumps on the way down
 
 
 @rule(family="divergence", needs=("curve",), severity=Severity.WARNING, min_points=10)
@@ -21,13 +22,13 @@ def check(run: Run) -> Iterator[Finding]:
     ## How it decides
     Only huge amplitudes: (a) from 24 records, the 10 to 90% range of the detrended second half is at least 1.5 nats and half of the level; (b) with 10
     to 39 records, a fifth of them stand 1 nat and 30% above the running minimum, in three separate excursions; (c) from 40 records, the medians
-    of twenty blocks scatter by 0.08 nat and 4%, 2.5 times what white noise gives, with five changes of sign.
+    of twenty blocks scatter by 0.08 nat and 4%, 2.5 times what white noise gives, with five changes of sign, and the loss falls by less than five times that from its first to its last third.
 
     ## Why it matters
     The learning rate is at the edge of stability: most steps undo each other.
 
     ## False alarms it avoids
-    The noise of single batches, outliers, regular bands of a few percent.
+    The noise of single batches, outliers, regular bands of a few percent, large bumps of a loss that falls on.
 
     ## What to try
     Halve the learning rate. If the swings keep their period, look for a cycle in the data or in the schedule.
@@ -94,4 +95,6 @@ def _swinging_blocks(values: np.ndarray) -> float:
     changes = int(np.sum(np.diff(np.sign(levels)) != 0))
     white = 1.253 * scatter(values) / np.sqrt(width)
     level = abs(float(median(values)))
+    if float(median(values[: n // 3]) - median(values[-(n // 3) :])) >= FALLS * spread:
+        return 0.0
     return spread if spread >= max(0.08, 0.04 * level, 2.5 * white) and changes >= 5 else 0.0

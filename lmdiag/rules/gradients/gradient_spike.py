@@ -13,6 +13,7 @@ from lmdiag.stats.windows import median, medians_beside, quantile
 BEFORE = 50  # records that say what is usual
 CERTAIN = 30.0  # ratio that needs no comparison with the scatter
 TAIL, ABOVE_TAIL = 0.9, 3.0  # but with the largest before it: the norms of a converging classifier have a long tail
+ABOVE_LARGEST, RECENT = 2.0, 25  # ratio to the largest ordinary norm of so many before: such a tail was seen already
 SCATTER_FLOOR = 0.05
 RISING = 3.0  # Mann-Kendall z
 
@@ -26,14 +27,14 @@ def check(run: Run, *, ratio: float = 10.0, deviations: float = 4.0) -> Iterator
 
     ## How it decides
     The ratio to the median of the previous 50 records, from the third record (or 5% of the run) on, is at least `ratio` and the log ratio at least
-    `deviations` robust standard deviations; or the ratio is at least 30, and 3 to the 90th percentile of those records. If there is no such record: the last tenth is `ratio` times the
+    `deviations` robust standard deviations, and it is twice the largest of the last 25 that was no such jump itself; or the ratio is at least 30, and 3 to the 90th percentile of those records. If there is no such record: the last tenth is `ratio` times the
     stretch from 10% to 30% of the run, with a rank trend.
 
     ## Why it matters
     A gradient this large moves the weights as far as ten ordinary ones, unless it is clipped; repeated, it precedes divergence.
 
     ## False alarms it avoids
-    The large gradients of the first steps, the slow growth of the norm as the learning rate decays (up to 3 times in healthy runs), overflow, which
+    The large gradients of the first steps, the long tail of the norms of a converging classifier, the slow growth of the norm as the learning rate decays (up to 3 times in healthy runs), overflow, which
     `non-finite-gradient` reports.
 
     ## What to try
@@ -68,15 +69,22 @@ def _jumps(values: np.ndarray, ratio: float, deviations: float) -> tuple[np.ndar
     first = max(3, len(values) // 20)
     high = (excess >= np.log(ratio)) & (possible >= min(first, 6))
     candidates = zip(possible[high].tolist(), excess[high].tolist())
-    hits = {i: above for i, above in candidates if _stands_out(logs, i, above, i >= max(first, 6), deviations)}
+    ordinary, hits = logs.copy(), {}
+    ordinary[:first] = -np.inf  # start-up says nothing of the tail
+    for i, above in candidates:
+        if _stands_out(logs, ordinary, i, above, i >= max(first, 6), deviations):
+            hits[i] = above
+            ordinary[i] = -np.inf
     return np.array(list(hits), dtype=int), np.exp(list(hits.values()))
 
 
-def _stands_out(logs: np.ndarray, i: int, excess: float, settled: bool, deviations: float) -> bool:
+def _stands_out(
+    logs: np.ndarray, ordinary: np.ndarray, i: int, excess: float, settled: bool, deviations: float
+) -> bool:
     recent = logs[max(0, i - BEFORE) : i]
     if excess >= np.log(CERTAIN):
         return i >= 3 and bool(logs[i] - quantile(recent, TAIL) >= np.log(ABOVE_TAIL))
-    if not settled:
+    if not settled or logs[i] - ordinary[max(0, i - RECENT) : i].max() < np.log(ABOVE_LARGEST):
         return False
     spread = MAD_TO_SIGMA * float(median(np.abs(recent - median(recent))))
     return bool(excess >= deviations * max(spread, SCATTER_FLOOR))

@@ -28,3 +28,9 @@ def test_silent_on_noise(noise, n):
 def test_silent_on_a_narrow_regular_band():
     loss = falling(500, noise=0.02) * (1 + 0.03 * np.sin(np.arange(500)))
     assert fires(check, run(loss=loss)) == []
+
+
+@pytest.mark.parametrize(("end", "found"), [(150, 0), (1900, 1)])
+def test_bumps_on_the_way_down_are_no_swings(end, found):
+    bumps = sum(300 * np.exp(-(((np.arange(80) - at) / 2.5) ** 2)) for at in (10, 24, 38, 52, 66))
+    assert len(fires(check, run(loss=np.linspace(2000, end, 80) + bumps))) == found

@@ -48,3 +48,17 @@ def test_silent_on_start_up_and_slow_growth(seed):
 def test_silent_where_large_norms_are_common():
     norms = np.tile([6.0, 0.1, 0.12, 0.09], 100) * np.exp(np.random.default_rng(0).normal(0, 0.2, 400))
     assert fires(check, run(loss=falling(400), grad_norm=norms)) == []
+
+
+@pytest.mark.parametrize(("earlier", "found"), [(30.0, 0), (4.0, 1)])
+def test_silent_on_the_long_tail_of_a_converging_classifier(earlier, found):
+    values = np.exp(np.random.default_rng(3).normal(1.2, 0.35, 200))
+    values[[120, 140]] = earlier, 48.0  # far above what is usual, but hardly above the largest before it
+    assert len(fires(check, run(loss=falling(200), grad_norm=values))) == found
+
+
+def test_jumps_that_follow_each_other_are_all_counted():
+    values = norms()
+    values[[200, 210, 220]] *= 25
+    (found,) = fires(check, run(loss=falling(300), grad_norm=values))
+    assert found.evidence["records"] == 3
