@@ -7,7 +7,7 @@ from lmdiag.finding import Finding, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.phases import Phases, holds_start, phases
 from lmdiag.stats.progress import LONGEST, Progress, progress
-from lmdiag.stats.windows import distinct, median
+from lmdiag.stats.windows import distinct, median, quantile
 
 SURE = 1.64  # one-sided 5%
 UNIFORM_LOW, UNIFORM_END, UNIFORM_START, UNIFORM_SPREAD = 8.0, 8.5, 16.0, 1.35
@@ -16,6 +16,7 @@ ERROR_RECORDS = 50
 AT_ONCE, AT_ONCE_SIGMAS = 0.08, 3.0  # a first record this far above the end: the learning was over before the second
 REPEATED, REPEATED_SHARE = 6, 0.3  # records that come again, to the last digit
 CHANCE_RECORDS, CHANCE_LOSS, CHANCE_ACCURACY, MOST_CLASSES = 15, 0.02, 0.06, 50
+CHANCE_AUC, COIN = 0.01, 0.005  # distance of the area under the curve from 1/2; of a loss from ln 2, as a share
 SMALL_PEAK = 1e-5  # below the learning rates in use for fine-tuning
 WARMING_RECORDS = 30
 
@@ -33,7 +34,8 @@ def check(run: Run) -> Iterator[Finding | NotChecked]:
     the start, and neither the ranks (Mann-Kendall z above -2) nor the level show a fall. A run from scratch shows it in the ranks within 30
     records, even at 20% noise; a fine-tune may have learned all it can by its second record, so a first loss 8% and three deviations above the end counts
     as a fall. (C) *Trivial gain*: under 1% of the level (2% above 6 nats), whatever its significance, with the same exception. (D) *Still above the unigram
-    entropy* after 1,000 steps, up to 16 nats. (E) *Repeated*: six losses in a row come again exactly, later in the log: the weights did not change in between. (F) *At chance*: the loss stays within 2% of ln k and the accuracy at 1/k, wherever the log begins.
+    entropy* after 1,000 steps, up to 16 nats. (E) *Repeated*: six losses in a row come again exactly, later in the log: the weights did not change in between. (F) *At chance*: the loss stays within 2% of ln k and the accuracy at 1/k, or within 2% of
+    ln 2 and the area under the ROC curve at 1/2, or for half of the run training and evaluation both within 0.5% of ln 2, wherever the log begins.
 
     ## Why it matters
     The weights do not change, the labels do not fit the inputs, or the learning rate is off by orders of magnitude. More steps will not help.
@@ -62,7 +64,7 @@ def check(run: Run) -> Iterator[Finding | NotChecked]:
     seen = progress(finite.values)
     begins = holds_start(finite.steps) and not _learned_at_once(finite.values, seen)
     why = _why(seen, schedule, begins, float(finite.steps[-1] - finite.steps[0]), _in_nats(run))
-    why = why or _repeats(curve) or _at_chance(run, seen)
+    why = why or _repeats(curve) or _at_chance(run, seen) or _tossing_a_coin(run, seen)
     if not why:
         return
     yield Finding(
@@ -116,6 +118,31 @@ def _at_chance(run: Run, seen: Progress) -> str:
         if flat
         else ""
     )
+
+
+def _tossing_a_coin(run: Run, seen: Progress) -> str:
+    """Say that both answers of a classifier are equally likely to it, by its ROC curve or by training and evaluation together; "" otherwise."""
+    uniform = float(np.log(2))
+    if seen.records < CHANCE_RECORDS:
+        return ""
+    area = run.series.get("auc", run.series.get("val/auc"))
+    flat = max(abs(seen.start - uniform), abs(seen.end - uniform)) <= CHANCE_LOSS * uniform
+    if flat and area is not None and len(area.finite) and abs(median(area.finite.values) - 0.5) <= CHANCE_AUC:
+        return f"ln 2, and the area under the ROC curve, {median(area.finite.values):.3g}, is that of tossing a coin"
+    both = [run.curve, run.evaluation]
+    if all(one is not None and _stays_at(one[1].finite.values, uniform) for one in both):
+        return "and so does the evaluation: both stay at ln 2, the loss of tossing a coin"
+    return ""
+
+
+def _stays_at(values: np.ndarray, level: float) -> bool:
+    late = values[len(values) // 2 :]
+    off = (
+        max(abs(quantile(late, 0.1) - level), abs(quantile(late, 0.9) - level))
+        if len(late) >= CHANCE_RECORDS // 2
+        else level
+    )
+    return off <= COIN * level
 
 
 def _in_nats(run: Run) -> bool:

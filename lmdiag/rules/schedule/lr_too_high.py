@@ -18,6 +18,7 @@ LOST, LEAST_PROGRESS = 0.3, 0.3
 BEFORE = 50
 LONGEST = 1000  # medians of so many stretches show every rise that matters, at a tenth of the cost
 RECORDS, STILL, HIGH, GROWN = 30, 0.05, 0.65, 2.0
+CUT, CUT_RECORDS, FREED, AFTER_CUT = 0.6, 20, 0.8, 10  # the rate falls to this share at once, and the loss to that
 
 
 @rule(family="schedule", needs=("curve", "lr"), severity=Severity.WARNING, min_points=12)
@@ -33,7 +34,8 @@ def check(run: Run, *, signs: int = 2) -> Iterator[Finding]:
     more; 80% of the gradients were clipped; the gradient norm had doubled. It is an error where the rise lost 30% of the progress.
 
     Or: while the rate is above half of its peak the loss gains less than 5% and stays above 65% of its start, or at the unigram entropy that the header states, while updates are 3% of
-    the weights or more and the weights have doubled. This is a warning.
+    the weights or more and the weights have doubled. This is a warning. So is a loss that did not fall in 20 records or more from its start on, and
+    fell by a fifth below all of them when the rate was cut to 60% or less: such a log holds the experiment.
 
     ## Why it matters
     Rewinding and skipping data does not help against a rate that is too high: it happens again.
@@ -55,7 +57,7 @@ def check(run: Run, *, signs: int = 2) -> Iterator[Finding]:
         return
     rise = sustained_rise(finite.values)
     if rise is None:
-        yield from _standstill(run, metric, finite, schedule)
+        yield from _freed(run, metric, finite) or _standstill(run, metric, finite, schedule)
         return
     onset = int(finite.steps[rise.onset])
     rate = run.value_at("lr", onset) or 0.0
@@ -109,6 +111,37 @@ def _standstill(run: Run, metric: str, losses: Series, schedule: Phases) -> Iter
         ),
         Severity.WARNING,
     )
+
+
+def _freed(run: Run, metric: str, losses: Series) -> list[Finding]:
+    """Say that the loss stood still from the start until the rate was cut, if both can be seen."""
+    rates = run["lr"].finite
+    cuts = np.flatnonzero(rates.values[1:] <= CUT * rates.values[:-1]) + 1
+    if not len(cuts) or not holds_start(losses.steps):
+        return []
+    cut, rate, lower = int(rates.steps[cuts[0]]), float(rates.values[cuts[0] - 1]), float(rates.values[cuts[0]])
+    before, after = losses.values[losses.steps < cut], losses.values[losses.steps >= cut][:AFTER_CUT]
+    if len(before) < CUT_RECORDS or len(after) < AFTER_CUT // 2:
+        return []
+    quarter = len(before) // 4
+    stood = median(before[-quarter:]) >= median(before[:quarter])
+    level, freed = float(median(before)), float(median(after))
+    if not stood or freed > FREED * before.min():
+        return []
+    finding = Finding(
+        f"The learning rate of {rate:.3g} was too high: the loss stood at {level:.4g} for {len(before)} records and fell to {freed:.4g} when "
+        f"the rate was cut to {lower:.3g}.",
+        int(losses.steps[0]),
+        cut,
+        metric,
+        {"lr": rate, "level": level, "after": freed, "records": len(before)},
+        (
+            f"Begin with {lower:.3g} or less: nothing was learned before step {cut:,}.",
+            "Try a lower rate still: the one it was cut to is only the first that learned.",
+        ),
+        Severity.WARNING,
+    )
+    return [finding]
 
 
 def _unigram(run: Run) -> float:

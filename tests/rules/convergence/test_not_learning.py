@@ -5,7 +5,7 @@ import pytest
 
 from lmdiag.finding import NotChecked, Severity
 from lmdiag.rules.convergence.not_learning import check
-from tests.rules.curves import cosine_lr, falling, fires, healthy, run
+from tests.rules.curves import cosine_lr, falling, fires, healthy, run, series
 
 
 def flat(level: float, n: int, noise: float = 0.03, seed: int = 0) -> np.ndarray:
@@ -83,4 +83,18 @@ def test_a_larger_learning_rate_is_advised_only_below_the_usual_ones():
 def test_a_classifier_at_chance_is_seen_without_the_start(accuracy, found):
     loss = np.linspace(0.699, 0.690, 40)
     made = run(loss=loss, accuracy=np.full(40, accuracy), first=8, objective="classification")
+    assert len(fires(check, made)) == found
+
+
+@pytest.mark.parametrize(("area", "found"), [(0.5, 1), (0.7, 0)])
+def test_a_roc_curve_of_tossing_a_coin(area, found):
+    loss = np.r_[0.79, 0.70, np.linspace(0.696, 0.6933, 36)]
+    made = run(loss=loss, auc=np.full(38, area), accuracy=np.full(38, 0.005), objective="classification")
+    assert len(fires(check, made)) == found
+
+
+@pytest.mark.parametrize(("end", "found"), [(0.6932, 1), (0.66, 0)])
+def test_training_and_evaluation_that_stay_at_ln_2(end, found):
+    loss = np.r_[0.79, 0.72, np.linspace(0.70, 0.6935, 8), np.linspace(0.6935, end, 20)]
+    made = run(loss=loss, val__loss=series(np.r_[0.72, np.full(9, 0.6935), np.linspace(0.6935, end, 20)]))
     assert len(fires(check, made)) == found

@@ -61,3 +61,18 @@ def test_silent_on_healthy_runs(n):
         assert fires(check, healthy(n, seed)) == []
     learning = run(loss=falling(n), lr=cosine_lr(n), update_ratio=np.full(n, 0.05), param_norm=np.linspace(20, 90, n))
     assert fires(check, learning) == []
+
+
+@pytest.mark.parametrize(("before", "found"), [(18.5, 1), (9.0, 0)])
+def test_a_cut_that_frees_the_loss_is_an_experiment(before, found):
+    rng = np.random.default_rng(0)
+    loss = np.r_[np.full(60, before), np.full(40, 8.4)] + rng.normal(0, 0.2, 100)
+    made = run(loss=loss, lr=np.r_[np.full(60, 20.0), np.full(40, 5.0)])
+    said = fires(check, made)
+    assert len(said) == found
+    assert all((f.first_step, f.last_step) == (1, 61) and "5 or less" in f.advice[0] for f in said)
+
+
+def test_the_drop_of_a_step_decay_after_progress_is_none():
+    loss = np.r_[np.linspace(10, 4, 60), np.full(40, 2.8)] + np.random.default_rng(0).normal(0, 0.02, 100)
+    assert fires(check, run(loss=loss, lr=np.r_[np.full(60, 0.1), np.full(40, 0.01)])) == []
