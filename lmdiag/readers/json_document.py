@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from lmdiag.errors import UnreadableLog
-from lmdiag.metrics import is_step_name, spelling
+from lmdiag.metrics import SPLITS, is_step_name, spelling
 from lmdiag.readers.json_lines import Lost, _pieces, decode
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.results_table import refuse_results_table
 from lmdiag.readers.rows import DEEPEST, Rows, flat, number
 from lmdiag.readers.source import Source
 
+NUMBERED = re.compile(r"(epoch|step|iter|iteration)?[ _-]?(\d+)", re.IGNORECASE)
+NUMBERED_FIRST = re.compile(rb'\{\s*"(?:epoch|step|iter|iteration)?[ _-]?\d+":|.*"0":', re.IGNORECASE)
 FACTS = {"max_steps", "vocab_size", "batch_tokens", "grad_clip", "warmup_steps"}
+SPLITS = {"train", "training", "val", "valid", "validation", "dev", "eval", "test"}
 
 
 def can_read(name: str, head: bytes) -> bool:
     """Tell whether this is one JSON value over several lines, or a list."""
     start = head.lstrip(b" \r\n\t\0")
     if start.startswith(b"["):
-        return start[1:].lstrip()[:1] in (b"{", b"[", b"]")
+        begins = start[1:].lstrip()[:1]
+        return begins in (b"{", b"[", b"]") or (begins.isdigit() and _speaks_of_loss(name))
     return start.startswith(b"{") and start[1:].lstrip()[:1] in (b'"', b"}") and _is_document(name, start)
 
 
 def _is_document(name: str, start: bytes) -> bool:
     first = start.partition(b"\n")[0].strip()
     whole_line = first.endswith(b"}") and isinstance(decode(first.decode("utf-8", "replace")), dict)
-    return not whole_line or (b"\n" not in start.strip() and (b"[" in first or b'"0":' in first))
+    return not whole_line or (b"\n" not in start.strip() and (b"[" in first or NUMBERED_FIRST.match(start) is not None))
 
 
 def read(source: Source) -> list[RawLog]:
@@ -36,7 +41,7 @@ def read(source: Source) -> list[RawLog]:
     document, damage = _load(source)
     records = _records(document)
     if records is None:
-        lists = _lists(document)
+        lists = _lists(document, source.name)
         if lists is None:
             raise UnreadableLog(
                 f"{source.name} is JSON, but holds neither a list of records nor lists of numbers with a loss",
@@ -70,8 +75,17 @@ def _load(source: Source) -> tuple[Any, str]:
 
 def _records(document: Any) -> list[Any] | None:
     """Find the longest list of objects with a loss in them."""
-    found = [part for _, part in _parts(document) if isinstance(part, list) and _holds_loss(part)]
-    return max(found, key=len, default=None)
+    parts = [part if isinstance(part, list) else _numbered(part) for _, part in _parts(document)]
+    return max((part for part in parts if part and _holds_loss(part)), key=len, default=None)
+
+
+def _numbered(part: Any) -> list[Any] | None:
+    """Return the records of an object such as {"epoch_1": {"loss": 2.3}, "epoch_2": …}, with their numbers."""
+    keys = [NUMBERED.fullmatch(key) for key in part] if isinstance(part, dict) else []
+    if len(keys) < 2 or not all(keys) or not all(isinstance(value, dict) for value in part.values()):
+        return None
+    names = [(key[1] or "step").lower() for key in keys if key]
+    return [{name: int(key[2]), **value} for name, key, value in zip(names, keys, part.values()) if key]
 
 
 def _holds_loss(part: list[Any]) -> bool:
@@ -88,15 +102,26 @@ def _parts(document: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from _parts(value, f"{path}/{key}")
 
 
-def _lists(document: Any) -> dict[str, list[Any]] | None:
-    """Find the object that holds most lists of numbers, a loss among them; {"0": …, "1": …} counts as a list."""
+def _lists(document: Any, name: str) -> dict[str, list[Any]] | None:
+    """Find the object that holds most lists of numbers, a loss among them; {"0": …, "1": …} counts as a list.
+
+    Where the file or the object is called a loss, {"train": …, "val": …} are losses, and so is a bare list.
+    """
     best: dict[str, list[Any]] = {}
-    for _, part in _parts(document):
+    if isinstance(document, list) and _speaks_of_loss(name) and (items := _as_list(document)) is not None:
+        return {"loss": items}
+    for path, part in _parts(document):
         if isinstance(part, dict):
             lists = {key: items for key, value in part.items() if (items := _as_list(value)) is not None}
+            if _speaks_of_loss(path.rpartition("/")[2] or name):
+                lists = {f"{key}_loss" if key.lower() in SPLITS else key: items for key, items in lists.items()}
             if any("loss" in key.lower() or "ppl" in key.lower() for key in lists) and len(lists) > len(best):
                 best = lists
     return best or None
+
+
+def _speaks_of_loss(name: str) -> bool:
+    return "loss" in name.rpartition("/")[2].lower()
 
 
 def _as_list(value: Any) -> list[Any] | None:

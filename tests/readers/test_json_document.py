@@ -74,3 +74,25 @@ def test_a_cut_list_gives_its_whole_records():
 def test_json_without_a_curve_is_refused():
     with pytest.raises(UnreadableLog, match="neither a list of records"):
         read({"model": "x", "layers": [1, 2, 3]}, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "document", "metric"),
+    [
+        ("runs/loss_history.json", {"train": [3.0, 2.0, 1.0], "val": [3.5, 2.5, 1.5]}, "val/loss"),
+        ("a.json", {"losses": {"train": [3.0, 2.0, 1.0], "valid": [3.5, 2.5, 1.5]}}, "val/loss"),
+        ("train_loss.json", [3.0, 2.0, 1.0], "loss"),
+    ],
+)
+def test_what_is_called_a_loss_is_one(name, document, metric):
+    source = Source(name, content=json.dumps(document).encode())
+    assert json_document.can_read(source.name, source.head)
+    run = gather(json_document.read(source)[0])
+    assert run["loss"].values.tolist() == [3.0, 2.0, 1.0]
+    assert len(run[metric]) == 3
+
+
+def test_lists_of_splits_without_a_name_are_refused():
+    with pytest.raises(UnreadableLog):
+        json_document.read(Source("scores.json", content=b'{"train": [0.1, 0.2], "val": [0.1, 0.3]}'))
+    assert not json_document.can_read("scores.json", b"[0.1, 0.2]")
