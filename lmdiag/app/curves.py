@@ -55,6 +55,7 @@ def _drawings(diagnosis: Diagnosis, view: View) -> tuple[Drawing | None, dict[st
     best = diagnosis.best and (diagnosis.best.metric, diagnosis.best.step, diagnosis.best.value)
     return charts.timeline_chart(run, findings, view), {
         "loss": charts.loss_chart(run, findings, view, best or None, forecast_of(diagnosis)),
+        "scores": charts.scores_chart(run, findings, view),
         "gradient norm": charts.gradient_chart(run, findings, view, foot="lr" not in run),
         "learning rate": charts.lr_chart(run, findings, view),
     }

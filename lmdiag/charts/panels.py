@@ -16,6 +16,7 @@ from lmdiag.finding import Finding
 from lmdiag.metrics import METRICS
 from lmdiag.run import Run
 
+SCORES, MOST_SCORES = ("accuracy", "f1", "recall", "precision", "auc"), 5
 AXIS_WORDS = {"step": "steps", "elapsed": "hours", "relative": "the run"}
 
 
@@ -38,6 +39,33 @@ def lr_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing | Non
     return series_chart(
         run, "lr", findings, replace(view, half_life=0.0), title="learning rate", height=90, y_format=".1e"
     )
+
+
+def scores_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing | None:
+    """Draw accuracy, F1, recall and the like of the evaluations, all shares between 0 and 1; None without any."""
+    names = [name for name in run.series if "/" in name and name.rpartition("/")[2] in SCORES][:MOST_SCORES]
+    view = replace(view, loss_as="loss")
+    own = about(list(findings), tuple(names))
+    traces = [trace_of(run, name, name, view, flagged_steps(own)) for name in names]
+    traces = [t for t in traces if t.logged]
+    if not traces:
+        return None
+    points = point_records(in_view(own, view), traces)
+    panel = Panel(
+        title="scores",
+        traces=traces,
+        x_title="",
+        x_domain=x_domain(run, view),
+        y_domain=scale_domain(traces, False, view.full_range, [], [p["y"] for p in points]),
+        log=False,
+        y_format=",.4~g",
+        height=150,
+        spans=span_records(run, shaded(run, own), view),
+        points=points,
+        guides=[],
+        links=[],
+    )
+    return drawing(panel, own, view)
 
 
 def series_chart(

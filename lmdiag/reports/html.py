@@ -153,6 +153,7 @@ def _figures(rank: int, diagnosis: Diagnosis) -> Iterator[Figure]:
     drawings = (
         charts.timeline_chart(run, findings, view),
         charts.loss_chart(run, findings, view, best or None, ahead),
+        charts.scores_chart(run, findings, view),
         charts.gradient_chart(run, findings, view, foot=False),
         charts.lr_chart(run, findings, view),
         charts.layer_heatmap(run, "grad_norm", view),

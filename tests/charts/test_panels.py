@@ -141,3 +141,17 @@ def test_one_single_point_draws():
 
 def test_a_drawing_is_an_altair_chart_in_a_notebook(run):
     assert charts.loss_chart(run, [], View()).chart.to_dict()["height"] == 300
+
+
+def test_the_scores_of_a_classifier_share_a_chart():
+    steps = np.array([10, 20, 30])
+    evaluations = {f"val/{name}": Series(steps, np.array([0.3, level, level])) for name, level in SCORES.items()}
+    training = {"loss": Series(np.arange(30), np.linspace(1.4, 1.0, 30))}
+    drawing = charts.scores_chart(Run("a", training | evaluations), [], View(half_life=5.0))
+    checked(drawing)
+    assert drawing.metrics == tuple(evaluations)
+    assert "val/recall from 0.3 to 0.49, between 0.3 and 0.49" in drawing.alt
+    assert charts.scores_chart(Run("b", training), [], View()) is None
+
+
+SCORES = {"accuracy": 0.5, "f1": 0.4, "recall": 0.49, "auc": 0.75}
