@@ -22,7 +22,7 @@ def test_every_log_is_expected_and_every_expectation_has_its_log():
     assert {path.name for path in LOGS.glob("*.jsonl")} == set(EXPECTED)
 
 
-@pytest.mark.parametrize("name", [name for name in TRAINERS if name != "classifier"])
+@pytest.mark.parametrize("name", TRAINERS)
 def test_every_trainer_has_a_healthy_log(name):
     alarms = {f.rule for f in diagnose(read(LOGS / f"healthy-{name}.jsonl")).findings if f.alarms}
     assert alarms == set()
