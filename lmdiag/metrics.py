@@ -34,18 +34,18 @@ METRICS: dict[str, Metric] = {
             ("lm_loss", "lm_loss_avg", "reduced_train_loss", "global_avg_loss", "ce_loss", "crossentropyloss",
             "languagecrossentropy", "cross_entropy", "nll_loss", "trl", "epoch_loss", "avg_loss", "ave_loss", "step_loss",
             "batch_loss", "training_loss", "loss_step", "loss_epoch", "total_loss", "loss/train/total", "tel",
-            "lm_loss_value", "running_loss", "mean_loss"),
+            "lm_loss_value", "running_loss", "mean_loss", "ntp", "ntp_loss", "nll", "xent"),
         ),
         Metric("lr", "learning rate of the first parameter group", "", ("learning_rate", "current_learning_rate",
             "lr_group_0", "lr_0", "lr0", "current_lr", "learningrate", "learning_rate_group0", "epoch_learning_rate", "lr_step")),
         Metric("grad_norm", "global L2 norm of the gradient before clipping", "", ("gradnorm", "gnorm", "norm",
-            "gradient_norm", "total_grad_norm", "l2_norm/grad/global", "actor/grad_norm", "avg_grad_norm",
+            "gradient_norm", "grad", "gn", "total_grad_norm", "l2_norm/grad/global", "actor/grad_norm", "avg_grad_norm",
             "global_grad_norm", "grad_norm_total", "raw_grad_norm")),
         Metric("loss_scale", "loss scale of fp16 training", "", ("loss_scaling", "scale", "grad_scale")),
         Metric("epoch", "passes over the training data, fractional", "epochs", ("epochs",)),
         Metric("tokens", "tokens trained on so far, all devices", "tokens", ("num_input_tokens_seen", "num_tokens",
             "n_tokens_seen", "total_tokens", "consumed_tokens", "tokens_seen", "tokens/total",
-            "throughput/total_tokens", "time/token")),
+            "throughput/total_tokens", "time/token", "track_tokens_seen")),
         Metric("samples", "sequences trained on so far, all devices", "samples", ("consumed_samples", "time/sample",
             "samples_count")),
         Metric("tokens_per_sec", "training speed, all devices", "tokens/s", ("tok/sec", "tok/s", "tok_per_sec", "tok_per_s", "tokens_per_s",
@@ -150,6 +150,9 @@ _TRAINING_ESTIMATE = re.compile(
 _ONLY_OF_EVALUATIONS = ("eval_time_s", "n_tokens")
 _OPTIMIZER_LR = re.compile(r"^lr-[a-z0-9]+(?:/(?:group0|pg1))?$")
 _NOT_A_SET = re.compile(r"^(?:best|min|max|avg|mean|ema|running|std|last|final|smooth(?:ed)?)$")
+_PLURALS = {"losses": "loss", "ppls": "ppl", "perplexities": "perplexity", "accs": "acc", "accuracies": "accuracy",
+            "lrs": "lr", "learning_rates": "learning_rate", "grad_norms": "grad_norm"}  # fmt: skip
+_PLURAL = re.compile(rf"(?<![a-z])(?:{'|'.join(_PLURALS)})$")
 _TRAIN_PREFIX = re.compile(
     r"^(metrics/train/|train/|train_|training/|training_|train |learning/|perf/|loss_metrics/|runtime/|optim/|trainer/|trainiterstats/)"
 )
@@ -198,12 +201,14 @@ def spelling(source_name: str) -> Spelling:
     ('val/loss', 'lr', 'loss')
     >>> spelling("dt_ms"), spelling("eval/c4_en-validation/CrossEntropyLoss").name
     (Spelling(name='step_time_s', scale=0.001, known=True), 'c4_en-validation/loss')
+    >>> spelling("val_losses").name
+    'val/loss'
     >>> spelling("my_metric")
     Spelling(name='my_metric', scale=1.0, known=False)
     """
     if source_name in METRICS or source_name.startswith("layers/"):
         return Spelling(source_name)
-    lowered = source_name.strip().lower()
+    lowered = _PLURAL.sub(lambda m: _PLURALS[m[0]], source_name.strip().lower())
     if _TRAINING_ESTIMATE.match(lowered):
         return Spelling("train/loss")
     training = _TRAIN_PREFIX.sub("", lowered)

@@ -20,6 +20,23 @@ from lmdiag.readers.source import Source, as_text
 SEPARATORS = (",", "\t", ";", "|")
 LONG_NAMES = ("metric", "key", "tag", "name", "variable", "metric_name")
 LONG_VALUES = ("value", "metric_value")
+OF_MONEY = frozenset(  # beside these, and without a step, a loss is one of money, of games or of packets
+    [
+        "profit",
+        "price",
+        "revenue",
+        "amount",
+        "quantity",
+        "balance",
+        "pnl",
+        "gain",
+        "win",
+        "wins",
+        "losses",
+        "draws",
+        "ping",
+    ]
+)
 ENOUGH_LINES = 3
 FAR_FROM_ZERO = 0.2  # a loss that comes near zero may reach it
 LARGE = 8 << 20  # from here on polars is worth its import
@@ -28,7 +45,7 @@ LARGE = 8 << 20  # from here on polars is worth its import
 def can_read(name: str, head: bytes) -> bool:
     """Tell whether a first line names a loss or a known metric, and the next lines have its number of fields."""
     lines = [line for line in head.decode("utf-8", "replace").splitlines() if line.strip() and not line.startswith("#")]
-    if len(lines) < 2 or lines[0].lstrip().startswith(("{", "[")):
+    if len(lines) < 2 or lines[0].lstrip().startswith(("{", "[", "|")):  # | begins a table in Markdown
         return False
     separator = _separator(lines[0])
     names = next(csv.reader([lines[0]], delimiter=separator))
@@ -50,6 +67,8 @@ def _is_header(names: list[str]) -> bool:
         return False
     long = any(n in LONG_NAMES for n in plain) and any(n in LONG_VALUES for n in plain)
     counters = any(is_step_name(n) or n == "epoch" for n in plain)
+    if not counters and not OF_MONEY.isdisjoint(plain):
+        return False
     return long or any("loss" in n for n in plain) or (counters and any(spelling(n).known for n in plain))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lmdiag.errors import UnreadableLog
-from lmdiag.metrics import SPLITS, is_step_name, spelling
+from lmdiag.metrics import is_step_name, spelling
 from lmdiag.readers.json_lines import Lost, _pieces, decode
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.results_table import refuse_results_table
@@ -107,7 +107,7 @@ def _lists(document: Any, name: str) -> dict[str, list[Any]] | None:
 
     Where the file or the object is called a loss, {"train": …, "val": …} are losses, and so is a bare list.
     """
-    best: dict[str, list[Any]] = {}
+    found: dict[str, dict[str, list[Any]]] = {}
     if isinstance(document, list) and _speaks_of_loss(name) and (items := _as_list(document)) is not None:
         return {"loss": items}
     for path, part in _parts(document):
@@ -115,9 +115,20 @@ def _lists(document: Any, name: str) -> dict[str, list[Any]] | None:
             lists = {key: items for key, value in part.items() if (items := _as_list(value)) is not None}
             if _speaks_of_loss(path.rpartition("/")[2] or name):
                 lists = {f"{key}_loss" if key.lower() in SPLITS else key: items for key, items in lists.items()}
-            if any("loss" in key.lower() or "ppl" in key.lower() for key in lists) and len(lists) > len(best):
-                best = lists
-    return best or None
+            if any("loss" in key.lower() or "ppl" in key.lower() for key in lists):
+                found[path] = lists
+    best = max(found, key=lambda path: len(found[path]), default=None)
+    return None if best is None else _with_other_sets(found, best)
+
+
+def _with_other_sets(found: dict[str, dict[str, list[Any]]], best: str) -> dict[str, list[Any]]:
+    """Return the lists of one object, with those of other sets beside it: {"train": {"loss": …}, "val": {"loss": …}}."""
+    parent, _, name = best.rpartition("/")
+    beside = {path.rpartition("/")[2]: lists for path, lists in found.items() if path.rpartition("/")[0] == parent}
+    sets = {split: lists for split, lists in beside.items() if split.lower() in SPLITS}
+    if name not in sets or len(sets) < 2:
+        return found[best]
+    return {f"{split}/{key}": items for split, lists in sets.items() for key, items in lists.items()}
 
 
 def _speaks_of_loss(name: str) -> bool:

@@ -96,3 +96,20 @@ def test_lists_of_splits_without_a_name_are_refused():
     with pytest.raises(UnreadableLog):
         json_document.read(Source("scores.json", content=b'{"train": [0.1, 0.2], "val": [0.1, 0.3]}'))
     assert not json_document.can_read("scores.json", b"[0.1, 0.2]")
+
+
+def test_objects_numbered_by_their_epoch_are_records() -> None:
+    run = read({f"epoch_{k}": {"train_loss": 5 - k, "val_loss": 6 - k} for k in (1, 2, 3)})
+    assert run["loss"].steps.tolist() == [1, 2, 3]
+    assert run["val/loss"].values.tolist() == [5, 4, 3]
+
+
+def test_lists_of_each_set_in_an_object_of_its_own() -> None:
+    run = read({"train": {"loss": [5, 4, 3]}, "val": {"loss": [6, 5, 4]}, "lr": 0.1})
+    assert run["loss"].values.tolist() == [5, 4, 3]
+    assert run["val/loss"].values.tolist() == [6, 5, 4]
+
+
+def test_names_in_the_plural() -> None:
+    run = read({"train_losses": [5, 4, 3], "val_losses": [6, 5, 4], "track_tokens_seen": [10, 20, 30]})
+    assert {"loss", "val/loss", "tokens"} <= set(run.series)

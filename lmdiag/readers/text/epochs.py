@@ -48,10 +48,26 @@ def _by_epoch(table: Table, epoch: np.ndarray) -> None:
     if np.isnan(epoch).all():
         table.config["step_kind"] = "record"
         return
+    if _repeats(table, epoch):
+        table.config["step_kind"] = "record"
+        table.notes.append("several records of each epoch are printed without a step: records are counted")
+        table.put(STEP, np.arange(1.0, len(epoch) + 1))
+        table.put(EPOCH, _filled(epoch))
+        return
     table.config["step_kind"] = "epoch"
     table.totals = [table.config.get("epochs", 0)] * len(table.totals)
     table.put(STEP, _filled(epoch))
     table.columns.pop(EPOCH, None)
+
+
+def _repeats(table: Table, epoch: np.ndarray) -> bool:
+    """Whether most columns hold several values of the same epoch one after the other."""
+    repeated = [
+        bool(len(rows) > 2 and np.mean(np.diff(epoch[np.asarray(rows)]) == 0) >= 0.5)
+        for name, (rows, _) in table.columns.items()
+        if name != EPOCH
+    ]
+    return 2 * sum(repeated) > len(repeated)
 
 
 def _steps_per_epoch(step: np.ndarray, epoch: np.ndarray, totals: np.ndarray) -> float:
@@ -60,7 +76,7 @@ def _steps_per_epoch(step: np.ndarray, epoch: np.ndarray, totals: np.ndarray) ->
     if len(np.unique(epoch[rows])) < 2:
         return 0
     forward = np.diff(epoch[rows]) > 0
-    back = (np.diff(step[rows]) < 0) | (np.unique(step[rows]).size == 1)
+    back = (np.diff(step[rows]) < np.maximum(np.diff(epoch[rows]), 0)) | (np.unique(step[rows]).size == 1)
     if (forward & ~back).sum() >= max((forward & back).sum(), 1):
         return 0
     counted = totals[rows]

@@ -15,6 +15,7 @@ from lmdiag.readers.growing import Growing
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.source import Source, as_text
 from lmdiag.readers.text import fast
+from lmdiag.readers.text.decimal_commas import NOTE, has_decimal_commas, with_points
 from lmdiag.readers.text.events import EventWatcher
 from lmdiag.readers.text.facts import find_facts
 from lmdiag.readers.text.lexing import (
@@ -105,6 +106,9 @@ class Family:
         """Read the runs of a decoded log."""
         text = without_colours(raw)
         table = self.table()
+        if has_decimal_commas(text):
+            text = with_points(text)
+            table.notes.append(NOTE)
         if is_coloured_diff(raw):
             table.notes.append("the log is a coloured word diff of two logs; the new values were read")
         layouts = fast.learn(self.scanner, text) if self.linewise and fast.usable(text) else []

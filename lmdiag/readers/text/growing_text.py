@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 
 from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.text.decimal_commas import NOTE, has_decimal_commas, with_points
 from lmdiag.readers.text.events import EventWatcher
 from lmdiag.readers.text.family import Family, read_one_by_one
 from lmdiag.readers.text.lexing import pieces, without_colours
@@ -17,13 +18,17 @@ class GrowingText:
         self._family, self._name = family, name
         self._table = family.table()
         self._scanner = family.scanner(self._table, without_colours(start))
+        self._commas = has_decimal_commas(without_colours(start))
+        if self._commas:
+            self._table.notes.append(NOTE)
         self._events = EventWatcher(None, self._table)
         self._chatter = 0
         self._next_line = 1
 
     def feed(self, lines: str) -> None:
         """Read further whole lines."""
-        todo = pieces(without_colours(lines), self._next_line)
+        text = without_colours(lines)
+        todo = pieces(with_points(text) if self._commas else text, self._next_line)
         self._chatter += read_one_by_one(todo, self._scanner, self._table, self._events, None)
         self._next_line += lines.count("\n")
 

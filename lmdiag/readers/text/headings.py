@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from lmdiag.metrics import LN2, SPLITS, is_step_name, spelling
+from lmdiag.readers.text.languages import plain_english
 from lmdiag.readers.text.patterns import lazy
 
 _CUT = lazy(r"[,;|\t\[\](){}»•→←<>%]|\s-+\s|\s{3,}|:\s|:$|\.\s(?=[A-Z][a-z]+ )|\s[-—]\s")
@@ -17,7 +18,7 @@ _SECTION = lazy(
     r"(?:[ _](?:set|results?|metrics|stats|data|phase|split|step|epoch|run))?\W*$",
     re.IGNORECASE,
 )
-_SPLIT_ALONE = lazy(r"(?:train|training|val|valid|validation|eval|dev|test|held-?out|held_out)$", re.IGNORECASE)
+_SPLIT_ALONE = lazy(r"(?:train|training|val|valid|validation|eval|dev|test|vl|held-?out|held_out)$", re.IGNORECASE)
 _PAST_OR_GOAL = lazy(
     r"\b(?:best|min|minimum|lowest|max|target|previous|prev|initial|early|patience|delta|improving)\b", re.IGNORECASE
 )
@@ -34,15 +35,17 @@ _AUXILIARY = lazy(
 _FILLER = lazy(r"\b(?:is|was|of|at|after|for|the|on|in|now|value|set|reached|improved to)$", re.IGNORECASE)
 _STEP_WORDS = lazy(
     r"^(?:(?:train|training|trainer|global|current|cur|optimizer|optimiser|opt|total|local)[ _/])*"
-    r"(?:steps?|iter|iters|iterations?|it|updates?|up\.?|batch|batches|num_updates|minibatch|mini-batch)$",
+    r"(?:steps?|iter|iters|iterations?|it|updates?|up\.?|batch|batches|num_updates|minibatch|mini-batch)(?: train(?:ing)?)?$",
     re.IGNORECASE,
 )
 _EPOCH_WORDS = lazy(
-    r"^(?:(?:train|training|end of|current|cur|in|finished|completed|val|valid|validation|eval|test|dev)[ _])*(?:epoch|ep)$",
+    r"^(?:(?:train|training|end of|current|cur|in|finished|completed|val|valid|validation|eval|test|dev)[ _])*(?:epoch|ep)(?: train(?:ing)?)?$",
     re.IGNORECASE,
 )
 _EVALUATED_STEP = lazy(
-    r"^(?:val|valid|validation|eval|evaluation|test|dev)[ _](?:step|iter|iteration|batch)$", re.IGNORECASE
+    r"^(?:val|valid|validation|eval|evaluation|test|dev)[ _](?:step|iter|iteration|batch)$"
+    r"|^(?:step|iter|iteration|batch)[ _](?:val|valid|validation|eval|evaluation|test|dev)$",
+    re.IGNORECASE,
 )
 _EACH = ("per", "each", "every")
 _AVERAGED = {"avg", "average", "averaged", "mean", "ave", "running", "cur", "current", "epoch", "batch", "smoothed", "smooth",
@@ -113,11 +116,12 @@ def heading(between: str) -> Heading:
     """
     if between.strip() in ("/", "of", "out of"):
         return Heading("total")
+    between = plain_english(between)
     tail = between.rstrip(" \t'\"[(")
     strong = tail.endswith((":", "=", "≈"))
     head = between.rstrip(_TRAILING)
     parts = _CUT.split(head)
-    key = parts[-1].strip(" \t'\"`*#=~_-—│║/")
+    key = parts[-1].strip(" \t'\"`*#=~_-—│║/:")
     before = head[: len(head) - len(parts[-1])]
     if not key:
         return Heading("bare", section=_section_of(before))
@@ -157,7 +161,7 @@ def _name(key: str, section: str | None, strong: bool, column: bool = False) -> 
 
 def _evaluated(name: str) -> str | None:
     """Return the evaluation set that a counter is named after, as in `VALID Epoch`."""
-    return _SPLIT_WORDS.get(re.split(r"[ _]", name.lower())[0])
+    return next((_SPLIT_WORDS[word] for word in re.split(r"[ _]", name.lower()) if word in _SPLIT_WORDS), None)
 
 
 def is_split(key: str) -> bool:

@@ -30,9 +30,9 @@ _PREFIX = lazy(
     r"|\[\d+,(?P<mpi>\d+)\]<std(?:out|err)>:"
     r"|(?P<srun>\d{1,5}):(?=\s)"
     r"|\(\w+ pid=\d+[^)]*\)"
-    r"|(?:worker|node|host|gpu|rank)-?\d+:(?=\s)|rank\d+(?:\[[^\]]*\])+:"
+    r"|[Rr]ank (?P<said>\d+)(?=\s*[:|])|(?:worker|node|host|gpu|rank)-?\d+:(?=\s)|rank\d+(?:\[[^\]]*\])+:"
     r"|\[?\d{4}[-/]\d\d[-/]\d\d[T _]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?"
-    r"|\[?\d\d/\d\d(?:/\d{2,4})?[ ,]+\d\d:\d\d:\d\d(?:[.,]\d+)?(?: [AP]M)?"
+    r"|\[?\d\d[/-]\d\d(?:[/-]\d{2,4})?[ ,]+\d\d:\d\d:\d\d(?:[.,]\d+)?(?: [AP]M)?"
     r"|\[?\d{1,2}:\d\d:\d\d(?:[.,]\d+)?(?: [AP]M)?\]?"
     r"|\d\d:\d\d(?= [A-Z\[])|\(\w+:\d+\)"
     r"|[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+\s+\d+ [\w./-]+:\d+\]"
@@ -98,7 +98,7 @@ def payload(piece: str) -> tuple[str, int | None]:
     """
     at, rank = 0, None
     while match := _PREFIX.match(piece, at):
-        found = match["rank"] or match["mpi"] or (match["srun"] if at == 0 else None)
+        found = match["rank"] or match["mpi"] or match["said"] or (match["srun"] if at == 0 else None)
         rank = int(found) if found and rank is None else rank
         at = match.end()
     return piece[at:].strip(), rank

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+from lmdiag.readers.text.lexing import NUM
 from lmdiag.readers.text.patterns import lazy
+from lmdiag.readers.text.rewriting import unwrapped
 
 _AFTER_TRAINING = lazy(
     r"^\W*(?:final|quantized|quantised|int\d|prequant|pre-quant|post-quant|sliding|diagnostic|result|end of training"
@@ -15,6 +17,7 @@ _TEST_TIME_TRAINING = lazy(r"(?:^|[\s_])ttt(?:$|[\s_:])", re.IGNORECASE)
 _TEMPLATE = lazy(r"\{[A-Za-z_][^{}\"']*\}")
 _STATEMENT = lazy(r"\s*(?:#|(?:def|class|if|for|return|print|assert|import|from|while|elif|with|log0?|print0)\b)")
 _CALL = lazy(r"\w\(.*\):?$")
+_SAID = lazy(rf"(?=.*\bloss=)\w+\((?:\w+={NUM}(?:, )?)+\)$")  # a record that prints itself: Metrics(step=3, loss=2.5)
 
 
 def is_code(text: str) -> bool:
@@ -26,7 +29,7 @@ def is_code(text: str) -> bool:
     return bool(
         ("{" in text and _TEMPLATE.search(text))
         or _STATEMENT.match(text)
-        or (text.endswith((")", "):")) and _CALL.search(text))
+        or (text.endswith((")", "):")) and _CALL.search(unwrapped(text)) and not _SAID.match(text))
     )
 
 

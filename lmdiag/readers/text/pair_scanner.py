@@ -12,6 +12,7 @@ import numpy as np
 from lmdiag.metrics import METRICS, spelling
 from lmdiag.readers.text.epochs import unroll
 from lmdiag.readers.text.family import Scanner
+from lmdiag.readers.text.guesses import guess_loss, guess_step
 from lmdiag.readers.text.headings import canonical, of_training
 from lmdiag.readers.text.lexing import payload
 from lmdiag.readers.text.models import ModelNames
@@ -19,14 +20,19 @@ from lmdiag.readers.text.no_records import is_after_training, is_code
 from lmdiag.readers.text.pairs import MEASURES, Line, parse, unit_scale
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.rewriting import rewritten
+from lmdiag.readers.text.several_records import records_in
 from lmdiag.readers.text.table import EPOCH, POSITION, STEP, Table
 from lmdiag.run import Event
 
 _WORTH_A_LOOK = lazy(r"\d|nan|inf")
+_SUMMARY = "train_runtime"  # what the Trainer prints at the end of a training
 _ABOUT_A_CHECKPOINT = lazy(r"\b(?:sav(?:ed|ing)|checkpoint|best|improv\w+)\b", re.IGNORECASE)
 _END_OF_EPOCH = lazy(r"\b(?:complet\w*|finish\w*|done|ended|end of|results?|summary)\b", re.IGNORECASE)
 _PLURAL = ("steps", "iterations", "iters", "batch", "batches", "updates")  # how many there will be, or how large one is
 UNIX_TIMES = 1e8
+FEW_LINES = 3
+_OF_A_SET = ("loss", "ppl", "accuracy", "bpb", "bpc")
+_ANNOUNCED = lazy(r"\W*(?:\w+ing )?(train|val|eval|test|dev)[a-z]*\b[A-Za-z ]{0,24}\W*$", re.IGNORECASE)
 FEWEST_RECORDS = 3
 
 
@@ -59,6 +65,8 @@ class PairScanner:
         self._open: list[int] = []  # rows since an epoch was named last
         self._closed: float | None = None  # the last epoch that a line closed
         self._last_line = 0
+        self._headline = -FEW_LINES  # the line that announced an epoch, or the last record below it
+        self._section = ""  # the set that a line of its own announced: "Evaluating ..."
         self._placed: dict[str, set[str]] = {}  # losses that are printed with a place -> as what
         self._units: dict[str, Counter[str]] = {}
         self._models = ModelNames()
@@ -67,17 +75,25 @@ class PairScanner:
     def feed(self, line: int, piece: str) -> bool:
         """Read one piece; return whether it was a record."""
         if not _WORTH_A_LOOK.search(piece):
+            self._enter(piece)
             return False
+        records = records_in(piece)
+        if len(records) == 1:
+            return self._feed(line, piece)
+        taken = [self._feed(line, record) for record in records]
+        return any(taken)
+
+    def _feed(self, line: int, piece: str) -> bool:
         text, rank = payload(piece)
         found = parse(text)
         if not found.core:
-            self._remember(found, text)
+            self._remember(line, found, text)
             return False
-        if is_code(text):
+        if is_code(text) or _SUMMARY in text:
             return False
         if is_after_training(text):
             return found.measured and self._result(found, text)
-        if not (is_record(found) or self._continues(line, piece, found)):
+        if not (is_record(found) or self._continues(line, piece, found) or self._below_headline(line, found)):
             return False
         if not found.placed and _ABOUT_A_CHECKPOINT.search(rewritten(text)):
             return False
@@ -97,10 +113,33 @@ class PairScanner:
         """Whether an indented line holds further numbers of the record above it."""
         return piece[0].isspace() and not found.placed and 0 <= line - self._last_line <= 1
 
-    def _remember(self, found: Line, text: str) -> None:
+    def _below_headline(self, line: int, found: Line) -> bool:
+        """Whether a line with a loss stands right below one that announced its epoch."""
+        below = found.judged and not found.placed and 0 < line - self._headline <= FEW_LINES
+        self._headline = line if below else self._headline
+        return below
+
+    def _remember(self, line: int, found: Line, text: str) -> None:
         """Keep the epoch that a headline such as `Epoch 3/10` announces for the lines below it."""
         if found.epoch is not None and found.epoch == int(found.epoch) and len(text) < 200:
-            self._epoch = found.epoch
+            self._epoch, self._headline, self._section = found.epoch, line, ""
+
+    def _enter(self, piece: str) -> None:
+        """Keep the set that a line such as `Evaluating ...` announces for the lines below it."""
+        found = _ANNOUNCED.match(piece) if len(piece) < 60 else None
+        if found:
+            word = found[1].lower()
+            self._section = "" if word.startswith("train") else "test" if word.startswith("test") else "val"
+
+    def _of_section(self, found: Line) -> dict[str, float]:
+        """Return the values of a line, under the set that was announced above it where it names none itself."""
+        if found.placed or not self._section or found.split:
+            return dict(found.values)
+        measured = {name for name in found.values if (canonical(name) or ("",))[0] in _OF_A_SET}
+        return {
+            f"{self._section} {name}" if name in measured and not of_training(name) else name: value
+            for name, value in found.values.items()
+        }
 
     def _result(self, found: Line, text: str) -> bool:
         if self._table.lines:
@@ -108,7 +147,9 @@ class PairScanner:
         return bool(self._table.lines)
 
     def _take(self, line: int, found: Line, rank: int | None) -> None:
-        values = dict(found.values)
+        values = self._of_section(found)
+        if found.placed:
+            self._section = ""
         if found.step is not None:
             values[STEP] = found.step
         if found.position is not None:
@@ -153,10 +194,12 @@ class PairScanner:
         """Decide on rows without a place, make one step of all counters, and name the columns."""
         self._settle_loose()
         self._table.starts = self._models.starts()
+        guess_step(self._table)
         before = self._table.cells(STEP)
         unroll(self._table)
         self._table.move_events(before)
         self._table.config.pop("percent", None)
+        guess_loss(self._table)
         name_columns(self._table, {name: units.most_common(1)[0][0] for name, units in self._units.items()})
 
     def _settle_loose(self) -> None:

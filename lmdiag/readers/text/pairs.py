@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from lmdiag.readers.text.guesses import SHORT_FOR_LOSS
 from lmdiag.readers.text.headings import Heading, canonical, heading, is_auxiliary, is_split, of_training
 from lmdiag.readers.text.lexing import NUM, SUFFIXES, number
 from lmdiag.readers.text.patterns import lazy
@@ -16,7 +17,9 @@ from lmdiag.readers.text.rewriting import rewritten
 
 _RATE = r"tok(?:ens)?/s(?:ec)?|samples/s(?:ec)?|words/s(?:ec)?|bpc|bpb"  # units that say what was measured
 _UNIT = rf"{_RATE}|ms|sec|min|us|µs|GiB|GB|MiB|MB|KB|it/s|s/it|[smhxKkMBGT%]"
-_VALUE = lazy(rf"(?<![\w.@#$^])({NUM})(?:({_UNIT})|\s(ms|s|GiB|GB|MiB|MB|{_RATE}|it/s)(?=[\s,|;)]|$))?(?![\w])(?!\.\w)")
+_VALUE = lazy(
+    rf"(?<![\w.@#$^])({NUM})(?:([kKMB])\s({_RATE})(?=[\s,|;)]|$)|({_UNIT})|\s(ms|s|GiB|GB|MiB|MB|{_RATE}|it/s)(?=[\s,|;)]|$))?(?![\w])(?!\.\w)"
+)
 _IS_RATE = lazy(rf"(?:{_RATE})$")
 _EVALUATION_AT = lazy(
     r"\W*(?:eval|evaluation|valid|validation|val|test)(?: at)?(?: step| iter)? (\d+)\s*[:|]", re.IGNORECASE
@@ -90,7 +93,8 @@ def parse(piece: str) -> Line:
             continue  # sizes of data sets
         if head.kind == "total" and last == "step":
             line.samples = _SAMPLES.match(piece, end) is not None
-        last = _place(line, head, number(word), match[2] or match[3] or "", section, last, between)
+        value = number(word) * SUFFIXES[match[2] or ""]
+        last = _place(line, head, value, match[3] or match[4] or match[5] or "", section, last, between)
     if line.wholes:
         _name_wholes(line)
     if line.training:
@@ -172,6 +176,8 @@ def _metric(line: Line, head: Heading, value: float, unit: str, section: str) ->
         line.training[key] = training
     if unit:
         line.units[key] = unit
+    if found is None and key.lower() in SHORT_FOR_LOSS:
+        line.core = True
     if found:
         line.split = found[0].rpartition("/")[0] or line.split
         if key not in line.wholes:

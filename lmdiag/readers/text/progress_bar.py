@@ -10,10 +10,11 @@ from lmdiag.readers.text.lexing import human, payload
 from lmdiag.readers.text.pair_scanner import name_columns
 from lmdiag.readers.text.pairs import parse
 from lmdiag.readers.text.patterns import lazy
+from lmdiag.readers.text.several_records import bars_in
 from lmdiag.readers.text.table import EPOCH, STEP, Table
 
 _BAR = lazy(
-    r"^(?P<desc>.*?):?\s*(?:(?P<pct>\d+)%\|[^|]*\|\s*)(?P<n>[\d.]+[kKMG]?)/(?P<total>[\d.]+[kKMG]?|\?)\s*\[(?P<inside>[^\]]*)\](?P<after>.*)$"
+    r"^(?P<desc>.*?):?\s*(?:(?P<pct>\d+)%\|[^|]*\|\s*)(?P<n>[\d.]+[kKMG]?)/(?P<total>[\d.]+[kKMG]?|\?)\s*\[(?P<inside>[^\]]*)(?:\](?P<after>.*))?$"
 )
 _OPEN_BAR = lazy(r"^(?P<desc>.*?):?\s*(?P<n>\d[\d.]*[kKMG]?)it \[(?P<inside>[^\]]*)\](?P<after>.*)$")
 _EVALUATION = lazy(
@@ -35,6 +36,13 @@ class BarScanner:
         """Read one piece; return whether it was a bar."""
         if "[" not in piece or ("%|" not in piece and "it [" not in piece):
             return False
+        bars = bars_in(piece)
+        if len(bars) == 1:
+            return self._feed(line, piece)
+        taken = [self._feed(line, bar) for bar in bars]
+        return any(taken)
+
+    def _feed(self, line: int, piece: str) -> bool:
         match = _BAR.match(payload(piece)[0]) or _OPEN_BAR.match(payload(piece)[0])
         if match is None:
             return False
@@ -44,7 +52,10 @@ class BarScanner:
 
     def _take(self, line: int, match: re.Match[str]) -> None:
         split = "val " if _EVALUATION.match(match["desc"]) else ""
-        named = parse(match["desc"] + ", " + _CLOCK.sub("", match["inside"]) + ", " + match["after"])
+        inside, after = match["inside"], match["after"]
+        if after is None:  # cut off at the width of the terminal, perhaps within its last number
+            inside, after = inside.rpartition(",")[0], ""
+        named = parse(match["desc"] + ", " + _CLOCK.sub("", inside) + ", " + after)
         epoch = _EPOCH.search(match["desc"])
         values = {split + name: value for name, value in named.values.items()}
         at = human(match["n"])

@@ -1,19 +1,14 @@
-"""Spellings that are brought to a common one before a piece is taken apart: Chinese words, clocks, numbers in front of their word."""
+"""Spellings that are brought to a common one before a piece is taken apart: other languages, clocks, numbers before their word, tensors."""
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
+from lmdiag.readers.text.languages import english
+from lmdiag.readers.text.lexing import NUM
 from lmdiag.readers.text.patterns import lazy
 
-_CHINESE = {
-    "训练": "train ", "验证": "val ", "测试": "test ", "平均": "avg ", "最佳": "best ", "最优": "best ", "最好": "best ",
-    "损失": "loss", "困惑度": "ppl", "准确率": "accuracy", "精度": "accuracy", "学习率": "lr", "梯度范数": "grad_norm",
-    "轮次": "epoch", "步数": "step", "步骤": "step", "迭代": "iter ", "批次": "batch", "时间": "time", "耗时": "time",
-    "用时": "time", "保存": "saved ", "模型": "model", "完成": " done ", "，": ", ", "：": ": ", "；": "; ", "（": "(", "）": ")",
-    "｜": "|",
-}  # fmt: skip
-_CHINESE_WORD = lazy("|".join(sorted(_CHINESE, key=len, reverse=True)))
 _NUMBERED = lazy(r"第\s*(\d+)\s*(?:个\s*)?(轮|步|epoch|step)")
 _CLOCK = lazy(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?|\b\d+:\d\d(?::\d\d)?(?:[.,]\d+)?\b")
 _MINUTES = lazy(r"(?<![\w.])(?:(\d+)h ?)?(\d+)m ?(\d+(?:\.\d+)?)s\b")
@@ -22,8 +17,20 @@ _GLUED = lazy(r"\d(?:m ?\d|epoch|batch|step|iter)")  # quick to look for, and ra
 _LENGTH_OF_AN_EPOCH = lazy(r"\b(?:1|one) epoch\s*=\s*\d[\d,]*(?![\d.])", re.IGNORECASE)
 _BAR = lazy(r"\d+%\|[^|]*\|\s*[\d.]+[kMG]?/[\d.]+[kMG]?\s*\[[\d:]+<[\d:?]+(?:,\s*[^,=\]]*)?")
 _NORM = lazy(r"\|{1,2}(?:g|grad|gradient|g_param|grads)\|{1,2}")
+_WRAPPED = lazy(
+    rf"\b(?:(?:torch|tf|np|numpy|jnp|jax)\.)?(?:[Tt]ensor|[Aa]rray|DeviceArray|float\d+)\(\s*\[?({NUM})[^()]*(?:\([^()]*\))?[^()]*\)"
+)
+_MEASURE = r"(?:(?:train|training|val|validation|test|avg|average|mean) )*(?:loss|cost|error|perplexity|ppl|accuracy)"
+_MEASURE_AT = lazy(
+    rf"\b({_MEASURE})\s+(?:at|after|for|in|on)\s+(step|iteration|iter|update|batch|epoch)\s*[#:]?\s*(\d+)(?=\s*(?:[:=]|is\b|was\b))",
+    re.IGNORECASE,
+)
+_BRACKETS = lazy(r"\[(\d+)(?:/\d+)?(?:\]\s*\[|,\s+)\s*(\d+)(?:/(\d+))?\](?=[\s:]*\w)")
+_PLACE_IN_BRACKETS = lazy(r"(poch\W{0,3}\d+(?:/\d+)?\]?\s*(?:[Bb]atch|[Ss]tep|[Ii]ter)?\s*\[)\s*(\d+)\s*:\s*(\d+)\s*\]")
+_TIMM = lazy(r"Train: (\d+)(?=(?:/\d+)? \[\s*\d+/\d+)")
 
 
+@lru_cache(maxsize=8)  # a line is looked at more than once
 def rewritten(piece: str) -> str:
     """Return a piece with the words and signs that the names of numbers are looked up with.
 
@@ -32,7 +39,7 @@ def rewritten(piece: str) -> str:
     """
     if not piece.isascii():
         piece = _NUMBERED.sub(lambda m: f"{'step' if m[2] in '步step' else 'epoch'} {m[1]}", piece)
-        piece = _CHINESE_WORD.sub(lambda m: _CHINESE[m[0]], piece)
+        piece = english(piece)
     if ":" in piece:
         piece = _CLOCK.sub(lambda m: "," if m[0].count(":") > 1 or "-" in m[0] else m[0], piece)
     if "%|" in piece:
@@ -41,9 +48,35 @@ def rewritten(piece: str) -> str:
         piece = _NORM.sub(" grad_norm ", piece)
     if "1 epoch" in piece or "1 Epoch" in piece or "ne epoch" in piece:
         piece = _LENGTH_OF_AN_EPOCH.sub(",", piece)
+    if "(" in piece:
+        piece = unwrapped(piece)
+    if "[" in piece:
+        piece = _in_brackets(piece)
+    if " at " in piece or " after " in piece or " for " in piece or " in " in piece:
+        piece = _MEASURE_AT.sub(r"\2 \3 \1", piece)
     if _GLUED.search(piece):
         piece = _MINUTES.sub(_seconds, _COUNT_FIRST.sub(r" \2 \1", piece))
     return piece
+
+
+def unwrapped(piece: str) -> str:
+    """Return a piece with the numbers of printed tensors and arrays in place of these.
+
+    >>> unwrapped("loss: tensor(2.31, device='cuda:0', grad_fn=<NllLossBackward0>) acc: np.float32(0.5)")
+    'loss: 2.31 acc: 0.5'
+    """
+    return _WRAPPED.sub(r"\1", piece) if "ensor(" in piece or "rray(" in piece or "float" in piece else piece
+
+
+def _in_brackets(piece: str) -> str:
+    """Name the places that brackets at the start of a piece hold: `[3/10][200/938] loss 2.5`, `[3,  2000] loss: 2.5`."""
+    found = _BRACKETS.match(piece)
+    if found:
+        total = f"/{found[3]}" if found[3] else ""
+        return f"epoch {found[1]} step {found[2]}{total}, {piece[found.end() :].lstrip(' :')}"
+    if ":" in piece and "poch" in piece:
+        piece = _PLACE_IN_BRACKETS.sub(r"\1\2/\3]", piece)
+    return _TIMM.sub(r"epoch \1", piece) if piece.startswith("Train: ") else piece
 
 
 def _seconds(match: re.Match[str]) -> str:

@@ -1,0 +1,249 @@
+"""Prints that no format describes: other languages, tensors, brackets, boxes, several records on a line."""
+
+from __future__ import annotations
+
+import pytest
+
+from lmdiag.errors import UnreadableLog
+from lmdiag.readers import runs_of
+from lmdiag.readers.source import Source
+from lmdiag.readers.text.cascade import begin
+from lmdiag.readers.text.decimal_commas import has_decimal_commas
+from lmdiag.readers.text.several_records import bars_in, records_in
+from lmdiag.run import Run
+
+
+def run_of(text: str, name: str = "train.log") -> Run:
+    (run,) = runs_of(Source(name, content=text.encode()))
+    return run
+
+
+def points(run: Run, metric: str) -> list[tuple[int, float]]:
+    return list(zip(run[metric].steps.tolist(), run[metric].values.tolist()))
+
+
+LANGUAGES = (
+    "에포크 {k} | 훈련 손실: {a} | 검증 손실: {b}",
+    "エポック {k} 学習損失: {a} 検証損失: {b}",
+    "轮数 {k} 训练损失 {a} 验证损失 {b}",
+    "訓練 epoch {k} 損失: {a} 驗證損失: {b}",
+    "Эпоха {k}, Потери: {a}, Потери на валидации: {b}",
+    "Época {k} - Pérdida: {a} - Pérdida de validación: {b}",
+    "Époque {k} : perte = {a}, perte de validation = {b}",
+    "Epoche {k} - Trainingsverlust: {a} - Validierungsverlust: {b}",
+)
+
+
+@pytest.mark.parametrize("template", LANGUAGES)
+def test_other_languages(template: str) -> None:
+    run = run_of("\n".join(template.format(k=k, a=4.5 - k / 10, b=4.75 - k / 10) for k in (1, 2, 3)))
+    assert points(run, "loss") == [(1, 4.4), (2, 4.3), (3, 4.2)]
+    assert points(run, "val/loss") == [(1, 4.65), (2, 4.55), (3, 4.45)]
+
+
+WRAPPED = (
+    "step {k} loss tensor({a}, device='cuda:0', grad_fn=<NllLossBackward0>)",
+    "step {k} loss: tensor([{a}], grad_fn=<MeanBackward0>)",
+    "step {k} loss: Array({a}, dtype=float32)",
+    "step {k} loss: np.float32({a})",
+    "Metrics(step={k}, loss={a}, lr=0.001)",
+    "Loss at step {k}: {a}",
+    "Loss after iteration {k}: {a}",
+    "train loss at step {k} is {a}",
+    "step train: [{k}/9], loss train: {a}",
+    "03-04 10:11:12 [MainThread] INFO Step: {k} Loss: {a}",
+)
+
+
+@pytest.mark.parametrize("template", WRAPPED)
+def test_where_the_number_stands(template: str) -> None:
+    run = run_of("\n".join(template.format(k=k, a=4.5 - k / 10) for k in (1, 2, 3)))
+    assert points(run, "loss") == [(1, 4.4), (2, 4.3), (3, 4.2)]
+
+
+BRACKETS = (
+    "[{e}/3][{b}/40] loss: {a}",
+    "[{e}/3, {b}/40] loss: {a}",
+    "[Epoch {e}/3][ {b}:40]  Loss: {a}",
+    "Train: {e} [ {b}/40 ( 25%)]  Loss: {a} (4.5)",
+)
+
+
+@pytest.mark.parametrize("template", BRACKETS)
+def test_epoch_and_batch_in_brackets(template: str) -> None:
+    places = [(e, b) for e in (1, 2, 3) for b in (10, 20)]
+    run = run_of("\n".join(template.format(e=e, b=b, a=5 - e) for e, b in places))
+    assert points(run, "loss") == [((e - 1) * 40 + b, 5 - e) for e, b in places]
+
+
+def test_pairs_of_epoch_and_batch() -> None:
+    run = run_of("\n".join(f"[{e}, {b:5d}] loss: {5 - e}.5" for e in (1, 2) for b in (200, 400)))
+    assert points(run, "loss") == [(200, 4.5), (400, 4.5), (600, 3.5), (800, 3.5)]
+
+
+def test_decimal_commas() -> None:
+    text = "".join(f"10:00:0{k},125 epoch {k} loss: 4,{500 - k} val_loss: 4,{700 - k}\n" for k in (1, 2, 3))
+    run = run_of(text)
+    assert points(run, "loss") == [(1, 4.499), (2, 4.498), (3, 4.497)]
+    assert any("comma" in note for note in run.notes)
+
+
+def test_decimal_commas_of_a_growing_log() -> None:
+    lines = [f"epoch {k} loss: 4,{500 - k}\n" for k in range(1, 6)]
+    growing = begin("a.log", "".join(lines[:3]))
+    for line in lines:
+        growing.feed(line)
+    (log,) = growing.logs()
+    assert log.columns["loss"].values.tolist() == [4.499, 4.498, 4.497, 4.496, 4.495]
+
+
+@pytest.mark.parametrize("text", ["step 1,000 loss 2.5\nstep 2,000 loss 2.4\n", "gpus 0,1 loss 2.5\n" * 5, "loss 2.5"])
+def test_thousands_are_no_decimals(text: str) -> None:
+    assert not has_decimal_commas(text)
+
+
+def test_records_without_a_line_break() -> None:
+    run = run_of("".join(f"Epoch {k}, Loss: {5 - k}.25" for k in (1, 2, 3)))
+    assert points(run, "loss") == [(1, 4.25), (2, 3.25), (3, 2.25)]
+
+
+def test_training_and_evaluation_on_one_line() -> None:
+    run = run_of("".join(f"Epoch {k} train loss: 4.{9 - k}Epoch {k} val loss: 5.{9 - k}\n" for k in (1, 2, 3)))
+    assert points(run, "loss") == [(1, 4.8), (2, 4.7), (3, 4.6)]
+    assert points(run, "val/loss") == [(1, 5.8), (2, 5.7), (3, 5.6)]
+
+
+def test_a_test_set_behind_the_loss_of_training() -> None:
+    lines = [
+        f"Train Epoch: {k} Loss: 2.{9 - k}Test set: Average loss: 1.{9 - k}, Accuracy: {k}/10\n" for k in (1, 2, 3)
+    ]
+    run = run_of("".join(lines))
+    assert run["loss"].values.tolist() == [2.8, 2.7, 2.6]
+    assert run["test/loss"].values.tolist() == [1.8, 1.7, 1.6]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "epoch 3 step 20 loss 2.5",
+        "step 20 loss 2.5 | step 0.3s",
+        "Epoch 5 loss 2.3 (best epoch 3)",
+        "step 2 of step 9: x",
+    ],
+)
+def test_one_record(piece: str) -> None:
+    assert records_in(piece) == [piece]
+
+
+def test_bars_on_one_line_and_cut_off_at_the_width_of_the_terminal() -> None:
+    line = "Epoch 1: 100%|█| 25/25 [01:57<00:00, 0.21it/s, train_loss=0.548, acc=0.8"
+    assert len(bars_in(line + " " * 8 + line)) == 2
+    text = "".join(
+        f"Epoch {e}: 100%|█| 25/25 [01:57<00:00, 0.2it/s, train_loss=0.{8 - e}5, acc=0.8\n" for e in range(3)
+    )
+    run = run_of(text)
+    assert points(run, "loss") == [(25, 0.85), (50, 0.75), (75, 0.65)]
+    assert "accuracy" not in run  # its digits may be cut off
+
+
+def test_bars_of_epochs_far_apart() -> None:
+    bars = (
+        "Epoch 0: 3%|▎ | 2/58 [00:07<03:28, 3.7s/it, loss=0.6]\nEpoch 7: 5%|▌ | 3/58 [00:08<02:34, 2.8s/it, loss=0.1]"
+    )
+    assert points(run_of(bars), "loss") == [(2, 0.6), (7 * 58 + 3, 0.1)]
+
+
+def test_losses_of_an_epoch_without_steps_keep_the_epoch() -> None:
+    run = run_of("\n".join(f"epoch: {e} | loss: {5 - e}.{9 - b}" for e in (0, 1, 2) for b in range(3)))
+    assert run["loss"].steps.tolist() == list(range(1, 10))
+    assert run["epoch"].values.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+
+
+def test_losses_below_the_headline_of_an_epoch() -> None:
+    text = "".join(f"Epoch {k}\n  Train: loss 3.{9 - k} acc 0.3\n  Valid: loss 4.{9 - k} acc 0.2\n" for k in (1, 2, 3))
+    run = run_of(text)
+    assert points(run, "loss") == [(1, 3.8), (2, 3.7), (3, 3.6)]
+    assert points(run, "val/loss") == [(1, 4.8), (2, 4.7), (3, 4.6)]
+
+
+def test_losses_below_the_name_of_their_set() -> None:
+    text = "".join(
+        f"== Epoch {k} ==\nTraining...\nLoss: 3.{9 - k}\nEvaluating...\nLoss: 4.{9 - k}\n" for k in (1, 2, 3)
+    )
+    run = run_of(text)
+    assert points(run, "loss") == [(1, 3.8), (2, 3.7), (3, 3.6)]
+    assert points(run, "val/loss") == [(1, 4.8), (2, 4.7), (3, 4.6)]
+
+
+def test_short_names_are_guessed_and_said() -> None:
+    run = run_of("\n".join(f"it={k} L={5 - k / 4}" for k in range(5)))
+    assert points(run, "loss")[:2] == [(0, 5.0), (1, 4.75)]
+    assert any('"L" was taken for it' in note for note in run.notes)
+
+
+def test_layers_are_no_loss() -> None:
+    with pytest.raises(UnreadableLog):
+        run_of("\n".join(f"it={k} L=12" for k in range(5)))
+
+
+def test_a_growing_count_is_guessed_to_be_the_step_and_said() -> None:
+    run = run_of("\n".join(f"INFO:root:count: {k * 50}, loss:{5 - k / 4}" for k in range(5)))
+    assert run["loss"].steps.tolist() == [0, 50, 100, 150, 200]
+    assert any('"count" grows' in note for note in run.notes)
+
+
+def test_speeds_in_thousands_in_front_of_their_unit() -> None:
+    run = run_of("\n".join(f"step {k}0 | loss 4.{k} | grad 0.8{k} | 37.2k tok/s | mfu 31.0%" for k in range(4)))
+    assert run["tokens_per_sec"].values.tolist() == [37200.0] * 4
+    assert run["grad_norm"].values.tolist() == [0.80, 0.81, 0.82, 0.83]
+
+
+ROWS = "".join(f"| {k} | {5 - k / 4:.3f} | {5.5 - k / 4:.3f} |\n" for k in (1, 2, 3))
+TABLES = (
+    "# Results\n\n| Epoch | Train Loss | Val Loss |\n|-------|:---:|---:|\n" + ROWS,
+    "+---+---+---+\n| Epoch | Train Loss | Val Loss |\n+---+---+---+\n" + ROWS.replace("\n", "\n+---+---+---+\n"),
+    ("┏━━━┳━━━┓\n┃ Epoch ┃ Train Loss ┃ Val Loss ┃\n┡━━━╇━━━┩\n" + ROWS.replace("|", "│") + "└───┴───┘\n"),
+)
+
+
+@pytest.mark.parametrize("text", TABLES)
+def test_tables_between_bars(text: str) -> None:
+    run = run_of(text, "notes.md")
+    assert run.step_kind == "epoch"
+    assert points(run, "loss") == [(1, 4.75), (2, 4.5), (3, 4.25)]
+    assert points(run, "val/loss") == [(1, 5.25), (2, 5.0), (3, 4.75)]
+
+
+def test_a_table_of_a_model_card() -> None:
+    head = "text\n\n| Training Loss | Epoch | Step | Validation Loss | Accuracy |\n|:--:|:--:|:--:|:--:|:--:|\n"
+    rows = (
+        "| No log | 0.5 | 50 | 2.75 | 25.0% |\n| 2.25 | 1.0 | 100 | 2.5 | 50.0% |\n| 2.0 | 1.5 | 150 | 2.4 | 55.0% |\n"
+    )
+    run = run_of(head + rows, "README.md")
+    assert points(run, "loss") == [(100, 2.25), (150, 2.0)]
+    assert points(run, "val/accuracy" if "val/accuracy" in run else "accuracy")[0] == (50, 0.25)
+    assert run["epoch"].values.tolist() == [0.5, 1.0, 1.5]
+
+
+def test_two_tables_are_two_runs() -> None:
+    text = "\nThe larger model:\n\n".join(
+        "| Epoch | Train Loss |\n|---|---|\n| 1 | 4.5 |\n| 2 | 4.25 |\n" for _ in range(2)
+    )
+    runs = runs_of(Source("notes.md", content=text.encode()))
+    assert [points(run, "loss") for run in runs] == [[(1, 4.5), (2, 4.25)]] * 2
+
+
+NOT_LOGS = {
+    "README.md": "| Round | val loss | Elo | Decision |\n|---|---|---|---|\n| 1 | 1.1 | 1183 | kept |\n| 2 | 1.2 | 1552 | kept |\n",
+    "shop.csv": "order_id,product,quantity,price,profit,loss\n1,pen,3,1.20,0.40,0.0\n2,ink,1,4.20,1.40,0.1\n",
+    "net.txt": "12:00:00 | Download: 506.7 Mbit/s | Ping: 28.9 ms | Packet loss: 1.2%\n" * 4,
+    "tests.txt": "tests/test_loss.py::test_epoch_1 PASSED [ 33%]\nFAILED test_loss - assert 2.5 == 2.4\n",
+    "runs.out": "{'train_runtime': 11.2, 'train_loss': 1.52, 'epoch': 1.0}\n100% 8/8 [00:11<00:00]\n" * 4,
+    "frames.md": "".join(f"- Frame {k}: loss 3.09{k} -> 1.55{k}\n" for k in range(4)),
+}
+
+
+@pytest.mark.parametrize("name", NOT_LOGS)
+def test_what_is_no_log_is_refused(name: str) -> None:
+    with pytest.raises(UnreadableLog):
+        runs_of(Source(name, content=NOT_LOGS[name].encode()))
