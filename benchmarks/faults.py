@@ -242,15 +242,19 @@ def page(trials: list[Trial], healthy: dict[str, list[Diagnosis]], command: str)
     yield from misses(trials)
 
 
+def said_of(diagnosis: Diagnosis | None) -> str:
+    """Return the rules that spoke, information in brackets."""
+    findings = diagnosis.findings if diagnosis else ()
+    return ", ".join(f.rule if f.alarms else f"({f.rule})" for f in findings) or "nothing"
+
+
 def misses(trials: list[Trial]) -> Iterator[str]:
     """Yield what went wrong, one line each."""
     missed = [t for t in trials if not t.found or t.is_cured is False]
     if missed:
-        yield "\n## What was missed\n"
+        yield "\n## What was missed\n\nInformation stands in brackets.\n"
     for t in missed:
-        raised = ", ".join(f.rule for f in t.broken.findings if f.alarms) or "no alarm"
-        left = ", ".join(f.rule for f in (t.cured.findings if t.cured else ()) if f.alarms) or "no alarm"
-        yield f"- {t.fault.name()}, {t.model}: broken {raised}; cured {left}"
+        yield f"- {t.fault.name()}, {t.model}: broken {said_of(t.broken)}; cured {said_of(t.cured)}"
 
 
 def main() -> None:

@@ -4,7 +4,8 @@
     python -m docs.generate --check   exit 1 and name the pages that are out of date
 
 In the README, what stands between `<!-- report: COMMAND -->` and `<!-- end -->` is what the command prints, and between
-`<!-- formats -->` and `<!-- end -->` are links to the pages in `docs/formats/`.
+`<!-- formats -->` and `<!-- end -->` are links to the pages in `docs/formats/`. In `accuracy.md`, what stands between `<!-- faults -->` and `<!-- end -->` is
+the first table of `faults.md`.
 """
 
 from __future__ import annotations
@@ -132,18 +133,32 @@ def readme() -> str:
         text,
         flags=re.DOTALL,
     )
-    return re.sub(
-        r"(<!-- formats -->).*?(<!-- end -->)",
-        lambda found: found[1] + "\n" + format_list() + found[2],
-        text,
-        flags=re.DOTALL,
-    )
+    return filled(text, "formats", format_list())
+
+
+def filled(text: str, name: str, content: str) -> str:
+    """Return a text with new content between `<!-- name -->` and `<!-- end -->`."""
+    marks = rf"(<!-- {name} -->).*?(<!-- end -->)"
+    return re.sub(marks, lambda found: f"{found[1]}\n{content}{found[2]}", text, flags=re.DOTALL)
+
+
+def accuracy() -> str:
+    """Return the page of accuracy with the summary of the page of faults."""
+    faults = (HERE / "faults.md").read_text(encoding="utf-8")
+    table = re.search(r"^\|.*?(?=\n\n)", faults, flags=re.DOTALL | re.MULTILINE)
+    assert table is not None, "docs/faults.md has no table"
+    return filled((HERE / "accuracy.md").read_text(encoding="utf-8"), "faults", f"\n{table[0]}\n\n")
 
 
 def pages() -> dict[Path, str]:
     """Return every generated page: {path: text}."""
     rules = {HERE / "rules" / f"{rule.name}.md": rule_page(rule) for rule in RULES}
-    others = {"rules/README.md": catalogue(), "metrics.md": metric_table(), "log-format.md": log_format()}
+    others = {
+        "rules/README.md": catalogue(),
+        "metrics.md": metric_table(),
+        "log-format.md": log_format(),
+        "accuracy.md": accuracy(),
+    }
     return {**rules, **{HERE / name: text for name, text in others.items()}, HERE.parent / "README.md": readme()}
 
 
