@@ -5,11 +5,14 @@ import numpy as np
 from lmdiag import advice
 from lmdiag.finding import Finding, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.noise import MEDIAN_ERROR
 from lmdiag.stats.phases import Phases, holds_start, phases
 from lmdiag.stats.progress import LONGEST, Progress, progress
 from lmdiag.stats.windows import distinct, median, quantile
 
 SURE = 1.64  # one-sided 5%
+EARLY_FALL, EARLIEST = 2.5, 3  # standard errors of the first records, so many at least, above the rest
+HIDDEN = 0.20  # of the level: where the noise could hide such a fall, a missing trend says nothing
 UNIFORM_LOW, UNIFORM_END, UNIFORM_START, UNIFORM_SPREAD = 8.0, 8.5, 16.0, 1.35
 UNIGRAM = 8.0  # above the unigram entropy of a 50k vocabulary, 7.3 to 7.7 nats
 ERROR_RECORDS = 50
@@ -31,7 +34,7 @@ def check(run: Run) -> Iterator[Finding | NotChecked]:
     ## How it decides
     Four tests on level and fall; each says so in the message. (A) *At the uniform guess*: the loss stays at 8 to 16 nats, near the logarithm of
     the vocabulary size, and has fallen by less than 3% (10 to 20% where it stands above 10 nats with warm-up over). (B) *No trend*: the log holds
-    the start, and neither the ranks (Mann-Kendall z above -2) nor the level show a fall. A run from scratch shows it in the ranks within 30
+    the start, and neither the ranks (Mann-Kendall z above -2) nor the level show a fall, and the noise is too small to hide one of 20% between the first and last third; nor do the first records, however many, stand 8% and 2.5 standard errors above the rest. A run from scratch shows it in the ranks within 30
     records, even at 20% noise; a fine-tune may have learned all it can by its second record, so a first loss 8% and three deviations above the end counts
     as a fall. (C) *Trivial gain*: under 1% of the level (2% above 6 nats), whatever its significance, with the same exception. (D) *Still above the unigram
     entropy* after 1,000 steps, up to 16 nats. (E) *Repeated*: six losses in a row come again exactly, later in the log: the weights did not change in between. (F) *At chance*: the loss stays within 2% of ln k and the accuracy at 1/k, or within 2% of
@@ -63,7 +66,8 @@ def check(run: Run) -> Iterator[Finding | NotChecked]:
     schedule = phases(run["lr"].steps, run["lr"].values) if "lr" in run else None
     seen = progress(finite.values)
     begins = holds_start(finite.steps) and not _learned_at_once(finite.values, seen)
-    why = _why(seen, schedule, begins, float(finite.steps[-1] - finite.steps[0]), _in_nats(run))
+    flat = begins and _no_trend(seen, schedule is not None) and not _fell_early(finite.values, seen)
+    why = _why(seen, schedule, begins, flat, float(finite.steps[-1] - finite.steps[0]), _in_nats(run))
     why = why or _repeats(curve) or _at_chance(run, seen) or _tossing_a_coin(run, seen)
     if not why:
         return
@@ -149,13 +153,24 @@ def _in_nats(run: Run) -> bool:
     return run.objective in ("causal-lm", "masked-lm")
 
 
-def _why(seen: Progress, schedule: Phases | None, has_start: bool, span: float, in_nats: bool) -> str:
+def _fell_early(values: np.ndarray, seen: Progress) -> bool:
+    """Tell whether some first records lie above the rest by more than chance: what fell at once has no rank trend."""
+    n = len(values)
+    for k in np.unique(np.geomspace(EARLIEST, max(EARLIEST, n // 2), 8).astype(int)).tolist():
+        error = MEDIAN_ERROR * seen.sigma * (1 / k + 1 / max(n - k, 1)) ** 0.5
+        fell = float(median(values[:k]) - median(values[k:])) if n > 2 * k else 0.0
+        if fell >= max(EARLY_FALL * error, AT_ONCE * abs(seen.end)) and fell > 0:
+            return True
+    return False
+
+
+def _why(seen: Progress, schedule: Phases | None, has_start: bool, flat: bool, span: float, in_nats: bool) -> str:
     warming = schedule is not None and schedule.still_warming
     if warming and seen.records < WARMING_RECORDS:
         return ""
     if in_nats and _at_uniform_guess(seen, schedule, warming):
         return "about the logarithm of the vocabulary size, the uniform guess"
-    if has_start and _no_trend(seen, schedule is not None):
+    if flat:
         return f"without a trend in {seen.records} records"
     if has_start and _trivial_gain(seen):
         return f"a gain of {max(seen.gain, 0) / abs(seen.end or 1):.2%} in {seen.records} records"
@@ -196,6 +211,7 @@ def _no_trend(seen: Progress, lr_known: bool) -> bool:
         and seen.start - seen.end < max(0.10 * level, 2 * seen.sigma)
         and seen.gain < max(0.08 * level, SURE * seen.gain_error)
         and seen.best_fall < 0.15 * level + 1.5 * seen.sigma
+        and seen.fall + SURE * MEDIAN_ERROR * seen.sigma * (6 / seen.records) ** 0.5 < HIDDEN * level
     )
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from lmdiag import advice
 from lmdiag.finding import Finding, Severity, rule
 from lmdiag.run import Run
+from lmdiag.stats.noise import scatter
 from lmdiag.stats.phases import Phases, holds_start, phases
 from lmdiag.stats.spikes import find_spikes
 from lmdiag.stats.windows import rolling_median
@@ -13,6 +14,7 @@ EARLY = 0.10  # of the run
 SHORT_WARMUP = 0.01  # of the steps
 LEAST_SPIKES = 2
 ALARM_SPIKES, ALARM_EXCESS = 3, 0.30
+ABOVE_NOISE = 4.0  # standard deviations of a record: the first one may be low by chance
 
 
 @rule(family="spikes", needs=("curve", "lr"), severity=Severity.INFO, min_points=30)
@@ -25,7 +27,7 @@ def check(run: Run, *, smallest: float = 0.15, deviations: float = 8.0) -> Itera
 
     ## How it decides
     Spikes as in `loss-spike`, but 15% high and at eight standard deviations, because the start of a run is rough. The log must hold the start. From
-    three spikes and 30% on it is a warning, and so is a rise by 30% above the first loss that three records in a row confirm: an untrained model can only get
+    three spikes and 30% on it is a warning, and so is a rise by 30% and four standard deviations above the first loss that three records in a row confirm: an untrained model can only get
     better by small steps.
 
     ## Why it matters
@@ -56,7 +58,8 @@ def check(run: Run, *, smallest: float = 0.15, deviations: float = 8.0) -> Itera
     start = finite.between(int(finite.steps[0]), int(limit + 0.5 * EARLY * span))
     early = start.values[start.steps <= limit]
     highest = float(rolling_median(early, 3).max()) if len(early) >= 3 else 0.0
-    if highest >= (1 + ALARM_EXCESS) * finite.values[0] > 0:
+    noise = ABOVE_NOISE * scatter(finite.values)
+    if highest >= max((1 + ALARM_EXCESS) * finite.values[0], finite.values[0] + noise) and finite.values[0] > 0:
         message = f"The loss rises from {finite.values[0]:.4g} to {highest:.4g} in the first {EARLY:.0%} of the run"
         top = int(start.steps[int(np.argmax(early))])
         evidence = {"first": float(finite.values[0]), "highest": highest}

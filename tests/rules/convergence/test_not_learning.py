@@ -98,3 +98,16 @@ def test_training_and_evaluation_that_stay_at_ln_2(end, found):
     loss = np.r_[0.79, 0.72, np.linspace(0.70, 0.6935, 8), np.linspace(0.6935, end, 20)]
     made = run(loss=loss, val__loss=series(np.r_[0.72, np.full(9, 0.6935), np.linspace(0.6935, end, 20)]))
     assert len(fires(check, made)) == found
+
+
+def noisy_fine_tune(gain: float, seed: int, n: int = 60, noise: float = 0.15) -> np.ndarray:
+    """A loss that falls by a share of its level within the first records, and then stays, under the noise of small batches."""
+    level = 1.4 * (1 + gain * np.exp(-np.arange(n) / (n / 8)))
+    return level * np.exp(np.random.default_rng(seed).normal(0, noise, n))
+
+
+@pytest.mark.parametrize(("gain", "least", "most"), [(0.3, 0, 5), (0.0, 24, 30)])
+def test_noise_that_could_hide_a_fall_says_nothing(gain, least, most):
+    lr = np.linspace(2e-4, 1e-5, 60)
+    found = sum(len(fires(check, run(loss=noisy_fine_tune(gain, seed), lr=lr))) for seed in range(30))
+    assert least <= found <= most

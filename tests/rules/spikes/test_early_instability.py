@@ -61,3 +61,9 @@ def test_silent_on_a_log_without_its_start():
 def test_silent_on_healthy_runs():
     for seed in range(5):
         assert fires(check, healthy(400, seed)) == []
+
+
+def test_a_first_record_low_by_chance_is_no_start():
+    lr = np.linspace(2e-4, 1e-5, 200)
+    noisy = [1.5 * np.exp(np.random.default_rng(seed).normal(0, 0.3, 200)) for seed in range(30)]
+    assert sum(len(fires(check, run(loss=loss, lr=lr))) for loss in noisy) <= 1
