@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from lmdiag.readers.text.table import EPOCH, POSITION, STEP, Table
@@ -61,13 +63,11 @@ def _by_epoch(table: Table, epoch: np.ndarray) -> None:
 
 
 def _repeats(table: Table, epoch: np.ndarray) -> bool:
-    """Whether most columns hold several values of the same epoch one after the other."""
-    repeated = [
-        bool(len(rows) > 2 and np.mean(np.diff(epoch[np.asarray(rows)]) == 0) >= 0.5)
-        for name, (rows, _) in table.columns.items()
-        if name != EPOCH
-    ]
-    return 2 * sum(repeated) > len(repeated)
+    """Whether the fullest column holds several values of the same epoch one after the other."""
+    fullest: Sequence[int] = max(
+        (rows for name, (rows, _) in table.columns.items() if name != EPOCH), key=len, default=[]
+    )
+    return bool(len(fullest) > 2 and np.mean(np.diff(epoch[np.asarray(fullest)]) == 0) >= 0.5)
 
 
 def _steps_per_epoch(step: np.ndarray, epoch: np.ndarray, totals: np.ndarray) -> float:
@@ -77,9 +77,10 @@ def _steps_per_epoch(step: np.ndarray, epoch: np.ndarray, totals: np.ndarray) ->
         return 0
     forward = np.diff(epoch[rows]) > 0
     back = (np.diff(step[rows]) < np.maximum(np.diff(epoch[rows]), 0)) | (np.unique(step[rows]).size == 1)
-    if (forward & ~back).sum() >= max((forward & back).sum(), 1):
-        return 0
     counted = totals[rows]
+    within = (forward & back).any() and counted.max() > 0 and step[rows].max() <= counted.max()
+    if not within and (forward & ~back).sum() >= max((forward & back).sum(), 1):
+        return 0
     longest = step[rows].max() + (1 if step[rows].min() == 0 else 0)
     return float(max(counted.max(), longest))
 

@@ -86,6 +86,8 @@ def canonical(key: str) -> tuple[str, float] | None:
         for w in re.split(r"[\s_./\-]+", plain.lower().replace("held-out", "heldout").replace("held_out", "heldout"))
         if w
     ]
+    if words[-1:] == ["cost"] and "batch" in words:
+        return None  # what Paddle calls the time of a batch
     if words[-1:] == ["entropy"] and words[-2:-1] == ["cross"]:
         words[-2:] = ["loss"]
     measure = list({_MEASURES[w] for w in words if w in _MEASURES})

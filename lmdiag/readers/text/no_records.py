@@ -15,7 +15,10 @@ _AFTER_TRAINING = lazy(
 )
 _TEST_TIME_TRAINING = lazy(r"(?:^|[\s_])ttt(?:$|[\s_:])", re.IGNORECASE)
 _TEMPLATE = lazy(r"\{[A-Za-z_][^{}\"']*\}")
-_STATEMENT = lazy(r"\s*(?:#|(?:def|class|if|for|return|print|assert|import|from|while|elif|with|log0?|print0)\b)")
+_STATEMENT = lazy(
+    r"\s*(?:#|(?:def|class|return|print|assert|import|while|elif)\b|(?:log0?|print0)\(|for\b.* in\b"
+    r"|(?:if|with)\b.*:\s*$|from [\w.]+ import\b)"
+)
 _CALL = lazy(r"\w\(.*\):?$")
 _SAID = lazy(rf"(?=.*\bloss=)\w+\((?:\w+={NUM}(?:, )?)+\)$")  # a record that prints itself: Metrics(step=3, loss=2.5)
 

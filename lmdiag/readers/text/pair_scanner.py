@@ -67,6 +67,7 @@ class PairScanner:
         self._last_line = 0
         self._headline = -FEW_LINES  # the line that announced an epoch, or the last record below it
         self._section = ""  # the set that a line of its own announced: "Evaluating ..."
+        self._called: dict[str, str] = {}  # name of a loss -> what it was short for when it was first read
         self._placed: dict[str, set[str]] = {}  # losses that are printed with a place -> as what
         self._units: dict[str, Counter[str]] = {}
         self._models = ModelNames()
@@ -147,7 +148,7 @@ class PairScanner:
         return bool(self._table.lines)
 
     def _take(self, line: int, found: Line, rank: int | None) -> None:
-        values = self._of_section(found)
+        values = self._in_full(found, self._of_section(found))
         if found.placed:
             self._section = ""
         if found.step is not None:
@@ -168,6 +169,14 @@ class PairScanner:
         self._last_line = line
         if found.epochs:
             self._table.config.setdefault("epochs", int(found.epochs))
+
+    def _in_full(self, found: Line, values: dict[str, float]) -> dict[str, float]:
+        """Keep `loss` and `NCE loss` apart where some lines print the one and some the other."""
+        for name in _losses_among(tuple(values)):
+            whole = found.shortened.get(name, name)
+            if self._called.setdefault(name, whole) != whole:
+                values[whole if whole != name else f"printed {name}"] = values.pop(name)
+        return values
 
     def _follow_epoch(self, found: Line, values: dict[str, float]) -> None:
         if found.epoch is not None:

@@ -39,6 +39,7 @@ class Line:
 
     step: float | None = None
     total: float = 0
+    inner: float = 0  # a second counter
     epoch: float | None = None
     epochs: float = 0
     position: float | None = None
@@ -53,6 +54,7 @@ class Line:
     wholes: dict[str, tuple[str, bool]] = field(default_factory=dict)  # longer name -> its known ending, is strong
     training: dict[str, str] = field(default_factory=dict)  # numbers of training in a section of this evaluation set
     split: str = ""  # the evaluation set of the last metric that named one
+    shortened: dict[str, str] = field(default_factory=dict)  # name -> the longer one it stands for
 
     @property
     def placed(self) -> bool:
@@ -109,6 +111,8 @@ def _place(line: Line, head: Heading, value: float, unit: str, section: str, las
     if head.kind == "total":
         if last in ("step", "position"):
             line.total = line.total or value
+        elif last == "inner step":  # iteration:3 step:20/900
+            line.epoch, line.step, line.total, line.counter = line.step, line.inner, value, "step"
         elif last == "epoch":
             line.epochs = value
         elif last.endswith(("ccuracy", "acc", "Acc")) and last in line.values and value:
@@ -120,7 +124,8 @@ def _place(line: Line, head: Heading, value: float, unit: str, section: str, las
         if line.step is None or (line.step is not None and "global" in head.key.lower()):
             line.step, line.counter = value * SUFFIXES.get(unit, 1.0), head.key.lower()
             return "step"
-        return ""
+        line.inner = value
+        return "inner step" if line.epoch is None and not line.total and line.counter.startswith("iter") else ""
     if head.kind == "epoch":
         if line.epoch is None:
             line.epoch = value
@@ -145,6 +150,9 @@ def _bare(line: Line, value: float, unit: str, last: str, between: str) -> str:
 
 def _metric(line: Line, head: Heading, value: float, unit: str, section: str) -> str:
     key, found = head.key, canonical(head.key)
+    if unit in _TIME_UNITS and found and found[0].rpartition("/")[2] in CORE:
+        found = None  # the time of something: no loss is one of seconds
+        head = Heading("metric", key, head.section, head.strong)
     if found is None and _IS_RATE.match(unit):
         key, found, unit = unit, canonical(unit), ""  # speed: 1200 tokens/s
     if unit == "%" and found and found[0].rpartition("/")[2] in MEASURES:
@@ -210,6 +218,7 @@ def _name_wholes(line: Line) -> None:
         if found and found[0] not in metrics and key not in line.values and not is_auxiliary(whole):
             metrics.add(found[0])
             names[whole] = key
+            line.shortened[key] = whole
             line.judge(found[0], strong)
         else:
             line.core = line.judged = True

@@ -20,9 +20,10 @@ _NORM = lazy(r"\|{1,2}(?:g|grad|gradient|g_param|grads)\|{1,2}")
 _WRAPPED = lazy(
     rf"\b(?:(?:torch|tf|np|numpy|jnp|jax)\.)?(?:[Tt]ensor|[Aa]rray|DeviceArray|float\d+)\(\s*\[?({NUM})[^()]*(?:\([^()]*\))?[^()]*\)"
 )
-_MEASURE = r"(?:(?:train|training|val|validation|test|avg|average|mean) )*(?:loss|cost|error|perplexity|ppl|accuracy)"
+_MEASURE = r"(?:[A-Za-z]+ ){0,2}(?:loss|cost|error|perplexity|ppl|accuracy)"
 _MEASURE_AT = lazy(
-    rf"\b({_MEASURE})\s+(?:at|after|for|in|on)\s+(step|iteration|iter|update|batch|epoch)\s*[#:]?\s*(\d+)(?=\s*(?:[:=]|is\b|was\b))",
+    rf"\b({_MEASURE})\s+(?:at|after|for|in|on)\s+((?:epoch\s*[#:]?\s*\d+,?\s*(?:and\s+)?)?"
+    r"(?:step|iteration|iter|update|batch|epoch)\s*[#:]?\s*\d+)(?=\s*(?:[:=]|is\b|was\b))",
     re.IGNORECASE,
 )
 _BRACKETS = lazy(r"\[(\d+)(?:/\d+)?(?:\]\s*\[|,\s+)\s*(\d+)(?:/(\d+))?\](?=[\s:]*\w)")
@@ -53,7 +54,7 @@ def rewritten(piece: str) -> str:
     if "[" in piece:
         piece = _in_brackets(piece)
     if " at " in piece or " after " in piece or " for " in piece or " in " in piece:
-        piece = _MEASURE_AT.sub(r"\2 \3 \1", piece)
+        piece = _MEASURE_AT.sub(r"\2 \1", piece)
     if _GLUED.search(piece):
         piece = _MINUTES.sub(_seconds, _COUNT_FIRST.sub(r" \2 \1", piece))
     return piece

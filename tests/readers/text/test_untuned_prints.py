@@ -181,6 +181,29 @@ def test_short_names_are_guessed_and_said() -> None:
     assert any('"L" was taken for it' in note for note in run.notes)
 
 
+def test_times_and_costs_of_batches_are_no_loss() -> None:
+    line = "epoch:{k} train step:{k}00 loss: 4.{k} batch_cost: 3.44 sec, reader_cost: 3.01 sec"
+    run = run_of("\n".join(line.format(k=k) for k in (1, 2, 3)))
+    assert points(run, "loss") == [(100, 4.1), (200, 4.2), (300, 4.3)]
+
+
+def test_two_losses_on_lines_of_their_own() -> None:
+    text = "".join(
+        f"Loss at epoch {k} and iteration 50 is 0.{k}\nNCE Loss at epoch {k} and iteration 50 is 0.9{k}\n"
+        for k in (1, 2, 3)
+    )
+    run = run_of(text)
+    assert run["loss"].values.tolist() == [0.1, 0.2, 0.3]
+    assert run["NCE Loss"].values.tolist() == [0.91, 0.92, 0.93]
+
+
+def test_iterations_that_count_epochs() -> None:
+    run = run_of(
+        "".join(f"log\\train.log - iteration:{e} step:{s}/29, NER loss: {9 - e}.5\n" for e in (1, 2) for s in (10, 20))
+    )
+    assert points(run, "loss") == [(10, 8.5), (20, 8.5), (39, 7.5), (49, 7.5)]
+
+
 def test_layers_are_no_loss() -> None:
     with pytest.raises(UnreadableLog):
         run_of("\n".join(f"it={k} L=12" for k in range(5)))
