@@ -16,7 +16,11 @@ REBOUND_POINTS = 12
 # (nats, share of the level, standard errors): the larger the rise, the less certain it needs to be
 LIMITS = ((0.1, 0.03, 4.0), (0.3, 0.15, 3.5), (0.5, 0.30, 3.0))
 CHAOTIC_RISE, CHAOTIC_NATS, CHAOTIC_ERRORS = float(np.log(1.4)), 0.5, 4.0
-ABOVE_START_NATS, ABOVE_START_SHARE, ABOVE_START_SIGMAS = 0.3, 0.05, 2.0
+ABOVE_START_NATS, ABOVE_START_SHARE = 0.3, 0.05
+ABOVE_START_SIGMAS = (
+    2.0  # by so many deviations of a record; of MANY late records, all but this share above the start say the same
+)
+MANY, CHANCE_LOW = 50, 0.05
 COMPETES = 3.0  # standard errors above the lowest window within which another could have been the lowest
 END_POINTS, END_NATS, END_SHARE, END_SIGMAS = 3, 0.15, 0.05, 8.0
 SHORT_END_NATS, SHORT_END_SHARE, SHORT_END_SIGMAS = 0.3, 0.10, 5.0
@@ -82,13 +86,14 @@ def left_behind_together(
     """Return the rise of a training loss that never came back to its lowest, if its evaluations, taken `at` these steps, did not either.
 
     The training loss counts as its median since the evaluation before. One easy batch may leave a training loss behind, overfitting
-    the evaluations: both at once, at the same place, are a model that got worse.
+    the evaluations: both at once, at the same place, are a model that got worse. Beside evaluations left behind a rise of the
+    training loss needs not be more than the luck of the lowest window. An evaluation before the first record stands beside that one.
 
     >>> grid, fell = np.arange(6), np.array([5.0, 4.0, 4.6, 4.5, 4.4, 4.5])
     >>> left_behind_together(grid, fell, grid, fell + 0.1).onset
     2
     """
-    ends = np.searchsorted(steps, at, side="right")
+    ends = np.maximum(np.searchsorted(steps, at, side="right"), min(1, len(steps)))
     starts = np.r_[0, ends[:-1]]
     held = ends > starts
     if held.sum() <= BEHIND_POINTS:
@@ -96,8 +101,11 @@ def left_behind_together(
     levels = np.array([float(median(losses[i:j])) for i, j in zip(starts[held], ends[held])])
     beside = evaluations[held]
     low_at = int(np.argmin(levels))
-    if abs(low_at - int(np.argmin(beside))) > 1 or not (left_behind(levels) and left_behind(beside)):
+    if abs(low_at - int(np.argmin(beside))) > 1 or not left_behind(beside):
         return None
+    if not left_behind(levels):
+        found = next((found for found, _ in _windows(losses, _lowest(losses)) if _exceeds(found)), None)
+        return found and Rebound(found.low_at, _onset(losses, found), found.low, found.high, found.errors)
     later, low = levels[low_at + 1 :], float(levels[low_at])
     high = float(median(later[-max(3, len(later) // 3) :]))
     index = np.flatnonzero(held)
@@ -176,8 +184,11 @@ def _above_start(values: np.ndarray) -> Rebound | None:
         return None
     start = max(float(values[0]), float(median(values[:3])))
     late, sigma = values[-max(2, n // 3) :], scatter(values)
-    floor = max(ABOVE_START_NATS, ABOVE_START_SHARE * abs(start), ABOVE_START_SIGMAS * sigma)
-    if quantile(late, 0.2) < start + floor:
+    floor = max(ABOVE_START_NATS, ABOVE_START_SHARE * abs(start))
+    by_chance = median(late) < start + ABOVE_START_SIGMAS * sigma and (
+        len(late) < MANY or quantile(late, CHANCE_LOW) < start
+    )
+    if quantile(late, 0.2) < start + floor or by_chance:
         return None
     low_at = int(np.argmin(values[: n - len(late)]))
     high = float(median(late))

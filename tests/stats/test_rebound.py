@@ -93,3 +93,20 @@ def test_two_curves_left_behind_at_one_place_rise_together():
     assert 50 <= found.onset <= 75
     assert left_behind_together(steps, np.linspace(9, 4, 300), at, level) is None  # overfitting
     assert left_behind_together(steps, losses, at, np.linspace(9, 4, 12)) is None  # an easy batch
+
+
+def test_an_evaluation_before_the_first_record_stands_beside_it():
+    steps, at = np.arange(1, 101), np.arange(0, 101, 20)
+    losses = np.r_[4.7, np.linspace(30, 9, 99)]
+    found = left_behind_together(steps, losses, at, np.array([4.7, 26.0, 16.0, 13.0, 11.0, 9.5]))
+    assert found is not None
+    assert found.low == pytest.approx(4.7)
+
+
+@pytest.mark.parametrize(("after", "seen"), [(2.86, True), (2.70, False)])
+def test_evaluations_left_behind_need_no_more_than_the_luck_of_the_training_loss(after, seen):
+    steps, at = np.arange(200), np.arange(25, 201, 25) - 1
+    losses = np.r_[np.linspace(4.8, 2.78, 60), np.full(40, 2.75), np.full(100, 2.92)]
+    losses += np.random.default_rng(1).normal(0, 0.05, 200)
+    evaluations = np.r_[3.1, 2.78, 2.77, 2.66, np.full(4, after)]
+    assert (left_behind_together(steps, losses, at, evaluations) is not None) == seen

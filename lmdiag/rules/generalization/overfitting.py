@@ -93,8 +93,10 @@ def _diverges(run: Run) -> bool:
     if "loss" not in run or run.evaluation is None:
         return False
     losses, evaluations = run["loss"].finite, run.evaluation[1].finite
-    together = left_behind_together(losses.steps, losses.values, evaluations.steps, evaluations.values)
-    return together is not None or sustained_rise(losses.values) is not None
+    if sustained_rise(losses.values) is not None:
+        return True
+    judged = run.curve is not None and run.curve[0] == "loss"
+    return judged and bool(left_behind_together(losses.steps, losses.values, evaluations.steps, evaluations.values))
 
 
 def _memorised(run: Run, lowest: float, rise: float) -> bool:
