@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import PurePath
@@ -76,13 +77,16 @@ def read(source: Source) -> list[RawLog]:
     """Read every row; a row with more or fewer fields than the header is counted."""
     header = _header(source.head)
     rows = None
-    if source.size >= LARGE and not source.packed:
+    commas = header.separator != "," and _has_decimal_commas(source.head)
+    if source.size >= LARGE and not source.packed and not commas:
         from lmdiag.readers.large_csv import read_blocks
 
         rows = read_blocks(source.blocks(), header)
     if rows is None:
         rows = Rows()
         lines = source.text.replace("\0", "").split("\n")[header.line :]
+        if commas:
+            lines = [line.replace(",", ".") for line in lines]
         add_rows(rows, ((line.replace("\r", "") + "\n") for line in lines), header, header.line + 1)
     if not len(rows):
         raise UnreadableLog(
@@ -90,7 +94,14 @@ def read(source: Source) -> list[RawLog]:
         )
     if _is_long(list(header.names)):
         rows = _pivoted(rows, list(header.names))
-    return [_without_placeholders(refuse_results_table(rows.log("csv", source.name, source=source.name)))]
+    notes = ("the table writes decimals with a comma: 2,5 was read as 2.5",) if commas else ()
+    return [_without_placeholders(refuse_results_table(rows.log("csv", source.name, source=source.name, notes=notes)))]
+
+
+def _has_decimal_commas(head: bytes) -> bool:
+    """Tell whether a table, not separated by commas, has numbers with a decimal comma and none with a point."""
+    text = as_text(head)
+    return re.search(r"(?<![\d.,])\d+,\d+(?![\d.,])", text) is not None and not re.search(r"\d\.\d", text)
 
 
 @dataclass(frozen=True)

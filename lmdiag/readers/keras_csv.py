@@ -51,12 +51,13 @@ def by_epoch(log: RawLog) -> RawLog:
     columns = dict(log.columns)
     if column not in columns:
         columns[column] = Column(np.arange(log.n_rows), np.arange(log.n_rows, dtype=np.float64))
+    from_one = columns[column].values[:1].tolist() == [1.0]  # Keras begins with 0, people begin with 1
     means = [name for name in columns if name != column and not name.startswith("val_") and spelling(name).name != "lr"]
     return replace(
         log,
         columns=columns,
         step_column=column,
         step_kind="epoch",
-        step_offset=1,
+        step_offset=0 if from_one else 1,
         reductions=dict.fromkeys(means, "epoch_mean"),
     )

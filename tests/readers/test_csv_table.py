@@ -125,3 +125,16 @@ def test_the_first_row_of_a_table_of_results_is_no_run():
 
 def test_a_run_with_one_row_so_far_is_read():
     assert points(read("step,name,loss\n10,small-v2,2.5\n")) == [(10, 2.5)]
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_decimal_commas(separator):
+    rows = [("epoch", "loss", "val_loss"), ("1", "4,512", "4,75"), ("2", "4,125", "4,5"), ("3", "3,875", "4,25")]
+    run = read("\n".join(separator.join(row) for row in rows) + "\n")
+    assert points(run) == [(1, 4.512), (2, 4.125), (3, 3.875)]
+    assert any("comma" in note for note in run.notes)
+
+
+def test_thousands_beside_decimal_points_stay_thousands():
+    run = read("step;loss;tokens\n1;4.5;1,024\n2;4.25;2,048\n")
+    assert points(run, "tokens") == [(1, 1024), (2, 2048)]
