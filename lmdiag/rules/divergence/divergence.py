@@ -27,8 +27,9 @@ def check(run: Run) -> Iterator[Finding]:
     ## How it decides
     Five tests, the first that holds counts. (1) The median of the last 1/20, 1/10 or 1/5 of the records lies above the lowest rolling median of the
     same length, by 0.1 nat and 3% at 4 standard errors (0.3 nat and 15% at 3.5; 0.5 nat and 30% at 3). The standard error comes from second
-    differences, so that slope is not taken for noise, and from the slow wander of the curve before the rise. (2) The same for the logarithm of the
-    loss. (3) The last third lies above the start. (4) The last three records stand above everything before; of fewer than twelve, the last two at 2.5 times the
+    differences, so that slope is not taken for noise, and from the slow wander of the curve before the rise. The lowest of m windows is lowest by luck:
+    sqrt(ln m) standard errors are taken off, unless the evaluations never were as good again either. (2) The same for the logarithm of the
+    loss. (3) The last third lies above the start, by two standard deviations of a record or, if it is long, all but 5% of it. (4) The last three records stand above everything before; of fewer than twelve, the last two at 2.5 times the
     minimum. (5) Training loss and evaluations were lowest at the same time, and four or more later ones of both all stay 5% and two deviations above that, even
     if they fall again as the rate decays. The onset is where the curve has risen by 30% of the rebound (of its logarithm) and stays. It is an error when 30% of the progress is lost, or the loss is half as high again.
 
