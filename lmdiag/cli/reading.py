@@ -33,8 +33,8 @@ def sources_at(paths: Sequence[str]) -> tuple[list[Group], list[Unreadable]]:
     for path in paths:
         sources, missing = find([path])
         unreadable += [unreadable_source(path, problem) for problem in missing]
-        new = tuple(source for source in sources if source.name not in seen)
-        seen |= {source.name for source in new}
+        new = tuple(source for source in sources if (source.url or source.name) not in seen)
+        seen |= {source.url or source.name for source in new}
         groups.append(Group(new, is_folder(path)))
     return groups, unreadable
 
@@ -66,6 +66,9 @@ def _without_copies(runs: list[Run]) -> list[Run]:
 
 def unreadable_source(source: str, problem: LmdiagError) -> Unreadable:
     """Return what could not be read and why; the source is not said twice."""
+    from lmdiag.readers.remote import without_secrets
+
+    source = without_secrets(source)
     error = (
         problem.message.removeprefix(f"{source} ")
         .removeprefix(f"{source}: ")

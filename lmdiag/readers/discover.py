@@ -167,24 +167,25 @@ def _glob(pattern: str) -> list[str]:
 
 def _remote(url: str, recognise: Recognise, is_log: IsLog) -> Iterator[Source]:
     """Yield the logs that a URL names: a file, those that fit a pattern, or those in a folder, which is copied here first."""
-    from lmdiag.readers.remote import matching, mirrored
+    from lmdiag.readers.remote import matching, mirrored, without_secrets
 
     folder = url.removesuffix("**").rstrip("/") if is_folder(url) else url
     found = [] if is_folder(url) else matching(url)
     if found:
-        yield from (Source(file, url=file) for file in found)
+        yield from (Source(without_secrets(file), url=file) for file in found)
         return
     copy, urls = mirrored(folder, matters)
     if not urls:
         raise UnreadableLog(
-            f"there is no file {url}", "check the address; a folder of logs is named with a / at its end"
+            f"there is no file {without_secrets(url)}",
+            "check the address; a folder of logs is named with a / at its end",
         )
     lost = [inside for inside in urls if not (copy / inside).exists() and _called_like_a_log(inside)]
-    yield from (Source(f"{folder}/{inside}", url=urls[inside]) for inside in lost)
+    yield from (Source(without_secrets(f"{folder}/{inside}"), url=urls[inside]) for inside in lost)
     for source in _in_folder(copy, recognise, is_log) if len(lost) < len(urls) else ():
         inside = source.name.removeprefix(copy.as_posix()).strip("/")
-        name = f"{folder}/{inside}".rstrip("/") + "/" * source.is_folder
-        yield replace(source, name=name, url=urls.get(inside, name))
+        where = f"{folder}/{inside}".rstrip("/") + "/" * source.is_folder
+        yield replace(source, name=without_secrets(where), url=urls.get(inside, where))
 
 
 def matters(path: str) -> bool:

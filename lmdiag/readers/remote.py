@@ -27,6 +27,8 @@ PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": 
 PACKAGES |= {"az": "adlfs", "abfs": "adlfs", "abfss": "adlfs", "hf": "huggingface_hub"}
 MAGIC = re.compile(r"[*?\[]")
 MOST_FILES = 10_000
+PASSWORD = re.compile(r"(?<=://)[^\s/@'\"]+@")
+SECRET = re.compile(r"([?&][^=&\s]*(?:sig|token|key|cred|secret|pass|auth)[^=&\s]*=)[^&\s'\")]+", re.IGNORECASE)
 CHATTY = ("gcsfs", "s3fs", "aiobotocore", "botocore", "asyncio")  # log warnings with tracebacks
 
 
@@ -37,6 +39,15 @@ def is_url(path: str) -> bool:
     (True, False, False)
     """
     return URL.match(path) is not None
+
+
+def without_secrets(text: str) -> str:
+    """Return a text whose addresses tell no password, key or signature.
+
+    >>> without_secrets("cannot read https://me:pw@host/a.jsonl?run=3&X-Signature=1f&v=2")
+    'cannot read https://host/a.jsonl?run=3&X-Signature=…&v=2'
+    """
+    return SECRET.sub(r"\1…", PASSWORD.sub("", text))
 
 
 def fetched(url: str) -> IO[bytes]:
@@ -144,6 +155,7 @@ def _install(package: str, url: str) -> str:
 @contextmanager
 def _said_to_the_user(url: str) -> Iterator[None]:
     """Turn what a file system raises, each in errors of its own, into an error a user can act on."""
+    shown = without_secrets(url)
     try:
         yield
     except UnreadableLog:
@@ -151,13 +163,13 @@ def _said_to_the_user(url: str) -> Iterator[None]:
     except ImportError as error:
         package = PACKAGES.get(url.partition("://")[0].lower(), "")
         hint = f"pip install {package}" if package else "install the package that the message names"
-        raise UnreadableLog(f"reading {url} needs a package that is not installed: {error}", hint) from error
+        raise UnreadableLog(f"reading {shown} needs a package that is not installed: {error}", hint) from error
     except FileNotFoundError as error:
         said = " ".join(str(error).split())
-        what = f"{url}: {said}" if "bucket does not exist" in said else f"there is no file {url}"
+        what = f"{shown}: {said}" if "bucket does not exist" in said else f"there is no file {shown}"
         raise UnreadableLog(what, "check the path, and that you may list it") from error
     except Exception as error:
         raise UnreadableLog(
-            f"cannot read {url}: {type(error).__name__}: {' '.join(str(error).split())}",
+            f"cannot read {shown}: {type(error).__name__}: {without_secrets(' '.join(str(error).split()))}",
             "check the address, the network and your credentials",
         ) from error

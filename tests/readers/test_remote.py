@@ -194,6 +194,14 @@ def test_logs_on_the_web(web, path):
     assert all(run.source.startswith(f"{web}/runs/") and len(run["loss"]) == 39 for run in runs)
 
 
+@pytest.mark.parametrize("path", ["runs/a.jsonl", "none.jsonl", "forbidden.jsonl"])
+def test_nobody_is_told_the_signature_of_an_address(web, path, capsys):
+    main(["check", f"{web}/{path}?X-Amz-Signature=hush", "--isolated", "-f", "json"])
+    said = "".join(capsys.readouterr())
+    assert f"{web}/{path}" in said
+    assert "hush" not in said
+
+
 def test_what_is_wrong_on_the_web_is_said_and_hides_nothing(web, capsys):
     said = {
         "none.jsonl": "there is no file",
