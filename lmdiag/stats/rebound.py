@@ -25,6 +25,10 @@ COMPETES = 3.0  # standard errors above the lowest window within which another c
 END_POINTS, END_NATS, END_SHARE, END_SIGMAS = 3, 0.15, 0.05, 8.0
 SHORT_END_NATS, SHORT_END_SHARE, SHORT_END_SIGMAS = 0.3, 0.10, 5.0
 SHORT_END_RATIO, SHORT_END_FAR = 2.5, 1.0  # beyond these no scatter is asked for: of ten records it is mostly slope
+ONSET_SIGMAS, ONSET_SHARE = (
+    4.0,
+    0.1,
+)  # or from where it is this far up, if that is less: a quiet curve shows its onset earlier
 FAR = 3.0  # a rise to more than so many times the minimum begins where one to this level would
 BEHIND_POINTS, BEHIND_SHARE, BEHIND_SIGMAS = 4, 0.05, 2.0
 
@@ -222,6 +226,7 @@ def _onset(values: np.ndarray, found: Rebound) -> int:
     that rises to many times its minimum; one to more than three times is not waited for until it is far on its way.
     """
     bar = found.low * min(found.high / found.low, FAR) ** 0.3 if found.low > 0 else found.low + 0.3 * found.rise
+    bar = min(bar, found.low + max(ONSET_SIGMAS * scatter(values), ONSET_SHARE * found.rise))
     n = len(values)
     ahead = max(3, n // 20)
     for i in range(found.low_at + 1, n):

@@ -31,7 +31,8 @@ def check(run: Run) -> Iterator[Finding]:
     sqrt(ln m) standard errors are taken off, unless the evaluations never were as good again either. (2) The same for the logarithm of the
     loss. (3) The last third lies above the start, by two standard deviations of a record or, if it is long, all but 5% of it. (4) The last three records stand above everything before; of fewer than twelve, the last two at 2.5 times the
     minimum. (5) Training loss and evaluations were lowest at the same time, and four or more later ones of both all stay 5% and two deviations above that, even
-    if they fall again as the rate decays. The onset is where the curve has risen by 30% of the rebound (of its logarithm) and stays. It is an error when 30% of the progress is lost, or the loss is half as high again.
+    if they fall again as the rate decays. The onset is where the curve has risen by 30% of the rebound (of its logarithm), or by
+    a tenth of it and four standard deviations if that is less, and stays. It is an error when 30% of the progress is lost, or the loss is half as high again.
 
     ## Why it matters
     Every step after the onset costs compute and makes the model worse.

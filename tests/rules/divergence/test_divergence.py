@@ -111,3 +111,9 @@ def test_the_onset_of_an_enormous_rise_is_not_far_on_its_way():
     loss = np.r_[np.linspace(9, 5, 60), 5 * np.exp(np.linspace(0, 4, 60)), np.full(80, 270.0)]
     (found,) = fires(check, run(loss=loss * (1 + 0.01 * np.random.default_rng(0).normal(size=200))))
     assert 61 <= found.first_step <= 70
+
+
+def test_the_onset_of_a_slow_quiet_climb_is_near_its_lowest_point():
+    loss = np.r_[np.linspace(9, 4, 100), 4 + np.linspace(0, 2, 200)] + np.random.default_rng(0).normal(0, 0.02, 300)
+    (found,) = fires(check, run(loss=loss))
+    assert 101 <= found.first_step <= 125
