@@ -6,13 +6,14 @@ import re
 
 from lmdiag.readers.text.patterns import lazy
 
-LOOKED_AT = 1 << 16
+LOOKED_AT = 1 << 14
 FEWEST = 2
 NOTE = "the log writes decimals with a comma: 2,5 was read as 2.5"
 _NAMED = lazy(
     r"(?:loss|verlust|perte|p[ée]rdida|perda|perdita|потери|cost|ppl|perplexity|acc\w*)\b[^\d\n]{0,24}-?\d+,\d+(?![\d,.])",
     re.IGNORECASE,
 )
+_ANY = lazy(r"[=: ]-?\d+,\d")  # quick to look for, and rare
 _POINT = lazy(r"(?<![\d.:,])\d+\.\d+(?![\d.]*\.\d)")
 _COMMA = lazy(r"(?<![\d.,:])(-?\d+),(\d+)(?![\d,.]|:)")
 POINTS_PER_COMMA = 0.2
@@ -27,7 +28,7 @@ def has_decimal_commas(text: str) -> bool:
     (True, False)
     """
     part = text[:LOOKED_AT]
-    found = sum(1 for _ in _NAMED.finditer(part)) if "," in part else 0
+    found = sum(1 for _ in _NAMED.finditer(part)) if _ANY.search(part) else 0
     return found >= FEWEST and sum(1 for _ in _POINT.finditer(part)) <= POINTS_PER_COMMA * found
 
 

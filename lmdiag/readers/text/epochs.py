@@ -67,6 +67,9 @@ def _repeats(table: Table, epoch: np.ndarray) -> bool:
     fullest: Sequence[int] = max(
         (rows for name, (rows, _) in table.columns.items() if name != EPOCH), key=len, default=[]
     )
+    ranks = {rank for rank in table.ranks if rank is not None}
+    if len(ranks) > 1:  # the others will be left out
+        fullest = [row for row in fullest if table.ranks[row] in (None, min(ranks))]
     return bool(len(fullest) > 2 and np.mean(np.diff(epoch[np.asarray(fullest)]) == 0) >= 0.5)
 
 

@@ -67,6 +67,7 @@ class PairScanner:
         self._last_line = 0
         self._headline = -FEW_LINES  # the line that announced an epoch, or the last record below it
         self._section = ""  # the set that a line of its own announced: "Evaluating ..."
+        self._plain: set[tuple[str, ...]] = set()  # names that need not be told apart
         self._called: dict[str, str] = {}  # name of a loss -> what it was short for when it was first read
         self._placed: dict[str, set[str]] = {}  # losses that are printed with a place -> as what
         self._units: dict[str, Counter[str]] = {}
@@ -172,10 +173,15 @@ class PairScanner:
 
     def _in_full(self, found: Line, values: dict[str, float]) -> dict[str, float]:
         """Keep `loss` and `NCE loss` apart where some lines print the one and some the other."""
-        for name in _losses_among(tuple(values)):
+        names = tuple(values)
+        if names in self._plain and not found.shortened:
+            return values
+        for name in _losses_among(names):
             whole = found.shortened.get(name, name)
             if self._called.setdefault(name, whole) != whole:
                 values[whole if whole != name else f"printed {name}"] = values.pop(name)
+        if not found.shortened and tuple(values) == names:
+            self._plain.add(names)
         return values
 
     def _follow_epoch(self, found: Line, values: dict[str, float]) -> None:

@@ -18,7 +18,7 @@ from lmdiag.readers.text.rewriting import rewritten
 _RATE = r"tok(?:ens)?/s(?:ec)?|samples/s(?:ec)?|words/s(?:ec)?|bpc|bpb"  # units that say what was measured
 _UNIT = rf"{_RATE}|ms|sec|min|us|µs|GiB|GB|MiB|MB|KB|it/s|s/it|[smhxKkMBGT%]"
 _VALUE = lazy(
-    rf"(?<![\w.@#$^])({NUM})(?:([kKMB])\s({_RATE})(?=[\s,|;)]|$)|({_UNIT})|\s(ms|s|GiB|GB|MiB|MB|{_RATE}|it/s)(?=[\s,|;)]|$))?(?![\w])(?!\.\w)"
+    rf"(?<![\w.@#$^])({NUM})(?:({_UNIT})(?:(?<=[kKMB])\s({_RATE})(?=[\s,|;)]|$))?|\s(ms|s|GiB|GB|MiB|MB|{_RATE}|it/s)(?=[\s,|;)]|$))?(?![\w])(?!\.\w)"
 )
 _IS_RATE = lazy(rf"(?:{_RATE})$")
 _EVALUATION_AT = lazy(
@@ -95,8 +95,10 @@ def parse(piece: str) -> Line:
             continue  # sizes of data sets
         if head.kind == "total" and last == "step":
             line.samples = _SAMPLES.match(piece, end) is not None
-        value = number(word) * SUFFIXES[match[2] or ""]
-        last = _place(line, head, value, match[3] or match[4] or match[5] or "", section, last, between)
+        value, unit = number(word), match[2] or match[4] or ""
+        if match[3]:  # 37.2k tok/s
+            value, unit = value * SUFFIXES[unit], match[3]
+        last = _place(line, head, value, unit, section, last, between)
     if line.wholes:
         _name_wholes(line)
     if line.training:

@@ -20,6 +20,10 @@ _NORM = lazy(r"\|{1,2}(?:g|grad|gradient|g_param|grads)\|{1,2}")
 _WRAPPED = lazy(
     rf"\b(?:(?:torch|tf|np|numpy|jnp|jax)\.)?(?:[Tt]ensor|[Aa]rray|DeviceArray|float\d+)\(\s*\[?({NUM})[^()]*(?:\([^()]*\))?[^()]*\)"
 )
+_AT_A_PLACE = lazy(
+    r" (?:at|after|for|in|on) (?:epoch|step|iter|update|batch|Epoch|Step|Iter)"
+)  # quick to look for, and rare
+_COLON_PLACE = lazy(r"\[ *\d+ *:")
 _MEASURE = r"(?:[A-Za-z]+ ){0,2}(?:loss|cost|error|perplexity|ppl|accuracy)"
 _MEASURE_AT = lazy(
     rf"\b({_MEASURE})\s+(?:at|after|for|in|on)\s+((?:epoch\s*[#:]?\s*\d+,?\s*(?:and\s+)?)?"
@@ -53,7 +57,7 @@ def rewritten(piece: str) -> str:
         piece = unwrapped(piece)
     if "[" in piece:
         piece = _in_brackets(piece)
-    if " at " in piece or " after " in piece or " for " in piece or " in " in piece:
+    if _AT_A_PLACE.search(piece):
         piece = _MEASURE_AT.sub(r"\2 \1", piece)
     if _GLUED.search(piece):
         piece = _MINUTES.sub(_seconds, _COUNT_FIRST.sub(r" \2 \1", piece))
@@ -75,7 +79,7 @@ def _in_brackets(piece: str) -> str:
     if found:
         total = f"/{found[3]}" if found[3] else ""
         return f"epoch {found[1]} step {found[2]}{total}, {piece[found.end() :].lstrip(' :')}"
-    if ":" in piece and "poch" in piece:
+    if "poch" in piece and _COLON_PLACE.search(piece):
         piece = _PLACE_IN_BRACKETS.sub(r"\1\2/\3]", piece)
     return _TIMM.sub(r"epoch \1", piece) if piece.startswith("Train: ") else piece
 

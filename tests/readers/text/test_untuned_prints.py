@@ -159,6 +159,13 @@ def test_losses_of_an_epoch_without_steps_keep_the_epoch() -> None:
     assert run["epoch"].values.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
 
 
+def test_losses_of_several_ranks() -> None:
+    ranks = "".join(
+        f"Epoch {k}/3\n" + "".join(f"Rank {r} | Epoch Loss: {k}.{r}5\n" for r in (1, 0, 2)) for k in (1, 2, 3)
+    )
+    assert points(run_of(ranks), "loss") == [(1, 1.05), (2, 2.05), (3, 3.05)]
+
+
 def test_losses_below_the_headline_of_an_epoch() -> None:
     text = "".join(f"Epoch {k}\n  Train: loss 3.{9 - k} acc 0.3\n  Valid: loss 4.{9 - k} acc 0.2\n" for k in (1, 2, 3))
     run = run_of(text)
