@@ -13,7 +13,7 @@ from lmdiag.readers.text.blocks import COMPOSER, OLMO
 from lmdiag.readers.text.deepspeed import DEEPSPEED
 from lmdiag.readers.text.fairseq import FAIRSEQ
 from lmdiag.readers.text.family import Family
-from lmdiag.readers.text.generic_pairs import GENERIC, is_text
+from lmdiag.readers.text.generic_pairs import GENERIC, is_program, is_text
 from lmdiag.readers.text.hand_written import EPOCHS, MINIMIND, TUTORIAL, WORD_LANGUAGE_MODEL
 from lmdiag.readers.text.hf_console import HF_CONSOLE
 from lmdiag.readers.text.keras_console import KERAS_CONSOLE
@@ -110,7 +110,9 @@ def family_of(text: str) -> Family:
 
 def can_read(name: str, head: bytes) -> bool:
     """Tell whether the first bytes are text that holds a line of a known family."""
-    return not name.endswith("/") and is_text(head) and bool(hits(without_colours(as_text(head))))
+    return (
+        not name.endswith("/") and not is_program(name) and is_text(head) and bool(hits(without_colours(as_text(head))))
+    )
 
 
 def read(source: Source) -> list[RawLog]:

@@ -49,9 +49,18 @@ def is_text(head: bytes) -> bool:
     return bool(head.strip()) and controls * 100 <= len(head) and (not zeros or 0.3 < zeros / len(head) < 0.6)
 
 
+def is_program(name: str) -> bool:
+    """Tell whether a file is called like the source of a program, which may show what a log looks like.
+
+    >>> is_program("trainers/loop.py"), is_program("loop.py.log")
+    (True, False)
+    """
+    return name.lower().endswith((".py", ".pyi", ".c", ".h", ".cc", ".cpp", ".cu", ".rs", ".go", ".java", ".js", ".ts"))
+
+
 def can_read(name: str, head: bytes) -> bool:
     """Tell whether the bytes are text; whether it holds records shows only when all of it is read."""
-    return not name.endswith("/") and is_text(head)
+    return not name.endswith("/") and not is_program(name) and is_text(head)
 
 
 def read(source: Source) -> list[RawLog]:

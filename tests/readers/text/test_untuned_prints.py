@@ -269,6 +269,7 @@ NOT_LOGS = {
     "net.txt": "12:00:00 | Download: 506.7 Mbit/s | Ping: 28.9 ms | Packet loss: 1.2%\n" * 4,
     "tests.txt": "tests/test_loss.py::test_epoch_1 PASSED [ 33%]\nFAILED test_loss - assert 2.5 == 2.4\n",
     "runs.out": "{'train_runtime': 11.2, 'train_loss': 1.52, 'epoch': 1.0}\n100% 8/8 [00:11<00:00]\n" * 4,
+    "loop.py": "".join(f"epoch {k} loss 2.{9 - k}\n" for k in range(5)),
     "frames.md": "".join(f"- Frame {k}: loss 3.09{k} -> 1.55{k}\n" for k in range(4)),
 }
 
