@@ -68,7 +68,9 @@ class PairScanner:
         self._headline = -FEW_LINES  # the line that announced an epoch, or the last record below it
         self._section = ""  # the set that a line of its own announced: "Evaluating ..."
         self._plain: set[tuple[str, ...]] = set()  # names that need not be told apart
-        self._called: dict[str, str] = {}  # name of a loss -> what it was short for when it was first read
+        self._called: dict[
+            str, tuple[str, bool]
+        ] = {}  # name of a loss -> what it was short for at first, with a place or not
         self._placed: dict[str, set[str]] = {}  # losses that are printed with a place -> as what
         self._units: dict[str, Counter[str]] = {}
         self._models = ModelNames()
@@ -172,13 +174,21 @@ class PairScanner:
             self._table.config.setdefault("epochs", int(found.epochs))
 
     def _in_full(self, found: Line, values: dict[str, float]) -> dict[str, float]:
-        """Keep `loss` and `NCE loss` apart where some lines print the one and some the other."""
+        """Keep `loss` and `NCE loss` apart where some lines print the one and some the other.
+
+        The first gets the name `loss`, but for a line without a place, such as a result before training.
+        """
         names = tuple(values)
         if names in self._plain and not found.shortened:
             return values
         for name in _losses_among(names):
             whole = found.shortened.get(name, name)
-            if self._called.setdefault(name, whole) != whole:
+            first, placed = self._called.setdefault(name, (whole, found.placed))
+            if found.placed and not placed and first not in (name, whole):
+                self._table.columns[first] = self._table.columns.pop(name)
+                first = whole
+                self._called[name] = whole, True
+            if first != whole:
                 values[whole if whole != name else f"printed {name}"] = values.pop(name)
         if not found.shortened and tuple(values) == names:
             self._plain.add(names)

@@ -85,7 +85,9 @@ def _falls(values: np.ndarray) -> bool:
 
 
 def _finding(metric: str, steps: np.ndarray, name: str, loss: float, level: float, falls: bool, peak: float) -> Finding:
-    rates = f"; if it does, try learning rates ten times larger and smaller, the peak was {peak:.2g}" if peak > 0 else ""
+    rates = (
+        f"; if it does, try learning rates ten times larger and smaller, the peak was {peak:.2g}" if peak > 0 else ""
+    )
     told = ", though it still falls" if falls else ""
     return Finding(
         f"{'The loss' if metric == 'loss' else metric} ends at {level:.4g}, worse than {MEANING[name]} ({loss:.4g}){told}.",

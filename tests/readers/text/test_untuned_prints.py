@@ -204,6 +204,15 @@ def test_two_losses_on_lines_of_their_own() -> None:
     assert run["NCE Loss"].values.tolist() == [0.91, 0.92, 0.93]
 
 
+def test_a_result_before_training_does_not_take_the_name_of_the_loss():
+    run = run_of(
+        "Baseline Train Loss: 1.5, Baseline Val Loss: 1.6\n"
+        + "".join(f"Epoch [{k}/9], Train Loss: 1.{9 - k}, Val Loss: 1.{9 - k}5\n" for k in range(1, 10))
+    )
+    assert run["loss"].values[:2].tolist() == [1.8, 1.7]
+    assert len(run["val/loss"]) == 9
+
+
 def test_iterations_that_count_epochs() -> None:
     run = run_of(
         "".join(f"log\\train.log - iteration:{e} step:{s}/29, NER loss: {9 - e}.5\n" for e in (1, 2) for s in (10, 20))
