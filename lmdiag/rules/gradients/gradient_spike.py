@@ -28,7 +28,7 @@ def check(run: Run, *, ratio: float = 10.0, deviations: float = 4.0) -> Iterator
     ## How it decides
     The ratio to the median of the previous 50 records, from the third record (or 5% of the run) on, is at least `ratio` and the log ratio at least
     `deviations` robust standard deviations, and it is twice the largest of the last 25 that was no such jump itself; or the ratio is at least 30, and 3 to the 90th percentile of those records. If there is no such record: the last tenth is `ratio` times the
-    stretch from 10% to 30% of the run, with a rank trend.
+    stretch from 10% to 30% of the run, with a rank trend. A single jump below 30 times that clipping absorbed is information, not a warning.
 
     ## Why it matters
     A gradient this large moves the weights as far as ten ordinary ones, unless it is clipped; repeated, it precedes divergence.
@@ -96,6 +96,7 @@ def _jump(run: Run, norms: Series, hits: np.ndarray, ratios: np.ndarray) -> Find
     others = f", one of {len(hits)} such records" if len(hits) > 1 else ""
     limit = run.config.get("grad_clip")
     absorbed = f"; clipping at {limit} absorbed it" if limit else ""
+    harmless = limit and len(hits) == 1 and ratios[highest] < CERTAIN
     return Finding(
         f"The gradient norm jumped to {value:.3g} at step {step:,}, {ratios[highest]:.0f} times its usual value{others}{absorbed}.",
         int(norms.steps[hits[0]]),
@@ -103,6 +104,7 @@ def _jump(run: Run, norms: Series, hits: np.ndarray, ratios: np.ndarray) -> Find
         "grad_norm",
         {"largest": value, "ratio": float(ratios[highest]), "records": len(hits)},
         (advice.clip(run, step), "Look at the batch of this step.", advice.lower_lr(run, step)),
+        Severity.INFO if harmless else Severity.WARNING,
         steps=tuple(norms.steps[hits][:50].tolist()),
     )
 

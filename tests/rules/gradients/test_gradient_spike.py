@@ -36,6 +36,17 @@ def test_clipping_is_mentioned_with_its_limit():
     assert "clipping at 1.0 absorbed it" in found.message
 
 
+@pytest.mark.parametrize(
+    ("factor", "at", "clip", "alarms"),
+    [(15, [200], 1.0, False), (15, [200], 0.0, True), (15, [100, 200], 1.0, True), (100, [200], 1.0, True)],
+)
+def test_one_jump_that_clipping_absorbed_is_no_alarm(factor, at, clip, alarms):
+    values = norms()
+    values[at] = factor
+    (found,) = fires(check, run(loss=falling(300), grad_norm=values, config={"grad_clip": clip}))
+    assert found.alarms is alarms
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_silent_on_start_up_and_slow_growth(seed):
     start = norms(seed=seed) * (1 + 30 * np.exp(-np.arange(300) / 3))
