@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from html.parser import HTMLParser
 from typing import Any
 
 from lmdiag.errors import UnreadableLog
@@ -110,36 +109,9 @@ def _losses(raw: RawLog) -> int:
     return max((len(c.rows) for name, c in raw.columns.items() if spelling(name).name.endswith("loss")), default=0)
 
 
-def _tables(html: str) -> Iterator[str]:
-    """Yield every table of a page, its cells between tabs."""
+def _tables(html: str) -> list[str]:
     if "<table" not in html:
-        return
-    reading = _Tables()
-    reading.feed(html)
-    for table in reading.tables:
-        yield "".join("\t".join(cell.replace("\t", " ").strip() for cell in row) + "\n" for row in table if row)
+        return []
+    from lmdiag.readers.html_tables import tables  # most logs are asked whether they are notebooks, and are none
 
-
-class _Tables(HTMLParser):
-    """Gathers tables as lists of rows of cells."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tables: list[list[list[str]]] = []
-        self._inside = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "table":
-            self.tables.append([])
-        elif tag == "tr" and self.tables:
-            self.tables[-1].append([])
-        elif tag in ("td", "th") and self.tables and self.tables[-1]:
-            self.tables[-1][-1].append("")
-        self._inside = tag in ("td", "th")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._inside = self._inside and tag not in ("td", "th", "table")
-
-    def handle_data(self, data: str) -> None:
-        if self._inside and self.tables and self.tables[-1] and self.tables[-1][-1]:
-            self.tables[-1][-1][-1] += data
+    return tables(html)
