@@ -21,7 +21,7 @@ from trainers import corpus
 from trainers.borrowed_loops import check_fault
 from trainers.faults import Hooks
 from trainers.progress import Progress
-from trainers.settings import Files, setting
+from trainers.settings import Files, checkpoint_folder, setting
 
 SPECIAL = {
     "pad_token": "[PAD]",
@@ -284,11 +284,6 @@ def show_progress(trainer: Any, settings: Any) -> Progress:
 
     trainer.add_callback(Bar())
     return progress
-
-
-def checkpoint_folder(settings: Any) -> Path:
-    """Return where checkpoints go: the folder asked for, else one beside the log and named after it."""
-    return Path(settings.checkpoints) if settings.checkpoints else Path(settings.log).with_suffix(".checkpoints")
 
 
 def newest(folder: Path) -> str:

@@ -10,13 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainers.settings import Settings
-
-
-def folder_of(settings: Settings) -> Path:
-    """Return where checkpoints go: the folder asked for, else one beside the log and named after it."""
-    return Path(settings.checkpoints) if settings.checkpoints else Path(settings.log).with_suffix(".checkpoints")
-
 
 def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
     """Write `step-N.pt` and delete all but the newest `keep`; a crash while writing leaves the old files whole."""

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from trainers import corpus
-from trainers.bert_mlm import arguments, checkpoint_folder, header_facts, newest, show_progress, windows
+from trainers.bert_mlm import arguments, header_facts, newest, show_progress, windows
 from trainers.borrowed_loops import check_fault
 from trainers.faults import Hooks
 from trainers.scores import scores
-from trainers.settings import Output, setting
+from trainers.settings import Output, checkpoint_folder, setting
 
 CLASSES = {  # top-level modules and packages of the standard library; "language": the reference behind help()
     "language": (),

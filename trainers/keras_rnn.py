@@ -18,7 +18,7 @@ from trainers import corpus
 from trainers.borrowed_loops import check_fault
 from trainers.faults import Hooks
 from trainers.ngram import reference_losses
-from trainers.settings import Files, setting
+from trainers.settings import Files, checkpoint_folder, setting
 
 if TYPE_CHECKING:
     import keras
@@ -196,11 +196,6 @@ def sampler(settings: Settings, text: corpus.Corpus, log: Any) -> keras.callback
         log.run_log.event("sample", settings.steps, text.vocabulary.decode(ids[-settings.sample :]))
 
     return keras.callbacks.LambdaCallback(on_train_end=write)
-
-
-def checkpoint_folder(settings: Settings) -> Path:
-    """Return where the checkpoint goes: the folder asked for, else one beside the log and named after it."""
-    return Path(settings.checkpoints) if settings.checkpoints else Path(settings.log).with_suffix(".checkpoints")
 
 
 def header_facts(settings: Settings, text: corpus.Corpus, params: int) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from trainers.faults import Hooks
 from trainers.ngram import reference_losses
 from trainers.progress import Progress
 from trainers.sampling import generate
-from trainers.settings import Settings
+from trainers.settings import Settings, checkpoint_folder
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -91,7 +91,7 @@ def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.
     # ---- go on from a checkpoint, or begin
 
     first, tokens, states = 0, 0, None
-    folder = checkpoints.folder_of(settings)
+    folder = checkpoint_folder(settings)
     if settings.resume:
         saved = checkpoints.load(checkpoints.newest(folder), device)
         load_model_and_optimizer_state(model, optimizer, saved, settings.fsdp)

@@ -19,6 +19,11 @@ def setting(default: Any, help: str, choices: tuple[str, ...] = (), also: tuple[
     return field(default=default, metadata=metadata)
 
 
+def checkpoint_folder(settings: Any) -> Path:
+    """Return where checkpoints go: the folder asked for, else one beside the log and named after it."""
+    return Path(settings.checkpoints) if settings.checkpoints else Path(settings.log).with_suffix(".checkpoints")
+
+
 @dataclass
 class Output:
     """Where a run writes to, and whether it writes the same again."""

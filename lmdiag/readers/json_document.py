@@ -60,6 +60,16 @@ def read(source: Source) -> list[RawLog]:
     return [refuse_results_table(rows.log("json", source.name, source=source.name, config=_config(document)))]
 
 
+def parsed(source: Source, kind: str) -> Any:
+    """Return what a whole JSON document says; raise UnreadableLog where one that begins like this kind of it is none."""
+    try:
+        return json.loads(source.text)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableLog(
+            f"{source.name} begins like {kind} but is not JSON: {error}", "check that it was copied completely"
+        ) from error
+
+
 def _load(source: Source) -> tuple[Any, str]:
     try:
         return json.loads(source.text), ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.metrics import spelling
+from lmdiag.readers.json_document import parsed
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.source import Source
 from lmdiag.run import Skipped
@@ -26,7 +26,7 @@ def read(source: Source) -> list[RawLog]:
     """Read every cell of which the output is a log, each as a run of its own, named after the number beside it."""
     found = [raw for label, part in _parts(source) for raw in _logs(source, label, part)]
     logs = [raw for raw in found if _losses(raw) >= FEWEST_RECORDS] or sorted(found, key=_losses)[-1:]
-    if not logs or not _losses(logs[0]):
+    if not logs:
         raise UnreadableLog(
             f"{source.name} is a notebook in which no output is a log",
             "run it, and save it with its output; output that was cleared cannot be read",
@@ -55,12 +55,7 @@ def _parts(source: Source) -> Iterator[tuple[str, Source]]:
 
 
 def _cells(source: Source) -> Iterator[dict[str, Any]]:
-    try:
-        document = json.loads(source.text)
-    except (ValueError, RecursionError) as error:
-        raise UnreadableLog(
-            f"{source.name} begins like a notebook but is not JSON: {error}", "check that it was copied completely"
-        ) from error
+    document = parsed(source, "a notebook")
     sheets = document.get("worksheets") or [document] if isinstance(document, dict) else []  # worksheets: before 2015
     for sheet in sheets:
         for cell in sheet.get("cells") or () if isinstance(sheet, dict) else ():
@@ -86,14 +81,12 @@ def _joined(text: Any) -> str:
 
 def _logs(source: Source, label: str, part: Source) -> list[RawLog]:
     """Return the logs of one part; most cells print no log at all, which is no loss."""
-    from lmdiag.readers import reader_of
+    from lmdiag.readers import read_source
 
-    reader = reader_of(part)
     try:
-        logs: list[RawLog] = reader.read(part) if reader is not None and reader.__name__ != __name__ else []
+        return [_of_cell(source, label, raw) for raw in read_source(part) if _losses(raw)]
     except UnreadableLog:
         return []
-    return [_of_cell(source, label, raw) for raw in logs if _losses(raw)]
 
 
 def _of_cell(source: Source, label: str, raw: RawLog) -> RawLog:

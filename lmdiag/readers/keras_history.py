@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 from lmdiag.errors import UnreadableLog
+from lmdiag.readers.json_document import parsed
 from lmdiag.readers.keras_csv import by_epoch, is_history
 from lmdiag.readers.rawlog import RawLog, Source
 from lmdiag.readers.rows import Rows
@@ -51,12 +51,7 @@ def read(source: Source) -> list[RawLog]:
 
 
 def _history(source: Source) -> dict[str, Any]:
-    try:
-        document = json.loads(source.text)
-    except (ValueError, RecursionError) as error:
-        raise UnreadableLog(
-            f"{source.name} begins like a Keras history but is not JSON: {error}", "check that it was copied completely"
-        ) from error
+    document = parsed(source, "a Keras history")
     if isinstance(document, dict) and isinstance(document.get("history"), dict):
         document = document["history"]
     return document if isinstance(document, dict) else {}

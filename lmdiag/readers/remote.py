@@ -7,7 +7,6 @@ files that can matter to a log.
 from __future__ import annotations
 
 import atexit
-import logging
 import re
 import shutil
 import tempfile
@@ -98,7 +97,9 @@ def mirrored(url: str, matters: Callable[[str], bool]) -> tuple[Path, dict[str, 
             _is_file(system, root)  # which raises what is in the way
         inside = {path: name for path, name in inside.items() if matters(path)}
         if len(inside) > MOST_FILES:
-            raise UnreadableLog(f"{url} holds more than {MOST_FILES:,} files", "name those to read with a pattern")
+            raise UnreadableLog(
+                f"{without_secrets(url)} holds more than {MOST_FILES:,} files", "name those to read with a pattern"
+            )
         for path, name in inside.items():
             copy = folder / path
             if copy.resolve().is_relative_to(folder.resolve()):
@@ -136,10 +137,12 @@ def _is_pattern(url: str) -> bool:
 
 def _opened(url: str) -> tuple[Any, str]:
     """Return the file system of a URL and the path in it."""
+    import logging  # what only logs on this machine need starts without it
+
     try:
         from fsspec.core import url_to_fs
     except ImportError as error:
-        raise UnreadableLog(f"reading {url} needs fsspec", _install("fsspec", url)) from error
+        raise UnreadableLog(f"reading {without_secrets(url)} needs fsspec", _install("fsspec", url)) from error
     for library in map(logging.getLogger, CHATTY):  # what goes wrong is raised, too
         if not library.handlers:
             library.addHandler(logging.NullHandler())

@@ -17,18 +17,14 @@ REBOUND_POINTS = 12
 LIMITS = ((0.1, 0.03, 4.0), (0.3, 0.15, 3.5), (0.5, 0.30, 3.0))
 CHAOTIC_RISE, CHAOTIC_NATS, CHAOTIC_ERRORS = float(np.log(1.4)), 0.5, 4.0
 ABOVE_START_NATS, ABOVE_START_SHARE = 0.3, 0.05
-ABOVE_START_SIGMAS = (
-    2.0  # by so many deviations of a record; of MANY late records, all but this share above the start say the same
-)
+# By so many deviations of a record; of MANY late records, all but this share above the start say the same.
+ABOVE_START_SIGMAS = 2.0
 MANY, CHANCE_LOW = 50, 0.05
 COMPETES = 3.0  # standard errors above the lowest window within which another could have been the lowest
 END_POINTS, END_NATS, END_SHARE, END_SIGMAS = 3, 0.15, 0.05, 8.0
 SHORT_END_NATS, SHORT_END_SHARE, SHORT_END_SIGMAS = 0.3, 0.10, 5.0
 SHORT_END_RATIO, SHORT_END_FAR = 2.5, 1.0  # beyond these no scatter is asked for: of ten records it is mostly slope
-ONSET_SIGMAS, ONSET_SHARE = (
-    4.0,
-    0.1,
-)  # or from where it is this far up, if that is less: a quiet curve shows its onset earlier
+ONSET_SIGMAS, ONSET_SHARE = 4.0, 0.1  # or from where it is so far up: a quiet curve shows its onset earlier
 FAR = 3.0  # a rise to more than so many times the minimum begins where one to this level would
 BEHIND_POINTS, BEHIND_SHARE, BEHIND_SIGMAS = 4, 0.05, 2.0
 

@@ -156,7 +156,7 @@ def _in_nats(run: Run) -> bool:
 def _fell_early(values: np.ndarray, seen: Progress) -> bool:
     """Tell whether some first records lie above the rest by more than chance: what fell at once has no rank trend."""
     n = len(values)
-    for k in np.unique(np.geomspace(EARLIEST, max(EARLIEST, n // 2), 8).astype(int)).tolist():
+    for k in distinct(np.geomspace(EARLIEST, max(EARLIEST, n // 2), 8).astype(int)).tolist():
         error = MEDIAN_ERROR * seen.sigma * (1 / k + 1 / max(n - k, 1)) ** 0.5
         fell = float(median(values[:k]) - median(values[k:])) if n > 2 * k else 0.0
         if fell >= max(EARLY_FALL * error, AT_ONCE * abs(seen.end)) and fell > 0:
