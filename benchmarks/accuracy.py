@@ -24,7 +24,7 @@ import numpy as np
 from lmdiag.diagnose import diagnose
 from lmdiag.errors import LmdiagError
 from lmdiag.finding import Finding, Severity
-from lmdiag.readers import read_all
+from lmdiag.judging.reading import read_all
 
 FAMILIES = {
     "nonfinite": {"numerics", "integrity"},

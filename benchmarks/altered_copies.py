@@ -23,7 +23,7 @@ from accuracy import FAMILIES, UNSCORED, wilson
 
 from lmdiag.diagnose import diagnose
 from lmdiag.finding import Severity
-from lmdiag.readers import read_all
+from lmdiag.judging.reading import read_all
 from lmdiag.run import Run, Series
 
 LEAST_RECORDS = 8

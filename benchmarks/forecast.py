@@ -92,7 +92,7 @@ def made_run(seed: int) -> Run:
 
 def healthy_runs(corpus: Path, labels: Path) -> Iterator[Run]:
     """Read the logs that were labelled healthy."""
-    from lmdiag.readers import read_all
+    from lmdiag.judging.reading import read_all
 
     for line in labels.read_text().splitlines():
         label = json.loads(line)

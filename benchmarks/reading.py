@@ -64,13 +64,13 @@ MEGATRON = (
 )
 READ = """
 import sys
-from lmdiag.readers import read
+from lmdiag.judging.reading import read
 read(sys.argv[1])
 """
 DIAGNOSE = """
 import sys
 from lmdiag.diagnose import diagnose
-from lmdiag.readers import read
+from lmdiag.judging.reading import read
 diagnose(read(sys.argv[1]))
 """
 

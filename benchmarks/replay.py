@@ -26,9 +26,9 @@ from altered_copies import UNHARMED
 
 from lmdiag.diagnose import diagnose
 from lmdiag.finding import Finding, Severity
-from lmdiag.readers import read_all
+from lmdiag.judging.reading import read_all
 from lmdiag.run import Run
-from lmdiag.standing import Standing, beginning
+from lmdiag.watching.settled import Settled, beginning
 
 MOMENTS = 100
 COPIES = ("last 50%", "every 5th record", "means of 5 records")
@@ -47,7 +47,7 @@ def replayed(run: Run) -> list[Moment]:
     """Diagnose the growing beginnings of a run."""
     assert run.curve is not None
     losses = [run.curve[1], *(run.series[name] for name in ("loss", run.curve[0]) if name in run)]
-    steps, standing, moments = max(losses, key=len).steps, Standing(), []
+    steps, standing, moments = max(losses, key=len).steps, Settled(), []
     for at in np.unique(np.linspace(0, len(steps) - 1, MOMENTS).astype(int)):
         begun = beginning(run, int(steps[at]))
         found = diagnose(begun).findings

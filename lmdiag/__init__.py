@@ -1,8 +1,8 @@
 """lmdiag reads the log of a language-model training run and says whether the run is healthy.
 
-log file -> readers -> Run -> rules -> Findings -> Diagnosis -> reports / charts -> screen
+paths -> sources -> readers -> gather -> Run -> rules -> Findings -> Diagnosis -> judging -> Report -> reports / charts -> screen
 
-Each arrow is one function; each noun is one frozen dataclass; nothing points back.
+Each arrow is one function; each noun is one frozen dataclass; nothing points back; each word is a folder or a file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from lmdiag.version import __version__ as __version__
 
 _HOME = {
     "Diagnosis": "lmdiag.diagnose",
@@ -24,16 +24,19 @@ _HOME = {
     "Series": "lmdiag.run",
     "Severity": "lmdiag.finding",
     "diagnose": "lmdiag.diagnose",
+    "Report": "lmdiag.reports.report",
     "forecast": "lmdiag.forecast",
-    "from_pandas": "lmdiag.readers",
-    "from_polars": "lmdiag.readers",
-    "read": "lmdiag.readers",
-    "read_all": "lmdiag.readers",
+    "from_pandas": "lmdiag.gather.frames",
+    "from_polars": "lmdiag.gather.frames",
+    "judge": "lmdiag.judging.logs",
+    "read": "lmdiag.judging.reading",
+    "read_all": "lmdiag.judging.reading",
 }
 __all__ = [
     "Diagnosis",
     "Finding",
     "LmdiagError",
+    "Report",
     "Run",
     "RunLogger",
     "Segment",
@@ -43,6 +46,7 @@ __all__ = [
     "forecast",
     "from_pandas",
     "from_polars",
+    "judge",
     "read",
     "read_all",
 ]
@@ -52,8 +56,11 @@ if TYPE_CHECKING:
     from lmdiag.errors import LmdiagError
     from lmdiag.finding import Finding, Severity
     from lmdiag.forecast import forecast
-    from lmdiag.readers import from_pandas, from_polars, read, read_all
+    from lmdiag.gather.frames import from_pandas, from_polars
+    from lmdiag.judging.logs import judge
+    from lmdiag.judging.reading import read, read_all
     from lmdiag.record.writer import RunLogger
+    from lmdiag.reports.report import Report
     from lmdiag.run import Run, Segment, Series
 
 
@@ -72,7 +79,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """Keeps `lmdiag.diagnose` the function: an import of the module of that name would put itself in its place."""
+    """Keeps `lmdiag.diagnose` the function: importing the submodule would otherwise rebind the name."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in _HOME and isinstance(value, ModuleType)):

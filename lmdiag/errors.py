@@ -9,6 +9,9 @@ one place per use: ``cli.main``, the app's upload, the caller of the Python API.
 of lmdiag, has ``record.writer.LogInUse`` of its own.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 
 class LmdiagError(Exception):
     """Something the user can fix; `hint` says how."""
@@ -25,6 +28,17 @@ class UnreadableLog(LmdiagError):
 
 class BadSetting(LmdiagError):
     """A setting, rule or option that does not exist or does not fit."""
+
+
+@contextmanager
+def explained(explain: Callable[[Exception], UnreadableLog]) -> Iterator[None]:
+    """Turn what nobody foresaw into an error a user can act on; errors that are one already pass."""
+    try:
+        yield
+    except LmdiagError:
+        raise
+    except Exception as error:
+        raise explain(error) from error
 
 
 def nearest(word: str, known: list[str]) -> str:

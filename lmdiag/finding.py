@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -69,6 +70,38 @@ class Finding:
     def alarms(self) -> bool:
         """Whether the finding counts against the run: a warning or an error."""
         return (self.severity or Severity.INFO) >= Severity.WARNING
+
+
+def severity_of(finding: Finding) -> Severity:
+    """Return the severity of a finding; one that no rule graded is an info."""
+    return finding.severity or Severity.INFO
+
+
+def fails(severity: Severity, fail_on: str) -> bool:
+    """Tell whether a finding of this severity fails the gate.
+
+    >>> fails(Severity.WARNING, "error"), fails(Severity.WARNING, "info"), fails(Severity.ERROR, "never")
+    (False, True, False)
+    """
+    return fail_on != "never" and severity >= Severity[fail_on.upper()]
+
+
+Key = tuple[str, str, int]  # rule, metric, and which of several such findings in the order of their steps
+
+
+def keys(findings: Sequence[Finding]) -> list[Key]:
+    """Return for each finding of a run what stays the same of it while the log grows or a threshold moves.
+
+    >>> keys([Finding("…", 80, 90, rule="loss-spike"), Finding("…", 20, 30, rule="loss-spike")])
+    [('loss-spike', 'loss', 1), ('loss-spike', 'loss', 0)]
+    """
+    counts: Counter[tuple[str, str]] = Counter()
+    found: dict[int, Key] = {}
+    for at in sorted(range(len(findings)), key=lambda at: findings[at].first_step):
+        kind = (findings[at].rule, findings[at].metric)
+        found[at] = (*kind, counts[kind])
+        counts[kind] += 1
+    return [found[at] for at in range(len(findings))]
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,10 @@ pytest loads it by itself where lmdiag is installed; it imports the rest of lmdi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from os import PathLike
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,37 +23,28 @@ if TYPE_CHECKING:
 
 
 def assert_healthy(
-    log: str | PathLike[str] | Run, *, fail_on: str = "error", select: Sequence[str] = (), ignore: Sequence[str] = ()
+    log: str | PathLike[str] | Run, *, fail_on: str = "", select: Sequence[str] = (), ignore: Sequence[str] = ()
 ) -> Report:
     """Fail unless every run of a log is free of findings at or above `fail_on`, and at least one could be judged.
 
-    `log` is a file, a folder, a glob or a Run; `select` and `ignore` take names of rules and families, as on the command
-    line. Returns the report. The message of the failure lists the findings, one a line.
+    `log` is a file, a folder, a glob or a Run. The settings of the project hold, as for `lmdiag check`; `fail_on`, `select`
+    and `ignore` (names of rules and families) replace single ones. Returns the report. The message of the failure lists the
+    findings, one a line.
     """
     __tracebackhide__ = True
-    from lmdiag.cli.gate import exit_code
+    from lmdiag.config import load
+    from lmdiag.judging.logs import judge, report_on
+    from lmdiag.judging.policy import exit_code
     from lmdiag.reports.concise import render
 
-    report = _report(log, fail_on, tuple(select), tuple(ignore))
+    given: dict[str, Any] = {"fail_on": fail_on, "select": tuple(select), "ignore": tuple(ignore)}
+    settings = replace(load(Path.cwd()), **{name: value for name, value in given.items() if value})
+    report = judge(str(log), settings) if isinstance(log, str | PathLike) else report_on([log], settings)
     if exit_code(report):
         raise AssertionError(
             f"{log if isinstance(log, str | PathLike) else log.name} is not healthy:\n{render(report)}"
         )
     return report
-
-
-def _report(log: str | PathLike[str] | Run, fail_on: str, select: tuple[str, ...], ignore: tuple[str, ...]) -> Report:
-    from lmdiag.cli.gate import check_settings, chosen_rules, judge
-    from lmdiag.cli.reading import read_runs
-    from lmdiag.config import Settings
-    from lmdiag.readers.options import ReadOptions
-    from lmdiag.reports.report import Report
-
-    settings = Settings(select=select, ignore=ignore, fail_on=fail_on)
-    check_settings(settings)
-    runs, unreadable = read_runs([str(log)], ReadOptions()) if isinstance(log, str | PathLike) else ([log], [])
-    diagnoses = tuple(judge(run, settings) for run in runs)
-    return Report(diagnoses, tuple(unreadable), chosen_rules(settings), fail_on)
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from lmdiag.convert import lines, parquet, records
-from lmdiag.readers import runs_of
-from lmdiag.readers.source import Source
+from lmdiag.judging.reading import runs_of
 from lmdiag.record.schema import json_schema
 from lmdiag.run import Event, Run, Segment, Series, Skipped
+from lmdiag.sources.source import Source
 
 
 def series(steps, values):

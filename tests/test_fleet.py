@@ -16,18 +16,18 @@ import numpy as np
 import pytest
 
 from lmdiag.cli import main
-from lmdiag.cli.accepted import Accepted
-from lmdiag.cli.judging import Judging
 from lmdiag.config import Settings
 from lmdiag.diagnose import diagnose
 from lmdiag.errors import LmdiagError
-from lmdiag.fleet import each, light, processors, worthwhile_jobs
-from lmdiag.readers import find
+from lmdiag.fleet import each, processors, slimmed, worthwhile_jobs
+from lmdiag.judging.judged import TEXT, Judging
+from lmdiag.judging.reading import find
+from lmdiag.judging.suppressions import Accepted
 from lmdiag.readers.options import ReadOptions
-from lmdiag.readers.source import Source
 from lmdiag.reports import FORMATS, render
 from lmdiag.reports.report import Report
 from lmdiag.run import Run, Series
+from lmdiag.sources.source import Source
 from tests.rules.curves import falling
 
 ROOT = Path(__file__).parents[1]
@@ -123,7 +123,7 @@ def test_many_logs_are_checked_in_several_processes_without_asking(tmp_path, mon
     used = []
     monkeypatch.setattr("lmdiag.fleet.processors", lambda: 2)
     monkeypatch.setattr("lmdiag.fleet.STARTED_S", 0.01)
-    monkeypatch.setattr("lmdiag.cli.diagnosing.each", lambda *args: used.append(args[3]) or each(*args))
+    monkeypatch.setattr("lmdiag.judging.logs.each", lambda *args: used.append(args[3]) or each(*args))
     assert main(["check", str(write_logs(tmp_path)), "--isolated", "-f", "concise"]) == 1
     assert main(["check", str(tmp_path), "--isolated", "-f", "concise", "-j", "1"]) == 1
     assert used == [2, 1]
@@ -147,13 +147,13 @@ def sick_run(n=5000):
 @pytest.mark.parametrize("name", [name for name in FORMATS if name not in ("html", "text")])
 def test_a_light_diagnosis_reads_like_the_whole_one(name):
     whole = diagnose(sick_run())
-    small = pickle.loads(pickle.dumps(light(whole)))
+    small = pickle.loads(pickle.dumps(slimmed(whole)))
     assert whole.findings
     assert render(Report((small,)), name) == render(Report((whole,)), name)
 
 
 def test_a_light_diagnosis_is_small_whatever_the_length_of_the_log():
-    sizes = [len(pickle.dumps(light(diagnose(sick_run(n))))) for n in (2000, 40_000)]
+    sizes = [len(pickle.dumps(slimmed(diagnose(sick_run(n))))) for n in (2000, 40_000)]
     assert max(sizes) < 60_000
     assert sizes[1] < 1.5 * sizes[0]
 
@@ -230,7 +230,7 @@ def test_a_worker_fetches_a_remote_folder_itself(cluster, tmp_path):
     (board / "events.out.tfevents.1.host").write_bytes(SAMPLES["tensorboard"][1])
     (found,), _ = find([f"file://{board}/"])
     shutil.rmtree(found.path)  # as on a machine other than the one where it was found
-    task = Judging(Settings(), Accepted(), ReadOptions(), many=True)
+    task = Judging(Settings(), Accepted(), ReadOptions(), TEXT)
     (judged,) = each(task, [found], task.lost, scheduler=cluster.scheduler_address)
     assert not judged.unreadable
     assert judged.diagnoses[0].run.source == f"file://{board}/"
@@ -250,7 +250,7 @@ def test_many_logs_are_reported_as_few_are(tmp_path, capsys, monkeypatch, name):
     settings = ["--config", "rules.few-evaluations.severity=warning"]
     printed = []
     for few in (20, 1):
-        monkeypatch.setattr("lmdiag.cli.diagnosing.FEW", few)
+        monkeypatch.setattr("lmdiag.judging.logs.FEW", few)
         assert main(["check", f"{folder}/*.jsonl", "--isolated", "-f", name, *settings]) == 1
         printed.append(capsys.readouterr().out)
     assert printed[0] == printed[1]
@@ -259,7 +259,7 @@ def test_many_logs_are_reported_as_few_are(tmp_path, capsys, monkeypatch, name):
 def test_charts_of_many_logs_are_drawn_for_the_first_of_each_verdict(tmp_path, capsys, monkeypatch):
     pytest.importorskip("vl_convert")
     folder = write_logs(tmp_path)
-    monkeypatch.setattr("lmdiag.cli.diagnosing.FEW", 2)
+    monkeypatch.setattr("lmdiag.judging.logs.FEW", 2)
     assert main(["check", f"{folder}/*.jsonl", "--isolated", "-o", f"html={tmp_path}/r.html"]) == 1
     page = (tmp_path / "r.html").read_text()
     assert page.count("<svg") >= 5
@@ -268,7 +268,7 @@ def test_charts_of_many_logs_are_drawn_for_the_first_of_each_verdict(tmp_path, c
 
 def test_an_internal_error_in_one_log_hides_no_other(tmp_path, capsys, monkeypatch):
     folder = write_logs(tmp_path)
-    monkeypatch.setattr("lmdiag.cli.diagnosing.FEW", 1)
+    monkeypatch.setattr("lmdiag.judging.logs.FEW", 1)
     real = diagnose
 
     def breaks(run, *more):
@@ -276,7 +276,7 @@ def test_an_internal_error_in_one_log_hides_no_other(tmp_path, capsys, monkeypat
             raise ZeroDivisionError("made up")
         return real(run, *more)
 
-    monkeypatch.setattr("lmdiag.cli.gate.diagnose", breaks)
+    monkeypatch.setattr("lmdiag.judging.policy.diagnose", breaks)
     assert main(["check", f"{folder}/*.jsonl", "--isolated", "-f", "json"]) == 1
     report = json.loads(capsys.readouterr().out)
     assert len(report["runs"]) == 4

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from lmdiag.diagnose import diagnose
-from lmdiag.readers import read
+from lmdiag.judging.reading import read
 from lmdiag.record.schema import json_schema
 from lmdiag.rules import RULES
 from trainers.__main__ import TRAINERS

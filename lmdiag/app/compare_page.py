@@ -6,13 +6,13 @@ import streamlit as st
 
 from lmdiag import charts
 from lmdiag.app import controls, downloads
-from lmdiag.app.words import VERDICTS, plain, short
+from lmdiag.app.markup import VERDICTS, plain, short
 from lmdiag.charts.outline import candidates
 from lmdiag.charts.thinning import extremes
 from lmdiag.compare import compare, verdict_of
 from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import LmdiagError
-from lmdiag.reports.report import summarize
+from lmdiag.reports.summary import summarize
 from lmdiag.run import Run
 
 SPARKS = 30

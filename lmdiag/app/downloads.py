@@ -12,11 +12,9 @@ import streamlit as st
 from lmdiag.charts import Drawing, View
 from lmdiag.charts.data import as_csv, as_parquet
 from lmdiag.charts.palette import palette
-from lmdiag.diagnose import Diagnosis
 from lmdiag.reports import render
 from lmdiag.reports.html import svg
 from lmdiag.reports.report import Report
-from lmdiag.rules import RULES
 from lmdiag.run import Run
 
 FORMATS = {
@@ -26,10 +24,9 @@ FORMATS = {
 }
 
 
-def draw(key: str, diagnosis: Diagnosis) -> None:
+def draw(key: str, report: Report) -> None:
     """Offer the report in every format; it is written only when it is asked for."""
-    report = Report((diagnosis,), rules=RULES)
-    name = file_name(diagnosis.run.name)
+    name = file_name(report.diagnoses[0].run.name)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("Report", width="content")
         for format, (label, ending, mime) in FORMATS.items():

@@ -5,11 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from lmdiag.app import zoom
-from lmdiag.app.words import SEVERITIES, html, plain
+from lmdiag.app.markup import SEVERITIES, html, plain
 from lmdiag.diagnose import Diagnosis
-from lmdiag.finding import Finding
-from lmdiag.reports.report import severity_of
-from lmdiag.reports.wording import number, steps
+from lmdiag.finding import Finding, severity_of
+from lmdiag.reports.phrases import number, steps
 from lmdiag.rules import RULES
 from lmdiag.run import Run
 

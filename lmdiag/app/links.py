@@ -1,13 +1,13 @@
 """What is shown, in the address of the page: the samples that are open, the run, its x axis and its zoom.
 
-The pages bind their own names (`page`, `look`). Only logs that came with lmdiag are opened from an address, never a path.
+The pages bind their own names (`page`, `look`). Only logs that came with lmdiag are logs from an address, never a path.
 """
 
 from __future__ import annotations
 
 import streamlit as st
 
-from lmdiag.app import opened, zoom
+from lmdiag.app import logs, zoom
 
 
 def restore() -> None:
@@ -16,9 +16,9 @@ def restore() -> None:
         return
     st.session_state["address_read"] = True
     asked = st.query_params.get("open", "").split(",")
-    for path in opened.samples():
+    for path in logs.samples():
         if path.stem in asked:
-            opened.open_sample(path)
+            logs.open_sample(path)
     key = st.query_params.get("run", "")
     if not key:
         return
@@ -32,11 +32,11 @@ def restore() -> None:
 
 def remember() -> None:
     """Write what is shown into the address."""
-    key = opened.chosen()
+    key = logs.chosen()
     steps = zoom.shown(key) if key else None
     axis = st.session_state.get(f"axis-{key}", "step")
     state = {
-        "open": ",".join(path.stem for path in opened.samples() if opened.is_open(path)),
+        "open": ",".join(path.stem for path in logs.samples() if logs.is_open(path)),
         "run": key or "",
         "axis": "" if axis == "step" else axis,
         "steps": f"{steps[0]:.0f}-{steps[1]:.0f}" if steps else "",

@@ -7,9 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from lmdiag.app.words import plain
+from lmdiag.app.markup import plain
 from lmdiag.diagnose import Diagnosis
-from lmdiag.reports.wording import by_reason, visible
+from lmdiag.reports.phrases import by_reason, visible
 from lmdiag.run import Run
 
 MOST_SAMPLES = 50

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from lmdiag.app import compare_page, links, opened, rules_page, run_page, sidebar, welcome
-from lmdiag.app.words import plain
+from lmdiag.app import compare_page, links, logs, rules_page, run_page, sidebar, welcome
+from lmdiag.app.markup import plain
 
 STYLE = """<style>
 .block-container { padding: 2.6rem 2.2rem 3rem 2.2rem; }
@@ -24,32 +24,32 @@ def main(paths: Sequence[str] = ()) -> None:
     """Draw the app; `paths` are logs, folders or globs to open at the start."""
     st.set_page_config(page_title="lmdiag", page_icon="🩺", layout="wide")
     st.html(STYLE)
-    opened.open_paths(paths)
+    logs.open_paths(paths)
     links.restore()
     page = sidebar.draw()
-    for log in opened.problems():
+    for log in logs.problems():
         _explain_problem(log)
     if st.session_state.pop("to_the_top", False):
         st.html(TO_THE_TOP, unsafe_allow_javascript=True)
-    key = opened.chosen()
+    key = logs.chosen()
     if page == "Rules":
-        rules_page.draw(opened.runs())
+        rules_page.draw(logs.runs())
     elif key is None:
         welcome.draw()
     elif page == "Compare":
-        compare_page.draw(opened.runs())
+        compare_page.draw(logs.runs())
     else:
-        run_page.draw(key, opened.runs()[key])
+        run_page.draw(key, logs.runs()[key])
     links.remember()
 
 
-def _explain_problem(log: opened.Log) -> None:
+def _explain_problem(log: logs.Log) -> None:
     assert log.problem is not None
     message, button = st.columns([0.92, 0.08], vertical_alignment="center")
     source = f"**{plain(log.problem.source)}** was not read: " if log.problem.source else ""
     hint = f"  \n{plain(log.problem.hint)}" if log.problem.hint else ""
     message.error(f"{source}{plain(log.problem.error)}{hint}", icon=":material/error:")
-    button.button("Dismiss", key=f"dismiss-{log.key}", on_click=opened.close, args=(log.key,), type="tertiary")
+    button.button("Dismiss", key=f"dismiss-{log.key}", on_click=logs.close, args=(log.key,), type="tertiary")
 
 
 if __name__ == "__main__":

@@ -6,11 +6,10 @@ from typing import Any
 
 import streamlit as st
 
-from lmdiag.app import opened
-from lmdiag.app.words import short
+from lmdiag.app import logs
+from lmdiag.app.markup import short
 from lmdiag.diagnose import Diagnosis, diagnose
-from lmdiag.finding import Rule
-from lmdiag.reports.report import severity_of
+from lmdiag.finding import Rule, severity_of
 from lmdiag.rules import RULES
 
 
@@ -33,7 +32,7 @@ def draw(known: dict[str, Diagnosis]) -> None:
 
 def _first(known: dict[str, Diagnosis]) -> str:
     """Return the rule to begin with: the one that speaks first about the run that is shown."""
-    shown = known.get(opened.chosen() or "")
+    shown = known.get(logs.chosen() or "")
     return shown.findings[0].rule if shown and shown.findings else "loss-spike"
 
 
@@ -76,9 +75,9 @@ def as_toml(rule: Rule, changed: dict[str, Any]) -> str:
 
 def findings_with(rule: Rule, settings: dict[str, Any], known: dict[str, Diagnosis]) -> list[dict[str, str]]:
     """Return what the rule says of every open run and every sample, with its own settings and with these."""
-    logs = [log for log in map(opened.read_file, opened.samples()) if log.diagnoses]
+    samples = [log for log in map(logs.read_file, logs.samples()) if log.judged.diagnoses]
     runs = {short(d.run.name): d.run for d in known.values()} | {
-        f"sample: {log.name}": log.diagnoses[0].run for log in logs
+        f"sample: {log.name}": log.judged.diagnoses[0].run for log in samples
     }
     rows = []
     for name, run in runs.items():

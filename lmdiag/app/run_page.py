@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from lmdiag.app import curves, downloads, findings, gradients, log_facts, speed, verdict
-from lmdiag.app.words import plain
+from lmdiag.app import curves, downloads, findings, gradients, log_facts, logs, speed, verdict
+from lmdiag.app.markup import plain
 from lmdiag.diagnose import Diagnosis
-from lmdiag.reports.wording import by_reason, count
+from lmdiag.reports.phrases import by_reason, count, suppressions
 
 LOOKS = {"Findings": None, "Gradients": gradients, "Speed and memory": speed, "The log": log_facts}
 
@@ -30,9 +30,12 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
         return
     left, right = st.columns([0.36, 0.64], gap="small")
     with left:
+        report = logs.report_on(diagnosis)
         findings.draw(key, diagnosis)
+        for line in suppressions(report.suppressed):
+            st.caption(plain(line))
         _coverage(diagnosis)
-        downloads.draw(key, diagnosis)
+        downloads.draw(key, report)
     with right, st.container(key="curves"):
         curves.draw(key, diagnosis)
 

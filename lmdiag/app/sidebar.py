@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from lmdiag.app import opened
-from lmdiag.app.words import VERDICTS, plain, short
+from lmdiag.app import logs
+from lmdiag.app.markup import VERDICTS, plain, short
 from lmdiag.diagnose import Diagnosis
-from lmdiag.reports.wording import count
+from lmdiag.reports.phrases import count
 
 MOST_LISTED = 15
 PAGES = ["Run", "Compare", "Rules"]
@@ -15,7 +15,7 @@ PAGES = ["Run", "Compare", "Rules"]
 
 def draw() -> str:
     """Draw the pages and, once something is open, the list of runs; return the page to show."""
-    known = opened.runs()
+    known = logs.runs()
     with st.sidebar:
         st.title("lmdiag", anchor=False)
         page = st.segmented_control(
@@ -30,7 +30,7 @@ def draw() -> str:
         if known:
             _choose(known)
             upload("Add logs")
-            if opened.on_disk() and st.toggle("Follow files as they grow", key="follow"):
+            if logs.on_disk() and st.toggle("Follow files as they grow", key="follow"):
                 _follow()
             st.button("Close all", on_click=_close_all, type="tertiary", icon=":material/close:")
     return page or PAGES[0]
@@ -49,11 +49,11 @@ def upload(label: str) -> None:
     st.toggle("A whole folder", key="whole_folder", help="Choose a folder instead of files; the logs in it are found.")
     if files:
         if whole:
-            others = opened.open_folder({file.name: file.getvalue() for file in files})
+            others = logs.open_folder({file.name: file.getvalue() for file in files})
             st.session_state["folder_said"] = f"{count(len(files) - others, 'log')} in {count(len(files), 'file')}."
         else:
             for file in files:
-                opened.open_upload(file.name, file.getvalue())
+                logs.open_upload(file.name, file.getvalue())
         st.session_state["upload_turn"] = turn + 1
         st.rerun()
     if said := st.session_state.pop("folder_said", ""):
@@ -70,8 +70,8 @@ def _choose(known: dict[str, Diagnosis]) -> None:
         key: f"{VERDICTS[d.verdict].word.lower()}, {d.run.last_step:,} {plain(d.run.step_kind)}s"
         for key, d in known.items()
     }
-    # The widget's own state is set before it is drawn: a run may have been opened, or closed, since.
-    st.session_state["run_list"] = opened.chosen()
+    # The widget's own state is set before it is drawn: a run may have been logs, or closed, since.
+    st.session_state["run_list"] = logs.chosen()
     if len(keys) <= MOST_LISTED:
         st.radio(
             "Runs",
@@ -89,7 +89,7 @@ def _choose(known: dict[str, Diagnosis]) -> None:
 @st.fragment(run_every="3s")
 def _follow() -> None:
     """Redraw the page when a file has grown; the zoom stays as it is."""
-    if opened.refresh():
+    if logs.refresh():
         st.rerun()
 
 
@@ -99,4 +99,4 @@ def _follow_list() -> None:
 
 def _close_all() -> None:
     for log in list(st.session_state.get("logs", {})):
-        opened.close(log)
+        logs.close(log)

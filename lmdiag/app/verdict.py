@@ -7,10 +7,10 @@ import math
 import streamlit as st
 
 from lmdiag.app import curves
-from lmdiag.app.words import VERDICTS, headline, html, image, short
+from lmdiag.app.markup import VERDICTS, headline, html, image, short
 from lmdiag.diagnose import Diagnosis
-from lmdiag.reports.report import summarize
-from lmdiag.reports.wording import number
+from lmdiag.reports.phrases import number
+from lmdiag.reports.summary import summarize
 from lmdiag.run import Run
 
 COLOURS = {"red": "#C44E00", "orange": "#B07800", "green": "#007A59", "gray": "#6B7280"}

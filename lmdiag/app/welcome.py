@@ -7,9 +7,9 @@ from textwrap import shorten
 
 import streamlit as st
 
-from lmdiag.app import opened
+from lmdiag.app import logs
+from lmdiag.app.markup import VERDICTS, headline, image, plain
 from lmdiag.app.sidebar import upload
-from lmdiag.app.words import VERDICTS, headline, image, plain
 from lmdiag.charts.thumbnail import thumbnail
 
 COLUMNS = 4
@@ -24,7 +24,7 @@ def draw() -> None:
     """Draw the first screen."""
     st.html(INTRODUCTION)
     upload("Drop training logs here")
-    paths = opened.samples()
+    paths = logs.samples()
     if not paths:
         return
     st.subheader("Or open a sample", anchor=False)
@@ -36,10 +36,10 @@ def draw() -> None:
 
 
 def _card(path: Path) -> None:
-    log = opened.read_file(path)
+    log = logs.read_file(path)
     if log.problem is not None:
         return
-    diagnosis = log.diagnoses[0]
+    diagnosis = log.judged.diagnoses[0]
     look = VERDICTS[diagnosis.verdict]
     said = headline(diagnosis) if diagnosis.verdict != "healthy" else "Nothing that needs doing."
     with st.container(border=True, key=f"sample-{log.key}"):
@@ -47,4 +47,4 @@ def _card(path: Path) -> None:
         st.markdown(f":{look.colour}-badge[{look.icon} {look.word}]  \n**{title}**")
         st.html(image(thumbnail(diagnosis.run), f"loss curve of {path.stem}", "width:100%;height:56px"))
         st.caption(plain(shorten(said, LONGEST, placeholder=" …")))
-        st.button("Open", key=f"open-{log.key}", on_click=opened.open_sample, args=(path,), width="stretch")
+        st.button("Open", key=f"open-{log.key}", on_click=logs.open_sample, args=(path,), width="stretch")

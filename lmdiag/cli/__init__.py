@@ -6,7 +6,6 @@ Exit codes: 0 nothing at or above `--fail-on`; 1 something; 2 usage, configurati
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -15,8 +14,10 @@ from typing import Any
 
 import click
 
-from lmdiag import __version__
+from lmdiag.cli.streams import ignore_closed_output, open_what_is_closed, say
 from lmdiag.errors import LmdiagError, nearest
+from lmdiag.judging.exit_codes import TROUBLE
+from lmdiag.version import __version__
 
 COMMANDS = {  # name: file of this folder that holds it
     "check": "check",
@@ -32,7 +33,6 @@ COMMANDS = {  # name: file of this folder that holds it
     "train": "train",
     "demo": "demo",
 }
-TROUBLE = 2
 
 
 class Commands(click.Group):
@@ -79,7 +79,7 @@ def commands(debug: bool) -> None:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; no exception leaves this function."""
-    _open_what_is_closed()
+    open_what_is_closed()
     try:
         code = commands.main(args=args, prog_name="lmdiag", standalone_mode=False)
         sys.stdout.flush()
@@ -96,20 +96,3 @@ def main(args: Sequence[str] | None = None) -> int:
         say(f"internal error: {type(error).__name__}: {' '.join(str(error).split())}")
         say("Hint: `lmdiag --debug …` shows where it arose; please report it with that.")
     return TROUBLE
-
-
-def _open_what_is_closed() -> None:
-    """Put nothing in the place of standard streams that the caller has closed: the exit code is a verdict, too."""
-    for name in ("stdin", "stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
-
-
-def say(message: str) -> None:
-    """Tell the user something that is not the result."""
-    click.echo(f"lmdiag: {message}", err=True)
-
-
-def ignore_closed_output() -> None:
-    """Let nothing be written any more to an output that its reader, such as `head`, has closed."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

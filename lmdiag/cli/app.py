@@ -40,7 +40,7 @@ SETTINGS: dict[str, object] = {  # the same as in .streamlit/config.toml, which 
 )
 @click.option("--browser", is_flag=True, help="Open the browser, too.")
 def app(paths: tuple[str, ...], port: int, host: str, browser: bool) -> int:
-    from lmdiag.cli import say
+    from lmdiag.cli.streams import say
 
     missing = [package for name, package in NEEDED.items() if find_spec(name) is None]
     if missing:

@@ -23,13 +23,14 @@ from lmdiag.cli.options import CONFIGURING, LOG_PATH, READING, with_options
 )
 @with_options(CONFIGURING, READING)
 def baseline(paths: tuple[str, ...], output: Path, **options: Any) -> int:
-    from lmdiag.cli import TROUBLE, say
-    from lmdiag.cli.accepted import baseline_of
-    from lmdiag.cli.diagnosing import diagnose_paths
+    from lmdiag.cli.judging import judge_paths
     from lmdiag.cli.output import write_file
-    from lmdiag.reports.wording import count
+    from lmdiag.cli.streams import say
+    from lmdiag.judging.baseline import baseline_of
+    from lmdiag.judging.exit_codes import TROUBLE
+    from lmdiag.reports.phrases import count
 
-    report = diagnose_paths(paths, options | {"config": (*options["config"], "baseline=")})
+    report = judge_paths(paths, options | {"config": (*options["config"], "baseline=")})
     for unreadable in report.unreadable:
         say(f"not read: {unreadable.source}: {unreadable.error}")
     write_file(output, baseline_of(report))

@@ -15,6 +15,7 @@ from lmdiag.cli.options import (
     LOG_PATH,
     MANY,
     READING,
+    settings_from,
     wants_color,
     width,
     with_options,
@@ -61,21 +62,24 @@ Exit codes:
 def check(paths: tuple[str, ...], **options: Any) -> int:
     # NumPy would start a pool of threads for linear algebra, which costs as much time as the check of a small log.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from lmdiag.cli.diagnosing import checked_settings, diagnose_paths
-    from lmdiag.cli.gate import NOTHING_JUDGED, PASSED, exit_code
+    from lmdiag.cli.judging import judge_paths
     from lmdiag.cli.on_github import in_github_actions, tell_github
     from lmdiag.cli.output import checked_outputs, print_result, write_outputs
-    from lmdiag.cli.show import settings_toml
+    from lmdiag.cli.settings_toml import settings_toml
+    from lmdiag.judging.exit_codes import NOTHING_JUDGED, PASSED
+    from lmdiag.judging.policy import check_settings, exit_code
 
     if options["show_settings"]:
-        print_result(settings_toml(checked_settings(options)))
+        settings = settings_from(options)
+        check_settings(settings)
+        print_result(settings_toml(settings))
         return PASSED
     if not paths:
         raise click.UsageError(
             "Missing argument: name a log, a folder, a glob, or - for standard input.", click.get_current_context()
         )
     outputs = checked_outputs(options["output"])
-    report = diagnose_paths(paths, options, charts="html" in (options["shape"], *outputs))
+    report = judge_paths(paths, options, charts="html" in (options["shape"], *outputs))
     write_outputs(report, outputs)
     print_result(_printed(report, options))
     if in_github_actions() and not options["no_github"]:
@@ -95,22 +99,22 @@ def _printed(report: Report, options: dict[str, Any]) -> str:
             return ""
     if options["shape"] != "text":
         return render(report, options["shape"])
-    from lmdiag.reports.look import Style
+    from lmdiag.reports.terminal import Style
 
     return render(report, "text", style=Style(width(), wants_color(options["color"]), options["verbose"]))
 
 
 def _say_why(report: Report) -> None:
     """Say on standard error why there is no verdict: an exit code alone would not tell."""
-    from lmdiag.cli import say
-    from lmdiag.reports.wording import not_judged, source_of
+    from lmdiag.cli.streams import say
+    from lmdiag.reports.phrases import not_judged, source_of
 
     for diagnosis in report.diagnoses:
         say(f"{source_of(diagnosis.run)}: nothing could be judged: {not_judged(diagnosis)}")
 
 
 def _failing_only(report: Report) -> Report:
-    from lmdiag.reports.report import fails, severity_of
+    from lmdiag.finding import fails, severity_of
 
     failing = (d for d in report.diagnoses if any(fails(severity_of(f), report.fail_on) for f in d.findings))
     return replace(report, diagnoses=tuple(failing))

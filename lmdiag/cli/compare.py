@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from lmdiag.cli.options import COLOR, LOG_PATH, READING, names, wants_color, width, with_options
+from lmdiag.cli.options import COLOR, LOG_PATH, READING, names, reading_options, wants_color, width, with_options
 from lmdiag.errors import BadSetting, LmdiagError
 
 HELP = """Tell whether the last run is worse than the runs before it, by more than noise and --tolerance.
@@ -32,7 +32,7 @@ def compare(paths: tuple[str, ...], tolerance: str, metric: tuple[str, ...], sha
     from lmdiag.compare import compare as compare_runs
     from lmdiag.compare import verdict_of
     from lmdiag.reports.comparison import as_json, as_text
-    from lmdiag.reports.look import Style
+    from lmdiag.reports.terminal import Style
 
     if len(paths) < 2:
         raise click.UsageError("give at least one baseline and the candidate", click.get_current_context())
@@ -48,11 +48,14 @@ def compare(paths: tuple[str, ...], tolerance: str, metric: tuple[str, ...], sha
 
 def _runs_at(path: str, options: dict[str, Any], is_candidate: bool) -> list[Any]:
     """Return the runs at a path; the candidate is one run, a baseline may be a folder of many."""
-    from lmdiag.cli.reading import read_runs, reading_options
+    from lmdiag.cli.progress import Progress
+    from lmdiag.judging.judged import unreadable
+    from lmdiag.judging.reading import read_runs
 
-    runs, unreadable = read_runs([path], reading_options(options))
-    if unreadable:
-        problem = unreadable[0]
+    with Progress("logs read") as progress:
+        runs, problems = read_runs([path], reading_options(options), progress.tell)
+    if problems:
+        problem = unreadable(*problems[0])
         raise LmdiagError(f"{problem.source}: {problem.error}", problem.hint)
     if is_candidate and len(runs) > 1:
         raise LmdiagError(f"{path} holds {len(runs)} runs, but the candidate is one run", "name the file of one run")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lmdiag.cli.options import LOG_PATH, READING, with_options
+from lmdiag.cli.options import LOG_PATH, READING, reading_options, with_options
 from lmdiag.errors import BadSetting, LmdiagError
 
 if TYPE_CHECKING:
@@ -28,15 +28,20 @@ if TYPE_CHECKING:
 )
 @with_options(READING)
 def convert(paths: tuple[str, ...], output: Path, **options: Any) -> int:
-    from lmdiag.cli import TROUBLE, say
-    from lmdiag.cli.reading import read_runs, reading_options
-    from lmdiag.reports.wording import count
+    from lmdiag.cli.progress import Progress
+    from lmdiag.cli.streams import say
+    from lmdiag.judging.exit_codes import TROUBLE
+    from lmdiag.judging.judged import unreadable
+    from lmdiag.judging.reading import read_runs
+    from lmdiag.reports.phrases import count
 
     if output.suffix not in (".jsonl", ".parquet"):
         raise BadSetting(f"cannot tell the format of {output}", "end its name with .jsonl or .parquet.")
-    runs, unreadable = read_runs(paths, reading_options(options))
-    for source in unreadable:
-        say(f"not read: {source.source}: {source.error}")
+    with Progress("logs read") as progress:
+        runs, problems = read_runs(paths, reading_options(options), progress.tell)
+    for problem in problems:
+        lost = unreadable(*problem)
+        say(f"not read: {lost.source}: {lost.error}")
     if not runs:
         raise LmdiagError("there is nothing to convert", "give a file that `lmdiag check` can read.")
     _write(runs, output)
@@ -45,7 +50,7 @@ def convert(paths: tuple[str, ...], output: Path, **options: Any) -> int:
         sum(s.count for run in runs for s in run.skipped),
     )
     say(f"{output}: {count(len(runs), 'run')}, {count(values, 'value')}, {count(skipped, 'line')} skipped")
-    return TROUBLE if unreadable else 0
+    return TROUBLE if problems else 0
 
 
 def _write(runs: list[Run], output: Path) -> None:

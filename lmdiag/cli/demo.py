@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from lmdiag.cli import say
+from lmdiag.cli.streams import say
 from lmdiag.errors import LmdiagError
 
 SMALL = "--steps 240 --n-layer 2 --d-model 64 --context 64 --batch-size 8 --max-characters 400000"
@@ -25,7 +25,7 @@ RUNS = {  # name of the log: what it shows, and how it is made
 @click.command(help="Train a small model well and badly (offline, about a minute on a CPU), and check both logs.")
 @click.argument("folder", metavar="[DIR]", default="lmdiag-demo", type=click.Path(file_okay=False, path_type=Path))
 def demo(folder: Path) -> int:
-    from lmdiag.cli import main
+    from lmdiag.cli.check import check
 
     if find_spec("torch") is None:
         raise LmdiagError("the demo trains with PyTorch, which is not installed", "pip install torch")
@@ -38,7 +38,7 @@ def demo(folder: Path) -> int:
     for log in logs:
         say(f"this is `lmdiag check {log}`:")
         click.echo()
-        main(["check", "--isolated", "--fail-on", "never", str(log)])
+        check.main(["--isolated", "--fail-on", "never", str(log)], prog_name="lmdiag check", standalone_mode=False)
     click.echo(NEXT.format(folder=folder, log=list(logs)[-1]))
     return 0
 

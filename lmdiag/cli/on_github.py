@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from lmdiag.cli import say
+from lmdiag.cli.streams import say
 from lmdiag.reports.github import render, summary
 from lmdiag.reports.report import Report
 

@@ -8,12 +8,15 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lmdiag.config import FAIL_ON, Settings, load, override, read
 from lmdiag.errors import BadSetting
+
+if TYPE_CHECKING:
+    from lmdiag.readers.options import ReadOptions
 
 
 def complete_rules(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -151,3 +154,13 @@ def wants_color(choice: str) -> bool:
 def width() -> int:
     """Return the columns of the terminal, or of the environment variable COLUMNS, or 100."""
     return shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns
+
+
+def reading_options(options: Mapping[str, Any]) -> ReadOptions:
+    """Return how the user wants logs read; a reader that does not exist is an error before anything is read."""
+    from lmdiag.readers import reader_named
+    from lmdiag.readers.options import ReadOptions
+
+    if options["reader"]:
+        reader_named(options["reader"])
+    return ReadOptions(options["reader"] or "", pairs(options["mapping"], "--map"), options["pattern"] or "")

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lmdiag.cli import ignore_closed_output
 from lmdiag.cli.options import pairs
+from lmdiag.cli.streams import ignore_closed_output
 from lmdiag.errors import BadSetting, LmdiagError, nearest
 from lmdiag.reports import FORMATS, render
 from lmdiag.reports.report import Report

@@ -32,15 +32,16 @@ FORMAT_OF = {
 )
 @with_options(CONFIGURING, READING)
 def report(paths: tuple[str, ...], output: Path, **options: Any) -> int:
-    from lmdiag.cli import TROUBLE, say
-    from lmdiag.cli.diagnosing import diagnose_paths
+    from lmdiag.cli.judging import judge_paths
     from lmdiag.cli.output import write_file
+    from lmdiag.cli.streams import say
+    from lmdiag.judging.exit_codes import TROUBLE
     from lmdiag.reports import render
-    from lmdiag.reports.wording import WORDS, count
+    from lmdiag.reports.phrases import WORDS, count
 
     if output.suffix not in FORMAT_OF:
         raise BadSetting(f"cannot tell the format of {output}", f"end its name with one of {', '.join(FORMAT_OF)}.")
-    found = diagnose_paths(paths, options, charts=FORMAT_OF[output.suffix] == "html")
+    found = judge_paths(paths, options, charts=FORMAT_OF[output.suffix] == "html")
     write_file(output, render(found, FORMAT_OF[output.suffix]))
     say(f"{output}: {count(len(found.diagnoses), 'run')}, {WORDS[found.verdict]}")
     return TROUBLE if found.unreadable else 0

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from lmdiag.cli.options import COLOR, CONFIGURING, FAILING, LOG_PATH, READING, with_options
+from lmdiag.cli.options import (
+    COLOR,
+    CONFIGURING,
+    FAILING,
+    LOG_PATH,
+    READING,
+    reading_options,
+    settings_from,
+    with_options,
+)
 from lmdiag.errors import BadSetting
+
+if TYPE_CHECKING:
+    from lmdiag.watching.watch import Watch
 
 HELP = """Follow a log while it grows, and say what changes: a new finding, one that is gone, the verdict.
 
@@ -45,10 +58,12 @@ UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 @click.option("--verbose", "-v", is_flag=True, help="Tell findings of severity info, too.")
 @with_options(COLOR)
 def watch(path: str, every: str, stall: str | None, **options: Any) -> int:
-    from lmdiag.cli import TROUBLE, ignore_closed_output
-    from lmdiag.cli.watching import Watch, log_at
+    from lmdiag.cli.streams import ignore_closed_output
+    from lmdiag.cli.watching import log_at
+    from lmdiag.judging.exit_codes import TROUBLE
 
-    watching = Watch(log_at(path), seconds(every, "--every"), seconds(stall, "--stall") if stall else None, options)
+    stall_s = seconds(stall, "--stall") if stall else None
+    watching = watch_on(log_at(path), seconds(every, "--every"), stall_s, options)
     try:
         while (code := watching.turn(time.monotonic())) is None:
             time.sleep(min(POLL_S, watching.every))
@@ -56,6 +71,20 @@ def watch(path: str, every: str, stall: str | None, **options: Any) -> int:
         ignore_closed_output()
         return TROUBLE
     return code
+
+
+def watch_on(log: str, every_s: float, stall_s: float | None, options: Mapping[str, Any]) -> Watch:
+    """Return the watch on a log that the options of the command ask for."""
+    from lmdiag.cli.watching import Printer
+    from lmdiag.finding import Severity
+    from lmdiag.watching.follower import Follower
+    from lmdiag.watching.watch import Terms, Watch
+
+    settings = settings_from(options)
+    least = Severity.INFO if options["verbose"] or settings.fail_on == "info" else Severity.WARNING
+    terms = Terms(every_s, stall_s, bool(options["until_error"]), least)
+    follower = Follower(log, reading_options(options))
+    return Watch(follower, settings, terms, Printer(follower.name, settings.fail_on, options))
 
 
 def seconds(text: str, option: str) -> float:

@@ -1,6 +1,6 @@
 """Many logs: a task is done for each, in this process, in several of this machine, or on a Dask cluster.
 
-Whatever a task returns is kept until the report is written, so it must be small: `light` makes a diagnosis so. A process
+Whatever a task returns is kept until the report is written, so it must be small: `slimmed` drops the points that reports do not need. A process
 that is killed loses no log but, at most, the one that it dies of every time.
 """
 
@@ -12,14 +12,14 @@ from math import ceil
 from pathlib import Path
 from typing import TypeVar
 
-from lmdiag.fleet.light import light
-from lmdiag.readers.source import Source
+from lmdiag.fleet.slim import slimmed
+from lmdiag.sources.source import Source
 
-__all__ = ["each", "light", "worthwhile_jobs"]
+__all__ = ["each", "slimmed", "worthwhile_jobs"]
 
 T = TypeVar("T")
 LOG_S, BYTE_S = 0.03, 5e-8  # about what it takes to read and judge a log: so much, and so much for each of its bytes
-STARTED_S = 1.5  # work for which it is worth to start a process
+STARTED_S = 1.5  # seconds of work that justify starting a process
 MOST_JOBS = 8  # unless asked for more: others may use the machine, too
 LARGE = 1 << 26  # bytes of a log; several of these at once need more memory than anybody expects
 QUOTA = Path("/sys/fs/cgroup/cpu.max")

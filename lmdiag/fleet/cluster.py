@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from lmdiag.errors import LmdiagError
-from lmdiag.readers.source import Source
+from lmdiag.sources.source import Source
 
 T = TypeVar("T")
 PATIENCE = "20s"

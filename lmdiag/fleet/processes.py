@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import TypeVar
 
-from lmdiag.readers.source import Source
+from lmdiag.sources.source import Source
 
 T = TypeVar("T")
 AHEAD = 4  # logs handed out for each process, so that none waits and few results do

@@ -6,14 +6,14 @@ names, units, steps, splits and segments once for all formats.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from lmdiag.readers.source import HEAD_BYTES, Source
 from lmdiag.run import Event, Skipped
+from lmdiag.sources.source import HEAD_BYTES, Source
 
 __all__ = ["HEAD_BYTES", "Column", "RawLog", "Source"]
 
@@ -55,6 +55,7 @@ class RawLog:
     texts: Mapping[str, tuple[np.ndarray, list[str]]] = field(default_factory=dict)
     lines: np.ndarray | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
     notes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
@@ -68,3 +69,36 @@ class RawLog:
     reductions: Mapping[str, str] = field(default_factory=dict)
     origins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     spans: tuple[tuple[int, int], ...] = ()
+
+
+def part(raw: RawLog, rows: np.ndarray, label: str) -> RawLog:
+    """Return the rows that belong to one run; what was skipped is told once, with the run of the first row."""
+    place = np.full(raw.n_rows, -1)
+    place[rows] = np.arange(len(rows))
+    columns = {name: Column(*part) for name, part in _cut(raw, place)}
+    texts = {}
+    for name, (at, words) in raw.texts.items():
+        inside = place[at] >= 0
+        texts[name] = (place[at][inside], [word for word, keep in zip(words, inside) if keep])
+    first = 0 in rows
+    return replace(
+        raw,
+        name=f"{raw.name}#{label}" if label else raw.name,
+        columns=columns,
+        texts=texts,
+        n_rows=len(rows),
+        lines=None if raw.lines is None else raw.lines[rows],
+        skipped=raw.skipped if first else (),
+        notes=(*raw.notes, f"{raw.name} holds several runs; this is {label}.") if label else raw.notes,
+    )
+
+
+def _cut(raw: RawLog, place: np.ndarray) -> Iterator[tuple[str, tuple[np.ndarray, np.ndarray]]]:
+    cut: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    for name, column in raw.columns.items():
+        if id(column.rows) not in cut:
+            new_rows = place[column.rows]
+            cut[id(column.rows)] = (new_rows >= 0, new_rows[new_rows >= 0])
+        inside, new_rows = cut[id(column.rows)]
+        if len(new_rows):
+            yield name, (new_rows, column.values[inside])

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from lmdiag.compare import Comparison, Window, verdict_of
-from lmdiag.reports.look import Style, aligned
-from lmdiag.reports.wording import source_of, visible
+from lmdiag.reports.phrases import source_of, visible
+from lmdiag.reports.terminal import Style, aligned
 from lmdiag.run import Run
 from lmdiag.strict_json import dumps
 

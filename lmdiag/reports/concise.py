@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lmdiag.diagnose import Diagnosis
-from lmdiag.reports.report import Report, severity_of
-from lmdiag.reports.wording import not_judged, source_of, visible
+from lmdiag.finding import severity_of
+from lmdiag.reports.phrases import not_judged, source_of, visible
+from lmdiag.reports.report import Report
 
 
 def render(report: Report) -> str:

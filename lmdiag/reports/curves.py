@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmdiag.diagnose import Diagnosis
+from lmdiag.reports.phrases import number, visible
 from lmdiag.reports.sparkline import columns, sparkline
-from lmdiag.reports.wording import number, visible
 from lmdiag.run import Run, Series
 
 MOST_CURVES = 4

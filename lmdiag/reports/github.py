@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lmdiag.diagnose import Diagnosis
-from lmdiag.finding import Finding, Severity
+from lmdiag.finding import Finding, Severity, severity_of
 from lmdiag.reports import markdown
-from lmdiag.reports.places import lines_of, relative_path
-from lmdiag.reports.report import Report, severity_of
-from lmdiag.reports.wording import source_of, steps
+from lmdiag.reports.locations import lines_of, relative_path
+from lmdiag.reports.phrases import source_of, steps
+from lmdiag.reports.report import Report
 
 KINDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 MOST_OF_A_KIND = 10

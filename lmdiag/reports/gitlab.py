@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from lmdiag.diagnose import Diagnosis
-from lmdiag.finding import Finding, Severity
-from lmdiag.reports.places import fingerprints, lines_of, relative_path
-from lmdiag.reports.report import Report, severity_of
-from lmdiag.reports.wording import steps
+from lmdiag.finding import Finding, Severity, severity_of
+from lmdiag.reports.locations import fingerprints, lines_of, relative_path
+from lmdiag.reports.phrases import steps
+from lmdiag.reports.report import Report
 from lmdiag.strict_json import dumps
 
 SEVERITIES = {Severity.INFO: "info", Severity.WARNING: "minor", Severity.ERROR: "major"}

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-import lmdiag
 from lmdiag import charts
 from lmdiag.charts import Drawing, View
 from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import LmdiagError
+from lmdiag.finding import severity_of
 from lmdiag.forecast import Forecast
-from lmdiag.reports.report import Report, Summary, entries, severity_of, summarize, worst_first
-from lmdiag.reports.wording import (
+from lmdiag.reports.entries import entries, worst_first
+from lmdiag.reports.phrases import (
     WORDS,
     by_reason,
     looked,
@@ -31,6 +31,9 @@ from lmdiag.reports.wording import (
     total,
     visible,
 )
+from lmdiag.reports.report import Report
+from lmdiag.reports.summary import Summary, summarize
+from lmdiag.version import __version__
 
 LEFT_ROOM, RIGHT_ROOM = 56, 64  # pixels for labels and title
 CHART_WIDTH = 820  # pixels, for a page of A4
@@ -73,9 +76,9 @@ def render(report: Report) -> str:
         "visible": visible,
         "severity": lambda finding: severity_of(finding).label,
     }
-    template = environment.from_string(files("lmdiag.reports").joinpath("html_template.jinja").read_text("utf-8"))
+    template = environment.from_string(files(__package__).joinpath("html_template.jinja").read_text("utf-8"))
     text: str = template.render(
-        version=lmdiag.__version__,
+        version=__version__,
         report=report,
         words=WORDS,
         icons=ICONS,

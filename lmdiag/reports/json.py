@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import lmdiag
 from lmdiag.diagnose import Diagnosis
-from lmdiag.finding import Finding
-from lmdiag.reports.report import Report, severity_of, summarize
+from lmdiag.finding import Finding, severity_of
+from lmdiag.reports.report import Report
+from lmdiag.reports.summary import summarize
 from lmdiag.run import Run
 from lmdiag.strict_json import dumps, plain
+from lmdiag.version import __version__
 
 SCHEMA = "lmdiag-report/1"
 
@@ -27,7 +28,7 @@ def document(report: Report) -> dict[str, Any]:
     """Return the report as plain lists, dicts, strings and finite numbers."""
     return {
         "schema": SCHEMA,
-        "lmdiag": lmdiag.__version__,
+        "lmdiag": __version__,
         "verdict": report.verdict,
         "runs": [run_entry(diagnosis) for diagnosis in report.diagnoses],
         "unreadable": [{"source": u.source, "error": u.error, "hint": u.hint} for u in report.unreadable],

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from lmdiag.diagnose import Diagnosis
-from lmdiag.finding import Finding
-from lmdiag.reports.report import Report, Unreadable, fails, severity_of
-from lmdiag.reports.wording import evidence, source_of, steps
+from lmdiag.finding import Finding, fails, severity_of
+from lmdiag.reports.left_out import Unreadable
+from lmdiag.reports.phrases import evidence, source_of, steps
+from lmdiag.reports.report import Report
 
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

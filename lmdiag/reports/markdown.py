@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator
 
 from lmdiag.diagnose import Diagnosis
-from lmdiag.finding import Finding
-from lmdiag.reports.look import ICONS
-from lmdiag.reports.report import Entry, Report, count_alarms, entries, severity_of, summarize, worst_first
-from lmdiag.reports.wording import (
+from lmdiag.finding import Finding, severity_of
+from lmdiag.reports.entries import Entry, count_alarms, entries, worst_first
+from lmdiag.reports.phrases import (
     WORDS,
     by_reason,
     evidence,
@@ -22,6 +21,9 @@ from lmdiag.reports.wording import (
     total,
     visible,
 )
+from lmdiag.reports.report import Report
+from lmdiag.reports.summary import summarize
+from lmdiag.reports.terminal import ICONS
 
 COLUMNS = ("run", "verdict", "errors", "warnings", "last step", "last loss", "perplexity", "checkpoint to keep")
 

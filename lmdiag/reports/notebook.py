@@ -5,15 +5,18 @@ Every word from a log is escaped.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from html import escape
 
 from lmdiag.diagnose import Diagnosis
-from lmdiag.finding import Finding
+from lmdiag.finding import Finding, severity_of
 from lmdiag.reports.curves import curve_rows, marks
-from lmdiag.reports.look import aligned, severity_look, verdict_look
-from lmdiag.reports.report import Report, severity_of, summarize, worst_first
-from lmdiag.reports.wording import by_reason, count, number, origin, source_of, steps, total, visible
+from lmdiag.reports.entries import worst_first
+from lmdiag.reports.left_out import Unreadable
+from lmdiag.reports.phrases import by_reason, count, number, origin, source_of, steps, total, visible
+from lmdiag.reports.summary import summarize
+from lmdiag.reports.terminal import aligned, severity_look, verdict_look
 from lmdiag.run import Run
 
 BARS = 60
@@ -54,19 +57,19 @@ def diagnosis_html(diagnosis: Diagnosis) -> str:
     )
 
 
-def report_html(report: Report) -> str:
+def report_html(diagnoses: tuple[Diagnosis, ...], unreadable: tuple[Unreadable, ...]) -> str:
     """Return the verdict on each run, worst first; the diagnosis where there is one run only."""
-    if len(report.diagnoses) == 1 and not report.unreadable:
-        return diagnosis_html(report.diagnoses[0])
+    if len(diagnoses) == 1 and not unreadable:
+        return diagnosis_html(diagnoses[0])
     rows = []
-    for diagnosis in worst_first(report.diagnoses)[:MOST_RUNS]:
+    for diagnosis in worst_first(diagnoses)[:MOST_RUNS]:
         summary, (words, _) = summarize(diagnosis.run), verdict_look(diagnosis.verdict)
         causes = dict.fromkeys(f.rule for f in diagnosis.findings if f.alarms and not f.consequence_of)
         rows.append((source_of(diagnosis.run), words, number(summary.loss_last), ", ".join(causes) or "–"))
     return _box(
-        _line(_tag("b", total(report.verdicts, len(report.unreadable)))),
+        _line(_tag("b", total(Counter(d.verdict for d in diagnoses), len(unreadable)))),
         _table(("run", "verdict", "last loss", "alarms"), rows),
-        *(_line(_text(f"not read: {u.source}: {u.error}")) for u in report.unreadable),
+        *(_line(_text(f"not read: {u.source}: {u.error}")) for u in unreadable),
     )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lmdiag.diagnose import Diagnosis
-from lmdiag.reports.look import Style, aligned, verdict_look
-from lmdiag.reports.report import Report, count_alarms, summarize, worst_first
-from lmdiag.reports.wording import count, number, source_of
+from lmdiag.reports.entries import count_alarms, worst_first
+from lmdiag.reports.phrases import count, number, source_of
+from lmdiag.reports.report import Report
+from lmdiag.reports.summary import summarize
+from lmdiag.reports.terminal import Style, aligned, verdict_look
 
 HEALTHY_SHOWN = 20  # more healthy runs than this are only counted
 HEADER = ["verdict", "steps", "last loss", "perplexity", "errors", "warnings", "run"]

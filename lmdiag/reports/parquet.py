@@ -8,8 +8,9 @@ from __future__ import annotations
 import io
 from typing import Any
 
+from lmdiag.reports.entries import count_alarms
 from lmdiag.reports.json import finding_entry, run_entry
-from lmdiag.reports.report import Report, count_alarms
+from lmdiag.reports.report import Report
 from lmdiag.strict_json import encodable
 
 FINDING = ("rule", "family", "severity", "metric", "message", "consequence_of")

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-import lmdiag
 from lmdiag.diagnose import Diagnosis
-from lmdiag.finding import Finding, Rule, Severity
-from lmdiag.reports.places import fingerprints, lines_of, relative_path
-from lmdiag.reports.report import Report, severity_of
-from lmdiag.reports.wording import steps
+from lmdiag.finding import Finding, Rule, Severity, severity_of
+from lmdiag.reports.locations import fingerprints, lines_of, relative_path
+from lmdiag.reports.phrases import steps
+from lmdiag.reports.report import Report
 from lmdiag.strict_json import dumps, plain
+from lmdiag.version import __version__
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 LEVELS = {Severity.INFO: "note", Severity.WARNING: "warning", Severity.ERROR: "error"}
@@ -50,8 +50,8 @@ def _used_rules(report: Report) -> list[Rule]:
 def _driver(rules: list[Rule]) -> dict[str, Any]:
     return {
         "name": "lmdiag",
-        "version": lmdiag.__version__,
-        "semanticVersion": lmdiag.__version__,
+        "version": __version__,
+        "semanticVersion": __version__,
         "rules": [_descriptor(rule) for rule in rules],
     }
 

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from lmdiag.diagnose import Diagnosis
-from lmdiag.finding import Finding
+from lmdiag.finding import Finding, severity_of
 from lmdiag.reports.curves import curve_rows, marks
-from lmdiag.reports.look import Style, aligned, severity_look, verdict_look
+from lmdiag.reports.entries import worst_first
 from lmdiag.reports.overview import overview
-from lmdiag.reports.report import Report, Summary, severity_of, summarize, worst_first
-from lmdiag.reports.wording import (
+from lmdiag.reports.phrases import (
     by_reason,
     count,
     evidence,
@@ -24,6 +23,9 @@ from lmdiag.reports.wording import (
     suppressions,
     total,
 )
+from lmdiag.reports.report import Report
+from lmdiag.reports.summary import Summary, summarize
+from lmdiag.reports.terminal import Style, aligned, severity_look, verdict_look
 
 NARROWEST, WIDEST_CURVE, BESIDE_THE_CURVE = 60, 72, 34
 FINDINGS_IN_FULL, ADVICE_SHOWN, NOTES_SHOWN, REASONS_SHOWN, RUNS_IN_WORDS = 2, 3, 3, 3, 10

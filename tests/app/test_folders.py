@@ -2,7 +2,7 @@
 
 import pytest
 
-from lmdiag.app import opened
+from lmdiag.app import logs as opened
 from tests.app.conftest import SAMPLES
 
 LOG = b"".join(b'{"step": %d, "loss": %f}\n' % (i, 3 + 5 / i) for i in range(1, 60))

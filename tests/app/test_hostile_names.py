@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from lmdiag.app.words import html, plain, short
+from lmdiag.app.markup import html, plain, short
 from tests.app.conftest import html_on, markdown_on
 
 HOSTILE = [

@@ -3,8 +3,8 @@
 import pytest
 
 import lmdiag
+from lmdiag.app.markup import VERDICTS
 from lmdiag.app.run_page import LOOKS
-from lmdiag.app.words import VERDICTS
 from lmdiag.diagnose import diagnose
 from tests.app.conftest import SAMPLES, specs_on, words_on
 

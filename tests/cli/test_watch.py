@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmdiag.cli import watching
-from lmdiag.cli.watch import seconds
-from lmdiag.cli.watching import Watch, log_at
+from lmdiag.cli.watch import seconds, watch_on
+from lmdiag.cli.watching import log_at
 from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import BadSetting, UnreadableLog
 from lmdiag.finding import Finding, Severity
+from lmdiag.watching import watch
 from tests.cli.conftest import curve, falling, write_log
 
 OPTIONS = {
@@ -47,14 +47,14 @@ def told(capsys):
 def growing(tmp_path, monkeypatch):
     """A log that grows, and a watch on it with a clock of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(watching, "SPARED", 0)
+    monkeypatch.setattr(watch, "SPARED", 0)
 
     class Growing:
         path = tmp_path / "run.jsonl"
         now = 1000.0
 
         def watch(self, stall=None, every=10.0, **options):
-            self.watch_now = Watch("run.jsonl", every, stall, OPTIONS | options)
+            self.watch_now = watch_on("run.jsonl", every, stall, OPTIONS | options)
 
         def add(self, losses, first=1):
             records = [

@@ -21,9 +21,9 @@ def test_the_undamaged_logs_keep_all_promises():
 
 def test_a_broken_promise_is_seen(monkeypatch):
     name, content = corpus()[0]
-    monkeypatch.setattr("lmdiag.readers.gather.gather", lambda raw: 1 / 0)
+    monkeypatch.setattr("lmdiag.gather.gather", lambda log: 1 / 0)
     assert [fault.partition(":")[0] for fault in faults(name, content)] == ["not foreseen"]
-    monkeypatch.setattr("lmdiag.readers.lmdiag_jsonl.can_read", lambda name, head: 1 / 0)
+    monkeypatch.setattr("lmdiag.readers.lmdiag_log.reader.can_read", lambda name, head: 1 / 0)
     assert [fault.partition(":")[0] for fault in faults(name, content)] == ["ZeroDivisionError while reading"]
 
 

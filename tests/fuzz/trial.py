@@ -14,10 +14,12 @@ import numpy as np
 from lmdiag.cli import main
 from lmdiag.diagnose import diagnose
 from lmdiag.errors import LmdiagError
-from lmdiag.readers import jsonl, read_source, reader_of, runs_in
-from lmdiag.readers.source import Source
+from lmdiag.gather import runs_in
+from lmdiag.readers import read_source, reader_of
+from lmdiag.readers.json import lines as jsonl
 from lmdiag.reports import FORMATS, render
 from lmdiag.reports.report import Report
+from lmdiag.sources.source import Source
 
 PATIENCE_S = 10.0
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmdiag.readers import crc32c as module
+from lmdiag.readers.tensorboard import crc32c as module
 from tests.readers.event_writer import crc32c as definition
 
 

@@ -3,8 +3,9 @@
 import pytest
 
 from lmdiag.errors import UnreadableLog
-from lmdiag.readers import csv_table, runs_of
-from lmdiag.readers.source import Source
+from lmdiag.judging.reading import runs_of
+from lmdiag.readers.csv import table as csv_table
+from lmdiag.sources.source import Source
 
 NAN = float("nan")
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmdiag.readers import event_file as module
-from lmdiag.readers.event_file import read_event_file
+from lmdiag.readers.tensorboard import event_file as module
+from lmdiag.readers.tensorboard.event_file import read_event_file
 from tests.readers.event_writer import (
     event,
     event_file,

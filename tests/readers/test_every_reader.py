@@ -2,7 +2,6 @@
 
 import inspect
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lmdiag.errors import UnreadableLog
-from lmdiag.readers import READERS, reader_of, runs_of
+from lmdiag.judging.reading import runs_of
+from lmdiag.readers import HOLD_LOGS, READERS, read_source, reader_named, reader_of
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.source import Source
+from lmdiag.sources.source import Source
 from tests.readers.sample_logs import FOLDERS, LOSSES, PAGES, SAMPLES
 
 DOCUMENTS = Path(__file__).parents[2] / "docs" / "formats"
@@ -21,7 +21,11 @@ BY_FILE = [name for name in READERS if name not in FOLDERS]
 
 
 def module(name):
-    return import_module(f"lmdiag.readers.{name}")
+    return reader_named(name)
+
+
+def read_with(name, source):
+    return module(name).read(source, *([read_source] if name in HOLD_LOGS else []))
 
 
 def source(name):
@@ -42,7 +46,7 @@ def test_its_format_has_a_page(name):
 def test_it_keeps_the_contract(name):
     reader = module(name)
     assert list(inspect.signature(reader.can_read).parameters) == ["name", "head"]
-    assert list(inspect.signature(reader.read).parameters) == ["source"]
+    assert list(inspect.signature(reader.read).parameters) == ["source", *(["read_part"] if name in HOLD_LOGS else [])]
     assert inspect.getdoc(reader)
     assert reader.can_read("", b"") is False
     assert reader.can_read("empty/", b"\n\n") is False
@@ -65,7 +69,7 @@ def test_the_values_are_those_written(name):
 
 @pytest.mark.parametrize("name", BY_FILE)
 def test_what_it_returns_fits_together(name):
-    for raw in module(name).read(source(name)):
+    for raw in read_with(name, source(name)):
         assert isinstance(raw, RawLog)
         for column in raw.columns.values():
             assert len(column.rows) == len(column.values)
@@ -92,7 +96,7 @@ def test_damage_is_an_error_for_the_user_or_none(name, cut, at, junk, keep):
     file, content = SAMPLES[name]
     broken = Source(file, content=damaged(content, cut, at, junk, keep))
     with suppress(UnreadableLog):
-        assert all(isinstance(log, RawLog) for log in module(name).read(broken))
+        assert all(isinstance(log, RawLog) for log in read_with(name, broken))
 
 
 @pytest.mark.parametrize("name", BY_FILE)

@@ -10,9 +10,9 @@ import pytest
 from lmdiag import from_pandas, from_polars
 from lmdiag.convert import parquet
 from lmdiag.errors import UnreadableLog
-from lmdiag.readers import runs_of
-from lmdiag.readers.source import Source
+from lmdiag.judging.reading import runs_of
 from lmdiag.run import Event, Run, Segment, Series
+from lmdiag.sources.source import Source
 
 NAN = float("nan")
 

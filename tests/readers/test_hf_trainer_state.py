@@ -5,8 +5,9 @@ import json
 import pytest
 
 from lmdiag.errors import UnreadableLog
-from lmdiag.readers import hf_trainer_state, runs_of
-from lmdiag.readers.source import Source
+from lmdiag.judging.reading import runs_of
+from lmdiag.readers import huggingface_state as hf_trainer_state
+from lmdiag.sources.source import Source
 
 NAN = float("nan")
 TRAIN = [

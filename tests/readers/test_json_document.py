@@ -5,9 +5,9 @@ import json
 import pytest
 
 from lmdiag.errors import UnreadableLog
-from lmdiag.readers import json_document
-from lmdiag.readers.gather import gather
-from lmdiag.readers.source import Source
+from lmdiag.gather import run_of
+from lmdiag.readers.json import document as json_document
+from lmdiag.sources.source import Source
 
 RECORDS = [{"step": s, "loss": 4.0 - s, "memory": {"peak_gb": s}} for s in (1, 2, 3)]
 
@@ -17,7 +17,7 @@ def read(document, indent=None):
     source = Source("a.json", content=text.encode())
     assert json_document.can_read(source.name, source.head)
     (raw,) = json_document.read(source)
-    return gather(raw)
+    return run_of(raw)
 
 
 def points(run, metric="loss"):
@@ -87,7 +87,7 @@ def test_json_without_a_curve_is_refused():
 def test_what_is_called_a_loss_is_one(name, document, metric):
     source = Source(name, content=json.dumps(document).encode())
     assert json_document.can_read(source.name, source.head)
-    run = gather(json_document.read(source)[0])
+    run = run_of(json_document.read(source)[0])
     assert run["loss"].values.tolist() == [3.0, 2.0, 1.0]
     assert len(run[metric]) == 3
 

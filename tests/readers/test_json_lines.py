@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmdiag.readers import runs_of
-from lmdiag.readers.json_lines import Lost, decode
-from lmdiag.readers.source import Source
+from lmdiag.judging.reading import runs_of
+from lmdiag.readers.json.decode import Lost, decode
+from lmdiag.sources.source import Source
 
 NAN = float("nan")
 A, C = '{"step": 1, "loss": 3.5, "lr": 0.1, "kind": "a"}', '{"step": 3, "loss": 1.5, "lr": 0.3, "kind": "c"}'

@@ -8,8 +8,8 @@ import pytest
 from nbclient import NotebookClient
 
 from lmdiag.errors import UnreadableLog
-from lmdiag.readers import find, runs_of
-from lmdiag.readers.source import Source
+from lmdiag.judging.reading import find, runs_of
+from lmdiag.sources.source import Source
 
 PRINTS = """
 import sys

@@ -2,10 +2,10 @@
 
 import pytest
 
-from lmdiag.readers import runs_of
-from lmdiag.readers.keras_csv import can_read
-from lmdiag.readers.source import Source
+from lmdiag.judging.reading import runs_of
+from lmdiag.readers.keras.csv import can_read
 from lmdiag.run import Run
+from lmdiag.sources.source import Source
 
 ROWS = "epoch,accuracy,learning_rate,loss,val_accuracy,val_loss\n0,0.412,0.001,1.931,0.498,1.702\n1,0.538,0.001,1.544,NA,NA\n"
 

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from lmdiag.errors import UnreadableLog
-from lmdiag.readers import reader_of, runs_of
-from lmdiag.readers.keras_history import read
-from lmdiag.readers.source import Source
+from lmdiag.judging.reading import runs_of
+from lmdiag.readers import reader_of
+from lmdiag.readers.keras.history import read
+from lmdiag.sources.source import Source
 
 HISTORY = {
     "loss": [3.0, 2.5, 2.0],

@@ -5,8 +5,8 @@ import random
 import numpy as np
 import pytest
 
-from lmdiag.readers import csv_table
-from lmdiag.readers.source import Source
+from lmdiag.readers.csv import table as csv_table
+from lmdiag.sources.source import Source
 
 ODD = [
     "5",

@@ -7,11 +7,13 @@ from functools import partial
 import numpy as np
 import pytest
 
-from lmdiag.readers import jsonl, lmdiag_jsonl, runs_of
-from lmdiag.readers.gather import gather
-from lmdiag.readers.large_jsonl import read_blocks
-from lmdiag.readers.rows import Rows
-from lmdiag.readers.source import Source
+from lmdiag.gather import run_of
+from lmdiag.judging.reading import runs_of
+from lmdiag.readers.json import lines as jsonl
+from lmdiag.readers.json.large import read_blocks
+from lmdiag.readers.lmdiag_log import reader as lmdiag_jsonl
+from lmdiag.readers.tables.rows import Rows
+from lmdiag.sources.source import Source
 from tests.readers.test_json_lines import CASES
 
 ODD = [line if isinstance(line, bytes) else line.encode() for line, *_ in CASES.values() if len(line) < 1000]
@@ -85,7 +87,7 @@ def test_large_standard_logs(monkeypatch):
     content = "".join(json.dumps(r) + "\n" for r in records).encode()
     (slow,) = runs_of(Source("a.jsonl", content=content))
     monkeypatch.setattr(jsonl, "LARGE", 1000)
-    (fast,) = [gather(raw) for raw in lmdiag_jsonl.read(Source("a.jsonl", content=content))]
+    (fast,) = [run_of(raw) for raw in lmdiag_jsonl.read(Source("a.jsonl", content=content))]
     assert (fast.events, fast.config, fast.segments, list(fast)) == (
         slow.events,
         slow.config,
@@ -101,7 +103,7 @@ def test_large_standard_logs(monkeypatch):
 
 def test_words_are_read_once_each(monkeypatch):
     """A column of words in every record, as the kind of record is, must not cost what decoding every line does."""
-    from lmdiag.readers import block_table
+    from lmdiag.readers.tables import block_table
 
     asked = []
     read = block_table._spelled

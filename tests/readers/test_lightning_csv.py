@@ -2,10 +2,10 @@
 
 import pytest
 
-from lmdiag.readers import find, runs_of
-from lmdiag.readers.lightning_csv import can_read, read
-from lmdiag.readers.source import Source
+from lmdiag.judging.reading import find, runs_of
+from lmdiag.readers.lightning import can_read, read
 from lmdiag.run import Run
+from lmdiag.sources.source import Source
 
 ROWS = """epoch,lr-AdamW,step,train_loss_epoch,train_loss_step,val_loss
 0,,49,,2.31,
@@ -75,7 +75,7 @@ def test_settings_beside_it(tmp_path):
     (tmp_path / "metrics.csv").write_text(ROWS)
     (tmp_path / "hparams.yaml").write_text("lr: 6.0e-05\nmax_steps: 1000\nlayers:\n- 1\n")
     (log,) = read(Source("metrics.csv", tmp_path / "metrics.csv"))
-    assert log.config == {"config": {"lr": 6e-05, "max_steps": 1000}, "max_steps": 1000}
+    assert log.settings == {"lr": 6e-05, "max_steps": 1000}
 
 
 def test_equal_to_what_the_real_logger_was_given(tmp_path):

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from lmdiag.readers import runs_of
-from lmdiag.readers.source import Source
+from lmdiag.judging.reading import runs_of
 from lmdiag.record.writer import RunLogger
+from lmdiag.sources.source import Source
 
 HEAD = {"type": "run", "schema": "lmdiag-log/1", "run_id": "a", "name": "first", "max_steps": 4, "config": {"lr": 0.1}}
 

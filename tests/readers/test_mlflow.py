@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from lmdiag.errors import UnreadableLog
-from lmdiag.readers import find, runs_of
-from lmdiag.readers.mlflow import can_read, read
-from lmdiag.readers.source import Source
+from lmdiag.judging.reading import find, runs_of
+from lmdiag.readers.trackers.mlflow import can_read, read
 from lmdiag.run import Run
+from lmdiag.sources.source import Source
 
 RUN_ID = "0123456789abcdef0123456789abcdef"
 

@@ -3,8 +3,9 @@
 import pytest
 
 from lmdiag.errors import BadSetting, UnreadableLog
-from lmdiag.readers import ReadOptions, runs_of
-from lmdiag.readers.source import Source
+from lmdiag.judging.reading import runs_of
+from lmdiag.readers.options import ReadOptions
+from lmdiag.sources.source import Source
 
 TEXT = b"\x1b[31mat 10\x1b[0m: 2.5 nats\rat 20: nan nats\nno record\nat 30: 1.5 nats\n"
 PATTERN = r"at (?P<step>\d+): (?P<loss>\S+)"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lmdiag.readers import reader_of
-from lmdiag.readers.source import Source
+from lmdiag.readers import reader_for
+from lmdiag.sources.source import Source
 
 TABLE = "step\ttype\ttrain_loss\tval_bpb\tstep_ms\tgravity\n" + "".join(
     f"{i}\tF\t{7 - i / 50:.4f}\t\t10.{i % 10}\t0.127,0.127,0.69\n" for i in range(1, 51)
@@ -14,15 +14,13 @@ PRINTED = "".join(f"Epoch {i}, train loss {3 / i:.3f}, val loss {3.2 / i:.3f}\n"
 @pytest.mark.parametrize(
     ("name", "content", "reader"),
     [
-        ("run.tsv", TABLE, "csv_table"),
-        ("run.txt", TABLE, "csv_table"),
+        ("run.tsv", TABLE, "csv-table"),
+        ("run.txt", TABLE, "csv-table"),
         ("run.log", PRINTED, "text"),
-        ("run.csv", "epoch,loss,val_loss\n1,2.0,2.1\n2,1.8,2.0\n", "keras_csv"),
+        ("run.csv", "epoch,loss,val_loss\n1,2.0,2.1\n2,1.8,2.0\n", "keras-csv"),
         ("run.jsonl", '{"step": 1, "loss": 2.0}\n{"step": 2, "loss": 1.9}\n', "jsonl"),
-        ("run.jsonl", '{"type": "run", "schema": "lmdiag-log/1", "run_id": "a"}\n', "lmdiag_jsonl"),
+        ("run.jsonl", '{"type": "run", "schema": "lmdiag-log/1", "run_id": "a"}\n', "lmdiag-jsonl"),
     ],
 )
-def test_reader_of(name, content, reader):
-    chosen = reader_of(Source(name, content=content.encode()))
-    assert chosen is not None
-    assert chosen.__name__.removeprefix("lmdiag.readers.").split(".")[0] == reader
+def test_reader_for(name, content, reader):
+    assert reader_for(Source(name, content=content.encode())) == reader

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from lmdiag.readers import read_logs
+from lmdiag.judging.reading import read_runs
 
 # Why a series differs from the oracle: what we read instead, and why that is right.
 EXPLAINED = {
@@ -73,7 +73,7 @@ def test_a_format_is_read_as_the_oracle_reads_it(real_logs, kind):
     entries = [entry for entry in oracle(real_logs) if entry["id"].partition("-")[0] == kind]
     wrong = {}
     for entry in entries:
-        runs, problems = read_logs([real_logs / "logs" / entry["id"]])
+        runs, problems = read_runs([real_logs / "logs" / entry["id"]])
         found = list(differences(fullest(runs), entry)) if runs else [str(p) for p in problems]
         wrong |= {entry["id"]: found} if found else {}
     assert wrong == {}
@@ -84,5 +84,5 @@ def test_tables_of_results_are_refused(real_logs):
     folders = sorted((real_logs / "not_runs").iterdir())
     assert len(folders) == 3
     for folder in folders:
-        runs, problems = read_logs([folder])
+        runs, problems = read_runs([folder])
         assert (runs, len(problems)) == ([], 1)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmdiag.readers.rows import LISTED_SKIPS, Rows, number
+from lmdiag.readers.tables.rows import LISTED_SKIPS, Rows, number
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from lmdiag.errors import UnreadableLog
-from lmdiag.readers import find, runs_of
+from lmdiag.gather import run_of
+from lmdiag.judging.reading import find, runs_of
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.source import Source
-from lmdiag.readers.tensorboard import can_read, read
+from lmdiag.readers.tensorboard.reader import can_read, read
+from lmdiag.sources.source import Source
 from tests.readers.event_writer import START, curve, event, event_file, float_tensor, simple, text
 
 NAME = "events.out.tfevents.1700000000.host"
@@ -125,7 +126,8 @@ def test_fairseq_counts_bits(tmp_path):
 def test_settings_from_text(tmp_path):
     args = json.dumps({"max_grad_norm": 1.0, "max_steps": 500, "bf16": True})
     log = folder_log(save(tmp_path, event(None, text("args", args)), event(1, simple("loss", 1))))
-    assert (log.config["grad_clip"], log.config["max_steps"], log.config["precision"]) == (1.0, 500, "bf16")
+    config = run_of(log).config
+    assert (config["grad_clip"], config["max_steps"], config["precision"]) == (1.0, 500, "bf16")
 
 
 def test_megatron_names(tmp_path):
@@ -187,7 +189,7 @@ def test_equal_to_tensorboard_bit_for_bit(tmp_path):
     longest = expected.Scalars("train/loss")
     assert log.columns["wall_time"].values.tobytes() == np.array([p.wall_time for p in longest]).tobytes()
     assert len(log.columns["eval/loss"].rows) == 6
-    assert log.config["config"] == {"lr": 0.1, "name": "x"}
+    assert log.settings == {"lr": 0.1, "name": "x"}
     assert log.skipped == ()
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmdiag.readers.tfrecord import frame, is_record
+from lmdiag.readers.tensorboard.tfrecord import frame, is_record
 from tests.readers.event_writer import record
 
 PAYLOADS = [b"first", b"", b"a third record", b"x" * 300, b"last"]
@@ -54,13 +54,13 @@ def test_any_bytes(data):
 
 
 def test_more_records_than_are_followed_at_once(monkeypatch):
-    monkeypatch.setattr("lmdiag.readers.tfrecord._RECORDS_AT_ONCE", 2)
+    monkeypatch.setattr("lmdiag.readers.tensorboard.tfrecord._RECORDS_AT_ONCE", 2)
     assert payloads(FILE) == PAYLOADS
     assert payloads(FILE[:-3]) == PAYLOADS[:-1]
 
 
 def test_damage_longer_than_is_searched_at_once(monkeypatch):
-    monkeypatch.setattr("lmdiag.readers.tfrecord._SEARCH_BYTES", 16)
+    monkeypatch.setattr("lmdiag.readers.tensorboard.tfrecord._SEARCH_BYTES", 16)
     assert payloads(FILE + b"\xee" * 100 + FILE) == PAYLOADS * 2
 
 

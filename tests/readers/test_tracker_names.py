@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from lmdiag.readers.flat_yaml import flat_yaml
-from lmdiag.readers.header_facts import header_facts
+from lmdiag.gather.header_facts import header_facts
 from lmdiag.readers.rawlog import Column
-from lmdiag.readers.tracker_names import reductions, step_column, translations
+from lmdiag.readers.trackers.flat_yaml import flat_yaml
+from lmdiag.readers.trackers.names import reductions, step_column, translations
 
 
 @pytest.mark.parametrize(

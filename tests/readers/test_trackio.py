@@ -5,9 +5,9 @@ import sqlite3
 
 import pytest
 
-from lmdiag.readers import runs_of
-from lmdiag.readers.source import Source
-from lmdiag.readers.sqlite_log import read
+from lmdiag.judging.reading import runs_of
+from lmdiag.readers.trackers.sqlite_log import read
+from lmdiag.sources.source import Source
 
 
 def database(path, rows, with_ids=True):

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmdiag.errors import UnreadableLog
-from lmdiag.readers import find, runs_of
+from lmdiag.gather import run_of
+from lmdiag.judging.reading import find, runs_of
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.source import Source
-from lmdiag.readers.wandb import can_read, read
+from lmdiag.readers.wandb.run_folder import can_read, read
+from lmdiag.sources.source import Source
 from tests.readers.event_writer import nested, varint
 from tests.readers.wandb_writer import HEADER, exit_record, history, item, run, wandb_file
 
@@ -80,7 +81,7 @@ def test_records_over_several_blocks():
 def test_settings_and_exit():
     settings_ = {"max_grad_norm": {"desc": None, "value": 0.5}, "_wandb": {"value": {"m": []}}}
     log = log_of(run("a1", config=settings_), history(0, loss=1.0), exit_record(1))
-    assert log.config == {"grad_clip": 0.5, "run_id": "a1", "config": {"max_grad_norm": 0.5}}
+    assert run_of(log).config == {"grad_clip": 0.5, "run_id": "a1", "config": {"max_grad_norm": 0.5}}
     assert log.events[0].fields == {"status": "crashed", "exit_code": 1, "elapsed_s": 12}
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from lmdiag.readers import runs_of
-from lmdiag.readers.source import Source
-from lmdiag.readers.wandb_export import can_read, read
+from lmdiag.judging.reading import runs_of
+from lmdiag.readers.wandb.export import can_read, read
+from lmdiag.sources.source import Source
 
 CHART = (
     '"Step","a - b - train/loss","a - b - train/loss__MIN","a - b - train/loss__MAX",'

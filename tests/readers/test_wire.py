@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmdiag.readers.wire import BadWire, fields, signed, varint
+from lmdiag.readers.tensorboard.wire import BadWire, fields, signed, varint
 from tests.readers.event_writer import nested
 from tests.readers.event_writer import varint as encoded
 

@@ -7,9 +7,9 @@ import pytest
 pytest.importorskip("torch")
 accelerate = pytest.importorskip("accelerate")
 
-from lmdiag.readers import runs_of  # noqa: E402
-from lmdiag.readers.source import Source  # noqa: E402
+from lmdiag.judging.reading import runs_of  # noqa: E402
 from lmdiag.record.accelerate import LmdiagTracker  # noqa: E402
+from lmdiag.sources.source import Source  # noqa: E402
 
 
 def records(path, kind):

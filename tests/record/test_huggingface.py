@@ -14,9 +14,9 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
 
-from lmdiag.readers import runs_of  # noqa: E402
-from lmdiag.readers.source import Source  # noqa: E402
+from lmdiag.judging.reading import runs_of  # noqa: E402
 from lmdiag.record.huggingface import LmdiagCallback  # noqa: E402
+from lmdiag.sources.source import Source  # noqa: E402
 
 
 class Sentences(torch.utils.data.Dataset):

@@ -13,9 +13,9 @@ pytest.importorskip("lightning")
 from lightning.pytorch import LightningModule, Trainer  # noqa: E402
 from lightning.pytorch.callbacks import Callback  # noqa: E402
 
-from lmdiag.readers import runs_of  # noqa: E402
-from lmdiag.readers.source import Source  # noqa: E402
+from lmdiag.judging.reading import runs_of  # noqa: E402
 from lmdiag.record.lightning import LmdiagCallback, LmdiagLogger  # noqa: E402
+from lmdiag.sources.source import Source  # noqa: E402
 
 
 class Module(LightningModule):

@@ -5,7 +5,8 @@ import pytest
 
 from lmdiag.diagnose import Best, Diagnosis
 from lmdiag.finding import Finding, NotChecked, Severity
-from lmdiag.reports.report import Report, Unreadable
+from lmdiag.reports.left_out import Unreadable
+from lmdiag.reports.report import Report
 from lmdiag.rules import RULES
 from lmdiag.run import Event, Run, Segment, Series, Skipped
 

@@ -12,7 +12,8 @@ import pytest
 from lmdiag.diagnose import Diagnosis, diagnose
 from lmdiag.finding import Finding, Severity
 from lmdiag.reports import html
-from lmdiag.reports.report import Report, Suppressed, Unreadable
+from lmdiag.reports.left_out import Suppressed, Unreadable
+from lmdiag.reports.report import Report
 from lmdiag.run import Run, Series, Skipped
 
 pytest.importorskip("jinja2", reason="jinja2 is not installed")

@@ -6,7 +6,8 @@ import pytest
 from junitparser import JUnitXml
 
 from lmdiag.reports.junit import render
-from lmdiag.reports.report import Report, Unreadable
+from lmdiag.reports.left_out import Unreadable
+from lmdiag.reports.report import Report
 from lmdiag.rules import RULES
 
 

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from lmdiag.reports.left_out import Unreadable
 from lmdiag.reports.markdown import render
-from lmdiag.reports.report import Report, Unreadable
+from lmdiag.reports.report import Report
 from lmdiag.run import Run
 
 

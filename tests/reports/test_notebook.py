@@ -8,7 +8,8 @@ import pytest
 
 import lmdiag
 from lmdiag.finding import Finding, NotChecked, Severity
-from lmdiag.reports.report import Report, Unreadable
+from lmdiag.reports.left_out import Unreadable
+from lmdiag.reports.report import Report
 from lmdiag.run import Run, Series
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror=alert(1)> & "quotes"\x1b[2J'

@@ -5,7 +5,9 @@ import pytest
 
 from lmdiag.finding import Severity
 from lmdiag.reports import FORMATS, render
-from lmdiag.reports.report import Report, count_alarms, perplexity, summarize, worst_first
+from lmdiag.reports.entries import count_alarms, worst_first
+from lmdiag.reports.report import Report
+from lmdiag.reports.summary import perplexity, summarize
 from lmdiag.run import Run, Series
 
 

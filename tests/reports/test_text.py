@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from lmdiag.finding import NotChecked, Severity
-from lmdiag.reports.look import Style
 from lmdiag.reports.report import Report
+from lmdiag.reports.terminal import Style
 from lmdiag.reports.text import render
 from lmdiag.rules import RULES
 from lmdiag.run import Run

@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from lmdiag.readers import runs_of
-from lmdiag.readers.source import Source
+from lmdiag.judging.reading import runs_of
+from lmdiag.sources.source import Source
 from trainers.__main__ import main
 from trainers.scores import area, scores
 

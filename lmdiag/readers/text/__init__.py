@@ -6,7 +6,7 @@ A family knows its lines (`Shape`, or a scanner of its own) and its conventions;
 knows. `can_read` and `read` are the reader of all of them; each value of `FAMILIES` is a reader of one.
 """
 
-from lmdiag.readers.text.cascade import FAMILIES, begin, can_read, read
-from lmdiag.readers.text.generic_pairs import read_pattern
+from lmdiag.readers.text.recognise import FAMILIES, begin, can_read, read
+from lmdiag.readers.text.user_pattern import read_pattern
 
 __all__ = ["FAMILIES", "begin", "can_read", "read", "read_pattern"]

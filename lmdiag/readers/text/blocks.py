@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from lmdiag.metrics import MIB
-from lmdiag.readers.text.family import Family
-from lmdiag.readers.text.lexing import NUM, human, number, payload
+from lmdiag.readers.text.line_format import Family
 from lmdiag.readers.text.patterns import lazy
+from lmdiag.readers.text.pieces import NUM, human, number, payload
 from lmdiag.readers.text.table import STEP, Table
 
 _OLMO_HEAD = lazy(r"\[step=(\d+)/(\d+|\?\?\?),epoch=(\d+)(?:,eta=[^\]]*)?\]\s*$")

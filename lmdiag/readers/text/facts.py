@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmdiag.readers.text.lexing import NUM, human, number
 from lmdiag.readers.text.patterns import lazy
+from lmdiag.readers.text.pieces import NUM, human, number
 
 _NAMES = {
     "max_steps": "max_steps max_iters train_iters iterations num_iterations total_steps num_train_steps num_steps"

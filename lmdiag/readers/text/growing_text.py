@@ -7,8 +7,9 @@ from copy import deepcopy
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text.decimal_commas import NOTE, has_decimal_commas, with_points
 from lmdiag.readers.text.events import EventWatcher
-from lmdiag.readers.text.family import Family, read_one_by_one
-from lmdiag.readers.text.lexing import pieces, without_colours
+from lmdiag.readers.text.line_format import Family
+from lmdiag.readers.text.pieces import pieces, without_colours
+from lmdiag.readers.text.scanner import read_one_by_one
 
 
 class GrowingText:
@@ -29,7 +30,7 @@ class GrowingText:
         """Read further whole lines."""
         text = without_colours(lines)
         todo = pieces(with_points(text) if self._commas else text, self._next_line)
-        self._chatter += read_one_by_one(todo, self._scanner, self._table, self._events, None)
+        self._chatter += read_one_by_one(todo, self._scanner, self._table, self._events)
         self._next_line += lines.count("\n")
 
     def logs(self) -> list[RawLog]:

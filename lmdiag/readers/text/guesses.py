@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmdiag.readers.text.headings import canonical
+from lmdiag.readers.text.names import canonical
 from lmdiag.readers.text.table import EPOCH, POSITION, STEP, Table
 
 SHORT_FOR_LOSS = frozenset({"l", "tl", "obj", "objective"})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lmdiag.readers.text.family import Family
-from lmdiag.readers.text.lexing import NUM, number, payload
+from lmdiag.readers.text.line_format import Family
 from lmdiag.readers.text.patterns import lazy
+from lmdiag.readers.text.pieces import NUM, number, payload
 from lmdiag.readers.text.table import STEP, Table
 
 _EPOCH = lazy(r"^Epoch (\d+)/(\d+)\s*$")

@@ -8,9 +8,9 @@ import numpy as np
 
 from lmdiag.metrics import spelling
 from lmdiag.readers.text.facts import put_fact
-from lmdiag.readers.text.family import Family
-from lmdiag.readers.text.lexing import NUM, SUFFIXES, number, payload
+from lmdiag.readers.text.line_format import Family
 from lmdiag.readers.text.patterns import lazy
+from lmdiag.readers.text.pieces import NUM, SUFFIXES, number, payload
 from lmdiag.readers.text.table import STEP, Table
 from lmdiag.run import Event
 

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from lmdiag.readers.text.facts import put_fact
-from lmdiag.readers.text.family import Family
+from lmdiag.readers.text.line_format import Family
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import STEP, Table
 from lmdiag.run import Event

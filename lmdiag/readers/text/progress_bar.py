@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from lmdiag.readers.text.epochs import unroll
-from lmdiag.readers.text.family import Family
-from lmdiag.readers.text.lexing import human, payload
-from lmdiag.readers.text.pair_scanner import name_columns
-from lmdiag.readers.text.pairs import parse
+from lmdiag.readers.text.line_format import Family
+from lmdiag.readers.text.named_number_line import parse
+from lmdiag.readers.text.named_numbers import name_columns
 from lmdiag.readers.text.patterns import lazy
+from lmdiag.readers.text.pieces import human, payload
 from lmdiag.readers.text.several_records import bars_in
 from lmdiag.readers.text.table import EPOCH, STEP, Table
 

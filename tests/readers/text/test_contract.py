@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.source import Source
 from lmdiag.readers.text import FAMILIES, can_read, read
-from lmdiag.readers.text.generic_pairs import GENERIC
+from lmdiag.readers.text.fallback import GENERIC
+from lmdiag.sources.source import Source
 
 SAMPLES = {path.stem: path.read_bytes() for path in (Path(__file__).parents[1] / "samples" / "text").glob("*.log")}
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lmdiag.readers import runs_of
-from lmdiag.readers.source import Source
+from lmdiag.judging.reading import runs_of
 from lmdiag.readers.text.facts import find_facts
 from lmdiag.run import Run
+from lmdiag.sources.source import Source
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "text"
 LN2 = math.log(2)

@@ -4,8 +4,8 @@ import pytest
 
 from lmdiag.errors import BadSetting, UnreadableLog
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.source import Source
 from lmdiag.readers.text import FAMILIES, read, read_pattern
+from lmdiag.sources.source import Source
 
 
 def read_text(text: str) -> list[RawLog]:

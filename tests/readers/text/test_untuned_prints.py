@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from lmdiag.errors import UnreadableLog
-from lmdiag.readers import runs_of
-from lmdiag.readers.source import Source
-from lmdiag.readers.text.cascade import begin
+from lmdiag.judging.reading import runs_of
 from lmdiag.readers.text.decimal_commas import has_decimal_commas
+from lmdiag.readers.text.recognise import begin
 from lmdiag.readers.text.several_records import bars_in, records_in
 from lmdiag.run import Run
+from lmdiag.sources.source import Source
 
 
 def run_of(text: str, name: str = "train.log") -> Run:

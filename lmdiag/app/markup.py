@@ -1,0 +1,89 @@
+"""Verdicts in words, icon and colour, and text from logs made harmless."""
+
+from __future__ import annotations
+
+import base64
+import html as _html
+import re
+from dataclasses import dataclass
+
+from lmdiag.diagnose import Diagnosis
+from lmdiag.finding import Severity
+from lmdiag.reports.phrases import count, visible
+
+LONGEST_NAME = 60
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$^=&])")
+_SHORTCODE = re.compile(r":(?=[\w+\-/]+[:\[])")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a verdict or a severity is shown: a word, a sign, an icon of the theme and the name of one of its colours."""
+
+    word: str
+    sign: str
+    icon: str
+    colour: str
+
+
+VERDICTS = {
+    "unhealthy": Look("Unhealthy", "✕", ":material/cancel:", "red"),
+    "suspect": Look("Suspect", "▲", ":material/warning:", "orange"),
+    "healthy": Look("Healthy", "✓", ":material/check_circle:", "green"),
+    "not-judged": Look("Not judged", "?", ":material/help:", "gray"),
+}
+SEVERITIES = {
+    Severity.ERROR: Look("error", "✕", ":material/cancel:", "red"),
+    Severity.WARNING: Look("warning", "▲", ":material/warning:", "orange"),
+    Severity.INFO: Look("info", "i", ":material/info:", "blue"),
+}
+
+
+def plain(text: str) -> str:
+    """Return text so that Streamlit's Markdown shows it as it is: no markup, links, formulas, colours or emoji codes.
+
+    >>> plain("a_b *c* <b>")
+    'a\\\\_b \\\\*c\\\\* \\\\<b\\\\>'
+    """
+    # A word joiner after the colon keeps emoji codes from being found even after the backslashes are gone.
+    return _SHORTCODE.sub("\\:\u2060", _MARKDOWN.sub(r"\\\1", visible(text)))
+
+
+def html(text: str) -> str:
+    """Return text so that HTML shows it as it is.
+
+    >>> html("<script>")
+    '&lt;script&gt;'
+    """
+    return _html.escape(visible(text))
+
+
+def image(svg: str, alt: str, style: str) -> str:
+    """Return an SVG as an image element: Streamlit removes drawings that stand in the page itself."""
+    data = base64.b64encode(svg.encode()).decode()
+    return f'<img src="data:image/svg+xml;base64,{data}" alt="{html(alt)}" style="{style}">'
+
+
+def short(name: str, length: int = LONGEST_NAME) -> str:
+    """Return a name that fits on the page, its middle left out where it is too long.
+
+    >>> short("a" * 80, 9)
+    'aaaa…aaaa'
+    """
+    if len(name) <= length:
+        return name
+    half = (length - 1) // 2
+    return f"{name[:half]}…{name[len(name) - half :]}"
+
+
+def headline(diagnosis: Diagnosis) -> str:
+    """Say the verdict in one sentence: the first finding that counts, or why there is none."""
+    alarms = [f for f in diagnosis.findings if f.alarms]
+    if alarms:
+        return alarms[0].message
+    if diagnosis.verdict == "not-judged":
+        why = diagnosis.not_checked[0].why if diagnosis.not_checked else "the log is empty"
+        return f"Too little to judge: {why}."
+    if diagnosis.not_checked:
+        return f"No rule found anything wrong; {count(len(diagnosis.not_checked), 'rule')} could not look."
+    return "No rule found anything wrong."

@@ -1,0 +1,77 @@
+"""A diagnosis without its million points: what reports of many runs need of a run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from lmdiag.diagnose import Diagnosis
+from lmdiag.run import Run, Series
+
+STRETCHES = 144  # twice as many as the widest curve in a line of text has characters
+
+
+def slimmed(diagnosis: Diagnosis, stretches: int = STRETCHES, every_metric: bool = False) -> Diagnosis:
+    """Return the diagnosis with a run that holds only what reports show, the same but for the fineness of its curves.
+
+    Of the curves that reports draw in a line of text, or of `every_metric`, the highest and the lowest value of each of so
+    many stretches stay, and the steps of findings. Of the other metrics those stay that have the first and the last step.
+    """
+    run = diagnosis.run
+    shown = {metric for metric, _ in filter(None, (run.curve, run.evaluation))} | {f.metric for f in diagnosis.findings}
+    series = {
+        name: thinned(s, stretches, _marks(diagnosis, name))
+        for name, s in run.series.items()
+        if every_metric or name in shown
+    }
+    small = replace(
+        run,
+        series=_with_the_ends(run, series),
+        superseded={},
+        events=run.events if every_metric else tuple(event for event in run.events if event.kind == "end"),
+    )
+    for name in ("curve", "evaluation"):  # decided by all points, not by those that stay
+        found = getattr(run, name)
+        small.__dict__[name] = found and (found[0], series.get(found[0]) or thinned(found[1], stretches))
+    return replace(diagnosis, run=small)
+
+
+def _marks(diagnosis: Diagnosis, metric: str) -> list[int]:
+    return [step for f in diagnosis.findings if f.metric == metric for step in (f.first_step, f.last_step)]
+
+
+def thinned(series: Series, stretches: int, steps: list[int] | None = None) -> Series:
+    """Return the first and last value, the highest and lowest of each stretch, and the values next to some steps.
+
+    >>> series = Series(np.arange(1000), np.sin(np.arange(1000.0)))
+    >>> few = thinned(series, 10, [123])
+    >>> len(few) <= 24, few.logged, 123 in few.steps.tolist(), float(few.values.max()) == float(series.values.max())
+    (True, 1000, True, True)
+    """
+    n = len(series)
+    if n <= 2 * stretches:
+        return replace(series.at(np.arange(n)), logged=series.logged or n)
+    width = -(-n // stretches)
+    values = np.pad(np.where(np.isfinite(series.values), series.values, np.inf), (0, -n % width), mode="edge")
+    blocks = values.reshape(-1, width)
+    begins = np.arange(len(blocks)) * width
+    marked = np.searchsorted(series.steps, steps or [])
+    finite = np.where(np.isfinite(series.values), series.values, np.inf)
+    chosen = np.concatenate(
+        [[0, n - 1, int(np.argmin(finite))], begins + blocks.argmax(1), begins + blocks.argmin(1), marked]
+    )
+    return replace(series.at(np.unique(np.minimum(chosen, n - 1))), logged=series.logged or n)
+
+
+def _with_the_ends(run: Run, series: dict[str, Series]) -> dict[str, Series]:
+    """Add a value at the first and at the last step of the run, where no series that stays has one."""
+    kept = dict(series)
+    whole = {name: s for name, s in run.series.items() if len(s)}
+    if not whole:
+        return kept
+    first = min(whole, key=lambda name: whole[name].steps[0])
+    last = max(whole, key=lambda name: whole[name].steps[-1])
+    for name in {first, last} - set(kept):
+        kept[name] = replace(whole[name].at(np.array([0, -1])), logged=len(whole[name]))
+    return kept

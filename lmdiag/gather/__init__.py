@@ -1,0 +1,32 @@
+"""Gathering: RawLog -> Run, once for all formats: steps, names and units, restarts, several runs, duplicates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lmdiag.errors import UnreadableLog
+from lmdiag.gather.arranged import Arranged
+from lmdiag.gather.header_facts import with_header
+from lmdiag.gather.separate import separate
+from lmdiag.gather.series import gather
+from lmdiag.readers import as_unreadable
+from lmdiag.readers.rawlog import RawLog
+from lmdiag.run import Run
+
+__all__ = ["run_of", "runs_in"]
+
+
+def runs_in(logs: Iterable[RawLog], name: str) -> list[Run]:
+    """Return every run that the logs of one source hold; raise UnreadableLog where there is none."""
+    runs: list[Run] = []
+    for raw in logs:
+        with as_unreadable(name, raw.format):
+            runs += [run for run in map(gather, separate(Arranged(with_header(raw)))) if run.series]
+    if not runs:
+        raise UnreadableLog(f"{name} holds no values", "the run wrote nothing yet, or wrote its metrics elsewhere")
+    return runs
+
+
+def run_of(raw: RawLog) -> Run:
+    """Return the run that a log of one run holds."""
+    return gather(Arranged(with_header(raw)))

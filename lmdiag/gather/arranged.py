@@ -1,0 +1,32 @@
+"""A raw log together with its steps and its columns under canonical names, found once for all steps of gathering."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from lmdiag.gather.axis import Axis, axis
+from lmdiag.gather.columns import Translated, main_column, translate
+from lmdiag.readers.rawlog import RawLog
+
+
+@dataclass(frozen=True, eq=False)
+class Arranged:
+    """What a reader found, arranged: the step of each row, and a column for each metric."""
+
+    raw: RawLog
+
+    @cached_property
+    def axis(self) -> Axis:
+        """The step of each row."""
+        return axis(self.raw)
+
+    @cached_property
+    def columns(self) -> dict[str, Translated]:
+        """The columns by metric, without the one that counts steps."""
+        return translate(self.raw, self.axis.column)
+
+    @property
+    def main(self) -> Translated | None:
+        """The column that shows how the run went."""
+        return main_column(self.columns)

@@ -1,0 +1,91 @@
+"""Which step each row of a log belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lmdiag.metrics import step_rank
+from lmdiag.readers.rawlog import RawLog
+
+MOSTLY = 0.5
+LARGEST_STEP = 2.0**62
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The step of each row: int64[n_rows]; what the steps count; the column they come from; what to tell the reader."""
+
+    steps: np.ndarray
+    kind: str
+    column: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+
+def axis(raw: RawLog) -> Axis:
+    """Find the steps of all rows: the column of steps, else of tokens, samples or epochs, else the rows are counted."""
+    column = raw.step_column or _best_counter(raw)
+    if column and column in raw.columns:
+        return Axis(_filled(raw, column) + raw.step_offset, raw.step_kind, column)
+    for kind, names in (("tokens", TOKEN_NAMES), ("samples", SAMPLE_NAMES), ("epoch", ("epoch", "epochs"))):
+        for name in raw.columns:
+            if _plain(name) in names and _counts(raw, name):
+                return Axis(_filled(raw, name), kind, name, (f'The log has no steps; "{name}" stands in for them.',))
+    return Axis(np.arange(1, raw.n_rows + 1), "record", "", ("The log has no steps; its records are counted instead.",))
+
+
+TOKEN_NAMES = (
+    "throughput/total_tokens",
+    "total_tokens",
+    "tokens",
+    "tokens_seen",
+    "consumed_tokens",
+    "num_tokens",
+    "time/token",
+)
+SAMPLE_NAMES = ("samples_count", "consumed_samples", "samples", "time/sample")
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace(" ", "_").removeprefix("train/")
+
+
+def _best_counter(raw: RawLog) -> str:
+    """Choose among the columns that are named like steps: one that ascends, then the one that stands first in the order of names."""
+    named = sorted((step_rank(name), name) for name in raw.columns if step_rank(name) is not None)
+    usable = [name for _, name in named if _counts(raw, name)]
+    ascending = [name for name in usable if _ascends(raw.columns[name].values)]
+    return next(iter(ascending + usable), "")
+
+
+def _counts(raw: RawLog, name: str) -> bool:
+    """Tell whether a column holds whole numbers, more than one, in enough of the rows."""
+    column = raw.columns[name]
+    values = column.values[np.isfinite(column.values)]
+    if len(values) == 0 or len(values) < 0.9 * len(column.values) or np.abs(values).max() > LARGEST_STEP:
+        return False
+    whole = np.mean(values == np.rint(values)) > 0.9
+    varies = raw.n_rows == 1 or values.min() < values.max() or _plain(name) in ("step", "global_step")
+    return bool(whole and varies) and len(values) >= MOSTLY * _rows_with_loss(raw)
+
+
+def _rows_with_loss(raw: RawLog) -> int:
+    return max((len(c.rows) for name, c in raw.columns.items() if "loss" in name.lower()), default=0)
+
+
+def _ascends(values: np.ndarray) -> bool:
+    return len(values) < 2 or float(np.mean(np.diff(values) < 0)) <= 0.02
+
+
+def _filled(raw: RawLog, name: str) -> np.ndarray:
+    """The steps of all rows: a row without one has that of the row before it, the first rows that of the row after."""
+    column = raw.columns[name]
+    good = np.abs(column.values) < LARGEST_STEP  # false for NaN
+    if good.all() and len(column.rows) == raw.n_rows:
+        return np.rint(column.values).astype(np.int64)
+    rows, values = column.rows[good], np.rint(column.values[good]).astype(np.int64)
+    if not len(rows):
+        return np.arange(1, raw.n_rows + 1)
+    before = np.searchsorted(rows, np.arange(raw.n_rows), side="right") - 1
+    return values[np.maximum(before, 0)]

@@ -1,0 +1,112 @@
+"""Several files that hold the same run are one run: a trainer's state beside its console log, a file and its backup."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lmdiag.run import Run, Series
+
+FEWEST_POINTS = 5
+SHARED = 0.95
+ROUNDING = 2e-3  # console logs print four digits
+KEPT = 64
+SCATTERING = np.uint64(0x9E3779B97F4A7C15)  # multiplied with it, steps are in no order
+
+
+@dataclass(frozen=True, eq=False)
+class Excerpt:
+    """Some points of a series, chosen by their steps alone, so that two series of the same steps keep the same ones.
+
+    `keys` are the scattered steps, ascending, and `values` stood at them; `n` points there were in all.
+    """
+
+    n: int
+    keys: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Fingerprint:
+    """What is kept of a run to find its duplicates by: how it starts, and an excerpt of every series."""
+
+    source: str
+    format: str
+    n: int
+    start: tuple[int, float] | None
+    series: dict[str, Excerpt]
+
+
+def fingerprint_of(run: Run) -> Fingerprint:
+    """Return a run's fingerprint; its size does not depend on the length of the run."""
+    series = {metric: _excerpt(s) for metric, s in run.series.items()}
+    return Fingerprint(run.source, run.format, sum(map(len, run.series.values())), _start(run), series)
+
+
+def originals(fingerprints: Sequence[Fingerprint]) -> dict[int, int]:
+    """Return for each copy among some runs the one it is a copy of, the fuller of the two: {copy: original}."""
+    found: dict[int, int] = {}
+    by_start: dict[tuple[int, float], list[int]] = {}
+    for number in sorted(range(len(fingerprints)), key=lambda k: -fingerprints[k].n):
+        start = fingerprints[number].start
+        if start is None:
+            continue
+        alike = by_start.setdefault(start, [])
+        original = next((k for k in alike if _is_copy(fingerprints[number], fingerprints[k])), None)
+        if original is None:
+            alike.append(number)
+        else:
+            found[number] = original
+    return found
+
+
+def without_duplicates(runs: list[Run]) -> list[Run]:
+    """Return the runs without those whose curve another one holds too; the fuller one stays and says so."""
+    copies = originals([fingerprint_of(run) for run in runs])
+    return [noted(run, number, copies, runs) for number, run in enumerate(runs) if number not in copies]
+
+
+def noted(run: Run, number: int, copies: dict[int, int], runs: Sequence[Run]) -> Run:
+    """Return the run, the one of this number, with a note on each of its copies."""
+    notes = tuple(f"{runs[k].source} holds the same run." for k, original in copies.items() if original == number)
+    return replace(run, notes=(*run.notes, *notes)) if notes else run
+
+
+def _start(run: Run) -> tuple[int, float] | None:
+    if run.curve is None or len(run.curve[1].finite) < FEWEST_POINTS:
+        return None
+    finite = run.curve[1].finite
+    return int(finite.steps[0]), float(f"{finite.values[0]:.2g}")
+
+
+def _excerpt(series: Series) -> Excerpt:
+    keys = series.steps.astype(np.uint64) * SCATTERING
+    kept = np.argsort(keys) if len(keys) <= KEPT else np.argpartition(keys, KEPT)[:KEPT]
+    kept = kept[np.argsort(keys[kept])]
+    return Excerpt(len(keys), keys[kept], series.values[kept])
+
+
+def _is_copy(run: Fingerprint, other: Fingerprint) -> bool:
+    """Tell whether two runs are one: to the last value in one format, as far as printing keeps it in two.
+
+    A run that stops earlier, or holds a NaN where the other holds a number, is another run: it may be the sick one.
+    """
+    if run.format == other.format:
+        return run.series.keys() == other.series.keys() and all(
+            _equal(run.series[m], other.series[m], 0.0) for m in run.series
+        )
+    shared = [m for m in run.series if m in other.series and (m == "loss" or m.endswith("/loss"))]
+    return bool(shared) and all(_equal(run.series[m], other.series[m], ROUNDING) for m in shared)
+
+
+def _equal(a: Excerpt, b: Excerpt, tolerance: float) -> bool:
+    if min(a.n, b.n) < SHARED * max(a.n, b.n):
+        return False
+    last = min(e.keys[-1] if e.n > KEPT else np.iinfo(np.uint64).max for e in (a, b))  # up to it both are complete
+    (keys, values), (other_keys, other_values) = ((e.keys[e.keys <= last], e.values[e.keys <= last]) for e in (a, b))
+    place = np.minimum(np.searchsorted(other_keys, keys), len(other_keys) - 1)
+    close = np.isclose(other_values[place], values, rtol=tolerance, atol=tolerance / 20, equal_nan=True)
+    same = (other_keys[place] == keys) & close
+    return float(same.sum()) >= SHARED * max(len(keys), len(other_keys))

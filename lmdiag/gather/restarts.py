@@ -1,0 +1,110 @@
+"""Where the step counter of a log goes back: segments of one run, a counter of each epoch, or another run."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lmdiag.gather.arranged import Arranged
+from lmdiag.gather.axis import Axis
+from lmdiag.run import Segment
+from lmdiag.stats.windows import distinct, median
+
+DISTINCT_STEPS = 0.6  # with fewer the counter starts again each epoch
+
+
+def segments(log: Arranged) -> tuple[Axis, tuple[Segment, ...]]:
+    """Cut the log where its counter goes back; where that happens each epoch, count records instead."""
+    raw, found, main = log.raw, log.axis, log.main
+    if raw.spans:  # a converted log: its steps are settled, and a segment begins wherever they go back
+        first_rows = [0, *(np.flatnonzero(np.diff(found.steps) < 0) + 1).tolist()]
+        return found, tuple(Segment(first, last, row) for (first, last), row in zip(raw.spans, first_rows))
+    rows = np.arange(raw.n_rows) if main is None else main.column.rows
+    steps = found.steps[rows]
+    if not len(steps):
+        return found, ()
+    if len(steps) > 1 and np.diff(steps).min() <= 0 and main is not None:
+        starts = restarts(steps)
+        values = main.column.values
+        if counter_repeats(steps, values) or _continues_under_a_new_count(steps, values, starts):
+            note = f'"{found.column or "step"}" starts again during the log; its records are counted instead.'
+            counted = Axis(np.arange(1, raw.n_rows + 1), "record", "", (*found.notes, note))
+            return counted, (Segment(1, raw.n_rows, 0),)
+        if len(starts):
+            return found, _between(found.steps, [0, *rows[starts].tolist(), raw.n_rows])
+    return found, _between(found.steps, [0, raw.n_rows])
+
+
+def _continues_under_a_new_count(steps: np.ndarray, values: np.ndarray, starts: np.ndarray) -> bool:
+    return len(starts) > 0 and all(begins_anew(steps, starts)) and not any(loss_returns(values, starts))
+
+
+def _between(steps: np.ndarray, bounds: list[int]) -> tuple[Segment, ...]:
+    return tuple(
+        Segment(int(steps[first:stop].min()), int(steps[first:stop].max()), first)
+        for first, stop in zip(bounds, bounds[1:])
+    )
+
+
+def restarts(steps: np.ndarray) -> np.ndarray:
+    """Return the indices at which the counter goes back by more than one interval and goes on from there.
+
+    A single record out of its place, such as a late evaluation or a last summary, is no restart.
+
+    >>> restarts(np.array([10, 20, 30, 20, 30, 40])), restarts(np.array([10, 20, 30, 5, 40, 50]))
+    (array([], dtype=int64), array([], dtype=int64))
+    >>> restarts(np.array([10, 20, 30, 40, 10, 20, 30, 40, 50]))
+    array([4])
+    """
+    jumps = np.diff(steps)
+    if len(jumps) == 0 or jumps.min() >= 0:
+        return np.empty(0, np.int64)
+    interval = median(jumps[jumps > 0]) if (jumps > 0).any() else 0
+    back = np.flatnonzero(jumps < -interval)
+    after = np.minimum(back + 2, len(steps) - 1)
+    lasting = (back + 2 < len(steps)) & (steps[after] < steps[back])
+    return back[lasting] + 1
+
+
+def counter_repeats(steps: np.ndarray, values: np.ndarray) -> bool:
+    """Tell whether so few steps are distinct that the counter must start again each epoch.
+
+    Records that repeat step and value, as in a log that polls another one, count once.
+
+    >>> counter_repeats(np.array([1, 2, 1, 2, 1, 2]), np.array([6.0, 5, 4, 3, 2, 1]))
+    True
+    >>> counter_repeats(np.array([1, 1, 1, 2, 2, 2]), np.array([6.0, 6, 6, 3, 3, 3]))
+    False
+    """
+    n_distinct = len(distinct(steps))
+    if n_distinct >= DISTINCT_STEPS * len(steps):
+        return False
+    pairs = np.unique(np.stack([steps, np.ascontiguousarray(values).view(np.int64)]), axis=1)
+    return n_distinct < DISTINCT_STEPS * pairs.shape[1]
+
+
+def begins_anew(steps: np.ndarray, starts: np.ndarray) -> list[bool]:
+    """Tell for each restart whether the counter begins from nothing again, and not from a checkpoint.
+
+    >>> begins_anew(np.array([10, 20, 30, 10, 20, 30]), np.array([3]))
+    [True]
+    """
+    pieces = np.split(steps, starts)
+    return [len(p) > 1 and bool(p[0] <= steps[0] + 2 * median(np.diff(p))) for p in pieces[1:]]
+
+
+def loss_returns(values: np.ndarray, starts: np.ndarray) -> list[bool]:
+    """Tell for each restart whether the loss is back where the log began, as when another run begins.
+
+    >>> loss_returns(np.array([9.0, 6, 4, 8.8, 6, 4]), np.array([3])), loss_returns(np.array([9.0, 6, 4, 4, 3, 2]), np.array([3]))
+    ([True], [False])
+    """
+    finite = np.flatnonzero(np.isfinite(values))
+    if not len(finite):
+        return [False] * len(starts)
+    first = values[finite[0]]
+    returned = []
+    for start in starts:
+        after, before = values[finite[finite >= start]], values[finite[finite < start]]
+        before_it = median(before[-3:]) if len(before) else first
+        returned.append(len(after) > 0 and bool(abs(after[0] - first) < 0.25 * abs(first - before_it)))
+    return returned

@@ -1,0 +1,73 @@
+"""One log that holds several runs -> one log for each, named."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lmdiag.gather.arranged import Arranged
+from lmdiag.gather.restarts import begins_anew, loss_returns, restarts
+from lmdiag.readers.rawlog import part
+
+RUN_WORDS = ("run_id", "run", "run_name", "experiment", "experiment_name", "exp_name", "trial", "config_name")
+RUN_NUMBERS = ("run", "run_id", "trial", "trial_id", "seed", "fold", "hyperparameter_value", "member", "replica")
+FEWEST_ROWS = 2
+
+
+def separate(log: Arranged) -> list[Arranged]:
+    """Split a log by a column that names runs, else where counter and loss both return to their beginning."""
+    if log.raw.spans:
+        return [log]
+    parts = _by_name(log) or _by_restart(log)
+    return [Arranged(part(log.raw, rows, label)) for label, rows in parts] if len(parts) > 1 else [log]
+
+
+def _by_name(log: Arranged) -> list[tuple[str, np.ndarray]]:
+    raw = log.raw
+    for name in RUN_WORDS:
+        rows, words = raw.texts.get(name, (np.empty(0, np.int64), []))
+        if len(rows) == raw.n_rows:
+            found = _groups(np.asarray(words))
+            if len(found) > 1 and all(len(rows) >= FEWEST_ROWS for _, rows in found):
+                return found
+    for name in RUN_NUMBERS:
+        column = raw.columns.get(name)
+        if column is not None and len(column.rows) == raw.n_rows:
+            found = [(f"{name}={label.removesuffix('.0')}", rows) for label, rows in _groups(column.values)]
+            if 1 < len(found) <= raw.n_rows // FEWEST_ROWS and _begins_again_in_each(log, found):
+                return found
+    return []
+
+
+def _groups(labels: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    values, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    return [(str(values[k]), np.flatnonzero(inverse == k)) for k in np.argsort(first)]
+
+
+def _begins_again_in_each(log: Arranged, parts: list[tuple[str, np.ndarray]]) -> bool:
+    """Tell whether each part counts steps of its own, so that the number names a run and is no schedule."""
+    steps = log.axis
+    if steps.kind == "record":
+        return False
+    firsts = [steps.steps[rows[0]] for _, rows in parts]
+    lasts = [steps.steps[rows[-1]] for _, rows in parts]
+    return all(first < last for first, last in zip(firsts[1:], lasts))
+
+
+def _by_restart(log: Arranged) -> list[tuple[str, np.ndarray]]:
+    """Split at restarts from nothing; attempts that each get further than the one before are one run."""
+    main = log.main
+    if main is None or log.axis.kind == "record":
+        return []
+    steps = log.axis.steps[main.column.rows]
+    starts = restarts(steps)
+    anew = [a and r for a, r in zip(begins_anew(steps, starts), loss_returns(main.column.values, starts))]
+    starts = starts[np.asarray(anew, bool)] if len(starts) else starts
+    if not len(starts) or _gets_further(np.split(steps, starts)):
+        return []
+    bounds = [0, *main.column.rows[starts].tolist(), log.raw.n_rows]
+    return [(str(number), np.arange(a, b)) for number, (a, b) in enumerate(zip(bounds, bounds[1:]), 1)]
+
+
+def _gets_further(pieces: list[np.ndarray]) -> bool:
+    lasts = [piece.max() for piece in pieces]
+    return all(before < after for before, after in zip(lasts, lasts[1:]))

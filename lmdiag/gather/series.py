@@ -1,0 +1,151 @@
+"""RawLog -> Run: names, units, steps, splits, restarts, once for all formats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lmdiag.gather.arranged import Arranged
+from lmdiag.gather.columns import Translated
+from lmdiag.gather.objective import objective
+from lmdiag.gather.restarts import segments as segments_of
+from lmdiag.metrics import LN2
+from lmdiag.readers.rawlog import RawLog
+from lmdiag.run import Run, Segment, Series
+
+MOST_DECIMALS = 6
+SAMPLED_VALUES = 2000
+FIRST_VALUES = 20  # these tell nearly always that the others need no look
+LARGEST_ROUNDED = 1e15  # larger numbers are whole; NaN compares as false
+UNIT_WORDS = {1e-3: "ms", 1e-2: "%", 2.0**30: "GiB", 2.0**20: "MiB", LN2: "bits"}
+
+
+def gather(log: Arranged) -> Run:
+    """Turn what a reader found into a Run; every format goes through here, so a convention is applied once."""
+    raw = log.raw
+    axis, segments = segments_of(log)
+    series: dict[str, Series] = {}
+    superseded: dict[str, Series] = {}
+    seen: dict[int, tuple[np.ndarray, np.ndarray | None, np.ndarray | None]] = {}
+    for metric, column in log.columns.items():
+        rows = column.column.rows
+        if id(rows) not in seen:
+            seen[id(rows)] = _order(axis.steps[rows], rows, segments)
+        series[metric], replaced = _series(raw, column, *seen[id(rows)], resumed=len(segments) > 1)
+        if replaced is not None and len(replaced):
+            superseded[metric] = replaced
+    series |= _losses_of_perplexities(series)
+    if "loss" not in series and "train/loss" in series:  # estimates are all that this log says of the training loss
+        series["loss"] = series.pop("train/loss")
+    return Run(
+        raw.name,
+        {name: s for name, s in series.items() if len(s)},
+        source=raw.source or raw.name,
+        format=raw.format,
+        segments=segments,
+        config=_in_nats(raw.config),
+        events=raw.events,
+        notes=(*raw.notes, *axis.notes),
+        skipped=raw.skipped,
+        superseded=superseded,
+        objective=objective(raw, series),
+        step_kind=axis.kind,
+    )
+
+
+def _losses_of_perplexities(series: Mapping[str, Series]) -> dict[str, Series]:
+    """Return the losses of those sets of which the log tells only the perplexity, which is their exponential."""
+    losses: dict[str, Series] = {}
+    for name, said in series.items():
+        set_name, _, metric = name.rpartition("/")
+        loss = f"{set_name}/loss" if set_name else "loss"
+        if metric == "ppl" and loss not in series:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                losses[loss] = Series(
+                    said.steps, np.log(said.values), said.lines, said.source_name or name, "perplexity"
+                )
+    return losses
+
+
+def _in_nats(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**config, "loss_unit": "nats", "converted_from": "bits"} if config.get("loss_unit") == "bits" else config
+
+
+def _order(
+    steps: np.ndarray, rows: np.ndarray, segments: tuple[Segment, ...]
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Return the steps of a column, and which of its points stand and which a later write replaced (None: all stand).
+
+    A resumed run replaces everything that an earlier segment wrote at or after the step it resumed from; within a
+    segment the later of two values of one step stands.
+    """
+    if len(steps) < 2 or (len(segments) < 2 and np.diff(steps).min() > 0):
+        return steps, None, None
+    stands = np.ones(len(steps), bool)
+    segment = np.searchsorted([s.first_row for s in segments], rows, side="right") - 1
+    for number, later in enumerate(segments[1:], 1):
+        if (segment >= number).any():
+            stands &= (segment >= number) | (steps < later.first_step)
+    order = np.argsort(steps, kind="stable")
+    order = order[stands[order]]
+    last = np.append(np.diff(steps[order]) > 0, True)
+    stands[order[~last]] = False
+    replaced = np.flatnonzero(~stands)
+    replaced = replaced[np.argsort(steps[replaced], kind="stable")]
+    return steps, order[last], replaced
+
+
+def _series(
+    raw: RawLog,
+    found: Translated,
+    steps: np.ndarray,
+    standing: np.ndarray | None,
+    replaced: np.ndarray | None,
+    resumed: bool,
+) -> tuple[Series, Series | None]:
+    rows, values = found.column.rows, found.column.values
+    name = found.source_name
+    if found.metric.endswith(("accuracy", "f1")) and found.scale == 1 and (values > 1.5).any():
+        scale = 1e-2
+    else:
+        scale = found.scale
+    said = raw.origins.get(found.metric, {})
+    decimals = said.get("decimals") if raw.origins else (_decimals(values) if scale == 1 else None)
+    values = values * scale if scale != 1 else values
+    unit = said.get("unit", "") if raw.origins else raw.units.get(name, UNIT_WORDS.get(scale, ""))
+    reduction = said.get("reduction") or raw.reductions.get(
+        name, "epoch_mean" if name.lower().endswith("_epoch") else ""
+    )
+    source_name = said.get("name", "") if raw.origins else (name if name != found.metric else "")
+
+    def at(points: np.ndarray | slice) -> Series:
+        lines = None if raw.lines is None else raw.lines[rows[points]]
+        return Series(steps[points], values[points], lines, source_name, unit, decimals, reduction)
+
+    if standing is None or replaced is None:
+        return at(slice(None)), None
+    series = at(standing)
+    if not resumed and len(series):  # a log that polls another repeats its records
+        place = np.minimum(np.searchsorted(series.steps, steps[replaced]), len(series) - 1)
+        same = (series.steps[place] == steps[replaced]) & _equal(series.values[place], values[replaced])
+        replaced = replaced[~same]
+    last = np.append(np.diff(steps[replaced]) > 0, True)[: len(replaced)]
+    return series, at(replaced[last])
+
+
+def _equal(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return (a == b) | (np.isnan(a) & np.isnan(b))
+
+
+def _decimals(values: np.ndarray) -> int | None:
+    """Return how many decimals the values are rounded to, None for more than six; judged by a sample over the whole log."""
+    sample = values[:: max(1, len(values) // SAMPLED_VALUES)]
+    sample = sample[np.abs(sample) < LARGEST_ROUNDED]
+    if not len(sample):
+        return None
+    for decimals in range(MOST_DECIMALS + 1):
+        if all(np.array_equal(np.round(part, decimals), part) for part in (sample[:FIRST_VALUES], sample)):
+            return decimals
+    return None

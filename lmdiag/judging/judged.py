@@ -1,0 +1,136 @@
+"""One source -> its runs judged, in this process or another."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from lmdiag.config import Settings
+from lmdiag.diagnose import Diagnosis
+from lmdiag.errors import LmdiagError, UnreadableLog
+from lmdiag.fleet import slimmed
+from lmdiag.gather.duplicates import Fingerprint, fingerprint_of, noted, originals
+from lmdiag.judging.policy import diagnosed
+from lmdiag.judging.reading import runs_of
+from lmdiag.judging.suppressions import Accepted, without_accepted
+from lmdiag.readers.options import ReadOptions
+from lmdiag.reports.left_out import Suppressed, Unreadable
+from lmdiag.reports.locations import relative_path
+from lmdiag.run import Run
+from lmdiag.sources.addresses import without_secrets
+from lmdiag.sources.source import Source
+
+ALL, CHARTS, TEXT = (
+    "all",
+    "charts",
+    "text",
+)  # what is kept of a run: everything, what charts show, what lines of text show
+CHARTED = 400  # stretches of a curve in a chart
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of one source: its runs judged, the findings that do not count, fingerprints by which to find duplicates,
+    or why it could not be read."""
+
+    diagnoses: tuple[Diagnosis, ...] = ()
+    suppressed: tuple[Suppressed, ...] = ()
+    fingerprints: tuple[Fingerprint, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
+
+    def changed(self, change: Callable[[Diagnosis], Diagnosis | None]) -> Judged:
+        """Return the same with other diagnoses, those of None left out, together with what was suppressed in them."""
+        pairs = [(old, new) for old in self.diagnoses if (new := change(old))]
+        runs = {id(old.run): new.run for old, new in pairs}
+        gone = tuple(replace(s, run=runs[id(s.run)]) for s in self.suppressed if id(s.run) in runs)
+        return replace(self, diagnoses=tuple(new for _, new in pairs), suppressed=gone)
+
+
+def without_duplicates(parts: Sequence[Judged]) -> list[Judged]:
+    """Return what came of the sources of a folder, each run once; the fuller of two duplicates says which the other was."""
+    duplicates = originals([fingerprint for part in parts for fingerprint in part.fingerprints])
+    if not duplicates:
+        return list(parts)
+    runs = [d.run for part in parts for d in part.diagnoses]
+    numbers = {id(run): number for number, run in enumerate(runs)}
+
+    def once(diagnosis: Diagnosis) -> Diagnosis | None:
+        number = numbers[id(diagnosis.run)]
+        return None if number in duplicates else replace(diagnosis, run=noted(diagnosis.run, number, duplicates, runs))
+
+    return [part.changed(once) for part in parts]
+
+
+def judge_run(run: Run, settings: Settings, accepted: Accepted) -> tuple[Diagnosis, list[Suppressed]]:
+    """Return the diagnosis of a run without what the settings, a baseline or its own header accept, and that beside it."""
+    return without_accepted(
+        diagnosed(run, settings.for_path(relative_path(run.source))), accepted, datetime.date.today()
+    )
+
+
+def judged_runs(runs: Sequence[Run], settings: Settings, accepted: Accepted) -> Judged:
+    """Return the runs of one source, judged."""
+    judged = [judge_run(run, settings, accepted) for run in runs]
+    suppressed = tuple(gone for _, of_run in judged for gone in of_run)
+    return Judged(tuple(diagnosis for diagnosis, _ in judged), suppressed)
+
+
+@dataclass(frozen=True)
+class Judging:
+    """Reads a source and judges its runs; `keep` says what is returned of each, with `compared` also its fingerprint."""
+
+    settings: Settings
+    accepted: Accepted
+    options: ReadOptions
+    keep: str = ALL
+    compared: bool = False
+
+    def __call__(self, source: Source) -> Judged:
+        """Return what came of a source; that it cannot be read is no error here."""
+        try:
+            return self._judged(runs_of(source, self.options))
+        except UnreadableLog as problem:
+            return Judged(unreadable=(unreadable(source.name, problem),))
+        except LmdiagError:
+            raise
+        except Exception as error:
+            if self.keep == ALL:
+                raise
+            return Judged(unreadable=(internal_error(source.name, error),))
+
+    def lost(self, source: Source) -> Judged:
+        """Return what came of a source whose process died."""
+        hint = "it may need more memory than there is; try it alone, or with fewer --jobs"
+        return Judged(unreadable=(Unreadable(source.name, "the process that read it was killed, twice", hint),))
+
+    def _judged(self, runs: Sequence[Run]) -> Judged:
+        part = judged_runs(runs, self.settings, self.accepted)
+        if self.compared:
+            part = replace(part, fingerprints=tuple(map(fingerprint_of, runs)))
+        if self.keep == ALL:
+            return part
+        return part.changed(lambda d: slimmed(d, CHARTED, every_metric=True) if self.keep == CHARTS else slimmed(d))
+
+
+def unreadable(source: str, problem: LmdiagError) -> Unreadable:
+    """Return what could not be read and why; the source is not said twice."""
+    source = without_secrets(source)
+    error = (
+        problem.message.removeprefix(f"{source} ")
+        .removeprefix(f"{source}: ")
+        .removeprefix(f"cannot read {source}: ")
+        .removeprefix("is ")
+        .removesuffix(f" {source}")
+    )
+    return Unreadable(source, error, problem.hint)
+
+
+def internal_error(name: str, error: Exception) -> Unreadable:
+    """Return what to say of a source on which lmdiag itself failed."""
+    said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return Unreadable(
+        name,
+        f"internal error: {said}",
+        f"`lmdiag --debug check {name}` shows where it arose; please report it with that",
+    )

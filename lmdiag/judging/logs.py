@@ -1,0 +1,95 @@
+"""The one door: paths -> a report on every run that they name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from lmdiag.config import Settings, load
+from lmdiag.fleet import each, slimmed, worthwhile_jobs
+from lmdiag.judging.baseline import accepted_by
+from lmdiag.judging.judged import ALL, CHARTS, TEXT, Judged, Judging, judged_runs, unreadable, without_duplicates
+from lmdiag.judging.policy import check_settings, chosen_rules
+from lmdiag.judging.reading import Group, Progress, groups_at
+from lmdiag.readers.options import ReadOptions
+from lmdiag.reports.report import Report
+from lmdiag.run import Run
+
+FEW = 20  # so many runs are kept whole
+
+
+def judge(
+    paths: str | Path | Iterable[str | Path],
+    settings: Settings | None = None,
+    options: ReadOptions | None = None,
+    *,
+    jobs: int = 0,
+    scheduler: str = "",
+    keep: str = ALL,
+    progress: Progress = lambda done, total: None,
+) -> Report:
+    """Read and judge every run in files, folders, globs and addresses, as `lmdiag check` does.
+
+    Without `settings`, those of the project's `pyproject.toml` or `lmdiag.toml` hold. They are checked before anything is
+    read: BadSetting is raised for a rule or a setting that does not exist. What cannot be read is in the report and hides
+    nothing. `jobs` is a number of processes, 0 for as many as pay off; `scheduler` the address of a Dask scheduler.
+    Of many logs only what reports show is kept unless `keep` is "all": "text", or "charts" for those that draw.
+
+    >>> report = judge("sample_logs/divergence.jsonl", Settings())
+    >>> report.verdict, report.diagnoses[0].findings[0].rule
+    ('unhealthy', 'divergence')
+    """
+    settings = load(Path.cwd()) if settings is None else settings
+    check_settings(settings)
+    groups, problems = groups_at([paths] if isinstance(paths, str | Path) else paths)
+    sources = [source for group in groups for source in group.sources]
+    jobs = jobs or worthwhile_jobs(sources)
+    few = len(sources) <= FEW and jobs == 1 and not scheduler
+    compared = any(group.is_folder for group in groups)
+    task = Judging(settings, accepted_by(settings), options or ReadOptions(), ALL if few else keep, compared)
+    coming = each(task, sources, task.lost, jobs, scheduler)
+    parts = [part for group in _by_group(groups, coming, task.keep, progress) for part in group]
+    return report_of([Judged(unreadable=tuple(unreadable(*problem) for problem in problems)), *parts], settings)
+
+
+def report_on(runs: Iterable[Run], settings: Settings) -> Report:
+    """Return the report on runs that are in memory already."""
+    check_settings(settings)
+    return report_of([judged_runs(list(runs), settings, accepted_by(settings))], settings)
+
+
+def report_of(parts: Sequence[Judged], settings: Settings) -> Report:
+    """Return the report on what came of some sources."""
+    return Report(
+        tuple(diagnosis for part in parts for diagnosis in part.diagnoses),
+        tuple(gone for part in parts for gone in part.unreadable),
+        chosen_rules(settings),
+        settings.fail_on,
+        tuple(gone for part in parts for gone in part.suppressed),
+    )
+
+
+def _by_group(
+    groups: Sequence[Group], coming: Iterator[Judged], keep: str, progress: Progress
+) -> Iterator[list[Judged]]:
+    """Yield what came of the sources of each group, without duplicates of a run in one folder."""
+    charted: Counter[str] = Counter()
+    done, total = 0, sum(len(group.sources) for group in groups)
+    for group in groups:
+        parts = []
+        for part in islice(coming, len(group.sources)):
+            progress(done, total)
+            done += 1
+            parts.append(_as_far_as_charted(part, charted) if keep == CHARTS else part)
+        yield without_duplicates(parts) if group.is_folder else parts
+
+
+def _as_far_as_charted(part: Judged, charted: Counter[str]) -> Judged:
+    """Keep what charts need only of the first runs of each verdict: a page has room for few."""
+    charted.update(diagnosis.verdict for diagnosis in part.diagnoses)
+    return part if all(charted[d.verdict] <= FEW for d in part.diagnoses) else part.changed(slimmed)
+
+
+__all__ = ["ALL", "CHARTS", "TEXT", "judge", "report_of", "report_on"]

@@ -1,0 +1,99 @@
+"""Paths -> sources -> runs; what cannot be read is returned beside them, and never hides the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lmdiag.errors import LmdiagError, UnreadableLog
+from lmdiag.gather import runs_in
+from lmdiag.gather.duplicates import without_duplicates
+from lmdiag.readers import is_log, read_source, reader_of
+from lmdiag.readers.options import ReadOptions
+from lmdiag.run import Run
+from lmdiag.sources.find import find as find_sources
+from lmdiag.sources.find import is_folder
+from lmdiag.sources.source import Source
+
+Problem = tuple[str, LmdiagError]  # the name of what could not be read, and why
+Progress = Callable[[int, int], None]  # is told how many of how many logs are done
+
+
+@dataclass(frozen=True)
+class Group:
+    """The sources that one path names; in a folder, several of them may hold the same run."""
+
+    sources: tuple[Source, ...]
+    is_folder: bool
+
+
+def find(paths: Iterable[str | Path]) -> tuple[list[Source], list[LmdiagError]]:
+    """Return the logs that files, folders, globs and `-` name, and what could not be found."""
+    return find_sources(paths, reader_of, is_log)
+
+
+def groups_at(paths: Iterable[str | Path]) -> tuple[list[Group], list[Problem]]:
+    """Return the sources that each path names, each source once, and what could not be found."""
+    groups: list[Group] = []
+    problems: list[Problem] = []
+    seen: set[str] = set()
+    for path in map(str, paths):
+        sources, missing = find([path])
+        problems += [(path, problem) for problem in missing]
+        new = tuple(source for source in sources if (source.url or source.name) not in seen)
+        seen |= {source.url or source.name for source in new}
+        groups.append(Group(new, is_folder(path)))
+    return groups, problems
+
+
+def runs_of(source: Source, options: ReadOptions | None = None) -> list[Run]:
+    """Return every run that a source holds; raise UnreadableLog where there is none."""
+    if not source.url:
+        return runs_in(read_source(source, options), source.name)
+    from lmdiag.sources.remote import at_hand  # a folder that another machine has found may not be on this one
+
+    with at_hand(source) as here:
+        return runs_in(read_source(here, options), here.name)
+
+
+def read_runs(
+    paths: Iterable[str | Path], options: ReadOptions | None = None, progress: Progress = lambda done, total: None
+) -> tuple[list[Run], list[Problem]]:
+    """Return every run that the paths name, each source and each run of a folder once, and what could not be read."""
+    groups, problems = groups_at(paths)
+    runs: list[Run] = []
+    total, done = sum(len(group.sources) for group in groups), 0
+    for group in groups:
+        found: list[Run] = []
+        for source in group.sources:
+            progress(done, total)
+            done += 1
+            try:
+                found += runs_of(source.fresh(), options)
+            except UnreadableLog as problem:
+                problems.append((source.name, problem))
+        runs += without_duplicates(found) if group.is_folder and len(found) > 1 else found
+    return runs, problems
+
+
+def read_all(paths: str | Path | Sequence[str | Path]) -> list[Run]:
+    """Read every run in files, folders or globs; raise UnreadableLog when there is none."""
+    listed = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    runs, problems = read_runs(listed)
+    if not runs:
+        raise problems[0][1] if problems else UnreadableLog("no paths were given", "give a file, a folder or a glob")
+    return runs
+
+
+def read(path: str | Path, *, reader: str = "", mapping: Mapping[str, str] | None = None) -> Run:
+    """Read the one run of a log; raise UnreadableLog when it holds none, or several."""
+    runs, problems = read_runs([path], ReadOptions(reader, mapping or {}))
+    if not runs:
+        raise problems[0][1]
+    if len(runs) > 1:
+        names = ", ".join(run.name for run in runs[:5])
+        raise UnreadableLog(
+            f"{path} holds {len(runs)} runs: {names}{', …' if len(runs) > 5 else ''}", "use lmdiag.read_all"
+        )
+    return runs[0]

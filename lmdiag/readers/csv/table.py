@@ -1,0 +1,152 @@
+"""CSV and TSV with a header: one row per record, or one row per value."""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import replace
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from lmdiag.errors import UnreadableLog
+from lmdiag.metrics import is_step_name, spelling
+from lmdiag.readers.csv.records import Header, add_rows
+from lmdiag.readers.rawlog import Column, RawLog
+from lmdiag.readers.tables.results_table import refuse_results_table
+from lmdiag.readers.tables.rows import Rows, number
+from lmdiag.sources.decoding import as_text
+from lmdiag.sources.source import Source
+
+SEPARATORS = (",", "\t", ";", "|")
+LONG_NAMES = ("metric", "key", "tag", "name", "variable", "metric_name")
+LONG_VALUES = ("value", "metric_value")
+# next to one of these columns, and without a step, `loss` means money, games or network packets
+OF_MONEY = frozenset(
+    [
+        "profit",
+        "price",
+        "revenue",
+        "amount",
+        "quantity",
+        "balance",
+        "pnl",
+        "gain",
+        "win",
+        "wins",
+        "losses",
+        "draws",
+        "ping",
+    ]
+)
+ENOUGH_LINES = 3
+FAR_FROM_ZERO = 0.2  # a loss that comes near zero may reach it
+LARGE = 8 << 20  # from here on polars is worth its import
+
+
+def can_read(name: str, head: bytes) -> bool:
+    """Tell whether a first line names a loss or a known metric, and the next lines have its number of fields."""
+    lines = [line for line in head.decode("utf-8", "replace").splitlines() if line.strip() and not line.startswith("#")]
+    if len(lines) < 2 or lines[0].lstrip().startswith(("{", "[", "|")):  # | begins a table in Markdown
+        return False
+    separator = _separator(lines[0])
+    names = next(csv.reader([lines[0]], delimiter=separator))
+    if len(names) < 2 or not _is_header(names):
+        return False
+    rows = list(csv.reader(lines[1 : 1 + ENOUGH_LINES], delimiter=separator))
+    named = PurePath(name.lower().removesuffix(".gz")).suffix in (".csv", ".tsv")
+    fitting = sum(len(row) == len(names) and any(number(cell) is not None for cell in row) for row in rows)
+    return named or fitting * 2 > len(rows)  # "Epoch 1, loss 2.3" has equal fields too, but none is a number
+
+
+def _separator(header: str) -> str:
+    return max(SEPARATORS, key=header.count)
+
+
+def _is_header(names: list[str]) -> bool:
+    plain = [name.strip().lower() for name in names]
+    if any(number(name) is not None for name in plain if name):
+        return False
+    long = any(n in LONG_NAMES for n in plain) and any(n in LONG_VALUES for n in plain)
+    counters = any(is_step_name(n) or n == "epoch" for n in plain)
+    if not counters and not OF_MONEY.isdisjoint(plain):
+        return False
+    return long or any("loss" in n for n in plain) or (counters and any(spelling(n).known for n in plain))
+
+
+def read(source: Source) -> list[RawLog]:
+    """Read every row; a row with more or fewer fields than the header is counted."""
+    header = _header(source.head)
+    rows = None
+    commas = header.separator != "," and _has_decimal_commas(source.head)
+    if source.size >= LARGE and not source.packed and not commas:
+        from lmdiag.readers.csv.large import read_blocks
+
+        rows = read_blocks(source.blocks(), header)
+    if rows is None:
+        rows = Rows()
+        lines = source.text.replace("\0", "").split("\n")[header.line :]
+        if commas:
+            lines = [line.replace(",", ".") for line in lines]
+        add_rows(rows, ((line.replace("\r", "") + "\n") for line in lines), header, header.line + 1)
+    if not len(rows):
+        raise UnreadableLog(
+            f"{source.name} has a header but no rows", "the run wrote nothing yet, or the file is cut off"
+        )
+    if _is_long(list(header.names)):
+        rows = _pivoted(rows, list(header.names))
+    notes = ("the table writes decimals with a comma: 2,5 was read as 2.5",) if commas else ()
+    return [_without_placeholders(refuse_results_table(rows.log("csv", source.name, source=source.name, notes=notes)))]
+
+
+def _has_decimal_commas(head: bytes) -> bool:
+    """Tell whether a table, not separated by commas, has numbers with a decimal comma and none with a point."""
+    text = as_text(head)
+    return re.search(r"(?<![\d.,])\d+,\d+(?![\d.,])", text) is not None and not re.search(r"\d\.\d", text)
+
+
+def _header(head: bytes) -> Header:
+    lines = as_text(head).replace("\0", "").split("\n")
+    first = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), 0)
+    separator = _separator(lines[first])
+    fields = next(csv.reader([lines[first].replace("\r", "")], delimiter=separator), [])
+    return Header(tuple(name.strip() or f"column {i}" for i, name in enumerate(fields, 1)), separator, first + 1)
+
+
+def _without_placeholders(raw: RawLog) -> RawLog:
+    """Drop the zeros that a program writes into the column of an evaluation in the rows it did not evaluate at."""
+    columns, notes = dict(raw.columns), []
+    for name, column in raw.columns.items():
+        zero, others = column.values == 0, np.abs(column.values[column.values != 0])
+        if not spelling(name).name.endswith("/loss") or not zero.any() or not len(others):
+            continue
+        comes_back = (zero[:-1] & ~zero[1:]).any()  # zeros to the end are what a broken evaluation gives
+        if not comes_back or others.min() <= FAR_FROM_ZERO * np.median(others):
+            continue
+        columns[name] = Column(column.rows[~zero], column.values[~zero])
+        notes.append(f'{int(zero.sum())} zeros in "{name}" were taken as "not evaluated"')
+    return replace(raw, columns=columns, notes=(*raw.notes, *notes)) if notes else raw
+
+
+def _is_long(names: list[str]) -> bool:
+    plain = [name.lower() for name in names]
+    return (
+        any(n in LONG_NAMES for n in plain)
+        and any(n in LONG_VALUES for n in plain)
+        and not any("loss" in n for n in plain)
+    )
+
+
+def _pivoted(rows: Rows, names: list[str]) -> Rows:
+    """Turn rows of (step, metric, value) into rows with one column for each metric."""
+    metric = next(name for name in names if name.lower() in LONG_NAMES)
+    value = next(name for name in names if name.lower() in LONG_VALUES)
+    values = dict(zip(*rows.numbers.get(value, ([], []))))
+    others = {name: dict(zip(*column)) for name, column in rows.numbers.items() if name != value}
+    wide = Rows(skips=list(rows.skipped))
+    for row, word in zip(*rows.words.get(metric, ([], []))):
+        if row in values:
+            cells: dict[str, Any] = {name: column[row] for name, column in others.items() if row in column}
+            wide.add({**cells, word: values[row]}, rows.lines[row])
+    return wide

@@ -1,0 +1,153 @@
+"""JSON Lines with one record per line, as people, LLaMA-Factory, ms-swift, verl and many training scripts write them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from lmdiag.readers.growing import Growing
+from lmdiag.readers.json.decode import Lost, decode
+from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.tables.results_table import refuse_results_table
+from lmdiag.readers.tables.rows import STEP_OF_TOTAL, Rows
+from lmdiag.sources.source import Source
+
+WRAPPER = re.compile(r"^(?:data|metrics|logs?)/(?=.)")
+TOTALS = ("total_steps", "max_steps")
+Taker = Callable[[Rows, int, dict[str, Any] | Lost], None]
+PACKING = 8  # a packed log is at least so many times larger
+LARGE = 8 << 20  # from here on polars is worth its import
+WORTH_A_TABLE = 1 << 18  # from here on it is faster where it is imported already
+MOST_FIRST_LINES = 20
+
+
+def can_read(name: str, head: bytes) -> bool:
+    """Tell whether the first lines are mostly JSON objects, each whole on its line."""
+    lines = [line for line in head[: head.rfind(b"\n") + 1 or None].split(b"\n") if line.strip(b" \r\t\0")][
+        :MOST_FIRST_LINES
+    ]
+    records = [line for line in lines if _is_record(line)]
+    named = name.removesuffix(".gz").removesuffix(".zst").endswith((".jsonl", ".ndjson"))
+    return bool(records) and (named or 2 * len(records) >= len(lines))
+
+
+def _is_record(line: bytes) -> bool:
+    if not line.lstrip(b" \t\0").startswith(b"{"):
+        return False
+    found = decode(line.decode("utf-8", "replace"))
+    return isinstance(found, dict) or any(isinstance(piece, dict) for piece in found)
+
+
+def read(source: Source) -> list[RawLog]:
+    """Read every record; a line that is none is counted with its reason."""
+    config: dict[str, Any] = {}
+    return _logs(source.name, config, read_rows(source, partial(take, config)))
+
+
+def begin(name: str, start: str) -> Growing:
+    """Return a reading of a log that lines can be added to."""
+    config: dict[str, Any] = {}
+    return GrowingRows(partial(take, config), partial(_logs, name, config))
+
+
+def _logs(name: str, config: Mapping[str, Any], rows: Rows) -> list[RawLog]:
+    return [refuse_results_table(rows.log("jsonl", name, config=dict(config), source=name))]
+
+
+def read_rows(source: Source, take: Taker, usual: tuple[str, str] = ("", "")) -> Rows:
+    """Gather all records into rows: `take` adds a record to them, or notes its loss.
+
+    In large logs `take` sees only the records that are not plain rows; `usual` is a column and the word it holds in
+    those that are.
+    """
+    if _is_large(source):
+        from lmdiag.readers.json.large import read_blocks
+
+        return read_blocks(source.blocks(), take, usual)
+    rows = Rows()
+    for line, record in records(source):
+        take(rows, line, record)
+    return rows
+
+
+def _is_large(source: Source) -> bool:
+    if source.packed:
+        return source.size * PACKING >= LARGE
+    return source.size >= (WORTH_A_TABLE if "polars" in sys.modules else LARGE)
+
+
+def records(source: Source) -> Iterator[tuple[int, dict[str, Any] | Lost]]:
+    """Yield each record, or what was lost, with its line number."""
+    return records_in(source.text)
+
+
+def records_in(lines: str, first_line: int = 1) -> Iterator[tuple[int, dict[str, Any] | Lost]]:
+    """Yield each record, or what was lost, of a piece of a log that begins on this line of it."""
+    for line, text in enumerate(lines.split("\n"), first_line):
+        if not text or text.isspace():
+            continue
+        found = decode(text)
+        if isinstance(found, dict):
+            yield line, found
+        else:
+            for piece in found:
+                yield line, piece
+
+
+class GrowingRows:
+    """Rows of a log in JSON Lines so far: `take` adds a record to them, `logs` tells what they mean."""
+
+    def __init__(self, take: Taker, logs: Callable[[Rows], list[RawLog]]) -> None:
+        self._take, self._logs = take, logs
+        self._rows = Rows()
+        self._next_line = 1
+
+    def feed(self, lines: str) -> None:
+        """Read further whole lines."""
+        for line, record in records_in(lines, self._next_line):
+            self._take(self._rows, line, record)
+        self._next_line += lines.count("\n")
+
+    def logs(self) -> list[RawLog]:
+        """Return what was read so far, as `read` returns it."""
+        return self._logs(self._rows)
+
+
+def take(config: dict[str, Any], rows: Rows, line: int, record: dict[str, Any] | Lost) -> None:
+    """Add a record to the rows, and what it says about the whole run to the config."""
+    if isinstance(record, Lost):
+        rows.skip(line, record.reason)
+    elif "log_history" in record:
+        rows.skip(line, "a summary that repeats the whole log")
+    else:
+        total = total_steps(record)
+        if total:
+            config["max_steps"] = total
+        rows.add(unwrapped(record), line)
+
+
+def unwrapped(record: dict[str, Any]) -> Mapping[str, Any]:
+    """Drop the name of the object that holds the metrics: verl writes {"step": 3, "data": {…}}."""
+    if not any(type(value) is dict for value in record.values()):
+        return record
+    cells: dict[str, Any] = {}
+    for key, value in record.items():
+        if isinstance(value, dict) and WRAPPER.match(f"{key}/"):
+            cells |= value
+        else:
+            cells[key] = value
+    return cells
+
+
+def total_steps(record: Mapping[str, Any]) -> int | None:
+    """Return how many steps the run is to take, where the record says so."""
+    for key, value in record.items():
+        if key in TOTALS and isinstance(value, (int, float)) and value > 0:
+            return int(value)
+        if type(value) is str and "/" in value and ("step" in key or "iter" in key):
+            fraction = STEP_OF_TOTAL.fullmatch(value)
+            return int(fraction[2]) if fraction else None
+    return None

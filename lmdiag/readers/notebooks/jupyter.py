@@ -1,0 +1,112 @@
+"""Jupyter notebooks that were saved with their output: what a cell printed, and the tables that trainers draw in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from lmdiag.errors import UnreadableLog
+from lmdiag.metrics import spelling
+from lmdiag.readers.json.document import parsed
+from lmdiag.readers.rawlog import RawLog
+from lmdiag.run import Skipped
+from lmdiag.sources.source import Source
+
+ReadPart = Callable[[Source], list[RawLog]]
+
+FEWEST_RECORDS = 3  # a cell that prints a loss once or twice tries something out
+
+
+def can_read(name: str, head: bytes) -> bool:
+    """Tell whether this is a JSON object of cells."""
+    start = head.lstrip()
+    return start.startswith(b"{") and (b'"cell_type"' in head or name.endswith(".ipynb"))
+
+
+def read(source: Source, read_part: ReadPart) -> list[RawLog]:
+    """Read every cell of which the output is a log, each as a run of its own, named after the number beside it."""
+    found = [raw for label, part in _parts(source) for raw in _logs(source, label, part, read_part)]
+    logs = [raw for raw in found if _losses(raw) >= FEWEST_RECORDS] or sorted(found, key=_losses)[-1:]
+    if not logs:
+        raise UnreadableLog(
+            f"{source.name} is a notebook in which no output is a log",
+            "run it, and save it with its output; output that was cleared cannot be read",
+        )
+    kept = {raw.name for raw in logs}
+    others = ", ".join(raw.name.partition("#")[2] for raw in found if raw.name not in kept)
+    if others:
+        note = f"Left out: {others}, which hold a loss or two."
+        logs[0] = replace(logs[0], notes=(*logs[0].notes, note))
+    return logs if len(logs) > 1 else [replace(logs[0], name=source.name)]
+
+
+def _parts(source: Source) -> Iterator[tuple[str, Source]]:
+    """Yield what each cell printed and each table that it drew, as a source of its own, with the name of the cell."""
+    for number, cell in enumerate(_cells(source), 1):
+        count = cell.get("execution_count", cell.get("prompt_number"))
+        label = f"In[{count}]" if count else f"cell {number}"
+        outputs = [output for output in cell.get("outputs") or () if isinstance(output, dict)]
+        printed = "\n".join(filter(None, map(_printed, outputs)))
+        if printed.strip():
+            yield label, Source(label, content=printed.encode())
+        drawn = [table for output in outputs for table in _tables(_html(output))]
+        for place, table in enumerate(drawn, 1):
+            name = label if place == 1 else f"{label} table {place}"
+            yield name, Source(f"{name}.tsv", content=table.encode())
+
+
+def _cells(source: Source) -> Iterator[dict[str, Any]]:
+    document = parsed(source, "a notebook")
+    sheets = document.get("worksheets") or [document] if isinstance(document, dict) else []  # worksheets: before 2015
+    for sheet in sheets:
+        for cell in sheet.get("cells") or () if isinstance(sheet, dict) else ():
+            if isinstance(cell, dict) and cell.get("cell_type") == "code":
+                yield cell
+
+
+def _printed(output: dict[str, Any]) -> str:
+    """Return what went to standard output or standard error, and the traceback that ended the cell."""
+    if output.get("output_type") == "stream":
+        return _joined(output.get("text"))
+    return "\n".join(map(str, output.get("traceback") or ())) if output.get("output_type") == "error" else ""
+
+
+def _html(output: dict[str, Any]) -> str:
+    data = output.get("data")
+    return _joined(data.get("text/html") if isinstance(data, dict) else output.get("html"))
+
+
+def _joined(text: Any) -> str:
+    return text if isinstance(text, str) else "".join(map(str, text)) if isinstance(text, list) else ""
+
+
+def _logs(source: Source, label: str, part: Source, read_part: ReadPart) -> list[RawLog]:
+    """Return the logs of one part; most cells print no log at all, which is no loss."""
+    try:
+        return [_of_cell(source, label, raw) for raw in read_part(part) if _losses(raw)]
+    except UnreadableLog:
+        return []
+
+
+def _of_cell(source: Source, label: str, raw: RawLog) -> RawLog:
+    """Return a log without the line numbers, which are those of the cell's output and in no file."""
+    skipped = tuple(Skipped(0, f"{label}: {s.reason}", s.count) for s in raw.skipped)
+    _, _, run = raw.name.partition("#")
+    name = f"{source.name}#{label}#{run}" if run else f"{source.name}#{label}"
+    return replace(raw, name=name, source=source.name, lines=None, skipped=skipped)
+
+
+def _losses(raw: RawLog) -> int:
+    """Return how many records of the log hold a loss."""
+    return max((len(c.rows) for name, c in raw.columns.items() if spelling(name).name.endswith("loss")), default=0)
+
+
+def _tables(html: str) -> list[str]:
+    if "<table" not in html:
+        return []
+    from lmdiag.readers.notebooks.html_tables import (
+        tables,  # most logs are asked whether they are notebooks, and are none
+    )
+
+    return tables(html)

@@ -1,0 +1,107 @@
+"""Scalars of event files -> rows: one row per step and stretch of the run, however the tags were interleaved.
+
+Tags of one run may count different things (`epoch_loss` beside `batch_loss`) and need not come in step order. Only a
+tag whose own steps go back shows that the run was restarted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmdiag.readers.rawlog import Column
+from lmdiag.readers.tensorboard.event_file import EventFile
+
+STEP, TIME = "step", "wall_time"
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """All scalars of a run in the order they were written: column ids, steps, times, values, and where files begin."""
+
+    names: list[str]
+    column_ids: np.ndarray
+    steps: np.ndarray
+    times: np.ndarray
+    values: np.ndarray
+    file_starts: np.ndarray
+
+
+def points(files: Sequence[tuple[EventFile, dict[str, str]]]) -> Points:
+    """Join files, given in the order they were begun, each with the column name of every tag."""
+    ids: dict[str, int] = {}
+    column_ids = []
+    for file, columns in files:
+        own = np.array([ids.setdefault(columns[tag], len(ids)) for tag in file.tags] or [0], np.int64)
+        column_ids.append(own[file.tag_ids])
+    return Points(
+        list(ids),
+        np.concatenate(column_ids),
+        np.concatenate([f.steps for f, _ in files]),
+        np.concatenate([f.times for f, _ in files]),
+        np.concatenate([f.values for f, _ in files]),
+        np.cumsum([0, *(len(f.steps) for f, _ in files)])[:-1],
+    )
+
+
+def rows_of(p: Points) -> tuple[dict[str, Column], int]:
+    """Return the columns, with one for the steps and one for the times, and the number of rows."""
+    if not len(p.steps):
+        return {}, 0
+    stretches = np.searchsorted(_restarts(p), np.arange(len(p.steps)), side="right")
+    order = _order(stretches, p.steps)
+    stretches, steps, column_ids = stretches[order], p.steps[order], p.column_ids[order]
+    fresh = np.r_[True, (np.diff(steps) != 0) | (np.diff(stretches) != 0)]
+    by_column = np.argsort(column_ids, kind="stable")
+    rows = _apart(np.cumsum(fresh) - 1, column_ids, by_column)
+    n_rows = int(rows.max()) + 1
+    step_of_row = np.empty(n_rows)
+    step_of_row[rows] = steps
+    columns = {_free(STEP, p.names): Column(np.arange(n_rows), step_of_row)}
+    ends = np.cumsum(np.bincount(column_ids, minlength=len(p.names)))
+    parts = np.split(by_column, ends[:-1])
+    for name, part in zip(p.names, parts):
+        columns[name] = Column(rows[part], p.values[order[part]])
+    longest = max(parts, key=len)
+    columns[_free(TIME, p.names)] = Column(rows[longest], p.times[order[longest]])
+    return columns, n_rows
+
+
+def _restarts(p: Points) -> np.ndarray:
+    """Return the indices at which a new stretch begins: a column's steps go back, and not for an earlier restart."""
+    by_column = np.argsort(p.column_ids, kind="stable")
+    before, after = by_column[:-1], by_column[1:]
+    back = (p.column_ids[before] == p.column_ids[after]) & (p.steps[after] < p.steps[before])
+    order = np.argsort(after[back], kind="stable")
+    found = [0]
+    for last, first in zip(before[back][order].tolist(), after[back][order].tolist()):
+        if last >= found[-1]:
+            file_start = int(p.file_starts[np.searchsorted(p.file_starts, first, side="right") - 1])
+            found.append(file_start if file_start > last else first)
+    return np.array(found[1:], np.int64)
+
+
+def _order(stretches: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    if ((np.diff(steps) >= 0) | (np.diff(stretches) > 0)).all():
+        return np.arange(len(steps))
+    return np.lexsort((steps, stretches))
+
+
+def _apart(rows: np.ndarray, column_ids: np.ndarray, by_column: np.ndarray) -> np.ndarray:
+    """Give values of one column at the same step rows of their own, in the order they were written."""
+    twice = (np.diff(rows[by_column]) == 0) & (np.diff(column_ids[by_column]) == 0)
+    if not twice.any():
+        return rows
+    run_start = np.flatnonzero(np.r_[True, ~twice])
+    repeat = np.arange(len(rows)) - np.repeat(run_start, np.diff(np.r_[run_start, len(rows)]))
+    occurrence = np.empty(len(rows), np.int64)
+    occurrence[by_column] = repeat
+    return np.unique(rows * (int(repeat.max()) + 1) + occurrence, return_inverse=True)[1]
+
+
+def _free(name: str, taken: Sequence[str]) -> str:
+    while name in taken:
+        name = f"_{name}"
+    return name

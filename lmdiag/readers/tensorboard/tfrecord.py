@@ -1,0 +1,107 @@
+"""TFRecord framing: length, checksum of the length, payload, checksum of the payload, over and over."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmdiag.readers.tensorboard.crc32c import crc32c, masked
+from lmdiag.run import Skipped
+
+HEADER, FOOTER = 12, 4
+_RECORDS_AT_ONCE = 1 << 16
+_FIRST_SEARCH_BYTES, _SEARCH_BYTES = 1 << 9, 1 << 18
+
+
+@dataclass(frozen=True, eq=False)
+class Framed:
+    """Where the sound records of a file lie: payload i is data[starts[i]:starts[i] + lengths[i]]; int64[n] both."""
+
+    starts: np.ndarray
+    lengths: np.ndarray
+    skipped: tuple[Skipped, ...]
+
+
+def is_record(head: bytes) -> bool:
+    """Tell whether the bytes begin with a record header whose checksum is right."""
+    return len(head) >= HEADER and bool(_sound_headers(np.frombuffer(head, np.uint8), np.zeros(1, np.int64))[0])
+
+
+def frame(data: bytes) -> Framed:
+    """Find every record whose checksums are right; say what is damaged, and where, and go on behind it.
+
+    A record that is cut off at the end of the file is normal for a live or killed run; it is counted as skipped.
+    """
+    raw = np.frombuffer(data, np.uint8)
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    skipped: list[Skipped] = []
+    at = 0
+    if 0 < len(data) < HEADER + FOOTER:
+        skipped.append(Skipped(0, f"{len(data)} bytes are less than one record"))
+    while at < len(data) >= HEADER + FOOTER:
+        headers, lengths, at = _chase(data, raw, at)
+        sound = _sound_headers(raw, headers)
+        good = len(headers) if sound.all() else int(np.argmin(sound))
+        found.append(_checked(raw, headers[:good] + HEADER, lengths[:good], skipped))
+        if good < len(headers):
+            at = int(headers[good])
+        elif len(headers) == _RECORDS_AT_ONCE or at == len(data):
+            continue
+        elif len(data) - at < HEADER or is_record(data[at : at + HEADER]):
+            skipped.append(Skipped(0, f"the last record is cut off at byte {at:,}: {len(data) - at:,} bytes"))
+            break
+        at = _after_damage(raw, at, skipped)
+    starts, lengths = (np.concatenate(parts) for parts in zip(*found)) if found else (np.empty(0, np.int64),) * 2
+    return Framed(starts, lengths, tuple(skipped))
+
+
+def _chase(data: bytes, raw: np.ndarray, at: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """Follow the lengths from record to record, at most `_RECORDS_AT_ONCE`; return where it cannot go on."""
+    headers: list[int] = []
+    append, length_at = headers.append, struct.Struct("<Q").unpack_from
+    last = len(data) - HEADER - FOOTER
+    for _ in range(_RECORDS_AT_ONCE):
+        if at > last:
+            break
+        append(at)
+        at += length_at(data, at)[0] + HEADER + FOOTER
+    if at > len(data):
+        at = headers.pop()
+    starts = np.array(headers, np.int64)
+    return starts, _stored(raw, starts, "<i8"), at
+
+
+def _sound_headers(raw: np.ndarray, headers: np.ndarray) -> np.ndarray:
+    return _stored(raw, headers + 8) == masked(crc32c(raw, headers, np.full(len(headers), 8)))
+
+
+def _checked(
+    raw: np.ndarray, starts: np.ndarray, lengths: np.ndarray, skipped: list[Skipped]
+) -> tuple[np.ndarray, np.ndarray]:
+    sound = _stored(raw, starts + lengths) == masked(crc32c(raw, starts, lengths))
+    if not sound.all():
+        where = int(starts[np.argmin(sound)]) - HEADER
+        count = int((~sound).sum())
+        skipped.append(Skipped(0, f"damaged record: the checksum is wrong (first at byte {where:,})", count))
+    return starts[sound], lengths[sound]
+
+
+def _stored(raw: np.ndarray, at: np.ndarray, dtype: str = "<u4") -> np.ndarray:
+    return np.lib.stride_tricks.sliding_window_view(raw, np.dtype(dtype).itemsize)[at].view(dtype)[:, 0]
+
+
+def _after_damage(raw: np.ndarray, at: int, skipped: list[Skipped]) -> int:
+    """Return where the next sound header begins behind damage at byte `at`, or the end of the file."""
+    resume = len(raw)
+    first, width = at + 1, _FIRST_SEARCH_BYTES  # where there is much damage, the next sound record is near
+    while first <= len(raw) - HEADER:
+        candidates = np.arange(first, min(first + width, len(raw) - HEADER + 1))
+        first, width = first + width, min(4 * width, _SEARCH_BYTES)
+        sound = np.flatnonzero(_sound_headers(raw, candidates))
+        if len(sound):
+            resume = int(candidates[sound[0]])
+            break
+    skipped.append(Skipped(0, f"damaged record at byte {at:,}: {resume - at:,} bytes cannot be read"))
+    return resume

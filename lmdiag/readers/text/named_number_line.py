@@ -1,0 +1,244 @@
+"""Numbers of a printed line and what each is called, whatever the punctuation: `loss: 2.3`, `loss=2.3`, `Loss 2.3 |`.
+
+Each number is named by the text between it and the number before. That text repeats from line to line, so that what
+it means is worked out once per spelling (`heading`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from lmdiag.readers.text.guesses import SHORT_FOR_LOSS
+from lmdiag.readers.text.names import Heading, canonical, heading, is_auxiliary, is_split, of_training
+from lmdiag.readers.text.patterns import lazy
+from lmdiag.readers.text.pieces import NUM, SUFFIXES, number
+from lmdiag.readers.text.rewriting import rewritten
+
+_RATE = r"tok(?:ens)?/s(?:ec)?|samples/s(?:ec)?|words/s(?:ec)?|bpc|bpb"  # units that say what was measured
+_UNIT = rf"{_RATE}|ms|sec|min|us|µs|GiB|GB|MiB|MB|KB|it/s|s/it|[smhxKkMBGT%]"
+_VALUE = lazy(
+    rf"(?<![\w.@#$^])({NUM})(?:({_UNIT})(?:(?<=[kKMB])\s({_RATE})(?=[\s,|;)]|$))?|\s(ms|s|GiB|GB|MiB|MB|{_RATE}|it/s)(?=[\s,|;)]|$))?(?![\w])(?!\.\w)"
+)
+_IS_RATE = lazy(rf"(?:{_RATE})$")
+_EVALUATION_AT = lazy(
+    r"\W*(?:eval|evaluation|valid|validation|val|test)(?: at)?(?: step| iter)? (\d+)\s*[:|]", re.IGNORECASE
+)
+_SAMPLES = lazy(r"\s*(?:examples|samples|sequences|sentences)\b")
+_OF_THE_SAME_SET = ("accuracy", "ppl", "bpb", "bpc", "f1")
+MEASURES = frozenset({"loss", "ppl", "bpb", "bpc"})
+CORE = MEASURES | {"accuracy", "lr", "grad_norm"}
+_COUNTED_IN_UNITS = {"tokens", "tokens_per_sec", "tokens_per_sec_per_device", "samples", "n_tokens"}
+_TIME_UNITS = {"ms": 1e-3, "s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "us": 1e-6, "µs": 1e-6}
+_SIZE_UNITS = {"GiB": 2.0**30, "GB": 2.0**30, "G": 2.0**30, "MiB": 2.0**20, "MB": 2.0**20, "M": 2.0**20, "KB": 2.0**10}
+
+
+@dataclass
+class Line:
+    """The named numbers of one piece; `position` is a place within the epoch, as in `Epoch 1 [640/60000]`."""
+
+    step: float | None = None
+    total: float = 0
+    inner: float = 0  # a second counter
+    epoch: float | None = None
+    epochs: float = 0
+    position: float | None = None
+    values: dict[str, float] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    core: bool = False  # holds a metric one knows a training run by
+    measured: bool = False  # holds a loss, perplexity or bits
+    judged: bool = False  # holds one of these or an accuracy
+    strong: bool = False
+    counter: str = ""  # what the step was called
+    samples: bool = False  # the step counts samples
+    wholes: dict[str, tuple[str, bool]] = field(default_factory=dict)  # longer name -> its known ending, is strong
+    training: dict[str, str] = field(default_factory=dict)  # numbers of training in a section of this evaluation set
+    split: str = ""  # the evaluation set of the last metric that named one
+    shortened: dict[str, str] = field(default_factory=dict)  # name -> the longer one it stands for
+
+    @property
+    def placed(self) -> bool:
+        """Whether the piece itself says where in the run it stands."""
+        return self.step is not None or self.epoch is not None or self.position is not None
+
+    def judge(self, metric: str, strong: bool) -> None:
+        """Note that a value of this canonical metric was read."""
+        measure = metric.rpartition("/")[2]
+        self.core = self.core or measure in CORE
+        if measure in MEASURES or measure == "accuracy":
+            self.judged = True
+            self.measured = self.measured or measure in MEASURES
+            self.strong = self.strong or strong
+
+
+def parse(piece: str) -> Line:
+    """Read the named numbers of one piece.
+
+    >>> line = parse("Epoch [1/10], Step [100/938], Loss: 2.3026, Accuracy: 93.2%")
+    >>> line.epoch, line.step, line.total, line.values, line.units
+    (1.0, 100.0, 938.0, {'Loss': 2.3026, 'Accuracy': 93.2}, {'Accuracy': '%'})
+    """
+    line, section, last, end = Line(), "", "", 0
+    piece = rewritten(piece)
+    if evaluation := _EVALUATION_AT.match(piece):
+        line.step, end = float(evaluation[1]), evaluation.end()
+    for match in _VALUE.finditer(piece, end):
+        between = piece[end : match.start()]
+        end = match.end()
+        head = heading(between)
+        if head.section is not None:
+            section = head.section
+        word = match[1]
+        if word[-1:].isalpha() and not (head.strong or head.known):
+            continue  # "nan" as a word of prose
+        if head.kind == "metric" and "." not in word and is_split(head.key):
+            continue  # sizes of data sets
+        if head.kind == "total" and last == "step":
+            line.samples = _SAMPLES.match(piece, end) is not None
+        value, unit = number(word), match[2] or match[4] or ""
+        if match[3]:  # 37.2k tok/s
+            value, unit = value * SUFFIXES[unit], match[3]
+        last = _place(line, head, value, unit, section, last, between)
+    if line.wholes:
+        _name_wholes(line)
+    if line.training:
+        _place_training(line)
+    return line
+
+
+def _place(line: Line, head: Heading, value: float, unit: str, section: str, last: str, between: str) -> str:
+    """Put one number where its heading says; return what the next number may refer to."""
+    if head.kind in ("total", "bare", "none") and _IS_RATE.match(unit):
+        return _metric(line, Heading("metric", unit.replace("samples/s", "samples per s")), value, "", section)
+    if head.kind == "total":
+        if last in ("step", "position"):
+            line.total = line.total or value
+        elif last == "inner step":  # iteration:3 step:20/900
+            line.epoch, line.step, line.total, line.counter = line.step, line.inner, value, "step"
+        elif last == "epoch":
+            line.epochs = value
+        elif last.endswith(("ccuracy", "acc", "Acc")) and last in line.values and value:
+            line.values[last] /= value
+        return ""
+    if head.kind == "bare":
+        return _bare(line, value, unit, last, between)
+    if head.kind == "step":
+        if line.step is None or (line.step is not None and "global" in head.key.lower()):
+            line.step, line.counter = value * SUFFIXES.get(unit, 1.0), head.key.lower()
+            return "step"
+        line.inner = value
+        return "inner step" if line.epoch is None and not line.total and line.counter.startswith("iter") else ""
+    if head.kind == "epoch":
+        if line.epoch is None:
+            line.epoch = value
+            return "epoch"
+        return ""
+    if head.kind == "metric":
+        return _metric(line, head, value, unit, section)
+    return ""
+
+
+def _bare(line: Line, value: float, unit: str, last: str, between: str) -> str:
+    if unit or line.position is not None:
+        return ""
+    if last in ("epoch", "") and line.epoch is not None and not line.values and line.step is None and between.strip():
+        line.position = value
+        return "position"
+    if not line.placed and not line.values and (not between.strip() or between.rstrip().endswith(("[", "("))):
+        line.step = value
+        return "step"
+    return ""
+
+
+def _metric(line: Line, head: Heading, value: float, unit: str, section: str) -> str:
+    key, found = head.key, canonical(head.key)
+    if unit in _TIME_UNITS and found and found[0].rpartition("/")[2] in CORE:
+        found = None  # the time of something: no loss is one of seconds
+        head = Heading("metric", key, head.section, head.strong)
+    if found is None and _IS_RATE.match(unit):
+        key, found, unit = unit, canonical(unit), ""  # speed: 1200 tokens/s
+    if unit == "%" and found and found[0].rpartition("/")[2] in MEASURES:
+        return ""  # Training: 100%|███
+    training = ""
+    if of_training(key):
+        training, section = section, ""
+    elif not section and line.split and found and found[0] in _OF_THE_SAME_SET:
+        section = (
+            line.split if head.whole or not _has(line, f"{line.split}/{found[0]}") else ""
+        )  # val Loss: 3.1 Acc: 0.4
+    whole = head.whole
+    if section and (found is None or "/" not in found[0]) and found != ("lr", 1.0):
+        key, whole = f"{section} {key}", whole and f"{section} {whole}"
+        found = found and (f"{section}/{found[0]}", found[1])
+    if whole and whole not in line.values:
+        line.wholes[whole] = key, head.strong
+        key = whole
+    elif key in line.values:
+        if not line.split or f"{line.split} {key}" in line.values:
+            return ""
+        key = f"{line.split} {key}"  # Train Loss 1.2 Acc 0.3 | Val Loss 1.4 Acc 0.2
+        found = canonical(key)
+    if unit in ("K", "k", "M", "B", "G", "T") and (found is None or found[0] in _COUNTED_IN_UNITS):
+        value *= SUFFIXES[unit]
+        unit = ""
+    line.values[key] = value
+    if training:
+        line.training[key] = training
+    if unit:
+        line.units[key] = unit
+    if found is None and key.lower() in SHORT_FOR_LOSS:
+        line.core = True
+    if found:
+        line.split = found[0].rpartition("/")[0] or line.split
+        if key not in line.wholes:
+            line.judge(found[0], head.strong)
+    return key
+
+
+def _has(line: Line, metric: str) -> bool:
+    """Whether the line gives this metric already."""
+    return any(found[0] == metric for key in line.values if (found := canonical(key)))
+
+
+def _place_training(line: Line) -> None:
+    """Leave `[eval] train 2.1 | val 2.2` as it is; `[Validation Set] Train Loss = 2.2` is of the evaluation."""
+    names = {}
+    for key, section in line.training.items():
+        found = canonical(key)
+        if found and not _has(line, f"{section}/{found[0]}"):
+            names[key] = f"{section} {key}"
+    line.values = {names.get(key, key): value for key, value in line.values.items()}
+    line.units = {names.get(key, key): unit for key, unit in line.units.items()}
+
+
+def _name_wholes(line: Line) -> None:
+    """Call `CTC loss` a loss where the line has no other; where it has one, or it is a term beside it, leave its name."""
+    metrics = {metric[0] for key in line.values if (metric := canonical(key))}
+    names = {}
+    for whole, (key, strong) in line.wholes.items():
+        found = canonical(key)
+        if found and found[0] not in metrics and key not in line.values and not is_auxiliary(whole):
+            metrics.add(found[0])
+            names[whole] = key
+            line.shortened[key] = whole
+            line.judge(found[0], strong)
+        else:
+            line.core = line.judged = True
+    line.values = {names.get(key, key): value for key, value in line.values.items()}
+    line.units = {names.get(key, key): unit for key, unit in line.units.items()}
+
+
+def unit_scale(metric: str, unit: str) -> float:
+    """Return the factor that brings a value of a canonical metric, printed with this unit, to the unit of the metric.
+
+    >>> unit_scale("step_time_s", "ms"), unit_scale("accuracy", "%"), unit_scale("loss", "x")
+    (0.001, 0.01, 1.0)
+    """
+    measure = metric.rpartition("/")[2]
+    if unit == "%":
+        return 0.01 if measure in ("accuracy", "mfu", "f1", "auc", "clip_frac") else 1.0
+    if measure.endswith("_s"):
+        return _TIME_UNITS.get(unit, 1.0)
+    if measure.endswith("_bytes"):
+        return _SIZE_UNITS.get(unit, 1.0)
+    return 1.0

@@ -1,0 +1,61 @@
+"""Text whose records the user describes by a regular expression."""
+
+from __future__ import annotations
+
+import re
+
+from lmdiag.errors import BadSetting
+from lmdiag.readers.growing import Growing
+from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.text.growing_text import GrowingText
+from lmdiag.readers.text.line_format import Family
+from lmdiag.readers.text.pieces import number, text_of
+from lmdiag.readers.text.scanner import Shape, ShapeScanner
+from lmdiag.readers.text.table import Table
+from lmdiag.sources.source import Source
+
+
+def read_pattern(source: Source, pattern: str) -> list[RawLog]:
+    """Read every piece of text that a regular expression of the user fits; its named groups are the columns.
+
+    >>> log, = read_pattern(Source("a.log", content=b"at 10 we lost 2.5"), r"at (?P<step>\\d+) we lost (?P<loss>[\\d.]+)")
+    >>> log.columns["loss"].values.tolist()
+    [2.5]
+    """
+    return pattern_family(pattern).read_text(source.name, text_of(source))
+
+
+def begin_pattern(name: str, start: str, pattern: str) -> Growing:
+    """Return a reading by the pattern of a log that lines can be added to."""
+    return GrowingText(pattern_family(pattern), name, start)
+
+
+def pattern_family(pattern: str) -> Family:
+    """Return the family whose records are what a regular expression of the user fits.
+
+    Raises `BadSetting` for a pattern that is no regular expression or names nothing to read.
+    """
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise BadSetting(
+            f"the pattern {pattern!r} is no regular expression: {error}", "check its brackets and groups"
+        ) from error
+    if not compiled.groupindex:
+        raise BadSetting(
+            f"the pattern {pattern!r} names no columns", "write the number as a named group: (?P<loss>[\\d.]+)"
+        )
+    shape = Shape("", compiled, _numbers)
+    return Family("pattern", "Pattern of the user", lambda table, text: ShapeScanner((shape,), table), ())
+
+
+def _numbers(match: re.Match[str], table: Table) -> dict[str, float]:
+    """Read the named groups; a word that is no number is counted as skipped."""
+    values = {}
+    for name, word in match.groupdict().items():
+        try:
+            values[name] = number((word or "").strip().rstrip("%"))
+        except ValueError:
+            if word is not None:
+                table.skip(0, f"{name} is no number: {word[:40]}")
+    return values

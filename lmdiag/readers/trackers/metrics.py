@@ -1,0 +1,66 @@
+"""Metrics that a tracker stores one value at a time -> RawLog: what MLflow's two stores have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.tensorboard.event_rows import Points, rows_of
+from lmdiag.readers.trackers.names import history_conventions
+from lmdiag.run import Event, Skipped
+
+_ENDS = {
+    "3": "completed",
+    "FINISHED": "completed",
+    "4": "crashed",
+    "FAILED": "crashed",
+    "5": "killed",
+    "KILLED": "killed",
+}
+
+
+def tracked_run(
+    format: str,
+    name: str,
+    source: str,
+    metrics: Mapping[str, Sequence[tuple[int, float, int]]],
+    settings: Mapping[str, Any],
+    status: Any,
+    skipped: Sequence[Skipped] = (),
+) -> RawLog:
+    """Return the run with these {metric: [(time in ms, value, step)]}, in the order they were written."""
+    kept = {name: values for name, values in metrics.items() if values and not name.startswith(("system/", "system."))}
+    points = [(i, *value) for i, values in enumerate(kept.values()) for value in values]
+    ids, times, values, steps = (np.array(part) for part in zip(*points)) if points else (np.empty(0),) * 4
+    order = np.argsort(times, kind="stable")
+    columns, n_rows = rows_of(
+        Points(
+            list(kept),
+            ids[order].astype(np.int64),
+            steps[order].astype(np.int64),
+            times[order] / 1000,
+            values[order].astype(np.float64),
+            np.zeros(1, np.int64),
+        )
+    )
+    notes = () if n_rows else ("The run has no metrics.",)
+    if n_rows > 1 and len(np.unique(steps)) == 1:  # the default where `step` was not given
+        columns.pop(next(iter(columns)))
+        notes = ("All values were logged without a step; they are counted instead.",)
+    ended = _ENDS.get(str(status))
+    log = RawLog(
+        format,
+        name,
+        columns,
+        n_rows,
+        source=source,
+        settings=settings,
+        events=(Event("end", message=f"status {ended}", fields={"status": ended}),) if ended else (),
+        notes=notes,
+        skipped=tuple(skipped),
+    )
+    return replace(history_conventions(log), step_column="step" if "step" in columns else "")

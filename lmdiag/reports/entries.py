@@ -1,0 +1,40 @@
+"""In which order runs and findings are shown, and how many alarms a run has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lmdiag.diagnose import VERDICTS, Diagnosis
+from lmdiag.finding import Finding, Severity, severity_of
+
+
+def count_alarms(diagnosis: Diagnosis) -> tuple[int, int]:
+    """Return how many errors and how many warnings a run has."""
+    severities = [severity_of(f) for f in diagnosis.findings]
+    return severities.count(Severity.ERROR), severities.count(Severity.WARNING)
+
+
+def worst_first(diagnoses: tuple[Diagnosis, ...]) -> list[Diagnosis]:
+    """Return the diagnoses in the order in which they deserve to be looked at."""
+    return sorted(diagnoses, key=lambda d: -VERDICTS.index(d.verdict))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A finding, and those that it explains."""
+
+    finding: Finding
+    consequences: tuple[Finding, ...]
+
+
+def entries(diagnosis: Diagnosis) -> Iterator[Entry]:
+    """Yield each finding that no other explains, with those that it explains."""
+    causes = {finding.rule for finding in diagnosis.findings if not finding.consequence_of}
+    told: set[str] = set()
+    for finding in diagnosis.findings:
+        if finding.consequence_of in causes:
+            continue
+        explained = [f for f in diagnosis.findings if f.consequence_of == finding.rule and finding.rule not in told]
+        told.add(finding.rule)
+        yield Entry(finding, tuple(explained))

@@ -1,0 +1,176 @@
+"""How numbers, step ranges and counts are written in every report for people."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from lmdiag.finding import Finding, NotChecked
+from lmdiag.run import Run, Skipped
+
+if TYPE_CHECKING:
+    from lmdiag.diagnose import Diagnosis
+    from lmdiag.reports.left_out import Suppressed
+    from lmdiag.reports.summary import Summary
+
+WORDS = {"unhealthy": "unhealthy", "suspect": "suspect", "not-judged": "not judged", "healthy": "healthy"}
+
+
+def number(value: float | None) -> str:
+    """Write a number with four significant digits, whole numbers in full and with separators.
+
+    >>> number(3.14159), number(12345678.0), number(1.2345e-7), number(float("nan")), number(0.5), number(None)
+    ('3.142', '12,345,678', '1.235e-07', 'NaN', '0.5', '–')
+    """
+    if value is None:
+        return "–"
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value):,}"
+    if 1000 <= abs(value) < 1e9:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
+def steps(first: int, last: int) -> str:
+    """Write a range of steps.
+
+    >>> steps(1040, 1500), steps(7, 7)
+    ('steps 1,040–1,500', 'step 7')
+    """
+    return f"step {first:,}" if first == last else f"steps {first:,}–{last:,}"
+
+
+def count(n: int, noun: str, plural: str = "") -> str:
+    """Write a count with its noun.
+
+    >>> count(1, "run"), count(2000, "step"), count(2, "look", "looks")
+    ('1 run', '2,000 steps', '2 looks')
+    """
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {plural or noun + 's'}"
+
+
+def visible(text: str) -> str:
+    """Return the text on one line, with control characters shown as `?`: a log must not steer the reader's terminal.
+
+    >>> visible("loss\\x1b[2J\\n rose")
+    'loss?[2J rose'
+    """
+    printable = "".join(c if c.isprintable() or c.isspace() else "?" for c in text)
+    return " ".join(printable.split())
+
+
+def source_of(run: Run) -> str:
+    """Return where a run was read from, with its name where the source does not show it.
+
+    >>> source_of(Run("a", {}, source="logs/a.csv")), source_of(Run("seed 2", {}, source="all.csv"))
+    ('logs/a.csv', 'all.csv (seed 2)')
+    >>> source_of(Run("a.ipynb#In[7]", {}, source="a.ipynb"))
+    'a.ipynb#In[7]'
+    """
+    if not run.source or run.name.startswith(f"{run.source}#"):
+        return visible(run.name)
+    shown = not run.name or run.name == run.source or run.name in re.split(r"[/\\]|\.(?=\w+$)", run.source)
+    return visible(run.source if shown else f"{run.source} ({run.name})")
+
+
+def not_read(skipped: Skipped) -> str:
+    """Write what was left out of a source, why, where and how often.
+
+    >>> not_read(Skipped(812, "not JSON")), not_read(Skipped(9, "no number in it", 3))
+    ('Not read: not JSON (line 812).', 'Not read: no number in it (3 times, first on line 9).')
+    """
+    where = ([f"{skipped.count:,} times"] if skipped.count > 1 else []) + (
+        [f"{'first on ' if skipped.count > 1 else ''}line {skipped.line:,}"] if skipped.line else []
+    )
+    return f"Not read: {skipped.reason}" + (f" ({', '.join(where)})." if where else ".")
+
+
+def looked(diagnosis: Diagnosis) -> str:
+    """Write how many of the rules that were asked could look at a run without findings, or why it was not judged.
+
+    >>> from lmdiag.diagnose import diagnose
+    >>> looked(diagnose(Run("a", {}), rules=()))
+    'Not judged: no rule was asked to look.'
+    """
+    if diagnosis.verdict == "not-judged":
+        return f"Not judged: {not_judged(diagnosis)}."
+    asked, able = len(diagnosis.asked), len(diagnosis.looked)
+    which = f"{able:,} of {count(asked, 'rule')}" if able < asked else count(able, "rule")
+    return f"{which} looked; nothing found."
+
+
+def not_judged(diagnosis: Diagnosis) -> str:
+    """Write why a run was not judged: what kept the rule on divergence, which needs least, or else most rules from looking."""
+    if not diagnosis.not_checked:
+        return "no rule was asked to look"
+    needs_least = [refusal.why for refusal in diagnosis.not_checked if refusal.rule == "divergence"]
+    return (needs_least or list(by_reason(diagnosis.not_checked)))[0].replace("this rule needs", "the least needed is")
+
+
+def by_reason(not_checked: Iterable[NotChecked]) -> dict[str, list[str]]:
+    """Group the rules that could not look by why they could not: {why: [rule, …]}, commonest first.
+
+    >>> by_reason([NotChecked("no lr", "a"), NotChecked("too short", "b"), NotChecked("no lr", "c")])
+    {'no lr': ['a', 'c'], 'too short': ['b']}
+    """
+    groups: dict[str, list[str]] = {}
+    for refusal in not_checked:
+        groups.setdefault(refusal.why, []).append(refusal.rule)
+    return dict(sorted(groups.items(), key=lambda group: -len(group[1])))
+
+
+def total(verdicts: Mapping[str, int], unreadable: int = 0) -> str:
+    """Write how many runs got which verdict, worst first, and how many sources could not be read.
+
+    >>> total({"healthy": 2, "unhealthy": 1}, 1), total({})
+    ('3 runs: 1 unhealthy, 2 healthy; 1 source could not be read.', 'No run was judged.')
+    """
+    parts = [f"{verdicts[verdict]:,} {WORDS[verdict]}" for verdict in WORDS if verdicts.get(verdict)]
+    line = f"{count(sum(verdicts.values()), 'run')}: {', '.join(parts)}" if parts else "No run was judged"
+    return f"{line}; {count(unreadable, 'source')} could not be read." if unreadable else f"{line}."
+
+
+def suppressions(suppressed: Iterable[Suppressed]) -> list[str]:
+    """Write which findings do not count, grouped by why.
+
+    >>> from lmdiag.reports.report import Suppressed
+    >>> suppressions([Suppressed(Run("a", {}), Finding("…", 1, 2, rule="plateau"), "planned")] * 2)
+    ['2 findings do not count (plateau): planned.']
+    """
+    groups: dict[str, list[str]] = {}
+    for gone in suppressed:
+        groups.setdefault(gone.reason, []).append(gone.finding.rule)
+    return [
+        f"{count(len(rules), 'finding does', 'findings do')} not count ({', '.join(dict.fromkeys(rules))}): {reason}."
+        for reason, rules in groups.items()
+    ]
+
+
+def evidence(finding: Finding) -> list[str]:
+    """Write the numbers that show a finding.
+
+    >>> evidence(Finding("…", 1, 2, evidence={"level_before": 3.02, "records": 12}))
+    ['level before 3.02', 'records 12']
+    """
+    return [f"{name.replace('_', ' ')} {number(value)}" for name, value in finding.evidence.items()]
+
+
+def origin(run: Run, summary: Summary) -> list[str]:
+    """Say how the log was understood: format, steps, points, restarts, and whether the run came to its end."""
+    parts = [run.format or "format unknown"]
+    parts.append(
+        f"{run.step_kind.removesuffix('s')}s {run.first_step:,}–{run.last_step:,}" if run.series else "nothing measured"
+    )
+    if summary.points:
+        parts.append(count(summary.points, f"value of {summary.metric}", f"values of {summary.metric}"))
+    if len(run.segments) > 1:
+        parts.append(count(len(run.segments) - 1, "restart"))
+    if run.complete is not None:
+        parts.append("completed" if run.complete else "not completed")
+    return parts

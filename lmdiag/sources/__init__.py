@@ -1,0 +1,1 @@
+"""Sources: paths, folders, globs, addresses and `-` -> the bytes of logs, decompressed and in UTF-8."""

@@ -1,0 +1,27 @@
+"""Addresses of files on other machines, as text."""
+
+from __future__ import annotations
+
+import re
+
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+PASSWORD = re.compile(r"(?<=://)[^\s/@'\"]+@")
+SECRET = re.compile(r"([?&][^=&\s]*(?:sig|token|key|cred|secret|pass|auth)[^=&\s]*=)[^&\s'\")]+", re.IGNORECASE)
+
+
+def is_url(path: str) -> bool:
+    """Tell whether a path names something on another machine.
+
+    >>> is_url("s3://bucket/run.jsonl"), is_url("runs/a.jsonl"), is_url("C:/a.jsonl")
+    (True, False, False)
+    """
+    return URL.match(path) is not None
+
+
+def without_secrets(text: str) -> str:
+    """Return a text whose addresses tell no password, key or signature.
+
+    >>> without_secrets("cannot read https://me:pw@host/a.jsonl?run=3&X-Signature=1f&v=2")
+    'cannot read https://host/a.jsonl?run=3&X-Signature=…&v=2'
+    """
+    return SECRET.sub(r"\1…", PASSWORD.sub("", text))

@@ -1,0 +1,60 @@
+"""Paths, folders, globs, addresses and `-` -> the logs to read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+from lmdiag.errors import LmdiagError, UnreadableLog
+from lmdiag.sources import local
+from lmdiag.sources.addresses import is_url
+from lmdiag.sources.folder import IsLog, Recognise, logs_in
+from lmdiag.sources.source import Folder, Source
+
+
+def find(paths: Iterable[str | Path], recognise: Recognise, is_log: IsLog) -> tuple[list[Source], list[LmdiagError]]:
+    """Return every log that the paths name, each once, and what could not be found.
+
+    A file is taken as it is; `recognise` and `is_log` choose among those of a folder.
+    """
+    sources: dict[str, Source] = {}
+    problems: list[LmdiagError] = []
+    for path in map(str, paths):
+        try:
+            found = list(_at(path, recognise, is_log))
+        except LmdiagError as error:
+            problems.append(error)
+            continue
+        except OSError as error:
+            problems.append(
+                UnreadableLog(f"cannot read {path}: {error.strerror or error}", "check that it may be read")
+            )
+            continue
+        for source in found:
+            sources.setdefault(os.path.realpath(source.path) if source.path else source.name, source.fresh())
+    return list(sources.values()), problems
+
+
+def is_folder(path: str) -> bool:
+    """Tell whether a path names a folder, in which the logs are to be found, and not the logs themselves."""
+    answer: bool = _place(path).is_folder(path)
+    return answer
+
+
+def _at(path: str, recognise: Recognise, is_log: IsLog) -> Iterator[Source]:
+    for found in _place(path).named(path):
+        if isinstance(found, Folder):
+            yield from logs_in(found, recognise, is_log)
+        else:
+            yield found
+
+
+def _place(path: str) -> ModuleType:
+    """Return who knows the machine that a path is on: both tell `is_folder(path)` and what is `named(path)`."""
+    if is_url(path):
+        from lmdiag.sources import remote
+
+        return remote
+    return local

@@ -1,0 +1,122 @@
+"""A folder -> the logs in it: single files, and folders that one reader takes as a whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lmdiag.errors import UnreadableLog
+from lmdiag.sources.log_names import called_like_a_log
+from lmdiag.sources.source import Folder, Source
+
+SPLIT_FOLDERS = frozenset(("train", "val", "valid", "validation", "eval", "test"))
+DEEPEST = 8
+WANDB_RUN = re.compile(r"(?:offline-)?run-\d{8}_\d{6}-(?P<id>.+)")
+GLOBAL_STEP = re.compile(rb'"global_step":\s*(\d+)')
+
+Recognise = Callable[[Source], Any]
+IsLog = Callable[[Source], bool]
+
+
+def logs_in(folder: Folder, recognise: Recognise, is_log: IsLog) -> Iterator[Source]:
+    """Yield the logs in a folder; raise UnreadableLog where there is none.
+
+    These are the folders that `recognise` gives a reader for, and the files that pass `is_log`. Of the trainer states that
+    checkpoints hold, the one that got furthest is taken.
+    """
+    seen = 0
+    found: list[Source] = []
+    for source in _candidates(folder.path, recognise, 0, frozenset()):
+        seen += 1
+        if source.is_folder or _recognised(source, is_log):
+            found.append(source.fresh())
+    if not found:
+        raise UnreadableLog(
+            f"no log was found in the folder {folder.path} ({seen} files looked like one by their names)",
+            "name the file itself to learn what it lacks",
+        )
+    yield from map(folder.renamed, _with_resumes(_furthest_states(found)))
+
+
+def _with_resumes(sources: Iterable[Source]) -> Iterator[Source]:
+    """Join the folders of W&B in which one run was resumed: they stand side by side and end with its id."""
+    joined: dict[tuple[str, str], list[Source]] = {}
+    for source in sources:
+        named = WANDB_RUN.fullmatch(source.path.name) if source.is_folder and source.path else None
+        if named:
+            joined.setdefault((str(source.path.parent), named["id"]), []).append(source)  # type: ignore[union-attr]
+        else:
+            joined[source.name, ""] = [source]
+    for parts in joined.values():
+        first, *later = sorted(parts, key=lambda s: s.path.name.removeprefix("offline-") if s.path else "")
+        yield replace(first, later=tuple(s.path for s in later if s.path)) if later else first
+
+
+def _recognised(source: Source, is_log: IsLog) -> bool:
+    try:
+        return (
+            not source.name.endswith(".json") or b"loss" in source.head or b"log_history" in source.head
+        ) and is_log(source)
+    except UnreadableLog:
+        return True  # a log that is there and cannot be opened is said, not passed over
+
+
+def _candidates(folder: Path, recognise: Recognise, depth: int, claimed: frozenset[str]) -> Iterator[Source]:
+    """Yield folders that a reader takes as a whole, and files that are called like logs; `claimed` names readers at work above."""
+    whole = Source(f"{folder.as_posix().rstrip('/')}/", folder)
+    reader = recognise(whole)
+    name = getattr(reader, "__name__", "")
+    taken = frozenset((name,)) if reader is not None else frozenset()
+    if reader is not None and name not in claimed:
+        yield whole
+        if getattr(reader, "OWNS_SUBFOLDERS", False):
+            return
+    try:
+        entries = sorted(folder.iterdir(), key=lambda p: p.name)
+    except OSError:
+        if not depth:
+            raise
+        yield whole  # reading it says why it cannot be read
+        return
+    for path in entries:
+        named = called_like_a_log(path.name) and not _is_the_clients_own(path)
+        if named and path.is_file() and not _belongs(path, taken | claimed, recognise):
+            yield Source(path.as_posix(), path)
+    for path in entries:
+        if path.is_dir() and not path.is_symlink() and depth < DEEPEST and not path.name.startswith("."):
+            part = path.name.lower() in SPLIT_FOLDERS or (reader is not None and _is_part(reader, path))
+            yield from _candidates(path, recognise, depth + 1, taken if part else frozenset())
+
+
+def _is_part(reader: Any, folder: Path) -> bool:
+    """Tell whether a reader that takes a whole folder reads this subfolder with it."""
+    return bool(getattr(reader, "is_part", lambda folder: False)(folder))
+
+
+def _belongs(path: Path, taken: frozenset[str], recognise: Recognise) -> bool:
+    """Tell whether a file is part of a folder that its reader takes as a whole."""
+    return bool(taken) and getattr(recognise(Source(path.as_posix(), path)), "__name__", "") in taken
+
+
+def _is_the_clients_own(path: Path) -> bool:
+    """Tell whether this is what the client of W&B writes about itself."""
+    inside = (part == "wandb" or WANDB_RUN.fullmatch(part) for part in path.parts[-4:-1])
+    return path.name == "debug.log" and any(inside)
+
+
+def _furthest_states(sources: list[Source]) -> Iterator[Source]:
+    """Keep one of the trainer states of a run: every checkpoint repeats the history up to itself."""
+    best: dict[str, tuple[int, int]] = {}
+    for number, source in enumerate(sources):
+        if source.name.endswith("trainer_state.json"):
+            folder = source.name.rpartition("/")[0]
+            run = folder.rpartition("/")[0] if folder.rpartition("/")[2].startswith("checkpoint-") else folder
+            step = GLOBAL_STEP.search(source.head)
+            best[run] = max(best.get(run, (-1, 0)), (int(step[1]) if step else 0, -number))
+    kept = {-number for _, number in best.values()}
+    for number, source in enumerate(sources):
+        if number in kept or not source.name.endswith("trainer_state.json"):
+            yield source

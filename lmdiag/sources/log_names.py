@@ -1,0 +1,71 @@
+"""Which files are logs by their names, as far as a name tells."""
+
+from __future__ import annotations
+
+import os
+
+SUFFIXES = frozenset(
+    [
+        ".jsonl",
+        ".ndjson",
+        ".json",
+        ".ipynb",
+        ".csv",
+        ".tsv",
+        ".log",
+        ".logs",
+        ".txt",
+        ".out",
+        ".parquet",
+        ".wandb",
+        ".db",
+        ".sqlite",
+        ".err",
+    ]
+)
+PACKED = (".gz", ".zst")
+NOT_LOGS = frozenset(
+    [
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "generation_config.json",
+        "vocab.json",
+        "adapter_config.json",
+        "model.safetensors.index.json",
+        "pytorch_model.bin.index.json",
+        "package.json",
+        "requirements.txt",
+        "all_results.json",
+        "train_results.json",
+        "eval_results.json",
+        "wandb-summary.json",
+        "wandb-metadata.json",
+        "debug-internal.log",
+        "debug-core.log",
+        "expected.toml",
+    ]
+)
+
+
+def called_like_a_log(name: str) -> bool:
+    """Tell whether a file name, without its folder, is one that logs have.
+
+    >>> called_like_a_log("train.jsonl.gz"), called_like_a_log("config.json")
+    (True, False)
+    """
+    lowered = name.lower()
+    for suffix in PACKED:
+        lowered = lowered.removesuffix(suffix)
+    return lowered not in NOT_LOGS and ("tfevents" in lowered or os.path.splitext(lowered)[1] in SUFFIXES)
+
+
+def matters(path: str) -> bool:
+    """Tell whether a file of a folder may be a log or part of one: of MLflow's store, most have no ending."""
+    *above, name = path.split("/")
+    return (
+        called_like_a_log(name)
+        or name.endswith((".yaml", ".yml"))
+        or not {"metrics", "params", "tags"}.isdisjoint(above)
+    )

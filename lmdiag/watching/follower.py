@@ -1,0 +1,137 @@
+"""Follow a log that grows: only what was added is read, whatever happens to the file.
+
+A log that is rotated, cut or written over goes on as the lines that follow: what `cat` of its parts would be. One that begins
+with the same lines as before was only written anew.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from lmdiag.gather import runs_in
+from lmdiag.judging.reading import read_runs, runs_of
+from lmdiag.readers import begin
+from lmdiag.readers.growing import Growing
+from lmdiag.readers.options import ReadOptions, mapped
+from lmdiag.run import Run
+from lmdiag.sources.decoding import UTF16, as_text
+from lmdiag.sources.growing import Input, Pipe, Tail
+from lmdiag.sources.source import Source
+
+SMALL = 1 << 18  # bytes; so much is read as a whole each time, until it is certain what kind of log it is
+SAME_START = 1024  # bytes by which a file is known again
+
+
+class Follower:
+    """The runs of a growing log: `poll` takes in what was added, `runs` tells what the log holds now.
+
+    Logs whose lines can be read one by one are parsed once, however long they get; others are read anew by `runs`.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "a.jsonl"
+    >>> follower = Follower(str(path))
+    >>> follower.poll()
+    False
+    >>> _ = path.write_text('{"step": 1, "loss": 2.5}\\n{"step": 2, "lo')
+    >>> follower.poll(), follower.runs()[0]["loss"].values.tolist()
+    (True, [2.5])
+    """
+
+    def __init__(self, path: str, options: ReadOptions | None = None) -> None:
+        self.name = "<stdin>" if path == "-" else path
+        self._options = options or ReadOptions()
+        self._path = Path(path)
+        self._input: Input = Pipe(sys.stdin.fileno()) if path == "-" else Tail(self._path)
+        self._start = b""  # of the file that is read now
+        self._lines = b""  # all whole lines, while the log is small
+        self._torn = b""  # a line that is still being written
+        self._growing: Growing | None = None
+        self._as_a_whole = False  # its format must be read from the file each time
+        self._seen: object = None  # size and time of what is read as a whole
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can come any more."""
+        return self._input.ended
+
+    @property
+    def changed(self) -> float:
+        """When the log was last written to, in seconds since the epoch; now, if it is not there."""
+        return self._path.stat().st_mtime if self._path.exists() else time.time()
+
+    def poll(self) -> bool:
+        """Take in what was added, and tell whether there was anything."""
+        if self._path.is_dir() or self._as_a_whole:
+            return self._touched()
+        grown = False
+        for anew, block in self._input.news():
+            if anew:
+                self._begin_anew(block)
+            self._start = (self._start + block)[:SAME_START]
+            grown = self._take(block) or grown
+        return grown
+
+    def runs(self) -> list[Run]:
+        """Return the runs that the log holds; raise UnreadableLog where there are none."""
+        if self._path.is_dir():
+            runs, problems = read_runs([self._path], self._options)
+            if not runs and problems:
+                raise problems[0][1]
+            return runs
+        if self._as_a_whole:
+            return runs_of(Source(self.name, path=self._path), self._options)
+        if self._growing is None:
+            return self._runs_of_a_small_log()
+        return runs_in((mapped(raw, self._options.mapping) for raw in self._growing.logs()), self.name)
+
+    def _touched(self) -> bool:
+        """Tell whether any file below the path has changed."""
+        files = [p for p in self._path.rglob("*") if p.is_file()] if self._path.is_dir() else [self._path]
+        now = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files if p.exists()]
+        touched, self._seen = now != self._seen, now
+        return touched
+
+    def _runs_of_a_small_log(self) -> list[Run]:
+        source = Source(self.name, content=self._lines + (self._torn if self.ended else b""))
+        if self._path.is_file() and source.head.strip() and not self._grows(source):
+            self._as_a_whole = True
+            return self.runs()
+        return runs_of(source, self._options)
+
+    def _grows(self, source: Source) -> bool:
+        plain = not source.packed and self._lines[:2] not in UTF16
+        return plain and begin(source, self._options) is not None
+
+    def _begin_anew(self, block: bytes) -> None:
+        """Go on with a file that began anew, or forget what was read if it only repeats it."""
+        if self._start and block.startswith(self._start):
+            self._lines, self._growing = b"", None
+        elif self._torn:
+            self._take(b"\n")  # so that the torn line is counted
+        self._start = self._torn = b""
+
+    def _take(self, block: bytes) -> bool:
+        """Take in bytes, and tell whether a line became whole."""
+        whole, end, self._torn = (self._torn + block).rpartition(b"\n")
+        whole += end
+        if not whole:
+            return False
+        if self._growing is not None:
+            self._growing.feed(as_text(whole))
+            return True
+        self._lines += whole
+        if len(self._lines) >= SMALL:
+            self._decide()
+        return True
+
+    def _decide(self) -> None:
+        """Choose, by what is there of it, how to read a log that has become large."""
+        source = Source(self.name, content=self._lines)
+        self._growing = begin(source, self._options) if self._grows(source) else None
+        self._as_a_whole = self._growing is None and self._path.is_file()
+        if self._growing is not None:
+            self._growing.feed(as_text(source.utf8))
+        if self._growing is not None or self._as_a_whole:
+            self._lines = b""

@@ -1,0 +1,50 @@
+"""Copies of one run are reported once; runs that only begin alike are not copies."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from lmdiag.gather.duplicates import without_duplicates
+from lmdiag.run import Run, Series
+from tests.rules.curves import falling
+
+
+def made(source: str, values, kind: str = "jsonl", **more) -> Run:
+    values = np.asarray(values, float)
+    series = {"loss": Series(np.arange(1, len(values) + 1), values), **more}
+    return Run(source, series, source=source, format=kind)
+
+
+def sources(*runs: Run) -> list[str]:
+    return [run.source for run in without_duplicates(list(runs))]
+
+
+def test_the_same_file_twice():
+    a = made("a", falling(100))
+    (kept,) = without_duplicates([a, replace(a, source="b", name="b")])
+    assert kept.source == "a"
+    assert "b holds the same run." in kept.notes
+
+
+def test_a_console_log_rounds_what_the_trainer_state_holds():
+    exact = falling(100)
+    assert sources(
+        made("state", exact, "huggingface-trainer-state"), made("console", exact.round(3), "huggingface-console")
+    ) == ["state"]
+
+
+def test_a_run_that_stopped_earlier_is_another_run():
+    assert sources(made("whole", falling(200)), made("part", falling(200)[:120])) == ["whole", "part"]
+
+
+def test_a_run_that_turned_nan_or_zero_is_another_run():
+    nan, zero = falling(200), falling(200)
+    nan[120:], zero[120:] = np.nan, 0.0
+    assert sources(made("whole", falling(200)), made("nan", nan), made("zero", zero)) == ["whole", "nan", "zero"]
+    assert sources(made("whole", falling(200)), made("nan", nan, "csv")) == ["whole", "nan"]
+
+
+def test_equal_losses_with_other_gradients_are_two_runs():
+    norms = Series(np.arange(1, 101), np.ones(100))
+    other = Series(np.arange(1, 101), np.full(100, 2.0))
+    assert sources(made("a", falling(100), grad_norm=norms), made("b", falling(100), grad_norm=other)) == ["a", "b"]

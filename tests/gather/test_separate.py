@@ -1,0 +1,68 @@
+"""Several runs in one file are told apart; restarts, stages and attempts of one run are not."""
+
+import pytest
+
+from lmdiag.gather.arranged import Arranged
+from lmdiag.gather.separate import separate
+from lmdiag.readers.tables.rows import Rows
+
+FALL = [10.0, 6.0, 4.0, 3.0, 2.5]
+
+
+def log_of(records):
+    rows = Rows()
+    for record in records:
+        rows.add(record)
+    return rows.log("made", "a")
+
+
+def falling(steps, **cells):
+    return [{"step": s, "loss": v, **cells} for s, v in zip(steps, FALL, strict=False)]
+
+
+def separate_logs(log):
+    return [arranged.raw for arranged in separate(Arranged(log))]
+
+
+def split(records):
+    return [(raw.name, raw.n_rows) for raw in separate_logs(log_of(records))]
+
+
+@pytest.mark.parametrize("name", ["run_id", "experiment"])
+def test_a_column_that_names_runs(name):
+    records = [
+        r for pair in zip(falling(range(5), **{name: "x"}), falling(range(5), **{name: "y"}), strict=True) for r in pair
+    ]
+    assert split(records) == [("a#x", 5), ("a#y", 5)]
+
+
+def test_a_seed_that_changes_with_the_count():
+    assert split(falling(range(5), seed=1) + falling(range(5), seed=2)) == [("a#seed=1", 5), ("a#seed=2", 5)]
+
+
+def test_a_seed_that_is_the_same_throughout():
+    assert split(falling(range(5), seed=1)) == [("a", 5)]
+
+
+def test_count_and_loss_back_at_the_beginning():
+    assert split(falling(range(10, 60, 10)) * 3) == [("a#1", 5), ("a#2", 5), ("a#3", 5)]
+
+
+def test_attempts_that_get_further_are_one_run():
+    assert split(falling([10, 20, 30]) + falling([10, 20, 30, 40, 50])) == [("a", 8)]
+
+
+def test_an_epoch_that_counts_anew_is_one_run():
+    records = [{"batch": b, "loss": 9.0 - 3 * e - b} for e in range(3) for b in range(3)]
+    assert split(records) == [("a", 9)]
+
+
+def test_a_resume_is_one_run():
+    assert split(falling([100, 200, 300, 400, 500]) + [{"step": s, "loss": 2.4} for s in (400, 500, 600)]) == [("a", 8)]
+
+
+def test_rows_and_lines_go_with_their_run():
+    first, second = separate_logs(log_of(falling(range(5), run="x", lr=1.0) + falling(range(5), run="y")))
+    assert ("lr" in first.columns, "lr" in second.columns) == (True, False)
+    assert second.columns["loss"].rows.tolist() == [0, 1, 2, 3, 4]
+    assert second.texts["run"][1] == ["y"] * 5

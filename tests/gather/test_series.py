@@ -1,0 +1,209 @@
+"""RawLog -> Run: names, units, steps, splits and restarts, whatever the format."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmdiag import gather
+from lmdiag.readers.tables.rows import Rows
+
+NAN = float("nan")
+
+
+def run_of(records, **facts):
+    rows = Rows()
+    for line, record in enumerate(records, 1):
+        rows.add(record, line)
+    return gather.run_of(rows.log("made", "a", **facts))
+
+
+def points(run, metric="loss"):
+    return list(zip(run[metric].steps.tolist(), run[metric].values.tolist(), strict=True))
+
+
+def columns(**values):
+    return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+
+
+class TestNames:
+    def test_names_and_units_are_translated_once(self):
+        run = run_of([{"iter": 10, "train_loss": 3.0, "dt_ms": 250.0, "eval_loss": 3.5}])
+        assert {name: points(run, name) for name in run} == {
+            "loss": [(10, 3.0)],
+            "step_time_s": [(10, 0.25)],
+            "val/loss": [(10, 3.5)],
+        }
+        assert (run["step_time_s"].source_name, run["step_time_s"].source_unit) == ("dt_ms", "ms")
+
+    def test_the_fuller_of_two_losses_is_the_loss_and_the_rarer_an_estimate(self):
+        run = run_of(
+            [{"iter": i, "train/step_loss": 4.0 - i} | ({"train/loss": 9.0} if i % 2 else {}) for i in range(4)]
+        )
+        assert points(run) == [(0, 4.0), (1, 3.0), (2, 2.0), (3, 1.0)]
+        assert points(run, "train/loss") == [(1, 9.0), (3, 9.0)]
+
+    def test_the_language_model_loss_comes_before_the_total(self):
+        run = run_of(columns(step=[1, 2], loss=[9.0, 8.0], lm_loss=[3.0, 2.0]))
+        assert points(run) == [(1, 3.0), (2, 2.0)]
+
+    def test_a_reader_may_rename_scale_and_drop(self):
+        run = run_of(
+            [{"step": 1, "x": 2.0, "y": 3.0, "z": 1.0}],
+            names={"x": "loss", "z": None},
+            scales={"x": 0.5},
+            units={"x": "bits"},
+        )
+        assert (points(run), run["loss"].source_unit, "z" in run) == ([(1, 1.0)], "bits", False)
+
+    def test_a_column_of_splits_tells_evaluations_from_training(self):
+        run = run_of([{"step": 1, "loss": 3.0, "split": "train"}, {"step": 1, "loss": 3.5, "split": "valid"}])
+        assert (points(run), points(run, "val/loss")) == ([(1, 3.0)], [(1, 3.5)])
+
+    def test_the_mean_over_the_run_in_the_last_record_is_no_point(self):
+        records = [{"step": i, "loss": 3.0 - i / 10} for i in range(5)]
+        run = run_of([*records, {"step": 4, "train_loss": 2.8, "train_runtime": 9.0}])
+        assert len(run["loss"]) == 5
+        assert "train/loss" not in run
+
+    def test_a_runtime_in_every_record_makes_none_of_them_a_summary(self):
+        records = [{"step": i, "train_loss": 3.0 - i / 10, "train_runtime": i / 2} for i in range(1, 6)]
+        assert len(run_of(records)["loss"]) == 5
+
+    def test_percent_become_fractions(self):
+        assert points(run_of(columns(step=[1, 2], accuracy=[20.0, 55.0])), "accuracy") == [
+            (1, 0.2),
+            (2, pytest.approx(0.55)),
+        ]
+
+    def test_bits_become_nats(self):
+        run = run_of([{"step": 1, "loss": 2.0}], config={"loss_unit": "bits"})
+        assert run["loss"].values[0] == pytest.approx(1.386294, abs=1e-6)
+        assert run.config["loss_unit"] == "nats"
+
+    def test_a_perplexity_without_its_loss_gives_the_loss(self):
+        run = run_of(
+            [{"step": 1, "loss": 3.0, "val_ppl": float(np.exp(3.5))}, {"step": 2, "loss": 2.0, "val_ppl": 0.0}]
+        )
+        assert run["val/loss"].values.tolist() == pytest.approx([3.5, -np.inf])
+        assert (run["val/loss"].source_name, run["val/loss"].source_unit) == ("val_ppl", "perplexity")
+        assert points(run_of([{"step": 1, "val_loss": 3.25, "val_ppl": 25.0}]), "val/loss") == [(1, 3.25)]
+
+    def test_an_estimate_is_the_loss_where_there_is_no_other(self):
+        run = run_of(
+            [{"step": 0, "train loss": 4.0, "val loss": 4.1}, {"step": 250, "train loss": 2.0, "val loss": 2.2}]
+        )
+        assert points(run) == [(0, 4.0), (250, 2.0)]
+
+    def test_missing_is_not_nan(self):
+        run = run_of(columns(step=[1, 2, 3], loss=[3.0, NAN, 2.0], val_loss=[None, 2.5, None]))
+        assert (len(run["loss"]), len(run["loss"].finite), points(run, "val/loss")) == (3, 2, [(2, 2.5)])
+
+    def test_rounding_is_noticed(self):
+        run = run_of(columns(step=[1, 2], loss=[3.1234, 2.5], grad_norm=[1 / 3, 0.5]))
+        assert (run["loss"].decimals, run["grad_norm"].decimals) == (4, None)
+
+
+class TestSteps:
+    def test_training_steps_come_before_log_calls(self):
+        assert points(run_of(columns(_step=[0, 1], **{"train/global_step": [10, 20]}, loss=[3.0, 2.0]))) == [
+            (10, 3.0),
+            (20, 2.0),
+        ]
+
+    def test_a_counter_that_ascends_comes_before_one_that_starts_again(self):
+        run = run_of(columns(batch_id=[0, 1, 0, 1], _step=[0, 1, 2, 3], loss=[4.0, 3, 2, 1]))
+        assert run["loss"].steps.tolist() == [0, 1, 2, 3]
+
+    @pytest.mark.parametrize(
+        ("name", "kind"), [("throughput/total_tokens", "tokens"), ("samples_count", "samples"), ("epoch", "epoch")]
+    )
+    def test_without_steps_other_counters_stand_in(self, name, kind):
+        run = run_of(columns(**{name: [100, 200], "loss": [3.0, 2.0]}))
+        assert (run.step_kind, run["loss"].steps.tolist()) == (kind, [100, 200])
+
+    def test_without_any_counter_records_are_counted(self):
+        run = run_of(columns(loss=[3.0, 2.0]))
+        assert (run.step_kind, run["loss"].steps.tolist(), len(run.notes)) == ("record", [1, 2], 1)
+
+    def test_a_row_without_a_step_has_that_of_the_row_before(self):
+        run = run_of([{"step": 10, "loss": 3.0}, {"val_loss": 3.5}, {"step": 20, "loss": 2.0}])
+        assert points(run, "val/loss") == [(10, 3.5)]
+
+    def test_steps_counted_from_zero_are_moved(self):
+        assert points(
+            run_of([{"iter": 0, "loss": 3.0}, {"iter": 1, "loss": 2.0}], step_column="iter", step_offset=1)
+        ) == [(1, 3.0), (2, 2.0)]
+
+    def test_lines_follow_the_points(self):
+        run = run_of([{"step": 20, "loss": 2.0}, {"step": 10, "loss": 3.0}, {"step": 30, "loss": 1.0}])
+        assert (run["loss"].steps.tolist(), run["loss"].lines.tolist()) == ([10, 20, 30], [2, 1, 3])
+
+
+class TestRestarts:
+    def test_a_resumed_run_replaces_what_came_after_its_checkpoint(self):
+        steps = [*range(10, 101, 10), *range(60, 161, 10)]
+        values = [10.0 - s / 20 for s in steps[:10]] + [9.0 - s / 20 for s in steps[10:]]
+        run = run_of(columns(step=steps, loss=values))
+        assert [(s.first_step, s.last_step, s.first_row) for s in run.segments] == [(10, 100, 0), (60, 160, 10)]
+        assert run["loss"].steps.tolist() == list(range(10, 161, 10))
+        assert run["loss"].values[5:].tolist() == values[10:]
+        assert dict(points_of(run.superseded["loss"])) == dict(zip(steps[5:10], values[5:10], strict=True))
+
+    def test_a_resume_at_other_steps_leaves_no_mixture(self):
+        run = run_of(
+            columns(step=[10, 20, 30, 40, 50, 60, 70, 45, 55, 65], loss=[7.0, 6, 5, 4, 3, 2, 1, 3.5, 2.5, 1.5])
+        )
+        assert run["loss"].steps.tolist() == [10, 20, 30, 40, 45, 55, 65]
+
+    def test_a_counter_that_starts_again_each_epoch_gives_way_to_records(self):
+        run = run_of(columns(batch=[1, 2, 3] * 3, loss=[9.0, 8, 7, 6, 5, 4, 3, 2, 1]))
+        assert (run.step_kind, len(run["loss"]), len(run.segments)) == ("record", 9, 1)
+
+    def test_a_log_that_polls_another_is_collapsed(self):
+        run = run_of(columns(step=[1, 1, 1, 2, 2, 2, 2, 3], loss=[3.0, 3, 3, 2, 2, 2, 2, 1]))
+        assert (run.step_kind, points(run), run.superseded) == ("step", [(1, 3.0), (2, 2.0), (3, 1.0)], {})
+
+    def test_a_stage_with_a_new_count_at_other_steps_goes_on(self):
+        run = run_of(columns(step=[100, 200, 300, 400, 130, 260, 390], loss=[5.0, 4, 3, 2, 1.9, 1.8, 1.7]))
+        assert (run.step_kind, len(run["loss"])) == ("record", 7)
+
+    def test_a_last_summary_at_step_zero_replaces_nothing(self):
+        run = run_of([*columns(step=[10, 20, 30, 40], loss=[4.0, 3, 2, 1]), {"step": 0, "loss": 2.5}])
+        assert run["loss"].steps.tolist() == [0, 10, 20, 30, 40]
+
+    def test_the_later_of_two_values_of_a_step_stands(self):
+        run = run_of(columns(step=[1, 2, 2, 3], loss=[4.0, 3.0, 2.5, 2.0]))
+        assert (points(run), points_of(run.superseded["loss"])) == ([(1, 4.0), (2, 2.5), (3, 2.0)], [(2, 3.0)])
+
+    @given(st.lists(st.tuples(st.integers(0, 40), st.floats()), min_size=1, max_size=60))
+    def test_steps_ascend_and_no_value_is_invented(self, written):
+        run = run_of([{"step": s, "loss": v} for s, v in written])
+        assert (np.diff(run["loss"].steps) > 0).all()
+        assert set(map(repr, run["loss"].values.tolist())) <= {repr(float(v)) for _, v in written}
+        kept = len(run["loss"]) + sum(map(len, run.superseded.values()))
+        assert kept <= len(written)
+
+
+def points_of(series):
+    return list(zip(series.steps.tolist(), series.values.tolist(), strict=True))
+
+
+class TestObjective:
+    @pytest.mark.parametrize(
+        ("names", "kind"),
+        [
+            ({"loss": 0.01, "reward": 1.0, "kl": 0.1}, "reinforcement"),
+            ({"loss": 0.6, "rewards/chosen": 0.1, "rewards/margins": 0.2}, "composite"),
+            ({"d_loss": 0.6, "g_loss": 0.1}, "composite"),
+            ({"loss": 9.0, "teacher_loss": 6.0}, "composite"),
+            ({"loss": 0.0}, "causal-lm"),
+            ({"loss": 2.0, "aux_loss": 1.9}, "causal-lm"),
+            ({"loss": 2.0, "reward": None}, "causal-lm"),
+        ],
+    )
+    def test_the_names_tell_what_the_loss_is_for(self, names, kind):
+        assert run_of([{"step": i, **names} for i in range(3)]).objective == kind
+
+    def test_the_header_knows_better(self):
+        assert run_of([{"step": 1, "loss": 0.3}], config={"task": "classification"}).objective == "classification"

@@ -1,0 +1,307 @@
+"""Prints of programs nobody knows: which lines are records, where they stand, and under what name their numbers go."""
+
+import pytest
+
+from lmdiag.errors import UnreadableLog
+from lmdiag.judging.reading import runs_of
+from lmdiag.run import Run
+from lmdiag.sources.source import Source
+
+
+def run_of(text: str) -> Run:
+    """Read the one run of a text."""
+    (run,) = runs_of(Source("x.log", content=text.encode()))
+    return run
+
+
+def points(run: Run, name: str) -> list[tuple[int, float]]:
+    series = run.series[name]
+    return list(zip(series.steps.tolist(), series.values.tolist()))
+
+
+def test_an_evaluation_line_that_gives_its_step_behind_its_name() -> None:
+    run = run_of(
+        "".join(
+            f"iter {s:5} | loss {3 - s / 100} | lr 2e-3 | {s}s\n"
+            + (f"  eval {s}: train 2.4 | val 2.5 | 3.6067 bpc\n" if s % 20 == 0 else "")
+            for s in range(10, 50, 10)
+        )
+    )
+    assert points(run, "val/loss") == [(20, 2.5), (40, 2.5)]
+    assert points(run, "val/bpc") == [(20, 3.6067), (40, 3.6067)]
+    assert len(run["loss"]) == 4
+
+
+def test_terms_of_a_loss_keep_their_names() -> None:
+    run = run_of("".join(f"Epoch {e}: CTC Loss: 1.5, Aux Loss: 0.25, Total Loss: {4 - e}.5\n" for e in (1, 2, 3)))
+    assert points(run, "loss") == [(1, 3.5), (2, 2.5), (3, 1.5)]
+    assert points(run, "CTC Loss") == [(1, 1.5), (2, 1.5), (3, 1.5)]
+    assert points(run, "Aux Loss") == [(1, 0.25), (2, 0.25), (3, 0.25)]
+
+
+def test_the_only_loss_of_a_line_is_the_loss_whatever_stands_before_it() -> None:
+    assert points(run_of("".join(f"step {s} denoiser loss: {s}.5\n" for s in (1, 2, 3))), "loss")[0] == (1, 1.5)
+
+
+def test_an_auxiliary_loss_on_a_line_of_its_own_is_not_the_loss() -> None:
+    run = run_of("".join(f"step {s} loss: {s}.5\nstep {s} aux loss: 0.01\n" for s in (1, 2, 3)))
+    assert points(run, "loss") == [(1, 1.5), (2, 2.5), (3, 3.5)]
+
+
+def test_a_term_in_a_section_belongs_to_its_set() -> None:
+    run = run_of(
+        "".join(
+            f"Finished Epoch[{e}]: [Training Set] Train Loss Per Sample = 6.{e}  EvalErr Per Sample = 0.9\n"
+            f"Finished Epoch[{e}]: [Validation Set] Train Loss Per Sample = 7.{e}  EvalErr Per Sample = 0.8\n"
+            for e in (1, 2, 3)
+        )
+    )
+    assert points(run, "loss") == [(1, 6.1), (2, 6.2), (3, 6.3)]
+    assert points(run, "val/loss") == [(1, 7.1), (2, 7.2), (3, 7.3)]
+    assert {value for _, value in points(run, "EvalErr Per Sample")} == {0.9}
+
+
+def test_accuracies_of_training_stand_behind_losses_of_both_sets() -> None:
+    run = run_of(
+        "".join(f"Epoch {e} | Train Loss 2.{e} | Val Loss 3.{e} | Train Acc 0.5 | Val Acc 0.4\n" for e in range(3))
+    )
+    assert {v for _, v in points(run, "accuracy")} == {0.5}
+    assert {v for _, v in points(run, "val/accuracy")} == {0.4}
+
+
+def test_two_accuracies_of_each_set() -> None:
+    run = run_of(
+        "".join(
+            f"Epoch {e} | Train Loss: 4.5 | Token Acc: 0.5 | Seq Acc: 0.1 | Val Loss: 4.7 | Token Acc: 0.4 | Seq Acc: 0.{e}\n"
+            for e in (1, 2, 3)
+        )
+    )
+    assert run["accuracy"].values.tolist() == [0.5] * 3
+    assert run["val/accuracy"].values.tolist() == [0.4] * 3
+    assert run["Seq Acc"].values.tolist() == [0.1] * 3
+    assert run["val/Seq Acc"].values.tolist() == [0.1, 0.2, 0.3]
+
+
+def test_a_column_called_loss_is_the_loss() -> None:
+    run = run_of(
+        "".join(f"step {s}: train loss 4.5 | val loss 4.7\niter {s}: loss 5.{s}, lr 1e-3\n" for s in (1, 2, 3))
+    )
+    assert points(run, "loss") == [(1, 5.1), (2, 5.2), (3, 5.3)]
+    assert run["train loss"].values.tolist() == [4.5] * 3
+
+
+def test_an_accuracy_on_a_set_is_no_loss_of_it() -> None:
+    run = run_of(
+        "".join(f"Iteration {s} | Loss = {4 - s} | Accuracy = 0.{s}\n" for s in (1, 2, 3))
+        + "Accuracy on test set: 0.75\n"
+    )
+    assert points(run, "test/accuracy") == [(3, 0.75)]
+    assert "test/loss" not in run
+
+
+def test_lines_below_a_record_continue_it() -> None:
+    run = run_of(
+        "".join(
+            f"Step {s} | Loss: 5.{s} | LR: 3e-4\n         | GradNorm: 1.{s} | Tok/s: 900\n         [VAL] Val Loss: 6.{s}\n"
+            for s in (1, 2, 3)
+        )
+    )
+    assert points(run, "grad_norm") == [(1, 1.1), (2, 1.2), (3, 1.3)]
+    assert points(run, "tokens_per_sec") == [(1, 900), (2, 900), (3, 900)]
+    assert points(run, "val/loss") == [(1, 6.1), (2, 6.2), (3, 6.3)]
+
+
+def test_means_printed_below_each_epoch_are_part_of_the_curve() -> None:
+    run = run_of(
+        "".join(
+            f"Epoch {e}/3\n"
+            + "".join(f"  Batch {b}/40: Loss={5 - e}.{b}\n" for b in (20, 40))
+            + f"  Average Loss: {5 - e}.25\n"
+            for e in (1, 2, 3)
+        )
+        + "Training completed!\n"
+    )
+    assert [s for s, _ in points(run, "loss")] == [20, 40, 60, 80, 100, 120]
+    assert points(run, "Average Loss") == [(40, 4.25), (80, 3.25), (120, 2.25)]
+    assert [(e.kind, e.step) for e in run.events] == [("end", 120)]
+
+
+def test_one_step_an_epoch_is_counted_by_its_epoch() -> None:
+    run = run_of(
+        "".join(f"Epoch {e}\n  Step 0: loss=3.{e}\nEpoch {e} Summary:\n  Val Loss:   4.{e}\n" for e in (1, 2, 3))
+    )
+    assert [v for _, v in points(run, "loss")] == [3.1, 3.2, 3.3]
+    assert [v for _, v in points(run, "val/loss")] == [4.1, 4.2, 4.3]
+    assert run["loss"].steps.tolist() == [0, 1, 2]
+
+
+def test_a_line_that_closes_an_epoch_numbers_the_records_above_it() -> None:
+    run = run_of(
+        "".join(
+            f"Step {s}, Loss: 2.{s}\n" + (f"Epoch {s // 2} completed. Average loss: 3.0\n" if s % 2 == 0 else "")
+            for s in range(1, 8)
+        )
+    )
+    assert points(run, "epoch") == [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (6, 3)]
+
+
+def test_sets_that_the_counter_is_named_after() -> None:
+    run = run_of(
+        "".join(
+            "".join(f"TRAIN Batch {b:04}/1000, Loss    {6 - e}.{b // 100}\n" for b in (400, 800))
+            + f"TRAIN Epoch {e:02}/2, Mean Loss: {6 - e}.25, PPL: 90.5\n"
+            + f"VALID Batch 0040/50, Loss    9.9\nVALID Epoch {e:02}/2, Mean Loss: {7 - e}.25, PPL: 80.5\n"
+            for e in (0, 1)
+        )
+    )
+    assert points(run, "loss") == [(400, 6.4), (800, 6.8), (1400, 5.4), (1800, 5.8)]
+    assert points(run, "val/loss") == [(1000, 7.25), (2000, 6.25)]
+    assert points(run, "ppl") == [(1000, 90.5), (2000, 90.5)]
+
+
+def test_training_numbers_stand_in_lines_of_evaluations() -> None:
+    run = run_of(
+        "".join(
+            f"step {s} | loss 3.{s % 9} | lr 0.1\n"
+            + (f"[eval] step {s} | train 4.5 | dev 4.7 | masked_acc 0.25\n" if s % 40 == 0 else "")
+            for s in range(10, 90, 10)
+        )
+    )
+    assert points(run, "train/loss") == [(40, 4.5), (80, 4.5)]
+    assert points(run, "val/loss") == [(40, 4.7), (80, 4.7)]
+    assert points(run, "val/masked_acc") == [(40, 0.25), (80, 0.25)]
+
+
+def test_a_perplexity_behind_that_of_the_evaluation_is_of_training() -> None:
+    run = run_of("".join(f"step={s}/9 loss=7.5 val_loss=7.75 val_ppl=2321.5 lr=1e-3 ppl=1808.0\n" for s in (1, 2, 3)))
+    assert run["ppl"].values.tolist() == [1808.0] * 3
+    assert run["val/ppl"].values.tolist() == [2321.5] * 3
+
+
+def test_raw_and_smoothed_losses() -> None:
+    run = run_of("".join(f"[diag] step {s} | raw_loss: 0.{s} | ema_loss: 0.75 | grad_norm: 0.5\n" for s in (1, 2, 3)))
+    assert points(run, "loss") == [(1, 0.1), (2, 0.2), (3, 0.3)]
+    assert points(run, "ema_loss") == [(1, 0.75), (2, 0.75), (3, 0.75)]
+
+
+def test_the_length_of_an_epoch_is_no_epoch() -> None:
+    run = run_of("loaded 70000 tokens\n1 epoch = 35 batches\n" + "".join(f"step {s}, loss: 2.{s}\n" for s in range(4)))
+    assert "epoch" not in run
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "{'save': 'x', 'batch': 128, 'epoch': 10, 'lr': 0.0005}",
+        "        lr=0.002, clip=5.0, iterations=900",
+        "[data] train=800 val=100 test=100",
+        "pretrain: train 1,227,467 | val 92,741 tokens",
+    ],
+)
+def test_settings_are_no_records(settings: str) -> None:
+    run = run_of(settings + "\n" + "".join(f"Epoch {e}: Train loss 2.{e}, val loss 2.5\n" for e in (1, 2, 3)))
+    assert points(run, "loss") == [(1, 2.1), (2, 2.2), (3, 2.3)]
+    assert run["val/loss"].steps.tolist() == [1, 2, 3]
+    assert not run.events
+
+
+def test_what_is_said_of_a_checkpoint_is_no_record() -> None:
+    run = run_of(
+        "".join(
+            f"Epoch {e}: train loss 2.{e}\nVal Loss: 3.{e}\nSaved best model (val_loss: 3.{e})\nModel is improving ppl: 9.{e} --> 8.5.\n"
+            for e in (1, 2, 3)
+        )
+    )
+    assert points(run, "val/loss") == [(1, 3.1), (2, 3.2), (3, 3.3)]
+    assert set(run.series) == {"loss", "val/loss"}
+
+
+def test_bars_in_between_give_their_loss_and_nothing_else() -> None:
+    run = run_of(
+        "".join(
+            f"Epoch {e}/3\nTraining: 100%|████| 250/250 [03:45<00:00, 1.11it/s, loss: 3.{e}]\nTrain Loss: 3.5\nVal Loss: 3.7\n"
+            for e in (1, 2, 3)
+        )
+    )
+    assert points(run, "loss") == [(1, 3.1), (2, 3.2), (3, 3.3)]
+    assert set(run.series) == {"loss", "Train Loss", "val/loss"}
+
+
+def test_several_runs_of_epochs_in_one_log() -> None:
+    lines = [f"{name} | Epoch {e}/3 | Train Loss {4 - e}.5\n" for name in ("small-4", "large-8") for e in (1, 2, 3)]
+    runs = runs_of(Source("x.log", content="".join(lines).encode()))
+    assert [points(run, "loss") for run in runs] == [[(1, 3.5), (2, 2.5), (3, 1.5)]] * 2
+
+
+@pytest.mark.parametrize(
+    ("prints", "metric", "values"),
+    [
+        ("time: {0}50.0ms", "step_time_s", [0.15, 0.25, 0.35]),
+        ("time: {0}5.5", "elapsed_s", [15.5, 25.5, 35.5]),
+        ("time: 8.5", "duration_s", [8.5, 8.5, 8.5]),
+        ("time: 170000000{0}", "time", [1700000001, 1700000002, 1700000003]),
+        ("time: {0}m 30s", "elapsed_s", [90, 150, 210]),
+        ("Tokens / Sec:   {0}00.5", "tokens_per_sec", [100.5, 200.5, 300.5]),
+        ("{0}00/70 tok/s", "tokens_per_sec", [70, 70, 70]),
+        ("speed {0},000 tokens/sec", "tokens_per_sec", [1000, 2000, 3000]),
+        ("|g| 0.{0}", "grad_norm", [0.1, 0.2, 0.3]),
+        ("Time per epoch: 99.{0}5", "Time per epoch", [99.15, 99.25, 99.35]),
+        ("heldout=4.{0}", "val/loss", [4.1, 4.2, 4.3]),
+        ("held-out NLL: 4.{0}", "val/loss", [4.1, 4.2, 4.3]),
+        ("val_ce 4.{0}", "val/loss", [4.1, 4.2, 4.3]),
+        ("iter_dt {0}00.0ms", "step_time_s", [0.1, 0.2, 0.3]),
+    ],
+)
+def test_spellings(prints: str, metric: str, values: list[float]) -> None:
+    run = run_of("".join(f"step {s} | loss: 2.{s} | {prints.format(s)}\n" for s in (1, 2, 3)))
+    assert run[metric].values.tolist() == pytest.approx(values)
+
+
+def test_chinese_names() -> None:
+    run = run_of(
+        "".join(f"第 {e} 轮 完成 | 训练损失：4.{e} | 验证损失：5.{e} | 学习率：0.01 | 用时：3s\n" for e in (1, 2, 3))
+    )
+    assert points(run, "loss") == [(1, 4.1), (2, 4.2), (3, 4.3)]
+    assert points(run, "val/loss") == [(1, 5.1), (2, 5.2), (3, 5.3)]
+    assert run["lr"].values.tolist() == [0.01] * 3
+
+
+def test_samples_that_are_counted_are_no_steps() -> None:
+    run = run_of("".join(f"{k}000/9000 examples, avg loss {9 - k}.5\n" for k in (1, 2, 3)))
+    assert run["loss"].steps.tolist() == [1000, 2000, 3000]
+    assert "max_steps" not in run.config
+
+
+def test_ranges_of_batches_within_numbered_epochs() -> None:
+    run = run_of(
+        "".join(
+            f"(trainer:486) INFO: {e}epoch:train:{b - 49}-{b}batch: iter_time=0.01, loss=2.{e}, train_time=0.013\n"
+            for e in (4, 5)
+            for b in (50, 100)
+        )
+    )
+    assert run["loss"].steps.tolist() == [350, 400, 450, 500]
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        "Evaluating three checkpoints\n" + "Test accuracy: 0.75\n" * 4,
+        "PASS: one step (loss: 5.5)\nBatch loss: 5.25 (4 sequences)\nFull loss: 5.75\n",
+    ],
+)
+def test_a_report_of_single_results_is_no_log(report: str) -> None:
+    with pytest.raises(UnreadableLog):
+        run_of(report)
+
+
+def test_two_adversaries_are_two_losses() -> None:
+    run = run_of(
+        "".join(
+            f"epoch: {e} \t discriminator last batch loss: 0.{e} \t generator last batch loss: 4.{e}\n"
+            for e in (1, 2, 3)
+        )
+    )
+    assert points(run, "discriminator last batch loss") == [(1, 0.1), (2, 0.2), (3, 0.3)]
+    assert points(run, "generator last batch loss") == [(1, 4.1), (2, 4.2), (3, 4.3)]
+    assert "loss" not in run

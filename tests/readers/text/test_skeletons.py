@@ -1,0 +1,89 @@
+"""Large logs: cutting them in columns gives what reading them line by line gives."""
+
+import numpy as np
+import pytest
+
+from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.text import read
+from lmdiag.readers.text import skeletons as fast
+from lmdiag.sources.source import Source
+
+NANOGPT = "".join(
+    (f"step {i}: train loss 3.0, val loss {3 + i / 1e4:.4f}\nsaving checkpoint to out\n\n" if i % 250 == 0 else "")
+    + f"iter {i}: loss {4 - i / 1e3:.4f}, time {300 + i % 7:.2f}ms, mfu {-100 if i < 5 else 41.5:.2f}%\n"
+    for i in range(1500)
+)
+MEGATRON = "".join(
+    f" [2026-02-03 10:11:{i % 60:02d}] iteration {i:8d}/  500000 | consumed samples: {i * 512:12d} | elapsed time per iteration (ms): {800 + i % 9:.1f}"
+    f" | learning rate: {1e-4 / i:.6E} | global batch size:   512 | lm loss: {9 - i / 400:.6E} | loss scale: 1.0 | grad norm: 1.{i % 10}"
+    f" | number of skipped iterations: {i % 2:3d} | number of nan iterations:   0 |\n"
+    for i in range(1, 1501)
+)
+LLMC = "".join(
+    f"s:{i} trl:{9 - i / 400:.4f} lr:0.000{i % 1000:03d} norm:1.{i % 10}0\n"
+    + (f"s:{i} tel:5.5\n" if i % 100 == 0 else "")
+    for i in range(1500)
+)
+
+
+def both(text: str, monkeypatch: pytest.MonkeyPatch) -> tuple[RawLog, RawLog]:
+    """Read a text line by line and, as if it were large, cut in columns."""
+    (slow,) = read(Source("x.log", content=text.encode()))
+    monkeypatch.setattr(fast, "LARGE", 0)
+    (quick,) = read(Source("x.log", content=text.encode()))
+    return slow, quick
+
+
+def assert_equal(slow: RawLog, quick: RawLog) -> None:
+    assert set(slow.columns) == set(quick.columns)
+    for name, column in slow.columns.items():
+        assert np.array_equal(column.rows, quick.columns[name].rows), name
+        assert np.array_equal(column.values, quick.columns[name].values, equal_nan=True), name
+    assert np.array_equal(slow.lines, quick.lines)
+    for told in ("n_rows", "events", "notes", "config", "skipped", "names", "scales", "units", "format"):
+        assert getattr(slow, told) == getattr(quick, told), told
+
+
+@pytest.mark.parametrize("text", [NANOGPT, MEGATRON, LLMC], ids=["nanogpt", "megatron", "llm.c"])
+def test_clean_logs(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fast.learn(_scanner(text), text), "no layout was learnt"
+    assert_equal(*both(text, monkeypatch))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("loss 3.0000, ", "loss nan, "),
+        ("loss 3.0000, ", "loss -inf, "),
+        ("loss 3.0000, ", "loss , "),
+        ("iter 1000: ", "[rank1]: iter 1000: "),
+        ("iter 1000: ", "iter 900: "),
+        ("iter 1000: ", "xiter 1000: "),
+        ("iter 1000: loss 3.0000, time 306.00ms", "iter 1000: time 306.00ms, loss 3.0000"),
+        ("ms, mfu 41.50%\niter 1001", "ms\niter 1001"),
+        ("iter 1001: ", "\n \nOVERFLOW! skipping step\niter 1001: "),
+        ("time 306.00ms, mfu", "time 306.00ms, extra 5, mfu"),
+        ("iter 1000: loss 3.0000", "iter 1000: loss 3.0000x"),
+    ],
+)  # fmt: skip
+def test_odd_lines(old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert old in NANOGPT
+    assert_equal(*both(NANOGPT.replace(old, new), monkeypatch))
+
+
+def test_missing_loss_is_nan_as_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = MEGATRON.replace(" | lm loss: 8.000000E+00", "")
+    slow, quick = both(text, monkeypatch)
+    assert_equal(slow, quick)
+    assert np.isnan(quick.columns["lm loss"].values).sum() == 1
+
+
+def test_layouts_are_not_used_where_the_scanner_reads_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast, "_agree", lambda *_: False)
+    assert_equal(*both(NANOGPT, monkeypatch))
+
+
+def _scanner(text: str) -> object:
+    from lmdiag.readers.text.recognise import family_of
+
+    return family_of(text).scanner
