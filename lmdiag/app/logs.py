@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -180,18 +180,20 @@ def close(key: str) -> None:
 
 def runs() -> dict[str, Diagnosis]:
     """Return every open run under a key that stays the same while the log is open."""
-    return {f"{log.key}/{i}": d for log, judged in _each_run_once() for i, d in enumerate(judged.diagnoses)}
+    opened = each_run_once(_open_logs().values())
+    return {f"{log.key}/{i}": d for log, judged in opened for i, d in enumerate(judged.diagnoses)}
 
 
 def report_on(diagnosis: Diagnosis) -> Report:
     """Return the report on one open run, with the findings of it that do not count."""
-    gone = tuple(s for _, judged in _each_run_once() for s in judged.suppressed if s.run is diagnosis.run)
+    opened = each_run_once(_open_logs().values())
+    gone = tuple(s for _, judged in opened for s in judged.suppressed if s.run is diagnosis.run)
     return report_of([Judged((diagnosis,), gone)], project_settings())
 
 
-def _each_run_once() -> list[tuple[Log, Judged]]:
+def each_run_once(logs: Iterable[Log]) -> list[tuple[Log, Judged]]:
     """Return the open logs with what came of them, without duplicates of a run in one folder."""
-    opened = list(_open_logs().values())
+    opened = list(logs)
     judged = {log.key: log.judged for log in opened}
     for group in {log.group for log in opened} - {""}:
         members = [log for log in opened if log.group == group]

@@ -1,0 +1,234 @@
+"""Every way to lmdiag gives the same runs, findings and verdicts for the same input."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lmdiag
+from lmdiag.app.logs import each_run_once
+from lmdiag.cli import main
+from lmdiag.errors import UnreadableLog
+from lmdiag.pytest_plugin import assert_healthy
+from lmdiag.reports.locations import relative_path
+from tests.app.conftest import app
+from tests.cli.conftest import curve, falling, run, write_log
+from tests.readers.wandb_writer import history, wandb_file
+
+__all__ = ["app", "run"]
+
+PLANNED = [{"rule": "non-finite-loss", "reason": "planned"}, {"rule": "divergence", "reason": "planned"}]
+
+
+def sick():
+    losses = falling()
+    losses[300:] = np.nan
+    return losses
+
+
+def one_run_twice(folder):
+    """A folder with one run as JSON Lines and as CSV."""
+    losses = sick()
+    write_log(folder / "runs/a.jsonl", losses)
+    rows = "".join(f"{step},{loss}\n" for step, loss in enumerate(losses, 1))
+    (folder / "runs/metrics.csv").write_text("step,loss\n" + rows)
+    return "runs"
+
+
+def suppressed_in_the_header(folder):
+    write_log(folder / "runs/a.jsonl", sick(), suppress=PLANNED)
+    return "runs/a.jsonl"
+
+
+def tool_lmdiag(folder):
+    """Settings in pyproject.toml: rules left out, another severity, others for one path."""
+    write_log(folder / "runs/a.jsonl", sick())
+    losses = falling()
+    losses[200] = 9.0
+    write_log(folder / "runs/b.jsonl", losses)
+    (folder / "pyproject.toml").write_text(
+        "[tool.lmdiag]\nignore = ['integrity']\n[tool.lmdiag.rules.loss-spike]\nseverity = 'error'\n"
+        "[[tool.lmdiag.per-path]]\nmatch = 'runs/a*'\nignore = ['numerics']\n"
+    )
+    return "runs"
+
+
+def lmdiag_toml(folder):
+    write_log(folder / "runs/a.jsonl", sick())
+    (folder / "lmdiag.toml").write_text("[[suppress]]\nrule = 'numerics'\nreason = 'planned'\n")
+    return "runs/a.jsonl"
+
+
+def known_by_a_baseline(folder):
+    write_log(folder / "runs/a.jsonl", sick())
+    assert main(["baseline", "runs", "--isolated", "-o", "known.json"]) == 0
+    write_log(folder / "runs/b.jsonl", sick() + 1)
+    (folder / "lmdiag.toml").write_text("baseline = 'known.json'\n")
+    return "runs"
+
+
+def run_of_wandb(folder):
+    rows = [history(step, loss=float(curve(step))) for step in range(1, 60)]
+    path = folder / "wandb/run-20260101_000000-abc/run-abc.wandb"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(wandb_file(*rows))
+    return "wandb"
+
+
+def unreadable_beside_sick(folder):
+    write_log(folder / "runs/a.jsonl", sick())
+    (folder / "runs/trainer_state.json").write_text('{"log_history": []}')
+    return "runs"
+
+
+INPUTS = [
+    one_run_twice,
+    suppressed_in_the_header,
+    tool_lmdiag,
+    lmdiag_toml,
+    known_by_a_baseline,
+    run_of_wandb,
+    unreadable_beside_sick,
+]
+
+
+def facts(diagnoses):
+    """What is compared: for each run its name, source, verdict, and findings."""
+    return sorted(
+        (
+            d.run.name,
+            relative_path(d.run.source),
+            d.verdict,
+            tuple(sorted((f.rule, f.severity, f.first_step, f.last_step, f.consequence_of or "") for f in d.findings)),
+        )
+        for d in diagnoses
+    )
+
+
+def facts_of_json(document):
+    return sorted(
+        (
+            entry["name"],
+            entry["source"],
+            entry["verdict"],
+            tuple(
+                sorted(
+                    (
+                        f["rule"],
+                        lmdiag.Severity[f["severity"].upper()],
+                        f["first_step"],
+                        f["last_step"],
+                        f["consequence_of"] or "",
+                    )
+                    for f in entry["findings"]
+                )
+            ),
+        )
+        for entry in document["runs"]
+    )
+
+
+@pytest.fixture(params=INPUTS, ids=lambda make: make.__name__)
+def given(request, tmp_path, monkeypatch, capsys):
+    """The path of an input in a working directory of its own, and the report that `lmdiag.judge` gives on it."""
+    monkeypatch.chdir(tmp_path)
+    path = request.param(tmp_path)
+    capsys.readouterr()
+    report = lmdiag.judge(path)
+    assert report.diagnoses
+    return path, report
+
+
+def test_check_and_report(given, run, tmp_path):
+    path, report = given
+    document = json.loads(run("check", path, "-f", "json").out)
+    run("report", path, "-o", "report.json")
+    assert facts_of_json(document) == facts(report.diagnoses)
+    assert len(document["unreadable"]) == len(report.unreadable)
+    assert document["verdict"] == report.verdict
+    assert json.loads(Path("report.json").read_text())["runs"] == document["runs"]
+
+
+def test_several_processes(given, run):
+    path, report = given
+    assert facts_of_json(json.loads(run("check", path, "-f", "json", "--jobs", "2").out)) == facts(report.diagnoses)
+
+
+def test_the_app(given, app):
+    path, report = given
+    page = app(path)
+    assert not page.exception
+    opened = each_run_once(page.session_state["logs"].values())
+    assert facts(d for _, judged in opened for d in judged.diagnoses) == facts(report.diagnoses)
+    assert sum(len(judged.unreadable) for _, judged in opened) == len(report.unreadable)
+    assert sum(len(judged.suppressed) for _, judged in opened) == len(report.suppressed)
+
+
+def test_the_pytest_plugin(given, run):
+    path, report = given
+    code = run("check", path).code
+    if code:
+        with pytest.raises(AssertionError):
+            assert_healthy(path)
+    else:
+        assert facts(assert_healthy(path).diagnoses) == facts(report.diagnoses)
+
+
+def test_reading_alone(given):
+    path, report = given
+    runs = lmdiag.read_all(path)
+    assert sorted(found.name for found in runs) == sorted(d.run.name for d in report.diagnoses)
+    for found in runs:
+        (same,) = [d.run for d in report.diagnoses if d.run.name == found.name]
+        assert found.notes == same.notes
+        assert {name: len(series) for name, series in found.series.items()} == {
+            name: len(s) for name, s in same.series.items()
+        }
+    if len(runs) == 1:
+        assert lmdiag.read(path).name == runs[0].name
+    else:
+        with pytest.raises(UnreadableLog, match=f"holds {len(runs)} runs"):
+            lmdiag.read(path)
+
+
+def test_convert(given, run):
+    path, report = given
+    done = run("convert", path, "-o", "converted.jsonl")
+    assert len(lmdiag.read_all("converted.jsonl")) == len(report.diagnoses)
+    assert done.err.count("not read:") == len(report.unreadable)
+
+
+def test_baseline(given, run):
+    """Whatever a baseline holds already, the new one holds every finding that is not suppressed."""
+    path, _ = given
+    run("baseline", path, "-o", "new.json")
+    document = json.loads(run("check", path, "-f", "json", "--config", "baseline=").out)
+    found = json.loads(Path("new.json").read_text())["findings"]
+    assert sorted(f["rule"] for f in found) == sorted(
+        f["rule"] for entry in document["runs"] for f in entry["findings"]
+    )
+
+
+def test_compare(given, run, tmp_path):
+    path, report = given
+    write_log(tmp_path / "candidate.jsonl", falling())
+    done = run("compare", path, "candidate.jsonl", "-f", "json")
+    if report.unreadable:
+        assert (done.code, done.out) == (2, "")
+    else:
+        assert len(json.loads(done.out)["baselines"]) == len(report.diagnoses)
+
+
+@pytest.mark.parametrize("make", [suppressed_in_the_header, lmdiag_toml, tool_lmdiag], ids=lambda make: make.__name__)
+def test_watch(make, tmp_path, run):
+    make(tmp_path)
+    path = tmp_path / "runs/a.jsonl"
+    path.write_text(path.read_text() + '{"type":"end","status":"completed","step":400}\n')
+    report = lmdiag.judge("runs/a.jsonl")
+    done = run("watch", "runs/a.jsonl", "-f", "jsonl", "-v", "--every", "0.01s")
+    told = [json.loads(line) for line in done.out.splitlines()]
+    causes = {f.rule for f in report.diagnoses[0].findings if not f.consequence_of}
+    assert {record["rule"] for record in told if record["type"] == "new"} == causes
+    assert told[-1]["verdict"] == report.verdict
+    assert done.code == run("check", "runs/a.jsonl").code
