@@ -19,7 +19,8 @@ from lmdiag.cli import main
 from lmdiag.config import Settings
 from lmdiag.diagnose import diagnose
 from lmdiag.errors import LmdiagError
-from lmdiag.fleet import each, processors, slimmed, worthwhile_jobs
+from lmdiag.fleet import each, processors, worthwhile_jobs
+from lmdiag.fleet.slim import slimmed
 from lmdiag.judging.judged import TEXT, Judging
 from lmdiag.judging.reading import find
 from lmdiag.judging.suppressions import Accepted

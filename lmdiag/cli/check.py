@@ -63,13 +63,13 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
     # NumPy would start a pool of threads for linear algebra, which costs as much time as the check of a small log.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from lmdiag.cli.judging import judge_paths
-    from lmdiag.cli.on_github import in_github_actions, tell_github
     from lmdiag.cli.output import checked_outputs, print_result, write_outputs
-    from lmdiag.cli.settings_toml import settings_toml
     from lmdiag.judging.exit_codes import NOTHING_JUDGED, PASSED
     from lmdiag.judging.policy import check_settings, exit_code
 
     if options["show_settings"]:
+        from lmdiag.cli.settings_toml import settings_toml
+
         settings = settings_from(options)
         check_settings(settings)
         print_result(settings_toml(settings))
@@ -82,7 +82,9 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
     report = judge_paths(paths, options, charts="html" in (options["shape"], *outputs))
     write_outputs(report, outputs)
     print_result(_printed(report, options))
-    if in_github_actions() and not options["no_github"]:
+    if os.environ.get("GITHUB_ACTIONS") == "true" and not options["no_github"]:
+        from lmdiag.cli.on_github import tell_github
+
         tell_github(report, annotate=options["shape"] in ("text", "concise"))
     code = exit_code(report)
     if options["quiet"] and code == NOTHING_JUDGED:

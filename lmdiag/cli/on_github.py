@@ -26,8 +26,3 @@ def tell_github(report: Report, annotate: bool) -> None:
     commands = render(report) if annotate else ""
     if commands:
         print(commands, file=sys.stderr)
-
-
-def in_github_actions() -> bool:
-    """Tell whether this process runs in GitHub Actions."""
-    return os.environ.get("GITHUB_ACTIONS") == "true"

@@ -12,10 +12,7 @@ from math import ceil
 from pathlib import Path
 from typing import TypeVar
 
-from lmdiag.fleet.slim import slimmed
 from lmdiag.sources.source import Source
-
-__all__ = ["each", "slimmed", "worthwhile_jobs"]
 
 T = TypeVar("T")
 LOG_S, BYTE_S = 0.03, 5e-8  # about what it takes to read and judge a log: so much, and so much for each of its bytes

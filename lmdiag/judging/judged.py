@@ -5,12 +5,11 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from lmdiag.config import Settings
 from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import LmdiagError, UnreadableLog
-from lmdiag.fleet import slimmed
-from lmdiag.gather.duplicates import Fingerprint, fingerprint_of, noted, originals
 from lmdiag.judging.policy import diagnosed
 from lmdiag.judging.reading import runs_of
 from lmdiag.judging.suppressions import Accepted, without_accepted
@@ -20,6 +19,9 @@ from lmdiag.reports.locations import relative_path
 from lmdiag.run import Run
 from lmdiag.sources.addresses import without_secrets
 from lmdiag.sources.source import Source
+
+if TYPE_CHECKING:
+    from lmdiag.gather.duplicates import Fingerprint
 
 ALL, CHARTS, TEXT = (
     "all",
@@ -49,6 +51,8 @@ class Judged:
 
 def without_duplicates(parts: Sequence[Judged]) -> list[Judged]:
     """Return what came of the sources of a folder, each run once; the fuller of two duplicates says which the other was."""
+    from lmdiag.gather.duplicates import noted, originals
+
     duplicates = originals([fingerprint for part in parts for fingerprint in part.fingerprints])
     if not duplicates:
         return list(parts)
@@ -107,9 +111,13 @@ class Judging:
     def _judged(self, runs: Sequence[Run]) -> Judged:
         part = judged_runs(runs, self.settings, self.accepted)
         if self.compared:
+            from lmdiag.gather.duplicates import fingerprint_of
+
             part = replace(part, fingerprints=tuple(map(fingerprint_of, runs)))
         if self.keep == ALL:
             return part
+        from lmdiag.fleet.slim import slimmed
+
         return part.changed(lambda d: slimmed(d, CHARTED, every_metric=True) if self.keep == CHARTS else slimmed(d))
 
 

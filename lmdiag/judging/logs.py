@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from lmdiag.config import Settings, load
-from lmdiag.fleet import each, slimmed, worthwhile_jobs
+from lmdiag.fleet import each, worthwhile_jobs
 from lmdiag.judging.baseline import accepted_by
 from lmdiag.judging.judged import ALL, CHARTS, TEXT, Judged, Judging, judged_runs, unreadable, without_duplicates
 from lmdiag.judging.policy import check_settings, chosen_rules
@@ -88,6 +88,8 @@ def _by_group(
 
 def _as_far_as_charted(part: Judged, charted: Counter[str]) -> Judged:
     """Keep what charts need only of the first runs of each verdict: a page has room for few."""
+    from lmdiag.fleet.slim import slimmed
+
     charted.update(diagnosis.verdict for diagnosis in part.diagnoses)
     return part if all(charted[d.verdict] <= FEW for d in part.diagnoses) else part.changed(slimmed)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from lmdiag.errors import LmdiagError, UnreadableLog
 from lmdiag.gather import runs_in
-from lmdiag.gather.duplicates import without_duplicates
 from lmdiag.readers import is_log, read_source, reader_of
 from lmdiag.readers.options import ReadOptions
 from lmdiag.run import Run
@@ -73,8 +72,14 @@ def read_runs(
                 found += runs_of(source.fresh(), options)
             except UnreadableLog as problem:
                 problems.append((source.name, problem))
-        runs += without_duplicates(found) if group.is_folder and len(found) > 1 else found
+        runs += _each_once(found) if group.is_folder and len(found) > 1 else found
     return runs, problems
+
+
+def _each_once(runs: list[Run]) -> list[Run]:
+    from lmdiag.gather.duplicates import without_duplicates
+
+    return without_duplicates(runs)
 
 
 def read_all(paths: str | Path | Sequence[str | Path]) -> list[Run]:

@@ -15,7 +15,6 @@ from importlib import import_module
 from types import ModuleType
 
 from lmdiag.errors import BadSetting, UnreadableLog, explained, nearest
-from lmdiag.readers.csv.header import header_names
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.options import ReadOptions, mapped
 from lmdiag.readers.rawlog import RawLog
@@ -72,11 +71,17 @@ def reader_for(source: Source, mapping: Mapping[str, str] | None = None) -> str:
     A table is also recognised by a header that holds the names of the user's `mapping`.
     """
     for name in READERS:
-        if reader_named(name).can_read(source.name, source.head) or (
-            mapping and name == "csv-table" and set(mapping.values()) <= set(header_names(source.head))
-        ):
+        if reader_named(name).can_read(source.name, source.head):
+            return name
+        if mapping and name == "csv-table" and _names_columns(source, mapping):
             return name
     return ""
+
+
+def _names_columns(source: Source, mapping: Mapping[str, str]) -> bool:
+    from lmdiag.readers.csv.header import header_names
+
+    return set(mapping.values()) <= set(header_names(source.head))
 
 
 def reader_of(source: Source) -> ModuleType | None:

@@ -13,7 +13,7 @@ LARGEST_UNPACKED = 1 << 32
 UNPACKED_BEFORE_SUSPICION = 1 << 26
 LARGEST_RATIO = 200  # gzip reaches 1000 on constant bytes and about 20 on logs
 PIECE_BYTES = 1 << 16  # small, so that little before a damage is lost
-GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+GZIP = b"\x1f\x8b"
 
 
 def unpacked(packed: IO[bytes], name: str, size: int, damaged: Callable[[str], None]) -> Iterator[bytes]:

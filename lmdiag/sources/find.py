@@ -6,12 +6,15 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from lmdiag.errors import LmdiagError, UnreadableLog
 from lmdiag.sources import local
 from lmdiag.sources.addresses import is_url
-from lmdiag.sources.folder import IsLog, Recognise, logs_in
 from lmdiag.sources.source import Folder, Source
+
+if TYPE_CHECKING:
+    from lmdiag.sources.folder import IsLog, Recognise
 
 
 def find(paths: Iterable[str | Path], recognise: Recognise, is_log: IsLog) -> tuple[list[Source], list[LmdiagError]]:
@@ -46,6 +49,8 @@ def is_folder(path: str) -> bool:
 def _at(path: str, recognise: Recognise, is_log: IsLog) -> Iterator[Source]:
     for found in _place(path).named(path):
         if isinstance(found, Folder):
+            from lmdiag.sources.folder import logs_in  # a file needs none of it
+
             yield from logs_in(found, recognise, is_log)
         else:
             yield found

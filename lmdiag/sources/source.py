@@ -13,9 +13,9 @@ from typing import IO
 from lmdiag.errors import UnreadableLog
 from lmdiag.sources.addresses import without_secrets
 from lmdiag.sources.decoding import BOM, UTF16, as_text, as_utf8, with_newlines
-from lmdiag.sources.decompression import GZIP, ZSTD, unpacked
 from lmdiag.sources.lines import LONGEST_LINE, cut_at_lines, whole_lines, without_endless_line
 
+PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")  # gzip, zstandard
 HEAD_BYTES = 1 << 16
 BLOCK_BYTES = 1 << 24
 LISTED_FILES, LISTED_DEPTH = 1000, 3
@@ -62,7 +62,7 @@ class Source:
     @cached_property
     def packed(self) -> bool:
         """Whether the bytes are compressed with gzip or zstandard."""
-        return self._start.startswith((GZIP, ZSTD))
+        return self._start.startswith(PACKED)
 
     @cached_property
     def data(self) -> bytes:
@@ -170,6 +170,8 @@ class Source:
         return head[:HEAD_BYTES]
 
     def _unpacked(self) -> Iterator[bytes]:
+        from lmdiag.sources.decompression import unpacked  # most logs are not packed
+
         with self._open() as packed:
             yield from unpacked(packed, self.name, self.size, self._damaged)
 

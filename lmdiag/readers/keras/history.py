@@ -7,7 +7,7 @@ from typing import Any
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.readers.json.document import parsed
-from lmdiag.readers.keras.csv import by_epoch, is_history
+from lmdiag.readers.keras.epochs import by_epoch, is_history
 from lmdiag.readers.rawlog import RawLog, Source
 from lmdiag.readers.tables.rows import Rows
 
