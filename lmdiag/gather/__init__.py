@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from lmdiag.errors import UnreadableLog
+from lmdiag.facts import header_facts
 from lmdiag.gather.arranged import Arranged
-from lmdiag.gather.header_facts import with_header
 from lmdiag.gather.separate import separate
 from lmdiag.gather.series import gather
 from lmdiag.readers import as_unreadable
@@ -21,7 +22,7 @@ def runs_in(logs: Iterable[RawLog], name: str) -> list[Run]:
     runs: list[Run] = []
     for raw in logs:
         with as_unreadable(name, raw.format):
-            runs += [run for run in map(gather, separate(Arranged(with_header(raw)))) if run.series]
+            runs += [run for run in map(gather, separate(_arranged(raw))) if run.series]
     if not runs:
         raise UnreadableLog(f"{name} holds no values", "the run wrote nothing yet, or wrote its metrics elsewhere")
     return runs
@@ -29,4 +30,9 @@ def runs_in(logs: Iterable[RawLog], name: str) -> list[Run]:
 
 def run_of(raw: RawLog) -> Run:
     """Return the run that a log of one run holds."""
-    return gather(Arranged(with_header(raw)))
+    return gather(_arranged(raw))
+
+
+def _arranged(raw: RawLog) -> Arranged:
+    """Arrange a log with the facts that the settings of its program state; what the reader found counts more."""
+    return Arranged(replace(raw, config={**header_facts(raw.settings), **raw.config}))

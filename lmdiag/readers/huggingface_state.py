@@ -8,29 +8,18 @@ from pathlib import PurePath
 from typing import Any
 
 from lmdiag.errors import UnreadableLog
+from lmdiag.facts import put_fact
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables.rows import Rows
 from lmdiag.run import Event
 from lmdiag.sources.source import Source
 
-FACTS = (
-    "max_steps",
-    "num_train_epochs",
-    "logging_steps",
-    "eval_steps",
-    "save_steps",
-    "train_batch_size",
-    "num_input_tokens_seen",
-    "best_metric",
-)
-SUMMARY = (
-    "train_loss",
-    "train_runtime",
-    "train_samples_per_second",
-    "train_steps_per_second",
-    "total_flos",
-    "train_tokens_per_second",
-)
+KEPT = """
+    num_train_epochs logging_steps eval_steps save_steps train_batch_size num_input_tokens_seen best_metric
+""".split()
+SUMMARY = """
+    train_loss train_runtime train_samples_per_second train_steps_per_second total_flos train_tokens_per_second
+""".split()
 
 _decoder = json.JSONDecoder()
 
@@ -96,10 +85,8 @@ def _rows(history: Iterable[Any], text: str) -> tuple[Rows, dict[str, Any]]:
 
 
 def _config(state: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
-    facts = {name: state[name] for name in FACTS if state.get(name) is not None}
-    planned = facts.get("max_steps")
-    if planned is not None and not (isinstance(planned, (int, float)) and planned > 0):
-        del facts["max_steps"]
+    facts = {name: state[name] for name in KEPT if state.get(name) is not None}
+    put_fact(facts, "max_steps", state.get("max_steps"))
     if "train_loss" in summary:
         facts["train_loss"] = summary["train_loss"]
     return {"framework": "transformers", **facts}

@@ -62,7 +62,7 @@ def test_lists_alone_count_records():
 
 def test_settings_beside_the_history_are_kept():
     run = read({"config": {"vocab_size": 9, "lr": 0.1}, "history": RECORDS})
-    assert (run.config["vocab_size"], run.config["config"]["lr"]) == (9, 0.1)
+    assert (run.config["model"], run.config["config"]["lr"]) == ({"vocab_size": 9}, 0.1)
 
 
 def test_a_cut_list_gives_its_whole_records():

@@ -1,9 +1,8 @@
-"""Names that frameworks give to trackers, the settings they write down, and the flat parts of YAML."""
+"""Names that frameworks give to trackers, and the flat parts of YAML."""
 
 import numpy as np
 import pytest
 
-from lmdiag.gather.header_facts import header_facts
 from lmdiag.readers.rawlog import Column
 from lmdiag.readers.trackers.flat_yaml import flat_yaml
 from lmdiag.readers.trackers.names import reductions, step_column, translations
@@ -54,31 +53,6 @@ def test_the_loss_of_the_trainer_is_a_mean_unless_every_step_is_logged():
     columns = ["train/loss", "train/epoch", "train/learning_rate"]
     assert reductions(columns, {"logging_steps": 10}) == {"train/loss": "window_mean"}
     assert reductions(columns, {"logging_steps": 1}) == reductions(["train/loss"], {}) == {}
-
-
-@pytest.mark.parametrize(
-    ("settings", "facts"),
-    [
-        (
-            {"max_iters": 600_000, "warmup_iters": 2000, "grad_clip": 1.0},
-            {"max_steps": 600_000, "warmup_steps": 2000, "grad_clip": 1.0},
-        ),
-        ({"max_steps": -1, "warmup_steps": 0, "max_grad_norm": 0.0}, {}),
-        ({"max_steps": "500", "fp16": "True"}, {"max_steps": 500, "precision": "fp16"}),
-        ({"max_steps": "many", "bf16": False, "grad_clip": float("nan")}, {}),
-        (
-            {"architectures": ["BertForMaskedLM"], "vocab_size": 30522},
-            {"task": "masked-lm", "model": {"vocab_size": 30522}},
-        ),
-        ({"precision": "bf16-mixed"}, {"precision": "bf16-mixed"}),
-    ],
-)
-def test_facts_in_settings(settings, facts):
-    assert header_facts(settings) == {"config": settings, **facts}
-
-
-def test_no_settings_are_no_facts():
-    assert header_facts({}) == {}
 
 
 def test_yaml_below_the_outermost_level_is_left_out():

@@ -17,7 +17,6 @@ from lmdiag.sources.source import Source
 
 NUMBERED = re.compile(r"(epoch|step|iter|iteration)?[ _-]?(\d+)", re.IGNORECASE)
 NUMBERED_FIRST = re.compile(rb'\{\s*"(?:epoch|step|iter|iteration)?[ _-]?\d+":|.*"0":', re.IGNORECASE)
-FACTS = {"max_steps", "vocab_size", "batch_tokens", "grad_clip", "warmup_steps"}
 SPLITS = {"train", "training", "val", "valid", "validation", "dev", "eval", "test"}
 
 
@@ -57,7 +56,7 @@ def read(source: Source) -> list[RawLog]:
                 rows.skip(0, "not a record")
     if damage:
         rows.skip(0, damage)
-    return [refuse_results_table(rows.log("json", source.name, source=source.name, config=_config(document)))]
+    return [refuse_results_table(rows.log("json", source.name, source=source.name, settings=_settings(document)))]
 
 
 def parsed(source: Source, kind: str) -> Any:
@@ -185,12 +184,12 @@ def _names_steps(key: str) -> bool:
     )
 
 
-def _config(document: Any) -> dict[str, Any]:
-    """Take the facts and settings that stand beside the history."""
+def _settings(document: Any) -> dict[str, Any]:
+    """Return the settings that stand beside the history."""
     if not isinstance(document, dict):
         return {}
     settings: dict[str, Any] = {}
     for key in ("config", "args", "hparams", "hyperparameters", "meta"):
         if isinstance(document.get(key), dict):
             settings |= document[key]
-    return {**{k: settings[k] for k in FACTS & set(settings)}, **({"config": settings} if settings else {})}
+    return settings

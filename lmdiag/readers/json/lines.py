@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from lmdiag.facts import SETTINGS
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.json.decode import Lost, decode
 from lmdiag.readers.rawlog import RawLog
@@ -16,7 +17,7 @@ from lmdiag.readers.tables.rows import STEP_OF_TOTAL, Rows
 from lmdiag.sources.source import Source
 
 WRAPPER = re.compile(r"^(?:data|metrics|logs?)/(?=.)")
-TOTALS = ("total_steps", "max_steps")
+TOTALS = [name for name in SETTINGS["max_steps"] if name.startswith(("max_", "total_"))]  # others can be counters
 Taker = Callable[[Rows, int, dict[str, Any] | Lost], None]
 PACKING = 8  # a packed log is at least so many times larger
 LARGE = 8 << 20  # from here on polars is worth its import

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmdiag.readers.text.facts import put_fact
+from lmdiag.facts import put_fact
 from lmdiag.readers.text.line_format import Family
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.pieces import NUM, number

@@ -6,8 +6,8 @@ import re
 
 import numpy as np
 
+from lmdiag.facts import put_fact
 from lmdiag.metrics import spelling
-from lmdiag.readers.text.facts import put_fact
 from lmdiag.readers.text.line_format import Family
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.pieces import NUM, SUFFIXES, number, payload

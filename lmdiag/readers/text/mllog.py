@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from lmdiag.readers.text.facts import put_fact
+from lmdiag.facts import printed_fact, put_fact
 from lmdiag.readers.text.line_format import Family
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import STEP, Table
@@ -15,15 +15,6 @@ from lmdiag.run import Event
 _LINE = lazy(r":::MLLOG\s+(\{.*)$")
 _PLACES = ("samples_count", "step_num", "step", "iteration", "epoch_num", "epoch_count")
 _LOSS_AS_ACCURACY = lazy(r"gpt3|llama|lora|mixtral", re.IGNORECASE)  # benchmarks whose eval_accuracy is the loss
-_FACTS = {
-    "global_batch_size": "batch_size",
-    "opt_gradient_clip_norm": "grad_clip",
-    "opt_learning_rate_training_steps": "max_steps",
-    "opt_learning_rate_warmup_steps": "warmup_steps",
-    "gradient_accumulation_steps": "grad_accum",
-    "max_sequence_length": "model.context",
-    "vocab_size": "model.vocab_size",
-}
 _CURVE = lazy(r"loss|eval_|accuracy|learning_rate$|perplexity")
 
 
@@ -50,9 +41,10 @@ class MLLogScanner:
         return True
 
     def _take(self, line: int, key: str, value: Any, metadata: dict[str, Any]) -> None:
-        if key in _FACTS and isinstance(value, int | float):
-            self._table.config.pop(_FACTS[key], None)  # what chatter said before counts less
-            put_fact(self._table.config, _FACTS[key], float(value))
+        fact = printed_fact(key)
+        if fact and isinstance(value, int | float):
+            self._table.config.pop(fact, None)  # what chatter said before counts less
+            put_fact(self._table.config, fact, value)
         elif key == "submission_benchmark":
             self._table.config["name"] = str(value)
         elif key == "run_stop":

@@ -1,0 +1,131 @@
+"""Every fact of a log's header that the settings of a program state, and how other tools spell it.
+
+One table for all of them: headers that programs print, configs that trackers save, trainer states and JSON documents.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+# Name in the header of lmdiag-log/1: spellings, the most telling first. Behind `|` stand those that mean this only in
+# a printed header: as a setting `num_steps` can be the length of a rollout, `batch_size` that of one device.
+_TABLE = {
+    "max_steps": "max_steps train_iters max_iters num_iterations total_steps training_steps num_train_steps max_update"
+    " train_steps max_train_steps total_training_steps total_optimization_steps opt_learning_rate_training_steps"
+    " | iterations num_steps",
+    "warmup_steps": "warmup_steps lr_warmup_iters warmup_iters num_warmup_steps lr_warmup_steps warmup_updates"
+    " opt_learning_rate_warmup_steps",
+    "grad_clip": "grad_clip max_grad_norm clip_grad gradient_clip_val clip_grad_norm grad_clip_norm gradient_clipping"
+    " clip_norm opt_gradient_clip_norm grad_norm_clip gradient_clip",
+    "batch_tokens": "batch_tokens total_batch_size_tokens tokens_per_step train_batch_tokens tokens_per_iteration"
+    " tokens_per_iteration_will_be total_desired_batch_size",
+    "batch_size": "global_batch_size total_train_batch_size | batch_size train_batch_size",
+    "grad_accum": "gradient_accumulation_steps grad_accum accumulate_grad_batches grad_accum_steps",
+    "world_size": "world_size",
+    "model.vocab_size": "vocab_size padded_vocab_size vocabulary_size",
+    "model.params": "number_of_parameters num_parameters model_params number_of_trainable_parameters num_params"
+    " total_parameter_count trainable_params",
+    "model.context": "seq_length train_seq_len block_size sequence_len max_seq_len sequence_length context_length"
+    " max_sequence_length",
+    "model.n_layer": "n_layer num_layers n_layers",
+    "model.d_model": "n_embd hidden_size d_model model_dim",
+}
+SETTINGS = {fact: names.partition("|")[0].split() for fact, names in _TABLE.items()}
+PRINTED = {name: fact for fact, names in _TABLE.items() for name in names.replace("|", " ").split()}
+_TASKS = {
+    "CausalLM": "causal-lm",
+    "LMHeadModel": "causal-lm",
+    "MaskedLM": "masked-lm",
+    "SequenceClassification": "classification",
+}
+_BETWEEN_WORDS = re.compile(r"[\s./_-]+")
+_GROUPS = re.compile(r"(?:(?:model|train(?:er|ing)?|optim(?:izer|ization)?|config|args)_)+(?=.)")
+DEEPEST = 5  # groups within groups of settings
+
+
+def header_facts(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the header of a run whose program had these settings; the settings themselves stand under `config`.
+
+    >>> sorted(header_facts({"max_grad_norm": 1.0, "max_steps": -1, "bf16": True}))
+    ['config', 'grad_clip', 'precision']
+    >>> header_facts({"optimization": {"max-update": "1000"}, "model.block_size": 1024, "dtype": "bfloat16"}) | {"config": {}}
+    {'config': {}, 'max_steps': 1000, 'model': {'context': 1024}, 'precision': 'bfloat16'}
+    """
+    if not settings:
+        return {}
+    named = dict(_named(settings))
+    named = {_GROUPS.sub("", name, count=1): value for name, value in named.items()} | named
+    header: dict[str, Any] = {"config": dict(settings)}
+    for fact, spellings in SETTINGS.items():
+        for name in spellings:
+            put_fact(header, fact, named.get(name))
+    return header | _precision(named) | _task(named)
+
+
+def printed_fact(name: str) -> str | None:
+    """Return which fact a name in a printed header stands for.
+
+    >>> printed_fact("tokens per iteration will be"), printed_fact("model.n_layer"), printed_fact("seed")
+    ('batch_tokens', 'model.n_layer', None)
+    """
+    name = _plain(name)
+    return PRINTED.get(name) or PRINTED.get(_GROUPS.sub("", name, count=1))
+
+
+def put_fact(header: dict[str, Any], fact: str, value: Any) -> None:
+    """Set a fact that is not set yet; `model.x` goes into `header["model"]`.
+
+    What is no positive number says that the program was to decide, or not to do it: -1, 0, None.
+
+    >>> header = {}
+    >>> put_fact(header, "model.vocab_size", 50257.0); put_fact(header, "max_steps", -1)
+    >>> header
+    {'model': {'vocab_size': 50257}}
+    """
+    number = _positive(value)
+    if number is None:
+        return
+    plain = int(number) if number == int(number) and fact != "grad_clip" else number
+    if fact.startswith("model."):
+        header.setdefault("model", {}).setdefault(fact.removeprefix("model."), plain)
+    else:
+        header.setdefault(fact, plain)
+
+
+def _positive(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if 0 < number < float("inf") else None
+
+
+def _plain(name: str) -> str:
+    return _BETWEEN_WORDS.sub("_", name.strip().lower())
+
+
+def _named(settings: Mapping[str, Any], group: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Yield every setting by its plain name, with the names of its groups in front."""
+    for name, value in settings.items():
+        if not isinstance(value, Mapping):
+            yield _plain(f"{group}{name}"), value
+        elif depth < DEEPEST:
+            yield from _named(value, f"{group}{name}.", depth + 1)
+
+
+def _precision(named: Mapping[str, Any]) -> dict[str, Any]:
+    for name in ("bf16", "fp16"):
+        if named.get(name) in (True, "True", "true"):
+            return {"precision": name}
+    said = named.get("precision", named.get("dtype"))
+    return {"precision": said} if isinstance(said, str) else {}
+
+
+def _task(named: Mapping[str, Any]) -> dict[str, Any]:
+    architectures = str(named.get("architectures", ""))
+    known = [task for ending, task in _TASKS.items() if ending in architectures]
+    return {"task": known[0]} if known else {}
