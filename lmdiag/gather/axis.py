@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lmdiag.metrics import step_rank
+from lmdiag.metrics import METRICS, step_rank
 from lmdiag.readers.rawlog import RawLog
 
 MOSTLY = 0.5
@@ -28,23 +28,11 @@ def axis(raw: RawLog) -> Axis:
     column = raw.step_column or _best_counter(raw)
     if column and column in raw.columns:
         return Axis(_filled(raw, column) + raw.step_offset, raw.step_kind, column)
-    for kind, names in (("tokens", TOKEN_NAMES), ("samples", SAMPLE_NAMES), ("epoch", ("epoch", "epochs"))):
+    for kind in ("tokens", "samples", "epoch"):
         for name in raw.columns:
-            if _plain(name) in names and _counts(raw, name):
+            if _plain(name) in (kind, *METRICS[kind].aliases) and _counts(raw, name):
                 return Axis(_filled(raw, name), kind, name, (f'The log has no steps; "{name}" stands in for them.',))
     return Axis(np.arange(1, raw.n_rows + 1), "record", "", ("The log has no steps; its records are counted instead.",))
-
-
-TOKEN_NAMES = (
-    "throughput/total_tokens",
-    "total_tokens",
-    "tokens",
-    "tokens_seen",
-    "consumed_tokens",
-    "num_tokens",
-    "time/token",
-)
-SAMPLE_NAMES = ("samples_count", "consumed_samples", "samples", "time/sample")
 
 
 def _plain(name: str) -> str:

@@ -116,7 +116,13 @@ class TestSteps:
         assert run["loss"].steps.tolist() == [0, 1, 2, 3]
 
     @pytest.mark.parametrize(
-        ("name", "kind"), [("throughput/total_tokens", "tokens"), ("samples_count", "samples"), ("epoch", "epoch")]
+        ("name", "kind"),
+        [
+            ("throughput/total_tokens", "tokens"),
+            ("num_input_tokens_seen", "tokens"),
+            ("samples_count", "samples"),
+            ("epoch", "epoch"),
+        ],
     )
     def test_without_steps_other_counters_stand_in(self, name, kind):
         run = run_of(columns(**{name: [100, 200], "loss": [3.0, 2.0]}))

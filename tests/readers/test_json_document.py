@@ -112,4 +112,5 @@ def test_lists_of_each_set_in_an_object_of_its_own() -> None:
 
 def test_names_in_the_plural() -> None:
     run = read({"train_losses": [5, 4, 3], "val_losses": [6, 5, 4], "track_tokens_seen": [10, 20, 30]})
-    assert {"loss", "val/loss", "tokens"} <= set(run.series)
+    assert (set(run.series), run.step_kind) == ({"loss", "val/loss"}, "tokens")
+    assert run["loss"].steps.tolist() == [10, 20, 30]
