@@ -1,33 +1,6 @@
 """Cells into columns: what is a number, what is missing, and what is neither."""
 
-import math
-
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from lmdiag.readers.tables.rows import LISTED_SKIPS, Rows, number
-
-
-@pytest.mark.parametrize(
-    ("word", "value"),
-    [
-        *[("2.5", 2.5), (" 2 ", 2.0), ("1,234,567", 1234567.0), ("12.5%", 0.125), ("-inf", -math.inf), ("1e-5", 1e-5)],
-        *[("1,23", None), ("1_000", None), ("2x", None), ("", None), ("0:00:10", None)],
-    ],
-)
-def test_words_that_spell_numbers(word, value):
-    assert number(word) == value
-
-
-@pytest.mark.parametrize("word", ["nan", "NaN", "NAN", "-nan", "-nan(ind)"])
-def test_every_spelling_of_nan(word):
-    assert math.isnan(number(word))
-
-
-@given(st.floats(allow_nan=False))
-def test_what_python_writes_is_read_back(value):
-    assert number(repr(value)) == value
+from lmdiag.readers.tables.rows import LISTED_SKIPS, Rows
 
 
 def test_columns_with_the_same_rows_share_them():

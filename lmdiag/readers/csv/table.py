@@ -13,9 +13,10 @@ import numpy as np
 from lmdiag.errors import UnreadableLog
 from lmdiag.metrics import is_step_name, spelling
 from lmdiag.readers.csv.records import Header, add_rows
+from lmdiag.readers.numbers import cell_number
 from lmdiag.readers.rawlog import Column, RawLog
 from lmdiag.readers.tables.results_table import refuse_results_table
-from lmdiag.readers.tables.rows import Rows, number
+from lmdiag.readers.tables.rows import Rows
 from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
 
@@ -56,7 +57,7 @@ def can_read(name: str, head: bytes) -> bool:
         return False
     rows = list(csv.reader(lines[1 : 1 + ENOUGH_LINES], delimiter=separator))
     named = PurePath(name.lower().removesuffix(".gz")).suffix in (".csv", ".tsv")
-    fitting = sum(len(row) == len(names) and any(number(cell) is not None for cell in row) for row in rows)
+    fitting = sum(len(row) == len(names) and any(cell_number(cell) is not None for cell in row) for row in rows)
     return named or fitting * 2 > len(rows)  # "Epoch 1, loss 2.3" has equal fields too, but none is a number
 
 
@@ -66,7 +67,7 @@ def _separator(header: str) -> str:
 
 def _is_header(names: list[str]) -> bool:
     plain = [name.strip().lower() for name in names]
-    if any(number(name) is not None for name in plain if name):
+    if any(cell_number(name) is not None for name in plain if name):
         return False
     long = any(n in LONG_NAMES for n in plain) and any(n in LONG_VALUES for n in plain)
     counters = any(is_step_name(n) or n == "epoch" for n in plain)

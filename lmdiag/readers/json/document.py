@@ -10,9 +10,10 @@ from typing import Any
 from lmdiag.errors import UnreadableLog
 from lmdiag.metrics import is_step_name, spelling
 from lmdiag.readers.json.decode import Lost, _pieces, decode
+from lmdiag.readers.numbers import cell_number
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables.results_table import refuse_results_table
-from lmdiag.readers.tables.rows import DEEPEST, Rows, flat, number
+from lmdiag.readers.tables.rows import DEEPEST, Rows, flat
 from lmdiag.sources.source import Source
 
 NUMBERED = re.compile(r"(epoch|step|iter|iteration)?[ _-]?(\d+)", re.IGNORECASE)
@@ -154,7 +155,7 @@ def _as_list(value: Any) -> list[Any] | None:
 
 
 def _is_number(item: Any) -> bool:
-    return isinstance(item, (int, float)) or (isinstance(item, str) and number(item) is not None)
+    return isinstance(item, (int, float)) or (isinstance(item, str) and cell_number(item) is not None)
 
 
 def _rows_of_lists(lists: dict[str, list[Any]]) -> Rows:

@@ -10,32 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from lmdiag.readers.numbers import cell_number
 from lmdiag.readers.rawlog import Column, RawLog
 from lmdiag.run import Skipped
 
 MISSING = frozenset({"", "-", "--", "na", "n/a", "#n/a", "none", "null", "undefined", "no log", "?", "<na>"})
 STEP_OF_TOTAL = re.compile(r"\s*(\d+)\s*/\s*(\d+)\s*")
-WRAPPERS = ("data/", "metrics/", "logs/", "log/", "metrics/metrics/")
 LISTED_SKIPS = 1000
 DEEPEST = 20  # objects within objects; nobody nests metrics so deep
-
-
-def number(word: str) -> float | None:
-    """Return the number a word spells, with thousands commas, `%` and any spelling of NaN; None if it is no number.
-
-    >>> number(" 1,234.5 "), number("12%"), number("-Infinity"), number("nan"), number("2x")
-    (1234.5, 0.12, -inf, nan, None)
-    """
-    try:
-        return float(word) if "_" not in word else None
-    except ValueError:
-        word = word.strip()
-    if word.endswith("%"):
-        share = number(word[:-1])
-        return None if share is None else share / 100
-    if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?", word):
-        return float(word.replace(",", ""))
-    return float("nan") if word.lower() in ("-nan", "nan(ind)", "-nan(ind)", "1.#qnan") else None
 
 
 def flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -112,7 +94,7 @@ class Rows:
             column[1].append(float(value))
 
     def _spelled(self, row: int, name: str, word: str) -> float | None:
-        value = number(word)
+        value = cell_number(word)
         if value is None and "/" in word:
             fraction = STEP_OF_TOTAL.fullmatch(word)
             value = float(fraction[1]) if fraction else None

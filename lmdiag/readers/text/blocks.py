@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from lmdiag.metrics import MIB
+from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text.line_format import Family
 from lmdiag.readers.text.patterns import lazy
-from lmdiag.readers.text.pieces import NUM, human, number, payload
+from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.table import STEP, Table
 
 _OLMO_HEAD = lazy(r"\[step=(\d+)/(\d+|\?\?\?),epoch=(\d+)(?:,eta=[^\]]*)?\]\s*$")
@@ -65,7 +66,7 @@ class OlmoScanner(_Block):
             return False
         if not self._is_open:
             self._open(line, {}, 0, None)
-        self._values[self._prefix + item[1]] = human(item[2].replace(",", "") + item[3])
+        self._values[self._prefix + item[1]] = number(item[2] + item[3], suffixed=True)
         return True
 
 

@@ -7,9 +7,9 @@ import re
 import numpy as np
 
 from lmdiag.metrics import GIB
+from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text.line_format import Family
 from lmdiag.readers.text.patterns import lazy
-from lmdiag.readers.text.pieces import NUM, number
 from lmdiag.readers.text.scanner import Shape, ShapeScanner, Values
 from lmdiag.readers.text.table import STEP, Table
 

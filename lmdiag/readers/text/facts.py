@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from lmdiag.facts import printed_fact, put_fact
+from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text.patterns import lazy
-from lmdiag.readers.text.pieces import NUM, human, number
 
 _ASSIGNED = lazy(rf"(?:[:=]|(?<!\.)\.{{3,}}+|\bis)\s*({NUM})([KMB]?)(?![\w.])")
 _BETWEEN_NAMES = lazy(r"[,;(){}\[\]|\"'\t]|\s-\s|[:=]\s?|\.{3,}")
@@ -26,7 +26,7 @@ def find_facts(piece: str, config: dict[str, Any]) -> None:
     for match in _ASSIGNED.finditer(piece):
         fact = _fact_named(piece[max(0, match.start() - LONGEST_NAME) : match.start()])
         if fact:
-            put_fact(config, fact, human(match[1].replace(",", "") + match[2]))
+            put_fact(config, fact, number(match[1] + match[2], suffixed=True))
     if "otal batch size" in piece and (total := _TOTAL_BATCH.search(piece)):
         put_fact(config, "batch_tokens", number(total[1]))
 

@@ -6,9 +6,9 @@ import json
 import re
 
 from lmdiag.metrics import GIB, LN2
+from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text.line_format import Family
 from lmdiag.readers.text.patterns import lazy
-from lmdiag.readers.text.pieces import NUM, number
 from lmdiag.readers.text.table import STEP, Table
 
 _INNER = lazy(r"epoch (\d+):\s+(\d+) / (\d+) (\w+=.*)$")

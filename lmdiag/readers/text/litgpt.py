@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text.line_format import Family
 from lmdiag.readers.text.patterns import lazy
-from lmdiag.readers.text.pieces import NUM, number, payload
+from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.table import STEP, Table
 from lmdiag.run import Event
 

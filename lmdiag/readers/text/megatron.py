@@ -8,9 +8,10 @@ import numpy as np
 
 from lmdiag.facts import put_fact
 from lmdiag.metrics import spelling
+from lmdiag.readers.numbers import NUM, SUFFIXES, number
 from lmdiag.readers.text.line_format import Family
 from lmdiag.readers.text.patterns import lazy
-from lmdiag.readers.text.pieces import NUM, SUFFIXES, number, payload
+from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.table import STEP, Table
 from lmdiag.run import Event
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from lmdiag.readers.numbers import NUM, SUFFIXES, number
 from lmdiag.readers.text.guesses import SHORT_FOR_LOSS
 from lmdiag.readers.text.names import Heading, canonical, heading, is_auxiliary, is_split, of_training
 from lmdiag.readers.text.patterns import lazy
-from lmdiag.readers.text.pieces import NUM, SUFFIXES, number
 from lmdiag.readers.text.rewriting import rewritten
 
 _RATE = r"tok(?:ens)?/s(?:ec)?|samples/s(?:ec)?|words/s(?:ec)?|bpc|bpb"  # units that say what was measured

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text.line_format import Family
 from lmdiag.readers.text.patterns import lazy
-from lmdiag.readers.text.pieces import NUM, human, number
 from lmdiag.readers.text.scanner import Shape, ShapeScanner, Values, shaped
 from lmdiag.readers.text.table import STEP, Table
 
@@ -123,7 +123,7 @@ def _piped(match: re.Match[str], table: Table) -> Values | None:
     if match["total"]:
         values["total"] = number(match["total"])
     for name, word, suffix in _ITEM.findall(match["rest"]):
-        values.setdefault(name.strip(), human(word.replace(",", "") + suffix))
+        values.setdefault(name.strip(), number(word + suffix, suffixed=True))
     return values if len(values) > 1 + ("total" in values) else None
 
 

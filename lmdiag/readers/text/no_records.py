@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from lmdiag.readers.numbers import NUM
 from lmdiag.readers.text.patterns import lazy
-from lmdiag.readers.text.pieces import NUM
 from lmdiag.readers.text.rewriting import unwrapped
 
 _AFTER_TRAINING = lazy(

@@ -13,13 +13,6 @@ from lmdiag.sources.source import Source
 
 LONGEST_PIECE = 8192  # characters; longer ones are cut, so that no pattern can run away on them
 
-# 1,234.5e-6 or nan or -inf; a comma only as a thousands separator.
-NUM = (
-    r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?"
-    r"|(?:nan|NaN|NAN|inf|Inf|INF|[Ii]nfinity)\b)"
-)
-SUFFIXES = {"": 1.0, "K": 1e3, "k": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
-
 _ANSI = lazy(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
 _DIFF = lazy(r"\x1b\[31m[^\x1b\n]*\x1b\[m(?=\x1b\[32m)")
 _REDRAW = lazy(r"[\r\x08]+")
@@ -102,22 +95,3 @@ def payload(piece: str) -> tuple[str, int | None]:
         rank = int(found) if found and rank is None else rank
         at = match.end()
     return piece[at:].strip(), rank
-
-
-def number(text: str) -> float:
-    """Return the value of a token that `NUM` matched.
-
-    >>> number("1,234.5"), number("-nan")
-    (1234.5, nan)
-    """
-    return float(text.replace(",", ""))
-
-
-def human(text: str) -> float:
-    """Return the value of a number with a suffix for thousands, millions, ….
-
-    >>> human("5.24M")
-    5240000.0
-    """
-    digits = text.rstrip("KkMGBTPE")
-    return number(digits) * SUFFIXES[text[len(digits) :]]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
+from lmdiag.readers.numbers import number
 from lmdiag.readers.text.epochs import unroll
 from lmdiag.readers.text.line_format import Family
 from lmdiag.readers.text.named_number_line import parse
 from lmdiag.readers.text.named_numbers import name_columns
 from lmdiag.readers.text.patterns import lazy
-from lmdiag.readers.text.pieces import human, payload
+from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.several_records import bars_in
 from lmdiag.readers.text.table import EPOCH, STEP, Table
 
@@ -58,7 +59,7 @@ class BarScanner:
         named = parse(match["desc"] + ", " + _CLOCK.sub("", inside) + ", " + after)
         epoch = _EPOCH.search(match["desc"])
         values = {split + name: value for name, value in named.values.items()}
-        at = human(match["n"])
+        at = number(match["n"], suffixed=True)
         if epoch:
             values[EPOCH] = float(epoch[1])
         total = match.groupdict().get("total") or "?"
@@ -69,7 +70,12 @@ class BarScanner:
             self._state = (counted, line, values, 0)
             return
         values[STEP] = at if named.step is None else named.step
-        self._state = (counted, line, values, human(total) if total != "?" and named.step is None else 0)
+        self._state = (
+            counted,
+            line,
+            values,
+            number(total, suffixed=True) if total != "?" and named.step is None else 0,
+        )
 
     def _close(self) -> None:
         if self._state is not None and self._state[2]:

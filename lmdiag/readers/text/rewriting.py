@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from lmdiag.readers.numbers import NUM
 from lmdiag.readers.text.languages import english
 from lmdiag.readers.text.patterns import lazy
-from lmdiag.readers.text.pieces import NUM
 
 _NUMBERED = lazy(r"第\s*(\d+)\s*(?:个\s*)?(轮|步|epoch|step)")
 _CLOCK = lazy(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?|\b\d+:\d\d(?::\d\d)?(?:[.,]\d+)?\b")

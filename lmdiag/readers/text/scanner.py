@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from lmdiag.readers.numbers import number
 from lmdiag.readers.text.events import EventWatcher
 from lmdiag.readers.text.facts import find_facts
 from lmdiag.readers.text.patterns import lazy
-from lmdiag.readers.text.pieces import LONGEST_PIECE, number, payload
+from lmdiag.readers.text.pieces import LONGEST_PIECE, payload
 from lmdiag.readers.text.table import Table
 
 HEADER_RECORDS = 50  # facts of the header stand before this many records

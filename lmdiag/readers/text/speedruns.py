@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from lmdiag.readers.numbers import NUM
 from lmdiag.readers.text.line_format import Family
 from lmdiag.readers.text.named_numbers import paired
 from lmdiag.readers.text.patterns import lazy
-from lmdiag.readers.text.pieces import NUM
 
 SPEEDRUN = Family(
     "modded-nanogpt",

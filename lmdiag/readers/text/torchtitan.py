@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from lmdiag.metrics import GIB
+from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text.line_format import Family
 from lmdiag.readers.text.patterns import lazy
-from lmdiag.readers.text.pieces import NUM, number
 from lmdiag.readers.text.scanner import Shape, Values, shaped
 from lmdiag.readers.text.table import STEP, Table
 

@@ -6,10 +6,11 @@ import re
 
 from lmdiag.errors import BadSetting
 from lmdiag.readers.growing import Growing
+from lmdiag.readers.numbers import number
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text.growing_text import GrowingText
 from lmdiag.readers.text.line_format import Family
-from lmdiag.readers.text.pieces import number, text_of
+from lmdiag.readers.text.pieces import text_of
 from lmdiag.readers.text.scanner import Shape, ShapeScanner
 from lmdiag.readers.text.table import Table
 from lmdiag.sources.source import Source

@@ -1,0 +1,45 @@
+"""Numbers as programs write them: what they look like, and what their value is."""
+
+from __future__ import annotations
+
+import re
+
+# 1,234.5e-6 or nan or -inf; a comma only as a thousands separator.
+NUM = (
+    r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?"
+    r"|(?:nan|NaN|NAN|inf|Inf|INF|[Ii]nfinity)\b)"
+)
+SUFFIXES = {"": 1.0, "K": 1e3, "k": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?")
+_NAN = frozenset(["-nan", "nan(ind)", "-nan(ind)", "1.#qnan"])
+
+
+def number(word: str, suffixed: bool = False) -> float:
+    """Return the value of a word that `NUM` matched, `suffixed` with a letter for thousands, millions, …, or with none.
+
+    Raises ValueError for other words.
+
+    >>> number("1,234.5"), number("-nan"), number("5.24M", suffixed=True)
+    (1234.5, nan, 5240000.0)
+    """
+    if suffixed and word[-1:].isalpha() and word[-1] in SUFFIXES:
+        return number(word[:-1]) * SUFFIXES[word[-1]]
+    return float(word.replace(",", ""))
+
+
+def cell_number(word: str) -> float | None:
+    """Return the number that a cell of a table holds, with any spelling of `%` and NaN; None if it holds another word.
+
+    >>> cell_number(" 1,234.5 "), cell_number("12%"), cell_number("-nan(ind)"), cell_number("2,5"), cell_number("2x")
+    (1234.5, 0.12, nan, None, None)
+    """
+    try:
+        return float(word) if "_" not in word else None
+    except ValueError:
+        word = word.strip()
+    if word.endswith("%"):
+        share = cell_number(word[:-1])
+        return None if share is None else share / 100
+    if _THOUSANDS.fullmatch(word):
+        return number(word)
+    return float("nan") if word.lower() in _NAN else None
