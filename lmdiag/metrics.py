@@ -134,6 +134,9 @@ SPLITS = {
 _ALIASES = {alias: m.name for m in METRICS.values() for alias in (m.name, *m.aliases)}
 _UNITS = {"ms": 1e-3, "s": 1.0, "sec": 1.0, "seconds": 1.0, "gib": GIB, "gb": GIB, "mib": MIB, "mb": MIB}
 _UNITS |= {"%": 1e-2, "pct": 1e-2, "percent": 1e-2, "bytes": 1.0, "s/it": 1.0}
+TIME_UNITS = {"ms": 1e-3, "s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "us": 1e-6, "µs": 1e-6}
+_SIZE_UNITS = {"GiB": GIB, "GB": GIB, "G": GIB, "MiB": MIB, "MB": MIB, "M": MIB, "KB": 2.0**10}
+_SHARES = ("accuracy", "mfu", "hfu", "f1", "auc", "clip_frac")
 _UNIT_SUFFIX = re.compile(r"(?:[ _]*[(\[]|[ _/])(" + "|".join(sorted(_UNITS, key=len, reverse=True)) + r")[)\]]?$")
 _SCALED_ALIASES = {
     "step_ms": ("step_time_s", 1e-3),
@@ -191,6 +194,22 @@ def step_rank(source_name: str) -> int | None:
         if spelled in STEP_NAMES:
             return STEP_NAMES.index(spelled)
     return None
+
+
+def unit_scale(metric: str, unit: str) -> float:
+    """Return the factor that brings a value of a canonical metric, written with this unit, to the unit of the metric.
+
+    >>> unit_scale("step_time_s", "ms"), unit_scale("accuracy", "%"), unit_scale("loss", "x")
+    (0.001, 0.01, 1.0)
+    """
+    measure = metric.rpartition("/")[2]
+    if unit == "%":
+        return 0.01 if measure.lower() in _SHARES else 1.0
+    if measure.endswith("_s"):
+        return TIME_UNITS.get(unit, 1.0)
+    if measure.endswith("_bytes"):
+        return _SIZE_UNITS.get(unit, 1.0)
+    return LN2 if unit == "bits" and measure.endswith("loss") else 1.0
 
 
 @lru_cache(maxsize=65_536)

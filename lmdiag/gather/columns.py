@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from lmdiag.metrics import LN2, SPLITS, spelling
+from lmdiag.metrics import LN2, SPLITS, spelling, unit_scale
 from lmdiag.readers.rawlog import Column, RawLog
 
 SPLIT_COLUMNS = ("split", "subset", "mode", "phase", "stage", "partition", "type")
@@ -41,11 +41,18 @@ def _translated(raw: RawLog, step_column: str) -> Iterator[Translated]:
             continue
         if len(summary_rows) and name in SUMMARY:
             column = _without(column, summary_rows)
-        spelled = spelling(raw.names.get(name) or name)
-        metric = raw.names.get(name) or spelled.name
-        scale = raw.scales.get(name, 1.0 if name in raw.names else spelled.scale) * _unit_of_config(raw, metric)
+        metric = raw.names.get(name) or spelling(name).name
+        scale = _scale(raw, name, metric) * _unit_of_config(raw, metric)
         for prefix, part in _by_split(column, splits) if len(column.rows) else ():
             yield Translated(f"{prefix}{metric}" if "/" not in metric else metric, name, part, scale)
+
+
+def _scale(raw: RawLog, name: str, metric: str) -> float:
+    """Return the factor to the unit of the metric: the reader's own, else that of the column's unit, else its name's."""
+    if name in raw.scales:
+        return raw.scales[name]
+    scale = unit_scale(metric, raw.units.get(name, ""))
+    return spelling(name).scale if scale == 1.0 and name not in raw.names else scale
 
 
 def _unit_of_config(raw: RawLog, metric: str) -> float:

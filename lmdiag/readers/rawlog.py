@@ -35,13 +35,14 @@ class RawLog:
 
     `columns` holds the numbers, `texts` the words ({name: (rows, words)}: `split`, `type`, …). `lines` is int64[n_rows],
     the line of the source on which each row stands, where that is known. `config` uses the header names of
-    `lmdiag-log/1`. `splits` says for columns that need it which evaluation set they belong to.
+    `lmdiag-log/1`; `settings` are those of the program, under its own names.
 
     The conventions of a format that `gather` needs to know:
     `step_column` is the column that counts steps ("" lets `gather` choose by name, else rows are counted);
     `step_kind` says what it counts; `step_offset` is added to reach "optimizer updates completed";
     `names` translates columns that `metrics.spelling` would not know or would get wrong, `None` drops a column;
-    `scales` multiplies columns to the canonical unit; `units` says which unit the column had, for the reader of the report;
+    `units` says which unit a column has, which mostly says how to reach the unit of its metric (`metrics.unit_scale`);
+    `scales` multiplies columns by other factors;
     `origins` says of a converted log, by metric, what the first log called the values (`name`, `unit`, `decimals`, `reduction`);
     `spans` are the first and last steps of its segments: its steps are settled, and it is one run;
     `reductions` says which columns are window means (`window_mean`), epoch means (`epoch_mean`) or EMAs (`ema`).

@@ -1,5 +1,7 @@
 """RawLog -> Run: names, units, steps, splits and restarts, whatever the format."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -55,6 +57,15 @@ class TestNames:
             units={"x": "bits"},
         )
         assert (points(run), run["loss"].source_unit, "z" in run) == ([(1, 1.0)], "bits", False)
+
+    @pytest.mark.parametrize(
+        ("name", "unit", "scale"),
+        [("loss", "bits", math.log(2)), ("mfu", "%", 0.01), ("mem_bytes", "GiB", 2**30), ("step_time_s", "ms", 1e-3)],
+    )
+    def test_a_unit_implies_the_scale(self, name, unit, scale):
+        run = run_of([{"step": 1, "x": 2.0, "loss": 1.0}], names={"x": f"val/{name}"}, units={"x": unit})
+        assert points(run, f"val/{name}") == [(1, 2.0 * scale)]
+        assert run[f"val/{name}"].source_unit == unit
 
     def test_a_column_of_splits_tells_evaluations_from_training(self):
         run = run_of([{"step": 1, "loss": 3.0, "split": "train"}, {"step": 1, "loss": 3.5, "split": "valid"}])

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lmdiag.errors import UnreadableLog
-from lmdiag.metrics import LN2, spelling
+from lmdiag.metrics import spelling
 from lmdiag.readers.rawlog import RawLog, Source
 from lmdiag.readers.tensorboard.event_file import EventFile, read_event_file
 from lmdiag.readers.tensorboard.event_rows import points, rows_of
@@ -153,7 +153,7 @@ def _fairseq(log: RawLog) -> RawLog:
         metric = "smoothed_loss" if smoothed else spelling(tag).name
         names[column] = {"train_inner": metric, "train": f"train/{metric}"}.get(folder, f"val/{metric}")
     losses = [column for column in log.columns if _LOSS.search(column)]
-    return replace(log, names=names, scales=dict.fromkeys(losses, LN2), units=dict.fromkeys(losses, "bits"))
+    return replace(log, names=names, units=dict.fromkeys(losses, "bits"))
 
 
 def _stated_settings(texts: dict[str, str]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lmdiag.metrics import MIB
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text.line_format import Family
 from lmdiag.readers.text.patterns import lazy
@@ -117,7 +116,6 @@ OLMO = Family(
     names={"optim/LR (group 0)": "lr", "throughput/device/TPS": "tokens_per_sec_per_device", "throughput/total tokens": "tokens",
            "throughput/device/tokens_per_second": "tokens_per_sec_per_device", "System/Peak GPU Memory (MB)": "mem_bytes",
            "throughput/device/MFU": "mfu", "optim/total grad norm": "grad_norm", "optim/step skipped": "skipped"},
-    scales={"System/Peak GPU Memory (MB)": MIB, "throughput/device/MFU": 1e-2},
     units={"System/Peak GPU Memory (MB)": "MB", "throughput/device/MFU": "%"},
 )  # fmt: skip
 COMPOSER = Family(

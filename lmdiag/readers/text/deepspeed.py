@@ -6,7 +6,6 @@ import re
 
 import numpy as np
 
-from lmdiag.metrics import GIB
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text.line_format import Family
 from lmdiag.readers.text.patterns import lazy
@@ -63,6 +62,5 @@ DEEPSPEED = Family(
         "MemAllocated": None,
         "iter_time": "step_time_s",
     },
-    scales={"MaxMemAllocated": GIB},
     units={"MaxMemAllocated": "GB"},
 )

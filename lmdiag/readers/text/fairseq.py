@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 
-from lmdiag.metrics import GIB, LN2
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text.line_format import Family
 from lmdiag.readers.text.patterns import lazy
@@ -83,7 +82,7 @@ class FairseqScanner:
             measure = key.rpartition(" ")[2]
             self._table.names[key] = f"{split}/{'loss' if measure == 'nll_loss' else measure}"
             if measure in _IN_BITS:
-                self._table.scales[key], self._table.units[key] = LN2, "bits"
+                self._table.units[key] = "bits"
         if f"{name} nll_loss" in kept:
             self._table.names[f"{name} loss"] = f"{split}/smoothed_loss"
         self._table.add(line, {**({} if step is None else {STEP: float(step)}), **kept})
@@ -112,7 +111,6 @@ FAIRSEQ = Family(
     ),
     names={"wps": "tokens_per_sec", "clip": "clip_frac", "wall": "elapsed_s", "cuda_gb_allocated": "mem_bytes",
            "cuda_gb_reserved": "mem_reserved_bytes", "update": "epoch_fraction", "epoch": "epoch"},
-    scales={"loss": LN2, "nll_loss": LN2, "clip": 0.01, "cuda_gb_allocated": GIB, "cuda_gb_reserved": GIB},
     units={"loss": "bits", "nll_loss": "bits", "clip": "%", "cuda_gb_allocated": "GiB", "cuda_gb_reserved": "GiB"},
     reductions={"loss": "window_mean", "nll_loss": "window_mean", "train loss": "epoch_mean", "train nll_loss": "epoch_mean"},
 )  # fmt: skip

@@ -41,7 +41,6 @@ class Family:
     scanner: Callable[[Table, str], Scanner]
     marks: tuple[tuple[str, re.Pattern[str]], ...]  # (hint, pattern) of lines only this family prints
     names: Mapping[str, str | None] = field(default_factory=dict)
-    scales: Mapping[str, float] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     reductions: Mapping[str, str] = field(default_factory=dict)
     step_kind: str = "step"
@@ -85,7 +84,6 @@ class Family:
         """Return an empty table with the conventions of the family."""
         table = Table()
         table.names.update(self.names)
-        table.scales.update(self.scales)
         table.units.update(self.units)
         return table
 

@@ -72,6 +72,5 @@ LITGPT = Family(
     LitScanner,
     (("iter ", _TRAIN),),
     names={"val loss": "val/loss", "iter time": "step_time_s", "val time": "val/eval_time_s"},
-    scales={"iter time": 1e-3, "val time": 1e-3},
     units={"iter time": "ms", "val time": "ms"},
 )

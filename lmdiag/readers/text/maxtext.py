@@ -60,6 +60,4 @@ VERL = Family(
     "verl",
     shaped(Shape("step:", lazy(r"(?:^|\s)step:(?P<step>\d+) - (?P<rest>\S.*)$"), _verl)),
     (("step:", lazy(r"(?:^|\s)step:\d+ - [\w/]+:")),),
-    names={"train/lr(1e-3)": "lr"},
-    scales={"train/lr(1e-3)": 1e-3},
 )

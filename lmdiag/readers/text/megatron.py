@@ -143,7 +143,6 @@ _NAMES: dict[str, str | None] = {
     "samples/sec": "samples_per_sec",
     "eta": None,
 }
-_SCALES = {"MFU": 1e-2, "HFU": 1e-2}
 
 NEMO = Family(
     "nemo",
@@ -168,6 +167,6 @@ MEGATRON = Family(
     linewise=True,
     marks=(("iteration", lazy(r"\biteration\s+\d+/\s*\d+ \|.*:.*\|")),),
     names=_NAMES,
-    scales=_SCALES,
+    units={"MFU": "%", "HFU": "%"},
     reductions={"lm loss": "window_mean", "lm_loss": "window_mean", "lm-loss": "window_mean"},
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from lmdiag.metrics import TIME_UNITS
 from lmdiag.readers.numbers import NUM, SUFFIXES, number
 from lmdiag.readers.text.guesses import SHORT_FOR_LOSS
 from lmdiag.readers.text.names import Heading, canonical, heading, is_auxiliary, is_split, of_training
@@ -29,8 +30,6 @@ _OF_THE_SAME_SET = ("accuracy", "ppl", "bpb", "bpc", "f1")
 MEASURES = frozenset({"loss", "ppl", "bpb", "bpc"})
 CORE = MEASURES | {"accuracy", "lr", "grad_norm"}
 _COUNTED_IN_UNITS = {"tokens", "tokens_per_sec", "tokens_per_sec_per_device", "samples", "n_tokens"}
-_TIME_UNITS = {"ms": 1e-3, "s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "us": 1e-6, "µs": 1e-6}
-_SIZE_UNITS = {"GiB": 2.0**30, "GB": 2.0**30, "G": 2.0**30, "MiB": 2.0**20, "MB": 2.0**20, "M": 2.0**20, "KB": 2.0**10}
 
 
 @dataclass
@@ -152,7 +151,7 @@ def _bare(line: Line, value: float, unit: str, last: str, between: str) -> str:
 
 def _metric(line: Line, head: Heading, value: float, unit: str, section: str) -> str:
     key, found = head.key, canonical(head.key)
-    if unit in _TIME_UNITS and found and found[0].rpartition("/")[2] in CORE:
+    if unit in TIME_UNITS and found and found[0].rpartition("/")[2] in CORE:
         found = None  # the time of something: no loss is one of seconds
         head = Heading("metric", key, head.section, head.strong)
     if found is None and _IS_RATE.match(unit):
@@ -226,19 +225,3 @@ def _name_wholes(line: Line) -> None:
             line.core = line.judged = True
     line.values = {names.get(key, key): value for key, value in line.values.items()}
     line.units = {names.get(key, key): unit for key, unit in line.units.items()}
-
-
-def unit_scale(metric: str, unit: str) -> float:
-    """Return the factor that brings a value of a canonical metric, printed with this unit, to the unit of the metric.
-
-    >>> unit_scale("step_time_s", "ms"), unit_scale("accuracy", "%"), unit_scale("loss", "x")
-    (0.001, 0.01, 1.0)
-    """
-    measure = metric.rpartition("/")[2]
-    if unit == "%":
-        return 0.01 if measure in ("accuracy", "mfu", "f1", "auc", "clip_frac") else 1.0
-    if measure.endswith("_s"):
-        return _TIME_UNITS.get(unit, 1.0)
-    if measure.endswith("_bytes"):
-        return _SIZE_UNITS.get(unit, 1.0)
-    return 1.0

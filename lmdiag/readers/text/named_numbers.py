@@ -9,10 +9,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from lmdiag.metrics import METRICS, spelling
+from lmdiag.metrics import METRICS, spelling, unit_scale
 from lmdiag.readers.text.epochs import unroll
 from lmdiag.readers.text.guesses import guess_loss, guess_step
-from lmdiag.readers.text.named_number_line import MEASURES, Line, parse, unit_scale
+from lmdiag.readers.text.named_number_line import MEASURES, Line, parse
 from lmdiag.readers.text.names import canonical, of_training
 from lmdiag.readers.text.no_records import is_after_training, is_code
 from lmdiag.readers.text.patterns import lazy
@@ -292,12 +292,9 @@ def name_columns(table: Table, units: Mapping[str, str]) -> None:
             continue
         if name not in table.names and spelling(name).name != metric and metric != name:
             table.names[name] = metric
-        unit = units.get(name, "")
-        if unit:
-            table.units.setdefault(name, unit)
-        if unit_scale(metric, unit) != 1.0:
-            table.scales.setdefault(name, unit_scale(metric, unit))
-        elif name in table.names:
+        if name in units:
+            table.units.setdefault(name, units[name])
+        if name in table.names and unit_scale(metric, table.units.get(name, "")) == 1.0:
             table.scales.setdefault(name, (canonical(name) or ("", 1.0))[1])
 
 

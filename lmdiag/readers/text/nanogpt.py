@@ -39,7 +39,6 @@ NANOGPT = Family(
     shaped(_EVAL, _ITER),
     (("iter ", lazy(rf"\biter \d+(?:/\d+)?: loss {NUM},? time {NUM}ms")), ("val loss", lazy(rf"\bstep \d+: train loss {NUM}, val loss {NUM}"))),
     names={"train_loss_estimate": "train/loss", "val_loss": "val/loss", "time": "step_time_s"},
-    scales={"time": 1e-3, "mfu": 1e-2},
     units={"time": "ms", "mfu": "%"},
     not_measured={"mfu": -100.0},
     linewise=True,
@@ -110,7 +109,6 @@ BUILD_NANOGPT = Family(
     lambda table, text: _WithStepless((_BUILD_CONSOLE, _BUILD_FILE), table),
     ((" | norm: ", _BUILD_CONSOLE.pattern), (" ", lazy(rf"^\d+ (?:train|val|hella) {NUM}\s*$"))),
     names={"train": "loss", "val": "val/loss", "val_loss": "val/loss", "hella": "hellaswag/accuracy"},
-    scales={"dt": 1e-3},
     units={"dt": "ms"},
 )
 
@@ -143,7 +141,6 @@ NANOCHAT = Family(
     ),
     names={"Validation bpb": "val/bpb", "Validation loss": "val/loss", "Training loss": "loss", "dt": "step_time_s", "lrm": "lr_multiplier",
            "bf16_mfu": "mfu", "total time": "elapsed_s", "eta": None, "Average reward": "reward", "CORE metric": "core/accuracy"},
-    scales={"dt": 1e-3, "mfu": 1e-2, "bf16_mfu": 1e-2, "total time": 60.0},
     units={"dt": "ms", "mfu": "%", "bf16_mfu": "%", "total time": "min"},
     reductions={"loss": "ema"},
     linewise=True,
@@ -189,7 +186,6 @@ LLMC_CONSOLE = Family(
     lambda table, text: _OneBased((_LLMC_CONSOLE, _LLMC_OLD), table),
     (("tok/s", _LLMC_CONSOLE.pattern), ("train loss", _LLMC_OLD.pattern)),
     names={"val_loss": "val/loss", "time_ms": "step_time_s"},
-    scales={"time_ms": 1e-3, "mfu": 1e-2},
     units={"time_ms": "ms", "mfu": "%"},
 )
 FAMILIES = (NANOGPT, BUILD_NANOGPT, NANOCHAT, LLMC_LOG, LLMC_CONSOLE)

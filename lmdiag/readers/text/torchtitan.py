@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from lmdiag.metrics import GIB
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text.line_format import Family
 from lmdiag.readers.text.patterns import lazy
@@ -35,8 +34,7 @@ TORCHTITAN = Family(
     (("step:", lazy(rf"step:\s+\d+\s+loss:\s+{NUM}\s+.*memory:\s+{NUM}GiB")),),
     names={"validate loss": "val/loss", "memory": "mem_bytes", "validate memory": "val/mem_bytes", "tps": "tokens_per_sec_per_device",
            "wps": "tokens_per_sec_per_device", "validate tps": "val/tokens_per_sec_per_device", "tflops": "tflops_per_device"},
-    scales={"memory": GIB, "validate memory": GIB, "mfu": 1e-2},
-    units={"memory": "GiB", "mfu": "%"},
+    units={"memory": "GiB", "validate memory": "GiB", "mfu": "%"},
     not_measured={"loss": -1.0},  # what pipeline stages print that never see the loss
     linewise=True,
 )  # fmt: skip
@@ -48,14 +46,12 @@ def _tune(match: re.Match[str], table: Table) -> Values | None:
 
 
 _TUNE = Shape("Step ", lazy(r"^Step (?P<step>\d+) \| (?P<rest>\S+:\S+.*)$"), _tune, lazy(r"^Step \d+ \| \w+:"))
-_MEMORY = ("peak_memory_active", "peak_memory_alloc", "peak_memory_reserved")
 TORCHTUNE = Family(
     "torchtune",
     "torchtune",
     shaped(_TUNE),
     (("Step ", lazy(rf"^(?:.*\s)?Step \d+ \| (?:\S+:{NUM} )*(?:val_)?loss:{NUM}(?: |$)")),),
-    scales=dict.fromkeys(_MEMORY, GIB),
-    units=dict.fromkeys(_MEMORY, "GiB"),
+    units=dict.fromkeys(("peak_memory_active", "peak_memory_alloc", "peak_memory_reserved"), "GiB"),
     reductions={"loss": "step_mean"},
     linewise=True,
 )
