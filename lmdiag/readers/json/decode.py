@@ -61,7 +61,7 @@ def _rescued(line: str) -> Iterator[dict[str, Any] | Lost]:
     try:
         record = json.loads(_repaired(text))
     except (ValueError, RecursionError):
-        yield from _pieces(text)
+        yield from cut_apart(text)
         return
     yield record if isinstance(record, dict) else Lost("not a record but a bare value")
 
@@ -80,7 +80,7 @@ def _repaired(text: str) -> str:
     return TRAILING_COMMA.sub(r"\1", text)
 
 
-def _pieces(text: str) -> Iterator[dict[str, Any] | Lost]:
+def cut_apart(text: str) -> Iterator[dict[str, Any] | Lost]:
     """Cut a line at each start of a record, and decode what is whole."""
     text = _repaired(text)
     position, torn, tries = 0, False, MOST_TRIES

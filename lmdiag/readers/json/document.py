@@ -9,7 +9,7 @@ from typing import Any
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.metrics import is_step_name, spelling
-from lmdiag.readers.json.decode import Lost, _pieces, decode
+from lmdiag.readers.json.decode import Lost, cut_apart, decode
 from lmdiag.readers.numbers import cell_number
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables.results_table import refuse_results_table
@@ -74,7 +74,7 @@ def _load(source: Source) -> tuple[Any, str]:
     try:
         return json.loads(source.text), ""
     except (ValueError, RecursionError) as error:
-        found = [piece for piece in _pieces(source.text) if not isinstance(piece, Lost)]
+        found = [piece for piece in cut_apart(source.text) if not isinstance(piece, Lost)]
         records = found[0] if len(found) == 1 else found
         if not found:
             raise UnreadableLog(
@@ -175,14 +175,8 @@ def _rows_of_lists(lists: dict[str, list[Any]]) -> Rows:
 
 def _names_steps(key: str) -> bool:
     """Tell whether a list counts the steps of one split: `val_iters`, `eval_steps`, `train_step`."""
-    return is_step_name(key.lower().rpartition("_")[2]) and key.lower().partition("_")[0] in (
-        "val",
-        "eval",
-        "valid",
-        "test",
-        "train",
-        "validation",
-    )
+    split, _, counter = key.lower().partition("_")
+    return split in SPLITS and is_step_name(counter.rpartition("_")[2])
 
 
 def _settings(document: Any) -> dict[str, Any]:
