@@ -92,26 +92,10 @@ METRICS: dict[str, Metric] = {
     )
 }  # fmt: skip
 
-STEP_NAMES = (
-    "step",
-    "global_step",
-    "iteration",
-    "iter",
-    "optimizer_step",
-    "train_step",
-    "current_steps",
-    "num_updates",
-    "updates",
-    "update_step",
-    "steps",
-    "iters",
-    "step_end",
-    "trainer/global_step",
-    "it",
-    "_step",
-    "batch_id",
-    "batch",
-)
+STEP_NAMES = """
+    step global_step iteration iter optimizer_step train_step current_steps num_updates updates update_step steps
+    iters step_end trainer/global_step it _step batch_id batch
+""".split()
 
 # Losses of auxiliary terms, adversaries and policies: never the loss of a language model.
 NOT_A_LANGUAGE_MODEL_LOSS = re.compile(

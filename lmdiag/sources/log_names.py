@@ -5,47 +5,18 @@ from __future__ import annotations
 import os
 
 SUFFIXES = frozenset(
-    [
-        ".jsonl",
-        ".ndjson",
-        ".json",
-        ".ipynb",
-        ".csv",
-        ".tsv",
-        ".log",
-        ".logs",
-        ".txt",
-        ".out",
-        ".parquet",
-        ".wandb",
-        ".db",
-        ".sqlite",
-        ".err",
-    ]
+    """
+    .jsonl .ndjson .json .ipynb .csv .tsv .log .logs .txt .out .parquet .wandb .db .sqlite .err
+    """.split()
 )
 PACKED = (".gz", ".zst")
 NOT_LOGS = frozenset(
-    [
-        "config.json",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-        "generation_config.json",
-        "vocab.json",
-        "adapter_config.json",
-        "model.safetensors.index.json",
-        "pytorch_model.bin.index.json",
-        "package.json",
-        "requirements.txt",
-        "all_results.json",
-        "train_results.json",
-        "eval_results.json",
-        "wandb-summary.json",
-        "wandb-metadata.json",
-        "debug-internal.log",
-        "debug-core.log",
-        "expected.toml",
-    ]
+    """
+    config.json tokenizer.json tokenizer_config.json special_tokens_map.json generation_config.json vocab.json
+    adapter_config.json model.safetensors.index.json pytorch_model.bin.index.json package.json requirements.txt
+    all_results.json train_results.json eval_results.json wandb-summary.json wandb-metadata.json debug-internal.log
+    debug-core.log expected.toml
+    """.split()
 )
 
 

@@ -24,23 +24,7 @@ SEPARATORS = (",", "\t", ";", "|")
 LONG_NAMES = ("metric", "key", "tag", "name", "variable", "metric_name")
 LONG_VALUES = ("value", "metric_value")
 # next to one of these columns, and without a step, `loss` means money, games or network packets
-OF_MONEY = frozenset(
-    [
-        "profit",
-        "price",
-        "revenue",
-        "amount",
-        "quantity",
-        "balance",
-        "pnl",
-        "gain",
-        "win",
-        "wins",
-        "losses",
-        "draws",
-        "ping",
-    ]
-)
+OF_MONEY = frozenset("profit price revenue amount quantity balance pnl gain win wins losses draws ping".split())
 ENOUGH_LINES = 3
 FAR_FROM_ZERO = 0.2  # a loss that comes near zero may reach it
 LARGE = 8 << 20  # from here on polars is worth its import

@@ -9,37 +9,10 @@ from lmdiag.metrics import is_step_name
 from lmdiag.readers.rawlog import RawLog
 
 EXPERIMENT_NAMES = frozenset(
-    [
-        "name",
-        "run",
-        "run_name",
-        "run_id",
-        "experiment",
-        "experiment_name",
-        "exp",
-        "exp_name",
-        "exp_id",
-        "commit",
-        "commit_hash",
-        "sha",
-        "hash",
-        "variant",
-        "model",
-        "model_name",
-        "config",
-        "description",
-        "notes",
-        "status",
-        "tag",
-        "trial",
-        "trial_id",
-        "id",
-        "label",
-        "method",
-        "source_log",
-        "job",
-        "job_id",
-    ]
+    """
+    name run run_name run_id experiment experiment_name exp exp_name exp_id commit commit_hash sha hash variant
+    model model_name config description notes status tag trial trial_id id label method source_log job job_id
+    """.split()
 )
 MOST_NAMES_DIFFER = 0.6
 ENOUGH_ROWS = 5
