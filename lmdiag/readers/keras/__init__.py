@@ -1,0 +1,1 @@
+"""Keras: the file of `CSVLogger`, and saved histories."""

@@ -1,0 +1,1 @@
+"""TensorBoard: folders of event files, and their decoding without TensorFlow."""

@@ -1,0 +1,1 @@
+"""Weights & Biases: run folders with their `.wandb` files, and exported charts and histories."""
