@@ -1,4 +1,4 @@
-"""The same short run as each reader would meet it: six losses, one of them NaN. Text families have samples of their own."""
+"""The same short run as each reader would meet it: six losses, one of them NaN. Printed formats have samples of their own."""
 
 import io
 import json

@@ -1,12 +1,12 @@
 """Readers of printed logs: standard output that was kept, in any of the formats people print.
 
-    bytes -> lexing: clean pieces -> cascade: which family -> family: its scanner -> table -> RawLog
+    bytes -> pieces: clean pieces -> recognise: which format -> scanner: its lines -> table -> RawLog
 
-A family knows its lines (`Shape`, or a scanner of its own) and its conventions; `generic_pairs` reads what no family
-knows. `can_read` and `read` are the reader of all of them; each value of `FAMILIES` is a reader of one.
+A `LineFormat` knows its lines (`Shape`, or a scanner of its own) and its conventions; `fallback` reads what no other
+knows. `can_read` and `read` are the reader of all of them; each value of `FORMATS` is a reader of one.
 """
 
-from lmdiag.readers.text.recognise import FAMILIES, begin, can_read, read
+from lmdiag.readers.text.recognise import FORMATS, begin, can_read, read
 from lmdiag.readers.text.user_pattern import read_pattern
 
-__all__ = ["FAMILIES", "begin", "can_read", "read", "read_pattern"]
+__all__ = ["FORMATS", "begin", "can_read", "read", "read_pattern"]

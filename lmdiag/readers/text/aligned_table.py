@@ -6,7 +6,7 @@ import re
 
 from lmdiag.metrics import is_step_name
 from lmdiag.readers.numbers import NUM, number
-from lmdiag.readers.text.line_format import Family
+from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.named_numbers import name_columns
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import EPOCH, STEP, Table
@@ -89,7 +89,7 @@ class AlignedTableScanner:
         name_columns(self._table, {})
 
 
-ALIGNED_TABLE = Family(
+ALIGNED_TABLE = LineFormat(
     "aligned-table",
     "Table under a head of names",
     AlignedTableScanner,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lmdiag.readers.numbers import NUM, number
-from lmdiag.readers.text.line_format import Family
+from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.table import STEP, Table
@@ -108,7 +108,7 @@ class ComposerScanner(_Block):
                 self._table.notes.append(f"{name} is printed with four decimals, too few to be read")
 
 
-OLMO = Family(
+OLMO = LineFormat(
     "olmo",
     "OLMo, OLMo-core",
     OlmoScanner,
@@ -118,7 +118,7 @@ OLMO = Family(
            "throughput/device/MFU": "mfu", "optim/total grad norm": "grad_norm", "optim/step skipped": "skipped"},
     units={"System/Peak GPU Memory (MB)": "MB", "throughput/device/MFU": "%"},
 )  # fmt: skip
-COMPOSER = Family(
+COMPOSER = LineFormat(
     "composer",
     "Composer, llm-foundry",
     ComposerScanner,

@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from lmdiag.readers.numbers import NUM, number
-from lmdiag.readers.text.line_format import Family
+from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.scanner import Shape, ShapeScanner, Values
 from lmdiag.readers.text.table import STEP, Table
@@ -51,7 +51,7 @@ class DeepSpeedScanner(ShapeScanner):
             self._table.columns["skipped"] = (rows, np.where(since < 0, values, since).tolist())
 
 
-DEEPSPEED = Family(
+DEEPSPEED = LineFormat(
     "deepspeed",
     "DeepSpeed",
     DeepSpeedScanner,

@@ -6,7 +6,7 @@ import json
 import re
 
 from lmdiag.readers.numbers import NUM, number
-from lmdiag.readers.text.line_format import Family
+from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import STEP, Table
 
@@ -99,7 +99,7 @@ class FairseqScanner:
                     names[key] = "loss"
 
 
-FAIRSEQ = Family(
+FAIRSEQ = LineFormat(
     "fairseq",
     "fairseq, metaseq",
     FairseqScanner,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from lmdiag.errors import UnreadableLog
 from lmdiag.metrics import spelling
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.text.line_format import PATTERN_HINT, Family
+from lmdiag.readers.text.line_format import PATTERN_HINT, LineFormat
 from lmdiag.readers.text.named_numbers import FEWEST_RECORDS, looks_like_record, paired
 from lmdiag.readers.text.table import STEP, Table
 
@@ -23,7 +23,7 @@ def _described(log: RawLog) -> RawLog:
     )
 
 
-class GenericPairs(Family):
+class GenericPairs(LineFormat):
     """The fallback: any text in which lines name a step or epoch and a loss."""
 
     def hits(self, sample: Iterable[str]) -> int:

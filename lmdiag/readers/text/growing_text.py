@@ -7,7 +7,7 @@ from copy import deepcopy
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text.decimal_commas import NOTE, has_decimal_commas, with_points
 from lmdiag.readers.text.events import EventWatcher
-from lmdiag.readers.text.line_format import Family
+from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.pieces import pieces, without_colours
 from lmdiag.readers.text.scanner import read_one_by_one
 
@@ -15,10 +15,10 @@ from lmdiag.readers.text.scanner import read_one_by_one
 class GrowingText:
     """A printed log that lines are added to; what is done at its end is done to a copy."""
 
-    def __init__(self, family: Family, name: str, start: str) -> None:
-        self._family, self._name = family, name
-        self._table = family.table()
-        self._scanner = family.scanner(self._table, without_colours(start))
+    def __init__(self, line_format: LineFormat, name: str, start: str) -> None:
+        self._line_format, self._name = line_format, name
+        self._table = line_format.table()
+        self._scanner = line_format.scanner(self._table, without_colours(start))
         self._commas = has_decimal_commas(without_colours(start))
         if self._commas:
             self._table.notes.append(NOTE)
@@ -39,4 +39,4 @@ class GrowingText:
         scanner, events = deepcopy((self._scanner, self._events), {id(self._table): table})
         scanner.finish()
         events.finish()
-        return self._family.finished(self._name, table, self._chatter)
+        return self._line_format.finished(self._name, table, self._chatter)

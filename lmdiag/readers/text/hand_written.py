@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from lmdiag.readers.numbers import NUM
-from lmdiag.readers.text.line_format import Family
+from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.named_numbers import paired
 from lmdiag.readers.text.patterns import lazy
 
 _LOSS = lazy(rf"[Ll]oss\W{{0,4}}{NUM}")
 
-WORD_LANGUAGE_MODEL = Family(
+WORD_LANGUAGE_MODEL = LineFormat(
     "word-language-model",
     "word_language_model, awd-lstm-lm",
     paired(),
     (("batches |", lazy(r"^\|? ?epoch\s+\d+ \|\s+\d+/\s*\d+ batches \|")),),
     reductions={"loss": "window_mean"},
 )
-MINIMIND = Family(
+MINIMIND = LineFormat(
     "minimind",
     "minimind",
     paired(),
     (("poch:[", lazy(r"Epoch:\s?\[\d+/\d+\]\(\d+/\d+\),? ?loss:")),),
     names={"epoch_Time": None, "epoch_time": None},
 )
-TUTORIAL = Family(
+TUTORIAL = LineFormat(
     "tutorial",
     "Epoch [1/10], Step [100/938], Loss: …",
     paired(),
@@ -38,7 +38,7 @@ TUTORIAL = Family(
         ("poch", lazy(r"\bEpoch: \[\d+\]\[\s*\d+/\d+\]\t")),
     ),
 )
-EPOCHS = Family(
+EPOCHS = LineFormat(
     "epoch-print",
     "Epoch 3: train loss …, val loss …",
     paired(),

@@ -10,7 +10,7 @@ import numpy as np
 
 from lmdiag.facts import put_fact
 from lmdiag.readers.numbers import NUM, number
-from lmdiag.readers.text.line_format import Family
+from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import STEP, Table
 from lmdiag.run import Event
@@ -175,7 +175,7 @@ class ConsoleScanner:
         return ~evaluated
 
 
-HF_CONSOLE = Family(
+HF_CONSOLE = LineFormat(
     "huggingface-console",
     "Hugging Face Trainer, printed dictionaries",
     ConsoleScanner,

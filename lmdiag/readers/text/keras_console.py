@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lmdiag.readers.numbers import NUM, number
-from lmdiag.readers.text.line_format import Family
+from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.table import STEP, Table
@@ -68,7 +68,7 @@ class KerasScanner:
             self._table.config["step_kind"] = "epoch"
 
 
-KERAS_CONSOLE = Family(
+KERAS_CONSOLE = LineFormat(
     "keras-console",
     "Keras, printed progress",
     KerasScanner,

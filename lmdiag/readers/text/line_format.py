@@ -1,4 +1,4 @@
-"""What a format family declares, and the loop that reads a printed log with it."""
+"""What a printed format declares, and the loop that reads a printed log with it."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ PATTERN_HINT = r"describe a record with --pattern '(?P<step>\d+).*?(?P<loss>[\d.
 
 
 @dataclass(frozen=True)
-class Family:
-    """A family of formats: how to recognise it, how to read it, and the conventions `gather` needs to know."""
+class LineFormat:
+    """A printed format: how to recognise it, how to read it, and the conventions `gather` needs to know."""
 
     name: str
     title: str
     scanner: Callable[[Table, str], Scanner]
-    marks: tuple[tuple[str, re.Pattern[str]], ...]  # (hint, pattern) of lines only this family prints
+    marks: tuple[tuple[str, re.Pattern[str]], ...]  # (hint, pattern) of lines only this format has
     names: Mapping[str, str | None] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     reductions: Mapping[str, str] = field(default_factory=dict)
@@ -48,24 +48,24 @@ class Family:
     objective: str = ""
     not_measured: Mapping[str, float] = field(default_factory=dict)  # what is printed where nothing was measured
     linewise: bool = False  # a line can be read without those before it
-    not_facts: tuple[str, ...] = ()  # header names that stand for something else in this family
+    not_facts: tuple[str, ...] = ()  # header names that stand for something else in this format
 
     def hits(self, sample: Iterable[str]) -> int:
-        """Count the pieces of a sample that only this family prints."""
+        """Count the pieces of a sample that only this format has."""
         return sum(1 for piece in sample if self.marked(piece))
 
     def marked(self, piece: str) -> bool:
-        """Tell whether only this family prints such a piece."""
+        """Tell whether only this format has such a piece."""
         marks = [mark for hint, mark in self.marks if hint in piece]
         return bool(marks) and (any(m.search(piece) for m in marks) or any(m.search(payload(piece)[0]) for m in marks))
 
     def can_read(self, name: str, head: bytes) -> bool:
-        """Tell whether the first bytes of a log hold a line of this family."""
+        """Tell whether the first bytes of a log hold a line of this format."""
         text = without_colours(as_text(head))
         return self.hits(piece for _, piece in pieces(text)) > 0
 
     def read(self, source: Source) -> list[RawLog]:
-        """Read the runs of a log; raise `UnreadableLog` where it holds no record of this family."""
+        """Read the runs of a log; raise `UnreadableLog` where it holds no record of this format."""
         return self.read_text(source.name, text_of(source))
 
     def read_text(self, name: str, raw: str) -> list[RawLog]:
@@ -81,7 +81,7 @@ class Family:
         return self.finished(name, table, scan(self.scanner, table, text, layouts))
 
     def table(self) -> Table:
-        """Return an empty table with the conventions of the family."""
+        """Return an empty table with the conventions of the format."""
         table = Table()
         table.names.update(self.names)
         table.units.update(self.units)
@@ -137,21 +137,21 @@ def _keep_lowest_rank(table: Table) -> None:
     table.keep(chosen)
 
 
-def assemble(family: Family, name: str, table: Table) -> list[RawLog]:
+def assemble(line_format: LineFormat, name: str, table: Table) -> list[RawLog]:
     """Turn collected rows into one `RawLog` per run."""
     spans = separate(table)
     stem = PurePath(name).name
     logs = []
     for index, (first, last) in enumerate(spans):
         columns = table.taken(first, last)
-        config: dict[str, Any] = {k: v for k, v in table.config.items() if k not in family.not_facts}
+        config: dict[str, Any] = {k: v for k, v in table.config.items() if k not in line_format.not_facts}
         planned = float(np.max(table.totals[first:last], initial=0))
-        if planned and family.step_kind == "step" and table.config.get("step_kind", "step") == "step":
+        if planned and line_format.step_kind == "step" and table.config.get("step_kind", "step") == "step":
             config["max_steps"] = int(planned)
-        step_kind = str(config.pop("step_kind", family.step_kind))
+        step_kind = str(config.pop("step_kind", line_format.step_kind))
         logs.append(
             RawLog(
-                format=family.name,
+                format=line_format.name,
                 name=stem if len(spans) == 1 else f"{stem}#{index + 1}",
                 columns=columns,
                 n_rows=last - first,
@@ -161,14 +161,14 @@ def assemble(family: Family, name: str, table: Table) -> list[RawLog]:
                 events=_events(table, first, last),
                 notes=tuple(table.notes),
                 skipped=tuple(table.skipped) if index == 0 else (),
-                objective=family.objective,
+                objective=line_format.objective,
                 step_column=STEP if STEP in columns else "",
                 step_kind=step_kind,
-                step_offset=family.step_offset,
+                step_offset=line_format.step_offset,
                 names={k: v for k, v in table.names.items() if k in columns},
                 scales={k: v for k, v in table.scales.items() if k in columns},
                 units={k: v for k, v in table.units.items() if k in columns},
-                reductions={k: v for k, v in family.reductions.items() if k in columns},
+                reductions={k: v for k, v in line_format.reductions.items() if k in columns},
             )
         )
     return logs

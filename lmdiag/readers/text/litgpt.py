@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lmdiag.readers.numbers import NUM, number
-from lmdiag.readers.text.line_format import Family
+from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.table import STEP, Table
@@ -66,7 +66,7 @@ class LitScanner:
             self._table.keep(updates)
 
 
-LITGPT = Family(
+LITGPT = LineFormat(
     "litgpt",
     "litgpt, lit-gpt",
     LitScanner,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from lmdiag.readers.numbers import NUM, number
-from lmdiag.readers.text.line_format import Family
+from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.scanner import Shape, Values, shaped
 from lmdiag.readers.text.table import STEP, Table
@@ -33,7 +33,7 @@ _EVAL_LINE = Shape(
     lazy(r"(?:Completed eval after train step|eval metrics after step:) (?P<step>\d+), (?P<rest>.*loss=.*)$"),
     _evaluation,
 )
-MAXTEXT = Family(
+MAXTEXT = LineFormat(
     "maxtext",
     "MaxText",
     shaped(_STEP_LINE, _EVAL_LINE),
@@ -55,7 +55,7 @@ def _verl(match: re.Match[str], table: Table) -> Values | None:
     return values if len(values) > 1 else None
 
 
-VERL = Family(
+VERL = LineFormat(
     "verl",
     "verl",
     shaped(Shape("step:", lazy(r"(?:^|\s)step:(?P<step>\d+) - (?P<rest>\S.*)$"), _verl)),

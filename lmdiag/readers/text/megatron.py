@@ -9,7 +9,7 @@ import numpy as np
 from lmdiag.facts import put_fact
 from lmdiag.metrics import spelling
 from lmdiag.readers.numbers import NUM, SUFFIXES, number
-from lmdiag.readers.text.line_format import Family
+from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.table import STEP, Table
@@ -144,7 +144,7 @@ _NAMES: dict[str, str | None] = {
     "eta": None,
 }
 
-NEMO = Family(
+NEMO = LineFormat(
     "nemo",
     "NeMo 2",
     PipedScanner,
@@ -152,7 +152,7 @@ NEMO = Family(
     marks=(("Training epoch", _NEMO),),
     names={**_NAMES, "val_loss": "val/loss"},
 )
-NANOTRON = Family(
+NANOTRON = LineFormat(
     "nanotron",
     "nanotron",
     PipedScanner,
@@ -160,7 +160,7 @@ NANOTRON = Family(
     marks=(("consumed_tokens", lazy(r"iteration: \d+ / \d+ \| .*consumed_tokens")),),
     names=_NAMES,
 )
-MEGATRON = Family(
+MEGATRON = LineFormat(
     "megatron",
     "Megatron-LM, its forks, GPT-NeoX",
     PipedScanner,

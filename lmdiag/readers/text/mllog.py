@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from lmdiag.facts import printed_fact, put_fact
-from lmdiag.readers.text.line_format import Family
+from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import STEP, Table
 from lmdiag.run import Event
@@ -70,7 +70,7 @@ class MLLogScanner:
             self._table.config["step_kind"] = "samples"
 
 
-MLLOG = Family(
+MLLOG = LineFormat(
     "mlperf",
     "MLPerf logging",
     MLLogScanner,

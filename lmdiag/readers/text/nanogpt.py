@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from lmdiag.readers.numbers import NUM, number
-from lmdiag.readers.text.line_format import Family
+from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.scanner import Shape, ShapeScanner, Values, shaped
 from lmdiag.readers.text.table import STEP, Table
@@ -33,7 +33,7 @@ _ITER = Shape(
     _with_rest,
     lazy(r"^iter \d+: loss"),
 )
-NANOGPT = Family(
+NANOGPT = LineFormat(
     "nanogpt",
     "nanoGPT",
     shaped(_EVAL, _ITER),
@@ -103,7 +103,7 @@ _BUILD_CONSOLE = Shape(
         rf"^step\s+(?P<step>\d+) \| loss: (?P<loss>{NUM}) \| lr (?P<lr>{NUM}) \| norm: (?P<norm>{NUM}) \| dt: (?P<dt>{NUM})ms \| tok/sec: (?P<tok_per_sec>{NUM})"
     ),
 )
-BUILD_NANOGPT = Family(
+BUILD_NANOGPT = LineFormat(
     "build-nanogpt",
     "build-nanogpt",
     lambda table, text: _WithStepless((_BUILD_CONSOLE, _BUILD_FILE), table),
@@ -131,7 +131,7 @@ _NANOCHAT = Shape(
     _piped,
     lazy(r"^step \d+(?:/\d+)? \([\d.]+%\)"),
 )
-NANOCHAT = Family(
+NANOCHAT = LineFormat(
     "nanochat",
     "nanochat",
     shaped(_NANOCHAT),
@@ -152,7 +152,7 @@ _LLMC_FILE = Shape(
     None,
     lazy(r"^s:\d+ "),
 )  # fmt: skip
-LLMC_LOG = Family(
+LLMC_LOG = LineFormat(
     "llm.c-log",
     "llm.c, main.log",
     shaped(_LLMC_FILE),
@@ -180,7 +180,7 @@ class _OneBased(_WithStepless):
     first_step = 1
 
 
-LLMC_CONSOLE = Family(
+LLMC_CONSOLE = LineFormat(
     "llm.c-console",
     "llm.c, console",
     lambda table, text: _OneBased((_LLMC_CONSOLE, _LLMC_OLD), table),
@@ -188,4 +188,4 @@ LLMC_CONSOLE = Family(
     names={"val_loss": "val/loss", "time_ms": "step_time_s"},
     units={"time_ms": "ms", "mfu": "%"},
 )
-FAMILIES = (NANOGPT, BUILD_NANOGPT, NANOCHAT, LLMC_LOG, LLMC_CONSOLE)
+FORMATS = (NANOGPT, BUILD_NANOGPT, NANOCHAT, LLMC_LOG, LLMC_CONSOLE)

@@ -6,7 +6,7 @@ import re
 
 from lmdiag.readers.numbers import number
 from lmdiag.readers.text.epochs import unroll
-from lmdiag.readers.text.line_format import Family
+from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.named_number_line import parse
 from lmdiag.readers.text.named_numbers import name_columns
 from lmdiag.readers.text.patterns import lazy
@@ -90,7 +90,7 @@ class BarScanner:
         name_columns(self._table, {})
 
 
-PROGRESS_BAR = Family(
+PROGRESS_BAR = LineFormat(
     "progress-bar",
     "tqdm progress bars",
     BarScanner,

@@ -1,4 +1,4 @@
-"""Which family of formats a printed log belongs to."""
+"""Which format a printed log has."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from lmdiag.readers.text.growing_text import GrowingText
 from lmdiag.readers.text.hand_written import EPOCHS, MINIMIND, TUTORIAL, WORD_LANGUAGE_MODEL
 from lmdiag.readers.text.hf_console import HF_CONSOLE
 from lmdiag.readers.text.keras_console import KERAS_CONSOLE
-from lmdiag.readers.text.line_format import Family
+from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.litgpt import LITGPT
 from lmdiag.readers.text.maxtext import MAXTEXT, VERL
 from lmdiag.readers.text.megatron import MEGATRON, NANOTRON, NEMO
 from lmdiag.readers.text.mllog import MLLOG
-from lmdiag.readers.text.nanogpt import FAMILIES as SMALL_TRAINERS
+from lmdiag.readers.text.nanogpt import FORMATS as SMALL_TRAINERS
 from lmdiag.readers.text.pieces import pieces, text_of, without_colours
 from lmdiag.readers.text.progress_bar import PROGRESS_BAR
 from lmdiag.readers.text.speedruns import SPEEDRUN
@@ -29,9 +29,9 @@ from lmdiag.readers.text.torchtitan import TORCHTITAN, TORCHTUNE
 from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
 
-FAMILIES: dict[str, Family] = {
-    family.name: family
-    for family in (
+FORMATS: dict[str, LineFormat] = {
+    line_format.name: line_format
+    for line_format in (
         HF_CONSOLE,
         MLLOG,
         NEMO,
@@ -58,7 +58,7 @@ FAMILIES: dict[str, Family] = {
         GENERIC,
     )
 }
-"""All families by name, in the order in which they are preferred where several fit equally well."""
+"""All formats by name, in the order in which they are preferred where several fit equally well."""
 
 WHOLE = 1 << 20  # characters of a text that is looked at as a whole
 SAMPLE = 1 << 16  # of a larger one the start, and windows of a quarter of it from further on
@@ -79,23 +79,23 @@ def sample_of(text: str) -> str:
 
 
 def hits(text: str) -> dict[str, int]:
-    """Count for every family how many pieces of a text only it prints; families without any are left out.
+    """Count for every format how many pieces of a text only it prints; formats without any are left out.
 
     >>> hits("iter 0: loss 4.2133, time 901.22ms, mfu -100.00%")
     {'nanogpt': 1}
     """
     part = sample_of(text)
-    families = [f for f in FAMILIES.values() if any(hint in part for hint, _ in f.marks)]
-    hints = tuple({hint for family in families for hint, _ in family.marks})
+    formats = [f for f in FORMATS.values() if any(hint in part for hint, _ in f.marks)]
+    hints = tuple({hint for line_format in formats for hint, _ in line_format.marks})
     sample = [piece for _, piece in pieces(part) if any(hint in piece for hint in hints)]
     examples = {piece.translate(_ANY_DIGIT): piece for piece in sample}  # one of those that differ in their digits
     often = Counter(piece.translate(_ANY_DIGIT) for piece in sample)
-    counts = {f.name: sum(often[kind] for kind, piece in examples.items() if f.marked(piece)) for f in families}
+    counts = {f.name: sum(often[kind] for kind, piece in examples.items() if f.marked(piece)) for f in formats}
     return {name: count for name, count in counts.items() if count}
 
 
-def family_of(text: str) -> Family:
-    """Return the family with the most lines; the more specific one where two have about as many.
+def format_of(text: str) -> LineFormat:
+    """Return the format with the most lines; the more specific one where two have about as many.
 
     A handful of such lines among many others of named numbers is no reason to leave those out.
     """
@@ -103,7 +103,7 @@ def family_of(text: str) -> Family:
     if not found:
         return GENERIC
     most = max(found.values())
-    best = FAMILIES[next(name for name, count in found.items() if count >= 0.5 * most)]
+    best = FORMATS[next(name for name, count in found.items() if count >= 0.5 * most)]
     if most >= FEW_HITS:
         return best
     others = GENERIC.hits(piece for _, piece in pieces(sample_of(text)))
@@ -111,24 +111,24 @@ def family_of(text: str) -> Family:
 
 
 def can_read(name: str, head: bytes) -> bool:
-    """Tell whether the first bytes are text that holds a line of a known family."""
+    """Tell whether the first bytes are text that holds a line of a known format."""
     return (
         not name.endswith("/") and not is_program(name) and is_text(head) and bool(hits(without_colours(as_text(head))))
     )
 
 
 def read(source: Source) -> list[RawLog]:
-    """Read a printed log of any family; raise `UnreadableLog` where no line looks like a training record."""
+    """Read a printed log of any format; raise `UnreadableLog` where no line looks like a training record."""
     raw = text_of(source)
-    family = family_of(without_colours(raw))
+    line_format = format_of(without_colours(raw))
     try:
-        return family.read_text(source.name, raw)
+        return line_format.read_text(source.name, raw)
     except UnreadableLog:
-        if family is GENERIC:
+        if line_format is GENERIC:
             raise
         return GENERIC.read_text(source.name, raw)
 
 
 def begin(name: str, start: str) -> Growing:
-    """Return a reading of a log that lines can be added to; its beginning tells the family."""
-    return GrowingText(family_of(without_colours(start)), name, start)
+    """Return a reading of a log that lines can be added to; its beginning tells the format."""
+    return GrowingText(format_of(without_colours(start)), name, start)

@@ -1,6 +1,6 @@
 """Large logs of one record a line: the bulk of the lines is cut in columns by polars, the rest is read line by line.
 
-Which numbers of a line make which column is not written down twice: it is learnt from the scanner of the family, by
+Which numbers of a line make which column is not written down twice: it is learnt from the scanner of the format, by
 changing one number of a line at a time and looking which column changes.
 """
 

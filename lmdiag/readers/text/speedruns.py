@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from lmdiag.readers.numbers import NUM
-from lmdiag.readers.text.line_format import Family
+from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.named_numbers import paired
 from lmdiag.readers.text.patterns import lazy
 
-SPEEDRUN = Family(
+SPEEDRUN = LineFormat(
     "modded-nanogpt",
     "modded-nanogpt, parameter-golf",
     paired(placed_only=True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from lmdiag.readers.numbers import NUM, number
-from lmdiag.readers.text.line_format import Family
+from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.scanner import Shape, Values, shaped
 from lmdiag.readers.text.table import STEP, Table
@@ -27,7 +27,7 @@ _TITAN = Shape(
     _titan,
     lazy(r"step:\s+\d+\s+loss:"),
 )
-TORCHTITAN = Family(
+TORCHTITAN = LineFormat(
     "torchtitan",
     "torchtitan",
     shaped(_TITAN),
@@ -46,7 +46,7 @@ def _tune(match: re.Match[str], table: Table) -> Values | None:
 
 
 _TUNE = Shape("Step ", lazy(r"^Step (?P<step>\d+) \| (?P<rest>\S+:\S+.*)$"), _tune, lazy(r"^Step \d+ \| \w+:"))
-TORCHTUNE = Family(
+TORCHTUNE = LineFormat(
     "torchtune",
     "torchtune",
     shaped(_TUNE),

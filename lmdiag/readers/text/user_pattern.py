@@ -9,7 +9,7 @@ from lmdiag.readers.growing import Growing
 from lmdiag.readers.numbers import number
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text.growing_text import GrowingText
-from lmdiag.readers.text.line_format import Family
+from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.pieces import text_of
 from lmdiag.readers.text.scanner import Shape, ShapeScanner
 from lmdiag.readers.text.table import Table
@@ -23,16 +23,16 @@ def read_pattern(source: Source, pattern: str) -> list[RawLog]:
     >>> log.columns["loss"].values.tolist()
     [2.5]
     """
-    return pattern_family(pattern).read_text(source.name, text_of(source))
+    return pattern_format(pattern).read_text(source.name, text_of(source))
 
 
 def begin_pattern(name: str, start: str, pattern: str) -> Growing:
     """Return a reading by the pattern of a log that lines can be added to."""
-    return GrowingText(pattern_family(pattern), name, start)
+    return GrowingText(pattern_format(pattern), name, start)
 
 
-def pattern_family(pattern: str) -> Family:
-    """Return the family whose records are what a regular expression of the user fits.
+def pattern_format(pattern: str) -> LineFormat:
+    """Return the format whose records are what a regular expression of the user fits.
 
     Raises `BadSetting` for a pattern that is no regular expression or names nothing to read.
     """
@@ -47,7 +47,7 @@ def pattern_family(pattern: str) -> Family:
             f"the pattern {pattern!r} names no columns", "write the number as a named group: (?P<loss>[\\d.]+)"
         )
     shape = Shape("", compiled, _numbers)
-    return Family("pattern", "Pattern of the user", lambda table, text: ShapeScanner((shape,), table), ())
+    return LineFormat("pattern", "Pattern of the user", lambda table, text: ShapeScanner((shape,), table), ())
 
 
 def _numbers(match: re.Match[str], table: Table) -> dict[str, float]:

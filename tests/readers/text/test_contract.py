@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.text import FAMILIES, can_read, read
+from lmdiag.readers.text import FORMATS, can_read, read
 from lmdiag.readers.text.fallback import GENERIC
 from lmdiag.sources.source import Source
 
@@ -106,10 +106,10 @@ def test_noise_between_the_lines_changes_no_value(sample: str) -> None:
 
 
 @pytest.mark.parametrize("sample", sorted(SAMPLES))
-def test_recognised_by_its_own_family(sample: str) -> None:
+def test_recognised_by_its_own_format(sample: str) -> None:
     (log,) = logs_of(SAMPLES[sample])
     if log.format != GENERIC.name:
-        assert FAMILIES[log.format].can_read("x.log", SAMPLES[sample])
+        assert FORMATS[log.format].can_read("x.log", SAMPLES[sample])
 
 
 @pytest.mark.parametrize(

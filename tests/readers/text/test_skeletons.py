@@ -84,6 +84,6 @@ def test_layouts_are_not_used_where_the_scanner_reads_something_else(monkeypatch
 
 
 def _scanner(text: str) -> object:
-    from lmdiag.readers.text.recognise import family_of
+    from lmdiag.readers.text.recognise import format_of
 
-    return family_of(text).scanner
+    return format_of(text).scanner

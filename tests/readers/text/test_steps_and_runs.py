@@ -4,7 +4,7 @@ import pytest
 
 from lmdiag.errors import BadSetting, UnreadableLog
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.text import FAMILIES, read, read_pattern
+from lmdiag.readers.text import FORMATS, read, read_pattern
 from lmdiag.sources.source import Source
 
 
@@ -117,12 +117,12 @@ def test_pattern_without_a_match_is_told() -> None:
         read_pattern(Source("x.log", content=b"loss 2"), r"(?P<loss>\d+) lost")
 
 
-def test_a_family_can_be_asked_for() -> None:
+def test_a_format_can_be_asked_for() -> None:
     text = b"step 1: train loss 2.0, val loss 2.1\niter 1: loss 2.0, time 5.0ms, mfu 1.00%\n"
-    (log,) = FAMILIES["nanogpt"].read(Source("x.log", content=text))
+    (log,) = FORMATS["nanogpt"].read(Source("x.log", content=text))
     assert log.format == "nanogpt"
     with pytest.raises(UnreadableLog):
-        FAMILIES["megatron"].read(Source("x.log", content=text))
+        FORMATS["megatron"].read(Source("x.log", content=text))
 
 
 def test_an_early_stop_ends_a_run_and_its_settings_do_not() -> None:
