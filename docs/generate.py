@@ -4,7 +4,7 @@
     python -m docs.generate --check   exit 1 and name the pages that are out of date
 
 In the README, what stands between `<!-- report: COMMAND -->` and `<!-- end -->` is what the command prints, and between
-`<!-- formats -->` and `<!-- end -->` are links to the pages in `docs/formats/`. In `accuracy.md`, what stands between `<!-- faults -->` and `<!-- end -->` is
+`<!-- formats -->` and `<!-- end -->` are links to the pages in `docs/formats/`; in `formats/text.md` it is the table of printed formats. In `accuracy.md`, what stands between `<!-- faults -->` and `<!-- end -->` is
 the first table of `faults.md`.
 """
 
@@ -20,10 +20,14 @@ from pathlib import Path
 
 from lmdiag.finding import FAMILIES, Rule
 from lmdiag.metrics import METRICS
+from lmdiag.readers.text import FORMATS
+from lmdiag.readers.text.line_format import LineFormat
+from lmdiag.readers.text.pieces import payload, pieces, without_colours
 from lmdiag.record.schema import json_schema
 from lmdiag.rules import RULES
 
 HERE = Path(__file__).parent
+LONGEST_LINE = 60  # of a log, in a table
 NOTE = "<!-- Written by `make docs`; edit the source instead. -->\n"
 
 
@@ -150,6 +154,23 @@ def accuracy() -> str:
     return filled((HERE / "accuracy.md").read_text(encoding="utf-8"), "faults", f"\n{table[0]}\n\n")
 
 
+def printed_formats() -> str:
+    """Return the page of printed logs with the table of their formats, each with a line of its sample."""
+    rows = [f"| `{f.name}` | {f.title} | `{_line_of(f)}` |" for f in FORMATS.values()]
+    table = "\n| Format | Programs | A line of it |\n|---|---|---|\n" + "\n".join(rows) + "\n\n"
+    return filled((HERE / "formats/text.md").read_text(encoding="utf-8"), "formats", table)
+
+
+def _line_of(line_format: LineFormat) -> str:
+    """Return the first line of the samples of a format that only it prints."""
+    samples = sorted((HERE.parent / "tests/readers/samples/text").glob(f"{line_format.name.split()[0]}*.log"))
+    lines = (payload(piece)[0] for path in samples for _, piece in pieces(without_colours(path.read_text("utf-8"))))
+    line = next(line for line in lines if line_format.hits([line]))
+    start = min((found.start() for _, mark in line_format.marks if (found := mark.search(line))), default=0)
+    line = " ".join(line[start:].split())
+    return (line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…").replace("|", "\\|")
+
+
 def pages() -> dict[Path, str]:
     """Return every generated page: {path: text}."""
     rules = {HERE / "rules" / f"{rule.name}.md": rule_page(rule) for rule in RULES}
@@ -158,6 +179,7 @@ def pages() -> dict[Path, str]:
         "metrics.md": metric_table(),
         "log-format.md": log_format(),
         "accuracy.md": accuracy(),
+        "formats/text.md": printed_formats(),
     }
     return {**rules, **{HERE / name: text for name, text in others.items()}, HERE.parent / "README.md": readme()}
 

@@ -25,7 +25,7 @@ MINIMIND = LineFormat(
 )
 TUTORIAL = LineFormat(
     "tutorial",
-    "Epoch [1/10], Step [100/938], Loss: …",
+    "Tutorials: steps within epochs",
     paired(),
     (
         (
@@ -40,7 +40,7 @@ TUTORIAL = LineFormat(
 )
 EPOCHS = LineFormat(
     "epoch-print",
-    "Epoch 3: train loss …, val loss …",
+    "Tutorials: a line an epoch",
     paired(),
     (("poch", lazy(rf"\b[Ee]poch\W*\d+(?:\s*/\s*\d+)?\W(?!.*(?:step|iter|batch)\W*\d).*{_LOSS.pattern}")),),
 )
