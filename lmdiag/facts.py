@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 # Name in the header of lmdiag-log/1: spellings, the most telling first. Behind `|` stand those that mean this only in
@@ -64,6 +65,7 @@ def header_facts(settings: Mapping[str, Any]) -> dict[str, Any]:
     return header | _precision(named) | _task(named)
 
 
+@lru_cache(maxsize=4096)
 def printed_fact(name: str) -> str | None:
     """Return which fact a name in a printed header stands for.
 
