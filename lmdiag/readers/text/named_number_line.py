@@ -14,7 +14,7 @@ from lmdiag.readers.numbers import NUM, SUFFIXES, number
 from lmdiag.readers.text.guesses import SHORT_FOR_LOSS
 from lmdiag.readers.text.names import Heading, canonical, heading, is_auxiliary, is_split, of_training
 from lmdiag.readers.text.patterns import lazy
-from lmdiag.readers.text.rewriting import rewritten
+from lmdiag.readers.text.spellings import rewritten
 
 _RATE = r"tok(?:ens)?/s(?:ec)?|samples/s(?:ec)?|words/s(?:ec)?|bpc|bpb"  # units that say what was measured
 _UNIT = rf"{_RATE}|ms|sec|min|us|µs|GiB|GB|MiB|MB|KB|it/s|s/it|[smhxKkMBGT%]"

@@ -17,10 +17,10 @@ from lmdiag.readers.text.names import canonical, of_training
 from lmdiag.readers.text.no_records import is_after_training, is_code
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.pieces import payload
-from lmdiag.readers.text.rewriting import rewritten
 from lmdiag.readers.text.run_labels import ModelNames
 from lmdiag.readers.text.scanner import Scanner
 from lmdiag.readers.text.several_records import records_in
+from lmdiag.readers.text.spellings import rewritten
 from lmdiag.readers.text.table import EPOCH, POSITION, STEP, Table
 from lmdiag.run import Event
 

@@ -6,7 +6,7 @@ import re
 
 from lmdiag.readers.numbers import NUM
 from lmdiag.readers.text.patterns import lazy
-from lmdiag.readers.text.rewriting import unwrapped
+from lmdiag.readers.text.spellings import unwrapped
 
 _AFTER_TRAINING = lazy(
     r"^\W*(?:final|quantized|quantised|int\d|prequant|pre-quant|post-quant|sliding|diagnostic|result|end of training"
