@@ -150,7 +150,8 @@ class Run:
     and the program's own settings under `config["config"]`. `superseded` holds the values of steps that a
     resumed run wrote again: the later value stands in `series`, the earlier one here. `objective` is `causal-lm`,
     `masked-lm`, `classification`, `reinforcement` or `composite`: only for the first three must the loss fall.
-    `step_kind` says what the steps count: `step`, `epoch`, `tokens`, `samples` or `record`.
+    `step_kind` says what the steps count: `step`, `epoch`, `tokens`, `samples` or `record`. `decided` holds `curve` and
+    `evaluation` where they were chosen among more points than `series` has; else they are chosen when first asked for.
 
     >>> run = Run("a", {"loss": Series(np.array([1, 2]), np.array([2.0, 1.0]))})
     >>> "loss" in run, run.has("grad_norm"), run.last_step
@@ -169,6 +170,7 @@ class Run:
     superseded: Mapping[str, Series] = field(default_factory=dict)
     objective: str = "causal-lm"
     step_kind: str = "step"
+    decided: Mapping[str, tuple[str, Series] | None] = field(default_factory=dict)
 
     def __getitem__(self, metric: str) -> Series:
         return self.series[metric]
@@ -199,6 +201,8 @@ class Run:
     @cached_property
     def evaluation(self) -> tuple[str, Series] | None:
         """The evaluations to judge by, with their metric name: the evaluation loss, or where there is none bits per byte."""
+        if "evaluation" in self.decided:
+            return self.decided["evaluation"]
         bits = {name: series for name, series in self.series.items() if name.endswith("/bpb")}
         if self.evaluation_loss or not bits:
             return self.evaluation_loss
@@ -231,6 +235,8 @@ class Run:
 
         Printed logs often hold a handful of training losses beside many evaluations: then the evaluations say more.
         """
+        if "curve" in self.decided:
+            return self.decided["curve"]
         evaluation = self.evaluation_loss
         loss = self.series.get("loss")
         if loss is None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -157,6 +158,17 @@ def test_a_light_diagnosis_is_small_whatever_the_length_of_the_log():
     sizes = [len(pickle.dumps(slimmed(diagnose(sick_run(n))))) for n in (2000, 40_000)]
     assert max(sizes) < 60_000
     assert sizes[1] < 1.5 * sizes[0]
+
+
+def test_a_light_run_keeps_the_curves_that_all_points_decided():
+    steps = np.arange(4000)
+    several = {f"{name}/loss": Series(steps, 3.0 + np.cos(steps + shift)) for name, shift in (("a", 0), ("b", 1))}
+    whole = diagnose(Run("a", several))
+    small = replace(slimmed(whole).run, name="another name")
+    for name in ("curve", "evaluation"):
+        metric, series = getattr(small, name)
+        assert metric == getattr(whole.run, name)[0] == "val/loss"
+        assert len(series) < series.logged == len(steps)
 
 
 def test_copies_in_a_folder_are_judged_once_and_said(tmp_path, capsys):

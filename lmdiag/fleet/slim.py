@@ -19,7 +19,8 @@ def slimmed(diagnosis: Diagnosis, stretches: int = STRETCHES, every_metric: bool
     many stretches stay, and the steps of findings. Of the other metrics those stay that have the first and the last step.
     """
     run = diagnosis.run
-    shown = {metric for metric, _ in filter(None, (run.curve, run.evaluation))} | {f.metric for f in diagnosis.findings}
+    decided = {"curve": run.curve, "evaluation": run.evaluation}
+    shown = {metric for metric, _ in filter(None, decided.values())} | {f.metric for f in diagnosis.findings}
     series = {
         name: thinned(s, stretches, _marks(diagnosis, name))
         for name, s in run.series.items()
@@ -30,10 +31,11 @@ def slimmed(diagnosis: Diagnosis, stretches: int = STRETCHES, every_metric: bool
         series=_with_the_ends(run, series),
         superseded={},
         events=run.events if every_metric else tuple(event for event in run.events if event.kind == "end"),
+        decided={
+            name: found and (found[0], series.get(found[0]) or thinned(found[1], stretches))
+            for name, found in decided.items()
+        },
     )
-    for name in ("curve", "evaluation"):  # decided by all points, not by those that stay
-        found = getattr(run, name)
-        small.__dict__[name] = found and (found[0], series.get(found[0]) or thinned(found[1], stretches))
     return replace(diagnosis, run=small)
 
 
