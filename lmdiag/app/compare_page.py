@@ -7,8 +7,7 @@ import streamlit as st
 from lmdiag import charts
 from lmdiag.app import controls, downloads
 from lmdiag.app.markup import VERDICTS, plain, short
-from lmdiag.charts.outline import candidates
-from lmdiag.charts.thinning import extremes
+from lmdiag.charts.downsampling import candidates, extremes
 from lmdiag.compare import compare, verdict_of
 from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import LmdiagError

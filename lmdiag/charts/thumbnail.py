@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmdiag.charts.thinning import extremes
+from lmdiag.charts.downsampling import extremes
 from lmdiag.charts.traces import OUTLIER_SPANS
 from lmdiag.run import Run
 

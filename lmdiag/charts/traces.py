@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lmdiag.charts.outline import blocks, candidates, lost_stretches, rows_in
+from lmdiag.charts.downsampling import blocks, candidates, extremes, joined, lost_stretches, rows_in
 from lmdiag.charts.smoothing import half_life_mean
-from lmdiag.charts.thinning import extremes, joined
 from lmdiag.charts.view import View, positions
 from lmdiag.run import Run, Series
 from lmdiag.stats.windows import distinct

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmdiag.charts.outline import kept
+from lmdiag.charts.downsampling import kept
 from lmdiag.run import Run, Series
 
 if TYPE_CHECKING:

@@ -8,6 +8,8 @@ import numpy as np
 
 from lmdiag.diagnose import Diagnosis
 from lmdiag.run import Run, Series
+from lmdiag.stats.extremes import extreme_rows
+from lmdiag.stats.windows import distinct
 
 STRETCHES = 144  # twice as many as the widest curve in a line of text has characters
 
@@ -51,19 +53,10 @@ def thinned(series: Series, stretches: int, steps: list[int] | None = None) -> S
     >>> len(few) <= 24, few.logged, 123 in few.steps.tolist(), float(few.values.max()) == float(series.values.max())
     (True, 1000, True, True)
     """
-    n = len(series)
-    if n <= 2 * stretches:
-        return replace(series.at(np.arange(n)), logged=series.logged or n)
-    width = -(-n // stretches)
-    values = np.pad(np.where(np.isfinite(series.values), series.values, np.inf), (0, -n % width), mode="edge")
-    blocks = values.reshape(-1, width)
-    begins = np.arange(len(blocks)) * width
+    rows = extreme_rows(np.where(np.isfinite(series.values), series.values, np.inf), stretches)
     marked = np.searchsorted(series.steps, steps or [])
-    finite = np.where(np.isfinite(series.values), series.values, np.inf)
-    chosen = np.concatenate(
-        [[0, n - 1, int(np.argmin(finite))], begins + blocks.argmax(1), begins + blocks.argmin(1), marked]
-    )
-    return replace(series.at(np.unique(np.minimum(chosen, n - 1))), logged=series.logged or n)
+    chosen = distinct(np.concatenate([rows, marked[marked < len(series)]]))
+    return replace(series.at(chosen), logged=series.logged or len(series))
 
 
 def _with_the_ends(run: Run, series: dict[str, Series]) -> dict[str, Series]:
