@@ -1,4 +1,4 @@
-"""Run + findings -> Vega-Lite charts; the app, the HTML report and notebooks (as Altair objects) draw the same ones.
+"""Run + findings -> Vega-Lite charts; the app and the HTML report draw the same ones.
 
 A chart function takes a Run, its findings and a View (what the reader chose to see), and returns a Drawing: the chart,
 a sentence for those who cannot see it, and a note that says how many points are shown. Data goes into the chart as

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from lmdiag.charts.downsampling import kept
 from lmdiag.run import Run, Series
-
-if TYPE_CHECKING:
-    import altair
 
 AXES = {"step": "step", "tokens": "tokens", "epoch": "epoch", "elapsed": "hours", "relative": "share of the run"}
 STEP_KINDS = {"step": "step", "epoch": "epoch", "tokens": "tokens", "samples": "samples", "record": "record"}
@@ -48,13 +45,6 @@ class Drawing:
     alt: str
     note: str = ""
     metrics: tuple[str, ...] = ()
-
-    @property
-    def chart(self) -> altair.LayerChart:
-        """The chart as an Altair object, for notebooks."""
-        import altair as alt
-
-        return alt.LayerChart.from_dict({**self.spec, "width": 800})
 
 
 def axes_of(run: Run) -> list[str]:

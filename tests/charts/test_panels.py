@@ -139,10 +139,6 @@ def test_one_single_point_draws():
     checked(charts.loss_chart(run, [], View(half_life=3.0)))
 
 
-def test_a_drawing_is_an_altair_chart_in_a_notebook(run):
-    assert charts.loss_chart(run, [], View()).chart.to_dict()["height"] == 300
-
-
 def test_the_scores_of_a_classifier_share_a_chart():
     steps = np.array([10, 20, 30])
     evaluations = {f"val/{name}": Series(steps, np.array([0.3, level, level])) for name, level in SCORES.items()}
