@@ -6,7 +6,7 @@ import numpy as np
 
 from lmdiag.charts.panel import Guide
 from lmdiag.charts.traces import Records
-from lmdiag.charts.vega import Spec, domain, fitted, layer, tip
+from lmdiag.charts.vega import channel, domain, fitted, layer, mark, tip
 from lmdiag.charts.view import Drawing, View, axis_title, positions
 from lmdiag.run import Run, Series
 
@@ -15,6 +15,7 @@ BINS_OF_NORM = 40
 MOST_LAYERS = 48
 ROW = 18
 NAME_LENGTH = 40
+POWERS = "powers of ten from median"
 
 
 def layers_of(run: Run, metric: str) -> dict[str, Series]:
@@ -44,37 +45,20 @@ def layer_heatmap(run: Run, metric: str, view: View) -> Drawing | None:
     if not records:
         return None
     names = [name[:NAME_LENGTH] for name in found]
-    x = {
-        "field": "x",
-        "type": "quantitative",
-        "title": axis_title(run, view.axis),
-        "axis": {"format": "~s", "grid": False},
-    }
-    x["scale"] = domain((min(r["x"] for r in records), max(r["x2"] for r in records)))
-    y = {"field": "layer", "type": "nominal", "title": None, "sort": names, "axis": {"labelLimit": 200}}
+    scale = domain((min(r["x"] for r in records), max(r["x2"] for r in records)))
+    x = channel("x", title=axis_title(run, view.axis), scale=scale, axis={"format": "~s", "grid": False})
+    y = channel("layer", "nominal", title=None, sort=names, axis={"labelLimit": 200})
     most = max(max((abs(r["power"]) for r in records if r["power"] is not None), default=1.0), 0.3)
-    scale = {"scheme": "blueorange", "domain": [-most, most], "domainMid": 0}
-    colour = {"field": "power", "type": "quantitative", "scale": scale, "title": "powers of ten from median"}
-    words = [
-        tip("layer"),
-        tip("steps"),
-        tip("value", ",.4~g", metric),
-        tip("power", ".2f", "powers of ten from median"),
-    ]
-    cells = layer(
-        [r for r in records if not r["lost"]],
-        {"type": "rect"},
-        x=x,
-        x2={"field": "x2"},
-        y=y,
-        color=colour,
-        tooltip=words,
-    )
-    layers = [cells]
+    scheme = {"scheme": "blueorange", "domain": [-most, most], "domainMid": 0}
+    colour = channel("power", scale=scheme, title=POWERS)
+    where = [tip("layer"), tip("steps")]
+    words = [*where, tip("value", ",.4~g", metric), tip("power", ".2f", POWERS)]
+    finite = [r for r in records if not r["lost"]]
+    layers = [layer(finite, mark("rect"), x=x, x2="x2", y=y, color=colour, tooltip=words)]
     lost = [r for r in records if r["lost"]]
     if lost:
-        mark = {"type": "point", "shape": "cross", "filled": True, "size": 60, "color": "#C44E00"}
-        layers.append(layer(lost, mark, x=x, y=y, tooltip=[tip("layer"), tip("steps"), tip("lost", ",", "not finite")]))
+        cross = mark("point", shape="cross", size=60, color="#C44E00")
+        layers.append(layer(lost, cross, x=x, y=y, tooltip=[*where, tip("lost", ",", "not finite")]))
     spec = fitted({"layer": layers, "height": ROW * len(found) + 10})
     hidden = len(layers_of(run, metric)) - len(found)
     note = f"{hidden} more layers are not shown" if hidden else ""
@@ -121,31 +105,13 @@ def distribution_chart(series: Series, title: str, guides: tuple[Guide, ...] = (
         for low, high, n in zip(edges, edges[1:], counts)
         if n
     ]
-    x: Spec = {
-        "field": "x",
-        "type": "quantitative",
-        "title": title,
-        "scale": {"type": "log", "nice": False},
-        "axis": {"format": "~g"},
-    }
-    y = {"field": "count", "type": "quantitative", "title": "records"}
+    x = channel("x", title=title, scale=domain(None, log=True), axis={"format": "~g"})
+    y = channel("count", title="records")
     words = [tip("x", ",.3~g", "from"), tip("x2", ",.3~g", "to"), tip("count", ",")]
-    layers = [
-        layer(
-            records,
-            {"type": "bar", "color": "#3584B5"},
-            x=x,
-            x2={"field": "x2"},
-            y=y,
-            y2={"field": "zero"},
-            tooltip=words,
-        )
-    ]
+    layers = [layer(records, mark("bar", color="#3584B5"), x=x, x2="x2", y=y, y2="zero", tooltip=words)]
     if guides:
         lines = [{"x": g.value, "words": g.words} for g in guides]
-        layers.append(
-            layer(lines, {"type": "rule", "strokeDash": [3, 3], "color": "#6B7280"}, x=x, tooltip=[tip("words")])
-        )
+        layers.append(layer(lines, mark("rule", strokeDash=[3, 3], color="#6B7280"), x=x, tooltip=[tip("words")]))
     low, mid, high = np.quantile(values, [0.05, 0.5, 0.95])
     alt = f"Distribution of {title}: median {mid:.3g}, 90% of the records between {low:.3g} and {high:.3g}."
     return Drawing(fitted({"layer": layers, "height": 180}), alt)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lmdiag.charts.marks import flagged_steps, in_view, link_records, point_records, shaded, span_records
-from lmdiag.charts.panel import Guide, Panel
-from lmdiag.charts.panels import drawing, trace_of, x_domain
+from lmdiag.charts.marks import flagged_steps, link_records
+from lmdiag.charts.panel import Guide
+from lmdiag.charts.panels import drawing, panel_of, trace_of, x_domain
 from lmdiag.charts.perplexity import perplexity_axis
-from lmdiag.charts.traces import Records, Trace, rescaled, scale_domain
+from lmdiag.charts.traces import Records, Trace, rescaled
 from lmdiag.charts.view import Drawing, View, positions
 from lmdiag.finding import Finding
 from lmdiag.forecast import Forecast
@@ -47,22 +47,19 @@ def loss_chart(
         return None
     log = view.log_y or view.loss_as == "perplexity"
     guides = _guides(run, view)
-    points = point_records(in_view(own, view), traces)
     ahead = ahead_records(run, traces, view, forecast)
     bars = [record for t in traces for record in bar_records(run, t, view)]
     levels = [g.value for g in guides if g.words == GUESSES["uniform"]]
     levels += [r[end] for r in ahead for end in ("low", "high")] + [r[end] for r in bars for end in ("y", "y2")]
-    panel = Panel(
-        title=LOSS_TITLES[view.loss_as] if run.objective != "classification" else "loss",
-        traces=traces,
-        x_title="",
-        x_domain=x_domain(run, view),
-        y_domain=scale_domain(traces, log, view.full_range, levels, [p["y"] for p in points]),
+    panel = panel_of(
+        run,
+        LOSS_TITLES[view.loss_as] if run.objective != "classification" else "loss",
+        traces,
+        own,
+        view,
         log=log,
-        y_format=",.4~g",
+        levels=levels,
         height=300,
-        spans=span_records(run, shaded(run, own), view),
-        points=points,
         guides=guides,
         best=_best_records(traces, best, x_domain(run, view)),
         bars=bars,

@@ -9,7 +9,7 @@ import numpy as np
 
 from lmdiag.charts.traces import Records, Trace
 from lmdiag.charts.view import View, positions
-from lmdiag.finding import Finding, Severity
+from lmdiag.finding import Finding, severity_of
 from lmdiag.run import Run
 
 MESSAGE_LENGTH = 300
@@ -59,16 +59,9 @@ def span_records(run: Run, findings: Iterable[Finding], view: View) -> Records:
         if view.steps is not None:
             ends = ends.clip(*view.steps)
         x, x2 = positions(run, view.axis, ends)
+        steps = f"{f.first_step:,} to {f.last_step:,}" if f.last_step > f.first_step else f"{f.first_step:,}"
         records.append(
-            {
-                "x": float(x),
-                "x2": float(x2),
-                "rule": f.rule,
-                "severity": (f.severity or Severity.INFO).label,
-                "message": f.message[:MESSAGE_LENGTH],
-                "steps": f"{f.first_step:,} to {f.last_step:,}" if f.last_step > f.first_step else f"{f.first_step:,}",
-                "consequence": f.consequence_of is not None,
-            }
+            {"x": float(x), "x2": float(x2), "steps": steps, "consequence": f.consequence_of is not None, **_told(f)}
         )
     return records
 
@@ -81,7 +74,8 @@ def point_records(findings: Iterable[Finding], traces: Sequence[Trace]) -> Recor
         for step in (f.steps or ((f.first_step,) if f.alarms else ()))[:MOST_STEPS]:
             found = next(((t, i) for t in own if (i := t.index_of(step)) is not None), None)
             if found is not None:
-                records.append(_point(f, step, *found))
+                t, i = found
+                records.append({"x": float(t.x[i]), "y": float(t.values[i]), "step": int(step), **_told(f)})
     return records
 
 
@@ -109,12 +103,5 @@ def link_records(run: Run, findings: Iterable[Finding], view: View) -> Records:
     ]
 
 
-def _point(f: Finding, step: int, t: Trace, i: int) -> dict[str, Any]:
-    return {
-        "x": float(t.x[i]),
-        "y": float(t.values[i]),
-        "step": int(step),
-        "rule": f.rule,
-        "severity": (f.severity or Severity.INFO).label,
-        "message": f.message[:MESSAGE_LENGTH],
-    }
+def _told(f: Finding) -> dict[str, Any]:
+    return {"rule": f.rule, "severity": severity_of(f).label, "message": f.message[:MESSAGE_LENGTH]}

@@ -10,7 +10,7 @@ import numpy as np
 from lmdiag.charts.panel import Panel
 from lmdiag.charts.panels import drawing, x_domain
 from lmdiag.charts.traces import Trace, scale_domain, trace
-from lmdiag.charts.vega import layer
+from lmdiag.charts.vega import layer, mark
 from lmdiag.charts.view import Drawing, View, axis_title, positions
 from lmdiag.run import Run, Series
 
@@ -50,8 +50,8 @@ def grouped_chart(groups: Mapping[str, Sequence[Run]], metric: str, view: View) 
     inner = drawn.spec["layer"][0]["layer"]
     x = inner[0]["encoding"]["x"]
     y = {**inner[0]["encoding"]["y"], "field": "low"}
-    mark = {"type": "area", "opacity": 0.2, "clip": True}
-    inner.insert(0, layer(bands, mark, x=x, y=y, y2={"field": "high"}, color=inner[0]["encoding"]["color"]))
+    band = mark("area", opacity=0.2, clip=True)
+    inner.insert(0, layer(bands, band, x=x, y=y, y2="high", color=inner[0]["encoding"]["color"]))
     return drawn
 
 
@@ -64,7 +64,6 @@ def _panel(runs: Mapping[str, Run], traces: Sequence[Trace], metric: str, view: 
         x_domain=(min(low for low, _ in ends), max(high for _, high in ends)),
         y_domain=scale_domain(traces, view.log_y, view.full_range),
         log=view.log_y,
-        y_format=",.4~g",
         height=340,
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from lmdiag.charts.palette import DASHES, SHAPES, Palette, palette
 from lmdiag.charts.traces import Records, Trace, line_records, off_scale_records, smooth_records
-from lmdiag.charts.vega import Spec, domain, layer, tip
+from lmdiag.charts.vega import AXIS, Spec, channel, domain, layer, mark, room, tip
 from lmdiag.charts.view import View
 from lmdiag.finding import Severity
 
@@ -30,12 +30,12 @@ class Panel:
 
     title: str
     traces: Sequence[Trace]
-    x_title: str
     x_domain: tuple[float, float]
     y_domain: tuple[float, float] | None
+    x_title: str = ""
     log: bool = False
-    y_format: str = "~g"
-    height: int = 180
+    y_format: str = ",.4~g"
+    height: int = 150
     spans: Records = field(default_factory=list)
     points: Records = field(default_factory=list)
     guides: Sequence[Guide] = ()
@@ -47,41 +47,21 @@ class Panel:
     @property
     def x(self) -> Spec:
         """The x channel of every layer."""
-        axis = {
-            "format": "~s",
-            "grid": False,
-            "tickCount": 8,
-            "labelPadding": 6,
-            "titlePadding": 4,
-            "labelOverlap": True,
-        }
-        return {
-            "field": "x",
-            "type": "quantitative",
-            "title": self.x_title,
-            "scale": domain(self.x_domain),
-            "axis": axis,
-        }
+        axis = {**AXIS, "format": "~s", "grid": False, "tickCount": 8, "titlePadding": 4}
+        return channel("x", title=self.x_title, scale=domain(self.x_domain), axis=axis)
 
     @property
     def y(self) -> Spec:
         """The y channel of every layer."""
-        axis = {
-            "labelExpr": f"datum.value === 0 ? '0' : format(datum.value, '{self.y_format}')",
-            "minExtent": LABEL_ROOM,
-            "maxExtent": LABEL_ROOM,
-            "tickCount": max(self.height // 45, 2),
-            "labelOverlap": True,
-            "labelPadding": 6,
-            "titlePadding": 6,
-        }
-        return {
-            "field": "y",
-            "type": "quantitative",
-            "title": self.title,
-            "scale": domain(self.y_domain, self.log),
-            "axis": axis,
-        }
+        label = f"datum.value === 0 ? '0' : format(datum.value, '{self.y_format}')"
+        ticks = max(self.height // 45, 2)
+        axis = {**AXIS, **room(LABEL_ROOM), "labelExpr": label, "tickCount": ticks, "titlePadding": 6}
+        return channel("y", title=self.title, scale=domain(self.y_domain, self.log), axis=axis)
+
+    @property
+    def at(self) -> dict[str, Spec]:
+        """Both channels."""
+        return {"x": self.x, "y": self.y}
 
 
 def draw(panel: Panel, view: View) -> list[Spec]:
@@ -102,29 +82,28 @@ def _spans(panel: Panel, colours: Palette) -> Iterator[Spec]:
         chosen = [r for r in panel.spans if r["severity"] == severity.label and r["x2"] > r["x"]]
         opacity = 0.13 if severity > Severity.INFO else 0.06
         if chosen:
-            mark = {"type": "rect", "opacity": opacity, "color": colours.severity(severity), "clip": True}
-            yield layer(chosen, mark, x=panel.x, x2={"field": "x2"})
+            band = mark("rect", opacity=opacity, color=colours.severity(severity), clip=True)
+            yield layer(chosen, band, x=panel.x, x2="x2")
 
 
 def _ahead(panel: Panel, colours: Palette) -> Iterator[Spec]:
     """Draw where the loss is expected to go: the 90% interval as a band, its middle dashed, its end in words."""
     if panel.ahead:
+        colour = colours.training
         words = [tip("words", title="forecast"), tip("step", ",", "at step")]
         low, high = ({**panel.y, "field": name} for name in ("low", "high"))
-        band = {"type": "area", "color": colours.training, "opacity": 0.22, "clip": True}
-        yield layer(panel.ahead, band, x=panel.x, y=low, y2={"field": "high"}, tooltip=words)
-        line = {"type": "line", "color": colours.training, "strokeDash": [5, 4], "strokeWidth": 1.6, "clip": True}
-        yield layer(panel.ahead, line, x=panel.x, y=panel.y)
-        text = {"type": "text", "align": "right", "dx": -4, "dy": -10, "fontSize": 11, "baseline": "bottom"}
-        end = {**text, "color": colours.training, "fontWeight": "bold"}
-        yield layer(panel.ahead[-1:], end, x=panel.x, y=high, text={"field": "words"}, tooltip=words)
+        band = mark("area", color=colour, opacity=0.22, clip=True)
+        yield layer(panel.ahead, band, x=panel.x, y=low, y2="high", tooltip=words)
+        yield layer(panel.ahead, mark("line", color=colour, strokeDash=[5, 4], strokeWidth=1.6, clip=True), **panel.at)
+        text = mark("text", align="right", dx=-4, dy=-10, baseline="bottom", color=colour, fontWeight="bold")
+        yield layer(panel.ahead[-1:], text, x=panel.x, y=high, text="words", tooltip=words)
 
 
 def _links(panel: Panel, colours: Palette) -> Iterator[Spec]:
     if panel.links:
-        mark = {"type": "rule", "color": colours.warning, "strokeWidth": 1.5, "strokeDash": [4, 2], "opacity": 0.8}
+        line = mark("rule", color=colours.warning, strokeWidth=1.5, strokeDash=[4, 2], opacity=0.8, clip=True)
         words = [tip("what"), tip("gradient", ",", "gradient at step"), tip("loss", ",", "loss at step")]
-        yield layer(panel.links, {**mark, "clip": True}, x=panel.x, tooltip=words)
+        yield layer(panel.links, line, x=panel.x, tooltip=words)
 
 
 def _guides(panel: Panel, colours: Palette) -> Iterator[Spec]:
@@ -135,24 +114,16 @@ def _guides(panel: Panel, colours: Palette) -> Iterator[Spec]:
         if low <= g.value <= high:
             records.append({"y": g.value, "words": "" if crowded else g.words})
     if records:
-        yield layer(records, {"type": "rule", "strokeDash": [3, 3], "color": colours.muted, "opacity": 0.9}, y=panel.y)
-        words = {
-            "type": "text",
-            "align": "right",
-            "baseline": "bottom",
-            "dx": -4,
-            "dy": -2,
-            "fontSize": 11,
-            "color": colours.muted,
-        }
-        yield layer(records, words, y=panel.y, x={"value": "width"}, text={"field": "words"})
+        yield layer(records, mark("rule", strokeDash=[3, 3], color=colours.muted, opacity=0.9), y=panel.y)
+        words = mark("text", align="right", baseline="bottom", dx=-4, dy=-2, color=colours.muted)
+        yield layer(records, words, y=panel.y, x={"value": "width"}, text="words")
 
 
 def _bars(panel: Panel, colours: Palette) -> Iterator[Spec]:
     if panel.bars:
-        mark = {"type": "rule", "color": colours.evaluation, "strokeWidth": 1.4, "opacity": 0.7, "clip": True}
+        bar = mark("rule", color=colours.evaluation, strokeWidth=1.4, opacity=0.7, clip=True)
         words = [tip("step", ","), tip("sigma", ",.3~g", "one evaluation scatters by ±")]
-        yield layer(panel.bars, mark, x=panel.x, y=panel.y, y2={"field": "y2"}, tooltip=words)
+        yield layer(panel.bars, bar, **panel.at, y2="y2", tooltip=words)
 
 
 def _lines(panel: Panel, colours: Palette) -> Iterator[Spec]:
@@ -160,13 +131,13 @@ def _lines(panel: Panel, colours: Palette) -> Iterator[Spec]:
     channels = _look(panel, colours)
     smooth = [r for t in panel.traces for r in smooth_records(t)]
     few = [r for t in panel.traces if t.logged <= FEW_POINTS for r in line_records(t) if r["y"] is not None]
-    raw = {"type": "line", "strokeWidth": 1.2, "opacity": 0.35 if smooth else 0.95, "clip": True}
-    yield layer("raw", raw, x=panel.x, y=panel.y, **channels)
+    yield layer(
+        "raw", mark("line", strokeWidth=1.2, opacity=0.35 if smooth else 0.95, clip=True), **panel.at, **channels
+    )
     if smooth:
-        yield layer(smooth, {"type": "line", "strokeWidth": 2.2, "clip": True}, x=panel.x, y=panel.y, **channels)
+        yield layer(smooth, mark("line", strokeWidth=2.2, clip=True), **panel.at, **channels)
     if few:
-        mark = {"type": "point", "size": 22, "filled": True, "opacity": 0.9, "clip": True}
-        yield layer(few, mark, x=panel.x, y=panel.y, color=channels["color"])
+        yield layer(few, mark("point", size=22, opacity=0.9, clip=True), **panel.at, color=channels["color"])
 
 
 def _look(panel: Panel, colours: Palette) -> dict[str, Spec]:
@@ -174,14 +145,14 @@ def _look(panel: Panel, colours: Palette) -> dict[str, Spec]:
     names = [t.name for t in panel.traces]
     legend = {"orient": "top", "title": None, "labelLimit": 260, "symbolOpacity": 1, "symbolType": "stroke"}
     legend |= {"symbolStrokeWidth": 3, "offset": 4, "padding": 0}
-    shared = {"field": "trace", "type": "nominal", "legend": legend if len(names) > 1 else None}
-    order = range(len(names))
     return {
-        "color": {
-            **shared,
-            "scale": {"domain": names, "range": [colours.cycle[i % len(colours.cycle)] for i in order]},
-        },
-        "strokeDash": {**shared, "scale": {"domain": names, "range": [DASHES[i % len(DASHES)] for i in order]}},
+        name: channel(
+            "trace",
+            "nominal",
+            legend=legend if len(names) > 1 else None,
+            scale={"domain": names, "range": [looks[i % len(looks)] for i in range(len(names))]},
+        )
+        for name, looks in (("color", colours.cycle), ("strokeDash", DASHES))
     }
 
 
@@ -190,70 +161,37 @@ def _edge_marks(panel: Panel, colours: Palette) -> Iterator[Spec]:
     lost = [r for t in panel.traces for r in t.lost_marks]
     if lost:
         place = {"x": panel.x, "y": {"value": "height"}}
-        yield layer(
-            lost,
-            {"type": "rule", "strokeWidth": 5, "color": colours.error, "opacity": 0.6},
-            **place,
-            x2={"field": "x2"},
-        )
-        cross = {
-            "type": "point",
-            "shape": SHAPES[Severity.ERROR],
-            "size": 90,
-            "filled": True,
-            "color": colours.error,
-            "yOffset": -7,
-        }
+        yield layer(lost, mark("rule", strokeWidth=5, color=colours.error, opacity=0.6), **place, x2="x2")
+        cross = mark("point", shape=SHAPES[Severity.ERROR], size=90, color=colours.error, yOffset=-7)
         yield layer(lost, cross, **place, tooltip=[tip("step", ","), tip("what", title="value"), tip("count", ",")])
     outside = [r for t in panel.traces for r in off_scale_records(t, panel.y_domain)] if panel.y_domain else []
     for edge, place_y, shape, offset in (("above", 0, "triangle-up", 5), ("below", "height", "triangle-down", -5)):
         chosen = [r for r in outside if r["edge"] == edge]
         if chosen:
-            mark = {
-                "type": "point",
-                "shape": shape,
-                "size": 45,
-                "filled": True,
-                "color": colours.muted,
-                "yOffset": offset,
-            }
+            point = mark("point", shape=shape, size=45, color=colours.muted, yOffset=offset)
             words = [tip("step", ","), tip("y", ",.5~g", "value, off the scale")]
-            yield layer(chosen, mark, x=panel.x, y={"value": place_y}, tooltip=words)
+            yield layer(chosen, point, x=panel.x, y={"value": place_y}, tooltip=words)
 
 
 def _best(panel: Panel, colours: Palette) -> Iterator[Spec]:
     if panel.best:
-        mark = {
-            "type": "point",
-            "shape": "diamond",
-            "size": 130,
-            "filled": True,
-            "color": colours.evaluation,
-            "clip": True,
-        }
-        yield layer(panel.best, {**mark, "stroke": colours.background}, x=panel.x, y=panel.y)
-        align = panel.best[0]["align"]
-        words = {
-            "type": "text",
-            "dy": -13,
-            "fontSize": 11,
-            "color": colours.evaluation,
-            "fontWeight": "bold",
-            "align": align,
-        }
-        halo = {**words, "stroke": colours.background, "strokeWidth": 4, "strokeJoin": "round", "opacity": 0.9}
-        yield layer(panel.best, halo, x=panel.x, y=panel.y, text={"field": "words"})
-        yield layer(panel.best, words, x=panel.x, y=panel.y, text={"field": "words"})
+        look, back = {"color": colours.evaluation}, {"stroke": colours.background}
+        yield layer(panel.best, mark("point", shape="diamond", size=130, clip=True, **look, **back), **panel.at)
+        words = mark("text", dy=-13, fontWeight="bold", align=panel.best[0]["align"], **look)
+        halo = {**words, **back, "strokeWidth": 4, "strokeJoin": "round", "opacity": 0.9}
+        for text in (halo, words):
+            yield layer(panel.best, text, **panel.at, text="words")
 
 
 def _finding_points(panel: Panel, colours: Palette) -> Iterator[Spec]:
+    words = [tip("rule"), tip("step", ","), tip("y", ",.5~g", "value"), tip("message", title="what")]
     for severity in SEVERITIES:
         chosen = [r for r in panel.points if r["severity"] == severity.label]
         if chosen:
-            mark = {"type": "point", "shape": SHAPES[severity], "size": 110, "filled": True, "clip": True}
-            mark |= {"color": colours.severity(severity), "stroke": colours.background}
-            words = [tip("rule"), tip("step", ","), tip("y", ",.5~g", "value"), tip("message", title="what")]
-            yield layer(chosen, mark, x=panel.x, y=panel.y, tooltip=words)
+            look = {"color": colours.severity(severity), "stroke": colours.background}
+            yield layer(
+                chosen, mark("point", shape=SHAPES[severity], size=110, clip=True, **look), **panel.at, tooltip=words
+            )
 
 
 def _hover(panel: Panel, view: View, colours: Palette) -> Spec:
@@ -262,8 +200,8 @@ def _hover(panel: Panel, view: View, colours: Palette) -> Spec:
     if view.axis != "step":
         words.append(tip("x", ",.4~g", panel.x_title or view.axis))
     near = {"type": "point", "nearest": True, "on": "pointerover", "clear": "pointerout", "encodings": ["x"]}
-    mark = {"type": "point", "size": 60, "filled": True, "color": colours.muted, "clip": True}
     opacity = {"condition": {"param": "near", "empty": False, "value": 0.9}, "value": 0}
-    dots = layer("raw", mark, x=panel.x, y=panel.y, opacity=opacity, tooltip=words)
+    point = mark("point", size=60, color=colours.muted, clip=True)
+    dots = layer("raw", point, **panel.at, opacity=opacity, tooltip=words)
     params = [{"name": "near", "select": near}, {"name": "zoom", "select": {"type": "interval", "encodings": ["x"]}}]
     return {**dots, "transform": [{"filter": "isValid(datum.y)"}], "params": params}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -36,36 +37,18 @@ def gradient_chart(run: Run, findings: Sequence[Finding], view: View, foot: bool
 
 def lr_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing | None:
     """Draw the learning rate; None without it."""
-    return series_chart(
-        run, "lr", findings, replace(view, half_life=0.0), title="learning rate", height=90, y_format=".1e"
-    )
+    view = replace(view, half_life=0.0)
+    return series_chart(run, "lr", findings, view, title="learning rate", height=90, y_format=".1e")
 
 
 def scores_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing | None:
     """Draw accuracy, F1, recall and the like of the evaluations, all shares between 0 and 1; None without any."""
     names = [name for name in run.series if "/" in name and name.rpartition("/")[2] in SCORES][:MOST_SCORES]
     view = replace(view, loss_as="loss")
-    own = about(list(findings), tuple(names))
+    own = about(findings, names)
     traces = [trace_of(run, name, name, view, flagged_steps(own)) for name in names]
     traces = [t for t in traces if t.logged]
-    if not traces:
-        return None
-    points = point_records(in_view(own, view), traces)
-    panel = Panel(
-        title="scores",
-        traces=traces,
-        x_title="",
-        x_domain=x_domain(run, view),
-        y_domain=scale_domain(traces, False, view.full_range, [], [p["y"] for p in points]),
-        log=False,
-        y_format=",.4~g",
-        height=150,
-        spans=span_records(run, shaded(run, own), view),
-        points=points,
-        guides=[],
-        links=[],
-    )
-    return drawing(panel, own, view)
+    return drawing(panel_of(run, "scores", traces, own, view), own, view) if traces else None
 
 
 def series_chart(
@@ -89,25 +72,49 @@ def series_chart(
     findings = list(findings)
     own = about(findings, (metric,))
     traces = [trace_of(run, title or metric, metric, view, flagged_steps(own), log)]
-    positive = bool((traces[0].values > 0).any())
-    points = point_records(in_view(own, view), traces)
     levels = [g.value for g in guides]
-    marked = [p["y"] for p in points] + (levels if guides_always else [])
-    panel = Panel(
-        title=title or _titled(metric),
-        traces=traces,
+    panel = panel_of(
+        run,
+        title or _titled(metric),
+        traces,
+        own,
+        view,
+        log=log and bool((traces[0].values > 0).any()),
+        levels=levels,
+        marked=levels if guides_always else (),
         x_title=axis_title(run, view.axis) if foot else "",
-        x_domain=x_domain(run, view),
-        y_domain=scale_domain(traces, log and positive, view.full_range, levels, marked),
-        log=log and positive,
         y_format=y_format,
         height=height,
-        spans=span_records(run, shaded(run, own), view),
-        points=points,
         guides=guides,
         links=link_records(run, findings, view),
     )
     return drawing(panel, own, view)
+
+
+def panel_of(
+    run: Run,
+    title: str,
+    traces: Sequence[Trace],
+    findings: Sequence[Finding],
+    view: View,
+    *,
+    log: bool = False,
+    levels: Sequence[float] = (),
+    marked: Sequence[float] = (),
+    **more: Any,
+) -> Panel:
+    """Return a panel with these curves and findings; `levels` and `marked` are values that the scale should show, too."""
+    points = point_records(in_view(findings, view), traces)
+    return Panel(
+        title,
+        traces,
+        x_domain(run, view),
+        scale_domain(traces, log, view.full_range, levels, [*(p["y"] for p in points), *marked]),
+        log=log,
+        spans=span_records(run, shaded(run, findings), view),
+        points=points,
+        **more,
+    )
 
 
 def _titled(metric: str) -> str:
@@ -134,9 +141,8 @@ def _describe(panel: Panel, findings: Sequence[Finding], view: View) -> str:
     for t in panel.traces:
         values = t.values
         if len(values):
-            parts.append(
-                f"{t.name} from {values[0]:.4g} to {values[-1]:.4g}, between {values.min():.4g} and {values.max():.4g}"
-            )
+            range_ = f"between {values.min():.4g} and {values.max():.4g}"
+            parts.append(f"{t.name} from {values[0]:.4g} to {values[-1]:.4g}, {range_}")
         lost = sum(mark["count"] for mark in t.lost_marks)
         if lost:
             parts.append(f"{lost:,} values of {t.name} are not finite")

@@ -30,11 +30,7 @@ def _path(run: Run) -> str:
         return ""
     values = series.values[chosen]
     low, usual = np.quantile(values, [0.0, 0.95])
-    top = (
-        min(float(values.max()), float(usual + OUTLIER_SPANS * (usual - low)))
-        if len(values) > 20
-        else float(values.max())
-    )
+    top = values.max() if len(values) <= 20 else min(values.max(), usual + OUTLIER_SPANS * (usual - low))
     across = (series.steps[chosen] - run.first_step) / max(run.last_step - run.first_step, 1) * WIDTH
     down = 2 + (HEIGHT - 4) * (1 - (np.minimum(values, top) - low) / ((top - low) or 1.0))
     lost = np.cumsum(~np.isfinite(series.values))[chosen]

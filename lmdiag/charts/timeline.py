@@ -9,7 +9,7 @@ from lmdiag.charts.palette import SHAPES, Palette, palette
 from lmdiag.charts.panel import LABEL_ROOM, SEVERITIES
 from lmdiag.charts.panels import x_domain
 from lmdiag.charts.traces import Records
-from lmdiag.charts.vega import Spec, chart, domain, layer, tip
+from lmdiag.charts.vega import Spec, channel, chart, domain, layer, mark, room, tip
 from lmdiag.charts.view import Drawing, View
 from lmdiag.finding import Finding
 from lmdiag.run import Run
@@ -17,6 +17,7 @@ from lmdiag.run import Run
 MOST_ROWS = 8
 ROW_HEIGHT = 22
 LATE = 0.72  # of the way along, from where the name stands left of the mark
+WORDS = [tip("rule"), tip("steps"), tip("severity"), tip("message", title="what")]
 
 
 def timeline_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing | None:
@@ -29,17 +30,10 @@ def timeline_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing
     for row, record in enumerate(records):
         record |= {"row": row, "late": record["x"] > low + LATE * (high - low), "first": low, "last": high}
         record["rank"] = findings.index(visible[row])
-    axis = {
-        "labels": False,
-        "ticks": False,
-        "domain": False,
-        "minExtent": LABEL_ROOM,
-        "maxExtent": LABEL_ROOM,
-        "titlePadding": 6,
-    }
+    axis = {**room(LABEL_ROOM), "labels": False, "ticks": False, "domain": False, "titlePadding": 6}
     rows = {"domain": list(range(len(records))), "paddingOuter": 0.1}
-    x = {"field": "x", "type": "quantitative", "title": None, "scale": domain(ends), "axis": None}
-    y = {"field": "row", "type": "ordinal", "title": " ", "scale": rows, "axis": axis}
+    x = channel("x", title=None, scale=domain(ends), axis=None)
+    y = channel("row", "ordinal", title=" ", scale=rows, axis=axis)
     layers = [*_bars(records, x, y, palette(view.dark)), _buttons(records, x, y)]
     hidden = len(visible) - len(records)
     note = f"{hidden} more findings are in the list below." if hidden else ""
@@ -47,34 +41,26 @@ def timeline_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing
 
 
 def _bars(records: Records, x: Spec, y: Spec, colours: Palette) -> Iterator[Spec]:
-    words = [tip("rule"), tip("steps"), tip("severity"), tip("message", title="what")]
     for severity in SEVERITIES:
         chosen = [r for r in records if r["severity"] == severity.label]
         if chosen:
             colour = colours.severity(severity)
-            bar = {"type": "bar", "height": 15, "cornerRadius": 3, "color": colour, "opacity": 0.28}
-            yield layer(chosen, bar, x=x, x2={"field": "x2"}, y=y, tooltip=words)
-            point = {
-                "type": "point",
-                "shape": SHAPES[severity],
-                "size": 90,
-                "filled": True,
-                "color": colour,
-                "opacity": 1,
-            }
-            yield layer(chosen, point, x=x, y=y, tooltip=words)
+            bar = mark("bar", height=15, cornerRadius=3, color=colour, opacity=0.28)
+            yield layer(chosen, bar, x=x, x2="x2", y=y, tooltip=WORDS)
+            point = mark("point", shape=SHAPES[severity], size=90, color=colour, opacity=1)
+            yield layer(chosen, point, x=x, y=y, tooltip=WORDS)
     for late, align, offset in ((False, "left", 10), (True, "right", -10)):
         chosen = [r for r in records if r["late"] == late]
         if chosen:
-            text = {"type": "text", "align": align, "dx": offset, "color": colours.text, "fontSize": 12}
-            yield layer(chosen, text, x=x, y=y, text={"field": "rule"})
+            yield layer(
+                chosen, mark("text", align=align, dx=offset, color=colours.text, fontSize=12), x=x, y=y, text="rule"
+            )
 
 
 def _buttons(records: Records, x: Spec, y: Spec) -> Spec:
     """Make each row a place to click; the rank of its finding is selected under the name `finding`."""
-    words = [tip("rule"), tip("steps"), tip("severity"), tip("message", title="what")]
-    mark = {"type": "bar", "height": ROW_HEIGHT, "opacity": 0, "cursor": "pointer"}
-    row = layer(records, mark, x={**x, "field": "first"}, x2={"field": "last"}, y=y, tooltip=words)
+    button = mark("bar", height=ROW_HEIGHT, opacity=0, cursor="pointer")
+    row = layer(records, button, x={**x, "field": "first"}, x2="last", y=y, tooltip=WORDS)
     return {**row, "params": [{"name": "finding", "select": {"type": "point", "fields": ["rank"]}}]}
 
 
