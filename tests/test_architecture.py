@@ -15,7 +15,7 @@ FLOORS = [
     {"errors", "facts", "metrics", "record", "strict_json", "version"},
     {"config", "stats"},
     {"run", "loss_law"},
-    {"finding", "advice", "pace", "layers", "task_measures"},
+    {"finding", "looks", "advice", "pace", "layers", "task_measures"},
     {"sources", "readers", "gather", "rules", "attribution", "forecast"},
     {"diagnose", "compare"},
     {"reports", "charts", "fleet", "convert"},

@@ -6,12 +6,13 @@ import streamlit as st
 
 from lmdiag import charts
 from lmdiag.app import controls, downloads
-from lmdiag.app.markup import VERDICTS, plain, short
+from lmdiag.app.markup import plain, short
 from lmdiag.charts.downsampling import candidates, extremes
 from lmdiag.compare import compare, verdict_of
 from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import LmdiagError
 from lmdiag.reports.summary import summarize
+from lmdiag.reports.terminal import verdict_look
 from lmdiag.run import Run
 
 SPARKS = 30
@@ -52,11 +53,10 @@ def unique_names(known: dict[str, Diagnosis]) -> dict[str, str]:
 
 def _row(name: str, diagnosis: Diagnosis) -> dict[str, object]:
     run, summary, best = diagnosis.run, summarize(diagnosis.run), diagnosis.best
-    look = VERDICTS[diagnosis.verdict]
     curve = run.curve[1] if run.curve else None
     values = None if curve is None else curve.values[candidates(curve, 0, len(curve))]
     return {
-        "verdict": f"{look.sign} {look.word}",
+        "verdict": verdict_look(diagnosis.verdict)[0],
         "run": name,
         "curve": [] if values is None else values[extremes(values, buckets=SPARKS)].tolist(),
         "steps": run.last_step,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from lmdiag.app import zoom
-from lmdiag.app.markup import SEVERITIES, html, plain
+from lmdiag.app.markup import badge, html, plain
 from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Finding, severity_of
+from lmdiag.looks import LOOKS
 from lmdiag.reports.phrases import number, steps
 from lmdiag.rules import RULES
 from lmdiag.run import Run
@@ -36,9 +37,8 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
 
 
 def _card(finding: Finding) -> None:
-    look = SEVERITIES[severity_of(finding)]
     where = steps(finding.first_step, finding.last_step)
-    st.markdown(f":{look.colour}-badge[{look.icon} {look.word}] **{plain(finding.rule)}** · {plain(where)}")
+    st.markdown(f"{badge(LOOKS[severity_of(finding).label])} **{plain(finding.rule)}** · {plain(where)}")
     st.markdown(plain(finding.message))
     if finding.consequence_of:
         st.caption(f"A consequence of {plain(finding.consequence_of)}.")

@@ -1,14 +1,13 @@
-"""Verdicts in words, icon and colour, and text from logs made harmless."""
+"""Text from logs made harmless, names made short, and a verdict in one sentence."""
 
 from __future__ import annotations
 
 import base64
 import html as _html
 import re
-from dataclasses import dataclass
 
 from lmdiag.diagnose import Diagnosis
-from lmdiag.finding import Severity
+from lmdiag.looks import Look
 from lmdiag.reports.phrases import count, visible
 
 LONGEST_NAME = 60
@@ -16,27 +15,9 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$^=&])")
 _SHORTCODE = re.compile(r":(?=[\w+\-/]+[:\[])")
 
 
-@dataclass(frozen=True)
-class Look:
-    """How a verdict or a severity is shown: a word, a sign, an icon of the theme and the name of one of its colours."""
-
-    word: str
-    sign: str
-    icon: str
-    colour: str
-
-
-VERDICTS = {
-    "unhealthy": Look("Unhealthy", "✕", ":material/cancel:", "red"),
-    "suspect": Look("Suspect", "▲", ":material/warning:", "orange"),
-    "healthy": Look("Healthy", "✓", ":material/check_circle:", "green"),
-    "not-judged": Look("Not judged", "?", ":material/help:", "gray"),
-}
-SEVERITIES = {
-    Severity.ERROR: Look("error", "✕", ":material/cancel:", "red"),
-    Severity.WARNING: Look("warning", "▲", ":material/warning:", "orange"),
-    Severity.INFO: Look("info", "i", ":material/info:", "blue"),
-}
+def badge(look: Look) -> str:
+    """Return the Markdown of a badge with the word and the icon of a verdict or a severity."""
+    return f":{look.colour.badge}-badge[{look.symbol} {look.word}]"
 
 
 def plain(text: str) -> str:

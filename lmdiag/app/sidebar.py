@@ -5,8 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from lmdiag.app import logs
-from lmdiag.app.markup import VERDICTS, plain, short
+from lmdiag.app.markup import plain, short
 from lmdiag.diagnose import Diagnosis
+from lmdiag.looks import LOOKS
 from lmdiag.reports.phrases import count
 
 MOST_LISTED = 15
@@ -62,14 +63,12 @@ def upload(label: str) -> None:
 
 def _choose(known: dict[str, Diagnosis]) -> None:
     keys = list(known)
+    looks = {key: LOOKS[d.verdict] for key, d in known.items()}
     names = {
-        key: f":{VERDICTS[d.verdict].colour}[{VERDICTS[d.verdict].icon}] {plain(short(d.run.name, 34))}"
-        for key, d in known.items()
+        key: f":{look.colour.badge}[{look.symbol}] {plain(short(known[key].run.name, 34))}"
+        for key, look in looks.items()
     }
-    words = {
-        key: f"{VERDICTS[d.verdict].word.lower()}, {d.run.last_step:,} {plain(d.run.step_kind)}s"
-        for key, d in known.items()
-    }
+    words = {key: f"{looks[key].word}, {d.run.last_step:,} {plain(d.run.step_kind)}s" for key, d in known.items()}
     # The widget's own state is set before it is drawn: a run may have been logs, or closed, since.
     st.session_state["run_list"] = logs.chosen()
     if len(keys) <= MOST_LISTED:
@@ -82,7 +81,7 @@ def _choose(known: dict[str, Diagnosis]) -> None:
             captions=[words[k] for k in keys],
         )
     else:
-        bare = {key: f"{VERDICTS[d.verdict].sign}  {short(d.run.name)}" for key, d in known.items()}
+        bare = {key: f"{looks[key].icon}  {short(d.run.name)}" for key, d in known.items()}
         st.selectbox("Runs", keys, key="run_list", on_change=_follow_list, format_func=bare.__getitem__)
 
 

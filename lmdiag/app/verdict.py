@@ -1,4 +1,4 @@
-"""The verdict on a run in words, sign and colour, with the few numbers that sum the run up."""
+"""The verdict on a run in words, icon and colour, with the few numbers that sum the run up."""
 
 from __future__ import annotations
 
@@ -7,25 +7,21 @@ import math
 import streamlit as st
 
 from lmdiag.app import curves
-from lmdiag.app.markup import VERDICTS, headline, html, image, short
+from lmdiag.app.markup import headline, html, short
+from lmdiag.charts.palette import DARK, LIGHT
 from lmdiag.diagnose import Diagnosis
+from lmdiag.looks import LOOKS
 from lmdiag.reports.phrases import number
 from lmdiag.reports.summary import summarize
 from lmdiag.run import Run
 
-COLOURS = {"red": "#C44E00", "orange": "#B07800", "green": "#007A59", "gray": "#6B7280"}
-SIGNS = {  # drawn, not typed: fonts differ in how they show crosses and ticks
-    "unhealthy": '<circle cx="12" cy="12" r="11"/><path d="M8 8l8 8M16 8l-8 8"/>',
-    "suspect": '<path d="M12 2L23 21H1Z"/><path d="M12 9v6M12 17.6v.6"/>',
-    "healthy": '<circle cx="12" cy="12" r="11"/><path d="M7 12.5l3.5 3.5L17 9"/>',
-    "not-judged": '<circle cx="12" cy="12" r="11"/><path d="M9 9.5a3 3 0 1 1 4 2.8c-.8.4-1 .9-1 1.7M12 17v.6"/>',
-}
+SIGN = "flex:none;width:1.9rem;height:1.9rem;line-height:1.9rem;border-radius:50%;text-align:center;font-weight:700"
 
 
 def draw(diagnosis: Diagnosis) -> None:
     """Draw the verdict."""
-    look = VERDICTS[diagnosis.verdict]
-    colour = COLOURS[look.colour]
+    look, dark = LOOKS[diagnosis.verdict], st.context.theme.type == "dark"
+    colour, page = (look.colour.dark, DARK.background) if dark else (look.colour.light, LIGHT.background)
     facts = "".join(
         f'<div><dt style="opacity:.75;font-size:.8rem;font-weight:400;margin:0">{html(name)}</dt>'
         f'<dd style="margin:0;padding:0;font-size:1.1rem;font-weight:600">{html(value)}</dd></div>'
@@ -34,23 +30,12 @@ def draw(diagnosis: Diagnosis) -> None:
     st.html(
         f'<section aria-label="verdict" style="border-left:6px solid {colour};border-radius:.5rem;padding:.7rem 1.2rem;'
         f'background:color-mix(in srgb, {colour} 11%, transparent)">'
-        f'<div style="display:flex;align-items:center;gap:.6rem">{sign(diagnosis.verdict, 30)}'
-        f'<h1 style="font-size:1.6rem;margin:0;padding:0">{html(look.word)}</h1>'
+        f'<div style="display:flex;align-items:center;gap:.6rem">'
+        f'<span aria-hidden="true" style="{SIGN};color:{page};background:{colour}">{look.icon}</span>'
+        f'<h1 style="font-size:1.6rem;margin:0;padding:0">{html(look.word.capitalize())}</h1>'
         f'<span style="opacity:.75;margin-left:auto;overflow-wrap:anywhere">{html(short(diagnosis.run.name, 100))}</span></div>'
         f'<p style="margin:.3rem 0 .5rem 0;font-size:1.05rem;overflow-wrap:anywhere">{html(headline(diagnosis))}</p>'
         f'<dl style="display:flex;flex-wrap:wrap;gap:.4rem 2.2rem;margin:0;padding:0">{facts}</dl></section>'
-    )
-
-
-def sign(verdict: str, size: int) -> str:
-    """Return the sign of a verdict as an image: a different shape for each."""
-    colour = COLOURS[VERDICTS[verdict].colour]
-    shape, stroke = SIGNS[verdict].split("/>", 1)
-    return image(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><g fill="{colour}">{shape}/></g>'
-        f'<g fill="none" stroke="#fff" stroke-width="2.4" stroke-linecap="round" stroke-linejoin="round">{stroke}</g></svg>',
-        "",
-        f"width:{size}px;height:{size}px;flex:none",
     )
 
 

@@ -8,9 +8,10 @@ from textwrap import shorten
 import streamlit as st
 
 from lmdiag.app import logs
-from lmdiag.app.markup import VERDICTS, headline, image, plain
+from lmdiag.app.markup import badge, headline, image, plain
 from lmdiag.app.sidebar import upload
 from lmdiag.charts.thumbnail import thumbnail
+from lmdiag.looks import LOOKS
 
 COLUMNS = 4
 LONGEST = 84  # characters of a verdict on a card
@@ -40,11 +41,10 @@ def _card(path: Path) -> None:
     if log.problem is not None:
         return
     diagnosis = log.judged.diagnoses[0]
-    look = VERDICTS[diagnosis.verdict]
     said = headline(diagnosis) if diagnosis.verdict != "healthy" else "Nothing that needs doing."
     with st.container(border=True, key=f"sample-{log.key}"):
         title = plain(path.stem.replace("-", " ").replace("_", " "))
-        st.markdown(f":{look.colour}-badge[{look.icon} {look.word}]  \n**{title}**")
+        st.markdown(f"{badge(LOOKS[diagnosis.verdict])}  \n**{title}**")
         st.html(image(thumbnail(diagnosis.run), f"loss curve of {path.stem}", "width:100%;height:56px"))
         st.caption(plain(shorten(said, LONGEST, placeholder=" …")))
         st.button("Open", key=f"open-{log.key}", on_click=logs.open_sample, args=(path,), width="stretch")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from lmdiag.charts.palette import LIGHT, palette
 from lmdiag.charts.panel import Guide
 from lmdiag.charts.traces import Records
 from lmdiag.charts.vega import channel, domain, fitted, layer, mark, tip
 from lmdiag.charts.view import Drawing, View, axis_title, positions
+from lmdiag.finding import Severity
 from lmdiag.run import Run, Series
 
 BINS_OVER_TIME = 80
@@ -57,7 +59,7 @@ def layer_heatmap(run: Run, metric: str, view: View) -> Drawing | None:
     layers = [layer(finite, mark("rect"), x=x, x2="x2", y=y, color=colour, tooltip=words)]
     lost = [r for r in records if r["lost"]]
     if lost:
-        cross = mark("point", shape="cross", size=60, color="#C44E00")
+        cross = mark("point", shape="cross", size=60, color=palette(view.dark).severity(Severity.ERROR))
         layers.append(layer(lost, cross, x=x, y=y, tooltip=[*where, tip("lost", ",", "not finite")]))
     spec = fitted({"layer": layers, "height": ROW * len(found) + 10})
     hidden = len(layers_of(run, metric)) - len(found)
@@ -108,10 +110,10 @@ def distribution_chart(series: Series, title: str, guides: tuple[Guide, ...] = (
     x = channel("x", title=title, scale=domain(None, log=True), axis={"format": "~g"})
     y = channel("count", title="records")
     words = [tip("x", ",.3~g", "from"), tip("x2", ",.3~g", "to"), tip("count", ",")]
-    layers = [layer(records, mark("bar", color="#3584B5"), x=x, x2="x2", y=y, y2="zero", tooltip=words)]
+    layers = [layer(records, mark("bar", color=LIGHT.fifth), x=x, x2="x2", y=y, y2="zero", tooltip=words)]
     if guides:
         lines = [{"x": g.value, "words": g.words} for g in guides]
-        layers.append(layer(lines, mark("rule", strokeDash=[3, 3], color="#6B7280"), x=x, tooltip=[tip("words")]))
+        layers.append(layer(lines, mark("rule", strokeDash=[3, 3], color=LIGHT.muted), x=x, tooltip=[tip("words")]))
     low, mid, high = np.quantile(values, [0.05, 0.5, 0.95])
     alt = f"Distribution of {title}: median {mid:.3g}, 90% of the records between {low:.3g} and {high:.3g}."
     return Drawing(fitted({"layer": layers, "height": 180}), alt)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lmdiag.finding import Severity
+from lmdiag.looks import LOOKS
 
 DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 4], [1, 3])
 SHAPES = {Severity.ERROR: "cross", Severity.WARNING: "triangle-up", Severity.INFO: "circle"}
@@ -18,21 +19,20 @@ class Palette:
     evaluation: str
     third: str
     fourth: str
-    error: str
-    warning: str
-    info: str
+    fifth: str
     muted: str
     text: str
     background: str
 
     def severity(self, severity: Severity) -> str:
         """Return the colour of a severity."""
-        return {Severity.ERROR: self.error, Severity.WARNING: self.warning}.get(severity, self.info)
+        colour = LOOKS[severity.label].colour
+        return colour.dark if self is DARK else colour.light
 
     @property
     def cycle(self) -> tuple[str, ...]:
         """The colours of several curves in one chart, in order."""
-        return self.training, self.evaluation, self.third, self.fourth, self.info, self.warning
+        return self.training, self.evaluation, self.third, self.fourth, self.fifth, self.text
 
 
 LIGHT = Palette(
@@ -40,9 +40,7 @@ LIGHT = Palette(
     evaluation="#007A59",
     third="#A8508B",
     fourth="#8A6100",
-    error="#C44E00",
-    warning="#B07800",
-    info="#3584B5",
+    fifth="#3584B5",
     muted="#6B7280",
     text="#31333F",
     background="#FFFFFF",
@@ -52,9 +50,7 @@ DARK = Palette(
     evaluation="#2CC295",
     third="#DD9BC2",
     fourth="#F0E442",
-    error="#FF7A33",
-    warning="#E69F00",
-    info="#8FC7EA",
+    fifth="#8FC7EA",
     muted="#9AA1AD",
     text="#E6E6EA",
     background="#0E1117",

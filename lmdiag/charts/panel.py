@@ -101,7 +101,9 @@ def _ahead(panel: Panel, colours: Palette) -> Iterator[Spec]:
 
 def _links(panel: Panel, colours: Palette) -> Iterator[Spec]:
     if panel.links:
-        line = mark("rule", color=colours.warning, strokeWidth=1.5, strokeDash=[4, 2], opacity=0.8, clip=True)
+        line = mark(
+            "rule", color=colours.severity(Severity.WARNING), strokeWidth=1.5, strokeDash=[4, 2], opacity=0.8, clip=True
+        )
         words = [tip("what"), tip("gradient", ",", "gradient at step"), tip("loss", ",", "loss at step")]
         yield layer(panel.links, line, x=panel.x, tooltip=words)
 
@@ -161,8 +163,9 @@ def _edge_marks(panel: Panel, colours: Palette) -> Iterator[Spec]:
     lost = [r for t in panel.traces for r in t.lost_marks]
     if lost:
         place = {"x": panel.x, "y": {"value": "height"}}
-        yield layer(lost, mark("rule", strokeWidth=5, color=colours.error, opacity=0.6), **place, x2="x2")
-        cross = mark("point", shape=SHAPES[Severity.ERROR], size=90, color=colours.error, yOffset=-7)
+        colour = colours.severity(Severity.ERROR)
+        yield layer(lost, mark("rule", strokeWidth=5, color=colour, opacity=0.6), **place, x2="x2")
+        cross = mark("point", shape=SHAPES[Severity.ERROR], size=90, color=colour, yOffset=-7)
         yield layer(lost, cross, **place, tooltip=[tip("step", ","), tip("what", title="value"), tip("count", ",")])
     outside = [r for t in panel.traces for r in off_scale_records(t, panel.y_domain)] if panel.y_domain else []
     for edge, place_y, shape, offset in (("above", 0, "triangle-up", 5), ("below", "height", "triangle-down", -5)):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from lmdiag.charts.downsampling import extremes
+from lmdiag.charts.palette import LIGHT
 from lmdiag.charts.traces import OUTLIER_SPANS
 from lmdiag.run import Run
 
 WIDTH, HEIGHT = 220, 56
 
 
-def thumbnail(run: Run, colour: str = "#3584B5") -> str:
+def thumbnail(run: Run, colour: str = LIGHT.fifth) -> str:
     """Return an SVG of the run's curve, without axes; it stretches to the size it is shown at."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none">'

@@ -17,9 +17,9 @@ from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import LmdiagError
 from lmdiag.finding import severity_of
 from lmdiag.forecast import Forecast
+from lmdiag.looks import LOOKS
 from lmdiag.reports.entries import entries, worst_first
 from lmdiag.reports.phrases import (
-    WORDS,
     by_reason,
     looked,
     not_read,
@@ -47,7 +47,6 @@ CONFIG = {  # the plots of all charts begin and end at the same places, below ea
     "axisLeft": {"minExtent": LEFT_ROOM},
 }
 NOTHING_TO_DO = "Nothing that needs doing was found."
-ICONS = {"healthy": "✓", "not-judged": "?", "suspect": "▲", "unhealthy": "✕", "info": "i", "warning": "▲", "error": "✕"}
 
 
 @dataclass(frozen=True)
@@ -80,8 +79,7 @@ def render(report: Report) -> str:
     text: str = template.render(
         version=__version__,
         report=report,
-        words=WORDS,
-        icons=ICONS,
+        looks=LOOKS,
         steps=steps,
         evidence=lambda finding: [(name.replace("_", " "), number(value)) for name, value in finding.evidence.items()],
         total=total(report.verdicts, len(report.unreadable)),

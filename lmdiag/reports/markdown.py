@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Finding, severity_of
+from lmdiag.looks import LOOKS
 from lmdiag.reports.entries import Entry, count_alarms, entries, worst_first
 from lmdiag.reports.phrases import (
-    WORDS,
     by_reason,
     evidence,
     looked,
@@ -23,7 +23,7 @@ from lmdiag.reports.phrases import (
 )
 from lmdiag.reports.report import Report
 from lmdiag.reports.summary import summarize
-from lmdiag.reports.terminal import ICONS
+from lmdiag.reports.terminal import severity_look, verdict_look
 
 COLUMNS = ("run", "verdict", "errors", "warnings", "last step", "last loss", "perplexity", "checkpoint to keep")
 
@@ -34,7 +34,7 @@ def render(report: Report) -> str:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    yield f"## {ICONS[report.verdict]} {WORDS[report.verdict]}"
+    yield f"## {verdict_look(report.verdict)[0]}"
     yield ""
     yield total(report.verdicts, len(report.unreadable))
     if report.diagnoses:
@@ -63,7 +63,7 @@ def _cells(diagnosis: Diagnosis) -> list[str]:
     errors, warnings = count_alarms(diagnosis)
     return [
         escape(source_of(run)),
-        f"{ICONS[diagnosis.verdict]} {WORDS[diagnosis.verdict]}",
+        verdict_look(diagnosis.verdict)[0],
         str(errors),
         str(warnings),
         f"{run.last_step:,}",
@@ -78,7 +78,7 @@ def _section(diagnosis: Diagnosis) -> Iterator[str]:
     if not diagnosis.findings and diagnosis.verdict != "not-judged":
         return
     yield ""
-    yield f"### {ICONS[diagnosis.verdict]} {escape(source_of(diagnosis.run))}"
+    yield f"### {LOOKS[diagnosis.verdict].icon} {escape(source_of(diagnosis.run))}"
     if diagnosis.verdict == "not-judged":
         yield ""
         yield escape(looked(diagnosis))
@@ -115,8 +115,7 @@ def _finding(entry: Entry) -> Iterator[str]:
 
 
 def _named(finding: Finding) -> str:
-    severity = severity_of(finding).label
-    return f"{ICONS[severity]} {severity}: {finding.rule}"
+    return f"{severity_look(severity_of(finding))[0]}: {finding.rule}"
 
 
 def _coverage(diagnosis: Diagnosis) -> Iterator[str]:

@@ -11,17 +11,17 @@ from html import escape
 
 from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Finding, severity_of
+from lmdiag.looks import LOOKS
 from lmdiag.reports.curves import curve_rows, marks
 from lmdiag.reports.entries import worst_first
 from lmdiag.reports.left_out import Unreadable
 from lmdiag.reports.phrases import by_reason, count, number, origin, source_of, steps, total, visible
 from lmdiag.reports.summary import summarize
-from lmdiag.reports.terminal import aligned, severity_look, verdict_look
+from lmdiag.reports.terminal import aligned, verdict_look
 from lmdiag.run import Run
 
 BARS = 60
 MOST_FINDINGS, MOST_METRICS, MOST_RUNS = 8, 12, 30
-TONES = {"red": "#b54708", "yellow": "#8a6100", "green": "#00694c", "cyan": "#4b5563", "blue": "#4b5563"}
 MUTED = "opacity:.7"
 
 
@@ -43,11 +43,10 @@ def run_html(run: Run) -> str:
 
 def diagnosis_html(diagnosis: Diagnosis) -> str:
     """Return the verdict on a run, its curve with the findings marked, and each finding with what to try first."""
-    words, colour = verdict_look(diagnosis.verdict)
     hidden = len(diagnosis.findings) - MOST_FINDINGS
     best = diagnosis.best
     return _box(
-        _line(f"{_tag('b', words, TONES[colour])} {_tag('b', source_of(diagnosis.run))}"),
+        _line(f"{_look(diagnosis.verdict)} {_tag('b', source_of(diagnosis.run))}"),
         _line(_text(" · ".join(origin(diagnosis.run, summarize(diagnosis.run)))), MUTED),
         _curves(diagnosis),
         _line(_text(f"checkpoint to keep: step {best.step:,} ({best.metric} {number(best.value)})")) if best else "",
@@ -63,7 +62,7 @@ def report_html(diagnoses: tuple[Diagnosis, ...], unreadable: tuple[Unreadable, 
         return diagnosis_html(diagnoses[0])
     rows = []
     for diagnosis in worst_first(diagnoses)[:MOST_RUNS]:
-        summary, (words, _) = summarize(diagnosis.run), verdict_look(diagnosis.verdict)
+        summary, words = summarize(diagnosis.run), verdict_look(diagnosis.verdict)[0]
         causes = dict.fromkeys(f.rule for f in diagnosis.findings if f.alarms and not f.consequence_of)
         rows.append((source_of(diagnosis.run), words, number(summary.loss_last), ", ".join(causes) or "–"))
     return _box(
@@ -74,12 +73,17 @@ def report_html(diagnoses: tuple[Diagnosis, ...], unreadable: tuple[Unreadable, 
 
 
 def _finding(rank: int, finding: Finding) -> str:
-    words, colour = severity_look(severity_of(finding))
     where = f"{finding.rule}, {steps(finding.first_step, finding.last_step)}: {finding.message}"
-    told = f"{_tag('b', f'{rank} {words}', TONES[colour])} {_text(where)}"
+    told = f"{_look(severity_of(finding).label, f'{rank} ')} {_text(where)}"
     if finding.consequence_of:
         return _line(f"{told} {_text(f'(a consequence of {finding.consequence_of})')}", "margin-left:1.5em")
     return _line(told) + "".join(_line(_text(f"→ {advice}"), "margin-left:1.5em") for advice in finding.advice[:1])
+
+
+def _look(name: str, lead: str = "") -> str:
+    """Return the words of a verdict or a severity in its colour."""
+    look = LOOKS[name]
+    return _tag("b", f"{lead}{look.icon} {look.word}", look.colour.light)
 
 
 def _curves(diagnosis: Diagnosis) -> str:

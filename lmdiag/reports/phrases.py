@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from lmdiag.finding import Finding, NotChecked
+from lmdiag.looks import LOOKS
 from lmdiag.run import Run, Skipped
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from lmdiag.reports.left_out import Suppressed
     from lmdiag.reports.summary import Summary
 
-WORDS = {"unhealthy": "unhealthy", "suspect": "suspect", "not-judged": "not judged", "healthy": "healthy"}
+WORDS = {name: look.word for name, look in LOOKS.items()}
 
 
 def number(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""How a report looks in a terminal: an icon, a word and a colour for each verdict and severity, never colour alone."""
+"""How a report is drawn in a terminal: colours, wrapped paragraphs, aligned tables."""
 
 from __future__ import annotations
 
@@ -8,18 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmdiag.finding import Severity
-from lmdiag.reports.phrases import WORDS, visible
-
-ICONS = {"healthy": "✓", "not-judged": "?", "suspect": "!", "unhealthy": "✗", "info": "i", "warning": "!", "error": "✗"}
-COLOURS = {
-    "healthy": "green",
-    "not-judged": "cyan",
-    "suspect": "yellow",
-    "unhealthy": "red",
-    "info": "blue",
-    "warning": "yellow",
-    "error": "red",
-}
+from lmdiag.looks import LOOKS
+from lmdiag.reports.phrases import visible
 
 
 @dataclass(frozen=True)
@@ -76,7 +66,8 @@ def verdict_look(verdict: str) -> tuple[str, str]:
     >>> verdict_look("not-judged")
     ('? not judged', 'cyan')
     """
-    return f"{ICONS[verdict]} {WORDS[verdict]}", COLOURS[verdict]
+    look = LOOKS[verdict]
+    return f"{look.icon} {look.word}", look.colour.terminal
 
 
 def severity_look(severity: Severity) -> tuple[str, str]:
@@ -85,7 +76,7 @@ def severity_look(severity: Severity) -> tuple[str, str]:
     >>> severity_look(Severity.ERROR)
     ('✗ error', 'red')
     """
-    return f"{ICONS[severity.label]} {severity.label}", COLOURS[severity.label]
+    return verdict_look(severity.label)
 
 
 def aligned(rows: Sequence[Sequence[str]], sides: str) -> list[list[str]]:

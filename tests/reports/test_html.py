@@ -165,7 +165,7 @@ def test_a_finding_stands_with_what_it_explains_and_not_beside_it():
     effect = replace(effect, consequence_of="divergence")
     document = html.render(Report((replace(diverging(), findings=(cause, effect)),)))
     assert document.count("<article") == 1
-    assert "Explained by it ▲ oscillation , steps 210–400: It swings." in " ".join(Tags(document).text.split())
+    assert "Explained by it ! oscillation , steps 210–400: It swings." in " ".join(Tags(document).text.split())
 
 
 def test_what_does_not_count_and_how_the_log_was_read_are_said():
