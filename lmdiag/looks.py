@@ -1,4 +1,4 @@
-"""How verdicts and severities look, in every report, chart and page: a word, an icon and a colour, never colour alone."""
+"""How verdicts and severities look, everywhere: a word, an icon and a colour, never colour alone."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Series:
     """Values of one metric at the steps where it was logged.
 
     `steps` is int64[n], strictly ascending; `values` is float64[n] in the unit of `metrics.METRICS`; NaN and
-    infinities are kept as they were logged. `lines` is int64[n], the line of the source each value stands on, where known.
+    infinities are kept as they were logged. `lines` is int64[n], the line of the source of each value, where known.
 
     >>> loss = Series(np.array([1, 2, 3]), np.array([2.0, np.nan, 1.0]))
     >>> len(loss), loss.finite.values.tolist()
@@ -124,8 +124,9 @@ def _without(series: Series, masked: np.ndarray) -> Series:
 def masked_zeros(loss: np.ndarray) -> np.ndarray:
     """Return which training losses are the exact zeros that some trainers write in place of NaN: bool[n].
 
-    At least three zeros (two if the first value is one; one at the end, right after a loss ten times the usual), and the value before
-    the first zero above 0.05: a loss that is memorised down to 0.0004 and then printed as 0.0000 is legal.
+    There must be at least three zeros (two if the first value is one; one at the end, right after a loss ten times the
+    usual), and the value before the first zero must be above 0.05: a loss that falls to 0.0004 on memorised text and is
+    then printed as 0.0000 is legitimate.
 
     >>> masked_zeros(np.array([12.0, 0.0, 0.0, 50.0, 0.0])).sum(), masked_zeros(np.array([0.0004, 0.0, 0.0, 0.0])).sum()
     (np.int64(3), np.int64(0))
@@ -200,7 +201,7 @@ class Run:
 
     @cached_property
     def evaluation(self) -> tuple[str, Series] | None:
-        """The evaluations to judge by, with their metric name: the evaluation loss, or where there is none bits per byte."""
+        """The evaluations to judge by, with their metric name: the evaluation loss, else bits per byte."""
         if "evaluation" in self.decided:
             return self.decided["evaluation"]
         bits = {name: series for name, series in self.series.items() if name.endswith("/bpb")}
@@ -211,7 +212,7 @@ class Run:
 
     @cached_property
     def evaluation_loss(self) -> tuple[str, Series] | None:
-        """The evaluation loss in nats per token, with its metric name: `val/loss`, else the mean of all sets of equal steps.
+        """The evaluation loss in nats per token, with its metric name: `val/loss`, or the mean of sets of equal steps.
 
         Single sets of a healthy run drift and jump, so that several sets are averaged; sets with other steps than
         the longest ones are left out.

@@ -1,4 +1,4 @@
-"""The Streamlit app: widgets and layout only. What is drawn comes from `charts`, what is said from `diagnose`.
+"""The Streamlit app: widgets and layout only. Charts come from `charts`, verdicts from `judging`.
 
-Text from a log never reaches the page as Markdown or HTML: it goes through `words.plain` or `words.html`.
+Text from a log never reaches the page as Markdown or HTML: it goes through `markup.plain` or `markup.html`.
 """

@@ -1,4 +1,4 @@
-"""Many runs side by side: a table, the curves overlaid or grouped by seed, a verdict against baselines, other settings."""
+"""Many runs side by side: a table, overlaid or grouped curves, a verdict against baselines, settings that differ."""
 
 from __future__ import annotations
 
@@ -99,9 +99,7 @@ def _against_baselines(runs: dict[str, Run]) -> None:
         baselines = st.multiselect("Baselines", [n for n in names if n != candidate], key="compare-baselines")
         tolerance = st.number_input("Tolerance (%)", 0.0, 50.0, 1.0, 0.5, key="compare-tolerance", width=140)
     if not candidate or not baselines:
-        st.caption(
-            "Choose as baselines the runs that went well: the candidate is held against them, with their noise in mind."
-        )
+        st.caption("Choose runs that went well as baselines: the candidate is compared with them, allowing for noise.")
         return
     try:
         found = compare([runs[n] for n in baselines], runs[candidate], tolerance=tolerance / 100)

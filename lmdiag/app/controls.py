@@ -13,13 +13,16 @@ LOSSES = {"loss": "Loss", "perplexity": "Perplexity", "bits_per_byte": "Bits/byt
 SCALES = ("Log", "Full")
 AXES = {"step": "Step", "tokens": "Tokens", "epoch": "Epoch", "elapsed": "Wall time", "relative": "Share of run"}
 SMOOTHING_HELP = (
-    "A mean to both sides over the raw curve, which stays visible. The half-life is 0.2%, 1% or 4% of what is shown."
+    "A centred mean over the raw curve, which stays visible. The half-life is 0.2%, 1% or 4% of the steps shown."
 )
 SCALE_HELP = "Log: a logarithmic scale. Full: outliers on the scale instead of marked at its edge."
 
 
 def view_of(key: str, run: Run, with_loss: bool = True, until: float | None = None) -> View:
-    """Draw the controls and return what was chosen; how to show the loss is asked only where there is a choice. A forecast reaches `until`."""
+    """Draw the controls and return what was chosen; `until` is the step that a forecast reaches.
+
+    How to show the loss is asked only where there is a choice.
+    """
     with st.container(horizontal=True, vertical_alignment="bottom"):
         losses, axes = losses_of(run), axes_of(run)
         loss_as = "loss"
@@ -47,7 +50,7 @@ def view_of(key: str, run: Run, with_loss: bool = True, until: float | None = No
 
 
 def losses_of(run: Run) -> list[str]:
-    """Return how the loss of this run can be shown: a perplexity needs a language model, bits per byte the bytes of a token."""
+    """Return how the loss can be shown: perplexity needs a language model, bits per byte the bytes per token."""
     if run.objective not in ("causal-lm", "masked-lm"):
         return ["loss"]
     return ["loss", "perplexity", *(["bits_per_byte"] if run.config.get("bytes_per_token") else [])]

@@ -62,7 +62,7 @@ def _drawings(diagnosis: Diagnosis, view: View) -> tuple[Drawing | None, dict[st
 
 
 def forecast_of(diagnosis: Diagnosis) -> Forecast | None:
-    """Return where the loss is expected to end, None for a run that is over or does not let it be told."""
+    """Return the forecast of the final loss, None for a run that is over or cannot be forecast."""
     planned = diagnosis.run.config.get("max_steps")
     if not isinstance(planned, int | float) or planned <= diagnosis.run.last_step:
         return None
@@ -70,13 +70,13 @@ def forecast_of(diagnosis: Diagnosis) -> Forecast | None:
 
 
 def stack(place: str, key: str, run: Run, view: View, drawings: dict[str, Drawing | None]) -> None:
-    """Draw charts one above the other; dragging over one of them zooms all charts of the run. `place` keeps their keys apart."""
+    """Draw charts one above the other; dragging over one zooms all of the run. `place` makes their keys unique."""
     for name, drawing in drawings.items():
         if drawing is not None:
             _draw(place, key, name, run, view, drawing)
     notes = [f"{name} {drawing.note}" for name, drawing in drawings.items() if drawing is not None and drawing.note]
     thinned = f"Shown: {'; '.join(notes)}; every extreme and every flagged point is kept. " if notes else ""
-    bars = " Bars: how far one evaluation scatters." if "loss" in drawings else ""
+    bars = " Bars: the scatter of one evaluation." if "loss" in drawings else ""
     st.caption(f"{thinned}Drag over a chart to zoom.{bars}")
     downloads.behind(place, {run.name: run}, view, drawings)
 

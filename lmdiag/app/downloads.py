@@ -1,4 +1,4 @@
-"""What can be taken away: the report of a run, charts as pictures, and the data behind them."""
+"""Downloads: the report of a run, charts as pictures, and the data behind them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def as_png(drawing: Drawing, dark: bool) -> bytes:
 
 
 def file_name(name: str) -> str:
-    """Return a name that any file system takes.
+    """Return a name that is valid on any file system.
 
     >>> file_name("a/b: c"), file_name("..")
     ('a-b-c', 'run')

@@ -17,12 +17,12 @@ PAGES = {rule.name: rule for rule in RULES}
 
 
 def draw(key: str, diagnosis: Diagnosis) -> None:
-    """Draw one card per alarm, the first of them open, for it is the one to act on; the rest is folded away."""
+    """Draw one card per alarm, the first with its details, for it is the one to act on; fold the rest."""
     ranked = list(enumerate(diagnosis.findings))
     alarms = [pair for pair in ranked if pair[1].alarms]
     others = [pair for pair in ranked if not pair[1].alarms]
     if not alarms and diagnosis.verdict == "healthy":
-        st.success("Nothing that needs doing.", icon=":material/check_circle:")
+        st.success("Nothing needs action.", icon=":material/check_circle:")
     for rank, finding in alarms:
         with st.container(border=True):
             _card(finding)

@@ -20,7 +20,7 @@ LAYER_METRICS = {
 
 
 def draw(key: str, diagnosis: Diagnosis) -> None:
-    """Draw everything the log tells about gradients, or say that it tells nothing."""
+    """Draw everything the log has about gradients, or say that it has nothing."""
     run, findings = diagnosis.run, diagnosis.findings
     by_layer = [metric for metric in LAYER_METRICS if charts.layers_of(run, metric)]
     if not by_layer and not any(name in run for name in ("grad_norm", "update_ratio", "param_norm")):
@@ -56,10 +56,11 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
 
 
 def clipped(run: Run) -> str:
-    """Say which share of the records was clipped, as far as the log tells.
+    """Say which share of the records was clipped, if the log has the limit.
 
     >>> from lmdiag.run import Series
-    >>> clipped(Run("a", {"grad_norm": Series(np.arange(4), np.array([0.5, 2.0, 0.1, 0.2]))}, config={"grad_clip": 1.0}))
+    >>> norms = Series(np.arange(4), np.array([0.5, 2.0, 0.1, 0.2]))
+    >>> clipped(Run("a", {"grad_norm": norms}, config={"grad_clip": 1.0}))
     'Clipped at 1: 25% of the records.'
     """
     guides = _clip_guide(run)

@@ -1,6 +1,6 @@
-"""What is shown, in the address of the page: the samples that are open, the run, its x axis and its zoom.
+"""What is shown, kept in the address of the page: the open samples, the run, its x axis and its zoom.
 
-The pages bind their own names (`page`, `look`). Only logs that came with lmdiag are logs from an address, never a path.
+The pages bind their own names (`page`, `look`). An address can open only the samples of lmdiag, never a path.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from lmdiag.app import logs, zoom
 
 
 def restore() -> None:
-    """Open what the address names, once per session."""
+    """Open what the address asks for, once per session."""
     if "address_read" in st.session_state:
         return
     st.session_state["address_read"] = True
@@ -49,7 +49,7 @@ def remember() -> None:
 
 
 def steps_of(text: str) -> tuple[float, float] | None:
-    """Return a range of steps from its words in an address, None where it is none.
+    """Return a range of steps as an address writes it, None where it is not one.
 
     >>> steps_of("100-250"), steps_of("9-3"), steps_of("a-b")
     ((100.0, 250.0), None, None)

@@ -1,4 +1,4 @@
-"""What the log says beside its curves: header, settings, text samples, and how it was read."""
+"""What the log has beside its curves: header, settings, text samples, and how it was read."""
 
 from __future__ import annotations
 

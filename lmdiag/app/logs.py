@@ -1,4 +1,4 @@
-"""The logs that are open: read once, kept by content, per session for uploads and for all sessions for files of the server."""
+"""The open logs: read once and kept by content, uploads per session, files of the server for all sessions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MOST_LOGS_KEPT = 256
 
 @dataclass(frozen=True, eq=False)
 class Log:
-    """One source that was opened: its key (content or file identity), its name, and what came of it.
+    """One source that was opened: its key (content or file identity), its name, and its judged runs.
 
     Logs of one `group`, a folder, may hold the same run.
     """
@@ -61,7 +61,7 @@ def read_log(key: str, source: Source, settings: Settings) -> Log:
 
 
 def project_settings() -> Settings:
-    """Return the settings of the project that the app was started in; wrong ones are said once, and then ignored."""
+    """Return the settings of the project that the app was started in; invalid ones are reported once, then ignored."""
     try:
         settings = load(Path.cwd())
         check_settings(settings)
@@ -85,7 +85,10 @@ def open_upload(name: str, content: bytes) -> None:
 
 
 def open_folder(files: Mapping[str, bytes]) -> int:
-    """Open the logs of an uploaded folder, {path: content}, found as on the command line; return how many files are no logs."""
+    """Open the logs of an uploaded folder, {path: content}, and return how many files are not logs.
+
+    They are found as on the command line.
+    """
     with TemporaryDirectory() as place:
         folder = Path(place).resolve()
         for name, content in files.items():
@@ -192,7 +195,7 @@ def report_on(diagnosis: Diagnosis) -> Report:
 
 
 def each_run_once(logs: Iterable[Log]) -> list[tuple[Log, Judged]]:
-    """Return the open logs with what came of them, without duplicates of a run in one folder."""
+    """Return the open logs with their judged runs, without duplicates of a run in one folder."""
     opened = list(logs)
     judged = {log.key: log.judged for log in opened}
     for group in {log.group for log in opened} - {""}:

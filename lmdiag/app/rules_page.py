@@ -31,7 +31,7 @@ def draw(known: dict[str, Diagnosis]) -> None:
 
 
 def _first(known: dict[str, Diagnosis]) -> str:
-    """Return the rule to begin with: the one that speaks first about the run that is shown."""
+    """Return the rule to begin with: that of the first finding of the run that is shown."""
     shown = known.get(logs.chosen() or "")
     return shown.findings[0].rule if shown and shown.findings else "loss-spike"
 
@@ -74,7 +74,7 @@ def as_toml(rule: Rule, changed: dict[str, Any]) -> str:
 
 
 def findings_with(rule: Rule, settings: dict[str, Any], known: dict[str, Diagnosis]) -> list[dict[str, str]]:
-    """Return what the rule says of every open run and every sample, with its own settings and with these."""
+    """Return what the rule finds in every open run and every sample, with its default settings and with these."""
     samples = [log for log in map(logs.read_file, logs.samples()) if log.judged.diagnoses]
     runs = {short(d.run.name): d.run for d in known.values()} | {
         f"sample: {log.name}": log.judged.diagnoses[0].run for log in samples

@@ -1,4 +1,4 @@
-"""One run: the verdict, and below it the findings beside the curves, or one of the closer looks."""
+"""One run: the verdict, and below it the findings beside the curves, or one of the other views."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
 
 
 def _coverage(diagnosis: Diagnosis) -> None:
-    """Say what was not checked and why, what was skipped, and what was assumed."""
+    """Say what was not checked and why, and what was skipped."""
     run = diagnosis.run
     if diagnosis.not_checked:
         with st.expander(f"Not checked: {count(len(diagnosis.not_checked), 'rule')}"):

@@ -1,4 +1,4 @@
-"""The sidebar: the open runs with their verdicts, and the way to open more."""
+"""The sidebar: the open runs with their verdicts, and where to open more."""
 
 from __future__ import annotations
 
@@ -45,9 +45,10 @@ def upload(label: str) -> None:
         label,
         accept_multiple_files="directory" if whole else True,
         key=f"upload-{turn}-{whole}",
-        help="JSONL, CSV, trainer_state.json, printed logs, notebooks and more; .gz too. Files stay in this session's memory.",
+        help="JSONL, CSV, trainer_state.json, printed logs, notebooks and more, also as .gz. "
+        "Files stay in the memory of this session.",
     )
-    st.toggle("A whole folder", key="whole_folder", help="Choose a folder instead of files; the logs in it are found.")
+    st.toggle("A whole folder", key="whole_folder", help="Choose a folder instead of files to open the logs in it.")
     if files:
         if whole:
             others = logs.open_folder({file.name: file.getvalue() for file in files})
@@ -69,7 +70,7 @@ def _choose(known: dict[str, Diagnosis]) -> None:
         for key, look in looks.items()
     }
     words = {key: f"{looks[key].word}, {d.run.last_step:,} {plain(d.run.step_kind)}s" for key, d in known.items()}
-    # The widget's own state is set before it is drawn: a run may have been logs, or closed, since.
+    # The widget's own state is set before it is drawn: a run may have been opened, or closed, since.
     st.session_state["run_list"] = logs.chosen()
     if len(keys) <= MOST_LISTED:
         st.radio(
@@ -87,7 +88,7 @@ def _choose(known: dict[str, Diagnosis]) -> None:
 
 @st.fragment(run_every="3s")
 def _follow() -> None:
-    """Redraw the page when a file has grown; the zoom stays as it is."""
+    """Redraw the page when a file has grown, with the same zoom."""
     if logs.refresh():
         st.rerun()
 

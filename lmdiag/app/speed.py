@@ -22,7 +22,7 @@ METRICS = {
 
 
 def draw(key: str, diagnosis: Diagnosis) -> None:
-    """Draw what the log tells about speed and memory, or say that it tells nothing."""
+    """Draw what the log has about speed and memory, or say that it has nothing."""
     run = diagnosis.run
     names = [name for name in METRICS if name in run]
     if not names:

@@ -33,7 +33,8 @@ def draw(diagnosis: Diagnosis) -> None:
         f'<div style="display:flex;align-items:center;gap:.6rem">'
         f'<span aria-hidden="true" style="{SIGN};color:{page};background:{colour}">{look.icon}</span>'
         f'<h1 style="font-size:1.6rem;margin:0;padding:0">{html(look.word.capitalize())}</h1>'
-        f'<span style="opacity:.75;margin-left:auto;overflow-wrap:anywhere">{html(short(diagnosis.run.name, 100))}</span></div>'
+        '<span style="opacity:.75;margin-left:auto;overflow-wrap:anywhere">'
+        f"{html(short(diagnosis.run.name, 100))}</span></div>"
         f'<p style="margin:.3rem 0 .5rem 0;font-size:1.05rem;overflow-wrap:anywhere">{html(headline(diagnosis))}</p>'
         f'<dl style="display:flex;flex-wrap:wrap;gap:.4rem 2.2rem;margin:0;padding:0">{facts}</dl></section>'
     )
@@ -67,6 +68,6 @@ def facts_of(diagnosis: Diagnosis) -> list[tuple[str, str]]:
 
 
 def bits_per_byte(run: Run, loss: float) -> float | None:
-    """Return a loss in bits per byte of text, which tokenizers do not change; None where the log does not tell the bytes of a token."""
+    """Return a loss in bits per byte of text, whatever the tokenizer; None where the log has no bytes per token."""
     size = run.config.get("bytes_per_token")
     return loss / math.log(2) / size if isinstance(size, int | float) and size > 0 else None

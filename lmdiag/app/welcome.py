@@ -1,4 +1,4 @@
-"""The first screen: upload a log, or look at one that came with lmdiag."""
+"""The first screen: upload a log, or open one of the samples."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ COLUMNS = 4
 LONGEST = 84  # characters of a verdict on a card
 INTRODUCTION = """<div style="padding:0.4rem 0 0.2rem 0">
 <h1 style="font-size:2.3rem;margin:0;padding:0">Is this training run healthy?</h1>
-<p style="font-size:1.1rem;opacity:0.8;margin:0.4rem 0 0 0;max-width:52rem">lmdiag reads the log of a language-model training run,
-whatever program wrote it, and says what is wrong, since which step, how it knows, and what to do.</p></div>"""
+<p style="font-size:1.1rem;opacity:0.8;margin:0.4rem 0 0 0;max-width:52rem">lmdiag reads the log of a
+language-model training run, whatever program wrote it, and says what is wrong, since which step, how it knows, and
+what to do.</p></div>"""
 
 
 def draw() -> None:
@@ -41,7 +42,7 @@ def _card(path: Path) -> None:
     if log.problem is not None:
         return
     diagnosis = log.judged.diagnoses[0]
-    said = headline(diagnosis) if diagnosis.verdict != "healthy" else "Nothing that needs doing."
+    said = headline(diagnosis) if diagnosis.verdict != "healthy" else "Nothing needs action."
     with st.container(border=True, key=f"sample-{log.key}"):
         title = plain(path.stem.replace("-", " ").replace("_", " "))
         st.markdown(f"{badge(LOOKS[diagnosis.verdict])}  \n**{title}**")

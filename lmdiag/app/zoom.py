@@ -30,14 +30,14 @@ def show_all(key: str) -> None:
 
 
 def on_finding(key: str, run: Run, finding: Finding) -> None:
-    """Show the steps of a finding and what lies around them."""
+    """Show the steps of a finding with a margin to each side."""
     length = finding.last_step - finding.first_step
     margin = max(AROUND * length, LEAST_SHARE * (run.last_step - run.first_step), 1.0)
     show(key, max(finding.first_step - margin, run.first_step), min(finding.last_step + margin, run.last_step))
 
 
 def on_drag(key: str, run: Run, axis: str, selected: dict) -> bool:
-    """Show what the reader dragged over on a chart; `selected` is the x range by the name of its field."""
+    """Show what the reader dragged over, {field: x range}, and tell whether that was a range."""
     ends = next((v for v in selected.values() if isinstance(v, list) and len(v) == 2), None)
     if ends is None or not ends[1] > ends[0]:
         return False

@@ -1,8 +1,8 @@
 """Run + findings -> Vega-Lite charts; the app and the HTML report draw the same ones.
 
 A chart function takes a Run, its findings and a View (what the reader chose to see), and returns a Drawing: the chart,
-a sentence for those who cannot see it, and a note that says how many points are shown. Data goes into the chart as
-plain records whose field names are ours alone, never names from a log.
+a description for screen readers, and a note on how many points are shown. Data goes into the chart as plain records
+whose field names are fixed, never names from a log.
 """
 
 from lmdiag.charts.layers import distribution_chart, layer_heatmap, layers_of

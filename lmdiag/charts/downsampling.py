@@ -29,7 +29,7 @@ _KEPT: WeakKeyDictionary[object, dict[str, object]] = WeakKeyDictionary()
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """The means of neighbouring values: the step in the middle of each block, its mean (NaN without a value), and of how many."""
+    """The means of blocks of values: the middle row and step of each, its mean (NaN without a value), and its count."""
 
     rows: np.ndarray
     steps: np.ndarray
@@ -52,7 +52,7 @@ def extremes(values: np.ndarray, keep: np.ndarray | None = None, buckets: int = 
 
 
 def stretches(chosen: np.ndarray) -> np.ndarray:
-    """Return the runs of neighbouring true values as first and last index: int64[n, 2].
+    """Return the first and last index of each unbroken stretch of true values: int64[n, 2].
 
     >>> stretches(np.array([True, True, False, False, True, False])).tolist()
     [[0, 1], [4, 4]]
@@ -84,7 +84,7 @@ def joined(found: np.ndarray, most: int = 200) -> list[tuple[int, int, int]]:
 
 
 def kept(owner: object, name: str, make: Callable[[], Result]) -> Result:
-    """Return what `make` returns, from memory once it was made for this owner."""
+    """Return what `make` returns; it is called once per owner and name, and the result kept while the owner lives."""
     known = _KEPT.setdefault(owner, {})
     if name not in known:
         known[name] = make()
@@ -100,7 +100,7 @@ def rows_in(series: Series, steps: tuple[float, float] | None) -> tuple[int, int
 
 
 def candidates(series: Series, start: int, stop: int) -> np.ndarray:
-    """Return the rows from `start` to `stop` worth looking at: all finite ones, of many the extremes of every block and both ends."""
+    """Return the rows in a range to draw from: all finite ones, or of many both ends and the extremes of each block."""
     if stop - start <= MOST_RAW:
         return start + np.flatnonzero(np.isfinite(series.values[start:stop]))
     known = kept(series, "extremes", lambda: extremes(series.values, buckets=-(-len(series) // BLOCK)))
@@ -110,19 +110,19 @@ def candidates(series: Series, start: int, stop: int) -> np.ndarray:
 
 
 def _first_finite(values: np.ndarray, rows: range) -> int | None:
-    """Return the first of the rows with a finite value, if it is among the first few: else a block's extreme is near enough."""
+    """Return the first row with a finite value, None if it is not near: then the extreme of a block is near enough."""
     return next((row for row in rows[:BLOCK] if np.isfinite(values[row])), None)
 
 
 def lost_stretches(series: Series, start: int, stop: int) -> np.ndarray:
-    """Return the first and the last row of every stretch of values that are no numbers: int64[n, 2], within `start` to `stop`."""
+    """Return the first and last row of every stretch of values in a range that are not finite: int64[n, 2]."""
     known = kept(series, "lost", lambda: stretches(~np.isfinite(series.values)))
     inside = known[(known[:, 1] >= start) & (known[:, 0] < stop)]
     return inside.clip(start, stop - 1)
 
 
 def blocks(series: Series, start: int, stop: int, logarithms: bool) -> Blocks:
-    """Return the means of the values, or of their `logarithms`, from `start` to `stop`: of blocks where these are many."""
+    """Return the values in a range, or their `logarithms`; where they are many, the means of blocks of them."""
     if stop - start <= MOST_RAW:
         values = _scaled(series.values[start:stop], logarithms)
         return Blocks(np.arange(start, stop), series.steps[start:stop], values, np.ones(stop - start))
@@ -147,7 +147,7 @@ def _means(series: Series, logarithms: bool) -> Blocks:
 
 
 def _scaled(values: np.ndarray, logarithms: bool) -> np.ndarray:
-    """Return the values or their logarithms, NaN for all that is no number."""
+    """Return the values or their logarithms, NaN where not finite."""
     with np.errstate(divide="ignore", invalid="ignore"):
         scaled = np.log(values) if logarithms else values
     return np.where(np.isfinite(scaled), scaled, np.nan)

@@ -36,9 +36,9 @@ def layers_of(run: Run, metric: str) -> dict[str, Series]:
 
 
 def layer_heatmap(run: Run, metric: str, view: View) -> Drawing | None:
-    """Draw by layer and time how far a positive metric is from the layer's own median, in powers of ten; None without it.
+    """Draw how far a metric of each layer is from that layer's median, in powers of ten; None without the metric.
 
-    Each cell shows the value farthest from the median among its steps; crosses mark values that are no numbers.
+    Each cell shows the value farthest from the median among its steps; crosses mark values that are not finite.
     """
     found = dict(list(layers_of(run, metric).items())[:MOST_LAYERS])
     first, last = view.steps or (run.first_step, run.last_step)
@@ -97,7 +97,7 @@ def _row(run: Run, name: str, series: Series, edges: np.ndarray, view: View) -> 
 
 
 def distribution_chart(series: Series, title: str, guides: tuple[Guide, ...] = ()) -> Drawing | None:
-    """Draw how often each size of a positive metric occurred, on a log axis; None without a positive value."""
+    """Draw a histogram of a positive metric on a log axis; None without a positive value."""
     values = series.values[np.isfinite(series.values) & (series.values > 0)]
     if not len(values):
         return None

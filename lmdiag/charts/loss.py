@@ -73,7 +73,7 @@ def loss_chart(
 
 
 def ahead_records(run: Run, traces: Sequence[Trace], view: View, forecast: Forecast | None) -> Records:
-    """Return the band of a forecast from the last point of its curve, where it begins with no width, to its end."""
+    """Return the band of a forecast: no width at the last point of the curve, the full interval at the end."""
     end = view.steps[1] if view.steps else view.until or 0
     t = next((t for t in traces if forecast and t.metric == forecast.metric), None)
     if forecast is None or t is None or not len(t.values) or not run.last_step < forecast.step <= end:
@@ -92,7 +92,10 @@ def ahead_records(run: Run, traces: Sequence[Trace], view: View, forecast: Forec
 
 
 def bar_records(run: Run, t: Trace, view: View) -> Records:
-    """Return one standard deviation to both sides of every evaluation, from the scatter of all; none where they are too few to tell, or too many to see."""
+    """Return a bar of one standard deviation to both sides of every evaluation, estimated from the scatter of all.
+
+    There are none where evaluations are too few to estimate it, or too many to see the bars.
+    """
     if t.metric == "loss" or not len(t.series.finite) >= ENOUGH_EVALUATIONS or len(t.rows) > MOST_BARS:
         return []
     sigma = scatter(t.series.finite.values)
@@ -114,7 +117,7 @@ def loss_names(run: Run) -> list[str]:
 
 
 def _guides(run: Run, view: View) -> list[Guide]:
-    """Levels that need no training: guessing uniformly, by word frequency, by the word before."""
+    """Return the losses that need no training: guessing uniformly, by word frequency, by the word before."""
     known = dict(run.config.get("reference_loss") or {})
     model = run.config.get("model")
     vocabulary = model.get("vocab_size") if isinstance(model, dict) else None

@@ -1,4 +1,4 @@
-"""Findings as records of a chart: from where to where, how bad, and in which words."""
+"""Findings as records of a chart: where they begin and end, how severe they are, and what they say."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lmdiag.run import Run
 MESSAGE_LENGTH = 300
 MOST_STEPS = 200
 MOST_BANDS = 2
-TOGETHER = 5  # steps between the spike of a gradient and that of the loss which it makes
+TOGETHER = 5  # steps at most between a gradient spike and the loss spike that it causes
 WHOLE = 0.95  # a finding about this share of the run is about all of it
 
 
@@ -29,12 +29,12 @@ def flagged_steps(findings: Iterable[Finding]) -> list[int]:
 
 
 def about(findings: Iterable[Finding], metrics: Sequence[str]) -> list[Finding]:
-    """Return the findings that speak of one of these metrics, causes before consequences."""
+    """Return the findings about one of these metrics."""
     return [f for f in findings if f.metric in metrics]
 
 
 def in_view(findings: Iterable[Finding], view: View) -> list[Finding]:
-    """Return the findings of which some part is shown."""
+    """Return the findings that are at least partly in view."""
     if view.steps is None:
         return list(findings)
     first, last = view.steps
@@ -44,7 +44,7 @@ def in_view(findings: Iterable[Finding], view: View) -> list[Finding]:
 def shaded(run: Run, findings: Iterable[Finding]) -> list[Finding]:
     """Return the findings worth a band behind the curve: at most two causes that name a part of the run, not all of it.
 
-    The others stand in the timeline; bands upon bands would hide the curve.
+    The others are in the timeline; more bands would hide the curve.
     """
     length = max(run.last_step - run.first_step, 1)
     part = [f for f in findings if f.alarms and not f.consequence_of and f.last_step - f.first_step < WHOLE * length]
@@ -67,7 +67,7 @@ def span_records(run: Run, findings: Iterable[Finding], view: View) -> Records:
 
 
 def point_records(findings: Iterable[Finding], traces: Sequence[Trace]) -> Records:
-    """Return a mark on the curve for every step that an alarm begins at or any finding names one by one."""
+    """Return a mark on the curve for every step that a finding lists, or at which an alarm begins."""
     records: Records = []
     for f in findings:
         own = sorted(traces, key=lambda t: t.metric != f.metric)
@@ -80,7 +80,7 @@ def point_records(findings: Iterable[Finding], traces: Sequence[Trace]) -> Recor
 
 
 def spikes_together(findings: Iterable[Finding]) -> list[tuple[int, int]]:
-    """Return the steps of the gradient spikes that have a loss spike within `TOGETHER` steps, each with its step.
+    """Return pairs of steps: a gradient spike, and the nearest loss spike within `TOGETHER` steps.
 
     >>> spikes_together([Finding("…", 7, 7, rule="gradient-spike"), Finding("…", 8, 8, rule="loss-spike")])
     [(7, 8)]

@@ -1,4 +1,4 @@
-"""Several runs in one chart, and the mean and band of runs that differ in their seed alone."""
+"""Several runs in one chart, and the mean and range of runs that differ only in their seed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SEED_KEYS = frozenset({"seed", "run_id", "name", "log", "time", "data_seed", "ou
 
 
 def overlay_chart(runs: Mapping[str, Run], metric: str, view: View) -> Drawing | None:
-    """Draw one metric of several runs; `runs` has them under the names for the legend. None where no run has it."""
+    """Draw one metric of several runs, {name in the legend: run}; None where no run has it."""
     having = {name: run for name, run in list(runs.items())[:MOST_RUNS] if metric in run and len(run[metric])}
     if not having:
         return None
@@ -69,7 +69,7 @@ def _panel(runs: Mapping[str, Run], traces: Sequence[Trace], metric: str, view: 
 
 
 def _mean_and_range(runs: Sequence[Run], metric: str) -> tuple[Series, np.ndarray, np.ndarray]:
-    """Return the mean of the runs at common steps, over which all of them have values, and their lowest and highest."""
+    """Return the mean, the lowest and the highest value of the runs, over the steps that all of them cover."""
     curves = [run[metric].finite for run in runs]
     first, last = max(int(c.steps[0]) for c in curves), min(int(c.steps[-1]) for c in curves)
     steps = np.unique(np.linspace(first, max(last, first), BAND_POINTS).round().astype(np.int64))
@@ -103,7 +103,7 @@ def differing_settings(runs: Mapping[str, Run]) -> dict[str, dict[str, str]]:
 
 
 def seed_groups(runs: Mapping[str, Run]) -> dict[str, list[Run]]:
-    """Return the runs that share all settings but the seed, under a name for each group; runs without settings stand alone."""
+    """Return groups of runs that differ only in their seed, by name; a run without settings is a group of its own."""
     groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for name, run in runs.items():
         settings = settings_of(run)
@@ -113,7 +113,7 @@ def seed_groups(runs: Mapping[str, Run]) -> dict[str, list[Run]]:
 
 
 def _labels(settings: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """Name each group by the settings that tell it from the others, where these are few, else by its first run."""
+    """Name each group by the settings in which groups differ, if these are few, else by its first run."""
     names = dict.fromkeys(name for one in settings.values() for name in one)
     telling = [name for name in names if len({one.get(name, "") for one in settings.values()}) > 1]
     words = {

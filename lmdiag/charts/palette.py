@@ -1,4 +1,4 @@
-"""Colours that stay apart for colour-blind readers (Okabe and Ito 2008), on white and on dark; shapes say the same again."""
+"""The colours of curves, which colour-blind readers can tell apart (Okabe and Ito 2008), and the shapes of findings."""
 
 from __future__ import annotations
 

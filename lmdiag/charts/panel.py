@@ -1,4 +1,4 @@
-"""One panel: curves over the run, with what a reader must not miss marked on them."""
+"""One panel: curves over the run, with findings, gaps and outliers marked on them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SEVERITIES = (Severity.INFO, Severity.WARNING, Severity.ERROR)  # drawn in this 
 
 @dataclass(frozen=True)
 class Guide:
-    """A level worth comparing with: a horizontal line and its words."""
+    """A level to compare with: a horizontal line and its label."""
 
     value: float
     words: str
@@ -87,7 +87,7 @@ def _spans(panel: Panel, colours: Palette) -> Iterator[Spec]:
 
 
 def _ahead(panel: Panel, colours: Palette) -> Iterator[Spec]:
-    """Draw where the loss is expected to go: the 90% interval as a band, its middle dashed, its end in words."""
+    """Draw the forecast of the loss: a band for its 90% interval, a dashed line in the middle, its end in words."""
     if panel.ahead:
         colour = colours.training
         words = [tip("words", title="forecast"), tip("step", ",", "at step")]
@@ -129,7 +129,7 @@ def _bars(panel: Panel, colours: Palette) -> Iterator[Spec]:
 
 
 def _lines(panel: Panel, colours: Palette) -> Iterator[Spec]:
-    """Draw the raw line, faint where a smooth mean lies over it; where points are few, each shows."""
+    """Draw the raw line, faint below a smooth mean; few points are drawn one by one, too."""
     channels = _look(panel, colours)
     smooth = [r for t in panel.traces for r in smooth_records(t)]
     few = [r for t in panel.traces if t.logged <= FEW_POINTS for r in line_records(t) if r["y"] is not None]
@@ -159,7 +159,7 @@ def _look(panel: Panel, colours: Palette) -> dict[str, Spec]:
 
 
 def _edge_marks(panel: Panel, colours: Palette) -> Iterator[Spec]:
-    """Mark at the edge what has no place on the scale: values that are no numbers, and outliers."""
+    """Mark at the edge what is not on the scale: values that are not finite, and outliers."""
     lost = [r for t in panel.traces for r in t.lost_marks]
     if lost:
         place = {"x": panel.x, "y": {"value": "height"}}

@@ -1,4 +1,4 @@
-"""Any series of a run as a panel; gradient norm and learning rate with what belongs to them."""
+"""Any series of a run as a panel; gradient norm, learning rate and scores with what belongs to them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AXIS_WORDS = {"step": "steps", "elapsed": "hours", "relative": "the run"}
 
 
 def drawing(panel: Panel, findings: Sequence[Finding], view: View, **side: Spec) -> Drawing:
-    """Draw a panel, describe it and say how much it shows."""
+    """Draw a panel, with a description and a note on how many points it shows."""
     spec = chart(draw(panel, view), panel.height, **side, datasets=datasets(panel))
     metrics = tuple(dict.fromkeys(t.metric for t in panel.traces))
     return Drawing(spec, _describe(panel, findings, view), shown(panel.traces), metrics)
@@ -65,7 +65,10 @@ def series_chart(
     foot: bool = True,
     y_format: str = ",.4~g",
 ) -> Drawing | None:
-    """Draw one series by its metric name; None where the log does not have it. `foot` writes the words of the x axis, `guides_always` stretches the scale to the guides."""
+    """Draw one series by its metric name; None where the log does not have it.
+
+    `foot` writes the title of the x axis; `guides_always` extends the scale to the guides.
+    """
     if metric not in run or not len(run[metric]):
         return None
     view = replace(view, loss_as="loss")
@@ -103,7 +106,7 @@ def panel_of(
     marked: Sequence[float] = (),
     **more: Any,
 ) -> Panel:
-    """Return a panel with these curves and findings; `levels` and `marked` are values that the scale should show, too."""
+    """Return a panel with these curves and findings; the scale covers `levels` and `marked`, too."""
     points = point_records(in_view(findings, view), traces)
     return Panel(
         title,
@@ -123,7 +126,7 @@ def _titled(metric: str) -> str:
 
 
 def trace_of(run: Run, name: str, metric: str, view: View, flagged: Sequence[int], geometric: bool = False) -> Trace:
-    """Smooth the training stream only: evaluations are means already, and few."""
+    """Return a curve, smoothed for the training metrics only: evaluations are means already, and few."""
     chosen = view if "/" not in metric else replace(view, half_life=0.0)
     return trace(run, name, metric, run[metric], chosen, flagged, geometric)
 

@@ -13,7 +13,7 @@ WIDTH, HEIGHT = 220, 56
 
 
 def thumbnail(run: Run, colour: str = LIGHT.fifth) -> str:
-    """Return an SVG of the run's curve, without axes; it stretches to the size it is shown at."""
+    """Return an SVG of the run's curve, without axes; it scales to any size."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none">'
         f'<path d="{_path(run)}" fill="none" stroke="{colour}" stroke-width="1.6" stroke-linejoin="round" '

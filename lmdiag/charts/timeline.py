@@ -1,4 +1,4 @@
-"""Findings as bars along the run, one row each: what happened when."""
+"""Findings as bars along the run, one row each."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _bars(records: Records, x: Spec, y: Spec, colours: Palette) -> Iterator[Spec
 
 
 def _buttons(records: Records, x: Spec, y: Spec) -> Spec:
-    """Make each row a place to click; the rank of its finding is selected under the name `finding`."""
+    """Make each row clickable: a click selects the rank of its finding under the name `finding`."""
     button = mark("bar", height=ROW_HEIGHT, opacity=0, cursor="pointer")
     row = layer(records, button, x={**x, "field": "first"}, x2="last", y=y, tooltip=WORDS)
     return {**row, "params": [{"name": "finding", "select": {"type": "point", "fields": ["rank"]}}]}

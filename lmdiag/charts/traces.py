@@ -1,4 +1,4 @@
-"""A series as the records of a chart: thinned, with gaps where values are not finite and marks for what lies off the scale."""
+"""A series as the records of a chart: thinned, with gaps where values are not finite and marks for outliers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REACH = 20  # half-lives, beyond which a value weighs a millionth
 
 @dataclass(frozen=True)
 class Mean:
-    """The smooth mean of a curve: its points, and the rows of the series in whose middle they stand."""
+    """The smooth mean of a curve: its points, and the rows they are centred on."""
 
     x: np.ndarray
     values: np.ndarray
@@ -38,10 +38,10 @@ class Mean:
 class Trace:
     """One curve of a chart: the name in the legend, its points on the scale of the chart and its smooth mean.
 
-    `rows` are the points of `series` that are looked at, all of them finite: every one of a short series, the extremes of
-    a long one; `x` and `values` (a loss, or exp of it) are theirs, `chosen` the indices among them that are drawn.
-    `usual` are values at even distances, for the scale. `lost` has the first and last row of each stretch of values
-    that are no numbers, `lost_marks` where to mark them, `logged` counts the others. `metric` is the canonical name.
+    `rows` are the finite points of `series` that are considered: all of a short series, the extremes of a long one. `x`
+    and `values` (a loss, or exp of it) are their coordinates, `chosen` the indices of those that are drawn. `usual` are
+    evenly spaced values, for the scale. `lost` has the first and last row of each stretch of values that are not
+    finite, `lost_marks` where to mark them; `logged` counts the finite values. `metric` is the canonical name.
     """
 
     name: str
@@ -59,11 +59,11 @@ class Trace:
 
     @property
     def steps(self) -> np.ndarray:
-        """The steps of the points that are looked at."""
+        """The steps of the points in `rows`."""
         return self.series.steps[self.rows]
 
     def index_of(self, step: int) -> int | None:
-        """Return the index of the point at a step, None where it is not looked at."""
+        """Return the index of the point at a step, None where `rows` does not have it."""
         row = int(np.searchsorted(self.series.steps, step))
         i = int(np.searchsorted(self.rows, row))
         there = i < len(self.rows) and self.rows[i] == row and self.series.steps[row] == step
@@ -73,9 +73,9 @@ class Trace:
 def trace(
     run: Run, name: str, metric: str, series: Series, view: View, flagged: Iterable[int] = (), geometric: bool = False
 ) -> Trace:
-    """Prepare a series for drawing; the points at the `flagged` steps are kept whatever happens to the others.
+    """Prepare a series for drawing; the points at the `flagged` steps are always kept.
 
-    `geometric` smooths the logarithms, as fits a log scale.
+    `geometric` smooths the logarithms, for a log scale.
     """
     start, stop = rows_in(series, view.steps)
     keep = _rows_of(series, flagged, start, stop)
@@ -100,7 +100,7 @@ def trace(
 
 
 def _lost_records(run: Run, name: str, series: Series, lost: np.ndarray, view: View) -> Records:
-    """Return where the values are no numbers: first and last position, how many, and which of NaN and the infinities."""
+    """Return where values are not finite: first and last position, how many, and whether NaN or infinities."""
     found = joined(lost)
     rows = np.array([(first, last) for first, last, _ in found], np.int64).reshape(-1, 2)
     places = positions(run, view.axis, series.steps[rows]).tolist()
@@ -126,7 +126,7 @@ def _rows_of(series: Series, steps: Iterable[int], start: int, stop: int) -> np.
 
 
 def _smooth(run: Run, series: Series, view: View, geometric: bool) -> Mean:
-    """Smooth what was logged, then rescale: the perplexity of a mean loss, never a mean of perplexities."""
+    """Smooth the logged values, then rescale them: the perplexity of a mean loss, never a mean of perplexities."""
     first, last = view.steps or (-np.inf, np.inf)
     reach = REACH * view.half_life
     near = blocks(series, *rows_in(series, view.steps and (first - reach, last + reach)), geometric)
@@ -138,7 +138,7 @@ def _smooth(run: Run, series: Series, view: View, geometric: bool) -> Mean:
 
 
 def rescaled(run: Run, loss: np.ndarray, view: View) -> np.ndarray:
-    """Return a loss as what the reader wants to see of it; `loss_as` has no effect on anything but the loss charts."""
+    """Return a loss as what `view.loss_as` asks for; only the loss charts set it."""
     if view.loss_as == "perplexity":
         return np.exp(np.minimum(loss, LARGEST_LOSS))
     if view.loss_as == "bits_per_byte":
@@ -151,8 +151,8 @@ def scale_domain(
 ) -> tuple[float, float] | None:
     """Return the lowest and highest value to show, or None when there is no number to show.
 
-    `levels` and `marked` values are shown, too, unless that would squeeze the curve; marked ones may squeeze it more.
-    Unless `full`, values beyond `OUTLIER_SPANS` times the span of the middle 96% are left to the marks at the edge.
+    The scale also covers `levels` and `marked` values, unless that would squeeze the curve; marked ones may squeeze it
+    more. Unless `full`, values beyond `OUTLIER_SPANS` times the span of the middle 96% are only marked at the edge.
     """
     values = _on_scale([t.values for t in traces], log)
     if not len(values):
@@ -195,7 +195,7 @@ def _padded(low: float, high: float, log: bool) -> tuple[float, float]:
 
 
 def line_records(t: Trace) -> Records:
-    """Return the points of the line, with a gap (null) wherever something that is not a number lies between two."""
+    """Return the points of the line, with a gap (null) wherever a value between two of them is not finite."""
     return _with_gaps(t, t.x[t.chosen], t.values[t.chosen], t.rows[t.chosen])
 
 
@@ -241,7 +241,7 @@ def off_scale_records(t: Trace, domain: tuple[float, float]) -> Records:
 
 
 def _tidy(value: float) -> float:
-    """Seven digits are more than a screen shows, and a third of the bytes."""
+    """Round to seven digits: more than a screen shows, in a third of the bytes."""
     return float(f"{value:.7g}")
 
 

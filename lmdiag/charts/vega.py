@@ -1,7 +1,7 @@
 """The parts of a Vega-Lite specification that every chart uses.
 
 Specifications are plain dicts: building them takes a millisecond where an object model that checks every record takes
-a tenth of a second, which a reader feels at every click.
+a tenth of a second, which is felt at every click.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def domain(ends: tuple[float, float] | None, log: bool = False) -> Spec:
 def chart(
     layers: Sequence[Spec], height: int, side: Spec = EMPTY_SIDE, scale: Spec | None = None, **parts: Any
 ) -> Spec:
-    """Return a whole chart: its layers, and an axis on the right over a `scale` of its own, empty unless given."""
+    """Return a whole chart: its layers, and an axis on the right with a `scale` of its own, empty unless given."""
     ruler = channel("y", scale=scale or domain((0.0, 1.0)), axis=side)
     ends = (scale or {"domain": [0.0, 1.0]})["domain"]
     right = layer([{"y": end} for end in ends], {"type": "point", "opacity": 0}, y=ruler)

@@ -19,8 +19,8 @@ class View:
     """What the reader chose to see; the same for every chart of a run.
 
     `steps` is the range of steps shown, None for all; `half_life` of the smoothing is in steps, 0 for none;
-    `loss_as` is `loss`, `perplexity` or `bits_per_byte`; `full_range` shows every outlier instead of marking it at the edge;
-    `until` is the step up to which there is room for a forecast.
+    `loss_as` is `loss`, `perplexity` or `bits_per_byte`; `full_range` shows every outlier instead of marking it at the
+    edge; `until` is the step up to which there is room for a forecast.
     """
 
     axis: str = "step"
@@ -39,7 +39,7 @@ class View:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A chart as a Vega-Lite specification, a sentence that describes it, how much of the data it shows, and of which metrics."""
+    """A chart as a Vega-Lite specification, a description, a note on how much it shows, and the metrics it shows."""
 
     spec: dict[str, Any]
     alt: str
@@ -62,7 +62,7 @@ def axis_title(run: Run, axis: str) -> str:
 
 
 def positions(run: Run, axis: str, steps: np.ndarray) -> np.ndarray:
-    """Return where `steps` lie on an x axis, interpolating between the steps at which its clock was logged.
+    """Return the positions of `steps` on an x axis, interpolated between the steps at which its quantity was logged.
 
     >>> run = Run("a", {"tokens": Series(np.array([0, 10]), np.array([0.0, 1000.0]))})
     >>> positions(run, "tokens", np.array([0, 5, 10])).tolist(), positions(run, "relative", np.array([5])).tolist()

@@ -1,4 +1,4 @@
-"""A diagnosis without its million points: what reports of many runs need of a run."""
+"""A diagnosis without its million points: what reports of many runs need."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ STRETCHES = 144  # twice as many as the widest curve in a line of text has chara
 
 
 def slimmed(diagnosis: Diagnosis, stretches: int = STRETCHES, every_metric: bool = False) -> Diagnosis:
-    """Return the diagnosis with a run that holds only what reports show, the same but for the fineness of its curves.
+    """Return the diagnosis with a run that holds only what reports show; its curves are coarser, all else is the same.
 
-    Of the curves that reports draw in a line of text, or of `every_metric`, the highest and the lowest value of each of so
-    many stretches stay, and the steps of findings. Of the other metrics those stay that have the first and the last step.
+    Of the curves that reports draw in a line of text, or of `every_metric`, it keeps the highest and the lowest value
+    of each of so many `stretches`, and the steps of findings; of other metrics, the first and last step of the run.
     """
     run = diagnosis.run
     decided = {"curve": run.curve, "evaluation": run.evaluation}

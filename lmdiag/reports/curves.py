@@ -1,4 +1,4 @@
-"""The curves of a run as rows of text: loss, evaluation, and whatever the findings speak about, on one axis of steps."""
+"""The curves of a run as rows of text over the same steps: loss, evaluation, and the metrics of the findings."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _worth_showing(diagnosis: Diagnosis) -> Iterator[tuple[str, Series]]:
 def marks(run: Run, first_steps: list[int], width: int) -> str:
     """Return a line with the numbers 1 to 9 of the findings, each under the step where it begins.
 
-    A number whose place is taken stands beside it.
+    A number whose place is taken moves to the nearest free one.
 
     >>> import numpy as np
     >>> marks(Run("a", {"loss": Series(np.arange(100), np.ones(100))}), [0, 50, 51, 99], 10)

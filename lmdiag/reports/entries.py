@@ -1,4 +1,4 @@
-"""In which order runs and findings are shown, and how many alarms a run has."""
+"""The order in which runs and findings are shown, and how many alarms a run has."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ def count_alarms(diagnosis: Diagnosis) -> tuple[int, int]:
 
 
 def worst_first(diagnoses: tuple[Diagnosis, ...]) -> list[Diagnosis]:
-    """Return the diagnoses in the order in which they deserve to be looked at."""
+    """Return the diagnoses with the worst verdicts first."""
     return sorted(diagnoses, key=lambda d: -VERDICTS.index(d.verdict))
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A finding, and those that it explains."""
+    """A finding, and the findings that it explains."""
 
     finding: Finding
     consequences: tuple[Finding, ...]
 
 
 def entries(diagnosis: Diagnosis) -> Iterator[Entry]:
-    """Yield each finding that no other explains, with those that it explains."""
+    """Yield each finding that no other explains, with the findings that it explains."""
     causes = {finding.rule for finding in diagnosis.findings if not finding.consequence_of}
     told: set[str] = set()
     for finding in diagnosis.findings:

@@ -1,6 +1,6 @@
 """The report as annotations of GitHub Actions, and as the summary of a job.
 
-GitHub shows ten annotations of a kind per step and drops the rest without a word: the last one says what the others are.
+GitHub shows ten annotations of a kind per step and silently drops the rest: the last one says how many are left out.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The report as one HTML file that needs nothing else: no script, no network; charts are drawings inside it.
+"""The report as one self-contained HTML file: no script, no network, charts as SVG.
 
-Every word from a log goes through the escaping of the template.
+The template escapes all text that comes from a log.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ from lmdiag.version import __version__
 
 LEFT_ROOM, RIGHT_ROOM = 56, 64  # pixels for labels and title
 CHART_WIDTH = 820  # pixels, for a page of A4
-LARGEST = 800_000  # bytes of drawings; runs beyond that get their words only
-MOST_TOLD = 60  # runs; the others stand in the table only
+LARGEST = 800_000  # bytes of drawings; runs beyond that are described in words only
+MOST_TOLD = 60  # runs; the others are in the table only
 SMOOTH_SHARE = 0.002
-CONFIG = {  # the plots of all charts begin and end at the same places, below each other
+CONFIG = {  # aligns the plots of all charts, left and right
     "font": "sans-serif",
     "view": {"stroke": None},
     "legend": {"orient": "top", "direction": "horizontal", "gradientLength": 160, "gradientThickness": 8},
     "axisLeft": {"minExtent": LEFT_ROOM},
 }
-NOTHING_TO_DO = "Nothing that needs doing was found."
+NOTHING_TO_DO = "Nothing was found that needs action."
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def render(report: Report) -> str:
 
 
 def _sections(report: Report) -> Iterator[dict[str, Any]]:
-    """Yield what the template says about each run, worst first; once the drawings are large enough, words only."""
+    """Yield what the template shows of each run, worst first; beyond `LARGEST` bytes of drawings, words only."""
     drawn = 0
     for rank, diagnosis in enumerate(worst_first(report.diagnoses)):
         figures = list(_figures(rank, diagnosis)) if drawn < LARGEST and rank < MOST_TOLD else []
@@ -180,7 +180,7 @@ def svg(drawing: Drawing, prefix: str = "") -> str:
 
 
 def _still(part: Any) -> Any:
-    """Return a specification without the layers that only serve the pointer, and without tooltips."""
+    """Return a specification without tooltips and without the layers that only react to the pointer."""
     if isinstance(part, list):
         return [_still(p) for p in part if not (isinstance(p, dict) and "params" in p)]
     if isinstance(part, dict):

@@ -1,7 +1,7 @@
 """The report as one JSON document: the contract `lmdiag-report/1`.
 
 Non-finite numbers are the strings "NaN", "Infinity" and "-Infinity", so that the document is strict JSON; `null` means
-that the log does not tell.
+that the log does not have it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def document(report: Report) -> dict[str, Any]:
 
 
 def run_entry(diagnosis: Diagnosis) -> dict[str, Any]:
-    """Return what the document says about one run."""
+    """Return one run as plain data."""
     run = diagnosis.run
     return {
         "name": run.name,

@@ -1,4 +1,4 @@
-"""What a report names without judging it: sources that could not be read, and findings that are accepted."""
+"""What a report lists apart: sources that could not be read, and findings that were accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a finding stands, for tools that think in files and lines, and what makes it the same finding next time."""
+"""Where a finding is, for tools that work with files and lines, and how to recognise it when the log has grown."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def lines_of(run: Run, finding: Finding) -> tuple[int, int]:
 
 
 def fingerprints(diagnosis: Diagnosis) -> list[str]:
-    """Return for each finding what is the same in the next version of the log, and differs between findings.
+    """Return an identifier for each finding that stays the same in the next version of the log.
 
-    It is made of the key of the finding and of the path and name of the run; steps and values, which move, are left out.
+    It is a hash of the key of the finding and the path and name of the run; steps and values change, and are left out.
     """
     import hashlib
 

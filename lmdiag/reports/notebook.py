@@ -1,6 +1,6 @@
 """Runs, diagnoses and reports as a notebook shows them: a few kilobytes of HTML, no script, no chart library.
 
-Every word from a log is escaped.
+All text from a log is escaped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MUTED = "opacity:.7"
 
 
 def run_html(run: Run) -> str:
-    """Return what a run is: where it comes from, its curve, and the metrics it holds."""
+    """Return where a run comes from, its curve, and the metrics it holds."""
     rows = [
         (name, count(len(series), "value"), number(float(series.values[0])), number(float(series.values[-1])))
         for name, series in list(run.series.items())[:MOST_METRICS]

@@ -1,4 +1,4 @@
-"""The report as a table with one row per run, for those who ask questions of thousands: findings are a list in each row.
+"""The report as a table with one row per run, for queries over thousands of runs; findings are a list in each row.
 
 pl.read_parquet("runs.parquet").explode("findings").unnest("findings")
 """

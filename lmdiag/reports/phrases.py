@@ -67,7 +67,7 @@ def visible(text: str) -> str:
 
 
 def source_of(run: Run) -> str:
-    """Return where a run was read from, with its name where the source does not show it.
+    """Return where a run was read from, and its name where the source does not contain it.
 
     >>> source_of(Run("a", {}, source="logs/a.csv")), source_of(Run("seed 2", {}, source="all.csv"))
     ('logs/a.csv', 'all.csv (seed 2)')
@@ -81,7 +81,7 @@ def source_of(run: Run) -> str:
 
 
 def not_read(skipped: Skipped) -> str:
-    """Write what was left out of a source, why, where and how often.
+    """Write what was skipped in a source: why, where and how often.
 
     >>> not_read(Skipped(812, "not JSON")), not_read(Skipped(9, "no number in it", 3))
     ('Not read: not JSON (line 812).', 'Not read: no number in it (3 times, first on line 9).')
@@ -93,7 +93,7 @@ def not_read(skipped: Skipped) -> str:
 
 
 def looked(diagnosis: Diagnosis) -> str:
-    """Write how many of the rules that were asked could look at a run without findings, or why it was not judged.
+    """Write how many of the selected rules could check a run without findings, or why it was not judged.
 
     >>> from lmdiag.diagnose import diagnose
     >>> looked(diagnose(Run("a", {}), rules=()))
@@ -107,7 +107,7 @@ def looked(diagnosis: Diagnosis) -> str:
 
 
 def not_judged(diagnosis: Diagnosis) -> str:
-    """Write why a run was not judged: what kept the rule on divergence, which needs least, or else most rules from looking."""
+    """Write why a run was not judged: what divergence, the least demanding rule, lacked, or else most rules."""
     if not diagnosis.not_checked:
         return "no rule was asked to look"
     needs_least = [refusal.why for refusal in diagnosis.not_checked if refusal.rule == "divergence"]
@@ -115,7 +115,7 @@ def not_judged(diagnosis: Diagnosis) -> str:
 
 
 def by_reason(not_checked: Iterable[NotChecked]) -> dict[str, list[str]]:
-    """Group the rules that could not look by why they could not: {why: [rule, …]}, commonest first.
+    """Group the rules that could not check a run by the reason: {why: [rule, …]}, commonest first.
 
     >>> by_reason([NotChecked("no lr", "a"), NotChecked("too short", "b"), NotChecked("no lr", "c")])
     {'no lr': ['a', 'c'], 'too short': ['b']}
@@ -163,7 +163,7 @@ def evidence(finding: Finding) -> list[str]:
 
 
 def origin(run: Run, summary: Summary) -> list[str]:
-    """Say how the log was understood: format, steps, points, restarts, and whether the run came to its end."""
+    """Say how the log was read: format, steps, points, restarts, and whether the run was completed."""
     parts = [run.format or "format unknown"]
     parts.append(
         f"{run.step_kind.removesuffix('s')}s {run.first_step:,}–{run.last_step:,}" if run.series else "nothing measured"

@@ -1,4 +1,4 @@
-"""What every report format takes: the diagnoses of one invocation, and what could not be read."""
+"""What every report format renders: the diagnoses of one invocation, and what could not be read."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from lmdiag.reports.left_out import Suppressed, Unreadable
 
 @dataclass(frozen=True)
 class Report:
-    """Everything one invocation of lmdiag has to say.
+    """The result of one invocation of lmdiag.
 
-    `rules` are those that were asked to look; `fail_on` is the least severity that fails the gate.
+    `rules` are those that were selected; `fail_on` is the least severity that fails the gate.
     """
 
     diagnoses: tuple[Diagnosis, ...] = ()

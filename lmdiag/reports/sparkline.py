@@ -16,9 +16,9 @@ HEADROOM = 1.35  # how far above the usual range a bar may reach before it is cu
 def sparkline(series: Series, width: int, first_step: int, last_step: int) -> str:
     """Draw a series as `width` characters over the given range of steps.
 
-    A bar is as high as the largest value in its stretch of steps, so that no spike is averaged away; `×` marks a stretch
-    with a NaN or an infinity. The scale is logarithmic where all values are positive, and leaves room for the usual range:
-    a single enormous value is cut, not the rest flattened. A stretch without a value repeats the one before it.
+    A bar is as high as the largest value in its range of steps, so that no spike is averaged away; `×` marks a range
+    with a NaN or an infinity. The scale is logarithmic where all values are positive. A single enormous value is cut
+    rather than flattening the rest. A range without a value repeats the one before it.
 
     >>> sparkline(Series(np.array([1, 2, 3, 4]), np.array([8.0, 4.0, 2.0, np.nan])), 4, 1, 4)
     '█▅▁×'

@@ -1,4 +1,4 @@
-"""The few numbers that say how a run went."""
+"""The few numbers that sum up a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lmdiag.run import Run
 
 @dataclass(frozen=True)
 class Summary:
-    """The few numbers that say how a run went; None where the log does not tell.
+    """The few numbers that sum up a run; None where the log does not have them.
 
     `metric` is the loss they are about, in nats per token; perplexities are exp(loss), and None for a loss that is
     not a mean log-likelihood of tokens.

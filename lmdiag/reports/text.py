@@ -1,4 +1,4 @@
-"""The report for a terminal: one screen for a sick run, a few calm lines for a healthy one."""
+"""The report for a terminal: one screen for a run with findings, a few lines for a healthy one."""
 
 from __future__ import annotations
 
@@ -88,11 +88,12 @@ def _curves(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
     yield ""
     for metric, first, bars, last in rows:
         yield f"  {metric} {first} {style.paint(bars, 'cyan')} {last}"
-    yield f"  {style.paint(' '.join(axis[:2]), dim=True)} {style.paint(axis[2], bold=True)} {style.paint(axis[3], dim=True)}"
+    begin, end = (style.paint(text, dim=True) for text in (" ".join(axis[:2]), axis[3]))
+    yield f"  {begin} {style.paint(axis[2], bold=True)} {end}"
 
 
 def _numbered(diagnosis: Diagnosis) -> list[Finding]:
-    """Return the findings that get a number: those that are nobody's consequence."""
+    """Return the findings that get a number: those that no other finding explains."""
     return [f for f in diagnosis.findings if not _explained(f, diagnosis)]
 
 
@@ -146,7 +147,7 @@ def _sentence(finding: Finding, style: Style, indent: int, lead: str) -> Iterato
 
 
 def _coverage(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
-    """Say what looked, what did not and why, what was not read, and what was assumed."""
+    """Say which rules ran, which did not and why, what was not read, and what was assumed."""
     lines = [] if diagnosis.findings and diagnosis.verdict != "not-judged" else [looked(diagnosis)]
     lines += [*_not_checked(diagnosis, style.verbose), *map(not_read, diagnosis.run.skipped)]
     notes = diagnosis.run.notes

@@ -8,9 +8,9 @@ from lmdiag.stats.windows import distinct
 
 
 def extreme_rows(values: np.ndarray, buckets: int) -> np.ndarray:
-    """Return the first and the last row and those of the lowest and the highest value of each bucket, ascending: int64[m].
+    """Return the rows of both ends and of the lowest and the highest value of each bucket, ascending: int64[m].
 
-    `values` is float64[n] without NaN; the buckets are of equal size. Where n is at most 2 × `buckets`, every row is returned.
+    `values` is float64[n] without NaN; the buckets are equal in size. With n up to 2 × `buckets`, all rows are returned.
 
     >>> extreme_rows(np.array([0, 9, 1, 2, 1, 2, -5, 2.0]), 2).tolist()
     [0, 1, 5, 6, 7]

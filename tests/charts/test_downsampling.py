@@ -1,4 +1,4 @@
-"""Every extreme, both ends and every flagged point stay; a long series drawn from its blocks shows what every point would."""
+"""Every extreme and every flagged point stays; a long series drawn from blocks looks as if drawn from its points."""
 
 import numpy as np
 import pytest

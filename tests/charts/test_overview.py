@@ -1,4 +1,4 @@
-"""What the charts say beyond the curve: forecast, scatter of evaluations, spikes that belong together, groups of seeds."""
+"""What the charts say beyond the curve: forecast, scatter of evaluations, spikes that belong together, seeds."""
 
 from dataclasses import replace
 

@@ -185,7 +185,7 @@ def test_of_very_many_runs_most_stand_in_the_table_only():
     document = html.render(Report(tuple(diagnose(Run(f"run {i}", {})) for i in range(300))))
     assert document.count("<section") == html.MOST_TOLD
     assert "run 299" in document
-    assert "The other runs stand in the table only" in document
+    assert "The other runs are in the table only" in document
 
 
 @pytest.mark.browser
