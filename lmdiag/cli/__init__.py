@@ -1,6 +1,6 @@
 """The command line: one file per command, imported when it is called; the only place that prints or exits.
 
-Exit codes: 0 nothing at or above `--fail-on`; 1 something; 2 usage, configuration, unreadable input or internal error;
+Exit codes: 0 no finding at or above `--fail-on`; 1 at least one; 2 usage, configuration, unreadable input or internal error;
 3 nothing could be judged. The result is on standard output, everything else on standard error.
 """
 
@@ -72,7 +72,7 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="lmdiag")
-@click.option("--debug", is_flag=True, envvar="LMDIAG_DEBUG", help="Show where in the program an internal error arose.")
+@click.option("--debug", is_flag=True, envvar="LMDIAG_DEBUG", help="Show the traceback of an internal error.")
 def commands(debug: bool) -> None:
     """Read the log of a language-model training run and say whether the run is healthy."""
 
@@ -94,5 +94,5 @@ def main(args: Sequence[str] | None = None) -> int:
         ignore_closed_output()
     except Exception as error:
         say(f"internal error: {type(error).__name__}: {' '.join(str(error).split())}")
-        say("Hint: `lmdiag --debug …` shows where it arose; please report it with that.")
+        say("Hint: `lmdiag --debug …` shows the traceback; please report it with that.")
     return TROUBLE

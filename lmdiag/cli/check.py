@@ -29,8 +29,8 @@ HELP = """Diagnose training logs, folders of logs, globs, or standard input (-).
 
 \b
 Exit codes:
-  0  nothing at or above --fail-on
-  1  something
+  0  no finding at or above --fail-on
+  1  at least one
   2  usage, configuration, unreadable input or internal error
   3  nothing could be judged
 """
@@ -49,16 +49,14 @@ Exit codes:
     help="What to print; default: text.",
 )
 @click.option(
-    "--output", "-o", metavar="FORMAT=FILE", multiple=True, help="Write the report to a file, too; may be repeated."
+    "--output", "-o", metavar="FORMAT=FILE", multiple=True, help="Also write the report to a file; may be repeated."
 )
 @with_options(READING, MANY)
-@click.option(
-    "--verbose", "-v", is_flag=True, help="Show everything: all advice, every rule that could not look and why."
-)
+@click.option("--verbose", "-v", is_flag=True, help="Show all advice, and every rule that could not look and why.")
 @click.option("--quiet", "-q", is_flag=True, help="Print only runs with a finding at or above --fail-on.")
 @with_options(COLOR)
-@click.option("--no-github", is_flag=True, help="In GitHub Actions, write no annotations and no summary of the job.")
-@click.option("--show-settings", is_flag=True, help="Print the settings that hold here, and end.")
+@click.option("--no-github", is_flag=True, help="In GitHub Actions, write no annotations and no job summary.")
+@click.option("--show-settings", is_flag=True, help="Print the settings in effect and exit.")
 def check(paths: tuple[str, ...], **options: Any) -> int:
     # NumPy would start a pool of threads for linear algebra, which costs as much time as the check of a small log.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -107,7 +105,7 @@ def _printed(report: Report, options: dict[str, Any]) -> str:
 
 
 def _say_why(report: Report) -> None:
-    """Say on standard error why there is no verdict: an exit code alone would not tell."""
+    """Say on standard error why there is no verdict; the exit code alone does not."""
     from lmdiag.cli.streams import say
     from lmdiag.reports.phrases import not_judged, source_of
 

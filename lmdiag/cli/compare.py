@@ -23,8 +23,10 @@ EXIT_CODES = {"no-regression": 0, "regression": 1, "cannot-tell": 3}
 
 @click.command(help=HELP)
 @click.argument("paths", metavar="BASE... CANDIDATE", type=LOG_PATH, nargs=-1, required=True)
-@click.option("--tolerance", default="1%", show_default=True, metavar="SHARE", help="How much worse does not matter.")
-@click.option("--metric", metavar="NAMES", multiple=True, help="Compare these; default: training and evaluation loss.")
+@click.option("--tolerance", default="1%", show_default=True, metavar="SHARE", help="How much worse still passes.")
+@click.option(
+    "--metric", metavar="NAMES", multiple=True, help="Metrics to compare; default: training and evaluation loss."
+)
 @click.option("--format", "-f", "shape", type=click.Choice(["text", "json"]), default="text", help="What to print.")
 @with_options(READING, COLOR)
 def compare(paths: tuple[str, ...], tolerance: str, metric: tuple[str, ...], shape: str, **options: Any) -> int:

@@ -47,21 +47,21 @@ CONFIGURING: tuple[Decorator, ...] = (
         metavar="NAMES",
         multiple=True,
         shell_complete=complete_rules,
-        help="Rules or families that look; separate by commas.",
+        help="Rules or families to run, separated by commas.",
     ),
     click.option(
         "--extend-select",
         metavar="NAMES",
         multiple=True,
         shell_complete=complete_rules,
-        help="The same, beside those that settings select.",
+        help="Like --select, in addition to what the settings file selects.",
     ),
     click.option(
         "--ignore",
         metavar="NAMES",
         multiple=True,
         shell_complete=complete_rules,
-        help="Rules or families that do not look.",
+        help="Rules or families to leave out.",
     ),
     click.option(
         "--config", metavar="KEY=VALUE|FILE", multiple=True, help="Override one setting, or read this file instead."
@@ -70,7 +70,7 @@ CONFIGURING: tuple[Decorator, ...] = (
 )
 FAILING: tuple[Decorator, ...] = (
     click.option(
-        "--fail-on", type=click.Choice(FAIL_ON), help="Least severity that gives exit code 1; default: error."
+        "--fail-on", type=click.Choice(FAIL_ON), help="Lowest severity that gives exit code 1; default: error."
     ),
     click.option("--baseline", metavar="FILE", help="Findings in this file are known and do not count."),
     click.option("--exit-zero", is_flag=True, help="The same as --fail-on never."),
@@ -81,11 +81,13 @@ MANY: tuple[Decorator, ...] = (
         "-j",
         metavar="N",
         type=click.IntRange(min=1),
-        help="Check so many logs at a time; default: as many as there are processors, up to 8, where it pays.",
+        help="Number of logs to check in parallel; default: one per processor, up to 8, where that pays.",
     ),
     click.option("--scheduler", metavar="ADDRESS", help="Check the logs on the Dask cluster of this scheduler."),
 )
-COLOR = click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colours in text.")
+COLOR = click.option(
+    "--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="When to colour the text."
+)
 
 
 def with_options(*groups: Sequence[Decorator] | Decorator) -> Decorator:

@@ -1,4 +1,4 @@
-"""How far a long command is, on standard error, where that is a terminal; nothing in the first two seconds."""
+"""The progress of a long command, on standard error if that is a terminal, after the first two seconds."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ FORMAT_OF = {
 }
 
 
-@click.command(help="Write the diagnosis of logs to a file: HTML, Markdown, JSON or text, by the end of its name.")
+@click.command(help="Write the diagnosis of logs to a file: HTML, Markdown, JSON or text, as its suffix says.")
 @click.argument("paths", metavar="PATH...", type=LOG_PATH, nargs=-1, required=True)
 @click.option(
     "--output",

@@ -1,4 +1,4 @@
-"""Standard streams: what the user is told beside the result, and what to do when a stream is closed."""
+"""Standard streams: messages beside the result, and streams that are closed."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ def say(message: str) -> None:
 
 
 def ignore_closed_output() -> None:
-    """Let nothing be written any more to an output that its reader, such as `head`, has closed."""
+    """Send further output nowhere, because its reader, such as `head`, has closed it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

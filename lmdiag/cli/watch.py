@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 HELP = """Follow a log while it grows, and say what changes: a new finding, one that is gone, the verdict.
 
-PATH is a file, which need not exist yet, a folder that holds the log, or - for standard input. The watch ends when the log says
-that the run is over, and with Ctrl-C. Of JSON lines and printed logs, each line is read once; CSV, JSON documents, TensorBoard and
-other files and folders are read anew when they have grown, and not more often than a twentieth of one processor allows.
+PATH is a file, which need not exist yet, a folder that holds the log, or - for standard input. Watching ends when the log says
+that the run is over, or on Ctrl-C. JSON Lines and printed logs are read line by line, each line once; CSV, JSON documents,
+TensorBoard and other files and folders are read again when they have grown, using at most 5% of a core.
 
 \b
 Exit codes:
-  0  the run ended with nothing at or above --fail-on
-  1  something, or --stall
+  0  the run ended without a finding at or above --fail-on
+  1  at least one such finding, or --stall
   2  usage, configuration, unreadable input, or Ctrl-C
   3  the run ended, and nothing could be judged
 """
@@ -48,14 +48,19 @@ UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
     default="10s",
     show_default=True,
     metavar="TIME",
-    help="Judge at most so often; new lines are read at once.",
+    help="Shortest time between two checks; new lines are read at once.",
 )
-@click.option("--until-error", is_flag=True, help="End with exit code 1 at the first finding at or above --fail-on.")
-@click.option("--stall", metavar="TIME", help="End with exit code 1 when no record came for so long, such as 30m.")
-@click.option("--exec", "command", metavar="CMD", help="Run this in the shell for each such finding, crash or stall.")
+@click.option("--until-error", is_flag=True, help="Exit with code 1 at the first finding at or above --fail-on.")
+@click.option("--stall", metavar="TIME", help="Exit with code 1 when no record has come for this long, such as 30m.")
+@click.option(
+    "--exec",
+    "command",
+    metavar="CMD",
+    help="Shell command to run for each finding at or above --fail-on, crash or stall.",
+)
 @click.option("--format", "-f", "shape", type=click.Choice(["text", "jsonl"]), default="text", help="What to print.")
 @with_options(CONFIGURING, FAILING, READING)
-@click.option("--verbose", "-v", is_flag=True, help="Tell findings of severity info, too.")
+@click.option("--verbose", "-v", is_flag=True, help="Report findings of severity info, too.")
 @with_options(COLOR)
 def watch(path: str, every: str, stall: str | None, **options: Any) -> int:
     from lmdiag.cli.streams import ignore_closed_output

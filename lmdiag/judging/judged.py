@@ -27,14 +27,14 @@ ALL, CHARTS, TEXT = (
     "all",
     "charts",
     "text",
-)  # what is kept of a run: everything, what charts show, what lines of text show
+)  # what is kept of a run: everything, what charts show, what text reports show
 CHARTED = 400  # stretches of a curve in a chart
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What came of one source: its runs judged, the findings that do not count, fingerprints by which to find duplicates,
-    or why it could not be read."""
+    """The result for one source: its diagnoses, what was suppressed, fingerprints to find duplicates, or why it could
+    not be read."""
 
     diagnoses: tuple[Diagnosis, ...] = ()
     suppressed: tuple[Suppressed, ...] = ()
@@ -50,7 +50,7 @@ class Judged:
 
 
 def without_duplicates(parts: Sequence[Judged]) -> list[Judged]:
-    """Return what came of the sources of a folder, each run once; the fuller of two duplicates says which the other was."""
+    """Return the results for the sources of a folder, each run once; the fuller of two duplicates names the other."""
     from lmdiag.gather.duplicates import noted, originals
 
     duplicates = originals([fingerprint for part in parts for fingerprint in part.fingerprints])
@@ -67,7 +67,7 @@ def without_duplicates(parts: Sequence[Judged]) -> list[Judged]:
 
 
 def judge_run(run: Run, settings: Settings, accepted: Accepted) -> tuple[Diagnosis, list[Suppressed]]:
-    """Return the diagnosis of a run without what the settings, a baseline or its own header accept, and that beside it."""
+    """Return the diagnosis of a run without what settings, baseline or its own header accept, and what they accepted."""
     return without_accepted(
         diagnosed(run, settings.for_path(relative_path(run.source))), accepted, datetime.date.today()
     )
@@ -91,7 +91,7 @@ class Judging:
     compared: bool = False
 
     def __call__(self, source: Source) -> Judged:
-        """Return what came of a source; that it cannot be read is no error here."""
+        """Return the result for a source; one that cannot be read is a result, not an error."""
         try:
             return self._judged(runs_of(source, self.options))
         except UnreadableLog as problem:
@@ -104,7 +104,7 @@ class Judging:
             return Judged(unreadable=(internal_error(source.name, error),))
 
     def lost(self, source: Source) -> Judged:
-        """Return what came of a source whose process died."""
+        """Return the result for a source whose process died."""
         hint = "it may need more memory than there is; try it alone, or with fewer --jobs"
         return Judged(unreadable=(Unreadable(source.name, "the process that read it was killed, twice", hint),))
 
@@ -135,10 +135,10 @@ def unreadable(source: str, problem: LmdiagError) -> Unreadable:
 
 
 def internal_error(name: str, error: Exception) -> Unreadable:
-    """Return what to say of a source on which lmdiag itself failed."""
+    """Return what to report of a source on which lmdiag itself failed."""
     said = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return Unreadable(
         name,
         f"internal error: {said}",
-        f"`lmdiag --debug check {name}` shows where it arose; please report it with that",
+        f"`lmdiag --debug check {name}` shows the traceback; please report it with that",
     )

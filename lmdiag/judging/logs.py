@@ -33,8 +33,8 @@ def judge(
     """Read and judge every run in files, folders, globs and addresses, as `lmdiag check` does.
 
     Without `settings`, those of the project's `pyproject.toml` or `lmdiag.toml` hold. They are checked before anything is
-    read: BadSetting is raised for a rule or a setting that does not exist. What cannot be read is in the report and hides
-    nothing. `jobs` is a number of processes, 0 for as many as pay off; `scheduler` the address of a Dask scheduler.
+    read: BadSetting is raised for a rule or a setting that does not exist. What cannot be read is listed in the report
+    beside the rest. `jobs` is a number of processes, 0 for as many as pay off; `scheduler` the address of a Dask scheduler.
     Of many logs only what reports show is kept unless `keep` is "all": "text", or "charts" for those that draw.
 
     >>> report = judge("sample_logs/divergence.jsonl", Settings())
@@ -61,7 +61,7 @@ def report_on(runs: Iterable[Run], settings: Settings) -> Report:
 
 
 def report_of(parts: Sequence[Judged], settings: Settings) -> Report:
-    """Return the report on what came of some sources."""
+    """Return the report on the results for some sources."""
     return Report(
         tuple(diagnosis for part in parts for diagnosis in part.diagnoses),
         tuple(gone for part in parts for gone in part.unreadable),
@@ -74,7 +74,7 @@ def report_of(parts: Sequence[Judged], settings: Settings) -> Report:
 def _by_group(
     groups: Sequence[Group], coming: Iterator[Judged], keep: str, progress: Progress
 ) -> Iterator[list[Judged]]:
-    """Yield what came of the sources of each group, without duplicates of a run in one folder."""
+    """Yield the results for the sources of each group, each run of a folder once."""
     charted: Counter[str] = Counter()
     done, total = 0, sum(len(group.sources) for group in groups)
     for group in groups:

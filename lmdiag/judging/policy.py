@@ -1,4 +1,4 @@
-"""What the gate lets pass: which rules look, with which settings, and which exit code the findings mean."""
+"""The policy of the gate: which rules run, with which settings, and which exit code their findings give."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def header_suppressions(run: Run) -> tuple[tuple[Suppression, ...], str]:
 def without_accepted(
     diagnosis: Diagnosis, accepted: Accepted, today: datetime.date
 ) -> tuple[Diagnosis, list[Suppressed]]:
-    """Return the diagnosis without what is accepted, and that with the reason; consequences go with their cause."""
+    """Return the diagnosis without what is accepted, and what was accepted with the reason; consequences go with their cause."""
     own = in_force(header_suppressions(diagnosis.run)[0], today)
     accepted = replace(accepted, suppressions=(*accepted.suppressions, *own))
     if not (accepted.suppressions or accepted.known):
@@ -86,7 +86,7 @@ def in_force(written: Sequence[Suppression], today: datetime.date) -> tuple[Supp
 
 
 def complaints(written: Sequence[Suppression], report: Report, today: datetime.date) -> Iterator[str]:
-    """Say which suppressions have expired, and which were not needed by the logs that they are about."""
+    """Yield a warning for each suppression that has expired, or that its logs did not need."""
     sources = [relative_path(diagnosis.run.source) for diagnosis in report.diagnoses]
     for suppression in written:
         if any(fnmatch(source, suppression.match) for source in sources) or _expired(suppression, today):

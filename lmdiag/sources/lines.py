@@ -23,7 +23,8 @@ def without_endless_line(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
 def _refuse_line(length: int, name: str) -> None:
     if length > LONGEST_LINE:
         raise UnreadableLog(
-            f"{name} holds a line of more than {LONGEST_LINE >> 20} MiB", "a log has one record a line: write it anew"
+            f"{name} holds a line of more than {LONGEST_LINE >> 20} MiB",
+            "logs hold one record per line; split the line or export the log again",
         )
 
 

@@ -1,7 +1,7 @@
-"""Which findings of a growing log are settled: the next records take some back, and those should alarm nobody.
+"""Which findings of a growing log are settled: the next records may take others back, and those should alarm nobody.
 
-A finding is said once it has been there while the log grew by a share of its length and by some records. What no later
-record can take back, a NaN for example, is said at once. The share is measured: see docs/accuracy.md.
+A finding is reported once it has stood while the log grew by a share of its length and by some records. What no later
+record can take back, such as a NaN, is reported at once. The share is measured: see docs/accuracy.md.
 """
 
 from __future__ import annotations

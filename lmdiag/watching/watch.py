@@ -30,7 +30,7 @@ OVER, BROKEN = ("completed", "stopped"), ("crashed", "killed")
 @dataclass(frozen=True)
 class Terms:
     """How to watch: the shortest time between two looks, the time without a record that is a stall, whether the first
-    finding that fails the gate ends the watch, and the least severity that is told."""
+    finding that fails the gate ends the watch, and the lowest severity that is reported."""
 
     every_s: float
     stall_s: float | None = None
@@ -39,7 +39,7 @@ class Terms:
 
 
 class Listener(Protocol):
-    """Who is told what a watch sees."""
+    """Whoever is told what a watch sees."""
 
     def begins(self, name: str, run: Run) -> None:
         """Hear that a run is followed from now on."""
@@ -53,7 +53,11 @@ def logs_below(path: str) -> list[Path]:
     sources, problems = find([path])
     files = [source.path for source in sources if source.path is not None]
     if not files:
-        raise problems[0] if problems else UnreadableLog(f"there is no log in {path}", "name the file to come.")
+        raise (
+            problems[0]
+            if problems
+            else UnreadableLog(f"there is no log in {path}", "name the file that the run will write.")
+        )
     return sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)
 
 
