@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -30,11 +31,18 @@ def complete_rules(ctx: click.Context, parameter: click.Parameter, incomplete: s
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 WIDTH_WITHOUT_TERMINAL = 100
+NEXT_PAIR = re.compile(r',(?=[^,="]+=)(?=(?:[^"]*"[^"]*")*[^"]*$)')  # a comma outside quotes, with KEY= behind it
 LOG_PATH = click.Path(readable=False)  # shells complete it; what cannot be read is said when it is read
 
 READING: tuple[Decorator, ...] = (
     click.option("--reader", metavar="NAME", help="Read every log with this reader instead of recognising its format."),
-    click.option("--map", "mapping", metavar="METRIC=COLUMN", multiple=True, help="Take a metric from this column."),
+    click.option(
+        "--map",
+        "mapping",
+        metavar="METRIC=COLUMN",
+        multiple=True,
+        help="Take a metric from this column; separate pairs by commas, or repeat the option.",
+    ),
     click.option(
         "--pattern",
         metavar="REGEX",
@@ -144,6 +152,16 @@ def pairs(given: Sequence[str], option: str) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in (text.partition("=") for text in given)}
 
 
+def columns(given: Sequence[str]) -> dict[str, str]:
+    """Return {metric: column} as `--map` gives it, whose columns may hold commas: where no `=` follows, or in quotes.
+
+    >>> columns(["loss=cost, train,step=it"]), columns(['loss="a,b=c"'])
+    ({'loss': 'cost, train', 'step': 'it'}, {'loss': 'a,b=c'})
+    """
+    written = [pair for text in given for pair in NEXT_PAIR.split(text)]
+    return {metric: re.sub('^"(.*)"$', r"\1", column) for metric, column in pairs(written, "--map").items()}
+
+
 def wants_color(choice: str) -> bool:
     """Tell whether to colour standard output: as asked, else NO_COLOR, FORCE_COLOR, and whether it is a terminal."""
     if choice != "auto":
@@ -165,4 +183,4 @@ def reading_options(options: Mapping[str, Any]) -> ReadOptions:
 
     if options["reader"]:
         reader_named(options["reader"])
-    return ReadOptions(options["reader"] or "", pairs(options["mapping"], "--map"), options["pattern"] or "")
+    return ReadOptions(options["reader"] or "", columns(options["mapping"]), options["pattern"] or "")

@@ -144,6 +144,23 @@ def test_a_column_can_be_mapped(run, tmp_path):
     assert json.loads(done.out)["runs"][0]["steps"]["points"] == 199
 
 
+@pytest.mark.parametrize(
+    ("given", "cost", "when"),
+    [
+        (["loss=cost,step=when"], "cost", "when"),
+        (["loss=cost, train,step=when"], "cost, train", "when"),
+        (['step=when,loss="cost,v=2"'], "cost,v=2", "when"),
+        (['loss="cost,v=2"', "step=it=1"], "cost,v=2", "it=1"),
+    ],
+)
+def test_commas_separate_mapped_columns_and_may_stand_in_their_names(run, tmp_path, given, cost, when):
+    rows = "".join(f"{i},{3 + 7 / i}\n" for i in range(3, 200))
+    (tmp_path / "odd.csv").write_text(f'"{when}","{cost}"\n{rows}')
+    done = run("check", "odd.csv", *(word for pair in given for word in ("--map", pair)), "-f", "json")
+    (read,) = json.loads(done.out)["runs"]
+    assert (read["steps"]["first"], read["steps"]["points"], read["summary"]["loss_last"]) == (3, 197, 3 + 7 / 199)
+
+
 def test_an_output_that_cannot_be_written_is_said(run, good, tmp_path):
     (tmp_path / "file").write_text("")
     done = run("check", good, "-o", "json=file/a.json")
