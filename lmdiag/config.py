@@ -1,11 +1,11 @@
-"""Settings: `[tool.lmdiag]` in pyproject.toml, or lmdiag.toml.
+"""Settings: `[tool.lmdiag]` in pyproject.toml, or lmdiag.toml, where `tool.lmdiag` may be left out.
 
     select = ["numerics", "loss-spike"]      # rules or families that look; default: all
     ignore = ["throughput"]                  # rules or families that do not
     fail-on = "warning"                      # error (default), warning, info or never
     baseline = "lmdiag-baseline.json"        # known findings that no longer count
 
-    [tool.lmdiag.rules.loss-spike]           # in lmdiag.toml: [rules.loss-spike]
+    [tool.lmdiag.rules.loss-spike]           # in lmdiag.toml also [rules.loss-spike]
     smallest = 0.1                           # a setting of the rule
     severity = "error"                       # of all its findings
 
@@ -106,11 +106,24 @@ def read(path: Path) -> Settings | None:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         hint = "lmdiag reads its settings from this file; correct it, or use --isolated."
         raise BadSetting(f"{path}: {error}", hint) from error
+    written = _settings_in(document, path)
+    return None if written is None else from_mapping(written, str(path))
+
+
+def _settings_in(document: Mapping[str, Any], path: Path) -> Mapping[str, Any] | None:
+    """Return what a file says of lmdiag: its `[tool.lmdiag]` or, except in a pyproject.toml, all of it."""
+    tool = document.get("tool")
+    table: Mapping[str, Any] | None = tool.get("lmdiag") if isinstance(tool, dict) else None
     if path.name == "pyproject.toml":
-        document = document.get("tool", {}).get("lmdiag")
-        if document is None:
-            return None
-    return from_mapping(document, str(path))
+        return table
+    if table is None:
+        return document
+    bare = [key for key in document if key != "tool"]
+    if bare:
+        raise BadSetting(
+            f"{path}: {bare[0]!r} stands beside [tool.lmdiag]", "write all settings inside it, or all outside."
+        )
+    return table
 
 
 def from_mapping(document: Mapping[str, Any], source: str = "") -> Settings:

@@ -32,6 +32,24 @@ def test_a_pyproject_without_our_table_is_passed_over(tmp_path):
     assert settings.source == str(tmp_path / "lmdiag.toml")
 
 
+@pytest.mark.parametrize("name", ["lmdiag.toml", ".lmdiag.toml", "pyproject.toml"])
+def test_the_tables_of_a_pyproject_hold_in_every_file(tmp_path, name):
+    text = '[tool.lmdiag]\nfail-on = "info"\n[tool.lmdiag.rules.plateau]\nwindow = 3\n[[tool.lmdiag.per-path]]\nmatch = "a"\n'
+    settings = read(write(tmp_path / name, text))
+    assert (settings.fail_on, settings.rules, settings.per_path) == ("info", {"plateau": {"window": 3}}, (("a", {}),))
+
+
+@pytest.mark.parametrize("text", ["fail-on = 'info'\n[tool.lmdiag]\n", "[tool.lmdiag]\n[rules.plateau]\nwindow = 3\n"])
+def test_settings_inside_and_outside_of_our_table_are_refused(tmp_path, text):
+    with pytest.raises(BadSetting, match=r"lmdiag\.toml: '(fail-on|rules)' stands beside \[tool\.lmdiag\]"):
+        read(write(tmp_path / "lmdiag.toml", text))
+
+
+def test_a_table_of_another_tool_is_no_setting(tmp_path):
+    with pytest.raises(BadSetting, match="unknown setting 'tool'"):
+        read(write(tmp_path / "lmdiag.toml", "[tool.other]\nx = 1\n"))
+
+
 def test_every_key_is_read(tmp_path):
     file = write(
         tmp_path / "lmdiag.toml",

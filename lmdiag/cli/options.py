@@ -117,7 +117,12 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
         settings = Settings()
     else:
         settings = _file(files[-1]) if files else load(Path.cwd())
-    settings = override(settings, [text for text in options["config"] if "=" in text])
+    assignments = [text for text in options["config"] if "=" in text]
+    if assignments:
+        from lmdiag.judging.policy import check_settings
+
+        check_settings(override(Settings(source="--config"), assignments))  # a mistake in it is not the file's
+    settings = override(settings, assignments)
     given: dict[str, Any] = {key: names(options[key]) for key in ("select", "extend_select", "ignore")}
     given["baseline"] = options.get("baseline")
     given["fail_on"] = "never" if options.get("exit_zero") else options.get("fail_on")

@@ -137,6 +137,17 @@ def test_wrong_use_is_exit_2_with_the_way_out_and_no_result(run, good, options, 
     assert "Traceback" not in done.err
 
 
+def test_a_mistake_is_blamed_on_the_file_or_the_option_that_makes_it(run, good, tmp_path):
+    (tmp_path / "lmdiag.toml").write_text("[rules.loss-spike]\nsmallest = 0.2\n")
+    given = run("check", good, "--config", "rules.loss-spike.smalles=0.1").err
+    assert given.startswith(
+        "lmdiag: error: --config: rules.loss-spike.smalles: there is no such setting\nHint: did you"
+    )
+    (tmp_path / "lmdiag.toml").write_text("[rules.loss-spike]\nsmalles = 0.2\n")
+    written = run("check", good, "--config", "rules.loss-spike.smallest=0.1").err
+    assert f"{tmp_path / 'lmdiag.toml'}: rules.loss-spike.smalles: " in written
+
+
 def test_a_column_can_be_mapped(run, tmp_path):
     rows = "".join(f"{i},{3 + 7 / i}\n" for i in range(1, 200))
     (tmp_path / "odd.csv").write_text("when,cost\n" + rows)
