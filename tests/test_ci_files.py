@@ -1,10 +1,9 @@
-"""What other systems read of this repository: the action, hooks, image, completion, and the snippets in docs and AGENTS.md."""
+"""What other systems read of this repository: the action, hooks, image and completion."""
 
 import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -14,40 +13,10 @@ import pytest
 import yaml
 
 from lmdiag.cli import COMMANDS
-from tests.cli.conftest import curve, falling, write_log
+from tests.cli.conftest import falling, write_log
+from tests.conftest import bash
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-CI_PAGE = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def bin_folder(tmp_path):
-    """A folder with an `lmdiag` command that is this checkout, as an installation would have it."""
-    folder = tmp_path / "tools" / "lmdiag" / "bin"
-    folder.mkdir(parents=True)
-    command = folder / "lmdiag"
-    command.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m lmdiag "$@"\n')
-    command.chmod(0o755)
-    return folder
-
-
-@pytest.fixture
-def project(tmp_path):
-    folder = tmp_path / "project"
-    write_log(folder / "runs" / "candidate.jsonl", falling())
-    write_log(folder / "runs" / "tiny.jsonl", falling(350))
-    for seed in range(3):
-        losses = curve(np.arange(1, 401)) + np.random.default_rng(seed + 5).normal(0, 0.02, 400)
-        write_log(folder / "golden" / f"seed-{seed}.jsonl", losses)
-    return folder
-
-
-def bash(script, folder, bin_folder, **variables):
-    environment = {"PATH": f"{bin_folder}:{os.environ['PATH']}", "HOME": str(folder), **variables}
-    return subprocess.run(
-        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=600
-    )
 
 
 # --- the action ------------------------------------------------------------------------------------------------------
@@ -155,7 +124,7 @@ def test_the_hooks_are_commands_that_work(project, bin_folder):
     check, settings = hooks["lmdiag-check"], hooks["lmdiag-settings"]
     assert re.search(check["files"], "runs/tiny.jsonl")
     assert not re.search(check["files"], "README.md")
-    assert bash(f"{check['entry']} runs/tiny.jsonl golden/seed-0.jsonl", project, bin_folder).returncode == 0
+    assert bash(f"{check['entry']} runs/tiny.jsonl golden/seed-1.jsonl", project, bin_folder).returncode == 0
     assert bash(settings["entry"], project, bin_folder).returncode == 0
     (project / "lmdiag.toml").write_text("selekt = []\n")
     assert bash(settings["entry"], project, bin_folder).returncode == 2
@@ -186,74 +155,3 @@ def test_completion_knows_commands_options_rules_and_files(bin_folder, project):
     assert "numerics" in complete(bin_folder, project, "lmdiag check --select num")
     for command in ("check", "watch", "compare", "report"):  # the shell knows the files
         assert complete(bin_folder, project, f"lmdiag {command} ru", kind="file") == ["ru"]
-
-
-# --- snippets --------------------------------------------------------------------------------------------------------
-
-
-def snippets(page, language):
-    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
-
-
-@pytest.mark.parametrize("script", [s for s in snippets(CI_PAGE, "bash") if "docker" not in s])
-def test_the_shell_snippets_of_the_page_work(script, project, bin_folder):
-    shutil.copy(project / "runs" / "tiny.jsonl", project / "log.jsonl")
-    (project / "log.jsonl").open("a").write('{"type":"end","status":"completed"}\n')
-    (project / "train.py").write_text("print(open('log.jsonl').read())\n")
-    script = script.replace("train.log --until-error", "train.log --every 1s --until-error")
-    done = bash(f"set -e\n{script}", project, bin_folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-README_COMMANDS = [
-    command
-    for command in re.findall(
-        r"^    (lmdiag (?:check|explain|convert|compare|watch) .*?)(?:  +#.*)?$", README, re.MULTILINE
-    )
-    if "://" not in command  # logs elsewhere: tests/readers/test_remote.py asks a server of its own
-]
-
-
-@pytest.mark.parametrize("command", README_COMMANDS)
-def test_the_commands_of_the_readme_work(command, project, bin_folder):
-    write_log(project / "runs" / "a.jsonl", falling())
-    (project / "runs" / "a.jsonl").open("a").write('{"type":"end","status":"completed"}\n')
-    shutil.copy(project / "runs" / "a.jsonl", project / "runs" / "a.log")
-    done = bash(command.replace("watch ", "watch --every 1s "), project, bin_folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_there_are_commands_of_the_readme_to_run():
-    assert {command.split()[1] for command in README_COMMANDS} == {"check", "explain", "convert", "compare", "watch"}
-
-
-def test_the_yaml_snippets_name_things_that_exist(project, bin_folder):
-    action, gitlab, precommit = map(yaml.safe_load, snippets(CI_PAGE, "yaml"))
-    assert set(action[1]["with"]) <= set(yaml.safe_load((ROOT / "action.yml").read_text())["inputs"])
-    for line in gitlab["lmdiag"]["script"]:
-        assert bash(line, project, bin_folder).returncode == 0
-    for report in gitlab["lmdiag"]["artifacts"]["reports"].values():
-        assert (project / report).exists()
-    known = {hook["id"] for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())}
-    assert {hook["id"] for hook in precommit["repos"][0]["hooks"]} == known
-
-
-def test_the_pytest_snippet_works(project, monkeypatch):
-    from lmdiag.pytest_plugin import assert_healthy
-
-    monkeypatch.chdir(project)
-    space = {}
-    exec(snippets(CI_PAGE, "python")[0], space)
-    space["test_training_is_healthy"](assert_healthy)
-
-
-def test_the_commands_in_agents_md_do_what_it_says(bin_folder, tmp_path):
-    shutil.copytree(ROOT / "sample_logs", tmp_path / "sample_logs")
-    page = (ROOT / "AGENTS.md").read_text()
-    commands = re.findall(r"^\$ (lmdiag .*)$", page, re.MULTILINE)
-    assert len(commands) >= 4
-    for command in commands:
-        done = bash(command, tmp_path, bin_folder)
-        for document in done.stdout.splitlines() if "jsonl --every" in command else [done.stdout]:
-            json.loads(document)
-        assert done.returncode == ("divergence.jsonl" in command), done.stderr
