@@ -1,4 +1,4 @@
-"""What README, AGENTS.md and the pages in docs show runs as it stands there."""
+"""What README, AGENTS.md, CONTRIBUTING and the pages in docs show runs as it stands there, and what they name exists."""
 
 import json
 import re
@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+import lmdiag
 from lmdiag.cli import COMMANDS
+from lmdiag.gather import runs_in
+from lmdiag.sources.source import Source
 from tests.cli.conftest import falling, write_log
 from tests.conftest import bash
 from tests.readers import event_writer, test_mlflow, test_trackio, wandb_writer
@@ -20,6 +23,7 @@ PAGES = {
     for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "formats").glob("*.md"))
 }
 CI_PAGE = PAGES["docs/ci.md"]
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
 # --- commands --------------------------------------------------------------------------------------------------------
@@ -184,3 +188,47 @@ def test_the_commands_in_agents_md_do_what_it_says(bin_folder, tmp_path):
         for document in done.stdout.splitlines() if "jsonl --every" in command else [done.stdout]:
             json.loads(document)
         assert done.returncode == ("divergence.jsonl" in command), done.stderr
+
+
+# --- for contributors ------------------------------------------------------------------------------------------------
+
+
+def test_the_line_from_paths_to_screen_is_the_same_everywhere():
+    line = re.compile(r"^ *(\S.* -> .* -> .*)$", re.MULTILINE)
+    told = [line.search(text)[1] for text in (lmdiag.__doc__, PAGES["README.md"], CONTRIBUTING)]
+    assert told == [told[0]] * 3
+
+
+def test_the_files_named_in_contributing_exist():
+    named = set(re.findall(r"`([\w/]+(?:\.\w+|/))`", CONTRIBUTING))
+    folders = [
+        ROOT,
+        ROOT / "lmdiag",
+        *(ROOT / "lmdiag").iterdir(),
+        *(ROOT / "tests").rglob("*/"),
+        ROOT / "lmdiag/readers/text",
+    ]
+    assert len(named) > 20
+    assert [name for name in named if not any((folder / name).exists() for folder in folders)] == []
+
+
+@pytest.mark.parametrize(
+    ("title", "content"),
+    [
+        ("Add a reader", '{"evt": "start"}\n{"evt": "progress", "it": 10, "vals": {"objective": 2.5}}\n{"evt": "pro'),
+        ("Add a printed format", "hello\n[rank0]: upd=10/500 obj=2.5 took=31ms\nupd=20/5\nheld-out@10: obj=2.75\n"),
+    ],
+)
+def test_the_examples_for_contributors_read_what_they_are_for(title, content):
+    section = CONTRIBUTING.partition(f"## {title}\n")[2].partition("\n## ")[0]
+    space = {}
+    exec(re.sub(r"^ {3}", "", snippets(section, "python")[0], flags=re.MULTILINE), space)
+    reader, source = space.get("MY_FORMAT"), Source("a.log", content=content.encode())
+    can_read, read = (reader.can_read, reader.read) if reader else (space["can_read"], space["read"])
+    assert (can_read(source.name, source.head), can_read("a.log", b"step 1 loss 2.5\n")) == (True, False)
+    (run,) = runs_in(read(source), source.name)
+    assert (run.format, run["loss"].steps.tolist(), run["loss"].values.tolist()) == ("my-format", [10], [2.5])
+    assert sum(skipped.count for skipped in run.skipped) == 1
+    if reader:
+        assert (run["val/loss"].values.tolist(), run["step_time_s"].values.tolist()) == ([2.75], [0.031])
+        assert run.config["max_steps"] == 500
