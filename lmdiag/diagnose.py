@@ -89,7 +89,7 @@ def diagnose(
         if why:
             not_checked.append(NotChecked(why, rule.name))
             continue
-        said = list(rule.check(run, **(settings or {}).get(rule.name, {})))
+        said = list(rule.look(run, **(settings or {}).get(rule.name, {})))
         refusals = [replace(n, rule=rule.name) for n in said if isinstance(n, NotChecked)]
         not_checked += refusals
         findings += [

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
-from lmdiag.run import Run
+from lmdiag.layers import LayerTable, layer_table
+from lmdiag.run import Run, Series
 
 FAMILIES = (
     "integrity",
@@ -31,6 +32,7 @@ NEEDS = {
     "evaluation_loss": "the log has no evaluation loss in nats per token",
     "layers": "the log has no per-layer statistics",
 }
+CURVES = ("curve", "evaluation", "evaluation_loss")  # needs for which a check is handed a Curve
 
 
 class Severity(IntEnum):
@@ -104,6 +106,13 @@ def keys(findings: Sequence[Finding]) -> list[Key]:
     return [found[at] for at in range(len(findings))]
 
 
+class Curve(NamedTuple):
+    """A loss to judge by: the name of its metric, and its finite values."""
+
+    metric: str
+    series: Series
+
+
 @dataclass(frozen=True)
 class NotChecked:
     """What a rule yields instead of findings when the log does not let it judge."""
@@ -112,7 +121,8 @@ class NotChecked:
     rule: str = ""
 
 
-Check = Callable[..., Iterator[Finding | NotChecked]]
+Findings = Iterator[Finding | NotChecked]
+Check = Callable[..., Findings]
 
 
 @dataclass(frozen=True)
@@ -151,14 +161,27 @@ class Rule:
             return f"the log has {points} values of {what}; this rule needs {self.min_points}"
         return None
 
+    def look(self, run: Run, **settings: Any) -> Findings:
+        """Hand the check the run, in which nothing may be `missing`, and each of its `needs`; yield what it says."""
+        return self.check(run, *(_handed(run, need) for need in self.needs), **settings)
+
 
 def _points(run: Run, need: str) -> int:
     if need == "layers":
         return max(len(s) for name, s in run.series.items() if name.startswith("layers/"))
-    if need in ("curve", "evaluation", "evaluation_loss"):
-        found = getattr(run, need)
-        return len(found[1]) if found else 0
+    if need in CURVES:
+        return len(getattr(run, need)[1])
     return len(run[need])
+
+
+def _handed(run: Run, need: str) -> Curve | LayerTable | Series:
+    """Return what a check is handed for one of its needs: finite values only, for those as logged are in the run."""
+    if need == "layers":
+        return layer_table(run)
+    if need in CURVES:
+        metric, series = getattr(run, need)
+        return Curve(metric, series.finite)
+    return run[need].finite
 
 
 def rule(
@@ -166,8 +189,13 @@ def rule(
 ) -> Callable[[Check], Rule]:
     """Turn a check function into a Rule named after its file and explained by its docstring.
 
-    `needs` are canonical metric names or the names in `NEEDS`; `min_points` is how many values of each the rule
-    wants before it judges.
+    `needs` are canonical metric names or the names in `NEEDS`, and the check is handed each of them after the run, in
+    this order: the `Series` of a metric, the `Curve` of a loss, the `LayerTable` of the gradient norms. `min_points` is
+    how many values of each the log must hold; NaN and infinities among them count, and are not handed over.
+
+        @rule(family="spikes", needs=("curve", "grad_norm"), min_points=60)
+        def check(run: Run, curve: Curve, norms: Series, *, smallest: float = 0.06) -> Findings:
+            metric, losses = curve
     """
     assert family in FAMILIES, family
 

@@ -18,8 +18,8 @@ class LayerTable:
     values: np.ndarray
 
 
-def layer_table(run: Run, statistic: str = "grad_norm") -> LayerTable | None:
-    """Return one statistic of all layers that were logged at the same steps as most, or None where there is none.
+def layer_table(run: Run, statistic: str = "grad_norm") -> LayerTable:
+    """Return one statistic of all layers that were logged at the same steps as most; a table of no layers where there is none.
 
     >>> from lmdiag.run import Series
     >>> norms = Series(np.array([1, 2]), np.array([3.0, 4.0]))
@@ -32,7 +32,7 @@ def layer_table(run: Run, statistic: str = "grad_norm") -> LayerTable | None:
         if name.startswith("layers/") and name.endswith(f"/{statistic}") and len(series)
     }
     if not found:
-        return None
+        return LayerTable((), np.empty(0, np.int64), np.empty((0, 0)))
     longest = max(found.values(), key=len)
     alike = [name for name, series in found.items() if np.array_equal(series.steps, longest.steps)]
     return LayerTable(tuple(alike), longest.steps, np.stack([found[name].values for name in alike]))

@@ -25,6 +25,7 @@ FLOORS = [
 ]
 HEIGHT = {part: height for height, parts in enumerate(FLOORS) for part in parts}
 ALONG_THE_FLOOR = {  # the line goes on within a floor
+    ("finding", "layers"),
     ("readers", "sources"),
     ("gather", "readers"),
     ("watching", "judging"),

@@ -48,4 +48,4 @@ def fires(rule, made: Run, **settings) -> list:
     from lmdiag.finding import Finding
 
     assert rule.missing(made) is None, rule.missing(made)
-    return [said for said in rule.check(made, **settings) if isinstance(said, Finding)]
+    return [said for said in rule.look(made, **settings) if isinstance(said, Finding)]

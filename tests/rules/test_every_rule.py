@@ -1,5 +1,6 @@
 """What every rule must do, whatever it looks for."""
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def of_length(length: int, value: float = 1.0) -> Run:
 
 
 def said(rule, made: Run) -> list:
-    return [] if rule.missing(made) else [f for f in rule.check(made) if isinstance(f, Finding)]
+    return [] if rule.missing(made) else [f for f in rule.look(made) if isinstance(f, Finding)]
 
 
 def test_every_rule_file_is_listed_once():
@@ -53,6 +54,12 @@ class TestEveryRule:
     def test_needs_known_inputs(self, rule):
         assert rule.needs
         assert set(rule.needs) <= set(METRICS) | set(NEEDS) | {"val/loss"}
+
+    def test_takes_the_run_what_it_needs_and_settings(self, rule):
+        taken = inspect.signature(rule.check).parameters.values()
+        assert [p.kind is p.KEYWORD_ONLY for p in taken] == [False] * (1 + len(rule.needs)) + [True] * len(
+            rule.settings
+        )
 
     @pytest.mark.parametrize("length", [0, 1, 2])
     def test_says_nothing_about_a_run_too_short_to_judge(self, rule, length):

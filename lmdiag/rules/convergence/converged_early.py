@@ -1,8 +1,6 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.noise import scatter
 from lmdiag.stats.windows import median
@@ -14,7 +12,7 @@ LEAST_TAIL = 5
 
 
 @rule(family="convergence", needs=("evaluation",), severity=Severity.INFO, min_points=6)
-def check(run: Run, *, share: float = 0.65, band: float = BAND) -> Iterator[Finding]:
+def check(run: Run, evaluation: Curve, *, share: float = 0.65, band: float = BAND) -> Findings:
     """Evaluation loss was as good long before the end of the run.
 
     ## What it looks for
@@ -37,10 +35,7 @@ def check(run: Run, *, share: float = 0.65, band: float = BAND) -> Iterator[Find
     ## References
     - Prechelt 1998, Early stopping - but when?, doi:10.1007/3-540-49430-8_3.
     """
-    if run.evaluation is None:
-        return
-    metric, series = run.evaluation
-    losses = series.finite
+    metric, losses = evaluation
     if len(losses) < 6:
         return
     end = float(median(losses.values[-3:]))

@@ -1,10 +1,8 @@
-from collections.abc import Iterator
-
 import numpy as np
 
 from lmdiag import advice
-from lmdiag.finding import Finding, NotChecked, Severity, rule
-from lmdiag.run import Run, Series
+from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
+from lmdiag.run import Run
 from lmdiag.stats.noise import MEDIAN_ERROR
 from lmdiag.stats.phases import Phases, holds_start, phases
 from lmdiag.stats.progress import LONGEST, Progress, progress
@@ -25,7 +23,7 @@ WARMING_RECORDS = 30
 
 
 @rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=10)
-def check(run: Run) -> Iterator[Finding | NotChecked]:
+def check(run: Run, curve: Curve) -> Findings:
     """Loss does not fall.
 
     ## What it looks for
@@ -53,28 +51,25 @@ def check(run: Run) -> Iterator[Finding | NotChecked]:
     ## References
     - Karpathy 2019, A recipe for training neural networks: overfit one batch; loss at init is ln V.
     """
-    if run.curve is None:
-        return
-    metric, curve = run.curve
-    finite = curve.finite
-    if len(finite) < 10:
+    metric, losses = curve
+    if len(losses) < 10:
         return
     planned = float(run.config.get("max_steps") or 0)
     if run.step_kind == "step" and planned and run.last_step < 0.05 * planned:
         yield NotChecked(f"only {run.last_step / planned:.1%} of the planned steps are done")
         return
     schedule = phases(run["lr"].steps, run["lr"].values) if "lr" in run else None
-    seen = progress(finite.values)
-    begins = holds_start(finite.steps) and not _learned_at_once(finite.values, seen)
-    flat = begins and _no_trend(seen, schedule is not None) and not _fell_early(finite.values, seen)
-    why = _why(seen, schedule, begins, flat, float(finite.steps[-1] - finite.steps[0]), _in_nats(run))
-    why = why or _repeats(curve) or _at_chance(run, seen) or _tossing_a_coin(run, seen)
+    seen = progress(losses.values)
+    begins = holds_start(losses.steps) and not _learned_at_once(losses.values, seen)
+    flat = begins and _no_trend(seen, schedule is not None) and not _fell_early(losses.values, seen)
+    why = _why(seen, schedule, begins, flat, float(losses.steps[-1] - losses.steps[0]), _in_nats(run))
+    why = why or _repeats(losses.values) or _at_chance(run, seen) or _tossing_a_coin(run, seen)
     if not why:
         return
     yield Finding(
         f"{'The loss' if metric == 'loss' else metric} does not fall: {seen.start:.4g} at the start, {seen.end:.4g} at the end, {why}.",
-        int(finite.steps[0]),
-        int(finite.steps[-1]),
+        int(losses.steps[0]),
+        int(losses.steps[-1]),
         metric,
         {
             "start": seen.start,
@@ -92,9 +87,8 @@ def _learned_at_once(values: np.ndarray, seen: Progress) -> bool:
     return bool(values[0] - seen.end >= max(AT_ONCE * abs(float(values[0])), AT_ONCE_SIGMAS * seen.sigma))
 
 
-def _repeats(curve: Series) -> str:
+def _repeats(values: np.ndarray) -> str:
     """Say after how many records the same losses come again, to the last digit, several in a row; "" where they do not."""
-    values = curve.finite.values
     n = len(values)
     if n > LONGEST or len(distinct(values)) < REPEATED:
         return ""

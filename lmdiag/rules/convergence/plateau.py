@@ -1,6 +1,4 @@
-from collections.abc import Iterator
-
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.phases import holds_start
 from lmdiag.stats.rebound import sustained_rise
@@ -15,7 +13,7 @@ LONGEST = 2000
 
 
 @rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=12)
-def check(run: Run, *, flat: float = 0.02, left: float = 0.88) -> Iterator[Finding]:
+def check(run: Run, curve: Curve, *, flat: float = 0.02, left: float = 0.88) -> Findings:
     """Loss stays flat at a high level for a third of the run or longer.
 
     ## What it looks for
@@ -39,16 +37,13 @@ def check(run: Run, *, flat: float = 0.02, left: float = 0.88) -> Iterator[Findi
     ## References
     - Hoffmann et al. 2024, Eureka-moments in transformers, arXiv:2310.12956.
     """
-    if run.curve is None:
+    metric, losses = curve
+    if len(losses) < 12 or run.objective not in ("causal-lm", "masked-lm") or not holds_start(losses.steps):
         return
-    metric, curve = run.curve
-    finite = curve.finite
-    if len(finite) < 12 or run.objective not in ("causal-lm", "masked-lm") or not holds_start(finite.steps):
+    start = float(median(losses.values[: min(5, max(1, len(losses) // 10))]))
+    if start < FROM_SCRATCH or sustained_rise(losses.values):
         return
-    start = float(median(finite.values[: min(5, max(1, len(finite) // 10))]))
-    if start < FROM_SCRATCH or sustained_rise(finite.values):
-        return
-    found = _flat_stretch(run, finite.thinned(LONGEST), start, flat, left)
+    found = _flat_stretch(run, losses.thinned(LONGEST), start, flat, left)
     if found is None:
         return
     first, last, level, gain = found

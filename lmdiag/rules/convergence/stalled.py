@@ -1,9 +1,7 @@
-from collections.abc import Iterator
-
 import numpy as np
 
 from lmdiag import loss_law
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.phases import holds_start
 from lmdiag.stats.rebound import sustained_rise
@@ -24,7 +22,7 @@ LEARNING = 0.3  # of the peak rate
 
 
 @rule(family="convergence", needs=("curve",), severity=Severity.INFO, min_points=POINTS)
-def check(run: Run) -> Iterator[Finding]:
+def check(run: Run, curve: Curve) -> Findings:
     """Loss stops falling where its own earlier course promised more.
 
     ## What it looks for
@@ -49,14 +47,11 @@ def check(run: Run) -> Iterator[Finding]:
     - Tissue, Wang & Wang 2024, Scaling law with learning rate annealing, arXiv:2408.11029.
     - Schuirmann 1987, two one-sided tests for equivalence.
     """
-    if run.curve is None:
+    losses = curve.series.thinned(LONGEST)
+    if len(losses) < POINTS or not holds_start(losses.steps) or sustained_rise(losses.values):
         return
-    metric, curve = run.curve
-    finite = curve.finite.thinned(LONGEST)
-    if len(finite) < POINTS or not holds_start(finite.steps) or sustained_rise(finite.values):
-        return
-    split = int(SEEN * len(finite))
-    early, late = finite.at(slice(split)), finite.at(slice(split, None))
+    split = int(SEEN * len(losses))
+    early, late = losses.at(slice(split)), losses.at(slice(split, None))
     level = float(median(late.values))
     gain, error = total_gain(late.values)
     got = max(gain, 0.0) + SURE * error
@@ -72,7 +67,7 @@ def check(run: Run) -> Iterator[Finding]:
         f"The loss stands still at {level:.4g} since step {first:,}: at most {got:.2g} nats were gained, where its course until then promised {promised:.2g}.",
         first,
         int(late.steps[-1]),
-        metric,
+        curve.metric,
         {"level": level, "largest_gain": got, "promised_gain": promised},
         (
             f"Look at what changed near step {first:,}: data order, mixture, sequence length, learning rate.",

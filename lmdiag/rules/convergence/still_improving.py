@@ -1,9 +1,7 @@
-from collections.abc import Iterator
-
 import numpy as np
 
 from lmdiag import loss_law
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.phases import holds_start
 from lmdiag.stats.rebound import sustained_rise
@@ -19,7 +17,7 @@ RANK_TREND = -4.0
 
 
 @rule(family="convergence", needs=("curve",), severity=Severity.INFO, min_points=POINTS)
-def check(run: Run, *, least: float = 0.02) -> Iterator[Finding]:
+def check(run: Run, curve: Curve, *, least: float = 0.02) -> Findings:
     """Loss is still falling at the end of the run.
 
     ## What it looks for
@@ -42,28 +40,27 @@ def check(run: Run, *, least: float = 0.02) -> Iterator[Finding]:
     ## References
     - Hägele et al. 2024, Scaling laws and compute-optimal training beyond fixed training durations, arXiv:2405.18392.
     """
-    if run.curve is None or run.complete is False or not _may_go_on(run):
+    if run.complete is False or not _may_go_on(run):
         return
-    metric, curve = run.curve
-    finite = curve.finite.thinned(LONGEST)
-    if len(finite) < POINTS or not holds_start(finite.steps) or sustained_rise(finite.values):
+    losses = curve.series.thinned(LONGEST)
+    if len(losses) < POINTS or not holds_start(losses.steps) or sustained_rise(losses.values):
         return
-    if mann_kendall(finite.values[-(len(finite) // 3) :]) > RANK_TREND:
+    if mann_kendall(losses.values[-(len(losses) // 3) :]) > RANK_TREND:
         return
     schedule = observed(run["lr"].steps, run["lr"].values) if "lr" in run else None
-    law = loss_law.fit(finite.steps, finite.values, schedule)
+    law = loss_law.fit(losses.steps, losses.values, schedule)
     if law is None:
         return
-    last = float(finite.steps[-1])
+    last = float(losses.steps[-1])
     at = np.array([last, last * (1 + MORE)])
     now, gain = float(law.at(at)[0]), float(-np.diff(law.at(at))[0])
     if gain < least * now:
         return
-    draws = loss_law.bootstrap(law, finite.steps, finite.values, at, law.schedule, draws=100)
+    draws = loss_law.bootstrap(law, losses.steps, losses.values, at, law.schedule, draws=100)
     error = float(np.hypot(np.std(draws[:, 0] - draws[:, 1]), MODEL_ERROR * gain)) if len(draws) > 9 else np.inf
     if gain < ERRORS * error:
         return
-    yield _finding(run, metric, int(last), now, gain, error)
+    yield _finding(run, curve.metric, int(last), now, gain, error)
 
 
 def _may_go_on(run: Run) -> bool:

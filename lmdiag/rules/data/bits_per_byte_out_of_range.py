@@ -1,8 +1,4 @@
-from collections.abc import Iterator
-
-import numpy as np
-
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.metrics import LN2
 from lmdiag.run import Run, Series
 from lmdiag.stats.windows import median
@@ -11,7 +7,7 @@ UNIFORM = 8.0  # bits per byte of random bytes
 
 
 @rule(family="data", needs=("evaluation",), severity=Severity.WARNING, min_points=3)
-def check(run: Run, *, suspicious: float = 0.5, impossible: float = 0.25) -> Iterator[Finding]:
+def check(run: Run, evaluation: Curve, *, suspicious: float = 0.5, impossible: float = 0.25) -> Findings:
     """Bits per byte of the evaluation lie outside what text allows.
 
     ## What it looks for
@@ -34,21 +30,18 @@ def check(run: Run, *, suspicious: float = 0.5, impossible: float = 0.25) -> Ite
     ## References
     - Gao et al. 2020, The Pile, arXiv:2101.00027, section 3: bits per byte.
     """
-    metric, series = _bits_per_byte(run)
-    finite = series.finite
-    if len(finite) < 3:
+    metric, bits = _bits_per_byte(run, evaluation)
+    if len(bits) < 3:
         return
-    level = float(median(finite.values[-3:]))
+    level = float(median(bits.values[-3:]))
     planned = max(float(run.config.get("max_steps") or 0), run.last_step)
-    if suspicious <= level and (level <= UNIFORM or finite.steps[-1] < 0.5 * planned):
-        return
-    if level <= 0:
+    if level <= 0 or (suspicious <= level and (level <= UNIFORM or bits.steps[-1] < 0.5 * planned)):
         return
     why = "more than random bytes cost" if level > UNIFORM else "less than models of text reach"
     yield Finding(
         f"The evaluation stands at {level:.3g} bits per byte, {why}.",
-        int(finite.steps[0]),
-        int(finite.steps[-1]),
+        int(bits.steps[0]),
+        int(bits.steps[-1]),
         metric,
         {"bits_per_byte": level},
         (
@@ -61,16 +54,13 @@ def check(run: Run, *, suspicious: float = 0.5, impossible: float = 0.25) -> Ite
     )
 
 
-def _bits_per_byte(run: Run) -> tuple[str, Series]:
-    """Return bits per byte of the evaluation with the name of their metric; an empty series where they are not known."""
-    nothing = Series(np.empty(0, np.int64), np.empty(0))
-    if run.evaluation is None:
-        return "val/bpb", nothing
-    metric, losses = run.evaluation
-    logged = run.series.get(f"{metric.rpartition('/')[0]}/bpb")
-    if logged is not None:
-        return f"{metric.rpartition('/')[0]}/bpb", logged
+def _bits_per_byte(run: Run, evaluation: Curve) -> Curve:
+    """Return bits per byte of the evaluation; an empty series where they are not known."""
+    metric, losses = evaluation
+    logged = f"{metric.rpartition('/')[0]}/bpb"
+    if logged in run:
+        return Curve(logged, run[logged].finite)
     per_token = run.config.get("bytes_per_token")
     if not isinstance(per_token, (int, float)) or per_token <= 0:
-        return metric, nothing
-    return metric, Series(losses.steps, losses.values / LN2 / float(per_token))
+        return Curve(metric, losses.at(slice(0)))
+    return Curve(metric, Series(losses.steps, losses.values / LN2 / float(per_token)))

@@ -1,9 +1,7 @@
-from collections.abc import Iterator
-
 import numpy as np
 
 from lmdiag import loss_law
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.change import Shift, level_shifts
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing
@@ -21,7 +19,7 @@ EVALUATION_RISE = 0.03
 
 
 @rule(family="data", needs=("curve",), severity=Severity.INFO, min_points=POINTS)
-def check(run: Run) -> Iterator[Finding]:
+def check(run: Run, curve: Curve) -> Findings:
     """Loss changes its level from one record to the next and keeps the new one.
 
     ## What it looks for
@@ -45,18 +43,14 @@ def check(run: Run) -> Iterator[Finding]:
     ## References
     - Scott & Knott 1974, A cluster analysis method for grouping means, Biometrics 30.
     """
-    if run.curve is None:
+    losses = curve.series.thinned(LONGEST)
+    if len(losses) < POINTS or (losses.values <= 0).any() or sustained_rise(losses.values):
         return
-    metric, curve = run.curve
-    finite = curve.finite.thinned(LONGEST)
-    if len(finite) < POINTS or (finite.values <= 0).any() or sustained_rise(finite.values):
-        return
-    skipped = len(finite) // 10
-    rest = finite.at(slice(skipped, None))
-    left = _residuals(run, finite)[skipped:]
+    margin = len(losses) // 10  # the steep start is left out too
+    rest = losses.at(slice(margin, None))
+    left = _residuals(run, losses)[margin:]
     if smoothing(left) > SMOOTHED:
         return
-    margin = len(finite) // 10
     found = [
         s
         for s in level_shifts(left)
@@ -69,7 +63,7 @@ def check(run: Run) -> Iterator[Finding]:
     step, size = int(rest.steps[shift.at]), shift.size * level
     if abs(size) < max(LEAST_NATS, LEAST_SHARE * level) or _explained(run, step, rest):
         return
-    yield _finding(run, metric, rest, step, level, size, shift.errors)
+    yield _finding(run, curve.metric, rest, step, level, size, shift.errors)
 
 
 def _residuals(run: Run, curve: Series) -> np.ndarray:

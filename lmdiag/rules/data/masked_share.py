@@ -1,9 +1,8 @@
 import re
-from collections.abc import Iterator
 
 import numpy as np
 
-from lmdiag.finding import Finding, NotChecked, Severity, rule
+from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.windows import median
 
@@ -11,7 +10,7 @@ TARGETS = re.compile(r"(^|[/_])(?:num_?|n_?)?(?:target|loss|label|supervised|tra
 
 
 @rule(family="data", needs=("tokens",), severity=Severity.INFO, min_points=3)
-def check(run: Run, *, info: float = 0.3, warning: float = 0.05) -> Iterator[Finding | NotChecked]:
+def check(run: Run, total: Series, *, info: float = 0.3, warning: float = 0.05) -> Findings:
     """Most tokens carry no loss.
 
     ## What it looks for
@@ -37,7 +36,7 @@ def check(run: Run, *, info: float = 0.3, warning: float = 0.05) -> Iterator[Fin
     if not named:
         yield NotChecked("the log does not count target tokens")
         return
-    targets, total = run[named[0]].finite, run["tokens"].finite
+    targets = run[named[0]].finite
     share = _share(targets, total)
     if share is None or share >= info:
         return

@@ -1,8 +1,6 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.noise import MAD_TO_SIGMA
 from lmdiag.stats.windows import centred_median, median
@@ -14,7 +12,7 @@ MARGIN = 20  # records: neighbours resemble each other without any replay
 
 
 @rule(family="data", needs=("loss",), severity=Severity.WARNING, min_points=3 * POINTS)
-def check(run: Run, *, likeness: float = 0.7) -> Iterator[Finding]:
+def check(run: Run, losses: Series, *, likeness: float = 0.7) -> Findings:
     """After a restart the run sees the same batches again.
 
     ## What it looks for
@@ -38,7 +36,6 @@ def check(run: Run, *, likeness: float = 0.7) -> Iterator[Finding]:
     ## References
     - Bekman, Machine Learning Engineering, chapter on training loss patterns.
     """
-    losses = run["loss"].finite
     starts = [s.first_step for s in run.segments[1:]]
     if len(losses) < 3 * POINTS or not starts:
         return

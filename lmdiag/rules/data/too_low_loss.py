@@ -1,8 +1,6 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.phases import holds_start
 from lmdiag.stats.windows import median
@@ -12,7 +10,7 @@ LARGEST_START = 14.0
 
 
 @rule(family="data", needs=("curve",), severity=Severity.INFO, min_points=10)
-def check(run: Run, *, lowest: float = 1.0) -> Iterator[Finding]:
+def check(run: Run, curve: Curve, *, lowest: float = 1.0) -> Findings:
     """Loss is lower than text allows.
 
     ## What it looks for
@@ -36,28 +34,23 @@ def check(run: Run, *, lowest: float = 1.0) -> Iterator[Finding]:
     ## References
     - Hoffmann et al. 2022, Training compute-optimal large language models, arXiv:2203.15556: irreducible loss of text 1.69 nats.
     """
-    if run.curve is None or run.objective != "causal-lm":
+    metric, losses = curve
+    if run.objective != "causal-lm" or len(losses) < 10 or not holds_start(losses.steps):
         return
-    metric, curve = run.curve
-    finite = curve.finite
-    if len(finite) < 10 or not holds_start(finite.steps):
-        return
-    start = float(median(finite.values[:3]))
-    tail = finite.values[-max(3, len(finite) // 10) :]
-    end = float(median(tail))
+    start = float(median(losses.values[:3]))
+    end = float(median(losses.values[-max(3, len(losses) // 10) :]))
     if not FROM_SCRATCH <= start <= LARGEST_START or end >= lowest:
         return
-    losses = run.evaluation_loss[1].finite.values if run.evaluation_loss is not None else np.empty(0)
-    evaluated = len(losses) >= 3
-    honest = evaluated and float(median(losses[-3:])) >= lowest
-    if honest:
-        return
-    below = int(finite.steps[int(np.argmax(finite.values < lowest))])
-    told = f", and the evaluation at {median(losses[-3:]):.3g}" if evaluated else ""
+    evaluations = run.evaluation_loss[1].finite.values if run.evaluation_loss is not None else np.empty(0)
+    evaluated = len(evaluations) >= 3
+    if evaluated and float(median(evaluations[-3:])) >= lowest:
+        return  # memorised, and the evaluation is honest
+    below = int(losses.steps[int(np.argmax(losses.values < lowest))])
+    told = f", and the evaluation at {median(evaluations[-3:]):.3g}" if evaluated else ""
     yield Finding(
         f"The loss is {end:.3g} nats per token after {start:.3g} at the start{told}: text cannot be predicted so well by learning it.",
         below,
-        int(finite.steps[-1]),
+        int(losses.steps[-1]),
         metric,
         {"start": start, "end": end, "below_limit_at": below},
         (

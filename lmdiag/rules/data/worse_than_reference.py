@@ -1,9 +1,8 @@
-from collections.abc import Iterator
 from math import log
 
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.windows import median
 
@@ -22,7 +21,7 @@ EARLY = 0.2  # of the planned steps; of an unplanned run, its first records
 
 
 @rule(family="data", needs=("curve",), severity=Severity.WARNING, min_points=SURE_RECORDS)
-def check(run: Run) -> Iterator[Finding]:
+def check(run: Run, curve: Curve) -> Findings:
     """Loss is worse than that of a model without learning.
 
     ## What it looks for
@@ -46,21 +45,19 @@ def check(run: Run) -> Iterator[Finding]:
     ## References
     - Jelinek & Mercer 1980; Shannon 1951, Prediction and entropy of printed English.
     """
-    if run.curve is None or run.objective not in ("causal-lm", "masked-lm"):
-        return
-    metric, curve = (
-        run.evaluation_loss if run.evaluation_loss and len(run.evaluation_loss[1].finite) >= 3 else run.curve
-    )
-    training = run.curve[1].finite
     planned = float(run.config.get("max_steps") or 0)
-    if len(training) < SURE_RECORDS or run.last_step < EARLY * planned:
+    if run.objective not in ("causal-lm", "masked-lm") or run.last_step < EARLY * planned:
         return
-    finite = curve.finite
-    level = float(median(finite.values[-max(3, len(finite) // 10) :]))
+    if len(curve.series) < SURE_RECORDS:
+        return
+    metric, losses = curve
+    if run.evaluation_loss and len(run.evaluation_loss[1].finite) >= 3:
+        metric, losses = run.evaluation_loss[0], run.evaluation_loss[1].finite
+    level = float(median(losses.values[-max(3, len(losses) // 10) :]))
     for name, loss in _references(run).items():
         if level > loss + MARGIN[name]:
             peak = float(run["lr"].finite.values.max(initial=0.0)) if "lr" in run else 0.0
-            yield _finding(metric, finite.steps, name, loss, level, _falls(training.values), peak)
+            yield _finding(metric, losses.steps, name, loss, level, _falls(curve.series.values), peak)
             return
 
 

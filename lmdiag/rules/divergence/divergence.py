@@ -1,9 +1,5 @@
-from collections.abc import Iterator
-
-import numpy as np
-
 from lmdiag import advice
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.phases import phases
 from lmdiag.stats.rebound import Rebound, left_behind_together, sustained_rise
@@ -18,7 +14,7 @@ LOST, LEAST_PROGRESS = 0.3, 0.3
 
 
 @rule(family="divergence", needs=("curve",), severity=Severity.WARNING, min_points=6)
-def check(run: Run) -> Iterator[Finding]:
+def check(run: Run, curve: Curve) -> Findings:
     """Loss rises well above its minimum and stays there.
 
     ## What it looks for
@@ -49,19 +45,18 @@ def check(run: Run) -> Iterator[Finding]:
     - Wortsman et al. 2023, Small-scale proxies for large-scale Transformer training instabilities, arXiv:2309.14322.
     - Chowdhery et al. 2022, PaLM, arXiv:2204.02311, section 5.1.
     """
-    metric, curve = run.curve or ("loss", Series(np.empty(0), np.empty(0)))
-    finite = curve.finite
-    if len(finite) < 6:
+    metric, losses = curve
+    if len(losses) < 6:
         return
-    found = sustained_rise(finite.values) or _worse_together(run, metric, finite)
+    found = sustained_rise(losses.values) or _worse_together(run, metric, losses)
     if found is None:
         return
-    onset, low_step = int(finite.steps[found.onset]), int(finite.steps[found.low_at])
-    severity, reservation = _severity(run, metric, finite, found)
+    onset, low_step = int(losses.steps[found.onset]), int(losses.steps[found.low_at])
+    severity, reservation = _severity(run, metric, losses, found)
     yield Finding(
         f"{_name(metric)} rose from {found.low:.4g} (step {low_step:,}) to {found.high:.4g} and stayed up, from step {onset:,} on{reservation}.",
         onset,
-        int(finite.steps[-1]),
+        int(losses.steps[-1]),
         metric,
         _evidence(run, found, onset),
         _advice(run, onset),

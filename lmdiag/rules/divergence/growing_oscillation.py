@@ -1,9 +1,7 @@
-from collections.abc import Iterator
-
 import numpy as np
 
 from lmdiag import advice
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.noise import scatter
 from lmdiag.stats.windows import block_medians, centred_median, median, quantile
@@ -16,7 +14,7 @@ LEAST_NATS, LEAST_SHARE, LEAST_ERRORS, ALARM_SHARE = 0.1, 0.03, 3.0, 0.06
 
 
 @rule(family="divergence", needs=("curve",), severity=Severity.INFO, min_points=POINTS)
-def check(run: Run) -> Iterator[Finding]:
+def check(run: Run, curve: Curve) -> Findings:
     """Loss swings up and down, and the swings become wider.
 
     ## What it looks for
@@ -40,32 +38,29 @@ def check(run: Run) -> Iterator[Finding]:
     ## References
     - Cohen et al. 2021, Gradient descent on neural networks typically occurs at the edge of stability, arXiv:2103.00065.
     """
-    if run.curve is None:
+    metric, losses = curve
+    if len(losses) < POINTS or _cyclic(run):
         return
-    metric, curve = run.curve
-    finite = curve.finite
-    if len(finite) < POINTS or _cyclic(run):
-        return
-    levels, starts = block_medians(finite.values, min(BLOCKS, len(finite) // 4))
+    levels, starts = block_medians(losses.values, min(BLOCKS, len(losses) // 4))
     levels, starts = levels[len(levels) // 10 :], starts[len(levels) // 10 :]
     swings = levels - centred_median(levels, len(levels) // 5 | 1)
     third = len(swings) // 3
     first, last = _range(swings[:third]), _range(swings[-third:])
     level = abs(float(median(levels[-third:])))
-    tail = finite.values[starts[-third] :]
+    tail = losses.values[starts[-third] :]
     noise = 2.56 * 1.253 * scatter(tail) / np.sqrt(max(1, len(tail) // third))
     crossings = int(np.sum(np.diff(np.sign(swings[-third:])) != 0))
     if last < max(LEAST_NATS, LEAST_SHARE * level, LEAST_ERRORS * noise) or last < GROWTH * first:
         return
     if not REVERSALS <= crossings <= third // 2:
         return
-    step = int(finite.steps[starts[-third]])
-    period = 2 * (finite.steps[-1] - step) / crossings
+    step = int(losses.steps[starts[-third]])
+    period = 2 * (losses.steps[-1] - step) / crossings
     yield Finding(
         f"The loss swings by {last:.3g} around {level:.4g} in the last third of the run, {last / max(first, 1e-12):.1f} times as wide as "
         f"after its start, with a period of about {period:,.0f} steps.",
         step,
-        int(finite.steps[-1]),
+        int(losses.steps[-1]),
         metric,
         {"amplitude": last, "amplitude_before": first, "crossings": crossings, "period": float(period)},
         (

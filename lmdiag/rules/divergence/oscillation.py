@@ -1,9 +1,7 @@
-from collections.abc import Iterator
-
 import numpy as np
 
 from lmdiag import advice
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.noise import scatter
 from lmdiag.stats.windows import centred_median, median, quantile, rolling_median
@@ -13,7 +11,7 @@ FALLS = 5.0  # a fall from the first to the last third of so many times the swin
 
 
 @rule(family="divergence", needs=("curve",), severity=Severity.WARNING, min_points=10)
-def check(run: Run) -> Iterator[Finding]:
+def check(run: Run, curve: Curve) -> Findings:
     """Loss swings up and down by a large part of its level.
 
     ## What it looks for
@@ -36,11 +34,7 @@ def check(run: Run) -> Iterator[Finding]:
     ## References
     - Cohen et al. 2021, Gradient descent on neural networks typically occurs at the edge of stability, arXiv:2103.00065.
     """
-    if run.curve is None:
-        return
-    metric, curve = run.curve
-    finite = curve.finite
-    thinned = finite.thinned(LONGEST)
+    thinned = curve.series.thinned(LONGEST)
     values = thinned.values
     if len(values) < 10:
         return
@@ -51,8 +45,8 @@ def check(run: Run) -> Iterator[Finding]:
     yield Finding(
         f"The loss swings by {amplitude:.3g} around {median(values[len(values) // 2 :]):.4g}, from step {step:,} on.",
         step,
-        int(finite.steps[-1]),
-        metric,
+        int(curve.series.steps[-1]),
+        curve.metric,
         {"amplitude": amplitude},
         (
             advice.lower_lr(run, step),

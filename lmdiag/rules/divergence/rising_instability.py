@@ -1,10 +1,9 @@
-from collections.abc import Iterator
 from math import comb
 
 import numpy as np
 
 from lmdiag import advice
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import block_medians, centred_median, median
@@ -19,7 +18,7 @@ LONGEST = 20_000
 
 
 @rule(family="divergence", needs=("grad_norm",), severity=Severity.INFO, min_points=POINTS)
-def check(run: Run) -> Iterator[Finding]:
+def check(run: Run, norms: Series) -> Findings:
     """Gradient norm grows and its spikes become more frequent: the run is becoming unstable.
 
     ## What it looks for
@@ -46,7 +45,6 @@ def check(run: Run) -> Iterator[Finding]:
     - Groeneveld et al. 2025, OLMo 2, arXiv:2501.00656, section 3.
     - Zeng et al. 2022, GLM-130B, arXiv:2210.02414, section 3.
     """
-    norms = run["grad_norm"].finite
     norms = norms.at(norms.values > 0)
     norms = norms.at(slice(int(SKIPPED * len(norms)), None))
     if len(norms) < POINTS * (1 - SKIPPED):

@@ -1,9 +1,7 @@
-from collections.abc import Iterator
-
 import numpy as np
 
 from lmdiag import advice
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.change import cusum
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing, wander
@@ -22,7 +20,7 @@ LOW_LR = 0.2
 
 
 @rule(family="divergence", needs=("curve",), severity=Severity.INFO, min_points=POINTS)
-def check(run: Run) -> Iterator[Finding]:
+def check(run: Run, curve: Curve) -> Findings:
     """Loss creeps up, too slowly to be called divergence yet.
 
     ## What it looks for
@@ -49,32 +47,29 @@ def check(run: Run) -> Iterator[Finding]:
     - Page 1954, Continuous inspection schemes, Biometrika 41.
     - Siegmund 1985, Sequential analysis: average run length of CUSUM.
     """
-    if run.curve is None:
+    losses = curve.series.thinned(LONGEST)
+    if len(losses) < POINTS or sustained_rise(losses.values):
         return
-    metric, curve = run.curve
-    finite = curve.finite.thinned(LONGEST)
-    if len(finite) < POINTS or sustained_rise(finite.values):
-        return
-    width = max(5, len(finite) // 10) | 1
-    levels = rolling_median(finite.values, width)
+    width = max(5, len(losses) // 10) | 1
+    levels = rolling_median(losses.values, width)
     low_at = int(np.argmin(levels)) + width // 2
-    tail = finite.values[low_at:]
-    if len(tail) < max(20, TAIL_SHARE * len(finite)):
+    tail = losses.values[low_at:]
+    if len(tail) < max(20, TAIL_SHARE * len(losses)):
         return
-    low, high = float(levels.min()), float(median(finite.values[-width:]))
-    phi = smoothing(finite.values)
-    sigma = scatter(finite.values)
-    error = max(median_difference_error(sigma, phi, width, width), wander(finite.values[:low_at], width), 1e-12)
+    low, high = float(levels.min()), float(median(losses.values[-width:]))
+    phi = smoothing(losses.values)
+    sigma = scatter(losses.values)
+    error = max(median_difference_error(sigma, phi, width, width), wander(losses.values[:low_at], width), 1e-12)
     errors, trend = (high - low) / error, mann_kendall(tail) * float(np.sqrt((1 - phi) / (1 + phi)))
     if high - low < max(LEAST_NATS, LEAST_SHARE * low) or errors < LEAST_ERRORS or trend < RANK_TREND:
         return
-    onset = _onset(finite, low_at, low, sigma)
+    onset = _onset(losses, low_at, low, sigma)
     severity, told = _severity(run, onset, high - low, low, errors)
     yield Finding(
-        f"The loss creeps up: from {low:.4g} (step {int(finite.steps[low_at]):,}) to {high:.4g}, since step {onset:,}{told}.",
+        f"The loss creeps up: from {low:.4g} (step {int(losses.steps[low_at]):,}) to {high:.4g}, since step {onset:,}{told}.",
         onset,
-        int(finite.steps[-1]),
-        metric,
+        int(losses.steps[-1]),
+        curve.metric,
         {"minimum": low, "end": high, "rise": high - low, "standard_errors": errors, "rank_trend": trend},
         (
             advice.rewind(run, onset),

@@ -1,14 +1,12 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.noise import scatter
 
 
 @rule(family="generalization", needs=("evaluation",), severity=Severity.INFO, min_points=3)
-def check(run: Run, *, worse: float = 0.005) -> Iterator[Finding]:
+def check(run: Run, evaluation: Curve, *, worse: float = 0.005) -> Findings:
     """No checkpoint was saved near the best evaluation.
 
     ## What it looks for
@@ -30,10 +28,7 @@ def check(run: Run, *, worse: float = 0.005) -> Iterator[Finding]:
     ## References
     - Hugging Face Transformers, `TrainingArguments(load_best_model_at_end=True)`.
     """
-    if run.evaluation is None:
-        return
-    metric, series = run.evaluation
-    losses = series.finite
+    metric, losses = evaluation
     saved = sorted({e.step for e in run.events if e.kind == "checkpoint_saved" and e.step is not None})
     if len(losses) < 3 or not saved:
         return

@@ -1,9 +1,7 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
-from lmdiag.run import Run
+from lmdiag.finding import Finding, Findings, Severity, rule
+from lmdiag.run import Run, Series
 from lmdiag.stats.windows import median
 
 RECORDS_PER_EPOCH = 10
@@ -11,7 +9,7 @@ LEAST_DROP, LEAST_ERRORS = 0.05, 6.0
 
 
 @rule(family="generalization", needs=("loss", "epoch"), severity=Severity.INFO, min_points=30)
-def check(run: Run) -> Iterator[Finding]:
+def check(run: Run, losses: Series, epochs: Series) -> Findings:
     """Training loss drops where a new epoch begins.
 
     ## What it looks for
@@ -33,7 +31,6 @@ def check(run: Run) -> Iterator[Finding]:
     ## References
     - Komatsuzaki 2019, One epoch is all you need, arXiv:1906.06669.
     """
-    losses, epochs = run["loss"].finite, run["epoch"].finite
     if len(losses) < 30 or len(epochs) < 2:
         return
     at = np.interp(losses.steps, epochs.steps, epochs.values)

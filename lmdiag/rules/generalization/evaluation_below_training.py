@@ -1,9 +1,7 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
-from lmdiag.run import Run
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.run import Run, Series
 from lmdiag.stats.noise import MEDIAN_ERROR, scatter
 from lmdiag.stats.windows import median, medians_around
 
@@ -15,7 +13,7 @@ SKIPPED = 0.25  # of the run: an average over early steps lags behind
 
 
 @rule(family="generalization", needs=("evaluation_loss", "loss"), severity=Severity.INFO, min_points=EVALUATIONS)
-def check(run: Run, *, info: float = 0.90, warning: float = 0.75) -> Iterator[Finding]:
+def check(run: Run, evaluation: Curve, training: Series, *, info: float = 0.90, warning: float = 0.75) -> Findings:
     """Evaluation loss lies far below training loss.
 
     ## What it looks for
@@ -41,11 +39,7 @@ def check(run: Run, *, info: float = 0.90, warning: float = 0.75) -> Iterator[Fi
     ## References
     - Lee et al. 2022, Deduplicating training data makes language models better, arXiv:2107.06499: overlap of train and test.
     """
-    if run.evaluation_loss is None:
-        return
-    metric, series = run.evaluation_loss
-    training = run["loss"].finite
-    losses = series.finite
+    metric, losses = evaluation
     losses = losses.at(losses.steps >= run.first_step + SKIPPED * (run.last_step - run.first_step)).thinned(MOST)
     if len(losses) < EVALUATIONS - 1 or len(training) < 2 * EVALUATIONS or losses.values.min() <= 0:
         return

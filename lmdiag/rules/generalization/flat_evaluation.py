@@ -1,10 +1,8 @@
-from collections.abc import Iterator
-
 import numpy as np
 
 from lmdiag import advice
-from lmdiag.finding import Finding, Severity, rule
-from lmdiag.run import Run
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.run import Run, Series
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing
 from lmdiag.stats.windows import median
 
@@ -15,7 +13,7 @@ SIGMAS, BAND = 2.0, 0.005
 
 
 @rule(family="generalization", needs=("evaluation", "loss"), severity=Severity.INFO, min_points=EVALUATIONS)
-def check(run: Run) -> Iterator[Finding]:
+def check(run: Run, evaluation: Curve, training: Series) -> Findings:
     """Evaluation loss stands still while training loss keeps falling.
 
     ## What it looks for
@@ -37,10 +35,7 @@ def check(run: Run) -> Iterator[Finding]:
     ## References
     - Muennighoff et al. 2023, Scaling data-constrained language models, arXiv:2305.16264.
     """
-    if run.evaluation is None:
-        return
-    metric, series = run.evaluation
-    losses, training = series.finite, run["loss"].finite
+    metric, losses = evaluation
     if len(losses) < EVALUATIONS or len(training) < 2 * EVALUATIONS:
         return
     end = float(median(losses.values[-3:]))

@@ -1,9 +1,7 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
-from lmdiag.run import Run
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.run import Run, Series
 from lmdiag.stats.trend import mann_kendall, theil_sen
 from lmdiag.stats.windows import median, medians_around
 
@@ -14,7 +12,7 @@ MOST = 200  # evaluations that are compared
 
 
 @rule(family="generalization", needs=("evaluation_loss", "loss"), severity=Severity.INFO, min_points=EVALUATIONS)
-def check(run: Run) -> Iterator[Finding]:
+def check(run: Run, evaluation: Curve, training: Series) -> Findings:
     """Gap between evaluation and training loss keeps growing.
 
     ## What it looks for
@@ -37,10 +35,7 @@ def check(run: Run) -> Iterator[Finding]:
     ## References
     - Muennighoff et al. 2023, Scaling data-constrained language models, arXiv:2305.16264.
     """
-    if run.evaluation_loss is None:
-        return
-    metric, series = run.evaluation_loss
-    losses, training = series.finite, run["loss"].finite
+    metric, losses = evaluation
     if len(losses) < EVALUATIONS or len(training) < 2 * EVALUATIONS:
         return
     start = run.first_step + 0.25 * (run.last_step - run.first_step)

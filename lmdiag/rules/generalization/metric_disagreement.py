@@ -1,15 +1,13 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.windows import median
 from lmdiag.task_measures import better_later
 
 
 @rule(family="generalization", needs=("evaluation",), severity=Severity.INFO, min_points=4)
-def check(run: Run, *, smallest: float = 0.05) -> Iterator[Finding]:
+def check(run: Run, evaluation: Curve, *, smallest: float = 0.05) -> Findings:
     """Evaluation loss rises while accuracy still improves.
 
     ## What it looks for
@@ -32,10 +30,7 @@ def check(run: Run, *, smallest: float = 0.05) -> Iterator[Finding]:
     ## References
     - Guo et al. 2017, On calibration of modern neural networks, arXiv:1706.04599.
     """
-    if run.evaluation is None:
-        return
-    metric, series = run.evaluation
-    losses = series.finite
+    metric, losses = evaluation
     if len(losses) < 4:
         return
     best = int(np.argmin(losses.values))

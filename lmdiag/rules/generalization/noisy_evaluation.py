@@ -1,13 +1,11 @@
-from collections.abc import Iterator
-
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.noise import scatter
 from lmdiag.stats.windows import median
 
 
 @rule(family="generalization", needs=("evaluation",), severity=Severity.INFO, min_points=6)
-def check(run: Run, *, share: float = 0.25, level: float = 0.01) -> Iterator[Finding]:
+def check(run: Run, evaluation: Curve, *, share: float = 0.25, level: float = 0.01) -> Findings:
     """Evaluation loss is too noisy to judge by.
 
     ## What it looks for
@@ -30,10 +28,7 @@ def check(run: Run, *, share: float = 0.25, level: float = 0.01) -> Iterator[Fin
     ## References
     - Miller 2024, Adding error bars to evals, arXiv:2411.00640.
     """
-    if run.evaluation is None:
-        return
-    metric, series = run.evaluation
-    losses = series.finite
+    metric, losses = evaluation
     if len(losses) < 6:
         return
     sigma, middle = scatter(losses.values), abs(float(median(losses.values)))

@@ -1,9 +1,7 @@
-from collections.abc import Iterator
-
 import numpy as np
 
 from lmdiag import advice
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.noise import scatter
 from lmdiag.stats.rebound import left_behind, left_behind_together, sustained_rise
@@ -20,7 +18,9 @@ RANK_TREND = 1.645  # one-sided 5%
 
 
 @rule(family="generalization", needs=("evaluation",), severity=Severity.WARNING, min_points=3)
-def check(run: Run, *, smallest: float = 0.015, warning: float = 0.02, error: float = 0.10) -> Iterator[Finding]:
+def check(
+    run: Run, evaluation: Curve, *, smallest: float = 0.015, warning: float = 0.02, error: float = 0.10
+) -> Findings:
     """Evaluation loss rises while training loss does not.
 
     ## What it looks for
@@ -49,28 +49,24 @@ def check(run: Run, *, smallest: float = 0.015, warning: float = 0.02, error: fl
     ## References
     - Prechelt 1998, Early stopping - but when?, doi:10.1007/3-540-49430-8_3.
     """
-    metric, losses = run.evaluation or ("val/loss", None)
-    if losses is None:
+    metric, losses = evaluation
+    if len(losses) < 3:
         return
-    finite = losses.finite
-    if len(finite) < 3:
-        return
-    best = int(np.argmin(finite.values))
-    after = finite.values[best + 1 :]
-    lowest = float(finite.values[best])
+    best = int(np.argmin(losses.values))
+    after = losses.values[best + 1 :]
+    lowest = float(losses.values[best])
     if not len(after) or lowest <= 0:
         return
-    steady = len(after) >= STEADY and bool((np.diff(finite.values[best:]) > 0).all())
+    steady = len(after) >= STEADY and bool((np.diff(losses.values[best:]) > 0).all())
     rise = float(after[-1] if steady else np.mean(after[-3:])) - lowest
-    sigma = _noise(finite.values, best)
+    sigma = _noise(losses.values, best)
     if len(after) < AFTER:
         clear = _memorised(run, lowest, rise)
     else:
-        risen = rise >= max((4 if steady else 3) * sigma, smallest * lowest) + _winners_curse(sigma, len(finite))
-        clear = (risen and _trend_is_up(finite.values[best:], rise)) or left_behind(finite.values)
-    if not clear or _diverges(run):
-        return
-    yield _finding(run, metric, finite, best, rise, sigma, warning, error)
+        risen = rise >= max((4 if steady else 3) * sigma, smallest * lowest) + _winners_curse(sigma, len(losses))
+        clear = (risen and _trend_is_up(losses.values[best:], rise)) or left_behind(losses.values)
+    if clear and not _diverges(run, losses):
+        yield _finding(run, metric, losses, best, rise, sigma, warning, error)
 
 
 def _noise(values: np.ndarray, best: int) -> float:
@@ -88,11 +84,11 @@ def _trend_is_up(values: np.ndarray, rise: float) -> bool:
     return mann_kendall(values) >= RANK_TREND
 
 
-def _diverges(run: Run) -> bool:
+def _diverges(run: Run, evaluations: Series) -> bool:
     """Tell whether the training loss rose as well, and stayed up: then `divergence` says so."""
-    if "loss" not in run or run.evaluation is None:
+    if "loss" not in run:
         return False
-    losses, evaluations = run["loss"].finite, run.evaluation[1].finite
+    losses = run["loss"].finite
     if sustained_rise(losses.values) is not None:
         return True
     judged = run.curve is not None and run.curve[0] == "loss"

@@ -1,9 +1,7 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, NotChecked, Severity, rule
-from lmdiag.run import Run
+from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule
+from lmdiag.run import Run, Series
 from lmdiag.stats.windows import block_medians, quantile
 
 SETTLED = 0.1
@@ -11,7 +9,7 @@ BLOCK = 50  # records that say what is usual
 
 
 @rule(family="gradients", needs=("grad_norm",), severity=Severity.INFO, min_points=50)
-def check(run: Run, *, loose: float = 10.0, spike: float = 5.0, spikes: int = 3) -> Iterator[Finding | NotChecked]:
+def check(run: Run, norms: Series, *, loose: float = 10.0, spike: float = 5.0, spikes: int = 3) -> Findings:
     """The clipping limit is too high to catch the gradient spikes there are.
 
     ## What it looks for
@@ -37,7 +35,6 @@ def check(run: Run, *, loose: float = 10.0, spike: float = 5.0, spikes: int = 3)
         yield NotChecked("the log does not say the limit of the gradient norm")
         return
     limit = float(run.config["grad_clip"])
-    norms = run["grad_norm"].finite
     norms = norms.at(slice(int(SETTLED * len(norms)), None))
     if len(norms) < BLOCK or norms.values.min() < 0:
         return

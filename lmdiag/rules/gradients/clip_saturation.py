@@ -1,8 +1,6 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, NotChecked, Severity, rule
+from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.windows import median, quantile
 
@@ -12,9 +10,7 @@ PRECISE = 2  # decimals from which equal norms mean a ceiling and not rounding
 
 
 @rule(family="gradients", needs=("grad_norm",), severity=Severity.INFO, min_points=20)
-def check(
-    run: Run, *, smallest: float = 0.2, warning: float = 0.8, severe: float = 10.0
-) -> Iterator[Finding | NotChecked]:
+def check(run: Run, norms: Series, *, smallest: float = 0.2, warning: float = 0.8, severe: float = 10.0) -> Findings:
     """Nearly every gradient is clipped.
 
     ## What it looks for
@@ -38,7 +34,6 @@ def check(
     ## References
     - Pascanu et al. 2013, arXiv:1211.5063; Godbole et al. 2023, Deep learning tuning playbook: clip at the 90th percentile.
     """
-    norms = run["grad_norm"].finite
     norms = norms.at(slice(int(SETTLED * len(norms)), None))
     limit = float(run.config.get("grad_clip") or 0)
     if len(norms) < 10:
@@ -87,7 +82,7 @@ def _ceiling(norms: Series) -> float | None:
     return top if precise and CEILING_SHARE <= near.mean() < 1 and top > 0 else None
 
 
-def _after_clipping(norms: Series, ceiling: float) -> Iterator[Finding]:
+def _after_clipping(norms: Series, ceiling: float) -> Findings:
     share = float((norms.values >= (1 - AT_CEILING) * ceiling).mean())
     yield Finding(
         f"{share:.0%} of the logged gradient norms are {ceiling:.3g}, and none is larger: they were logged after clipping, and most are clipped.",

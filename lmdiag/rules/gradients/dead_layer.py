@@ -1,16 +1,14 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
-from lmdiag.layers import LayerTable, layer_table
+from lmdiag.finding import Finding, Findings, Severity, rule
+from lmdiag.layers import LayerTable
 from lmdiag.run import Run
 
 RECORDS = 5
 
 
 @rule(family="gradients", needs=("layers",), severity=Severity.WARNING, min_points=RECORDS)
-def check(run: Run, *, dead_below: float = 1e-8, share: float = 0.5) -> Iterator[Finding]:
+def check(run: Run, table: LayerTable, *, dead_below: float = 1e-8, share: float = 0.5) -> Findings:
     """A layer receives no gradient.
 
     ## What it looks for
@@ -32,8 +30,7 @@ def check(run: Run, *, dead_below: float = 1e-8, share: float = 0.5) -> Iterator
     ## References
     - Amazon SageMaker Debugger, rule AllZero.
     """
-    table = layer_table(run)
-    if table is None or len(table.names) < 2 or len(table.steps) < RECORDS:
+    if len(table.names) < 2 or len(table.steps) < RECORDS:
         return
     whole = np.sqrt(np.nansum(np.where(np.isfinite(table.values), table.values, 0.0) ** 2, axis=0))
     live = whole > 0

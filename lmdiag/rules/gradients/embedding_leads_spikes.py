@@ -1,10 +1,9 @@
 import re
-from collections.abc import Iterator
 
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
-from lmdiag.layers import layer_table
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.layers import LayerTable
 from lmdiag.run import Run
 from lmdiag.stats.noise import MAD_TO_SIGMA
 from lmdiag.stats.spikes import DEVIATIONS, SMALLEST, find_spikes
@@ -17,7 +16,9 @@ SCATTER_FLOOR = 0.05
 
 
 @rule(family="gradients", needs=("curve", "layers"), severity=Severity.INFO, min_points=100)
-def check(run: Run, *, outbreak: float = 2.0, deviations: float = 6.0, share: float = 0.5) -> Iterator[Finding]:
+def check(
+    run: Run, curve: Curve, table: LayerTable, *, outbreak: float = 2.0, deviations: float = 6.0, share: float = 0.5
+) -> Findings:
     """The gradient of the embedding jumps before the loss does.
 
     ## What it looks for
@@ -42,29 +43,28 @@ def check(run: Run, *, outbreak: float = 2.0, deviations: float = 6.0, share: fl
     - Zeng et al. 2023, GLM-130B, arXiv:2210.02414, section 3.2: embedding gradient shrink.
     - Groeneveld et al. 2025, OLMo 2, arXiv:2501.00656, section 3: no weight decay on embeddings.
     """
-    table = layer_table(run)
-    if run.curve is None or table is None or len(table.names) < LAYERS or len(table.steps) < 2 * BEFORE:
+    if len(table.names) < LAYERS or len(table.steps) < 2 * BEFORE:
         return
     named = [i for i, name in enumerate(table.names) if EMBEDDING.search(name)]
     if not named or (table.values <= 0).any() or not np.isfinite(table.values).all():
         return
-    finite = run.curve[1].finite
-    spikes = find_spikes(finite.values, smallest=SMALLEST, deviations=DEVIATIONS)
+    losses = curve.series
+    spikes = find_spikes(losses.values, smallest=SMALLEST, deviations=DEVIATIONS)
     if len(spikes) < LEAST_SPIKES:
         return
     logs = np.log(table.values)
     jumps = _jumps(logs[named[0]] - median(logs.T), outbreak, deviations)
-    peaks = np.searchsorted(table.steps, [finite.steps[s.first] for s in spikes])
+    peaks = np.searchsorted(table.steps, [losses.steps[s.first] for s in spikes])
     led = np.array([jumps[max(0, row - LEAD) : row].any() for row in peaks])
     elsewhere = float(jumps.mean()) * LEAD
     if led.mean() < max(share, 4 * elsewhere):
         return
-    first = int(finite.steps[spikes[int(np.argmax(led))].peak])
+    first = int(losses.steps[spikes[int(np.argmax(led))].peak])
     name = table.names[named[0]]
     yield Finding(
         f"The gradient of {name} jumps shortly before {int(led.sum())} of {len(spikes)} loss spikes.",
         first,
-        int(finite.steps[spikes[-1].peak]),
+        int(losses.steps[spikes[-1].peak]),
         f"layers/{name}/grad_norm",
         {"spikes": len(spikes), "led": int(led.sum()), "jumps": int(jumps.sum())},
         (
@@ -72,7 +72,7 @@ def check(run: Run, *, outbreak: float = 2.0, deviations: float = 6.0, share: fl
             f"Scale the gradient of {name} by 0.1, or put a norm behind it.",
             "Look at the rare tokens in the batches of these steps.",
         ),
-        steps=tuple(int(finite.steps[s.peak]) for s, lead in zip(spikes, led) if lead),
+        steps=tuple(int(losses.steps[s.peak]) for s, lead in zip(spikes, led) if lead),
     )
 
 

@@ -1,9 +1,7 @@
-from collections.abc import Iterator
-
 import numpy as np
 
 from lmdiag import advice
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.noise import MAD_TO_SIGMA
 from lmdiag.stats.spikes import standing_out
@@ -19,7 +17,7 @@ RISING = 3.0  # Mann-Kendall z
 
 
 @rule(family="gradients", needs=("grad_norm",), severity=Severity.WARNING, min_points=8)
-def check(run: Run, *, ratio: float = 10.0, deviations: float = 4.0) -> Iterator[Finding]:
+def check(run: Run, norms: Series, *, ratio: float = 10.0, deviations: float = 4.0) -> Findings:
     """Gradient norm jumps or grows to ten times its usual value.
 
     ## What it looks for
@@ -45,7 +43,6 @@ def check(run: Run, *, ratio: float = 10.0, deviations: float = 4.0) -> Iterator
     - Pascanu et al. 2013, On the difficulty of training recurrent neural networks, arXiv:1211.5063: clipping.
     - Godbole et al. 2023, Deep learning tuning playbook: clip at the 90th percentile.
     """
-    norms = run["grad_norm"].finite
     norms = norms.at(norms.values > 0)
     if len(norms) < 8:
         return

@@ -1,9 +1,7 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, NotChecked, Severity, rule
-from lmdiag.run import Run
+from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule
+from lmdiag.run import Run, Series
 from lmdiag.stats.alignment import shared_steps
 
 PAIRS = 50
@@ -11,7 +9,7 @@ SETTLED = 0.5  # the noise scale is tiny at first and grows; the second half is 
 
 
 @rule(family="gradients", needs=("grad_norm",), severity=Severity.INFO, min_points=PAIRS)
-def check(run: Run, *, noisy: float = 0.1, wasteful: float = 10.0) -> Iterator[Finding | NotChecked]:
+def check(run: Run, _: Series, *, noisy: float = 0.1, wasteful: float = 10.0) -> Findings:
     """The batch is far smaller or far larger than the gradient noise scale.
 
     ## What it looks for

@@ -1,11 +1,10 @@
 import re
 from collections import defaultdict
-from collections.abc import Iterator
 
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
-from lmdiag.layers import LayerTable, layer_table
+from lmdiag.finding import Finding, Findings, Severity, rule
+from lmdiag.layers import LayerTable
 from lmdiag.run import Run
 from lmdiag.stats.noise import MAD_TO_SIGMA
 from lmdiag.stats.windows import median, medians_beside
@@ -18,7 +17,9 @@ MOST_RECORDS = 5000
 
 
 @rule(family="gradients", needs=("layers",), severity=Severity.INFO, min_points=RECORDS)
-def check(run: Run, *, notable: float = 100.0, warning: float = 1000.0, outbreak: float = 5.0) -> Iterator[Finding]:
+def check(
+    run: Run, table: LayerTable, *, notable: float = 100.0, warning: float = 1000.0, outbreak: float = 5.0
+) -> Findings:
     """Gradients differ by orders of magnitude from layer to layer.
 
     ## What it looks for
@@ -44,8 +45,7 @@ def check(run: Run, *, notable: float = 100.0, warning: float = 1000.0, outbreak
     - Zeng et al. 2023, GLM-130B, arXiv:2210.02414, section 3.2: embedding gradient shrink.
     - Glorot and Bengio 2010, Understanding the difficulty of training deep feedforward neural networks.
     """
-    table = layer_table(run)
-    if table is None or len(table.steps) < RECORDS or len(table.names) < BLOCKS:
+    if len(table.steps) < RECORDS or len(table.names) < BLOCKS:
         return
     first = int(SETTLED * len(table.steps))
     every = max(1, (len(table.steps) - first) // MOST_RECORDS)
@@ -95,7 +95,7 @@ def _vanishing_with_depth(table: LayerTable, low: int, high: int, ratio: float, 
     )
 
 
-def _outbreaks(table: LayerTable, outbreak: float) -> Iterator[Finding]:
+def _outbreaks(table: LayerTable, outbreak: float) -> Findings:
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(table.values)
     good = np.isfinite(logs).all(axis=0)

@@ -1,9 +1,7 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
-from lmdiag.run import Run
+from lmdiag.finding import Finding, Findings, Severity, rule
+from lmdiag.run import Run, Series
 from lmdiag.stats.windows import median
 
 UNIFORM = 8.0  # nats; near the uniform guess the gradient of a connected model is of order one
@@ -11,7 +9,7 @@ DEAD_AT_UNIFORM = 0.05
 
 
 @rule(family="gradients", needs=("grad_norm",), severity=Severity.WARNING, min_points=8)
-def check(run: Run, *, fallen_to: float = 0.05, zero_share: float = 0.2) -> Iterator[Finding]:
+def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float = 0.2) -> Findings:
     """Gradient norm is zero, or vanishes while the loss is still high.
 
     ## What it looks for
@@ -34,7 +32,6 @@ def check(run: Run, *, fallen_to: float = 0.05, zero_share: float = 0.2) -> Iter
     ## References
     - Glorot and Bengio 2010, Understanding the difficulty of training deep feedforward neural networks.
     """
-    norms = run["grad_norm"].finite
     if len(norms) < 8:
         return
     zeros = norms.values == 0

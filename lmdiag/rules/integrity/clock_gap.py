@@ -1,16 +1,14 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
-from lmdiag.run import Run
+from lmdiag.finding import Finding, Findings, Severity, rule
+from lmdiag.run import Run, Series
 from lmdiag.stats.windows import median
 
 BACKWARDS = 1.0  # seconds; clocks are corrected by less
 
 
 @rule(family="integrity", needs=("time",), severity=Severity.INFO, min_points=10)
-def check(run: Run, *, gap_s: float = 1800.0, ratio: float = 20.0) -> Iterator[Finding]:
+def check(run: Run, clock: Series, *, gap_s: float = 1800.0, ratio: float = 20.0) -> Findings:
     """The clock stands still or goes back between two records.
 
     ## What it looks for
@@ -32,7 +30,6 @@ def check(run: Run, *, gap_s: float = 1800.0, ratio: float = 20.0) -> Iterator[F
     ## References
     - Amazon SageMaker Debugger, rule StalledTraining: 1,800 seconds.
     """
-    clock = run["time"].finite
     if len(clock) < 10:
         return
     apart = np.diff(clock.values)

@@ -1,7 +1,5 @@
-from collections.abc import Iterator
-
-from lmdiag.finding import Finding, Severity, rule
-from lmdiag.run import Run
+from lmdiag.finding import Finding, Findings, Severity, rule
+from lmdiag.run import Run, Series
 
 ONE_PASS = 1.05  # epochs, with room for rounding
 LONG = 200  # records
@@ -9,7 +7,7 @@ ADVISED = 10
 
 
 @rule(family="integrity", needs=("loss",), severity=Severity.INFO, min_points=20)
-def check(run: Run, *, enough: int = 3) -> Iterator[Finding]:
+def check(run: Run, _: Series, *, enough: int = 3) -> Findings:
     """Too few evaluations to see overfitting.
 
     ## What it looks for

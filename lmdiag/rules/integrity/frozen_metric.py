@@ -1,8 +1,6 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.phases import phases
 from lmdiag.stats.windows import median
@@ -16,7 +14,7 @@ CEILING = 0.005
 
 
 @rule(family="integrity", needs=("curve",), severity=Severity.INFO, min_points=20)
-def check(run: Run, *, smallest: int = 5, warning: int = 20) -> Iterator[Finding]:
+def check(run: Run, _: Curve, *, smallest: int = 5, warning: int = 20) -> Findings:
     """A metric stops changing.
 
     ## What it looks for

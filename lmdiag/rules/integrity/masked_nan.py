@@ -1,14 +1,12 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series, masked_zeros
 from lmdiag.stats.windows import median
 
 
 @rule(family="integrity", needs=("curve",), severity=Severity.ERROR)
-def check(run: Run) -> Iterator[Finding]:
+def check(run: Run, _: Curve) -> Findings:
     """A loss of exactly zero stands where the true loss was NaN.
 
     ## What it looks for

@@ -1,8 +1,6 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, NotChecked, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
 from lmdiag.metrics import LN2
 from lmdiag.run import Run, Series
 from lmdiag.stats.alignment import shared_steps
@@ -14,7 +12,7 @@ HIGHEST_LOSS = 12.0  # nats; programs cap the exponent, and beyond ln V nobody r
 
 
 @rule(family="integrity", needs=("curve",), severity=Severity.INFO)
-def check(run: Run, *, tolerance: float = 0.02) -> Iterator[Finding | NotChecked]:
+def check(run: Run, _: Curve, *, tolerance: float = 0.02) -> Findings:
     """Perplexity is not the exponential of the loss.
 
     ## What it looks for

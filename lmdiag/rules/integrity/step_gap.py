@@ -1,8 +1,6 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.windows import median
 
@@ -12,7 +10,7 @@ MOST = 0.1  # share of wide distances from which a log is irregular
 
 
 @rule(family="integrity", needs=("curve",), severity=Severity.INFO, min_points=20)
-def check(run: Run, *, ratio: float = 3.0) -> Iterator[Finding]:
+def check(run: Run, curve: Curve, *, ratio: float = 3.0) -> Findings:
     """Steps are missing from the log.
 
     ## What it looks for
@@ -34,29 +32,27 @@ def check(run: Run, *, ratio: float = 3.0) -> Iterator[Finding]:
     ## References
     - lmdiag's log format: one record every `log_every` steps.
     """
-    metric, curve = run.curve or ("loss", None)
-    if curve is None or len(curve) < 20:
-        return
-    apart = np.diff(curve.steps).astype(float)
+    steps = run.curve[1].steps if run.curve else np.empty(0)  # of all records: a NaN is no hole
+    apart = np.diff(steps).astype(float)
     holes = _holes(apart, ratio) if apart.max() > ratio * apart.min() else np.empty(0, int)
     if not len(holes):
         return
     usual = float(median(apart))
     missing = float(apart[holes].sum() - usual * len(holes))
     widest = int(holes[np.argmax(apart[holes])])
-    first, last = int(curve.steps[widest]), int(curve.steps[widest + 1])
+    first, last = int(steps[widest]), int(steps[widest + 1])
     more = f", and {len(holes) - 1} more such holes" if len(holes) > 1 else ""
     yield Finding(
         f"No record between step {first:,} and step {last:,}, where one was written every {usual:,.0f}{more}.",
-        int(curve.steps[holes[0]]),
-        int(curve.steps[holes[-1] + 1]),
-        metric,
+        int(steps[holes[0]]),
+        int(steps[holes[-1] + 1]),
+        curve.metric,
         {"holes": len(holes), "missing_steps": missing, "usual_distance": usual, "widest": float(apart[widest])},
         (
             f"Look for another log file with the steps after {first:,}, and read both together.",
             "If the run was resumed there, check that its step counter was restored.",
         ),
-        steps=tuple(curve.steps[holes][:50].tolist()),
+        steps=tuple(steps[holes][:50].tolist()),
     )
 
 

@@ -1,8 +1,6 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.noise import scatter
 
@@ -10,7 +8,7 @@ ENOUGH = 8  # repeated steps from which the two writings can be compared
 
 
 @rule(family="integrity", needs=("curve",), severity=Severity.INFO)
-def check(run: Run, *, deviations: float = 3.0) -> Iterator[Finding]:
+def check(run: Run, _: Curve, *, deviations: float = 3.0) -> Findings:
     """The step counter goes back: the run was resumed from an earlier step.
 
     ## What it looks for

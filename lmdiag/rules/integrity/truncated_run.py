@@ -1,14 +1,12 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.windows import median
 
 
 @rule(family="integrity", needs=("curve",), severity=Severity.INFO)
-def check(run: Run, *, complete_share: float = 0.98) -> Iterator[Finding]:
+def check(run: Run, curve: Curve, *, complete_share: float = 0.98) -> Findings:
     """The log ends before the run did.
 
     ## What it looks for
@@ -51,7 +49,7 @@ def check(run: Run, *, complete_share: float = 0.98) -> Iterator[Finding]:
         message,
         run.last_step,
         run.last_step,
-        run.curve[0] if run.curve else "loss",
+        curve.metric,
         {"last_step": run.last_step, **({"planned_steps": planned, "share": share} if planned else {})},
         (
             "If the job should still be running, look at its last lines and at the time and memory limits.",

@@ -1,9 +1,8 @@
 import math
-from collections.abc import Iterator
 
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.phases import holds_start
 from lmdiag.stats.progress import Progress, progress
@@ -21,7 +20,7 @@ SAME, PLAUSIBLE = 1.3, 1.0  # ratio of the first losses; nats per token at the e
 
 
 @rule(family="integrity", needs=("curve",), severity=Severity.INFO, min_points=5)
-def check(run: Run, *, smallest: float = 1.3, warning: float = 1.8) -> Iterator[Finding]:
+def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8) -> Findings:
     """Loss starts far above the uniform guess: it is a multiple of nats per token, or the initialisation is too large.
 
     ## What it looks for
@@ -48,23 +47,20 @@ def check(run: Run, *, smallest: float = 1.3, warning: float = 1.8) -> Iterator[
     ## References
     - Hugging Face 2024, Fixing gradient accumulation (num_items_in_batch).
     """
-    metric, curve = run.curve or ("loss", None)
-    if curve is None or run.objective not in ("causal-lm", "masked-lm"):
+    metric, losses = curve
+    if run.objective not in ("causal-lm", "masked-lm") or len(losses) < 5:
         return
-    finite = curve.finite
-    if len(finite) < 5:
-        return
-    first = max(float(finite.values[0]), float(median(finite.values[:3])))
+    first = max(float(losses.values[0]), float(median(losses.values[:3])))
     vocabulary = _vocabulary(run)
     uniform = math.log(vocabulary) if vocabulary else LARGEST_UNIFORM
     ratio = first / uniform
-    if not holds_start(finite.steps):
-        if run.step_kind == "step" and quantile(finite.values, 0.1) > NEVER and first > NEVER:
-            yield _far_too_high(metric, finite)
+    if not holds_start(losses.steps):
+        if run.step_kind == "step" and quantile(losses.values, 0.1) > NEVER and first > NEVER:
+            yield _far_too_high(metric, losses)
         return
     if ratio < (smallest if vocabulary else 1.0):
         return
-    seen = progress(finite.values)
+    seen = progress(losses.values)
     stays = seen.end > 1.05 * uniform
     if not vocabulary and not stays:
         return
@@ -74,7 +70,7 @@ def check(run: Run, *, smallest: float = 1.3, warning: float = 1.8) -> Iterator[
         and ratio >= warning
         and stays
         and learns
-        and float(np.ptp(np.log(finite.values[:3]))) < np.log(SAME)
+        and float(np.ptp(np.log(losses.values[:3]))) < np.log(SAME)
     )
     factor = (
         f", {ratio:.3g} times that{_meaning(ratio, run, stays)}"
@@ -84,8 +80,8 @@ def check(run: Run, *, smallest: float = 1.3, warning: float = 1.8) -> Iterator[
     yield Finding(
         f"The loss starts at {first:.4g}, where the uniform guess over {f'{vocabulary:,}' if vocabulary else 'any number of'} tokens "
         f"costs {'' if vocabulary else 'at most '}{uniform:.4g} nats{factor}; it ends at {seen.end:.4g}.",
-        int(finite.steps[0]),
-        int(finite.steps[-1]),
+        int(losses.steps[0]),
+        int(losses.steps[-1]),
         metric,
         _evidence(first, uniform, ratio, seen),
         _advice(run, ratio),

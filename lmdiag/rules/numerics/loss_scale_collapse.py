@@ -1,8 +1,6 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.windows import median
 
@@ -14,7 +12,7 @@ SEARCH_SKIPS = 32  # halvings from 2^32, the largest first scale in use, down to
 
 
 @rule(family="numerics", needs=("loss_scale",), severity=Severity.ERROR, min_points=5)
-def check(run: Run, *, gone: float = 1.0, halvings: int = 5) -> Iterator[Finding]:
+def check(run: Run, scales: Series, *, gone: float = 1.0, halvings: int = 5) -> Findings:
     """The fp16 loss scale collapses.
 
     ## What it looks for
@@ -39,7 +37,6 @@ def check(run: Run, *, gone: float = 1.0, halvings: int = 5) -> Iterator[Finding
     - Micikevicius et al. 2018, Mixed precision training, arXiv:1710.03740, section 3.2.
     - Zhang et al. 2022, OPT, arXiv:2205.01068, section 2.5: a falling scale announced divergences.
     """
-    scales = run["loss_scale"].finite
     scales = scales.at(scales.values > 0)
     if len(scales) < 5:
         return

@@ -1,16 +1,14 @@
-from collections.abc import Iterator
-
 import numpy as np
 
 from lmdiag import advice
-from lmdiag.finding import Finding, Severity, rule
-from lmdiag.run import Run
+from lmdiag.finding import Finding, Findings, Severity, rule
+from lmdiag.run import Run, Series
 
 ISOLATED = 0.01  # share of records that an fp16 loss scaler may skip while it searches for its scale
 
 
 @rule(family="numerics", needs=("grad_norm",), severity=Severity.WARNING)
-def check(run: Run, *, error_share: float = 0.2) -> Iterator[Finding]:
+def check(run: Run, _: Series, *, error_share: float = 0.2) -> Findings:
     """A gradient norm is NaN or infinite.
 
     ## What it looks for

@@ -1,9 +1,7 @@
-from collections.abc import Iterator
-
 import numpy as np
 
 from lmdiag import advice
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.windows import median
 
@@ -11,7 +9,7 @@ BEFORE = 20  # records before the first bad one that are searched for a rising g
 
 
 @rule(family="numerics", needs=("curve",), severity=Severity.ERROR)
-def check(run: Run) -> Iterator[Finding]:
+def check(run: Run, _: Curve) -> Findings:
     """A loss is NaN or infinite.
 
     ## What it looks for
@@ -44,7 +42,7 @@ def check(run: Run) -> Iterator[Finding]:
         yield from _evaluation(split, losses)
 
 
-def _training(run: Run, losses: Series) -> Iterator[Finding]:
+def _training(run: Run, losses: Series) -> Findings:
     bad = ~np.isfinite(losses.values)
     if not bad.any():
         return
@@ -94,7 +92,7 @@ def _advice(run: Run, step: int, first: int, growth: float | None) -> tuple[str,
     return tuple(steps)
 
 
-def _evaluation(split: str, losses: Series) -> Iterator[Finding]:
+def _evaluation(split: str, losses: Series) -> Findings:
     bad = ~np.isfinite(losses.values)
     if not bad.any():
         return

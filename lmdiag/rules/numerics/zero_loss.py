@@ -1,15 +1,13 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
-from lmdiag.run import Run, masked_zeros
+from lmdiag.finding import Finding, Findings, Severity, rule
+from lmdiag.run import Run, Series, masked_zeros
 
 ZEROS = 0.9
 
 
 @rule(family="numerics", needs=("loss",), severity=Severity.ERROR, min_points=5)
-def check(run: Run) -> Iterator[Finding]:
+def check(run: Run, losses: Series) -> Findings:
     """Loss is exactly zero from the first record on.
 
     ## What it looks for
@@ -32,7 +30,6 @@ def check(run: Run) -> Iterator[Finding]:
     ## References
     - PyTorch, `torch.nn.CrossEntropyLoss`, `ignore_index`.
     """
-    losses = run["loss"].finite
     if run.objective in ("reinforcement", "composite") or len(losses) < 5:
         return
     zeros = losses.values == 0

@@ -1,8 +1,6 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, NotChecked, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.alignment import shared_steps
 from lmdiag.stats.windows import median
@@ -15,8 +13,8 @@ STABLE = 0.5  # of the peak learning rate
 
 @rule(family="schedule", needs=("curve",), severity=Severity.INFO)
 def check(
-    run: Run, *, low: float = 1e-5, high: float = 0.03, very_low: float = 1e-6, very_high: float = 0.1
-) -> Iterator[Finding | NotChecked]:
+    run: Run, _: Curve, *, low: float = 1e-5, high: float = 0.03, very_low: float = 1e-6, very_high: float = 0.1
+) -> Findings:
     """Updates are far too large or far too small for the weights.
 
     ## What it looks for

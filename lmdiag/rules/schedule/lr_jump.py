@@ -1,8 +1,6 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.noise import median_difference_error, scatter
 from lmdiag.stats.windows import median
@@ -15,7 +13,7 @@ REBOUND_NATS, REBOUND_SHARE, ERRORS = 0.05, 0.02, 4.0
 
 
 @rule(family="schedule", needs=("lr",), severity=Severity.INFO, min_points=10)
-def check(run: Run, *, ratio: float = 1.5, share: float = 0.2) -> Iterator[Finding]:
+def check(run: Run, rates: Series, *, ratio: float = 1.5, share: float = 0.2) -> Findings:
     """The learning rate jumps up, or starts its warm-up again.
 
     ## What it looks for
@@ -38,7 +36,6 @@ def check(run: Run, *, ratio: float = 1.5, share: float = 0.2) -> Iterator[Findi
     ## References
     - Loshchilov and Hutter 2017, SGDR: stochastic gradient descent with warm restarts, arXiv:1608.03983.
     """
-    rates = run["lr"].finite
     if len(rates) < 10 or rates.values.max() <= 0:
         return
     restarts = np.searchsorted(rates.steps, [s.first_step for s in run.segments[1:]]) - 1

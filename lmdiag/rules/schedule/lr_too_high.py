@@ -1,9 +1,7 @@
-from collections.abc import Iterator
-
 import numpy as np
 
 from lmdiag import advice
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.phases import Phases, holds_start, phases
 from lmdiag.stats.rebound import Rebound, sustained_rise
@@ -22,7 +20,7 @@ CUT, CUT_RECORDS, FREED, AFTER_CUT = 0.6, 20, 0.8, 10  # the rate falls to this 
 
 
 @rule(family="schedule", needs=("curve", "lr"), severity=Severity.WARNING, min_points=12)
-def check(run: Run, *, signs: int = 2) -> Iterator[Finding]:
+def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
     """The learning rate is too high: the loss breaks away near its peak, or makes no progress, and the steps are too large.
 
     ## What it looks for
@@ -50,23 +48,22 @@ def check(run: Run, *, signs: int = 2) -> Iterator[Finding]:
     - Wortsman et al. 2023, Small-scale proxies for large-scale Transformer training instabilities, arXiv:2309.14322.
     - Cohen et al. 2021, Gradient descent typically occurs at the edge of stability, arXiv:2103.00065.
     """
-    metric, curve = run.curve or ("loss", None)
-    schedule = phases(run["lr"].steps, run["lr"].values)
-    finite = None if curve is None else curve.finite.thinned(LONGEST)
-    if finite is None or schedule is None or len(finite) < 12:
+    metric, losses = curve.metric, curve.series.thinned(LONGEST)
+    schedule = phases(rates.steps, rates.values)
+    if schedule is None or len(losses) < 12:
         return
-    rise = sustained_rise(finite.values)
+    rise = sustained_rise(losses.values)
     if rise is None:
-        yield from _freed(run, metric, finite) or _standstill(run, metric, finite, schedule)
+        yield from _freed(rates, metric, losses) or _standstill(run, metric, losses, schedule)
         return
-    onset = int(finite.steps[rise.onset])
+    onset = int(losses.steps[rise.onset])
     rate = run.value_at("lr", onset) or 0.0
     if rate < NEAR_PEAK * schedule.peak:
         return
     seen = _signs(run, schedule, onset)
     if len(seen) < signs:
         return
-    start = max(float(finite.values[0]), float(median(finite.values[:3])))
+    start = max(float(losses.values[0]), float(median(losses.values[:3])))
     lost = rise.rise >= LOST * max(start - rise.low, LEAST_PROGRESS)
     yield Finding(
         f"The learning rate of {rate:.3g} is too high: the loss rose from {rise.low:.4g} to {rise.high:.4g} from step {onset:,} on; "
@@ -85,7 +82,7 @@ def check(run: Run, *, signs: int = 2) -> Iterator[Finding]:
     )
 
 
-def _standstill(run: Run, metric: str, losses: Series, schedule: Phases) -> Iterator[Finding]:
+def _standstill(run: Run, metric: str, losses: Series, schedule: Phases) -> Findings:
     """Say that the run does not get on and that its steps are too large, if both can be seen."""
     warm = _at_high_rate(run, losses, schedule)
     updates, weights = _at_high_rate(run, run.series.get("update_ratio"), schedule), run.series.get("param_norm")
@@ -113,9 +110,8 @@ def _standstill(run: Run, metric: str, losses: Series, schedule: Phases) -> Iter
     )
 
 
-def _freed(run: Run, metric: str, losses: Series) -> list[Finding]:
+def _freed(rates: Series, metric: str, losses: Series) -> list[Finding]:
     """Say that the loss stood still from the start until the rate was cut, if both can be seen."""
-    rates = run["lr"].finite
     cuts = np.flatnonzero(rates.values[1:] <= CUT * rates.values[:-1]) + 1
     if not len(cuts) or not holds_start(losses.steps):
         return []

@@ -1,9 +1,7 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, NotChecked, Severity, rule
-from lmdiag.run import Run
+from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
+from lmdiag.run import Run, Series
 from lmdiag.stats.phases import holds_start, phases
 from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import block_medians, median
@@ -16,7 +14,7 @@ TINY_RATE, TINY_UPDATE = 2e-5, 1e-5
 
 
 @rule(family="schedule", needs=("curve", "lr"), severity=Severity.INFO, min_points=RECORDS)
-def check(run: Run, *, left: float = 0.7, straight: float = 0.4) -> Iterator[Finding | NotChecked]:
+def check(run: Run, curve: Curve, rates: Series, *, left: float = 0.7, straight: float = 0.4) -> Findings:
     """The learning rate is too low: the loss falls steadily, and hardly.
 
     ## What it looks for
@@ -40,37 +38,36 @@ def check(run: Run, *, left: float = 0.7, straight: float = 0.4) -> Iterator[Fin
     ## References
     - Smith 2017, Cyclical learning rates, arXiv:1506.01186, section 3.3: range test.
     """
-    metric, curve = run.curve or ("loss", None)
-    if curve is None or run.objective not in ("causal-lm", "masked-lm"):
+    metric, losses = curve
+    if run.objective not in ("causal-lm", "masked-lm"):
         return
-    schedule = phases(run["lr"].steps, run["lr"].values)
-    finite = curve.finite
+    schedule = phases(rates.steps, rates.values)
     planned = float(run.config.get("max_steps") or 0)
     if planned and run.step_kind == "step" and run.last_step < DONE * planned:
         yield NotChecked(f"only {run.last_step / planned:.1%} of the planned steps are done")
         return
-    if schedule is None or len(finite) < RECORDS:
+    if schedule is None or len(losses) < RECORDS:
         return
-    start, end = float(median(finite.values[:3])), float(median(finite.values[-(len(finite) // 10) :]))
-    if not FROM_SCRATCH <= start <= LARGEST_START or end < left * start or not holds_start(finite.steps):
+    start, end = float(median(losses.values[:3])), float(median(losses.values[-(len(losses) // 10) :]))
+    if not FROM_SCRATCH <= start <= LARGEST_START or end < left * start or not holds_start(losses.steps):
         return
-    warm = finite.between(schedule.warm_step, run.last_step)
-    long_enough = len(warm) >= RECORDS and warm.steps[-1] - warm.steps[0] >= max(STEPS, 0.5 * run.last_step)
-    if not long_enough:
+    warm = losses.between(schedule.warm_step, run.last_step)
+    if len(warm) < RECORDS or warm.steps[-1] - warm.steps[0] < max(STEPS, 0.5 * run.last_step):
         return
     levels, _ = block_medians(warm.values, 10)
     fall, late = float(levels[0] - levels[-1]), float(levels[len(levels) // 2] - levels[-1])
     if levels[-1] < left * start or mann_kendall(warm.values) > LEARNS or late < straight * fall:
         return
-    if _typical_rate(run, int(warm.steps[len(warm) // 2])) < 0.5 * schedule.peak:
+    late_rates = rates.between(int(warm.steps[len(warm) // 2]), run.last_step).values
+    if not len(late_rates) or median(late_rates) < 0.5 * schedule.peak:
         return
     update = _update_ratio(run)
     sure = schedule.peak < TINY_RATE or (update is not None and update < TINY_UPDATE)
     yield Finding(
         f"The loss falls in a straight line and hardly: {start:.4g} at the start, {levels[-1]:.4g} at the end, {late / fall:.0%} of the fall in the "
         f"second half; the learning rate of {schedule.peak:.2g} is too low.",
-        int(finite.steps[0]),
-        int(finite.steps[-1]),
+        int(losses.steps[0]),
+        int(losses.steps[-1]),
         metric,
         {
             "start": start,
@@ -85,11 +82,6 @@ def check(run: Run, *, left: float = 0.7, straight: float = 0.4) -> Iterator[Fin
         ),
         Severity.WARNING if sure else Severity.INFO,
     )
-
-
-def _typical_rate(run: Run, from_step: int) -> float:
-    rates = run["lr"].finite.between(from_step, run.last_step).values
-    return float(median(rates)) if len(rates) else 0.0
 
 
 def _update_ratio(run: Run) -> float | None:

@@ -1,7 +1,5 @@
-from collections.abc import Iterator
-
-from lmdiag.finding import Finding, NotChecked, Severity, rule
-from lmdiag.run import Run
+from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule
+from lmdiag.run import Run, Series
 from lmdiag.stats.phases import phases
 from lmdiag.stats.windows import median
 
@@ -9,7 +7,7 @@ FROM_SCRATCH = 6.0  # nats at the start
 
 
 @rule(family="schedule", needs=("lr", "loss"), severity=Severity.INFO, min_points=20)
-def check(run: Run, *, high: float = 0.9, steps: int = 200) -> Iterator[Finding | NotChecked]:
+def check(run: Run, rates: Series, training: Series, *, high: float = 0.9, steps: int = 200) -> Findings:
     """The learning rate has not decayed at the end of the run.
 
     ## What it looks for
@@ -34,12 +32,11 @@ def check(run: Run, *, high: float = 0.9, steps: int = 200) -> Iterator[Finding 
     if run.complete is None:
         yield NotChecked("the log does not say how many steps were planned")
         return
-    schedule = phases(run["lr"].steps, run["lr"].values)
-    losses = run["loss"].finite.values
+    schedule = phases(rates.steps, rates.values)
     span = run.last_step - run.first_step
-    if not run.complete or schedule is None or schedule.still_warming or span < steps or len(losses) < 20:
+    if not run.complete or schedule is None or schedule.still_warming or span < steps or len(training) < 20:
         return
-    if schedule.final < high or float(median(losses[:3])) < FROM_SCRATCH:
+    if schedule.final < high or float(median(training.values[:3])) < FROM_SCRATCH:
         return
     decay = max(span // 10, 1)
     yield Finding(

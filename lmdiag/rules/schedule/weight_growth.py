@@ -1,8 +1,6 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.phases import phases
 from lmdiag.stats.windows import block_medians
@@ -13,7 +11,7 @@ IMPROVED = 0.01
 
 
 @rule(family="schedule", needs=("param_norm", "curve"), severity=Severity.INFO, min_points=20)
-def check(run: Run, *, growth: float = 2.0, jump: float = 1.5) -> Iterator[Finding]:
+def check(run: Run, norms: Series, curve: Curve, *, growth: float = 2.0, jump: float = 1.5) -> Findings:
     """The weights keep growing while the loss does not improve, or change size at once.
 
     ## What it looks for
@@ -35,7 +33,6 @@ def check(run: Run, *, growth: float = 2.0, jump: float = 1.5) -> Iterator[Findi
     ## References
     - Kosson et al. 2024, Rotational equilibrium, arXiv:2305.17212.
     """
-    norms = run["param_norm"].finite
     norms = norms.at(norms.values > 0)
     if len(norms) < 20:
         return
@@ -50,7 +47,7 @@ def check(run: Run, *, growth: float = 2.0, jump: float = 1.5) -> Iterator[Findi
         return
     levels, _ = block_medians(settled.values, BLOCKS)
     grown = float(levels[-1] / levels[0])
-    if grown >= growth and not _improves(run, int(settled.steps[0])):
+    if grown >= growth and not _improves(curve.series.between(int(settled.steps[0]), run.last_step).values):
         yield _growth(settled, grown)
 
 
@@ -59,8 +56,7 @@ def _settled_step(run: Run, norms: Series) -> int:
     return max(int(norms.steps[int(SETTLED * len(norms))]), schedule.warm_step if schedule else 0)
 
 
-def _improves(run: Run, from_step: int) -> bool:
-    losses = run.curve[1].finite.between(from_step, run.last_step).values if run.curve else np.empty(0)
+def _improves(losses: np.ndarray) -> bool:
     if len(losses) < BLOCKS:
         return True
     levels, _ = block_medians(losses, BLOCKS)

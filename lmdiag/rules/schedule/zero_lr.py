@@ -1,8 +1,6 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.trend import mann_kendall, total_gain
 from lmdiag.stats.windows import distinct, median
@@ -15,7 +13,9 @@ MOST_DECIMALS = 8
 
 
 @rule(family="schedule", needs=("lr", "curve"), severity=Severity.WARNING, min_points=5)
-def check(run: Run, *, dead: float = 1e-3, smallest: float = 0.05, warning: float = 0.10) -> Iterator[Finding]:
+def check(
+    run: Run, rates: Series, curve: Curve, *, dead: float = 1e-3, smallest: float = 0.05, warning: float = 0.10
+) -> Findings:
     """The learning rate is zero, in the whole run or from some step on.
 
     ## What it looks for
@@ -38,12 +38,11 @@ def check(run: Run, *, dead: float = 1e-3, smallest: float = 0.05, warning: floa
     ## References
     - Hugging Face Accelerate, Performing gradient accumulation: step the scheduler once per update.
     """
-    rates = run["lr"].finite
-    if len(rates) < 5 or run.curve is None:
+    if len(rates) < 5:
         return
     peak = float(rates.values.max())
     if peak <= 0:
-        yield _all_zero(run, rates)
+        yield _all_zero(curve.series.values, rates)
         return
     alive = np.flatnonzero(rates.values > dead * peak)
     tail = rates.at(slice(int(alive[-1]) + 1, None))
@@ -52,11 +51,10 @@ def check(run: Run, *, dead: float = 1e-3, smallest: float = 0.05, warning: floa
         return
     share = float(tail.steps[-1] - tail.steps[0]) / span
     if share >= smallest:
-        yield _dead_tail(run, tail, peak, share, warning, _coarse(rates.values, dead * peak))
+        yield _dead_tail(curve.series, tail, peak, share, warning, _coarse(rates.values, dead * peak))
 
 
-def _all_zero(run: Run, rates: Series) -> Finding:
-    losses = run.curve[1].finite.values if run.curve else np.empty(0)
+def _all_zero(losses: np.ndarray, rates: Series) -> Finding:
     falls = mann_kendall(losses) < LEARNS
     judged = len(losses) >= 10
     severity = Severity.INFO if falls or not judged else Severity.ERROR
@@ -81,10 +79,10 @@ def _coarse(lr: np.ndarray, fine: float) -> bool:
     return any(rounded) and len(distinct(lr)) > 2
 
 
-def _dead_tail(run: Run, tail: Series, peak: float, share: float, warning: float, coarse: bool) -> Finding:
+def _dead_tail(losses: Series, tail: Series, peak: float, share: float, warning: float, coarse: bool) -> Finding:
     first, last = int(tail.steps[0]), int(tail.steps[-1])
     still = float(np.ptp(tail.values[len(tail) // 10 :])) <= CONSTANT * peak
-    vain = still and len(tail) >= TAIL_RECORDS and not coarse and _gains_nothing(run, first, last)
+    vain = still and len(tail) >= TAIL_RECORDS and not coarse and _gains_nothing(losses.between(first, last).values)
     return Finding(
         f"The learning rate is at {tail.values[-1]:.2g}, {tail.values[-1] / peak:.2g} of its peak, from step {first:,} on: {share:.0%} of the run.",
         first,
@@ -99,8 +97,7 @@ def _dead_tail(run: Run, tail: Series, peak: float, share: float, warning: float
     )
 
 
-def _gains_nothing(run: Run, first: int, last: int) -> bool:
-    losses = run.curve[1].finite.between(first, last).values if run.curve else np.empty(0)
+def _gains_nothing(losses: np.ndarray) -> bool:
     if len(losses) < TAIL_RECORDS:
         return False
     gain, error = total_gain(losses)

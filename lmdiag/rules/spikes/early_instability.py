@@ -1,10 +1,8 @@
-from collections.abc import Iterator
-
 import numpy as np
 
 from lmdiag import advice
-from lmdiag.finding import Finding, Severity, rule
-from lmdiag.run import Run
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.run import Run, Series
 from lmdiag.stats.noise import scatter
 from lmdiag.stats.phases import Phases, holds_start, phases
 from lmdiag.stats.spikes import find_spikes
@@ -18,7 +16,7 @@ ABOVE_NOISE = 4.0  # standard deviations of a record: the first one may be low b
 
 
 @rule(family="spikes", needs=("curve", "lr"), severity=Severity.INFO, min_points=30)
-def check(run: Run, *, smallest: float = 0.15, deviations: float = 8.0) -> Iterator[Finding]:
+def check(run: Run, curve: Curve, rates: Series, *, smallest: float = 0.15, deviations: float = 8.0) -> Findings:
     """Loss spikes in the first steps of a run without warm-up.
 
     ## What it looks for
@@ -43,27 +41,24 @@ def check(run: Run, *, smallest: float = 0.15, deviations: float = 8.0) -> Itera
     ## References
     - Gilmer et al. 2021, A loss curvature perspective on training instability in deep learning, arXiv:2110.04369.
     """
-    if run.curve is None:
+    metric, losses = curve
+    schedule = phases(rates.steps, rates.values)
+    if len(losses) < 30 or schedule is None or not holds_start(losses.steps):
         return
-    metric, curve = run.curve
-    finite = curve.finite
-    schedule = phases(run["lr"].steps, run["lr"].values)
-    if len(finite) < 30 or schedule is None or not holds_start(finite.steps):
-        return
-    span = int(finite.steps[-1]) - int(finite.steps[0])
+    span = int(losses.steps[-1]) - int(losses.steps[0])
     warm = schedule.warm_step - int(run["lr"].steps[0])
     if schedule.still_warming or warm > SHORT_WARMUP * span:
         return
-    limit = finite.steps[0] + EARLY * span
-    start = finite.between(int(finite.steps[0]), int(limit + 0.5 * EARLY * span))
+    limit = losses.steps[0] + EARLY * span
+    start = losses.between(int(losses.steps[0]), int(limit + 0.5 * EARLY * span))
     early = start.values[start.steps <= limit]
     highest = float(rolling_median(early, 3).max()) if len(early) >= 3 else 0.0
-    noise = ABOVE_NOISE * scatter(finite.values)
-    if highest >= max((1 + ALARM_EXCESS) * finite.values[0], finite.values[0] + noise) and finite.values[0] > 0:
-        message = f"The loss rises from {finite.values[0]:.4g} to {highest:.4g} in the first {EARLY:.0%} of the run"
+    first, noise = float(losses.values[0]), ABOVE_NOISE * scatter(losses.values)
+    if highest >= max((1 + ALARM_EXCESS) * first, first + noise) and first > 0:
+        message = f"The loss rises from {first:.4g} to {highest:.4g} in the first {EARLY:.0%} of the run"
         top = int(start.steps[int(np.argmax(early))])
-        evidence = {"first": float(finite.values[0]), "highest": highest}
-        yield _finding(run, metric, schedule, (int(finite.steps[0]), top), message, evidence, Severity.WARNING)
+        evidence = {"first": first, "highest": highest}
+        yield _finding(run, metric, schedule, (int(losses.steps[0]), top), message, evidence, Severity.WARNING)
         return
     spikes = [
         s for s in find_spikes(start.values, smallest=smallest, deviations=deviations) if start.steps[s.peak] <= limit
@@ -71,7 +66,7 @@ def check(run: Run, *, smallest: float = 0.15, deviations: float = 8.0) -> Itera
     if len(spikes) < LEAST_SPIKES:
         return
     largest = float(np.expm1(max(s.excess for s in spikes)))
-    steps = tuple(int(finite.steps[s.peak]) for s in spikes)
+    steps = tuple(int(losses.steps[s.peak]) for s in spikes)
     message = f"{len(spikes)} spikes of up to {largest:.0%} in the first {EARLY:.0%} of the run"
     evidence = {"spikes": len(spikes), "largest_excess": largest}
     severity = Severity.WARNING if len(spikes) >= ALARM_SPIKES and largest >= ALARM_EXCESS else Severity.INFO

@@ -1,8 +1,6 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.spikes import DEVIATIONS, SMALLEST, Spike, find_spikes
 from lmdiag.stats.windows import median
@@ -14,7 +12,9 @@ RECORDS_PER_EPOCH = 8
 
 
 @rule(family="spikes", needs=("curve", "epoch"), severity=Severity.INFO, min_points=30)
-def check(run: Run, *, smallest: float = SMALLEST, deviations: float = DEVIATIONS) -> Iterator[Finding]:
+def check(
+    run: Run, curve: Curve, epochs: Series, *, smallest: float = SMALLEST, deviations: float = DEVIATIONS
+) -> Findings:
     """Loss spikes where an epoch ends.
 
     ## What it looks for
@@ -37,24 +37,21 @@ def check(run: Run, *, smallest: float = SMALLEST, deviations: float = DEVIATION
     ## References
     - PyTorch documentation, `DataLoader(drop_last=True)`.
     """
-    if run.curve is None:
+    metric, losses = curve
+    if len(losses) < 30 or len(epochs) < 2:
         return
-    metric, curve = run.curve
-    finite, epochs = curve.finite, run["epoch"].finite
-    if len(finite) < 30 or len(epochs) < 2:
-        return
-    at = np.interp(finite.steps, epochs.steps, epochs.values)
+    at = np.interp(losses.steps, epochs.steps, epochs.values)
     passed = float(at[-1] - at[0])
-    if np.floor(at[-1]) - np.floor(at[0]) < LEAST_SPIKES - 1 or len(finite) / passed < RECORDS_PER_EPOCH:
+    if np.floor(at[-1]) - np.floor(at[0]) < LEAST_SPIKES - 1 or len(losses) / passed < RECORDS_PER_EPOCH:
         return
-    reach = max(AT_BOUNDARY, 1.5 * passed / len(finite))
-    if not _high_at_boundaries(finite.values, at, smallest, reach):
+    reach = max(AT_BOUNDARY, 1.5 * passed / len(losses))
+    if not _high_at_boundaries(losses.values, at, smallest, reach):
         return
-    spikes = find_spikes(finite.values, smallest=smallest, deviations=deviations)
+    spikes = find_spikes(losses.values, smallest=smallest, deviations=deviations)
     near = [s for s in spikes if abs(at[s.peak] - round(at[s.peak])) <= reach and round(at[s.peak]) >= 1]
     if len(near) < LEAST_SPIKES or len(near) < max(LEAST_SHARE, CHANCE_RATIO * 2 * reach) * len(spikes):
         return
-    yield _finding(finite, metric, spikes, near, passed)
+    yield _finding(losses, metric, spikes, near, passed)
 
 
 def _high_at_boundaries(values: np.ndarray, at: np.ndarray, smallest: float, reach: float) -> bool:

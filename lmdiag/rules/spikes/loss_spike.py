@@ -1,9 +1,7 @@
-from collections.abc import Iterator
-
 import numpy as np
 
 from lmdiag import advice
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.spikes import DEVIATIONS, SMALLEST, Spike, find_spikes
 from lmdiag.stats.windows import median
@@ -15,7 +13,7 @@ CO_SPIKE = 3.0  # a gradient norm this many times its usual value belongs to the
 
 
 @rule(family="spikes", needs=("curve",), severity=Severity.INFO, min_points=6)
-def check(run: Run, *, smallest: float = SMALLEST, deviations: float = DEVIATIONS) -> Iterator[Finding]:
+def check(run: Run, curve: Curve, *, smallest: float = SMALLEST, deviations: float = DEVIATIONS) -> Findings:
     """Loss jumps far above its recent level and comes back.
 
     ## What it looks for
@@ -42,28 +40,25 @@ def check(run: Run, *, smallest: float = SMALLEST, deviations: float = DEVIATION
     - Groeneveld et al. 2025, OLMo 2, arXiv:2501.00656, section 3: spike score.
     - Zhai et al. 2023, Stabilizing Transformer training, arXiv:2303.06296.
     """
-    metric, curve = run.curve or ("loss", None)
-    if curve is None:
-        return
-    finite = curve.finite
-    spikes = find_spikes(finite.values, smallest=smallest, deviations=deviations)
-    spikes = [s for s in spikes if finite.values[s.peak] * -np.expm1(-s.excess) >= LEAST_NATS]
+    metric, losses = curve
+    spikes = find_spikes(losses.values, smallest=smallest, deviations=deviations)
+    spikes = [s for s in spikes if losses.values[s.peak] * -np.expm1(-s.excess) >= LEAST_NATS]
     if not spikes:
         return
     chosen = _to_report(spikes)
-    slow = _recovery_records(finite.values, chosen) > max(FAST_RECORDS, FAST_SHARE * len(finite))
-    gradient = _gradient_ratio(run, int(finite.steps[chosen.peak]))
-    frequent = _frequent(spikes, len(finite))
-    step = int(finite.steps[chosen.first])
+    slow = _recovery_records(losses.values, chosen) > max(FAST_RECORDS, FAST_SHARE * len(losses))
+    gradient = _gradient_ratio(run, int(losses.steps[chosen.peak]))
+    frequent = _frequent(spikes, len(losses))
+    step = int(losses.steps[chosen.first])
     yield Finding(
-        _message(finite, spikes, chosen, slow, gradient),
+        _message(losses, spikes, chosen, slow, gradient),
         step,
-        int(finite.steps[chosen.last]),
+        int(losses.steps[chosen.last]),
         metric,
-        _evidence(finite, spikes, chosen, gradient),
+        _evidence(losses, spikes, chosen, gradient),
         _advice(run, step, frequent, gradient),
         Severity.WARNING if frequent else Severity.INFO,
-        steps=tuple(int(finite.steps[s.peak]) for s in spikes),
+        steps=tuple(int(losses.steps[s.peak]) for s in spikes),
     )
 
 

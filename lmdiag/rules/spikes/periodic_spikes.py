@@ -1,8 +1,6 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.spikes import DEVIATIONS, SMALLEST, find_spikes
 from lmdiag.stats.windows import median
@@ -13,7 +11,7 @@ SPACED = 8  # records from one spike to the next: closer ones are the noise of e
 
 
 @rule(family="spikes", needs=("curve",), severity=Severity.INFO, min_points=60)
-def check(run: Run, *, smallest: float = SMALLEST, deviations: float = DEVIATIONS) -> Iterator[Finding]:
+def check(run: Run, curve: Curve, *, smallest: float = SMALLEST, deviations: float = DEVIATIONS) -> Findings:
     """Loss spikes at regular distances.
 
     ## What it looks for
@@ -37,15 +35,12 @@ def check(run: Run, *, smallest: float = SMALLEST, deviations: float = DEVIATION
     ## References
     - Groeneveld et al. 2025, OLMo 2, arXiv:2501.00656, section 3.1: spikes that come from the data come back with it.
     """
-    if run.curve is None:
-        return
-    metric, curve = run.curve
-    finite = curve.finite
-    spikes = find_spikes(finite.values, smallest=smallest, deviations=deviations)
+    metric, losses = curve
+    spikes = find_spikes(losses.values, smallest=smallest, deviations=deviations)
     rows = np.array([spike.peak for spike in spikes])
     if len(rows) < LEAST_SPIKES or np.diff(rows).min() < SPACED:
         return
-    distances = np.diff(finite.steps[rows])
+    distances = np.diff(losses.steps[rows])
     period = float(median(distances))
     multiples = np.clip(np.rint(distances / period), 1, 2)
     regular = np.abs(distances / (multiples * period) - 1) <= REGULAR
@@ -53,8 +48,8 @@ def check(run: Run, *, smallest: float = SMALLEST, deviations: float = DEVIATION
         return
     yield Finding(
         f"{len(rows)} spikes come every {period:,.0f} steps: something happens at this period.",
-        int(finite.steps[rows[0]]),
-        int(finite.steps[rows[-1]]),
+        int(losses.steps[rows[0]]),
+        int(losses.steps[rows[-1]]),
         metric,
         {"spikes": len(rows), "period": period, "regular_share": float(regular.mean())},
         (
@@ -62,5 +57,5 @@ def check(run: Run, *, smallest: float = SMALLEST, deviations: float = DEVIATION
             "After an evaluation: is the model back in training mode, with the same loss and the same batch size?",
             "Leave the learning rate as it is until this is known.",
         ),
-        steps=tuple(finite.steps[rows].tolist()),
+        steps=tuple(losses.steps[rows].tolist()),
     )

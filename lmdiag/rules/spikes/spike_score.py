@@ -1,9 +1,7 @@
-from collections.abc import Iterator
-
 import numpy as np
 
 from lmdiag import advice
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.windows import median
 
@@ -15,8 +13,8 @@ ALARM_POINTS, ALARM_EXCESS = 5000, 0.10
 
 @rule(family="spikes", needs=("curve",), severity=Severity.INFO, min_points=POINTS)
 def check(
-    run: Run, *, loss_score: float = 0.001, gradient_score: float = 0.003, alarm: float = 0.005
-) -> Iterator[Finding]:
+    run: Run, curve: Curve, *, loss_score: float = 0.001, gradient_score: float = 0.003, alarm: float = 0.005
+) -> Findings:
     """Spikes are more frequent than in published stable runs.
 
     ## What it looks for
@@ -39,10 +37,7 @@ def check(
     ## References
     - Groeneveld et al. 2025, OLMo 2, arXiv:2501.00656, section 3.2.
     """
-    if run.curve is None:
-        return
-    metric, curve = run.curve
-    found = {metric: (curve.finite, loss_score)}
+    found = {curve.metric: (curve.series, loss_score)}
     if "grad_norm" in run:
         found["grad_norm"] = (run["grad_norm"].finite, gradient_score)
     for name, (series, limit) in found.items():
@@ -50,7 +45,7 @@ def check(
         score = len(hits) / max(len(series), 1)
         if len(hits) < LEAST_HITS or score <= limit:
             continue
-        strong = name == metric and score >= alarm and len(series) >= ALARM_POINTS and excess >= ALARM_EXCESS
+        strong = name == curve.metric and score >= alarm and len(series) >= ALARM_POINTS and excess >= ALARM_EXCESS
         yield _finding(run, name, series, hits, score, excess, strong)
 
 

@@ -1,9 +1,5 @@
-from collections.abc import Iterator
-
-import numpy as np
-
-from lmdiag.finding import Finding, Severity, rule
-from lmdiag.run import Run
+from lmdiag.finding import Finding, Findings, Severity, rule
+from lmdiag.run import Run, Series
 from lmdiag.stats.alignment import shared_steps
 from lmdiag.stats.windows import median
 
@@ -13,7 +9,7 @@ RECORDS = 30
 
 
 @rule(family="throughput", needs=("data_time_s", "step_time_s"), severity=Severity.INFO, min_points=10)
-def check(run: Run, *, smallest: float = 0.2, warning: float = 0.5) -> Iterator[Finding]:
+def check(run: Run, waits: Series, times: Series, *, smallest: float = 0.2, warning: float = 0.5) -> Findings:
     """Steps wait for data.
 
     ## What it looks for
@@ -36,11 +32,9 @@ def check(run: Run, *, smallest: float = 0.2, warning: float = 0.5) -> Iterator[
     ## References
     - PyTorch, Performance tuning guide: enable asynchronous data loading.
     """
-    waits, steps = run["data_time_s"], run["step_time_s"]
-    left, right = shared_steps(waits.steps, steps.steps)
-    shared = waits.steps[left]
-    wait, whole = waits.values[left], steps.values[right]
-    good = np.isfinite(wait) & np.isfinite(whole) & (whole > 0)
+    left, right = shared_steps(waits.steps, times.steps)
+    shared, wait, whole = waits.steps[left], waits.values[left], times.values[right]
+    good = whole > 0
     good[: int(SETTLED * len(good))] = False
     shared, wait, whole = shared[good], wait[good], whole[good]
     if len(wait) < 10:

@@ -1,8 +1,6 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, Severity, rule
+from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.windows import block_medians
 
@@ -16,7 +14,7 @@ GIB = 2**30
 
 
 @rule(family="throughput", needs=("mem_bytes",), severity=Severity.INFO, min_points=30)
-def check(run: Run, *, smallest: float = 1.1, warning: float = 1.2) -> Iterator[Finding]:
+def check(run: Run, memory: Series, *, smallest: float = 1.1, warning: float = 1.2) -> Findings:
     """Memory grows steadily.
 
     ## What it looks for
@@ -39,7 +37,6 @@ def check(run: Run, *, smallest: float = 1.1, warning: float = 1.2) -> Iterator[
     ## References
     - PyTorch, FAQ: My model reports "cuda runtime error(2): out of memory".
     """
-    memory = run["mem_bytes"].finite
     memory = memory.at(slice(int(SETTLED * len(memory)), None))
     if len(memory) < BLOCKS or memory.values[0] <= 0:
         return

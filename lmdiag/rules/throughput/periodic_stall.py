@@ -1,8 +1,6 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, NotChecked, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
 from lmdiag.pace import Pace, step_times
 from lmdiag.run import Run
 from lmdiag.stats.windows import median
@@ -18,8 +16,8 @@ APART = 3  # records between stalls; a slow stretch is no pause
 
 @rule(family="throughput", needs=("curve",), severity=Severity.INFO)
 def check(
-    run: Run, *, slow: float = 3.0, smallest: float = 0.05, warning: float = 0.15, lost_s: float = 600.0
-) -> Iterator[Finding | NotChecked]:
+    run: Run, _: Curve, *, slow: float = 3.0, smallest: float = 0.05, warning: float = 0.15, lost_s: float = 600.0
+) -> Findings:
     """Steps stall at regular intervals.
 
     ## What it looks for

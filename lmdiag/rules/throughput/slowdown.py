@@ -1,8 +1,6 @@
-from collections.abc import Iterator
-
 import numpy as np
 
-from lmdiag.finding import Finding, NotChecked, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
 from lmdiag.pace import Pace, pace
 from lmdiag.run import Run
 from lmdiag.stats.windows import block_medians, median, quantile
@@ -14,9 +12,7 @@ LATE = 0.8
 
 
 @rule(family="throughput", needs=("curve",), severity=Severity.INFO)
-def check(
-    run: Run, *, smallest: float = 1.25, warning: float = 1.5, lost_s: float = 600.0
-) -> Iterator[Finding | NotChecked]:
+def check(run: Run, _: Curve, *, smallest: float = 1.25, warning: float = 1.5, lost_s: float = 600.0) -> Findings:
     """Training gets slower and stays slower.
 
     ## What it looks for

@@ -54,7 +54,7 @@ def test_silent_on_the_tail_of_a_run():
 
 def test_the_first_steps_of_a_long_run_are_not_judged():
     made = run(loss=flat(10.5, 20), config={"max_steps": 100_000})
-    assert [type(said) for said in check.check(made)] == [NotChecked]
+    assert [type(said) for said in check.look(made)] == [NotChecked]
 
 
 def test_silent_on_healthy_runs():

@@ -29,5 +29,5 @@ def test_silent_on_counts_that_cannot_be_compared():
 
 
 def test_says_when_targets_are_not_counted():
-    (said,) = check.check(run(tokens=TOTAL))
+    (said,) = check.look(run(tokens=TOTAL))
     assert isinstance(said, NotChecked)

@@ -28,4 +28,4 @@ def test_silent_with_a_limit_in_reach_or_too_few_spikes():
 
 
 def test_not_checked_without_a_limit():
-    assert [type(said) for said in check.check(healthy(200))] == [NotChecked]
+    assert [type(said) for said in check.look(healthy(200))] == [NotChecked]

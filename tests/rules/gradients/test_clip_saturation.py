@@ -43,4 +43,4 @@ def test_silent_on_exceptions(level):
 
 def test_silent_on_constants_and_not_checked_without_a_limit():
     assert fires(check, run(loss=falling(100), grad_norm=np.ones(100), config={"grad_clip": 1.0})) == []
-    assert [type(said) for said in check.check(healthy(100))] == [NotChecked]
+    assert [type(said) for said in check.look(healthy(100))] == [NotChecked]

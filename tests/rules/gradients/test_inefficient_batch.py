@@ -36,4 +36,4 @@ def test_silent_near_the_noise_scale(noise):
 
 
 def test_not_checked_without_micro_batches():
-    assert [type(said) for said in check.check(healthy(100))] == [NotChecked]
+    assert [type(said) for said in check.look(healthy(100))] == [NotChecked]

@@ -49,4 +49,4 @@ def test_silent_on_a_mean_of_exponentials_and_on_capped_ones():
 
 
 def test_a_log_without_perplexity_is_not_checked():
-    assert [type(said) for said in check.check(healthy(100))] == [NotChecked]
+    assert [type(said) for said in check.look(healthy(100))] == [NotChecked]

@@ -33,5 +33,5 @@ def test_silent_on_usual_ratios(ratio):
 
 
 def test_not_checked_without_ratios_or_with_too_few():
-    assert [type(said) for said in check.check(healthy(100))] == [NotChecked]
-    assert [type(said) for said in check.check(updated(0.5, n=4))] == [NotChecked]
+    assert [type(said) for said in check.look(healthy(100))] == [NotChecked]
+    assert [type(said) for said in check.look(updated(0.5, n=4))] == [NotChecked]

@@ -47,4 +47,4 @@ def test_silent_on_flat_losses_fine_tunes_and_tails():
 
 def test_the_beginning_of_a_long_run_is_not_judged():
     made = slow(1e-6, config={"max_steps": 100_000})
-    assert [type(said) for said in check.check(made)] == [NotChecked]
+    assert [type(said) for said in check.look(made)] == [NotChecked]

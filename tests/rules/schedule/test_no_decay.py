@@ -26,4 +26,4 @@ def test_silent_on_decayed_unfinished_and_fine_tuned_runs(other):
 
 
 def test_not_checked_without_a_plan():
-    assert [type(said) for said in check.check(made(planned=None))] == [NotChecked]
+    assert [type(said) for said in check.look(made(planned=None))] == [NotChecked]

@@ -45,4 +45,4 @@ def test_silent_on_irregular_rare_and_cheap_pauses():
 
 def test_silent_on_a_slow_second_half_and_not_checked_without_times():
     assert fires(check, run(loss=falling(400), step_time_s=np.r_[np.ones(330), np.full(70, 9.0)])) == []
-    assert [type(said) for said in check.check(healthy(100))] == [NotChecked]
+    assert [type(said) for said in check.look(healthy(100))] == [NotChecked]

@@ -46,4 +46,4 @@ def test_silent_on_scatter_and_pauses(n, scatter):
 
 
 def test_not_checked_without_times():
-    assert [type(said) for said in check.check(healthy(100))] == [NotChecked]
+    assert [type(said) for said in check.look(healthy(100))] == [NotChecked]
