@@ -20,6 +20,7 @@ CHANCE_RECORDS, CHANCE_LOSS, CHANCE_ACCURACY, MOST_CLASSES = 15, 0.02, 0.06, 50
 CHANCE_AUC, COIN = 0.01, 0.005  # distance of the area under the curve from 1/2; of a loss from ln 2, as a share
 SMALL_PEAK = 1e-5  # below the learning rates in use for fine-tuning
 WARMING_RECORDS = 30
+AT_UNIFORM_GUESS = "about the logarithm of the vocabulary size, the uniform guess"
 
 
 @rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=10)
@@ -79,7 +80,7 @@ def check(run: Run, curve: Curve) -> Findings:
             "records": seen.records,
         },
         _advice(run, schedule),
-        Severity.ERROR if "uniform" in why and seen.records >= ERROR_RECORDS else Severity.WARNING,
+        Severity.ERROR if why == AT_UNIFORM_GUESS and seen.records >= ERROR_RECORDS else Severity.WARNING,
     )
 
 
@@ -163,7 +164,7 @@ def _why(seen: Progress, schedule: Phases | None, has_start: bool, flat: bool, s
     if warming and seen.records < WARMING_RECORDS:
         return ""
     if in_nats and _at_uniform_guess(seen, schedule, warming):
-        return "about the logarithm of the vocabulary size, the uniform guess"
+        return AT_UNIFORM_GUESS
     if flat:
         return f"without a trend in {seen.records} records"
     if has_start and _trivial_gain(seen):

@@ -9,6 +9,7 @@ from lmdiag.stats.windows import median
 
 PAIRS = 3
 HIGHEST_LOSS = 12.0  # nats; programs cap the exponent, and beyond ln V nobody reads the perplexity
+IN_BITS = "it is a power of two, and the loss is in bits or the base is wrong"
 
 
 @rule(family="integrity", needs=("curve",), severity=Severity.INFO)
@@ -49,7 +50,7 @@ def check(run: Run, _: Curve, *, tolerance: float = 0.02) -> Findings:
         if found is None:
             continue
         why, evidence = found
-        in_bits = "power of two" in why
+        in_bits = why == IN_BITS
         yield Finding(
             f"{name} is not exp(loss): {why} ({median(perplexity[good]):.4g} where exp(loss) is {median(np.exp(loss[good])):.4g}).",
             int(shared[good][0]),
@@ -87,7 +88,7 @@ def _compare(
         return None
     in_bits = np.abs(logs - losses * LN2) <= 0.01 + rounding + 0.002 * losses
     if in_bits.mean() >= 0.9 and abs(difference) > 3 * allowed:
-        return "it is a power of two, and the loss is in bits or the base is wrong", evidence
+        return IN_BITS, evidence
     if difference > 0:
         return f"{np.expm1(difference):.1%} more, as when perplexities are averaged over batches", evidence
     return f"{-np.expm1(difference):.1%} less, as when the two are of other steps, tokens or sets", evidence
