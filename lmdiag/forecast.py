@@ -18,7 +18,6 @@ from lmdiag.stats.windows import median, rolling_median
 MOST_POINTS = 2000
 LEAST_SHARE = 0.3  # of the planned steps: before that the law is not pinned down
 MORE = 1.25
-INTERVAL = (0.05, 0.95)
 # What the law leaves out, as standard deviations; set so that the interval covers 85 to 95% of held-out ends
 # (`python benchmarks/forecast.py`): a share of the fall still to come, a share
 # of the level times the part still to run, and a share of the level that no curve stays within.

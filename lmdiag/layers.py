@@ -1,4 +1,4 @@
-"""Per-layer statistics of a run as one table."""
+"""The gradient norms of the layers of a run as one table."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from lmdiag.run import Run
 
 @dataclass(frozen=True, eq=False)
 class LayerTable:
-    """One statistic of every layer: values float64[layers, records] at steps int64[records]."""
+    """The gradient norm of every layer: values float64[layers, records] at steps int64[records]."""
 
     names: tuple[str, ...]
     steps: np.ndarray
     values: np.ndarray
 
 
-def layer_table(run: Run, statistic: str = "grad_norm") -> LayerTable:
-    """Return one statistic of all layers that were logged at the same steps as most; a table of no layers where there is none.
+def layer_table(run: Run) -> LayerTable:
+    """Return the gradient norms of all layers that were logged at the same steps as most; a table of none without any.
 
     >>> from lmdiag.run import Series
     >>> norms = Series(np.array([1, 2]), np.array([3.0, 4.0]))
@@ -27,9 +27,9 @@ def layer_table(run: Run, statistic: str = "grad_norm") -> LayerTable:
     ('h.0',)
     """
     found = {
-        name.removeprefix("layers/").removesuffix(f"/{statistic}"): series
+        name.removeprefix("layers/").removesuffix("/grad_norm"): series
         for name, series in run.series.items()
-        if name.startswith("layers/") and name.endswith(f"/{statistic}") and len(series)
+        if name.startswith("layers/") and name.endswith("/grad_norm") and len(series)
     }
     if not found:
         return LayerTable((), np.empty(0, np.int64), np.empty((0, 0)))

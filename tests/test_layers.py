@@ -20,7 +20,6 @@ def test_layers_of_the_most_frequent_steps_make_the_table():
     table = layer_table(made)
     assert table.names == ("h.0", "h.1")
     assert table.values.tolist() == [[1, 1, 1, 1], [2, 2, 2, 2]]
-    assert layer_table(made, "param_norm").names == ("h.0",)
 
 
 def test_no_layers_no_table():

@@ -14,15 +14,6 @@ FEWEST_IN_STRETCH = 8
 
 
 @dataclass(frozen=True)
-class Drift:
-    """A sum of deviations that passed the alarm: index at which it left zero, at which it alarmed, and its height."""
-
-    onset: int
-    alarm: int
-    height: float
-
-
-@dataclass(frozen=True)
 class Shift:
     """A step between two stretches: index of the first point after it, both levels, and the step in standard errors."""
 
@@ -36,13 +27,13 @@ class Shift:
         return self.after - self.before
 
 
-def cusum(standardised: np.ndarray, slack: float = SLACK, alarm: float = ALARM) -> Drift | None:
-    """Return the first upward drift of values that should have mean 0 and standard deviation 1, or None.
+def cusum(standardised: np.ndarray, slack: float = SLACK, alarm: float = ALARM) -> int | None:
+    """Return where values that should have mean 0 and standard deviation 1 first begin to drift up, or None.
 
     S_i = max(0, S_{i-1} + x_i - slack) (Page 1954), computed as a cumulative sum less its running minimum.
 
     >>> noise = np.random.default_rng(0).normal(0, 1, 300)
-    >>> cusum(noise), cusum(np.r_[noise, noise + 1.5]).onset
+    >>> cusum(noise), cusum(np.r_[noise, noise + 1.5])
     (None, 299)
     """
     walk = np.concatenate([[0.0], np.cumsum(standardised - slack)])
@@ -50,8 +41,7 @@ def cusum(standardised: np.ndarray, slack: float = SLACK, alarm: float = ALARM) 
     if len(standardised) == 0 or above.max() < alarm:
         return None
     first = int(np.argmax(above >= alarm))
-    onset = int(np.flatnonzero(above[:first] == 0)[-1])
-    return Drift(onset, first - 1, float(above.max()))
+    return int(np.flatnonzero(above[:first] == 0)[-1])
 
 
 def level_shifts(values: np.ndarray, penalty: float = 3.0, largest_number: int = 8) -> list[Shift]:

@@ -15,13 +15,12 @@ WARM = 0.99  # share of the peak at which warm-up is over
 class Phases:
     """The phases of a learning-rate schedule.
 
-    `peak` is the largest rate; `warm_step` the first step at 99% of it; `decay_step` the first step after the
-    last one at 90% of it; `still_warming` whether the log ends inside warm-up; `final` the last rate over the peak.
+    `peak` is the largest rate; `warm_step` the first step at 99% of it; `still_warming` whether the log ends inside
+    warm-up; `final` the last rate over the peak.
     """
 
     peak: float
     warm_step: int
-    decay_step: int
     final: float
     still_warming: bool
 
@@ -38,12 +37,8 @@ def phases(steps: np.ndarray, lr: np.ndarray) -> Phases | None:
     peak = float(lr.max()) if len(lr) else 0.0
     if peak <= 0:
         return None
-    high = np.flatnonzero(lr >= 0.9 * peak)
-    after = min(int(high[-1]) + 1, len(lr) - 1)
     warming = lr[-1] >= WARM * peak and lr[int(0.75 * (len(lr) - 1))] < 0.98 * peak
-    return Phases(
-        peak, int(steps[np.argmax(lr >= WARM * peak)]), int(steps[after]), float(lr[-1]) / peak, bool(warming)
-    )
+    return Phases(peak, int(steps[np.argmax(lr >= WARM * peak)]), float(lr[-1]) / peak, bool(warming))
 
 
 @remembered

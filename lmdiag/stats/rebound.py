@@ -118,15 +118,6 @@ def left_behind_together(
     )
 
 
-def smallest_rise(values: np.ndarray) -> float:
-    """Return the smallest sustained rise (nats) that would be seen in this curve: what "no divergence" can promise."""
-    if len(values) < 3:
-        return float("inf")
-    width = max(3, len(values) // SHARES[1])
-    error = median_difference_error(scatter(values), smoothing(values), width, width)
-    return max(LIMITS[0][0], LIMITS[0][1] * float(np.min(values)), LIMITS[0][2] * error)
-
-
 def _lowest(values: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
     """Return the width of each tail window, the start of the lowest window before it, an odd one, and the levels of all of them."""
     found = []

@@ -81,8 +81,8 @@ def check(run: Run, curve: Curve) -> Findings:
 
 
 def _onset(curve: Series, low_at: int, low: float, sigma: float) -> int:
-    drift = cusum((curve.values[low_at:] - low) / max(sigma, 1e-12))
-    return int(curve.steps[low_at + (drift.onset if drift else 0)])
+    onset = cusum((curve.values[low_at:] - low) / max(sigma, 1e-12))
+    return int(curve.steps[low_at + (onset or 0)])
 
 
 def _severity(run: Run, onset: int, rise: float, low: float, errors: float) -> tuple[Severity, str]:
