@@ -9,6 +9,7 @@ import numpy as np
 from lmdiag import loss_law
 from lmdiag.loss_law import Law
 from lmdiag.run import Run, Series
+from lmdiag.stats.limits import EQUAL, MODEL_ERROR, SURE
 from lmdiag.stats.noise import MEDIAN_ERROR, scatter
 from lmdiag.stats.phases import holds_start
 from lmdiag.stats.rebound import sustained_rise
@@ -19,12 +20,10 @@ MOST_POINTS = 2000
 LEAST_SHARE = 0.3  # of the planned steps: before that the law is not pinned down
 MORE = 1.25
 # What the law leaves out, as standard deviations; set so that the interval covers 85 to 95% of held-out ends
-# (`python benchmarks/forecast.py`): a share of the fall still to come, a share
-# of the level times the part still to run, and a share of the level that no curve stays within.
-MODEL_ERROR_OF_FALL, MODEL_ERROR_OF_LEVEL, SMALLEST_MODEL_ERROR = 0.3, 0.02, 0.005
+# (`python benchmarks/forecast.py`): a share of the fall still to come (MODEL_ERROR), a share of the level times the
+# part still to run, and a share of the level that no curve stays within.
+MODEL_ERROR_OF_LEVEL, SMALLEST_MODEL_ERROR = 0.02, 0.005
 UNKNOWN_DECAY = 0.03  # of the level: what annealing may still buy where the log holds no learning rate
-NORMAL_90 = 1.645
-USEFUL_BAND = 0.005  # of the level: a loss this close to the best is as good
 
 
 @dataclass(frozen=True)
@@ -125,19 +124,15 @@ def _interval(level: np.ndarray, draws: np.ndarray, at: np.ndarray, lr_known: bo
     spread = float(np.std(draws[:, 1])) if len(draws) > 1 else 0.0
     newest = MEDIAN_ERROR * law.scatter * now / np.sqrt(max(5, law.points // 10))
     newest *= np.sqrt((1 + law.correlated) / (1 - law.correlated))
-    model = (
-        MODEL_ERROR_OF_FALL * abs(now - end)
-        + MODEL_ERROR_OF_LEVEL * ahead * now
-        + SMALLEST_MODEL_ERROR * now * (ahead > 0)
-    )
-    half = NORMAL_90 * float(np.sqrt(spread**2 + newest**2 + model**2))
+    model = MODEL_ERROR * abs(now - end) + MODEL_ERROR_OF_LEVEL * ahead * now + SMALLEST_MODEL_ERROR * now * (ahead > 0)
+    half = SURE * float(np.sqrt(spread**2 + newest**2 + model**2))
     down = 0.0 if lr_known else UNKNOWN_DECAY * end * min(1.0, 4 * ahead)
     return max(end - half - down, 0.0), end + half
 
 
 def _gain_error(level: np.ndarray, draws: np.ndarray) -> float:
     noise = np.std(draws[:, 1] - draws[:, 2]) if len(draws) > 1 else 0.0
-    return NORMAL_90 * float(np.hypot(noise, MODEL_ERROR_OF_FALL * (level[1] - level[2])))
+    return SURE * float(np.hypot(noise, MODEL_ERROR * (level[1] - level[2])))
 
 
 def _useful_step(run: Run, curve: Series) -> int:
@@ -150,4 +145,4 @@ def _useful_step(run: Run, curve: Series) -> int:
         steps, values = curve.steps[width // 2 : len(curve) - width // 2], rolling_median(curve.values, width)
         noise = scatter(curve.values) / np.sqrt(width)
     best = float(values.min())
-    return int(steps[np.argmax(values <= best + max(USEFUL_BAND * abs(best), 2 * noise))])
+    return int(steps[np.argmax(values <= best + max(EQUAL * abs(best), 2 * noise))])

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lmdiag.stats.limits import LONGEST
 from lmdiag.stats.noise import MEDIAN_ERROR, scatter
 from lmdiag.stats.trend import mann_kendall, total_gain
 from lmdiag.stats.windows import block_medians, median, quantile, rolling_median
-
-LONGEST = 1000
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lmdiag.stats.limits import LONGEST
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing, wander
 from lmdiag.stats.windows import block_medians, median, quantile, remembered, rolling_median
 
-LONGEST = 1000  # longer curves are judged by block medians, which keep every sustained rise
 SHARES = (20, 10, 5)  # tail windows of n/20, n/10 and n/5 points
 REBOUND_POINTS = 12
 # (nats, share of the level, standard errors): the larger the rise, the less certain it needs to be

@@ -2,17 +2,15 @@ import numpy as np
 
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
+from lmdiag.stats.limits import EQUAL, EQUAL_SIGMAS
 from lmdiag.stats.noise import scatter
 from lmdiag.stats.windows import median
-
-BAND = 0.005  # of the level: evaluations this close are equal
-SIGMAS = 2.0
 
 LEAST_TAIL = 5
 
 
 @rule(family="convergence", needs=("evaluation",), severity=Severity.INFO, min_points=6)
-def check(run: Run, evaluation: Curve, *, share: float = 0.65, band: float = BAND) -> Findings:
+def check(run: Run, evaluation: Curve, *, share: float = 0.65, band: float = EQUAL) -> Findings:
     """Evaluation loss was as good long before the end of the run.
 
     ## What it looks for
@@ -42,7 +40,7 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.65, band: float = BAN
     sigma = scatter(losses.values[-max(LEAST_TAIL, len(losses) // 2) :])  # the steep start would pass for scatter
     if end <= 0 or sigma > 0.02 * end:
         return
-    equal = max(band * end, SIGMAS * sigma)
+    equal = max(band * end, EQUAL_SIGMAS * sigma)
     outside = np.flatnonzero(np.abs(losses.values - end) > equal)
     first = int(outside[-1]) + 1 if len(outside) else 0
     span = int(losses.steps[-1]) - run.first_step

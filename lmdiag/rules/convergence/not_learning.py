@@ -3,15 +3,16 @@ import numpy as np
 from lmdiag import advice
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run
+from lmdiag.stats.limits import LONGEST, NEAR_UNIFORM
 from lmdiag.stats.noise import MEDIAN_ERROR
 from lmdiag.stats.phases import Phases, holds_start, phases
-from lmdiag.stats.progress import LONGEST, Progress, progress
+from lmdiag.stats.progress import Progress, progress
 from lmdiag.stats.windows import distinct, median, quantile
 
 SURE = 1.64  # one-sided 5%
 EARLY_FALL, EARLIEST = 2.5, 3  # standard errors of the first records, so many at least, above the rest
 HIDDEN = 0.20  # of the level: where the noise could hide such a fall, a missing trend says nothing
-UNIFORM_LOW, UNIFORM_END, UNIFORM_START, UNIFORM_SPREAD = 8.0, 8.5, 16.0, 1.35
+UNIFORM_END, UNIFORM_START, UNIFORM_SPREAD = 8.5, 16.0, 1.35
 UNIGRAM = 8.0  # above the unigram entropy of a 50k vocabulary, 7.3 to 7.7 nats
 ERROR_RECORDS = 50
 AT_ONCE, AT_ONCE_SIGMAS = 0.08, 3.0  # a first record this far above the end: the learning was over before the second
@@ -182,7 +183,7 @@ def _why(seen: Progress, schedule: Phases | None, has_start: bool, flat: bool, s
 
 
 def _at_uniform_guess(seen: Progress, schedule: Phases | None, warming: bool) -> bool:
-    if seen.low < UNIFORM_LOW or seen.end < UNIFORM_END or seen.start > UNIFORM_START:
+    if seen.low < NEAR_UNIFORM or seen.end < UNIFORM_END or seen.start > UNIFORM_START:
         return False
     if seen.high / seen.low >= UNIFORM_SPREAD:
         return False

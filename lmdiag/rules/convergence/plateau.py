@@ -1,5 +1,6 @@
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.limits import FROM_SCRATCH
 from lmdiag.stats.phases import holds_start
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.trend import mann_kendall, total_gain
@@ -7,7 +8,6 @@ from lmdiag.stats.windows import median
 
 SURE = 1.64
 SHARES = (0.70, 0.50, 0.35)
-FROM_SCRATCH = 6.0  # nats at the start; a fine-tune that flattens may have learned all there is
 LARGEST_START = 12.5  # ln of the largest vocabularies; a worse start says nothing about the level to expect
 LONGEST = 2000
 

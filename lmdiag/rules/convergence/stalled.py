@@ -3,6 +3,7 @@ import numpy as np
 from lmdiag import loss_law
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.limits import LONGEST, MODEL_ERROR, SURE
 from lmdiag.stats.phases import holds_start
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.schedule import Schedule, observed
@@ -10,14 +11,11 @@ from lmdiag.stats.trend import total_gain
 from lmdiag.stats.windows import median
 
 POINTS = 60
-LONGEST = 1000
 SEEN = 0.6  # of the records: what the law is fitted to; the rest is what it predicts
-SURE = 1.645
 LEAST_GAIN, ALARM_GAIN = 0.02, 0.05  # of the level: what the law must promise
 LEAST_NATS = 0.02
 SHARE, ALARM_SHARE = 0.25, 0.10  # of the promise: what the run got at most
 ERRORS = 4.0
-MODEL_ERROR = 0.3  # of the predicted fall, as in the forecast
 LEARNING = 0.3  # of the peak rate
 
 

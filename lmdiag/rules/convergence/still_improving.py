@@ -3,17 +3,16 @@ import numpy as np
 from lmdiag import loss_law
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
+from lmdiag.stats.limits import LONGEST, MODEL_ERROR, RANK_TREND, SURE
 from lmdiag.stats.phases import holds_start
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.schedule import observed
 from lmdiag.stats.trend import mann_kendall
 
 POINTS = 60
-LONGEST = 1000
 MORE = 0.25
-ERRORS, MODEL_ERROR = 3.0, 0.3
+ERRORS = 3.0
 HIGH_LR, LOW_LR = 0.9, 0.1
-RANK_TREND = -4.0
 
 
 @rule(family="convergence", needs=("curve",), severity=Severity.INFO, min_points=POINTS)
@@ -45,7 +44,7 @@ def check(run: Run, curve: Curve, *, least: float = 0.02) -> Findings:
     losses = curve.series.thinned(LONGEST)
     if len(losses) < POINTS or not holds_start(losses.steps) or sustained_rise(losses.values):
         return
-    if mann_kendall(losses.values[-(len(losses) // 3) :]) > RANK_TREND:
+    if mann_kendall(losses.values[-(len(losses) // 3) :]) > -RANK_TREND:
         return
     schedule = observed(run["lr"].steps, run["lr"].values) if "lr" in run else None
     law = loss_law.fit(losses.steps, losses.values, schedule)
@@ -77,7 +76,7 @@ def _finding(run: Run, metric: str, last: int, now: float, gain: float, error: f
     decay = f"Or let the learning rate ({rates[-1]:.3g}) decay: that usually buys 2 to 5% at once." if constant else ""
     more = f"Train on: step {round(last * (1 + MORE)):,} should reach {now - gain:.4g}."
     return Finding(
-        f"The loss is still falling at the end: {MORE:.0%} more steps should take it from {now:.4g} to {now - gain:.4g} (± {1.645 * error:.2g}).",
+        f"The loss is still falling at the end: {MORE:.0%} more steps should take it from {now:.4g} to {now - gain:.4g} (± {SURE * error:.2g}).",
         last,
         last,
         metric,

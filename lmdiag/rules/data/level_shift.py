@@ -4,13 +4,13 @@ from lmdiag import loss_law
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.change import Shift, level_shifts
+from lmdiag.stats.limits import LONGEST
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.schedule import observed
 from lmdiag.stats.windows import median
 
 POINTS = 200
-LONGEST = 1000
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS = 0.1, 0.04, 8.0
 SMOOTHED = 0.5  # from here on the log is an average over many records: noise looks like steps
 SHARPNESS = 0.6  # of the step must show between the records just before and just after it

@@ -1,6 +1,7 @@
 from lmdiag import advice
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.limits import LEAST_PROGRESS, LOST, LOW_RATE
 from lmdiag.stats.phases import phases
 from lmdiag.stats.rebound import Rebound, left_behind_together, sustained_rise
 from lmdiag.stats.windows import median
@@ -8,9 +9,8 @@ from lmdiag.stats.windows import median
 EVAL_AT_BEST = 0.002  # an evaluation within 0.2% of its best says the model is as good as ever
 EVAL_FELL = 0.02  # and so does one that has fallen since the rise, where none was taken while the loss was low
 ENORMOUS = 0.5  # share of the level from which a rise is an alarm whatever the evaluation says
-LOW_LR, SMALL_RISE = 0.2, 0.2
+SMALL_RISE = 0.2
 ENORMOUS_NATS = 0.5
-LOST, LEAST_PROGRESS = 0.3, 0.3
 
 
 @rule(family="divergence", needs=("curve",), severity=Severity.WARNING, min_points=6)
@@ -107,7 +107,7 @@ def _end_of_schedule(run: Run, onset: int) -> bool:
         return False
     schedule = phases(run["lr"].steps, run["lr"].values)
     lr = run.value_at("lr", onset)
-    return schedule is not None and lr is not None and lr < LOW_LR * schedule.peak
+    return schedule is not None and lr is not None and lr < LOW_RATE * schedule.peak
 
 
 def _evidence(run: Run, found: Rebound, onset: int) -> dict[str, float]:

@@ -3,7 +3,7 @@ import numpy as np
 from lmdiag import advice
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
-from lmdiag.stats.noise import scatter
+from lmdiag.stats.noise import MEDIAN_ERROR, scatter
 from lmdiag.stats.windows import block_medians, centred_median, median, quantile
 
 POINTS = 200
@@ -48,7 +48,7 @@ def check(run: Run, curve: Curve) -> Findings:
     first, last = _range(swings[:third]), _range(swings[-third:])
     level = abs(float(median(levels[-third:])))
     tail = losses.values[starts[-third] :]
-    noise = 2.56 * 1.253 * scatter(tail) / np.sqrt(max(1, len(tail) // third))
+    noise = 2.56 * MEDIAN_ERROR * scatter(tail) / np.sqrt(max(1, len(tail) // third))
     crossings = int(np.sum(np.diff(np.sign(swings[-third:])) != 0))
     if last < max(LEAST_NATS, LEAST_SHARE * level, LEAST_ERRORS * noise) or last < GROWTH * first:
         return

@@ -3,10 +3,10 @@ import numpy as np
 from lmdiag import advice
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
-from lmdiag.stats.noise import scatter
+from lmdiag.stats.limits import LONGEST
+from lmdiag.stats.noise import MEDIAN_ERROR, scatter
 from lmdiag.stats.windows import centred_median, median, quantile, rolling_median
 
-LONGEST = 1000
 FALLS = 5.0  # a fall from the first to the last third of so many times the swings: bumps on the way down
 
 
@@ -87,7 +87,7 @@ def _swinging_blocks(values: np.ndarray) -> float:
     levels = median(flat[: len(flat) // width * width].reshape(-1, width))  # medians: spikes are no swings
     spread = float(levels.std())
     changes = int(np.sum(np.diff(np.sign(levels)) != 0))
-    white = 1.253 * scatter(values) / np.sqrt(width)
+    white = MEDIAN_ERROR * scatter(values) / np.sqrt(width)
     level = abs(float(median(values)))
     if float(median(values[: n // 3]) - median(values[-(n // 3) :])) >= FALLS * spread:
         return 0.0

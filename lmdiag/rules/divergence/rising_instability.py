@@ -5,15 +5,15 @@ import numpy as np
 from lmdiag import advice
 from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.limits import RANK_TREND, SETTLED
 from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import block_medians, centred_median, median
 
 POINTS = 300
-SKIPPED = 0.1  # of the records: warm-up and steep start
 WINDOW = 51
 JUMP = 3.0  # times the local median: a spike of the gradient norm
 LEAST_SPIKES, RATIO, CHANCE = 6, 3.0, 0.001
-GROWTH, ALARM_GROWTH, RANK_TREND = 2.0, 4.0, 4.0
+GROWTH, ALARM_GROWTH = 2.0, 4.0
 LONGEST = 20_000
 
 
@@ -46,8 +46,8 @@ def check(run: Run, norms: Series) -> Findings:
     - Zeng et al. 2022, GLM-130B, arXiv:2210.02414, section 3.
     """
     norms = norms.at(norms.values > 0)
-    norms = norms.at(slice(int(SKIPPED * len(norms)), None))
-    if len(norms) < POINTS * (1 - SKIPPED):
+    norms = norms.at(slice(int(SETTLED * len(norms)), None))
+    if len(norms) < POINTS * (1 - SETTLED):
         return
     half = len(norms) // 2
     growth, trend = _growth(norms.values, half)

@@ -4,6 +4,7 @@ from lmdiag import advice
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.change import cusum
+from lmdiag.stats.limits import LONGEST, LOW_RATE, RANK_TREND
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing, wander
 from lmdiag.stats.phases import phases
 from lmdiag.stats.rebound import sustained_rise
@@ -11,12 +12,9 @@ from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import median, rolling_median
 
 POINTS = 40
-LONGEST = 1000
 TAIL_SHARE = 0.15  # of the records after the minimum; a shorter rise may be the order of the data
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS = 0.03, 0.01, 5.0
 ALARM_NATS, ALARM_SHARE, ALARM_ERRORS = 0.05, 0.02, 8.0
-RANK_TREND = 4.0
-LOW_LR = 0.2
 
 
 @rule(family="divergence", needs=("curve",), severity=Severity.INFO, min_points=POINTS)
@@ -89,7 +87,7 @@ def _severity(run: Run, onset: int, rise: float, low: float, errors: float) -> t
     """Return the severity, and the reservation or the confirmation that explains it."""
     lr = run.value_at("lr", onset)
     schedule = phases(run["lr"].steps, run["lr"].values) if "lr" in run else None
-    if schedule is not None and lr is not None and lr < LOW_LR * schedule.peak:
+    if schedule is not None and lr is not None and lr < LOW_RATE * schedule.peak:
         return Severity.INFO, ", when the learning rate was almost zero: an effect of the data order"
     strong = rise >= max(ALARM_NATS, ALARM_SHARE * low) and errors >= ALARM_ERRORS
     losses = run.evaluation[1].finite if run.evaluation else None

@@ -2,6 +2,7 @@ import numpy as np
 
 from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.noise import MAD_TO_SIGMA
 from lmdiag.stats.windows import median
 
 RECORDS_PER_EPOCH = 10
@@ -72,7 +73,7 @@ def _drops(values: np.ndarray, rows: np.ndarray, width: int) -> tuple[np.ndarray
         return np.zeros(len(rows)), np.inf
     usual = _differences(values, elsewhere[:: len(elsewhere) // 400 + 1], width)
     middle = float(median(usual))
-    error = 1.4826 * float(median(np.abs(usual - middle)))
+    error = MAD_TO_SIGMA * float(median(np.abs(usual - middle)))
     return _differences(values, rows, width) - middle, max(error, 1e-12)
 
 

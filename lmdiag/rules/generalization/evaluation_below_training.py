@@ -2,12 +2,12 @@ import numpy as np
 
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.limits import MOST_EVALUATIONS
 from lmdiag.stats.noise import MEDIAN_ERROR, scatter
 from lmdiag.stats.windows import median, medians_around
 
 EVALUATIONS = 4
 ERRORS = 6.0
-MOST = 200  # evaluations that are compared
 DEVELOPED = 0.15  # by how much the ratio must have fallen from the first to the last third of the evaluations
 SKIPPED = 0.25  # of the run: an average over early steps lags behind
 
@@ -40,7 +40,9 @@ def check(run: Run, evaluation: Curve, training: Series, *, info: float = 0.90, 
     - Lee et al. 2022, Deduplicating training data makes language models better, arXiv:2107.06499: overlap of train and test.
     """
     metric, losses = evaluation
-    losses = losses.at(losses.steps >= run.first_step + SKIPPED * (run.last_step - run.first_step)).thinned(MOST)
+    losses = losses.at(losses.steps >= run.first_step + SKIPPED * (run.last_step - run.first_step)).thinned(
+        MOST_EVALUATIONS
+    )
     if len(losses) < EVALUATIONS - 1 or len(training) < 2 * EVALUATIONS or losses.values.min() <= 0:
         return
     beside, width = medians_around(losses.steps, training.steps, training.values)

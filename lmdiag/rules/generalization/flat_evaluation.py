@@ -3,13 +3,13 @@ import numpy as np
 from lmdiag import advice
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.limits import EQUAL, EQUAL_SIGMAS
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing
 from lmdiag.stats.windows import median
 
 EVALUATIONS = 6
 FLAT_SHARE = 0.4  # of the evaluations
 LEAST_FALL, FALL_ERRORS = 0.10, 8.0
-SIGMAS, BAND = 2.0, 0.005
 
 
 @rule(family="generalization", needs=("evaluation", "loss"), severity=Severity.INFO, min_points=EVALUATIONS)
@@ -39,7 +39,7 @@ def check(run: Run, evaluation: Curve, training: Series) -> Findings:
     if len(losses) < EVALUATIONS or len(training) < 2 * EVALUATIONS:
         return
     end = float(median(losses.values[-3:]))
-    band = max(BAND * abs(end), SIGMAS * scatter(losses.values))
+    band = max(EQUAL * abs(end), EQUAL_SIGMAS * scatter(losses.values))
     outside = np.flatnonzero(np.abs(losses.values - end) > band)
     first = int(outside[-1]) + 1 if len(outside) else 0
     if first < 1 or len(losses) - first < max(4, FLAT_SHARE * len(losses)) or band > 0.02 * abs(end):

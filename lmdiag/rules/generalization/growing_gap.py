@@ -2,13 +2,13 @@ import numpy as np
 
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.limits import MOST_EVALUATIONS
 from lmdiag.stats.trend import mann_kendall, theil_sen
 from lmdiag.stats.windows import median, medians_around
 
 EVALUATIONS = 6
 SURE = 2.576  # two-sided 1%
 LEAST_NATS, LEAST_SHARE = 0.15, 0.10
-MOST = 200  # evaluations that are compared
 
 
 @rule(family="generalization", needs=("evaluation_loss", "loss"), severity=Severity.INFO, min_points=EVALUATIONS)
@@ -39,7 +39,7 @@ def check(run: Run, evaluation: Curve, training: Series) -> Findings:
     if len(losses) < EVALUATIONS or len(training) < 2 * EVALUATIONS:
         return
     start = run.first_step + 0.25 * (run.last_step - run.first_step)
-    losses = losses.at(losses.steps >= start).thinned(MOST)
+    losses = losses.at(losses.steps >= start).thinned(MOST_EVALUATIONS)
     gaps = losses.values - medians_around(losses.steps, training.steps, training.values)[0]
     if len(losses) < EVALUATIONS or mann_kendall(gaps) < SURE:
         return

@@ -3,6 +3,7 @@ import numpy as np
 from lmdiag import advice
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.limits import SURE
 from lmdiag.stats.noise import scatter
 from lmdiag.stats.rebound import left_behind, left_behind_together, sustained_rise
 from lmdiag.stats.trend import mann_kendall
@@ -14,7 +15,6 @@ STEADY = 3  # evaluations that each are worse than the one before: then the last
 MEMORISED_RISE, MEMORISED = 0.10, 0.5
 NOISE_BEFORE_BEST = 5
 MANY = 15  # evaluations from which the best one is luckily low: the winner's curse
-RANK_TREND = 1.645  # one-sided 5%
 
 
 @rule(family="generalization", needs=("evaluation",), severity=Severity.WARNING, min_points=3)
@@ -81,7 +81,7 @@ def _winners_curse(sigma: float, evaluations: int) -> float:
 def _trend_is_up(values: np.ndarray, rise: float) -> bool:
     if len(values) <= 4:
         return bool((np.diff(values) >= -0.25 * rise).all())
-    return mann_kendall(values) >= RANK_TREND
+    return mann_kendall(values) >= SURE
 
 
 def _diverges(run: Run, evaluations: Series) -> bool:

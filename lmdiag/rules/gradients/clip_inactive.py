@@ -2,9 +2,9 @@ import numpy as np
 
 from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.limits import SETTLED
 from lmdiag.stats.windows import block_medians, quantile
 
-SETTLED = 0.1
 BLOCK = 50  # records that say what is usual
 
 

@@ -2,10 +2,10 @@ import numpy as np
 
 from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.limits import AT_CEILING, SETTLED
 from lmdiag.stats.windows import median, quantile
 
-SETTLED = 0.1
-AT_CEILING, CEILING_SHARE = 0.005, 0.6
+CEILING_SHARE = 0.6
 PRECISE = 2  # decimals from which equal norms mean a ceiling and not rounding
 
 

@@ -5,14 +5,14 @@ import numpy as np
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.layers import LayerTable
 from lmdiag.run import Run
+from lmdiag.stats.limits import BEFORE, SCATTER_FLOOR
 from lmdiag.stats.noise import MAD_TO_SIGMA
 from lmdiag.stats.spikes import DEVIATIONS, SMALLEST, find_spikes
 from lmdiag.stats.windows import median, medians_beside
 
 EMBEDDING = re.compile(r"(^|[._/])(wte|embed\w*|tok_embeddings|word_embeddings|embedding)([._/]|$)", re.IGNORECASE)
-BEFORE, LEAD = 50, 10  # records that say what is usual; records before a spike in which the embedding may lead
+LEAD = 10  # records before a spike in which the embedding may lead
 LEAST_SPIKES, LAYERS = 3, 3
-SCATTER_FLOOR = 0.05
 
 
 @rule(family="gradients", needs=("curve", "layers"), severity=Severity.INFO, min_points=100)

@@ -3,16 +3,15 @@ import numpy as np
 from lmdiag import advice
 from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.limits import BEFORE, SCATTER_FLOOR
 from lmdiag.stats.noise import MAD_TO_SIGMA
 from lmdiag.stats.spikes import standing_out
 from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import median, medians_beside, quantile
 
-BEFORE = 50  # records that say what is usual
 CERTAIN = 30.0  # ratio that needs no comparison with the scatter
 TAIL, ABOVE_TAIL = 0.9, 3.0  # but with the largest before it: the norms of a converging classifier have a long tail
 ABOVE_LARGEST, RECENT = 2.0, 25  # ratio to the largest ordinary norm of so many before: such a tail was seen already
-SCATTER_FLOOR = 0.05
 RISING = 3.0  # Mann-Kendall z
 
 

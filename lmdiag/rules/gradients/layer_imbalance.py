@@ -6,13 +6,13 @@ import numpy as np
 from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.layers import LayerTable
 from lmdiag.run import Run
+from lmdiag.stats.limits import BEFORE, SCATTER_FLOOR, SETTLED
 from lmdiag.stats.noise import MAD_TO_SIGMA
 from lmdiag.stats.windows import median, medians_beside
 
-SETTLED = 0.1
 BLOCKS = 3  # alike layers from which they can be compared
 RECORDS = 10
-BEFORE, CONSECUTIVE, DEVIATIONS, SCATTER_FLOOR = 50, 3, 8.0, 0.05
+CONSECUTIVE, DEVIATIONS = 3, 8.0
 MOST_RECORDS = 5000
 
 

@@ -2,10 +2,10 @@ import numpy as np
 
 from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.limits import NEAR_UNIFORM
 from lmdiag.stats.windows import median
 
-UNIFORM = 8.0  # nats; near the uniform guess the gradient of a connected model is of order one
-DEAD_AT_UNIFORM = 0.05
+DEAD_AT_UNIFORM = 0.05  # near the uniform guess the gradient of a connected model is of order one
 
 
 @rule(family="gradients", needs=("grad_norm",), severity=Severity.WARNING, min_points=8)
@@ -46,7 +46,7 @@ def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float
     if kept is None:
         return
     share, level = kept
-    if (after < fallen_to * before and share > 0.8) or (level >= UNIFORM and after < DEAD_AT_UNIFORM):
+    if (after < fallen_to * before and share > 0.8) or (level >= NEAR_UNIFORM and after < DEAD_AT_UNIFORM):
         low = np.flatnonzero(norms.values <= max(2 * after, fallen_to * before))
         step = int(norms.steps[low[0]]) if len(low) else int(norms.steps[0])
         message = f"The gradient norm fell from {before:.3g} to {after:.3g} while the loss is still {level:.4g}, from step {step:,} on."

@@ -2,6 +2,7 @@ import numpy as np
 
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.limits import AT_CEILING
 from lmdiag.stats.phases import phases
 from lmdiag.stats.windows import median
 
@@ -10,7 +11,6 @@ MOVED = 10  # records before the frozen stretch that show that the metric used t
 COARSE = 3.0  # a metric that moves by less than so many units of its rounding may well repeat itself
 CERTAIN = 1e-6  # expected number of such stretches by chance in a whole log
 DEAD_LR = 0.01  # share of the peak below which nothing need move
-CEILING = 0.005
 
 
 @rule(family="integrity", needs=("curve",), severity=Severity.INFO, min_points=20)
@@ -46,7 +46,7 @@ def check(run: Run, _: Curve, *, smallest: int = 5, warning: int = 20) -> Findin
             continue
         first, length = found
         value, last = float(finite.values[first]), first + length - 1
-        if metric == "grad_norm" and value >= (1 - CEILING) * float(finite.values.max()):
+        if metric == "grad_norm" and value >= (1 - AT_CEILING) * float(finite.values.max()):
             continue
         goes_on = " until the end of the log" if last == len(finite) - 1 else ""
         long = length >= max(warning, 0.02 * len(finite)) and metric == "loss"

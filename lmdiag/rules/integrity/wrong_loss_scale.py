@@ -4,13 +4,13 @@ import numpy as np
 
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.limits import LEARNS
 from lmdiag.stats.phases import holds_start
 from lmdiag.stats.progress import Progress, progress
 from lmdiag.stats.windows import median, quantile
 
 NEVER = 16.0  # nats per token: no model stays there
 LARGEST_UNIFORM = 13.0  # ln of 440,000, above every vocabulary in use
-LEARNS = -3.0  # Mann-Kendall z
 WHOLE = 0.06  # distance from a whole number
 BITS, BITS_TOLERANCE = 1.4427, 0.05
 MOST_STEPS = 16  # accumulation steps a factor is guessed to be

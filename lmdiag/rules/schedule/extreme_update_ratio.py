@@ -3,17 +3,16 @@ import numpy as np
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.alignment import shared_steps
+from lmdiag.stats.limits import HIGH_RATE, LARGE_UPDATE, SETTLED
 from lmdiag.stats.windows import median
 
 RECORDS = 5
-SETTLED = 0.1
 MOST_RECORDS = 20_000  # a median needs no more
-STABLE = 0.5  # of the peak learning rate
 
 
 @rule(family="schedule", needs=("curve",), severity=Severity.INFO)
 def check(
-    run: Run, _: Curve, *, low: float = 1e-5, high: float = 0.03, very_low: float = 1e-6, very_high: float = 0.1
+    run: Run, _: Curve, *, low: float = 1e-5, high: float = LARGE_UPDATE, very_low: float = 1e-6, very_high: float = 0.1
 ) -> Findings:
     """Updates are far too large or far too small for the weights.
 
@@ -86,4 +85,4 @@ def _at_high_rate(run: Run, ratios: Series) -> Series:
     if rates is None or not len(rates):
         return ratios
     row = np.maximum(np.searchsorted(rates.steps, ratios.steps, side="right") - 1, 0)
-    return ratios.at(rates.values[row] >= STABLE * rates.values.max())
+    return ratios.at(rates.values[row] >= HIGH_RATE * rates.values.max())

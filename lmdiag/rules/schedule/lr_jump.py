@@ -2,11 +2,11 @@ import numpy as np
 
 from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.limits import HIGH_RATE
 from lmdiag.stats.noise import median_difference_error, scatter
 from lmdiag.stats.windows import median
 
 DECAYED = 0.7  # of the highest rate so far
-HIGH = 0.5
 MOST = 0.1  # share of the records from which jumps are how this log is written
 RECORDS = 10
 REBOUND_NATS, REBOUND_SHARE, ERRORS = 0.05, 0.02, 4.0
@@ -74,7 +74,7 @@ def _jumps_up(lr: np.ndarray, restarts: np.ndarray, ratio: float, share: float) 
     if not len(rows):
         return rows
     highest = np.maximum.accumulate(lr)[rows]
-    past_warm_up = (highest >= HIGH * peak) | np.isin(rows, restarts)  # after a resume even far above the old peak
+    past_warm_up = (highest >= HIGH_RATE * peak) | np.isin(rows, restarts)  # after a resume even far above the old peak
     return rows[(lr[rows] < DECAYED * highest) & past_warm_up]
 
 

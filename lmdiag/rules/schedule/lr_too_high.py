@@ -3,6 +3,7 @@ import numpy as np
 from lmdiag import advice
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.limits import HIGH_RATE, LARGE_UPDATE, LEAST_PROGRESS, LONGEST, LOST
 from lmdiag.stats.phases import Phases, holds_start, phases
 from lmdiag.stats.rebound import Rebound, sustained_rise
 from lmdiag.stats.trend import total_gain
@@ -10,11 +11,8 @@ from lmdiag.stats.windows import median
 
 NEAR_PEAK = 0.7
 EARLY = 0.2  # share of the run
-LARGE_UPDATE = 0.03
 CLIPPED = 0.8
-LOST, LEAST_PROGRESS = 0.3, 0.3
 BEFORE = 50
-LONGEST = 1000  # medians of so many stretches show every rise that matters, at a tenth of the cost
 RECORDS, STILL, HIGH, GROWN = 30, 0.05, 0.65, 2.0
 CUT, CUT_RECORDS, FREED, AFTER_CUT = 0.6, 20, 0.8, 10  # the rate falls to this share at once, and the loss to that
 
@@ -153,7 +151,7 @@ def _at_high_rate(run: Run, series: Series | None, schedule: Phases) -> np.ndarr
         return np.empty(0)
     rates, finite = run["lr"].finite, series.finite
     row = np.maximum(np.searchsorted(rates.steps, finite.steps, side="right") - 1, 0)
-    return finite.values[rates.values[row] >= 0.5 * schedule.peak]
+    return finite.values[rates.values[row] >= HIGH_RATE * schedule.peak]
 
 
 def _signs(run: Run, schedule: Phases, onset: int) -> list[str]:

@@ -2,12 +2,12 @@ import numpy as np
 
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.limits import FROM_SCRATCH, HIGH_RATE, LEARNS
 from lmdiag.stats.phases import holds_start, phases
 from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import block_medians, median
 
-FROM_SCRATCH, LARGEST_START = 6.0, 16.0  # nats at the start
-LEARNS = -3.0  # Mann-Kendall z
+LARGEST_START = 16.0  # nats at the start
 RECORDS, STEPS = 20, 200
 DONE = 0.2  # of the planned steps; the beginning of a long run looks the same
 TINY_RATE, TINY_UPDATE = 2e-5, 1e-5
@@ -59,7 +59,7 @@ def check(run: Run, curve: Curve, rates: Series, *, left: float = 0.7, straight:
     if levels[-1] < left * start or mann_kendall(warm.values) > LEARNS or late < straight * fall:
         return
     late_rates = rates.between(int(warm.steps[len(warm) // 2]), run.last_step).values
-    if not len(late_rates) or median(late_rates) < 0.5 * schedule.peak:
+    if not len(late_rates) or median(late_rates) < HIGH_RATE * schedule.peak:
         return
     update = _update_ratio(run)
     sure = schedule.peak < TINY_RATE or (update is not None and update < TINY_UPDATE)

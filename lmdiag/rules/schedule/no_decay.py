@@ -1,9 +1,8 @@
 from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.limits import FROM_SCRATCH
 from lmdiag.stats.phases import phases
 from lmdiag.stats.windows import median
-
-FROM_SCRATCH = 6.0  # nats at the start
 
 
 @rule(family="schedule", needs=("lr", "loss"), severity=Severity.INFO, min_points=20)

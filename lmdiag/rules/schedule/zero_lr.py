@@ -2,10 +2,10 @@ import numpy as np
 
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.limits import LEARNS
 from lmdiag.stats.trend import mann_kendall, total_gain
 from lmdiag.stats.windows import distinct, median
 
-LEARNS = -3.0  # Mann-Kendall z of a loss that falls
 TAIL_RECORDS = 20
 CONSTANT = 1e-6  # of the peak
 SURE, TRIVIAL = 3.0, 0.005  # standard errors; share of the level

@@ -2,9 +2,9 @@ import numpy as np
 
 from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.limits import SETTLED
 from lmdiag.stats.windows import block_medians
 
-SETTLED = 0.1
 BLOCKS = 20
 RISING = 0.75  # share of the blocks that stand above the one before
 LARGEST_STEP = 0.3  # share of the growth; a single jump is a longer sequence or a fragmented pool
