@@ -32,23 +32,40 @@ def check(run: Run, curve: Curve) -> Findings:
     A run that learns nothing, or next to nothing, from its first record to its last.
 
     ## How it decides
-    Four tests on level and fall; each says so in the message. (A) *At the uniform guess*: the loss stays at 8 to 16 nats, near the logarithm of
-    the vocabulary size, and has fallen by less than 3% (10 to 20% where it stands above 10 nats with warm-up over). (B) *No trend*: the log holds
-    the start, and neither the ranks (Mann-Kendall z above -2) nor the level show a fall, and the noise is too small to hide one of 20% between the first and last third; nor do the first records, however many, stand 8% and 2.5 standard errors above the rest. A run from scratch shows it in the ranks within 30
-    records, even at 20% noise; a fine-tune may have learned all it can by its second record, so a first loss 8% and three deviations above the end counts
-    as a fall. (C) *Trivial gain*: under 1% of the level (2% above 6 nats), whatever its significance, with the same exception. (D) *Still above the unigram
-    entropy* after 1,000 steps, up to 16 nats. (E) *Repeated*: six losses in a row come again exactly, later in the log: the weights did not change in between. (F) *At chance*: the loss stays within 2% of ln k and the accuracy at 1/k, or within 2% of
-    ln 2 and the area under the ROC curve at 1/2, or for half of the run training and evaluation both within 0.5% of ln 2, wherever the log begins.
+    Six tests on level and fall; the message says which one the run failed.
+
+    - *At the uniform guess*: the loss stays between 8 and 16 nats, varies by less than 35% (10 to 90% range) and fell
+      by less than 3% from the first to the last third. By less than 10% where it stands above 9 nats and the learning
+      rate is known, or above 10 nats and the ranks do not fall (Mann-Kendall z above -3); by less than 20% above 10
+      nats with a known rate. A log that ends in warm-up must stand above 10.3 nats, the guess over 30,000
+      tokens, and have fallen by less than 5%. It is an error from 50 records on.
+    - *No trend*: the log holds the start, and neither its ranks (z above -2) nor its level show a fall, and the noise
+      is too small to hide one of 20%. Below 20 records (12 where the learning rate is known) ranks are too coarse for
+      that: there z must be above -1, and no measure of the fall reach 5%. A run from scratch shows a fall in its ranks
+      within 30 records, even at 20% noise; a fine-tune may have learned all it can by its second record. So a first
+      loss 8% and three deviations above the end counts as a fall, and so do first records 8% and 2.5 standard errors
+      above the rest.
+    - *Trivial gain*: the log holds the start, without such a first loss, and the gain is surely under 1% of the level
+      (2% above 6 nats).
+    - *Still above the unigram entropy*: after 1,000 steps and 20 records the loss is between 8 and 16 nats and fell by
+      less than 15%. The unigram entropy of text over 50,000 tokens is 7.3 to 7.7 nats.
+    - *Repeated*: the losses from some record to the end of the log, six or more and 30% of it, are exactly the first
+      ones: the weights did not change in between.
+    - *At chance*: over 15 records or more the loss stays within 2% of ln k and the accuracy within 6% of 1/k; or within
+      2% of ln 2 and the area under the ROC curve within 0.01 of 1/2; or for half of the run training and evaluation
+      both stay within 0.5% of ln 2.
 
     ## Why it matters
-    The weights do not change, the labels do not fit the inputs, or the learning rate is off by orders of magnitude. More steps will not help.
+    The weights do not change, the labels do not fit the inputs, or the learning rate is off by orders of magnitude.
+    More steps will not help.
 
     ## False alarms it avoids
-    Logs that start in the middle of a run, warm-up, the first 5% of a planned run, ten noisy records without trend.
+    Logs that start in the middle of a run, the first 5% of a planned run, ten noisy records without trend, logs of
+    fewer than 30 records that end in warm-up.
 
     ## What to try
-    Overfit one batch: if its loss does not reach zero, the loop is broken (frozen weights, zero learning rate, labels shifted twice, optimizer without
-    the model's parameters). If it does, try learning rates a factor of ten apart.
+    Overfit one batch: if its loss does not reach zero, the loop is broken (frozen weights, zero learning rate, labels
+    shifted twice, optimizer without the model's parameters). If it does, try learning rates a factor of ten apart.
 
     ## References
     - Karpathy 2019, A recipe for training neural networks: overfit one batch; loss at init is ln V.

@@ -17,19 +17,26 @@ def check(run: Run, curve: Curve, *, flat: float = 0.02, left: float = 0.88) -> 
     """Loss stays flat at a high level for a third of the run or longer.
 
     ## What it looks for
-    A run from scratch whose loss falls at first and then stays at half of its first value or above, at a learning rate that should still teach it.
+    A run from scratch whose loss falls at first and then stays at half of its first value or above, at a learning rate
+    that should still teach it.
 
     ## How it decides
-    An equivalence test, not the absence of significance: on a window of 35 to 70% of the records, the upper 95% bound of the gain (Theil-Sen on ten
-    group medians) is below `flat` of the level for half of the run. The window has 15 records and 60 steps at least, its level is at least half
-    of the start, the learning rate at least 30% of its peak (or unknown), and the run does not leave it: its last tenth
-    stays above `left` of the level. With 12 to 29 records, the same on everything after the third.
+    An equivalence test, not the absence of significance: on a window of 35 to 70% of the records, the upper 95% bound
+    of the gain (Theil-Sen on ten group medians) is below `flat` of the level per half of the run. The window has 15
+    records and 60 steps at least, its level is at least half of the start, the learning rate at least 30% of its peak
+    (or unknown, or the level above 60% of the start), and the run does not leave it: its last tenth stays above `left`
+    of the level.
+
+    A log of 12 to 29 records has one window, everything after the third record. It must span 100 steps, and its ranks
+    must not fall either (Mann-Kendall z above -1.5), because the error of a gain over so few records is itself
+    uncertain.
 
     ## Why it matters
     At 7 to 8 nats the model has learned how often each token occurs and nothing of the context.
 
     ## False alarms it avoids
-    Plateaus that the run leaves (abrupt learning), the flat end of a decayed learning rate, fine-tuning, low levels that may be the best there is.
+    Plateaus that the run leaves (abrupt learning), the flat end of a decayed learning rate, fine-tuning, low levels
+    that may be the best there is.
 
     ## What to try
     Check the attention mask, the positions and the label shift. Then a larger learning rate or shorter warm-up.
