@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.run import Run
 from lmdiag.stats.windows import quantile
 
@@ -16,12 +17,12 @@ def rewind(run: Run, step: int) -> str:
     return f"Resume from the last checkpoint before step {step:,}; save checkpoints more often if there is none."
 
 
-def lower_lr(run: Run, step: int, factor: float = 0.5) -> str:
+def lower_lr(run: Run, step: int) -> str:
     """Say which learning rate to try, given the one in force at `step`."""
     lr = run.value_at("lr", step)
     if not lr:
-        return f"Try {factor:g} times the peak learning rate (the log does not say which it was)."
-    return f"Lower the learning rate: it was {lr:.3g} at step {step:,}; try {lr * factor:.2g}."
+        return f"Try half the peak learning rate{'' if 'lr' in run else ' (the log does not say what it was)'}."
+    return f"Lower the learning rate: it was {figure(lr, 3)} at step {step:,}; try {figure(lr / 2, 2)}."
 
 
 def clip(run: Run, step: int) -> str:
@@ -30,16 +31,12 @@ def clip(run: Run, step: int) -> str:
     norms = run.series.get("grad_norm")
     before = norms.finite.between(run.first_step, step - 1).values if norms is not None else np.empty(0)
     if len(before) < 8:
-        return (
-            "Clip the gradient norm, at 1.0 to begin with."
-            if not limit
-            else f"Clip below the present limit of {limit}."
-        )
-    usual = quantile(before, 0.9)
-    present = f" instead of {limit}" if limit else ""
-    return f"Clip the gradient norm at {usual:.2g}, its 90th percentile before step {step:,}{present}."
+        return f"Clip the gradient norm{f' below the present limit of {limit}' if limit else ', at 1.0 to begin with'}."
+    usual = figure(quantile(before, 0.9), 2)
+    present = f" (the limit was {limit})" if limit else ""
+    return f"Clip the gradient norm at {usual}, its 90th percentile before step {step:,}{present}."
 
 
 def keep_best(metric: str, step: int, value: float) -> str:
     """Say which checkpoint to keep."""
-    return f"Keep the checkpoint of step {step:,}, where {metric} was lowest ({value:.4g})."
+    return f"Keep the checkpoint of step {step:,}, where {metric} was lowest ({figure(value)})."

@@ -32,6 +32,12 @@ NEEDS = {
     "evaluation_loss": "the log has no evaluation loss in nats per token",
     "layers": "the log has no per-layer statistics",
 }
+SERIES = {
+    "curve": "the loss",
+    "evaluation": "the evaluation loss",
+    "evaluation_loss": "the evaluation loss",
+    "layers": "per-layer statistics",
+}
 CURVES = ("curve", "evaluation", "evaluation_loss")  # needs for which a check is handed a Curve
 
 
@@ -155,10 +161,12 @@ class Rule:
                 return NEEDS.get(need, f"the log has no {need}")
         if self.family in LOSS_SHAPE_FAMILIES and run.objective in ("reinforcement", "composite"):
             return f"the loss of a {run.objective} run need not fall, so its shape is not judged"
-        points = min((_points(run, need) for need in self.needs), default=0)
+        points, fewest = min(((_points(run, need), need) for need in self.needs), default=(0, ""))
         if points < self.min_points:
-            what = " or ".join("loss" if need == "curve" else need for need in self.needs)
-            return f"the log has {points} values of {what}; this rule needs {self.min_points}"
+            values = "value" if points == 1 else "values"
+            return (
+                f"the log has {points:,} {values} of {SERIES.get(fewest, fewest)}; this rule needs {self.min_points:,}"
+            )
         return None
 
     def look(self, run: Run, **settings: Any) -> Findings:

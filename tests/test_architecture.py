@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    {"errors", "facts", "metrics", "record", "strict_json", "version"},
+    {"errors", "facts", "figures", "metrics", "record", "strict_json", "version"},
     {"config", "stats"},
     {"run", "loss_law"},
     {"finding", "looks", "advice", "pace", "layers", "task_measures"},

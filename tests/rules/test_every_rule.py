@@ -85,6 +85,12 @@ class TestEveryRule:
         assert said(rule, Run("empty", {})) == []
 
 
+def test_a_log_that_is_too_short_is_told_so_in_grammar():
+    refused = {said.rule: said.why for said in diagnose(run(loss=[3.0], val__loss=[3.0])).not_checked}
+    assert refused["divergence"] == "the log has 1 value of the loss; this rule needs 6"
+    assert refused["overfitting"] == "the log has 1 value of the evaluation loss; this rule needs 3"
+
+
 @given(
     st.lists(
         st.floats(allow_nan=True, allow_infinity=True, width=32) | st.sampled_from([0.0, 10.4, 2.5]),

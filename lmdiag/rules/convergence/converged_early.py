@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.limits import EQUAL, EQUAL_SIGMAS
@@ -49,7 +50,8 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.65, band: float = EQU
         return
     step = int(losses.steps[first])
     yield Finding(
-        f"{metric} has stayed at {end:.4g} within {equal / end:.1%} since step {step:,}: the last {1 - used:.0%} of the run bought nothing it can see.",
+        f"{metric} has stayed within {equal / end:.1%} of {figure(end)} since step {step:,}: "
+        f"it shows no gain over the last {1 - used:.0%} of the run.",
         step,
         int(losses.steps[-1]),
         metric,

@@ -1,6 +1,7 @@
 import numpy as np
 
 from lmdiag import advice
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.limits import LONGEST, NEAR_UNIFORM
@@ -21,7 +22,8 @@ CHANCE_RECORDS, CHANCE_LOSS, CHANCE_ACCURACY, MOST_CLASSES = 15, 0.02, 0.06, 50
 CHANCE_AUC, COIN = 0.01, 0.005  # distance of the area under the curve from 1/2; of a loss from ln 2, as a share
 SMALL_PEAK = 1e-5  # below the learning rates in use for fine-tuning
 WARMING_RECORDS = 30
-AT_UNIFORM_GUESS = "about the logarithm of the vocabulary size, the uniform guess"
+AT_UNIFORM_GUESS = "about what a uniform guess over a large vocabulary costs"
+ROSE, RISE = "rose", 0.1  # by this share of its start: such a loss did more than not fall
 
 
 @rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=10)
@@ -81,12 +83,16 @@ def check(run: Run, curve: Curve) -> Findings:
     seen = progress(losses.values)
     begins = holds_start(losses.steps) and not _learned_at_once(losses.values, seen)
     flat = begins and _no_trend(seen, schedule is not None) and not _fell_early(losses.values, seen)
-    why = _why(seen, schedule, begins, flat, float(losses.steps[-1] - losses.steps[0]), _in_nats(run))
+    span, unit = float(losses.steps[-1] - losses.steps[0]), f"{run.step_kind.removesuffix('s')}s"
+    why = _why(seen, schedule, begins, flat, span, unit, _in_nats(run))
     why = why or _repeats(losses.values) or _at_chance(run, seen) or _tossing_a_coin(run, seen)
     if not why:
         return
+    name, start, end = "The loss" if metric == "loss" else metric, figure(seen.start), figure(seen.end)
     yield Finding(
-        f"{'The loss' if metric == 'loss' else metric} does not fall: {seen.start:.4g} at the start, {seen.end:.4g} at the end, {why}.",
+        f"{name} rose from {start} at the start to {end} at the end and did not recover in {seen.records:,} records."
+        if why == ROSE
+        else f"{name} does not fall: {start} at the start, {end} at the end, {why}.",
         int(losses.steps[0]),
         int(losses.steps[-1]),
         metric,
@@ -107,7 +113,8 @@ def _learned_at_once(values: np.ndarray, seen: Progress) -> bool:
 
 
 def _repeats(values: np.ndarray) -> str:
-    """Say after how many records the same losses come again, to the last digit, several in a row; "" where they do not."""
+    """Say after how many records the same losses come again, to the last digit, several in a row; "" where they do "
+    "not."""
     n = len(values)
     if n > LONGEST or len(distinct(values)) < REPEATED:
         return ""
@@ -115,7 +122,9 @@ def _repeats(values: np.ndarray) -> str:
         again = values[lag:]
         enough = len(again) >= max(REPEATED, REPEATED_SHARE * n) and len(distinct(again)) >= REPEATED
         if enough and np.array_equal(again, values[:-lag]):
-            return f"and the same losses come again after {lag} records, to the last digit: the weights do not change"
+            return (
+                f"and from record {lag + 1} on the first losses come again, digit for digit: the weights do not change"
+            )
     return ""
 
 
@@ -131,14 +140,13 @@ def _at_chance(run: Run, seen: Progress) -> str:
     uniform = float(np.log(classes))
     flat = max(abs(seen.start - uniform), abs(seen.end - uniform)) <= CHANCE_LOSS * uniform
     return (
-        f"the loss of guessing one of {classes} classes, and an accuracy of {accuracy:.3g} says the same"
-        if flat
-        else ""
+        f"the loss of guessing among {classes} classes, and an accuracy of {accuracy:.3g} says the same" if flat else ""
     )
 
 
 def _tossing_a_coin(run: Run, seen: Progress) -> str:
-    """Say that both answers of a classifier are equally likely to it, by its ROC curve or by training and evaluation together; "" otherwise."""
+    """Say that both answers of a classifier are equally likely to it, by its ROC curve or by training and evaluation "
+    "together; "" otherwise."""
     uniform = float(np.log(2))
     if seen.records < CHANCE_RECORDS:
         return ""
@@ -148,7 +156,7 @@ def _tossing_a_coin(run: Run, seen: Progress) -> str:
         return f"ln 2, and the area under the ROC curve, {median(area.finite.values):.3g}, is that of tossing a coin"
     both = [run.curve, run.evaluation]
     if all(one is not None and _stays_at(one[1].finite.values, uniform) for one in both):
-        return "and so does the evaluation: both stay at ln 2, the loss of tossing a coin"
+        return "nor does the evaluation: both stay at ln 2, the loss of tossing a coin"
     return ""
 
 
@@ -177,16 +185,21 @@ def _fell_early(values: np.ndarray, seen: Progress) -> bool:
     return False
 
 
-def _why(seen: Progress, schedule: Phases | None, has_start: bool, flat: bool, span: float, in_nats: bool) -> str:
+def _why(
+    seen: Progress, schedule: Phases | None, has_start: bool, flat: bool, span: float, unit: str, in_nats: bool
+) -> str:
     warming = schedule is not None and schedule.still_warming
     if warming and seen.records < WARMING_RECORDS:
         return ""
     if in_nats and _at_uniform_guess(seen, schedule, warming):
         return AT_UNIFORM_GUESS
-    if flat:
-        return f"without a trend in {seen.records} records"
-    if has_start and _trivial_gain(seen):
-        return f"a gain of {max(seen.gain, 0) / abs(seen.end or 1):.2%} in {seen.records} records"
+    if flat or (has_start and _trivial_gain(seen)):
+        if seen.end - seen.start >= RISE * abs(seen.start):
+            return ROSE
+        if flat:
+            return f"without a downward trend in {seen.records:,} records"
+        gain = f"a gain of {seen.gain / abs(seen.end or 1):.2%}" if seen.gain > 0 else "no gain"
+        return f"{gain} in {seen.records:,} records"
     if (
         in_nats
         and seen.records >= 20
@@ -195,7 +208,7 @@ def _why(seen: Progress, schedule: Phases | None, has_start: bool, flat: bool, s
         and seen.end <= UNIFORM_START
         and seen.fall < 0.15 * seen.end
     ):
-        return f"still above the unigram entropy of any text after {span:,.0f} steps"
+        return f"still above 8 nats after {span:,.0f} {unit}, more than guessing by token frequency costs"
     return ""
 
 
@@ -235,17 +248,22 @@ def _trivial_gain(seen: Progress) -> bool:
 
 def _advice(run: Run, schedule: Phases | None) -> tuple[str, ...]:
     steps = ["Overfit one batch: if its loss does not go to zero, the loop is broken, not the settings."]
-    if schedule is None and "lr" in run:
+    if schedule is None and "lr" in run and len(run["lr"].finite):
         steps.insert(0, "The learning rate is zero in every record: set it.")
-    elif "grad_norm" in run and len(run["grad_norm"]) and abs(run["grad_norm"].finite.values).max(initial=0) < 1e-6:
-        steps.insert(0, "The gradient norm is zero: the weights are frozen, or the loss does not depend on them.")
+    elif "grad_norm" in run and 0 <= run["grad_norm"].finite.values.max(initial=-1) < 1e-6:
+        steps.insert(
+            0, "The gradient norm is as good as zero: the weights are frozen, or the loss does not depend on them."
+        )
     elif schedule is not None:
-        larger = "ten times larger ones" if schedule.peak < SMALL_PEAK else "a factor of ten apart, both ways"
-        steps.append(f"Then try learning rates {larger}; the peak was {schedule.peak:.2g}.")
+        larger = "ten times larger" if schedule.peak < SMALL_PEAK else "a factor of ten apart, both ways"
+        steps.append(f"Then try learning rates {larger}; the peak was {figure(schedule.peak, 2)}.")
     saved = run.config.get("model")
     vocabulary = saved.get("vocab_size") if isinstance(saved, dict) else None
-    check_labels = "Decode the inputs and labels of one batch: shifted once, not twice; not all masked."
-    if vocabulary:
+    shifted = " (shifted once, not twice)" if run.objective == "causal-lm" else ""
+    check_labels = (
+        f"Decode inputs and labels of one batch: the labels must fit the inputs{shifted} and not all be masked."
+    )
+    if vocabulary and _in_nats(run):
         check_labels += f" The uniform guess over {vocabulary:,} tokens costs {_ln(vocabulary):.2f} nats."
     return (
         *steps,

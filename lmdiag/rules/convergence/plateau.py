@@ -1,3 +1,4 @@
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import FROM_SCRATCH
@@ -56,15 +57,16 @@ def check(run: Run, curve: Curve, *, flat: float = 0.02, left: float = 0.88) -> 
     first, last, level, gain = found
     planned = max(run.last_step - run.first_step, 1)
     yield Finding(
-        f"The loss is flat at {level:.4g} from step {first:,} to step {last:,} ({(last - first) / planned:.0%} of the run), "
-        f"after {start:.4g} at the start: at most {gain:.3g} nats were gained.",
+        f"The loss is flat at {figure(level)} from step {first:,} to step {last:,} ({(last - first) / planned:.0%} of "
+        f"the run), after {figure(start)} at the start: it gained at most {figure(gain, 2)} nats.",
         first,
         last,
         metric,
         {"level": level, "start": start, "largest_gain": gain},
         (
             "Check the attention mask, the positions and the label shift: at this level the context is not used.",
-            "Compare with the unigram entropy of the data (`lmdiag train ngram`): equal to it means token frequencies only.",
+            "Compare with the unigram entropy of the data (`lmdiag train ngram`): a loss equal to it knows token "
+            "frequencies only.",
             "Then raise the learning rate, or shorten warm-up.",
         ),
     )

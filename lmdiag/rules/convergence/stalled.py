@@ -1,6 +1,7 @@
 import numpy as np
 
 from lmdiag import loss_law
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LONGEST, MODEL_ERROR, SURE
@@ -62,7 +63,8 @@ def check(run: Run, curve: Curve) -> Findings:
     strong = schedule is not None and promised >= ALARM_GAIN * level and got < ALARM_SHARE * promised
     first = int(late.steps[0])
     yield Finding(
-        f"The loss stands still at {level:.4g} since step {first:,}: at most {got:.2g} nats were gained, where its course until then promised {promised:.2g}.",
+        f"The loss has stood still at {figure(level)} since step {first:,}: it gained at most {figure(got, 2)} nats, "
+        f"where its course until then promised {figure(promised, 2)}.",
         first,
         int(late.steps[-1]),
         curve.metric,
@@ -84,7 +86,8 @@ def _learns(schedule: Schedule | None, late: Series) -> bool:
 
 
 def _promise(early: Series, late: Series, schedule: Schedule | None, least: float) -> float | None:
-    """Return the fall that the law of the early part promised for the late part; None where it is not sure of `least`."""
+    """Return the fall that the law of the early part promised for the late part; None where it is not sure of "
+    "`least`."""
     law = loss_law.fit(early.steps, early.values, schedule)
     if law is None:
         return None

@@ -1,6 +1,7 @@
 import numpy as np
 
 from lmdiag import loss_law
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.limits import LONGEST, MODEL_ERROR, RANK_TREND, SURE
@@ -73,10 +74,15 @@ def _may_go_on(run: Run) -> bool:
 def _finding(run: Run, metric: str, last: int, now: float, gain: float, error: float) -> Finding:
     rates = run["lr"].finite.values if "lr" in run else np.empty(0)
     constant = len(rates) > 0 and rates[-1] >= HIGH_LR * rates.max()
-    decay = f"Or let the learning rate ({rates[-1]:.3g}) decay: that usually buys 2 to 5% at once." if constant else ""
-    more = f"Train on: step {round(last * (1 + MORE)):,} should reach {now - gain:.4g}."
+    decay = (
+        f"Or let the learning rate ({figure(rates[-1], 3)}) decay: that usually buys 2 to 5% at once."
+        if constant
+        else ""
+    )
+    more = f"Train on: step {round(last * (1 + MORE)):,} should reach {figure(now - gain)}."
     return Finding(
-        f"The loss is still falling at the end: {MORE:.0%} more steps should take it from {now:.4g} to {now - gain:.4g} (± {SURE * error:.2g}).",
+        f"The loss is still falling at the end: {MORE:.0%} more steps should take it from {figure(now)} to "
+        f"{figure(now - gain)} (± {figure(SURE * error, 2)}).",
         last,
         last,
         metric,

@@ -1,3 +1,4 @@
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.metrics import LN2
 from lmdiag.run import Run, Series
@@ -37,17 +38,17 @@ def check(run: Run, evaluation: Curve, *, suspicious: float = 0.5, impossible: f
     planned = max(float(run.config.get("max_steps") or 0), run.last_step)
     if level <= 0 or (suspicious <= level and (level <= UNIFORM or bits.steps[-1] < 0.5 * planned)):
         return
-    why = "more than random bytes cost" if level > UNIFORM else "less than models of text reach"
+    why = f"more than the {UNIFORM:g} of random bytes" if level > UNIFORM else "less than language models reach on text"
     yield Finding(
-        f"The evaluation stands at {level:.3g} bits per byte, {why}.",
+        f"The evaluation stands at {figure(level, 3)} bits per byte, {why}.",
         int(bits.steps[0]),
         int(bits.steps[-1]),
         metric,
         {"bits_per_byte": level},
         (
-            "Check the unit of the loss: nats per token over ln 2 are bits per token.",
+            "Check the unit of the loss: nats per token divided by ln 2 are bits per token.",
             "Check the number of bytes per token that was used.",
-            "Decode inputs and labels of one batch: the labels are shifted by one, once.",
+            "Decode inputs and labels of one batch: are the labels shifted by one, once?",
             "Look for evaluation documents in the training data.",
         ),
         Severity.INFO if impossible <= level < suspicious else Severity.WARNING,

@@ -1,6 +1,7 @@
 import numpy as np
 
 from lmdiag import loss_law
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.change import Shift, level_shifts
@@ -107,17 +108,18 @@ def _finding(run: Run, metric: str, curve: Series, step: int, level: float, size
     after = losses.values[losses.steps >= step] if losses is not None else np.empty(0)
     known = len(before) >= 2 and len(after) >= 2
     risen = known and float(median(after)) > float(before[-1]) * (1 + EVALUATION_RISE)
-    told = ", and the evaluation with it" if risen and size > 0 else ""
+    told = "; the evaluation rose with it" if risen and size > 0 else ""
     return Finding(
-        f"The loss steps {'up' if size > 0 else 'down'} by {abs(size):.2g} nats ({abs(size) / level:.0%}) at step {step:,} and keeps its new level{told}.",
+        f"The loss steps {'up' if size > 0 else 'down'} by {figure(abs(size), 2)} nats ({abs(size) / level:.0%}) at "
+        f"step {step:,} and keeps its new level{told}.",
         step,
         int(curve.steps[-1]),
         metric,
         {"step_size": size, "level_before": level, "standard_errors": errors},
         (
             f"Look at what changed at step {step:,}: data mixture, sequence length, batch size, masking of labels.",
-            "Decode one batch from before and one from after.",
-            "Do not compare losses from before with those from after.",
+            "Decode one batch from before that step and one from after it.",
+            "Do not compare losses from before it with those from after.",
         ),
         Severity.WARNING if told else Severity.INFO,
     )

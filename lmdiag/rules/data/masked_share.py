@@ -41,13 +41,13 @@ def check(run: Run, total: Series, *, info: float = 0.3, warning: float = 0.05) 
     if share is None or share >= info:
         return
     yield Finding(
-        f"Only {share:.1%} of the tokens carry loss.",
+        f"Only {share:.1%} of the tokens count towards the loss.",
         int(targets.steps[0]),
         int(targets.steps[-1]),
         named[0],
         {"share": share},
         (
-            "Decode one batch and print which tokens carry loss.",
+            "Decode one batch and print which tokens count towards the loss.",
             "Pack short sequences together, or sort them by length.",
         ),
         Severity.WARNING if share < warning else Severity.INFO,

@@ -71,7 +71,8 @@ def _earlier_copy(noise: np.ndarray, row: int, likeness: float) -> tuple[int, fl
 
 
 def _best_match(after: np.ndarray, past: np.ndarray) -> tuple[int, float, int] | None:
-    """Return at which row of `past` the correlation with `after` is highest, that correlation, and the records compared."""
+    """Return at which row of `past` the correlation with `after` is highest, that correlation, and the records "
+    "compared."""
     n = len(after)
     if n < POINTS or len(past) < n or not after.std() > 0:
         return None
@@ -97,7 +98,8 @@ def _finding(run: Run, losses: Series, row: int, copy: int, likeness: float, rec
     )
     told = ": each epoch has the same order" if same_order else ": the sampler was not restored"
     return Finding(
-        f"{records:,} losses after the restart at step {first:,} repeat those from step {earlier:,} on (correlation {likeness:.2f}){told}.",
+        f"{records:,} losses after the restart at step {first:,} repeat those from step {earlier:,} on "
+        f"(correlation {likeness:.2f}){told}.",
         first,
         int(losses.steps[min(row + records, len(losses)) - 1]),
         "loss",

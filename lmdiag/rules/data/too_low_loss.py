@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.phases import holds_start
@@ -46,16 +47,21 @@ def check(run: Run, curve: Curve, *, lowest: float = 1.0) -> Findings:
     if evaluated and float(median(evaluations[-3:])) >= lowest:
         return  # memorised, and the evaluation is honest
     below = int(losses.steps[int(np.argmax(losses.values < lowest))])
-    told = f", and the evaluation at {median(evaluations[-3:]):.3g}" if evaluated else ""
+    told = (
+        f", and the evaluation is at {figure(float(median(evaluations[-3:])), 3)}: no model predicts unseen text so "
+        "well"
+        if evaluated
+        else ": the text was memorised, or the model can see its labels"
+    )
     yield Finding(
-        f"The loss is {end:.3g} nats per token after {start:.3g} at the start{told}: text cannot be predicted so well by learning it.",
+        f"The loss is {figure(end, 3)} nats per token after {figure(start, 3)} at the start{told}.",
         below,
         int(losses.steps[-1]),
         metric,
         {"start": start, "end": end, "below_limit_at": below},
         (
             "Change one late token of an input: outputs before it must stay the same (causal mask).",
-            "Decode inputs and labels of one batch: the labels are shifted by one, once.",
+            "Decode inputs and labels of one batch: are the labels shifted by one, once?",
             "Generate text from the checkpoint, and look for evaluation documents in the training data.",
         ),
         Severity.WARNING if evaluated else Severity.INFO,

@@ -2,6 +2,7 @@ from math import log
 
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.windows import median
@@ -53,11 +54,17 @@ def check(run: Run, curve: Curve) -> Findings:
     metric, losses = curve
     if run.evaluation_loss and len(run.evaluation_loss[1].finite) >= 3:
         metric, losses = run.evaluation_loss[0], run.evaluation_loss[1].finite
-    level = float(median(losses.values[-max(3, len(losses) // 10) :]))
+    last = losses.values[-max(3, len(losses) // 10) :]
+    level, falls = float(median(last)), _falls(curve.series.values)
+    what = (
+        f"{'The loss' if metric == 'loss' else metric} has a median of {figure(level)} over its last {len(last)} values"
+    )
+    still = f", though {'it' if metric == curve.metric else 'the training loss'} still falls" if falls else ""
     for name, loss in _references(run).items():
         if level > loss + MARGIN[name]:
             peak = float(run["lr"].finite.values.max(initial=0.0)) if "lr" in run else 0.0
-            yield _finding(metric, losses.steps, name, loss, level, _falls(curve.series.values), peak)
+            told = f"{what}, worse than {MEANING[name]} ({figure(loss)}){still}."
+            yield _finding(told, metric, losses.steps, name, loss, level, falls, peak)
             return
 
 
@@ -81,13 +88,12 @@ def _falls(values: np.ndarray) -> bool:
     return bool(median(values[-fifth:]) < 0.98 * median(values[-2 * fifth : -fifth]))
 
 
-def _finding(metric: str, steps: np.ndarray, name: str, loss: float, level: float, falls: bool, peak: float) -> Finding:
-    rates = (
-        f"; if it does, try learning rates ten times larger and smaller, the peak was {peak:.2g}" if peak > 0 else ""
-    )
-    told = ", though it still falls" if falls else ""
+def _finding(
+    told: str, metric: str, steps: np.ndarray, name: str, loss: float, level: float, falls: bool, peak: float
+) -> Finding:
+    rates = f"; if it does, try learning rates ten times larger and smaller (the peak was {figure(peak, 2)})"
     return Finding(
-        f"{'The loss' if metric == 'loss' else metric} ends at {level:.4g}, worse than {MEANING[name]} ({loss:.4g}){told}.",
+        told,
         int(steps[0]),
         int(steps[-1]),
         metric,
@@ -95,7 +101,7 @@ def _finding(metric: str, steps: np.ndarray, name: str, loss: float, level: floa
         (
             "Decode inputs and labels of one batch: do they belong together, shifted once?",
             "Compare the vocabulary of the tokenizer with that of the model.",
-            f"Overfit one batch: if its loss does not go to zero, the loop is broken{rates}.",
+            f"Overfit one batch: if its loss does not go to zero, the loop is broken{rates if peak > 0 else ''}.",
         ),
         Severity.INFO if falls or name == "bigram" else Severity.WARNING,
     )

@@ -1,4 +1,5 @@
 from lmdiag import advice
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LEAST_PROGRESS, LOST, LOW_RATE
@@ -54,7 +55,8 @@ def check(run: Run, curve: Curve) -> Findings:
     onset, low_step = int(losses.steps[found.onset]), int(losses.steps[found.low_at])
     severity, reservation = _severity(run, metric, losses, found)
     yield Finding(
-        f"{_name(metric)} rose from {found.low:.4g} (step {low_step:,}) to {found.high:.4g} and stayed up, from step {onset:,} on{reservation}.",
+        f"{_name(metric)} rose from {figure(found.low)} (step {low_step:,}) to {figure(found.high)} and stayed up, "
+        f"from step {onset:,} on{reservation}.",
         onset,
         int(losses.steps[-1]),
         metric,
@@ -65,7 +67,8 @@ def check(run: Run, curve: Curve) -> Findings:
 
 
 def _worse_together(run: Run, metric: str, losses: Series) -> Rebound | None:
-    """Return the rise of a training loss whose evaluations were best at the same time and, as it, never as good again."""
+    """Return the rise of a training loss whose evaluations were best at the same time and, as it, never as good "
+    "again."""
     if run.evaluation is None or metric != "loss":
         return None
     evaluations = run.evaluation[1].finite
@@ -81,7 +84,7 @@ def _severity(run: Run, metric: str, curve: Series, found: Rebound) -> tuple[Sev
     if found.rise < ENORMOUS * abs(found.low) and metric == "loss" and _evaluation_at_best(run, curve, found):
         return Severity.INFO, ", while the evaluation stays at its best: other data, not a worse model"
     if _end_of_schedule(run, onset) and found.rise < SMALL_RISE:
-        return Severity.INFO, ", when the learning rate was almost zero: an effect of the data order"
+        return Severity.INFO, ", when the learning rate was below a fifth of its peak: probably the order of the data"
     start = max(float(curve.values[0]), float(median(curve.values[:3])))
     progress = max(start - found.low, LEAST_PROGRESS)
     lost = found.rise >= LOST * progress or found.rise >= max(ENORMOUS * abs(found.low), ENORMOUS_NATS)
@@ -89,7 +92,8 @@ def _severity(run: Run, metric: str, curve: Series, found: Rebound) -> tuple[Sev
 
 
 def _evaluation_at_best(run: Run, losses: Series, found: Rebound) -> bool:
-    """Tell whether the evaluation is as good as when the loss was low, or has fallen since; without either it says nothing."""
+    """Tell whether the evaluation is as good as when the loss was low, or has fallen since; without either it says "
+    "nothing."""
     if run.evaluation is None:
         return False
     evaluations = run.evaluation[1].finite

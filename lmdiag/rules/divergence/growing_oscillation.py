@@ -1,6 +1,7 @@
 import numpy as np
 
 from lmdiag import advice
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.noise import MEDIAN_ERROR, scatter
@@ -57,8 +58,9 @@ def check(run: Run, curve: Curve) -> Findings:
     step = int(losses.steps[starts[-third]])
     period = 2 * (losses.steps[-1] - step) / crossings
     yield Finding(
-        f"The loss swings by {last:.3g} around {level:.4g} in the last third of the run, {last / max(first, 1e-12):.1f} times as wide as "
-        f"after its start, with a period of about {period:,.0f} steps.",
+        f"The loss swings by {figure(last, 3)} around {figure(level)} in the last third of the run, "
+        f"{figure(last / max(first, 1e-12), 2)} times as much as in the first, with a period of about {period:,.0f} "
+        "steps.",
         step,
         int(losses.steps[-1]),
         metric,

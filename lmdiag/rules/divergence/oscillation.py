@@ -1,6 +1,7 @@
 import numpy as np
 
 from lmdiag import advice
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.limits import LONGEST
@@ -43,7 +44,8 @@ def check(run: Run, curve: Curve) -> Findings:
         return
     step = int(thinned.steps[int(np.argmax(values > np.minimum.accumulate(values) + 0.5 * amplitude))])
     yield Finding(
-        f"The loss swings by {amplitude:.3g} around {median(values[len(values) // 2 :]):.4g}, from step {step:,} on.",
+        f"The loss swings by {figure(amplitude, 3)} around {figure(float(median(values[len(values) // 2 :])))}, "
+        f"from step {step:,} on.",
         step,
         int(curve.series.steps[-1]),
         curve.metric,

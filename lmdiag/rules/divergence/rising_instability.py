@@ -3,6 +3,7 @@ from math import comb
 import numpy as np
 
 from lmdiag import advice
+from lmdiag.figures import figure
 from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import RANK_TREND, SETTLED
@@ -59,7 +60,8 @@ def check(run: Run, norms: Series) -> Findings:
         return
     first = int(norms.steps[spikes[spikes >= half][0]])
     yield Finding(
-        f"The gradient norm grew {growth:.1f}-fold over the second half of the run and its spikes rose from {early} to {late}.",
+        f"The gradient norm grew {figure(growth, 2)}-fold over the second half of the run, and its spikes became more "
+        f"frequent: {early} in the first half, {late} in the second.",
         first,
         int(norms.steps[-1]),
         "grad_norm",
@@ -67,7 +69,8 @@ def check(run: Run, norms: Series) -> Findings:
         (
             advice.clip(run, first),
             advice.lower_lr(run, first),
-            "Log the gradient norm per layer: embeddings leading points to their weight decay, attention to growing logits.",
+            "Log the gradient norm per layer: embeddings leading points to their weight decay, attention to growing "
+            "logits.",
         ),
         Severity.WARNING if growth >= ALARM_GROWTH and not _still_falls(run, int(norms.steps[half])) else Severity.INFO,
         steps=tuple(int(norms.steps[i]) for i in spikes[:100]),

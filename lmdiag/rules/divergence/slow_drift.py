@@ -1,6 +1,7 @@
 import numpy as np
 
 from lmdiag import advice
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.change import cusum
@@ -64,7 +65,8 @@ def check(run: Run, curve: Curve) -> Findings:
     onset = _onset(losses, low_at, low, sigma)
     severity, told = _severity(run, onset, high - low, low, errors)
     yield Finding(
-        f"The loss creeps up: from {low:.4g} (step {int(losses.steps[low_at]):,}) to {high:.4g}, since step {onset:,}{told}.",
+        f"The loss has crept up from {figure(low)} (step {int(losses.steps[low_at]):,}) to {figure(high)} "
+        f"since step {onset:,}{told}.",
         onset,
         int(losses.steps[-1]),
         curve.metric,
@@ -72,7 +74,8 @@ def check(run: Run, curve: Curve) -> Findings:
         (
             advice.rewind(run, onset),
             advice.lower_lr(run, onset),
-            "Evaluate the checkpoint of the minimum and the newest one on the same batches: that tells the model from the data.",
+            "Evaluate the checkpoint of the minimum and the newest one on the same batches: equal losses mean that the "
+            "data changed.",
         ),
         severity,
     )
@@ -88,7 +91,7 @@ def _severity(run: Run, onset: int, rise: float, low: float, errors: float) -> t
     lr = run.value_at("lr", onset)
     schedule = phases(run["lr"].steps, run["lr"].values) if "lr" in run else None
     if schedule is not None and lr is not None and lr < LOW_RATE * schedule.peak:
-        return Severity.INFO, ", when the learning rate was almost zero: an effect of the data order"
+        return Severity.INFO, ", when the learning rate was below a fifth of its peak: probably the order of the data"
     strong = rise >= max(ALARM_NATS, ALARM_SHARE * low) and errors >= ALARM_ERRORS
     losses = run.evaluation[1].finite if run.evaluation else None
     after = losses.values[losses.steps > onset] if losses is not None else np.empty(0)

@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.noise import scatter
@@ -42,13 +43,14 @@ def check(run: Run, evaluation: Curve, *, worse: float = 0.005) -> Findings:
     if value - lowest < max(worse * abs(lowest), scatter(losses.values)):
         return
     yield Finding(
-        f"{metric} was best at step {step:,} ({lowest:.4g}), where no checkpoint was saved; the best saved one, of step {nearest:,}, has {value:.4g}.",
+        f"{metric} was best at step {step:,} ({figure(lowest)}), where no checkpoint was saved; the best saved one, "
+        f"of step {nearest:,}, has {figure(value)}.",
         step,
         step,
         metric,
         {"best": lowest, "best_saved": value, "saved_step": nearest},
         (
             f"Use the checkpoint of step {nearest:,} for now.",
-            "Save at the steps of the evaluations and keep the best checkpoint.",
+            "Save a checkpoint at each evaluation, and keep the best.",
         ),
     )

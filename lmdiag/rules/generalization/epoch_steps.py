@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.noise import MAD_TO_SIGMA
@@ -51,19 +52,20 @@ def check(run: Run, losses: Series, epochs: Series) -> Findings:
         return
     typical = float(median(drops[clear]))
     yield Finding(
-        f"The training loss drops by {typical:.2g} ({median(drops[clear] / level[clear]):.0%}) at {int(clear.sum())} of {len(rows)} epoch ends: "
-        "it has memorised part of the text.",
+        f"The training loss drops by {figure(typical, 2)} ({median(drops[clear] / level[clear]):.0%}) at "
+        f"{int(clear.sum())} of {len(rows)} epoch ends: the model has memorised part of the text.",
         int(losses.steps[rows[clear][0]]),
         int(losses.steps[rows[clear][-1]]),
         "loss",
         {"drop": typical, "epoch_ends": len(rows), "with_drop": int(clear.sum())},
-        ("Nothing while the evaluation improves; fewer epochs or more data if it does not.",),
+        ("Nothing to do while the evaluation improves; if it does not, fewer epochs or more data.",),
         steps=tuple(int(s) for s in losses.steps[rows[clear]]),
     )
 
 
 def _drops(values: np.ndarray, rows: np.ndarray, width: int) -> tuple[np.ndarray, float]:
-    """Return the drop at each row, less the usual one over the same distance, and how far such differences scatter elsewhere."""
+    """Return the drop at each row, less the usual one over the same distance, and how far such differences scatter "
+    "elsewhere."""
     starts = np.arange(width, len(values) - width + 1, max(1, width // 2))
     place = np.searchsorted(rows, starts)
     before, after = rows[np.maximum(place - 1, 0)], rows[np.minimum(place, len(rows) - 1)]

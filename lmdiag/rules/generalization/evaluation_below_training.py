@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import MOST_EVALUATIONS
@@ -56,14 +57,17 @@ def check(run: Run, evaluation: Curve, training: Series, *, info: float = 0.90, 
     if ratio >= info or errors < ERRORS or level <= 0.05:
         return
     yield Finding(
-        f"{metric} lies at {ratio:.0%} of the training loss ({float(median(losses.values)):.4g} against {level:.4g}).",
+        f"{metric} is {ratio:.0%} of the training loss at the typical step "
+        f"(medians: {figure(float(median(losses.values)))} and {figure(level)}).",
         int(losses.steps[0]),
         int(losses.steps[-1]),
         metric,
         {"ratio": ratio, "came_in_the_run": came, "training": level, "standard_errors": errors},
         (
-            "Evaluate one batch of the training set in evaluation mode: it tells an easier or leaked evaluation set from a scaled training loss.",
-            "Check that the training loss is the mean per token: not summed over micro-batches, without auxiliary terms.",
+            "Evaluate one batch of the training set in evaluation mode. As high as the training loss: the evaluation "
+            "set is easier or leaked; much lower: the training loss is scaled.",
+            "Check that the training loss is the mean per token: not summed over micro-batches, without auxiliary "
+            "terms.",
             "Look for evaluation documents in the training data.",
         ),
         Severity.WARNING if ratio < warning and came >= DEVELOPED else Severity.INFO,

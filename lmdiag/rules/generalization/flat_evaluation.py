@@ -1,6 +1,6 @@
 import numpy as np
 
-from lmdiag import advice
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import EQUAL, EQUAL_SIGMAS
@@ -49,21 +49,23 @@ def check(run: Run, evaluation: Curve, training: Series) -> Findings:
     if fall < LEAST_FALL * level or errors < FALL_ERRORS:
         return
     yield Finding(
-        f"{metric} stands at {end:.4g} since step {since:,}, while the training loss fell by {fall / level:.0%} to {level - fall:.4g}.",
+        f"{metric} has stood at {figure(end)} since step {since:,}, while the training loss fell by {fall / level:.0%} "
+        f"to {figure(level - fall)}.",
         since,
         int(losses.steps[-1]),
         metric,
         {"evaluation": end, "training_fall": fall, "training_end": level - fall, "standard_errors": errors},
         (
-            advice.keep_best(metric, since, float(losses.values[first])),
+            f"Keep the checkpoint of step {since:,}: later ones are no better on other text.",
             "More or more varied data; dropout or weight decay.",
-            "Fewer epochs: what is learned since then does not carry over to other text.",
+            "Fewer epochs: what the model has learned since then does not carry over to other text.",
         ),
     )
 
 
 def _fall(values: np.ndarray) -> tuple[float, float, float]:
-    """Return how far the training loss fell from the first to the last fifth, the level it fell from, and the standard errors."""
+    """Return how far the training loss fell from the first to the last fifth, the level it fell from, and the "
+    "standard errors."""
     width = len(values) // 5
     if width < 2:
         return 0.0, 1.0, 0.0

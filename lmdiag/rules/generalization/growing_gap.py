@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import MOST_EVALUATIONS
@@ -49,13 +50,14 @@ def check(run: Run, evaluation: Curve, training: Series) -> Findings:
         return
     since = int(losses.steps[int(np.argmax(gaps > gaps[0] + 0.3 * growth))])
     yield Finding(
-        f"The gap between {metric} and the training loss has grown by {growth:.2g} nats to {gaps[-1]:.2g}, mostly since step {since:,}.",
+        f"The gap between {metric} and the training loss has grown by {figure(growth, 2)} nats to "
+        f"{figure(gaps[-1], 2)}, mostly since step {since:,}.",
         since,
         int(losses.steps[-1]),
         metric,
         {"growth": growth, "gap": float(gaps[-1]), "gap_before": float(gaps[0])},
         (
-            "As long as the evaluation falls, nothing; when it turns, keep its best checkpoint.",
+            "Nothing to do while the evaluation falls; when it turns, keep its best checkpoint.",
             "More or more varied data, fewer epochs, dropout or weight decay.",
         ),
     )

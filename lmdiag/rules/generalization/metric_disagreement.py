@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.windows import median
@@ -41,14 +42,16 @@ def check(run: Run, evaluation: Curve, *, smallest: float = 0.05) -> Findings:
     if better is None:
         return
     yield Finding(
-        f"{metric} was best at step {int(losses.steps[best]):,} and has risen by {rise:.0%}, while {better.name} is best at step "
-        f"{better.step:,} ({better.value:.4g}, {better.then:.4g} at the best loss).",
+        f"{metric} was best at step {int(losses.steps[best]):,} and has risen by {rise:,.0%} since, while "
+        f"{better.name} is "
+        f"best at step {better.step:,} ({figure(better.value)}, against {figure(better.then)} at the best loss).",
         int(losses.steps[best]),
         int(losses.steps[-1]),
         metric,
         {"loss_rise": rise, "gain_of_metric": abs(better.value - better.then)},
         (
-            f"Select by what the model is for: step {better.step:,} for {better.name.rpartition('/')[2]}, step {int(losses.steps[best]):,} for probabilities.",
+            f"Select by what the model is for: step {better.step:,} for {better.name.rpartition('/')[2]}, step "
+            f"{int(losses.steps[best]):,} for probabilities.",
             "Calibrate the later checkpoint (temperature) if it must give probabilities.",
         ),
     )

@@ -1,3 +1,4 @@
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.noise import scatter
@@ -36,16 +37,17 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.25, level: float = 0.
     if sigma < level * middle or sigma < share * max(improved, 0.0) or improved < -2 * sigma or middle == 0:
         return
     needed = (sigma / (0.5 * level * middle)) ** 2
+    gain = f"improved it by {figure(improved, 2)}" if improved > 0 else "did not improve it"
     yield Finding(
-        f"One evaluation scatters by {sigma / middle:.1%} ({sigma:.2g}); the run improved {metric} by {max(improved, 0.0):.2g}: "
-        f"changes below {3 * sigma:.2g} cannot be told from noise.",
+        f"{metric} scatters by {sigma / middle:.1%} ({figure(sigma, 2)}) from one evaluation to the next, and the run "
+        f"{gain}: changes below {figure(3 * sigma, 2)} cannot be told from noise.",
         int(losses.steps[0]),
         int(losses.steps[-1]),
         metric,
         {"sigma": sigma, "sigma_share": sigma / middle, "improvement": improved, "detection_limit": 3 * sigma},
         (
             "Evaluate on the same examples each time.",
-            f"Evaluate on {needed:.0f} times as many tokens: that brings the noise to {0.5 * level:.1%}.",
-            "Until then choose a checkpoint by the mean of three evaluations in a row.",
+            f"Evaluate on {figure(needed, 2)} times as many tokens, to bring the noise down to {0.5 * level:.1%}.",
+            "Until then, choose a checkpoint by the mean of three evaluations in a row.",
         ),
     )

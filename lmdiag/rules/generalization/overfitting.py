@@ -1,6 +1,7 @@
 import numpy as np
 
 from lmdiag import advice
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import SURE
@@ -96,13 +97,17 @@ def _diverges(run: Run, evaluations: Series) -> bool:
 
 
 def _memorised(run: Run, lowest: float, rise: float) -> bool:
-    """Tell whether the evaluation is a tenth worse while the training loss is less than half of it: one evaluation shows that."""
+    """Tell whether the evaluation is a tenth worse while the training loss is less than half of it: one evaluation "
+    "shows that."""
     losses = run["loss"].finite.values if "loss" in run else np.empty(0)
     return rise >= MEMORISED_RISE * lowest and len(losses) >= 3 and float(median(losses[-3:])) <= MEMORISED * lowest
 
 
 def _which_to_keep(metric: str, step: int, better: Better) -> str:
-    return f"Keep the checkpoint of step {better.step:,} if {better.name} counts ({better.value:.4g}), of step {step:,} if {metric} does."
+    return (
+        f"Keep the checkpoint of step {better.step:,} if {better.name} counts ({figure(better.value)}), "
+        f"that of step {step:,} if {metric} does."
+    )
 
 
 def _finding(
@@ -112,7 +117,7 @@ def _finding(
     better = better_later(run, metric, step)
     sure = share >= error and len(losses) - best > AFTER and better is None
     severity = Severity.ERROR if sure else Severity.WARNING if share >= warning else Severity.INFO
-    noise = f", {rise / sigma:.0f} times its noise" if sigma > 0 else ""
+    noise = f", {figure(rise / sigma, 2)} times its noise" if sigma > 0 else ""
     evidence = {
         "best": lowest,
         "end": lowest + rise,
@@ -120,16 +125,17 @@ def _finding(
         "rise_share": share,
         "evaluations_after": len(losses) - best - 1,
     }
-    epoch = run.value_at("epoch", step)
+    epoch = figure(run.value_at("epoch", step) or 0, 2)
+    enough = "" if epoch == "0" else f": {epoch} epoch{' is' if epoch == '1' else 's are'} enough"
     return Finding(
-        f"{metric} was best at step {step:,} ({lowest:.4g}) and has risen by {share:.1%} since{noise}.",
+        f"{metric} was best at step {step:,} ({figure(lowest)}) and has risen by {share:.1%} since{noise}.",
         step,
         int(losses.steps[-1]),
         metric,
         evidence,
         (
             advice.keep_best(metric, step, lowest) if better is None else _which_to_keep(metric, step, better),
-            f"Stop there next time{f': {epoch:.2g} epochs are enough' if epoch else ''}, or use early stopping.",
+            f"Stop there next time{enough}, or use early stopping.",
             "More or more varied data; dropout or weight decay; a lower learning rate.",
         ),
         severity,

@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import SETTLED
@@ -47,13 +48,17 @@ def check(run: Run, norms: Series, *, loose: float = 10.0, spike: float = 5.0, s
     if len(hits) < spikes:
         return
     top = float((norms.values[hits] / usual[hits]).max())
-    stated = f"the limit of {limit:g} is never near" if limit else "nothing is clipped"
+    stated = f"the limit is {figure(limit)}" if limit else "nothing is clipped"
     yield Finding(
-        f"{len(hits)} gradient norms are {spike:g} to {top:.0f} times the usual one, and {stated} (99% are below {high:.3g}).",
+        f"{len(hits):,} gradient norms are {spike:g} to {figure(top, 2)} times the usual one, and {stated} "
+        f"(99% of all norms are below {figure(high, 3)}).",
         int(norms.steps[hits[0]]),
         int(norms.steps[hits[-1]]),
         "grad_norm",
         {"limit": limit, "norm_99": high, "spikes": len(hits), "largest_ratio": top},
-        (f"Set the limit to {high:.2g}, the 99th percentile of the norms.", "Look at the batches of these steps."),
+        (
+            f"Set the limit to {figure(high, 2)}, the 99th percentile of the norms.",
+            "Look at the batches of these steps.",
+        ),
         steps=tuple(norms.steps[hits][:50].tolist()),
     )

@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import figure, percent
 from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import AT_CEILING, SETTLED
@@ -51,14 +52,15 @@ def check(run: Run, norms: Series, *, smallest: float = 0.2, warning: float = 0.
     typical, high = float(median(norms.values)), quantile(norms.values, 0.9)
     far = limit > 0 and typical >= severe * limit
     yield Finding(
-        f"{share:.0%} of the steps are clipped: the norm is {typical:.3g} in the median"
-        + (f", the limit {limit:g}." if limit else "."),
+        f"{percent(share).capitalize()} of the steps are clipped: the median norm is {figure(typical, 3)}"
+        + (f", the limit {figure(limit)}." if limit else "."),
         int(norms.steps[0]),
         int(norms.steps[-1]),
         "grad_norm",
         {"share": share, "median_norm": typical, "norm_90": high, **({"limit": limit} if limit else {})},
         (
-            f"Raise the limit to {high:.2g}, the 90th percentile of the norms, so that it acts on exceptions.",
+            f"Raise the limit to {figure(high, 2)}, the 90th percentile of the norms, so that it clips only "
+            "exceptions.",
             "If the norms grow during the run, lower the learning rate instead.",
         ),
         Severity.WARNING if share >= warning and far else Severity.INFO,
@@ -85,13 +87,14 @@ def _ceiling(norms: Series) -> float | None:
 def _after_clipping(norms: Series, ceiling: float) -> Findings:
     share = float((norms.values >= (1 - AT_CEILING) * ceiling).mean())
     yield Finding(
-        f"{share:.0%} of the logged gradient norms are {ceiling:.3g}, and none is larger: they were logged after clipping, and most are clipped.",
+        f"{share:.0%} of the logged gradient norms are {figure(ceiling, 3)}, and none is larger: they were logged "
+        "after clipping, and most steps are clipped.",
         int(norms.steps[0]),
         int(norms.steps[-1]),
         "grad_norm",
         {"share": share, "limit": ceiling},
         (
-            "Log the norm before clipping (clip_grad_norm_ returns it): spikes and growth are invisible after it.",
+            "Log the norm before clipping (clip_grad_norm_ returns it): spikes and growth do not show after it.",
             "Then set the limit at the 90th percentile of those norms.",
         ),
         Severity.INFO,

@@ -49,17 +49,20 @@ def _finding(table: LayerTable, steps: np.ndarray, dead: np.ndarray, shares: np.
     listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     on_purpose = 2 * len(chosen) >= len(table.names)
     reason = ", perhaps frozen on purpose" if on_purpose else ""
+    least = float(shares[chosen].min())
+    often = "any record" if least == 1 else f"at least {int(100 * least)}% of the records, from step {onset:,} on"
     return Finding(
-        f"{len(chosen)} of {len(table.names)} layers receive no gradient in {shares[chosen].min():.0%} of the records or more, "
-        f"from step {onset:,} on: {listed}{reason}.",
+        f"{len(chosen)} of {len(table.names)} layers receive{'s' if len(chosen) == 1 else ''} no gradient in {often}: "
+        f"{listed}{reason}.",
         onset,
         int(steps[-1]),
         f"layers/{names[0]}/grad_norm",
-        {"layers": len(chosen), "of": len(table.names), "share": float(shares[chosen].min())},
+        {"layers": len(chosen), "of": len(table.names), "share": least},
         (
             f"List the parameters of {names[0]} after one backward pass: is grad None or zero, is requires_grad set?",
             "Look for detach() and no_grad() on the way to them, and for parameters the optimizer does not hold.",
-            "If it never had a gradient, check the initialisation of the layers behind it: weights of zero pass none back.",
+            "If it never had a gradient, check the initialisation of the layers behind it: weights of zero pass none "
+            "back.",
         ),
         Severity.INFO if on_purpose else Severity.WARNING,
     )

@@ -69,7 +69,7 @@ def check(
         {"spikes": len(spikes), "led": int(led.sum()), "jumps": int(jumps.sum())},
         (
             f"No weight decay on {name}.",
-            f"Scale the gradient of {name} by 0.1, or put a norm behind it.",
+            f"Scale the gradient of {name} by 0.1, or normalise its output.",
             "Look at the rare tokens in the batches of these steps.",
         ),
         steps=tuple(int(losses.steps[s.peak]) for s, lead in zip(spikes, led) if lead),

@@ -1,6 +1,7 @@
 import numpy as np
 
 from lmdiag import advice
+from lmdiag.figures import figure
 from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import BEFORE, SCATTER_FLOOR
@@ -89,12 +90,13 @@ def _stands_out(
 def _jump(run: Run, norms: Series, hits: np.ndarray, ratios: np.ndarray) -> Finding:
     highest = int(np.argmax(ratios))
     step, value = int(norms.steps[hits[highest]]), float(norms.values[hits[highest]])
-    others = f", one of {len(hits)} such records" if len(hits) > 1 else ""
+    others = f", the largest of {len(hits)} such records" if len(hits) > 1 else ""
     limit = run.config.get("grad_clip")
-    absorbed = f"; clipping at {limit} absorbed it" if limit else ""
+    absorbed = f"; clipping at {limit} absorbed it" if limit and value > limit else ""
     harmless = limit and len(hits) == 1 and ratios[highest] < CERTAIN
     return Finding(
-        f"The gradient norm jumped to {value:.3g} at step {step:,}, {ratios[highest]:.0f} times its usual value{others}{absorbed}.",
+        f"The gradient norm jumped to {figure(value, 3)} at step {step:,}, {figure(ratios[highest], 3)} times its "
+        f"usual value{others}{absorbed}.",
         int(norms.steps[hits[0]]),
         int(norms.steps[hits[-1]]),
         "grad_norm",
@@ -108,7 +110,8 @@ def _jump(run: Run, norms: Series, hits: np.ndarray, ratios: np.ndarray) -> Find
 def _growth(run: Run, norms: Series, growth: float) -> Finding:
     onset = int(norms.steps[np.argmax(norms.values >= median(norms.values[: len(norms) // 3]) * growth / 3)])
     return Finding(
-        f"The gradient norm grew {growth:.0f}-fold, to {median(norms.values[-max(2, len(norms) // 10) :]):.3g}, from step {onset:,} on.",
+        f"The gradient norm grew {figure(growth, 2)}-fold, "
+        f"to {figure(float(median(norms.values[-max(2, len(norms) // 10) :])), 3)}, from step {onset:,} on.",
         onset,
         int(norms.steps[-1]),
         "grad_norm",

@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.alignment import shared_steps
@@ -53,7 +54,7 @@ def check(run: Run, _: Series, *, noisy: float = 0.1, wasteful: float = 10.0) ->
     if all(1 / s < noisy for s in scales if s > 0) and all(s > 0 for s in scales):
         yield _finding(run, steps, scales[-1], "far below", "the gradient is mostly noise", 2)
     elif all(1 / max(s, 1e-12) > wasteful for s in scales):
-        yield _finding(run, steps, scales[-1], "far above", "most of its samples tell nothing new", 0.5)
+        yield _finding(run, steps, scales[-1], "far above", "most of its samples add nothing new", 0.5)
 
 
 def _noise_scale(big: np.ndarray, small: np.ndarray, parts: float) -> float:
@@ -69,7 +70,7 @@ def _finding(run: Run, steps: np.ndarray, scale: float, where: str, means: str, 
         batch, unit = run.config.get("batch_size"), "sequences"
     size = float(batch) if batch else 1.0
     what = f"{size:,.0f} {unit}" if batch else "one batch"
-    noise = f"{scale * size:,.3g} {unit if batch else 'batches'}" if np.isfinite(scale) else "beyond measure"
+    noise = f"{figure(scale * size, 3)} {unit if batch else 'batches'}" if np.isfinite(scale) else "beyond measure"
     return Finding(
         f"The batch of {what} is {where} the gradient noise scale ({noise}): {means}.",
         int(steps[0]),

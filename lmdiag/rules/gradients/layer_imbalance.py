@@ -3,6 +3,7 @@ from collections import defaultdict
 
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.layers import LayerTable
 from lmdiag.run import Run
@@ -76,8 +77,8 @@ def _furthest_apart(table: LayerTable) -> tuple[int, int, float] | None:
 def _vanishing_with_depth(table: LayerTable, low: int, high: int, ratio: float, warning: float) -> Finding:
     small, large = table.names[low], table.names[high]
     return Finding(
-        f"The gradient of {small} is {ratio:,.0f} times smaller than that of {large} ({median(table.values[low]):.2g} against "
-        f"{median(table.values[high]):.2g} in the median).",
+        f"The gradient of {small} is {figure(ratio, 2)} times smaller than that of {large} (median norms: "
+        f"{figure(float(median(table.values[low])), 2)} and {figure(float(median(table.values[high])), 2)}).",
         int(table.steps[0]),
         int(table.steps[-1]),
         f"layers/{small}/grad_norm",
@@ -89,7 +90,7 @@ def _vanishing_with_depth(table: LayerTable, low: int, high: int, ratio: float, 
         (
             f"Check the residual path and the normalisation between {small} and {large}.",
             "Check the scale of the initialisation: the variance of activations should not change from layer to layer.",
-            "Fewer layers, if it cannot be cured.",
+            "If neither helps, use fewer layers.",
         ),
         Severity.WARNING if ratio >= warning else Severity.INFO,
     )
@@ -110,20 +111,23 @@ def _outbreaks(table: LayerTable, outbreak: float) -> Findings:
             continue
         step, factor = int(steps[rows[0]]), float(np.exp(excess[rows[0] : rows[0] + CONSECUTIVE].max()))
         yield Finding(
-            f"The gradient of {name} grew to {factor:.0f} times its usual share at step {step:,}, and the other layers did not.",
+            f"The gradient of {name} grew to {figure(factor, 2)} times its usual share at step {step:,}, while those "
+            "of the other layers did not.",
             step,
             int(steps[min(rows[-1] + CONSECUTIVE - 1, len(steps) - 1)]),
             f"layers/{name}/grad_norm",
             {"ratio": factor, "records": len(rows) + CONSECUTIVE - 1},
             (
                 f"Look at the loss within some steps of {step:,}: did it jump after the gradient of {name}?",
-                "For an embedding: no weight decay on it, or a tenth of its gradient; for attention: normalise queries and keys.",
+                "For an embedding: no weight decay on it, or a tenth of its gradient; for attention: normalise queries "
+                "and keys.",
             ),
         )
 
 
 def _excess(values: np.ndarray, outbreak: float) -> np.ndarray:
-    """Return the logarithm by which each record is above the 50 before it, 0 where it does not stand out: float64[n]."""
+    """Return the logarithm by which each record is above the 50 before it, 0 where it does not stand out: "
+    "float64[n]."""
     before, _ = medians_beside(values, BEFORE)
     rise = np.nan_to_num(values - before, nan=0.0)
     rise[:BEFORE] = 0.0

@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import figure, percent
 from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import NEAR_UNIFORM
@@ -37,7 +38,10 @@ def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float
     zeros = norms.values == 0
     if zeros.mean() >= zero_share:
         step = int(norms.steps[np.argmax(zeros)])
-        message = f"The gradient norm is exactly zero in {zeros.mean():.0%} of the records, first at step {step:,}."
+        often = (
+            "every record" if zeros.all() else f"{percent(float(zeros.mean()))} of the records, first at step {step:,}"
+        )
+        message = f"The gradient norm is exactly zero in {often}."
         yield _finding(message, step, int(norms.steps[-1]), {"zero_share": float(zeros.mean())}, Severity.ERROR)
         return
     early, late = norms.values[: max(1, len(norms) // 5)], norms.values[-(len(norms) // 3) :]
@@ -49,7 +53,9 @@ def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float
     if (after < fallen_to * before and share > 0.8) or (level >= NEAR_UNIFORM and after < DEAD_AT_UNIFORM):
         low = np.flatnonzero(norms.values <= max(2 * after, fallen_to * before))
         step = int(norms.steps[low[0]]) if len(low) else int(norms.steps[0])
-        message = f"The gradient norm fell from {before:.3g} to {after:.3g} while the loss is still {level:.4g}, from step {step:,} on."
+        went = f"fell from {figure(before, 3)} to" if after < before else "stays at"
+        still = f"while the loss is still {figure(level)}, from step {step:,} on"
+        message = f"The gradient norm {went} {figure(after, 3)} {still}."
         yield _finding(
             message, step, int(norms.steps[-1]), {"early": before, "late": after, "loss": level}, Severity.WARNING
         )

@@ -45,7 +45,8 @@ def check(run: Run, clock: Series, *, gap_s: float = 1800.0, ratio: float = 20.0
         why = "where the run was resumed" if resumed else "without a restart in the log: it hung or was suspended"
         more = f", the longest of {len(silent)} silences" if len(silent) > 1 else ""
         yield Finding(
-            f"Nothing was logged for {_duration(float(apart[worst]))} after step {int(clock.steps[worst]):,}, {why}{more}.",
+            f"Nothing was logged for {_duration(float(apart[worst]))} after step {int(clock.steps[worst]):,}, "
+            f"{why}{more}.",
             int(clock.steps[silent[0]]),
             int(clock.steps[silent[-1] + 1]),
             "time",
@@ -64,7 +65,7 @@ def check(run: Run, clock: Series, *, gap_s: float = 1800.0, ratio: float = 20.0
             int(clock.steps[back[-1] + 1]),
             "time",
             {"times": len(back), "largest_s": float(-apart[back].min())},
-            ("Check whether logs of two machines or two runs were joined; speeds over this step are wrong.",),
+            ("Check whether logs of two machines or two runs were joined; speeds across this step are wrong.",),
         )
 
 

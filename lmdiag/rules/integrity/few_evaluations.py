@@ -1,3 +1,4 @@
+from lmdiag.figures import figure
 from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 
@@ -34,16 +35,17 @@ def check(run: Run, _: Series, *, enough: int = 3) -> Findings:
     span = run.last_step - run.first_step
     if held >= enough or (epochs <= ONE_PASS and len(run["loss"]) < LONG):
         return
-    what = f"{epochs:.2g} passes over the data" if epochs > ONE_PASS else f"{span:,} steps"
+    unit = f"{run.step_kind.removesuffix('s')}s"
+    what = f"{figure(epochs, 2)} passes over the data" if epochs > ONE_PASS else f"{span:,} {unit}"
     count = {0: "no evaluation", 1: "one evaluation"}.get(held, f"{held} evaluations")
     yield Finding(
-        f"The log has {count} in {what}: nothing in it could show overfitting.",
+        f"The log has {count} in {what}: {'too few to show' if held else 'nothing in it could show'} overfitting.",
         run.first_step,
         run.last_step,
         "loss",
         {"evaluations": held, "steps": span, **({"epochs": epochs} if epochs else {})},
         (
-            f"Evaluate every {max(span // ADVISED, 1):,} steps, on text that is not trained on.",
+            f"Evaluate every {max(span // ADVISED, 1):,} {unit}, on text that is not trained on.",
             "Save a checkpoint at each evaluation, so that the best one can be kept.",
         ),
     )

@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import AT_CEILING
@@ -10,6 +11,7 @@ JUST_BEFORE = 20  # pairs of records; a rounded curve that flattens repeats itse
 MOVED = 10  # records before the frozen stretch that show that the metric used to move
 COARSE = 3.0  # a metric that moves by less than so many units of its rounding may well repeat itself
 CERTAIN = 1e-6  # expected number of such stretches by chance in a whole log
+NAMES = {"loss": "The loss", "grad_norm": "The gradient norm"}
 DEAD_LR = 0.01  # share of the peak below which nothing need move
 
 
@@ -51,7 +53,8 @@ def check(run: Run, _: Curve, *, smallest: int = 5, warning: int = 20) -> Findin
         goes_on = " until the end of the log" if last == len(finite) - 1 else ""
         long = length >= max(warning, 0.02 * len(finite)) and metric == "loss"
         yield Finding(
-            f"{metric} is exactly {value:.6g} in {length:,} records in a row, from step {int(finite.steps[first]):,}{goes_on}.",
+            f"{NAMES.get(metric, metric)} is exactly {figure(value, 6)} in {length:,} records in a row, "
+            f"from step {int(finite.steps[first]):,} on{goes_on}.",
             int(finite.steps[first]),
             int(finite.steps[last]),
             metric,
@@ -70,7 +73,8 @@ def _watched(run: Run) -> list[tuple[str, Series]]:
 
 
 def _frozen(values: np.ndarray, smallest: int) -> tuple[int, int] | None:
-    """Return first index and length of the longest stretch of equal values, None where chance or rounding explain it."""
+    """Return first index and length of the longest stretch of equal values, None where chance or rounding explain "
+    "it."""
     if len(values) < MOVED + smallest or not (values[1:] == values[:-1]).any():
         return None
     starts = np.r_[0, np.flatnonzero(np.diff(values)) + 1]

@@ -45,8 +45,8 @@ def _finding(metric: str, losses: Series, masked: np.ndarray) -> Finding:
     others = losses.values[np.isfinite(losses.values) & ~masked]
     nothing = " Nothing was learned in these steps." if share >= 0.2 and metric == "loss" else ""
     return Finding(
-        f"{'The loss' if metric == 'loss' else metric} is exactly 0 in {int(masked.sum()):,} of {len(masked):,} records, "
-        f"first at step {int(steps[0]):,}: a masked NaN, or a batch without targets.{nothing}",
+        f"{'The loss' if metric == 'loss' else metric} is exactly 0 in {int(masked.sum()):,} of {len(masked):,} "
+        f"records, first at step {int(steps[0]):,}: a masked NaN, or a batch without targets.{nothing}",
         int(steps[0]),
         int(steps[-1]),
         metric,

@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
 from lmdiag.metrics import LN2
 from lmdiag.run import Run, Series
@@ -9,7 +10,7 @@ from lmdiag.stats.windows import median
 
 PAIRS = 3
 HIGHEST_LOSS = 12.0  # nats; programs cap the exponent, and beyond ln V nobody reads the perplexity
-IN_BITS = "it is a power of two, and the loss is in bits or the base is wrong"
+IN_BITS = "it is 2 to the power of the loss, so the loss is in bits or the base is wrong"
 
 
 @rule(family="integrity", needs=("curve",), severity=Severity.INFO)
@@ -52,13 +53,14 @@ def check(run: Run, _: Curve, *, tolerance: float = 0.02) -> Findings:
         why, evidence = found
         in_bits = why == IN_BITS
         yield Finding(
-            f"{name} is not exp(loss): {why} ({median(perplexity[good]):.4g} where exp(loss) is {median(np.exp(loss[good])):.4g}).",
+            f"{name} is not exp(loss): {why} ({figure(float(median(perplexity[good])))} where exp(loss) is "
+            f"{figure(float(median(np.exp(loss[good]))))}).",
             int(shared[good][0]),
             int(shared[good][-1]),
             name,
             evidence,
             (
-                "Convert one of them: nats are bits times 0.693."
+                "Convert one of them: a loss in nats is the loss in bits times 0.693."
                 if in_bits
                 else "Average the loss over tokens, then exponentiate once.",
                 f"Until then quote exp(loss), not {name}.",

@@ -41,9 +41,12 @@ def check(run: Run, curve: Curve, *, ratio: float = 3.0) -> Findings:
     missing = float(apart[holes].sum() - usual * len(holes))
     widest = int(holes[np.argmax(apart[holes])])
     first, last = int(steps[widest]), int(steps[widest + 1])
-    more = f", and {len(holes) - 1} more such holes" if len(holes) > 1 else ""
+    more = (
+        f"; there {'is 1 more gap' if len(holes) == 2 else f'are {len(holes) - 1} more gaps'}" if len(holes) > 1 else ""
+    )
+    spacing = "step" if usual == 1 else f"{usual:,.0f} steps"
     yield Finding(
-        f"No record between step {first:,} and step {last:,}, where one was written every {usual:,.0f}{more}.",
+        f"No record between step {first:,} and step {last:,}, in a log with one every {spacing}{more}.",
         int(steps[holes[0]]),
         int(steps[holes[-1] + 1]),
         curve.metric,

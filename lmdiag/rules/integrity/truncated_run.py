@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import percent
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.windows import median
@@ -40,9 +41,10 @@ def check(run: Run, curve: Curve, *, complete_share: float = 0.98) -> Findings:
         return
     if status in ("crashed", "killed"):
         message = f"The run {'crashed' if status == 'crashed' else 'was killed'} at step {run.last_step:,}"
-        message += f", {share:.0%} of the planned {planned:,.0f}." if planned else "."
+        message += f" of the planned {planned:,.0f} ({percent(share)})." if planned else "."
     elif planned and run.step_kind == "step" and share < complete_share and next_step <= planned:
-        message = f"The log ends at step {run.last_step:,}, {share:.0%} of the planned {planned:,.0f}: still running, or stopped."
+        message = f"The log ends at step {run.last_step:,} of the planned {planned:,.0f} ({percent(share)}): "
+        message += "the run is still going, or was stopped."
     else:
         return
     yield Finding(

@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LEARNS
@@ -72,14 +73,16 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
         and learns
         and float(np.ptp(np.log(losses.values[:3]))) < np.log(SAME)
     )
+    starts = "starts at" if first == losses.values[0] else "has a median of"
+    where = "" if first == losses.values[0] else " over its first three records"
     factor = (
-        f", {ratio:.3g} times that{_meaning(ratio, run, stays)}"
+        f"{figure(ratio, 3)} times what a uniform guess over {vocabulary:,} tokens costs ({figure(uniform)} nats)"
         if vocabulary
-        else f", more than for any vocabulary in use{_named(first)}"
+        else f"more than a uniform guess over any vocabulary in use costs (at most {figure(uniform)} nats)"
     )
+    meaning = _meaning(ratio, run, stays) if vocabulary else _named(first)
     yield Finding(
-        f"The loss starts at {first:.4g}, where the uniform guess over {f'{vocabulary:,}' if vocabulary else 'any number of'} tokens "
-        f"costs {'' if vocabulary else 'at most '}{uniform:.4g} nats{factor}; it ends at {seen.end:.4g}.",
+        f"The loss {starts} {figure(first)}{where}, {factor}{meaning}; it ends at {figure(seen.end)}.",
         int(losses.steps[0]),
         int(losses.steps[-1]),
         metric,
@@ -97,16 +100,17 @@ def _vocabulary(run: Run) -> int:
 
 def _meaning(ratio: float, run: Run, stays: bool) -> str:
     if not stays:
-        return f", as for a large initialisation{' or a loss in bits' if abs(ratio - BITS) < BITS_TOLERANCE else ''}"
+        return f", as after a large initialisation{', or as in bits' if abs(ratio - BITS) < BITS_TOLERANCE else ''}"
     steps = run.config.get("grad_accum")
     if isinstance(steps, int | float) and steps > 1 and abs(ratio / steps - 1) < WHOLE:
-        return f", the {steps:.0f} accumulation steps"
+        return f", as if summed over the {steps:.0f} accumulation steps"
     near = 1.5 <= ratio <= MOST_STEPS and abs(ratio / round(ratio) - 1) < WHOLE
-    return f", as for a sum over {round(ratio)} accumulation steps" if near else ""
+    return f", as if summed over {round(ratio)} accumulation steps" if near else ""
 
 
 def _named(first: float) -> str:
-    """Say of which usual vocabulary the first loss is a multiple of the uniform guess; "" where there is none, or no saying which."""
+    """Say of which usual vocabulary the first loss is a multiple of the uniform guess; "" where there is none, or no "
+    "saying which."""
     near = [
         (factor, size)
         for factor in range(2, MOST_NAMED + 1)
@@ -116,14 +120,14 @@ def _named(first: float) -> str:
     if len({factor for factor, _ in near}) != 1:
         return ""
     factor, size = near[0]
-    return f", and {factor} times that over {size:,} tokens: summed over {factor} accumulation steps?"
+    return f", and {factor} times that over {size:,} tokens, as if summed over {factor} accumulation steps"
 
 
 def _far_too_high(metric: str, losses: Series) -> Finding:
     level = float(median(losses.values))
     return Finding(
-        f"The loss stays near {level:.4g} from step {int(losses.steps[0]):,}, where this log begins: no language model's mean loss per token is "
-        f"above {LARGEST_UNIFORM:.0f} nats for long.",
+        f"The loss stays near {figure(level)} from step {int(losses.steps[0]):,}, where this log begins: no language "
+        f"model's mean loss per token stays above {LARGEST_UNIFORM:.0f} nats.",
         int(losses.steps[0]),
         int(losses.steps[-1]),
         metric,
@@ -141,9 +145,14 @@ def _evidence(first: float, uniform: float, ratio: float, seen: Progress) -> dic
 
 def _advice(run: Run, ratio: float) -> tuple[str, ...]:
     steps = run.config.get("grad_accum")
-    count = f"the {steps:.0f} accumulation steps" if isinstance(steps, int | float) and steps > 1 else "its parts"
+    count = (
+        f"the {steps:.0f} accumulation steps"
+        if isinstance(steps, int | float) and steps > 1
+        else "the number of its parts"
+    )
     return (
-        f"Compute the loss of one batch by hand: a mean over target tokens, in nats. Divide what is logged by {count} if it was summed.",
-        "If the gradients were summed as well, divide the loss before backward(), and expect another best learning rate.",
+        "Compute the loss of one batch by hand: a mean over target tokens, in nats. "
+        f"If the logged loss is a sum, divide it by {count}.",
+        "If the gradients were summed as well, divide the loss before backward() and tune the learning rate again.",
         "If the mean is right, the initialisation is too large: look at the scale of the embedding and output weights.",
     )

@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import figure, percent
 from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.windows import median
@@ -9,6 +10,7 @@ ONCE = 256.0  # a scale that was never above this was not searched for: it is a 
 FALL_STEPS, FALL_RECORDS = 100, 10
 SKIP_WARNING = 0.05
 SEARCH_SKIPS = 32  # halvings from 2^32, the largest first scale in use, down to 1
+NOT_COUNTED = f", not counting the {SEARCH_SKIPS} that a search for the scale may take"
 
 
 @rule(family="numerics", needs=("loss_scale",), severity=Severity.ERROR, min_points=5)
@@ -48,10 +50,11 @@ def check(run: Run, scales: Series, *, gone: float = 1.0, halvings: int = 5) -> 
     if not (lost or fallen or skipped > SKIP_WARNING):
         return
     onset = _onset(scales if lost else settled, end) if lost or fallen else int(settled.steps[0])
-    shrank = f"The loss scale fell from {float(scales.values.max() if lost else usual):,.0f} to {end:g}, from step {onset:,} on"
+    start = figure(float(scales.values.max() if lost else usual), 5)
+    shrank = f"The loss scale fell from {start} to {figure(end, 2)}, from step {onset:,} on"
     message = shrank if lost or fallen else "The loss scaler keeps overflowing"
     yield Finding(
-        message + (f"; {skipped:.0%} of the updates were skipped." if skipped > 0 else "."),
+        message + (f"; {percent(skipped)} of the updates were skipped{NOT_COUNTED}." if skipped > 0 else "."),
         onset,
         int(scales.steps[-1]),
         "loss_scale",

@@ -39,24 +39,29 @@ def check(run: Run, _: Series, *, error_share: float = 0.2) -> Findings:
         return
     share, steps = float(bad.mean()), norms.steps[bad]
     tail = bad[-max(2, len(bad) // 20) :].any()
-    scaler = ("loss_scale" in run and share < ISOLATED and not tail) or (
-        bad.sum() == 1 and _skipped(run, int(steps[0]))
+    scaler = "loss_scale" in run and share < ISOLATED and not tail
+    skipped = bad.sum() == 1 and _skipped(run, int(steps[0]))
+    one, many = (
+        ": an isolated overflow, whose step was skipped",
+        ": isolated overflows, which the fp16 loss scaler skips",
     )
+    why = "" if not (scaler or skipped) else one if bad.sum() == 1 else many
     yield Finding(
-        f"The gradient norm is not finite in {int(bad.sum()):,} of {len(bad):,} records, first at step {int(steps[0]):,}"
-        + (": isolated overflows of the fp16 loss scaler, which skips such steps." if scaler else "."),
+        f"The gradient norm is not finite in {int(bad.sum()):,} of {len(bad):,} records, "
+        f"first at step {int(steps[0]):,}{why}.",
         int(steps[0]),
         int(steps[-1]),
         "grad_norm",
         {"records": int(bad.sum()), "share": share},
         _advice(run, int(steps[0])),
-        Severity.INFO if scaler else Severity.ERROR if share >= error_share else Severity.WARNING,
+        Severity.INFO if why else Severity.ERROR if share >= error_share else Severity.WARNING,
         steps=tuple(steps[:50].tolist()),
     )
 
 
 def _skipped(run: Run, step: int) -> bool:
-    """Tell whether the learning rate stood still at this step while it moved at the steps beside it, as a schedule does that counts only real steps."""
+    """Tell whether the learning rate stood still at this step while it moved at the steps beside it, as a schedule "
+    "does that counts only real steps."""
     if "lr" not in run:
         return False
     rates = run["lr"]

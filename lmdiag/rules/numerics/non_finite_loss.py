@@ -1,6 +1,7 @@
 import numpy as np
 
 from lmdiag import advice
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.windows import median
@@ -62,11 +63,15 @@ def _training(run: Run, losses: Series) -> Findings:
 
 def _message(step: int, bad: np.ndarray, evidence: dict[str, float]) -> str:
     share = f"{int(bad.sum()):,} of {len(bad):,} records"
-    if "last_finite_loss" not in evidence:
+    if bad.all():
         return f"The loss is not finite from the first record on, step {step:,} ({share})."
+    if "last_finite_loss" not in evidence:
+        return f"The loss is not finite in {share}, the first one (step {step:,}) among them."
     rose = evidence.get("gradient_growth", 0)
-    before = f"; the gradient norm rose {rose:.0f}x just before" if rose >= 3 else ""
-    return f"The loss became non-finite at step {step:,}, after {evidence['last_finite_loss']:.4g} ({share}){before}."
+    before = f"; the gradient norm rose {figure(rose, 2)}-fold just before" if rose >= 3 else ""
+    return (
+        f"The loss became non-finite at step {step:,}, after {figure(evidence['last_finite_loss'])} ({share}){before}."
+    )
 
 
 def _gradient_growth(run: Run, step: int) -> float | None:
@@ -82,7 +87,8 @@ def _gradient_growth(run: Run, step: int) -> float | None:
 def _advice(run: Run, step: int, first: int, growth: float | None) -> tuple[str, ...]:
     if first == 0:
         return (
-            "Check one batch by hand: token ids below the vocabulary size, labels not all masked, no NaN in the inputs.",
+            "Check one batch by hand: token ids below the vocabulary size, labels not all masked, no NaN in the "
+            "inputs.",
             "Run one step in fp32 with torch.autograd.set_detect_anomaly(True): it names the operation.",
         )
     steps = [advice.rewind(run, step), advice.lower_lr(run, step)]
@@ -98,13 +104,15 @@ def _evaluation(split: str, losses: Series) -> Findings:
         return
     first, last = int(losses.steps[bad][0]), int(losses.steps[bad][-1])
     yield Finding(
-        f"The loss on {split} is not finite in {int(bad.sum()):,} of {len(bad):,} evaluations, first at step {first:,}.",
+        f"The loss on {split} is not finite in {int(bad.sum()):,} of {len(bad):,} evaluations, first at step "
+        f"{first:,}.",
         first,
         last,
         f"{split}/loss",
         {"records": int(bad.sum()), "share": float(bad.mean())},
         (
-            "If the training loss is finite, look for an empty batch or one with all labels masked in the evaluation set.",
+            "If the training loss is finite, look for an empty batch or one with all labels masked in the evaluation "
+            "set.",
             "Average the loss over tokens, not over batches: a batch without targets is 0/0.",
         ),
     )

@@ -38,14 +38,19 @@ def check(run: Run, losses: Series) -> Findings:
     learning = run.evaluation is not None and _falls(run.evaluation[1].finite.values)
     yield Finding(
         f"The loss is exactly 0 in {int(zeros.sum()):,} of {len(zeros):,} records, from the first on"
-        + (", although the evaluation loss falls: the wrong number is logged." if learning else ": no target is left."),
+        + (
+            ", although the evaluation loss falls: the wrong number is logged."
+            if learning
+            else ": the batches hold no targets."
+        ),
         int(losses.steps[0]),
         int(losses.steps[zeros][-1]),
         "loss",
         {"records": int(zeros.sum()), "share": float(zeros.mean())},
         (
             "Decode the labels of one batch: are they all masked (-100)?",
-            "Check that the response marker of the chat template occurs in the data, and that the context is longer than the prompts.",
+            "Check that the response marker of the chat template occurs in the data, and that the context is longer "
+            "than the prompts.",
         ),
         Severity.INFO if learning else Severity.ERROR,
     )

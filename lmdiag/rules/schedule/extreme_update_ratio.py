@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.alignment import shared_steps
@@ -52,16 +53,16 @@ def check(
     rate = run.value_at("lr", int(stable.steps[len(stable) // 2]))
     factor = 10.0 ** round(np.log10(1e-3 / typical))
     yield Finding(
-        f"An update changes the weights by {typical:.2g} of their norm, where about 0.001 is usual: "
+        f"An update changes the weights by {figure(typical, 2)} of their norm, where about 0.001 is usual: "
         f"{'too large to keep what is learned' if typical > high else 'too small to learn anything'}.",
         int(stable.steps[0]),
         int(stable.steps[-1]),
         ratios.source_name or "update_ratio",
         {"update_ratio": typical, "records": len(stable), **({} if rate is None else {"lr": rate})},
         (
-            f"Try {factor:g} times the learning rate"
-            + (f": {rate * factor:.2g} instead of {rate:.2g}." if rate else "."),
-            "Log the ratio of each layer: one layer alone points at its initialisation or at its weight decay.",
+            f"Try {figure(factor)} times the learning rate"
+            + (f": {figure(rate * factor, 2)} instead of {figure(rate, 2)}." if rate else "."),
+            "Log the ratio of each layer: if one alone stands out, look at its initialisation and its weight decay.",
         ),
         Severity.WARNING if not very_low <= typical <= very_high else Severity.INFO,
     )

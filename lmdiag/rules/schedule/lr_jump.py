@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import HIGH_RATE
@@ -48,18 +49,19 @@ def check(run: Run, rates: Series, *, ratio: float = 1.5, share: float = 0.2) ->
     step = int(rates.steps[at + 1])
     resumed = any(rates.steps[at] <= s.first_step <= step for s in run.segments[1:])
     rise = _loss_rise(run, int(rates.steps[at]))
-    how = f"jumps from {before:.3g} to {after:.3g}" if after > before else f"drops to {after:.3g} and warms up again"
+    jump = f"jumps from {figure(before, 3)} to {figure(after, 3)}"
+    how = jump if after > before else f"drops to {figure(after, 3)} and warms up again"
     others = f", the first of {len(rows)} restarts" if len(rows) > 1 else ""
     yield Finding(
         f"The learning rate {how} at step {step:,}{', where the run was resumed' if resumed else ''}{others}"
-        + (f"; the loss rose by {rise:.2g} nats." if rise else "."),
+        + (f"; the loss rose by {figure(rise, 2)} nats." if rise else "."),
         step,
         int(rates.steps[rows[-1] + 1]),
         "lr",
         {"before": before, "after": after, "jumps": len(rows), "loss_rise": rise},
         (
-            "If it was not intended, restore the state of the scheduler together with model and optimizer.",
-            f"Resume from before step {step:,} at a rate of {before:.3g}.",
+            "If that was not intended, restore the state of the scheduler together with model and optimizer.",
+            f"Resume from before step {step:,}{f' at a rate of {figure(before, 3)}' if before else ''}.",
         ),
         Severity.WARNING if resumed and rise and after > before else Severity.INFO,
         steps=tuple(rates.steps[rows + 1][:50].tolist()),
@@ -67,7 +69,8 @@ def check(run: Run, rates: Series, *, ratio: float = 1.5, share: float = 0.2) ->
 
 
 def _jumps_up(lr: np.ndarray, restarts: np.ndarray, ratio: float, share: float) -> np.ndarray:
-    """Return the records after which the rate is suddenly higher, warm-up apart; `restarts` are rows before a restart."""
+    """Return the records after which the rate is suddenly higher, warm-up apart; `restarts` are rows before a "
+    "restart."""
     peak = lr.max()
     rows = np.flatnonzero(lr[1:] > ratio * lr[:-1])
     rows = rows[lr[rows + 1] - lr[rows] > share * peak]

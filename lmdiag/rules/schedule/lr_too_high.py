@@ -1,6 +1,7 @@
 import numpy as np
 
 from lmdiag import advice
+from lmdiag.figures import figure, percent
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import HIGH_RATE, LARGE_UPDATE, LEAST_PROGRESS, LONGEST, LOST
@@ -9,7 +10,7 @@ from lmdiag.stats.rebound import Rebound, sustained_rise
 from lmdiag.stats.trend import total_gain
 from lmdiag.stats.windows import median
 
-NEAR_PEAK = 0.7
+NEAR_PEAK, NO_WARM_UP = 0.7, 0.99
 EARLY = 0.2  # share of the run
 CLIPPED = 0.8
 BEFORE = 50
@@ -61,20 +62,24 @@ def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
     seen = _signs(run, schedule, onset)
     if len(seen) < signs:
         return
+    warmed_up = rates.values[0] < NO_WARM_UP * schedule.peak
     start = max(float(losses.values[0]), float(median(losses.values[:3])))
     lost = rise.rise >= LOST * max(start - rise.low, LEAST_PROGRESS)
     yield Finding(
-        f"The learning rate of {rate:.3g} is too high: the loss rose from {rise.low:.4g} to {rise.high:.4g} from step {onset:,} on; "
-        f"{'; '.join(seen)}.",
+        f"The learning rate of {figure(rate, 3)} is too high: the loss rose from {figure(rise.low)} to "
+        f"{figure(rise.high)} from step {onset:,} on; {'; '.join(seen)}.",
         onset,
         run.last_step,
         metric,
         _evidence(rate, schedule, rise, seen),
         (
             advice.lower_lr(run, onset),
-            f"Warm up for longer than {max(schedule.warm_step - run.first_step, 0):,} steps.",
+            f"Warm up for longer: the rate reached its peak at step {schedule.warm_step:,}."
+            if warmed_up
+            else "Warm up over the first steps of the run.",
             advice.clip(run, onset),
-            "Replay the same batches at half of the rate: if the loss rises at the same step again, the data is the cause.",
+            "Replay the same batches at half of the rate: if the loss rises at the same step again, the data is the "
+            "cause.",
         ),
         Severity.ERROR if lost else Severity.WARNING,
     )
@@ -94,14 +99,16 @@ def _standstill(run: Run, metric: str, losses: Series, schedule: Phases) -> Find
     if not stuck or change < LARGE_UPDATE or grown < GROWN:
         return
     yield Finding(
-        f"The learning rate of {schedule.peak:.3g} is too high: the loss stays at {end:.4g} (from {start:.4g}), each update changes the weights by "
-        f"{change:.0%} of their norm, and they grew {grown:.2g}-fold.",
+        f"The learning rate of {figure(schedule.peak, 3)} is too high: the loss stays at {figure(end)} (from "
+        f"{figure(start)}), "
+        f"each update changes the weights by {change:.0%} of their norm, and they grew {figure(grown, 2)}-fold.",
         schedule.warm_step,
         run.last_step,
         metric,
         {"peak": schedule.peak, "start": start, "end": end, "update_ratio": change, "weight_growth": grown},
         (
-            f"Lower the learning rate: an update of 0.1% of the weights needs about {schedule.peak * 0.001 / change:.1g}.",
+            "Lower the learning rate: updates of 0.1% of the weights need about "
+            f"{figure(schedule.peak * 0.001 / change, 1)}.",
             "If the loss stays where it is at a tenth of the rate, look at the labels and the attention mask instead.",
         ),
         Severity.WARNING,
@@ -123,15 +130,15 @@ def _freed(rates: Series, metric: str, losses: Series) -> list[Finding]:
     if not stood or freed > FREED * before.min():
         return []
     finding = Finding(
-        f"The learning rate of {rate:.3g} was too high: the loss stood at {level:.4g} for {len(before)} records and fell to {freed:.4g} when "
-        f"the rate was cut to {lower:.3g}.",
+        f"The learning rate of {figure(rate, 3)} was too high: the loss stood at {figure(level)} for {len(before):,} "
+        f"records and fell to {figure(freed)} when the rate was cut to {figure(lower, 3)}.",
         int(losses.steps[0]),
         cut,
         metric,
         {"lr": rate, "level": level, "after": freed, "records": len(before)},
         (
-            f"Begin with {lower:.3g} or less: nothing was learned before step {cut:,}.",
-            "Try a lower rate still: the one it was cut to is only the first that learned.",
+            f"Begin with {figure(lower, 3)} or less: nothing was learned before step {cut:,}.",
+            "Try even lower rates: the one it was cut to is only the first that worked.",
         ),
         Severity.WARNING,
     )
@@ -160,18 +167,18 @@ def _signs(run: Run, schedule: Phases, onset: int) -> list[str]:
     warm_up = schedule.warm_step - first
     seen = []
     if onset - first <= max(EARLY * span, 2 * warm_up):
-        seen.append(f"it began {onset - first:,} steps into the run")
+        seen.append(f"the rise began {onset - first:,} steps into the run")
     rates = run["lr"].finite
-    if len(rates) and rates.values[0] >= 0.99 * schedule.peak:
+    if len(rates) and rates.values[0] >= NO_WARM_UP * schedule.peak:
         seen.append("there was no warm-up")
     updates = _before(run, "update_ratio", onset)
     if len(updates) >= 3 and median(updates) >= LARGE_UPDATE:
         seen.append(f"each update changed the weights by {median(updates):.0%}")
     norms, limit = _before(run, "grad_norm", onset), float(run.config.get("grad_clip") or 0)
     if len(norms) >= 10 and limit and (norms > limit).mean() >= CLIPPED:
-        seen.append(f"{(norms > limit).mean():.0%} of the gradients were clipped before")
+        seen.append(f"{percent(float((norms > limit).mean()))} of the gradients before it were clipped")
     if len(norms) >= 2 * BEFORE and median(norms[-10:]) >= 2 * median(norms[-2 * BEFORE : -BEFORE]):
-        seen.append("the gradient norm had doubled before")
+        seen.append("the gradient norm had doubled before it")
     return seen
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import FROM_SCRATCH, HIGH_RATE, LEARNS
@@ -15,7 +16,7 @@ TINY_RATE, TINY_UPDATE = 2e-5, 1e-5
 
 @rule(family="schedule", needs=("curve", "lr"), severity=Severity.INFO, min_points=RECORDS)
 def check(run: Run, curve: Curve, rates: Series, *, left: float = 0.7, straight: float = 0.4) -> Findings:
-    """The learning rate is too low: the loss falls steadily, and hardly.
+    """The learning rate is too low: the loss falls steadily, but very slowly.
 
     ## What it looks for
     A run from scratch whose loss is still near its start, and comes down in a straight line.
@@ -64,8 +65,10 @@ def check(run: Run, curve: Curve, rates: Series, *, left: float = 0.7, straight:
     update = _update_ratio(run)
     sure = schedule.peak < TINY_RATE or (update is not None and update < TINY_UPDATE)
     yield Finding(
-        f"The loss falls in a straight line and hardly: {start:.4g} at the start, {levels[-1]:.4g} at the end, {late / fall:.0%} of the fall in the "
-        f"second half; the learning rate of {schedule.peak:.2g} is too low.",
+        f"The loss falls very slowly and along a straight line: {figure(start)} at the start, {figure(levels[-1])} at "
+        "the "
+        f"end, {late / fall:.0%} of the fall in the second half; the learning rate of {figure(schedule.peak, 2)} is "
+        "too low.",
         int(losses.steps[0]),
         int(losses.steps[-1]),
         metric,
@@ -77,8 +80,10 @@ def check(run: Run, curve: Curve, rates: Series, *, left: float = 0.7, straight:
             **({} if update is None else {"update_ratio": update}),
         },
         (
-            f"Try a learning rate of {schedule.peak * 10:.1g}, ten times the present one, for {max(run.last_step // 10, 1):,} steps.",
-            "Run a range test: raise the rate exponentially over some hundred steps, and take a third of where the loss turns.",
+            f"Try a learning rate of {figure(schedule.peak * 10, 1)}, ten times the present one, "
+            f"for {max(run.last_step // 10, 1):,} steps.",
+            "Run a range test: raise the rate exponentially over some hundred steps, and take a third of the rate at "
+            "which the loss turns upwards.",
         ),
         Severity.WARNING if sure else Severity.INFO,
     )

@@ -1,3 +1,4 @@
+from lmdiag.figures import figure
 from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import FROM_SCRATCH
@@ -39,13 +40,15 @@ def check(run: Run, rates: Series, training: Series, *, high: float = 0.9, steps
         return
     decay = max(span // 10, 1)
     yield Finding(
-        f"The run ends at {schedule.final:.0%} of its peak learning rate ({schedule.peak:.3g}), without a decay.",
+        f"The run ends at {schedule.final:.0%} of its peak learning rate ({figure(schedule.peak, 3)}), without a "
+        "decay.",
         schedule.warm_step,
         run.last_step,
         "lr",
         {"peak": schedule.peak, "final_share": schedule.final},
         (
-            f"Go on from step {run.last_step:,} for {decay:,} to {2 * decay:,} steps, with the rate falling linearly to zero.",
+            f"Go on from step {run.last_step:,} for {decay:,} to {2 * decay:,} steps, with the rate falling linearly "
+            "to zero.",
             "Plan it next time: warm-up, constant rate, decay over the last 10 to 20%.",
         ),
     )

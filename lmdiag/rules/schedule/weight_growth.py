@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.phases import phases
@@ -66,20 +67,23 @@ def _improves(losses: np.ndarray) -> bool:
 def _jump(norms: Series, at: int, ratio: float) -> Finding:
     step = int(norms.steps[at + 1])
     return Finding(
-        f"The norm of the weights went from {norms.values[at]:.4g} to {norms.values[at + 1]:.4g} at step {step:,}, {ratio:.2g} times.",
+        f"The norm of the weights went from {figure(norms.values[at])} to {figure(norms.values[at + 1])} at step "
+        f"{step:,}, {figure(ratio, 2)} times as much.",
         step,
         step,
         "param_norm",
         {"before": float(norms.values[at]), "after": float(norms.values[at + 1]), "ratio": ratio},
         (
-            f"Check what was loaded or re-initialised at step {step:,}; if nothing was, look at the update of that step.",
+            f"Check what was loaded or re-initialised at step {step:,}; if nothing was, look at the update of that "
+            "step.",
         ),
     )
 
 
 def _growth(norms: Series, grown: float) -> Finding:
     return Finding(
-        f"The norm of the weights grew {grown:.2g}-fold from step {int(norms.steps[0]):,} on, while the loss did not improve.",
+        f"The norm of the weights grew {figure(grown, 2)}-fold from step {int(norms.steps[0]):,} on, while the loss "
+        "did not improve.",
         int(norms.steps[0]),
         int(norms.steps[-1]),
         "param_norm",

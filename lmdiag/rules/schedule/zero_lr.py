@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LEARNS
@@ -58,7 +59,9 @@ def _all_zero(losses: np.ndarray, rates: Series) -> Finding:
     falls = mann_kendall(losses) < LEARNS
     judged = len(losses) >= 10
     severity = Severity.INFO if falls or not judged else Severity.ERROR
-    yet = ", although the loss falls: another group, or too few decimals" if falls else ": nothing can be learned"
+    yet = (
+        ", although the loss falls: it is another group's, or has too few decimals" if falls else ": nothing is learned"
+    )
     return Finding(
         f"The learning rate is zero in all {len(rates):,} records{yet}.",
         int(rates.steps[0]),
@@ -83,15 +86,19 @@ def _dead_tail(losses: Series, tail: Series, peak: float, share: float, warning:
     first, last = int(tail.steps[0]), int(tail.steps[-1])
     still = float(np.ptp(tail.values[len(tail) // 10 :])) <= CONSTANT * peak
     vain = still and len(tail) >= TAIL_RECORDS and not coarse and _gains_nothing(losses.between(first, last).values)
+    end, span = float(tail.values[-1]), f"from step {first:,} on ({share:.0%} of the run)"
+    zero, of_peak = not tail.values.any(), f", {figure(end / peak, 2)} of its peak" if end else ""
     return Finding(
-        f"The learning rate is at {tail.values[-1]:.2g}, {tail.values[-1] / peak:.2g} of its peak, from step {first:,} on: {share:.0%} of the run.",
+        f"The learning rate is 0 {span}."
+        if zero
+        else f"The learning rate is almost 0 {span}: it ends at {figure(end, 2)}{of_peak}.",
         first,
         last,
         "lr",
-        {"share": share, "peak": peak, "rate": float(tail.values[-1])},
+        {"share": share, "peak": peak, "rate": end},
         (
-            f"Stop at step {first:,}: the rest does not train.",
-            "Give the scheduler the number of optimizer updates, not of micro-batches, and of all epochs.",
+            f"Stop at step {first:,}: the rest {'does not train' if zero else 'hardly trains'}.",
+            "Give the scheduler the number of optimizer updates in all epochs, not that of micro-batches.",
         ),
         Severity.WARNING if share >= warning and vain else Severity.INFO,
     )

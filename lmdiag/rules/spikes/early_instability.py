@@ -1,6 +1,7 @@
 import numpy as np
 
 from lmdiag import advice
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.noise import scatter
@@ -55,7 +56,7 @@ def check(run: Run, curve: Curve, rates: Series, *, smallest: float = 0.15, devi
     highest = float(rolling_median(early, 3).max()) if len(early) >= 3 else 0.0
     first, noise = float(losses.values[0]), ABOVE_NOISE * scatter(losses.values)
     if highest >= max((1 + ALARM_EXCESS) * first, first + noise) and first > 0:
-        message = f"The loss rises from {first:.4g} to {highest:.4g} in the first {EARLY:.0%} of the run"
+        message = f"The loss rises from {figure(first)} to {figure(highest)} in the first {EARLY:.0%} of the run"
         top = int(start.steps[int(np.argmax(early))])
         evidence = {"first": first, "highest": highest}
         yield _finding(run, metric, schedule, (int(losses.steps[0]), top), message, evidence, Severity.WARNING)
@@ -67,7 +68,7 @@ def check(run: Run, curve: Curve, rates: Series, *, smallest: float = 0.15, devi
         return
     largest = float(np.expm1(max(s.excess for s in spikes)))
     steps = tuple(int(losses.steps[s.peak]) for s in spikes)
-    message = f"{len(spikes)} spikes of up to {largest:.0%} in the first {EARLY:.0%} of the run"
+    message = f"The loss has {len(spikes)} spikes of up to {largest:,.0%} in the first {EARLY:.0%} of the run"
     evidence = {"spikes": len(spikes), "largest_excess": largest}
     severity = Severity.WARNING if len(spikes) >= ALARM_SPIKES and largest >= ALARM_EXCESS else Severity.INFO
     yield _finding(run, metric, schedule, steps, message, evidence, severity)
@@ -82,13 +83,15 @@ def _finding(
     evidence: dict[str, float],
     severity: Severity,
 ) -> Finding:
-    span = run.last_step - run.first_step
+    span, warm_up = run.last_step - run.first_step, schedule.warm_step - int(run["lr"].steps[0])
+    few = f"with only {warm_up:,} step{'s' if warm_up > 1 else ''} of warm-up" if warm_up else "without warm-up"
     return Finding(
-        f"{message}, and no warm-up: the learning rate is at its peak of {schedule.peak:.3g} from step {schedule.warm_step:,} on.",
+        f"{message}, {few}: the learning rate is at its peak of {figure(schedule.peak, 3)} "
+        f"from step {schedule.warm_step:,} on.",
         steps[0],
         steps[-1],
         metric,
-        {**evidence, "warmup_steps": schedule.warm_step - int(run["lr"].steps[0]), "peak_lr": schedule.peak},
+        {**evidence, "warmup_steps": warm_up, "peak_lr": schedule.peak},
         (
             f"Warm up over {max(10, round(0.01 * span)):,} to {max(50, round(0.05 * span)):,} steps.",
             advice.lower_lr(run, steps[0]),

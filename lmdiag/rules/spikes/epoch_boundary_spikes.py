@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.spikes import DEVIATIONS, SMALLEST, Spike, find_spikes
@@ -69,16 +70,17 @@ def _high_at_boundaries(values: np.ndarray, at: np.ndarray, smallest: float, rea
 
 def _finding(curve: Series, metric: str, spikes: list[Spike], near: list[Spike], passed: float) -> Finding:
     typical = float(np.expm1(median([s.excess for s in near])))
+    height = f"{typical:.0%} above the loss" if typical < 10 else f"at {figure(typical + 1, 2)} times the loss"
     return Finding(
-        f"{len(near)} of {len(spikes)} spikes fall on the end of an epoch; the typical one is {typical:.0%} high.",
+        f"{len(near)} of {len(spikes)} spikes fall on the end of an epoch; the typical one stands {height} around it.",
         int(curve.steps[near[0].peak]),
         int(curve.steps[near[-1].peak]),
         metric,
         {"spikes": len(spikes), "at_boundaries": len(near), "epochs": passed, "typical_excess": typical},
         (
             "Drop the last incomplete batch of an epoch (`drop_last=True`), or weigh the loss by its number of tokens.",
-            "Let no accumulation of gradients run over the end of an epoch.",
-            "Leave the learning rate as it is: these spikes do not come from it.",
+            "Do not let gradient accumulation run across the end of an epoch.",
+            "Leave the learning rate as it is: it does not cause these spikes.",
         ),
         Severity.WARNING if typical >= ALARM_EXCESS else Severity.INFO,
         steps=tuple(int(curve.steps[s.peak]) for s in near),

@@ -1,6 +1,7 @@
 import numpy as np
 
 from lmdiag import advice
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.spikes import DEVIATIONS, SMALLEST, Spike, find_spikes
@@ -97,11 +98,12 @@ def _message(curve: Series, spikes: list[Spike], chosen: Spike, slow: bool, grad
     cause = ""
     if gradient is not None:
         cause = (
-            f"; the gradient norm was {gradient:.1f}x its usual value"
+            f"; the gradient norm was {figure(gradient, 2)} times its usual value"
             if gradient >= CO_SPIKE
-            else "; the gradient norm did not move"
+            else "; the gradient norm did not jump with it"
         )
-    return f"The loss jumped from {level:.4g} to {peak:.4g} at step {step:,} and came back {'slowly' if slow else 'fast'}{others}{cause}."
+    jump = f"The loss jumped from {figure(level)} to {figure(peak)} at step {step:,}"
+    return f"{jump} and came back {'slowly' if slow else 'fast'}{others}{cause}."
 
 
 def _evidence(curve: Series, spikes: list[Spike], chosen: Spike, gradient: float | None) -> dict[str, float]:
@@ -117,7 +119,7 @@ def _evidence(curve: Series, spikes: list[Spike], chosen: Spike, gradient: float
 
 def _advice(run: Run, step: int, frequent: bool, gradient: float | None) -> tuple[str, ...]:
     if not frequent:
-        return ("Nothing, as long as it stays rare: the loss came back.",)
+        return ("Nothing to do as long as spikes stay rare.",)
     cause = (
         () if gradient is not None else ("Log the gradient norm at every step: it tells the optimizer from the data.",)
     )

@@ -72,8 +72,8 @@ def _finding(
     step = int(series.steps[hits[0]])
     what = "gradient norms" if name == "grad_norm" else "losses"
     return Finding(
-        f"{len(hits):,} of {len(series):,} {what} ({score:.2%}) stand seven standard deviations above the thousand before; "
-        f"the typical one by {excess:.0%}.",
+        f"{len(hits):,} of {len(series):,} {what} ({score:.2%}) lie seven standard deviations or more above the mean "
+        f"of the thousand before them, the typical one by {excess:,.0%}.",
         step,
         int(series.steps[hits[-1]]),
         name,

@@ -45,8 +45,8 @@ def check(run: Run, waits: Series, times: Series, *, smallest: float = 0.2, warn
         return
     total = float(wait.sum())
     yield Finding(
-        f"{share:.0%} of a step is spent waiting for data ({median(wait):.3g} s of {median(whole + apart * wait):.3g} s): "
-        f"without it the run would be {1 / max(1 - share, 0.01):.2g} times as fast.",
+        f"{share:.0%} of a step is spent waiting for data ({median(wait):.3g} s of {median(whole + apart * wait):.3g} "
+        f"s): without the wait the run would be {1 / max(1 - share, 0.01):.2g} times as fast.",
         int(shared[0]),
         int(shared[-1]),
         "data_time_s",
@@ -54,7 +54,7 @@ def check(run: Run, waits: Series, times: Series, *, smallest: float = 0.2, warn
         (
             "Raise the workers of the data loader and its prefetch factor; pin memory.",
             "Tokenise and pack once, before training; read from a local disk.",
-            "To be sure, train some steps on one batch again and again: if that is no faster, the loader is not the cause.",
+            "To be sure, train some steps on the same batch: if that is no faster, the loader is not the cause.",
         ),
         Severity.WARNING if share >= warning and len(wait) >= RECORDS else Severity.INFO,
     )

@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import SETTLED
@@ -47,7 +48,8 @@ def check(run: Run, memory: Series, *, smallest: float = 1.1, warning: float = 1
     ratio, span = float(levels[-1] / levels[0]), float(memory.steps[-1] - memory.steps[0])
     per_step = growth / (span * (1 - 1 / BLOCKS))
     yield Finding(
-        f"Memory grew steadily from {levels[0] / GIB:.3g} GiB to {levels[-1] / GIB:.3g} GiB, {per_step * 1000 / 2**20:.3g} MiB per 1,000 steps.",
+        f"Memory grew steadily from {figure(levels[0] / GIB, 3)} GiB to {figure(levels[-1] / GIB, 3)} GiB, "
+        f"by {figure(per_step * 1000 / 2**20, 3)} MiB per 1,000 steps.",
         int(memory.steps[0]),
         int(memory.steps[-1]),
         "mem_bytes",
@@ -69,7 +71,7 @@ def _advice(run: Run, memory: Series, per_step: float) -> tuple[str, ...]:
     planned = float(run.config.get("max_steps") or 0)
     left = planned - float(memory.steps[-1])
     at_end = (
-        f" At this rate it reaches {(memory.values[-1] + left * per_step) / GIB:.3g} GiB at step {planned:,.0f}."
+        f" At this rate it reaches {figure((memory.values[-1] + left * per_step) / GIB, 3)} GiB at step {planned:,.0f}."
         if left > 0 and run.step_kind == "step"
         else ""
     )

@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
 from lmdiag.pace import Pace, step_times
 from lmdiag.run import Run
@@ -59,9 +60,10 @@ def check(
     if share < smallest:
         return
     evaluating = _at_evaluations(run, times, stalls)
-    cause = ", when it evaluates" if evaluating else ""
+    cause = ", when the run evaluates" if evaluating else ""
     yield Finding(
-        f"Every {period:,} steps one step takes {extra / usual + 1:.0f} times as long as usual{cause}: {share:.0%} of the time.",
+        f"Every {period:,} steps one step takes {figure(extra / usual + 1, 2)} times as long as usual{cause}: "
+        f"that costs {share:.0%} of the time.",
         int(times.steps[stalls[0]]),
         int(times.steps[stalls[-1]]),
         times.metric,

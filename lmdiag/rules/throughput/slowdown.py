@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
 from lmdiag.pace import Pace, pace
 from lmdiag.run import Run
@@ -52,8 +53,9 @@ def check(run: Run, _: Curve, *, smallest: float = 1.25, warning: float = 1.5, l
     lost = _lost_seconds(run, times, onset, after - before)
     costly = ratio >= warning and lost is not None and lost >= lost_s
     yield Finding(
-        f"From step {onset:,} on a {times.unit} takes {ratio:.2g} times as long as before: {_time(before)} then, {_time(after)} now"
-        + (f"; {lost / 60:,.0f} minutes lost." if lost is not None and lost >= 60 else "."),
+        f"From step {onset:,} on a {times.unit} takes {figure(ratio, 2)} times as long as before: "
+        f"{_times(before, after)}"
+        + (f"; {lost / 60:,.0f} minutes were lost." if lost is not None and lost >= 90 else "."),
         onset,
         int(times.steps[-1]),
         times.metric,
@@ -80,14 +82,10 @@ def _lost_seconds(run: Run, times: Pace, onset: int, more: float) -> float | Non
     return more * float(np.interp(last, done.steps, done.values) - np.interp(onset, begun.steps, begun.values))
 
 
-def _time(seconds: float) -> str:
-    return (
-        f"{seconds:.3g} s"
-        if seconds >= 0.1
-        else f"{seconds * 1e3:.3g} ms"
-        if seconds >= 1e-4
-        else f"{seconds * 1e6:.3g} µs"
-    )
+def _times(before: float, after: float) -> str:
+    """Write both times in the unit that suits the first."""
+    unit, scale = ("s", 1) if before >= 0.1 else ("ms", 1e3) if before >= 1e-4 else ("µs", 1e6)
+    return f"{figure(before * scale, 3)} {unit} then, {figure(after * scale, 3)} {unit} now"
 
 
 def _advice(run: Run, onset: int) -> tuple[str, ...]:
@@ -97,7 +95,7 @@ def _advice(run: Run, onset: int) -> tuple[str, ...]:
         else "Log the time spent waiting for data (data_time_s): it tells the loader from the device."
     )
     return (
-        f"Look at what else began on the machine about step {onset:,}: neighbours, throttling, a full disk.",
+        f"Look at what else began on the machine at about step {onset:,}: neighbours, throttling, a full disk.",
         loader,
         "If memory grows as well, look for a leak; otherwise restart on another machine from the last checkpoint.",
     )

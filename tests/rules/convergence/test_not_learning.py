@@ -36,6 +36,12 @@ def test_a_trivial_but_significant_gain_is_not_learning():
     assert "gain of" in found.message
 
 
+def test_a_loss_that_rose_is_said_to_have_risen():
+    (found,) = fires(check, run(loss=np.r_[flat(4.0, 10), flat(8.0, 90, 0.2)]))
+    assert "rose from" in found.message
+    assert "did not recover in 100 records" in found.message
+
+
 def test_a_zero_learning_rate_is_named_first():
     (found,) = fires(check, run(loss=flat(4.0, 100), lr=np.zeros(100)))
     assert "learning rate is zero" in found.advice[0]
@@ -69,7 +75,7 @@ def test_silent_on_a_fine_tune_that_learned_all_by_its_second_record():
 def test_losses_that_come_again_to_the_last_digit():
     once = np.round(1 + np.random.default_rng(0).uniform(0, 0.4, 8), 4)
     (found,) = fires(check, run(loss=np.r_[once, once[:6]]))
-    assert "come again after 8 records" in found.message
+    assert "from record 9 on the first losses come again" in found.message
     assert fires(check, run(loss=np.r_[once, once[:5], 0.5])) == []
 
 

@@ -31,6 +31,14 @@ def test_names_the_reference(level, words, severity):
     assert found.severity is severity
 
 
+def test_a_training_loss_that_falls_is_not_said_of_the_evaluation():
+    loss = np.linspace(9, 6.5, 100)
+    evaluations = series([6.0, 7.0, 8.0], every=30, first=30)
+    (found,) = fires(check, run(loss=loss, val__loss=evaluations, config={"reference_loss": REFERENCES}))
+    assert found.message.startswith("val/loss has a median of 7 over its last 3 values")
+    assert found.message.endswith("though the training loss still falls.")
+
+
 def test_the_vocabulary_gives_the_uniform_guess():
     (found,) = fires(check, ends_at(9.0, model={"vocab_size": 1000}))
     assert found.evidence["reference"] == pytest.approx(log(1000))
@@ -43,7 +51,7 @@ def test_the_evaluation_decides():
 
 def test_a_learning_rate_is_named_where_the_log_has_one():
     made = run(loss=np.full(100, 6.5), lr=np.full(100, 2e-6), config={"reference_loss": REFERENCES})
-    assert "learning rates ten times larger and smaller, the peak was 2e-06" in fires(check, made)[0].advice[-1]
+    assert "learning rates ten times larger and smaller (the peak was 2e-6)" in fires(check, made)[0].advice[-1]
     assert "learning rate" not in fires(check, ends_at(6.5, reference_loss=REFERENCES))[0].advice[-1]
 
 

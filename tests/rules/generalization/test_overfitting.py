@@ -5,7 +5,7 @@ import pytest
 
 from lmdiag.finding import Severity
 from lmdiag.rules.generalization.overfitting import check
-from lmdiag.run import Series
+from lmdiag.run import Run, Series
 from tests.rules.curves import falling, fires, healthy, run, series
 
 
@@ -22,6 +22,14 @@ def test_fires_at_the_best_evaluation(seed):
     assert (found.first_step, found.last_step) == (500, 1200)
     assert found.severity is Severity.ERROR
     assert "step 500" in found.advice[0]
+
+
+@pytest.mark.parametrize(("epochs", "words"), [(2.4, "1 epoch is enough"), (9.6, "4 epochs are enough")])
+def test_the_epochs_that_are_enough_are_named(epochs, words):
+    made = overfit()
+    epoch = series(np.linspace(0, epochs, 1200))
+    (found,) = fires(check, Run("a", {**made.series, "epoch": epoch}))
+    assert words in found.advice[1]
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,8 @@ def test_clipping_is_mentioned_with_its_limit():
     values[200] *= 40
     (found,) = fires(check, run(loss=falling(300), grad_norm=values, config={"grad_clip": 1.0}))
     assert "clipping at 1.0 absorbed it" in found.message
+    (found,) = fires(check, run(loss=falling(300), grad_norm=values, config={"grad_clip": 1e6}))
+    assert "absorbed" not in found.message
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def ended(status: str | None, planned: int | None, n: int = 100):
 
 @pytest.mark.parametrize(
     ("status", "planned", "words"),
-    [(None, 200, "50% of the planned 200"), ("crashed", 200, "crashed at step 100"), ("killed", None, "was killed")],
+    [(None, 200, "of the planned 200 (50%)"), ("crashed", 200, "crashed at step 100"), ("killed", None, "was killed")],
 )
 def test_fires(status, planned, words):
     (found,) = fires(check, ended(status, planned))

@@ -24,6 +24,11 @@ def test_the_accumulation_steps_are_named():
     assert "the 4 accumulation steps" in found.advice[0]
 
 
+def test_a_start_that_is_not_the_first_loss_is_named_as_the_median_it_is():
+    loss = np.r_[10.8, 4 * falling(200)[1:]]
+    assert "has a median of" in fires(check, run(loss=loss, config=GPT2))[0].message
+
+
 def test_an_unknown_vocabulary_is_information():
     (found,) = fires(check, run(loss=8 * falling(200)))
     assert found.severity is Severity.INFO

@@ -21,7 +21,7 @@ def test_nan_to_the_end_names_the_onset_and_the_rising_gradient():
     loss[60:], norms[57:60] = np.nan, [5, 20, 60]
     (found,) = fires(check, run(loss=loss, grad_norm=norms, lr=np.full(100, 3e-4)))
     assert (found.first_step, found.last_step) == (61, 100)
-    assert "gradient norm rose 60x" in found.message
+    assert "gradient norm rose 60-fold" in found.message
     assert found.evidence["lr"] == 3e-4
     assert any("1.5e-04" in line or "0.00015" in line for line in found.advice)
 

@@ -16,6 +16,12 @@ def test_all_zero_and_nothing_learned():
     assert "in all 400 records" in found.message
 
 
+def test_a_rate_of_zero_has_no_share_of_its_peak():
+    made = run(loss=falling(400), lr=np.repeat([1e-3, 0.0], 200))
+    assert fires(check, made)[0].message == "The learning rate is 0 from step 201 on (50% of the run)."
+    assert fires(check, dead(0.3))[0].message.endswith("(30% of the run): it ends at 0.")
+
+
 def test_all_zero_although_the_loss_falls_is_information():
     (found,) = fires(check, run(loss=falling(400), lr=np.zeros(400)))
     assert found.severity is Severity.INFO

@@ -35,7 +35,7 @@ def test_many_large_spikes_are_a_warning():
     assert found.evidence["spikes"] == 10
 
 
-@pytest.mark.parametrize(("norm", "words"), [(9.0, "9.0x its usual value"), (1.0, "did not move")])
+@pytest.mark.parametrize(("norm", "words"), [(9.0, "9 times its usual value"), (1.0, "did not jump")])
 def test_the_gradient_norm_tells_the_cause(norm, words):
     norms = np.ones(500)
     norms[300] = norm

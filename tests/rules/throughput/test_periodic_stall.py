@@ -30,7 +30,7 @@ def test_evaluations_are_information():
     made = run(loss=falling(1000), step_time_s=stalled(50, 60, seconds=5), val__loss=series(np.ones(20), 50, 50))
     (found,) = fires(check, made)
     assert found.severity is Severity.INFO
-    assert "when it evaluates" in found.message
+    assert "when the run evaluates" in found.message
     assert "every 100 steps" in found.advice[0]
 
 

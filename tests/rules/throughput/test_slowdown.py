@@ -22,6 +22,11 @@ def test_half_an_hour_lost_is_a_warning():
     assert found.evidence["lost_s"] == pytest.approx(160 * 20, rel=0.1)
 
 
+def test_both_times_are_in_one_unit():
+    made = run(loss=falling(400), step_time_s=timed(4, seconds=5e-5))
+    assert " µs now" in fires(check, made)[0].message
+
+
 def test_a_toy_run_is_information():
     (found,) = fires(check, run(loss=falling(400), step_time_s=timed(3)))
     assert found.severity is Severity.INFO
