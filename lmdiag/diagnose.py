@@ -79,7 +79,8 @@ def diagnose(
 ) -> Diagnosis:
     """Run every rule whose inputs the log has, and say which could not look and why.
 
-    `settings` overrides the keyword arguments of single rules: {rule: {setting: value}}.
+    `settings` overrides the keyword arguments of single rules: {rule: {setting: value}}. It is all that counts: settings
+    files, suppressions and baselines are known to `lmdiag.judge` alone.
     """
     findings: list[Finding] = []
     not_checked: list[NotChecked] = []

@@ -232,3 +232,10 @@ def test_watch(make, tmp_path, run):
     assert {record["rule"] for record in told if record["type"] == "new"} == causes
     assert told[-1]["verdict"] == report.verdict
     assert done.code == run("check", "runs/a.jsonl").code
+
+
+def test_diagnose_knows_no_settings_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = lmdiag_toml(tmp_path)
+    assert lmdiag.judge(path).verdict == "healthy"
+    assert "non-finite-loss" in {f.rule for f in lmdiag.diagnose(lmdiag.read(path)).findings}
