@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 HELP = """Follow a log while it grows, and say what changes: a new finding, one that is gone, the verdict.
 
 PATH is a file, which need not exist yet, a folder that holds the log, or - for standard input. Watching ends when the log says
-that the run is over, or on Ctrl-C. JSON Lines and printed logs are read line by line, each line once; CSV, JSON documents,
-TensorBoard and other files and folders are read again when they have grown, using at most 5% of a core.
+that the run is over, when the process of --pid has ended, or on Ctrl-C. JSON Lines and printed logs are read line by line, each
+line once; CSV, JSON documents, TensorBoard and other files and folders are read again when they have grown, using at most 5% of a
+core.
 
 \b
 Exit codes:
@@ -58,6 +60,7 @@ UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
     metavar="CMD",
     help="Shell command to run for each finding at or above --fail-on, crash or stall.",
 )
+@click.option("--pid", metavar="PID", type=click.IntRange(min=1), help="Exit when this process has ended.")
 @click.option("--format", "-f", "shape", type=click.Choice(["text", "jsonl"]), default="text", help="What to print.")
 @with_options(CONFIGURING, FAILING, READING)
 @click.option("--verbose", "-v", is_flag=True, help="Report findings of severity info, too.")
@@ -87,9 +90,16 @@ def watch_on(log: str, every_s: float, stall_s: float | None, options: Mapping[s
 
     settings = settings_from(options)
     least = Severity.INFO if options["verbose"] or settings.fail_on == "info" else Severity.WARNING
-    terms = Terms(every_s, stall_s, bool(options["until_error"]), least)
+    if options["pid"] and on_windows():
+        raise BadSetting("--pid: Windows does not tell whether a process runs", "leave it out, and give --stall.")
+    terms = Terms(every_s, stall_s, bool(options["until_error"]), least, options["pid"])
     follower = Follower(log, reading_options(options))
     return Watch(follower, settings, terms, Printer(follower.name, settings.fail_on, options))
+
+
+def on_windows() -> bool:
+    """Tell whether this is Windows, where asking after a process would end it."""
+    return os.name == "nt"
 
 
 def seconds(text: str, option: str) -> float:

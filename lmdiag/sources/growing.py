@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import select
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from io import RawIOBase
 from pathlib import Path
 from typing import Protocol
@@ -16,32 +18,51 @@ ANCHOR = 256  # bytes before the place read up to; if others stand there, the fi
 
 
 class Input(Protocol):
-    """Where bytes come from, as they come."""
+    """Where bytes come from, as they come; `changed` is when the last came, in seconds since the epoch."""
 
     ended: bool
+
+    @property
+    def changed(self) -> float: ...
 
     def news(self) -> Iterator[tuple[bool, bytes]]:
         """Yield what was added since the last call; True with the first bytes of a file that began anew."""
 
 
 class Tail:
-    """A file that grows; it need not exist yet."""
+    """A file that grows; it need not exist yet.
+
+    A file that was once open and cannot be read, as on a network drive after it was replaced elsewhere, is opened anew.
+    """
 
     ended = False
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._changed = time.time()
         self._file: RawIOBase | None = None
         self._anchor = b""
         self._anew = True
+
+    @property
+    def changed(self) -> float:
+        """When the file was last written to; of one that is gone, when it last was while it was there."""
+        with suppress(OSError):
+            self._changed = self._path.stat().st_mtime
+        return self._changed
 
     def news(self) -> Iterator[tuple[bool, bytes]]:
         """Yield what was added; of a file that was moved away, first what it still got."""
         if self._file is None and not self._open():
             return
-        yield from self._added()
-        if self._replaced() and self._open():
+        try:
             yield from self._added()
+            follow = self._replaced()
+        except OSError:
+            follow = True
+        if follow and self._open():
+            with suppress(OSError):  # the next call tries again
+                yield from self._added()
 
     def _open(self) -> bool:
         try:
@@ -49,6 +70,8 @@ class Tail:
         except FileNotFoundError:
             return False
         except OSError as error:
+            if self._file is not None:
+                return False
             raise UnreadableLog(f"cannot read {self._path}: {error.strerror}", "check that it may be read") from error
         if self._file is not None:
             self._file.close()
@@ -86,10 +109,12 @@ class Pipe:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self.ended = False
+        self.changed = time.time()
 
     def news(self) -> Iterator[tuple[bool, bytes]]:
         """Yield what has come."""
         while not self.ended and select.select([self._descriptor], [], [], 0)[0]:
             block = os.read(self._descriptor, BLOCK)
             self.ended = not block
+            self.changed = time.time()
             yield False, block

@@ -6,8 +6,9 @@ with the same lines as before was only written anew.
 
 from __future__ import annotations
 
+import os
 import sys
-import time
+from copy import deepcopy
 from pathlib import Path
 
 from lmdiag.gather import runs_in
@@ -16,7 +17,7 @@ from lmdiag.readers import begin
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.options import ReadOptions, mapped
 from lmdiag.run import Run
-from lmdiag.sources.decoding import UTF16, as_text
+from lmdiag.sources.decoding import UTF16, as_text, with_newlines
 from lmdiag.sources.growing import Input, Pipe, Tail
 from lmdiag.sources.source import Source
 
@@ -47,6 +48,8 @@ class Follower:
         self._start = b""  # of the file that is read now
         self._lines = b""  # all whole lines, while the log is small
         self._torn = b""  # a line that is still being written
+        self._closed = b""  # the same, once it is read as a line though its end is missing
+        self._line_end = b"\r"  # until there is a line feed: progress bars may have none
         self._growing: Growing | None = None
         self._as_a_whole = False  # its format must be read from the file each time
         self._seen: object = None  # size and time of what is read as a whole
@@ -58,8 +61,13 @@ class Follower:
 
     @property
     def changed(self) -> float:
-        """When the log was last written to, in seconds since the epoch; now, if it is not there."""
-        return self._path.stat().st_mtime if self._path.exists() else time.time()
+        """When the log was last written to, in seconds since the epoch."""
+        return self._input.changed
+
+    @property
+    def gone(self) -> bool:
+        """Whether the log was there once, and is no more."""
+        return bool(self._start or self._seen) and not os.path.exists(self._path)
 
     def poll(self) -> bool:
         """Take in what was added, and tell whether there was anything."""
@@ -73,6 +81,13 @@ class Follower:
             grown = self._take(block) or grown
         return grown
 
+    def close_line(self) -> bool:
+        """Read a last line without an end as a line until more of it comes, and tell whether there is one."""
+        if not self._torn.strip() or self._closed:
+            return False
+        self._closed = self._torn
+        return True
+
     def runs(self) -> list[Run]:
         """Return the runs that the log holds; raise UnreadableLog where there are none."""
         if self._path.is_dir():
@@ -84,17 +99,27 @@ class Follower:
             return runs_of(Source(self.name, path=self._path), self._options)
         if self._growing is None:
             return self._runs_of_a_small_log()
-        return runs_in((mapped(raw, self._options.mapping) for raw in self._growing.logs()), self.name)
+        growing = self._growing
+        if last := self._last_line:
+            growing = deepcopy(growing)  # the line itself is fed when the rest of it has come
+            growing.feed(as_text(last + b"\n"))
+        return runs_in((mapped(raw, self._options.mapping) for raw in growing.logs()), self.name)
+
+    @property
+    def _last_line(self) -> bytes:
+        """What is read of a line without an end."""
+        return self._torn if self.ended else self._closed
 
     def _touched(self) -> bool:
         """Tell whether any file below the path has changed."""
         files = [p for p in self._path.rglob("*") if p.is_file()] if self._path.is_dir() else [self._path]
-        now = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files if p.exists()]
-        touched, self._seen = now != self._seen, now
+        now = [state for path in files if (state := _state(path))]
+        touched = bool(now) and now != self._seen
+        self._seen = now or self._seen
         return touched
 
     def _runs_of_a_small_log(self) -> list[Run]:
-        source = Source(self.name, content=self._lines + (self._torn if self.ended else b""))
+        source = Source(self.name, content=self._lines + self._last_line)
         if self._path.is_file() and source.head.strip() and not self._grows(source):
             self._as_a_whole = True
             return self.runs()
@@ -111,15 +136,19 @@ class Follower:
         elif self._torn:
             self._take(b"\n")  # so that the torn line is counted
         self._start = self._torn = b""
+        self._line_end = b"\r"
 
     def _take(self, block: bytes) -> bool:
         """Take in bytes, and tell whether a line became whole."""
-        whole, end, self._torn = (self._torn + block).rpartition(b"\n")
+        if b"\n" in block:
+            self._line_end = b"\n"
+        whole, end, self._torn = (self._torn + block).rpartition(self._line_end)
+        self._closed = b""
         whole += end
         if not whole:
             return False
         if self._growing is not None:
-            self._growing.feed(as_text(whole))
+            self._growing.feed(as_text(with_newlines(whole)))
             return True
         self._lines += whole
         if len(self._lines) >= SMALL:
@@ -135,3 +164,12 @@ class Follower:
             self._growing.feed(as_text(source.utf8))
         if self._growing is not None or self._as_a_whole:
             self._lines = b""
+
+
+def _state(path: Path) -> tuple[str, int, int] | None:
+    """Return what tells whether a file has changed, None where it is gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return str(path), found.st_size, found.st_mtime_ns

@@ -21,6 +21,7 @@ from lmdiag.reports.report import Report
 from lmdiag.run import Run
 from lmdiag.watching.changes import Change, changes
 from lmdiag.watching.follower import Follower
+from lmdiag.watching.process import has_ended
 from lmdiag.watching.settled import Settled, beginning, earlier
 
 SPARED = 20  # pause this many times as long as the last look took: at most 5% of a core
@@ -30,12 +31,13 @@ OVER, BROKEN = ("completed", "stopped"), ("crashed", "killed")
 @dataclass(frozen=True)
 class Terms:
     """How to watch: the shortest time between two looks, the time without a record that is a stall, whether the first
-    finding that fails the gate ends the watch, and the lowest severity that is reported."""
+    finding that fails the gate ends the watch, the lowest severity that is reported, and the process that writes the log."""
 
     every_s: float
     stall_s: float | None = None
     until_error: bool = False
     least: Severity = Severity.WARNING
+    pid: int | None = None
 
 
 class Listener(Protocol):
@@ -88,20 +90,30 @@ class Watch:
 
     def turn(self, now: float) -> int | None:
         """Take in what was added, look at it when it is time, and return the exit code when the watch is over."""
+        process_ended = self._terms.pid is not None and has_ended(self._terms.pid)  # before the last of it is read
         age = max(time.time() - self._follower.changed, 0.0)
         if self._last_record is None:
             self._last_record = now - age
         self._grown = self._follower.poll() or self._grown
-        if self._grown and (self._follower.ended or now >= self._next_look):
+        over = self._follower.ended or process_ended
+        if over or age >= self.every:
+            self._grown = self._follower.close_line() or self._grown
+        if self._grown and (over or now >= self._next_look):
             self._look(now)
         if self._terms.until_error and self._failed():
             return FAILED
         quiet = not self._grown and age >= self.every
-        if self._follower.ended or (quiet and self._status in OVER):
-            return self._end()
+        if over or (quiet and self._run_is_over()):
+            return self._end(process_ended=process_ended)
         return (
             self._end(stalled=True) if self._terms.stall_s and now - self._last_record >= self._terms.stall_s else None
         )
+
+    def _run_is_over(self) -> bool:
+        """Tell whether the run has ended for good, as far as its log tells; a log that is gone tells no more."""
+        if self._diagnosis and self._follower.gone and (self._status in BROKEN or self._diagnosis.run.complete):
+            return True
+        return self._status in OVER
 
     def _look(self, now: float) -> None:
         """Judge the log as it is now, and tell what has changed."""
@@ -170,11 +182,11 @@ class Watch:
         failing = any(fails(severity_of(finding), self._settings.fail_on) for finding in self._told.values())
         return failing or self._status in BROKEN
 
-    def _end(self, stalled: bool = False) -> int:
+    def _end(self, stalled: bool = False, process_ended: bool = False) -> int:
         """Tell how it ended, and return the exit code."""
         run = self._diagnosis.run if self._diagnosis else None
         step = run.last_step if run else 0
-        if stalled and run:
+        if run:
             self._tell_findings(run, over=True)
         if stalled and not (run and run.complete):
             why = f": {self._trouble.message}" if self._trouble and run is None else ""
@@ -185,7 +197,9 @@ class Watch:
         if self._diagnosis is None:
             raise self._trouble or UnreadableLog("no data was received", "the run wrote nothing, or wrote elsewhere")
         verdict = self._diagnosis.verdict
-        self._listener.changed(Change("ended", step, f"the run ended: {WORDS[verdict]}", verdict=verdict))
+        unsaid = process_ended and not self._status and not self._diagnosis.run.complete
+        how = "the process ended, and the log does not say how" if unsaid else "the run ended"
+        self._listener.changed(Change("ended", step, f"{how}: {WORDS[verdict]}", verdict=verdict))
         code = exit_code(Report((self._diagnosis,), (), self._rules, self._settings.fail_on))
         return FAILED if self._status in BROKEN else code
 

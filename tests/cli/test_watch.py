@@ -18,11 +18,12 @@ from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import BadSetting, UnreadableLog
 from lmdiag.finding import Finding, Severity
 from lmdiag.watching import watch
+from lmdiag.watching.process import has_ended
 from tests.cli.conftest import curve, falling, write_log
 
 OPTIONS = {
     **dict.fromkeys(("select", "extend_select", "ignore", "config", "mapping"), ()),
-    **dict.fromkeys(("reader", "pattern", "fail_on", "baseline", "command")),
+    **dict.fromkeys(("reader", "pattern", "fail_on", "baseline", "command", "pid")),
     **dict.fromkeys(("until_error", "verbose", "exit_zero"), False),
     "isolated": True,
     "color": "never",
@@ -327,6 +328,105 @@ def test_what_is_no_time_is_said(text):
         seconds(text, "--stall")
 
 
+def test_the_last_line_counts_though_it_has_no_end_once_nothing_follows(growing, told):
+    growing.watch()
+    growing.add(falling(40))
+    growing.later()
+    growing.write('{"type":"step","step":41,"loss":"NaN"}')
+    assert growing.later(5.0) is None
+    assert kinds(told()) == ["following", "verdict"]
+    growing.later()
+    assert told()[0]["rule"] == "non-finite-loss"
+
+
+@pytest.mark.parametrize(("over", "code"), [("completed", 0), ("planned", 0), ("crashed", 1)])
+def test_a_log_that_is_moved_away_when_its_run_is_over_ends_the_watch(growing, told, tmp_path, over, code):
+    growing.watch()
+    growing.path.write_text(HEADER.replace("}", ',"max_steps":400}') if over == "planned" else HEADER)
+    growing.add(falling())
+    growing.write("" if over == "planned" else END % over)
+    assert growing.later(5.0) is None
+    growing.path.rename(tmp_path / "kept.jsonl")
+    assert growing.watch_now.turn(growing.now + 1) is None
+    os.utime(tmp_path / "kept.jsonl", (time.time() - 20,) * 2)
+    growing.watch_now._follower._input._changed -= 20  # as long ago
+    assert growing.watch_now.turn(growing.now + 20) == code
+    assert kinds(told())[-1] == "ended"
+
+
+def test_a_log_that_is_moved_away_while_the_run_goes_on_is_awaited(growing, tmp_path):
+    growing.watch()
+    growing.add(falling(200))
+    assert growing.later() is None
+    growing.path.rename(tmp_path / "kept.jsonl")
+    growing.watch_now._follower._input._changed -= 100
+    assert growing.watch_now.turn(growing.now + 100) is None
+
+
+# --- a process that ends ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def process():
+    """A process that runs until its standard input is closed."""
+    started = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    yield started
+    started.kill()
+    started.communicate()
+
+
+NO_PID = pytest.mark.skipif(os.name == "nt", reason="Windows does not tell whether a process runs")
+
+
+@NO_PID
+@pytest.mark.parametrize(
+    ("end", "code", "said"),
+    [
+        ("", 0, "the process ended, and the log does not say how: healthy"),
+        (END % "completed", 0, "the run ended: healthy"),
+        (END % "crashed", 1, "the run ended: healthy"),
+    ],
+)
+def test_the_watch_ends_with_the_process_when_the_rest_is_read(growing, told, process, end, code, said):
+    growing.watch(pid=process.pid)
+    growing.add(falling(300))
+    assert growing.later() is None
+    process.kill()
+    process.wait()
+    growing.add(falling(310)[300:], 301)
+    growing.write(end)
+    assert growing.later(0.1) == code
+    ended = told()[-1]
+    assert (ended["type"], ended["message"]) == ("ended", said)
+    assert ended["step"] == 310
+
+
+@NO_PID
+def test_what_a_process_wrote_last_is_judged_though_its_line_has_no_end(growing, told, process):
+    growing.watch(pid=process.pid)
+    growing.add(falling(300))
+    growing.later()
+    process.kill()
+    process.wait()
+    growing.write('{"type":"step","step":301,"loss":"NaN"}')
+    assert growing.later(0.1) == 1
+    assert "non-finite-loss" in {record.get("rule") for record in told()}
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux shows the states of processes there")
+def test_a_zombie_has_ended(process):
+    assert not has_ended(process.pid)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert has_ended(process.pid)
+
+
+def test_windows_cannot_follow_a_process(growing, monkeypatch):
+    monkeypatch.setattr("lmdiag.cli.watch.on_windows", lambda: True)
+    with pytest.raises(BadSetting, match="Windows"):
+        growing.watch(pid=1)
+
+
 # --- the command itself, on files that really grow -------------------------------------------------------------------
 
 
@@ -373,6 +473,15 @@ def test_standard_input_is_watched_to_its_end(tmp_path, good):
     out, err = process.communicate(good.read_text(), timeout=60)
     assert (process.returncode, err) == (0, "")
     assert "the run ended: healthy" in out
+
+
+def test_a_bar_without_line_feeds_is_watched_on_standard_input(tmp_path):
+    losses = falling(300)
+    losses[200:] = np.nan
+    process = watching_process(tmp_path, "-", stdin=subprocess.PIPE)
+    out, err = process.communicate("".join(f"\r{n}/300 [00:01<00:02, loss={x:.4f}]" for n, x in enumerate(losses)), 60)
+    assert (process.returncode, err) == (1, "")
+    assert "non-finite-loss" in out
 
 
 def test_a_reader_that_leaves_ends_the_watch(tmp_path, good):

@@ -248,3 +248,96 @@ def test_damaged_logs_end_in_runs_or_in_an_error_a_user_can_fix(tmp_path_factory
         except LmdiagError:
             continue
         assert all(run.series for run in runs)
+
+
+def bars(losses, end=""):
+    """What a progress bar without line feeds writes."""
+    lines = [f"\rEpoch 0: {n // 3}%|###   | {n}/300 [00:01<00:02, 3.0it/s, loss={x:.4f}]" for n, x in enumerate(losses)]
+    return "".join(lines) + end
+
+
+@pytest.mark.parametrize("small", [2000, follow.SMALL], ids=["line by line", "as a whole"])
+@pytest.mark.parametrize("end", ["", "\r", "\r\ndone\n"])
+def test_lines_that_end_with_carriage_returns_alone_are_lines(tmp_path, monkeypatch, small, end):
+    monkeypatch.setattr(follow, "SMALL", small)
+    path, text = tmp_path / "bar.log", bars([9 / n for n in range(1, 200)], end)
+    follower = Follower(str(path))
+    for stop in (4000, 8000, len(text)):
+        path.write_text(text[:stop])
+        assert follower.poll()
+    follower.close_line()
+    (ours,), (theirs,) = follower.runs(), runs_of(Source(str(path), path=path))
+    assert ours["loss"].values.tolist() == theirs["loss"].values.tolist()
+    assert len(ours["loss"]) == 199
+
+
+@pytest.mark.parametrize("small", [500, follow.SMALL], ids=["line by line", "as a whole"])
+def test_a_line_without_an_end_can_be_read_and_is_read_again_when_the_rest_has_come(tmp_path, monkeypatch, small):
+    monkeypatch.setattr(follow, "SMALL", small)
+    path = tmp_path / "a.log"
+    path.write_text("".join(f"step {s} loss {9 / s:.4f}\n" for s in range(1, 41)) + "step 41 loss 3")
+    follower = Follower(str(path))
+    assert follower.poll()
+    assert follower.runs()[0].last_step == 40
+    assert follower.close_line()
+    assert not follower.close_line()
+    assert follower.runs()[0]["loss"].values[-2:].tolist() == [0.225, 3.0]
+    with path.open("a") as file:
+        file.write(".75\nstep 42 loss 3.5\n")
+    assert follower.poll()
+    assert follower.runs()[0]["loss"].values[-3:].tolist() == [0.225, 3.75, 3.5]
+    assert not follower.close_line()
+
+
+class Stale:
+    """A file that a network drive no longer gives."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def read(self, size=-1):
+        raise OSError(116, "Stale file handle")
+
+
+def test_a_file_that_cannot_be_read_any_more_is_opened_anew(tmp_path):
+    path, lines = tmp_path / "a.jsonl", standard().splitlines(keepends=True)
+    path.write_text("".join(lines[:100]))
+    follower = Follower(str(path))
+    follower.poll()
+    tail = follower._input
+    tail._file = Stale(tail._file)
+    (tmp_path / "new").write_text("".join(lines))
+    (tmp_path / "new").replace(path)
+    assert follower.poll()
+    (run,) = follower.runs()
+    assert run["loss"].steps.tolist() == list(range(1, 200))
+
+
+def test_a_file_that_cannot_be_opened_again_is_awaited(tmp_path, monkeypatch):
+    path = tmp_path / "a.jsonl"
+    path.write_text(standard(range(1, 100)))
+    follower = Follower(str(path))
+    follower.poll()
+    follower._input._file = Stale(follower._input._file)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", lambda *args, **kwargs: Stale(None).read())
+        assert not follower.poll()
+    path.write_text(standard())
+    assert follower.poll()
+    assert follower.runs()[0].last_step == 199
+
+
+def test_a_log_that_is_gone_was_last_changed_when_it_was_there(tmp_path):
+    path = tmp_path / "a.jsonl"
+    follower = Follower(str(path))
+    assert not follower.gone
+    path.write_text(standard())
+    os.utime(path, (1000, 1000))
+    assert follower.poll()
+    assert follower.changed == 1000
+    path.unlink()
+    assert (follower.gone, follower.changed, follower.poll()) == (True, 1000, False)
+    assert follower.runs()[0].last_step == 199
