@@ -155,3 +155,28 @@ def test_completion_knows_commands_options_rules_and_files(bin_folder, project):
     assert "numerics" in complete(bin_folder, project, "lmdiag check --select num")
     for command in ("check", "watch", "compare", "report"):  # the shell knows the files
         assert complete(bin_folder, project, f"lmdiag {command} ru", kind="file") == ["ru"]
+
+
+# --- recipes that end a job ------------------------------------------------------------------------------------------
+
+PAGES = [(ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("ci.md", "cli.md")]
+ENDS_A_JOB = [
+    line
+    for page in PAGES
+    for line in page.splitlines()
+    if re.search("lmdiag watch .*(kill|scancel)", line) and not line.startswith("the job:")
+]
+
+
+@pytest.mark.parametrize("strict", ["set -e", ""])
+@pytest.mark.parametrize("code", [0, 1, 2, 3])
+@pytest.mark.parametrize("recipe", ENDS_A_JOB)
+def test_only_a_sick_run_is_ended_by_the_recipes(recipe, code, strict, project, bin_folder):
+    (bin_folder / "lmdiag").write_text(f"#!/bin/sh\nexit {code}\n")
+    known = 'kill() { echo "ended $1"; }; scancel() { kill "$1"; }; true & JOB=$!'
+    done = bash(f"{strict}\n{known}\n{recipe.removeprefix('$ ')}\n[ $JOB = $! ] && echo after", project, bin_folder)
+    assert re.sub(r"\d+", "JOB", done.stdout) == ("ended JOB\nafter\n" if code == 1 else "after\n"), done.stderr
+
+
+def test_both_pages_have_a_recipe():
+    assert len(ENDS_A_JOB) == 2
