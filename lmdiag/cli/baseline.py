@@ -24,12 +24,13 @@ from lmdiag.cli.options import CONFIGURING, LOG_PATH, READING, with_options
 @with_options(CONFIGURING, READING)
 def baseline(paths: tuple[str, ...], output: Path, **options: Any) -> int:
     from lmdiag.cli.judging import judge_paths
-    from lmdiag.cli.output import write_file
+    from lmdiag.cli.output import check_files, write_file
     from lmdiag.cli.streams import say
     from lmdiag.judging.baseline import baseline_of
     from lmdiag.judging.exit_codes import TROUBLE
     from lmdiag.reports.phrases import count
 
+    check_files([output], paths)
     report = judge_paths(paths, options | {"config": (*options["config"], "baseline=")})
     for unreadable in report.unreadable:
         say(f"not read: {unreadable.source}: {unreadable.error}")

@@ -61,7 +61,7 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
     # NumPy would start a pool of threads for linear algebra, which costs as much time as the check of a small log.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from lmdiag.cli.judging import judge_paths
-    from lmdiag.cli.output import checked_outputs, print_result, write_outputs
+    from lmdiag.cli.output import check_files, checked_outputs, print_result, write_outputs
     from lmdiag.judging.exit_codes import NOTHING_JUDGED, PASSED
     from lmdiag.judging.policy import check_settings, exit_code
 
@@ -77,6 +77,7 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
             "Missing argument: name a log, a folder, a glob, or - for standard input.", click.get_current_context()
         )
     outputs = checked_outputs(options["output"])
+    check_files(outputs.values(), paths)
     report = judge_paths(paths, options, charts="html" in (options["shape"], *outputs))
     write_outputs(report, outputs)
     print_result(_printed(report, options))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 )
 @with_options(READING)
 def convert(paths: tuple[str, ...], output: Path, **options: Any) -> int:
+    from lmdiag.cli.output import check_files
     from lmdiag.cli.progress import Progress
     from lmdiag.cli.streams import say
     from lmdiag.judging.exit_codes import TROUBLE
@@ -37,6 +38,7 @@ def convert(paths: tuple[str, ...], output: Path, **options: Any) -> int:
 
     if output.suffix not in (".jsonl", ".parquet"):
         raise BadSetting(f"cannot tell the format of {output}", "end its name with .jsonl or .parquet.")
+    check_files([output], paths)
     with Progress("logs read") as progress:
         runs, problems = read_runs(paths, reading_options(options), progress.tell)
     for problem in problems:

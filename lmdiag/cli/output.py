@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from lmdiag.cli.options import pairs
 from lmdiag.cli.streams import ignore_closed_output
-from lmdiag.errors import BadSetting, LmdiagError, nearest
+from lmdiag.errors import BadSetting, LmdiagError, UnreadableLog, nearest
 from lmdiag.reports import FORMATS, render
 from lmdiag.reports.report import Report
 
@@ -47,6 +49,57 @@ def checked_outputs(given: Sequence[str]) -> dict[str, str]:
         if name not in (*FORMATS, TABLE):
             raise BadSetting(f"--output: there is no format {name!r}", nearest(name, [*FORMATS, TABLE]))
     return outputs
+
+
+def check_files(files: Iterable[str | Path], paths: Iterable[str]) -> None:
+    """Raise BadSetting unless every file may be written: it has a name, and is none of the logs at the paths."""
+    given = [Path(file) for file in files]
+    if Path("-") in given:
+        raise BadSetting("- is not the name of a file to write", "`--format` prints; ./- is a file of that name.")
+    written = {identity: file for file in given if (identity := _identity(file))}
+    for path in paths if written else ():
+        for log, is_surely in _files_named(path):
+            identity = _identity(log)
+            if identity in written and (is_surely or _is_log(log)):
+                raise BadSetting(
+                    f"{written[identity]} would be written over the log {log}", "give another file to write."
+                )
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Return by what a file is known under all its names, None where there is none."""
+    try:
+        found = file.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _files_named(path: str) -> Iterator[tuple[Path, bool]]:
+    """Yield the files that a path names, and those in a folder, which are not all logs; False for these."""
+    from lmdiag.sources.addresses import is_url
+    from lmdiag.sources.local import named
+    from lmdiag.sources.source import Folder
+
+    if is_url(path) or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)):
+        return
+    with suppress(UnreadableLog, OSError):  # that is said when it is read
+        for found in named(path) if path != "-" else ():
+            if isinstance(found, Folder):
+                yield from ((file, False) for file in found.path.rglob("*"))
+            else:
+                yield Path(found.name), True
+
+
+def _is_log(file: Path) -> bool:
+    """Tell whether a file holds a run, as the report of an earlier check does not."""
+    from lmdiag.judging.reading import runs_of
+    from lmdiag.sources.source import Source
+
+    try:
+        return any(run.curve for run in runs_of(Source(str(file), file)))
+    except UnreadableLog:
+        return False
 
 
 def write_outputs(report: Report, outputs: dict[str, str]) -> None:

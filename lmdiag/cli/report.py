@@ -33,7 +33,7 @@ FORMAT_OF = {
 @with_options(CONFIGURING, READING)
 def report(paths: tuple[str, ...], output: Path, **options: Any) -> int:
     from lmdiag.cli.judging import judge_paths
-    from lmdiag.cli.output import write_file
+    from lmdiag.cli.output import check_files, write_file
     from lmdiag.cli.streams import say
     from lmdiag.judging.exit_codes import TROUBLE
     from lmdiag.reports import render
@@ -41,6 +41,7 @@ def report(paths: tuple[str, ...], output: Path, **options: Any) -> int:
 
     if output.suffix not in FORMAT_OF:
         raise BadSetting(f"cannot tell the format of {output}", f"end its name with one of {', '.join(FORMAT_OF)}.")
+    check_files([output], paths)
     found = judge_paths(paths, options, charts=FORMAT_OF[output.suffix] == "html")
     write_file(output, render(found, FORMAT_OF[output.suffix]))
     say(f"{output}: {count(len(found.diagnoses), 'run')}, {WORDS[found.verdict]}")

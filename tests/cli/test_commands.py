@@ -225,3 +225,47 @@ def test_the_demo_trains_a_run_again_that_was_interrupted(tmp_path):
     assert not log.exists()
     log.write_text('{"type":"run"}\n{"type":"end","status":"completed"}\n')
     assert _is_whole(log)
+
+
+OVERWRITING = {
+    "check": ["-o", "json=FILE"],
+    "report": ["-o", "FILE"],
+    "baseline": ["-o", "FILE"],
+    "convert": ["-o", "FILE"],
+}
+
+
+@pytest.mark.parametrize("way", ["itself", "symbolic link", "hard link", "folder", "pattern", "hard link in a folder"])
+@pytest.mark.parametrize("command", OVERWRITING)
+def test_a_log_is_never_written_over(run, good, tmp_path, command, way):
+    link, before = tmp_path / "link.jsonl", good.read_bytes()
+    if "symbolic" in way:
+        link.symlink_to(good)
+    elif "hard" in way:
+        link.hardlink_to(good)
+    path = good.parent if "folder" in way else f"{good.parent}/*.jsonl" if way == "pattern" else good
+    file = link if "link" in way else good
+    done = run(command, path, *(word.replace("FILE", str(file)) for word in OVERWRITING[command]))
+    assert (done.code, done.out) == (2, "")
+    assert f"{file} would be written over the log {good}" in done.err
+    assert good.read_bytes() == before
+
+
+def test_nothing_is_written_when_one_of_the_files_would_be_written_over_a_log(run, good, tmp_path):
+    assert run("check", good, "-o", f"html={tmp_path / 'a.html'}", "-o", f"json={good}").code == 2
+    assert not (tmp_path / "a.html").exists()
+
+
+@pytest.mark.parametrize("shape", ["json", "jsonl", "html", "parquet", "sarif"])
+def test_the_report_of_an_earlier_check_is_written_over(run, good, shape):
+    for _ in range(2):
+        assert run("check", good.parent, "--isolated", "-o", f"{shape}={good.parent / f'report.{shape}'}").code != 1
+    assert (good.parent / f"report.{shape}").stat().st_size
+
+
+@pytest.mark.parametrize("args", [["check", "-o", "json=-"], ["baseline", "-o", "-"]])
+def test_a_dash_is_no_file_to_write(run, good, tmp_path, args):
+    done = run(args[0], good, *args[1:])
+    assert (done.code, done.out) == (2, "")
+    assert "- is not the name of a file to write" in done.err
+    assert not (tmp_path / "-").exists()
