@@ -35,7 +35,7 @@ def action(project, bin_folder, tmp_path):
         variables = {name: fill.sub(lambda m: values[m[1]], text) for name, text in step["env"].items()}
         outputs, summary = tmp_path / "outputs", tmp_path / "summary.md"
         done = bash(
-            step["run"],
+            f"set -eo pipefail\n{step['run']}",  # as the runner does
             project,
             bin_folder,
             RUNNER_TEMP=str(tmp_path / "tools"),
@@ -70,6 +70,22 @@ def test_the_action_fails_on_a_sick_log_and_writes_sarif(action, project):
     assert action(paths="runs/", select="spikes,schedule")[0].returncode == 0
 
 
+def test_every_line_of_the_paths_is_checked(action, project):
+    write_log(project / "runs" / "bad.jsonl", [*falling(), *[np.nan] * 5])
+    paths = "golden/seed-0.jsonl  golden/seed-1.jsonl\nruns/tiny.jsonl\nruns/bad.jsonl\n"
+    done, outputs, _ = action(paths=paths, args="--ignore\nconvergence\n")
+    assert (done.returncode, outputs["verdict"]) == (1, "unhealthy")
+    sources = [run["source"] for run in json.loads(Path(outputs["report-path"]).read_text())["runs"]]
+    assert sources == paths.split()
+
+
+def test_the_report_of_an_earlier_step_is_not_told_again(action, tmp_path):
+    assert action(paths="golden/seed-0.jsonl", ignore="convergence")[1]["verdict"] == "healthy"
+    (tmp_path / "outputs").unlink()
+    done, outputs, _ = action(paths="golden/seed-0.jsonl", args="--no-such-option")
+    assert (done.returncode, outputs) == (2, {})
+
+
 def test_an_input_of_the_action_is_never_a_command(action, project):
     done, _, _ = action(paths="runs; touch injected", args="$(touch injected)")
     assert done.returncode == 2
@@ -85,7 +101,7 @@ def test_the_action_installs_itself_and_checks(project, tmp_path):
     source = tmp_path / "source"
     for name in ("lmdiag", "trainers", "sample_logs"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "constraints.txt"):
         shutil.copy(ROOT / name, source)
     offline = {
         "PIP_NO_INDEX": "1",
@@ -95,8 +111,9 @@ def test_the_action_installs_itself_and_checks(project, tmp_path):
     }
     installed = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
     runner = {"RUNNER_TEMP": str(tmp_path / "runner"), "ACTION_PATH": str(source), "PYTHONPATH": installed}
-    done = bash(install["run"], project, Path(sys.executable).parent, **runner, **offline)
+    done = bash(f"set -eo pipefail\n{install['run']}", project, Path(sys.executable).parent, **runner, **offline)
     assert done.returncode == 0, done.stderr
+    assert '--constraint "$ACTION_PATH/constraints.txt"' in install["run"]
     checked = bash('"$RUNNER_TEMP/lmdiag/bin/lmdiag" check runs', project, tmp_path, **runner)
     assert checked.returncode == 0, checked.stderr
     where = bash(
