@@ -36,10 +36,11 @@ def check(run: Run, losses: Series, epochs: Series) -> Findings:
     if len(losses) < 30 or len(epochs) < 2:
         return
     at = np.interp(losses.steps, epochs.steps, epochs.values)
-    ends = np.arange(np.floor(at[0]) + 1, np.ceil(at[-1]))
+    first, last = np.floor(at[0]) + 1, np.ceil(at[-1])
     per_epoch = len(losses) / max(float(at[-1] - at[0]), 1e-9)
-    if not len(ends) or len(ends) > 200 or per_epoch < RECORDS_PER_EPOCH:
+    if not 0 < last - first <= 200 or per_epoch < RECORDS_PER_EPOCH:
         return
+    ends = np.arange(first, last)
     width = int(np.clip(per_epoch // 4, 3, 20))
     rows = np.searchsorted(at, ends)
     rows = rows[(rows >= width) & (rows <= len(losses) - width)]

@@ -33,3 +33,10 @@ def test_silent_on_steps_elsewhere():
 def test_silent_on_one_epoch_or_short_ones():
     assert fires(check, epochs(0.2, per_epoch=700)) == []
     assert fires(check, epochs(0.2, n=60, per_epoch=6)) == []
+
+
+def test_an_epoch_of_any_size_costs_no_memory():
+    """One number of the log must not decide how long an array is: this one would take 16 petabytes."""
+    at = np.arange(1, 601) / 200
+    at[-1] = 2e15
+    assert fires(check, run(loss=falling(600), epoch=at)) == []
