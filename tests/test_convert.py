@@ -1,6 +1,7 @@
 """A converted log follows the schema of the standard log and keeps every value, event and restart."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -127,6 +128,16 @@ def test_a_run_with_everything_comes_back(form):
     )
     (again,) = runs_of(form(run))
     assert_same(run, again)
+
+
+@pytest.mark.parametrize("size", [40, 20_000])  # decoded line by line, and read by polars
+@pytest.mark.parametrize("form", [as_jsonl, as_parquet])
+@pytest.mark.parametrize("metric", ["step", "run", "time", "type", "split", "metrics", "kind", "val/step"])
+def test_a_metric_may_be_called_like_a_field(form, metric, size):
+    steps = np.arange(1, size + 1)
+    run = Run("a", {metric: Series(steps, steps / 2 + 0.25, decimals=2), "loss": series(steps, 9 / steps)})
+    (again,) = runs_of(form(run))
+    assert_same(replace(run, segments=(Segment(1, size, 0),)), again)
 
 
 @pytest.mark.parametrize("form", [as_jsonl, as_parquet])

@@ -62,6 +62,5 @@ def _shape(data: bytes) -> tuple[int, int]:
 def _converted(frame: polars.DataFrame, source: Source, head: dict[str, Any]) -> RawLog:
     raw = from_polars_frame(frame.drop("run"), source.name, "parquet")
     facts = facts_of_origin(head.get("source", {}), raw.columns)
-    facts["names"] = {name: metric.removesuffix(" (metric)") for name, metric in facts["names"].items()}
     config = {key: value for key, value in head.items() if key not in NOT_FACTS}
     return replace(raw, name=head["name"], config=config, events=tuple(map(event_of, head.get("events", ()))), **facts)

@@ -7,9 +7,14 @@ from typing import Any
 
 from lmdiag.run import Event, Skipped
 
+METRIC = " (metric)"
+
 
 def facts_of_origin(origin: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Return the fields of a RawLog that keep a converted log the run it was: all names stay as they are."""
+    """Return the fields of a RawLog that keep a converted log the run it was: all names stay as they are.
+
+    A metric that is called like a column of the converted log has `(metric)` behind its name there.
+    """
     skipped = (piece for piece in origin.get("skipped", ()) if isinstance(piece, list) and len(piece) == 3)
     series = origin.get("series")
     spans = (span for span in origin.get("segments", ()) if isinstance(span, list) and len(span) == 2)
@@ -21,7 +26,7 @@ def facts_of_origin(origin: Mapping[str, Any], names: Iterable[str]) -> dict[str
         "skipped": tuple(Skipped(int(line), str(reason), int(count)) for line, reason, count in skipped),
         "origins": series if isinstance(series, dict) else {},
         "spans": tuple((int(first), int(last)) for first, last in spans),
-        "names": {name: name for name in names if name != "step"},
+        "names": {name: name.removesuffix(METRIC) for name in names if name != "step"},
     }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.json.decode import Lost
 from lmdiag.readers.json.lines import GrowingRows, read_rows
-from lmdiag.readers.lmdiag_log.converted import event_of, facts_of_origin
+from lmdiag.readers.lmdiag_log.converted import METRIC, event_of, facts_of_origin
 from lmdiag.readers.rawlog import RawLog, part
 from lmdiag.readers.tables.rows import Rows
 from lmdiag.run import Event
@@ -70,6 +70,8 @@ class _Logs:
             return
         metrics = record.pop("metrics", None)
         if isinstance(metrics, dict):
+            if "step" in metrics:
+                metrics[f"step{METRIC}"] = metrics.pop("step")
             record |= metrics
         if kind in ("step", None):
             rows.add(record, line)
