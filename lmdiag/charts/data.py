@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,9 +14,13 @@ from lmdiag.run import Run
 if TYPE_CHECKING:
     import polars
 
+FORMULA = r"^[=+\-@\t\r]"
+
 
 def table(runs: Mapping[str, Run], metrics: Sequence[str], view: View) -> polars.DataFrame:
     """Return one row per run and step in view, one column per metric, and the x axis where it is not the step.
+
+    A metric that is called like one of the first columns has `(metric)` behind its name.
 
     >>> import numpy as np
     >>> from lmdiag.run import Series
@@ -27,7 +32,11 @@ def table(runs: Mapping[str, Run], metrics: Sequence[str], view: View) -> polars
 
     parts = []
     for name, run in runs.items():
-        having = {metric: view.cut(run[metric]) for metric in metrics if metric in run}
+        having = {
+            f"{metric} (metric)" if metric in ("run", "step", view.axis) else metric: view.cut(run[metric])
+            for metric in metrics
+            if metric in run
+        }
         part = replace(run, series=having).to_polars()
         if view.axis != "step":
             part.insert_column(1, pl.Series(view.axis, positions(run, view.axis, part["step"].to_numpy())))
@@ -36,8 +45,11 @@ def table(runs: Mapping[str, Run], metrics: Sequence[str], view: View) -> polars
 
 
 def as_csv(runs: Mapping[str, Run], metrics: Sequence[str], view: View) -> bytes:
-    """Return the table as CSV, with every digit."""
-    return table(runs, metrics, view).write_csv().encode()
+    """Return the table as CSV, with every digit; a text that a spreadsheet would take for a formula begins with `'`."""
+    import polars as pl
+
+    found = table(runs, metrics, view).with_columns(pl.col(pl.String).str.replace(FORMULA, "'$0"))
+    return found.rename(lambda name: re.sub(FORMULA, r"'\g<0>", name)).write_csv().encode()
 
 
 def as_parquet(runs: Mapping[str, Run], metrics: Sequence[str], view: View) -> bytes:

@@ -48,3 +48,21 @@ def test_the_data_is_every_value_in_view_with_every_digit(run):
 def test_the_runs_of_a_comparison_stand_in_one_table(run):
     table = charts.data.table({"a": run, "b": Run("b", {"loss": Series(STEPS[:3], np.ones(3))})}, ["loss"], View())
     assert dict(table.group_by("run").len().rows()) == {"a": 100_000, "b": 3}
+
+
+@pytest.mark.parametrize("axis", ["step", "tokens"])
+@pytest.mark.parametrize("metric", ["run", "step", "tokens"])
+def test_a_metric_may_be_called_like_a_column(metric, axis):
+    steps = np.arange(1, 4)
+    run = Run("a", {name: Series(steps, steps / 2) for name in ("loss", "tokens", metric)})
+    table = charts.data.table({"a": run}, ["loss", metric], View(axis=axis))
+    assert table["step"].to_list() == [1, 2, 3]
+    assert table[metric if metric == "tokens" != axis else f"{metric} (metric)"].to_list() == [0.5, 1.0, 1.5]
+
+
+def test_no_text_of_the_csv_is_a_formula():
+    steps = np.arange(1, 3)
+    run = Run("=1", {"=cmd|'/c x'!A1": Series(steps, -steps / 2), "+a": Series(steps, steps * 1.0)})
+    lines = as_csv({"=HYPERLINK(0)": run, "-b": run, "c=d": run}, list(run.series), View()).decode().splitlines()
+    assert lines[0] == "run,step,'=cmd|'/c x'!A1,'+a"
+    assert lines[1::2] == ["'=HYPERLINK(0),1,-0.5,1.0", "'-b,1,-0.5,1.0", "c=d,1,-0.5,1.0"]
