@@ -5,6 +5,7 @@ import sqlite3
 
 import pytest
 
+from lmdiag.errors import UnreadableLog
 from lmdiag.judging.reading import runs_of
 from lmdiag.readers.trackers.sqlite_log import read
 from lmdiag.sources.source import Source
@@ -78,3 +79,17 @@ def test_equal_to_what_trackio_was_given(tmp_path, monkeypatch):
     (run,) = runs_of(Source("project.db", next(tmp_path.glob("*.db"))))
     assert (run.name, run.format, run.config["grad_clip"]) == ("my run", "trackio", 1.0)
     assert (run["loss"].steps.tolist(), str(run["loss"].values.tolist())) == ([10, 20, 30], "[2.5, nan, -inf]")
+
+
+@pytest.mark.parametrize("table", ["metrics", "Metrics", "CONFIGS", "Alerts"])
+def test_views_are_refused_however_they_are_written(tmp_path, table):
+    """SQLite compares names without case, and a view may be a query without end: it is never asked for a row."""
+    with sqlite3.connect(tmp_path / "p.db") as connection:
+        if table.lower() != "metrics":
+            connection.execute("CREATE TABLE metrics (id, timestamp, run_name, step, metrics)")
+            connection.execute("""INSERT INTO metrics VALUES (1, '2026-01-02T03:04:05', 'a', 1, '{"loss": 2.5}')""")
+        connection.execute(f"""CREATE VIEW {table} AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n)
+            SELECT id, '' AS timestamp, 'a' AS run_name, id AS step, '{{}}' AS metrics, '' AS config FROM n""")
+    connection.close()
+    with pytest.raises(UnreadableLog, match="views"):
+        read(Source("p.db", tmp_path / "p.db"))

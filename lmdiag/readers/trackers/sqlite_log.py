@@ -11,7 +11,9 @@ from lmdiag.readers.rawlog import RawLog, Source
 from lmdiag.readers.trackers import mlflow_database, trackio
 
 MAGIC = b"SQLite format 3\0"
-VIEWS = "SELECT 1 FROM sqlite_master WHERE type = 'view' AND name IN ('metrics', 'runs', 'params', 'configs')"
+VIEWS = (  # as SQLite compares names
+    "SELECT 1 FROM sqlite_master WHERE type = 'view' AND lower(name) IN ('metrics', 'runs', 'params', 'configs', 'alerts')"
+)
 
 
 def can_read(name: str, head: bytes) -> bool:
