@@ -11,6 +11,7 @@ from lmdiag import from_pandas, from_polars
 from lmdiag.convert import parquet
 from lmdiag.errors import UnreadableLog
 from lmdiag.judging.reading import runs_of
+from lmdiag.readers import read_source
 from lmdiag.run import Event, Run, Segment, Series
 from lmdiag.sources.source import Source
 
@@ -88,3 +89,28 @@ def test_a_damaged_parquet_file():
         runs_of(
             Source("a.parquet", content=parquet([Run("a", {"loss": Series(np.array([1]), np.array([3.0]))})])[:-20])
         )
+
+
+BOMBS = {
+    "rows": lambda: pl.DataFrame({"step": pl.Series([1]).new_from_index(0, 2_000_000)}),
+    "cells": lambda: pl.DataFrame({f"m{k}": pl.Series([1.0]).new_from_index(0, 1_000_000) for k in range(68)}),
+    "text": lambda: pl.DataFrame({"loss": [1.0] * 20_000, "note": ["x" * 10_000] * 20_000}),
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_a_small_file_that_becomes_large_is_refused(kind):
+    buffer = io.BytesIO()
+    BOMBS[kind]().write_parquet(buffer)
+    assert len(buffer.getvalue()) < 600_000
+    with pytest.raises(UnreadableLog, match="more than a log would"):
+        read_source(Source("a.parquet", content=buffer.getvalue()))
+
+
+def test_a_log_of_many_metrics_with_few_values_each_is_none():
+    values = np.where(np.arange(100_000) % 100 == 0, 1.0, np.nan)
+    frame = pl.DataFrame({"step": np.arange(100_000), **{f"m{k}": values for k in range(80)}}).fill_nan(None)
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    (raw,) = read_source(Source("a.parquet", content=buffer.getvalue()))
+    assert len(raw.columns) == 81
