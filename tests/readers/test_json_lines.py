@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmdiag.judging.reading import runs_of
+from lmdiag.readers.json import decode as decode_module
 from lmdiag.readers.json.decode import Lost, decode
 from lmdiag.sources.source import Source
 
@@ -119,3 +120,18 @@ def test_many_doubled_keys_take_little_time():
     started = time.process_time()
     assert len(decode(line)) == 30_001
     assert time.process_time() - started < 5
+
+
+def test_a_long_torn_line_is_looked_at_a_few_times_only(monkeypatch):
+    looked = []
+
+    class Counting(json.JSONDecoder):
+        def raw_decode(self, text, at=0):
+            looked.append(len(text) - at)
+            return super().raw_decode(text, at)
+
+    monkeypatch.setattr(decode_module, "_decoder", Counting())
+    monkeypatch.setattr(decode_module, "MOST_LOOKED_AT", 1000)
+    line = '{"a":' * 199 + "[" + "1," * 50_000
+    assert decode(line) == [Lost("a torn record")]
+    assert sum(looked) < 6 * len(line)

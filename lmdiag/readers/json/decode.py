@@ -13,7 +13,8 @@ BARE_WORD = re.compile(r"(?<=[:\[,])(\s*)([-+]?)(nan|inf(?:inity)?)(?=\s*[,}\]])
 TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 NUMBER_WITHOUT_DIGIT = re.compile(r"(?<=[:\[,])(\s*)([-+]?)(\.\d+|\d+\.(?=[eE,}\]\s]))")
 RECORD_START = re.compile(r'\{\s*"')
-MOST_TRIES = 200  # starts in a line that are none; each costs a look at the whole line
+MOST_TRIES = 200  # starts in a line that are none; each costs a look at all that follows
+MOST_LOOKED_AT, MOST_LOOKS = 1 << 24, 4  # characters looked at in vain, as many in any line, so many times a long one
 LOUD_WORD = {"nan": "NaN", "inf": "Infinity", "infinity": "Infinity"}
 
 _decoder = json.JSONDecoder()
@@ -84,14 +85,16 @@ def cut_apart(text: str) -> Iterator[dict[str, Any] | Lost]:
     """Cut a line at each start of a record, and decode what is whole."""
     text = _repaired(text)
     position, torn, tries = 0, False, MOST_TRIES
+    budget = max(MOST_LOOKED_AT, MOST_LOOKS * len(text))
     for start in [m.start() for m in RECORD_START.finditer(text)]:
         if start < position:
             continue
         try:
             record, end = _decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError) as error:
             torn, tries = True, tries - 1
-            if not tries:
+            budget -= getattr(error, "pos", start) - start
+            if not tries or budget < 0:
                 break
             continue
         if torn or text[position:start].strip(" ,\t"):
