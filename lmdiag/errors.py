@@ -2,6 +2,7 @@
 
     LmdiagError
     ├── UnreadableLog     a source that cannot be read, or is not the log of a run
+    │   └── NoValues      one that was read, and holds nothing that a run logs
     └── BadSetting        a configuration key, rule name or option that does not exist or does not fit
 
 Each message says what is wrong, where, and after ``Hint:`` the next step. They are raised anywhere and caught in
@@ -24,6 +25,10 @@ class LmdiagError(Exception):
 
 class UnreadableLog(LmdiagError):
     """The source cannot be read, or is not the log of a training run."""
+
+
+class NoValues(UnreadableLog):
+    """The source was read, and holds no values of a run; in a folder of logs, it may be any other data."""
 
 
 class BadSetting(LmdiagError):

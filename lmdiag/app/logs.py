@@ -52,7 +52,7 @@ class Log:
 def read_log(key: str, source: Source, settings: Settings) -> Log:
     """Read and judge every run of a source; what goes wrong becomes a message, never a traceback."""
     try:
-        judged = Judging(settings, accepted_by(settings), ReadOptions(), compared=True)(source)
+        judged = Judging(settings, accepted_by(settings), ReadOptions(), compared=True)(replace(source, met=False))
     except LmdiagError as error:
         judged = Judged(unreadable=(unreadable(source.name, error),))
     except Exception as error:  # a defect of ours must not show a traceback, nor keep the other logs from being seen

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from lmdiag.errors import UnreadableLog
+from lmdiag.errors import NoValues
 from lmdiag.facts import header_facts
 from lmdiag.gather.arranged import Arranged
 from lmdiag.gather.separate import separate
@@ -24,7 +24,7 @@ def runs_in(logs: Iterable[RawLog], name: str) -> list[Run]:
         with as_unreadable(name, raw.format):
             runs += [run for run in map(gather, separate(_arranged(raw))) if run.series]
     if not runs:
-        raise UnreadableLog(f"{name} holds no values", "the run wrote nothing yet, or wrote its metrics elsewhere")
+        raise NoValues(f"{name} holds no values", "the run wrote nothing yet, or wrote its metrics elsewhere")
     return runs
 
 

@@ -11,10 +11,10 @@ from lmdiag.config import Settings
 from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import LmdiagError, UnreadableLog
 from lmdiag.judging.policy import diagnosed
-from lmdiag.judging.reading import runs_of
+from lmdiag.judging.reading import is_foreign, runs_of
 from lmdiag.judging.suppressions import Accepted, without_accepted
 from lmdiag.readers.options import ReadOptions
-from lmdiag.reports.left_out import Suppressed, Unreadable
+from lmdiag.reports.left_out import PassedOver, Suppressed, Unreadable
 from lmdiag.reports.locations import relative_path
 from lmdiag.run import Run
 from lmdiag.sources.addresses import without_secrets
@@ -34,12 +34,13 @@ CHARTED = 400  # stretches of a curve in a chart
 @dataclass(frozen=True)
 class Judged:
     """The result for one source: its diagnoses, what was suppressed, fingerprints to find duplicates, or why it could
-    not be read."""
+    not be read or was passed over."""
 
     diagnoses: tuple[Diagnosis, ...] = ()
     suppressed: tuple[Suppressed, ...] = ()
     fingerprints: tuple[Fingerprint, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
+    passed_over: tuple[PassedOver, ...] = ()
 
     def changed(self, change: Callable[[Diagnosis], Diagnosis | None]) -> Judged:
         """Return the same with other diagnoses, those of None left out, together with what was suppressed in them."""
@@ -95,6 +96,8 @@ class Judging:
         try:
             return self._judged(runs_of(source, self.options))
         except UnreadableLog as problem:
+            if is_foreign(source, problem):
+                return Judged(passed_over=(PassedOver(without_secrets(source.name), "not the log of a run"),))
             return Judged(unreadable=(unreadable(source.name, problem),))
         except LmdiagError:
             raise

@@ -14,6 +14,7 @@ from lmdiag.judging.judged import ALL, CHARTS, TEXT, Judged, Judging, judged_run
 from lmdiag.judging.policy import check_settings, chosen_rules
 from lmdiag.judging.reading import Group, Progress, groups_at
 from lmdiag.readers.options import ReadOptions
+from lmdiag.reports.left_out import PassedOver
 from lmdiag.reports.report import Report
 from lmdiag.run import Run
 
@@ -51,7 +52,11 @@ def judge(
     task = Judging(settings, accepted_by(settings), options or ReadOptions(), ALL if few else keep, compared)
     coming = each(task, sources, task.lost, jobs, scheduler)
     parts = [part for group in _by_group(groups, coming, task.keep, progress) for part in group]
-    return report_of([Judged(unreadable=tuple(unreadable(*problem) for problem in problems)), *parts], settings)
+    left_out = Judged(
+        unreadable=tuple(unreadable(*problem) for problem in problems),
+        passed_over=tuple(PassedOver(*passed) for group in groups for passed in group.passed_over),
+    )
+    return report_of([left_out, *parts], settings)
 
 
 def report_on(runs: Iterable[Run], settings: Settings) -> Report:
@@ -68,6 +73,7 @@ def report_of(parts: Sequence[Judged], settings: Settings) -> Report:
         chosen_rules(settings),
         settings.fail_on,
         tuple(gone for part in parts for gone in part.suppressed),
+        tuple(file for part in parts for file in part.passed_over),
     )
 
 
@@ -83,6 +89,8 @@ def _by_group(
             progress(done, total)
             done += 1
             parts.append(_as_far_as_charted(part, charted) if keep == CHARTS else part)
+        if parts and all(part.passed_over for part in parts):
+            parts.append(Judged(unreadable=(unreadable(*group.without_log),)))
         yield without_duplicates(parts) if group.is_folder else parts
 
 

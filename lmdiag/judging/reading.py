@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from lmdiag.errors import LmdiagError, UnreadableLog
+from lmdiag.errors import LmdiagError, NoValues, UnreadableLog
 from lmdiag.gather import runs_in
-from lmdiag.readers import is_log, read_source, reader_of
+from lmdiag.readers import OF_ANY_DATA, is_log, read_source, reader_for, reader_of
 from lmdiag.readers.options import ReadOptions
 from lmdiag.run import Run
 from lmdiag.sources.find import find as find_sources
@@ -21,15 +22,29 @@ Progress = Callable[[int, int], None]  # is told how many of how many logs are d
 
 @dataclass(frozen=True)
 class Group:
-    """The sources that one path names; in a folder, several of them may hold the same run."""
+    """The sources that one path names; in a folder, several of them may hold the same run.
 
+    `passed_over` are files of a folder that are called like logs and are none, each with the reason.
+    """
+
+    path: str
     sources: tuple[Source, ...]
     is_folder: bool
+    passed_over: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def without_log(self) -> Problem:
+        """What to say where every source turned out to be no log."""
+        return self.path, UnreadableLog(
+            f"no log was found in {self.path}", "name the file itself to learn what it lacks"
+        )
 
 
-def find(paths: Iterable[str | Path]) -> tuple[list[Source], list[LmdiagError]]:
+def find(
+    paths: Iterable[str | Path], passed_over: Callable[[str, str], None] = lambda name, why: None
+) -> tuple[list[Source], list[LmdiagError]]:
     """Return the logs that files, folders, globs and `-` name, and what could not be found."""
-    return find_sources(paths, reader_of, is_log)
+    return find_sources(paths, reader_of, is_log, passed_over)
 
 
 def groups_at(paths: Iterable[str | Path]) -> tuple[list[Group], list[Problem]]:
@@ -37,13 +52,28 @@ def groups_at(paths: Iterable[str | Path]) -> tuple[list[Group], list[Problem]]:
     groups: list[Group] = []
     problems: list[Problem] = []
     seen: set[str] = set()
-    for path in map(str, paths):
-        sources, missing = find([path])
+    named = [str(path) for path in paths]
+    for path in named:
+        passed: list[tuple[str, str]] = []
+        sources, missing = find([path], partial(_noted, passed))
         problems += [(path, problem) for problem in missing]
-        new = tuple(source for source in sources if (source.url or source.name) not in seen)
+        new = tuple(
+            replace(source, met=source.met and source.name not in named)
+            for source in sources
+            if (source.url or source.name) not in seen
+        )
         seen |= {source.url or source.name for source in new}
-        groups.append(Group(new, is_folder(path)))
+        groups.append(Group(path, new, is_folder(path), tuple(passed)))
     return groups, problems
+
+
+def _noted(passed: list[tuple[str, str]], name: str, why: str) -> None:
+    passed.append((name, why))
+
+
+def is_foreign(source: Source, problem: LmdiagError) -> bool:
+    """Tell whether a source that could not be read is other data that lies in a folder beside logs."""
+    return source.met and isinstance(problem, NoValues) and reader_for(source) in OF_ANY_DATA
 
 
 def runs_of(source: Source, options: ReadOptions | None = None) -> list[Run]:
@@ -65,13 +95,19 @@ def read_runs(
     total, done = sum(len(group.sources) for group in groups), 0
     for group in groups:
         found: list[Run] = []
+        foreign = 0
         for source in group.sources:
             progress(done, total)
             done += 1
             try:
                 found += runs_of(source.fresh(), options)
             except UnreadableLog as problem:
-                problems.append((source.name, problem))
+                if is_foreign(source, problem):
+                    foreign += 1
+                else:
+                    problems.append((source.name, problem))
+        if foreign and foreign == len(group.sources):
+            problems.append(group.without_log)
         runs += _each_once(found) if group.is_folder and len(found) > 1 else found
     return runs, problems
 

@@ -54,6 +54,7 @@ PACKAGES = (  # what it is, where its mark stands, the mark
 )
 FALLBACK = "generic-pairs"  # takes any text; whether there is a record in it shows when it is read
 HOLD_LOGS = ("jupyter",)  # these are given the means to read what they hold
+OF_ANY_DATA = ("json-document", "jsonl", "sqlite-log", "parquet", "csv-table")  # other programs write such files, too
 MAY_HOLD_NONE = (FALLBACK, *HOLD_LOGS)
 
 

@@ -36,6 +36,7 @@ def document(report: Report) -> dict[str, Any]:
             {"source": s.run.source, "run": s.run.name, "reason": s.reason, **finding_entry(s.finding)}
             for s in report.suppressed
         ],
+        "passed_over": [{"source": p.source, "why": p.why} for p in report.passed_over],
     }
 
 

@@ -1,4 +1,4 @@
-"""What a report lists apart: sources that could not be read, and findings that were accepted."""
+"""What a report lists apart: sources that could not be read, files that are no logs, and accepted findings."""
 
 from __future__ import annotations
 
@@ -15,6 +15,14 @@ class Unreadable:
     source: str
     error: str
     hint: str = ""
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """A file in a folder that is called like a log and is none, and why."""
+
+    source: str
+    why: str
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lmdiag.finding import Finding, NotChecked
@@ -13,10 +13,12 @@ from lmdiag.run import Run, Skipped
 
 if TYPE_CHECKING:
     from lmdiag.diagnose import Diagnosis
-    from lmdiag.reports.left_out import Suppressed
+    from lmdiag.reports.left_out import PassedOver, Suppressed
     from lmdiag.reports.summary import Summary
 
 WORDS = {name: look.word for name, look in LOOKS.items()}
+
+PASSED_OVER_SHOWN = 3
 
 
 def number(value: float | None) -> str:
@@ -151,6 +153,19 @@ def suppressions(suppressed: Iterable[Suppressed]) -> list[str]:
         f"{count(len(rules), 'finding does', 'findings do')} not count ({', '.join(dict.fromkeys(rules))}): {reason}."
         for reason, rules in groups.items()
     ]
+
+
+def passed_over(files: Sequence[PassedOver]) -> str:
+    """Write which files of a folder are no logs though they are called like some.
+
+    >>> from lmdiag.reports.left_out import PassedOver
+    >>> passed_over([PassedOver("a.jsonl", "empty")]), passed_over([PassedOver("a.txt", "no log")] * 5)[-43:]
+    ('1 file passed over: a.jsonl (empty).', 'a.txt (no log) and 2 others (all: -f json).')
+    """
+    shown, others = files[:PASSED_OVER_SHOWN], len(files) - PASSED_OVER_SHOWN
+    said = ", ".join(f"{file.source} ({file.why})" for file in shown)
+    more = f" and {count(others, 'other')} (all: -f json)" if others > 0 else ""
+    return f"{count(len(files), 'file')} passed over: {said}{more}."
 
 
 def evidence(finding: Finding) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lmdiag.diagnose import VERDICTS, Diagnosis
 from lmdiag.finding import Finding, Rule, Severity, severity_of
-from lmdiag.reports.left_out import Suppressed, Unreadable
+from lmdiag.reports.left_out import PassedOver, Suppressed, Unreadable
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Report:
     rules: tuple[Rule, ...] = ()
     fail_on: str = "error"
     suppressed: tuple[Suppressed, ...] = ()
+    passed_over: tuple[PassedOver, ...] = ()
 
     @property
     def verdict(self) -> str:

@@ -27,6 +27,7 @@ def json_schema() -> dict[str, Any]:
         runs=_list(_RUN),
         unreadable=_list(_object(source=_TEXT, error=_TEXT, hint=_TEXT)),
         suppressed=_list({"allOf": [_object(source=_TEXT, run=_TEXT, reason=_TEXT), _FINDING]}),
+        passed_over=_list(_object(source=_TEXT, why=_TEXT)),
     )
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": SCHEMA, **document}
 

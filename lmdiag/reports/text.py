@@ -18,6 +18,7 @@ from lmdiag.reports.phrases import (
     not_read,
     number,
     origin,
+    passed_over,
     source_of,
     steps,
     suppressions,
@@ -54,6 +55,8 @@ def _lines(report: Report, style: Style) -> Iterator[str]:
             yield from style.paragraph(unreadable.hint, lead="Hint: ")
     for line in suppressions(report.suppressed):
         yield from style.paragraph(line, 0, dim=True)
+    if report.passed_over:
+        yield from style.paragraph(passed_over(report.passed_over), 0, dim=True)
     if several or report.unreadable:
         yield from style.paragraph(total(report.verdicts, len(report.unreadable)), 0, bold=True)
 

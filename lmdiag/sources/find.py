@@ -14,19 +14,21 @@ from lmdiag.sources.addresses import is_url
 from lmdiag.sources.source import Folder, Source
 
 if TYPE_CHECKING:
-    from lmdiag.sources.folder import IsLog, Recognise
+    from lmdiag.sources.folder import IsLog, PassedOver, Recognise
 
 
-def find(paths: Iterable[str | Path], recognise: Recognise, is_log: IsLog) -> tuple[list[Source], list[LmdiagError]]:
+def find(
+    paths: Iterable[str | Path], recognise: Recognise, is_log: IsLog, passed_over: PassedOver
+) -> tuple[list[Source], list[LmdiagError]]:
     """Return every log that the paths name, each once, and what could not be found.
 
-    A file is taken as it is; `recognise` and `is_log` choose among those of a folder.
+    A file is taken as it is; `recognise` and `is_log` choose among those of a folder, and `passed_over` is told of the rest.
     """
     sources: dict[str, Source] = {}
     problems: list[LmdiagError] = []
     for path in map(str, paths):
         try:
-            found = list(_at(path, recognise, is_log))
+            found = list(_at(path, recognise, is_log, passed_over))
         except LmdiagError as error:
             problems.append(error)
             continue
@@ -46,12 +48,12 @@ def is_folder(path: str) -> bool:
     return answer
 
 
-def _at(path: str, recognise: Recognise, is_log: IsLog) -> Iterator[Source]:
+def _at(path: str, recognise: Recognise, is_log: IsLog, passed_over: PassedOver) -> Iterator[Source]:
     for found in _place(path).named(path):
         if isinstance(found, Folder):
             from lmdiag.sources.folder import logs_in  # a file needs none of it
 
-            yield from logs_in(found, recognise, is_log)
+            yield from logs_in(found, recognise, is_log, passed_over)
         else:
             yield found
 

@@ -19,9 +19,10 @@ GLOBAL_STEP = re.compile(rb'"global_step":\s*(\d+)')
 
 Recognise = Callable[[Source], Any]
 IsLog = Callable[[Source], bool]
+PassedOver = Callable[[str, str], None]  # is told of a file that is called like a log and is none, and why
 
 
-def logs_in(folder: Folder, recognise: Recognise, is_log: IsLog) -> Iterator[Source]:
+def logs_in(folder: Folder, recognise: Recognise, is_log: IsLog, passed_over: PassedOver) -> Iterator[Source]:
     """Yield the logs in a folder; raise UnreadableLog where there is none.
 
     These are the folders that `recognise` gives a reader for, and the files that pass `is_log`. Of the trainer states that
@@ -31,14 +32,18 @@ def logs_in(folder: Folder, recognise: Recognise, is_log: IsLog) -> Iterator[Sou
     found: list[Source] = []
     for source in _candidates(folder.path, recognise, 0, frozenset()):
         seen += 1
-        if source.is_folder or _recognised(source, is_log):
+        why = "" if source.is_folder else _why_not(source, is_log)
+        if why:
+            passed_over(folder.renamed(source).name, why)
+        else:
             found.append(source.fresh())
     if not found:
         raise UnreadableLog(
             f"no log was found in the folder {folder.path} ({seen} files looked like one by their names)",
             "name the file itself to learn what it lacks",
         )
-    yield from map(folder.renamed, _with_resumes(_furthest_states(found)))
+    for source in _with_resumes(_furthest_states(found)):
+        yield replace(folder.renamed(source), met=True)
 
 
 def _with_resumes(sources: Iterable[Source]) -> Iterator[Source]:
@@ -55,13 +60,17 @@ def _with_resumes(sources: Iterable[Source]) -> Iterator[Source]:
         yield replace(first, later=tuple(s.path for s in later if s.path)) if later else first
 
 
-def _recognised(source: Source, is_log: IsLog) -> bool:
+def _why_not(source: Source, is_log: IsLog) -> str:
+    """Return why a file is no log, "" where it is one."""
+    if source.path is not None and not source.path.exists():
+        return "a link to nothing"
     try:
-        return (
-            not source.name.endswith(".json") or b"loss" in source.head or b"log_history" in source.head
-        ) and is_log(source)
+        if not source.head.strip():
+            return "empty"
+        speaks = not source.name.endswith(".json") or b"loss" in source.head or b"log_history" in source.head
+        return "" if speaks and is_log(source) else "no log"
     except UnreadableLog:
-        return True  # a log that is there and cannot be opened is said, not passed over
+        return ""  # a log that is there and cannot be opened is said when it is read
 
 
 def _candidates(folder: Path, recognise: Recognise, depth: int, claimed: frozenset[str]) -> Iterator[Source]:
@@ -83,7 +92,7 @@ def _candidates(folder: Path, recognise: Recognise, depth: int, claimed: frozens
         return
     for path in entries:
         named = called_like_a_log(path.name) and not _is_the_clients_own(path)
-        if named and path.is_file() and not _belongs(path, taken | claimed, recognise):
+        if named and (path.is_file() or not path.exists()) and not _belongs(path, taken | claimed, recognise):
             yield Source(path.as_posix(), path)
     for path in entries:
         if path.is_dir() and not path.is_symlink() and depth < DEEPEST and not path.name.startswith("."):

@@ -2,11 +2,16 @@
 
 import io
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from jsonschema import Draft202012Validator
 
+from lmdiag.errors import UnreadableLog
+from lmdiag.judging.reading import read_all
 from lmdiag.reports import FORMATS
+from lmdiag.reports.schema import json_schema
 
 
 @pytest.mark.parametrize(
@@ -261,3 +266,59 @@ def test_the_additions_for_github_can_be_left_out(run, bad, actions):
     summary = actions()
     assert run("check", bad, "--no-github").err == ""
     assert not summary.exists()
+
+
+@pytest.fixture
+def littered(good):
+    """A folder with one good log, and files beside it that are called like logs and are none."""
+    folder = good.parent
+    (folder / "data.jsonl").write_text('{"prompt": "a", "completion": "b"}\n' * 50)
+    (folder / "empty.jsonl").write_text("")
+    (folder / "torn.json").write_text('{"log_hist')
+    (folder / "packed.jsonl").write_bytes(b"PK\x03\x04" + bytes(100))
+    (folder / "gone.jsonl").symlink_to(folder / "nowhere")
+    (folder / "runs.csv").write_text("name,final_loss,lr\na,2.5,0.1\nb,2.4,0.2\nc,2.3,0.3\n")
+    return folder
+
+
+def test_files_that_are_no_logs_are_said_in_one_line_and_change_nothing(run, littered):
+    done = run("check", littered.name, "--isolated")
+    assert done.code == 0
+    said = done.out[done.out.index("6 files passed over: ") :]
+    for words in ("empty.jsonl (empty)", "gone.jsonl (a link to nothing)", "packed.jsonl (no log)", "and 3 others"):
+        assert words in " ".join(said.split())
+    report = json.loads(run("check", littered.name, "--isolated", "-f", "json").out)
+    Draft202012Validator(json_schema()).validate(report)
+    assert (report["verdict"], report["unreadable"], len(report["runs"])) == ("healthy", [], 1)
+    assert {Path(file["source"]).name: file["why"] for file in report["passed_over"]} == {
+        "data.jsonl": "not the log of a run",
+        "runs.csv": "not the log of a run",
+        "empty.jsonl": "empty",
+        "gone.jsonl": "a link to nothing",
+        "packed.jsonl": "no log",
+        "torn.json": "no log",
+    }
+
+
+@pytest.mark.parametrize("name", ["data.jsonl", "empty.jsonl", "torn.json", "packed.jsonl", "gone.jsonl", "runs.csv"])
+def test_a_file_that_is_named_must_be_a_log(run, littered, name):
+    for paths in ([littered / name], [littered, littered / name]):
+        done = run("check", *paths, "--isolated", "-f", "json")
+        assert (done.code, len(json.loads(done.out)["unreadable"])) == (2, 1), paths
+
+
+def test_a_log_that_holds_no_record_is_no_foreign_file(run, littered):
+    (littered / "begun.jsonl").write_text('{"type":"run","schema":"lmdiag-log/1","run_id":"a"}\n')
+    done = run("check", littered.name, "--isolated")
+    assert done.code == 2
+    assert "begun.jsonl: holds no values" in done.out
+
+
+def test_a_folder_of_foreign_files_holds_no_log(run, good, littered):
+    good.unlink()
+    done = run("check", littered.name, "--isolated")
+    assert done.code == 2
+    assert f"{littered.name}: no log was found" in " ".join(done.out.split())
+    assert "6 files passed over" in done.out
+    with pytest.raises(UnreadableLog, match="no log was found"):
+        read_all(littered)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from lmdiag.errors import UnreadableLog
+from lmdiag.errors import NoValues, UnreadableLog
 from lmdiag.metrics import is_step_name, spelling
 from lmdiag.readers.json.decode import Lost, cut_apart, decode
 from lmdiag.readers.numbers import cell_number
@@ -43,7 +43,7 @@ def read(source: Source) -> list[RawLog]:
     if records is None:
         lists = _lists(document, source.name)
         if lists is None:
-            raise UnreadableLog(
+            raise NoValues(
                 f"{source.name} is JSON, but holds neither a list of records nor lists of numbers with a loss",
                 'a log needs its records, such as [{"step": 1, "loss": 2.3}, …], or lists, such as {"loss": [2.3, …]}',
             )

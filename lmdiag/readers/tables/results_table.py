@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmdiag.errors import UnreadableLog
+from lmdiag.errors import NoValues
 from lmdiag.metrics import is_step_name
 from lmdiag.readers.rawlog import RawLog
 
@@ -21,7 +21,7 @@ ENOUGH_ROWS = 5
 def refuse_results_table(raw: RawLog) -> RawLog:
     """Return the log as it is, or raise UnreadableLog when its rows are experiments and not steps."""
     if raw.n_rows >= ENOUGH_ROWS and _is_all_single_points(raw):
-        raise UnreadableLog(
+        raise NoValues(
             f"{raw.source or raw.name} holds single points of {len(raw.columns) - 1} curves, not the log of a run",
             "export the whole curve of each run",
         )
@@ -34,7 +34,7 @@ def refuse_results_table(raw: RawLog) -> RawLog:
             and len(rows) >= min(max(2, raw.n_rows // 2), raw.n_rows)
             and len(set(words)) >= MOST_NAMES_DIFFER * len(words)
         ):
-            raise UnreadableLog(
+            raise NoValues(
                 f"{raw.source or raw.name} is a table of results with one row per experiment (rows: {raw.n_rows}, "
                 f'"{name}" differs in each), not the log of a run',
                 "give the logs of the single runs; `lmdiag compare` puts them side by side",

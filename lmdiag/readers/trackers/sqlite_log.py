@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lmdiag.errors import UnreadableLog
+from lmdiag.errors import NoValues, UnreadableLog
 from lmdiag.readers.rawlog import RawLog, Source
 from lmdiag.readers.trackers import mlflow_database, trackio
 
@@ -38,7 +38,7 @@ def read(source: Source) -> list[RawLog]:
             f"{source.name}: the SQLite database cannot be read: {error}",
             "check that it was copied completely, with its -wal file if there is one",
         ) from error
-    raise UnreadableLog(f"{source.name} is a SQLite database, but neither MLflow's nor trackio's", _hint(source.name))
+    raise NoValues(f"{source.name} is a SQLite database, but neither MLflow's nor trackio's", _hint(source.name))
 
 
 def _hint(name: str) -> str:
