@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-PASSWORD = re.compile(r"(?<=://)[^\s/@'\"]+@")
-SECRET = re.compile(r"([?&][^=&\s]*(?:sig|token|key|cred|secret|pass|auth)[^=&\s]*=)[^&\s'\")]+", re.IGNORECASE)
+PASSWORD = re.compile(  # it may hold @ and /; what follows the colon of a host is a port
+    r"(?<=://)(?:[^\s/'\"]+@|[^\s/@:\['\"]+:(?!\d+(?:[/?#]|$))[^\s@'\"]*@)"
+)
+SECRET = re.compile(
+    r"([?&#;](?:[^=&\s]*(?:sig|token|key|cred|secret|pass|pwd|auth|jwt)[^=&\s]*|code|sas)=)[^&\s'\")]+", re.IGNORECASE
+)
 
 
 def is_url(path: str) -> bool:

@@ -14,6 +14,7 @@ import pytest
 from lmdiag.cli import main
 from lmdiag.judging.reading import find, read, read_all, runs_of
 from lmdiag.sources import remote, remote_files
+from lmdiag.sources.addresses import without_secrets
 from lmdiag.sources.source import Source
 
 fsspec = pytest.importorskip("fsspec")
@@ -308,3 +309,27 @@ def test_credentials_that_are_missing_are_named(bucket, monkeypatch, tmp_path):
     _, (problem,) = find([f"{bucket}/runs/a.jsonl"])
     assert "credentials" in problem.message.lower()
     fsspec.filesystem("s3").clear_instance_cache()
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://me:p@ss@host/a.jsonl", "https://host/a.jsonl"),
+        ("https://me:p/ss@host/a.jsonl", "https://host/a.jsonl"),
+        ("https://me:p/s#s?x@host/a.jsonl", "https://host/a.jsonl"),
+        ("https://host/a?code=1f&v=2", "https://host/a?code=…&v=2"),
+        ("https://host/a?v=2&pwd=1f", "https://host/a?v=2&pwd=…"),
+        ("https://host/a?jwt=1.f", "https://host/a?jwt=…"),
+        ("https://host/a?sas=1f", "https://host/a?sas=…"),
+        ("https://host/a#access_token=1f", "https://host/a#access_token=…"),
+        ("https://host/a;token=1f", "https://host/a;token=…"),
+        ("https://host:8080/a@b.jsonl", "https://host:8080/a@b.jsonl"),
+        ("http://[::1]:8080/a@b.jsonl", "http://[::1]:8080/a@b.jsonl"),
+        (
+            "s3://bucket/user@host/a.jsonl?encoding=utf8&codec=x#part;q=1",
+            "s3://bucket/user@host/a.jsonl?encoding=utf8&codec=x#part;q=1",
+        ),
+    ],
+)
+def test_no_secret_of_an_address_is_shown_and_nothing_else_is_hidden(address, shown):
+    assert without_secrets(f"cannot read '{address}': no") == f"cannot read '{shown}': no"
