@@ -67,6 +67,7 @@ class RunLogger:
         self.path = Path(path) if rank == 0 else Path(path).with_suffix(f".rank{rank}{Path(path).suffix}")
         self.last_step: int | None = None
         self._ended = False
+        self._process = os.getpid()
         self._clock = clock
         self._started = time.monotonic()
         self._descriptor: int | None = None
@@ -129,6 +130,8 @@ class RunLogger:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if os.getpid() != self._process:  # a child, begun by os.fork in the block, ends itself and not the run
+            return
         if error is None:
             self.end("completed")
         elif isinstance(error, KeyboardInterrupt):

@@ -211,3 +211,27 @@ def test_whatever_is_logged_every_line_is_strict_json(tmp_path_factory, fields):
     lines = path.read_text(encoding="utf-8").split("\n")
     assert len(lines) == 4
     assert [json.loads(line, parse_constant=refuse)["type"] for line in lines[:3]] == ["run", "event", "end"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_that_ends_does_not_end_the_run(tmp_path):
+    """In a process of its own: a fork of the tests would go on with the tests."""
+    script = f"""
+import os, sys
+from lmdiag.record.writer import RunLogger
+with RunLogger({str(tmp_path / "a.jsonl")!r}) as log:
+    log.step(1, loss=2.0)
+    if not (child := os.fork()):
+        log.step(2, loss=1.9)
+        sys.exit(3)
+    os.waitpid(child, 0)
+    log.step(3, loss=1.8)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+    records = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert [(r["type"], r.get("step"), r.get("status")) for r in records[1:]] == [
+        ("step", 1, None),
+        ("step", 2, None),
+        ("step", 3, None),
+        ("end", 3, "completed"),
+    ]
