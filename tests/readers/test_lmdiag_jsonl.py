@@ -67,11 +67,12 @@ def test_headers_of_several_runs_separate_them():
     assert (second.name, second["loss"].values.tolist(), second.config["max_steps"]) == ("second", [5.0], 9)
 
 
-def test_unknown_types_are_ignored_and_unknown_numbers_kept():
+def test_unknown_types_are_counted_and_unknown_numbers_kept():
     (run,) = read(
         HEAD, step(1, 3.0, my_number=7), {"type": "picture", "step": 1}, {"step": 2, "loss": 2.0, "val_loss": 2.5}
     )
-    assert (run["my_number"].values.tolist(), run["val/loss"].values.tolist(), run.skipped) == ([7.0], [2.5], ())
+    assert (run["my_number"].values.tolist(), run["val/loss"].values.tolist()) == ([7.0], [2.5])
+    assert [(s.line, s.reason, s.count) for s in run.skipped] == [(3, "a record of the unknown type 'picture'", 1)]
 
 
 def test_names_of_other_tools_are_translated_here_too():

@@ -60,7 +60,7 @@ class _Logs:
         self.evaluated: set[str] = set()
 
     def take(self, rows: Rows, line: int, record: dict[str, Any] | Lost) -> None:
-        """Take in a record; those of unknown types are ignored, as the schema asks."""
+        """Take in a record; those of unknown types are ignored, as the schema asks, and counted."""
         if isinstance(record, Lost):
             rows.skip(line, record.reason)
             return
@@ -82,6 +82,8 @@ class _Logs:
             rows.add({"step": step, **cells}, line)
         elif kind in ("event", "end"):
             self.current.events.append(event_of({"type": kind, **record}))
+        else:
+            rows.skip(line, f"a record of the unknown type {str(kind)[:40]!r}")
 
     def _begin(self, run_id: str, record: dict[str, Any], line: int) -> None:
         if not self.starts:
