@@ -142,6 +142,8 @@ def test_the_hooks_are_commands_that_work(project, bin_folder):
     assert re.search(check["files"], "runs/tiny.jsonl")
     assert not re.search(check["files"], "README.md")
     assert bash(f"{check['entry']} runs/tiny.jsonl golden/seed-1.jsonl", project, bin_folder).returncode == 0
+    shutil.copy(project / "runs" / "tiny.jsonl", project / "--version.jsonl")
+    assert bash(f"{check['entry']} --version.jsonl", project, bin_folder).returncode == 0
     assert bash(settings["entry"], project, bin_folder).returncode == 0
     (project / "lmdiag.toml").write_text("selekt = []\n")
     assert bash(settings["entry"], project, bin_folder).returncode == 2
