@@ -80,7 +80,7 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
     check_files(outputs.values(), paths)
     report = judge_paths(paths, options, charts="html" in (options["shape"], *outputs))
     write_outputs(report, outputs)
-    print_result(_printed(report, options))
+    print_result(_printed(report, options), commands=options["shape"] == "github")
     if os.environ.get("GITHUB_ACTIONS") == "true" and not options["no_github"]:
         from lmdiag.cli.on_github import tell_github
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -17,19 +18,26 @@ from lmdiag.reports.report import Report
 
 TABLE = "parquet"  # the one format that is no text, and so is only written
 
+COMMAND = re.compile(r"^(\s*)(::|##\[)", re.MULTILINE)  # a name in a log may be so, and stand first where it wraps
 
-def print_result(text: str) -> None:
-    """Write text to standard output; what its encoding lacks becomes `?`, and a reader who has left is no error."""
+
+def print_result(text: str, commands: bool = False) -> None:
+    """Write text to standard output; what its encoding lacks becomes `?`, and a reader who has left is no error.
+
+    Only what is printed as `commands` may be such to GitHub Actions: it obeys any line that begins like one.
+    """
     if not text:
         return
     try:
-        print_line(text)
+        print_line(text, commands)
     except BrokenPipeError:
         ignore_closed_output()
 
 
-def print_line(text: str) -> None:
+def print_line(text: str, commands: bool = False) -> None:
     """Write text to standard output; raise BrokenPipeError when its reader has left."""
+    if os.environ.get("GITHUB_ACTIONS") == "true" and not commands:
+        text = COMMAND.sub(r"\1·\2", text)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     try:

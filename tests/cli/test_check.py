@@ -322,3 +322,24 @@ def test_a_folder_of_foreign_files_holds_no_log(run, good, littered):
     assert "6 files passed over" in done.out
     with pytest.raises(UnreadableLog, match="no log was found"):
         read_all(littered)
+
+
+@pytest.mark.parametrize("word", ["::warning::", "##[error]"])
+@pytest.mark.parametrize("shape", ["text", "markdown", "concise"])
+def test_no_name_is_a_command_of_github(run, broken, monkeypatch, shape, word):
+    """The runner obeys a line that begins like a command, and a long name may wrap anywhere."""
+    begin = {"": 0, "true": 0}
+    for letters in range(1, 100, 7):
+        broken = broken.rename(broken.parent / f"{'a' * letters} {word}name.jsonl")
+        for actions in begin:
+            monkeypatch.setenv("GITHUB_ACTIONS", actions)
+            done = run("check", broken.name, "--isolated", "--no-github", "-f", shape)
+            assert "name.jsonl" in done.out
+            begin[actions] += sum(line.strip().startswith(("::", "##[")) for line in done.out.splitlines())
+    assert begin["true"] == 0
+    assert bool(begin[""]) == (shape == "text")  # the others do not wrap
+
+
+def test_the_format_github_is_made_of_commands(run, bad, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert run("check", bad, "--isolated", "--no-github", "-f", "github").out.startswith("::error title=")
