@@ -78,7 +78,7 @@ LOG_FORMAT = """# The standard log, `lmdiag-log/1`
 UTF-8 JSON Lines: one record per line, appended, strict JSON. `lmdiag.RunLogger` writes it with the standard library alone; any program can. `lmdiag
 schema` prints its JSON Schema.
 
-- Every record has a `type`. Readers ignore types they do not know and keep unknown numbers as extra metrics.
+- Every record has a `type`. Readers count and otherwise ignore types they do not know, and keep unknown numbers as extra metrics.
 - Numbers that JSON does not have are the strings `"NaN"`, `"Infinity"` and `"-Infinity"`; `null` or no key means not measured. NaN and
   missing are different things to a tool that looks for NaN.
 - `step` counts the optimizer updates completed when the value was measured: 1 after the first update, 0 before training.
