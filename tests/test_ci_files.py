@@ -72,7 +72,7 @@ def test_the_action_fails_on_a_sick_log_and_writes_sarif(action, project):
 
 def test_every_line_of_the_paths_is_checked(action, project):
     write_log(project / "runs" / "bad.jsonl", [*falling(), *[np.nan] * 5])
-    paths = "golden/seed-0.jsonl  golden/seed-1.jsonl\nruns/tiny.jsonl\nruns/bad.jsonl\n"
+    paths = "golden/seed-1.jsonl  golden/seed-2.jsonl\nruns/tiny.jsonl\nruns/bad.jsonl\n"
     done, outputs, _ = action(paths=paths, args="--ignore\nconvergence\n")
     assert (done.returncode, outputs["verdict"]) == (1, "unhealthy")
     sources = [run["source"] for run in json.loads(Path(outputs["report-path"]).read_text())["runs"]]
@@ -80,9 +80,9 @@ def test_every_line_of_the_paths_is_checked(action, project):
 
 
 def test_the_report_of_an_earlier_step_is_not_told_again(action, tmp_path):
-    assert action(paths="golden/seed-0.jsonl", ignore="convergence")[1]["verdict"] == "healthy"
+    assert action(paths="golden/seed-1.jsonl", ignore="convergence")[1]["verdict"] == "healthy"
     (tmp_path / "outputs").unlink()
-    done, outputs, _ = action(paths="golden/seed-0.jsonl", args="--no-such-option")
+    done, outputs, _ = action(paths="golden/seed-1.jsonl", args="--no-such-option")
     assert (done.returncode, outputs) == (2, {})
 
 
