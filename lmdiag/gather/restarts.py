@@ -7,9 +7,12 @@ import numpy as np
 from lmdiag.gather.arranged import Arranged
 from lmdiag.gather.axis import Axis
 from lmdiag.run import Segment
+from lmdiag.stats.noise import scatter
 from lmdiag.stats.windows import distinct, median
 
 DISTINCT_STEPS = 0.6  # with fewer the counter starts again each epoch
+AROUND = 3  # records on each side of a restart by which the levels are compared
+CLEAR = 5.0  # standard deviations of the noise that chance does not make in a thousand restarts
 
 
 def segments(log: Arranged) -> tuple[Axis, tuple[Segment, ...]]:
@@ -25,7 +28,8 @@ def segments(log: Arranged) -> tuple[Axis, tuple[Segment, ...]]:
     if len(steps) > 1 and np.diff(steps).min() <= 0 and main is not None:
         starts = restarts(steps)
         values = main.column.values
-        if counter_repeats(steps, values) or _continues_under_a_new_count(steps, values, starts):
+        resumed = len(starts) > 0 and all(losses_repeat(steps, values, starts))
+        if not resumed and (counter_repeats(steps, values) or _continues_under_a_new_count(steps, values, starts)):
             note = f'"{found.column or "step"}" starts again during the log; its records are counted instead.'
             counted = Axis(np.arange(1, raw.n_rows + 1), "record", "", (*found.notes, note))
             return counted, (Segment(1, raw.n_rows, 0),)
@@ -93,7 +97,7 @@ def begins_anew(steps: np.ndarray, starts: np.ndarray) -> list[bool]:
 
 
 def loss_returns(values: np.ndarray, starts: np.ndarray) -> list[bool]:
-    """Tell for each restart whether the loss is back where the log began, as when another run begins.
+    """Tell for each restart whether the loss is back where the log began, or above, as when another run begins.
 
     >>> loss_returns(np.array([9.0, 6, 4, 8.8, 6, 4]), np.array([3])), loss_returns(np.array([9.0, 6, 4, 4, 3, 2]), np.array([3]))
     ([True], [False])
@@ -105,6 +109,46 @@ def loss_returns(values: np.ndarray, starts: np.ndarray) -> list[bool]:
     returned = []
     for start in starts:
         after, before = values[finite[finite >= start]], values[finite[finite < start]]
-        before_it = median(before[-3:]) if len(before) else first
-        returned.append(len(after) > 0 and bool(abs(after[0] - first) < 0.25 * abs(first - before_it)))
+        before_it = median(before[-AROUND:]) if len(before) else first
+        near = len(after) > 0 and abs(after[0] - first) < 0.25 * abs(first - before_it)
+        above = len(after) > 0 and after[0] > first > before_it + CLEAR * scatter(before)
+        returned.append(bool(near or above))
     return returned
+
+
+def loss_jumps(values: np.ndarray, starts: np.ndarray) -> list[bool]:
+    """Tell for each restart whether the loss goes on from a clearly higher level, as when another stage or run begins.
+
+    >>> loss_jumps(np.array([9.0, 6, 4, 3.5, 3.1, 3.0, 6.1, 6.0, 5.9]), np.array([6]))
+    [True]
+    """
+    jumped = []
+    for start in starts:
+        before, after = (part[np.isfinite(part)] for part in (values[:start], values[start:]))
+        if len(before) < AROUND or len(after) < AROUND:
+            jumped.append(False)
+            continue
+        rise = median(after[:AROUND]) - median(before[-AROUND:])
+        jumped.append(bool(rise > CLEAR * scatter(before[len(before) // 2 :])))
+    return jumped
+
+
+def losses_repeat(steps: np.ndarray, values: np.ndarray, starts: np.ndarray) -> list[bool]:
+    """Tell for each restart whether the first records after it hold the losses that the same steps had before: a resume.
+
+    >>> steps, losses = np.array([0, 1, 2, 3, 1, 2, 3, 4]), np.array([9.0, 6, 4, 3, 6.1, 4.1, 3.1, 2.5])
+    >>> losses_repeat(steps, losses, np.array([4]))
+    [True]
+    """
+    repeated = []
+    for start in starts:
+        again = slice(start, start + AROUND)
+        place = np.minimum(
+            np.searchsorted(steps[:start], steps[again], sorter=(order := np.argsort(steps[:start]))), start - 1
+        )
+        there = order[place]
+        same = steps[there] == steps[again]
+        apart = np.abs(values[again] - values[there])[same]
+        moved = np.abs(values[there] - values[start - 1])[same]
+        repeated.append(bool(apart.sum() < 0.25 * moved.sum()))
+    return repeated

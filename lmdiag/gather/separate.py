@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lmdiag.gather.arranged import Arranged
-from lmdiag.gather.restarts import begins_anew, loss_returns, restarts
+from lmdiag.gather.restarts import begins_anew, loss_jumps, loss_returns, losses_repeat, restarts
 from lmdiag.readers.rawlog import part
 
 RUN_WORDS = ("run_id", "run", "run_name", "experiment", "experiment_name", "exp_name", "trial", "config_name")
@@ -60,10 +60,14 @@ def _by_restart(log: Arranged) -> list[tuple[str, np.ndarray]]:
         return []
     steps = log.axis.steps[main.column.rows]
     starts = restarts(steps)
-    anew = [a and r for a, r in zip(begins_anew(steps, starts), loss_returns(main.column.values, starts))]
-    starts = starts[np.asarray(anew, bool)] if len(starts) else starts
-    if not len(starts) or _gets_further(np.split(steps, starts)):
+    if not len(starts):
         return []
+    values, anew = main.column.values, begins_anew(steps, starts)
+    stages = all(anew) and all(loss_jumps(values, starts)) and not any(losses_repeat(steps, values, starts))
+    if not stages:
+        starts = starts[np.asarray(anew) & np.asarray(loss_returns(values, starts))]
+        if not len(starts) or _gets_further(np.split(steps, starts)):
+            return []
     bounds = [0, *main.column.rows[starts].tolist(), log.raw.n_rows]
     return [(str(number), np.arange(a, b)) for number, (a, b) in enumerate(zip(bounds, bounds[1:]), 1)]
 

@@ -224,3 +224,46 @@ class TestObjective:
 
     def test_the_header_knows_better(self):
         assert run_of([{"step": 1, "loss": 0.3}], config={"task": "classification"}).objective == "classification"
+
+
+class TestStarts:
+    """What follows where a counter goes back: a resume, a new count of the same run, or another run."""
+
+    def records(self, *parts):
+        return [
+            {"step": step, "loss": loss} for steps, losses in parts for step, loss in zip(steps, losses, strict=True)
+        ]
+
+    def runs(self, *parts):
+        rows = Rows()
+        for line, record in enumerate(self.records(*parts), 1):
+            rows.add(record, line)
+        return gather.runs_in([rows.log("made", "a")], "a")
+
+    def test_a_resume_at_the_second_record_repeats_its_losses(self):
+        first, again = [11.0, 7.5, 5.3, 3.9, 3.2], [7.52, 5.28, 3.95, 3.15, 2.7]
+        (run,) = self.runs((range(0, 500, 100), first), (range(100, 600, 100), again))
+        assert run.step_kind == "step"
+        assert points(run) == [(0, 11.0), *zip(range(100, 600, 100), again, strict=True)]
+        assert len(run.superseded["loss"]) == 4
+
+    def test_a_stage_that_begins_clearly_higher_is_a_run_of_its_own(self):
+        falling = [10.8 * 0.97**k for k in range(50)]
+        stage = [4.6 * 0.99**k for k in range(50)]
+        first, second = self.runs((range(10, 510, 10), falling), (range(10, 510, 10), stage))
+        assert [len(run["loss"]) for run in (first, second)] == [50, 50]
+
+    def test_a_count_of_each_epoch_goes_on(self):
+        losses = [10.8 * 0.985**k for k in range(120)]
+        (run,) = self.runs(*((range(1, 41), losses[40 * k : 40 * k + 40]) for k in range(3)))
+        assert (run.step_kind, len(run["loss"])) == ("record", 120)
+
+    def test_a_start_above_the_first_one_after_a_resume_is_another_run(self):
+        losses = [10.8 - k * 0.02 for k in range(300)]
+        parts = (
+            (range(25, 7525, 25), losses),
+            (range(7000, 7250, 25), losses[279:289]),
+            (range(2, 22, 2), [40.0 - k for k in range(10)]),
+        )
+        first, second = self.runs(*parts)
+        assert (len(first.segments), first.last_step, points(second)[0]) == (2, 7225, (2, 40.0))
