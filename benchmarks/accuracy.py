@@ -41,6 +41,7 @@ FAMILIES = {
     "grad_vanishing": {"gradients"},
 }
 UNSCORED = {"throughput"}
+OF_THE_PROGRAM = {"crashed-run"}  # the labels are of curves: that a run ended in an error does not make its curve sick
 FLOOR = {"recall": 0.90, "alarmed": 0.02, "failed": 0.0, "step_error": 0.02}
 
 
@@ -67,7 +68,9 @@ def score(folder: Path, label: dict) -> Scored:
         diagnoses = []
     scored.findings = [f for d in diagnoses for f in d.findings if f.family not in UNSCORED]
     labelled = set().union(*(FAMILIES.get(said["label"], set()) for said in label["labels"]))
-    scored.alarms = [f for f in scored.findings if f.alarms and f.family not in labelled]
+    scored.alarms = [
+        f for f in scored.findings if f.alarms and f.family not in labelled and f.rule not in OF_THE_PROGRAM
+    ]
     span = max(label["span"][1] - label["span"][0], 1) if label["span"] else 1
     for said in label["labels"]:
         if said["certainty"] == "clear" and said["label"] in FAMILIES:

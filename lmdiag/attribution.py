@@ -33,6 +33,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "embedding-leads-spikes": ("loss-spike", "spike-score", "layer-imbalance"),
     "early-instability": ("loss-spike", "spike-score", "gradient-spike"),
     "dead-layer": ("layer-imbalance",),
+    "missing-loss": ("non-finite-loss", "converged-early"),
     "not-learning": ("convergence", "generalization", "data", "vanishing-gradient", "clip-saturation"),
     "plateau": ("convergence", "worse-than-reference"),
     "stalled": ("converged-early",),

@@ -115,6 +115,7 @@ class Skipped:
     line: int
     reason: str
     count: int = 1
+    unit: str = "record"  # what was not read: a record, or a single value of one
 
 
 def _without(series: Series, masked: np.ndarray) -> Series:
@@ -283,13 +284,40 @@ class Run:
         return Series(curve[1].steps, curve[1].steps * float(per_step))
 
     @property
+    def records(self) -> tuple[int, int]:
+        """How many records with the main loss were read, and how many records could not be read."""
+        lost = sum(skipped.count for skipped in self.skipped if skipped.unit == "record")
+        return (len(self.curve[1]) if self.curve else 0), lost
+
+    @property
+    def status(self) -> str:
+        """How the run ended: `completed`, `stopped`, `crashed` or `killed`; "" while it goes on, or where the log does not say."""
+        last = next((e for e in reversed(self.events) if e.kind in ("end", "restart")), None)
+        return str(last.fields.get("status", "")) if last is not None and last.kind == "end" else ""
+
+    @property
     def complete(self) -> bool | None:
         """Whether the run came to its end: True, False, or None where the log does not say."""
         ends = [e.fields.get("status") for e in self.events if e.kind == "end"]
         if ends:
             return ends[-1] == "completed"
+        share = self.planned_share
+        return None if share is None else share >= 0.98
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the log is that of a part of the run: it was killed, or ends before its plan without saying that it is over."""
+        if self.status in ("completed", "stopped"):
+            return False
+        return self.status == "killed" or self.complete is False
+
+    @property
+    def planned_share(self) -> float | None:
+        """Which share of the planned steps the log reaches, at most 1; None where it counts something else or tells no plan."""
         planned = self.config.get("max_steps")
-        return None if not planned else self.last_step >= 0.98 * float(planned)
+        if not planned or self.step_kind != "step":
+            return None
+        return min(self.last_step / float(planned), 1.0)
 
     def _repr_html_(self) -> str:
         shown: str = import_module("lmdiag.reports.notebook").run_html(self)  # reports know runs, never the reverse

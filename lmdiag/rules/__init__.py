@@ -36,9 +36,11 @@ from lmdiag.rules.gradients import (
 )
 from lmdiag.rules.integrity import (
     clock_gap,
+    crashed_run,
     few_evaluations,
     frozen_metric,
     masked_nan,
+    missing_loss,
     perplexity_mismatch,
     step_gap,
     step_rewind,
@@ -60,6 +62,7 @@ from lmdiag.rules.throughput import data_starvation, memory_growth, periodic_sta
 
 RULES: tuple[Rule, ...] = (
     step_rewind.check,
+    crashed_run.check,
     truncated_run.check,
     step_gap.check,
     clock_gap.check,
@@ -68,6 +71,7 @@ RULES: tuple[Rule, ...] = (
     wrong_loss_scale.check,
     few_evaluations.check,
     masked_nan.check,
+    missing_loss.check,
     zero_loss.check,
     non_finite_loss.check,
     non_finite_gradient.check,

@@ -149,9 +149,13 @@ class Watch:
         self._records = records
         found = self._diagnosed(run)
         settled = self._settled.after(records, found.findings)
-        if over or _status(run):  # nothing will be taken back any more
+        if over or run.status:  # nothing will be taken back any more
             settled = dict(zip(keys(found.findings), found.findings))
-        told = {key: finding for key, finding in settled.items() if severity_of(finding) >= self._terms.least}
+        told = {
+            key: finding
+            for key, finding in settled.items()
+            if severity_of(finding) >= self._terms.least and finding.rule != "crashed-run"  # `_tell_status` says so
+        }
         causes = {finding.rule for finding in told.values()}
         told = {key: f if f.consequence_of in causes else replace(f, consequence_of=None) for key, f in told.items()}
         self._diagnosis = replace(found, findings=tuple(settled.values()))
@@ -167,7 +171,7 @@ class Watch:
         self._verdict = verdict
 
     def _tell_status(self, run: Run) -> None:
-        status = _status(run)
+        status = run.status
         if status in BROKEN and status != self._status:
             words = [event.message for event in run.events if event.kind in ("exception", "oom", "killed")][-1:]
             self._listener.changed(Change("crashed", run.last_step, ": ".join([f"the run {status}", *words])))
@@ -202,11 +206,3 @@ class Watch:
         self._listener.changed(Change("ended", step, f"{how}: {WORDS[verdict]}", verdict=verdict))
         code = exit_code(Report((self._diagnosis,), (), self._rules, self._settings.fail_on))
         return FAILED if self._status in BROKEN else code
-
-
-def _status(run: Run) -> str:
-    """Return how the run ended (`completed`, `stopped`, `crashed`, `killed`), "" while it goes on."""
-    for event in reversed(run.events):
-        if event.kind in ("end", "restart"):
-            return str(event.fields.get("status", "")) if event.kind == "end" else ""
-    return ""

@@ -193,7 +193,7 @@ def test_an_error_is_told_though_its_cause_still_waits(growing, told):
     told()
     cause = Finding("It rose.", 190, 210, severity=Severity.ERROR, rule="divergence", family="divergence")
     effect = replace(cause, rule="non-finite-loss", family="numerics", consequence_of="divergence")
-    growing.watch_now._diagnosed = lambda run: Diagnosis(run, (cause, effect), (), True, None)
+    growing.watch_now._diagnosed = lambda run: Diagnosis(run, (cause, effect), (), "", None)
     growing.add(falling(205)[200:], 201)
     assert growing.later() == 1
     assert [record.get("rule") for record in told()] == ["non-finite-loss", None]
@@ -250,7 +250,7 @@ def test_a_crash_is_told_and_a_restart_goes_on(growing, told):
     growing.write('{"type":"run","schema":"lmdiag-log/1","run_id":"a","resumed_from_step":200}\n')
     growing.add(falling(300)[200:], 201)
     assert growing.later() is None
-    assert kinds(told()) == ["resumed"]
+    assert kinds(told()) == ["verdict", "resumed"]
     growing.write(END % "killed")
     growing.watch(until_error=True)
     assert growing.later() == 1
@@ -384,7 +384,7 @@ NO_PID = pytest.mark.skipif(os.name == "nt", reason="Windows does not tell wheth
     [
         ("", 0, "the process ended, and the log does not say how: healthy"),
         (END % "completed", 0, "the run ended: healthy"),
-        (END % "crashed", 1, "the run ended: healthy"),
+        (END % "crashed", 1, "the run ended: unhealthy"),
     ],
 )
 def test_the_watch_ends_with_the_process_when_the_rest_is_read(growing, told, process, end, code, said):

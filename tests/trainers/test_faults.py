@@ -26,12 +26,19 @@ def naps(monkeypatch):
     return slept
 
 
-@pytest.mark.parametrize("fault", [f for f in FAULTS if f != "killed"])
+@pytest.mark.parametrize("fault", [f for f in FAULTS if f not in ("killed", "crash")])
 @pytest.mark.usefixtures("naps")
 def test_every_fault_trains_to_the_end(train, fault):
     records = train("--steps", 10, "--eval-every", 5, "--fault", fault)
     assert values(records, "step")[-1] == 10
     assert records[-1]["status"] == "completed"
+
+
+def test_a_crash_ends_the_log_with_its_error(train, tmp_path):
+    with pytest.raises(RuntimeError, match="out of memory"):
+        train("--steps", 10, "--eval-every", 5, "--fault", "crash")
+    *_, error, end = read(tmp_path / "a.jsonl")
+    assert (error["kind"], end["status"], end["step"]) == ("exception", "crashed", 6)
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))

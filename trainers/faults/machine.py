@@ -102,4 +102,16 @@ class Killed(Fault):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-FAULTS = (SlowLoader, Slowdown, MemoryLeak, CrashAndResume, Killed)
+class Crash(Fault):
+    """The process dies of an error at 60% of the run, and nobody resumes it."""
+
+    rules = ("crashed-run",)
+    remedy = "mend the error, and resume it"
+    advised = "resume"
+
+    def after(self, step: int) -> None:
+        if step == self.at(0.6) and not self.settings.resume:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+FAULTS = (SlowLoader, Slowdown, MemoryLeak, CrashAndResume, Killed, Crash)

@@ -38,6 +38,17 @@ class MaskedNan(NanWeights):
         return record if record["loss"] == record["loss"] else {**record, "loss": 0.0}
 
 
+class UnloggedNan(NanWeights):
+    """NaN losses are not logged at all, as by a writer of JSON that puts null in their place."""
+
+    rules = ("missing-loss",)
+    remedy = "log the loss as it is; cure the NaN"
+    advised = "NaN"
+
+    def record(self, step: int, record: dict[str, Any]) -> dict[str, Any]:
+        return record if record["loss"] == record["loss"] else {**record, "loss": None, "grad_norm": None}
+
+
 class InfiniteGradients(Fault):
     """Every tenth backward pass overflows, as in a format of small range; those updates are skipped."""
 
@@ -69,4 +80,4 @@ class Fp16Overflow(Fault):
             a_gradient(model).view(-1)[0] = float("inf")
 
 
-FAULTS = (NanWeights, MaskedNan, InfiniteGradients, Fp16Overflow)
+FAULTS = (NanWeights, MaskedNan, UnloggedNan, InfiniteGradients, Fp16Overflow)

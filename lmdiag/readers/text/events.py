@@ -87,7 +87,7 @@ class EventWatcher:
             self._open.add(rank)
         elif rank in self._open and _EXCEPTION.match(text) and not _body(piece).startswith(" "):
             self._open.discard(rank)
-            self._note("exception", text)
+            self._note("killed" if text.startswith("KeyboardInterrupt") else "exception", text)
 
     def _note(self, kind: str, piece: str) -> None:
         self._counts[kind] += 1

@@ -11,7 +11,8 @@ def check(run: Run, curve: Curve, *, complete_share: float = 0.98) -> Findings:
     """The log ends before the run did.
 
     ## What it looks for
-    A last step short of the planned number of steps, or an end record that says crashed or killed.
+    A last step short of the planned number of steps, or an end record that says killed. Runs that died of an error are
+    `crashed-run`.
 
     ## How it decides
     The last logged step is under `complete_share` of `max_steps`, and so would be the next one at the log's spacing. A run that says it stopped on purpose (early stopping, a wall-clock
@@ -31,16 +32,15 @@ def check(run: Run, curve: Curve, *, complete_share: float = 0.98) -> Findings:
     ## References
     - lmdiag's log format, `max_steps` and the `end` record.
     """
-    ends = [event for event in run.events if event.kind == "end"]
-    status = str(ends[-1].fields.get("status", "")) if ends else ""
+    status = run.status
     planned = float(run.config.get("max_steps") or 0)
     share = run.last_step / planned if planned > 0 else 0.0
     steps = run.curve[1].steps if run.curve else np.empty(0)
     next_step = run.last_step + (float(median(np.diff(steps[-20:]))) if len(steps) > 1 else 0.0)
-    if status in ("completed", "stopped"):
+    if status in ("completed", "stopped", "crashed"):
         return
-    if status in ("crashed", "killed"):
-        message = f"The run {'crashed' if status == 'crashed' else 'was killed'} at step {run.last_step:,}"
+    if status == "killed":
+        message = f"The run was killed at step {run.last_step:,}"
         message += f" of the planned {planned:,.0f} ({percent(share)})." if planned else "."
     elif planned and run.step_kind == "step" and share < complete_share and next_step <= planned:
         message = f"The log ends at step {run.last_step:,} of the planned {planned:,.0f} ({percent(share)}): "
