@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmdiag.attribution import attribute
-from lmdiag.finding import LOSS_SHAPE_FAMILIES, Finding, NotChecked, Rule, Severity
+from lmdiag.finding import SHAPELESS, Finding, NotChecked, Rule, Severity
 from lmdiag.rules import RULES
 from lmdiag.run import Run
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from lmdiag.forecast import Forecast
 
 VERDICTS = ("healthy", "not-judged", "suspect", "unhealthy")  # best first
+ESSENTIAL = ("non-finite-loss", "divergence", "not-learning")  # a run of which these cannot tell anything is not judged
+LEAST_READ = 0.98  # share of the records that must have been read
 
 
 @dataclass(frozen=True)
@@ -34,15 +36,17 @@ class Best:
 class Diagnosis:
     """What the rules said about a run: findings worst first, causes before their consequences.
 
-    `asked` names the rules that were to look, those of `not_checked` included.
+    `asked` names the rules that were to look, those of `not_checked` included; `unjudged` says why a run without findings is
+    not called healthy, "" where it is. `known` findings were left out because a baseline holds them.
     """
 
     run: Run
     findings: tuple[Finding, ...]
     not_checked: tuple[NotChecked, ...]
-    judged: bool
+    unjudged: str
     best: Best | None
     asked: tuple[str, ...] = ()
+    known: int = 0
 
     @property
     def looked(self) -> tuple[str, ...]:
@@ -52,14 +56,26 @@ class Diagnosis:
 
     @property
     def verdict(self) -> str:
-        """`unhealthy` with an error, `suspect` with a warning, `not-judged` with too little to judge, else `healthy`.
-
-        A run is judged when a rule on the shape of the loss could look, or any rule where only others were asked.
-        """
+        """`unhealthy` with an error, `suspect` with a warning, `not-judged` where too little was read or looked at, else
+        `healthy`."""
         worst = max((f.severity or Severity.INFO for f in self.findings), default=Severity.INFO)
         if worst >= Severity.WARNING:
             return "unhealthy" if worst == Severity.ERROR else "suspect"
-        return "healthy" if self.judged else "not-judged"
+        return "not-judged" if self.unjudged else "healthy"
+
+    @property
+    def shown(self) -> str:
+        """The verdict as people are told it: `known` or `unfinished` in place of a `healthy` that would claim too much."""
+        if self.verdict != "healthy":
+            return self.verdict
+        if self.known:
+            return "known"
+        return "unfinished" if self.run.unfinished else "healthy"
+
+    @property
+    def judged(self) -> bool:
+        """Whether anything could be judged: also where only the shape of the loss could not, as in reinforcement learning."""
+        return self.verdict != "not-judged" or (self.run.objective in SHAPELESS and bool(self.looked))
 
     @cached_property
     def forecast(self) -> Forecast | None:
@@ -99,11 +115,26 @@ def diagnose(
             if isinstance(f, Finding)
         ]
     attributed = attribute(findings, run.last_step - run.first_step)
-    refused = {refusal.rule for refusal in not_checked}
-    deciding = [rule for rule in rules if rule.family in LOSS_SHAPE_FAMILIES] or rules
-    judged = any(rule.name not in refused for rule in deciding)
     asked = tuple(rule.name for rule in rules)
-    return Diagnosis(run, tuple(_worst_first(attributed)), tuple(not_checked), judged, best_evaluation(run), asked)
+    why = unjudged(run, asked, not_checked)
+    return Diagnosis(run, tuple(_worst_first(attributed)), tuple(not_checked), why, best_evaluation(run), asked)
+
+
+def unjudged(run: Run, asked: Sequence[str], not_checked: Iterable[NotChecked]) -> str:
+    """Return why nothing found means nothing: too little was read, or a rule that every verdict rests on could not look.
+
+    "" where the run can be called healthy; of rules that were not asked nothing is demanded.
+    """
+    if not asked:
+        return "no rule was asked to look"
+    read, lost = run.records
+    if lost and read < LEAST_READ * (read + lost):
+        return f"{lost:,} of {read + lost:,} records could not be read"
+    refusals = {refusal.rule: refusal.why for refusal in not_checked}
+    essential = [name for name in ESSENTIAL if name in asked]
+    if essential:
+        return next((refusals[name] for name in essential if name in refusals), "")
+    return "" if any(name not in refusals for name in asked) else refusals[asked[0]]
 
 
 def _worst_first(findings: list[Finding]) -> list[Finding]:

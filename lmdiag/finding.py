@@ -26,6 +26,10 @@ FAMILIES = (
 )
 LOSS_SHAPE_FAMILIES = frozenset({"divergence", "spikes", "convergence", "generalization", "data"})
 
+SHAPELESS = {  # objectives whose loss need not fall: {objective: what it is}
+    "reinforcement": "of reinforcement learning",
+    "composite": "made of several terms",
+}
 NEEDS = {
     "curve": "the log has neither a training loss nor an evaluation loss",
     "evaluation": "the log has no evaluation loss",
@@ -159,8 +163,8 @@ class Rule:
         for need in self.needs:
             if not run.has(need):
                 return NEEDS.get(need, f"the log has no {need}")
-        if self.family in LOSS_SHAPE_FAMILIES and run.objective in ("reinforcement", "composite"):
-            return f"the loss of a {run.objective} run need not fall, so its shape is not judged"
+        if self.family in LOSS_SHAPE_FAMILIES and run.objective in SHAPELESS:
+            return f"a loss {SHAPELESS[run.objective]} need not fall, so its shape is not judged"
         points, fewest = min(((_points(run, need), need) for need in self.needs), default=(0, ""))
         if points < self.min_points:
             values = "value" if points == 1 else "values"

@@ -37,6 +37,8 @@ LOOKS = {  # verdicts, worst first, and severities
     "unhealthy": Look("unhealthy", "✗", ":material/cancel:", RED),
     "suspect": Look("suspect", "!", ":material/warning:", AMBER),
     "not-judged": Look("not judged", "?", ":material/help:", GREY),
+    "known": Look("known", "–", ":material/bookmark:", GREY),
+    "unfinished": Look("healthy so far", "✓", ":material/check_circle:", GREEN),
     "healthy": Look("healthy", "✓", ":material/check_circle:", GREEN),
     "error": Look("error", "✗", ":material/cancel:", RED),
     "warning": Look("warning", "!", ":material/warning:", AMBER),

@@ -38,7 +38,7 @@ def lab(colour: str, vision: np.ndarray) -> np.ndarray:
 
 
 def test_every_verdict_and_every_severity_has_a_look():
-    assert set(LOOKS) == {*VERDICTS, *(severity.label for severity in Severity)}
+    assert set(LOOKS) == {*VERDICTS, "known", "unfinished", *(severity.label for severity in Severity)}
     for names in (VERDICTS, [severity.label for severity in Severity]):
         assert len({LOOKS[name].icon for name in names}) == len({LOOKS[name].symbol for name in names}) == len(names)
 

@@ -56,7 +56,7 @@ def _row(name: str, diagnosis: Diagnosis) -> dict[str, object]:
     curve = run.curve[1] if run.curve else None
     values = None if curve is None else curve.values[candidates(curve, 0, len(curve))]
     return {
-        "verdict": verdict_look(diagnosis.verdict)[0],
+        "verdict": verdict_look(diagnosis.shown)[0],
         "run": name,
         "curve": [] if values is None else values[extremes(values, buckets=SPARKS)].tolist(),
         "steps": run.last_step,

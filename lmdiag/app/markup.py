@@ -8,7 +8,7 @@ import re
 
 from lmdiag.diagnose import Diagnosis
 from lmdiag.looks import Look
-from lmdiag.reports.phrases import count, visible
+from lmdiag.reports.phrases import looked, visible
 
 LONGEST_NAME = 60
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$^=&])")
@@ -62,9 +62,4 @@ def headline(diagnosis: Diagnosis) -> str:
     alarms = [f for f in diagnosis.findings if f.alarms]
     if alarms:
         return alarms[0].message
-    if diagnosis.verdict == "not-judged":
-        why = diagnosis.not_checked[0].why if diagnosis.not_checked else "the log is empty"
-        return f"Too little to judge: {why}."
-    if diagnosis.not_checked:
-        return f"No rule found anything wrong; {count(len(diagnosis.not_checked), 'rule')} could not look."
-    return "No rule found anything wrong."
+    return looked(diagnosis)

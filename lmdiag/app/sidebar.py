@@ -64,7 +64,7 @@ def upload(label: str) -> None:
 
 def _choose(known: dict[str, Diagnosis]) -> None:
     keys = list(known)
-    looks = {key: LOOKS[d.verdict] for key, d in known.items()}
+    looks = {key: LOOKS[d.shown] for key, d in known.items()}
     names = {
         key: f":{look.colour.badge}[{look.symbol}] {plain(short(known[key].run.name, 34))}"
         for key, look in looks.items()

@@ -20,7 +20,7 @@ SIGN = "flex:none;width:1.9rem;height:1.9rem;line-height:1.9rem;border-radius:50
 
 def draw(diagnosis: Diagnosis) -> None:
     """Draw the verdict."""
-    look, dark = LOOKS[diagnosis.verdict], st.context.theme.type == "dark"
+    look, dark = LOOKS[diagnosis.shown], st.context.theme.type == "dark"
     colour, page = (look.colour.dark, DARK.background) if dark else (look.colour.light, LIGHT.background)
     facts = "".join(
         f'<div><dt style="opacity:.75;font-size:.8rem;font-weight:400;margin:0">{html(name)}</dt>'

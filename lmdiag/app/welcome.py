@@ -45,7 +45,7 @@ def _card(path: Path) -> None:
     said = headline(diagnosis) if diagnosis.verdict != "healthy" else "Nothing needs action."
     with st.container(border=True, key=f"sample-{log.key}"):
         title = plain(path.stem.replace("-", " ").replace("_", " "))
-        st.markdown(f"{badge(LOOKS[diagnosis.verdict])}  \n**{title}**")
+        st.markdown(f"{badge(LOOKS[diagnosis.shown])}  \n**{title}**")
         st.html(image(thumbnail(diagnosis.run), f"loss curve of {path.stem}", "width:100%;height:56px"))
         st.caption(plain(shorten(said, LONGEST, placeholder=" …")))
         st.button("Open", key=f"open-{log.key}", on_click=logs.open_sample, args=(path,), width="stretch")

@@ -108,14 +108,15 @@ def _printed(report: Report, options: dict[str, Any]) -> str:
 def _say_why(report: Report) -> None:
     """Say on standard error why there is no verdict; the exit code alone does not."""
     from lmdiag.cli.streams import say
-    from lmdiag.reports.phrases import not_judged, source_of
+    from lmdiag.reports.phrases import source_of
 
     for diagnosis in report.diagnoses:
-        say(f"{source_of(diagnosis.run)}: nothing could be judged: {not_judged(diagnosis)}")
+        say(f"{source_of(diagnosis.run)}: nothing could be judged: {diagnosis.unjudged}")
 
 
 def _failing_only(report: Report) -> Report:
     from lmdiag.finding import fails, severity_of
 
-    failing = (d for d in report.diagnoses if any(fails(severity_of(f), report.fail_on) for f in d.findings))
-    return replace(report, diagnoses=tuple(failing))
+    failing = [d for d in report.diagnoses if any(fails(severity_of(f), report.fail_on) for f in d.findings)]
+    others = tuple(d for d in report.diagnoses if d not in failing)
+    return replace(report, diagnoses=tuple(failing), others=others)

@@ -99,5 +99,5 @@ def exit_code(report: Report) -> int:
         return FAILED
     if report.unreadable:
         return TROUBLE
-    judged = any(diagnosis.verdict != "not-judged" for diagnosis in report.diagnoses)
+    judged = any(diagnosis.judged for diagnosis in (*report.diagnoses, *report.others))
     return PASSED if judged or report.suppressed else NOTHING_JUDGED

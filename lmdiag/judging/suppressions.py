@@ -48,9 +48,10 @@ def without_accepted(
     accepted = replace(accepted, suppressions=(*accepted.suppressions, *own))
     if not (accepted.suppressions or accepted.known):
         return diagnosis, []
+    prints = fingerprints(diagnosis)
     reasons = {
         at: reason
-        for at, (finding, print_) in enumerate(zip(diagnosis.findings, fingerprints(diagnosis), strict=True))
+        for at, (finding, print_) in enumerate(zip(diagnosis.findings, prints, strict=True))
         if (reason := _reason(finding, print_, diagnosis, accepted))
     }
     causes = {diagnosis.findings[at].rule: reason for at, reason in reasons.items()}
@@ -60,8 +61,12 @@ def without_accepted(
         if at not in reasons and cause in causes and cause not in left:
             reasons[at] = f"consequence of {cause}: {causes[cause]}"
     kept = tuple(f for at, f in enumerate(diagnosis.findings) if at not in reasons)
-    gone = [Suppressed(diagnosis.run, diagnosis.findings[at], reasons[at]) for at in sorted(reasons)]
-    return replace(diagnosis, findings=kept), gone
+    gone = [
+        Suppressed(diagnosis.run, diagnosis.findings[at], reasons[at], prints[at] in accepted.known)
+        for at in sorted(reasons)
+    ]
+    known = sum(suppressed.known and suppressed.finding.alarms for suppressed in gone)
+    return replace(diagnosis, findings=kept, known=known), gone
 
 
 def _reason(finding: Finding, fingerprint: str, diagnosis: Diagnosis, accepted: Accepted) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import severity_of
-from lmdiag.reports.phrases import not_judged, source_of, visible
+from lmdiag.reports.phrases import source_of, visible
 from lmdiag.reports.report import Report
 
 
@@ -31,4 +31,4 @@ def _of_run(diagnosis: Diagnosis) -> Iterator[str]:
             f"{where}: {f.rule} {severity_of(f).label} steps {f.first_step}-{f.last_step} {visible(f.message)}{cause}"
         )
     if diagnosis.verdict == "not-judged":
-        yield f"{where}: not-judged {visible(not_judged(diagnosis))}"
+        yield f"{where}: not-judged {visible(diagnosis.unjudged)}"

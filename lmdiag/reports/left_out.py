@@ -32,3 +32,4 @@ class Suppressed:
     run: Run
     finding: Finding
     reason: str
+    known: bool = False  # a baseline holds it

@@ -63,7 +63,7 @@ def _cells(diagnosis: Diagnosis) -> list[str]:
     errors, warnings = count_alarms(diagnosis)
     return [
         escape(source_of(run)),
-        verdict_look(diagnosis.verdict)[0],
+        verdict_look(diagnosis.shown)[0],
         str(errors),
         str(warnings),
         f"{run.last_step:,}",
@@ -78,7 +78,7 @@ def _section(diagnosis: Diagnosis) -> Iterator[str]:
     if not diagnosis.findings and diagnosis.verdict != "not-judged":
         return
     yield ""
-    yield f"### {LOOKS[diagnosis.verdict].icon} {escape(source_of(diagnosis.run))}"
+    yield f"### {LOOKS[diagnosis.shown].icon} {escape(source_of(diagnosis.run))}"
     if diagnosis.verdict == "not-judged":
         yield ""
         yield escape(looked(diagnosis))

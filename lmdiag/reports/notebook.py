@@ -35,7 +35,7 @@ def run_html(run: Run) -> str:
     return _box(
         _line(_tag("b", source_of(run))),
         _line(_text(" · ".join(origin(run, summarize(run)))), MUTED),
-        _curves(Diagnosis(run, (), (), False, None)),
+        _curves(Diagnosis(run, (), (), "", None)),
         _table(("metric", "values", "first", "last"), rows),
         _line(f"and {count(more, 'more metric')}", MUTED) if more > 0 else "",
     )
@@ -46,7 +46,7 @@ def diagnosis_html(diagnosis: Diagnosis) -> str:
     hidden = len(diagnosis.findings) - MOST_FINDINGS
     best = diagnosis.best
     return _box(
-        _line(f"{_look(diagnosis.verdict)} {_tag('b', source_of(diagnosis.run))}"),
+        _line(f"{_look(diagnosis.shown)} {_tag('b', source_of(diagnosis.run))}"),
         _line(_text(" · ".join(origin(diagnosis.run, summarize(diagnosis.run)))), MUTED),
         _curves(diagnosis),
         _line(_text(f"checkpoint to keep: step {best.step:,} ({best.metric} {number(best.value)})")) if best else "",
@@ -62,11 +62,11 @@ def report_html(diagnoses: tuple[Diagnosis, ...], unreadable: tuple[Unreadable, 
         return diagnosis_html(diagnoses[0])
     rows = []
     for diagnosis in worst_first(diagnoses)[:MOST_RUNS]:
-        summary, words = summarize(diagnosis.run), verdict_look(diagnosis.verdict)[0]
+        summary, words = summarize(diagnosis.run), verdict_look(diagnosis.shown)[0]
         causes = dict.fromkeys(f.rule for f in diagnosis.findings if f.alarms and not f.consequence_of)
         rows.append((source_of(diagnosis.run), words, number(summary.loss_last), ", ".join(causes) or "–"))
     return _box(
-        _line(_tag("b", total(Counter(d.verdict for d in diagnoses), len(unreadable)))),
+        _line(_tag("b", total(Counter(d.shown for d in diagnoses), len(unreadable)))),
         _table(("run", "verdict", "last loss", "alarms"), rows),
         *(_line(_text(f"not read: {u.source}: {u.error}")) for u in unreadable),
     )

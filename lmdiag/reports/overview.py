@@ -23,7 +23,7 @@ def overview(report: Report, style: Style) -> Iterator[str]:
     header, *rows = aligned([HEADER, *map(_cells, shown)], "<>>>>><")
     yield style.paint("  ".join(header).rstrip(), dim=True)
     for diagnosis, (verdict, *cells) in zip(shown, rows, strict=True):
-        yield "  ".join([style.paint(verdict, verdict_look(diagnosis.verdict)[1]), *cells])
+        yield "  ".join([style.paint(verdict, verdict_look(diagnosis.shown)[1]), *cells])
     if hidden:
         yield style.paint(f"… and {count(hidden, 'more healthy run')}: -v lists them.", dim=True)
 
@@ -32,7 +32,7 @@ def _cells(diagnosis: Diagnosis) -> list[str]:
     summary = summarize(diagnosis.run)
     errors, warnings = count_alarms(diagnosis)
     return [
-        verdict_look(diagnosis.verdict)[0],
+        verdict_look(diagnosis.shown)[0],
         f"{diagnosis.run.last_step:,}",
         number(summary.loss_last),
         number(summary.perplexity_last),

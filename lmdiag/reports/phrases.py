@@ -102,18 +102,9 @@ def looked(diagnosis: Diagnosis) -> str:
     'Not judged: no rule was asked to look.'
     """
     if diagnosis.verdict == "not-judged":
-        return f"Not judged: {not_judged(diagnosis)}."
+        return f"Not judged: {diagnosis.unjudged}."
     asked, able = len(diagnosis.asked), len(diagnosis.looked)
-    which = f"{able:,} of {count(asked, 'rule')}" if able < asked else count(able, "rule")
-    return f"{which} looked; nothing found."
-
-
-def not_judged(diagnosis: Diagnosis) -> str:
-    """Write why a run was not judged: what divergence, the least demanding rule, lacked, or else most rules."""
-    if not diagnosis.not_checked:
-        return "no rule was asked to look"
-    needs_least = [refusal.why for refusal in diagnosis.not_checked if refusal.rule == "divergence"]
-    return (needs_least or list(by_reason(diagnosis.not_checked)))[0].replace("this rule needs", "the least needed is")
+    return f"Nothing found: {able:,} of {count(asked, 'rule')} could look."
 
 
 def by_reason(not_checked: Iterable[NotChecked]) -> dict[str, list[str]]:
@@ -187,6 +178,9 @@ def origin(run: Run, summary: Summary) -> list[str]:
         parts.append(count(summary.points, f"value of {summary.metric}", f"values of {summary.metric}"))
     if len(run.segments) > 1:
         parts.append(count(len(run.segments) - 1, "restart"))
-    if run.complete is not None:
+    share, planned = run.planned_share, run.config.get("max_steps")
+    if run.unfinished and share is not None and share < 1:
+        parts.append(f"{share:.0%} of the planned {float(planned or 0):,.0f} steps")
+    elif run.complete is not None:
         parts.append("completed" if run.complete else "not completed")
     return parts

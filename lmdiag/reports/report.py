@@ -14,7 +14,8 @@ from lmdiag.reports.left_out import PassedOver, Suppressed, Unreadable
 class Report:
     """The result of one invocation of lmdiag.
 
-    `rules` are those that were selected; `fail_on` is the least severity that fails the gate.
+    `rules` are those that were selected; `fail_on` is the least severity that fails the gate; `others` are
+    diagnoses that count for the verdict and are not shown.
     """
 
     diagnoses: tuple[Diagnosis, ...] = ()
@@ -23,11 +24,12 @@ class Report:
     fail_on: str = "error"
     suppressed: tuple[Suppressed, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
+    others: tuple[Diagnosis, ...] = ()
 
     @property
     def verdict(self) -> str:
         """The worst verdict of all runs; `not-judged` when there is none."""
-        return max((d.verdict for d in self.diagnoses), key=VERDICTS.index, default="not-judged")
+        return max((d.verdict for d in (*self.diagnoses, *self.others)), key=VERDICTS.index, default="not-judged")
 
     @property
     def findings(self) -> list[tuple[Diagnosis, Finding]]:
@@ -41,8 +43,8 @@ class Report:
 
     @property
     def verdicts(self) -> Counter[str]:
-        """How many runs got each verdict."""
-        return Counter(d.verdict for d in self.diagnoses)
+        """How many runs got each verdict, as people are told it."""
+        return Counter(d.shown for d in (*self.diagnoses, *self.others))
 
     def _repr_html_(self) -> str:
         from lmdiag.reports.notebook import report_html

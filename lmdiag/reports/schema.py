@@ -63,6 +63,10 @@ _RUN = _object(
     source=_TEXT,
     format=_TEXT,
     verdict=_VERDICT,
+    known=_COUNT,
+    complete=_or_null({"type": "boolean"}),
+    planned_share=_or_null(_NUMBER),
+    unjudged=_or_null(_TEXT),
     steps=_object(first=_STEP, last=_STEP, points=_COUNT, segments=_COUNT, complete=_or_null({"type": "boolean"})),
     summary=_object(
         loss_first=_or_null(_NUMBER),

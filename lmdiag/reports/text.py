@@ -29,7 +29,7 @@ from lmdiag.reports.summary import Summary, summarize
 from lmdiag.reports.terminal import Style, aligned, severity_look, verdict_look
 
 NARROWEST, WIDEST_CURVE, BESIDE_THE_CURVE = 60, 72, 34
-FINDINGS_IN_FULL, ADVICE_SHOWN, NOTES_SHOWN, REASONS_SHOWN, RUNS_IN_WORDS = 2, 3, 3, 3, 10
+FINDINGS_IN_FULL, ADVICE_SHOWN, NOTES_SHOWN, RUNS_IN_WORDS = 2, 3, 3, 10
 
 
 def render(report: Report, style: Style | None = None) -> str:
@@ -71,7 +71,7 @@ def _in_words(report: Report, style: Style) -> list[Diagnosis]:
 
 def _run(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
     run, summary = diagnosis.run, summarize(diagnosis.run)
-    words, colour = verdict_look(diagnosis.verdict)
+    words, colour = verdict_look(diagnosis.shown)
     yield f"{style.paint(words, colour, bold=True)}  {style.paint(source_of(run), bold=True)}"
     yield from style.listed(origin(run, summary), 2, dim=True)
     yield from _curves(diagnosis, style)
@@ -168,7 +168,6 @@ def _not_checked(diagnosis: Diagnosis, verbose: bool) -> Iterator[str]:
     reasons = by_reason(diagnosis.not_checked)
     if verbose:
         yield from (f"Not checked: {', '.join(rules)}: {why}." for why, rules in reasons.items())
-    elif reasons:
-        shown = [f"{why} ({count(len(rules), 'rule')})" for why, rules in reasons.items()][:REASONS_SHOWN]
-        rest = [count(len(reasons) - len(shown), "other reason")] if len(reasons) > len(shown) else []
-        yield f"Not checked: {'; '.join(shown + rest)}. -v names them."
+    elif reasons and diagnosis.findings and diagnosis.verdict != "not-judged":
+        able, asked = len(diagnosis.looked), len(diagnosis.asked)
+        yield f"{able:,} of {count(asked, 'rule')} could look: -v names the others."

@@ -17,7 +17,7 @@ def test_every_sample_shows_the_verdict_and_the_findings_of_diagnose(app, path):
     page = app(path)
     assert not page.exception
     words = words_on(page)
-    assert f">{looks.LOOKS[diagnosis.verdict].word.capitalize()}</h1>" in words
+    assert f">{looks.LOOKS[diagnosis.shown].word.capitalize()}</h1>" in words
     assert [f.rule for f in diagnosis.findings if f"**{f.rule.replace('-', chr(92) + '-')}**" not in words] == []
     shows = [b for b in page.button if b.label == "Show on the curves"]
     assert len(shows) == len(diagnosis.findings)
@@ -25,7 +25,7 @@ def test_every_sample_shows_the_verdict_and_the_findings_of_diagnose(app, path):
     for look in LOOKS:
         page.button_group(key="look").set_value(look).run()
         assert not page.exception
-        assert f">{looks.LOOKS[diagnosis.verdict].word.capitalize()}</h1>" in words_on(page)
+        assert f">{looks.LOOKS[diagnosis.shown].word.capitalize()}</h1>" in words_on(page)
 
 
 def test_the_first_screen_offers_every_sample(app):

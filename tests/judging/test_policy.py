@@ -101,7 +101,9 @@ def test_a_severity_that_is_set_holds_for_every_finding_of_the_rule():
 
 
 def diagnosis(*severities, judged=True):
-    return Diagnosis(Run("a", {}), tuple(Finding("", 0, 0, severity=s) for s in severities), (), judged, None)
+    return Diagnosis(
+        Run("a", {}), tuple(Finding("", 0, 0, severity=s) for s in severities), (), "" if judged else "too short", None
+    )
 
 
 BROKEN = (Unreadable("x", "broken"),)

@@ -34,7 +34,7 @@ def healthy():
         events=(Event("end", 2000, fields={"status": "completed"}),),
     )
     refusals = (NotChecked("the log has no per-layer statistics", "dead-layer"),)
-    return Diagnosis(run, (), refusals, True, Best("val/loss", 1900, 3.04), ASKED)
+    return Diagnosis(run, (), refusals, "", Best("val/loss", 1900, 3.04), ASKED)
 
 
 @pytest.fixture
@@ -55,9 +55,7 @@ def sick():
         notes=("Steps were counted from the records: the log has no step column.",),
         skipped=(Skipped(812, "not JSON", 1), Skipped(900, "no number in it", 3)),
     )
-    return Diagnosis(
-        run, (diverged(), not_finite(), norm_spike()), refusals(), True, Best("val/loss", 1300, 3.05), ASKED
-    )
+    return Diagnosis(run, (diverged(), not_finite(), norm_spike()), refusals(), "", Best("val/loss", 1300, 3.05), ASKED)
 
 
 def diverged():
@@ -116,7 +114,11 @@ def refusals():
 def too_short():
     run = Run("short", {"loss": series_of([3.0, 2.0])}, source="runs/short.csv", format="csv")
     return Diagnosis(
-        run, (), (NotChecked("the log has 2 values of loss; this rule needs 40", "divergence"),), False, None
+        run,
+        (),
+        (NotChecked("the log has 2 values of loss; this rule needs 40", "divergence"),),
+        "the log has 2 values of loss; this rule needs 40",
+        None,
     )
 
 

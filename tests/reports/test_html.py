@@ -38,7 +38,7 @@ def diverging(name: str = "a run", points: int = 400) -> Diagnosis:
         Severity.ERROR,
         rule="divergence",
     )
-    return Diagnosis(run, (finding,), (), True, None)
+    return Diagnosis(run, (finding,), (), "", None)
 
 
 class Tags(HTMLParser):

@@ -10,7 +10,7 @@ from lmdiag.reports.report import Report
 from lmdiag.reports.terminal import Style
 from lmdiag.reports.text import render
 from lmdiag.rules import RULES
-from lmdiag.run import Run
+from lmdiag.run import Event, Run
 
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -26,18 +26,18 @@ def test_a_healthy_run_takes_a_few_calm_lines(healthy):
         "  lmdiag-log/1 · steps 1–2,000 · 2,000 values of loss · completed",
     ]
     assert "keep step 1,900 (val/loss 3.04)" in lines[6]
-    assert lines[-2:] == [
-        f"  {len(RULES) - 1} of {len(RULES)} rules looked; nothing found.",
-        "  Not checked: the log has no per-layer statistics (1 rule). -v names them.",
-    ]
+    assert lines[-1] == f"  Nothing found: {len(RULES) - 1} of {len(RULES)} rules could look."
+    assert "Not checked: dead-layer: the log has no per-layer statistics." in render(
+        Report((healthy,)), Style(verbose=True)
+    )
     assert len(lines) <= 10
 
 
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (("divergence", "plateau"), "2 rules looked; nothing found."),
-        (("divergence", "dead-layer"), "1 of 2 rules looked; nothing found."),
+        (("divergence", "plateau"), "Nothing found: 2 of 2 rules could look."),
+        (("divergence", "dead-layer"), "Nothing found: 1 of 2 rules could look."),
     ],
 )
 def test_the_rules_that_looked_are_counted_among_those_that_were_asked(healthy, asked, said):
@@ -46,8 +46,8 @@ def test_the_rules_that_looked_are_counted_among_those_that_were_asked(healthy, 
 
 
 def test_a_run_that_was_not_judged_says_why(too_short):
-    assert "Not judged: the log has 2 values of loss; the least needed is 40." in render(Report((too_short,)))
-    unasked = replace(too_short, not_checked=())
+    assert "Not judged: the log has 2 values of loss; this rule needs 40." in render(Report((too_short,)))
+    unasked = replace(too_short, unjudged="no rule was asked to look")
     assert "Not judged: no rule was asked to look." in render(Report((unasked,)))
 
 
@@ -63,7 +63,7 @@ def test_a_sick_run_fits_a_screen_and_says_everything(sick):
         "→ Lower the learning rate: it was 0.003 at step 1,301; try 0.0015.",
         "↳ ✗ non-finite-loss, steps 1,901–2,000",
         "2 ! warning gradient-spike steps 1,291–1,320",
-        "the log has no lr (2 rules); the log has no per-layer statistics (1 rule)",
+        f"{len(sick.looked)} of {len(sick.asked)} rules could look: -v names the others.",
         "Not read: not JSON (line 812).",
         "Not read: no number in it (3 times, first on line 900).",
     ):
@@ -143,3 +143,17 @@ def test_a_log_cannot_steer_the_terminal(sick):
 def test_a_run_with_nothing_measured_is_still_named(too_short):
     empty = replace(too_short, run=Run("void", {}), not_checked=(NotChecked("no loss", "plateau"),))
     assert render(Report((empty,))).splitlines()[:2] == ["? not judged  void", "  format unknown · nothing measured"]
+
+
+def test_a_run_that_goes_on_is_healthy_so_far_and_says_how_far(healthy):
+    run = replace(healthy.run, config={"max_steps": 4000}, events=())
+    text = squeezed(render(Report((replace(healthy, run=run),))))
+    assert text.startswith("✓ healthy so far runs/good.jsonl")
+    assert "50% of the planned 4,000 steps" in text
+    stopped = replace(run, events=(Event("end", 2000, fields={"status": "stopped"}),))
+    assert render(Report((replace(healthy, run=stopped),))).startswith("✓ healthy  ")
+
+
+def test_what_only_a_baseline_excuses_is_not_called_healthy(healthy):
+    assert render(Report((replace(healthy, known=2),))).startswith("– known  runs/good.jsonl")
+    assert replace(healthy, known=2).verdict == "healthy"

@@ -41,7 +41,7 @@ def from_polars_frame(frame: polars.DataFrame, name: str = "frame", format: str 
                 else kept.dt.total_microseconds().to_numpy() / 1e6,
             )
         elif len(kept):
-            skipped.append(Skipped(0, f'values of type {column.dtype} in "{column.name}"', len(kept)))
+            skipped.append(Skipped(0, f'values of type {column.dtype} in "{column.name}"', len(kept), "value"))
     return RawLog(format, name, columns, frame.height, source=name, texts=texts, skipped=tuple(skipped))
 
 

@@ -136,15 +136,17 @@ class Rows:
         """Everything that was not read: bad pieces, words among numbers, lists."""
         found = list(self.skips)
         found += [Skipped(0, reason, count) for reason, count in self.more_skips.items()]
-        found += [Skipped(0, f'a list of several values in "{name}"', count) for name, count in self.lists.items()]
+        found += [
+            Skipped(0, f'a list of several values in "{name}"', count, "value") for name, count in self.lists.items()
+        ]
         for name, (rows, words) in self.words.items():
             if 0 < len(words) <= len(self.numbers.get(name, ([],))[0]):
                 found += [
-                    Skipped(int(self.lines[r]), f'not a number in "{name}": {w[:40]!r}')
+                    Skipped(int(self.lines[r]), f'not a number in "{name}": {w[:40]!r}', unit="value")
                     for r, w in zip(rows[:LISTED_SKIPS], words)
                 ]
                 if len(words) > LISTED_SKIPS:
-                    found.append(Skipped(0, f'not a number in "{name}"', len(words) - LISTED_SKIPS))
+                    found.append(Skipped(0, f'not a number in "{name}"', len(words) - LISTED_SKIPS, "value"))
         return tuple(found)
 
     def log(self, format: str, name: str, **facts: Any) -> RawLog:

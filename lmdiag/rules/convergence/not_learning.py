@@ -3,7 +3,7 @@ import numpy as np
 from lmdiag import advice
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
-from lmdiag.run import Run
+from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LONGEST, NEAR_UNIFORM
 from lmdiag.stats.noise import MEDIAN_ERROR
 from lmdiag.stats.phases import Phases, holds_start, phases
@@ -22,6 +22,10 @@ CHANCE_RECORDS, CHANCE_LOSS, CHANCE_ACCURACY, MOST_CLASSES = 15, 0.02, 0.06, 50
 CHANCE_AUC, COIN = 0.01, 0.005  # distance of the area under the curve from 1/2; of a loss from ln 2, as a share
 SMALL_PEAK = 1e-5  # below the learning rates in use for fine-tuning
 WARMING_RECORDS = 30
+LEAST_RECORDS = 10
+CLEAR_TREND, CLEAR_FALL = -3.0, 0.05  # a fall that chance makes once in 700 runs, and of this share of the start
+EARLY_SHARE, EARLY = 0.05, "early"  # of the planned steps
+KNOWS = 2.0  # nats per token; guessing by frequency costs more in every vocabulary: 2.9 for the letters of English
 AT_UNIFORM_GUESS = "about what a uniform guess over a large vocabulary costs"
 ROSE, RISE = "rose", 0.1  # by this share of its start: such a loss did more than not fall
 
@@ -63,7 +67,9 @@ def check(run: Run, curve: Curve) -> Findings:
 
     ## False alarms it avoids
     Logs that start in the middle of a run, the first 5% of a planned run, ten noisy records without trend, logs of
-    fewer than 30 records that end in warm-up.
+    fewer than 30 records that end in warm-up. Unless such a log falls clearly (a rank trend of 3 standard deviations,
+    and 5% of the first loss) or lies below 2 nats per token, where no guessing by frequency comes, the rule says that
+    it could not look, and the run is not called healthy.
 
     ## What to try
     Overfit one batch: if its loss does not reach zero, the loop is broken (frozen weights, zero learning rate, labels
@@ -73,20 +79,24 @@ def check(run: Run, curve: Curve) -> Findings:
     - Karpathy 2019, A recipe for training neural networks: overfit one batch; loss at init is ln V.
     """
     metric, losses = curve
-    if len(losses) < 10:
-        return
-    planned = float(run.config.get("max_steps") or 0)
-    if run.step_kind == "step" and planned and run.last_step < 0.05 * planned:
-        yield NotChecked(f"only {run.last_step / planned:.1%} of the planned steps are done")
+    if len(losses) < LEAST_RECORDS:
+        yield NotChecked(f"the log has {len(losses)} finite values of loss; this rule needs {LEAST_RECORDS}")
         return
     schedule = phases(run["lr"].steps, run["lr"].values) if "lr" in run else None
     seen = progress(losses.values)
-    begins = holds_start(losses.steps) and not _learned_at_once(losses.values, seen)
+    at_once = _learned_at_once(losses.values, seen)
+    hidden = "" if at_once or _clearly_learns(seen, _in_nats(run)) else _hidden(run, losses, schedule)
+    if hidden == EARLY:
+        yield NotChecked(f"only {run.planned_share or 0:.1%} of the planned steps are done")
+        return
+    begins = holds_start(losses.steps) and not at_once
     flat = begins and _no_trend(seen, schedule is not None) and not _fell_early(losses.values, seen)
     span, unit = float(losses.steps[-1] - losses.steps[0]), f"{run.step_kind.removesuffix('s')}s"
     why = _why(seen, schedule, begins, flat, span, unit, _in_nats(run))
     why = why or _repeats(losses.values) or _at_chance(run, seen) or _tossing_a_coin(run, seen)
     if not why:
+        if hidden:
+            yield NotChecked(hidden)
         return
     name, start, end = "The loss" if metric == "loss" else metric, figure(seen.start), figure(seen.end)
     yield Finding(
@@ -106,6 +116,23 @@ def check(run: Run, curve: Curve) -> Findings:
         _advice(run, schedule),
         Severity.ERROR if why == AT_UNIFORM_GUESS and seen.records >= ERROR_RECORDS else Severity.WARNING,
     )
+
+
+def _clearly_learns(seen: Progress, in_nats: bool) -> bool:
+    """Tell whether the loss falls so clearly, or is so low, that nothing about the log can hide a run that learned
+    nothing."""
+    falls = seen.rank_trend <= CLEAR_TREND and seen.start - seen.end >= CLEAR_FALL * abs(seen.start)
+    return falls or (in_nats and 0 < seen.end < KNOWS)
+
+
+def _hidden(run: Run, losses: Series, schedule: Phases | None) -> str:
+    """Return why a run that does not learn could look as this one does, "" where it could not."""
+    share = run.planned_share
+    if share is not None and share < EARLY_SHARE:
+        return EARLY
+    if schedule is not None and schedule.still_warming and len(losses) < WARMING_RECORDS:
+        return "the learning rate is still warming up"
+    return "" if holds_start(losses.steps) else "the log begins in the middle of the run"
 
 
 def _learned_at_once(values: np.ndarray, seen: Progress) -> bool:

@@ -1,0 +1,122 @@
+"""A verdict claims no more than what was read and what the rules could see."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lmdiag.diagnose import ESSENTIAL, LEAST_READ, diagnose
+from lmdiag.errors import UnreadableLog
+from lmdiag.gather import runs_in
+from lmdiag.judging.reading import read, read_all
+from lmdiag.readers import read_source
+from lmdiag.rules import RULES
+from lmdiag.run import Event, Run, Series, Skipped
+from lmdiag.sources.source import Source
+from tests.fuzz.mutations import mutated
+from tests.rules.curves import falling, run
+
+SAMPLES = sorted((Path(__file__).parents[1] / "sample_logs").glob("*.jsonl"))
+MUTATIONS = 300
+
+
+def with_lost(n, unit="record"):
+    return replace(run(loss=falling(200)), skipped=(Skipped(3, "not JSON", n, unit),))
+
+
+def test_healthy_where_everything_was_read_and_the_essential_rules_looked():
+    diagnosis = diagnose(run(loss=falling(200)))
+    assert (diagnosis.verdict, diagnosis.unjudged) == ("healthy", "")
+    assert set(ESSENTIAL) <= set(diagnosis.looked)
+
+
+def test_too_few_records_read_are_no_healthy_run():
+    assert diagnose(with_lost(4)).verdict == "healthy"
+    lost = diagnose(with_lost(5))
+    assert (lost.verdict, lost.unjudged) == ("not-judged", "5 of 205 records could not be read")
+    assert diagnose(with_lost(50, "value")).verdict == "healthy"
+
+
+@pytest.mark.parametrize("n", [2, 6, 9])
+def test_too_few_records_are_not_judged(n):
+    diagnosis = diagnose(run(loss=falling(n)))
+    assert diagnosis.verdict == "not-judged"
+    assert "value" in diagnosis.unjudged
+    assert not diagnosis.judged
+
+
+def test_a_fault_that_is_seen_counts_however_short_the_log():
+    assert diagnose(run(loss=[3.0, 2.0, np.nan])).verdict == "unhealthy"
+
+
+def test_of_rules_that_were_not_asked_nothing_is_demanded():
+    rules = [rule for rule in RULES if rule.name == "non-finite-loss"]
+    assert diagnose(run(loss=falling(5)), rules).verdict == "healthy"
+    assert diagnose(run(loss=falling(5)), []).unjudged == "no rule was asked to look"
+
+
+def test_a_loss_that_need_not_fall_is_not_judged_by_its_shape_and_the_other_rules_count():
+    diagnosis = diagnose(replace(run(loss=falling(200)), objective="reinforcement"))
+    assert (diagnosis.verdict, diagnosis.judged) == ("not-judged", True)
+    assert diagnosis.unjudged == "a loss of reinforcement learning need not fall, so its shape is not judged"
+
+
+@pytest.mark.parametrize(
+    ("status", "planned", "shown"),
+    [
+        ("", 400, "unfinished"),
+        ("", 200, "healthy"),
+        ("killed", None, "unfinished"),
+        ("stopped", 400, "healthy"),
+        ("", None, "healthy"),
+    ],
+)
+def test_a_part_of_a_run_is_healthy_so_far(status, planned, shown):
+    made = run(loss=falling(200), config={"max_steps": planned} if planned else {})
+    made = replace(made, events=(Event("end", 200, fields={"status": status}),) if status else ())
+    diagnosis = diagnose(made)
+    assert (diagnosis.verdict, diagnosis.shown) == ("healthy", shown)
+    assert replace(diagnosis, known=1).shown == "known"
+
+
+def looked(diagnosis):
+    """Whether a healthy verdict rests on all it must rest on."""
+    read_records, lost = diagnosis.run.records
+    return set(ESSENTIAL) <= set(diagnosis.looked) and read_records >= LEAST_READ * (read_records + lost)
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_no_sample_is_healthy_without_having_been_looked_at(path):
+    diagnosis = diagnose(read(path))
+    assert diagnosis.verdict != "healthy" or looked(diagnosis)
+
+
+def test_no_damaged_log_is_healthy_without_having_been_looked_at():
+    healthy = 0
+    for seed in range(MUTATIONS):
+        name, content = mutated(seed)
+        source = Source(name, content=content)
+        try:
+            runs = runs_in(read_source(source), name)
+        except UnreadableLog:
+            continue
+        for diagnosis in map(diagnose, runs):
+            healthy += diagnosis.verdict == "healthy"
+            assert diagnosis.verdict != "healthy" or looked(diagnosis), (seed, name)
+    assert healthy
+
+
+def test_no_sick_real_log_is_healthy_without_having_been_looked_at(real_logs):
+    import json
+
+    labels = map(json.loads, (real_logs / "labels.jsonl").read_text().splitlines())
+    sick = [label["id"] for label in labels if label["verdict"] not in ("healthy", "unclear") and label["judgeable"]]
+    assert len(sick) > 10
+    for name in sick:
+        for diagnosis in map(diagnose, read_all(real_logs / "logs" / name)):
+            assert diagnosis.verdict != "healthy" or looked(diagnosis), name
+
+
+def test_the_records_of_a_run_without_a_loss():
+    assert Run("a", {"lr": Series(np.arange(3), np.ones(3))}).records == (0, 0)
