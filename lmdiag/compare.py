@@ -72,7 +72,7 @@ def compare(
 ) -> tuple[Comparison, ...]:
     """Compare the losses of a candidate with those of its baselines, training and evaluation by default.
 
-    Raises LmdiagError where the runs cannot be compared: no common loss, or other tokenizers without `bytes_per_token`.
+    Raises LmdiagError where the runs cannot be compared: no common loss, or different tokenizers without `bytes_per_token`.
     """
     runs = [*baselines, candidate]
     unit, scales = loss_unit(runs)
@@ -117,7 +117,7 @@ def loss_unit(runs: Sequence[Run]) -> tuple[str, list[float]]:
         return "bits per byte", [1 / (LN2 * bytes_) for bytes_ in known]
     sizes = f"vocabularies of {', '.join(f'{size:.0f}' for size in sorted(vocabularies))} tokens"
     raise LmdiagError(
-        f"the runs have other tokenizers ({sizes if len(vocabularies) > 1 else 'other bytes_per_token'})",
+        f"the runs use different tokenizers ({sizes if len(vocabularies) > 1 else 'different bytes_per_token'})",
         "log bytes_per_token in the header of every run, so that bits per byte can be compared",
     )
 
@@ -177,8 +177,10 @@ def _judged(comparison: Comparison, tolerance: float) -> Comparison:
     assert tail is not None
     if worse:
         return replace(comparison, verdict="regression", why=f"worse by more than {tolerance:.2%} beyond chance")
-    if tail.margin > max(2 * tolerance, 0.02):
-        return replace(comparison, why=f"chance alone makes differences of {tail.margin:.1%} at the end")
+    surely_not_worse = math.log1p(tail.difference) + tail.margin < math.log1p(tolerance)
+    if tail.margin > max(2 * tolerance, 0.02) and not surely_not_worse:
+        why = f"too noisy to tell: the difference at the end is uncertain by ±{tail.margin:.1%}"
+        return replace(comparison, why=why)
     return replace(comparison, verdict="no-regression", why=f"not worse by more than {tolerance:.2%} beyond chance")
 
 

@@ -107,7 +107,13 @@ def test_too_little_or_too_noisy_is_not_told():
     assert verdict_of(compare([make(0, n=7)], make(1, n=7))) == "cannot-tell"
     found = compare([make(0, n=40, noise=0.8)], make(1, n=40, noise=0.8), metrics=["loss"])
     assert verdict_of(found) == "cannot-tell"
-    assert "chance alone" in found[0].why
+    assert found[0].why.startswith("too noisy to tell: the difference at the end is uncertain by ±")
+
+
+def test_a_candidate_that_is_far_better_passes_however_noisy_the_runs_are():
+    found = compare([make(0, n=40, noise=0.8)], make(1, n=40, noise=0.8, worse=-0.9), metrics=["loss"])
+    assert found[0].tail.margin > 0.02
+    assert verdict_of(found) == "no-regression"
 
 
 def test_a_candidate_that_is_not_finite_is_worse():
@@ -120,7 +126,7 @@ def test_a_candidate_that_is_not_finite_is_worse():
 
 def test_other_tokenizers_are_compared_in_bits_per_byte_or_not_at_all():
     a, b = make(0, model={"vocab_size": 100}), make(1, model={"vocab_size": 500})
-    with pytest.raises(LmdiagError, match=r"other tokenizers \(vocabularies of 100, 500 tokens\)"):
+    with pytest.raises(LmdiagError, match=r"different tokenizers \(vocabularies of 100, 500 tokens\)"):
         compare([a], b)
     a, b = (make(s, model={"vocab_size": v}, bytes_per_token=t) for s, v, t in ((0, 100, 1.0), (1, 500, 3.0)))
     unit, scales = loss_unit([a, b])
