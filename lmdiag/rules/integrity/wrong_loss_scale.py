@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 
+from lmdiag import advice
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
@@ -29,7 +30,8 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
 
     ## How it decides
     The start (the larger of the first loss and the median of the first three) over ln V is `smallest` or more: information. If the loss comes below ln V
-    later, the initialisation was too large; if it stays above, the nearest whole number is named (a sum over accumulation steps). It is a warning from
+    later, the initialisation was too large; if it stays above, the nearest whole number is named (a sum over accumulation steps), unless the header says
+    another one. Neither is said where the first loss itself is near or below ln V: then the loss rose in the first steps. It is a warning from
     `warning` on if the loss stays above, the first losses agree within 30%, the run clearly learns (rank trend, a tenth of its start) and the end divided by
     the factor is a loss that a language model can have (1 nat or more): a mean in nats per token cannot do all that, whatever the initialisation. Where the log does not say V, a start and an end above 13 nats are information; so is a log that begins later and stays above 16 nats.
     A start that is 2 to 8 times the logarithm of a vocabulary in use, to 0.15%, names both. A loss in bits
@@ -73,23 +75,47 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
         and learns
         and float(np.ptp(np.log(losses.values[:3]))) < np.log(SAME)
     )
-    starts = "starts at" if first == losses.values[0] else "has a median of"
-    where = "" if first == losses.values[0] else " over its first three records"
-    factor = (
-        f"{figure(ratio, 3)} times what a uniform guess over {vocabulary:,} tokens costs ({figure(uniform)} nats)"
-        if vocabulary
-        else f"more than a uniform guess over any vocabulary in use costs (at most {figure(uniform)} nats)"
-    )
-    meaning = _meaning(ratio, run, stays) if vocabulary else _named(first)
+    start = float(losses.values[0])
+    if start < uniform * (smallest if vocabulary else 1.0):
+        told = _rose(start, first, uniform, vocabulary, start * smallest >= uniform)
+        what_to_do = _advice_after_rise(run, int(losses.steps[2]))
+    else:
+        told = f"{_starts(start, first, run, uniform, vocabulary, stays)}; it ends at {figure(seen.end)}."
+        what_to_do = _advice(run)
     yield Finding(
-        f"The loss {starts} {figure(first)}{where}, {factor}{meaning}; it ends at {figure(seen.end)}.",
+        told,
         int(losses.steps[0]),
         int(losses.steps[-1]),
         metric,
         _evidence(first, uniform, ratio, seen),
-        _advice(run, ratio),
+        what_to_do,
         Severity.WARNING if sure else Severity.INFO,
     )
+
+
+def _rose(start: float, first: float, uniform: float, vocabulary: int, near: bool) -> str:
+    """Say that the first loss is as it should be, or lower, and that those behind it are not."""
+    guess = f"over {vocabulary:,} tokens" if vocabulary else "over the largest vocabulary in use"
+    return (
+        f"The first loss, {figure(start)}, is {'close to' if vocabulary and near else 'below'} a uniform guess {guess} "
+        f"({figure(uniform)} nats), but the median of the first three is {figure(first)}: the loss rose in the first "
+        "steps."
+    )
+
+
+def _starts(start: float, first: float, run: Run, uniform: float, vocabulary: int, stays: bool) -> str:
+    """Say where the loss starts, and what that is a multiple of."""
+    where = (
+        f"starts at {figure(first)}"
+        if first == start
+        else f"has a median of {figure(first)} over its first three records"
+    )
+    if not vocabulary:
+        known = f"more than a uniform guess over any vocabulary in use costs (at most {figure(uniform)} nats)"
+        return f"The loss {where}, {known}{_named(first, run)}"
+    ratio = first / uniform
+    factor = f"{figure(ratio, 3)} times what a uniform guess over {vocabulary:,} tokens costs ({figure(uniform)} nats)"
+    return f"The loss {where}, {factor}{_meaning(ratio, run, stays)}"
 
 
 def _vocabulary(run: Run) -> int:
@@ -98,17 +124,24 @@ def _vocabulary(run: Run) -> int:
     return int(size) if isinstance(size, int | float) and 2 <= size < math.inf else 0
 
 
+def _accumulation(run: Run) -> float:
+    """Return the accumulation steps that the header names, 0 where it names none."""
+    steps = run.config.get("grad_accum")
+    return float(steps) if isinstance(steps, int | float) and 1 <= steps < 1e9 else 0.0
+
+
 def _meaning(ratio: float, run: Run, stays: bool) -> str:
     if not stays:
         return f", as after a large initialisation{', or as in bits' if abs(ratio - BITS) < BITS_TOLERANCE else ''}"
-    steps = run.config.get("grad_accum")
-    if isinstance(steps, int | float) and steps > 1 and abs(ratio / steps - 1) < WHOLE:
-        return f", as if summed over the {steps:.0f} accumulation steps"
+    steps = _accumulation(run)
+    if steps:
+        fits = steps > 1 and abs(ratio / steps - 1) < WHOLE
+        return f", as if summed over the {steps:.0f} accumulation steps" if fits else ""
     near = 1.5 <= ratio <= MOST_STEPS and abs(ratio / round(ratio) - 1) < WHOLE
     return f", as if summed over {round(ratio)} accumulation steps" if near else ""
 
 
-def _named(first: float) -> str:
+def _named(first: float, run: Run) -> str:
     """Say of which usual vocabulary the first loss is a multiple of the uniform guess; "" where there is none, or no "
     "saying which."""
     near = [
@@ -120,7 +153,8 @@ def _named(first: float) -> str:
     if len({factor for factor, _ in near}) != 1:
         return ""
     factor, size = near[0]
-    return f", and {factor} times that over {size:,} tokens, as if summed over {factor} accumulation steps"
+    summed = f", as if summed over {factor} accumulation steps" if _accumulation(run) in (0, factor) else ""
+    return f", and {factor} times that over {size:,} tokens{summed}"
 
 
 def _far_too_high(metric: str, losses: Series) -> Finding:
@@ -143,13 +177,13 @@ def _evidence(first: float, uniform: float, ratio: float, seen: Progress) -> dic
     return {"first_loss": first, "uniform": uniform, "ratio": ratio, "end": seen.end, "rank_trend": seen.rank_trend}
 
 
-def _advice(run: Run, ratio: float) -> tuple[str, ...]:
-    steps = run.config.get("grad_accum")
-    count = (
-        f"the {steps:.0f} accumulation steps"
-        if isinstance(steps, int | float) and steps > 1
-        else "the number of its parts"
-    )
+def _advice_after_rise(run: Run, step: int) -> tuple[str, ...]:
+    return advice.lower_lr(run, step), "Warm up the learning rate, or over more steps."
+
+
+def _advice(run: Run) -> tuple[str, ...]:
+    steps = _accumulation(run)
+    count = f"the {steps:.0f} accumulation steps" if steps > 1 else "the number of its parts"
     return (
         "Compute the loss of one batch by hand: a mean over target tokens, in nats. "
         f"If the logged loss is a sum, divide it by {count}.",

@@ -25,8 +25,35 @@ def test_the_accumulation_steps_are_named():
 
 
 def test_a_start_that_is_not_the_first_loss_is_named_as_the_median_it_is():
-    loss = np.r_[10.8, 4 * falling(200)[1:]]
+    loss = np.r_[15.0, 4 * falling(200)[1:]]
     assert "has a median of" in fires(check, run(loss=loss, config=GPT2))[0].message
+
+
+@pytest.mark.parametrize(
+    ("start", "config", "words"),
+    [
+        (5.806, {"model": {"vocab_size": 300}}, "5.806, is close to a uniform guess over 300 tokens (5.704 nats)"),
+        (2.5, {"model": {"vocab_size": 300}}, "2.5, is below a uniform guess over 300 tokens (5.704 nats)"),
+        (5.806, {}, "5.806, is below a uniform guess over the largest vocabulary in use (13 nats)"),
+    ],
+)
+def test_a_first_loss_as_it_should_be_is_not_explained_by_those_behind_it(start, config, words):
+    loss = np.r_[start, np.full(99, 17.98)]
+    (found,) = fires(check, run(loss=loss, config=config))
+    assert found.message == (
+        f"The first loss, {words}, but the median of the first three is 17.98: the loss rose in the first steps."
+    )
+    assert "accumulation" not in " ".join(found.advice)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 8])
+@pytest.mark.parametrize("config", [GPT2, {}])
+def test_no_accumulation_steps_are_named_that_the_header_contradicts(steps, config):
+    loss = falling(200, start=4 * np.log(50257), floor=30, noise=0.001)
+    (found,) = fires(check, run(loss=loss, config={**config, "grad_accum": steps}))
+    assert "accumulation steps" not in found.message
+    (found,) = fires(check, run(loss=loss, config=config))
+    assert "over 4 accumulation steps" in found.message
 
 
 def test_an_unknown_vocabulary_is_information():
