@@ -33,10 +33,18 @@ def clip(run: Run, step: int) -> str:
     if len(before) < 8:
         return f"Clip the gradient norm{f' below the present limit of {limit}' if limit else ', at 1.0 to begin with'}."
     usual = figure(quantile(before, 0.9), 2)
+    if isinstance(limit, int | float) and 0 < limit <= float(usual.replace(",", "")):
+        return (
+            f"Leave the clipping limit at {limit}: it is already at or below the 90th percentile of the norms before "
+            f"step {step:,} ({usual})."
+        )
     present = f" (the limit was {limit})" if limit else ""
     return f"Clip the gradient norm at {usual}, its 90th percentile before step {step:,}{present}."
 
 
-def keep_best(metric: str, step: int, value: float) -> str:
-    """Say which checkpoint to keep."""
+def keep_best(run: Run, metric: str, step: int, value: float) -> str:
+    """Say which checkpoint to keep; a log that names its checkpoints may name none of this step."""
+    saved = [event.step for event in run.events if event.kind == "checkpoint_saved"]
+    if saved and step not in saved:
+        return f"If a checkpoint of step {step:,} exists, keep it: {metric} was lowest there ({figure(value)})."
     return f"Keep the checkpoint of step {step:,}, where {metric} was lowest ({figure(value)})."

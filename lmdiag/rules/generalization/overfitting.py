@@ -134,7 +134,7 @@ def _finding(
         metric,
         evidence,
         (
-            advice.keep_best(metric, step, lowest) if better is None else _which_to_keep(metric, step, better),
+            advice.keep_best(run, metric, step, lowest) if better is None else _which_to_keep(metric, step, better),
             f"Stop there next time{enough}, or use early stopping.",
             "More or more varied data; dropout or weight decay; a lower learning rate.",
         ),
