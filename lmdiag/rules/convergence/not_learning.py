@@ -100,7 +100,7 @@ def check(run: Run, curve: Curve) -> Findings:
         return
     name, start, end = "The loss" if metric == "loss" else metric, figure(seen.start), figure(seen.end)
     yield Finding(
-        f"{name} rose from {start} at the start to {end} at the end and did not recover in {seen.records:,} records."
+        f"{name} is {end} at the end, above the {start} at the start ({seen.records:,} records)."
         if why == ROSE
         else f"{name} does not fall: {start} at the start, {end} at the end, {why}.",
         int(losses.steps[0]),

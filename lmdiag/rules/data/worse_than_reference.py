@@ -32,7 +32,8 @@ def check(run: Run, curve: Curve) -> Findings:
     The median of the last tenth (of the evaluations, if there are three) is compared with the header's `reference_loss`, and with ln V of its vocabulary.
     Above ln V by 0.3 nat, or above the unigram loss by 0.05: a warning. Above the bigram loss by 0.05: information. The 0.05 is for the sampling of the text: a run
     that has learned a first-order source perfectly stands at its bigram loss, a little above or below. Not judged before a fifth of
-    the planned steps, and while the loss still falls by 2% per fifth of the run only as information.
+    the planned steps, and only as information where the training loss is 2% lower in the
+    last fifth of the records than in the fifth before.
 
     ## Why it matters
     Counting would have been better. Inputs and labels do not belong together, or hardly anything was learned yet.
@@ -59,7 +60,8 @@ def check(run: Run, curve: Curve) -> Findings:
     what = (
         f"{'The loss' if metric == 'loss' else metric} has a median of {figure(level)} over its last {len(last)} values"
     )
-    still = f", though {'it' if metric == curve.metric else 'the training loss'} still falls" if falls else ""
+    it = "it" if metric == curve.metric else "the training loss"
+    still = f", although {it} was lower in the last fifth of the records than in the fifth before" if falls else ""
     for name, loss in _references(run).items():
         if level > loss + MARGIN[name]:
             peak = float(run["lr"].finite.values.max(initial=0.0)) if "lr" in run else 0.0

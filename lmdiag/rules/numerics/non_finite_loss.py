@@ -94,7 +94,9 @@ def _advice(run: Run, step: int, first: int, growth: float | None) -> tuple[str,
     steps = [advice.rewind(run, step), advice.lower_lr(run, step)]
     if growth is None or growth >= 3:
         steps.append(advice.clip(run, step))
-    steps.append("In fp16, use bf16 or check the loss scaler; otherwise look at the batch of this step.")
+    steps.append(
+        "If the run uses fp16, switch to bf16 or check the loss scaler; otherwise look at the batch of this step."
+    )
     return tuple(steps)
 
 

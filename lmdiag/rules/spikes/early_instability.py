@@ -56,7 +56,8 @@ def check(run: Run, curve: Curve, rates: Series, *, smallest: float = 0.15, devi
     highest = float(rolling_median(early, 3).max()) if len(early) >= 3 else 0.0
     first, noise = float(losses.values[0]), ABOVE_NOISE * scatter(losses.values)
     if highest >= max((1 + ALARM_EXCESS) * first, first + noise) and first > 0:
-        message = f"The loss rises from {figure(first)} to {figure(highest)} in the first {EARLY:.0%} of the run"
+        reached = f"the median of three neighbouring records reaches {figure(highest)}"
+        message = f"The loss starts at {figure(first)}, and {reached} in the first {EARLY:.0%} of the run"
         top = int(start.steps[int(np.argmax(early))])
         evidence = {"first": first, "highest": highest}
         yield _finding(run, metric, schedule, (int(losses.steps[0]), top), message, evidence, Severity.WARNING)
