@@ -38,6 +38,7 @@ NEEDS = {
 }
 SERIES = {
     "curve": "the loss",
+    "loss": "the loss",
     "evaluation": "the evaluation loss",
     "evaluation_loss": "the evaluation loss",
     "layers": "per-layer statistics",
@@ -167,10 +168,8 @@ class Rule:
             return f"a loss {SHAPELESS[run.objective]} need not fall, so its shape is not judged"
         points, fewest = min(((_points(run, need), need) for need in self.needs), default=(0, ""))
         if points < self.min_points:
-            values = "value" if points == 1 else "values"
-            return (
-                f"the log has {points:,} {values} of {SERIES.get(fewest, fewest)}; this rule needs {self.min_points:,}"
-            )
+            held = f"only {points:,} value{'s' if points > 1 else ''}" if points else "no values"
+            return f"{held} of {SERIES.get(fewest, fewest)}, {self.min_points:,} needed"
         return None
 
     def look(self, run: Run, **settings: Any) -> Findings:

@@ -113,13 +113,8 @@ def refusals():
 @pytest.fixture
 def too_short():
     run = Run("short", {"loss": series_of([3.0, 2.0])}, source="runs/short.csv", format="csv")
-    return Diagnosis(
-        run,
-        (),
-        (NotChecked("the log has 2 values of loss; this rule needs 40", "divergence"),),
-        "the log has 2 values of loss; this rule needs 40",
-        None,
-    )
+    why = "only 2 values of the loss, 40 needed"
+    return Diagnosis(run, (), (NotChecked(why, "divergence"),), why, None)
 
 
 @pytest.fixture

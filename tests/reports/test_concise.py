@@ -14,7 +14,7 @@ def test_one_line_per_finding(report):
         "100 of 2,000 losses are not finite. (consequence of divergence)",
         "runs/bad.jsonl: gradient-spike warning steps 1291-1320 "
         "The gradient norm reached 40, 50 times its usual level.",
-        "runs/short.csv: not-judged the log has 2 values of loss; this rule needs 40",
+        "runs/short.csv: not-judged only 2 values of the loss, 40 needed",
         "runs/broken.bin: unreadable this is not a text file",
     ]
 

@@ -32,7 +32,7 @@ def test_a_sick_run_has_a_section_with_evidence_and_numbered_advice(report):
 
 def test_what_was_not_judged_or_read_says_why(report):
     text = render(report)
-    assert "Not judged: the log has 2 values of loss; this rule needs 40." in text
+    assert "Not judged: only 2 values of the loss, 40 needed." in text
     assert "**Not read:** runs/broken.bin: this is not a text file; Give the log, not the checkpoint." in text
 
 

@@ -46,7 +46,7 @@ def test_the_rules_that_looked_are_counted_among_those_that_were_asked(healthy, 
 
 
 def test_a_run_that_was_not_judged_says_why(too_short):
-    assert "Not judged: the log has 2 values of loss; this rule needs 40." in render(Report((too_short,)))
+    assert "Not judged: only 2 values of the loss, 40 needed." in render(Report((too_short,)))
     unasked = replace(too_short, unjudged="no rule was asked to look")
     assert "Not judged: no rule was asked to look." in render(Report((unasked,)))
 

@@ -87,8 +87,8 @@ class TestEveryRule:
 
 def test_a_log_that_is_too_short_is_told_so_in_grammar():
     refused = {said.rule: said.why for said in diagnose(run(loss=[3.0], val__loss=[3.0])).not_checked}
-    assert refused["divergence"] == "the log has 1 value of the loss; this rule needs 6"
-    assert refused["overfitting"] == "the log has 1 value of the evaluation loss; this rule needs 3"
+    assert refused["divergence"] == "only 1 value of the loss, 6 needed"
+    assert refused["overfitting"] == "only 1 value of the evaluation loss, 3 needed"
 
 
 @given(

@@ -45,7 +45,9 @@ def check(
     settled = ratios.at(slice(int(SETTLED * len(ratios)), None, 1 + len(ratios) // MOST_RECORDS))
     stable = _at_high_rate(run, settled)
     if len(stable) < RECORDS:
-        yield NotChecked(f"the log has {len(stable)} update ratios at a high learning rate; this rule needs {RECORDS}")
+        ratios_there = "update ratios at a high learning rate"
+        held = f"only {len(stable)} {ratios_there}, {RECORDS} needed" if len(stable) else f"no {ratios_there}"
+        yield NotChecked(held)
         return
     typical = float(median(stable.values))
     if low <= typical <= high or typical <= 0:

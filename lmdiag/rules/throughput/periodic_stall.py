@@ -44,7 +44,8 @@ def check(
     times = step_times(run)
     if times is None or len(times.seconds) < RECORDS:
         held = 0 if times is None else len(times.seconds)
-        yield NotChecked(f"the log has {held} step times or clock readings; this rule needs {RECORDS}")
+        readings = "step times or clock readings"
+        yield NotChecked(f"only {held} {readings}, {RECORDS} needed" if held else f"no {readings}")
         return
     first = int(SETTLED * len(times.seconds))
     times = Pace(times.steps[first:], times.seconds[first:], times.unit, times.metric)

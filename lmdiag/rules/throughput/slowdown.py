@@ -41,7 +41,8 @@ def check(run: Run, _: Curve, *, smallest: float = 1.25, warning: float = 1.5, l
     times = pace(run)
     if times is None or len(times.seconds) < RECORDS:
         held = 0 if times is None else len(times.seconds)
-        yield NotChecked(f"the log has {held} speeds, step times or clock readings; this rule needs {RECORDS}")
+        readings = "speeds, step times or clock readings"
+        yield NotChecked(f"only {held} {readings}, {RECORDS} needed" if held else f"no {readings}")
         return
     n = len(times.seconds)
     usual, late = times.seconds[int(USUAL[0] * n) : int(USUAL[1] * n)], times.seconds[int(LATE * n) :]
