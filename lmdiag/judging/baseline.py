@@ -32,8 +32,15 @@ def read_baseline(path: Path) -> frozenset[str]:
         return frozenset(entry["fingerprint"] for entry in document["findings"])
     except FileNotFoundError as error:
         raise BadSetting(f"there is no baseline {path}", "make one: lmdiag baseline PATH... -o FILE") from error
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise BadSetting(f"{path} is no baseline: {error}", "make it anew: lmdiag baseline PATH... -o FILE") from error
+    except OSError as error:
+        raise BadSetting(
+            f"cannot read the baseline {path}: {error.strerror or error}", "check that it may be read"
+        ) from error
+    except (ValueError, TypeError, KeyError) as error:
+        lacks = f": it has no {error.args[0]}" if isinstance(error, KeyError) else f" ({error})"
+        raise BadSetting(
+            f"{path} is not a lmdiag baseline{lacks}", "make it anew: lmdiag baseline PATH... -o FILE"
+        ) from error
 
 
 def baseline_of(report: Report) -> str:

@@ -175,6 +175,7 @@ def _unknown(source: Source) -> UnreadableLog:
     binary = b"\0" in source.head[:4096]
     first = source.head[:4096].decode("utf-8", "replace").strip().partition("\n")[0][:80]
     return UnreadableLog(
-        f"{source.name} is no log that lmdiag knows; it {'holds binary data' if binary else f'begins with {first!r}'}",
+        f"{source.name} is not in a format that lmdiag recognises; "
+        f"it {'holds binary data' if binary else f'begins with {first!r}'}",
         "name the reader with --reader, or describe its lines with --pattern '(?P<step>…)(?P<loss>…)'",
     )

@@ -38,9 +38,15 @@ def logs_in(folder: Folder, recognise: Recognise, is_log: IsLog, passed_over: Pa
         else:
             found.append(source.fresh())
     if not found:
+        if not seen:
+            raise UnreadableLog(
+                f"nothing in the folder {folder.path} has the name of a log", "check the path, or name a file in it"
+            )
+        none = f"none of the {seen} likely logs" if seen > 1 else "the one likely log"
+        not_be = "be" if seen > 1 else "not be"
         raise UnreadableLog(
-            f"no log was found in the folder {folder.path} ({seen} files looked like one by their names)",
-            "name the file itself to learn what it lacks",
+            f"{none} in the folder {folder.path} could {not_be} recognised",
+            f"check {'one of them' if seen > 1 else 'it'} by name to see why",
         )
     for source in _with_resumes(_furthest_states(found)):
         yield replace(folder.renamed(source), met=True)

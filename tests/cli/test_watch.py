@@ -276,7 +276,9 @@ def test_a_file_without_a_record_is_said_once(growing, told):
     growing.later()
     assert kinds(told()) == ["waiting"]
     assert growing.later(100.0) == 1
-    assert told()[-1]["message"].startswith("no new record for 100 seconds: run.jsonl is no log that lmdiag knows")
+    assert told()[-1]["message"].startswith(
+        "no new record for 100 seconds: run.jsonl is not in a format that lmdiag recognises"
+    )
 
 
 def test_a_command_is_run_for_an_error_and_never_reads_the_log_as_a_command(growing, tmp_path, capfd):
@@ -311,7 +313,7 @@ def test_a_folder_stands_for_the_log_in_it_that_was_written_last(tmp_path, capsy
     assert log_at(str(tmp_path)) == str(tmp_path / "b.jsonl")
     assert "holds 3 logs; following" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UnreadableLog, match="no log"):
+    with pytest.raises(UnreadableLog, match=r"nothing in the folder .* has the name of a log"):
         log_at(str(tmp_path / "empty"))
 
 

@@ -143,9 +143,25 @@ def test_a_baseline_can_stand_in_the_settings_and_be_made_anew(run, bad, tmp_pat
     assert len(json.loads((tmp_path / "known.json").read_text())["findings"]) == 1
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": "x"}', '{"schema": "lmdiag-baseline/1"}'])
-def test_a_file_that_is_no_baseline_is_refused(run, bad, tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "(Expecting value"),
+        ("[]", "(list indices"),
+        ("{}", ": it has no schema"),
+        ('{"schema": "x"}', "(its schema is 'x', not 'lmdiag-baseline/1')"),
+        ('{"schema": "lmdiag-baseline/1"}', ": it has no findings"),
+    ],
+)
+def test_a_file_that_is_no_baseline_is_refused(run, bad, tmp_path, text, why):
     (tmp_path / "a.json").write_text(text)
     done = run("check", bad, "--baseline", "a.json")
     assert done.code == 2
-    assert "a.json is no baseline" in done.err
+    assert f"a.json is not a lmdiag baseline{'' if why[0] == ':' else ' '}{why}" in done.err
+
+
+def test_a_baseline_that_cannot_be_read_is_said_to_be_one(run, bad, tmp_path):
+    (tmp_path / "a.json").mkdir()
+    done = run("check", bad, "--baseline", "a.json")
+    assert done.code == 2
+    assert "cannot read the baseline a.json: Is a directory" in done.err

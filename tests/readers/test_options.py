@@ -37,7 +37,7 @@ def test_a_pattern_reads_any_text():
     assert run["loss"].values.tolist() == pytest.approx([2.5, float("nan"), 1.5], nan_ok=True)
 
 
-@pytest.mark.parametrize(("pattern", "words"), [("(", "no regular expression"), (r"\d+", "names no columns")])
+@pytest.mark.parametrize(("pattern", "words"), [("(", "not a valid regular expression"), (r"\d+", "names no columns")])
 def test_a_pattern_that_cannot_work(pattern, words):
     with pytest.raises(BadSetting, match=words):
         read(TEXT, pattern=pattern)

@@ -161,7 +161,25 @@ def test_a_missing_file_names_the_closest_one(tmp_path):
 
 def test_a_folder_without_logs_is_a_problem(tmp_path):
     _, (problem,) = find([tmp_path])
-    assert "no log was found" in problem.message
+    assert problem.message == f"nothing in the folder {tmp_path} has the name of a log"
+
+
+@pytest.mark.parametrize(
+    ("names", "message", "hint"),
+    [
+        (["a.log"], "the one likely log in the folder {} could not be recognised", "check it by name to see why"),
+        (
+            ["a.log", "b.csv"],
+            "none of the 2 likely logs in the folder {} could be recognised",
+            "check one of them by name to see why",
+        ),
+    ],
+)
+def test_a_folder_of_files_that_are_called_like_logs_and_are_none_is_a_problem(tmp_path, names, message, hint):
+    for name in names:
+        (tmp_path / name).write_text("nothing to see here\n")
+    _, (problem,) = find([tmp_path])
+    assert (problem.message, problem.hint) == (message.format(tmp_path), hint)
 
 
 def test_of_the_checkpoints_of_a_run_the_furthest_is_read(tmp_path):
@@ -180,7 +198,7 @@ def test_a_second_log_of_the_same_run_is_said_and_not_counted(tmp_path):
     write(tmp_path / "z/other.jsonl", curve())
     runs, problems = read_runs([tmp_path])
     assert ([run.name for run in runs], problems) == (["x", f"{tmp_path.as_posix()}/z/other.jsonl"], [])
-    assert "trainer_log.jsonl holds the same run" in runs[0].notes[-1]
+    assert "trainer_log.jsonl holds the same values" in runs[0].notes[-1]
 
 
 def test_one_broken_file_never_hides_the_others(tmp_path):

@@ -34,13 +34,13 @@ def begin_pattern(name: str, start: str, pattern: str) -> Growing:
 def pattern_format(pattern: str) -> LineFormat:
     """Return the format whose records are what a regular expression of the user fits.
 
-    Raises `BadSetting` for a pattern that is no regular expression or names nothing to read.
+    Raises `BadSetting` for a pattern that is not a valid regular expression or names nothing to read.
     """
     try:
         compiled = re.compile(pattern)
     except re.error as error:
         raise BadSetting(
-            f"the pattern {pattern!r} is no regular expression: {error}", "check its brackets and groups"
+            f"the pattern {pattern!r} is not a valid regular expression: {error}", "check its brackets and groups"
         ) from error
     if not compiled.groupindex:
         raise BadSetting(
