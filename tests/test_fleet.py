@@ -178,7 +178,7 @@ def test_copies_in_a_folder_are_judged_once_and_said(tmp_path, capsys):
         assert main(["check", str(folder), "--isolated", "-f", "json", *options]) == 0
         runs = json.loads(capsys.readouterr().out)["runs"]
         assert len(runs) == 2
-        assert sum("holds the same run" in note for run in runs for note in run["notes"]) == 1
+        assert sum("holds the same values" in note for run in runs for note in run["notes"]) == 1
 
 
 def test_the_table_has_a_row_for_every_run_and_every_unreadable_source(tmp_path, capsys):

@@ -70,7 +70,8 @@ def without_duplicates(runs: list[Run]) -> list[Run]:
 
 def noted(run: Run, number: int, copies: dict[int, int], runs: Sequence[Run]) -> Run:
     """Return the run, the one of this number, with a note on each of its copies."""
-    notes = tuple(f"{runs[k].source} holds the same run." for k, original in copies.items() if original == number)
+    copied = [runs[k].source for k, original in copies.items() if original == number]
+    notes = tuple(f"{source} holds the same values and is not listed separately." for source in copied)
     return replace(run, notes=(*run.notes, *notes)) if notes else run
 
 

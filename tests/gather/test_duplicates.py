@@ -23,7 +23,7 @@ def test_the_same_file_twice():
     a = made("a", falling(100))
     (kept,) = without_duplicates([a, replace(a, source="b", name="b")])
     assert kept.source == "a"
-    assert "b holds the same run." in kept.notes
+    assert "b holds the same values and is not listed separately." in kept.notes
 
 
 def test_a_console_log_rounds_what_the_trainer_state_holds():
