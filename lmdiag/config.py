@@ -104,7 +104,7 @@ def read(path: Path) -> Settings | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        hint = "lmdiag reads its settings from this file; correct it, or use --isolated."
+        hint = "lmdiag reads its settings from this file; correct it, or use --isolated"
         raise BadSetting(f"{path}: {error}", hint) from error
     written = _settings_in(document, path)
     return None if written is None else from_mapping(written, str(path))
@@ -121,7 +121,7 @@ def _settings_in(document: Mapping[str, Any], path: Path) -> Mapping[str, Any] |
     bare = [key for key in document if key != "tool"]
     if bare:
         raise BadSetting(
-            f"{path}: {bare[0]!r} stands beside [tool.lmdiag]", "write all settings inside it, or all outside."
+            f"{path}: {bare[0]!r} stands beside [tool.lmdiag]", "write all settings inside it, or all outside"
         )
     return table
 
@@ -178,7 +178,7 @@ def _value(text: str) -> Any:
 def _names(value: Any, where: str) -> tuple[str, ...]:
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        hint = 'Write for example ["numerics", "loss-spike"].'
+        hint = 'write for example ["numerics", "loss-spike"]'
         raise BadSetting(f"{where} must be a list of names, not {value!r}", hint)
     return tuple(names)
 
@@ -189,19 +189,19 @@ def _file(value: Any, where: str) -> str:
 
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise BadSetting(f"{where} must be a text, not {value!r}", "Write it between quotes.")
+        raise BadSetting(f"{where} must be a text, not {value!r}", "write it between quotes")
     return value
 
 
 def _fail_on(value: Any, where: str) -> str:
     if value not in FAIL_ON:
-        raise BadSetting(f"{where} cannot be {value!r}", f"choose one of {', '.join(FAIL_ON)}.")
+        raise BadSetting(f"{where} cannot be {value!r}", f"choose one of {', '.join(FAIL_ON)}")
     return str(value)
 
 
 def _rules(value: Any, where: str) -> dict[str, dict[str, Any]]:
     if not isinstance(value, dict) or not all(isinstance(table, dict) for table in value.values()):
-        raise BadSetting(f"{where} must hold one table per rule", "Write for example rules.loss-spike.smallest = 0.1")
+        raise BadSetting(f"{where} must hold one table per rule", "write for example rules.loss-spike.smallest = 0.1")
     return {rule: {key.replace("-", "_"): v for key, v in table.items()} for rule, table in value.items()}
 
 
@@ -209,7 +209,7 @@ def _tables(value: Any, where: str) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(table, dict) for table in value):
         key = where.split(" ")[-1]
         raise BadSetting(
-            f"{where} must be a list of tables", f"Write [[{key}]] (in pyproject.toml: [[tool.lmdiag.{key}]])."
+            f"{where} must be a list of tables", f"write [[{key}]] (in pyproject.toml: [[tool.lmdiag.{key}]])"
         )
     return value
 
@@ -219,7 +219,7 @@ def _per_path(value: Any, where: str) -> tuple[tuple[str, Mapping[str, Any]], ..
     for table in _tables(value, where):
         changes = _values(table, f"{where}: ", KEYS_PER_PATH)
         if "match" not in changes:
-            raise BadSetting(f"{where}: an entry has no match", 'Write for example match = "runs/gan-*".')
+            raise BadSetting(f"{where}: an entry has no match", 'write for example match = "runs/gan-*"')
         found.append((changes.pop("match"), changes))
     return tuple(found)
 
@@ -236,7 +236,7 @@ def suppressions(value: Any, where: str) -> tuple[Suppression, ...]:
         values = _values(table, f"{where}: ", known)
         for key in ("rule", "reason"):
             if key not in values:
-                raise BadSetting(f"{where}: an entry has no {key}", "Say which rule, and why its finding is accepted.")
+                raise BadSetting(f"{where}: an entry has no {key}", "say which rule, and why its finding is accepted")
         found.append(Suppression(**values))
     return tuple(found)
 
@@ -245,7 +245,7 @@ def _steps(value: Any, where: str) -> tuple[int, int]:
     whole = isinstance(value, list) and len(value) == 2 and all(type(step) is int for step in value)
     if not whole or value[0] > value[1]:
         raise BadSetting(
-            f"{where} must be the first and the last step, not {value!r}", "Write for example [1000, 1200]."
+            f"{where} must be the first and the last step, not {value!r}", "write for example [1000, 1200]"
         )
     return value[0], value[1]
 
@@ -255,7 +255,7 @@ def _date(value: Any, where: str) -> datetime.date:
         with suppress(ValueError):
             return datetime.date.fromisoformat(value)
     if isinstance(value, datetime.datetime) or not isinstance(value, datetime.date):
-        raise BadSetting(f"{where} must be a date, not {value!r}", "Write for example 2027-01-31, without quotes.")
+        raise BadSetting(f"{where} must be a date, not {value!r}", "write for example 2027-01-31, without quotes")
     return value
 
 

@@ -47,12 +47,17 @@ def explained(explain: Callable[[Exception], UnreadableLog]) -> Iterator[None]:
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """Return a hint naming the known word closest to `word`, or all of them when none is close.
+    """Return a hint naming the known word closest to `word`, or all of them, near ones first, when none is close.
 
     >>> nearest("loss-spik", ["loss-spike", "plateau"])
     'did you mean "loss-spike"?'
+    >>> nearest("spiking", ["data", "loss-spike", "plateau"])
+    'known are: loss-spike, data, plateau'
     """
     from difflib import get_close_matches
 
     close = get_close_matches(word, known, n=1)
-    return f'did you mean "{close[0]}"?' if close else f"known are: {', '.join(sorted(known))}"
+    if close:
+        return f'did you mean "{close[0]}"?'
+    near = get_close_matches(word, set(known), n=5, cutoff=0.4)
+    return f"known are: {', '.join([*near, *sorted(set(known) - set(near))])}"

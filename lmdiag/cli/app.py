@@ -36,7 +36,10 @@ SETTINGS: dict[str, object] = {  # the same as in .streamlit/config.toml, which 
 @click.argument("paths", metavar="[PATH...]", nargs=-1)
 @click.option("--port", type=int, default=8501, show_default=True, help="Port to listen on.")
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; any other is open to the network."
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; any but this machine's own opens the app to the network.",
 )
 @click.option("--browser", is_flag=True, help="Open the browser, too.")
 def app(paths: tuple[str, ...], port: int, host: str, browser: bool) -> int:

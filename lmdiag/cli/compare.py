@@ -23,7 +23,13 @@ EXIT_CODES = {"no-regression": 0, "regression": 1, "cannot-tell": 3}
 
 @click.command(help=HELP)
 @click.argument("paths", metavar="BASE... CANDIDATE", type=LOG_PATH, nargs=-1, required=True)
-@click.option("--tolerance", default="1%", show_default=True, metavar="SHARE", help="How much worse still passes.")
+@click.option(
+    "--tolerance",
+    default="1%",
+    show_default=True,
+    metavar="SHARE",
+    help="How much worse the candidate may be and still pass.",
+)
 @click.option(
     "--metric", metavar="NAMES", multiple=True, help="Metrics to compare; default: training and evaluation loss."
 )
@@ -75,5 +81,5 @@ def parsed_share(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < 1:
-        raise BadSetting(f"--tolerance cannot be {text!r}", "give a share such as 1% or 0.01.")
+        raise BadSetting(f"--tolerance cannot be {text!r}", "give a share such as 1% or 0.01")
     return value

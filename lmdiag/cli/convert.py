@@ -37,7 +37,7 @@ def convert(paths: tuple[str, ...], output: Path, **options: Any) -> int:
     from lmdiag.reports.phrases import count
 
     if output.suffix not in (".jsonl", ".parquet"):
-        raise BadSetting(f"cannot tell the format of {output}", "end its name with .jsonl or .parquet.")
+        raise BadSetting(f"cannot tell the format of {output}", "end its name with .jsonl or .parquet")
     check_files([output], paths)
     with Progress("logs read") as progress:
         runs, problems = read_runs(paths, reading_options(options), progress.tell)
@@ -45,7 +45,7 @@ def convert(paths: tuple[str, ...], output: Path, **options: Any) -> int:
         lost = unreadable(*problem)
         say(f"not read: {lost.source}: {lost.error}")
     if not runs:
-        raise LmdiagError("there is nothing to convert", "give a file that `lmdiag check` can read.")
+        raise LmdiagError("there is nothing to convert", "give a file that `lmdiag check` can read")
     _write(runs, output)
     values, skipped = (
         sum(len(s) for run in runs for s in run.series.values()),

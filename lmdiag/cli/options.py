@@ -132,7 +132,8 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
 def _file(name: str) -> Settings:
     settings = read(Path(name))
     if settings is None:
-        raise BadSetting(f"--config {name}: no such file, or no [tool.lmdiag] in it", "give KEY=VALUE or a file.")
+        lacks = f"{name} has no [tool.lmdiag]" if Path(name).exists() else f"there is no file {name}"
+        raise BadSetting(f"--config: {lacks}", "give KEY=VALUE, or a file with settings")
     return settings
 
 
@@ -145,15 +146,15 @@ def names(given: Sequence[str]) -> tuple[str, ...]:
     return tuple(name.strip() for text in given for name in text.split(",") if name.strip())
 
 
-def pairs(given: Sequence[str], option: str) -> dict[str, str]:
-    """Return what an option of the form KEY=VALUE holds.
+def pairs(given: Sequence[str], option: str, form: str) -> dict[str, str]:
+    """Return what an option of a form such as KEY=VALUE holds.
 
-    >>> pairs(["loss=train cost"], "--map")
+    >>> pairs(["loss=train cost"], "--map", "METRIC=COLUMN")
     {'loss': 'train cost'}
     """
     for text in given:
         if "=" not in text:
-            raise BadSetting(f"{option} {text!r}: there is no '=' in it", f"write {option} KEY=VALUE.")
+            raise BadSetting(f"{option} {text!r}: there is no '=' in it", f"write {option} {form}")
     return {key.strip(): value.strip() for key, _, value in (text.partition("=") for text in given)}
 
 
@@ -164,7 +165,8 @@ def columns(given: Sequence[str]) -> dict[str, str]:
     ({'loss': 'cost, train', 'step': 'it'}, {'loss': 'a,b=c'})
     """
     written = [pair for text in given for pair in NEXT_PAIR.split(text)]
-    return {metric: re.sub('^"(.*)"$', r"\1", column) for metric, column in pairs(written, "--map").items()}
+    found = pairs(written, "--map", "METRIC=COLUMN")
+    return {metric: re.sub('^"(.*)"$', r"\1", column) for metric, column in found.items()}
 
 
 def wants_color(choice: str) -> bool:

@@ -52,7 +52,7 @@ def print_line(text: str, commands: bool = False) -> None:
 
 def checked_outputs(given: Sequence[str]) -> dict[str, str]:
     """Return {format: file} of `--output`, once every format is known."""
-    outputs = pairs(given, "--output")
+    outputs = pairs(given, "--output", "FORMAT=FILE")
     for name in outputs:
         if name not in (*FORMATS, TABLE):
             raise BadSetting(f"--output: there is no format {name!r}", nearest(name, [*FORMATS, TABLE]))
@@ -63,14 +63,14 @@ def check_files(files: Iterable[str | Path], paths: Iterable[str]) -> None:
     """Raise BadSetting unless every file may be written: it has a name, and is none of the logs at the paths."""
     given = [Path(file) for file in files]
     if Path("-") in given:
-        raise BadSetting("- is not the name of a file to write", "`--format` prints; ./- is a file of that name.")
+        raise BadSetting("- is not the name of a file to write", "`--format` prints; ./- is a file of that name")
     written = {identity: file for file in given if (identity := _identity(file))}
     for path in paths if written else ():
         for log, is_surely in _files_named(path):
             identity = _identity(log)
             if identity in written and (is_surely or _is_log(log)):
                 raise BadSetting(
-                    f"{written[identity]} would be written over the log {log}", "give another file to write."
+                    f"{written[identity]} would be written over the log {log}", "give another file to write"
                 )
 
 
@@ -133,5 +133,5 @@ def write_bytes(path: Path, content: bytes) -> None:
         path.write_bytes(content)
     except OSError as error:
         raise LmdiagError(
-            f"cannot write {path}: {error.strerror}", "give a file in a folder you may write to."
+            f"cannot write {path}: {error.strerror}", "give a file in a folder you may write to"
         ) from error

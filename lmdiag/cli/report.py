@@ -20,7 +20,9 @@ FORMAT_OF = {
 }
 
 
-@click.command(help="Write the diagnosis of logs to a file: HTML, Markdown, JSON or text, as its suffix says.")
+@click.command(
+    help="Write the diagnosis of logs to a file: HTML, Markdown, JSON, JSON lines or text, as its suffix says."
+)
 @click.argument("paths", metavar="PATH...", type=LOG_PATH, nargs=-1, required=True)
 @click.option(
     "--output",
@@ -28,7 +30,7 @@ FORMAT_OF = {
     metavar="FILE",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write.",
+    help=f"File to write; its suffix is one of {', '.join(FORMAT_OF)}.",
 )
 @with_options(CONFIGURING, READING)
 def report(paths: tuple[str, ...], output: Path, **options: Any) -> int:
@@ -40,7 +42,7 @@ def report(paths: tuple[str, ...], output: Path, **options: Any) -> int:
     from lmdiag.reports.phrases import WORDS, count
 
     if output.suffix not in FORMAT_OF:
-        raise BadSetting(f"cannot tell the format of {output}", f"end its name with one of {', '.join(FORMAT_OF)}.")
+        raise BadSetting(f"cannot tell the format of {output}", f"end its name with one of {', '.join(FORMAT_OF)}")
     check_files([output], paths)
     found = judge_paths(paths, options, charts=FORMAT_OF[output.suffix] == "html")
     write_file(output, render(found, FORMAT_OF[output.suffix]))

@@ -91,7 +91,7 @@ def watch_on(log: str, every_s: float, stall_s: float | None, options: Mapping[s
     settings = settings_from(options)
     least = Severity.INFO if options["verbose"] or settings.fail_on == "info" else Severity.WARNING
     if options["pid"] and on_windows():
-        raise BadSetting("--pid: Windows does not tell whether a process runs", "leave it out, and give --stall.")
+        raise BadSetting("--pid: Windows does not tell whether a process runs", "leave it out, and give --stall")
     terms = Terms(every_s, stall_s, bool(options["until_error"]), least, options["pid"])
     follower = Follower(log, reading_options(options))
     return Watch(follower, settings, terms, Printer(follower.name, settings.fail_on, options))
@@ -110,5 +110,5 @@ def seconds(text: str, option: str) -> float:
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", text)
     if found is None or not float(found[1]):
-        raise BadSetting(f"{option} cannot be {text!r}", "give a time such as 30s, 5m or 2h.")
+        raise BadSetting(f"{option} cannot be {text!r}", "give a time such as 30s, 5m or 2h")
     return float(found[1]) * UNITS[found[2]]

@@ -27,7 +27,7 @@ LONGEST_COMMAND_S = 60
 def log_at(path: str) -> str:
     """Return the log to follow: the path itself, or of a folder the log in it that was written to last."""
     if "://" in path:
-        raise UnreadableLog(f"{path} is not on this machine", "watch follows files of this machine and standard input.")
+        raise UnreadableLog(f"{path} is not on this machine", "watch follows files of this machine and standard input")
     if path == "-" or not Path(path).is_dir():
         if path != "-" and not Path(path).exists():
             say(f"waiting for {path}, which does not exist yet")

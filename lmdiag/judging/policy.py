@@ -82,12 +82,12 @@ def _check_value(where: str, key: str, value: Any, defaults: Mapping[str, Any]) 
     severities = [severity.label for severity in Severity]
     if key == SEVERITY and value not in severities:
         raise BadSetting(
-            f"{where} cannot be {value!r}", f"choose one of {', '.join(severities)}; ignore turns rules off."
+            f"{where} cannot be {value!r}", f"choose one of {', '.join(severities)}; ignore turns rules off"
         )
     default = defaults[key]
     wanted = (int, float) if type(default) is float else type(default)
     if default is not None and (not isinstance(value, wanted) or isinstance(value, bool) != isinstance(default, bool)):
-        raise BadSetting(f"{where} cannot be {value!r}", f"give a value like its default, {default!r}.")
+        raise BadSetting(f"{where} cannot be {value!r}", f"give a value like its default, {default!r}")
 
 
 def exit_code(report: Report) -> int:

@@ -58,7 +58,7 @@ def logs_below(path: str) -> list[Path]:
         raise (
             problems[0]
             if problems
-            else UnreadableLog(f"there is no log in {path}", "name the file that the run will write.")
+            else UnreadableLog(f"there is no log in {path}", "name the file that the run will write")
         )
     return sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)
 

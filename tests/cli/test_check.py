@@ -126,9 +126,10 @@ def test_another_settings_file_can_be_named(run, spiked, tmp_path):
         (["--select", "loss-spkie"], 'did you mean "loss-spike"?'),
         (["--config", "fail-onn=error"], 'did you mean "fail-on"?'),
         (["--config", "rules.loss-spike.smalest=1"], 'did you mean "smallest"?'),
-        (["--config", "nowhere.toml"], "no such file"),
+        (["--config", "nowhere.toml"], "there is no file nowhere.toml"),
         (["--output", "jsn=a"], 'did you mean "json"?'),
-        (["--output", "a.json"], "there is no '=' in it"),
+        (["--output", "a.json"], "write --output FORMAT=FILE"),
+        (["--map", "cost"], "write --map METRIC=COLUMN"),
         (["--reader", "jsonll"], 'did you mean "jsonl"?'),
         (["--format", "yaml"], "Invalid value for '--format'"),
         (["--fail-on", "fatal"], "Invalid value for '--fail-on'"),
@@ -140,6 +141,13 @@ def test_wrong_use_is_exit_2_with_the_way_out_and_no_result(run, good, options, 
     assert (done.code, done.out) == (2, "")
     assert said in done.err
     assert "Traceback" not in done.err
+
+
+def test_a_file_without_settings_is_told_from_one_that_is_not_there(run, good, tmp_path):
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'a'\n")
+    done = run("check", good, "--config", "pyproject.toml")
+    assert (done.code, done.out) == (2, "")
+    assert "--config: pyproject.toml has no [tool.lmdiag]" in done.err
 
 
 def test_a_mistake_is_blamed_on_the_file_or_the_option_that_makes_it(run, good, tmp_path):
