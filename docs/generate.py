@@ -165,7 +165,12 @@ def _line_of(line_format: LineFormat) -> str:
     """Return the first line of the samples of a format that only it prints."""
     samples = sorted((HERE.parent / "tests/readers/samples/text").glob(f"{line_format.name.split()[0]}*.log"))
     lines = (payload(piece)[0] for path in samples for _, piece in pieces(without_colours(path.read_text("utf-8"))))
-    line = next(line for line in lines if line_format.hits([line]))
+    line = next((line for line in lines if line_format.hits([line])), None)
+    if line is None:
+        first = line_format.name.split()[0]
+        raise SystemExit(
+            f"the format {line_format.name} lacks a sample: tests/readers/samples/text/{first}.log, with a line of its own"
+        )
     start = min((found.start() for _, mark in line_format.marks if (found := mark.search(line))), default=0)
     line = " ".join(line[start:].split())
     return (line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…").replace("|", "\\|")

@@ -4,14 +4,17 @@ import json
 import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 import lmdiag
+from docs import generate
 from lmdiag.cli import COMMANDS
 from lmdiag.gather import runs_in
+from lmdiag.readers.text import FORMATS
 from lmdiag.sources.source import Source
 from tests.cli.conftest import falling, write_log
 from tests.conftest import bash
@@ -210,6 +213,11 @@ def test_the_files_named_in_contributing_exist():
     ]
     assert len(named) > 20
     assert [name for name in named if not any((folder / name).exists() for folder in folders)] == []
+
+
+def test_a_format_without_a_sample_is_named():
+    with pytest.raises(SystemExit, match=r"the format nobody lacks a sample: tests/readers/samples/text/nobody\.log"):
+        generate._line_of(replace(FORMATS["nanogpt"], name="nobody"))
 
 
 @pytest.mark.parametrize(

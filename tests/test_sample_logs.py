@@ -11,6 +11,7 @@ from lmdiag.diagnose import diagnose
 from lmdiag.judging.reading import read
 from lmdiag.record.schema import json_schema
 from lmdiag.rules import RULES
+from trainers import sample_logs
 from trainers.__main__ import TRAINERS
 from trainers.faults import FAULTS
 
@@ -20,6 +21,13 @@ EXPECTED = tomllib.loads((LOGS / "expected.toml").read_text(encoding="utf-8"))
 
 def test_every_log_is_expected_and_every_expectation_has_its_log():
     assert {path.name for path in LOGS.glob("*.jsonl")} == set(EXPECTED)
+
+
+def test_a_log_that_is_not_expected_is_wrong_use(capsys):
+    with pytest.raises(SystemExit) as left:
+        sample_logs.main(["plateau", "plateau.jsonl"])
+    assert left.value.code == 2
+    assert "not in sample_logs/expected.toml: plateau.jsonl; name logs without .jsonl" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", TRAINERS)

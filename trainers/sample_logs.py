@@ -42,6 +42,12 @@ def checkpoints(name: str) -> Path:
 
 def main(names: list[str]) -> None:
     """Make the logs named, or all; a log that goes on from the model of another (`after`) comes behind it."""
+    unknown = set(names) - {Path(name).stem for name in expected()}
+    if unknown:
+        print(
+            f"not in sample_logs/expected.toml: {', '.join(sorted(unknown))}; name logs without .jsonl", file=sys.stderr
+        )
+        sys.exit(2)
     import torch
 
     os.chdir(FOLDER.parent)  # the name of the log stands in its header, and is to be the same wherever it was made
