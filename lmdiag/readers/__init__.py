@@ -1,7 +1,7 @@
 """Readers: Source -> RawLog, one file or folder per format.
 
-To add a reader, write its file with `can_read(name, head) -> bool` and `read(source) -> list[RawLog]`, add one line to
-`READERS` in the order in which they are asked, one generated sample, and its page in `docs/formats/`. A reader of whole
+To add a reader, write its file with `can_read(name, head) -> bool` and `read(source) -> list[RawLog]`, add its name and
+module to `READERS` in the order in which they are asked, one generated sample, and its page in `docs/formats/`. A reader of whole
 folders is asked with a name that ends with `/` and the list of the files as `head`.
 """
 

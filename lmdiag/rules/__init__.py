@@ -1,6 +1,7 @@
-"""Every rule, in the order of attribution: an earlier rule's finding can explain a later one's.
+"""Every rule; which finding explains which, and the order in which causes are tried, is said in `attribution.py`.
 
-To add a rule, write its file in the folder of its family, add one line here and one sample log, and run `make docs`.
+To add a rule, write its file in the folder of its family, import it and add it to `RULES`, make one sample log, and run
+`make docs`.
 """
 
 from lmdiag.finding import Rule

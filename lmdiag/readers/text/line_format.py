@@ -36,16 +36,16 @@ PATTERN_HINT = r"describe a record with --pattern '(?P<step>\d+).*?(?P<loss>[\d.
 class LineFormat:
     """A printed format: how to recognise it, how to read it, and the conventions `gather` needs to know."""
 
-    name: str
-    title: str
-    scanner: Callable[[Table, str], Scanner]
+    name: str  # as reports name it; its samples are called after it
+    title: str  # the programs that print it
+    scanner: Callable[[Table, str], Scanner]  # mostly `shaped(…)`
     marks: tuple[tuple[str, re.Pattern[str]], ...]  # (hint, pattern) of lines only this format has
-    names: Mapping[str, str | None] = field(default_factory=dict)
-    units: Mapping[str, str] = field(default_factory=dict)
-    reductions: Mapping[str, str] = field(default_factory=dict)
-    step_kind: str = "step"
-    step_offset: int = 0
-    objective: str = ""
+    names: Mapping[str, str | None] = field(default_factory=dict)  # column: metric of `metrics.py`, None drops it
+    units: Mapping[str, str] = field(default_factory=dict)  # column: unit; those known: `metrics.unit_scale`
+    reductions: Mapping[str, str] = field(default_factory=dict)  # column: window_mean, epoch_mean, step_mean or ema
+    step_kind: str = "step"  # what steps count: step, epoch, samples, tokens or record
+    step_offset: int = 0  # added to reach "optimizer updates completed": 1 where the first update is printed as 0
+    objective: str = ""  # causal-lm, masked-lm, classification, reinforcement or composite; "" lets `gather` infer it
     not_measured: Mapping[str, float] = field(default_factory=dict)  # what is printed where nothing was measured
     linewise: bool = False  # a line can be read without those before it
     not_facts: tuple[str, ...] = ()  # header names that stand for something else in this format
