@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 REAL_LOGS ?= ../shared/real_logs
 
-.PHONY: help demo test lint check docs app sample-logs bench
+.PHONY: help demo test format lint check docs app sample-logs bench
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -25,6 +25,9 @@ demo: .venv/demo  ## train a small model well and badly, and judge both (about t
 test: .venv/dev  ## run all tests
 	$(BIN)/python -m pytest --numprocesses auto
 	@touch .venv/tested
+
+format: .venv/dev  ## format the code
+	$(BIN)/ruff format .
 
 lint: .venv/dev
 	$(BIN)/ruff format --check .
