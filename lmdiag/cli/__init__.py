@@ -94,5 +94,5 @@ def main(args: Sequence[str] | None = None) -> int:
         ignore_closed_output()
     except Exception as error:
         say(f"internal error: {type(error).__name__}: {' '.join(str(error).split())}")
-        say("Hint: `lmdiag --debug …` shows the traceback; please report it with that.")
+        say("Hint: `lmdiag --debug …` shows the traceback; please report it with that")
     return TROUBLE
