@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmdiag.account import Account
 from lmdiag.stats.windows import block_medians, median
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ class Run:
     `masked-lm`, `classification`, `reinforcement` or `composite`: only for the first three must the loss fall.
     `step_kind` says what the steps count: `step`, `epoch`, `tokens`, `samples` or `record`. `decided` holds `curve` and
     `evaluation` where they were chosen among more points than `series` has; else they are chosen when first asked for.
+    `account` tells what became of every line and column of the log.
 
     >>> run = Run("a", {"loss": Series(np.array([1, 2]), np.array([2.0, 1.0]))})
     >>> "loss" in run, run.has("grad_norm"), run.last_step
@@ -173,6 +175,7 @@ class Run:
     objective: str = "causal-lm"
     step_kind: str = "step"
     decided: Mapping[str, tuple[str, Series] | None] = field(default_factory=dict)
+    account: Account = field(default_factory=Account)
 
     def __getitem__(self, metric: str) -> Series:
         return self.series[metric]

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS = [
     {"errors", "facts", "figures", "metrics", "record", "strict_json", "version"},
-    {"config", "stats"},
+    {"account", "config", "stats"},
     {"run", "loss_law"},
     {"finding", "looks", "advice", "pace", "layers", "task_measures"},
     {"sources", "readers", "gather", "rules", "attribution", "forecast"},

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
 from lmdiag.app.markup import plain
 from lmdiag.diagnose import Diagnosis
-from lmdiag.reports.phrases import by_reason, visible
+from lmdiag.reports.account import left_out
+from lmdiag.reports.phrases import by_reason, not_read, visible
 from lmdiag.run import Run
 
 MOST_SAMPLES = 50
@@ -47,16 +48,31 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
 
 
 def _columns(run: Run) -> list[dict[str, Any]]:
+    """Return what was made of each column; of a run without an account, its metrics."""
+    if not run.account.columns:
+        return [
+            {"metric": visible(name)[:LONGEST_VALUE], "values": len(series)} | _damage(run, (name,))
+            for name, series in run.series.items()
+            if not name.startswith("layers/")
+        ]
     return [
         {
-            "metric": visible(name)[:LONGEST_VALUE],
-            "in the log": visible(series.source_name)[:LONGEST_VALUE],
-            "values": len(series),
-            "not finite": len(series) - len(series.finite),
+            "in the log": visible(column.name)[:LONGEST_VALUE],
+            "taken for": visible(", ".join(column.metrics) or column.use)[:LONGEST_VALUE],
+            "unit": column.unit,
+            "values": column.values,
+            **_damage(run, column.metrics),
+            "times": column.scale,
+            "why": visible(column.why)[:LONGEST_VALUE],
         }
-        for name, series in run.series.items()
-        if not name.startswith("layers/")
+        for column in run.account.columns
+        if not column.name.startswith("layers/")
     ]
+
+
+def _damage(run: Run, metrics: Sequence[str]) -> dict[str, int]:
+    series = [run[name] for name in metrics if name in run]
+    return {"not finite": sum(len(s) - len(s.finite) for s in series)}
 
 
 def _samples(key: str, run: Run) -> None:
@@ -84,9 +100,15 @@ def _reading(diagnosis: Diagnosis) -> None:
     st.markdown(f"Read as **{plain(run.format or 'unknown')}** from {plain(run.source or 'memory')}.")
     for segment in run.segments if len(run.segments) > 1 else ():
         st.markdown(f"- steps {segment.first_step:,} to {segment.last_step:,}, from row {segment.first_row + 1:,}")
-    for skipped in run.skipped:
-        st.markdown(f"- {skipped.count:,} skipped: {plain(skipped.reason)} (first at line {skipped.line:,})")
-    for note in run.notes:
+    for skipped in left_out(run):
+        st.markdown(f"- {plain(not_read(skipped))}")
+    account = run.account
+    if account.lines:
+        st.markdown(
+            f"- {account.lines:,} lines: {account.with_records:,} with records, {account.text:,} of text, "
+            f"{account.blank:,} blank, {account.lost:,} lost"
+        )
+    for note in dict.fromkeys([*run.notes, *account.guesses]):
         st.markdown(f"- {plain(note)}")
     if diagnosis.not_checked:
         st.subheader("What was not checked", anchor=False)

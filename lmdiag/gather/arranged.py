@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lmdiag.gather.axis import Axis, axis
-from lmdiag.gather.columns import Translated, main_column, translate
+from lmdiag.gather.columns import main_column, translate
+from lmdiag.gather.translated import Translated
 from lmdiag.readers.rawlog import RawLog
 
 
@@ -21,9 +22,18 @@ class Arranged:
         """The step of each row."""
         return axis(self.raw)
 
-    @cached_property
+    @property
     def columns(self) -> dict[str, Translated]:
         """The columns by metric, without the one that counts steps."""
+        return self._translated[0]
+
+    @property
+    def choices(self) -> list[str]:
+        """What was chosen between columns, and why."""
+        return self._translated[1]
+
+    @cached_property
+    def _translated(self) -> tuple[dict[str, Translated], list[str]]:
         return translate(self.raw, self.axis.column)
 
     @property

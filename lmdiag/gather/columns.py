@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
+from lmdiag.gather.only_loss import with_only_losses
+from lmdiag.gather.translated import Translated
 from lmdiag.metrics import LN2, SPLITS, spelling, unit_scale
 from lmdiag.readers.rawlog import Column, RawLog
 
 SPLIT_COLUMNS = ("split", "subset", "mode", "phase", "stage", "partition", "type")
 COMPARABLE = 0.9  # a column with this share of the points of the fullest may be preferred to it for its name
 LANGUAGE_MODEL_LOSS = ("lm_loss", "lm loss", "lm-loss", "ce_loss", "cross_entropy", "crossentropy", "nll_loss")
+LARGEST_SHARE = 1.5  # a larger accuracy is one in percent
 SUMMARIES = 0.2  # share of the records that can be summaries
 SUMMARY = ("train_loss", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos")
 
 
-@dataclass(frozen=True)
-class Translated:
-    """A source column under its canonical name, its values in the canonical unit."""
-
-    metric: str
-    source_name: str
-    column: Column
-    scale: float = 1.0
-
-
-def translate(raw: RawLog, step_column: str) -> dict[str, Translated]:
-    """Bring all columns but the one that counts steps to their canonical names: {metric: column}."""
-    return _one_column_each(list(_translated(raw, step_column)))
+def translate(raw: RawLog, step_column: str) -> tuple[dict[str, Translated], list[str]]:
+    """Bring all columns but the one that counts steps to their canonical names; return {metric: column} and what was chosen."""
+    return _one_column_each(with_only_losses(raw, list(_translated(raw, step_column))))
 
 
 def _translated(raw: RawLog, step_column: str) -> Iterator[Translated]:
-    splits = _splits(raw)
+    _, splits = splits_of(raw)
     summary_rows = _summary_rows(raw)
     for name, column in raw.columns.items():
         if (name == step_column and not raw.names.get(name)) or (name in raw.names and raw.names[name] is None):
@@ -44,7 +37,9 @@ def _translated(raw: RawLog, step_column: str) -> Iterator[Translated]:
         metric = raw.names.get(name) or spelling(name).name
         scale = _scale(raw, name, metric) * _unit_of_config(raw, metric)
         for prefix, part in _by_split(column, splits) if len(column.rows) else ():
-            yield Translated(f"{prefix}{metric}" if "/" not in metric else metric, name, part, scale)
+            whole = f"{prefix}{metric}" if "/" not in metric else metric
+            percent = scale == 1 and whole.endswith(("accuracy", "f1")) and (part.values > LARGEST_SHARE).any()
+            yield Translated(whole, name, part, 1e-2 if percent else scale, f"{prefix}{name}")
 
 
 def _scale(raw: RawLog, name: str, metric: str) -> float:
@@ -72,15 +67,15 @@ def _without(column: Column, rows: np.ndarray) -> Column:
     return Column(column.rows[keep], column.values[keep])
 
 
-def _splits(raw: RawLog) -> list[tuple[str, np.ndarray]]:
-    """Return the prefix of each evaluation set and the rows that belong to it, from a column of words such as `split`."""
+def splits_of(raw: RawLog) -> tuple[str, list[tuple[str, np.ndarray]]]:
+    """Return the column of words that names sets, such as `split`, and the prefix of each evaluation set with its rows."""
     for name in SPLIT_COLUMNS:
         rows, words = raw.texts.get(name, (np.empty(0, np.int64), []))
         lowered = [word.strip().lower() for word in words]
         if lowered and all(word in SPLITS for word in lowered) and any(SPLITS[word] for word in lowered):
             prefixes = np.asarray([SPLITS[word] for word in lowered])
-            return [(f"{p}/", rows[prefixes == p]) for p in dict.fromkeys(prefixes.tolist()) if p]
-    return []
+            return name, [(f"{p}/", rows[prefixes == p]) for p in dict.fromkeys(prefixes.tolist()) if p]
+    return "", []
 
 
 def _by_split(column: Column, splits: list[tuple[str, np.ndarray]]) -> Iterator[tuple[str, Column]]:
@@ -96,23 +91,37 @@ def _by_split(column: Column, splits: list[tuple[str, np.ndarray]]) -> Iterator[
         yield "", Column(column.rows[rest], column.values[rest])
 
 
-def _one_column_each(columns: list[Translated]) -> dict[str, Translated]:
-    """Choose one column for each metric; the others stay under their own names, a rarer training loss as `train/loss`."""
+def _one_column_each(columns: list[Translated]) -> tuple[dict[str, Translated], list[str]]:
+    """Choose one column for each metric, and say why; the others stay under their own names, a rarer training loss as `train/loss`."""
     groups: dict[str, list[Translated]] = {}
     for column in columns:
         groups.setdefault(column.metric, []).append(column)
     chosen = {}
     others: list[Translated] = []
+    choices = [column.guess for column in columns if column.guess]
     for metric, group in groups.items():
         best = max(group, key=partial(_preference, group))
         chosen[metric] = best
-        others += [c for c in group if c is not best]
+        others += [replace(c, rival=_why(group, best, c)) for c in group if c is not best]
     for column in others:
         rarer = len(column.column.rows) <= 0.5 * len(chosen[column.metric].column.rows)
-        name = "train/loss" if column.metric == "loss" and rarer and "train/loss" not in chosen else column.source_name
-        if name not in chosen:
-            chosen[name] = replace(column, metric=name)
-    return chosen
+        estimate = column.metric == "loss" and rarer and "train/loss" not in chosen
+        name = "train/loss" if estimate else column.own
+        while name in chosen:
+            name = f"logged {name}"
+        chosen[name] = replace(column, metric=name)
+        choices.append(column.rival)
+    return chosen, choices
+
+
+def _why(group: list[Translated], best: Translated, other: Translated) -> str:
+    """Say which of two columns was taken for a metric, and why."""
+    (named, exact, n), (also_named, also_exact, m) = (_preference(group, column) for column in (best, other))
+    if (named, exact) != (also_named, also_exact):
+        why = "its name is the plainer one"
+    else:
+        why = f"it has more values ({n:,} against {m:,})" if n > m else "it stands first"
+    return f'"{best.source_name}" was taken for {best.metric}, and "{other.source_name}" was not: {why}'
 
 
 def _preference(group: list[Translated], column: Translated) -> tuple[bool, bool, int]:

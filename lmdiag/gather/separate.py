@@ -17,25 +17,27 @@ def separate(log: Arranged) -> list[Arranged]:
     """Split a log by a column that names runs, else where counter and loss both return to their beginning."""
     if log.raw.spans:
         return [log]
-    parts = _by_name(log) or _by_restart(log)
-    return [Arranged(part(log.raw, rows, label)) for label, rows in parts] if len(parts) > 1 else [log]
+    column, parts = _by_name(log)
+    parts = parts or _by_restart(log)
+    return [Arranged(part(log.raw, rows, label, column)) for label, rows in parts] if len(parts) > 1 else [log]
 
 
-def _by_name(log: Arranged) -> list[tuple[str, np.ndarray]]:
+def _by_name(log: Arranged) -> tuple[str, list[tuple[str, np.ndarray]]]:
+    """Return the column that names runs, and the rows of each."""
     raw = log.raw
     for name in RUN_WORDS:
         rows, words = raw.texts.get(name, (np.empty(0, np.int64), []))
         if len(rows) == raw.n_rows:
             found = _groups(np.asarray(words))
             if len(found) > 1 and all(len(rows) >= FEWEST_ROWS for _, rows in found):
-                return found
+                return name, found
     for name in RUN_NUMBERS:
         column = raw.columns.get(name)
         if column is not None and len(column.rows) == raw.n_rows:
             found = [(f"{name}={label.removesuffix('.0')}", rows) for label, rows in _groups(column.values)]
             if 1 < len(found) <= raw.n_rows // FEWEST_ROWS and _begins_again_in_each(log, found):
-                return found
-    return []
+                return name, found
+    return "", []
 
 
 def _groups(labels: np.ndarray) -> list[tuple[str, np.ndarray]]:

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from lmdiag.gather.accounting import account_of
 from lmdiag.gather.arranged import Arranged
-from lmdiag.gather.columns import Translated
 from lmdiag.gather.objective import objective
 from lmdiag.gather.restarts import segments as segments_of
+from lmdiag.gather.translated import Translated
 from lmdiag.metrics import LN2
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.run import Run, Segment, Series
@@ -39,6 +40,8 @@ def gather(log: Arranged) -> Run:
     series |= _losses_of_perplexities(series)
     if "loss" not in series and "train/loss" in series:  # estimates are all that this log says of the training loss
         series["loss"] = series.pop("train/loss")
+    guesses = [column.guess for column in log.columns.values() if column.guess]
+    notes = (*raw.notes, *axis.notes, *guesses)
     return Run(
         raw.name,
         {name: s for name, s in series.items() if len(s)},
@@ -47,11 +50,12 @@ def gather(log: Arranged) -> Run:
         segments=segments,
         config=_in_nats(raw.config),
         events=raw.events,
-        notes=(*raw.notes, *axis.notes),
+        notes=notes,
         skipped=raw.skipped,
         superseded=superseded,
         objective=objective(raw, series),
         step_kind=axis.kind,
+        account=account_of(log, axis, notes),
     )
 
 
@@ -107,10 +111,7 @@ def _series(
 ) -> tuple[Series, Series | None]:
     rows, values = found.column.rows, found.column.values
     name = found.source_name
-    if found.metric.endswith(("accuracy", "f1")) and found.scale == 1 and (values > 1.5).any():
-        scale = 1e-2
-    else:
-        scale = found.scale
+    scale = found.scale
     said = raw.origins.get(found.metric, {})
     decimals = said.get("decimals") if raw.origins else (_decimals(values) if scale == 1 else None)
     values = values * scale if scale != 1 else values

@@ -37,7 +37,9 @@ def read(source: Source) -> list[RawLog]:
         return [replace(log, step_column="iter", notes=(*log.notes, note))]
     names, reductions = _conventions(log.columns)
     log = _without_evaluation_batches(log)
-    return [replace(log, step_column="step", step_offset=1, names=names, reductions=reductions)]
+    batches = {name: "it belongs to single evaluation batches" for name, metric in names.items() if metric is None}
+    unused = {**log.unused, **batches}
+    return [replace(log, step_column="step", step_offset=1, names=names, reductions=reductions, unused=unused)]
 
 
 def _conventions(columns: Collection[str]) -> tuple[dict[str, str | None], dict[str, str]]:
@@ -73,7 +75,8 @@ def _without_evaluation_batches(log: RawLog) -> RawLog:
     dropped = Skipped(0, f"row of a single evaluation batch: {', '.join(sorted(by_batch))}", int((~kept).sum()))
     lines = None if log.lines is None else log.lines[kept]
     skipped = (*log.skipped, dropped) if dropped.count else log.skipped
-    return replace(log, columns=columns, n_rows=int(kept.sum()), lines=lines, texts={}, skipped=skipped)
+    unused = log.unused | dict.fromkeys([*by_batch, *log.texts], "it belongs to single evaluation batches")
+    return replace(log, columns=columns, n_rows=int(kept.sum()), lines=lines, texts={}, skipped=skipped, unused=unused)
 
 
 def _of_evaluation_batch(name: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lmdiag.readers.tables.tally import Tally
 from lmdiag.run import Event, Skipped
 from lmdiag.sources.source import HEAD_BYTES, Source
 
@@ -45,6 +46,8 @@ class RawLog:
     `scales` multiplies columns by other factors;
     `origins` says of a converted log, by metric, what the first log called the values (`name`, `unit`, `decimals`, `reduction`);
     `spans` are the first and last steps of its segments: its steps are settled, and it is one run;
+    `unused` says of columns that are not handed over, or dropped by `names`, why, "" of those without a value; `run_column` which column told this run
+    from others; `tally` what the lines of the source were;
     `reductions` says which columns are window means (`window_mean`), epoch means (`epoch_mean`) or EMAs (`ema`).
     """
 
@@ -70,9 +73,12 @@ class RawLog:
     reductions: Mapping[str, str] = field(default_factory=dict)
     origins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     spans: tuple[tuple[int, int], ...] = ()
+    unused: Mapping[str, str] = field(default_factory=dict)
+    run_column: str = ""
+    tally: Tally | None = None
 
 
-def part(raw: RawLog, rows: np.ndarray, label: str) -> RawLog:
+def part(raw: RawLog, rows: np.ndarray, label: str, run_column: str = "") -> RawLog:
     """Return the rows that belong to one run; what was skipped is told once, with the run of the first row."""
     place = np.full(raw.n_rows, -1)
     place[rows] = np.arange(len(rows))
@@ -90,6 +96,8 @@ def part(raw: RawLog, rows: np.ndarray, label: str) -> RawLog:
         n_rows=len(rows),
         lines=None if raw.lines is None else raw.lines[rows],
         skipped=raw.skipped if first else (),
+        unused={**dict.fromkeys(set(raw.columns) - set(columns), ""), **raw.unused},
+        run_column=run_column,
         notes=(*raw.notes, f"{raw.name} holds several runs; this is {label}.") if label else raw.notes,
     )
 

@@ -18,6 +18,7 @@ from lmdiag.errors import LmdiagError
 from lmdiag.finding import severity_of
 from lmdiag.forecast import Forecast
 from lmdiag.looks import LOOKS
+from lmdiag.reports.account import account_line, left_out
 from lmdiag.reports.entries import entries, worst_first
 from lmdiag.reports.phrases import (
     by_reason,
@@ -115,7 +116,9 @@ def _sections(report: Report) -> Iterator[dict[str, Any]]:
             if not diagnosis.findings or diagnosis.verdict == "not-judged"
             else NOTHING_TO_DO,
             "reasons": by_reason(diagnosis.not_checked),
-            "coverage": [*map(not_read, run.skipped), *run.notes],
+            "coverage": [
+                line for line in (account_line(run.account), *map(not_read, left_out(run)), *run.notes) if line
+            ],
         }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Finding, severity_of
+from lmdiag.reports.account import account_entry
 from lmdiag.reports.report import Report
 from lmdiag.reports.summary import summarize
 from lmdiag.run import Run
@@ -57,6 +58,7 @@ def run_entry(diagnosis: Diagnosis) -> dict[str, Any]:
         "findings": [finding_entry(finding) for finding in diagnosis.findings],
         "not_checked": [{"rule": n.rule, "why": n.why} for n in diagnosis.not_checked],
         "notes": list(run.notes),
+        "account": account_entry(run.account),
         "skipped_lines": sum(skipped.count for skipped in run.skipped),
     }
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Finding, severity_of
 from lmdiag.looks import LOOKS
+from lmdiag.reports.account import account_line, left_out
 from lmdiag.reports.entries import Entry, count_alarms, entries, worst_first
 from lmdiag.reports.phrases import (
     by_reason,
@@ -121,7 +122,10 @@ def _named(finding: Finding) -> str:
 def _coverage(diagnosis: Diagnosis) -> Iterator[str]:
     for why, rules in by_reason(diagnosis.not_checked).items():
         yield f"- Not checked: {', '.join(rules)}: {escape(why)}."
-    for skipped in diagnosis.run.skipped:
+    said = account_line(diagnosis.run.account)
+    if said:
+        yield f"- {escape(said)}"
+    for skipped in left_out(diagnosis.run):
         yield f"- {escape(not_read(skipped))}"
     yield from (f"- {escape(note)}" for note in diagnosis.run.notes)
 

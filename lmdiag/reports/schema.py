@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lmdiag.account import USES
 from lmdiag.diagnose import VERDICTS
 from lmdiag.finding import FAMILIES, Severity
 from lmdiag.reports.json import SCHEMA
@@ -58,6 +59,23 @@ _FINDING = _object(
     advice=_list(_TEXT),
     consequence_of=_or_null(_TEXT),
 )
+_ACCOUNT = _object(
+    lines=_object(all=_COUNT, with_records=_COUNT, blank=_COUNT, text=_COUNT, lost=_COUNT),
+    rows=_COUNT,
+    dropped=_list(_object(reason=_TEXT, count=_COUNT, unit=_TEXT, line=_COUNT)),
+    columns=_list(
+        _object(
+            name=_TEXT,
+            use={"enum": list(USES)},
+            metrics=_list(_TEXT),
+            unit=_TEXT,
+            scale=_NUMBER,
+            values=_COUNT,
+            why=_TEXT,
+        )
+    ),
+    guesses=_list(_TEXT),
+)
 _RUN = _object(
     name=_TEXT,
     source=_TEXT,
@@ -78,5 +96,6 @@ _RUN = _object(
     findings=_list(_FINDING),
     not_checked=_list(_object(rule=_TEXT, why=_TEXT)),
     notes=_list(_TEXT),
+    account=_ACCOUNT,
     skipped_lines=_COUNT,
 )

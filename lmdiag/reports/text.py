@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Finding, severity_of
+from lmdiag.reports.account import account_line, account_lines, left_out
 from lmdiag.reports.curves import curve_rows, marks
 from lmdiag.reports.entries import worst_first
 from lmdiag.reports.overview import overview
@@ -152,7 +153,10 @@ def _sentence(finding: Finding, style: Style, indent: int, lead: str) -> Iterato
 def _coverage(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
     """Say which rules ran, which did not and why, what was not read, and what was assumed."""
     lines = [] if diagnosis.findings and diagnosis.verdict != "not-judged" else [looked(diagnosis)]
-    lines += [*_not_checked(diagnosis, style.verbose), *map(not_read, diagnosis.run.skipped)]
+    lines += _not_checked(diagnosis, style.verbose)
+    lines += filter(None, [account_line(diagnosis.run.account)])
+    lines += account_lines(diagnosis.run) if style.verbose else ()
+    lines += map(not_read, left_out(diagnosis.run))
     notes = diagnosis.run.notes
     shown = notes if style.verbose else notes[:NOTES_SHOWN]
     lines += shown

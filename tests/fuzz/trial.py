@@ -22,6 +22,10 @@ from lmdiag.reports.report import Report
 from lmdiag.sources.source import Source
 
 PATIENCE_S = 10.0
+LINES = tuple(
+    f"lmdiag.readers.{name}"
+    for name in ("json.lines", "lmdiag_log", "csv", "lightning", "keras.csv", "wandb.export", "text")
+)
 
 
 def faults(name: str, content: bytes) -> Iterator[str]:
@@ -46,11 +50,31 @@ def _faults(name: str, content: bytes) -> Iterator[str]:
         return
     if logs and reader_of(source) is jsonl:
         yield from _lost_lines(source, logs)
+    if logs and runs:
+        yield from _bad_accounts(source, logs, runs)
     for run in runs:
         yield from _bad_series(run)
         yield from _bad_diagnosis(run)
     if time.process_time() - started > PATIENCE_S:
         yield f"it took {time.process_time() - started:.0f} s"
+
+
+def _bad_accounts(source, logs, runs) -> Iterator[str]:
+    """Every line of a log of lines is a record, blank, text or lost, and every column of its runs is in the account, once."""
+    of_lines = reader_of(source).__name__.startswith(LINES)
+    lines = len(source.text.removesuffix("\n").split("\n")) if source.text else 0
+    names = set().union(*({*log.columns, *log.texts} for log in logs))
+    for run in runs:
+        account = run.account
+        if of_lines and account.lines != lines:
+            yield f"{account.lines} of {lines} lines were counted"
+        if not account.reconciled:
+            yield f"lines are missing: {account}"
+        listed = [column.name for column in account.columns]
+        if len(set(listed)) < len(listed):
+            yield f"a column is in the account twice: {listed}"
+        if len(logs) == 1 and not names <= set(listed):
+            yield f"not in the account: {names - set(listed)}"
 
 
 def _lost_lines(source, logs) -> Iterator[str]:

@@ -21,8 +21,7 @@ ODD = [line if isinstance(line, bytes) else line.encode() for line, *_ in CASES.
 
 def by_lines(content):
     rows, config = Rows(), {}
-    for line, record in jsonl.records(Source("a", content=content)):
-        jsonl.take(config, rows, line, record)
+    jsonl.add_lines(rows, Source("a", content=content).text, partial(jsonl.take, config))
     return rows.log("jsonl", "a", config=config)
 
 
@@ -38,6 +37,7 @@ def assert_same(one, other):
         np.testing.assert_array_equal(column.rows, other.columns[name].rows, name)
         np.testing.assert_array_equal(column.values, other.columns[name].values, name)
     np.testing.assert_array_equal(one.lines, other.lines)
+    assert one.tally == other.tally
     assert sorted(map(str, one.skipped)) == sorted(map(str, other.skipped))
 
 

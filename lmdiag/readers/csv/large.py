@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lmdiag.readers.csv.records import Header, add_rows
+from lmdiag.readers.csv.records import Header, add_rows, count_above
 from lmdiag.readers.tables.block_lines import Lines
 from lmdiag.readers.tables.block_table import BlockTable
 from lmdiag.readers.tables.rows import Rows
@@ -36,9 +36,16 @@ def read_blocks(blocks: Iterable[bytes], header: Header) -> Rows | None:
         if frame is None or frame.height != int((~alone).sum()):
             return None
         before = len(table.single)
+        tally = table.single.tally
+        tally.lines += len(lines)
+        tally.with_records += frame.height
         for line in np.flatnonzero(alone).tolist():
+            ending = "\n" if lines.ends[line] < len(block) else ""
+            text = as_text(lines[line].replace(b"\0", b"")) + ending
             if first_line + line > header.line:
-                add_rows(table.single, [as_text(lines[line].replace(b"\0", b"")) + "\n"], header, first_line + line)
+                add_rows(table.single, [text], header, first_line + line)
+            else:
+                count_above(tally, [text])
         table.keep(frame, np.flatnonzero(~alone) + first_line, len(table.single) - before)
         first_line += len(lines)
     return table.rows()

@@ -12,7 +12,7 @@ import numpy as np
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.metrics import is_step_name, spelling
-from lmdiag.readers.csv.records import Header, add_rows
+from lmdiag.readers.csv.records import Header, add_rows, count_above
 from lmdiag.readers.numbers import cell_number
 from lmdiag.readers.rawlog import Column, RawLog
 from lmdiag.readers.tables.results_table import refuse_results_table
@@ -71,10 +71,13 @@ def read(source: Source) -> list[RawLog]:
         rows = read_blocks(source.blocks(), header)
     if rows is None:
         rows = Rows()
-        lines = source.text.replace("\0", "").split("\n")[header.line :]
-        if commas:
-            lines = [line.replace(",", ".") for line in lines]
-        add_rows(rows, ((line.replace("\r", "") + "\n") for line in lines), header, header.line + 1)
+        text = source.text.replace("\0", "").replace("\r", "")
+        rows.tally.count_lines(text)
+        lines = text.split("\n")
+        above, last = lines[: header.line], lines.pop()
+        count_above(rows.tally, above)
+        lines = [f"{line}\n" for line in lines[header.line :]] + ([last] if last and len(lines) >= header.line else [])
+        add_rows(rows, [line.replace(",", ".") for line in lines] if commas else lines, header, header.line + 1)
     if not len(rows):
         raise UnreadableLog(
             f"{source.name} has a header but no rows", "the run wrote nothing yet, or the file is cut off"
@@ -129,7 +132,7 @@ def _pivoted(rows: Rows, names: list[str]) -> Rows:
     value = next(name for name in names if name.lower() in LONG_VALUES)
     values = dict(zip(*rows.numbers.get(value, ([], []))))
     others = {name: dict(zip(*column)) for name, column in rows.numbers.items() if name != value}
-    wide = Rows(skips=list(rows.skipped))
+    wide = Rows(skips=list(rows.skipped), empty=rows.empty, tally=rows.tally)
     for row, word in zip(*rows.words.get(metric, ([], []))):
         if row in values:
             cells: dict[str, Any] = {name: column[row] for name, column in others.items() if row in column}

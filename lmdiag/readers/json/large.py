@@ -9,13 +9,14 @@ all lines.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmdiag.readers.json.decode import Lost, decode
+from lmdiag.readers.json.decode import decode
+from lmdiag.readers.json.taking import Take, take_line
 from lmdiag.readers.tables.block_lines import NEWLINE, QUOTE, Lines
 from lmdiag.readers.tables.block_table import BlockTable
 from lmdiag.readers.tables.rows import Rows
@@ -28,8 +29,6 @@ SAMPLED_LINES = 200
 FEWEST_LINES = 64  # a piece of fewer lines is not worth another attempt of polars
 MOSTLY = 0.5
 WORTH_A_THREAD = 1 << 23  # bytes of a block; a shorter one is the last as a rule
-
-Take = Callable[[Rows, int, dict[str, Any] | Lost], None]
 
 
 def read_blocks(blocks: Iterable[bytes], take: Take, usual: tuple[str, str] = ("", "")) -> Rows:
@@ -80,8 +79,10 @@ class _Reading:
         """Keep the frame of a block where it holds every cell, else read the lines with care; return how many there are."""
         lines = Lines(block, first_line)
         n_lines = lines.counted(NEWLINE) + (not block.endswith(b"\n"))
+        self.table.single.tally.lines += n_lines
         whole = frame is not None and frame.height == n_lines and _every_cell(frame, block, lines.counted(QUOTE))
         if frame is not None and whole and self._usual(frame).all():
+            self.table.single.tally.with_records += frame.height
             self.table.keep(self._told(frame), np.arange(first_line, first_line + n_lines))
         else:
             self._add_with_care(lines, learn=True)
@@ -95,6 +96,7 @@ class _Reading:
     def _learn_from(self, records: list[dict[str, Any]]) -> None:
         import polars as pl
 
+        self.table.single.empty.update(name for record in records for name, value in record.items() if value is None)
         types = {str: pl.String, bool: pl.Boolean, float: pl.Float64, int: pl.Float64}
         seen = Counter((name, type(value)) for record in records for name, value in record.items())
         usual = {name: kind for (name, kind), _ in reversed(seen.most_common()) if kind in types}
@@ -153,14 +155,15 @@ class _Reading:
     def _keep(self, frame: polars.DataFrame | None, numbers: np.ndarray, lines: Lines, alone: np.ndarray) -> None:
         """Append the rows of a frame, which stand on the lines `numbers`, and the records of the lines left `alone`."""
         single = self.table.single
+        single.tally.with_records += len(numbers)
+        single.tally.blank += int(lines.blank.sum())
         before = len(single)
         plain: list[dict[str, Any]] = []
         for line in alone.tolist():
             found = decode(as_text(lines[line]))
             if isinstance(found, dict) and len(plain) < SAMPLED_LINES:
                 plain.append(dict(found))
-            for record in [found] if isinstance(found, dict) else found:
-                self.take(single, lines.first + line, record)
+            take_line(single, lines.first + line, found, self.take)
         self._learn_from(plain)  # so that rare keys cost only the first block
         self.table.keep(frame if frame is None else self._told(frame), numbers, len(single) - before)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from lmdiag.facts import SETTINGS
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.json.decode import Lost, decode
+from lmdiag.readers.json.taking import Take, take_line
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables.results_table import refuse_results_table
 from lmdiag.readers.tables.rows import STEP_OF_TOTAL, Rows
@@ -18,7 +19,6 @@ from lmdiag.sources.source import Source
 
 WRAPPER = re.compile(r"^(?:data|metrics|logs?)/(?=.)")
 TOTALS = [name for name in SETTINGS["max_steps"] if name.startswith(("max_", "total_"))]  # others can be counters
-Taker = Callable[[Rows, int, dict[str, Any] | Lost], None]
 PACKING = 8  # a packed log is at least so many times larger
 LARGE = 8 << 20  # from here on polars is worth its import
 WORTH_A_TABLE = 1 << 18  # from here on it is faster where it is imported already
@@ -58,7 +58,7 @@ def _logs(name: str, config: Mapping[str, Any], rows: Rows) -> list[RawLog]:
     return [refuse_results_table(rows.log("jsonl", name, config=dict(config), source=name))]
 
 
-def read_rows(source: Source, take: Taker, usual: tuple[str, str] = ("", "")) -> Rows:
+def read_rows(source: Source, take: Take, usual: tuple[str, str] = ("", "")) -> Rows:
     """Gather all records into rows: `take` adds a record to them, or notes its loss.
 
     In large logs `take` sees only the records that are not plain rows; `usual` is a column and the word it holds in
@@ -69,8 +69,7 @@ def read_rows(source: Source, take: Taker, usual: tuple[str, str] = ("", "")) ->
 
         return read_blocks(source.blocks(), take, usual)
     rows = Rows()
-    for line, record in records(source):
-        take(rows, line, record)
+    add_lines(rows, source.text, take)
     return rows
 
 
@@ -80,36 +79,27 @@ def _is_large(source: Source) -> bool:
     return source.size >= (WORTH_A_TABLE if "polars" in sys.modules else LARGE)
 
 
-def records(source: Source) -> Iterator[tuple[int, dict[str, Any] | Lost]]:
-    """Yield each record, or what was lost, with its line number."""
-    return records_in(source.text)
-
-
-def records_in(lines: str, first_line: int = 1) -> Iterator[tuple[int, dict[str, Any] | Lost]]:
-    """Yield each record, or what was lost, of a piece of a log that begins on this line of it."""
-    for line, text in enumerate(lines.split("\n"), first_line):
+def add_lines(rows: Rows, lines: str, take: Take, first_line: int = 1) -> None:
+    """Take in each record, or what was lost, of a piece of a log that begins on this line of it."""
+    rows.tally.count_lines(lines)
+    for line, text in enumerate(lines.removesuffix("\n").split("\n") if lines else (), first_line):
         if not text or text.isspace():
-            continue
-        found = decode(text)
-        if isinstance(found, dict):
-            yield line, found
+            rows.tally.blank += 1
         else:
-            for piece in found:
-                yield line, piece
+            take_line(rows, line, decode(text), take)
 
 
 class GrowingRows:
     """Rows of a log in JSON Lines so far: `take` adds a record to them, `logs` tells what they mean."""
 
-    def __init__(self, take: Taker, logs: Callable[[Rows], list[RawLog]]) -> None:
+    def __init__(self, take: Take, logs: Callable[[Rows], list[RawLog]]) -> None:
         self._take, self._logs = take, logs
         self._rows = Rows()
         self._next_line = 1
 
     def feed(self, lines: str) -> None:
         """Read further whole lines."""
-        for line, record in records_in(lines, self._next_line):
-            self._take(self._rows, line, record)
+        add_lines(self._rows, lines, self._take, self._next_line)
         self._next_line += lines.count("\n")
 
     def logs(self) -> list[RawLog]:

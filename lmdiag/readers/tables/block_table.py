@@ -45,6 +45,7 @@ class BlockTable:
         known: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         for column in frame.iter_columns():
             if column.null_count() == frame.height:
+                self.single.empty.add(column.name)
                 continue
             if column.dtype == pl.String:
                 words, at = column.drop_nulls(), rows[column.is_not_null().to_numpy()]
@@ -93,7 +94,8 @@ class BlockTable:
         numbers = dict(sorted(numbers.items(), key=lambda column: column[1][0][0]))
         ordered = {name: _sorted_words(*found) for name, found in self.words.items()}
         lines = np.concatenate([*self.lines, np.empty(0, np.int64)])
-        return Rows(lines, numbers, ordered, single.lists, single.skips, single.more_skips)  # type: ignore[arg-type]
+        told = (single.lists, single.skips, single.more_skips, single.empty, single.tally)
+        return Rows(lines, numbers, ordered, *told)  # type: ignore[arg-type]
 
 
 def _spelled(word: str) -> float | str | None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from lmdiag.readers.numbers import cell_number
 from lmdiag.readers.rawlog import Column, RawLog
+from lmdiag.readers.tables.tally import Tally
 from lmdiag.run import Skipped
 
 MISSING = frozenset({"", "-", "--", "na", "n/a", "#n/a", "none", "null", "undefined", "no log", "?", "<na>"})
@@ -56,6 +57,8 @@ class Rows:
     lists: Counter[str] = field(default_factory=Counter)
     skips: list[Skipped] = field(default_factory=list)
     more_skips: Counter[str] = field(default_factory=Counter)
+    empty: set[str] = field(default_factory=set)  # names that were met without a value
+    tally: Tally = field(default_factory=Tally)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -77,7 +80,9 @@ class Rows:
                     column = numbers[name] = ([], [])
                 column[0].append(row)
                 column[1].append(value)
-            elif value is not None:
+            elif value is None:
+                self.empty.add(name)
+            else:
                 self._add_other(row, name, value)
 
     def _add_other(self, row: int, name: str, value: Any) -> None:
@@ -98,7 +103,10 @@ class Rows:
         if value is None and "/" in word:
             fraction = STEP_OF_TOTAL.fullmatch(word)
             value = float(fraction[1]) if fraction else None
-        if value is None and word.strip().lower() not in MISSING:
+        if value is None:
+            if word.strip().lower() in MISSING:
+                self.empty.add(name)
+                return None
             column = self.words.setdefault(name, ([], []))
             column[0].append(row)
             column[1].append(word)
@@ -149,10 +157,25 @@ class Rows:
                     found.append(Skipped(0, f'not a number in "{name}"', len(words) - LISTED_SKIPS, "value"))
         return tuple(found)
 
+    @property
+    def unused(self) -> dict[str, str]:
+        """The names that hold nothing that a column could hold, and why; "" for those that never hold a value."""
+        lists = dict.fromkeys(self.lists, "it holds lists of several values")
+        nothing = {**dict.fromkeys(sorted(self.empty), ""), **lists}
+        return {name: why for name, why in nothing.items() if name not in self.numbers and name not in self.words}
+
     def log(self, format: str, name: str, **facts: Any) -> RawLog:
         """Return the rows as a RawLog; `facts` are its further fields."""
         facts["skipped"] = (*facts.get("skipped", ()), *self.skipped)
         lines = np.asarray(self.lines, np.int64)
         return RawLog(
-            format, name, self.columns, len(self), texts=self.texts, lines=lines if lines.any() else None, **facts
+            format,
+            name,
+            self.columns,
+            len(self),
+            texts=self.texts,
+            lines=lines if lines.any() else None,
+            unused=self.unused,
+            tally=self.tally if self.tally.lines else None,
+            **facts,
         )

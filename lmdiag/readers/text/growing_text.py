@@ -29,7 +29,8 @@ class GrowingText:
     def feed(self, lines: str) -> None:
         """Read further whole lines."""
         text = without_colours(lines)
-        todo = pieces(with_points(text) if self._commas else text, self._next_line)
+        self._table.tally.count_lines(lines)
+        todo = pieces(with_points(text) if self._commas else text, self._next_line, self._table.tally)
         self._chatter += read_one_by_one(todo, self._scanner, self._table, self._events)
         self._next_line += lines.count("\n")
 

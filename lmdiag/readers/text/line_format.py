@@ -72,6 +72,7 @@ class LineFormat:
         """Read the runs of a decoded log."""
         text = without_colours(raw)
         table = self.table()
+        table.tally.count_lines(raw)
         if has_decimal_commas(text):
             text = with_points(text)
             table.notes.append(NOTE)
@@ -94,8 +95,6 @@ class LineFormat:
                 f"{name}: no training record of the format {self.name} in {chatter} lines of text",
                 PATTERN_HINT,
             )
-        if chatter:
-            table.notes.append(f"{chatter} lines of text hold no training record")
         _keep_lowest_rank(table)
         for column, sentinel in self.not_measured.items():
             table.forget(column, sentinel)
@@ -109,11 +108,11 @@ def scan(
     todo: Iterable[tuple[int, str]]
     scanner = make(table, text)
     if layouts:
-        bulk, todo = fast.cut(text, layouts, make)
+        bulk, todo = fast.cut(text, layouts, make, table.tally)
         for layout in layouts:
             table.units.update(layout.units)
     else:
-        bulk, todo = None, pieces(text)
+        bulk, todo = None, pieces(text, tally=table.tally)
     events = EventWatcher(text, table)
     chatter = read_one_by_one(todo, scanner, table, events, fast.Place(bulk).tell if bulk else None)
     if bulk:
@@ -169,6 +168,8 @@ def assemble(line_format: LineFormat, name: str, table: Table) -> list[RawLog]:
                 scales={k: v for k, v in table.scales.items() if k in columns},
                 units={k: v for k, v in table.units.items() if k in columns},
                 reductions={k: v for k, v in line_format.reductions.items() if k in columns},
+                unused=dict.fromkeys(set(table.columns) - set(columns), ""),
+                tally=table.tally,
             )
         )
     return logs

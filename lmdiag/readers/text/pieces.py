@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lmdiag.readers.tables.tally import Tally
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.sources.source import Source
 
 LONGEST_PIECE = 8192  # characters; longer ones are cut, so that no pattern can run away on them
 
-_ANSI = lazy(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+_ANSI = lazy(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07\x1b\n]*(?:\x07|\x1b\\))")
 _DIFF = lazy(r"\x1b\[31m[^\x1b\n]*\x1b\[m(?=\x1b\[32m)")
 _REDRAW = lazy(r"[\r\x08]+")
 _LEVEL = r"(?:DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL|debug|info|warning|error)"
@@ -67,20 +68,26 @@ def without_colours(text: str) -> str:
     return _ANSI.sub("", _DIFF.sub("", text))
 
 
-def pieces(text: str, first_line: int = 1) -> Iterator[tuple[int, str]]:
-    """Yield (line number, piece) for every piece that is not blank, cut to `LONGEST_PIECE` characters.
+def pieces(text: str, first_line: int = 1, tally: Tally | None = None) -> Iterator[tuple[int, str]]:
+    """Yield (line number, piece) for every piece that is not blank, cut to `LONGEST_PIECE` characters; blank lines are counted.
 
     >>> list(pieces("a\\rb\\n\\nc"))
     [(1, 'a'), (1, 'b'), (3, 'c')]
     """
     redrawn = "\r" in text or "\x08" in text
-    for number, line in enumerate(text.split("\n"), first_line):
+    blank = 0
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), first_line):
         if redrawn and ("\r" in line or "\x08" in line):
-            for piece in _REDRAW.split(line):
-                if piece and not piece.isspace():
-                    yield number, piece[:LONGEST_PIECE]
+            parts = [piece for piece in _REDRAW.split(line) if piece and not piece.isspace()]
+            for piece in parts:
+                yield number, piece[:LONGEST_PIECE]
+            blank += not parts
         elif line and not line.isspace():
             yield number, line if len(line) <= LONGEST_PIECE else line[:LONGEST_PIECE]
+        else:
+            blank += 1
+    if tally:
+        tally.blank += blank
 
 
 def payload(piece: str) -> tuple[str, int | None]:

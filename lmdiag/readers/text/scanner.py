@@ -14,6 +14,7 @@ from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.pieces import LONGEST_PIECE, payload
 from lmdiag.readers.text.table import Table
 
+TEXT, LOST, RECORD = range(3)
 HEADER_RECORDS = 50  # facts of the header stand before this many records
 _CODE_BEGINS = lazy(r"import \w+|from \w[\w.]* import ")
 _RULE = lazy(r"[=*-]{20,}\s*$")
@@ -97,10 +98,25 @@ def read_one_by_one(
 ) -> int:
     """Feed pieces to a scanner; return how many were no records. `before` is told the line, the table and the last record's line."""
     chatter, last_line, in_code = 0, 0, False
+    kinds = {TEXT: 0, LOST: 0, RECORD: 0}
+    counted, kind = -1, TEXT  # a line is what the most telling of its pieces is
     for line, piece in todo:
         if before:
             before(line, table, last_line)
-        if scanner.feed(line, piece[:LONGEST_PIECE]):
+        rows, skipped = len(table.lines), table.n_skipped
+        taken = scanner.feed(line, piece[:LONGEST_PIECE])
+        if len(table.lines) > rows:
+            found = RECORD
+        else:
+            found = LOST if table.n_skipped > skipped else RECORD if taken else TEXT
+        if line != counted:
+            counted, kind = line, found
+            kinds[kind] += 1
+        elif found > kind:
+            kinds[kind] -= 1
+            kind = found
+            kinds[kind] += 1
+        if taken:
             in_code, last_line = False, line
             continue
         chatter += 1
@@ -113,4 +129,8 @@ def read_one_by_one(
         events.see(piece)
         if table.rows_seen < HEADER_RECORDS:
             find_facts(piece, table.config)
+    tally = table.tally
+    tally.text += kinds[TEXT]
+    tally.lost += kinds[LOST]
+    tally.with_records += kinds[RECORD]
     return chatter

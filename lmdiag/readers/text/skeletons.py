@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lmdiag.readers.tables.tally import Tally
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.pieces import LONGEST_PIECE
 from lmdiag.readers.text.table import STEP, Table
@@ -108,9 +109,9 @@ def _literal(between: str) -> str:
 
 
 def cut(
-    text: str, layouts: list[Layout], scanner: Callable[[Table, str], Scanner]
+    text: str, layouts: list[Layout], scanner: Callable[[Table, str], Scanner], tally: Tally
 ) -> tuple[Table, list[tuple[int, str]]]:
-    """Return a table of the lines that fit a layout, and (line number, line) of all others that are not blank."""
+    """Return a table of the lines that fit a layout, and (line number, line) of all others; these and blank lines are counted."""
     import polars as pl
 
     # Cutting lines as a table of one column is several times faster than splitting a string; blank lines stay.
@@ -124,8 +125,11 @@ def cut(
         if _agree(some, np.flatnonzero(fits), columns, scanner):
             parts.append((left[fits] + 1, columns))
             left = left[~fits]
+            tally.with_records += int(fits.sum())
     rest = zip((left + 1).tolist(), lines.gather(left).to_list())
-    return _joined(parts), [(number, line) for number, line in rest if line and not line.isspace()]
+    others = [(number, line) for number, line in rest if line and not line.isspace()]
+    tally.blank += len(left) - len(others)
+    return _joined(parts), others
 
 
 def _cut(lines: polars.Series, layout: Layout) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lmdiag.readers.rawlog import Column
+from lmdiag.readers.tables.tally import Tally
 from lmdiag.run import Event, Skipped
 
 STEP, EPOCH, POSITION = "step", "epoch", "position"
@@ -42,6 +43,8 @@ class Table:
         self.units: dict[str, str] = {}
         self.totals: Any = []  # per row: the last step as the line announced it, 0 where it did not
         self.last_step: int | None = None
+        self.tally = Tally()
+        self.n_skipped = 0
 
     def copied(self) -> Table:
         """Return a table that further rows do not change."""
@@ -83,6 +86,7 @@ class Table:
 
     def skip(self, line: int, reason: str) -> None:
         """Count a piece that looked like a record and could not be read."""
+        self.n_skipped += 1
         if len(self.skipped) < MANY_SKIPPED:
             self.skipped.append(Skipped(line, reason))
         else:

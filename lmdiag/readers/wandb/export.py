@@ -67,6 +67,9 @@ def _chart(log: RawLog, run: str, runs: int) -> RawLog:
     sampled = sorted({_ENDING.sub("", name) for name in columns if _ENDING.search(name)})
     if axis:
         columns = {axis: log.columns[axis], **columns}
+    unused = {
+        f"{run} - {name}" if runs > 1 else name: "it says the same as the mean" for name in set(curves) - set(columns)
+    }
     counts = "_step" if _TIME_AXES.match(axis) and "_step" in columns else axis
     return replace(
         log,
@@ -78,6 +81,7 @@ def _chart(log: RawLog, run: str, runs: int) -> RawLog:
         names={name: None for name in columns if name.startswith("_step__") or (name == axis and counts != axis)},
         reductions=dict.fromkeys(sampled, "window_mean"),
         notes=(*log.notes, *_note(sampled)),
+        unused={**log.unused, **unused},
     )
 
 

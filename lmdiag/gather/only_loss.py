@@ -1,0 +1,66 @@
+"""A loss under a name that nobody knows: where one column alone can be the loss of a log, it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from lmdiag.gather.objective import ADVERSARIES, OTHER_TERMS, PREFERENCES, REWARDS
+from lmdiag.gather.translated import Translated
+from lmdiag.metrics import NOT_A_LANGUAGE_MODEL_LOSS
+from lmdiag.readers.rawlog import RawLog
+
+MOST_ROWS = 0.5
+LOSSES = ("loss", "ppl", "bpb", "bpc")
+SETS = ("val", "test")
+_LOSS = re.compile(r"(?<![a-z])loss(?:es)?(?![a-z])")
+_CAMEL = re.compile(r"(?<=[a-z])Loss")
+_WORD = re.compile(r"[a-z]+")
+OF_A_LOSS = frozenset(
+    """
+    scale scaler scaling weight weights coef coeff coefficient lambda std var variance min max best lowest time count mask ratio delta
+    diff change improvement patience step steps tokens token percent threshold limit target aux auxiliary balance balancing router
+    """.split()
+)
+
+
+def with_only_losses(raw: RawLog, columns: Sequence[Translated]) -> list[Translated]:
+    """Take the only column that can be a loss for it, of training and of each evaluation set, where nothing is called one."""
+    if any(column.metric.rpartition("/")[2] in LOSSES for column in columns):
+        return list(columns)
+    if any(pattern.search(name.removeprefix("train/")) for name in raw.columns for pattern in (REWARDS, PREFERENCES)):
+        return list(columns)
+    able: dict[str, list[Translated]] = {}
+    for column in columns:
+        if _can_be_loss(raw, column):
+            able.setdefault(_set_of(column.metric), []).append(column)
+    metrics = {id(found[0]): f"{name}loss" for name, found in able.items() if len(found) == 1}
+    return [
+        replace(
+            column,
+            metric=metrics[id(column)],
+            guess=f'no column is called a loss; "{column.source_name}" alone can be one and was taken for {metrics[id(column)]}',
+        )
+        if id(column) in metrics
+        else column
+        for column in columns
+    ]
+
+
+def _set_of(metric: str) -> str:
+    first = metric.partition("/")[0]
+    return f"{first}/" if first in SETS else ""
+
+
+def _can_be_loss(raw: RawLog, column: Translated) -> bool:
+    name = _CAMEL.sub("_loss", column.source_name).lower()
+    if not _LOSS.search(name) or not OF_A_LOSS.isdisjoint(_WORD.findall(name)):
+        return False
+    if any(pattern.search(name) for pattern in (NOT_A_LANGUAGE_MODEL_LOSS, OTHER_TERMS, ADVERSARIES)):
+        return False
+    values = column.column.values[np.isfinite(column.column.values)]
+    whole = not len(values) or bool((values == np.rint(values)).all())
+    return len(column.column.rows) >= MOST_ROWS * raw.n_rows and not whole

@@ -1,0 +1,20 @@
+"""A column of a log under the name of its metric."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lmdiag.readers.rawlog import Column
+
+
+@dataclass(frozen=True)
+class Translated:
+    """A source column under its canonical name, its values in the canonical unit."""
+
+    metric: str
+    source_name: str
+    column: Column
+    scale: float = 1.0
+    own: str = ""  # the name that it has where another column is taken for the metric
+    guess: str = ""  # why it was taken for the metric, where its name does not say so
+    rival: str = ""  # why another column was taken for the metric

@@ -1,0 +1,28 @@
+"""What the lines of a source were, counted while they are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Tally:
+    """Lines of a source by what they were; each kind is counted where it is met, and the lines by their ends.
+
+    So a line that a reader lets fall is missing in the sum: it is not found by subtraction.
+    """
+
+    lines: int = 0
+    with_records: int = 0  # they hold a record, or a part of one
+    blank: int = 0
+    text: int = 0  # understood, and no record: headers, events, prints
+    lost: int = 0  # each with its reason among what was skipped
+
+    def count_lines(self, text: str) -> None:
+        """Count the lines of a text, or of a piece that ends with a line end.
+
+        >>> tally = Tally()
+        >>> tally.count_lines("a\\nb\\n"); tally.count_lines("c"); tally.lines
+        3
+        """
+        self.lines += text.count("\n") + (not text.endswith("\n") and text != "")
