@@ -57,11 +57,12 @@ def _columns(log: Arranged, axis: Axis) -> Iterable[Column]:
 def _made(raw: RawLog, name: str, n: int, found: list[Translated]) -> Column:
     first = found[0]
     metrics = tuple(column.metric for column in found)
+    why = first.guess or first.rival or raw.unused.get(name, "")
     known = METRICS.get(metrics[0].rpartition("/")[2])
     if known is None:
         setting = printed_fact(name) in raw.config
-        return Column(name, SETTING if setting else EXTRA, n, metrics, scale=first.scale, why=first.rival)
-    return Column(name, METRIC, n, metrics, known.unit, first.scale, first.guess or first.rival)
+        return Column(name, SETTING if setting else EXTRA, n, metrics, scale=first.scale, why=why)
+    return Column(name, METRIC, n, metrics, known.unit, first.scale, why)
 
 
 def _why_not(raw: RawLog, name: str) -> str:

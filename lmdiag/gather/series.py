@@ -13,7 +13,9 @@ from lmdiag.gather.objective import objective
 from lmdiag.gather.restarts import segments as segments_of
 from lmdiag.gather.translated import Translated
 from lmdiag.metrics import LN2
+from lmdiag.readers.options import listed
 from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.suggestions import map_options
 from lmdiag.run import Run, Segment, Series
 
 MOST_DECIMALS = 6
@@ -42,6 +44,10 @@ def gather(log: Arranged) -> Run:
         series["loss"] = series.pop("train/loss")
     guesses = [column.guess for column in log.columns.values() if column.guess]
     notes = (*raw.notes, *axis.notes, *guesses)
+    if not any(name.rpartition("/")[2] == "loss" for name in series) and raw.objective != "reinforcement":
+        options = map_options(raw)
+        said = f"; say which is one: {options}" if options else ""
+        notes = (*notes, f"no column is called a loss; there are {listed(raw.columns)}{said}")
     return Run(
         raw.name,
         {name: s for name, s in series.items() if len(s)},

@@ -69,20 +69,14 @@ def reader_named(name: str) -> ModuleType:
 def reader_for(source: Source, mapping: Mapping[str, str] | None = None) -> str:
     """Return the name of the first reader that recognises the content, "" when none does.
 
-    A table is also recognised by a header that holds the names of the user's `mapping`.
+    With a `mapping` any table is one: the user says what its columns are.
     """
     for name in READERS:
         if reader_named(name).can_read(source.name, source.head):
             return name
-        if mapping and name == "csv-table" and _names_columns(source, mapping):
+        if mapping and name == "csv-table" and reader_named(name).table_names(source.name, source.head):
             return name
     return ""
-
-
-def _names_columns(source: Source, mapping: Mapping[str, str]) -> bool:
-    from lmdiag.readers.csv.header import header_names
-
-    return set(mapping.values()) <= set(header_names(source.head))
 
 
 def reader_of(source: Source) -> ModuleType | None:
@@ -172,6 +166,11 @@ def _unknown(source: Source) -> UnreadableLog:
         return UnreadableLog(f"no log was found in the folder {source.name}", "name the file itself")
     if not source.head.strip():
         return UnreadableLog(f"{source.name} is empty", "the run wrote nothing, or wrote elsewhere")
+    from lmdiag.readers.suggestions import suggestion
+
+    found, command = suggestion(source)
+    if command:
+        return UnreadableLog(f"{source.name} is no log that lmdiag knows; {found}", command)
     binary = b"\0" in source.head[:4096]
     first = source.head[:4096].decode("utf-8", "replace").strip().partition("\n")[0][:80]
     return UnreadableLog(

@@ -32,17 +32,25 @@ LARGE = 8 << 20  # from here on polars is worth its import
 
 def can_read(name: str, head: bytes) -> bool:
     """Tell whether a first line names a loss or a known metric, and the next lines have its number of fields."""
+    names = table_names(name, head)
+    return bool(names) and _is_header(names)
+
+
+def table_names(name: str, head: bytes) -> list[str]:
+    """Return the names in the first line of a table, whatever it is about; an empty list where it is none."""
     lines = [line for line in head.decode("utf-8", "replace").splitlines() if line.strip() and not line.startswith("#")]
     if len(lines) < 2 or lines[0].lstrip().startswith(("{", "[", "|")):  # | begins a table in Markdown
-        return False
+        return []
     separator = _separator(lines[0])
-    names = next(csv.reader([lines[0]], delimiter=separator))
-    if len(names) < 2 or not _is_header(names):
-        return False
+    names = [field.strip() for field in next(csv.reader([lines[0]], delimiter=separator))]
+    if len(names) < 2 or any(cell_number(field) is not None for field in names if field):
+        return []
     rows = list(csv.reader(lines[1 : 1 + ENOUGH_LINES], delimiter=separator))
     named = PurePath(name.lower().removesuffix(".gz")).suffix in (".csv", ".tsv")
     fitting = sum(len(row) == len(names) and any(cell_number(cell) is not None for cell in row) for row in rows)
-    return named or fitting * 2 > len(rows)  # "Epoch 1, loss 2.3" has equal fields too, but none is a number
+    return (
+        names if named or fitting * 2 > len(rows) else []
+    )  # "Epoch 1, loss 2.3" has equal fields too, but none is a number
 
 
 def _separator(header: str) -> str:
@@ -50,9 +58,7 @@ def _separator(header: str) -> str:
 
 
 def _is_header(names: list[str]) -> bool:
-    plain = [name.strip().lower() for name in names]
-    if any(cell_number(name) is not None for name in plain if name):
-        return False
+    plain = [name.lower() for name in names]
     long = any(n in LONG_NAMES for n in plain) and any(n in LONG_VALUES for n in plain)
     counters = any(is_step_name(n) or n == "epoch" for n in plain)
     if not counters and not OF_MONEY.isdisjoint(plain):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from lmdiag.errors import NoValues, UnreadableLog
@@ -18,6 +18,7 @@ from lmdiag.sources.source import Source
 
 NUMBERED = re.compile(r"(epoch|step|iter|iteration)?[ _-]?(\d+)", re.IGNORECASE)
 NUMBERED_FIRST = re.compile(rb'\{\s*"(?:epoch|step|iter|iteration)?[ _-]?\d+":|.*"0":', re.IGNORECASE)
+FEWEST_RECORDS = 3
 SPLITS = {"train", "training", "val", "valid", "validation", "dev", "eval", "test"}
 
 
@@ -39,18 +40,20 @@ def _is_document(name: str, start: bytes) -> bool:
 def read(source: Source) -> list[RawLog]:
     """Read the longest list of records, or the object of lists, that holds a loss."""
     document, damage = _load(source)
-    records = _records(document)
-    if records is None:
-        lists = _lists(document, source.name)
-        if lists is None:
+    records = _records(document, _holds_loss)
+    lists = None if records else _lists(document, source.name)
+    if records is None and lists is None:
+        records = _records(document, _counts_steps)
+        if records is None:
             raise NoValues(
                 f"{source.name} is JSON, but holds neither a list of records nor lists of numbers with a loss",
                 'a log needs its records, such as [{"step": 1, "loss": 2.3}, …], or lists, such as {"loss": [2.3, …]}',
             )
+    if lists is not None:
         rows = _rows_of_lists(lists)
     else:
         rows = Rows()
-        for record in records:
+        for record in records or ():
             if isinstance(record, dict):
                 rows.add(record)
             else:
@@ -83,10 +86,16 @@ def _load(source: Source) -> tuple[Any, str]:
         return records, f"the document is cut off or damaged: {error}"
 
 
-def _records(document: Any) -> list[Any] | None:
-    """Find the longest list of objects with a loss in them."""
+def _records(document: Any, fits: Callable[[list[Any]], bool]) -> list[Any] | None:
+    """Find the longest list of objects that fits."""
     parts = [part if isinstance(part, list) else _numbered(part) for _, part in _parts(document)]
-    return max((part for part in parts if part and _holds_loss(part)), key=len, default=None)
+    return max((part for part in parts if part and fits(part)), key=len, default=None)
+
+
+def _counts_steps(part: list[Any]) -> bool:
+    """Tell whether a list holds records with a step, whatever else they measure."""
+    stepping = [item for item in part if isinstance(item, dict) and any(map(is_step_name, item)) and len(item) > 1]
+    return len(stepping) >= FEWEST_RECORDS and 2 * len(stepping) > len(part)
 
 
 def _numbered(part: Any) -> list[Any] | None:
