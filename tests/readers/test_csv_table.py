@@ -139,3 +139,27 @@ def test_decimal_commas(separator):
 def test_thousands_beside_decimal_points_stay_thousands():
     run = read("step;loss;tokens\n1;4.5;1,024\n2;4.25;2,048\n")
     assert points(run, "tokens") == [(1, 1024), (2, 2048)]
+
+
+@pytest.mark.parametrize(
+    ("cells", "values", "said"),
+    [
+        (["4,941", "4,127", "3,905"], [4.941, 4.127, 3.905], "decimals with a comma, all to three digits"),
+        (["4,94", "4,127", "3,9"], [4.94, 4.127, 3.9], "decimals with a comma: 2,5"),
+        (["4,9412", "4,1270", "0,9051"], [4.9412, 4.127, 0.9051], "decimals with a comma: 2,5"),
+        (["4,941", "900", "1,200"], [4941, 900, 1200], "thousands with a comma"),
+    ],
+)
+@pytest.mark.parametrize("form", ["quoted", "semicolons beside a date", "json"])
+def test_commas_in_numbers_are_decided_by_column_and_said(cells, values, said, form):
+    from lmdiag.judging.reading import runs_of
+
+    if form == "json":
+        text = "".join(f'{{"step": {n}, "loss": "{cell}"}}\n' for n, cell in enumerate(cells, 1))
+    elif form == "quoted":
+        text = "step,loss\n" + "".join(f'{n},"{cell}"\n' for n, cell in enumerate(cells, 1))
+    else:
+        text = "step;date;loss\n" + "".join(f"{n};01.02.2024;{cell}\n" for n, cell in enumerate(cells, 1))
+    (run,) = runs_of(Source("a.jsonl" if form == "json" else "a.csv", content=text.encode()))
+    assert run["loss"].values.tolist() == pytest.approx(values)
+    assert [said in note for note in run.account.guesses if "comma" in note] == [True]

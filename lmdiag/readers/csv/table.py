@@ -27,6 +27,7 @@ LONG_VALUES = ("value", "metric_value")
 OF_MONEY = frozenset("profit price revenue amount quantity balance pnl gain win wins losses draws ping".split())
 ENOUGH_LINES = 3
 FAR_FROM_ZERO = 0.2  # a loss that comes near zero may reach it
+_DECIMAL_COMMA = re.compile(r"(?<![\d.,])\d+,\d+(?![\d.,])")
 LARGE = 8 << 20  # from here on polars is worth its import
 
 
@@ -70,7 +71,7 @@ def read(source: Source) -> list[RawLog]:
     """Read every row; a row with more or fewer fields than the header is counted."""
     header = _header(source.head)
     rows = None
-    commas = header.separator != "," and _has_decimal_commas(source.head)
+    commas = header.separator != "," and _DECIMAL_COMMA.search(as_text(source.head)) is not None
     if source.size >= LARGE and not source.packed and not commas:
         from lmdiag.readers.csv.large import read_blocks
 
@@ -83,21 +84,15 @@ def read(source: Source) -> list[RawLog]:
         above, last = lines[: header.line], lines.pop()
         count_above(rows.tally, above)
         lines = [f"{line}\n" for line in lines[header.line :]] + ([last] if last and len(lines) >= header.line else [])
-        add_rows(rows, [line.replace(",", ".") for line in lines] if commas else lines, header, header.line + 1)
+        add_rows(rows, lines, header, header.line + 1)
     if not len(rows):
         raise UnreadableLog(
             f"{source.name} has a header but no rows", "the run wrote nothing yet, or the file is cut off"
         )
+    notes = rows.settle_commas()
     if _is_long(list(header.names)):
         rows = _pivoted(rows, list(header.names))
-    notes = ("the table writes decimals with a comma: 2,5 was read as 2.5",) if commas else ()
     return [_without_placeholders(refuse_results_table(rows.log("csv", source.name, source=source.name, notes=notes)))]
-
-
-def _has_decimal_commas(head: bytes) -> bool:
-    """Tell whether a table, not separated by commas, has numbers with a decimal comma and none with a point."""
-    text = as_text(head)
-    return re.search(r"(?<![\d.,])\d+,\d+(?![\d.,])", text) is not None and not re.search(r"\d\.\d", text)
 
 
 def _header(head: bytes) -> Header:

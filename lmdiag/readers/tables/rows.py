@@ -12,6 +12,7 @@ import numpy as np
 
 from lmdiag.readers.numbers import cell_number
 from lmdiag.readers.rawlog import Column, RawLog
+from lmdiag.readers.tables.commas import EITHER, settle_commas
 from lmdiag.readers.tables.tally import Tally
 from lmdiag.run import Skipped
 
@@ -59,6 +60,7 @@ class Rows:
     more_skips: Counter[str] = field(default_factory=Counter)
     empty: set[str] = field(default_factory=set)  # names that were met without a value
     tally: Tally = field(default_factory=Tally)
+    commas: dict[str, list[int]] = field(default_factory=dict)  # places among the numbers of a column spelled 4,941
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -110,7 +112,13 @@ class Rows:
             column = self.words.setdefault(name, ([], []))
             column[0].append(row)
             column[1].append(word)
+        elif "," in word and EITHER.fullmatch(word):
+            self.commas.setdefault(name, []).append(len(self.numbers.get(name, ([],))[0]))
         return value
+
+    def settle_commas(self) -> tuple[str, ...]:
+        """Read the columns that write decimals with a comma, and return what was decided."""
+        return tuple(settle_commas(self.numbers, self.words, self.commas))
 
     def skip(self, line: int, reason: str) -> None:
         """Count a piece of the source that was not read."""
@@ -166,6 +174,7 @@ class Rows:
 
     def log(self, format: str, name: str, **facts: Any) -> RawLog:
         """Return the rows as a RawLog; `facts` are its further fields."""
+        facts["notes"] = (*facts.get("notes", ()), *self.settle_commas())
         facts["skipped"] = (*facts.get("skipped", ()), *self.skipped)
         lines = np.asarray(self.lines, np.int64)
         return RawLog(
