@@ -75,7 +75,7 @@ def _without_evaluation_batches(log: RawLog) -> RawLog:
     dropped = Skipped(0, f"row of a single evaluation batch: {', '.join(sorted(by_batch))}", int((~kept).sum()))
     lines = None if log.lines is None else log.lines[kept]
     skipped = (*log.skipped, dropped) if dropped.count else log.skipped
-    unused = log.unused | dict.fromkeys([*by_batch, *log.texts], "it belongs to single evaluation batches")
+    unused = {**log.unused, **dict.fromkeys([*by_batch, *log.texts], "it belongs to single evaluation batches")}
     return replace(log, columns=columns, n_rows=int(kept.sum()), lines=lines, texts={}, skipped=skipped, unused=unused)
 
 

@@ -10,6 +10,7 @@ from lmdiag.reports.phrases import count, number
 from lmdiag.run import Run
 from lmdiag.strict_json import plain
 
+TEXT = 0.1  # with more than this share of lines that are text, it is said how many hold records
 NAMED = 3  # so many columns are named in one line
 SAID = {
     EXTRA: "Kept under their own names, as lmdiag does not know them",
@@ -38,7 +39,7 @@ def account_line(account: Account) -> str:
     if account.lines:
         read = account.lines - account.lost
         parts.append(f"{read:,} of {account.lines:,} lines" if account.lost else f"all {count(read, 'line')}")
-        if account.text > 1:
+        if account.text > TEXT * account.lines:
             parts[0] += f", of which {account.with_records:,} hold records"
     else:
         parts.append(count(account.rows, "row"))

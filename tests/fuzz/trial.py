@@ -17,6 +17,7 @@ from lmdiag.errors import LmdiagError
 from lmdiag.gather import runs_in
 from lmdiag.readers import read_source, reader_of
 from lmdiag.readers.json import lines as jsonl
+from lmdiag.readers.text.pieces import text_of
 from lmdiag.reports import FORMATS, render
 from lmdiag.reports.report import Report
 from lmdiag.sources.source import Source
@@ -62,7 +63,8 @@ def _faults(name: str, content: bytes) -> Iterator[str]:
 def _bad_accounts(source, logs, runs) -> Iterator[str]:
     """Every line of a log of lines is a record, blank, text or lost, and every column of its runs is in the account, once."""
     of_lines = reader_of(source).__name__.startswith(LINES)
-    lines = len(source.text.removesuffix("\n").split("\n")) if source.text else 0
+    text = text_of(source) if ".text" in reader_of(source).__name__ else source.text
+    lines = len(text.removesuffix("\n").split("\n")) if text else 0
     names = set().union(*({*log.columns, *log.texts} for log in logs))
     for run in runs:
         account = run.account

@@ -17,6 +17,7 @@ class Tally:
     blank: int = 0
     text: int = 0  # understood, and no record: headers, events, prints
     lost: int = 0  # each with its reason among what was skipped
+    cut: int = 0  # of all of them, those that are too long to be read to their end
 
     def count_lines(self, text: str) -> None:
         """Count the lines of a text, or of a piece that ends with a line end.

@@ -16,6 +16,7 @@ from lmdiag.readers.text import skeletons as fast
 from lmdiag.readers.text.decimal_commas import NOTE, has_decimal_commas, with_points
 from lmdiag.readers.text.events import EventWatcher
 from lmdiag.readers.text.pieces import (
+    LONGEST_PIECE,
     is_coloured_diff,
     payload,
     pieces,
@@ -25,7 +26,7 @@ from lmdiag.readers.text.pieces import (
 from lmdiag.readers.text.runs import separate
 from lmdiag.readers.text.scanner import Scanner, read_one_by_one
 from lmdiag.readers.text.table import STEP, Table
-from lmdiag.run import Event
+from lmdiag.run import Event, Skipped
 from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
 
@@ -95,6 +96,9 @@ class LineFormat:
                 f"{name}: no training record of the format {self.name} in {chatter} lines of text",
                 PATTERN_HINT,
             )
+        if table.tally.cut:
+            reason = f"what stands behind character {LONGEST_PIECE:,} of a line"
+            table.skipped.append(Skipped(0, reason, table.tally.cut, "value"))
         _keep_lowest_rank(table)
         for column, sentinel in self.not_measured.items():
             table.forget(column, sentinel)

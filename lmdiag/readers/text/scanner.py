@@ -109,6 +109,8 @@ def read_one_by_one(
             found = RECORD
         else:
             found = LOST if table.n_skipped > skipped else RECORD if taken else TEXT
+        if len(piece) >= LONGEST_PIECE:
+            table.tally.cut += 1
         if line != counted:
             counted, kind = line, found
             kinds[kind] += 1
