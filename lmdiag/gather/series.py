@@ -13,9 +13,7 @@ from lmdiag.gather.objective import objective
 from lmdiag.gather.restarts import segments as segments_of
 from lmdiag.gather.translated import Translated
 from lmdiag.metrics import LN2
-from lmdiag.readers.options import listed
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.suggestions import map_options
 from lmdiag.run import Run, Segment, Series
 
 MOST_DECIMALS = 6
@@ -45,9 +43,7 @@ def gather(log: Arranged) -> Run:
     guesses = [column.guess for column in log.columns.values() if column.guess]
     notes = (*raw.notes, *axis.notes, *guesses)
     if not any(name.rpartition("/")[2] == "loss" for name in series) and raw.objective != "reinforcement":
-        options = map_options(raw)
-        said = f"; say which is one: {options}" if options else ""
-        notes = (*notes, f"no column is called a loss; there are {listed(raw.columns)}{said}")
+        notes = (*notes, _without_loss(raw))
     return Run(
         raw.name,
         {name: s for name, s in series.items() if len(s)},
@@ -63,6 +59,16 @@ def gather(log: Arranged) -> Run:
         step_kind=axis.kind,
         account=account_of(log, axis, notes),
     )
+
+
+def _without_loss(raw: RawLog) -> str:
+    """Say which columns a log without a loss has, and the option that names one."""
+    from lmdiag.readers.options import listed
+    from lmdiag.readers.suggestions import map_options  # most logs have a loss
+
+    options = map_options(raw)
+    said = f"; say which is one: {options}" if options else ""
+    return f"no column is called a loss; there are {listed(raw.columns)}{said}"
 
 
 def _losses_of_perplexities(series: Mapping[str, Series]) -> dict[str, Series]:
