@@ -23,7 +23,8 @@ SUMMARY = ("train_loss", "train_runtime", "train_samples_per_second", "train_ste
 
 def translate(raw: RawLog, step_column: str) -> tuple[dict[str, Translated], list[str]]:
     """Bring all columns but the one that counts steps to their canonical names; return {metric: column} and what was chosen."""
-    return _one_column_each(with_only_losses(raw, list(_translated(raw, step_column))))
+    columns = list(_of_their_sets(list(_translated(raw, step_column))))
+    return _one_column_each(with_only_losses(raw, columns))
 
 
 def _translated(raw: RawLog, step_column: str) -> Iterator[Translated]:
@@ -40,6 +41,28 @@ def _translated(raw: RawLog, step_column: str) -> Iterator[Translated]:
             whole = f"{prefix}{metric}" if "/" not in metric else metric
             percent = scale == 1 and whole.endswith(("accuracy", "f1")) and (part.values > LARGEST_SHARE).any()
             yield Translated(whole, name, part, 1e-2 if percent else scale, f"{prefix}{name}")
+
+
+def _of_their_sets(columns: list[Translated]) -> Iterator[Translated]:
+    """Give each set its part of an evaluation column that the records of several sets share, as `eval_accuracy` does beside
+    `eval_easy_loss` in one record and `eval_hard_loss` in another."""
+    rows = {
+        c.metric.removesuffix("/loss"): c.column.rows
+        for c in columns
+        if c.metric.endswith("/loss") and not c.metric.startswith(("layers/", "train/"))
+    }
+    apart = len(rows) > 1 and len(np.unique(np.concatenate(list(rows.values())))) == sum(map(len, rows.values()))
+    for column in columns:
+        measure = column.metric.removeprefix("val/")
+        shared = apart and measure not in (column.metric, "loss")
+        parts = {name: np.isin(column.column.rows, rows[name]) for name in rows} if shared else {}
+        if sum(part.any() for part in parts.values()) < 2 or not np.any(list(parts.values()), axis=0).all():
+            yield column
+            continue
+        for name, inside in parts.items():
+            if inside.any():
+                part = Column(column.column.rows[inside], column.column.values[inside])
+                yield replace(column, metric=f"{name}/{measure}", column=part)
 
 
 def _scale(raw: RawLog, name: str, metric: str) -> float:

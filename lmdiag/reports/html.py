@@ -22,6 +22,7 @@ from lmdiag.reports.account import account_line, left_out
 from lmdiag.reports.entries import entries, worst_first
 from lmdiag.reports.phrases import (
     by_reason,
+    checkpoint,
     looked,
     not_read,
     number,
@@ -137,8 +138,7 @@ def _facts(diagnosis: Diagnosis, summary: Summary) -> Iterator[tuple[str, str]]:
             f"{number(ahead.loss)} ({number(ahead.low)} to {number(ahead.high)})",
         )
     if diagnosis.best:
-        best = diagnosis.best
-        yield "checkpoint to keep", f"step {number(best.step)} ({best.metric} {number(best.value)})"
+        yield "checkpoint to keep", checkpoint(diagnosis)
 
 
 def _forecast(diagnosis: Diagnosis) -> Forecast | None:

@@ -12,6 +12,7 @@ from lmdiag.reports.account import account_line, left_out
 from lmdiag.reports.entries import Entry, count_alarms, entries, worst_first
 from lmdiag.reports.phrases import (
     by_reason,
+    checkpoint,
     evidence,
     looked,
     not_read,
@@ -60,7 +61,7 @@ def _table(report: Report) -> Iterator[str]:
 
 
 def _cells(diagnosis: Diagnosis) -> list[str]:
-    run, summary, best = diagnosis.run, summarize(diagnosis.run), diagnosis.best
+    run, summary = diagnosis.run, summarize(diagnosis.run)
     errors, warnings = count_alarms(diagnosis)
     return [
         escape(source_of(run)),
@@ -70,7 +71,7 @@ def _cells(diagnosis: Diagnosis) -> list[str]:
         f"{run.last_step:,}",
         number(summary.loss_last),
         number(summary.perplexity_last),
-        "–" if best is None else escape(f"step {best.step:,} ({best.metric} {number(best.value)})"),
+        "–" if diagnosis.best is None else escape(checkpoint(diagnosis)),
     ]
 
 

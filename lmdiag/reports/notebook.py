@@ -15,7 +15,7 @@ from lmdiag.looks import LOOKS
 from lmdiag.reports.curves import curve_rows, marks
 from lmdiag.reports.entries import worst_first
 from lmdiag.reports.left_out import Unreadable
-from lmdiag.reports.phrases import by_reason, count, number, origin, source_of, steps, total, visible
+from lmdiag.reports.phrases import by_reason, checkpoint, count, number, origin, source_of, steps, total, visible
 from lmdiag.reports.summary import summarize
 from lmdiag.reports.terminal import aligned, verdict_look
 from lmdiag.run import Run
@@ -44,12 +44,11 @@ def run_html(run: Run) -> str:
 def diagnosis_html(diagnosis: Diagnosis) -> str:
     """Return the verdict on a run, its curve with the findings marked, and each finding with what to try first."""
     hidden = len(diagnosis.findings) - MOST_FINDINGS
-    best = diagnosis.best
     return _box(
         _line(f"{_look(diagnosis.shown)} {_tag('b', source_of(diagnosis.run))}"),
         _line(_text(" · ".join(origin(diagnosis.run, summarize(diagnosis.run)))), MUTED),
         _curves(diagnosis),
-        _line(_text(f"checkpoint to keep: step {best.step:,} ({best.metric} {number(best.value)})")) if best else "",
+        _line(_text(f"checkpoint to keep: {checkpoint(diagnosis)}")) if diagnosis.best else "",
         *(_finding(rank, finding) for rank, finding in enumerate(diagnosis.findings[:MOST_FINDINGS], 1)),
         _line(f"and {count(hidden, 'more finding')}: diagnosis.findings", MUTED) if hidden > 0 else "",
         _line(_not_checked(diagnosis), MUTED),

@@ -59,6 +59,16 @@ def count(n: int, noun: str, plural: str = "") -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {plural or noun + 's'}"
 
 
+def checkpoint(diagnosis: Diagnosis) -> str:
+    """Write which checkpoint to keep and why: "step 40 (val/loss 2.533)", and that the loss is a mean where it is one of several sets."""
+    best, evaluation = diagnosis.best, diagnosis.run.evaluation
+    if best is None:
+        return ""
+    averaged = evaluation is not None and best.metric not in diagnosis.run.series
+    mean = f", {evaluation[1].source_name}" if averaged and evaluation else ""
+    return f"step {best.step:,} ({best.metric} {number(best.value)}{mean})"
+
+
 def visible(text: str) -> str:
     """Return the text on one line, with control characters shown as `?`: a log must not steer the reader's terminal.
 

@@ -13,6 +13,7 @@ from lmdiag.reports.entries import worst_first
 from lmdiag.reports.overview import overview
 from lmdiag.reports.phrases import (
     by_reason,
+    checkpoint,
     count,
     evidence,
     looked,
@@ -110,9 +111,8 @@ def _results(diagnosis: Diagnosis, summary: Summary) -> list[str]:
     if summary.perplexity_last is not None:
         parts.append(f"perplexity {number(summary.perplexity_last)} at the end")
         parts.append(f"{number(summary.perplexity_min)} at best")
-    best = diagnosis.best
-    if best is not None:
-        parts.append(f"keep step {best.step:,} ({best.metric} {number(best.value)})")
+    if diagnosis.best is not None:
+        parts.append(f"keep {checkpoint(diagnosis)}")
     return parts
 
 

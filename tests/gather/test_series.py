@@ -267,3 +267,19 @@ class TestStarts:
         )
         first, second = self.runs(*parts)
         assert (len(first.segments), first.last_step, points(second)[0]) == (2, 7225, (2, 40.0))
+
+
+def test_an_accuracy_belongs_to_the_evaluation_set_of_its_record():
+    records = [{"step": step, "loss": 4 - step / 100} for step in range(1, 41)]
+    for step in (10, 20, 30, 40):
+        records.append({"step": step, "eval_easy_loss": 2.0, "eval_accuracy": (700 + step) / 1000})
+        records.append({"step": step, "eval_hard_loss": 3.0, "eval_accuracy": (100 + step) / 1000})
+    run = run_of(sorted(records, key=lambda record: record["step"]))
+    assert points(run, "easy/accuracy") == [(10, 0.71), (20, 0.72), (30, 0.73), (40, 0.74)]
+    assert points(run, "hard/accuracy") == [(10, 0.11), (20, 0.12), (30, 0.13), (40, 0.14)]
+    assert "val/accuracy" not in run and not run.superseded
+
+
+def test_an_accuracy_of_a_record_with_two_losses_stays_that_of_the_evaluation():
+    records = [{"step": s, "eval_a_loss": 2.0, "eval_b_loss": 3.0, "eval_accuracy": 0.5} for s in (1, 2, 3)]
+    assert points(run_of(records), "val/accuracy") == [(1, 0.5), (2, 0.5), (3, 0.5)]

@@ -33,6 +33,13 @@ def test_a_healthy_run_takes_a_few_calm_lines(healthy):
     assert len(lines) <= 10
 
 
+def test_that_a_best_checkpoint_is_the_mean_of_two_sets_is_said(healthy):
+    easy = healthy.run["val/loss"]
+    series = {"loss": healthy.run["loss"], "easy/loss": easy, "hard/loss": replace(easy, values=easy.values + 1)}
+    text = squeezed(render(Report((replace(healthy, run=replace(healthy.run, series=series)),))))
+    assert "keep step 1,900 (val/loss 3.04, mean of 2 evaluation sets)" in text
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
