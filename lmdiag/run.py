@@ -116,7 +116,7 @@ class Skipped:
     line: int
     reason: str
     count: int = 1
-    unit: str = "record"  # what was not read: a record, or a single value of one
+    unit: str = "record"  # what was not read: a record, a single value of one, or a record of a copy
 
 
 def _without(series: Series, masked: np.ndarray) -> Series:

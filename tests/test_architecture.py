@@ -28,6 +28,7 @@ ALONG_THE_FLOOR = {  # the line goes on within a floor
     ("finding", "layers"),
     ("readers", "sources"),
     ("gather", "readers"),
+    ("gather", "sources"),
     ("watching", "judging"),
     ("reports", "charts"),
 }

@@ -18,7 +18,7 @@ from lmdiag.judging.baseline import accepted_by
 from lmdiag.judging.judged import Judged, Judging, internal_error, unreadable, without_duplicates
 from lmdiag.judging.logs import report_of
 from lmdiag.judging.policy import check_settings
-from lmdiag.judging.reading import find, groups_at
+from lmdiag.judging.reading import groups_at
 from lmdiag.readers.options import ReadOptions
 from lmdiag.reports.left_out import Unreadable
 from lmdiag.reports.report import Report
@@ -34,7 +34,7 @@ MOST_LOGS_KEPT = 256
 class Log:
     """One source that was opened: its key (content or file identity), its name, and its judged runs.
 
-    Logs of one `group`, a folder, may hold the same run.
+    Logs of one `group`, a folder, may hold the same run; files `beside` its own were read with it.
     """
 
     key: str
@@ -42,6 +42,7 @@ class Log:
     judged: Judged = field(default_factory=Judged)
     path: Path | None = None
     group: str = ""
+    beside: tuple[Source, ...] = ()
 
     @property
     def problem(self) -> Unreadable | None:
@@ -96,14 +97,24 @@ def open_folder(files: Mapping[str, bytes]) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         settings = project_settings()
-        found = [(source, source.path) for source in find([folder])[0] if source.path is not None]
-        for source, path in found:
-            name = path.relative_to(folder).as_posix()
-            content = name.encode() if source.is_folder else path.read_bytes()
+        found = [source for group in groups_at([folder])[0] for source in group.sources]
+        for source in found:
+            first, *others = (_uploaded(part, folder) for part in source.parts)
+            content = b"".join(p.name.encode() if p.is_folder else p.data for p in (first, *others))
             key = hashlib.blake2b(content, digest_size=12).hexdigest()
-            _open_logs()[key] = replace(read_log(key, Source(name, path=path), settings), group=folder.name)
+            log = read_log(key, replace(first, beside=tuple(others)), settings)
+            _open_logs()[key] = replace(log, group=folder.name)
             st.session_state["chosen"] = f"{key}/0"
-    return len(files) - len(found)
+    return len(files) - sum(len(source.parts) for source in found)
+
+
+def _uploaded(source: Source, folder: Path) -> Source:
+    """Return a source of an uploaded folder under the name that it has in it."""
+    return (
+        replace(source, name=source.path.relative_to(folder).as_posix() + "/" * source.is_folder)
+        if source.path
+        else source
+    )
 
 
 def open_sample(path: Path) -> None:
@@ -127,26 +138,28 @@ def open_paths(paths: Sequence[str]) -> None:
         for source in group.sources:
             on_disk = source.path is not None and not source.is_folder
             log = (
-                read_file(source.path, source.name)
+                read_file(source.path, source.name, source.beside)
                 if on_disk and source.path
                 else read_log(source.name, source, project_settings())
             )
             _open_logs()[log.key] = replace(log, group=f"folder-{number}" if group.is_folder else "")
 
 
-def read_file(path: Path, name: str = "") -> Log:
-    """Read a file of the server, or take it from memory if it is unchanged; its key stays while it grows."""
-    status = path.stat()
+def read_file(path: Path, name: str = "", beside: tuple[Source, ...] = ()) -> Log:
+    """Read a file of the server and those beside it, or take it from memory if all are unchanged; its key stays while it grows."""
+    files = [path, *(part.path for part in beside if part.path is not None)]
+    states = tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.exists())
     settings = project_settings()
-    log = _cached_file(str(path), name or path.name, status.st_size, status.st_mtime_ns, repr(settings), settings)
-    return replace(log, path=path)
+    log = _cached_file(str(path), name or path.name, states, repr(settings), settings, beside)
+    return replace(log, path=path, beside=beside)
 
 
 @st.cache_resource(max_entries=MOST_LOGS_KEPT, show_spinner="Reading the log …")
-def _cached_file(path: str, name: str, size: int, changed: int, under: str, _settings: Settings) -> Log:
-    return read_log(
-        hashlib.blake2b(path.encode(), digest_size=12).hexdigest(), Source(name, path=Path(path)), _settings
-    )
+def _cached_file(
+    path: str, name: str, states: tuple[Any, ...], under: str, _settings: Settings, _beside: tuple[Source, ...]
+) -> Log:
+    key = hashlib.blake2b(path.encode(), digest_size=12).hexdigest()
+    return read_log(key, Source(name, path=Path(path), beside=_beside).fresh(), _settings)
 
 
 def refresh() -> bool:
@@ -154,7 +167,7 @@ def refresh() -> bool:
     changed = False
     for key, log in _open_logs().items():
         if log.path is not None and log.path.exists():
-            now = replace(read_file(log.path, log.name), group=log.group)
+            now = replace(read_file(log.path, log.name, log.beside), group=log.group)
             changed = changed or now.judged != log.judged
             _open_logs()[key] = now
     return changed

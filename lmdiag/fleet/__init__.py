@@ -70,4 +70,5 @@ def processors(quota: Path = QUOTA) -> int:
 
 
 def _size(source: Source) -> int:
-    return 0 if source.path is None or not source.path.is_file() else source.path.stat().st_size
+    files = [part.path for part in source.parts if part.path is not None and part.path.is_file()]
+    return sum(path.stat().st_size for path in files)

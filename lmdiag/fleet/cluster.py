@@ -62,4 +62,5 @@ def _client(address: str) -> Any:
 
 def _seen_from_elsewhere(source: Source) -> Source:
     """Return the source with a path that does not depend on the working directory."""
-    return replace(source, path=source.path and source.path.absolute())
+    beside = tuple(map(_seen_from_elsewhere, source.beside))
+    return replace(source, path=source.path and source.path.absolute(), beside=beside)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from lmdiag.config import Settings
 from lmdiag.diagnose import Diagnosis
-from lmdiag.errors import LmdiagError, UnreadableLog
+from lmdiag.errors import LmdiagError
 from lmdiag.judging.policy import diagnosed
-from lmdiag.judging.reading import is_foreign, runs_of
+from lmdiag.judging.reading import is_foreign, runs_beside
 from lmdiag.judging.suppressions import Accepted, without_accepted
 from lmdiag.readers.options import ReadOptions
 from lmdiag.reports.left_out import PassedOver, Suppressed, Unreadable
@@ -94,22 +94,25 @@ class Judging:
     def __call__(self, source: Source) -> Judged:
         """Return the result for a source; one that cannot be read is a result, not an error."""
         try:
-            return self._judged(runs_of(source, self.options))
-        except UnreadableLog as problem:
-            if is_foreign(source, problem):
-                return Judged(passed_over=(PassedOver(without_secrets(source.name), "not the log of a run"),))
-            return Judged(unreadable=(unreadable(source.name, problem),))
+            runs, unread = runs_beside(source, self.options)
+            foreign = [part for part, problem in unread if is_foreign(part, problem)]
+            return replace(
+                self._judged(runs) if runs else Judged(),
+                unreadable=tuple(unreadable(part.name, problem) for part, problem in unread if part not in foreign),
+                passed_over=tuple(PassedOver(without_secrets(part.name), "not the log of a run") for part in foreign),
+            )
         except LmdiagError:
             raise
         except Exception as error:
             if self.keep == ALL:
                 raise
-            return Judged(unreadable=(internal_error(source.name, error),))
+            return Judged(unreadable=tuple(internal_error(part.name, error) for part in source.parts))
 
     def lost(self, source: Source) -> Judged:
         """Return the result for a source whose process died."""
         hint = "it may need more memory than there is; try it alone, or with fewer --jobs"
-        return Judged(unreadable=(Unreadable(source.name, "the process that read it was killed, twice", hint),))
+        killed = "the process that read it was killed, twice"
+        return Judged(unreadable=tuple(Unreadable(part.name, killed, hint) for part in source.parts))
 
     def _judged(self, runs: Sequence[Run]) -> Judged:
         part = judged_runs(runs, self.settings, self.accepted)

@@ -12,6 +12,7 @@ from lmdiag.gather import runs_in
 from lmdiag.readers import OF_ANY_DATA, is_log, read_source, reader_for, reader_of
 from lmdiag.readers.options import ReadOptions
 from lmdiag.run import Run
+from lmdiag.sources.beside import Place, place, together
 from lmdiag.sources.find import find as find_sources
 from lmdiag.sources.find import is_folder
 from lmdiag.sources.source import Source
@@ -22,7 +23,7 @@ Progress = Callable[[int, int], None]  # is told how many of how many logs are d
 
 @dataclass(frozen=True)
 class Group:
-    """The sources that one path names; in a folder, several of them may hold the same run.
+    """The sources that one path names; in a folder, several of them may hold the same run, or parts of it.
 
     `passed_over` are files of a folder that are called like logs and are none, each with the reason.
     """
@@ -63,7 +64,8 @@ def groups_at(paths: Iterable[str | Path]) -> tuple[list[Group], list[Problem]]:
             if (source.url or source.name) not in seen
         )
         seen |= {source.url or source.name for source in new}
-        groups.append(Group(path, new, is_folder(path), tuple(passed)))
+        folder = is_folder(path)
+        groups.append(Group(path, tuple(together(new)) if folder else new, folder, tuple(passed)))
     return groups, problems
 
 
@@ -86,6 +88,24 @@ def runs_of(source: Source, options: ReadOptions | None = None) -> list[Run]:
         return runs_in(read_source(here, options), here.name)
 
 
+def runs_beside(
+    source: Source, options: ReadOptions | None = None
+) -> tuple[list[Run], list[tuple[Source, UnreadableLog]]]:
+    """Return the runs of a source and of those beside it, stores of one run joined, and what could not be read."""
+    found: list[tuple[Place, list[Run]]] = []
+    problems: list[tuple[Source, UnreadableLog]] = []
+    for part in source.parts:
+        try:
+            found.append((place(part.name), runs_of(part, options)))
+        except UnreadableLog as problem:
+            problems.append((part, problem))
+    if len(found) < 2:
+        return [run for _, runs in found for run in runs], problems
+    from lmdiag.gather.stores import joined
+
+    return joined(found), problems
+
+
 def read_runs(
     paths: Iterable[str | Path], options: ReadOptions | None = None, progress: Progress = lambda done, total: None
 ) -> tuple[list[Run], list[Problem]]:
@@ -99,14 +119,12 @@ def read_runs(
         for source in group.sources:
             progress(done, total)
             done += 1
-            try:
-                found += runs_of(source.fresh(), options)
-            except UnreadableLog as problem:
-                if is_foreign(source, problem):
-                    foreign += 1
-                else:
-                    problems.append((source.name, problem))
-        if foreign and foreign == len(group.sources):
+            read, unread = runs_beside(source.fresh(), options)
+            found += read
+            strange = [part for part, problem in unread if is_foreign(part, problem)]
+            foreign += len(strange)
+            problems += [(part.name, problem) for part, problem in unread if part not in strange]
+        if foreign and foreign == sum(len(source.parts) for source in group.sources):
             problems.append(group.without_log)
         runs += _each_once(found) if group.is_folder and len(found) > 1 else found
     return runs, problems

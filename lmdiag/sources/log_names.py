@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 SUFFIXES = frozenset(
     """
@@ -19,6 +20,8 @@ NOT_LOGS = frozenset(
     """.split()
 )
 
+OF_A_PROCESS = re.compile(r"(?:worker)?log\.\d+")  # its rank stands where others have an ending
+
 
 def called_like_a_log(name: str) -> bool:
     """Tell whether a file name, without its folder, is one that logs have.
@@ -29,7 +32,8 @@ def called_like_a_log(name: str) -> bool:
     lowered = name.lower()
     for suffix in PACKED:
         lowered = lowered.removesuffix(suffix)
-    return lowered not in NOT_LOGS and ("tfevents" in lowered or os.path.splitext(lowered)[1] in SUFFIXES)
+    named = "tfevents" in lowered or os.path.splitext(lowered)[1] in SUFFIXES or OF_A_PROCESS.fullmatch(lowered)
+    return lowered not in NOT_LOGS and bool(named)
 
 
 def matters(path: str) -> bool:

@@ -33,8 +33,8 @@ class Source:
     """Bytes to read, from a file, an upload or standard input, or a folder; `name` is what the user calls it.
 
     The bytes are those of the `content`, else of the file at the `path`, else of the one at the `url`. `later` are folders in
-    which the run of this folder was resumed, in the order in which they were begun. `met` tells of one that was met in a
-    folder, and not named.
+    which the run of this folder was resumed, in the order in which they were begun; `beside` are other sources of the same
+    folder that may hold parts of the same run. `met` tells of one that was met in a folder, and not named.
 
     The `head` of a folder is the list of its files, one relative path a line, framed by line ends, and its `name` ends
     with `/`: a reader of folders decides by these, as a reader of files decides by the first bytes.
@@ -50,6 +50,7 @@ class Source:
     url: str = ""
     later: tuple[Path, ...] = ()
     met: bool = False
+    beside: tuple[Source, ...] = ()
     reading: Reading = field(default_factory=Reading, compare=False, repr=False)
 
     @property
@@ -57,9 +58,14 @@ class Source:
         """Whether this is a folder that one reader reads as a whole."""
         return self.content is None and self.path is not None and self.path.is_dir()
 
+    @property
+    def parts(self) -> tuple[Source, ...]:
+        """This source alone, and each of those beside it."""
+        return (replace(self, beside=()), *self.beside) if self.beside else (self,)
+
     def fresh(self) -> Source:
         """Return the same source without the bytes that were read from it."""
-        return replace(self, reading=Reading())
+        return replace(self, reading=Reading(), beside=tuple(source.fresh() for source in self.beside))
 
     @cached_property
     def packed(self) -> bool:

@@ -277,7 +277,8 @@ def test_an_accuracy_belongs_to_the_evaluation_set_of_its_record():
     run = run_of(sorted(records, key=lambda record: record["step"]))
     assert points(run, "easy/accuracy") == [(10, 0.71), (20, 0.72), (30, 0.73), (40, 0.74)]
     assert points(run, "hard/accuracy") == [(10, 0.11), (20, 0.12), (30, 0.13), (40, 0.14)]
-    assert "val/accuracy" not in run and not run.superseded
+    assert "val/accuracy" not in run
+    assert not run.superseded
 
 
 def test_an_accuracy_of_a_record_with_two_losses_stays_that_of_the_evaluation():

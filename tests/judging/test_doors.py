@@ -82,7 +82,61 @@ def unreadable_beside_sick(folder):
     return "runs"
 
 
+def wandb_beside_its_console(folder):
+    """The run folder of W&B, in which the console log holds the evaluations."""
+    losses = sick()
+    rows = [history(step, loss=float(loss) if np.isfinite(loss) else "NaN") for step, loss in enumerate(losses, 1)]
+    path = folder / "wandb/run-20260101_000000-abc/run-abc.wandb"
+    (path.parent / "files").mkdir(parents=True)
+    path.write_bytes(wandb_file(*rows))
+    lines = [f"step {step} | train loss {loss:.4f}" for step, loss in enumerate(losses, 1)]
+    lines += [f"step {step} | val loss {curve(step):.4f}" for step in range(20, 401, 20)]
+    (path.parent / "files/output.log").write_text("\n".join(lines) + "\n")
+    return "wandb"
+
+
+def training_and_evaluations_apart(folder):
+    (folder / "runs/metrics").mkdir(parents=True)
+    train = [{"Step": n, "Loss": float(loss), "Gradient Norm": 1.0} for n, loss in enumerate(sick(), 1)]
+    valid = [{"Step": n, "Loss": float(curve(n)) + 0.1} for n in range(20, 401, 20)]
+    for name, rows in (("train", train), ("valid", valid)):
+        (folder / f"runs/metrics/{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return "runs"
+
+
+def one_file_for_each_metric(folder):
+    steps = np.arange(1, 401)
+    metrics = {"train/loss": sick(), "lr": 1e-3 / steps, "grad_norm": 1 + 1 / steps}
+    for name, values in (metrics | {"eval/loss": curve(steps) + 0.1}).items():
+        path = folder / f"runs/plots/metrics/{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = [f"{step}\t{value}\n" for step, value in zip(steps, values, strict=True)]
+        path.write_text(f"step\t{path.stem}\n" + "".join(rows[:: 20 if "eval" in name else 1]))
+    return "runs"
+
+
+def two_ranks(folder):
+    for rank in (0, 1):
+        losses = sick() + np.random.default_rng(rank).normal(0, 0.01, 400)
+        path = write_log(folder / f"runs/rank_{rank}.jsonl", losses)
+        assert path.exists()
+    return "runs"
+
+
+def a_sweep(folder):
+    """Runs of three seeds whose names say so, and two whose names do not."""
+    for seed in range(3):
+        write_log(folder / f"runs/seed{seed}.jsonl", falling() + np.random.default_rng(seed).normal(0, 0.02, 400))
+    write_log(folder / "runs/other/train.jsonl", falling())
+    rows = "".join(f"{step},{loss + 0.05}\n" for step, loss in enumerate(falling(), 1))
+    (folder / "runs/other/metrics.csv").write_text("step,loss\n" + rows)
+    return "runs"
+
+
+ONE_RUN = [wandb_beside_its_console, training_and_evaluations_apart, one_file_for_each_metric, two_ranks]
 INPUTS = [
+    *ONE_RUN,
+    a_sweep,
     one_run_twice,
     suppressed_in_the_header,
     tool_lmdiag,
@@ -218,6 +272,22 @@ def test_compare(given, run, tmp_path):
         assert (done.code, done.out) == (2, "")
     else:
         assert len(json.loads(done.out)["baselines"]) == len(report.diagnoses)
+
+
+@pytest.mark.parametrize("make", ONE_RUN, ids=lambda make: make.__name__)
+def test_the_stores_of_one_training_are_one_run(make, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (diagnosis,) = lmdiag.judge(make(tmp_path)).diagnoses
+    assert diagnosis.verdict == "unhealthy"
+    assert diagnosis.findings[0].rule == "non-finite-loss"
+    assert diagnosis.findings[0].first_step == 301
+    assert len(diagnosis.run["loss"]) == 400
+    assert len(diagnosis.run["val/loss"]) == 20
+
+
+def test_a_sweep_is_as_many_runs_as_it_has(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert len(lmdiag.judge(a_sweep(tmp_path)).diagnoses) == 5
 
 
 @pytest.mark.parametrize("make", [suppressed_in_the_header, lmdiag_toml, tool_lmdiag], ids=lambda make: make.__name__)

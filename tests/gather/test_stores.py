@@ -1,0 +1,237 @@
+"""Stores of one training are joined by their values; two trainings in one folder never are."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lmdiag.gather.stores import joined
+from lmdiag.run import Event, Run, Series, Skipped
+from lmdiag.sources.beside import place
+from tests.rules.curves import falling
+
+
+def made(source, fmt="jsonl", /, *, every=1, step_kind="step", **metrics):
+    """A run whose metrics hold the given values at the steps `every`, 2 * `every`, …"""
+    series = {}
+    for name, values in metrics.items():
+        values = (
+            values
+            if isinstance(values, Series)
+            else Series((np.arange(len(values)) + 1) * every, np.asarray(values, float))
+        )
+        series[name.replace("__", "/")] = values
+    return Run(source, series, source=source, format=fmt, step_kind=step_kind)
+
+
+def at(steps, values, **facts):
+    return Series(np.asarray(steps), np.asarray(values, float), **facts)
+
+
+def join(*runs):
+    return joined([(place(run.source), [run]) for run in runs])
+
+
+def rounded(values, decimals=3):
+    return at(np.arange(1, len(values) + 1), np.round(values, decimals), decimals=decimals)
+
+
+LOSS = falling(200)
+
+
+class TestTheSameLosses:
+    def test_the_fullest_stands_and_the_other_adds_what_it_lacks(self):
+        full = made("x/run.wandb", "wandb", loss=LOSS, lr=np.full(200, 1e-3))
+        console = replace(
+            made("x/files/output.log", "text", loss=rounded(LOSS), val__loss=at([100, 200], [3.0, 2.5])),
+            config={"max_steps": 400, "config": {"layers": 2}},
+            events=(Event("exception", 200, "boom"),),
+            skipped=(Skipped(7, "no number"),),
+        )
+        (run,) = join(console, full)
+        assert run.source == "x/run.wandb"
+        assert np.array_equal(run["loss"].values, LOSS)
+        assert run["val/loss"].values.tolist() == [3.0, 2.5]
+        assert run.config["max_steps"] == 400
+        assert [event.kind for event in run.events] == ["exception"]
+        assert run.notes == ("x/files/output.log holds the same run; from it: val/loss, exception, settings.",)
+        assert run.skipped == (Skipped(0, "x/files/output.log: no number", unit="record of a copy"),)
+
+    def test_points_that_the_fullest_lacks_are_added_once(self):
+        cut = made("x/metrics.csv", "csv", loss=LOSS[:150], lr=np.full(150, 1e-3), grad_norm=np.ones(150))
+        console = made("x/console.log", "text", loss=rounded(LOSS))
+        (run,) = join(cut, console)
+        assert len(run["loss"]) == 200
+        assert np.array_equal(run["loss"].values[:150], LOSS[:150])
+        assert "50 more values of loss" in run.notes[0]
+
+    def test_a_nan_that_one_store_dropped_is_kept(self):
+        sick = LOSS.copy()
+        sick[120:] = np.nan
+        dropped = made("x/metrics.csv", "csv", loss=LOSS[:120], lr=np.full(200, 1e-3), grad_norm=np.ones(200))
+        (run,) = join(dropped, made("x/metrics.jsonl", loss=sick))
+        assert np.isnan(run["loss"].values).sum() == 80
+
+    def test_steps_counted_from_0(self):
+        (run,) = join(
+            made("x/run.wandb", "wandb", loss=at(np.arange(200), LOSS), lr=at(np.arange(200), np.full(200, 1e-3))),
+            made("x/files/output.log", "text", loss=rounded(LOSS), accuracy=np.full(200, 0.5)),
+        )
+        assert len(run["loss"]) == 200
+        assert run["accuracy"].steps[0] == 0
+
+    def test_a_console_without_steps(self):
+        steps = np.arange(10, 2010, 10)
+        (run,) = join(
+            made("x/scalars.json", loss=at(steps, LOSS)),
+            made("x/console.log", "text", step_kind="record", loss=rounded(LOSS), accuracy=np.full(200, 0.5)),
+        )
+        assert run["accuracy"].steps.tolist() == steps.tolist()
+
+    def test_a_nan_in_one_where_the_other_holds_a_number_is_no_agreement(self):
+        sick = LOSS.copy()
+        sick[-1] = np.nan
+        assert len(join(made("x/a.csv", "csv", loss=LOSS), made("x/a.jsonl", loss=sick))) == 2
+
+
+class TestTwoTrainings:
+    @pytest.mark.parametrize("decimals", [None, 2])
+    def test_seeds(self, decimals):
+        """Runs that differ by their noise alone, in stores whose names would allow one run."""
+        for seed in range(30):
+            noise = np.random.default_rng(seed).normal(0, 0.02, (2, 200))
+            a, b = (4 + 6 * np.exp(-np.arange(200) / 40) + part for part in noise)
+            if decimals:
+                a, b = rounded(a, decimals), rounded(b, decimals)
+            assert len(join(made("x/train.log", "text", loss=a), made("x/metrics.csv", "csv", loss=b))) == 2
+
+    def test_seeds_that_are_both_stuck(self):
+        rng = np.random.default_rng(0)
+        a, b = (rounded(np.log(10) + rng.normal(0, 0.001, 200), 2) for _ in range(2))
+        assert len(join(made("x/train.log", "text", loss=a), made("x/metrics.csv", "csv", loss=b))) == 2
+
+    def test_evaluations_of_seeds_that_end_alike(self):
+        a = 3.28 + 4 * np.exp(-np.arange(20) / 3)
+        b = a + np.random.default_rng(0).normal(0, 0.01, 20)
+        assert len(join(made("x/train.log", "text", val__loss=a), made("x/metrics.csv", "csv", val__loss=b))) == 2
+
+    def test_a_rate_for_two_runs_joins_neither(self):
+        runs = join(
+            made("x/train.csv", "csv", loss=LOSS),
+            made("x/history.csv", "csv", loss=LOSS + 0.1),
+            made("x/lr.csv", "csv", lr=LOSS),
+        )
+        assert sorted(run.source for run in runs) == ["x/history.csv", "x/lr.csv", "x/train.csv"]
+
+    def test_a_smoke_test_beside_a_training_is_no_evaluation(self):
+        runs = join(
+            made("x/train.jsonl", loss=LOSS, grad_norm=LOSS),
+            made("x/test.jsonl", loss=LOSS[:20] + 0.2, grad_norm=LOSS[:20]),
+        )
+        assert len(runs) == 2
+
+    def test_a_validation_run_with_a_rate_of_its_own_is_no_evaluation(self):
+        train, other = made("x/train.jsonl", loss=LOSS), made("x/valid.jsonl", loss=LOSS[:20] + 0.2, lr=LOSS[:20])
+        assert len(join(train, other)) == 2
+        train = made("x/train.jsonl", loss=LOSS, lr=LOSS)
+        assert len(join(train, other)) == 1
+        assert len(join(train, made("x/valid.jsonl", loss=LOSS[:20] + 0.2, val__loss=LOSS[:20]))) == 2
+
+    def test_parts_that_contradict_each_other(self):
+        a = made("x/train.csv", "csv", loss=LOSS, accuracy=np.full(200, 0.5))
+        b = made("x/valid.csv", "csv", val__loss=LOSS, accuracy=np.full(200, 0.6))
+        b = replace(b, series={**b.series, "grad_norm": b.series["accuracy"]})
+        assert len(join(a, b)) == 2
+
+    def test_parts_of_other_steps(self):
+        early = made("x/train.csv", "csv", loss=LOSS)
+        late = made("x/lr.csv", "csv", lr=at(np.arange(1000, 1200), LOSS))
+        assert len(join(early, late)) == 2
+
+    def test_parts_of_another_day(self):
+        clock = at(np.arange(1, 201), 1e9 + np.arange(200))
+        other = at(np.arange(1, 201), 1e9 + 86400 + np.arange(200))
+        a = made("x/train.csv", "csv", loss=LOSS, time=clock)
+        assert len(join(a, made("x/lr.csv", "csv", lr=LOSS, time=other))) == 2
+        assert len(join(a, made("x/lr.csv", "csv", lr=LOSS, time=clock))) == 1
+
+    def test_a_log_of_several_runs_gets_no_parts(self):
+        first, second = made("x/train.log", "text", loss=LOSS), made("x/train.log#2", "text", loss=LOSS + 1)
+        part = made("x/lr.csv", "csv", lr=LOSS)
+        assert len(joined([(place("x/train.log"), [first, second]), (place("x/lr.csv"), [part])])) == 3
+
+
+class TestParts:
+    def test_training_and_evaluations(self):
+        train = made("x/train.jsonl", loss=LOSS, grad_norm=LOSS)
+        valid = made(
+            "x/valid.jsonl", loss=at([50, 100, 150], [5.0, 4.0, 3.0]), accuracy=at([50, 100, 150], [0.1, 0.2, 0.3])
+        )
+        (run,) = join(valid, train)
+        assert run.source == "x/train.jsonl"
+        assert run["val/loss"].values.tolist() == [5.0, 4.0, 3.0]
+        assert run["val/accuracy"].values.tolist() == [0.1, 0.2, 0.3]
+        assert len(run["loss"]) == 200
+        assert run.notes == ("x/valid.jsonl belongs to the same run; from it: val/loss, val/accuracy.",)
+
+    def test_two_evaluation_sets_stay_two(self):
+        train = made("x/train.jsonl", loss=LOSS)
+        valid = made("x/valid.jsonl", loss=at([50, 100], [5.0, 4.0]))
+        hard = made("x/valid_hard.jsonl", loss=at([50, 100], [7.0, 6.0]))
+        (run,) = join(train, valid, hard)
+        assert run["val/loss"].values.tolist() == [5.0, 4.0]
+        assert run["hard/loss"].values.tolist() == [7.0, 6.0]
+
+    def test_single_metrics(self):
+        names = ("loss", "lr", "grad_norm", "accuracy")
+        files = [made(f"x/metrics/{name}.tsv", "csv", **{name: LOSS}) for name in names]
+        (run,) = join(*files, made("x/metrics/eval/loss.tsv", "csv", every=50, loss=[5.0, 4.0, 3.5, 3.0]))
+        assert set(run.series) == {*names, "val/loss"}
+        assert run["lr"].lines is None
+
+    def test_a_part_names_the_objective(self):
+        (run,) = join(
+            made("x/loss.csv", "csv", loss=LOSS),
+            replace(made("x/reward.csv", "csv", reward=LOSS), objective="reinforcement"),
+        )
+        assert run.objective == "reinforcement"
+
+
+class TestRanks:
+    def test_the_same_losses(self):
+        runs = [made(f"x/rank_{k}.log", "text", loss=LOSS, lr=LOSS) for k in range(3)]
+        (run,) = join(*runs)
+        assert np.array_equal(run["loss"].values, LOSS)
+        assert run.notes == tuple(f"x/rank_{k}.log is rank {k} of the same run, with the same losses." for k in (1, 2))
+
+    def test_losses_of_their_own_are_averaged(self):
+        noise = np.random.default_rng(0).normal(0, 0.05, (2, 200))
+        a, b = (made(f"x/rank_{k}.log", "text", loss=LOSS + part, lr=LOSS) for k, part in enumerate(noise))
+        (run,) = join(b, a)
+        assert run.source == "x/rank_0.log"
+        assert np.allclose(run["loss"].values, LOSS + noise.mean(0))
+        assert "The loss is the mean of 2 ranks." in run.notes
+
+    def test_a_nan_of_one_rank_is_not_hidden(self):
+        sick = LOSS + 0.01
+        sick[120:] = np.nan
+        (run,) = join(made("x/rank_0.log", "text", loss=LOSS), made("x/rank_1.log", "text", loss=sick))
+        assert np.isnan(run["loss"].values).sum() == 80
+
+    def test_a_rank_that_logs_no_loss(self):
+        (run,) = join(made("x/rank_0.log", "text", loss=LOSS), made("x/rank_1.log", "text", mem_bytes=LOSS))
+        assert set(run.series) == {"loss", "mem_bytes"}
+
+    def test_another_number_is_no_rank_of_a_process(self):
+        assert len(join(made("x/rank_8.log", "text", loss=LOSS), made("x/rank_16.log", "text", loss=LOSS + 0.05))) == 2
+
+    def test_a_rank_with_another_loss_alone_may_be_another_run(self):
+        assert len(join(made("x/rank_0.log", "text", loss=LOSS), made("x/rank_1.log", "text", val__loss=LOSS))) == 2
+
+    def test_other_rates_are_no_ranks(self):
+        a, b = (made(f"x/rank_{k}.log", "text", loss=LOSS + k / 50, lr=np.full(200, 1e-3 * (k + 1))) for k in (0, 1))
+        assert len(join(a, b)) == 2
+
+    def test_ranks_that_learn_otherwise_are_two_runs(self):
+        flat = np.full(200, LOSS[0])
+        assert len(join(made("x/rank_0.log", "text", loss=LOSS), made("x/rank_1.log", "text", loss=flat))) == 2
