@@ -14,7 +14,7 @@ from lmdiag.readers.options import ReadOptions
 from lmdiag.run import Run
 from lmdiag.sources.beside import Place, place, together
 from lmdiag.sources.find import find as find_sources
-from lmdiag.sources.find import is_folder
+from lmdiag.sources.find import identity, is_folder
 from lmdiag.sources.source import Source
 
 Problem = tuple[str, LmdiagError]  # the name of what could not be read, and why
@@ -36,9 +36,11 @@ class Group:
     @property
     def without_log(self) -> Problem:
         """What to say where every source turned out to be no log."""
-        return self.path, UnreadableLog(
-            f"no log was found in {self.path}", "name the file itself to learn what it lacks"
-        )
+        return self.path, _without_log(self.path)
+
+
+def _without_log(path: str) -> UnreadableLog:
+    return UnreadableLog(f"{path}: no log was found", "name the file itself to learn what it lacks")
 
 
 def find(
@@ -50,22 +52,26 @@ def find(
 
 def groups_at(paths: Iterable[str | Path]) -> tuple[list[Group], list[Problem]]:
     """Return the sources that each path names, each source once, and what could not be found."""
-    groups: list[Group] = []
+    found: list[tuple[str, dict[str, Source], list[tuple[str, str]]]] = []
     problems: list[Problem] = []
-    seen: set[str] = set()
-    named = [str(path) for path in paths]
-    for path in named:
+    for path in map(str, paths):
         passed: list[tuple[str, str]] = []
         sources, missing = find([path], partial(_noted, passed))
         problems += [(path, problem) for problem in missing]
-        new = tuple(
-            replace(source, met=source.met and source.name not in named)
-            for source in sources
-            if (source.url or source.name) not in seen
-        )
-        seen |= {source.url or source.name for source in new}
+        if not sources and not missing:  # nobody may take this for a run without findings
+            problems.append((path, _without_log(path)))
+        found.append((path, {identity(source): source for source in sources}, passed))
+    by_name = {key for _, known, _ in found for key, source in known.items() if not source.met}
+    seen: set[str] = set()
+    told: set[tuple[str, str]] = set()
+    groups: list[Group] = []
+    for path, known, passed in found:
+        new = tuple(replace(source, met=key not in by_name) for key, source in known.items() if key not in seen)
         folder = is_folder(path)
-        groups.append(Group(path, tuple(together(new)) if folder else new, folder, tuple(passed)))
+        said = tuple(entry for entry in passed if entry not in told)
+        groups.append(Group(path, tuple(together(new)) if folder else new, folder, said))
+        seen |= known.keys()
+        told.update(passed)
     return groups, problems
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -27,19 +28,21 @@ def find(
     sources: dict[str, Source] = {}
     problems: list[LmdiagError] = []
     for path in map(str, paths):
-        try:
-            found = list(_at(path, recognise, is_log, passed_over))
-        except LmdiagError as error:
-            problems.append(error)
-            continue
-        except OSError as error:
-            problems.append(
-                UnreadableLog(f"cannot read {path}: {error.strerror or error}", "check that it may be read")
-            )
-            continue
-        for source in found:
-            sources.setdefault(os.path.realpath(source.path) if source.path else source.name, source.fresh())
+        with _said(path, problems):
+            for found in _place(path).named(path):
+                with _said(path, problems):  # one folder of many without a log hides none of the others
+                    for source in _logs_of(found, recognise, is_log, passed_over):
+                        sources.setdefault(identity(source), source.fresh())
     return list(sources.values()), problems
+
+
+def identity(source: Source) -> str:
+    """Return what stays the same whatever a source is called: an absolute path, a link to it, its address."""
+    if source.url:
+        from lmdiag.sources.remote_files import identity_of
+
+        return identity_of(source.url)
+    return os.path.realpath(source.path) if source.path else source.name
 
 
 def is_folder(path: str) -> bool:
@@ -48,14 +51,23 @@ def is_folder(path: str) -> bool:
     return answer
 
 
-def _at(path: str, recognise: Recognise, is_log: IsLog, passed_over: PassedOver) -> Iterator[Source]:
-    for found in _place(path).named(path):
-        if isinstance(found, Folder):
-            from lmdiag.sources.folder import logs_in  # a file needs none of it
+@contextmanager
+def _said(path: str, problems: list[LmdiagError]) -> Iterator[None]:
+    """Add what goes wrong to the problems."""
+    try:
+        yield
+    except LmdiagError as error:
+        problems.append(error)
+    except OSError as error:
+        problems.append(UnreadableLog(f"cannot read {path}: {error.strerror or error}", "check that it may be read"))
 
-            yield from logs_in(found, recognise, is_log, passed_over)
-        else:
-            yield found
+
+def _logs_of(found: Source | Folder, recognise: Recognise, is_log: IsLog, passed_over: PassedOver) -> Iterable[Source]:
+    if not isinstance(found, Folder):
+        return [found]
+    from lmdiag.sources.folder import logs_in  # a file needs none of it
+
+    return logs_in(found, recognise, is_log, passed_over)
 
 
 def _place(path: str) -> ModuleType:

@@ -14,13 +14,14 @@ from lmdiag.errors import UnreadableLog
 from lmdiag.sources.lines import without_endless_line
 from lmdiag.sources.source import Folder, Source
 
+BELOW = ("/**", "/**/")  # the end of a pattern that means a folder
 STREAM_BYTES = 1 << 20
 LARGEST_STREAM = 1 << 30
 
 
 def is_folder(path: str) -> bool:
     """Tell whether a path names a folder, in which the logs are to be found, and not the logs themselves."""
-    return os.path.isdir(path) or path.endswith("/**")
+    return os.path.isdir(path) or path.endswith(BELOW)
 
 
 def named(path: str) -> Iterator[Source | Folder]:
@@ -58,22 +59,27 @@ def _without_end(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
 
 def _matches(path: str) -> Iterator[Source | Folder]:
     """Yield what fits a pattern; `runs/**` means the folder."""
-    if path.endswith("/**"):
-        matches = [match for match in _glob(path.removesuffix("/**")) if os.path.isdir(match)]
+    if path.endswith(BELOW):
+        matches = [match for match in _glob(path.rstrip("/").removesuffix("/**")) if os.path.isdir(match)]
     else:
-        matches = _glob(path) if glob.has_magic(path) else []
+        matches = [match.rstrip("/") for match in _glob(path)] if glob.has_magic(path) else []
     if not matches:
         raise UnreadableLog(f"there is no file {path}", _similar(path))
-    above = {os.path.dirname(match) for match in matches}
+    folders = {match for match in matches if os.path.isdir(match)}
+    if len(folders) < len(matches):  # the files in a folder are matched one by one
+        folders -= {os.path.dirname(match) for match in matches}
     for match in matches:
-        if not os.path.isdir(match):
-            yield Source(match, Path(match))
-        elif match.rstrip("/") not in above:
+        if match in folders:
             yield Folder(Path(match))
+        elif not os.path.isdir(match):
+            yield Source(match, Path(match))
 
 
 def _glob(pattern: str) -> list[str]:
     """Return what fits a pattern; `**` does not follow links to folders, which may lead in circles."""
+    if os.path.exists(pattern):  # its name only looks like a pattern
+        return [pattern]
+    pattern = _with_folder_as_it_is(pattern)
     if "**" not in pattern:
         return sorted(glob.glob(pattern))
     fixed, _, rest = pattern.partition("**")
@@ -82,6 +88,14 @@ def _glob(pattern: str) -> list[str]:
     return sorted(
         path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts if part != "..")
     )
+
+
+def _with_folder_as_it_is(pattern: str) -> str:
+    """Return the pattern with the folder that it begins with escaped, as far as there is one of that very name."""
+    folder = os.path.dirname(pattern)
+    while folder and not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return glob.escape(folder) + pattern.removeprefix(folder)
 
 
 def _similar(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,18 +11,22 @@ from dataclasses import replace
 from lmdiag.errors import UnreadableLog
 from lmdiag.sources.addresses import without_secrets
 from lmdiag.sources.log_names import called_like_a_log, matters
-from lmdiag.sources.remote_files import matching, mirrored
+from lmdiag.sources.remote_files import matching, mirrored, without_slash
 from lmdiag.sources.source import Folder, Source
+
+HERE = "file://"
 
 
 def is_folder(url: str) -> bool:
     """Tell whether an address names a folder, in which the logs are to be found, and not the logs themselves."""
-    return url.endswith(("/", "/**"))
+    return url.endswith(("/", "/**")) or (url.startswith(HERE) and os.path.isdir(url.removeprefix(HERE)))
 
 
 def named(url: str) -> Iterator[Source | Folder]:
     """Yield the files that an address names, and the folder to look into, which is copied to this machine first."""
-    folder = url.removesuffix("**").rstrip("/") if is_folder(url) else url
+    folder = without_slash(url.removesuffix("**")) if is_folder(url) else url
+    if folder == f"{HERE}/":
+        raise UnreadableLog(f"{url} is all of this machine", "name a folder of logs")
     found = [] if is_folder(url) else matching(url)
     if found:
         yield from (Source(without_secrets(file), url=file) for file in found)

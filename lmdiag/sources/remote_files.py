@@ -7,6 +7,7 @@ files that can matter to a log.
 from __future__ import annotations
 
 import atexit
+import os
 import re
 import shutil
 import tempfile
@@ -45,6 +46,24 @@ def matching(url: str) -> list[str]:
         return [url] if _is_file(system, path) else []
 
 
+def identity_of(url: str) -> str:
+    """Return what stays the same however an address is written; of a file of this machine, its path."""
+    with _as_unreadable(url):
+        system, path = _opened(url)
+        local = "file" in ([system.protocol] if isinstance(system.protocol, str) else system.protocol)
+        return os.path.realpath(path) if local else f"{hash(system)} {path.rstrip('/')}"
+
+
+def without_slash(url: str) -> str:
+    """Return the address of a folder without the slashes at its end; those of its protocol stay.
+
+    >>> without_slash("s3://bucket/runs/"), without_slash("memory://"), without_slash("file:///")
+    ('s3://bucket/runs', 'memory://', 'file:///')
+    """
+    protocol, mark, path = url.partition("://")
+    return f"{protocol}{mark}{path.rstrip('/') or path[:1]}"
+
+
 def _is_file(system: Any, path: str) -> bool:
     """Tell whether there is a file at the path; raise what kept the file system from knowing."""
     try:
@@ -68,7 +87,7 @@ def mirrored(url: str, matters: Callable[[str], bool]) -> tuple[Path, dict[str, 
     folder = Path(tempfile.mkdtemp(prefix="lmdiag-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     with _as_unreadable(url):
-        system, root = _opened(url.rstrip("/"))
+        system, root = _opened(without_slash(url))
         inside = {name[len(root) :].lstrip("/"): name for name in system.find(root) if name.startswith(root)}
         if not inside:
             _is_file(system, root)  # which raises what is in the way

@@ -10,6 +10,7 @@ import lmdiag
 from lmdiag.app.logs import each_run_once
 from lmdiag.cli import main
 from lmdiag.errors import UnreadableLog
+from lmdiag.judging import reading
 from lmdiag.pytest_plugin import assert_healthy
 from lmdiag.reports.locations import relative_path
 from tests.app.conftest import app
@@ -309,3 +310,18 @@ def test_diagnose_knows_no_settings_file(tmp_path, monkeypatch):
     path = lmdiag_toml(tmp_path)
     assert lmdiag.judge(path).verdict == "healthy"
     assert "non-finite-loss" in {f.rule for f in lmdiag.diagnose(lmdiag.read(path)).findings}
+
+
+def test_a_path_that_gives_nothing_is_a_problem_at_every_door(run, monkeypatch, tmp_path):
+    write_log(tmp_path / "good.jsonl", falling())
+    found = reading.find_sources
+    monkeypatch.setattr(
+        reading, "find_sources", lambda paths, *rest: ([], []) if paths == ["silent"] else found(paths, *rest)
+    )
+    for args in (["check", "silent"], ["compare", "silent", "good.jsonl"], ["compare", "good.jsonl", "silent"]):
+        done = run(*args)
+        assert done.code == 2
+        assert "silent: no log was found" in done.out + done.err
+    for read in (lmdiag.read, lmdiag.read_all):
+        with pytest.raises(UnreadableLog, match="silent: no log was found"):
+            read("silent")

@@ -238,3 +238,59 @@ def test_the_files_of_a_folder_that_is_read_as_a_whole_are_not_read_again(tmp_pa
     (tmp_path / "events.out.tfevents.1.host").write_bytes(b"")
     (whole,) = [s for s in find([tmp_path])[0] if s.is_folder]
     assert reader_of(whole).__name__.endswith("tensorboard.reader")
+
+
+def test_a_folder_without_logs_hides_no_other_log_of_a_glob(tmp_path):
+    write(tmp_path / "a/a.jsonl", curve())
+    (tmp_path / "empty").mkdir()
+    write(tmp_path / "z/z.jsonl", curve(4.0))
+    for pattern in (f"{tmp_path}/*", f"{tmp_path}/*/"):
+        sources, (problem,) = find([pattern])
+        assert names(sources, tmp_path) == ["a/a.jsonl", "z/z.jsonl"]
+        assert "empty" in problem.message
+
+
+def test_a_glob_that_ends_in_a_slash_means_folders(tmp_path):
+    write(tmp_path / "a.jsonl", curve())
+    write(tmp_path / "b/b.jsonl", curve(4.0))
+    write(tmp_path / "b/deep/c.jsonl", curve(5.0))
+    assert names(find([f"{tmp_path}/*/"])[0], tmp_path) == ["b/b.jsonl", "b/deep/c.jsonl"]
+    for pattern in (f"{tmp_path}/**/", f"{tmp_path}/**"):
+        assert names(find([pattern])[0], tmp_path) == ["a.jsonl", "b/b.jsonl", "b/deep/c.jsonl"]
+
+
+def test_a_folder_whose_name_looks_like_a_pattern(tmp_path):
+    write(tmp_path / "weird[1]/a.jsonl", curve())
+    write(tmp_path / "weird1/b.jsonl", curve())
+    for pattern in ("*.jsonl", "**", "*", "**/*.jsonl"):
+        assert names(find([f"{tmp_path}/weird[1]/{pattern}"])[0], tmp_path) == ["weird[1]/a.jsonl"]
+    assert names(find([f"{tmp_path}/weird[0-9]/*.jsonl"])[0], tmp_path) == ["weird1/b.jsonl"]
+
+
+def test_each_file_is_read_once_whatever_it_is_called(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "sub/a.jsonl", curve())
+    write(tmp_path / "b.jsonl", curve(9.0))
+    (tmp_path / "link.jsonl").symlink_to("b.jsonl")
+    for paths in (
+        ["b.jsonl", "./b.jsonl", f"{tmp_path}/b.jsonl", "link.jsonl", f"file://{tmp_path}/b.jsonl", "sub"],
+        [".", "sub", "sub/a.jsonl", f"file://{tmp_path}/sub"],
+        [f"file://{tmp_path}", "sub", "."],
+        ["sub", "."],
+    ):
+        runs, problems = read_runs(paths)
+        assert (len(runs), problems) == (2, []), paths
+
+
+def test_an_address_is_known_however_it_is_written():
+    import fsspec
+
+    fsspec.filesystem("memory").pipe("/once/a.jsonl", b"".join(b'{"step": %d, "loss": 2}\n' % s for s in range(9)))
+    runs, problems = read_runs(["memory://once/a.jsonl", "memory:///once/a.jsonl", "memory://once/"])
+    assert (len(runs), problems) == (1, [])
+    assert "memory:///once/a.jsonl" in [source.name for source in find(["memory://"])[0]]
+
+
+def test_a_whole_machine_is_no_folder_of_logs():
+    _, (problem,) = find(["file:///"])
+    assert "name a folder" in problem.hint
