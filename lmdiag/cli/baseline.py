@@ -31,7 +31,7 @@ def baseline(paths: tuple[str, ...], output: Path, **options: Any) -> int:
     from lmdiag.reports.phrases import count
 
     check_files([output], paths)
-    report = judge_paths(paths, options | {"config": (*options["config"], "baseline=")})
+    report = judge_paths(paths, options | {"config": (*options["config"], "baseline=")}, copies=True)
     for unreadable in report.unreadable:
         say(f"not read: {unreadable.source}: {unreadable.error}")
     write_file(output, baseline_of(report))

@@ -14,8 +14,10 @@ from lmdiag.judging.suppressions import complaints
 from lmdiag.reports.report import Report
 
 
-def judge_paths(paths: tuple[str, ...], options: Mapping[str, Any], charts: bool = False) -> Report:
-    """Judge the logs at the paths; of many only what reports show is kept, with `charts` more of it.
+def judge_paths(
+    paths: tuple[str, ...], options: Mapping[str, Any], charts: bool = False, copies: bool = False
+) -> Report:
+    """Judge the logs at the paths; of many only what reports show is kept, with `charts` more of it, with `copies` each copy of a run, too.
 
     `options` are the values of `options.CONFIGURING`, `READING` and, where the command has them, `FAILING` and `MANY`.
     """
@@ -29,6 +31,7 @@ def judge_paths(paths: tuple[str, ...], options: Mapping[str, Any], charts: bool
             jobs=jobs,
             scheduler=scheduler,
             keep=CHARTS if charts else TEXT,
+            copies=copies,
             progress=progress.tell,
         )
     for complaint in complaints(settings.suppress, report, datetime.date.today()):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lmdiag.config import Settings
 from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import LmdiagError
+from lmdiag.finding import Severity, severity_of
 from lmdiag.judging.policy import diagnosed
 from lmdiag.judging.reading import is_foreign, runs_beside
 from lmdiag.judging.suppressions import Accepted, without_accepted
@@ -51,20 +52,47 @@ class Judged:
 
 
 def without_duplicates(parts: Sequence[Judged]) -> list[Judged]:
-    """Return the results for the sources of a folder, each run once; the fuller of two duplicates names the other."""
+    """Return the results for the sources of a folder, each run once; the fuller of two duplicates names the other.
+
+    Both stay where their findings differ, by settings for their paths or by what only one of the logs holds: none is lost.
+    """
     from lmdiag.gather.duplicates import noted, originals
 
     duplicates = originals([fingerprint for part in parts for fingerprint in part.fingerprints])
     if not duplicates:
         return list(parts)
-    runs = [d.run for part in parts for d in part.diagnoses]
+    diagnoses = [d for part in parts for d in part.diagnoses]
+    runs = [d.run for d in diagnoses]
     numbers = {id(run): number for number, run in enumerate(runs)}
+    copies = {k: original for k, original in duplicates.items() if _adds_nothing(diagnoses[k], diagnoses[original])}
+    differing = {k: original for k, original in duplicates.items() if k not in copies}
+    differing |= {original: k for k, original in differing.items()}
 
     def once(diagnosis: Diagnosis) -> Diagnosis | None:
         number = numbers[id(diagnosis.run)]
-        return None if number in duplicates else replace(diagnosis, run=noted(diagnosis.run, number, duplicates, runs))
+        if number in copies:
+            return None
+        run = noted(diagnosis.run, number, copies, runs)
+        if number in differing:
+            other = runs[differing[number]].source
+            run = replace(run, notes=(*run.notes, f"{other} holds the same run, with other findings."))
+        return replace(diagnosis, run=run)
 
     return [part.changed(once) for part in parts]
+
+
+def _adds_nothing(copy: Diagnosis, original: Diagnosis) -> bool:
+    """Tell whether two diagnoses of one run say the same.
+
+    A log in another format may hold less of the run: it may say less, and its notes, as on evaluations that it lacks, are
+    none on the run; its alarms must be those of the fuller log.
+    """
+    of_copy, of_original = (
+        {(f.rule, severity_of(f), f.first_step) for f in diagnosis.findings} for diagnosis in (copy, original)
+    )
+    if copy.run.format == original.run.format:
+        return of_copy == of_original
+    return {found for found in of_copy if found[1] >= Severity.WARNING} <= of_original
 
 
 def judge_run(run: Run, settings: Settings, accepted: Accepted) -> tuple[Diagnosis, list[Suppressed]]:

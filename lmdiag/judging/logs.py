@@ -29,6 +29,7 @@ def judge(
     jobs: int = 0,
     scheduler: str = "",
     keep: str = ALL,
+    copies: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> Report:
     """Read and judge every run in files, folders, globs and addresses, as `lmdiag check` does.
@@ -36,7 +37,8 @@ def judge(
     Without `settings`, those of the project's `pyproject.toml` or `lmdiag.toml` hold. They are checked before anything is
     read: BadSetting is raised for a rule or a setting that does not exist. What cannot be read is listed in the report
     beside the rest. `jobs` is a number of processes, 0 for as many as pay off; `scheduler` the address of a Dask scheduler.
-    Of many logs only what reports show is kept unless `keep` is "all": "text", or "charts" for those that draw.
+    Of many logs only what reports show is kept unless `keep` is "all": "text", or "charts" for those that draw. A run that
+    a folder holds twice is reported once, without `copies`.
 
     >>> report = judge("sample_logs/divergence.jsonl", Settings())
     >>> report.verdict, report.diagnoses[0].findings[0].rule
@@ -48,7 +50,7 @@ def judge(
     sources = [source for group in groups for source in group.sources]
     jobs = jobs or worthwhile_jobs(sources)
     few = len(sources) <= FEW and jobs == 1 and not scheduler
-    compared = any(group.is_folder for group in groups)
+    compared = not copies and any(group.is_folder for group in groups)
     task = Judging(settings, accepted_by(settings), options or ReadOptions(), ALL if few else keep, compared)
     coming = each(task, sources, task.lost, jobs, scheduler)
     parts = [part for group in _by_group(groups, coming, task.keep, progress) for part in group]

@@ -9,6 +9,7 @@ import pytest
 import lmdiag
 from lmdiag.app.logs import each_run_once
 from lmdiag.cli import main
+from lmdiag.config import Settings
 from lmdiag.errors import UnreadableLog
 from lmdiag.judging import reading
 from lmdiag.pytest_plugin import assert_healthy
@@ -255,10 +256,11 @@ def test_convert(given, run):
 
 
 def test_baseline(given, run):
-    """Whatever a baseline holds already, the new one holds every finding that is not suppressed."""
+    """Whatever a baseline holds already, the new one holds every finding that is not suppressed, of each copy of a run."""
     path, _ = given
     run("baseline", path, "-o", "new.json")
-    document = json.loads(run("check", path, "-f", "json", "--config", "baseline=").out)
+    each = [source.name for source in reading.find([path])[0]]
+    document = json.loads(run("check", *each, "-f", "json", "--config", "baseline=").out)
     found = json.loads(Path("new.json").read_text())["findings"]
     assert sorted(f["rule"] for f in found) == sorted(
         f["rule"] for entry in document["runs"] for f in entry["findings"]
@@ -325,3 +327,28 @@ def test_a_path_that_gives_nothing_is_a_problem_at_every_door(run, monkeypatch, 
     for read in (lmdiag.read, lmdiag.read_all):
         with pytest.raises(UnreadableLog, match="silent: no log was found"):
             read("silent")
+
+
+def test_a_copy_whose_findings_differ_is_not_folded(run, tmp_path):
+    """By the settings for its path, by its header, or by its events; each says that the other holds the same run."""
+    write_log(tmp_path / "runs/a.jsonl", sick())
+    (tmp_path / "runs/b.jsonl").write_bytes((tmp_path / "runs/a.jsonl").read_bytes())
+    assert len(lmdiag.judge("runs").diagnoses) == 1
+    (tmp_path / "lmdiag.toml").write_text("[[per-path]]\nmatch = 'runs/a*'\nignore = ['all']\n")
+    for args in ((), ("--jobs", "2")):
+        runs = json.loads(run("check", "runs", "-f", "json", *args).out)["runs"]
+        assert {entry["source"]: entry["verdict"] for entry in runs}["runs/b.jsonl"] == "unhealthy"
+        assert all("holds the same run, with other findings" in entry["notes"][-1] for entry in runs)
+        assert len(runs) == 2
+    (tmp_path / "lmdiag.toml").unlink()
+    write_log(tmp_path / "runs/a.jsonl", sick(), suppress=PLANNED)
+    assert len(lmdiag.judge("runs").diagnoses) == 2
+
+
+def test_a_baseline_of_a_folder_holds_for_each_copy(run, tmp_path):
+    write_log(tmp_path / "runs/a.jsonl", sick())
+    (tmp_path / "runs/copy.jsonl").write_bytes((tmp_path / "runs/a.jsonl").read_bytes())
+    assert run("baseline", "runs", "-o", "known.json").code == 0
+    for path in ("runs", "runs/a.jsonl", "runs/copy.jsonl"):
+        assert run("check", path, "--baseline", "known.json").code == 0, path
+    assert len(lmdiag.judge("runs", Settings(baseline="known.json")).diagnoses) == 1
