@@ -7,9 +7,12 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from lmdiag.config import Settings
 from lmdiag.diagnose import diagnose
+from lmdiag.judging.logs import TEXT, judge
 from lmdiag.judging.reading import read
 from lmdiag.record.schema import json_schema
+from lmdiag.reports.json import run_entry
 from lmdiag.rules import RULES
 from trainers import sample_logs
 from trainers.__main__ import TRAINERS
@@ -59,3 +62,12 @@ def test_every_record_fulfils_the_schema(name):
     lines = (LOGS / name).read_text(encoding="utf-8").split("\n")[:-1]  # a killed run may leave a torn line behind
     assert [error.message for line in lines for error in validator.iter_errors(json.loads(line))] == []
     assert (LOGS / name).stat().st_size < 300_000
+
+
+def test_a_log_is_reported_alike_alone_and_among_many():
+    """In the folder only some points of each run are kept; one that lies beside its twin says so."""
+    among_many = {Path(d.run.source).name: run_entry(d) for d in judge(LOGS, Settings(), keep=TEXT).diagnoses}
+    assert set(among_many) == set(EXPECTED)
+    for name, entry in among_many.items():
+        (alone,) = map(run_entry, judge(LOGS / name, Settings()).diagnoses)
+        assert {**entry, "notes": []} == {**alone, "notes": []}, name

@@ -34,11 +34,15 @@ def slimmed(diagnosis: Diagnosis, stretches: int = STRETCHES, every_metric: bool
         superseded={},
         events=run.events if every_metric else tuple(event for event in run.events if event.kind == "end"),
         decided={
-            name: found and (found[0], series.get(found[0]) or thinned(found[1], stretches))
-            for name, found in decided.items()
+            name: found and (found[0], _of_curve(run, series, *found, stretches)) for name, found in decided.items()
         },
     )
     return replace(diagnosis, run=small)
+
+
+def _of_curve(run: Run, kept: dict[str, Series], metric: str, curve: Series, stretches: int) -> Series:
+    """Return the points of a curve: those of its metric, unless it leaves some out, such as zeros that mask NaN."""
+    return kept[metric] if curve is run.series.get(metric) else thinned(curve, stretches)
 
 
 def _marks(diagnosis: Diagnosis, metric: str) -> list[int]:
