@@ -114,6 +114,10 @@ def _settings_in(document: Mapping[str, Any], path: Path) -> Mapping[str, Any] |
     """Return what a file says of lmdiag: its `[tool.lmdiag]` or, except in a pyproject.toml, all of it."""
     tool = document.get("tool")
     table: Mapping[str, Any] | None = tool.get("lmdiag") if isinstance(tool, dict) else None
+    if table is not None and not isinstance(table, dict):
+        raise BadSetting(
+            f"{path}: tool.lmdiag must be a table, not {table!r}", "Write the settings below [tool.lmdiag]."
+        )
     if path.name == "pyproject.toml":
         return table
     if table is None:
@@ -193,7 +197,8 @@ def _text(value: Any, where: str) -> str:
     return value
 
 
-def _fail_on(value: Any, where: str) -> str:
+def checked_fail_on(value: Any, where: str) -> str:
+    """Return the value, one of FAIL_ON; raise BadSetting for any other."""
     if value not in FAIL_ON:
         raise BadSetting(f"{where} cannot be {value!r}", f"choose one of {', '.join(FAIL_ON)}")
     return str(value)
@@ -262,7 +267,7 @@ def _date(value: Any, where: str) -> datetime.date:
 _READERS: dict[str, Any] = {
     **dict.fromkeys(("select", "extend_select", "ignore"), _names),
     **dict.fromkeys(("match", "rule", "reason"), _text),
-    "fail_on": _fail_on,
+    "fail_on": checked_fail_on,
     "baseline": _file,
     "rules": _rules,
     "per_path": _per_path,

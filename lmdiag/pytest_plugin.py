@@ -9,7 +9,7 @@ pytest loads it by itself where lmdiag is installed; it imports the rest of lmdi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 
 
 def assert_healthy(
-    log: str | PathLike[str] | Run, *, fail_on: str = "", select: Sequence[str] = (), ignore: Sequence[str] = ()
+    log: str | PathLike[str] | Run | Iterable[str | PathLike[str] | Run],
+    *,
+    fail_on: str = "",
+    select: str | Sequence[str] = (),
+    ignore: str | Sequence[str] = (),
 ) -> Report:
     """Fail unless every run of a log is free of findings at or above `fail_on`, and at least one could be judged.
 
-    `log` is a file, a folder, a glob or a Run. The settings of the project hold, as for `lmdiag check`; `fail_on`, `select`
+    `log` is a file, a folder, a glob, a Run, or a list of files, folders and globs, or of Runs. The settings of the project hold, as for `lmdiag check`; `fail_on`, `select`
     and `ignore` (names of rules and families) replace single ones. Returns the report. The message of the failure lists the
     findings, one a line.
     """
@@ -36,15 +40,21 @@ def assert_healthy(
     from lmdiag.judging.logs import judge, report_on
     from lmdiag.judging.policy import exit_code
     from lmdiag.reports.concise import render
+    from lmdiag.run import Run
 
-    given: dict[str, Any] = {"fail_on": fail_on, "select": tuple(select), "ignore": tuple(ignore)}
+    given: dict[str, Any] = {"fail_on": fail_on, "select": _names(select), "ignore": _names(ignore)}
     settings = replace(load(Path.cwd()), **{name: value for name, value in given.items() if value})
-    report = judge(str(log), settings) if isinstance(log, str | PathLike) else report_on([log], settings)
+    logs: list[Any] = list(log) if isinstance(log, Iterable) and not isinstance(log, str | Run) else [log]
+    in_memory = bool(logs) and all(isinstance(one, Run) for one in logs)
+    report = report_on(logs, settings) if in_memory else judge(logs, settings)
     if exit_code(report):
-        raise AssertionError(
-            f"{log if isinstance(log, str | PathLike) else log.name} is not healthy:\n{render(report)}"
-        )
+        named = ", ".join(one.name if isinstance(one, Run) else str(one) for one in logs)
+        raise AssertionError(f"{named} is not healthy:\n{render(report)}")
     return report
+
+
+def _names(given: str | Sequence[str]) -> tuple[str, ...]:
+    return tuple(filter(None, [given] if isinstance(given, str) else given))
 
 
 @pytest.fixture

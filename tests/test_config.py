@@ -2,7 +2,7 @@
 
 import pytest
 
-from lmdiag.config import Settings, from_mapping, load, override, read
+from lmdiag.config import FILE_NAMES, Settings, from_mapping, load, override, read
 from lmdiag.errors import BadSetting
 
 
@@ -149,3 +149,10 @@ def test_settings_for_paths_that_do_not_fit_are_refused(table, said):
     with pytest.raises(BadSetting) as caught:
         from_mapping({"per-path": [table]})
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("name", FILE_NAMES)
+def test_our_table_must_be_one(tmp_path, name):
+    (tmp_path / name).write_text("[tool]\nlmdiag = 5\n")
+    with pytest.raises(BadSetting, match=r"tool.lmdiag must be a table, not 5"):
+        load(tmp_path)

@@ -12,7 +12,7 @@ from lmdiag.fleet import each, worthwhile_jobs
 from lmdiag.judging.baseline import accepted_by
 from lmdiag.judging.judged import ALL, CHARTS, TEXT, Judged, Judging, judged_runs, unreadable, without_duplicates
 from lmdiag.judging.policy import check_settings, chosen_rules
-from lmdiag.judging.reading import Group, Progress, groups_at
+from lmdiag.judging.reading import Group, Progress, groups_at, listed
 from lmdiag.readers.options import ReadOptions
 from lmdiag.reports.left_out import PassedOver
 from lmdiag.reports.report import Report
@@ -44,9 +44,11 @@ def judge(
     >>> report.verdict, report.diagnoses[0].findings[0].rule
     ('unhealthy', 'divergence')
     """
+    if not isinstance(settings, Settings | None):
+        raise TypeError(f"settings are lmdiag.config.Settings, not {type(settings).__name__}")
     settings = load(Path.cwd()) if settings is None else settings
     check_settings(settings)
-    groups, problems = groups_at([paths] if isinstance(paths, str | Path) else paths)
+    groups, problems = groups_at(listed(paths))
     sources = [source for group in groups for source in group.sources]
     jobs = jobs or worthwhile_jobs(sources)
     few = len(sources) <= FEW and jobs == 1 and not scheduler

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from lmdiag.config import Settings
+from lmdiag.config import Settings, checked_fail_on
 from lmdiag.diagnose import Diagnosis, diagnose
 from lmdiag.errors import BadSetting, nearest
 from lmdiag.finding import FAMILIES, Rule, Severity, fails, severity_of
@@ -59,6 +59,7 @@ def check_settings(settings: Settings, rules: Iterable[Rule] = RULES) -> None:
     """Raise BadSetting unless every rule that the settings name exists, and every setting of a rule fits it."""
     rules = tuple(rules)
     where = f"{settings.source}: " if settings.source else ""
+    checked_fail_on(settings.fail_on, f"{where}fail-on")
     _named((s.rule for s in settings.suppress), rules, f"{where}suppress")
     _check_rules(settings.rules, rules, f"{where}rules")
     for pattern, changes in settings.per_path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from os import PathLike, fspath
 from pathlib import Path
 
 from lmdiag.errors import LmdiagError, NoValues, UnreadableLog
@@ -54,7 +55,7 @@ def groups_at(paths: Iterable[str | Path]) -> tuple[list[Group], list[Problem]]:
     """Return the sources that each path names, each source once, and what could not be found."""
     found: list[tuple[str, dict[str, Source], list[tuple[str, str]]]] = []
     problems: list[Problem] = []
-    for path in map(str, paths):
+    for path in map(_checked, paths):
         passed: list[tuple[str, str]] = []
         sources, missing = find([path], partial(_noted, passed))
         problems += [(path, problem) for problem in missing]
@@ -73,6 +74,21 @@ def groups_at(paths: Iterable[str | Path]) -> tuple[list[Group], list[Problem]]:
         seen |= known.keys()
         told.update(passed)
     return groups, problems
+
+
+def listed(paths: str | Path | Iterable[str | Path]) -> list[str | Path]:
+    """Return the paths that were given, one or several."""
+    if isinstance(paths, str | PathLike):
+        return [paths]
+    if not isinstance(paths, Iterable):
+        raise TypeError(f"a path or a list of paths is wanted, not {type(paths).__name__}")
+    return list(paths)
+
+
+def _checked(path: str | Path) -> str:
+    if not isinstance(path, str | PathLike) or not isinstance(given := fspath(path), str):
+        raise TypeError(f"a path is a str or a Path, not {type(path).__name__}")
+    return given
 
 
 def _noted(passed: list[tuple[str, str]], name: str, why: str) -> None:
@@ -144,8 +160,7 @@ def _each_once(runs: list[Run]) -> list[Run]:
 
 def read_all(paths: str | Path | Sequence[str | Path]) -> list[Run]:
     """Read every run in files, folders or globs; raise UnreadableLog when there is none."""
-    listed = [paths] if isinstance(paths, (str, Path)) else list(paths)
-    runs, problems = read_runs(listed)
+    runs, problems = read_runs(listed(paths))
     if not runs:
         raise problems[0][1] if problems else UnreadableLog("no paths were given", "give a file, a folder or a glob")
     return runs
