@@ -90,31 +90,41 @@ def open_folder(files: Mapping[str, bytes]) -> int:
 
     They are found as on the command line.
     """
+    number = st.session_state["folders_opened"] = st.session_state.get("folders_opened", 0) + 1
+    group = f"upload-{number}"  # two folders may have one name, and hold the same files
     with TemporaryDirectory() as place:
         folder = Path(place).resolve()
-        for name, content in files.items():
-            path = folder.joinpath(*(part for part in PurePosixPath(name).parts if part not in ("..", "/")))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+        lost = [problem for name, content in files.items() if (problem := _unwritten(folder, name, content))]
         settings = project_settings()
-        found = [source for group in groups_at([folder])[0] for source in group.sources]
+        groups, missing = groups_at([folder])
+        lost += [Unreadable("", _without(folder, problem.message), problem.hint) for _, problem in missing]
+        found = [source for group in groups for source in group.sources]
         for source in found:
-            first, *others = (_uploaded(part, folder) for part in source.parts)
-            content = b"".join(p.name.encode() if p.is_folder else p.data for p in (first, *others))
-            key = hashlib.blake2b(content, digest_size=12).hexdigest()
+            first, *others = (replace(part, name=_without(folder, part.name)) for part in source.parts)
+            key = hashlib.blake2b(f"{group}/{first.name}".encode("utf-8", "replace"), digest_size=12).hexdigest()
             log = read_log(key, replace(first, beside=tuple(others)), settings)
-            _open_logs()[key] = replace(log, group=folder.name)
+            _open_logs()[key] = replace(log, group=group)
             st.session_state["chosen"] = f"{key}/0"
+    for at, problem in enumerate(lost):
+        _open_logs()[f"{group}-{at}"] = Log(f"{group}-{at}", problem.source, Judged(unreadable=(problem,)))
     return len(files) - sum(len(source.parts) for source in found)
 
 
-def _uploaded(source: Source, folder: Path) -> Source:
-    """Return a source of an uploaded folder under the name that it has in it."""
-    return (
-        replace(source, name=source.path.relative_to(folder).as_posix() + "/" * source.is_folder)
-        if source.path
-        else source
-    )
+def _unwritten(folder: Path, name: str, content: bytes) -> Unreadable | None:
+    """Write an uploaded file below a folder, and return what keeps it from being written: names come from anywhere."""
+    path = folder.joinpath(*(part for part in PurePosixPath(name).parts if part not in ("..", "/")))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", "") or str(error)
+        return Unreadable(name.replace("\0", "�"), f"a file of this name cannot be kept: {why}", "give it another name")
+    return None
+
+
+def _without(folder: Path, text: str) -> str:
+    """Return a text without the path of the temporary folder that the user knows nothing of."""
+    return text.replace(f"{folder.as_posix()}/", "").replace(folder.as_posix(), "that was uploaded") or "upload/"
 
 
 def open_sample(path: Path) -> None:
