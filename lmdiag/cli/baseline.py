@@ -23,7 +23,7 @@ from lmdiag.cli.options import CONFIGURING, LOG_PATH, READING, with_options
 )
 @with_options(CONFIGURING, READING)
 def baseline(paths: tuple[str, ...], output: Path, **options: Any) -> int:
-    from lmdiag.cli.judging import judge_paths
+    from lmdiag.cli.judging import judge_paths, say_unread
     from lmdiag.cli.output import check_files, write_file
     from lmdiag.cli.streams import say
     from lmdiag.judging.baseline import baseline_of
@@ -32,8 +32,10 @@ def baseline(paths: tuple[str, ...], output: Path, **options: Any) -> int:
 
     check_files([output], paths)
     report = judge_paths(paths, options | {"config": (*options["config"], "baseline=")}, copies=True)
-    for unreadable in report.unreadable:
-        say(f"not read: {unreadable.source}: {unreadable.error}")
+    say_unread(report)
+    if not report.diagnoses:
+        say(f"{output} was left as it is: no run was read")
+        return TROUBLE
     write_file(output, baseline_of(report))
     say(f"{output}: {count(len(report.findings), 'finding')} of {count(len(report.diagnoses), 'run')}")
     return TROUBLE if report.unreadable else 0

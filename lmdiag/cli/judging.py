@@ -37,3 +37,9 @@ def judge_paths(
     for complaint in complaints(settings.suppress, report, datetime.date.today()):
         say(f"warning: {complaint}")
     return report
+
+
+def say_unread(report: Report) -> None:
+    """Say what could not be read, and what to do about it, where the report itself is not printed."""
+    for lost in report.unreadable:
+        say(f"not read: {lost.source}: {lost.error}" + (f"\nHint: {lost.hint}" if lost.hint else ""))

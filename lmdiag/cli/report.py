@@ -34,7 +34,7 @@ FORMAT_OF = {
 )
 @with_options(CONFIGURING, READING)
 def report(paths: tuple[str, ...], output: Path, **options: Any) -> int:
-    from lmdiag.cli.judging import judge_paths
+    from lmdiag.cli.judging import judge_paths, say_unread
     from lmdiag.cli.output import check_files, write_file
     from lmdiag.cli.streams import say
     from lmdiag.judging.exit_codes import TROUBLE
@@ -45,6 +45,7 @@ def report(paths: tuple[str, ...], output: Path, **options: Any) -> int:
         raise BadSetting(f"cannot tell the format of {output}", f"end its name with one of {', '.join(FORMAT_OF)}")
     check_files([output], paths)
     found = judge_paths(paths, options, charts=FORMAT_OF[output.suffix] == "html")
+    say_unread(found)
     write_file(output, render(found, FORMAT_OF[output.suffix]))
     say(f"{output}: {count(len(found.diagnoses), 'run')}, {WORDS[found.verdict]}")
     return TROUBLE if found.unreadable else 0

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from lmdiag.cli.options import wants_color, width
@@ -28,8 +27,11 @@ def log_at(path: str) -> str:
     """Return the log to follow: the path itself, or of a folder the log in it that was written to last."""
     if "://" in path:
         raise UnreadableLog(f"{path} is not on this machine", "watch follows files of this machine and standard input")
-    if path == "-" or not Path(path).is_dir():
-        if path != "-" and not Path(path).exists():
+    if path == "-" or not os.path.isdir(path):
+        if path != "-" and not os.path.exists(path):
+            if "*" in path:
+                hint = "watch follows one log: name it, or the folder that holds it"
+                raise UnreadableLog(f"{path} is a pattern", hint)
             say(f"waiting for {path}, which does not exist yet")
         return path
     latest, *others = logs_below(path)
@@ -62,6 +64,10 @@ class Printer:
             print_line(as_text(change, time.strftime("%H:%M:%S"), self._style))
         if self._command and self._calls(change):
             self._call(self._command, change)
+
+    def warned(self, words: str) -> None:
+        """Print what is wrong with the settings."""
+        say(f"warning: {words}")
 
     def _calls(self, change: Change) -> bool:
         if change.finding is None:

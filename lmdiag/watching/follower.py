@@ -71,7 +71,7 @@ class Follower:
 
     def poll(self) -> bool:
         """Take in what was added, and tell whether there was anything."""
-        if self._path.is_dir() or self._as_a_whole:
+        if os.path.isdir(self._path) or self._as_a_whole:
             return self._touched()
         grown = False
         for anew, block in self._input.news():
@@ -90,7 +90,7 @@ class Follower:
 
     def runs(self) -> list[Run]:
         """Return the runs that the log holds; raise UnreadableLog where there are none."""
-        if self._path.is_dir():
+        if os.path.isdir(self._path):
             runs, problems = read_runs([self._path], self._options)
             if not runs and problems:
                 raise problems[0][1]
@@ -112,7 +112,7 @@ class Follower:
 
     def _touched(self) -> bool:
         """Tell whether any file below the path has changed."""
-        files = [p for p in self._path.rglob("*") if p.is_file()] if self._path.is_dir() else [self._path]
+        files = [p for p in self._path.rglob("*") if p.is_file()] if os.path.isdir(self._path) else [self._path]
         now = [state for path in files if (state := _state(path))]
         touched = bool(now) and now != self._seen
         self._seen = now or self._seen
@@ -120,7 +120,7 @@ class Follower:
 
     def _runs_of_a_small_log(self) -> list[Run]:
         source = Source(self.name, content=self._lines + self._last_line)
-        if self._path.is_file() and source.head.strip() and not self._grows(source):
+        if os.path.isfile(self._path) and source.head.strip() and not self._grows(source):
             self._as_a_whole = True
             return self.runs()
         return runs_of(source, self._options)
@@ -159,7 +159,7 @@ class Follower:
         """Choose, by what is there of it, how to read a log that has become large."""
         source = Source(self.name, content=self._lines)
         self._growing = begin(source, self._options) if self._grows(source) else None
-        self._as_a_whole = self._growing is None and self._path.is_file()
+        self._as_a_whole = self._growing is None and os.path.isfile(self._path)
         if self._growing is not None:
             self._growing.feed(as_text(source.utf8))
         if self._growing is not None or self._as_a_whole:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from lmdiag.judging.exit_codes import FAILED
 from lmdiag.judging.judged import judge_run
 from lmdiag.judging.policy import check_settings, chosen_rules, exit_code
 from lmdiag.judging.reading import find
+from lmdiag.judging.suppressions import complaints
 from lmdiag.reports.phrases import WORDS, count, source_of
 from lmdiag.reports.report import Report
 from lmdiag.run import Run
@@ -48,6 +50,9 @@ class Listener(Protocol):
 
     def changed(self, change: Change) -> None:
         """Hear what has changed."""
+
+    def warned(self, words: str) -> None:
+        """Hear what is wrong with the settings."""
 
 
 def logs_below(path: str) -> list[Path]:
@@ -182,6 +187,13 @@ class Watch:
     def _diagnosed(self, run: Run) -> Diagnosis:
         return judge_run(run, self._settings, self._accepted)[0]
 
+    def _complain(self, run: Run) -> None:
+        """Tell which suppressions have expired, or were not needed by the run that has ended."""
+        found, suppressed = judge_run(run, self._settings, self._accepted)
+        report = Report((found,), suppressed=tuple(suppressed))
+        for complaint in complaints(self._settings.suppress, report, datetime.date.today()):
+            self._listener.warned(complaint)
+
     def _failed(self) -> bool:
         failing = any(fails(severity_of(finding), self._settings.fail_on) for finding in self._told.values())
         return failing or self._status in BROKEN
@@ -200,6 +212,7 @@ class Watch:
             return FAILED
         if self._diagnosis is None:
             raise self._trouble or UnreadableLog("no data was received", "the run wrote nothing, or wrote elsewhere")
+        self._complain(self._diagnosis.run)
         verdict = self._diagnosis.verdict
         unsaid = process_ended and not self._status and not self._diagnosis.run.complete
         how = "the process ended, and the log does not say how" if unsaid else "the run ended"

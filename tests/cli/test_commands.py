@@ -269,3 +269,19 @@ def test_a_dash_is_no_file_to_write(run, good, tmp_path, args):
     assert (done.code, done.out) == (2, "")
     assert "- is not the name of a file to write" in done.err
     assert not (tmp_path / "-").exists()
+
+
+def test_a_baseline_of_nothing_leaves_the_old_one(run, bad, tmp_path):
+    assert run("baseline", bad, "-o", "known.json").code == 0
+    before = (tmp_path / "known.json").read_bytes()
+    done = run("baseline", "gone.jsonl", "-o", "known.json")
+    assert (done.code, (tmp_path / "known.json").read_bytes()) == (2, before)
+    assert "not read: gone.jsonl: there is no file" in done.err
+    assert "left as it is" in done.err
+
+
+def test_a_report_says_what_it_could_not_read(run, bad):
+    done = run("report", bad, "bda.jsonl", "-o", "report.html")
+    assert done.code == 2
+    assert "not read: bda.jsonl: there is no file" in done.err
+    assert "Hint: check the path" in done.err

@@ -503,3 +503,28 @@ def test_ctrl_c_ends_the_watch_with_exit_2(tmp_path, good):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert (process.returncode, err.strip()) == (2, "lmdiag: interrupted")
+
+
+def test_names_that_no_log_can_have_are_refused_with_words(tmp_path):
+    for path in ("fold/**", "runs/*.jsonl"):
+        with pytest.raises(UnreadableLog, match="is a pattern"):
+            log_at(str(tmp_path / path))
+    name = log_at("x" * 300)
+    with pytest.raises(UnreadableLog, match="File name too long"):
+        watch_on(name, 10, None, OPTIONS).turn(0.0)
+
+
+def test_what_is_wrong_with_suppressions_is_said_once_at_the_end(growing, told, tmp_path, capsys):
+    (tmp_path / "lmdiag.toml").write_text(
+        "[[suppress]]\nrule = 'numerics'\nreason = 'old'\nuntil = 2020-01-01\n"
+        "[[suppress]]\nrule = 'spikes'\nreason = 'never seen'\n"
+    )
+    growing.watch(isolated=False)
+    growing.add(falling())
+    growing.later()
+    assert "warning" not in capsys.readouterr().err
+    growing.write(END % "completed")
+    growing.later()
+    said = capsys.readouterr().err
+    assert said.count("(old) expired on 2020-01-01") == 1
+    assert said.count("(never seen) suppresses nothing") == 1
