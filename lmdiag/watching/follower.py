@@ -133,8 +133,8 @@ class Follower:
         """Go on with a file that began anew, or forget what was read if it only repeats it."""
         if self._start and block.startswith(self._start):
             self._lines, self._growing = b"", None
-        elif self._torn:
-            self._take(b"\n")  # so that the torn line is counted
+        elif self._torn and (self._lines or self._growing is not None):
+            self._take(b"\n")  # so that the torn line is counted; one that was all there was is a document written anew
         self._start = self._torn = b""
         self._line_end = b"\r"
 

@@ -1,5 +1,6 @@
 """Following a log that grows gives at every moment what reading it as a whole gives, and reads no line twice."""
 
+import json
 import os
 from pathlib import Path
 
@@ -341,3 +342,16 @@ def test_a_log_that_is_gone_was_last_changed_when_it_was_there(tmp_path):
     path.unlink()
     assert (follower.gone, follower.changed, follower.poll()) == (True, 1000, False)
     assert follower.runs()[0].last_step == 199
+
+
+@pytest.mark.parametrize("made_of", [dict, list], ids=["keras history", "records"])
+def test_a_document_without_a_line_end_that_is_written_anew_is_read_as_a_whole(tmp_path, made_of):
+    path = tmp_path / "history.json"
+    follower = Follower(str(path))
+    for n in (10, 30, 60):
+        losses = [9 / s for s in range(1, n + 1)]
+        records = [{"step": s, "loss": loss} for s, loss in enumerate(losses)]
+        path.write_text(json.dumps({"loss": losses, "val_loss": losses} if made_of is dict else records))
+        assert not follower.poll()
+    assert follower.close_line()
+    assert len(follower.runs()[0].curve[1]) == 60
