@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lmdiag.run import Run, Series
-from lmdiag.sources.beside import Place
+from lmdiag.sources.beside import Place, place
 
 FEWEST_POINTS = 3  # fewer equal values may be chance
 SHARED = 0.95
@@ -46,9 +46,9 @@ class _Store:
 Join = Callable[[_Store, _Store], Run | None]
 
 
-def joined(found: Sequence[tuple[Place, Sequence[Run]]]) -> list[Run]:
+def joined(found: Sequence[tuple[str, Sequence[Run]]]) -> list[Run]:
     """Return the runs of several logs whose names say that they may be one, each training once."""
-    placed = [(place, run, len(runs) == 1) for place, runs in found for run in runs]
+    placed = [(place(name), run, len(runs) == 1) for name, runs in found for run in runs]
     stores = [_Store(number, run, place, alone) for number, (place, run, alone) in enumerate(placed)]
     same: list[_Store] = []
     for store in _ranks_as_one(sorted(stores, key=_fullest_first)):

@@ -13,7 +13,7 @@ from lmdiag.gather import runs_in
 from lmdiag.readers import OF_ANY_DATA, is_log, read_source, reader_for, reader_of
 from lmdiag.readers.options import ReadOptions
 from lmdiag.run import Run
-from lmdiag.sources.beside import Place, place, together
+from lmdiag.sources.beside import together
 from lmdiag.sources.find import find as find_sources
 from lmdiag.sources.find import identity, is_folder
 from lmdiag.sources.source import Source
@@ -114,11 +114,11 @@ def runs_beside(
     source: Source, options: ReadOptions | None = None
 ) -> tuple[list[Run], list[tuple[Source, UnreadableLog]]]:
     """Return the runs of a source and of those beside it, stores of one run joined, and what could not be read."""
-    found: list[tuple[Place, list[Run]]] = []
+    found: list[tuple[str, list[Run]]] = []
     problems: list[tuple[Source, UnreadableLog]] = []
     for part in source.parts:
         try:
-            found.append((place(part.name), runs_of(part, options)))
+            found.append((part.name, runs_of(part, options)))
         except UnreadableLog as problem:
             problems.append((part, problem))
     if len(found) < 2:

@@ -59,4 +59,4 @@ def test_a_name_that_cannot_be_kept_is_said_and_hides_nothing(session, name):
 def test_a_folder_without_a_log_is_said(session):
     assert opened.open_folder({"runs/model.bin": b"\x00" * 99}) == 1
     (problem,) = opened.problems()
-    assert "no log was found in the folder that was uploaded" in problem.problem.error
+    assert "nothing in the folder that was uploaded has the name of a log" in problem.problem.error

@@ -7,7 +7,6 @@ import pytest
 
 from lmdiag.gather.stores import joined
 from lmdiag.run import Event, Run, Series, Skipped
-from lmdiag.sources.beside import place
 from tests.rules.curves import falling
 
 
@@ -29,7 +28,7 @@ def at(steps, values, **facts):
 
 
 def join(*runs):
-    return joined([(place(run.source), [run]) for run in runs])
+    return joined([(run.source, [run]) for run in runs])
 
 
 def rounded(values, decimals=3):
@@ -158,7 +157,7 @@ class TestTwoTrainings:
     def test_a_log_of_several_runs_gets_no_parts(self):
         first, second = made("x/train.log", "text", loss=LOSS), made("x/train.log#2", "text", loss=LOSS + 1)
         part = made("x/lr.csv", "csv", lr=LOSS)
-        assert len(joined([(place("x/train.log"), [first, second]), (place("x/lr.csv"), [part])])) == 3
+        assert len(joined([("x/train.log", [first, second]), ("x/lr.csv", [part])])) == 3
 
 
 class TestParts:
