@@ -72,7 +72,8 @@ def test_standard_input_is_a_log(run, bad, monkeypatch):
 def test_several_reports_are_written_at_once(run, bad, tmp_path):
     done = run("check", bad, "-f", "concise", "-o", "json=out/a.json", "-o", "markdown=b.md")
     assert done.code == 1
-    assert "non-finite-loss error" in done.out
+    assert "error: " in done.out
+    assert "[non-finite-loss]" in done.out
     assert json.loads((tmp_path / "out/a.json").read_text())["verdict"] == "unhealthy"
     assert (tmp_path / "b.md").read_text().startswith("## ✗ unhealthy")
 
