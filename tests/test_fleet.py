@@ -76,6 +76,17 @@ def test_all_ways_give_the_same_in_the_same_order(tmp_path):
     assert here[4] == "Hello"
 
 
+def variable(source):
+    return os.environ.get("A_STORE_PASSWORD")
+
+
+def test_processes_know_the_environment_of_now(tmp_path, monkeypatch):
+    found = sources(write_logs(tmp_path))
+    list(each(first_line, found, told, jobs=2))
+    monkeypatch.setenv("A_STORE_PASSWORD", "secret")
+    assert list(each(variable, found, told, jobs=2)) == ["secret"] * len(found)
+
+
 def test_a_process_that_is_killed_once_loses_nothing(tmp_path):
     found = sources(write_logs(tmp_path / "logs"))
     once = str(tmp_path / "once")

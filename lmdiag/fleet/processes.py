@@ -62,11 +62,15 @@ def _alone(task: Callable[[Source], T], source: Source, lost: Callable[[Source],
 def _pool(jobs: int) -> ProcessPoolExecutor:
     # A process that is forked from one with threads, as polars has, can hang; these begin from nothing.
     start = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    return ProcessPoolExecutor(jobs, multiprocessing.get_context(start), _begin)
+    return ProcessPoolExecutor(jobs, multiprocessing.get_context(start), _begin, (dict(os.environ),))
 
 
-def _begin() -> None:
-    """Prepare a process: the one that started it hears Ctrl-C, and there are as many of them as processors already."""
+def _begin(environment: dict[str, str]) -> None:
+    """Prepare a process: the one that started it hears Ctrl-C, and there are as many of them as processors already.
+
+    A fork server keeps the `environment` of its own start, before somebody has set a password for a store, say.
+    """
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     for variable in ("POLARS_MAX_THREADS", "OPENBLAS_NUM_THREADS"):
