@@ -54,7 +54,7 @@ _KINDS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
 }  # fmt: skip
 _STEP = lazy(r"(?:iteration|step|iter|it|updates?)[\s:=_/-]*(\d{1,15})\b|checkpoint-(\d{1,15})\b", re.IGNORECASE)
-_TRACEBACK = "Traceback (most recent call last)"
+TRACEBACK = "Traceback (most recent call last)"
 _EXCEPTION = lazy(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning|Abort|Timeout)?(?::|$)")
 
 
@@ -83,7 +83,7 @@ class EventWatcher:
 
     def _follow_traceback(self, piece: str) -> None:
         text, rank = payload(piece)
-        if _TRACEBACK in piece:
+        if TRACEBACK in piece:
             self._open.add(rank)
         elif rank in self._open and _EXCEPTION.match(text) and not _body(piece).startswith(" "):
             self._open.discard(rank)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lmdiag.readers.numbers import number
-from lmdiag.readers.text.events import EventWatcher
+from lmdiag.readers.text.events import TRACEBACK, EventWatcher
 from lmdiag.readers.text.facts import find_facts
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.pieces import LONGEST_PIECE, payload
@@ -120,6 +120,8 @@ def read_one_by_one(
             kinds[kind] += 1
         if taken:
             in_code, last_line = False, line
+            if TRACEBACK in piece:
+                events.see(piece)  # a crash begins where the progress bar happens to stand
             continue
         chatter += 1
         if _CODE_BEGINS.match(piece):
