@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmdiag.attribution import attribute
+from lmdiag.errors import show_if_debugging
 from lmdiag.finding import SHAPELESS, Finding, NotChecked, Rule, Severity
 from lmdiag.rules import RULES
 from lmdiag.run import Run
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 VERDICTS = ("healthy", "not-judged", "suspect", "unhealthy")  # best first
 ESSENTIAL = ("non-finite-loss", "divergence", "not-learning")  # a run of which these cannot tell anything is not judged
+FAILED = "it failed on this log, which is a fault of lmdiag"
 LEAST_READ = 0.98  # share of the records that must have been read
 
 
@@ -106,7 +108,13 @@ def diagnose(
         if why:
             not_checked.append(NotChecked(why, rule.name))
             continue
-        said = list(rule.look(run, **(settings or {}).get(rule.name, {})))
+        try:
+            with np.errstate(all="ignore"):  # numbers at the limits are for the rules, not for the terminal
+                said = list(rule.look(run, **(settings or {}).get(rule.name, {})))
+        except Exception as error:  # a fault of ours must not hide what the other rules say
+            show_if_debugging(error)
+            not_checked.append(NotChecked(f"{FAILED}: {type(error).__name__}: {error}", rule.name))
+            continue
         refusals = [replace(n, rule=rule.name) for n in said if isinstance(n, NotChecked)]
         not_checked += refusals
         findings += [

@@ -10,8 +10,11 @@ one place per use: ``cli.main``, the app's upload, the caller of the Python API.
 of lmdiag, has ``record.writer.LogInUse`` of its own.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+DEBUG = "LMDIAG_DEBUG"  # an environment variable, so that processes started by this one know it, too
 
 
 class LmdiagError(Exception):
@@ -44,6 +47,14 @@ def explained(explain: Callable[[Exception], UnreadableLog]) -> Iterator[None]:
         raise
     except Exception as error:
         raise explain(error) from error
+
+
+def show_if_debugging(error: Exception) -> None:
+    """Write the traceback of an error that is caught to standard error where `lmdiag --debug` asks for it."""
+    if os.environ.get(DEBUG):
+        import traceback
+
+        traceback.print_exception(error)
 
 
 def nearest(word: str, known: list[str]) -> str:

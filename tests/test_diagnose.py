@@ -120,3 +120,31 @@ def test_no_sick_real_log_is_healthy_without_having_been_looked_at(real_logs):
 
 def test_the_records_of_a_run_without_a_loss():
     assert Run("a", {"lr": Series(np.arange(3), np.ones(3))}).records == (0, 0)
+
+
+def test_a_rule_that_fails_hides_nothing_of_what_the_others_say(monkeypatch, capsys):
+    def broken(run, curve):
+        raise OverflowError("(34, 'Numerical result out of range')")
+        yield
+
+    rules = [replace(rule, check=broken) if rule.name == "plateau" else rule for rule in RULES]
+    diagnosis = diagnose(run(loss=[*falling(100), np.nan]), rules)
+    assert "non-finite-loss" in {finding.rule for finding in diagnosis.findings}
+    (failed,) = [n.why for n in diagnosis.not_checked if n.rule == "plateau"]
+    assert (
+        failed
+        == "it failed on this log, which is a fault of lmdiag: OverflowError: (34, 'Numerical result out of range')"
+    )
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv("LMDIAG_DEBUG", "1")
+    diagnose(run(loss=falling(100)), rules)
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_run_whose_essential_rule_failed_is_not_judged():
+    def broken(run, curve):
+        raise ValueError("no")
+        yield
+
+    rules = [replace(rule, check=broken) if rule.name == "divergence" else rule for rule in RULES]
+    assert diagnose(run(loss=falling(100)), rules).verdict == "not-judged"

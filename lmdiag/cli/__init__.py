@@ -6,8 +6,10 @@ Exit codes: 0 no finding at or above `--fail-on`; 1 at least one; 2 usage, confi
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import click
 
 from lmdiag.cli.streams import ignore_closed_output, open_what_is_closed, say
-from lmdiag.errors import LmdiagError, nearest
+from lmdiag.errors import DEBUG, LmdiagError, nearest
 from lmdiag.judging.exit_codes import TROUBLE
 from lmdiag.version import __version__
 
@@ -72,9 +74,12 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="lmdiag")
-@click.option("--debug", is_flag=True, envvar="LMDIAG_DEBUG", help="Show the traceback of an internal error.")
+@click.option("--debug", is_flag=True, envvar=DEBUG, help="Show the traceback of an internal error.")
 def commands(debug: bool) -> None:
     """Read the log of a language-model training run and say whether the run is healthy."""
+    if debug and DEBUG not in os.environ:
+        os.environ[DEBUG] = "1"
+        click.get_current_context().call_on_close(partial(os.environ.pop, DEBUG))
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lmdiag.config import Settings
 from lmdiag.diagnose import Diagnosis
-from lmdiag.errors import LmdiagError
+from lmdiag.errors import LmdiagError, show_if_debugging
 from lmdiag.finding import Severity, severity_of
 from lmdiag.judging.policy import diagnosed
 from lmdiag.judging.reading import is_foreign, runs_beside
@@ -131,9 +131,8 @@ class Judging:
             )
         except LmdiagError:
             raise
-        except Exception as error:
-            if self.keep == ALL:
-                raise
+        except Exception as error:  # a fault of ours must not hide what is said of other logs
+            show_if_debugging(error)
             return Judged(unreadable=tuple(internal_error(part.name, error) for part in source.parts))
 
     def lost(self, source: Source) -> Judged:

@@ -139,8 +139,22 @@ def test_train_hands_its_arguments_to_the_trainers(run):
     assert run("train", "no-such-model").code == 2
 
 
+def test_an_internal_error_on_one_log_hides_no_other(run, good, bad, monkeypatch):
+    sound = sys.modules["lmdiag.diagnose"].best_evaluation
+    monkeypatch.setattr(
+        sys.modules["lmdiag.diagnose"], "best_evaluation", lambda run: 1 / 0 if "good" in run.source else sound(run)
+    )
+    done = run("check", good, bad)
+    assert done.code == 1
+    assert "non-finite-loss" in done.out
+    assert "ZeroDivisionError: division by zero" in done.out
+    assert "Traceback" not in done.err
+    assert "Traceback" in run("--debug", "check", good).err
+    assert "Traceback" not in run("check", good).err
+
+
 def test_an_internal_error_is_one_line_and_exit_2(run, good, monkeypatch):
-    monkeypatch.setattr(sys.modules["lmdiag.diagnose"], "best_evaluation", lambda run: 1 / 0)
+    monkeypatch.setattr(sys.modules["lmdiag.judging.logs"], "groups_at", lambda paths: 1 / 0)
     done = run("check", good)
     assert (done.code, done.out) == (2, "")
     assert done.err.splitlines()[0] == "lmdiag: internal error: ZeroDivisionError: division by zero"

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from lmdiag.cli import main
-from lmdiag.diagnose import diagnose
+from lmdiag.diagnose import FAILED, diagnose
 from lmdiag.errors import LmdiagError
 from lmdiag.gather import runs_in
 from lmdiag.readers import read_source, reader_of
@@ -107,6 +107,9 @@ def _bad_diagnosis(run) -> Iterator[str]:
     except Exception as error:  # the point of the trial
         yield f"{type(error).__name__} while judging: {error}"
         return
+    for refusal in diagnosis.not_checked:
+        if refusal.why.startswith(FAILED):
+            yield f"{refusal.rule}: {refusal.why}"
     for finding in diagnosis.findings:
         if not finding.message or not finding.first_step <= finding.last_step:
             yield f"{finding.rule} found steps {finding.first_step} to {finding.last_step}: {finding.message!r}"
