@@ -287,3 +287,14 @@ NOT_LOGS = {
 def test_what_is_no_log_is_refused(name: str) -> None:
     with pytest.raises(UnreadableLog):
         runs_of(Source(name, content=NOT_LOGS[name].encode()))
+
+
+def test_a_crash_behind_a_progress_bar_is_told() -> None:
+    lines = [f"{{'loss': '{3 - k / 10:.2f}', 'grad_norm': '1.5', 'epoch': '{k / 10}'}}" for k in range(1, 9)]
+    bar = " 40%|####      | 8/20 [00:01<00:01, 8.0it/s]Traceback (most recent call last):"
+    trace = ['  File "train.py", line 3, in <module>', "RuntimeError: no more memory for the cache"]
+    loading = "Loading weights: 100%|##########| 27/27 [00:00<00:00, 13627.01it/s]"
+    run = run_of("\n".join([loading, *lines, bar, *trace]))
+    assert run.config["max_steps"] == 20
+    assert [event.message for event in run.events if event.kind == "exception"] == [trace[-1]]
+    assert not run.complete
