@@ -20,6 +20,9 @@ _ITEM = lazy(
     r"['\"]([^'\"]+)['\"]:\s*(?:(?:np\.\w+|(?:torch\.)?tensor|array)\(\[?([^(),\]]*)[^()]*\)|'([^']*)'|\"([^\"]*)\"|([^,{}\[\]]+))"
 )
 _BAR = lazy(r"(\d+)/(\d+) \[[\d:]+<")
+_OTHER_BAR = lazy(
+    r"(?!.*(?i:train|epoch|step|iter))\s*[A-Z][a-z]+[\w ]*[^%|]*: +\d+%\|"
+)  # Loading weights, Map, Tokenizing
 _NUMBER = lazy(rf"{NUM}$")
 _FRACTION = lazy(r"(\d+)/(\d+)$")
 _SUMMARY = {"train_runtime", "train_loss"}
@@ -53,7 +56,8 @@ class ConsoleScanner:
                 self._bar(int(bar[1]), int(bar[2]))
             return self._record(line, match[0], beside=bar is not None)
         if "/" in piece and "it" in piece and (bar := _BAR.search(piece)):
-            self._bar(int(bar[1]), int(bar[2]))
+            if not _OTHER_BAR.match(piece):
+                self._bar(int(bar[1]), int(bar[2]))
             return True
         if "Num Epochs" in piece and (epochs := _NUM_EPOCHS.search(piece)):
             self._epochs = number(epochs[1])
