@@ -21,7 +21,7 @@ from trainers import corpus
 from trainers.borrowed_loops import check_fault
 from trainers.faults import Hooks
 from trainers.progress import Progress
-from trainers.settings import Files, checkpoint_folder, setting
+from trainers.settings import Files, check_numbers, checkpoint_folder, setting
 
 SPECIAL = {
     "pad_token": "[PAD]",
@@ -37,13 +37,13 @@ class Settings(Files):
     """The settings of the masked language model; its tokenizer is always BPE."""
 
     tokenizer: str = setting("bpe", "what a token is", ("bpe",))
-    vocab_size: int = setting(300, "tokens of the vocabulary, 256 bytes and 5 special ones included")
+    vocab_size: int = setting(300, "tokens of the vocabulary, 256 bytes and 5 special ones included", least=1)
 
     # how long, and on how much
-    steps: int = setting(1000, "optimizer updates")
-    batch_size: int = setting(64, "sequences per optimizer update, all devices together")
-    context: int = setting(32, "tokens per sequence, the two at its ends included")
-    accumulation: int = setting(1, "micro-batches per optimizer update; divides the batch size")
+    steps: int = setting(1000, "optimizer updates", least=1)
+    batch_size: int = setting(64, "sequences per optimizer update, all devices together", least=1)
+    context: int = setting(32, "tokens per sequence, the two at its ends included", least=1)
+    accumulation: int = setting(1, "micro-batches per optimizer update; divides the batch size", least=1)
 
     # how fast
     lr: float = setting(3e-3, "peak learning rate")
@@ -53,19 +53,19 @@ class Settings(Files):
     weight_decay: float = setting(0.01, "decay of matrices; vectors are never decayed")
 
     # the model and its task
-    n_layer: int = setting(2, "blocks")
-    n_head: int = setting(4, "attention heads; divides the width")
-    d_model: int = setting(96, "width of the residual stream")
+    n_layer: int = setting(2, "blocks", least=1)
+    n_head: int = setting(4, "attention heads; divides the width", least=1)
+    d_model: int = setting(96, "width of the residual stream", least=1)
     dropout: float = setting(0.0, "share of activations dropped in training")
     init_std: float = setting(0.05, "standard deviation of the first weights: BERT's 0.02 is for a width of 768")
     masked: float = setting(0.15, "share of the tokens to predict")
 
     # how often to look, and what to keep
     layers_every: int = setting(10, "steps between per-layer statistics; 0: none")
-    eval_every: int = setting(50, "steps between evaluations")
+    eval_every: int = setting(50, "steps between evaluations", least=1)
     eval_tokens: int = setting(4096, "tokens of the validation split to evaluate on; 0: all of it")
-    save_every: int = setting(200, "steps between checkpoints")
-    keep: int = setting(2, "newest checkpoints to keep")
+    save_every: int = setting(200, "steps between checkpoints", least=1)
+    keep: int = setting(2, "newest checkpoints to keep", least=1)
     checkpoints: str = setting("", "folder for checkpoints and the final model; default: beside the log")
     resume: bool = setting(False, "continue from the newest checkpoint and append to the log")
 
@@ -77,6 +77,7 @@ class Settings(Files):
 def train(settings: Settings, hooks: Hooks) -> None:
     """Train with `Trainer.train`; raises ValueError for settings that do not fit together."""
     check_fault(hooks, "the Trainer")
+    check_numbers(settings)
     if settings.d_model % settings.n_head:
         raise ValueError(f"--n-head {settings.n_head} does not divide --d-model {settings.d_model}")
     if settings.batch_size % parts(settings):

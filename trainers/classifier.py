@@ -23,7 +23,7 @@ from trainers.bert_mlm import arguments, header_facts, newest, show_progress, wi
 from trainers.borrowed_loops import check_fault
 from trainers.faults import Hooks
 from trainers.scores import scores
-from trainers.settings import Output, checkpoint_folder, setting
+from trainers.settings import Output, check_numbers, checkpoint_folder, setting
 
 CLASSES = {  # top-level modules and packages of the standard library; "language": the reference behind help()
     "language": (),
@@ -42,16 +42,16 @@ class Settings(Output):
     max_characters: int = setting(300_000, "characters of text to use per class; 0: all of it")
 
     # how long, and on how much
-    steps: int = setting(300, "optimizer updates")
-    batch_size: int = setting(32, "passages per optimizer update")
+    steps: int = setting(300, "optimizer updates", least=1)
+    batch_size: int = setting(32, "passages per optimizer update", least=1)
     context: int = setting(0, "tokens per passage; 0: as many as the model was trained with, which is the most")
-    accumulation: int = setting(1, "micro-batches per optimizer update; divides the batch size")
+    accumulation: int = setting(1, "micro-batches per optimizer update; divides the batch size", least=1)
 
     # how fast
     lr: float = setting(5e-4, "peak learning rate, where there is no cross-validation")
     lrs: str = setting("1e-4,3e-4,1e-3", "learning rates to choose from by cross-validation")
     folds: int = setting(0, "folds of the cross-validation; 0: none")
-    fold_steps: int = setting(60, "optimizer updates per fold and learning rate")
+    fold_steps: int = setting(60, "optimizer updates per fold and learning rate", least=1)
     schedule: str = setting("linear", "learning rate after the warm-up", ("linear", "cosine", "constant_with_warmup"))
     warmup_steps: int = setting(30, "steps of linear warm-up")
     grad_clip: float = setting(3.0, "limit of the global gradient norm; 0: none")
@@ -66,10 +66,10 @@ class Settings(Output):
 
     # how often to look, and what to keep
     layers_every: int = setting(10, "steps between per-layer statistics; 0: none")
-    eval_every: int = setting(50, "steps between evaluations")
+    eval_every: int = setting(50, "steps between evaluations", least=1)
     eval_passages: int = setting(1024, "passages to evaluate on, drawn from the validation part; 0: all of it")
-    save_every: int = setting(50, "steps between checkpoints")
-    keep: int = setting(2, "newest checkpoints to keep")
+    save_every: int = setting(50, "steps between checkpoints", least=1)
+    keep: int = setting(2, "newest checkpoints to keep", least=1)
     checkpoints: str = setting("", "folder for checkpoints; default: beside the log")
     resume: bool = setting(False, "continue from the newest checkpoint and append to the log")
 
@@ -81,8 +81,9 @@ class Settings(Output):
 def train(settings: Settings, hooks: Hooks) -> None:
     """Fine-tune with `Trainer.train`; raises ValueError for settings that do not fit together."""
     check_fault(hooks, "the Trainer")
+    check_numbers(settings)
     if not (Path(settings.pretrained) / "config.json").exists():
-        raise ValueError(f"there is no model in {settings.pretrained}. Train one first: python -m trainers bert-mlm")
+        raise ValueError(f"there is no model in {settings.pretrained}. Train one first: lmdiag train bert-mlm")
     with tempfile.TemporaryDirectory() as scratch:
         if settings.dry_run:
             settings = dataclasses.replace(

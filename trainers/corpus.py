@@ -65,7 +65,10 @@ def load(
 @lru_cache(maxsize=4)
 def _load(data: tuple[str, ...], tokenizer: str, vocab_size: int, max_characters: int) -> Corpus:
     if len(data) == 1 and data[0].startswith("markov:"):
-        return markov(int(data[0].removeprefix("markov:")))
+        symbols = data[0].removeprefix("markov:")
+        if not symbols.isdecimal():
+            raise ValueError(f"--data {data[0]}: write how many symbols the source has, such as markov:50")
+        return markov(int(symbols))
     texts = documents(data, max_characters)
     parts = split(texts)
     vocabulary = TOKENIZERS[tokenizer](parts[0], vocab_size)
@@ -103,9 +106,15 @@ def file_documents(path: str) -> list[str]:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise ValueError(f"{path}: no such file") from None
+        raise ValueError(f"--data {path}: no such file") from None
+    except IsADirectoryError:
+        raise ValueError(f"--data {path} is a folder. Name the files in it: --data {path.rstrip('/')}/*.txt") from None
+    except OSError as error:
+        raise ValueError(f"--data {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text (byte {error.start}). Convert it to UTF-8 first.") from None
+        raise ValueError(f"--data {path} is not UTF-8 text (byte {error.start}). Convert it to UTF-8 first.") from None
+    if not text.strip():
+        raise ValueError(f"--data {path} is empty. Name a file that holds text.")
     paragraphs = re.split(r"\n\s*\n", text.replace("\r\n", "\n"))
     return paragraphs if len(paragraphs) >= 20 else text.splitlines()
 

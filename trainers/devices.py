@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,8 +19,16 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 def choose_device(wanted: str) -> torch.device:
-    """Return the device asked for; `auto` takes the accelerator there is, each local process its own."""
+    """Return the device asked for; `auto` takes the accelerator there is, each local process its own.
+
+    Raises ValueError for one that PyTorch does not know or cannot use here.
+    """
     if wanted != "auto":
+        try:
+            torch.zeros(1, device=wanted).item()
+        except (RuntimeError, AssertionError) as error:  # without CUDA, PyTorch asserts that there is
+            reason = re.split(r"[.\n]", str(error))[0]
+            raise ValueError(f"--device {wanted}: PyTorch cannot use it ({reason}). Try --device cpu") from None
         return torch.device(wanted)
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))

@@ -18,7 +18,7 @@ from trainers import corpus
 from trainers.borrowed_loops import check_fault
 from trainers.faults import Hooks
 from trainers.ngram import reference_losses
-from trainers.settings import Files, checkpoint_folder, setting
+from trainers.settings import Files, check_numbers, checkpoint_folder, setting
 
 if TYPE_CHECKING:
     import keras
@@ -29,9 +29,9 @@ class Settings(Files):
     """The settings of the Keras network."""
 
     # how long, and on how much
-    steps: int = setting(300, "optimizer updates")
-    batch_size: int = setting(24, "sequences per optimizer update")
-    context: int = setting(32, "tokens per sequence; Keras unrolls them one by one, which takes its time")
+    steps: int = setting(300, "optimizer updates", least=1)
+    batch_size: int = setting(24, "sequences per optimizer update", least=1)
+    context: int = setting(32, "tokens per sequence; Keras unrolls them one by one, which takes its time", least=1)
 
     # how fast
     lr: float = setting(5e-3, "peak learning rate")
@@ -41,14 +41,14 @@ class Settings(Files):
     grad_clip: float = setting(1.0, "limit of the global gradient norm; 0: none")
 
     # the model
-    d_model: int = setting(96, "width of embedding and state")
-    n_layer: int = setting(1, "recurrent layers")
+    d_model: int = setting(96, "width of embedding and state", least=1)
+    n_layer: int = setting(1, "recurrent layers", least=1)
     dropout: float = setting(0.0, "share of activations dropped in training")
 
     # how often to look
-    log_every: int = setting(1, "steps per step record")
+    log_every: int = setting(1, "steps per step record", least=1)
     layers_every: int = setting(10, "steps between per-layer statistics; 0: none")
-    eval_every: int = setting(50, "steps between evaluations")
+    eval_every: int = setting(50, "steps between evaluations", least=1)
     eval_tokens: int = setting(8192, "tokens of the validation split to evaluate on; 0: all of it")
     sample: int = setting(0, "tokens of text to generate at the end, logged as a sample event; 0: none")
     temperature: float = setting(0.8, "temperature of the generated text; 0: always the likeliest token")
@@ -62,6 +62,7 @@ class Settings(Files):
 def train(settings: Settings, hooks: Hooks) -> None:
     """Train with `model.fit`; raises ValueError for settings that do not fit together."""
     check_fault(hooks, "Keras")
+    check_numbers(settings)
     if settings.dry_run:
         settings = dataclasses.replace(settings, steps=2, eval_every=2, log=os.devnull)
     os.environ["KERAS_BACKEND"] = "torch"  # Keras reads it once, when it is imported: hence the imports down here

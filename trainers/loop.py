@@ -34,7 +34,7 @@ from trainers.faults import Hooks
 from trainers.ngram import reference_losses
 from trainers.progress import Progress
 from trainers.sampling import generate
-from trainers.settings import Settings, checkpoint_folder
+from trainers.settings import Settings, check_numbers, checkpoint_folder
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -191,15 +191,13 @@ def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.
 
 def check(settings: Settings) -> None:
     """Raise ValueError, in words, for settings that do not fit together."""
+    check_numbers(settings)
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if settings.batch_size % (settings.accumulation * size):
         raise ValueError(
             f"{settings.accumulation} micro-batches in each of {size} processes do not divide "
             f"--batch-size {settings.batch_size}"
         )
-    for name in ("steps", "batch_size", "context", "accumulation", "log_every", "eval_every"):
-        if getattr(settings, name) < 1:
-            raise ValueError(f"--{name.replace('_', '-')} must be at least 1")
 
 
 def check_precision(name: str, model: torch.nn.Module, settings: Settings, device: torch.device) -> None:

@@ -25,8 +25,8 @@ class Settings(LoopSettings):
 
     lr: float = setting(1e-2, "peak learning rate")
     weight_decay: float = setting(0.0, "decay of all weights")
-    n_layer: int = setting(2, "recurrent layers")
-    d_model: int = setting(64, "width of embedding and hidden state")
+    n_layer: int = setting(2, "recurrent layers", least=1)
+    d_model: int = setting(64, "width of embedding and hidden state", least=1)
     dropout: float = setting(0.1, "share of activations dropped in training")
 
 

@@ -23,15 +23,15 @@ from lmdiag.record.writer import RunLogger
 from trainers import corpus
 from trainers.faults import Hooks
 from trainers.progress import Progress
-from trainers.settings import Files, setting
+from trainers.settings import Files, check_numbers, setting
 
 
 @dataclass
 class Settings(Files):
     """The settings of the n-gram model."""
 
-    order: int = setting(5, "tokens per n-gram: it looks back at one less")
-    steps: int = setting(10, "shares the training text is cut into")
+    order: int = setting(5, "tokens per n-gram: it looks back at one less", least=1)
+    steps: int = setting(10, "shares the training text is cut into", least=1)
     sample: int = setting(200, "tokens of text to generate at the end; 0: none")
     temperature: float = setting(1.0, "temperature of the generated text")
 
@@ -162,8 +162,7 @@ def reference_losses(text: corpus.Corpus, order: int = 2) -> dict[str, float]:
 
 def train(settings: Settings, hooks: Hooks) -> None:
     """Count growing shares of the text, evaluate after each, and write the log."""
-    if settings.order < 1 or settings.steps < 1:
-        raise ValueError("--order and --steps must be at least 1")
+    check_numbers(settings)
     if settings.dry_run:
         settings = dataclasses.replace(settings, steps=2, log=os.devnull)
     text = hooks.corpus(

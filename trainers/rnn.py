@@ -23,8 +23,8 @@ class Settings(LoopSettings):
 
     lr: float = setting(0.2, "peak learning rate")
     weight_decay: float = setting(0.0, "decay of all weights")
-    n_layer: int = setting(2, "recurrent layers")
-    d_model: int = setting(64, "width of embedding and hidden state")
+    n_layer: int = setting(2, "recurrent layers", least=1)
+    d_model: int = setting(64, "width of embedding and hidden state", least=1)
     momentum: float = setting(0.9, "share of the last update that is kept")
 
 

@@ -6,17 +6,30 @@ that sets some of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 
-def setting(default: Any, help: str, choices: tuple[str, ...] = (), also: tuple[str, ...] = ()) -> Any:
-    """Declare a setting: its default, what it means with its unit, the values it may take, other names of its option."""
-    metadata = {"help": help, "choices": choices, "also": also}
+def setting(
+    default: Any, help: str, choices: tuple[str, ...] = (), also: tuple[str, ...] = (), least: float = 0
+) -> Any:
+    """Declare a setting: its default, what it means with its unit, the values it may take, other names of its option.
+
+    A number is at least `least`.
+    """
+    metadata = {"help": help, "choices": choices, "also": also, "least": least}
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
     return field(default=default, metadata=metadata)
+
+
+def check_numbers(settings: Any) -> None:
+    """Raise ValueError for a number that is smaller than its setting allows."""
+    for declared in fields(settings):
+        value, least = getattr(settings, declared.name), declared.metadata["least"]
+        if isinstance(value, int | float) and not value >= least:  # NaN is not, either
+            raise ValueError(f"--{declared.name.replace('_', '-')} must be at least {least}, not {value}")
 
 
 def checkpoint_folder(settings: Any) -> Path:
@@ -46,7 +59,7 @@ class Files(Output):
 
     data: list[str] = setting([], "UTF-8 text files, or markov:K, a source of known entropy; default: Python's docs")  # noqa: RUF009
     tokenizer: str = setting("char", "what a token is", ("char", "word", "bpe"))
-    vocab_size: int = setting(1024, "most tokens a word or BPE vocabulary may have")
+    vocab_size: int = setting(1024, "most tokens a word or BPE vocabulary may have", least=1)
     max_characters: int = setting(1_000_000, "characters of text to use; 0: all of it")
     train_tokens: int = setting(0, "tokens to train on; 0: all of the training split")
 
@@ -56,10 +69,10 @@ class Settings(Files):
     """What the shared training loop needs to know."""
 
     # how long, and on how much
-    steps: int = setting(500, "optimizer updates")
-    batch_size: int = setting(24, "sequences per optimizer update, all devices together")
-    context: int = setting(64, "tokens per sequence")
-    accumulation: int = setting(1, "micro-batches per optimizer update; divides the batch size")
+    steps: int = setting(500, "optimizer updates", least=1)
+    batch_size: int = setting(24, "sequences per optimizer update, all devices together", least=1)
+    context: int = setting(64, "tokens per sequence", least=1)
+    accumulation: int = setting(1, "micro-batches per optimizer update; divides the batch size", least=1)
 
     # how fast
     lr: float = setting(4e-3, "peak learning rate")
@@ -70,9 +83,9 @@ class Settings(Files):
     weight_decay: float = setting(0.1, "decay of matrices; vectors are never decayed")
 
     # how often to look
-    log_every: int = setting(1, "steps per step record")
+    log_every: int = setting(1, "steps per step record", least=1)
     layers_every: int = setting(10, "steps between per-layer statistics; 0: none")
-    eval_every: int = setting(50, "steps between evaluations")
+    eval_every: int = setting(50, "steps between evaluations", least=1)
     eval_tokens: int = setting(8192, "tokens of the validation split to evaluate on; 0: all of it")
     sample: int = setting(0, "tokens of text to generate at the end, logged as a sample event; 0: none")
     temperature: float = setting(0.8, "temperature of the generated text")
@@ -89,5 +102,5 @@ class Settings(Files):
     # checkpoints
     checkpoints: str = setting("", "folder for checkpoints; default: beside the log")
     checkpoint_every: int = setting(0, "steps between checkpoints; 0: none")
-    keep: int = setting(3, "newest checkpoints to keep")
+    keep: int = setting(3, "newest checkpoints to keep", least=1)
     resume: bool = setting(False, "continue from the newest checkpoint, exactly, and append to the log")

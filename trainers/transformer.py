@@ -24,9 +24,9 @@ from trainers.settings import setting
 class Settings(LoopSettings):
     """The settings of the transformer beside those of the loop."""
 
-    n_layer: int = setting(2, "blocks")
-    n_head: int = setting(4, "attention heads; divides the width")
-    d_model: int = setting(64, "width of the residual stream")
+    n_layer: int = setting(2, "blocks", least=1)
+    n_head: int = setting(4, "attention heads; divides the width", least=1)
+    d_model: int = setting(64, "width of the residual stream", least=1)
     positions: str = setting("learned", "how the model knows where a token stands", ("learned", "sinusoidal"))
     dropout: float = setting(0.0, "share of activations dropped in training")
 

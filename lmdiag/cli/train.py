@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from lmdiag.errors import LmdiagError
+
 
 @click.command(
     help="Train a bundled model and write its log: the same as `python -m trainers NAME ...`.",
@@ -12,9 +14,17 @@ import click
 )
 @click.argument("arguments", metavar="[NAME ...]", nargs=-1, type=click.UNPROCESSED)
 def train(arguments: tuple[str, ...]) -> int:
-    from trainers.__main__ import main
-
     try:
-        return main(list(arguments))
+        from trainers.__main__ import run_program
+    except ImportError as error:
+        import trainers
+
+        where = getattr(trainers, "__file__", None) or next(iter(trainers.__path__))
+        raise LmdiagError(
+            f"another package named trainers, {where}, hides the one of lmdiag",
+            "rename it, take it off PYTHONPATH, or call `lmdiag train` in another folder",
+        ) from error
+    try:
+        return run_program(list(arguments), "lmdiag train")
     except SystemExit as done:  # argparse ends so after --help and on wrong use
         return done.code if isinstance(done.code, int) else 2

@@ -223,7 +223,7 @@ def test_without_clocks_the_same_command_writes_the_same_log(tmp_path, name):
 
 def test_a_classifier_without_a_model_says_what_to_do(tmp_path, capsys):
     train(tmp_path, "classifier", code=2, pretrained=tmp_path)
-    assert "python -m trainers bert-mlm" in capsys.readouterr().err
+    assert "lmdiag train bert-mlm" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["keras-rnn", "bert-mlm"])

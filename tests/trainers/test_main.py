@@ -47,7 +47,7 @@ def test_the_command_line_overrides_the_recipe_and_the_recipe_the_defaults(tmp_p
     assert settings.log == "runs/transformer-lr-zero-cured-1.jsonl"
 
 
-@pytest.mark.parametrize("content", ["stepz = 3", "steps = ", None])
+@pytest.mark.parametrize("content", ["stepz = 3", "steps = ", 'steps = "3"', 'schedule = "none"', None])
 def test_a_bad_recipe_is_refused(tmp_path, capsys, content):
     recipe = tmp_path / "r.toml"
     if content is not None:
@@ -61,6 +61,85 @@ def test_a_bad_recipe_is_refused(tmp_path, capsys, content):
 def test_only_the_trainer_asked_for_is_imported():
     code = "import sys, trainers.__main__ as m; m.main(['--faults']); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["trnasformer"], "there is no trainer 'trnasformer'; did you mean transformer?"),
+        (["ngram", "--stpes", "3"], "there is no option --stpes; did you mean --steps?"),
+        (["ngram", "--recipe", "lapto"], "there is no such file or recipe; did you mean laptop?"),
+        (["--fautls"], "did you mean --faults?"),
+    ],
+)
+def test_wrong_use_is_said_first_and_in_two_lines(arguments, said, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments, "lmdiag train")
+    lines = capsys.readouterr().err.splitlines()
+    assert stop.value.code == 2
+    assert lines[0].startswith("error: ")
+    assert said in lines[0]
+    assert lines[1].startswith("usage: lmdiag train ")
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--data", "."], "--data . is a folder. Name the files in it: --data ./*.txt"),
+        (["--data", "empty.txt"], "--data empty.txt is empty"),
+        (["--data", "markov:x"], "markov:50"),
+        (["--steps", "0"], "--steps must be at least 1, not 0"),
+        (["--temperature", "-1"], "--temperature must be at least 0, not -1"),
+        (["--temperature", "nan"], "--temperature must be at least 0, not nan"),
+        (["--data", "markov:5", "--log", "/proc/nope/x.jsonl"], "cannot write or read /proc/nope"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_words(arguments, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("empty.txt").touch()
+    assert main(["ngram", *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--d-model", "0"], ["--n-head", "0"], ["--batch-size", "-1"]])
+def test_zero_sizes_are_refused(arguments, capsys):
+    pytest.importorskip("torch")
+    assert main(["transformer", *arguments]) == 2
+    assert f"{arguments[0]} must be at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused(device, capsys):
+    pytest.importorskip("torch")
+    assert main(["rnn", "--device", device]) == 2
+    assert f"--device {device}: PyTorch cannot use it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "package"),
+    [
+        (["rnn"], "torch"),
+        (["keras-rnn"], "keras"),
+        (["bert-mlm", "--max-characters", "20000"], "transformers"),
+        (["ngram", "--tokenizer", "bpe"], "tokenizers"),
+    ],
+)
+def test_a_package_that_is_not_installed_is_named(arguments, package):
+    code = f"import sys; sys.modules[{package!r}] = None; import trainers.__main__ as m; sys.exit(m.main(sys.argv[1:]))"
+    if package not in ("torch", "tokenizers"):
+        pytest.importorskip("torch")
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == 2
+    needed = f"error: {arguments[0]} needs {package}, which is not installed"
+    assert done.stderr.splitlines() == [needed, f"Hint: pip install {package}"]
+
+
+def test_a_bundled_recipe_is_known_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    kind = import_module(TRAINERS["ngram"]).Settings
+    named, by_path = (read_settings("ngram", kind, ["--recipe", at]) for at in ("laptop", str(RECIPES / "laptop.toml")))
+    assert named == by_path
 
 
 RECIPES = Path(__file__).parents[2] / "trainers" / "recipes"
