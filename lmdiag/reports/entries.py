@@ -1,4 +1,4 @@
-"""The order in which runs and findings are shown, and how many alarms a run has."""
+"""The order in which runs and findings are shown, how many alarms a run has, and which comes first."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lmdiag.diagnose import VERDICTS, Diagnosis
 from lmdiag.finding import Finding, Severity, severity_of
+from lmdiag.reports.phrases import steps
 
 
 def count_alarms(diagnosis: Diagnosis) -> tuple[int, int]:
@@ -38,3 +39,9 @@ def entries(diagnosis: Diagnosis) -> Iterator[Entry]:
         explained = [f for f in diagnosis.findings if f.consequence_of == finding.rule and finding.rule not in told]
         told.add(finding.rule)
         yield Entry(finding, tuple(explained))
+
+
+def main_finding(diagnosis: Diagnosis) -> str:
+    """Return the rule and the first step of the first alarm of a run, "–" where there is none."""
+    first = next((entry.finding for entry in entries(diagnosis) if entry.finding.alarms), None)
+    return f"{first.rule}, {steps(first.first_step, first.first_step)}" if first else "–"

@@ -19,7 +19,7 @@ from lmdiag.finding import severity_of
 from lmdiag.forecast import Forecast
 from lmdiag.looks import LOOKS
 from lmdiag.reports.account import account_line, left_out
-from lmdiag.reports.entries import entries, worst_first
+from lmdiag.reports.entries import entries, main_finding, worst_first
 from lmdiag.reports.phrases import (
     by_reason,
     checkpoint,
@@ -108,6 +108,7 @@ def _sections(report: Report) -> Iterator[dict[str, Any]]:
             "name": source_of(run),
             "origin": " · ".join(origin(run, summary)),
             "summary": summary,
+            "main_finding": main_finding(diagnosis),
             "facts": list(_facts(diagnosis, summary)),
             "alarms": [entry for entry in cards if entry.finding.alarms],
             "others": [entry for entry in cards if not entry.finding.alarms],

@@ -9,7 +9,7 @@ from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Finding, severity_of
 from lmdiag.looks import LOOKS
 from lmdiag.reports.account import account_line, left_out
-from lmdiag.reports.entries import Entry, count_alarms, entries, worst_first
+from lmdiag.reports.entries import Entry, count_alarms, entries, main_finding, worst_first
 from lmdiag.reports.phrases import (
     by_reason,
     checkpoint,
@@ -27,7 +27,7 @@ from lmdiag.reports.report import Report
 from lmdiag.reports.summary import summarize
 from lmdiag.reports.terminal import severity_look, verdict_look
 
-COLUMNS = ("run", "verdict", "errors", "warnings", "last step", "last loss", "perplexity", "checkpoint to keep")
+COLUMNS = ("run", "verdict", "main finding", "errors", "warnings", "last step", "last loss", "checkpoint to keep")
 
 
 def render(report: Report) -> str:
@@ -55,22 +55,22 @@ def _lines(report: Report) -> Iterator[str]:
 
 def _table(report: Report) -> Iterator[str]:
     yield f"| {' | '.join(COLUMNS)} |"
-    yield "| --- | --- |" + " ---: |" * (len(COLUMNS) - 2)
+    yield "| --- | --- | --- |" + " ---: |" * (len(COLUMNS) - 3)
     for diagnosis in worst_first(report.diagnoses):
         yield f"| {' | '.join(_cells(diagnosis))} |"
 
 
 def _cells(diagnosis: Diagnosis) -> list[str]:
-    run, summary = diagnosis.run, summarize(diagnosis.run)
+    run = diagnosis.run
     errors, warnings = count_alarms(diagnosis)
     return [
         escape(source_of(run)),
         verdict_look(diagnosis.shown)[0],
+        main_finding(diagnosis),
         str(errors),
         str(warnings),
         f"{run.last_step:,}",
-        number(summary.loss_last),
-        number(summary.perplexity_last),
+        number(summarize(run).loss_last),
         "–" if diagnosis.best is None else escape(checkpoint(diagnosis)),
     ]
 

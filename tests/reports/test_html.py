@@ -12,6 +12,7 @@ import pytest
 from lmdiag.diagnose import Diagnosis, diagnose
 from lmdiag.finding import Finding, Severity
 from lmdiag.reports import html
+from lmdiag.reports.entries import main_finding
 from lmdiag.reports.left_out import Suppressed, Unreadable
 from lmdiag.reports.report import Report
 from lmdiag.run import Run, Series, Skipped
@@ -70,6 +71,14 @@ def test_holds_verdict_finding_advice_and_charts():
         assert words in text
     tags = [tag for tag, _ in Tags(document).found]
     assert tags.count("figure") == tags.count("svg") == 3
+
+
+def test_the_table_of_several_runs_names_the_main_finding():
+    page = html.render(Report((diverging("bad"), diagnose(Run("void", {})))))
+    table = page[page.index("<table>") : page.index("</table>")]
+    assert "<th>main finding</th>" in table
+    assert f"<td>{main_finding(diverging('bad'))}</td>" in table
+    assert "<td>–</td>" in table
 
 
 def test_needs_no_script_and_nothing_from_outside():

@@ -17,7 +17,10 @@ def test_the_table_lists_every_run_worst_first(report):
     ]
     rows = [line for line in lines if line.startswith("| runs/")]
     assert [row.split(" | ")[0] for row in rows] == ["| runs/bad.jsonl", "| runs/short.csv", "| runs/good.jsonl"]
-    assert rows[0] == "| runs/bad.jsonl | ✗ unhealthy | 2 | 1 | 2,000 | NaN | NaN | step 1,300 (val/loss 3.05) |"
+    assert (
+        rows[0]
+        == "| runs/bad.jsonl | ✗ unhealthy | divergence, step 1,301 | 2 | 1 | 2,000 | NaN | step 1,300 (val/loss 3.05) |"
+    )
 
 
 def test_a_sick_run_has_a_section_with_evidence_and_numbered_advice(report):

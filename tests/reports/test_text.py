@@ -117,6 +117,13 @@ def test_several_runs_end_with_a_table_and_the_healthy_ones_only_stand_there(rep
     ]
 
 
+def test_the_table_names_the_main_finding_of_each_run(report):
+    rows = [line.split() for line in render(report).splitlines() if line.endswith((".jsonl", ".csv", " run"))]
+    assert rows[-4] == "verdict steps last loss alarms main finding run".split()
+    assert rows[-3][-4:] == ["divergence,", "step", "1,301", "runs/bad.jsonl"]
+    assert rows[-1][-2:] == ["–", "runs/good.jsonl"]
+
+
 def test_many_healthy_runs_are_counted_not_listed(healthy):
     text = render(Report((healthy,) * 50))
     assert "… and 30 more healthy runs: -v lists them." in text
