@@ -34,6 +34,7 @@ COMMANDS = {  # name: file of this folder that holds it
     "app": "app",
     "train": "train",
     "demo": "demo",
+    "help": "catalogue",
 }
 
 

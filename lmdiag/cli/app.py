@@ -44,10 +44,14 @@ SETTINGS: dict[str, object] = {  # the same as in .streamlit/config.toml, which 
 @click.option("--browser", is_flag=True, help="Open the browser, too.")
 def app(paths: tuple[str, ...], port: int, host: str, browser: bool) -> int:
     from lmdiag.cli.streams import say
+    from lmdiag.sources.local import named
 
     missing = [package for name, package in NEEDED.items() if find_spec(name) is None]
     if missing:
         raise LmdiagError(f"the app needs {', '.join(missing)}", f"pip install {' '.join(missing)}")
+    for path in paths:
+        if path != "-" and not os.path.exists(path):
+            next(named(path), None)  # raises an error unless it is a pattern that files match
     if host not in ("127.0.0.1", "localhost", "::1"):
         say(f"warning: everybody who can reach {host} can read what the app shows")
     line, variables = command(paths, port, host, browser), os.environ | {"STREAMLIT_LOGGER_LEVEL": "warning"}

@@ -10,7 +10,7 @@ import click
 from lmdiag.cli.options import CONFIGURING, LOG_PATH, READING, with_options
 
 
-@click.command(help="Remember the findings of logs in a file; `check --baseline FILE` then fails only on new ones.")
+@click.command(help="Remember the findings of logs in a file. `check --baseline FILE` then fails only on new ones.")
 @click.argument("paths", metavar="PATH...", type=LOG_PATH, nargs=-1, required=True)
 @click.option(
     "--output",

@@ -1,4 +1,4 @@
-"""`lmdiag rules`, `lmdiag explain` and `lmdiag schema`: what lmdiag knows, for people and for programs."""
+"""`lmdiag rules`, `lmdiag explain`, `lmdiag schema` and `lmdiag help`: what lmdiag knows, for people and for programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHAPE = click.option(
 )
 
 
-@click.command(help="List every rule: its family, its usual severity, and what it finds.")
+@click.command(help="List every rule: family, usual severity, and what it finds.")
 @SHAPE
 def rules(shape: str) -> None:
     from lmdiag.cli.output import print_result
@@ -26,8 +26,10 @@ def rules(shape: str) -> None:
     print_result(dumps([entry(rule) for rule in RULES], indent=2) if shape == "json" else listing(RULES))
 
 
-@click.command(help="Show the page of one rule: what it looks for, how it decides, and what to try.")
-@click.argument("name", metavar="RULE", shell_complete=complete_rules)
+@click.command(
+    help="Show the page of a rule, or list a family. The page says what it looks for, how it decides, and what to try."
+)
+@click.argument("name", metavar="RULE|FAMILY", shell_complete=complete_rules)
 @with_options(SHAPE, COLOR)
 def explain(name: str, shape: str, color: str) -> None:
     from lmdiag.cli.output import print_result
@@ -35,14 +37,21 @@ def explain(name: str, shape: str, color: str) -> None:
     from lmdiag.rules import RULES
 
     found = {rule.name: rule for rule in RULES}
+    family = tuple(rule for rule in RULES if rule.family == name)
+    if family and name not in found:
+        print_result(dumps([entry(rule) for rule in family], indent=2) if shape == "json" else listing(family))
+        return
     if name not in found:
-        raise BadSetting(f"there is no rule {name!r}", nearest(name, list(found)))
+        families = dict.fromkeys(rule.family for rule in RULES)
+        raise BadSetting(f"there is no rule or family {name!r}", nearest(name, [*found, *families]))
     print_result(
         dumps(entry(found[name]), indent=2) if shape == "json" else page(found[name], wants_color(color), width())
     )
 
 
-@click.command(help="Print the JSON Schema of the log that trainers write, or of the report that `check` writes.")
+@click.command(
+    help="Print the JSON Schema of the standard log, or of the report. The report is what `check -f json` prints."
+)
 @click.argument("what", type=click.Choice(["log", "report"]), default="log")
 def schema(what: str) -> None:
     from lmdiag.cli.output import print_result
@@ -52,6 +61,14 @@ def schema(what: str) -> None:
     else:
         from lmdiag.reports.schema import json_schema
     print_result(dumps(json_schema(), indent=2))
+
+
+@click.command(help="Show the help of lmdiag, or of one command.")
+@click.argument("command", required=False)
+@click.pass_context
+def help(ctx: click.Context, command: str | None) -> None:
+    arguments = [*([command] if command else []), "--help"]
+    ctx.find_root().command.main(arguments, prog_name="lmdiag", standalone_mode=False)
 
 
 def entry(rule: Rule) -> dict[str, Any]:

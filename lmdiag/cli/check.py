@@ -25,7 +25,7 @@ from lmdiag.reports import FORMATS
 if TYPE_CHECKING:
     from lmdiag.reports.report import Report
 
-HELP = """Diagnose training logs, folders of logs, globs, or standard input (-).
+HELP = """Judge training logs: files, folders, globs, standard input (-).
 
 \b
 Exit codes:

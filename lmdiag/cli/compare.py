@@ -9,7 +9,9 @@ import click
 from lmdiag.cli.options import COLOR, LOG_PATH, READING, names, reading_options, wants_color, width, with_options
 from lmdiag.errors import BadSetting, LmdiagError
 
-HELP = """Tell whether the last run is worse than the runs before it, by more than noise and --tolerance.
+HELP = """Tell whether the last run is worse than the runs before it.
+
+Worse is by more than noise and --tolerance.
 
 \b
 Exit codes:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    help="Convert logs to the standard log (FILE.jsonl), or to a table with one row per step (FILE.parquet)."
+    help="Convert logs to the standard log or a table. FILE.jsonl is the standard log, FILE.parquet has one row per step."
 )
 @click.argument("paths", metavar="PATH...", type=LOG_PATH, nargs=-1, required=True)
 @click.option(

@@ -22,7 +22,7 @@ RUNS = {  # name of the log: what it shows, and how it is made
 }
 
 
-@click.command(help="Train a small model well and badly (offline, about a minute on a CPU), and check both logs.")
+@click.command(help="Train a small model well and badly, and check both logs. Offline; about a minute on a CPU.")
 @click.argument("folder", metavar="[DIR]", default="lmdiag-demo", type=click.Path(file_okay=False, path_type=Path))
 def demo(folder: Path) -> int:
     from lmdiag.cli.check import check

@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 
 
 def complete_rules(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Return the rules, and for options that take them the families, whose names begin as typed so far."""
+    """Return the rules and the families whose names begin as typed so far."""
     from lmdiag.finding import FAMILIES
     from lmdiag.rules import RULES
 
-    families = () if isinstance(parameter, click.Argument) else FAMILIES
-    return [name for name in (*(rule.name for rule in RULES), *families) if name.startswith(incomplete)]
+    return [name for name in (*(rule.name for rule in RULES), *FAMILIES) if name.startswith(incomplete)]
 
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]

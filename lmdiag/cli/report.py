@@ -20,9 +20,7 @@ FORMAT_OF = {
 }
 
 
-@click.command(
-    help="Write the diagnosis of logs to a file: HTML, Markdown, JSON, JSON lines or text, as its suffix says."
-)
+@click.command(help="Write the report on logs to a file. HTML, Markdown, JSON, JSON lines or text, as its suffix says.")
 @click.argument("paths", metavar="PATH...", type=LOG_PATH, nargs=-1, required=True)
 @click.option(
     "--output",

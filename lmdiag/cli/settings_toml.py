@@ -24,7 +24,8 @@ def _lines(settings: Settings) -> Iterator[str]:
     yield f"# {settings.source or 'defaults'}"
     plain = [key for key in KEYS if key not in ("rules", "per-path", "suppress")]
     for key in plain:
-        yield f"{key} = {_value(getattr(settings, key.replace('-', '_')))}"
+        value = getattr(settings, key.replace("-", "_"))
+        yield f"{key} = {_value(value)}" + ("  # all rules" if key == "select" and not value else "")
     yield from _tables("rules", settings.rules)
     for pattern, changes in settings.per_path:
         yield from ("", "[[per-path]]", f"match = {_value(pattern)}")

@@ -8,7 +8,7 @@ from lmdiag.errors import LmdiagError
 
 
 @click.command(
-    help="Train a bundled model and write its log: the same as `python -m trainers NAME ...`.",
+    help="Train a bundled model and write its log. The same as `python -m trainers NAME ...`.",
     add_help_option=False,
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
 )

@@ -25,7 +25,9 @@ from lmdiag.errors import BadSetting
 if TYPE_CHECKING:
     from lmdiag.watching.watch import Watch
 
-HELP = """Follow a log while it grows, and say what changes: a new finding, one that is gone, the verdict.
+HELP = """Follow a log while it grows, and say what changes.
+
+That is a new finding, one that is gone, or the verdict.
 
 PATH is a file, which need not exist yet, a folder that holds the log, or - for standard input. Watching ends when the log says
 that the run is over, when the process of --pid has ended, or on Ctrl-C. JSON Lines and printed logs are read line by line, each

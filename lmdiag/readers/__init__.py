@@ -43,6 +43,17 @@ READERS = {
     "generic-pairs": "lmdiag.readers.text.any_text",
 }
 
+SHORT_NAMES = {  # as reports call a format, and what people are likely to type
+    "csv": "csv-table",
+    "tsv": "csv-table",
+    "json": "json-document",
+    "json-lines": "jsonl",
+    "lmdiag-log": "lmdiag-jsonl",
+    "lmdiag-log/1": "lmdiag-jsonl",
+    "sqlite": "sqlite-log",
+    "trainer-state": "hf-trainer-state",
+    "lightning": "lightning-csv",
+}
 PACKAGES = (  # what it is, where its mark stands, the mark
     ("a zip archive", 0, b"PK\x03\x04"),
     ("a tar archive", 257, b"ustar"),
@@ -61,6 +72,7 @@ MAY_HOLD_NONE = (FALLBACK, *HOLD_LOGS)
 def reader_named(name: str) -> ModuleType:
     """Return the reader of this name, as given to `--reader`."""
     name = name.replace("_", "-")
+    name = SHORT_NAMES.get(name, name)
     if name not in READERS:
         raise BadSetting(f'there is no reader "{name}"', nearest(name, list(READERS)))
     return import_module(READERS[name])

@@ -64,7 +64,8 @@ def _matches(path: str) -> Iterator[Source | Folder]:
     else:
         matches = [match.rstrip("/") for match in _glob(path)] if glob.has_magic(path) else []
     if not matches:
-        raise UnreadableLog(f"there is no file {path}", _similar(path))
+        missing = f"{path} matches no file" if glob.has_magic(path) else f"there is no file {path}"
+        raise UnreadableLog(missing, _similar(path))
     folders = {match for match in matches if os.path.isdir(match)}
     if len(folders) < len(matches):  # the files in a folder are matched one by one
         folders -= {os.path.dirname(match) for match in matches}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,13 @@ def test_version_and_help(run):
     assert run("--version").out == f"lmdiag, version {lmdiag.__version__}\n"
     text = run("--help").out
     assert all(name in text for name in COMMANDS)
+    assert "..." not in text[text.index("Commands:") :]  # no summary is cut
+    assert run("help").out == text
+
+
+def test_help_of_a_command_is_its_help(run):
+    assert run("help", "check").out == run("check", "--help").out
+    assert 'did you mean "check"?' in run("help", "chek").err
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "train"])
@@ -59,6 +67,32 @@ def test_explain_shows_the_page_of_a_rule(run, rule):
         assert heading in text
     entry = json.loads(run("explain", rule.name, "--format", "json").out)
     assert (entry["page"], entry["settings"]) == (rule.page, rule.settings)
+
+
+def test_explain_lists_the_rules_of_a_family(run):
+    members = [rule.name for rule in RULES if rule.family == "generalization"]
+    text = run("explain", "generalization").out
+    assert re.findall(r"^  (\S+)", text, re.MULTILINE) == members
+    listed = json.loads(run("explain", "generalization", "--format", "json").out)
+    assert [entry["rule"] for entry in listed] == members
+
+
+def test_the_app_is_not_started_for_a_folder_that_is_not_there(run, monkeypatch):
+    monkeypatch.setattr(os, "execve", lambda *args: pytest.fail("the server was started"))
+    monkeypatch.setattr("lmdiag.cli.app.NEEDED", {})
+    done = run("app", "nosuchdir")
+    assert (done.code, done.out) == (2, "")
+    assert "there is no file nosuchdir" in done.err
+
+
+def test_a_pattern_that_nothing_matches_is_called_one(run):
+    assert "runs/*.jsonl: matches no file" in run("check", "runs/*.jsonl").out
+
+
+@pytest.mark.parametrize("name", ["csv", "csv-table", "csv_table"])
+def test_a_reader_may_be_called_as_reports_call_its_format(run, tmp_path, name):
+    (tmp_path / "a.csv").write_text("step,loss\n1,2\n2,1.9\n")
+    assert "csv · steps 1–2" in run("check", "a.csv", "--reader", name).out
 
 
 def test_explain_knows_the_nearest_name(run):
