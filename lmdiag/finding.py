@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -132,6 +133,26 @@ class NotChecked:
     rule: str = ""
 
 
+def too_few(held: int, what: str, needed: int) -> NotChecked:
+    """Return the refusal of a rule that was handed too few of something, named in the plural.
+
+    >>> too_few(1, "values of the loss", 6).why, too_few(0, "evaluations", 3).why
+    ('only 1 value of the loss, 6 needed', 'no evaluations, 3 needed')
+    """
+    counted = re.sub(r"s\b", "", what, count=1) if held == 1 else what
+    return NotChecked(f"{f'only {held:,}' if held else 'no'} {counted}, {needed:,} needed")
+
+
+BEGINS_LATER = NotChecked("the log begins in the middle of the run")
+NOT_TEXT = NotChecked("the loss is not that of a language model")
+NOT_FROM_SCRATCH = NotChecked("the loss does not start where that of an untrained model does")
+INCOMPLETE = NotChecked("the run is not complete")
+WARMING_UP = NotChecked("the learning rate is still warming up")
+NO_RATE = NotChecked("the learning rate is never logged above 0")
+NO_NORM = NotChecked("the gradient norm is 0 in every record: it was not computed")
+NOT_POSITIVE = NotChecked("the evaluation loss is not above 0")
+NO_LAW = NotChecked("no law of the loss can be fitted to this log")
+
 Findings = Iterator[Finding | NotChecked]
 Check = Callable[..., Findings]
 
@@ -168,8 +189,7 @@ class Rule:
             return f"a loss {SHAPELESS[run.objective]} need not fall, so its shape is not judged"
         points, fewest = min(((_points(run, need), need) for need in self.needs), default=(0, ""))
         if points < self.min_points:
-            held = f"only {points:,} value{'s' if points > 1 else ''}" if points else "no values"
-            return f"{held} of {SERIES.get(fewest, fewest)}, {self.min_points:,} needed"
+            return too_few(points, f"values of {SERIES.get(fewest, fewest)}", self.min_points).why
         return None
 
     def look(self, run: Run, **settings: Any) -> Findings:

@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import NOT_POSITIVE, Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run
 from lmdiag.stats.limits import EQUAL, EQUAL_SIGMAS
 from lmdiag.stats.noise import scatter
@@ -36,10 +36,14 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.65, band: float = EQU
     """
     metric, losses = evaluation
     if len(losses) < 6:
+        yield too_few(len(losses), "finite evaluations", 6)
         return
     end = float(median(losses.values[-3:]))
     sigma = scatter(losses.values[-max(LEAST_TAIL, len(losses) // 2) :])  # the steep start would pass for scatter
-    if end <= 0 or sigma > 0.02 * end:
+    if end <= 0:
+        yield NOT_POSITIVE
+        return
+    if sigma > 0.02 * end:
         return
     equal = max(band * end, EQUAL_SIGMAS * sigma)
     outside = np.flatnonzero(np.abs(losses.values - end) > equal)

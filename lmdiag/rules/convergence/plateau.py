@@ -1,5 +1,16 @@
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import (
+    BEGINS_LATER,
+    NOT_FROM_SCRATCH,
+    NOT_TEXT,
+    Curve,
+    Finding,
+    Findings,
+    NotChecked,
+    Severity,
+    rule,
+    too_few,
+)
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import FROM_SCRATCH
 from lmdiag.stats.phases import holds_start
@@ -11,6 +22,7 @@ SURE = 1.64
 SHARES = (0.70, 0.50, 0.35)
 LARGEST_START = 12.5  # ln of the largest vocabularies; a worse start says nothing about the level to expect
 LONGEST = 2000
+FEW, SHORT_SPAN, LEAST_SPAN = 30, 100, 60  # records with one window; steps that it, or any other, must span
 
 
 @rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=12)
@@ -46,10 +58,15 @@ def check(run: Run, curve: Curve, *, flat: float = 0.02, left: float = 0.88) -> 
     - Hoffmann et al. 2024, Eureka-moments in transformers, arXiv:2310.12956.
     """
     metric, losses = curve
-    if len(losses) < 12 or run.objective not in ("causal-lm", "masked-lm") or not holds_start(losses.steps):
+    if len(losses) < 12:
+        yield too_few(len(losses), "finite values of the loss", 12)
         return
     start = float(median(losses.values[: min(5, max(1, len(losses) // 10))]))
-    if start < FROM_SCRATCH or sustained_rise(losses.values):
+    why = _blind(run, losses, start)
+    if why is not None:
+        yield why
+        return
+    if sustained_rise(losses.values):
         return
     found = _flat_stretch(run, losses.thinned(LONGEST), start, flat, left)
     if found is None:
@@ -72,15 +89,29 @@ def check(run: Run, curve: Curve, *, flat: float = 0.02, left: float = 0.88) -> 
     )
 
 
+def _blind(run: Run, losses: Series, start: float) -> NotChecked | None:
+    """Return why no stretch of this loss could count as a plateau, None where one could."""
+    if run.objective not in ("causal-lm", "masked-lm"):
+        return NOT_TEXT
+    if not holds_start(losses.steps):
+        return BEGINS_LATER
+    if start < FROM_SCRATCH:
+        return NOT_FROM_SCRATCH
+    n = len(losses)
+    held, least = (n - 3, SHORT_SPAN) if n < FEW else (int(SHARES[0] * n), LEAST_SPAN)
+    widest = int((losses.steps[held - 1 :] - losses.steps[: n - held + 1]).max())
+    return None if widest >= least else NotChecked(f"no stretch of the log that could be flat spans {least} steps")
+
+
 def _flat_stretch(
     run: Run, curve: Series, start: float, flat: float, left: float
 ) -> tuple[int, int, float, float] | None:
     """Return (first step, last step, level, largest gain) of the longest flat stretch the run does not leave."""
     n = len(curve)
     end = float(median(curve.values[-max(1, n // 10) :]))
-    if n < 30:
+    if n < FEW:
         rest = curve.at(slice(3, n))
-        long_enough = rest.steps[-1] - rest.steps[0] >= 100
+        long_enough = rest.steps[-1] - rest.steps[0] >= SHORT_SPAN
         stretches = [(rest, 1.0)] if long_enough and mann_kendall(rest.values) > -1.5 else []
     else:
         stretches = [
@@ -89,7 +120,7 @@ def _flat_stretch(
             for a in range(max(1, n // 20), n - int(share * n) + 1, max(1, n // 20))
         ]
     for stretch, share in stretches:
-        if share < 1 and (len(stretch) < 15 or stretch.steps[-1] - stretch.steps[0] < 60):
+        if share < 1 and (len(stretch) < 15 or stretch.steps[-1] - stretch.steps[0] < LEAST_SPAN):
             continue
         level = float(median(stretch.values))
         if level < 0.5 * min(start, LARGEST_START) or end < left * level:

@@ -2,7 +2,7 @@ import numpy as np
 
 from lmdiag import loss_law
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import BEGINS_LATER, NO_LAW, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LONGEST, MODEL_ERROR, SURE
 from lmdiag.stats.phases import holds_start
@@ -47,7 +47,13 @@ def check(run: Run, curve: Curve) -> Findings:
     - Schuirmann 1987, two one-sided tests for equivalence.
     """
     losses = curve.series.thinned(LONGEST)
-    if len(losses) < POINTS or not holds_start(losses.steps) or sustained_rise(losses.values):
+    if len(losses) < POINTS:
+        yield too_few(len(losses), "finite values of the loss", POINTS)
+        return
+    if not holds_start(losses.steps):
+        yield BEGINS_LATER
+        return
+    if sustained_rise(losses.values):
         return
     split = int(SEEN * len(losses))
     early, late = losses.at(slice(split)), losses.at(slice(split, None))
@@ -55,9 +61,16 @@ def check(run: Run, curve: Curve) -> Findings:
     gain, error = total_gain(late.values)
     got = max(gain, 0.0) + SURE * error
     schedule = observed(run["lr"].steps, run["lr"].values) if "lr" in run else None
-    if got >= LEAST_GAIN * level or not _learns(schedule, late):
+    if got >= LEAST_GAIN * level:
         return
-    promised = _promise(early, late, schedule, max(LEAST_NATS, LEAST_GAIN * level, got / SHARE))
+    if not _learns(schedule, late):
+        yield NotChecked(f"the learning rate ends below {LEARNING:.0%} of its peak")
+        return
+    law = loss_law.fit(early.steps, early.values, schedule)
+    if law is None:
+        yield NO_LAW
+        return
+    promised = _promise(law, early, late, max(LEAST_NATS, LEAST_GAIN * level, got / SHARE))
     if promised is None:
         return
     strong = schedule is not None and promised >= ALARM_GAIN * level and got < ALARM_SHARE * promised
@@ -85,12 +98,9 @@ def _learns(schedule: Schedule | None, late: Series) -> bool:
     return last >= LEARNING * schedule.rates.max()
 
 
-def _promise(early: Series, late: Series, schedule: Schedule | None, least: float) -> float | None:
+def _promise(law: loss_law.Law, early: Series, late: Series, least: float) -> float | None:
     """Return the fall that the law of the early part promised for the late part; None where it is not sure of "
     "`least`."""
-    law = loss_law.fit(early.steps, early.values, schedule)
-    if law is None:
-        return None
     tenth = len(late) // 10  # the gain leaves out the first tenth and compares the middles of group medians
     at = late.steps[[2 * tenth, -tenth - 1]].astype(float)
     fall = float(-np.diff(law.at(at))[0])

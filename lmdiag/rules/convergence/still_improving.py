@@ -2,8 +2,19 @@ import numpy as np
 
 from lmdiag import loss_law
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
-from lmdiag.run import Run
+from lmdiag.finding import (
+    BEGINS_LATER,
+    INCOMPLETE,
+    NO_LAW,
+    Curve,
+    Finding,
+    Findings,
+    NotChecked,
+    Severity,
+    rule,
+    too_few,
+)
+from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LONGEST, MODEL_ERROR, RANK_TREND, SURE
 from lmdiag.stats.phases import holds_start
 from lmdiag.stats.rebound import sustained_rise
@@ -40,16 +51,22 @@ def check(run: Run, curve: Curve, *, least: float = 0.02) -> Findings:
     ## References
     - Hägele et al. 2024, Scaling laws and compute-optimal training beyond fixed training durations, arXiv:2405.18392.
     """
-    if run.complete is False or not _may_go_on(run):
-        return
     losses = curve.series.thinned(LONGEST)
-    if len(losses) < POINTS or not holds_start(losses.steps) or sustained_rise(losses.values):
+    if len(losses) < POINTS:
+        yield too_few(len(losses), "finite values of the loss", POINTS)
+        return
+    why = _blind(run, losses)
+    if why is not None:
+        yield why
+        return
+    if not _evaluation_falls(run) or sustained_rise(losses.values):
         return
     if mann_kendall(losses.values[-(len(losses) // 3) :]) > -RANK_TREND:
         return
     schedule = observed(run["lr"].steps, run["lr"].values) if "lr" in run else None
     law = loss_law.fit(losses.steps, losses.values, schedule)
     if law is None:
+        yield NO_LAW
         return
     last = float(losses.steps[-1])
     at = np.array([last, last * (1 + MORE)])
@@ -63,10 +80,19 @@ def check(run: Run, curve: Curve, *, least: float = 0.02) -> Findings:
     yield _finding(run, curve.metric, int(last), now, gain, error)
 
 
-def _may_go_on(run: Run) -> bool:
-    """Tell whether neither a decayed learning rate nor an evaluation that stopped falling speaks against more steps."""
-    if "lr" in run and len(run["lr"].finite) and run["lr"].finite.values[-1] < LOW_LR * run["lr"].finite.values.max():
-        return False
+def _blind(run: Run, losses: Series) -> NotChecked | None:
+    """Return why the end of this log does not show what more steps would buy, None where it does."""
+    if run.complete is False:
+        return INCOMPLETE
+    if not holds_start(losses.steps):
+        return BEGINS_LATER
+    rates = run["lr"].finite.values if "lr" in run else np.empty(0)
+    decayed = len(rates) > 0 and rates[-1] < LOW_LR * rates.max()
+    return NotChecked(f"the learning rate ends below {LOW_LR:.0%} of its peak") if decayed else None
+
+
+def _evaluation_falls(run: Run) -> bool:
+    """Tell whether the last evaluation, where there are three, is the best one."""
     losses = run.evaluation[1].finite.values if run.evaluation else np.empty(0)
     return len(losses) < 3 or bool(losses[-1] <= losses[:-1].min())
 

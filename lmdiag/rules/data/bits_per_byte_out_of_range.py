@@ -1,5 +1,5 @@
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import NOT_POSITIVE, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.metrics import LN2
 from lmdiag.run import Run, Series
 from lmdiag.stats.windows import median
@@ -33,10 +33,17 @@ def check(run: Run, evaluation: Curve, *, suspicious: float = 0.5, impossible: f
     """
     metric, bits = _bits_per_byte(run, evaluation)
     if len(bits) < 3:
+        yield too_few(len(bits), "finite evaluations in bits per byte", 3)
         return
     level = float(median(bits.values[-3:]))
     planned = max(float(run.config.get("max_steps") or 0), run.last_step)
-    if level <= 0 or (suspicious <= level and (level <= UNIFORM or bits.steps[-1] < 0.5 * planned)):
+    if suspicious <= level <= UNIFORM:
+        return
+    if level <= 0:
+        yield NOT_POSITIVE
+        return
+    if level > UNIFORM and bits.steps[-1] < 0.5 * planned:
+        yield NotChecked("the last evaluation comes before half of the run is done")
         return
     why = f"more than the {UNIFORM:g} of random bytes" if level > UNIFORM else "less than language models reach on text"
     yield Finding(

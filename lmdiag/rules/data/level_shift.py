@@ -2,7 +2,7 @@ import numpy as np
 
 from lmdiag import loss_law
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.change import Shift, level_shifts
 from lmdiag.stats.limits import LONGEST
@@ -45,12 +45,19 @@ def check(run: Run, curve: Curve) -> Findings:
     - Scott & Knott 1974, A cluster analysis method for grouping means, Biometrics 30.
     """
     losses = curve.series.thinned(LONGEST)
-    if len(losses) < POINTS or (losses.values <= 0).any() or sustained_rise(losses.values):
+    if len(losses) < POINTS:
+        yield too_few(len(losses), "finite values of the loss", POINTS)
+        return
+    if (losses.values <= 0).any():
+        yield NotChecked("the loss is not above 0 in every record")
+        return
+    if sustained_rise(losses.values):
         return
     margin = len(losses) // 10  # the steep start is left out too
     rest = losses.at(slice(margin, None))
     left = _residuals(run, losses)[margin:]
     if smoothing(left) > SMOOTHED:
+        yield NotChecked("the loss was averaged over many records before it was logged")
         return
     found = [
         s

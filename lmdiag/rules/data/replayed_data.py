@@ -1,6 +1,6 @@
 import numpy as np
 
-from lmdiag.finding import Finding, Findings, Severity, rule
+from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.noise import MAD_TO_SIGMA
 from lmdiag.stats.windows import centred_median, median
@@ -37,16 +37,23 @@ def check(run: Run, losses: Series, *, likeness: float = 0.7) -> Findings:
     - Bekman, Machine Learning Engineering, chapter on training loss patterns.
     """
     starts = [s.first_step for s in run.segments[1:]]
-    if len(losses) < 3 * POINTS or not starts:
+    if not starts:
         return
+    if len(losses) < 3 * POINTS:
+        yield too_few(len(losses), "finite values of the loss", 3 * POINTS)
+        return
+    compared = False
     for step in starts:
         row = int(np.searchsorted(losses.steps, step))
         first = max(0, row - LONGEST_PAST)
         noise = _noise(losses.values[first : row + LONGEST_WINDOW])
         found = _earlier_copy(noise, row - first, likeness)
+        compared = compared or found is not None
         if found is None or found[1] < likeness:
             continue
         yield _finding(run, losses, row, first + found[0], *found[1:])
+    if not compared:
+        yield NotChecked("no restart has enough records before it and after it to compare them")
 
 
 def _noise(values: np.ndarray) -> np.ndarray:

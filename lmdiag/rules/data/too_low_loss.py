@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import BEGINS_LATER, NOT_FROM_SCRATCH, NOT_TEXT, Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run
 from lmdiag.stats.phases import holds_start
 from lmdiag.stats.windows import median
@@ -36,11 +36,21 @@ def check(run: Run, curve: Curve, *, lowest: float = 1.0) -> Findings:
     - Hoffmann et al. 2022, Training compute-optimal large language models, arXiv:2203.15556: irreducible loss of text 1.69 nats.
     """
     metric, losses = curve
-    if run.objective != "causal-lm" or len(losses) < 10 or not holds_start(losses.steps):
+    if run.objective != "causal-lm":
+        yield NOT_TEXT
+        return
+    if len(losses) < 10:
+        yield too_few(len(losses), "finite values of the loss", 10)
         return
     start = float(median(losses.values[:3]))
     end = float(median(losses.values[-max(3, len(losses) // 10) :]))
-    if not FROM_SCRATCH <= start <= LARGEST_START or end >= lowest:
+    if end >= lowest:
+        return
+    if not holds_start(losses.steps):
+        yield BEGINS_LATER
+        return
+    if not FROM_SCRATCH <= start <= LARGEST_START:
+        yield NOT_FROM_SCRATCH
         return
     evaluations = run.evaluation_loss[1].finite.values if run.evaluation_loss is not None else np.empty(0)
     evaluated = len(evaluations) >= 3

@@ -3,7 +3,7 @@ from math import log
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import NOT_TEXT, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run
 from lmdiag.stats.windows import median
 
@@ -48,9 +48,18 @@ def check(run: Run, curve: Curve) -> Findings:
     - Jelinek & Mercer 1980; Shannon 1951, Prediction and entropy of printed English.
     """
     planned = float(run.config.get("max_steps") or 0)
-    if run.objective not in ("causal-lm", "masked-lm") or run.last_step < EARLY * planned:
+    if run.objective not in ("causal-lm", "masked-lm"):
+        yield NOT_TEXT
+        return
+    references = _references(run)
+    if not references:
+        yield NotChecked("the log states neither the size of the vocabulary nor reference losses")
+        return
+    if run.last_step < EARLY * planned:
+        yield NotChecked(f"only {run.last_step / planned:.1%} of the planned steps are done")
         return
     if len(curve.series) < SURE_RECORDS:
+        yield too_few(len(curve.series), "finite values of the loss", SURE_RECORDS)
         return
     metric, losses = curve
     if run.evaluation_loss and len(run.evaluation_loss[1].finite) >= 3:
@@ -62,7 +71,7 @@ def check(run: Run, curve: Curve) -> Findings:
     )
     it = "it" if metric == curve.metric else "the training loss"
     still = f", although {it} was lower in the last fifth of the records than in the fifth before" if falls else ""
-    for name, loss in _references(run).items():
+    for name, loss in references.items():
         if level > loss + MARGIN[name]:
             peak = float(run["lr"].finite.values.max(initial=0.0)) if "lr" in run else 0.0
             told = f"{what}, worse than {MEANING[name]} ({figure(loss)}){still}."

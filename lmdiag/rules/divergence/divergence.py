@@ -1,6 +1,6 @@
 from lmdiag import advice
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LEAST_PROGRESS, LOST, LOW_RATE
 from lmdiag.stats.phases import phases
@@ -48,6 +48,7 @@ def check(run: Run, curve: Curve) -> Findings:
     """
     metric, losses = curve
     if len(losses) < 6:
+        yield too_few(len(losses), "finite values of the loss", 6)
         return
     found = sustained_rise(losses.values) or _worse_together(run, metric, losses)
     if found is None:

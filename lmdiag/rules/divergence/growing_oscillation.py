@@ -2,7 +2,7 @@ import numpy as np
 
 from lmdiag import advice
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run
 from lmdiag.stats.noise import MEDIAN_ERROR, scatter
 from lmdiag.stats.windows import block_medians, centred_median, median, quantile
@@ -40,7 +40,11 @@ def check(run: Run, curve: Curve) -> Findings:
     - Cohen et al. 2021, Gradient descent on neural networks typically occurs at the edge of stability, arXiv:2103.00065.
     """
     metric, losses = curve
-    if len(losses) < POINTS or _cyclic(run):
+    if len(losses) < POINTS:
+        yield too_few(len(losses), "finite values of the loss", POINTS)
+        return
+    if _cyclic(run):
+        yield NotChecked("the learning rate rises again after its peak, and the loss swings with it")
         return
     levels, starts = block_medians(losses.values, min(BLOCKS, len(losses) // 4))
     levels, starts = levels[len(levels) // 10 :], starts[len(levels) // 10 :]

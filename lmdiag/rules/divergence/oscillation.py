@@ -2,7 +2,7 @@ import numpy as np
 
 from lmdiag import advice
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run
 from lmdiag.stats.limits import LONGEST
 from lmdiag.stats.noise import MEDIAN_ERROR, scatter
@@ -38,6 +38,7 @@ def check(run: Run, curve: Curve) -> Findings:
     thinned = curve.series.thinned(LONGEST)
     values = thinned.values
     if len(values) < 10:
+        yield too_few(len(values), "finite values of the loss", 10)
         return
     amplitude = _wide_second_half(values) or _excursions(values) or _swinging_blocks(values)
     if not amplitude:

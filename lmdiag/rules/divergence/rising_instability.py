@@ -4,7 +4,7 @@ import numpy as np
 
 from lmdiag import advice
 from lmdiag.figures import figure
-from lmdiag.finding import Finding, Findings, Severity, rule
+from lmdiag.finding import NO_NORM, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import RANK_TREND, SETTLED
 from lmdiag.stats.trend import mann_kendall
@@ -47,8 +47,10 @@ def check(run: Run, norms: Series) -> Findings:
     - Zeng et al. 2022, GLM-130B, arXiv:2210.02414, section 3.
     """
     norms = norms.at(norms.values > 0)
-    norms = norms.at(slice(int(SETTLED * len(norms)), None))
+    held = len(norms)
+    norms = norms.at(slice(int(SETTLED * held), None))
     if len(norms) < POINTS * (1 - SETTLED):
+        yield too_few(held, "gradient norms above 0", POINTS) if held else NO_NORM
         return
     half = len(norms) // 2
     growth, trend = _growth(norms.values, half)

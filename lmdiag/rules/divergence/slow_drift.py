@@ -2,7 +2,7 @@ import numpy as np
 
 from lmdiag import advice
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.change import cusum
 from lmdiag.stats.limits import LONGEST, LOW_RATE, RANK_TREND
@@ -47,7 +47,10 @@ def check(run: Run, curve: Curve) -> Findings:
     - Siegmund 1985, Sequential analysis: average run length of CUSUM.
     """
     losses = curve.series.thinned(LONGEST)
-    if len(losses) < POINTS or sustained_rise(losses.values):
+    if len(losses) < POINTS:
+        yield too_few(len(losses), "finite values of the loss", POINTS)
+        return
+    if sustained_rise(losses.values):
         return
     width = max(5, len(losses) // 10) | 1
     levels = rolling_median(losses.values, width)

@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run
 from lmdiag.stats.noise import scatter
 
@@ -31,13 +31,18 @@ def check(run: Run, evaluation: Curve, *, worse: float = 0.005) -> Findings:
     """
     metric, losses = evaluation
     saved = sorted({e.step for e in run.events if e.kind == "checkpoint_saved" and e.step is not None})
-    if len(losses) < 3 or not saved:
+    if len(losses) < 3:
+        yield too_few(len(losses), "finite evaluations", 3)
+        return
+    if not saved:
+        yield NotChecked("the log names no checkpoint")
         return
     best = int(np.argmin(losses.values))
     step, lowest = int(losses.steps[best]), float(losses.values[best])
     rows = np.searchsorted(losses.steps, saved, side="right") - 1
     reached = [(float(losses.values[row]), at) for row, at in zip(rows, saved) if row >= 0]
     if not reached:
+        yield NotChecked("the log names no checkpoint after the first evaluation")
         return
     value, nearest = min(reached)
     if value - lowest < max(worse * abs(lowest), scatter(losses.values)):

@@ -1,12 +1,12 @@
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Finding, Findings, Severity, rule
+from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.noise import MAD_TO_SIGMA
 from lmdiag.stats.windows import median
 
-RECORDS_PER_EPOCH = 10
+RECORDS_PER_EPOCH, MOST_EPOCHS = 10, 200
 LEAST_DROP, LEAST_ERRORS = 0.05, 6.0
 
 
@@ -33,20 +33,32 @@ def check(run: Run, losses: Series, epochs: Series) -> Findings:
     ## References
     - Komatsuzaki 2019, One epoch is all you need, arXiv:1906.06669.
     """
-    if len(losses) < 30 or len(epochs) < 2:
+    if len(losses) < 30:
+        yield too_few(len(losses), "finite values of the loss", 30)
+        return
+    if len(epochs) < 2:
+        yield too_few(len(epochs), "finite values of the epoch", 2)
         return
     at = np.interp(losses.steps, epochs.steps, epochs.values)
     first, last = np.floor(at[0]) + 1, np.ceil(at[-1])
     per_epoch = len(losses) / max(float(at[-1] - at[0]), 1e-9)
-    if not 0 < last - first <= 200 or per_epoch < RECORDS_PER_EPOCH:
+    if last <= first:
+        yield NotChecked("no epoch ends within the log")
+        return
+    if last - first > MOST_EPOCHS:
+        yield NotChecked(f"more than {MOST_EPOCHS} epochs end within the log")
+        return
+    if per_epoch < RECORDS_PER_EPOCH:
+        yield too_few(int(per_epoch), "records per epoch", RECORDS_PER_EPOCH)
         return
     ends = np.arange(first, last)
     width = int(np.clip(per_epoch // 4, 3, 20))
     rows = np.searchsorted(at, ends)
     rows = rows[(rows >= width) & (rows <= len(losses) - width)]
-    if not len(rows):
+    drops, error = _drops(losses.values, rows, width) if len(rows) else (np.empty(0), np.inf)
+    if not np.isfinite(error):
+        yield NotChecked("too few records beside the ends of the epochs to compare them with")
         return
-    drops, error = _drops(losses.values, rows, width)
     level = np.array([median(losses.values[r - width : r]) for r in rows])
     clear = (drops >= LEAST_DROP * level) & (drops >= LEAST_ERRORS * error)
     if clear.sum() < max(1, 0.5 * len(rows)):

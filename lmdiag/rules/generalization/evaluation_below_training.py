@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import NOT_POSITIVE, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import MOST_EVALUATIONS
 from lmdiag.stats.noise import MEDIAN_ERROR, scatter
@@ -44,7 +44,14 @@ def check(run: Run, evaluation: Curve, training: Series, *, info: float = 0.90, 
     losses = losses.at(losses.steps >= run.first_step + SKIPPED * (run.last_step - run.first_step)).thinned(
         MOST_EVALUATIONS
     )
-    if len(losses) < EVALUATIONS - 1 or len(training) < 2 * EVALUATIONS or losses.values.min() <= 0:
+    if len(losses) < EVALUATIONS - 1:
+        yield too_few(len(losses), "evaluations after the first quarter of the run", EVALUATIONS - 1)
+        return
+    if len(training) < 2 * EVALUATIONS:
+        yield too_few(len(training), "finite values of the loss", 2 * EVALUATIONS)
+        return
+    if losses.values.min() <= 0:
+        yield NOT_POSITIVE
         return
     beside, width = medians_around(losses.steps, training.steps, training.values)
     beside = np.maximum(beside, 1e-12)
@@ -54,7 +61,10 @@ def check(run: Run, evaluation: Curve, training: Series, *, info: float = 0.90, 
     level = float(median(beside))
     error = MEDIAN_ERROR * scatter(training.values) / np.sqrt(max(width, 1) * len(losses))
     errors = (1 - ratio) * level / max(error, 1e-12)
-    if ratio >= info or errors < ERRORS or level <= 0.05:
+    if ratio >= info or errors < ERRORS:
+        return
+    if level <= 0.05:
+        yield NotChecked("the training loss is too small to compare the evaluation with")
         return
     yield Finding(
         f"{metric} is {ratio:.0%} of the training loss at the typical step "

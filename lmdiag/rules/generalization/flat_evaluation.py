@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import EQUAL, EQUAL_SIGMAS
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing
@@ -10,6 +10,7 @@ from lmdiag.stats.windows import median
 EVALUATIONS = 6
 FLAT_SHARE = 0.4  # of the evaluations
 LEAST_FALL, FALL_ERRORS = 0.10, 8.0
+LEAST_BESIDE = 10  # training losses: fifths of two
 
 
 @rule(family="generalization", needs=("evaluation", "loss"), severity=Severity.INFO, min_points=EVALUATIONS)
@@ -36,7 +37,11 @@ def check(run: Run, evaluation: Curve, training: Series) -> Findings:
     - Muennighoff et al. 2023, Scaling data-constrained language models, arXiv:2305.16264.
     """
     metric, losses = evaluation
-    if len(losses) < EVALUATIONS or len(training) < 2 * EVALUATIONS:
+    if len(losses) < EVALUATIONS:
+        yield too_few(len(losses), "finite evaluations", EVALUATIONS)
+        return
+    if len(training) < 2 * EVALUATIONS:
+        yield too_few(len(training), "finite values of the loss", 2 * EVALUATIONS)
         return
     end = float(median(losses.values[-3:]))
     band = max(EQUAL * abs(end), EQUAL_SIGMAS * scatter(losses.values))
@@ -45,7 +50,11 @@ def check(run: Run, evaluation: Curve, training: Series) -> Findings:
     if first < 1 or len(losses) - first < max(4, FLAT_SHARE * len(losses)) or band > 0.02 * abs(end):
         return
     since = int(losses.steps[first])
-    fall, level, errors = _fall(training.values[training.steps >= since])
+    beside = training.values[training.steps >= since]
+    if len(beside) < LEAST_BESIDE:
+        yield too_few(len(beside), "values of the loss since the evaluation stands still", LEAST_BESIDE)
+        return
+    fall, level, errors = _fall(beside)
     if fall < LEAST_FALL * level or errors < FALL_ERRORS:
         return
     yield Finding(
@@ -67,8 +76,6 @@ def _fall(values: np.ndarray) -> tuple[float, float, float]:
     """Return how far the training loss fell from the first to the last fifth, the level it fell from, and the "
     "standard errors."""
     width = len(values) // 5
-    if width < 2:
-        return 0.0, 1.0, 0.0
     before, after = float(median(values[:width])), float(median(values[-width:]))
     error = median_difference_error(scatter(values), smoothing(values), width, width)
     return before - after, before, (before - after) / max(error, 1e-12)

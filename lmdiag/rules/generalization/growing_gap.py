@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import MOST_EVALUATIONS
 from lmdiag.stats.trend import mann_kendall, theil_sen
@@ -37,12 +37,16 @@ def check(run: Run, evaluation: Curve, training: Series) -> Findings:
     - Muennighoff et al. 2023, Scaling data-constrained language models, arXiv:2305.16264.
     """
     metric, losses = evaluation
-    if len(losses) < EVALUATIONS or len(training) < 2 * EVALUATIONS:
+    if len(training) < 2 * EVALUATIONS:
+        yield too_few(len(training), "finite values of the loss", 2 * EVALUATIONS)
         return
     start = run.first_step + 0.25 * (run.last_step - run.first_step)
     losses = losses.at(losses.steps >= start).thinned(MOST_EVALUATIONS)
+    if len(losses) < EVALUATIONS:
+        yield too_few(len(losses), "evaluations after the first quarter of the run", EVALUATIONS)
+        return
     gaps = losses.values - medians_around(losses.steps, training.steps, training.values)[0]
-    if len(losses) < EVALUATIONS or mann_kendall(gaps) < SURE:
+    if mann_kendall(gaps) < SURE:
         return
     slope, _ = theil_sen(gaps)
     growth, level = slope * (len(gaps) - 1), float(median(losses.values))

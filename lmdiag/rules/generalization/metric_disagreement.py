@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run
 from lmdiag.stats.windows import median
 from lmdiag.task_measures import better_later
@@ -33,6 +33,7 @@ def check(run: Run, evaluation: Curve, *, smallest: float = 0.05) -> Findings:
     """
     metric, losses = evaluation
     if len(losses) < 4:
+        yield too_few(len(losses), "finite evaluations", 4)
         return
     best = int(np.argmin(losses.values))
     rise = float(median(losses.values[-2:])) / max(float(losses.values[best]), 1e-12) - 1

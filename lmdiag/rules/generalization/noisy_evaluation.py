@@ -1,5 +1,5 @@
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run
 from lmdiag.stats.noise import scatter
 from lmdiag.stats.windows import median
@@ -31,6 +31,7 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.25, level: float = 0.
     """
     metric, losses = evaluation
     if len(losses) < 6:
+        yield too_few(len(losses), "finite evaluations", 6)
         return
     sigma, middle = scatter(losses.values), abs(float(median(losses.values)))
     improved = float(median(losses.values[:2]) - median(losses.values[-3:]))

@@ -2,7 +2,7 @@ import numpy as np
 
 from lmdiag import advice
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import NOT_POSITIVE, Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import SURE
 from lmdiag.stats.noise import scatter
@@ -52,17 +52,23 @@ def check(
     """
     metric, losses = evaluation
     if len(losses) < 3:
+        yield too_few(len(losses), "finite evaluations", 3)
         return
     best = int(np.argmin(losses.values))
     after = losses.values[best + 1 :]
     lowest = float(losses.values[best])
-    if not len(after) or lowest <= 0:
+    if lowest <= 0:
+        yield NOT_POSITIVE
+        return
+    if not len(after):
         return
     steady = len(after) >= STEADY and bool((np.diff(losses.values[best:]) > 0).all())
     rise = float(after[-1] if steady else np.mean(after[-3:])) - lowest
     sigma = _noise(losses.values, best)
     if len(after) < AFTER:
         clear = _memorised(run, lowest, rise)
+        if rise >= smallest * lowest and not clear:  # which one more evaluation could confirm
+            yield too_few(len(after), "evaluations since the best one", AFTER)
     else:
         risen = rise >= max((4 if steady else 3) * sigma, smallest * lowest) + _winners_curse(sigma, len(losses))
         clear = (risen and _trend_is_up(losses.values[best:], rise)) or left_behind(losses.values)

@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule
+from lmdiag.finding import NO_NORM, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import SETTLED
 from lmdiag.stats.windows import block_medians, quantile
@@ -37,7 +37,14 @@ def check(run: Run, norms: Series, *, loose: float = 10.0, spike: float = 5.0, s
         return
     limit = float(run.config["grad_clip"])
     norms = norms.at(slice(int(SETTLED * len(norms)), None))
-    if len(norms) < BLOCK or norms.values.min() < 0:
+    if len(norms) < BLOCK:
+        yield too_few(len(norms), "gradient norms after the first tenth", BLOCK)
+        return
+    if not norms.values.any():
+        yield NO_NORM
+        return
+    if norms.values.min() < 0:
+        yield NotChecked("a gradient norm is below 0: it is not what its name says")
         return
     high = quantile(norms.values, 0.99)
     if 0 < limit < loose * high:

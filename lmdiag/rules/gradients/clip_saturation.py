@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag.figures import figure, percent
-from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule
+from lmdiag.finding import NO_NORM, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import AT_CEILING, SETTLED
 from lmdiag.stats.windows import median, quantile
@@ -38,6 +38,7 @@ def check(run: Run, norms: Series, *, smallest: float = 0.2, warning: float = 0.
     norms = norms.at(slice(int(SETTLED * len(norms)), None))
     limit = float(run.config.get("grad_clip") or 0)
     if len(norms) < 10:
+        yield too_few(len(norms), "gradient norms after the first tenth", 10)
         return
     ceiling = _ceiling(norms)
     if ceiling is not None and (not limit or abs(ceiling / limit - 1) < 2 * AT_CEILING):
@@ -45,6 +46,9 @@ def check(run: Run, norms: Series, *, smallest: float = 0.2, warning: float = 0.
         return
     if not limit and "clip_frac" not in run:
         yield NotChecked("the log says neither the limit of the gradient norm nor how often it was reached")
+        return
+    if "clip_frac" not in run and not norms.values.any():
+        yield NO_NORM
         return
     share = _share(run, norms, limit)
     if share < smallest:

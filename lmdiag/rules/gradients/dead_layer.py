@@ -1,6 +1,6 @@
 import numpy as np
 
-from lmdiag.finding import Finding, Findings, Severity, rule
+from lmdiag.finding import Finding, Findings, Severity, rule, too_few
 from lmdiag.layers import LayerTable
 from lmdiag.run import Run
 
@@ -30,11 +30,16 @@ def check(run: Run, table: LayerTable, *, dead_below: float = 1e-8, share: float
     ## References
     - Amazon SageMaker Debugger, rule AllZero.
     """
-    if len(table.names) < 2 or len(table.steps) < RECORDS:
+    if len(table.names) < 2:
+        yield too_few(len(table.names), "layers", 2)
+        return
+    if len(table.steps) < RECORDS:
+        yield too_few(len(table.steps), "records of the layers", RECORDS)
         return
     whole = np.sqrt(np.nansum(np.where(np.isfinite(table.values), table.values, 0.0) ** 2, axis=0))
     live = whole > 0
     if live.sum() < RECORDS:
+        yield too_few(int(live.sum()), "records with a gradient in any layer", RECORDS)
         return
     dead = np.abs(table.values[:, live]) <= dead_below * whole[live]
     shares = dead.mean(axis=1)

@@ -2,7 +2,7 @@ import re
 
 import numpy as np
 
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.layers import LayerTable
 from lmdiag.run import Run
 from lmdiag.stats.limits import BEFORE, SCATTER_FLOOR
@@ -43,10 +43,18 @@ def check(
     - Zeng et al. 2023, GLM-130B, arXiv:2210.02414, section 3.2: embedding gradient shrink.
     - Groeneveld et al. 2025, OLMo 2, arXiv:2501.00656, section 3: no weight decay on embeddings.
     """
-    if len(table.names) < LAYERS or len(table.steps) < 2 * BEFORE:
+    if len(table.names) < LAYERS:
+        yield too_few(len(table.names), "layers", LAYERS)
+        return
+    if len(table.steps) < 2 * BEFORE:
+        yield too_few(len(table.steps), "records of the layers", 2 * BEFORE)
         return
     named = [i for i, name in enumerate(table.names) if EMBEDDING.search(name)]
-    if not named or (table.values <= 0).any() or not np.isfinite(table.values).all():
+    if not named:
+        yield NotChecked("no layer is named as an embedding")
+        return
+    if (table.values <= 0).any() or not np.isfinite(table.values).all():
+        yield NotChecked("a gradient norm of a layer is missing, or not above 0")
         return
     losses = curve.series
     spikes = find_spikes(losses.values, smallest=SMALLEST, deviations=DEVIATIONS)

@@ -2,7 +2,7 @@ import numpy as np
 
 from lmdiag import advice
 from lmdiag.figures import figure
-from lmdiag.finding import Finding, Findings, Severity, rule
+from lmdiag.finding import NO_NORM, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import BEFORE, SCATTER_FLOOR
 from lmdiag.stats.noise import MAD_TO_SIGMA
@@ -45,6 +45,7 @@ def check(run: Run, norms: Series, *, ratio: float = 10.0, deviations: float = 4
     """
     norms = norms.at(norms.values > 0)
     if len(norms) < 8:
+        yield too_few(len(norms), "gradient norms above 0", 8) if len(norms) else NO_NORM
         return
     hits, ratios = _jumps(norms.values, ratio, deviations)
     if len(hits):

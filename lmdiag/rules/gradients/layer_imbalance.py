@@ -4,7 +4,7 @@ from collections import defaultdict
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Finding, Findings, Severity, rule
+from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.layers import LayerTable
 from lmdiag.run import Run
 from lmdiag.stats.limits import BEFORE, SCATTER_FLOOR, SETTLED
@@ -46,7 +46,11 @@ def check(
     - Zeng et al. 2023, GLM-130B, arXiv:2210.02414, section 3.2: embedding gradient shrink.
     - Glorot and Bengio 2010, Understanding the difficulty of training deep feedforward neural networks.
     """
-    if len(table.steps) < RECORDS or len(table.names) < BLOCKS:
+    if len(table.steps) < RECORDS:
+        yield too_few(len(table.steps), "records of the layers", RECORDS)
+        return
+    if len(table.names) < BLOCKS:
+        yield too_few(len(table.names), "layers", BLOCKS)
         return
     first = int(SETTLED * len(table.steps))
     every = max(1, (len(table.steps) - first) // MOST_RECORDS)
@@ -54,6 +58,10 @@ def check(
     apart = _furthest_apart(table)
     if apart is not None and apart[2] >= notable:
         yield _vanishing_with_depth(table, *apart, warning)
+        return
+    complete = int((np.isfinite(table.values) & (table.values > 0)).all(axis=0).sum())
+    if apart is None and complete < 2 * BEFORE:
+        yield NotChecked(f"no {BLOCKS} layers are alike, and only {complete} records have all norms above 0")
         return
     yield from _outbreaks(table, outbreak)
 

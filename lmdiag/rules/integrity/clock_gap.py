@@ -1,6 +1,6 @@
 import numpy as np
 
-from lmdiag.finding import Finding, Findings, Severity, rule
+from lmdiag.finding import Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.windows import median
 
@@ -31,6 +31,7 @@ def check(run: Run, clock: Series, *, gap_s: float = 1800.0, ratio: float = 20.0
     - Amazon SageMaker Debugger, rule StalledTraining: 1,800 seconds.
     """
     if len(clock) < 10:
+        yield too_few(len(clock), "finite readings of the clock", 10)
         return
     apart = np.diff(clock.values)
     if apart.max() <= gap_s and apart.min() >= -BACKWARDS:

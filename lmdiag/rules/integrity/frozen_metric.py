@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import AT_CEILING
 from lmdiag.stats.phases import phases
@@ -41,6 +41,10 @@ def check(run: Run, _: Curve, *, smallest: int = 5, warning: int = 20) -> Findin
     ## References
     - own; the chance is that of a run of k equal neighbours under independence.
     """
+    longest = max(len(series.finite) for _, series in _watched(run))
+    if longest < MOVED + smallest:
+        yield too_few(longest, "finite values of one metric", MOVED + smallest)
+        return
     for metric, series in _watched(run):
         finite = series.finite
         found = _frozen(finite.values, smallest)

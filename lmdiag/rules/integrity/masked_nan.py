@@ -1,6 +1,6 @@
 import numpy as np
 
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run, Series, masked_zeros
 from lmdiag.stats.windows import median
 
@@ -31,6 +31,7 @@ def check(run: Run, _: Curve) -> Findings:
     - transformers, `Trainer._inner_training_loop`, where the filter is applied.
     """
     if run.objective == "reinforcement":
+        yield NotChecked("a loss of reinforcement learning may be exactly 0")
         return
     losses = {"loss": run["loss"]} if "loss" in run else {}
     losses |= {f"{split}/loss": series for split, series in run.evaluations.items()}

@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.metrics import LN2
 from lmdiag.run import Run, Series
 from lmdiag.stats.alignment import shared_steps
@@ -40,11 +40,13 @@ def check(run: Run, _: Curve, *, tolerance: float = 0.02) -> Findings:
     pairs = _pairs(run)
     if not pairs:
         yield NotChecked("the log has no perplexity beside a loss")
+    most = 0
     for name, (perplexities, losses) in pairs.items():
         left, right = shared_steps(perplexities.steps, losses.steps)
         shared = losses.steps[right]
         perplexity, loss = perplexities.values[left], losses.values[right]
         good = np.isfinite(perplexity) & np.isfinite(loss) & (perplexity > 1) & (loss > 0) & (loss < HIGHEST_LOSS)
+        most = max(most, int(good.sum()))
         if good.sum() < PAIRS:
             continue
         found = _compare(np.log(perplexity[good]), loss[good], _rounding(perplexities, perplexity[good]), tolerance)
@@ -67,6 +69,8 @@ def check(run: Run, _: Curve, *, tolerance: float = 0.02) -> Findings:
             ),
             Severity.WARNING if in_bits and run.config.get("loss_unit") == "nats" else Severity.INFO,
         )
+    if pairs and most < PAIRS:
+        yield too_few(most, f"records with a loss below {HIGHEST_LOSS:g} beside a perplexity above 1", PAIRS)
 
 
 def _pairs(run: Run) -> dict[str, tuple[Series, Series]]:

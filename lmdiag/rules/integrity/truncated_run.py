@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag.figures import percent
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.windows import median
 
@@ -45,6 +45,9 @@ def check(run: Run, curve: Curve, *, complete_share: float = 0.98) -> Findings:
     elif planned and run.step_kind == "step" and share < complete_share and next_step <= planned:
         message = f"The log ends at step {run.last_step:,} of the planned {planned:,.0f} ({percent(share)}): "
         message += "the run is still going, or was stopped."
+    elif not planned or run.step_kind != "step":
+        yield NotChecked("the log does not say how many steps were planned")
+        return
     else:
         return
     yield Finding(

@@ -4,7 +4,7 @@ import numpy as np
 
 from lmdiag import advice
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import BEGINS_LATER, NOT_TEXT, Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LEARNS
 from lmdiag.stats.phases import holds_start
@@ -51,7 +51,11 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
     - Hugging Face 2024, Fixing gradient accumulation (num_items_in_batch).
     """
     metric, losses = curve
-    if run.objective not in ("causal-lm", "masked-lm") or len(losses) < 5:
+    if run.objective not in ("causal-lm", "masked-lm"):
+        yield NOT_TEXT
+        return
+    if len(losses) < 5:
+        yield too_few(len(losses), "finite values of the loss", 5)
         return
     first = max(float(losses.values[0]), float(median(losses.values[:3])))
     vocabulary = _vocabulary(run)
@@ -60,6 +64,8 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
     if not holds_start(losses.steps):
         if run.step_kind == "step" and quantile(losses.values, 0.1) > NEVER and first > NEVER:
             yield _far_too_high(metric, losses)
+        else:
+            yield BEGINS_LATER
         return
     if ratio < (smallest if vocabulary else 1.0):
         return

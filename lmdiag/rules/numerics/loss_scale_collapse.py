@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag.figures import figure, percent
-from lmdiag.finding import Finding, Findings, Severity, rule
+from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.windows import median
 
@@ -41,6 +41,7 @@ def check(run: Run, scales: Series, *, gone: float = 1.0, halvings: int = 5) -> 
     """
     scales = scales.at(scales.values > 0)
     if len(scales) < 5:
+        yield too_few(len(scales), "loss scales above 0", 5)
         return
     settled = scales.at(slice(int(SEARCH * len(scales)), None))
     usual, end = float(median(settled.values)), float(settled.values[-2:].max())
@@ -48,6 +49,8 @@ def check(run: Run, scales: Series, *, gone: float = 1.0, halvings: int = 5) -> 
     fallen = end * 2.0**halvings <= usual and _at_once(settled, 2.0**halvings)
     skipped = _skipped_share(run, int(settled.steps[0]))
     if not (lost or fallen or skipped > SKIP_WARNING):
+        if scales.values.max() < 1:
+            yield NotChecked("the loss scale is below 1 in every record: it is not what its name says")
         return
     onset = _onset(scales if lost else settled, end) if lost or fallen else int(settled.steps[0])
     start = figure(float(scales.values.max() if lost else usual), 5)

@@ -1,6 +1,6 @@
 import numpy as np
 
-from lmdiag.finding import Finding, Findings, Severity, rule
+from lmdiag.finding import SHAPELESS, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series, masked_zeros
 
 ZEROS = 0.9
@@ -30,7 +30,11 @@ def check(run: Run, losses: Series) -> Findings:
     ## References
     - PyTorch, `torch.nn.CrossEntropyLoss`, `ignore_index`.
     """
-    if run.objective in ("reinforcement", "composite") or len(losses) < 5:
+    if run.objective in SHAPELESS:
+        yield NotChecked(f"a loss {SHAPELESS[run.objective]} may be exactly 0")
+        return
+    if len(losses) < 5:
+        yield too_few(len(losses), "finite values of the loss", 5)
         return
     zeros = losses.values == 0
     if not zeros[0] or zeros.mean() < ZEROS or masked_zeros(losses.values).any():

@@ -50,7 +50,10 @@ def check(
         yield NotChecked(held)
         return
     typical = float(median(stable.values))
-    if low <= typical <= high or typical <= 0:
+    if typical <= 0:
+        yield NotChecked("the update ratio is not above 0 in most records: it was not computed")
+        return
+    if low <= typical <= high:
         return
     rate = run.value_at("lr", int(stable.steps[len(stable) // 2]))
     factor = 10.0 ** round(np.log10(1e-3 / typical))

@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Finding, Findings, Severity, rule
+from lmdiag.finding import NO_RATE, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import HIGH_RATE
 from lmdiag.stats.noise import median_difference_error, scatter
@@ -37,12 +37,21 @@ def check(run: Run, rates: Series, *, ratio: float = 1.5, share: float = 0.2) ->
     ## References
     - Loshchilov and Hutter 2017, SGDR: stochastic gradient descent with warm restarts, arXiv:1608.03983.
     """
-    if len(rates) < 10 or rates.values.max() <= 0:
+    if len(rates) < 10:
+        yield too_few(len(rates), "finite learning rates", 10)
+        return
+    if rates.values.max() <= 0:
+        yield NO_RATE
         return
     restarts = np.searchsorted(rates.steps, [s.first_step for s in run.segments[1:]]) - 1
     jumps, drops = _jumps_up(rates.values, restarts, ratio, share), _fresh_warm_ups(rates.values)
     rows = np.sort(np.concatenate([jumps, drops]))
-    if not len(rows) or len(rows) > max(MOST * len(rates), 1):
+    if len(rows) > max(MOST * len(rates), 1):
+        yield NotChecked(
+            "the learning rate jumps in more than a tenth of the records: it may be that of several groups"
+        )
+        return
+    if not len(rows):
         return
     at = int(rows[0])
     before, after = float(rates.values[at]), float(rates.values[at + 1])

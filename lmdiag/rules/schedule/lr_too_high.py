@@ -2,7 +2,7 @@ import numpy as np
 
 from lmdiag import advice
 from lmdiag.figures import figure, percent
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import NO_RATE, Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import HIGH_RATE, LARGE_UPDATE, LEAST_PROGRESS, LONGEST, LOST
 from lmdiag.stats.phases import Phases, holds_start, phases
@@ -49,7 +49,11 @@ def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
     """
     metric, losses = curve.metric, curve.series.thinned(LONGEST)
     schedule = phases(rates.steps, rates.values)
-    if schedule is None or len(losses) < 12:
+    if schedule is None:
+        yield NO_RATE
+        return
+    if len(losses) < 12:
+        yield too_few(len(losses), "finite values of the loss", 12)
         return
     rise = sustained_rise(losses.values)
     if rise is None:

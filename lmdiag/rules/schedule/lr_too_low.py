@@ -1,7 +1,19 @@
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
+from lmdiag.finding import (
+    BEGINS_LATER,
+    NO_RATE,
+    NOT_FROM_SCRATCH,
+    NOT_TEXT,
+    Curve,
+    Finding,
+    Findings,
+    NotChecked,
+    Severity,
+    rule,
+    too_few,
+)
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import FROM_SCRATCH, HIGH_RATE, LEARNS
 from lmdiag.stats.phases import holds_start, phases
@@ -41,26 +53,45 @@ def check(run: Run, curve: Curve, rates: Series, *, left: float = 0.7, straight:
     """
     metric, losses = curve
     if run.objective not in ("causal-lm", "masked-lm"):
+        yield NOT_TEXT
         return
     schedule = phases(rates.steps, rates.values)
     planned = float(run.config.get("max_steps") or 0)
     if planned and run.step_kind == "step" and run.last_step < DONE * planned:
         yield NotChecked(f"only {run.last_step / planned:.1%} of the planned steps are done")
         return
-    if schedule is None or len(losses) < RECORDS:
+    if schedule is None:
+        yield NO_RATE
+        return
+    if len(losses) < RECORDS:
+        yield too_few(len(losses), "finite values of the loss", RECORDS)
         return
     start, end = float(median(losses.values[:3])), float(median(losses.values[-(len(losses) // 10) :]))
-    if not FROM_SCRATCH <= start <= LARGEST_START or end < left * start or not holds_start(losses.steps):
+    if not holds_start(losses.steps):
+        yield BEGINS_LATER
+        return
+    if end < left * start:
+        return
+    if not FROM_SCRATCH <= start <= LARGEST_START:
+        yield NOT_FROM_SCRATCH
         return
     warm = losses.between(schedule.warm_step, run.last_step)
-    if len(warm) < RECORDS or warm.steps[-1] - warm.steps[0] < max(STEPS, 0.5 * run.last_step):
+    if len(warm) < RECORDS:
+        yield too_few(len(warm), "records after the warm-up", RECORDS)
+        return
+    span, needed = int(warm.steps[-1] - warm.steps[0]), max(STEPS, round(0.5 * run.last_step))
+    if span < needed:
+        yield too_few(span, "steps after the warm-up", needed)
         return
     levels, _ = block_medians(warm.values, 10)
     fall, late = float(levels[0] - levels[-1]), float(levels[len(levels) // 2] - levels[-1])
     if levels[-1] < left * start or mann_kendall(warm.values) > LEARNS or late < straight * fall:
         return
     late_rates = rates.between(int(warm.steps[len(warm) // 2]), run.last_step).values
-    if not len(late_rates) or median(late_rates) < HIGH_RATE * schedule.peak:
+    if not len(late_rates):
+        yield NotChecked("the learning rate is not logged in the second half of the run")
+        return
+    if median(late_rates) < HIGH_RATE * schedule.peak:
         return
     update = _update_ratio(run)
     sure = schedule.peak < TINY_RATE or (update is not None and update < TINY_UPDATE)

@@ -1,5 +1,16 @@
 from lmdiag.figures import figure
-from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule
+from lmdiag.finding import (
+    INCOMPLETE,
+    NO_RATE,
+    NOT_FROM_SCRATCH,
+    WARMING_UP,
+    Finding,
+    Findings,
+    NotChecked,
+    Severity,
+    rule,
+    too_few,
+)
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import FROM_SCRATCH
 from lmdiag.stats.phases import phases
@@ -34,9 +45,25 @@ def check(run: Run, rates: Series, training: Series, *, high: float = 0.9, steps
         return
     schedule = phases(rates.steps, rates.values)
     span = run.last_step - run.first_step
-    if not run.complete or schedule is None or schedule.still_warming or span < steps or len(training) < 20:
+    if schedule is None:
+        yield NO_RATE
         return
-    if schedule.final < high or float(median(training.values[:3])) < FROM_SCRATCH:
+    if schedule.final < high:
+        return
+    if not run.complete:
+        yield INCOMPLETE
+        return
+    if schedule.still_warming:
+        yield WARMING_UP
+        return
+    if span < steps:
+        yield too_few(span, "steps", steps)
+        return
+    if len(training) < 20:
+        yield too_few(len(training), "finite values of the loss", 20)
+        return
+    if float(median(training.values[:3])) < FROM_SCRATCH:
+        yield NOT_FROM_SCRATCH
         return
     decay = max(span // 10, 1)
     yield Finding(

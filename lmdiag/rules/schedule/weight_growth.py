@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.phases import phases
 from lmdiag.stats.windows import block_medians
@@ -36,6 +36,7 @@ def check(run: Run, norms: Series, curve: Curve, *, growth: float = 2.0, jump: f
     """
     norms = norms.at(norms.values > 0)
     if len(norms) < 20:
+        yield too_few(len(norms), "norms of the weights above 0", 20)
         return
     late = norms.at(slice(len(norms) // 10, None))
     ratios = late.values[1:] / late.values[:-1]
@@ -45,10 +46,17 @@ def check(run: Run, norms: Series, curve: Curve, *, growth: float = 2.0, jump: f
         return
     settled = norms.between(_settled_step(run, norms), run.last_step)
     if len(settled) < BLOCKS:
+        yield too_few(len(settled), "norms of the weights after the warm-up", BLOCKS)
         return
     levels, _ = block_medians(settled.values, BLOCKS)
     grown = float(levels[-1] / levels[0])
-    if grown >= growth and not _improves(curve.series.between(int(settled.steps[0]), run.last_step).values):
+    if grown < growth:
+        return
+    beside = curve.series.between(int(settled.steps[0]), run.last_step).values
+    if len(beside) < BLOCKS:
+        yield too_few(len(beside), "values of the loss while the weights grew", BLOCKS)
+        return
+    if not _improves(beside):
         yield _growth(settled, grown)
 
 
@@ -58,8 +66,6 @@ def _settled_step(run: Run, norms: Series) -> int:
 
 
 def _improves(losses: np.ndarray) -> bool:
-    if len(losses) < BLOCKS:
-        return True
     levels, _ = block_medians(losses, BLOCKS)
     return bool(levels[-2:].min() < (1 - IMPROVED) * levels[0])
 

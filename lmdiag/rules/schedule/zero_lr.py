@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LEARNS
 from lmdiag.stats.trend import mann_kendall, total_gain
@@ -40,6 +40,7 @@ def check(
     - Hugging Face Accelerate, Performing gradient accumulation: step the scheduler once per update.
     """
     if len(rates) < 5:
+        yield too_few(len(rates), "finite learning rates", 5)
         return
     peak = float(rates.values.max())
     if peak <= 0:

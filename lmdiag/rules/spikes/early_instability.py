@@ -2,7 +2,7 @@ import numpy as np
 
 from lmdiag import advice
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import BEGINS_LATER, NO_RATE, WARMING_UP, Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.noise import scatter
 from lmdiag.stats.phases import Phases, holds_start, phases
@@ -44,11 +44,21 @@ def check(run: Run, curve: Curve, rates: Series, *, smallest: float = 0.15, devi
     """
     metric, losses = curve
     schedule = phases(rates.steps, rates.values)
-    if len(losses) < 30 or schedule is None or not holds_start(losses.steps):
+    if len(losses) < 30:
+        yield too_few(len(losses), "finite values of the loss", 30)
+        return
+    if schedule is None:
+        yield NO_RATE
+        return
+    if not holds_start(losses.steps):
+        yield BEGINS_LATER
+        return
+    if schedule.still_warming:
+        yield WARMING_UP
         return
     span = int(losses.steps[-1]) - int(losses.steps[0])
     warm = schedule.warm_step - int(run["lr"].steps[0])
-    if schedule.still_warming or warm > SHORT_WARMUP * span:
+    if warm > SHORT_WARMUP * span:
         return
     limit = losses.steps[0] + EARLY * span
     start = losses.between(int(losses.steps[0]), int(limit + 0.5 * EARLY * span))

@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.spikes import DEVIATIONS, SMALLEST, Spike, find_spikes
 from lmdiag.stats.windows import median
@@ -39,11 +39,20 @@ def check(
     - PyTorch documentation, `DataLoader(drop_last=True)`.
     """
     metric, losses = curve
-    if len(losses) < 30 or len(epochs) < 2:
+    if len(losses) < 30:
+        yield too_few(len(losses), "finite values of the loss", 30)
+        return
+    if len(epochs) < 2:
+        yield too_few(len(epochs), "finite values of the epoch", 2)
         return
     at = np.interp(losses.steps, epochs.steps, epochs.values)
     passed = float(at[-1] - at[0])
-    if np.floor(at[-1]) - np.floor(at[0]) < LEAST_SPIKES - 1 or len(losses) / passed < RECORDS_PER_EPOCH:
+    ends = int(np.floor(at[-1]) - np.floor(at[0]))
+    if ends < LEAST_SPIKES - 1:
+        yield too_few(ends, "ends of epochs in the log", LEAST_SPIKES - 1)
+        return
+    if len(losses) / passed < RECORDS_PER_EPOCH:
+        yield too_few(int(len(losses) / passed), "records per epoch", RECORDS_PER_EPOCH)
         return
     reach = max(AT_BOUNDARY, 1.5 * passed / len(losses))
     if not _high_at_boundaries(losses.values, at, smallest, reach):

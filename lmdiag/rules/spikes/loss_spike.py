@@ -2,11 +2,12 @@ import numpy as np
 
 from lmdiag import advice
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.spikes import DEVIATIONS, SMALLEST, Spike, find_spikes
 from lmdiag.stats.windows import median
 
+FEWEST = 3  # finite losses: a record, and one on each side
 FAST_RECORDS, FAST_SHARE = 50, 0.02
 FREQUENT_GROUPS, FREQUENT_SHARE, FREQUENT_EXCESS = 6, 0.015, 0.15
 LEAST_NATS = 0.02  # of a loss memorised down to 0.001 any wobble is a large share
@@ -42,6 +43,9 @@ def check(run: Run, curve: Curve, *, smallest: float = SMALLEST, deviations: flo
     - Zhai et al. 2023, Stabilizing Transformer training, arXiv:2303.06296.
     """
     metric, losses = curve
+    if len(losses) < FEWEST:
+        yield too_few(len(losses), "finite values of the loss", FEWEST)
+        return
     spikes = find_spikes(losses.values, smallest=smallest, deviations=deviations)
     spikes = [s for s in spikes if losses.values[s.peak] * -np.expm1(-s.excess) >= LEAST_NATS]
     if not spikes:

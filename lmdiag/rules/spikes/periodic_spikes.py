@@ -1,6 +1,6 @@
 import numpy as np
 
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run
 from lmdiag.stats.spikes import DEVIATIONS, SMALLEST, find_spikes
 from lmdiag.stats.windows import median
@@ -36,6 +36,9 @@ def check(run: Run, curve: Curve, *, smallest: float = SMALLEST, deviations: flo
     - Groeneveld et al. 2025, OLMo 2, arXiv:2501.00656, section 3.1: spikes that come from the data come back with it.
     """
     metric, losses = curve
+    if len(losses) < (LEAST_SPIKES - 1) * SPACED:
+        yield too_few(len(losses), "finite values of the loss", (LEAST_SPIKES - 1) * SPACED)
+        return
     spikes = find_spikes(losses.values, smallest=smallest, deviations=deviations)
     rows = np.array([spike.peak for spike in spikes])
     if len(rows) < LEAST_SPIKES or np.diff(rows).min() < SPACED:

@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag import advice
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.windows import median
 
@@ -40,6 +40,10 @@ def check(
     found = {curve.metric: (curve.series, loss_score)}
     if "grad_norm" in run:
         found["grad_norm"] = (run["grad_norm"].finite, gradient_score)
+    longest = max(len(series) for series, _ in found.values())
+    if longest < POINTS:
+        yield too_few(longest, "finite values of the loss", POINTS)
+        return
     for name, (series, limit) in found.items():
         hits, excess = _hits(series.values)
         score = len(hits) / max(len(series), 1)

@@ -1,4 +1,4 @@
-from lmdiag.finding import Finding, Findings, Severity, rule
+from lmdiag.finding import Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.alignment import shared_steps
 from lmdiag.stats.windows import median
@@ -38,6 +38,7 @@ def check(run: Run, waits: Series, times: Series, *, smallest: float = 0.2, warn
     good[: int(SETTLED * len(good))] = False
     shared, wait, whole = shared[good], wait[good], whole[good]
     if len(wait) < 10:
+        yield too_few(len(wait), "records with a wait beside a step time above 0", 10)
         return
     apart = bool(median(wait) > median(whole))
     share = float(median(wait / (whole + wait if apart else whole)))

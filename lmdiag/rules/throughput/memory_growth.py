@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Finding, Findings, Severity, rule
+from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import SETTLED
 from lmdiag.stats.windows import block_medians
@@ -39,7 +39,11 @@ def check(run: Run, memory: Series, *, smallest: float = 1.1, warning: float = 1
     - PyTorch, FAQ: My model reports "cuda runtime error(2): out of memory".
     """
     memory = memory.at(slice(int(SETTLED * len(memory)), None))
-    if len(memory) < BLOCKS or memory.values[0] <= 0:
+    if len(memory) < BLOCKS:
+        yield too_few(len(memory), "readings of the memory after the first tenth", BLOCKS)
+        return
+    if memory.values[0] <= 0:
+        yield NotChecked("the memory starts at 0: it was not measured")
         return
     levels, _ = block_medians(memory.values, BLOCKS)
     growth = float(levels[-1] - levels[0])
