@@ -1,9 +1,10 @@
 import numpy as np
 
 from lmdiag.figures import figure, percent
-from lmdiag.finding import Finding, Findings, Severity, rule
+from lmdiag.finding import NO_NORM, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
-from lmdiag.stats.limits import NEAR_UNIFORM
+from lmdiag.stats.limits import LEARNS, NEAR_UNIFORM
+from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import median
 
 DEAD_AT_UNIFORM = 0.05  # near the uniform guess the gradient of a connected model is of order one
@@ -24,7 +25,8 @@ def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float
     Without a gradient nothing is learned, whatever the learning rate.
 
     ## False alarms it avoids
-    The natural decline of the norm as the loss falls.
+    The natural decline of the norm as the loss falls; a norm of 0 in every record while the loss clearly falls, which was not
+    computed.
 
     ## What to try
     Look for frozen or detached parameters, saturated activations, an initialisation too small for the depth, a missing residual path. With adapters
@@ -34,8 +36,12 @@ def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float
     - Glorot and Bengio 2010, Understanding the difficulty of training deep feedforward neural networks.
     """
     if len(norms) < 8:
+        yield too_few(len(norms), "finite gradient norms", 8)
         return
     zeros = norms.values == 0
+    if zeros.all() and run.curve is not None and mann_kendall(run.curve[1].finite.values) < LEARNS:
+        yield NO_NORM  # without a gradient the loss would not fall
+        return
     if zeros.mean() >= zero_share:
         step = int(norms.steps[np.argmax(zeros)])
         often = (
@@ -48,6 +54,7 @@ def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float
     before, after = float(median(early)), float(median(late))
     kept = _loss_kept(run)
     if kept is None:
+        yield NotChecked("fewer than four losses, or a start of the loss that is not above 0")
         return
     share, level = kept
     if (after < fallen_to * before and share > 0.8) or (level >= NEAR_UNIFORM and after < DEAD_AT_UNIFORM):
