@@ -150,6 +150,8 @@ INCOMPLETE = NotChecked("the run is not complete")
 WARMING_UP = NotChecked("the learning rate is still warming up")
 NO_RATE = NotChecked("the learning rate is never logged above 0")
 NO_NORM = NotChecked("the gradient norm is 0 in every record: it was not computed")
+NO_SCALE = NotChecked("the loss scale is below 1 in every record: it is not what its name says")
+NO_STEP_TIME = NotChecked("the step time grows from every record to the next: it is the time since the start")
 NOT_POSITIVE = NotChecked("the evaluation loss is not above 0")
 NO_LAW = NotChecked("no law of the loss can be fitted to this log")
 

@@ -12,6 +12,7 @@ from lmdiag.stats.windows import distinct
 SPEEDS = ("tokens_per_sec", "tokens_per_sec_per_device")
 CLOCKS = ("time", "elapsed_s")
 MOST_INTERVALS = 400
+CLOCK_GROWTH = 5.0  # times the first value: no step time grows so far without ever falling
 TICKS = 20  # an interval of a clock is as long as this many of its ticks, so that rounding is below 5%
 
 
@@ -51,6 +52,15 @@ def step_times(run: Run) -> Pace | None:
         if clock is not None and len(clock) > 2:
             return _from_clock(clock.finite, metric)
     return None
+
+
+def is_clock(seconds: np.ndarray) -> bool:
+    """Tell whether what is called the time of a step is the time since the start of the run.
+
+    >>> is_clock(np.arange(1.0, 40.0)), is_clock(np.linspace(1.0, 2.0, 40))
+    (True, False)
+    """
+    return bool((np.diff(seconds) > 0).all() and seconds[-1] >= CLOCK_GROWTH * seconds[0])
 
 
 def _positive(series: Series | None) -> Series:

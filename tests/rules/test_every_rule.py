@@ -9,11 +9,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmdiag.diagnose import diagnose
-from lmdiag.finding import FAMILIES, NEEDS, Finding, Severity
+from lmdiag.finding import (
+    BEGINS_LATER,
+    FAMILIES,
+    NEEDS,
+    NO_NORM,
+    NO_RATE,
+    NO_SCALE,
+    NO_STEP_TIME,
+    NOT_FROM_SCRATCH,
+    NOT_POSITIVE,
+    NOT_TEXT,
+    WARMING_UP,
+    Finding,
+    NotChecked,
+    Severity,
+)
 from lmdiag.metrics import METRICS
 from lmdiag.rules import RULES
 from lmdiag.run import Run, Series
-from tests.rules.curves import healthy, run
+from tests.rules.curves import falling, healthy, run, series
 
 HEADINGS = (
     "## What it looks for",
@@ -27,13 +42,24 @@ FOLDER = Path(__file__).parents[2] / "lmdiag/rules"
 EVERY_METRIC = [*METRICS, "val/loss", "val/accuracy", "layers/h.0/grad_norm", "layers/h.1/grad_norm"]
 
 
-def of_length(length: int, value: float = 1.0) -> Run:
-    flat = Series(np.arange(1, length + 1), np.full(length, value))
-    return Run("short", dict.fromkeys(EVERY_METRIC, flat))
+# Rules that are shown values that are not finite as well, or that can see their fault in fewer values than the log must hold.
+LOOK_AT_FEWER = {"missing-loss", "few-evaluations", "step-gap", "loss-spike"}
+
+
+def of_values(values: np.ndarray) -> Run:
+    return Run("made", dict.fromkeys(EVERY_METRIC, series(values)))
+
+
+def of_length(length: int) -> Run:
+    return of_values(np.ones(length))
 
 
 def said(rule, made: Run) -> list:
     return [] if rule.missing(made) else [f for f in rule.look(made) if isinstance(f, Finding)]
+
+
+def refusals(rule, made: Run) -> list:
+    return [] if rule.missing(made) else [f for f in rule.look(made) if isinstance(f, NotChecked)]
 
 
 def test_every_rule_file_is_listed_once():
@@ -83,6 +109,48 @@ class TestEveryRule:
 
     def test_finds_nothing_in_an_empty_run(self, rule):
         assert said(rule, Run("empty", {})) == []
+
+    @pytest.mark.parametrize("shown", range(13))
+    def test_tells_of_too_few_finite_values(self, rule, shown):
+        made = of_values(np.r_[np.linspace(9, 8, shown), np.full(2000, np.nan)])
+        if shown < rule.min_points and rule.min_points > 1 and rule.name not in LOOK_AT_FEWER:
+            assert rule.missing(made) or list(rule.look(made))
+
+    def test_refuses_only_where_it_finds_nothing(self, rule):
+        rising = [of_values(np.geomspace(1, 9, length)) for length in (*range(1, 13), 60)]
+        for made in (healthy(30), healthy(1000), of_length(40), of_values(np.zeros(400)), *rising):
+            assert not (said(rule, made) and refusals(rule, made))
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "refusal", "rules"),
+    [
+        ("grad_norm", np.zeros(400), NO_NORM, {"vanishing-gradient", "gradient-spike", "rising-instability"}),
+        ("lr", np.zeros(400), NO_RATE, {"lr-jump", "lr-too-high", "lr-too-low", "early-instability"}),
+        ("step_time_s", np.arange(1.0, 401.0), NO_STEP_TIME, {"slowdown", "periodic-stall"}),
+        ("loss_scale", np.full(400, 0.5), NO_SCALE, {"loss-scale-collapse"}),
+        ("val/loss", np.linspace(-1, -3, 400), NOT_POSITIVE, {"overfitting", "converged-early"}),
+    ],
+)
+def test_values_that_cannot_be_what_their_name_says(metric, values, refusal, rules):
+    made = diagnose(run(**{"loss": falling(400), metric.replace("/", "__"): values}))
+    assert rules <= {said.rule for said in made.not_checked if said.why == refusal.why}
+
+
+def test_exemptions_are_told():
+    def why(made: Run, rule: str) -> str:
+        return next((said.why for said in diagnose(made).not_checked if said.rule == rule), "")
+
+    late = run(loss=falling(400), lr=np.ones(400), first=9000)
+    for rule in ("plateau", "stalled", "still-improving", "wrong-loss-scale", "lr-too-low"):
+        assert why(late, rule) == BEGINS_LATER.why, rule
+    warming = run(loss=falling(400), lr=np.linspace(0, 1e-3, 400))
+    assert why(warming, "early-instability") == WARMING_UP.why
+    assert why(run(loss=falling(400, start=2.5, floor=1.5)), "plateau") == NOT_FROM_SCRATCH.why
+    assert why(run(loss=falling(400), objective="classification"), "worse-than-reference") == NOT_TEXT.why
+    assert why(run(loss=falling(400)), "worse-than-reference").startswith("the log states neither")
+    once = run(loss=falling(40), val__loss=series([3.0, 2.5, 2.6]))
+    assert why(once, "overfitting") == "only 1 evaluation since the best one, 2 needed"
 
 
 def test_a_log_that_is_too_short_is_told_so_in_grammar():

@@ -37,10 +37,10 @@ def check(run: Run, losses: Series, *, likeness: float = 0.7) -> Findings:
     - Bekman, Machine Learning Engineering, chapter on training loss patterns.
     """
     starts = [s.first_step for s in run.segments[1:]]
-    if not starts:
-        return
     if len(losses) < 3 * POINTS:
         yield too_few(len(losses), "finite values of the loss", 3 * POINTS)
+        return
+    if not starts:
         return
     compared = False
     for step in starts:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.windows import median
 
@@ -35,6 +35,9 @@ def check(run: Run, curve: Curve, *, ratio: float = 3.0) -> Findings:
     steps = run.curve[1].steps if run.curve else np.empty(0)  # of all records: a NaN is no hole
     apart = np.diff(steps).astype(float)
     holes = _holes(apart, ratio) if apart.max() > ratio * apart.min() else np.empty(0, int)
+    if holes is None:
+        yield NotChecked("the steps of the log are irregular")
+        return
     if not len(holes):
         return
     usual = float(median(apart))
@@ -59,12 +62,12 @@ def check(run: Run, curve: Curve, *, ratio: float = 3.0) -> Findings:
     )
 
 
-def _holes(apart: np.ndarray, ratio: float) -> np.ndarray:
-    """Return the indices of distances that stand out from regular ones on both sides."""
+def _holes(apart: np.ndarray, ratio: float) -> np.ndarray | None:
+    """Return the indices of distances that stand out from regular ones on both sides, None in an irregular log."""
     inner = apart[1:-1]
     wide = np.flatnonzero(inner > ratio * np.minimum(apart[:-2], apart[2:])) + 1
     if len(wide) > MOST * len(apart):
-        return wide[:0]
+        return None
     return np.array([i for i in wide.tolist() if 3 <= i < len(apart) - 3 and _stands_out(apart, i, ratio)], dtype=int)
 
 

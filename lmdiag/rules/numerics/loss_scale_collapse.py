@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag.figures import figure, percent
-from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_few
+from lmdiag.finding import NO_SCALE, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.windows import median
 
@@ -50,7 +50,7 @@ def check(run: Run, scales: Series, *, gone: float = 1.0, halvings: int = 5) -> 
     skipped = _skipped_share(run, int(settled.steps[0]))
     if not (lost or fallen or skipped > SKIP_WARNING):
         if scales.values.max() < 1:
-            yield NotChecked("the loss scale is below 1 in every record: it is not what its name says")
+            yield NO_SCALE
         return
     onset = _onset(scales if lost else settled, end) if lost or fallen else int(settled.steps[0])
     start = figure(float(scales.values.max() if lost else usual), 5)

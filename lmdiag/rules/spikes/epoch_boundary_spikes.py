@@ -47,7 +47,7 @@ def check(
         return
     at = np.interp(losses.steps, epochs.steps, epochs.values)
     passed = float(at[-1] - at[0])
-    ends = int(np.floor(at[-1]) - np.floor(at[0]))
+    ends = max(0, int(np.floor(at[-1]) - np.floor(at[0])))
     if ends < LEAST_SPIKES - 1:
         yield too_few(ends, "ends of epochs in the log", LEAST_SPIKES - 1)
         return

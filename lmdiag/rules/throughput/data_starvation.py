@@ -1,4 +1,5 @@
-from lmdiag.finding import Finding, Findings, Severity, rule, too_few
+from lmdiag.finding import NO_STEP_TIME, Finding, Findings, Severity, rule, too_few
+from lmdiag.pace import is_clock
 from lmdiag.run import Run, Series
 from lmdiag.stats.alignment import shared_steps
 from lmdiag.stats.windows import median
@@ -39,6 +40,9 @@ def check(run: Run, waits: Series, times: Series, *, smallest: float = 0.2, warn
     shared, wait, whole = shared[good], wait[good], whole[good]
     if len(wait) < 10:
         yield too_few(len(wait), "records with a wait beside a step time above 0", 10)
+        return
+    if is_clock(whole):
+        yield NO_STEP_TIME
         return
     apart = bool(median(wait) > median(whole))
     share = float(median(wait / (whole + wait if apart else whole)))

@@ -1,8 +1,8 @@
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
-from lmdiag.pace import Pace, step_times
+from lmdiag.finding import NO_STEP_TIME, Curve, Finding, Findings, NotChecked, Severity, rule
+from lmdiag.pace import Pace, is_clock, step_times
 from lmdiag.run import Run
 from lmdiag.stats.windows import median
 
@@ -46,6 +46,9 @@ def check(
         held = 0 if times is None else len(times.seconds)
         readings = "step times or clock readings"
         yield NotChecked(f"only {held} {readings}, {RECORDS} needed" if held else f"no {readings}")
+        return
+    if times.metric == "step_time_s" and is_clock(times.seconds):
+        yield NO_STEP_TIME
         return
     first = int(SETTLED * len(times.seconds))
     times = Pace(times.steps[first:], times.seconds[first:], times.unit, times.metric)

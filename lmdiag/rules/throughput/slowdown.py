@@ -1,8 +1,8 @@
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
-from lmdiag.pace import Pace, pace
+from lmdiag.finding import NO_STEP_TIME, Curve, Finding, Findings, NotChecked, Severity, rule
+from lmdiag.pace import Pace, is_clock, pace
 from lmdiag.run import Run
 from lmdiag.stats.windows import block_medians, median, quantile
 
@@ -43,6 +43,9 @@ def check(run: Run, _: Curve, *, smallest: float = 1.25, warning: float = 1.5, l
         held = 0 if times is None else len(times.seconds)
         readings = "speeds, step times or clock readings"
         yield NotChecked(f"only {held} {readings}, {RECORDS} needed" if held else f"no {readings}")
+        return
+    if times.metric == "step_time_s" and is_clock(times.seconds):
+        yield NO_STEP_TIME
         return
     n = len(times.seconds)
     usual, late = times.seconds[int(USUAL[0] * n) : int(USUAL[1] * n)], times.seconds[int(LATE * n) :]

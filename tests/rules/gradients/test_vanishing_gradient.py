@@ -15,6 +15,11 @@ def test_exact_zeros_are_an_error():
     assert found.first_step == 41
 
 
+def test_zeros_in_every_record_count_only_where_the_loss_does_not_fall():
+    assert fires(check, run(loss=falling(100), grad_norm=np.zeros(100))) == []
+    assert fires(check, run(loss=np.full(100, 4.0), grad_norm=np.zeros(100)))[0].severity is Severity.ERROR
+
+
 def test_a_norm_that_dies_while_the_loss_stays_high():
     made = run(loss=np.full(100, 5.0), grad_norm=np.geomspace(2, 0.001, 100))
     (found,) = fires(check, made)
