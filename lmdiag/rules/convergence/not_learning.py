@@ -140,8 +140,8 @@ def _learned_at_once(values: np.ndarray, seen: Progress) -> bool:
 
 
 def _repeats(values: np.ndarray) -> str:
-    """Say after how many records the same losses come again, to the last digit, several in a row; "" where they do "
-    "not."""
+    """Say after how many records the same losses come again, to the last digit, several in a row; "" where they do
+    not."""
     n = len(values)
     if n > LONGEST or len(distinct(values)) < REPEATED:
         return ""
@@ -172,8 +172,8 @@ def _at_chance(run: Run, seen: Progress) -> str:
 
 
 def _tossing_a_coin(run: Run, seen: Progress) -> str:
-    """Say that both answers of a classifier are equally likely to it, by its ROC curve or by training and evaluation "
-    "together; "" otherwise."""
+    """Say that both answers of a classifier are equally likely to it, by its ROC curve or by training and evaluation
+    together; "" otherwise."""
     uniform = float(np.log(2))
     if seen.records < CHANCE_RECORDS:
         return ""

@@ -99,8 +99,8 @@ def _learns(schedule: Schedule | None, late: Series) -> bool:
 
 
 def _promise(law: loss_law.Law, early: Series, late: Series, least: float) -> float | None:
-    """Return the fall that the law of the early part promised for the late part; None where it is not sure of "
-    "`least`."""
+    """Return the fall that the law of the early part promised for the late part; None where it is not sure of
+    `least`."""
     tenth = len(late) // 10  # the gain leaves out the first tenth and compares the middles of group medians
     at = late.steps[[2 * tenth, -tenth - 1]].astype(float)
     fall = float(-np.diff(law.at(at))[0])

@@ -78,8 +78,8 @@ def _earlier_copy(noise: np.ndarray, row: int, likeness: float) -> tuple[int, fl
 
 
 def _best_match(after: np.ndarray, past: np.ndarray) -> tuple[int, float, int] | None:
-    """Return at which row of `past` the correlation with `after` is highest, that correlation, and the records "
-    "compared."""
+    """Return at which row of `past` the correlation with `after` is highest, that correlation, and the records
+    compared."""
     n = len(after)
     if n < POINTS or len(past) < n or not after.std() > 0:
         return None

@@ -68,8 +68,8 @@ def check(run: Run, curve: Curve) -> Findings:
 
 
 def _worse_together(run: Run, metric: str, losses: Series) -> Rebound | None:
-    """Return the rise of a training loss whose evaluations were best at the same time and, as it, never as good "
-    "again."""
+    """Return the rise of a training loss whose evaluations were best at the same time and, as it, never as good
+    again."""
     if run.evaluation is None or metric != "loss":
         return None
     evaluations = run.evaluation[1].finite
@@ -93,8 +93,8 @@ def _severity(run: Run, metric: str, curve: Series, found: Rebound) -> tuple[Sev
 
 
 def _evaluation_at_best(run: Run, losses: Series, found: Rebound) -> bool:
-    """Tell whether the evaluation is as good as when the loss was low, or has fallen since; without either it says "
-    "nothing."""
+    """Tell whether the evaluation is as good as when the loss was low, or has fallen since; without either it says
+    nothing."""
     if run.evaluation is None:
         return False
     evaluations = run.evaluation[1].finite

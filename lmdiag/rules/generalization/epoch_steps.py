@@ -77,8 +77,8 @@ def check(run: Run, losses: Series, epochs: Series) -> Findings:
 
 
 def _drops(values: np.ndarray, rows: np.ndarray, width: int) -> tuple[np.ndarray, float]:
-    """Return the drop at each row, less the usual one over the same distance, and how far such differences scatter "
-    "elsewhere."""
+    """Return the drop at each row, less the usual one over the same distance, and how far such differences scatter
+    elsewhere."""
     starts = np.arange(width, len(values) - width + 1, max(1, width // 2))
     place = np.searchsorted(rows, starts)
     before, after = rows[np.maximum(place - 1, 0)], rows[np.minimum(place, len(rows) - 1)]

@@ -73,8 +73,8 @@ def check(run: Run, evaluation: Curve, training: Series) -> Findings:
 
 
 def _fall(values: np.ndarray) -> tuple[float, float, float]:
-    """Return how far the training loss fell from the first to the last fifth, the level it fell from, and the "
-    "standard errors."""
+    """Return how far the training loss fell from the first to the last fifth, the level it fell from, and the
+    standard errors."""
     width = len(values) // 5
     before, after = float(median(values[:width])), float(median(values[-width:]))
     error = median_difference_error(scatter(values), smoothing(values), width, width)

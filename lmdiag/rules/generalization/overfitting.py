@@ -103,8 +103,8 @@ def _diverges(run: Run, evaluations: Series) -> bool:
 
 
 def _memorised(run: Run, lowest: float, rise: float) -> bool:
-    """Tell whether the evaluation is a tenth worse while the training loss is less than half of it: one evaluation "
-    "shows that."""
+    """Tell whether the evaluation is a tenth worse while the training loss is less than half of it: one evaluation
+    shows that."""
     losses = run["loss"].finite.values if "loss" in run else np.empty(0)
     return rise >= MEMORISED_RISE * lowest and len(losses) >= 3 and float(median(losses[-3:])) <= MEMORISED * lowest
 

@@ -134,8 +134,8 @@ def _outbreaks(table: LayerTable, outbreak: float) -> Findings:
 
 
 def _excess(values: np.ndarray, outbreak: float) -> np.ndarray:
-    """Return the logarithm by which each record is above the 50 before it, 0 where it does not stand out: "
-    "float64[n]."""
+    """Return the logarithm by which each record is above the 50 before it, 0 where it does not stand out:
+    float64[n]."""
     before, _ = medians_beside(values, BEFORE)
     rise = np.nan_to_num(values - before, nan=0.0)
     rise[:BEFORE] = 0.0

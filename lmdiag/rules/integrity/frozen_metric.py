@@ -77,8 +77,8 @@ def _watched(run: Run) -> list[tuple[str, Series]]:
 
 
 def _frozen(values: np.ndarray, smallest: int) -> tuple[int, int] | None:
-    """Return first index and length of the longest stretch of equal values, None where chance or rounding explain "
-    "it."""
+    """Return first index and length of the longest stretch of equal values, None where chance or rounding explain
+    it."""
     if len(values) < MOVED + smallest or not (values[1:] == values[:-1]).any():
         return None
     starts = np.r_[0, np.flatnonzero(np.diff(values)) + 1]

@@ -148,8 +148,8 @@ def _meaning(ratio: float, run: Run, stays: bool) -> str:
 
 
 def _named(first: float, run: Run) -> str:
-    """Say of which usual vocabulary the first loss is a multiple of the uniform guess; "" where there is none, or no "
-    "saying which."""
+    """Say of which usual vocabulary the first loss is a multiple of the uniform guess; "" where there is none, or no
+    saying which."""
     near = [
         (factor, size)
         for factor in range(2, MOST_NAMED + 1)

@@ -60,8 +60,8 @@ def check(run: Run, _: Series, *, error_share: float = 0.2) -> Findings:
 
 
 def _skipped(run: Run, step: int) -> bool:
-    """Tell whether the learning rate stood still at this step while it moved at the steps beside it, as a schedule "
-    "does that counts only real steps."""
+    """Tell whether the learning rate stood still at this step while it moved at the steps beside it, as a schedule
+    does that counts only real steps."""
     if "lr" not in run:
         return False
     rates = run["lr"]

@@ -78,8 +78,8 @@ def check(run: Run, rates: Series, *, ratio: float = 1.5, share: float = 0.2) ->
 
 
 def _jumps_up(lr: np.ndarray, restarts: np.ndarray, ratio: float, share: float) -> np.ndarray:
-    """Return the records after which the rate is suddenly higher, warm-up apart; `restarts` are rows before a "
-    "restart."""
+    """Return the records after which the rate is suddenly higher, warm-up apart; `restarts` are rows before a
+    restart."""
     peak = lr.max()
     rows = np.flatnonzero(lr[1:] > ratio * lr[:-1])
     rows = rows[lr[rows + 1] - lr[rows] > share * peak]
