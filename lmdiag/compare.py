@@ -86,7 +86,7 @@ def compare(
     for metric in chosen:
         curves = [_curve(run, metric, x, scale) for run, x, scale in zip(runs, positions, scales, strict=True)]
         fewest = FEWEST_EVALUATIONS if "/" in metric else FEWEST_POINTS
-        found.append(replace(_compared(curves, tolerance, fewest), metric=metric, unit=unit, axis=axis))
+        found.append(replace(_compared(curves, tolerance, fewest, axis), metric=metric, unit=unit, axis=axis))
     return tuple(found)
 
 
@@ -149,13 +149,12 @@ def _curve(run: Run, metric: str, tokens: Series | None, scale: float) -> tuple[
     return x[begun], series.values[begun] * scale
 
 
-def _compared(curves: list[tuple[np.ndarray, np.ndarray]], tolerance: float, fewest: int) -> Comparison:
+def _compared(curves: list[tuple[np.ndarray, np.ndarray]], tolerance: float, fewest: int, axis: str) -> Comparison:
     told = Comparison("", "", "", "cannot-tell", "")
     *base, (x, values) = curves
     if not np.isfinite(values).all() and all(np.isfinite(v).all() for _, v in base):
-        return replace(
-            told, verdict="regression", why=f"the candidate is not finite from {x[~np.isfinite(values)][0]:,.0f} on"
-        )
+        first, unit = x[~np.isfinite(values)][0], f"{axis.removesuffix('s')}s"
+        return replace(told, verdict="regression", why=f"the candidate is not finite from {first:,.0f} {unit} on")
     finite = [(cx[np.isfinite(v) & (v > 0)], v[np.isfinite(v) & (v > 0)]) for cx, v in curves]
     if min(len(cx) for cx, _ in finite) < fewest:
         return replace(told, why=f"a curve has fewer than {fewest} points")

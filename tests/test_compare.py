@@ -121,7 +121,7 @@ def test_a_candidate_that_is_not_finite_is_worse():
     values = run["loss"].values.copy()
     values[800:] = np.nan
     [found] = compare(BASE, Run("nan", {"loss": Series(run["loss"].steps, values)}, config=run.config))
-    assert (found.verdict, found.why) == ("regression", "the candidate is not finite from 820,224 on")
+    assert (found.verdict, found.why) == ("regression", "the candidate is not finite from 820,224 tokens on")
 
 
 def test_other_tokenizers_are_compared_in_bits_per_byte_or_not_at_all():
