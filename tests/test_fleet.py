@@ -85,6 +85,8 @@ def test_processes_know_the_environment_of_now(tmp_path, monkeypatch):
     list(each(first_line, found, told, jobs=2))
     monkeypatch.setenv("A_STORE_PASSWORD", "secret")
     assert list(each(variable, found, told, jobs=2)) == ["secret"] * len(found)
+    monkeypatch.delenv("A_STORE_PASSWORD")
+    assert list(each(variable, found, told, jobs=2)) == [None] * len(found)
 
 
 def test_a_process_that_is_killed_once_loses_nothing(tmp_path):

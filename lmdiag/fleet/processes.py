@@ -68,8 +68,10 @@ def _pool(jobs: int) -> ProcessPoolExecutor:
 def _begin(environment: dict[str, str]) -> None:
     """Prepare a process: the one that started it hears Ctrl-C, and there are as many of them as processors already.
 
-    A fork server keeps the `environment` of its own start, before somebody has set a password for a store, say.
+    A fork server keeps the environment of its own start, before somebody has set or removed the password of a store, say:
+    `environment` is that of now.
     """
+    os.environ.clear()
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
