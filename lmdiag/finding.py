@@ -145,7 +145,7 @@ def too_few(held: int, what: str, needed: int) -> NotChecked:
 
 BEGINS_LATER = NotChecked("the log begins in the middle of the run")
 NOT_TEXT = NotChecked("the loss is not that of a language model")
-NOT_FROM_SCRATCH = NotChecked("the loss does not start where that of an untrained model does")
+NOT_FROM_SCRATCH = NotChecked("the loss does not start where that of an untrained model over thousands of tokens does")
 INCOMPLETE = NotChecked("the run is not complete")
 WARMING_UP = NotChecked("the learning rate is still warming up")
 NO_RATE = NotChecked("the learning rate is never logged above 0")
