@@ -256,7 +256,13 @@ def run_program(argv: Sequence[str] | None = None, program: str = "python -m tra
     """Run the command line as the whole of this process."""
     signal.signal(signal.SIGTERM, stop)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    return main(argv, program)
+    code = main(argv, program)
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        # threads of gloo outlive their group, and abort a process that takes the interpreter down under them (torch 2.13)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 if __name__ == "__main__":
