@@ -38,10 +38,10 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.25, level: float = 0.
     if sigma < level * middle or sigma < share * max(improved, 0.0) or improved < -2 * sigma or middle == 0:
         return
     needed = (sigma / (0.5 * level * middle)) ** 2
-    gain = f"improved it by {figure(improved, 2)}" if improved > 0 else "did not improve it"
+    fall = f"a median only {figure(improved, 2)} below that of" if improved > 0 else "no lower median than"
     yield Finding(
-        f"{metric} scatters by {sigma / middle:.1%} ({figure(sigma, 2)}) from one evaluation to the next, and the run "
-        f"{gain}: changes below {figure(3 * sigma, 2)} cannot be told from noise.",
+        f"{metric} scatters by {sigma / middle:.1%} ({figure(sigma, 2)}) from one evaluation to the next, and its "
+        f"last 3 values have {fall} its first 2: changes below {figure(3 * sigma, 2)} cannot be told from noise.",
         int(losses.steps[0]),
         int(losses.steps[-1]),
         metric,
