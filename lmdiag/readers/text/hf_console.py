@@ -168,8 +168,7 @@ class ConsoleScanner:
         """Give the records of each training the steps that were planned for it."""
         starts = [0, *(row for row, _ in self._parts), len(self._table.lines)]
         plans = [*(planned for _, planned in self._parts), self._planned]
-        for first, last, planned in zip(starts, starts[1:], plans):
-            self._table.totals[first:last] = [planned] * (last - first)
+        self._table.totals = np.repeat(np.asarray(plans, float), np.diff(starts))
 
     def _is_train(self, count: int) -> np.ndarray:
         evaluated = np.zeros(count, bool)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -17,8 +19,9 @@ from lmdiag.readers.text.names import canonical, of_training
 from lmdiag.readers.text.no_records import is_after_training, is_code
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.pieces import payload
-from lmdiag.readers.text.run_labels import ModelNames
-from lmdiag.readers.text.scanner import Scanner
+from lmdiag.readers.text.plans import Plans, Record
+from lmdiag.readers.text.run_labels import ModelNames, names_model
+from lmdiag.readers.text.scanner import RANK, TOTAL, Scanner
 from lmdiag.readers.text.several_records import records_in
 from lmdiag.readers.text.spellings import rewritten
 from lmdiag.readers.text.table import EPOCH, POSITION, STEP, Table
@@ -31,9 +34,78 @@ _END_OF_EPOCH = lazy(r"\b(?:complet\w*|finish\w*|done|ended|end of|results?|summ
 _PLURAL = ("steps", "iterations", "iters", "batch", "batches", "updates")  # how many there will be, or how large one is
 UNIX_TIMES = 1e8
 FEW_LINES = 3
+EPOCHS = " epochs"  # how many epochs a line says there are
 _OF_A_SET = ("loss", "ppl", "accuracy", "bpb", "bpc")
 _ANNOUNCED = lazy(r"\W*(?:\w+ing )?(train|val|eval|test|dev)[a-z]*\b[A-Za-z ]{0,24}\W*$", re.IGNORECASE)
 FEWEST_RECORDS = 3
+
+
+@dataclass
+class Said:
+    """What the named numbers of a line say, the numbers aside: the same for all lines of its text."""
+
+    kind: str  # record, text (no metric), none (a program's source, a summary), result (after the training) or loose
+    names: tuple[str, ...]
+    units: dict[str, str]
+    losses: Mapping[str, str]  # name: canonical metric
+    placed: bool
+    judged: bool
+    measured: bool
+    split: str
+    shortened: dict[str, str]
+    samples: bool
+    whole_epoch: bool  # names an epoch and no place in it
+    of_checkpoint: bool
+    ends_epoch: bool
+    indented: bool
+    headline: bool
+    of_model: bool
+
+
+def said(piece: str) -> Record:
+    """Return the named numbers of one piece, with its place in the run, and what it says of them."""
+    text, rank = payload(piece)
+    line = parse(text)
+    numbers = dict(line.values)
+    for name, value in ((STEP, line.step), (POSITION, line.position), (EPOCH, line.epoch), (RANK, rank)):
+        if value is not None:
+            numbers[name] = float(value)
+    for name, value in ((TOTAL, line.total), (EPOCHS, line.epochs)):
+        if value:
+            numbers[name] = float(value)
+    plain = rewritten(text)
+    kind = "loose"
+    if not line.core:
+        kind = "text"
+    elif is_code(text) or _SUMMARY in text:
+        kind = "none"
+    elif is_after_training(text):
+        kind = "result"
+    elif is_record(line):
+        kind = "record"
+    names = tuple(line.values)
+    return numbers, Said(
+        kind=kind,
+        names=names,
+        units=line.units,
+        losses=_losses_among(names),
+        placed=line.placed,
+        judged=line.judged,
+        measured=line.measured,
+        split=line.split,
+        shortened=line.shortened,
+        samples=line.samples,
+        whole_epoch=line.epoch is not None and line.step is None and line.position is None,
+        of_checkpoint=not line.placed and bool(_ABOUT_A_CHECKPOINT.search(plain)),
+        ends_epoch=bool(_END_OF_EPOCH.search(plain)),
+        indented=piece[0].isspace(),
+        headline=len(text) < 200,
+        of_model=line.epoch is not None and names_model(text),
+    )
+
+
+def _read(piece: str) -> list[Record]:
+    return [said(part) for part in records_in(piece)]
 
 
 def is_record(line: Line) -> bool:
@@ -45,9 +117,7 @@ def is_record(line: Line) -> bool:
 
 def looks_like_record(piece: str) -> bool:
     """Tell whether a piece names a place and a metric."""
-    if not _WORTH_A_LOOK.search(piece) or is_code(piece):
-        return False
-    return is_record(parse(payload(piece)[0]))
+    return bool(_WORTH_A_LOOK.search(piece)) and said(piece)[1].kind in ("record", "result")
 
 
 class PairScanner:
@@ -58,19 +128,18 @@ class PairScanner:
     """
 
     def __init__(self, table: Table, text: str, placed_only: bool = False) -> None:
+        self.plans = Plans(_read)
         self._table = table
         self._placed_only = placed_only
         self._epoch: float | None = None
-        self._loose: dict[int, Line] = {}  # rows without a place of their own
+        self._loose: dict[int, tuple[dict[str, float], Said]] = {}  # rows without a place of their own
         self._open: list[int] = []  # rows since an epoch was named last
         self._closed: float | None = None  # the last epoch that a line closed
         self._last_line = 0
         self._headline = -FEW_LINES  # the line that announced an epoch, or the last record below it
         self._section = ""  # the set that a line of its own announced: "Evaluating ..."
         self._plain: set[tuple[str, ...]] = set()  # names that need not be told apart
-        self._called: dict[
-            str, tuple[str, bool]
-        ] = {}  # name of a loss -> what it was short for at first, with a place or not
+        self._called: dict[str, tuple[str, bool]] = {}  # name of a loss -> what it was short for at first, and if placed
         self._placed: dict[str, set[str]] = {}  # losses that are printed with a place -> as what
         self._units: dict[str, Counter[str]] = {}
         self._models = ModelNames()
@@ -81,52 +150,52 @@ class PairScanner:
         if not _WORTH_A_LOOK.search(piece):
             self._enter(piece)
             return False
-        records = records_in(piece)
-        if len(records) == 1:
-            return self._feed(line, piece)
-        taken = [self._feed(line, record) for record in records]
-        return any(taken)
+        taken = False
+        for numbers, found in self.plans.read(piece):
+            taken = self._feed(line, piece, numbers, found) or taken
+        return taken
 
-    def _feed(self, line: int, piece: str) -> bool:
-        text, rank = payload(piece)
-        found = parse(text)
-        if not found.core:
-            self._remember(line, found, text)
+    def _feed(self, line: int, piece: str, numbers: dict[str, float], found: Said) -> bool:
+        kind = found.kind
+        if kind == "text":
+            self._remember(line, numbers, found)
             return False
-        if is_code(text) or _SUMMARY in text:
+        if kind == "none":
             return False
-        if is_after_training(text):
-            return found.measured and self._result(found, text)
-        if not (is_record(found) or self._continues(line, piece, found) or self._below_headline(line, found)):
+        if kind == "result":
+            return found.measured and self._result(piece, numbers, found)
+        if kind != "record" and not (self._continues(line, found) or self._below_headline(line, found)):
             return False
-        if not found.placed and _ABOUT_A_CHECKPOINT.search(rewritten(text)):
+        if found.of_checkpoint:
             return False
-        if found.placed or not self._placed_only:
-            closes = self._closes(found, text)
-            if closes:
-                self._close_epoch(found)
-            if found.epoch is not None:
-                self._models.see(text, line)
-            self._take(line, found, rank)
-            if closes:
-                self._epoch, self._closed = None, found.epoch
-            return True
-        return self._result(found, text)
+        if not found.placed and self._placed_only:
+            return self._result(piece, numbers, found)
+        closes = found.whole_epoch and self._closes(numbers, found)
+        if closes:
+            self._close_epoch(numbers[EPOCH])
+        if found.of_model:
+            self._models.see(payload(piece)[0], line)
+        epoch = numbers.get(EPOCH)
+        self._take(line, numbers, found)
+        if closes:
+            self._epoch, self._closed = None, epoch
+        return True
 
-    def _continues(self, line: int, piece: str, found: Line) -> bool:
+    def _continues(self, line: int, found: Said) -> bool:
         """Whether an indented line holds further numbers of the record above it."""
-        return piece[0].isspace() and not found.placed and 0 <= line - self._last_line <= 1
+        return found.indented and not found.placed and 0 <= line - self._last_line <= 1
 
-    def _below_headline(self, line: int, found: Line) -> bool:
+    def _below_headline(self, line: int, found: Said) -> bool:
         """Whether a line with a loss stands right below one that announced its epoch."""
         below = found.judged and not found.placed and 0 < line - self._headline <= FEW_LINES
         self._headline = line if below else self._headline
         return below
 
-    def _remember(self, line: int, found: Line, text: str) -> None:
+    def _remember(self, line: int, numbers: dict[str, float], found: Said) -> None:
         """Keep the epoch that a headline such as `Epoch 3/10` announces for the lines below it."""
-        if found.epoch is not None and found.epoch == int(found.epoch) and len(text) < 200:
-            self._epoch, self._headline, self._section = found.epoch, line, ""
+        epoch = numbers.get(EPOCH)
+        if epoch is not None and epoch == int(epoch) and found.headline:
+            self._epoch, self._headline, self._section = epoch, line, ""
 
     def _enter(self, piece: str) -> None:
         """Keep the set that a line such as `Evaluating ...` announces for the lines below it."""
@@ -135,53 +204,63 @@ class PairScanner:
             word = found[1].lower()
             self._section = "" if word.startswith("train") else "test" if word.startswith("test") else "val"
 
-    def _of_section(self, found: Line) -> dict[str, float]:
+    def _of_section(self, values: dict[str, float], found: Said) -> dict[str, float]:
         """Return the values of a line, under the set that was announced above it where it names none itself."""
-        if found.placed or not self._section or found.split:
-            return dict(found.values)
-        measured = {name for name in found.values if (canonical(name) or ("",))[0] in _OF_A_SET}
-        return {
-            f"{self._section} {name}" if name in measured and not of_training(name) else name: value
-            for name, value in found.values.items()
+        measured = {
+            name
+            for name in found.names
+            if name in values and (canonical(name) or ("",))[0] in _OF_A_SET and not of_training(name)
         }
+        return {f"{self._section} {name}" if name in measured else name: value for name, value in values.items()}
 
-    def _result(self, found: Line, text: str) -> bool:
-        if self._table.lines:
-            self._table.happened(Event("final_evaluation", self._table.last_step, text[:300], dict(found.values)))
-        return bool(self._table.lines)
+    def _result(self, piece: str, numbers: dict[str, float], found: Said) -> bool:
+        if len(self._table.lines):
+            values = {name: numbers[name] for name in found.names}
+            self._table.happened(
+                Event("final_evaluation", self._table.last_step, payload(piece)[0][:300], values)
+            )
+        return bool(len(self._table.lines))
 
-    def _take(self, line: int, found: Line, rank: int | None) -> None:
-        values = self._in_full(found, self._of_section(found))
+    def _take(self, line: int, values: dict[str, float], found: Said) -> None:
+        table = self._table
+        row = len(table.lines)
+        rank = values.pop(RANK, None)
+        total = values.pop(TOTAL, 0.0)
+        epochs = values.pop(EPOCHS, 0.0)
         if found.placed:
             self._section = ""
-        if found.step is not None:
-            values[STEP] = found.step
-        if found.position is not None:
-            values[POSITION] = found.position
-        self._follow_epoch(found, values)
-        for name, unit in found.units.items():
-            self._units.setdefault(name, Counter())[unit] += 1
-        if found.placed:
-            for name, metric in _losses(found).items():
+            for name, metric in found.losses.items():
                 self._placed.setdefault(metric, set()).add(name)
         else:
-            self._loose[len(self._table.lines)] = found
+            self._loose[row] = {name: values[name] for name in found.names}, found
+            if self._section and not found.split:
+                values = self._of_section(values, found)
+        if found.shortened or found.names not in self._plain:
+            values = self._in_full(found, values)
+        epoch = values.get(EPOCH)
+        if epoch is not None:
+            self._epoch, self._open = epoch, []
+        elif self._epoch is None:
+            self._open.append(row)
+        else:
+            values[EPOCH] = self._epoch
+        for name, unit in found.units.items():
+            self._units.setdefault(name, Counter())[unit] += 1
         if found.samples:
-            self._table.config["step_kind"] = "samples"
-        self._table.add(line, values, rank, found.total)
+            table.config["step_kind"] = "samples"
+        table.add(line, values, None if rank is None else int(rank), total)
         self._last_line = line
-        if found.epochs:
-            self._table.config.setdefault("epochs", int(found.epochs))
+        if epochs:
+            table.config.setdefault("epochs", int(epochs))
 
-    def _in_full(self, found: Line, values: dict[str, float]) -> dict[str, float]:
+    def _in_full(self, found: Said, values: dict[str, float]) -> dict[str, float]:
         """Keep `loss` and `NCE loss` apart where some lines print the one and some the other.
 
         The first gets the name `loss`, but for a line without a place, such as a result before training.
         """
         names = tuple(values)
-        if names in self._plain and not found.shortened:
-            return values
-        for name in _losses_among(names):
+        changed = bool(found.shortened)
+        for name in [name for name in names if name in found.losses]:
             whole = found.shortened.get(name, name)
             first, placed = self._called.setdefault(name, (whole, found.placed))
             if found.placed and not placed and first not in (name, whole):
@@ -190,30 +269,20 @@ class PairScanner:
                 self._called[name] = whole, True
             if first != whole:
                 values[whole if whole != name else f"printed {name}"] = values.pop(name)
-        if not found.shortened and tuple(values) == names:
-            self._plain.add(names)
+                changed = True
+        if not changed:
+            self._plain.add(found.names)
         return values
 
-    def _follow_epoch(self, found: Line, values: dict[str, float]) -> None:
-        if found.epoch is not None:
-            self._epoch = found.epoch
-            self._open = []
-        if self._epoch is None:
-            self._open.append(len(self._table.lines))
-        else:
-            values[EPOCH] = self._epoch
-
-    def _closes(self, found: Line, text: str) -> bool:
+    def _closes(self, numbers: dict[str, float], found: Said) -> bool:
         """Whether a record of a whole epoch stands behind those of the epoch, and not before them."""
-        if found.epoch is None or found.step is not None or found.position is not None:
-            return False
-        return bool(self._open) or found.epoch == self._closed or bool(_END_OF_EPOCH.search(rewritten(text)))
+        return bool(self._open) or numbers[EPOCH] == self._closed or found.ends_epoch
 
-    def _close_epoch(self, found: Line) -> None:
+    def _close_epoch(self, epoch: float) -> None:
         """Number the rows of the epoch that a line such as `Epoch 3 done, mean loss 2.1` closes."""
-        rows, values = self._table.columns.setdefault(EPOCH, ([], []))
+        rows, values = self._table.columns.setdefault(EPOCH, (array("q"), array("d")))
         rows.extend(self._open)
-        values.extend([found.epoch or 0.0] * len(self._open))
+        values.extend([epoch] * len(self._open))
 
     def finish(self) -> None:
         """Decide on rows without a place, make one step of all counters, and name the columns."""
@@ -229,29 +298,24 @@ class PairScanner:
 
     def _settle_loose(self) -> None:
         """Make results of the rows without a place whose losses are also printed with a place, unless they recur."""
-        often = Counter(name for line in self._loose.values() for name in _losses(line))
+        often = Counter(name for _, found in self._loose.values() for name in found.losses)
         if len(self._loose) == len(self._table.lines) and max(often.values(), default=0) < FEWEST_RECORDS:
             self._table.keep(np.zeros(len(self._table.lines), bool))  # results, and no curve
             return
-        recurring = Counter(name for line in self._loose.values() for name in line.values)
+        recurring = Counter(name for values, _ in self._loose.values() for name in values)
         results = {
-            row: line
-            for row, line in self._loose.items()
-            if any(m in self._placed and (n in self._placed[m] or recurring[n] < 2) for n, m in _losses(line).items())
+            row: values
+            for row, (values, found) in self._loose.items()
+            if any(m in self._placed and (n in self._placed[m] or recurring[n] < 2) for n, m in found.losses.items())
         }
         if not results:
             return
         table = self._table
-        for row, found in results.items():
-            table.events.append(Event("final_evaluation", None, "", dict(found.values)))
+        for row, values in results.items():
+            table.events.append(Event("final_evaluation", None, "", values))
             table.event_rows.append(row)
         table.notes.append(f"{len(results)} losses without a step were taken as results, not as part of the curve")
         table.keep(np.array([row not in results for row in range(len(table.lines))]))
-
-
-def _losses(line: Line) -> Mapping[str, str]:
-    """Return the canonical metric of each loss, perplexity or bits by its printed name."""
-    return _losses_among(tuple(line.values))
 
 
 @lru_cache(maxsize=1024)

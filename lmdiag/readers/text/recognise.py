@@ -9,23 +9,36 @@ from lmdiag.readers.growing import Growing
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text.aligned_table import ALIGNED_TABLE
 from lmdiag.readers.text.blocks import COMPOSER, OLMO
-from lmdiag.readers.text.deepspeed import DEEPSPEED
 from lmdiag.readers.text.fairseq import FAIRSEQ
 from lmdiag.readers.text.fallback import GENERIC, is_program, is_text
+from lmdiag.readers.text.formats import (
+    BUILD_NANOGPT,
+    DEEPSPEED,
+    EPOCHS,
+    LITGPT,
+    LLMC_CONSOLE,
+    LLMC_LOG,
+    MAXTEXT,
+    MEGATRON,
+    MINIMIND,
+    NANOCHAT,
+    NANOGPT,
+    NANOTRON,
+    NEMO,
+    SPEEDRUN,
+    TORCHTITAN,
+    TORCHTUNE,
+    TUTORIAL,
+    VERL,
+    WORD_LANGUAGE_MODEL,
+)
 from lmdiag.readers.text.growing_text import GrowingText
-from lmdiag.readers.text.hand_written import EPOCHS, MINIMIND, TUTORIAL, WORD_LANGUAGE_MODEL
 from lmdiag.readers.text.hf_console import HF_CONSOLE
 from lmdiag.readers.text.keras_console import KERAS_CONSOLE
 from lmdiag.readers.text.line_format import LineFormat
-from lmdiag.readers.text.litgpt import LITGPT
-from lmdiag.readers.text.maxtext import MAXTEXT, VERL
-from lmdiag.readers.text.megatron import MEGATRON, NANOTRON, NEMO
 from lmdiag.readers.text.mllog import MLLOG
-from lmdiag.readers.text.nanogpt import FORMATS as SMALL_TRAINERS
 from lmdiag.readers.text.pieces import pieces, text_of, without_colours
 from lmdiag.readers.text.progress_bar import PROGRESS_BAR
-from lmdiag.readers.text.speedruns import SPEEDRUN
-from lmdiag.readers.text.torchtitan import TORCHTITAN, TORCHTUNE
 from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
 
@@ -42,7 +55,11 @@ FORMATS: dict[str, LineFormat] = {
         LITGPT,
         MAXTEXT,
         VERL,
-        *SMALL_TRAINERS,
+        NANOGPT,
+        BUILD_NANOGPT,
+        NANOCHAT,
+        LLMC_LOG,
+        LLMC_CONSOLE,
         SPEEDRUN,
         FAIRSEQ,
         OLMO,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -24,11 +25,11 @@ class Table:
     >>> table = Table()
     >>> table.add(7, {"step": 1, "loss": 2.5})
     >>> table.last_step, table.columns["loss"]
-    (1, ([0], [2.5]))
+    (1, (array('q', [0]), array('d', [2.5])))
     """
 
     def __init__(self) -> None:
-        self.lines: Any = []  # lists while the table grows, arrays once the rows of a large log were joined
+        self.lines: Any = array("q")
         self.ranks: list[int | None] = []
         self.columns: dict[str, tuple[Any, Any]] = {}
         self.rows_elsewhere = 0  # rows of the log so far that are kept in another table for the time being
@@ -41,7 +42,7 @@ class Table:
         self.names: dict[str, str | None] = {}
         self.scales: dict[str, float] = {}
         self.units: dict[str, str] = {}
-        self.totals: Any = []  # per row: the last step as the line announced it, 0 where it did not
+        self.totals: Any = array("d")  # per row: the last step as the line announced it, 0 where it did not
         self.last_step: int | None = None
         self.tally = Tally()
         self.n_skipped = 0
@@ -50,29 +51,39 @@ class Table:
         """Return a table that further rows do not change."""
         twin = Table()
         for name, value in vars(self).items():
-            setattr(twin, name, value.copy() if isinstance(value, list | dict) else value)
+            setattr(twin, name, copy(value))
         twin.config = deepcopy(self.config)
-        twin.columns = {name: (list(rows), list(values)) for name, (rows, values) in self.columns.items()}
+        twin.columns = {name: (copy(rows), copy(values)) for name, (rows, values) in self.columns.items()}
         return twin
 
     def add(self, line: int, values: Mapping[str, float], rank: int | None = None, total: float = 0) -> None:
         """Append one row; a step or epoch beyond any run is counted as skipped."""
         row = len(self.lines)
+        columns = self.columns
+        step = values.get(STEP)
+        if step is not None:
+            if abs(step) <= LARGEST[STEP]:
+                self.last_step = int(step)
+            else:
+                values = self._within_reason(line, values)
+        if EPOCH in values or POSITION in values:
+            values = self._within_reason(line, values)
         for name, value in values.items():
-            if name in LARGEST and not abs(value) <= LARGEST[name]:
-                self.skip(line, f"{name} {value:g} is no place in a run")
-                continue
-            column = self.columns.get(name)
+            column = columns.get(name)
             if column is None:
-                column = self.columns[name] = ([], [])
+                column = columns[name] = (array("q"), array("d"))
             column[0].append(row)
             column[1].append(value)
         self.lines.append(line)
         self.ranks.append(rank)
-        self.totals.append(total if total <= LARGEST[STEP] else 0)
-        step = values.get(STEP)
-        if step is not None and abs(step) <= LARGEST[STEP]:
-            self.last_step = int(step)
+        self.totals.append(total if total <= LARGEST[STEP] else 0.0)
+
+    def _within_reason(self, line: int, values: Mapping[str, float]) -> Mapping[str, float]:
+        """Return values without counters that are beyond any run."""
+        beyond = [name for name, most in LARGEST.items() if name in values and not abs(values[name]) <= most]
+        for name in beyond:
+            self.skip(line, f"{name} {values[name]:g} is no place in a run")
+        return {name: value for name, value in values.items() if name not in beyond} if beyond else values
 
     @property
     def rows_seen(self) -> int:
@@ -104,7 +115,7 @@ class Table:
     def put(self, name: str, cells: np.ndarray) -> None:
         """Replace a column by its value in every row; NaN stands for nothing."""
         rows = np.flatnonzero(~np.isnan(cells))
-        self.columns[name] = (rows.tolist(), cells[rows].tolist())
+        self.columns[name] = (rows, cells[rows])
 
     def forget(self, name: str, sentinel: float) -> None:
         """Take a value out of a column that stands for no measurement."""
@@ -136,10 +147,12 @@ class Table:
 
     def keep(self, chosen: np.ndarray) -> None:
         """Keep the rows selected by a boolean mask."""
+        chosen = np.asarray(chosen, bool)
         position = np.cumsum(chosen) - 1
         for name, (rows, values) in list(self.columns.items()):
-            kept = [(int(position[row]), value) for row, value in zip(rows, values) if chosen[row]]
-            self.columns[name] = ([row for row, _ in kept], [value for _, value in kept])
-        self.lines = [line for line, good in zip(self.lines, chosen) if good]
+            at = np.asarray(rows, np.int64)
+            kept = chosen[at]
+            self.columns[name] = position[at[kept]], np.asarray(values, np.float64)[kept]
+        self.lines = np.asarray(self.lines, np.int64)[chosen]
+        self.totals = np.asarray(self.totals, np.float64)[chosen]
         self.ranks = [rank for rank, good in zip(self.ranks, chosen) if good]
-        self.totals = [total for total, good in zip(self.totals, chosen) if good]

@@ -11,8 +11,8 @@ from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text.growing_text import GrowingText
 from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.pieces import text_of
-from lmdiag.readers.text.scanner import Shape, ShapeScanner
-from lmdiag.readers.text.table import Table
+from lmdiag.readers.text.plans import Record
+from lmdiag.readers.text.scanner import TOTAL, Said, Shape, shaped
 from lmdiag.sources.source import Source
 
 
@@ -46,17 +46,19 @@ def pattern_format(pattern: str) -> LineFormat:
         raise BadSetting(
             f"the pattern {pattern!r} names no columns", "write the number as a named group: (?P<loss>[\\d.]+)"
         )
-    shape = Shape("", compiled, _numbers)
-    return LineFormat("pattern", "Pattern of the user", lambda table, text: ShapeScanner((shape,), table), ())
+    shape = Shape("", compiled, parse=_numbers)
+    return LineFormat("pattern", "Pattern of the user", shaped(shape), ())
 
 
-def _numbers(match: re.Match[str], table: Table) -> dict[str, float]:
+def _numbers(match: re.Match[str], text: str) -> Record:
     """Read the named groups; a word that is no number is counted as skipped."""
-    values = {}
+    values, lost = {}, []
     for name, word in match.groupdict().items():
         try:
             values[name] = number((word or "").strip().rstrip("%"))
         except ValueError:
             if word is not None:
-                table.skip(0, f"{name} is no number: {word[:40]}")
-    return values
+                lost.append(f"{name} is no number: {word[:40]}")
+    if "total" in values:
+        values[TOTAL] = values.pop("total")
+    return values, Said(lost="; ".join(lost))

@@ -1,0 +1,445 @@
+"""The printed formats that are rows of data: which lines they have, what these look like, and what their names mean."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from lmdiag.facts import put_fact
+from lmdiag.metrics import spelling
+from lmdiag.readers.numbers import NUM, SUFFIXES, number
+from lmdiag.readers.text.line_format import LineFormat
+from lmdiag.readers.text.named_numbers import paired
+from lmdiag.readers.text.patterns import lazy
+from lmdiag.readers.text.plans import Record
+from lmdiag.readers.text.scanner import TOTAL, Said, Shape, shaped
+from lmdiag.readers.text.table import STEP, Table
+
+
+def _next_step(table: Table, first: int) -> None:
+    """Give evaluations that are printed without a step the one printed next, or the last where none follows."""
+    step = table.cells(STEP)
+    known, missing = np.flatnonzero(~np.isnan(step)), np.flatnonzero(np.isnan(step))
+    if len(known) and len(missing):
+        following = np.append(step[known], step[known[-1]] + 1)
+        step[missing] = following[np.searchsorted(known, missing)] - first
+        table.put(STEP, step)
+
+
+# nanoGPT, build-nanogpt, nanochat and llm.c: small trainers whose prints were copied all over the world
+
+_NAMED = lazy(rf"(?P<name>[A-Za-z_][\w /]*?)\s*[: ]\s*(?P<number>{NUM})(?:ms|%|s\b)?(?=[,\s)]|$)")
+NANOGPT = LineFormat(
+    "nanogpt",
+    "nanoGPT",
+    shaped(
+        Shape(
+            "val loss",
+            lazy(rf"^step (?P<step>\d+): train loss (?P<train_loss_estimate>{NUM}), val loss (?P<val_loss>{NUM})(?P<rest>.*)$"),
+            _NAMED,
+            looks=lazy(r"^step \d+: train loss"),
+        ),
+        Shape(
+            "iter ",
+            lazy(rf"^iter (?P<step>\d+)(?:/(?P<total>\d+))?: loss (?P<loss>{NUM}),? (?P<rest>time {NUM}ms.*)$"),
+            _NAMED,
+            looks=lazy(r"^iter \d+: loss"),
+        ),
+    ),
+    (
+        ("iter ", lazy(rf"\biter \d+(?:/\d+)?: loss {NUM},? time {NUM}ms")),
+        ("val loss", lazy(rf"\bstep \d+: train loss {NUM}, val loss {NUM}")),
+    ),
+    names={"train_loss_estimate": "train/loss", "val_loss": "val/loss", "time": "step_time_s"},
+    units={"time": "ms", "mfu": "%"},
+    not_measured={"mfu": -100.0},
+    linewise=True,
+)  # fmt: skip
+
+_STEPLESS = (
+    Shape("val", lazy(rf"^val(?:idation)? loss:?\s+(?P<val_loss>{NUM})\s*$")),
+    Shape("HellaSwag", lazy(rf"^HellaSwag(?: accuracy)?:?\s+(?:\d+/\d+\s*=\s*)?(?P<hellaswag>{NUM})\s*$")),
+)
+_BUILD_CONSOLE = lazy(
+    rf"^step\s+(?P<step>\d+) \| loss: (?P<loss>{NUM}) \| lr (?P<lr>{NUM}) \| norm: (?P<norm>{NUM}) \| dt: (?P<dt>{NUM})ms \| tok/sec: (?P<tok_per_sec>{NUM})"
+)
+BUILD_NANOGPT = LineFormat(
+    "build-nanogpt",
+    "build-nanogpt",
+    shaped(
+        Shape("| loss", _BUILD_CONSOLE),
+        Shape(
+            " ",
+            lazy(rf"^(?P<step>\d+) (?P<rest>(?:train|val|hella) {NUM})$"),
+            lazy(rf"(?P<name>\w+) (?P<number>{NUM})"),
+            looks=lazy(r"^\d+ (?:train|val|hella)\b"),
+        ),
+        *_STEPLESS,
+        settle=lambda table: _next_step(table, 0),
+    ),
+    ((" | norm: ", _BUILD_CONSOLE), (" ", lazy(rf"^\d+ (?:train|val|hella) {NUM}\s*$"))),
+    names={"train": "loss", "val": "val/loss", "val_loss": "val/loss", "hella": "hellaswag/accuracy", "hellaswag": "hellaswag/accuracy"},
+    units={"dt": "ms"},
+)  # fmt: skip
+NANOCHAT = LineFormat(
+    "nanochat",
+    "nanochat",
+    shaped(
+        Shape(
+            "tep ",
+            lazy(rf"^[Ss]tep (?P<step>\d+)(?:/(?P<total>\d+))?(?: \({NUM}%\))?\s*\| (?P<rest>.*\w:.*)$"),
+            lazy(rf"(?P<name>[A-Za-z_][\w/. ]*?)[:=]\s*(?P<number>{NUM})(?P<si>[KMB]?)(?:ms|%|m|s|h)?(?=[\s|]|$)"),
+            looks=lazy(r"^step \d+(?:/\d+)? \([\d.]+%\)"),
+        )
+    ),
+    (
+        ("lrm:", lazy(r"\bstep \d+(?:/\d+)? .*\| lrm: ")),
+        ("Step ", lazy(r"\bStep \d+(?:/\d+)? \| (?:Validation (?:bpb|loss)|CORE metric|ChatCORE|Average reward|Training loss): ")),
+    ),
+    names={"Validation bpb": "val/bpb", "Validation loss": "val/loss", "Training loss": "loss", "dt": "step_time_s", "lrm": "lr_multiplier",
+           "bf16_mfu": "mfu", "total time": "elapsed_s", "eta": None, "Average reward": "reward", "CORE metric": "core/accuracy"},
+    units={"dt": "ms", "mfu": "%", "bf16_mfu": "%", "total time": "min"},
+    reductions={"loss": "ema"},
+    linewise=True,
+)  # fmt: skip
+LLMC_LOG = LineFormat(
+    "llm.c-log",
+    "llm.c, main.log",
+    shaped(
+        Shape(
+            "s:",
+            lazy(rf"^s:(?P<step>\d+) (?:trl:(?P<trl>{NUM})|tel:(?P<tel>{NUM})|eval:(?P<hellaswag>{NUM}))(?: lr:(?P<lr>{NUM}))?(?: norm:(?P<norm>{NUM}))?\s*$"),
+            looks=lazy(r"^s:\d+ "),
+        )
+    ),
+    (("s:", lazy(rf"^s:\d+ (?:trl|tel|eval):{NUM}")),),
+    linewise=True,
+    names={"trl": "loss", "tel": "val/loss", "hellaswag": "hellaswag/accuracy"},
+)  # fmt: skip
+_LLMC_CONSOLE = lazy(
+    rf"^step\s+(?P<step>\d+)/(?P<total>\d+) \| loss\s+(?P<loss>{NUM}) \([^)]*z\)\| norm\s+(?P<norm>{NUM}) \([^)]*z\)\| lr (?P<lr>{NUM}) \| (?P<time_ms>{NUM}) ms \| (?P<mfu>{NUM})% bf16 MFU \| (?P<tok_per_sec>{NUM}) tok/s"
+)
+_LLMC_OLD = lazy(
+    rf"^step\s+(?P<step>\d+)(?:/(?P<total>\d+))?(?::| \|) train loss (?P<loss>{NUM})(?: \| norm (?P<norm>{NUM}) \| lr (?P<lr>{NUM}) \|)? \((?:took )?(?P<time_ms>{NUM}) ms(?:(?:,| \|) (?P<tok_per_sec>{NUM}) tok/s)?\)"
+)
+LLMC_CONSOLE = LineFormat(
+    "llm.c-console",
+    "llm.c, console",
+    shaped(Shape("step", _LLMC_CONSOLE), Shape("step", _LLMC_OLD), *_STEPLESS, settle=lambda table: _next_step(table, 1)),
+    (("tok/s", _LLMC_CONSOLE), ("train loss", _LLMC_OLD)),
+    names={"val_loss": "val/loss", "time_ms": "step_time_s", "hellaswag": "hellaswag/accuracy"},
+    units={"time_ms": "ms", "mfu": "%"},
+)  # fmt: skip
+
+# Megatron-LM and its forks, GPT-NeoX, NeMo 2 and nanotron: items between bars
+
+_ITERATION = lazy(r"(?:^|\| |\] |\s)iteration:?\s+(?P<step>\d+)\s*/\s*(?P<total>\d+)\s*(?=\||$)(?P<rest>.*)")
+_NEMO_LINE = lazy(r"Training epoch (?P<epoch>\d+), iteration (?P<step>\d+)/(?P<total>\d+) (?P<rest>\|.*)")
+_ITEM = lazy(
+    rf"^\s*(.+?)(?::\s*|(?<=[\w)])\s+)({NUM})\s*(%|[KMBGTPE]?(?:FLOPS|FLOP/s|B|iB)?|ms|s)\s*$"
+)  # forks without colons: `lm loss 2.31E+00`
+_EVALUATION = lazy(
+    r"^\W*(?P<set>[\w./-]*?)[- ]?(?:loss|results) at (?P<place>.+?) \| (?P<items>.*)$|^\W*iteration (?P<n>\d+) on (?P<what>\w+) set \| (?P<more>.*)$"
+)
+_PLACE = lazy(r"iteration (\d+)")
+_CLOCK = lazy(r":\s*\d+:\d\d")
+_NO_NUMBER = lazy(r"\beta\b|\d:\d\d|None|N/A")
+_VALUE = lazy(rf"^\s*(.+?)(?: value)?(?::\s*|(?<=[\w)])\s+)({NUM})\s*$")
+_LOSS = lazy(r"loss$", re.IGNORECASE)
+_AUXILIARY = lazy(r"balanc|z[_ ]loss|aux|sop|mtp|moe|router", re.IGNORECASE)
+_SKIPPED, _NAN = "number of skipped iterations", "number of nan iterations"
+
+
+def _piped(match: re.Match[str], text: str) -> Record | None:
+    values, units, broken = {STEP: number(match["step"])}, {}, 0
+    for item in match["rest"].split("|"):
+        found = _ITEM.match(item)
+        if found and not _CLOCK.search(item):
+            name, suffix = found[1].strip(), found[3]
+            if suffix == "%":
+                units[name] = "%"
+            flops = suffix.endswith(("FLOPS", "FLOP/s"))  # brought to TFLOPS
+            factor = SUFFIXES[suffix[:1] if suffix[0] in SUFFIXES else ""] / 1e12 if flops else SUFFIXES.get(suffix, 1.0)
+            values[name] = number(found[2]) * factor
+        elif ":" in item and not _NO_NUMBER.search(item):
+            broken += 1
+    if len(values) < 3:
+        return None
+    if "epoch" in match.groupdict():
+        values["epoch"] = number(match["epoch"])
+    if "global_step" in values and "epoch" in match.groupdict():
+        values[STEP] = values.pop("global_step")
+    else:
+        values[TOTAL] = number(match["total"])
+    lost = f"{broken} items of the record are no numbers: {text.strip()[:80]}" if broken else ""
+    return values, Said(units=units, lost=lost)
+
+
+def _piped_evaluation(match: re.Match[str], text: str) -> Record | None:
+    found = [_VALUE.match(item) for item in (match["items"] or match["more"] or "").split("|")]
+    measured = {item[1].strip(): number(item[2]) for item in found if item}
+    if not measured:
+        return None
+    place = _PLACE.search(match["place"] or f"iteration {match['n']}")
+    if place is None or "end of training" in text or (match["place"] or "").startswith("the end"):
+        return measured, Said(event="final_evaluation")
+    word = (match["what"] or match["set"] or "validation").strip("- ").removeprefix("validation-")
+    split = {"validation": "val", "valid": "val", "": "val"}.get(word, word)  # any other is the name of a set
+    measures = {name: spelling(name).name for name in measured}
+    names = {f"{split} {name}": f"{split}/{measure}" for name, measure in measures.items() if measure in ("loss", "ppl")}
+    return {STEP: number(place[1]), **{f"{split} {name}": v for name, v in measured.items()}}, Said(names=names)
+
+
+def _settle_megatron(table: Table) -> None:
+    """A missing loss is NaN, unless every iteration of the interval was skipped; then tokens per step."""
+    losses = [
+        name for name in table.columns
+        if _LOSS.search(name) and not _AUXILIARY.search(name) and table.names.get(name, "loss") == "loss"
+    ]  # fmt: skip
+    if _NAN in table.columns and losses:
+        main = max(losses, key=lambda name: len(table.columns[name][0]))
+        steps, skipped, nan = table.cells(STEP), table.cells(_SKIPPED), table.cells(_NAN)
+        missing = ~np.isnan(nan)
+        missing[table.columns[main][0]] = False
+        interval = np.diff(np.maximum.accumulate(np.nan_to_num(steps)), prepend=0)
+        lost = np.flatnonzero(missing & ((nan > 0) | (skipped < np.maximum(interval, 1))))
+        if len(lost):
+            rows, values = (np.asarray(side) for side in table.columns[main])
+            order = np.argsort(merged := np.concatenate([rows, lost]), kind="stable")
+            table.columns[main] = merged[order], np.concatenate([values, np.full(len(lost), np.nan)])[order]
+            table.notes.append(f"{len(lost)} records print no {main}, which is how this program prints NaN")
+    context, batch = table.config.get("model", {}).get("context"), table.columns.get("global batch size")
+    if context and batch:
+        put_fact(table.config, "batch_tokens", float(np.median(batch[1])) * context)
+
+
+_MEGATRON = shaped(
+    Shape("Training epoch", _NEMO_LINE, parse=_piped),
+    Shape("iteration", _ITERATION, parse=_piped),
+    Shape(" at ", _EVALUATION, parse=_piped_evaluation),
+    Shape(" on ", _EVALUATION, parse=_piped_evaluation),
+    settle=_settle_megatron,
+)
+_NAMES: dict[str, str | None] = {
+    "throughput per GPU (TFLOP/s/GPU)": "tflops_per_device",
+    "approx flops per GPU": "tflops_per_device",
+    "TFLOPs": "tflops_per_device",
+    "lm-loss": "loss",
+    "lm loss": "loss",
+    "train_step_timing in s": "step_time_s",
+    "samples/sec": "samples_per_sec",
+    "eta": None,
+}
+NEMO = LineFormat(
+    "nemo", "NeMo 2", _MEGATRON, (("Training epoch", _NEMO_LINE),), names={**_NAMES, "val_loss": "val/loss"}, linewise=True
+)  # fmt: skip
+NANOTRON = LineFormat(
+    "nanotron",
+    "nanotron",
+    _MEGATRON,
+    (("consumed_tokens", lazy(r"iteration: \d+ / \d+ \| .*consumed_tokens")),),
+    names=_NAMES,
+    linewise=True,
+)
+MEGATRON = LineFormat(
+    "megatron",
+    "Megatron-LM, its forks, GPT-NeoX",
+    _MEGATRON,
+    (("iteration", lazy(r"\biteration\s+\d+/\s*\d+ \|.*(?::|\bloss\s).*\|")),),
+    names=_NAMES,
+    units={"MFU": "%", "HFU": "%"},
+    reductions={"lm loss": "window_mean", "lm_loss": "window_mean", "lm-loss": "window_mean"},
+    linewise=True,
+)
+
+# torchtitan, torchtune, MaxText, verl
+
+TORCHTITAN = LineFormat(
+    "torchtitan",
+    "torchtitan",
+    shaped(
+        Shape(
+            "step:",
+            lazy(r"(?P<under>validate )?step:\s+(?P<step>\d+)\s+(?P<rest>loss:\s+.*)$"),
+            lazy(rf"(?P<name>[A-Za-z_][\w./-]*):\s+(?P<number>{NUM})(?:GiB|%|(?=\s|$))"),
+            looks=lazy(r"step:\s+\d+\s+loss:"),
+        )
+    ),
+    (("step:", lazy(rf"step:\s+\d+\s+loss:\s+{NUM}\s+.*memory:\s+{NUM}GiB")),),
+    names={"validate loss": "val/loss", "memory": "mem_bytes", "validate memory": "val/mem_bytes", "tps": "tokens_per_sec_per_device",
+           "wps": "tokens_per_sec_per_device", "validate tps": "val/tokens_per_sec_per_device", "tflops": "tflops_per_device"},
+    units={"memory": "GiB", "validate memory": "GiB", "mfu": "%"},
+    not_measured={"loss": -1.0},  # what pipeline stages print that never see the loss
+    linewise=True,
+)  # fmt: skip
+TORCHTUNE = LineFormat(
+    "torchtune",
+    "torchtune",
+    shaped(
+        Shape(
+            "Step ",
+            lazy(r"^Step (?P<step>\d+) \| (?P<rest>\S+:\S+.*)$"),
+            lazy(rf"(?P<name>\S+?):(?P<number>{NUM})(?=\s|$)"),
+            looks=lazy(r"^Step \d+ \| \w+:"),
+        )
+    ),
+    (("Step ", lazy(rf"^(?:.*\s)?Step \d+ \| (?:\S+:{NUM} )*(?:val_)?loss:{NUM}(?: |$)")),),
+    units=dict.fromkeys(("peak_memory_active", "peak_memory_alloc", "peak_memory_reserved"), "GiB"),
+    reductions={"loss": "step_mean"},
+    linewise=True,
+)
+_COMMAS = lazy(rf"(?P<name>[A-Za-z_][\w./ ]*?)[:=]\s*(?P<number>{NUM})(?=,|\s*$)")
+MAXTEXT = LineFormat(
+    "maxtext",
+    "MaxText",
+    shaped(
+        Shape(
+            "completed step:",
+            lazy(r"completed step: (?P<step>\d+), (?P<rest>.*loss: .*)$"),
+            _COMMAS,
+            looks=lazy("completed step:"),
+        ),
+        Shape(
+            "after",
+            lazy(r"(?:Completed eval after train step|eval metrics after step:) (?P<step>\d+), (?P<rest>.*loss=.*)$"),
+            _COMMAS,
+            under="eval ",
+        ),
+    ),
+    (("completed step:", lazy(rf"completed step: \d+, seconds: {NUM}")),),
+    names={"lm_loss": "lm_loss", "total_weights": "target_tokens", "eval total_weights": "val/n_tokens"},
+    linewise=True,
+)
+VERL = LineFormat(
+    "verl",
+    "verl",
+    shaped(
+        Shape(
+            "step:",
+            lazy(r"(?:^|\s)step:(?P<step>\d+) - (?P<rest>\S.*)$"),
+            lazy(rf"(?:^| - )\s*(?P<name>[^ ].*?):\s*(?:np\.float\d+\()?(?P<number>{NUM})\)?\s*(?= - |$)"),
+        )
+    ),
+    (("step:", lazy(r"(?:^|\s)step:\d+ - [\w/]+:")),),
+)
+
+# litgpt, lit-gpt: several micro-batches per optimizer step, of which the one that made the update is kept
+
+
+def _settle_litgpt(table: Table) -> None:
+    """Give evaluations the step before them, and keep one record of each optimizer step where the log marks it."""
+    step = table.cells(STEP)
+    known = ~np.isnan(step)
+    last = np.maximum.accumulate(np.where(known, np.arange(len(step)), -1))
+    table.put(STEP, np.where(last < 0, 0.0, step[np.maximum(last, 0)]))
+    update = ~np.isnan(table.cells("update"))
+    table.columns.pop("update", None)
+    trained = np.zeros(len(update), bool)
+    trained[table.columns.get("loss", ([], []))[0]] = True
+    if update.any() and (trained & ~update).any():
+        table.notes.append(f"{int((trained & ~update).sum())} records of micro-batches without an update left out")
+        table.keep(update | ~trained)
+
+
+def _micro_batch(match: re.Match[str], text: str) -> Record:
+    values = {name: number(word) for name, word in match.groupdict().items() if word and name != "update"}
+    values["iter time"] = values.pop("time")
+    return values | ({"update": 1.0} if match["update"] else {}), Said()
+
+
+_LIT = lazy(
+    rf"(?:Epoch (?P<epoch>\d+) \| )?\biter \d+ step (?P<step>\d+)(?: \||:) (?:loss train: |loss )(?P<loss>{NUM}),"
+    rf"(?: val: \S+ \|)? iter time:\s+(?P<time>{NUM})\s?ms(?P<update> \((?:optimizer\.)?step\))?"
+)  # its `val:` repeats an older evaluation and is none
+LITGPT = LineFormat(
+    "litgpt",
+    "litgpt, lit-gpt",
+    shaped(
+        Shape("loss", _LIT, parse=_micro_batch),
+        Shape("val loss", lazy(rf"\biter \d+: val loss (?P<val_loss>{NUM}), val time: (?P<val_time>{NUM})\s?ms")),
+        Shape("val loss", lazy(rf"Final evaluation \| val loss: (?P<loss>{NUM})"), event="final_evaluation"),
+        Shape("loss", lazy(r"(?!)"), looks=lazy(r"\biter \d+ step \d+(?: \||:) loss|\biter \d+: val loss")),
+        settle=_settle_litgpt,
+    ),
+    (("iter ", _LIT),),
+    names={"val_loss": "val/loss", "iter time": "step_time_s", "val_time": "val/eval_time_s"},
+    units={"iter time": "ms", "val_time": "ms"},
+)
+
+# DeepSpeed without a program that prints more: step lines, timer lines, and those of its pipeline engine
+
+
+def _settle_deepspeed(table: Table) -> None:
+    """Take differences of the number of steps skipped so far."""
+    rows, values = table.columns.pop("skipped_so_far", ([], []))
+    if len(rows):
+        since = np.diff(values, prepend=0.0)
+        table.columns["skipped"] = rows, np.where(since < 0, values, since)
+
+
+_PIPELINE = lazy(
+    rf"steps: (?P<step>\d+) loss: (?P<loss>{NUM}) iter time \(s\): (?P<iter_time>{NUM}) samples/sec: (?P<samples_per_sec>{NUM})"
+)
+DEEPSPEED = LineFormat(
+    "deepspeed",
+    "DeepSpeed",
+    shaped(
+        Shape("steps:", _PIPELINE),
+        Shape("skipped=", lazy(rf"step=(?P<step>\d+), skipped=(?P<skipped_so_far>\d+), lr=\[\s*(?P<lr>{NUM})?[^\]]*\]")),
+        Shape(
+            "global_step=",
+            lazy(r"/global_step=(?P<step>\d+), (?P<rest>RunningAvgSamplesPerSec.*)$"),
+            lazy(rf"(?P<name>CurrSamplesPerSec|MemAllocated|MaxMemAllocated)=(?P<number>{NUM})"),
+        ),
+        settle=_settle_deepspeed,
+    ),
+    (("steps:", _PIPELINE),),
+    names={"CurrSamplesPerSec": "samples_per_sec", "MaxMemAllocated": "mem_bytes", "MemAllocated": None, "iter_time": "step_time_s"},
+    units={"MaxMemAllocated": "GB"},
+)  # fmt: skip
+
+# read as named numbers: modded-nanogpt and its descendants, and prints of tutorials that thousands of programs copied
+
+SPEEDRUN = LineFormat(
+    "modded-nanogpt",
+    "modded-nanogpt, parameter-golf",
+    paired(placed_only=True),
+    (
+        ("step:", lazy(r"(?<!\w)step:\d+(?:/\d+)?,? .*(?:train_time|step_avg|train_loss|val_loss|val_bpb|avg):")),
+        ("_loss: ", lazy(rf"^(?:\S+ )*\d+/\d+ (?:train|val)_loss: {NUM}")),
+    ),
+    names={"avg_train_loss": "loss", "train_time": "elapsed_s", "eval_time": "val/eval_time_s"},
+    not_facts=("warmup_steps",),  # steps that warm the compiler up
+)
+_ANY_LOSS = rf"[Ll]oss\W{{0,4}}{NUM}"
+WORD_LANGUAGE_MODEL = LineFormat(
+    "word-language-model",
+    "word_language_model, awd-lstm-lm",
+    paired(),
+    (("batches |", lazy(r"^\|? ?epoch\s+\d+ \|\s+\d+/\s*\d+ batches \|")),),
+    reductions={"loss": "window_mean"},
+)
+MINIMIND = LineFormat(
+    "minimind",
+    "minimind",
+    paired(),
+    (("poch:[", lazy(r"Epoch:\s?\[\d+/\d+\]\(\d+/\d+\),? ?loss:")),),
+    names={"epoch_Time": None, "epoch_time": None},
+)
+TUTORIAL = LineFormat(
+    "tutorial",
+    "Tutorials: steps within epochs",
+    paired(),
+    (
+        ("poch", lazy(rf"\b[Ee]poch\W*\d+\s*/\s*\d+\W*(?:[Ss]tep|[Bb]atch|[Ii]ter(?:ation)?)\W*\d+\s*/\s*\d+\W.*{_ANY_LOSS}")),
+        ("Train Epoch", lazy(rf"Train Epoch: \d+ \[\d+/\d+ \(\d+%\)\]\s*{_ANY_LOSS}")),
+        ("poch", lazy(r"\bEpoch: \[\d+\]\[\s*\d+/\d+\]\t")),
+    ),
+)  # fmt: skip
+EPOCHS = LineFormat(
+    "epoch-print",
+    "Tutorials: a line an epoch",
+    paired(),
+    (("poch", lazy(rf"\b[Ee]poch\W*\d+(?:\s*/\s*\d+)?\W(?!.*(?:step|iter|batch)\W*\d).*{_ANY_LOSS}")),),
+)
