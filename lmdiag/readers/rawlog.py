@@ -96,7 +96,7 @@ def part(raw: RawLog, rows: np.ndarray, label: str, run_column: str = "") -> Raw
         n_rows=len(rows),
         lines=None if raw.lines is None else raw.lines[rows],
         skipped=raw.skipped if first else (),
-        unused={**dict.fromkeys(set(raw.columns) - set(columns), ""), **raw.unused},
+        unused={**{name: "" for name in raw.columns if name not in columns}, **raw.unused},
         run_column=run_column,
         notes=(*raw.notes, f"{raw.name} holds several runs; this is {label}.") if label else raw.notes,
     )

@@ -19,6 +19,15 @@ class Tally:
     lost: int = 0  # each with its reason among what was skipped
     cut: int = 0  # of all of them, those that are too long to be read to their end
 
+    def count(self, kind: int, lines: int) -> None:
+        """Count lines that are text (0), lost (1) or hold a record (2)."""
+        if kind == 2:
+            self.with_records += lines
+        elif kind == 1:
+            self.lost += lines
+        else:
+            self.text += lines
+
     def count_lines(self, text: str) -> None:
         """Count the lines of a text, or of a piece that ends with a line end.
 

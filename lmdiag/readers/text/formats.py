@@ -13,8 +13,8 @@ from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.named_numbers import paired
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.plans import Record
-from lmdiag.readers.text.scanner import TOTAL, Said, Shape, shaped
-from lmdiag.readers.text.table import STEP, Table
+from lmdiag.readers.text.scanner import Said, Shape, shaped
+from lmdiag.readers.text.table import STEP, TOTAL, Table
 
 
 def _next_step(table: Table, first: int) -> None:
@@ -134,8 +134,8 @@ LLMC_CONSOLE = LineFormat(
 
 # Megatron-LM and its forks, GPT-NeoX, NeMo 2 and nanotron: items between bars
 
-_ITERATION = lazy(r"(?:^|\| |\] |\s)iteration:?\s+(?P<step>\d+)\s*/\s*(?P<total>\d+)\s*(?=\||$)(?P<rest>.*)")
-_NEMO_LINE = lazy(r"Training epoch (?P<epoch>\d+), iteration (?P<step>\d+)/(?P<total>\d+) (?P<rest>\|.*)")
+_ITERATION = lazy(r"(?:^|\| |\] |\s)iteration:?\s+(?P<step>\d+)\s*/\s*(?P<total>\d+)\s*(?=\||$)")
+_NEMO_LINE = lazy(r"Training epoch (?P<epoch>\d+), iteration (?P<step>\d+)/(?P<total>\d+) \|")
 _ITEM = lazy(
     rf"^\s*(.+?)(?::\s*|(?<=[\w)])\s+)({NUM})\s*(%|[KMBGTPE]?(?:FLOPS|FLOP/s|B|iB)?|ms|s)\s*$"
 )  # forks without colons: `lm loss 2.31E+00`
@@ -153,14 +153,16 @@ _SKIPPED, _NAN = "number of skipped iterations", "number of nan iterations"
 
 def _piped(match: re.Match[str], text: str) -> Record | None:
     values, units, broken = {STEP: number(match["step"])}, {}, 0
-    for item in match["rest"].split("|"):
+    for item in f"{text[: match.start()]}|{text[match.end() :]}".split("|"):
         found = _ITEM.match(item)
         if found and not _CLOCK.search(item):
             name, suffix = found[1].strip(), found[3]
             if suffix == "%":
                 units[name] = "%"
             flops = suffix.endswith(("FLOPS", "FLOP/s"))  # brought to TFLOPS
-            factor = SUFFIXES[suffix[:1] if suffix[0] in SUFFIXES else ""] / 1e12 if flops else SUFFIXES.get(suffix, 1.0)
+            factor = (
+                SUFFIXES[suffix[:1] if suffix[0] in SUFFIXES else ""] / 1e12 if flops else SUFFIXES.get(suffix, 1.0)
+            )
             values[name] = number(found[2]) * factor
         elif ":" in item and not _NO_NUMBER.search(item):
             broken += 1
@@ -187,7 +189,9 @@ def _piped_evaluation(match: re.Match[str], text: str) -> Record | None:
     word = (match["what"] or match["set"] or "validation").strip("- ").removeprefix("validation-")
     split = {"validation": "val", "valid": "val", "": "val"}.get(word, word)  # any other is the name of a set
     measures = {name: spelling(name).name for name in measured}
-    names = {f"{split} {name}": f"{split}/{measure}" for name, measure in measures.items() if measure in ("loss", "ppl")}
+    names = {
+        f"{split} {name}": f"{split}/{measure}" for name, measure in measures.items() if measure in ("loss", "ppl")
+    }
     return {STEP: number(place[1]), **{f"{split} {name}": v for name, v in measured.items()}}, Said(names=names)
 
 

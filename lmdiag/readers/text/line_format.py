@@ -1,4 +1,4 @@
-"""What a printed format declares, and the loop that reads a printed log with it."""
+"""What a printed format declares, and what becomes of its table when all lines were read."""
 
 from __future__ import annotations
 
@@ -12,23 +12,12 @@ import numpy as np
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.text import skeletons as fast
-from lmdiag.readers.text.decimal_commas import NOTE, has_decimal_commas, with_points
-from lmdiag.readers.text.events import EventWatcher
-from lmdiag.readers.text.pieces import (
-    LONGEST_PIECE,
-    is_coloured_diff,
-    payload,
-    pieces,
-    text_of,
-    without_colours,
-)
+from lmdiag.readers.text.pieces import LONGEST_PIECE, payload, pieces, without_colours
 from lmdiag.readers.text.runs import separate
-from lmdiag.readers.text.scanner import Scanner, read_one_by_one
+from lmdiag.readers.text.scanner import Scanner
 from lmdiag.readers.text.table import STEP, Table
 from lmdiag.run import Event, Skipped
 from lmdiag.sources.decoding import as_text
-from lmdiag.sources.source import Source
 
 PATTERN_HINT = r"describe a record with --pattern '(?P<step>\d+).*?(?P<loss>[\d.]+)'"
 
@@ -65,23 +54,6 @@ class LineFormat:
         text = without_colours(as_text(head))
         return self.hits(piece for _, piece in pieces(text)) > 0
 
-    def read(self, source: Source) -> list[RawLog]:
-        """Read the runs of a log; raise `UnreadableLog` where it holds no record of this format."""
-        return self.read_text(source.name, text_of(source))
-
-    def read_text(self, name: str, raw: str) -> list[RawLog]:
-        """Read the runs of a decoded log."""
-        text = without_colours(raw)
-        table = self.table()
-        table.tally.count_lines(raw)
-        if has_decimal_commas(text):
-            text = with_points(text)
-            table.notes.append(NOTE)
-        if is_coloured_diff(raw):
-            table.notes.append("the log is a coloured word diff of two logs; the new values were read")
-        layouts = fast.learn(self.scanner, text) if self.linewise and fast.usable(text) else []
-        return self.finished(name, table, scan(self.scanner, table, text, layouts))
-
     def table(self) -> Table:
         """Return an empty table with the conventions of the format."""
         table = Table()
@@ -103,27 +75,6 @@ class LineFormat:
         for column, sentinel in self.not_measured.items():
             table.forget(column, sentinel)
         return assemble(self, name, table)
-
-
-def scan(
-    make: Callable[[Table, str], Scanner], table: Table, text: str, layouts: list[fast.Layout] | None = None
-) -> int:
-    """Feed every piece of a text to a scanner, but for lines of known layouts; return how many were no records."""
-    todo: Iterable[tuple[int, str]]
-    scanner = make(table, text)
-    if layouts:
-        bulk, todo = fast.cut(text, layouts, make, table.tally)
-        for layout in layouts:
-            table.units.update(layout.units)
-    else:
-        bulk, todo = None, pieces(text, tally=table.tally)
-    events = EventWatcher(text, table)
-    chatter = read_one_by_one(todo, scanner, table, events, fast.Place(bulk).tell if bulk else None)
-    if bulk:
-        fast.merged(bulk, table)
-    scanner.finish()
-    events.finish()
-    return chatter
 
 
 def _keep_lowest_rank(table: Table) -> None:
@@ -172,7 +123,7 @@ def assemble(line_format: LineFormat, name: str, table: Table) -> list[RawLog]:
                 scales={k: v for k, v in table.scales.items() if k in columns},
                 units={k: v for k, v in table.units.items() if k in columns},
                 reductions={k: v for k, v in line_format.reductions.items() if k in columns},
-                unused=dict.fromkeys(set(table.columns) - set(columns), ""),
+                unused={name: "" for name in table.columns if name not in columns},
                 tally=table.tally,
             )
         )

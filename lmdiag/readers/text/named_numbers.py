@@ -21,10 +21,10 @@ from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.plans import Plans, Record
 from lmdiag.readers.text.run_labels import ModelNames, names_model
-from lmdiag.readers.text.scanner import RANK, TOTAL, Scanner
+from lmdiag.readers.text.scanner import Scanner
 from lmdiag.readers.text.several_records import records_in
 from lmdiag.readers.text.spellings import rewritten
-from lmdiag.readers.text.table import EPOCH, POSITION, STEP, Table
+from lmdiag.readers.text.table import EPOCH, POSITION, RANK, STEP, TOTAL, Table
 from lmdiag.run import Event
 
 _WORTH_A_LOOK = lazy(r"\d|nan|inf")
@@ -139,7 +139,9 @@ class PairScanner:
         self._headline = -FEW_LINES  # the line that announced an epoch, or the last record below it
         self._section = ""  # the set that a line of its own announced: "Evaluating ..."
         self._plain: set[tuple[str, ...]] = set()  # names that need not be told apart
-        self._called: dict[str, tuple[str, bool]] = {}  # name of a loss -> what it was short for at first, and if placed
+        self._called: dict[
+            str, tuple[str, bool]
+        ] = {}  # name of a loss -> what it was short for at first, and if placed
         self._placed: dict[str, set[str]] = {}  # losses that are printed with a place -> as what
         self._units: dict[str, Counter[str]] = {}
         self._models = ModelNames()
@@ -216,9 +218,7 @@ class PairScanner:
     def _result(self, piece: str, numbers: dict[str, float], found: Said) -> bool:
         if len(self._table.lines):
             values = {name: numbers[name] for name in found.names}
-            self._table.happened(
-                Event("final_evaluation", self._table.last_step, payload(piece)[0][:300], values)
-            )
+            self._table.happened(Event("final_evaluation", self._table.last_step, payload(piece)[0][:300], values))
         return bool(len(self._table.lines))
 
     def _take(self, line: int, values: dict[str, float], found: Said) -> None:

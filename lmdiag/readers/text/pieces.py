@@ -10,8 +10,10 @@ from collections.abc import Iterator
 
 from lmdiag.readers.tables.tally import Tally
 from lmdiag.readers.text.patterns import lazy
+from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
 
+WHOLE = 1 << 24  # bytes of a log that is read at once; larger ones are read block by block
 LONGEST_PIECE = 8192  # characters; longer ones are cut, so that no pattern can run away on them
 
 _ANSI = lazy(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07\x1b\n]*(?:\x07|\x1b\\))")
@@ -39,17 +41,20 @@ _PREFIX = lazy(
 )
 
 
-def text_of(source: Source) -> str:
-    """Return the text of a source; UTF-16 that lost its byte order mark is recognised by its zero bytes.
+def text_of(source: Source) -> Iterator[str]:
+    """Yield the text of a source in blocks of whole lines; UTF-16 that lost its byte order mark is recognised by its zero bytes.
 
-    >>> text_of(Source("a.log", content="step 1 loss 2.5".encode("utf-16-le")))
+    >>> next(text_of(Source("a.log", content="step 1 loss 2.5".encode("utf-16-le"))))
     'step 1 loss 2.5'
     """
     start = source.head[:1024]
     if start.count(0) > len(start) // 4:
         little = start[1::2].count(0) > start[::2].count(0)
-        return source.data.decode("utf-16-le" if little else "utf-16-be", errors="replace")
-    return source.text
+        yield source.data.decode("utf-16-le" if little else "utf-16-be", errors="replace")
+    elif source.packed or source.size <= WHOLE:
+        yield source.text
+    else:
+        yield from map(as_text, source.blocks())
 
 
 def is_coloured_diff(text: str) -> bool:

@@ -18,7 +18,7 @@ from lmdiag.readers.text.patterns import lazy
 Record = tuple[dict[str, float], Any]  # the numbers of a record by name, and what is the same for all lines of its text
 Reader = Callable[[str], list[Record]]  # returns the records of a piece, and nothing else comes of it
 
-SEEN = 3  # so often a text must recur before it is learnt
+SEEN = 3, 30  # so often a text must recur before it is learnt, and tried again
 CHECKED = 3  # so many of the first lines that a plan fits are read in full as well
 MOST_NUMBERS = 80
 MOST_PLANS = 12
@@ -98,7 +98,7 @@ class Plans:
     def _notice(self, piece: str) -> None:
         text = _ZEROS.sub("0000", piece.translate(_ANY_DIGIT))
         self.seen[text] += 1
-        if self.seen[text] == SEEN:
+        if self.seen[text] in SEEN:
             plan = learn(self.reader, piece)
             if plan and all(plan.pattern != other.pattern for other in self.plans):
                 self.plans.insert(0, plan)
@@ -125,7 +125,7 @@ def learn(reader: Reader, piece: str) -> Plan | None:
     if any(tuple(values) != tuple(first) or other != about for values, other in others):
         return None
     words = [[float(token[0].replace(",", "")) for token in _NUMBER.finditer(line)] for line in lines]
-    if any(len(row) != len(tokens) for row in words):
+    if any(len(row) != len(tokens) for row in words) or any(len(set(column)) < len(words) for column in zip(*words)):
         return None
     places: dict[int, tuple[str, float]] = {}
     constants: dict[str, float] = {}
@@ -156,11 +156,14 @@ def _altered(piece: str, tokens: list[re.Match[str]], variant: int) -> str:
     """Return a piece with other digits in all its numbers, as many as before; exponents stay."""
     parts, end = [], 0
     for k, token in enumerate(tokens):
-        digits = random.Random(2 * k + variant)
-        first = (k // 9 + k if variant else k) % 9 + 1  # numbers of one digit differ from each other in one of two variants
         mantissa, mark, exponent = token[0].partition("e" if "e" in token[0] else "E")
-        word = "".join(str(digits.randint(1, 9)) if char.isdigit() else char for char in mantissa)
-        parts += [piece[end : token.start()], str(first) if len(word) == 1 else word, mark, exponent]
+        if len(mantissa) == 1:  # another digit in each variant, and another for each number
+            others = [digit for digit in "123456789" if digit != mantissa]
+            word = others[(k + variant * (3 + k // 8 % 4)) % len(others)]
+        else:
+            digits = random.Random(2 * k + variant)
+            word = "".join(str(digits.randint(1, 9)) if char.isdigit() else char for char in mantissa)
+        parts += [piece[end : token.start()], word, mark, exponent]
         end = token.end()
     return "".join([*parts, piece[end:]])
 
@@ -217,4 +220,6 @@ def _same(a: float, b: float) -> bool:
 
 
 def _alike(a: dict[str, float], b: dict[str, float]) -> bool:
-    return a.keys() == b.keys() and all(_same(a[name], b[name]) or abs(a[name] - b[name]) <= 1e-12 * abs(a[name]) for name in a)
+    return a.keys() == b.keys() and all(
+        _same(a[name], b[name]) or abs(a[name] - b[name]) <= 1e-12 * abs(a[name]) for name in a
+    )

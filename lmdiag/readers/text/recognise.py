@@ -32,13 +32,13 @@ from lmdiag.readers.text.formats import (
     VERL,
     WORD_LANGUAGE_MODEL,
 )
-from lmdiag.readers.text.growing_text import GrowingText
 from lmdiag.readers.text.hf_console import HF_CONSOLE
 from lmdiag.readers.text.keras_console import KERAS_CONSOLE
 from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.mllog import MLLOG
 from lmdiag.readers.text.pieces import pieces, text_of, without_colours
 from lmdiag.readers.text.progress_bar import PROGRESS_BAR
+from lmdiag.readers.text.reading import TextReading, read_blocks
 from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
 
@@ -104,9 +104,12 @@ def hits(text: str) -> dict[str, int]:
     part = sample_of(text)
     formats = [f for f in FORMATS.values() if any(hint in part for hint, _ in f.marks)]
     hints = tuple({hint for line_format in formats for hint, _ in line_format.marks})
-    sample = [piece for _, piece in pieces(part) if any(hint in piece for hint in hints)]
-    examples = {piece.translate(_ANY_DIGIT): piece for piece in sample}  # one of those that differ in their digits
-    often = Counter(piece.translate(_ANY_DIGIT) for piece in sample)
+    examples: dict[str, str] = {}  # one of those that differ in their digits
+    often: Counter[str] = Counter()
+    for (_, piece), (_, kind) in zip(pieces(part), pieces(part.translate(_ANY_DIGIT))):
+        if any(hint in piece for hint in hints):
+            examples.setdefault(kind, piece)
+            often[kind] += 1
     counts = {f.name: sum(often[kind] for kind, piece in examples.items() if f.marked(piece)) for f in formats}
     return {name: count for name, count in counts.items() if count}
 
@@ -136,16 +139,15 @@ def can_read(name: str, head: bytes) -> bool:
 
 def read(source: Source) -> list[RawLog]:
     """Read a printed log of any format; raise `UnreadableLog` where no line looks like a training record."""
-    raw = text_of(source)
-    line_format = format_of(without_colours(raw))
+    line_format = format_of(without_colours(next(text_of(source), "")))
     try:
-        return line_format.read_text(source.name, raw)
+        return read_blocks(line_format, source.name, text_of(source))
     except UnreadableLog:
         if line_format is GENERIC:
             raise
-        return GENERIC.read_text(source.name, raw)
+        return read_blocks(GENERIC, source.name, text_of(source))
 
 
 def begin(name: str, start: str) -> Growing:
     """Return a reading of a log that lines can be added to; its beginning tells the format."""
-    return GrowingText(format_of(without_colours(start)), name, start)
+    return TextReading(format_of(without_colours(start)), name, start)

@@ -1,26 +1,17 @@
-"""Piece after piece of a printed log -> a table: what scanners are, the one for single shapes, and the loop that feeds them."""
+"""Piece after piece of a printed log -> a table: what scanners are, and the one for lines that are rows of data."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from lmdiag.readers.numbers import number
-from lmdiag.readers.text.events import TRACEBACK, EventWatcher
-from lmdiag.readers.text.facts import find_facts
-from lmdiag.readers.text.patterns import lazy
-from lmdiag.readers.text.pieces import LONGEST_PIECE, payload
+from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.plans import Plans, Reader, Record
-from lmdiag.readers.text.table import STEP, Table
+from lmdiag.readers.text.table import RANK, STEP, TOTAL, Table
 from lmdiag.run import Event
-
-TEXT, LOST, RECORD = range(3)
-HEADER_RECORDS = 50  # facts of the header stand before this many records
-TOTAL, RANK = " total", " rank"  # numbers of a record beside its columns: the announced last step, the process that printed it
-_CODE_BEGINS = lazy(r"import \w+|from \w[\w.]* import ")
-_RULE = lazy(r"[=*-]{20,}\s*$")
 
 
 class Scanner(Protocol):
@@ -153,54 +144,3 @@ def shaped(*shapes: Shape, settle: Callable[[Table], None] | None = None) -> Cal
     """Return what makes a scanner of these shapes."""
     hints = tuple(dict.fromkeys(shape.hint for shape in shapes))
     return lambda table, text: LineScanner(table, shape_reader(*shapes), hints, settle)
-
-
-def read_one_by_one(
-    todo: Iterable[tuple[int, str]],
-    scanner: Scanner,
-    table: Table,
-    events: EventWatcher,
-    before: Callable[[int, Table, int], None] | None = None,
-) -> int:
-    """Feed pieces to a scanner; return how many were no records. `before` is told the line, the table and the last record's line."""
-    chatter, last_line, in_code = 0, 0, False
-    kinds = {TEXT: 0, LOST: 0, RECORD: 0}
-    counted, kind = -1, TEXT  # a line is what the most telling of its pieces is
-    for line, piece in todo:
-        if before:
-            before(line, table, last_line)
-        rows, skipped = len(table.lines), table.n_skipped
-        taken = scanner.feed(line, piece[:LONGEST_PIECE])
-        if len(table.lines) > rows:
-            found = RECORD
-        else:
-            found = LOST if table.n_skipped > skipped else RECORD if taken else TEXT
-        if len(piece) >= LONGEST_PIECE:
-            table.tally.cut += 1
-        if line != counted:
-            counted, kind = line, found
-            kinds[kind] += 1
-        elif found > kind:
-            kinds[kind] -= 1
-            kind = found
-            kinds[kind] += 1
-        if taken:
-            in_code, last_line = False, line
-            if TRACEBACK in piece:
-                events.see(piece)  # a crash begins where the progress bar happens to stand
-            continue
-        chatter += 1
-        if _CODE_BEGINS.match(piece):
-            in_code = True
-        elif in_code and _RULE.match(piece):
-            in_code = False
-        if in_code:
-            continue  # programs print their own source; what it would do is not what happened
-        events.see(piece)
-        if table.rows_seen < HEADER_RECORDS:
-            find_facts(piece, table.config)
-    tally = table.tally
-    tally.text += kinds[TEXT]
-    tally.lost += kinds[LOST]
-    tally.with_records += kinds[RECORD]
-    return chatter

@@ -15,6 +15,10 @@ from lmdiag.readers.tables.tally import Tally
 from lmdiag.run import Event, Skipped
 
 STEP, EPOCH, POSITION = "step", "epoch", "position"
+TOTAL, RANK = (
+    " total",
+    " rank",
+)  # numbers of a record beside its columns: the announced last step, the process that printed it
 LARGEST = {STEP: 1e13, EPOCH: 1e5, POSITION: 1e13}  # beyond these, and NaN, a counter is damaged
 MANY_SKIPPED = 1000  # so many are listed one by one, the rest is only counted
 
@@ -32,7 +36,6 @@ class Table:
         self.lines: Any = array("q")
         self.ranks: list[int | None] = []
         self.columns: dict[str, tuple[Any, Any]] = {}
-        self.rows_elsewhere = 0  # rows of the log so far that are kept in another table for the time being
         self.config: dict[str, Any] = {}
         self.events: list[Event] = []
         self.event_rows: list[int] = []  # how many rows had been read when the event was seen
@@ -78,6 +81,28 @@ class Table:
         self.ranks.append(rank)
         self.totals.append(total if total <= LARGEST[STEP] else 0.0)
 
+    def extend(self, lines: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:
+        """Append rows that all have the same columns; `TOTAL` holds their announced last steps."""
+        row, count = len(self.lines), len(lines)
+        steps = columns.get(STEP, np.zeros(0))
+        if any(not (np.abs(columns[name]) <= most).all() for name, most in LARGEST.items() if name in columns):
+            for k, line in enumerate(lines.tolist()):
+                values = {name: float(column[k]) for name, column in columns.items()}
+                self.add(line, values, None, values.pop(TOTAL, 0.0))
+            return
+        rows = np.arange(row, row + count).tobytes()
+        for name, values in columns.items():
+            if name != TOTAL:
+                at, cells = self.columns.setdefault(name, (array("q"), array("d")))
+                at.frombytes(rows)
+                cells.frombytes(values.tobytes())
+        self.lines.frombytes(lines.astype(np.int64).tobytes())
+        self.ranks.extend([None] * count)
+        totals = columns.get(TOTAL, np.zeros(count))
+        self.totals.frombytes(np.where(totals <= LARGEST[STEP], totals, 0.0).tobytes())
+        if len(steps):
+            self.last_step = int(steps[-1])
+
     def _within_reason(self, line: int, values: Mapping[str, float]) -> Mapping[str, float]:
         """Return values without counters that are beyond any run."""
         beyond = [name for name, most in LARGEST.items() if name in values and not abs(values[name]) <= most]
@@ -87,13 +112,13 @@ class Table:
 
     @property
     def rows_seen(self) -> int:
-        """How many rows of the log stand before the piece that is being read."""
-        return len(self.lines) + self.rows_elsewhere
+        """How many rows were read so far."""
+        return len(self.lines)
 
     def happened(self, event: Event) -> None:
         """Note an event behind the rows read so far."""
         self.events.append(event)
-        self.event_rows.append(self.rows_seen)
+        self.event_rows.append(len(self.lines))
 
     def skip(self, line: int, reason: str) -> None:
         """Count a piece that looked like a record and could not be read."""

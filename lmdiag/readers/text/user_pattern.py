@@ -8,11 +8,12 @@ from lmdiag.errors import BadSetting
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.numbers import number
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.text.growing_text import GrowingText
 from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.pieces import text_of
 from lmdiag.readers.text.plans import Record
-from lmdiag.readers.text.scanner import TOTAL, Said, Shape, shaped
+from lmdiag.readers.text.reading import TextReading, read_blocks
+from lmdiag.readers.text.scanner import Said, Shape, shaped
+from lmdiag.readers.text.table import TOTAL
 from lmdiag.sources.source import Source
 
 
@@ -23,12 +24,12 @@ def read_pattern(source: Source, pattern: str) -> list[RawLog]:
     >>> log.columns["loss"].values.tolist()
     [2.5]
     """
-    return pattern_format(pattern).read_text(source.name, text_of(source))
+    return read_blocks(pattern_format(pattern), source.name, text_of(source))
 
 
 def begin_pattern(name: str, start: str, pattern: str) -> Growing:
     """Return a reading by the pattern of a log that lines can be added to."""
-    return GrowingText(pattern_format(pattern), name, start)
+    return TextReading(pattern_format(pattern), name, start)
 
 
 def pattern_format(pattern: str) -> LineFormat:

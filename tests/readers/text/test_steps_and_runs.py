@@ -5,6 +5,7 @@ import pytest
 from lmdiag.errors import BadSetting, UnreadableLog
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text import FORMATS, read, read_pattern
+from lmdiag.readers.text.reading import read_blocks
 from lmdiag.sources.source import Source
 
 
@@ -119,10 +120,10 @@ def test_pattern_without_a_match_is_told() -> None:
 
 def test_a_format_can_be_asked_for() -> None:
     text = b"step 1: train loss 2.0, val loss 2.1\niter 1: loss 2.0, time 5.0ms, mfu 1.00%\n"
-    (log,) = FORMATS["nanogpt"].read(Source("x.log", content=text))
+    (log,) = read_blocks(FORMATS["nanogpt"], "x.log", [text.decode()])
     assert log.format == "nanogpt"
     with pytest.raises(UnreadableLog):
-        FORMATS["megatron"].read(Source("x.log", content=text))
+        read_blocks(FORMATS["megatron"], "x.log", [text.decode()])
 
 
 def test_an_early_stop_ends_a_run_and_its_settings_do_not() -> None:

@@ -1,11 +1,12 @@
 """Large logs: cutting them in columns gives what reading them line by line gives."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.text import read
-from lmdiag.readers.text import skeletons as fast
+from lmdiag.readers.text import pieces, read, reading
 from lmdiag.sources.source import Source
 
 NANOGPT = "".join(
@@ -29,9 +30,19 @@ LLMC = "".join(
 def both(text: str, monkeypatch: pytest.MonkeyPatch) -> tuple[RawLog, RawLog]:
     """Read a text line by line and, as if it were large, cut in columns."""
     (slow,) = read(Source("x.log", content=text.encode()))
-    monkeypatch.setattr(fast, "LARGE", 0)
+    monkeypatch.setattr(reading, "LARGE", 0)
+    monkeypatch.setattr(reading, "LEARNT_FROM", 4096)
+    monkeypatch.setattr(pieces, "WHOLE", 1 << 14)
+    monkeypatch.setattr(Source, "blocks", _small_blocks)
     (quick,) = read(Source("x.log", content=text.encode()))
     return slow, quick
+
+
+_blocks = Source.blocks
+
+
+def _small_blocks(source: Source) -> Iterator[bytes]:
+    return _blocks(source, 1 << 14)
 
 
 def assert_equal(slow: RawLog, quick: RawLog) -> None:
@@ -46,8 +57,11 @@ def assert_equal(slow: RawLog, quick: RawLog) -> None:
 
 @pytest.mark.parametrize("text", [NANOGPT, MEGATRON, LLMC], ids=["nanogpt", "megatron", "llm.c"])
 def test_clean_logs(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert fast.learn(_scanner(text), text), "no layout was learnt"
+    cut: list[int] = []
+    whole = reading._cut
+    monkeypatch.setattr(reading, "_cut", lambda lines, plan: cut.append(1) or whole(lines, plan))
     assert_equal(*both(text, monkeypatch))
+    assert cut, "no plan was used"
 
 
 @pytest.mark.parametrize(
@@ -78,12 +92,6 @@ def test_missing_loss_is_nan_as_line_by_line(monkeypatch: pytest.MonkeyPatch) ->
     assert np.isnan(quick.columns["lm loss"].values).sum() == 1
 
 
-def test_layouts_are_not_used_where_the_scanner_reads_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast, "_agree", lambda *_: False)
+def test_plans_are_not_used_where_the_reader_reads_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_agree", lambda *_: False)
     assert_equal(*both(NANOGPT, monkeypatch))
-
-
-def _scanner(text: str) -> object:
-    from lmdiag.readers.text.recognise import format_of
-
-    return format_of(text).scanner
