@@ -8,6 +8,8 @@ import re
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.patterns import lazy
+from lmdiag.readers.text.plans import Record
+from lmdiag.readers.text.scanner import Said, Shape, shaped
 from lmdiag.readers.text.table import STEP, Table
 
 _INNER = lazy(r"epoch (\d+):\s+(\d+) / (\d+) (\w+=.*)$")
@@ -18,91 +20,89 @@ _JSON = lazy(
     r"(?:\| |\]\[|\[)(?P<tag>train_inner|train|valid[\w/.-]*|test[\w/.-]*)(?:\]\[INFO\] - | \| |\] - )(?P<json>\{.*\})\s*$"
 )
 _EQUALS = lazy(rf"(\w+)=\s*({NUM})")
-_BLANK = lazy(rf"^\s*(\w+)\s+({NUM})\s*$")
+_BLANK = lazy(rf"^\s*(\w+)\s+({NUM})%?\s*$")
 _IN_BITS = ("loss", "nll_loss")
+_MEASURES = (*_IN_BITS, "ppl", "accuracy")
+_STATES = ("lr", "gnorm", "loss_scale", "wps", "clip", "wall")  # of training, at the end of an epoch
+_OF_AN_EPOCH = "epoch's "
 
 
-class FairseqScanner:
-    """Reads interval lines, summaries of epochs and evaluations."""
+def _inner(match: re.Match[str], text: str) -> Record:
+    values = {name: number(word) for name, word in _EQUALS.findall(match[4])}
+    within = (number(match[1]) - 1) * number(match[3]) + number(match[2])
+    step = values.pop("num_updates", within if number(match[3]) < 1e8 else number(match[2]))
+    return {STEP: step, "epoch": number(match[1]), **values}, Said()
 
-    def __init__(self, table: Table, text: str) -> None:
-        self._table = table
 
-    def feed(self, line: int, piece: str) -> bool:
-        """Read one piece; return whether it was a record."""
-        if "{" in piece and (match := _JSON.search(piece)):
-            return self._json(line, match)
-        if "epoch " not in piece:
-            return False
-        if match := _INNER.search(piece):
-            return self._inner(line, match)
-        match = _SUMMARY.search(piece)
-        return bool(match) and self._summary(line, match)
+def _summary(match: re.Match[str], text: str) -> Record | None:
+    found = (_BLANK.match(item) for item in match["items"].split("|"))
+    return _under(match["subset"] or match["split"] or "train", {m[1]: number(m[2]) for m in found if m})
 
-    def _inner(self, line: int, match: re.Match[str]) -> bool:
-        values = {name: number(word) for name, word in _EQUALS.findall(match[4])}
-        within = (number(match[1]) - 1) * number(match[3]) + number(match[2])
-        step = values.pop("num_updates", within if number(match[3]) < 1e8 else number(match[2]))
-        self._table.add(line, {STEP: step, "epoch": number(match[1]), **values})
-        return True
 
-    def _summary(self, line: int, match: re.Match[str] | None) -> bool:
-        assert match is not None
-        found = (_BLANK.match(item) for item in match["items"].split("|"))
-        values = {m[1]: number(m[2]) for m in found if m}
-        return self._under(line, match["subset"] or match["split"] or "train", values)
-
-    def _json(self, line: int, match: re.Match[str]) -> bool:
+def _json(match: re.Match[str], text: str) -> Record | None:
+    try:
+        record = json.loads(match["json"])
+    except ValueError:
+        return {}, Said(lost=f"torn record: {match['json'][:80]}")
+    values = {}
+    for name, word in record.items():
         try:
-            record = json.loads(match["json"])
-        except ValueError:
-            self._table.skip(line, f"torn record: {match['json'][:80]}")
-            return True
-        values = {}
-        for name, word in record.items():
-            try:
-                values[name] = float(word)
-            except (TypeError, ValueError):
-                continue
-        if match["tag"] == "train_inner":
-            step = values.pop("num_updates", None)
-            self._table.add(line, {**({} if step is None else {STEP: step}), **values})
-            return True
-        prefix = re.split(r"[/_]", match["tag"])[0] + "_"
-        return self._under(line, match["tag"], {name.removeprefix(prefix): v for name, v in values.items()})
+            values[name] = float(word)
+        except (TypeError, ValueError):
+            continue
+    if match["tag"] == "train_inner":
+        step = values.pop("num_updates", None)
+        return {**({} if step is None else {STEP: step}), **values}, Said()
+    return _under(match["tag"], values)
 
-    def _under(self, line: int, name: str, values: dict[str, float]) -> bool:
-        """Add the summary of an epoch (`train`) or an evaluation, under the name of its set."""
-        if not {"loss", "nll_loss"} & values.keys():
-            return False
-        step = values.pop("num_updates", self._table.last_step)
-        split = {"valid": "val", "train": "train"}.get(name, name)
-        kept = {f"{name} {key}": v for key, v in values.items() if key in (*_IN_BITS, "ppl", "accuracy")}
-        for key in kept:
-            measure = key.rpartition(" ")[2]
-            self._table.names[key] = f"{split}/{'loss' if measure == 'nll_loss' else measure}"
-            if measure in _IN_BITS:
-                self._table.units[key] = "bits"
-        if f"{name} nll_loss" in kept:
-            self._table.names[f"{name} loss"] = f"{split}/smoothed_loss"
-        self._table.add(line, {**({} if step is None else {STEP: float(step)}), **kept})
-        return True
 
-    def finish(self) -> None:
-        """With label smoothing the likelihood is the loss; without interval lines the summaries of epochs are the curve."""
-        names = self._table.names
-        if "nll_loss" in self._table.columns:
-            names["loss"], names["nll_loss"] = "smoothed_loss", "loss"
-        elif "loss" not in self._table.columns:
-            for key in ("train nll_loss", "train loss"):
-                if names.get(key) == "train/loss":
-                    names[key] = "loss"
+def _under(name: str, values: dict[str, float]) -> Record | None:
+    """Return the summary of an epoch (`train`) or an evaluation, under the name of its set."""
+    prefix = re.split(r"[/_]", name)[0] + "_"
+    plain = {key: key.removeprefix(prefix) for key in values}
+    values = {key if plain[key] != key and plain[key] in values else plain[key]: v for key, v in values.items()}
+    if values.keys().isdisjoint(_IN_BITS):
+        return None
+    step = values.pop("num_updates", None)
+    split = {"valid": "val", "train": "train"}.get(name, name)
+    kept = {f"{name} {key}": value for key, value in values.items() if key in _MEASURES}
+    names, units = {}, {}
+    for key in kept:
+        measure = key.rpartition(" ")[2]
+        names[key] = f"{split}/{'loss' if measure == 'nll_loss' else measure}"
+        if measure in _IN_BITS:
+            units[key] = "bits"
+    if f"{name} nll_loss" in kept:
+        names[f"{name} loss"] = f"{split}/smoothed_loss"
+    if name == "train":
+        kept |= {_OF_AN_EPOCH + key: values[key] for key in _STATES if key in values}
+    return {**({} if step is None else {STEP: step}), **kept}, Said(names=names, units=units)
+
+
+def _settle(table: Table) -> None:
+    """With label smoothing the likelihood is the loss; without interval lines the summaries of epochs are the curve."""
+    table.carry(STEP)
+    names = table.names
+    if "nll_loss" in table.columns:
+        names["loss"], names["nll_loss"] = "smoothed_loss", "loss"
+    elif "loss" not in table.columns:
+        for key in ("train nll_loss", "train loss"):
+            if names.get(key) == "train/loss":
+                names[key] = "loss"
+    for name in [name for name in table.columns if name.startswith(_OF_AN_EPOCH)]:
+        column, plain = table.columns.pop(name), name.removeprefix(_OF_AN_EPOCH)
+        table.columns.setdefault(plain, column)
 
 
 FAIRSEQ = LineFormat(
     "fairseq",
     "fairseq, metaseq",
-    FairseqScanner,
+    shaped(
+        Shape("{", _JSON, prefixed=True, parse=_json),
+        Shape("epoch ", _INNER, prefixed=True, parse=_inner),
+        Shape("epoch ", _SUMMARY, prefixed=True, parse=_summary),
+        settle=_settle,
+    ),
     (
         ("train_inner", lazy(r"train_inner\]?(?: \| |\[INFO\] - )")),
         ("epoch ", lazy(r"\bepoch \d+:\s+\d+ / \d+ loss=")),

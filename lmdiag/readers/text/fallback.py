@@ -39,7 +39,8 @@ class GenericPairs(LineFormat):
 
 
 def is_text(head: bytes) -> bool:
-    """Tell whether bytes are text: few control characters, and zero bytes only as UTF-16 has them."""
+    """Tell whether bytes are text: few control characters, and zero bytes only as UTF-16 has them, or before the text."""
+    head = head.lstrip(b"\0")
     controls = sum(head.count(bytes([byte])) for byte in (*range(1, 7), *range(14, 27)))
     zeros = head.count(0)
     return bool(head.strip()) and controls * 100 <= len(head) and (not zeros or 0.3 < zeros / len(head) < 0.6)

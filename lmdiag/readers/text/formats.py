@@ -333,10 +333,7 @@ VERL = LineFormat(
 
 def _settle_litgpt(table: Table) -> None:
     """Give evaluations the step before them, and keep one record of each optimizer step where the log marks it."""
-    step = table.cells(STEP)
-    known = ~np.isnan(step)
-    last = np.maximum.accumulate(np.where(known, np.arange(len(step)), -1))
-    table.put(STEP, np.where(last < 0, 0.0, step[np.maximum(last, 0)]))
+    table.carry(STEP, first=0)
     update = ~np.isnan(table.cells("update"))
     table.columns.pop("update", None)
     trained = np.zeros(len(update), bool)
@@ -441,6 +438,53 @@ TUTORIAL = LineFormat(
         ("poch", lazy(r"\bEpoch: \[\d+\]\[\s*\d+/\d+\]\t")),
     ),
 )  # fmt: skip
+MMENGINE = LineFormat(
+    "mmengine",
+    "MMEngine, mmcv",
+    paired(),
+    (
+        (
+            "[",
+            lazy(
+                r"\bEpoch\((?:train|val|test)\) +\[\d+\]\[ *\d+/\d+\]|\bIter\((?:train|val)\) +\[ *\d+/\d+\]|\bmmcv - INFO - (?:Epoch|Iter) \["
+            ),
+        ),
+    ),
+    names={"time": "step_time_s"},
+    units={"memory": "MB"},
+)
+METRIC_LOGGER = LineFormat(
+    "metric-logger",
+    "MetricLogger of DeiT and DETR: LLaMA-Adapter, MAE, …",
+    paired(),
+    (("max mem: ", lazy(r"\[ *\d+/\d+\] +eta: .*\btime: .*\bdata: .*\bmax mem: \d")),),
+    names={"closs": "loss", "data": "data_time_s", "time": "step_time_s"},
+    units={"max mem": "MB"},
+)
+CHAR_RNN = LineFormat(
+    "char-rnn",
+    "PyTorch's character-RNN tutorials",
+    shaped(
+        Shape(
+            "%",
+            lazy(
+                rf"^\[?(?:\d+h )?\d+m \d+s[^(]*\((?P<step>\d+) \d+%\)\s+(?P<loss>{NUM})|^(?P<step2>\d+) \d+% \(\d+m \d+s\) (?P<loss2>{NUM}) "
+            ),
+            parse=lambda match, text: (
+                {STEP: number(match["step"] or match["step2"]), "loss": number(match["loss"] or match["loss2"])},
+                Said(),
+            ),
+        )
+    ),
+    (("m ", lazy(rf"^\[?\d+m \d+s[^(]*\(\d+ \d+%\)\s+{NUM}\b|^\d+ \d+% \(\d+m \d+s\) {NUM} ")),),
+)
+BARE = LineFormat(
+    "one-number-a-line",
+    "One loss a line, without a word",
+    shaped(Shape("", lazy(rf"^\s*(?P<loss>{NUM})\s*$"))),
+    (),
+    step_kind="record",
+)
 EPOCHS = LineFormat(
     "epoch-print",
     "Tutorials: a line an epoch",

@@ -16,7 +16,7 @@ from lmdiag.readers.text.names import Heading, canonical, heading, is_auxiliary,
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.spellings import rewritten
 
-_RATE = r"tok(?:ens)?/s(?:ec)?|samples/s(?:ec)?|words/s(?:ec)?|bpc|bpb"  # units that say what was measured
+_RATE = r"tok(?:ens)?/s(?:ec)?|samples/s(?:ec)?|words/s(?:ec)?|bpc|bpb|BPC|BPB"  # units that say what was measured
 _UNIT = rf"{_RATE}|ms|sec|min|us|µs|GiB|GB|MiB|MB|KB|it/s|s/it|[smhxKkMBGT%]"
 _VALUE = lazy(
     rf"(?<![\w.@#$^])({NUM})(?:({_UNIT})(?:(?<=[kKMB])\s({_RATE})(?=[\s,|;)]|$))?|\s(ms|s|GiB|GB|MiB|MB|{_RATE}|it/s)(?=[\s,|;)]|$))?(?![\w])(?!\.\w)"
@@ -156,6 +156,8 @@ def _metric(line: Line, head: Heading, value: float, unit: str, section: str) ->
         head = Heading("metric", key, head.section, head.strong)
     if found is None and _IS_RATE.match(unit):
         key, found, unit = unit, canonical(unit), ""  # speed: 1200 tokens/s
+    if found and found[0].endswith("loss") and unit.lower() in ("bpc", "bpb"):
+        unit = "bits"
     if unit == "%" and found and found[0].rpartition("/")[2] in MEASURES:
         return ""  # Training: 100%|███
     training = ""

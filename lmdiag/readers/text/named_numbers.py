@@ -24,7 +24,7 @@ from lmdiag.readers.text.run_labels import ModelNames, names_model
 from lmdiag.readers.text.scanner import Scanner
 from lmdiag.readers.text.several_records import records_in
 from lmdiag.readers.text.spellings import rewritten
-from lmdiag.readers.text.table import EPOCH, POSITION, RANK, STEP, TOTAL, Table
+from lmdiag.readers.text.table import EPOCH, POSITION, RANK, ROW, STEP, TOTAL, Table
 from lmdiag.run import Event
 
 _WORTH_A_LOOK = lazy(r"\d|nan|inf")
@@ -133,7 +133,7 @@ class PairScanner:
         self._placed_only = placed_only
         self._epoch: float | None = None
         self._loose: dict[int, tuple[dict[str, float], Said]] = {}  # rows without a place of their own
-        self._open: list[int] = []  # rows since an epoch was named last
+        self._open = array(ROW)  # rows since an epoch was named last
         self._closed: float | None = None  # the last epoch that a line closed
         self._last_line = 0
         self._headline = -FEW_LINES  # the line that announced an epoch, or the last record below it
@@ -239,13 +239,17 @@ class PairScanner:
             values = self._in_full(found, values)
         epoch = values.get(EPOCH)
         if epoch is not None:
-            self._epoch, self._open = epoch, []
+            self._epoch = epoch
+            if self._open:
+                self._open = array(ROW)
         elif self._epoch is None:
             self._open.append(row)
         else:
             values[EPOCH] = self._epoch
         for name, unit in found.units.items():
-            self._units.setdefault(name, Counter())[unit] += 1
+            if name not in self._units:
+                self._units[name] = Counter()
+            self._units[name][unit] += 1
         if found.samples:
             table.config["step_kind"] = "samples"
         table.add(line, values, None if rank is None else int(rank), total)
@@ -280,7 +284,7 @@ class PairScanner:
 
     def _close_epoch(self, epoch: float) -> None:
         """Number the rows of the epoch that a line such as `Epoch 3 done, mean loss 2.1` closes."""
-        rows, values = self._table.columns.setdefault(EPOCH, (array("q"), array("d")))
+        rows, values = self._table.columns.setdefault(EPOCH, (array(ROW), array("d")))
         rows.extend(self._open)
         values.extend([epoch] * len(self._open))
 

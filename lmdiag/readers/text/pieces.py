@@ -10,14 +10,16 @@ from collections.abc import Iterator
 
 from lmdiag.readers.tables.tally import Tally
 from lmdiag.readers.text.patterns import lazy
+from lmdiag.readers.text.several_records import records_in
 from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
 
-WHOLE = 1 << 24  # bytes of a log that is read at once; larger ones are read block by block
+WHOLE = 1 << 23  # bytes of a log that is read at once; larger ones are read block by block
 LONGEST_PIECE = 8192  # characters; longer ones are cut, so that no pattern can run away on them
 
 _ANSI = lazy(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07\x1b\n]*(?:\x07|\x1b\\))")
 _DIFF = lazy(r"\x1b\[31m[^\x1b\n]*\x1b\[m(?=\x1b\[32m)")
+_BETWEEN_DICTIONARIES = lazy(r"(?<=\})[\s,]*(?=\{)")
 _REDRAW = lazy(r"[\r\x08]+")
 _LEVEL = r"(?:DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL|debug|info|warning|error)"
 _PREFIX = lazy(
@@ -47,14 +49,14 @@ def text_of(source: Source) -> Iterator[str]:
     >>> next(text_of(Source("a.log", content="step 1 loss 2.5".encode("utf-16-le"))))
     'step 1 loss 2.5'
     """
-    start = source.head[:1024]
+    start = source.head[:1024].lstrip(b"\0")
     if start.count(0) > len(start) // 4:
         little = start[1::2].count(0) > start[::2].count(0)
         yield source.data.decode("utf-16-le" if little else "utf-16-be", errors="replace")
     elif source.packed or source.size <= WHOLE:
         yield source.text
     else:
-        yield from map(as_text, source.blocks())
+        yield from map(as_text, source.blocks(WHOLE))
 
 
 def is_coloured_diff(text: str) -> bool:
@@ -68,6 +70,10 @@ def without_colours(text: str) -> str:
     >>> without_colours("loss: \\x1b[31m6.79\\x1b[m\\x1b[32m6.78\\x1b[m")
     'loss: 6.78'
     """
+    if "\0" in text:
+        text = text.replace(
+            "\0", ""
+        )  # what a file that was cut short or is written to from elsewhere has in place of text
     if "\x1b" not in text:
         return text
     return _ANSI.sub("", _DIFF.sub("", text))
@@ -88,11 +94,21 @@ def pieces(text: str, first_line: int = 1, tally: Tally | None = None) -> Iterat
                 yield number, piece[:LONGEST_PIECE]
             blank += not parts
         elif line and not line.isspace():
-            yield number, line if len(line) <= LONGEST_PIECE else line[:LONGEST_PIECE]
+            if len(line) <= LONGEST_PIECE:
+                yield number, line
+            else:
+                yield from ((number, record[:LONGEST_PIECE]) for record in _glued(line))
         else:
             blank += 1
     if tally:
         tally.blank += blank
+
+
+def _glued(line: str) -> list[str]:
+    """Return the records of a line that is longer than any record, itself where none can be told apart."""
+    if line.count("}") > 1:
+        return [part for part in _BETWEEN_DICTIONARIES.split(line) if part and not part.isspace()]
+    return records_in(line)
 
 
 def payload(piece: str) -> tuple[str, int | None]:

@@ -112,7 +112,7 @@ def learn(reader: Reader, piece: str) -> Plan | None:
 
     >>> plan = learn(lambda text: [({"loss": float(text.split()[3])}, "")], "step 7 loss 2.5")
     >>> plan.pattern, plan.numbers(plan.match("step 812 loss 2.25"))
-    ('step \\\\d+ loss (\\\\d+\\\\.\\\\d+)', {'loss': 2.25})
+    ('step +\\\\d+\\\\ loss +(\\\\d+\\\\.\\\\d+)', {'loss': 2.25})
     """
     tokens = list(_NUMBER.finditer(piece))
     if not tokens or len(tokens) > MOST_NUMBERS:

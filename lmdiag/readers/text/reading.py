@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 TEXT, LOST, RECORD = range(3)
 HEADER_RECORDS = 50  # facts of the header stand before this many records
-LARGE = 8 << 20  # characters from which on polars is worth its import
+LARGE = 4 << 20  # characters from which on polars is worth its import
 LEARNT_FROM = 1 << 15  # characters that are read one by one before
 COMPARED_LINES = 20
 BLANK, OTHER = -2, -1
@@ -103,8 +103,8 @@ class TextReading:
                 self._hear(piece)
             else:
                 self._in_code = False
-                if TRACEBACK in piece:
-                    self._events.see(piece)  # a crash begins where the progress bar happens to stand
+                if len(table.lines) == rows or TRACEBACK in piece:
+                    self._events.see(piece)  # results and bars may say more, and a crash begins where a bar happens to stand
 
     def _hear(self, piece: str) -> None:
         """Look at a piece that is no record for facts and events."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from lmdiag.errors import UnreadableLog
@@ -12,7 +13,9 @@ from lmdiag.readers.text.blocks import COMPOSER, OLMO
 from lmdiag.readers.text.fairseq import FAIRSEQ
 from lmdiag.readers.text.fallback import GENERIC, is_program, is_text
 from lmdiag.readers.text.formats import (
+    BARE,
     BUILD_NANOGPT,
+    CHAR_RNN,
     DEEPSPEED,
     EPOCHS,
     LITGPT,
@@ -20,7 +23,9 @@ from lmdiag.readers.text.formats import (
     LLMC_LOG,
     MAXTEXT,
     MEGATRON,
+    METRIC_LOGGER,
     MINIMIND,
+    MMENGINE,
     NANOCHAT,
     NANOGPT,
     NANOTRON,
@@ -36,9 +41,12 @@ from lmdiag.readers.text.hf_console import HF_CONSOLE
 from lmdiag.readers.text.keras_console import KERAS_CONSOLE
 from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.mllog import MLLOG
+from lmdiag.readers.text.named_numbers import looks_like_record
+from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.pieces import pieces, text_of, without_colours
 from lmdiag.readers.text.progress_bar import PROGRESS_BAR
 from lmdiag.readers.text.reading import TextReading, read_blocks
+from lmdiag.readers.text.scanner import LineScanner
 from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
 
@@ -68,6 +76,9 @@ FORMATS: dict[str, LineFormat] = {
         KERAS_CONSOLE,
         WORD_LANGUAGE_MODEL,
         MINIMIND,
+        MMENGINE,
+        METRIC_LOGGER,
+        CHAR_RNN,
         TUTORIAL,
         PROGRESS_BAR,
         ALIGNED_TABLE,
@@ -81,6 +92,9 @@ WHOLE = 1 << 20  # characters of a text that is looked at as a whole
 SAMPLE = 1 << 16  # of a larger one the start, and windows of a quarter of it from further on
 WINDOWS = 8
 FEW_HITS = 3
+KINDS_LOOKED_AT = 40
+FEWEST_BARE = 10
+_BARE = lazy(r"-?\d{1,2}\.\d+|nan|inf", re.IGNORECASE)
 _ANY_DIGIT = str.maketrans("123456789", "000000000")
 
 
@@ -101,33 +115,52 @@ def hits(text: str) -> dict[str, int]:
     >>> hits("iter 0: loss 4.2133, time 901.22ms, mfu -100.00%")
     {'nanogpt': 1}
     """
-    part = sample_of(text)
-    formats = [f for f in FORMATS.values() if any(hint in part for hint, _ in f.marks)]
-    hints = tuple({hint for line_format in formats for hint, _ in line_format.marks})
-    examples: dict[str, str] = {}  # one of those that differ in their digits
+    return _hits(*_kinds(sample_of(text)))
+
+
+def _kinds(text: str) -> tuple[Counter[str], dict[str, str]]:
+    """Count the pieces of a text that differ in their digits alone, and return one of each kind."""
     often: Counter[str] = Counter()
-    for (_, piece), (_, kind) in zip(pieces(part), pieces(part.translate(_ANY_DIGIT))):
-        if any(hint in piece for hint in hints):
-            examples.setdefault(kind, piece)
-            often[kind] += 1
-    counts = {f.name: sum(often[kind] for kind, piece in examples.items() if f.marked(piece)) for f in formats}
-    return {name: count for name, count in counts.items() if count}
+    examples: dict[str, str] = {}
+    for (_, piece), (_, kind) in zip(pieces(text), pieces(text.translate(_ANY_DIGIT))):
+        if kind not in often:
+            examples[kind] = piece
+        often[kind] += 1
+    return often, examples
+
+
+def _hits(often: Counter[str], examples: dict[str, str]) -> dict[str, int]:
+    marked = [(f, tuple({hint for hint, _ in f.marks})) for f in FORMATS.values() if f.marks]
+    counts: Counter[str] = Counter()
+    for kind, piece in examples.items():
+        for line_format, hints in marked:
+            if any(hint in piece for hint in hints) and line_format.marked(piece):
+                counts[line_format.name] += often[kind]
+    return {name: counts[name] for name in FORMATS if counts[name]}
 
 
 def format_of(text: str) -> LineFormat:
     """Return the format with the most lines; the more specific one where two have about as many.
 
-    A handful of such lines among many others of named numbers is no reason to leave those out.
+    A few such lines are no reason to leave out more of named numbers, of which the format knows nothing.
     """
-    found = hits(text)
+    often, examples = _kinds(sample_of(text))
+    found = _hits(often, examples)
     if not found:
         return GENERIC
     most = max(found.values())
     best = FORMATS[next(name for name, count in found.items() if count >= 0.5 * most)]
-    if most >= FEW_HITS:
-        return best
-    others = GENERIC.hits(piece for _, piece in pieces(sample_of(text)))
-    return best if most * 4 >= others else GENERIC
+    return best if most * (1 if most >= FEW_HITS else 4) >= _left_out(best, often, examples) else GENERIC
+
+
+def _left_out(line_format: LineFormat, often: Counter[str], examples: dict[str, str]) -> int:
+    """Count the pieces with named numbers of a training record that a format does not read."""
+    scanner = line_format.scanner(line_format.table(), "")
+    if not isinstance(scanner, LineScanner):
+        return 0
+    frequent = sorted(examples, key=lambda kind: -often[kind])[:KINDS_LOOKED_AT]
+    unread = [kind for kind in frequent if not scanner.plans.reader(examples[kind])]
+    return sum(often[kind] for kind in unread if looks_like_record(examples[kind]))
 
 
 def can_read(name: str, head: bytes) -> bool:
@@ -139,13 +172,25 @@ def can_read(name: str, head: bytes) -> bool:
 
 def read(source: Source) -> list[RawLog]:
     """Read a printed log of any format; raise `UnreadableLog` where no line looks like a training record."""
-    line_format = format_of(without_colours(next(text_of(source), "")))
+    start = without_colours(next(text_of(source), ""))
+    line_format = BARE if not source.met and is_bare(start) else format_of(start)
     try:
         return read_blocks(line_format, source.name, text_of(source))
     except UnreadableLog:
         if line_format is GENERIC:
             raise
         return read_blocks(GENERIC, source.name, text_of(source))
+
+
+def is_bare(text: str) -> bool:
+    """Tell whether nearly all lines of a text are a number, as of a loss, and nothing else.
+
+    >>> is_bare("2.5\\n2.25\\n" * 5), is_bare("12\\n15\\n" * 5)
+    (True, False)
+    """
+    lines = [line.strip() for line in text[:SAMPLE].split("\n") if line.strip()][:FEWEST_BARE]
+    numbers = [line for line in lines if _BARE.fullmatch(line)]
+    return len(lines) == FEWEST_BARE and len(numbers) >= 0.8 * FEWEST_BARE and len(set(numbers)) > 1
 
 
 def begin(name: str, start: str) -> Growing:

@@ -51,6 +51,7 @@ class Shape:
     items: re.Pattern[str] | None = None
     under: str = ""
     event: str = ""
+    prefixed: bool = False  # the pattern looks at what stands before the payload as well
     looks: re.Pattern[str] | None = None  # lines that mean to be such a record, so that broken ones are counted
     parse: Callable[[re.Match[str], str], Record | None] | None = None
 
@@ -79,7 +80,7 @@ def shape_reader(*shapes: Shape) -> Reader:
             return []
         text, rank = payload(piece)
         for shape in likely:
-            match = shape.pattern.search(text)
+            match = shape.pattern.search(piece if shape.prefixed else text)
             if match:
                 found = shape.read(match, text)
                 if found and rank is not None:

@@ -1,38 +1,82 @@
-"""Spellings that are brought to a common one before a piece is taken apart: other languages, clocks, numbers before their word, tensors."""
+"""Spellings that are brought to a common one before a piece is taken apart: a table of rewrites, each with who writes so."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 from lmdiag.readers.numbers import NUM
 from lmdiag.readers.text.languages import english
 from lmdiag.readers.text.patterns import lazy
 
-_NUMBERED = lazy(r"第\s*(\d+)\s*(?:个\s*)?(轮|步|epoch|step)")
-_CLOCK = lazy(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?|\b\d+:\d\d(?::\d\d)?(?:[.,]\d+)?\b")
-_MINUTES = lazy(r"(?<![\w.])(?:(\d+)h ?)?(\d+)m ?(\d+(?:\.\d+)?)s\b")
-_COUNT_FIRST = lazy(r"(?<![\w.])(?:\d+-)?(\d+)(epoch|batch|step|iter)\b")
-_GLUED = lazy(r"\d(?:m ?\d|epoch|batch|step|iter)")  # quick to look for, and rare
-_LENGTH_OF_AN_EPOCH = lazy(r"\b(?:1|one) epoch\s*=\s*\d[\d,]*(?![\d.])", re.IGNORECASE)
-_BAR = lazy(r"\d+%\|[^|]*\|\s*[\d.]+[kMG]?/[\d.]+[kMG]?\s*\[[\d:]+<[\d:?]+(?:,\s*[^,=\]]*)?")
-_NORM = lazy(r"\|{1,2}(?:g|grad|gradient|g_param|grads)\|{1,2}")
 _WRAPPED = lazy(
     rf"\b(?:(?:torch|tf|np|numpy|jnp|jax)\.)?(?:[Tt]ensor|[Aa]rray|DeviceArray|float\d+)\(\s*\[?({NUM})[^()]*(?:\([^()]*\))?[^()]*\)"
 )
-_AT_A_PLACE = lazy(
-    r" (?:at|after|for|in|on) (?:epoch|step|iter|update|batch|Epoch|Step|Iter)"
-)  # quick to look for, and rare
-_COLON_PLACE = lazy(r"\[ *\d+ *:")
 _MEASURE = r"(?:[A-Za-z]+ ){0,2}(?:loss|cost|error|perplexity|ppl|accuracy)"
-_MEASURE_AT = lazy(
-    rf"\b({_MEASURE})\s+(?:at|after|for|in|on)\s+((?:epoch\s*[#:]?\s*\d+,?\s*(?:and\s+)?)?"
-    r"(?:step|iteration|iter|update|batch|epoch)\s*[#:]?\s*\d+)(?=\s*(?:[:=]|is\b|was\b))",
-    re.IGNORECASE,
-)
-_BRACKETS = lazy(r"\[(\d+)(?:/\d+)?(?:\]\s*\[|,\s+)\s*(\d+)(?:/(\d+))?\](?=[\s:]*\w)")
-_PLACE_IN_BRACKETS = lazy(r"(poch\W{0,3}\d+(?:/\d+)?\]?\s*(?:[Bb]atch|[Ss]tep|[Ii]ter)?\s*\[)\s*(\d+)\s*:\s*(\d+)\s*\]")
-_TIMM = lazy(r"Train: (\d+)(?=(?:/\d+)? \[\s*\d+/\d+)")
+_PLACE = r"(?:step|iteration|iter|update|batch|epoch)"
+_FIRST = lazy(rf"\s*({NUM})\s?(ms|s|GiB|GB|MiB|MB|%)?\s+([A-Za-z][\w/]*(?: [A-Za-z][\w/]*){{0,2}})\s*")
+_SEPARATOR = lazy(r"\s*(?:[,;|]\s|:\s|\s-\s)\s*")
+_AT = lazy(rf"(?:{_PLACE}\W*\d+(?:\s*/\s*\d+)?\W*)+", re.IGNORECASE)
+_DIGIT = lazy(r"\d")
+_BEHIND = lazy(r"\d\s?(?:[A-Za-z]+\s+)?(?:loss|LR|lr|ppl|perplexity)\b", re.IGNORECASE)  # quick to look for, and rare
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """Pieces that hold one of the `hints` are rewritten by `pattern`; `by` names a program that writes so."""
+
+    hints: tuple[str, ...]
+    pattern: re.Pattern[str]
+    by: str | Callable[[re.Match[str]], str]
+    source: str
+
+
+def _seconds(match: re.Match[str]) -> str:
+    return f"{int(match[1] or 0) * 3600 + int(match[2]) * 60 + float(match[3]):g}s"
+
+
+def _clock(match: re.Match[str]) -> str:
+    return "," if match[0].count(":") > 1 or "-" in match[0] else match[0]
+
+
+def _nested(match: re.Match[str]) -> str:
+    """Name the numbers of a dictionary after it, the first as it is called: `{'0_default': 2.1, '1_fp32': 0.0}`."""
+    names = re.findall(rf"['\"]?([\w./-]+)['\"]?\s*[:=]\s*({NUM})", match[2])
+    return ", ".join(f"{match[1]}{'/' + name if k else ''}={number}" for k, (name, number) in enumerate(names)) + ", "
+
+
+def _train_place(match: re.Match[str]) -> str:
+    return f"{f'epoch {match[1]} ' if match[1] else ''}step {match[2]}/{match[3]}, "
+
+
+def _evaluated_place(match: re.Match[str]) -> str:
+    return f"{f'epoch {match[2]}, ' if match[2] else ''}{match[1]} set: "
+
+
+REWRITES = (
+    Rewrite(("“", "”", "‘", "’"), lazy("[“”‘’]"), "'", "logs pasted into forums"),
+    Rewrite(("第",), lazy(r"第\s*(\d+)\s*(?:个\s*)?(轮|epoch)"), r"epoch \1", "Chinese tutorials"),
+    Rewrite(("第",), lazy(r"第\s*(\d+)\s*(?:个\s*)?(步|step)"), r"step \1", "Chinese tutorials"),
+    Rewrite((":",), lazy(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?|\b\d+:\d\d(?::\d\d)?(?:[.,]\d+)?\b"), _clock, "clocks inside of lines"),
+    Rewrite(("%|",), lazy(r"\d+%\|[^|]*\|\s*[\d.]+[kMG]?/[\d.]+[kMG]?\s*\[[\d:]+<[\d:?]+(?:,\s*[^,=\]]*)?"), ",", "records printed behind a tqdm bar"),
+    Rewrite(("|g",), lazy(r"\|{1,2}(?:g|grad|gradient|g_param|grads)\|{1,2}"), " grad_norm ", "word_language_model's descendants"),
+    Rewrite(("poch",), lazy(r"(?i:\b(?:1|one) epoch\s*=\s*\d[\d,]*(?![\d.]))"), ",", "RWKV"),
+    Rewrite(("ensor(", "rray(", "float"), _WRAPPED, r"\1", "prints of tensors and of numpy 2"),
+    Rewrite(("={", ": {"), lazy(r"(\w[\w/.-]*)['\"]?\s*[=:]\s*\{([^{}]*\d[^{}]*)\}"), _nested, "InternEvo"),
+    Rewrite(("(",), lazy(r"(?<=\w)\s?\((?=[^()]*\d)(?=[^()]*[A-Za-z])[^()=:]*\)(?=\s*[:=])"), "", "`Training Loss (avg over last 50): 9.1`"),
+    Rewrite(("[",), lazy(r"^\[(\d+)(?:/\d+)?(?:\]\s*\[|,\s+)\s*(\d+)(/\d+)?\](?=[\s:]*\w)[\s:]*"), lambda m: f"epoch {m[1]} step {m[2]}{m[3] or ''}, ", "PyTorch's CIFAR tutorial; MMEngine"),
+    Rewrite((":",), lazy(r"(poch\W{0,3}\d+(?:/\d+)?\]?\s*(?:[Bb]atch|[Ss]tep|[Ii]ter)?\s*\[)\s*(\d+)\s*:\s*(\d+)\s*\]"), r"\1\2/\3]", "Paddle's tutorials"),
+    Rewrite(("train) [", "train)[", "- Epoch [", "- Iter ["), lazy(r"\b(?:Epoch|Iter)(?:\(train\))? ?\[(?:(\d+)\]\[)?\s*(\d+)/(\d+)\]"), _train_place, "MMEngine, mmcv"),
+    Rewrite(("val) [", "test) [", "val)[", "test)["), lazy(r"\b(?:Epoch|Iter)\((val|test)\) ?\[(?:(\d+)\]\[)?\s*\d+/\d+\]"), _evaluated_place, "MMEngine"),
+    Rewrite(("Train: ",), lazy(r"^Train: (\d+)(?=(?:/\d+)? \[\s*\d+/\d+)"), r"epoch \1", "timm"),
+    Rewrite((" at ", " after ", " for ", " in ", " on "), lazy(
+        rf"\b({_MEASURE})\s+(?:at|after|for|in|on)\s+((?:epoch\s*[#:]?\s*\d+,?\s*(?:and\s+)?)?{_PLACE}\s*[#:]?\s*\d+)(?=\s*(?:[:=]|is\b|was\b))", re.IGNORECASE
+    ), r"\2 \1", "courses: `Average loss at step 2000: 4.5`"),
+    Rewrite(("epoch", "batch", "step", "iter"), lazy(r"(?<![\w.])(?:\d+-)?(\d+)(epoch|batch|step|iter)\b"), r" \2 \1", "ESPnet"),
+    Rewrite(("s",), lazy(r"(?<![\w.])(?:(\d+)h ?)?(\d+)m ?(\d+(?:\.\d+)?)s\b"), _seconds, "PyTorch's tutorials: `1m 5s`"),
+)  # fmt: skip
 
 
 @lru_cache(maxsize=8)  # a line is looked at more than once
@@ -41,27 +85,26 @@ def rewritten(piece: str) -> str:
 
     >>> rewritten("第 3 轮 完成，验证损失：2.5"), rewritten("3epoch:train:1-50batch: loss=2.5  |g| 0.7  time 1m 5s")
     ('epoch 3  done , val loss: 2.5', ' epoch 3:train: batch 50: loss=2.5   grad_norm  0.7  time 65s')
+    >>> rewritten("Loss (mean of 50): 2.5, norm={'a': 1.5, 'b': 0.5} x"), rewritten("step 3: 2.5 loss, 8.83 GB used, 0.001 LR")
+    ('Loss: 2.5, norm=1.5, norm/b=0.5,  x', 'step 3, loss: 2.5, used: 8.83 GB, LR: 0.001')
     """
+    for rewrite in REWRITES:
+        if any(hint in piece for hint in rewrite.hints):
+            piece = rewrite.pattern.sub(rewrite.by, piece)
     if not piece.isascii():
-        piece = _NUMBERED.sub(lambda m: f"{'step' if m[2] in '步step' else 'epoch'} {m[1]}", piece)
         piece = english(piece)
-    if ":" in piece:
-        piece = _CLOCK.sub(lambda m: "," if m[0].count(":") > 1 or "-" in m[0] else m[0], piece)
-    if "%|" in piece:
-        piece = _BAR.sub(",", piece)
-    if "|g" in piece:
-        piece = _NORM.sub(" grad_norm ", piece)
-    if "1 epoch" in piece or "1 Epoch" in piece or "ne epoch" in piece:
-        piece = _LENGTH_OF_AN_EPOCH.sub(",", piece)
-    if "(" in piece:
-        piece = unwrapped(piece)
-    if "[" in piece:
-        piece = _in_brackets(piece)
-    if _AT_A_PLACE.search(piece):
-        piece = _MEASURE_AT.sub(r"\2 \1", piece)
-    if _GLUED.search(piece):
-        piece = _MINUTES.sub(_seconds, _COUNT_FIRST.sub(r" \2 \1", piece))
-    return piece
+    return _names_first(piece) if _BEHIND.search(piece) else piece
+
+
+def _names_first(piece: str) -> str:
+    """Put the names of a line before its numbers where all but its place have them behind: `step 3: 10.5 loss, 0.001 LR`."""
+    items = _SEPARATOR.split(piece)
+    found = [_FIRST.fullmatch(item) for item in items]
+    others = [item for item, first in zip(items, found) if not first]
+    if sum(map(bool, found)) < 2 or not all(_AT.fullmatch(item) or not _DIGIT.search(item) for item in others):
+        return piece
+    turned = (f"{f[3]}: {f[1]}{' ' + f[2] if f[2] else ''}" if f else item for item, f in zip(items, found))
+    return ", ".join(turned)
 
 
 def unwrapped(piece: str) -> str:
@@ -71,18 +114,3 @@ def unwrapped(piece: str) -> str:
     'loss: 2.31 acc: 0.5'
     """
     return _WRAPPED.sub(r"\1", piece) if "ensor(" in piece or "rray(" in piece or "float" in piece else piece
-
-
-def _in_brackets(piece: str) -> str:
-    """Name the places that brackets at the start of a piece hold: `[3/10][200/938] loss 2.5`, `[3,  2000] loss: 2.5`."""
-    found = _BRACKETS.match(piece)
-    if found:
-        total = f"/{found[3]}" if found[3] else ""
-        return f"epoch {found[1]} step {found[2]}{total}, {piece[found.end() :].lstrip(' :')}"
-    if "poch" in piece and _COLON_PLACE.search(piece):
-        piece = _PLACE_IN_BRACKETS.sub(r"\1\2/\3]", piece)
-    return _TIMM.sub(r"epoch \1", piece) if piece.startswith("Train: ") else piece
-
-
-def _seconds(match: re.Match[str]) -> str:
-    return f"{int(match[1] or 0) * 3600 + int(match[2]) * 60 + float(match[3]):g}s"

@@ -20,6 +20,7 @@ TOTAL, RANK = (
     " rank",
 )  # numbers of a record beside its columns: the announced last step, the process that printed it
 LARGEST = {STEP: 1e13, EPOCH: 1e5, POSITION: 1e13}  # beyond these, and NaN, a counter is damaged
+ROW = "i"  # the type of row numbers: four bytes
 MANY_SKIPPED = 1000  # so many are listed one by one, the rest is only counted
 
 
@@ -29,7 +30,7 @@ class Table:
     >>> table = Table()
     >>> table.add(7, {"step": 1, "loss": 2.5})
     >>> table.last_step, table.columns["loss"]
-    (1, (array('q', [0]), array('d', [2.5])))
+    (1, (array('i', [0]), array('d', [2.5])))
     """
 
     def __init__(self) -> None:
@@ -74,7 +75,7 @@ class Table:
         for name, value in values.items():
             column = columns.get(name)
             if column is None:
-                column = columns[name] = (array("q"), array("d"))
+                column = columns[name] = (array(ROW), array("d"))
             column[0].append(row)
             column[1].append(value)
         self.lines.append(line)
@@ -90,10 +91,10 @@ class Table:
                 values = {name: float(column[k]) for name, column in columns.items()}
                 self.add(line, values, None, values.pop(TOTAL, 0.0))
             return
-        rows = np.arange(row, row + count).tobytes()
+        rows = np.arange(row, row + count, dtype=np.int32).tobytes()
         for name, values in columns.items():
             if name != TOTAL:
-                at, cells = self.columns.setdefault(name, (array("q"), array("d")))
+                at, cells = self.columns.setdefault(name, (array(ROW), array("d")))
                 at.frombytes(rows)
                 cells.frombytes(values.tobytes())
         self.lines.frombytes(lines.astype(np.int64).tobytes())
@@ -142,6 +143,15 @@ class Table:
         rows = np.flatnonzero(~np.isnan(cells))
         self.columns[name] = (rows, cells[rows])
 
+    def carry(self, name: str, first: float | None = None) -> None:
+        """Give rows without a value of a column that of the row before, the first rows `first` or the first value there is."""
+        cells = self.cells(name)
+        known = ~np.isnan(cells)
+        if known.any() and not known.all():
+            last = np.maximum.accumulate(np.where(known, np.arange(len(cells)), -1))
+            start = cells[known.argmax()] if first is None else first
+            self.put(name, np.where(last < 0, start, cells[np.maximum(last, 0)]))
+
     def forget(self, name: str, sentinel: float) -> None:
         """Take a value out of a column that stands for no measurement."""
         rows, values = (np.asarray(side) for side in self.columns.get(name, ([], [])))
@@ -163,11 +173,13 @@ class Table:
     def taken(self, first: int, last: int) -> dict[str, Column]:
         """Return the columns of the rows first <= row < last, counted from `first`."""
         columns = {}
+        whole = np.arange(last - first)
         for name, (rows, values) in self.columns.items():
-            where = np.asarray(rows, np.int64)
+            where = np.asarray(rows)
             start, stop = np.searchsorted(where, [first, last])
             if stop > start:
-                columns[name] = Column(where[start:stop] - first, np.asarray(values, np.float64)[start:stop])
+                within = whole if stop - start == len(whole) else where[start:stop].astype(np.int64) - first
+                columns[name] = Column(within, np.asarray(values, np.float64)[start:stop])
         return columns
 
     def keep(self, chosen: np.ndarray) -> None:

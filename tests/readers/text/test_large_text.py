@@ -1,7 +1,5 @@
 """Large logs: cutting them in columns gives what reading them line by line gives."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
@@ -33,16 +31,8 @@ def both(text: str, monkeypatch: pytest.MonkeyPatch) -> tuple[RawLog, RawLog]:
     monkeypatch.setattr(reading, "LARGE", 0)
     monkeypatch.setattr(reading, "LEARNT_FROM", 4096)
     monkeypatch.setattr(pieces, "WHOLE", 1 << 14)
-    monkeypatch.setattr(Source, "blocks", _small_blocks)
     (quick,) = read(Source("x.log", content=text.encode()))
     return slow, quick
-
-
-_blocks = Source.blocks
-
-
-def _small_blocks(source: Source) -> Iterator[bytes]:
-    return _blocks(source, 1 << 14)
 
 
 def assert_equal(slow: RawLog, quick: RawLog) -> None:
