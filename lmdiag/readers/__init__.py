@@ -102,7 +102,7 @@ def read_source(source: Source, options: ReadOptions | None = None) -> list[RawL
     options = options or ReadOptions()
     _refuse_packed(source)
     if options.pattern:
-        from lmdiag.readers.text.user_pattern import read_pattern
+        from lmdiag.readers.text.any_text import read_pattern
 
         found = read_pattern(source, options.pattern)
     else:
@@ -123,7 +123,7 @@ def begin(source: Source, options: ReadOptions) -> Growing | None:
     must be read as a whole."""
     start = source.text
     if options.pattern:
-        from lmdiag.readers.text.user_pattern import begin_pattern
+        from lmdiag.readers.text.any_text import begin_pattern
 
         return begin_pattern(source.name, start, options.pattern)
     chosen = reader_named(options.reader) if options.reader else reader_of(source)

@@ -6,7 +6,7 @@ A `LineFormat` knows its lines (`Shape`, or a scanner of its own) and its conven
 knows. `can_read` and `read` are the reader of all of them; each value of `FORMATS` is a reader of one.
 """
 
+from lmdiag.readers.text.any_text import read_pattern
 from lmdiag.readers.text.recognise import FORMATS, begin, can_read, read
-from lmdiag.readers.text.user_pattern import read_pattern
 
 __all__ = ["FORMATS", "begin", "can_read", "read", "read_pattern"]

@@ -6,8 +6,8 @@ import re
 
 from lmdiag.metrics import is_step_name
 from lmdiag.readers.numbers import NUM, number
+from lmdiag.readers.text.columns import name_columns
 from lmdiag.readers.text.line_format import LineFormat
-from lmdiag.readers.text.named_numbers import name_columns
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import EPOCH, STEP, Table
 

@@ -6,10 +6,9 @@ import json
 import re
 
 from lmdiag.readers.numbers import NUM, number
-from lmdiag.readers.text.line_format import LineFormat
+from lmdiag.readers.text.line_format import LineFormat, Said, Shape, shaped
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.plans import Record
-from lmdiag.readers.text.scanner import Said, Shape, shaped
 from lmdiag.readers.text.table import STEP, Table
 
 _INNER = lazy(r"epoch (\d+):\s+(\d+) / (\d+) (\w+=.*)$")

@@ -9,11 +9,10 @@ import numpy as np
 from lmdiag.facts import put_fact
 from lmdiag.metrics import spelling
 from lmdiag.readers.numbers import NUM, SUFFIXES, number
-from lmdiag.readers.text.line_format import LineFormat
-from lmdiag.readers.text.named_numbers import paired
+from lmdiag.readers.text.line_format import LineFormat, Said, Shape, shaped
+from lmdiag.readers.text.named_numbers import FEWEST_RECORDS, paired
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.plans import Record
-from lmdiag.readers.text.scanner import Said, Shape, shaped
 from lmdiag.readers.text.table import STEP, TOTAL, Table
 
 
@@ -491,3 +490,25 @@ EPOCHS = LineFormat(
     paired(),
     (("poch", lazy(rf"\b[Ee]poch\W*\d+(?:\s*/\s*\d+)?\W(?!.*(?:step|iter|batch)\W*\d).*{_ANY_LOSS}")),),
 )
+
+# any text with named numbers
+
+GENERIC = LineFormat("key-value text", "Text with named numbers", paired(), (), fewest=FEWEST_RECORDS, explained=True)
+LIBRARIES = (
+    NEMO,
+    NANOTRON,
+    MEGATRON,
+    TORCHTITAN,
+    TORCHTUNE,
+    LITGPT,
+    MAXTEXT,
+    VERL,
+    NANOGPT,
+    BUILD_NANOGPT,
+    NANOCHAT,
+    LLMC_LOG,
+    LLMC_CONSOLE,
+    SPEEDRUN,
+)
+TUTORIALS = (WORD_LANGUAGE_MODEL, MINIMIND, MMENGINE, METRIC_LOGGER, CHAR_RNN, TUTORIAL)
+"""The formats above by what prints them, in the order in which they are preferred where several fit equally well."""

@@ -5,24 +5,21 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from lmdiag.metrics import METRICS, spelling, unit_scale
+from lmdiag.readers.text.columns import guess_loss, guess_step, name_columns
 from lmdiag.readers.text.epochs import unroll
-from lmdiag.readers.text.guesses import guess_loss, guess_step
+from lmdiag.readers.text.line_format import Scanner
 from lmdiag.readers.text.named_number_line import MEASURES, Line, parse
 from lmdiag.readers.text.names import canonical, of_training
-from lmdiag.readers.text.no_records import is_after_training, is_code
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.plans import Plans, Record
-from lmdiag.readers.text.run_labels import ModelNames, names_model
-from lmdiag.readers.text.scanner import Scanner
-from lmdiag.readers.text.several_records import records_in
+from lmdiag.readers.text.record_lines import ModelNames, is_after_training, is_code, names_model, records_in
 from lmdiag.readers.text.spellings import rewritten
 from lmdiag.readers.text.table import EPOCH, POSITION, RANK, ROW, STEP, TOTAL, Table
 from lmdiag.run import Event
@@ -32,7 +29,6 @@ _SUMMARY = "train_runtime"  # what the Trainer prints at the end of a training
 _ABOUT_A_CHECKPOINT = lazy(r"\b(?:sav(?:ed|ing)|checkpoint|best|improv\w+)\b", re.IGNORECASE)
 _END_OF_EPOCH = lazy(r"\b(?:complet\w*|finish\w*|done|ended|end of|results?|summary)\b", re.IGNORECASE)
 _PLURAL = ("steps", "iterations", "iters", "batch", "batches", "updates")  # how many there will be, or how large one is
-UNIX_TIMES = 1e8
 FEW_LINES = 3
 EPOCHS = " epochs"  # how many epochs a line says there are
 _OF_A_SET = ("loss", "ppl", "accuracy", "bpb", "bpc")
@@ -115,9 +111,12 @@ def is_record(line: Line) -> bool:
     return line.strong and (line.measured or (line.judged and bool(line.split)))
 
 
-def looks_like_record(piece: str) -> bool:
-    """Tell whether a piece names a place and a metric."""
-    return bool(_WORTH_A_LOOK.search(piece)) and said(piece)[1].kind in ("record", "result")
+def looks_like_record(piece: str, measured: bool = False) -> bool:
+    """Tell whether a piece names a place and a metric; `measured` asks for a loss, perplexity or bits among these."""
+    if not _WORTH_A_LOOK.search(piece):
+        return False
+    found = said(piece)[1]
+    return found.kind in ("record", "result") and (found.measured or not measured)
 
 
 class PairScanner:
@@ -326,44 +325,6 @@ class PairScanner:
 def _losses_among(names: tuple[str, ...]) -> Mapping[str, str]:
     found = {name: metric[0] for name in names if (metric := canonical(name))}
     return {name: metric for name, metric in found.items() if metric.rpartition("/")[2] in MEASURES}
-
-
-def _clock(named: str, values: Sequence[float], unit: str) -> str:
-    """Return what a column called "time" holds: dates, the time since the start, the time of a step, or another one."""
-    if len(values) < 3 and named != "time":
-        return named
-    finite = [value for value in values if value == value]
-    if finite and min(finite) > UNIX_TIMES:
-        return "time"
-    if unit in ("ms", "us", "µs"):
-        return "step_time_s"
-    ascends = len(finite) > 2 and all(a <= b for a, b in zip(finite, finite[1:])) and finite[0] < finite[-1]
-    return "elapsed_s" if ascends else "duration_s"
-
-
-def name_columns(table: Table, units: Mapping[str, str]) -> None:
-    """Say which canonical metric each column is, and bring the units it was printed with to those of the metric.
-
-    Of two columns for one metric the fuller gets it, then one of its very name, then the earlier; the other keeps its own name.
-    """
-    taken: dict[str, str] = {}
-    for name in sorted(table.columns, key=lambda name: (-len(table.columns[name][0]), name not in METRICS)):
-        if name in (STEP, EPOCH):
-            continue
-        metric = table.names.get(name) or (canonical(name) or (name, 1.0))[0]
-        if metric in ("time", "elapsed_s") and name not in table.names:
-            metric = _clock(metric, table.columns[name][1], units.get(name, ""))
-        if taken.setdefault(metric, name) != name:
-            rarer = 2 * len(table.columns[name][0]) <= len(table.columns[taken[metric]][0])
-            estimate = rarer and metric == "loss" and of_training(name) and taken.setdefault("train/loss", name) == name
-            table.names[name] = "train/loss" if estimate else name if name not in METRICS else f"printed {name}"
-            continue
-        if name not in table.names and spelling(name).name != metric and metric != name:
-            table.names[name] = metric
-        if name in units:
-            table.units.setdefault(name, units[name])
-        if name in table.names and unit_scale(metric, table.units.get(name, "")) == 1.0:
-            table.scales.setdefault(name, (canonical(name) or ("", 1.0))[1])
 
 
 def paired(placed_only: bool = False) -> Callable[[Table, str], Scanner]:

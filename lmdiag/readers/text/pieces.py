@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from lmdiag.readers.tables.tally import Tally
 from lmdiag.readers.text.patterns import lazy
-from lmdiag.readers.text.several_records import records_in
+from lmdiag.readers.text.record_lines import records_in
 from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
 

@@ -16,11 +16,10 @@ from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text.decimal_commas import NOTE, has_decimal_commas, with_points
 from lmdiag.readers.text.events import TRACEBACK, EventWatcher
 from lmdiag.readers.text.facts import find_facts
-from lmdiag.readers.text.line_format import LineFormat
+from lmdiag.readers.text.line_format import LineFormat, LineScanner, Said
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.pieces import LONGEST_PIECE, is_coloured_diff, pieces, without_colours
 from lmdiag.readers.text.plans import Plan
-from lmdiag.readers.text.scanner import LineScanner, Said
 from lmdiag.readers.text.table import RANK
 
 if TYPE_CHECKING:
@@ -104,7 +103,9 @@ class TextReading:
             else:
                 self._in_code = False
                 if len(table.lines) == rows or TRACEBACK in piece:
-                    self._events.see(piece)  # results and bars may say more, and a crash begins where a bar happens to stand
+                    self._events.see(
+                        piece
+                    )  # results and bars may say more, and a crash begins where a bar happens to stand
 
     def _hear(self, piece: str) -> None:
         """Look at a piece that is no record for facts and events."""
@@ -130,7 +131,8 @@ class TextReading:
         lines = pl.read_csv(
             text[first:].encode(), has_header=False, separator="\x01", quote_char=None, schema={"line": pl.String}
         )["line"]
-        kinds, cut = np.full(len(lines), OTHER), []
+        kinds = np.full(len(lines), OTHER)
+        cut: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
         for plan in [plan for plan in scanner.plans.plans if _is_plain(plan)]:
             left = np.flatnonzero(kinds == OTHER)
             rows, columns = _cut(lines.gather(left), plan)

@@ -11,79 +11,24 @@ from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text.aligned_table import ALIGNED_TABLE
 from lmdiag.readers.text.blocks import COMPOSER, OLMO
 from lmdiag.readers.text.fairseq import FAIRSEQ
-from lmdiag.readers.text.fallback import GENERIC, is_program, is_text
-from lmdiag.readers.text.formats import (
-    BARE,
-    BUILD_NANOGPT,
-    CHAR_RNN,
-    DEEPSPEED,
-    EPOCHS,
-    LITGPT,
-    LLMC_CONSOLE,
-    LLMC_LOG,
-    MAXTEXT,
-    MEGATRON,
-    METRIC_LOGGER,
-    MINIMIND,
-    MMENGINE,
-    NANOCHAT,
-    NANOGPT,
-    NANOTRON,
-    NEMO,
-    SPEEDRUN,
-    TORCHTITAN,
-    TORCHTUNE,
-    TUTORIAL,
-    VERL,
-    WORD_LANGUAGE_MODEL,
-)
+from lmdiag.readers.text.formats import BARE, DEEPSPEED, EPOCHS, GENERIC, LIBRARIES, TUTORIALS
 from lmdiag.readers.text.hf_console import HF_CONSOLE
 from lmdiag.readers.text.keras_console import KERAS_CONSOLE
-from lmdiag.readers.text.line_format import LineFormat
+from lmdiag.readers.text.line_format import LineFormat, LineScanner
 from lmdiag.readers.text.mllog import MLLOG
 from lmdiag.readers.text.named_numbers import looks_like_record
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.pieces import pieces, text_of, without_colours
 from lmdiag.readers.text.progress_bar import PROGRESS_BAR
 from lmdiag.readers.text.reading import TextReading, read_blocks
-from lmdiag.readers.text.scanner import LineScanner
 from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
 
 FORMATS: dict[str, LineFormat] = {
     line_format.name: line_format
     for line_format in (
-        HF_CONSOLE,
-        MLLOG,
-        NEMO,
-        NANOTRON,
-        MEGATRON,
-        TORCHTITAN,
-        TORCHTUNE,
-        LITGPT,
-        MAXTEXT,
-        VERL,
-        NANOGPT,
-        BUILD_NANOGPT,
-        NANOCHAT,
-        LLMC_LOG,
-        LLMC_CONSOLE,
-        SPEEDRUN,
-        FAIRSEQ,
-        OLMO,
-        COMPOSER,
-        DEEPSPEED,
-        KERAS_CONSOLE,
-        WORD_LANGUAGE_MODEL,
-        MINIMIND,
-        MMENGINE,
-        METRIC_LOGGER,
-        CHAR_RNN,
-        TUTORIAL,
-        PROGRESS_BAR,
-        ALIGNED_TABLE,
-        EPOCHS,
-        GENERIC,
+        *(HF_CONSOLE, MLLOG, *LIBRARIES, FAIRSEQ, OLMO, COMPOSER, DEEPSPEED, KERAS_CONSOLE),
+        *(*TUTORIALS, PROGRESS_BAR, ALIGNED_TABLE, EPOCHS, GENERIC),
     )
 }
 """All formats by name, in the order in which they are preferred where several fit equally well."""
@@ -160,7 +105,25 @@ def _left_out(line_format: LineFormat, often: Counter[str], examples: dict[str, 
         return 0
     frequent = sorted(examples, key=lambda kind: -often[kind])[:KINDS_LOOKED_AT]
     unread = [kind for kind in frequent if not scanner.plans.reader(examples[kind])]
-    return sum(often[kind] for kind in unread if looks_like_record(examples[kind]))
+    foreign = [kind for kind in unread if not any(f.marked(examples[kind]) for f in FORMATS.values())]
+    return sum(often[kind] for kind in foreign if looks_like_record(examples[kind], measured=True))
+
+
+def is_text(head: bytes) -> bool:
+    """Tell whether bytes are text: few control characters, and zero bytes only as UTF-16 has them, or before the text."""
+    head = head.lstrip(b"\0")
+    controls = sum(head.count(bytes([byte])) for byte in (*range(1, 7), *range(14, 27)))
+    zeros = head.count(0)
+    return bool(head.strip()) and controls * 100 <= len(head) and (not zeros or 0.3 < zeros / len(head) < 0.6)
+
+
+def is_program(name: str) -> bool:
+    """Tell whether a file is called like the source of a program, which may show what a log looks like.
+
+    >>> is_program("trainers/loop.py"), is_program("loop.py.log")
+    (True, False)
+    """
+    return name.lower().endswith((".py", ".pyi", ".c", ".h", ".cc", ".cpp", ".cu", ".rs", ".go", ".java", ".js", ".ts"))
 
 
 def can_read(name: str, head: bytes) -> bool:

@@ -88,8 +88,8 @@ class Table:
         steps = columns.get(STEP, np.zeros(0))
         if any(not (np.abs(columns[name]) <= most).all() for name, most in LARGEST.items() if name in columns):
             for k, line in enumerate(lines.tolist()):
-                values = {name: float(column[k]) for name, column in columns.items()}
-                self.add(line, values, None, values.pop(TOTAL, 0.0))
+                row_values = {name: float(column[k]) for name, column in columns.items()}
+                self.add(line, row_values, None, row_values.pop(TOTAL, 0.0))
             return
         rows = np.arange(row, row + count, dtype=np.int32).tobytes()
         for name, values in columns.items():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lmdiag.errors import UnreadableLog
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text import FORMATS, can_read, read
-from lmdiag.readers.text.fallback import GENERIC
+from lmdiag.readers.text.formats import GENERIC
 from lmdiag.readers.text.pieces import LONGEST_PIECE
 from lmdiag.sources.source import Source
 

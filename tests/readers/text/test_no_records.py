@@ -2,7 +2,7 @@
 
 import pytest
 
-from lmdiag.readers.text.no_records import is_after_training, is_code
+from lmdiag.readers.text.record_lines import is_after_training, is_code
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from lmdiag.errors import UnreadableLog
 from lmdiag.judging.reading import runs_of
 from lmdiag.readers.text.decimal_commas import has_decimal_commas
 from lmdiag.readers.text.recognise import begin
-from lmdiag.readers.text.several_records import bars_in, records_in
+from lmdiag.readers.text.record_lines import bars_in, records_in
 from lmdiag.run import Run
 from lmdiag.sources.source import Source
 
