@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,8 +41,14 @@ def gather(log: Arranged) -> Run:
     series |= _losses_of_perplexities(series)
     if "loss" not in series and "train/loss" in series:  # estimates are all that this log says of the training loss
         series["loss"] = series.pop("train/loss")
+    norm = series.get("grad_norm")
+    unmeasured = () if norm is None else np.flatnonzero(norm.values == -1.0)
+    if norm is not None and len(unmeasured):
+        series["grad_norm"] = replace(norm, values=np.where(norm.values == -1.0, np.nan, norm.values))
     guesses = [column.guess for column in log.columns.values() if column.guess]
     notes = (*raw.notes, *axis.notes, *guesses)
+    if len(unmeasured):
+        notes = (*notes, f"a gradient norm of -1 ({len(unmeasured)} times) was read as NaN: DeepSpeed and InternEvo write it so")
     if not any(name.rpartition("/")[2] == "loss" for name in series) and raw.objective != "reinforcement":
         notes = (*notes, _without_loss(raw))
     return Run(

@@ -284,3 +284,9 @@ def test_an_accuracy_belongs_to_the_evaluation_set_of_its_record():
 def test_an_accuracy_of_a_record_with_two_losses_stays_that_of_the_evaluation():
     records = [{"step": s, "eval_a_loss": 2.0, "eval_b_loss": 3.0, "eval_accuracy": 0.5} for s in (1, 2, 3)]
     assert points(run_of(records), "val/accuracy") == [(1, 0.5), (2, 0.5), (3, 0.5)]
+
+
+def test_a_gradient_norm_of_minus_one_is_not_finite():
+    run = run_of([{"step": s, "loss": 2.0, "grad_norm": -1.0 if s == 2 else 1.5} for s in (1, 2, 3)])
+    assert np.isnan(run["grad_norm"].values).tolist() == [False, True, False]
+    assert any("gradient norm of -1 (1 times)" in note for note in run.notes)

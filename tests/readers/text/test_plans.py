@@ -1,0 +1,104 @@
+"""Plans: what was learnt from one line reads every line of its text as the reader of lines does."""
+
+import math
+import random
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmdiag.readers.text.line_format import LineScanner
+from lmdiag.readers.text.named_numbers import PairScanner, said
+from lmdiag.readers.text.pieces import pieces, without_colours
+from lmdiag.readers.text.plans import Plans, Reader, Record, learn
+from lmdiag.readers.text.recognise import format_of
+
+SAMPLES = {
+    path.stem: without_colours(path.read_text("utf-8", "replace"))
+    for path in sorted((Path(__file__).parents[1] / "samples" / "text").iterdir())
+}
+
+
+def named(piece: str) -> list[Record]:
+    return [said(piece)]
+
+
+def assert_same(found: list[Record], expected: list[Record]) -> None:
+    assert [about for _, about in found] == [about for _, about in expected]
+    for (values, _), (others, _) in zip(found, expected):
+        assert values.keys() == others.keys()
+        for name, value in values.items():
+            assert math.isclose(value, others[name], rel_tol=1e-12) or (math.isnan(value) and math.isnan(others[name]))
+
+
+def reader_of(text: str) -> Reader | None:
+    """Return the reader of lines of a text, None where its format has a scanner of its own."""
+    line_format = format_of(text)
+    scanner = line_format.scanner(line_format.table(), text)
+    return scanner.plans.reader if isinstance(scanner, LineScanner | PairScanner) else None
+
+
+READERS = {name: reader for name, text in SAMPLES.items() if (reader := reader_of(text))}
+
+
+@pytest.mark.parametrize("sample", READERS)
+def test_lines_of_every_sample_with_other_digits(sample: str) -> None:
+    reader, digits = READERS[sample], random.Random(0)
+    for _, piece in pieces(SAMPLES[sample]):
+        plan = learn(reader, piece) if reader(piece) else None
+        for _ in range(5 if plan else 0):
+            other = re.sub(r"\d", lambda _: str(digits.randint(1, 9)), piece)
+            match = plan.match(other) if plan else None
+            if plan and match:
+                assert_same([(plan.numbers(match), plan.about)], reader(other))
+
+
+VALUES = st.one_of(
+    st.floats(0, 1e6, allow_nan=False).map(lambda x: f"{x:.4f}"),
+    st.floats(1e-9, 1e9).map(repr),
+    st.floats(1e-9, 1).map(lambda x: f"{x:.2e}"),
+    st.integers(0, 10**7).map(lambda x: f"{x:,}"),
+    st.sampled_from(["nan", "inf", "-inf", "0", "-1.5"]),
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**6), VALUES, VALUES, VALUES), min_size=12, max_size=40))
+def test_read_as_without_plans(rows: list[tuple[int, str, str, str]]) -> None:
+    plans = Plans(named)
+    for step, loss, rate, speed in rows:
+        line = f"2026-01-02 10:11:12,131 - INFO - step {step}/1000000 | loss: {loss} | lr={rate} | {speed} tok/s"
+        assert_same(plans.read(line), named(line))
+
+
+def test_a_text_is_learnt_when_it_recurs() -> None:
+    calls: list[str] = []
+
+    def reader(piece: str) -> list[Record]:
+        calls.append(piece)
+        return named(piece)
+
+    plans = Plans(reader)
+    for step in range(1000):
+        plans.read(f"step {step} loss {1 + 1 / (step + 1):.4f}")
+    assert len(calls) < 50
+
+
+def test_a_value_of_two_numbers_is_not_learnt() -> None:
+    assert learn(named, "Epoch 3 loss 2.5 acc 93/100") is None
+    plans = Plans(named)
+    for right in range(40, 90):
+        ((numbers, _),) = plans.read(f"Epoch 3 loss 2.5 acc {right}/100")
+        assert numbers["acc"] == right / 100
+
+
+def test_a_plan_that_reads_otherwise_is_given_up() -> None:
+    def reader(piece: str) -> list[Record]:
+        value = float(piece.split()[1])
+        return [({"loss": value if value < 5 or value > 10 else 0.0}, "")]
+
+    plans = Plans(reader)
+    for word in ["3.25"] * 4 + ["7.25"]:
+        found = plans.read(f"loss {word}")
+    assert found == [({"loss": 0.0}, "")]
