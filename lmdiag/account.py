@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import NamedTuple
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _EXAMPLE = ": "  # what stands behind it in a reason is the piece itself
@@ -16,8 +17,7 @@ EMPTY, NOT_USED = "empty", "not used"
 USES = (METRIC, EXTRA, STEP, SETTING, RUN, SPLIT, EMPTY, NOT_USED)
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """What was made of one column or printed name.
 
     `use` is `metric` (one that lmdiag knows, named in `metrics`), `extra` (kept under its own name), `step`, `setting`, `run` (tells
@@ -34,17 +34,16 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Dropped:
-    """What was not read for one reason: how many pieces of which unit, and on which line the first stands, 0 if unknown."""
+class Skipped:
+    """A piece of the source that was not read: where (line, 0 if unknown), why, and how many such pieces."""
 
+    line: int
     reason: str
     count: int = 1
-    line: int = 0
-    unit: str = "record"
+    unit: str = "record"  # what was not read: a record, a single value of one, or a record of a copy
 
 
-@dataclass(frozen=True)
-class Account:
+class Account(NamedTuple):
     """What became of a log.
 
     `lines` are the physical lines of the source, 0 where its format has none. Each is one that holds (a part of) records, is
@@ -58,7 +57,7 @@ class Account:
     text: int = 0
     lost: int = 0
     rows: int = 0
-    dropped: tuple[Dropped, ...] = ()
+    dropped: tuple[Skipped, ...] = ()
     columns: tuple[Column, ...] = ()
     guesses: tuple[str, ...] = ()
 
@@ -73,19 +72,19 @@ class Account:
         return tuple(column for column in self.columns if column.use == NOT_USED)
 
 
-def joined(dropped: Iterable[Dropped]) -> tuple[Dropped, ...]:
+def joined(skipped: Iterable[Skipped]) -> tuple[Skipped, ...]:
     """Join those whose reasons differ in nothing but numbers, or but the piece that they quote.
 
-    >>> [(d.reason, d.count, d.line) for d in joined([Dropped("5 fields for 4", line=9), Dropped("7 fields for 4", 2, 12)])]
+    >>> [(d.reason, d.count, d.line) for d in joined([Skipped(9, "5 fields for 4"), Skipped(12, "7 fields for 4", 2)])]
     [('5–7 fields for 4', 3, 9)]
-    >>> [d.reason for d in joined([Dropped("torn record: {a"), Dropped("torn record: {b")])]
+    >>> [d.reason for d in joined([Skipped(0, "torn record: {a"), Skipped(0, "torn record: {b")])]
     ['torn record: {a, …']
     """
-    groups: dict[tuple[str, str], list[Dropped]] = {}
-    for one in dropped:
+    groups: dict[tuple[str, str], list[Skipped]] = {}
+    for one in skipped:
         groups.setdefault((_NUMBER.sub("0", one.reason.partition(_EXAMPLE)[0]), one.unit), []).append(one)
     return tuple(
-        Dropped(_reason([one.reason for one in group]), sum(one.count for one in group), group[0].line, unit)
+        Skipped(group[0].line, _reason([one.reason for one in group]), sum(one.count for one in group), unit)
         for (_, unit), group in groups.items()
     )
 

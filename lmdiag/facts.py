@@ -5,10 +5,11 @@ One table for all of them: headers that programs print, configs that trackers sa
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
+
+from lmdiag.patterns import lazy
 
 # Name in the header of lmdiag-log/1: spellings, the most telling first. Behind `|` stand those that mean this only in
 # a printed header: as a setting `num_steps` can be the length of a rollout, `batch_size` that of one device.
@@ -41,8 +42,8 @@ _TASKS = {
     "MaskedLM": "masked-lm",
     "SequenceClassification": "classification",
 }
-_BETWEEN_WORDS = re.compile(r"[\s./_-]+")
-_GROUPS = re.compile(r"(?:(?:model|train(?:er|ing)?|optim(?:izer|ization)?|config|args)_)+(?=.)")
+_BETWEEN_WORDS = lazy(r"[\s./_-]+")
+_GROUPS = lazy(r"(?:(?:model|train(?:er|ing)?|optim(?:izer|ization)?|config|args)_)+(?=.)")
 DEEPEST = 5  # groups within groups of settings
 
 

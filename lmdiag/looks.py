@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Colour:
+class Colour(NamedTuple):
     """One colour: its name in a terminal, its value as text on white and on a dark page, and its name in Streamlit."""
 
     terminal: str
@@ -15,8 +14,7 @@ class Colour:
     badge: str
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(NamedTuple):
     """How a verdict or a severity is shown; `symbol` is the icon of Streamlit that says what `icon` says."""
 
     word: str

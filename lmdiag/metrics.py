@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from lmdiag.patterns import lazy
+
 LN2 = 0.6931471805599453
 GIB, MIB = 2.0**30, 2.0**20
 
@@ -98,7 +100,7 @@ STEP_NAMES = """
 """.split()
 
 # Losses of auxiliary terms, adversaries and policies: never the loss of a language model.
-NOT_A_LANGUAGE_MODEL_LOSS = re.compile(
+NOT_A_LANGUAGE_MODEL_LOSS = lazy(
     r"(^|[/_])(aux|z|load_balancing|router|gate|moe_gate|kl|d|g|disc|gen|policy|value|pg|actor|critic|act|cri|entropy)_?loss"
     r"|_aux$|^rewards?/",
     re.IGNORECASE,
@@ -121,7 +123,7 @@ _UNITS |= {"%": 1e-2, "pct": 1e-2, "percent": 1e-2, "bytes": 1.0, "s/it": 1.0}
 TIME_UNITS = {"ms": 1e-3, "s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "us": 1e-6, "µs": 1e-6}
 _SIZE_UNITS = {"GiB": GIB, "GB": GIB, "G": GIB, "MiB": MIB, "MB": MIB, "M": MIB, "KB": 2.0**10}
 _SHARES = ("accuracy", "mfu", "hfu", "f1", "auc", "clip_frac")
-_UNIT_SUFFIX = re.compile(r"(?:[ _]*[(\[]|[ _/])(" + "|".join(sorted(_UNITS, key=len, reverse=True)) + r")[)\]]?$")
+_UNIT_SUFFIX = lazy(r"(?:[ _]*[(\[]|[ _/])(" + "|".join(sorted(_UNITS, key=len, reverse=True)) + r")[)\]]?$")
 _SCALED_ALIASES = {
     "step_ms": ("step_time_s", 1e-3),
     "iter_ms": ("step_time_s", 1e-3),
@@ -131,22 +133,22 @@ _SCALED_ALIASES = {
     "train_speed(s/it)": ("step_time_s", 1.0),
     "lr(1e-3)": ("lr", 1e-3),
 }
-_TRAINING_ESTIMATE = re.compile(
+_TRAINING_ESTIMATE = lazy(
     r"^(?:train_loss_eval|train_eval_loss|train_eval|(?:eval|val|valid|validation)[/_ ](?:train|training)[/_ ]loss|train_loss_estimate)$"
 )
 _ONLY_OF_EVALUATIONS = ("eval_time_s", "n_tokens")
-_OPTIMIZER_LR = re.compile(r"^lr-[a-z0-9]+(?:/(?:group0|pg1))?$")
-_NOT_A_SET = re.compile(r"^(?:best|min|max|avg|mean|ema|running|std|last|final|smooth(?:ed)?)$")
+_OPTIMIZER_LR = lazy(r"^lr-[a-z0-9]+(?:/(?:group0|pg1))?$")
+_NOT_A_SET = lazy(r"^(?:best|min|max|avg|mean|ema|running|std|last|final|smooth(?:ed)?)$")
 _PLURALS = {"losses": "loss", "ppls": "ppl", "perplexities": "perplexity", "accs": "acc", "accuracies": "accuracy",
             "lrs": "lr", "learning_rates": "learning_rate", "grad_norms": "grad_norm"}  # fmt: skip
-_PLURAL = re.compile(rf"(?<![a-z])(?:{'|'.join(_PLURALS)})$")
-_TRAIN_PREFIX = re.compile(
+_PLURAL = lazy(rf"(?<![a-z])(?:{'|'.join(_PLURALS)})$")
+_TRAIN_PREFIX = lazy(
     r"^(metrics/train/|train/|train_|training/|training_|train |learning/|perf/|loss_metrics/|runtime/|optim/|trainer/|trainiterstats/)"
 )
-_EVAL_PREFIX = re.compile(
+_EVAL_PREFIX = lazy(
     r"^(metrics/eval/|validation_metrics/|evalstats/|(?:eval|evaluation|validation|valid|val|dev|test)(?=[/_ .]|$)[/_ .]?)"
 )
-_SET_NAME = re.compile(r"^(?:downstream/)?(.+?)[/_](?:crossentropyloss|cross_entropy_loss|loss|ppl|perplexity)$")
+_SET_NAME = lazy(r"^(?:downstream/)?(.+?)[/_](?:crossentropyloss|cross_entropy_loss|loss|ppl|perplexity)$")
 
 
 @dataclass(frozen=True)

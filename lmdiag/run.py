@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmdiag.account import Account
+from lmdiag.account import Account, Skipped
 from lmdiag.stats.windows import block_medians, median
 
 if TYPE_CHECKING:
@@ -107,16 +107,6 @@ class Event:
     step: int | None = None
     message: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A piece of the source that was not read: where (line, 0 if unknown), why, and how many such pieces."""
-
-    line: int
-    reason: str
-    count: int = 1
-    unit: str = "record"  # what was not read: a record, a single value of one, or a record of a copy
 
 
 def _without(series: Series, masked: np.ndarray) -> Series:

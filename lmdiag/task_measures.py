@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lmdiag.patterns import lazy
 from lmdiag.run import Run
 from lmdiag.stats.windows import median
 
-HIGHER_IS_BETTER = re.compile(r"accuracy|(^|_)acc($|_)|f1|auc|matthews|rouge|bleu|(^|_)map($|_)", re.IGNORECASE)
-LOWER_IS_BETTER = re.compile(r"(^|_)(wer|cer)($|_)", re.IGNORECASE)
+HIGHER_IS_BETTER = lazy(r"accuracy|(^|_)acc($|_)|f1|auc|matthews|rouge|bleu|(^|_)map($|_)", re.IGNORECASE)
+LOWER_IS_BETTER = lazy(r"(^|_)(wer|cer)($|_)", re.IGNORECASE)
 LEAST_GAIN = 0.01
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lmdiag.account import EMPTY, EXTRA, METRIC, NOT_USED, RUN, SETTING, SPLIT, STEP, Account, Column, Dropped, joined
+from lmdiag.account import EMPTY, EXTRA, METRIC, NOT_USED, RUN, SETTING, SPLIT, STEP, Account, Column, joined
 from lmdiag.facts import printed_fact
 from lmdiag.gather.arranged import Arranged
 from lmdiag.gather.axis import Axis
@@ -25,7 +25,7 @@ def account_of(log: Arranged, axis: Axis, notes: Iterable[str]) -> Account:
         tally.text,
         tally.lost,
         raw.n_rows,
-        joined(Dropped(s.reason, s.count, s.line, s.unit) for s in raw.skipped),
+        joined(raw.skipped),
         tuple(_columns(log, axis)),
         tuple(dict.fromkeys([*notes, *log.choices])),
     )

@@ -47,7 +47,7 @@ class Judged:
         """Return the same with other diagnoses, those of None left out, together with what was suppressed in them."""
         pairs = [(old, new) for old in self.diagnoses if (new := change(old))]
         runs = {id(old.run): new.run for old, new in pairs}
-        gone = tuple(replace(s, run=runs[id(s.run)]) for s in self.suppressed if id(s.run) in runs)
+        gone = tuple(s._replace(run=runs[id(s.run)]) for s in self.suppressed if id(s.run) in runs)
         return replace(self, diagnoses=tuple(new for _, new in pairs), suppressed=gone)
 
 

@@ -13,7 +13,6 @@ from lmdiag.gather import runs_in
 from lmdiag.readers import OF_ANY_DATA, is_log, read_source, reader_for, reader_of
 from lmdiag.readers.options import ReadOptions
 from lmdiag.run import Run
-from lmdiag.sources.beside import together
 from lmdiag.sources.find import find as find_sources
 from lmdiag.sources.find import identity, is_folder
 from lmdiag.sources.source import Source
@@ -70,10 +69,16 @@ def groups_at(paths: Iterable[str | Path]) -> tuple[list[Group], list[Problem]]:
         new = tuple(replace(source, met=key not in by_name) for key, source in known.items() if key not in seen)
         folder = is_folder(path)
         said = tuple(entry for entry in passed if entry not in told)
-        groups.append(Group(path, tuple(together(new)) if folder else new, folder, said))
+        groups.append(Group(path, _together(new) if folder else new, folder, said))
         seen |= known.keys()
         told.update(passed)
     return groups, problems
+
+
+def _together(sources: tuple[Source, ...]) -> tuple[Source, ...]:
+    from lmdiag.sources.beside import together  # nothing stands beside a log that is named
+
+    return tuple(together(sources))
 
 
 def listed(paths: str | Path | Iterable[str | Path]) -> list[str | Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from lmdiag.patterns import lazy
 
 # 1,234.5e-6 or nan or -inf; a comma only as a thousands separator.
 NUM = (
@@ -10,7 +10,7 @@ NUM = (
     r"|(?:nan|NaN|NAN|inf|Inf|INF|[Ii]nfinity)\b)"
 )
 SUFFIXES = {"": 1.0, "K": 1e3, "k": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
-_THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?")
+_THOUSANDS = lazy(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?")
 _NAN = frozenset(["-nan", "nan(ind)", "-nan(ind)", "1.#qnan"])
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from lmdiag.errors import BadSetting, nearest
 from lmdiag.metrics import METRICS, spelling
+from lmdiag.patterns import lazy
 from lmdiag.readers.rawlog import RawLog
 
 STEP = "step"
 LISTED = 20
-_FACTOR = re.compile(r"(.*\S)\s*([*/])\s*((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
+_FACTOR = lazy(r"(.*\S)\s*([*/])\s*((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
 
 
 @dataclass(frozen=True)

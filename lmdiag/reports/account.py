@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from lmdiag.account import EMPTY, EXTRA, METRIC, RUN, SETTING, SPLIT, STEP, Account, Column, Dropped, joined
+from lmdiag.account import EMPTY, EXTRA, METRIC, RUN, SETTING, SPLIT, STEP, Account, Column, Skipped, joined
 from lmdiag.reports.phrases import count, number
 from lmdiag.run import Run
 from lmdiag.strict_json import plain
@@ -22,9 +22,9 @@ SAID = {
 }
 
 
-def left_out(run: Run) -> tuple[Dropped, ...]:
+def left_out(run: Run) -> tuple[Skipped, ...]:
     """Return what of a source was not read, those of one reason together."""
-    return joined(Dropped(s.reason, s.count, s.line, s.unit) for s in run.skipped)
+    return joined(run.skipped)
 
 
 def account_line(account: Account) -> str:

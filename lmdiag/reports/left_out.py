@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lmdiag.finding import Finding
 from lmdiag.run import Run
 
 
-@dataclass(frozen=True)
-class Unreadable:
+class Unreadable(NamedTuple):
     """A source that could not be read, why, and what to do about it."""
 
     source: str
@@ -17,16 +16,14 @@ class Unreadable:
     hint: str = ""
 
 
-@dataclass(frozen=True)
-class PassedOver:
+class PassedOver(NamedTuple):
     """A file in a folder that is called like a log and is none, and why."""
 
     source: str
     why: str
 
 
-@dataclass(frozen=True)
-class Suppressed:
+class Suppressed(NamedTuple):
     """A finding that does not count, and why."""
 
     run: Run

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from lmdiag.account import Dropped
+from lmdiag.account import Skipped
 from lmdiag.finding import Finding, NotChecked
 from lmdiag.looks import LOOKS
 from lmdiag.run import Run
@@ -93,10 +93,10 @@ def source_of(run: Run) -> str:
     return visible(run.source if shown else f"{run.source} ({run.name})")
 
 
-def not_read(skipped: Dropped) -> str:
+def not_read(skipped: Skipped) -> str:
     """Write what was skipped in a source: why, where and how often.
 
-    >>> not_read(Dropped("not JSON", line=812)), not_read(Dropped("no number in it", 3, 9))
+    >>> not_read(Skipped(812, "not JSON")), not_read(Skipped(9, "no number in it", 3))
     ('Not read: not JSON (line 812).', 'Not read: no number in it (3 times, first on line 9).')
     """
     where = ([f"{skipped.count:,} times"] if skipped.count > 1 else []) + (

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
-URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-PASSWORD = re.compile(  # it may hold @ and /; what follows the colon of a host is a port
+from lmdiag.patterns import lazy
+
+URL = lazy(r"[A-Za-z][A-Za-z0-9+.-]+://")
+PASSWORD = lazy(  # it may hold @ and /; what follows the colon of a host is a port
     r"(?<=://)(?:[^\s/'\"]+@|[^\s/@:\['\"]+:(?!\d+(?:[/?#]|$))[^\s@'\"]*@)"
 )
-SECRET = re.compile(
+SECRET = lazy(
     r"([?&#;](?:[^=&\s]*(?:sig|token|key|cred|secret|pass|pwd|auth|jwt)[^=&\s]*|code|sas)=)[^&\s'\")]+", re.IGNORECASE
 )
 

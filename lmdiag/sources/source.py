@@ -21,7 +21,6 @@ BLOCK_BYTES = 1 << 24
 LISTED_FILES, LISTED_DEPTH = 1000, 3
 
 
-@dataclass
 class Reading:
     """What was noticed while a source was read: `damage` says what is missing at the end of a compressed one."""
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lmdiag.account import Dropped, joined
+from lmdiag.account import Skipped, joined
 from lmdiag.judging.reading import runs_of
 from lmdiag.sources.source import Source
 
@@ -118,5 +118,5 @@ def test_a_terminal_title_without_end_takes_no_other_lines():
 
 
 def test_reasons_that_quote_different_pieces_are_joined():
-    found = joined([Dropped("torn record: {a"), Dropped("not JSON", 2), Dropped("torn record: {b", 3)])
+    found = joined([Skipped(0, "torn record: {a"), Skipped(0, "not JSON", 2), Skipped(0, "torn record: {b", 3)])
     assert [(d.reason, d.count) for d in found] == [("torn record: {a, …", 4), ("not JSON", 2)]

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-BARE_WORD = re.compile(r"(?<=[:\[,])(\s*)([-+]?)(nan|inf(?:inity)?)(?=\s*[,}\]])", re.IGNORECASE)
-TRAILING_COMMA = re.compile(r",(\s*[}\]])")
-NUMBER_WITHOUT_DIGIT = re.compile(r"(?<=[:\[,])(\s*)([-+]?)(\.\d+|\d+\.(?=[eE,}\]\s]))")
-RECORD_START = re.compile(r'\{\s*"')
+from lmdiag.patterns import lazy
+
+BARE_WORD = lazy(r"(?<=[:\[,])(\s*)([-+]?)(nan|inf(?:inity)?)(?=\s*[,}\]])", re.IGNORECASE)
+TRAILING_COMMA = lazy(r",(\s*[}\]])")
+NUMBER_WITHOUT_DIGIT = lazy(r"(?<=[:\[,])(\s*)([-+]?)(\.\d+|\d+\.(?=[eE,}\]\s]))")
+RECORD_START = lazy(r'\{\s*"')
 MOST_TRIES = 200  # starts in a line that are none; each costs a look at all that follows
 MOST_LOOKED_AT, MOST_LOOKS = 1 << 24, 4  # characters looked at in vain, as many in any line, so many times a long one
 LOUD_WORD = {"nan": "NaN", "inf": "Infinity", "infinity": "Infinity"}

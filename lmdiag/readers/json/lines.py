@@ -18,7 +18,8 @@ from lmdiag.readers.tables.rows import STEP_OF_TOTAL, Rows
 from lmdiag.sources.source import Source
 
 WRAPPER = re.compile(r"^(?:data|metrics|logs?)/(?=.)")
-TOTALS = [name for name in SETTINGS["max_steps"] if name.startswith(("max_", "total_"))]  # others can be counters
+# The others can be counters.
+TOTALS = frozenset(name for name in SETTINGS["max_steps"] if name.startswith(("max_", "total_")))
 PACKING = 8  # a packed log is at least so many times larger
 LARGE = 8 << 20  # from here on polars is worth its import
 WORTH_A_TABLE = 1 << 18  # from here on it is faster where it is imported already

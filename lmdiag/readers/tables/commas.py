@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import numpy as np
 
 from lmdiag.metrics import spelling
+from lmdiag.patterns import lazy
 
 Numbers = dict[str, tuple[list[int], list[float]]]  # rows and values of each column
 Words = dict[str, tuple[list[int], list[str]]]
 
-EITHER = re.compile(r"\s*[-+]?\d{1,3},\d{3}\s*")  # 4,941: a loss, or thousands of tokens
-_DECIMAL = re.compile(r"\s*[-+]?\d+,\d+(?:[eE][-+]?\d+)?\s*")
+EITHER = lazy(r"\s*[-+]?\d{1,3},\d{3}\s*")  # 4,941: a loss, or thousands of tokens
+_DECIMAL = lazy(r"\s*[-+]?\d+,\d+(?:[eE][-+]?\d+)?\s*")
 SAMPLED, FEWEST, MOSTLY = 20, 2, 0.5
 SMALL = (
     "loss",

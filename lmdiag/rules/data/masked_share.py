@@ -1,12 +1,11 @@
-import re
-
 import numpy as np
 
 from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule
+from lmdiag.patterns import lazy
 from lmdiag.run import Run, Series
 from lmdiag.stats.windows import median
 
-TARGETS = re.compile(r"(^|[/_])(?:num_?|n_?)?(?:target|loss|label|supervised|trainable|unmasked)_tokens$")
+TARGETS = lazy(r"(^|[/_])(?:num_?|n_?)?(?:target|loss|label|supervised|trainable|unmasked)_tokens$")
 
 
 @rule(family="data", needs=("tokens",), severity=Severity.INFO, min_points=3)

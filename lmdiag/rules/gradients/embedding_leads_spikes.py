@@ -4,13 +4,14 @@ import numpy as np
 
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.layers import LayerTable
+from lmdiag.patterns import lazy
 from lmdiag.run import Run
 from lmdiag.stats.limits import BEFORE, SCATTER_FLOOR
 from lmdiag.stats.noise import MAD_TO_SIGMA
 from lmdiag.stats.spikes import DEVIATIONS, SMALLEST, find_spikes
 from lmdiag.stats.windows import median, medians_beside
 
-EMBEDDING = re.compile(r"(^|[._/])(wte|embed\w*|tok_embeddings|word_embeddings|embedding)([._/]|$)", re.IGNORECASE)
+EMBEDDING = lazy(r"(^|[._/])(wte|embed\w*|tok_embeddings|word_embeddings|embedding)([._/]|$)", re.IGNORECASE)
 LEAD = 10  # records before a spike in which the embedding may lead
 LEAST_SPIKES, LAYERS = 3, 3
 
