@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from lmdiag.metrics import is_step_name
+from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text.columns import name_columns
 from lmdiag.readers.text.line_format import LineFormat
-from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import EPOCH, STEP, Table
 
 _NUMBER = lazy(rf"\**({NUM})(%?)\**$")

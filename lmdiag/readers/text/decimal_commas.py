@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lmdiag.readers.text.patterns import lazy
+from lmdiag.patterns import lazy
 
 LOOKED_AT = 1 << 14
 FEWEST = 2

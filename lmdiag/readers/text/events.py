@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from lmdiag.readers.text.patterns import lazy
+from lmdiag.patterns import lazy
 from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.table import Table
 from lmdiag.run import Event

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from lmdiag.facts import printed_fact, put_fact
+from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
-from lmdiag.readers.text.patterns import lazy
 
 _ASSIGNED = lazy(rf"(?:[:=]|(?<!\.)\.{{3,}}+|\bis)\s*({NUM})([KMB]?)(?![\w.])")
 _BETWEEN_NAMES = lazy(r"[,;(){}\[\]|\"'\t]|\s-\s|[:=]\s?|\.{3,}")

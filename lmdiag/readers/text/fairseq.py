@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 
+from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text.line_format import LineFormat, Said, Shape, shaped
-from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.plans import Record
 from lmdiag.readers.text.table import STEP, Table
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from lmdiag.facts import put_fact
 from lmdiag.metrics import spelling
+from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, SUFFIXES, number
 from lmdiag.readers.text.line_format import LineFormat, Said, Shape, shaped
 from lmdiag.readers.text.named_numbers import FEWEST_RECORDS, paired
-from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.plans import Record
 from lmdiag.readers.text.table import STEP, TOTAL, Table
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from lmdiag.facts import put_fact
+from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text.line_format import LineFormat
-from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import STEP, Table
 from lmdiag.run import Event
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lmdiag.readers.text.patterns import lazy
+from lmdiag.patterns import lazy
 
 _ENGLISH = {
     # Chinese, and what Japanese shares with it

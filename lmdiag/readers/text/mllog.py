@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from lmdiag.facts import printed_fact, put_fact
+from lmdiag.patterns import lazy
 from lmdiag.readers.text.line_format import LineFormat
-from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.table import STEP, Table
 from lmdiag.run import Event
 

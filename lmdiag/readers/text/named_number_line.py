@@ -10,10 +10,10 @@ import re
 from dataclasses import dataclass, field
 
 from lmdiag.metrics import TIME_UNITS
+from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, SUFFIXES, number
 from lmdiag.readers.text.columns import SHORT_FOR_LOSS
 from lmdiag.readers.text.names import Heading, canonical, heading, is_auxiliary, is_split, of_training
-from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.spellings import rewritten
 
 _RATE = r"tok(?:ens)?/s(?:ec)?|samples/s(?:ec)?|words/s(?:ec)?|bpc|bpb|BPC|BPB"  # units that say what was measured

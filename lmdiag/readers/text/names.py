@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from lmdiag.metrics import LN2, SPLITS, is_step_name, spelling
+from lmdiag.patterns import lazy
 from lmdiag.readers.text.languages import plain_english
-from lmdiag.readers.text.patterns import lazy
 
 _CUT = lazy(r"[,;|\t\[\](){}»•→←<>%]|\s-+\s|\s{3,}|:\s|:$|\.\s(?=[A-Z][a-z]+ )|\s[-—]\s")
 _TRAILING = " \t:=≈~[('\"<>-|*`→,"

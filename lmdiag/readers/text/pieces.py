@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lmdiag.patterns import lazy
 from lmdiag.readers.tables.tally import Tally
-from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.record_lines import records_in
 from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
+from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import number
 from lmdiag.readers.text.columns import name_columns
 from lmdiag.readers.text.epochs import unroll
 from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.named_number_line import parse
-from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.record_lines import bars_in
 from lmdiag.readers.text.table import EPOCH, STEP, Table

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lmdiag.patterns import lazy
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text.decimal_commas import NOTE, has_decimal_commas, with_points
 from lmdiag.readers.text.events import TRACEBACK, EventWatcher
 from lmdiag.readers.text.facts import find_facts
 from lmdiag.readers.text.line_format import LineFormat, LineScanner, Said
-from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.pieces import LONGEST_PIECE, is_coloured_diff, pieces, without_colours
 from lmdiag.readers.text.plans import Plan
 from lmdiag.readers.text.table import RANK

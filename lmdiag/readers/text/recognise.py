@@ -6,6 +6,7 @@ import re
 from collections import Counter
 
 from lmdiag.errors import UnreadableLog
+from lmdiag.patterns import lazy
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text.aligned_table import ALIGNED_TABLE
@@ -17,7 +18,6 @@ from lmdiag.readers.text.keras_console import KERAS_CONSOLE
 from lmdiag.readers.text.line_format import LineFormat, LineScanner
 from lmdiag.readers.text.mllog import MLLOG
 from lmdiag.readers.text.named_numbers import looks_like_record
-from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.pieces import pieces, text_of, without_colours
 from lmdiag.readers.text.progress_bar import PROGRESS_BAR
 from lmdiag.readers.text.reading import TextReading, read_blocks

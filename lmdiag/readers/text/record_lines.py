@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM
-from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.spellings import unwrapped
 
 _PLACE = lazy(r"(?<![A-Za-z_./-])([EeSsIi](?:poch|POCH|tep|TEP|ter(?:ation)?))\s*[:=#\[(]?\s*\d+(?![\d.])(?!\s*m?s\b)")

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM
 from lmdiag.readers.text.languages import english
-from lmdiag.readers.text.patterns import lazy
 
 _WRAPPED = lazy(
     rf"\b(?:(?:torch|tf|np|numpy|jnp|jax)\.)?(?:[Tt]ensor|[Aa]rray|DeviceArray|float\d+)\(\s*\[?({NUM})[^()]*(?:\([^()]*\))?[^()]*\)"
