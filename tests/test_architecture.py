@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS = [
     {"errors", "facts", "figures", "metrics", "record", "strict_json", "version"},
-    {"account", "config", "stats"},
+    {"account", "config", "naming", "stats"},
     {"run", "loss_law"},
     {"finding", "looks", "advice", "pace", "layers", "task_measures"},
     {"sources", "readers", "gather", "rules", "attribution", "forecast"},

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lmdiag.metrics import spelling
+from lmdiag.naming import spelling
 
 Numbers = dict[str, tuple[list[int], list[float]]]  # rows and values of each column
 Words = dict[str, tuple[list[int], list[str]]]

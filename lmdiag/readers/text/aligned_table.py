@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lmdiag.metrics import is_step_name
+from lmdiag.naming import is_step_name
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.named_numbers import name_columns

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from lmdiag.errors import UnreadableLog
-from lmdiag.metrics import spelling
+from lmdiag.naming import spelling
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text.line_format import PATTERN_HINT, LineFormat
 from lmdiag.readers.text.named_numbers import FEWEST_RECORDS, looks_like_record, paired

@@ -9,7 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from lmdiag.metrics import METRICS, spelling, unit_scale
+from lmdiag.metrics import METRICS, unit_scale
+from lmdiag.naming import spelling
 from lmdiag.readers.text.epochs import unroll
 from lmdiag.readers.text.guesses import guess_loss, guess_step
 from lmdiag.readers.text.named_number_line import MEASURES, Line, parse
