@@ -32,7 +32,7 @@ SPLIT_WORDS = {word: split for word, split in SPLITS.items() if split} | {
 # Names that count steps, the surest first; `_step` counts the calls of a logger.
 STEP_NAMES = """
     step global_step iteration iter optimizer_step train_step current_steps num_updates updates update_step steps iters
-    step_end it n_iter total_timesteps num_timesteps _step batch_id batch update iterations batches up minibatch mini_batch
+    step_end it n_iter time_total_timesteps total_timesteps num_timesteps _step batch_id batch update iterations batches up minibatch mini_batch
 """.split()
 # First parts of a name with slashes that are no evaluation set, even where they hold a loss.
 NAMESPACES = frozenset(
@@ -95,7 +95,7 @@ _TIMED = {  # words that name a time where a unit of time follows
 }
 _SECOND = frozenset({"s", "sec", "secs", "second", "seconds"})
 _STEPS = frozenset({"step", "steps", "iter", "batch", "batches", "update", "updates"})
-_TOKENS = frozenset({"token", "tokens", "word", "words"})
+_TOKENS = frozenset({"token", "tokens"})
 _DEVICE = frozenset({"device", "gpu", "chip", "rank"})
 _BESIDE_A_RATE = frozenset("train interval speed throughput avg cur perf global".split())
 _OPTIMIZERS = frozenset(
@@ -223,7 +223,7 @@ def step_rank(source_name: str) -> int | None:
     name = source_name.strip()
     if name.lower() in STEP_NAMES:
         return STEP_NAMES.index(name.lower())
-    words = [word for word, _, _ in _split(name.partition("/max_steps")[0].removeprefix("time/"))]
+    words = [word for word, _, _ in _split(name.partition("/max_steps")[0])]
     rank, start, end = 0, 0, len(words)
     while start < end:
         joined = "_".join(words[start:end])
@@ -335,6 +335,8 @@ def _rate(words: list[str]) -> Spelling | None:
         return None
     if before[0] in _STEPS and len(behind) == 1:
         return Spelling("steps_per_sec")
+    if before == ["words"] and len(behind) == 1:
+        return Spelling("words_per_sec")
     if before[0] in _TOKENS:
         device = len(behind) == 3 and behind[1] == "per" and behind[2] in _DEVICE
         name = "tokens_per_sec_per_device" if device else "tokens_per_sec"

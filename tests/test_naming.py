@@ -46,8 +46,9 @@ KNOWN = [
     ("Hugging Face", "tokens", 1, "num_input_tokens_seen|num_tokens|tokens|total_tokens|tokens_seen|tokens seen|train/tokens"),
     ("tables for people", "tokens", 1e6, "tokens_M|tokens (M)|total_tokens_M"),
     ("Megatron-LM", "samples", 1, "consumed_samples|consumed samples|samples_seen"),
-    ("rates", "tokens_per_sec", 1, """tok/s|tok/sec|tokens/s|tokens/sec|tok_per_sec|tokens_per_second|tokens_s|words/s
+    ("rates", "tokens_per_sec", 1, """tok/s|tok/sec|tokens/s|tokens/sec|tok_per_sec|tokens_per_second|tokens_s
         |train_tokens_per_second|throughput/tokens_per_sec|avg tokens/s"""),
+    ("Marian", "words_per_sec", 1, "words/s|words per second|words_per_sec"),
     ("torchtitan, fairseq, Composer", "tokens_per_sec_per_device", 1, """tps|wps|tgs|tokens/s/device|tokens_per_sec_per_gpu
         |throughput/device/TPS|throughput(tps)|tokens_per_second_per_gpu"""),
     ("Paddle, ms-swift, mlx-lm, TensorFlow", "steps_per_sec", 1, """interval_steps_per_second|train_speed(iter/s)|It/sec|it/s|steps/s

@@ -124,10 +124,7 @@ def _one_column_each(columns: list[Translated]) -> tuple[dict[str, Translated], 
     chosen = {}
     others: list[Translated] = []
     choices = [column.guess for column in columns if column.guess]
-    choices += [
-        f'"{name}" is named like a loss, and which is not known: it was kept as it is'
-        for name in _unknown_losses(columns)
-    ]
+    choices += [f'"{name}" is named like a loss, but was not taken for one' for name in _unknown_losses(columns)]
     for metric, group in groups.items():
         best = max(group, key=partial(_preference, group))
         chosen[metric] = best
@@ -154,7 +151,7 @@ def _why(group: list[Translated], best: Translated, other: Translated) -> str:
     """Say which of two columns was taken for a metric, and why."""
     (*named, n), (*also_named, m) = (_preference(group, column) for column in (best, other))
     more = f"it has more values ({n:,} against {m:,})" if n > m else "it stands first"
-    why = "its name is the plainer one" if named != also_named else more
+    why = "its name is the plainer one" if named != also_named and m >= COMPARABLE * n else more
     return f'"{best.source_name}" was taken for {best.metric}, and "{other.source_name}" was not: {why}'
 
 
