@@ -59,15 +59,16 @@ _SAME = {  # words that mean the same, and words that people write as one
     "gradnorms": "grad norm", "crossentropy": "ce", "crossentropyloss": "ce loss", "languagecrossentropy": "language ce",
     "languageperplexity": "language ppl", "nllloss": "nll loss", "lmloss": "lm loss", "trainloss": "train loss",
     "trainingloss": "train loss", "valloss": "val loss", "validloss": "valid loss", "validationloss": "validation loss",
-    "evalloss": "eval loss", "testloss": "test loss", "devloss": "dev loss",
+    "trainiterstats": "train", "evalstats": "eval", "evalloss": "eval loss", "testloss": "test loss", "devloss": "dev loss",
 }  # fmt: skip
 _PHRASES = {  # words that stand for one
     "cross_entropy": "ce", "learning_rate": "lr", "learning_rates": "lr", "l_r": "lr", "held_out": "heldout", "hold_out": "holdout",
     "bits_per_byte": "bpb", "nats_per_byte": "npb", "bits_per_token": "bpt", "nats_per_token": "nats", "bits_per_character": "bpc",
     "bits_per_char": "bpc", "metrics_train": "train", "metrics_training": "train", "metrics_eval": "eval", "loss_metrics": "train",
-    "train_iter_stats": "train", "trainiterstats": "train", "eval_stats": "eval", "evalstats": "eval",
+    "train_iter_stats": "train", "eval_stats": "eval",
     "validation_metrics": "val",
 }  # fmt: skip
+_STARTS_OF_PHRASES = frozenset(phrase.partition("_")[0] for phrase in _PHRASES)
 _MEASURES = {
     **dict.fromkeys(("loss", "cost", "ce", "nll", "xent", "ntp", "closs"), ("loss", 1.0)),
     **{name: (name, 1.0) for name in ("ppl", "accuracy", "bpb", "bpc")},
@@ -175,13 +176,16 @@ def _plain(words: Words) -> Words:
     plain: Words = []
     at = 0
     while at < len(words):
-        for length in (3, 2, 1):
-            part = words[at : at + length]
-            found = _PHRASES.get(_joined(part)) or (_SAME.get(part[0][0], part[0][0]) if length == 1 else None)
-            if found is not None and len(part) == length:
-                plain += [(word, part[0][1], part[-1][2]) for word in found.split()]
-                at += length
+        word, start, end = words[at]
+        at += 1
+        said = _SAME.get(word, word)
+        for more in (2, 1) if word in _STARTS_OF_PHRASES else ():
+            behind = words[at : at + more]
+            if len(behind) == more and (phrase := _PHRASES.get(f"{word}_{_joined(behind)}")):
+                said, end = phrase, behind[-1][2]
+                at += more
                 break
+        plain += [(part, start, end) for part in said.split()] if " " in said else [(said, start, end)]
     return plain
 
 
@@ -221,8 +225,11 @@ def step_rank(source_name: str) -> int | None:
     (True, None)
     """
     name = source_name.strip()
-    if name.lower() in STEP_NAMES:
-        return STEP_NAMES.index(name.lower())
+    lowered = name.lower()
+    if lowered in STEP_NAMES:
+        return STEP_NAMES.index(lowered)
+    if not any(part in lowered for part in ("step", "it", "up", "batch")):
+        return None
     words = [word for word, _, _ in _split(name.partition("/max_steps")[0])]
     rank, start, end = 0, 0, len(words)
     while start < end:

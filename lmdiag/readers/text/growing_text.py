@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.text.decimal_commas import NOTE, has_decimal_commas, with_points
+from lmdiag.readers.text.decimal_commas import decimal_names, notes, with_points
 from lmdiag.readers.text.events import EventWatcher
 from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.pieces import pieces, without_colours
@@ -19,9 +19,8 @@ class GrowingText:
         self._line_format, self._name = line_format, name
         self._table = line_format.table()
         self._scanner = line_format.scanner(self._table, without_colours(start))
-        self._commas = has_decimal_commas(without_colours(start))
-        if self._commas:
-            self._table.notes.append(NOTE)
+        self._commas = decimal_names(without_colours(start))
+        self._table.notes += notes(self._commas)
         self._events = EventWatcher(None, self._table)
         self._chatter = 0
         self._next_line = 1
@@ -30,7 +29,7 @@ class GrowingText:
         """Read further whole lines."""
         text = without_colours(lines)
         self._table.tally.count_lines(lines)
-        todo = pieces(with_points(text) if self._commas else text, self._next_line, self._table.tally)
+        todo = pieces(with_points(text, self._commas) if self._commas else text, self._next_line, self._table.tally)
         self._chatter += read_one_by_one(todo, self._scanner, self._table, self._events)
         self._next_line += lines.count("\n")
 

@@ -13,7 +13,7 @@ import numpy as np
 from lmdiag.errors import UnreadableLog
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text import skeletons as fast
-from lmdiag.readers.text.decimal_commas import NOTE, has_decimal_commas, with_points
+from lmdiag.readers.text.decimal_commas import decimal_names, notes, with_points
 from lmdiag.readers.text.events import EventWatcher
 from lmdiag.readers.text.pieces import (
     LONGEST_PIECE,
@@ -74,9 +74,9 @@ class LineFormat:
         text = without_colours(raw)
         table = self.table()
         table.tally.count_lines(raw)
-        if has_decimal_commas(text):
-            text = with_points(text)
-            table.notes.append(NOTE)
+        if commas := decimal_names(text):
+            text = with_points(text, commas)
+            table.notes += notes(commas)
         if is_coloured_diff(raw):
             table.notes.append("the log is a coloured word diff of two logs; the new values were read")
         layouts = fast.learn(self.scanner, text) if self.linewise and fast.usable(text) else []

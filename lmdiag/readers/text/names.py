@@ -37,6 +37,8 @@ _EPOCH_WORDS = lazy(
     r"^(?:(?:train|training|end of|current|cur|in|finished|completed|val|valid|validation|eval|test|dev)[ _])*(?:epoch|ep)(?: train(?:ing)?)?$",
     re.IGNORECASE,
 )
+_COUNTED, _EVALUATED = "step|iter|iteration|batch", "|".join(SPLIT_WORDS)
+_EVALUATED_STEP = lazy(rf"^(?:(?:{_EVALUATED})[ _](?:{_COUNTED})|(?:{_COUNTED})[ _](?:{_EVALUATED}))$", re.IGNORECASE)
 _EACH = ("per", "each", "every")
 _COUNTS_AND_ALSO = (
     "_step",
@@ -117,8 +119,8 @@ def _name(key: str, section: str | None, strong: bool, column: bool = False) -> 
             return Heading("epoch", name, section or _evaluated(name), strong)
         if name.lower() not in _COUNTS_AND_ALSO and is_step_name(name):
             return Heading("step", name, section, strong)
-        if (evaluated := _evaluated(name)) is not None and _counts_in_an_evaluation(name):
-            return Heading("none", name, evaluated)
+        if count < 3 and _EVALUATED_STEP.search(name):
+            return Heading("none", name, _evaluated(name))
         if canonical(name) and (count == len(words) or not _SPLIT_ALONE.match(name)):
             before = _section_of(" ".join(words[:-count]))
             whole = key if before is None and count < len(words) and _KEY.match(key) else ""
@@ -131,12 +133,6 @@ def _name(key: str, section: str | None, strong: bool, column: bool = False) -> 
 def _evaluated(name: str) -> str | None:
     """Return the evaluation set that a counter is named after, as in `VALID Epoch`."""
     return next((SPLIT_WORDS[word] for word in words_of(name) if word in SPLIT_WORDS), None)
-
-
-def _counts_in_an_evaluation(name: str) -> bool:
-    """Tell whether a name is that of a count of steps of an evaluation, such as `val batch`."""
-    words = words_of(name)
-    return len(words) == 2 and words[words[0] in SPLIT_WORDS] in ("step", "iter", "batch")
 
 
 def is_split(key: str) -> bool:
