@@ -6,7 +6,6 @@ A metric of the training stream stands under its own name (`loss`), one of an ev
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 LN2 = 0.6931471805599453
@@ -82,13 +81,6 @@ METRICS: dict[str, Metric] = {
         Metric("kl", "divergence from the reference policy", "nats"),
     )
 }  # fmt: skip
-
-# Losses of auxiliary terms, adversaries and policies: never the loss of a language model.
-NOT_A_LANGUAGE_MODEL_LOSS = re.compile(
-    r"(^|[/_])(aux|z|load_balancing|router|gate|moe_gate|kl|d|g|disc|gen|policy|value|pg|actor|critic|act|cri|entropy)_?loss"
-    r"|_aux$|^rewards?/",
-    re.IGNORECASE,
-)
 
 TIME_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "msec": 1e-3, "s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0,
               "seconds": 1.0, "m": 60.0, "min": 60.0, "mins": 60.0, "minutes": 60.0, "h": 3600.0, "hours": 3600.0}  # fmt: skip

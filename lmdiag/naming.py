@@ -102,7 +102,7 @@ _BESIDE_A_RATE = frozenset("train interval speed throughput avg cur perf global"
 _OPTIMIZERS = frozenset(
     """
     adam adamw adafactor adagrad lamb lion muon sgd rmsprop sophia shampoo soap nadam radam novograd schedulefree adamw8bit
-    decoupled fused cpu deep speed deepspeed paged 8bit distributed hybrid group group0 pg1 0 w
+    decoupled fused cpu deep speed deepspeed paged 8bit distributed hybrid group0 pg1 w
     """.split()
 )
 _EXACT = {"_runtime": ("elapsed_s", 1.0), **dict.fromkeys(("lr(1e-3)", "train/lr(1e-3)"), ("lr", 1e-3))}
@@ -117,9 +117,11 @@ _ESTIMATES = frozenset(  # of the training loss, in evaluation mode
 )
 _ONLY_OF_EVALUATIONS = ("eval_time_s", "n_tokens")
 _NO_SET = frozenset("best min max avg ema running std last final smooth smoothed lowest highest prev target".split())
-_NO_LOSS_OF_A_SET = frozenset(
+_OTHER_TERMS = frozenset(  # of a loss: what an adversary, a policy, a router or a regularizer adds
     """
-    aux z load balancing router gate moe kl d g disc gen policy value pg actor critic act cri entropy reward rewards mtp scale
+    aux auxiliary z d g gen generator generative disc discriminator adv adversarial kl kld vq commit commitment router gate gating
+    moe load balance balancing reg regularization regularizer distill distil distillation kd teacher jepa align alignment mtp contrastive recon reconstruction
+    policy value pg actor critic act cri entropy reward rewards nsp sop cls box obj dfl mse l1 l2 scale
     """.split()
 )
 _BEFORE_A_STEP = frozenset("train training trainer global current cur optimizer optimiser opt total local".split())
@@ -418,9 +420,18 @@ def _a_set(name: str, placed: Words, measure: list[str]) -> Spelling | None:
     """Return the measure of the set whose name these words are, unless they name something else."""
     words = [word for word, _, _ in placed]
     found = _measure(measure)
-    if found is None or "/" in found.name or words[0] in _NO_SET or not _NO_LOSS_OF_A_SET.isdisjoint(words):
+    if found is None or "/" in found.name or words[0] in _NO_SET or not _OTHER_TERMS.isdisjoint(words):
         return None
     return replace(found, name=f"{name[placed[0][1] : placed[-1][2]]}/{found.name}")
+
+
+def is_other_term(name: str) -> bool:
+    """Tell whether a name is that of a term beside the loss of a language model.
+
+    >>> is_other_term("Aux Loss"), is_other_term("policy_loss"), is_other_term("CE loss")
+    (True, True, False)
+    """
+    return not _OTHER_TERMS.isdisjoint(words_of(name))
 
 
 def evaluation_set(metric: str) -> str:

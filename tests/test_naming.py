@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmdiag.metrics import GIB, LN2, METRICS, MIB, NOT_A_LANGUAGE_MODEL_LOSS, unit_scale
-from lmdiag.naming import evaluation_set, evaluation_sets, is_step_name, spelling, step_rank, words_of
+from lmdiag.metrics import GIB, LN2, METRICS, MIB, unit_scale
+from lmdiag.naming import evaluation_set, evaluation_sets, is_other_term, is_step_name, spelling, step_rank, words_of
 from lmdiag.readers.text.names import canonical
 
 # (who writes it, metric with its set, what brings its values to the unit of the metric, spellings)
@@ -152,7 +152,7 @@ def test_a_canonical_name_stands_for_itself(name):
 
 @pytest.mark.parametrize("name", ["aux_loss", "z_loss", "actor/pg_loss", "policy_loss", "d_loss", "rewards/margins"])
 def test_losses_that_are_no_language_model_loss(name):
-    assert NOT_A_LANGUAGE_MODEL_LOSS.search(name)
+    assert is_other_term(name)
     assert spelling(name).name != "loss"
 
 

@@ -143,7 +143,8 @@ def _one_column_each(columns: list[Translated]) -> tuple[dict[str, Translated], 
 def _unknown_losses(columns: list[Translated]) -> Iterator[str]:
     for column in columns:
         name = column.source_name
-        if column.metric.rpartition("/")[2] not in METRICS and is_like_a_loss(name) and not name.startswith("layers/"):
+        known = column.metric.rpartition("/")[2] in METRICS or name.startswith(("layers/", "train/train_"))
+        if not known and is_like_a_loss(name):
             yield name
 
 

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from lmdiag.gather.objective import ADVERSARIES, OTHER_TERMS, PREFERENCES, REWARDS
+from lmdiag.gather.objective import PREFERENCES, REWARDS
 from lmdiag.gather.translated import Translated
-from lmdiag.metrics import NOT_A_LANGUAGE_MODEL_LOSS
-from lmdiag.naming import SPLITS
+from lmdiag.naming import SPLITS, is_other_term, words_of
 from lmdiag.readers.rawlog import RawLog
 
 MOST_ROWS = 0.5
 LOSSES = ("loss", "ppl", "bpb", "bpc")
 SETS = ("val", "test")
-_LOSS = re.compile(r"(?<![a-z])loss(?:es)?(?![a-z])")
-_CAMEL = re.compile(r"(?<=[a-z])Loss")
-_WORD = re.compile(r"[a-z]+")
 OF_A_LOSS = frozenset(
     """
     scale scaler scaling weight weights coef coeff coefficient lambda std var variance min max best lowest time count mask ratio delta
-    diff change improvement patience step steps tokens token percent threshold limit target aux auxiliary balance balancing router
+    diff change improvement patience step steps tokens token percent threshold limit target reference
     """.split()
 )
 
@@ -70,7 +65,5 @@ def is_like_a_loss(source_name: str) -> bool:
     >>> is_like_a_loss("sft_loss"), is_like_a_loss("policy_loss"), is_like_a_loss("loss_scale")
     (True, False, False)
     """
-    name = _CAMEL.sub("_loss", source_name).lower()
-    if not _LOSS.search(name) or not OF_A_LOSS.isdisjoint(_WORD.findall(name)):
-        return False
-    return not any(pattern.search(name) for pattern in (NOT_A_LANGUAGE_MODEL_LOSS, OTHER_TERMS, ADVERSARIES))
+    words = words_of(source_name)
+    return "loss" in words and OF_A_LOSS.isdisjoint(words) and not is_other_term(source_name)

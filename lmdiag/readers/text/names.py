@@ -27,11 +27,6 @@ _ON_A_SET = lazy(
     r"^(.*?)[ _](?:on|over|for)(?: the)? (train|training|val|valid|validation|eval|dev|test|held-?out)(?: (?:set|data|dataset|split))?$",
     re.IGNORECASE,
 )
-_AUXILIARY = lazy(
-    r"(?:^|[\s_])(?:aux\w*|kld?|vq|commit\w*|router|gat(?:e|ing)|balanc\w+|z|moe|reg|regulari[sz]ation|distill?\w*|kd|mtp"
-    r"|contrastive|recon\w*|adv\w*|disc\w*|gen\w*|policy|value|critic|actor|entropy|nsp|sop|cls|box|obj|dfl|mse|l1|l2)[\s_]",
-    re.IGNORECASE,
-)
 _FILLER = lazy(r"\b(?:is|was|of|at|after|for|the|on|in|now|value|set|reached|improved to)$", re.IGNORECASE)
 _EPOCH_WORDS = lazy(
     r"^(?:(?:train|training|end of|current|cur|in|finished|completed|val|valid|validation|eval|test|dev)[ _])*(?:epoch|ep)(?: train(?:ing)?)?$",
@@ -113,6 +108,8 @@ def _name(key: str, section: str | None, strong: bool, column: bool = False) -> 
     words = key.split()
     for count in range(min(len(words), 4), 0, -1):
         name = " ".join(words[-count:])
+        if count > 1 and not (name[0].isalnum() or name[0] in "_|("):
+            continue  # an arrow, a tick
         if words[-count - 1 : -count] and words[-count - 1].lower() in _EACH:
             continue  # time per epoch
         if _EPOCH_WORDS.match(name):
@@ -144,12 +141,3 @@ def is_split(key: str) -> bool:
 def of_training(key: str) -> bool:
     """Tell whether a name says that it was measured on the training data."""
     return "train" in words_of(key)
-
-
-def is_auxiliary(key: str) -> bool:
-    """Tell whether a name is that of a term beside the loss of the language model.
-
-    >>> is_auxiliary("Aux Loss"), is_auxiliary("CE loss")
-    (True, False)
-    """
-    return _AUXILIARY.search(key) is not None

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lmdiag.naming import spelling
+from lmdiag.naming import spelling, step_rank
 from lmdiag.readers.rawlog import Column, RawLog
 
 # A column whose name matches is another view of a column that is there too, or no measurement of the training.
@@ -82,11 +82,10 @@ def step_column(columns: Mapping[str, Column]) -> str:
     >>> step_column({"iter": Column(np.arange(2), np.array([0.0, 10])), "_step": Column(np.arange(2), np.arange(2.0))})
     'iter'
     """
-    for name in ("trainer/global_step", "train/global_step", "global_step", "iter", "iteration", "step"):
-        column = columns.get(name)
-        if column is not None and len(column.values) > 1 and _mostly_ascending(column.values):
+    for _, name in sorted((rank, name) for name in columns if (rank := step_rank(name)) is not None):
+        if name == "_step" or (len(columns[name].values) > 1 and _mostly_ascending(columns[name].values)):
             return name
-    return "_step" if "_step" in columns else ""
+    return ""
 
 
 def _mostly_ascending(values: np.ndarray) -> bool:
