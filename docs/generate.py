@@ -63,14 +63,27 @@ def catalogue() -> str:
     return "\n".join(lines) + "\n"
 
 
+METRIC_HEAD = """# Metrics
+
+Printed logs, tables, JSON and trackers share these names.
+
+- Upper and lower case, blanks, `.`, `/`, `-`, `_`, brackets and camelCase do not matter: `TrainLoss`, `train-loss` and `train.loss` are one name.
+- `train/`, `metrics/`, `optim/` and the like in front say nothing more. `val`, `valid`, `eval`, `dev`, `held-out` and `test`, in front or behind, say
+  an evaluation, and a name beside them which set: `eval_easy_loss`, `loss/val_easy` and `easy/val_loss` are `easy/loss`. Before a slash stands a set, too,
+  if it has a loss or a score, and is no part of a training such as `actor/`, `perf/` or `aux/`.
+- Words such as `avg`, `mean`, `total`, `epoch` or `running` leave a loss, perplexity or accuracy what it is; of two columns the plainer name counts.
+- The unit may stand at the end: `_ms`, `(s)`, `_gb`, `(GiB)`, `_pct`, `(%)`, `_bits`, `_nats_per_byte`, `_M`. Speeds are known by their unit: `tok/s`,
+  `it/s`, `s/it`, `tokens_per_sec_per_gpu`.
+"""
+
+
 def metric_table() -> str:
     """Return the table of canonical metrics with their spellings."""
     rows = [
         f"| `{m.name}` | {m.meaning} | {m.unit or '–'} | {', '.join(f'`{a}`' for a in m.aliases) or '–'} |"
         for m in METRICS.values()
     ]
-    head = "# Metrics\n\nNames in any case; blanks and dashes count as `_`; `train/`, `eval_`, `val_` and the like say the split.\n"
-    return f"{NOTE}{head}\n| metric | meaning | unit | other spellings |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+    return f"{NOTE}{METRIC_HEAD}\n| metric | meaning | unit | other spellings |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
 
 
 LOG_FORMAT = """# The standard log, `lmdiag-log/1`

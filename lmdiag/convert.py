@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from lmdiag.naming import evaluation_set, evaluation_sets
 from lmdiag.record.writer import SCHEMA
 from lmdiag.run import Event, Run, Segment, Series
 from lmdiag.strict_json import dumps, encodable, plain
@@ -26,12 +27,13 @@ def records(run: Run) -> Iterator[dict[str, Any]]:
     Values of steps that a resumed run wrote again stand before the header of the resume, as they did in the log.
     """
     head = header(run)
+    sets = evaluation_sets([*run.series, *run.superseded])
     yield head
     for number, segment in enumerate(_segments(run)):
         if number:
             yield {**head, "resumed_from_step": segment.first_step - 1}
         for step, cells in _rows(run, number):
-            yield from _typed(step, cells)
+            yield from _typed(step, cells, sets)
     yield from map(_event, run.events)
 
 
@@ -126,26 +128,25 @@ def _by_step(
     return rows
 
 
-def _typed(step: int, cells: Mapping[str, float]) -> Iterator[dict[str, Any]]:
+def _typed(step: int, cells: Mapping[str, float], sets: set[str]) -> Iterator[dict[str, Any]]:
     """Yield one record for the training stream and one for each evaluation set."""
     found: dict[str, dict[str, Any]] = {}
     for metric, value in cells.items():
-        split, name = _place(metric)
+        split, name = _place(metric, sets)
         record = found.setdefault(split, _empty(step, split))
         _put(record, name, value)
     yield from (found[split] for split in sorted(found))
 
 
-def _place(metric: str) -> tuple[str, str]:
-    """Return the evaluation set and the field of a metric; "" is the training stream.
+def _place(metric: str, sets: set[str]) -> tuple[str, str]:
+    """Return the evaluation set and the field of a metric, given the sets of the run; "" is the training stream.
 
-    >>> _place("val/loss"), _place("loss"), _place("layers/h.0/grad_norm")
-    (('val', 'loss'), ('', 'loss'), ('', 'layers/h.0/grad_norm'))
+    >>> _place("val/loss", {"val"}), _place("actor/lr", {"val"}), _place("layers/h.0/grad_norm", {"val"})
+    (('val', 'loss'), ('', 'actor/lr'), ('', 'layers/h.0/grad_norm'))
     """
-    split, _, name = metric.rpartition("/")
-    if metric.startswith("layers/") or not split or not name or name in NOT_A_FIELD:
-        return "", metric
-    return split, name
+    split = evaluation_set(metric) or metric.rpartition("/")[0]
+    name = metric[len(split) + 1 :]
+    return (split, name) if split in sets and name and name not in NOT_A_FIELD else ("", metric)
 
 
 def _empty(step: int, split: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ TICKS = 20  # an interval of a clock is as long as this many of its ticks, so th
 
 @dataclass(frozen=True, eq=False)
 class Pace:
-    """Seconds per `unit` ("step" or "token") at steps int64[n], and the metric they come from."""
+    """Seconds per `unit` ("step", "token" or "word") at steps int64[n], and the metric they come from."""
 
     steps: np.ndarray
     seconds: np.ndarray
@@ -27,7 +28,7 @@ class Pace:
 
 
 def pace(run: Run) -> Pace | None:
-    """Return how long a token takes, or else a step; None for a log without speeds, step times and clock.
+    """Return how long a token takes, or else a step or a word; None for a log without speeds, step times and clock.
 
     Speeds come first: they do not change with the length of the sequences.
 
@@ -35,11 +36,15 @@ def pace(run: Run) -> Pace | None:
     >>> pace(run).seconds.tolist(), pace(run).unit
     ([0.01, 0.02], 'token')
     """
-    for metric in SPEEDS:
+    return _of_speed(run, SPEEDS, "token") or step_times(run) or _of_speed(run, ("words_per_sec",), "word")
+
+
+def _of_speed(run: Run, metrics: Sequence[str], unit: str) -> Pace | None:
+    for metric in metrics:
         speed = _positive(run.series.get(metric))
         if len(speed):
-            return Pace(speed.steps, 1 / speed.values, "token", metric)
-    return step_times(run)
+            return Pace(speed.steps, 1 / speed.values, unit, metric)
+    return None
 
 
 def step_times(run: Run) -> Pace | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmdiag.account import Account, Skipped
+from lmdiag.naming import evaluation_set
 from lmdiag.stats.windows import block_medians, median
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ class Run:
         return {
             name.removesuffix("/loss"): series
             for name, series in self.series.items()
-            if name.endswith("/loss") and not name.startswith(("layers/", "train/"))
+            if name.endswith("/loss") and evaluation_set(name) not in ("", "train")
         }
 
     @cached_property

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     {"errors", "figures", "patterns", "record", "strict_json", "version"},
     {"account", "config", "facts", "metrics", "stats"},
+    {"naming"},
     {"run", "loss_law"},
     {"finding", "looks", "advice", "pace", "layers", "task_measures"},
     {"sources", "readers", "gather", "rules", "attribution", "forecast"},

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lmdiag.metrics import METRICS, step_rank
+from lmdiag.naming import spelling, step_rank
 from lmdiag.readers.rawlog import RawLog
 
 MOSTLY = 0.5
@@ -30,13 +30,9 @@ def axis(raw: RawLog) -> Axis:
         return Axis(_filled(raw, column) + raw.step_offset, raw.step_kind, column)
     for kind in ("tokens", "samples", "epoch"):
         for name in raw.columns:
-            if _plain(name) in (kind, *METRICS[kind].aliases) and _counts(raw, name):
+            if spelling(name).name == kind and _counts(raw, name):
                 return Axis(_filled(raw, name), kind, name, (f'The log has no steps; "{name}" stands in for them.',))
     return Axis(np.arange(1, raw.n_rows + 1), "record", "", ("The log has no steps; its records are counted instead.",))
-
-
-def _plain(name: str) -> str:
-    return name.strip().lower().replace(" ", "_").removeprefix("train/")
 
 
 def _best_counter(raw: RawLog) -> str:
@@ -54,7 +50,7 @@ def _counts(raw: RawLog, name: str) -> bool:
     if len(values) == 0 or len(values) < 0.9 * len(column.values) or np.abs(values).max() > LARGEST_STEP:
         return False
     whole = np.mean(values == np.rint(values)) > 0.9
-    varies = raw.n_rows == 1 or values.min() < values.max() or _plain(name) in ("step", "global_step")
+    varies = raw.n_rows == 1 or values.min() < values.max() or step_rank(name) in (0, 1)
     return bool(whole and varies) and len(values) >= MOSTLY * _rows_with_loss(raw)
 
 

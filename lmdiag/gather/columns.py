@@ -8,14 +8,16 @@ from functools import partial
 
 import numpy as np
 
-from lmdiag.gather.only_loss import with_only_losses
+from lmdiag.gather.only_loss import is_like_a_loss, with_only_losses
 from lmdiag.gather.translated import Translated
-from lmdiag.metrics import LN2, SPLITS, spelling, unit_scale
+from lmdiag.metrics import LN2, METRICS, unit_scale
+from lmdiag.naming import SPLITS, evaluation_set, spelling
 from lmdiag.readers.rawlog import Column, RawLog
 
 SPLIT_COLUMNS = ("split", "subset", "mode", "phase", "stage", "partition", "type")
 COMPARABLE = 0.9  # a column with this share of the points of the fullest may be preferred to it for its name
 LANGUAGE_MODEL_LOSS = ("lm_loss", "lm loss", "lm-loss", "ce_loss", "cross_entropy", "crossentropy", "nll_loss")
+MOST_SURPLUS = 99  # words of a name that say nothing
 LARGEST_SHARE = 1.5  # a larger accuracy is one in percent
 SUMMARIES = 0.2  # share of the records that can be summaries
 SUMMARY = ("train_loss", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos")
@@ -49,7 +51,7 @@ def _of_their_sets(columns: list[Translated]) -> Iterator[Translated]:
     rows = {
         c.metric.removesuffix("/loss"): c.column.rows
         for c in columns
-        if c.metric.endswith("/loss") and not c.metric.startswith(("layers/", "train/"))
+        if c.metric.endswith("/loss") and evaluation_set(c.metric) not in ("", "train")
     }
     apart = len(rows) > 1 and len(np.unique(np.concatenate(list(rows.values())))) == sum(map(len, rows.values()))
     for column in columns:
@@ -122,6 +124,7 @@ def _one_column_each(columns: list[Translated]) -> tuple[dict[str, Translated], 
     chosen = {}
     others: list[Translated] = []
     choices = [column.guess for column in columns if column.guess]
+    choices += [f'"{name}" is named like a loss, but was not taken for one' for name in _unknown_losses(columns)]
     for metric, group in groups.items():
         best = max(group, key=partial(_preference, group))
         chosen[metric] = best
@@ -137,17 +140,23 @@ def _one_column_each(columns: list[Translated]) -> tuple[dict[str, Translated], 
     return chosen, choices
 
 
+def _unknown_losses(columns: list[Translated]) -> Iterator[str]:
+    for column in columns:
+        name = column.source_name
+        known = column.metric.rpartition("/")[2] in METRICS or name.startswith(("layers/", "train/train_"))
+        if not known and is_like_a_loss(name):
+            yield name
+
+
 def _why(group: list[Translated], best: Translated, other: Translated) -> str:
     """Say which of two columns was taken for a metric, and why."""
-    (named, exact, n), (also_named, also_exact, m) = (_preference(group, column) for column in (best, other))
-    if (named, exact) != (also_named, also_exact):
-        why = "its name is the plainer one"
-    else:
-        why = f"it has more values ({n:,} against {m:,})" if n > m else "it stands first"
+    (*named, n), (*also_named, m) = (_preference(group, column) for column in (best, other))
+    more = f"it has more values ({n:,} against {m:,})" if n > m else "it stands first"
+    why = "its name is the plainer one" if named != also_named and m >= COMPARABLE * n else more
     return f'"{best.source_name}" was taken for {best.metric}, and "{other.source_name}" was not: {why}'
 
 
-def _preference(group: list[Translated], column: Translated) -> tuple[bool, bool, int]:
+def _preference(group: list[Translated], column: Translated) -> tuple[bool, bool, int, int]:
     most = max(len(c.column.rows) for c in group)
     full = len(column.column.rows) >= COMPARABLE * most
     lowered = column.source_name.lower()
@@ -155,7 +164,9 @@ def _preference(group: list[Translated], column: Translated) -> tuple[bool, bool
         "loss": any(word in lowered for word in LANGUAGE_MODEL_LOSS),
         "grad_norm": lowered.startswith(("raw_", "learning/raw_")),
     }.get(column.metric, column.source_name == column.metric or lowered.endswith("_epoch"))
-    return full and preferred, full and column.source_name == column.metric, len(column.column.rows)
+    plain = full and column.source_name == column.metric
+    surplus = spelling(column.source_name).surplus if full else MOST_SURPLUS
+    return full and preferred, plain, -surplus, len(column.column.rows)
 
 
 def main_column(chosen: Mapping[str, Translated]) -> Translated | None:

@@ -19,6 +19,7 @@ PREFERENCES = re.compile(r"(^|/)rewards/(margins|chosen|rejected|accuracies)$")
 OTHER_TERMS = re.compile(
     r"(^|[/_ ])(kl|teacher|distill\w*|kd|recon\w*|contrastive|mse|jepa|align\w*|commit\w*)_?loss$", re.IGNORECASE
 )
+_LEADING = re.compile(r"^(?:train/|loss(?:es)?/)+")
 ADVERSARIES = re.compile(r"(^|[/_ ])(d|g|disc|discriminator|gen|generator)_?loss$", re.IGNORECASE)
 
 
@@ -27,7 +28,7 @@ def objective(raw: RawLog, series: Mapping[str, Series]) -> str:
     known = raw.objective or raw.config.get("task")
     if known in TASKS:
         return str(known)
-    names = [name.lower().removeprefix("train/") for name in raw.columns]
+    names = [_LEADING.sub("", name.lower()) for name in raw.columns]
     if any(PREFERENCES.search(name) for name in names):
         return "composite"
     if any(REWARDS.search(name) for name in names):

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from lmdiag.gather.objective import ADVERSARIES, OTHER_TERMS, PREFERENCES, REWARDS
+from lmdiag.gather.objective import PREFERENCES, REWARDS
 from lmdiag.gather.translated import Translated
-from lmdiag.metrics import NOT_A_LANGUAGE_MODEL_LOSS
+from lmdiag.naming import SPLITS, is_other_term, words_of
 from lmdiag.readers.rawlog import RawLog
 
 MOST_ROWS = 0.5
 LOSSES = ("loss", "ppl", "bpb", "bpc")
 SETS = ("val", "test")
-_LOSS = re.compile(r"(?<![a-z])loss(?:es)?(?![a-z])")
-_CAMEL = re.compile(r"(?<=[a-z])Loss")
-_WORD = re.compile(r"[a-z]+")
 OF_A_LOSS = frozenset(
     """
     scale scaler scaling weight weights coef coeff coefficient lambda std var variance min max best lowest time count mask ratio delta
-    diff change improvement patience step steps tokens token percent threshold limit target aux auxiliary balance balancing router
+    diff change improvement patience step steps tokens token percent threshold limit target reference
     """.split()
 )
 
@@ -56,11 +52,18 @@ def _set_of(metric: str) -> str:
 
 
 def _can_be_loss(raw: RawLog, column: Translated) -> bool:
-    name = _CAMEL.sub("_loss", column.source_name).lower()
-    if not _LOSS.search(name) or not OF_A_LOSS.isdisjoint(_WORD.findall(name)):
-        return False
-    if any(pattern.search(name) for pattern in (NOT_A_LANGUAGE_MODEL_LOSS, OTHER_TERMS, ADVERSARIES)):
-        return False
     values = column.column.values[np.isfinite(column.column.values)]
     whole = not len(values) or bool((values == np.rint(values)).all())
-    return len(column.column.rows) >= MOST_ROWS * raw.n_rows and not whole
+    if whole or len(column.column.rows) < MOST_ROWS * raw.n_rows:
+        return False
+    return is_like_a_loss(column.source_name) or (column.source_name.lower() in SPLITS and values.max() > 1)
+
+
+def is_like_a_loss(source_name: str) -> bool:
+    """Tell whether a name may be that of a loss of a language model, but for those of known other terms.
+
+    >>> is_like_a_loss("sft_loss"), is_like_a_loss("policy_loss"), is_like_a_loss("loss_scale")
+    (True, False, False)
+    """
+    words = words_of(source_name)
+    return "loss" in words and OF_A_LOSS.isdisjoint(words) and not is_other_term(source_name)

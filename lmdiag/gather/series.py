@@ -39,6 +39,7 @@ def gather(log: Arranged) -> Run:
         if replaced is not None and len(replaced):
             superseded[metric] = replaced
     series |= _losses_of_perplexities(series)
+    series |= _times_of_speeds(series)
     if "loss" not in series and "train/loss" in series:  # estimates are all that this log says of the training loss
         series["loss"] = series.pop("train/loss")
     norm = series.get("grad_norm")
@@ -48,7 +49,10 @@ def gather(log: Arranged) -> Run:
     guesses = [column.guess for column in log.columns.values() if column.guess]
     notes = (*raw.notes, *axis.notes, *guesses)
     if len(unmeasured):
-        notes = (*notes, f"a gradient norm of -1 ({len(unmeasured)} times) was read as NaN: DeepSpeed and InternEvo write it so")
+        notes = (
+            *notes,
+            f"a gradient norm of -1 ({len(unmeasured)} times) was read as NaN: DeepSpeed and InternEvo write it so",
+        )
     if not any(name.rpartition("/")[2] == "loss" for name in series) and raw.objective != "reinforcement":
         notes = (*notes, _without_loss(raw))
     return Run(
@@ -90,6 +94,15 @@ def _losses_of_perplexities(series: Mapping[str, Series]) -> dict[str, Series]:
                     said.steps, np.log(said.values), said.lines, said.source_name or name, "perplexity"
                 )
     return losses
+
+
+def _times_of_speeds(series: Mapping[str, Series]) -> dict[str, Series]:
+    """Return the time of a step where the log tells only how many there are in a second."""
+    speed = series.get("steps_per_sec")
+    if speed is None or "step_time_s" in series:
+        return {}
+    with np.errstate(divide="ignore"):
+        return {"step_time_s": Series(speed.steps, 1 / speed.values, speed.lines, speed.source_name, "steps/s")}
 
 
 def _in_nats(config: Mapping[str, Any]) -> Mapping[str, Any]:

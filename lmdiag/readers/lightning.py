@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lmdiag.metrics import spelling
+from lmdiag.naming import spelling
 from lmdiag.readers.csv import table as csv_table
 from lmdiag.readers.csv.header import header_names
 from lmdiag.readers.rawlog import Column, RawLog, Source

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from lmdiag.errors import BadSetting, nearest
-from lmdiag.metrics import METRICS, spelling
+from lmdiag.metrics import METRICS
+from lmdiag.naming import spelling
 from lmdiag.patterns import lazy
 from lmdiag.readers.rawlog import RawLog
 

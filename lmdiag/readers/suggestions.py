@@ -8,7 +8,7 @@ import shlex
 import numpy as np
 
 from lmdiag.errors import LmdiagError
-from lmdiag.metrics import is_step_name, spelling
+from lmdiag.naming import is_step_name, spelling
 from lmdiag.readers.options import listed
 from lmdiag.readers.rawlog import Column, RawLog
 from lmdiag.sources.source import Source

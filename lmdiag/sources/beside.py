@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lmdiag.metrics import SPLITS, spelling
+from lmdiag.naming import SPLITS, spelling
 from lmdiag.sources.source import Source
 
 STORE_FOLDERS = frozenset("csv files log logs metrics plots scalars tb tensorboard vis_data".split())

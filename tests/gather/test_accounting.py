@@ -73,7 +73,7 @@ def test_of_two_columns_for_one_metric_none_is_lost():
     assert set(read("a.jsonl", text)) == {"loss", "logged loss", "val/loss", "val/nll_loss"}
 
 
-@pytest.mark.parametrize("name", ["loss_lm", "train_loss_local", "sft_loss", "sftLoss", "my loss"])
+@pytest.mark.parametrize("name", ["loss_sft", "sft_loss", "sftLoss", "my loss", "loss_of_the_day"])
 def test_the_only_column_that_can_be_a_loss_is_taken_and_said(name):
     run = read("a.jsonl", records(**{name: "4.N", "speed": "7"}))
     assert run["loss"].source_name == name

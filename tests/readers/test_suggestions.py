@@ -10,7 +10,7 @@ from lmdiag.readers.options import ReadOptions
 from lmdiag.sources.source import Source
 
 LOSSES = [5 - step / 50 + step % 7 / 100 + 0.0003 for step in range(1, 100)]
-TABLE = "when,train cost,Foo\n" + "".join(f"{n},{loss:.4f},0.5\n" for n, loss in enumerate(LOSSES, 1))
+TABLE = "when,train objective,Foo\n" + "".join(f"{n},{loss:.4f},0.5\n" for n, loss in enumerate(LOSSES, 1))
 PRINTS = {
     "tutorial": "".join(f"0m {n * 10}s ({n * 5000} {n}%) {loss:.4f}\n" for n, loss in enumerate(LOSSES, 1)),
     "with words": "".join(f"{n * 5000} {n}% (0m {n}s) {loss:.4f} Name{n} / ✓\n" for n, loss in enumerate(LOSSES, 1)),
@@ -43,9 +43,9 @@ def test_the_proposed_option_reads_the_log(name, text):
 
 
 def test_the_columns_of_a_table_are_listed():
-    with pytest.raises(UnreadableLog, match="when, train cost, Foo") as refused:
+    with pytest.raises(UnreadableLog, match="when, train objective, Foo") as refused:
         read("old.csv", TABLE)
-    assert refused.value.hint.endswith("--map loss='train cost' --map step=when")
+    assert refused.value.hint.endswith("--map loss='train objective' --map step=when")
 
 
 @pytest.mark.parametrize(
@@ -61,11 +61,11 @@ def test_a_log_without_a_loss_says_which_option_names_one(name, line, frame):
 @pytest.mark.parametrize(
     ("mapping", "words"),
     [
-        ({"loss": "train_cost"}, 'it has when, train cost, Foo[\\s\\S]*did you mean "train cost"'),
-        ({"los": "train cost"}, 'no metric "los"[\\s\\S]*did you mean "loss"'),
-        ({"eval_loss": "train cost"}, 'did you mean "val/loss"'),
-        ({"loss": "train cost/0"}, "zero is no factor"),
-        ({"loss": "train cost", "step": "when/2"}, "takes no factor"),
+        ({"loss": "train_objective"}, 'it has when, train objective, Foo[\\s\\S]*did you mean "train objective"'),
+        ({"los": "train objective"}, 'no metric "los"[\\s\\S]*did you mean "loss"'),
+        ({"eval_loss": "train objective"}, 'did you mean "val/loss"'),
+        ({"loss": "train objective/0"}, "zero is no factor"),
+        ({"loss": "train objective", "step": "when/2"}, "takes no factor"),
     ],
 )
 def test_a_map_that_cannot_work(mapping, words):
@@ -73,11 +73,11 @@ def test_a_map_that_cannot_work(mapping, words):
         read("old.csv", TABLE, ReadOptions(mapping=mapping))
 
 
-@pytest.mark.parametrize("said", ["train cost/25", "train cost*0.04", "train cost * 4e-2"])
+@pytest.mark.parametrize("said", ["train objective/25", "train objective*0.04", "train objective * 4e-2"])
 def test_a_column_is_taken_with_a_factor(said):
     run = read("old.csv", TABLE, ReadOptions(mapping={"loss": said, "step": "when"}))
     assert run["loss"].values.tolist() == pytest.approx([loss / 25 for loss in LOSSES], abs=1e-5)
-    (column,) = (column for column in run.account.columns if column.name == "train cost")
+    (column,) = (column for column in run.account.columns if column.name == "train objective")
     assert (column.metrics, column.scale) == (("loss",), pytest.approx(0.04))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lmdiag.errors import UnreadableLog
-from lmdiag.metrics import is_step_name, spelling
+from lmdiag.naming import is_step_name, spelling
 from lmdiag.readers.csv.records import Header, add_rows, count_above
 from lmdiag.readers.numbers import cell_number
 from lmdiag.readers.rawlog import Column, RawLog

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from lmdiag.errors import NoValues, UnreadableLog
-from lmdiag.metrics import is_step_name, spelling
+from lmdiag.naming import is_step_name, spelling
 from lmdiag.readers.json.decode import Lost, cut_apart, decode
 from lmdiag.readers.numbers import cell_number
 from lmdiag.readers.rawlog import RawLog

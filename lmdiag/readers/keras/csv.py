@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lmdiag.metrics import is_step_name
+from lmdiag.naming import is_step_name
 from lmdiag.readers.csv import table as csv_table
 from lmdiag.readers.csv.header import header_names
 from lmdiag.readers.keras.epochs import INDEX_NAMES, by_epoch, is_history

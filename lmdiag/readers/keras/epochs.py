@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lmdiag.metrics import spelling
+from lmdiag.naming import spelling
 from lmdiag.readers.rawlog import Column, RawLog
 
 INDEX_NAMES = ("", "Unnamed: 0", "index")

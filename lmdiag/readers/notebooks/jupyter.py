@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from lmdiag.errors import UnreadableLog
-from lmdiag.metrics import spelling
+from lmdiag.naming import spelling
 from lmdiag.readers.json.document import parsed
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.run import Skipped

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lmdiag.metrics import spelling
+from lmdiag.naming import spelling
 from lmdiag.patterns import lazy
 
 Numbers = dict[str, tuple[list[int], list[float]]]  # rows and values of each column

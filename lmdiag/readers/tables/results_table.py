@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lmdiag.errors import NoValues
-from lmdiag.metrics import is_step_name
+from lmdiag.naming import is_step_name
 from lmdiag.readers.rawlog import RawLog
 
 EXPERIMENT_NAMES = frozenset(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lmdiag.errors import UnreadableLog
-from lmdiag.metrics import spelling
+from lmdiag.naming import spelling
 from lmdiag.readers.rawlog import RawLog, Source
 from lmdiag.readers.tensorboard.event_file import EventFile, read_event_file
 from lmdiag.readers.tensorboard.event_rows import points, rows_of

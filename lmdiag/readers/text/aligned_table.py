@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lmdiag.metrics import is_step_name
+from lmdiag.naming import is_step_name
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text.columns import name_columns

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lmdiag.metrics import METRICS, spelling, unit_scale
+from lmdiag.metrics import METRICS, unit_scale
+from lmdiag.naming import spelling
 from lmdiag.readers.text.names import canonical, of_training
 from lmdiag.readers.text.table import EPOCH, POSITION, STEP, Table
 

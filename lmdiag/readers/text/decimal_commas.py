@@ -1,41 +1,87 @@
-"""Logs of programs that write numbers as much of Europe does: `loss: 2,31`."""
+"""Commas in printed numbers: for decimals as much of Europe writes them, or between thousands; decided name by name."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 
 from lmdiag.patterns import lazy
+from lmdiag.readers.text.languages import english
+from lmdiag.readers.text.names import canonical, heading
 
-LOOKED_AT = 1 << 14
-FEWEST = 2
-NOTE = "the log writes decimals with a comma: 2,5 was read as 2.5"
-_NAMED = lazy(
-    r"(?:loss|verlust|perte|p[ée]rdida|perda|perdita|потери|cost|ppl|perplexity|acc\w*)\b[^\d\n]{0,24}-?\d+,\d+(?![\d,.])",
-    re.IGNORECASE,
-)
-_ANY = lazy(r"[=: ]-?\d+,\d")  # quick to look for, and rare
-_POINT = lazy(r"(?<![\d.:,])\d+\.\d+(?![\d.]*\.\d)")
-_COMMA = lazy(r"(?<![\d.,:])(-?\d+),(\d+)(?![\d,.]|:)")
-POINTS_PER_COMMA = 0.2
+LOOKED_AT, BEFORE = 1 << 14, 60
+FEWEST, POINTS_PER_COMMA, LARGEST_LOSS = 2, 0.2, 30
+_ANY = lazy(r"[=:： ]-?\d+,\d")  # quick to look for, and rare
+_NUMBER = lazy(r"(?<![\d.,:])(-?\d+)([.,])(\d+)(?!\d|[,.:]\d)")
+_NAME = lazy(r"[^\d\n]+$")
+_SMALL = ("loss", "accuracy", "lr", "bpb", "bpc", "f1")  # never in thousands
+_MOSTLY_SMALL = (*_SMALL, "ppl", "grad_norm")
+Parts = Sequence[tuple[str, str]]  # what stands before and behind the comma of each number
 
 
-def has_decimal_commas(text: str) -> bool:
-    """Tell whether the losses of a text have a comma where others have a point.
+def decimal_names(text: str) -> frozenset[str]:
+    """Return the names whose numbers have a comma where others have a point.
 
-    Numbers such as 1,234 are thousands where the log has decimals with a point as well.
-
-    >>> has_decimal_commas("epoch 1 loss 4,512\\nepoch 2 loss 4,127"), has_decimal_commas("step 1,000 loss 2.5\\n" * 3)
-    (True, False)
+    >>> sorted(decimal_names("loss: 4,512 tokens: 1,024\\nloss: 4,127 tokens: 2,048"))
+    ['loss']
+    >>> decimal_names("step 1,000 loss 2.5\\n" * 3)
+    frozenset()
     """
     part = text[:LOOKED_AT]
-    found = sum(1 for _ in _NAMED.finditer(part)) if _ANY.search(part) else 0
-    return found >= FEWEST and sum(1 for _ in _POINT.finditer(part)) <= POINTS_PER_COMMA * found
+    if not _ANY.search(part):
+        return frozenset()
+    commas: dict[str, list[tuple[str, str]]] = {}
+    points: dict[str, int] = {}
+    for match in _NUMBER.finditer(part):
+        name = _name(part, match)
+        if name and match[2] == ",":
+            commas.setdefault(name, []).append((match[1].lstrip("-"), match[3]))
+        elif name:
+            points[name] = points.get(name, 0) + 1
+    sparse = {n: found for n, found in commas.items() if points.get(n, 0) <= POINTS_PER_COMMA * len(found)}
+    sure = {name for name, found in sparse.items() if _measure(name) and are_decimals(_measure(name), found)}
+    return frozenset(n for n, found in sparse.items() if n in sure or (sure and are_decimals(_measure(n), found, True)))
 
 
-def with_points(text: str) -> str:
-    """Return a text with decimal points for commas.
+def are_decimals(measure: str, numbers: Parts, beside_others: bool = False) -> bool:
+    """Tell whether the numbers of one name are decimals; `beside_others` that sure ones stand in the same log.
 
-    >>> with_points("10:00:01,250 epoch 1, loss 4,512")
-    '10:00:01,250 epoch 1, loss 4.512'
+    >>> are_decimals("loss", [("4", "512"), ("4", "127")]), are_decimals("tokens", [("1", "024"), ("2", "048")])
+    (True, False)
     """
-    return _COMMA.sub(r"\1.\2", text)
+    if len(numbers) < FEWEST:
+        return False
+    if any(len(behind) != 3 or len(before) > 3 or before == "0" for before, behind in numbers):  # no thousands
+        return True
+    small = measure in (_MOSTLY_SMALL if beside_others else _SMALL)
+    return small and all(int(before) <= LARGEST_LOSS or measure == "ppl" for before, _ in numbers)
+
+
+def with_points(text: str, names: Collection[str]) -> str:
+    """Return a text with decimal points for the commas behind some names.
+
+    >>> with_points("10:00:01,250 epoch 1, loss 4,512 tokens 1,024", {"loss"})
+    '10:00:01,250 epoch 1, loss 4.512 tokens 1,024'
+    """
+
+    def point(match: re.Match[str]) -> str:
+        return f"{match[1]}.{match[3]}" if match[2] == "," and _name(text, match) in names else match[0]
+
+    return _NUMBER.sub(point, text)
+
+
+def notes(names: Collection[str]) -> list[str]:
+    """Say which names write decimals with a comma."""
+    return [f'"{name}" writes decimals with a comma: 2,5 was read as 2.5' for name in sorted(names)]
+
+
+def _name(text: str, number: re.Match[str]) -> str:
+    """Return what a number is called; "" where it counts steps or has no name."""
+    between = _NAME.search(text, max(0, number.start() - BEFORE), number.start())
+    found = heading(english(between[0])) if between else None
+    return found.key if found and found.kind == "metric" else ""
+
+
+def _measure(name: str) -> str:
+    found = canonical(name)
+    return found[0].rpartition("/")[2] if found else ""

@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from lmdiag.facts import put_fact
-from lmdiag.metrics import spelling
+from lmdiag.naming import spelling
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, SUFFIXES, number
 from lmdiag.readers.text.line_format import LineFormat, Said, Shape, shaped

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from lmdiag.errors import UnreadableLog
-from lmdiag.metrics import spelling
+from lmdiag.naming import spelling
 from lmdiag.readers.numbers import number
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text.pieces import LONGEST_PIECE, payload, pieces, without_colours

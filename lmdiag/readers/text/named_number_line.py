@@ -10,10 +10,11 @@ import re
 from dataclasses import dataclass, field
 
 from lmdiag.metrics import TIME_UNITS
+from lmdiag.naming import is_other_term
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, SUFFIXES, number
 from lmdiag.readers.text.columns import SHORT_FOR_LOSS
-from lmdiag.readers.text.names import Heading, canonical, heading, is_auxiliary, is_split, of_training
+from lmdiag.readers.text.names import Heading, canonical, heading, is_split, of_training
 from lmdiag.readers.text.spellings import rewritten
 
 _RATE = r"tok(?:ens)?/s(?:ec)?|samples/s(?:ec)?|words/s(?:ec)?|bpc|bpb|BPC|BPB"  # units that say what was measured
@@ -218,7 +219,7 @@ def _name_wholes(line: Line) -> None:
     names = {}
     for whole, (key, strong) in line.wholes.items():
         found = canonical(key)
-        if found and found[0] not in metrics and key not in line.values and not is_auxiliary(whole):
+        if found and found[0] not in metrics and key not in line.values and not is_other_term(whole):
             metrics.add(found[0])
             names[whole] = key
             line.shortened[key] = whole

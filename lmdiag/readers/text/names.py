@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from lmdiag.metrics import LN2, SPLITS, is_step_name, spelling
+from lmdiag.naming import SPLIT_WORDS, SPLITS, is_step_name, spelling, words_of
 from lmdiag.patterns import lazy
 from lmdiag.readers.text.languages import plain_english
 
@@ -27,35 +27,19 @@ _ON_A_SET = lazy(
     r"^(.*?)[ _](?:on|over|for)(?: the)? (train|training|val|valid|validation|eval|dev|test|held-?out)(?: (?:set|data|dataset|split))?$",
     re.IGNORECASE,
 )
-_AUXILIARY = lazy(
-    r"(?:^|[\s_])(?:aux\w*|kld?|vq|commit\w*|router|gat(?:e|ing)|balanc\w+|z|moe|reg|regulari[sz]ation|distill?\w*|kd|mtp"
-    r"|contrastive|recon\w*|adv\w*|disc\w*|gen\w*|policy|value|critic|actor|entropy|nsp|sop|cls|box|obj|dfl|mse|l1|l2)[\s_]",
-    re.IGNORECASE,
-)
 _FILLER = lazy(r"\b(?:is|was|of|at|after|for|the|on|in|now|value|set|reached|improved to)$", re.IGNORECASE)
-_STEP_WORDS = lazy(
-    r"^(?:(?:train|training|trainer|global|current|cur|optimizer|optimiser|opt|total|local)[ _/])*"
-    r"(?:steps?|iter|iters|iterations?|it|updates?|up\.?|batch|batches|num_updates|minibatch|mini-batch)(?: train(?:ing)?)?$",
-    re.IGNORECASE,
-)
 _EPOCH_WORDS = lazy(
     r"^(?:(?:train|training|end of|current|cur|in|finished|completed|val|valid|validation|eval|test|dev)[ _])*(?:epoch|ep)(?: train(?:ing)?)?$",
     re.IGNORECASE,
 )
-_EVALUATED_STEP = lazy(
-    r"^(?:val|valid|validation|eval|evaluation|test|dev)[ _](?:step|iter|iteration|batch)$"
-    r"|^(?:step|iter|iteration|batch)[ _](?:val|valid|validation|eval|evaluation|test|dev)$",
-    re.IGNORECASE,
-)
+_COUNTED, _EVALUATED = "step|iter|iteration|batch", "|".join(SPLIT_WORDS)
+_EVALUATED_STEP = lazy(rf"^(?:(?:{_EVALUATED})[ _](?:{_COUNTED})|(?:{_COUNTED})[ _](?:{_EVALUATED}))$", re.IGNORECASE)
 _EACH = ("per", "each", "every")
-_AVERAGED = {"avg", "average", "averaged", "mean", "ave", "running", "cur", "current", "epoch", "batch", "smoothed", "smooth",
-             "so", "far", "final", "lm", "interval", "window", "step", "total", "overall", "set", "log",
-             "model", "iter", "last", "per", "sample", "token", "word", "example", "raw", "ema"}  # fmt: skip
-_TRAIN_WORDS = {"train", "training", "tr", "trn"}
-_MEASURES = {"loss": "loss", "losses": "loss", "ppl": "ppl", "perplexity": "ppl", "perp": "ppl", "acc": "accuracy",
-             "accuracy": "accuracy", "bpb": "bpb", "bpc": "bpc", "cross-entropy": "loss", "crossentropy": "loss", "cost": "loss", "xent": "loss", "nll": "loss", "ce": "loss", "bpt": "bpt"}  # fmt: skip
-_SPLIT_WORDS = {"val": "val", "valid": "val", "validation": "val", "eval": "val", "evaluation": "val", "dev": "val",
-                "test": "test", "testing": "test", "heldout": "val", "held": "val", "vl": "val"}  # fmt: skip
+_COUNTS_AND_ALSO = (
+    "_step",
+    "total_timesteps",
+    "num_timesteps",
+)  # calls of a logger, and the length of a run in its header
 
 
 @dataclass(frozen=True)
@@ -77,30 +61,10 @@ def canonical(key: str) -> tuple[str, float] | None:
     >>> canonical("avg_train_loss"), canonical("Val. Loss"), canonical("queue length")
     (('loss', 1.0), ('val/loss', 1.0), None)
     """
-    plain = key.replace(". ", " ").replace(" / ", "/").rstrip(".").removesuffix("@1")
-    found = spelling(plain)
-    if found.known:
-        return found.name, found.scale
-    words = [
-        w
-        for w in re.split(r"[\s_./\-]+", plain.lower().replace("held-out", "heldout").replace("held_out", "heldout"))
-        if w
-    ]
-    if words[-1:] == ["cost"] and "batch" in words:
-        return None  # what Paddle calls the time of a batch
-    if words[-1:] == ["entropy"] and words[-2:-1] == ["cross"]:
-        words[-2:] = ["loss"]
-    measure = list({_MEASURES[w] for w in words if w in _MEASURES})
-    splits = [_SPLIT_WORDS[w] for w in words if w in _SPLIT_WORDS]
-    if not measure and len(words) == 1 and _SPLIT_ALONE.match(words[0]):
-        measure = ["loss"]
-    if len(measure) != 1 or not all(
-        w in _AVERAGED | _TRAIN_WORDS | _MEASURES.keys() | _SPLIT_WORDS.keys() for w in words
-    ):
-        return None
-    if measure[0] == "bpt":
-        return (f"{splits[0]}/loss" if splits else "loss"), LN2
-    return (f"{splits[0]}/{measure[0]}" if splits else measure[0]), 1.0
+    if is_split(key):  # train 2.1 | val 2.3
+        key = f"{key} loss"
+    found = spelling(key)
+    return (found.name, found.scale) if found.known else None
 
 
 def _section_of(text: str) -> str | None:
@@ -144,14 +108,16 @@ def _name(key: str, section: str | None, strong: bool, column: bool = False) -> 
     words = key.split()
     for count in range(min(len(words), 4), 0, -1):
         name = " ".join(words[-count:])
+        if count > 1 and not (name[0].isalnum() or name[0] in "_|("):
+            continue  # an arrow, a tick
         if words[-count - 1 : -count] and words[-count - 1].lower() in _EACH:
             continue  # time per epoch
         if _EPOCH_WORDS.match(name):
             return Heading("epoch", name, section or _evaluated(name), strong)
-        if _EVALUATED_STEP.match(name):
-            return Heading("none", name, _evaluated(name))
-        if _STEP_WORDS.match(name) or (is_step_name(name) and name != "_step"):
+        if name.lower() not in _COUNTS_AND_ALSO and is_step_name(name):
             return Heading("step", name, section, strong)
+        if count < 3 and _EVALUATED_STEP.search(name):
+            return Heading("none", name, _evaluated(name))
         if canonical(name) and (count == len(words) or not _SPLIT_ALONE.match(name)):
             before = _section_of(" ".join(words[:-count]))
             whole = key if before is None and count < len(words) and _KEY.match(key) else ""
@@ -163,7 +129,7 @@ def _name(key: str, section: str | None, strong: bool, column: bool = False) -> 
 
 def _evaluated(name: str) -> str | None:
     """Return the evaluation set that a counter is named after, as in `VALID Epoch`."""
-    return next((_SPLIT_WORDS[word] for word in re.split(r"[ _]", name.lower()) if word in _SPLIT_WORDS), None)
+    return next((SPLIT_WORDS[word] for word in words_of(name) if word in SPLIT_WORDS), None)
 
 
 def is_split(key: str) -> bool:
@@ -174,13 +140,4 @@ def is_split(key: str) -> bool:
 @lru_cache(maxsize=8192)
 def of_training(key: str) -> bool:
     """Tell whether a name says that it was measured on the training data."""
-    return not _TRAIN_WORDS.isdisjoint(re.split(r"[\s_./\-]+", key.lower()))
-
-
-def is_auxiliary(key: str) -> bool:
-    """Tell whether a name is that of a term beside the loss of the language model.
-
-    >>> is_auxiliary("Aux Loss"), is_auxiliary("CE loss")
-    (True, False)
-    """
-    return _AUXILIARY.search(key) is not None
+    return "train" in words_of(key)

@@ -14,7 +14,7 @@ import numpy as np
 
 from lmdiag.patterns import lazy
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.text.decimal_commas import NOTE, has_decimal_commas, with_points
+from lmdiag.readers.text.decimal_commas import decimal_names, notes, with_points
 from lmdiag.readers.text.events import TRACEBACK, EventWatcher
 from lmdiag.readers.text.facts import find_facts
 from lmdiag.readers.text.line_format import LineFormat, LineScanner, Said
@@ -43,9 +43,8 @@ class TextReading:
         self.table = line_format.table()
         plain = without_colours(start)
         self._scanner = line_format.scanner(self.table, plain)
-        self._commas = has_decimal_commas(plain)
-        if self._commas:
-            self.table.notes.append(NOTE)
+        self._commas = decimal_names(plain)
+        self.table.notes += notes(self._commas)
         if is_coloured_diff(start):
             self.table.notes.append("the log is a coloured word diff of two logs; the new values were read")
         self._events = EventWatcher(None, self.table)
@@ -59,7 +58,7 @@ class TextReading:
         text = without_colours(lines)
         self.table.tally.count_lines(lines)
         if self._commas:
-            text = with_points(text)
+            text = with_points(text, self._commas)
         if len(text) >= LARGE and isinstance(self._scanner, LineScanner) and "\r" not in text and "\b" not in text:
             self._feed_large(self._scanner, text)
         else:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lmdiag.metrics import spelling
+from lmdiag.naming import spelling, step_rank
 from lmdiag.readers.rawlog import Column, RawLog
 
 # A column whose name matches is another view of a column that is there too, or no measurement of the training.
@@ -20,19 +20,9 @@ _DROPPED = re.compile(r" vs (samples|tokens)$|^samples vs steps$|^hp_metric$|^sy
 
 _RENAMED = (
     # Megatron-DeepSpeed puts a group in front of the names of Megatron-LM
-    (r"lm-loss-training/lm loss", "loss"),
-    (r"(?:lm-loss-validation/(?P<set>.+)/)?lm loss validation(?P<ppl> ppl)?", "val/loss"),
-    (r"learning-rate/learning-rate", "lr"),
-    (r"grad-norm/grad-norm", "grad_norm"),
-    (r"loss-scale/loss-scale", "loss_scale"),
-    (r"iteration-time/iteration-time", "step_time_s"),
+    (r"lm-loss-validation/(?P<set>.+)/lm loss validation(?P<ppl> ppl)?", "val/loss"),
     (r"throughput", "tflops_per_device"),  # Megatron-LM
     (r"Train/Samples/(?:train_)?(?P<own>loss|lr|loss_scale)", ""),  # DeepSpeed's monitor
-    (r"time_metrics/end_to_end\(s\)", "step_time_s"),  # torchtitan
-    (r"time_metrics/data_loading\(s\)", "data_time_s"),
-    (r"eval/(?P<set>.+)/CE loss", "val/loss"),  # OLMo-core
-    (r"optim/LR \(group 0\)", "lr"),
-    (r"throughput/device/TPS", "tokens_per_sec_per_device"),
 )
 _PATTERNS = tuple((re.compile(pattern), name) for pattern, name in _RENAMED)
 _SEVERAL_SETS = re.compile(r"^(?P<metric>.+)/dataloader_idx_(?P<number>\d+)$")  # Lightning
@@ -42,8 +32,8 @@ _SETS = {"valid": "val", "validation": "val"}
 def translations(columns: Iterable[str]) -> dict[str, str | None]:
     """Return {column: canonical name, or None to drop it} for the columns that need it.
 
-    >>> translations(["lm loss", "lm loss vs samples", "lm loss validation ppl", "my_metric"])
-    {'lm loss vs samples': None, 'lm loss validation ppl': 'val/ppl'}
+    >>> translations(["lm loss", "lm loss vs samples", "Train/Samples/lr", "my_metric"])
+    {'lm loss vs samples': None, 'Train/Samples/lr': 'lr'}
     """
     names: dict[str, str | None] = {}
     for column in columns:
@@ -92,11 +82,10 @@ def step_column(columns: Mapping[str, Column]) -> str:
     >>> step_column({"iter": Column(np.arange(2), np.array([0.0, 10])), "_step": Column(np.arange(2), np.arange(2.0))})
     'iter'
     """
-    for name in ("trainer/global_step", "train/global_step", "global_step", "iter", "iteration", "step"):
-        column = columns.get(name)
-        if column is not None and len(column.values) > 1 and _mostly_ascending(column.values):
+    for _, name in sorted((rank, name) for name in columns if (rank := step_rank(name)) is not None):
+        if name == "_step" or (len(columns[name].values) > 1 and _mostly_ascending(columns[name].values)):
             return name
-    return "_step" if "_step" in columns else ""
+    return ""
 
 
 def _mostly_ascending(values: np.ndarray) -> bool:

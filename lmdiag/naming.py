@@ -1,0 +1,456 @@
+"""What the name of a column or of a printed number stands for: its metric, evaluation set and unit, or a count of steps.
+
+A name is taken apart into words: `.`, `/`, `_`, `-`, blanks, brackets and the humps of camelCase separate them alike.
+The words then say a metric by one of its aliases, or by a measure such as `loss` among words that change nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+
+from lmdiag.metrics import LN2, METRICS, TIME_UNITS, UNITS
+
+SPLITS = {
+    "eval": "val",
+    "evaluation": "val",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "train": "",
+}
+SPLIT_WORDS = {word: split for word, split in SPLITS.items() if split} | {
+    "testing": "test",
+    "heldout": "val",
+    "holdout": "val",
+    "vl": "val",
+}
+# Names that count steps, the surest first; `_step` counts the calls of a logger.
+STEP_NAMES = """
+    step global_step iteration iter optimizer_step train_step current_steps num_updates updates update_step steps iters
+    step_end it n_iter time_total_timesteps total_timesteps num_timesteps _step batch_id batch update iterations batches up minibatch mini_batch
+""".split()
+# First parts of a name with slashes that are no evaluation set, even where they hold a loss.
+NAMESPACES = frozenset(
+    """
+    train training trainer learning optim optimizer optimiser scheduler lr perf performance throughput speed time times timing
+    timing_s time_metrics memory mem system sys gpu cpu hardware misc metrics stats debug data dataloader progress actor critic
+    policy value ref reference rollout rollouts reward rewards kl objective prompt prompts response responses completion completions
+    env episode advantages returns entropy sampling logits logps logprobs log_probs loss losses grad grads gradient gradients
+    params weights layers batch step it iter iteration epoch sample samples tokens token aux moe router mtp distill teacher
+    gen disc adversary reg regularization timers words ts s sec lm_loss
+    """.split()
+)
+SCORES = frozenset({"loss", "ppl", "bpb", "bpc", "accuracy", "f1", "auc"})
+
+_WORD = re.compile(r"[^\W_]+|%")
+_NOT_IN_A_NAME = frozenset("?!=<>+*^&;$")
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z][a-z]|[A-Z]{2})|(?<=[A-Z])(?=[A-Z][a-z]{2})")  # GiB and TFLOPs have none
+_SAME = {  # words that mean the same, and words that people write as one
+    "training": "train", "tr": "train", "trn": "train", "average": "avg", "averaged": "avg", "ave": "avg", "mean": "avg",
+    "current": "cur", "losses": "loss", "ppls": "ppl", "perplexity": "ppl", "perplexities": "ppl", "perp": "ppl",
+    "acc": "accuracy", "accs": "accuracy", "accuracies": "accuracy", "gradient": "grad", "gradients": "grad", "grads": "grad",
+    "norms": "norm", "memory": "mem", "tok": "tokens", "toks": "tokens", "iteration": "iter", "iterations": "iter",
+    "iters": "iter", "it": "iter", "percent": "%", "pct": "%", "lrs": "lr", "learningrate": "lr", "gradnorm": "grad norm",
+    "gradnorms": "grad norm", "crossentropy": "ce", "crossentropyloss": "ce loss", "languagecrossentropy": "language ce",
+    "languageperplexity": "language ppl", "nllloss": "nll loss", "lmloss": "lm loss", "trainloss": "train loss",
+    "trainingloss": "train loss", "valloss": "val loss", "validloss": "valid loss", "validationloss": "validation loss",
+    "trainiterstats": "train", "evalstats": "eval", "evalloss": "eval loss", "testloss": "test loss", "devloss": "dev loss",
+}  # fmt: skip
+_PHRASES = {  # words that stand for one
+    "cross_entropy": "ce", "learning_rate": "lr", "learning_rates": "lr", "l_r": "lr", "held_out": "heldout", "hold_out": "holdout",
+    "bits_per_byte": "bpb", "nats_per_byte": "npb", "bits_per_token": "bpt", "nats_per_token": "nats", "bits_per_character": "bpc",
+    "bits_per_char": "bpc", "metrics_train": "train", "metrics_training": "train", "metrics_eval": "eval", "loss_metrics": "train",
+    "train_iter_stats": "train", "eval_stats": "eval",
+    "validation_metrics": "val",
+}  # fmt: skip
+_STARTS_OF_PHRASES = frozenset(phrase.partition("_")[0] for phrase in _PHRASES)
+_MEASURES = {
+    **dict.fromkeys(("loss", "cost", "ce", "nll", "xent", "ntp", "closs"), ("loss", 1.0)),
+    **{name: (name, 1.0) for name in ("ppl", "accuracy", "bpb", "bpc")},
+    "bpt": ("loss", LN2),
+    "npb": ("bpb", 1 / LN2),
+}
+_UNSAID = frozenset(  # words beside a measure that leave it what it is
+    """
+    avg running cur epoch batch smoothed smooth so far final lm interval window step total overall set log model iter last
+    per sample token word example raw ema reduced global local language
+    """.split()
+)
+_AROUND = {  # metric: words around its alias that leave it what it is
+    "grad_norm": frozenset("avg total global raw l2 cur last step".split()),
+    "lr": frozenset("cur avg base last epoch actor".split()),
+    **dict.fromkeys(
+        "step_time_s data_time_s mem_bytes mem_reserved_bytes mfu tflops_per_device tokens_per_sec tokens_per_sec_per_device".split(),
+        frozenset({"avg", "cur"}),
+    ),
+}
+_LEADING = frozenset("train metrics learning perf runtime optim optimizer trainer misc".split())
+_TIMED = {  # words that name a time where a unit of time follows
+    **dict.fromkeys(("step", "iter", "update", "updt", "batch", "time", "dt"), "step_time_s"),
+    **dict.fromkeys(("data", "dataloader"), "data_time_s"),
+}
+_SECOND = frozenset({"s", "sec", "secs", "second", "seconds"})
+_STEPS = frozenset({"step", "steps", "iter", "batch", "batches", "update", "updates"})
+_TOKENS = frozenset({"token", "tokens"})
+_DEVICE = frozenset({"device", "gpu", "chip", "rank"})
+_BESIDE_A_RATE = frozenset("train interval speed throughput avg cur perf global".split())
+_OPTIMIZERS = frozenset(
+    """
+    adam adamw adafactor adagrad lamb lion muon sgd rmsprop sophia shampoo soap nadam radam novograd schedulefree adamw8bit
+    decoupled fused cpu deep speed deepspeed paged 8bit distributed hybrid group0 pg1 w
+    """.split()
+)
+_EXACT = {"_runtime": ("elapsed_s", 1.0), **dict.fromkeys(("lr(1e-3)", "train/lr(1e-3)"), ("lr", 1e-3))}
+_ESTIMATES = frozenset(  # of the training loss, in evaluation mode
+    [
+        "train_loss_eval",
+        "train_eval_loss",
+        "train_eval",
+        "train_loss_estimate",
+        *(f"{v}_train_loss" for v in SPLIT_WORDS),
+    ]
+)
+_ONLY_OF_EVALUATIONS = ("eval_time_s", "n_tokens")
+_NO_SET = frozenset("best min max avg ema running std last final smooth smoothed lowest highest prev target".split())
+_OTHER_TERMS = frozenset(  # of a loss: what an adversary, a policy, a router or a regularizer adds
+    """
+    aux auxiliary z d g gen generator generative disc discriminator adv adversarial kl kld vq commit commitment router gate gating
+    moe load balance balancing reg regularization regularizer distill distil distillation kd teacher jepa align alignment mtp contrastive recon reconstruction
+    policy value pg actor critic act cri entropy reward rewards nsp sop cls box obj dfl mse l1 l2 scale
+    """.split()
+)
+_BEFORE_A_STEP = frozenset("train training trainer global current cur optimizer optimiser opt total local".split())
+_BEHIND_A_STEP = frozenset("done num idx index no number completed train training max_steps".split())
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """What a name in a log stands for: canonical name, and the factor that brings its values to the metric's unit.
+
+    `surplus` is the number of words that say nothing: of two columns for one metric the plainer is meant.
+    """
+
+    name: str
+    scale: float = 1.0
+    known: bool = True
+    surplus: int = 0
+
+
+Words = list[tuple[str, int, int]]  # a word in lower case, and where in the name it stands
+
+
+def _split(name: str) -> Words:
+    """Take a name apart; `/` before a unit of time is the word `per`."""
+    words: Words = []
+    for match in _WORD.finditer(name):
+        start = match.start()
+        whole = match[0]
+        for part in (whole,) if whole.islower() else _HUMP.split(whole):
+            word = part.lower()
+            behind = words[-1][0] if words else ""
+            if start and name[start - 1] == "/" and behind != "per" and _is_per(behind, word):
+                words.append(("per", start, start))
+            words.append((word, start, start + len(part)))
+            start += len(part)
+    return words
+
+
+def _is_per(word: str, behind: str) -> bool:
+    """Tell whether a slash between two words stands for `per`: `tok/s`, `ms/batch`, `tok/s/gpu`."""
+    return (
+        behind in _SECOND
+        or (word in TIME_UNITS and _SAME.get(behind, behind) in _STEPS)
+        or (word in _SECOND and behind in _DEVICE)
+    )
+
+
+def _joined(words: Sequence[tuple[str, int, int]]) -> str:
+    return "_".join(word for word, _, _ in words)
+
+
+def _plain(words: Words) -> Words:
+    """Return one word for each that means the same, and for each phrase."""
+    plain: Words = []
+    at = 0
+    while at < len(words):
+        word, start, end = words[at]
+        at += 1
+        said = _SAME.get(word, word)
+        for more in (2, 1) if word in _STARTS_OF_PHRASES else ():
+            behind = words[at : at + more]
+            if len(behind) == more and (phrase := _PHRASES.get(f"{word}_{_joined(behind)}")):
+                said, end = phrase, behind[-1][2]
+                at += more
+                break
+        plain += [(part, start, end) for part in said.split()] if " " in said else [(said, start, end)]
+    return plain
+
+
+@lru_cache(maxsize=8192)
+def words_of(name: str) -> tuple[str, ...]:
+    """Return the words of a name, one for each that means the same.
+
+    >>> words_of("TrainingLoss"), words_of("tok/s"), words_of("metrics.eval.mean_loss")
+    (('train', 'loss'), ('tokens', 'per', 's'), ('eval', 'avg', 'loss'))
+    """
+    return tuple(word for word, _, _ in _plain(_split(name)))
+
+
+@cache
+def _aliases() -> dict[str, tuple[str, float]]:
+    found = {"ktokens_per_sec": ("tokens_per_sec", 1e3), "ktokens_per_s": ("tokens_per_sec", 1e3)}
+    for metric in METRICS.values():
+        for alias in (metric.name, *metric.aliases):
+            found.setdefault("_".join(words_of(alias)), (metric.name, 1.0))
+    return found | _EXACT
+
+
+def is_step_name(source_name: str) -> bool:
+    """Tell whether a column of this name counts steps.
+
+    >>> is_step_name("train/global_step"), is_step_name("loss")
+    (True, False)
+    """
+    return step_rank(source_name) is not None
+
+
+@lru_cache(maxsize=8192)
+def step_rank(source_name: str) -> int | None:
+    """Return the place of a name among those that count steps, the surest first; None for other names.
+
+    >>> step_rank("train/global_step") < step_rank("_step"), step_rank("loss")
+    (True, None)
+    """
+    name = source_name.strip()
+    lowered = name.lower()
+    if lowered in STEP_NAMES:
+        return STEP_NAMES.index(lowered)
+    if not any(part in lowered for part in ("step", "it", "up", "batch")):
+        return None
+    words = [word for word, _, _ in _split(name.partition("/max_steps")[0])]
+    rank, start, end = 0, 0, len(words)
+    while start < end:
+        joined = "_".join(words[start:end])
+        if joined in STEP_NAMES:
+            return STEP_NAMES.index(joined) + rank
+        if words[start] in _BEFORE_A_STEP:
+            rank += 0 if words[start] in ("train", "trainer") else len(STEP_NAMES)
+            start += 1
+        elif words[end - 1] in _BEHIND_A_STEP:
+            rank += len(STEP_NAMES)
+            end -= 1
+        else:
+            return None
+    return None
+
+
+@lru_cache(maxsize=65_536)
+def spelling(source_name: str) -> Spelling:
+    """Translate the name a tool gave to a metric.
+
+    >>> spelling("eval_loss").name, spelling("train/learning_rate").name, spelling("lm loss").name
+    ('val/loss', 'lr', 'loss')
+    >>> spelling("dt_ms"), spelling("eval/c4_en-validation/CrossEntropyLoss").name
+    (Spelling(name='step_time_s', scale=0.001, known=True, surplus=0), 'c4_en-validation/loss')
+    >>> spelling("my_metric")
+    Spelling(name='my_metric', scale=1.0, known=False, surplus=0)
+    """
+    name = source_name.strip().removesuffix("@1")  # Acc@1
+    if name in METRICS or name.startswith("layers/"):
+        return Spelling(name)
+    exact = _aliases().get(name.lower())
+    if exact:
+        return _known_or_not(Spelling(*exact), name)
+    placed = _plain(_split(name))
+    words = [word for word, _, _ in placed]
+    joined = "_".join(words)
+    if joined in _ESTIMATES:
+        return Spelling("train/loss")
+    # What the Trainer sums a whole training up with, and the loss of a critic.
+    if joined.startswith("train_train_") or not _NOT_IN_A_NAME.isdisjoint(name) or name.lower().endswith("/value"):
+        return Spelling(name, known=False)
+    found = _of_training(words) or _of_evaluation(name, placed)
+    return _known_or_not(found, name) if found else Spelling(name, known=False)
+
+
+def _known_or_not(found: Spelling, name: str) -> Spelling:
+    return Spelling(name, known=False) if found.name in _ONLY_OF_EVALUATIONS else found
+
+
+def _of_training(words: list[str]) -> Spelling | None:
+    """Look up a name: as it is, without the words for training in front of it or behind it."""
+    start = 0
+    while start < len(words):
+        found = _with_unit(words[start:])
+        if found:
+            return found
+        if words[start] not in _LEADING:
+            break
+        start += 1
+    if words[-1:] == ["train"]:
+        return _with_unit(words[:-1])
+    return None
+
+
+def _with_unit(words: list[str]) -> Spelling | None:
+    """Look up words of which the last may be the unit of what the others mean."""
+    found = _meant(words)
+    if found or len(words) < 2:
+        return found
+    *base, unit = words
+    if unit in TIME_UNITS and "_".join(base) in _TIMED:
+        timed = _TIMED["_".join(base)]
+        if (base, timed) != (["time"], "step_time_s") or TIME_UNITS[unit] < 1:
+            return Spelling(timed, TIME_UNITS[unit])
+    known = _meant(base)
+    kind = METRICS[known.name.rpartition("/")[2]].unit if known else ""
+    scale = UNITS.get(kind, {}).get(unit)
+    return replace(known, scale=known.scale * scale) if known and scale else None
+
+
+def _meant(words: list[str]) -> Spelling | None:
+    """Look up words that hold no unit: an alias, a rate, the rate of an optimizer, or what stands among words that say nothing."""
+    found = _aliases().get("_".join(words))
+    if found:
+        return Spelling(*found)
+    half = len(words) // 2
+    if half and words[:half] == words[half:]:  # `grad-norm/grad-norm`
+        return _meant(words[:half])
+    if words and words[0] == "lr" and _OPTIMIZERS.issuperset(words[1:]):
+        return Spelling("lr")
+    return _rate(words) or _measure(words) or _among_others(words)
+
+
+def _rate(words: list[str]) -> Spelling | None:
+    """Look up `it/s`, `tokens per second per GPU`, `s/it`."""
+    if len(words) == 2 and words[0] in _TOKENS and words[1] in _SECOND:  # tok_s
+        return Spelling("tokens_per_sec")
+    if "per" not in words:
+        return None
+    at = words.index("per")
+    before, behind = words[:at], words[at + 1 :]
+    while len(before) > 1 and before[0] in _BESIDE_A_RATE:
+        before = before[1:]
+    if len(before) != 1 or not behind:
+        return None
+    if behind[0] in _STEPS and len(behind) == 1 and before[0] in TIME_UNITS:
+        return Spelling("step_time_s", TIME_UNITS[before[0]])
+    if behind[0] not in _SECOND:
+        return None
+    if before[0] in _STEPS and len(behind) == 1:
+        return Spelling("steps_per_sec")
+    if before == ["words"] and len(behind) == 1:
+        return Spelling("words_per_sec")
+    if before[0] in _TOKENS:
+        device = len(behind) == 3 and behind[1] == "per" and behind[2] in _DEVICE
+        name = "tokens_per_sec_per_device" if device else "tokens_per_sec"
+        return Spelling(name) if device or len(behind) == 1 else None
+    return None
+
+
+def _measure(words: list[str]) -> Spelling | None:
+    """Look up a measure such as a loss among words that leave it what it is, or say its set."""
+    if words[-2:] == ["loss", "value"]:
+        words = words[:-1]
+    measures = {_MEASURES[word] for word in words if word in _MEASURES}
+    if len(measures) == 2 and _MEASURES["loss"] in measures and _MEASURES["accuracy"] not in measures:
+        measures -= {_MEASURES["loss"]}  # loss_bits_per_byte
+    if len(measures) != 1 or (words[-1:] == ["cost"] and "batch" in words):  # so Paddle calls the time of a batch
+        return None
+    if not all(word in _MEASURES or word in _UNSAID or word == "train" or word in SPLIT_WORDS for word in words):
+        return None
+    metric, scale = measures.pop()
+    split = next((SPLIT_WORDS[word] for word in reversed(words) if word in SPLIT_WORDS), "")  # eval/test/loss
+    surplus = sum(word in _UNSAID for word in words)
+    return Spelling(f"{split}/{metric}" if split else metric, scale, surplus=surplus)
+
+
+def _among_others(words: list[str]) -> Spelling | None:
+    for metric, around in _AROUND.items():
+        if not around.isdisjoint(words):
+            rest = [word for word in words if word not in around]
+            found = _aliases().get("_".join(rest))
+            if found and found[0] == metric and rest != ["norm"]:
+                return Spelling(*found, surplus=len(words) - len(rest))
+    return None
+
+
+def _of_evaluation(name: str, placed: Words) -> Spelling | None:
+    """Look up what an evaluation measured: `eval_f1`, `f1/test`, `eval_easy_loss`, `easy/val_loss`, `loss/val_easy`."""
+    words = [word for word, _, _ in placed]
+    at = next((at for at, word in enumerate(words) if word in SPLIT_WORDS), None)
+    if at is None:
+        return None
+    split = SPLIT_WORDS[words[at]]
+    before, rest = words[:at], words[at + 1 :]
+    if not before:
+        found = _with_unit(rest)
+        if found and "/" not in found.name and found.name != "steps_per_sec":  # an evaluation has batches
+            return replace(found, name=f"{split}/{found.name}")
+        found = _of_a_set(name, placed[1:])
+        if found or name[placed[0][2] : placed[0][2] + 1].isalnum():  # EvalErr may be a measure of the training
+            return found
+        return Spelling(f"{split}/{name[placed[0][2] :].lstrip('/_.- ') or 'value'}", known=False)
+    found = _with_unit(before) if not rest else None
+    if found and "/" not in found.name:
+        return replace(found, name=f"{split}/{found.name}")
+    if found is None and rest and "_".join(before) in _MEASURES:
+        return _a_set(name, placed[at + 1 :], before)
+    if name[: placed[at][1]].endswith("/") and before[0] not in NAMESPACES and _measure(rest):
+        return _a_set(name, placed[:at], rest)
+    return None
+
+
+def _of_a_set(name: str, placed: Words) -> Spelling | None:
+    """Look up the loss or perplexity that ends a name, behind the name of its set."""
+    words = [word for word, _, _ in placed]
+    for length in (2, 1):
+        measure = words[-length:]
+        if len(words) > length and measure[-1] in ("loss", "ppl") and all(word in _MEASURES for word in measure):
+            return _a_set(name, placed[:-length], measure)
+    return None
+
+
+def _a_set(name: str, placed: Words, measure: list[str]) -> Spelling | None:
+    """Return the measure of the set whose name these words are, unless they name something else."""
+    words = [word for word, _, _ in placed]
+    found = _measure(measure)
+    if found is None or "/" in found.name or words[0] in _NO_SET or not _OTHER_TERMS.isdisjoint(words):
+        return None
+    return replace(found, name=f"{name[placed[0][1] : placed[-1][2]]}/{found.name}")
+
+
+def is_other_term(name: str) -> bool:
+    """Tell whether a name is that of a term beside the loss of a language model.
+
+    >>> is_other_term("Aux Loss"), is_other_term("policy_loss"), is_other_term("CE loss")
+    (True, True, False)
+    """
+    return not _OTHER_TERMS.isdisjoint(words_of(name))
+
+
+def evaluation_set(metric: str) -> str:
+    """Return the evaluation set that the name of a metric tells of, "" for one of the training.
+
+    >>> evaluation_set("val/loss"), evaluation_set("c4/ppl"), evaluation_set("actor/lr"), evaluation_set("logits/rejected")
+    ('val', 'c4', '', '')
+    """
+    head, _, measure = metric.rpartition("/")
+    if not head or head == "layers" or metric.startswith("layers/"):
+        return ""
+    if head == "train":
+        return head if measure in METRICS else ""
+    first = head.partition("/")[0]
+    if not SPLIT_WORDS.keys().isdisjoint(words_of(head)):
+        return first if first in SPLIT_WORDS else head
+    return head if measure in SCORES and first.lower() not in NAMESPACES else ""
+
+
+def evaluation_sets(metrics: Iterable[str]) -> set[str]:
+    """Return the evaluation sets that some names of metrics tell of."""
+    return {evaluation_set(metric) for metric in metrics} - {""}
