@@ -34,7 +34,7 @@ METRICS: dict[str, Metric] = {
         Metric("loss_scale", "loss scale of fp16 training", "", ("loss_scaling", "scale", "grad_scale")),
         Metric("epoch", "passes over the training data, fractional", "epochs", ("epochs", "epoch_num", "epoch_idx", "current_epoch", "trainer/epoch", "n_epoch")),
         Metric("tokens", "tokens trained on so far, all devices", "tokens", ("num_input_tokens_seen", "num_tokens",
-            "num_tokens_seen", "n_tokens_seen", "total_tokens", "total_tokens_seen", "consumed_tokens", "tokens_consumed",
+            "num_tokens_seen", "n_tokens_seen", "total_tokens", "total_tokens_seen", "consumed_tokens", "num_consumed_tokens", "tokens_consumed",
             "tokens_seen", "seen_tokens", "tokens_processed", "tokens_so_far", "tokens/total", "throughput/total_tokens",
             "time/token", "track_tokens_seen")),
         Metric("samples", "sequences trained on so far, all devices", "samples", ("consumed_samples", "samples_consumed",

@@ -12,9 +12,9 @@ from lmdiag.sources.source import Source
 LOSSES = [5 - step / 50 + step % 7 / 100 + 0.0003 for step in range(1, 100)]
 TABLE = "when,train objective,Foo\n" + "".join(f"{n},{loss:.4f},0.5\n" for n, loss in enumerate(LOSSES, 1))
 PRINTS = {
-    "tutorial": "".join(f"0m {n * 10}s ({n * 5000} {n}%) {loss:.4f}\n" for n, loss in enumerate(LOSSES, 1)),
-    "with words": "".join(f"{n * 5000} {n}% (0m {n}s) {loss:.4f} Name{n} / ✓\n" for n, loss in enumerate(LOSSES, 1)),
-    "one number": "".join(f"{loss:.4f}\n" for loss in LOSSES),
+    "only numbers": "".join(f"{n * 5000} / {n}% / {loss:.4f}\n" for n, loss in enumerate(LOSSES, 1)),
+    "with words": "".join(f"@{n * 5000} after {n}s -> {loss:.4f} Name{n} / ✓\n" for n, loss in enumerate(LOSSES, 1)),
+    "in columns": "".join(f"{n * 5000:8d} {loss:10.4f}\n" for n, loss in enumerate(LOSSES, 1)),
 }
 
 

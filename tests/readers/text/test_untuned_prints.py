@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -335,3 +337,81 @@ def test_a_crash_behind_a_progress_bar_is_told() -> None:
     assert run.config["max_steps"] == 20
     assert [event.message for event in run.events if event.kind == "exception"] == [trace[-1]]
     assert not run.complete
+
+
+CHAR_RNN = {
+    "time first": "{minutes}m {seconds}s ({step} {percent}%) {loss:.4f}\n",
+    "step first": "{step} {percent}% ({minutes}m {seconds}s) {loss:.4f} Ivanov / Russian ✓\n",
+    "list": "[{minutes}m {seconds}s ({step} {percent}%) {loss:.4f}]\nWhat thou art thee, my lord\n\n",
+}
+
+
+@pytest.mark.parametrize("line", CHAR_RNN.values(), ids=CHAR_RNN)
+def test_character_rnns_of_the_tutorials(line: str) -> None:
+    rows = [(k * 500, 3 - k / 20) for k in range(1, 20)]
+    text = "".join(line.format(minutes=k // 60, seconds=k % 60, step=k, percent=k // 100, loss=v) for k, v in rows)
+    assert points(run_of(text), "loss") == [(step, pytest.approx(loss)) for step, loss in rows]
+
+
+def test_one_loss_a_line() -> None:
+    run = run_of("".join(f"{3 - k / 20:.4f}\n" for k in range(20)))
+    assert (run.step_kind, len(run["loss"]), run["loss"].values[0]) == ("record", 20, 3.0)
+
+
+def test_whole_numbers_alone_are_no_losses() -> None:
+    with pytest.raises(UnreadableLog):
+        run_of("".join(f"{k * 3}\n" for k in range(30)))
+
+
+def test_mmengine_counts_within_epochs_and_megabytes() -> None:
+    line = "01/02 10:11:12 - mmengine - INFO - Epoch(train) [{e}][{i}/300]  lr: 1e-4  eta: 2:46:39  time: 2.5  memory: 1024  loss: {loss:.3f}\n"
+    run = run_of("".join(line.format(e=e, i=i, loss=9 - e - i / 300) for e in (1, 2) for i in (100, 200, 300)))
+    assert [step for step, _ in points(run, "loss")] == [100, 200, 300, 400, 500, 600]
+    assert run["mem_bytes"].values[0] == 2**30
+    assert run["step_time_s"].values[0] == 2.5
+
+
+UNUSUAL = {
+    "numbers first": ("step {step}: {loss:.2f} loss, 0.0001 LR, 8.83 GB used\n", {"lr": 1e-4}),
+    "remark": ("Stage 1, Epoch 1, Batch {step}, Training Loss (avg over last 50): {loss:.2f}\n", {}),
+    "nested": ("step={step} grad_norm={{'0_default': 2.5, '1_fp32': 0.5}} loss={loss:.2f}\n", {"grad_norm": 2.5}),
+    "curly quotes": ("{{‘step’: {step}, ‘loss’: {loss:.2f}, ‘lr’: 0.5}}\n", {"lr": 0.5}),
+    "glued": ("step {step} loss {loss:.2f} lr 0.5 ", {"lr": 0.5}),
+}
+
+
+@pytest.mark.parametrize(("line", "others"), UNUSUAL.values(), ids=UNUSUAL)
+def test_unusual_lines(line: str, others: dict[str, float]) -> None:
+    rows = [(k, 9 - k / 200) for k in range(1, 1200)]
+    run = run_of("".join(line.format(step=step, loss=loss) for step, loss in rows))
+    assert points(run, "loss") == [(step, pytest.approx(loss, abs=0.006)) for step, loss in rows]
+    for name, value in others.items():
+        assert set(run[name].values.tolist()) == {value}
+
+
+def test_bits_per_character_behind_the_loss_are_its_unit() -> None:
+    run = run_of("".join(f"iter {k * 10}: loss {6 - k / 10:.2f} BPC, time 260ms\n" for k in range(8)))
+    assert run["loss"].values[0] == pytest.approx(6 * math.log(2))
+
+
+def test_a_few_lines_of_a_known_format_do_not_hide_the_others() -> None:
+    text = "".join(f"it {k} | lm loss 7.{k % 10} | lr 1e-4 | step {k}\n" for k in range(1, 60))
+    text += "".join(
+        f"validation loss at iteration {k} | lm loss value: 7.5E+00 | lm loss PPL: 1.8E+03 |\n" for k in (20, 40)
+    )
+    run = run_of(text)
+    assert len(run["loss"]) == 59
+    assert points(run, "val/loss") == [(20, 7.5), (40, 7.5)]
+
+
+@pytest.mark.parametrize("zeros", [1, 5000])
+def test_zeros_before_the_text_of_a_file_that_was_cut(zeros: int) -> None:
+    run = run_of("\0" * zeros + "".join(f"step {k} loss 2.{k} lr 0.5\n" for k in range(1, 9)))
+    assert len(run["loss"]) == 8
+
+
+def test_megatron_without_colons() -> None:
+    line = " iteration {k:8d}/  5000 | elapsed time per iteration (ms) 512.5 | learning rate 1.5E-04 | lm loss {loss:.6E} | loss scale 65536.0 |\n"
+    run = run_of("".join(line.format(k=k, loss=8 - k / 100) for k in range(1, 20)))
+    assert points(run, "loss")[0] == (1, pytest.approx(7.99))
+    assert (run["lr"].values[0], run["loss_scale"].values[0], run.config["max_steps"]) == (1.5e-4, 65536, 5000)
