@@ -28,7 +28,7 @@ SPELLINGS = {
     "nanogpt": ("iter {step}: loss {loss:.4f}, time 260.10ms, mfu 20.00%", "iter {step} | loss {loss:.4f} | time 260.10ms"),
     "megatron": (
         " iteration {step:8d}/     800 | consumed samples: {step:12d} | learning rate: {lr:.6E} | lm loss: {loss:.6E} | grad norm: {norm:.3f} |",
-        "step {step} | loss {loss:.6E} | lr {lr:.6E} | grad_norm {norm:.3f}",
+        "step {step}/800 | loss {loss:.6E} | lr {lr:.6E} | grad_norm {norm:.3f}",
     ),
     "torchtitan": ("step: {step:2d}  loss: {loss:8.4f}  grad_norm:  {norm:.3f}  memory:  2.31GiB(2.90%)  tps: 5,123", PLAIN + NORM),
     "torchtune": ("Step {step} | loss:{loss:.4f} lr:{lr:.3e} tokens_per_second_per_gpu:512.5", PLAIN + LR),
@@ -36,7 +36,7 @@ SPELLINGS = {
     "llm.c": ("s:{step} trl:{loss:.4f} lr:{lr:.6f} norm:{norm:.3f}", "step {step} | loss {loss:.4f} | lr {lr:.6f} | grad_norm {norm:.3f}"),
     "metric logger": (
         "Epoch: [0]  [{step:6d}/800]  eta: 2:17:53  lr: {lr:.6f}  loss: {loss:.4f} ({loss:.4f})  time: 0.6125  data: 0.0001  max mem: 20618",
-        "step {step} | loss {loss:.4f} | lr {lr:.6f}",
+        "step {step}/800 | loss {loss:.4f} | lr {lr:.6f}",
     ),
 }  # fmt: skip
 PREFIXES = {
