@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -35,6 +35,7 @@ class Table:
         self.config: dict[str, Any] = {}
         self.events: list[Event] = []
         self.event_rows: list[int] = []  # how many rows had been read when the event was seen
+        self.said: list[tuple[int, Mapping[str, float]]] = []  # rows read before a message, and what it measured
         self.starts: list[int] = []  # lines at which another run begins
         self.notes: list[str] = []
         self.skipped: list[Skipped] = []
@@ -73,6 +74,23 @@ class Table:
         step = values.get(STEP)
         if step is not None and abs(step) <= LARGEST[STEP]:
             self.last_step = int(step)
+
+    def extend(self, lines: Sequence[int], columns: Mapping[str, Sequence[float]], ranks: Sequence[int | None]) -> None:
+        """Append rows that all have the same columns."""
+        if any(not abs(value) <= LARGEST[name] for name in LARGEST if name in columns for value in columns[name]):
+            for line, rank, *row in zip(lines, ranks, *columns.values()):
+                self.add(line, dict(zip(columns, row)), rank)
+            return
+        rows = range(len(self.lines), len(self.lines) + len(lines))
+        for name, values in columns.items():
+            column = self.columns.setdefault(name, ([], []))
+            column[0].extend(rows)
+            column[1].extend(values)
+        self.lines.extend(lines)
+        self.ranks.extend(ranks)
+        self.totals.extend([0] * len(lines))
+        if STEP in columns:
+            self.last_step = int(columns[STEP][-1])
 
     @property
     def rows_seen(self) -> int:
