@@ -47,8 +47,11 @@ class DeepSpeedScanner(ShapeScanner):
         """Take differences of the cumulative count."""
         rows, values = self._table.columns.pop("skipped so far", ([], []))
         if rows:
-            since = np.diff(values, prepend=0.0)
-            self._table.columns["skipped"] = (rows, np.where(since < 0, values, since).tolist())
+            again = np.flatnonzero(np.diff(self._table.cells(STEP)[rows]) < 0) + 1
+            # Of two engines that count in one log, an actor and a critic, the one that skips more is followed.
+            most = np.concatenate([np.maximum.accumulate(part) for part in np.split(np.asarray(values), again)])
+            since = np.diff(most, prepend=0.0)
+            self._table.columns["skipped"] = (rows, np.where(since < 0, most, since).tolist())
 
 
 DEEPSPEED = LineFormat(
