@@ -36,9 +36,8 @@ def merge(table: Table) -> np.ndarray:
 
 def _lowest_rank(table: Table) -> np.ndarray | None:
     """Choose the records of the lowest rank that has a loss, and those with a loss of steps that it has not."""
-    ranks = sorted({rank for rank in table.ranks if rank is not None})
-    ranked = sum(rank is not None for rank in table.ranks)
-    if not 2 <= len(ranks) <= max(2, ranked // 2):  # numbers that never come again are no ranks
+    ranks = sorted(rank for rank in set(table.ranks) if rank is not None)
+    if not 2 <= len(ranks) <= max(2, len(table.ranks) // 2):  # numbers that never come again are no ranks
         return None
     has_loss = _with_loss(table)
     of_rank = np.asarray([-1 if rank is None else rank for rank in table.ranks], np.int64)
@@ -63,8 +62,8 @@ def _with_loss(table: Table) -> np.ndarray:
 
 def _one_of_equal_prints(table: Table) -> np.ndarray | None:
     """Choose one of equal records that follow each other, where every record of the log stands as many times."""
-    count = len(table.lines)
-    if count < 2 * FEWEST_STEPS:
+    count, steps = len(table.lines), np.asarray(table.columns.get(STEP, ([], []))[1])
+    if count < 2 * FEWEST_STEPS or (len(steps) == count and (np.diff(steps) > 0).all()):
         return None
     prints = np.zeros(count, np.uint64)
     for number, (rows, values) in enumerate(table.columns.values()):

@@ -118,3 +118,7 @@ def test_a_rank_fills_in_what_the_lowest_has_not_printed() -> None:
 def test_a_collapsed_run_is_no_run_printed_twice() -> None:
     text = "".join(f"{{'loss': 0.0, 'learning_rate': 1e-05, 'epoch': {k // 2 / 100}}}\n" for k in range(40))
     assert len(losses_of(log_of(text))) == 40
+
+
+def test_numbers_in_front_that_never_come_again_are_no_ranks() -> None:
+    assert len(losses_of(log_of("".join(f"{k}: step {k} loss {3 - k / 10}\n" for k in range(1, 9))))) == 8
