@@ -18,6 +18,12 @@ SPLIT_COLUMNS = ("split", "subset", "mode", "phase", "stage", "partition", "type
 COMPARABLE = 0.9  # a column with this share of the points of the fullest may be preferred to it for its name
 LANGUAGE_MODEL_LOSS = ("lm_loss", "lm loss", "lm-loss", "ce_loss", "cross_entropy", "crossentropy", "nll_loss")
 MOST_SURPLUS = 99  # words of a name that say nothing
+OF_PREFERENCES = (
+    "rewards/",
+    "logps/",
+    "log_odds",
+    "eval_rewards/",
+)  # beside these a likelihood is one term of the loss
 LARGEST_SHARE = 1.5  # a larger accuracy is one in percent
 SUMMARIES = 0.2  # share of the records that can be summaries
 SUMMARY = ("train_loss", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos")
@@ -125,10 +131,11 @@ def _one_column_each(columns: list[Translated]) -> tuple[dict[str, Translated], 
     others: list[Translated] = []
     choices = [column.guess for column in columns if column.guess]
     choices += [f'"{name}" is named like a loss, but was not taken for one' for name in _unknown_losses(columns)]
+    terms = any(column.source_name.startswith(OF_PREFERENCES) for column in columns)
     for metric, group in groups.items():
-        best = max(group, key=partial(_preference, group))
+        best = max(group, key=partial(_preference, group, terms))
         chosen[metric] = best
-        others += [replace(c, rival=_why(group, best, c)) for c in group if c is not best]
+        others += [replace(c, rival=_why(group, terms, best, c)) for c in group if c is not best]
     for column in others:
         rarer = len(column.column.rows) <= 0.5 * len(chosen[column.metric].column.rows)
         estimate = column.metric == "loss" and rarer and "train/loss" not in chosen
@@ -148,20 +155,20 @@ def _unknown_losses(columns: list[Translated]) -> Iterator[str]:
             yield name
 
 
-def _why(group: list[Translated], best: Translated, other: Translated) -> str:
+def _why(group: list[Translated], terms: bool, best: Translated, other: Translated) -> str:
     """Say which of two columns was taken for a metric, and why."""
-    (*named, n), (*also_named, m) = (_preference(group, column) for column in (best, other))
+    (*named, n), (*also_named, m) = (_preference(group, terms, column) for column in (best, other))
     more = f"it has more values ({n:,} against {m:,})" if n > m else "it stands first"
     why = "its name is the plainer one" if named != also_named and m >= COMPARABLE * n else more
     return f'"{best.source_name}" was taken for {best.metric}, and "{other.source_name}" was not: {why}'
 
 
-def _preference(group: list[Translated], column: Translated) -> tuple[bool, bool, int, int]:
+def _preference(group: list[Translated], terms: bool, column: Translated) -> tuple[bool, bool, int, int]:
     most = max(len(c.column.rows) for c in group)
     full = len(column.column.rows) >= COMPARABLE * most
     lowered = column.source_name.lower()
     preferred = {
-        "loss": any(word in lowered for word in LANGUAGE_MODEL_LOSS),
+        "loss": not terms and any(word in lowered for word in LANGUAGE_MODEL_LOSS),
         "grad_norm": lowered.startswith(("raw_", "learning/raw_")),
     }.get(column.metric, column.source_name == column.metric or lowered.endswith("_epoch"))
     plain = full and column.source_name == column.metric

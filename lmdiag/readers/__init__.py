@@ -14,7 +14,7 @@ from dataclasses import replace
 from importlib import import_module
 from types import ModuleType
 
-from lmdiag.errors import BadSetting, UnreadableLog, explained, nearest
+from lmdiag.errors import BadSetting, NoValues, UnreadableLog, explained, nearest
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.options import ReadOptions, mapped
 from lmdiag.readers.rawlog import RawLog
@@ -113,7 +113,8 @@ def read_source(source: Source, options: ReadOptions | None = None) -> list[RawL
             with as_unreadable(source.name, chosen):
                 found = _read_with(chosen, source)
         except UnreadableLog as error:
-            raise error if options.reader or chosen != FALLBACK else _unknown(source) from error
+            told = options.reader or chosen != FALLBACK or isinstance(error, NoValues)
+            raise error if told else _unknown(source) from error
     damage = source.reading.damage
     return [mapped(raw if not damage else _damaged(raw, damage), options.mapping) for raw in found]
 

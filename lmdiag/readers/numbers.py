@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 from lmdiag.patterns import lazy
 
-# 1,234.5e-6 or nan or -inf; a comma only as a thousands separator.
+# 1,234.5e-6 or nan or -inf, also as C and Fortran write these (1.#IND, nan.0, -nan(ind)); a comma only between thousands.
 NUM = (
-    r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?"
-    r"|(?:nan|NaN|NAN|inf|Inf|INF|[Ii]nfinity)\b)"
+    r"[-+]?(?:1\.#(?:IND|QNAN|SNAN|INF)0*|(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?"
+    r"|(?:nan|NaN|NAN|inf|Inf|INF|[Ii]nfinity|INFINITY)\b(?:\.0\b|\((?:s?nan|ind)\))?)"
 )
 SUFFIXES = {"": 1.0, "K": 1e3, "k": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 _THOUSANDS = lazy(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?")
-_NAN = frozenset(["-nan", "nan(ind)", "-nan(ind)", "1.#qnan"])
+_NOT_FINITE = lazy(
+    r"([-+]?)(?:(nan|1\.#(?:ind|qnan|snan))|(?:inf|infinity|1\.#inf))(?:0*|\.0|\((?:s?nan|ind)\))", re.IGNORECASE
+)
 
 
 def number(word: str, suffixed: bool = False) -> float:
@@ -21,10 +25,17 @@ def number(word: str, suffixed: bool = False) -> float:
 
     >>> number("1,234.5"), number("-nan"), number("5.24M", suffixed=True)
     (1234.5, nan, 5240000.0)
+    >>> number("-1.#IND"), number("-inf.0")
+    (nan, -inf)
     """
     if suffixed and word[-1:].isalpha() and word[-1] in SUFFIXES:
         return number(word[:-1]) * SUFFIXES[word[-1]]
-    return float(word.replace(",", ""))
+    try:
+        return float(word.replace(",", ""))
+    except ValueError:
+        if (value := _not_finite(word)) is None:
+            raise
+        return value
 
 
 def cell_number(word: str) -> float | None:
@@ -42,4 +53,10 @@ def cell_number(word: str) -> float | None:
         return None if share is None else share / 100
     if _THOUSANDS.fullmatch(word):
         return number(word)
-    return float("nan") if word.lower() in _NAN else None
+    return _not_finite(word)
+
+
+def _not_finite(word: str) -> float | None:
+    """Return NaN or an infinity for a word that spells it in a way of its own, else None."""
+    match = _NOT_FINITE.fullmatch(word)
+    return float("nan" if match[2] else match[1] + "inf") if match else None

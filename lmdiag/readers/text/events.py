@@ -4,56 +4,82 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
+import numpy as np
+
+from lmdiag.naming import spelling
 from lmdiag.patterns import lazy
+from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.table import Table
 from lmdiag.run import Event
 
 MANY_EVENTS = 500  # of one kind; more are only counted
 LONGEST_MESSAGE = 300
-LARGE = 1 << 22
+MUCH_CHATTER = 2000  # pieces
+RUNNING_TOTAL = (
+    4  # times the steps that messages say were skipped: what a column adds up to beyond that was counted anew
+)
 
-# kind -> (words of which one must stand in the log for the pattern to be tried at all, pattern)
-_KINDS: dict[str, tuple[tuple[str, ...], str]] = {
-    "oom": (
+# kind, words of which one must stand in the log for the pattern to be tried at all, pattern
+_KINDS: tuple[tuple[str, Sequence[str], str], ...] = (
+    (
+        "oom",
         ("OutOfMemory", "out of memory", "RESOURCE_EXHAUSTED", "oom-kill", "oom_kill"),
         r"OutOfMemoryError|CUDA (?:error: )?out of memory|RESOURCE_EXHAUSTED|oom[-_]kill",
     ),
-    "checkpoint_saved": (
+    (
+        "checkpoint_saved",
         ("aving", "aved", "heckpoint"),
         r"\b[Ss](?:aving|aved) (?:[\w ]{0,20})?(?:checkpoint|model|weights)|[Cc]heckpoint (?:was )?saved|saved checkpoint",
     ),
-    "checkpoint_loaded": (
-        ("esum", "oaded checkpoint", "oading checkpoint", "tarting from iteration"),
-        r"\bResum(?:ing|ed) (?:training )?(?:from|at)|\bresum(?:ing|ed) from|success?fully loaded checkpoint"
-        r"|Loaded checkpoint|Loading checkpoint and starting from iteration",
+    (
+        "checkpoint_loaded",
+        ("esum", "oaded checkpoint", "oading checkpoint from", "tarting from iteration", "ontinuing training from"),
+        r"\bResum(?:ing|ed) (?:training )?(?:from|at)|\bresum(?:ing|ed) from|success?fully loaded checkpoint|[Ll]oading checkpoint from"
+        r"|Loaded checkpoint|Loading checkpoint and starting from iteration|Continuing training from (?:global step|epoch|checkpoint)",
     ),
-    "skipped_step": (
-        ("OVERFLOW!", "radient overflow", "kipping", "Overflow detected"),
-        r"OVERFLOW!|[Gg]radient overflow detected|\b[Ss]kipping (?:the )?(?:update|step|batch)|Overflow detected\. Skipping",
+    (
+        "skipped_step",
+        ("OVERFLOW!", "verflow", "kipping", "ignoring gradient", "etecting inf", "ound inf"),
+        r"OVERFLOW!|[Gg]radient overflow|\b[Oo]verflow (?:is )?(?:detected|occurs)|\b[Ff]ound (?:inf|overflow)\w*\b.*(?:skip|grad)"
+        r"|\b[Ss]kipping (?:the |this )?(?:optimi[sz]er |parameter |weight )?(?:update|step|batch(?! norm))|[Dd]etecting inf|ignoring gradient",
     ),
-    "nan": (
-        ("nan loss", "Loss is", "NaN loss", "Invalid loss", "oss is nan", "oss is NaN"),
-        r"nan loss encountered|[Ll]oss is (?:nan|NaN)|due to NaN loss|Invalid loss, terminating",
+    (
+        "nan",
+        ("oss is ", "oss became", "NaN", "nan loss", "nvalid loss", "inite loss", "oss: nan"),
+        r"nan loss encountered|[Ll]oss (?:is|became|was) (?:now )?(?:nan|NaN|NAN|inf|infinite|not finite|non-finite)\b|due to NaN loss|Invalid loss, terminating"
+        r"|(?:NaN|nan|Inf)s?\b[\w ]{0,24}\b(?:in|the) (?:the )?(?:training |train )?loss\b|[Nn]on-?finite loss|[Ll]oss: nan, stopping",
     ),
-    "killed": (
+    (
+        "nan_gradient",
+        ("grad",),
+        r"(?i:\b(?:nan|inf|non-?finite)\b[/\w ,-]{0,24}\bgrad(?:ient)?s?(?: norm)?s?\b (?:occurs|detected|found|encountered)"
+        r"|\b(?:detected|found|encountered) (?:a |an )?(?:nan|inf|non-?finite)\b[/\w ,-]{0,24}\bgrad"
+        r"|\bgrad(?:ient)?(?: norm)? (?:is|became) (?:nan|inf|not finite|non-finite)\b)",
+    ),
+    (
+        "killed",
         ("KeyboardInterrupt", "slurmstepd", "CANCELLED", "DUE TO TIME LIMIT", "PREEMPT", "SIGTERM", "SIGKILL"),
         r"KeyboardInterrupt|slurmstepd: error|CANCELLED|DUE TO TIME LIMIT|PREEMPT|\bSIG(?:TERM|KILL)\b",
     ),
-    "communication_error": (
-        ("NCCL", "Watchdog"),
-        r"NCCL (?:\w+ )*(?:timeout|error)|Watchdog caught collective",
-    ),
-    "end": (
+    ("communication_error", ("NCCL", "Watchdog"), r"NCCL (?:\w+ )*(?:timeout|error)|Watchdog caught collective"),
+    (
+        "end",
         ("stopping_early", "raining comp", "raining fin", "raining time", "nd of training", "raining done", "EXIT_CODE=",
          "raining is done", "inished training", "training ended", "arly stop", "topped early", "topping early"),
         r"^\W*stopping_early|\b[Tt]raining (?:is )?(?:now )?(?:completed?|finished|done)\b|[Tt]otal training time"
         r"|\b[Ee]nd of training|EXIT_CODE=0\b|[Ff]inished training|after training is done"
         r"|\b[Ee]arly[ -][Ss]topp(?:ing|ed) (?:was |is )?(?:triggered|reached|activated|at (?:epoch|step|iter)|after \d)|\b[Ss]topp(?:ed|ing) early\b",
     ),
-}  # fmt: skip
+)  # fmt: skip
 _STEP = lazy(r"(?:iteration|step|iter|it|updates?)[\s:=_/-]*(\d{1,15})\b|checkpoint-(\d{1,15})\b", re.IGNORECASE)
+_PATH = lazy(r"(?:\b(?:to|from|at|in|into|checkpoint)|:)\s+['\"`]?([\w.~-]*[/\\][^\s'\"`,]+)")
+_SCALE_WAS = lazy(rf"[Aa]ttempted loss scale:?\s*({NUM})")
+_SCALE = lazy(
+    rf"(?:(?:reduc|decreas|sett|lower)ing (?:the )?(?:loss )?scale to:?|, reducing to|loss scale (?:is now|now)|[Nn]ew loss scale:?)\s*({NUM})"
+)
 TRACEBACK = "Traceback (most recent call last)"
 _EXCEPTION = lazy(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning|Abort|Timeout)?(?::|$)")
 
@@ -62,18 +88,21 @@ class EventWatcher:
     """Looks at every piece that is no record and notes what happened at which step; `text` is None while the log grows."""
 
     def __init__(self, text: str | None, table: Table) -> None:
-        small = text is not None and len(text) < LARGE  # in a large text the search would cost more than it spares
-        present = (
-            (kind, [w for w in words if not small or w in str(text)], regex) for kind, (words, regex) in _KINDS.items()
-        )
-        self._kinds = [(kind, words, lazy(regex)) for kind, words, regex in present if words]
+        self._text = text
+        self._seen = 0
+        self._kinds = [(kind, words, lazy(regex)) for kind, words, regex in _KINDS]
         self._open: set[int | None] = set()
         self._table = table
         self._counts: Counter[str] = Counter()
+        self._rank: int | None = None  # that says which steps were skipped
         self._after: dict[str, int] = {}  # rows read before the last event of a kind
 
     def see(self, piece: str) -> None:
         """Look at one piece of chatter."""
+        self._seen += 1
+        if self._seen == MUCH_CHATTER and self._text is not None:  # from here on the search for all words pays
+            kinds = ((kind, [w for w in words if w in str(self._text)], regex) for kind, words, regex in self._kinds)
+            self._kinds = [kind for kind in kinds if kind[1]]
         if self._open or "Traceback" in piece:
             self._follow_traceback(piece)
         for kind, words, pattern in self._kinds:
@@ -92,11 +121,30 @@ class EventWatcher:
     def _note(self, kind: str, piece: str) -> None:
         self._counts[kind] += 1
         self._after[kind] = self._table.rows_seen
+        if kind == "skipped_step":
+            self._skipped(piece)
         if self._counts[kind] <= MANY_EVENTS:
             named = _STEP.search(piece)
             step = int(named[1] or named[2]) if named and kind.startswith("checkpoint") else self._table.last_step
             fields = {"status": "completed"} if kind == "end" else {}
-            self._table.happened(Event(kind, step, piece.strip()[:LONGEST_MESSAGE], fields))
+            if kind.startswith("checkpoint") and (path := _PATH.search(piece)):
+                fields["path"] = path[1].rstrip(".")
+            message = payload(piece)[0] if kind.startswith("nan") else piece.strip()  # quoted by a rule
+            self._table.happened(Event(kind, step, message[:LONGEST_MESSAGE], fields))
+
+    def _skipped(self, piece: str) -> None:
+        """Keep what a message says about a step that was not taken; of several ranks the first to say so is heard."""
+        rank = payload(piece)[1]
+        if not self._table.said:
+            self._rank = rank
+        was, scale = _SCALE_WAS.search(piece), _SCALE.search(piece)
+        values = {} if "kipping batch" in piece else {"skipped": 1.0}
+        if was:
+            values["loss_scale before"] = number(was[1])
+        if scale:
+            values["loss_scale"] = number(scale[1])
+        if values and rank == self._rank:
+            self._table.said.append((self._table.rows_seen, values))
 
     def finish(self) -> None:
         """Say how the run ended where the log says so behind its last record, and what was too much to list."""
@@ -115,3 +163,40 @@ class EventWatcher:
 def _body(piece: str) -> str:
     """Return what stands behind a rank prefix, with its indentation."""
     return re.sub(r"^\[?(?:rank|default)?\d+\]?:", "", piece)
+
+
+def summary_of(table: Table) -> str:
+    """Say what the messages of a log without a record tell, "" where they tell nothing of the training."""
+    steps = int(sum(values.get("skipped", 0.0) for _, values in table.said))
+    scales = [v for _, values in table.said for name, v in values.items() if name.startswith("loss_scale")]
+    scale = f" while the loss scale went from {scales[0]:g} to {scales[-1]:g}" if scales else ""
+    return f"{steps:,} messages of steps that were skipped for an overflow{scale}" if steps else ""
+
+
+def put_said(table: Table) -> None:
+    """Make columns of what messages said: the steps skipped since the record before, and the loss scale that was left.
+
+    >>> table = Table()
+    >>> for step in (1, 2):
+    ...     table.add(step, {"step": step})
+    ...     table.said.append((step, {"skipped": 1.0, "loss_scale": 64.0 / step}))
+    >>> put_said(table)
+    >>> table.cells("skipped").tolist(), table.cells("loss_scale").tolist()
+    ([nan, 2.0], [nan, 32.0])
+    """
+    known = {table.names.get(name) or spelling(name).name: name for name in table.columns}
+    last = len(table.lines) - 1
+    if not table.said:
+        return
+    skipped, scale = np.zeros(last + 1), np.full(last + 1, np.nan)
+    for row, values in table.said:
+        at = min(row, last)
+        skipped[at] += values.get("skipped", 0.0)
+        if at and "loss_scale before" in values and np.isnan(scale[at - 1]):
+            scale[at - 1] = values["loss_scale before"]
+        scale[at] = values.get("loss_scale", scale[at])
+    own = known.get("skipped", "skipped")
+    if skipped.any() and (own not in table.columns or np.nansum(table.cells(own)) > RUNNING_TOTAL * skipped.sum()):
+        table.put(own, skipped)
+    if "loss_scale" not in known and not np.isnan(scale).all():
+        table.put("loss_scale", scale)

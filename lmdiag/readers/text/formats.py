@@ -374,8 +374,11 @@ def _settle_deepspeed(table: Table) -> None:
     """Take differences of the number of steps skipped so far."""
     rows, values = table.columns.pop("skipped_so_far", ([], []))
     if len(rows):
-        since = np.diff(values, prepend=0.0)
-        table.columns["skipped"] = rows, np.where(since < 0, values, since)
+        again = np.flatnonzero(np.diff(table.cells(STEP)[rows]) < 0) + 1
+        # Of two engines that count in one log, an actor and a critic, the one that skips more is followed.
+        most = np.concatenate([np.maximum.accumulate(part) for part in np.split(np.asarray(values), again)])
+        since = np.diff(most, prepend=0.0)
+        table.columns["skipped"] = rows, np.where(since < 0, most, since)
 
 
 _PIPELINE = lazy(

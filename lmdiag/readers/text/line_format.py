@@ -10,10 +10,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lmdiag.errors import UnreadableLog
+from lmdiag.errors import NoValues, UnreadableLog
 from lmdiag.naming import spelling
 from lmdiag.readers.numbers import number
 from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.text import ranks
+from lmdiag.readers.text.events import put_said, summary_of
 from lmdiag.readers.text.pieces import LONGEST_PIECE, payload, pieces, without_colours
 from lmdiag.readers.text.plans import Plans, Reader, Record
 from lmdiag.readers.text.runs import separate
@@ -201,6 +203,11 @@ class LineFormat:
 
     def finished(self, name: str, table: Table, chatter: int) -> list[RawLog]:
         """Return the runs of a table that is complete; `chatter` lines were no records."""
+        if not len(table.lines) and (messages := summary_of(table)):
+            raise NoValues(
+                f"{name} holds {messages}, and no line with a loss",
+                "check the log of the same run that holds its losses",
+            )
         if not len(table.lines):
             raise UnreadableLog(
                 f"{name}: no training record of the format {self.name} in {chatter} lines of text", PATTERN_HINT
@@ -210,25 +217,12 @@ class LineFormat:
         if table.tally.cut:
             reason = f"what stands behind character {LONGEST_PIECE:,} of a line"
             table.skipped.append(Skipped(0, reason, table.tally.cut, "value"))
-        _keep_lowest_rank(table)
+        ranks.merge(table)
+        put_said(table)
         for column, sentinel in self.not_measured.items():
             table.forget(column, sentinel)
         logs = assemble(self, name, table)
         return [_explained(log) for log in logs] if self.explained else logs
-
-
-def _keep_lowest_rank(table: Table) -> None:
-    """Of records that several ranks printed keep those of the lowest rank that has a loss."""
-    ranks = {rank for rank in table.ranks if rank is not None}
-    if len(ranks) < 2:
-        return
-    with_loss = {
-        table.ranks[row] for name, (rows, _) in table.columns.items() if "loss" in name.lower() for row in rows
-    } - {None}
-    keep = min(with_loss or ranks)
-    chosen = np.array([rank is None or rank == keep for rank in table.ranks])
-    table.notes.append(f"{int((~chosen).sum())} records of other ranks than {keep} left out")
-    table.keep(chosen)
 
 
 def _explained(log: RawLog) -> RawLog:

@@ -224,7 +224,7 @@ def _name_wholes(line: Line) -> None:
             names[whole] = key
             line.shortened[key] = whole
             line.judge(found[0], strong)
-        else:
+        elif found and found[0].rpartition("/")[2] in CORE:
             line.core = line.judged = True
     line.values = {names.get(key, key): value for key, value in line.values.items()}
     line.units = {names.get(key, key): unit for key, unit in line.units.items()}

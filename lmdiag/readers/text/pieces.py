@@ -22,25 +22,44 @@ _DIFF = lazy(r"\x1b\[31m[^\x1b\n]*\x1b\[m(?=\x1b\[32m)")
 _BETWEEN_DICTIONARIES = lazy(r"(?<=\})[\s,]*(?=\{)")
 _REDRAW = lazy(r"[\r\x08]+")
 _LEVEL = r"(?:DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL|debug|info|warning|error)"
-_PREFIX = lazy(
-    r"\s*(?:"
-    r"\[(?:rank|default|Rank |RANK )\s?(?P<rank>\d+)\]:?"
-    r"|\[\d+,(?P<mpi>\d+)\]<std(?:out|err)>:"
-    r"|(?P<srun>\d{1,5}):(?=\s)"
-    r"|\(\w+ pid=\d+[^)]*\)"
-    r"|[Rr]ank (?P<said>\d+)(?=\s*[:|])|(?:worker|node|host|gpu|rank)-?\d+:(?=\s)|rank\d+(?:\[[^\]]*\])+:"
-    r"|\[?\d{4}[-/]\d\d[-/]\d\d[T _]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?"
-    r"|\[?\d\d[/-]\d\d(?:[/-]\d{2,4})?[ ,]+\d\d:\d\d:\d\d(?:[.,]\d+)?(?: [AP]M)?"
-    r"|\[?\d{1,2}:\d\d:\d\d(?:[.,]\d+)?(?: [AP]M)?\]?"
-    r"|\d\d:\d\d(?= [A-Z\[])|\(\w+:\d+\)"
-    r"|[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+\s+\d+ [\w./-]+:\d+\]"
-    rf"|\[{_LEVEL}(?:\s*\|[^\]]*)?\]|{_LEVEL}(?::[\w.]+)?(?=[\s:\]|-])"
-    r"|\[[\w./-]+:\d+(?::\w+)?\]|\[Rank \d+\]|\[[A-Za-z][\w.-]*\](?=\s*(?:\[|\d{4}-|-\s|INFO))|\[titan\]|\[NeMo \w"
-    r"|[\w.<>-]+:[\w.<>-]+:\d+(?=\s)|[A-Za-z_][\w.-]*\.py:\d+:?"
-    r"|(?!(?i:train|val|eval|test|dev|epoch|step|iter|loss|batch))[A-Za-z_][\w.]*(?= (?:-|») )"
-    r"|[-|»>:,\]]+(?=\s)"
-    r")"
-)
+_PLACE = r"(?:train|val|eval|test|dev|epoch|step|iter|loss|batch)"
+_MACHINE = r"(?:worker|node|host|gpu|algo|trainer|machine|server|master|compute|instance|vm|tpu|ip)"
+# What launchers and loggers put before a line, by the characters that it begins with, so that a line without any is told
+# at once. A group called `rank…` numbers a process, and one called `host…` names a machine.
+_PREFIXES: dict[str, tuple[str, ...]] = {
+    r"\[": (
+        r"\[(?:rank|Rank|RANK|default)[ =:]?(?P<rank>\d+)\]:?",
+        r"\[\d+,(?:mpirank:)?(?P<rank_mpi>\d+)(?:,algo-\d+)?\]<std(?:out|err)>:",  # Open MPI, SageMaker
+        r"\[pod/[\w.-]*?(?:-(?P<host_pod>\d+))?/[\w.-]+\]",  # kubectl logs --prefix
+        rf"\[{_LEVEL}(?:\s*\|[^\]]*)?\]",
+        r"\[[\w./-]+:\d+(?::\w+)?\]",
+        r"\[[A-Za-z][\w.-]*\](?=\s*(?:\[|\d{4}-|-\s|INFO))|\[titan\]|\[NeMo \w",
+    ),
+    r"[\[\d]": (
+        r"(?P<rank_srun>\d{1,5}):(?=\s)",  # only at the start of a line
+        r"(?P<host_ip>\d{1,3}(?:\.\d{1,3}){3}):(?=\s)",  # pdsh
+        r"\[?\d{4}[-/]\d\d[-/]\d\d[T _]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?(?: std(?:out|err) [FP](?=\s))?",
+        r"\[?\d\d[/-]\d\d(?:[/-]\d{2,4})?[ ,]+\d\d:\d\d:\d\d(?:[.,]\d+)?(?: [AP]M)?",
+        r"\[?\d{1,2}:\d\d:\d\d(?:[.,]\d+)?(?: [AP]M)?\]?",
+        r"\d\d:\d\d(?= [A-Z\[])",
+    ),
+    r"\(": (r"\(\w*Worker\w* pid=(?P<rank_ray>\d+)[^)]*\)", r"\(\w+ pid=\d+[^)]*\)", r"\(\w+:\d+\)"),
+    r"[A-Za-z_<]": (
+        r"[Rr]ank (?P<rank_said>\d+)(?=\s*[:|])|rank-?(?P<rank_only>\d+)(?:\[[^\]]*\])*:",
+        rf"(?P<host_pdsh>{_MACHINE}(?=[a-z._-]*\d)[\w.-]*+):(?=\s)",
+        rf"(?=[\w.-]++(?:(?<=\d)  +\||(?<=\w) std(?:out|err) \|))(?!(?i:{_PLACE})[-_.\d])(?P<host_compose>[\w.-]+) [^|]*\|(?=\s)",
+        r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?P<host_journal>[\w.-]+) [\w./@-]+(?:\[\d+\])?:(?=\s)",
+        r"(?:srun|slurmstepd|mpirun|torchrun):(?=\s)",
+        r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+\s+\d+ [\w./-]+:\d+\]",
+        rf"{_LEVEL}(?::(?!(?i:{_PLACE}))[A-Za-z_][\w.]*:|(?::[\w.]+)?(?=[\s:\]|-]))",
+        r"[\w.<>-]+:[\w.<>-]+:\d+(?=\s)|[A-Za-z_][\w.-]*\.py:\d+:?",
+        rf"(?!(?i:{_PLACE}))[A-Za-z_][\w.]*(?= (?:-|») )",
+    ),
+    r"[-|»>:,\]]": (r"[-|»>:,\]]+(?=\s)",),
+}
+_PREFIX = lazy(r"\s*(?:" + "|".join(f"(?={start})(?:{'|'.join(rows)})" for start, rows in _PREFIXES.items()) + ")")
+_DIGITS = lazy(r"\d+")
+RANKS_OF_A_HOST = 1 << 16  # the ranks of a host that has a number or an address begin at so many times it
 
 
 def text_of(source: Source) -> Iterator[str]:
@@ -85,30 +104,35 @@ def pieces(text: str, first_line: int = 1, tally: Tally | None = None) -> Iterat
     >>> list(pieces("a\\rb\\n\\nc"))
     [(1, 'a'), (1, 'b'), (3, 'c')]
     """
+    if "#015" in text:
+        text = text.replace("#015", "\r")  # as SageMaker writes it
     redrawn = "\r" in text or "\x08" in text
     blank = 0
     for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), first_line):
         if redrawn and ("\r" in line or "\x08" in line):
-            parts = [piece for piece in _REDRAW.split(line) if piece and not piece.isspace()]
+            split = line.split("\r") if "\x08" not in line else _REDRAW.split(line)
+            parts = [piece for piece in split if piece and not piece.isspace()]
             for piece in parts:
-                yield number, piece[:LONGEST_PIECE]
+                if len(piece) <= LONGEST_PIECE:
+                    yield number, piece
+                else:
+                    yield from ((number, short) for short in _shortened(piece))
             blank += not parts
         elif line and not line.isspace():
             if len(line) <= LONGEST_PIECE:
                 yield number, line
             else:
-                yield from ((number, record[:LONGEST_PIECE]) for record in _glued(line))
+                yield from ((number, short) for short in _shortened(line))
         else:
             blank += 1
     if tally:
         tally.blank += blank
 
 
-def _glued(line: str) -> list[str]:
-    """Return the records of a line that is longer than any record, itself where none can be told apart."""
-    if line.count("}") > 1:
-        return [part for part in _BETWEEN_DICTIONARIES.split(line) if part and not part.isspace()]
-    return records_in(line)
+def _shortened(line: str) -> list[str]:
+    """Return the records of a line that is longer than any record, cut where none can be told apart."""
+    records = _BETWEEN_DICTIONARIES.split(line) if line.count("}") > 1 else records_in(line)
+    return [record[:LONGEST_PIECE] for record in records if record and not record.isspace()]
 
 
 def payload(piece: str) -> tuple[str, int | None]:
@@ -117,9 +141,15 @@ def payload(piece: str) -> tuple[str, int | None]:
     >>> payload("[rank3]:[titan] 2026-02-03 10:11:12,131 - root - INFO - step: 10  loss: 7.0")
     ('step: 10  loss: 7.0', 3)
     """
-    at, rank = 0, None
+    at = 0
+    rank: int | None = None
+    host: int | None = None
     while match := _PREFIX.match(piece, at):
-        found = match["rank"] or match["mpi"] or match["said"] or (match["srun"] if at == 0 else None)
-        rank = int(found) if found and rank is None else rank
+        if named := match.lastgroup:
+            if named.startswith("host"):
+                digits = _DIGITS.findall(match[named])
+                host = int("".join(word.zfill(3) for word in digits)) if host is None and digits else host
+            elif rank is None and (at == 0 or named != "rank_srun"):
+                rank = int(match[named])
         at = match.end()
-    return piece[at:].strip(), rank
+    return piece[at:].strip(), rank if host is None else host * RANKS_OF_A_HOST + (rank or 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy, deepcopy
 from dataclasses import replace
 from typing import Any
@@ -40,6 +40,7 @@ class Table:
         self.config: dict[str, Any] = {}
         self.events: list[Event] = []
         self.event_rows: list[int] = []  # how many rows had been read when the event was seen
+        self.said: list[tuple[int, Mapping[str, float]]] = []  # rows read before a message, and what it measured
         self.starts: list[int] = []  # lines at which another run begins
         self.notes: list[str] = []
         self.skipped: list[Skipped] = []
@@ -82,27 +83,32 @@ class Table:
         self.ranks.append(rank)
         self.totals.append(total if total <= LARGEST[STEP] else 0.0)
 
-    def extend(self, lines: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:
+    def extend(
+        self,
+        lines: Sequence[int] | np.ndarray,
+        columns: Mapping[str, Sequence[float] | np.ndarray],
+        ranks: Sequence[int | None] | None = None,
+    ) -> None:
         """Append rows that all have the same columns; `TOTAL` holds their announced last steps."""
         row, count = len(self.lines), len(lines)
-        steps = columns.get(STEP, np.zeros(0))
-        if any(not (np.abs(columns[name]) <= most).all() for name, most in LARGEST.items() if name in columns):
-            for k, line in enumerate(lines.tolist()):
-                row_values = {name: float(column[k]) for name, column in columns.items()}
-                self.add(line, row_values, None, row_values.pop(TOTAL, 0.0))
+        cells = {name: np.asarray(values, np.float64) for name, values in columns.items()}
+        ranks = [None] * count if ranks is None else ranks
+        if any(not (np.abs(cells[name]) <= most).all() for name, most in LARGEST.items() if name in cells):
+            for k, (line, rank) in enumerate(zip(lines, ranks)):
+                values = {name: float(column[k]) for name, column in cells.items()}
+                self.add(int(line), values, rank, values.pop(TOTAL, 0.0))
             return
+        totals = cells.pop(TOTAL, np.zeros(count))
         rows = np.arange(row, row + count, dtype=np.int32).tobytes()
-        for name, values in columns.items():
-            if name != TOTAL:
-                at, cells = self.columns.setdefault(name, (array(ROW), array("d")))
-                at.frombytes(rows)
-                cells.frombytes(values.tobytes())
-        self.lines.frombytes(lines.astype(np.int64).tobytes())
-        self.ranks.extend([None] * count)
-        totals = columns.get(TOTAL, np.zeros(count))
+        for name, column in cells.items():
+            at, kept = self.columns.setdefault(name, (array(ROW), array("d")))
+            at.frombytes(rows)
+            kept.frombytes(column.tobytes())
+        self.lines.frombytes(np.asarray(lines, np.int64).tobytes())
+        self.ranks.extend(ranks)
         self.totals.frombytes(np.where(totals <= LARGEST[STEP], totals, 0.0).tobytes())
-        if len(steps):
-            self.last_step = int(steps[-1])
+        if STEP in cells:
+            self.last_step = int(cells[STEP][-1])
 
     def _within_reason(self, line: int, values: Mapping[str, float]) -> Mapping[str, float]:
         """Return values without counters that are beyond any run."""

@@ -6,7 +6,7 @@ from lmdiag.run import Run, Series
 from lmdiag.stats.windows import median
 
 SEARCH = 0.05  # share of the records in which a scaler may look for its first scale
-ONCE = 256.0  # a scale that was never above this was not searched for: it is a constant
+FALL = 256.0  # times that a scale is smaller in the end, eight halvings: fewer may be the search of one that starts low
 FALL_STEPS, FALL_RECORDS = 100, 10
 SKIP_WARNING = 0.05
 SEARCH_SKIPS = 32  # halvings from 2^32, the largest first scale in use, down to 1
@@ -21,7 +21,7 @@ def check(run: Run, scales: Series, *, gone: float = 1.0, halvings: int = 5) -> 
     A dynamic loss scale that is halved again and again and does not recover.
 
     ## How it decides
-    An error when the scale was above 256 once and the last records stand at `gone` or below: every step overflows, and none is taken. A warning when it ends
+    An error when the last records stand at `gone` or below, and at no more than 1/256 of the largest scale, which is eight halvings: every step overflows, and none is taken. A warning when it ends
     `halvings` halvings below its median and came down as many within 100 steps (or ten records), the first 5% of the records apart, in which the scaler
     searches; or when more than 5% of the updates were
     skipped after that, not counting 32: so many halvings lead from 2^32, the largest first scale in use, down to 1.
@@ -45,7 +45,7 @@ def check(run: Run, scales: Series, *, gone: float = 1.0, halvings: int = 5) -> 
         return
     settled = scales.at(slice(int(SEARCH * len(scales)), None))
     usual, end = float(median(settled.values)), float(settled.values[-2:].max())
-    lost = end <= gone and float(scales.values.max()) >= ONCE
+    lost = end <= gone and float(scales.values.max()) >= FALL * end
     fallen = end * 2.0**halvings <= usual and _at_once(settled, 2.0**halvings)
     skipped = _skipped_share(run, int(settled.steps[0]))
     if not (lost or fallen or skipped > SKIP_WARNING):

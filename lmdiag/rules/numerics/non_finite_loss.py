@@ -15,7 +15,8 @@ def check(run: Run, _: Curve) -> Findings:
 
     ## What it looks for
     Any training or evaluation loss that was logged as NaN or infinity. A value that was not measured (null, an empty cell)
-    is not one.
+    is not one. Where all are finite, a line of a printed log that says so, such as "Loss is nan, stopping training", or, as a
+    warning, that says it of a gradient.
 
     ## How it decides
     One value is enough. Training and evaluation losses are reported apart, because an evaluation can be NaN (an empty
@@ -37,16 +38,18 @@ def check(run: Run, _: Curve) -> Findings:
     ## References
     - Chowdhery et al. 2022, PaLM, arXiv:2204.02311, section 5.1: rewind and skip.
     """
-    if "loss" in run:
-        yield from _training(run, run["loss"])
+    logged = [run[name] for name in ("loss", "logged loss") if name in run]  # the latter where another was taken for it
+    bad = next((series for series in logged if not np.isfinite(series.values).all()), None)
+    if bad is not None:
+        yield from _training(run, bad)
+    else:
+        yield from _said(run)
     for split, losses in run.evaluations.items():
         yield from _evaluation(split, losses)
 
 
 def _training(run: Run, losses: Series) -> Findings:
     bad = ~np.isfinite(losses.values)
-    if not bad.any():
-        return
     first = int(np.argmax(bad))
     step, last = int(losses.steps[first]), int(losses.steps[bad][-1])
     evidence = {"records": int(bad.sum()), "share": float(bad.mean())}
@@ -59,6 +62,21 @@ def _training(run: Run, losses: Series) -> Findings:
     if growth is not None:
         evidence["gradient_growth"] = growth
     yield Finding(_message(step, bad, evidence), step, last, "loss", evidence, _advice(run, step, first, growth))
+
+
+def _said(run: Run) -> Findings:
+    """Tell what the program said of a loss or a gradient that was not logged as such."""
+    norms = run.series.get("grad_norm")
+    shown = norms is not None and not np.isfinite(norms.values).all()
+    for kind, metric, severity in (("nan", "loss", Severity.ERROR), ("nan_gradient", "grad_norm", Severity.WARNING)):
+        said = [event for event in run.events if event.kind == kind]
+        if not said or (metric == "grad_norm" and shown):
+            continue
+        first, last = (run.last_step if event.step is None else event.step for event in (said[0], said[-1]))
+        times = f" ({len(said):,} times)" if len(said) > 1 else ""
+        message = f'No such {metric} was logged, but the program said at step {first:,}{times}: "{said[0].message}".'
+        evidence = {"messages": float(len(said))}
+        yield Finding(message, first, last, metric, evidence, _advice(run, first, 1, None), severity)
 
 
 def _message(step: int, bad: np.ndarray, evidence: dict[str, float]) -> str:

@@ -24,6 +24,11 @@ def test_a_scale_of_one_is_an_error():
     assert found.evidence["end"] == 1
 
 
+def test_a_scale_that_starts_at_128_can_collapse_too():
+    (found,) = fires(check, scaled(np.maximum(collapse() / 512, 2.0**-11)))
+    assert found.severity is Severity.ERROR
+
+
 def test_five_halvings_at_once_are_a_warning():
     (found,) = fires(check, scaled(collapse(to=1024)))
     assert found.severity is Severity.WARNING
@@ -39,6 +44,7 @@ def test_many_skipped_updates_are_a_warning():
     "scales",
     [
         np.ones(400),  # bf16
+        np.r_[2.0 ** np.arange(6, -1, -1), np.ones(393)],  # the search of a scale that starts low
         np.r_[2.0 ** np.arange(32, 15, -1), np.full(383, 32768.0)],  # the search for the first scale
         np.tile([65536.0] * 40 + [32768.0] * 40, 5),  # single halvings
         2.0 ** np.round(np.linspace(16, 7, 5000)),  # slowly, as gradients grow

@@ -1,9 +1,13 @@
 """Any logged NaN or infinity of a loss is found, with what came before it; missing values are not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from lmdiag.finding import Severity
 from lmdiag.rules.numerics.non_finite_loss import check
+from lmdiag.run import Event
 from tests.rules.curves import falling, fires, healthy, run, series
 
 
@@ -39,3 +43,15 @@ def test_evaluations_are_reported_apart():
 
 def test_silent_on_finite_losses():
     assert fires(check, healthy(200)) == []
+
+
+@pytest.mark.parametrize(("kind", "severity"), [("nan", Severity.ERROR), ("nan_gradient", Severity.WARNING)])
+def test_what_the_program_says_counts_where_the_log_does_not_show_it(kind, severity):
+    said = tuple(Event(kind, step, "Loss is nan, stopping training") for step in (70, 90))
+    (found,) = fires(check, replace(healthy(200), events=said))
+    assert (found.severity, found.first_step, found.last_step) == (severity, 70, 90)
+    assert "2 times" in found.message
+    loss, norms = falling(200), np.ones(200)
+    loss[70] = norms[70] = np.nan
+    (found,) = fires(check, replace(run(loss=loss, grad_norm=norms), events=said))
+    assert "became non-finite at step 71" in found.message

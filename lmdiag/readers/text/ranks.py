@@ -1,0 +1,162 @@
+"""Records that several processes printed, or one process twice: one of each stays.
+
+Of records with a rank or a host in front, those of the lowest that has a loss stay, and of others what it has not. Where
+each step is printed equally often with nothing in front, equal prints are copies, and others are averaged: whether ranks
+or micro-batches printed them, their mean is the loss of the step. They are left alone where something else is counted
+from print to print, as micro-batches are, and where the steps begin again, as after a restart.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lmdiag.readers.text.pieces import RANKS_OF_A_HOST
+from lmdiag.readers.text.table import EPOCH, STEP, Table
+
+FEWEST_STEPS = 3
+SHARE = 0.9  # of the steps that must be printed equally often: lines get lost
+LATEST = 8  # steps that one process may print behind another, of fewer than 32 a quarter
+_PLACES = (STEP, EPOCH, "epoch", "rank", "local_rank", "gpu", "device", "worker", "process")
+_PRIME = np.uint64(0x9E3779B97F4A7C15)
+
+
+def merge(table: Table) -> np.ndarray:
+    """Leave one record of those that were printed several times; return bool[rows so far], which ones stayed."""
+    stays = np.ones(len(table.lines), bool)
+    for choose in (_lowest_rank, _one_of_equal_prints, _means_of_steps):
+        chosen = choose(table)
+        if chosen is not None:
+            stays[stays] = chosen
+            place = np.concatenate([[0], np.cumsum(chosen)])
+            table.event_rows = place[np.asarray(table.event_rows, np.int64)].tolist()
+            table.said = [(int(place[row]), values) for row, values in table.said]
+            table.keep(chosen)
+    return stays
+
+
+def _lowest_rank(table: Table) -> np.ndarray | None:
+    """Choose the records of the lowest rank that has a loss, and those with a loss of steps that it has not."""
+    ranks = sorted(rank for rank in set(table.ranks) if rank is not None)
+    if not 2 <= len(ranks) <= max(2, len(table.ranks) // 2):  # numbers that never come again are no ranks
+        return None
+    has_loss = _with_loss(table)
+    of_rank = np.asarray([-1 if rank is None else rank for rank in table.ranks], np.int64)
+    keep = next((rank for rank in ranks if (has_loss & (of_rank == rank)).any()), ranks[0])
+    chosen = (of_rank == -1) | (of_rank == keep)
+    steps = table.cells(STEP)
+    for rank in ranks if STEP in table.columns else ():
+        if rank != keep:
+            chosen |= (of_rank == rank) & has_loss & ~np.isnan(steps) & ~np.isin(steps, steps[chosen & has_loss])
+    whose = "hosts than the first" if ranks[-1] >= RANKS_OF_A_HOST else f"ranks than {keep}"
+    table.notes.append(f"{int((~chosen).sum())} records of other {whose} left out")
+    return None if chosen.all() else chosen
+
+
+def _with_loss(table: Table) -> np.ndarray:
+    has_loss = np.zeros(len(table.lines), bool)
+    for name, (rows, _) in table.columns.items():
+        if "loss" in name.lower():
+            has_loss[rows] = True
+    return has_loss
+
+
+def _one_of_equal_prints(table: Table) -> np.ndarray | None:
+    """Choose one of equal records that follow each other, where every record of the log stands as many times."""
+    count, steps = len(table.lines), np.asarray(table.columns.get(STEP, ([], []))[1])
+    if count < 2 * FEWEST_STEPS or (len(steps) == count and (np.diff(steps) > 0).all()):
+        return None
+    prints = np.zeros(count, np.uint64)
+    for number, (rows, values) in enumerate(table.columns.values()):
+        where = np.asarray(rows, np.int64)
+        bits = (np.asarray(values, np.float64) + 0.0).view(np.uint64)
+        prints[where] = (prints[where] ^ bits ^ np.uint64(number)) * _PRIME
+    starts = np.flatnonzero(np.diff(prints, prepend=~prints[:1]) != 0)
+    lengths = np.diff(starts, append=count)
+    times = int(np.bincount(lengths).argmax())
+    different = len(np.unique(prints[starts]))
+    if (
+        times < 2
+        or len(starts) < FEWEST_STEPS
+        or (lengths % times == 0).mean() < SHARE
+        or different < SHARE * len(starts)
+    ):
+        return None
+    if STEP not in table.columns and not _vary(table, starts):
+        return None
+    table.notes.append(f"each record is printed {times} times: one of each was kept")
+    return (np.arange(count) - np.repeat(starts, lengths)) % times == 0
+
+
+def _vary(table: Table, rows: np.ndarray) -> bool:
+    """Whether the losses of some rows are mostly different: rounded places beside a loss of 0 are no copies."""
+    losses = (table.cells(name)[rows] for name in table.columns if "loss" in name.lower())
+    return any(len(np.unique(cells)) >= SHARE * len(rows) / 2 for cells in losses)
+
+
+def _means_of_steps(table: Table) -> np.ndarray | None:
+    """Average the records of each step, where each step has equally many of the same columns; the first row stays."""
+    where, values = (np.asarray(side) for side in table.columns.get(STEP, ([], [])))
+    if len(where) < 2 * FEWEST_STEPS or (np.diff(values) > 0).all() or table.config.get("step_kind") == "epoch":
+        return None
+    kinds = np.zeros(len(table.lines), np.uint64)
+    for number, (rows, _) in enumerate(table.columns.values(), 1):
+        kinds[rows] = kinds[rows] * _PRIME + np.uint64(number)
+    where, values = (side[_with_loss(table)[where]] for side in (where, values))
+    if not len(where):
+        return None
+    _, kind_of, sizes = np.unique(kinds[where], return_inverse=True, return_counts=True)
+    chosen, times = np.ones(len(table.lines), bool), 0
+    for kind in np.argsort(-sizes, kind="stable"):
+        found = _prints(where[kind_of == kind], values[kind_of == kind], times)
+        means = _means(table, *found) if found else None
+        if not found or means is None:
+            if not times:
+                return None  # the most frequent records decide
+            continue
+        rows, starts, most = found
+        _put(table, rows[starts], means)
+        times = most
+        chosen[rows] = False
+        chosen[rows[starts]] = True
+    table.notes.append(f"{times} prints of each step (ranks without a name) were averaged")
+    return chosen
+
+
+def _prints(where: np.ndarray, steps: np.ndarray, times: int) -> tuple[np.ndarray, np.ndarray, int] | None:
+    """Return rows sorted by their step, where each step starts, and how often each is printed; None where that varies."""
+    order = np.argsort(steps, kind="stable")
+    starts = np.flatnonzero(np.diff(steps[order], prepend=np.nan) != 0)
+    lengths = np.diff(starts, append=len(steps))
+    most = times or int(np.bincount(lengths).argmax())
+    if most < 2 or (lengths == most).mean() < SHARE or (not times and len(starts) < FEWEST_STEPS):
+        return None
+    place = np.searchsorted(steps[order][starts], steps)
+    behind = int((np.maximum.accumulate(place) - place).max())
+    if behind > min(LATEST, max(1, len(starts) // 4)):
+        return None  # begins again
+    return where[order], starts, most
+
+
+def _means(table: Table, rows: np.ndarray, starts: np.ndarray, times: int) -> dict[str, np.ndarray] | None:
+    """Return the mean of each column in each step, None where a column counts from print to print."""
+    lengths = np.diff(starts, append=len(rows))
+    whole = starts[lengths == times]
+    means: dict[str, np.ndarray] = {}
+    for name in table.columns:
+        cells = table.cells(name)[rows]
+        if name in (STEP, EPOCH) or np.isnan(cells).all():
+            continue
+        each = cells[whole[:, None] + np.arange(times)]
+        if name not in _PLACES and (each == np.round(each)).all() and (np.diff(each, axis=1) > 0).all():
+            return None
+        with np.errstate(invalid="ignore"):
+            means[name] = np.add.reduceat(cells, starts) / lengths
+    return means
+
+
+def _put(table: Table, rows: np.ndarray, means: dict[str, np.ndarray]) -> None:
+    for name, mean in means.items():
+        at, values = (np.asarray(side) for side in table.columns[name])
+        cells = np.array(values, np.float64)
+        cells[np.searchsorted(at, rows)] = mean
+        table.columns[name] = (at, cells)

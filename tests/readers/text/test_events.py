@@ -1,0 +1,99 @@
+"""Words of a log: steps that were skipped, the loss scale, losses and gradients that are not finite, checkpoints."""
+
+import math
+
+import pytest
+
+from lmdiag.errors import NoValues
+from lmdiag.readers import read_source
+from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.text import read
+from lmdiag.sources.source import Source
+
+BAR = " 17%|█▍        | {}/600 [49:55<86:19:20,  1.41s/it]"
+OVERFLOWS = [
+    "[2023-06-07 22:16:00,018] [INFO] [loss_scaler.py:181:update_scale] [deepspeed] OVERFLOW! Rank 0 Skipping step. Attempted loss scale: {0}, reducing to {1}",
+    "Gradient overflow.  Skipping step, loss scaler 0 reducing loss scale to {1}",
+    "2024-01-01 00:00:00 | INFO | fairseq.trainer | NOTE: gradient overflow detected, ignoring gradient, setting loss scale to: {1}",
+    "[rank0]: OVERFLOW! Rank 0 Skipping step. Attempted loss scale: {0}, reducing to {1}",
+]
+FORMS = ["{{'loss': 2.5, 'epoch': 0.1, 'step': {}}}", "step {} loss 2.5", "iter {}: loss 2.5, time 33.50ms, mfu 10.00%"]
+
+
+def log_of(text: str) -> RawLog:
+    (log,) = read(Source("x.log", content=text.encode()))
+    return log
+
+
+def cells(log: RawLog, name: str) -> list[tuple[float, float]]:
+    column, steps = log.columns[name], log.columns["step"].values
+    return [(steps[row], value) for row, value in zip(column.rows.tolist(), column.values.tolist())]
+
+
+@pytest.mark.parametrize("words", OVERFLOWS)
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("behind_a_bar", [False, True])
+def test_overflows_are_metrics_at_their_steps(words: str, form: str, behind_a_bar: bool) -> None:
+    text, scale = "", 65536.0
+    for step in range(10, 70, 10):
+        for _ in range(2 if step > 30 else 0):
+            bar = BAR.format(step) if behind_a_bar else ""
+            text += f"{bar}{words.format(scale, scale / 2)}\n"
+            scale /= 2
+        text += form.format(step) + "\n"
+    log = log_of(text)
+    assert cells(log, "skipped") == [(10, 0), (20, 0), (30, 0), (40, 2), (50, 2), (60, 2)]
+    assert cells(log, "loss_scale")[-3:] == [(40, 16384), (50, 4096), (60, 1024)]
+
+
+def test_a_column_of_its_own_is_kept() -> None:
+    text = "".join(f"OVERFLOW! Rank 0 Skipping step.\nstep {k} loss 2.5 loss_scale 64 skipped 1\n" for k in range(1, 6))
+    log = log_of(text)
+    assert [value for _, value in cells(log, "skipped")] == [1] * 5
+    assert [value for _, value in cells(log, "loss_scale")] == [64] * 5
+
+
+def test_only_one_rank_counts_skipped_steps() -> None:
+    line = "[rank{}]: Gradient overflow.  Skipping step, loss scaler 0 reducing loss scale to 512.0\n"
+    log = log_of("".join(f"{line.format(0)}{line.format(1)}step {k} loss 2.5\n" for k in range(1, 6)))
+    assert [value for _, value in cells(log, "skipped")] == [1] * 5
+
+
+def test_overflows_alone_are_named() -> None:
+    text = "".join(OVERFLOWS[0].format(2.0**k, 2.0 ** (k - 1)) + "\n" for k in range(16, 0, -1))
+    with pytest.raises(NoValues, match=r"16 messages of steps that were skipped .* from 65536 to 1"):
+        read_source(Source("x.log", content=text.encode()))
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("Loss is nan, stopping training", "nan"),
+        ("Found NaN in loss", "nan"),
+        ("Loss became infinite or NaN at iteration=5!", "nan"),
+        ("Loss is inf, skipping", "nan"),
+        ("Nan grad norm occurs, please check it", "nan_gradient"),
+        ("Found NaN in the gradient norm", "nan_gradient"),
+        ("detected nan/inf/spiky gradient; skipping optimizer step", "skipped_step"),
+        ("AMP: detecting inf in the gradients", "skipped_step"),
+        ("Resuming from checkpoint runs/a/checkpoint-20", "checkpoint_loaded"),
+        ("Continuing training from global step 20", "checkpoint_loaded"),
+        ("Saving model checkpoint to runs/a/checkpoint-20", "checkpoint_saved"),
+        ("The gradient norm is clipped at 1.0; nanogpt", ""),
+        ("number of nan iterations: 0", ""),
+        ("skipping batch norm", ""),
+    ],
+)
+def test_kinds(line: str, kind: str) -> None:
+    log = log_of("".join(f"step {k} loss 2.{k}\n{line if k == 4 else ''}\n" for k in range(1, 9)))
+    assert [event.kind for event in log.events] == [kind] * bool(kind)
+    if "checkpoint-20" in line:
+        assert (log.events[0].step, log.events[0].fields) == (20, {"path": "runs/a/checkpoint-20"})
+
+
+def test_values_that_are_not_finite_in_any_spelling() -> None:
+    words = ["nan", "NaN", "NAN", "-nan(ind)", "nan.0", "1.#IND", "-1.#QNAN", "inf", "-inf", "inf.0", "1.#INF"]
+    log = log_of("".join(f"step {k} loss {word} lr 0.1\n" for k, word in enumerate(["3.5", *words, "2.5"], 1)))
+    values = log.columns["loss"].values.tolist()
+    assert [math.isnan(v) for v in values] == [False] + [True] * 7 + [False] * 5
+    assert values[8:] == [math.inf, -math.inf, math.inf, math.inf, 2.5]

@@ -1,0 +1,177 @@
+"""Dictionaries of the Hugging Face Trainer: how they are packed in lines, and which steps they stand at."""
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.text import FORMATS
+from lmdiag.readers.text.reading import read_blocks
+
+LOSSES = [3.25, 2.5, math.nan, 2.25, -0.5, 2.0]
+
+
+def log_of(text: str) -> RawLog:
+    (log,) = read_blocks(FORMATS["huggingface-console"], "x.log", [text])
+    return log
+
+
+def curve(log: RawLog, name: str = "loss") -> list[tuple[float, float]]:
+    """Return (step, value) of every record with a metric; NaN as None, so that it is equal to itself."""
+    steps = dict(zip(log.columns["step"].rows.tolist(), log.columns["step"].values.tolist()))
+    column = log.columns[name]
+    return [(steps[row], None if math.isnan(v) else v) for row, v in zip(column.rows.tolist(), column.values.tolist())]
+
+
+def bar(done: int, total: int = 60, title: str = "") -> str:
+    return f"{title}{100 * done // total:3d}%|{'█' * (done * 10 // total):10s}| {done}/{total} [00:01<01:02,  1.55it/s]"
+
+
+def record(k: int, loss: float) -> str:
+    return f"{{'loss': {loss}, 'grad_norm': 1.5, 'learning_rate': {k}e-05, 'epoch': {k / 10}}}"
+
+
+EXPECTED = [((k + 1) * 10, None if math.isnan(loss) else loss) for k, loss in enumerate(LOSSES)]
+PACKINGS = {
+    "redrawn behind": lambda s, d: f"{bar(s - 3)}\r{bar(s - 1)}   \r{d}\n{bar(s)}\r",
+    "the same before and behind": lambda s, d: f"{bar(s)}\n{d}\n{bar(s)}\n",
+    "glued behind its bar": lambda s, d: f"{bar(s)}{d}\n",
+    "in front of its bar": lambda s, d: f"{d}{bar(s)}\n",
+    "behind the bar of the record before": lambda s, d: (
+        ("" if s == 10 else bar(s - 10)) + f"{d}\n" + (bar(s) if s == 60 else "")
+    ),
+    "carriage returns of SageMaker": lambda s, d: f"[1,mpirank:0,algo-1]<stdout>:#015{bar(s - 2)}#015{d}#015{bar(s)}\n",
+    "with evaluations": lambda s, d: (
+        f"{d}\n{bar(s)}\n{bar(1, 3)}\r{bar(3, 3)}{{'eval_loss': 2.5, 'epoch': {s / 100}}}\n{bar(s)}\r"
+    ),
+}
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_steps_of_the_bar(packing: str) -> None:
+    loading = (
+        f"{bar(0, 12, 'Loading weights: ')}\r{bar(12, 12, 'Loading weights: ')}\n{bar(7, 200, 'Map (num_proc=4): ')}\n"
+    )
+    log = log_of(
+        loading + "".join(PACKINGS[packing](10 * (k + 1), record(k + 1, loss)) for k, loss in enumerate(LOSSES))
+    )
+    assert curve(log) == EXPECTED
+    assert log.config["max_steps"] == 60
+    if "eval_loss" in log.columns:
+        assert curve(log, "eval_loss") == [(step, 2.5) for step, _ in EXPECTED]
+
+
+def test_steps_where_fewer_epochs_are_run_than_announced() -> None:
+    head = "  Num examples = 180\n  Num Epochs = 2\n  Total train batch size (w. parallel) = 4\n  Total optimization steps = 60\n"
+    log = log_of(head + "".join(f"{{'loss': 2.{k}, 'epoch': {k * 5 / 45:.4f}}}\n" for k in range(1, 9)))
+    assert [step for step, _ in curve(log)] == [5 * k for k in range(1, 9)]
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "{'loss': '2.5', 'grad_norm': 'nan', 'epoch': '0.1'}",
+        "{'loss': np.float64(2.5), 'grad_norm': tensor(nan, device='cuda:0'), 'epoch': 0.1}",
+        "{'loss': tensor([2.5]), 'grad_norm': np.float32(nan), 'epoch': 0.1}",
+        "{‘loss’: 2.5, ‘grad_norm’: nan, ’epoch’: 0.1}",
+        "{“loss”: 2.5, “grad_norm”: NaN, “epoch”: 0.1}",
+        "{'loss': 2.5, 'grad_norm': {'0_default': nan}, 'epoch': 0.1}",
+        "{'loss': 2.5, 'grad_norm': nan.0, 'epoch': 0.1}",
+        "{'loss': 2.5, 'grad_norm': -1.#IND, 'epoch': 0.1}",
+        "{'loss': 2.5, 'grad_norm': -nan(ind), 'epoch': 0.1}",
+        "{'loss': 2.5,\n 'grad_norm': nan,\n 'epoch': 0.1}",
+    ],
+)
+def test_spellings(spelled: str) -> None:
+    log = log_of(spelled + "\n" + spelled.replace("2.5", "1.5").replace("0.1", "0.2") + "\n")
+    assert [value for _, value in curve(log)] == [2.5, 1.5]
+    assert [value for _, value in curve(log, "grad_norm")] == [None, None]
+    assert not log.skipped
+
+
+def test_names_with_digits_and_signs_are_kept_apart() -> None:
+    log = log_of("".join(f"{{'loss': {k - 2}.5, 'top{k}': {k}, 'epoch': 0.{k}}}\n" for k in (1, 2, 3, 1)))
+    assert [value for _, value in curve(log)] == [-1.5, 0.5, 1.5, -1.5]
+    assert [log.columns[f"top{k}"].values.tolist() for k in (1, 2, 3)] == [[1, 1], [2], [3]]
+
+
+def test_nested_numbers_and_sets() -> None:
+    log = log_of(
+        "{'loss': 2.5, 'grad_norm': {'a': 1.5, 'b': 2.5}, 'epoch': 0.1}\n"
+        "{'eval_loss': {'easy': 1.0, 'hard': 3.0}, 'eval_math_loss': 2.0, 'epoch': 0.1}\n"
+    )
+    assert {name: column.values.tolist() for name, column in log.columns.items() if name not in ("step", "epoch")} == {
+        "loss": [2.5],
+        "grad_norm/a": [1.5],
+        "grad_norm/b": [2.5],
+        "eval_easy_loss": [1.0],
+        "eval_hard_loss": [3.0],
+        "eval_math_loss": [2.0],
+    }
+
+
+@pytest.mark.parametrize(
+    "place", ["Step 200: {}", "global_step = 200, {}", "[rank0]: INFO - evaluated at step 200: {}", "{} at step 200"]
+)
+def test_a_step_beside_an_evaluation(place: str) -> None:
+    text = "".join(f"{{'loss': 2.{k}, 'step': {k}00}}\n" for k in (1, 2)) + place.format("{'eval_loss': 2.75}") + "\n"
+    assert curve(log_of(text), "eval_loss") == [(200, 2.75)]
+
+
+def test_a_printed_history_names_the_steps() -> None:
+    console = "".join(f"{{'loss': {loss}, 'epoch': {k / 10}}}\n" for k, loss in enumerate(LOSSES))
+    items = [f"{{'loss': {loss}, 'epoch': {k / 10}, 'step': {10 * k + 10}}}" for k, loss in enumerate(LOSSES)]
+    log = log_of(f"{console}[{', '.join(items)}]\n{{'loss': 1.5, 'step': 70}}\n")
+    assert curve(log) == [*EXPECTED, (70, 1.5)]
+
+
+def test_a_long_history_is_read_to_its_end() -> None:
+    items = [
+        f"{{'loss': {5 - k / 1000}, 'learning_rate': 1e-05, 'epoch': {k / 100}, 'step': {k}}}" for k in range(1, 1001)
+    ]
+    assert len(curve(log_of(f"[{', '.join(items)}]\n"))) == 1000
+
+
+@pytest.mark.parametrize(
+    ("torn", "records"),
+    [
+        ("{'loss': 2.5, 'grad_no", 0),
+        ("'learning_rate': 1e-05, 'epoch': 0.3}", 0),
+        ("'learning_rate': 1e-05, 'epoch': 0.3}, {'loss': 2.5, 'epoch': 0.4}]", 1),
+        ("{'loss': 2.5, 'epoch': 0.4}, {'loss': 2.25, 'ep", 1),
+        ("{'loss': 2.5,\nINFO something else", 0),
+    ],
+)
+def test_torn_dictionaries_are_counted(torn: str, records: int) -> None:
+    log = log_of(f"{record(1, 3.0)}\n{torn}\n{record(9, 1.0)}\n")
+    assert len(log.columns["loss"].rows) == 2 + records
+    assert len(log.skipped) == 1
+
+
+def test_settings_are_no_records() -> None:
+    text = "{'learning_rate': 5e-05, 'num_train_epochs': 3, 'per_device_train_batch_size': 8}\n"
+    assert log_of(text + record(1, 2.5)).n_rows == 1
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(["loss", "grad_norm", "learning_rate", "rewards/margins", "top5", "epoch"]),
+            st.floats(-1e6, 1e6) | st.sampled_from([math.nan, math.inf, -math.inf]),
+            min_size=1,
+        ).map(lambda values: {"loss": 1.0, **values}),
+        min_size=1,
+        max_size=12,
+    ),
+    st.sampled_from(["\n", ", ", "", " | "]),
+)
+def test_every_number_comes_back(records: list[dict[str, float]], between: str) -> None:
+    """Whatever was remembered of lines before, and however the records are packed."""
+    log = log_of("{'loss': 0.5}\n" + between.join(map(repr, records)) + "\n")
+    for name in {name for values in records for name in values}:
+        expected = [v[name] for v in records if name in v and (name != "epoch" or abs(v[name]) <= 1e5)]
+        found = log.columns[name].values.tolist() if name in log.columns else []
+        assert repr(found) == repr([0.5] * (name == "loss") + expected), name
