@@ -15,7 +15,6 @@ from lmdiag.readers.text.fallback import GENERIC, is_program, is_text
 from lmdiag.readers.text.growing_text import GrowingText
 from lmdiag.readers.text.hand_written import EPOCHS, MINIMIND, TUTORIAL, WORD_LANGUAGE_MODEL
 from lmdiag.readers.text.hf_console import HF_CONSOLE
-from lmdiag.readers.text.keras_console import KERAS_CONSOLE
 from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.litgpt import LITGPT
 from lmdiag.readers.text.maxtext import MAXTEXT, VERL
@@ -23,7 +22,7 @@ from lmdiag.readers.text.megatron import MEGATRON, NANOTRON, NEMO
 from lmdiag.readers.text.mllog import MLLOG
 from lmdiag.readers.text.nanogpt import FORMATS as SMALL_TRAINERS
 from lmdiag.readers.text.pieces import pieces, text_of, without_colours
-from lmdiag.readers.text.progress_bar import PROGRESS_BAR
+from lmdiag.readers.text.progress_bar import KERAS_CONSOLE, PROGRESS_BAR
 from lmdiag.readers.text.speedruns import SPEEDRUN
 from lmdiag.readers.text.torchtitan import TORCHTITAN, TORCHTUNE
 from lmdiag.sources.decoding import as_text

@@ -10,7 +10,6 @@ _PLACE = lazy(r"(?<![A-Za-z_./-])([EeSsIi](?:poch|POCH|tep|TEP|ter(?:ation)?))\s
 _SET_BEFORE = lazy(r"(?:train|training|val|valid|validation|test|eval) $", re.IGNORECASE)
 _BEFORE = lazy(r"(?:[\d\]%)'\"]|[|;]\s*|\s{3,}|\t)$")  # what stands between two records
 _SET = lazy(r"(?<=[\d%)])(?=(?:Test|Val|Valid|Validation|Eval|Evaluation) set:)")
-_BAR = lazy(r"(?<=.)(?=Epoch \d+(?:: +\d+%\||, global step))")
 
 
 def records_in(piece: str) -> list[str]:
@@ -34,8 +33,3 @@ def records_in(piece: str) -> list[str]:
             if _BEFORE.search(piece, first.end(), start):
                 cuts.add(start)
     return [piece[a:b] for a, b in zip([0, *sorted(cuts)], [*sorted(cuts), len(piece)])]
-
-
-def bars_in(piece: str) -> list[str]:
-    """Return the states of a progress bar that a piece holds: messages and redraws often stand on the line of the bar."""
-    return _BAR.split(piece) if piece.count("Epoch ") > 1 else [piece]
