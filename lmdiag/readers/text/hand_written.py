@@ -38,6 +38,14 @@ TUTORIAL = LineFormat(
         ("poch", lazy(r"\bEpoch: \[\d+\]\[\s*\d+/\d+\]\t")),
     ),
 )
+MMENGINE = LineFormat(
+    "mmengine",
+    "mmcv, mmengine",
+    paired(),
+    (("memory: ", lazy(r"\b(?:Epoch|Iter)(?:\(train\))? *\[ *\d+(?:\]\[ *\d+)?/\d+\].*\bmemory: \d")),),
+    names={"time": "step_time_s"},
+    units={"memory": "MB"},
+)
 EPOCHS = LineFormat(
     "epoch-print",
     "Tutorials: a line an epoch",

@@ -13,7 +13,7 @@ from lmdiag.readers.text.deepspeed import DEEPSPEED
 from lmdiag.readers.text.fairseq import FAIRSEQ
 from lmdiag.readers.text.fallback import GENERIC, is_program, is_text
 from lmdiag.readers.text.growing_text import GrowingText
-from lmdiag.readers.text.hand_written import EPOCHS, MINIMIND, TUTORIAL, WORD_LANGUAGE_MODEL
+from lmdiag.readers.text.hand_written import EPOCHS, MINIMIND, MMENGINE, TUTORIAL, WORD_LANGUAGE_MODEL
 from lmdiag.readers.text.hf_console import HF_CONSOLE
 from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.litgpt import LITGPT
@@ -50,6 +50,7 @@ FORMATS: dict[str, LineFormat] = {
         KERAS_CONSOLE,
         WORD_LANGUAGE_MODEL,
         MINIMIND,
+        MMENGINE,
         TUTORIAL,
         PROGRESS_BAR,
         ALIGNED_TABLE,

@@ -32,6 +32,7 @@ _MEASURE_AT = lazy(
 )
 _BRACKETS = lazy(r"\[(\d+)(?:/\d+)?(?:\]\s*\[|,\s+)\s*(\d+)(?:/(\d+))?\](?=[\s:]*\w)")
 _PLACE_IN_BRACKETS = lazy(r"(poch\W{0,3}\d+(?:/\d+)?\]?\s*(?:[Bb]atch|[Ss]tep|[Ii]ter)?\s*\[)\s*(\d+)\s*:\s*(\d+)\s*\]")
+_MMENGINE = lazy(r"\b(?:Epoch|Iter)\((train|val|test)\)\s*(?:\[(\d+)\])?\s*\[\s*(\d+)(?:/\s*(\d+))?\]")
 _TIMM = lazy(r"Train: (\d+)(?=(?:/\d+)? \[\s*\d+/\d+)")
 
 
@@ -79,9 +80,20 @@ def _in_brackets(piece: str) -> str:
     if found:
         total = f"/{found[3]}" if found[3] else ""
         return f"epoch {found[1]} step {found[2]}{total}, {piece[found.end() :].lstrip(' :')}"
+    if "(train)" in piece or "(val)" in piece or "(test)" in piece:
+        piece = _MMENGINE.sub(_place_of_mmengine, piece)
     if "poch" in piece and _COLON_PLACE.search(piece):
         piece = _PLACE_IN_BRACKETS.sub(r"\1\2/\3]", piece)
     return _TIMM.sub(r"epoch \1", piece) if piece.startswith("Train: ") else piece
+
+
+def _place_of_mmengine(match: re.Match[str]) -> str:
+    """Write `Epoch(train) [1][10/735]` in words; the batches of an evaluation, as in `Epoch(val) [1][50/50]`, are no steps."""
+    epoch, n, total = match[2], match[3], match[4]
+    if match[0].startswith("Epoch") and epoch is None and total is None:  # mmcv's Epoch(val) [1]
+        epoch = n
+    at_epoch = f"epoch {epoch} " if epoch else ""
+    return at_epoch + (f"step {n}/{total}, " if match[1] == "train" else f", {match[1]}: ")
 
 
 def _seconds(match: re.Match[str]) -> str:
