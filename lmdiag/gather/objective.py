@@ -13,7 +13,7 @@ from lmdiag.stats.windows import median
 
 TASKS = ("causal-lm", "masked-lm", "classification", "reinforcement", "composite")
 REWARDS = re.compile(
-    r"(^|/)(reward|reward_std|rewards?|kl|objective/kl|grpo_loss|advantages?)($|/|_mean$)|^(actor|critic)/|^(act|cri|actor|critic|policy|pg)_loss$"
+    r"(^|/)(reward|reward_std|rewards?|kl|objective/kl|grpo_loss|advantages?)($|/|_mean$)|^(actor|critic)/|(^|/)(act|cri|actor|critic|policy|pg)_loss$"
 )
 PREFERENCES = re.compile(r"(^|/)rewards/(margins|chosen|rejected|accuracies)$")
 OTHER_TERMS = re.compile(

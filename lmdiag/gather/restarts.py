@@ -8,11 +8,10 @@ from lmdiag.gather.arranged import Arranged
 from lmdiag.gather.axis import Axis
 from lmdiag.run import Segment
 from lmdiag.stats.noise import scatter
+from lmdiag.stats.returning import AROUND, CLEAR, NOISE, loss_returns
 from lmdiag.stats.windows import distinct, median
 
 DISTINCT_STEPS = 0.6  # with fewer the counter starts again each epoch
-AROUND = 3  # records on each side of a restart by which the levels are compared
-CLEAR = 5.0  # standard deviations of the noise that chance does not make in a thousand restarts
 
 
 def segments(log: Arranged) -> tuple[Axis, tuple[Segment, ...]]:
@@ -39,7 +38,7 @@ def segments(log: Arranged) -> tuple[Axis, tuple[Segment, ...]]:
 
 
 def _continues_under_a_new_count(steps: np.ndarray, values: np.ndarray, starts: np.ndarray) -> bool:
-    return len(starts) > 0 and all(begins_anew(steps, starts)) and not any(loss_returns(values, starts))
+    return len(starts) > 0 and all(begins_anew(steps, starts)) and not any(loss_returns(values, starts, clear=0))
 
 
 def _between(steps: np.ndarray, bounds: list[int]) -> tuple[Segment, ...]:
@@ -96,40 +95,21 @@ def begins_anew(steps: np.ndarray, starts: np.ndarray) -> list[bool]:
     return [len(p) > 1 and bool(p[0] <= steps[0] + 2 * median(np.diff(p))) for p in pieces[1:]]
 
 
-def loss_returns(values: np.ndarray, starts: np.ndarray) -> list[bool]:
-    """Tell for each restart whether the loss is back where the log began, or above, as when another run begins.
-
-    >>> loss_returns(np.array([9.0, 6, 4, 8.8, 6, 4]), np.array([3])), loss_returns(np.array([9.0, 6, 4, 4, 3, 2]), np.array([3]))
-    ([True], [False])
-    """
-    finite = np.flatnonzero(np.isfinite(values))
-    if not len(finite):
-        return [False] * len(starts)
-    first = values[finite[0]]
-    returned = []
-    for start in starts:
-        after, before = values[finite[finite >= start]], values[finite[finite < start]]
-        before_it = median(before[-AROUND:]) if len(before) else first
-        near = len(after) > 0 and abs(after[0] - first) < 0.25 * abs(first - before_it)
-        above = len(after) > 0 and after[0] > first > before_it + CLEAR * scatter(before)
-        returned.append(bool(near or above))
-    return returned
-
-
 def loss_jumps(values: np.ndarray, starts: np.ndarray) -> list[bool]:
     """Tell for each restart whether the loss goes on from a clearly higher level, as when another stage or run begins.
 
     >>> loss_jumps(np.array([9.0, 6, 4, 3.5, 3.1, 3.0, 6.1, 6.0, 5.9]), np.array([6]))
     [True]
     """
-    jumped = []
-    for start in starts:
-        before, after = (part[np.isfinite(part)] for part in (values[:start], values[start:]))
-        if len(before) < AROUND or len(after) < AROUND:
+    finite = np.isfinite(values)
+    curve, jumped = values[finite], []
+    for at in np.concatenate([[0], np.cumsum(finite)])[np.asarray(starts, np.int64)].tolist():
+        before, after = curve[max(at - NOISE, at // 2) : at], curve[at : at + AROUND]
+        if at < AROUND or len(after) < AROUND:
             jumped.append(False)
             continue
-        rise = median(after[:AROUND]) - median(before[-AROUND:])
-        jumped.append(bool(rise > CLEAR * scatter(before[len(before) // 2 :])))
+        rise = median(after) - median(curve[at - AROUND : at])
+        jumped.append(bool(rise > CLEAR * scatter(before)))
     return jumped
 
 
@@ -140,15 +120,15 @@ def losses_repeat(steps: np.ndarray, values: np.ndarray, starts: np.ndarray) -> 
     >>> losses_repeat(steps, losses, np.array([4]))
     [True]
     """
-    repeated = []
+    seen: dict[int, int] = {}  # step -> the last record of it
+    repeated, known = [], 0
     for start in starts:
-        again = slice(start, start + AROUND)
-        place = np.minimum(
-            np.searchsorted(steps[:start], steps[again], sorter=(order := np.argsort(steps[:start]))), start - 1
-        )
-        there = order[place]
-        same = steps[there] == steps[again]
-        apart = np.abs(values[again] - values[there])[same]
-        moved = np.abs(values[there] - values[start - 1])[same]
-        repeated.append(bool(apart.sum() < 0.25 * moved.sum()))
+        seen.update(zip(steps[known:start].tolist(), range(known, start)))
+        known = start
+        again = [
+            (row, seen[step]) for row, step in enumerate(steps[start : start + AROUND].tolist(), start) if step in seen
+        ]
+        apart = sum(abs(values[row] - values[there]) for row, there in again)
+        moved = sum(abs(values[there] - values[start - 1]) for _, there in again)
+        repeated.append(bool(apart < 0.25 * moved))
     return repeated

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from lmdiag.gather.arranged import Arranged
-from lmdiag.gather.restarts import begins_anew, loss_jumps, loss_returns, losses_repeat, restarts
+from lmdiag.gather.restarts import begins_anew, loss_jumps, losses_repeat, restarts
 from lmdiag.readers.rawlog import part
+from lmdiag.stats.returning import loss_returns
 
 RUN_WORDS = ("run_id", "run", "run_name", "experiment", "experiment_name", "exp_name", "trial", "config_name")
 RUN_NUMBERS = ("run", "run_id", "trial", "trial_id", "seed", "fold", "hyperparameter_value", "member", "replica")

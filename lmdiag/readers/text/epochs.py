@@ -18,7 +18,7 @@ def unroll(table: Table) -> None:
     step, epoch, totals = table.cells(STEP), table.cells(EPOCH), np.asarray(table.totals)
     position = table.cells(POSITION)
     table.columns.pop(POSITION, None)
-    if np.isnan(step).all() and not np.isnan(position).all():
+    if np.isfinite(position).sum() > np.isfinite(step).sum():
         step = position
         if _counts_samples(table, totals, position):
             table.config["step_kind"] = "samples"

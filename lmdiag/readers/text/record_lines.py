@@ -13,7 +13,6 @@ _SET_BEFORE = lazy(r"(?:train|training|val|valid|validation|test|eval) $", re.IG
 _BEFORE = lazy(r"(?:[\d\]%)'\"]|[|;]\s*|\s{3,}|\t)$")  # what stands between two records
 _SET = lazy(r"(?<=[\d%)])(?=(?:Test|Val|Valid|Validation|Eval|Evaluation) set:)")
 _NUMBER = lazy(r"\d[\d.]*(?:e[-+]?\d+)?")
-_BAR = lazy(r"(?<=.)(?=Epoch \d+(?:: +\d+%\||, global step))")
 
 
 def records_in(piece: str) -> list[str]:
@@ -42,11 +41,6 @@ def records_in(piece: str) -> list[str]:
 
 def _text(record: str) -> str:
     return _NUMBER.sub("0", record).strip()
-
-
-def bars_in(piece: str) -> list[str]:
-    """Return the states of a progress bar that a piece holds: messages and redraws often stand on the line of the bar."""
-    return _BAR.split(piece) if piece.count("Epoch ") > 1 else [piece]
 
 
 _AFTER_TRAINING = lazy(

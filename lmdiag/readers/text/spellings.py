@@ -47,12 +47,13 @@ def _nested(match: re.Match[str]) -> str:
     return ", ".join(f"{match[1]}{'/' + name if k else ''}={number}" for k, (name, number) in enumerate(names)) + ", "
 
 
-def _train_place(match: re.Match[str]) -> str:
-    return f"{f'epoch {match[1]} ' if match[1] else ''}step {match[2]}/{match[3]}, "
-
-
-def _evaluated_place(match: re.Match[str]) -> str:
-    return f"{f'epoch {match[2]}, ' if match[2] else ''}{match[1]} set: "
+def _place_of_mmengine(match: re.Match[str]) -> str:
+    """Write `Epoch(train) [1][10/735]` in words; the batches of an evaluation, as in `Epoch(val) [1][50/50]`, are no steps."""
+    phase, epoch, n, total = match[1] or "train", match[2], match[3], match[4]
+    if match[0].startswith("Epoch") and epoch is None and total is None:  # mmcv's Epoch(val) [1]
+        epoch = n
+    at_epoch = f"epoch {epoch} " if epoch else ""
+    return at_epoch + (f"step {n}/{total}, " if phase == "train" else f", {phase}: ")
 
 
 REWRITES = (
@@ -68,8 +69,9 @@ REWRITES = (
     Rewrite(("(",), lazy(r"(?<=\w)\s?\((?=[^()]*\d)(?=[^()]*[A-Za-z])[^()=:]*\)(?=\s*[:=])"), "", "`Training Loss (avg over last 50): 9.1`"),
     Rewrite(("[",), lazy(r"^\[(\d+)(?:/\d+)?(?:\]\s*\[|,\s+)\s*(\d+)(/\d+)?\](?=[\s:]*\w)[\s:]*"), lambda m: f"epoch {m[1]} step {m[2]}{m[3] or ''}, ", "PyTorch's CIFAR tutorial; MMEngine"),
     Rewrite((":",), lazy(r"(poch\W{0,3}\d+(?:/\d+)?\]?\s*(?:[Bb]atch|[Ss]tep|[Ii]ter)?\s*\[)\s*(\d+)\s*:\s*(\d+)\s*\]"), r"\1\2/\3]", "Paddle's tutorials"),
-    Rewrite(("train) [", "train)[", "- Epoch [", "- Iter ["), lazy(r"\b(?:Epoch|Iter)(?:\(train\))? ?\[(?:(\d+)\]\[)?\s*(\d+)/(\d+)\]"), _train_place, "MMEngine, mmcv"),
-    Rewrite(("val) [", "test) [", "val)[", "test)["), lazy(r"\b(?:Epoch|Iter)\((val|test)\) ?\[(?:(\d+)\]\[)?\s*\d+/\d+\]"), _evaluated_place, "MMEngine"),
+    Rewrite(("train) [", "train)[", "val) [", "val)[", "test) [", "test)[", "- Epoch [", "- Iter ["), lazy(
+        r"\b(?:Epoch|Iter)(?:\((train|val|test)\)|(?= \[\d+\]?\[? *\d*/))\s*(?:\[(\d+)\])?\s*\[\s*(\d+)(?:/\s*(\d+))?\]"
+    ), _place_of_mmengine, "MMEngine, mmcv"),
     Rewrite(("Train: ",), lazy(r"^Train: (\d+)(?=(?:/\d+)? \[\s*\d+/\d+)"), r"epoch \1", "timm"),
     Rewrite((" at ", " after ", " for ", " in ", " on "), lazy(
         rf"\b({_MEASURE})\s+(?:at|after|for|in|on)\s+((?:epoch\s*[#:]?\s*\d+,?\s*(?:and\s+)?)?{_PLACE}\s*[#:]?\s*\d+)(?=\s*(?:[:=]|is\b|was\b))", re.IGNORECASE

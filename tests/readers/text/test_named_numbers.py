@@ -216,15 +216,16 @@ def test_what_is_said_of_a_checkpoint_is_no_record() -> None:
     assert set(run.series) == {"loss", "val/loss"}
 
 
-def test_bars_in_between_give_their_loss_and_nothing_else() -> None:
+def test_a_summary_counts_more_than_the_last_state_of_the_bar_above_it() -> None:
     run = run_of(
         "".join(
             f"Epoch {e}/3\nTraining: 100%|████| 250/250 [03:45<00:00, 1.11it/s, loss: 3.{e}]\nTrain Loss: 3.5\nVal Loss: 3.7\n"
             for e in (1, 2, 3)
         )
     )
-    assert points(run, "loss") == [(1, 3.1), (2, 3.2), (3, 3.3)]
-    assert set(run.series) == {"loss", "Train Loss", "val/loss"}
+    assert points(run, "loss") == [(250, 3.5), (500, 3.5), (750, 3.5)]
+    assert points(run, "shown as loss") == [(250, 3.1), (500, 3.2), (750, 3.3)]
+    assert set(run.series) == {"loss", "shown as loss", "val/loss", "epoch"}
 
 
 def test_several_runs_of_epochs_in_one_log() -> None:

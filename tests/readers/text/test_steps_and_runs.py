@@ -1,8 +1,12 @@
 """Counters that start again, ranks, several runs in one log, crashes, and patterns of the user."""
 
+import math
+
 import pytest
 
 from lmdiag.errors import BadSetting, UnreadableLog
+from lmdiag.gather import runs_in
+from lmdiag.judging.reading import runs_of
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text import FORMATS, read, read_pattern
 from lmdiag.readers.text.reading import read_blocks
@@ -196,3 +200,46 @@ def test_a_runtime_in_every_record_of_the_trainer_is_no_end() -> None:
     text = "".join(record.format(2.5 - k / 10, k / 4) for k in range(1, 5))
     (log,) = read(Source("a.log", content=text.encode()))
     assert (log.format, len(log.columns["loss"].rows)) == ("huggingface-console", 4)
+
+
+def counted(losses: list[float], total: int, every: int = 1) -> str:
+    """Return records whose counter starts again when `total` is reached, without a word on epochs."""
+    return "".join(
+        f"step {k % total + 1}/{total} loss {loss:.3f}\n"
+        for k, loss in enumerate(losses)
+        if not (k % total + 1) % every
+    )
+
+
+@pytest.mark.parametrize("n_epochs", [2, 10, 100])
+def test_a_counter_that_starts_again_each_epoch_is_one_run_as_in_json_lines(n_epochs: int) -> None:
+    losses = [2 + 5 * math.exp(-k / (4 * n_epochs)) + 0.05 * math.sin(k * k) for k in range(20 * n_epochs)]
+    (log,) = read_text(counted(losses, 20))
+    (run,) = runs_in([log], "x.log")
+    rows = "".join(f'{{"step": {k % 20 + 1}, "loss": {loss:.3f}}}\n' for k, loss in enumerate(losses))
+    (other,) = runs_of(Source("x.jsonl", content=rows.encode()))
+    assert (run.step_kind, run["loss"].steps.tolist()) == (other.step_kind, other["loss"].steps.tolist())
+    assert "max_steps" not in run.config  # that many steps has an epoch
+
+
+def test_runs_whose_loss_begins_anew_are_told_apart() -> None:
+    losses = [9 - 4 * math.log10(k + 1) + 0.02 * math.sin(k * k) for k in range(30)]
+    assert [log.n_rows for log in read_text(counted(losses * 3, 30))] == [30, 30, 30]
+    assert len(read_text(counted(losses, 30) + "Training complete\n" + counted([5.0] * 30, 30))) == 2
+
+
+def test_many_runs_share_the_arrays_of_one_table() -> None:
+    """Converting the columns anew for each run would take time and memory that grow with their square."""
+    logs = read_text(counted([9.0, 6.0, 4.0, 3.0] * 50, 4))
+    assert len(logs) == 50
+    assert len({id(log.columns["loss"].values.base) for log in logs}) == 1
+
+
+def test_places_that_only_evaluations_lack() -> None:
+    text = "".join(
+        f"Epoch [{e}][{i}/500]\tlr: 1.0e-03, loss: {9 - e - i / 1000:.3f}\n" + (f"Epoch(val) [{e}][50]\tloss: 3.{e}\n" if i == 500 else "")
+        for e in (1, 2)
+        for i in (250, 500)
+    )  # fmt: skip
+    (log,) = read_text(text)
+    assert steps(log) == [250, 500, 500, 750, 1000, 1000]

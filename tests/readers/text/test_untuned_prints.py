@@ -12,7 +12,7 @@ from lmdiag.errors import UnreadableLog
 from lmdiag.judging.reading import runs_of
 from lmdiag.readers.text.decimal_commas import are_decimals, decimal_names, with_points
 from lmdiag.readers.text.recognise import begin
-from lmdiag.readers.text.record_lines import bars_in, records_in
+from lmdiag.readers.text.record_lines import records_in
 from lmdiag.run import Run
 from lmdiag.sources.source import Source
 
@@ -176,7 +176,8 @@ def test_one_record(piece: str) -> None:
 
 def test_bars_on_one_line_and_cut_off_at_the_width_of_the_terminal() -> None:
     line = "Epoch 1: 100%|█| 25/25 [01:57<00:00, 0.21it/s, train_loss=0.548, acc=0.8"
-    assert len(bars_in(line + " " * 8 + line)) == 2
+    two = line + " " * 8 + line.replace("Epoch 1", "Epoch 2").replace("0.548", "0.412")
+    assert points(run_of(two), "loss") == [(25, 0.548), (50, 0.412)]
     text = "".join(
         f"Epoch {e}: 100%|█| 25/25 [01:57<00:00, 0.2it/s, train_loss=0.{8 - e}5, acc=0.8\n" for e in range(3)
     )
