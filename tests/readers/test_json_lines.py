@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmdiag.judging.reading import runs_of
-from lmdiag.readers.json import decode as decode_module
+from lmdiag.readers.json import damaged
 from lmdiag.readers.json.decode import Lost, decode
 from lmdiag.sources.source import Source
 
@@ -130,8 +130,8 @@ def test_a_long_torn_line_is_looked_at_a_few_times_only(monkeypatch):
             looked.append(len(text) - at)
             return super().raw_decode(text, at)
 
-    monkeypatch.setattr(decode_module, "_decoder", Counting())
-    monkeypatch.setattr(decode_module, "MOST_LOOKED_AT", 1000)
+    monkeypatch.setattr(damaged, "_decoder", Counting())
+    monkeypatch.setattr(damaged, "MOST_LOOKED_AT", 1000)
     line = '{"a":' * 199 + "[" + "1," * 50_000
     assert decode(line) == [Lost("a torn record")]
     assert sum(looked) < 6 * len(line)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from lmdiag.readers.numbers import NUM
+from lmdiag.readers.numbers import NUM, unwrapped
 from lmdiag.readers.text.patterns import lazy
-from lmdiag.readers.text.spellings import unwrapped
 
 _AFTER_TRAINING = lazy(
     r"^\W*(?:final|quantized|quantised|int\d|prequant|pre-quant|post-quant|sliding|diagnostic|result|end of training"

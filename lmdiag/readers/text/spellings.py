@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from lmdiag.readers.numbers import NUM
+from lmdiag.readers.numbers import unwrapped
 from lmdiag.readers.text.languages import english
 from lmdiag.readers.text.patterns import lazy
 
@@ -17,9 +17,6 @@ _GLUED = lazy(r"\d(?:m ?\d|epoch|batch|step|iter)")  # quick to look for, and ra
 _LENGTH_OF_AN_EPOCH = lazy(r"\b(?:1|one) epoch\s*=\s*\d[\d,]*(?![\d.])", re.IGNORECASE)
 _BAR = lazy(r"\d+%\|[^|]*\|\s*[\d.]+[kMG]?/[\d.]+[kMG]?\s*\[[\d:]+<[\d:?]+(?:,\s*[^,=\]]*)?")
 _NORM = lazy(r"\|{1,2}(?:g|grad|gradient|g_param|grads)\|{1,2}")
-_WRAPPED = lazy(
-    rf"\b(?:(?:torch|tf|np|numpy|jnp|jax)\.)?(?:[Tt]ensor|[Aa]rray|DeviceArray|float\d+)\(\s*\[?({NUM})[^()]*(?:\([^()]*\))?[^()]*\)"
-)
 _AT_A_PLACE = lazy(
     r" (?:at|after|for|in|on) (?:epoch|step|iter|update|batch|Epoch|Step|Iter)"
 )  # quick to look for, and rare
@@ -62,15 +59,6 @@ def rewritten(piece: str) -> str:
     if _GLUED.search(piece):
         piece = _MINUTES.sub(_seconds, _COUNT_FIRST.sub(r" \2 \1", piece))
     return piece
-
-
-def unwrapped(piece: str) -> str:
-    """Return a piece with the numbers of printed tensors and arrays in place of these.
-
-    >>> unwrapped("loss: tensor(2.31, device='cuda:0', grad_fn=<NllLossBackward0>) acc: np.float32(0.5)")
-    'loss: 2.31 acc: 0.5'
-    """
-    return _WRAPPED.sub(r"\1", piece) if "ensor(" in piece or "rray(" in piece or "float" in piece else piece
 
 
 def _in_brackets(piece: str) -> str:
