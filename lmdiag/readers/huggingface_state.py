@@ -25,7 +25,11 @@ SUMMARY = """
 """.split()
 
 _HISTORY = re.compile(r"log_history[\"']?\s*[:=]\s*\[")
+_NAME = re.compile(rb"[\"']log_history[\"']")
+_PRINTED = re.compile(r"\s*TrainerState\(.*\)\s*$", re.DOTALL)
 _SCALAR = re.compile(r"""[\s,{(]["']?(\w+)["']?\s*[:=]\s*(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)(?=\s*[,})])""")
+
+_Loaded = tuple[dict[str, Any], list[tuple[int, Any]], list[tuple[int, str]]]  # state, records and damages with lines
 
 
 def can_read(name: str, head: bytes) -> bool:
@@ -36,21 +40,13 @@ def can_read(name: str, head: bytes) -> bool:
     if not start.startswith(b"{"):
         return not start.startswith(b"[") and is_torn_list(head)
     first_line = start.partition(b"\n")[0].rstrip()
-    one_of_many = first_line.endswith(b"}") and b'"log_history"' not in first_line
-    return b'"log_history"' in head and not one_of_many
+    one_of_many = first_line.endswith(b"}") and _NAME.search(first_line) is None
+    return _NAME.search(head) is not None and not one_of_many
 
 
 def read(source: Source) -> list[RawLog]:
     """Read the history; of a damaged file, every record that is whole."""
-    text = source.text
-    damages: list[tuple[int, str]] = []
-    try:
-        state = json.loads(text)
-        history = state.get("log_history") or []
-        records = [(0, record) for record in history] if isinstance(history, list) else []
-    except (ValueError, RecursionError, AttributeError) as error:
-        text = repaired(text.replace("\0", ""))
-        state, records, damages = _salvaged(text, error)
+    text, (state, records, damages) = _loaded(source.text)
     if not any(isinstance(record, dict) for _, record in records):
         raise UnreadableLog(
             f"{source.name} is a trainer state without any record in its log_history",
@@ -70,6 +66,23 @@ def read(source: Source) -> list[RawLog]:
             names={"train_runtime": None},
         )
     ]
+
+
+def _loaded(text: str) -> tuple[str, _Loaded]:
+    """Return the text, as JSON where it was printed by Python, and what was found in it."""
+    try:
+        return text, _whole(json.loads(text))
+    except (ValueError, RecursionError, AttributeError):
+        text = repaired(text.replace("\0", ""))
+    try:
+        return text, _whole(json.loads(text))
+    except (ValueError, RecursionError, AttributeError) as error:
+        return text, _salvaged(text, error)
+
+
+def _whole(state: dict[str, Any]) -> _Loaded:
+    history = state.get("log_history")
+    return state, [(0, record) for record in history] if isinstance(history, list) else [], []
 
 
 def _rows(records: Iterable[tuple[int, Any]], text: str) -> tuple[Rows, dict[str, Any]]:
@@ -124,10 +137,13 @@ def _salvaged(text: str, error: Exception) -> tuple[dict[str, Any], list[tuple[i
     history = _HISTORY.search(text)
     begin = history.end() - 1 if history else 0
     parts = list(parts_of(text, begin))
-    found = [(line, part) for line, part in parts if part is not None]
+    found = [(line, part) for line, part in parts if part is not None and not part.key]
     end = found[-1][1].end if found else begin
     state = {m[1]: json.loads(m[2]) for part in (text[:begin], text[end:]) for m in _SCALAR.finditer(part)}
     damages = [(line, "a torn record") for line, part in parts if part is None]
-    line = damages[0][0] if damages else getattr(error, "lineno", 1)
-    damages[:1] = [(line, f"the file is cut off or damaged: {error}")]
+    if _PRINTED.match(text) and parts and parts[-1][1] is None:
+        del damages[-1]  # names without quotes behind the history
+    if damages or not _PRINTED.match(text):
+        line = damages[0][0] if damages else getattr(error, "lineno", 1)
+        damages[:1] = [(line, f"the file is cut off or damaged: {error}")]
     return state, [(line, part.record) for line, part in found], damages

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from lmdiag.gather import runs_in
 from lmdiag.judging.reading import runs_of
+from lmdiag.readers.json import lines as json_lines
 from lmdiag.sources.source import Source
 
 STEPS = [5, 10, 15, 20, 25, 30, 35, 40]
@@ -332,3 +334,82 @@ def test_each_untouched_record_is_read_or_counted(frame, data):
     assert len(missing) <= counted
     assert all(math.isnan(loss) or found[step] == loss for step, loss in untouched.items() if step in found)
     assert counted or len(found) == len(EXPECTED)
+
+
+@pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
+def test_large_logs_are_read_the_same(frame, monkeypatch):
+    pytest.importorskip("polars")
+    monkeypatch.setattr(json_lines, "LARGE", 0)
+    monkeypatch.setattr(json_lines, "WORTH_A_TABLE", 0)
+    lines = [json.dumps(frame(step, 5 - step / 1000)) for step in range(1, 301)]
+    run = read("\n".join(lines) + "\n")
+    assert curve(run) == pytest.approx({step: 5 - step / 1000 for step in range(1, 301)}, abs=1e-4)
+    assert set(run.series) - {"time", "rank", "gpu"} == METRICS
+    assert run.account.lines == run.account.with_records == 300
+
+
+@pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
+def test_a_growing_log_is_read_the_same(frame):
+    lines = [line + "\n" for line in lines_of(frame)]
+    growing = json_lines.begin("train.jsonl", lines[0])
+    for line in lines[:-1]:
+        growing.feed(line)
+    growing.logs()
+    growing.feed(lines[-1])
+    (run,) = runs_in(growing.logs(), "train.jsonl")
+    assert curve(run) == pytest.approx(EXPECTED, nan_ok=True)
+
+
+def test_fields_and_messages_of_one_log_are_one_run():
+    """Training binds its values, the evaluation only prints them; what says nothing is no record."""
+    lines = [{"event": "loading", "level": "info"}]
+    for step in range(1, 31):
+        lines.append({"event": "train", "level": "info", "step": step, "loss": 5 - step / 10})
+        if step % 10 == 0:
+            lines.append({"event": f"step {step}: val_loss {5.2 - step / 10:.3f}", "level": "info"})
+    run = read("\n".join(map(json.dumps, lines)) + "\n")
+    assert curve(run) == {step: 5 - step / 10 for step in range(1, 31)}
+    assert curve(run, "val/loss") == {10: 4.2, 20: 3.2, 30: 2.2}
+    assert (run.account.with_records, run.account.text, run.account.lines) == (33, 1, 34)
+
+
+def test_what_belongs_to_the_frame_is_said():
+    run = read("\n".join(lines_of(BOUND["python-json-logger"])) + "\n")
+    why = {column.name: column.why for column in run.account.columns}
+    assert why["lineno"] == why["process"] == "it belongs to the frame of the logger"
+
+
+def test_a_record_with_a_message_is_no_frame():
+    """Without a level or a logger the other fields are those of the program."""
+    lines = [
+        json.dumps({"event": "train", "step": s, "loss": 5 - s / 10, "time": 0.5 + s, "line": s % 3})
+        for s in range(1, 9)
+    ]
+    run = read("\n".join(lines) + "\n")
+    assert {"loss", "time", "line"} <= set(run.series)
+
+
+def test_a_message_of_several_lines_is_read_whole():
+    lines = [
+        json.dumps({"level": "INFO", "message": f"epoch 1\n  step {s} loss {5 - s / 10:.2f}\ndone"})
+        for s in range(1, 9)
+    ]
+    run = read("\n".join(lines) + "\n")
+    assert curve(run) == {s: round(5 - s / 10, 2) for s in range(1, 9)}
+    assert run.account.lines == run.account.with_records == 8
+
+
+def test_a_crash_in_the_messages_is_told():
+    lines = [json.dumps({"log": f"step {s} loss {5 - s / 10:.2f}\n", "stream": "stdout"}) for s in range(1, 9)]
+    crash = 'Traceback (most recent call last):\n  File "a.py", line 3\nRuntimeError: CUDA out of memory'
+    lines += [json.dumps({"log": line + "\n", "stream": "stderr"}) for line in crash.split("\n")]
+    run = read("\n".join(lines) + "\n")
+    assert [event.kind for event in run.events] == ["exception", "oom", "end"]
+
+
+def test_a_crash_beside_bound_values_is_told():
+    lines = [json.dumps({"event": "train", "level": "info", "step": s, "loss": 5 - s / 10}) for s in range(1, 9)]
+    crash = 'Traceback (most recent call last):\n  File "a.py", line 3\nRuntimeError: CUDA out of memory'
+    run = read("\n".join([*lines, json.dumps({"event": "failed", "level": "error", "exception": crash})]) + "\n")
+    assert [(event.kind, event.step) for event in run.events] == [("exception", 8), ("oom", 8), ("end", 8)]
+    assert run["loss"].steps.tolist() == list(range(1, 9))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmdiag.readers.json.printed import repaired
+from lmdiag.readers.tables.rows import flat
 from lmdiag.sources.decoding import as_text
 
 RECORD_START = re.compile(r"\{\s*[\"']")
@@ -17,6 +18,7 @@ COST_OF_A_TRY, COST_OF_NESTING = 1 << 6, 1 << 16  # in such characters
 LONGEST_KEY = 100
 FEWEST_BESIDE = 2  # records behind each other in a list
 _KEY_BEFORE = re.compile(r"[\"']([^\"']*)[\"']\s*:\s*$")
+_BESIDE = re.compile(r"[\s,]*")
 _NEXT_RECORD = re.compile(r"\s*,\s*")
 _TOKEN = re.compile(
     r'\s+|"(?:[^"\\\n]|\\.)*+"|[\[\]{}:,]|(?:[-+]?[\d.]+(?:[eE][-+]?\d+)?|true|false|null|NaN|-?Infinity)(?![\w.])'
@@ -58,16 +60,27 @@ def whole_records(text: str, start: int = 0) -> Iterator[Found]:
 
 def parts_of(text: str, start: int = 0) -> Iterator[tuple[int, Found | None]]:
     """Yield the whole objects of a repaired document, and None for what is damaged between them, with their lines."""
-    line, counted, position, first = 1 + text.count("\n", 0, start), start, start, start == 0
-    none = True
+    lines = _Lines(text)
+    position, first = start, start == 0
     for found in whole_records(text, start):
         if not _is_structure(text[position : found.start], first, last=False):
-            yield line, None
-        line, counted = line + text.count("\n", counted, found.start), found.start
-        yield line, found
-        position, first, none = found.end, False, False
-    if not none and not _is_structure(text[position:], first, last=True):
-        yield line + text.count("\n", counted, position), None
+            yield lines.at(_BESIDE.match(text, position).end()), None  # type: ignore[union-attr]
+        yield lines.at(found.start), found
+        position, first = found.end, False
+    if position > start and not _is_structure(text[position:], first, last=True):
+        yield lines.at(_BESIDE.match(text, position).end()), None  # type: ignore[union-attr]
+
+
+class _Lines:
+    """The number of the line at ascending places in a text."""
+
+    def __init__(self, text: str) -> None:
+        self._text, self._place, self._line = text, 0, 1
+
+    def at(self, place: int) -> int:
+        self._line += self._text.count("\n", self._place, place)
+        self._place = place
+        return self._line
 
 
 def _is_structure(gap: str, first: bool, last: bool) -> bool:
@@ -144,6 +157,6 @@ def is_torn_list(head: bytes) -> bool:
     text = repaired(as_text(head))
     found = list(whole_records(text))
     beside = sum(_NEXT_RECORD.fullmatch(text, a.end, b.start) is not None for a, b in zip(found, found[1:]))
-    with_loss = sum(any("loss" in name for name in record.record) for record in found)
+    with_loss = sum(any("loss" in name for name in flat(record.record)) for record in found)
     length = sum(record.end - record.start for record in found)
     return beside >= FEWEST_BESIDE and 2 * beside >= len(found) <= 2 * with_loss and 2 * length >= len(text)

@@ -41,7 +41,9 @@ def can_read(name: str, head: bytes) -> bool:
         return _begins_list(name, start)
     if start.startswith(b"{"):
         begins = start[1:].lstrip()[:1]
-        return _is_document(start) if begins in (b'"', b"}") else begins == b"'" and _holds_printed_lists(start)
+        if begins == b"'":
+            return is_torn_list(start) or _holds_printed_lists(start)
+        return begins in (b'"', b"}") and _is_document(start)
     return is_torn_list(start)
 
 
@@ -150,13 +152,16 @@ def _load(source: Source) -> tuple[Any, dict[int, int], list[tuple[int, str]]]:
     damages = [(line, "a torn record") for line, part in parts if part is None]
     line = getattr(reason, "lineno", text.count("\n") + 1)
     damages[:1] = [(damages[0][0] if damages else line, f"the document is cut off or damaged: {reason}")]
-    records = [part.record for part in found]
-    document: Any = records
-    if len(records) == 1 or (len({part.key for part in found if part.key}) == len(found) and records):
-        document = records[0] if len(records) == 1 else {part.key: part.record for part in found}
+    named = len({part.key for part in found if part.key}) == len(found) > 1
+    records = [part.record for part in found if not part.key or any(map(is_step_name, part.record))] or [
+        part.record for part in found
+    ]
+    document: Any = {part.key: part.record for part in found} if named else records
+    if len(records) == 1:
+        document = records[0]
     kinds = (_holds_loss, _counts_steps, holds_messages)
     if all(_records(document, kind) is None for kind in kinds) and _lists(document, source.name) is None:
-        document = closed(text) or document
+        document = nameless.without_torn_row(closed(text)) or document
     if not document:
         raise UnreadableLog(
             f"{source.name} begins like JSON but is not: {reason}", "check that it was copied completely"

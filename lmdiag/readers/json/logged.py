@@ -17,6 +17,7 @@ from lmdiag.readers.rawlog import Column, RawLog, part
 from lmdiag.readers.tables.long_form import widened
 from lmdiag.readers.tables.rows import Rows
 from lmdiag.readers.tables.tally import Tally
+from lmdiag.run import Event
 from lmdiag.sources.source import Source
 
 WRAPPERS = frozenset("data metrics log logs".split())
@@ -24,6 +25,7 @@ MESSAGES = """
     record/message textPayload message msg MESSAGE @message event log body line short_message content
     LogEntry LogMessage text
 """.split()
+EXCEPTIONS = "exc_info exception exc_text stack stacktrace error record/exception".split()
 BOUND = frozenset(  # what loggers call the fields that a program binds to a message
     """
     extra extras fields context ctx attributes attrs jsonPayload customDimensions properties props payload bindings
@@ -94,6 +96,7 @@ def holds_messages(part: list[Any]) -> bool:
 def logs_of(rows: Rows, format: str, name: str, facts: Mapping[str, Any], depth: int = 0) -> list[RawLog]:
     """Return the logs that rows of JSON hold: of what is bound in them, else of their messages."""
     raw = _without_plan(_with_durations(widened(rows)).log(format, name, source=name, **facts))
+    raw = replace(raw, scales={**raw.scales, **_scales_of_clocks(raw)})
     messages = _message_column(raw)
     if not messages and "insertId" not in raw.texts:  # Google Cloud frames fields without a message, too
         return [raw]
@@ -140,9 +143,7 @@ def _is_of_frame(raw: RawLog, name: str, messages: str) -> bool:
     if name == CLOCK_OF_LOGURU:
         return True
     if plain in CLOCKS and "/" not in name:
-        values = raw.columns[name].values
-        clock = bool(np.nanmin(values) >= A_CLOCK)
-        return clock and (spelling(name).name != "time" or bool(np.nanmax(values) > 10 * A_CLOCK))
+        return spelling(name).name != "time" and bool(np.nanmin(raw.columns[name].values) >= A_CLOCK)
     return plain in OF_FRAMES or plain in CLOCKS
 
 
@@ -248,6 +249,7 @@ def _with_messages(raw: RawLog, column: str, measured: set[str], counter: Column
     telling = _rows_with(
         raw, {name for name in said if not is_step_name(name) and spelling(name).name not in ("time", "epoch")}
     )
+    raw = replace(raw, events=(*raw.events, *_events(raw, telling, counter)))
     if telling.all() or not telling.any():
         return raw
     tally = raw.tally
@@ -255,6 +257,29 @@ def _with_messages(raw: RawLog, column: str, measured: set[str], counter: Column
         silent = int((~telling).sum())
         tally = replace(tally, with_records=tally.with_records - silent, text=tally.text + silent)
     return replace(part(raw, np.flatnonzero(telling), ""), skipped=raw.skipped, tally=tally)
+
+
+def _events(raw: RawLog, telling: np.ndarray, counter: Column | None) -> list[Event]:
+    """Return what the messages and exceptions say of rows that hold no values: crashes, checkpoints, the end."""
+    from lmdiag.readers.text.events import EventWatcher
+    from lmdiag.readers.text.table import STEP, Table
+
+    steps = dict(zip(counter.rows.tolist(), counter.values.tolist())) if counter else {}
+    words: dict[int, list[str]] = {}
+    for name in sorted(raw.texts.keys() & {*MESSAGES, *EXCEPTIONS}, key=[*MESSAGES, *EXCEPTIONS].index):
+        for row, word in zip(*raw.texts[name]):
+            words.setdefault(int(row), []).append(word)
+    table = Table()
+    watcher = EventWatcher("\n".join(word for said in words.values() for word in said), table)
+    for row in range(raw.n_rows):
+        if telling[row]:
+            table.add(row, {STEP: steps[row]} if row in steps else {})
+        else:
+            for piece in "\n".join(words.get(row, ())).splitlines():
+                watcher.see(piece)
+    watcher.finish()
+    last = len(table.lines)
+    return [event for event, row in zip(table.events, table.event_rows) if event.kind != "end" or row >= last]
 
 
 def _rows_with(raw: RawLog, names: Iterable[str]) -> np.ndarray:
@@ -294,17 +319,25 @@ def _with_durations(rows: Rows) -> Rows:
     return replace(rows, numbers={**rows.numbers, **seconds}, words=words)
 
 
+def _scales_of_clocks(raw: RawLog) -> dict[str, float]:
+    """Return the factors to seconds of the times of day that are milli-, micro- or nanoseconds."""
+    scales = {}
+    for name, column in raw.columns.items():
+        if spelling(name).name == "time" and (least := np.nanmin(column.values)) > 100 * A_CLOCK:
+            scales[name] = 10.0 ** -(3 * (round(np.log10(least) - np.log10(A_CLOCK)) // 3))
+    return scales
+
+
 def _without_plan(raw: RawLog) -> RawLog:
     """Leave out the number of steps that were planned, which is no metric, and the share of them that are done."""
     plans = [n for n in raw.columns if n in TOTALS and len(set(raw.columns[n].values.tolist())) == 1]
     if not plans:
         return raw
-    left = dict.fromkeys(plans, "the number of steps that were planned")
-    left |= {"percentage": "the share of the planned steps that are done"} if "percentage" in raw.columns else {}
+    share = {"percentage": "the share of the planned steps that are done"} if "percentage" in raw.columns else {}
     planned = {"max_steps": int(raw.columns[plans[0]].values[0])}
     return replace(
         raw,
         config={**planned, **raw.config},
-        names={**raw.names, **dict.fromkeys(left)},
-        unused={**raw.unused, **left},
+        names={**raw.names, **dict.fromkeys([*plans, *share])},
+        unused={**raw.unused, **share},
     )

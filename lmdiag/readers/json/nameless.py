@@ -26,8 +26,7 @@ def table_in(document: Any, name: str) -> Table | None:
     losses = {key: part for key, part in curves.items() if key and _OF_TRAINING.search(key)}
     if len(losses) > 1 or any("loss" in key.lower() for key in losses):
         return _pairs(losses)
-    for part in _named(document):
-        names, table = part
+    for names, table in _named(document):
         rows = Rows()
         for values in table:
             rows.add(dict(zip(names, values)))
@@ -35,6 +34,14 @@ def table_in(document: Any, name: str) -> Table | None:
     tables = [(key, part) for key, part in _parts(document) if _is_table(part)]
     key, table = max(tables, key=lambda found: len(found[1]), default=("", []))
     return _guessed(table, key or PurePath(name).stem) if table else None
+
+
+def without_torn_row(document: Any) -> Any:
+    """Return what a document says that ended too early, without a last row that is shorter than the others."""
+    for _, part in _parts(document):
+        if isinstance(part, list) and len(part) > 1 and all(isinstance(row, list) for row in (part[0], part[-1])):
+            del part[len(part) - (len(part[-1]) < len(part[0])) :]
+    return document
 
 
 def _parts(document: Any, key: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
@@ -53,9 +60,9 @@ def _named(document: Any) -> Iterator[tuple[list[str], list[Any]]]:
             names, table = part[0], part[1:]
         else:
             continue
-        if names and all(isinstance(n, str) and cell_number(n) is None for n in names):
-            if all(isinstance(row, list) and len(row) == len(names) for row in table):
-                yield names, table
+        words = names and all(isinstance(n, str) and cell_number(n) is None for n in names)
+        if words and all(isinstance(row, list) and len(row) == len(names) for row in table):
+            yield names, table
 
 
 def _is_table(part: Any, width: int = 0) -> bool:
