@@ -137,7 +137,7 @@ def _salvaged(text: str, error: Exception) -> tuple[dict[str, Any], list[tuple[i
     history = _HISTORY.search(text)
     begin = history.end() - 1 if history else 0
     parts = list(parts_of(text, begin))
-    found = [(line, part) for line, part in parts if part is not None and not part.key]
+    found = [(line, part) for line, part in parts if part is not None and (not part.key or "step" in part.record)]
     end = found[-1][1].end if found else begin
     state = {m[1]: json.loads(m[2]) for part in (text[:begin], text[end:]) for m in _SCALAR.finditer(part)}
     damages = [(line, "a torn record") for line, part in parts if part is None]

@@ -59,6 +59,8 @@ def pairs(log):
 
 
 def is_json(text):
+    if text.startswith("TrainerState(") and text.endswith(")"):
+        text = text[text.find("[") : text.rfind("]") + 1]
     try:
         json.loads(repaired(text))
     except ValueError:
@@ -99,7 +101,7 @@ def test_every_untouched_record_of_a_torn_document_is_read(text, data):
     assert reader_for(source) in ("json-document", "hf-trainer-state")
     (log,) = read_source(source)
     assert untouched <= pairs(log)
-    assert log.skipped or is_json(torn) or len(pairs(log)) == len(STEPS)
+    assert log.skipped or is_json(torn)
     assert all(skip.line > 0 for skip in log.skipped)
 
 
