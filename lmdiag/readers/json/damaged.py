@@ -14,11 +14,13 @@ from lmdiag.sources.decoding import as_text
 
 RECORD_START = re.compile(r"\{\s*[\"']")
 MOST_LOOKED_AT, MOST_LOOKS = 1 << 24, 4  # characters looked at in vain, as many in any text, so many times a long one
-COST_OF_A_TRY, COST_OF_NESTING = 1 << 6, 1 << 16  # in such characters
+COST_OF_NESTING = 1 << 16  # in such characters
+SMALL_PIECE, LONGEST_TOKEN = 1 << 10, 64
 LONGEST_KEY = 100
 FEWEST_BESIDE = 2  # records behind each other in a list
 _KEY_BEFORE = re.compile(r"[\"']([^\"']*)[\"']\s*:\s*$")
 _BESIDE = re.compile(r"[\s,]*")
+_SIBLINGS = re.compile(rb"\}\s*,\s*\{\s*[\"']")
 _NEXT_RECORD = re.compile(r"\s*,\s*")
 _TOKEN = re.compile(
     r'\s+|"(?:[^"\\\n]|\\.)*+"|[\[\]{}:,]|(?:[-+]?[\d.]+(?:[eE][-+]?\d+)?|true|false|null|NaN|-?Infinity)(?![\w.])'
@@ -44,18 +46,37 @@ def whole_records(text: str, start: int = 0) -> Iterator[Found]:
     for begin in (m.start() for m in RECORD_START.finditer(text, start)):
         if begin < position:
             continue
-        try:
-            record, position = _decoder.raw_decode(text, begin)
-        except RecursionError:
-            budget -= COST_OF_NESTING
-        except ValueError as error:
-            at = len(text) if str(error).startswith("Unterminated") else getattr(error, "pos", begin)
-            budget -= COST_OF_A_TRY + at - begin
-        else:
+        record, cost = _decoded(text, begin)
+        if record is not None:
+            position = begin + cost
             before = _KEY_BEFORE.search(text, max(0, begin - LONGEST_KEY), begin)
             yield Found(begin, position, record, before[1] if before else "")
+        else:
+            budget -= cost
         if budget < 0:
             return
+
+
+def _decoded(text: str, begin: int) -> tuple[dict[str, Any] | None, int]:
+    """Return the object that begins here and its length; of one that is torn None, and how many characters were looked at.
+
+    An error of `json` counts the lines before it, so a torn object is looked at in a small piece of the text first.
+    """
+    looked, size = 0, SMALL_PIECE
+    while True:
+        piece = text[begin : begin + size]
+        try:
+            record, end = _decoder.raw_decode(piece)
+        except RecursionError:
+            return None, looked + COST_OF_NESTING
+        except ValueError as error:
+            looked += len(piece)
+            inside = getattr(error, "pos", 0) < len(piece) - LONGEST_TOKEN and not str(error).startswith("Unterminated")
+            if inside or len(piece) < size:
+                return None, looked
+            size *= 16
+        else:
+            return record, end
 
 
 def parts_of(text: str, start: int = 0) -> Iterator[tuple[int, Found | None]]:
@@ -126,7 +147,6 @@ def closed(text: str) -> Any:
     """
     opened: list[str] = []
     good = name_begins = 0  # behind the last whole value, and where that value may turn out to be a name
-    stack = ""
     for _, token, end in _tokens(text):
         if token in ("[", "{"):
             opened.append(token)
@@ -135,24 +155,27 @@ def closed(text: str) -> Any:
                 break
         elif token == ":":
             good = name_begins
-            continue
-        elif token == ",":
-            continue
-        elif not token or end == len(text):
+        elif not token or (end == len(text) and token != ","):
             break
-        name_begins, good = good, end
-        stack = "".join(_CLOSING[bracket] for bracket in reversed(opened))
-        if not opened:
-            break
+        if token not in (":", ","):
+            name_begins, good = good, end
+            if not opened:
+                break
+    opened = []
+    for _, token, _ in _tokens(text[:good]):
+        if token in ("[", "{"):
+            opened.append(token)
+        elif token in ("]", "}"):
+            opened.pop()
     try:
-        return json.loads(text[:good] + stack)
+        return json.loads(text[:good] + "".join(_CLOSING[bracket] for bracket in reversed(opened)))
     except (ValueError, RecursionError):
         return None
 
 
 def is_torn_list(head: bytes) -> bool:
     """Tell whether a text that does not begin like JSON is mostly records of a list of them, torn in front."""
-    if head.count(b"}") <= FEWEST_BESIDE or head.count(b"loss") <= FEWEST_BESIDE or b":" not in head:
+    if b"loss" not in head or len(_SIBLINGS.findall(head)) < FEWEST_BESIDE:
         return False
     text = repaired(as_text(head))
     found = list(whole_records(text))

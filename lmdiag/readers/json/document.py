@@ -28,6 +28,7 @@ PLAIN_LIST = re.compile(
 )
 LONGEST_NUMBER = 30  # at the end of the first bytes one may be cut
 TEXT_BEHIND = re.compile(r"\s*(?:[^\s{}\[\],]|\{\s*[^\s\"}]|\[\s*[^\s{\[\]\"])")
+LIST_WITHIN = re.compile(rb"'\s*:\s*\[")
 MOST_LINES = 20
 FEWEST_RECORDS = 3
 _decoder = json.JSONDecoder()
@@ -60,11 +61,13 @@ def _begins_list(name: str, start: bytes) -> bool:
 def _is_document(start: bytes) -> bool:
     text = start.decode("utf-8", "replace")
     try:
-        _, end = _decoder.raw_decode(text)
+        value, end = _decoder.raw_decode(text)
     except (ValueError, RecursionError):
-        end = len(text)
-    if TEXT_BEHIND.match(text, end) or _mostly_lines(start):
-        return False  # the settings of a run, and then what it prints; or lines of JSON, of which the first is torn
+        value, end = None, len(text)
+    if _mostly_lines(start):  # of JSON, of which the first is torn
+        return False
+    if TEXT_BEHIND.match(text, end) and _records(value, _holds_loss) is None and _lists(value, "") is None:
+        return False  # the settings of a run, and then what it prints
     first = start.partition(b"\n")[0].strip()
     whole_line = first.endswith(b"}") and isinstance(decode(first.decode("utf-8", "replace")), dict)
     return not whole_line or (b"\n" not in start.strip() and (b"[" in first or NUMBERED_FIRST.match(start) is not None))
@@ -87,7 +90,7 @@ def _is_whole(line: bytes) -> bool:
 
 def _holds_printed_lists(start: bytes) -> bool:
     """Tell whether this is an object of lists that Python printed: `{'loss': [2.5, 2.25], …}`."""
-    document = closed(repaired(as_text(start)))
+    document = closed(repaired(as_text(start))) if LIST_WITHIN.search(start) else None
     return isinstance(document, dict) and _lists(document, "") is not None
 
 

@@ -67,7 +67,7 @@ def bound(record: dict[str, Any]) -> Mapping[str, Any]:
     >>> bound({"text": "…", "record": {"extra": {"step": 5, "loss": 2.5}, "message": "train", "line": 6}})
     {'text': '…', 'step': 5, 'loss': 2.5, 'record/message': 'train', 'record/line': 6}
     """
-    if not any(type(value) is dict for value in record.values()):
+    if dict not in map(type, record.values()):
         return record
     inside = record.get("record")
     if isinstance(inside, dict) and "message" in inside:  # of loguru
@@ -76,8 +76,11 @@ def bound(record: dict[str, Any]) -> Mapping[str, Any]:
     framed = _is_framed(record) or any(isinstance(v, dict) and _is_framed(v) for k, v in record.items() if k in BOUND)
     cells: dict[str, Any] = {}
     for key, value in record.items():
-        if isinstance(value, dict) and (key in WRAPPERS or (framed and key in BOUND)):
-            cells |= {name if name not in record else f"{key}/{name}": cell for name, cell in bound(value).items()}
+        if type(value) is dict and (key in WRAPPERS or (framed and key in BOUND)):
+            held = bound(value)
+            if not held.keys().isdisjoint(record):
+                held = {f"{key}/{name}" if name in record else name: cell for name, cell in held.items()}
+            cells |= held
         else:
             cells[key] = value
     return cells
