@@ -326,14 +326,15 @@ def test_each_untouched_record_is_read_or_counted(frame, data):
         )
         assume(not is_json(lines[at]))
     ends = ["" if at in torn and data.draw(st.booleans()) else "\n" for at in range(len(lines))]
-    run = read("".join(line + end for line, end in zip(lines, ends, strict=True)))
+    text = "".join(line + end for line, end in zip(lines, ends, strict=True))
+    run = read(text)
     found = curve(run)
     untouched = {step: loss for at, (step, loss) in enumerate(EXPECTED.items()) if at not in torn}
     counted = sum(skip.count for skip in run.skipped)
     missing = [step for step, loss in untouched.items() if step not in found]
     assert len(missing) <= counted
     assert all(math.isnan(loss) or found[step] == loss for step, loss in untouched.items() if step in found)
-    assert counted or len(found) == len(EXPECTED)
+    assert counted or all(is_json(line) for line in text.splitlines())  # two pieces can make one whole record
 
 
 @pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
