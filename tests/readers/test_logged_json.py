@@ -270,8 +270,11 @@ def lines_of(frame):
 
 
 def is_json(line):
+    """Tell whether a line is one object, or several that are whole."""
+    at = 0
     try:
-        json.loads(line)
+        while at < len(line):
+            _, at = json.JSONDecoder().raw_decode(line, at)
     except ValueError:
         return False
     return True
