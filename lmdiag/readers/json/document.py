@@ -160,7 +160,7 @@ def _load(source: Source) -> tuple[Any, dict[int, int], list[tuple[int, str]]]:
         part.record for part in found
     ]
     document: Any = {part.key: part.record for part in found} if named else records
-    if len(records) == 1:
+    if len(records) == 1 and not any(map(is_step_name, records[0])):  # the document itself, and no record of it
         document = records[0]
     kinds = (_holds_loss, _counts_steps, holds_messages)
     if all(_records(document, kind) is None for kind in kinds) and _lists(document, source.name) is None:
