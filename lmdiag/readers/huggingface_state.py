@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from typing import Any
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.facts import put_fact
+from lmdiag.readers.json.damaged import is_torn_list, parts_of
+from lmdiag.readers.json.printed import repaired
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables.rows import Rows
 from lmdiag.run import Event
@@ -21,36 +24,37 @@ SUMMARY = """
     train_loss train_runtime train_samples_per_second train_steps_per_second total_flos train_tokens_per_second
 """.split()
 
-_decoder = json.JSONDecoder()
+_HISTORY = re.compile(r"log_history[\"']?\s*[:=]\s*\[")
+_NAME = re.compile(rb"[\"']log_history[\"']")
+_PRINTED = re.compile(r"\s*TrainerState\(.*\)\s*$", re.DOTALL)
+_SCALAR = re.compile(r"""[\s,{(]["']?(\w+)["']?\s*[:=]\s*(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)(?=\s*[,})])""")
+
+_Loaded = tuple[dict[str, Any], list[tuple[int, Any]], list[tuple[int, str]]]  # state, records and damages with lines
 
 
 def can_read(name: str, head: bytes) -> bool:
-    """Tell whether this is a JSON object with a `log_history`."""
+    """Tell whether this is a JSON object with a `log_history`, or what is left of one."""
     start = head.lstrip()
-    if not start.startswith(b"{"):
+    if b"log_history" not in head:
         return False
+    if not start.startswith(b"{"):
+        return not start.startswith(b"[") and is_torn_list(head)
     first_line = start.partition(b"\n")[0].rstrip()
-    one_of_many = first_line.endswith(b"}") and b'"log_history"' not in first_line
-    return b'"log_history"' in head and not one_of_many
+    one_of_many = first_line.endswith(b"}") and _NAME.search(first_line) is None
+    return _NAME.search(head) is not None and not one_of_many
 
 
 def read(source: Source) -> list[RawLog]:
-    """Read the history; of a truncated file, everything before the cut."""
-    text = source.text
-    try:
-        state = json.loads(text)
-        history, cut = state.get("log_history") or [], ""
-    except (ValueError, RecursionError) as error:
-        state, history = _salvaged(text)
-        cut = f"the file is cut off or damaged: {error}"
-    if not isinstance(history, list) or not any(isinstance(record, dict) for record in history):
+    """Read the history; of a damaged file, every record that is whole."""
+    text, (state, records, damages) = _loaded(source.text)
+    if not any(isinstance(record, dict) for _, record in records):
         raise UnreadableLog(
             f"{source.name} is a trainer state without any record in its log_history",
             "the state of a later checkpoint may hold some; look also for the console log",
         )
-    rows, summary = _rows(history, text)
-    if cut:
-        rows.skip(text.count("\n") + 1, cut)
+    rows, summary = _rows(records, text)
+    for line, damage in damages:
+        rows.skip(line, damage)
     return [
         rows.log(
             "huggingface-trainer-state",
@@ -64,11 +68,29 @@ def read(source: Source) -> list[RawLog]:
     ]
 
 
-def _rows(history: Iterable[Any], text: str) -> tuple[Rows, dict[str, Any]]:
-    """Gather the records; the last one sums the run up and is no point of its curves."""
+def _loaded(text: str) -> tuple[str, _Loaded]:
+    """Return the text, as JSON where it was printed by Python, and what was found in it."""
+    try:
+        return text, _whole(json.loads(text))
+    except (ValueError, RecursionError, AttributeError):
+        text = repaired(text.replace("\0", ""))
+    try:
+        return text, _whole(json.loads(text))
+    except (ValueError, RecursionError, AttributeError) as error:
+        return text, _salvaged(text, error)
+
+
+def _whole(state: dict[str, Any]) -> _Loaded:
+    history = state.get("log_history")
+    return state, [(0, record) for record in history] if isinstance(history, list) else [], []
+
+
+def _rows(records: Iterable[tuple[int, Any]], text: str) -> tuple[Rows, dict[str, Any]]:
+    """Gather the records, with their lines where these are known; the last one sums the run up and is no point of its curves."""
     rows, summary = Rows(), {}
     line = text.count("\n", 0, max(text.find('"log_history"'), 0)) + 1
-    for record in history:
+    for known_line, record in records:
+        line = known_line - 1 if known_line else line
         if not isinstance(record, dict):
             rows.skip(line, "not a record")
             continue
@@ -110,22 +132,18 @@ def _name(path: str) -> str:
     return folders[-1] if folders and PurePath(path).name == "trainer_state.json" else path
 
 
-def _salvaged(text: str) -> tuple[dict[str, Any], list[Any]]:
-    """Decode a damaged state piece by piece: the scalars before the history, and its records up to the damage."""
-    start = text.find("[", text.find('"log_history"'))
-    state: dict[str, Any] = {}
-    try:
-        state = json.loads(text[: text.find('"log_history"')].rstrip().rstrip(",") + "}")
-    except ValueError:
-        state = {}
-    records = []
-    position = start + 1 if start >= 0 else len(text)
-    while (position := text.find("{", position)) >= 0:
-        try:
-            record, position = _decoder.raw_decode(text, position)
-        except (ValueError, RecursionError):
-            break
-        records.append(record)
-        if text[position : position + 64].lstrip().startswith("]"):
-            break
-    return state, records
+def _salvaged(text: str, error: Exception) -> tuple[dict[str, Any], list[tuple[int, Any]], list[tuple[int, str]]]:
+    """Decode a damaged state piece by piece: the scalars around the history, its whole records, and where it is damaged."""
+    history = _HISTORY.search(text)
+    begin = history.end() - 1 if history else 0
+    parts = list(parts_of(text, begin))
+    found = [(line, part) for line, part in parts if part is not None and (not part.key or "step" in part.record)]
+    end = found[-1][1].end if found else begin
+    state = {m[1]: json.loads(m[2]) for part in (text[:begin], text[end:]) for m in _SCALAR.finditer(part)}
+    damages = [(line, "a torn record") for line, part in parts if part is None]
+    if _PRINTED.match(text) and parts and parts[-1][1] is None:
+        del damages[-1]  # names without quotes behind the history
+    if damages or not _PRINTED.match(text):
+        line = damages[0][0] if damages else getattr(error, "lineno", 1)
+        damages[:1] = [(line, f"the file is cut off or damaged: {error}")]
+    return state, [(line, part.record) for line, part in found], damages

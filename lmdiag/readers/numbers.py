@@ -13,6 +13,11 @@ NUM = (
 )
 SUFFIXES = {"": 1.0, "K": 1e3, "k": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 _THOUSANDS = lazy(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?")
+_WRAPPED = lazy(  # torch, numpy, jax, mlx, TensorFlow
+    rf"(?:\b[a-z]{{1,5}}\.)?\b(?:[Tt]ensor|[Aa]rray|DeviceArray|(?:float|int)\d+|bfloat16)\(\s*\[*({NUM})\s*\]*\s*"
+    rf"(?:,\s*[a-z_]+=[^()]*(?:\([^()]*\)[^()]*)*)?\)|<tf\.Tensor: [^<>]*numpy=({NUM})>"
+)
+_MARKS = ("ensor(", "rray(", "float", "int64(", "int32(", "tf.Tensor: ")
 _NOT_FINITE = lazy(
     r"([-+]?)(?:(nan|1\.#(?:ind|qnan|snan))|(?:inf|infinity|1\.#inf))(?:0*|\.0|\((?:s?nan|ind)\))", re.IGNORECASE
 )
@@ -38,21 +43,36 @@ def number(word: str, suffixed: bool = False) -> float:
         return value
 
 
+def unwrapped(piece: str) -> str:
+    """Return a piece with the numbers of printed tensors and arrays in place of these.
+
+    >>> unwrapped("loss: tensor(2.31, device='cuda:0', grad_fn=<NllLossBackward0>) acc: np.float32(0.5)")
+    'loss: 2.31 acc: 0.5'
+    """
+    return _WRAPPED.sub(lambda m: m[1] or m[2], piece) if any(mark in piece for mark in _MARKS) else piece
+
+
 def cell_number(word: str) -> float | None:
-    """Return the number that a cell of a table holds, with any spelling of `%` and NaN; None if it holds another word.
+    """Return the number that a cell of a table holds, with any spelling of `%`, NaN and printed tensors; None if it holds another word.
 
     >>> cell_number(" 1,234.5 "), cell_number("12%"), cell_number("-nan(ind)"), cell_number("2,5"), cell_number("2x")
     (1234.5, 0.12, nan, None, None)
+    >>> cell_number("tensor(2.5, device='cuda:0')"), cell_number("np.float32(nan)"), cell_number("tensor([1., 2.])")
+    (2.5, nan, None)
     """
     try:
-        return float(word) if "_" not in word else None
+        if "_" not in word:  # 1_000 is none, to Python only
+            return float(word)
     except ValueError:
-        word = word.strip()
+        pass
+    word = word.strip()
     if word.endswith("%"):
         share = cell_number(word[:-1])
         return None if share is None else share / 100
     if _THOUSANDS.fullmatch(word):
         return number(word)
+    if "(" in word and (inside := unwrapped(word)) != word:
+        return cell_number(inside)
     return _not_finite(word)
 
 

@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from lmdiag.diagnose import diagnose
 from lmdiag.errors import UnreadableLog
 from lmdiag.gather import run_of
+from lmdiag.judging.reading import runs_of
 from lmdiag.readers.json import document as json_document
 from lmdiag.sources.source import Source
 
@@ -114,3 +116,82 @@ def test_names_in_the_plural() -> None:
     run = read({"train_losses": [5, 4, 3], "val_losses": [6, 5, 4], "track_tokens_seen": [10, 20, 30]})
     assert (set(run.series), run.step_kind) == ({"loss", "val/loss"}, "tokens")
     assert run["loss"].steps.tolist() == [10, 20, 30]
+
+
+N = range(1, 31)
+CURVE = [(k * 10, 5 - k / 10) for k in N]
+ROWS = {
+    "rows": ("loss_rows.json", [[s, v, v + 0.25] for s, v in CURVE], {"loss": 30, "val/loss": 30}),
+    "under a name": ("a.json", {"history": [[s, v] for s, v in CURVE]}, {"loss": 30}),
+    "a rate is no loss": ("loss.json", [[s, v, 1e-4] for s, v in CURVE], {"loss": 30, "value 3": 30}),
+    "tensorboard": ("run-a-tag-train_loss.json", [[1.7e9 + s, s, v] for s, v in CURVE], {"loss": 30, "time": 30}),
+    "pairs": ("a.json", {"train_loss": CURVE, "val_loss": CURVE[::10]}, {"loss": 30, "val/loss": 3}),
+    "names apart": ("a.json", {"columns": ["step", "loss"], "index": list(N), "data": CURVE}, {"loss": 30}),
+    "names in the first row": ("a.json", [["step", "train_loss"], *CURVE], {"loss": 30}),
+    "one value in each": ("a.json", [{"step": s, "key": "loss", "value": v} for s, v in CURVE], {"loss": 30}),
+    "of a server": (
+        "a.json",
+        {"metrics": [{"step": str(s), "key": "loss", "value": v} for s, v in CURVE]},
+        {"loss": 30},
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "document", "series"), ROWS.values(), ids=ROWS)
+def test_rows_whose_values_have_no_names(name, document, series):
+    source = Source(name, content=json.dumps(document).encode())
+    assert json_document.can_read(source.name, source.head)
+    run = run_of(json_document.read(source)[0])
+    assert {metric: len(found) for metric, found in run.series.items()} == series
+    assert points(run) == CURVE
+
+
+def test_what_was_guessed_of_rows_is_said():
+    source = Source("loss.json", content=json.dumps([[s, v, v + 0.25] for s, v in CURVE]).encode())
+    (note,) = json_document.read(source)[0].notes
+    assert "the first value was taken for the step" in note
+
+
+def test_rows_that_nothing_calls_a_curve_are_refused():
+    with pytest.raises(UnreadableLog):
+        json_document.read(Source("scores.json", content=json.dumps([[s, v] for s, v in CURVE]).encode()))
+
+
+PRINTED = [f"step {s} loss {v:.3f}" for s, v in CURVE]
+TEXTS = {
+    "times in brackets": [f"[2024-01-01 10:00:{k:02d}] {line}" for k, line in enumerate(PRINTED)],
+    "two numbers in brackets": [f"[1, {s}] loss: {v:.3f}" for s, v in CURVE],
+    "two brackets": [f"[[{s}/300]] loss: {v:.3f}" for s, v in CURVE],
+    "settings as JSON first": [json.dumps({"lr": 0.1, "loss": "ce"}, indent=2), *PRINTED],
+    "settings of Python first": [str({"loss": "ce", "betas": [0.9, 0.95]}), *PRINTED],
+    "a list first": ["[1, 2, 3]", *PRINTED],
+    "dictionaries": [str({"loss": v, "learning_rate": 1e-5, "epoch": s / 100}) for s, v in CURVE],
+}
+
+
+@pytest.mark.parametrize("name", ["train.log", "loss.json", "my_loss.log", "losses"])
+@pytest.mark.parametrize("lines", TEXTS.values(), ids=TEXTS)
+def test_text_is_no_document_whatever_it_is_called(lines, name):
+    source = Source(name, content="\n".join(lines).encode())
+    assert not json_document.can_read(source.name, source.head)
+
+
+NULLS = {
+    "columns": {
+        "step": list(range(40)),
+        "loss": [5 - k / 10 if k < 20 else None for k in range(40)],
+        "lr": [1e-3] * 40,
+    },
+    "records": [{"step": k, "loss": 5 - k / 10 if k < 20 else None, "lr": 1e-3} for k in range(40)],
+    "a trainer state": {
+        "log_history": [{"step": k, "loss": 5 - k / 10 if k < 20 else None, "learning_rate": 1e-3} for k in range(40)]
+    },
+    "keras": {"loss": [5 - k / 10 if k < 20 else None for k in range(40)], "lr": [1e-3] * 40, "val_loss": [5.0] * 40},
+}
+
+
+@pytest.mark.parametrize("document", NULLS.values(), ids=NULLS)
+def test_a_loss_that_becomes_null_is_told(document):
+    (run,) = runs_of(Source("history.json", content=json.dumps(document).encode()))
+    assert len(run["loss"]) == 20
+    assert "missing-loss" in {finding.rule for finding in diagnose(run).findings}

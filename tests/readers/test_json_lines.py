@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmdiag.judging.reading import runs_of
-from lmdiag.readers.json import decode as decode_module
+from lmdiag.readers.json import damaged
 from lmdiag.readers.json.decode import Lost, decode
 from lmdiag.sources.source import Source
 
@@ -130,8 +130,100 @@ def test_a_long_torn_line_is_looked_at_a_few_times_only(monkeypatch):
             looked.append(len(text) - at)
             return super().raw_decode(text, at)
 
-    monkeypatch.setattr(decode_module, "_decoder", Counting())
-    monkeypatch.setattr(decode_module, "MOST_LOOKED_AT", 1000)
+    monkeypatch.setattr(damaged, "_decoder", Counting())
+    monkeypatch.setattr(damaged, "MOST_LOOKED_AT", 1000)
     line = '{"a":' * 199 + "[" + "1," * 50_000
     assert decode(line) == [Lost("a torn record")]
     assert sum(looked) < 6 * len(line)
+
+
+def lines(records):
+    return [json.dumps(record) for record in records]
+
+
+@pytest.mark.parametrize("name", ["name", "metric", "tag", "key", "variable"])
+def test_one_value_in_each_record(name):
+    values = [(s, what, v) for s in range(1, 9) for what, v in (("loss", 5 - s / 10), ("lr", 1e-4))]
+    run = read(*lines({"step": s, name: what, "value": v} for s, what, v in values))
+    assert run["loss"].values.tolist() == [5 - s / 10 for s in range(1, 9)]
+    assert set(run.series) == {"loss", "lr"}
+
+
+def test_null_among_single_values_is_a_record_without_a_loss():
+    values = [
+        (s, what, v) for s in range(1, 41) for what, v in (("loss", 5 - s / 10 if s < 20 else None), ("lr", 1e-4))
+    ]
+    run = read(*lines({"step": s, "tag": what, "value": v} for s, what, v in values))
+    assert (len(run["loss"]), len(run["lr"])) == (19, 40)
+
+
+def test_a_plan_and_its_share_are_no_metrics_and_clocks_are_seconds():
+    run = read(
+        *lines(
+            {
+                "current_steps": 5 * k,
+                "total_steps": 60,
+                "loss": 5 - k / 10,
+                "percentage": 8.33 * k,
+                "elapsed_time": f"1 day, 0:{k:02d}:12",
+                "remaining_time": "0:01:30",
+            }
+            for k in range(1, 9)
+        )
+    )
+    assert set(run.series) == {"loss", "elapsed_s", "remaining_time"}
+    assert run["elapsed_s"].values[:2].tolist() == [86472, 86532]
+    assert run.config["max_steps"] == 60
+    assert {c.name: c.use for c in run.account.columns if c.name in ("total_steps", "percentage")} == {
+        "total_steps": "setting",
+        "percentage": "not used",
+    }
+
+
+@pytest.mark.parametrize("name", ["data", "metrics", "log", "logs"])
+def test_the_object_that_holds_the_metrics_gives_no_name(name):
+    run = read(*lines({"step": s, name: {"loss": 5 - s / 10, "lr": 1e-4}} for s in range(1, 9)))
+    assert set(run.series) == {"loss", "lr"}
+
+
+def test_an_object_of_metrics_does_not_take_the_place_of_a_name():
+    run = read(*lines({"step": s, "loss": 5 - s / 10, "metrics": {"loss": 1.0}} for s in range(1, 9)))
+    assert run["loss"].values[0] == 4.9
+    assert "metrics/loss" in run.series
+
+
+def test_times_of_day_in_thousandths_are_seconds():
+    run = read(*lines({"step": s, "loss": 2.5, "timestamp": 1_772_359_860_000 + s} for s in range(1, 9)))
+    assert run["time"].values[0] == pytest.approx(1_772_359_860.001)
+
+
+def test_a_part_of_a_torn_record_is_no_record():
+    run = read(A, '{"step": 2, "metrics": {"loss": 2.5, "lr": 0.1}, "kin', C)
+    assert run["loss"].steps.tolist() == [1, 3]
+    assert [(s.line, s.reason) for s in run.skipped] == [(2, "a torn record")]
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "tensor(2.5)",
+        "tensor(2.5000, device='cuda:0', grad_fn=<NllLossBackward0>)",
+        "tensor([2.5])",
+        "torch.tensor(2.5, dtype=torch.bfloat16)",
+        "np.float32(2.5)",
+        "numpy.float64(2.5)",
+        "array(2.5, dtype=float32)",
+        "Array(2.5, dtype=float32, weak_type=True)",
+        "tf.Tensor(2.5, shape=(), dtype=float32)",
+        "<tf.Tensor: shape=(), dtype=float32, numpy=2.5>",
+        " 2.50 ",
+    ],
+)
+def test_numbers_in_words_are_numbers(word):
+    run = read(A, json.dumps({"step": 2, "loss": word}), C)
+    assert run["loss"].values.tolist() == [3.5, 2.5, 1.5]
+
+
+def test_several_numbers_in_a_tensor_are_no_number():
+    run = read(A, json.dumps({"step": 2, "loss": "tensor([2.5, 2.25])"}), C)
+    assert (len(run["loss"]), len(run.skipped)) == (2, 1)

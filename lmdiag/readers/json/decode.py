@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lmdiag.patterns import lazy
+from lmdiag.naming import is_step_name
+from lmdiag.readers.json.damaged import RECORD_START, whole_records
+from lmdiag.readers.json.printed import repaired
 
-BARE_WORD = lazy(r"(?<=[:\[,])(\s*)([-+]?)(nan|inf(?:inity)?)(?=\s*[,}\]])", re.IGNORECASE)
-TRAILING_COMMA = lazy(r",(\s*[}\]])")
-NUMBER_WITHOUT_DIGIT = lazy(r"(?<=[:\[,])(\s*)([-+]?)(\.\d+|\d+\.(?=[eE,}\]\s]))")
-RECORD_START = lazy(r'\{\s*"')
-MOST_TRIES = 200  # starts in a line that are none; each costs a look at all that follows
-MOST_LOOKED_AT, MOST_LOOKS = 1 << 24, 4  # characters looked at in vain, as many in any line, so many times a long one
-LOUD_WORD = {"nan": "NaN", "inf": "Infinity", "infinity": "Infinity"}
-
-_decoder = json.JSONDecoder()
 _pairs_decoder = json.JSONDecoder(object_pairs_hook=lambda pairs: _Pairs(pairs))
 
 
@@ -61,48 +53,26 @@ def _rescued(line: str) -> Iterator[dict[str, Any] | Lost]:
     if not text:
         yield Lost("a run of NUL bytes")
         return
+    text = repaired(text)
     try:
-        record = json.loads(_repaired(text))
+        record = json.loads(text)
     except (ValueError, RecursionError):
-        yield from cut_apart(text)
+        yield from _cut_apart(text)
         return
     yield record if isinstance(record, dict) else Lost("not a record but a bare value")
 
 
-def _repaired(text: str) -> str:
-    """Write what Python, C and JavaScript print for non-finite and shortened numbers as JSON that Python reads."""
-    text = BARE_WORD.sub(lambda m: f"{m[1]}{'-' if m[2] == '-' else ''}{LOUD_WORD[m[3].lower()]}", text)
-    text = NUMBER_WITHOUT_DIGIT.sub(
-        lambda m: (
-            f"{m[1]}{'-' if m[2] == '-' else ''}0{m[3].rstrip('.')}"
-            if m[3][0] == "."
-            else f"{m[1]}{m[2].strip('+')}{m[3]}0"
-        ),
-        text,
-    )
-    return TRAILING_COMMA.sub(r"\1", text)
-
-
-def cut_apart(text: str) -> Iterator[dict[str, Any] | Lost]:
-    """Cut a line at each start of a record, and decode what is whole."""
-    text = _repaired(text)
-    position, torn, tries = 0, False, MOST_TRIES
-    budget = max(MOST_LOOKED_AT, MOST_LOOKS * len(text))
-    for start in [m.start() for m in RECORD_START.finditer(text)]:
-        if start < position:
+def _cut_apart(text: str) -> Iterator[dict[str, Any] | Lost]:
+    """Cut a line at each start of a record, and take what is whole; a part of a torn record is none, but for one with a step."""
+    position = 0
+    for found in whole_records(text):
+        torn = RECORD_START.search(text, position, found.start) is not None
+        if found.key and not any(map(is_step_name, found.record)):
             continue
-        try:
-            record, end = _decoder.raw_decode(text, start)
-        except (ValueError, RecursionError) as error:
-            torn, tries = True, tries - 1
-            budget -= getattr(error, "pos", start) - start
-            if not tries or budget < 0:
-                break
-            continue
-        if torn or text[position:start].strip(" ,\t"):
+        if torn or text[position : found.start].strip(" ,\t"):
             yield Lost("a torn record" if torn else "text before a record")
-        torn, position = False, end
-        yield record
+        position = found.end
+        yield found.record
     rest = text[position:].strip(" ,\t")
     if rest:
         yield Lost("a torn record" if rest.lstrip("[ ").startswith("{") else "not a record of JSON")

@@ -4,63 +4,130 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from lmdiag.errors import NoValues, UnreadableLog
 from lmdiag.naming import is_step_name, spelling
-from lmdiag.readers.json.decode import Lost, cut_apart, decode
+from lmdiag.patterns import lazy
+from lmdiag.readers.json import nameless
+from lmdiag.readers.json.damaged import closed, is_torn_list, parts_of
+from lmdiag.readers.json.decode import decode
+from lmdiag.readers.json.logged import bound, holds_messages, logs_of
+from lmdiag.readers.json.printed import repaired
 from lmdiag.readers.numbers import cell_number
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables.results_table import refuse_results_table
 from lmdiag.readers.tables.rows import DEEPEST, Rows, flat
+from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
 
-NUMBERED = re.compile(r"(epoch|step|iter|iteration)?[ _-]?(\d+)", re.IGNORECASE)
+NUMBERED = lazy(r"(epoch|step|iter|iteration)?[ _-]?(\d+)", re.IGNORECASE)
 NUMBERED_FIRST = re.compile(rb'\{\s*"(?:epoch|step|iter|iteration)?[ _-]?\d+":|.*"0":', re.IGNORECASE)
+PLAIN_LIST = re.compile(
+    rb'\[(?:[\s,\[\]]|[-+]?[\d.]+(?:[eE][-+]?\d+)?(?=[\s,\]])|"[^"\n]*"|(?:null|nan|NaN|true|false|-?[Ii]nf(?:inity)?)\b)*+'
+)
+LONGEST_NUMBER = 30  # at the end of the first bytes one may be cut
+TEXT_BEHIND = lazy(r"\s*(?:[^\s{}\[\],]|\{\s*[^\s\"}]|\[\s*[^\s{\[\]\"])")
+LIST_WITHIN = re.compile(rb"'\s*:\s*\[")
+MOST_LINES = 20
 FEWEST_RECORDS = 3
+_decoder = json.JSONDecoder()
 SPLITS = {"train", "training", "val", "valid", "validation", "dev", "eval", "test"}
 
 
 def can_read(name: str, head: bytes) -> bool:
-    """Tell whether this is one JSON value over several lines, or a list."""
+    """Tell whether this is one JSON value over several lines, or a list, whole or torn in front."""
     start = head.lstrip(b" \r\n\t\0")
     if start.startswith(b"["):
+        return _begins_list(name, start)
+    if start.startswith(b"{"):
         begins = start[1:].lstrip()[:1]
-        return begins in (b"{", b"[", b"]") or (begins.isdigit() and _speaks_of_loss(name))
-    return start.startswith(b"{") and start[1:].lstrip()[:1] in (b'"', b"}") and _is_document(name, start)
+        if begins == b"'":
+            return is_torn_list(start) or _holds_printed_lists(start)
+        return begins in (b'"', b"}") and _is_document(start)
+    return is_torn_list(start)
 
 
-def _is_document(name: str, start: bytes) -> bool:
+def _begins_list(name: str, start: bytes) -> bool:
+    """Tell whether what begins with a bracket is a list, and not a line of text that begins with `[2024-…` or `[3, 200]`."""
+    inside = start[1:].lstrip()
+    if inside.startswith(b"{"):
+        return inside[1:].lstrip()[:1] in (b'"', b"'", b"}")
+    plain = PLAIN_LIST.match(start)
+    is_list = plain is not None and len(start) - plain.end() <= LONGEST_NUMBER
+    return is_list and (inside[:1] in (b"[", b"]") or _speaks_of_loss(name))
+
+
+def _is_document(start: bytes) -> bool:
+    text = start.decode("utf-8", "replace")
+    try:
+        value, end = _decoder.raw_decode(text)
+    except (ValueError, RecursionError):
+        value, end = None, len(text)
+    if _mostly_lines(start):  # of JSON, of which the first is torn
+        return False
+    if TEXT_BEHIND.match(text, end) and _records(value, _holds_loss) is None and _lists(value, "") is None:
+        return False  # the settings of a run, and then what it prints
     first = start.partition(b"\n")[0].strip()
     whole_line = first.endswith(b"}") and isinstance(decode(first.decode("utf-8", "replace")), dict)
     return not whole_line or (b"\n" not in start.strip() and (b"[" in first or NUMBERED_FIRST.match(start) is not None))
 
 
+def _mostly_lines(start: bytes) -> bool:
+    """Tell whether most of the lines behind the first are whole records."""
+    lines = [line for line in start.split(b"\n", MOST_LINES + 1)[1 : MOST_LINES + 1] if line.strip()]
+    if len(lines) < 2:
+        return False
+    return 2 * sum(map(_is_whole, lines)) > len(lines)
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        return line.lstrip().startswith(b"{") and isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _holds_printed_lists(start: bytes) -> bool:
+    """Tell whether this is an object of lists that Python printed: `{'loss': [2.5, 2.25], …}`."""
+    document = closed(repaired(as_text(start))) if LIST_WITHIN.search(start) else None
+    return isinstance(document, dict) and _lists(document, "") is not None
+
+
 def read(source: Source) -> list[RawLog]:
     """Read the longest list of records, or the object of lists, that holds a loss."""
-    document, damage = _load(source)
+    document, lines, damages = _load(source)
+    rows, notes = _rows(document, lines, source.name)
+    for line, damage in damages:
+        rows.skip(line, damage)
+    facts = {"settings": _settings(document), "notes": notes}
+    return [refuse_results_table(log) for log in logs_of(rows, "json", source.name, facts)]
+
+
+def _rows(document: Any, lines: Mapping[int, int], name: str) -> tuple[Rows, tuple[str, ...]]:
+    """Return the rows of a document, and what was guessed; `lines` are those of its objects, by their id."""
     records = _records(document, _holds_loss)
-    lists = None if records else _lists(document, source.name)
-    if records is None and lists is None:
-        records = _records(document, _counts_steps)
-        if records is None:
-            raise NoValues(
-                f"{source.name} is JSON, but holds neither a list of records nor lists of numbers with a loss",
-                'a log needs its records, such as [{"step": 1, "loss": 2.3}, …], or lists, such as {"loss": [2.3, …]}',
-            )
+    lists = None if records else _lists(document, name)
     if lists is not None:
-        rows = _rows_of_lists(lists)
-    else:
-        rows = Rows()
-        for record in records or ():
-            if isinstance(record, dict):
-                rows.add(record)
-            else:
-                rows.skip(0, "not a record")
-    if damage:
-        rows.skip(0, damage)
-    return [refuse_results_table(rows.log("json", source.name, source=source.name, settings=_settings(document)))]
+        return _rows_of_lists(lists), ()
+    if records is None:
+        table = nameless.table_in(document, name)
+        if table is not None:
+            return table
+        records = _records(document, _counts_steps) or _records(document, holds_messages)
+    if records is None:
+        raise NoValues(
+            f"{name} is JSON, but holds neither a list of records nor lists of numbers with a loss",
+            'a log needs its records, such as [{"step": 1, "loss": 2.3}, …], or lists, such as {"loss": [2.3, …]}',
+        )
+    rows = Rows()
+    for record in records:
+        if isinstance(record, dict):
+            rows.add(bound(record), lines.get(id(record), 0))
+        else:
+            rows.skip(0, "not a record")
+    return rows, ()
 
 
 def parsed(source: Source, kind: str) -> Any:
@@ -73,17 +140,37 @@ def parsed(source: Source, kind: str) -> Any:
         ) from error
 
 
-def _load(source: Source) -> tuple[Any, str]:
+def _load(source: Source) -> tuple[Any, dict[int, int], list[tuple[int, str]]]:
+    """Return the document, or what is whole of a damaged one; the lines of its objects then, and the damages with theirs."""
     try:
-        return json.loads(source.text), ""
+        return json.loads(source.text), {}, []
     except (ValueError, RecursionError) as error:
-        found = [piece for piece in cut_apart(source.text) if not isinstance(piece, Lost)]
-        records = found[0] if len(found) == 1 else found
-        if not found:
-            raise UnreadableLog(
-                f"{source.name} begins like JSON but is not: {error}", "check that it was copied completely"
-            ) from error
-        return records, f"the document is cut off or damaged: {error}"
+        reason = error
+    text = repaired(source.text.replace("\0", ""))
+    try:
+        return json.loads(text), {}, []
+    except (ValueError, RecursionError) as error:
+        reason = error
+    parts = list(parts_of(text))
+    found = [part for _, part in parts if part is not None]
+    damages = [(line, "a torn record") for line, part in parts if part is None]
+    line = getattr(reason, "lineno", text.count("\n") + 1)
+    damages[:1] = [(damages[0][0] if damages else line, f"the document is cut off or damaged: {reason}")]
+    named = len({part.key for part in found if part.key}) == len(found) > 1
+    records = [part.record for part in found if not part.key or any(map(is_step_name, part.record))] or [
+        part.record for part in found
+    ]
+    document: Any = {part.key: part.record for part in found} if named else records
+    if len(records) == 1 and not any(map(is_step_name, records[0])):  # the document itself, and no record of it
+        document = records[0]
+    kinds = (_holds_loss, _counts_steps, holds_messages)
+    if all(_records(document, kind) is None for kind in kinds) and _lists(document, source.name) is None:
+        document = nameless.without_torn_row(closed(text)) or document
+    if not document:
+        raise UnreadableLog(
+            f"{source.name} begins like JSON but is not: {reason}", "check that it was copied completely"
+        ) from reason
+    return document, {id(part.record): line for line, part in parts if part is not None}, damages
 
 
 def _records(document: Any, fits: Callable[[list[Any]], bool]) -> list[Any] | None:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from lmdiag.facts import SETTINGS
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.json.decode import Lost, decode
+from lmdiag.readers.json.logged import TOTALS, bound, logs_of
 from lmdiag.readers.json.taking import Take, take_line
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables.results_table import refuse_results_table
 from lmdiag.readers.tables.rows import STEP_OF_TOTAL, Rows
 from lmdiag.sources.source import Source
 
-WRAPPER = re.compile(r"^(?:data|metrics|logs?)/(?=.)")
-# The others can be counters.
-TOTALS = frozenset(name for name in SETTINGS["max_steps"] if name.startswith(("max_", "total_")))
 PACKING = 8  # a packed log is at least so many times larger
 LARGE = 8 << 20  # from here on polars is worth its import
 WORTH_A_TABLE = 1 << 18  # from here on it is faster where it is imported already
@@ -37,7 +33,8 @@ def can_read(name: str, head: bytes) -> bool:
 
 
 def _is_record(line: bytes) -> bool:
-    if not line.lstrip(b" \t\0").startswith(b"{"):
+    begins = line.lstrip(b" \t\0")
+    if not begins.startswith(b"{") or begins[1:].lstrip()[:1] == b"'":  # what Python prints is read as text
         return False
     found = decode(line.decode("utf-8", "replace"))
     return isinstance(found, dict) or any(isinstance(piece, dict) for piece in found)
@@ -56,7 +53,7 @@ def begin(name: str, start: str) -> Growing:
 
 
 def _logs(name: str, config: Mapping[str, Any], rows: Rows) -> list[RawLog]:
-    return [refuse_results_table(rows.log("jsonl", name, config=dict(config), source=name))]
+    return [refuse_results_table(log) for log in logs_of(rows, "jsonl", name, {"config": dict(config)})]
 
 
 def read_rows(source: Source, take: Take, usual: tuple[str, str] = ("", "")) -> Rows:
@@ -118,20 +115,7 @@ def take(config: dict[str, Any], rows: Rows, line: int, record: dict[str, Any] |
         total = total_steps(record)
         if total:
             config["max_steps"] = total
-        rows.add(unwrapped(record), line)
-
-
-def unwrapped(record: dict[str, Any]) -> Mapping[str, Any]:
-    """Drop the name of the object that holds the metrics: verl writes {"step": 3, "data": {…}}."""
-    if not any(type(value) is dict for value in record.values()):
-        return record
-    cells: dict[str, Any] = {}
-    for key, value in record.items():
-        if isinstance(value, dict) and WRAPPER.match(f"{key}/"):
-            cells |= value
-        else:
-            cells[key] = value
-    return cells
+        rows.add(bound(record), line)
 
 
 def total_steps(record: Mapping[str, Any]) -> int | None:

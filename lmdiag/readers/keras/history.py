@@ -6,7 +6,9 @@ import re
 from typing import Any
 
 from lmdiag.errors import UnreadableLog
+from lmdiag.readers.json.damaged import closed
 from lmdiag.readers.json.document import parsed
+from lmdiag.readers.json.printed import repaired
 from lmdiag.readers.keras.epochs import by_epoch, is_history
 from lmdiag.readers.rawlog import RawLog, Source
 from lmdiag.readers.tables.rows import Rows
@@ -26,13 +28,13 @@ def can_read(name: str, head: bytes) -> bool:
     return (
         is_history(keys)
         if whole
-        else bool(keys) and (keys[0] == "loss" or "val_loss" in keys) and "log_history" not in keys
+        else bool(keys) and (keys[0] == "loss" or {"loss", "val_loss"} <= set(keys)) and "log_history" not in keys
     )
 
 
 def read(source: Source) -> list[RawLog]:
     """Read one row per epoch; `DataFrame.to_json` writes {"0": …} in place of lists."""
-    history = _history(source)
+    history, damage = _history(source)
     lists = {name: _as_list(values) for name, values in history.items()}
     columns = {name: values for name, values in lists.items() if values is not None}
     length = max((len(values) for values in columns.values()), default=0)
@@ -42,6 +44,8 @@ def read(source: Source) -> list[RawLog]:
             'a history is an object of equally long lists: {"loss": [2.3, …], "val_loss": [2.4, …]}',
         )
     rows = Rows()
+    if damage:
+        rows.skip(source.text.count("\n") + 1, damage)
     for epoch in range(length):
         rows.add({name: values[epoch] for name, values in columns.items() if epoch < len(values)})
     for name, values in columns.items():
@@ -50,11 +54,18 @@ def read(source: Source) -> list[RawLog]:
     return [by_epoch(rows.log(FORMAT, source.name, source=source.name))]
 
 
-def _history(source: Source) -> dict[str, Any]:
-    document = parsed(source, "a Keras history")
+def _history(source: Source) -> tuple[dict[str, Any], str]:
+    """Return the history, and what is wrong with the file: of one that is cut off, the values before the cut."""
+    damage = ""
+    try:
+        document = parsed(source, "a Keras history")
+    except UnreadableLog as error:
+        document, damage = closed(repaired(source.text)), "the file is cut off or damaged"
+        if document is None:
+            raise error
     if isinstance(document, dict) and isinstance(document.get("history"), dict):
         document = document["history"]
-    return document if isinstance(document, dict) else {}
+    return document if isinstance(document, dict) else {}, damage
 
 
 def _as_list(values: Any) -> list[Any] | None:

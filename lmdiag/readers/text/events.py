@@ -182,7 +182,7 @@ def put_said(table: Table) -> None:
     ...     table.said.append((step, {"skipped": 1.0, "loss_scale": 64.0 / step}))
     >>> put_said(table)
     >>> table.cells("skipped").tolist(), table.cells("loss_scale").tolist()
-    ([nan, 2.0], [nan, 32.0])
+    ([0.0, 2.0], [nan, 32.0])
     """
     known = {table.names.get(name) or spelling(name).name: name for name in table.columns}
     last = len(table.lines) - 1

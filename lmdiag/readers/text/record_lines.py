@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 from lmdiag.patterns import lazy
-from lmdiag.readers.numbers import NUM
-from lmdiag.readers.text.spellings import unwrapped
+from lmdiag.readers.numbers import NUM, unwrapped
 
 _PLACE = lazy(r"(?<![A-Za-z_./-])([EeSsIi](?:poch|POCH|tep|TEP|ter(?:ation)?))\s*[:=#\[(]?\s*\d+(?![\d.])(?!\s*m?s\b)")
 _SET_BEFORE = lazy(r"(?:train|training|val|valid|validation|test|eval) $", re.IGNORECASE)

@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from lmdiag.patterns import lazy
-from lmdiag.readers.numbers import NUM
+from lmdiag.readers.numbers import NUM, unwrapped
 from lmdiag.readers.text.languages import english
 
-_WRAPPED = lazy(
-    rf"\b(?:(?:torch|tf|np|numpy|jnp|jax)\.)?(?:[Tt]ensor|[Aa]rray|DeviceArray|float\d+)\(\s*\[?({NUM})[^()]*(?:\([^()]*\))?[^()]*\)"
-)
 _MEASURE = r"(?:[A-Za-z]+ ){0,2}(?:loss|cost|error|perplexity|ppl|accuracy)"
 _PLACE = r"(?:step|iteration|iter|update|batch|epoch)"
 _FIRST = lazy(rf"\s*({NUM})\s?(ms|s|GiB|GB|MiB|MB|%)?\s+([A-Za-z][\w/]*(?: [A-Za-z][\w/]*){{0,2}})\s*")
@@ -64,7 +61,6 @@ REWRITES = (
     Rewrite((":",), lazy(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?|\b\d+:\d\d(?::\d\d)?(?:[.,]\d+)?\b"), _clock, "clocks inside of lines"),
     Rewrite(("|g",), lazy(r"\|{1,2}(?:g|grad|gradient|g_param|grads)\|{1,2}"), " grad_norm ", "word_language_model's descendants"),
     Rewrite(("poch",), lazy(r"(?i:\b(?:1|one) epoch\s*=\s*\d[\d,]*(?![\d.]))"), ",", "RWKV"),
-    Rewrite(("ensor(", "rray(", "float"), _WRAPPED, r"\1", "prints of tensors and of numpy 2"),
     Rewrite(("={", ": {"), lazy(r"(\w[\w/.-]*)['\"]?\s*[=:]\s*\{([^{}]*\d[^{}]*)\}"), _nested, "InternEvo"),
     Rewrite(("(",), lazy(r"(?<=\w)\s?\((?=[^()]*\d)(?=[^()]*[A-Za-z])[^()=:]*\)(?=\s*[:=])"), "", "`Training Loss (avg over last 50): 9.1`"),
     Rewrite(("[",), lazy(r"^\[(\d+)(?:/\d+)?(?:\]\s*\[|,\s+)\s*(\d+)(/\d+)?\](?=[\s:]*\w)[\s:]*"), lambda m: f"epoch {m[1]} step {m[2]}{m[3] or ''}, ", "PyTorch's CIFAR tutorial; MMEngine"),
@@ -94,6 +90,8 @@ def rewritten(piece: str) -> str:
     for rewrite in REWRITES:
         if any(hint in piece for hint in rewrite.hints):
             piece = rewrite.pattern.sub(rewrite.by, piece)
+    if "(" in piece or "numpy=" in piece:
+        piece = unwrapped(piece)
     if not piece.isascii():
         piece = english(piece)
     return _names_first(piece) if _BEHIND.search(piece) else piece
@@ -108,12 +106,3 @@ def _names_first(piece: str) -> str:
         return piece
     turned = (f"{f[3]}: {f[1]}{' ' + f[2] if f[2] else ''}" if f else item for item, f in zip(items, found))
     return ", ".join(turned)
-
-
-def unwrapped(piece: str) -> str:
-    """Return a piece with the numbers of printed tensors and arrays in place of these.
-
-    >>> unwrapped("loss: tensor(2.31, device='cuda:0', grad_fn=<NllLossBackward0>) acc: np.float32(0.5)")
-    'loss: 2.31 acc: 0.5'
-    """
-    return _WRAPPED.sub(r"\1", piece) if "ensor(" in piece or "rray(" in piece or "float" in piece else piece
