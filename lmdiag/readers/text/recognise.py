@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.text.aligned_table import ALIGNED_TABLE
+from lmdiag.readers.text.aligned_table import ALIGNED_TABLE, tables_in, with_tables
 from lmdiag.readers.text.blocks import COMPOSER, OLMO
 from lmdiag.readers.text.deepspeed import DEEPSPEED
 from lmdiag.readers.text.fairseq import FAIRSEQ
@@ -91,23 +93,35 @@ def hits(text: str) -> dict[str, int]:
     examples = {piece.translate(_ANY_DIGIT): piece for piece in sample}  # one of those that differ in their digits
     often = Counter(piece.translate(_ANY_DIGIT) for piece in sample)
     counts = {f.name: sum(often[kind] for kind, piece in examples.items() if f.marked(piece)) for f in formats}
-    return {name: count for name, count in counts.items() if count}
+    counts[ALIGNED_TABLE.name] = ALIGNED_TABLE.hits(piece for _, piece in pieces(part))
+    return {name: counts[name] for name in FORMATS if counts.get(name)}
 
 
 def format_of(text: str) -> LineFormat:
     """Return the format with the most lines; the more specific one where two have about as many.
 
-    A handful of such lines among many others of named numbers is no reason to leave those out.
+    A handful of such lines among many others of named numbers is no reason to leave those out. Tables that stand among
+    the lines of another format are read beside them.
     """
     found = hits(text)
+    tables = found.pop(ALIGNED_TABLE.name, 0)
+    if not tables:
+        return _of_lines(found, (piece for _, piece in pieces(sample_of(text))))
+    _, rest = tables_in(pieces(sample_of(text)))
+    others = _of_lines(found, rest)
+    if (GENERIC.hits(rest) if others is GENERIC else found[others.name]) < FEW_HITS:
+        return ALIGNED_TABLE
+    return replace(others, scanner=with_tables(others.scanner), linewise=False)
+
+
+def _of_lines(found: dict[str, int], sample: Iterable[str]) -> LineFormat:
     if not found:
         return GENERIC
     most = max(found.values())
     best = FORMATS[next(name for name, count in found.items() if count >= 0.5 * most)]
     if most >= FEW_HITS:
         return best
-    others = GENERIC.hits(piece for _, piece in pieces(sample_of(text)))
-    return best if most * 4 >= others else GENERIC
+    return best if most * 4 >= GENERIC.hits(sample) else GENERIC
 
 
 def can_read(name: str, head: bytes) -> bool:
