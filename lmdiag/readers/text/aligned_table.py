@@ -9,6 +9,7 @@ Of fastai, spaCy, mlx-lm, pandas, polars, rich and Markdown; the boxes are those
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -24,7 +25,7 @@ from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.scanner import Scanner
 from lmdiag.readers.text.table import EPOCH, STEP, Table
-from lmdiag.run import Event
+from lmdiag.run import Event, Skipped
 
 _MEASURE = lazy(r"loss|ppl|perplexity|xent|\bnll\b|\bbp[bc]\b", re.IGNORECASE)
 _REINFORCED = lazy(r"loss|rew|kl\b|ret\b", re.IGNORECASE)
@@ -113,7 +114,7 @@ def _head_of(text: str) -> _Head | None:
 
 
 def _words(pattern: re.Pattern[str], text: str) -> list[Word]:
-    return [(found.start(), found.end(), found[0].strip("*`")) for found in pattern.finditer(text)]
+    return [(found.start(), found.end(), found[0]) for found in pattern.finditer(text)]
 
 
 def _cut(text: str, separator: str) -> list[Word]:
@@ -202,7 +203,7 @@ class TableScanner:
         self._restarts = False  # the head came again: what counts from the start is a table of its own
         self._short: list[tuple[int, int]] = []  # rows without their last cells, and their lines
         self._timed: set[str] = set()
-        self._words: set[str] = set()
+        self._words: Counter[str] = Counter()  # cells that are neither numbers nor missing, by column
         self._frame: dict[str, int] = {}  # the rows of a frame whose columns go on below, by their index
         self._box: dict[str, float] = {}
         self._box_line, self._box_total, self._section, self._indent = 0, 0.0, "", 0
@@ -378,7 +379,7 @@ class TableScanner:
                 continue
             value = _read(cell, of_memory=spelling(name).name.endswith("_bytes"))
             if isinstance(value, str):
-                self._words.add(name)
+                self._words[name] += 1
             elif value is not None and k == counter:
                 place[head.kinds[k]] = value
                 total = float(found[2]) if (found := _TOTAL.match(cell)) else 0.0
@@ -486,8 +487,11 @@ class TableScanner:
         """Leave out torn rows, make one count of all, and say what each column stands for."""
         self._close_box()
         table = self._table
-        if words := sorted(self._words & {name for name in self._words if name not in table.columns}):
-            self._note(f"not read, for they hold words: {', '.join(words)}")
+        for name, count in self._words.items():
+            if name in table.columns:
+                table.skipped.append(Skipped(0, f'not a number in "{name}"', count, "value"))
+        if words := [name for name in self._words if name and name not in table.columns]:
+            table.notes.append(f"columns of words are not read: {', '.join(words)}")
         self._name_clocks()
         if self._beside:
             return
@@ -496,6 +500,8 @@ class TableScanner:
             for _, line in self._short:
                 table.skip(line, "not a row of the table above: it ends before its last cells")
             table.keep(np.array([row not in torn for row in range(len(table.lines))], bool))
+            table.tally.with_records -= len(torn)
+            table.tally.lost += len(torn)
         if STEP in table.columns and EPOCH in table.columns:
             unroll(table)
         steps = table.cells(STEP)

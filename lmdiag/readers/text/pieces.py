@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lmdiag.readers.tables.tally import Tally
+from lmdiag.readers.text.margins import has_margins, without_margins
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.sources.source import Source
 
@@ -76,7 +77,8 @@ def pieces(text: str, first_line: int = 1, tally: Tally | None = None) -> Iterat
     """
     redrawn = "\r" in text or "\x08" in text
     blank = 0
-    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), first_line):
+    lines = text.removesuffix("\n").split("\n") if text else []
+    for number, line in enumerate(without_margins(lines) if has_margins(text) else lines, first_line):
         if redrawn and ("\r" in line or "\x08" in line):
             parts = [piece for piece in _REDRAW.split(line) if piece and not piece.isspace()]
             for piece in parts:

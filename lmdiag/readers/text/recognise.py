@@ -28,6 +28,7 @@ from lmdiag.readers.text.pieces import pieces, text_of, without_colours
 from lmdiag.readers.text.progress_bar import PROGRESS_BAR
 from lmdiag.readers.text.speedruns import SPEEDRUN
 from lmdiag.readers.text.torchtitan import TORCHTITAN, TORCHTUNE
+from lmdiag.readers.text.translation import JOEYNMT, SOCKEYE
 from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
 
@@ -47,6 +48,8 @@ FORMATS: dict[str, LineFormat] = {
         *SMALL_TRAINERS,
         SPEEDRUN,
         FAIRSEQ,
+        SOCKEYE,
+        JOEYNMT,
         OLMO,
         COMPOSER,
         DEEPSPEED,
