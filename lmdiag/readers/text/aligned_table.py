@@ -19,7 +19,7 @@ from lmdiag.metrics import SPLITS, TIME_UNITS, spelling, unit_scale
 from lmdiag.readers.numbers import NUM, SUFFIXES, cell_number, number
 from lmdiag.readers.text.epochs import unroll
 from lmdiag.readers.text.line_format import LineFormat
-from lmdiag.readers.text.named_numbers import name_columns
+from lmdiag.readers.text.named_numbers import UNIX_TIMES, name_columns
 from lmdiag.readers.text.names import canonical, heading, of_training
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.pieces import payload
@@ -49,6 +49,9 @@ _TITLE = lazy(
     re.IGNORECASE,
 )
 _TRAINING = lazy(r"(?:(?<=[_ /])|^)train(?:ing)?(?:[_ /]|$)", re.IGNORECASE)
+_UNIT = lazy(r"[(\[](\S+)[)\]]$")
+_SHORT_TIMES = ("(ms)", "[ms]", "(us)", "[us]", "(µs)", "[µs]")
+_LOGGER = lazy(r"[A-Za-z_][\w.]*(?: - |: )\s*")
 _ITERATION = lazy(r"\s*Learning iteration (\d+)/(\d+)\s*$")
 _ITEM = lazy(rf"\s+([A-Z][\w \-/().]*?): ({NUM}\s?[A-Za-z%/]*)(?: \(.*\))?\s*$")
 _TIMESTEPS = ("total_timesteps", "totalenvinteracts", "timesteps", "timesteps_total")
@@ -113,6 +116,13 @@ def _head_of(text: str) -> _Head | None:
     return _Head(named, separator, sure, goes_on=text.rstrip().endswith("\\"))
 
 
+def _unprefixed(piece: str) -> tuple[str, int | None]:
+    """Return a line of a logger without what stands before every line, and the rank that it names."""
+    text, rank = payload(piece)
+    logger = _LOGGER.match(text)
+    return text[logger.end() :] if logger else text, rank
+
+
 def _words(pattern: re.Pattern[str], text: str) -> list[Word]:
     return [(found.start(), found.end(), found[0]) for found in pattern.finditer(text)]
 
@@ -151,8 +161,10 @@ def _tokens(text: str, tags: bool) -> list[Word]:
     tokens: list[Word] = []
     for start, end, word in _words(_BLANKLESS, text):
         begin, stop, before = tokens[-1] if tokens else (0, 0, "")
-        unit = start - stop == 1 and not word[0].isdigit() and _is_unit(word) and isinstance(_read(before), float)
-        if unit or (tags and before.lower() in SPLITS and isinstance(_read(word), float)):
+        unit = not word[0].isdigit() and _is_unit(word) and isinstance(_read(before), float)
+        if (start - stop == 1 and (unit or _SPAN.match(f"{before} {word}"))) or (
+            tags and before.lower() in SPLITS and isinstance(_read(word), float)
+        ):
             tokens[-1] = (begin, end, f"{before} {word}")
         elif word.strip(_MARKS):
             tokens.append((start, end, word))
@@ -202,7 +214,6 @@ class TableScanner:
         self._above = ""  # the last line that was neither row nor rule
         self._restarts = False  # the head came again: what counts from the start is a table of its own
         self._short: list[tuple[int, int]] = []  # rows without their last cells, and their lines
-        self._timed: set[str] = set()
         self._words: Counter[str] = Counter()  # cells that are neither numbers nor missing, by column
         self._frame: dict[str, int] = {}  # the rows of a frame whose columns go on below, by their index
         self._box: dict[str, float] = {}
@@ -217,8 +228,9 @@ class TableScanner:
             if _RULE.match(piece):
                 self._lengthen(head, piece)
                 return True
-            text, rank = payload(piece) if head.prefixed else (piece, None)
+            text, rank = _unprefixed(piece) if head.prefixed else (piece, None)
             if self._row(head, line, text, rank):
+                self._above = ""
                 return True
         found = _MEASURE.search(piece)
         if found and not _ALONE.search(piece, found.end()) and self._begin(piece, found.start()):
@@ -232,7 +244,7 @@ class TableScanner:
     def _begin(self, piece: str, at: int) -> bool:
         """Take a line for a head if it can be one."""
         prefixed = _ALONE.search(piece, 0, at) is not None
-        text = payload(piece)[0] if prefixed else piece
+        text = _unprefixed(piece)[0] if prefixed else piece
         if prefixed and _ALONE.search(text):
             return False
         new = _head_of(text)
@@ -300,7 +312,8 @@ class TableScanner:
             if len(words) < len(head.columns) and head.separator == "\t":
                 words += [(0, 0, "")] * (len(head.columns) - len(words))
         else:
-            if not text.lstrip()[:1].isalnum() and not text.lstrip().startswith(_LEFT_OUT):
+            begins = text.lstrip()[:1]
+            if not begins.isalnum() and begins not in "-+.…*":
                 return False
             words = _tokens(text, tags=not head.has_sets)
         read = [_read(word) for _, _, word in words]
@@ -386,8 +399,6 @@ class TableScanner:
             elif value is not None and head.kinds[k] == "epoch":
                 place["epoch"] = value
             elif value is not None and name and name not in _LEFT_OUT:
-                if ":" in cell:
-                    self._timed.add(f"{name} (table)" if self._beside else name)
                 values["runtime" if tagged and split and cell.endswith("s") else name] = value
         if split:
             values = {_of_set(name, split, tagged): value for name, value in values.items()}
@@ -509,13 +520,18 @@ class TableScanner:
             table.put(EPOCH, steps)
             table.put(STEP, np.arange(1.0, len(steps) + 1))
             table.config["step_kind"] = "record"
-        name_columns(table, {})
+        units = {name: found[1] for name in table.columns if (found := _UNIT.search(name))}
+        name_columns(table, {name: unit for name, unit in units.items() if _is_unit(unit)})
 
     def _name_clocks(self) -> None:
         """Tell the time since the start, which grows by as much from row to row, from the time that a row took."""
-        for name in self._timed & self._table.columns.keys():
-            if (canonical(name.removesuffix(" (table)")) or (name,))[0] in ("time", "elapsed_s"):
-                values = np.asarray(self._table.columns[name][1])
+        for name, (_, cells) in self._table.columns.items():
+            own = name.removesuffix(" (table)")
+            mine = not self._beside or own != name
+            if mine and (canonical(own) or ("",))[0] in ("time", "elapsed_s") and not own.endswith(_SHORT_TIMES):
+                values = np.asarray(cells)
+                if not (values < UNIX_TIMES).all():
+                    continue
                 elapsed = len(values) > 1 and (np.diff(values) > 0).all() and values[-1] >= ELAPSED * values[0]
                 self._table.names[name] = "elapsed_s" if elapsed else "duration_s"
 
