@@ -28,10 +28,15 @@ from lmdiag.readers.text.table import EPOCH, STEP, Table
 from lmdiag.run import Event, Skipped
 
 _MEASURE = lazy(r"loss|ppl|perplexity|xent|\bnll\b|\bbp[bc]\b", re.IGNORECASE)
+_ENDS = {
+    word: lazy(word + r"[^\d\r\n]*(?:(?<=[A-Za-z@_#-])\d[^\d\r\n]*)*(?:[\r\n]|\Z)")
+    for word in ("oss", "OSS", "ppl", "PPL", "erplexity", "xent", "nll", "bpb", "bpc")
+}
 _REINFORCED = lazy(r"loss|rew|kl\b|ret\b", re.IGNORECASE)
 _ALONE = lazy(r"(?<![\w.@#/(\[+-])[-+]?\.?\d")  # a number that is no part of a name
 _RULE = lazy(r"[\s|:+=─━═┼╋╇╪┌┐└┘├┤┬┴┏┓┗┛┡┩┳┻╒╕╘╛╞╡╤╧╔╗╚╝╠╣╦╩╭╮╰╯┆╎-]*$")
-_EDGE = str.maketrans("│┃║┆╎", "|||||")
+_BARS = "|│┃║┆╎"
+_EDGE = str.maketrans(_BARS, "||||||")
 _APART, _BLANKLESS = lazy(r"\S+(?: \S+)*"), lazy(r"\S+")
 _MARKS = " *`'\"~≈▼▲▾▴↑↓→←⬇⬆✓✔★☆✗"  # beside a number: better, worse, best
 _MISSING = lazy(r"(?:-*|—|–|None|NA|<NA>|NaT|null|n/a|#na#|no log|\?)$", re.IGNORECASE)
@@ -87,6 +92,8 @@ class _Head:
         self.kinds = [_kind(name) for _, _, name in self.columns]
         self.counter = _counter(self.kinds)
         self.has_sets = any(name.lower() in SPLIT_COLUMNS for _, _, name in self.columns)
+        self.of_memory = any(spelling(name).name.endswith("_bytes") for _, _, name in self.columns)
+        self.plan: list[str] = []  # under which name each column is kept
 
 
 def _counter(kinds: list[str]) -> int | None:
@@ -127,9 +134,15 @@ def _words(pattern: re.Pattern[str], text: str) -> list[Word]:
     return [(found.start(), found.end(), found[0]) for found in pattern.finditer(text)]
 
 
+def _split(text: str, separator: str) -> list[str]:
+    if separator != "|":
+        return text.strip("\r\n").split(separator)
+    plain = text.strip() if text.isascii() else text.translate(_EDGE).strip()
+    return plain.removeprefix("|").removesuffix("|").split("|")
+
+
 def _cut(text: str, separator: str) -> list[Word]:
-    cells = text.strip().strip("|").split("|") if separator == "|" else text.strip("\r\n").split("\t")
-    return [(0, 0, cell.strip().strip("*`").strip()) for cell in cells]
+    return [(0, 0, cell.strip().strip("*`").strip()) for cell in _split(text, separator)]
 
 
 def _units_joined(words: list[Word]) -> list[Word]:
@@ -221,29 +234,29 @@ class TableScanner:
 
     def feed(self, line: int, piece: str) -> bool:
         """Read one piece; return whether it was a head, a row, or a line of a box."""
-        if self._in_box(line, piece):
-            return True
         head = self._head
-        if head is not None:
-            if _RULE.match(piece):
-                self._lengthen(head, piece)
-                return True
-            text, rank = _unprefixed(piece) if head.prefixed else (piece, None)
-            if self._row(head, line, text, rank):
-                self._above = ""
-                return True
-        found = _MEASURE.search(piece)
-        if found and not _ALONE.search(piece, found.end()) and self._begin(piece, found.start()):
+        text, rank = (piece, None) if head is None or not head.prefixed else _unprefixed(piece)
+        if head is not None and (self._plain(head, line, text, rank) or self._row(head, line, text, rank)):
+            self._above = ""
             return True
-        if head is not None and self._goes_below(head, piece):
+        begins = piece.lstrip()[0]
+        if (self._box or begins in _BARS or "Learning it" in piece) and self._in_box(line, piece):
             return True
-        if not _RULE.match(piece):
+        at = piece.rfind("oss")
+        if at < 0 and any(word in piece for word in _ENDS):
+            found = _MEASURE.search(piece)
+            at = found.start() if found else -1
+        if at >= 0 and not _ALONE.search(piece, at) and self._begin(piece):
+            return True
+        if head is not None and self._below(head, piece):
+            return True
+        if begins.isalnum() or not _RULE.match(piece):
             self._above = piece
         return False
 
-    def _begin(self, piece: str, at: int) -> bool:
+    def _begin(self, piece: str) -> bool:
         """Take a line for a head if it can be one."""
-        prefixed = _ALONE.search(piece, 0, at) is not None
+        prefixed = _ALONE.search(piece) is not None
         text = _unprefixed(piece)[0] if prefixed else piece
         if prefixed and _ALONE.search(text):
             return False
@@ -261,12 +274,15 @@ class TableScanner:
         self._head, self._frame = new, {}
         return new.sure
 
-    def _goes_below(self, head: _Head, piece: str) -> bool:
-        """Read what may stand between a head and its rows, or below them: further parts of names, and further columns."""
+    def _below(self, head: _Head, piece: str) -> bool:
+        """Read what may stand between a head and its rows, or below them: rules, parts of names, and further columns."""
+        if _RULE.match(piece):
+            self._lengthen(head, piece)
+            return True
         alone = _ALONE.search(piece) is not None
         if not alone and not head.rows:
             words = piece.split()
-            if len(words) == 1 and _kind(words[0]) in ("step", "epoch") and not head.separator:
+            if not head.separator and len(words) == 1 and _kind(words[0]) in ("step", "epoch"):
                 head.settle([[(0, names[0][0], words[0]), *names] for names in head.splittings], settled=False)
                 head.sure = True  # the name of an index stands in a line of its own
                 return True
@@ -302,13 +318,40 @@ class TableScanner:
                 columns[k] = (0, 0, f"{columns[k][2]}{glue}{part}")
         head.settle([columns])
 
+    def _plain(self, head: _Head, line: int, text: str, rank: int | None) -> bool:
+        """Read a row that has a number, or nothing, for every name: that is most of them."""
+        at, plan = head.counter, head.plan
+        if at is None or not head.settled or head.goes_on or self._frame:
+            return False
+        cells = text.split() if not head.separator else _split(text, head.separator)
+        if len(cells) != len(head.columns):
+            return False
+        plan = head.plan = plan or [self._key(head, k) for k in range(len(cells))]
+        values: dict[str, float] = {}
+        try:
+            if not float(cells[at]) >= 0:
+                return False
+            for key, cell in zip(plan, cells):
+                try:
+                    value = float(cell)
+                except ValueError:
+                    read = _read(cell, head.of_memory)
+                    if read is None:
+                        continue
+                    value = float(read)
+                if key:
+                    values[key] = value
+        except ValueError:
+            return False
+        self._store(head, line, values, rank, 0.0)
+        return True
+
     def _row(self, head: _Head, line: int, text: str, rank: int | None) -> bool:
         """Read a row; return whether the line is one, or begins like one."""
         if head.separator:
-            plain = text.translate(_EDGE)
-            if head.separator not in plain:
+            words = [(0, 0, cell.strip()) for cell in _split(text, head.separator)]
+            if len(words) < 2:
                 return False
-            words = _cut(plain, head.separator)
             if len(words) < len(head.columns) and head.separator == "\t":
                 words += [(0, 0, "")] * (len(head.columns) - len(words))
         else:
@@ -337,7 +380,6 @@ class TableScanner:
         last = len(head.columns) - 1
         if not head.separator and last not in cells and len(text) < head.columns[last][0] and not _tagged(cells):
             self._short.append((len(self._table.lines) - 1, line))
-        head.rows += 1
         return True
 
     def _assigned(self, head: _Head, words: list[Word]) -> dict[int, str] | None:
@@ -378,52 +420,55 @@ class TableScanner:
         return wordy or 2 * sum(word.lower() not in SPLITS for word in words) < len(cells) - 1
 
     def _add(self, head: _Head, line: int, cells: dict[int, str], rank: int | None) -> None:
-        counter = head.counter
+        """Add a row of any cells; one that names a set belongs to it."""
         split, tagged, total = head.split, _tagged(cells), 0.0
-        values: dict[str, float] = {}
-        place: dict[str, float] = {}
+        found: dict[int, tuple[float, str]] = {}
         for k, cell in cells.items():
-            name = head.columns[k][2]
             word, _, rest = cell.partition(" ")
-            if word.lower() in SPLITS and tagged:
+            if tagged and word.lower() in SPLITS:
                 split, cell = SPLITS[word.lower()], rest
             elif cell.lower() in SPLITS:
                 split = SPLITS[cell.lower()]
                 continue
-            value = _read(cell, of_memory=spelling(name).name.endswith("_bytes"))
+            value = _read(cell, head.of_memory)
             if isinstance(value, str):
-                self._words[name] += 1
-            elif value is not None and k == counter:
-                place[head.kinds[k]] = value
-                total = float(found[2]) if (found := _TOTAL.match(cell)) else 0.0
-            elif value is not None and head.kinds[k] == "epoch":
-                place["epoch"] = value
-            elif value is not None and name and name not in _LEFT_OUT:
-                values["runtime" if tagged and split and cell.endswith("s") else name] = value
-        if split:
-            values = {_of_set(name, split, tagged): value for name, value in values.items()}
-        self._store(head, line, place, values, rank, total)
+                self._words[head.columns[k][2]] += 1
+            elif value is not None:
+                found[k] = value, cell
+                if k == head.counter and (fraction := _TOTAL.match(cell)):
+                    total = float(fraction[2])
+        keys = {k: self._key(head, k, split, tagged, cell) for k, (_, cell) in found.items()}
+        self._store(head, line, {key: found[k][0] for k, key in keys.items() if key}, rank, total)
 
-    def _store(
-        self, head: _Head, line: int, place: dict[str, float], values: dict[str, float], rank: int | None, total: float
-    ) -> None:
-        if self._beside:
-            values = {self._own(name): value for name, value in values.items()}
-            place = {STEP: place["step"]} if "step" in place else {}
-        elif "step" in place:
-            place = {STEP: place["step"]} | ({EPOCH: place["epoch"]} if "epoch" in place else {})
-        elif place:
-            kind, value = next(iter(place.items()))
-            self._table.config["step_kind"] = "epoch" if kind == "epoch" else "record"
-            place = {STEP: value}
-        last = self._table.last_step
-        if self._restarts and STEP in place and last is not None and place[STEP] <= last:
-            self._table.starts.append(line)
-        self._restarts = False
-        self._table.add(line, {**place, **values}, rank, total)
+    def _key(self, head: _Head, k: int, split: str | None = None, tagged: bool = False, cell: str = "") -> str:
+        """Return under which name a column is kept, "" for what only counts."""
+        kind, name = head.kinds[k], head.columns[k][2]
+        if k == head.counter:
+            if kind != "step" and not self._beside:
+                self._table.config["step_kind"] = "epoch" if kind == "epoch" else "record"
+            return STEP if kind == "step" or not self._beside else ""
+        if kind == "epoch" and not self._beside:
+            return EPOCH
+        if not name or name in _LEFT_OUT:
+            return ""
+        split = head.split if split is None else split
+        if tagged and split and cell.endswith("s"):
+            name = "runtime"
+        return self._own(_of_set(name, split, tagged) if split else name)
+
+    def _store(self, head: _Head, line: int, values: dict[str, float], rank: int | None, total: float) -> None:
+        if self._restarts:
+            last = self._table.last_step
+            if last is not None and values.get(STEP, last + 1) <= last:
+                self._table.starts.append(line)
+            self._restarts = False
+        head.rows += 1
+        self._table.add(line, values, rank, total)
 
     def _own(self, name: str) -> str:
         """Return a name that no column of the other format has."""
+        if not self._beside:
+            return name
         own = f"{name} (table)"
         metric, scale = canonical(name) or (name, 1.0)
         self._table.names[own] = metric
@@ -568,6 +613,12 @@ class _Beside:
 def with_tables(make: Callable[[Table, str], Scanner]) -> Callable[[Table, str], Scanner]:
     """Return what makes a scanner that reads tables, too."""
     return lambda table, text: _Beside(make(table, text), table)
+
+
+def may_hold_tables(text: str) -> bool:
+    """Tell whether a text has a line that ends with names, a measure among them, or one that begins with a bar."""
+    boxed = text[:1] in _BARS or any(begin in text for begin in ("\n|", "│", "┃", "║", "Learning iteration"))
+    return boxed or any(word in text and ends.search(text) for word, ends in _ENDS.items())
 
 
 def tables_in(sample: Iterable[tuple[int, str]]) -> tuple[int, list[str]]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from lmdiag.errors import UnreadableLog
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.text.aligned_table import ALIGNED_TABLE, tables_in, with_tables
+from lmdiag.readers.text.aligned_table import ALIGNED_TABLE, may_hold_tables, tables_in, with_tables
 from lmdiag.readers.text.blocks import COMPOSER, OLMO
 from lmdiag.readers.text.deepspeed import DEEPSPEED
 from lmdiag.readers.text.fairseq import FAIRSEQ
@@ -89,15 +89,23 @@ def hits(text: str) -> dict[str, int]:
     >>> hits("iter 0: loss 4.2133, time 901.22ms, mfu -100.00%")
     {'nanogpt': 1}
     """
+    return _look(text)[0]
+
+
+def _look(text: str) -> tuple[dict[str, int], list[str]]:
+    """Return what `hits` returns, and the pieces of the sample that are no part of a table."""
     part = sample_of(text)
     formats = [f for f in FORMATS.values() if any(hint in part for hint, _ in f.marks)]
     hints = tuple({hint for line_format in formats for hint, _ in line_format.marks})
-    sample = [piece for _, piece in pieces(part) if any(hint in piece for hint in hints)]
+    whole = list(pieces(part))
+    sample = [piece for _, piece in whole if any(hint in piece for hint in hints)]
     examples = {piece.translate(_ANY_DIGIT): piece for piece in sample}  # one of those that differ in their digits
     often = Counter(piece.translate(_ANY_DIGIT) for piece in sample)
     counts = {f.name: sum(often[kind] for kind, piece in examples.items() if f.marked(piece)) for f in formats}
-    counts[ALIGNED_TABLE.name] = ALIGNED_TABLE.hits(piece for _, piece in pieces(part))
-    return {name: counts[name] for name in FORMATS if counts.get(name)}
+    rest = [piece for _, piece in whole]
+    if may_hold_tables(part):
+        counts[ALIGNED_TABLE.name], rest = tables_in(whole)
+    return {name: counts[name] for name in FORMATS if counts.get(name)}, rest
 
 
 def format_of(text: str) -> LineFormat:
@@ -106,12 +114,11 @@ def format_of(text: str) -> LineFormat:
     A handful of such lines among many others of named numbers is no reason to leave those out. Tables that stand among
     the lines of another format are read beside them.
     """
-    found = hits(text)
+    found, rest = _look(text)
     tables = found.pop(ALIGNED_TABLE.name, 0)
-    if not tables:
-        return _of_lines(found, (piece for _, piece in pieces(sample_of(text))))
-    _, rest = tables_in(pieces(sample_of(text)))
     others = _of_lines(found, rest)
+    if not tables:
+        return others
     if (GENERIC.hits(rest) if others is GENERIC else found[others.name]) < FEW_HITS:
         return ALIGNED_TABLE
     return replace(others, scanner=with_tables(others.scanner), linewise=False)
