@@ -59,6 +59,7 @@ _SHORT_TIMES = ("(ms)", "[ms]", "(us)", "[us]", "(µs)", "[µs]")
 _LOGGER = lazy(r"[A-Za-z_][\w.]*(?: - |: )\s*")
 _ITERATION = lazy(r"\s*Learning iteration (\d+)/(\d+)\s*$")
 _ITEM = lazy(rf"\s+([A-Z][\w \-/().]*?): ({NUM}\s?[A-Za-z%/]*)(?: \(.*\))?\s*$")
+_WITHIN = "+┼├╪╞╇┡╬╠"  # in a rule between the rows of a box
 _TIMESTEPS = ("total_timesteps", "totalenvinteracts", "timesteps", "timesteps_total")
 _COUNTERS = {"#": "step", "e": "epoch", "epochs": "epoch"}
 _OF_A_SET = ("loss", "ppl", "accuracy", "bpb", "bpc", "f1", "auc")
@@ -506,7 +507,8 @@ class TableScanner:
         cells = plain[1:-1].split("|") if plain[:1] == "|" == plain[-1:] and len(plain) > 1 else []
         name = cells[0].strip() if len(cells) == 2 else ""
         if not name or isinstance(_read(name), float) or self._head_of_two():
-            self._close_box()
+            if self._box and _RULE.match(piece) and not any(mark in piece for mark in _WITHIN):
+                self._close_box()
             return False
         indent, value = len(cells[0]) - len(cells[0].lstrip()), _read(cells[1])
         if name.endswith("/") and value is None:
@@ -514,8 +516,11 @@ class TableScanner:
             return True
         if not isinstance(value, float):
             return False
+        name = f"{self._section if indent > self._indent else ''}{name}"
+        if name in self._box:
+            self._close_box()
         self._box_line = self._box_line or line
-        self._box[f"{self._section if indent > self._indent else ''}{name}"] = value
+        self._box[name] = value
         return True
 
     def _head_of_two(self) -> bool:
@@ -632,6 +637,11 @@ def tables_in(sample: Iterable[tuple[int, str]]) -> tuple[int, list[str]]:
 
 class TableFormat(LineFormat):
     """Tables: a line is known as a row by the head above it."""
+
+    def marked(self, piece: str) -> bool:
+        """Tell whether a piece is surely the head of a table."""
+        head = None if _ALONE.search(piece) else _head_of(piece)
+        return head is not None and head.sure
 
     def hits(self, sample: Iterable[str]) -> int:
         """Count the rows and boxes among the pieces of a sample."""

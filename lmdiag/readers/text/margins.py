@@ -14,6 +14,7 @@ _MARGIN = lazy(
     r"^(?P<before>(?:\[[^\]\n]*\])? *(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) +)(?P<said>\S.*?) +(?P<file>[\w.-]+\.py:\d+) *$",
     re.MULTILINE,
 )
+NEAR = 4  # lines that another process may have printed in between
 
 
 def without_margins(lines: list[str]) -> list[str]:
@@ -25,23 +26,25 @@ def without_margins(lines: list[str]) -> list[str]:
     ['INFO     step=1 loss=2.5 grad_norm=0.25', '', 'done']
     """
     joined = list(lines)
-    first, column, width, above = -1, 0, 0, ""
+    first, last, column, width, above = -1, 0, 0, 0, ""
     for k, line in enumerate(lines):
         if ".py:" in line and (found := _MARGIN.match(line)):
-            first, column, above = k, found.end("before"), found["said"]
+            first, last, column, above = k, k, found.end("before"), found["said"]
             width = found.start("file") - 1 - column
             joined[k] = found["before"] + above
             continue
         part = line[column:].rstrip()
         if first < 0 or not part or part[0].isspace() or not line[:column].isspace():
-            first = -1
+            first = first if k - last < NEAR else -1
             continue
         room = width - len(above) - 1
         if len(part.partition(" ")[0]) > room:
             broken = len(above) == width and " " not in above  # a word that is longer than a line
             joined[first] += part if broken else f" {part}"
             joined[k] = ""
-        above = part
+        else:
+            first = k
+        above, last = part, k
     return joined
 
 

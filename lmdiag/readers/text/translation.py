@@ -8,6 +8,7 @@ import re
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.named_numbers import name_columns
+from lmdiag.readers.text.names import canonical
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.scanner import Shape, shaped
 from lmdiag.readers.text.table import STEP, Table
@@ -37,7 +38,7 @@ class SockeyeScanner:
             at = self._updates.get(found[1])
             return self._add(line, values if at is None else {STEP: at, **values})
         if " B=" in piece and (found := _BATCH.search(piece)):
-            values = {name: number(word) for name, word in _ITEM.findall(found[2])}
+            values = {f"{name} of batches": number(word) for name, word in _ITEM.findall(found[2])}
             return self._add(line, {STEP: number(found[1]) / self._batches, **values})
         if "accumulation" in piece and (found := _ACCUMULATED.search(piece)):
             self._batches = max(number(found[1]), 1.0)
@@ -49,7 +50,12 @@ class SockeyeScanner:
         return bool(values)
 
     def finish(self) -> None:
-        """Say what each column stands for."""
+        """Say what each column stands for; what was measured since the last checkpoint is measured again at the next."""
+        for name in self._table.columns:
+            own = name.removesuffix(" of batches")
+            metric = (canonical(own) or (own,))[0]
+            if own != name and metric not in ("loss", "ppl", "accuracy"):
+                self._table.names[name] = metric
         name_columns(self._table, {})
 
 
