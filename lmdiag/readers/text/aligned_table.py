@@ -24,7 +24,7 @@ from lmdiag.readers.text.names import canonical, heading, of_training
 from lmdiag.readers.text.patterns import lazy
 from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.scanner import Scanner
-from lmdiag.readers.text.table import EPOCH, STEP, Table
+from lmdiag.readers.text.table import EPOCH, LARGEST, POSITION, STEP, Table
 from lmdiag.run import Event, Skipped
 
 _MEASURE = lazy(r"loss|ppl|perplexity|xent|\bnll\b|\bbp[bc]\b", re.IGNORECASE)
@@ -45,7 +45,7 @@ _NUMBER = lazy(rf"({NUM})\s*(%|[A-Za-zµ]+(?:/[A-Za-z]+)?)?$")
 _RATE = lazy(r"[A-Za-z]+/[A-Za-z]+$")
 _CLOCK = lazy(r"(?:(\d+):)?(\d+):(\d\d(?:\.\d+)?)$")
 _SPAN = lazy(r"(?:(\d+)h)? ?(?:(\d+)m(?:in)?)? ?(?:(\d+(?:\.\d+)?)s)$")
-_TOTAL = lazy(r"(\d+)/(\d+)$")
+_TOTAL = lazy(r"(?:\[|(?:epoch|step|iter\w*)\W*)?(\d+)(?:/(\d+))?\]?$", re.IGNORECASE)
 _SPELLINGS = {"∞": np.inf, "+∞": np.inf, "-∞": -np.inf, "1.#inf": np.inf, "-1.#inf": -np.inf, "-1.#ind": np.nan}
 _TITLE = lazy(
     r"\W*(?:(?:results|metrics|losses) (?:of|on|for) (?:the )?)?(train|val|eval|test|dev)[a-z]*"
@@ -74,7 +74,7 @@ class _Head:
     """The names of a table and where they stand; between blanks the first full row tells how they are to be split."""
 
     splittings: list[list[Word]]
-    separator: str  # "|", a tab, or "" for blanks
+    separator: str  # a bar, tab, semicolon or comma, or "" for blanks
     sure: bool  # the names alone tell that it is a head; else a row must stand right below it
     split: str = ""  # the set that the line above it names
     goes_on: bool = False  # further columns follow below these, under a head of their own
@@ -109,7 +109,7 @@ def _kind(name: str) -> str:
 def _head_of(text: str) -> _Head | None:
     """Return what a line without numbers may be the head of."""
     plain = text.translate(_EDGE)
-    separator = "|" if "|" in plain else "\t" if "\t" in plain.strip() else ""
+    separator = next((mark for mark in "|\t;," if mark in plain.strip()), "")
     if separator:
         names = _cut(plain, separator)
         told, splittings = [names], [names]
@@ -133,6 +133,25 @@ def _unprefixed(piece: str) -> tuple[str, int | None]:
 
 def _words(pattern: re.Pattern[str], text: str) -> list[Word]:
     return [(found.start(), found.end(), found[0]) for found in pattern.finditer(text)]
+
+
+def _told_apart(names: list[Word], above: str) -> list[Word]:
+    """Put the sets that stand above them, `train            val`, before names that come twice, else their number behind them."""
+    often = Counter(name for _, _, name in names)
+    groups = [word for word in _words(_BLANKLESS, above) if word[2].lower() in SPLITS]
+    if len(groups) != len(above.split()):
+        groups = []
+    seen: Counter[str] = Counter()
+    told = []
+    for start, end, name in names:
+        seen[name] += 1
+        if name and often[name] > 1 and groups and end:
+            group = min(groups, key=lambda word: abs(word[0] + word[1] - start - end))
+            name = f"{group[2]} {name}"
+        elif seen[name] > 1 and name:
+            name = f"{name} ({seen[name]})"
+        told.append((start, end, name))
+    return told
 
 
 def _split(text: str, separator: str) -> list[str]:
@@ -227,6 +246,7 @@ class TableScanner:
         self._head: _Head | None = None
         self._above = ""  # the last line that was neither row nor rule
         self._restarts = False  # the head came again: what counts from the start is a table of its own
+        self._last = 0.0  # where the last row stood
         self._short: list[tuple[int, int]] = []  # rows without their last cells, and their lines
         self._words: Counter[str] = Counter()  # cells that are neither numbers nor missing, by column
         self._frame: dict[str, int] = {}  # the rows of a frame whose columns go on below, by their index
@@ -237,10 +257,12 @@ class TableScanner:
         """Read one piece; return whether it was a head, a row, or a line of a box."""
         head = self._head
         text, rank = (piece, None) if head is None or not head.prefixed else _unprefixed(piece)
+        if head is not None and "%|" in text:
+            text = text.partition(": 100%|")[0] if ": 100%|" in text else ""  # a row with its bar, which was the last
         if head is not None and (self._plain(head, line, text, rank) or self._row(head, line, text, rank)):
             self._above = ""
             return True
-        begins = piece.lstrip()[0]
+        begins = piece.lstrip()[:1]
         if (self._box or begins in _BARS or "Learning it" in piece) and self._in_box(line, piece):
             return True
         at = piece.rfind("oss")
@@ -267,6 +289,7 @@ class TableScanner:
         old, new.prefixed = self._head, prefixed
         title = _TITLE.match(self._above)
         new.split = SPLITS.get(title[1].lower(), "") if title else ""
+        new.settle([_told_apart(names, self._above) for names in new.splittings], new.settled)
         if old is not None and old.settled and new.splittings[0][-1][2] == old.columns[-1][2]:
             same = [w for _, _, w in old.columns if w]
             if any(same == [w for _, _, w in names] for names in new.splittings):
@@ -437,7 +460,7 @@ class TableScanner:
             elif value is not None:
                 found[k] = value, cell
                 if k == head.counter and (fraction := _TOTAL.match(cell)):
-                    total = float(fraction[2])
+                    total = float(fraction[2] or 0)
         keys = {k: self._key(head, k, split, tagged, cell) for k, (_, cell) in found.items()}
         self._store(head, line, {key: found[k][0] for k, key in keys.items() if key}, rank, total)
 
@@ -445,9 +468,8 @@ class TableScanner:
         """Return under which name a column is kept, "" for what only counts."""
         kind, name = head.kinds[k], head.columns[k][2]
         if k == head.counter:
-            if kind != "step" and not self._beside:
-                self._table.config["step_kind"] = "epoch" if kind == "epoch" else "record"
-            return STEP if kind == "step" or not self._beside else ""
+            places = {"step": STEP, "epoch": "" if self._beside else EPOCH, "index": "" if self._beside else POSITION}
+            return places[kind]
         if kind == "epoch" and not self._beside:
             return EPOCH
         if not name or name in _LEFT_OUT:
@@ -458,11 +480,13 @@ class TableScanner:
         return self._own(_of_set(name, split, tagged) if split else name)
 
     def _store(self, head: _Head, line: int, values: dict[str, float], rank: int | None, total: float) -> None:
-        if self._restarts:
-            last = self._table.last_step
-            if last is not None and values.get(STEP, last + 1) <= last:
+        place = next((values[name] for name in (STEP, EPOCH, POSITION) if name in values), None)
+        if place is not None:
+            if self._restarts and place <= self._last:
                 self._table.starts.append(line)
-            self._restarts = False
+            self._restarts, self._last = False, place
+            if STEP not in self._table.columns and not self._beside and place <= LARGEST[EPOCH]:
+                self._table.last_step = int(place)
         head.rows += 1
         self._table.add(line, values, rank, total)
 
@@ -556,22 +580,34 @@ class TableScanner:
         self._name_clocks()
         if self._beside:
             return
-        if len(self._short) < FEWEST_SHORT:
+        if 0 < len(self._short) < FEWEST_SHORT:
             torn = {row for row, _ in self._short}
             for _, line in self._short:
                 table.skip(line, "not a row of the table above: it ends before its last cells")
             table.keep(np.array([row not in torn for row in range(len(table.lines))], bool))
             table.tally.with_records -= len(torn)
             table.tally.lost += len(torn)
-        if STEP in table.columns and EPOCH in table.columns:
-            unroll(table)
-        steps = table.cells(STEP)
-        if table.config.get("step_kind") == "epoch" and (steps[np.isfinite(steps)] % 1).any():
-            table.put(EPOCH, steps)
-            table.put(STEP, np.arange(1.0, len(steps) + 1))
-            table.config["step_kind"] = "record"
+        self._place()
         units = {name: found[1] for name in table.columns if (found := _UNIT.search(name))}
         name_columns(table, {name: unit for name, unit in units.items() if _is_unit(unit)})
+
+    def _place(self) -> None:
+        """Make one count of steps, else of whole epochs, else of the records."""
+        table = self._table
+        if STEP in table.columns:
+            table.columns.pop(POSITION, None)
+            if EPOCH in table.columns:
+                unroll(table)
+            return
+        place = table.cells(EPOCH if EPOCH in table.columns else POSITION)
+        table.columns.pop(POSITION, None)
+        if EPOCH in table.columns and not (place[np.isfinite(place)] % 1).any():
+            table.config["step_kind"] = "epoch"
+            table.columns.pop(EPOCH)
+        else:
+            table.config["step_kind"] = "record"
+            place = np.arange(1.0, len(place) + 1) if EPOCH in table.columns else place
+        table.put(STEP, place)
 
     def _name_clocks(self) -> None:
         """Tell the time since the start, which grows by as much from row to row, from the time that a row took."""

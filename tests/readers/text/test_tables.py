@@ -403,3 +403,55 @@ def test_lines_that_rich_wrapped(width: int) -> None:
     assert points(run, "tokens_per_sec") == [(k, 12000.0 + k) for k in range(1, 8)]
     assert run["epoch"].values.tolist() == pytest.approx([k / 10 for k in range(1, 8)])
     assert not any(".py" in name or "test_tables" in name for name in run.series)
+
+
+OF_TWO_SETS = "          train          val\nepoch   loss    acc    loss    acc\n"
+FORMS = {
+    "commas": "starting\nepoch,train_loss,val_loss\n" + "".join(f"{k},{5 - k}.5,{6 - k}.5\n" for k in (1, 2, 3)),
+    "semicolons": "starting\nEpoch; Train Loss; Val Loss\n" + "".join(f"{k}; {5 - k}.5; {6 - k}.5\n" for k in (1, 2, 3)),
+    "sets above": OF_TWO_SETS + "".join(f"{k}       {5 - k}.5    0.1    {6 - k}.5    0.2\n" for k in (1, 2, 3)),
+    "words in the count": "| Epoch | Loss | Val Loss |\n|---|---|---|\n" + "".join(f"| Epoch {k}/3 | {5 - k}.5 | {6 - k}.5 |\n" for k in (1, 2, 3)),
+    "bars behind": "   Epoch  GPU_mem  loss  val_loss\n" + "".join(
+        f"     {k}/3     2.1G   {5 - k}.{5 if done == 100 else 9}       {6 - k}.5:{done:>4}%|###| {done}/100 [00:01<00:01]\n" for k in (1, 2, 3) for done in (50, 100)
+    ),
+    "words beside": "| epoch | loss | val_loss | best |\n|--|--|--|--|\n" + "".join(f"| {k} | {5 - k}.5 | {6 - k}.5 | {'yes' if k % 2 else 'no'} |\n" for k in (1, 2, 3)),
+    "the summary of another count": "epoch  loss  val_loss\n" + "".join(f"{k}      {5 - k}.5   {6 - k}.5\n" for k in (1, 2, 3))
+    + "\nepoch   precision   recall\n" + "".join(f"{k}       0.5         0.25\n" for k in (1, 2, 3)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_further_forms(form: str) -> None:
+    run = run_of(FORMS[form])
+    assert run.step_kind == "epoch"
+    assert points(run, "loss") == [(1, 4.5), (2, 3.5), (3, 2.5)]
+    assert points(run, "val/loss") == [(1, 5.5), (2, 4.5), (3, 3.5)]
+
+
+def test_tables_by_steps_and_by_epochs() -> None:
+    text = ""
+    for epoch in (1, 2):
+        text += "step   loss     lr\n"
+        text += "".join(f"{k:<6} {6 - k / 100:.3f}   1e-4\n" for k in range(epoch * 100 - 90, epoch * 100 + 1, 10))
+        text += f"\nepoch   val_loss   val_acc\n{epoch}       {6 - epoch}.25       0.{epoch}\n\n"
+    run = run_of(text)
+    assert (run.step_kind, len(run["loss"])) == ("step", 20)
+    assert points(run, "val/loss") == [(100, 5.25), (200, 4.25)]
+
+
+PROSE = (
+    "Each epoch   the loss is printed\n",
+    "training loss    validation loss\n",
+    "| setting | loss |\n|---|---|\n| a | b |\n",
+    "Computing loss\n12 34\n",
+    "step loss\nnothing\n10\n",
+)
+
+
+@pytest.mark.parametrize("prose", PROSE)
+def test_what_is_no_table_changes_nothing(prose: str) -> None:
+    lines = "".join(f"step {k} | loss {5 - k / 4} | lr 1e-4\n" for k in range(1, 9))
+    run = run_of(prose + lines + "8 processes started\n" + prose)
+    assert points(run, "loss") == [(k, 5 - k / 4) for k in range(1, 9)]
+    assert not run.skipped
+    assert sorted(run.series) == ["loss", "lr"]
