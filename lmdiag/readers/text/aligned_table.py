@@ -180,10 +180,15 @@ def _phrases(words: list[Word]) -> list[Word]:
     """Join words that are the name of a metric together."""
     phrases: list[Word] = []
     while words:
-        count = next((n for n in (3, 2) if len(words) >= n and canonical(" ".join(w[2] for w in words[:n]))), 1)
+        count = next((n for n in (3, 2) if len(words) >= n and _phrase(w[2] for w in words[:n])), 1)
         phrases.append((words[0][0], words[count - 1][1], " ".join(word for _, _, word in words[:count])))
         words = words[count:]
     return phrases
+
+
+def _phrase(words: Iterable[str]) -> bool:
+    name = " ".join(words)
+    return "_" not in name and canonical(name) is not None
 
 
 def _tokens(text: str, tags: bool) -> list[Word]:
@@ -410,12 +415,13 @@ class TableScanner:
         """Return the cells of a row by column; None where they do not fit the names."""
         count, cells = len(words), {k: word for k, (_, _, word) in enumerate(words)}
         tagged = not head.separator and _tagged(cells)
-        if not head.settled and not tagged:
-            fitting = [names for names in head.splittings if len(names) == count]
-            indexed = [names for names in head.splittings if len(names) == count - 1 and words[0][1] <= names[0][0]]
-            if fitting or indexed:
-                names = fitting[0] if fitting else [(words[0][0], words[0][1], ""), *indexed[0]]
-                head.settle([[(min(a, c), max(b, d), name) for (a, b, name), (c, d, _) in zip(names, words)]])
+        if not head.settled and not any(isinstance(_read(word), str) for _, _, word in words):
+            for names in head.splittings:
+                if len(names) == count - 1 and words[0][1] <= names[0][0]:
+                    names = [(words[0][0], words[0][1], ""), *names]  # an index has no name
+                if len(names) == count:
+                    head.settle([[(min(a, c), max(b, d), name) for (a, b, name), (c, d, _) in zip(names, words)]])
+                    break
         columns = head.columns
         if count == len(columns) and not tagged:
             return cells

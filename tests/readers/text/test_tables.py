@@ -414,6 +414,7 @@ FORMS = {
     "bars behind": "   Epoch  GPU_mem  loss  val_loss\n" + "".join(
         f"     {k}/3     2.1G   {5 - k}.{5 if done == 100 else 9}       {6 - k}.5:{done:>4}%|###| {done}/100 [00:01<00:01]\n" for k in (1, 2, 3) for done in (50, 100)
     ),
+    "words below the head": "epoch  loss  val loss  time\nsaved a.pt in 0.5s\n" + "".join(f"{k}      {5 - k}.5   {6 - k}.5       1.5\n" for k in (1, 2, 3)),
     "words beside": "| epoch | loss | val_loss | best |\n|--|--|--|--|\n" + "".join(f"| {k} | {5 - k}.5 | {6 - k}.5 | {'yes' if k % 2 else 'no'} |\n" for k in (1, 2, 3)),
     "the summary of another count": "epoch  loss  val_loss\n" + "".join(f"{k}      {5 - k}.5   {6 - k}.5\n" for k in (1, 2, 3))
     + "\nepoch   precision   recall\n" + "".join(f"{k}       0.5         0.25\n" for k in (1, 2, 3)),
