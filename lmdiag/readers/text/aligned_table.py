@@ -82,7 +82,6 @@ class _Head:
     settled: bool = False
     rows: int = 0
     ended: set[int] = field(default_factory=set)  # columns whose names a rule has ended
-    whole: bool = False
 
     def __post_init__(self) -> None:
         self.settle(self.splittings, self.settled or bool(self.separator))
@@ -284,14 +283,16 @@ class TableScanner:
 
     def _begin(self, piece: str) -> bool:
         """Take a line for a head if it can be one."""
-        prefixed = _ALONE.search(piece) is not None
+        old, prefixed = self._head, _ALONE.search(piece) is not None
+        if old is not None and old.goes_on and old.rows:
+            return self._below(old, piece)
         text = _unprefixed(piece)[0] if prefixed else piece
         if prefixed and _ALONE.search(text):
             return False
         new = _head_of(text)
-        if new is None:
+        if new is None or (not new.sure and old is not None and old.rows):
             return False
-        old, new.prefixed = self._head, prefixed
+        new.prefixed = prefixed
         title = _TITLE.match(self._above)
         new.split = SPLITS.get(title[1].lower(), "") if title else ""
         new.settle([_told_apart(names, self._above) for names in new.splittings], new.settled)
@@ -325,7 +326,7 @@ class TableScanner:
             )
             return True
         cells = _cut(piece.translate(_EDGE), "|") if head.separator else _words(_APART, piece)
-        other = not alone and len(head.columns) > 2 and len(head.columns) - len(cells) in (0, 1)
+        other = not alone and len(cells) > 2 and len(head.columns) - len(cells) in (0, 1)
         if other or not (head.sure or head.rows):
             self._head = None  # of another table, or it was no head
         return False
@@ -333,11 +334,11 @@ class TableScanner:
     @staticmethod
     def _lengthen(head: _Head, piece: str) -> None:
         """Add what a narrow head wraps into the lines below it to its names; a rule ends them, and the types of a frame follow."""
-        if head.rows or head.separator != "|" or head.whole:
+        if head.rows or head.separator != "|":
             return
         cells = _cut(piece.translate(_EDGE), "|")
         if len(cells) != len(head.columns) or (_RULE.match(piece) and "┆" not in piece):
-            head.whole = True
+            head.ended.update(range(len(head.columns)))
             return
         glue, columns = "" if "┆" in piece else " ", head.columns
         for k, (_, _, part) in enumerate(cells):
@@ -514,8 +515,8 @@ class TableScanner:
             self._add(head, line, cells, None)
             return
         for k, cell in cells.items():
-            name, value = head.columns[k][2], _read(cell)
-            if name and isinstance(value, float):
+            name, value = self._key(head, k), _read(cell)
+            if name not in ("", POSITION) and isinstance(value, float):
                 rows, column = self._table.columns.setdefault(name, ([], []))
                 rows.append(self._frame[index])
                 column.append(value)

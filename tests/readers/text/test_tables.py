@@ -324,6 +324,7 @@ def test_frames_of_pandas(how: str) -> None:
     if how == "wrapped":
         for k in range(6):
             frame[f"layer_{k}_gradient_norm"] = frame["step"] / 100 + k
+        frame["val_loss"] = frame["loss"] + 1
     indexed = frame.set_index("step") if how == "named index" else frame
     if how == "markdown":
         pytest.importorskip("tabulate")
@@ -341,6 +342,7 @@ def test_frames_of_pandas(how: str) -> None:
     assert run["loss"].values.tolist() == pytest.approx(COLUMNS["loss"], nan_ok=True)
     if how == "wrapped":
         assert points(run, "layer_5_gradient_norm")[6] == (70, pytest.approx(5.7))
+        assert points(run, "val/loss")[6] == (70, 4.25)
 
 
 def test_a_frame_without_its_middle_is_said() -> None:
@@ -415,6 +417,7 @@ FORMS = {
         f"     {k}/3     2.1G   {5 - k}.{5 if done == 100 else 9}       {6 - k}.5:{done:>4}%|###| {done}/100 [00:01<00:01]\n" for k in (1, 2, 3) for done in (50, 100)
     ),
     "words below the head": "epoch  loss  val loss  time\nsaved a.pt in 0.5s\n" + "".join(f"{k}      {5 - k}.5   {6 - k}.5       1.5\n" for k in (1, 2, 3)),
+    "words between": "epoch  loss  val_loss\n" + "".join(f"{k}      {5 - k}.5   {6 - k}.5\nSaved the model with the best loss\nlowest   loss so far\n" for k in (1, 2, 3)),
     "words beside": "| epoch | loss | val_loss | best |\n|--|--|--|--|\n" + "".join(f"| {k} | {5 - k}.5 | {6 - k}.5 | {'yes' if k % 2 else 'no'} |\n" for k in (1, 2, 3)),
     "the summary of another count": "epoch  loss  val_loss\n" + "".join(f"{k}      {5 - k}.5   {6 - k}.5\n" for k in (1, 2, 3))
     + "\nepoch   precision   recall\n" + "".join(f"{k}       0.5         0.25\n" for k in (1, 2, 3)),
