@@ -178,7 +178,7 @@ def _line_of(line_format: LineFormat) -> str:
     """Return the first line of the samples of a format that only it prints."""
     samples = sorted((HERE.parent / "tests/readers/samples/text").glob(f"{line_format.name.split()[0]}*.log"))
     lines = (payload(piece)[0] for path in samples for _, piece in pieces(without_colours(path.read_text("utf-8"))))
-    line = next((line for line in lines if line_format.hits([line])), None)
+    line = next((line for line in lines if line_format.hits([line]) or line_format.marked(line)), None)
     if line is None:
         first = line_format.name.split()[0]
         raise SystemExit(

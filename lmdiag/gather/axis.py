@@ -10,6 +10,9 @@ from lmdiag.naming import spelling, step_rank
 from lmdiag.readers.rawlog import RawLog
 
 MOSTLY = 0.5
+TIMESTEPS = frozenset(
+    "time/total_timesteps total_timesteps misc/total_timesteps timesteps_total totalenvinteracts".split()
+)
 LARGEST_STEP = 2.0**62
 
 
@@ -28,6 +31,9 @@ def axis(raw: RawLog) -> Axis:
     column = raw.step_column or _best_counter(raw)
     if column and column in raw.columns:
         return Axis(_filled(raw, column) + raw.step_offset, raw.step_kind, column)
+    timesteps = next((name for name in raw.columns if name.lower() in TIMESTEPS and _counts(raw, name)), "")
+    if timesteps:
+        return Axis(_filled(raw, timesteps), "step", timesteps)
     for kind in ("tokens", "samples", "epoch"):
         for name in raw.columns:
             if spelling(name).name == kind and _counts(raw, name):

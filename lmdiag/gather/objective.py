@@ -14,6 +14,7 @@ from lmdiag.stats.windows import median
 TASKS = ("causal-lm", "masked-lm", "classification", "reinforcement", "composite")
 REWARDS = re.compile(
     r"(^|/)(reward|reward_std|rewards?|kl|objective/kl|grpo_loss|advantages?)($|/|_mean$)|^(actor|critic)/|(^|/)(act|cri|actor|critic|policy|pg)_loss$"
+    r"|(^|/)(approx_?kl|ep_?rew_?mean|ep(isode)?_?reward_?mean|mean_episode_reward|average_?ep_?ret|mean reward|policy_gradient_loss)$"
 )
 PREFERENCES = re.compile(r"(^|/)rewards/(margins|chosen|rejected|accuracies)$")
 OTHER_TERMS = re.compile(

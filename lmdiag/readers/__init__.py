@@ -38,6 +38,7 @@ READERS = {
     "wandb-export": "lmdiag.readers.wandb.export",
     "lightning-csv": "lmdiag.readers.lightning",
     "keras-csv": "lmdiag.readers.keras.csv",
+    "sockeye": "lmdiag.readers.sockeye",
     "csv-table": "lmdiag.readers.csv.table",
     "text": "lmdiag.readers.text",
     "generic-pairs": "lmdiag.readers.text.any_text",

@@ -20,6 +20,7 @@ NOT_LOGS = frozenset(
     """.split()
 )
 
+WITHOUT_ENDING = ("log", "metrics")  # of Sockeye and Chainer
 OF_A_PROCESS = re.compile(r"(?:worker)?log\.\d+")  # its rank stands where others have an ending
 
 
@@ -32,7 +33,12 @@ def called_like_a_log(name: str) -> bool:
     lowered = name.lower()
     for suffix in PACKED:
         lowered = lowered.removesuffix(suffix)
-    named = "tfevents" in lowered or os.path.splitext(lowered)[1] in SUFFIXES or OF_A_PROCESS.fullmatch(lowered)
+    named = (
+        lowered in WITHOUT_ENDING
+        or "tfevents" in lowered
+        or os.path.splitext(lowered)[1] in SUFFIXES
+        or OF_A_PROCESS.fullmatch(lowered)
+    )
     return lowered not in NOT_LOGS and bool(named)
 
 

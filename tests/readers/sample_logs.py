@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import sqlite3
 import tempfile
 from pathlib import Path
@@ -91,6 +92,12 @@ SAMPLES = {
     "lightning-csv": ("metrics.csv", table("epoch,loss,step", [(0, v, s - 1) for s, v in ROWS])),
     "keras-csv": ("log.csv", table("epoch,loss,val_loss", [(e, v, v) for e, v in enumerate(LOSSES)])),
     "text": ("out.log", "".join(f"iter {s}: loss {v:.4f}, time 12.00ms, mfu 9.00%\n" for s, v in ROWS).encode()),
+    "sockeye": (
+        "metrics",
+        "".join(
+            f"{k}\tepoch=0\tperplexity-train={math.exp(v)!r}\ttime-elapsed={k}.5\n" for k, (_, v) in enumerate(ROWS, 1)
+        ).encode(),
+    ),
     "csv-table": ("a.csv", table("step,loss,lr", [(s, v, 0.1) for s, v in ROWS])),
     "generic-pairs": ("out.log", "".join(f"after {s} things at step={s} my loss={v}\n" for s, v in ROWS).encode()),
 }
@@ -110,6 +117,7 @@ PAGES = {
     "lightning-csv": "lightning",
     "keras-csv": "keras",
     "text": "text",
+    "sockeye": "translation",
     "csv-table": "csv",
     "generic-pairs": "key-value",
 }

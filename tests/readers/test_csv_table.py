@@ -163,3 +163,11 @@ def test_commas_in_numbers_are_decided_by_column_and_said(cells, values, said, f
     (run,) = runs_of(Source("a.jsonl" if form == "json" else "a.csv", content=text.encode()))
     assert run["loss"].values.tolist() == pytest.approx(values)
     assert [said in note for note in run.account.guesses if "comma" in note] == [True]
+
+
+def test_timesteps_of_an_environment_count_the_steps() -> None:
+    rows = "".join(f"{k},800,{20 + k},{64 * k},0.0002,{55 - k},{111 - k}\n" for k in range(1, 9))
+    head = "time/iterations,time/fps,rollout/ep_rew_mean,time/total_timesteps,train/approx_kl,train/loss,train/value_loss\n"
+    (run,) = runs_of(Source("progress.csv", content=(head + rows).encode()))
+    assert run["loss"].steps.tolist() == [64 * k for k in range(1, 9)]
+    assert (run.step_kind, run.objective) == ("step", "reinforcement")

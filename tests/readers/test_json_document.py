@@ -195,3 +195,24 @@ def test_a_loss_that_becomes_null_is_told(document):
     (run,) = runs_of(Source("history.json", content=json.dumps(document).encode()))
     assert len(run["loss"]) == 20
     assert "missing-loss" in {finding.rule for finding in diagnose(run).findings}
+
+
+FRAME = {"step": [10, 20, 30, 40], "loss": [5.5, 5.25, None, 4.5], "lr": [1e-4] * 4}
+
+
+@pytest.mark.parametrize("index", ["of nobody", "of steps"])
+@pytest.mark.parametrize("orient", ["split", "records", "index", "columns", "table"])
+def test_frames_of_pandas(orient: str, index: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(FRAME)
+    text = (frame if index == "of nobody" or orient == "records" else frame.set_index("step")).to_json(orient=orient)
+    run = read(text)
+    assert run["loss"].steps.tolist()[0] == 10
+    assert run["loss"].steps.tolist()[-1] == 40
+    assert run["loss"].values.tolist()[:2] == [5.5, 5.25]
+
+
+def test_an_index_that_only_numbers_rows_counts_no_steps() -> None:
+    document = {"columns": ["loss"], "index": [0, 1, 2], "data": [[5.5], [5.25], [5.0]]}
+    run = read(document)
+    assert (run.step_kind, run["loss"].steps.tolist()) == ("record", [1, 2, 3])

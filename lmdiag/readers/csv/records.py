@@ -74,6 +74,8 @@ def _add_row(
         tally.blank += len(lines)
     elif tuple(field.strip() for field in fields) == header.names or (lines[0][0] == "#" and len(fields) != n_names):
         tally.text += len(lines)  # a program that appends to its log writes the header again
+    elif len(fields) < n_names and not lines[0].strip("-+=| \r\n"):
+        tally.text += len(lines)  # the rule below a head, as databases draw it
     elif len(fields) == n_names or _is_beginning(fields, n_names, lines[-1]):
         tally.with_records += len(lines)
         rows.add(dict(zip(header.names, fields)), first_line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from lmdiag.errors import NoValues, UnreadableLog
@@ -23,7 +23,7 @@ from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
 
 NUMBERED = lazy(r"(epoch|step|iter|iteration)?[ _-]?(\d+)", re.IGNORECASE)
-NUMBERED_FIRST = re.compile(rb'\{\s*"(?:epoch|step|iter|iteration)?[ _-]?\d+":|.*"0":', re.IGNORECASE)
+NUMBERED_FIRST = re.compile(rb'\{\s*"(?:epoch|step|iter|iteration)?[ _-]?\d+":|.*(?:"0":|\{"\d+":)', re.IGNORECASE)
 PLAIN_LIST = re.compile(
     rb'\[(?:[\s,\[\]]|[-+]?[\d.]+(?:[eE][-+]?\d+)?(?=[\s,\]])|"[^"\n]*"|(?:null|nan|NaN|true|false|-?[Ii]nf(?:inity)?)\b)*+'
 )
@@ -175,8 +175,32 @@ def _load(source: Source) -> tuple[Any, dict[int, int], list[tuple[int, str]]]:
 
 def _records(document: Any, fits: Callable[[list[Any]], bool]) -> list[Any] | None:
     """Find the longest list of objects that fits."""
-    parts = [part if isinstance(part, list) else _numbered(part) for _, part in _parts(document)]
+    parts = [part if isinstance(part, list) else frame(part) or _numbered(part) for _, part in _parts(document)]
     return max((part for part in parts if part and fits(part)), key=len, default=None)
+
+
+def frame(part: Any) -> list[Any] | None:
+    """Return the records of a frame that pandas wrote with `orient="split"`: names, an index, and rows without names.
+
+    >>> frame({"columns": ["loss"], "index": [10, 20], "data": [[2.5], [2.25]]})
+    [{'step': 10, 'loss': 2.5}, {'step': 20, 'loss': 2.25}]
+    """
+    if not isinstance(part, dict) or not {"columns", "data"} <= part.keys() <= {"columns", "data", "index"}:
+        return None
+    columns, data = part["columns"], part["data"]
+    if not isinstance(columns, list) or not isinstance(data, list):
+        return None
+    rows = [dict(zip(map(str, columns), row)) if isinstance(row, list) else row for row in data]
+    index = _index(part.get("index"), map(str, columns))
+    return [{"step": at, **row} if isinstance(row, dict) else row for at, row in zip(index, rows)] if index else rows
+
+
+def _index(labels: Any, names: Iterable[str]) -> list[int]:
+    """Return the labels of a frame's rows if they count steps: those that nobody chose count from 0."""
+    if not isinstance(labels, list) or any(is_step_name(name) or name.lower() == "epoch" for name in names):
+        return []
+    counts = [int(label) for label in labels if isinstance(label, int) or (isinstance(label, str) and label.isdigit())]
+    return counts if len(counts) == len(labels) and counts != [*range(len(labels))] else []
 
 
 def _counts_steps(part: list[Any]) -> bool:
@@ -219,6 +243,8 @@ def _lists(document: Any, name: str) -> dict[str, list[Any]] | None:
     for path, part in _parts(document):
         if isinstance(part, dict):
             lists = {key: items for key, value in part.items() if (items := _as_list(value)) is not None}
+            labels = next(([*value] for key, value in part.items() if key in lists and isinstance(value, dict)), None)
+            lists |= {"step": steps} if (steps := _index(labels, lists)) else {}
             if _speaks_of_loss(path.rpartition("/")[2] or name):
                 lists = {f"{key}_loss" if key.lower() in SPLITS else key: items for key, items in lists.items()}
             if any("loss" in key.lower() or "ppl" in key.lower() for key in lists):

@@ -53,7 +53,6 @@ NANOGPT = LineFormat(
     names={"train_loss_estimate": "train/loss", "val_loss": "val/loss", "time": "step_time_s"},
     units={"time": "ms", "mfu": "%"},
     not_measured={"mfu": -100.0},
-    linewise=True,
 )  # fmt: skip
 
 _STEPLESS = (
@@ -100,7 +99,6 @@ NANOCHAT = LineFormat(
            "bf16_mfu": "mfu", "total time": "elapsed_s", "eta": None, "Average reward": "reward", "CORE metric": "core/accuracy"},
     units={"dt": "ms", "mfu": "%", "bf16_mfu": "%", "total time": "min"},
     reductions={"loss": "ema"},
-    linewise=True,
 )  # fmt: skip
 LLMC_LOG = LineFormat(
     "llm.c-log",
@@ -113,7 +111,6 @@ LLMC_LOG = LineFormat(
         )
     ),
     (("s:", lazy(rf"^s:\d+ (?:trl|tel|eval):{NUM}")),),
-    linewise=True,
     names={"trl": "loss", "tel": "val/loss", "hellaswag": "hellaswag/accuracy"},
 )  # fmt: skip
 _LLMC_CONSOLE = lazy(
@@ -235,7 +232,7 @@ _NAMES: dict[str, str | None] = {
     "eta": None,
 }
 NEMO = LineFormat(
-    "nemo", "NeMo 2", _MEGATRON, (("Training epoch", _NEMO_LINE),), names={**_NAMES, "val_loss": "val/loss"}, linewise=True
+    "nemo", "NeMo 2", _MEGATRON, (("Training epoch", _NEMO_LINE),), names={**_NAMES, "val_loss": "val/loss"}
 )  # fmt: skip
 NANOTRON = LineFormat(
     "nanotron",
@@ -243,7 +240,6 @@ NANOTRON = LineFormat(
     _MEGATRON,
     (("consumed_tokens", lazy(r"iteration: \d+ / \d+ \| .*consumed_tokens")),),
     names=_NAMES,
-    linewise=True,
 )
 MEGATRON = LineFormat(
     "megatron",
@@ -253,7 +249,6 @@ MEGATRON = LineFormat(
     names=_NAMES,
     units={"MFU": "%", "HFU": "%"},
     reductions={"lm loss": "window_mean", "lm_loss": "window_mean", "lm-loss": "window_mean"},
-    linewise=True,
 )
 
 # torchtitan, torchtune, MaxText, verl
@@ -274,7 +269,6 @@ TORCHTITAN = LineFormat(
            "wps": "tokens_per_sec_per_device", "validate tps": "val/tokens_per_sec_per_device", "tflops": "tflops_per_device"},
     units={"memory": "GiB", "validate memory": "GiB", "mfu": "%"},
     not_measured={"loss": -1.0},  # what pipeline stages print that never see the loss
-    linewise=True,
 )  # fmt: skip
 TORCHTUNE = LineFormat(
     "torchtune",
@@ -290,7 +284,6 @@ TORCHTUNE = LineFormat(
     (("Step ", lazy(rf"^(?:.*\s)?Step \d+ \| (?:\S+:{NUM} )*(?:val_)?loss:{NUM}(?: |$)")),),
     units=dict.fromkeys(("peak_memory_active", "peak_memory_alloc", "peak_memory_reserved"), "GiB"),
     reductions={"loss": "step_mean"},
-    linewise=True,
 )
 _COMMAS = lazy(rf"(?P<name>[A-Za-z_][\w./ ]*?)[:=]\s*(?P<number>{NUM})(?=,|\s*$)")
 MAXTEXT = LineFormat(
@@ -312,7 +305,6 @@ MAXTEXT = LineFormat(
     ),
     (("completed step:", lazy(rf"completed step: \d+, seconds: {NUM}")),),
     names={"lm_loss": "lm_loss", "total_weights": "target_tokens", "eval total_weights": "val/n_tokens"},
-    linewise=True,
 )
 VERL = LineFormat(
     "verl",

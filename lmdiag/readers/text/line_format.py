@@ -175,7 +175,6 @@ class LineFormat:
     step_offset: int = 0  # added to reach "optimizer updates completed": 1 where the first update is printed as 0
     objective: str = ""  # causal-lm, masked-lm, classification, reinforcement or composite; "" lets `gather` infer it
     not_measured: Mapping[str, float] = field(default_factory=dict)  # what is printed where nothing was measured
-    linewise: bool = False  # a line can be read without those before it
     not_facts: tuple[str, ...] = ()  # header names that stand for something else in this format
     fewest: int = 1  # records that make it worth to be called a log
     explained: bool = False  # a note says which columns were taken for what

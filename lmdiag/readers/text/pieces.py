@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from lmdiag.patterns import lazy
 from lmdiag.readers.tables.tally import Tally
+from lmdiag.readers.text.margins import has_margins, without_margins
 from lmdiag.readers.text.record_lines import records_in
 from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
@@ -108,7 +109,8 @@ def pieces(text: str, first_line: int = 1, tally: Tally | None = None) -> Iterat
         text = text.replace("#015", "\r")  # as SageMaker writes it
     redrawn = "\r" in text or "\x08" in text
     blank = 0
-    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), first_line):
+    lines = text.removesuffix("\n").split("\n") if text else []
+    for number, line in enumerate(without_margins(lines) if has_margins(text) else lines, first_line):
         if redrawn and ("\r" in line or "\x08" in line):
             split = line.split("\r") if "\x08" not in line else _REDRAW.split(line)
             parts = [piece for piece in split if piece and not piece.isspace()]

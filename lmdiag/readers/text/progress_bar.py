@@ -288,6 +288,11 @@ class BarScanner:
             place = {EPOCH: values[EPOCH], STEP: step} if EPOCH in values else {STEP: step}
             self._table.add(line, {**new, **place}, bar.rank, bar.total)
 
+    def settle(self) -> None:
+        """Add the states that were drawn last: a record follows."""
+        for bar in self._last.values():
+            self._settle(bar)
+
     def finish(self) -> None:
         """Add the last states, tell apart what is shown of several losses, and make one count of all epochs."""
         for bar in self._bars.values():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.patterns import lazy
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.text.aligned_table import ALIGNED_TABLE
+from lmdiag.readers.text.aligned_table import ALIGNED_TABLE, may_hold_tables, tables_in, with_tables
 from lmdiag.readers.text.blocks import COMPOSER, OLMO
 from lmdiag.readers.text.fairseq import FAIRSEQ
 from lmdiag.readers.text.formats import BARE, DEEPSPEED, EPOCHS, GENERIC, LIBRARIES, TUTORIALS
@@ -20,13 +21,14 @@ from lmdiag.readers.text.named_numbers import looks_like_record
 from lmdiag.readers.text.pieces import pieces, text_of, without_colours
 from lmdiag.readers.text.progress_bar import KERAS_CONSOLE, PROGRESS_BAR
 from lmdiag.readers.text.reading import TextReading, read_blocks
+from lmdiag.readers.text.translation import JOEYNMT, SOCKEYE
 from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
 
 FORMATS: dict[str, LineFormat] = {
     line_format.name: line_format
     for line_format in (
-        *(HF_CONSOLE, MLLOG, *LIBRARIES, FAIRSEQ, OLMO, COMPOSER, DEEPSPEED, KERAS_CONSOLE),
+        *(HF_CONSOLE, MLLOG, *LIBRARIES, FAIRSEQ, SOCKEYE, JOEYNMT, OLMO, COMPOSER, DEEPSPEED, KERAS_CONSOLE),
         *(*TUTORIALS, PROGRESS_BAR, ALIGNED_TABLE, EPOCHS, GENERIC),
     )
 }
@@ -59,53 +61,66 @@ def hits(text: str) -> dict[str, int]:
     >>> hits("iter 0: loss 4.2133, time 901.22ms, mfu -100.00%")
     {'nanogpt': 1}
     """
-    return _hits(*_kinds(sample_of(text)))
+    kinds, tables = _look(text)
+    found = _hits(kinds) | ({ALIGNED_TABLE.name: tables} if tables else {})
+    return {name: found[name] for name in FORMATS if name in found}
 
 
-def _kinds(text: str) -> tuple[Counter[str], dict[str, str]]:
-    """Count the pieces of a text that differ in their digits alone, and return one of each kind."""
-    often: Counter[str] = Counter()
-    examples: dict[str, str] = {}
-    for (_, piece), (_, kind) in zip(pieces(text), pieces(text.translate(_ANY_DIGIT))):
-        if kind not in often:
-            examples[kind] = piece
-        often[kind] += 1
-    return often, examples
+def _look(text: str) -> tuple[dict[str, list[str]], int]:
+    """Return the pieces of a sample that differ in their digits alone, kind by kind, and how many others are rows of tables."""
+    part = sample_of(text)
+    kinds: dict[str, list[str]] = {}
+    if may_hold_tables(part):
+        rows, rest = tables_in(list(pieces(part)))
+        for piece in rest:
+            kinds.setdefault(piece.translate(_ANY_DIGIT), []).append(piece)
+        return kinds, rows
+    for (_, piece), (_, kind) in zip(pieces(part), pieces(part.translate(_ANY_DIGIT))):
+        kinds.setdefault(kind, []).append(piece)
+    return kinds, 0
 
 
-def _hits(often: Counter[str], examples: dict[str, str]) -> dict[str, int]:
+def _hits(kinds: dict[str, list[str]]) -> dict[str, int]:
     marked = [(f, tuple({hint for hint, _ in f.marks})) for f in FORMATS.values() if f.marks]
     counts: Counter[str] = Counter()
-    for kind, piece in examples.items():
+    for alike in kinds.values():
         for line_format, hints in marked:
-            if any(hint in piece for hint in hints) and line_format.marked(piece):
-                counts[line_format.name] += often[kind]
-    return {name: counts[name] for name in FORMATS if counts[name]}
+            if any(hint in alike[0] for hint in hints) and line_format.marked(alike[0]):
+                counts[line_format.name] += len(alike)
+    return counts
 
 
 def format_of(text: str) -> LineFormat:
     """Return the format with the most lines; the more specific one where two have about as many.
 
-    A few such lines are no reason to leave out more of named numbers, of which the format knows nothing.
+    A few such lines are no reason to leave out more of named numbers, of which the format knows nothing. Tables that
+    stand among the lines of another format are read beside them.
     """
-    often, examples = _kinds(sample_of(text))
-    found = _hits(often, examples)
-    if not found:
-        return GENERIC
-    most = max(found.values())
-    best = FORMATS[next(name for name, count in found.items() if count >= 0.5 * most)]
-    return best if most * (1 if most >= FEW_HITS else 4) >= _left_out(best, often, examples) else GENERIC
+    kinds, tables = _look(text)
+    found = _hits(kinds)
+    best, most = GENERIC, 0
+    if found:
+        most = max(found.values())
+        best = FORMATS[next(name for name in FORMATS if found[name] >= 0.5 * most)]
+        if most * (1 if most >= FEW_HITS else 4) < _left_out(best, kinds):
+            best = GENERIC
+    if not tables:
+        return best
+    if (_left_out(GENERIC, kinds) if best is GENERIC else most) < FEW_HITS:
+        return ALIGNED_TABLE
+    return replace(best, scanner=with_tables(best.scanner))
 
 
-def _left_out(line_format: LineFormat, often: Counter[str], examples: dict[str, str]) -> int:
-    """Count the pieces with named numbers of a training record that a format does not read."""
+def _left_out(line_format: LineFormat, kinds: dict[str, list[str]]) -> int:
+    """Count the pieces with a loss and its place that a format does not read; those of the fallback are all counted."""
     scanner = line_format.scanner(line_format.table(), "")
-    if not isinstance(scanner, LineScanner):
+    own = scanner.plans.reader if isinstance(scanner, LineScanner) else None
+    if own is None and line_format is not GENERIC:
         return 0
-    frequent = sorted(examples, key=lambda kind: -often[kind])[:KINDS_LOOKED_AT]
-    unread = [kind for kind in frequent if not scanner.plans.reader(examples[kind])]
-    foreign = [kind for kind in unread if not any(f.marked(examples[kind]) for f in FORMATS.values())]
-    return sum(often[kind] for kind in foreign if looks_like_record(examples[kind], measured=True))
+    frequent = sorted(kinds.values(), key=len, reverse=True)[:KINDS_LOOKED_AT]
+    unread = [alike for alike in frequent if own is None or not own(alike[0])]
+    foreign = [alike for alike in unread if not any(f.marked(alike[0]) for f in FORMATS.values())]
+    return sum(len(alike) for alike in foreign if looks_like_record(alike[0], measured=True))
 
 
 def is_text(head: bytes) -> bool:

@@ -13,6 +13,7 @@ from lmdiag.sources.source import Source
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "text"
 LN2 = math.log(2)
+GIB = 2.0**30
 
 # sample -> (format, what its steps count, {metric: [(step, value), …]})
 EXPECTED: dict[str, tuple[str, str, dict[str, list[tuple[int, float]]]]] = {
@@ -102,6 +103,32 @@ EXPECTED: dict[str, tuple[str, str, dict[str, list[tuple[int, float]]]]] = {
     "epoch-print-lines": ("key-value text", "epoch", {"loss": [(1, 5.05), (2, 4.45), (3, 4.05)], "val/ppl": [(1, 154.161), (2, 139.491), (3, 103.338)]}),
     "progress-bar": ("progress-bar", "step", {"loss": [(300, 2.31), (600, 2.11), (900, 2.01), (1200, 1.91), (1800, 1.81)], "val/loss": [(900, 1.95)]}),
     "aligned-table": ("aligned-table", "epoch", {"loss": [(0, 4.012345), (1, 3.812345), (3, 3.512345)], "val/loss": [(0, 3.912345), (1, 3.812345), (3, 3.712345)]}),
+    "mlx-lm": (
+        "aligned-table",
+        "step",
+        {"loss": [(10, 3.21), (20, 3.105), (30, math.nan)], "val/loss": [(1, 4.813), (20, 3.15)], "tokens": [(10, 1200), (20, 2400), (30, 3600)],
+         "tokens_per_sec": [(10, 2345), (20, 2351), (30, 2360)], "val/eval_time_s": [(1, 1.58), (20, 0.05)]},
+    ),
+    "spacy": (
+        "aligned-table",
+        "step",
+        {"LOSS NER": [(0, 39.77), (200, 1021.43), (400, math.nan)], "LOSS TOK2VEC": [(0, 0), (200, 128.54), (400, 211.02)], "SCORE": [(0, 0), (200, 0.41), (400, 0.53)]},
+    ),
+    "frame": ("aligned-table", "step", {"loss": [(10, 4.215784), (20, 4.086496), (30, math.nan), (90, 3.172364)], "grad_norm": [(10, 1.19528), (20, math.nan), (30, 1.0174), (90, math.inf)]}),
+    "stable-baselines3": ("aligned-table", "step", {"loss": [(128, 55.3), (192, math.nan)], "train/approx_kl": [(128, 0.000273714), (192, 0.000384639)], "rollout/ep_rew_mean": [(64, 25), (128, 30), (192, 26.6)]}),
+    "rsl-rl": ("aligned-table", "step", {"Value function loss": [(0, 0.0523), (1, math.nan)], "Mean reward": [(0, 1.23), (1, 1.31)]}),
+    "sockeye": (
+        "sockeye",
+        "step",
+        {"ppl": [(50, 81.80938), (100, 68.424762), (150, math.nan)], "val/ppl": [(50, 71.532914), (100, 58.094984), (150, math.nan)],
+         "lr": [(50, 2e-4), (100, 2e-4), (150, 2e-4)], "samples": [(50, 800), (100, 1600), (150, 2400)], "ppl of batches": [(30, 89.5), (80, 88.5), (130, 87.5)]},
+    ),
+    "joeynmt": ("joeynmt", "step", {"val/loss": [(500, 4.00173), (1000, 3.53281), (1500, math.nan)], "val/ppl": [(500, 54.69257), (1000, 34.21992), (1500, math.nan)], "val/bleu": [(500, 1.25), (1000, 4.5), (1500, 0)]}),
+    "rich": (
+        "key-value text",
+        "step",
+        {"loss": [(10, 4.2158), (20, math.nan), (30, 3.8505), (40, 3.7)], "tokens_per_sec": [(10, 12000), (20, 12001), (30, 12002)], "mem_bytes": [(10, 3.21 * GIB), (20, 3.21 * GIB), (30, 3.21 * GIB)]},
+    ),
     "char-rnn": ("key-value text", "step", {"loss": [(1, 3.9), (2, 3.8), (3, 3.7)], "grad_norm": [(1, 0.51721), (2, 0.51721), (3, 0.51721)]}),
     "train-and-val-lines": ("key-value text", "epoch", {"loss": [(0, 3.5), (1, 2.5), (2, 1.5)], "val/loss": [(0, 3.75), (1, 2.75), (2, 1.75)], "val/accuracy": [(0, 0.4), (1, 0.4), (2, 0.4)]}),
     "key-value": ("key-value text", "step", {"loss": [(10, 2.31), (20, 2.21), (30, math.nan)], "val/loss": [(20, 2.25)], "grad_norm": [(10, 0.4), (20, 0.5), (30, math.inf)]}),

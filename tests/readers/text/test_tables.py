@@ -1,0 +1,461 @@
+"""Printed tables and boxes: in whatever form, under whatever names, the same numbers come back at the same steps."""
+
+import math
+import random
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from lmdiag.judging.reading import runs_of
+from lmdiag.run import Run
+from lmdiag.sources.source import Source
+
+Rows = Sequence[Sequence[str]]
+Points = list[tuple[int, float]]
+
+
+def run_of(text: str, name: str = "train.log") -> Run:
+    """Return the one run of a text."""
+    (run,) = runs_of(Source(name, content=text.encode()))
+    return run
+
+
+def points(run: Run, metric: str) -> Points:
+    """Return the steps and values of a metric."""
+    return list(zip(run[metric].steps.tolist(), run[metric].values.tolist()))
+
+
+def widths(names: Sequence[str], rows: Rows) -> list[int]:
+    """Return how wide each column must be."""
+    return [max(len(row[k]) for row in (names, *rows)) for k in range(len(names))]
+
+
+def left(names: Sequence[str], rows: Rows, gap: str = "  ") -> list[str]:
+    """Align cells at the left, as fastai does."""
+    wide = widths(names, rows)
+    return [gap.join(cell.ljust(w) for cell, w in zip(row, wide)) for row in (names, *rows)]
+
+
+def right(names: Sequence[str], rows: Rows, gap: str = "  ") -> list[str]:
+    """Align cells at the right, as most format strings do."""
+    wide = widths(names, rows)
+    return [gap.join(cell.rjust(w) for cell, w in zip(row, wide)) for row in (names, *rows)]
+
+
+def wide(names: Sequence[str], rows: Rows) -> list[str]:
+    """Align at the right in columns of one width."""
+    return right(names, [[cell.rjust(12) for cell in row] for row in rows])
+
+
+def indexed(names: Sequence[str], rows: Rows) -> list[str]:
+    """Put the index of a frame in front, which has no name."""
+    lines = right(names, rows)
+    return [f"    {lines[0]}", *(f"{k:<2}  {line}" for k, line in enumerate(lines[1:]))]
+
+
+def ruled(names: Sequence[str], rows: Rows) -> list[str]:
+    """Draw a rule below each name, as spaCy does."""
+    head, *body = right(names, rows)
+    return ["============= Training =============", head, "  ".join("-" * w for w in widths(names, rows)), *body]
+
+
+def bars(names: Sequence[str], rows: Rows) -> list[str]:
+    """Draw a table as databases print it, without edges."""
+    head, *body = left(names, rows, " | ")
+    return [head, "-+-".join("-" * w for w in widths(names, rows)), *body]
+
+
+def markdown(names: Sequence[str], rows: Rows) -> list[str]:
+    """Draw a table in Markdown."""
+    head, *body = (f"| {line} |" for line in left(names, rows, " | "))
+    return ["# Log", "", head, "|" + "|".join(":---:" for _ in names) + "|", *body]
+
+
+def grid(names: Sequence[str], rows: Rows) -> list[str]:
+    """Draw a rule between all rows."""
+    rule = "+-" + "-+-".join("-" * w for w in widths(names, rows)) + "-+"
+    return [rule, *(part for line in left(names, rows, " | ") for part in (f"| {line} |", rule))]
+
+
+def box(edges: str) -> Callable[[Sequence[str], Rows], list[str]]:
+    """Return what draws a box of these characters: its bar, its rule, and its corners in the order of reading."""
+    bar, dash, *corners = edges
+
+    def drawn(names: Sequence[str], rows: Rows) -> list[str]:
+        head, *body = (f"{bar} {line} {bar}" for line in right(names, rows, f" {bar} "))
+        rules = [
+            f"{corners[k]}{corners[k + 1].join(dash * (w + 2) for w in widths(names, rows))}{corners[k + 2]}"
+            for k in (0, 3, 6)
+        ]
+        return [rules[0], head, rules[1], *body, rules[2]]
+
+    return drawn
+
+
+def tabbed(names: Sequence[str], rows: Rows) -> list[str]:
+    """Put tabs between the cells, and something else above that keeps this from being a TSV."""
+    return ["Starting", *("\t".join(row) for row in (names, *rows))]
+
+
+def logged(names: Sequence[str], rows: Rows) -> list[str]:
+    """Write every line through a logger."""
+    return [f"2026-03-04 05:06:{k:02},123 INFO trainer - {line}" for k, line in enumerate(right(names, rows))]
+
+
+def repeated(names: Sequence[str], rows: Rows) -> list[str]:
+    """Print the head again every three rows."""
+    head, *body = right(names, rows)
+    return [line for k, row in enumerate(body) for line in (([head] if k % 3 == 0 else []) + [row])]
+
+
+def interleaved(names: Sequence[str], rows: Rows) -> list[str]:
+    """Print other lines between the rows."""
+    head, *body = left(names, rows)
+    return [head, *(line for k, row in enumerate(body) for line in (f"saved model_{k}.pt in 0.{k}s", row, ""))]
+
+
+def coloured(names: Sequence[str], rows: Rows) -> list[str]:
+    """Colour the cells, and mark a number with an arrow."""
+    return [f"\x1b[1m{line}\x1b[0m" for line in right(names, [[*row[:-1], f"{row[-1]} ▼"] for row in rows])]
+
+
+DRAWN = (left, right, wide, indexed, ruled, bars, markdown, grid, tabbed, logged, repeated, interleaved, coloured,
+         box("│─┌┬┐├┼┤└┴┘"), box("┃━┏┳┓┡╇┩└┴┘"), box("║═╔╦╗╠╬╣╚╩╝"), box("│─╭┬╮├┼┤╰┴╯"), box("┆─┌┬┐╞╪╡└┴┘"))  # fmt: skip
+NAMES = (
+    ("epoch", "train_loss", "valid_loss", "grad_norm"),
+    ("Step", "Training Loss", "Validation Loss", "Grad Norm"),
+    ("iter", "loss", "val_loss", "gnorm"),
+    ("#", "lm_loss", "eval_loss", "grad_norm"),
+    ("global_step", "train/loss", "val/loss", "train/grad_norm"),
+    ("Iteration", "Loss", "Dev Loss", "Gradient Norm"),
+)
+ORDERS = ((0, 1, 2, 3), (0, 3, 1, 2), (1, 0, 3, 2), (3, 2, 1, 0))
+
+
+def spelled(value: float, pick: random.Random) -> str:
+    """Write a number in one of the ways in which programs write it."""
+    if math.isnan(value):
+        return pick.choice(("nan", "NaN", "NAN"))
+    if math.isinf(value):
+        return pick.choice(("inf", "Infinity", "Inf"))
+    return pick.choice((f"{value:.6f}", f"{value:.4e}", f"{value:,.5f}"))
+
+
+@pytest.mark.parametrize("names", NAMES, ids=lambda names: names[1])
+@pytest.mark.parametrize("drawn", DRAWN)
+def test_numbers_come_back_at_their_steps(
+    drawn: Callable[[Sequence[str], Rows], list[str]], names: Sequence[str]
+) -> None:
+    pick = random.Random(f"{names}{DRAWN.index(drawn)}")
+    order = pick.choice(ORDERS if drawn not in (interleaved, indexed) else ORDERS[:2])
+    steps = [k * pick.choice((1, 1, 50)) for k in (range(1, 9) if pick.random() < 0.5 else range(8))]
+    steps = sorted(set(steps))
+    if names[0] == "epoch":
+        steps = [*range(len(steps))]
+    values = [[5.25 - 0.5 * k / 2, 5.5 - 0.25 * k, 1234.5 + k] for k in range(len(steps))]
+    values[3][0], values[-2][2], values[4][1] = math.nan, math.inf, math.nan
+    rows = [[str(step), *(spelled(value, pick) for value in row)] for step, row in zip(steps, values)]
+    text = "\n".join(drawn([names[k] for k in order], [[row[k] for k in order] for row in rows]))
+    run = run_of(f"Loading data\n\n{text}\nTraining took a while.\n", "notes.md" if drawn is markdown else "train.log")
+    assert run.step_kind == ("epoch" if names[0] == "epoch" else "step")
+    for k, metric in enumerate(("loss", "val/loss", "grad_norm")):
+        assert [step for step, _ in points(run, metric)] == steps, text
+        assert [v for _, v in points(run, metric)] == pytest.approx(
+            [row[k] for row in values], nan_ok=True, rel=1e-4
+        ), text
+    assert not run.skipped
+
+
+def test_a_table_beside_its_progress_bars() -> None:
+    lines = ["epoch     train_loss  valid_loss  time    "]
+    for epoch in range(3):
+        for batch in (1, 5, 10):
+            bar = "█" * batch + "-" * (10 - batch)
+            lines.append(
+                f"Epoch {epoch + 1}/3 : |{bar}| {10 * batch}.00% [{batch}/10 00:01<00:01... loss {6 - epoch - batch / 10:.4f}]"
+            )
+        lines.append(f"{epoch}         {5 - epoch}.000000    {5.5 - epoch}00000    00:0{epoch % 2 + 1}     ")
+    run = run_of("\r".join(lines))
+    assert points(run, "val/loss") == [(10, 5.5), (20, 4.5), (30, 3.5)]
+    assert run["loss"].steps.tolist() == [1, 5, 10, 11, 15, 20, 21, 25, 30]
+    assert points(run, "train/loss") == [(10, 5.0), (20, 4.0), (30, 3.0)]
+    assert points(run, "duration_s") == [(10, 1.0), (20, 2.0), (30, 1.0)]
+
+
+def test_a_table_of_mlx_lm() -> None:
+    rows = [
+        "  \x1b[1miter   train_loss     tok/s     tokens\x1b[0m",
+        "     1    \x1b[1;35mval\x1b[0m \x1b[1m5.813\x1b[0m    1.58s",
+        "    10    3.210 ▼    2,345      1.2k",
+        "    20    val 3.150    0.05s",
+        "    20    3.190 ▼    2,400      2.4k",
+        "    30      nan ▲    2,410     1.25M",
+        "    30    val   nan    0.05s",
+        "  save  0000030_adapters.safetensors",
+    ]
+    run = run_of("\n".join(["Trainable parameters: 81.317% (0.082M/0.101M)", *rows, "train ███ 100% · 30/30"]))
+    assert points(run, "loss")[:2] == [(10, 3.21), (20, 3.19)]
+    assert math.isnan(run["loss"].values[2])
+    assert [step for step, _ in points(run, "val/loss")] == [1, 20, 30]
+    assert points(run, "tokens") == [(10, 1200.0), (20, 2400.0), (30, 1.25e6)]
+    assert points(run, "tokens_per_sec")[1] == (20, 2400.0)
+    assert points(run, "val/eval_time_s")[0] == (1, 1.58)
+
+
+def test_units_and_percent() -> None:
+    head = "step    loss   lr    accuracy   time (ms)   gpu mem   elapsed\n"
+    body = "".join(
+        f"{k}/100   {5 - k / 4}   1e-4   {20 + k}%     {500 + k}      {3 + k}.5GiB   {k}m 30s\n" for k in range(1, 5)
+    )
+    run = run_of(head + body)
+    assert points(run, "accuracy")[0] == (1, pytest.approx(0.21))
+    assert points(run, "elapsed_s") == [(k, 60 * k + 30.0) for k in range(1, 5)]
+    assert run["gpu mem" if "gpu mem" in run else "mem_bytes"].values[0] == 4.5 * 2**30
+    assert next(series for series in run.series.values() if series.source_name == "time (ms)").values[
+        0
+    ] == pytest.approx(0.501)
+    assert run.config["max_steps"] == 100
+
+
+def test_blank_cells_are_missing() -> None:
+    rows = "".join(
+        f"{k:>6}  {5 - k / 8:>10.4f}  {f'{5.5 - k / 8:.4f}' if k % 2 == 0 else '':>10}  {1e-4:>8.1e}\n"
+        for k in range(1, 9)
+    )
+    run = run_of(f"{'step':>6}  {'train_loss':>10}  {'val_loss':>10}  {'lr':>8}\n{rows}")
+    assert points(run, "val/loss") == [(k, 5.5 - k / 8) for k in (2, 4, 6, 8)]
+    assert run["lr"].steps.tolist() == [*range(1, 9)]
+
+
+def test_cells_missing_at_the_end_are_a_habit_or_a_torn_line() -> None:
+    rows = [f"{k:>5} {5 - k / 8:.4f}" + (f" {5.5 - k / 8:.4f}" if k % 2 else "") for k in range(1, 9)]
+    run = run_of("\n".join([" step  loss val_loss", *rows]))
+    assert len(run["loss"]) == 8
+    assert len(run["val/loss"]) == 4
+    assert not run.skipped
+    torn = run_of("\n".join([" step  loss val_loss", *rows[::2], "    9 3."]))
+    assert len(torn["loss"]) == 4
+    assert [s.line for s in torn.skipped] == [6]
+
+
+def test_a_second_table_under_the_name_of_its_set() -> None:
+    text = ""
+    for k in range(1, 7):
+        text += ("step   loss     lr\n" if k % 2 else "") + f"{k * 10:<6} {5 - k / 4:.3f}   1e-4\n"
+        if k % 2 == 0:
+            text += f"\nEvaluation at step {k * 10}\n\nstep   loss     acc\n{k * 10:<6} {5.5 - k / 4:.3f}   0.{k}\n\n"
+    run = run_of(text)
+    assert points(run, "loss") == [(k * 10, 5 - k / 4) for k in range(1, 7)]
+    assert points(run, "val/loss") == [(20, 5.0), (40, 4.5), (60, 4.0)]
+    assert points(run, "val/accuracy") == [(20, 0.2), (40, 0.4), (60, 0.6)]
+
+
+def test_a_column_names_the_set() -> None:
+    rows = "".join(f"| train | {k} | {5 - k}.5 | 0.{k} |\n| val | {k} | {6 - k}.5 | 0.{k} |\n" for k in (1, 2, 3))
+    run = run_of(f"| Phase | Epoch | Loss | Acc |\n|---|---|---|---|\n{rows}")
+    assert points(run, "loss") == [(1, 4.5), (2, 3.5), (3, 2.5)]
+    assert points(run, "val/loss") == [(1, 5.5), (2, 4.5), (3, 3.5)]
+
+
+def test_a_report_of_classes_below_is_no_part_of_it() -> None:
+    table = "".join(f"{k}      {5 - k}.5   {6 - k}.5   0.{k}\n" for k in (1, 2, 3))
+    report = "              precision    recall  f1-score   support\n\n" + "".join(
+        f"           {k}       0.9{k}      0.96      0.95      1000\n" for k in range(9)
+    )
+    run = run_of(f"epoch  train_loss  val_loss  acc\n{table}\n{report}")
+    assert points(run, "loss") == [(1, 4.5), (2, 3.5), (3, 2.5)]
+
+
+def sb3(k: int, indent: str = "   ") -> str:
+    """Return one box of Stable-Baselines3."""
+    values = {"rollout/": {"ep_rew_mean": 20 + k}, "time/": {"fps": 800, "iterations": k, "total_timesteps": 64 * k},
+              "train/": {"approx_kl": 0.0002, "learning_rate": 0.0003, "loss": 55.5 - k, "value_loss": 111 - k}}  # fmt: skip
+    lines = []
+    for heading, names in values.items():
+        lines += [(heading, ""), *((indent + name, str(value)) for name, value in names.items())]
+    rule = "-" * 42
+    return "\n".join([rule, *(f"| {name:<24} | {value:<11} |" for name, value in lines), rule]) + "\n"
+
+
+def test_a_box_is_one_record() -> None:
+    run = run_of("Using cpu device\n" + "".join(map(sb3, range(1, 9))))
+    assert points(run, "loss") == [(64 * k, 55.5 - k) for k in range(1, 9)]
+    assert (run.objective, run["lr"].values[0], run["rollout/ep_rew_mean"].values[0]) == ("reinforcement", 0.0003, 21.0)
+
+
+def test_blocks_of_a_learning_iteration() -> None:
+    text = "".join(
+        f"{'#' * 60}\n{f'Learning iteration {k}/1000':^60}\n\n{'Computation:':>35} 45678 steps/s (collection: 1.2s)\n"
+        f"{'Value function loss:':>35} {2 - k / 10:.4f}\n{'Surrogate loss:':>35} -0.0012\n{'Mean reward:':>35} {k}.25\n"
+        f"{'-' * 60}\n{'Total timesteps:':>35} {k * 98304}\n{'Iteration time:':>35} 1.35s\n{'ETA:':>35} 12.5s\n\n"
+        for k in range(8)
+    )
+    run = run_of(text)
+    assert points(run, "Value function loss") == [(k, pytest.approx(2 - k / 10)) for k in range(8)]
+    assert points(run, "Mean reward")[2] == (2, 2.25)
+    assert (run.objective, run.config["max_steps"]) == ("reinforcement", 1000)
+
+
+def test_a_table_of_test_results_is_an_event() -> None:
+    bars = "".join(
+        f"Epoch 0:  {k}0%|## | {k}/10 [00:01<00:01, 5.0it/s, train_loss={5 - k / 4}]\n" for k in range(1, 11)
+    )
+    table = (
+        "┏━━━━━━━━━━━━━┳━━━━━━━━━━━━━━┓\n┃ Test metric ┃ DataLoader 0 ┃\n┡━━━━━━━━━━━━━╇━━━━━━━━━━━━━━┩\n"
+        "│  test_acc   │    0.9875    │\n│  test_loss  │    0.0388    │\n└─────────────┴──────────────┘\n"
+    )
+    run = run_of(bars + table)
+    assert len(run["loss"]) == 10
+    assert "test/loss" not in run
+    assert [event.fields for event in run.events if event.kind == "final_evaluation"] == [
+        {"test_acc": 0.9875, "test_loss": 0.0388}
+    ]
+
+
+COLUMNS = {"step": [10 * k for k in range(1, 8)], "loss": [5.5, 5.0, 4.5, math.nan, 4.0, 3.5, 3.25], "lr": [1e-4] * 7}
+
+
+@pytest.mark.parametrize("how", ["print", "to_string", "named index", "without step", "wrapped", "markdown"])
+def test_frames_of_pandas(how: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(COLUMNS)
+    if how == "without step":
+        frame = frame.set_index("step").rename_axis(None)
+    if how == "wrapped":
+        for k in range(6):
+            frame[f"layer_{k}_gradient_norm"] = frame["step"] / 100 + k
+        frame["val_loss"] = frame["loss"] + 1
+    indexed = frame.set_index("step") if how == "named index" else frame
+    if how == "markdown":
+        pytest.importorskip("tabulate")
+        text = frame.to_markdown()
+    else:
+        text = (
+            indexed.to_string(line_width=60)
+            if how == "wrapped"
+            else indexed.to_string()
+            if how == "to_string"
+            else repr(indexed)
+        )
+    run = run_of(f"history:\n{text}\n")
+    assert run["loss"].steps.tolist() == COLUMNS["step"]
+    assert run["loss"].values.tolist() == pytest.approx(COLUMNS["loss"], nan_ok=True)
+    if how == "wrapped":
+        assert points(run, "layer_5_gradient_norm")[6] == (70, pytest.approx(5.7))
+        assert points(run, "val/loss")[6] == (70, 4.25)
+
+
+def test_a_frame_without_its_middle_is_said() -> None:
+    pandas = pytest.importorskip("pandas")
+    text = repr(pandas.DataFrame({"step": range(1, 201), "loss": [10 - k / 32 for k in range(200)]}))
+    run = run_of(text)
+    assert points(run, "loss")[4:6] == [(5, 9.875), (196, pytest.approx(10 - 195 / 32, rel=1e-4))]
+    assert any("without its middle" in note for note in run.notes)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_frames_of_polars(many: bool) -> None:
+    polars = pytest.importorskip("polars")
+    more = {f"layer_{k}_gradient_norm": [float(k)] * 7 for k in range(5)} if many else {}
+    run = run_of(str(polars.DataFrame({"step": COLUMNS["step"], **more, "loss": COLUMNS["loss"]})))
+    assert run["loss"].steps.tolist() == COLUMNS["step"]
+    assert run["loss"].values.tolist() == pytest.approx(COLUMNS["loss"], nan_ok=True)
+    assert not many or run["layer_0_gradient_norm"].values.tolist() == [0.0] * 7
+
+
+@pytest.mark.parametrize(
+    "look", ["HEAVY_HEAD", "SQUARE", "MINIMAL", "SIMPLE", "ROUNDED", "ASCII", "DOUBLE_EDGE", "MARKDOWN"]
+)
+def test_tables_of_rich(look: str) -> None:
+    pytest.importorskip("rich")
+    from rich import box as boxes
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("Step", "Train Loss", "Val Loss", title="Training", box=getattr(boxes, look))
+    for step, loss in zip(COLUMNS["step"], COLUMNS["loss"]):
+        table.add_row(str(step), f"{loss:.3f}", "-" if step % 20 else f"{loss + 1:.3f}")
+    console = Console(width=80, record=True, file=None)
+    with console.capture() as captured:
+        console.print(table)
+    run = run_of(captured.get())
+    assert run["loss"].values.tolist() == pytest.approx(COLUMNS["loss"], nan_ok=True)
+    assert run["val/loss"].steps.tolist() == [20, 40, 60]
+
+
+@pytest.mark.parametrize("width", [60, 72, 80, 100])
+def test_lines_that_rich_wrapped(width: int) -> None:
+    pytest.importorskip("rich")
+    import io
+    import logging
+
+    from rich.console import Console
+    from rich.logging import RichHandler
+
+    printed = io.StringIO()
+    logger = logging.Logger("train")
+    logger.addHandler(RichHandler(console=Console(file=printed, width=width)))
+    for k in range(1, 8):
+        loss = math.nan if k == 4 else 5 - k / 4
+        logger.info(
+            f"step={k} loss={loss:.4f} lr={k * 1e-5:.3e} grad_norm=1.{k} tokens_per_second={12000 + k} gpu_mem=3.25GB epoch=0.{k}"
+        )
+    run = run_of(printed.getvalue())
+    assert run["loss"].steps.tolist() == [*range(1, 8)]
+    assert points(run, "tokens_per_sec") == [(k, 12000.0 + k) for k in range(1, 8)]
+    assert run["epoch"].values.tolist() == pytest.approx([k / 10 for k in range(1, 8)])
+    assert not any(".py" in name or "test_tables" in name for name in run.series)
+
+
+OF_TWO_SETS = "          train          val\nepoch   loss    acc    loss    acc\n"
+FORMS = {
+    "commas": "starting\nepoch,train_loss,val_loss\n" + "".join(f"{k},{5 - k}.5,{6 - k}.5\n" for k in (1, 2, 3)),
+    "semicolons": "starting\nEpoch; Train Loss; Val Loss\n" + "".join(f"{k}; {5 - k}.5; {6 - k}.5\n" for k in (1, 2, 3)),
+    "sets above": OF_TWO_SETS + "".join(f"{k}       {5 - k}.5    0.1    {6 - k}.5    0.2\n" for k in (1, 2, 3)),
+    "words in the count": "| Epoch | Loss | Val Loss |\n|---|---|---|\n" + "".join(f"| Epoch {k}/3 | {5 - k}.5 | {6 - k}.5 |\n" for k in (1, 2, 3)),
+    "bars behind": "   Epoch  GPU_mem  loss  val_loss\n" + "".join(
+        f"     {k}/3     2.1G   {5 - k}.{5 if done == 100 else 9}       {6 - k}.5:{done:>4}%|###| {done}/100 [00:01<00:01]\n" for k in (1, 2, 3) for done in (50, 100)
+    ),
+    "words below the head": "epoch  loss  val loss  time\nsaved a.pt in 0.5s\n" + "".join(f"{k}      {5 - k}.5   {6 - k}.5       1.5\n" for k in (1, 2, 3)),
+    "words between": "epoch  loss  val_loss\n" + "".join(f"{k}      {5 - k}.5   {6 - k}.5\nSaved the model with the best loss\nlowest   loss so far\n" for k in (1, 2, 3)),
+    "words beside": "| epoch | loss | val_loss | best |\n|--|--|--|--|\n" + "".join(f"| {k} | {5 - k}.5 | {6 - k}.5 | {'yes' if k % 2 else 'no'} |\n" for k in (1, 2, 3)),
+    "the summary of another count": "epoch  loss  val_loss\n" + "".join(f"{k}      {5 - k}.5   {6 - k}.5\n" for k in (1, 2, 3))
+    + "\nepoch   precision   recall\n" + "".join(f"{k}       0.5         0.25\n" for k in (1, 2, 3)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_further_forms(form: str) -> None:
+    run = run_of(FORMS[form])
+    assert run.step_kind == "epoch"
+    assert points(run, "loss") == [(1, 4.5), (2, 3.5), (3, 2.5)]
+    assert points(run, "val/loss") == [(1, 5.5), (2, 4.5), (3, 3.5)]
+
+
+def test_tables_by_steps_and_by_epochs() -> None:
+    text = ""
+    for epoch in (1, 2):
+        text += "step   loss     lr\n"
+        text += "".join(f"{k:<6} {6 - k / 100:.3f}   1e-4\n" for k in range(epoch * 100 - 90, epoch * 100 + 1, 10))
+        text += f"\nepoch   val_loss   val_acc\n{epoch}       {6 - epoch}.25       0.{epoch}\n\n"
+    run = run_of(text)
+    assert (run.step_kind, len(run["loss"])) == ("step", 20)
+    assert points(run, "val/loss") == [(100, 5.25), (200, 4.25)]
+
+
+PROSE = (
+    "Each epoch   the loss is printed\n",
+    "training loss    validation loss\n",
+    "| setting | loss |\n|---|---|\n| a | b |\n",
+    "Computing loss\n12 34\n",
+    "step loss\nnothing\n10\n",
+)
+
+
+@pytest.mark.parametrize("prose", PROSE)
+def test_what_is_no_table_changes_nothing(prose: str) -> None:
+    lines = "".join(f"step {k} | loss {5 - k / 4} | lr 1e-4\n" for k in range(1, 9))
+    run = run_of(prose + lines + "8 processes started\n" + prose)
+    assert points(run, "loss") == [(k, 5 - k / 4) for k in range(1, 9)]
+    assert not run.skipped
+    assert sorted(run.series) == ["loss", "lr"]
