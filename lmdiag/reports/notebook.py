@@ -92,7 +92,8 @@ def _curves(diagnosis: Diagnosis) -> str:
     run = diagnosis.run
     rows = [[c.metric, c.first, c.bars, c.last] for c in curves]
     where = marks(run, [f.first_step for f in diagnosis.findings], BARS)
-    rows.append([run.step_kind, f"{run.first_step:,}", where, f"{run.last_step:,}"])
+    rows += [["finding", "", where, ""]] if where else []
+    rows.append([run.step_kind, f"{run.first_step:,}", "", f"{run.last_step:,}"])
     lines = (" ".join(row).rstrip() for row in aligned(rows, "<><<"))
     return f'<pre style="margin:.4em 0;line-height:1.3">{escape(chr(10).join(lines))}</pre>'
 

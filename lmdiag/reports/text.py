@@ -88,13 +88,15 @@ def _curves(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
     if not curves:
         return
     where = marks(run, [entry.finding.first_step for entry in entries(diagnosis)], width)
-    axis = [run.step_kind, f"{run.first_step:,}", where, f"{run.last_step:,}"]
-    *rows, axis = aligned([*([c.metric, c.first, c.bars, c.last] for c in curves), axis], "<><<")
+    named = [["finding", "", where, ""]] if where else []
+    axis = [run.step_kind, f"{run.first_step:,}", "", f"{run.last_step:,}"]
+    rows = aligned([*([c.metric, c.first, c.bars, c.last] for c in curves), *named, axis], "<><<")
     yield ""
-    for metric, first, bars, last in rows:
+    for metric, first, bars, last in rows[: len(curves)]:
         yield f"  {metric} {first} {style.paint(bars, 'cyan')} {last}"
-    begin, end = (style.paint(text, dim=True) for text in (" ".join(axis[:2]), axis[3]))
-    yield f"  {begin} {style.paint(axis[2], bold=True)} {end}"
+    for name, first, found, last in rows[len(curves) :]:
+        begin, end = (style.paint(text, dim=True) for text in (f"{name} {first}", last))
+        yield f"  {begin} {style.paint(found, bold=True)} {end}"
 
 
 def _results(diagnosis: Diagnosis, summary: Summary) -> list[str]:

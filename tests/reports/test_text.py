@@ -80,7 +80,7 @@ def test_a_sick_run_fits_a_screen_and_says_everything(sick):
 def test_the_findings_are_marked_under_the_curves(sick):
     lines = render(Report((sick,))).splitlines()
     loss = next(line for line in lines if line.startswith("  loss"))
-    axis = next(line for line in lines if line.startswith("  step"))
+    axis = next(line for line in lines if line.startswith("  finding "))  # it says what its numbers are
     bars_begin = loss.index("█")
     share = (axis.index("1", bars_begin) - bars_begin) / (loss.rindex("×") - bars_begin)
     assert share == pytest.approx(1300 / 2000, abs=0.04)
