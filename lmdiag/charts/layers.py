@@ -53,7 +53,7 @@ def layer_heatmap(run: Run, metric: str, view: View) -> Drawing | None:
     most = max(max((abs(r["power"]) for r in records if r["power"] is not None), default=1.0), 0.3)
     scheme = {"scheme": "blueorange", "domain": [-most, most], "domainMid": 0}
     colour = channel("power", scale=scheme, title=POWERS)
-    where = [tip("layer"), tip("steps")]
+    where = [tip("layer"), tip("steps", title=f"{run.unit}s")]
     words = [*where, tip("value", ",.4~g", metric), tip("power", ".2f", POWERS)]
     finite = [r for r in records if not r["lost"]]
     layers = [layer(finite, mark("rect"), x=x, x2="x2", y=y, color=colour, tooltip=words)]

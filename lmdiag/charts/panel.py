@@ -33,6 +33,7 @@ class Panel:
     x_domain: tuple[float, float]
     y_domain: tuple[float, float] | None
     x_title: str = ""
+    unit: str = "step"  # what the steps of the log count
     log: bool = False
     y_format: str = ",.4~g"
     height: int = 150
@@ -90,7 +91,7 @@ def _ahead(panel: Panel, colours: Palette) -> Iterator[Spec]:
     """Draw the forecast of the loss: a band for its 90% interval, a dashed line in the middle, its end in words."""
     if panel.ahead:
         colour = colours.training
-        words = [tip("words", title="forecast"), tip("step", ",", "at step")]
+        words = [tip("words", title="forecast"), tip("step", ",", f"at {panel.unit}")]
         low, high = ({**panel.y, "field": name} for name in ("low", "high"))
         band = mark("area", color=colour, opacity=0.22, clip=True)
         yield layer(panel.ahead, band, x=panel.x, y=low, y2="high", tooltip=words)
@@ -104,7 +105,11 @@ def _links(panel: Panel, colours: Palette) -> Iterator[Spec]:
         line = mark(
             "rule", color=colours.severity(Severity.WARNING), strokeWidth=1.5, strokeDash=[4, 2], opacity=0.8, clip=True
         )
-        words = [tip("what"), tip("gradient", ",", "gradient at step"), tip("loss", ",", "loss at step")]
+        words = [
+            tip("what"),
+            tip("gradient", ",", f"gradient at {panel.unit}"),
+            tip("loss", ",", f"loss at {panel.unit}"),
+        ]
         yield layer(panel.links, line, x=panel.x, tooltip=words)
 
 
@@ -124,7 +129,7 @@ def _guides(panel: Panel, colours: Palette) -> Iterator[Spec]:
 def _bars(panel: Panel, colours: Palette) -> Iterator[Spec]:
     if panel.bars:
         bar = mark("rule", color=colours.evaluation, strokeWidth=1.4, opacity=0.7, clip=True)
-        words = [tip("step", ","), tip("sigma", ",.3~g", "one evaluation scatters by ±")]
+        words = [tip("step", ",", panel.unit), tip("sigma", ",.3~g", "one evaluation scatters by ±")]
         yield layer(panel.bars, bar, **panel.at, y2="y2", tooltip=words)
 
 
@@ -166,13 +171,15 @@ def _edge_marks(panel: Panel, colours: Palette) -> Iterator[Spec]:
         colour = colours.severity(Severity.ERROR)
         yield layer(lost, mark("rule", strokeWidth=5, color=colour, opacity=0.6), **place, x2="x2")
         cross = mark("point", shape=SHAPES[Severity.ERROR], size=90, color=colour, yOffset=-7)
-        yield layer(lost, cross, **place, tooltip=[tip("step", ","), tip("what", title="value"), tip("count", ",")])
+        yield layer(
+            lost, cross, **place, tooltip=[tip("step", ",", panel.unit), tip("what", title="value"), tip("count", ",")]
+        )
     outside = [r for t in panel.traces for r in off_scale_records(t, panel.y_domain)] if panel.y_domain else []
     for edge, place_y, shape, offset in (("above", 0, "triangle-up", 5), ("below", "height", "triangle-down", -5)):
         chosen = [r for r in outside if r["edge"] == edge]
         if chosen:
             point = mark("point", shape=shape, size=45, color=colours.muted, yOffset=offset)
-            words = [tip("step", ","), tip("y", ",.5~g", "value, off the scale")]
+            words = [tip("step", ",", panel.unit), tip("y", ",.5~g", "value, off the scale")]
             yield layer(chosen, point, x=panel.x, y={"value": place_y}, tooltip=words)
 
 
@@ -187,7 +194,7 @@ def _best(panel: Panel, colours: Palette) -> Iterator[Spec]:
 
 
 def _finding_points(panel: Panel, colours: Palette) -> Iterator[Spec]:
-    words = [tip("rule"), tip("step", ","), tip("y", ",.5~g", "value"), tip("message", title="what")]
+    words = [tip("rule"), tip("step", ",", panel.unit), tip("y", ",.5~g", "value"), tip("message", title="what")]
     for severity in SEVERITIES:
         chosen = [r for r in panel.points if r["severity"] == severity.label]
         if chosen:
@@ -199,7 +206,7 @@ def _finding_points(panel: Panel, colours: Palette) -> Iterator[Spec]:
 
 def _hover(panel: Panel, view: View, colours: Palette) -> Spec:
     """Show the values of the point nearest to the pointer, and let the reader drag over a range of x."""
-    words = [tip("trace", title="curve"), tip("step", ","), tip("y", ",.5~g", "value")]
+    words = [tip("trace", title="curve"), tip("step", ",", panel.unit), tip("y", ",.5~g", "value")]
     if view.axis != "step":
         words.append(tip("x", ",.4~g", panel.x_title or view.axis))
     near = {"type": "point", "nearest": True, "on": "pointerover", "clear": "pointerout", "encodings": ["x"]}

@@ -28,7 +28,6 @@ from lmdiag.reports.phrases import (
     number,
     origin,
     source_of,
-    steps,
     suppressions,
     total,
     visible,
@@ -82,7 +81,6 @@ def render(report: Report) -> str:
         version=__version__,
         report=report,
         looks=LOOKS,
-        steps=steps,
         evidence=lambda finding: [(name.replace("_", " "), number(value)) for name, value in finding.evidence.items()],
         total=total(report.verdicts, len(report.unreadable)),
         suppressed=suppressions(report.suppressed),
@@ -129,13 +127,13 @@ def _facts(diagnosis: Diagnosis, summary: Summary) -> Iterator[tuple[str, str]]:
     if summary.metric:
         yield "first loss", number(summary.loss_first)
         yield "last loss", number(summary.loss_last)
-        yield "lowest loss", f"{number(summary.loss_min)} (step {number(summary.loss_min_step)})"
+        yield "lowest loss", f"{number(summary.loss_min)} ({diagnosis.run.place(summary.loss_min_step or 0)})"
     if summary.perplexity_last is not None:
         yield "last perplexity", number(summary.perplexity_last)
     ahead = _forecast(diagnosis)
     if ahead is not None:
         yield (
-            f"forecast for step {number(ahead.step)}",
+            f"forecast for {diagnosis.run.place(ahead.step)}",
             f"{number(ahead.loss)} ({number(ahead.low)} to {number(ahead.high)})",
         )
     if diagnosis.best:

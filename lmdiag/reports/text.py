@@ -22,13 +22,13 @@ from lmdiag.reports.phrases import (
     origin,
     passed_over,
     source_of,
-    steps,
     suppressions,
     total,
 )
 from lmdiag.reports.report import Report
 from lmdiag.reports.summary import Summary, summarize
 from lmdiag.reports.terminal import Style, aligned, severity_look, verdict_look
+from lmdiag.run import Run
 
 NARROWEST, WIDEST_CURVE, BESIDE_THE_CURVE = 60, 72, 34
 FINDINGS_IN_FULL, ADVICE_SHOWN, NOTES_SHOWN, RUNS_IN_WORDS = 2, 3, 3, 10
@@ -111,22 +111,24 @@ def _results(diagnosis: Diagnosis, summary: Summary) -> list[str]:
 
 def _findings(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
     """Yield the worst findings in full, the others in a sentence, and under each what it explains."""
-    numbered = list(entries(diagnosis))
+    run, numbered = diagnosis.run, list(entries(diagnosis))
     after_full = True
     for rank, entry in enumerate(numbered, 1):
         in_full = style.verbose or (entry.finding.alarms and rank <= FINDINGS_IN_FULL)
         if in_full or after_full:
             yield ""
         after_full = in_full
-        yield from _finding(rank, entry.finding, style) if in_full else _sentence(entry.finding, style, 0, str(rank))
-        yield from _consequences(entry, style)
+        yield from (
+            _finding(run, rank, entry.finding, style) if in_full else _sentence(run, entry.finding, style, 0, str(rank))
+        )
+        yield from _consequences(run, entry, style)
     if not style.verbose and any(entry.finding.alarms for entry in numbered[FINDINGS_IN_FULL:]):
         yield from style.paragraph("-v shows the evidence and the advice of all findings.", dim=True)
 
 
-def _finding(rank: int, finding: Finding, style: Style) -> Iterator[str]:
+def _finding(run: Run, rank: int, finding: Finding, style: Style) -> Iterator[str]:
     words, colour = severity_look(severity_of(finding))
-    where = steps(finding.first_step, finding.last_step)
+    where = run.place(finding.first_step, finding.last_step)
     yield f"{rank} {style.paint(words, colour, bold=True)}  {style.paint(finding.rule, bold=True)}  {where}"
     yield from style.paragraph(finding.message, 4)
     yield from style.listed(evidence(finding), 4, dim=True)
@@ -134,19 +136,19 @@ def _finding(rank: int, finding: Finding, style: Style) -> Iterator[str]:
         yield from style.paragraph(advice, 4, "→ ", colour="green")
 
 
-def _consequences(entry: Entry, style: Style) -> Iterator[str]:
+def _consequences(run: Run, entry: Entry, style: Style) -> Iterator[str]:
     """Name what a finding explains, which mostly says the same again in other words; -v shows the words."""
     if style.verbose:
         for consequence in entry.consequences:
-            yield from _sentence(consequence, style, 4, "↳")
+            yield from _sentence(run, consequence, style, 4, "↳")
     elif entry.consequences:
         names = ", ".join(dict.fromkeys(consequence.rule for consequence in entry.consequences))
         yield from style.paragraph(f"also follows from it: {names}; -v", 4, "↳ ", dim=True)
 
 
-def _sentence(finding: Finding, style: Style, indent: int, lead: str) -> Iterator[str]:
+def _sentence(run: Run, finding: Finding, style: Style, indent: int, lead: str) -> Iterator[str]:
     words, colour = severity_look(severity_of(finding))
-    where = steps(finding.first_step, finding.last_step)
+    where = run.place(finding.first_step, finding.last_step)
     yield from style.paragraph(
         f"{finding.rule}, {where}: {finding.message}", indent, f"{lead} {words[0]} ", colour=colour
     )
