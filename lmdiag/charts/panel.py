@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from lmdiag.charts.palette import DASHES, SHAPES, Palette, palette
 from lmdiag.charts.traces import Records, Trace, line_records, off_scale_records, smooth_records
@@ -13,6 +14,12 @@ from lmdiag.finding import Severity
 
 LABEL_ROOM = 50  # pixels for the labels left of every panel, so that the panels line up
 FEW_POINTS = 60  # so few that each is drawn as a point, too
+LABELLED: dict[str, tuple[str | int, int]] = {
+    "right": ("width", -4),
+    "left": (0, 4),
+}  # ends of a line: where, how far inside
+CROWDED = 0.05  # of the height: two labels nearer than that would overlap
+ROOM_FOR_WORDS = 200  # pixels of height, from which there is room for words above the curves
 SEVERITIES = (Severity.INFO, Severity.WARNING, Severity.ERROR)  # drawn in this order, the worst on top
 
 
@@ -111,19 +118,30 @@ def _links(panel: Panel, colours: Palette) -> Iterator[Spec]:
             tip("loss", ",", f"loss at {panel.unit}"),
         ]
         yield layer(panel.links, line, x=panel.x, tooltip=words)
+    if panel.links and panel.height >= ROOM_FOR_WORDS:
+        late = panel.links[0]["x"] > sum(panel.x_domain) / 2
+        side = {"align": "right", "dx": -4} if late else {"align": "left", "dx": 4}
+        yield from _haloed(
+            panel.links[:1], mark("text", color=colours.text, **side), colours, x=panel.x, y={"value": 8}, text="what"
+        )
 
 
 def _guides(panel: Panel, colours: Palette) -> Iterator[Spec]:
     low, high = panel.y_domain or (0.0, 0.0)
     records: Records = []
     for g in sorted(panel.guides, key=lambda g: -g.value):
-        crowded = records and records[-1]["y"] - g.value < 0.05 * (high - low) and not panel.log
+        near = [r["side"] for r in records if r["y"] - g.value < CROWDED * (high - low) and not panel.log]
+        near += [r["align"] for r in panel.best if abs(r["y"] - g.value) < 2 * CROWDED * (high - low)]
+        side = next((side for side in LABELLED if side not in near), None)
         if low <= g.value <= high:
-            records.append({"y": g.value, "words": "" if crowded else g.words})
+            records.append({"y": g.value, "words": g.words, "side": side})
     if records:
         yield layer(records, mark("rule", strokeDash=[3, 3], color=colours.muted, opacity=0.9), y=panel.y)
-        words = mark("text", align="right", baseline="bottom", dx=-4, dy=-2, color=colours.muted)
-        yield layer(records, words, y=panel.y, x={"value": "width"}, text="words")
+    for side, (x, dx) in LABELLED.items():
+        chosen = [r for r in records if r["side"] == side]
+        if chosen:
+            words = mark("text", align=side, baseline="bottom", dx=dx, dy=-2, color=colours.muted)
+            yield layer(chosen, words, y=panel.y, x={"value": x}, text="words")
 
 
 def _bars(panel: Panel, colours: Palette) -> Iterator[Spec]:
@@ -188,9 +206,14 @@ def _best(panel: Panel, colours: Palette) -> Iterator[Spec]:
         look, back = {"color": colours.evaluation}, {"stroke": colours.background}
         yield layer(panel.best, mark("point", shape="diamond", size=130, clip=True, **look, **back), **panel.at)
         words = mark("text", dy=-13, fontWeight="bold", align=panel.best[0]["align"], **look)
-        halo = {**words, **back, "strokeWidth": 4, "strokeJoin": "round", "opacity": 0.9}
-        for text in (halo, words):
-            yield layer(panel.best, text, **panel.at, text="words")
+        yield from _haloed(panel.best, words, colours, **panel.at, text="words")
+
+
+def _haloed(records: Records, words: Spec, colours: Palette, **channels: Any) -> Iterator[Spec]:
+    """Draw words on a rim of the background, so that they can be read across lines."""
+    halo = {**words, "stroke": colours.background, "strokeWidth": 4, "strokeJoin": "round", "opacity": 0.9}
+    for text in (halo, words):
+        yield layer(records, text, **channels)
 
 
 def _finding_points(panel: Panel, colours: Palette) -> Iterator[Spec]:

@@ -47,6 +47,7 @@ CONFIG = {  # aligns the plots of all charts, left and right
     "legend": {"orient": "top", "direction": "horizontal", "gradientLength": 160, "gradientThickness": 8},
     "axisLeft": {"minExtent": LEFT_ROOM},
 }
+GEOMETRY = re.compile(r'\b(?:d|transform|[xy][12]?|width|height)="[^"]*"')  # written with fewer digits
 NOTHING_TO_DO = "Nothing was found that needs action."
 
 
@@ -177,7 +178,7 @@ def svg(drawing: Drawing, prefix: str = "") -> str:
     if "resolve" not in spec:  # it has no axis on the right
         spec["padding"] = {**spec["padding"], "right": RIGHT_ROOM}
     text: str = vl_convert.vegalite_to_svg(spec, vl_version="6.1")
-    text = re.sub(r"(-?\d+\.\d{2})\d+", r"\1", text)
+    text = GEOMETRY.sub(lambda attribute: re.sub(r"(\.\d{2})\d+", r"\1", attribute[0]), text)
     return re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{prefix}", text)
 
 
