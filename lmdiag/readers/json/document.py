@@ -21,6 +21,8 @@ NUMBERED_FIRST = re.compile(rb'\{\s*"(?:epoch|step|iter|iteration)?[ _-]?\d+":|.
 FEWEST_RECORDS = 3
 SPLITS = {"train", "training", "val", "valid", "validation", "dev", "eval", "test"}
 
+_decoder = json.JSONDecoder()
+
 
 def can_read(name: str, head: bytes) -> bool:
     """Tell whether this is one JSON value over several lines, or a list."""
@@ -77,6 +79,9 @@ def _load(source: Source) -> tuple[Any, str]:
     try:
         return json.loads(source.text), ""
     except (ValueError, RecursionError) as error:
+        whole = _one_after_another(source.text)
+        if whole:
+            return whole, ""
         found = [piece for piece in cut_apart(source.text) if not isinstance(piece, Lost)]
         records = found[0] if len(found) == 1 else found
         if not found:
@@ -84,6 +89,20 @@ def _load(source: Source) -> tuple[Any, str]:
                 f"{source.name} begins like JSON but is not: {error}", "check that it was copied completely"
             ) from error
         return records, f"the document is cut off or damaged: {error}"
+
+
+def _one_after_another(text: str) -> list[Any]:
+    """Return the values of a text that is several documents, as JSON Lines with a very long first line; [] with a torn one."""
+    values: list[Any] = []
+    at, end = 0, len(text.rstrip())
+    try:
+        while at < end:
+            start = next(place for place in range(at, end) if not text[place].isspace())
+            value, at = _decoder.raw_decode(text, start)
+            values.append(value)
+    except (ValueError, RecursionError):
+        return []
+    return values
 
 
 def _records(document: Any, fits: Callable[[list[Any]], bool]) -> list[Any] | None:
