@@ -36,7 +36,7 @@ ALLOWED = {
     "few-evaluations.jsonl": (LOOKED, "what was not evaluated may be sound"),
     "no-decay.jsonl": (
         "the loss does not start where that of an untrained model over thousands of tokens does",
-        "the rule keeps to large vocabularies, for small ones train well at a constant rate; the report says so",
+        "it begins at 4.8 nats, and the rule takes runs below 6 for fine-tuning, where a constant rate is usual",
     ),
 }
 
