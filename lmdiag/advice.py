@@ -13,8 +13,8 @@ def rewind(run: Run, step: int) -> str:
     """Say from which checkpoint to resume when things went wrong at `step`."""
     saved = run.checkpoint_before(step - 1)
     if saved is not None:
-        return f"Resume from the checkpoint saved at step {saved:,}."
-    return f"Resume from the last checkpoint before step {step:,}; save checkpoints more often if there is none."
+        return f"Resume from the checkpoint saved at {run.place(saved)}."
+    return f"Resume from the last checkpoint before {run.place(step)}; save checkpoints more often if there is none."
 
 
 def lower_lr(run: Run, step: int) -> str:
@@ -22,7 +22,7 @@ def lower_lr(run: Run, step: int) -> str:
     lr = run.value_at("lr", step)
     if not lr:
         return f"Try half the peak learning rate{'' if 'lr' in run else ' (the log does not say what it was)'}."
-    return f"Lower the learning rate: it was {figure(lr, 3)} at step {step:,}; try {figure(lr / 2, 2)}."
+    return f"Lower the learning rate: it was {figure(lr, 3)} at {run.place(step)}; try {figure(lr / 2, 2)}."
 
 
 def clip(run: Run, step: int) -> str:
@@ -36,15 +36,15 @@ def clip(run: Run, step: int) -> str:
     if isinstance(limit, int | float) and 0 < limit <= float(usual.replace(",", "")):
         return (
             f"Leave the clipping limit at {limit}: it is already at or below the 90th percentile of the norms before "
-            f"step {step:,} ({usual})."
+            f"{run.place(step)} ({usual})."
         )
     present = f" (the limit was {limit})" if limit else ""
-    return f"Clip the gradient norm at {usual}, its 90th percentile before step {step:,}{present}."
+    return f"Clip the gradient norm at {usual}, its 90th percentile before {run.place(step)}{present}."
 
 
 def keep_best(run: Run, metric: str, step: int, value: float) -> str:
     """Say which checkpoint to keep; a log that names its checkpoints may name none of this step."""
     saved = [event.step for event in run.events if event.kind == "checkpoint_saved"]
     if saved and step not in saved:
-        return f"If a checkpoint of step {step:,} exists, keep it: {metric} was lowest there ({figure(value)})."
-    return f"Keep the checkpoint of step {step:,}, where {metric} was lowest ({figure(value)})."
+        return f"If a checkpoint of {run.place(step)} exists, keep it: {metric} was lowest there ({figure(value)})."
+    return f"Keep the checkpoint of {run.place(step)}, where {metric} was lowest ({figure(value)})."

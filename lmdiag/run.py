@@ -267,6 +267,24 @@ class Run:
         return max((int(s.steps[-1]) for s in self.series.values() if len(s)), default=0)
 
     @property
+    def unit(self) -> str:
+        """What the steps of the log count, in the singular: `step`, `epoch`, `record`, `token` or `sample`."""
+        return self.step_kind.removesuffix("s")
+
+    def place(self, first: int, last: int | None = None) -> str:
+        """Write a step of the log, or a stretch of steps, for a sentence: every sentence that names one takes it from here.
+
+        >>> Run("a", {}).place(1040), Run("a", {}).place(1040, 1500), Run("a", {}, step_kind="epoch").place(7, 7)
+        ('step 1,040', 'steps 1,040–1,500', 'epoch 7')
+        >>> Run("a", {}, step_kind="tokens").place(61952)
+        '61,952 tokens'
+        """
+        span = f"{first:,}" if last in (None, first) else f"{first:,}–{last:,}"
+        if self.step_kind in ("tokens", "samples"):
+            return f"{span} {self.step_kind}"
+        return f"{self.unit}{'' if last in (None, first) else 's'} {span}"
+
+    @property
     def tokens(self) -> Series | None:
         """Tokens trained on so far: as logged, else steps times `batch_tokens` of the header, else None."""
         if "tokens" in self.series:

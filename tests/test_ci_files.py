@@ -157,6 +157,16 @@ def test_the_image_has_no_torch_and_no_root():
     assert not [name for name in dependencies if re.match("torch|streamlit|pandas", name)]
 
 
+def test_the_image_is_built_with_the_versions_that_the_tests_ran_with():
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    names = "PIP_CONSTRAINT=/source/constraints.txt PIP_BUILD_CONSTRAINT=/source/constraints.txt"
+    assert lines.index(f"ENV {names}") < next(i for i, line in enumerate(lines) if "pip install" in line)
+    held = {line.partition("==")[0] for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    needed = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
+    assert {re.split(r"[<>=\[; ]", name)[0] for name in needed} <= held
+
+
 # --- completion ------------------------------------------------------------------------------------------------------
 
 

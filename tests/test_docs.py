@@ -15,6 +15,7 @@ from docs import generate
 from lmdiag.cli import COMMANDS
 from lmdiag.gather import runs_in
 from lmdiag.readers.text import FORMATS
+from lmdiag.readers.text.reading import read_blocks
 from lmdiag.sources.source import Source
 from tests.cli.conftest import falling, write_log
 from tests.conftest import bash
@@ -232,7 +233,11 @@ def test_the_examples_for_contributors_read_what_they_are_for(title, content):
     space = {}
     exec(re.sub(r"^ {3}", "", snippets(section, "python")[0], flags=re.MULTILINE), space)
     reader, source = space.get("MY_FORMAT"), Source("a.log", content=content.encode())
-    can_read, read = (reader.can_read, reader.read) if reader else (space["can_read"], space["read"])
+    can_read, read = (
+        (reader.can_read, lambda source: read_blocks(reader, source.name, [source.text]))
+        if reader
+        else (space["can_read"], space["read"])
+    )
     assert (can_read(source.name, source.head), can_read("a.log", b"step 1 loss 2.5\n")) == (True, False)
     (run,) = runs_in(read(source), source.name)
     assert (run.format, run["loss"].steps.tolist(), run["loss"].values.tolist()) == ("my-format", [10], [2.5])

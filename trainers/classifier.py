@@ -82,6 +82,7 @@ def train(settings: Settings, hooks: Hooks) -> None:
     """Fine-tune with `Trainer.train`; raises ValueError for settings that do not fit together."""
     check_fault(hooks, "the Trainer")
     check_numbers(settings)
+    candidates(settings)
     if not (Path(settings.pretrained) / "config.json").exists():
         raise ValueError(f"there is no model in {settings.pretrained}. Train one first: lmdiag train bert-mlm")
     with tempfile.TemporaryDirectory() as scratch:
@@ -185,6 +186,21 @@ def fewer_of_the_others(rows: list[dict[str, Any]], counts: np.ndarray, seed: in
     return chosen
 
 
+def candidates(settings: Settings) -> list[float]:
+    """Return the learning rates to choose from; raises ValueError for what is none."""
+    rates = []
+    for word in settings.lrs.split(","):
+        try:
+            rates.append(float(word))
+        except ValueError:
+            raise ValueError(
+                f"--lrs {settings.lrs}: {word!r} is no number; separate learning rates by commas"
+            ) from None
+        if not 0 < rates[-1] < np.inf:
+            raise ValueError(f"--lrs {settings.lrs}: a learning rate must be above 0, not {word}")
+    return rates
+
+
 def cross_validate(
     rows: list[Any], names: list[str], settings: Settings, scratch: str
 ) -> dict[float, dict[str, float]]:
@@ -192,7 +208,7 @@ def cross_validate(
     order = np.random.default_rng(settings.seed).permutation(len(rows))
     folds = np.array_split(order, settings.folds)
     found = {}
-    for lr in (float(word) for word in settings.lrs.split(",")):
+    for lr in candidates(settings):
         f1s = []
         for held_out in folds:
             rest = np.setdiff1d(order, held_out)

@@ -9,7 +9,7 @@ from lmdiag.app.markup import badge, html, plain
 from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Finding, severity_of
 from lmdiag.looks import LOOKS
-from lmdiag.reports.phrases import number, steps
+from lmdiag.reports.phrases import number
 from lmdiag.rules import RULES
 from lmdiag.run import Run
 
@@ -25,19 +25,19 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
         st.success("Nothing needs action.", icon=":material/check_circle:")
     for rank, finding in alarms:
         with st.container(border=True):
-            _card(finding)
+            _card(diagnosis.run, finding)
             _details(finding) if rank == 0 else _folded(finding)
             _buttons(key, diagnosis.run, rank, finding)
     if others:
         with st.expander(f"Worth knowing, no alarm: {len(others)}", expanded=not alarms):
             for rank, finding in others:
-                _card(finding)
+                _card(diagnosis.run, finding)
                 _details(finding)
                 _buttons(key, diagnosis.run, rank, finding)
 
 
-def _card(finding: Finding) -> None:
-    where = steps(finding.first_step, finding.last_step)
+def _card(run: Run, finding: Finding) -> None:
+    where = run.place(finding.first_step, finding.last_step)
     st.markdown(f"{badge(LOOKS[severity_of(finding).label])} **{plain(finding.rule)}** · {plain(where)}")
     st.markdown(plain(finding.message))
     if finding.consequence_of:

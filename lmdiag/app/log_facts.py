@@ -86,11 +86,15 @@ def _samples(key: str, run: Run) -> None:
         last
         if last == 0
         else st.select_slider(
-            "Step", range(last + 1), last, format_func=lambda i: f"{samples[i].step}", key=f"sample-{key}"
+            run.unit.capitalize(),
+            range(last + 1),
+            last,
+            format_func=lambda i: f"{samples[i].step}",
+            key=f"sample-{key}",
         )
     )
     if last == 0:
-        st.caption(f"Generated at step {samples[0].step}.")
+        st.caption(f"Generated at {run.place(samples[0].step or 0)}.")
     st.code(samples[at].message[:LONGEST_SAMPLE], language=None, wrap_lines=True)
 
 
@@ -99,7 +103,7 @@ def _reading(diagnosis: Diagnosis) -> None:
     st.subheader("How the log was read", anchor=False)
     st.markdown(f"Read as **{plain(run.format or 'unknown')}** from {plain(run.source or 'memory')}.")
     for segment in run.segments if len(run.segments) > 1 else ():
-        st.markdown(f"- steps {segment.first_step:,} to {segment.last_step:,}, from row {segment.first_row + 1:,}")
+        st.markdown(f"- {run.place(segment.first_step, segment.last_step)}, from row {segment.first_row + 1:,}")
     for skipped in left_out(run):
         st.markdown(f"- {plain(not_read(skipped))}")
     account = run.account

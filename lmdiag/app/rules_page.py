@@ -89,5 +89,5 @@ def findings_with(rule: Rule, settings: dict[str, Any], known: dict[str, Diagnos
 
 
 def _said(diagnosis: Diagnosis) -> str:
-    said = [f"{severity_of(f).label} at step {f.first_step:,}" for f in diagnosis.findings]
+    said = [f"{severity_of(f).label} at {diagnosis.run.place(f.first_step)}" for f in diagnosis.findings]
     return ", ".join(said) or ("not checked" if diagnosis.not_checked else "–")

@@ -69,7 +69,7 @@ def _choose(known: dict[str, Diagnosis]) -> None:
         key: f":{look.colour.badge}[{look.symbol}] {plain(short(known[key].run.name, 34))}"
         for key, look in looks.items()
     }
-    words = {key: f"{looks[key].word}, {d.run.last_step:,} {plain(d.run.step_kind)}s" for key, d in known.items()}
+    words = {key: f"{looks[key].word}, {d.run.last_step:,} {plain(d.run.unit)}s" for key, d in known.items()}
     # The widget's own state is set before it is drawn: a run may have been opened, or closed, since.
     st.session_state["run_list"] = logs.chosen()
     if len(keys) <= MOST_LISTED:

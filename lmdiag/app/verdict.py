@@ -46,7 +46,7 @@ def facts_of(diagnosis: Diagnosis) -> list[tuple[str, str]]:
     planned = run.config.get("max_steps") if run.step_kind == "step" else None
     ahead = isinstance(planned, int | float) and planned > run.last_step
     facts = [
-        (f"{run.step_kind}s", f"{run.first_step:,} – {run.last_step:,}" + (f" of {planned:,.0f}" if ahead else "")),
+        (f"{run.unit}s", f"{run.first_step:,} – {run.last_step:,}" + (f" of {planned:,.0f}" if ahead else "")),
         ("first loss", number(summary.loss_first)),
         ("last loss", number(summary.loss_last)),
         ("lowest loss", number(summary.loss_min)),
@@ -54,14 +54,14 @@ def facts_of(diagnosis: Diagnosis) -> list[tuple[str, str]]:
     if summary.perplexity_last is not None:
         facts.append(("last perplexity", number(summary.perplexity_last)))
     if best is not None:
-        facts.append((f"best {best.metric}", f"{number(best.value)} at step {best.step:,}"))
+        facts.append((f"best {best.metric}", f"{number(best.value)} at {run.place(best.step)}"))
     bits = bits_per_byte(run, best.value) if best is not None else None
     if bits is not None:
         facts.append(("best bits per byte", number(bits)))
     expected = curves.forecast_of(diagnosis)
     if expected is not None:
         interval = f"{number(expected.loss)} ({number(expected.low)} – {number(expected.high)})"
-        facts.append((f"forecast for step {expected.step:,} (90% interval)", interval))
+        facts.append((f"forecast for {run.place(expected.step)} (90% interval)", interval))
     if run.complete is not None and not ahead:
         facts.append(("came to its end", "yes" if run.complete else "no"))
     return facts

@@ -17,7 +17,6 @@ BINS_OF_NORM = 40
 MOST_LAYERS = 48
 ROW = 18
 NAME_LENGTH = 40
-POWERS = "powers of ten from median"
 
 
 def layers_of(run: Run, metric: str) -> dict[str, Series]:
@@ -51,10 +50,11 @@ def layer_heatmap(run: Run, metric: str, view: View) -> Drawing | None:
     x = channel("x", title=axis_title(run, view.axis), scale=scale, axis={"format": "~s", "grid": False})
     y = channel("layer", "nominal", title=None, sort=names, axis={"labelLimit": 200})
     most = max(max((abs(r["power"]) for r in records if r["power"] is not None), default=1.0), 0.3)
+    powers = f"{metric} by layer: powers of ten from the median of the layer"
     scheme = {"scheme": "blueorange", "domain": [-most, most], "domainMid": 0}
-    colour = channel("power", scale=scheme, title=POWERS)
-    where = [tip("layer"), tip("steps")]
-    words = [*where, tip("value", ",.4~g", metric), tip("power", ".2f", POWERS)]
+    colour = channel("power", scale=scheme, title=powers, legend={"titleLimit": 600})
+    where = [tip("layer"), tip("steps", title=f"{run.unit}s")]
+    words = [*where, tip("value", ",.4~g", metric), tip("power", ".2f", "powers of ten from the median")]
     finite = [r for r in records if not r["lost"]]
     layers = [layer(finite, mark("rect"), x=x, x2="x2", y=y, color=colour, tooltip=words)]
     lost = [r for r in records if r["lost"]]

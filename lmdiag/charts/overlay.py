@@ -57,14 +57,16 @@ def grouped_chart(groups: Mapping[str, Sequence[Run]], metric: str, view: View) 
 
 def _panel(runs: Mapping[str, Run], traces: Sequence[Trace], metric: str, view: View) -> Panel:
     ends = [x_domain(run, view) for run in runs.values()]
+    one = next(iter(runs.values()))
     return Panel(
         title=metric,
         traces=traces,
-        x_title=axis_title(next(iter(runs.values())), view.axis),
+        x_title=axis_title(one, view.axis),
         x_domain=(min(low for low, _ in ends), max(high for _, high in ends)),
         y_domain=scale_domain(traces, view.log_y, view.full_range),
         log=view.log_y,
         height=340,
+        unit=one.unit,
     )
 
 

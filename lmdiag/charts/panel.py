@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from lmdiag.charts.palette import DASHES, SHAPES, Palette, palette
 from lmdiag.charts.traces import Records, Trace, line_records, off_scale_records, smooth_records
@@ -13,6 +14,12 @@ from lmdiag.finding import Severity
 
 LABEL_ROOM = 50  # pixels for the labels left of every panel, so that the panels line up
 FEW_POINTS = 60  # so few that each is drawn as a point, too
+LABELLED: dict[str, tuple[str | int, int]] = {
+    "right": ("width", -4),
+    "left": (0, 4),
+}  # ends of a line: where, how far inside
+CROWDED = 0.05  # of the height: two labels nearer than that would overlap
+ROOM_FOR_WORDS = 200  # pixels of height, from which there is room for words above the curves
 SEVERITIES = (Severity.INFO, Severity.WARNING, Severity.ERROR)  # drawn in this order, the worst on top
 
 
@@ -33,6 +40,7 @@ class Panel:
     x_domain: tuple[float, float]
     y_domain: tuple[float, float] | None
     x_title: str = ""
+    unit: str = "step"  # what the steps of the log count
     log: bool = False
     y_format: str = ",.4~g"
     height: int = 150
@@ -90,7 +98,7 @@ def _ahead(panel: Panel, colours: Palette) -> Iterator[Spec]:
     """Draw the forecast of the loss: a band for its 90% interval, a dashed line in the middle, its end in words."""
     if panel.ahead:
         colour = colours.training
-        words = [tip("words", title="forecast"), tip("step", ",", "at step")]
+        words = [tip("words", title="forecast"), tip("step", ",", f"at {panel.unit}")]
         low, high = ({**panel.y, "field": name} for name in ("low", "high"))
         band = mark("area", color=colour, opacity=0.22, clip=True)
         yield layer(panel.ahead, band, x=panel.x, y=low, y2="high", tooltip=words)
@@ -104,27 +112,42 @@ def _links(panel: Panel, colours: Palette) -> Iterator[Spec]:
         line = mark(
             "rule", color=colours.severity(Severity.WARNING), strokeWidth=1.5, strokeDash=[4, 2], opacity=0.8, clip=True
         )
-        words = [tip("what"), tip("gradient", ",", "gradient at step"), tip("loss", ",", "loss at step")]
+        words = [
+            tip("what"),
+            tip("gradient", ",", f"gradient at {panel.unit}"),
+            tip("loss", ",", f"loss at {panel.unit}"),
+        ]
         yield layer(panel.links, line, x=panel.x, tooltip=words)
+    if panel.links and panel.height >= ROOM_FOR_WORDS:
+        late = panel.links[0]["x"] > sum(panel.x_domain) / 2
+        side = {"align": "right", "dx": -4} if late else {"align": "left", "dx": 4}
+        yield from _haloed(
+            panel.links[:1], mark("text", color=colours.text, **side), colours, x=panel.x, y={"value": 8}, text="what"
+        )
 
 
 def _guides(panel: Panel, colours: Palette) -> Iterator[Spec]:
     low, high = panel.y_domain or (0.0, 0.0)
     records: Records = []
     for g in sorted(panel.guides, key=lambda g: -g.value):
-        crowded = records and records[-1]["y"] - g.value < 0.05 * (high - low) and not panel.log
+        near = [r["side"] for r in records if r["y"] - g.value < CROWDED * (high - low) and not panel.log]
+        near += [r["align"] for r in panel.best if abs(r["y"] - g.value) < 2 * CROWDED * (high - low)]
+        side = next((side for side in LABELLED if side not in near), None)
         if low <= g.value <= high:
-            records.append({"y": g.value, "words": "" if crowded else g.words})
+            records.append({"y": g.value, "words": g.words, "side": side})
     if records:
         yield layer(records, mark("rule", strokeDash=[3, 3], color=colours.muted, opacity=0.9), y=panel.y)
-        words = mark("text", align="right", baseline="bottom", dx=-4, dy=-2, color=colours.muted)
-        yield layer(records, words, y=panel.y, x={"value": "width"}, text="words")
+    for side, (x, dx) in LABELLED.items():
+        chosen = [r for r in records if r["side"] == side]
+        if chosen:
+            words = mark("text", align=side, baseline="bottom", dx=dx, dy=-2, color=colours.muted)
+            yield layer(chosen, words, y=panel.y, x={"value": x}, text="words")
 
 
 def _bars(panel: Panel, colours: Palette) -> Iterator[Spec]:
     if panel.bars:
         bar = mark("rule", color=colours.evaluation, strokeWidth=1.4, opacity=0.7, clip=True)
-        words = [tip("step", ","), tip("sigma", ",.3~g", "one evaluation scatters by ±")]
+        words = [tip("step", ",", panel.unit), tip("sigma", ",.3~g", "one evaluation scatters by ±")]
         yield layer(panel.bars, bar, **panel.at, y2="y2", tooltip=words)
 
 
@@ -166,13 +189,15 @@ def _edge_marks(panel: Panel, colours: Palette) -> Iterator[Spec]:
         colour = colours.severity(Severity.ERROR)
         yield layer(lost, mark("rule", strokeWidth=5, color=colour, opacity=0.6), **place, x2="x2")
         cross = mark("point", shape=SHAPES[Severity.ERROR], size=90, color=colour, yOffset=-7)
-        yield layer(lost, cross, **place, tooltip=[tip("step", ","), tip("what", title="value"), tip("count", ",")])
+        yield layer(
+            lost, cross, **place, tooltip=[tip("step", ",", panel.unit), tip("what", title="value"), tip("count", ",")]
+        )
     outside = [r for t in panel.traces for r in off_scale_records(t, panel.y_domain)] if panel.y_domain else []
     for edge, place_y, shape, offset in (("above", 0, "triangle-up", 5), ("below", "height", "triangle-down", -5)):
         chosen = [r for r in outside if r["edge"] == edge]
         if chosen:
             point = mark("point", shape=shape, size=45, color=colours.muted, yOffset=offset)
-            words = [tip("step", ","), tip("y", ",.5~g", "value, off the scale")]
+            words = [tip("step", ",", panel.unit), tip("y", ",.5~g", "value, off the scale")]
             yield layer(chosen, point, x=panel.x, y={"value": place_y}, tooltip=words)
 
 
@@ -181,13 +206,18 @@ def _best(panel: Panel, colours: Palette) -> Iterator[Spec]:
         look, back = {"color": colours.evaluation}, {"stroke": colours.background}
         yield layer(panel.best, mark("point", shape="diamond", size=130, clip=True, **look, **back), **panel.at)
         words = mark("text", dy=-13, fontWeight="bold", align=panel.best[0]["align"], **look)
-        halo = {**words, **back, "strokeWidth": 4, "strokeJoin": "round", "opacity": 0.9}
-        for text in (halo, words):
-            yield layer(panel.best, text, **panel.at, text="words")
+        yield from _haloed(panel.best, words, colours, **panel.at, text="words")
+
+
+def _haloed(records: Records, words: Spec, colours: Palette, **channels: Any) -> Iterator[Spec]:
+    """Draw words on a rim of the background, so that they can be read across lines."""
+    halo = {**words, "stroke": colours.background, "strokeWidth": 4, "strokeJoin": "round", "opacity": 0.9}
+    for text in (halo, words):
+        yield layer(records, text, **channels)
 
 
 def _finding_points(panel: Panel, colours: Palette) -> Iterator[Spec]:
-    words = [tip("rule"), tip("step", ","), tip("y", ",.5~g", "value"), tip("message", title="what")]
+    words = [tip("rule"), tip("step", ",", panel.unit), tip("y", ",.5~g", "value"), tip("message", title="what")]
     for severity in SEVERITIES:
         chosen = [r for r in panel.points if r["severity"] == severity.label]
         if chosen:
@@ -199,7 +229,7 @@ def _finding_points(panel: Panel, colours: Palette) -> Iterator[Spec]:
 
 def _hover(panel: Panel, view: View, colours: Palette) -> Spec:
     """Show the values of the point nearest to the pointer, and let the reader drag over a range of x."""
-    words = [tip("trace", title="curve"), tip("step", ","), tip("y", ",.5~g", "value")]
+    words = [tip("trace", title="curve"), tip("step", ",", panel.unit), tip("y", ",.5~g", "value")]
     if view.axis != "step":
         words.append(tip("x", ",.4~g", panel.x_title or view.axis))
     near = {"type": "point", "nearest": True, "on": "pointerover", "clear": "pointerout", "encodings": ["x"]}

@@ -18,7 +18,7 @@ from lmdiag.metrics import METRICS
 from lmdiag.run import Run
 
 SCORES, MOST_SCORES = ("accuracy", "f1", "recall", "precision", "auc"), 5
-AXIS_WORDS = {"step": "steps", "elapsed": "hours", "relative": "the run"}
+AXIS_WORDS = {"elapsed": "hours", "relative": "the run"}
 
 
 def drawing(panel: Panel, findings: Sequence[Finding], view: View, **side: Spec) -> Drawing:
@@ -114,6 +114,7 @@ def panel_of(
         x_domain(run, view),
         scale_domain(traces, log, view.full_range, levels, [*(p["y"] for p in points), *marked]),
         log=log,
+        unit=run.unit,
         spans=span_records(run, shaded(run, findings), view),
         points=points,
         **more,
@@ -150,4 +151,5 @@ def _describe(panel: Panel, findings: Sequence[Finding], view: View) -> str:
         if lost:
             parts.append(f"{lost:,} values of {t.name} are not finite")
     marked = f" Marked: {', '.join(sorted({f.rule for f in findings}))}." if findings else ""
-    return f"{panel.title} over {AXIS_WORDS.get(view.axis, view.axis)}: {'; '.join(parts)}.{marked}"
+    over = f"{panel.unit}s" if view.axis == "step" else AXIS_WORDS.get(view.axis, view.axis)
+    return f"{panel.title} over {over}: {'; '.join(parts)}.{marked}"

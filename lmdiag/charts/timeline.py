@@ -17,7 +17,6 @@ from lmdiag.run import Run
 MOST_ROWS = 8
 ROW_HEIGHT = 22
 LATE = 0.72  # of the way along, from where the name stands left of the mark
-WORDS = [tip("rule"), tip("steps"), tip("severity"), tip("message", title="what")]
 
 
 def timeline_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing | None:
@@ -34,21 +33,22 @@ def timeline_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing
     rows = {"domain": list(range(len(records))), "paddingOuter": 0.1}
     x = channel("x", title=None, scale=domain(ends), axis=None)
     y = channel("row", "ordinal", title=" ", scale=rows, axis=axis)
-    layers = [*_bars(records, x, y, palette(view.dark)), _buttons(records, x, y)]
+    words = [tip("rule"), tip("steps", title=f"{run.unit}s"), tip("severity"), tip("message", title="what")]
+    layers = [*_bars(records, x, y, palette(view.dark), words), _buttons(records, x, y, words)]
     hidden = len(visible) - len(records)
     note = f"{hidden} more findings are in the list below." if hidden else ""
-    return Drawing(chart(layers, ROW_HEIGHT * len(records)), _describe(visible), note)
+    return Drawing(chart(layers, ROW_HEIGHT * len(records)), _describe(run, visible), note)
 
 
-def _bars(records: Records, x: Spec, y: Spec, colours: Palette) -> Iterator[Spec]:
+def _bars(records: Records, x: Spec, y: Spec, colours: Palette, words: list[Spec]) -> Iterator[Spec]:
     for severity in SEVERITIES:
         chosen = [r for r in records if r["severity"] == severity.label]
         if chosen:
             colour = colours.severity(severity)
             bar = mark("bar", height=15, cornerRadius=3, color=colour, opacity=0.28)
-            yield layer(chosen, bar, x=x, x2="x2", y=y, tooltip=WORDS)
+            yield layer(chosen, bar, x=x, x2="x2", y=y, tooltip=words)
             point = mark("point", shape=SHAPES[severity], size=90, color=colour, opacity=1)
-            yield layer(chosen, point, x=x, y=y, tooltip=WORDS)
+            yield layer(chosen, point, x=x, y=y, tooltip=words)
     for late, align, offset in ((False, "left", 10), (True, "right", -10)):
         chosen = [r for r in records if r["late"] == late]
         if chosen:
@@ -57,13 +57,13 @@ def _bars(records: Records, x: Spec, y: Spec, colours: Palette) -> Iterator[Spec
             )
 
 
-def _buttons(records: Records, x: Spec, y: Spec) -> Spec:
+def _buttons(records: Records, x: Spec, y: Spec, words: list[Spec]) -> Spec:
     """Make each row clickable: a click selects the rank of its finding under the name `finding`."""
     button = mark("bar", height=ROW_HEIGHT, opacity=0, cursor="pointer")
-    row = layer(records, button, x={**x, "field": "first"}, x2="last", y=y, tooltip=WORDS)
+    row = layer(records, button, x={**x, "field": "first"}, x2="last", y=y, tooltip=words)
     return {**row, "params": [{"name": "finding", "select": {"type": "point", "fields": ["rank"]}}]}
 
 
-def _describe(findings: Sequence[Finding]) -> str:
-    spans = (f"{f.rule} from step {f.first_step:,} to {f.last_step:,}" for f in findings[:MOST_ROWS])
+def _describe(run: Run, findings: Sequence[Finding]) -> str:
+    spans = (f"{f.rule} at {run.place(f.first_step, f.last_step)}" for f in findings[:MOST_ROWS])
     return f"Findings along the run: {'; '.join(spans)}."

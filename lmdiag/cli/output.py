@@ -15,14 +15,23 @@ from lmdiag.cli.streams import ignore_closed_output
 from lmdiag.errors import BadSetting, LmdiagError, UnreadableLog, nearest
 from lmdiag.reports import FORMATS, render
 from lmdiag.reports.report import Report
+from lmdiag.reports.sparkline import BARS, NOT_FINITE
 
 TABLE = "parquet"  # the one format that is no text, and so is only written
+
+# What stands for the marks of a report where an output cannot show them, on an old Windows console for example.
+PLAIN = str.maketrans(f"{BARS}{NOT_FINITE}✗✓○→↳·–", "_.:-=+*#xx+o>>|-") | {
+    ord("…"): "...",
+    ord("∞"): "inf",
+    ord("±"): "+-",
+    ord("µ"): "u",
+}
 
 COMMAND = re.compile(r"^(\s*)(::|##\[)", re.MULTILINE)  # a name in a log may be so, and stand first where it wraps
 
 
 def print_result(text: str, commands: bool = False) -> None:
-    """Write text to standard output; what its encoding lacks becomes `?`, and a reader who has left is no error.
+    """Write text to standard output, in ASCII marks where it cannot show others; a reader who has left is no error.
 
     Only what is printed as `commands` may be such to GitHub Actions: it obeys any line that begins like one.
     """
@@ -40,6 +49,7 @@ def print_line(text: str, commands: bool = False) -> None:
         text = COMMAND.sub(r"\1·\2", text)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
+        text = showable(text, sys.stdout.encoding)
     try:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
         sys.stdout.flush()
@@ -48,6 +58,19 @@ def print_line(text: str, commands: bool = False) -> None:
     except OSError as error:
         ignore_closed_output()  # what is left would fail again when the program ends
         raise LmdiagError(f"cannot write to standard output: {error.strerror}", "is the disk full?") from error
+
+
+def showable(text: str, encoding: str) -> str:
+    """Return the text as it is, or in ASCII marks where the encoding cannot show all of it.
+
+    >>> showable("✗ loss ▁▄█ 2.5", "ascii"), showable("✗ loss ▁▄█ 2.5", "utf-8")
+    ('x loss _-# 2.5', '✗ loss ▁▄█ 2.5')
+    """
+    try:
+        text.encode(encoding, "surrogateescape")  # names of files need not be text
+    except UnicodeEncodeError:
+        return text.translate(PLAIN)
+    return text
 
 
 def checked_outputs(given: Sequence[str]) -> dict[str, str]:

@@ -48,20 +48,20 @@ class Printer:
         self._command: str | None = options["command"]
         self._as_json = options["shape"] == "jsonl"
         self._style = Style(width(), wants_color(options["color"]))
-        self._run = ""
+        self._run = Run("", {})
 
     def begins(self, name: str, run: Run) -> None:
         """Print that a run is followed from now on."""
-        self._run = run.name
+        self._run = run
         points = count(len(run.curve[1]), f"value of {run.curve[0]}", f"values of {run.curve[0]}") if run.curve else ""
         self.changed(Change("following", run.last_step, ", ".join(filter(None, [name, run.format, points]))))
 
     def changed(self, change: Change) -> None:
         """Print a change, and run the command for one that fails the gate."""
         if self._as_json:
-            print_line(as_json(change, time.strftime("%Y-%m-%dT%H:%M:%S%z"), self._run))
+            print_line(as_json(change, time.strftime("%Y-%m-%dT%H:%M:%S%z"), self._run.name))
         else:
-            print_line(as_text(change, time.strftime("%H:%M:%S"), self._style))
+            print_line(as_text(change, time.strftime("%H:%M:%S"), self._style, self._run))
         if self._command and self._calls(change):
             self._call(self._command, change)
 

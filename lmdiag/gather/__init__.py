@@ -10,6 +10,7 @@ from lmdiag.facts import header_facts
 from lmdiag.gather.arranged import Arranged
 from lmdiag.gather.separate import separate
 from lmdiag.gather.series import gather
+from lmdiag.gather.writers import taken_apart
 from lmdiag.readers import as_unreadable
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.run import Run
@@ -35,4 +36,4 @@ def run_of(raw: RawLog) -> Run:
 
 def _arranged(raw: RawLog) -> Arranged:
     """Arrange a log with the facts that the settings of its program state; what the reader found counts more."""
-    return Arranged(replace(raw, config={**header_facts(raw.settings), **raw.config}))
+    return taken_apart(Arranged(replace(raw, config={**header_facts(raw.settings), **raw.config})))

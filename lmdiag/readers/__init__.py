@@ -117,7 +117,12 @@ def read_source(source: Source, options: ReadOptions | None = None) -> list[RawL
             told = options.reader or chosen != FALLBACK or isinstance(error, NoValues)
             raise error if told else _unknown(source) from error
     damage = source.reading.damage
-    return [mapped(raw if not damage else _damaged(raw, damage), options.mapping) for raw in found]
+    found = [raw if not damage else _damaged(raw, damage) for raw in found]
+    encoding, word = source.guessed_encoding
+    if encoding:
+        note = f'The text is no UTF-8; it was taken for {encoding}, in which it holds "{word}", and that is a guess.'
+        found = [replace(raw, notes=(*raw.notes, note)) for raw in found]
+    return [mapped(raw, options.mapping) for raw in found]
 
 
 def begin(source: Source, options: ReadOptions) -> Growing | None:

@@ -102,6 +102,24 @@ def part(raw: RawLog, rows: np.ndarray, label: str, run_column: str = "") -> Raw
     )
 
 
+def in_order(raw: RawLog, order: np.ndarray) -> RawLog:
+    """Return the log with its rows in another order: `order` names the rows of this one, int64[n_rows]."""
+    place = np.empty(raw.n_rows, np.int64)
+    place[order] = np.arange(raw.n_rows)
+    moved: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # columns share their rows, and are told apart by these later
+    columns, texts = {}, {}
+    for name, column in raw.columns.items():
+        if id(column.rows) not in moved:
+            by = np.argsort(place[column.rows])
+            moved[id(column.rows)] = by, place[column.rows][by]
+        by, rows = moved[id(column.rows)]
+        columns[name] = Column(rows, column.values[by])
+    for name, (at, words) in raw.texts.items():
+        by = np.argsort(place[at])
+        texts[name] = place[at][by], [words[k] for k in by]
+    return replace(raw, columns=columns, texts=texts, lines=None if raw.lines is None else raw.lines[order])
+
+
 def _cut(raw: RawLog, place: np.ndarray) -> Iterator[tuple[str, tuple[np.ndarray, np.ndarray]]]:
     cut: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     for name, column in raw.columns.items():

@@ -11,6 +11,7 @@ Every record is one line of strict JSON, appended with one write: a killed proce
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -41,7 +42,8 @@ class RunLogger:
     `resume` continues the run the file holds, in a new `run` record with the same `run_id`; say where with
     `resumed_from_step`, else the last step of the file is taken. A missing file starts a new run.
 
-    Raises LogInUse for a file that holds a run already (without `resume`) or something else (with it).
+    Raises LogInUse for a file that holds a run already (without `resume`) or something else (with it), and for one that
+    another process still writes to, where the system can tell.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "a.jsonl")
@@ -82,6 +84,11 @@ class RunLogger:
         self.run_id = run_id or uuid.uuid4().hex[:12]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        if not _locked(self._descriptor):
+            os.close(self._descriptor)
+            raise LogInUse(
+                f"{self.path} is being written by another process. End it first, or choose another file name."
+            )
         facts = {"schema": SCHEMA, "run_id": self.run_id, "time": self._time(), "loss_unit": "nats", **header}
         if config is not None:
             facts["config"] = dict(config)
@@ -163,6 +170,19 @@ class RunLogger:
         data = f"{start}{line}\n".encode("utf-8", "backslashreplace")
         while data:  # the system may take only a part, on a full disk for example
             data = data[os.write(self._descriptor, data) :]
+
+
+def _locked(descriptor: int) -> bool:
+    """Lock a file for this process until it ends; False where another one has. Not every system and disk can tell."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EACCES, errno.EAGAIN)
+    return True
 
 
 def _number(value: Any) -> Any:

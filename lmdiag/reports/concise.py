@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import severity_of
 from lmdiag.reports.locations import lines_of
-from lmdiag.reports.phrases import steps, visible
+from lmdiag.reports.phrases import visible
 from lmdiag.reports.report import Report
 from lmdiag.run import Run
 
@@ -30,7 +30,7 @@ def _of_run(diagnosis: Diagnosis) -> Iterator[str]:
     for f in diagnosis.findings:
         where = f"{_path(run)}:{lines_of(run, f)[0]}: {severity_of(f).label}"
         cause = f", a consequence of {f.consequence_of}" if f.consequence_of else ""
-        yield f"{where}: {_named(run)}{visible(f.message)} ({steps(f.first_step, f.last_step)}{cause}) [{f.rule}]"
+        yield f"{where}: {_named(run)}{visible(f.message)} ({run.place(f.first_step, f.last_step)}{cause}) [{f.rule}]"
     if diagnosis.verdict == "not-judged":
         yield f"{_path(run)}:1: info: {_named(run)}not judged: {visible(diagnosis.unjudged)}"
 

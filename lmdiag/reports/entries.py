@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from lmdiag.diagnose import VERDICTS, Diagnosis
 from lmdiag.finding import Finding, Severity, severity_of
-from lmdiag.reports.phrases import steps
 
 
 def count_alarms(diagnosis: Diagnosis) -> tuple[int, int]:
@@ -44,4 +43,4 @@ def entries(diagnosis: Diagnosis) -> Iterator[Entry]:
 def main_finding(diagnosis: Diagnosis) -> str:
     """Return the rule and the first step of the first alarm of a run, "–" where there is none."""
     first = next((entry.finding for entry in entries(diagnosis) if entry.finding.alarms), None)
-    return f"{first.rule}, {steps(first.first_step, first.first_step)}" if first else "–"
+    return f"{first.rule}, {diagnosis.run.place(first.first_step)}" if first else "–"

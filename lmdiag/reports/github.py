@@ -11,7 +11,7 @@ from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Finding, Severity, severity_of
 from lmdiag.reports import markdown
 from lmdiag.reports.locations import lines_of, relative_path
-from lmdiag.reports.phrases import source_of, steps
+from lmdiag.reports.phrases import source_of
 from lmdiag.reports.report import Report
 
 KINDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
@@ -42,7 +42,7 @@ def _limited(kind: str, lines: list[str]) -> Iterator[str]:
 
 def _annotation(kind: str, diagnosis: Diagnosis, finding: Finding) -> str:
     first, last = lines_of(diagnosis.run, finding)
-    where = steps(finding.first_step, finding.last_step)
+    where = diagnosis.run.place(finding.first_step, finding.last_step)
     advice = "".join(f"\n{rank}. {text}" for rank, text in enumerate(finding.advice, 1))
     return _command(
         kind,

@@ -7,7 +7,6 @@ from typing import Any
 from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Finding, Severity, severity_of
 from lmdiag.reports.locations import fingerprints, lines_of, relative_path
-from lmdiag.reports.phrases import steps
 from lmdiag.reports.report import Report
 from lmdiag.strict_json import dumps
 
@@ -28,7 +27,7 @@ def _issues(diagnosis: Diagnosis) -> list[dict[str, Any]]:
     path = relative_path(diagnosis.run.source)
     return [
         _issue(
-            f"{diagnosis.run.name}, {steps(finding.first_step, finding.last_step)}: {finding.message}",
+            f"{diagnosis.run.name}, {diagnosis.run.place(finding.first_step, finding.last_step)}: {finding.message}",
             finding.rule,
             fingerprint,
             _severity(finding),

@@ -28,7 +28,6 @@ from lmdiag.reports.phrases import (
     number,
     origin,
     source_of,
-    steps,
     suppressions,
     total,
     visible,
@@ -48,6 +47,7 @@ CONFIG = {  # aligns the plots of all charts, left and right
     "legend": {"orient": "top", "direction": "horizontal", "gradientLength": 160, "gradientThickness": 8},
     "axisLeft": {"minExtent": LEFT_ROOM},
 }
+GEOMETRY = re.compile(r'\b(?:d|transform|[xy][12]?|width|height)="[^"]*"')  # written with fewer digits
 NOTHING_TO_DO = "Nothing was found that needs action."
 
 
@@ -82,7 +82,6 @@ def render(report: Report) -> str:
         version=__version__,
         report=report,
         looks=LOOKS,
-        steps=steps,
         evidence=lambda finding: [(name.replace("_", " "), number(value)) for name, value in finding.evidence.items()],
         total=total(report.verdicts, len(report.unreadable)),
         suppressed=suppressions(report.suppressed),
@@ -129,13 +128,13 @@ def _facts(diagnosis: Diagnosis, summary: Summary) -> Iterator[tuple[str, str]]:
     if summary.metric:
         yield "first loss", number(summary.loss_first)
         yield "last loss", number(summary.loss_last)
-        yield "lowest loss", f"{number(summary.loss_min)} (step {number(summary.loss_min_step)})"
+        yield "lowest loss", f"{number(summary.loss_min)} ({diagnosis.run.place(summary.loss_min_step or 0)})"
     if summary.perplexity_last is not None:
         yield "last perplexity", number(summary.perplexity_last)
     ahead = _forecast(diagnosis)
     if ahead is not None:
         yield (
-            f"forecast for step {number(ahead.step)}",
+            f"forecast for {diagnosis.run.place(ahead.step)}",
             f"{number(ahead.loss)} ({number(ahead.low)} to {number(ahead.high)})",
         )
     if diagnosis.best:
@@ -179,7 +178,7 @@ def svg(drawing: Drawing, prefix: str = "") -> str:
     if "resolve" not in spec:  # it has no axis on the right
         spec["padding"] = {**spec["padding"], "right": RIGHT_ROOM}
     text: str = vl_convert.vegalite_to_svg(spec, vl_version="6.1")
-    text = re.sub(r"(-?\d+\.\d{2})\d+", r"\1", text)
+    text = GEOMETRY.sub(lambda attribute: re.sub(r"(\.\d{2})\d+", r"\1", attribute[0]), text)
     return re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{prefix}", text)
 
 

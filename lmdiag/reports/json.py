@@ -81,6 +81,7 @@ def finding_entry(finding: Finding) -> dict[str, Any]:
 
 def _steps(run: Run) -> dict[str, Any]:
     return {
+        "counts": run.step_kind,
         "first": run.first_step,
         "last": run.last_step,
         "points": summarize(run).points,

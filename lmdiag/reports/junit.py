@@ -9,8 +9,9 @@ from xml.etree import ElementTree
 from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Finding, fails, severity_of
 from lmdiag.reports.left_out import Unreadable
-from lmdiag.reports.phrases import evidence, source_of, steps
+from lmdiag.reports.phrases import evidence, source_of
 from lmdiag.reports.report import Report
+from lmdiag.run import Run
 
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -53,19 +54,19 @@ def _case(name: str, source: str, diagnosis: Diagnosis, fail_on: str) -> Element
     if failing:
         kind = max(map(severity_of, failing)).label
         failure = ElementTree.SubElement(case, "failure", type=kind, message=_clean(failing[0].message))
-        failure.text = _words(failing)
+        failure.text = _words(diagnosis.run, failing)
     elif refused:
         ElementTree.SubElement(case, "skipped", message=_clean("; ".join(refused)))
     passing = [f for f in found if f not in failing]
     if passing:
-        ElementTree.SubElement(case, "system-out").text = _words(passing)
+        ElementTree.SubElement(case, "system-out").text = _words(diagnosis.run, passing)
     return case
 
 
-def _words(findings: Sequence[Finding]) -> str:
+def _words(run: Run, findings: Sequence[Finding]) -> str:
     lines = []
     for f in findings:
-        lines.append(f"{severity_of(f).label}, {steps(f.first_step, f.last_step)}: {f.message}")
+        lines.append(f"{severity_of(f).label}, {run.place(f.first_step, f.last_step)}: {f.message}")
         lines += [", ".join(evidence(f))] if f.evidence else []
         lines += [f"{rank}. {advice}" for rank, advice in enumerate(f.advice, 1)]
     return _clean("\n".join(lines))

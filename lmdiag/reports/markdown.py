@@ -18,7 +18,6 @@ from lmdiag.reports.phrases import (
     not_read,
     number,
     source_of,
-    steps,
     suppressions,
     total,
     visible,
@@ -26,6 +25,7 @@ from lmdiag.reports.phrases import (
 from lmdiag.reports.report import Report
 from lmdiag.reports.summary import summarize
 from lmdiag.reports.terminal import severity_look, verdict_look
+from lmdiag.run import Run
 
 COLUMNS = ("run", "verdict", "main finding", "errors", "warnings", "last step", "last loss", "checkpoint to keep")
 
@@ -85,7 +85,7 @@ def _section(diagnosis: Diagnosis) -> Iterator[str]:
         yield ""
         yield escape(looked(diagnosis))
     for entry in entries(diagnosis):
-        yield from _finding(entry)
+        yield from _finding(diagnosis.run, entry)
     coverage = list(_coverage(diagnosis))
     if coverage:
         yield ""
@@ -96,11 +96,11 @@ def _section(diagnosis: Diagnosis) -> Iterator[str]:
         yield "</details>"
 
 
-def _finding(entry: Entry) -> Iterator[str]:
+def _finding(run: Run, entry: Entry) -> Iterator[str]:
     finding = entry.finding
     cause = f", a consequence of {finding.consequence_of}" if finding.consequence_of else ""
     yield ""
-    yield f"**{_named(finding)}** ({steps(finding.first_step, finding.last_step)}{cause})  "
+    yield f"**{_named(finding)}** ({run.place(finding.first_step, finding.last_step)}{cause})  "
     yield escape(finding.message)
     if finding.evidence:
         yield ""
@@ -113,7 +113,7 @@ def _finding(entry: Entry) -> Iterator[str]:
         yield "Explained by it:"
         yield ""
     for effect in entry.consequences:
-        yield f"- {_named(effect)} ({steps(effect.first_step, effect.last_step)}): {escape(effect.message)}"
+        yield f"- {_named(effect)} ({run.place(effect.first_step, effect.last_step)}): {escape(effect.message)}"
 
 
 def _named(finding: Finding) -> str:

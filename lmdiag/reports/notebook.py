@@ -15,7 +15,7 @@ from lmdiag.looks import LOOKS
 from lmdiag.reports.curves import curve_rows, marks
 from lmdiag.reports.entries import worst_first
 from lmdiag.reports.left_out import Unreadable
-from lmdiag.reports.phrases import by_reason, checkpoint, count, number, origin, source_of, steps, total, visible
+from lmdiag.reports.phrases import by_reason, checkpoint, count, number, origin, source_of, total, visible
 from lmdiag.reports.summary import summarize
 from lmdiag.reports.terminal import aligned, verdict_look
 from lmdiag.run import Run
@@ -49,7 +49,7 @@ def diagnosis_html(diagnosis: Diagnosis) -> str:
         _line(_text(" · ".join(origin(diagnosis.run, summarize(diagnosis.run)))), MUTED),
         _curves(diagnosis),
         _line(_text(f"checkpoint to keep: {checkpoint(diagnosis)}")) if diagnosis.best else "",
-        *(_finding(rank, finding) for rank, finding in enumerate(diagnosis.findings[:MOST_FINDINGS], 1)),
+        *(_finding(diagnosis.run, rank, finding) for rank, finding in enumerate(diagnosis.findings[:MOST_FINDINGS], 1)),
         _line(f"and {count(hidden, 'more finding')}: diagnosis.findings", MUTED) if hidden > 0 else "",
         _line(_not_checked(diagnosis), MUTED),
     )
@@ -71,8 +71,8 @@ def report_html(diagnoses: tuple[Diagnosis, ...], unreadable: tuple[Unreadable, 
     )
 
 
-def _finding(rank: int, finding: Finding) -> str:
-    where = f"{finding.rule}, {steps(finding.first_step, finding.last_step)}: {finding.message}"
+def _finding(run: Run, rank: int, finding: Finding) -> str:
+    where = f"{finding.rule}, {run.place(finding.first_step, finding.last_step)}: {finding.message}"
     told = f"{_look(severity_of(finding).label, f'{rank} ')} {_text(where)}"
     if finding.consequence_of:
         return _line(f"{told} {_text(f'(a consequence of {finding.consequence_of})')}", "margin-left:1.5em")
@@ -92,7 +92,8 @@ def _curves(diagnosis: Diagnosis) -> str:
     run = diagnosis.run
     rows = [[c.metric, c.first, c.bars, c.last] for c in curves]
     where = marks(run, [f.first_step for f in diagnosis.findings], BARS)
-    rows.append([run.step_kind, f"{run.first_step:,}", where, f"{run.last_step:,}"])
+    rows += [["finding", "", where, ""]] if where else []
+    rows.append([run.step_kind, f"{run.first_step:,}", "", f"{run.last_step:,}"])
     lines = (" ".join(row).rstrip() for row in aligned(rows, "<><<"))
     return f'<pre style="margin:.4em 0;line-height:1.3">{escape(chr(10).join(lines))}</pre>'
 

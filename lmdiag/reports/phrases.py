@@ -41,15 +41,6 @@ def number(value: float | None) -> str:
     return f"{value:.4g}"
 
 
-def steps(first: int, last: int) -> str:
-    """Write a range of steps.
-
-    >>> steps(1040, 1500), steps(7, 7)
-    ('steps 1,040–1,500', 'step 7')
-    """
-    return f"step {first:,}" if first == last else f"steps {first:,}–{last:,}"
-
-
 def count(n: int, noun: str, plural: str = "") -> str:
     """Write a count with its noun.
 
@@ -66,7 +57,7 @@ def checkpoint(diagnosis: Diagnosis) -> str:
         return ""
     averaged = evaluation is not None and best.metric not in diagnosis.run.series
     mean = f", {evaluation[1].source_name}" if averaged and evaluation else ""
-    return f"step {best.step:,} ({best.metric} {number(best.value)}{mean})"
+    return f"{diagnosis.run.place(best.step)} ({best.metric} {number(best.value)}{mean})"
 
 
 def visible(text: str) -> str:
@@ -182,9 +173,7 @@ def evidence(finding: Finding) -> list[str]:
 def origin(run: Run, summary: Summary) -> list[str]:
     """Say how the log was read: format, steps, points, restarts, and whether the run was completed."""
     parts = [run.format or "format unknown"]
-    parts.append(
-        f"{run.step_kind.removesuffix('s')}s {run.first_step:,}–{run.last_step:,}" if run.series else "nothing measured"
-    )
+    parts.append(run.place(run.first_step, run.last_step) if run.series else "nothing measured")
     if summary.points:
         parts.append(count(summary.points, f"value of {summary.metric}", f"values of {summary.metric}"))
     if len(run.segments) > 1:

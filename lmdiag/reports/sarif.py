@@ -11,7 +11,6 @@ from urllib.parse import quote
 from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Finding, Rule, Severity, severity_of
 from lmdiag.reports.locations import fingerprints, lines_of, relative_path
-from lmdiag.reports.phrases import steps
 from lmdiag.reports.report import Report
 from lmdiag.strict_json import dumps, plain
 from lmdiag.version import __version__
@@ -85,7 +84,7 @@ def _result(diagnosis: Diagnosis, finding: Finding, fingerprint: str, places: di
         "artifactLocation": {"uri": quote(relative_path(diagnosis.run.source), errors="surrogateescape")},
         "region": {"startLine": first, "endLine": last},
     }
-    where = steps(finding.first_step, finding.last_step)
+    where = diagnosis.run.place(finding.first_step, finding.last_step)
     advice = "".join(f"\n{rank}. {text}" for rank, text in enumerate(finding.advice, 1))
     result = {
         "ruleId": finding.rule,

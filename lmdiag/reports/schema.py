@@ -85,7 +85,9 @@ _RUN = _object(
     complete=_or_null({"type": "boolean"}),
     planned_share=_or_null(_NUMBER),
     unjudged=_or_null(_TEXT),
-    steps=_object(first=_STEP, last=_STEP, points=_COUNT, segments=_COUNT, complete=_or_null({"type": "boolean"})),
+    steps=_object(
+        counts=_TEXT, first=_STEP, last=_STEP, points=_COUNT, segments=_COUNT, complete=_or_null({"type": "boolean"})
+    ),
     summary=_object(
         loss_first=_or_null(_NUMBER),
         loss_last=_or_null(_NUMBER),

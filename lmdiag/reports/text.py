@@ -9,7 +9,7 @@ from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Finding, severity_of
 from lmdiag.reports.account import account_line, account_lines, left_out
 from lmdiag.reports.curves import curve_rows, marks
-from lmdiag.reports.entries import worst_first
+from lmdiag.reports.entries import Entry, entries, worst_first
 from lmdiag.reports.overview import overview
 from lmdiag.reports.phrases import (
     by_reason,
@@ -22,13 +22,13 @@ from lmdiag.reports.phrases import (
     origin,
     passed_over,
     source_of,
-    steps,
     suppressions,
     total,
 )
 from lmdiag.reports.report import Report
 from lmdiag.reports.summary import Summary, summarize
 from lmdiag.reports.terminal import Style, aligned, severity_look, verdict_look
+from lmdiag.run import Run
 
 NARROWEST, WIDEST_CURVE, BESIDE_THE_CURVE = 60, 72, 34
 FINDINGS_IN_FULL, ADVICE_SHOWN, NOTES_SHOWN, RUNS_IN_WORDS = 2, 3, 3, 10
@@ -87,23 +87,16 @@ def _curves(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
     curves = curve_rows(diagnosis, width)
     if not curves:
         return
-    where = marks(run, [f.first_step for f in _numbered(diagnosis)], width)
-    axis = [run.step_kind, f"{run.first_step:,}", where, f"{run.last_step:,}"]
-    *rows, axis = aligned([*([c.metric, c.first, c.bars, c.last] for c in curves), axis], "<><<")
+    where = marks(run, [entry.finding.first_step for entry in entries(diagnosis)], width)
+    named = [["finding", "", where, ""]] if where else []
+    axis = [run.step_kind, f"{run.first_step:,}", "", f"{run.last_step:,}"]
+    rows = aligned([*([c.metric, c.first, c.bars, c.last] for c in curves), *named, axis], "<><<")
     yield ""
-    for metric, first, bars, last in rows:
+    for metric, first, bars, last in rows[: len(curves)]:
         yield f"  {metric} {first} {style.paint(bars, 'cyan')} {last}"
-    begin, end = (style.paint(text, dim=True) for text in (" ".join(axis[:2]), axis[3]))
-    yield f"  {begin} {style.paint(axis[2], bold=True)} {end}"
-
-
-def _numbered(diagnosis: Diagnosis) -> list[Finding]:
-    """Return the findings that get a number: those that no other finding explains."""
-    return [f for f in diagnosis.findings if not _explained(f, diagnosis)]
-
-
-def _explained(finding: Finding, diagnosis: Diagnosis) -> bool:
-    return finding.consequence_of in {f.rule for f in diagnosis.findings if not f.consequence_of}
+    for name, first, found, last in rows[len(curves) :]:
+        begin, end = (style.paint(text, dim=True) for text in (f"{name} {first}", last))
+        yield f"  {begin} {style.paint(found, bold=True)} {end}"
 
 
 def _results(diagnosis: Diagnosis, summary: Summary) -> list[str]:
@@ -117,24 +110,25 @@ def _results(diagnosis: Diagnosis, summary: Summary) -> list[str]:
 
 
 def _findings(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
-    """Yield the worst findings in full, each with its consequences, and the others in a sentence."""
+    """Yield the worst findings in full, the others in a sentence, and under each what it explains."""
+    run, numbered = diagnosis.run, list(entries(diagnosis))
     after_full = True
-    for rank, finding in enumerate(_numbered(diagnosis), 1):
-        in_full = style.verbose or (finding.alarms and rank <= FINDINGS_IN_FULL)
+    for rank, entry in enumerate(numbered, 1):
+        in_full = style.verbose or (entry.finding.alarms and rank <= FINDINGS_IN_FULL)
         if in_full or after_full:
             yield ""
         after_full = in_full
-        yield from _finding(rank, finding, style) if in_full else _sentence(finding, style, 0, str(rank))
-        for consequence in diagnosis.findings:
-            if consequence.consequence_of == finding.rule:
-                yield from _sentence(consequence, style, 4, "↳")
-    if not style.verbose and any(f.alarms for f in _numbered(diagnosis)[FINDINGS_IN_FULL:]):
+        yield from (
+            _finding(run, rank, entry.finding, style) if in_full else _sentence(run, entry.finding, style, 0, str(rank))
+        )
+        yield from _consequences(run, entry, style)
+    if not style.verbose and any(entry.finding.alarms for entry in numbered[FINDINGS_IN_FULL:]):
         yield from style.paragraph("-v shows the evidence and the advice of all findings.", dim=True)
 
 
-def _finding(rank: int, finding: Finding, style: Style) -> Iterator[str]:
+def _finding(run: Run, rank: int, finding: Finding, style: Style) -> Iterator[str]:
     words, colour = severity_look(severity_of(finding))
-    where = steps(finding.first_step, finding.last_step)
+    where = run.place(finding.first_step, finding.last_step)
     yield f"{rank} {style.paint(words, colour, bold=True)}  {style.paint(finding.rule, bold=True)}  {where}"
     yield from style.paragraph(finding.message, 4)
     yield from style.listed(evidence(finding), 4, dim=True)
@@ -142,9 +136,19 @@ def _finding(rank: int, finding: Finding, style: Style) -> Iterator[str]:
         yield from style.paragraph(advice, 4, "→ ", colour="green")
 
 
-def _sentence(finding: Finding, style: Style, indent: int, lead: str) -> Iterator[str]:
+def _consequences(run: Run, entry: Entry, style: Style) -> Iterator[str]:
+    """Name what a finding explains, which mostly says the same again in other words; -v shows the words."""
+    if style.verbose:
+        for consequence in entry.consequences:
+            yield from _sentence(run, consequence, style, 4, "↳")
+    elif entry.consequences:
+        names = ", ".join(dict.fromkeys(consequence.rule for consequence in entry.consequences))
+        yield from style.paragraph(f"also follows from it: {names}; -v", 4, "↳ ", dim=True)
+
+
+def _sentence(run: Run, finding: Finding, style: Style, indent: int, lead: str) -> Iterator[str]:
     words, colour = severity_look(severity_of(finding))
-    where = steps(finding.first_step, finding.last_step)
+    where = run.place(finding.first_step, finding.last_step)
     yield from style.paragraph(
         f"{finding.rule}, {where}: {finding.message}", indent, f"{lead} {words[0]} ", colour=colour
     )

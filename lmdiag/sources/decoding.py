@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
+
 UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 BOM = b"\xef\xbb\xbf"
+# Encodings that have no mark, told by the bytes of a word without which such a log would not be read anyway: a loss.
+LOSS_WORDS = {
+    "gb18030": ("损失",),
+    "big5": ("損失",),
+    "cp932": ("損失",),
+    "euc-jp": ("損失",),
+    "cp949": ("손실",),
+    "cp1251": ("отери", "отеря", "трати"),
+    "koi8-r": ("отери", "отеря"),
+}
 
 
 def with_newlines(data: bytes) -> bytes:
@@ -16,8 +28,27 @@ def with_newlines(data: bytes) -> bytes:
     return data.replace(b"\r", b"\n") if lone else data
 
 
-def as_utf8(data: bytes) -> bytes:
-    """Bring text bytes to UTF-8 without byte order mark; bytes without a UTF-16 mark are taken for UTF-8 already."""
+def guessed_encoding(start: bytes) -> tuple[str, str]:
+    """Return in which encoding a text is that is no UTF-8, and the word for a loss that shows it; empty where none does.
+
+    >>> guessed_encoding("第 1 步 损失: 2.5".encode("gbk")), guessed_encoding("损失 naïve".encode())
+    (('gb18030', '损失'), ('', ''))
+    """
+    if start[:2] in UTF16 or b"\0" in start:  # marked, or no text
+        return "", ""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(start)  # the last character may be cut
+    except UnicodeDecodeError:
+        found = ((name, word) for name, words in LOSS_WORDS.items() for word in words if word.encode(name) in start)
+        return next(found, ("", ""))
+    return "", ""
+
+
+def as_utf8(data: bytes, guessed: str = "") -> bytes:
+    """Bring text bytes to UTF-8 without byte order mark: from UTF-16 with its mark, from the encoding that was guessed, else
+    they are taken for UTF-8 already."""
+    if guessed:
+        return data.decode(guessed, "replace").encode("utf-8", "replace")
     encoding = UTF16.get(data[:2])
     if encoding is None or data[:4] == b"\xff\xfe\x00\x00":
         return data.removeprefix(BOM)

@@ -12,7 +12,7 @@ from typing import IO
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.sources.addresses import without_secrets
-from lmdiag.sources.decoding import BOM, UTF16, as_text, as_utf8, with_newlines
+from lmdiag.sources.decoding import BOM, UTF16, as_text, as_utf8, guessed_encoding, with_newlines
 from lmdiag.sources.lines import LONGEST_LINE, cut_at_lines, whole_lines, without_endless_line
 
 PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")  # gzip, zstandard
@@ -85,16 +85,21 @@ class Source:
         """The first 64 KiB, decompressed and in UTF-8 where they are text: what the readers decide by."""
         if self.is_folder:
             return self._listing
-        return as_utf8(with_newlines(self._begin))
+        return as_utf8(with_newlines(self._begin), self.guessed_encoding[0])
+
+    @cached_property
+    def guessed_encoding(self) -> tuple[str, str]:
+        """The encoding of a text that is neither UTF-8 nor UTF-16, and the word that shows it; empty where none does."""
+        return ("", "") if self.is_folder else guessed_encoding(self._begin)
 
     @cached_property
     def utf8(self) -> bytes:
         """All bytes as UTF-8 without byte order mark; lines that end with a carriage return alone get a line feed."""
-        return as_utf8(with_newlines(self.data))
+        return as_utf8(with_newlines(self.data), self.guessed_encoding[0])
 
     @cached_property
     def text(self) -> str:
-        """The whole source as text: UTF-8, else UTF-16 by its mark, else Latin-1; a torn character becomes U+FFFD."""
+        """The whole source as text: UTF-8, else UTF-16 by its mark, else as guessed, else Latin-1; a torn character becomes U+FFFD."""
         return as_text(self.utf8)
 
     @property
@@ -107,7 +112,7 @@ class Source:
     def blocks(self, size: int = BLOCK_BYTES) -> Iterator[bytes]:
         """Yield the source in UTF-8, in blocks of about `size` bytes that end with a line end (but for the last)."""
         mark = len(BOM) if self._begin.startswith(BOM) else 0
-        if self._begin[:2] in UTF16 or with_newlines(self._begin) is not self._begin:
+        if self._begin[:2] in UTF16 or self.guessed_encoding[0] or with_newlines(self._begin) is not self._begin:
             yield from cut_at_lines(io.BytesIO(self.utf8), size, self.name)
         elif self.packed:
             for block in whole_lines(without_endless_line(self._unpacked(), self.name), size):

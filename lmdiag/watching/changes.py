@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from lmdiag.finding import Finding, Key, severity_of
 from lmdiag.reports.json import finding_entry
-from lmdiag.reports.phrases import steps
 from lmdiag.reports.terminal import Style, severity_look, verdict_look
+from lmdiag.run import Run
 from lmdiag.strict_json import dumps
 
 
@@ -46,12 +46,12 @@ def changes(before: Mapping[Key, Finding], after: Mapping[Key, Finding], step: i
             yield Change("gone", step, "no longer found", finding)
 
 
-def as_text(change: Change, time: str, style: Style) -> str:
+def as_text(change: Change, time: str, style: Style, run: Run) -> str:
     """Return the lines that tell a change to a person."""
-    lead = f"{time}  step {change.step:<9,} "
+    lead = f"{time}  {run.place(change.step):<14} "
     words, colour = _look(change)
     where = (
-        f"{change.finding.rule}, {steps(change.finding.first_step, change.finding.last_step)}: "
+        f"{change.finding.rule}, {run.place(change.finding.first_step, change.finding.last_step)}: "
         if change.finding
         else ""
     )

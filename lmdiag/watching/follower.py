@@ -126,7 +126,7 @@ class Follower:
         return runs_of(source, self._options)
 
     def _grows(self, source: Source) -> bool:
-        plain = not source.packed and self._lines[:2] not in UTF16
+        plain = not source.packed and self._lines[:2] not in UTF16 and not source.guessed_encoding[0]
         return plain and begin(source, self._options) is not None
 
     def _begin_anew(self, block: bytes) -> None:

@@ -71,6 +71,18 @@ def test_a_gradient_spike_and_a_loss_spike_near_it_are_linked_on_every_chart(run
     assert link_records(run, found, View(steps=(1, 500))) == []
 
 
+def test_every_dashed_line_says_what_it_is(run):
+    stated = {"reference_loss": {"uniform": 3.02, "unigram": 3.01, "bigram": 2.0}}
+    found = [
+        Finding("…", 1001, 1001, "loss", severity=Severity.WARNING, rule="loss-spike"),
+        Finding("…", 999, 999, "grad_norm", severity=Severity.WARNING, rule="gradient-spike"),
+    ]
+    words = values_of(checked(charts.loss_chart(replace(run, config=stated), found, View(full_range=True))), "text")
+    sides = {r["words"]: r["side"] for r in words if "side" in r}
+    assert (sides["uniform guess (ln V)"], sides["unigram"]) == ("right", "left")
+    assert [r["what"] for r in words if "what" in r] == ["gradient norm and loss jump together"] * 2
+
+
 def test_a_click_on_a_row_of_the_timeline_names_its_finding(run, findings):
     spec = checked(charts.timeline_chart(run, findings, View(steps=(900, 1100))))
     (row,) = [r for r in values_of(spec, "bar") if "first" in r and "last" in r][-1:]

@@ -101,6 +101,17 @@ def test_colours_are_for_terminals_and_for_those_who_ask(run, good, monkeypatch)
     assert "\x1b" not in run("check", good).out
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437"])
+def test_an_output_that_cannot_show_the_marks_gets_plain_ones(run, bad, monkeypatch, encoding):
+    output = io.TextIOWrapper(io.BytesIO(), encoding)
+    monkeypatch.setattr("sys.stdout", output)
+    assert run("check", bad).code == 1
+    shown = output.buffer.getvalue().decode("ascii")
+    assert "?" not in shown
+    assert shown.startswith("x unhealthy  ")
+    assert "\n    > " in shown
+
+
 def test_settings_of_the_folder_hold_unless_isolated(run, spiked, tmp_path):
     (tmp_path / "lmdiag.toml").write_text('fail-on = "info"\n')
     assert run("check", spiked).code == 1

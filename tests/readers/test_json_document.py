@@ -73,6 +73,14 @@ def test_a_cut_list_gives_its_whole_records():
     assert "cut off" in run.skipped[-1].reason
 
 
+@pytest.mark.parametrize("indent", [None, 1])
+def test_records_one_after_another_are_not_called_damaged(indent):
+    first = {"step": 0, "loss": 4.0, "config": "x" * 70_000}  # too long a line to see at once that it is one of several
+    run = read("\n".join(json.dumps(record, indent=indent) for record in (first, *RECORDS)))
+    assert len(points(run)) == len(RECORDS) + 1
+    assert run.skipped == ()
+
+
 def test_json_without_a_curve_is_refused():
     with pytest.raises(UnreadableLog, match="neither a list of records"):
         read({"model": "x", "layers": [1, 2, 3]}, 2)

@@ -235,3 +235,17 @@ with RunLogger({str(tmp_path / "a.jsonl")!r}) as log:
         ("step", 3, None),
         ("end", 3, "completed"),
     ]
+
+
+def test_a_log_that_another_process_writes_is_not_resumed(tmp_path):
+    pytest.importorskip("fcntl", reason="this system has no such locks")
+    path = tmp_path / "a.jsonl"
+    script = f"from lmdiag.record.writer import RunLogger; RunLogger({str(path)!r}, resume=True).step(2, loss=1.9)"
+    log = RunLogger(path)
+    log.step(1, loss=2.0)
+    refused = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert refused.returncode
+    assert "a.jsonl is being written by another process. End it first" in refused.stderr
+    assert len(path.read_text().splitlines()) == 2
+    log.end("killed")
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

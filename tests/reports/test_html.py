@@ -139,6 +139,22 @@ def rich() -> Diagnosis:
     return diagnose(Run("rich", series, source="rich.jsonl", config=config))
 
 
+def test_the_title_names_the_run_or_how_many_there_are():
+    assert "<title>rich.jsonl: healthy · lmdiag</title>" in html.render(Report((rich(),)))
+    assert "<title>2 training runs: healthy · lmdiag</title>" in html.render(Report((rich(), rich())))
+
+
+def test_the_best_value_is_the_same_in_the_drawing_and_beside_it():
+    run = rich().run
+    higher = replace(run["val/loss"], values=run["val/loss"].values + 0.2288)
+    document = html.render(Report((diagnose(replace(run, series={**run.series, "val/loss": higher})),)))
+    assert (">best 3.28<" in document, ">best 3.279<" in document, "(val/loss 3.279)" in document) == (
+        False,
+        True,
+        True,
+    )
+
+
 def test_everything_that_belongs_in_the_report_is_in_it():
     document = html.render(Report((rich(),)))
     drawings = re.findall(r"<svg.*?</svg>", document, re.DOTALL)
@@ -154,7 +170,8 @@ def test_everything_that_belongs_in_the_report_is_in_it():
     ):
         assert any(words in drawing for drawing in drawings), words
     assert any("block.2" in drawing for drawing in drawings)
-    assert "What was not checked" in text
+    assert any("grad_norm by layer: powers of ten" in drawing for drawing in drawings)
+    assert "rules could look; why the others could not" in text
     assert "checkpoint to keep step 400 (val/loss 3.05)" in text
 
 
@@ -212,10 +229,14 @@ def test_it_reads_without_scripts_and_fits_the_page(tmp_path):
             page.on("request", lambda request, asked=asked: asked.append(request.url))
             page.goto((tmp_path / "run.html").as_uri())
             assert asked == [(tmp_path / "run.html").as_uri()]
-            assert page.get_by_text("What was not checked").is_visible()
+            assert page.get_by_text("rules could look").is_visible()
             assert page.locator("main").bounding_box()["width"] <= width
-            boxes = [figure.bounding_box() for figure in page.locator("figure svg").all()]
-            assert len(boxes) == 6
+            assert page.locator("figure svg").count() == 6
+            boxes = [
+                panel.bounding_box() for panel in page.locator(".panel").all()
+            ]  # a wide drawing scrolls in its panel
             assert all(box["x"] >= 0 and box["x"] + box["width"] <= width for box in boxes)
+            label = page.locator("figure svg text", has_text="uniform guess").first
+            assert label.bounding_box()["height"] >= 10  # large enough to read, on a phone as well
         assert page.pdf(format="A4").startswith(b"%PDF")
         browser.close()

@@ -40,7 +40,14 @@ def test_one_run_says_what_the_contract_promises(sick):
     run = strict(render(Report((sick,))))["runs"][0]
     keys = "name source format verdict known complete planned_share unjudged steps summary findings not_checked notes account skipped_lines"
     assert list(run) == keys.split()
-    assert run["steps"] == {"first": 1, "last": 2000, "points": 2000, "segments": 2, "complete": False}
+    assert run["steps"] == {
+        "counts": "step",
+        "first": 1,
+        "last": 2000,
+        "points": 2000,
+        "segments": 2,
+        "complete": False,
+    }
     assert run["skipped_lines"] == 4
     assert run["summary"]["loss_last"] == run["summary"]["perplexity_last"] == "NaN"
     assert run["summary"]["best"] == {"metric": "val/loss", "step": 1300, "value": 3.05}

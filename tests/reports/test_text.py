@@ -68,7 +68,7 @@ def test_a_sick_run_fits_a_screen_and_says_everything(sick):
         "1 ✗ error divergence steps 1,301–2,000",
         "rebound 5.02 · level before 3.02 · z ∞",
         "→ Lower the learning rate: it was 0.003 at step 1,301; try 0.0015.",
-        "↳ ✗ non-finite-loss, steps 1,901–2,000",
+        "↳ also follows from it: non-finite-loss; -v",
         "2 ! warning gradient-spike steps 1,291–1,320",
         f"{len(sick.looked)} of {len(sick.asked)} rules could look: -v names the others.",
         "Not read: not JSON (line 812).",
@@ -80,7 +80,7 @@ def test_a_sick_run_fits_a_screen_and_says_everything(sick):
 def test_the_findings_are_marked_under_the_curves(sick):
     lines = render(Report((sick,))).splitlines()
     loss = next(line for line in lines if line.startswith("  loss"))
-    axis = next(line for line in lines if line.startswith("  step"))
+    axis = next(line for line in lines if line.startswith("  finding "))  # it says what its numbers are
     bars_begin = loss.index("█")
     share = (axis.index("1", bars_begin) - bars_begin) / (loss.rindex("×") - bars_begin)
     assert share == pytest.approx(1300 / 2000, abs=0.04)
@@ -92,6 +92,16 @@ def test_verbose_shows_all_advice_and_names_the_rules(sick):
     text = render(Report((sick,)), Style(verbose=True))
     assert "Look at the batches" in text
     assert "Not checked: late-warmup, flat-schedule: the log has no lr." in text
+
+
+def test_what_a_finding_explains_is_named_once_and_told_on_demand(sick):
+    cause, effect, *others = sick.findings
+    twice = replace(
+        sick, findings=(cause, replace(cause, first_step=1500), effect, replace(effect, metric="lr"), *others)
+    )
+    assert squeezed(render(Report((twice,)))).count("↳ also follows from it: non-finite-loss; -v") == 1
+    text = squeezed(render(Report((twice,)), Style(verbose=True)))
+    assert (text.count("↳ ✗ non-finite-loss, steps 1,901–2,000: "), "also follows" in text) == (2, False)
 
 
 def test_only_the_worst_findings_are_told_in_full(sick):

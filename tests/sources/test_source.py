@@ -43,6 +43,36 @@ def test_zstandard(tmp_path):
     assert Source("a", path).text == TEXT
 
 
+@pytest.mark.parametrize(
+    ("encoding", "line"),
+    [
+        ("gbk", "第 {} 步 损失: {:.4f}"),
+        ("gb18030", "步数 {} 损失 {:.4f}"),
+        ("shift_jis", "ステップ {} 損失: {:.4f}"),
+        ("euc-jp", "ステップ {} 損失: {:.4f}"),
+        ("big5", "步數 {} 損失: {:.4f}"),
+        ("euc-kr", "스텝 {} 손실: {:.4f}"),
+        ("cp1251", "Шаг {} Потери: {:.4f}"),
+        ("koi8-r", "Шаг {} Потери: {:.4f}"),
+    ],
+)
+def test_a_log_in_an_encoding_without_a_mark_is_read_and_the_guess_is_said(encoding, line):
+    text = "".join(f"{line.format(step, 3 - 0.01 * step)}\n" for step in range(1, 41))
+    source = Source("a.log", content=text.encode(encoding))
+    assert source.text == text
+    assert b"".join(source.blocks()).decode() == text
+    (run,) = runs_of(source)
+    assert (len(run["loss"]), run["loss"].values[0]) == (40, 2.99)
+    assert [note for note in run.notes if note.startswith("The text is no UTF-8; it was taken for ")]
+
+
+def test_bytes_that_are_no_text_are_in_no_encoding():
+    assert Source("a.bin", content=b"\0\xff" + "损失".encode("gbk")).guessed_encoding == ("", "")
+    assert Source("a.log", content="naïve".encode("latin-1")).guessed_encoding == ("", "")
+    cut = ("x" * 65_535 + "损失").encode()  # in the middle of a character, where the head ends
+    assert Source("a.log", content=cut).guessed_encoding == ("", "")
+
+
 def test_latin_1_is_told_from_torn_utf_8():
     assert as_text("naïve".encode("latin-1")) == "naïve"
     assert as_text("损失损失".encode()[:-1]) == "损失损\ufffd"

@@ -102,6 +102,19 @@ def test_what_cannot_be_used_is_refused_with_words(arguments, said, tmp_path, mo
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("rates", "said"),
+    [
+        ("1e-4,x", "--lrs 1e-4,x: 'x' is no number; separate learning rates by commas"),
+        ("1e-4,-1", "--lrs 1e-4,-1: a learning rate must be above 0, not -1"),
+    ],
+)
+def test_learning_rates_to_choose_from_are_numbers_above_zero(rates, said, capsys):
+    pytest.importorskip("transformers")
+    assert main(["classifier", f"--lrs={rates}"]) == 2
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [["--d-model", "0"], ["--n-head", "0"], ["--batch-size", "-1"]])
 def test_zero_sizes_are_refused(arguments, capsys):
     pytest.importorskip("torch")

@@ -6,6 +6,7 @@ import pytest
 
 from lmdiag.finding import Finding, Severity
 from lmdiag.reports.terminal import Style
+from lmdiag.run import Run
 from lmdiag.watching.changes import Change, as_json, as_text, changes
 
 RISE = Finding(
@@ -47,10 +48,15 @@ def test_the_worst_is_told_first():
 
 
 def test_the_text_says_where_what_and_the_first_remedy():
-    text = as_text(Change("new", 1234, RISE.message, RISE), "12:00:00", Style(100))
+    text = as_text(Change("new", 1234, RISE.message, RISE), "12:00:00", Style(100), Run("a", {}))
     assert text.splitlines()[0] == "12:00:00  step 1,234     ! warning    divergence, steps 5–9: The loss rose."
     assert text.splitlines()[1].strip() == "→ Go back to step 4."
     assert len(text.splitlines()) == 2
+
+
+def test_the_text_says_what_the_log_counts():
+    text = as_text(Change("new", 1234, RISE.message, RISE), "12:00:00", Style(100), Run("a", {}, step_kind="epoch"))
+    assert text.startswith("12:00:00  epoch 1,234    ! warning    divergence, epochs 5–9: ")
 
 
 @pytest.mark.parametrize(
@@ -63,7 +69,7 @@ def test_the_text_says_where_what_and_the_first_remedy():
     ],
 )
 def test_every_kind_of_news_has_its_words(news, said):
-    assert as_text(news, "12:00:00", Style(100)).endswith(said)
+    assert as_text(news, "12:00:00", Style(100), Run("a", {})).endswith(said)
 
 
 def test_json_is_strict_and_holds_the_finding():

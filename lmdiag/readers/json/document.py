@@ -36,6 +36,7 @@ _decoder = json.JSONDecoder()
 SPLITS = {"train", "training", "val", "valid", "validation", "dev", "eval", "test"}
 
 
+
 def can_read(name: str, head: bytes) -> bool:
     """Tell whether this is one JSON value over several lines, or a list, whole or torn in front."""
     start = head.lstrip(b" \r\n\t\0")
@@ -146,6 +147,8 @@ def _load(source: Source) -> tuple[Any, dict[int, int], list[tuple[int, str]]]:
         return json.loads(source.text), {}, []
     except (ValueError, RecursionError) as error:
         reason = error
+    if whole := _one_after_another(source.text):
+        return whole, {}, []
     text = repaired(source.text.replace("\0", ""))
     try:
         return json.loads(text), {}, []
@@ -171,6 +174,20 @@ def _load(source: Source) -> tuple[Any, dict[int, int], list[tuple[int, str]]]:
             f"{source.name} begins like JSON but is not: {reason}", "check that it was copied completely"
         ) from reason
     return document, {id(part.record): line for line, part in parts if part is not None}, damages
+
+
+def _one_after_another(text: str) -> list[Any]:
+    """Return the values of a text that is several documents, as JSON Lines with a very long first line; [] with a torn one."""
+    values: list[Any] = []
+    at, end = 0, len(text.rstrip())
+    try:
+        while at < end:
+            start = next(place for place in range(at, end) if not text[place].isspace())
+            value, at = _decoder.raw_decode(text, start)
+            values.append(value)
+    except (ValueError, RecursionError):
+        return []
+    return values
 
 
 def _records(document: Any, fits: Callable[[list[Any]], bool]) -> list[Any] | None:

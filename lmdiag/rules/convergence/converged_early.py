@@ -54,14 +54,14 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.65, band: float = EQU
         return
     step = int(losses.steps[first])
     yield Finding(
-        f"{metric} has stayed within {equal / end:.1%} of {figure(end)} since step {step:,}: "
+        f"{metric} has stayed within {equal / end:.1%} of {figure(end)} since {run.place(step)}: "
         f"it shows no gain over the last {1 - used:.0%} of the run.",
         step,
         int(losses.steps[-1]),
         metric,
         {"level": end, "band": equal, "share_after": 1 - used, "evaluations_after": len(losses) - first - 1},
         (
-            f"Stop near step {step:,} next time, or let the learning rate end there.",
+            f"Stop near {run.place(step)} next time, or let the learning rate end there.",
             "Spend the steps on a larger model or on more data instead.",
         ),
     )

@@ -91,7 +91,7 @@ def check(run: Run, curve: Curve) -> Findings:
         return
     begins = holds_start(losses.steps) and not at_once
     flat = begins and _no_trend(seen, schedule is not None) and not _fell_early(losses.values, seen)
-    span, unit = float(losses.steps[-1] - losses.steps[0]), f"{run.step_kind.removesuffix('s')}s"
+    span, unit = float(losses.steps[-1] - losses.steps[0]), f"{run.unit}s"
     why = _why(seen, schedule, begins, flat, span, unit, _in_nats(run))
     why = why or _repeats(losses.values) or _at_chance(run, seen) or _tossing_a_coin(run, seen)
     if not why:

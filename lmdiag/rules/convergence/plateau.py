@@ -74,7 +74,8 @@ def check(run: Run, curve: Curve, *, flat: float = 0.02, left: float = 0.88) -> 
     first, last, level, gain = found
     planned = max(run.last_step - run.first_step, 1)
     yield Finding(
-        f"The loss is flat at {figure(level)} from step {first:,} to step {last:,} ({(last - first) / planned:.0%} of "
+        f"The loss is flat at {figure(level)} from {run.place(first)} to {run.place(last)} "
+        f"({(last - first) / planned:.0%} of "
         f"the run), after {figure(start)} at the start: it gained at most {figure(gain, 2)} nats.",
         first,
         last,
@@ -100,7 +101,9 @@ def _blind(run: Run, losses: Series, start: float) -> NotChecked | None:
     n = len(losses)
     held, least = (n - 3, SHORT_SPAN) if n < FEW else (int(SHARES[0] * n), LEAST_SPAN)
     widest = int((losses.steps[held - 1 :] - losses.steps[: n - held + 1]).max())
-    return None if widest >= least else NotChecked(f"no stretch of the log that could be flat spans {least} steps")
+    return (
+        None if widest >= least else NotChecked(f"no stretch of the log that could be flat spans {least} {run.unit}s")
+    )
 
 
 def _flat_stretch(

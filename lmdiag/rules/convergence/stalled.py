@@ -76,14 +76,15 @@ def check(run: Run, curve: Curve) -> Findings:
     strong = schedule is not None and promised >= ALARM_GAIN * level and got < ALARM_SHARE * promised
     first = int(late.steps[0])
     yield Finding(
-        f"The loss has stood still at {figure(level)} since step {first:,}: it gained at most {figure(got, 2)} nats, "
+        f"The loss has stood still at {figure(level)} since {run.place(first)}: it gained at most {figure(got, 2)} "
+        "nats, "
         f"where its course until then promised {figure(promised, 2)}.",
         first,
         int(late.steps[-1]),
         curve.metric,
         {"level": level, "largest_gain": got, "promised_gain": promised},
         (
-            f"Look at what changed near step {first:,}: data order, mixture, sequence length, learning rate.",
+            f"Look at what changed near {run.place(first)}: data order, mixture, sequence length, learning rate.",
             "Try a larger learning rate; if the noise is what remains, a larger batch or an earlier decay.",
         ),
         Severity.WARNING if strong else Severity.INFO,

@@ -105,9 +105,9 @@ def _finding(run: Run, metric: str, last: int, now: float, gain: float, error: f
         if constant
         else ""
     )
-    more = f"Train on: step {round(last * (1 + MORE)):,} should reach {figure(now - gain)}."
+    more = f"Train on: {run.place(round(last * (1 + MORE)))} should reach {figure(now - gain)}."
     return Finding(
-        f"The loss is still falling at the end: {MORE:.0%} more steps should take it from {figure(now)} to "
+        f"The loss is still falling at the end: {MORE:.0%} more {run.unit}s should take it from {figure(now)} to "
         f"{figure(now - gain)} (± {figure(SURE * error, 2)}).",
         last,
         last,

@@ -118,14 +118,14 @@ def _finding(run: Run, metric: str, curve: Series, step: int, level: float, size
     told = "; the evaluation rose with it" if risen and size > 0 else ""
     return Finding(
         f"The loss steps {'up' if size > 0 else 'down'} by {figure(abs(size), 2)} nats ({abs(size) / level:.0%}) at "
-        f"step {step:,} and keeps its new level{told}.",
+        f"{run.place(step)} and keeps its new level{told}.",
         step,
         int(curve.steps[-1]),
         metric,
         {"step_size": size, "level_before": level, "standard_errors": errors},
         (
-            f"Look at what changed at step {step:,}: data mixture, sequence length, batch size, masking of labels.",
-            "Decode one batch from before that step and one from after it.",
+            f"Look at what changed at {run.place(step)}: data mixture, sequence length, batch size, masking of labels.",
+            f"Decode one batch from before that {run.unit} and one from after it.",
             "Do not compare losses from before it with those from after.",
         ),
         Severity.WARNING if told else Severity.INFO,

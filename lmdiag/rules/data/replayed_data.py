@@ -105,7 +105,7 @@ def _finding(run: Run, losses: Series, row: int, copy: int, likeness: float, rec
     )
     told = ": each epoch has the same order" if same_order else ": the sampler was not restored"
     return Finding(
-        f"{records:,} losses after the restart at step {first:,} repeat those from step {earlier:,} on "
+        f"{records:,} losses after the restart at {run.place(first)} repeat those from {run.place(earlier)} on "
         f"(correlation {likeness:.2f}){told}.",
         first,
         int(losses.steps[min(row + records, len(losses)) - 1]),

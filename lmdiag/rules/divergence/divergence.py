@@ -56,8 +56,8 @@ def check(run: Run, curve: Curve) -> Findings:
     onset, low_step = int(losses.steps[found.onset]), int(losses.steps[found.low_at])
     severity, reservation = _severity(run, metric, losses, found)
     yield Finding(
-        f"{_name(metric)} rose from {figure(found.low)} (step {low_step:,}) to {figure(found.high)} and stayed up, "
-        f"from step {onset:,} on{reservation}.",
+        f"{_name(metric)} rose from {figure(found.low)} ({run.place(low_step)}) to {figure(found.high)} and stayed up, "
+        f"from {run.place(onset)} on{reservation}.",
         onset,
         int(losses.steps[-1]),
         metric,
@@ -133,5 +133,6 @@ def _advice(run: Run, onset: int) -> tuple[str, ...]:
         advice.rewind(run, onset),
         advice.lower_lr(run, onset),
         advice.clip(run, onset),
-        "Replay the same batches at the lower rate: if the loss rises at the same step again, the data is the cause.",
+        f"Replay the same batches at the lower rate: if the loss rises at the same {run.unit} again, the data is the "
+        "cause.",
     )

@@ -64,7 +64,7 @@ def check(run: Run, curve: Curve) -> Findings:
     yield Finding(
         f"The loss swings by {figure(last, 3)} around {figure(level)} in the last third of the run, "
         f"{figure(last / max(first, 1e-12), 2)} times as much as in the first, with a period of about {period:,.0f} "
-        "steps.",
+        f"{run.unit}s.",
         step,
         int(losses.steps[-1]),
         metric,
@@ -72,7 +72,7 @@ def check(run: Run, curve: Curve) -> Findings:
         (
             advice.lower_lr(run, step),
             advice.clip(run, step),
-            f"Look for something in the data or the schedule that repeats every {period:,.0f} steps.",
+            f"Look for something in the data or the schedule that repeats every {period:,.0f} {run.unit}s.",
         ),
         Severity.WARNING if last >= max(ALARM_GROWTH * first, ALARM_SHARE * level) else Severity.INFO,
     )

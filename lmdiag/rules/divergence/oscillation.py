@@ -46,7 +46,7 @@ def check(run: Run, curve: Curve) -> Findings:
     step = int(thinned.steps[int(np.argmax(values > np.minimum.accumulate(values) + 0.5 * amplitude))])
     yield Finding(
         f"The loss swings by {figure(amplitude, 3)} around {figure(float(median(values[len(values) // 2 :])))}, "
-        f"from step {step:,} on.",
+        f"from {run.place(step)} on.",
         step,
         int(curve.series.steps[-1]),
         curve.metric,

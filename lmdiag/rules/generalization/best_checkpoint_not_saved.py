@@ -48,14 +48,15 @@ def check(run: Run, evaluation: Curve, *, worse: float = 0.005) -> Findings:
     if value - lowest < max(worse * abs(lowest), scatter(losses.values)):
         return
     yield Finding(
-        f"{metric} was best at step {step:,} ({figure(lowest)}), where no checkpoint was saved; the best saved one, "
-        f"of step {nearest:,}, has {figure(value)}.",
+        f"{metric} was best at {run.place(step)} ({figure(lowest)}), where no checkpoint was saved; the best saved "
+        "one, "
+        f"of {run.place(nearest)}, has {figure(value)}.",
         step,
         step,
         metric,
         {"best": lowest, "best_saved": value, "saved_step": nearest},
         (
-            f"Use the checkpoint of step {nearest:,} for now.",
+            f"Use the checkpoint of {run.place(nearest)} for now.",
             "Save a checkpoint at each evaluation, and keep the best.",
         ),
     )

@@ -58,14 +58,15 @@ def check(run: Run, evaluation: Curve, training: Series) -> Findings:
     if fall < LEAST_FALL * level or errors < FALL_ERRORS:
         return
     yield Finding(
-        f"{metric} has stood at {figure(end)} since step {since:,}, while the training loss fell by {fall / level:.0%} "
+        f"{metric} has stood at {figure(end)} since {run.place(since)}, while the training loss fell by "
+        f"{fall / level:.0%} "
         f"to {figure(level - fall)}.",
         since,
         int(losses.steps[-1]),
         metric,
         {"evaluation": end, "training_fall": fall, "training_end": level - fall, "standard_errors": errors},
         (
-            f"Keep the checkpoint of step {since:,}: later ones are no better on other text.",
+            f"Keep the checkpoint of {run.place(since)}: later ones are no better on other text.",
             "More or more varied data; dropout or weight decay.",
             "Fewer epochs: what the model has learned since then does not carry over to other text.",
         ),

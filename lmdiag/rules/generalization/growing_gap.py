@@ -55,7 +55,7 @@ def check(run: Run, evaluation: Curve, training: Series) -> Findings:
     since = int(losses.steps[int(np.argmax(gaps > gaps[0] + 0.3 * growth))])
     yield Finding(
         f"The gap between {metric} and the training loss has grown by {figure(growth, 2)} nats to "
-        f"{figure(gaps[-1], 2)}, mostly since step {since:,}.",
+        f"{figure(gaps[-1], 2)}, mostly since {run.place(since)}.",
         since,
         int(losses.steps[-1]),
         metric,

@@ -43,16 +43,16 @@ def check(run: Run, evaluation: Curve, *, smallest: float = 0.05) -> Findings:
     if better is None:
         return
     yield Finding(
-        f"{metric} was best at step {int(losses.steps[best]):,} and has risen by {rise:,.0%} since, while "
+        f"{metric} was best at {run.place(int(losses.steps[best]))} and has risen by {rise:,.0%} since, while "
         f"{better.name} is "
-        f"best at step {better.step:,} ({figure(better.value)}, against {figure(better.then)} at the best loss).",
+        f"best at {run.place(better.step)} ({figure(better.value)}, against {figure(better.then)} at the best loss).",
         int(losses.steps[best]),
         int(losses.steps[-1]),
         metric,
         {"loss_rise": rise, "gain_of_metric": abs(better.value - better.then)},
         (
-            f"Select by what the model is for: step {better.step:,} for {better.name.rpartition('/')[2]}, step "
-            f"{int(losses.steps[best]):,} for probabilities.",
+            f"Select by what the model is for: {run.place(better.step)} for {better.name.rpartition('/')[2]}, "
+            f"{run.place(int(losses.steps[best]))} for probabilities.",
             "Calibrate the later checkpoint (temperature) if it must give probabilities.",
         ),
     )

@@ -109,10 +109,10 @@ def _memorised(run: Run, lowest: float, rise: float) -> bool:
     return rise >= MEMORISED_RISE * lowest and len(losses) >= 3 and float(median(losses[-3:])) <= MEMORISED * lowest
 
 
-def _which_to_keep(metric: str, step: int, better: Better) -> str:
+def _which_to_keep(run: Run, metric: str, step: int, better: Better) -> str:
     return (
-        f"Keep the checkpoint of step {better.step:,} if {better.name} counts ({figure(better.value)}), "
-        f"that of step {step:,} if {metric} does."
+        f"Keep the checkpoint of {run.place(better.step)} if {better.name} counts ({figure(better.value)}), "
+        f"that of {run.place(step)} if {metric} does."
     )
 
 
@@ -134,13 +134,15 @@ def _finding(
     epoch = figure(run.value_at("epoch", step) or 0, 2)
     enough = "" if epoch == "0" else f": {epoch} epoch{' is' if epoch == '1' else 's are'} enough"
     return Finding(
-        f"{metric} was best at step {step:,} ({figure(lowest)}) and has risen by {share:.1%} since{noise}.",
+        f"{metric} was best at {run.place(step)} ({figure(lowest)}) and has risen by {share:.1%} since{noise}.",
         step,
         int(losses.steps[-1]),
         metric,
         evidence,
         (
-            advice.keep_best(run, metric, step, lowest) if better is None else _which_to_keep(metric, step, better),
+            advice.keep_best(run, metric, step, lowest)
+            if better is None
+            else _which_to_keep(run, metric, step, better),
             f"Stop there next time{enough}, or use early stopping.",
             "More or more varied data; dropout or weight decay; a lower learning rate.",
         ),

@@ -65,7 +65,7 @@ def check(run: Run, norms: Series, *, loose: float = 10.0, spike: float = 5.0, s
         {"limit": limit, "norm_99": high, "spikes": len(hits), "largest_ratio": top},
         (
             f"Set the limit to {figure(high, 2)}, the 99th percentile of the norms.",
-            "Look at the batches of these steps.",
+            f"Look at the batches of these {run.unit}s.",
         ),
         steps=tuple(norms.steps[hits][:50].tolist()),
     )

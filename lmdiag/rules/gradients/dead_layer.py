@@ -45,17 +45,19 @@ def check(run: Run, table: LayerTable, *, dead_below: float = 1e-8, share: float
     shares = dead.mean(axis=1)
     chosen = np.flatnonzero(shares > share)
     if len(chosen):
-        yield _finding(table, table.steps[live], dead, shares, chosen)
+        yield _finding(run, table, table.steps[live], dead, shares, chosen)
 
 
-def _finding(table: LayerTable, steps: np.ndarray, dead: np.ndarray, shares: np.ndarray, chosen: np.ndarray) -> Finding:
+def _finding(
+    run: Run, table: LayerTable, steps: np.ndarray, dead: np.ndarray, shares: np.ndarray, chosen: np.ndarray
+) -> Finding:
     onset = int(steps[int(np.argmax(dead[chosen].any(axis=0)))])
     names = [table.names[i] for i in chosen]
     listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     on_purpose = 2 * len(chosen) >= len(table.names)
     reason = ", perhaps frozen on purpose" if on_purpose else ""
     least = float(shares[chosen].min())
-    often = "any record" if least == 1 else f"at least {int(100 * least)}% of the records, from step {onset:,} on"
+    often = "any record" if least == 1 else f"at least {int(100 * least)}% of the records, from {run.place(onset)} on"
     return Finding(
         f"{len(chosen)} of {len(table.names)} layers receive{'s' if len(chosen) == 1 else ''} no gradient in {often}: "
         f"{listed}{reason}.",

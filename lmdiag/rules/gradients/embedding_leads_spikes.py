@@ -79,7 +79,7 @@ def check(
         (
             f"No weight decay on {name}.",
             f"Scale the gradient of {name} by 0.1, or normalise its output.",
-            "Look at the rare tokens in the batches of these steps.",
+            f"Look at the rare tokens in the batches of these {run.unit}s.",
         ),
         steps=tuple(int(losses.steps[s.peak]) for s, lead in zip(spikes, led) if lead),
     )

@@ -96,13 +96,13 @@ def _jump(run: Run, norms: Series, hits: np.ndarray, ratios: np.ndarray) -> Find
     absorbed = f"; clipping at {limit} absorbed it" if limit and value > limit else ""
     harmless = limit and len(hits) == 1 and ratios[highest] < CERTAIN
     return Finding(
-        f"The gradient norm jumped to {figure(value, 3)} at step {step:,}, {figure(ratios[highest], 3)} times its "
+        f"The gradient norm jumped to {figure(value, 3)} at {run.place(step)}, {figure(ratios[highest], 3)} times its "
         f"usual value{others}{absorbed}.",
         int(norms.steps[hits[0]]),
         int(norms.steps[hits[-1]]),
         "grad_norm",
         {"largest": value, "ratio": float(ratios[highest]), "records": len(hits)},
-        (advice.clip(run, step), "Look at the batch of this step.", advice.lower_lr(run, step)),
+        (advice.clip(run, step), f"Look at the batch of this {run.unit}.", advice.lower_lr(run, step)),
         Severity.INFO if harmless else Severity.WARNING,
         steps=tuple(norms.steps[hits][:50].tolist()),
     )
@@ -112,7 +112,7 @@ def _growth(run: Run, norms: Series, growth: float) -> Finding:
     onset = int(norms.steps[np.argmax(norms.values >= median(norms.values[: len(norms) // 3]) * growth / 3)])
     return Finding(
         f"The gradient norm grew {figure(growth, 2)}-fold, "
-        f"to {figure(float(median(norms.values[-max(2, len(norms) // 10) :])), 3)}, from step {onset:,} on.",
+        f"to {figure(float(median(norms.values[-max(2, len(norms) // 10) :])), 3)}, from {run.place(onset)} on.",
         onset,
         int(norms.steps[-1]),
         "grad_norm",

@@ -63,7 +63,7 @@ def check(
     if apart is None and complete < 2 * BEFORE:
         yield NotChecked(f"no {BLOCKS} layers are alike, and only {complete} records have all norms above 0")
         return
-    yield from _outbreaks(table, outbreak)
+    yield from _outbreaks(run, table, outbreak)
 
 
 def _furthest_apart(table: LayerTable) -> tuple[int, int, float] | None:
@@ -104,7 +104,7 @@ def _vanishing_with_depth(table: LayerTable, low: int, high: int, ratio: float, 
     )
 
 
-def _outbreaks(table: LayerTable, outbreak: float) -> Findings:
+def _outbreaks(run: Run, table: LayerTable, outbreak: float) -> Findings:
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(table.values)
     good = np.isfinite(logs).all(axis=0)
@@ -119,14 +119,15 @@ def _outbreaks(table: LayerTable, outbreak: float) -> Findings:
             continue
         step, factor = int(steps[rows[0]]), float(np.exp(excess[rows[0] : rows[0] + CONSECUTIVE].max()))
         yield Finding(
-            f"The gradient of {name} grew to {figure(factor, 2)} times its usual share at step {step:,}, while those "
+            f"The gradient of {name} grew to {figure(factor, 2)} times its usual share at {run.place(step)}, while "
+            "those "
             "of the other layers did not.",
             step,
             int(steps[min(rows[-1] + CONSECUTIVE - 1, len(steps) - 1)]),
             f"layers/{name}/grad_norm",
             {"ratio": factor, "records": len(rows) + CONSECUTIVE - 1},
             (
-                f"Look at the loss within some steps of {step:,}: did it jump after the gradient of {name}?",
+                f"Look at the loss near {run.place(step)}: did it jump after the gradient of {name}?",
                 "For an embedding: no weight decay on it, or a tenth of its gradient; for attention: normalise queries "
                 "and keys.",
             ),

@@ -45,7 +45,9 @@ def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float
     if zeros.mean() >= zero_share:
         step = int(norms.steps[np.argmax(zeros)])
         often = (
-            "every record" if zeros.all() else f"{percent(float(zeros.mean()))} of the records, first at step {step:,}"
+            "every record"
+            if zeros.all()
+            else f"{percent(float(zeros.mean()))} of the records, first at {run.place(step)}"
         )
         message = f"The gradient norm is exactly zero in {often}."
         yield _finding(message, step, int(norms.steps[-1]), {"zero_share": float(zeros.mean())}, Severity.ERROR)
@@ -61,7 +63,7 @@ def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float
         low = np.flatnonzero(norms.values <= max(2 * after, fallen_to * before))
         step = int(norms.steps[low[0]]) if len(low) else int(norms.steps[0])
         went = f"fell from {figure(before, 3)} to" if after < before else "stays at"
-        still = f"while the loss is still {figure(level)}, from step {step:,} on"
+        still = f"while the loss is still {figure(level)}, from {run.place(step)} on"
         message = f"The gradient norm {went} {figure(after, 3)} {still}."
         yield _finding(
             message, step, int(norms.steps[-1]), {"early": before, "late": after, "loss": level}, Severity.WARNING

@@ -46,14 +46,14 @@ def check(run: Run, clock: Series, *, gap_s: float = 1800.0, ratio: float = 20.0
         why = "where the run was resumed" if resumed else "without a restart in the log: it hung or was suspended"
         more = f", the longest of {len(silent)} silences" if len(silent) > 1 else ""
         yield Finding(
-            f"Nothing was logged for {_duration(float(apart[worst]))} after step {int(clock.steps[worst]):,}, "
+            f"Nothing was logged for {_duration(float(apart[worst]))} after {run.place(int(clock.steps[worst]))}, "
             f"{why}{more}.",
             int(clock.steps[silent[0]]),
             int(clock.steps[silent[-1] + 1]),
             "time",
             {"longest_s": float(apart[worst]), "lost_s": lost, "usual_s": usual, "silences": len(silent)},
             (
-                f"Look at the job's own log after step {int(clock.steps[worst]):,}.",
+                f"Look at the job's own log after {run.place(int(clock.steps[worst]))}.",
                 "Set a time-out for collective operations, so that a hang ends the job.",
             ),
             steps=tuple(clock.steps[silent][:50].tolist()),
@@ -61,12 +61,12 @@ def check(run: Run, clock: Series, *, gap_s: float = 1800.0, ratio: float = 20.0
     if len(back):
         step = int(clock.steps[back[0] + 1])
         yield Finding(
-            f"The clock goes back by {_duration(float(-apart[back[0]]))} at step {step:,}.",
+            f"The clock goes back by {_duration(float(-apart[back[0]]))} at {run.place(step)}.",
             step,
             int(clock.steps[back[-1] + 1]),
             "time",
             {"times": len(back), "largest_s": float(-apart[back].min())},
-            ("Check whether logs of two machines or two runs were joined; speeds across this step are wrong.",),
+            (f"Check whether logs of two machines or two runs were joined; speeds across this {run.unit} are wrong.",),
         )
 
 

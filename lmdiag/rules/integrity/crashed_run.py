@@ -37,9 +37,7 @@ def check(run: Run, curve: Curve) -> Findings:
         for event in run.events
         if event.kind in TELLING and event.message.strip()
     ]
-    where = f"at {run.step_kind} {run.last_step:,}" + (
-        f" of {planned:,.0f}" if planned and run.step_kind == "step" else ""
-    )
+    where = f"at {run.place(run.last_step)}" + (f" of {planned:,.0f}" if planned and run.step_kind == "step" else "")
     saved = run.checkpoint_before(run.last_step)
     yield Finding(
         f"The run crashed {where}" + (f": {said[-1].rstrip('.')}." if said else "."),
@@ -52,6 +50,8 @@ def check(run: Run, curve: Curve) -> Findings:
         },
         (
             "Read the last lines of the program's output, and mend the error they name.",
-            f"Then resume from the checkpoint of step {saved:,}." if saved else "Then resume from the last checkpoint.",
+            f"Then resume from the checkpoint of {run.place(saved)}."
+            if saved
+            else "Then resume from the last checkpoint.",
         ),
     )

@@ -35,8 +35,7 @@ def check(run: Run, _: Series, *, enough: int = 3) -> Findings:
     span = run.last_step - run.first_step
     if held >= enough or (epochs <= ONE_PASS and len(run["loss"]) < LONG):
         return
-    unit = f"{run.step_kind.removesuffix('s')}s"
-    what = f"{figure(epochs, 2)} passes over the data" if epochs > ONE_PASS else f"{span:,} {unit}"
+    what = f"{figure(epochs, 2)} passes over the data" if epochs > ONE_PASS else f"{span:,} {run.unit}s"
     count = {0: "no evaluation", 1: "one evaluation"}.get(held, f"{held} evaluations")
     yield Finding(
         f"The log has {count} in {what}: {'too few to show' if held else 'nothing in it could show'} overfitting.",
@@ -45,7 +44,7 @@ def check(run: Run, _: Series, *, enough: int = 3) -> Findings:
         "loss",
         {"evaluations": held, "steps": span, **({"epochs": epochs} if epochs else {})},
         (
-            f"Evaluate every {max(span // ADVISED, 1):,} {unit}, on text that is not trained on.",
+            f"Evaluate every {max(span // ADVISED, 1):,} {run.unit}s, on text that is not trained on.",
             "Save a checkpoint at each evaluation, so that the best one can be kept.",
         ),
     )

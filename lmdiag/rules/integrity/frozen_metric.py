@@ -58,13 +58,13 @@ def check(run: Run, _: Curve, *, smallest: int = 5, warning: int = 20) -> Findin
         long = length >= max(warning, 0.02 * len(finite)) and metric == "loss"
         yield Finding(
             f"{NAMES.get(metric, metric)} is exactly {figure(value, 6)} in {length:,} records in a row, "
-            f"from step {int(finite.steps[first]):,} on{goes_on}.",
+            f"from {run.place(int(finite.steps[first]))} on{goes_on}.",
             int(finite.steps[first]),
             int(finite.steps[last]),
             metric,
             {"records": length, "value": value},
             (
-                f"Check that the program logs the {metric} of this step and not a variable it no longer sets.",
+                f"Check that the program logs the {metric} of this {run.unit} and not a variable it no longer sets.",
                 "If it does, check that the optimizer still steps: compare a weight before and after.",
             ),
             Severity.WARNING if long else Severity.INFO,

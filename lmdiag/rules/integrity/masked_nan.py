@@ -38,16 +38,16 @@ def check(run: Run, _: Curve) -> Findings:
     for metric, series in losses.items():
         masked = masked_zeros(series.values)
         if masked.any():
-            yield _finding(metric, series, masked)
+            yield _finding(run, metric, series, masked)
 
 
-def _finding(metric: str, losses: Series, masked: np.ndarray) -> Finding:
+def _finding(run: Run, metric: str, losses: Series, masked: np.ndarray) -> Finding:
     steps, share = losses.steps[masked], float(masked.mean())
     others = losses.values[np.isfinite(losses.values) & ~masked]
-    nothing = " Nothing was learned in these steps." if share >= 0.2 and metric == "loss" else ""
+    nothing = f" Nothing was learned in these {run.unit}s." if share >= 0.2 and metric == "loss" else ""
     return Finding(
         f"{'The loss' if metric == 'loss' else metric} is exactly 0 in {int(masked.sum()):,} of {len(masked):,} "
-        f"records, first at step {int(steps[0]):,}: a masked NaN, or a batch without targets.{nothing}",
+        f"records, first at {run.place(int(steps[0]))}: a masked NaN, or a batch without targets.{nothing}",
         int(steps[0]),
         int(steps[-1]),
         metric,

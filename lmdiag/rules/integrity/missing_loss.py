@@ -52,14 +52,15 @@ def check(run: Run, _: Series) -> Findings:
     also = "grad_norm" in run and int(run["grad_norm"].steps[-1]) == last
     total = len(loss) + len(steps)
     yield Finding(
-        f"{'The loss and the gradient norm stop' if also else 'The loss stops'} after step {last:,}: the last "
+        f"{'The loss and the gradient norm stop' if also else 'The loss stops'} after {run.place(last)}: the last "
         f"{len(steps):,} of {total:,} records have {others[0]} but no loss.",
         int(steps[0]),
         int(steps[-1]),
         "loss",
         {"last_loss": float(loss.values[-1]), "records": len(steps), "share": len(steps) / total},
         (
-            f"Print the loss of step {int(steps[0]):,}: writers of JSON and CSV put null or nothing where it is NaN.",
+            f"Print the loss of {run.place(int(steps[0]))}: writers of JSON and CSV put null or nothing where it is "
+            "NaN.",
             'Log NaN as the text "NaN", so that the log shows it.',
         ),
     )

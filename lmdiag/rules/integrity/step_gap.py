@@ -36,7 +36,7 @@ def check(run: Run, curve: Curve, *, ratio: float = 3.0) -> Findings:
     apart = np.diff(steps).astype(float)
     holes = _holes(apart, ratio) if apart.max() > ratio * apart.min() else np.empty(0, int)
     if holes is None:
-        yield NotChecked("the steps of the log are irregular")
+        yield NotChecked(f"the {run.unit}s of the log are irregular")
         return
     if not len(holes):
         return
@@ -47,15 +47,15 @@ def check(run: Run, curve: Curve, *, ratio: float = 3.0) -> Findings:
     more = (
         f"; there {'is 1 more gap' if len(holes) == 2 else f'are {len(holes) - 1} more gaps'}" if len(holes) > 1 else ""
     )
-    spacing = "step" if usual == 1 else f"{usual:,.0f} steps"
+    spacing = run.unit if usual == 1 else f"{usual:,.0f} {run.unit}s"
     yield Finding(
-        f"No record between step {first:,} and step {last:,}, in a log with one every {spacing}{more}.",
+        f"No record between {run.place(first)} and {run.place(last)}, in a log with one every {spacing}{more}.",
         int(steps[holes[0]]),
         int(steps[holes[-1] + 1]),
         curve.metric,
         {"holes": len(holes), "missing_steps": missing, "usual_distance": usual, "widest": float(apart[widest])},
         (
-            f"Look for another log file with the steps after {first:,}, and read both together.",
+            f"Look for another log file of what follows {run.place(first)}, and read both together.",
             "If the run was resumed there, check that its step counter was restored.",
         ),
         steps=tuple(steps[holes][:50].tolist()),

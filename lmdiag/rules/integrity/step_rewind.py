@@ -42,7 +42,8 @@ def check(run: Run, _: Curve, *, deviations: float = 3.0) -> Findings:
             "repeated_steps": overlap + 1,
         }
         message = (
-            f"The log goes back from step {before.last_step:,} to step {after.first_step:,}; the later values are used."
+            f"The log goes back from {run.place(before.last_step)} to {run.place(after.first_step)}; "
+            "the later values are used."
         )
         differs = _difference(run, after.first_step, before.last_step)
         severity = Severity.INFO

@@ -33,19 +33,19 @@ def check(run: Run, curve: Curve, *, complete_share: float = 0.98) -> Findings:
     - lmdiag's log format, `max_steps` and the `end` record.
     """
     status = run.status
-    planned = float(run.config.get("max_steps") or 0)
+    planned = float(run.config.get("max_steps") or 0) if run.step_kind == "step" else 0.0
     share = run.last_step / planned if planned > 0 else 0.0
     steps = run.curve[1].steps if run.curve else np.empty(0)
     next_step = run.last_step + (float(median(np.diff(steps[-20:]))) if len(steps) > 1 else 0.0)
     if status in ("completed", "stopped", "crashed"):
         return
     if status == "killed":
-        message = f"The run was killed at step {run.last_step:,}"
+        message = f"The run was killed at {run.place(run.last_step)}"
         message += f" of the planned {planned:,.0f} ({percent(share)})." if planned else "."
-    elif planned and run.step_kind == "step" and share < complete_share and next_step <= planned:
-        message = f"The log ends at step {run.last_step:,} of the planned {planned:,.0f} ({percent(share)}): "
+    elif planned and share < complete_share and next_step <= planned:
+        message = f"The log ends at {run.place(run.last_step)} of the planned {planned:,.0f} ({percent(share)}): "
         message += "the run is still going, or was stopped."
-    elif not planned or run.step_kind != "step":
+    elif not planned:
         yield NotChecked("the log does not say how many steps were planned")
         return
     else:

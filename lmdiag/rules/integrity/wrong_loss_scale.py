@@ -63,7 +63,7 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
     ratio = first / uniform
     if not holds_start(losses.steps):
         if run.step_kind == "step" and quantile(losses.values, 0.1) > NEVER and first > NEVER:
-            yield _far_too_high(metric, losses)
+            yield _far_too_high(run, metric, losses)
         else:
             yield BEGINS_LATER
         return
@@ -83,7 +83,7 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
     )
     start = float(losses.values[0])
     if start < uniform * (smallest if vocabulary else 1.0):
-        told = _rose(start, first, uniform, vocabulary, start * smallest >= uniform)
+        told = _rose(run, start, first, uniform, vocabulary, start * smallest >= uniform)
         what_to_do = _advice_after_rise(run, int(losses.steps[2]))
     else:
         told = f"{_starts(start, first, run, uniform, vocabulary, stays)}; it ends at {figure(seen.end)}."
@@ -99,13 +99,13 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
     )
 
 
-def _rose(start: float, first: float, uniform: float, vocabulary: int, near: bool) -> str:
+def _rose(run: Run, start: float, first: float, uniform: float, vocabulary: int, near: bool) -> str:
     """Say that the first loss is as it should be, or lower, and that those behind it are not."""
     guess = f"over {vocabulary:,} tokens" if vocabulary else "over the largest vocabulary in use"
     return (
         f"The first loss, {figure(start)}, is {'close to' if vocabulary and near else 'below'} a uniform guess {guess} "
         f"({figure(uniform)} nats), but the median of the first three is {figure(first)}: the loss rose in the first "
-        "steps."
+        f"{run.unit}s."
     )
 
 
@@ -163,10 +163,11 @@ def _named(first: float, run: Run) -> str:
     return f", and {factor} times that over {size:,} tokens{summed}"
 
 
-def _far_too_high(metric: str, losses: Series) -> Finding:
+def _far_too_high(run: Run, metric: str, losses: Series) -> Finding:
     level = float(median(losses.values))
     return Finding(
-        f"The loss stays near {figure(level)} from step {int(losses.steps[0]):,}, where this log begins: no language "
+        f"The loss stays near {figure(level)} from {run.place(int(losses.steps[0]))}, where this log begins: no "
+        "language "
         f"model's mean loss per token stays above {LARGEST_UNIFORM:.0f} nats.",
         int(losses.steps[0]),
         int(losses.steps[-1]),

@@ -54,7 +54,7 @@ def check(run: Run, scales: Series, *, gone: float = 1.0, halvings: int = 5) -> 
         return
     onset = _onset(scales if lost else settled, end) if lost or fallen else int(settled.steps[0])
     start = figure(float(scales.values.max() if lost else usual), 5)
-    shrank = f"The loss scale fell from {start} to {figure(end, 2)}, from step {onset:,} on"
+    shrank = f"The loss scale fell from {start} to {figure(end, 2)}, from {run.place(onset)} on"
     message = shrank if lost or fallen else "The loss scaler keeps overflowing"
     yield Finding(
         message + (f"; {percent(skipped)} of the updates were skipped{NOT_COUNTED}." if skipped > 0 else "."),
@@ -64,7 +64,8 @@ def check(run: Run, scales: Series, *, gone: float = 1.0, halvings: int = 5) -> 
         {"usual": usual, "end": end, "largest": float(scales.values.max()), "skipped_share": skipped},
         (
             "Train in bf16: it has the range of fp32 and needs no loss scale.",
-            f"Resume from before step {onset:,}; look for what overflows there: attention logits, the output layer.",
+            f"Resume from before {run.place(onset)}; look for what overflows there: attention logits, the output "
+            "layer.",
             "If the scale falls together with a rising gradient norm, lower the learning rate.",
         ),
         Severity.ERROR if lost else Severity.WARNING,

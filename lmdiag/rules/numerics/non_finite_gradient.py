@@ -48,7 +48,7 @@ def check(run: Run, _: Series, *, error_share: float = 0.2) -> Findings:
     why = "" if not (scaler or skipped) else one if bad.sum() == 1 else many
     yield Finding(
         f"The gradient norm is not finite in {int(bad.sum()):,} of {len(bad):,} records, "
-        f"first at step {int(steps[0]):,}{why}.",
+        f"first at {run.place(int(steps[0]))}{why}.",
         int(steps[0]),
         int(steps[-1]),
         "grad_norm",

@@ -45,7 +45,7 @@ def check(run: Run, _: Curve) -> Findings:
     else:
         yield from _said(run)
     for split, losses in run.evaluations.items():
-        yield from _evaluation(split, losses)
+        yield from _evaluation(run, split, losses)
 
 
 def _training(run: Run, losses: Series) -> Findings:
@@ -61,7 +61,7 @@ def _training(run: Run, losses: Series) -> Findings:
     growth = _gradient_growth(run, step)
     if growth is not None:
         evidence["gradient_growth"] = growth
-    yield Finding(_message(step, bad, evidence), step, last, "loss", evidence, _advice(run, step, first, growth))
+    yield Finding(_message(run, step, bad, evidence), step, last, "loss", evidence, _advice(run, step, first, growth))
 
 
 def _said(run: Run) -> Findings:
@@ -74,22 +74,23 @@ def _said(run: Run) -> Findings:
             continue
         first, last = (run.last_step if event.step is None else event.step for event in (said[0], said[-1]))
         times = f" ({len(said):,} times)" if len(said) > 1 else ""
-        message = f'No such {metric} was logged, but the program said at step {first:,}{times}: "{said[0].message}".'
+        message = (
+            f'No such {metric} was logged, but the program said at {run.place(first)}{times}: "{said[0].message}".'
+        )
         evidence = {"messages": float(len(said))}
         yield Finding(message, first, last, metric, evidence, _advice(run, first, 1, None), severity)
 
 
-def _message(step: int, bad: np.ndarray, evidence: dict[str, float]) -> str:
+def _message(run: Run, step: int, bad: np.ndarray, evidence: dict[str, float]) -> str:
     share = f"{int(bad.sum()):,} of {len(bad):,} records"
     if bad.all():
-        return f"The loss is not finite from the first record on, step {step:,} ({share})."
+        return f"The loss is not finite from the first record on, {run.place(step)} ({share})."
     if "last_finite_loss" not in evidence:
-        return f"The loss is not finite in {share}, the first one (step {step:,}) among them."
+        return f"The loss is not finite in {share}, the first one ({run.place(step)}) among them."
     rose = evidence.get("gradient_growth", 0)
     before = f"; the gradient norm rose {figure(rose, 2)}-fold just before" if rose >= 3 else ""
-    return (
-        f"The loss became non-finite at step {step:,}, after {figure(evidence['last_finite_loss'])} ({share}){before}."
-    )
+    last = figure(evidence["last_finite_loss"])
+    return f"The loss became non-finite at {run.place(step)}, after {last} ({share}){before}."
 
 
 def _gradient_growth(run: Run, step: int) -> float | None:
@@ -113,19 +114,20 @@ def _advice(run: Run, step: int, first: int, growth: float | None) -> tuple[str,
     if growth is None or growth >= 3:
         steps.append(advice.clip(run, step))
     steps.append(
-        "If the run uses fp16, switch to bf16 or check the loss scaler; otherwise look at the batch of this step."
+        "If the run uses fp16, switch to bf16 or check the loss scaler; otherwise look at the batch of this "
+        f"{run.unit}."
     )
     return tuple(steps)
 
 
-def _evaluation(split: str, losses: Series) -> Findings:
+def _evaluation(run: Run, split: str, losses: Series) -> Findings:
     bad = ~np.isfinite(losses.values)
     if not bad.any():
         return
     first, last = int(losses.steps[bad][0]), int(losses.steps[bad][-1])
     yield Finding(
-        f"The loss on {split} is not finite in {int(bad.sum()):,} of {len(bad):,} evaluations, first at step "
-        f"{first:,}.",
+        f"The loss on {split} is not finite in {int(bad.sum()):,} of {len(bad):,} evaluations, "
+        f"first at {run.place(first)}.",
         first,
         last,
         f"{split}/loss",

@@ -62,7 +62,7 @@ def check(run: Run, rates: Series, *, ratio: float = 1.5, share: float = 0.2) ->
     how = jump if after > before else f"drops to {figure(after, 3)} and warms up again"
     others = f", the first of {len(rows)} restarts" if len(rows) > 1 else ""
     yield Finding(
-        f"The learning rate {how} at step {step:,}{', where the run was resumed' if resumed else ''}{others}"
+        f"The learning rate {how} at {run.place(step)}{', where the run was resumed' if resumed else ''}{others}"
         + (f"; the loss rose by {figure(rise, 2)} nats." if rise else "."),
         step,
         int(rates.steps[rows[-1] + 1]),
@@ -70,7 +70,7 @@ def check(run: Run, rates: Series, *, ratio: float = 1.5, share: float = 0.2) ->
         {"before": before, "after": after, "jumps": len(rows), "loss_rise": rise},
         (
             "If that was not intended, restore the state of the scheduler together with model and optimizer.",
-            f"Resume from before step {step:,}{f' at a rate of {figure(before, 3)}' if before else ''}.",
+            f"Resume from before {run.place(step)}{f' at a rate of {figure(before, 3)}' if before else ''}.",
         ),
         Severity.WARNING if resumed and rise and after > before else Severity.INFO,
         steps=tuple(rates.steps[rows + 1][:50].tolist()),

@@ -57,7 +57,7 @@ def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
         return
     rise = sustained_rise(losses.values)
     if rise is None:
-        yield from _freed(rates, metric, losses) or _standstill(run, metric, losses, schedule)
+        yield from _freed(run, rates, metric, losses) or _standstill(run, metric, losses, schedule)
         return
     onset = int(losses.steps[rise.onset])
     rate = run.value_at("lr", onset) or 0.0
@@ -71,18 +71,19 @@ def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
     lost = rise.rise >= LOST * max(start - rise.low, LEAST_PROGRESS)
     yield Finding(
         f"The learning rate of {figure(rate, 3)} is too high: the loss rose from {figure(rise.low)} to "
-        f"{figure(rise.high)} from step {onset:,} on; {'; '.join(seen)}.",
+        f"{figure(rise.high)} from {run.place(onset)} on; {'; '.join(seen)}.",
         onset,
         run.last_step,
         metric,
         _evidence(rate, schedule, rise, seen),
         (
             advice.lower_lr(run, onset),
-            f"Warm up for longer: the rate reached its peak at step {schedule.warm_step:,}."
+            f"Warm up for longer: the rate reached its peak at {run.place(schedule.warm_step)}."
             if warmed_up
             else "Warm up over the first steps of the run.",
             advice.clip(run, onset),
-            "Replay the same batches at half of the rate: if the loss rises at the same step again, the data is the "
+            f"Replay the same batches at half of the rate: if the loss rises at the same {run.unit} again, the data "
+            "is the "
             "cause.",
         ),
         Severity.ERROR if lost else Severity.WARNING,
@@ -119,7 +120,7 @@ def _standstill(run: Run, metric: str, losses: Series, schedule: Phases) -> Find
     )
 
 
-def _freed(rates: Series, metric: str, losses: Series) -> list[Finding]:
+def _freed(run: Run, rates: Series, metric: str, losses: Series) -> list[Finding]:
     """Say that the loss stood still from the start until the rate was cut, if both can be seen."""
     cuts = np.flatnonzero(rates.values[1:] <= CUT * rates.values[:-1]) + 1
     if not len(cuts) or not holds_start(losses.steps):
@@ -141,7 +142,7 @@ def _freed(rates: Series, metric: str, losses: Series) -> list[Finding]:
         metric,
         {"lr": rate, "level": level, "after": freed, "records": len(before)},
         (
-            f"Begin with {figure(lower, 3)} or less: nothing was learned before step {cut:,}.",
+            f"Begin with {figure(lower, 3)} or less: nothing was learned before {run.place(cut)}.",
             "Try even lower rates: the one it was cut to is only the first that worked.",
         ),
         Severity.WARNING,
@@ -171,7 +172,7 @@ def _signs(run: Run, schedule: Phases, onset: int) -> list[str]:
     warm_up = schedule.warm_step - first
     seen = []
     if onset - first <= max(EARLY * span, 2 * warm_up):
-        seen.append(f"the rise began {onset - first:,} steps into the run")
+        seen.append(f"the rise began {onset - first:,} {run.unit}s into the run")
     rates = run["lr"].finite
     if len(rates) and rates.values[0] >= NO_WARM_UP * schedule.peak:
         seen.append("there was no warm-up")

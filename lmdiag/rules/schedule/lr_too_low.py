@@ -81,7 +81,7 @@ def check(run: Run, curve: Curve, rates: Series, *, left: float = 0.7, straight:
         return
     span, needed = int(warm.steps[-1] - warm.steps[0]), max(STEPS, round(0.5 * run.last_step))
     if span < needed:
-        yield too_few(span, "steps after the warm-up", needed)
+        yield too_few(span, f"{run.unit}s after the warm-up", needed)
         return
     levels, _ = block_medians(warm.values, 10)
     fall, late = float(levels[0] - levels[-1]), float(levels[len(levels) // 2] - levels[-1])
@@ -112,7 +112,7 @@ def check(run: Run, curve: Curve, rates: Series, *, left: float = 0.7, straight:
         },
         (
             f"Try a learning rate of {figure(schedule.peak * 10, 1)}, ten times the present one, "
-            f"for {max(run.last_step // 10, 1):,} steps.",
+            f"for {max(run.last_step // 10, 1):,} {run.unit}s.",
             "Run a range test: raise the rate exponentially over some hundred steps, and take a third of the rate at "
             "which the loss turns upwards.",
         ),

@@ -57,7 +57,7 @@ def check(run: Run, rates: Series, training: Series, *, high: float = 0.9, steps
         yield WARMING_UP
         return
     if span < steps:
-        yield too_few(span, "steps", steps)
+        yield too_few(span, f"{run.unit}s", steps)
         return
     if len(training) < 20:
         yield too_few(len(training), "finite values of the loss", 20)
@@ -74,7 +74,8 @@ def check(run: Run, rates: Series, training: Series, *, high: float = 0.9, steps
         "lr",
         {"peak": schedule.peak, "final_share": schedule.final},
         (
-            f"Go on from step {run.last_step:,} for {decay:,} to {2 * decay:,} steps, with the rate falling linearly "
+            f"Go on from {run.place(run.last_step)} for {decay:,} to {2 * decay:,} {run.unit}s, with the rate falling "
+            "linearly "
             "to zero.",
             "Plan it next time: warm-up, constant rate, decay over the last 10 to 20%.",
         ),

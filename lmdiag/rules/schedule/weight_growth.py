@@ -42,7 +42,7 @@ def check(run: Run, norms: Series, curve: Curve, *, growth: float = 2.0, jump: f
     ratios = late.values[1:] / late.values[:-1]
     if ratios.max() >= jump or ratios.min() <= 1 / jump:
         largest = int(np.argmax(np.abs(np.log(ratios))))
-        yield _jump(late, largest, float(ratios[largest]))
+        yield _jump(run, late, largest, float(ratios[largest]))
         return
     settled = norms.between(_settled_step(run, norms), run.last_step)
     if len(settled) < BLOCKS:
@@ -57,7 +57,7 @@ def check(run: Run, norms: Series, curve: Curve, *, growth: float = 2.0, jump: f
         yield too_few(len(beside), "values of the loss while the weights grew", BLOCKS)
         return
     if not _improves(beside):
-        yield _growth(settled, grown)
+        yield _growth(run, settled, grown)
 
 
 def _settled_step(run: Run, norms: Series) -> int:
@@ -70,26 +70,23 @@ def _improves(losses: np.ndarray) -> bool:
     return bool(levels[-2:].min() < (1 - IMPROVED) * levels[0])
 
 
-def _jump(norms: Series, at: int, ratio: float) -> Finding:
+def _jump(run: Run, norms: Series, at: int, ratio: float) -> Finding:
     step = int(norms.steps[at + 1])
     return Finding(
-        f"The norm of the weights went from {figure(norms.values[at])} to {figure(norms.values[at + 1])} at step "
-        f"{step:,}, {figure(ratio, 2)} times as much.",
+        f"The norm of the weights went from {figure(norms.values[at])} to {figure(norms.values[at + 1])} "
+        f"at {run.place(step)}, {figure(ratio, 2)} times as much.",
         step,
         step,
         "param_norm",
         {"before": float(norms.values[at]), "after": float(norms.values[at + 1]), "ratio": ratio},
-        (
-            f"Check what was loaded or re-initialised at step {step:,}; if nothing was, look at the update of that "
-            "step.",
-        ),
+        (f"Check what was loaded or re-initialised at {run.place(step)}; if nothing was, look at the update there.",),
     )
 
 
-def _growth(norms: Series, grown: float) -> Finding:
+def _growth(run: Run, norms: Series, grown: float) -> Finding:
     return Finding(
-        f"The norm of the weights grew {figure(grown, 2)}-fold from step {int(norms.steps[0]):,} on, while the loss "
-        "did not improve.",
+        f"The norm of the weights grew {figure(grown, 2)}-fold from {run.place(int(norms.steps[0]))} on, while the "
+        "loss did not improve.",
         int(norms.steps[0]),
         int(norms.steps[-1]),
         "param_norm",

@@ -53,7 +53,7 @@ def check(
         return
     share = float(tail.steps[-1] - tail.steps[0]) / span
     if share >= smallest:
-        yield _dead_tail(curve.series, tail, peak, share, warning, _coarse(rates.values, dead * peak))
+        yield _dead_tail(run, curve.series, tail, peak, share, warning, _coarse(rates.values, dead * peak))
 
 
 def _all_zero(losses: np.ndarray, rates: Series) -> Finding:
@@ -83,11 +83,13 @@ def _coarse(lr: np.ndarray, fine: float) -> bool:
     return any(rounded) and len(distinct(lr)) > 2
 
 
-def _dead_tail(losses: Series, tail: Series, peak: float, share: float, warning: float, coarse: bool) -> Finding:
+def _dead_tail(
+    run: Run, losses: Series, tail: Series, peak: float, share: float, warning: float, coarse: bool
+) -> Finding:
     first, last = int(tail.steps[0]), int(tail.steps[-1])
     still = float(np.ptp(tail.values[len(tail) // 10 :])) <= CONSTANT * peak
     vain = still and len(tail) >= TAIL_RECORDS and not coarse and _gains_nothing(losses.between(first, last).values)
-    end, span = float(tail.values[-1]), f"from step {first:,} on ({share:.0%} of the run)"
+    end, span = float(tail.values[-1]), f"from {run.place(first)} on ({share:.0%} of the run)"
     zero, of_peak = not tail.values.any(), f", {figure(end / peak, 2)} of its peak" if end else ""
     return Finding(
         f"The learning rate is 0 {span}."
@@ -98,7 +100,7 @@ def _dead_tail(losses: Series, tail: Series, peak: float, share: float, warning:
         "lr",
         {"share": share, "peak": peak, "rate": end},
         (
-            f"Stop at step {first:,}: the rest {'does not train' if zero else 'hardly trains'}.",
+            f"Stop at {run.place(first)}: the rest {'does not train' if zero else 'hardly trains'}.",
             "Give the scheduler the number of optimizer updates in all epochs, not that of micro-batches.",
         ),
         Severity.WARNING if share >= warning and vain else Severity.INFO,

@@ -95,16 +95,16 @@ def _finding(
     severity: Severity,
 ) -> Finding:
     span, warm_up = run.last_step - run.first_step, schedule.warm_step - int(run["lr"].steps[0])
-    few = f"with only {warm_up:,} step{'s' if warm_up > 1 else ''} of warm-up" if warm_up else "without warm-up"
+    few = f"with only {warm_up:,} {run.unit}{'s' if warm_up > 1 else ''} of warm-up" if warm_up else "without warm-up"
     return Finding(
         f"{message}, {few}: the learning rate is at its peak of {figure(schedule.peak, 3)} "
-        f"from step {schedule.warm_step:,} on.",
+        f"from {run.place(schedule.warm_step)} on.",
         steps[0],
         steps[-1],
         metric,
         {**evidence, "warmup_steps": warm_up, "peak_lr": schedule.peak},
         (
-            f"Warm up over {max(10, round(0.01 * span)):,} to {max(50, round(0.05 * span)):,} steps.",
+            f"Warm up over {max(10, round(0.01 * span)):,} to {max(50, round(0.05 * span)):,} {run.unit}s.",
             advice.lower_lr(run, steps[0]),
             advice.clip(run, steps[-1]),
         ),

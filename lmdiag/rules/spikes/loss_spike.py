@@ -56,7 +56,7 @@ def check(run: Run, curve: Curve, *, smallest: float = SMALLEST, deviations: flo
     frequent = _frequent(spikes, len(losses))
     step = int(losses.steps[chosen.first])
     yield Finding(
-        _message(losses, spikes, chosen, slow, gradient),
+        _message(run, losses, spikes, chosen, slow, gradient),
         step,
         int(losses.steps[chosen.last]),
         metric,
@@ -95,7 +95,7 @@ def _gradient_ratio(run: Run, step: int) -> float | None:
     return float(near.max() / median(usual)) if len(usual) >= 4 and len(near) and median(usual) > 0 else None
 
 
-def _message(curve: Series, spikes: list[Spike], chosen: Spike, slow: bool, gradient: float | None) -> str:
+def _message(run: Run, curve: Series, spikes: list[Spike], chosen: Spike, slow: bool, gradient: float | None) -> str:
     peak, step = curve.values[chosen.peak], int(curve.steps[chosen.peak])
     level = peak * np.exp(-chosen.excess)
     others = f", one of {len(spikes):,} spikes" if len(spikes) > 1 else ""
@@ -106,7 +106,7 @@ def _message(curve: Series, spikes: list[Spike], chosen: Spike, slow: bool, grad
             if gradient >= CO_SPIKE
             else "; the gradient norm did not jump with it"
         )
-    jump = f"The loss jumped from {figure(level)} to {figure(peak)} at step {step:,}"
+    jump = f"The loss jumped from {figure(level)} to {figure(peak)} at {run.place(step)}"
     return f"{jump} and came back {'slowly' if slow else 'fast'}{others}{cause}."
 
 
@@ -131,5 +131,5 @@ def _advice(run: Run, step: int, frequent: bool, gradient: float | None) -> tupl
         *cause,
         advice.clip(run, step),
         "Lengthen warm-up, or lower the peak learning rate.",
-        "Look at the batches of these steps.",
+        f"Look at the batches of these {run.unit}s.",
     )

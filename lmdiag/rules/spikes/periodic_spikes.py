@@ -50,13 +50,13 @@ def check(run: Run, curve: Curve, *, smallest: float = SMALLEST, deviations: flo
     if regular.mean() < 0.8:
         return
     yield Finding(
-        f"{len(rows)} spikes come about every {period:,.0f} steps: something happens at this period.",
+        f"{len(rows)} spikes come about every {period:,.0f} {run.unit}s: something happens at this period.",
         int(losses.steps[rows[0]]),
         int(losses.steps[rows[-1]]),
         metric,
         {"spikes": len(rows), "period": period, "regular_share": float(regular.mean())},
         (
-            f"Look for what the program does every {period:,.0f} steps: the end of an epoch, an evaluation, a "
+            f"Look for what the program does every {period:,.0f} {run.unit}s: the end of an epoch, an evaluation, a "
             "checkpoint, another shard.",
             "After an evaluation: is the model back in training mode, with the same loss and the same batch size?",
             "Leave the learning rate as it is until this is known.",

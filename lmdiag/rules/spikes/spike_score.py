@@ -83,7 +83,7 @@ def _finding(
         name,
         {"score": score, "spikes": len(hits), "typical_excess": excess},
         (
-            "Look at the batches of these steps for long repeated token sequences.",
+            f"Look at the batches of these {run.unit}s for long repeated token sequences.",
             advice.clip(run, step),
             "Check initialisation, weight decay on embeddings, and normalised queries and keys.",
         ),

@@ -53,7 +53,7 @@ def check(run: Run, memory: Series, *, smallest: float = 1.1, warning: float = 1
     per_step = growth / (span * (1 - 1 / BLOCKS))
     yield Finding(
         f"Memory grew steadily from {figure(levels[0] / GIB, 3)} GiB to {figure(levels[-1] / GIB, 3)} GiB, "
-        f"by {figure(per_step * 1000 / 2**20, 3)} MiB per 1,000 steps.",
+        f"by {figure(per_step * 1000 / 2**20, 3)} MiB per 1,000 {run.unit}s.",
         int(memory.steps[0]),
         int(memory.steps[-1]),
         "mem_bytes",
@@ -75,7 +75,8 @@ def _advice(run: Run, memory: Series, per_step: float) -> tuple[str, ...]:
     planned = float(run.config.get("max_steps") or 0)
     left = planned - float(memory.steps[-1])
     at_end = (
-        f" At this rate it reaches {figure((memory.values[-1] + left * per_step) / GIB, 3)} GiB at step {planned:,.0f}."
+        f" At this rate it reaches {figure((memory.values[-1] + left * per_step) / GIB, 3)} GiB at "
+        f"{run.place(round(planned))}."
         if left > 0 and run.step_kind == "step"
         else ""
     )

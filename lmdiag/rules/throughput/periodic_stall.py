@@ -66,13 +66,14 @@ def check(
     evaluating = _at_evaluations(run, times, stalls)
     cause = ", when the run evaluates" if evaluating else ""
     yield Finding(
-        f"Every {period:,} steps one step takes {figure(extra / usual + 1, 2)} times as long as usual{cause}: "
+        f"Every {period:,} {run.unit}s one {run.unit} takes {figure(extra / usual + 1, 2)} times as long as "
+        f"usual{cause}: "
         f"that costs {share:.0%} of the time.",
         int(times.steps[stalls[0]]),
         int(times.steps[stalls[-1]]),
         times.metric,
         {"period_steps": period, "share": share, "usual_s": usual, "stall_s": extra + usual},
-        _advice(evaluating, period),
+        _advice(run, evaluating, period),
         Severity.WARNING if share >= warning and lost >= lost_s and not evaluating else Severity.INFO,
         steps=tuple(times.steps[stalls][:50].tolist()),
     )
@@ -100,13 +101,13 @@ def _at_evaluations(run: Run, times: Pace, stalls: np.ndarray) -> bool:
     return False
 
 
-def _advice(evaluating: bool, period: int) -> tuple[str, ...]:
+def _advice(run: Run, evaluating: bool, period: int) -> tuple[str, ...]:
     if evaluating:
         return (
-            f"Evaluate half as often (every {2 * period:,} steps), or on half of the tokens.",
+            f"Evaluate half as often (every {2 * period:,} {run.unit}s), or on half of the tokens.",
             "Evaluate without gradients, in the precision of training, with a larger batch.",
         )
     return (
-        f"Do what happens every {period:,} steps half as often; if it is a checkpoint, save it asynchronously.",
+        f"Do what happens every {period:,} {run.unit}s half as often; if it is a checkpoint, save it asynchronously.",
         "If it is the loader, raise its workers and prefetch factor.",
     )

@@ -57,7 +57,7 @@ def check(run: Run, _: Curve, *, smallest: float = 1.25, warning: float = 1.5, l
     lost = _lost_seconds(run, times, onset, after - before)
     costly = ratio >= warning and lost is not None and lost >= lost_s
     yield Finding(
-        f"From step {onset:,} on a {times.unit} takes {figure(ratio, 2)} times as long as before: "
+        f"From {run.place(onset)} on a {times.unit} takes {figure(ratio, 2)} times as long as before: "
         f"{_times(before, after)}"
         + (f"; {lost / 60:,.0f} minutes were lost." if lost is not None and lost >= 90 else "."),
         onset,
@@ -99,7 +99,7 @@ def _advice(run: Run, onset: int) -> tuple[str, ...]:
         else "Log the time spent waiting for data (data_time_s): it tells the loader from the device."
     )
     return (
-        f"Look at what else began on the machine at about step {onset:,}: neighbours, throttling, a full disk.",
+        f"Look at what else began on the machine at about {run.place(onset)}: neighbours, throttling, a full disk.",
         loader,
         "If memory grows as well, look for a leak; otherwise restart on another machine from the last checkpoint.",
     )
