@@ -21,7 +21,9 @@ from pathlib import Path
 from lmdiag.finding import FAMILIES, Rule
 from lmdiag.metrics import METRICS
 from lmdiag.readers.text import FORMATS
+from lmdiag.readers.text.formats import GENERIC
 from lmdiag.readers.text.line_format import LineFormat
+from lmdiag.readers.text.named_numbers import looks_like_record
 from lmdiag.readers.text.pieces import payload, pieces, without_colours
 from lmdiag.record.schema import json_schema
 from lmdiag.rules import RULES
@@ -178,7 +180,8 @@ def _line_of(line_format: LineFormat) -> str:
     """Return the first line of the samples of a format that only it prints."""
     samples = sorted((HERE.parent / "tests/readers/samples/text").glob(f"{line_format.name.split()[0]}*.log"))
     lines = (payload(piece)[0] for path in samples for _, piece in pieces(without_colours(path.read_text("utf-8"))))
-    line = next((line for line in lines if line_format.hits([line]) or line_format.marked(line)), None)
+    own = looks_like_record if line_format is GENERIC else line_format.marked
+    line = next((line for line in lines if own(line)), None)
     if line is None:
         first = line_format.name.split()[0]
         raise SystemExit(

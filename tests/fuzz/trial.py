@@ -63,7 +63,7 @@ def _faults(name: str, content: bytes) -> Iterator[str]:
 def _bad_accounts(source, logs, runs) -> Iterator[str]:
     """Every line of a log of lines is a record, blank, text or lost, and every column of its runs is in the account, once."""
     of_lines = reader_of(source).__name__.startswith(LINES)
-    text = text_of(source) if ".text" in reader_of(source).__name__ else source.text
+    text = "".join(text_of(source)) if ".text" in reader_of(source).__name__ else source.text
     lines = len(text.removesuffix("\n").split("\n")) if text else 0
     names = set().union(*({*log.columns, *log.texts} for log in logs))
     for run in runs:

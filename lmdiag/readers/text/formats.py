@@ -456,7 +456,7 @@ METRIC_LOGGER = LineFormat(
     units={"max mem": "MB"},
 )
 CHAR_RNN = LineFormat(
-    "char-rnn",
+    "char-rnn-tutorial",
     "PyTorch's character-RNN tutorials",
     shaped(
         Shape(

@@ -32,7 +32,8 @@ def check(run: Run, curve: Curve, *, ratio: float = 3.0) -> Findings:
     ## References
     - lmdiag's log format: one record every `log_every` steps.
     """
-    steps = run.curve[1].steps if run.curve else np.empty(0)  # of all records: a NaN is no hole
+    # Of all records: a NaN is no hole, nor is a masked loss.
+    steps = run.series.get(curve.metric, run.curve[1]).steps if run.curve else np.empty(0)
     apart = np.diff(steps).astype(float)
     holes = _holes(apart, ratio) if apart.max() > ratio * apart.min() else np.empty(0, int)
     if holes is None:

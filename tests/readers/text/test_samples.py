@@ -129,6 +129,13 @@ EXPECTED: dict[str, tuple[str, str, dict[str, list[tuple[int, float]]]]] = {
         "step",
         {"loss": [(10, 4.2158), (20, math.nan), (30, 3.8505), (40, 3.7)], "tokens_per_sec": [(10, 12000), (20, 12001), (30, 12002)], "mem_bytes": [(10, 3.21 * GIB), (20, 3.21 * GIB), (30, 3.21 * GIB)]},
     ),
+    "char-rnn-tutorial": ("char-rnn-tutorial", "step", {"loss": [(500, 2.8712), (1000, math.nan), (1500, 2.513), (2000, 2.25), (2500, 2.125)]}),
+    "metric-logger": (
+        "metric-logger",
+        "step",
+        {"loss": [(0, 2.812), (100, 2.4051), (200, math.nan), (300, 2.112), (400, 2.0)], "lr": [(0, 1e-5), (100, 4e-5), (200, 7e-5), (300, 1e-4), (400, 9.7e-5)],
+         "mem_bytes": [(0, 20 * GIB), (100, 20618 * 2**20), (200, 20618 * 2**20), (300, 20618 * 2**20)], "step_time_s": [(0, 0.8371), (100, 0.6125), (200, 0.6125), (300, 0.8371)]},
+    ),
     "char-rnn": ("key-value text", "step", {"loss": [(1, 3.9), (2, 3.8), (3, 3.7)], "grad_norm": [(1, 0.51721), (2, 0.51721), (3, 0.51721)]}),
     "train-and-val-lines": ("key-value text", "epoch", {"loss": [(0, 3.5), (1, 2.5), (2, 1.5)], "val/loss": [(0, 3.75), (1, 2.75), (2, 1.75)], "val/accuracy": [(0, 0.4), (1, 0.4), (2, 0.4)]}),
     "key-value": ("key-value text", "step", {"loss": [(10, 2.31), (20, 2.21), (30, math.nan)], "val/loss": [(20, 2.25)], "grad_norm": [(10, 0.4), (20, 0.5), (30, math.inf)]}),
