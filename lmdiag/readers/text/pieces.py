@@ -16,6 +16,7 @@ from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
 
 WHOLE = 1 << 23  # bytes of a log that is read at once; larger ones are read block by block
+BLOCK = 1 << 22
 LONGEST_PIECE = 8192  # characters; longer ones are cut, so that no pattern can run away on them
 
 _ANSI = lazy(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07\x1b\n]*(?:\x07|\x1b\\))")
@@ -76,7 +77,7 @@ def text_of(source: Source) -> Iterator[str]:
     elif source.packed or source.size <= WHOLE:
         yield source.text
     else:
-        yield from map(as_text, source.blocks(WHOLE))
+        yield from map(as_text, source.blocks(BLOCK))
 
 
 def is_coloured_diff(text: str) -> bool:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 TEXT, LOST, RECORD = range(3)
 HEADER_RECORDS = 50  # facts of the header stand before this many records
-LARGE = 4 << 20  # characters from which on polars is worth its import
+LARGE = 3 << 20  # characters from which on polars is worth its import
 LEARNT_FROM = 1 << 15  # characters that are read one by one before
 COMPARED_LINES = 20
 BLANK, OTHER = -2, -1

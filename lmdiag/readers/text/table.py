@@ -34,8 +34,8 @@ class Table:
     """
 
     def __init__(self) -> None:
-        self.lines: Any = array("q")
-        self.ranks: list[int | None] = []
+        self.lines: Any = array(ROW)
+        self._ranks: list[int | None] = []  # of the rows so far, as long as none has a rank not even these
         self.columns: dict[str, tuple[Any, Any]] = {}
         self.config: dict[str, Any] = {}
         self.events: list[Event] = []
@@ -47,10 +47,32 @@ class Table:
         self.names: dict[str, str | None] = {}
         self.scales: dict[str, float] = {}
         self.units: dict[str, str] = {}
-        self.totals: Any = array("d")  # per row: the last step as the line announced it, 0 where it did not
+        self._totals: Any = array("d")  # of the rows so far, as long as no line announces a last step not even these
         self.last_step: int | None = None
         self.tally = Tally()
         self.n_skipped = 0
+
+    @property
+    def ranks(self) -> list[int | None]:
+        """The process that printed each row, None where no line says so."""
+        self._ranks.extend([None] * (len(self.lines) - len(self._ranks)))
+        return self._ranks
+
+    @ranks.setter
+    def ranks(self, ranks: list[int | None]) -> None:
+        self._ranks = ranks
+
+    @property
+    def totals(self) -> Any:
+        """The last step as the line of each row announced it, 0 where it did not."""
+        missing = len(self.lines) - len(self._totals)
+        if missing:
+            self._totals = array("d", np.append(np.asarray(self._totals), np.zeros(missing)))
+        return self._totals
+
+    @totals.setter
+    def totals(self, totals: Any) -> None:
+        self._totals = totals
 
     def copied(self) -> Table:
         """Return a table that further rows do not change."""
@@ -79,9 +101,11 @@ class Table:
                 column = columns[name] = (array(ROW), array("d"))
             column[0].append(row)
             column[1].append(value)
+        if rank is not None:
+            self.ranks.append(rank)
+        if total and total <= LARGEST[STEP]:
+            self.totals.append(total)
         self.lines.append(line)
-        self.ranks.append(rank)
-        self.totals.append(total if total <= LARGEST[STEP] else 0.0)
 
     def extend(
         self,
@@ -92,21 +116,22 @@ class Table:
         """Append rows that all have the same columns; `TOTAL` holds their announced last steps."""
         row, count = len(self.lines), len(lines)
         cells = {name: np.asarray(values, np.float64) for name, values in columns.items()}
-        ranks = [None] * count if ranks is None else ranks
         if any(not (np.abs(cells[name]) <= most).all() for name, most in LARGEST.items() if name in cells):
-            for k, (line, rank) in enumerate(zip(lines, ranks)):
+            for k, (line, rank) in enumerate(zip(lines, ranks or [None] * count)):
                 values = {name: float(column[k]) for name, column in cells.items()}
                 self.add(int(line), values, rank, values.pop(TOTAL, 0.0))
             return
-        totals = cells.pop(TOTAL, np.zeros(count))
+        totals = cells.pop(TOTAL, None)
         rows = np.arange(row, row + count, dtype=np.int32).tobytes()
         for name, column in cells.items():
             at, kept = self.columns.setdefault(name, (array(ROW), array("d")))
             at.frombytes(rows)
             kept.frombytes(column.tobytes())
-        self.lines.frombytes(np.asarray(lines, np.int64).tobytes())
-        self.ranks.extend(ranks)
-        self.totals.frombytes(np.where(totals <= LARGEST[STEP], totals, 0.0).tobytes())
+        if ranks is not None and any(rank is not None for rank in ranks):
+            self.ranks.extend(ranks)
+        if totals is not None:
+            self.totals.frombytes(np.where(totals <= LARGEST[STEP], totals, 0.0).tobytes())
+        self.lines.frombytes(np.asarray(lines, np.int32).tobytes())
         if STEP in cells:
             self.last_step = int(cells[STEP][-1])
 
@@ -196,6 +221,8 @@ class Table:
             at = np.asarray(rows, np.int64)
             kept = chosen[at]
             self.columns[name] = position[at[kept]], np.asarray(values, np.float64)[kept]
-        self.lines = np.asarray(self.lines, np.int64)[chosen]
-        self.totals = np.asarray(self.totals, np.float64)[chosen]
-        self.ranks = [rank for rank, good in zip(self.ranks, chosen) if good]
+        if self._ranks:
+            self.ranks = [rank for rank, good in zip(self.ranks, chosen) if good]
+        if len(self._totals):
+            self.totals = np.asarray(self.totals, np.float64)[chosen]
+        self.lines = np.asarray(self.lines)[chosen]

@@ -31,6 +31,7 @@ def both(text: str, monkeypatch: pytest.MonkeyPatch) -> tuple[RawLog, RawLog]:
     monkeypatch.setattr(reading, "LARGE", 0)
     monkeypatch.setattr(reading, "LEARNT_FROM", 4096)
     monkeypatch.setattr(pieces, "WHOLE", 1 << 14)
+    monkeypatch.setattr(pieces, "BLOCK", 1 << 14)
     (quick,) = read(Source("x.log", content=text.encode()))
     return slow, quick
 
