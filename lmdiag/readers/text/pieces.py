@@ -17,6 +17,7 @@ from lmdiag.sources.source import Source
 
 WHOLE = 1 << 23  # bytes of a log that is read at once; larger ones are read block by block
 BLOCK = 1 << 22
+HEAD = 1 << 14
 LONGEST_PIECE = 8192  # characters; longer ones are cut, so that no pattern can run away on them
 
 _ANSI = lazy(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07\x1b\n]*(?:\x07|\x1b\\))")
@@ -78,6 +79,14 @@ def text_of(source: Source) -> Iterator[str]:
         yield source.text
     else:
         yield from map(as_text, source.blocks(BLOCK))
+
+
+def beginnings(source: Source) -> str:
+    """Return the text of a source, of a large one the first block and the beginnings of the others."""
+    if source.packed or source.size <= WHOLE:
+        return next(text_of(source), "")
+    blocks = source.blocks(BLOCK)
+    return as_text(next(blocks, b"")) + "".join(as_text(block[: block.rfind(b"\n", 0, HEAD)]) + "\n" for block in blocks)
 
 
 def is_coloured_diff(text: str) -> bool:

@@ -18,7 +18,7 @@ from lmdiag.readers.text.hf_console import HF_CONSOLE
 from lmdiag.readers.text.line_format import LineFormat, LineScanner
 from lmdiag.readers.text.mllog import MLLOG
 from lmdiag.readers.text.named_numbers import looks_like_record
-from lmdiag.readers.text.pieces import pieces, text_of, without_colours
+from lmdiag.readers.text.pieces import beginnings, pieces, text_of, without_colours
 from lmdiag.readers.text.progress_bar import KERAS_CONSOLE, PROGRESS_BAR
 from lmdiag.readers.text.reading import TextReading, read_blocks
 from lmdiag.readers.text.translation import JOEYNMT, SOCKEYE
@@ -149,7 +149,7 @@ def can_read(name: str, head: bytes) -> bool:
 
 def read(source: Source) -> list[RawLog]:
     """Read a printed log of any format; raise `UnreadableLog` where no line looks like a training record."""
-    start = without_colours(next(text_of(source), ""))
+    start = without_colours(beginnings(source))
     line_format = BARE if not source.met and is_bare(start) else format_of(start)
     try:
         return read_blocks(line_format, source.name, text_of(source))
