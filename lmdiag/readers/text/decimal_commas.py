@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Sequence
 
 from lmdiag.patterns import lazy
-from lmdiag.readers.text.languages import english
 from lmdiag.readers.text.names import canonical, heading
+from lmdiag.readers.text.spellings import english
 
 LOOKED_AT, BEFORE = 1 << 14, 60
 FEWEST, POINTS_PER_COMMA, LARGEST_LOSS = 2, 0.2, 30

@@ -13,8 +13,7 @@ from lmdiag.metrics import TIME_UNITS
 from lmdiag.naming import is_other_term
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, SUFFIXES, number
-from lmdiag.readers.text.columns import SHORT_FOR_LOSS
-from lmdiag.readers.text.names import Heading, canonical, heading, is_split, of_training
+from lmdiag.readers.text.names import SHORT_FOR_LOSS, Heading, canonical, heading, is_split, of_training
 from lmdiag.readers.text.spellings import rewritten
 
 _RATE = r"tok(?:ens)?/s(?:ec)?|samples/s(?:ec)?|words/s(?:ec)?|bpc|bpb|BPC|BPB"  # units that say what was measured

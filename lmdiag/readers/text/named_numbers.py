@@ -12,11 +12,10 @@ from functools import lru_cache
 import numpy as np
 
 from lmdiag.patterns import lazy
-from lmdiag.readers.text.columns import guess_loss, guess_step, name_columns
 from lmdiag.readers.text.epochs import unroll
 from lmdiag.readers.text.line_format import Scanner
 from lmdiag.readers.text.named_number_line import MEASURES, Line, parse
-from lmdiag.readers.text.names import canonical, of_training
+from lmdiag.readers.text.names import canonical, guess_loss, guess_step, name_columns, of_training
 from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.plans import Plans, Record
 from lmdiag.readers.text.record_lines import ModelNames, is_after_training, is_code, names_model, records_in

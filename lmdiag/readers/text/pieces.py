@@ -86,7 +86,9 @@ def beginnings(source: Source) -> str:
     if source.packed or source.size <= WHOLE:
         return next(text_of(source), "")
     blocks = source.blocks(BLOCK)
-    return as_text(next(blocks, b"")) + "".join(as_text(block[: block.rfind(b"\n", 0, HEAD)]) + "\n" for block in blocks)
+    return as_text(next(blocks, b"")) + "".join(
+        as_text(block[: block.rfind(b"\n", 0, HEAD)]) + "\n" for block in blocks
+    )
 
 
 def is_coloured_diff(text: str) -> bool:

@@ -11,12 +11,10 @@ from lmdiag.patterns import lazy
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text.aligned_table import ALIGNED_TABLE, may_hold_tables, tables_in, with_tables
-from lmdiag.readers.text.blocks import COMPOSER, OLMO
-from lmdiag.readers.text.fairseq import FAIRSEQ
+from lmdiag.readers.text.blocks import COMPOSER, MLLOG, OLMO
 from lmdiag.readers.text.formats import BARE, DEEPSPEED, EPOCHS, GENERIC, LIBRARIES, TUTORIALS
 from lmdiag.readers.text.hf_console import HF_CONSOLE
 from lmdiag.readers.text.line_format import LineFormat, LineScanner
-from lmdiag.readers.text.mllog import MLLOG
 from lmdiag.readers.text.named_numbers import looks_like_record
 from lmdiag.readers.text.pieces import beginnings, pieces, text_of, without_colours
 from lmdiag.readers.text.progress_bar import KERAS_CONSOLE, PROGRESS_BAR
@@ -28,7 +26,7 @@ from lmdiag.sources.source import Source
 FORMATS: dict[str, LineFormat] = {
     line_format.name: line_format
     for line_format in (
-        *(HF_CONSOLE, MLLOG, *LIBRARIES, FAIRSEQ, SOCKEYE, JOEYNMT, OLMO, COMPOSER, DEEPSPEED, KERAS_CONSOLE),
+        *(HF_CONSOLE, MLLOG, *LIBRARIES, SOCKEYE, JOEYNMT, OLMO, COMPOSER, DEEPSPEED, KERAS_CONSOLE),
         *(*TUTORIALS, PROGRESS_BAR, ALIGNED_TABLE, EPOCHS, GENERIC),
     )
 }
