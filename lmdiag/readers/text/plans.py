@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lmdiag.patterns import lazy
+from lmdiag.readers.text.pieces import payload
 
 Record = tuple[dict[str, float], Any]  # the numbers of a record by name, and what is the same for all lines of its text
 Reader = Callable[[str], list[Record]]  # returns the records of a piece, and nothing else comes of it
@@ -99,7 +100,12 @@ class Plans:
         text = _ZEROS.sub("0000", piece.translate(_ANY_DIGIT))
         self.seen[text] += 1
         if self.seen[text] in SEEN:
-            plan = learn(self.reader, piece)
+            prefix = len(piece) - len(payload(piece)[0])
+            starts = (
+                0,
+                *(token.end() for token in _NUMBER.finditer(piece, 0, prefix)),
+            )  # a host is told by all its digits
+            plan = next((plan for start in starts if (plan := learn(self.reader, piece, start))), None)
             if plan and all(plan.pattern != other.pattern for other in self.plans):
                 self.plans.insert(0, plan)
                 del self.plans[MOST_PLANS:]
@@ -107,14 +113,16 @@ class Plans:
             self.seen.clear()
 
 
-def learn(reader: Reader, piece: str) -> Plan | None:
+def learn(reader: Reader, piece: str, start: int = 0) -> Plan | None:
     """Return the plan for lines of the text of a piece that holds one record, None where it would not hold.
+
+    The plan is for lines that are the same up to `start`.
 
     >>> plan = learn(lambda text: [({"loss": float(text.split()[3])}, "")], "step 7 loss 2.5")
     >>> plan.pattern, plan.numbers(plan.match("step 812 loss 2.25"))
     ('step +\\\\d+\\\\ loss +(\\\\d+\\\\.\\\\d+)', {'loss': 2.25})
     """
-    tokens = list(_NUMBER.finditer(piece))
+    tokens = list(_NUMBER.finditer(piece, start))
     if not tokens or len(tokens) > MOST_NUMBERS:
         return None
     lines = [piece, *(_altered(piece, tokens, variant) for variant in (0, 1))]
@@ -124,7 +132,7 @@ def learn(reader: Reader, piece: str) -> Plan | None:
     (first, about), *others = [found[0] for found in records]
     if any(tuple(values) != tuple(first) or other != about for values, other in others):
         return None
-    words = [[float(token[0].replace(",", "")) for token in _NUMBER.finditer(line)] for line in lines]
+    words = [[float(token[0].replace(",", "")) for token in _NUMBER.finditer(line, start)] for line in lines]
     if any(len(row) != len(tokens) for row in words) or any(len(set(column)) < len(words) for column in zip(*words)):
         return None
     places: dict[int, tuple[str, float]] = {}
@@ -138,7 +146,7 @@ def learn(reader: Reader, piece: str) -> Plan | None:
         if place is None or place[0] in places:
             return None
         places[place[0]] = name, place[1]
-    pattern = _pattern(piece, tokens, set(places))
+    pattern = re.escape(piece[:start]) + _pattern(piece, tokens, set(places), start)
     used = [places[k] for k in sorted(places)]
     factors = tuple(factor for _, factor in used)
     return Plan(
@@ -181,9 +189,9 @@ def _followed(values: list[float], words: list[list[float]]) -> tuple[int, float
     return found
 
 
-def _pattern(piece: str, tokens: list[re.Match[str]], used: set[int]) -> str:
+def _pattern(piece: str, tokens: list[re.Match[str]], used: set[int], start: int) -> str:
     """Return the regular expression of lines that differ from a piece in the digits of their numbers alone."""
-    parts, end = [], 0
+    parts, end = [], start
     for k, token in enumerate(tokens):
         parts.append(_literal(piece[end : token.start()]))
         end = token.end()

@@ -102,3 +102,18 @@ def test_a_plan_that_reads_otherwise_is_given_up() -> None:
     for word in ["3.25"] * 4 + ["7.25"]:
         found = plans.read(f"loss {word}")
     assert found == [({"loss": 0.0}, "")]
+
+
+def test_every_host_has_its_plan() -> None:
+    calls: list[str] = []
+
+    def reader(piece: str) -> list[Record]:
+        calls.append(piece)
+        return named(piece)
+
+    plans = Plans(reader)
+    for step in range(300):
+        for host in ("10.96.202.43", "10.96.202.44"):
+            line = f"{host}: 2026-01-02 10:11:{step % 60:02d} step {step} loss {1 + 1 / (step + 1):.4f}"
+            assert_same(plans.read(line), named(line))
+    assert len(calls) < 100
