@@ -21,16 +21,16 @@ _ENGLISH = {
     # Japanese
     "エポック": "epoch ", "ステップ": "step ", "学習率 ": "lr ", "学習": "train ", "検証": "val ", "正解率": "accuracy",
     # Korean
-    "에포크": "epoch ", "에폭": "epoch ", "스텝": "step ", "훈련": "train ", "학습률": "lr", "학습": "train ", "검증": "val ",
+    "배치": "batch ", "에포크": "epoch ", "에폭": "epoch ", "스텝": "step ", "훈련": "train ", "학습률": "lr", "학습": "train ", "검증": "val ",
     "테스트": "test ", "평가": "eval ", "평균": "avg ", "손실": "loss", "정확도": "accuracy",
     # Russian, Ukrainian
     "Эпоха": "epoch", "эпоха": "epoch", "Епоха": "epoch", "епоха": "epoch", "Шаг": "step", "шаг": "step", "Крок": "step",
     "Потери": "loss", "потери": "loss", "Потеря": "loss", "потеря": "loss", "Втрати": "loss", "втрати": "loss",
-    "Точность": "accuracy", "точность": "accuracy", "перплексия": "ppl", "Перплексия": "ppl",
+    "Ошибка": "loss", "ошибка": "loss", "Обучение": "train", "Точность": "accuracy", "точность": "accuracy", "перплексия": "ppl", "Перплексия": "ppl",
     " на валидации": " on val", " на проверке": " on val", " на тесте": " on test", " на обучении": " on train",
     # French, Spanish, Portuguese, Turkish, Vietnamese
     "Époque": "epoch", "époque": "epoch", "Étape": "step", "étape": "step", "Época": "epoch", "época": "epoch",
-    "Pérdida": "loss", "pérdida": "loss", "Acurácia": "accuracy", "acurácia": "accuracy", "précision": "accuracy",
+    "Pérdida": "loss", "pérdida": "loss", "Acurácia": "accuracy", "acurácia": "accuracy", "précision": "accuracy", "Precisión": "accuracy", "precisión": "accuracy", "Validación": "val", "validación": "val",
     "Précision": "accuracy", "Kayıp": "loss", "kayıp": "loss", "kaybı": "loss", "Mất mát": "loss", "mất mát": "loss",
     " de validación": " on val", " de validação": " on val", " d'entraînement": " on train",
 }  # fmt: skip

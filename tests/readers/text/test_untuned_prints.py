@@ -32,6 +32,8 @@ LANGUAGES = (
     "轮数 {k} 训练损失 {a} 验证损失 {b}",
     "訓練 epoch {k} 損失: {a} 驗證損失: {b}",
     "Эпоха {k}, Потери: {a}, Потери на валидации: {b}",
+    "Эпоха {k}/10, Ошибка на обучении: {a}, Ошибка на валидации: {b}",
+    "Época [{k}/10], Pérdida: {a}\nValidación - Pérdida: {b}, Precisión: 0.5",
     "Época {k} - Pérdida: {a} - Pérdida de validación: {b}",
     "Époque {k} : perte = {a}, perte de validation = {b}",
     "Epoche {k} - Trainingsverlust: {a} - Validierungsverlust: {b}",
