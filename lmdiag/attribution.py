@@ -28,6 +28,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "growing-oscillation": ("slow-drift", "spikes", "gradient-spike"),
     "rising-instability": ("spikes", "gradient-spike"),
     "replayed-data": ("level-shift", "loss-spike"),
+    "resume-jump": ("step-rewind", "level-shift", "loss-spike", "oscillation", "slow-drift"),
     "epoch-boundary-spikes": ("periodic-spikes", "loss-spike", "spike-score", "gradient-spike"),
     "periodic-spikes": ("loss-spike", "spike-score", "gradient-spike"),
     "embedding-leads-spikes": ("loss-spike", "spike-score", "layer-imbalance"),

@@ -43,6 +43,7 @@ from lmdiag.rules.integrity import (
     masked_nan,
     missing_loss,
     perplexity_mismatch,
+    resume_jump,
     step_gap,
     step_rewind,
     truncated_run,
@@ -63,6 +64,7 @@ from lmdiag.rules.throughput import data_starvation, memory_growth, periodic_sta
 
 RULES: tuple[Rule, ...] = (
     step_rewind.check,
+    resume_jump.check,
     crashed_run.check,
     truncated_run.check,
     step_gap.check,

@@ -85,6 +85,24 @@ class CrashAndResume(Fault):
             raise StagedCrash(f"staged crash at step {step}")
 
 
+class PartialResume(CrashAndResume):
+    """After a crash half of the weights are not found in the checkpoint, and begin anew."""
+
+    rules = ("resume-jump",)
+    models = ("rnn", "lstm", "transformer")
+    remedy = "load all weights, strictly"
+    advised = "loaded"
+    mended = CrashAndResume
+    lost = False  # so far
+
+    def gradients(self, step: int, model: torch.nn.Module) -> None:
+        if self.settings.resume and not self.lost:
+            matrices = [weights for weights in model.parameters() if weights.dim() == 2]
+            for weights in matrices[len(matrices) // 2 :]:
+                weights.data.normal_(0, 0.02)
+            self.lost = True
+
+
 class Killed(Fault):
     """The process is killed at 60% of the run, in the middle of writing a record."""
 
@@ -114,4 +132,4 @@ class Crash(Fault):
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
 
-FAULTS = (SlowLoader, Slowdown, MemoryLeak, CrashAndResume, Killed, Crash)
+FAULTS = (SlowLoader, Slowdown, MemoryLeak, CrashAndResume, PartialResume, Killed, Crash)
