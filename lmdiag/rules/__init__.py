@@ -36,6 +36,7 @@ from lmdiag.rules.gradients import (
     vanishing_gradient,
 )
 from lmdiag.rules.integrity import (
+    accuracy_mismatch,
     clock_gap,
     crashed_run,
     few_evaluations,
@@ -71,6 +72,7 @@ RULES: tuple[Rule, ...] = (
     clock_gap.check,
     frozen_metric.check,
     perplexity_mismatch.check,
+    accuracy_mismatch.check,
     wrong_loss_scale.check,
     few_evaluations.check,
     masked_nan.check,

@@ -1,0 +1,81 @@
+import numpy as np
+
+from lmdiag.figures import figure
+from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
+from lmdiag.metrics import LN2
+from lmdiag.run import Run, Series
+from lmdiag.stats.alignment import shared_steps
+from lmdiag.stats.windows import median
+
+PAIRS = 10
+MARGIN = 0.9  # of the least loss that the accuracy allows: the means of both are over some thousand tokens
+SHARE = 0.1  # of the records, and PAIRS of them, must contradict each other: the bound holds for every one
+OTHER_LOSSES = ("reinforcement", "composite")  # theirs are no cross-entropies
+
+
+@rule(family="integrity", needs=("curve",), severity=Severity.WARNING, min_points=PAIRS)
+def check(run: Run, _: Curve) -> Findings:
+    """The accuracy contradicts the loss.
+
+    ## What it looks for
+    A loss that is smaller than the accuracy logged beside it allows.
+
+    ## How it decides
+    Where the most probable token is not the right one, the right one has at most half of the probability, and costs at least ln 2. So a cross-entropy is at least
+    (1 - accuracy) ln 2. It must be below 90% of that in ten records and a tenth of those that have both, of the same set: of language models the loss is mostly three times the bound or more.
+
+    ## Why it matters
+    The loss was divided once too often (by accumulation steps, devices, or all tokens where the masked ones do not count), is of other tokens than the accuracy, or
+    is no cross-entropy. Perplexities of it are too good, and so is every comparison.
+
+    ## False alarms it avoids
+    Reinforcement and preference learning, losses of several terms, accuracies above 1 or below 0, losses that are not above 0.
+
+    ## What to try
+    Compute both once by hand on one batch. Divide the summed loss by the number of tokens that count, once.
+
+    ## References
+    - Fano 1961, Transmission of Information: what an error rate says of an entropy. The bound for one token is that max(p) > 1/2 else.
+    """
+    if run.objective in OTHER_LOSSES:
+        yield NotChecked(f"the objective is {run.objective}: its loss is no cross-entropy")
+        return
+    pairs = _pairs(run)
+    if not pairs:
+        yield NotChecked("the log has no accuracy beside a loss")
+    most = 0
+    for name, (accuracies, losses) in pairs.items():
+        left, right = shared_steps(accuracies.steps, losses.steps)
+        steps, accuracy, loss = losses.steps[right], accuracies.values[left], losses.values[right]
+        good = np.isfinite(accuracy) & np.isfinite(loss) & (accuracy >= 0) & (accuracy <= 1) & (loss > 0)
+        most = max(most, int(good.sum()))
+        if good.sum() < PAIRS:
+            continue
+        least = (1 - accuracy[good]) * LN2
+        wrong = loss[good] < MARGIN * least
+        if wrong.sum() < PAIRS or wrong.mean() < SHARE:
+            continue
+        times = float(median(least[wrong] / loss[good][wrong]))
+        at = int(np.argmax(least / loss[good]))
+        metric = name.replace("accuracy", "loss")
+        yield Finding(
+            f"{metric} and {name} cannot both be right: where {figure(1 - float(accuracy[good][at]), 2)} of the tokens are not the most "
+            f"probable ones, the loss is at least {figure(float(least[at]))} nats, and {figure(float(loss[good][at]))} is logged at "
+            f"{run.place(int(steps[good][at]))}.",
+            int(steps[good][wrong][0]),
+            int(steps[good][wrong][-1]),
+            metric,
+            {"records": int(wrong.sum()), "share": float(wrong.mean()), "times_too_small": times},
+            (
+                "Compute both on one batch by hand: is the loss divided twice, by accumulation steps, devices or masked tokens?",
+                "Until then quote no perplexity of this loss.",
+            ),
+        )
+    if pairs and most < PAIRS:
+        yield too_few(most, "records with an accuracy beside a loss", PAIRS)
+
+
+def _pairs(run: Run) -> dict[str, tuple[Series, Series]]:
+    """Return every accuracy with the loss of the same set."""
+    sets = {"accuracy": "loss", **{f"{split}/accuracy": f"{split}/loss" for split in run.evaluations}}
+    return {name: (run[name], run[loss]) for name, loss in sets.items() if name in run and loss in run}
