@@ -26,6 +26,7 @@ LEAST_RECORDS = 10
 CLEAR_TREND, CLEAR_FALL = -3.0, 0.05  # a fall that chance makes once in 700 runs, and of this share of the start
 EARLY_SHARE, EARLY = 0.05, "early"  # of the planned steps
 KNOWS = 2.0  # nats per token; guessing by frequency costs more in every vocabulary: 2.9 for the letters of English
+SCALED = 1.8  # a training loss so many times the evaluation is no mean in nats per token: `wrong-loss-scale`
 AT_UNIFORM_GUESS = "about what a uniform guess over a large vocabulary costs"
 ROSE, RISE = "rose", 0.1  # by this share of its start: such a loss did more than not fall
 
@@ -198,7 +199,12 @@ def _stays_at(values: np.ndarray, level: float) -> bool:
 
 
 def _in_nats(run: Run) -> bool:
-    return run.objective in ("causal-lm", "masked-lm")
+    """Tell whether the loss is that of a token: of a language model, and not a multiple of its evaluation."""
+    if run.objective not in ("causal-lm", "masked-lm"):
+        return False
+    evaluated = run.evaluation_loss[1].finite.values if run.evaluation_loss else np.empty(0)
+    trained = run["loss"].finite.values if "loss" in run else np.empty(0)
+    return not (len(evaluated) and len(trained)) or float(evaluated[-1]) * SCALED > float(median(trained[-5:]))
 
 
 def _fell_early(values: np.ndarray, seen: Progress) -> bool:

@@ -6,18 +6,21 @@ from lmdiag import advice
 from lmdiag.figures import figure
 from lmdiag.finding import BEGINS_LATER, NOT_TEXT, Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
-from lmdiag.stats.limits import LEARNS
+from lmdiag.stats.limits import LEARNS, MOST_EVALUATIONS
 from lmdiag.stats.phases import holds_start
 from lmdiag.stats.progress import Progress, progress
-from lmdiag.stats.windows import median, quantile
+from lmdiag.stats.windows import median, medians_around, quantile
 
 NEVER = 16.0  # nats per token: no model stays there
 LARGEST_UNIFORM = 13.0  # ln of 440,000, above every vocabulary in use
 WHOLE = 0.06  # distance from a whole number
 BITS, BITS_TOLERANCE = 1.4427, 0.05
+MOST_TIMES = 512  # of accumulation steps, where the ratio to the evaluation is exact
 MOST_STEPS = 16  # accumulation steps a factor is guessed to be
 USUAL_VOCABULARIES = (30522, 32000, 49152, 50257, 50304, 50265, 64000, 100277, 128256, 151936, 152064, 250002, 256000)
 MOST_NAMED, EXACT = 8, 1.5e-3  # a multiple of ln V this exact is chance in one of ten runs
+LEAST_TIMES, STEADY, MOVED = 1.8, 0.1, 0.05  # of the evaluation; spread of that ratio; by how much the evaluation fell
+EVALUATIONS = 3
 SAME, PLAUSIBLE = 1.3, 1.0  # ratio of the first losses; nats per token at the end
 
 
@@ -36,6 +39,9 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
     the factor is a loss that a language model can have (1 nat or more): a mean in nats per token cannot do all that, whatever the initialisation. Where the log does not say V, a start and an end above 13 nats are information; so is a log that begins later and stays above 16 nats.
     A start that is 2 to 8 times the logarithm of a vocabulary in use, to 0.15%, names both. A loss in bits
     (1.44 times) looks like that of a large initialisation; `perplexity-mismatch` tells the two apart.
+
+    Before all that: a training loss that is 1.8 times the evaluation or more at every evaluation, the ratio steady within 10% while the evaluation falls by 5%, or
+    within 2% of a whole number, is a warning. Two sets of text differ by what they are, and the ratio moves as both are learnt; a factor does not.
 
     ## Why it matters
     A loss summed over accumulation steps usually means gradients summed over them as well: the learning rate is effectively larger, and no
@@ -56,6 +62,10 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
         return
     if len(losses) < 5:
         yield too_few(len(losses), "finite values of the loss", 5)
+        return
+    scaled = _times_the_evaluation(run, metric, losses)
+    if scaled:
+        yield scaled
         return
     first = max(float(losses.values[0]), float(median(losses.values[:3])))
     vocabulary = _vocabulary(run)
@@ -96,6 +106,33 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
         _evidence(first, uniform, ratio, seen),
         what_to_do,
         Severity.WARNING if sure else Severity.INFO,
+    )
+
+
+def _times_the_evaluation(run: Run, metric: str, losses: Series) -> Finding | None:
+    """Tell of a training loss that is the same multiple of the evaluation all along."""
+    evaluations = run.evaluation_loss[1].finite.thinned(MOST_EVALUATIONS) if run.evaluation_loss else None
+    if metric != "loss" or evaluations is None or len(evaluations) < EVALUATIONS or evaluations.values.min() <= 0:
+        return None
+    ratios = medians_around(evaluations.steps, losses.steps, losses.values)[0] / evaluations.values
+    ratio, whole = float(median(ratios)), round(float(median(ratios)))
+    spread = (quantile(ratios, 0.9) - quantile(ratios, 0.1)) / ratio if ratio > 0 else np.inf
+    moved = float(evaluations.values.max() / evaluations.values[-1] - 1) >= MOVED
+    exact = abs(ratio / max(whole, 1) - 1) <= WHOLE / 3
+    if ratio < LEAST_TIMES or spread > STEADY or not (moved or exact):
+        return None
+    steps = _accumulation(run)
+    summed = exact and whole <= MOST_TIMES and steps in (0, whole)
+    return Finding(
+        f"The training loss is {figure(ratio, 3)} times the evaluation at every one of {len(ratios)} evaluations"
+        f"{f', as if summed over {whole} accumulation steps' if summed else ''}: "
+        f"{figure(float(losses.values[-1]))} and {figure(float(evaluations.values[-1]))} at the end.",
+        int(losses.steps[0]),
+        int(losses.steps[-1]),
+        metric,
+        {"times_the_evaluation": ratio, "spread": float(spread), "evaluations": len(ratios)},
+        _advice(run)[:2],
+        Severity.WARNING,
     )
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from lmdiag.finding import Severity
 from lmdiag.rules.integrity.wrong_loss_scale import check
+from lmdiag.run import Series
 from tests.rules.curves import falling, fires, healthy, run
 
 GPT2 = {"model": {"vocab_size": 50257}}
@@ -103,3 +104,27 @@ def test_a_level_no_model_has_is_told_without_the_start():
     (found,) = fires(check, run(loss=np.full(13, 38.0), every=9, first=477))
     assert "where this log begins" in found.message
     assert fires(check, run(loss=np.full(13, 12.0), every=9, first=477)) == []
+
+
+class TestAgainstTheEvaluation:
+    """A training loss that is a fixed multiple of the evaluation was summed, or divided once too little."""
+
+    @staticmethod
+    def made(times: float, n: int = 400, evaluations: int = 8, floor: float = 1.2, noise: float = 0.02):
+        loss = falling(n, start=2.5, floor=floor, noise=noise)
+        at = np.linspace(n // evaluations, n, evaluations).astype(int)
+        return run(loss=times * loss, val__loss=Series(at, falling(n, start=2.5, floor=floor, noise=0)[at - 1] * 1.01))
+
+    @pytest.mark.parametrize("times", [2, 4, 8, 16])
+    def test_accumulation_steps_are_named(self, times):
+        (found,) = fires(check, self.made(times))
+        assert found.severity is Severity.WARNING
+        assert f"as if summed over {times} accumulation steps" in found.message
+        assert found.evidence["times_the_evaluation"] == pytest.approx(times, rel=0.03)
+
+    def test_silent_where_the_two_are_alike_or_the_ratio_moves(self):
+        for times in (0.7, 1.0, 1.3, 1.6):
+            assert fires(check, self.made(times)) == []
+        made = self.made(1.0)
+        easier = Series(made["val/loss"].steps, made["val/loss"].values - 1.0)  # another set, a nat below
+        assert fires(check, run(loss=made["loss"].values, val__loss=easier)) == []
