@@ -1,13 +1,15 @@
-"""What a printed log says beside its records: checkpoints, crashes, skipped steps, the end."""
+"""What a printed log says beside its records: checkpoints, crashes, skipped steps, the end, and facts of the header."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from lmdiag.facts import printed_fact, put_fact
 from lmdiag.naming import spelling
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
@@ -17,13 +19,11 @@ from lmdiag.run import Event
 
 MANY_EVENTS = 500  # of one kind; more are only counted
 LONGEST_MESSAGE = 300
-MUCH_CHATTER = 2000  # pieces
-RUNNING_TOTAL = (
-    4  # times the steps that messages say were skipped: what a column adds up to beyond that was counted anew
-)
+# What a column adds up to beyond so many times the steps that messages say were skipped was counted anew.
+RUNNING_TOTAL = 4
 
 # kind, words of which one must stand in the log for the pattern to be tried at all, pattern
-_KINDS: tuple[tuple[str, Sequence[str], str], ...] = (
+_KINDS: tuple[tuple[str, Sequence[str], re.Pattern[str]], ...] = tuple((kind, words, lazy(regex)) for kind, words, regex in (
     (
         "oom",
         ("OutOfMemory", "out of memory", "RESOURCE_EXHAUSTED", "oom-kill", "oom_kill"),
@@ -73,39 +73,43 @@ _KINDS: tuple[tuple[str, Sequence[str], str], ...] = (
         r"|\b[Ee]nd of training|EXIT_CODE=0\b|[Ff]inished training|after training is done"
         r"|\b[Ee]arly[ -][Ss]topp(?:ing|ed) (?:was |is )?(?:triggered|reached|activated|at (?:epoch|step|iter)|after \d)|\b[Ss]topp(?:ed|ing) early\b",
     ),
-)  # fmt: skip
+))  # fmt: skip
+_ALL_WORDS = {word for _, words, _ in _KINDS for word in words}
+_WORDS = tuple(word for word in _ALL_WORDS if not any(other in word for other in _ALL_WORDS - {word}))
 _STEP = lazy(r"(?:iteration|step|iter|it|updates?)[\s:=_/-]*(\d{1,15})\b|checkpoint-(\d{1,15})\b", re.IGNORECASE)
 _PATH = lazy(r"(?:\b(?:to|from|at|in|into|checkpoint)|:)\s+['\"`]?([\w.~-]*[/\\][^\s'\"`,]+)")
 _SCALE_WAS = lazy(rf"[Aa]ttempted loss scale:?\s*({NUM})")
 _SCALE = lazy(
     rf"(?:(?:reduc|decreas|sett|lower)ing (?:the )?(?:loss )?scale to:?|, reducing to|loss scale (?:is now|now)|[Nn]ew loss scale:?)\s*({NUM})"
 )
+LONGEST_NAME, MOST_WORDS = 60, 5  # of a fact, in characters and words
+_ASSIGNED = lazy(rf"(?:[:=]|(?<!\.)\.{{3,}}+|\bis)\s*({NUM})([KMB]?)(?![\w.])")
+_BETWEEN_NAMES = lazy(r"[,;(){}\[\]|\"'\t]|\s-\s|[:=]\s?|\.{3,}")
+_TOTAL_BATCH = lazy(rf"[Tt]otal batch size ({NUM}) => ")
 TRACEBACK = "Traceback (most recent call last)"
 _EXCEPTION = lazy(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning|Abort|Timeout)?(?::|$)")
 
 
 class EventWatcher:
-    """Looks at every piece that is no record and notes what happened at which step; `text` is None while the log grows."""
+    """Looks at every piece that is no record and notes what happened at which step."""
 
-    def __init__(self, text: str | None, table: Table) -> None:
-        self._text = text
-        self._seen = 0
-        self._kinds = [(kind, words, lazy(regex)) for kind, words, regex in _KINDS]
-        self._open: set[int | None] = set()
+    def __init__(self, table: Table) -> None:
         self._table = table
+        self._open: set[int | None] = set()
         self._counts: Counter[str] = Counter()
         self._rank: int | None = None  # that says which steps were skipped
         self._after: dict[str, int] = {}  # rows read before the last event of a kind
 
     def see(self, piece: str) -> None:
         """Look at one piece of chatter."""
-        self._seen += 1
-        if self._seen == MUCH_CHATTER and self._text is not None:  # from here on the search for all words pays
-            kinds = ((kind, [w for w in words if w in str(self._text)], regex) for kind, words, regex in self._kinds)
-            self._kinds = [kind for kind in kinds if kind[1]]
         if self._open or "Traceback" in piece:
             self._follow_traceback(piece)
-        for kind, words, pattern in self._kinds:
+        for word in _WORDS:
+            if word in piece:
+                break
+        else:
+            return
+        for kind, words, pattern in _KINDS:
             if any(word in piece for word in words) and pattern.search(piece):
                 self._note(kind, piece)
                 return
@@ -200,3 +204,26 @@ def put_said(table: Table) -> None:
         table.put(own, skipped)
     if "loss_scale" not in known and not np.isnan(scale).all():
         table.put("loss_scale", scale)
+
+
+def find_facts(piece: str, config: dict[str, Any]) -> None:
+    """Put the facts that a piece of the header states into `config`.
+
+    >>> config = {}
+    >>> find_facts("number of parameters: 123.69M, grad_clip=1.0", config)
+    >>> config
+    {'model': {'params': 123690000}, 'grad_clip': 1.0}
+    """
+    for match in _ASSIGNED.finditer(piece):
+        fact = _fact_named(piece[max(0, match.start() - LONGEST_NAME) : match.start()])
+        if fact:
+            put_fact(config, fact, number(match[1] + match[2], suffixed=True))
+    if "otal batch size" in piece and (total := _TOTAL_BATCH.search(piece)):
+        put_fact(config, "batch_tokens", number(total[1]))
+
+
+def _fact_named(before: str) -> str | None:
+    """Return the fact with the longest known name that ends a text."""
+    words = _BETWEEN_NAMES.split(before.rstrip(" '\"."))[-1].split()
+    names = (" ".join(words[-count:]) for count in range(min(len(words), MOST_WORDS), 0, -1))
+    return next((fact for name in names if (fact := printed_fact(name))), None)

@@ -23,7 +23,7 @@ _PRIME = np.uint64(0x9E3779B97F4A7C15)
 def merge(table: Table) -> np.ndarray:
     """Leave one record of those that were printed several times; return bool[rows so far], which ones stayed."""
     stays = np.ones(len(table.lines), bool)
-    for choose in (_lowest_rank, _one_of_equal_prints, _means_of_steps):
+    for choose in (_lowest_rank, _one_of_equal_prints, _means_of_steps, _without_history):
         chosen = choose(table)
         if chosen is not None:
             stays[stays] = chosen
@@ -160,3 +160,18 @@ def _put(table: Table, rows: np.ndarray, means: dict[str, np.ndarray]) -> None:
         cells = np.array(values, np.float64)
         cells[np.searchsorted(at, rows)] = mean
         table.columns[name] = (at, cells)
+
+
+def _without_history(table: Table) -> np.ndarray | None:
+    """Leave out the records that a printed list of the whole history repeats with their steps."""
+    lines, losses, listed = np.asarray(table.lines, np.int64), table.cells("loss"), ~np.isnan(table.cells(STEP))
+    of_lists = lines[1:][listed[1:] & (lines[1:] == lines[:-1])]
+    if not len(of_lists):
+        return None
+    before = (lines < of_lists[-1]) & ~listed
+    listed_losses, others = (losses[rows & ~np.isnan(losses)] for rows in (lines == of_lists[-1], before))
+    alike = np.isclose(listed_losses[: len(others)], others[: len(listed_losses)], rtol=2e-3, atol=1e-4)
+    if not len(others) or len(others) > len(listed_losses) or not alike.all():
+        return None
+    table.notes.append(f"{int(before.sum())} records stand in a printed history, too, which names their steps")
+    return ~before
