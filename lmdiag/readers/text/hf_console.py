@@ -60,14 +60,14 @@ def records_of(piece: str) -> list[Record]:
     found, torn = _items(body)
     told = [words for words in found if _is_record(words)]
     lost = [body] if any(map(_is_record, torn)) else []
-    text, rank, beside = "", None, {}
-    if told:
-        text, rank = payload(head)
-        around = [part for part in (head, tail) if _is_torn(part)]
+    beside: dict[str, float] = {}
+    text, rank = payload(head) if told else ("", None)
+    if told and (around := [part for part in (head, tail) if _is_torn(part)]):
         lost += around[:1]
-        text = "" if around else text if "<" in tail else f"{text} {tail}"
+    elif told:
+        text += "" if "<" in tail else f" {tail}"
         beside = {STEP if match[1] else "epoch": float(match[2]) for match in _BESIDE.finditer(text)}
-    records: list[Record] = [({}, Said(lost=f"torn record: {text.strip()[:80]}")) for text in lost]
+    records: list[Record] = [({}, Said(lost=text)) for text in lost]
     for words in told:
         values = dict(beside)
         for name, word in words.items():
@@ -75,13 +75,10 @@ def records_of(piece: str) -> list[Record]:
                 values[STEP], values[TOTAL] = number(fraction[1]), number(fraction[2])
             elif _NUMBER.match(word):
                 values[STEP if name in _STEPS else name] = number(word)
-        if len(values) > len(beside):
-            if words.keys() >= _SUMMARY:  # with token counts every record has a runtime
-                records.append((values, Said(event=str(words)[:300])))
-                continue
-            if rank is not None:
-                values[RANK] = rank
-            records.append((values, NOTHING))
+        if words.keys() >= _SUMMARY:  # with token counts every record has a runtime
+            records.append((values, Said(event=str(words)[:300])))
+        elif len(values) > len(beside):
+            records.append((values if rank is None else {**values, RANK: rank}, NOTHING))
     return records
 
 
@@ -95,11 +92,8 @@ class ConsoleScanner:
         # total -> rows read, first and last state since
         self._bars = defaultdict[int, tuple[Any, Any, Any]](lambda: (array(ROW), array("d"), array("d")))
         self._total, self._count = 0, "/?"  # of the bar that was seen last
-        self._head: dict[str, float] = {}  # what the head of a training announces
-        self._heads: list[tuple[int, dict[str, float]]] = []  # rows before it, and a complete head
-        self._epoch = 0.0
-        self._ended = False
-        self._parts: list[int] = []  # rows before a further training begins
+        self._heads: list[tuple[int, dict[str, float]]] = [(0, {})]  # rows before, and what the head of a training says
+        self._ends: list[int] = []  # rows before the summary of a training
 
     def feed(self, line: int, piece: str) -> bool:
         """Read one piece; return whether it was a record or a state of the progress bar."""
@@ -114,10 +108,9 @@ class ConsoleScanner:
         elif "<" in piece and (end := self._draw(piece)):
             return end == len(piece) or piece[end:].isspace()  # else it may be a message
         if "= " in piece and (said := _ANNOUNCED.search(piece)):
-            self._head[said[1]] = number(said[2])
-            if said[1] == _TOTAL:
-                self._heads.append((len(self._table.lines), self._head))
-                self._head = {}
+            if said[1] in self._heads[-1][1] and self._heads[-1][0] < len(self._table.lines):
+                self._heads.append((len(self._table.lines), {}))
+            self._heads[-1][1][said[1]] = number(said[2])
         return "{" not in piece and "}" in piece and _is_torn(piece) and self._torn(line, piece)
 
     def _torn(self, line: int, piece: str) -> bool:
@@ -138,29 +131,19 @@ class ConsoleScanner:
         records = self.plans.read(piece)
         for values, said in records:
             if said is NOTHING:
-                self._add(line, values, rank)
+                if TOTAL in values:
+                    self._heads[-1][1][_TOTAL] = values.pop(TOTAL)
+                self._table.add(line, values, int(values.pop(RANK)) if RANK in values else rank)
             elif said.event:
                 self._table.happened(Event("end", None, said.event, {"status": "completed", **values}))
-                self._ended = True
+                self._ends.append(len(self._table.lines))
             elif len(records) == 1 and len(piece) < LONGEST_HELD and piece.rstrip().endswith(","):
                 self._held = line, piece.rstrip()
             else:
-                self._table.skip(line, said.lost)
+                self._torn(line, said.lost)
         if tail:
             self._draw(tail)
         return bool(records)
-
-    def _add(self, line: int, values: dict[str, float], rank: int | None) -> None:
-        if TOTAL in values:
-            self._head[_TOTAL] = values.pop(TOTAL)
-        if RANK in values:
-            rank = int(values.pop(RANK))
-        if "epoch" in values:
-            if self._ended and values["epoch"] < self._epoch:
-                self._parts.append(len(self._table.lines))
-                self._ended = False
-            self._epoch = values["epoch"]
-        self._table.add(line, values, rank)
 
     def _draw(self, text: str) -> int:
         """Take the states of the bars in a text that may be of the training; return where the last bar ends, 0 for none."""
@@ -194,18 +177,21 @@ class ConsoleScanner:
         place = np.concatenate([[0], np.cumsum(ranks.merge(table))])
         self._heads = [(int(place[row]), head) for row, head in self._heads]
         bars = {total: _renumbered(*states, place) for total, states in self._bars.items()}
-        count = len(table.lines)
-        edges = [0, *place[np.asarray(self._parts, np.int64)].tolist(), count]
+        count, own, epoch = len(table.lines), table.cells(STEP), table.cells("epoch")
+        train = np.ones(count, bool)
+        for name, (rows, _) in table.columns.items():
+            if name.startswith("eval_"):
+                train[rows] = False
+        # A further training begins where the epochs fall behind a summary.
+        known = np.flatnonzero(~np.isnan(epoch))
+        falls = np.append(known[1:][np.diff(epoch[known]) < 0], count)
+        edges = sorted({0, count, *falls[np.searchsorted(falls, place[np.asarray(self._ends, np.int64)])].tolist()})
         spans = list(pairwise(edges))
         plans = [self._planned(start, stop, bars) for start, stop in spans]
         if len(spans) > 1:
             table.totals = np.repeat(np.asarray(plans, float), np.diff(edges))
-        elif plans[0]:
+        elif any(plans):
             put_fact(table.config, "max_steps", plans[0])
-        own, epoch, train = table.cells(STEP), table.cells("epoch"), np.ones(count, bool)
-        for name, (rows, _) in table.columns.items():
-            if name.startswith("eval_"):
-                train[rows] = False
         if not np.isnan(own).any():
             return
         found = [_beside_bar(bars.get(plan), a, train[a:b], epoch[a:b]) for (a, b), plan in zip(spans, plans)]
@@ -228,8 +214,7 @@ class ConsoleScanner:
 
     def _announced(self, start: int) -> dict[str, float]:
         """Return what the head of the training says that begins at a row."""
-        heads = [head for row, head in self._heads if row <= start] or [head for _, head in self._heads[:1]]
-        return heads[-1] if heads else self._head
+        return [head for row, head in self._heads if row <= start][-1]
 
     def _planned(self, start: int, stop: int, bars: Mapping[int, np.ndarray]) -> int:
         """Return how many steps the training of some rows was to take: as announced, else the total of its bar, else 0."""
