@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -18,10 +17,11 @@ from lmdiag.facts import put_fact
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text import ranks
+from lmdiag.readers.text.epochs import filled
 from lmdiag.readers.text.line_format import NOTHING, LineFormat, Said
 from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.plans import Plans, Record
-from lmdiag.readers.text.table import RANK, ROW, STEP, TOTAL, Table
+from lmdiag.readers.text.table import RANK, STEP, TOTAL, Table
 from lmdiag.run import Event
 
 _QUOTES = str.maketrans("‘’‚‛“”„‟", "''''\"\"\"\"")  # of a forum's typography
@@ -58,25 +58,22 @@ def records_of(piece: str) -> list[Record]:
     at, stop = piece.find("{"), piece.rfind("}") + 1
     head, body, tail = (piece[:at], piece[at:stop], piece[stop:]) if stop > at else (piece[:at], piece[at:], "")
     found, torn = _items(body)
-    told = [words for words in found if _is_record(words)]
-    lost = [body] if any(map(_is_record, torn)) else []
-    beside: dict[str, float] = {}
-    text, rank = payload(head) if told else ("", None)
-    if told and (around := [part for part in (head, tail) if _is_torn(part)]):
-        lost += around[:1]
-    elif told:
-        text += "" if "<" in tail else f" {tail}"
-        beside = {STEP if match[1] else "epoch": float(match[2]) for match in _BESIDE.finditer(text)}
+    told = [items for items in found if _is_record(items)]
+    text, rank = payload(head)
+    around = (text, tail) if told else ()
+    lost = [*([body] if any(map(_is_record, torn)) else []), *filter(_is_torn, around)]
+    words = " ".join(part.partition(" <")[0] for part in around if not _is_torn(part))
+    beside = {STEP if match[1] else "epoch": float(match[2]) for match in _BESIDE.finditer(words)}
     records: list[Record] = [({}, Said(lost=text)) for text in lost]
-    for words in told:
+    for items in told:
         values = dict(beside)
-        for name, word in words.items():
+        for name, word in items.items():
             if name in _STEPS and (fraction := _FRACTION.match(word)):
                 values[STEP], values[TOTAL] = number(fraction[1]), number(fraction[2])
             elif _NUMBER.match(word):
                 values[STEP if name in _STEPS else name] = number(word)
-        if words.keys() >= _SUMMARY:  # with token counts every record has a runtime
-            records.append((values, Said(event=str(words)[:300])))
+        if items.keys() >= _SUMMARY:  # with token counts every record has a runtime
+            records.append((values, Said(event=str(items)[:300])))
         elif len(values) > len(beside):
             records.append((values if rank is None else {**values, RANK: rank}, NOTHING))
     return records
@@ -89,8 +86,8 @@ class ConsoleScanner:
         self.plans = Plans(records_of)
         self._table = table
         self._held: tuple[int, str] | None = None  # the beginning of a dictionary that goes on in the next line
-        # total -> rows read, first and last state since
-        self._bars = defaultdict[int, tuple[Any, Any, Any]](lambda: (array(ROW), array("d"), array("d")))
+        # total: rows read, first and last state since, and so on
+        self._bars: defaultdict[int, array[float]] = defaultdict(lambda: array("d"))
         self._total, self._count = 0, "/?"  # of the bar that was seen last
         self._heads: list[tuple[int, dict[str, float]]] = [(0, {})]  # rows before, and what the head of a training says
         self._ends: list[int] = []  # rows before the summary of a training
@@ -162,12 +159,11 @@ class ConsoleScanner:
         return end
 
     def _take(self, done: int, total: int) -> None:
-        rows, first, last = self._bars[total]
-        if rows and rows[-1] == len(self._table.lines):
-            last[-1] = done
-            return
-        for column, value in zip((rows, first, last), (len(self._table.lines), done, done)):
-            column.append(value)
+        row, states = len(self._table.lines), self._bars[total]
+        if states and states[-3] == row:
+            states[-1] = done
+        else:
+            states.extend((row, done, done))
 
     def finish(self) -> None:
         """Give every record a step."""
@@ -175,8 +171,7 @@ class ConsoleScanner:
             self._torn(*self._held)
         table = self._table
         place = np.concatenate([[0], np.cumsum(ranks.merge(table))])
-        self._heads = [(int(place[row]), head) for row, head in self._heads]
-        bars = {total: _renumbered(*states, place) for total, states in self._bars.items()}
+        bars = {total: _renumbered(states, place) for total, states in self._bars.items()}
         count, own, epoch = len(table.lines), table.cells(STEP), table.cells("epoch")
         train = np.ones(count, bool)
         for name, (rows, _) in table.columns.items():
@@ -187,7 +182,8 @@ class ConsoleScanner:
         falls = np.append(known[1:][np.diff(epoch[known]) < 0], count)
         edges = sorted({0, count, *falls[np.searchsorted(falls, place[np.asarray(self._ends, np.int64)])].tolist()})
         spans = list(pairwise(edges))
-        plans = [self._planned(start, stop, bars) for start, stop in spans]
+        heads = [[head for row, head in self._heads if place[row] <= start][-1] for start in edges]
+        plans = [int(head.get(_TOTAL, 0)) or _planned(bars, *span) for head, span in zip(heads, spans)]
         if len(spans) > 1:
             table.totals = np.repeat(np.asarray(plans, float), np.diff(edges))
         elif any(plans):
@@ -197,60 +193,49 @@ class ConsoleScanner:
         found = [_beside_bar(bars.get(plan), a, train[a:b], epoch[a:b]) for (a, b), plan in zip(spans, plans)]
         parts, how = [part for part in found if part is not None], "the progress bar"
         if len(parts) < len(spans):
-            by_epoch = self._by_epoch(plans[0], epoch, train) if len(spans) == 1 else None
+            by_epoch = _by_epoch(heads[0], plans[0], epoch, train) if len(spans) == 1 else None
             parts, how = [] if by_epoch is None else [by_epoch], "the epoch"
         if not parts and not np.isnan(own).all():
-            named = np.flatnonzero(~np.isnan(own))
-            before = np.searchsorted(named, np.arange(count), side="right") - 1
-            parts, how = [own[named[np.maximum(before, 0)]]], "the records around that name one"
+            parts, how = [filled(own)], "the records around that name one"
         if not parts:
             parts, how = [np.maximum(np.cumsum(train[start:stop]), 1.0) for start, stop in spans], ""
             table.config["step_kind"] = "record"
         table.put(STEP, np.where(np.isnan(own), np.concatenate(parts), own))
-        table.notes.append(
-            f"steps are inferred from {how}" if how else "the log prints no steps; its records are counted"
-        )
+        counted = "the log prints no steps; its records are counted"
+        table.notes.append(f"steps are inferred from {how}" if how else counted)
         table.happened(Event("inferred", None, f"steps from {how or 'counting records'}"))
 
-    def _announced(self, start: int) -> dict[str, float]:
-        """Return what the head of the training says that begins at a row."""
-        return [head for row, head in self._heads if row <= start][-1]
 
-    def _planned(self, start: int, stop: int, bars: Mapping[int, np.ndarray]) -> int:
-        """Return how many steps the training of some rows was to take: as announced, else the total of its bar, else 0."""
-        if said := self._announced(start).get(_TOTAL):
-            return int(said)
-        seen = []
-        for total, (rows, _, last) in bars.items():
-            states = last[slice(*np.searchsorted(rows, [start, stop + 1]))]
-            seen += [(len(np.unique(states)), total)] if len(states) else []
-        return max(seen, default=(0, 0))[1]
-
-    def _by_epoch(self, planned: int, epoch: np.ndarray, train: np.ndarray) -> np.ndarray | None:
-        """Take the steps from the epochs, as many in each as the sizes or the plan say; with `max_steps` the last one is cut."""
-        said = self._announced(0)
-        epochs, batch = said.get("Num Epochs", 0), said.get("Total train batch size", 0)
-        each = planned / epochs if epochs else 0
-        for round_up in (np.floor, np.ceil) if batch else ():
-            whole = float(round_up(said.get("Num examples", 0) / batch))
-            if whole and np.ceil(planned / whole) == epochs:
-                each = whole
-        if not planned or not each or np.isnan(epoch).any():
-            return None
-        steps = np.maximum(np.round(epoch * each), 1)
-        if train.sum() > 2:  # epochs are rounded; equally spaced records tell the steps exactly
-            every = np.median(np.diff(steps[train]))
-            snapped = np.round(steps / every) * every if every >= 1 else steps
-            steps = np.where((np.abs(snapped - steps) <= planned * 0.01) & (snapped > 0), snapped, steps)
-        return steps
+def _planned(bars: Mapping[int, np.ndarray], start: int, stop: int) -> int:
+    """Return how many steps the training of some rows was to take: the total of its bar, 0 where it has none."""
+    shown = {total: last[slice(*np.searchsorted(rows, [start, stop + 1]))] for total, (rows, _, last) in bars.items()}
+    return max(((len(np.unique(states)), total) for total, states in shown.items() if len(states)), default=(0, 0))[1]
 
 
-def _renumbered(rows: Any, first: Any, last: Any, place: np.ndarray) -> np.ndarray:
+def _by_epoch(said: Mapping[str, float], planned: int, epoch: np.ndarray, train: np.ndarray) -> np.ndarray | None:
+    """Take the steps from the epochs, as many in each as the sizes or the plan say; with `max_steps` the last one is cut."""
+    epochs, batch = said.get("Num Epochs", 0), said.get("Total train batch size", 0)
+    each = planned / epochs if epochs else 0
+    for round_up in (np.floor, np.ceil) if batch else ():
+        whole = float(round_up(said.get("Num examples", 0) / batch))
+        if whole and np.ceil(planned / whole) == epochs:
+            each = whole
+    if not planned or not each or np.isnan(epoch).any():
+        return None
+    steps = np.maximum(np.round(epoch * each), 1)
+    every = np.median(np.diff(steps[train])) if train.sum() > 2 else 0.0
+    if every >= 1:  # epochs are rounded; equally spaced records tell the steps exactly
+        snapped = np.round(steps / every) * every
+        steps = np.where((np.abs(snapped - steps) <= planned * 0.01) & (snapped > 0), snapped, steps)
+    return steps
+
+
+def _renumbered(states: array[float], place: np.ndarray) -> np.ndarray:
     """Return the states of a bar as [3, n]: rows that stayed and had been read, the first state after these, the last."""
-    at = place[np.asarray(rows)]
-    starts = np.flatnonzero(np.diff(at, prepend=-1))
-    ends = np.append(starts[1:], len(at)) - 1
-    return np.stack([at[starts], np.asarray(first)[starts], np.asarray(last)[ends]])
+    rows, first, last = np.asarray(states).reshape(-1, 3).T
+    rows = place[rows.astype(np.int64)]
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    return np.stack([rows[starts], first[starts], last[np.append(starts[1:], len(rows)) - 1]])
 
 
 def _beside_bar(bar: np.ndarray | None, start: int, train: np.ndarray, epoch: np.ndarray) -> np.ndarray | None:
@@ -284,11 +269,10 @@ def _is_torn(text: str) -> bool:
     return "': " in text and bool(_TORN.search(text))
 
 
-def _is_record(names: Iterable[str]) -> bool:
-    """Tell whether a dictionary with these names is a record, and not one of settings."""
-    named = list(names)
-    placed = "epoch" in named or "eval_runtime" in named or any(step in named for step in _STEPS)
-    return any(_MEASURED.search(name) or (placed and _OF_A_RECORD.match(name)) for name in named)
+def _is_record(items: Mapping[str, str]) -> bool:
+    """Tell whether a dictionary is a record, and not one of settings."""
+    placed = not items.keys().isdisjoint({"epoch", "eval_runtime", *_STEPS})
+    return any(_MEASURED.search(name) or (placed and _OF_A_RECORD.match(name)) for name in items)
 
 
 def _regular(steps: np.ndarray) -> tuple[float, float, int]:
