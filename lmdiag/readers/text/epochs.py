@@ -95,3 +95,13 @@ def filled(values: np.ndarray) -> np.ndarray:
         return values
     last = np.maximum.accumulate(np.where(known, np.arange(len(values)), -1))
     return np.where(last < 0, values[known.argmax()], values[np.maximum(last, 0)])
+
+
+def steps_of_epochs(epoch: np.ndarray, train: np.ndarray, each: float, planned: int) -> np.ndarray:
+    """Return the steps at epochs that were rounded; equally spaced records of the training tell them exactly."""
+    steps = np.maximum(np.round(epoch * each), 1)
+    every = np.median(np.diff(steps[train])) if train.sum() > 2 else 0.0
+    if every >= 1:
+        snapped = np.round(steps / every) * every
+        steps = np.where((np.abs(snapped - steps) <= planned * 0.01) & (snapped > 0), snapped, steps)
+    return steps

@@ -17,7 +17,7 @@ from lmdiag.facts import put_fact
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text import ranks
-from lmdiag.readers.text.epochs import filled
+from lmdiag.readers.text.epochs import filled, steps_of_epochs
 from lmdiag.readers.text.line_format import NOTHING, LineFormat, Said
 from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.plans import Plans, Record
@@ -33,7 +33,6 @@ _FRACTION = lazy(r"(\d+)/(\d+)$")
 _BAR = lazy(r"(\d+)/(\d+) \[[\d:?]+<")
 _TRAINS = lazy(r"(?i:train|epoch|step|iter)")
 _BESIDE = lazy(r"(?i)\b(?:(global[ _]step|step|iter(?:ation)?)|epoch)\W{0,4}(\d+(?:\.\d+)?)")
-_SUMMARY = {"train_runtime", "train_loss"}
 _STEPS = ("step", "global_step", "current_steps", "global_step/max_steps")
 _TOTAL = "Total optimization steps"
 _ANNOUNCED = lazy(rf"(Num Epochs|Num examples|{_TOTAL}|Total train batch size)(?: \([^)]*\))?\s*=\s*([\d,]+)")
@@ -53,8 +52,7 @@ def records_of(piece: str) -> list[Record]:
     >>> [values for values, _ in records_of("[rank0]: step 7: {'loss': '2.5', 'grad_norm': nan}")]
     [{'step': 7.0, 'loss': 2.5, 'grad_norm': nan, ' rank': 0}]
     """
-    if not piece.isascii():
-        piece = piece.translate(_QUOTES)
+    piece = piece.translate(_QUOTES)
     at, stop = piece.find("{"), piece.rfind("}") + 1
     head, body, tail = (piece[:at], piece[at:stop], piece[stop:]) if stop > at else (piece[:at], piece[at:], "")
     found, torn = _items(body)
@@ -72,7 +70,7 @@ def records_of(piece: str) -> list[Record]:
                 values[STEP], values[TOTAL] = number(fraction[1]), number(fraction[2])
             elif _NUMBER.match(word):
                 values[STEP if name in _STEPS else name] = number(word)
-        if items.keys() >= _SUMMARY:  # with token counts every record has a runtime
+        if items.keys() >= {"train_runtime", "train_loss"}:  # with token counts every record has a runtime
             records.append((values, Said(event=str(items)[:300])))
         elif len(values) > len(beside):
             records.append((values if rank is None else {**values, RANK: rank}, NOTHING))
@@ -86,8 +84,7 @@ class ConsoleScanner:
         self.plans = Plans(records_of)
         self._table = table
         self._held: tuple[int, str] | None = None  # the beginning of a dictionary that goes on in the next line
-        # total: rows read, first and last state since, and so on
-        self._bars: defaultdict[int, array[float]] = defaultdict(lambda: array("d"))
+        self._bars: defaultdict[int, array[float]] = defaultdict(lambda: array("d"))  # total: row, first, last state, …
         self._total, self._count = 0, "/?"  # of the bar that was seen last
         self._heads: list[tuple[int, dict[str, float]]] = [(0, {})]  # rows before, and what the head of a training says
         self._ends: list[int] = []  # rows before the summary of a training
@@ -120,17 +117,15 @@ class ConsoleScanner:
         if "<" in piece:
             at, stop = piece.find("{"), piece.rfind("}") + 1
             if not _is_torn(piece[:at]) and self._draw(piece[:at]):
-                if piece.find("%|", 0, 5) < 0:  # something stands in front of the bar
-                    rank = payload(piece[:at])[1]
+                rank = payload(piece[:at])[1] if piece.find("%|", 0, 5) < 0 else None  # early: no rank before it
                 piece, stop = piece[at:], stop - at
             if stop > 0 and "<" in piece[stop:] and not _is_torn(piece[stop:]):
                 piece, tail = piece[:stop], piece[stop:]
         records = self.plans.read(piece)
         for values, said in records:
             if said is NOTHING:
-                if TOTAL in values:
-                    self._heads[-1][1][_TOTAL] = values.pop(TOTAL)
-                self._table.add(line, values, int(values.pop(RANK)) if RANK in values else rank)
+                rank = int(values.pop(RANK)) if RANK in values else rank
+                self._table.add(line, values, rank, values.pop(TOTAL, 0.0))
             elif said.event:
                 self._table.happened(Event("end", None, said.event, {"status": "completed", **values}))
                 self._ends.append(len(self._table.lines))
@@ -152,8 +147,10 @@ class ConsoleScanner:
                 return end
         end = 0
         while bar := _BAR.search(text, end):
-            before, end = text[end : bar.start()], text.find("]", bar.end()) + 1 or len(text)
-            if not _is_other(before):
+            title = text[end : bar.start()].partition("%|")[0].rstrip("0123456789 ")
+            named = payload(title + " ")[0] if title.endswith(":") else ""
+            end = text.find("]", bar.end()) + 1 or len(text)
+            if not named or _TRAINS.search(named):  # and not what it maps, or loads
                 self._total, self._count = int(bar[2]), f"/{bar[2]} ["
                 self._take(int(bar[1]), self._total)
         return end
@@ -171,19 +168,19 @@ class ConsoleScanner:
             self._torn(*self._held)
         table = self._table
         place = np.concatenate([[0], np.cumsum(ranks.merge(table))])
-        bars = {total: _renumbered(states, place) for total, states in self._bars.items()}
+        bars = {total: np.array(states).reshape(-1, 3).T for total, states in self._bars.items()}
+        for rows, _, _ in bars.values():
+            rows[:] = place[rows.astype(np.int64)]
         count, own, epoch = len(table.lines), table.cells(STEP), table.cells("epoch")
-        train = np.ones(count, bool)
-        for name, (rows, _) in table.columns.items():
-            if name.startswith("eval_"):
-                train[rows] = False
-        # A further training begins where the epochs fall behind a summary.
+        evaluated = [rows for name, (rows, _) in table.columns.items() if name.startswith("eval_")]
+        train = ~np.isin(np.arange(count), np.concatenate([[], *evaluated]))
         known = np.flatnonzero(~np.isnan(epoch))
-        falls = np.append(known[1:][np.diff(epoch[known]) < 0], count)
+        falls = np.append(known[1:][np.diff(epoch[known]) < 0], count)  # behind a summary, a further training begins
         edges = sorted({0, count, *falls[np.searchsorted(falls, place[np.asarray(self._ends, np.int64)])].tolist()})
         spans = list(pairwise(edges))
         heads = [[head for row, head in self._heads if place[row] <= start][-1] for start in edges]
-        plans = [int(head.get(_TOTAL, 0)) or _planned(bars, *span) for head, span in zip(heads, spans)]
+        said = [head.get(_TOTAL) or np.max(table.totals[a:b], initial=0) for head, (a, b) in zip(heads, spans)]
+        plans = [int(total) or _planned(bars, *span) for total, span in zip(said, spans)]
         if len(spans) > 1:
             table.totals = np.repeat(np.asarray(plans, float), np.diff(edges))
         elif any(plans):
@@ -193,8 +190,8 @@ class ConsoleScanner:
         found = [_beside_bar(bars.get(plan), a, train[a:b], epoch[a:b]) for (a, b), plan in zip(spans, plans)]
         parts, how = [part for part in found if part is not None], "the progress bar"
         if len(parts) < len(spans):
-            by_epoch = _by_epoch(heads[0], plans[0], epoch, train) if len(spans) == 1 else None
-            parts, how = [] if by_epoch is None else [by_epoch], "the epoch"
+            each = _each_epoch(heads[0], plans[0]) if len(spans) == 1 and len(known) == count else 0.0
+            parts, how = [steps_of_epochs(epoch, train, each, plans[0])] if each else [], "the epoch"
         if not parts and not np.isnan(own).all():
             parts, how = [filled(own)], "the records around that name one"
         if not parts:
@@ -212,30 +209,14 @@ def _planned(bars: Mapping[int, np.ndarray], start: int, stop: int) -> int:
     return max(((len(np.unique(states)), total) for total, states in shown.items() if len(states)), default=(0, 0))[1]
 
 
-def _by_epoch(said: Mapping[str, float], planned: int, epoch: np.ndarray, train: np.ndarray) -> np.ndarray | None:
-    """Take the steps from the epochs, as many in each as the sizes or the plan say; with `max_steps` the last one is cut."""
+def _each_epoch(said: Mapping[str, float], planned: int) -> float:
+    """Return how many steps each epoch has, as the sizes say or else the plan, 0 where neither does."""
     epochs, batch = said.get("Num Epochs", 0), said.get("Total train batch size", 0)
-    each = planned / epochs if epochs else 0
-    for round_up in (np.floor, np.ceil) if batch else ():
-        whole = float(round_up(said.get("Num examples", 0) / batch))
-        if whole and np.ceil(planned / whole) == epochs:
-            each = whole
-    if not planned or not each or np.isnan(epoch).any():
-        return None
-    steps = np.maximum(np.round(epoch * each), 1)
-    every = np.median(np.diff(steps[train])) if train.sum() > 2 else 0.0
-    if every >= 1:  # epochs are rounded; equally spaced records tell the steps exactly
-        snapped = np.round(steps / every) * every
-        steps = np.where((np.abs(snapped - steps) <= planned * 0.01) & (snapped > 0), snapped, steps)
-    return steps
-
-
-def _renumbered(states: array[float], place: np.ndarray) -> np.ndarray:
-    """Return the states of a bar as [3, n]: rows that stayed and had been read, the first state after these, the last."""
-    rows, first, last = np.asarray(states).reshape(-1, 3).T
-    rows = place[rows.astype(np.int64)]
-    starts = np.flatnonzero(np.diff(rows, prepend=-1))
-    return np.stack([rows[starts], first[starts], last[np.append(starts[1:], len(rows)) - 1]])
+    for rounded in (np.ceil, np.floor) if batch and planned else ():
+        each = float(rounded(said.get("Num examples", 0) / batch))
+        if each and np.ceil(planned / each) == epochs:  # with `max_steps` the last epoch is cut
+            return each
+    return planned / epochs if epochs else 0.0
 
 
 def _beside_bar(bar: np.ndarray | None, start: int, train: np.ndarray, epoch: np.ndarray) -> np.ndarray | None:
@@ -258,13 +239,6 @@ def _beside_bar(bar: np.ndarray | None, start: int, train: np.ndarray, epoch: np
     return np.where(steps > 0, steps, np.nanmin(steps[steps > 0]))
 
 
-def _is_other(before: str) -> bool:
-    """Tell whether the text before the counts of a bar names what it shows, and that is no training: Map, Loading weights."""
-    title = before.partition("%|")[0].rstrip("0123456789 ")
-    named = payload(title + " ")[0] if title.endswith(":") else ""
-    return bool(named) and not _TRAINS.search(named)
-
-
 def _is_torn(text: str) -> bool:
     return "': " in text and bool(_TORN.search(text))
 
@@ -278,11 +252,10 @@ def _is_record(items: Mapping[str, str]) -> bool:
 def _regular(steps: np.ndarray) -> tuple[float, float, int]:
     """Tell how far steps are those of a Trainer that logs every so often: equally spaced, and multiples of the spacing."""
     known = steps[~np.isnan(steps)]
-    if len(known) < 2:
-        return 0.0, 0.0, len(known)
-    every = float(np.median(np.diff(known)))
+    gaps = np.diff(known)
+    every = float(np.median(gaps)) if len(gaps) else 0.0
     multiples = float((known % every == 0).mean()) if every > 0 else 0.0
-    return float((np.diff(known) == every).mean()), multiples, len(known)
+    return float((gaps == every).mean()) if len(gaps) else 0.0, multiples, len(known)
 
 
 def _items(text: str) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
@@ -300,8 +273,7 @@ def _items(text: str) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
         elif item[5] and path and current is not None:
             name, before = path.pop()
             if len(current) == before + 1 and not name.startswith("eval_"):
-                _, word = current.popitem()
-                current[_nested(path, name)] = word  # a number that stands alone is called as its dictionary
+                current[_nested(path, name)] = current.popitem()[1]  # one that stands alone is called as its dictionary
         elif item[5]:
             found += [current] if current is not None else []
             current = None
