@@ -1,7 +1,8 @@
 """What the numbers of a printed line stand for, learnt once for all lines of the same text.
 
 A line whose like was seen before is read twice more with other digits; what follows which number then becomes a regular
-expression. So the readers of lines say once what a line means, and most lines of a log cost one match.
+expression, for any notation of the numbers that the reader knows. So the readers of lines say once what a line means, and
+most lines of a log cost one match.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _NUMBER = lazy(
 )
 _DIGITS = lazy(r"\d+")
 _NAME_GOES_ON = lazy(r"[\w/.@-]*['\"]\s*:")
-_FLOAT = r"(?:\d+\.\d*(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+)"
+_FLOAT = r"(?:\d+\.\d+(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+)"
 _SIGN = "-?"
 _BEFORE_A_SIGN = ("", *" \t:='\"([,")
 _NOTATIONS = "-3.25", "4e-05", "-7.5e+02", "6.125"
@@ -120,9 +121,9 @@ class Plans:
 def learn(reader: Reader, piece: str) -> Plan | None:
     """Return the plan for lines of the text of a piece that holds one record, None where it would not hold.
 
-    >>> plan = learn(lambda text: [({"loss": float(text.split()[3])}, "")], "step 7 loss 2.5")
-    >>> plan.pattern, plan.numbers(plan.match("step 812 loss 2.25"))
-    ('step +\\\\d+\\\\ loss +(\\\\d+\\\\.\\\\d+)', {'loss': 2.25})
+    >>> plan = learn(lambda text: [({"loss": float(text.split()[3])}, "")], "step 7 loss 25")
+    >>> plan.pattern, plan.numbers(plan.match("step 812 loss 225"))
+    ('step +\\\\d+\\\\ loss +(\\\\d+)', {'loss': 225.0})
     """
     tokens = list(_NUMBER.finditer(piece))
     apart = [token for token in tokens if not _of_a_name(piece, token)]
@@ -245,7 +246,7 @@ def _kind(piece: str, token: re.Match[str], used: bool) -> tuple[int, int, str]:
 def _freed(piece: str, kind: tuple[int, int, str]) -> tuple[int, int, str]:
     """Return the same for a number that is no integer in any notation, with its sign where one may stand."""
     start, stop, expression = kind
-    if not piece[start].isdigit() or not ("." in expression or "e" in expression) or "{" in expression:
+    if "{" in expression or not re.fullmatch(_FLOAT, piece[start:stop]):
         return kind
     signed = start - (piece[start - 1 : start] == "-")
     return (signed, stop, _SIGN + _FLOAT) if piece[signed - 1 : signed] in _BEFORE_A_SIGN else (start, stop, _FLOAT)
