@@ -75,7 +75,7 @@ _KINDS: tuple[tuple[str, Sequence[str], re.Pattern[str]], ...] = tuple((kind, wo
     ),
 ))  # fmt: skip
 _ALL_WORDS = {word for _, words, _ in _KINDS for word in words}
-_WORDS = tuple(word for word in _ALL_WORDS if not any(other in word for other in _ALL_WORDS - {word}))
+_WORDS = tuple(word for word in sorted(_ALL_WORDS) if not any(other in word for other in _ALL_WORDS - {word}))
 _STEP = lazy(r"(?:iteration|step|iter|it|updates?)[\s:=_/-]*(\d{1,15})\b|checkpoint-(\d{1,15})\b", re.IGNORECASE)
 _PATH = lazy(r"(?:\b(?:to|from|at|in|into|checkpoint)|:)\s+['\"`]?([\w.~-]*[/\\][^\s'\"`,]+)")
 _SCALE_WAS = lazy(rf"[Aa]ttempted loss scale:?\s*({NUM})")
@@ -88,6 +88,7 @@ _BETWEEN_NAMES = lazy(r"[,;(){}\[\]|\"'\t]|\s-\s|[:=]\s?|\.{3,}")
 _TOTAL_BATCH = lazy(rf"[Tt]otal batch size ({NUM}) => ")
 TRACEBACK = "Traceback (most recent call last)"
 _EXCEPTION = lazy(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning|Abort|Timeout)?(?::|$)")
+_INDENTED = lazy(r"(?:\[?(?:rank|default)?\d+\]?:)? ")
 
 
 class EventWatcher:
@@ -104,12 +105,7 @@ class EventWatcher:
         """Look at one piece of chatter."""
         if self._open or "Traceback" in piece:
             self._follow_traceback(piece)
-        for word in _WORDS:
-            if word in piece:
-                break
-        else:
-            return
-        for kind, words, pattern in _KINDS:
+        for kind, words, pattern in _KINDS if any(map(piece.__contains__, _WORDS)) else ():
             if any(word in piece for word in words) and pattern.search(piece):
                 self._note(kind, piece)
                 return
@@ -118,7 +114,7 @@ class EventWatcher:
         text, rank = payload(piece)
         if TRACEBACK in piece:
             self._open.add(rank)
-        elif rank in self._open and _EXCEPTION.match(text) and not _body(piece).startswith(" "):
+        elif rank in self._open and _EXCEPTION.match(text) and not _INDENTED.match(piece):
             self._open.discard(rank)
             self._note("killed" if text.startswith("KeyboardInterrupt") else "exception", text)
 
@@ -141,12 +137,10 @@ class EventWatcher:
         rank = payload(piece)[1]
         if not self._table.said:
             self._rank = rank
-        was, scale = _SCALE_WAS.search(piece), _SCALE.search(piece)
         values = {} if "kipping batch" in piece else {"skipped": 1.0}
-        if was:
-            values["loss_scale before"] = number(was[1])
-        if scale:
-            values["loss_scale"] = number(scale[1])
+        for name, pattern in (("loss_scale before", _SCALE_WAS), ("loss_scale", _SCALE)):
+            if scale := pattern.search(piece):
+                values[name] = number(scale[1])
         if values and rank == self._rank:
             self._table.said.append((self._table.rows_seen, values))
 
@@ -157,16 +151,9 @@ class EventWatcher:
             if count > MANY_EVENTS:
                 self._table.notes.append(f"{count} events of kind {kind}; the first {MANY_EVENTS} are listed")
         at_the_end = {kind for kind, seen in self._after.items() if seen >= rows}
-        if "end" in at_the_end:
-            return
         status = "crashed" if at_the_end & {"oom", "exception", "nan"} else "killed" if "killed" in at_the_end else ""
-        if status:
+        if status and "end" not in at_the_end:
             self._table.happened(Event("end", self._table.last_step, "", {"status": status}))
-
-
-def _body(piece: str) -> str:
-    """Return what stands behind a rank prefix, with its indentation."""
-    return re.sub(r"^\[?(?:rank|default)?\d+\]?:", "", piece)
 
 
 def summary_of(table: Table) -> str:
@@ -188,10 +175,10 @@ def put_said(table: Table) -> None:
     >>> table.cells("skipped").tolist(), table.cells("loss_scale").tolist()
     ([0.0, 2.0], [nan, 32.0])
     """
-    known = {table.names.get(name) or spelling(name).name: name for name in table.columns}
-    last = len(table.lines) - 1
     if not table.said:
         return
+    known = {table.names.get(name) or spelling(name).name: name for name in table.columns}
+    last = len(table.lines) - 1
     skipped, scale = np.zeros(last + 1), np.full(last + 1, np.nan)
     for row, values in table.said:
         at = min(row, last)
@@ -215,8 +202,7 @@ def find_facts(piece: str, config: dict[str, Any]) -> None:
     {'model': {'params': 123690000}, 'grad_clip': 1.0}
     """
     for match in _ASSIGNED.finditer(piece):
-        fact = _fact_named(piece[max(0, match.start() - LONGEST_NAME) : match.start()])
-        if fact:
+        if fact := _fact_named(piece[max(0, match.start() - LONGEST_NAME) : match.start()]):
             put_fact(config, fact, number(match[1] + match[2], suffixed=True))
     if "otal batch size" in piece and (total := _TOTAL_BATCH.search(piece)):
         put_fact(config, "batch_tokens", number(total[1]))

@@ -173,7 +173,7 @@ class ConsoleScanner:
             rows[:] = place[rows.astype(np.int64)]
         count, own, epoch = len(table.lines), table.cells(STEP), table.cells("epoch")
         evaluated = [rows for name, (rows, _) in table.columns.items() if name.startswith("eval_")]
-        train = ~np.isin(np.arange(count), np.concatenate([[], *evaluated]))
+        train = ~np.isin(np.arange(count), np.concatenate([np.zeros(0, int), *evaluated]))
         known = np.flatnonzero(~np.isnan(epoch))
         falls = np.append(known[1:][np.diff(epoch[known]) < 0], count)  # behind a summary, a further training begins
         edges = sorted({0, count, *falls[np.searchsorted(falls, place[np.asarray(self._ends, np.int64)])].tolist()})

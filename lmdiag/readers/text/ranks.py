@@ -53,11 +53,8 @@ def _lowest_rank(table: Table) -> np.ndarray | None:
 
 
 def _with_loss(table: Table) -> np.ndarray:
-    has_loss = np.zeros(len(table.lines), bool)
-    for name, (rows, _) in table.columns.items():
-        if "loss" in name.lower():
-            has_loss[rows] = True
-    return has_loss
+    rows = [rows for name, (rows, _) in table.columns.items() if "loss" in name.lower()]
+    return np.isin(np.arange(len(table.lines)), np.concatenate([np.zeros(0, int), *rows]))
 
 
 def _one_of_equal_prints(table: Table) -> np.ndarray | None:
@@ -74,12 +71,8 @@ def _one_of_equal_prints(table: Table) -> np.ndarray | None:
     lengths = np.diff(starts, append=count)
     times = int(np.bincount(lengths).argmax())
     different = len(np.unique(prints[starts]))
-    if (
-        times < 2
-        or len(starts) < FEWEST_STEPS
-        or (lengths % times == 0).mean() < SHARE
-        or different < SHARE * len(starts)
-    ):
+    few = len(starts) < FEWEST_STEPS or different < SHARE * len(starts)
+    if times < 2 or few or (lengths % times == 0).mean() < SHARE:
         return None
     if STEP not in table.columns and not _vary(table, starts):
         return None
