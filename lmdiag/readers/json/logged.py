@@ -274,7 +274,7 @@ def _events(raw: RawLog, telling: np.ndarray, counter: Column | None) -> list[Ev
         for row, word in zip(*raw.texts[name]):
             words.setdefault(int(row), []).append(word)
     table = Table()
-    watcher = EventWatcher("\n".join(word for said in words.values() for word in said), table)
+    watcher = EventWatcher(table)
     for row in range(raw.n_rows):
         if telling[row]:
             table.add(row, {STEP: steps[row]} if row in steps else {})

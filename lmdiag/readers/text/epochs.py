@@ -30,11 +30,11 @@ def unroll(table: Table) -> None:
     per_epoch = _steps_per_epoch(step, epoch, totals) if counted else 0
     if per_epoch:
         base = 1 if np.nanmin(epoch) >= 1 else 0
-        whole = _filled(epoch) - base
+        whole = filled(epoch) - base
         closing = ~own & ~np.isnan(epoch)  # an evaluation that names its epoch and no step: at the end of the epoch
         step = np.where(closing, (whole + 1) * per_epoch, step + whole * per_epoch)
         table.totals = [per_epoch * table.config.get("epochs", 0)] * len(table.totals)
-    table.put(STEP, _filled(step))
+    table.put(STEP, filled(step))
 
 
 def _counts_samples(table: Table, totals: np.ndarray, position: np.ndarray) -> bool:
@@ -54,11 +54,11 @@ def _by_epoch(table: Table, epoch: np.ndarray) -> None:
         table.config["step_kind"] = "record"
         table.notes.append("several records of each epoch are printed without a step: records are counted")
         table.put(STEP, np.arange(1.0, len(epoch) + 1))
-        table.put(EPOCH, _filled(epoch))
+        table.put(EPOCH, filled(epoch))
         return
     table.config["step_kind"] = "epoch"
     table.totals = [table.config.get("epochs", 0)] * len(table.totals)
-    table.put(STEP, _filled(epoch))
+    table.put(STEP, filled(epoch))
     table.columns.pop(EPOCH, None)
 
 
@@ -88,10 +88,20 @@ def _steps_per_epoch(step: np.ndarray, epoch: np.ndarray, totals: np.ndarray) ->
     return float(max(counted.max(), longest))
 
 
-def _filled(values: np.ndarray) -> np.ndarray:
+def filled(values: np.ndarray) -> np.ndarray:
     """Carry the last known value forward, and the first one back to the beginning."""
     known = ~np.isnan(values)
     if not known.any():
         return values
     last = np.maximum.accumulate(np.where(known, np.arange(len(values)), -1))
     return np.where(last < 0, values[known.argmax()], values[np.maximum(last, 0)])
+
+
+def steps_of_epochs(epoch: np.ndarray, train: np.ndarray, each: float, planned: int) -> np.ndarray:
+    """Return the steps at epochs that were rounded; equally spaced records of the training tell them exactly."""
+    steps = np.maximum(np.round(epoch * each), 1)
+    every = np.median(np.diff(steps[train])) if train.sum() > 2 else 0.0
+    if every >= 1:
+        snapped = np.round(steps / every) * every
+        steps = np.where((np.abs(snapped - steps) <= planned * 0.01) & (snapped > 0), snapped, steps)
+    return steps

@@ -1,13 +1,15 @@
-"""What a printed log says beside its records: checkpoints, crashes, skipped steps, the end."""
+"""What a printed log says beside its records: checkpoints, crashes, skipped steps, the end, and facts of the header."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from lmdiag.facts import printed_fact, put_fact
 from lmdiag.naming import spelling
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
@@ -17,13 +19,11 @@ from lmdiag.run import Event
 
 MANY_EVENTS = 500  # of one kind; more are only counted
 LONGEST_MESSAGE = 300
-MUCH_CHATTER = 2000  # pieces
-RUNNING_TOTAL = (
-    4  # times the steps that messages say were skipped: what a column adds up to beyond that was counted anew
-)
+# What a column adds up to beyond so many times the steps that messages say were skipped was counted anew.
+RUNNING_TOTAL = 4
 
 # kind, words of which one must stand in the log for the pattern to be tried at all, pattern
-_KINDS: tuple[tuple[str, Sequence[str], str], ...] = (
+_KINDS: tuple[tuple[str, Sequence[str], re.Pattern[str]], ...] = tuple((kind, words, lazy(regex)) for kind, words, regex in (
     (
         "oom",
         ("OutOfMemory", "out of memory", "RESOURCE_EXHAUSTED", "oom-kill", "oom_kill"),
@@ -73,39 +73,39 @@ _KINDS: tuple[tuple[str, Sequence[str], str], ...] = (
         r"|\b[Ee]nd of training|EXIT_CODE=0\b|[Ff]inished training|after training is done"
         r"|\b[Ee]arly[ -][Ss]topp(?:ing|ed) (?:was |is )?(?:triggered|reached|activated|at (?:epoch|step|iter)|after \d)|\b[Ss]topp(?:ed|ing) early\b",
     ),
-)  # fmt: skip
+))  # fmt: skip
+_ALL_WORDS = {word for _, words, _ in _KINDS for word in words}
+_WORDS = tuple(word for word in sorted(_ALL_WORDS) if not any(other in word for other in _ALL_WORDS - {word}))
 _STEP = lazy(r"(?:iteration|step|iter|it|updates?)[\s:=_/-]*(\d{1,15})\b|checkpoint-(\d{1,15})\b", re.IGNORECASE)
 _PATH = lazy(r"(?:\b(?:to|from|at|in|into|checkpoint)|:)\s+['\"`]?([\w.~-]*[/\\][^\s'\"`,]+)")
 _SCALE_WAS = lazy(rf"[Aa]ttempted loss scale:?\s*({NUM})")
 _SCALE = lazy(
     rf"(?:(?:reduc|decreas|sett|lower)ing (?:the )?(?:loss )?scale to:?|, reducing to|loss scale (?:is now|now)|[Nn]ew loss scale:?)\s*({NUM})"
 )
+LONGEST_NAME, MOST_WORDS = 60, 5  # of a fact, in characters and words
+_ASSIGNED = lazy(rf"(?:[:=]|(?<!\.)\.{{3,}}+|\bis)\s*({NUM})([KMB]?)(?![\w.])")
+_BETWEEN_NAMES = lazy(r"[,;(){}\[\]|\"'\t]|\s-\s|[:=]\s?|\.{3,}")
+_TOTAL_BATCH = lazy(rf"[Tt]otal batch size ({NUM}) => ")
 TRACEBACK = "Traceback (most recent call last)"
 _EXCEPTION = lazy(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning|Abort|Timeout)?(?::|$)")
+_INDENTED = lazy(r"(?:\[?(?:rank|default)?\d+\]?:)? ")
 
 
 class EventWatcher:
-    """Looks at every piece that is no record and notes what happened at which step; `text` is None while the log grows."""
+    """Looks at every piece that is no record and notes what happened at which step."""
 
-    def __init__(self, text: str | None, table: Table) -> None:
-        self._text = text
-        self._seen = 0
-        self._kinds = [(kind, words, lazy(regex)) for kind, words, regex in _KINDS]
-        self._open: set[int | None] = set()
+    def __init__(self, table: Table) -> None:
         self._table = table
+        self._open: set[int | None] = set()
         self._counts: Counter[str] = Counter()
         self._rank: int | None = None  # that says which steps were skipped
         self._after: dict[str, int] = {}  # rows read before the last event of a kind
 
     def see(self, piece: str) -> None:
         """Look at one piece of chatter."""
-        self._seen += 1
-        if self._seen == MUCH_CHATTER and self._text is not None:  # from here on the search for all words pays
-            kinds = ((kind, [w for w in words if w in str(self._text)], regex) for kind, words, regex in self._kinds)
-            self._kinds = [kind for kind in kinds if kind[1]]
         if self._open or "Traceback" in piece:
             self._follow_traceback(piece)
-        for kind, words, pattern in self._kinds:
+        for kind, words, pattern in _KINDS if any(map(piece.__contains__, _WORDS)) else ():
             if any(word in piece for word in words) and pattern.search(piece):
                 self._note(kind, piece)
                 return
@@ -114,7 +114,7 @@ class EventWatcher:
         text, rank = payload(piece)
         if TRACEBACK in piece:
             self._open.add(rank)
-        elif rank in self._open and _EXCEPTION.match(text) and not _body(piece).startswith(" "):
+        elif rank in self._open and _EXCEPTION.match(text) and not _INDENTED.match(piece):
             self._open.discard(rank)
             self._note("killed" if text.startswith("KeyboardInterrupt") else "exception", text)
 
@@ -137,12 +137,10 @@ class EventWatcher:
         rank = payload(piece)[1]
         if not self._table.said:
             self._rank = rank
-        was, scale = _SCALE_WAS.search(piece), _SCALE.search(piece)
         values = {} if "kipping batch" in piece else {"skipped": 1.0}
-        if was:
-            values["loss_scale before"] = number(was[1])
-        if scale:
-            values["loss_scale"] = number(scale[1])
+        for name, pattern in (("loss_scale before", _SCALE_WAS), ("loss_scale", _SCALE)):
+            if scale := pattern.search(piece):
+                values[name] = number(scale[1])
         if values and rank == self._rank:
             self._table.said.append((self._table.rows_seen, values))
 
@@ -153,16 +151,9 @@ class EventWatcher:
             if count > MANY_EVENTS:
                 self._table.notes.append(f"{count} events of kind {kind}; the first {MANY_EVENTS} are listed")
         at_the_end = {kind for kind, seen in self._after.items() if seen >= rows}
-        if "end" in at_the_end:
-            return
         status = "crashed" if at_the_end & {"oom", "exception", "nan"} else "killed" if "killed" in at_the_end else ""
-        if status:
+        if status and "end" not in at_the_end:
             self._table.happened(Event("end", self._table.last_step, "", {"status": status}))
-
-
-def _body(piece: str) -> str:
-    """Return what stands behind a rank prefix, with its indentation."""
-    return re.sub(r"^\[?(?:rank|default)?\d+\]?:", "", piece)
 
 
 def summary_of(table: Table) -> str:
@@ -184,10 +175,10 @@ def put_said(table: Table) -> None:
     >>> table.cells("skipped").tolist(), table.cells("loss_scale").tolist()
     ([0.0, 2.0], [nan, 32.0])
     """
-    known = {table.names.get(name) or spelling(name).name: name for name in table.columns}
-    last = len(table.lines) - 1
     if not table.said:
         return
+    known = {table.names.get(name) or spelling(name).name: name for name in table.columns}
+    last = len(table.lines) - 1
     skipped, scale = np.zeros(last + 1), np.full(last + 1, np.nan)
     for row, values in table.said:
         at = min(row, last)
@@ -200,3 +191,25 @@ def put_said(table: Table) -> None:
         table.put(own, skipped)
     if "loss_scale" not in known and not np.isnan(scale).all():
         table.put("loss_scale", scale)
+
+
+def find_facts(piece: str, config: dict[str, Any]) -> None:
+    """Put the facts that a piece of the header states into `config`.
+
+    >>> config = {}
+    >>> find_facts("number of parameters: 123.69M, grad_clip=1.0", config)
+    >>> config
+    {'model': {'params': 123690000}, 'grad_clip': 1.0}
+    """
+    for match in _ASSIGNED.finditer(piece):
+        if fact := _fact_named(piece[max(0, match.start() - LONGEST_NAME) : match.start()]):
+            put_fact(config, fact, number(match[1] + match[2], suffixed=True))
+    if "otal batch size" in piece and (total := _TOTAL_BATCH.search(piece)):
+        put_fact(config, "batch_tokens", number(total[1]))
+
+
+def _fact_named(before: str) -> str | None:
+    """Return the fact with the longest known name that ends a text."""
+    words = _BETWEEN_NAMES.split(before.rstrip(" '\"."))[-1].split()
+    names = (" ".join(words[-count:]) for count in range(min(len(words), MOST_WORDS), 0, -1))
+    return next((fact for name in names if (fact := printed_fact(name))), None)

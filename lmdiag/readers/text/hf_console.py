@@ -1,15 +1,15 @@
 """Dictionaries that the Hugging Face `Trainer` prints: `{'loss': 2.4137, 'learning_rate': 4.9e-05, 'epoch': 0.25}`.
 
 Also of TRL, axolotl, unsloth, LLaMA-Factory and ms-swift. Since version 5 every number is a quoted string. The step is
-not printed: it is taken from the progress bar beside the record, else from the epoch, else records are counted. What the
-text between the numbers of a line means is found out once, and remembered.
+not printed: it is taken from the progress bar beside the record, else from the epoch, else records are counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from array import array
+from collections import defaultdict
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
@@ -17,22 +17,22 @@ from lmdiag.facts import put_fact
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text import ranks
-from lmdiag.readers.text.line_format import LineFormat
+from lmdiag.readers.text.epochs import filled, steps_of_epochs
+from lmdiag.readers.text.line_format import NOTHING, LineFormat, Said
 from lmdiag.readers.text.pieces import payload
-from lmdiag.readers.text.table import STEP, Table
+from lmdiag.readers.text.plans import Plans, Record
+from lmdiag.readers.text.table import RANK, STEP, TOTAL, Table
 from lmdiag.run import Event
 
 _QUOTES = str.maketrans("‘’‚‛“”„‟", "''''\"\"\"\"")  # of a forum's typography
 _ITEM = lazy(
     r"""(?:'([^']+)'|"([^"]+)")\s*:\s*(?:(\{)|(?:[\w.]+\(\[*\s*)?['"]?([^'",(){}\[\]]*(?:\((?:s?nan|ind)\))?))|([{}])"""
 )
-_PLAIN = lazy(r"(\d+(?:\.\d*)?(?:e[-+]?\d+)?)")
 _NUMBER = lazy(rf"(?:{NUM})$")
 _FRACTION = lazy(r"(\d+)/(\d+)$")
 _BAR = lazy(r"(\d+)/(\d+) \[[\d:?]+<")
 _TRAINS = lazy(r"(?i:train|epoch|step|iter)")
 _BESIDE = lazy(r"(?i)\b(?:(global[ _]step|step|iter(?:ation)?)|epoch)\W{0,4}(\d+(?:\.\d+)?)")
-_SUMMARY = {"train_runtime", "train_loss"}
 _STEPS = ("step", "global_step", "current_steps", "global_step/max_steps")
 _TOTAL = "Total optimization steps"
 _ANNOUNCED = lazy(rf"(Num Epochs|Num examples|{_TOTAL}|Total train batch size)(?: \([^)]*\))?\s*=\s*([\d,]+)")
@@ -43,187 +43,99 @@ MARK = lazy(
     r"""\{['"‘’“”](?:[a-z_/]*loss|eval_\w+|train_runtime|grad_norm|learning_rate|reward\w*)['"‘’“”]: .*['"‘’“”]epoch['"‘’“”]: """
     r"""|\{['‘’](?:eval_)?loss['‘’]: """
 )
-MOST_PLANS = 4096
 LONGEST_HELD = 2000
-MOST_HELD = 256
-Items = dict[str, tuple[int, int]]
 
 
-class Plan(NamedTuple):
-    """How to read a text by the numbers in it: `fixed` ones are parts of names and words.
+def records_of(piece: str) -> list[Record]:
+    """Return the records of the dictionaries in a piece, with the rank and the step that are named around them.
 
-    A record is the places of its values, the names of those behind a minus sign, and its values that are words.
+    >>> [values for values, _ in records_of("[rank0]: step 7: {'loss': '2.5', 'grad_norm': nan}")]
+    [{'step': 7.0, 'loss': 2.5, 'grad_norm': nan, ' rank': 0}]
     """
-
-    fixed: list[tuple[int, str]]
-    records: list[tuple[dict[str, int], list[str], dict[str, float]]]
+    piece = piece.translate(_QUOTES)
+    at, stop = piece.find("{"), piece.rfind("}") + 1
+    head, body, tail = (piece[:at], piece[at:stop], piece[stop:]) if stop > at else (piece[:at], piece[at:], "")
+    found, torn = _items(body)
+    told = [items for items in found if _is_record(items)]
+    text, rank = payload(head)
+    around = (text, tail) if told else ()
+    lost = [*([body] if any(map(_is_record, torn)) else []), *filter(_is_torn, around)]
+    words = " ".join(part.partition(" <")[0] for part in around if not _is_torn(part))
+    beside = {STEP if match[1] else "epoch": float(match[2]) for match in _BESIDE.finditer(words)}
+    records: list[Record] = [({}, Said(lost=text)) for text in lost]
+    for items in told:
+        values = dict(beside)
+        for name, word in items.items():
+            if name in _STEPS and (fraction := _FRACTION.match(word)):
+                values[STEP], values[TOTAL] = number(fraction[1]), number(fraction[2])
+            elif _NUMBER.match(word):
+                values[STEP if name in _STEPS else name] = number(word)
+        if items.keys() >= {"train_runtime", "train_loss"}:  # with token counts every record has a runtime
+            records.append((values, Said(event=str(items)[:300])))
+        elif len(values) > len(beside):
+            records.append((values if rank is None else {**values, RANK: rank}, NOTHING))
+    return records
 
 
 class ConsoleScanner:
     """Collects the dictionaries and the states of the progress bars next to them."""
 
     def __init__(self, table: Table, text: str) -> None:
+        self.plans = Plans(records_of)
         self._table = table
-        self._plans: dict[tuple[str, ...], Plan] = {}
-        self._plan: Plan | None = None
-        self._same: list[tuple[int, int | None, list[str]]] = []  # lines, ranks and texts of its records not yet added
         self._held: tuple[int, str] | None = None  # the beginning of a dictionary that goes on in the next line
-        self._bars: dict[int, dict[int, list[int]]] = {}  # total -> {rows read: first and last state since}
+        self._bars: defaultdict[int, array[float]] = defaultdict(lambda: array("d"))  # total: row, first, last state, …
         self._total, self._count = 0, "/?"  # of the bar that was seen last
-        self._head: dict[str, float] = {}  # what the head of a training announces
-        self._heads: list[tuple[int, dict[str, float]]] = []  # rows before it, and a complete head
-        self._epoch = 0.0
-        self._ended = False
-        self._parts: list[int] = []  # rows before a further training begins
+        self._heads: list[tuple[int, dict[str, float]]] = [(0, {})]  # rows before, and what the head of a training says
+        self._ends: list[int] = []  # rows before the summary of a training
 
     def feed(self, line: int, piece: str) -> bool:
         """Read one piece; return whether it was a record or a state of the progress bar."""
-        at = piece.find("{")
         if self._held:
-            return self._go_on(line, piece)
-        if at < 0 and "<" in piece and (end := self._draw(piece)):
-            behind = end < len(piece) and not piece[end:].isspace()
-            if behind:  # it may be a message
-                self._flush()
-            return not behind
-        if at >= 0 and self._dictionaries(line, piece if piece.isascii() else piece.translate(_QUOTES), at):
-            return True
-        self._flush()
+            (first, before), self._held = self._held, None
+            if piece.lstrip()[:1] in ("'", '"'):
+                return self._dictionaries(first, f"{before} {piece}")
+            self._torn(first, before)
+        if "{" in piece:
+            if self._dictionaries(line, piece):
+                return True
+        elif "<" in piece and (end := self._draw(piece)):
+            return end == len(piece) or piece[end:].isspace()  # else it may be a message
         if "= " in piece and (said := _ANNOUNCED.search(piece)):
-            self._head[said[1]] = number(said[2])
-            if said[1] == _TOTAL:
-                self._heads.append((len(self._table.lines), self._head))
-                self._head = {}
-        return at < 0 and "': " in piece and "}" in piece and bool(_TORN.search(piece)) and self._torn(line, piece)
-
-    def _go_on(self, line: int, piece: str) -> bool:
-        """Read a piece that may be the rest of the dictionary that the piece before began."""
-        assert self._held
-        (first, before), self._held = self._held, None
-        if piece.lstrip()[:1] in ("'", '"'):
-            return self._dictionaries(first, f"{before} {piece}", before.find("{"))
-        self._torn(first, before)
-        return self.feed(line, piece)
+            if said[1] in self._heads[-1][1] and self._heads[-1][0] < len(self._table.lines):
+                self._heads.append((len(self._table.lines), {}))
+            self._heads[-1][1][said[1]] = number(said[2])
+        return "{" not in piece and "}" in piece and _is_torn(piece) and self._torn(line, piece)
 
     def _torn(self, line: int, piece: str) -> bool:
         self._table.skip(line, f"torn record: {piece.strip()[:80]}")
         return True
 
-    def _dictionaries(self, line: int, piece: str, at: int) -> bool:
-        """Read the dictionaries of a piece, the first of which begins at a place; return whether there was a record."""
-        end = piece.rfind("}") + 1
-        if end <= at:
-            end = len(piece)
-        parts = _PLAIN.split(piece[at:end])
-        plan = self._plans.get(tuple(parts[::2]))
-        if plan is None or self._ended or (plan.fixed and any(parts[k] != word for k, word in plan.fixed)):
-            self._flush()
-            return self._learn(line, piece, at, end)
-        rank, beside = self._around(line, piece[:at], piece[end:]) if at or end < len(piece) else (None, None)
-        if plan is not self._plan or beside or len(self._same) >= MOST_HELD:
-            self._flush()
-            self._plan = plan
-        self._same.append((line, rank, parts))
-        if beside or len(plan.records) > 1:
-            self._flush(beside)
-        if end < len(piece) and "<" in piece:
-            self._draw(piece[end:])
-        return True
-
-    def _flush(self, beside: Mapping[str, float] | None = None) -> None:
-        """Add the records of the same plan that were read last."""
-        if not self._same or self._plan is None:
-            return
-        lines, ranks, texts = zip(*self._same)
-        count = len(lines)
-        columns = {}
-        for places, negative, constant in self._plan.records:
-            columns = {name: [value] * count for name, value in (beside or {}).items()}
-            columns |= {name: [float(text[k]) for text in texts] for name, k in places.items()}
-            columns |= {name: [-value for value in columns[name]] for name in negative}
-            columns |= {name: [value] * count for name, value in constant.items()}
-            self._table.extend(lines, columns, ranks)
-        self._epoch = columns["epoch"][-1] if "epoch" in columns else self._epoch
-        self._same = []
-
-    def _around(self, line: int, head: str, tail: str) -> tuple[int | None, dict[str, float]]:
-        """Return the rank that is named in front of a dictionary, and the step or epoch that is named beside it."""
-        words, rank = payload(head) if head and not head.isspace() else ("", None)
-        for text in (head, tail):
-            if "': " in text and _TORN.search(text):
-                self._torn(line, text)
-                return rank, {}
-        if "<" in head and self._draw(head):
-            words = ""
-        words += "" if "<" in tail else " " + tail
-        found = _BESIDE.finditer(words) if len(words) > 3 else ()
-        return rank, {STEP if match[1] else "epoch": float(match[2]) for match in found}
-
-    def _learn(self, line: int, piece: str, at: int, end: int) -> bool:
-        """Read dictionaries of a kind not seen before, and remember how, where all they hold are plain numbers."""
-        body = piece[at:end]
-        found, torn, loose = _items(body)
-        records = [items for items in found if _is_record(items)]
-        lost = _is_record(torn) or _is_record(loose)
-        if torn and lost and not found and piece.rstrip().endswith(",") and len(piece) < LONGEST_HELD:
-            self._held = line, piece.rstrip()
-            return True
-        if lost:
-            self._torn(line, body)
-        rank, beside = self._around(line, piece[:at], piece[end:]) if records else (None, {})
-        plain = [self._record(line, {n: body[i:j] for n, (i, j) in items.items()}, rank, beside) for items in records]
-        if plain and all(plain) and len(records) == len(found) and not torn and not loose:
-            self._remember(body, records)
-        self._draw(piece[end:])
-        return lost or bool(records)
-
-    def _record(self, line: int, words: Mapping[str, str], rank: int | None, beside: Mapping[str, float]) -> bool:
-        """Add a record; return whether others of this kind can be read without a look at their words."""
-        values, plain = dict(beside), True
-        for name, word in words.items():
-            if name in _STEPS and (fraction := _FRACTION.match(word)):
-                values[STEP], plain = number(fraction[1]), False
-                self._head[_TOTAL] = number(fraction[2])
-            elif _NUMBER.match(word):
-                values[STEP if name in _STEPS else name] = number(word)
-        if words.keys() >= _SUMMARY:  # with token counts every record has a runtime
-            self._table.happened(Event("end", None, str(words)[:300], {"status": "completed", **values}))
-            self._ended = True
-            return False
-        if len(values) > len(beside):
-            self._add(line, values, rank)
-        return plain and len(values) > len(beside)
-
-    def _remember(self, body: str, records: list[Items]) -> None:
-        """Keep which number of such a text goes where; those that are no whole value must be the same again."""
-        parts = _PLAIN.split(body)
-        number_at = {match.start(): (2 * k + 1, match.end()) for k, match in enumerate(_PLAIN.finditer(body))}
-        plan = Plan([], [])
-        for items in records:
-            places, negative, constant = {}, [], {}
-            for name, (start, stop) in items.items():
-                word, column = body[start:stop], STEP if name in _STEPS else name
-                place, end = number_at.get(start + (word[:1] in ("-", "+")), (0, 0))
-                if place and end == stop:
-                    places[column] = place
-                    negative += [column] if word[0] == "-" else []
-                elif _NUMBER.match(word):
-                    constant[column] = number(word)
-            plan.records.append((places, negative, constant))
-        used = {place for places, _, _ in plan.records for place in places.values()}
-        plan.fixed.extend((k, parts[k]) for k in range(1, len(parts), 2) if k not in used)
-        if len(self._plans) >= MOST_PLANS:
-            self._plans.clear()
-        self._plans[tuple(parts[::2])] = plan
-
-    def _add(self, line: int, values: Mapping[str, float], rank: int | None) -> None:
-        epoch = values.get("epoch")
-        if epoch is not None:
-            if self._ended and epoch < self._epoch:
-                self._parts.append(len(self._table.lines))
-                self._ended = False
-            self._epoch = epoch
-        self._table.add(line, values, rank)
+    def _dictionaries(self, line: int, piece: str) -> bool:
+        """Read the dictionaries of a piece and the bars around them; return whether there was a record."""
+        rank, tail = None, ""
+        if "<" in piece:
+            at, stop = piece.find("{"), piece.rfind("}") + 1
+            if not _is_torn(piece[:at]) and self._draw(piece[:at]):
+                rank = payload(piece[:at])[1] if piece.find("%|", 0, 5) < 0 else None  # early: no rank before it
+                piece, stop = piece[at:], stop - at
+            if stop > 0 and "<" in piece[stop:] and not _is_torn(piece[stop:]):
+                piece, tail = piece[:stop], piece[stop:]
+        records = self.plans.read(piece)
+        for values, said in records:
+            if said is NOTHING:
+                rank = int(values.pop(RANK)) if RANK in values else rank
+                self._table.add(line, values, rank, values.pop(TOTAL, 0.0))
+            elif said.event:
+                self._table.happened(Event("end", None, said.event, {"status": "completed", **values}))
+                self._ends.append(len(self._table.lines))
+            elif len(records) == 1 and len(piece) < LONGEST_HELD and piece.rstrip().endswith(","):
+                self._held = line, piece.rstrip()
+            else:
+                self._torn(line, said.lost)
+        if tail:
+            self._draw(tail)
+        return bool(records)
 
     def _draw(self, text: str) -> int:
         """Take the states of the bars in a text that may be of the training; return where the last bar ends, 0 for none."""
@@ -235,124 +147,76 @@ class ConsoleScanner:
                 return end
         end = 0
         while bar := _BAR.search(text, end):
-            before, end = text[end : bar.start()], text.find("]", bar.end()) + 1 or len(text)
-            if not _is_other(before):
+            title = text[end : bar.start()].partition("%|")[0].rstrip("0123456789 ")
+            named = payload(title + " ")[0] if title.endswith(":") else ""
+            end = text.find("]", bar.end()) + 1 or len(text)
+            if not named or _TRAINS.search(named):  # and not what it maps, or loads
                 self._total, self._count = int(bar[2]), f"/{bar[2]} ["
                 self._take(int(bar[1]), self._total)
         return end
 
     def _take(self, done: int, total: int) -> None:
-        row, states = len(self._table.lines) + len(self._same), self._bars.get(total)
-        if states is None:
-            states = self._bars[total] = {}
-        if row in states:
-            states[row][1] = done
+        row, states = len(self._table.lines), self._bars[total]
+        if states and states[-3] == row:
+            states[-1] = done
         else:
-            states[row] = [done, done]
+            states.extend((row, done, done))
 
     def finish(self) -> None:
         """Give every record a step."""
-        self._flush()
         if self._held:
             self._torn(*self._held)
-            self._held = None
         table = self._table
-        place = np.concatenate([[0], np.cumsum(self._without_history(ranks.merge(table)))])
-        self._parts = place[np.asarray(self._parts, np.int64)].tolist()
-        self._heads = [(int(place[row]), head) for row, head in self._heads]
-        bars = {total: _renumbered(states, place) for total, states in self._bars.items()}
-        count = len(table.lines)
-        spans = list(pairwise([0, *self._parts, count]))
-        plans = [self._planned(start, stop, bars) for start, stop in spans]
+        place = np.concatenate([[0], np.cumsum(ranks.merge(table))])
+        bars = {total: np.array(states).reshape(-1, 3).T for total, states in self._bars.items()}
+        for rows, _, _ in bars.values():
+            rows[:] = place[rows.astype(np.int64)]
+        count, own, epoch = len(table.lines), table.cells(STEP), table.cells("epoch")
+        evaluated = [rows for name, (rows, _) in table.columns.items() if name.startswith("eval_")]
+        train = ~np.isin(np.arange(count), np.concatenate([np.zeros(0, int), *evaluated]))
+        known = np.flatnonzero(~np.isnan(epoch))
+        falls = np.append(known[1:][np.diff(epoch[known]) < 0], count)  # behind a summary, a further training begins
+        edges = sorted({0, count, *falls[np.searchsorted(falls, place[np.asarray(self._ends, np.int64)])].tolist()})
+        spans = list(pairwise(edges))
+        heads = [[head for row, head in self._heads if place[row] <= start][-1] for start in edges]
+        said = [head.get(_TOTAL) or np.max(table.totals[a:b], initial=0) for head, (a, b) in zip(heads, spans)]
+        plans = [int(total) or _planned(bars, *span) for total, span in zip(said, spans)]
         if len(spans) > 1:
-            table.totals = np.repeat(np.asarray(plans, float), np.diff([0, *self._parts, count]))
-        if len(spans) == 1 and plans[0]:
+            table.totals = np.repeat(np.asarray(plans, float), np.diff(edges))
+        elif any(plans):
             put_fact(table.config, "max_steps", plans[0])
-        own, epoch, train = table.cells(STEP), table.cells("epoch"), self._is_train()
-        if not count or not np.isnan(own).any():
+        if not np.isnan(own).any():
             return
         found = [_beside_bar(bars.get(plan), a, train[a:b], epoch[a:b]) for (a, b), plan in zip(spans, plans)]
         parts, how = [part for part in found if part is not None], "the progress bar"
         if len(parts) < len(spans):
-            by_epoch = self._by_epoch(plans[0], epoch, train) if len(spans) == 1 else None
-            parts, how = [] if by_epoch is None else [by_epoch], "the epoch"
+            each = _each_epoch(heads[0], plans[0]) if len(spans) == 1 and len(known) == count else 0.0
+            parts, how = [steps_of_epochs(epoch, train, each, plans[0])] if each else [], "the epoch"
         if not parts and not np.isnan(own).all():
-            named = np.flatnonzero(~np.isnan(own))
-            before = np.searchsorted(named, np.arange(count), side="right") - 1
-            parts, how = [own[named[np.maximum(before, 0)]]], "the records around that name one"
+            parts, how = [filled(own)], "the records around that name one"
         if not parts:
             parts, how = [np.maximum(np.cumsum(train[start:stop]), 1.0) for start, stop in spans], ""
             table.config["step_kind"] = "record"
         table.put(STEP, np.where(np.isnan(own), np.concatenate(parts), own))
-        table.notes.append(
-            f"steps are inferred from {how}" if how else "the log prints no steps; its records are counted"
-        )
+        counted = "the log prints no steps; its records are counted"
+        table.notes.append(f"steps are inferred from {how}" if how else counted)
         table.happened(Event("inferred", None, f"steps from {how or 'counting records'}"))
 
-    def _without_history(self, stays: np.ndarray) -> np.ndarray:
-        """Leave out the records that a printed list of the whole history repeats with their steps; return which rows stay."""
-        table = self._table
-        lines, losses, listed = np.asarray(table.lines, np.int64), table.cells("loss"), ~np.isnan(table.cells(STEP))
-        of_lists = lines[1:][listed[1:] & (lines[1:] == lines[:-1])]
-        if not len(of_lists):
-            return stays
-        before = (lines < of_lists[-1]) & ~listed
-        listed_losses, others = (losses[rows & ~np.isnan(losses)] for rows in (lines == of_lists[-1], before))
-        alike = np.isclose(listed_losses[: len(others)], others[: len(listed_losses)], rtol=2e-3, atol=1e-4)
-        if not len(others) or len(others) > len(listed_losses) or not alike.all():
-            return stays
-        table.notes.append(f"{int(before.sum())} records stand in a printed history, too, which names their steps")
-        stays[stays] = ~before
-        table.keep(~before)
-        return stays
 
-    def _announced(self, start: int) -> dict[str, float]:
-        """Return what the head of the training says that begins at a row."""
-        heads = [head for row, head in self._heads if row <= start] or [head for _, head in self._heads[:1]]
-        return heads[-1] if heads else self._head
-
-    def _planned(self, start: int, stop: int, bars: Mapping[int, np.ndarray]) -> int:
-        """Return how many steps the training of some rows was to take: as announced, else the total of its bar, else 0."""
-        if said := self._announced(start).get(_TOTAL):
-            return int(said)
-        seen = {}
-        for total, (rows, _, last) in bars.items():
-            states = last[slice(*np.searchsorted(rows, [start, stop + 1]))]
-            seen[total] = len(np.unique(states)), total
-        return max((total for total in seen if seen[total][0]), key=lambda total: seen[total], default=0)
-
-    def _by_epoch(self, planned: int, epoch: np.ndarray, train: np.ndarray) -> np.ndarray | None:
-        """Take the steps from the epochs, as many in each as the sizes or the plan say; with `max_steps` the last one is cut."""
-        said = self._announced(0)
-        epochs, batch = said.get("Num Epochs", 0), said.get("Total train batch size", 0)
-        each = planned / epochs if epochs else 0
-        for round_up in (np.floor, np.ceil) if batch else ():
-            whole = float(round_up(said.get("Num examples", 0) / batch))
-            if whole and np.ceil(planned / whole) == epochs:
-                each = whole
-        if not planned or not each or np.isnan(epoch).any():
-            return None
-        steps = np.maximum(np.round(epoch * each), 1)
-        if train.sum() > 2:  # epochs are rounded; equally spaced records tell the steps exactly
-            every = np.median(np.diff(steps[train]))
-            snapped = np.round(steps / every) * every if every >= 1 else steps
-            steps = np.where((np.abs(snapped - steps) <= planned * 0.01) & (snapped > 0), snapped, steps)
-        return steps
-
-    def _is_train(self) -> np.ndarray:
-        evaluated = np.zeros(len(self._table.lines), bool)
-        for name, (rows, _) in self._table.columns.items():
-            if name.startswith("eval_"):
-                evaluated[rows] = True
-        return ~evaluated
+def _planned(bars: Mapping[int, np.ndarray], start: int, stop: int) -> int:
+    """Return how many steps the training of some rows was to take: the total of its bar, 0 where it has none."""
+    shown = {total: last[slice(*np.searchsorted(rows, [start, stop + 1]))] for total, (rows, _, last) in bars.items()}
+    return max(((len(np.unique(states)), total) for total, states in shown.items() if len(states)), default=(0, 0))[1]
 
 
-def _renumbered(states: Mapping[int, list[int]], place: np.ndarray) -> np.ndarray:
-    """Return the states of a bar as int[3, n]: rows that stayed and had been read, the first state after these, the last."""
-    rows = place[np.fromiter(states, np.int64)]
-    starts = np.flatnonzero(np.diff(rows, prepend=-1))
-    shown = np.array(list(states.values()))
-    return np.stack([rows[starts], shown[starts, 0], shown[np.append(starts[1:], len(rows)) - 1, 1]])
+def _each_epoch(said: Mapping[str, float], planned: int) -> float:
+    """Return how many steps each epoch has, as the sizes say or else the plan, 0 where neither does."""
+    epochs, batch = said.get("Num Epochs", 0), said.get("Total train batch size", 0)
+    for rounded in (np.ceil, np.floor) if batch and planned else ():
+        each = float(rounded(said.get("Num examples", 0) / batch))
+        if each and np.ceil(planned / each) == epochs:  # with `max_steps` the last epoch is cut
+            return each
+    return planned / epochs if epochs else 0.0
 
 
 def _beside_bar(bar: np.ndarray | None, start: int, train: np.ndarray, epoch: np.ndarray) -> np.ndarray | None:
@@ -375,38 +239,33 @@ def _beside_bar(bar: np.ndarray | None, start: int, train: np.ndarray, epoch: np
     return np.where(steps > 0, steps, np.nanmin(steps[steps > 0]))
 
 
-def _is_other(before: str) -> bool:
-    """Tell whether the text before the counts of a bar names what it shows, and that is no training: Map, Loading weights."""
-    title = before.partition("%|")[0].rstrip("0123456789 ")
-    named = payload(title + " ")[0] if title.endswith(":") else ""
-    return bool(named) and not _TRAINS.search(named)
+def _is_torn(text: str) -> bool:
+    return "': " in text and bool(_TORN.search(text))
 
 
-def _is_record(names: Iterable[str]) -> bool:
-    """Tell whether a dictionary with these names is a record, and not one of settings."""
-    named = list(names)
-    placed = "epoch" in named or "eval_runtime" in named or any(step in named for step in _STEPS)
-    return any(_MEASURED.search(name) or (placed and _OF_A_RECORD.match(name)) for name in named)
+def _is_record(items: Mapping[str, str]) -> bool:
+    """Tell whether a dictionary is a record, and not one of settings."""
+    placed = not items.keys().isdisjoint({"epoch", "eval_runtime", *_STEPS})
+    return any(_MEASURED.search(name) or (placed and _OF_A_RECORD.match(name)) for name in items)
 
 
 def _regular(steps: np.ndarray) -> tuple[float, float, int]:
     """Tell how far steps are those of a Trainer that logs every so often: equally spaced, and multiples of the spacing."""
     known = steps[~np.isnan(steps)]
-    if len(known) < 2:
-        return 0.0, 0.0, len(known)
-    every = float(np.median(np.diff(known)))
+    gaps = np.diff(known)
+    every = float(np.median(gaps)) if len(gaps) else 0.0
     multiples = float((known % every == 0).mean()) if every > 0 else 0.0
-    return float((np.diff(known) == every).mean()), multiples, len(known)
+    return float((gaps == every).mean()) if len(gaps) else 0.0, multiples, len(known)
 
 
-def _items(text: str) -> tuple[list[Items], Items, Items]:
-    """Return where the words of each dictionary in a text stand, and those of one torn at its end, and at its start."""
-    found: list[Items] = []
-    loose: Items = {}
-    current: Items | None = None
+def _items(text: str) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """Return the words of each dictionary in a text, and of those that are torn at its start and its end."""
+    found: list[dict[str, str]] = []
+    loose: dict[str, str] = {}
+    current: dict[str, str] | None = None
     path: list[tuple[str, int]] = []  # the nested dictionaries that are open, and how many items stood before each
     for item in _ITEM.finditer(text):
-        name, word = item[1] or item[2] or "", item[4]
+        name = item[1] or item[2] or ""
         if item[5] == "{" and current is None:
             current, path = {}, []
         elif item[3] or item[5] == "{":
@@ -414,15 +273,13 @@ def _items(text: str) -> tuple[list[Items], Items, Items]:
         elif item[5] and path and current is not None:
             name, before = path.pop()
             if len(current) == before + 1 and not name.startswith("eval_"):
-                _, span = current.popitem()
-                current[_nested(path, name)] = span  # a number that stands alone is called as its dictionary
+                current[_nested(path, name)] = current.popitem()[1]  # one that stands alone is called as its dictionary
         elif item[5]:
             found += [current] if current is not None else []
             current = None
         else:
-            span = item.start(4), item.start(4) + len(word.rstrip())
-            (loose if current is None else current)[_nested(path, name)] = span
-    return found, current or {}, loose
+            (loose if current is None else current)[_nested(path, name)] = item[4].rstrip()
+    return found, [loose, current or {}]
 
 
 def _nested(path: list[tuple[str, int]], name: str) -> str:

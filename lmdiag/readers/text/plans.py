@@ -1,7 +1,8 @@
 """What the numbers of a printed line stand for, learnt once for all lines of the same text.
 
 A line whose like was seen before is read twice more with other digits; what follows which number then becomes a regular
-expression. So the readers of lines say once what a line means, and most lines of a log cost one match.
+expression, for any notation of the numbers that the reader knows. So the readers of lines say once what a line means, and
+most lines of a log cost one match.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,7 @@ from lmdiag.readers.text.pieces import payload
 Record = tuple[dict[str, float], Any]  # the numbers of a record by name, and what is the same for all lines of its text
 Reader = Callable[[str], list[Record]]  # returns the records of a piece, and nothing else comes of it
 
-SEEN = 3, 30  # so often a text must recur before it is learnt, and tried again
+SEEN = 3, 30, 300  # so often a text must recur before it is learnt, and tried again
 CHECKED = 3  # so many of the first lines that a plan fits are read in full as well
 MOST_NUMBERS = 80
 MOST_PLANS = 12
@@ -27,8 +28,12 @@ MOST_TEXTS = 4096  # that are remembered without a plan
 _NUMBER = lazy(
     r"\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d*)?(?:[eE][-+]?\d+(?![\w.]))?|\.\d+(?:[eE][-+]?\d+(?![\w.]))?"
 )
-_ZEROS = lazy(r"0{4,}")
-_ANY_DIGIT = str.maketrans("123456789", "000000000")
+_DIGITS = lazy(r"\d+")
+_NAME_GOES_ON = lazy(r"[\w/.@-]*['\"]\s*:")
+_FLOAT = r"(?:\d+\.\d+(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+)"
+_SIGN = "-?"
+_BEFORE_A_SIGN = ("", *" \t:='\"([,")
+_NOTATIONS = "-3.25", "4e-05", "-7.5e+02", "6.125"
 _BAR = lazy(r"%\|[^|\w]*\|")
 _BAR_STAND_IN = "%|\x00|"
 
@@ -59,6 +64,13 @@ class Plan:
             values.update(self.constants)
         return values
 
+    def agrees(self, piece: str, records: list[Record]) -> bool:
+        """Tell whether the plan reads these records from a piece."""
+        found = self.match(piece)
+        if not found or len(records) != 1 or records[0][1] != self.about:
+            return False
+        return _alike(records[0][0], self.numbers(found))
+
 
 @dataclass
 class Plans:
@@ -80,24 +92,23 @@ class Plans:
                 if plan is not self.plans[0]:
                     self.plans.remove(plan)
                     self.plans.insert(0, plan)
-                numbers = plan.numbers(found)
-                return [(numbers, plan.about)] if not plan.unchecked else self._checked(plan, numbers, piece)
+                return self._checked(plan, piece) if plan.unchecked else [(plan.numbers(found), plan.about)]
         records = self.reader(piece)
         if len(records) == 1:
             self._notice(piece)
         return records
 
-    def _checked(self, plan: Plan, numbers: dict[str, float], piece: str) -> list[Record]:
+    def _checked(self, plan: Plan, piece: str) -> list[Record]:
         """Read in full one of the first lines that a plan fits, and give the plan up where it reads otherwise."""
         records = self.reader(piece)
-        if len(records) == 1 and records[0][1] == plan.about and _alike(records[0][0], numbers):
+        if plan.agrees(piece, records):
             plan.unchecked -= 1
         else:
             self.plans.remove(plan)
         return records
 
     def _notice(self, piece: str) -> None:
-        text = _ZEROS.sub("0000", piece.translate(_ANY_DIGIT))
+        text = _DIGITS.sub("0", piece)
         self.seen[text] += 1
         if self.seen[text] in SEEN:
             prefix = len(piece) - len(payload(piece)[0])
@@ -118,22 +129,35 @@ def learn(reader: Reader, piece: str, start: int = 0) -> Plan | None:
 
     The plan is for lines that are the same up to `start`.
 
-    >>> plan = learn(lambda text: [({"loss": float(text.split()[3])}, "")], "step 7 loss 2.5")
-    >>> plan.pattern, plan.numbers(plan.match("step 812 loss 2.25"))
-    ('step +\\\\d+\\\\ loss +(\\\\d+\\\\.\\\\d+)', {'loss': 2.25})
+    >>> plan = learn(lambda text: [({"loss": float(text.split()[3])}, "")], "step 7 loss 25")
+    >>> plan.pattern, plan.numbers(plan.match("step 812 loss 225"))
+    ('step +\\\\d+\\\\ loss +(\\\\d+)', {'loss': 225.0})
     """
     tokens = list(_NUMBER.finditer(piece, start))
+    apart = [token for token in tokens if not _of_a_name(piece, token)]
+    return _learnt(reader, piece, tokens) or (_learnt(reader, piece, apart) if len(apart) < len(tokens) else None)
+
+
+def _of_a_name(piece: str, token: re.Match[str]) -> bool:
+    """Tell whether digits may be part of a name, as in `top5` or in `'rewards/0/mean':`."""
+    before = piece[token.start() - 1 : token.start()]
+    return before.isalpha() or before == "_" or _NAME_GOES_ON.match(piece, token.end()) is not None
+
+
+def _learnt(reader: Reader, piece: str, tokens: list[re.Match[str]]) -> Plan | None:
+    """Return the plan for lines that differ from a piece in these numbers."""
     if not tokens or len(tokens) > MOST_NUMBERS:
         return None
-    lines = [piece, *(_altered(piece, tokens, variant) for variant in (0, 1))]
-    records = [reader(line) for line in lines]
+    spans = [token.span() for token in tokens]
+    words = [[token[0] for token in tokens], *(_other_digits(tokens, variant) for variant in (0, 1))]
+    records = [reader(_with_words(piece, spans, row)) for row in words]
     if any(len(found) != 1 for found in records):
         return None
     (first, about), *others = [found[0] for found in records]
     if any(tuple(values) != tuple(first) or other != about for values, other in others):
         return None
-    words = [[float(token[0].replace(",", "")) for token in _NUMBER.finditer(line, start)] for line in lines]
-    if any(len(row) != len(tokens) for row in words) or any(len(set(column)) < len(words) for column in zip(*words)):
+    columns = [[float(word.replace(",", "")) for word in column] for column in zip(*words)]
+    if any(len(set(column)) < len(words) for column in columns):
         return None
     places: dict[int, tuple[str, float]] = {}
     constants: dict[str, float] = {}
@@ -142,27 +166,43 @@ def learn(reader: Reader, piece: str, start: int = 0) -> Plan | None:
         if all(_same(value, values[0]) for value in values):
             constants[name] = values[0]
             continue
-        place = _followed(values, words)
+        place = _followed(values, columns)
         if place is None or place[0] in places:
             return None
         places[place[0]] = name, place[1]
-    pattern = re.escape(piece[:start]) + _pattern(piece, tokens, set(places), start)
-    used = [places[k] for k in sorted(places)]
-    factors = tuple(factor for _, factor in used)
-    return Plan(
-        match=re.compile(pattern + r"\s*").fullmatch,
-        pattern=pattern,
-        names=tuple(name for name, _ in used),
-        factors=None if all(factor == 1 for factor in factors) else factors,
-        thousands=any("," in tokens[k][0] for k in places),
-        constants=constants,
-        about=about,
-    )
+
+    def plan(kinds: list[tuple[int, int, str]]) -> Plan:
+        pattern = _pattern(piece, kinds, places)
+        used = [(*places[k], piece[kinds[k][0]]) for k in sorted(places)]
+        factors = tuple(-factor if sign == "-" else factor for _, factor, sign in used)
+        return Plan(
+            match=re.compile(pattern + r"\s*").fullmatch,
+            pattern=pattern,
+            names=tuple(name for name, _, _ in used),
+            factors=None if all(factor == 1 for factor in factors) else factors,
+            thousands=any("," in tokens[k][0] for k in places),
+            constants=constants,
+            about=about,
+        )
+
+    kinds = [_kind(piece, token, k in places) for k, token in enumerate(tokens)]
+    freed = [_freed(piece, kind) if k in places else kind for k, kind in enumerate(kinds)]
+    free = plan(freed)
+    return free if all(free.agrees(line, reader(line)) for line in _spelled(piece, freed)) else plan(kinds)
 
 
-def _altered(piece: str, tokens: list[re.Match[str]], variant: int) -> str:
-    """Return a piece with other digits in all its numbers, as many as before; exponents stay."""
+def _with_words(piece: str, spans: Iterable[tuple[int, int]], words: Iterable[str]) -> str:
+    """Return a piece with other words in some places."""
     parts, end = [], 0
+    for (start, stop), word in zip(spans, words):
+        parts += [piece[end:start], word]
+        end = stop
+    return "".join([*parts, piece[end:]])
+
+
+def _other_digits(tokens: list[re.Match[str]], variant: int) -> list[str]:
+    """Return numbers with other digits, as many as before; exponents stay."""
+    words = []
     for k, token in enumerate(tokens):
         mantissa, mark, exponent = token[0].partition("e" if "e" in token[0] else "E")
         if len(mantissa) == 1:  # another digit in each variant, and another for each number
@@ -171,50 +211,63 @@ def _altered(piece: str, tokens: list[re.Match[str]], variant: int) -> str:
         else:
             digits = random.Random(2 * k + variant)
             word = "".join(str(digits.randint(1, 9)) if char.isdigit() else char for char in mantissa)
-        parts += [piece[end : token.start()], word, mark, exponent]
-        end = token.end()
-    return "".join([*parts, piece[end:]])
+        words.append(word + mark + exponent)
+    return words
 
 
-def _followed(values: list[float], words: list[list[float]]) -> tuple[int, float] | None:
+def _followed(values: list[float], columns: list[list[float]]) -> tuple[int, float] | None:
     """Return which number of a line a value follows, and the factor between them."""
     found = None
-    for k, word in enumerate(zip(*words)):
-        factor = next((value / number for value, number in zip(values, word) if number), 0.0)
+    for k, column in enumerate(columns):
+        factor = next((value / number for value, number in zip(values, column) if number), 0.0)
         factor = float(f"{factor:.12g}")
-        if factor and all(abs(number * factor - value) <= 1e-12 * abs(value) for value, number in zip(values, word)):
+        if factor and all(abs(number * factor - value) <= 1e-12 * abs(value) for value, number in zip(values, column)):
             if factor == 1:
                 return k, 1.0
             found = found or (k, factor)
     return found
 
 
-def _pattern(piece: str, tokens: list[re.Match[str]], used: set[int], start: int) -> str:
-    """Return the regular expression of lines that differ from a piece in the digits of their numbers alone."""
-    parts, end = [], start
-    for k, token in enumerate(tokens):
-        parts.append(_literal(piece[end : token.start()]))
-        end = token.end()
-        before, behind = piece[token.start() - 1 : token.start()], piece[end : end + 1]
-        if k not in used and (before.isalpha() or before == "_"):
-            parts.append(re.escape(token[0]))  # part of a word
-            continue
-        clock = (before in "-:" and piece[token.start() - 2 : token.start() - 1].isdigit()) or (
-            behind in "-:" and piece[end + 1 : end + 2].isdigit()
-        )
-        kind = _kind(token[0], exact=clock and before + behind != "")
-        parts.append(f"({kind})" if k in used else kind)
+def _pattern(piece: str, kinds: list[tuple[int, int, str]], used: Container[int]) -> str:
+    """Return the regular expression of lines that differ from a piece in their numbers alone."""
+    parts, end = [], 0
+    for k, (start, stop, kind) in enumerate(kinds):
+        parts += [_literal(piece[end:start]), f"({kind})" if k in used else kind]
+        end = stop
     return "".join([*parts, _literal(piece[end:].rstrip())])
 
 
-def _kind(word: str, exact: bool) -> str:
-    """Return the expression of numbers that are written like a word; `exact` keeps the number of its digits."""
-    if exact:
-        return re.sub(r"\d+", lambda run: rf"\d{{{len(run[0])}}}", re.escape(word))
+def _kind(piece: str, token: re.Match[str], used: bool) -> tuple[int, int, str]:
+    """Return where a number stands, and the expression of those that are written like it."""
+    (start, stop), word = token.span(), token[0]
+    before, behind = piece[max(start - 2, 0) : start], piece[stop : stop + 2]
+    if not used and (before[-1:].isalpha() or before[-1:] == "_"):
+        return start, stop, re.escape(word)  # part of a word
+    if (before[-1:] in ("-", ":") and before[:1].isdigit()) or (behind[:1] in ("-", ":") and behind[1:].isdigit()):
+        return start, stop, _DIGITS.sub(lambda run: rf"\d{{{len(run[0])}}}", re.escape(word))  # a clock or a date
     if "," in word:
-        return r"\d{1,3}(?:,\d{3})+" + (r"\.\d+" if "." in word else "")
+        return start, stop, r"\d{1,3}(?:,\d{3})+" + (r"\.\d+" if "." in word else "")
     mantissa, mark, _ = word.lower().partition("e")
-    return re.sub(r"\d+", r"\\d+", re.escape(mantissa)) + (r"[eE][-+]?\d+" if mark else "")
+    return start, stop, _DIGITS.sub(r"\\d+", re.escape(mantissa)) + (r"[eE][-+]?\d+" if mark else "")
+
+
+def _freed(piece: str, kind: tuple[int, int, str]) -> tuple[int, int, str]:
+    """Return the same for a number that is no integer in any notation, with its sign where one may stand."""
+    start, stop, expression = kind
+    if "{" in expression or not re.fullmatch(_FLOAT, piece[start:stop]):
+        return kind
+    signed = start - (piece[start - 1 : start] == "-")
+    return (signed, stop, _SIGN + _FLOAT) if piece[signed - 1 : signed] in _BEFORE_A_SIGN else (start, stop, _FLOAT)
+
+
+def _spelled(piece: str, kinds: list[tuple[int, int, str]]) -> Iterator[str]:
+    """Yield a piece with the freed numbers in other notations."""
+    for shift in range(len(_NOTATIONS)):
+        words = [piece[start:stop] for start, stop, _ in kinds]
+        for k, (_, _, kind) in enumerate(kinds):
+            if kind.endswith(_FLOAT):
+                words[k] = _NOTATIONS[(k + shift) % len(_NOTATIONS)].lstrip("" if kind.startswith(_SIGN) else "-")
+        yield _with_words(piece, (kind[:2] for kind in kinds), words)
 
 
 def _literal(text: str) -> str:

@@ -23,7 +23,7 @@ _PRIME = np.uint64(0x9E3779B97F4A7C15)
 def merge(table: Table) -> np.ndarray:
     """Leave one record of those that were printed several times; return bool[rows so far], which ones stayed."""
     stays = np.ones(len(table.lines), bool)
-    for choose in (_lowest_rank, _one_of_equal_prints, _means_of_steps):
+    for choose in (_lowest_rank, _one_of_equal_prints, _means_of_steps, _without_history):
         chosen = choose(table)
         if chosen is not None:
             stays[stays] = chosen
@@ -53,11 +53,8 @@ def _lowest_rank(table: Table) -> np.ndarray | None:
 
 
 def _with_loss(table: Table) -> np.ndarray:
-    has_loss = np.zeros(len(table.lines), bool)
-    for name, (rows, _) in table.columns.items():
-        if "loss" in name.lower():
-            has_loss[rows] = True
-    return has_loss
+    rows = [rows for name, (rows, _) in table.columns.items() if "loss" in name.lower()]
+    return np.isin(np.arange(len(table.lines)), np.concatenate([np.zeros(0, int), *rows]))
 
 
 def _one_of_equal_prints(table: Table) -> np.ndarray | None:
@@ -74,12 +71,8 @@ def _one_of_equal_prints(table: Table) -> np.ndarray | None:
     lengths = np.diff(starts, append=count)
     times = int(np.bincount(lengths).argmax())
     different = len(np.unique(prints[starts]))
-    if (
-        times < 2
-        or len(starts) < FEWEST_STEPS
-        or (lengths % times == 0).mean() < SHARE
-        or different < SHARE * len(starts)
-    ):
+    few = len(starts) < FEWEST_STEPS or different < SHARE * len(starts)
+    if times < 2 or few or (lengths % times == 0).mean() < SHARE:
         return None
     if STEP not in table.columns and not _vary(table, starts):
         return None
@@ -160,3 +153,18 @@ def _put(table: Table, rows: np.ndarray, means: dict[str, np.ndarray]) -> None:
         cells = np.array(values, np.float64)
         cells[np.searchsorted(at, rows)] = mean
         table.columns[name] = (at, cells)
+
+
+def _without_history(table: Table) -> np.ndarray | None:
+    """Leave out the records that a printed list of the whole history repeats with their steps."""
+    lines, losses, listed = np.asarray(table.lines, np.int64), table.cells("loss"), ~np.isnan(table.cells(STEP))
+    of_lists = lines[1:][listed[1:] & (lines[1:] == lines[:-1])]
+    if not len(of_lists):
+        return None
+    before = (lines < of_lists[-1]) & ~listed
+    listed_losses, others = (losses[rows & ~np.isnan(losses)] for rows in (lines == of_lists[-1], before))
+    alike = np.isclose(listed_losses[: len(others)], others[: len(listed_losses)], rtol=2e-3, atol=1e-4)
+    if not len(others) or len(others) > len(listed_losses) or not alike.all():
+        return None
+    table.notes.append(f"{int(before.sum())} records stand in a printed history, too, which names their steps")
+    return ~before

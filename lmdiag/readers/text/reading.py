@@ -15,8 +15,7 @@ import numpy as np
 from lmdiag.patterns import lazy
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text.decimal_commas import decimal_names, notes, with_points
-from lmdiag.readers.text.events import TRACEBACK, EventWatcher
-from lmdiag.readers.text.facts import find_facts
+from lmdiag.readers.text.events import TRACEBACK, EventWatcher, find_facts
 from lmdiag.readers.text.line_format import LineFormat, LineScanner, Said
 from lmdiag.readers.text.pieces import LONGEST_PIECE, is_coloured_diff, pieces, without_colours
 from lmdiag.readers.text.plans import Plan
@@ -47,7 +46,7 @@ class TextReading:
         self.table.notes += notes(self._commas)
         if is_coloured_diff(start):
             self.table.notes.append("the log is a coloured word diff of two logs; the new values were read")
-        self._events = EventWatcher(None, self.table)
+        self._events = EventWatcher(self.table)
         self._chatter = 0
         self._next_line = 1
         self._in_code = False
@@ -101,10 +100,9 @@ class TextReading:
                 self._hear(piece)
             else:
                 self._in_code = False
-                if len(table.lines) == rows or TRACEBACK in piece:
-                    self._events.see(
-                        piece
-                    )  # results and bars may say more, and a crash begins where a bar happens to stand
+                # Results and bars may say more, and a crash begins where a bar happens to stand.
+                if (len(table.lines) == rows and not _only_a_bar(piece)) or TRACEBACK in piece:
+                    self._events.see(piece)
 
     def _hear(self, piece: str) -> None:
         """Look at a piece that is no record for facts and events."""
@@ -158,6 +156,10 @@ class TextReading:
                     np.arange(start, stop) + number, {name: values[part] for name, values in columns.items()}
                 )
                 self.table.tally.count(RECORD, stop - start)
+
+
+def _only_a_bar(piece: str) -> bool:
+    return "%|" in piece[:8] and piece.rstrip().endswith("]")
 
 
 def _is_plain(plan: Plan) -> bool:

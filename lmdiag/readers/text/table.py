@@ -93,7 +93,8 @@ class Table:
                 self.last_step = int(step)
             else:
                 values = self._within_reason(line, values)
-        if EPOCH in values or POSITION in values:
+        epoch, position = values.get(EPOCH, 0.0), values.get(POSITION, 0.0)
+        if not (abs(epoch) <= LARGEST[EPOCH] and abs(position) <= LARGEST[POSITION]):
             values = self._within_reason(line, values)
         for name, value in values.items():
             column = columns.get(name)

@@ -150,6 +150,25 @@ def test_torn_dictionaries_are_counted(torn: str, records: int) -> None:
     assert len(log.skipped) == 1
 
 
+def test_lines_beside_records_are_text() -> None:
+    log = log_of("".join(f"{bar(k)}\n{record(k, 2.5)}\n{bar(k)}\nSaving the tokenizer\n" for k in range(1, 9)))
+    assert log.tally
+    assert (log.tally.with_records, log.tally.text) == (24, 8)
+
+
+@pytest.mark.parametrize("prefix", ["[rank{}]: ", "{}: ", "[rank{}]: " + bar(10)])
+def test_records_of_other_ranks_are_left_out(prefix: str) -> None:
+    log = log_of("".join(f"{prefix.format(rank)}{record(k, k + rank)}\n" for k in range(1, 9) for rank in (0, 1)))
+    assert log.columns["loss"].values.tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_a_further_training_begins_where_epochs_fall_behind_a_summary() -> None:
+    summary = "{'train_runtime': 125.4, 'train_loss': 2.3, 'epoch': 0.6}\n"
+    one = "".join(f"{bar(10 * k)}\n{record(k, 3.0 - k / 10)}\n" for k in range(1, 7))
+    logs = read_blocks(FORMATS["huggingface-console"], "x.log", [one + summary + one])
+    assert [log.columns["step"].values.tolist() for log in logs] == [[10, 20, 30, 40, 50, 60]] * 2
+
+
 def test_settings_are_no_records() -> None:
     text = "{'learning_rate': 5e-05, 'num_train_epochs': 3, 'per_device_train_batch_size': 8}\n"
     assert log_of(text + record(1, 2.5)).n_rows == 1

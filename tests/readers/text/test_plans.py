@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmdiag.readers.text.hf_console import ConsoleScanner, records_of
 from lmdiag.readers.text.line_format import LineScanner
 from lmdiag.readers.text.named_numbers import PairScanner, said
 from lmdiag.readers.text.pieces import pieces, without_colours
@@ -37,7 +38,7 @@ def reader_of(text: str) -> Reader | None:
     """Return the reader of lines of a text, None where its format has a scanner of its own."""
     line_format = format_of(text)
     scanner = line_format.scanner(line_format.table(), text)
-    return scanner.plans.reader if isinstance(scanner, LineScanner | PairScanner) else None
+    return scanner.plans.reader if isinstance(scanner, LineScanner | PairScanner | ConsoleScanner) else None
 
 
 READERS = {name: reader for name, text in SAMPLES.items() if (reader := reader_of(text))}
@@ -50,9 +51,13 @@ def test_lines_of_every_sample_with_other_digits(sample: str) -> None:
         plan = learn(reader, piece) if reader(piece) else None
         for _ in range(5 if plan else 0):
             other = re.sub(r"\d", lambda _: str(digits.randint(1, 9)), piece)
-            match = plan.match(other) if plan else None
-            if plan and match:
-                assert_same([(plan.numbers(match), plan.about)], reader(other))
+            for line in (other, re.sub(r"(?<=[ :='])-?\d+\.\d+(?=[ ,'}])", lambda _: digits.choice(NOTATIONS), piece)):
+                match = plan.match(line) if plan else None
+                if plan and match:
+                    assert_same([(plan.numbers(match), plan.about)], reader(line))
+
+
+NOTATIONS = ["-1.75", "3e-05", "2.5e-06", "-4.5E+03", "0.0", "12."]
 
 
 VALUES = st.one_of(
@@ -117,3 +122,36 @@ def test_every_host_has_its_plan() -> None:
             line = f"{host}: 2026-01-02 10:11:{step % 60:02d} step {step} loss {1 + 1 / (step + 1):.4f}"
             assert_same(plans.read(line), named(line))
     assert len(calls) < 100
+
+
+def test_one_plan_for_all_notations() -> None:
+    plan = learn(named, "step 7 kl 0.25 lr 3e-05")
+    assert plan
+    for kl, rate in (("-0.5", "0.0003"), ("4.5e-07", "2.5e-05"), ("-1e-06", "1.0")):
+        line = f"step 12 kl {kl} lr {rate}"
+        match = plan.match(line)
+        assert match
+        assert_same([(plan.numbers(match), plan.about)], named(line))
+    assert not plan.match("step 12.5 kl 0.5 lr 0.1")
+
+
+def test_notations_that_the_reader_does_not_know_are_not_in_the_plan() -> None:
+    def reader(piece: str) -> list[Record]:
+        found = re.search(r"loss (\d+\.\d+)$", piece)
+        return [({"loss": float(found[1])}, "")] if found else []
+
+    plan = learn(reader, "loss 2.5")
+    assert plan
+    assert plan.match("loss 3.25")
+    assert not plan.match("loss -3.25")
+    assert not plan.match("loss 3e-05")
+
+
+@pytest.mark.parametrize("name", ["top5", "eval_f1", "rewards/0/mean"])
+def test_digits_of_names_stay(name: str) -> None:
+    plan = learn(records_of, f"{{'loss': 2.5, '{name}': 0.25}}")
+    assert plan
+    match = plan.match(f"{{'loss': 1.5, '{name}': -0.75}}")
+    assert match
+    assert plan.numbers(match) == {"loss": 1.5, name: -0.75}
+    assert not plan.match(f"{{'loss': 1.5, '{name.translate(str.maketrans('501', '678'))}': 0.75}}")
