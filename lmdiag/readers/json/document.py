@@ -36,7 +36,6 @@ _decoder = json.JSONDecoder()
 SPLITS = {"train", "training", "val", "valid", "validation", "dev", "eval", "test"}
 
 
-
 def can_read(name: str, head: bytes) -> bool:
     """Tell whether this is one JSON value over several lines, or a list, whole or torn in front."""
     start = head.lstrip(b" \r\n\t\0")

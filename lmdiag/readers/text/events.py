@@ -90,7 +90,8 @@ class EventWatcher:
     def __init__(self, text: str | None, table: Table) -> None:
         self._text = text
         self._seen = 0
-        self._kinds = [(kind, words, lazy(regex)) for kind, words, regex in _KINDS]
+        kinds = [(kind, words, lazy(regex)) for kind, words, regex in _KINDS]
+        self._kinds = [(kind, word, pattern) for kind, words, pattern in kinds for word in words]
         self._open: set[int | None] = set()
         self._table = table
         self._counts: Counter[str] = Counter()
@@ -101,12 +102,11 @@ class EventWatcher:
         """Look at one piece of chatter."""
         self._seen += 1
         if self._seen == MUCH_CHATTER and self._text is not None:  # from here on the search for all words pays
-            kinds = ((kind, [w for w in words if w in str(self._text)], regex) for kind, words, regex in self._kinds)
-            self._kinds = [kind for kind in kinds if kind[1]]
+            self._kinds = [kind for kind in self._kinds if kind[1] in self._text]
         if self._open or "Traceback" in piece:
             self._follow_traceback(piece)
-        for kind, words, pattern in self._kinds:
-            if any(word in piece for word in words) and pattern.search(piece):
+        for kind, word, pattern in self._kinds:
+            if word in piece and pattern.search(piece):
                 self._note(kind, piece)
                 return
 

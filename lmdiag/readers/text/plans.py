@@ -28,8 +28,8 @@ _NUMBER = lazy(
 )
 _ZEROS = lazy(r"0{4,}")
 _ANY_DIGIT = str.maketrans("123456789", "000000000")
-_BAR = lazy(r"%\|[^|\w]*\|")
-_BAR_STAND_IN = "%|\x00|"
+_BAR = r"(?:%\|[^|\w]*\|?|\|[█#-]+[^|\w]*\||\[[=>.]+\]|[━╸╺][━╸╺ ]*)"
+_ANY_BAR = lazy(_BAR)
 
 
 @dataclass
@@ -211,7 +211,7 @@ def _kind(word: str, exact: bool) -> str:
 
 def _literal(text: str) -> str:
     """Return the expression of the text between two numbers; blanks that pad a number may be more or fewer."""
-    plain = re.escape(_BAR.sub(lambda _: _BAR_STAND_IN, text)).replace(re.escape(_BAR_STAND_IN), r"%\|[^|\w]*\|")
+    plain = _BAR.join(map(re.escape, _ANY_BAR.split(text)))
     return re.sub(r"^(?:\\ ){2,}|(?:\\ )+$", lambda run: " {2,}" if run.end() < len(plain) else " +", plain)
 
 

@@ -41,7 +41,7 @@ FEW_HITS = 3
 KINDS_LOOKED_AT = 40
 FEWEST_BARE = 10
 _BARE = lazy(r"-?\d{1,2}\.\d+|nan|inf", re.IGNORECASE)
-_ANY_DIGIT = str.maketrans("123456789", "000000000")
+_ANY_DIGIT = bytes.maketrans(b"123456789", b"000000000")
 
 
 def sample_of(text: str) -> str:
@@ -73,11 +73,16 @@ def _look(text: str) -> tuple[dict[str, list[str]], int]:
     if may_hold_tables(part):
         rows, rest = tables_in(list(pieces(part)))
         for piece in rest:
-            kinds.setdefault(piece.translate(_ANY_DIGIT), []).append(piece)
+            kinds.setdefault(_without_digits(piece), []).append(piece)
         return kinds, rows
-    for (_, piece), (_, kind) in zip(pieces(part), pieces(part.translate(_ANY_DIGIT))):
+    for (_, piece), (_, kind) in zip(pieces(part), pieces(_without_digits(part))):
         kinds.setdefault(kind, []).append(piece)
     return kinds, 0
+
+
+def _without_digits(text: str) -> str:
+    """Return a text with zeros for its digits; translating a string with other than ASCII characters takes ten times longer."""
+    return text.encode("utf-8", "surrogatepass").translate(_ANY_DIGIT).decode("utf-8", "surrogatepass")
 
 
 def _hits(kinds: dict[str, list[str]]) -> dict[str, int]:
