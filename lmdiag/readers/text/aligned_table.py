@@ -20,10 +20,10 @@ from lmdiag.naming import SPLITS, spelling
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, SUFFIXES, cell_number, number
 from lmdiag.readers.text.columns import UNIX_TIMES, name_columns
-from lmdiag.readers.text.epochs import unroll
 from lmdiag.readers.text.line_format import LineFormat, Scanner
 from lmdiag.readers.text.names import canonical, heading, of_training
 from lmdiag.readers.text.pieces import payload
+from lmdiag.readers.text.runs import unroll
 from lmdiag.readers.text.table import EPOCH, LARGEST, POSITION, STEP, Table
 from lmdiag.run import Event, Skipped
 

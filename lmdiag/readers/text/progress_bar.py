@@ -209,7 +209,7 @@ class BarScanner:
         if of_epoch and (headline := _HEADLINE.match(payload(piece)[0])):
             self._epoch = number(headline[1])
             if headline[2]:
-                table.config.setdefault("epochs", int(headline[2]))
+                self._count_epochs(int(headline[2]))
         if of_epoch or _LOSS.search(piece):
             for bar in self._last.values():
                 if not bar.whole or bar.count >= bar.total:
@@ -228,11 +228,15 @@ class BarScanner:
             self._of_epochs.add(row)
         return taken
 
+    def _count_epochs(self, epochs: float) -> None:
+        self._table.config.setdefault("epochs", int(epochs))
+        self._table.of_epochs.add(True)
+
     def _draw(self, line: int, values: Values, drawn: Drawn) -> None:
         rank, total, epoch = values.pop(RANK, None), values.pop(TOTAL, 0.0), values.pop(EPOCH, self._epoch)
         count, step = values.pop(COUNT), values.pop(STEP, None)
         if EPOCHS in values:
-            self._table.config.setdefault("epochs", int(values.pop(EPOCHS)))
+            self._count_epochs(values.pop(EPOCHS))
         key = rank, "" if self._whole_epochs else drawn.word, total
         bar, before = self._bars.get(key), self._last.get(rank)
         if before and before is not bar:
