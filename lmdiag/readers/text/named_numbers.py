@@ -138,7 +138,7 @@ class PairScanner:
         self._epoch: float | None = None
         self._place: dict[str, float] = {}  # that a line of its own announced
         self._loose: dict[int, tuple[dict[str, float], Said]] = {}  # rows without a place of their own
-        self._open = array(ROW)  # rows since an epoch was named last
+        self.open = array(ROW)  # rows since an epoch was named last
         self._closed: float | None = None  # the last epoch that a line closed
         self._last_line = 0
         self._headline = -FEW_LINES  # the line that announced an epoch, or the last record below it
@@ -260,10 +260,10 @@ class PairScanner:
         epoch = values.get(EPOCH)
         if epoch is not None:
             self._epoch = epoch
-            if self._open:
-                self._open = array(ROW)
+            if self.open:
+                self.open = array(ROW)
         elif self._epoch is None:
-            self._open.append(row)
+            self.open.append(row)
         else:
             values[EPOCH] = self._epoch
         for name, unit in found.units.items():
@@ -300,13 +300,13 @@ class PairScanner:
 
     def _closes(self, numbers: dict[str, float], found: Said) -> bool:
         """Whether a record of a whole epoch stands behind those of the epoch, and not before them."""
-        return bool(self._open) or numbers[EPOCH] == self._closed or found.ends_epoch
+        return bool(self.open) or numbers[EPOCH] == self._closed or found.ends_epoch
 
     def _close_epoch(self, epoch: float) -> None:
         """Number the rows of the epoch that a line such as `Epoch 3 done, mean loss 2.1` closes."""
         rows, values = self._table.columns.setdefault(EPOCH, (array(ROW), array("d")))
-        rows.extend(self._open)
-        values.extend([epoch] * len(self._open))
+        rows.extend(self.open)
+        values.extend([epoch] * len(self.open))
 
     def finish(self) -> None:
         """Decide on rows without a place, make one step of all counters, and name the columns."""

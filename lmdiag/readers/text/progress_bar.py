@@ -9,9 +9,11 @@ epoch so far: only its last state counts.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from itertools import islice
+from itertools import groupby, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +22,7 @@ from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.named_number_line import Line, parse
-from lmdiag.readers.text.named_numbers import EPOCHS, paired
+from lmdiag.readers.text.named_numbers import EPOCHS, PairScanner
 from lmdiag.readers.text.names import canonical
 from lmdiag.readers.text.pieces import payload, pieces
 from lmdiag.readers.text.plans import Plans, Record
@@ -125,17 +127,17 @@ def _state(rank: int | None, desc: str, match: re.Match[str], after: str, severa
     inside, total = groups.get("inside") or "", groups.get("total") or "?"
     if not groups.get("closed", "]"):
         inside, after = inside.rpartition(",")[0], ""  # the last number may have lost digits
-    epoch, both, word = _EPOCH.search(desc), _EPOCH_AND_STEP.match(desc), _WORD.match(desc)
-    plain = f"{desc[: epoch.start()]},{desc[epoch.end() :]}" if epoch else desc[both.end() :] if both else desc
+    desc = _EPOCH_AND_STEP.sub(r"epoch \1, step \2, ", desc)
+    epoch, word, took = _EPOCH.search(desc), _WORD.match(desc), _STEP_TIME.search(after)
+    plain = f"{desc[: epoch.start()]},{desc[epoch.end() :]}" if epoch else desc
     text = f"{plain.rstrip(': ')}, {_CLOCK.sub('', inside)}, {after}"
     line = Line() if several and not _LOSS.search(text) else parse(text)
     if not line.values:
         return []
-    at, took = epoch or both, _STEP_TIME.search(after)
     place = {
         COUNT: number(match["n"], suffixed=True),
-        STEP: number(both[2]) if both else line.step,
-        EPOCH: number(at[1]) if at else line.epoch,
+        STEP: line.step,
+        EPOCH: number(epoch[1]) if epoch else line.epoch,
         EPOCHS: float((epoch and epoch[2]) or line.epochs) or None,
         TOTAL: number(total, suffixed=True) if total[0].isdigit() else None,
         RANK: rank,
@@ -182,13 +184,11 @@ class BarScanner:
     def __init__(self, table: Table, text: str, kinds: Kinds = BARS, whole_epochs: bool = False) -> None:
         self.plans = Plans(partial(states_in, kinds=kinds))
         self._table, self._whole_epochs = table, whole_epochs
-        self._prints = paired()(table, text)
+        self._prints = PairScanner(table, text)
         self._bars: dict[tuple[int | None, str, float], _Bar] = {}
         self._last: dict[int | None, _Bar] = {}  # the bar that a process drew last
         self._held: dict[int | None, Values] = {}  # what a process showed last
         self._epoch: float | None = None  # that a line of its own announced
-        self._open: list[int] = []  # rows of bars that are in an epoch without a number so far
-        self._of_epochs: set[int] = set()  # rows printed without a step
         self._beside = _records_beside(text, kinds)
 
     def feed(self, line: int, piece: str) -> bool:
@@ -205,35 +205,23 @@ class BarScanner:
         return bool(records) or self._print(line, piece)
 
     def _print(self, line: int, piece: str) -> bool:
-        table, columns, of_epoch = self._table, self._table.columns, "poch" in piece
-        if of_epoch and (headline := _HEADLINE.match(payload(piece)[0])):
+        if "poch" in piece and (headline := _HEADLINE.match(payload(piece)[0])):
             self._epoch = number(headline[1])
             if headline[2]:
                 self._count_epochs(int(headline[2]))
-        if of_epoch or _LOSS.search(piece):
+        if "poch" in piece or _LOSS.search(piece):
             for bar in self._last.values():
                 if not bar.whole or bar.count >= bar.total:
                     self._settle(bar)
-        printed = parse(payload(piece)[0]) if self._open and of_epoch else Line()
-        if printed.judged and printed.epoch is not None and printed.step is None:  # it numbers the rows before it
-            rows, values = columns.setdefault(EPOCH, ([], []))
-            rows.extend(self._open)
-            values.extend([printed.epoch] * len(self._open))
-            self._open = []
-        row = len(table.lines)
-        taken = self._prints.feed(line, piece)
-        if len(table.lines) > row and not any(
-            name in columns and columns[name][0][-1] >= row for name in (STEP, POSITION)
-        ):
-            self._of_epochs.add(row)
-        return taken
+        return self._prints.feed(line, piece)
 
     def _count_epochs(self, epochs: float) -> None:
         self._table.config.setdefault("epochs", int(epochs))
         self._table.of_epochs.add(True)
 
     def _draw(self, line: int, values: Values, drawn: Drawn) -> None:
-        rank, total, epoch = values.pop(RANK, None), values.pop(TOTAL, 0.0), values.pop(EPOCH, self._epoch)
+        rank = int(values.pop(RANK)) if RANK in values else None
+        total, epoch = values.pop(TOTAL, 0.0), values.pop(EPOCH, self._epoch)
         count, step = values.pop(COUNT), values.pop(STEP, None)
         if EPOCHS in values:
             self._count_epochs(values.pop(EPOCHS))
@@ -247,7 +235,7 @@ class BarScanner:
                 self._settle(bar)
             old = bar or before
             bar = self._bars[key] = _Bar(
-                None if rank is None else int(rank), total if step is None else 0, epoch, bar.rows if bar else [],
+                rank, total if step is None else 0, epoch, bar.rows if bar else [],
                 self._whole_epochs or drawn.evaluates, drawn.evaluates, old.shown if old else {}, bool(bar and bar.ahead),
             )  # fmt: skip
             for name, unit in drawn.units.items():
@@ -300,8 +288,8 @@ class BarScanner:
         if new:
             self._held.setdefault(bar.rank, {}).update(new)
             bar.rows.append(len(self._table.lines))
-            if bar.epoch is None:
-                self._open.append(len(self._table.lines))
+            if bar.epoch is None:  # what is printed behind it may number it
+                self._prints.open.append(len(self._table.lines))
             else:
                 new[EPOCH] = bar.epoch
             self._table.add(line, {**new, STEP: step}, bar.rank, bar.total)
@@ -313,8 +301,7 @@ class BarScanner:
 
     def finish(self) -> None:
         """Add the last states, tell apart what is shown of several losses, and make one count of all epochs."""
-        for bar in self._bars.values():
-            self._settle(bar)
+        self.settle()
         self._tell_apart()
         self._prints.finish()
 
@@ -324,24 +311,19 @@ class BarScanner:
         Where a bar shows no more losses than are printed, the printed ones count. A loss that never was a number beside
         one that still is stands for the eye only: after a step with such a loss the other would be none, too.
         """
-        table, columns, of_epochs = self._table, self._table.columns, self._of_epochs
+        table, columns = self._table, self._table.columns
+        of_epochs = {*np.flatnonzero(np.isnan(table.cells(STEP)) & np.isnan(table.cells(POSITION))).tolist()}
         bars = {key: bar for key, bar in self._bars.items() if bar.rows}
         if bars and all(word in ("epoch", "epochs") and bar.epoch is None for (_, word, _), bar in bars.items()):
             table.config["step_kind"] = "epoch"
-        drawn = [bar.rows for bar in bars.values()]
-        names = {
-            name
-            for name in columns.keys() - {STEP, EPOCH}
-            if any(not set(rows).isdisjoint(columns[name][0]) for rows in drawn)
-        }
-        for rows in drawn:
-            if any(len(r) > len(rows) and r[0] < rows[-1] and rows[0] < r[-1] for r in drawn):
-                of_epochs.update(rows)
-                for row in rows:
-                    table.totals[row] = 0
+        shown = {row for bar in bars.values() for row in bar.rows}
+        names = {name for name in columns.keys() - {STEP, EPOCH} if not shown.isdisjoint(columns[name][0])}
+        for row in _beside_longer([bar.rows for bar in bars.values()]):
+            table.totals[row] = 0
+            of_epochs.add(row)
+        shown -= of_epochs
         losses = {name for name in columns if _metric(name) == "loss" and not _is_held(name)}
         printed = {row for name in losses for row in columns[name][0]} & of_epochs
-        shown = {row for rows in drawn for row in rows} - of_epochs
         if printed and len(shown) <= len(printed):
             self._move(losses & names, shown, "shown as")
         elif shown:
@@ -365,6 +347,20 @@ class BarScanner:
             columns[name] = rows[~apart], values[~apart]
             if apart.all():
                 del columns[name]
+
+
+def _beside_longer(bars: list[list[int]]) -> Iterator[int]:
+    """Yield the rows of the bars that were drawn while one of more rows was."""
+    firsts: list[int] = []
+    lasts: list[int] = []
+    for _, group in groupby(sorted(bars, key=len, reverse=True), len):
+        alike = list(group)
+        for rows in alike:
+            if bisect_left(firsts, rows[-1]) > bisect_right(lasts, rows[0]):
+                yield from rows
+        for rows in alike:
+            insort(firsts, rows[0])
+            insort(lasts, rows[-1])
 
 
 def _records_beside(text: str, kinds: Kinds) -> bool:
