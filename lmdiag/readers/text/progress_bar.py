@@ -9,24 +9,20 @@ epoch so far: only its last state counts.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from itertools import groupby, islice
+from itertools import islice
 from typing import NamedTuple
-
-import numpy as np
 
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
-from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.named_number_line import Line, parse
 from lmdiag.readers.text.named_numbers import EPOCHS, PairScanner
 from lmdiag.readers.text.names import canonical
 from lmdiag.readers.text.pieces import payload, pieces
 from lmdiag.readers.text.plans import Plans, Record
-from lmdiag.readers.text.table import EPOCH, POSITION, RANK, STEP, TOTAL, Table
+from lmdiag.readers.text.runs import tell_apart
+from lmdiag.readers.text.table import EPOCH, RANK, STEP, TOTAL, Table
 
 _COUNT = r"(?P<n>\d[\d.]{0,12}[kKMG]?)"
 _OF = rf"{_COUNT}/(?P<total>[\d.]{{1,13}}[kKMG]?|\?)"
@@ -43,15 +39,14 @@ BARS: Kinds = (  # hint, what is drawn between the description and the text behi
     ("━", lazy(rf"(?<![━╸╺])[━╸╺]{{3,}}\s*(?:\d{{1,3}}%\s*)?{_OF}(?=\s)")),  # rich
     ("Progress on:", lazy(rf"(?<=Progress on:)\w+ {_COUNT}it/(?P<total>[\d.]{{1,13}}[kKMG]?)it rate:.*?postfix:")),
 )
-KERAS: Kinds = (
-    ("/", lazy(r"(?<![\w./])(?P<n>\d{1,9})/(?P<total>\d{1,9}|Unknown)\s+(?:\[[=>.]*\]|[━╸╺ ]*[━╸╺]|-)(?=\s)")),
-)
+_KERAS = r"(?<![\w./])(?P<n>\d{1,9})/(?P<total>\d{1,9}|Unknown)\s+(?:\[[=>.]*\]|[━╸╺ ]*[━╸╺]|-)(?=\s)"
+KERAS: Kinds = (("/", lazy(_KERAS)),)
 _EVALUATION = lazy(r"\W*(?:val(?:id(?:at\w+)?)?|eval(?:uat\w+)?|test(?:ing)?|sanity)(?![a-z])", re.IGNORECASE)
 _EPOCH = lazy(r"\b(?:epochs?|ep)\W*(\d+)(?:\s*(?:/|of)\s*(\d+))?", re.IGNORECASE)
 _HEADLINE = lazy(r"^\W*epoch\W*(\d+)(?:\W+(?:of\W+)?(\d+))?\W*$", re.IGNORECASE)
 _EPOCH_AND_STEP = lazy(r"^(\d+)\|(\d+)\|")  # torchtune
 _WORD = lazy(r"[^A-Za-z]*([A-Za-z]*)")
-_LOSS = lazy(r"loss|ppl|perplexity", re.IGNORECASE)
+LOSS = lazy(r"loss|ppl|perplexity", re.IGNORECASE)
 _CLOCK = lazy(r"^[\d:?]+(?:<[\d:?]+(?: days?)?)?(?:,\s*(?:[\d.]+[kKMG]?|\?)\s*[\w ]*/\s*\w+)?[,.\s]*")
 _NOT_BEGUN = lazy(r"^[\d:]+(?:<\?|, *\?)")
 _STEP_TIME = lazy(rf"({NUM})(us|ms|s)/step")
@@ -77,7 +72,7 @@ def _metric(name: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _is_held(name: str) -> bool:
+def is_held(name: str) -> bool:
     """Tell whether a bar goes on showing this value until it is measured again: of an evaluation, or of an epoch."""
     return "/" in _metric(name) or name.lower().endswith("_epoch") or bool(_EVALUATION.match(name))
 
@@ -97,7 +92,7 @@ def states_in(piece: str, kinds: Kinds = BARS) -> list[Record]:
     {'loss': 2.5, ' count': 5.0, 'epoch': 2.0, ' total': 10.0}
     """
     bars = bars_in(piece, kinds)
-    if not bars or not _LOSS.search(piece):
+    if not bars or not LOSS.search(piece):
         return [({}, "")] if bars else []
     end, records = bars[0].start(), []
     before, rank = payload(f"{piece[:end]}.")
@@ -119,7 +114,7 @@ def _end_of(text: str, match: re.Match[str], following: int) -> int:
     """Return where what belongs to a bar ends, and the description of the next one on the line begins."""
     closed = match.groupdict().get("closed", "]")
     epoch = _EPOCH.search(text, match.end() if closed else match.start("inside"), following)
-    return epoch.start() if epoch else match.end() if _LOSS.search(text, 0, match.end()) else following
+    return epoch.start() if epoch else match.end() if LOSS.search(text, 0, match.end()) else following
 
 
 def _state(rank: int | None, desc: str, match: re.Match[str], after: str, several: bool) -> list[Record]:
@@ -131,7 +126,7 @@ def _state(rank: int | None, desc: str, match: re.Match[str], after: str, severa
     epoch, word, took = _EPOCH.search(desc), _WORD.match(desc), _STEP_TIME.search(after)
     plain = f"{desc[: epoch.start()]},{desc[epoch.end() :]}" if epoch else desc
     text = f"{plain.rstrip(': ')}, {_CLOCK.sub('', inside)}, {after}"
-    line = Line() if several and not _LOSS.search(text) else parse(text)
+    line = Line() if several and not LOSS.search(text) else parse(text)
     if not line.values:
         return []
     place = {
@@ -194,7 +189,7 @@ class BarScanner:
     def feed(self, line: int, piece: str) -> bool:
         """Read one piece; return whether it was a bar or a record."""
         records = self.plans.read(piece)
-        if not records and "%|" in piece and "[" in piece and _LOSS.search(piece):
+        if not records and "%|" in piece and "[" in piece and LOSS.search(piece):
             self._table.skip(line, f"looks like a progress bar and is none: {piece.strip()[:80]}")
             return True
         for values, drawn in records:
@@ -209,7 +204,7 @@ class BarScanner:
             self._epoch = number(headline[1])
             if headline[2]:
                 self._count_epochs(int(headline[2]))
-        if "poch" in piece or _LOSS.search(piece):
+        if "poch" in piece or LOSS.search(piece):
             for bar in self._last.values():
                 if not bar.whole or bar.count >= bar.total:
                     self._settle(bar)
@@ -233,11 +228,11 @@ class BarScanner:
         if bar is None or at < bar.count or epoch != bar.epoch:
             if bar:
                 self._settle(bar)
-            old = bar or before
-            bar = self._bars[key] = _Bar(
-                rank, total if step is None else 0, epoch, bar.rows if bar else [],
-                self._whole_epochs or drawn.evaluates, drawn.evaluates, old.shown if old else {}, bool(bar and bar.ahead),
-            )  # fmt: skip
+            shown, rows, ahead = (
+                (before.shown if before else {}, [], False) if bar is None else (bar.shown, bar.rows, bar.ahead)
+            )
+            whole, total = self._whole_epochs or drawn.evaluates, total if step is None else 0.0
+            bar = self._bars[key] = _Bar(rank, total, epoch, rows, whole, drawn.evaluates, shown, bool(ahead))
             for name, unit in drawn.units.items():
                 self._table.units.setdefault(name, unit)
         self._last[rank] = bar
@@ -264,8 +259,8 @@ class BarScanner:
         if bar.evaluates and states:
             self._table.add(states[-1][0], states[-1][1] | ({} if bar.epoch is None else {EPOCH: bar.epoch}), bar.rank)
         elif bar.whole and bar.count < bar.total and states:
-            reason = f"epoch {bar.epoch or 1:g} stopped at {bar.count:g} of {bar.total:g} steps"
-            self._table.skip(states[-1][0], reason)
+            where = f"epoch {bar.epoch or 1:g} stopped at {bar.count:g} of {bar.total:g} steps"
+            self._table.skip(states[-1][0], where)
         elif not bar.ahead:
             for line, values, _ in states:
                 self._add(bar, line, bar.count, values)
@@ -281,7 +276,7 @@ class BarScanner:
     def _add(self, bar: _Bar, line: int, step: float, values: Values) -> None:
         """Add what is new in a state."""
         new = _changed(values, bar.given[1]) if bar.given[0] == step else dict(values)
-        for name in [name for name in new if _is_held(name)]:
+        for name in [name for name in new if is_held(name)]:
             if not _changed({name: new[name]}, self._held.get(bar.rank, {})):
                 del new[name]
         bar.given = step, values
@@ -302,96 +297,16 @@ class BarScanner:
     def finish(self) -> None:
         """Add the last states, tell apart what is shown of several losses, and make one count of all epochs."""
         self.settle()
-        self._tell_apart()
-        self._prints.finish()
-
-    def _tell_apart(self) -> None:
-        """Keep losses of epochs apart from those of steps: of a second bar, or printed behind an epoch.
-
-        Where a bar shows no more losses than are printed, the printed ones count. A loss that never was a number beside
-        one that still is stands for the eye only: after a step with such a loss the other would be none, too.
-        """
-        table, columns = self._table, self._table.columns
-        of_epochs = {*np.flatnonzero(np.isnan(table.cells(STEP)) & np.isnan(table.cells(POSITION))).tolist()}
         bars = {key: bar for key, bar in self._bars.items() if bar.rows}
         if bars and all(word in ("epoch", "epochs") and bar.epoch is None for (_, word, _), bar in bars.items()):
-            table.config["step_kind"] = "epoch"
-        shown = {row for bar in bars.values() for row in bar.rows}
-        names = {name for name in columns.keys() - {STEP, EPOCH} if not shown.isdisjoint(columns[name][0])}
-        for row in _beside_longer([bar.rows for bar in bars.values()]):
-            table.totals[row] = 0
-            of_epochs.add(row)
-        shown -= of_epochs
-        losses = {name for name in columns if _metric(name) == "loss" and not _is_held(name)}
-        printed = {row for name in losses for row in columns[name][0]} & of_epochs
-        if printed and len(shown) <= len(printed):
-            self._move(losses & names, shown, "shown as")
-        elif shown:
-            self._move({name for name in names if not _is_held(name)}, of_epochs, "train epoch")
-        self._move({STEP}, of_epochs, "")
-        none = {n for n in losses & columns.keys() if not np.isfinite(columns[n][1]).any()}
-        if any(np.isfinite(columns[name][1][-1]) for name in losses & columns.keys()):
-            for name in none & names:
-                self._move({name}, shown, "shown as")
-                table.names[f"shown as {name}"] = None
-                table.notes.append(f'"{name}" was never a number beside another loss and is left out')
-
-    def _move(self, names: set[str], moved: set[int], prefix: str) -> None:
-        """Give the values of some rows another name, or none."""
-        columns = self._table.columns
-        for name in [name for name in columns if name in names]:
-            rows, values = (np.asarray(side) for side in columns[name])
-            apart = np.isin(rows, list(moved))
-            if apart.any() and prefix:
-                columns[f"{prefix} {name}"] = rows[apart], values[apart]
-            columns[name] = rows[~apart], values[~apart]
-            if apart.all():
-                del columns[name]
-
-
-def _beside_longer(bars: list[list[int]]) -> Iterator[int]:
-    """Yield the rows of the bars that were drawn while one of more rows was."""
-    firsts: list[int] = []
-    lasts: list[int] = []
-    for _, group in groupby(sorted(bars, key=len, reverse=True), len):
-        alike = list(group)
-        for rows in alike:
-            if bisect_left(firsts, rows[-1]) > bisect_right(lasts, rows[0]):
-                yield from rows
-        for rows in alike:
-            insort(firsts, rows[0])
-            insort(lasts, rows[-1])
+            self._table.config["step_kind"] = "epoch"
+        tell_apart(self._table, [bar.rows for bar in bars.values()], is_held)
+        self._prints.finish()
 
 
 def _records_beside(text: str, kinds: Kinds) -> bool:
     """Tell whether a log prints losses of single steps beside its bars."""
     others = (piece for _, piece in pieces(text[:PRINTED]) if "oss" in piece and not bars_in(piece, kinds))
-    lines = (
-        line for line in map(parse, (payload(piece)[0] for piece in others)) if "loss" in map(_metric, line.values)
-    )
+    lines = (parse(payload(piece)[0]) for piece in others)
     placed = (line for line in lines if line.step is not None or None not in (line.epoch, line.position))
-    return len(list(islice(placed, FEW))) == FEW
-
-
-class BarFormat(LineFormat):
-    """Bars that show a loss, in their description, inside, or right behind them."""
-
-    def marked(self, piece: str) -> bool:
-        """Tell whether a piece is such a bar."""
-        return any(_LOSS.search(name) for values, _ in states_in(piece) for name in values)
-
-
-PROGRESS_BAR = BarFormat(
-    "progress-bar",
-    "tqdm, Lightning, NeMo 1 and other progress bars",
-    BarScanner,
-    BARS,
-    names={"v_num": None, "train_step_timing in s": "step_time_s"},
-)
-KERAS_CONSOLE = LineFormat(
-    "keras-console",
-    "Keras, printed progress",
-    partial(BarScanner, kinds=KERAS, whole_epochs=True),
-    (("/", lazy(r"^\s*\d+/(?:\d+|Unknown)\s+(?:\[[=>.]*\]|[━╸╺ ]*[━╸╺]|-) .*- \w+: ")),),
-    reductions={"loss": "epoch_mean"},
-)
+    return len(list(islice((line for line in placed if "loss" in map(_metric, line.values)), FEW))) == FEW

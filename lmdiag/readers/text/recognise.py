@@ -13,13 +13,21 @@ from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text.aligned_table import ALIGNED_TABLE, may_hold_tables, tables_in, with_tables
 from lmdiag.readers.text.blocks import COMPOSER, OLMO
 from lmdiag.readers.text.fairseq import FAIRSEQ
-from lmdiag.readers.text.formats import BARE, DEEPSPEED, EPOCHS, GENERIC, LIBRARIES, TUTORIALS
+from lmdiag.readers.text.formats import (
+    BARE,
+    DEEPSPEED,
+    EPOCHS,
+    GENERIC,
+    KERAS_CONSOLE,
+    LIBRARIES,
+    PROGRESS_BAR,
+    TUTORIALS,
+)
 from lmdiag.readers.text.hf_console import HF_CONSOLE
 from lmdiag.readers.text.line_format import LineFormat, LineScanner
 from lmdiag.readers.text.mllog import MLLOG
 from lmdiag.readers.text.named_numbers import looks_like_record
 from lmdiag.readers.text.pieces import pieces, text_of, without_colours
-from lmdiag.readers.text.progress_bar import KERAS_CONSOLE, PROGRESS_BAR
 from lmdiag.readers.text.reading import TextReading, read_blocks
 from lmdiag.readers.text.translation import JOEYNMT, SOCKEYE
 from lmdiag.sources.decoding import as_text

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -86,6 +88,63 @@ def _steps_per_epoch(step: np.ndarray, epoch: np.ndarray, totals: np.ndarray) ->
     if not within and (forward & ~back).sum() >= max((forward & back).sum(), 1):
         return 0
     return float(max(most, steps.max() + (1 if steps.min() == 0 else 0)))
+
+
+def tell_apart(table: Table, bars: list[list[int]], is_held: Callable[[str], bool]) -> None:
+    """Keep losses of epochs apart from those of steps: of a second bar, or printed behind an epoch; `bars` are their rows.
+
+    Where a bar shows no more losses than are printed, the printed ones count. A loss that never was a number beside
+    one that still is stands for the eye only: after a step with such a loss the other would be none, too. What a bar
+    goes on showing, `is_held`, is of neither.
+    """
+    columns = table.columns
+    of_epochs = {*np.flatnonzero(np.isnan(table.cells(STEP)) & np.isnan(table.cells(POSITION))).tolist()}
+    shown = {row for rows in bars for row in rows}
+    names = {name for name in columns.keys() - {STEP, EPOCH} if not shown.isdisjoint(columns[name][0])}
+    for row in _beside_longer(bars):
+        table.totals[row] = 0
+        of_epochs.add(row)
+    shown -= of_epochs
+    losses = {name for name in columns if (canonical(name) or ("",))[0] == "loss" and not is_held(name)}
+    printed = {row for name in losses for row in columns[name][0]} & of_epochs
+    if printed and len(shown) <= len(printed):
+        _move(table, losses & names, shown, "shown as")
+    elif shown:
+        _move(table, {name for name in names if not is_held(name)}, of_epochs, "train epoch")
+    _move(table, {STEP}, of_epochs, "")
+    known = {name: np.isfinite(values) for name, (_, values) in columns.items() if name in losses}
+    for name in known if any(finite[-1] for finite in known.values()) else ():
+        if name in names and not known[name].any():
+            _move(table, {name}, shown, "shown as")
+            table.names[f"shown as {name}"] = None
+            table.notes.append(f'"{name}" was never a number beside another loss and is left out')
+
+
+def _move(table: Table, names: set[str], moved: set[int], prefix: str) -> None:
+    """Give the values of some rows another name, or none."""
+    columns = table.columns
+    for name in [name for name in columns if name in names]:
+        rows, values = (np.asarray(side) for side in columns[name])
+        apart = np.isin(rows, list(moved))
+        if apart.any() and prefix:
+            columns[f"{prefix} {name}"] = rows[apart], values[apart]
+        columns[name] = rows[~apart], values[~apart]
+        if apart.all():
+            del columns[name]
+
+
+def _beside_longer(bars: list[list[int]]) -> Iterator[int]:
+    """Yield the rows of the bars that were drawn while one of more rows was."""
+    firsts: list[int] = []
+    lasts: list[int] = []
+    for _, group in groupby(sorted(bars, key=len, reverse=True), len):
+        alike = list(group)
+        for rows in alike:
+            if bisect_left(firsts, rows[-1]) > bisect_right(lasts, rows[0]):
+                yield from rows
+        for rows in alike:
+            insort(firsts, rows[0])
+            insort(lasts, rows[-1])
 
 
 def separate(table: Table) -> list[tuple[int, int]]:
