@@ -15,7 +15,7 @@ from lmdiag.patterns import lazy
 from lmdiag.readers.text.columns import guess_loss, guess_step, name_columns
 from lmdiag.readers.text.line_format import Scanner
 from lmdiag.readers.text.named_number_line import MEASURES, Line, parse
-from lmdiag.readers.text.names import canonical, of_training
+from lmdiag.readers.text.names import canonical, metric_of, of_training
 from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.plans import Plans, Record
 from lmdiag.readers.text.record_lines import ModelNames, is_after_training, is_code, names_model, records_in
@@ -222,9 +222,7 @@ class PairScanner:
     def _of_section(self, values: dict[str, float], found: Said) -> dict[str, float]:
         """Return the values of a line, under the set that was announced above it where it names none itself."""
         measured = {
-            name
-            for name in found.names
-            if name in values and (canonical(name) or ("",))[0] in _OF_A_SET and not of_training(name)
+            name for name in found.names if name in values and metric_of(name) in _OF_A_SET and not of_training(name)
         }
         return {f"{self._section} {name}" if name in measured else name: value for name, value in values.items()}
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from itertools import islice
 from typing import NamedTuple
 
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text.named_number_line import Line, parse
-from lmdiag.readers.text.named_numbers import EPOCHS, PairScanner
-from lmdiag.readers.text.names import canonical
+from lmdiag.readers.text.named_numbers import EPOCHS, FEWEST_RECORDS, PairScanner
+from lmdiag.readers.text.names import metric_of
 from lmdiag.readers.text.pieces import payload, pieces
 from lmdiag.readers.text.plans import Plans, Record
 from lmdiag.readers.text.runs import tell_apart
@@ -50,10 +49,8 @@ LOSS = lazy(r"loss|ppl|perplexity", re.IGNORECASE)
 _CLOCK = lazy(r"^[\d:?]+(?:<[\d:?]+(?: days?)?)?(?:,\s*(?:[\d.]+[kKMG]?|\?)\s*[\w ]*/\s*\w+)?[,.\s]*")
 _NOT_BEGUN = lazy(r"^[\d:]+(?:<\?|, *\?)")
 _STEP_TIME = lazy(rf"({NUM})(us|ms|s)/step")
-_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 COUNT = " count"  # where a bar stands
 PRINTED = 1 << 18  # characters of a log in which records printed beside the bar are looked for
-FEW = 3
 Values = dict[str, float]
 
 
@@ -67,14 +64,9 @@ class Drawn(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def _metric(name: str) -> str:
-    return (canonical(name) or ("",))[0]
-
-
-@lru_cache(maxsize=1024)
 def is_held(name: str) -> bool:
     """Tell whether a bar goes on showing this value until it is measured again: of an evaluation, or of an epoch."""
-    return "/" in _metric(name) or name.lower().endswith("_epoch") or bool(_EVALUATION.match(name))
+    return "/" in metric_of(name) or name.lower().endswith("_epoch") or bool(_EVALUATION.match(name))
 
 
 def bars_in(text: str, kinds: Kinds = BARS) -> list[re.Match[str]]:
@@ -95,10 +87,9 @@ def states_in(piece: str, kinds: Kinds = BARS) -> list[Record]:
     if not bars or not LOSS.search(piece):
         return [({}, "")] if bars else []
     end, records = bars[0].start(), []
-    before, rank = payload(f"{piece[:end]}.")
-    desc = before[:-1]
+    desc, rank = payload(f"{piece[:end]}.")
     for match, following in zip(bars, [*bars[1:], None]):
-        desc = desc or piece[end : match.start()]
+        desc = desc.removesuffix(".") or piece[end : match.start()]
         if piece[match.start()] == "%":  # the bar before was cut off, and its text runs into this one
             desc = desc.rstrip("0123456789")
         end = _end_of(piece, match, following.start()) if following else len(piece)
@@ -136,11 +127,11 @@ def _state(rank: int | None, desc: str, match: re.Match[str], after: str, severa
         EPOCHS: float((epoch and epoch[2]) or line.epochs) or None,
         TOTAL: number(total, suffixed=True) if total[0].isdigit() else None,
         RANK: rank,
-        "step_time_s": number(took[1]) * _SECONDS[took[2]] if took else None,
+        "step_time_s": number(took[1]) * {"us": 1e-6, "ms": 1e-3, "s": 1.0}[took[2]] if took else None,
     }
     values, evaluates = line.values, bool(_EVALUATION.match(plain))
     if evaluates:
-        values = {name if "/" in _metric(name) else f"val {name}": value for name, value in values.items()}
+        values = {name if "/" in metric_of(name) else f"val {name}": value for name, value in values.items()}
     values.update({name: float(value) for name, value in place.items() if value is not None})
     begun = not ("?" in inside and _NOT_BEGUN.match(inside))
     return [(values, Drawn(word[1].lower() if word else "", line.units, evaluates, begun))]
@@ -153,21 +144,21 @@ def _changed(values: Values, before: Values) -> Values:
 
 @dataclass
 class _Bar:
-    """One pass of a bar over an epoch: the count at which it stands and the states drawn there that are no rows yet."""
+    """One bar of a process: the count at which it stands and the states drawn there that are no rows yet."""
 
     rank: int | None
     total: float
     epoch: float | None
-    rows: list[int]  # of all its passes
-    whole: bool  # the last state stands for the pass, and is no step where it `evaluates`
+    whole: bool  # the last state stands for an epoch, or is no step where it `evaluates`
     evaluates: bool
     shown: Values  # what was drawn last
-    was_ahead: bool
+    was_ahead: bool = False  # in the epoch before
     ahead: bool | None = None  # shows values of the step that is not yet counted; None: not known yet
     count: float = -1
     exact: bool = True  # every step was drawn so far
     states: list[tuple[int, Values, bool]] = field(default_factory=list)  # line, values, and whether they are new
     given: tuple[float, Values] = (-1, {})  # the step that was added last, and its values
+    rows: list[int] = field(default_factory=list)
 
 
 class BarScanner:
@@ -205,9 +196,8 @@ class BarScanner:
             if headline[2]:
                 self._count_epochs(int(headline[2]))
         if "poch" in piece or LOSS.search(piece):
-            for bar in self._last.values():
-                if not bar.whole or bar.count >= bar.total:
-                    self._settle(bar)
+            for bar in [bar for bar in self._last.values() if not bar.whole or bar.count >= bar.total]:
+                self._settle(bar)
         return self._prints.feed(line, piece)
 
     def _count_epochs(self, epochs: float) -> None:
@@ -225,16 +215,15 @@ class BarScanner:
         if before and before is not bar:
             self._settle(before)
         at = count if step is None else step
-        if bar is None or at < bar.count or epoch != bar.epoch:
-            if bar:
-                self._settle(bar)
-            shown, rows, ahead = (
-                (before.shown if before else {}, [], False) if bar is None else (bar.shown, bar.rows, bar.ahead)
-            )
-            whole, total = self._whole_epochs or drawn.evaluates, total if step is None else 0.0
-            bar = self._bars[key] = _Bar(rank, total, epoch, rows, whole, drawn.evaluates, shown, bool(ahead))
-            for name, unit in drawn.units.items():
-                self._table.units.setdefault(name, unit)
+        if bar is None:
+            whole, shown = self._whole_epochs or drawn.evaluates, before.shown if before else {}
+            bar = self._bars[key] = _Bar(rank, total if step is None else 0, epoch, whole, drawn.evaluates, shown)
+        if at < bar.count or epoch != bar.epoch:
+            self._settle(bar)
+            bar.epoch, bar.was_ahead, bar.ahead = epoch, bool(bar.ahead), None
+            bar.count, bar.exact, bar.given = -1, True, (-1, {})
+        for name, unit in drawn.units.items():
+            self._table.units.setdefault(name, unit)
         self._last[rank] = bar
         fresh, bar.shown = bool(_changed(values, bar.shown)) or len(values) < len(bar.shown), values
         if bar.ahead is None:
@@ -259,8 +248,7 @@ class BarScanner:
         if bar.evaluates and states:
             self._table.add(states[-1][0], states[-1][1] | ({} if bar.epoch is None else {EPOCH: bar.epoch}), bar.rank)
         elif bar.whole and bar.count < bar.total and states:
-            where = f"epoch {bar.epoch or 1:g} stopped at {bar.count:g} of {bar.total:g} steps"
-            self._table.skip(states[-1][0], where)
+            self._table.skip(states[-1][0], f"epoch {bar.epoch or 1:g} stopped at {bar.count:g} of {bar.total:g} steps")
         elif not bar.ahead:
             for line, values, _ in states:
                 self._add(bar, line, bar.count, values)
@@ -275,13 +263,12 @@ class BarScanner:
 
     def _add(self, bar: _Bar, line: int, step: float, values: Values) -> None:
         """Add what is new in a state."""
-        new = _changed(values, bar.given[1]) if bar.given[0] == step else dict(values)
-        for name in [name for name in new if is_held(name)]:
-            if not _changed({name: new[name]}, self._held.get(bar.rank, {})):
-                del new[name]
+        held = self._held.setdefault(bar.rank, {})
+        new = _changed(values, bar.given[1]) if bar.given[0] == step else values
+        new = {name: v for name, v in new.items() if not is_held(name) or _changed({name: v}, held)}
         bar.given = step, values
         if new:
-            self._held.setdefault(bar.rank, {}).update(new)
+            held.update(new)
             bar.rows.append(len(self._table.lines))
             if bar.epoch is None:  # what is printed behind it may number it
                 self._prints.open.append(len(self._table.lines))
@@ -309,4 +296,5 @@ def _records_beside(text: str, kinds: Kinds) -> bool:
     others = (piece for _, piece in pieces(text[:PRINTED]) if "oss" in piece and not bars_in(piece, kinds))
     lines = (parse(payload(piece)[0]) for piece in others)
     placed = (line for line in lines if line.step is not None or None not in (line.epoch, line.position))
-    return len(list(islice((line for line in placed if "loss" in map(_metric, line.values)), FEW))) == FEW
+    losses = (line for line in placed if "loss" in map(metric_of, line.values))
+    return any(count == FEWEST_RECORDS for count, _ in enumerate(losses, 1))

@@ -8,7 +8,7 @@ from itertools import groupby
 
 import numpy as np
 
-from lmdiag.readers.text.names import canonical
+from lmdiag.readers.text.names import metric_of
 from lmdiag.readers.text.table import EPOCH, POSITION, STEP, Table, filled
 from lmdiag.stats.returning import loss_returns
 
@@ -105,7 +105,7 @@ def tell_apart(table: Table, bars: list[list[int]], is_held: Callable[[str], boo
         table.totals[row] = 0
         of_epochs.add(row)
     shown -= of_epochs
-    losses = {name for name in columns if (canonical(name) or ("",))[0] == "loss" and not is_held(name)}
+    losses = {name for name in columns if metric_of(name) == "loss" and not is_held(name)}
     printed = {row for name in losses for row in columns[name][0]} & of_epochs
     if printed and len(shown) <= len(printed):
         _move(table, losses & names, shown, "shown as")
@@ -203,6 +203,6 @@ def _restarts(table: Table, rows: np.ndarray, steps: np.ndarray, back: np.ndarra
 
 def _returns(table: Table, starts: np.ndarray) -> list[bool]:
     """Tell for each of these rows whether the fullest loss goes back to where the log began."""
-    losses = [column for name, column in table.columns.items() if (canonical(name) or ("",))[0] == "loss"]
+    losses = [column for name, column in table.columns.items() if metric_of(name) == "loss"]
     rows, values = max(losses, key=lambda column: len(column[0]), default=(starts[:0], np.empty(0)))
     return loss_returns(values, np.searchsorted(rows, starts)) if len(rows) else [True] * len(starts)
