@@ -80,13 +80,11 @@ class RawLog:
 
 def part(raw: RawLog, rows: np.ndarray, label: str, run_column: str = "") -> RawLog:
     """Return the rows that belong to one run; what was skipped is told once, with the run of the first row."""
-    place = np.full(raw.n_rows, -1)
-    place[rows] = np.arange(len(rows))
-    columns = {name: Column(*part) for name, part in _cut(raw, place)}
+    columns = {name: Column(*part) for name, part in _cut(raw, rows)}
     texts = {}
     for name, (at, words) in raw.texts.items():
-        inside = place[at] >= 0
-        texts[name] = (place[at][inside], [word for word, keep in zip(words, inside) if keep])
+        near, inside, new_rows = _within(np.asarray(at), rows)
+        texts[name] = (new_rows, [word for word, keep in zip(words[near], inside) if keep])
     first = 0 in rows
     return replace(
         raw,
@@ -120,12 +118,22 @@ def in_order(raw: RawLog, order: np.ndarray) -> RawLog:
     return replace(raw, columns=columns, texts=texts, lines=None if raw.lines is None else raw.lines[order])
 
 
-def _cut(raw: RawLog, place: np.ndarray) -> Iterator[tuple[str, tuple[np.ndarray, np.ndarray]]]:
-    cut: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+def _cut(raw: RawLog, rows: np.ndarray) -> Iterator[tuple[str, tuple[np.ndarray, np.ndarray]]]:
+    cut: dict[int, tuple[slice, np.ndarray, np.ndarray]] = {}
     for name, column in raw.columns.items():
         if id(column.rows) not in cut:
-            new_rows = place[column.rows]
-            cut[id(column.rows)] = (new_rows >= 0, new_rows[new_rows >= 0])
-        inside, new_rows = cut[id(column.rows)]
+            cut[id(column.rows)] = _within(column.rows, rows)
+        near, inside, new_rows = cut[id(column.rows)]
         if len(new_rows):
-            yield name, (new_rows, column.values[inside])
+            yield name, (new_rows, column.values[near][inside])
+
+
+def _within(at: np.ndarray, rows: np.ndarray) -> tuple[slice, np.ndarray, np.ndarray]:
+    """Return where a column's rows may be among `rows`, which of those are, and as the how manieth; both ascend.
+
+    What lies outside is not looked at: a log of many parts is cut as often.
+    """
+    near = slice(*np.searchsorted(at, np.array([rows[0], rows[-1] + 1], at.dtype)).tolist()) if len(rows) else slice(0)
+    place = np.searchsorted(rows, at[near])
+    inside = rows[place] == at[near]
+    return near, inside, place[inside]

@@ -19,10 +19,10 @@ from lmdiag.metrics import TIME_UNITS, unit_scale
 from lmdiag.naming import SPLITS, spelling
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, SUFFIXES, cell_number, number
-from lmdiag.readers.text.epochs import unroll
 from lmdiag.readers.text.line_format import LineFormat, Scanner
 from lmdiag.readers.text.names import UNIX_TIMES, canonical, heading, name_columns, of_training
 from lmdiag.readers.text.pieces import payload
+from lmdiag.readers.text.runs import unroll
 from lmdiag.readers.text.table import EPOCH, LARGEST, POSITION, STEP, Table
 from lmdiag.run import Event, Skipped
 

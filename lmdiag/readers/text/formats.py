@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from lmdiag.readers.numbers import NUM, SUFFIXES, number
 from lmdiag.readers.text.line_format import LineFormat, Said, Shape, shaped
 from lmdiag.readers.text.named_numbers import FEWEST_RECORDS, paired
 from lmdiag.readers.text.plans import Record
+from lmdiag.readers.text.progress_bar import BARS, KERAS, LOSS, BarScanner, states_in
 from lmdiag.readers.text.table import STEP, TOTAL, Table
 
 
@@ -590,6 +592,32 @@ EPOCHS = LineFormat(
     "Tutorials: a line an epoch",
     paired(),
     (("poch", lazy(rf"\b[Ee]poch\W*\d+(?:\s*/\s*\d+)?\W(?!.*(?:step|iter|batch)\W*\d).*{_ANY_LOSS}")),),
+)
+
+# bars
+
+
+class BarFormat(LineFormat):
+    """Bars that show a loss, in their description, inside, or right behind them."""
+
+    def marked(self, piece: str) -> bool:
+        """Tell whether a piece is such a bar."""
+        return any(LOSS.search(name) for values, _ in states_in(piece) for name in values)
+
+
+PROGRESS_BAR = BarFormat(
+    "progress-bar",
+    "tqdm, Lightning, NeMo 1 and other progress bars",
+    BarScanner,
+    BARS,
+    names={"v_num": None, "train_step_timing in s": "step_time_s"},
+)
+KERAS_CONSOLE = LineFormat(
+    "keras-console",
+    "Keras, printed progress",
+    partial(BarScanner, kinds=KERAS, whole_epochs=True),
+    (("/", lazy(r"^\s*\d+/(?:\d+|Unknown)\s+(?:\[[=>.]*\]|[━╸╺ ]*[━╸╺]|-) .*- \w+: ")),),
+    reductions={"loss": "epoch_mean"},
 )
 
 # any text with named numbers

@@ -50,6 +50,7 @@ class Line:
     strong: bool = False
     counter: str = ""  # what the step was called
     samples: bool = False  # the step counts samples
+    of_epoch: bool = False  # the total is that of an epoch, which was named before
     wholes: dict[str, tuple[str, bool]] = field(default_factory=dict)  # longer name -> its known ending, is strong
     training: dict[str, str] = field(default_factory=dict)  # numbers of training in a section of this evaluation set
     split: str = ""  # the evaluation set of the last metric that named one
@@ -111,9 +112,11 @@ def _place(line: Line, head: Heading, value: float, unit: str, section: str, las
         return _metric(line, Heading("metric", unit.replace("samples/s", "samples per s")), value, "", section)
     if head.kind == "total":
         if last in ("step", "position"):
+            line.of_epoch = line.of_epoch or (not line.total and line.epoch is not None)
             line.total = line.total or value
         elif last == "inner step":  # iteration:3 step:20/900
             line.epoch, line.step, line.total, line.counter = line.step, line.inner, value, "step"
+            line.of_epoch = True
         elif last == "epoch":
             line.epochs = value
         elif last.endswith(("ccuracy", "acc", "Acc")) and last in line.values and value:

@@ -12,14 +12,14 @@ from functools import lru_cache
 import numpy as np
 
 from lmdiag.patterns import lazy
-from lmdiag.readers.text.epochs import unroll
 from lmdiag.readers.text.line_format import Scanner
 from lmdiag.readers.text.named_number_line import MEASURES, Line, parse
-from lmdiag.readers.text.names import canonical, guess_loss, guess_step, name_columns, of_training
+from lmdiag.readers.text.names import canonical, guess_loss, guess_step, metric_of, name_columns, of_training
 from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.plans import Plans, Record
 from lmdiag.readers.text.record_lines import ModelNames, is_after_training, is_code, names_model, records_in
-from lmdiag.readers.text.spellings import rewritten
+from lmdiag.readers.text.runs import unroll
+from lmdiag.readers.text.spellings import PLACE, rewritten
 from lmdiag.readers.text.table import EPOCH, POSITION, RANK, ROW, STEP, TOTAL, Table
 from lmdiag.run import Event
 
@@ -27,6 +27,7 @@ _WORTH_A_LOOK = lazy(r"\d|nan|inf")
 _SUMMARY = "train_runtime"  # what the Trainer prints at the end of a training
 _ABOUT_A_CHECKPOINT = lazy(r"\b(?:sav(?:ed|ing)|checkpoint|best|improv\w+)\b", re.IGNORECASE)
 _END_OF_EPOCH = lazy(r"\b(?:complet\w*|finish\w*|done|ended|end of|results?|summary)\b", re.IGNORECASE)
+_PLACE_ALONE = lazy(rf"\W*(?:(?:train(?:ing)?|global)?[ _]?{PLACE}\W*\d+(?:\s*(?:/|of)\s*\d+)?\W*)+", re.IGNORECASE)
 _PLURAL = ("steps", "iterations", "iters", "batch", "batches", "updates")  # how many there will be, or how large one is
 FEW_LINES = 3
 EPOCHS = " epochs"  # how many epochs a line says there are
@@ -54,6 +55,8 @@ class Said:
     ends_epoch: bool
     indented: bool
     headline: bool
+    place: bool  # nothing but a place in the run
+    of_epoch: bool  # the total is that of an epoch
     of_model: bool
 
 
@@ -95,6 +98,8 @@ def said(piece: str) -> Record:
         ends_epoch=bool(_END_OF_EPOCH.search(plain)),
         indented=piece[0].isspace(),
         headline=len(text) < 200,
+        place=kind == "text" and bool(_PLACE_ALONE.fullmatch(plain[:200])),
+        of_epoch=line.of_epoch,
         of_model=line.epoch is not None and names_model(text),
     )
 
@@ -130,8 +135,9 @@ class PairScanner:
         self._table = table
         self._placed_only = placed_only
         self._epoch: float | None = None
+        self._place: dict[str, float] = {}  # that a line of its own announced
         self._loose: dict[int, tuple[dict[str, float], Said]] = {}  # rows without a place of their own
-        self._open = array(ROW)  # rows since an epoch was named last
+        self.open = array(ROW)  # rows since an epoch was named last
         self._closed: float | None = None  # the last epoch that a line closed
         self._last_line = 0
         self._headline = -FEW_LINES  # the line that announced an epoch, or the last record below it
@@ -164,11 +170,15 @@ class PairScanner:
             return False
         if kind == "result":
             return found.measured and self._result(piece, numbers, found)
-        if kind != "record" and not (self._continues(line, found) or self._below_headline(line, found)):
+        below = (kind != "record" or bool(self._place)) and self._below_headline(line, found)
+        if kind != "record" and not (below or self._continues(line, found)):
             return False
         if found.of_checkpoint:
             return False
-        if not found.placed and self._placed_only:
+        if below:
+            numbers.update(self._place)
+        placed = found.placed or (below and bool(self._place))
+        if not placed and self._placed_only:
             return self._result(piece, numbers, found)
         closes = found.whole_epoch and self._closes(numbers, found)
         if closes:
@@ -176,7 +186,7 @@ class PairScanner:
         if found.of_model:
             self._models.see(payload(piece)[0], line)
         epoch = numbers.get(EPOCH)
-        self._take(line, numbers, found)
+        self._take(line, numbers, found, placed)
         if closes:
             self._epoch, self._closed = None, epoch
         return True
@@ -186,16 +196,20 @@ class PairScanner:
         return found.indented and not found.placed and 0 <= line - self._last_line <= 1
 
     def _below_headline(self, line: int, found: Said) -> bool:
-        """Whether a line with a loss stands right below one that announced its epoch."""
+        """Whether a line with a loss stands right below one that announced its epoch or step."""
         below = found.judged and not found.placed and 0 < line - self._headline <= FEW_LINES
         self._headline = line if below else self._headline
         return below
 
     def _remember(self, line: int, numbers: dict[str, float], found: Said) -> None:
-        """Keep the epoch that a headline such as `Epoch 3/10` announces for the lines below it."""
+        """Keep the epoch and the step that a headline such as `Epoch 3/10` announces for the lines below it."""
         epoch = numbers.get(EPOCH)
         if epoch is not None and epoch == int(epoch) and found.headline:
-            self._epoch, self._headline, self._section = epoch, line, ""
+            self._epoch, self._headline, self._section, self._place = epoch, line, "", {}
+        if found.place:
+            self._headline, self._section = line, ""
+            self._place = {name: numbers[name] for name in (STEP, POSITION, TOTAL) if name in numbers}
+            self._count_total(found, self._place.get(TOTAL, 0.0))
 
     def _enter(self, piece: str) -> None:
         """Keep the set that a line such as `Evaluating ...` announces for the lines below it."""
@@ -207,9 +221,7 @@ class PairScanner:
     def _of_section(self, values: dict[str, float], found: Said) -> dict[str, float]:
         """Return the values of a line, under the set that was announced above it where it names none itself."""
         measured = {
-            name
-            for name in found.names
-            if name in values and (canonical(name) or ("",))[0] in _OF_A_SET and not of_training(name)
+            name for name in found.names if name in values and metric_of(name) in _OF_A_SET and not of_training(name)
         }
         return {f"{self._section} {name}" if name in measured else name: value for name, value in values.items()}
 
@@ -219,13 +231,20 @@ class PairScanner:
             self._table.happened(Event("final_evaluation", self._table.last_step, payload(piece)[0][:300], values))
         return bool(len(self._table.lines))
 
-    def _take(self, line: int, values: dict[str, float], found: Said) -> None:
+    def _count_total(self, found: Said, total: float) -> None:
+        if total:
+            self._table.of_epochs.add(found.of_epoch)
+
+    def _take(self, line: int, values: dict[str, float], found: Said, placed: bool) -> None:
         table = self._table
         row = len(table.lines)
         rank = values.pop(RANK, None)
         total = values.pop(TOTAL, 0.0)
         epochs = values.pop(EPOCHS, 0.0)
         if found.placed:
+            self._place = {}
+            self._count_total(found, total)
+        if placed:
             self._section = ""
             for name, metric in found.losses.items():
                 self._placed.setdefault(metric, set()).add(name)
@@ -238,10 +257,10 @@ class PairScanner:
         epoch = values.get(EPOCH)
         if epoch is not None:
             self._epoch = epoch
-            if self._open:
-                self._open = array(ROW)
+            if self.open:
+                self.open = array(ROW)
         elif self._epoch is None:
-            self._open.append(row)
+            self.open.append(row)
         else:
             values[EPOCH] = self._epoch
         for name, unit in found.units.items():
@@ -278,13 +297,13 @@ class PairScanner:
 
     def _closes(self, numbers: dict[str, float], found: Said) -> bool:
         """Whether a record of a whole epoch stands behind those of the epoch, and not before them."""
-        return bool(self._open) or numbers[EPOCH] == self._closed or found.ends_epoch
+        return bool(self.open) or numbers[EPOCH] == self._closed or found.ends_epoch
 
     def _close_epoch(self, epoch: float) -> None:
         """Number the rows of the epoch that a line such as `Epoch 3 done, mean loss 2.1` closes."""
         rows, values = self._table.columns.setdefault(EPOCH, (array(ROW), array("d")))
-        rows.extend(self._open)
-        values.extend([epoch] * len(self._open))
+        rows.extend(self.open)
+        values.extend([epoch] * len(self.open))
 
     def finish(self) -> None:
         """Decide on rows without a place, make one step of all counters, and name the columns."""

@@ -72,6 +72,11 @@ def canonical(key: str) -> tuple[str, float] | None:
     return (found.name, found.scale) if found.known else None
 
 
+def metric_of(key: str) -> str:
+    """Return the canonical metric of a printed name, "" where it stands for nothing known."""
+    return (canonical(key) or ("",))[0]
+
+
 def _section_of(text: str) -> str | None:
     """Return the split that a segment such as `Test set:` announces for the numbers behind it."""
     found = [match[1].lower() for match in map(_SECTION.match, _CUT.split(text)) if match]

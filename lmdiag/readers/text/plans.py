@@ -34,8 +34,8 @@ _FLOAT = r"(?:\d+\.\d+(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+)"
 _SIGN = "-?"
 _BEFORE_A_SIGN = ("", *" \t:='\"([,")
 _NOTATIONS = "-3.25", "4e-05", "-7.5e+02", "6.125"
-_BAR = lazy(r"%\|[^|\w]*\|")
-_BAR_STAND_IN = "%|\x00|"
+_BAR = r"(?:%\|[^|\w]*\|?|\|[█#-]+[^|\w]*\||\[[=>.]+\]|[━╸╺][━╸╺ ]*)"
+_ANY_BAR = lazy(_BAR)
 
 
 @dataclass
@@ -272,7 +272,7 @@ def _spelled(piece: str, kinds: list[tuple[int, int, str]]) -> Iterator[str]:
 
 def _literal(text: str) -> str:
     """Return the expression of the text between two numbers; blanks that pad a number may be more or fewer."""
-    plain = re.escape(_BAR.sub(lambda _: _BAR_STAND_IN, text)).replace(re.escape(_BAR_STAND_IN), r"%\|[^|\w]*\|")
+    plain = _BAR.join(map(re.escape, _ANY_BAR.split(text)))
     return re.sub(r"^(?:\\ ){2,}|(?:\\ )+$", lambda run: " {2,}" if run.end() < len(plain) else " +", plain)
 
 

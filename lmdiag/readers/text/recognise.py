@@ -12,12 +12,20 @@ from lmdiag.readers.growing import Growing
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text.aligned_table import ALIGNED_TABLE, may_hold_tables, tables_in, with_tables
 from lmdiag.readers.text.blocks import COMPOSER, MLLOG, OLMO
-from lmdiag.readers.text.formats import BARE, DEEPSPEED, EPOCHS, GENERIC, LIBRARIES, TUTORIALS
+from lmdiag.readers.text.formats import (
+    BARE,
+    DEEPSPEED,
+    EPOCHS,
+    GENERIC,
+    KERAS_CONSOLE,
+    LIBRARIES,
+    PROGRESS_BAR,
+    TUTORIALS,
+)
 from lmdiag.readers.text.hf_console import HF_CONSOLE
 from lmdiag.readers.text.line_format import LineFormat, LineScanner
 from lmdiag.readers.text.named_numbers import looks_like_record
 from lmdiag.readers.text.pieces import beginnings, pieces, text_of, without_colours
-from lmdiag.readers.text.progress_bar import KERAS_CONSOLE, PROGRESS_BAR
 from lmdiag.readers.text.reading import TextReading, read_blocks
 from lmdiag.readers.text.translation import JOEYNMT, SOCKEYE
 from lmdiag.sources.decoding import as_text
@@ -39,7 +47,7 @@ FEW_HITS = 3
 KINDS_LOOKED_AT = 40
 FEWEST_BARE = 10
 _BARE = lazy(r"-?\d{1,2}\.\d+|nan|inf", re.IGNORECASE)
-_ANY_DIGIT = str.maketrans("123456789", "000000000")
+_ANY_DIGIT = bytes.maketrans(b"123456789", b"000000000")
 
 
 def sample_of(text: str) -> str:
@@ -71,11 +79,16 @@ def _look(text: str) -> tuple[dict[str, list[str]], int]:
     if may_hold_tables(part):
         rows, rest = tables_in(list(pieces(part)))
         for piece in rest:
-            kinds.setdefault(piece.translate(_ANY_DIGIT), []).append(piece)
+            kinds.setdefault(_without_digits(piece), []).append(piece)
         return kinds, rows
-    for (_, piece), (_, kind) in zip(pieces(part), pieces(part.translate(_ANY_DIGIT))):
+    for (_, piece), (_, kind) in zip(pieces(part), pieces(_without_digits(part))):
         kinds.setdefault(kind, []).append(piece)
     return kinds, 0
+
+
+def _without_digits(text: str) -> str:
+    """Return a text with zeros for its digits; translating a string with other than ASCII characters takes ten times longer."""
+    return text.encode("utf-8", "surrogatepass").translate(_ANY_DIGIT).decode("utf-8", "surrogatepass")
 
 
 def _hits(kinds: dict[str, list[str]]) -> dict[str, int]:

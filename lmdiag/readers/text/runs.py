@@ -1,12 +1,150 @@
-"""Which rows of a printed log belong to which run."""
+"""What the rows of a printed log count, one counter for the whole run, and which rows belong to which run."""
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+
 import numpy as np
 
-from lmdiag.readers.text.names import canonical
-from lmdiag.readers.text.table import STEP, Table
+from lmdiag.readers.text.names import metric_of
+from lmdiag.readers.text.table import EPOCH, POSITION, STEP, Table, filled
 from lmdiag.stats.returning import loss_returns
+
+
+def unroll(table: Table) -> None:
+    """Give every row one step that counts through the whole run, from its step, place in the epoch, and epoch.
+
+    Rows without a place of their own, such as an evaluation printed behind the step it was made at, take the place of
+    the row before. Sets `config["step_kind"]` where the step counts something else than optimizer steps.
+    """
+    step, epoch, totals = table.cells(STEP), table.cells(EPOCH), np.asarray(table.totals)
+    position = table.cells(POSITION)
+    table.columns.pop(POSITION, None)
+    if np.isfinite(position).sum() > np.isfinite(step).sum():
+        step = position
+        if _counts_samples(table, totals, position):
+            table.config["step_kind"] = "samples"
+    own = ~np.isnan(step)
+    if not own.any():
+        _by_epoch(table, epoch)
+        return
+    numbered = np.isfinite(epoch)
+    counted = numbered.any() and (epoch[numbered] == np.floor(epoch[numbered])).all()
+    per_epoch = _steps_per_epoch(step, epoch, totals) if counted else 0
+    if per_epoch:
+        base = 1 if np.nanmin(epoch) >= 1 else 0
+        whole = filled(epoch) - base
+        closing = ~own & ~np.isnan(epoch)  # an evaluation that names its epoch and no step: at the end of the epoch
+        step = np.where(closing, (whole + 1) * per_epoch, step + whole * per_epoch)
+        table.totals = [per_epoch * table.config.get("epochs", 0)] * len(table.totals)
+    table.of_epochs = table.of_epochs if counted and len(np.unique(epoch[numbered])) == 1 else set()
+    table.put(STEP, filled(step))
+
+
+def _counts_samples(table: Table, totals: np.ndarray, position: np.ndarray) -> bool:
+    """Whether places such as 640/60000 count samples: they advance in strides of more than one and never odd ones."""
+    strides = np.diff(np.unique(position[np.isfinite(position)]))
+    large = len(strides) > 2 and strides.min() >= 8 and totals.max() >= 10_000
+    return bool(large and table.config.get("percent", False))
+
+
+def _by_epoch(table: Table, epoch: np.ndarray) -> None:
+    table.config["step_kind"] = "record"
+    if np.isnan(epoch).all():
+        return
+    if _repeats(table, epoch):
+        table.notes.append("several records of each epoch are printed without a step: records are counted")
+        table.put(STEP, np.arange(1.0, len(epoch) + 1))
+        table.put(EPOCH, filled(epoch))
+        return
+    table.config["step_kind"] = "epoch"
+    table.totals = [table.config.get("epochs", 0)] * len(table.totals)
+    table.put(STEP, filled(epoch))
+    table.columns.pop(EPOCH, None)
+
+
+def _repeats(table: Table, epoch: np.ndarray) -> bool:
+    """Whether the fullest column holds several values of the same epoch one after the other."""
+    columns = [rows for name, (rows, _) in table.columns.items() if name != EPOCH]
+    fullest: Sequence[int] = max(columns, key=len, default=[])
+    ranks = {rank for rank in table.ranks if rank is not None}
+    if len(ranks) > 1:  # the others will be left out
+        fullest = [row for row in fullest if table.ranks[row] in (None, min(ranks))]
+    return bool(len(fullest) > 2 and np.mean(np.diff(epoch[np.asarray(fullest)]) == 0) >= 0.5)
+
+
+def _steps_per_epoch(step: np.ndarray, epoch: np.ndarray, totals: np.ndarray) -> float:
+    """Return how many steps an epoch has where the counter starts again with every epoch, else 0."""
+    rows = np.flatnonzero(~np.isnan(step) & ~np.isnan(epoch))
+    if len(np.unique(epoch[rows])) < 2:
+        return 0
+    steps, most = step[rows], totals[rows].max()
+    onward = np.diff(epoch[rows])
+    forward = onward > 0
+    back = (np.diff(steps) < np.maximum(onward, 0)) | (np.unique(steps).size == 1)
+    within = (forward & back).any() and 0 < most >= steps.max()
+    if not within and (forward & ~back).sum() >= max((forward & back).sum(), 1):
+        return 0
+    return float(max(most, steps.max() + (1 if steps.min() == 0 else 0)))
+
+
+def tell_apart(table: Table, bars: list[list[int]], is_held: Callable[[str], bool]) -> None:
+    """Keep losses of epochs apart from those of steps: of a second bar, or printed behind an epoch; `bars` are their rows.
+
+    Where a bar shows no more losses than are printed, the printed ones count. A loss that never was a number beside
+    one that still is stands for the eye only: after a step with such a loss the other would be none, too. What a bar
+    goes on showing, `is_held`, is of neither.
+    """
+    columns = table.columns
+    of_epochs = {*np.flatnonzero(np.isnan(table.cells(STEP)) & np.isnan(table.cells(POSITION))).tolist()}
+    shown = {row for rows in bars for row in rows}
+    names = {name for name in columns.keys() - {STEP, EPOCH} if not shown.isdisjoint(columns[name][0])}
+    for row in _beside_longer(bars):
+        table.totals[row] = 0
+        of_epochs.add(row)
+    shown -= of_epochs
+    losses = {name for name in columns if metric_of(name) == "loss" and not is_held(name)}
+    printed = {row for name in losses for row in columns[name][0]} & of_epochs
+    if printed and len(shown) <= len(printed):
+        _move(table, losses & names, shown, "shown as")
+    elif shown:
+        _move(table, {name for name in names if not is_held(name)}, of_epochs, "train epoch")
+    _move(table, {STEP}, of_epochs, "")
+    known = {name: np.isfinite(values) for name, (_, values) in columns.items() if name in losses}
+    for name in known if any(finite[-1] for finite in known.values()) else ():
+        if name in names and not known[name].any():
+            _move(table, {name}, shown, "shown as")
+            table.names[f"shown as {name}"] = None
+            table.notes.append(f'"{name}" was never a number beside another loss and is left out')
+
+
+def _move(table: Table, names: set[str], moved: set[int], prefix: str) -> None:
+    """Give the values of some rows another name, or none."""
+    columns = table.columns
+    for name in [name for name in columns if name in names]:
+        rows, values = (np.asarray(side) for side in columns[name])
+        apart = np.isin(rows, list(moved))
+        if apart.any() and prefix:
+            columns[f"{prefix} {name}"] = rows[apart], values[apart]
+        columns[name] = rows[~apart], values[~apart]
+        if apart.all():
+            del columns[name]
+
+
+def _beside_longer(bars: list[list[int]]) -> Iterator[int]:
+    """Yield the rows of the bars that were drawn while one of more rows was."""
+    firsts: list[int] = []
+    lasts: list[int] = []
+    for _, group in groupby(sorted(bars, key=len, reverse=True), len):
+        alike = list(group)
+        for rows in alike:
+            if bisect_left(firsts, rows[-1]) > bisect_right(lasts, rows[0]):
+                yield from rows
+        for rows in alike:
+            insort(firsts, rows[0])
+            insort(lasts, rows[-1])
 
 
 def separate(table: Table) -> list[tuple[int, int]]:
@@ -21,30 +159,27 @@ def separate(table: Table) -> list[tuple[int, int]]:
     }
     count = len(table.lines)
     rows, steps = table.columns.get(STEP, (np.empty(0, np.int64), np.empty(0)))
-    starts, epochs = [0], np.empty(0, np.int64)
     back = np.flatnonzero(np.diff(steps) < 0) + 1
-    if len(back):
-        found, epochs = _restarts(table, rows, steps, back)
-        starts += found
+    found, epochs = _restarts(table, rows, steps, back) if len(back) else ([], [])
     named = np.searchsorted(np.asarray(table.lines), np.asarray(table.starts, np.int64)).tolist()
-    starts = sorted({*starts, *named} - {count})
+    starts = sorted({0, *found, *named} - {count})
     spans = list(zip(starts, [*starts[1:], count]))
     totals = np.array(table.totals, np.float64)
-    for run in np.unique(np.searchsorted(starts, epochs, "right") - 1):
+    if table.of_epochs == {True}:
+        totals *= table.config.get("epochs", 0)
+    for run in {int(run) for run in np.searchsorted(starts, epochs, "right") - 1}:
         totals[slice(*spans[run])] = 0  # that many steps has an epoch
     table.totals = totals
     return spans
 
 
-def _restarts(table: Table, rows: np.ndarray, steps: np.ndarray, back: np.ndarray) -> tuple[list[int], np.ndarray]:
+def _restarts(table: Table, rows: np.ndarray, steps: np.ndarray, back: np.ndarray) -> tuple[list[int], list[int]]:
     """Return the rows at which another run begins, and those at which another epoch of one does.
 
     `back` are the places at which the counter goes back.
     """
-    ends = np.asarray(
-        [row for row, event in zip(table.event_rows, table.events) if event.kind in ("end", "final_evaluation")],
-        np.int64,
-    )
+    kinds = ("end", "final_evaluation")
+    ends = np.array([row for row, event in zip(table.event_rows, table.events) if event.kind in kinds], np.int64)
     announced = np.asarray(table.totals, np.float64)[rows]
     said = np.maximum.accumulate(np.where(announced > 0, np.arange(len(rows)), -1))  # where a total was announced last
     starts: list[int] = []
@@ -55,20 +190,29 @@ def _restarts(table: Table, rows: np.ndarray, steps: np.ndarray, back: np.ndarra
         planned = announced[said[at - 1]] if said[at - 1] >= start else 0.0
         if steps[at] > lowest:
             continue
-        first, row = rows[start], rows[at]
-        ended = np.searchsorted(ends, row, "right") > np.searchsorted(ends, first, "right")
+        first, row = np.searchsorted(ends, [rows[start], rows[at]], "right")
         other = 0 < planned != announced[at] > 0
         reached = planned and steps[at - 1] >= planned - 1
-        if ended or other or (reached and returned):
-            starts.append(int(row))
+        if row > first or other or (reached and returned):
+            starts.append(int(rows[at]))
             start, lowest = at, steps[at]
         elif reached:
-            epochs.append(int(row))
-    return starts, np.asarray(epochs, np.int64)
+            epochs.append(int(rows[at]))
+    return starts, epochs
 
 
 def _returns(table: Table, starts: np.ndarray) -> list[bool]:
     """Tell for each of these rows whether the fullest loss goes back to where the log began."""
-    losses = [column for name, column in table.columns.items() if (canonical(name) or ("",))[0] == "loss"]
+    losses = [column for name, column in table.columns.items() if metric_of(name) == "loss"]
     rows, values = max(losses, key=lambda column: len(column[0]), default=(starts[:0], np.empty(0)))
     return loss_returns(values, np.searchsorted(rows, starts)) if len(rows) else [True] * len(starts)
+
+
+def steps_of_epochs(epoch: np.ndarray, train: np.ndarray, each: float, planned: int) -> np.ndarray:
+    """Return the steps at epochs that were rounded; equally spaced records of the training tell them exactly."""
+    steps = np.maximum(np.round(epoch * each), 1)
+    every = np.median(np.diff(steps[train])) if train.sum() > 2 else 0.0
+    if every >= 1:
+        snapped = np.round(steps / every) * every
+        steps = np.where((np.abs(snapped - steps) <= planned * 0.01) & (snapped > 0), snapped, steps)
+    return steps

@@ -65,10 +65,10 @@ def plain_english(words: str) -> str:
 
 
 _MEASURE = r"(?:[A-Za-z]+ ){0,2}(?:loss|cost|error|perplexity|ppl|accuracy)"
-_PLACE = r"(?:step|iteration|iter|update|batch|epoch)"
+PLACE = r"(?:step|iteration|iter|update|batch|epoch)"
 _FIRST = lazy(rf"\s*({NUM})\s?(ms|s|GiB|GB|MiB|MB|%)?\s+([A-Za-z][\w/]*(?: [A-Za-z][\w/]*){{0,2}})\s*")
 _SEPARATOR = lazy(r"\s*(?:[,;|]\s|:\s|\s-\s)\s*")
-_AT = lazy(rf"(?:{_PLACE}\W*\d+(?:\s*/\s*\d+)?\W*)+", re.IGNORECASE)
+_AT = lazy(rf"(?:{PLACE}\W*\d+(?:\s*/\s*\d+)?\W*)+", re.IGNORECASE)
 _DIGIT = lazy(r"\d")
 _BEHIND = lazy(r"\d\s?(?:[A-Za-z]+\s+)?(?:loss|LR|lr|ppl|perplexity)\b", re.IGNORECASE)  # quick to look for, and rare
 
@@ -123,7 +123,7 @@ REWRITES = (
     ), _place_of_mmengine, "MMEngine, mmcv"),
     Rewrite(("Train: ",), lazy(r"^Train: (\d+)(?=(?:/\d+)? \[\s*\d+/\d+)"), r"epoch \1", "timm"),
     Rewrite((" at ", " after ", " for ", " in ", " on "), lazy(
-        rf"\b({_MEASURE})\s+(?:at|after|for|in|on)\s+((?:epoch\s*[#:]?\s*\d+,?\s*(?:and\s+)?)?{_PLACE}\s*[#:]?\s*\d+)(?=\s*(?:[:=]|is\b|was\b))", re.IGNORECASE
+        rf"\b({_MEASURE})\s+(?:at|after|for|in|on)\s+((?:epoch\s*[#:]?\s*\d+,?\s*(?:and\s+)?)?{PLACE}\s*[#:]?\s*\d+)(?=\s*(?:[:=]|is\b|was\b))", re.IGNORECASE
     ), r"\2 \1", "courses: `Average loss at step 2000: 4.5`"),
     Rewrite(("loss at iteration",), lazy(r"\b(validation|valid|test) loss at iteration (\d+)(?: on \w+ set)?\s*(?=\|)"), r"iteration \2, \1 set: ", "Megatron-LM's forks"),
     Rewrite(("epoch", "batch", "step", "iter"), lazy(r"(?<![\w.])(?:\d+-)?(\d+)(epoch|batch|step|iter)\b"), r" \2 \1", "ESPnet"),

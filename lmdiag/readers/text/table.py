@@ -24,6 +24,15 @@ ROW = "i"  # the type of row numbers: four bytes
 MANY_SKIPPED = 1000  # so many are listed one by one, the rest is only counted
 
 
+def filled(values: np.ndarray, first: float | None = None) -> np.ndarray:
+    """Carry the last known value forward, and back to the beginning `first` or the first one there is."""
+    known = ~np.isnan(values)
+    if not known.any():
+        return values
+    last = np.maximum.accumulate(np.where(known, np.arange(len(values)), -1))
+    return np.where(last < 0, values[known.argmax()] if first is None else first, values[np.maximum(last, 0)])
+
+
 class Table:
     """Grows row by row; `columns` maps a name to the rows it stands in and its values there.
 
@@ -48,6 +57,7 @@ class Table:
         self.scales: dict[str, float] = {}
         self.units: dict[str, str] = {}
         self._totals: Any = array("d")  # of the rows so far, as long as no line announces a last step not even these
+        self.of_epochs: set[bool] = set()  # whether the totals were announced as those of an epoch, or of the run
         self.last_step: int | None = None
         self.tally = Tally()
         self.n_skipped = 0
@@ -177,12 +187,8 @@ class Table:
 
     def carry(self, name: str, first: float | None = None) -> None:
         """Give rows without a value of a column that of the row before, the first rows `first` or the first value there is."""
-        cells = self.cells(name)
-        known = ~np.isnan(cells)
-        if known.any() and not known.all():
-            last = np.maximum.accumulate(np.where(known, np.arange(len(cells)), -1))
-            start = cells[known.argmax()] if first is None else first
-            self.put(name, np.where(last < 0, start, cells[np.maximum(last, 0)]))
+        if name in self.columns:
+            self.put(name, filled(self.cells(name), first))
 
     def forget(self, name: str, sentinel: float) -> None:
         """Take a value out of a column that stands for no measurement."""

@@ -137,7 +137,7 @@ def test_a_bar_of_one_run(kind: str) -> None:
     values[20] = math.nan
     (run,) = runs({**DRAWN, **WRITTEN}[kind](values, 1, 0, 0.3) + "\n")
     assert run.format == "progress-bar"
-    assert run.config["max_steps"] == 40
+    assert run.config["max_steps"] == 40 * run.config.get("epochs", 1)
     assert same(points(run), list(enumerate(values, 1)))
 
 

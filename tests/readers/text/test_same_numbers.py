@@ -36,7 +36,7 @@ SPELLINGS = {
     "llm.c": ("s:{step} trl:{loss:.4f} lr:{lr:.6f} norm:{norm:.3f}", "step {step} | loss {loss:.4f} | lr {lr:.6f} | grad_norm {norm:.3f}"),
     "metric logger": (
         "Epoch: [0]  [{step:6d}/800]  eta: 2:17:53  lr: {lr:.6f}  loss: {loss:.4f} ({loss:.4f})  time: 0.6125  data: 0.0001  max mem: 20618",
-        "step {step}/800 | loss {loss:.4f} | lr {lr:.6f}",
+        "step {step} | loss {loss:.4f} | lr {lr:.6f}",  # 800 are the steps of the epoch
     ),
 }  # fmt: skip
 PREFIXES = {

@@ -42,6 +42,48 @@ def test_an_evaluation_behind_its_epoch_stands_at_its_end() -> None:
     assert steps(log) == [15, 30, 40, 55, 70, 80]
 
 
+@pytest.mark.parametrize(
+    ("place", "planned"),
+    [
+        ("Epoch [1/10], Step [{s}/938], ", 9380),
+        ("Epoch [1], Step [{s}/938], ", None),
+        ("Epoch: [0/90][{s:4d}/938] ", 84420),
+        ("Epoch: [0][{s:4d}/938] ", None),
+        ("2026-01-02 10:11:12 - mmengine - INFO - Epoch(train) [1][{s}/938] ", None),
+        ("Epoch [1/1], Step [{s}/938], ", 938),
+        ("Step [{s}/938], Epoch 1, ", 938),
+        ("Step {s}/938 epoch 0.{s} ", 938),
+        ("Epoch 1/3:  10%|█  | {s}/938 [00:01<00:03, 5.1it/s, ", 2814),
+    ],
+)
+def test_the_steps_of_an_epoch_are_not_those_of_the_run(place: str, planned: int | None) -> None:
+    lines = [f"{place.format(s=s)}loss: {4 - s / 300:.4f}" for s in range(100, 900, 100)]
+    (log,) = read_text("".join(f"{line}]\n" if "|" in line else f"{line}\n" for line in lines))
+    assert steps(log) == [*range(100, 900, 100)]
+    assert log.config.get("max_steps") == planned
+
+
+def test_runs_of_one_epoch_are_told_apart() -> None:
+    run = "".join(f"Epoch: [0][{s:4d}/40] Loss {4 - s / 20:.2f}\n" for s in range(40))
+    assert [log.n_rows for log in read_text(run * 2)] == [40, 40]
+
+
+@pytest.mark.parametrize(
+    "place", ["epoch {e} step {s}/100", "=== Epoch {e}, Iteration {s} ===", "Train Epoch {e}/2 | batch {s}/100"]
+)
+@pytest.mark.parametrize("below", ["loss {loss}", "  loss: {loss}\n  acc: 0.5", "\ntrain loss: {loss}\nval loss: 3.5"])
+def test_a_place_stands_on_the_line_above_its_losses(place: str, below: str) -> None:
+    text = "".join(
+        f"{place.format(e=e, s=s)}\n{below.format(loss=f'{5 - e - s / 100:.2f}')}\n"
+        for e in (1, 2)
+        for s in range(10, 101, 10)
+    )
+    (log,) = read_text(text)
+    (loss,) = (column for name, column in log.columns.items() if name in ("loss", "train loss"))
+    assert log.columns["step"].values[loss.rows].tolist() == [*range(10, 201, 10)]
+    assert loss.values.tolist() == pytest.approx([5 - e - s / 100 for e in (1, 2) for s in range(10, 101, 10)])
+
+
 def test_losses_without_any_place_are_counted() -> None:
     (log,) = read_text("".join(f"Train Loss: {5 - k}.5 - Train Perplexity: 90.0\n" for k in range(4)))
     assert log.step_kind == "record"
