@@ -30,7 +30,7 @@ _NUMBER = lazy(
 )
 _DIGITS = lazy(r"\d+")
 _NAME_GOES_ON = lazy(r"[\w/.@-]*['\"]\s*:")
-_FLOAT = r"(?:\d+\.\d+(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+)"
+_FLOAT = r"\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)"
 _SIGN = "-?"
 _BEFORE_A_SIGN = ("", *" \t:='\"([,")
 _NOTATIONS = "-3.25", "4e-05", "-7.5e+02", "6.125"
