@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from lmdiag.naming import evaluation_set, spelling
 from lmdiag.readers.text.table import EPOCH, POSITION, STEP, Table
 
 
@@ -32,9 +31,24 @@ def unroll(table: Table) -> None:
         base = 1 if np.nanmin(epoch) >= 1 else 0
         whole = _filled(epoch) - base
         closing = ~own & ~np.isnan(epoch)  # an evaluation that names its epoch and no step: at the end of the epoch
+        _averages_apart(table, closing, own)
         step = np.where(closing, (whole + 1) * per_epoch, step + whole * per_epoch)
         table.totals = [per_epoch * table.config.get("epochs", 0)] * len(table.totals)
     table.put(STEP, _filled(step))
+
+
+def _averages_apart(table: Table, closing: np.ndarray, own: np.ndarray) -> None:
+    """Leave the mean that closes an epoch out of the columns of its steps, so that it is no value of the last of them."""
+    for name, (rows, values) in list(table.columns.items()):
+        at = closing[np.asarray(rows, int)]
+        if (
+            name in (STEP, EPOCH)
+            or evaluation_set(spelling(name).name)
+            or not 0 < at.sum() <= own[np.asarray(rows, int)].sum()
+        ):
+            continue
+        for part, chosen in ((name, ~at), (f"epoch {name}", at)):
+            table.columns[part] = np.asarray(rows)[chosen], np.asarray(values)[chosen]
 
 
 def _counts_samples(table: Table, totals: np.ndarray, position: np.ndarray) -> bool:
@@ -64,13 +78,18 @@ def _by_epoch(table: Table, epoch: np.ndarray) -> None:
 
 def _repeats(table: Table, epoch: np.ndarray) -> bool:
     """Whether the fullest column holds several values of the same epoch one after the other."""
-    fullest: Sequence[int] = max(
-        (rows for name, (rows, _) in table.columns.items() if name != EPOCH), key=len, default=[]
-    )
+    columns = [(rows, values) for name, (rows, values) in table.columns.items() if name != EPOCH]
+    fullest, values = max(columns, key=lambda column: len(column[0]), default=([], []))
+    values = np.asarray(values, float)
     ranks = {rank for rank in table.ranks if rank is not None}
     if len(ranks) > 1:  # the others will be left out
-        fullest = [row for row in fullest if table.ranks[row] in (None, min(ranks))]
-    return bool(len(fullest) > 2 and np.mean(np.diff(epoch[np.asarray(fullest)]) == 0) >= 0.5)
+        mine = [table.ranks[row] in (None, min(ranks)) for row in fullest]
+        fullest, values = [row for row, own in zip(fullest, mine) if own], values[mine]
+    if len(fullest) < 3:
+        return False
+    again = np.diff(epoch[np.asarray(fullest)]) == 0
+    printed_twice = (values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))
+    return bool(np.mean(again) >= 0.5 and not (again & ~printed_twice).sum() < again.sum() / 2)
 
 
 def _steps_per_epoch(step: np.ndarray, epoch: np.ndarray, totals: np.ndarray) -> float:

@@ -14,7 +14,7 @@ _CUT = lazy(r"[,;|\t\[\](){}»•→←<>%]|\s-+\s|\s{3,}|:\s|:$|\.\s(?=[A-Z][a-
 _TRAILING = " \t:=≈~[('\"<>-|*`→,"
 _KEY = lazy(r"[^\W\d][\w./%@()^+\-]*(?: [\w./%@()^+\-]+){0,3}$")
 _SECTION = lazy(
-    r"\W*(?:on |the |in )*(train|training|val|valid|validation|eval|evaluation|test|dev)"
+    r"\W*(?:on |the |in |eval )*(train|training|val|valid|validation|eval|evaluation|test|dev)"
     r"(?:[ _](?:set|results?|metrics|stats|data|phase|split|step|epoch|run))?\W*$",
     re.IGNORECASE,
 )
@@ -34,6 +34,7 @@ _EPOCH_WORDS = lazy(
 )
 _COUNTED, _EVALUATED = "step|iter|iteration|batch", "|".join(SPLIT_WORDS)
 _EVALUATED_STEP = lazy(rf"^(?:(?:{_EVALUATED})[ _](?:{_COUNTED})|(?:{_COUNTED})[ _](?:{_EVALUATED}))$", re.IGNORECASE)
+_NOTHING = lazy(r"\b(?:None|N/A|n/a)\b")  # what stands in place of a number
 _EACH = ("per", "each", "every")
 _COUNTS_AND_ALSO = (
     "_step",
@@ -82,7 +83,7 @@ def heading(between: str) -> Heading:
     """
     if between.strip() in ("/", "of", "out of"):
         return Heading("total")
-    between = plain_english(between)
+    between = plain_english(_NOTHING.split(between)[-1] if "N" in between or "n/a" in between else between)
     tail = between.rstrip(" \t'\"[(")
     strong = tail.endswith((":", "=", "≈"))
     head = between.rstrip(_TRAILING)
@@ -130,6 +131,11 @@ def _name(key: str, section: str | None, strong: bool, column: bool = False) -> 
 def _evaluated(name: str) -> str | None:
     """Return the evaluation set that a counter is named after, as in `VALID Epoch`."""
     return next((SPLIT_WORDS[word] for word in words_of(name) if word in SPLIT_WORDS), None)
+
+
+def counts_evaluated(key: str) -> bool:
+    """Tell whether a name counts the batches of an evaluation, as `VALID Batch` does."""
+    return _EVALUATED_STEP.search(key) is not None
 
 
 def is_split(key: str) -> bool:
