@@ -32,7 +32,7 @@ SPLIT_WORDS = {word: split for word, split in SPLITS.items() if split} | {
 # Names that count steps, the surest first; `_step` counts the calls of a logger.
 STEP_NAMES = """
     step global_step iteration iter optimizer_step train_step current_steps num_updates updates update_step steps iters
-    step_end it n_iter time_total_timesteps total_timesteps num_timesteps _step batch_id batch update iterations batches up minibatch mini_batch
+    step_end it n_iter nupdates time_total_timesteps total_timesteps num_timesteps _step batch_id batch update iterations batches up minibatch mini_batch
 """.split()
 # First parts of a name with slashes that are no evaluation set, even where they hold a loss.
 NAMESPACES = frozenset(
@@ -65,7 +65,7 @@ _PHRASES = {  # words that stand for one
     "cross_entropy": "ce", "learning_rate": "lr", "learning_rates": "lr", "l_r": "lr", "held_out": "heldout", "hold_out": "holdout",
     "bits_per_byte": "bpb", "nats_per_byte": "npb", "bits_per_token": "bpt", "nats_per_token": "nats", "bits_per_character": "bpc",
     "bits_per_char": "bpc", "metrics_train": "train", "metrics_training": "train", "metrics_eval": "eval", "loss_metrics": "train",
-    "train_iter_stats": "train", "eval_stats": "eval",
+    "train_iter_stats": "train", "eval_stats": "eval", "cv_loss": "val loss",
     "validation_metrics": "val",
 }  # fmt: skip
 _STARTS_OF_PHRASES = frozenset(phrase.partition("_")[0] for phrase in _PHRASES)
@@ -78,7 +78,7 @@ _MEASURES = {
 _UNSAID = frozenset(  # words beside a measure that leave it what it is
     """
     avg running cur epoch batch smoothed smooth so far final lm interval window step total overall set log model iter last
-    per sample token word example raw ema reduced global local language
+    per sample token word words example raw tot gpt ema reduced global local language
     """.split()
 )
 _AROUND = {  # metric: words around its alias that leave it what it is

@@ -24,7 +24,7 @@ OF_PREFERENCES = (
     "log_odds",
     "eval_rewards/",
 )  # beside these a likelihood is one term of the loss
-LARGEST_SHARE = 1.5  # a larger accuracy is one in percent
+LARGEST_SHARE = 1.5  # a larger accuracy or utilisation is one in percent
 SUMMARIES = 0.2  # share of the records that can be summaries
 SUMMARY = ("train_loss", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos")
 
@@ -47,7 +47,7 @@ def _translated(raw: RawLog, step_column: str) -> Iterator[Translated]:
         scale = _scale(raw, name, metric) * _unit_of_config(raw, metric)
         for prefix, part in _by_split(column, splits) if len(column.rows) else ():
             whole = f"{prefix}{metric}" if "/" not in metric else metric
-            percent = scale == 1 and whole.endswith(("accuracy", "f1")) and (part.values > LARGEST_SHARE).any()
+            percent = scale == 1 and whole.endswith(("accuracy", "f1", "mfu")) and (part.values > LARGEST_SHARE).any()
             yield Translated(whole, name, part, 1e-2 if percent else scale, f"{prefix}{name}")
 
 

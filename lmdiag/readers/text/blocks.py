@@ -108,7 +108,8 @@ class ComposerScanner(_Block):
         for name, (_, values) in list(self._table.columns.items()):
             if not name.startswith("lr-"):
                 continue
-            lost = self._console and max(values, default=0.0) < _FOUR_DECIMALS
+            rounded = all(round(value, 4) == value for value in values)
+            lost = self._console and rounded and max(values, default=0.0) < _FOUR_DECIMALS
             self._table.names[name] = None if lost else "lr"
             if lost:
                 self._table.notes.append(f"{name} is printed with four decimals, too few to be read")

@@ -139,7 +139,7 @@ _ITEM = lazy(
     rf"^\s*(.+?)(?::\s*|(?<=[\w)])\s+)({NUM})\s*(%|[KMBGTPE]?(?:FLOPS|FLOP/s|B|iB)?|ms|s)\s*$"
 )  # forks without colons: `lm loss 2.31E+00`
 _EVALUATION = lazy(
-    r"^\W*(?P<set>[\w./-]*?)[- ]?(?:loss|results) at (?P<place>.+?) \| (?P<items>.*)$|^\W*iteration (?P<n>\d+) on (?P<what>\w+) set \| (?P<more>.*)$"
+    r"^\W*(?P<set>[\w./-]*?)[- ]?(?:loss|results) at (?P<place>.+?) \| (?P<items>.*)$|^\W*iteration (?P<n>\d+) (?:on (?P<what>\w+) set )?\| (?P<more>.*)$"
 )
 _PLACE = lazy(r"iteration (\d+)")
 _CLOCK = lazy(r":\s*\d+:\d\d")
@@ -222,6 +222,7 @@ _MEGATRON = shaped(
     Shape("iteration", _ITERATION, parse=_piped),
     Shape(" at ", _EVALUATION, parse=_piped_evaluation),
     Shape(" on ", _EVALUATION, parse=_piped_evaluation),
+    Shape("eval_loss", _EVALUATION, parse=_piped_evaluation),
     settle=_settle_megatron,
 )
 _NAMES: dict[str, str | None] = {
@@ -586,6 +587,12 @@ BARE = LineFormat(
     shaped(Shape("", lazy(rf"^\s*(?P<loss>{NUM})\s*$"))),
     (),
     step_kind="record",
+)
+PAIRS = LineFormat(
+    "two-numbers-a-line",
+    "A step and its loss a line, without a word",
+    shaped(Shape("", lazy(rf"^\s*(?P<step>\d+)[\s,:;]+(?P<loss>{NUM})\s*$"))),
+    (),
 )
 EPOCHS = LineFormat(
     "epoch-print",

@@ -48,6 +48,34 @@ def without_margins(lines: list[str]) -> list[str]:
     return joined
 
 
+_BROKEN = (",\n '", ",\n  '", ", \n '", ", \n  '")
+_OPENS = lazy(r"\{\s*'[\w/ .-]+':[^{}]*,\s*$")
+_GOES_ON = lazy(r"\s+'[^']+':[^{}]*(?:,|\})\s*$")
+
+
+def has_broken_dictionaries(text: str) -> bool:
+    """Tell whether a text may hold dictionaries that `pprint` wrote a line for each name."""
+    return any(sign in text for sign in _BROKEN)
+
+
+def with_whole_dictionaries(lines: list[str]) -> list[str]:
+    """Join the lines of a dictionary; a blank line is left where it stood, so that lines keep their numbers.
+
+    >>> with_whole_dictionaries(["{'loss': 2.5,", " 'step': 3}", "done"])
+    ["{'loss': 2.5, 'step': 3}", '', 'done']
+    """
+    joined = list(lines)
+    first = -1
+    for k, line in enumerate(lines):
+        if first >= 0 and _GOES_ON.match(line):
+            joined[first] = f"{joined[first].rstrip()} {line.strip()}"
+            joined[k] = ""
+            first = first if line.rstrip().endswith(",") else -1
+        else:
+            first = k if "{" in line and _OPENS.search(line) else -1
+    return joined
+
+
 def has_margins(text: str) -> bool:
     """Tell whether lines of a text end with a file at the right margin."""
     return ".py:" in text and _MARGIN.search(text) is not None

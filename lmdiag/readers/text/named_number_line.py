@@ -13,18 +13,29 @@ from lmdiag.metrics import TIME_UNITS
 from lmdiag.naming import is_other_term
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, SUFFIXES, number
-from lmdiag.readers.text.names import SHORT_FOR_LOSS, Heading, canonical, heading, is_split, of_training
+from lmdiag.readers.text.names import (
+    SHORT_FOR_LOSS,
+    Heading,
+    canonical,
+    counts_evaluated,
+    heading,
+    is_called_a_loss,
+    is_split,
+    of_training,
+)
 from lmdiag.readers.text.spellings import rewritten
 
-_RATE = r"tok(?:ens)?/s(?:ec)?|samples/s(?:ec)?|words/s(?:ec)?|bpc|bpb|BPC|BPB"  # units that say what was measured
+_RATE = r"tok(?:ens)?/s(?:ec)?|samples/s(?:ec)?|words/s(?:ec)?|s(?:ec)?/(?:it(?:er)?|step|batch)|bpc|bpb|BPC|BPB"  # units that say what was measured
 _UNIT = rf"{_RATE}|ms|sec|min|us|µs|GiB|GB|MiB|MB|KB|it/s|s/it|[smhxKkMBGT%]"
 _VALUE = lazy(
     rf"(?<![\w.@#$^])({NUM})(?:({_UNIT})(?:(?<=[kKMB])\s({_RATE})(?=[\s,|;)]|$))?|\s(ms|s|GiB|GB|MiB|MB|{_RATE}|it/s)(?=[\s,|;)]|$))?(?![\w])(?!\.\w)"
 )
 _IS_RATE = lazy(rf"(?:{_RATE})$")
 _EVALUATION_AT = lazy(
-    r"\W*(?:eval|evaluation|valid|validation|val|test)(?: at)?(?: step| iter)? (\d+)\s*[:|]", re.IGNORECASE
+    r"\W*(?:eval|evaluation|valid|validation|val|(?P<test>test))(?: at)?(?:\s+(?:step|iter) (?P<step>\d+)(?!\s*/)\b| (?P<n>\d+)\s*[:|])",
+    re.IGNORECASE,
 )
+_OF_ALL = lazy(r"global|total_train", re.IGNORECASE)  # beside a counter that starts again
 _SAMPLES = lazy(r"\s*(?:examples|samples|sequences|sentences)\b")
 _OF_THE_SAME_SET = ("accuracy", "ppl", "bpb", "bpc", "f1")
 MEASURES = frozenset({"loss", "ppl", "bpb", "bpc"})
@@ -48,6 +59,7 @@ class Line:
     measured: bool = False  # holds a loss, perplexity or bits
     judged: bool = False  # holds one of these or an accuracy
     strong: bool = False
+    of_batches: bool = False  # counts the batches of an evaluation
     counter: str = ""  # what the step was called
     samples: bool = False  # the step counts samples
     of_epoch: bool = False  # the total is that of an epoch, which was named before
@@ -81,7 +93,8 @@ def parse(piece: str) -> Line:
     line, section, last, end = Line(), "", "", 0
     piece = rewritten(piece)
     if evaluation := _EVALUATION_AT.match(piece):
-        line.step, end = float(evaluation[1]), evaluation.end()
+        line.step, end = float(evaluation["step"] or evaluation["n"]), evaluation.end()
+        section = "test" if evaluation["test"] else "val"
     for match in _VALUE.finditer(piece, end):
         between = piece[end : match.start()]
         end = match.end()
@@ -91,6 +104,7 @@ def parse(piece: str) -> Line:
         word = match[1]
         if word[-1:].isalpha() and not (head.strong or head.known):
             continue  # "nan" as a word of prose
+        line.of_batches = line.of_batches or (head.kind == "none" and counts_evaluated(head.key))
         if head.kind == "metric" and "." not in word and is_split(head.key):
             continue  # sizes of data sets
         if head.kind == "total" and last == "step":
@@ -108,7 +122,8 @@ def parse(piece: str) -> Line:
 
 def _place(line: Line, head: Heading, value: float, unit: str, section: str, last: str, between: str) -> str:
     """Put one number where its heading says; return what the next number may refer to."""
-    if head.kind in ("total", "bare", "none") and _IS_RATE.match(unit):
+    unnamed = head.kind in ("total", "bare", "none") or (head.kind == "step" and line.step is not None)
+    if unnamed and _IS_RATE.match(unit):
         return _metric(line, Heading("metric", unit.replace("samples/s", "samples per s")), value, "", section)
     if head.kind == "total":
         if last in ("step", "position"):
@@ -119,13 +134,15 @@ def _place(line: Line, head: Heading, value: float, unit: str, section: str, las
             line.of_epoch = True
         elif last == "epoch":
             line.epochs = value
+        elif unit and last in line.values and last not in line.units:
+            line.units[last] = unit  # 5.2/23.7 GiB
         elif last.endswith(("ccuracy", "acc", "Acc")) and last in line.values and value:
             line.values[last] /= value
         return ""
     if head.kind == "bare":
         return _bare(line, value, unit, last, between)
     if head.kind == "step":
-        if line.step is None or (line.step is not None and "global" in head.key.lower()):
+        if line.step is None or _OF_ALL.search(head.key):
             line.step, line.counter = value * SUFFIXES.get(unit, 1.0), head.key.lower()
             return "step"
         line.inner = value
@@ -158,7 +175,7 @@ def _measured(head: Heading, unit: str) -> tuple[Heading, str, tuple[str, float]
     if unit in TIME_UNITS and found and found[0].rpartition("/")[2] in CORE:
         found = None  # the time of something: no loss is one of seconds
         head = Heading("metric", key, head.section, head.strong)
-    if found is None and _IS_RATE.match(unit):
+    if (found is None or found[0] in ("time", "elapsed_s")) and _IS_RATE.match(unit):
         key, found, unit = unit, canonical(unit), ""  # speed: 1200 tokens/s
     if found and found[0].endswith("loss") and unit.lower() in ("bpc", "bpb"):
         unit = "bits"
@@ -196,7 +213,7 @@ def _metric(line: Line, head: Heading, value: float, unit: str, section: str) ->
         line.training[key] = training
     if unit:
         line.units[key] = unit
-    if found is None and key.lower() in SHORT_FOR_LOSS:
+    if found is None and (key.lower() in SHORT_FOR_LOSS or is_called_a_loss(key)):
         line.core = True
     if found:
         line.split = found[0].rpartition("/")[0] or line.split

@@ -34,6 +34,14 @@ EPOCHS = " epochs"  # how many epochs a line says there are
 _OF_A_SET = ("loss", "ppl", "accuracy", "bpb", "bpc")
 _ANNOUNCED = lazy(r"\W*(?:\w+ing )?(train|val|eval|test|dev)[a-z]*\b[A-Za-z ]{0,24}\W*$", re.IGNORECASE)
 FEWEST_RECORDS = 3
+_RANK_BEHIND = lazy(r"(?<![\w.-])rank (\d+)\s*$")  # WeNet
+_BESIDE_A_RECORD = frozenset(
+    """
+    step_time_s data_time_s mem_bytes mem_reserved_bytes tokens_per_sec tokens_per_sec_per_device tflops_per_device mfu
+    loss_scale tokens samples
+    """.split()
+)
+LONGEST_BLOCK = 30  # lines from one that announces a step to the loss of that step
 
 
 @dataclass
@@ -58,12 +66,15 @@ class Said:
     place: bool  # nothing but a place in the run
     of_epoch: bool  # the total is that of an epoch
     of_model: bool
+    beside: bool  # tells the speed, the memory or the loss scale of a step, and nothing that a record is known by
 
 
 def said(piece: str) -> Record:
     """Return the named numbers of one piece, with its place in the run, and what it says of them."""
     text, rank = payload(piece)
     line = parse(text)
+    if rank is None and "rank " in text and (behind := _RANK_BEHIND.search(text)):
+        rank = int(behind[1])
     numbers = dict(line.values)
     for name, value in ((STEP, line.step), (POSITION, line.position), (EPOCH, line.epoch), (RANK, rank)):
         if value is not None:
@@ -101,6 +112,7 @@ def said(piece: str) -> Record:
         place=kind == "text" and bool(_PLACE_ALONE.fullmatch(plain[:200])),
         of_epoch=line.of_epoch,
         of_model=line.epoch is not None and names_model(text),
+        beside=line.step is not None and any(metric_of(name) in _BESIDE_A_RECORD for name in names),
     )
 
 
@@ -112,6 +124,8 @@ def is_record(line: Line) -> bool:
     """Tell whether named numbers are those of a training record: a place and a metric, or at least a loss."""
     if line.placed:
         return line.judged or (line.core and line.step is not None and line.counter not in _PLURAL)
+    if line.measured and line.split and not line.of_batches:
+        return True  # DEV : loss 2.3
     return line.strong and (line.measured or (line.judged and bool(line.split)))
 
 
@@ -139,6 +153,9 @@ class PairScanner:
         self._loose: dict[int, tuple[dict[str, float], Said]] = {}  # rows without a place of their own
         self.open = array(ROW)  # rows since an epoch was named last
         self._closed: float | None = None  # the last epoch that a line closed
+        self._at: tuple[float | None, float | None] = None, None  # step and epoch of the last record that has a step
+        self._announced: tuple[float, int] | None = None  # a step that stands alone, and its line
+        self._below: dict[int, float] = {}  # rows without a place -> the step announced above them
         self._last_line = 0
         self._headline = -FEW_LINES  # the line that announced an epoch, or the last record below it
         self._section = ""  # the set that a line of its own announced: "Evaluating ..."
@@ -164,6 +181,9 @@ class PairScanner:
     def _feed(self, line: int, piece: str, numbers: dict[str, float], found: Said) -> bool:
         kind = found.kind
         if kind == "text":
+            if found.beside and self._is_beside(numbers):
+                self._take(line, numbers, found, found.placed)
+                return True
             self._remember(line, numbers, found)
             return False
         if kind == "none":
@@ -201,9 +221,20 @@ class PairScanner:
         self._headline = line if below else self._headline
         return below
 
+    def _is_beside(self, numbers: dict[str, float]) -> bool:
+        """Whether a line is about the step of the last record: `step 100, step time: 92 ms`."""
+        step, epoch = self._at
+        if epoch is None:
+            numbers.pop(EPOCH, None)
+        return numbers[STEP] == step and numbers.get(EPOCH, epoch) == epoch
+
     def _remember(self, line: int, numbers: dict[str, float], found: Said) -> None:
         """Keep the epoch and the step that a headline such as `Epoch 3/10` announces for the lines below it."""
         epoch = numbers.get(EPOCH)
+        if found.headline and not found.names and (step := numbers.get(STEP)) is not None:
+            above = self._announced[1] if self._announced else -LONGEST_BLOCK
+            if above <= self._last_line or line - above > FEW_LINES:  # the first count of a block
+                self._announced = step, line
         if epoch is not None and epoch == int(epoch) and found.headline:
             self._epoch, self._headline, self._section, self._place = epoch, line, "", {}
         if found.place:
@@ -250,11 +281,15 @@ class PairScanner:
                 self._placed.setdefault(metric, set()).add(name)
         else:
             self._loose[row] = {name: values[name] for name in found.names}, found
+            if self._announced and line - self._announced[1] <= LONGEST_BLOCK:
+                self._below[row] = self._announced[0]
             if self._section and not found.split:
                 values = self._of_section(values, found)
         if found.shortened or found.names not in self._plain:
             values = self._in_full(found, values)
         epoch = values.get(EPOCH)
+        if STEP in values:
+            self._at = values[STEP], epoch
         if epoch is not None:
             self._epoch = epoch
             if self.open:
@@ -307,6 +342,7 @@ class PairScanner:
 
     def finish(self) -> None:
         """Decide on rows without a place, make one step of all counters, and name the columns."""
+        self._place_below()
         self._settle_loose()
         self._table.starts = self._models.starts()
         guess_step(self._table)
@@ -316,6 +352,15 @@ class PairScanner:
         self._table.config.pop("percent", None)
         guess_loss(self._table)
         name_columns(self._table, {name: units.most_common(1)[0][0] for name, units in self._units.items()})
+
+    def _place_below(self) -> None:
+        """Give losses the step that a line above them announced, as in `== Step 3 ==`, where no line says both."""
+        table, steps = self._table, self._below
+        alone = not any(name in table.columns for name in (STEP, EPOCH, POSITION))
+        if alone and len(set(steps.values())) >= max(FEWEST_RECORDS, len(table.lines) // 2):
+            cells = np.full(len(table.lines), np.nan)
+            cells[list(steps)] = list(steps.values())
+            table.put(STEP, cells)
 
     def _settle_loose(self) -> None:
         """Make results of the rows without a place whose losses are also printed with a place, unless they recur."""

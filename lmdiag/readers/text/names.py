@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from lmdiag.metrics import METRICS, unit_scale
-from lmdiag.naming import SPLIT_WORDS, SPLITS, is_step_name, spelling, words_of
+from lmdiag.naming import SPLIT_WORDS, SPLITS, is_other_term, is_step_name, spelling, words_of
 from lmdiag.patterns import lazy
 from lmdiag.readers.text.spellings import plain_english
 from lmdiag.readers.text.table import EPOCH, POSITION, STEP, Table
@@ -19,7 +19,7 @@ _CUT = lazy(r"[,;|\t\[\](){}»•→←<>%]|\s-+\s|\s{3,}|:\s|:$|\.\s(?=[A-Z][a-
 _TRAILING = " \t:=≈~[('\"<>-|*`→,"
 _KEY = lazy(r"[^\W\d][\w./%@()^+\-]*(?: [\w./%@()^+\-]+){0,3}$")
 _SECTION = lazy(
-    r"\W*(?:on |the |in )*(train|training|val|valid|validation|eval|evaluation|test|dev)"
+    r"\W*(?:on |the |in |eval )*(train|training|val|valid|validation|eval|evaluation|test|dev)"
     r"(?:[ _](?:set|results?|metrics|stats|data|phase|split|step|epoch|run))?\W*$",
     re.IGNORECASE,
 )
@@ -39,6 +39,7 @@ _EPOCH_WORDS = lazy(
 )
 _COUNTED, _EVALUATED = "step|iter|iteration|batch", "|".join(SPLIT_WORDS)
 _EVALUATED_STEP = lazy(rf"^(?:(?:{_EVALUATED})[ _](?:{_COUNTED})|(?:{_COUNTED})[ _](?:{_EVALUATED}))$", re.IGNORECASE)
+_NOTHING = lazy(r"\b(?:None|N/A|n/a)\b")  # what stands in place of a number
 _EACH = ("per", "each", "every")
 _COUNTS_AND_ALSO = (
     "_step",
@@ -92,7 +93,7 @@ def heading(between: str) -> Heading:
     """
     if between.strip() in ("/", "of", "out of"):
         return Heading("total")
-    between = plain_english(between)
+    between = plain_english(_NOTHING.split(between)[-1] if "N" in between or "n/a" in between else between)
     tail = between.rstrip(" \t'\"[(")
     strong = tail.endswith((":", "=", "≈"))
     head = between.rstrip(_TRAILING)
@@ -142,6 +143,11 @@ def _evaluated(name: str) -> str | None:
     return next((SPLIT_WORDS[word] for word in words_of(name) if word in SPLIT_WORDS), None)
 
 
+def counts_evaluated(key: str) -> bool:
+    """Tell whether a name counts the batches of an evaluation, as `VALID Batch` does."""
+    return _EVALUATED_STEP.search(key) is not None
+
+
 def is_split(key: str) -> bool:
     """Tell whether a name is that of a data set alone, as in `train 2.1 | val 2.3`."""
     return _SPLIT_ALONE.match(key) is not None
@@ -153,8 +159,10 @@ def of_training(key: str) -> bool:
     return "train" in words_of(key)
 
 
-SHORT_FOR_LOSS = frozenset({"l", "tl", "obj", "objective"})
+SHORT_FOR_LOSS = frozenset({"l", "tl", "obj", "objective", "mlm", "clm", "tlm"})
+_LANGUAGE = lazy(r"(?:mlm|clm|tlm)-\w+$", re.IGNORECASE)  # MLM-en, as XLM prints it
 FEWEST = 3
+_PEAK = frozenset({"max", "peak"})
 UNIX_TIMES = 1e8
 
 
@@ -164,10 +172,16 @@ def guess_step(table: Table) -> None:
         return
     for name, (rows, values) in table.columns.items():
         numbers = np.asarray(values, float)
-        if len(rows) == len(table.lines) and canonical(name) is None and _counts(numbers):
+        if len(rows) == len(table.lines) and canonical(name) is None and "/" not in name and _counts(numbers):
             table.columns[STEP] = table.columns.pop(name)
             table.notes.append(f'"{name}" grows with every record and was taken for the step')
             return
+
+
+def is_called_a_loss(name: str) -> bool:
+    """Tell whether a name that stands for nothing known is that of a loss of something in training: `Mask_Loss`."""
+    words = words_of(name)
+    return words[-1:] == ("loss",) and SPLIT_WORDS.keys().isdisjoint(words) and canonical(name) is None
 
 
 def _counts(numbers: np.ndarray) -> bool:
@@ -175,9 +189,11 @@ def _counts(numbers: np.ndarray) -> bool:
 
 
 def guess_loss(table: Table) -> None:
-    """Take a column such as `L` for the loss where none is called one; drop the records if it cannot be one."""
+    """Take a column such as `L`, or the only one called a loss of something, for the loss; drop the records if it cannot be one."""
     metrics = {(canonical(name) or ("", 1.0))[0] for name in table.columns}
-    short = [name for name in table.columns if name.lower() in SHORT_FOR_LOSS]
+    called = [name for name in table.columns if is_called_a_loss(name)]
+    single = called if len(called) == 1 and not is_other_term(called[0]) else []
+    short = [name for name in table.columns if name.lower() in SHORT_FOR_LOSS or _LANGUAGE.match(name)] or single
     if not short or not metrics.isdisjoint({"loss", "train/loss", "ppl", "bpb", "bpc"}):
         return
     rows, values = table.columns[short[0]]
@@ -204,21 +220,35 @@ def _clock(named: str, values: Sequence[float], unit: str) -> str:
 def name_columns(table: Table, units: Mapping[str, str]) -> None:
     """Say which canonical metric each column is, and bring the units it was printed with to those of the metric.
 
-    Of two columns for one metric the fuller gets it, then one of its very name, then the earlier; the other keeps its own name.
+    Of two columns for one metric the fuller gets it, then one of its very name, then a peak, then the earlier; the other
+    keeps its own name.
     """
     taken: dict[str, str] = {}
-    for name in sorted(table.columns, key=lambda name: (-len(table.columns[name][0]), name not in METRICS)):
+    first = min((rank for rank in table.ranks if rank is not None), default=None)
+    kept = None if first is None else np.array([rank in (None, first) for rank in table.ranks])
+
+    def points(name: str) -> int:
+        rows = table.columns[name][0]
+        return len(rows) if kept is None else int(kept[np.asarray(rows, int)].sum())  # other ranks will be left out
+
+    for name in sorted(
+        table.columns,
+        key=lambda name: (-points(name), name not in METRICS, _PEAK.isdisjoint(words_of(name))),
+    ):
         if name in (STEP, EPOCH):
             continue
         metric = table.names.get(name) or (canonical(name) or (name, 1.0))[0]
         if metric in ("time", "elapsed_s") and name not in table.names:
             metric = _clock(metric, table.columns[name][1], units.get(name, ""))
         if taken.setdefault(metric, name) != name:
-            rarer = 2 * len(table.columns[name][0]) <= len(table.columns[taken[metric]][0])
+            rarer = 2 * points(name) <= points(taken[metric])
             estimate = rarer and metric == "loss" and of_training(name) and taken.setdefault("train/loss", name) == name
             table.names[name] = "train/loss" if estimate else name if name not in METRICS else f"printed {name}"
             continue
-        if name not in table.names and spelling(name).name != metric and metric != name:
+        term = name.partition(" ")[2]
+        if metric.endswith("/loss") and is_called_a_loss(term) and term in table.columns and "val/loss" in taken:
+            table.names[name] = f"val/{term}"  # a term of the loss that the training has, too, and no set
+        elif name not in table.names and spelling(name).name != metric and metric != name:
             table.names[name] = metric
         if name in units:
             table.units.setdefault(name, units[name])

@@ -10,7 +10,12 @@ from collections.abc import Iterator
 
 from lmdiag.patterns import lazy
 from lmdiag.readers.tables.tally import Tally
-from lmdiag.readers.text.margins import has_margins, without_margins
+from lmdiag.readers.text.margins import (
+    has_broken_dictionaries,
+    has_margins,
+    with_whole_dictionaries,
+    without_margins,
+)
 from lmdiag.readers.text.record_lines import records_in
 from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
@@ -31,10 +36,11 @@ _MACHINE = r"(?:worker|node|host|gpu|algo|trainer|machine|server|master|compute|
 # at once. A group called `rank…` numbers a process, and one called `host…` names a machine.
 _PREFIXES: dict[str, tuple[str, ...]] = {
     r"\[": (
-        r"\[(?:rank|Rank|RANK|default)[ =:]?(?P<rank>\d+)\]:?",
+        r"\[(?:rank|Rank|RANK|default)[ =:]*(?P<rank>\d+)\]:?",
         r"\[\d+,(?:mpirank:)?(?P<rank_mpi>\d+)(?:,algo-\d+)?\]<std(?:out|err)>:",  # Open MPI, SageMaker
         r"\[pod/[\w.-]*?(?:-(?P<host_pod>\d+))?/[\w.-]+\]",  # kubectl logs --prefix
         rf"\[{_LEVEL}(?:\s*\|[^\]]*)?\]",
+        r"\[[\w.-]+:(?P<rank_espnet>\d+)/\d+\](?=\s)",
         r"\[[\w./-]+:\d+(?::\w+)?\]",
         r"\[[A-Za-z][\w.-]*\](?=\s*(?:\[|\d{4}-|-\s|INFO))|\[titan\]|\[NeMo \w",
     ),
@@ -46,7 +52,12 @@ _PREFIXES: dict[str, tuple[str, ...]] = {
         r"\[?\d{1,2}:\d\d:\d\d(?:[.,]\d+)?(?: [AP]M)?\]?",
         r"\d\d:\d\d(?= [A-Z\[])",
     ),
-    r"\(": (r"\(\w*Worker\w* pid=(?P<rank_ray>\d+)[^)]*\)", r"\(\w+ pid=\d+[^)]*\)", r"\(\w+:\d+\)"),
+    r"\(": (
+        r"\(\w*Worker\w* pid=(?P<rank_ray>\d+)[^)]*\)",
+        r"\(\w+ pid=\d+[^)]*\)",
+        r"\(\w+:\d+\)",
+        r"\((?P<rank_k2>\d+)/\d+\)(?= Epoch \d)",
+    ),
     r"[A-Za-z_<]": (
         r"[Rr]ank (?P<rank_said>\d+)(?=\s*[:|])|rank-?(?P<rank_only>\d+)(?:\[[^\]]*\])*:",
         rf"(?P<host_pdsh>{_MACHINE}(?=[a-z._-]*\d)[\w.-]*+):(?=\s)",
@@ -55,7 +66,7 @@ _PREFIXES: dict[str, tuple[str, ...]] = {
         r"(?:srun|slurmstepd|mpirun|torchrun):(?=\s)",
         r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+\s+\d+ [\w./-]+:\d+\]",
         rf"{_LEVEL}(?::(?!(?i:{_PLACE}))[A-Za-z_][\w.]*:|(?::[\w.]+)?(?=[\s:\]|-]))",
-        r"[\w.<>-]+:[\w.<>-]+:\d+(?=\s)|[A-Za-z_][\w.-]*\.py:\d+:?",
+        r"[\w.<>-]+:[\w.<>-]+:\d+(?=\s)|[A-Za-z_][\w.-]*\.py:\d+:?|[A-Za-z_][\w.-]*\[[\w./-]+\.py:\d+\]",
         rf"(?!(?i:{_PLACE}))[A-Za-z_][\w.]*(?= (?:-|») )",
     ),
     r"[-|»>:,\]]": (r"[-|»>:,\]]+(?=\s)",),
@@ -122,7 +133,11 @@ def pieces(text: str, first_line: int = 1, tally: Tally | None = None) -> Iterat
     redrawn = "\r" in text or "\x08" in text
     blank = 0
     lines = text.removesuffix("\n").split("\n") if text else []
-    for number, line in enumerate(without_margins(lines) if has_margins(text) else lines, first_line):
+    if has_margins(text):
+        lines = without_margins(lines)
+    if has_broken_dictionaries(text):
+        lines = with_whole_dictionaries(lines)
+    for number, line in enumerate(lines, first_line):
         if redrawn and ("\r" in line or "\x08" in line):
             split = line.split("\r") if "\x08" not in line else _REDRAW.split(line)
             parts = [piece for piece in split if piece and not piece.isspace()]

@@ -19,6 +19,7 @@ from lmdiag.readers.text.formats import (
     GENERIC,
     KERAS_CONSOLE,
     LIBRARIES,
+    PAIRS,
     PROGRESS_BAR,
     TUTORIALS,
 )
@@ -161,7 +162,8 @@ def can_read(name: str, head: bytes) -> bool:
 def read(source: Source) -> list[RawLog]:
     """Read a printed log of any format; raise `UnreadableLog` where no line looks like a training record."""
     start = without_colours(beginnings(source))
-    line_format = BARE if not source.met and is_bare(start) else format_of(start)
+    bare = None if source.met else BARE if is_bare(start) else PAIRS if is_paired(start) else None
+    line_format = bare or format_of(start)
     try:
         return read_blocks(line_format, source.name, text_of(source))
     except UnreadableLog:
@@ -179,6 +181,18 @@ def is_bare(text: str) -> bool:
     lines = [line.strip() for line in text[:SAMPLE].split("\n") if line.strip()][:FEWEST_BARE]
     numbers = [line for line in lines if _BARE.fullmatch(line)]
     return len(lines) == FEWEST_BARE and len(numbers) >= 0.8 * FEWEST_BARE and len(set(numbers)) > 1
+
+
+def is_paired(text: str) -> bool:
+    """Tell whether nearly all lines of a text are a count that grows and a number, as of a loss, and nothing else.
+
+    >>> is_paired("".join(f"{k}0 2.{k}\\n" for k in range(1, 11))), is_paired("1 2\\n2 4\\n" * 5)
+    (True, False)
+    """
+    lines = [line.split() for line in text[:SAMPLE].split("\n") if line.strip()][:FEWEST_BARE]
+    pairs = [line for line in lines if len(line) == 2 and line[0].isdigit() and _BARE.fullmatch(line[1])]
+    counts = [int(count) for count, _ in pairs]
+    return len(lines) == FEWEST_BARE and len(pairs) >= 0.8 * FEWEST_BARE and counts == sorted(set(counts))
 
 
 def begin(name: str, start: str) -> Growing:

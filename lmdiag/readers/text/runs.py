@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import groupby
 
 import numpy as np
 
+from lmdiag.naming import evaluation_set, spelling
 from lmdiag.readers.text.names import metric_of
 from lmdiag.readers.text.table import EPOCH, POSITION, STEP, Table, filled
 from lmdiag.stats.returning import loss_returns
@@ -37,6 +38,7 @@ def unroll(table: Table) -> None:
         base = 1 if np.nanmin(epoch) >= 1 else 0
         whole = filled(epoch) - base
         closing = ~own & ~np.isnan(epoch)  # an evaluation that names its epoch and no step: at the end of the epoch
+        _averages_apart(table, closing, own)
         step = np.where(closing, (whole + 1) * per_epoch, step + whole * per_epoch)
         table.totals = [per_epoch * table.config.get("epochs", 0)] * len(table.totals)
     table.of_epochs = table.of_epochs if counted and len(np.unique(epoch[numbered])) == 1 else set()
@@ -67,12 +69,30 @@ def _by_epoch(table: Table, epoch: np.ndarray) -> None:
 
 def _repeats(table: Table, epoch: np.ndarray) -> bool:
     """Whether the fullest column holds several values of the same epoch one after the other."""
-    columns = [rows for name, (rows, _) in table.columns.items() if name != EPOCH]
-    fullest: Sequence[int] = max(columns, key=len, default=[])
+    columns = [(rows, values) for name, (rows, values) in table.columns.items() if name != EPOCH]
+    column = max(columns, key=lambda column: len(column[0]), default=([], []))
+    fullest, cells = np.asarray(column[0]), np.asarray(column[1])
     ranks = {rank for rank in table.ranks if rank is not None}
     if len(ranks) > 1:  # the others will be left out
-        fullest = [row for row in fullest if table.ranks[row] in (None, min(ranks))]
-    return bool(len(fullest) > 2 and np.mean(np.diff(epoch[np.asarray(fullest)]) == 0) >= 0.5)
+        mine = np.array([table.ranks[row] in (None, min(ranks)) for row in fullest.tolist()], bool)
+        fullest, cells = fullest[mine], cells[mine]
+    if len(fullest) < 3:
+        return False
+    again = np.diff(epoch[fullest]) == 0
+    printed_twice = (cells[1:] == cells[:-1]) | (np.isnan(cells[1:]) & np.isnan(cells[:-1]))
+    return bool(np.mean(again) >= 0.5 and (again & ~printed_twice).sum() >= again.sum() / 2)
+
+
+def _averages_apart(table: Table, closing: np.ndarray, own: np.ndarray) -> None:
+    """Leave the mean that closes an epoch out of the columns of its steps, so that it is no value of the last of them."""
+    for name in [
+        name for name in table.columns if name not in (STEP, EPOCH) and not evaluation_set(spelling(name).name)
+    ]:
+        rows, values = (np.asarray(side) for side in table.columns[name])
+        at = closing[rows]
+        if 0 < at.sum() <= own[rows].sum():
+            for part, chosen in ((name, ~at), (f"epoch {name}", at)):
+                table.columns[part] = rows[chosen], values[chosen]
 
 
 def _steps_per_epoch(step: np.ndarray, epoch: np.ndarray, totals: np.ndarray) -> float:

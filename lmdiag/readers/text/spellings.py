@@ -70,6 +70,7 @@ _FIRST = lazy(rf"\s*({NUM})\s?(ms|s|GiB|GB|MiB|MB|%)?\s+([A-Za-z][\w/]*(?: [A-Za
 _SEPARATOR = lazy(r"\s*(?:[,;|]\s|:\s|\s-\s)\s*")
 _AT = lazy(rf"(?:{PLACE}\W*\d+(?:\s*/\s*\d+)?\W*)+", re.IGNORECASE)
 _DIGIT = lazy(r"\d")
+_COUNTED = lazy(rf"\s*(\d+)\s+(?={NUM}\s)")  # a count in front of all: `12 4.31 s run, 8.9 loss`
 _BEHIND = lazy(r"\d\s?(?:[A-Za-z]+\s+)?(?:loss|LR|lr|ppl|perplexity)\b", re.IGNORECASE)  # quick to look for, and rare
 
 
@@ -97,6 +98,11 @@ def _nested(match: re.Match[str]) -> str:
     return ", ".join(f"{match[1]}{'/' + name if k else ''}={number}" for k, (name, number) in enumerate(names)) + ", "
 
 
+def _averages(match: re.Match[str]) -> str:
+    """Leave the losses of a batch as they are, and name the averages over the batches before it: `tot_loss[loss=2.1, …]`."""
+    return match[2] if match[1] == "loss" else _nested(match)
+
+
 def _place_of_mmengine(match: re.Match[str]) -> str:
     """Write `Epoch(train) [1][10/735]` in words; the batches of an evaluation, as in `Epoch(val) [1][50/50]`, are no steps."""
     phase, epoch, n, total = match[1] or "train", match[2], match[3], match[4]
@@ -114,8 +120,16 @@ REWRITES = (
     Rewrite((":",), lazy(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?|\b\d+:\d\d(?::\d\d)?(?:[.,]\d+)?\b"), _clock, "clocks inside of lines"),
     Rewrite(("|g",), lazy(r"\|{1,2}(?:g|grad|gradient|g_param|grads)\|{1,2}"), " grad_norm ", "word_language_model's descendants"),
     Rewrite(("poch",), lazy(r"(?i:\b(?:1|one) epoch\s*=\s*\d[\d,]*(?![\d.]))"), ",", "RWKV"),
-    Rewrite(("={", ": {"), lazy(r"(\w[\w/.-]*)['\"]?\s*[=:]\s*\{([^{}]*\d[^{}]*)\}"), _nested, "InternEvo"),
+    Rewrite(("={", ": {"), lazy(r"(?<![\w.])([A-Za-z_][\w/.-]*)['\"]?\s*[=:]\s*\{([^{}]*\d[^{}]*)\}"), _nested, "InternEvo"),
     Rewrite(("(",), lazy(r"(?<=\w)\s?\((?=[^()]*\d)(?=[^()]*[A-Za-z])[^()=:]*\)(?=\s*[:=])"), "", "`Training Loss (avg over last 50): 9.1`"),
+    Rewrite((") :", "):"), lazy(r"(?<=\w)\s?\((?:cur|curr|current|avg|mean|[A-Za-z]+(?: [A-Za-z]+)+)\)(?=\s*:)"), "", "DeepSpeed-Chat: `acc (higher is better) : 0.6`"),
+    Rewrite(("loss[",), lazy(r"(\b\w*loss)\[((?:[\w/]+=[^,\]]+, )+over [\d.]+ frames\.? ?)\]"), _averages, "icefall"),
+    Rewrite(("tf_loss[",), lazy(rf"\bstep, tf_loss\[({NUM})\]\[(\d+)\]"), r"step \2, loss \1", "T5 on Mesh TensorFlow"),
+    Rewrite(("Saving dict for global step",), lazy(r"Saving dict for global step (\d+)\s*:"), r"eval step \1 |", "TensorFlow's Estimator"),
+    Rewrite(("split ",), lazy(r"\bsplit\s+(\d+)\s*/\s*(\d+) \|(?:\s*epoch\s+\d+ \|)?"), r"epoch \1/\2 |", "Flair's language models"),
+    Rewrite(("TRAIN Batch ", "CV Batch "), lazy(r"\b(?:TRAIN|(CV)) Batch (\d+)/(\d+)(?=\s)"), lambda m: f"epoch {m[2]} " + (f"valid batch {m[3]} " if m[1] else f"step {m[3]} "), "WeNet"),
+    Rewrite(("CV info cv_loss", "history loss "), lazy(r"\b(?:CV info cv_loss|(history) loss)(?=\s)"), lambda m: "history=" if m[1] else "val loss", "WeNet"),
+    Rewrite(("e", "E"), lazy(r"^\s*[eE]\s?(\d+(?:/\d+)?)[\s|,]+[bB]\s*(\d+(?:/\d+)?)(?=[\s|,])"), r"epoch \1 batch \2, ", "abbreviated counters"),
     Rewrite(("[",), lazy(r"^\[(\d+)(?:/\d+)?(?:\]\s*\[|,\s+)\s*(\d+)(/\d+)?\](?=[\s:]*\w)[\s:]*"), lambda m: f"epoch {m[1]} step {m[2]}{m[3] or ''}, ", "PyTorch's CIFAR tutorial; MMEngine"),
     Rewrite((":",), lazy(r"(poch\W{0,3}\d+(?:/\d+)?\]?\s*(?:[Bb]atch|[Ss]tep|[Ii]ter)?\s*\[)\s*(\d+)\s*:\s*(\d+)\s*\]"), r"\1\2/\3]", "Paddle's tutorials"),
     Rewrite(("train) [", "train)[", "val) [", "val)[", "test) [", "test)[", "- Epoch [", "- Iter ["), lazy(
@@ -139,6 +153,8 @@ def rewritten(piece: str) -> str:
     ('epoch 3  done , val loss: 2.5', ' epoch 3:train: batch 50: loss=2.5   grad_norm  0.7  time 65s')
     >>> rewritten("Loss (mean of 50): 2.5, norm={'a': 1.5, 'b': 0.5} x"), rewritten("step 3: 2.5 loss, 8.83 GB used, 0.001 LR")
     ('Loss: 2.5, norm=1.5, norm/b=0.5,  x', 'step 3, loss: 2.5, used: 8.83 GB, LR: 0.001')
+    >>> rewritten("12 4.3 s run, 8.5 loss, 0.1 LR"), rewritten("acc (higher is better) : 0.5"), rewritten("loss[loss=2.5, over 9 frames], x")
+    ('step 12, run: 4.3 s, loss: 8.5, LR: 0.1', 'acc : 0.5', 'loss=2.5, over 9 frames, x')
     """
     for rewrite in REWRITES:
         if any(hint in piece for hint in rewrite.hints):
@@ -152,7 +168,8 @@ def rewritten(piece: str) -> str:
 
 def _names_first(piece: str) -> str:
     """Put the names of a line before its numbers where all but its place have them behind: `step 3: 10.5 loss, 0.001 LR`."""
-    items = _SEPARATOR.split(piece)
+    counted = _COUNTED.match(piece)
+    items = ([f"step {counted[1]}"] if counted else []) + _SEPARATOR.split(piece[counted.end() :] if counted else piece)
     found = [_FIRST.fullmatch(item) for item in items]
     others = [item for item, first in zip(items, found) if not first]
     if sum(map(bool, found)) < 2 or not all(_AT.fullmatch(item) or not _DIGIT.search(item) for item in others):

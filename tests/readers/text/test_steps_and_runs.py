@@ -232,7 +232,7 @@ def test_models_that_say_their_name_are_runs_of_their_own() -> None:
 
 
 def test_names_before_the_epoch_that_alternate_are_one_run() -> None:
-    (log,) = read_text("".join(f"worker_{w} Epoch {e}: loss 2.{e}\n" for e in (1, 2, 3) for w in (0, 1)))
+    (log,) = read_text("".join(f"worker_{w} Epoch {e}: loss 2.{e}{w}\n" for e in (1, 2, 3) for w in (0, 1)))
     assert log.n_rows == 6
 
 
