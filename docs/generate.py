@@ -85,7 +85,11 @@ def metric_table() -> str:
         f"| `{m.name}` | {m.meaning} | {m.unit or '–'} | {', '.join(f'`{a}`' for a in m.aliases) or '–'} |"
         for m in METRICS.values()
     ]
-    return f"{NOTE}{METRIC_HEAD}\n| metric | meaning | unit | other spellings |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+    return (
+        f"{NOTE}{METRIC_HEAD}\n| metric | meaning | unit | other spellings |\n|---|---|---|---|\n"
+        + "\n".join(rows)
+        + "\n"
+    )
 
 
 LOG_FORMAT = """# The standard log, `lmdiag-log/1`

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from lmdiag.metrics import TIME_UNITS, unit_scale
 from lmdiag.patterns import lazy
 
 # 1,234.5e-6 or nan or -inf, also as C and Fortran write these (1.#IND, nan.0, -nan(ind)); a comma only between thousands.
@@ -21,6 +22,13 @@ _MARKS = ("ensor(", "rray(", "float", "int64(", "int32(", "tf.Tensor: ")
 _NOT_FINITE = lazy(
     r"([-+]?)(?:(nan|1\.#(?:ind|qnan|snan))|(?:inf|infinity|1\.#inf))(?:0*|\.0|\((?:s?nan|ind)\))", re.IGNORECASE
 )
+
+MARKS = " *`'\"~≈▼▲▾▴↑↓→←⬇⬆✓✔★☆✗"  # beside a number: better, worse, best
+_MISSING = lazy(r"(?i)(?:-*|—|–|None|NA|<NA>|NaT|null|n/a|#na#|no log|\?|…|\.\.\.?)$")
+_WITH_UNIT = lazy(rf"({NUM})\s*([A-Za-zµ]+(?:/[A-Za-z]+)?)$")
+_CLOCK = lazy(r"(?:(\d+):)?(\d+):(\d\d(?:\.\d+)?)$")
+_SPAN = lazy(r"(?:(\d+)h)? ?(?:(\d+)m(?:in)?)? ?(?:(\d+(?:\.\d+)?)s)$")
+_FRACTION = lazy(r"(?i)(?:\[|(?:epoch|step|iter\w*)\W*)?(\d+)(?:/(\d+))?\]?$")
 
 
 def number(word: str, suffixed: bool = False) -> float:
@@ -74,6 +82,40 @@ def cell_number(word: str) -> float | None:
     if "(" in word and (inside := unwrapped(word)) != word:
         return cell_number(inside)
     return _not_finite(word)
+
+
+def cell_value(word: str, of_memory: bool = False) -> float | str | None:
+    """Return the number in a cell of a printed table, times in seconds and sizes in bytes; None where it is missing, else the word.
+
+    >>> cell_value("2,345 ▼"), cell_value("1.2k"), cell_value("00:01"), cell_value("50 ms"), cell_value("3/10")
+    (2345.0, 1200.0, 1.0, 0.05, 3.0)
+    >>> cell_value("2.1G"), cell_value("2.1G", of_memory=True), cell_value("--"), cell_value("best")
+    (2100000000.0, 2254857830.4, None, 'best')
+    """
+    try:
+        return float(word)
+    except ValueError:
+        word = word.strip(MARKS)
+    if found := _CLOCK.match(word) or _SPAN.match(word):
+        hours, minutes, seconds = (float(part or 0) for part in found.groups())
+        return 3600 * hours + 60 * minutes + seconds
+    if _MISSING.match(word):
+        return None
+    if (value := cell_number(word)) is not None:
+        return value
+    if found := _WITH_UNIT.match(word):
+        factor = unit_factor(found[2], of_memory)
+        return word if factor is None else number(found[1]) * factor
+    found = _FRACTION.match(word)
+    return float(found[1]) if found else word
+
+
+def unit_factor(unit: str, of_memory: bool = True) -> float | None:
+    """Return what a number with a unit behind it is multiplied with, None for a word that is no unit."""
+    size = unit_scale("mem_bytes", unit)
+    if size != 1 and (of_memory or len(unit) > 1):
+        return size
+    return 1.0 if "/" in unit else SUFFIXES.get(unit) or TIME_UNITS.get(unit)
 
 
 def _not_finite(word: str) -> float | None:

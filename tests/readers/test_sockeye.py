@@ -46,6 +46,20 @@ def test_the_folder_is_one_run(tmp_path: Path) -> None:
     assert run["samples"].values.tolist() == [800, 1600, 2400]
 
 
+def test_batches_count_updates_where_gradients_are_accumulated() -> None:
+    batches = "".join(
+        f"[2026-03-04:05:06:0{n}:INFO:sockeye.training:__call__] E=0 B={n * 200 - 80}\ts/sec=62.97 tok/sec=705.2\tppl=8{n}.5 \n"
+        for n, *_ in ROWS
+    )
+    lines = [line for pair in zip(batches.splitlines(), *[iter(LOG.splitlines())] * 3) for line in pair]
+    text = "\n".join(["[INFO:sockeye.training] Gradient accumulation over 4 batches.", *lines, ""])
+    (run,) = runs_of(Source("log", content=text.encode()))
+    assert run["ppl"].steps.tolist() == run["val/ppl"].steps.tolist() == [50, 100, 150]
+    assert run["ppl of batches"].steps.tolist() == [30, 80, 130]
+    assert run["s/sec"].values.tolist() == [62.97] * 3
+    assert run.config["grad_accum"] == 4
+
+
 def test_files_of_those_names_that_are_no_logs(tmp_path: Path) -> None:
     (tmp_path / "metrics").write_text("accuracy of the last model: good\n")
     sources, problems = find([tmp_path])

@@ -6,7 +6,6 @@ import csv
 import re
 from dataclasses import replace
 from pathlib import PurePath
-from typing import Any
 
 import numpy as np
 
@@ -15,14 +14,13 @@ from lmdiag.naming import is_step_name, spelling
 from lmdiag.readers.csv.records import Header, add_rows, count_above
 from lmdiag.readers.numbers import cell_number
 from lmdiag.readers.rawlog import Column, RawLog
+from lmdiag.readers.tables.long_form import is_long, widened
 from lmdiag.readers.tables.results_table import refuse_results_table
 from lmdiag.readers.tables.rows import Rows
 from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
 
 SEPARATORS = (",", "\t", ";", "|")
-LONG_NAMES = ("metric", "key", "tag", "name", "variable", "metric_name")
-LONG_VALUES = ("value", "metric_value")
 # next to one of these columns, and without a step, `loss` means money, games or network packets
 OF_MONEY = frozenset("profit price revenue amount quantity balance pnl gain win wins losses draws ping".split())
 ENOUGH_LINES = 3
@@ -60,11 +58,10 @@ def _separator(header: str) -> str:
 
 def _is_header(names: list[str]) -> bool:
     plain = [name.lower() for name in names]
-    long = any(n in LONG_NAMES for n in plain) and any(n in LONG_VALUES for n in plain)
     counters = any(is_step_name(n) or n == "epoch" for n in plain)
     if not counters and not OF_MONEY.isdisjoint(plain):
         return False
-    return long or any("loss" in n for n in plain) or (counters and any(spelling(n).known for n in plain))
+    return is_long(names) or any("loss" in n for n in plain) or (counters and any(spelling(n).known for n in plain))
 
 
 def read(source: Source) -> list[RawLog]:
@@ -90,8 +87,7 @@ def read(source: Source) -> list[RawLog]:
             f"{source.name} has a header but no rows", "the run wrote nothing yet, or the file is cut off"
         )
     notes = rows.settle_commas()
-    if _is_long(list(header.names)):
-        rows = _pivoted(rows, list(header.names))
+    rows = widened(rows)
     return [_without_placeholders(refuse_results_table(rows.log("csv", source.name, source=source.name, notes=notes)))]
 
 
@@ -116,26 +112,3 @@ def _without_placeholders(raw: RawLog) -> RawLog:
         columns[name] = Column(column.rows[~zero], column.values[~zero])
         notes.append(f'{int(zero.sum())} zeros in "{name}" were taken as "not evaluated"')
     return replace(raw, columns=columns, notes=(*raw.notes, *notes)) if notes else raw
-
-
-def _is_long(names: list[str]) -> bool:
-    plain = [name.lower() for name in names]
-    return (
-        any(n in LONG_NAMES for n in plain)
-        and any(n in LONG_VALUES for n in plain)
-        and not any("loss" in n for n in plain)
-    )
-
-
-def _pivoted(rows: Rows, names: list[str]) -> Rows:
-    """Turn rows of (step, metric, value) into rows with one column for each metric."""
-    metric = next(name for name in names if name.lower() in LONG_NAMES)
-    value = next(name for name in names if name.lower() in LONG_VALUES)
-    values = dict(zip(*rows.numbers.get(value, ([], []))))
-    others = {name: dict(zip(*column)) for name, column in rows.numbers.items() if name != value}
-    wide = Rows(skips=list(rows.skipped), empty=rows.empty, tally=rows.tally)
-    for row, word in zip(*rows.words.get(metric, ([], []))):
-        if row in values:
-            cells: dict[str, Any] = {name: column[row] for name, column in others.items() if row in column}
-            wide.add({**cells, word: values[row]}, rows.lines[row])
-    return wide

@@ -85,7 +85,10 @@ _SCALE = lazy(
 LONGEST_NAME, MOST_WORDS = 60, 5  # of a fact, in characters and words
 _ASSIGNED = lazy(rf"(?:[:=]|(?<!\.)\.{{3,}}+|\bis)\s*({NUM})([KMB]?)(?![\w.])")
 _BETWEEN_NAMES = lazy(r"[,;(){}\[\]|\"'\t]|\s-\s|[:=]\s?|\.{3,}")
-_TOTAL_BATCH = lazy(rf"[Tt]otal batch size ({NUM}) => ")
+_SENTENCES = (  # (words in it, fact, pattern)
+    ("otal batch size", "batch_tokens", lazy(rf"[Tt]otal batch size ({NUM}) => ")),
+    ("accumulation over", "grad_accum", lazy(rf"[Gg]radient accumulation over ({NUM}) batch")),
+)
 TRACEBACK = "Traceback (most recent call last)"
 _EXCEPTION = lazy(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning|Abort|Timeout)?(?::|$)")
 _INDENTED = lazy(r"(?:\[?(?:rank|default)?\d+\]?:)? ")
@@ -204,8 +207,9 @@ def find_facts(piece: str, config: dict[str, Any]) -> None:
     for match in _ASSIGNED.finditer(piece):
         if fact := _fact_named(piece[max(0, match.start() - LONGEST_NAME) : match.start()]):
             put_fact(config, fact, number(match[1] + match[2], suffixed=True))
-    if "otal batch size" in piece and (total := _TOTAL_BATCH.search(piece)):
-        put_fact(config, "batch_tokens", number(total[1]))
+    for words, fact, pattern in _SENTENCES:
+        if words in piece and (found := pattern.search(piece)):
+            put_fact(config, fact, number(found[1]))
 
 
 def _fact_named(before: str) -> str | None:

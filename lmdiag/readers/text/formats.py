@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from functools import partial
 
@@ -14,6 +15,7 @@ from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, SUFFIXES, number
 from lmdiag.readers.text.line_format import LineFormat, Said, Shape, shaped
 from lmdiag.readers.text.named_numbers import FEWEST_RECORDS, paired
+from lmdiag.readers.text.names import canonical, name_columns
 from lmdiag.readers.text.plans import Record
 from lmdiag.readers.text.progress_bar import BARS, KERAS, LOSS, BarScanner, states_in
 from lmdiag.readers.text.table import STEP, TOTAL, Table
@@ -503,6 +505,70 @@ FAIRSEQ = LineFormat(
     reductions={"loss": "window_mean", "nll_loss": "window_mean", "train loss": "epoch_mean", "train nll_loss": "epoch_mean"},
 )  # fmt: skip
 
+# toolkits of machine translation: Sockeye's checkpoints, and the file of JoeyNMT's validations
+
+_CHECKPOINT = lazy(r"Checkpoint \[(?P<checkpoint>\d+)\]\t(?P<rest>\w.*)$")
+_BATCH = lazy(r"\bE=\d+ B=(?P<batch>\d+)\t(?P<rest>s/sec=.*)$")
+_ASSIGNED = lazy(rf"([A-Za-z][\w./-]*)=({NUM})")
+_VALIDATION = lazy(r"^Steps: (?P<step>\d+)\t(?P<rest>(?:[\w/-]+: [^\t]*\t)+LR: \S+)")
+
+
+def _at_checkpoint(match: re.Match[str], text: str) -> Record:
+    values = {name: number(word) for name, word in _ASSIGNED.findall(match["rest"])}
+    updates = {STEP: values.pop("Updates")} if "Updates" in values else {}
+    return {"checkpoint": number(match["checkpoint"]), **updates, **values}, Said()
+
+
+def _since_checkpoint(match: re.Match[str], text: str) -> Record:
+    """Return what was measured since the last checkpoint, which is measured again at the next."""
+    values = {name: number(word) for name, word in _ASSIGNED.findall(match["rest"])}
+    metrics = {name: (canonical(name) or (name,))[0] for name in values}
+    names = {f"{name} of batches": m for name, m in metrics.items() if m not in ("loss", "ppl", "accuracy")}
+    return {STEP: number(match["batch"]), **{f"{name} of batches": v for name, v in values.items()}}, Said(names=names)
+
+
+def _settle_sockeye(table: Table) -> None:
+    """Give each line about a checkpoint the updates that its first line tells; the lines between count batches."""
+    counted, checkpoint = table.cells(STEP), table.cells("checkpoint")
+    table.columns.pop("checkpoint", None)
+    about = np.flatnonzero(~np.isnan(checkpoint))
+    step = counted / max(table.config.get("grad_accum", 1.0), 1.0)
+    told = np.maximum.accumulate(np.where(np.isnan(counted[about]), -1, np.arange(len(about))))
+    same = (told >= 0) & (checkpoint[about[told]] == checkpoint[about])
+    step[about] = np.where(same, counted[about[told]], np.nan)
+    table.put(STEP, step)
+    table.move_events(counted)
+    name_columns(table, {})
+
+
+def _validated(match: re.Match[str], text: str) -> Record:
+    """Return what was measured on the validation set; older releases print a sum as the loss, beside the perplexity of a token."""
+    values = {STEP: number(match["step"])}
+    for name, word in re.findall(rf"([\w/-]+): ({NUM})", match["rest"]):
+        values[name.lower() if name == "LR" else f"val/{name.lower()}"] = number(word)
+    loss, ppl = values.get("val/loss"), values.get("val/ppl")
+    if loss is not None and ppl is not None and ppl > 0 and abs(loss - math.log(ppl)) > 0.1 * abs(loss) + 0.01:
+        values["val/summed loss"] = values.pop("val/loss")
+    return values, Said()
+
+
+SOCKEYE = LineFormat(
+    "sockeye",
+    "Sockeye",
+    shaped(
+        Shape("Checkpoint [", _CHECKPOINT, parse=_at_checkpoint),
+        Shape(" B=", _BATCH, parse=_since_checkpoint),
+        settle=_settle_sockeye,
+    ),
+    (("Checkpoint [", _CHECKPOINT), (" B=", _BATCH)),
+)
+JOEYNMT = LineFormat(
+    "joeynmt",
+    "JoeyNMT, validations.txt",
+    shaped(Shape("Steps: ", _VALIDATION, parse=_validated, looks=lazy(r"^Steps: \d+\t"))),
+    (("Steps: ", _VALIDATION),),
+)
+
 # read as named numbers: modded-nanogpt and its descendants, and prints of tutorials that thousands of programs copied
 
 SPEEDRUN = LineFormat(
@@ -598,7 +664,7 @@ EPOCHS = LineFormat(
     "epoch-print",
     "Tutorials: a line an epoch",
     paired(),
-    (("poch", lazy(rf"\b[Ee]poch\W*\d+(?:\s*/\s*\d+)?\W(?!.*(?:step|iter|batch)\W*\d).*{_ANY_LOSS}")),),
+    (("poch", lazy(rf"^(?>(?:.*(?:step|iter|batch)\W*\d)?)(?>.*?\b[Ee]poch\W*\d+(?:\s*/\s*\d+)?\W).*{_ANY_LOSS}")),),
 )
 
 # bars

@@ -10,12 +10,6 @@ from collections.abc import Iterator
 
 from lmdiag.patterns import lazy
 from lmdiag.readers.tables.tally import Tally
-from lmdiag.readers.text.margins import (
-    has_broken_dictionaries,
-    has_margins,
-    with_whole_dictionaries,
-    without_margins,
-)
 from lmdiag.readers.text.record_lines import records_in
 from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
@@ -28,9 +22,12 @@ LONGEST_PIECE = 8192  # characters; longer ones are cut, so that no pattern can 
 _ANSI = lazy(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07\x1b\n]*(?:\x07|\x1b\\))")
 _DIFF = lazy(r"\x1b\[31m[^\x1b\n]*\x1b\[m(?=\x1b\[32m)")
 _BETWEEN_DICTIONARIES = lazy(r"(?<=\})[\s,]*(?=\{)")
+_BROKEN = (",\n '", ",\n  '", ", \n '", ", \n  '")
+_OPENS = lazy(r"\{\s*'[\w/ .-]+':[^{}]*,\s*$")
+_GOES_ON = lazy(r"\s+'[^']+':[^{}]*(?:,|\})\s*$")
 _REDRAW = lazy(r"[\r\x08]+")
 _LEVEL = r"(?:DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL|debug|info|warning|error)"
-_PLACE = r"(?:train|val|eval|test|dev|epoch|step|iter|loss|batch)"
+_PLACE = r"(?:train(?!er)|val|eval|test|dev|epoch|step|iter|loss|batch)"
 _MACHINE = r"(?:worker|node|host|gpu|algo|trainer|machine|server|master|compute|instance|vm|tpu|ip)"
 # What launchers and loggers put before a line, by the characters that it begins with, so that a line without any is told
 # at once. A group called `rank…` numbers a process, and one called `host…` names a machine.
@@ -73,6 +70,11 @@ _PREFIXES: dict[str, tuple[str, ...]] = {
 }
 _PREFIX = lazy(r"\s*(?:" + "|".join(f"(?={start})(?:{'|'.join(rows)})" for start, rows in _PREFIXES.items()) + ")")
 _DIGITS = lazy(r"\d+")
+# A line of rich's `RichHandler`, with the file at the right margin.
+_MARGIN = lazy(
+    r"(?m)^(?P<before>(?:\[[^\]\n]*\])? *(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) +)(?P<said>\S.*?)(?<! ) ++(?P<file>[\w.-]+\.py:\d+) *$"
+)
+NEAR = 4  # lines that another process may have printed within such a message
 RANKS_OF_A_HOST = 1 << 16  # the ranks of a host that has a number or an address begin at so many times it
 
 
@@ -133,9 +135,9 @@ def pieces(text: str, first_line: int = 1, tally: Tally | None = None) -> Iterat
     redrawn = "\r" in text or "\x08" in text
     blank = 0
     lines = text.removesuffix("\n").split("\n") if text else []
-    if has_margins(text):
+    if ".py:" in text and _MARGIN.search(text):
         lines = without_margins(lines)
-    if has_broken_dictionaries(text):
+    if any(sign in text for sign in _BROKEN):
         lines = with_whole_dictionaries(lines)
     for number, line in enumerate(lines, first_line):
         if redrawn and ("\r" in line or "\x08" in line):
@@ -156,6 +158,56 @@ def pieces(text: str, first_line: int = 1, tally: Tally | None = None) -> Iterat
             blank += 1
     if tally:
         tally.blank += blank
+
+
+def with_whole_dictionaries(lines: list[str]) -> list[str]:
+    """Join the lines of a dictionary; a blank line is left where it stood, so that lines keep their numbers.
+
+    >>> with_whole_dictionaries(["{'loss': 2.5,", " 'step': 3}", "done"])
+    ["{'loss': 2.5, 'step': 3}", '', 'done']
+    """
+    joined = list(lines)
+    first = -1
+    for k, line in enumerate(lines):
+        if first >= 0 and _GOES_ON.match(line):
+            joined[first] = f"{joined[first].rstrip()} {line.strip()}"
+            joined[k] = ""
+            first = first if line.rstrip().endswith(",") else -1
+        else:
+            first = k if "{" in line and _OPENS.search(line) else -1
+    return joined
+
+
+def without_margins(lines: list[str]) -> list[str]:
+    """Join what rich wrapped at the width of a terminal to the line it began on, without the file at the right margin.
+
+    A blank line is left where it stood, so that lines keep their numbers. A further line that would have had room on
+    the line above is one of the message itself, and stays.
+
+    >>> without_margins(["INFO     step=1 loss=2.5   a.py:7", "         grad_norm=0.25", "done"])
+    ['INFO     step=1 loss=2.5 grad_norm=0.25', '', 'done']
+    """
+    joined = list(lines)
+    first, last, column, width, above = -1, 0, 0, 0, ""
+    for k, line in enumerate(lines):
+        if ".py:" in line and (found := _MARGIN.match(line)):
+            first, last, column, above = k, k, found.end("before"), found["said"]
+            width = found.start("file") - 1 - column
+            joined[k] = found["before"] + above
+            continue
+        part = line[column:].rstrip()
+        if first < 0 or not part or part[0].isspace() or not line[:column].isspace():
+            first = first if k - last < NEAR else -1
+            continue
+        room = width - len(above) - 1
+        if len(part.partition(" ")[0]) > room:
+            broken = len(above) == width and " " not in above  # a word that is longer than a line
+            joined[first] += part if broken else f" {part}"
+            joined[k] = ""
+        else:
+            first = k
+        above, last = part, k
+    return joined
 
 
 def _shortened(line: str) -> list[str]:

@@ -10,17 +10,19 @@ from lmdiag.errors import UnreadableLog
 from lmdiag.patterns import lazy
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.text.aligned_table import ALIGNED_TABLE, may_hold_tables, tables_in, with_tables
+from lmdiag.readers.text.aligned_table import ALIGNED_TABLE, TableScanner, may_hold_tables, tables_in
 from lmdiag.readers.text.blocks import COMPOSER, MLLOG, OLMO
 from lmdiag.readers.text.formats import (
     BARE,
     DEEPSPEED,
     EPOCHS,
     GENERIC,
+    JOEYNMT,
     KERAS_CONSOLE,
     LIBRARIES,
     PAIRS,
     PROGRESS_BAR,
+    SOCKEYE,
     TUTORIALS,
 )
 from lmdiag.readers.text.hf_console import HF_CONSOLE
@@ -28,7 +30,6 @@ from lmdiag.readers.text.line_format import LineFormat, LineScanner
 from lmdiag.readers.text.named_numbers import looks_like_record
 from lmdiag.readers.text.pieces import beginnings, pieces, text_of, without_colours
 from lmdiag.readers.text.reading import TextReading, read_blocks
-from lmdiag.readers.text.translation import JOEYNMT, SOCKEYE
 from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
 
@@ -120,7 +121,7 @@ def format_of(text: str) -> LineFormat:
         return best
     if (_left_out(GENERIC, kinds) if best is GENERIC else most) < FEW_HITS:
         return ALIGNED_TABLE
-    return replace(best, scanner=with_tables(best.scanner))
+    return replace(best, scanner=lambda table, text: TableScanner(table, text, beside=best.scanner(table, text)))
 
 
 def _left_out(line_format: LineFormat, kinds: dict[str, list[str]]) -> int:

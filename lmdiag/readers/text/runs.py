@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def _by_epoch(table: Table, epoch: np.ndarray) -> None:
 def _repeats(table: Table, epoch: np.ndarray) -> bool:
     """Whether the fullest column holds several values of the same epoch one after the other."""
     columns = [(rows, values) for name, (rows, values) in table.columns.items() if name != EPOCH]
-    column = max(columns, key=lambda column: len(column[0]), default=([], []))
+    column: tuple[Any, Any] = max(columns, key=lambda one: len(one[0]), default=([], []))
     fullest, cells = np.asarray(column[0]), np.asarray(column[1])
     ranks = {rank for rank in table.ranks if rank is not None}
     if len(ranks) > 1:  # the others will be left out

@@ -200,13 +200,14 @@ class Table:
     def move_events(self, before: np.ndarray) -> None:
         """Renumber the events at rows whose step was float64[n_rows] `before` the counters were made one."""
         after = self.cells(STEP)
-        own = np.flatnonzero(~np.isnan(before) & ~np.isnan(after))
+        placed = np.flatnonzero(~np.isnan(after))
+        own = placed[~np.isnan(before[placed])]
         for k, (event, row) in enumerate(zip(self.events, self.event_rows)):
             earlier = own[: np.searchsorted(own, row)]
             if len(earlier) and event.step == before[earlier[-1]]:
-                self.events[k] = replace(event, step=int(after[min(row, len(after)) - 1]))
+                self.events[k] = replace(event, step=int(after[placed[np.searchsorted(placed, row) - 1]]))
         if len(own):
-            self.last_step = int(after[-1])
+            self.last_step = int(after[placed[-1]])
 
     def taken(self, first: int, last: int) -> dict[str, Column]:
         """Return the columns of the rows first <= row < last, counted from `first`."""

@@ -2,11 +2,14 @@
 
 import math
 import random
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
 
 from lmdiag.judging.reading import runs_of
+from lmdiag.readers.text.aligned_table import ALIGNED_TABLE
+from lmdiag.readers.text.table import Table
 from lmdiag.run import Run
 from lmdiag.sources.source import Source
 
@@ -315,34 +318,21 @@ def test_a_table_of_test_results_is_an_event() -> None:
 COLUMNS = {"step": [10 * k for k in range(1, 8)], "loss": [5.5, 5.0, 4.5, math.nan, 4.0, 3.5, 3.25], "lr": [1e-4] * 7}
 
 
-@pytest.mark.parametrize("how", ["print", "to_string", "named index", "without step", "wrapped", "markdown"])
+@pytest.mark.parametrize("how", ["print", "to_string", "named index", "without step", "markdown"])
 def test_frames_of_pandas(how: str) -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(COLUMNS)
     if how == "without step":
         frame = frame.set_index("step").rename_axis(None)
-    if how == "wrapped":
-        for k in range(6):
-            frame[f"layer_{k}_gradient_norm"] = frame["step"] / 100 + k
-        frame["val_loss"] = frame["loss"] + 1
     indexed = frame.set_index("step") if how == "named index" else frame
     if how == "markdown":
         pytest.importorskip("tabulate")
         text = frame.to_markdown()
     else:
-        text = (
-            indexed.to_string(line_width=60)
-            if how == "wrapped"
-            else indexed.to_string()
-            if how == "to_string"
-            else repr(indexed)
-        )
+        text = indexed.to_string() if how == "to_string" else repr(indexed)
     run = run_of(f"history:\n{text}\n")
     assert run["loss"].steps.tolist() == COLUMNS["step"]
     assert run["loss"].values.tolist() == pytest.approx(COLUMNS["loss"], nan_ok=True)
-    if how == "wrapped":
-        assert points(run, "layer_5_gradient_norm")[6] == (70, pytest.approx(5.7))
-        assert points(run, "val/loss")[6] == (70, 4.25)
 
 
 def test_a_frame_without_its_middle_is_said() -> None:
@@ -353,14 +343,11 @@ def test_a_frame_without_its_middle_is_said() -> None:
     assert any("without its middle" in note for note in run.notes)
 
 
-@pytest.mark.parametrize("many", [False, True])
-def test_frames_of_polars(many: bool) -> None:
+def test_frames_of_polars() -> None:
     polars = pytest.importorskip("polars")
-    more = {f"layer_{k}_gradient_norm": [float(k)] * 7 for k in range(5)} if many else {}
-    run = run_of(str(polars.DataFrame({"step": COLUMNS["step"], **more, "loss": COLUMNS["loss"]})))
+    run = run_of(str(polars.DataFrame({"step": COLUMNS["step"], "loss": COLUMNS["loss"]})))
     assert run["loss"].steps.tolist() == COLUMNS["step"]
     assert run["loss"].values.tolist() == pytest.approx(COLUMNS["loss"], nan_ok=True)
-    assert not many or run["layer_0_gradient_norm"].values.tolist() == [0.0] * 7
 
 
 @pytest.mark.parametrize(
@@ -441,6 +428,27 @@ def test_tables_by_steps_and_by_epochs() -> None:
     run = run_of(text)
     assert (run.step_kind, len(run["loss"])) == ("step", 20)
     assert points(run, "val/loss") == [(100, 5.25), (200, 4.25)]
+
+
+def test_a_head_without_a_count_below_words_about_a_loss() -> None:
+    rows = "".join(f"{k}       {5 - k}.5       {6 - k}.5\n" for k in range(4))
+    run = run_of(f"Computing loss\n   train_loss  valid_loss\n{rows}")
+    assert points(run, "loss") == [(k, 5.5 - k) for k in range(4)]
+
+
+REPEATED = ("| ", "|#|", "loss ", "1 ", "▼ ", "5 ▼ ", "- ", "val 3 ", "1s 2m ")
+HEADS = ("", "step  loss  lr\n1     2.5   0.1", "| step | loss |\n|--|--|\n| 1 | 2 |", "   Learning iteration 5/100 ")
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("token", REPEATED)
+def test_a_long_line_of_one_token_takes_no_time(token: str, head: str) -> None:
+    scanner = ALIGNED_TABLE.scanner(Table(), "")
+    for line, piece in enumerate(head.split("\n")):
+        scanner.feed(line, piece)
+    start = time.process_time()
+    scanner.feed(9, ("9 " + token * 8000)[:8000])
+    assert time.process_time() - start < 0.1
 
 
 PROSE = (
