@@ -32,7 +32,10 @@ _PLURAL = ("steps", "iterations", "iters", "batch", "batches", "updates")  # how
 FEW_LINES = 3
 EPOCHS = " epochs"  # how many epochs a line says there are
 _OF_A_SET = ("loss", "ppl", "accuracy", "bpb", "bpc")
-_ANNOUNCED = lazy(r"\W*(?:\w+ing )?(train|val|eval|test|dev)[a-z]*\b[A-Za-z ]{0,24}\W*$", re.IGNORECASE)
+_ANNOUNCED = lazy(
+    r"\W*(?:\w+ing )?(train|val|eval|test|dev)[a-z]*\b[A-Za-z ]{0,24}(?<=[a-z ])(?:\b(?:step|iter|iteration|epoch)\W*\d+(?:/\d+)?)?\W*$",
+    re.IGNORECASE,
+)
 FEWEST_RECORDS = 3
 _RANK_BEHIND = lazy(r"(?<![\w.-])rank (\d+)\s*$")  # WeNet
 _BESIDE_A_RECORD = frozenset(
@@ -159,6 +162,7 @@ class PairScanner:
         self._last_line = 0
         self._headline = -FEW_LINES  # the line that announced an epoch, or the last record below it
         self._section = ""  # the set that a line of its own announced: "Evaluating ..."
+        self._section_has_step = False  # "Evaluation at step 100"
         self._plain: set[tuple[str, ...]] = set()  # names that need not be told apart
         self._called: dict[
             str, tuple[str, bool]
@@ -185,6 +189,8 @@ class PairScanner:
                 self._take(line, numbers, found, found.placed)
                 return True
             self._remember(line, numbers, found)
+            if found.headline and not found.names:
+                self._enter(payload(piece)[0], STEP in numbers)
             return False
         if kind == "none":
             return False
@@ -242,11 +248,12 @@ class PairScanner:
             self._place = {name: numbers[name] for name in (STEP, POSITION, TOTAL) if name in numbers}
             self._count_total(found, self._place.get(TOTAL, 0.0))
 
-    def _enter(self, piece: str) -> None:
+    def _enter(self, piece: str, has_step: bool = False) -> None:
         """Keep the set that a line such as `Evaluating ...` announces for the lines below it."""
         found = _ANNOUNCED.match(piece) if len(piece) < 60 else None
         if found:
             word = found[1].lower()
+            self._section_has_step = has_step
             self._section = "" if word.startswith("train") else "test" if word.startswith("test") else "val"
 
     def _of_section(self, values: dict[str, float], found: Said) -> dict[str, float]:
@@ -285,6 +292,8 @@ class PairScanner:
                 self._below[row] = self._announced[0]
             if self._section and not found.split:
                 values = self._of_section(values, found)
+                if self._section_has_step:
+                    del self._loose[row]  # an evaluation at the step before it
         if found.shortened or found.names not in self._plain:
             values = self._in_full(found, values)
         epoch = values.get(EPOCH)

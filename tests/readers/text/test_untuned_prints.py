@@ -570,3 +570,13 @@ def test_an_evaluation_that_names_its_step_is_none_of_the_training() -> None:
     run = run_of("".join(f"Eval step {k}: loss 2.{k}\nstep {k}: loss 3.{k}\n" for k in range(1, 6)))
     assert run["val/loss"].values.tolist() == [2.1, 2.2, 2.3, 2.4, 2.5]
     assert run["loss"].values.tolist() == [3.1, 3.2, 3.3, 3.4, 3.5]
+
+
+def test_losses_below_the_headline_of_an_evaluation() -> None:
+    text = "".join(
+        f"INFO step {k}: loss 3.{k}\nINFO ***** Validation at step {k} *****\nINFO   loss = 4.{k}\n"
+        for k in range(1, 7)
+    )
+    run = run_of(text)
+    assert points(run, "loss") == [(k, 3 + k / 10) for k in range(1, 7)]
+    assert points(run, "val/loss") == [(k, 4 + k / 10) for k in range(1, 7)]
