@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lmdiag.errors import LmdiagError, NoValues, UnreadableLog
 from lmdiag.gather import runs_in
+from lmdiag.metrics import METRICS
 from lmdiag.readers import OF_ANY_DATA, is_log, read_source, reader_for, reader_of
 from lmdiag.readers.options import ReadOptions
 from lmdiag.run import Run
@@ -108,11 +109,20 @@ def is_foreign(source: Source, problem: LmdiagError) -> bool:
 def runs_of(source: Source, options: ReadOptions | None = None) -> list[Run]:
     """Return every run that a source holds; raise UnreadableLog where there is none."""
     if not source.url:
-        return runs_in(read_source(source, options), source.name)
+        runs = runs_in(read_source(source, options), source.name)
+        if source.met and not any(map(_tells_of_training, runs)) and reader_for(source) in OF_ANY_DATA:
+            raise NoValues(f"{source.name} holds no metric of a training run", "name the file itself if it is a log")
+        return runs
     from lmdiag.sources.remote import at_hand  # a folder that another machine has found may not be on this one
 
     with at_hand(source) as here:
         return runs_in(read_source(here, options), here.name)
+
+
+def _tells_of_training(run: Run) -> bool:
+    """Tell whether a run counts something, or has a header, events or a metric that trainings have."""
+    known = any(name.rpartition("/")[2] in METRICS for name in run.series)
+    return known or run.step_kind != "record" or bool(run.config or run.events)
 
 
 def runs_beside(

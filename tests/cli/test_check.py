@@ -293,6 +293,7 @@ def littered(good):
     """A folder with one good log, and files beside it that are called like logs and are none."""
     folder = good.parent
     (folder / "data.jsonl").write_text('{"prompt": "a", "completion": "b"}\n' * 50)
+    (folder / "labels.jsonl").write_text('{"prompt": "a", "label": 1}\n' * 50)
     (folder / "empty.jsonl").write_text("")
     (folder / "torn.json").write_text('{"log_hist')
     (folder / "packed.jsonl").write_bytes(b"PK\x03\x04" + bytes(100))
@@ -304,14 +305,15 @@ def littered(good):
 def test_files_that_are_no_logs_are_said_in_one_line_and_change_nothing(run, littered):
     done = run("check", littered.name, "--isolated")
     assert done.code == 0
-    said = done.out[done.out.index("6 files passed over: ") :]
-    for words in ("empty.jsonl (empty)", "gone.jsonl (a link to nothing)", "packed.jsonl (no log)", "and 3 others"):
+    said = done.out[done.out.index("7 files passed over: ") :]
+    for words in ("empty.jsonl (empty)", "gone.jsonl (a link to nothing)", "packed.jsonl (no log)", "and 4 others"):
         assert words in " ".join(said.split())
     report = json.loads(run("check", littered.name, "--isolated", "-f", "json").out)
     Draft202012Validator(json_schema()).validate(report)
     assert (report["verdict"], report["unreadable"], len(report["runs"])) == ("healthy", [], 1)
     assert {Path(file["source"]).name: file["why"] for file in report["passed_over"]} == {
         "data.jsonl": "not the log of a run",
+        "labels.jsonl": "not the log of a run",
         "runs.csv": "not the log of a run",
         "empty.jsonl": "empty",
         "gone.jsonl": "a link to nothing",
@@ -339,7 +341,7 @@ def test_a_folder_of_foreign_files_holds_no_log(run, good, littered):
     done = run("check", littered.name, "--isolated")
     assert done.code == 2
     assert f"{littered.name}: no log was found" in " ".join(done.out.split())
-    assert "6 files passed over" in done.out
+    assert "7 files passed over" in done.out
     with pytest.raises(UnreadableLog, match="no log was found"):
         read_all(littered)
 
