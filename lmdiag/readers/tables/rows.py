@@ -69,7 +69,7 @@ class Rows:
         """Append one record, whose values are numbers, words, None, lists or nested objects."""
         row = len(self.lines)
         self.lines.append(line)
-        if any(type(value) is dict for value in record.values()):
+        if dict in map(type, record.values()):
             record = flat(record)
         numbers = self.numbers
         for name, value in record.items():
