@@ -19,7 +19,6 @@ from lmdiag.readers.text.events import TRACEBACK, EventWatcher, find_facts
 from lmdiag.readers.text.line_format import LineFormat, LineScanner, Said
 from lmdiag.readers.text.pieces import LONGEST_PIECE, is_coloured_diff, pieces, without_colours
 from lmdiag.readers.text.plans import Plan
-from lmdiag.readers.text.table import RANK
 
 if TYPE_CHECKING:
     import polars
@@ -164,7 +163,7 @@ def _only_a_bar(piece: str) -> bool:
 
 def _is_plain(plan: Plan) -> bool:
     said = plan.about
-    return not plan.unchecked and isinstance(said, Said) and not said.event and not said.lost and RANK not in plan.names
+    return not plan.unchecked and isinstance(said, Said) and not said.event and not said.lost
 
 
 def _cut(lines: polars.Series, plan: Plan) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import copy, deepcopy
 from dataclasses import replace
 from typing import Any
@@ -118,33 +118,28 @@ class Table:
             self.totals.append(total)
         self.lines.append(line)
 
-    def extend(
-        self,
-        lines: Sequence[int] | np.ndarray,
-        columns: Mapping[str, Sequence[float] | np.ndarray],
-        ranks: Sequence[int | None] | None = None,
-    ) -> None:
-        """Append rows that all have the same columns; `TOTAL` holds their announced last steps."""
+    def extend(self, lines: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:
+        """Append rows that all have the same columns; `TOTAL` holds their announced last steps, `RANK` their ranks."""
         row, count = len(self.lines), len(lines)
-        cells = {name: np.asarray(values, np.float64) for name, values in columns.items()}
-        if any(not (np.abs(cells[name]) <= most).all() for name, most in LARGEST.items() if name in cells):
-            for k, (line, rank) in enumerate(zip(lines, ranks or [None] * count)):
-                values = {name: float(column[k]) for name, column in cells.items()}
-                self.add(int(line), values, rank, values.pop(TOTAL, 0.0))
+        if any(not (np.abs(columns[name]) <= most).all() for name, most in LARGEST.items() if name in columns):
+            for k, line in enumerate(lines.tolist()):
+                values = {name: float(column[k]) for name, column in columns.items()}
+                rank = values.pop(RANK, None)
+                self.add(line, values, rank if rank is None else int(rank), values.pop(TOTAL, 0.0))
             return
-        totals = cells.pop(TOTAL, None)
         rows = np.arange(row, row + count, dtype=np.int32).tobytes()
-        for name, column in cells.items():
-            at, kept = self.columns.setdefault(name, (array(ROW), array("d")))
-            at.frombytes(rows)
-            kept.frombytes(column.tobytes())
-        if ranks is not None and any(rank is not None for rank in ranks):
-            self.ranks.extend(ranks)
-        if totals is not None:
-            self.totals.frombytes(np.where(totals <= LARGEST[STEP], totals, 0.0).tobytes())
-        self.lines.frombytes(np.asarray(lines, np.int32).tobytes())
-        if STEP in cells:
-            self.last_step = int(cells[STEP][-1])
+        for name, column in columns.items():
+            if name not in (TOTAL, RANK):
+                at, kept = self.columns.setdefault(name, (array(ROW), array("d")))
+                at.frombytes(rows)
+                kept.frombytes(column.tobytes())
+        if RANK in columns:
+            self.ranks.extend(columns[RANK].astype(np.int64).tolist())
+        if TOTAL in columns:
+            self.totals.frombytes(np.where(columns[TOTAL] <= LARGEST[STEP], columns[TOTAL], 0.0).tobytes())
+        self.lines.frombytes(lines.astype(np.int32).tobytes())
+        if STEP in columns:
+            self.last_step = int(columns[STEP][-1])
 
     def _within_reason(self, line: int, values: Mapping[str, float]) -> Mapping[str, float]:
         """Return values without counters that are beyond any run."""

@@ -76,6 +76,13 @@ def test_odd_lines(old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_equal(*both(NANOGPT.replace(old, new), monkeypatch))
 
 
+def test_ranks_before_every_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "".join(f"[rank{k % 2}]: {line}\n" for line in NANOGPT.split("\n") if line for k in (0, 1))
+    slow, quick = both(text, monkeypatch)
+    assert_equal(slow, quick)
+    assert len(quick.columns["loss"].rows) == 1500
+
+
 def test_missing_loss_is_nan_as_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
     text = MEGATRON.replace(" | lm loss: 8.000000E+00", "")
     slow, quick = both(text, monkeypatch)
