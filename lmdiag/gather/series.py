@@ -42,7 +42,7 @@ def gather(log: Arranged) -> Run:
     series |= _times_of_speeds(series)
     if "loss" not in series and "train/loss" in series:  # estimates are all that this log says of the training loss
         series["loss"] = series.pop("train/loss")
-    norm = series.get("grad_norm")
+    norm = series.get("grad_norm")  # -1: findings/deepspeed-norm-of-nan-is-minus-one.sh
     unmeasured = () if norm is None else np.flatnonzero(norm.values == -1.0)
     if norm is not None and len(unmeasured):
         series["grad_norm"] = replace(norm, values=np.where(norm.values == -1.0, np.nan, norm.values))
