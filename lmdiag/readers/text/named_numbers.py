@@ -287,13 +287,7 @@ class PairScanner:
             for name, metric in found.losses.items():
                 self._placed.setdefault(metric, set()).add(name)
         else:
-            self._loose[row] = {name: values[name] for name in found.names}, found
-            if self._announced and line - self._announced[1] <= LONGEST_BLOCK:
-                self._below[row] = self._announced[0]
-            if self._section and not found.split:
-                values = self._of_section(values, found)
-                if self._section_has_step:
-                    del self._loose[row]  # an evaluation at the step before it
+            values = self._without_place(line, row, values, found)
         if found.shortened or found.names not in self._plain:
             values = self._in_full(found, values)
         epoch = values.get(EPOCH)
@@ -317,6 +311,17 @@ class PairScanner:
         self._last_line = line
         if epochs:
             table.config.setdefault("epochs", int(epochs))
+
+    def _without_place(self, line: int, row: int, values: dict[str, float], found: Said) -> dict[str, float]:
+        """Note a row that names no place of its own; return its values, under the set that was announced above them."""
+        self._loose[row] = {name: values[name] for name in found.names}, found
+        if self._announced and line - self._announced[1] <= LONGEST_BLOCK:
+            self._below[row] = self._announced[0]
+        if not self._section or found.split:
+            return values
+        if self._section_has_step:
+            del self._loose[row]  # an evaluation at the step before it
+        return self._of_section(values, found)
 
     def _in_full(self, found: Said, values: dict[str, float]) -> dict[str, float]:
         """Keep `loss` and `NCE loss` apart where some lines print the one and some the other.
