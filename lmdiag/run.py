@@ -55,6 +55,11 @@ class Series:
         good = np.isfinite(self.values)
         return self if good.all() else self.at(good)
 
+    @property
+    def rounding(self) -> float:
+        """By how much a value may differ from what was measured because it is rounded, 0 at full precision."""
+        return 0.0 if self.decimals is None else 0.5 * 10.0**-self.decimals
+
     def at(self, chosen: np.ndarray | slice) -> Series:
         """Return the points selected by a boolean mask, an index array or a slice."""
         lines = None if self.lines is None else self.lines[chosen]
@@ -244,6 +249,11 @@ class Run:
         if finite < enough and evaluation is not None and len(evaluation[1]) > finite:
             return evaluation
         return "loss", loss
+
+    def beside_loss(self, metric: str) -> dict[str, tuple[Series, Series]]:
+        """Return the metric of the training and of every evaluation set with the loss of the same set, where the log has both."""
+        sets = {metric: "loss", **{f"{split}/{metric}": f"{split}/loss" for split in self.evaluations}}
+        return {name: (self[name], self[loss]) for name, loss in sets.items() if name in self and loss in self}
 
     def value_at(self, metric: str, step: int) -> float | None:
         """Return the last value of a metric logged at or before a step, None where there is none."""

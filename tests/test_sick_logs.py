@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from benchmarks.accuracy import FAMILIES
 from lmdiag.diagnose import diagnose
 from lmdiag.errors import UnreadableLog
 from lmdiag.gather import runs_in
@@ -38,20 +39,6 @@ ALLOWED = {
         "the loss does not start where that of an untrained model over thousands of tokens does",
         "it begins at 4.8 nats, and the rule takes runs below 6 for fine-tuning, where a constant rate is usual",
     ),
-}
-
-LABELS = {  # families of rules that should find what people saw in real logs
-    "nonfinite": {"numerics", "integrity"},
-    "nonfinite_eval": {"numerics", "integrity"},
-    "nonfinite_grad": {"numerics", "integrity"},
-    "zero_loss": {"numerics", "integrity"},
-    "divergence": {"divergence"},
-    "oscillation": {"divergence", "spikes"},
-    "overfit": {"generalization"},
-    "stuck": {"convergence", "schedule"},
-    "plateau": {"convergence", "schedule"},
-    "grad_explosion": {"gradients"},
-    "grad_vanishing": {"gradients"},
 }
 
 
@@ -150,7 +137,7 @@ def test_no_real_log_in_which_people_saw_a_defect_is_healthy(real_logs):
     def labelled():
         for label in map(json.loads, (real_logs / "labels.jsonl").read_text(encoding="utf-8").splitlines()):
             if label["judgeable"] and label["verdict"] == "unhealthy":
-                families = set().union(*(LABELS.get(seen["label"], set()) for seen in label["labels"]))
+                families = set().union(*(FAMILIES.get(seen["label"], set()) for seen in label["labels"]))
                 due = {rule.name for rule in RULES if rule.family in families}
                 yield from (Sick(label["id"], run, due) for run in read_all(real_logs / "logs" / label["id"]))
 

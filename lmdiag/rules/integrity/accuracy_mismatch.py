@@ -3,7 +3,7 @@ import numpy as np
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.metrics import LN2
-from lmdiag.run import Run, Series
+from lmdiag.run import Run
 from lmdiag.stats.alignment import shared_steps
 from lmdiag.stats.windows import median
 
@@ -40,7 +40,7 @@ def check(run: Run, _: Curve) -> Findings:
     if run.objective in OTHER_LOSSES:
         yield NotChecked(f"the objective is {run.objective}: its loss is no cross-entropy")
         return
-    pairs = _pairs(run)
+    pairs = run.beside_loss("accuracy")
     if not pairs:
         yield NotChecked("the log has no accuracy beside a loss")
     most = 0
@@ -73,9 +73,3 @@ def check(run: Run, _: Curve) -> Findings:
         )
     if pairs and most < PAIRS:
         yield too_few(most, "records with an accuracy beside a loss", PAIRS)
-
-
-def _pairs(run: Run) -> dict[str, tuple[Series, Series]]:
-    """Return every accuracy with the loss of the same set."""
-    sets = {"accuracy": "loss", **{f"{split}/accuracy": f"{split}/loss" for split in run.evaluations}}
-    return {name: (run[name], run[loss]) for name, loss in sets.items() if name in run and loss in run}

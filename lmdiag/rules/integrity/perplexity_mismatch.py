@@ -3,7 +3,7 @@ import numpy as np
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.metrics import LN2
-from lmdiag.run import Run, Series
+from lmdiag.run import Run
 from lmdiag.stats.alignment import shared_steps
 from lmdiag.stats.noise import scatter
 from lmdiag.stats.windows import median
@@ -37,7 +37,7 @@ def check(run: Run, _: Curve, *, tolerance: float = 0.02) -> Findings:
     ## References
     - Jelinek et al. 1977, Perplexity, a measure of the difficulty of speech recognition tasks; Jensen's inequality.
     """
-    pairs = _pairs(run)
+    pairs = run.beside_loss("ppl")
     if not pairs:
         yield NotChecked("the log has no perplexity beside a loss")
     most = 0
@@ -49,7 +49,9 @@ def check(run: Run, _: Curve, *, tolerance: float = 0.02) -> Findings:
         most = max(most, int(good.sum()))
         if good.sum() < PAIRS:
             continue
-        found = _compare(np.log(perplexity[good]), loss[good], _rounding(perplexities, perplexity[good]), tolerance)
+        found = _compare(
+            np.log(perplexity[good]), loss[good], perplexities.rounding / float(median(perplexity[good])), tolerance
+        )
         if found is None:
             continue
         why, evidence = found
@@ -71,16 +73,6 @@ def check(run: Run, _: Curve, *, tolerance: float = 0.02) -> Findings:
         )
     if pairs and most < PAIRS:
         yield too_few(most, f"records with a loss below {HIGHEST_LOSS:g} beside a perplexity above 1", PAIRS)
-
-
-def _pairs(run: Run) -> dict[str, tuple[Series, Series]]:
-    """Return every perplexity with the loss of the same set."""
-    sets = {"ppl": "loss", **{f"{split}/ppl": f"{split}/loss" for split in run.evaluations}}
-    return {name: (run[name], run[loss]) for name, loss in sets.items() if name in run and loss in run}
-
-
-def _rounding(series: Series, perplexity: np.ndarray) -> float:
-    return 0.0 if series.decimals is None else 0.5 * 10.0**-series.decimals / float(median(perplexity))
 
 
 def _compare(
