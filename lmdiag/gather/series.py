@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -145,7 +146,7 @@ def _series(
     name = found.source_name
     scale = found.scale
     said = raw.origins.get(found.metric, {})
-    decimals = said.get("decimals") if raw.origins else (_decimals(values) if scale == 1 else None)
+    decimals = said.get("decimals") if raw.origins else _decimals_of(values, scale)
     values = values * scale if scale != 1 else values
     unit = said.get("unit", "") if raw.origins else raw.units.get(name, UNIT_WORDS.get(scale, ""))
     reduction = said.get("reduction") or raw.reductions.get(
@@ -170,6 +171,13 @@ def _series(
 
 def _equal(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a == b) | (np.isnan(a) & np.isnan(b))
+
+
+def _decimals_of(values: np.ndarray, scale: float) -> int | None:
+    """Return how many decimals the scaled values are rounded to, None for more than six or a scale that is no power of ten."""
+    shift = -math.log10(scale) if scale > 0 else math.nan
+    decimals = _decimals(values) if shift.is_integer() else None
+    return None if decimals is None else decimals + int(shift)
 
 
 def _decimals(values: np.ndarray) -> int | None:

@@ -22,14 +22,14 @@ def check(run: Run, _: Curve) -> Findings:
 
     ## How it decides
     Where the most probable token is not the right one, the right one has at most half of the probability, and costs at least ln 2. So a cross-entropy is at least
-    (1 - accuracy) ln 2. It must be below 90% of that in ten records and a tenth of those that have both, of the same set: of language models the loss is mostly three times the bound or more.
+    (1 - accuracy) ln 2. It must be below 90% of that in ten records and a tenth of those that have both, of the same set, also where both were rounded for the worst: of language models the loss is mostly three times the bound or more.
 
     ## Why it matters
     The loss was divided once too often (by accumulation steps, devices, or all tokens where the masked ones do not count), is of other tokens than the accuracy, or
     is no cross-entropy. Perplexities of it are too good, and so is every comparison.
 
     ## False alarms it avoids
-    Reinforcement and preference learning, losses of several terms, accuracies above 1 or below 0, losses that are not above 0.
+    Reinforcement and preference learning, losses of several terms, accuracies above 1 or below 0, losses that are not above 0, accuracies near 1 with few decimals.
 
     ## What to try
     Compute both once by hand on one batch. Divide the summed loss by the number of tokens that count, once.
@@ -52,11 +52,11 @@ def check(run: Run, _: Curve) -> Findings:
         if good.sum() < PAIRS:
             continue
         least = (1 - accuracy[good]) * LN2
-        wrong = loss[good] < MARGIN * least
+        wrong = loss[good] + losses.rounding < MARGIN * (least - accuracies.rounding * LN2)
         if wrong.sum() < PAIRS or wrong.mean() < SHARE:
             continue
         times = float(median(least[wrong] / loss[good][wrong]))
-        at = int(np.argmax(least / loss[good]))
+        at = int(np.argmax(np.where(wrong, least / loss[good], 0)))
         metric = name.replace("accuracy", "loss")
         yield Finding(
             f"{metric} and {name} cannot both be right: where {figure(1 - float(accuracy[good][at]), 2)} of the tokens are not the most "

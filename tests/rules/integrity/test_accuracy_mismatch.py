@@ -1,9 +1,12 @@
 """A cross-entropy is at least (1 - accuracy) ln 2."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lmdiag.finding import NotChecked
+from lmdiag.judging.reading import read
 from lmdiag.rules.integrity.accuracy_mismatch import check
 from tests.rules.curves import falling, fires, run
 
@@ -38,3 +41,23 @@ def test_silent_on_rewards_and_few_records():
     ]
     assert fires(check, run(loss=LOSS[:20] / 8, accuracy=np.full(20, 1.0))) == []
     assert fires(check, run(loss=LOSS, accuracy=ACCURACY)) == []
+
+
+@pytest.mark.parametrize("decimals", [2, 3])
+def test_silent_where_only_the_accuracy_is_rounded(decimals):
+    """An accuracy of 0.992 that is printed as 0.99 allows no loss of 0.006, and was measured beside one."""
+    wrong = np.linspace(0.55, 1.45, 60) * 10.0**-decimals
+    shown = replace(run(accuracy=1 - wrong)["accuracy"], values=np.round(1 - wrong, decimals), decimals=decimals)
+    log = run(loss=wrong * 0.85)
+    assert fires(check, replace(log, series={**log.series, "accuracy": replace(shown, decimals=None)}))
+    assert fires(check, replace(log, series={**log.series, "accuracy": shown})) == []
+
+
+def test_silent_on_whole_percents(tmp_path):
+    """They are rounded to a hundredth of the tokens, though 99.45% printed as 99% is a share of 0.99 with two decimals."""
+    log = tmp_path / "train.log"
+    wrong = np.linspace(0.0055, 0.0145, 60)
+    log.write_text("".join(f"step {n} loss {w * 0.85:.5f} acc {100 * (1 - w):.0f}%\n" for n, w in enumerate(wrong, 1)))
+    printed = read(log)
+    assert printed["accuracy"].decimals == 2
+    assert fires(check, printed) == []
