@@ -2,7 +2,7 @@ import numpy as np
 
 from lmdiag.figures import figure
 from lmdiag.finding import NO_STEP_TIME, Curve, Finding, Findings, NotChecked, Severity, rule
-from lmdiag.pace import Pace, is_clock, pace
+from lmdiag.pace import Pace, is_clock, pace, step_times
 from lmdiag.run import Run
 from lmdiag.stats.windows import block_medians, median, quantile
 
@@ -10,10 +10,11 @@ RECORDS = 30
 BLOCKS = 100
 USUAL = (0.1, 0.4)  # the stretch that says what is usual: after compilation and caches, before most troubles
 LATE = 0.8
+LONG = 0.25  # of the time of the run
 
 
 @rule(family="throughput", needs=("curve",), severity=Severity.INFO)
-def check(run: Run, _: Curve, *, smallest: float = 1.25, warning: float = 1.5, lost_s: float = 600.0) -> Findings:
+def check(run: Run, _: Curve, *, smallest: float = 1.25, warning: float = 1.33, lost_s: float = 60.0) -> Findings:
     """Training gets slower and stays slower.
 
     ## What it looks for
@@ -21,9 +22,9 @@ def check(run: Run, _: Curve, *, smallest: float = 1.25, warning: float = 1.5, l
 
     ## How it decides
     The median of the last fifth over the median of the stretch from 10% to 40% of the run is `smallest` or more, and the fastest quarter of the
-    late records is slower than 90% of the earlier ones, so that scatter cannot pass for a change. 30 records are needed. It is a warning from `warning`
-    on when at least `lost_s` seconds were lost: slower toy runs on a shared machine cost nobody anything. Tokens per second are preferred; else
-    step times, else the clock.
+    late records is slower than 90% of the earlier ones, so that scatter cannot pass for a change. 30 records are needed. It is a warning where a quarter
+    of the time or more has been lost ever since (a ratio of `warning`), in a stretch that takes at least a quarter of the run's time, and the loss is not known
+    to be below `lost_s` seconds: a slower toy run costs nobody anything. Tokens per second are preferred; else step times, else the clock.
 
     ## Why it matters
     A run that is twice as slow for its second half costs half as much again.
@@ -54,12 +55,12 @@ def check(run: Run, _: Curve, *, smallest: float = 1.25, warning: float = 1.5, l
     if ratio < smallest or quantile(late, 0.25) <= quantile(usual, 0.9):
         return
     onset = _onset(times, before * np.sqrt(ratio))
-    lost = _lost_seconds(run, times, onset, after - before)
-    costly = ratio >= warning and lost is not None and lost >= lost_s
+    lost, share = _lost_seconds(run, times, onset, 1 - before / after), _time_share(times, onset)
+    costly = ratio >= warning and share >= LONG and (lost is None or lost >= lost_s)
     yield Finding(
         f"From {run.place(onset)} on a {times.unit} takes {figure(ratio, 2)} times as long as before: "
-        f"{_times(before, after)}"
-        + (f"; {lost / 60:,.0f} minutes were lost." if lost is not None and lost >= 90 else "."),
+        f"{_times(before, after)}; {1 - before / after:.0%} of the time since then is lost"
+        + (f", {lost / 60:,.0f} minutes." if lost is not None and lost >= 90 else "."),
         onset,
         int(times.steps[-1]),
         times.metric,
@@ -76,14 +77,23 @@ def _onset(times: Pace, bar: float) -> int:
     return int(times.steps[starts[min(fast[-1] + 1, len(starts) - 1)]]) if len(fast) else int(times.steps[0])
 
 
-def _lost_seconds(run: Run, times: Pace, onset: int, more: float) -> float | None:
-    last = int(times.steps[-1])
-    if times.unit == "step":
-        return more * (last - onset) if run.step_kind == "step" else None
-    begun, done = run.tokens, run.tokens
-    if begun is None or done is None or times.metric != "tokens_per_sec":
+def _time_share(times: Pace, onset: int) -> float:
+    """Return which share of the run's time lies behind a step, where every step does equally much."""
+    spent = times.seconds * np.diff(times.steps, prepend=times.steps[0])
+    return float(spent[times.steps >= onset].sum() / spent.sum())
+
+
+def _lost_seconds(run: Run, times: Pace, onset: int, lost_share: float) -> float | None:
+    """Return the seconds lost since a step; None where the log does not say how long the steps took."""
+    steps = times if times.unit == "step" else step_times(run)
+    if steps is not None and run.step_kind == "step" and not is_clock(steps.seconds):
+        spent = steps.seconds * np.diff(steps.steps, prepend=steps.steps[0])
+        return lost_share * float(spent[steps.steps >= onset].sum())
+    if run.tokens is None or times.metric != "tokens_per_sec":
         return None
-    return more * float(np.interp(last, done.steps, done.values) - np.interp(onset, begun.steps, begun.values))
+    late = times.steps >= onset
+    tokens = np.interp(times.steps, run.tokens.steps, run.tokens.values)
+    return lost_share * float((times.seconds * np.diff(tokens, prepend=tokens[0]))[late].sum())
 
 
 def _times(before: float, after: float) -> str:

@@ -15,11 +15,12 @@ def timed(factor: float, n: int = 400, at: float = 0.6, seconds: float = 1.0, sc
     return times
 
 
-def test_half_an_hour_lost_is_a_warning():
+def test_a_third_of_the_time_lost_is_a_warning():
     (found,) = fires(check, run(loss=falling(400), step_time_s=timed(2, seconds=20)))
     assert found.severity is Severity.WARNING
     assert found.first_step == pytest.approx(241, abs=8)
     assert found.evidence["lost_s"] == pytest.approx(160 * 20, rel=0.1)
+    assert "50% of the time since then is lost, 53 minutes." in found.message
 
 
 def test_both_times_are_in_one_unit():
@@ -28,8 +29,14 @@ def test_both_times_are_in_one_unit():
 
 
 def test_a_toy_run_is_information():
-    (found,) = fires(check, run(loss=falling(400), step_time_s=timed(3)))
+    (found,) = fires(check, run(loss=falling(400), step_time_s=timed(3, seconds=0.1)))
     assert found.severity is Severity.INFO
+
+
+def test_a_short_stretch_or_a_little_time_is_information():
+    late = fires(check, run(loss=falling(400), step_time_s=timed(1.4, at=0.85, seconds=20)))
+    slightly = fires(check, run(loss=falling(400), step_time_s=timed(1.3, seconds=20)))
+    assert [found.severity for found in late + slightly] == [Severity.INFO] * 2
 
 
 def test_tokens_per_second_and_the_clock_say_the_same():
