@@ -9,9 +9,11 @@ from lmdiag.stats.windows import block_medians
 BLOCKS = 20
 RISING = 0.75  # share of the blocks that stand above the one before
 LARGEST_STEP = 0.3  # share of the growth; a single jump is a longer sequence or a fragmented pool
+LOOK_AHEAD = 10  # times the run so far
 STILL_GROWING = 0.4  # growth of the second half over that of the first
 LEAST_BYTES = 64 * 2**20
 GIB = 2**30
+DEVICES_GIB = (16, 24, 32, 40, 48, 80, 96, 141, 192, 288)  # of accelerators in use
 
 
 @rule(family="throughput", needs=("mem_bytes",), severity=Severity.INFO, min_points=30)
@@ -71,6 +73,19 @@ def _steady(levels: np.ndarray, growth: float) -> bool:
     )
 
 
+def _full(run: Run, memory: Series, per_step: float) -> str:
+    """Say when the smallest device that holds the run today would be full; "" where the log does not count steps, or that is
+    further off than the run is long."""
+    held, last = float(memory.values[-1]) / GIB, int(memory.steps[-1])
+    device = next((size for size in DEVICES_GIB if size > held), None)
+    if device is None or run.step_kind != "step":
+        return ""
+    full = last + round((device - held) * GIB / per_step)
+    if full - last > LOOK_AHEAD * (last - run.first_step):
+        return ""
+    return f" A device of {device} GiB would be full near {run.place(full)}."
+
+
 def _advice(run: Run, memory: Series, per_step: float) -> tuple[str, ...]:
     planned = float(run.config.get("max_steps") or 0)
     left = planned - float(memory.steps[-1])
@@ -81,7 +96,7 @@ def _advice(run: Run, memory: Series, per_step: float) -> tuple[str, ...]:
         else ""
     )
     return (
-        f"Keep numbers, not tensors: loss.item() or loss.detach() in whatever collects metrics.{at_end}",
+        f"Keep numbers, not tensors: loss.item() or loss.detach() in whatever collects metrics.{at_end}{_full(run, memory, per_step)}",
         "Look for caches and lists that only grow; on a GPU record a memory snapshot twice and compare.",
         "Until it is found, restart from a checkpoint before the memory is full.",
     )
