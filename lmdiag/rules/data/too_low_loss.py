@@ -2,25 +2,29 @@ import numpy as np
 
 from lmdiag.figures import figure
 from lmdiag.finding import BEGINS_LATER, NOT_FROM_SCRATCH, NOT_TEXT, Curve, Finding, Findings, Severity, rule, too_few
-from lmdiag.run import Run
+from lmdiag.run import Run, Series
 from lmdiag.stats.phases import holds_start
-from lmdiag.stats.windows import median
+from lmdiag.stats.windows import median, rolling_median
 
 FROM_SCRATCH = 8.0  # nats at the start: an untrained model over thousands of tokens
 LARGEST_START = 14.0
+CERTAIN = 0.03  # nats: of 100 tokens all but three are certain; templates of labels come near, text does not
+AT_ONCE = 0.2  # of the run: labels of one template are learned as well, but not while most of the data is unseen
+UNTAUGHT = 1.5  # nats at the start: what follows was learnt in this run
 
 
 @rule(family="data", needs=("curve",), severity=Severity.INFO, min_points=10)
-def check(run: Run, curve: Curve, *, lowest: float = 1.0) -> Findings:
+def check(run: Run, curve: Curve, *, lowest: float = 1.0, certain: float = CERTAIN) -> Findings:
     """Loss is lower than text allows.
 
     ## What it looks for
-    A language model trained from nothing that soon predicts almost every token.
+    A language model that predicts almost every token, also of text it should not know.
 
     ## How it decides
     The run starts at 8 to 14 nats (an untrained model with a vocabulary of thousands) and the last tenth of its losses has a median below `lowest` (1 nat
-    per token; the best models of natural text stand near 1.7). A warning when an evaluation of three or more values is as low: then it is not
-    memorised. Without an evaluation it is information.
+    per token; the best models of natural text stand near 1.7). A warning when the last three evaluations (median) are as low: then it is not memorised;
+    without an evaluation it is information. Or the run starts at 1.5 nats or more, is a tenth of `lowest` within its first fifth, and the evaluations end below `certain` (0.03 nat: 97 of 100
+    tokens are certain): a warning.
 
     ## Why it matters
     The labels are visible in the inputs: no causal mask, inputs and targets not shifted, or the evaluation is part of the training data.
@@ -49,17 +53,21 @@ def check(run: Run, curve: Curve, *, lowest: float = 1.0) -> Findings:
     if not holds_start(losses.steps):
         yield BEGINS_LATER
         return
-    if not FROM_SCRATCH <= start <= LARGEST_START:
-        yield NOT_FROM_SCRATCH
-        return
     evaluations = run.evaluation_loss[1].finite.values if run.evaluation_loss is not None else np.empty(0)
     evaluated = len(evaluations) >= 3
-    if evaluated and float(median(evaluations[-3:])) >= lowest:
+    known = float(median(evaluations[-3:])) if evaluated else np.nan
+    if FROM_SCRATCH <= start <= LARGEST_START:
+        limit = lowest
+    elif start >= UNTAUGHT and evaluated and known < certain and _at_once(run, losses, lowest):
+        limit = certain
+    else:
+        yield NOT_FROM_SCRATCH
+        return
+    if known >= limit:
         return  # memorised, and the evaluation is honest
-    below = int(losses.steps[int(np.argmax(losses.values < lowest))])
+    below = int(losses.steps[int(np.argmax(losses.values < limit))])
     told = (
-        f", and the evaluation is at {figure(float(median(evaluations[-3:])), 3)}: no model predicts unseen text so "
-        "well"
+        f", and the evaluation is at {figure(known, 3)}: no model predicts unseen text so well"
         if evaluated
         else ": the text was memorised, or the model can see its labels"
     )
@@ -76,3 +84,11 @@ def check(run: Run, curve: Curve, *, lowest: float = 1.0) -> Findings:
         ),
         Severity.WARNING if evaluated else Severity.INFO,
     )
+
+
+def _at_once(run: Run, losses: Series, lowest: float) -> bool:
+    """Tell whether the loss is a tenth of what text allows within the first fifth of the run (medians of three records)."""
+    levels = rolling_median(losses.values, 3)
+    below = np.flatnonzero(levels < lowest / 10)
+    span = max(run.last_step, run.config.get("max_steps") or 0) - run.first_step
+    return len(below) > 0 and int(losses.steps[below[0]]) - run.first_step <= AT_ONCE * span

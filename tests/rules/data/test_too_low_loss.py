@@ -18,6 +18,19 @@ def test_a_warning_when_the_evaluation_is_as_low():
     assert found.evidence["below_limit_at"] == found.first_step
 
 
+@pytest.mark.parametrize("start", [2.0, 4.1, 10.8])
+def test_text_learned_at_once_is_a_warning_whatever_the_start(start):
+    loss = 0.009 + start * np.exp(-np.arange(500) / 20)
+    (found,) = fires(check, run(loss=loss, val__loss=series(np.full(5, 0.0095), every=100, first=100)))
+    assert found.severity is Severity.WARNING
+    assert "0.0095" in found.message
+
+
+def test_a_template_learned_by_and_by_is_not_held_against_it():
+    loss = 0.009 + 4 * np.exp(-np.arange(500) / 80)
+    assert fires(check, run(loss=loss, val__loss=series(np.full(5, 0.0095), every=100, first=100))) == []
+
+
 def test_information_without_an_evaluation():
     (found,) = fires(check, leaked())
     assert found.severity is Severity.INFO
@@ -28,11 +41,13 @@ def test_information_without_an_evaluation():
     [
         leaked(val__loss=series([6, 5, 5, 6, 7], every=100, first=100)),
         leaked(start=2.5),
+        leaked(0.01, start=0.5, val__loss=series(np.full(5, 0.01), every=100, first=100)),
+        leaked(0.1, start=4, val__loss=series(np.full(5, 0.1), every=100, first=100)),
         leaked(start=5.5),
         leaked(floor=1.8),
         run(loss=np.full(50, 0.01), objective="classification"),
     ],
-    ids=["memorised", "fine-tune", "bytes", "honest", "classification"],
+    ids=["memorised", "fine-tune", "known", "templates", "bytes", "honest", "classification"],
 )
 def test_silent_otherwise(made):
     assert fires(check, made) == []
