@@ -26,6 +26,7 @@ _TABLE = {
     "batch_size": "global_batch_size total_train_batch_size | batch_size train_batch_size",
     "grad_accum": "gradient_accumulation_steps grad_accum accumulate_grad_batches grad_accum_steps",
     "world_size": "world_size",
+    "label_smoothing": "label_smoothing label_smoothing_factor",
     "model.vocab_size": "vocab_size padded_vocab_size vocabulary_size",
     "model.params": "number_of_parameters num_parameters model_params number_of_trainable_parameters num_params"
     " total_parameter_count trainable_params",

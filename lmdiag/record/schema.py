@@ -41,6 +41,7 @@ _NUMBERS = {
         "grad_accum": "micro-batches per optimizer update",
         "world_size": "processes",
         "grad_clip": "limit of the global gradient norm; 0 for none",
+        "label_smoothing": "share of the target probability that is spread over all classes",
         "log_every": "steps per step record",
         "bytes_per_token": "bytes of UTF-8 text per token, for bits per byte",
         "resumed_from_step": "step of the checkpoint a resumed run continues",

@@ -10,11 +10,14 @@ from lmdiag.stats.windows import median, medians_around
 EVALUATIONS = 4
 ERRORS = 6.0
 DEVELOPED = 0.15  # by how much the ratio must have fallen from the first to the last third of the evaluations
+APART = 0.5  # nats
 SKIPPED = 0.25  # of the run: an average over early steps lags behind
 
 
 @rule(family="generalization", needs=("evaluation_loss", "loss"), severity=Severity.INFO, min_points=EVALUATIONS)
-def check(run: Run, evaluation: Curve, training: Series, *, info: float = 0.90, warning: float = 0.75) -> Findings:
+def check(
+    run: Run, evaluation: Curve, training: Series, *, info: float = 0.90, warning: float = 0.75, constant: float = 0.70
+) -> Findings:
     """Evaluation loss lies far below training loss.
 
     ## What it looks for
@@ -23,8 +26,9 @@ def check(run: Run, evaluation: Curve, training: Series, *, info: float = 0.90, 
     ## How it decides
     The median ratio of evaluation to training loss at the same steps, without the first quarter of the run, is below `info` (0.90) and by six standard
     errors of the training loss below 1. It is a warning below `warning` (0.75) if it also came during the run, falling by 0.15 from the first to the
-    last third of the evaluations: the model then knows this set better and better. A ratio that was there from the first evaluation is information: an easier set,
-    augmentation or dropout, or another scale of the training loss.
+    last third of the evaluations: the model then knows this set better and better. A ratio that was there from the first evaluation is a warning below
+    `constant` (0.70) where the losses are half a nat apart or more: dropout and an easier set explain less. Otherwise it is information, and so it is where
+    the header names label smoothing, which the evaluation leaves out.
 
     ## Why it matters
     The evaluation set may be part of the training data, or the training loss is not what it says: summed over micro-batches, with an
@@ -66,6 +70,8 @@ def check(run: Run, evaluation: Curve, training: Series, *, info: float = 0.90, 
     if level <= 0.05:
         yield NotChecked("the training loss is too small to compare the evaluation with")
         return
+    apart = ratio < constant and (1 - ratio) * level >= APART and not run.config.get("label_smoothing")
+    grave = apart or (ratio < warning and came >= DEVELOPED)
     yield Finding(
         f"{metric} is {ratio:.0%} of the training loss at the typical step "
         f"(medians: {figure(float(median(losses.values)))} and {figure(level)}).",
@@ -80,5 +86,5 @@ def check(run: Run, evaluation: Curve, training: Series, *, info: float = 0.90, 
             "terms.",
             "Look for evaluation documents in the training data.",
         ),
-        Severity.WARNING if ratio < warning and came >= DEVELOPED else Severity.INFO,
+        Severity.WARNING if grave else Severity.INFO,
     )

@@ -1,5 +1,7 @@
 """An evaluation far below training is suspicious; the usual few percent are not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,11 +18,19 @@ def made(ratio, noise: float = 0.05):
     )
 
 
-@pytest.mark.parametrize("ratio", [0.85, 0.5, 0.25])
-def test_a_ratio_from_the_first_evaluation_on_is_information(ratio):
+@pytest.mark.parametrize(
+    ("ratio", "severity"),
+    [(0.85, Severity.INFO), (0.75, Severity.INFO), (0.6, Severity.WARNING), (0.25, Severity.WARNING)],
+)
+def test_a_ratio_from_the_first_evaluation_on_is_a_warning_where_it_is_far_off(ratio, severity):
     (found,) = fires(check, made(ratio))
-    assert found.severity is Severity.INFO
+    assert found.severity is severity
     assert found.evidence["ratio"] == pytest.approx(ratio, abs=0.02)
+
+
+def test_label_smoothing_explains_it():
+    smoothed = replace(made(0.6), config={"label_smoothing": 0.1})
+    assert fires(check, smoothed)[0].severity is Severity.INFO
 
 
 def test_a_ratio_that_falls_during_the_run_is_a_warning():
