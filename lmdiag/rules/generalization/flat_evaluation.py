@@ -3,26 +3,29 @@ import numpy as np
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
-from lmdiag.stats.limits import EQUAL, EQUAL_SIGMAS
+from lmdiag.stats.limits import EQUAL
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing
 from lmdiag.stats.windows import median
 
 EVALUATIONS = 6
 FLAT_SHARE = 0.4  # of the evaluations
+SIGMAS = (
+    3.0  # of thirty evaluations that stand still one lies two off in three of four runs, three off in one of twelve
+)
 LEAST_FALL, FALL_ERRORS = 0.10, 8.0
 LEAST_BESIDE = 10  # training losses: fifths of two
 
 
 @rule(family="generalization", needs=("evaluation", "loss"), severity=Severity.INFO, min_points=EVALUATIONS)
-def check(run: Run, evaluation: Curve, training: Series) -> Findings:
+def check(run: Run, evaluation: Curve, training: Series, *, warning: float = 0.5) -> Findings:
     """Evaluation loss stands still while training loss keeps falling.
 
     ## What it looks for
     The stage before overfitting: what the model still learns about the training text no longer helps on other text.
 
     ## How it decides
-    The last 40% of the evaluations or more lie within a band around their last values (0.5% of the level, or two standard deviations), while the
-    training loss fell by 10% and eight standard errors over the same steps.
+    The last 40% of the evaluations or more lie within a band around their last values (0.5% of the level, or three standard deviations, 2% at most), while the
+    training loss fell by 10% and eight standard errors over the same steps. A warning where this is `warning` (half) of the run or more.
 
     ## Why it matters
     Further epochs only memorise. The gap to the evaluation is the cost of too little data.
@@ -44,7 +47,7 @@ def check(run: Run, evaluation: Curve, training: Series) -> Findings:
         yield too_few(len(training), "finite values of the loss", 2 * EVALUATIONS)
         return
     end = float(median(losses.values[-3:]))
-    band = max(EQUAL * abs(end), EQUAL_SIGMAS * scatter(losses.values))
+    band = max(EQUAL * abs(end), SIGMAS * scatter(losses.values))
     outside = np.flatnonzero(np.abs(losses.values - end) > band)
     first = int(outside[-1]) + 1 if len(outside) else 0
     if first < 1 or len(losses) - first < max(4, FLAT_SHARE * len(losses)) or band > 0.02 * abs(end):
@@ -54,22 +57,29 @@ def check(run: Run, evaluation: Curve, training: Series) -> Findings:
     if len(beside) < LEAST_BESIDE:
         yield too_few(len(beside), "values of the loss since the evaluation stands still", LEAST_BESIDE)
         return
+    share = (int(losses.steps[-1]) - since) / max(run.last_step - run.first_step, 1)
     fall, level, errors = _fall(beside)
     if fall < LEAST_FALL * level or errors < FALL_ERRORS:
         return
     yield Finding(
-        f"{metric} has stood at {figure(end)} since {run.place(since)}, while the training loss fell by "
-        f"{fall / level:.0%} "
-        f"to {figure(level - fall)}.",
+        f"{metric} has stood at {figure(end)} since {run.place(since)}, {share:.0%} of the run, while the training "
+        f"loss fell by {fall / level:.0%} to {figure(level - fall)}.",
         since,
         int(losses.steps[-1]),
         metric,
-        {"evaluation": end, "training_fall": fall, "training_end": level - fall, "standard_errors": errors},
+        {
+            "evaluation": end,
+            "training_fall": fall,
+            "training_end": level - fall,
+            "share": share,
+            "standard_errors": errors,
+        },
         (
             f"Keep the checkpoint of {run.place(since)}: later ones are no better on other text.",
             "More or more varied data; dropout or weight decay.",
             "Fewer epochs: what the model has learned since then does not carry over to other text.",
         ),
+        Severity.WARNING if share >= warning else Severity.INFO,
     )
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from lmdiag.finding import Severity
 from lmdiag.rules.generalization.flat_evaluation import check
 from tests.rules.curves import fires, healthy, run, series
 
@@ -19,6 +20,19 @@ def test_fires_where_the_evaluation_stopped():
     (found,) = fires(check, made(0.8, FLAT))
     assert found.first_step == 400
     assert found.evidence["training_fall"] > 0.5
+    assert found.severity is Severity.WARNING  # 60% of the run
+
+
+def test_under_half_of_the_run_is_information():
+    (found,) = fires(
+        check, made(0.8, [*np.linspace(3.2, 2.6, 12), 2.6, 2.595, 2.605, 2.6, 2.6, 2.605, 2.6, 2.6, 2.595])
+    )
+    assert (found.first_step, found.severity) == (1200, Severity.INFO)
+
+
+def test_one_evaluation_a_little_off_does_not_hide_it():
+    off = [*FLAT[:6], 2.59, 2.6, 2.615, 2.6, 2.61, 2.6]
+    assert fires(check, made(0.8, off))[0].first_step == 400
 
 
 def test_silent_when_training_stands_too():
