@@ -3,8 +3,13 @@ import numpy as np
 from lmdiag import advice
 from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.noise import median_difference_error, scatter, smoothing
+from lmdiag.stats.windows import median
 
-ISOLATED = 0.01  # share of records that an fp16 loss scaler may skip while it searches for its scale
+ISOLATED = 0.01  # share of the records: a loss scaler that grows every 2,000 steps skips fewer
+IN_A_ROW = 2
+BESIDE, ERRORS = 5, 4.0  # records before and after, and standard errors between their medians
+START = 16  # records: a scale of 65,536 is halved to 1 in so many
 
 
 @rule(family="numerics", needs=("grad_norm",), severity=Severity.WARNING)
@@ -15,9 +20,11 @@ def check(run: Run, _: Series, *, error_share: float = 0.2) -> Findings:
     Any gradient norm that was logged as NaN or infinity.
 
     ## How it decides
-    One record is a warning; from `error_share` of the records on, an error. When the log shows a loss scale (fp16), isolated
-    overflows (under 1% of the records, not at the end) are how the scaler finds its scale: info. So is a single one in a log without a loss scale, if the
-    learning rate stood still at this record and moved before and after: the step was skipped.
+    One record is a warning; from `error_share` of the records on, an error. Information where they are known to be harmless, which takes all of: under 1% of the
+    records, never more than two in a row, none in the last five, and a loss that is finite and stands behind each of them where it stood before (medians of
+    five records, four standard errors). Had such a gradient been applied, the weights and all that follows would not be finite: the step was skipped.
+    Those at the very start (up to 16, each following on the last) do not count: a loss scaler finds its scale there. So is a single one in a log without losses, if the
+    learning rate stood still at this record and moved before and after.
 
     ## Why it matters
     The optimizer either skipped these steps or wrote NaN into the weights. Some trainers replace the NaN loss of such a step by the
@@ -38,14 +45,17 @@ def check(run: Run, _: Series, *, error_share: float = 0.2) -> Findings:
     if not bad.any():
         return
     share, steps = float(bad.mean()), norms.steps[bad]
-    tail = bad[-max(2, len(bad) // 20) :].any()
-    scaler = "loss_scale" in run and share < ISOLATED and not tail
-    skipped = bad.sum() == 1 and _skipped(run, int(steps[0]))
-    one, many = (
-        ": an isolated overflow, whose step was skipped",
-        ": isolated overflows, which the fp16 loss scaler skips",
-    )
-    why = "" if not (scaler or skipped) else one if bad.sum() == 1 else many
+    first = 0 if bad.all() else int(np.argmin(bad))  # records before the first finite one
+    later = np.flatnonzero(bad[min(first, START) :]) + min(first, START)
+    why = ""
+    if bad.sum() == 1 and _skipped(run, int(steps[0])):
+        why = ": an isolated overflow, whose step was skipped"
+    elif _isolated(bad, later) and _loss_untouched(run, steps):
+        why = (
+            ", all at the start, where a loss scaler finds its scale"
+            if not len(later)
+            else (": isolated, and the loss is as before behind " + ("it" if len(steps) == 1 else "each of them"))
+        )
     yield Finding(
         f"The gradient norm is not finite in {int(bad.sum()):,} of {len(bad):,} records, "
         f"first at {run.place(int(steps[0]))}{why}.",
@@ -53,10 +63,31 @@ def check(run: Run, _: Series, *, error_share: float = 0.2) -> Findings:
         int(steps[-1]),
         "grad_norm",
         {"records": int(bad.sum()), "share": share},
-        _advice(run, int(steps[0])),
+        _harmless() if why else _advice(run, int(steps[0])),
         Severity.INFO if why else Severity.ERROR if share >= error_share else Severity.WARNING,
         steps=tuple(steps[:50].tolist()),
     )
+
+
+def _isolated(bad: np.ndarray, later: np.ndarray) -> bool:
+    """Tell whether the records that are not finite, those of the start apart, are few, scattered, and over before the end."""
+    if len(later) >= ISOLATED * len(bad) or bad[-BESIDE:].any():
+        return False
+    return len(later) <= IN_A_ROW or bool((later[IN_A_ROW:] - later[:-IN_A_ROW] > IN_A_ROW).all())
+
+
+def _loss_untouched(run: Run, steps: np.ndarray) -> bool:
+    """Tell whether the loss is finite throughout, and behind each of these steps no higher than before."""
+    if "loss" not in run or not np.isfinite(run["loss"].values).all():
+        return False
+    losses = run["loss"]
+    values = np.log(losses.values) if (losses.values > 0).all() else losses.values  # noise is a share of the level
+    error = median_difference_error(scatter(values), smoothing(values), BESIDE, BESIDE)
+    for row in np.searchsorted(losses.steps, steps):
+        before, after = values[max(0, row - BESIDE) : row], values[row : row + BESIDE]
+        if len(before) and len(after) and float(median(after) - median(before)) > ERRORS * error:
+            return False
+    return True
 
 
 def _skipped(run: Run, step: int) -> bool:
@@ -69,6 +100,13 @@ def _skipped(run: Run, step: int) -> bool:
     moves = np.abs(np.diff(rates.values[max(0, row - 3) : row + 3])) > 0
     here = row - max(0, row - 3) - 1
     return 0 < here < len(moves) - 1 and not moves[here] and bool(moves.sum() == len(moves) - 1)
+
+
+def _harmless() -> tuple[str, ...]:
+    return (
+        "Nothing to do while they stay so rare.",
+        "If they become more frequent, use bf16: it has the range of fp32 and needs no loss scale.",
+    )
 
 
 def _advice(run: Run, step: int) -> tuple[str, ...]:
