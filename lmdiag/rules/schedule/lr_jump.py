@@ -3,13 +3,15 @@ import numpy as np
 from lmdiag.figures import figure
 from lmdiag.finding import NO_RATE, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
-from lmdiag.stats.limits import HIGH_RATE
+from lmdiag.stats.limits import HIGH_RATE, LOW_RATE
 from lmdiag.stats.noise import median_difference_error, scatter
-from lmdiag.stats.windows import median
+from lmdiag.stats.windows import median, rolling_median
 
 DECAYED = 0.7  # of the highest rate so far
 MOST = 0.1  # share of the records from which jumps are how this log is written
 RECORDS = 10
+SAME_CYCLE = 0.1  # by which cycles of planned restarts may differ from 1 or 2 times the one before
+COSTLY = 0.1  # of the run
 REBOUND_NATS, REBOUND_SHARE, ERRORS = 0.05, 0.02, 4.0
 
 
@@ -22,8 +24,9 @@ def check(run: Run, rates: Series, *, ratio: float = 1.5, share: float = 0.2) ->
 
     ## How it decides
     Between two records the rate grows by `ratio` and by `share` of its peak, after it had been above half of the peak (or was resumed there) and fallen below 70% of its highest value.
-    Or it halves at once and doubles again later. Information, because restarts can be intended; a warning where the run was resumed at that step
-    and the loss rose by 0.05 nat, 2% and four standard errors.
+    Or it halves at once and doubles again later. A warning where the loss rose by 0.05 nat, 2% and four standard errors and either the run was resumed
+    at that step or it took a tenth of the run or more until the loss was back; else information, because restarts can be intended. Those of a cyclic
+    schedule are: they start below a fifth of the peak, each cycle as long as the one before or twice as long, to a tenth.
 
     ## Why it matters
     A scheduler that was not restored after a resume trains the rest of the run at the wrong rate.
@@ -58,21 +61,31 @@ def check(run: Run, rates: Series, *, ratio: float = 1.5, share: float = 0.2) ->
     step = int(rates.steps[at + 1])
     resumed = any(rates.steps[at] <= s.first_step <= step for s in run.segments[1:])
     rise = _loss_rise(run, int(rates.steps[at]))
+    back = _back_at(run, int(rates.steps[at])) if rise else None
+    cost = (run.last_step if back is None else back) - step
+    grave = rise and after > before and not _cyclic(run, rates, rows)
+    grave = grave and (resumed or cost >= COSTLY * (run.last_step - run.first_step))
     jump = f"jumps from {figure(before, 3)} to {figure(after, 3)}"
     how = jump if after > before else f"drops to {figure(after, 3)} and warms up again"
     others = f", the first of {len(rows)} restarts" if len(rows) > 1 else ""
     yield Finding(
         f"The learning rate {how} at {run.place(step)}{', where the run was resumed' if resumed else ''}{others}"
-        + (f"; the loss rose by {figure(rise, 2)} nats." if rise else "."),
+        + (f"; the loss rose by {figure(rise, 2)} nats{_cost(run, back, cost)}." if rise else "."),
         step,
         int(rates.steps[rows[-1] + 1]),
         "lr",
-        {"before": before, "after": after, "jumps": len(rows), "loss_rise": rise},
+        {
+            "before": before,
+            "after": after,
+            "jumps": len(rows),
+            "loss_rise": rise,
+            **({"cost_steps": cost} if rise else {}),
+        },
         (
             "If that was not intended, restore the state of the scheduler together with model and optimizer.",
             f"Resume from before {run.place(step)}{f' at a rate of {figure(before, 3)}' if before else ''}.",
         ),
-        Severity.WARNING if resumed and rise and after > before else Severity.INFO,
+        Severity.WARNING if grave else Severity.INFO,
         steps=tuple(rates.steps[rows + 1][:50].tolist()),
     )
 
@@ -101,6 +114,37 @@ def _fresh_warm_ups(lr: np.ndarray) -> np.ndarray:
     again = (later >= 2 * lr[rows + 1]) & (later >= 0.4 * lr[rows])
     ramp = lr[rows + 2] < 0.5 * lr[rows]  # and not one odd record
     return rows[again & ramp]
+
+
+def _cyclic(run: Run, rates: Series, rows: np.ndarray) -> bool:
+    """Tell whether the rate restarts as a schedule of cycles does: from near 0, and each cycle as long as the one before or
+    twice as long; the last of several may be cut short."""
+    if (rates.values[rows] > LOW_RATE * rates.values.max()).any():
+        return False
+    cycles = np.diff([run.first_step, *rates.steps[rows + 1].tolist(), run.last_step])
+    if len(cycles) > 2:
+        cycles = cycles[:-1]
+    ratios = cycles[1:] / np.maximum(cycles[:-1], 1)
+    return any(bool((np.abs(ratios / times - 1) <= SAME_CYCLE).all()) for times in (1, 2))
+
+
+def _back_at(run: Run, before: int) -> int | None:
+    """Return the step at which the loss is back where it was before the jump, None where it never is."""
+    assert run.curve is not None
+    curve = run.curve[1].finite
+    row = int(np.searchsorted(curve.steps, before, side="right"))
+    level = float(median(curve.values[max(0, row - RECORDS) : row]))
+    levels = rolling_median(curve.values[row:], RECORDS | 1)
+    back = np.flatnonzero(levels <= level)
+    return int(curve.steps[row + back[0]]) if len(back) else None
+
+
+def _cost(run: Run, back: int | None, cost: int) -> str:
+    return (
+        f" and was not back in the {cost:,} {run.unit}s since"
+        if back is None
+        else f" and was back {cost:,} {run.unit}s later"
+    )
 
 
 def _loss_rise(run: Run, step: int) -> float:

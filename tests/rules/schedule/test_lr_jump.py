@@ -31,7 +31,26 @@ def test_a_jump_at_a_resume_with_a_rising_loss_is_a_warning():
     assert found.severity is Severity.WARNING
     assert "the loss rose by 0.39 nats" in found.message
     assert fires(check, jumped(resumed=True))[0].severity is Severity.INFO
-    assert fires(check, jumped(rise=0.4))[0].severity is Severity.INFO
+
+
+def test_a_jump_that_costs_a_tenth_of_the_run_is_a_warning():
+    (found,) = fires(check, jumped(rise=0.4))
+    assert found.severity is Severity.WARNING
+    assert found.evidence["cost_steps"] == 99
+    assert "was not back in the 99 steps since" in found.message
+    loss = falling(N)
+    loss[300:320] += 0.4
+    (found,) = fires(check, run(loss=loss, lr=jumped()["lr"].values))
+    assert found.severity is Severity.INFO
+    assert found.evidence["cost_steps"] == pytest.approx(20, abs=8)
+
+
+@pytest.mark.parametrize("cycles", [(100, 100, 100, 100), (57, 114, 229), (200, 200)])
+def test_the_restarts_of_a_cyclic_schedule_are_information(cycles):
+    lr = np.concatenate([np.linspace(1e-3, 1e-6, n) for n in cycles])
+    loss = falling(N)
+    loss[cycles[0] :] += 0.4
+    assert fires(check, run(loss=loss, lr=lr))[0].severity is Severity.INFO
 
 
 def test_after_a_resume_the_rate_may_be_far_above_its_former_peak():
