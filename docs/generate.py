@@ -57,7 +57,10 @@ def _measured(rule: Rule) -> str:
 
 def catalogue() -> str:
     """Return the list of all rules by family."""
-    lines = [f"{NOTE}# The rules\n", f"{len(RULES)} rules in {len(FAMILIES)} families.\n"]
+    lines = [
+        f"{NOTE}# The rules\n",
+        f"{len(RULES)} rules in {len(FAMILIES)} families. [What makes an error, a warning or information](../severity.md).\n",
+    ]
     by_family = sorted(RULES, key=lambda rule: FAMILIES.index(rule.family))
     for family, rules in groupby(by_family, key=lambda rule: rule.family):
         lines += [f"\n## {family}\n", "| rule | what it finds | severity |", "|---|---|---|"]

@@ -23,6 +23,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "lr-too-high": BLOWN_UP,
     "lr-too-low": ("convergence", "extreme-update-ratio", "worse-than-reference"),
     "lr-jump": ("divergence", "loss-spike"),
+    "repeated-stretch": ("divergence", "slow-drift", "loss-spike", "level-shift"),
     "divergence": BLOWN_UP,
     "oscillation": ("growing-oscillation", "spikes", "gradients", "convergence"),
     "growing-oscillation": ("slow-drift", "spikes", "gradient-spike"),
@@ -56,6 +57,7 @@ EARLIER_AT_WILL = {
     "clip-saturation",
     "overfitting",
 }
+BEHIND = {"repeated-stretch"}  # what these explain begins where they end
 LEADS_TO = {("non-finite-gradient", "loss-scale-collapse")}
 
 
@@ -84,4 +86,5 @@ def _explains(cause: Finding, effect: Finding, effects: tuple[str, ...], span: i
         return False
     begun = effect.first_step >= cause.first_step - EARLIER * span
     begun = begun or bool({effect.rule, effect.family} & EARLIER_AT_WILL) or (effect.rule, cause.rule) in LEADS_TO
-    return begun and effect.first_step <= cause.last_step and (cause.severity or 0) >= (effect.severity or 0)
+    last_step = cause.last_step + (EARLIER * span if cause.rule in BEHIND else 0)
+    return begun and effect.first_step <= last_step and (cause.severity or 0) >= (effect.severity or 0)

@@ -102,6 +102,19 @@ def fit(steps: np.ndarray, losses: np.ndarray, schedule: Schedule | None = None)
     return replace(law, scatter=sigma, correlated=_correlation(left))
 
 
+def unexplained(steps: np.ndarray, losses: np.ndarray, schedule: Schedule | None) -> np.ndarray:
+    """Return what the law of a curve leaves over, as a share of the law: float64[n].
+
+    Where no law fits, the share by which each loss stands above the median.
+
+    >>> at = np.arange(1, 2001)
+    >>> float(np.abs(unexplained(at, 2 + 6 * (at / 100) ** -0.5, None)[200:]).max()) < 0.02
+    True
+    """
+    law = fit(steps, losses, schedule)
+    return law.residuals(steps, losses) if law else losses / float(median(losses)) - 1
+
+
 def bootstrap(
     law: Law, steps: np.ndarray, losses: np.ndarray, at: np.ndarray, schedule: Schedule, draws: int = 200, seed: int = 0
 ) -> np.ndarray:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmdiag.stats.noise import MAD_TO_SIGMA, MEDIAN_ERROR, scatter
+from lmdiag.stats.noise import MAD_TO_SIGMA, MEDIAN_ERROR, median_difference_error, scatter, smoothing
 from lmdiag.stats.windows import median
 
 SLACK, ALARM = 0.5, 12.0  # in standard deviations; a false alarm in about a million steps (Siegmund 1985)
 FEWEST_IN_STRETCH = 8
+SHARPNESS, SHARP_ERRORS = 0.6, 5.0  # share of the step, and standard errors, between the few values before and after it
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,36 @@ def cusum(standardised: np.ndarray, slack: float = SLACK, alarm: float = ALARM) 
         return None
     first = int(np.argmax(above >= alarm))
     return int(np.flatnonzero(above[:first] == 0)[-1])
+
+
+def jump_at(values: np.ndarray, at: int) -> float:
+    """Return by how much the few values behind a row are higher than those before it, 0 at the very ends.
+
+    The value beside the row on either side is left out: a step may lie one row off.
+
+    >>> jump_at(np.r_[np.zeros(50), np.ones(50)], 50), jump_at(np.zeros(9), 1)
+    (1.0, 0.0)
+    """
+    width = _beside(values)
+    before, after = values[max(0, at - width - 1) : max(0, at - 1)], values[at + 1 : at + 1 + width]
+    return float(median(after) - median(before)) if min(len(before), len(after)) >= 3 else 0.0
+
+
+def is_sharp(values: np.ndarray, shift: Shift) -> bool:
+    """Tell whether most of a step happens at once, beyond the noise of the few values beside it: a smooth misfit does not.
+
+    >>> step = Shift(50, 0.0, 1.0, 99.0)
+    >>> is_sharp(np.r_[np.zeros(50), np.ones(50)], step), is_sharp(np.linspace(0, 1, 100), step)
+    (True, False)
+    """
+    width = _beside(values)
+    error = median_difference_error(scatter(values), smoothing(values), width, width)
+    enough = max(SHARPNESS * abs(shift.size), SHARP_ERRORS * error)
+    return jump_at(values, shift.at) * float(np.sign(shift.size)) >= enough
+
+
+def _beside(values: np.ndarray) -> int:
+    return max(6, len(values) // 50)
 
 
 def level_shifts(values: np.ndarray, penalty: float = 3.0, largest_number: int = 8) -> list[Shift]:

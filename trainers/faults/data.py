@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from trainers.faults.fault import Fault
 from trainers.faults.machine import CrashAndResume
 
@@ -49,6 +51,26 @@ class TinyData(Fault):
     advised = "more data|best|Keep"
     changes = {"train_tokens": few_tokens}
     cure = {"train_tokens": 0}
+
+
+class PaddedStretch(Fault):
+    """From 40% to 60% of the run a quarter of each batch is padding that counts as text: the same token over and over."""
+
+    rules = ("repeated-stretch",)
+    remedy = "mask the padding, or leave it out"
+    advised = "padding"
+
+    def batch(self, step: int, inputs: torch.Tensor, targets: torch.Tensor) -> Batch:
+        if not self.at(0.4) < step <= self.at(0.6):
+            return inputs, targets
+        inputs, targets = inputs.clone(), targets.clone()
+        padded = slice(0, len(inputs) // 4)
+        inputs[padded] = targets[padded] = self.padding
+        return inputs, targets
+
+    def corpus(self, corpus: Corpus) -> Corpus:
+        self.padding = int(np.bincount(corpus.train).argmax())
+        return corpus
 
 
 class UnrelatedTargets(Fault):
@@ -122,6 +144,7 @@ class RepeatedDataOnResume(CrashAndResume):
 FAULTS = (
     PoisonedBatch,
     TinyData,
+    PaddedStretch,
     UnrelatedTargets,
     LeakedTargets,
     MaskedTargets,

@@ -1,12 +1,12 @@
 import numpy as np
 
-from lmdiag import loss_law
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
+from lmdiag.loss_law import unexplained
 from lmdiag.run import Run, Series
-from lmdiag.stats.change import Shift, level_shifts
+from lmdiag.stats.change import Shift, is_sharp, level_shifts
 from lmdiag.stats.limits import LONGEST
-from lmdiag.stats.noise import median_difference_error, scatter, smoothing
+from lmdiag.stats.noise import smoothing
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.schedule import observed
 from lmdiag.stats.windows import median
@@ -14,7 +14,6 @@ from lmdiag.stats.windows import median
 POINTS = 200
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS = 0.1, 0.04, 8.0
 SMOOTHED = 0.5  # from here on the log is an average over many records: noise looks like steps
-SHARPNESS = 0.6  # of the step must show between the records just before and just after it
 AT_EVENT = 0.02  # of the run: a restart, an epoch's end or a jump of the rate this near explains the step
 EVALUATION_RISE = 0.03
 
@@ -36,7 +35,7 @@ def check(run: Run, curve: Curve) -> Findings:
     Losses before and after are not comparable, and whoever compares final losses does not know it.
 
     ## False alarms it avoids
-    Smoothed logs, whose noise looks like steps; decay of the learning rate, spikes, divergence (its own rule), the steep start (the first tenth), staircases of epochs.
+    Smoothed logs, whose noise looks like steps; levels that are left again (`repeated-stretch`); decay of the learning rate, spikes, divergence (its own rule), the steep start (the first tenth), staircases of epochs.
 
     ## What to try
     Look at the data and the configuration of that step: mixture, sequence length, batch size, masking. Decode a batch from before and after.
@@ -55,14 +54,17 @@ def check(run: Run, curve: Curve) -> Findings:
         return
     margin = len(losses) // 10  # the steep start is left out too
     rest = losses.at(slice(margin, None))
-    left = _residuals(run, losses)[margin:]
+    schedule = observed(run["lr"].steps, run["lr"].values) if "lr" in run else None
+    left = unexplained(losses.steps, losses.values, schedule)[margin:]
     if smoothing(left) > SMOOTHED:
         yield NotChecked("the loss was averaged over many records before it was logged")
         return
+    sharp = [s for s in level_shifts(left) if s.errors >= LEAST_ERRORS and is_sharp(left, s)]
+    beside = [*sharp, None]
     found = [
         s
-        for s in level_shifts(left)
-        if margin <= s.at <= len(left) - margin and s.errors >= LEAST_ERRORS and _sharp(left, s)
+        for i, s in enumerate(sharp)
+        if margin <= s.at <= len(left) - margin and not _undoes(beside[i + 1], s) and not _undoes(s, beside[i - 1])
     ]
     if not found:
         return
@@ -74,23 +76,9 @@ def check(run: Run, curve: Curve) -> Findings:
     yield _finding(run, curve.metric, rest, step, level, size, shift.errors)
 
 
-def _residuals(run: Run, curve: Series) -> np.ndarray:
-    schedule = observed(run["lr"].steps, run["lr"].values) if "lr" in run else None
-    law = loss_law.fit(curve.steps, curve.values, schedule)
-    if law is None:
-        return curve.values / float(median(curve.values)) - 1
-    return law.residuals(curve.steps, curve.values)
-
-
-def _sharp(left: np.ndarray, shift: Shift) -> bool:
-    """Tell whether most of the step happens at once, beyond the noise of the few points beside it."""
-    width = max(6, len(left) // 50)
-    before, after = left[shift.at - width - 1 : shift.at - 1], left[shift.at + 1 : shift.at + 1 + width]
-    if len(before) < 3 or len(after) < 3:
-        return False
-    jump = float(median(after) - median(before))
-    error = median_difference_error(scatter(left), smoothing(left), width, width)
-    return jump * np.sign(shift.size) >= max(SHARPNESS * abs(shift.size), 5 * error)
+def _undoes(step: Shift | None, earlier: Shift | None) -> bool:
+    """Tell whether a step takes half of an earlier one back: that level did not last."""
+    return bool(step and earlier and step.size * np.sign(earlier.size) <= -0.5 * abs(earlier.size))
 
 
 def _explained(run: Run, step: int, curve: Series) -> bool:

@@ -1,0 +1,109 @@
+import numpy as np
+
+from lmdiag.figures import figure
+from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
+from lmdiag.loss_law import unexplained
+from lmdiag.run import Run, Series
+from lmdiag.stats.change import is_sharp, jump_at, level_shifts
+from lmdiag.stats.limits import LONGEST
+from lmdiag.stats.noise import smoothing
+from lmdiag.stats.schedule import observed
+from lmdiag.stats.windows import median, medians_around
+
+POINTS = 200
+LEAST_NATS, LEAST_SHARE, LEAST_ERRORS = 0.1, 0.03, 6.0
+SAME_SIZE = (
+    0.4  # by which the fall and the rise may differ, as a share of the larger: the loss goes on falling in between
+)
+SMOOTHED = 0.5  # from here on the log is an average over many records: noise looks like steps
+UNMOVED = 0.5  # of the step: what the evaluation may follow of it
+
+
+@rule(family="data", needs=("curve",), severity=Severity.INFO, min_points=POINTS)
+def check(run: Run, curve: Curve) -> Findings:
+    """Loss is lower for a stretch of the run, and the evaluation is not.
+
+    ## What it looks for
+    A training loss that steps down from one record to the next and steps up again later, back to where it would have been.
+
+    ## How it decides
+    What the law of the loss leaves over is split by binary segmentation. A step down and the step up behind it must each have six standard errors and 60%
+    of their size within a few records, 0.1 nat and 3% of the level, and differ by 40% at most. A warning where evaluations were taken in the stretch and
+    they followed by less than half of the step: the text of the stretch was easier or known, the model no better. Without such evaluations it is
+    information.
+
+    ## Why it matters
+    Steps on text that the model has seen already, or on padding and boilerplate, teach it little. The step up at the end looks like a
+    divergence and is none.
+
+    ## False alarms it avoids
+    Levels that last (`level-shift`), staircases of epochs, decay of the learning rate, the steep start (the first tenth), smoothed logs.
+
+    ## What to try
+    Decode a batch of the stretch and one from before it: was this text read before, is it boilerplate or padding?
+
+    ## References
+    - Hernandez et al. 2022, Scaling laws and interpretability of learning from repeated data, arXiv:2205.10487.
+    """
+    losses = curve.series.thinned(LONGEST)
+    if len(losses) < POINTS:
+        yield too_few(len(losses), "finite values of the loss", POINTS)
+        return
+    if (losses.values <= 0).any():
+        yield NotChecked("the loss is not above 0 in every record")
+        return
+    margin = len(losses) // 10
+    schedule = observed(run["lr"].steps, run["lr"].values) if "lr" in run else None
+    left = unexplained(losses.steps, losses.values, schedule)[margin:]
+    if smoothing(left) > SMOOTHED:
+        yield NotChecked("the loss was averaged over many records before it was logged")
+        return
+    rest = losses.at(slice(margin, None))
+    for first, stop, share in _dips(left):
+        size = share * float(median(rest.values[:first][-margin:]))
+        if size >= LEAST_NATS:
+            yield _finding(run, curve.metric, rest, first, stop, size)
+            return
+
+
+def _dips(left: np.ndarray) -> list[tuple[int, int, float]]:
+    """Return where the level steps down, where the next step leads back up, and the mean size of the two."""
+    steps = [(s.at, jump_at(left, s.at)) for s in level_shifts(left) if s.errors >= LEAST_ERRORS and is_sharp(left, s)]
+    return [
+        (first, stop, (up - down) / 2)
+        for (first, down), (stop, up) in zip(steps, steps[1:])
+        if min(-down, up) >= LEAST_SHARE and abs(down + up) <= SAME_SIZE * max(-down, up)
+    ]
+
+
+def _finding(run: Run, metric: str, rest: Series, first: int, stop: int, size: float) -> Finding:
+    begin, end = int(rest.steps[first]), int(rest.steps[stop - 1])
+    level = float(median(rest.values[max(0, first - (stop - first)) : first]))
+    unmoved = metric == "loss" and _evaluation_unmoved(run, rest, begin, end, size)
+    told = ", and the evaluation is not" if unmoved else ""
+    return Finding(
+        f"The loss is {figure(size, 2)} nats ({size / level:.0%}) lower from {run.place(begin)} to {run.place(end)} only{told}.",
+        begin,
+        end,
+        metric,
+        {"nats": size, "level_before": level, "share": (end - begin) / max(run.last_step - run.first_step, 1)},
+        (
+            f"Decode a batch from these {run.unit}s and one from before: has this text been read before, is it boilerplate or padding?",
+            f"Restore the sampler and leave the repeated text out, or train on from before {run.place(begin)} without it.",
+            "Compare with other runs before or behind the stretch, not within it.",
+        ),
+        Severity.WARNING if unmoved else Severity.INFO,
+    )
+
+
+def _evaluation_unmoved(run: Run, rest: Series, begin: int, end: int, size: float) -> bool:
+    """Tell whether the evaluations of the stretch stand as much further above the training loss as that is lower."""
+    if run.evaluation is None:
+        return False
+    evaluations = run.evaluation[1].finite
+    evaluations = evaluations.at(evaluations.steps >= rest.steps[0])
+    gaps = evaluations.values - medians_around(evaluations.steps, rest.steps, rest.values)[0]
+    within = (evaluations.steps > begin) & (evaluations.steps < end)
+    if not within.any() or (~within).sum() < 2:
+        return False
+    return float(median(gaps[within]) - median(gaps[~within])) >= UNMOVED * size
