@@ -140,8 +140,8 @@ def rich() -> Diagnosis:
 
 
 def test_the_title_names_the_run_or_how_many_there_are():
-    assert "<title>rich.jsonl: healthy · lmdiag</title>" in html.render(Report((rich(),)))
-    assert "<title>2 training runs: healthy · lmdiag</title>" in html.render(Report((rich(), rich())))
+    assert "<title>rich.jsonl: suspect · lmdiag</title>" in html.render(Report((rich(),)))
+    assert "<title>2 training runs: suspect · lmdiag</title>" in html.render(Report((rich(), rich())))
 
 
 def test_the_best_value_is_the_same_in_the_drawing_and_beside_it():
