@@ -8,7 +8,7 @@ from lmdiag.stats.change import is_sharp, jump_at, level_shifts
 from lmdiag.stats.limits import LONGEST
 from lmdiag.stats.noise import smoothing
 from lmdiag.stats.schedule import observed
-from lmdiag.stats.windows import median, medians_around
+from lmdiag.stats.windows import median, medians_around, rolling_median
 
 POINTS = 200
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS = 0.1, 0.03, 6.0
@@ -53,6 +53,8 @@ def check(run: Run, curve: Curve) -> Findings:
         yield NotChecked("the loss is not above 0 in every record")
         return
     margin = len(losses) // 10
+    if not _steps_up(losses.values[margin:]):
+        return
     schedule = observed(run["lr"].steps, run["lr"].values) if "lr" in run else None
     left = unexplained(losses.steps, losses.values, schedule)[margin:]
     if smoothing(left) > SMOOTHED:
@@ -64,6 +66,13 @@ def check(run: Run, curve: Curve) -> Findings:
         if size >= LEAST_NATS:
             yield _finding(run, curve.metric, rest, first, stop, size)
             return
+
+
+def _steps_up(values: np.ndarray) -> bool:
+    """Tell whether the level is anywhere 3% higher than just before: without that no law needs to be fitted."""
+    width = max(6, len(values) // 50)
+    levels = rolling_median(values, width)
+    return bool((levels[width + 1 :] >= (1 + LEAST_SHARE) * levels[: -width - 1]).any())
 
 
 def _dips(left: np.ndarray) -> list[tuple[int, int, float]]:
