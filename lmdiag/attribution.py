@@ -9,13 +9,16 @@ from lmdiag.finding import Finding
 
 SPOILED = ("divergence", "spikes", "convergence", "generalization", "gradients", "data")  # what a broken run shows
 BLOWN_UP = (*SPOILED, "extreme-update-ratio", "weight-growth")
+ENDS = ("numerics", "crashed-run")  # how a run ends that blew up before
 
-# What a cause can explain, as rule or family names; the order is the order in which causes are tried.
+# What a cause can explain, as rule or family names; the order is the order in which causes are tried. What rose before it was
+# not finite any more is the first cause, whatever the NaN would explain.
+ENDS_IN = {"lr-too-high": ENDS, "divergence": ENDS}
 EXPLAINS: dict[str, tuple[str, ...]] = {
     "wrong-loss-scale": ("convergence", "worse-than-reference", "evaluation-below-training"),
     "zero-loss": ("convergence", "gradients"),
-    "masked-nan": ("numerics", *SPOILED),
-    "non-finite-loss": ("numerics", *SPOILED),
+    "masked-nan": ("numerics", "crashed-run", *SPOILED),
+    "non-finite-loss": ("numerics", "crashed-run", *SPOILED),
     "non-finite-gradient": ("gradients", "not-learning", "plateau"),
     "loss-scale-collapse": ("non-finite-gradient", "gradients", "convergence"),
     "zero-lr": ("convergence", "gradients", "frozen-metric", "extreme-update-ratio", "worse-than-reference"),
@@ -68,7 +71,7 @@ def attribute(findings: Iterable[Finding], span: int) -> list[Finding]:
     consequence explains nothing itself.
     """
     attributed: list[Finding] = list(findings)
-    for cause, effects in EXPLAINS.items():
+    for cause, effects in (*ENDS_IN.items(), *EXPLAINS.items()):
         roots = [f for f in attributed if f.rule == cause and f.consequence_of is None]
         attributed = [
             replace(f, consequence_of=cause)
@@ -84,7 +87,8 @@ def _explains(cause: Finding, effect: Finding, effects: tuple[str, ...], span: i
         return False
     if effect.rule == cause.rule and (effect.metric == cause.metric or cause.metric != "loss"):
         return False
-    begun = effect.first_step >= cause.first_step - EARLIER * span
+    early = 0 if cause.rule in ENDS_IN and {effect.rule, effect.family} & set(ENDS) else EARLIER * span
+    begun = effect.first_step >= cause.first_step - early
     begun = begun or bool({effect.rule, effect.family} & EARLIER_AT_WILL) or (effect.rule, cause.rule) in LEADS_TO
     last_step = cause.last_step + (EARLIER * span if cause.rule in BEHIND else 0)
     return begun and effect.first_step <= last_step and (cause.severity or 0) >= (effect.severity or 0)

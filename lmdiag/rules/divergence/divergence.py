@@ -1,3 +1,5 @@
+import numpy as np
+
 from lmdiag import advice
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
@@ -29,7 +31,8 @@ def check(run: Run, curve: Curve) -> Findings:
     loss. (3) The last third lies above the start, by two standard deviations of a record or, if it is long, all but 5% of it. (4) The last three records stand above everything before; of fewer than twelve, the last two at 2.5 times the
     minimum. (5) Training loss and evaluations were lowest at the same time, and four or more later ones of both all stay 5% and two deviations above that, even
     if they fall again as the rate decays. The onset is where the curve has risen by 30% of the rebound (of its logarithm), or by
-    a tenth of it and four standard deviations if that is less, and stays. It is an error when 30% of the progress is lost, or the loss is half as high again.
+    a tenth of it and four standard deviations if that is less, and stays. It is an error when 30% of the progress is lost, the loss is half as high again, or
+    it is not finite in the end.
 
     ## Why it matters
     Every step after the onset costs compute and makes the model worse.
@@ -59,7 +62,7 @@ def check(run: Run, curve: Curve) -> Findings:
         f"{_name(metric)} rose from {figure(found.low)} ({run.place(low_step)}) to {figure(found.high)} and stayed up, "
         f"from {run.place(onset)} on{reservation}.",
         onset,
-        int(losses.steps[-1]),
+        int(run[metric].steps[-1]),  # what is no longer finite belongs to it
         metric,
         _evidence(run, found, onset),
         _advice(run, onset),
@@ -89,6 +92,7 @@ def _severity(run: Run, metric: str, curve: Series, found: Rebound) -> tuple[Sev
     start = max(float(curve.values[0]), float(median(curve.values[:3])))
     progress = max(start - found.low, LEAST_PROGRESS)
     lost = found.rise >= LOST * progress or found.rise >= max(ENORMOUS * abs(found.low), ENORMOUS_NATS)
+    lost = lost or not np.isfinite(run[metric].values[-1])  # and what rose is not finite in the end
     return (Severity.ERROR if lost else Severity.WARNING), ""
 
 
