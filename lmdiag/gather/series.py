@@ -31,11 +31,12 @@ def gather(log: Arranged) -> Run:
     axis, segments = segments_of(log)
     series: dict[str, Series] = {}
     superseded: dict[str, Series] = {}
-    seen: dict[int, tuple[np.ndarray, np.ndarray | None, np.ndarray | None]] = {}
+    seen: dict[int, tuple[np.ndarray | None, np.ndarray, np.ndarray | None, np.ndarray | None]] = {}
     for metric, column in log.columns.items():
         rows = column.column.rows
         if id(rows) not in seen:
-            seen[id(rows)] = _order(axis.steps[rows], rows, segments)
+            lines = None if raw.lines is None else raw.lines[rows]
+            seen[id(rows)] = lines, *_order(axis.steps[rows], rows, segments)
         series[metric], replaced = _series(raw, column, *seen[id(rows)], resumed=len(segments) > 1)
         if replaced is not None and len(replaced):
             superseded[metric] = replaced
@@ -137,12 +138,13 @@ def _order(
 def _series(
     raw: RawLog,
     found: Translated,
+    lines: np.ndarray | None,
     steps: np.ndarray,
     standing: np.ndarray | None,
     replaced: np.ndarray | None,
     resumed: bool,
 ) -> tuple[Series, Series | None]:
-    rows, values = found.column.rows, found.column.values
+    values = found.column.values
     name = found.source_name
     scale = found.scale
     said = raw.origins.get(found.metric, {})
@@ -155,8 +157,8 @@ def _series(
     source_name = said.get("name", "") if raw.origins else (name if name != found.metric else "")
 
     def at(points: np.ndarray | slice) -> Series:
-        lines = None if raw.lines is None else raw.lines[rows[points]]
-        return Series(steps[points], values[points], lines, source_name, unit, decimals, reduction)
+        of_points = None if lines is None else lines[points]
+        return Series(steps[points], values[points], of_points, source_name, unit, decimals, reduction)
 
     if standing is None or replaced is None:
         return at(slice(None)), None

@@ -21,7 +21,7 @@ from lmdiag.readers.text.line_format import LineFormat, Scanner
 from lmdiag.readers.text.names import UNIX_TIMES, canonical, heading, name_columns, of_training
 from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.runs import unroll
-from lmdiag.readers.text.table import EPOCH, LARGEST, POSITION, STEP, Table
+from lmdiag.readers.text.table import EPOCH, LARGEST, POSITION, RANK, STEP, TOTAL, Table
 from lmdiag.run import Event, Skipped
 
 _MEASURES = ("loss", "ppl", "perplexity", "xent", "nll", "bpb", "bpc")
@@ -301,11 +301,15 @@ class TableScanner:
             self._restarts, self._last = False, place
             if not self._beside and STEP not in table.columns and place <= LARGEST[EPOCH]:
                 table.last_step = int(place)
-        total = cells[counter].partition("/")[2].strip(" ]*") if "/" in cells[counter] else ""
+        total = cells[counter].partition("/")[2].strip(" ]*")
+        if total.isdigit():
+            record[TOTAL] = float(total)
+        if rank is not None:
+            record[RANK] = rank
         head.rows += 1
         self._before()
         self._before()
-        table.add(line, record, rank, float(total) if total.isdigit() else 0.0)
+        table.add(line, record)
 
     def _key(self, head: Head, k: int, split: str, tagged: bool) -> str:
         """Return under which name a cell of a row is kept, "" for what only counts."""
@@ -347,7 +351,7 @@ class TableScanner:
         step = min(steps, key=lambda name: (name != STEP, plain[name] not in _TIMESTEPS), default="")
         if step and len(box) > 1 and any(map(_REINFORCED.search, box)):
             self._before()
-            self._table.add(line, {STEP: box.pop(step), **box}, None, total)
+            self._table.add(line, {STEP: box.pop(step), TOTAL: total, **box})
         elif box and all(spelling(name).name.startswith(("val/", "test/")) for name in box):
             self._table.happened(Event("final_evaluation", self._table.last_step, "", box))
 

@@ -11,7 +11,7 @@ from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.pieces import payload
-from lmdiag.readers.text.table import STEP, Table
+from lmdiag.readers.text.table import RANK, STEP, TOTAL, Table
 from lmdiag.run import Event
 
 _OLMO_HEAD = lazy(r"\[step=(\d+)/(\d+|\?\?\?),epoch=(\d+)(?:,eta=[^\]]*)?\]\s*$")
@@ -31,13 +31,15 @@ class _Block:
     def __init__(self, table: Table) -> None:
         self._table = table
         self._values: dict[str, float] = {}
-        self._line, self._total, self._rank = 0, 0.0, None
+        self._line = 0
+        self._beside: dict[str, float] = {}  # its rank and the number of steps planned
         self._prefix = ""
         self._is_open = False
 
     def _open(self, line: int, values: dict[str, float], total: float, rank: int | None, prefix: str = "") -> bool:
         self._close()
-        self._line, self._values, self._total, self._rank = line, values, total, rank  # type: ignore[assignment]
+        self._line, self._values = line, values
+        self._beside = {TOTAL: total} | ({} if rank is None else {RANK: rank})
         self._prefix, self._is_open = prefix, True
         return True
 
@@ -45,7 +47,7 @@ class _Block:
         if len(self._values) > 1 or (self._values and STEP not in self._values):
             if STEP not in self._values and self._table.last_step is not None:
                 self._values[STEP] = self._table.last_step
-            self._table.add(self._line, self._values, self._rank, self._total)
+            self._table.add(self._line, self._values | self._beside)
         self._values, self._is_open = {}, False
 
     def finish(self) -> None:

@@ -124,8 +124,7 @@ class ConsoleScanner:
         records = self.plans.read(piece)
         for values, said in records:
             if said is NOTHING:
-                rank = int(values.pop(RANK)) if RANK in values else rank
-                self._table.add(line, values, rank, values.pop(TOTAL, 0.0))
+                self._table.add(line, values if rank is None else {RANK: rank, **values})
             elif said.event:
                 self._table.happened(Event("end", None, said.event, {"status": "completed", **values}))
                 self._ends.append(len(self._table.lines))

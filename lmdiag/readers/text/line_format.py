@@ -128,9 +128,7 @@ class LineScanner:
                 self._said = said
                 self._hear(line, piece, values, said)
             if values and not said.event:
-                rank = values.pop(RANK, None) if RANK in values else None
-                total = values.pop(TOTAL) if TOTAL in values else 0.0
-                self._table.add(line, values, rank if rank is None else int(rank), total)
+                self._table.add(line, values)
         return bool(records)
 
     def _hear(self, line: int, piece: str, values: dict[str, float], said: Said) -> None:
@@ -234,13 +232,13 @@ def _explained(log: RawLog) -> RawLog:
 
 def assemble(line_format: LineFormat, name: str, table: Table) -> list[RawLog]:
     """Turn collected rows into one `RawLog` per run."""
-    spans = separate(table)
+    spans, totals = separate(table), table.totals
     stem = PurePath(name).name
     logs = []
     for index, (first, last) in enumerate(spans):
         columns = table.taken(first, last)
         config: dict[str, Any] = {k: v for k, v in table.config.items() if k not in line_format.not_facts}
-        planned = float(np.max(table.totals[first:last], initial=0))
+        planned = float(np.max(totals[first:last], initial=0))
         if planned and line_format.step_kind == "step" and table.config.get("step_kind", "step") == "step":
             config["max_steps"] = int(planned)
         step_kind = str(config.pop("step_kind", line_format.step_kind))

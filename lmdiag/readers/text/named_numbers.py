@@ -276,8 +276,7 @@ class PairScanner:
     def _take(self, line: int, values: dict[str, float], found: Said, placed: bool) -> None:
         table = self._table
         row = len(table.lines)
-        rank = values.pop(RANK, None)
-        total = values.pop(TOTAL, 0.0)
+        total = values.get(TOTAL, 0.0)
         epochs = values.pop(EPOCHS, 0.0)
         if found.placed:
             self._place = {}
@@ -307,7 +306,7 @@ class PairScanner:
             self._units[name][unit] += 1
         if found.samples:
             table.config["step_kind"] = "samples"
-        table.add(line, values, None if rank is None else int(rank), total)
+        table.add(line, values)
         self._last_line = line
         if epochs:
             table.config.setdefault("epochs", int(epochs))

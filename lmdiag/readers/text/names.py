@@ -224,12 +224,11 @@ def name_columns(table: Table, units: Mapping[str, str]) -> None:
     keeps its own name.
     """
     taken: dict[str, str] = {}
-    first = min((rank for rank in table.ranks if rank is not None), default=None)
-    kept = None if first is None else np.array([rank in (None, first) for rank in table.ranks])
+    ranks = table.ranks
+    kept = (ranks < 0) | (ranks == min(ranks[ranks >= 0], default=0))  # other ranks will be left out
 
     def points(name: str) -> int:
-        rows = table.columns[name][0]
-        return len(rows) if kept is None else int(kept[np.asarray(rows, int)].sum())  # other ranks will be left out
+        return int(kept[np.asarray(table.columns[name][0], int)].sum())
 
     for name in sorted(
         table.columns,

@@ -10,9 +10,12 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
+
+import numpy as np
 
 from lmdiag.patterns import lazy
 from lmdiag.readers.text.pieces import payload
@@ -63,6 +66,16 @@ class Plan:
         if self.constants:
             values.update(self.constants)
         return values
+
+    def columns(self, found: Sequence[re.Match[str]]) -> dict[str, np.ndarray]:
+        """Return the numbers of many lines that the plan fits, float64[n_lines] by name."""
+        words: Iterator[str] = chain.from_iterable(match.groups() for match in found)
+        if self.thousands:
+            words = (word.replace(",", "") for word in words)
+        values = np.fromiter(map(float, words), np.float64, len(found) * len(self.names))
+        table = values.reshape(len(found), len(self.names)) * (self.factors or 1.0)
+        columns = dict(zip(self.names, table.T))
+        return columns | {name: np.full(len(found), value) for name, value in self.constants.items()}
 
     def agrees(self, piece: str, records: list[Record]) -> bool:
         """Tell whether the plan reads these records from a piece."""

@@ -160,6 +160,11 @@ class _Bar:
     given: tuple[float, Values] = (-1, {})  # the step that was added last, and its values
     rows: list[int] = field(default_factory=list)
 
+    def of(self, *names: str) -> Values:
+        """Return where the bar stands, as far as it says so."""
+        said = {EPOCH: self.epoch, RANK: self.rank, TOTAL: self.total or None}
+        return {name: value for name in names if (value := said[name]) is not None}
+
 
 class BarScanner:
     """Reads bars, and the named numbers of the lines between; where those are records of single steps, only them.
@@ -246,7 +251,7 @@ class BarScanner:
         """Add the states of a bar that counts on to `count`, or that is not drawn any more for now."""
         states, bar.states = bar.states, []
         if bar.evaluates and states:
-            self._table.add(states[-1][0], states[-1][1] | ({} if bar.epoch is None else {EPOCH: bar.epoch}), bar.rank)
+            self._table.add(states[-1][0], states[-1][1] | bar.of(EPOCH, RANK))
         elif bar.whole and bar.count < bar.total and states:
             self._table.skip(states[-1][0], f"epoch {bar.epoch or 1:g} stopped at {bar.count:g} of {bar.total:g} steps")
         elif not bar.ahead:
@@ -272,9 +277,7 @@ class BarScanner:
             bar.rows.append(len(self._table.lines))
             if bar.epoch is None:  # what is printed behind it may number it
                 self._prints.open.append(len(self._table.lines))
-            else:
-                new[EPOCH] = bar.epoch
-            self._table.add(line, {**new, STEP: step}, bar.rank, bar.total)
+            self._table.add(line, {**new, **bar.of(EPOCH, RANK, TOTAL), STEP: step})
 
     def settle(self) -> None:
         """Add the states that were drawn last: a record follows."""

@@ -36,11 +36,11 @@ def merge(table: Table) -> np.ndarray:
 
 def _lowest_rank(table: Table) -> np.ndarray | None:
     """Choose the records of the lowest rank that has a loss, and those with a loss of steps that it has not."""
-    ranks = sorted(rank for rank in set(table.ranks) if rank is not None)
-    if not 2 <= len(ranks) <= max(2, len(table.ranks) // 2):  # numbers that never come again are no ranks
+    of_rank = table.ranks
+    ranks = np.unique(of_rank[of_rank >= 0]).tolist()
+    if not 2 <= len(ranks) <= max(2, len(of_rank) // 2):  # numbers that never come again are no ranks
         return None
     has_loss = _with_loss(table)
-    of_rank = np.asarray([-1 if rank is None else rank for rank in table.ranks], np.int64)
     keep = next((rank for rank in ranks if (has_loss & (of_rank == rank)).any()), ranks[0])
     chosen = (of_rank == -1) | (of_rank == keep)
     steps = table.cells(STEP)

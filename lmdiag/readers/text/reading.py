@@ -1,14 +1,10 @@
-"""Blocks of a printed log -> a table, whether the whole log is there or it still grows.
-
-Lines of which a plan is known are read column by column by polars where a block is large; all others one by one.
-"""
+"""Blocks of a printed log -> a table, whether the whole log is there or it still grows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
-from itertools import islice
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -20,15 +16,10 @@ from lmdiag.readers.text.line_format import LineFormat, LineScanner, Said
 from lmdiag.readers.text.pieces import LONGEST_PIECE, is_coloured_diff, pieces, without_colours
 from lmdiag.readers.text.plans import Plan
 
-if TYPE_CHECKING:
-    import polars
-
 TEXT, LOST, RECORD = range(3)
 HEADER_RECORDS = 50  # facts of the header stand before this many records
-LARGE = 3 << 20  # characters from which on polars is worth its import
-LEARNT_FROM = 1 << 15  # characters that are read one by one before
-COMPARED_LINES = 20
-BLANK, OTHER = -2, -1
+LEARNT_FROM = 1 << 15  # characters that are read line by line before many lines are read at once
+FEWEST_AT_ONCE, MOST_AT_ONCE = 16, 1 << 12  # lines
 _CODE_BEGINS = lazy(r"import \w+|from \w[\w.]* import ")
 _RULE = lazy(r"[=*-]{20,}\s*$")
 
@@ -57,8 +48,8 @@ class TextReading:
         self.table.tally.count_lines(lines)
         if self._commas:
             text = with_points(text, self._commas)
-        if len(text) >= LARGE and isinstance(self._scanner, LineScanner) and "\r" not in text and "\b" not in text:
-            self._feed_large(self._scanner, text)
+        if len(text) > LEARNT_FROM and isinstance(self._scanner, LineScanner) and "\r" not in text and "\b" not in text:
+            self._feed_many(self._scanner, text)
         else:
             self._feed_pieces(pieces(text, self._next_line, self.table.tally))
         self._next_line += lines.count("\n")
@@ -116,84 +107,48 @@ class TextReading:
         if len(self.table.lines) < HEADER_RECORDS:
             find_facts(piece, self.table.config)
 
-    def _feed_large(self, scanner: LineScanner, text: str) -> None:
-        """Read the lines of which a plan is known column by column, and all between them one by one."""
-        import polars as pl
-
+    def _feed_many(self, scanner: LineScanner, text: str) -> None:
+        """Read the stretches of lines that a plan fits column by column, and the lines between them one by one."""
         first = text.rfind("\n", 0, LEARNT_FROM) + 1
         self._feed_pieces(pieces(text[:first], self._next_line, self.table.tally))
         number = self._next_line + text.count("\n", 0, first)
-        # Cutting lines as a table of one column is several times faster than splitting a string; blank lines stay.
-        lines = pl.read_csv(
-            text[first:].encode(), has_header=False, separator="\x01", quote_char=None, schema={"line": pl.String}
-        )["line"]
-        kinds = np.full(len(lines), OTHER)
-        cut: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
-        for plan in [plan for plan in scanner.plans.plans if _is_plain(plan)]:
-            left = np.flatnonzero(kinds == OTHER)
-            rows, columns = _cut(lines.gather(left), plan)
-            if len(rows) and _agree(lines.gather(left[rows]), columns, plan, scanner):
-                where = np.full(len(lines), 0)
-                kinds[left[rows]] = len(cut)
-                where[left[rows]] = np.arange(len(rows))
-                cut.append((where, columns))
-        rest = np.flatnonzero(kinds == OTHER)
-        others = lines.gather(rest).to_list()
-        blank = np.array([not line or line.isspace() for line in others], bool)
-        kinds[rest[blank]] = BLANK
-        self.table.tally.blank += int(blank.sum())
-        todo = iter([(int(at) + number, line[:LONGEST_PIECE]) for at, line, no in zip(rest, others, blank) if not no])
-        starts = [0, *(np.flatnonzero(np.diff(kinds)) + 1).tolist(), len(kinds)] if len(kinds) else []
-        for start, stop in zip(starts, starts[1:]):
-            kind = int(kinds[start])
-            if kind == OTHER:
-                self._feed_pieces(islice(todo, stop - start))
-            elif kind != BLANK:
-                where, columns = cut[kind]
-                part = slice(int(where[start]), int(where[start]) + stop - start)
-                self.table.extend(
-                    np.arange(start, stop) + number, {name: values[part] for name, values in columns.items()}
-                )
-                self.table.tally.count(RECORD, stop - start)
+        plans = [plan for plan in scanner.plans.plans if not plan.unchecked and _is_plain(plan.about)]
+        for plan, part in _stretches(text[first:].removesuffix("\n").split("\n"), plans):
+            if plan and len(part) >= FEWEST_AT_ONCE:
+                self.table.extend(np.arange(number, number + len(part)), plan.columns(part))
+                self.table.tally.count(RECORD, len(part))
+                self._in_code = False
+            else:
+                lines = "".join(f"{line if isinstance(line, str) else line.string}\n" for line in part)
+                self._feed_pieces(pieces(lines, number, self.table.tally))
+            number += len(part)
+
+
+def _stretches(lines: Iterable[str], plans: list[Plan]) -> Iterator[tuple[Plan | None, list[Any]]]:
+    """Yield the lines in stretches: as matches of the plan that fits them all, or as they are where none does."""
+    before: Plan | None = None
+    part: list[Any] = []
+    for line in lines:
+        found = None
+        for plan in plans:
+            if found := plan.match(line):
+                break
+        fitting = plan if found else None
+        if fitting is not before or len(part) == MOST_AT_ONCE:
+            if part:
+                yield before, part
+            before, part = fitting, []
+        part.append(found or line)
+    if part:
+        yield before, part
 
 
 def _only_a_bar(piece: str) -> bool:
     return "%|" in piece[:8] and piece.rstrip().endswith("]")
 
 
-def _is_plain(plan: Plan) -> bool:
-    said = plan.about
-    return not plan.unchecked and isinstance(said, Said) and not said.event and not said.lost
-
-
-def _cut(lines: polars.Series, plan: Plan) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return which lines a plan fits, and the values of its columns in those lines."""
-    import polars as pl
-
-    try:
-        words = lines.str.extract_groups(rf"^{plan.pattern}\s*$").struct.unnest()
-    except pl.exceptions.PolarsError:  # an expression that only Python knows
-        return np.array([], int), {}
-    fits = words.to_series(0).is_not_null()
-    words = words.filter(fits)
-    columns = {}
-    for name, word, factor in zip(plan.names, words, plan.factors or (1.0,) * len(plan.names)):
-        if plan.thousands:
-            word = word.str.replace_all(",", "", literal=True)
-        columns[name] = word.cast(pl.Float64).to_numpy() * factor
-    rows = np.flatnonzero(fits.to_numpy())
-    return rows, columns | {name: np.full(len(rows), value) for name, value in plan.constants.items()}
-
-
-def _agree(lines: polars.Series, columns: dict[str, np.ndarray], plan: Plan, scanner: LineScanner) -> bool:
-    """Tell whether the reader of lines reads the same values from a sample of the lines that were cut."""
-    for at in np.unique(np.linspace(0, len(lines) - 1, COMPARED_LINES).astype(int)).tolist():
-        records = scanner.plans.reader(lines[at])
-        if len(records) != 1 or records[0][1] != plan.about or records[0][0].keys() != columns.keys():
-            return False
-        if any(value != columns[name][at] and value == value for name, value in records[0][0].items()):
-            return False
-    return True
+def _is_plain(said: Said) -> bool:
+    return not said.event and not said.lost
 
 
 def read_blocks(line_format: LineFormat, name: str, blocks: Iterable[str]) -> list[RawLog]:

@@ -21,7 +21,7 @@ def unroll(table: Table) -> None:
     Rows without a place of their own, such as an evaluation printed behind the step it was made at, take the place of
     the row before. Sets `config["step_kind"]` where the step counts something else than optimizer steps.
     """
-    step, epoch, totals = table.cells(STEP), table.cells(EPOCH), np.asarray(table.totals)
+    step, epoch, totals = table.cells(STEP), table.cells(EPOCH), table.totals
     position = table.cells(POSITION)
     table.columns.pop(POSITION, None)
     if np.isfinite(position).sum() > np.isfinite(step).sum():
@@ -41,7 +41,7 @@ def unroll(table: Table) -> None:
         closing = ~own & ~np.isnan(epoch)  # an evaluation that names its epoch and no step: at the end of the epoch
         _averages_apart(table, closing, own)
         step = np.where(closing, (whole + 1) * per_epoch, step + whole * per_epoch)
-        table.totals = [per_epoch * table.config.get("epochs", 0)] * len(table.totals)
+        table.totals = np.full(len(step), per_epoch * table.config.get("epochs", 0))
     table.of_epochs = table.of_epochs if counted and len(np.unique(epoch[numbered])) == 1 else set()
     table.put(STEP, filled(step))
 
@@ -63,7 +63,7 @@ def _by_epoch(table: Table, epoch: np.ndarray) -> None:
         table.put(EPOCH, filled(epoch))
         return
     table.config["step_kind"] = "epoch"
-    table.totals = [table.config.get("epochs", 0)] * len(table.totals)
+    table.totals = np.full(len(epoch), float(table.config.get("epochs", 0)))
     table.put(STEP, filled(epoch))
     table.columns.pop(EPOCH, None)
 
@@ -73,9 +73,9 @@ def _repeats(table: Table, epoch: np.ndarray) -> bool:
     columns = [(rows, values) for name, (rows, values) in table.columns.items() if name != EPOCH]
     column: tuple[Any, Any] = max(columns, key=lambda one: len(one[0]), default=([], []))
     fullest, cells = np.asarray(column[0]), np.asarray(column[1])
-    ranks = {rank for rank in table.ranks if rank is not None}
-    if len(ranks) > 1:  # the others will be left out
-        mine = np.array([table.ranks[row] in (None, min(ranks)) for row in fullest.tolist()], bool)
+    ranks = table.ranks
+    if len(np.unique(ranks[ranks >= 0])) > 1:  # the others will be left out
+        mine = np.isin(ranks[fullest], (-1, ranks[ranks >= 0].min()))
         fullest, cells = fullest[mine], cells[mine]
     if len(fullest) < 3:
         return False
@@ -122,9 +122,10 @@ def tell_apart(table: Table, bars: list[list[int]], is_held: Callable[[str], boo
     of_epochs = {*np.flatnonzero(np.isnan(table.cells(STEP)) & np.isnan(table.cells(POSITION))).tolist()}
     shown = {row for rows in bars for row in rows}
     names = {name for name in columns.keys() - {STEP, EPOCH} if not shown.isdisjoint(columns[name][0])}
-    for row in _beside_longer(bars):
-        table.totals[row] = 0
-        of_epochs.add(row)
+    beside, totals = [*_beside_longer(bars)], table.totals
+    totals[beside] = 0
+    table.totals = totals
+    of_epochs.update(beside)
     shown -= of_epochs
     losses = {name for name in columns if metric_of(name) == "loss" and not is_held(name)}
     printed = {row for name in losses for row in columns[name][0]} & of_epochs
@@ -175,9 +176,7 @@ def separate(table: Table) -> list[tuple[int, int]]:
     another number of steps is announced, or where the announced last step was reached and the loss goes back to its
     beginning, too; else it is a restart of the same run, or a further epoch.
     """
-    table.columns = {
-        name: (np.asarray(r, np.int64), np.asarray(v, np.float64)) for name, (r, v) in table.columns.items()
-    }
+    table.columns = {name: (np.asarray(rows), np.asarray(values)) for name, (rows, values) in table.columns.items()}
     count = len(table.lines)
     rows, steps = table.columns.get(STEP, (np.empty(0, np.int64), np.empty(0)))
     back = np.flatnonzero(np.diff(steps) < 0) + 1
@@ -185,7 +184,7 @@ def separate(table: Table) -> list[tuple[int, int]]:
     named = np.searchsorted(np.asarray(table.lines), np.asarray(table.starts, np.int64)).tolist()
     starts = sorted({0, *found, *named} - {count})
     spans = list(zip(starts, [*starts[1:], count]))
-    totals = np.array(table.totals, np.float64)
+    totals = table.totals
     if table.of_epochs == {True}:
         totals *= table.config.get("epochs", 0)
     for run in {int(run) for run in np.searchsorted(starts, epochs, "right") - 1}:
@@ -201,7 +200,7 @@ def _restarts(table: Table, rows: np.ndarray, steps: np.ndarray, back: np.ndarra
     """
     kinds = ("end", "final_evaluation")
     ends = np.array([row for row, event in zip(table.event_rows, table.events) if event.kind in kinds], np.int64)
-    announced = np.asarray(table.totals, np.float64)[rows]
+    announced = table.totals[rows]
     said = np.maximum.accumulate(np.where(announced > 0, np.arange(len(rows)), -1))  # where a total was announced last
     starts: list[int] = []
     epochs: list[int] = []

@@ -15,10 +15,7 @@ from lmdiag.readers.tables.tally import Tally
 from lmdiag.run import Event, Skipped
 
 STEP, EPOCH, POSITION = "step", "epoch", "position"
-TOTAL, RANK = (
-    " total",
-    " rank",
-)  # numbers of a record beside its columns: the announced last step, the process that printed it
+TOTAL, RANK = " total", " rank"  # beside the columns: the announced last step, and the process that printed a record
 LARGEST = {STEP: 1e13, EPOCH: 1e5, POSITION: 1e13}  # beyond these, and NaN, a counter is damaged
 ROW = "i"  # the type of row numbers: four bytes
 MANY_SKIPPED = 1000  # so many are listed one by one, the rest is only counted
@@ -44,8 +41,8 @@ class Table:
 
     def __init__(self) -> None:
         self.lines: Any = array(ROW)
-        self._ranks: list[int | None] = []  # of the rows so far, as long as none has a rank not even these
         self.columns: dict[str, tuple[Any, Any]] = {}
+        self.beside: dict[str, tuple[Any, Any]] = {}  # columns of `TOTAL` and `RANK`
         self.config: dict[str, Any] = {}
         self.events: list[Event] = []
         self.event_rows: list[int] = []  # how many rows had been read when the event was seen
@@ -56,33 +53,30 @@ class Table:
         self.names: dict[str, str | None] = {}
         self.scales: dict[str, float] = {}
         self.units: dict[str, str] = {}
-        self._totals: Any = array("d")  # of the rows so far, as long as no line announces a last step not even these
         self.of_epochs: set[bool] = set()  # whether the totals were announced as those of an epoch, or of the run
         self.last_step: int | None = None
         self.tally = Tally()
         self.n_skipped = 0
 
     @property
-    def ranks(self) -> list[int | None]:
-        """The process that printed each row, None where no line says so."""
-        self._ranks.extend([None] * (len(self.lines) - len(self._ranks)))
-        return self._ranks
-
-    @ranks.setter
-    def ranks(self, ranks: list[int | None]) -> None:
-        self._ranks = ranks
+    def ranks(self) -> np.ndarray:
+        """The process that printed each row, int64[n_rows], -1 where no line says so."""
+        ranks = self.cells(RANK)
+        return np.where(np.isnan(ranks), -1, ranks).astype(np.int64)
 
     @property
-    def totals(self) -> Any:
-        """The last step as the line of each row announced it, 0 where it did not."""
-        missing = len(self.lines) - len(self._totals)
-        if missing:
-            self._totals = array("d", np.append(np.asarray(self._totals), np.zeros(missing)))
-        return self._totals
+    def totals(self) -> np.ndarray:
+        """The last step as the line of each row announced it, float64[n_rows], 0 where it did not."""
+        totals = self.cells(TOTAL)
+        return np.where(totals <= LARGEST[STEP], totals, 0.0)
 
     @totals.setter
-    def totals(self, totals: Any) -> None:
-        self._totals = totals
+    def totals(self, totals: np.ndarray) -> None:
+        self.put(TOTAL, np.where(totals == 0, np.nan, totals))
+
+    def _column(self, name: str) -> tuple[Any, Any]:
+        columns = self.beside if name in (TOTAL, RANK) else self.columns
+        return columns.setdefault(name, (array(ROW), array("d")))
 
     def copied(self) -> Table:
         """Return a table that further rows do not change."""
@@ -91,9 +85,10 @@ class Table:
             setattr(twin, name, copy(value))
         twin.config = deepcopy(self.config)
         twin.columns = {name: (copy(rows), copy(values)) for name, (rows, values) in self.columns.items()}
+        twin.beside = {name: (copy(rows), copy(values)) for name, (rows, values) in self.beside.items()}
         return twin
 
-    def add(self, line: int, values: Mapping[str, float], rank: int | None = None, total: float = 0) -> None:
+    def add(self, line: int, values: Mapping[str, float]) -> None:
         """Append one row; a step or epoch beyond any run is counted as skipped."""
         row = len(self.lines)
         columns = self.columns
@@ -107,36 +102,22 @@ class Table:
         if not (abs(epoch) <= LARGEST[EPOCH] and abs(position) <= LARGEST[POSITION]):
             values = self._within_reason(line, values)
         for name, value in values.items():
-            column = columns.get(name)
-            if column is None:
-                column = columns[name] = (array(ROW), array("d"))
+            column = columns.get(name) or self._column(name)
             column[0].append(row)
             column[1].append(value)
-        if rank is not None:
-            self.ranks.append(rank)
-        if total and total <= LARGEST[STEP]:
-            self.totals.append(total)
         self.lines.append(line)
 
     def extend(self, lines: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:
-        """Append rows that all have the same columns; `TOTAL` holds their announced last steps, `RANK` their ranks."""
-        row, count = len(self.lines), len(lines)
+        """Append rows that all have the same columns."""
         if any(not (np.abs(columns[name]) <= most).all() for name, most in LARGEST.items() if name in columns):
             for k, line in enumerate(lines.tolist()):
-                values = {name: float(column[k]) for name, column in columns.items()}
-                rank = values.pop(RANK, None)
-                self.add(line, values, rank if rank is None else int(rank), values.pop(TOTAL, 0.0))
+                self.add(line, {name: float(column[k]) for name, column in columns.items()})
             return
-        rows = np.arange(row, row + count, dtype=np.int32).tobytes()
+        rows = np.arange(len(self.lines), len(self.lines) + len(lines), dtype=np.int32).tobytes()
         for name, column in columns.items():
-            if name not in (TOTAL, RANK):
-                at, kept = self.columns.setdefault(name, (array(ROW), array("d")))
-                at.frombytes(rows)
-                kept.frombytes(column.tobytes())
-        if RANK in columns:
-            self.ranks.extend(columns[RANK].astype(np.int64).tolist())
-        if TOTAL in columns:
-            self.totals.frombytes(np.where(columns[TOTAL] <= LARGEST[STEP], columns[TOTAL], 0.0).tobytes())
+            at, kept = self._column(name)
+            at.frombytes(rows)
+            kept.frombytes(column.tobytes())
         self.lines.frombytes(lines.astype(np.int32).tobytes())
         if STEP in columns:
             self.last_step = int(columns[STEP][-1])
@@ -170,15 +151,16 @@ class Table:
     def cells(self, name: str) -> np.ndarray:
         """Return float64[n_rows], the values of a column, NaN where a row has none."""
         cells = np.full(len(self.lines), np.nan)
-        if name in self.columns:
-            rows, values = self.columns[name]
-            cells[rows] = values
+        for columns in (self.columns, self.beside):
+            if name in columns:
+                rows, values = columns[name]
+                cells[rows] = values
         return cells
 
     def put(self, name: str, cells: np.ndarray) -> None:
         """Replace a column by its value in every row; NaN stands for nothing."""
         rows = np.flatnonzero(~np.isnan(cells))
-        self.columns[name] = (rows, cells[rows])
+        (self.beside if name in (TOTAL, RANK) else self.columns)[name] = (rows, cells[rows])
 
     def carry(self, name: str, first: float | None = None) -> None:
         """Give rows without a value of a column that of the row before, the first rows `first` or the first value there is."""
@@ -220,12 +202,9 @@ class Table:
         """Keep the rows selected by a boolean mask."""
         chosen = np.asarray(chosen, bool)
         position = np.cumsum(chosen) - 1
-        for name, (rows, values) in list(self.columns.items()):
-            at = np.asarray(rows, np.int64)
-            kept = chosen[at]
-            self.columns[name] = position[at[kept]], np.asarray(values, np.float64)[kept]
-        if self._ranks:
-            self.ranks = [rank for rank, good in zip(self.ranks, chosen) if good]
-        if len(self._totals):
-            self.totals = np.asarray(self.totals, np.float64)[chosen]
+        for columns in (self.columns, self.beside):
+            for name, (rows, values) in columns.items():
+                at = np.asarray(rows, np.int64)
+                kept = chosen[at]
+                columns[name] = position[at[kept]], np.asarray(values, np.float64)[kept]
         self.lines = np.asarray(self.lines)[chosen]

@@ -1,10 +1,10 @@
-"""Large logs: cutting them in columns gives what reading them line by line gives."""
+"""Large logs: reading many lines at once gives what reading them line by line gives."""
 
 import numpy as np
 import pytest
 
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.text import pieces, read, reading
+from lmdiag.readers.text import pieces, plans, read, reading
 from lmdiag.sources.source import Source
 
 NANOGPT = "".join(
@@ -26,9 +26,9 @@ LLMC = "".join(
 
 
 def both(text: str, monkeypatch: pytest.MonkeyPatch) -> tuple[RawLog, RawLog]:
-    """Read a text line by line and, as if it were large, cut in columns."""
+    """Read a text line by line and, in several blocks, many lines at once."""
+    monkeypatch.setattr(reading, "LEARNT_FROM", 1 << 30)
     (slow,) = read(Source("x.log", content=text.encode()))
-    monkeypatch.setattr(reading, "LARGE", 0)
     monkeypatch.setattr(reading, "LEARNT_FROM", 4096)
     monkeypatch.setattr(pieces, "WHOLE", 1 << 14)
     monkeypatch.setattr(pieces, "BLOCK", 1 << 14)
@@ -48,11 +48,13 @@ def assert_equal(slow: RawLog, quick: RawLog) -> None:
 
 @pytest.mark.parametrize("text", [NANOGPT, MEGATRON, LLMC], ids=["nanogpt", "megatron", "llm.c"])
 def test_clean_logs(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    cut: list[int] = []
-    whole = reading._cut
-    monkeypatch.setattr(reading, "_cut", lambda lines, plan: cut.append(1) or whole(lines, plan))
+    read_at_once: list[int] = []
+    columns = plans.Plan.columns
+    monkeypatch.setattr(
+        plans.Plan, "columns", lambda plan, found: read_at_once.append(len(found)) or columns(plan, found)
+    )
     assert_equal(*both(text, monkeypatch))
-    assert cut, "no plan was used"
+    assert sum(read_at_once) > 1000
 
 
 @pytest.mark.parametrize(
@@ -90,6 +92,12 @@ def test_missing_loss_is_nan_as_line_by_line(monkeypatch: pytest.MonkeyPatch) ->
     assert np.isnan(quick.columns["lm loss"].values).sum() == 1
 
 
+def test_lines_between_short_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "".join(f"{line}\n\n" if k % 3 else f"{line}\nsome chatter\n" for k, line in enumerate(NANOGPT.split("\n")))
+    assert_equal(*both(text, monkeypatch))
+
+
 def test_plans_are_not_used_where_the_reader_reads_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "_agree", lambda *_: False)
+    monkeypatch.setattr(plans.Plan, "agrees", lambda *_: False)
+    monkeypatch.setattr(plans.Plan, "columns", None)
     assert_equal(*both(NANOGPT, monkeypatch))
