@@ -47,6 +47,9 @@ SERIES = {
 CURVES = ("curve", "evaluation", "evaluation_loss")  # needs for which a check is handed a Curve
 
 
+Setting = float | int | str  # the value of one
+
+
 class Severity(IntEnum):
     """How bad a finding is; only warnings and errors are alarms."""
 
@@ -59,12 +62,31 @@ class Severity(IntEnum):
         return self.name.lower()
 
 
+class Advice(str):
+    """One thing to do, in a sentence, and as the `change` of settings that it asks for, where it asks for one.
+
+    The settings have the names that most trainers give them: `lr`, `warmup_steps`, `grad_clip`, `weight_decay`,
+    `dropout`, `precision`, `schedule`. Advice without a change may be a plain string.
+
+    >>> said = Advice("Lower the learning rate to 0.01.", lr=0.01)
+    >>> said, dict(said.change)
+    ('Lower the learning rate to 0.01.', {'lr': 0.01})
+    """
+
+    change: Mapping[str, Setting]
+
+    def __new__(cls, words: str, **change: Setting) -> Advice:
+        said = super().__new__(cls, words)
+        said.change = change
+        return said
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing wrong with a run: where, how bad, the numbers that show it, and what to do.
 
     `rule`, `family` and the usual severity are filled in by `diagnose`; a rule gives `severity` only where it
-    differs. `advice` is ordered, cheapest first. `steps` lists every step where the thing shows, when these are single steps
+    differs. `advice` says what to do, what to do first in front; a line may be an `Advice`, which says the settings it changes. `steps` lists every step where the thing shows, when these are single steps
     and not the whole stretch. `consequence_of` names the rule whose finding explains this one.
     """
 
@@ -84,6 +106,11 @@ class Finding:
     def alarms(self) -> bool:
         """Whether the finding counts against the run: a warning or an error."""
         return (self.severity or Severity.INFO) >= Severity.WARNING
+
+    @property
+    def changes(self) -> tuple[Mapping[str, Setting] | None, ...]:
+        """What each line of the advice changes: {setting: value}, or None where it is no matter of a setting."""
+        return tuple(line.change or None if isinstance(line, Advice) else None for line in self.advice)
 
 
 def severity_of(finding: Finding) -> Severity:

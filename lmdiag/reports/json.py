@@ -74,7 +74,8 @@ def finding_entry(finding: Finding) -> dict[str, Any]:
         "last_step": int(finding.last_step),
         "message": finding.message,
         "evidence": plain(finding.evidence),
-        "advice": list(finding.advice),
+        "advice": [str(line) for line in finding.advice],
+        "changes": [plain(change) for change in finding.changes],
         "consequence_of": finding.consequence_of,
     }
 

@@ -57,6 +57,7 @@ _FINDING = _object(
     message=_TEXT,
     evidence={"type": "object", "additionalProperties": _or_null(_NUMBER)},
     advice=_list(_TEXT),
+    changes=_list(_or_null({"type": "object", "additionalProperties": {"anyOf": [_NUMBER, _TEXT]}})),
     consequence_of=_or_null(_TEXT),
 )
 _ACCOUNT = _object(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lmdiag.diagnose import Best, Diagnosis
-from lmdiag.finding import Finding, NotChecked, Severity
+from lmdiag.finding import Advice, Finding, NotChecked, Severity
 from lmdiag.reports.left_out import Unreadable
 from lmdiag.reports.report import Report
 from lmdiag.rules import RULES
@@ -66,7 +66,7 @@ def diverged():
         evidence={"rebound": 5.02, "level_before": 3.02, "z": float("inf")},
         advice=(
             "Resume from the last checkpoint before step 1,301; save checkpoints more often if there is none.",
-            "Lower the learning rate: it was 0.003 at step 1,301; try 0.0015.",
+            Advice("Lower the learning rate: it was 0.003 at step 1,301; try 0.0015.", lr=np.float64(0.0015)),
             "Clip the gradient norm at 0.9, its 90th percentile before step 1,301.",
             "Look at the batches of steps 1,290 to 1,301.",
         ),

@@ -52,6 +52,7 @@ def test_one_run_says_what_the_contract_promises(sick):
     assert run["summary"]["loss_last"] == run["summary"]["perplexity_last"] == "NaN"
     assert run["summary"]["best"] == {"metric": "val/loss", "step": 1300, "value": 3.05}
     assert run["findings"][0]["evidence"] == {"rebound": 5.02, "level_before": 3.02, "z": "Infinity"}
+    assert run["findings"][0]["changes"] == [None, {"lr": 0.0015}, None, None]
     assert run["findings"][1]["consequence_of"] == "divergence"
     assert run["not_checked"][0] == {"rule": "dead-layer", "why": "the log has no per-layer statistics"}
 
