@@ -48,3 +48,14 @@ def keep_best(run: Run, metric: str, step: int, value: float) -> str:
     if saved and step not in saved:
         return f"If a checkpoint of {run.place(step)} exists, keep it: {metric} was lowest there ({figure(value)})."
     return f"Keep the checkpoint of {run.place(step)}, where {metric} was lowest ({figure(value)})."
+
+
+def labels(run: Run) -> str:
+    """Say what to look at where a model does not learn what its labels say, and what the uniform guess over its vocabulary costs."""
+    model = run.config.get("model")
+    vocabulary = model.get("vocab_size") if isinstance(model, dict) else None
+    shifted = " (shifted once, not twice)" if run.objective == "causal-lm" else ""
+    said = f"Decode inputs and labels of one batch: the labels must fit the inputs{shifted} and not all be masked."
+    if isinstance(vocabulary, int | float) and vocabulary > 1 and run.per_token:
+        said += f" The uniform guess over {vocabulary:,} tokens costs {float(np.log(vocabulary)):.2f} nats."
+    return said

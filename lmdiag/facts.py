@@ -28,6 +28,7 @@ _TABLE = {
     "world_size": "world_size",
     "label_smoothing": "label_smoothing label_smoothing_factor",
     "model.vocab_size": "vocab_size padded_vocab_size vocabulary_size",
+    "model.classes": "num_labels num_classes n_classes number_of_classes",
     "model.params": "number_of_parameters num_parameters model_params number_of_trainable_parameters num_params"
     " total_parameter_count trainable_params",
     "model.context": "seq_length train_seq_len block_size sequence_len max_seq_len sequence_length context_length"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TRAINING_CURVE_POINTS = 5  # fewer training losses than this say less than the evaluations do
 MANY_EVALUATIONS = 10
 TRAINING_CURVE_POINTS_BESIDE_MANY = 8
+MULTIPLE = 1.8  # a training loss so many times the evaluation is a sum, or was counted so often: `wrong-loss-scale`
 EXPLODED = 10.0  # times the usual loss
 MASKED_ZERO_LEVEL = 0.05  # nats per token; a loss that fell below it before the zeros may have been rounded to zero
 
@@ -249,6 +250,17 @@ class Run:
         if finite < enough and evaluation is not None and len(evaluation[1]) > finite:
             return evaluation
         return "loss", loss
+
+    @cached_property
+    def per_token(self) -> bool:
+        """Whether the loss is that of one token, in nats: that of a language model, and no multiple of its evaluation."""
+        if self.objective not in ("causal-lm", "masked-lm"):
+            return False
+        trained = self["loss"].finite.values if "loss" in self else np.empty(0)
+        evaluated = self.evaluation_loss[1].finite.values if self.evaluation_loss else np.empty(0)
+        if not (len(evaluated) and len(trained)):
+            return True
+        return float(evaluated[-1]) * MULTIPLE > float(median(trained[-TRAINING_CURVE_POINTS:]))
 
     def beside_loss(self, metric: str) -> dict[str, tuple[Series, Series]]:
         """Return the metric of the training and of every evaluation set with the loss of the same set, where the log has both."""

@@ -95,7 +95,7 @@ _NUMBERS = {
 
 _OBJECTS = {
     "run": {
-        "model": "facts of the model: `params`, `vocab_size`, `n_layer`, `d_model`, `context`",
+        "model": "facts of the model: `params`, `vocab_size`, `classes`, `n_layer`, `d_model`, `context`",
         "config": "the program's own settings",
         "reference_loss": "losses of simple models on the evaluation set: `uniform`, `unigram`, `bigram`, `ngram`",
     },

@@ -5,7 +5,15 @@ To add a rule, write its file in the folder of its family, import it and add it 
 """
 
 from lmdiag.finding import Rule
-from lmdiag.rules.convergence import converged_early, not_learning, plateau, stalled, still_improving
+from lmdiag.rules.convergence import (
+    at_chance,
+    converged_early,
+    not_learning,
+    plateau,
+    repeated_losses,
+    stalled,
+    still_improving,
+)
 from lmdiag.rules.data import (
     bits_per_byte_out_of_range,
     level_shift,
@@ -99,6 +107,8 @@ RULES: tuple[Rule, ...] = (
     early_instability.check,
     loss_spike.check,
     spike_score.check,
+    repeated_losses.check,
+    at_chance.check,
     not_learning.check,
     worse_than_reference.check,
     plateau.check,

@@ -76,7 +76,7 @@ class PaddedStretch(Fault):
 class UnrelatedTargets(Fault):
     """Targets come from other sequences: the most a model can learn is how often each token occurs."""
 
-    rules = ("plateau", "worse-than-reference")
+    rules = ("at-chance", "plateau", "worse-than-reference")
     remedy = "check how targets are made from inputs"
     advised = "label"
 

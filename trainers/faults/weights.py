@@ -9,6 +9,8 @@ from trainers.faults.fault import Fault
 if TYPE_CHECKING:
     import torch
 
+EPOCH = 20  # batches
+
 
 def scale_matrices(model: torch.nn.Module, factor: float) -> None:
     """Multiply all weights but vectors."""
@@ -90,4 +92,18 @@ class FrozenWeights(Fault):
         return record
 
 
-FAULTS = (ExplodingInit, ZeroInit, VanishingDepth, DeadLayer, FrozenWeights)
+class FrozenEpochs(FrozenWeights):
+    """The weights stay as they began, while the same twenty batches come round in the same order."""
+
+    rules = ("repeated-losses",)
+    advised = "which parameters does the optimizer hold"
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__(settings)
+        self.epoch: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def batch(self, step: int, inputs: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.epoch.setdefault((step - 1) % EPOCH, (inputs, targets))
+
+
+FAULTS = (ExplodingInit, ZeroInit, VanishingDepth, DeadLayer, FrozenWeights, FrozenEpochs)

@@ -1,0 +1,270 @@
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import exp, log
+
+import numpy as np
+
+from lmdiag import advice
+from lmdiag.figures import figure
+from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
+from lmdiag.run import Run, Series
+from lmdiag.stats.level import Level, level
+from lmdiag.stats.limits import FEW_PLANNED, KNOWS, LEARNS, NEAR_UNIFORM
+from lmdiag.stats.phases import phases
+from lmdiag.stats.progress import Progress, progress
+from lmdiag.stats.trend import mann_kendall, total_gain
+from lmdiag.stats.windows import median, quantile
+
+LEAST_RECORDS, ERROR_RECORDS = 10, 50
+WARMING_RECORDS = 30  # of a warm-up: fewer may still lie at the uniform guess
+UNIFORM_END, UNIFORM_START, UNIFORM_SPREAD = 8.5, 16.0, 1.35  # nats, nats, and the 90% over the 10% quantile
+LARGEST_FALL = ((10.0, 0.20), (9.0, 0.10), (NEAR_UNIFORM, 0.03))  # (all records above, fall from first to last third)
+STILL_FALLS, STILL = LEARNS / 2, 0.01  # of the second half: rank trend, and share of the level that it gains
+WARMING_LOW = 10.3  # nats: ln of 30,000 tokens
+FREQUENCY_RECORDS, FREQUENCY_STEPS, FREQUENCY_FALL = 20, 1000, 0.15
+KNOWN_RECORDS, FEWEST_EVALUATIONS = 15, 6  # fewer say too little about a level
+LASTS, HALF = 0.8, 0.5  # of the records, at the level; half of them where the evaluation says the same
+STATED_BELOW, STATED_ABOVE = 0.01, 0.03  # of a stated cost: the sampling of the text; what random weights add to it
+CLASSES_NEAR = 0.02  # of ln k, beside an accuracy or a ROC curve that agrees
+BETTER, LEAST_OF_GUESS = 1.10, 0.8  # accuracy times e^loss, of a model that guesses among e^loss answers: 1
+MOST_ACCURATE, NEVER_RIGHT = 0.55, 0.15
+CHANCE_AUC = 0.01  # distance of the area under the ROC curve from 1/2
+COIN, TOSSING = log(2), "about what tossing a coin costs (0.6931)"
+LIKELIHOODS = ("causal-lm", "masked-lm", "classification")
+LARGEST_EXPONENT = 50.0  # no vocabulary is so large
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a loss stays at: the words for it, what guessing so costs, and which metric says so, if not the curve."""
+
+    words: str
+    cost: float
+    severity: Severity = Severity.WARNING
+    metric: str = ""
+    level: float = 0.0  # where that metric stays
+
+
+@rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=LEAST_RECORDS)
+def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) -> Findings:
+    """Loss stays at what guessing costs.
+
+    ## What it looks for
+    A model that ignores its input: it answers everything alike, or as often as each answer occurs. The loss may fall to
+    that level first.
+
+    ## How it decides
+    One of these tests. *Flat* is an equivalence test: over the last 80% of the records the loss changes surely (95%) by
+    less than `flat` (2%) of its level, and its ranks do not fall unless the gain is under 1%. A guess is *met* where the mean of these records, and of the last tenth, lies
+    within a share of its cost, and the noise leaves no more room than that.
+
+    | test | asks for | why that much |
+    |---|---|---|
+    | uniform guess over a large vocabulary | 8 to 16 nats per token, 10 to 90% range under 35% | ln V of 3,000 to 250,000 tokens, and what a bad initialisation adds |
+    | | fall from the first to the last third under 3% above 8 nats, 10% above 9, 20% above 10 | the nearer to ln V, the surer that the fall only undoes the initialisation |
+    | | second half: no rank trend (z above -1.5), or under 1% gained | a loss that falls on is learning, as in the first steps of a warm-up |
+    | the same in warm-up | 30 records, all above 10.3 nats | the first rates are tiny |
+    | more than token frequencies cost | after 1,000 steps and 20 records 8 to 16 nats, fall under 15% | the unigram entropy over 50,000 tokens is 7.3 to 7.7 nats |
+    | a guess that the header states: ln V, ln k of its classes, the unigram loss | flat, and from 1% below to 3% above it; or so the last half of six evaluations or more | on its way down a loss passes these levels, it does not stay |
+    | ln 2, where the header states no vocabulary | flat, met to `near` (0.5%), in 15 records, and no evaluation elsewhere, no accuracy above 0.55; for the last half if the evaluation meets it too | of healthy fine-tunes that are as flat one in 200 ends there by chance |
+    | accuracy | flat; accuracy times e^loss from 0.8 to 1.1, accuracy up to 0.55 | who guesses among k answers is right once in k, and pays ln k |
+    | accuracy that never moves | flat at 2 nats or above; accuracy up to 0.15, under 0.1 of it gained from its first to its last half | a token of 2 nats is right more often than once in seven |
+    | ROC curve | ln 2 met to 2%; area within 0.01 of 1/2 | tossing a coin |
+
+    It is an error where the uniform guess over a large vocabulary lasts for 50 records: nothing at all was learned.
+
+    ## Why it matters
+    The labels do not fit the inputs, the input is masked or constant, or the gradient does not reach what reads it. More
+    steps will not help.
+
+    ## False alarms it avoids
+    The first 5% of a planned run; the first records of a warm-up, of which each is lower than the one before; noise that hides whether the loss is flat;
+    summed losses, for which no guess is known.
+
+    ## What to try
+    Overfit one batch. Feed the same batch with its inputs shuffled: if the loss is the same, the input is ignored.
+
+    ## References
+    - Karpathy 2019, A recipe for training neural networks: verify that the loss is better than with zeroed inputs.
+    """
+    metric, losses = curve
+    if len(losses) < LEAST_RECORDS:
+        yield too_few(len(losses), "finite values of the loss", LEAST_RECORDS)
+        return
+    share = run.planned_share
+    if share is not None and share < FEW_PLANNED:
+        yield NotChecked(f"only {share:.1%} of the planned steps are done")
+        return
+    seen, kept = progress(losses.values), level(losses.values, LASTS)
+    found = _uniform(run, losses, seen) or _above_frequencies(run, losses, seen)
+    if found is None and len(losses) >= KNOWN_RECORDS:
+        found = _stated(run, losses, kept, flat) or _coin(run, losses, kept, near, flat)
+        found = found or _accuracy(run, kept, flat) or _roc(run, kept)
+    if found is None:
+        return
+    name = found.metric or ("The loss" if metric == "loss" else metric)
+    after = "" if found.metric else f", after {figure(float(losses.values[0]))} in its first record"
+    yield Finding(
+        f"{name} stays at {figure(found.level or kept.value)}{after}: {found.words} ({seen.records:,} records).",
+        int(losses.steps[0]),
+        int(losses.steps[-1]),
+        found.metric or metric,
+        {"start": seen.start, "end": seen.end, "fall": seen.fall, "guess": found.cost, "records": seen.records},
+        _advice(run),
+        found.severity,
+    )
+
+
+def _uniform(run: Run, losses: Series, seen: Progress) -> Guess | None:
+    """Return the guess over a vocabulary of unknown size, where the loss stays at what it may cost."""
+    if not run.per_token or seen.low < NEAR_UNIFORM or seen.end < UNIFORM_END or seen.start > UNIFORM_START:
+        return None
+    schedule = phases(run["lr"].steps, run["lr"].values) if "lr" in run else None
+    warming = schedule is not None and schedule.still_warming
+    if warming and (seen.records < WARMING_RECORDS or seen.low < WARMING_LOW):
+        return None
+    largest = next(fall for above, fall in LARGEST_FALL if seen.low >= above)
+    if seen.high / seen.low >= UNIFORM_SPREAD or seen.fall >= largest * seen.end or not _half_stays(losses.values):
+        return None
+    severity = Severity.ERROR if seen.records >= ERROR_RECORDS else Severity.WARNING
+    return Guess("about what a uniform guess over a large vocabulary costs", seen.end, severity)
+
+
+def _half_stays(values: np.ndarray) -> bool:
+    half = values[len(values) // 2 :]
+    gain, _ = total_gain(half, skip=0.0)
+    return mann_kendall(half) > STILL_FALLS or gain < STILL * abs(float(median(half)))
+
+
+def _above_frequencies(run: Run, losses: Series, seen: Progress) -> Guess | None:
+    span = int(losses.steps[-1] - losses.steps[0])
+    if not run.per_token or seen.records < FREQUENCY_RECORDS or span < FREQUENCY_STEPS:
+        return None
+    high = min(seen.end, seen.low) >= NEAR_UNIFORM and seen.end <= UNIFORM_START
+    if not high or seen.fall >= FREQUENCY_FALL * seen.end:
+        return None
+    return Guess(f"after {span:,} {run.unit}s still more than guessing by token frequency costs", NEAR_UNIFORM)
+
+
+def _stated(run: Run, losses: Series, kept: Level, flat: float) -> Guess | None:
+    """Return the guess whose cost the header states, where the loss stays at it."""
+    if not _stays(kept, flat):
+        return None
+    metric, evaluated = run.evaluation_loss or ("", losses)
+    late = evaluated.finite.values[len(evaluated.finite) // 2 :]
+    for guess in _stated_guesses(run, len(losses)):
+        if kept.error <= STATED_BELOW * guess.cost and _at_stated(guess, kept.value, kept.value):
+            return guess
+        if metric and len(late) >= FEWEST_EVALUATIONS // 2 and _at_stated(guess, late.min(), late.max()):
+            return replace(guess, metric=metric, level=float(median(late)))
+    return None
+
+
+def _at_stated(guess: Guess, low: float, high: float) -> bool:
+    return (1 - STATED_BELOW) * guess.cost <= low and high <= (1 + STATED_ABOVE) * guess.cost
+
+
+def _stated_guesses(run: Run, records: int) -> Iterator[Guess]:
+    """Yield the guesses whose cost the header states."""
+    model, given = run.config.get("model"), run.config.get("reference_loss")
+    sizes, costs = model if isinstance(model, dict) else {}, given if isinstance(given, dict) else {}
+    if run.objective == "classification" and _number(sizes.get("classes")) > 1:
+        classes = int(sizes["classes"])
+        yield Guess(f"about what guessing among {classes:,} classes costs ({figure(log(classes))})", log(classes))
+    if run.per_token and _number(costs.get("unigram")) > 0:
+        words = f"about what knowing only how often each token occurs costs ({figure(costs['unigram'])})"
+        yield Guess(words, float(costs["unigram"]))
+    if run.per_token and _number(sizes.get("vocab_size")) > 1:
+        size = int(sizes["vocab_size"])
+        severity = Severity.ERROR if records >= ERROR_RECORDS else Severity.WARNING
+        yield Guess(f"about what a uniform guess over {size:,} tokens costs ({figure(log(size))})", log(size), severity)
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _coin(run: Run, losses: Series, kept: Level, near: float, flat: float) -> Guess | None:
+    """Return the guess between two answers, where the loss of a model of unknown answers stays at ln 2."""
+    model = run.config.get("model")
+    stated = isinstance(model, dict) and bool({"vocab_size", "classes"} & set(model))
+    if (stated and run.objective != "classification") or not (run.per_token or run.objective == "classification"):
+        return None
+    if _knows_more(run):
+        return None
+    both = all(
+        one is not None and len(one[1].finite) >= KNOWN_RECORDS // 2 and _meets(one[1].finite.values, COIN, near)
+        for one in (run.curve, run.evaluation)
+    )
+    if both:
+        return Guess(f"{TOSSING}, and so does the evaluation", COIN)
+    alone = _stays(kept, flat) and kept.is_at(COIN, near)
+    return Guess(TOSSING, COIN) if alone else None
+
+
+def _knows_more(run: Run) -> bool:
+    """Tell whether an accuracy or the evaluation says that a model whose loss is ln 2 is not tossing a coin."""
+    scores = run.series.get("accuracy", run.series.get("val/accuracy"))
+    if scores is not None and len(scores.finite) and median(scores.finite.values) > MOST_ACCURATE:
+        return True
+    losses = run.evaluation_loss[1].finite.values if run.evaluation_loss else np.empty(0)
+    return len(losses) > 0 and abs(float(median(losses[len(losses) // 2 :])) - COIN) > CLASSES_NEAR * COIN
+
+
+def _meets(values: np.ndarray, cost: float, near: float) -> bool:
+    """Tell whether the last half of some values, but for a tenth at each end, lies at a cost."""
+    late = values[len(values) // 2 :]
+    return max(abs(quantile(late, 0.1) - cost), abs(quantile(late, 0.9) - cost)) <= near * cost
+
+
+def _stays(kept: Level, flat: float) -> bool:
+    """Tell whether a level is surely flat, and what little it may fall is not a clear trend."""
+    return kept.is_flat(flat) and (kept.rank_trend > LEARNS or kept.gain < STILL * abs(kept.value))
+
+
+def _agrees(kept: Level, flat: float) -> bool:
+    """Tell whether a level is flat or at least shows no trend, where something else than the loss speaks as well."""
+    return _stays(kept, flat) or (kept.rank_trend > STILL_FALLS and kept.error <= flat * abs(kept.value))
+
+
+def _accuracy(run: Run, kept: Level, flat: float) -> Guess | None:
+    """Return the guess of a model that is right as often as a guess is, by its accuracy."""
+    scores = run.series.get("accuracy", run.series.get("val/accuracy"))
+    if scores is None or len(scores.finite) < KNOWN_RECORDS // 2 or not _agrees(kept, flat):
+        return None
+    values = scores.finite.values
+    late, first = values[len(values) // 2 :], values[: len(values) // 2]
+    accuracy = float(late.mean())
+    guessed = accuracy * exp(min(kept.value, LARGEST_EXPONENT))
+    if run.objective in LIKELIHOODS and LEAST_OF_GUESS <= guessed <= BETTER and accuracy <= MOST_ACCURATE:
+        answers = round(exp(kept.value))
+        return Guess(
+            f"about what guessing among {answers:,} answers costs, and an accuracy of {figure(accuracy, 3)} says the same",
+            kept.value,
+        )
+    gained = accuracy - float(first.mean())
+    if len(values) >= KNOWN_RECORDS and kept.value >= KNOWS and accuracy <= NEVER_RIGHT and gained <= 0.1 * accuracy:
+        return Guess(f"and the accuracy never moves: it is {figure(accuracy, 3)}", kept.value)
+    return None
+
+
+def _roc(run: Run, kept: Level) -> Guess | None:
+    """Return the guess between two answers, where the area under the ROC curve is that of tossing a coin."""
+    areas = run.series.get("auc", run.series.get("val/auc"))
+    if areas is None or not len(areas.finite):
+        return None
+    area = float(median(areas.finite.values))
+    if abs(area - 0.5) > CHANCE_AUC or not kept.is_at(COIN, CLASSES_NEAR):
+        return None
+    words = f"{TOSSING}, and the area under the ROC curve, {figure(area, 3)}, says the same"
+    return Guess(words, COIN)
+
+
+def _advice(run: Run) -> tuple[str, ...]:
+    peak = float(run["lr"].finite.values.max(initial=0.0)) if "lr" in run else 0.0
+    known = f"; the peak was {figure(peak, 2)}" if peak > 0 else ""
+    return (
+        "Feed one batch again with its inputs shuffled: if the loss is the same, the model does not see its input.",
+        advice.labels(run),
+        f"Overfit one batch: if its loss goes to zero, try learning rates a factor of ten apart, both ways{known}.",
+    )

@@ -1,0 +1,76 @@
+import numpy as np
+
+from lmdiag import advice
+from lmdiag.figures import figure
+from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
+from lmdiag.run import Run
+from lmdiag.stats.limits import LONGEST
+from lmdiag.stats.windows import distinct
+
+FEWEST = 6  # losses in a row of four digits come again by chance once in 10^24 logs
+SHARE = 0.3  # of the log: what comes again once, after a resume, is `replayed-data` or `step-rewind`
+
+
+@rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=2 * FEWEST)
+def check(run: Run, curve: Curve, *, fewest: int = FEWEST, share: float = SHARE) -> Findings:
+    """The first losses come again, digit for digit.
+
+    ## What it looks for
+    A run that goes through the same batches more than once and loses exactly the same on them.
+
+    ## How it decides
+    | test | asks for | why that much |
+    |---|---|---|
+    | repeated | the losses from some record to the end of the log are exactly the first ones | the same batches under the same weights |
+    | | `fewest` (6) records or more, with as many different values, and `share` (30%) of the log | so many equal to the last digit are no chance, nor one stretch that a resume repeated |
+
+    ## Why it matters
+    The weights did not change in between: every step was computed in vain.
+
+    ## False alarms it avoids
+    A constant loss, which is `frozen-metric`; stretches that a resumed run repeats; logs of more than 1,000 records,
+    whose first epoch would have had to be as long as the log.
+
+    ## What to try
+    Compare a weight before and after a step. The learning rate is zero, the optimizer holds other parameters, or the
+    step is skipped, as by a loss scaler that finds an overflow every time.
+
+    ## References
+    - PyTorch, `torch.optim`: an optimizer updates the parameters it was constructed with, not those of a model made later.
+    """
+    metric, losses = curve
+    values = losses.values
+    if len(values) < 2 * fewest:
+        yield too_few(len(values), "finite values of the loss", 2 * fewest)
+        return
+    if len(values) > LONGEST:
+        yield NotChecked(f"the log has more than {LONGEST:,} records")
+        return
+    lag = _lag(values, fewest, share)
+    if lag is None:
+        return
+    again = int(losses.steps[lag])
+    yield Finding(
+        f"{'The loss' if metric == 'loss' else metric} begins again at {run.place(again)}: from there to the end its "
+        f"{len(values) - lag:,} values are, digit for digit, the first ones ({figure(float(values[0]), 6)}, "
+        f"{figure(float(values[1]), 6)}, …): the weights do not change.",
+        again,
+        int(losses.steps[-1]),
+        metric,
+        {"after_records": lag, "repeated": len(values) - lag},
+        (
+            "Compare a weight before and after a step: which parameters does the optimizer hold, and does it step?",
+            "Check that the learning rate is not zero, and that no step is skipped.",
+            advice.labels(run),
+        ),
+    )
+
+
+def _lag(values: np.ndarray, fewest: int, share: float) -> int | None:
+    """Return after how many records the same losses come again to the end of the log, None where they do not."""
+    for lag in (np.flatnonzero(values[fewest:] == values[0]) + fewest).tolist():
+        again = values[lag:]
+        enough = len(again) >= max(fewest, share * len(values)) and len(distinct(again)) >= fewest
+        if enough and np.array_equal(again, values[:-lag]):
+            return int(lag)
+    return None

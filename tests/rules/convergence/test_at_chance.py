@@ -1,0 +1,150 @@
+"""A loss that stays where guessing leads is found however it came there; what learns, or is low for itself, is left alone."""
+
+import numpy as np
+import pytest
+
+from lmdiag.finding import NotChecked, Severity
+from lmdiag.rules.convergence.at_chance import check
+from tests.rules.curves import cosine_lr, falling, fires, healthy, run, series
+
+
+def flat(level: float, n: int, noise: float = 0.01, seed: int = 0) -> np.ndarray:
+    return level + level * noise * np.random.default_rng(seed).normal(size=n)
+
+
+def falls_to(level: float, n: int, start: float, first: int = 12, noise: float = 0.01, seed: int = 0) -> np.ndarray:
+    """A loss that falls to a level within its first records, and stays there."""
+    return np.r_[np.linspace(start, level, first), np.full(n - first, level)] + level * noise * np.random.default_rng(
+        seed
+    ).normal(size=n)
+
+
+def test_the_uniform_guess_is_named_and_an_error():
+    (found,) = fires(check, run(loss=flat(10.82, 200, 0.002)))
+    assert found.severity is Severity.ERROR
+    assert "uniform guess" in found.message
+
+
+def test_the_severity_does_not_hang_on_the_words():
+    severities = {len(loss): fires(check, run(loss=loss))[0].severity for loss in (flat(10.82, 40), flat(10.82, 60))}
+    assert severities == {40: Severity.WARNING, 60: Severity.ERROR}
+
+
+def test_a_fall_to_the_uniform_guess():
+    loss = np.r_[np.linspace(13, 10.9, 8), flat(10.8, 15, 0.005)]
+    assert len(fires(check, run(loss=loss, lr=np.linspace(1e-4, 1e-5, 23)))) == 1
+
+
+def test_silent_in_the_first_steps_of_a_warm_up_that_all_are_lower():
+    for n in (14, 25, 40):
+        loss = 10.9 - 0.03 * np.arange(n)
+        for rate in ({}, {"lr": np.linspace(1e-7, 1e-5, n)}):
+            assert fires(check, run(loss=loss, **rate)) == []
+
+
+def test_the_uniform_guess_that_the_header_states_kept_during_warm_up():
+    loss = np.r_[6.4, flat(np.log(300), 99, 0.002)]
+    config = {"model": {"vocab_size": 300}}
+    (found,) = fires(check, run(loss=loss, lr=np.linspace(1e-7, 1e-5, 100), config=config))
+    assert "a uniform guess over 300 tokens costs (5.704)" in found.message
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.08])
+def test_ln_2_after_a_few_records(noise):
+    found = [fires(check, run(loss=falls_to(np.log(2), 3000, 1.1, noise=noise, seed=seed))) for seed in range(5)]
+    assert [len(each) for each in found] == [1] * 5
+    assert "tossing a coin costs (0.6931)" in found[0][0].message
+
+
+@pytest.mark.parametrize("level", [0.66, 0.72])
+def test_other_levels_that_stay_are_no_guess(level):
+    assert fires(check, run(loss=falls_to(level, 3000, 1.1))) == []
+
+
+def test_a_loss_of_tokens_is_not_held_against_a_coin():
+    made = run(loss=falls_to(np.log(2), 300, 1.1), config={"model": {"vocab_size": 32000}})
+    assert fires(check, made) == []
+
+
+@pytest.mark.parametrize(("level", "found"), [(3.0, 1), (2.8, 0)])
+def test_the_unigram_loss_that_the_header_states(level, found):
+    config = {"model": {"vocab_size": 65}, "reference_loss": {"uniform": 4.17, "unigram": 3.0}}
+    assert len(fires(check, run(loss=falls_to(level, 200, 4.2), config=config))) == found
+
+
+def test_the_unigram_loss_is_that_of_the_evaluation():
+    config = {"reference_loss": {"unigram": 3.0}}
+    made = run(loss=falls_to(3.1, 200, 4.2), val__loss=series(flat(3.0, 8, 0.001), every=25), config=config)
+    assert len(fires(check, made)) == 1
+
+
+@pytest.mark.parametrize(("classes", "found"), [(20, 1), (10, 0)])
+def test_the_classes_that_the_header_states(classes, found):
+    config = {"model": {"classes": classes}}
+    made = run(loss=falls_to(np.log(20), 100, 3.4), objective="classification", config=config)
+    assert len(fires(check, made)) == found
+
+
+@pytest.mark.parametrize(("accuracy", "found"), [(0.5, 1), (0.8, 0)])
+def test_a_classifier_at_chance_is_seen_without_the_start(accuracy, found):
+    loss = np.linspace(0.698, 0.692, 40)
+    made = run(loss=loss, accuracy=np.full(40, accuracy), first=8, objective="classification")
+    assert len(fires(check, made)) == found
+
+
+@pytest.mark.parametrize("answers", [3, 20, 400])
+@pytest.mark.parametrize(("better", "found"), [(1.0, 1), (1.5, 0)])
+def test_an_accuracy_of_guessing_among_any_number_of_answers(answers, better, found):
+    scores = np.linspace(0.8, 1, 100) * better / answers * (1 + 0.05 * np.random.default_rng(0).normal(size=100))
+    made = run(loss=falls_to(np.log(answers), 100, 1.1 * np.log(answers)), accuracy=scores, objective="classification")
+    assert len(fires(check, made)) == found
+
+
+@pytest.mark.parametrize(("scores", "found"), [(np.zeros(60), 1), (np.linspace(0.02, 0.12, 60), 0)])
+def test_an_accuracy_that_never_moves(scores, found):
+    assert len(fires(check, run(loss=falls_to(4.1, 60, 6.0), accuracy=scores))) == found
+
+
+def test_an_accuracy_of_zero_beside_a_falling_loss_may_be_one_of_whole_answers():
+    assert fires(check, run(loss=falling(100), accuracy=np.zeros(100))) == []
+
+
+@pytest.mark.parametrize(("area", "found"), [(0.5, 1), (0.7, 0)])
+def test_a_roc_curve_of_tossing_a_coin(area, found):
+    loss = np.r_[0.79, 0.70, np.linspace(0.703, 0.7, 36)]
+    made = run(loss=loss, auc=np.full(38, area), accuracy=np.full(38, 0.005), objective="classification")
+    assert len(fires(check, made)) == found
+
+
+@pytest.mark.parametrize(("end", "found"), [(0.6932, 1), (0.66, 0)])
+def test_training_and_evaluation_that_stay_at_ln_2(end, found):
+    loss = np.r_[0.79, 0.72, np.linspace(0.75, 0.6935, 8), np.linspace(0.6935, end, 20)]
+    made = run(loss=loss, val__loss=series(np.r_[0.72, np.full(9, 0.6935), np.linspace(0.6935, end, 20)]))
+    assert len(fires(check, made)) == found
+
+
+def test_more_than_token_frequencies_cost():
+    loss = np.linspace(9.4, 8.6, 100)
+    (found,) = fires(check, run(loss=loss, every=100))
+    assert "after 9,900 steps still more than guessing by token frequency costs" in found.message
+
+
+def test_the_first_steps_of_a_long_run_are_not_judged():
+    made = run(loss=flat(10.5, 20), config={"max_steps": 100_000})
+    assert [type(said) for said in check.look(made)] == [NotChecked]
+
+
+@pytest.mark.parametrize("n", [12, 30, 100, 1000])
+@pytest.mark.parametrize("noise", [0.02, 0.3])
+def test_silent_on_learning(n, noise):
+    for seed in range(5):
+        assert fires(check, run(loss=falling(n, noise=noise, seed=seed), lr=cosine_lr(n))) == []
+
+
+def test_silent_on_healthy_runs():
+    assert fires(check, healthy(100)) == []
+
+
+def test_a_summed_loss_is_held_against_no_guess():
+    made = run(loss=flat(10.82, 100), val__loss=series(flat(2.7, 10), every=10))
+    assert fires(check, made) == []

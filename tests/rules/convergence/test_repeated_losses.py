@@ -1,0 +1,41 @@
+"""Losses that come again digit for digit are found; other batches, and stretches that come again once, are not."""
+
+import numpy as np
+
+from lmdiag.finding import NotChecked
+from lmdiag.rules.convergence.repeated_losses import check
+from tests.rules.curves import fires, healthy, run
+
+ONCE = np.round(1 + np.random.default_rng(0).uniform(0, 0.4, 8), 4)
+
+
+def test_losses_that_come_again_to_the_last_digit():
+    (found,) = fires(check, run(loss=np.r_[ONCE, ONCE[:6]]))
+    assert "begins again at step 9" in found.message
+    assert found.evidence == {"after_records": 8, "repeated": 6}
+
+
+def test_silent_where_one_digit_differs():
+    assert fires(check, run(loss=np.r_[ONCE, ONCE[:5], ONCE[5] + 0.0001])) == []
+
+
+def test_silent_where_it_goes_on_otherwise():
+    assert fires(check, run(loss=np.r_[ONCE, ONCE, 0.9, 0.8])) == []
+
+
+def test_silent_on_a_constant_loss():
+    assert fires(check, run(loss=np.full(40, 2.5))) == []
+
+
+def test_silent_where_too_little_of_the_log_comes_again():
+    once = np.random.default_rng(1).uniform(1, 2, 100)
+    assert fires(check, run(loss=np.r_[once, once[:20]])) == []
+    assert len(fires(check, run(loss=np.r_[once, once[:20]]), share=0.1)) == 1
+
+
+def test_silent_on_healthy_runs():
+    assert fires(check, healthy(100)) == []
+
+
+def test_a_long_log_is_not_searched():
+    assert [type(said) for said in check.look(run(loss=np.linspace(9, 8, 1001)))] == [NotChecked]
