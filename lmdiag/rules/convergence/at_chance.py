@@ -21,6 +21,7 @@ UNIFORM_END, UNIFORM_START, UNIFORM_SPREAD = 8.5, 16.0, 1.35  # nats, nats, and 
 LARGEST_FALL = ((10.0, 0.20), (9.0, 0.10), (NEAR_UNIFORM, 0.03))  # (all records above, fall from first to last third)
 STILL_FALLS, STILL = LEARNS / 2, 0.01  # of the second half: rank trend, and share of the level that it gains
 WARMING_LOW = 10.3  # nats: ln of 30,000 tokens
+UNTRAINED, LEAST_OF_UNIFORM = 0.06, 0.62  # of ln V: how near it a first loss lies; unigram entropies are 0.65 to 0.8
 FREQUENCY_RECORDS, FREQUENCY_STEPS, FREQUENCY_FALL = 20, 1000, 0.15
 KNOWN_RECORDS, FEWEST_EVALUATIONS = 15, 6  # fewer say too little about a level
 LASTS, HALF = 0.8, 0.5  # of the records, at the level; half of them where the evaluation says the same
@@ -66,6 +67,7 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     | the same in warm-up | 30 records, all above 10.3 nats | the first rates are tiny |
     | more than token frequencies cost | after 1,000 steps and 20 records 8 to 16 nats, fall under 15% | the unigram entropy over 50,000 tokens is 7.3 to 7.7 nats |
     | a guess that the header states: ln V, ln k of its classes, the unigram loss | flat, and from 1% below to 3% above it; or so the last half of six evaluations or more | on its way down a loss passes these levels, it does not stay |
+    | one drop | first record within 6% of ln V of the header, then flat at 62% of ln V or above | unigram entropies are 0.65 to 0.8 of ln V, from characters to 50,000 tokens; a model that uses the context falls below |
     | ln 2, where the header states no vocabulary | flat, met to `near` (0.5%), in 15 records, and no evaluation elsewhere, no accuracy above 0.55; for the last half if the evaluation meets it too | of healthy fine-tunes that are as flat one in 200 ends there by chance |
     | accuracy | flat; accuracy times e^loss from 0.8 to 1.1, accuracy up to 0.55 | who guesses among k answers is right once in k, and pays ln k |
     | accuracy that never moves | flat at 2 nats or above; accuracy up to 0.15, under 0.1 of it gained from its first to its last half | a token of 2 nats is right more often than once in seven |
@@ -98,7 +100,11 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     seen, kept = progress(losses.values), level(losses.values, LASTS)
     found = _uniform(run, losses, seen) or _above_frequencies(run, losses, seen)
     if found is None and len(losses) >= KNOWN_RECORDS:
-        found = _stated(run, losses, kept, flat) or _coin(run, losses, kept, near, flat)
+        found = (
+            _stated(run, losses, kept, flat)
+            or _first_drop(run, losses, kept, flat)
+            or _coin(run, losses, kept, near, flat)
+        )
         found = found or _accuracy(run, kept, flat) or _roc(run, kept)
     if found is None:
         return
@@ -178,6 +184,20 @@ def _stated_guesses(run: Run, records: int) -> Iterator[Guess]:
         size = int(sizes["vocab_size"])
         severity = Severity.ERROR if records >= ERROR_RECORDS else Severity.WARNING
         yield Guess(f"about what a uniform guess over {size:,} tokens costs ({figure(log(size))})", log(size), severity)
+
+
+def _first_drop(run: Run, losses: Series, kept: Level, flat: float) -> Guess | None:
+    """Return the guess by token frequencies, whose cost is not stated, of a model that began at ln V and dropped once."""
+    model, given = run.config.get("model"), run.config.get("reference_loss")
+    size = _number(model.get("vocab_size")) if isinstance(model, dict) else 0.0
+    stated = isinstance(given, dict) and "unigram" in given
+    if not run.per_token or stated or size <= 1 or not _stays(kept, flat):
+        return None
+    cost = log(size)
+    if abs(float(losses.values[0]) / cost - 1) > UNTRAINED or not LEAST_OF_UNIFORM * cost <= kept.value < cost:
+        return None
+    words = f"{kept.value / cost:.0%} of what a uniform guess over {int(size):,} tokens costs ({figure(cost)}), as token frequencies alone do"
+    return Guess(words, cost)
 
 
 def _number(value: object) -> float:

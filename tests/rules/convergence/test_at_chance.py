@@ -78,6 +78,12 @@ def test_the_unigram_loss_is_that_of_the_evaluation():
     assert len(fires(check, made)) == 1
 
 
+@pytest.mark.parametrize(("start", "level", "found"), [(4.2, 3.2, 1), (4.2, 2.4, 0), (3.6, 3.2, 0)])
+def test_one_drop_from_the_uniform_guess_of_characters(start, level, found):
+    made = run(loss=falls_to(level, 200, start), config={"model": {"vocab_size": 65}})
+    assert len(fires(check, made)) == found
+
+
 @pytest.mark.parametrize(("classes", "found"), [(20, 1), (10, 0)])
 def test_the_classes_that_the_header_states(classes, found):
     config = {"model": {"classes": classes}}
