@@ -1,21 +1,43 @@
+from dataclasses import dataclass
+
 import numpy as np
 
 from lmdiag import advice
 from lmdiag.figures import figure
-from lmdiag.finding import NOT_POSITIVE, Curve, Finding, Findings, Severity, rule, too_few
+from lmdiag.finding import NOT_POSITIVE, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
-from lmdiag.stats.limits import SURE
-from lmdiag.stats.noise import scatter
-from lmdiag.stats.rebound import left_behind, left_behind_together, sustained_rise
-from lmdiag.stats.trend import mann_kendall
+from lmdiag.stats.limits import MOST_EVALUATIONS
+from lmdiag.stats.rebound import left_behind_together, sustained_rise
+from lmdiag.stats.turning import turn, variance_of_few
 from lmdiag.stats.windows import median
 from lmdiag.task_measures import Better, better_later
 
 AFTER = 2  # evaluations after the best one; logs of one evaluation per epoch have no more
 STEADY = 3  # evaluations that each are worse than the one before: then the last of them counts, and not their mean
+GAIN = (
+    34.0  # variances by which a fit that rises again is better: one in 200 sequences of flat noise, of 3 to 200 points
+)
+# Up to so many evaluations, those before the best one tell nothing of the noise, or the last of them alone: they fall steeply. Of more, five do.
+FEW, SOME, BEFORE_BEST = 6, 12, 5
+# What one evaluation scatters by, as a share of its level, and how many second differences that is worth: where the training loss went on
+# falling since the best one, which speaks for overfitting; and where nothing does, when evaluations of a few batches are possible.
+EXPECTED, UNKNOWN = (0.007, 2.0), (0.06, 3.0)
+WENT_ON = 0.1  # by which it must have fallen
 MEMORISED_RISE, MEMORISED = 0.10, 0.5
-NOISE_BEFORE_BEST = 5
-MANY = 15  # evaluations from which the best one is luckily low: the winner's curse
+MOST_ERRORS = 1000.0  # beyond it the number says only that there is no noise
+
+
+@dataclass(frozen=True)
+class Rise:
+    """A rise of the evaluations since the best of them: from which level, by how much, and in how many standard errors."""
+
+    low: float
+    rise: float
+    errors: float = 0.0
+
+    @property
+    def share(self) -> float:
+        return self.rise / self.low
 
 
 @rule(family="generalization", needs=("evaluation",), severity=Severity.WARNING, min_points=3)
@@ -29,13 +51,21 @@ def check(
     or stays.
 
     ## How it decides
-    The mean of the last three evaluations (fewer if fewer follow the best one; the last alone if three or more since the best rise without a break) minus
-    the best. It must be at least three standard deviations (four for the last alone) of the
-    evaluations and `smallest` of their level; with more than 15 evaluations the best of them is luckily low, which is added to the noise. The
-    evaluations from the best one on must show a rank trend (Mann-Kendall, one-sided 5%). Without a trend it counts if four or more evaluations since
-    the best one all stay 5% and two deviations above it; with a single evaluation since, if that is 10% above it and the training loss less than half of
-    it. From `warning` on it is a warning, from `error` on an
-    error, but for runs whose accuracy, or another measure of the task, ends better than it was at the best loss: there the loss alone does not decide. Several evaluation sets are averaged. Where the training loss rises and stays up as well, or was lowest at the same time and never again, `divergence` says so and this rule is silent.
+    Two fits to the evaluations are compared, neither with a shape of its own (isotonic regression): one that only falls, which is what a healthy run
+    does, and one that falls and then rises. The second must be closer by 34 variances of one evaluation, which flat noise of any size reaches in one of
+    200 runs of 3 to 200 evaluations; of 12 or more, a single low evaluation, or a single high one at the end, does not count. The variance comes from
+    second differences, so that slope is not taken for noise. A handful of evaluations does not tell it: then what is usual counts as well, 0.7%
+    of the level where the training loss has fallen by a tenth since the best evaluation, 6% where nothing speaks for overfitting.
+
+    | what | measured on |
+    |---|---|
+    | level before the rise | the lowest level of the second fit: a mean, and not the luckiest evaluation |
+    | level at the end | the mean of the last three (of many, a fifth of those since the best); the last alone if three or more rise without a break |
+    | least rise | `smallest` of the level; two evaluations must follow the best one, or one, a tenth higher, if the training loss is half of it |
+    | severity | from `warning` a warning, from `error` an error, unless accuracy, or another measure of the task, ends better than it was at the best loss |
+
+    Several evaluation sets are averaged. Where the training loss rises and stays up as well, or was lowest at the same time and never again,
+    `divergence` says so and this rule is silent.
 
     ## Why it matters
     The model memorises: every step since the best evaluation made it worse on new text.
@@ -48,6 +78,7 @@ def check(
     LoRA with a smaller rank.
 
     ## References
+    - Barlow, Bartholomew, Bremner & Brunk 1972, Statistical inference under order restrictions.
     - Prechelt 1998, Early stopping - but when?, doi:10.1007/3-540-49430-8_3.
     """
     metric, losses = evaluation
@@ -55,40 +86,63 @@ def check(
         yield too_few(len(losses), "finite evaluations", 3)
         return
     best = int(np.argmin(losses.values))
-    after = losses.values[best + 1 :]
     lowest = float(losses.values[best])
     if lowest <= 0:
         yield NOT_POSITIVE
         return
-    if not len(after):
-        return
-    steady = len(after) >= STEADY and bool((np.diff(losses.values[best:]) > 0).all())
-    rise = float(after[-1] if steady else np.mean(after[-3:])) - lowest
-    sigma = _noise(losses.values, best)
+    found = _rise(run, losses, smallest)
+    if found is None:
+        yield from _unsure(losses.values, best, smallest, error)
+    elif not _diverges(run, losses):
+        yield _finding(run, metric, losses, best, found, warning, error)
+
+
+def _rise(run: Run, losses: Series, smallest: float) -> Rise | None:
+    """Return the rise since the best evaluations that is more than noise and luck, None where there is none."""
+    losses = losses.thinned(MOST_EVALUATIONS)
+    values, best = losses.values, int(np.argmin(losses.values))
+    lowest, after = float(values[best]), values[best + 1 :]
     if len(after) < AFTER:
-        clear = _memorised(run, lowest, rise)
-        if rise >= smallest * lowest and not clear:  # which one more evaluation could confirm
-            yield too_few(len(after), "evaluations since the best one", AFTER)
+        rise = float(np.mean(after)) - lowest if len(after) else 0.0
+        return Rise(lowest, rise) if _memorised(run, lowest, rise) else None
+    found = turn(values)
+    went_on = _training_went_on(run, int(losses.steps[best]))
+    if len(values) <= SOME:
+        first = best if went_on and len(values) <= FEW else best - 1
     else:
-        risen = rise >= max((4 if steady else 3) * sigma, smallest * lowest) + _winners_curse(sigma, len(losses))
-        clear = (risen and _trend_is_up(losses.values[best:], rise)) or left_behind(losses.values)
-    if clear and not _diverges(run, losses):
-        yield _finding(run, metric, losses, best, rise, sigma, warning, error)
+        first = min(best - BEFORE_BEST, len(values) // 2)
+    expected, weight = EXPECTED if went_on else UNKNOWN
+    sigma = float(np.sqrt(variance_of_few(values[max(first, 0) :], expected * lowest, weight, averaged=went_on)))
+    steady = len(after) >= STEADY and bool((np.diff(values[best:]) > 0).all())
+    tail = after[-1:] if steady else after[-max(3, len(after) // 5) :]
+    rise = float(np.mean(tail)) - found.low
+    if found.gain < GAIN * sigma**2 or rise < smallest * found.low:
+        return None
+    return Rise(found.low, rise, rise / sigma)
 
 
-def _noise(values: np.ndarray, best: int) -> float:
-    """Return the scatter of the evaluations around and after the best one, where the curve no longer falls steeply."""
-    return scatter(values[min(best, max(0, best - NOISE_BEFORE_BEST, len(values) // 2)) :])
+def _unsure(values: np.ndarray, best: int, smallest: float, error: float) -> Findings:
+    """Say so where the evaluations end above their best and more of them might show that it is no chance."""
+    after, lowest = values[best + 1 :], float(values[best])
+    risen = (float(np.mean(after[-3:])) / lowest - 1) if len(after) else 0.0
+    if 0 < len(after) < AFTER and risen >= smallest:
+        yield too_few(len(after), "evaluations since the best one", AFTER)
+    elif len(values) < SOME and risen >= error:
+        yield NotChecked(
+            f"{len(values)} evaluations, the last of them {risen:.0%} above the best, do not tell a rise from noise"
+        )
 
 
-def _winners_curse(sigma: float, evaluations: int) -> float:
-    return 0.5 * sigma * float(np.sqrt(2 * np.log(evaluations))) if evaluations > MANY else 0.0
-
-
-def _trend_is_up(values: np.ndarray, rise: float) -> bool:
-    if len(values) <= 4:
-        return bool((np.diff(values) >= -0.25 * rise).all())
-    return mann_kendall(values) >= SURE
+def _training_went_on(run: Run, step: int) -> bool:
+    """Tell whether the training loss has clearly fallen since a step: what rises meanwhile is not likely to be noise."""
+    if "loss" not in run:
+        return False
+    losses = run["loss"].finite
+    before, after = losses.values[losses.steps <= step], losses.values[losses.steps > step]
+    if len(before) < 1 or len(after) < 2:
+        return False
+    width = max(1, min(len(before), len(after)) // 3)
+    return bool(median(after[-width:]) <= (1 - WENT_ON) * median(before[-width:]))
 
 
 def _diverges(run: Run, evaluations: Series) -> bool:
@@ -116,25 +170,23 @@ def _which_to_keep(run: Run, metric: str, step: int, better: Better) -> str:
     )
 
 
-def _finding(
-    run: Run, metric: str, losses: Series, best: int, rise: float, sigma: float, warning: float, error: float
-) -> Finding:
-    step, lowest, share = int(losses.steps[best]), float(losses.values[best]), rise / float(losses.values[best])
+def _finding(run: Run, metric: str, losses: Series, best: int, found: Rise, warning: float, error: float) -> Finding:
+    step, lowest = int(losses.steps[best]), float(losses.values[best])
     better = better_later(run, metric, step)
-    sure = share >= error and len(losses) - best > AFTER and better is None
-    severity = Severity.ERROR if sure else Severity.WARNING if share >= warning else Severity.INFO
-    noise = f", {figure(rise / sigma, 2)} times its noise" if sigma > 0 else ""
+    sure = found.share >= error and len(losses) - best > AFTER and better is None
+    severity = Severity.ERROR if sure else Severity.WARNING if found.share >= warning else Severity.INFO
+    noise = f", {figure(found.errors, 2)} times its noise" if 0 < found.errors < MOST_ERRORS else ""
     evidence = {
         "best": lowest,
-        "end": lowest + rise,
-        "rise": rise,
-        "rise_share": share,
+        "end": found.low + found.rise,
+        "rise": found.rise,
+        "rise_share": found.share,
         "evaluations_after": len(losses) - best - 1,
     }
     epoch = figure(run.value_at("epoch", step) or 0, 2)
     enough = "" if epoch == "0" else f": {epoch} epoch{' is' if epoch == '1' else 's are'} enough"
     return Finding(
-        f"{metric} was best at {run.place(step)} ({figure(lowest)}) and has risen by {share:.1%} since{noise}.",
+        f"{metric} was best at {run.place(step)} ({figure(lowest)}) and has risen by {found.share:.1%} since{noise}.",
         step,
         int(losses.steps[-1]),
         metric,

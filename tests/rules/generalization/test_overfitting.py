@@ -36,12 +36,24 @@ def test_the_epochs_that_are_enough_are_named(epochs, words):
     ("rise", "severity"), [(0.33, Severity.ERROR), (0.1, Severity.WARNING), (0.035, Severity.INFO)]
 )
 def test_severity_follows_the_rise(rise, severity):
-    (found,) = fires(check, overfit(rise=rise, noise=0.0))
+    (found,) = fires(check, overfit(evaluations=30, best=12, rise=rise, noise=0.0))
     assert found.severity is severity
 
 
 def test_two_evaluations_after_the_best_are_enough():
     assert len(fires(check, run(val__loss=series([2.0, 2.3, 2.6])))) == 1
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.05, 0.1])
+@pytest.mark.parametrize("evaluations", [6, 12, 25, 100, 500])
+@pytest.mark.parametrize("falls", [0.0, 0.3])
+def test_the_best_of_many_noisy_evaluations_is_lucky(noise, evaluations, falls):
+    level = 3.0 * (1 - falls * np.linspace(0, 1, evaluations))
+    alarmed = 0
+    for seed in range(100):
+        noisy = level * np.exp(np.random.default_rng(seed).normal(0, noise, evaluations))
+        alarmed += len(fires(check, run(val__loss=series(noisy, every=10))))
+    assert alarmed <= 2  # 0.5% and less: more than two of a hundred would be as rare as one in 70
 
 
 @pytest.mark.parametrize("noise", [0.01, 0.05])

@@ -1,0 +1,85 @@
+"""Has a sequence turned upwards? The best fit that only falls, against the best that falls and then rises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmdiag.stats.noise import MAD_TO_SIGMA
+from lmdiag.stats.windows import median
+
+SETTLED_FROM = 12  # points from which no single one may decide
+OUTLIER = 3.0  # deviations at which a second difference is cut off
+ROBUST_FROM = 6  # second differences whose median says what is usual
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Where a sequence turns: `at` is the first point of its rise, `low` its level there; by `gain` the fit that turns misses
+    the points less, in squares, than the one that only falls."""
+
+    at: int
+    low: float
+    gain: float
+
+
+def turn(values: np.ndarray) -> Turn:
+    """Return the turn of a sequence of at least three points, most at one of them; the gain is 0 where it only falls.
+
+    Both are isotonic regressions (Barlow et al. 1972): no shape is assumed, and the first alone is the hypothesis that nothing is wrong. Of
+    twelve or more points a single low one, or a single high one at the end, does not count.
+
+    >>> found = turn(np.array([3.0, 2.0, 1.0, 2.0, 3.0]))
+    >>> found.at, found.low, found.gain
+    (2, 1.0, 2.0)
+    >>> turn(np.array([3.0, 2.0, 1.0])).gain
+    0.0
+    """
+    settled = values.astype(float)
+    if len(values) >= SETTLED_FROM:
+        settled[1:-1] = np.maximum(values[1:-1], np.minimum(values[:-2], values[2:]))
+        settled[-1] = min(values[-1], values[-3:-1].max())
+    middle = float(settled.mean())
+    errors, levels = _falling(settled - middle)
+    behind, levels_behind = (part[::-1] for part in _falling((settled - middle)[::-1]))
+    at = int(np.argmin(errors + behind))
+    low = middle + min(float(levels[at]), float(levels_behind[at]))
+    return Turn(at, low, max(float(errors[-1] - errors[at] - behind[at]), 0.0))
+
+
+def _falling(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each beginning of a sequence what the best fit that never rises misses, in squares, and its last level."""
+    errors, levels = np.zeros(len(values) + 1), np.full(len(values) + 1, np.inf)
+    blocks: list[tuple[float, int]] = []  # sum and count of the points that share a level
+    squares = fitted = 0.0
+    for i, value in enumerate(values.tolist(), 1):
+        total, count = value, 1
+        squares += value * value
+        while blocks and blocks[-1][0] * count < total * blocks[-1][1]:
+            before, held = blocks.pop()
+            fitted -= before * before / held
+            total, count = total + before, count + held
+        blocks.append((total, count))
+        fitted += total * total / count
+        errors[i], levels[i] = squares - fitted, total / count
+    return errors, levels
+
+
+def variance_of_few(values: np.ndarray, expected: float, weight: float, averaged: bool) -> float:
+    """Return the variance of one point of a short sequence: between what it shows and the `expected` standard deviation.
+
+    Second differences show it, half of them independent; what is expected counts as `weight` of these. The two are `averaged`, or their
+    logarithms are, which trusts the points more.
+
+    >>> round(variance_of_few(np.array([1.0, 1.5, 2.0]), 0.1, 2.0, averaged=True), 4)
+    0.008
+    """
+    squares = np.diff(values, 2) ** 2 / 6
+    if len(squares) >= ROBUST_FROM:
+        squares = np.minimum(squares, OUTLIER**2 * (MAD_TO_SIGMA**2) * median(squares))
+    shown = 0.5 * len(squares)
+    if averaged or not len(squares):
+        return float((0.5 * squares.sum() + weight * expected**2) / (shown + weight))
+    logs = shown * np.log(max(float(squares.mean()), 1e-300)) + weight * np.log(expected**2)
+    return float(np.exp(logs / (shown + weight)))
