@@ -8,18 +8,21 @@
         Trainer(model, args, train_dataset=data, callbacks=[callback]).train()
 
 The Trainer's own log hides NaN: with `logging_nan_inf_filter`, on by default, the loss of a bad batch is replaced by
-the mean of the good ones. The callback takes the loss where the model returns it.
+the mean of the good ones. The callback takes the loss from `Trainer.training_step`: it is the one that is trained, also
+where the Trainer computes its own and the model's means something else, as in TRL's preference and reward trainers.
 """
 
 from __future__ import annotations
 
+import math
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import torch
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback
 
 from lmdiag.record.gradients import GradientStatistics
 from lmdiag.record.judge import Judge
@@ -34,16 +37,36 @@ _OWN = {
     "total_flos",
     "train_runtime",
     "train_tokens_per_second",
+    "step_time",
 }  # recorded otherwise
 _SPEEDS = ("samples_per_second", "steps_per_second", "jit_compilation_time", "model_preparation_time")
+# {name of a Trainer, of TRL or made after it: (how it trains, what its loss is of)}; the loss of `sft` is the model's own
+_METHODS = {
+    "SFT": ("sft", ""),
+    "DPO": ("dpo", "preference"),
+    "TPO": ("tpo", "preference"),
+    "KTO": ("kto", "preference"),
+    "BCO": ("bco", "preference"),
+    "ORPO": ("orpo", "preference"),
+    "CPO": ("cpo", "preference"),
+    "OnlineDPO": ("online-dpo", "preference"),
+    "Reward": ("reward-model", "preference"),
+    "PPO": ("ppo", "reinforcement"),
+    "GRPO": ("grpo", "reinforcement"),
+    "AsyncGRPO": ("grpo", "reinforcement"),
+    "RLOO": ("rloo", "reinforcement"),
+    "GKD": ("distillation", "distillation"),
+    "GOLD": ("distillation", "distillation"),
+    "Distillation": ("distillation", "distillation"),
+}
 
 
 class LmdiagCallback(TrainerCallback):
     """Write `path` while the Trainer trains: true loss, gradients before clipping, tokens, times, evaluations, checkpoints.
 
     `layers_every` is the number of updates between per-layer statistics, 0 for none. With `stop_on="error"` the run
-    is stopped when `lmdiag check` finds an error in its log; it looks every `check_every_s` seconds. Further keywords
-    are facts of the log's header.
+    is stopped when `lmdiag check` finds an error in its log; it looks every `check_every_s` seconds, and at once where the
+    loss is not finite. Further keywords are facts of the log's header.
     """
 
     def __init__(
@@ -64,25 +87,26 @@ class LmdiagCallback(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
         model, optimizer = objects["model"], objects["optimizer"]
+        self._unhook()  # a Trainer that looks for its batch size begins more than once
+        trainer = _trainer()
         resumed = state.global_step or None
-        facts = {"config": args.to_dict(), **_header(args, state, model), **self.header}
+        facts = {"config": args.to_dict(), **_header(args, state, model), **_method(trainer), **self.header}
         self.log = RunLogger(self.path, resume=bool(resumed), resumed_from_step=resumed, **facts)
         self._tokens = float(state.num_input_tokens_seen)
         self._statistics = GradientStatistics(model)
         self._measured = False
-        self._devices = args.world_size if args.average_tokens_across_devices else 1
         self._begin_step()
         self._hooks = [model.register_forward_hook(self._after_forward, with_kwargs=True)]
         self._hooks += _after_each_backward(self._statistics.parameters, lambda: self._after_backward(optimizer, state))
-        self._ended = time.perf_counter()
+        if trainer is not None:
+            self._hooks.append(_AroundTrainingStep(trainer, self._add_loss))
+        self._ended = self._begun = time.perf_counter()
 
     def on_train_end(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks = []
+        self._unhook()
         self.judge.close()
         if self.log is not None:
-            self.log.end("completed")
+            self.log.end(self.judge.status)
             self.log = None
 
     def __enter__(self) -> Self:
@@ -90,10 +114,16 @@ class LmdiagCallback(TrainerCallback):
 
     def __exit__(self, *why: Any) -> None:
         """End the log of a run that crashed or was interrupted: the Trainer tells callbacks nothing of it."""
+        self._unhook()
         self.judge.close()
         if self.log is not None:
             self.log.__exit__(*why)
             self.log = None
+
+    def _unhook(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
 
     # ---- one optimizer update
 
@@ -126,8 +156,8 @@ class LmdiagCallback(TrainerCallback):
             record["clip_frac"] = float(not record["grad_norm"] <= args.max_grad_norm)
         self._write().step(state.global_step, **record, epoch=round(state.epoch, 6), **times, mem_bytes=_memory())
         self._ended = ended
-        if self.judge.says_stop():
-            self._write().event("stopped", state.global_step, f"lmdiag check found an {self.judge.stop_on}")
+        if self.judge.says_stop(urgent=not math.isfinite(record.get("loss", 0.0))):
+            self._write().event("stopped", state.global_step, self.judge.found)
             control.should_training_stop = True
         return control
 
@@ -136,13 +166,14 @@ class LmdiagCallback(TrainerCallback):
     def on_log(
         self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **objects: Any
     ) -> None:
-        """Keep what other callbacks and trainers log beside the usual, and the loss where the model returned none."""
+        """Keep what other callbacks and trainers log beside the usual, and the loss where no training step was seen."""
         training = {
             k: v for k, v in (logs or {}).items() if isinstance(v, int | float) and not k.startswith(("eval_", "test_"))
         }
         if self.log is None or "train_loss" in training:  # the summary at the end
             return
-        extra = {name: value for name, value in training.items() if name not in _OWN}
+        own = _OWN | {"num_tokens"} if self._tokens else _OWN
+        extra = {name: value for name, value in training.items() if name not in own}
         if self._loss is None and "loss" in training:
             extra["loss"] = training["loss"]
         if extra:
@@ -168,25 +199,18 @@ class LmdiagCallback(TrainerCallback):
     def _begin_step(self) -> None:
         self._loss: torch.Tensor | None = None
         self._step_tokens: torch.Tensor | None = None
-        self._batches = 0
         self._record = {}
 
+    def _add_loss(self, loss: torch.Tensor) -> None:
+        """Add a micro-batch, of which the Trainer has made its share of the update's loss."""
+        self._loss = loss.float() if self._loss is None else self._loss + loss.float()
+
     def _after_forward(self, model: torch.nn.Module, args: Any, inputs: Mapping[str, Any], output: Any) -> None:
-        """Add up the loss of the micro-batches, as the Trainer weighs them, and their tokens."""
-        if not model.training or not torch.is_grad_enabled():
-            return
-        loss = output.get("loss") if isinstance(output, Mapping) else output[0] if isinstance(output, tuple) else None
-        if loss is not None and loss.dim() == 0:
-            loss = loss.detach().float()
-            if inputs.get("num_items_in_batch") is not None:  # a share of the sum over all micro-batches
-                share = loss * self._devices
-                self._loss = share if self._loss is None else self._loss + share
-            else:
-                self._batches += 1
-                self._loss = loss if self._loss is None else self._loss + (loss - self._loss) / self._batches
-        counted = _tokens(inputs)
-        if counted is not None:
-            self._step_tokens = counted if self._step_tokens is None else self._step_tokens + counted
+        """Count the tokens that are trained on."""
+        if model.training and torch.is_grad_enabled():
+            counted = _tokens(inputs)
+            if counted is not None:
+                self._step_tokens = counted if self._step_tokens is None else self._step_tokens + counted
 
     def _after_backward(self, optimizer: Any, state: Any) -> None:
         """Measure the gradients of the whole update: after its last micro-batch, before they are clipped."""
@@ -203,6 +227,49 @@ class LmdiagCallback(TrainerCallback):
     def _write(self) -> RunLogger:
         assert self.log is not None, "the Trainer has not begun to train"
         return self.log
+
+
+class _AroundTrainingStep:
+    """Tell `then` what each `training_step` of a Trainer returns, until it is removed."""
+
+    def __init__(self, trainer: Any, then: Callable[[torch.Tensor], None]) -> None:
+        step = trainer.training_step
+        self._trainer, self._own = trainer, vars(trainer).get("training_step")
+
+        def observed(*args: Any, **kwargs: Any) -> Any:
+            loss = step(*args, **kwargs)
+            if torch.is_tensor(loss):
+                then(loss.detach().mean())
+            return loss
+
+        trainer.training_step = observed
+
+    def remove(self) -> None:
+        del self._trainer.training_step
+        if self._own is not None:
+            self._trainer.training_step = self._own
+
+
+def _trainer() -> Trainer | None:
+    """Return the Trainer that called: it hands callbacks its arguments and its model, and never itself."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None:
+        frame = frame.f_back
+        caller = frame.f_locals.get("self")
+        if isinstance(caller, Trainer):
+            return caller
+    return None
+
+
+def _method(trainer: Trainer | None) -> dict[str, Any]:
+    """Return `method`, and what that makes of `task` and the unit of the loss, for a Trainer that post-trains."""
+    names = [kind.__name__.removesuffix("Trainer") for kind in type(trainer).__mro__]
+    method, task = next((_METHODS[name] for name in names if name in _METHODS), ("", ""))
+    if method == "cpo" and getattr(getattr(trainer, "args", None), "loss_type", "") == "simpo":
+        method = "simpo"
+    if not task:
+        return {"method": method} if method else {}
+    return {"method": method, "task": task, "loss_unit": None}
 
 
 def _after_each_backward(parameters: list[torch.Tensor], then: Callable[[], None]) -> list[Any]:
@@ -247,7 +314,8 @@ def _evaluations(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return {set: metrics}; a Trainer with several evaluation sets puts their names between `eval_` and the metric."""
     named = {name.removeprefix("eval_"): value for name, value in metrics.items() if name.startswith("eval_")}
     set_name = next((name.removesuffix("loss") for name in named if name.endswith("_loss") and "loss" not in named), "")
-    found = {name.removeprefix(set_name): value for name, value in named.items() if not name.endswith(_SPEEDS)}
+    left_out = (*_SPEEDS, "num_tokens")  # TRL repeats here what was trained on so far
+    found = {name.removeprefix(set_name): value for name, value in named.items() if not name.endswith(left_out)}
     if "runtime" in found:
         found["eval_time_s"] = found.pop("runtime")
     return {set_name.rstrip("_") or "val": found}

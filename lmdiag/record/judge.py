@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import IO, Any
 
-SEVERITIES = ("error", "warning")
+SEVERITIES = ("error", "warning")  # the worst first
+AT_ONCE_S = 5.0  # least time between two checks where the loss itself gives reason for one
 
 
 class Judge:
-    """Say whether a run should be stopped: `lmdiag check --fail-on SEVERITY` found something in its log.
+    """Say whether a run should be stopped: `lmdiag check` found something of the severity asked for in its log.
 
-    `stop_on` is `error`, `warning` or "" for never; a check begins `every_s` seconds after the one before.
-    With several processes one of them would stop and the others wait for it for ever: there `stop_on` is refused.
+    `stop_on` is `error`, `warning` (which errors are as well) or "" for never; a check begins `every_s` seconds after
+    the one before. A check that fails is no finding: that is said once, and the run goes on. With several processes one of
+    them would stop and the others wait for it for ever: there `stop_on` is refused.
     """
 
     def __init__(self, path: str | os.PathLike[str], stop_on: str = "", every_s: float = 60.0) -> None:
@@ -24,23 +30,33 @@ class Judge:
         if stop_on and int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise ValueError("stop_on works in runs of one process; check the log from outside with `lmdiag watch`")
         self.path, self.stop_on, self.every_s = Path(path), stop_on, every_s
+        self.found = ""  # why the run was to be stopped
         self._begun = time.monotonic()
         self._check: subprocess.Popen[bytes] | None = None
+        self._failed = False
 
-    def says_stop(self) -> bool:
-        """Begin a check if it is time for one; return True once a check has found something."""
-        if not self.stop_on:
-            return False
-        if self._check is not None:
-            code = self._check.poll()
-            if code is not None:
-                self._check = None
-            return code == 1
-        if time.monotonic() - self._begun >= self.every_s:
-            self._begun = time.monotonic()
-            command = [sys.executable, "-m", "lmdiag", "check", str(self.path), "--fail-on", self.stop_on]
-            self._check = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        return False
+    @property
+    def status(self) -> str:
+        """How a run ends that nothing else ended."""
+        return "stopped" if self.found else "completed"
+
+    def says_stop(self, urgent: bool = False) -> bool:
+        """Begin a check if it is time for one; return True once a check has found something, and say what on stderr.
+
+        `urgent` checks soon: the loss is not finite, for example.
+        """
+        if not self.stop_on or self.found:
+            return bool(self.found)
+        try:
+            if self._check is not None:
+                self.found = self._result()
+            elif time.monotonic() - self._begun >= (min(self.every_s, AT_ONCE_S) if urgent else self.every_s):
+                self._begin()
+        except OSError as error:  # no memory for a process, no room for its output
+            self._tell_failure(str(error))
+        if self.found:
+            logging.getLogger("lmdiag").warning("lmdiag stops this run: %s", self.found)
+        return bool(self.found)
 
     def close(self) -> None:
         """End a check that is still going on."""
@@ -48,3 +64,60 @@ class Judge:
             self._check.kill()
             self._check.wait()
             self._check = None
+
+    def _begin(self) -> None:
+        self._begun = time.monotonic()
+        self._output, self._errors = (tempfile.TemporaryFile() for _ in range(2))  # noqa: SIM115  `whole` closes them
+        command = [
+            sys.executable,
+            "-m",
+            "lmdiag",
+            "check",
+            str(self.path),
+            "--fail-on",
+            self.stop_on,
+            "--format",
+            "json",
+        ]
+        self._check = subprocess.Popen(command, stdout=self._output, stderr=self._errors)
+
+    def _result(self) -> str:
+        """Return what the check found; "" where it goes on, found nothing, or failed."""
+        assert self._check is not None
+        code = self._check.poll()
+        if code is None:
+            return ""
+        self._check = None
+        said, complaint = whole(self._output), whole(self._errors)
+        try:
+            findings = [finding for run in json.loads(said)["runs"] for finding in run["findings"]]
+        except (ValueError, KeyError, TypeError):  # Python that cannot import lmdiag ends with 1, as a finding does
+            self._tell_failure(complaint.strip().rpartition("\n")[2] or f"it ended with {code}")
+            return ""
+        return worst(findings, self.stop_on) if code == 1 else ""
+
+    def _tell_failure(self, why: str) -> None:
+        if not self._failed:
+            self._failed = True
+            logging.getLogger("lmdiag").warning("lmdiag check failed (%s); training goes on, unjudged", why)
+
+
+def whole(file: IO[bytes]) -> str:
+    """Return all of a file, and close it."""
+    with file:
+        file.seek(0)
+        return file.read().decode("utf-8", "replace")
+
+
+def worst(findings: list[dict[str, Any]], least: str) -> str:
+    """Return the first of the worst findings, of a severity at least, as a sentence; "" for none.
+
+    >>> findings = [{"rule": "plateau", "severity": "warning", "message": "It stands."}]
+    >>> worst(findings, "warning"), worst(findings, "error")
+    ('plateau: It stands.', '')
+    """
+    for severity in SEVERITIES[: SEVERITIES.index(least) + 1]:
+        for finding in findings:
+            if finding["severity"] == severity:
+                return f"{finding['rule']}: {finding['message']}"
+    return ""

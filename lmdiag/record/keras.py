@@ -81,8 +81,8 @@ class LmdiagCallback(keras.callbacks.Callback):
             self._write().step(step, epoch=self._epoch + self._share(batch), **record)
         self._mean, self._loss = mean, None
         self._ended = time.perf_counter()
-        if self.judge.says_stop():
-            self._write().event("stopped", step, f"lmdiag check found an {self.judge.stop_on}")
+        if self.judge.says_stop(urgent=not math.isfinite(mean)):
+            self._write().event("stopped", step, self.judge.found)
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -95,7 +95,7 @@ class LmdiagCallback(keras.callbacks.Callback):
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         self.judge.close()
         self.model.__dict__.pop("compute_loss", None)
-        self._write().end("completed")
+        self._write().end(self.judge.status)
         self.run_log = None
 
     def __enter__(self) -> Self:

@@ -10,6 +10,7 @@ trainer. `LmdiagLogger` records what the module itself logs; with both, everythi
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from argparse import Namespace
@@ -115,6 +116,7 @@ class LmdiagCallback(Callback):
         self._lr = self._limit = 0.0
         self._ended = self._begun = time.perf_counter()
         self._waited = 0.0
+        self._finite = True
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         self._begun = time.perf_counter()
@@ -137,8 +139,8 @@ class LmdiagCallback(Callback):
             self._record(trainer, now)
         else:
             self._ended = now
-        if self.judge.says_stop():
-            self._write().event("stopped", trainer.global_step, f"lmdiag check found an {self._stop_on}")
+        if self.judge.says_stop(urgent=not self._finite):
+            self._write().event("stopped", trainer.global_step, self.judge.found)
             trainer.should_stop = True
 
     def _record(self, trainer: Any, now: float) -> None:
@@ -155,6 +157,7 @@ class LmdiagCallback(Callback):
             found["clip_frac"] = float(not found["grad_norm"] <= limit)
         spent = now - self._begun + self._waited
         times = {"step_time_s": round(spent, 5), "data_time_s": round(self._waited, 5)}
+        self._finite = math.isfinite(found.get("loss", 0.0))
         self._write().step(trainer.global_step, lr=self._lr, epoch=trainer.current_epoch, **times, **found)
         self._losses, self._waited, self._ended = [], 0.0, now
 
@@ -177,7 +180,7 @@ class LmdiagCallback(Callback):
             self._close("killed" if interrupted else "crashed")
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
-        self._close("completed")
+        self._close(self.judge.status)
 
     def _close(self, status: str) -> None:
         self.judge.close()

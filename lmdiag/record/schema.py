@@ -15,7 +15,8 @@ _TEXTS = {
         "name": "what the user calls the run",
         "framework": "program that trained",
         "framework_version": "its version",
-        "task": "`causal-lm`, `masked-lm`, `classification`",
+        "task": "what the loss is of: `causal-lm`, `masked-lm`, `classification`, `preference`, `reinforcement`, `distillation`",
+        "method": "how a model is trained that was trained before: `sft`, `dpo`, `kto`, `reward-model`, `grpo`, `rloo`, …",
         "optimizer": "name of the optimizer",
         "lr_schedule": "name of the learning-rate schedule",
         "precision": "`fp32`, `bf16`, `fp16`",
@@ -116,7 +117,7 @@ _REQUIRED = {
 _LAYER = {"type": "object", "additionalProperties": {"$ref": "#/$defs/number"}}
 _EXACT: dict[tuple[str, str], dict[str, Any]] = {
     ("run", "schema"): {"const": SCHEMA},
-    ("end", "status"): {"enum": ["completed", "crashed", "killed", "running"]},
+    ("end", "status"): {"enum": ["completed", "stopped", "crashed", "killed", "running"]},
     ("step", "layers"): {"type": "object", "additionalProperties": _LAYER},
 }
 

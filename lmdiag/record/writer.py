@@ -7,12 +7,15 @@
         log.eval(1000, split="val", loss=val_loss)
 
 Every record is one line of strict JSON, appended with one write: a killed process tears at most the last line.
+A disk that is full in the middle of a run costs records, never the run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
+import logging
 import math
 import os
 import time
@@ -73,6 +76,8 @@ class RunLogger:
         self._clock = clock
         self._started = time.monotonic()
         self._descriptor: int | None = None
+        self._lost = 0  # records since the disk is full
+        self._torn = self._said = False
         if rank and not all_ranks:
             self.run_id = run_id
             return
@@ -128,7 +133,8 @@ class RunLogger:
         facts = {"step": self.last_step, "elapsed_s": elapsed}
         self._append({"type": "end", "status": status, "time": self._time(), **facts, **fields}, words=str)
         if self._descriptor is not None:
-            os.close(self._descriptor)
+            with contextlib.suppress(OSError):  # a quota may show only now
+                os.close(self._descriptor)
             self._descriptor = None
 
     def __enter__(self) -> Self:
@@ -157,6 +163,9 @@ class RunLogger:
         """Write one line. `words` turns what is no number (a path, an enum) into text; without it that is an error."""
         if self._descriptor is None:
             return
+        if self._lost:
+            gap = f'{{"type":"event","kind":"records_lost","message":"{self._lost} records could not be written"}}\n'
+            start = ("\n" if self._torn else "") + gap
         left_out = () if self._clock else CLOCKS
         record = {name: value for name, value in record.items() if value is not None and name not in left_out}
         try:
@@ -167,9 +176,26 @@ class RunLogger:
             RuntimeError,
         ):  # rare: non-finite numbers, which strict JSON does not have, and odd types
             line = _encode(_strict(record, words))
-        data = f"{start}{line}\n".encode("utf-8", "backslashreplace")
-        while data:  # the system may take only a part, on a full disk for example
-            data = data[os.write(self._descriptor, data) :]
+        self._write(f"{start}{line}\n".encode("utf-8", "backslashreplace"), self._descriptor, record["type"] == "run")
+
+    def _write(self, data: bytes, descriptor: int, first: bool) -> None:
+        """Append bytes; only the `first` record of a log raises, before training, what later ones survive."""
+        left = data
+        try:
+            while left:  # the system may take only a part, on a full disk for example
+                left = left[os.write(descriptor, left) :]
+        except OSError as error:
+            if first:
+                raise
+            self._lost += 1
+            self._torn |= left != data
+            if not self._said:
+                self._said = True
+                logging.getLogger("lmdiag").warning(
+                    "%s cannot be written (%s); training goes on without its log", self.path, error.strerror
+                )
+        else:
+            self._lost, self._torn = 0, False
 
 
 def _locked(descriptor: int) -> bool:

@@ -169,14 +169,57 @@ def test_a_resumed_run_goes_on_in_the_same_file(tmp_path):
     assert [r["step"] for r in records(path, "step")] == list(range(1, 9))
 
 
-def test_a_loss_that_the_model_does_not_return(tmp_path):
+@pytest.mark.parametrize("accumulation", [1, 3])
+def test_a_loss_that_the_model_does_not_return(tmp_path, accumulation):
     path = tmp_path / "a.jsonl"
-    trained = trainer(tmp_path, LmdiagCallback(path), label_smoothing_factor=0.1)
+    options = {"label_smoothing_factor": 0.1, "gradient_accumulation_steps": accumulation}
+    trained = trainer(tmp_path, LmdiagCallback(path), **options)
     trained.train()
-    assert [r["loss"] for r in records(path, "step") if "loss" in r] == logged(trained, "loss")
+    losses = [r["loss"] for r in records(path, "step") if "loss" in r]
+    assert losses == pytest.approx(logged(trained, "loss"), rel=1e-4)
+    assert len(losses) == 8
 
 
-def test_the_run_is_stopped_when_the_log_shows_an_error(tmp_path):
+class Distance(transformers.Trainer):
+    """Trains on what it computes itself, and is NaN at its third batch; the model returns the loss of a language model."""
+
+    calls = 0
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        outputs = model(**inputs)
+        self.calls += model.training
+        loss = outputs.logits.pow(2).mean() * (float("nan") if self.calls == 3 else 1)
+        return (loss, outputs) if return_outputs else loss
+
+
+def test_the_loss_is_the_one_that_is_trained(tmp_path):
+    path = tmp_path / "a.jsonl"
+    plain = trainer(tmp_path, max_steps=4)
+    trained = Distance(plain.model, plain.args, train_dataset=Sentences(), callbacks=[LmdiagCallback(path)])
+    trained.train()
+    losses, expected = [r["loss"] for r in records(path, "step")], logged(trained, "loss")
+    assert losses[:2] == pytest.approx(expected[:2], rel=1e-4)
+    assert losses[2] == "NaN"
+    assert "training_step" not in vars(trained)
+
+
+class RewardTrainer(Distance):
+    """Named as TRL names its trainers; unsloth and others give theirs names of their own and inherit."""
+
+
+class FasterRewardTrainer(RewardTrainer): ...
+
+
+def test_a_trainer_that_post_trains_says_how(tmp_path):
+    path = tmp_path / "a.jsonl"
+    plain = trainer(tmp_path, max_steps=1)
+    FasterRewardTrainer(plain.model, plain.args, train_dataset=Sentences(), callbacks=[LmdiagCallback(path)]).train()
+    (header,) = records(path, "run")
+    assert (header["method"], header["task"]) == ("reward-model", "preference")
+    assert "loss_unit" not in header
+
+
+def test_the_run_is_stopped_when_the_log_shows_an_error(tmp_path, caplog):
     path = tmp_path / "a.jsonl"
     callback = LmdiagCallback(path, stop_on="error", check_every_s=0.0)
 
@@ -189,7 +232,21 @@ def test_the_run_is_stopped_when_the_log_shows_an_error(tmp_path):
     trained = trainer(tmp_path, callback, Slow(), net=net, max_steps=3000)
     trained.train()
     assert 0 < trained.state.global_step < 3000
-    assert [r["kind"] for r in records(path, "event")][-1] == "stopped"
+    (stopped,) = records(path, "event")
+    assert (stopped["kind"], stopped["message"][:16]) == ("stopped", "non-finite-loss:")
+    assert records(path, "end")[0]["status"] == "stopped"
+    assert f"lmdiag stops this run: {stopped['message']}" in caplog.text
+
+
+def test_a_check_that_fails_stops_nothing_and_is_told_once(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(
+        sys, "executable", "/bin/false"
+    )  # as a Python that cannot import lmdiag: exit code 1, no report
+    callback = LmdiagCallback(tmp_path / "a.jsonl", stop_on="error", check_every_s=0.0)
+    trained = trainer(tmp_path, callback, max_steps=60)
+    trained.train()
+    assert trained.state.global_step == 60
+    assert caplog.text.count("lmdiag check failed (it ended with 1); training goes on, unjudged") == 1
 
 
 TWO_PROCESSES = """

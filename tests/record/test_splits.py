@@ -2,7 +2,6 @@
 
 import pytest
 
-from lmdiag.record.judge import Judge
 from lmdiag.record.splits import by_split
 
 
@@ -25,17 +24,3 @@ def test_names(name, split, metric):
 
 def test_what_is_no_number_is_left_out():
     assert by_split({"a": "words", "b": None, "c": [1]}) == {}
-
-
-def test_a_judge_that_cannot_judge_says_so(monkeypatch, tmp_path):
-    with pytest.raises(ValueError, match='stop_on is "fatal"'):
-        Judge(tmp_path / "a.jsonl", "fatal")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ValueError, match="one process"):
-        Judge(tmp_path / "a.jsonl", "error")
-
-
-def test_a_judge_that_was_not_asked_never_looks(tmp_path):
-    judge = Judge(tmp_path / "missing.jsonl", every_s=0.0)
-    assert not any(judge.says_stop() for _ in range(3))
-    judge.close()

@@ -249,3 +249,37 @@ def test_a_log_that_another_process_writes_is_not_resumed(tmp_path):
     assert len(path.read_text().splitlines()) == 2
     log.end("killed")
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+FULL_DISK = """
+import resource, sys
+from lmdiag.record.writer import RunLogger
+
+def room(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+with RunLogger(sys.argv[1], clock=False) as log:
+    log.step(1, loss=2.5)
+    room(log.path.stat().st_size + 20)  # the next record fits in part
+    for step in (2, 3, 4):
+        log.step(step, loss=2.5)
+    room(resource.RLIM_INFINITY)
+    log.step(5, loss=2.5)
+print("trained")
+"""
+
+
+def test_a_full_disk_costs_records_and_not_the_run(path):
+    pytest.importorskip("resource", reason="this system has no such limits")
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, path], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "trained\n")
+    assert done.stderr == f"{path} cannot be written (File too large); training goes on without its log\n"
+    _, first, torn, gap, last, end = path.read_text(encoding="utf-8").splitlines()
+    assert len(torn) == 20
+    assert [json.loads(line).get("step") for line in (first, last, end)] == [1, 5, 5]
+    assert json.loads(gap) == {"type": "event", "kind": "records_lost", "message": "3 records could not be written"}
+
+
+def test_a_log_that_cannot_be_begun_is_an_error():
+    with pytest.raises(OSError, match="No space left"):
+        RunLogger("/dev/full")

@@ -264,7 +264,7 @@ def test_an_interrupted_run_ends_its_log(tmp_path, monkeypatch, name, error):
     from lmdiag.record.judge import Judge
 
     times = iter(range(100))
-    monkeypatch.setattr(Judge, "says_stop", lambda self: next(times) >= 3 and fail(error))
+    monkeypatch.setattr(Judge, "says_stop", lambda self, urgent=False: next(times) >= 3 and fail(error))
     options = SMALL | {"eval-tokens": 200}
     if error is KeyboardInterrupt:
         records = train(tmp_path, name, code=130, **options)
