@@ -70,7 +70,7 @@ class Settings(Output):
     eval_passages: int = setting(1024, "passages to evaluate on, drawn from the validation part; 0: all of it")
     save_every: int = setting(50, "steps between checkpoints", least=1)
     keep: int = setting(2, "newest checkpoints to keep", least=1)
-    checkpoints: str = setting("", "folder for checkpoints; default: beside the log")
+    checkpoints: str = setting("", "folder for checkpoints and the final model; default: beside the log")
     resume: bool = setting(False, "continue from the newest checkpoint and append to the log")
 
     # where and in which numbers
@@ -129,6 +129,9 @@ def _train(settings: Settings, scratch: str) -> None:
     trainer = build(settings, training, validation, names, folder, [callback])
     with callback, show_progress(trainer, settings):
         trainer.train(resume_from_checkpoint=newest(folder) if settings.resume else None)
+    trainer.save_model(str(folder / "final"))
+    if trainer.is_world_process_zero():
+        tokenizer.save_pretrained(str(folder / "final"))
 
 
 def build(
@@ -140,7 +143,9 @@ def build(
     transformers.set_seed(settings.seed)
     transformers.logging.set_verbosity_error()  # it warns that the layer for the classes is new
     transformers.logging.disable_progress_bar()
-    model = transformers.AutoModelForSequenceClassification.from_pretrained(settings.pretrained, num_labels=len(names))
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(
+        settings.pretrained, num_labels=len(names), id2label=dict(enumerate(names))
+    )
     model.accepts_loss_kwargs = False  # as in bert_mlm: its loss is the mean of a micro-batch
     counts = np.bincount([row["labels"] for row in training], minlength=len(names))
     if settings.balance == "sampling":

@@ -8,6 +8,7 @@ executed: docstrings are read from the syntax tree.
 from __future__ import annotations
 
 import ast
+import json
 import random
 import re
 import sysconfig
@@ -36,6 +37,8 @@ class Vocabulary(Protocol):
     def encode(self, text: str) -> list[int]: ...
 
     def decode(self, ids: Iterable[int]) -> str: ...
+
+    def state(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -175,16 +178,24 @@ class TokenVocabulary:
     def __init__(self, texts: list[str], cut: Callable[[str], list[str]], glue: str, size: int) -> None:
         counts = Counter(token for text in texts for token in cut(text))
         commonest = sorted(counts, key=lambda token: (-counts[token], token))
-        self.tokens = [UNKNOWN, END, *commonest[: max(size - 2, 0)]]
-        self.size = len(self.tokens)
         self._cut, self._glue = cut, glue
-        self._ids = {token: i for i, token in enumerate(self.tokens)}
+        self._take([UNKNOWN, END, *commonest[: max(size - 2, 0)]])
+
+    def _take(self, tokens: list[str]) -> None:
+        self.tokens, self.size = tokens, len(tokens)
+        self._ids = {token: i for i, token in enumerate(tokens)}
 
     def encode(self, text: str) -> list[int]:
         return [self._ids[END]] if text == END else [self._ids.get(token, 0) for token in self._cut(text)]
 
     def decode(self, ids: Iterable[int]) -> str:
         return self._glue.join("\n\n" if i == 1 else self.tokens[i] for i in ids)
+
+    def state(self) -> dict[str, Any]:
+        return {"tokens": self.tokens}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self._take(state["tokens"])
 
 
 def words(text: str) -> list[str]:
@@ -214,6 +225,13 @@ class BytePairVocabulary:
         self._tokenizer.train_from_iterator(texts, trainer)
         self.size = self._tokenizer.get_vocab_size()
 
+    def state(self) -> dict[str, Any]:
+        return json.loads(self._tokenizer.to_str())
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self._tokenizer = type(self._tokenizer).from_str(json.dumps(state))
+        self.size = self._tokenizer.get_vocab_size()
+
     def encode(self, text: str) -> list[int]:
         return self._tokenizer.encode(text).ids
 
@@ -226,6 +244,15 @@ TOKENIZERS: dict[str, Callable[[list[str], int], Vocabulary]] = {
     "word": lambda texts, size: TokenVocabulary(texts, words, " ", size),
     "bpe": BytePairVocabulary,
 }
+
+
+def restored_vocabulary(tokenizer: str, state: dict[str, Any]) -> Vocabulary:
+    """Return the vocabulary whose `state` was kept."""
+    if "symbols" in state:
+        return Symbols(state["symbols"])
+    vocabulary: Any = TOKENIZERS[tokenizer]([], 300)
+    vocabulary.load_state(state)
+    return vocabulary
 
 
 # --- a source whose entropy is known ---------------------------------------------------------------------------------
@@ -242,6 +269,9 @@ class Symbols:
 
     def decode(self, ids: Iterable[int]) -> str:
         return "".join(chr(0x4E00 + i) for i in ids)
+
+    def state(self) -> dict[str, Any]:
+        return {"symbols": self.size}
 
 
 def markov(size: int, tokens: int = MARKOV_TOKENS) -> Corpus:

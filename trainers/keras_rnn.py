@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainers import corpus
+from trainers import corpus, saved_models
 from trainers.borrowed_loops import check_fault
 from trainers.faults import Hooks
 from trainers.ngram import reference_losses
@@ -54,8 +54,10 @@ class Settings(Files):
     temperature: float = setting(0.8, "temperature of the generated text; 0: always the likeliest token")
 
     # checkpoints
-    checkpoints: str = setting("", "folder for the newest checkpoint; default: beside the log")
-    save: bool = setting(False, "save model and optimizer at each evaluation")
+    checkpoints: str = setting("", "folder for the newest checkpoint and the trained model; default: beside the log")
+    save: bool = setting(
+        False, "save model and optimizer at each evaluation, and the trained model in the folder `final`"
+    )
     resume: bool = setting(False, "continue from the checkpoint and append to the log")
 
 
@@ -112,6 +114,10 @@ def train(settings: Settings, hooks: Hooks) -> None:
             shuffle=False,  # the batches are shuffled already
             verbose=0 if settings.dry_run else 2,  # one line per evaluation
         )
+    if settings.save and not settings.dry_run:
+        final = saved_models.final_folder(settings)
+        saved_models.save_description(final, "keras-rnn", settings, text.vocabulary)
+        model.save(final / "model.keras")
 
 
 def same_chance(model: keras.Model, seed: int) -> keras.callbacks.Callback:

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from lmdiag.record.gradients import GradientStatistics, local
 from lmdiag.record.writer import RunLogger
-from trainers import batches, checkpoints, corpus
+from trainers import batches, checkpoints, corpus, saved_models
 from trainers.devices import (
     Team,
     choose_device,
@@ -53,7 +53,7 @@ def train(parts: Parts, settings: Settings, hooks: Hooks) -> None:
     """Train a model and write its log; raises ValueError for settings that do not fit together."""
     check(settings)
     if settings.dry_run:
-        settings = dataclasses.replace(settings, steps=2, log=os.devnull, checkpoint_every=0)
+        settings = dataclasses.replace(settings, steps=2, log=os.devnull, checkpoint_every=0, save=False)
     torch.manual_seed(settings.seed)
     device = choose_device(settings.device)
     team = Team(device)
@@ -182,6 +182,10 @@ def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.
                     path = checkpoints.save(folder, step, state, settings.keep)
                     log.event("checkpoint_saved", step, path=path.name)
             hooks.after(step)
+        if settings.save:
+            weights, _ = model_and_optimizer_state(model, optimizer, settings.fsdp)
+            if team.rank == 0:
+                saved_models.save(saved_models.final_folder(settings), parts.name, settings, text.vocabulary, weights)
         if settings.sample:
             log.event("sample", settings.steps, generate(model, text.vocabulary, settings, device))
 

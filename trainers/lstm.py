@@ -56,6 +56,9 @@ def optimizer(s: Settings, model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.Adam(model.parameters(), lr=s.lr, weight_decay=s.weight_decay, fused=fused)
 
 
+PARTS = loop.Parts("lstm", LSTM, optimizer, batches.Streams)
+
+
 def train(settings: Settings, hooks: Hooks) -> None:
     """Train an LSTM as the settings say."""
-    loop.train(loop.Parts("lstm", LSTM, optimizer, batches.Streams), settings, hooks)
+    loop.train(PARTS, settings, hooks)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from lmdiag.record.writer import RunLogger
-from trainers import corpus
+from trainers import corpus, saved_models
 from trainers.faults import Hooks
 from trainers.progress import Progress
 from trainers.settings import Files, check_numbers, setting
@@ -34,6 +34,8 @@ class Settings(Files):
     steps: int = setting(10, "shares the training text is cut into", least=1)
     sample: int = setting(200, "tokens of text to generate at the end; 0: none")
     temperature: float = setting(1.0, "temperature of the generated text")
+    checkpoints: str = setting("", "folder for the trained model; default: beside the log")
+    save: bool = setting(False, "save the counts at the end, in the folder `final`")
 
 
 @dataclass
@@ -112,6 +114,24 @@ class NGram:
         kept = (counts - discount[np.minimum(counts, 3)]) / np.where(usable, level.totals[safe], 1)
         return np.where(usable, kept + level.backoff[safe] * shorter, shorter), np.where(seen, at, -1)
 
+    def save(self, path: Path) -> None:
+        """Write all counts to an `.npz` file."""
+        arrays = {f"{name}-{n}": array for n, level in enumerate(self.levels) for name, array in vars(level).items()}
+        arrays |= {f"discount-{n}": discount for n, discount in enumerate(self.discounts)}
+        np.savez_compressed(path, shape=np.array([self.order, self.vocabulary]), **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> NGram:
+        """Return the model that `save` wrote."""
+        with np.load(path) as kept:
+            order, vocabulary = map(int, kept["shape"])
+            model = cls(np.zeros(1, np.int64), 1, vocabulary)
+            names = [field.name for field in dataclasses.fields(Level)]
+            model.order = order
+            model.levels = [Level(**{name: kept[f"{name}-{n}"] for name in names}) for n in range(order)]
+            model.discounts = [kept[f"discount-{n}"] for n in range(order)]
+        return model
+
     def loss(self, ids: np.ndarray) -> float:
         """Return the mean negative log probability, nats per token; its exponential is the perplexity."""
         return float(-np.log(self.probabilities(ids)).mean())
@@ -164,7 +184,7 @@ def train(settings: Settings, hooks: Hooks) -> None:
     """Count growing shares of the text, evaluate after each, and write the log."""
     check_numbers(settings)
     if settings.dry_run:
-        settings = dataclasses.replace(settings, steps=2, log=os.devnull)
+        settings = dataclasses.replace(settings, steps=2, log=os.devnull, save=False)
     text = hooks.corpus(
         corpus.load(
             settings.data, settings.tokenizer, settings.vocab_size, settings.max_characters, settings.train_tokens
@@ -190,6 +210,10 @@ def train(settings: Settings, hooks: Hooks) -> None:
             progress.evaluation(step, found)
             hooks.after(step)
         log.eval(settings.steps, "test", loss=round(model.loss(text.test), 6), n_tokens=len(text.test))
+        if settings.save:
+            folder = saved_models.final_folder(settings)
+            saved_models.save_description(folder, "ngram", settings, text.vocabulary)
+            model.save(folder / "counts.npz")
         if settings.sample:
             log.event("sample", settings.steps, text.vocabulary.decode(generate(model, settings)))
 

@@ -51,6 +51,9 @@ def optimizer(s: Settings, model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.SGD(model.parameters(), lr=s.lr, momentum=s.momentum, weight_decay=s.weight_decay)
 
 
+PARTS = loop.Parts("rnn", RNN, optimizer, batches.Streams)
+
+
 def train(settings: Settings, hooks: Hooks) -> None:
     """Train an Elman network as the settings say."""
-    loop.train(loop.Parts("rnn", RNN, optimizer, batches.Streams), settings, hooks)
+    loop.train(PARTS, settings, hooks)

@@ -100,7 +100,8 @@ class Settings(Files):
     skip_nonfinite: bool = setting(False, "skip updates whose gradient is not finite (fp16 always does)")
 
     # checkpoints
-    checkpoints: str = setting("", "folder for checkpoints; default: beside the log")
+    checkpoints: str = setting("", "folder for checkpoints and the trained model; default: beside the log")
     checkpoint_every: int = setting(0, "steps between checkpoints; 0: none")
     keep: int = setting(3, "newest checkpoints to keep", least=1)
+    save: bool = setting(False, "save the trained model at the end, in the folder `final` beside the checkpoints")
     resume: bool = setting(False, "continue from the newest checkpoint, exactly, and append to the log")

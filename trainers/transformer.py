@@ -124,6 +124,9 @@ def optimizer(s: Settings, model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=s.lr, betas=(0.9, 0.95), fused=fused or None)
 
 
+PARTS = loop.Parts("transformer", Transformer, optimizer)
+
+
 def train(settings: Settings, hooks: Hooks) -> None:
     """Train a transformer as the settings say."""
-    loop.train(loop.Parts("transformer", Transformer, optimizer), settings, hooks)
+    loop.train(PARTS, settings, hooks)

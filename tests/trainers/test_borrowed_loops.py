@@ -105,6 +105,8 @@ def test_the_classifier_goes_on_from_bert(bert, tmp_path, balance):
     assert len(losses) == 60
     assert all(loss == loss for loss in losses)
     assert min(of(records, "eval", name)[-1] for name in ("accuracy", "f1", "recall", "auc")) > 0.95
+    config = json.loads((tmp_path / "a.checkpoints" / "final" / "config.json").read_text())
+    assert config["id2label"] == {"0": "many", "1": "few"}
 
 
 def by_step(records, name):

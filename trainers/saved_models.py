@@ -1,0 +1,69 @@
+"""Keep a trained model with all that using it again needs: its settings, its vocabulary and its weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainers.corpus import Vocabulary, restored_vocabulary
+from trainers.settings import checkpoint_folder
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass
+class SavedModel:
+    """A model as it was trained: the name of its trainer, all settings, the vocabulary."""
+
+    name: str
+    settings: Any
+    vocabulary: Vocabulary
+    model: torch.nn.Module
+
+
+def final_folder(settings: Any) -> Path:
+    """Return where the trained model goes: beside the checkpoints of the run."""
+    return checkpoint_folder(settings) / "final"
+
+
+def save_description(folder: Path, name: str, settings: Any, vocabulary: Vocabulary) -> None:
+    """Write what must be known before weights can be used: `config.json` and `vocabulary.json`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    described = {
+        "config": {"trainer": name, "settings": dataclasses.asdict(settings)},
+        "vocabulary": vocabulary.state(),
+    }
+    for part, content in described.items():
+        (folder / f"{part}.json").write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def save(folder: Path, name: str, settings: Any, vocabulary: Vocabulary, weights: dict[str, Any]) -> None:
+    """Write a PyTorch model: the description, and `weights.pt`."""
+    import torch
+
+    save_description(folder, name, settings, vocabulary)
+    torch.save(weights, folder / "weights.pt")
+
+
+def load(folder: str | Path, device: torch.device, **changes: Any) -> SavedModel:
+    """Return what `save` was given, with `changes` of its settings; raises ValueError where there is no such model."""
+    import torch
+
+    folder = Path(folder)
+    if not (folder / "weights.pt").exists():
+        raise ValueError(f"there is no model in {folder}. Train one first: lmdiag train transformer --save")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    trainer: Any = import_module(f"trainers.{config['trainer']}")
+    known = {field.name for field in dataclasses.fields(trainer.Settings)}
+    settings = trainer.Settings(**config["settings"] | {name: new for name, new in changes.items() if name in known})
+    vocabulary = restored_vocabulary(
+        settings.tokenizer, json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+    )
+    model = trainer.PARTS.model(settings, vocabulary.size).to(device)
+    model.load_state_dict(torch.load(folder / "weights.pt", map_location=device, weights_only=True))
+    return SavedModel(config["trainer"], settings, vocabulary, model)
