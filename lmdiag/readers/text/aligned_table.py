@@ -425,9 +425,5 @@ class TableFormat(LineFormat):
         """Tell whether a piece is surely the head of a table."""
         return (head := head_of(piece)) is not None and head.sure
 
-    def hits(self, sample: Iterable[str]) -> int:
-        """Count the rows and boxes among the pieces of a sample."""
-        return tables_in(enumerate(sample))[0]
-
 
 ALIGNED_TABLE = TableFormat("aligned-table", "Tables, and boxes of names and numbers", TableScanner, ())

@@ -4,123 +4,106 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lmdiag.facts import printed_fact, put_fact
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
-from lmdiag.readers.text.line_format import LineFormat
+from lmdiag.readers.text.line_format import LineFormat, Settle
 from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.table import RANK, STEP, TOTAL, Table
 from lmdiag.run import Event
 
-_OLMO_HEAD = lazy(r"\[step=(\d+)/(\d+|\?\?\?),epoch=(\d+)(?:,eta=[^\]]*)?\]\s*$")
-_OLMO_EVALUATION = lazy(r"Finished (\S.*?) evals in .* Metrics:\s*$")
-_OLMO_ITEM = lazy(rf"^([\w/].*)=({NUM})([BTPE]?)$")
-_COMPOSER_HEAD = lazy(
-    r"(?:^|\s)\[(?:epoch=(\d+)(?:/\d+)?\]\[)?(batch|iteration|sample|token|epoch)=(\d+)(?:/(\d+))?\]:\s*(.*)$"
-)
-_COMPOSER_ITEM = lazy(rf"^(Train|Eval) (.+?): ({NUM})$")
-_COMPOSER_FILE = lazy(rf"^\[metric\]\[batch=(\d+)\]: (.+?): ({NUM})$")
-_FOUR_DECIMALS = 0.01  # learning rates below this are not readable with four decimals
+Marked = tuple[str, re.Pattern[str]]  # what stands in every such line, and its pattern
 
 
-class _Block:
-    """Collects the metrics below one head line."""
+class BlockScanner:
+    """Reads blocks: a head with the `step`, or the set that items are `under`, and items with a `name` and a `number`.
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    Items outside of a block whose name begins with `alone`, and a block without a step, belong to the last step.
+    `settle` does what is left when blocks with a head were read.
+    """
+
+    def __init__(
+        self, table: Table, heads: tuple[Marked, ...], items: tuple[Marked, ...], alone: str, settle: Settle | None
+    ) -> None:
+        self._table, self._heads, self._items, self._alone, self._settle = table, heads, items, alone, settle
         self._values: dict[str, float] = {}
-        self._line = 0
-        self._beside: dict[str, float] = {}  # its rank and the number of steps planned
-        self._prefix = ""
-        self._is_open = False
+        self._beside: dict[str, float] = {}  # the rank, and the number of steps planned
+        self._line, self._under = 0, ""  # line 0: outside of a block
+        self._headed = False
 
-    def _open(self, line: int, values: dict[str, float], total: float, rank: int | None, prefix: str = "") -> bool:
-        self._close()
-        self._line, self._values = line, values
-        self._beside = {TOTAL: total} | ({} if rank is None else {RANK: rank})
-        self._prefix, self._is_open = prefix, True
+    def feed(self, line: int, piece: str) -> bool:
+        """Read one piece; return whether it was part of a block."""
+        for hint, pattern in self._heads:
+            if hint in piece and (head := pattern.search(piece)):
+                self._headed = True
+                self._open(line, head.groupdict(), payload(piece)[1])
+                return True
+        for hint, pattern in self._items:
+            if hint in piece and (item := pattern.match((text := payload(piece))[0])):
+                return self._take(line, item.groupdict(), text[1])
+        return False
+
+    def _take(self, line: int, item: dict[str, str | None], rank: int | None) -> bool:
+        """Add an item to its block, if it has one."""
+        name, word, step = item["name"] or "", item["number"] or "", item.get("step")
+        if step and self._values.get(STEP) != number(step):
+            self._open(line, item, rank)
+        elif not self._line and not name.startswith(self._alone):
+            return False
+        elif not self._line:
+            self._open(line, {}, rank)
+        self._values[self._under + name] = number(word, suffixed=True)
         return True
+
+    def _open(self, line: int, head: Mapping[str, str | None], rank: int | None) -> None:
+        self._close()
+        self._line, self._under = line, f"eval/{head['under']}/" if head.get("under") else ""
+        self._values = {name: number(word) for name in (STEP, "epoch") if (word := head.get(name))}
+        self._beside = {TOTAL: number(head.get("total") or "0")} | ({} if rank is None else {RANK: rank})
 
     def _close(self) -> None:
         if len(self._values) > 1 or (self._values and STEP not in self._values):
             if STEP not in self._values and self._table.last_step is not None:
                 self._values[STEP] = self._table.last_step
             self._table.add(self._line, self._values | self._beside)
-        self._values, self._is_open = {}, False
+        self._values = {}
 
     def finish(self) -> None:
-        """Close the last block."""
+        """Close the last block, and settle what the blocks left open."""
         self._close()
+        if self._settle and self._headed:
+            self._settle(self._table)
 
 
-class OlmoScanner(_Block):
-    """Blocks of `    name=value`; an evaluation has no step of its own and belongs to the last one."""
-
-    def __init__(self, table: Table, text: str) -> None:
-        super().__init__(table)
-
-    def feed(self, line: int, piece: str) -> bool:
-        """Read one piece; return whether it was part of a block."""
-        if "[step=" in piece and (head := _OLMO_HEAD.search(piece)):
-            total = number(head[2]) if head[2].isdigit() else 0
-            return self._open(line, {STEP: number(head[1]), "epoch": number(head[3])}, total, payload(piece)[1])
-        if "evals in" in piece and (head := _OLMO_EVALUATION.search(piece)):
-            return self._open(line, {}, 0, payload(piece)[1], f"eval/{head[1]}/")
-        item = _OLMO_ITEM.match(payload(piece)[0]) if "=" in piece else None
-        if item is None or (not self._is_open and not item[1].startswith("eval/")):
-            return False
-        if not self._is_open:
-            self._open(line, {}, 0, None)
-        self._values[self._prefix + item[1]] = number(item[2] + item[3], suffixed=True)
-        return True
+def _blocks(
+    heads: tuple[Marked, ...], items: tuple[Marked, ...], alone: str = "", settle: Settle | None = None
+) -> Callable[[Table, str], BlockScanner]:
+    return lambda table, text: BlockScanner(table, heads, items, alone, settle)
 
 
-class ComposerScanner(_Block):
-    """Blocks of `Train name: value` and `Eval name: value`, or single lines of the file logger."""
-
-    def __init__(self, table: Table, text: str) -> None:
-        super().__init__(table)
-        self._console = False
-
-    def feed(self, line: int, piece: str) -> bool:
-        """Read one piece; return whether it was part of a record."""
-        text, rank = payload(piece)
-        if file_line := _COMPOSER_FILE.match(text):
-            step = number(file_line[1])
-            if self._values.get(STEP) != step:
-                self._open(line, {STEP: step}, 0, rank)
-            self._values[file_line[2]] = number(file_line[3])
-            return True
-        if item := _COMPOSER_ITEM.match(text):
-            self._console = True
-            if not self._is_open:
-                self._open(line, {}, 0, rank)
-            self._values[item[2]] = number(item[3])
-            return True
-        if "=" in piece and (head := _COMPOSER_HEAD.search(piece)):
-            values = {STEP: number(head[3])} | ({"epoch": number(head[1])} if head[1] else {})
-            return self._open(line, values, number(head[4] or "0"), rank)
-        return False
-
-    def finish(self) -> None:
-        """Close the last block, and drop learning rates that four decimals cannot show."""
-        super().finish()
-        for name, (_, values) in list(self._table.columns.items()):
-            if not name.startswith("lr-"):
-                continue
-            rounded = all(round(value, 4) == value for value in values)
-            lost = self._console and rounded and max(values, default=0.0) < _FOUR_DECIMALS
-            self._table.names[name] = None if lost else "lr"
-            if lost:
-                self._table.notes.append(f"{name} is printed with four decimals, too few to be read")
+def _drop_rounded_rates(table: Table) -> None:
+    """Drop learning rates that four decimals cannot show."""
+    for name in [name for name in table.columns if name.startswith("lr-")]:
+        values = table.columns[name][1]
+        lost = max(values) < _FOUR_DECIMALS and all(round(value, 4) == value for value in values)
+        table.names[name] = None if lost else "lr"
+        if lost:
+            table.notes.append(f"{name} is printed with four decimals, too few to be read")
 
 
+_OLMO_HEAD = lazy(r"\[step=(?P<step>\d+)/(?:(?P<total>\d+)|\?\?\?),epoch=(?P<epoch>\d+)(?:,eta=[^\]]*)?\]\s*$")
+_FOUR_DECIMALS = 0.01  # learning rates below this are not readable with four decimals
 OLMO = LineFormat(
     "olmo",
     "OLMo, OLMo-core",
-    OlmoScanner,
+    _blocks(
+        (("[step=", _OLMO_HEAD), ("evals in", lazy(r"Finished (?P<under>\S.*?) evals in .* Metrics:\s*$"))),
+        (("=", lazy(rf"^(?P<name>[\w/].*)=(?P<number>{NUM}[BTPE]?)$")),),
+        alone="eval/",
+    ),
     (("[step=", _OLMO_HEAD),),
     names={"optim/LR (group 0)": "lr", "throughput/device/TPS": "tokens_per_sec_per_device", "throughput/total tokens": "tokens",
            "throughput/device/tokens_per_second": "tokens_per_sec_per_device", "System/Peak GPU Memory (MB)": "mem_bytes",
@@ -130,7 +113,16 @@ OLMO = LineFormat(
 COMPOSER = LineFormat(
     "composer",
     "Composer, llm-foundry",
-    ComposerScanner,
+    _blocks(
+        (("=", lazy(
+            r"(?:^|\s)\[(?:epoch=(?P<epoch>\d+)(?:/\d+)?\]\[)?(?:batch|iteration|sample|token|epoch)=(?P<step>\d+)(?:/(?P<total>\d+))?\]:"
+        )),),
+        (
+            ("[metric]", lazy(rf"^\[metric\]\[batch=(?P<step>\d+)\]: (?P<name>.+?): (?P<number>{NUM})$")),
+            (": ", lazy(rf"^(?:Train|Eval) (?P<name>.+?): (?P<number>{NUM})$")),
+        ),
+        settle=_drop_rounded_rates,
+    ),
     (
         ("Train ", lazy(rf"^(?:.*\s)?Train (?:loss/train/total|metrics/train/\w+|time/batch): {NUM}")),
         ("[metric][batch=", lazy(r"\[metric\]\[batch=\d+\]: ")),

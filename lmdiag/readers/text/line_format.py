@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any, Protocol
@@ -16,12 +16,13 @@ from lmdiag.readers.numbers import number
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text import ranks
 from lmdiag.readers.text.events import put_said, summary_of
-from lmdiag.readers.text.pieces import LONGEST_PIECE, payload, pieces, without_colours
+from lmdiag.readers.text.pieces import LONGEST_PIECE, payload
 from lmdiag.readers.text.plans import Plans, Reader, Record
 from lmdiag.readers.text.runs import separate
 from lmdiag.readers.text.table import RANK, STEP, TOTAL, Table
 from lmdiag.run import Event, Skipped
-from lmdiag.sources.decoding import as_text
+
+Settle = Callable[[Table], None]  # does what is left when all lines were seen
 
 
 class Scanner(Protocol):
@@ -106,9 +107,7 @@ def shape_reader(*shapes: Shape) -> Reader:
 class LineScanner:
     """Puts the records of a reader of lines into a table; `settle` does what is left when all lines were seen."""
 
-    def __init__(
-        self, table: Table, read: Reader, hints: tuple[str, ...] = (), settle: Callable[[Table], None] | None = None
-    ) -> None:
+    def __init__(self, table: Table, read: Reader, hints: tuple[str, ...] = (), settle: Settle | None = None) -> None:
         self.plans = Plans(read)
         self._table = table
         self._hints = hints
@@ -149,7 +148,7 @@ class LineScanner:
             self._settle(self._table)
 
 
-def shaped(*shapes: Shape, settle: Callable[[Table], None] | None = None) -> Callable[[Table, str], Scanner]:
+def shaped(*shapes: Shape, settle: Settle | None = None) -> Callable[[Table, str], Scanner]:
     """Return what makes a scanner of these shapes."""
     hints = tuple(dict.fromkeys(shape.hint for shape in shapes))
     return lambda table, text: LineScanner(table, shape_reader(*shapes), hints, settle)
@@ -177,19 +176,10 @@ class LineFormat:
     fewest: int = 1  # records that make it worth to be called a log
     explained: bool = False  # a note says which columns were taken for what
 
-    def hits(self, sample: Iterable[str]) -> int:
-        """Count the pieces of a sample that only this format has."""
-        return sum(1 for piece in sample if self.marked(piece))
-
     def marked(self, piece: str) -> bool:
         """Tell whether only this format has such a piece."""
         marks = [mark for hint, mark in self.marks if hint in piece]
         return bool(marks) and (any(m.search(piece) for m in marks) or any(m.search(payload(piece)[0]) for m in marks))
-
-    def can_read(self, name: str, head: bytes) -> bool:
-        """Tell whether the first bytes of a log hold a line of this format."""
-        text = without_colours(as_text(head))
-        return self.hits(piece for _, piece in pieces(text)) > 0
 
     def table(self) -> Table:
         """Return an empty table with the conventions of the format."""

@@ -47,7 +47,7 @@ SAMPLE = 1 << 16  # of a larger one the start, and windows of a quarter of it fr
 WINDOWS = 8
 FEW_HITS = 3
 KINDS_LOOKED_AT = 40
-FEWEST_BARE = 10
+FEWEST_BARE, MOSTLY = 10, 0.8
 _BARE = lazy(r"-?\d{1,2}\.\d+|nan|inf", re.IGNORECASE)
 _ANY_DIGIT = bytes.maketrans(b"123456789", b"000000000")
 
@@ -163,8 +163,7 @@ def can_read(name: str, head: bytes) -> bool:
 def read(source: Source) -> list[RawLog]:
     """Read a printed log of any format; raise `UnreadableLog` where no line looks like a training record."""
     start = without_colours(beginnings(source))
-    bare = None if source.met else BARE if is_bare(start) else PAIRS if is_paired(start) else None
-    line_format = bare or format_of(start)
+    line_format = (None if source.met else of_numbers_alone(start)) or format_of(start)
     try:
         return read_blocks(line_format, source.name, text_of(source))
     except UnreadableLog:
@@ -173,27 +172,23 @@ def read(source: Source) -> list[RawLog]:
         return read_blocks(GENERIC, source.name, text_of(source))
 
 
-def is_bare(text: str) -> bool:
-    """Tell whether nearly all lines of a text are a number, as of a loss, and nothing else.
+def of_numbers_alone(text: str) -> LineFormat | None:
+    """Return the format of a text of which nearly all lines are a number, as of a loss, or a count that grows and one.
 
-    >>> is_bare("2.5\\n2.25\\n" * 5), is_bare("12\\n15\\n" * 5)
-    (True, False)
-    """
-    lines = [line.strip() for line in text[:SAMPLE].split("\n") if line.strip()][:FEWEST_BARE]
-    numbers = [line for line in lines if _BARE.fullmatch(line)]
-    return len(lines) == FEWEST_BARE and len(numbers) >= 0.8 * FEWEST_BARE and len(set(numbers)) > 1
-
-
-def is_paired(text: str) -> bool:
-    """Tell whether nearly all lines of a text are a count that grows and a number, as of a loss, and nothing else.
-
-    >>> is_paired("".join(f"{k}0 2.{k}\\n" for k in range(1, 11))), is_paired("1 2\\n2 4\\n" * 5)
-    (True, False)
+    >>> of_numbers_alone("2.5\\n2.25\\n" * 5).name, of_numbers_alone("".join(f"{k}0 2.{k}\\n" for k in range(1, 11))).name
+    ('one-number-a-line', 'two-numbers-a-line')
+    >>> of_numbers_alone("12\\n15\\n" * 5), of_numbers_alone("1 2\\n2 4\\n" * 5)
+    (None, None)
     """
     lines = [line.split() for line in text[:SAMPLE].split("\n") if line.strip()][:FEWEST_BARE]
-    pairs = [line for line in lines if len(line) == 2 and line[0].isdigit() and _BARE.fullmatch(line[1])]
-    counts = [int(count) for count, _ in pairs]
-    return len(lines) == FEWEST_BARE and len(pairs) >= 0.8 * FEWEST_BARE and counts == sorted(set(counts))
+    if len(lines) < FEWEST_BARE:
+        return None
+    lines = [words for words in lines if _BARE.fullmatch(words[-1])]
+    alone = [words[0] for words in lines if len(words) == 1]
+    if len(alone) >= MOSTLY * FEWEST_BARE and len(set(alone)) > 1:
+        return BARE
+    counts = [int(words[0]) for words in lines if len(words) == 2 and words[0].isdigit()]
+    return PAIRS if len(counts) >= MOSTLY * FEWEST_BARE and counts == sorted(set(counts)) else None
 
 
 def begin(name: str, start: str) -> Growing:
