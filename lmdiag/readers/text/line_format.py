@@ -107,20 +107,14 @@ def shape_reader(*shapes: Shape) -> Reader:
 class LineScanner:
     """Puts the records of a reader of lines into a table; `settle` does what is left when all lines were seen."""
 
-    def __init__(self, table: Table, read: Reader, hints: tuple[str, ...] = (), settle: Settle | None = None) -> None:
+    def __init__(self, table: Table, read: Reader, settle: Settle | None = None) -> None:
         self.plans = Plans(read)
         self._table = table
-        self._hints = hints
         self._settle = settle
         self._said = NOTHING
 
     def feed(self, line: int, piece: str) -> bool:
         """Read one piece; return whether it was a record."""
-        for hint in self._hints:
-            if hint in piece:
-                break
-        else:
-            return False
         records = self.plans.read(piece)
         for values, said in records:
             if said is not self._said:
@@ -150,8 +144,7 @@ class LineScanner:
 
 def shaped(*shapes: Shape, settle: Settle | None = None) -> Callable[[Table, str], Scanner]:
     """Return what makes a scanner of these shapes."""
-    hints = tuple(dict.fromkeys(shape.hint for shape in shapes))
-    return lambda table, text: LineScanner(table, shape_reader(*shapes), hints, settle)
+    return lambda table, text: LineScanner(table, shape_reader(*shapes), settle)
 
 
 PATTERN_HINT = r"describe a record with --pattern '(?P<step>\d+).*?(?P<loss>[\d.]+)'"

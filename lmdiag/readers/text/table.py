@@ -102,9 +102,9 @@ class Table:
         if not (abs(epoch) <= LARGEST[EPOCH] and abs(position) <= LARGEST[POSITION]):
             values = self._within_reason(line, values)
         for name, value in values.items():
-            column = columns.get(name) or self._column(name)
-            column[0].append(row)
-            column[1].append(value)
+            rows, kept = columns.get(name) or self._column(name)
+            rows.append(row)
+            kept.append(value)
         self.lines.append(line)
 
     def extend(self, lines: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:
