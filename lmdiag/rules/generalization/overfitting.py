@@ -111,7 +111,7 @@ def _rise(run: Run, losses: Series, smallest: float) -> Rise | None:
         first = best if went_on and len(values) <= FEW else best - 1
     else:
         first = min(best - BEFORE_BEST, len(values) // 2)
-    expected, weight = EXPECTED if went_on else UNKNOWN
+    expected, weight = EXPECTED if went_on else UNKNOWN if len(values) <= SOME else (UNKNOWN[0], 1.0)
     sigma = float(np.sqrt(variance_of_few(values[max(first, 0) :], expected * lowest, weight, averaged=went_on)))
     steady = len(after) >= STEADY and bool((np.diff(values[best:]) > 0).all())
     tail = after[-1:] if steady else after[-max(3, len(after) // 5) :]

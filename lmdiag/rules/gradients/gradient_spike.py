@@ -5,7 +5,7 @@ from lmdiag.figures import figure
 from lmdiag.finding import NO_NORM, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import BEFORE, SCATTER_FLOOR
-from lmdiag.stats.noise import MAD_TO_SIGMA
+from lmdiag.stats.noise import MAD_TO_SIGMA, expected_largest
 from lmdiag.stats.spikes import standing_out
 from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import median, medians_beside, quantile
@@ -13,6 +13,8 @@ from lmdiag.stats.windows import median, medians_beside, quantile
 CERTAIN = 30.0  # ratio that needs no comparison with the scatter
 TAIL, ABOVE_TAIL = 0.9, 3.0  # but with the largest before it: the norms of a converging classifier have a long tail
 ABOVE_LARGEST, RECENT = 2.0, 25  # ratio to the largest ordinary norm of so many before: such a tail was seen already
+LEAST_FOR_TAIL, MOST_FOR_TAIL = 40, 5000  # records that show the tail of the norms, and of which no more are asked
+AFTERSHOCKS = 10  # records after a jump whose norms belong to it
 RISING = 3.0  # Mann-Kendall z
 
 
@@ -25,7 +27,8 @@ def check(run: Run, norms: Series, *, ratio: float = 10.0, deviations: float = 4
 
     ## How it decides
     The ratio to the median of the previous 50 records, from the third record (or 5% of the run) on, is at least `ratio` and the log ratio at least
-    `deviations` robust standard deviations, and it is twice the largest of the last 25 that was no such jump itself; or the ratio is at least 30, and 3 to the 90th percentile of those records. If there is no such record: the last tenth is `ratio` times the
+    `deviations` robust standard deviations, and it is twice the largest of the last 25 that was no such jump itself; or the ratio is at least 30, and 3 to the 90th percentile of those records. From 40 records on it must also be twice the
+    largest that so many norms with such a tail show by chance: the tail, before it, beyond the 90th percentile, extended as an exponential. If there is no such record: the last tenth is `ratio` times the
     stretch from 10% to 30% of the run, with a rank trend. A single jump below 30 times that clipping absorbed is information, not a warning.
 
     ## Why it matters
@@ -47,7 +50,7 @@ def check(run: Run, norms: Series, *, ratio: float = 10.0, deviations: float = 4
     if len(norms) < 8:
         yield too_few(len(norms), "gradient norms above 0", 8) if len(norms) else NO_NORM
         return
-    hits, ratios = _jumps(norms.values, ratio, deviations)
+    hits, ratios = _beyond_the_tail(norms.values, *_jumps(norms.values, ratio, deviations))
     if len(hits):
         yield _jump(run, norms, hits, ratios)
         return
@@ -74,6 +77,25 @@ def _jumps(values: np.ndarray, ratio: float, deviations: float) -> tuple[np.ndar
             hits[i] = above
             ordinary[i] = -np.inf
     return np.array(list(hits), dtype=int), np.exp(list(hits.values()))
+
+
+def _beyond_the_tail(values: np.ndarray, hits: np.ndarray, ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return those of the jumps that so many norms, with the tail that they had before the jump, would not show by chance."""
+    n = len(values)
+    if not len(hits) or n < LEAST_FOR_TAIL:
+        return hits, ratios
+    logs = np.log(values)
+    ordinary = np.linspace(n // 20, n - 1, min(n, MOST_FOR_TAIL)).astype(int)
+    last_hit = np.r_[-n, hits][np.searchsorted(hits, ordinary, side="right")]
+    ordinary = ordinary[ordinary - last_hit > AFTERSHOCKS]
+    before, _ = medians_beside(logs, BEFORE, ordinary)
+    excesses = logs[ordinary] - before
+    beyond = []
+    for hit, excess in zip(hits.tolist(), np.log(ratios).tolist()):
+        known = excesses[: np.searchsorted(ordinary, hit)]
+        enough = len(known) >= LEAST_FOR_TAIL // 2
+        beyond.append(not enough or excess >= expected_largest(known, n) + np.log(ABOVE_LARGEST))
+    return hits[beyond], ratios[beyond]
 
 
 def _stands_out(
