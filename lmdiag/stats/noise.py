@@ -11,6 +11,7 @@ MEDIAN_ERROR = 1.253  # standard error of a median over that of a mean, normal d
 DETREND_WINDOW = 15
 LEAST_FOR_SMOOTHING = 60  # fewer records cannot show that a log was smoothed: the standard error of phi is 2 / sqrt(n)
 WANDER_BLOCKS = 8
+HALVES = 20  # points of half a curve that tell whether its noise has grown
 UNCERTAIN = 11.0  # points: what the scatter of n of them is enlarged by, over n; simulated for three deviations, right within 10% from 10 on
 
 
@@ -31,15 +32,19 @@ def scatter(values: np.ndarray) -> float:
 
 
 def sure_scatter(values: np.ndarray) -> float:
-    """Return the scatter, enlarged as few points demand: three of it are as rare as three known standard deviations.
+    """Return the scatter to test a rise at the end of a curve with: that of its second half if it is larger, enlarged as few points demand.
 
-    The scatter of few points is itself uncertain, and where it is too small by chance everything looks significant (Student 1908).
+    The scatter of few points is itself uncertain, and where it is too small by chance everything looks significant (Student 1908): three of
+    these are as rare as three known standard deviations.
 
     >>> noise = np.random.default_rng(0).normal(0, 1, 20)
     >>> round(sure_scatter(noise) / scatter(noise), 2)
     1.55
     """
-    return scatter(values) * (1 + UNCERTAIN / max(len(values), 1))
+    sigma, half = scatter(values), values[len(values) // 2 :]
+    if len(half) >= HALVES:
+        sigma = max(sigma, scatter(half))
+    return sigma * (1 + UNCERTAIN / max(len(values), 1))
 
 
 def expected_largest(values: np.ndarray, n: int) -> float:

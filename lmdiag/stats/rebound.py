@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmdiag.stats.limits import LONGEST
-from lmdiag.stats.noise import median_difference_error, scatter, smoothing, wander
+from lmdiag.stats.noise import median_difference_error, scatter, smoothing, sure_scatter, wander
 from lmdiag.stats.windows import block_medians, median, quantile, remembered, rolling_median
 
 SHARES = (20, 10, 5)  # tail windows of n/20, n/10 and n/5 points
@@ -134,7 +134,7 @@ def _windows(values: np.ndarray, lowest: list[tuple[int, int, np.ndarray]]) -> I
 
     The lowest of m windows that do not overlap lies sqrt(2 ln m) errors of one of them too low by chance.
     """
-    sigma, phi = scatter(values), smoothing(values)
+    sigma, phi = sure_scatter(values), smoothing(values)
     for width, start, medians in lowest:
         odd, low = width | 1, float(medians[start])
         high = float(median(values[-width:]))

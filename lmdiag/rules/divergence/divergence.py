@@ -5,11 +5,13 @@ from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LEAST_PROGRESS, LOST, LOW_RATE
+from lmdiag.stats.noise import scatter
 from lmdiag.stats.phases import phases
 from lmdiag.stats.rebound import Rebound, left_behind_together, sustained_rise
 from lmdiag.stats.windows import median
 
 EVAL_AT_BEST = 0.002  # an evaluation within 0.2% of its best says the model is as good as ever
+EVAL_SIGMAS, MANY_EVALUATIONS = 3.0, 10  # or, of ten or more, within so many standard deviations: the best of a hundred is low by 2.5
 EVAL_FELL = 0.02  # and so does one that has fallen since the rise, where none was taken while the loss was low
 ENORMOUS = 0.5  # share of the level from which a rise is an alarm whatever the evaluation says
 SMALL_RISE = 0.2
@@ -104,7 +106,9 @@ def _evaluation_at_best(run: Run, losses: Series, found: Rebound) -> bool:
     evaluations = run.evaluation[1].finite
     onset = int(losses.steps[found.onset])
     after = evaluations.values[evaluations.steps > onset]
-    if len(after) < 2 or after[-2:].min() > evaluations.values.min() * (1 + EVAL_AT_BEST):
+    best = float(evaluations.values.min())
+    noise = scatter(evaluations.values) if len(evaluations) >= MANY_EVALUATIONS else 0.0
+    if len(after) < 2 or after[-2:].min() - best > max(EVAL_AT_BEST * best, EVAL_SIGMAS * noise):
         return False
     low = losses.steps[: found.onset][losses.values[: found.onset] <= found.low + 0.5 * found.rise]
     taken_when_low = len(low) > 0 and bool(((evaluations.steps >= low[0]) & (evaluations.steps <= onset)).any())

@@ -5,9 +5,13 @@ from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run
 from lmdiag.stats.limits import LONGEST
-from lmdiag.stats.noise import MEDIAN_ERROR, scatter
+from lmdiag.stats.noise import MAD_TO_SIGMA, MEDIAN_ERROR, scatter
 from lmdiag.stats.windows import centred_median, median, quantile, rolling_median
 
+EXCURSION = 0.6  # of the level above the running minimum: noise of 15% reaches 30% in a third of the records
+# Swings are a warning from a tenth of the level on, or where they are most of the scatter of the records: wander that lasts for a hundredth of
+# a run, as the order of the data can, reaches 0.65.
+WIDE, MOSTLY = 0.10, 0.8
 FALLS = 5.0  # a fall from the first to the last third of so many times the swings: bumps on the way down
 
 
@@ -20,8 +24,9 @@ def check(run: Run, curve: Curve) -> Findings:
 
     ## How it decides
     Only huge amplitudes: (a) from 24 records, the 10 to 90% range of the detrended second half is at least 1.5 nats and half of the level; (b) with 10
-    to 39 records, a fifth of them stand 1 nat and 30% above the running minimum, in three separate excursions; (c) from 40 records, the medians
-    of twenty blocks scatter by 0.08 nat and 4%, 2.5 times what white noise gives, with five changes of sign, and the loss falls by less than five times that from its first to its last third.
+    to 39 records, a fifth of them stand 1 nat and 60% above the running minimum, in three separate excursions; (c) from 40 records, the medians
+    of twenty blocks scatter by 0.08 nat and 4%, 2.5 times what white noise gives, with five changes of sign, and the loss falls by less than five times that from its first to its last third: a warning from 10% of the level on, or where the
+    swings are 80% of the scatter of the single records.
 
     ## Why it matters
     The learning rate is at the edge of stability: most steps undo each other.
@@ -40,7 +45,9 @@ def check(run: Run, curve: Curve) -> Findings:
     if len(values) < 10:
         yield too_few(len(values), "finite values of the loss", 10)
         return
-    amplitude = _wide_second_half(values) or _excursions(values) or _swinging_blocks(values)
+    amplitude, severity = _wide_second_half(values) or _excursions(values), Severity.WARNING
+    if not amplitude:
+        amplitude, severity = _swinging_blocks(values)
     if not amplitude:
         return
     step = int(thinned.steps[int(np.argmax(values > np.minimum.accumulate(values) + 0.5 * amplitude))])
@@ -56,7 +63,7 @@ def check(run: Run, curve: Curve) -> Findings:
             advice.clip(run, step),
             "Compare the period of the swings with the order of the data and the schedule.",
         ),
-        Severity.WARNING,
+        severity,
     )
 
 
@@ -74,24 +81,28 @@ def _excursions(values: np.ndarray) -> float:
     if len(values) >= 40:
         return 0.0
     floor = np.minimum.accumulate(centred_median(values, 3))
-    out = values - floor >= np.maximum(1.0, 0.3 * np.abs(floor))
+    out = values - floor >= np.maximum(1.0, EXCURSION * np.abs(floor))
     separate = int(np.sum(np.diff(out.astype(int)) == 1) + out[0])
     return float(median((values - floor)[out])) if out.mean() >= 0.2 and separate >= 3 else 0.0
 
 
-def _swinging_blocks(values: np.ndarray) -> float:
+def _swinging_blocks(values: np.ndarray) -> tuple[float, Severity]:
+    """Return how far the medians of blocks scatter around the trend, 0 where that is noise, and how much it matters."""
     n = len(values)
     if n < 40:
-        return 0.0
+        return 0.0, Severity.INFO
     trend = rolling_median(values, n // 3 | 1)
     half = (n // 3 | 1) // 2
     flat = values[half : half + len(trend)] - trend
     width = max(3, len(flat) // 20)
     levels = median(flat[: len(flat) // width * width].reshape(-1, width))  # medians: spikes are no swings
-    spread = float(levels.std())
+    spread = MAD_TO_SIGMA * float(median(np.abs(levels)))  # robust: the end of a steep start is no swing
     changes = int(np.sum(np.diff(np.sign(levels)) != 0))
     white = MEDIAN_ERROR * scatter(values) / np.sqrt(width)
     level = abs(float(median(values)))
     if float(median(values[: n // 3]) - median(values[-(n // 3) :])) >= FALLS * spread:
-        return 0.0
-    return spread if spread >= max(0.08, 0.04 * level, 2.5 * white) and changes >= 5 else 0.0
+        return 0.0, Severity.INFO
+    if spread < max(0.08, 0.04 * level, 2.5 * white) or changes < 5:
+        return 0.0, Severity.INFO
+    of_all = spread / max(MAD_TO_SIGMA * float(median(np.abs(flat))), 1e-12)
+    return spread, Severity.WARNING if spread >= WIDE * level or of_all >= MOSTLY else Severity.INFO
