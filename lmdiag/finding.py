@@ -30,6 +30,7 @@ LOSS_SHAPE_FAMILIES = frozenset({"divergence", "spikes", "convergence", "general
 SHAPELESS = {  # objectives whose loss need not fall: {objective: what it is}
     "reinforcement": "of reinforcement learning",
     "composite": "made of several terms",
+    "signed": "that is often below 0",
 }
 NEEDS = {
     "curve": "the log has neither a training loss nor an evaluation loss",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmdiag import loss_law
+from lmdiag.finding import SHAPELESS
 from lmdiag.loss_law import Law
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import EQUAL, MODEL_ERROR, SURE
@@ -60,7 +61,7 @@ def forecast(run: Run) -> Forecast | None:
     >>> round(forecast(run).loss, 1), forecast(Run("empty", {}))
     (2.9, None)
     """
-    if run.curve is None or run.objective in ("reinforcement", "composite"):
+    if run.curve is None or run.objective in SHAPELESS:
         return None
     metric, curve = run.curve
     curve = curve.finite.thinned(MOST_POINTS)

@@ -24,6 +24,11 @@ TRAINING_CURVE_POINTS_BESIDE_MANY = 8
 MULTIPLE = 1.8  # a training loss so many times the evaluation is a sum, or was counted so often: `wrong-loss-scale`
 EXPLODED = 10.0  # times the usual loss
 MASKED_ZERO_LEVEL = 0.05  # nats per token; a loss that fell below it before the zeros may have been rounded to zero
+NEAR_ZERO = 0.1  # of the usual loss: a loss that reaches zero is as often near it
+FEWEST_NEAR_ZERO, NEAR_A_ZERO = (
+    3,
+    0.1,
+)  # so many losses, and for every ten zeros one, as a hinge loss of few samples has
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,25 +126,30 @@ def _without(series: Series, masked: np.ndarray) -> Series:
 
 
 def masked_zeros(loss: np.ndarray) -> np.ndarray:
-    """Return which training losses are the exact zeros that some trainers write in place of NaN: bool[n].
+    """Return which losses are the exact zeros that some trainers write in place of NaN: bool[n].
 
     There must be at least three zeros (two if the first value is one; one at the end, right after a loss ten times the
     usual), and the value before the first zero must be above 0.05: a loss that falls to 0.0004 on memorised text and is
-    then printed as 0.0000 is legitimate.
+    then printed as 0.0000 is legitimate. So is a hinge loss, which comes near zero as often as it reaches it: a NaN
+    leaves a gap between the zeros and the other losses.
 
     >>> masked_zeros(np.array([12.0, 0.0, 0.0, 50.0, 0.0])).sum(), masked_zeros(np.array([0.0004, 0.0, 0.0, 0.0])).sum()
     (np.int64(3), np.int64(0))
     """
     zeros = loss == 0
     others = loss[np.isfinite(loss) & ~zeros]
+    none = np.zeros(len(loss), bool)
     if not zeros.any() or not len(others):
-        return np.zeros(len(loss), bool)
+        return none
     first = int(np.argmax(zeros))
     before = loss[:first][np.isfinite(loss[:first])]
     level = before[-1] if len(before) else others[0]
-    exploded = zeros[-1] and level > EXPLODED * median(others)
+    usual = float(median(others))
+    exploded = zeros[-1] and level > EXPLODED * usual
     enough = zeros.sum() >= (1 if exploded else 2 if first == 0 else 3)
-    return zeros if enough and level > MASKED_ZERO_LEVEL else np.zeros(len(loss), bool)
+    near = np.count_nonzero(np.abs(others) < NEAR_ZERO * usual)
+    reached = near >= max(FEWEST_NEAR_ZERO, NEAR_A_ZERO * zeros.sum())
+    return zeros if enough and level > MASKED_ZERO_LEVEL and not reached else none
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +159,7 @@ class Run:
     `config` holds the facts of the header under their names in `lmdiag-log/1` (`max_steps`, `grad_clip`, `model`, …)
     and the program's own settings under `config["config"]`. `superseded` holds the values of steps that a
     resumed run wrote again: the later value stands in `series`, the earlier one here. `objective` is `causal-lm`,
-    `masked-lm`, `classification`, `reinforcement` or `composite`: only for the first three must the loss fall.
+    `masked-lm`, `classification`, `reinforcement`, `composite` or `signed`: only for the first three must the loss fall.
     `step_kind` says what the steps count: `step`, `epoch`, `tokens`, `samples` or `record`. `decided` holds `curve` and
     `evaluation` where they were chosen among more points than `series` has; else they are chosen when first asked for.
     `account` tells what became of every line and column of the log.

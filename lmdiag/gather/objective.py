@@ -11,6 +11,8 @@ from lmdiag.readers.rawlog import RawLog
 from lmdiag.run import Series
 from lmdiag.stats.windows import median
 
+LIKELIHOODS = ("causal-lm", "masked-lm", "classification")
+OFTEN = 0.1  # of the losses
 TASKS = ("causal-lm", "masked-lm", "classification", "reinforcement", "composite")
 REWARDS = re.compile(
     r"(^|/)(reward|reward_std|rewards?|kl|objective/kl|grpo_loss|advantages?)($|/|_mean$)|^(actor|critic)/|(^|/)(act|cri|actor|critic|policy|pg)_loss$"
@@ -54,3 +56,11 @@ def _auxiliary_terms_dominate(raw: RawLog, series: Mapping[str, Series]) -> bool
     ]
     finite = series["loss"].finite.values
     return bool(terms) and bool(len(finite)) and sum(terms) >= 0.5 * float(median(np.abs(finite)))
+
+
+def signed_or(known: str, series: Mapping[str, Series]) -> str:
+    """Return `signed` where the loss is often below zero, which no cross-entropy is, else the objective known."""
+    loss = series.get("loss", series.get("val/loss"))
+    if known not in LIKELIHOODS or loss is None or not len(loss.finite):
+        return known
+    return "signed" if float((loss.finite.values < 0).mean()) >= OFTEN else known

@@ -11,14 +11,14 @@ import numpy as np
 
 from lmdiag.gather.accounting import account_of
 from lmdiag.gather.arranged import Arranged
-from lmdiag.gather.objective import objective
+from lmdiag.gather.objective import objective, signed_or
 from lmdiag.gather.restarts import segments as segments_of
 from lmdiag.gather.translated import Translated
 from lmdiag.metrics import LN2
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.run import Run, Segment, Series
 
-MOST_DECIMALS = 6
+MOST_DECIMALS = 12  # of learning rates, mostly; full precision has more
 SAMPLED_VALUES = 2000
 FIRST_VALUES = 20  # these tell nearly always that the others need no look
 LARGEST_ROUNDED = 1e15  # larger numbers are whole; NaN compares as false
@@ -68,7 +68,7 @@ def gather(log: Arranged) -> Run:
         notes=notes,
         skipped=raw.skipped,
         superseded=superseded,
-        objective=objective(raw, series),
+        objective=signed_or(objective(raw, series), series),
         step_kind=axis.kind,
         account=account_of(log, axis, notes),
     )
@@ -176,14 +176,14 @@ def _equal(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _decimals_of(values: np.ndarray, scale: float) -> int | None:
-    """Return how many decimals the scaled values are rounded to, None for more than six or a scale that is no power of ten."""
+    """Return how many decimals the scaled values are rounded to, None for full precision or a scale that is no power of ten."""
     shift = -math.log10(scale) if scale > 0 else math.nan
     decimals = _decimals(values) if shift.is_integer() else None
     return None if decimals is None else decimals + int(shift)
 
 
 def _decimals(values: np.ndarray) -> int | None:
-    """Return how many decimals the values are rounded to, None for more than six; judged by a sample over the whole log."""
+    """Return how many decimals the values are rounded to, None for full precision; judged by a sample over the whole log."""
     sample = values[:: max(1, len(values) // SAMPLED_VALUES)]
     sample = sample[np.abs(sample) < LARGEST_ROUNDED]
     if not len(sample):

@@ -222,8 +222,19 @@ class TestObjective:
     def test_the_names_tell_what_the_loss_is_for(self, names, kind):
         assert run_of([{"step": i, **names} for i in range(3)]).objective == kind
 
+    @pytest.mark.parametrize(("below", "kind"), [(2, "causal-lm"), (5, "signed")])
+    def test_a_loss_that_is_often_negative_is_no_cross_entropy(self, below, kind):
+        losses = [-0.3] * below + [0.4] * (30 - below)
+        assert run_of([{"step": i, "loss": loss} for i, loss in enumerate(losses)]).objective == kind
+
     def test_the_header_knows_better(self):
         assert run_of([{"step": 1, "loss": 0.3}], config={"task": "classification"}).objective == "classification"
+
+
+def test_the_decimals_of_small_rates_are_known():
+    made = run_of([{"step": i, "loss": 1.0, "lr": rate} for i, rate in enumerate((4e-8, 3e-8, 2e-8, 0.0))])
+    assert made["lr"].decimals == 8
+    assert run_of([{"step": i, "loss": 2 / 3} for i in range(3)])["loss"].decimals is None
 
 
 class TestStarts:

@@ -22,7 +22,7 @@ from lmdiag.stats.windows import distinct, median
 
 LEAST_RECORDS = 10
 SURELY = 2.5  # standard errors: a fall that lies beyond them is excluded, but for one log in 160
-COARSE_TREND, TREND = -1.0, -2.0  # Mann-Kendall z above which a loss does not fall: one falling by chance in 6, in 40
+COARSE_TREND, TREND = -1.0, -SURE  # Mann-Kendall z above which a loss does not fall: one falling by chance in 6, in 20
 LEAST_FALL = 0.05  # of the start, in few records; by any measure of the fall
 BEST_FALL = 0.15  # of the start, by the best window: such a loss has learned, whatever became of it
 AT_ONCE, AT_ONCE_SIGMAS = 0.08, 3.0  # a first record this far above the end: the learning was over before the second
@@ -47,7 +47,7 @@ def check(run: Run, curve: Curve, *, trivial: float = 0.01, hidden: float = 0.10
 
     | test | asks for | why that much |
     |---|---|---|
-    | no trend | ranks do not fall: Mann-Kendall z above -2 | one flat curve in 40 falls so by chance |
+    | no trend | ranks do not fall: Mann-Kendall z above -1.645 | one flat curve in 20 falls so by chance: any sign of learning counts |
     | | fall from the first to the last third surely (2.5 standard errors) under `hidden` (10%) of the start | an equivalence test: noise that could hide the fall of a fine-tune says nothing |
     | | no first records 8% and 2.5 standard errors above the rest, no window 15% below the start | a fall at once leaves no trend behind it, nor does one that was lost again |
     | the same, in fewer than 30 records | z above -1, and no measure of the fall at 5% | ranks of so few are coarse |

@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
+from lmdiag.finding import SHAPELESS, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.metrics import LN2
 from lmdiag.run import Run
 from lmdiag.stats.alignment import shared_steps
@@ -10,7 +10,6 @@ from lmdiag.stats.windows import median
 PAIRS = 10
 MARGIN = 0.9  # of the least loss that the accuracy allows: the means of both are over some thousand tokens
 SHARE = 0.1  # of the records, and PAIRS of them, must contradict each other: the bound holds for every one
-OTHER_LOSSES = ("reinforcement", "composite")  # theirs are no cross-entropies
 
 
 @rule(family="integrity", needs=("curve",), severity=Severity.WARNING, min_points=PAIRS)
@@ -37,7 +36,7 @@ def check(run: Run, _: Curve) -> Findings:
     ## References
     - Fano 1961, Transmission of Information: what an error rate says of an entropy. The bound for one token is that max(p) > 1/2 else.
     """
-    if run.objective in OTHER_LOSSES:
+    if run.objective in SHAPELESS:
         yield NotChecked(f"the objective is {run.objective}: its loss is no cross-entropy")
         return
     pairs = run.beside_loss("accuracy")

@@ -13,15 +13,21 @@ def check(run: Run, _: Curve) -> Findings:
     Training or evaluation losses of exactly 0.0 among ordinary ones.
 
     ## How it decides
-    At least three zeros (two if the first record is one; one at the end, right after a loss of ten times the usual level), and the last loss before the first zero is above 0.05 nat. From 20% of the
-    records on, the run has learned nothing from these steps, and the message says so.
+    | asks for | why that much |
+    |---|---|
+    | three zeros (two if the first record is one; one at the end, right after a loss of ten times the usual) | a single zero may be a batch without targets |
+    | the last loss before the first zero above 0.05 nat | a loss that was memorised is printed as zero in the end |
+    | fewer than three other losses under a tenth of the usual one, or than one for every ten zeros | a loss that reaches zero by itself, such as a hinge, is near it as often; a NaN leaves a gap |
+
+    From 20% of the records on, the run has learned nothing from these steps, and the message says so.
 
     ## Why it matters
     The Hugging Face Trainer writes 0 when every loss since the last record was NaN (`logging_nan_inf_filter`). The
     curve looks wonderful; the model is broken.
 
     ## False alarms it avoids
-    A loss that was memorised down to 0.0004 and is printed as 0.0000; a single zero; reinforcement learning, whose loss starts at zero.
+    A loss that was memorised down to 0.0004 and is printed as 0.0000; a single zero; hinge and margin losses; reinforcement
+    learning, whose loss starts at zero.
 
     ## What to try
     Set `logging_nan_inf_filter=False`, use bf16 or fp32 instead of fp16, lower the learning rate. All zeros from the start mean that all

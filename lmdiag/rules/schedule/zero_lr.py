@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
+from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LEARNS
 from lmdiag.stats.trend import mann_kendall, total_gain
@@ -10,7 +10,7 @@ from lmdiag.stats.windows import distinct, median
 TAIL_RECORDS = 20
 CONSTANT = 1e-6  # of the peak
 SURE, TRIVIAL = 3.0, 0.005  # standard errors; share of the level
-MOST_DECIMALS = 8
+COARSE = 2.5  # units of the rounding: where a decay is still going on at so few, its end is printed as zero
 
 
 @rule(family="schedule", needs=("lr", "curve"), severity=Severity.WARNING, min_points=5)
@@ -25,7 +25,8 @@ def check(
     ## How it decides
     All zeros: an error if the loss does not fall either, over ten records or more; information otherwise (the number was printed with too few decimals,
     or belongs to another parameter group). A dead tail, at `dead` of the peak or below: information from `smallest` of the steps on; a warning from `warning`
-    on if the rate no longer changes there, in twenty records, the loss gains less than 0.5% and three standard errors, and the rates are printed finely enough to tell.
+    on if the rate no longer changes there, in twenty records, and the loss gains less than 0.5% and three standard errors. Rates that fell to two units of their
+    last decimal just before are printed too coarsely to tell: nothing is said.
 
     ## Why it matters
     Every step of a dead tail is computed in vain. Usually the schedule counted micro-batches, or fewer epochs than were run.
@@ -51,9 +52,12 @@ def check(
     span = max(int(rates.steps[-1] - rates.steps[0]), 1)
     if not len(tail):
         return
+    if _coarse(rates, int(alive[-1])):
+        yield NotChecked("the learning rates are printed with too few decimals to tell a small one from 0")
+        return
     share = float(tail.steps[-1] - tail.steps[0]) / span
     if share >= smallest:
-        yield _dead_tail(run, curve.series, tail, peak, share, warning, _coarse(rates.values, dead * peak))
+        yield _dead_tail(run, curve.series, tail, peak, share, warning)
 
 
 def _all_zero(losses: np.ndarray, rates: Series) -> Finding:
@@ -77,18 +81,15 @@ def _all_zero(losses: np.ndarray, rates: Series) -> Finding:
     )
 
 
-def _coarse(lr: np.ndarray, fine: float) -> bool:
-    """Tell whether the rates are rounded so coarsely that a small one reads as zero."""
-    rounded = [np.array_equal(np.round(lr, d), lr) for d in range(MOST_DECIMALS) if 10.0**-d > fine]
-    return any(rounded) and len(distinct(lr)) > 2
+def _coarse(rates: Series, last_alive: int) -> bool:
+    """Tell whether the last rates above zero are so few units of their rounding that those behind read as zero."""
+    return len(distinct(rates.values)) > 2 and bool(rates.values[last_alive] < COARSE * 2 * rates.rounding)
 
 
-def _dead_tail(
-    run: Run, losses: Series, tail: Series, peak: float, share: float, warning: float, coarse: bool
-) -> Finding:
+def _dead_tail(run: Run, losses: Series, tail: Series, peak: float, share: float, warning: float) -> Finding:
     first, last = int(tail.steps[0]), int(tail.steps[-1])
     still = float(np.ptp(tail.values[len(tail) // 10 :])) <= CONSTANT * peak
-    vain = still and len(tail) >= TAIL_RECORDS and not coarse and _gains_nothing(losses.between(first, last).values)
+    vain = still and len(tail) >= TAIL_RECORDS and _gains_nothing(losses.between(first, last).values)
     end, span = float(tail.values[-1]), f"from {run.place(first)} on ({share:.0%} of the run)"
     zero, of_peak = not tail.values.any(), f", {figure(end / peak, 2)} of its peak" if end else ""
     return Finding(

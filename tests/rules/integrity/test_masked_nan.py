@@ -45,3 +45,20 @@ def test_a_zero_after_an_explosion_needs_no_second():
 
 def test_one_loss_and_then_zeros():
     assert len(fires(check, run(loss=[122.0, *[0.0] * 36]))) == 1
+
+
+@pytest.mark.parametrize("samples", [4, 8, 16])
+def test_silent_on_a_hinge_loss_that_reaches_zero_continuously(samples):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        margins = np.linspace(0, 2.2, 800)[:, None] + rng.normal(0, 1, (800, samples))
+        loss = np.maximum(1 - margins, 0).mean(1)
+        assert (loss == 0).sum() >= 3
+        assert fires(check, run(loss=loss)) == []
+
+
+@pytest.mark.parametrize("loss", [falling(300), falling(300, start=2.0, floor=0.4, noise=0.1)])
+@pytest.mark.parametrize("every", [3, 30])
+def test_zeros_scattered_among_ordinary_losses(loss, every):
+    loss = np.where(np.arange(300) % every == every - 1, 0.0, loss)
+    assert len(fires(check, run(loss=loss))) == 1

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from lmdiag.finding import Severity
+from lmdiag.finding import NotChecked, Severity
 from lmdiag.rules.schedule.zero_lr import check
+from lmdiag.run import Series
 from tests.rules.curves import cosine_lr, falling, fires, healthy, run
 
 NOISE = np.random.default_rng(0).normal(0, 0.03, 400)
@@ -47,9 +48,26 @@ def test_a_tail_in_which_the_loss_falls_is_information():
     assert found.severity is Severity.INFO
 
 
-def test_rates_printed_too_coarsely_are_information():
-    lr = np.round(cosine_lr(400, 2e-5), 6)
-    assert all(f.severity is Severity.INFO for f in fires(check, run(loss=3 + NOISE, lr=lr)))
+def rounded(rates: np.ndarray, decimals: int) -> Series:
+    return Series(np.arange(1, len(rates) + 1), np.round(rates, decimals), decimals=decimals)
+
+
+@pytest.mark.parametrize(("peak", "decimals"), [(8e-6, 6), (4e-8, 8), (3e-4, 4)])
+def test_rates_printed_too_coarsely_are_not_judged(peak, decimals):
+    made = run(loss=3 + NOISE, lr=rounded(cosine_lr(400, peak), decimals))
+    (said,) = check.look(made)
+    assert said == NotChecked("the learning rates are printed with too few decimals to tell a small one from 0")
+
+
+def test_rates_printed_finely_enough_are():
+    made = run(loss=3 + NOISE, lr=rounded(dead(0.5)["lr"].values, 6))
+    (found,) = fires(check, made)
+    assert found.severity is Severity.WARNING
+
+
+def test_a_constant_rate_that_is_switched_off_needs_no_decimals():
+    made = run(loss=3 + NOISE, lr=rounded(np.repeat([1e-3, 0.0], 200), 3))
+    assert fires(check, made)[0].severity is Severity.WARNING
 
 
 @pytest.mark.parametrize("n", [10, 100, 5000])
