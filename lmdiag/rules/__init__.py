@@ -23,7 +23,14 @@ from lmdiag.rules.data import (
     too_low_loss,
     worse_than_reference,
 )
-from lmdiag.rules.divergence import divergence, growing_oscillation, oscillation, rising_instability, slow_drift
+from lmdiag.rules.divergence import (
+    divergence,
+    growing_oscillation,
+    oscillation,
+    rising_instability,
+    slow_drift,
+    temporary_divergence,
+)
 from lmdiag.rules.generalization import (
     best_checkpoint_not_saved,
     epoch_steps,
@@ -96,6 +103,7 @@ RULES: tuple[Rule, ...] = (
     lr_jump.check,
     divergence.check,
     oscillation.check,
+    temporary_divergence.check,
     growing_oscillation.check,
     slow_drift.check,
     rising_instability.check,

@@ -83,4 +83,17 @@ class NoWarmup(Fault):
         return self.settings.lr * max(1.0, 100 * (1 - step / self.at(0.1))) if step <= self.at(0.1) else lr
 
 
-FAULTS = (LrTooHigh, LrGrowing, LrTooLow, LrZero, LrDeadHalfway, LrJumpOnResume, NoWarmup)
+class LrHump(Fault):
+    """From 30% to 45% of the run the learning rate is 12 times as high, and nothing is clipped."""
+
+    rules = ("temporary-divergence", "lr-jump", "divergence")
+    remedy = "keep the schedule, and clip gradients"
+    advised = "Lower the learning rate|scheduler|schedule"
+    changes = {"grad_clip": 0.0}
+    cure = {"grad_clip": 1.0}
+
+    def lr(self, step: int, lr: float) -> float:
+        return 12 * lr if self.at(0.3) < step <= self.at(0.45) else lr
+
+
+FAULTS = (LrTooHigh, LrGrowing, LrTooLow, LrZero, LrDeadHalfway, LrJumpOnResume, NoWarmup, LrHump)
