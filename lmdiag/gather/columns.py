@@ -11,12 +11,13 @@ import numpy as np
 from lmdiag.gather.only_loss import is_like_a_loss, with_only_losses
 from lmdiag.gather.translated import Translated
 from lmdiag.metrics import LN2, METRICS, unit_scale
-from lmdiag.naming import SPLITS, evaluation_set, spelling
+from lmdiag.naming import SPLITS, evaluation_set, spelling, words_of
 from lmdiag.readers.rawlog import Column, RawLog
 
 SPLIT_COLUMNS = ("split", "subset", "mode", "phase", "stage", "partition", "type")
 COMPARABLE = 0.9  # a column with this share of the points of the fullest may be preferred to it for its name
 LANGUAGE_MODEL_LOSS = ("lm_loss", "lm loss", "lm-loss", "ce_loss", "cross_entropy", "crossentropy", "nll_loss")
+PEAK = frozenset({"max", "peak"})  # of the memory, which says whether a run fits
 MOST_SURPLUS = 99  # words of a name that say nothing
 OF_PREFERENCES = (
     "rewards/",
@@ -138,9 +139,10 @@ def _one_column_each(columns: list[Translated]) -> tuple[dict[str, Translated], 
         others += [replace(c, rival=_why(group, terms, best, c)) for c in group if c is not best]
     for column in others:
         rarer = len(column.column.rows) <= 0.5 * len(chosen[column.metric].column.rows)
-        estimate = column.metric == "loss" and rarer and "train/loss" not in chosen
+        of_training = column.metric == "loss" and "train" in words_of(column.source_name)
+        estimate = of_training and rarer and "train/loss" not in chosen
         name = "train/loss" if estimate else column.own
-        while name in chosen:
+        while name in chosen or (name in METRICS and name != column.metric):
             name = f"logged {name}"
         chosen[name] = replace(column, metric=name)
         choices.append(column.rival)
@@ -170,6 +172,7 @@ def _preference(group: list[Translated], terms: bool, column: Translated) -> tup
     preferred = {
         "loss": not terms and any(word in lowered for word in LANGUAGE_MODEL_LOSS),
         "grad_norm": lowered.startswith(("raw_", "learning/raw_")),
+        "mem_bytes": not PEAK.isdisjoint(words_of(column.source_name)),
     }.get(column.metric, column.source_name == column.metric or lowered.endswith("_epoch"))
     plain = full and column.source_name == column.metric
     surplus = spelling(column.source_name).surplus if full else MOST_SURPLUS

@@ -207,8 +207,10 @@ class LineFormat:
 
 def _explained(log: RawLog) -> RawLog:
     """Say which columns were taken for what."""
-    named = {name: log.names.get(name) or spelling(name).name for name in log.columns if name != STEP}
-    taken = ", ".join(f"{name!r} as {metric}" for name, metric in named.items())
+    named: dict[str, list[str]] = {}
+    for name in [name for name in log.columns if name != STEP]:
+        named.setdefault(log.names.get(name) or spelling(name).name, []).append(repr(name))
+    taken = ", ".join(f"{' or '.join(names)} as {metric}" for metric, names in named.items())
     note = f"no known format; columns taken: {taken}; other names can be given with --map"
     return replace(log, notes=(*log.notes, note))
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from lmdiag.metrics import METRICS, unit_scale
+from lmdiag.metrics import TIME_UNITS, unit_scale
 from lmdiag.naming import SPLIT_WORDS, SPLITS, is_other_term, is_step_name, spelling, words_of
 from lmdiag.patterns import lazy
 from lmdiag.readers.text.spellings import plain_english
@@ -162,7 +162,6 @@ def of_training(key: str) -> bool:
 SHORT_FOR_LOSS = frozenset({"l", "tl", "obj", "objective", "mlm", "clm", "tlm"})
 _LANGUAGE = lazy(r"(?:mlm|clm|tlm)-\w+$", re.IGNORECASE)  # MLM-en, as XLM prints it
 FEWEST = 3
-_PEAK = frozenset({"max", "peak"})
 UNIX_TIMES = 1e8
 
 
@@ -218,37 +217,21 @@ def _clock(named: str, values: Sequence[float], unit: str) -> str:
 
 
 def name_columns(table: Table, units: Mapping[str, str]) -> None:
-    """Say which canonical metric each column is, and bring the units it was printed with to those of the metric.
-
-    Of two columns for one metric the fuller gets it, then one of its very name, then a peak, then the earlier; the other
-    keeps its own name.
-    """
-    taken: dict[str, str] = {}
-    ranks = table.ranks
-    kept = (ranks < 0) | (ranks == min(ranks[ranks >= 0], default=0))  # other ranks will be left out
-
-    def points(name: str) -> int:
-        return int(kept[np.asarray(table.columns[name][0], int)].sum())
-
-    for name in sorted(
-        table.columns,
-        key=lambda name: (-points(name), name not in METRICS, _PEAK.isdisjoint(words_of(name))),
-    ):
+    """Say which metric a column is where its name alone does not, and which units the columns were printed with."""
+    metrics = set(map(metric_of, table.columns))
+    for name, (_, values) in table.columns.items():
         if name in (STEP, EPOCH):
             continue
-        metric = table.names.get(name) or (canonical(name) or (name, 1.0))[0]
+        metric = table.names.get(name) or metric_of(name) or name
         if metric in ("time", "elapsed_s") and name not in table.names:
-            metric = _clock(metric, table.columns[name][1], units.get(name, ""))
-        if taken.setdefault(metric, name) != name:
-            rarer = 2 * points(name) <= points(taken[metric])
-            estimate = rarer and metric == "loss" and of_training(name) and taken.setdefault("train/loss", name) == name
-            table.names[name] = "train/loss" if estimate else name if name not in METRICS else f"printed {name}"
-            continue
+            metric = _clock(metric, values, units.get(name, ""))
         term = name.partition(" ")[2]
-        if metric.endswith("/loss") and is_called_a_loss(term) and term in table.columns and "val/loss" in taken:
+        if metric.endswith("/loss") and is_called_a_loss(term) and term in table.columns and "val/loss" in metrics:
             table.names[name] = f"val/{term}"  # a term of the loss that the training has, too, and no set
-        elif name not in table.names and spelling(name).name != metric and metric != name:
-            table.names[name] = metric
+        elif metric.endswith("loss") and units.get(name) in TIME_UNITS:
+            table.names.setdefault(name, name)  # time cost 81.23s
+        elif metric not in (name, spelling(name).name):
+            table.names.setdefault(name, metric)
         if name in units:
             table.units.setdefault(name, units[name])
         if name in table.names and unit_scale(metric, table.units.get(name, "")) == 1.0:

@@ -94,6 +94,7 @@ def _averages_apart(table: Table, closing: np.ndarray, own: np.ndarray) -> None:
         if 0 < at.sum() <= own[rows].sum():
             for part, chosen in ((name, ~at), (f"epoch {name}", at)):
                 table.columns[part] = rows[chosen], values[chosen]
+            table.names[f"epoch {name}"] = f"epoch {name}"
 
 
 def _steps_per_epoch(step: np.ndarray, epoch: np.ndarray, totals: np.ndarray) -> float:

@@ -306,3 +306,15 @@ def test_two_adversaries_are_two_losses() -> None:
     assert points(run, "discriminator last batch loss") == [(1, 0.1), (2, 0.2), (3, 0.3)]
     assert points(run, "generator last batch loss") == [(1, 4.1), (2, 4.2), (3, 4.3)]
     assert "loss" not in run
+
+
+def test_the_account_says_which_of_two_columns_was_taken() -> None:
+    run = run_of(
+        "".join(
+            f"step {k}0 loss 2.{k}5 time cost {k}.5s\n" + ("step 30 train loss 2.5\n" if k == 3 else "")
+            for k in range(1, 9)
+        )
+    )
+    assert points(run, "train/loss") == [(30, 2.5)]
+    assert "cost" in run.series
+    assert any('"loss" was taken for loss, and "train loss" was not' in guess for guess in run.account.guesses)

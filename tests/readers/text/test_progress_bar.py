@@ -176,7 +176,8 @@ def test_a_loss_that_becomes_nan_beside_another_stays() -> None:
 def test_a_loss_that_makes_the_others_nan_counts() -> None:
     states = bars(", loss=nan, ce_loss=2.31]", 1) + bars(", loss=nan, ce_loss=nan]").split("\n", 1)[1]
     (run,) = runs(states)
-    assert [math.isnan(value) for _, value in points(run)] == [True] * 20
+    assert [math.isnan(value) for _, value in points(run)] == [False] + [True] * 19
+    assert [math.isnan(value) for _, value in points(run, "logged loss")] == [True] * 20
 
 
 def test_evaluations_stand_where_the_bar_shows_a_new_one() -> None:
