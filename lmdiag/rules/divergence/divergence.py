@@ -11,7 +11,10 @@ from lmdiag.stats.rebound import Rebound, left_behind_together, sustained_rise
 from lmdiag.stats.windows import median
 
 EVAL_AT_BEST = 0.002  # an evaluation within 0.2% of its best says the model is as good as ever
-EVAL_SIGMAS, MANY_EVALUATIONS = 3.0, 10  # or, of ten or more, within so many standard deviations: the best of a hundred is low by 2.5
+EVAL_SIGMAS, MANY_EVALUATIONS = (
+    3.0,
+    10,
+)  # or, of ten or more, within so many standard deviations: the best of a hundred is low by 2.5
 EVAL_FELL = 0.02  # and so does one that has fallen since the rise, where none was taken while the loss was low
 ENORMOUS = 0.5  # share of the level from which a rise is an alarm whatever the evaluation says
 SMALL_RISE = 0.2
