@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from lmdiag.errors import UnreadableLog
-from lmdiag.sources.log_names import called_like_a_log
+from lmdiag.sources.log_names import NOT_LOGS, called_like_a_log
 from lmdiag.sources.source import Folder, Source
 
 SPLIT_FOLDERS = frozenset(("train", "val", "valid", "validation", "eval", "test"))
 DEEPEST = 8
+MOST_UNNAMED = 200  # files to look into where none is called like a log
 WANDB_RUN = re.compile(r"(?:offline-)?run-\d{8}_\d{6}-(?P<id>.+)")
 GLOBAL_STEP = re.compile(rb'"global_step":\s*(\d+)')
 
@@ -37,6 +39,8 @@ def logs_in(folder: Folder, recognise: Recognise, is_log: IsLog, passed_over: Pa
             passed_over(folder.renamed(source).name, why)
         else:
             found.append(source.fresh())
+    if not seen:
+        found = _unnamed_logs(folder.path, recognise, is_log)
     if not found:
         if not seen:
             raise UnreadableLog(
@@ -50,6 +54,12 @@ def logs_in(folder: Folder, recognise: Recognise, is_log: IsLog, passed_over: Pa
         )
     for source in _with_resumes(_furthest_states(found)):
         yield replace(folder.renamed(source), met=True)
+
+
+def _unnamed_logs(folder: Path, recognise: Recognise, is_log: IsLog) -> list[Source]:
+    """Return the logs of a folder in which no file is called like one: of so many files what they hold decides."""
+    every = _candidates(folder, recognise, 0, frozenset(), named=lambda name: name.lower() not in NOT_LOGS)
+    return [s.fresh() for s in islice(every, MOST_UNNAMED) if not s.is_folder and not _why_not(s, is_log)]
 
 
 def _with_resumes(sources: Iterable[Source]) -> Iterator[Source]:
@@ -79,8 +89,14 @@ def _why_not(source: Source, is_log: IsLog) -> str:
         return ""  # a log that is there and cannot be opened is said when it is read
 
 
-def _candidates(folder: Path, recognise: Recognise, depth: int, claimed: frozenset[str]) -> Iterator[Source]:
-    """Yield folders that a reader takes as a whole, and files that are called like logs; `claimed` names readers at work above."""
+def _candidates(
+    folder: Path,
+    recognise: Recognise,
+    depth: int,
+    claimed: frozenset[str],
+    named: Callable[[str], bool] = called_like_a_log,
+) -> Iterator[Source]:
+    """Yield folders that a reader takes as a whole, and files that are `named` like logs; `claimed` names readers at work above."""
     whole = Source(f"{folder.as_posix().rstrip('/')}/", folder)
     reader = recognise(whole)
     name = getattr(reader, "__name__", "")
@@ -97,13 +113,13 @@ def _candidates(folder: Path, recognise: Recognise, depth: int, claimed: frozens
         yield whole  # reading it says why it cannot be read
         return
     for path in entries:
-        named = called_like_a_log(path.name) and not _is_the_clients_own(path)
-        if named and (path.is_file() or not path.exists()) and not _belongs(path, taken | claimed, recognise):
+        likely = named(path.name) and not _is_the_clients_own(path)
+        if likely and (path.is_file() or not path.exists()) and not _belongs(path, taken | claimed, recognise):
             yield Source(path.as_posix(), path)
     for path in entries:
         if path.is_dir() and not path.is_symlink() and depth < DEEPEST and not path.name.startswith("."):
             part = path.name.lower() in SPLIT_FOLDERS or (reader is not None and _is_part(reader, path))
-            yield from _candidates(path, recognise, depth + 1, taken if part else frozenset())
+            yield from _candidates(path, recognise, depth + 1, taken if part else frozenset(), named)
 
 
 def _is_part(reader: Any, folder: Path) -> bool:

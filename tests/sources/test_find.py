@@ -294,3 +294,13 @@ def test_an_address_is_known_however_it_is_written():
 def test_a_whole_machine_is_no_folder_of_logs():
     _, (problem,) = find(["file:///"])
     assert "name a folder" in problem.hint
+
+
+def test_where_no_name_is_that_of_a_log_the_content_decides(tmp_path):
+    write(tmp_path / "results" / "rnn.md", curve())
+    (tmp_path / "results" / "README").write_text("How the model was trained.\n")
+    (source,) = find([tmp_path])[0]
+    assert source.name.endswith("results/rnn.md")
+    write(tmp_path / "train.jsonl", curve())
+    (source,) = find([tmp_path])[0]
+    assert source.name.endswith("train.jsonl")
