@@ -1,10 +1,22 @@
+from typing import NamedTuple
+
 import numpy as np
 
+from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run
 from lmdiag.stats.noise import scatter
 
 ENOUGH = 8  # repeated steps from which the two writings can be compared
+LEAST_SHARE = 0.01  # of the level: less costs nothing
+
+
+class _Difference(NamedTuple):
+    """The mean difference of two writings of the same steps: in standard errors, and as a share of the level, above 0 where the
+    later one is worse."""
+
+    errors: float
+    share: float
 
 
 @rule(family="integrity", needs=("curve",), severity=Severity.INFO)
@@ -15,8 +27,8 @@ def check(run: Run, _: Curve, *, deviations: float = 3.0) -> Findings:
     A step smaller than the one before it, which opens a new segment.
 
     ## How it decides
-    Where both segments logged the same steps, their losses are compared. The later ones are used. Mean differences above
-    `deviations` times the noise of the curve are a warning: the resumed run is not the run that was interrupted.
+    Where both segments logged the same steps, their losses are compared. The later ones are used. It is a warning where they are worse: in the mean by `deviations`
+    times the noise of the curve, and by 1% of its level. Later losses that are better by as much are said: other data or another rate, or data seen before.
 
     ## Why it matters
     A resume is normal. One that repeats its steps with other losses has lost the state of the sampler, the optimizer or the random
@@ -48,10 +60,15 @@ def check(run: Run, _: Curve, *, deviations: float = 3.0) -> Findings:
         differs = _difference(run, after.first_step, before.last_step)
         severity = Severity.INFO
         if differs is not None:
-            evidence["mean_difference_in_sigma"] = differs
-            if differs > deviations:
-                severity = Severity.WARNING
-                message += f" The repeated losses differ by {differs:.1f} times the noise: the resume did not restore everything."
+            evidence |= {"mean_difference_in_sigma": differs.errors, "share_of_the_level": differs.share}
+            if differs.errors > deviations:
+                worse = differs.share >= LEAST_SHARE
+                severity = Severity.WARNING if worse else Severity.INFO
+                better = "better" if differs.share < 0 else "worse"
+                message += (
+                    f" The repeated losses are {figure(abs(differs.share) * 100, 2)}% {better} than the first time"
+                )
+                message += ": the resume did not restore everything." if worse else "."
         yield Finding(
             message,
             after.first_step,
@@ -63,8 +80,8 @@ def check(run: Run, _: Curve, *, deviations: float = 3.0) -> Findings:
         )
 
 
-def _difference(run: Run, first_step: int, last_step: int) -> float | None:
-    """Return the mean difference of the two writings of the repeated steps, in standard deviations of one point."""
+def _difference(run: Run, first_step: int, last_step: int) -> _Difference | None:
+    """Return how the later writing of the repeated steps differs from the earlier; None where too few were repeated."""
     if "loss" not in run.superseded or "loss" not in run:
         return None
     earlier, later = run.superseded["loss"].finite.between(first_step, last_step), run["loss"].finite
@@ -72,4 +89,6 @@ def _difference(run: Run, first_step: int, last_step: int) -> float | None:
     sigma = scatter(later.values)
     if len(shared) < ENOUGH or sigma == 0:
         return None
-    return float(abs(np.mean(earlier.values[left] - later.values[right])) / (sigma * np.sqrt(2 / len(shared))))
+    risen = float(np.mean(later.values[right] - earlier.values[left]))
+    level = float(np.mean(np.abs(earlier.values[left])))
+    return _Difference(abs(risen) / (sigma * float(np.sqrt(2 / len(shared)))), risen / max(level, 1e-12))

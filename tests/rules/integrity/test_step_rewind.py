@@ -27,8 +27,14 @@ def test_a_resume_is_information():
     assert found.evidence["repeated_steps"] == 41
 
 
-def test_other_losses_at_the_same_steps_are_a_warning():
+def test_better_losses_at_the_same_steps_are_information():
     (found,) = fires(check, resumed(0.3))
+    assert found.severity == Severity.INFO
+    assert "better than the first time." in found.message
+
+
+def test_worse_losses_at_the_same_steps_are_a_warning():
+    (found,) = fires(check, resumed(-0.3))
     assert found.severity == Severity.WARNING
     assert "did not restore everything" in found.message
 
