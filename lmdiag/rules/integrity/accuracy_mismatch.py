@@ -28,7 +28,7 @@ def check(run: Run, _: Curve) -> Findings:
     is no cross-entropy. Perplexities of it are too good, and so is every comparison.
 
     ## False alarms it avoids
-    Reinforcement and preference learning, losses of several terms, accuracies above 1 or below 0, losses that are not above 0, accuracies near 1 with few decimals.
+    Reinforcement and preference learning, losses of several terms, accuracies above 1 or below 0, losses that are not above 0, accuracies near 1 with few decimals, or 0 in every record.
 
     ## What to try
     Compute both once by hand on one batch. Divide the summed loss by the number of tokens that count, once.
@@ -46,6 +46,8 @@ def check(run: Run, _: Curve) -> Findings:
     for name, (accuracies, losses) in pairs.items():
         left, right = shared_steps(accuracies.steps, losses.steps)
         steps, accuracy, loss = losses.steps[right], accuracies.values[left], losses.values[right]
+        if not accuracy[np.isfinite(accuracy)].any():  # 0 throughout: it was not computed
+            continue
         good = np.isfinite(accuracy) & np.isfinite(loss) & (accuracy >= 0) & (accuracy <= 1) & (loss > 0)
         most = max(most, int(good.sum()))
         if good.sum() < PAIRS:
@@ -58,7 +60,7 @@ def check(run: Run, _: Curve) -> Findings:
         at = int(np.argmax(np.where(wrong, least / loss[good], 0)))
         metric = name.replace("accuracy", "loss")
         yield Finding(
-            f"{metric} and {name} cannot both be right: where {figure(1 - float(accuracy[good][at]), 2)} of the tokens are not the most "
+            f"{metric} and {name} cannot both be right: where {1 - float(accuracy[good][at]):.0%} of the tokens are not the most "
             f"probable ones, the loss is at least {figure(float(least[at]))} nats, and {figure(float(loss[good][at]))} is logged at "
             f"{run.place(int(steps[good][at]))}.",
             int(steps[good][wrong][0]),

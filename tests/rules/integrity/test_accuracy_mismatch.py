@@ -53,6 +53,10 @@ def test_silent_where_only_the_accuracy_is_rounded(decimals):
     assert fires(check, replace(log, series={**log.series, "accuracy": shown})) == []
 
 
+def test_silent_on_an_accuracy_that_is_0_throughout():
+    assert fires(check, run(loss=np.full(60, 0.01), accuracy=np.zeros(60))) == []
+
+
 def test_silent_on_whole_percents(tmp_path):
     """They are rounded to a hundredth of the tokens, though 99.45% printed as 99% is a share of 0.99 with two decimals."""
     log = tmp_path / "train.log"
