@@ -8,7 +8,7 @@ from lmdiag.stats.windows import median
 
 AT_BOUNDARY = 0.02  # of an epoch, or one record
 LEAST_SPIKES, LEAST_SHARE, CHANCE_RATIO = 4, 0.75, 4.0
-ALARM_EXCESS = 0.30
+ALARM_EXCESS, ALARM_SHARE = 0.30, 0.5  # of the loss around; of the epochs
 RECORDS_PER_EPOCH = 8
 
 
@@ -23,7 +23,8 @@ def check(
 
     ## How it decides
     The spikes are those of `loss-spike`. At least four, three quarters of them within 2% of an epoch (or one record) of an epoch's end, and four times
-    as many there as spikes at random places would give. A warning when the typical spike is 30% high.
+    as many there as spikes at random places would give. A warning when the typical spike is 30% high and half of the epochs end in one: what
+    an incomplete batch does, it does every time.
 
     ## Why it matters
     The learning rate is not the cause: the last batch of an epoch is short, or the accumulation of gradients runs over the boundary and weighs a few
@@ -61,7 +62,7 @@ def check(
     near = [s for s in spikes if abs(at[s.peak] - round(at[s.peak])) <= reach and round(at[s.peak]) >= 1]
     if len(near) < LEAST_SPIKES or len(near) < max(LEAST_SHARE, CHANCE_RATIO * 2 * reach) * len(spikes):
         return
-    yield _finding(losses, metric, spikes, near, passed)
+    yield _finding(losses, metric, spikes, near, passed, ends)
 
 
 def _high_at_boundaries(values: np.ndarray, at: np.ndarray, smallest: float, reach: float) -> bool:
@@ -77,9 +78,10 @@ def _high_at_boundaries(values: np.ndarray, at: np.ndarray, smallest: float, rea
     return int(np.sum(np.array(tops) >= 1 + smallest)) >= LEAST_SPIKES
 
 
-def _finding(curve: Series, metric: str, spikes: list[Spike], near: list[Spike], passed: float) -> Finding:
+def _finding(curve: Series, metric: str, spikes: list[Spike], near: list[Spike], passed: float, ends: int) -> Finding:
     typical = float(np.expm1(median([s.excess for s in near])))
     height = f"{typical:.0%} above the loss" if typical < 10 else f"at {figure(typical + 1, 2)} times the loss"
+    grave = typical >= ALARM_EXCESS and len(near) >= ALARM_SHARE * ends
     return Finding(
         f"{len(near)} of {len(spikes)} spikes fall on the end of an epoch; the typical one stands {height} around it.",
         int(curve.steps[near[0].peak]),
@@ -91,6 +93,6 @@ def _finding(curve: Series, metric: str, spikes: list[Spike], near: list[Spike],
             "Do not let gradient accumulation run across the end of an epoch.",
             "Leave the learning rate as it is: it does not cause these spikes.",
         ),
-        Severity.WARNING if typical >= ALARM_EXCESS else Severity.INFO,
+        Severity.WARNING if grave else Severity.INFO,
         steps=tuple(int(curve.steps[s.peak]) for s in near),
     )

@@ -21,6 +21,11 @@ def test_fires_at_the_ends(factor, severity):
     assert found.steps == (200, 300, 400, 500, 600)
 
 
+def test_where_most_epochs_end_without_one_it_is_information():
+    (found,) = fires(check, epochs(199, 499, 899, 1299, n=1600, factor=2.0))
+    assert found.severity is Severity.INFO
+
+
 def test_silent_when_spikes_fall_anywhere():
     assert fires(check, epochs(199, 233, 299, 341, 399, 455, 499, 570)) == []
 
