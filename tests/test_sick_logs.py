@@ -34,6 +34,7 @@ ALLOWED = {
     "step-rewind.jsonl": (LOOKED, "a resume that repeats its losses is as it should be"),
     "truncated-run.jsonl": (LOOKED, "what was logged is sound, and the verdict shown is healthy so far"),
     "slowdown.jsonl": (LOOKED, "the time that was lost is too short to alarm"),
+    "gradient-spike.jsonl": (LOOKED, "one batch whose gradient was clipped, and no trace of it in the loss"),
     "few-evaluations.jsonl": (LOOKED, "what was not evaluated may be sound"),
     "no-decay.jsonl": (
         "the loss does not start where that of an untrained model over thousands of tokens does",

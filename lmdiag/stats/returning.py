@@ -1,4 +1,4 @@
-"""Whether the loss is back at its beginning where a counter starts again: another run, or the next epoch of this one."""
+"""Whether the loss is back: at its beginning where a counter starts again, or at its level behind a record that stands out."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lmdiag.stats.noise import scatter
+from lmdiag.stats.noise import median_difference_error, scatter, smoothing
 from lmdiag.stats.windows import median
 
 AROUND = 3  # records on each side of a restart by which the levels are compared
 CLEAR = 5.0  # standard deviations of the noise that chance does not make in a thousand restarts
+BESIDE, ERRORS = 5, 4.0  # records before and after a row, and standard errors between their medians
+SPIKE_SIGMAS, SPIKE_SHARE = 6.0, 0.06
 NOISE = 1000  # records before a restart whose scatter is the noise there: all before each would be quadratic
 
 
@@ -41,3 +43,31 @@ def loss_returns(values: np.ndarray, starts: Sequence[int] | np.ndarray, clear: 
             bool(near or above) and bool(left > (least and least * scatter(finite[max(at - NOISE, 0) : at])))
         )
     return returned
+
+
+def stands(values: np.ndarray, rows: np.ndarray) -> bool:
+    """Tell whether a curve is finite throughout, has no spike at some rows, and is no higher behind each than before it.
+
+    Medians of five records on each side are compared, by their logarithms where all are above 0: noise is a share of the level. A spike
+    is six deviations high, and 6%.
+
+    >>> flat = np.ones(20)
+    >>> stands(np.r_[flat, 2, flat], np.array([20]))
+    False
+    >>> stands(flat, np.array([10])), stands(np.r_[flat, flat + 1], np.array([10, 20]))
+    (True, False)
+    """
+    if not np.isfinite(values).all():
+        return False
+    levels = np.log(values) if (values > 0).all() else values
+    sigma = scatter(levels)
+    high = max(SPIKE_SIGMAS * sigma, SPIKE_SHARE)
+    least = ERRORS * median_difference_error(sigma, smoothing(levels), BESIDE, BESIDE)
+    for row in rows.tolist():
+        before, after = levels[max(0, row - BESIDE) : row], levels[row : row + BESIDE]
+        if not len(before) or not len(after):
+            continue
+        level = float(median(before))
+        if float(median(after)) - level > least or float(after[:2].max()) - level > high:
+            return False
+    return True

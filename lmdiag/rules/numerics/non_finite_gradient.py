@@ -3,12 +3,10 @@ import numpy as np
 from lmdiag import advice
 from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
-from lmdiag.stats.noise import median_difference_error, scatter, smoothing
-from lmdiag.stats.windows import median
+from lmdiag.stats.returning import BESIDE, stands
 
 ISOLATED = 0.01  # share of the records: a loss scaler that grows every 2,000 steps skips fewer
 IN_A_ROW = 2
-BESIDE, ERRORS = 5, 4.0  # records before and after, and standard errors between their medians
 START = 16  # records: a scale of 65,536 is halved to 1 in so many
 
 
@@ -50,7 +48,11 @@ def check(run: Run, _: Series, *, error_share: float = 0.2) -> Findings:
     why = ""
     if bad.sum() == 1 and _skipped(run, int(steps[0])):
         why = ": an isolated overflow, whose step was skipped"
-    elif _isolated(bad, later) and _loss_untouched(run, steps):
+    elif (
+        _isolated(bad, later)
+        and "loss" in run
+        and stands(run["loss"].values, np.searchsorted(run["loss"].steps, steps))
+    ):
         why = (
             ", all at the start, where a loss scaler finds its scale"
             if not len(later)
@@ -74,20 +76,6 @@ def _isolated(bad: np.ndarray, later: np.ndarray) -> bool:
     if len(later) >= ISOLATED * len(bad) or bad[-BESIDE:].any():
         return False
     return len(later) <= IN_A_ROW or bool((later[IN_A_ROW:] - later[:-IN_A_ROW] > IN_A_ROW).all())
-
-
-def _loss_untouched(run: Run, steps: np.ndarray) -> bool:
-    """Tell whether the loss is finite throughout, and behind each of these steps no higher than before."""
-    if "loss" not in run or not np.isfinite(run["loss"].values).all():
-        return False
-    losses = run["loss"]
-    values = np.log(losses.values) if (losses.values > 0).all() else losses.values  # noise is a share of the level
-    error = median_difference_error(scatter(values), smoothing(values), BESIDE, BESIDE)
-    for row in np.searchsorted(losses.steps, steps):
-        before, after = values[max(0, row - BESIDE) : row], values[row : row + BESIDE]
-        if len(before) and len(after) and float(median(after) - median(before)) > ERRORS * error:
-            return False
-    return True
 
 
 def _skipped(run: Run, step: int) -> bool:

@@ -43,10 +43,22 @@ def test_clipping_is_mentioned_with_its_limit():
     [(15, [200], 1.0, False), (15, [200], 0.0, True), (15, [100, 200], 1.0, True), (100, [200], 1.0, True)],
 )
 def test_one_jump_that_clipping_absorbed_is_no_alarm(factor, at, clip, alarms):
-    values = norms()
+    values, loss = norms(), falling(300)
     values[at] = factor
-    (found,) = fires(check, run(loss=falling(300), grad_norm=values, config={"grad_clip": clip}))
+    loss[at] *= 1.5
+    (found,) = fires(check, run(loss=loss, grad_norm=values, config={"grad_clip": clip}))
     assert found.alarms is alarms
+
+
+def test_jumps_that_leave_no_trace_in_the_loss_are_no_alarm():
+    values, loss = norms(), falling(300)
+    values[[100, 200]] = 40
+    worse = loss + (np.arange(300) >= 200)
+    alarms = [fires(check, run(loss=one, grad_norm=values))[0].alarms for one in (loss, worse)]
+    assert alarms == [False, True]
+    assert fires(check, run(grad_norm=values))[0].alarms  # no loss says that they were harmless
+    values[150:160:2] = 40
+    assert fires(check, run(loss=loss, grad_norm=values))[0].alarms  # too many
 
 
 @pytest.mark.parametrize("seed", range(5))
