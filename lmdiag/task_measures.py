@@ -13,6 +13,7 @@ from lmdiag.stats.windows import median
 
 HIGHER_IS_BETTER = lazy(r"accuracy|(^|_)acc($|_)|f1|auc|matthews|rouge|bleu|(^|_)map($|_)", re.IGNORECASE)
 LOWER_IS_BETTER = lazy(r"(^|_)(wer|cer)($|_)", re.IGNORECASE)
+GIVEN_AN_INPUT = lazy(r"rouge|bleu|(^|_)(wer|cer|chrf|meteor)($|_)", re.IGNORECASE)
 LEAST_GAIN = 0.01
 
 
@@ -24,6 +25,16 @@ class Better:
     step: int
     value: float
     then: float
+
+
+def follows_an_input(run: Run) -> bool:
+    """Tell whether the text is a translation, a transcript or a summary, as its measures say: its input determines most of it.
+
+    >>> from lmdiag.run import Series
+    >>> follows_an_input(Run("a", {"val/wer": Series(np.array([1]), np.array([0.3]))}))
+    True
+    """
+    return any(GIVEN_AN_INPUT.search(name.rpartition("/")[2]) for name in run.series)
 
 
 def better_later(run: Run, metric: str, best_step: int) -> Better | None:

@@ -6,6 +6,7 @@ from lmdiag.run import Run, Series
 from lmdiag.stats.limits import MOST_EVALUATIONS
 from lmdiag.stats.noise import MEDIAN_ERROR, scatter
 from lmdiag.stats.windows import median, medians_around
+from lmdiag.task_measures import follows_an_input
 
 EVALUATIONS = 4
 ERRORS = 6.0
@@ -28,7 +29,8 @@ def check(
     errors of the training loss below 1. It is a warning below `warning` (0.75) if it also came during the run, falling by 0.15 from the first to the
     last third of the evaluations: the model then knows this set better and better. A ratio that was there from the first evaluation is a warning below
     `constant` (0.70) where the losses are half a nat apart or more: dropout and an easier set explain less. Otherwise it is information, and so it is where
-    the header names label smoothing, which the evaluation leaves out.
+    the header names label smoothing, which the evaluation leaves out, or transcripts and translations are measured, whose inputs are
+    masked and distorted in training.
 
     ## Why it matters
     The evaluation set may be part of the training data, or the training loss is not what it says: summed over micro-batches, with an
@@ -70,7 +72,7 @@ def check(
     if level <= 0.05:
         yield NotChecked("the training loss is too small to compare the evaluation with")
         return
-    apart = ratio < constant and (1 - ratio) * level >= APART and not run.config.get("label_smoothing")
+    apart = ratio < constant and (1 - ratio) * level >= APART and not _explained(run)
     grave = apart or (ratio < warning and came >= DEVELOPED)
     yield Finding(
         f"{metric} is {ratio:.0%} of the training loss at the typical step "
@@ -88,3 +90,7 @@ def check(
         ),
         Severity.WARNING if grave else Severity.INFO,
     )
+
+
+def _explained(run: Run) -> bool:
+    return bool(run.config.get("label_smoothing")) or follows_an_input(run)

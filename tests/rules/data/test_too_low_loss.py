@@ -26,6 +26,12 @@ def test_text_learned_at_once_is_a_warning_whatever_the_start(start):
     assert "0.0095" in found.message
 
 
+def test_a_transcript_may_be_predicted_well():
+    low = series(np.full(5, 0.2), every=100, first=100)
+    assert fires(check, leaked(0.05, val__loss=low))
+    assert fires(check, leaked(0.05, val__loss=low, val__wer=low)) == []
+
+
 def test_a_template_learned_by_and_by_is_not_held_against_it():
     loss = 0.009 + 4 * np.exp(-np.arange(500) / 80)
     assert fires(check, run(loss=loss, val__loss=series(np.full(5, 0.0095), every=100, first=100))) == []

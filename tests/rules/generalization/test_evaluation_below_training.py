@@ -33,6 +33,12 @@ def test_label_smoothing_explains_it():
     assert fires(check, smoothed)[0].severity is Severity.INFO
 
 
+def test_so_does_what_distorts_speech_in_training():
+    speech = made(0.6)
+    measured = replace(speech, series={**speech.series, "val/wer": speech["val/loss"]})
+    assert fires(check, measured)[0].severity is Severity.INFO
+
+
 def test_a_ratio_that_falls_during_the_run_is_a_warning():
     (found,) = fires(check, made(np.linspace(1.0, 0.4, 10)))
     assert found.severity is Severity.WARNING
