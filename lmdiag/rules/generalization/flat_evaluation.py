@@ -17,7 +17,7 @@ LEAST_BESIDE = 10  # training losses: fifths of two
 
 
 @rule(family="generalization", needs=("evaluation", "loss"), severity=Severity.INFO, min_points=EVALUATIONS)
-def check(run: Run, evaluation: Curve, training: Series, *, warning: float = 0.5) -> Findings:
+def check(run: Run, evaluation: Curve, training: Series, *, warning: float = 0.6) -> Findings:
     """Evaluation loss stands still while training loss keeps falling.
 
     ## What it looks for
@@ -25,7 +25,7 @@ def check(run: Run, evaluation: Curve, training: Series, *, warning: float = 0.5
 
     ## How it decides
     The last 40% of the evaluations or more lie within a band around their last values (0.5% of the level, or three standard deviations, 2% at most), while the
-    training loss fell by 10% and eight standard errors over the same steps. A warning where this is `warning` (half) of the run or more.
+    training loss fell by 10% and eight standard errors over the same steps. A warning where this is `warning` (60%) of the run or more.
 
     ## Why it matters
     Further epochs only memorise. The gap to the evaluation is the cost of too little data.
