@@ -165,7 +165,10 @@ def _trivial_gain(seen: Progress, trivial: float) -> bool:
 def _message(metric: str, seen: Progress, flat: bool) -> str:
     name, start, end = "The loss" if metric == "loss" else metric, figure(seen.start), figure(seen.end)
     if seen.end - seen.start >= ROSE * abs(seen.start):
-        return f"{name} is {end} at the end, above the {start} at the start ({seen.records:,} records)."
+        return (
+            f"{name} has a median of {end} over the last quarter of {seen.records:,} records, above the {start} it began "
+            "with."
+        )
     gain = f"a gain of {seen.gain / abs(seen.end or 1):.2%}" if seen.gain > 0 else "no gain"
     why = "without a downward trend" if flat else gain
     return f"{name} does not fall: {start} at the start, {end} at the end, {why} in {seen.records:,} records."

@@ -76,7 +76,7 @@ def check(run: Run, curve: Curve, *, flat: float = 0.02, left: float = 0.88) -> 
     yield Finding(
         f"The loss is flat at {figure(level)} from {run.place(first)} to {run.place(last)} "
         f"({(last - first) / planned:.0%} of "
-        f"the run), after {figure(start)} at the start: it gained at most {figure(gain, 2)} nats.",
+        f"the run), after a median of {figure(start)} at first: it gained at most {figure(gain, 2)} nats.",
         first,
         last,
         metric,

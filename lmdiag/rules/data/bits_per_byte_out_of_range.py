@@ -47,7 +47,7 @@ def check(run: Run, evaluation: Curve, *, suspicious: float = 0.5, impossible: f
         return
     why = f"more than the {UNIFORM:g} of random bytes" if level > UNIFORM else "less than language models reach on text"
     yield Finding(
-        f"The evaluation stands at {figure(level, 3)} bits per byte, {why}.",
+        f"The last three evaluations have a median of {figure(level, 3)} bits per byte, {why}.",
         int(bits.steps[0]),
         int(bits.steps[-1]),
         metric,

@@ -68,12 +68,13 @@ def check(run: Run, curve: Curve, *, lowest: float = 1.0, certain: float = CERTA
         return  # memorised, and the evaluation is honest
     below = int(losses.steps[int(np.argmax(losses.values < limit))])
     told = (
-        f", and the evaluation is at {figure(known, 3)}: no model predicts unseen text so well"
+        f", and the last three evaluations one of {figure(known, 3)}: no model predicts unseen text so well"
         if evaluated
         else ": the text was memorised, or the model can see its labels"
     )
     yield Finding(
-        f"The loss is {figure(end, 3)} nats per token after {figure(start, 3)} at the start{told}.",
+        f"The loss has a median of {figure(end, 3)} nats per token over its last {max(3, len(losses) // 10)} values, after "
+        f"{figure(start, 3)} over its first three{told}.",
         below,
         int(losses.steps[-1]),
         metric,

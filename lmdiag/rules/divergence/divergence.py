@@ -64,8 +64,8 @@ def check(run: Run, curve: Curve) -> Findings:
     onset, low_step = int(losses.steps[found.onset]), int(losses.steps[found.low_at])
     severity, reservation = _severity(run, metric, losses, found)
     yield Finding(
-        f"{_name(metric)} rose from {figure(found.low)} ({run.place(low_step)}) to {figure(found.high)} and stayed up, "
-        f"from {run.place(onset)} on{reservation}.",
+        f"{_name(metric)} rose from a median of {figure(found.low)} near {run.place(low_step)} to one of "
+        f"{figure(found.high)} and stayed up, from {run.place(onset)} on{reservation}.",
         onset,
         int(run[metric].steps[-1]),  # what is no longer finite belongs to it
         metric,

@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag import advice
-from lmdiag.figures import figure
+from lmdiag.figures import figure, times
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run
 from lmdiag.stats.noise import MEDIAN_ERROR, scatter
@@ -63,12 +63,12 @@ def check(run: Run, curve: Curve) -> Findings:
     period = 2 * (losses.steps[-1] - step) / crossings
     yield Finding(
         f"The loss swings by {figure(last, 3)} around {figure(level)} in the last third of the run, "
-        f"{figure(last / max(first, 1e-12), 2)} times as much as in the first, with a period of about {period:,.0f} "
+        f"{times(last / max(first, 1e-12))} times as much as in the first, with a period of about {period:,.0f} "
         f"{run.unit}s.",
         step,
         int(losses.steps[-1]),
         metric,
-        {"amplitude": last, "amplitude_before": first, "crossings": crossings, "period": float(period)},
+        {"level": level, "amplitude": last, "amplitude_before": first, "crossings": crossings, "period": float(period)},
         (
             advice.lower_lr(run, step),
             advice.clip(run, step),

@@ -52,8 +52,8 @@ def check(run: Run, curve: Curve) -> Findings:
         return
     step = int(thinned.steps[int(np.argmax(values > np.minimum.accumulate(values) + 0.5 * amplitude))])
     yield Finding(
-        f"The loss swings by {figure(amplitude, 3)} around {figure(float(median(values[len(values) // 2 :])))}, "
-        f"from {run.place(step)} on.",
+        f"The loss swings by {figure(amplitude, 3)} around {figure(float(median(values[len(values) // 2 :])))}, the median "
+        f"of its second half, from {run.place(step)} on.",
         step,
         int(curve.series.steps[-1]),
         curve.metric,

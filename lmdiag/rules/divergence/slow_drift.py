@@ -68,8 +68,8 @@ def check(run: Run, curve: Curve) -> Findings:
     onset = _onset(losses, low_at, low, sigma)
     severity, told = _severity(run, onset, high - low, low, errors)
     yield Finding(
-        f"The loss has crept up from {figure(low)} ({run.place(int(losses.steps[low_at]))}) to {figure(high)} "
-        f"since {run.place(onset)}{told}.",
+        f"The loss has crept up from a median of {figure(low)} near {run.place(int(losses.steps[low_at]))} to one of "
+        f"{figure(high)} since {run.place(onset)}{told}.",
         onset,
         int(losses.steps[-1]),
         curve.metric,

@@ -63,14 +63,14 @@ def check(run: Run, losses: Series, epochs: Series) -> Findings:
     clear = (drops >= LEAST_DROP * level) & (drops >= LEAST_ERRORS * error)
     if clear.sum() < max(1, 0.5 * len(rows)):
         return
-    typical = float(median(drops[clear]))
+    typical, share = float(median(drops[clear])), float(median(drops[clear] / level[clear]))
     yield Finding(
-        f"The training loss drops by {figure(typical, 2)} ({median(drops[clear] / level[clear]):.0%}) at "
+        f"The training loss drops by {figure(typical, 2)} ({share:.0%}) at "
         f"{int(clear.sum())} of {len(rows)} epoch ends: the model has memorised part of the text.",
         int(losses.steps[rows[clear][0]]),
         int(losses.steps[rows[clear][-1]]),
         "loss",
-        {"drop": typical, "epoch_ends": len(rows), "with_drop": int(clear.sum())},
+        {"drop": typical, "drop_share": share, "epoch_ends": len(rows), "with_drop": int(clear.sum())},
         ("Nothing to do while the evaluation improves; if it does not, fewer epochs or more data.",),
         steps=tuple(int(s) for s in losses.steps[rows[clear]]),
     )

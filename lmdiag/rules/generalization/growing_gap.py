@@ -54,8 +54,8 @@ def check(run: Run, evaluation: Curve, training: Series) -> Findings:
         return
     since = int(losses.steps[int(np.argmax(gaps > gaps[0] + 0.3 * growth))])
     yield Finding(
-        f"The gap between {metric} and the training loss has grown by {figure(growth, 2)} nats to "
-        f"{figure(gaps[-1], 2)}, mostly since {run.place(since)}.",
+        f"The gap between {metric} and the training loss has grown from {figure(gaps[0], 2)} nats "
+        f"({run.place(int(losses.steps[0]))}) to {figure(gaps[-1], 2)}, mostly since {run.place(since)}.",
         since,
         int(losses.steps[-1]),
         metric,

@@ -43,9 +43,8 @@ def check(run: Run, evaluation: Curve, *, smallest: float = 0.05) -> Findings:
     if better is None:
         return
     yield Finding(
-        f"{metric} was best at {run.place(int(losses.steps[best]))} and has risen by {rise:,.0%} since, while "
-        f"{better.name} is "
-        f"best at {run.place(better.step)} ({figure(better.value)}, against {figure(better.then)} at the best loss).",
+        f"{metric} was best at {run.place(int(losses.steps[best]))} and the median of its last two values is {rise:,.0%} "
+        f"higher, while {better.name} is best at {run.place(better.step)} ({figure(better.value)}, against {figure(better.then)} at the best loss).",
         int(losses.steps[best]),
         int(losses.steps[-1]),
         metric,

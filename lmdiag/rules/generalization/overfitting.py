@@ -182,11 +182,14 @@ def _finding(run: Run, metric: str, losses: Series, best: int, found: Rise, warn
         "rise": found.rise,
         "rise_share": found.share,
         "evaluations_after": len(losses) - best - 1,
+        "level_before": found.low,
+        "times_its_noise": found.errors,
     }
     epoch = figure(run.value_at("epoch", step) or 0, 2)
     enough = "" if epoch == "0" else f": {epoch} epoch{' is' if epoch == '1' else 's are'} enough"
     return Finding(
-        f"{metric} was best at {run.place(step)} ({figure(lowest)}) and has risen by {found.share:.1%} since{noise}.",
+        f"{metric} was best at {run.place(step)} ({figure(lowest)}) and has risen since, from a level of {figure(found.low)} "
+        f"to {figure(found.low + found.rise)}: by {found.share:.1%}{noise}.",
         step,
         int(losses.steps[-1]),
         metric,

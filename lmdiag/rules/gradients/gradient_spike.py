@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag import advice
-from lmdiag.figures import figure
+from lmdiag.figures import figure, times
 from lmdiag.finding import NO_NORM, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import BEFORE, SCATTER_FLOOR
@@ -122,7 +122,7 @@ def _jump(run: Run, norms: Series, hits: np.ndarray, ratios: np.ndarray) -> Find
     absorbed = f"; clipping at {limit} absorbed it" if limit and value > limit else ""
     harmless = (limit and len(hits) == 1 and ratios[highest] < CERTAIN) or _left_no_trace(run, norms, hits)
     return Finding(
-        f"The gradient norm jumped to {figure(value, 3)} at {run.place(step)}, {figure(ratios[highest], 3)} times its "
+        f"The gradient norm jumped to {figure(value, 3)} at {run.place(step)}, {times(ratios[highest], 3)} times its "
         f"usual value{others}{absorbed}.",
         int(norms.steps[hits[0]]),
         int(norms.steps[hits[-1]]),
@@ -146,7 +146,7 @@ def _growth(run: Run, norms: Series, growth: float) -> Finding:
     onset = int(norms.steps[np.argmax(norms.values >= median(norms.values[: len(norms) // 3]) * growth / 3)])
     return Finding(
         f"The gradient norm grew {figure(growth, 2)}-fold, "
-        f"to {figure(float(median(norms.values[-max(2, len(norms) // 10) :])), 3)}, from {run.place(onset)} on.",
+        f"to a median of {figure(float(median(norms.values[-max(2, len(norms) // 10) :])), 3)}, from {run.place(onset)} on.",
         onset,
         int(norms.steps[-1]),
         "grad_norm",

@@ -3,7 +3,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from lmdiag.figures import figure
+from lmdiag.figures import figure, times
 from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.layers import LayerTable
 from lmdiag.run import Run
@@ -85,7 +85,7 @@ def _furthest_apart(table: LayerTable) -> tuple[int, int, float] | None:
 def _vanishing_with_depth(table: LayerTable, low: int, high: int, ratio: float, warning: float) -> Finding:
     small, large = table.names[low], table.names[high]
     return Finding(
-        f"The gradient of {small} is {figure(ratio, 2)} times smaller than that of {large} (median norms: "
+        f"The gradient of {small} is {times(ratio)} times smaller than that of {large} (median norms: "
         f"{figure(float(median(table.values[low])), 2)} and {figure(float(median(table.values[high])), 2)}).",
         int(table.steps[0]),
         int(table.steps[-1]),
@@ -119,7 +119,7 @@ def _outbreaks(run: Run, table: LayerTable, outbreak: float) -> Findings:
             continue
         step, factor = int(steps[rows[0]]), float(np.exp(excess[rows[0] : rows[0] + CONSECUTIVE].max()))
         yield Finding(
-            f"The gradient of {name} grew to {figure(factor, 2)} times its usual share at {run.place(step)}, while "
+            f"The gradient of {name} grew to {times(factor)} times its usual share at {run.place(step)}, while "
             "those "
             "of the other layers did not.",
             step,

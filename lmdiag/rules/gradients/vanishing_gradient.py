@@ -45,7 +45,7 @@ def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float
     if zeros.mean() >= zero_share:
         step = int(norms.steps[np.argmax(zeros)])
         often = (
-            "every record"
+            f"every {'record' if len(norms) == len(run['grad_norm']) else 'finite record'}"
             if zeros.all()
             else f"{percent(float(zeros.mean()))} of the records, first at {run.place(step)}"
         )
@@ -62,8 +62,8 @@ def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float
     if (after < fallen_to * before and share > 0.8) or (level >= NEAR_UNIFORM and after < DEAD_AT_UNIFORM):
         low = np.flatnonzero(norms.values <= max(2 * after, fallen_to * before))
         step = int(norms.steps[low[0]]) if len(low) else int(norms.steps[0])
-        went = f"fell from {figure(before, 3)} to" if after < before else "stays at"
-        still = f"while the loss is still {figure(level)}, from {run.place(step)} on"
+        went = f"fell from a median of {figure(before, 3)} to one of" if after < before else "has a median of"
+        still = f"while that of the loss is still {figure(level)}, from {run.place(step)} on"
         message = f"The gradient norm {went} {figure(after, 3)} {still}."
         yield _finding(
             message, step, int(norms.steps[-1]), {"early": before, "late": after, "loss": level}, Severity.WARNING

@@ -57,7 +57,7 @@ def check(
     last = int(series.steps[at + back[0]]) if len(back) else run.last_step
     more = f", and at {len(found) - 1} other resumes" if len(found) > 1 else ""
     yield Finding(
-        f"The loss jumped by {figure(size, 2)} nats, from {figure(level)}, where a checkpoint was loaded, at "
+        f"The loss jumped by {figure(size, 2)} nats, from a median of {figure(level)}, where a checkpoint was loaded, at "
         f"{run.place(step)}{more}.",
         step,
         last,

@@ -96,7 +96,7 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
         told = _rose(run, start, first, uniform, vocabulary, start * smallest >= uniform)
         what_to_do = _advice_after_rise(run, int(losses.steps[2]))
     else:
-        told = f"{_starts(start, first, run, uniform, vocabulary, stays)}; it ends at {figure(seen.end)}."
+        told = f"{_starts(start, first, run, uniform, vocabulary, stays)}; the median of its last quarter is {figure(seen.end)}."
         what_to_do = _advice(run)
     yield Finding(
         told,

@@ -1,6 +1,6 @@
 import numpy as np
 
-from lmdiag.figures import figure, percent
+from lmdiag.figures import figure
 from lmdiag.finding import NO_SCALE, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.windows import median
@@ -10,7 +10,6 @@ FALL = 256.0  # times that a scale is smaller in the end, eight halvings: fewer 
 FALL_STEPS, FALL_RECORDS = 100, 10
 SKIP_WARNING = 0.05
 SEARCH_SKIPS = 32  # halvings from 2^32, the largest first scale in use, down to 1
-NOT_COUNTED = f", not counting the {SEARCH_SKIPS} that a search for the scale may take"
 
 
 @rule(family="numerics", needs=("loss_scale",), severity=Severity.ERROR, min_points=5)
@@ -47,21 +46,25 @@ def check(run: Run, scales: Series, *, gone: float = 1.0, halvings: int = 5) -> 
     usual, end = float(median(settled.values)), float(settled.values[-2:].max())
     lost = end <= gone and float(scales.values.max()) >= FALL * end
     fallen = end * 2.0**halvings <= usual and _at_once(settled, 2.0**halvings)
-    skipped = _skipped_share(run, int(settled.steps[0]))
-    if not (lost or fallen or skipped > SKIP_WARNING):
+    since = int(settled.steps[0])
+    skipped, updates = _skipped(run, since)
+    share = float(np.clip((skipped - SEARCH_SKIPS) / max(updates, 1), 0.0, 1.0))
+    if not (lost or fallen or share > SKIP_WARNING):
         if scales.values.max() < 1:
             yield NO_SCALE
         return
-    onset = _onset(scales if lost else settled, end) if lost or fallen else int(settled.steps[0])
-    start = figure(float(scales.values.max() if lost else usual), 5)
-    shrank = f"The loss scale fell from {start} to {figure(end, 2)}, from {run.place(onset)} on"
+    onset = _onset(scales if lost else settled, end) if lost or fallen else since
+    start = figure(float(scales.values.max()), 5) if lost else f"a median of {figure(usual, 5)}"
+    low = f"{figure(float(scales.values[-1]), 2)}{', as good as 0' if lost else ''}"
+    shrank = f"The loss scale fell from {start} to {low}, from {run.place(onset)} on"
     message = shrank if lost or fallen else "The loss scaler keeps overflowing"
     yield Finding(
-        message + (f"; {percent(skipped)} of the updates were skipped{NOT_COUNTED}." if skipped > 0 else "."),
+        message
+        + (f"; {skipped:,} of the {updates:,} updates since {run.place(since)} were skipped." if share > 0 else "."),
         onset,
         int(scales.steps[-1]),
         "loss_scale",
-        {"usual": usual, "end": end, "largest": float(scales.values.max()), "skipped_share": skipped},
+        {"usual": usual, "end": end, "largest": float(scales.values.max()), "skipped_share": share},
         (
             "Train in bf16: it has the range of fp32 and needs no loss scale.",
             f"Resume from before {run.place(onset)}; look for what overflows there: attention logits, the output "
@@ -86,10 +89,9 @@ def _onset(scales: Series, end: float) -> int:
     return int(scales.steps[min(high[-1] + 1, len(scales) - 1)]) if len(high) else int(scales.steps[0])
 
 
-def _skipped_share(run: Run, after: int) -> float:
-    """Return the share of the updates that were skipped since a step, 0 where the log does not say."""
+def _skipped(run: Run, after: int) -> tuple[int, int]:
+    """Return how many updates were skipped since a step, and of how many; zeros where the log does not say."""
     if "skipped" not in run or run.step_kind != "step" or run.last_step <= after:
-        return 0.0
+        return 0, 0
     skipped = run["skipped"].finite
-    count = float(skipped.values[skipped.steps > after].sum()) - SEARCH_SKIPS
-    return float(np.clip(count / (run.last_step - after), 0.0, 1.0))
+    return round(float(skipped.values[skipped.steps > after].sum())), run.last_step - after

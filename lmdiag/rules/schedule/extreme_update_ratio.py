@@ -58,7 +58,7 @@ def check(
     rate = run.value_at("lr", int(stable.steps[len(stable) // 2]))
     factor = 10.0 ** round(np.log10(1e-3 / typical))
     yield Finding(
-        f"An update changes the weights by {figure(typical, 2)} of their norm, where about 0.001 is usual: "
+        f"The median update changes the weights by {figure(typical, 2)} of their norm, where about 0.001 is usual: "
         f"{'too large to keep what is learned' if typical > high else 'too small to learn anything'}.",
         int(stable.steps[0]),
         int(stable.steps[-1]),

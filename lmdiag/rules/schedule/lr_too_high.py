@@ -70,8 +70,8 @@ def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
     start = max(float(losses.values[0]), float(median(losses.values[:3])))
     lost = rise.rise >= LOST * max(start - rise.low, LEAST_PROGRESS)
     yield Finding(
-        f"The learning rate of {figure(rate, 3)} is too high: the loss rose from {figure(rise.low)} to "
-        f"{figure(rise.high)} from {run.place(onset)} on; {'; '.join(seen)}.",
+        f"The learning rate of {figure(rate, 3)} is too high: the loss rose from a median of {figure(rise.low)} to one "
+        f"of {figure(rise.high)} from {run.place(onset)} on; {'; '.join(seen)}.",
         onset,
         run.last_step,
         metric,
@@ -104,8 +104,8 @@ def _standstill(run: Run, metric: str, losses: Series, schedule: Phases) -> Find
     if not stuck or change < LARGE_UPDATE or grown < GROWN:
         return
     yield Finding(
-        f"The learning rate of {figure(schedule.peak, 3)} is too high: the loss stays at {figure(end)} (from "
-        f"{figure(start)}), "
+        f"The learning rate of {figure(schedule.peak, 3)} is too high: the loss has a median of {figure(end)} over the "
+        f"last quarter of what was trained at a high rate, after {figure(start)} over its first three records, "
         f"each update changes the weights by {change:.0%} of their norm, and they grew {figure(grown, 2)}-fold.",
         schedule.warm_step,
         run.last_step,

@@ -96,9 +96,8 @@ def check(run: Run, curve: Curve, rates: Series, *, left: float = 0.7, straight:
     update = _update_ratio(run)
     sure = schedule.peak < TINY_RATE or (update is not None and update < TINY_UPDATE)
     yield Finding(
-        f"The loss falls very slowly and along a straight line: {figure(start)} at the start, {figure(levels[-1])} at "
-        "the "
-        f"end, {late / fall:.0%} of the fall in the second half; the learning rate of {figure(schedule.peak, 2)} is "
+        f"The loss falls very slowly and along a straight line: a median of {figure(start)} over its first three records, "
+        f"of {figure(levels[-1])} over the last tenth of those at a full rate, {late / fall:.0%} of the fall in the second half; the learning rate of {figure(schedule.peak, 2)} is "
         "too low.",
         int(losses.steps[0]),
         int(losses.steps[-1]),

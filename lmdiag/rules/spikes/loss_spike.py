@@ -1,7 +1,7 @@
 import numpy as np
 
 from lmdiag import advice
-from lmdiag.figures import figure
+from lmdiag.figures import figure, times
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.spikes import DEVIATIONS, SMALLEST, Spike, find_spikes
@@ -11,6 +11,7 @@ FEWEST = 3  # finite losses: a record, and one on each side
 FAST_RECORDS, FAST_SHARE = 50, 0.02
 FREQUENT_GROUPS, FREQUENT_SHARE, FREQUENT_EXCESS = 6, 0.015, 0.15
 LEAST_NATS = 0.02  # of a loss memorised down to 0.001 any wobble is a large share
+JUST_BEFORE = 4  # records: the level that the loss jumped from
 CO_SPIKE = 3.0  # a gradient norm this many times its usual value belongs to the spike
 
 
@@ -97,12 +98,12 @@ def _gradient_ratio(run: Run, step: int) -> float | None:
 
 def _message(run: Run, curve: Series, spikes: list[Spike], chosen: Spike, slow: bool, gradient: float | None) -> str:
     peak, step = curve.values[chosen.peak], int(curve.steps[chosen.peak])
-    level = peak * np.exp(-chosen.excess)
+    level = float(median(curve.values[max(0, chosen.first - JUST_BEFORE) : chosen.first]))
     others = f", one of {len(spikes):,} spikes" if len(spikes) > 1 else ""
     cause = ""
     if gradient is not None:
         cause = (
-            f"; the gradient norm was {figure(gradient, 2)} times its usual value"
+            f"; the gradient norm was {times(gradient)} times its usual value"
             if gradient >= CO_SPIKE
             else "; the gradient norm did not jump with it"
         )

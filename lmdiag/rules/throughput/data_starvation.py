@@ -50,8 +50,8 @@ def check(run: Run, waits: Series, times: Series, *, smallest: float = 0.2, warn
         return
     total = float(wait.sum())
     yield Finding(
-        f"{share:.0%} of a step is spent waiting for data ({median(wait):.3g} s of {median(whole + apart * wait):.3g} "
-        f"s): without the wait the run would be {1 / max(1 - share, 0.01):.2g} times as fast.",
+        f"{share:.0%} of a step is spent waiting for data (medians: {median(wait):.3g} s of "
+        f"{median(whole + apart * wait):.3g} s): without the wait the run would be {1 / max(1 - share, 0.01):.2g} times as fast.",
         int(shared[0]),
         int(shared[-1]),
         "data_time_s",

@@ -1,6 +1,6 @@
 import numpy as np
 
-from lmdiag.figures import figure
+from lmdiag.figures import size
 from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import SETTLED
@@ -54,8 +54,8 @@ def check(run: Run, memory: Series, *, smallest: float = 1.1, warning: float = 1
     ratio, span = float(levels[-1] / levels[0]), float(memory.steps[-1] - memory.steps[0])
     per_step = growth / (span * (1 - 1 / BLOCKS))
     yield Finding(
-        f"Memory grew steadily from {figure(levels[0] / GIB, 3)} GiB to {figure(levels[-1] / GIB, 3)} GiB, "
-        f"by {figure(per_step * 1000 / 2**20, 3)} MiB per 1,000 {run.unit}s.",
+        f"Memory grew steadily, from a median of {size(levels[0])} at first to {size(levels[-1])}: by "
+        f"{size(per_step * 1000)} per 1,000 {run.unit}s.",
         int(memory.steps[0]),
         int(memory.steps[-1]),
         "mem_bytes",
@@ -90,8 +90,7 @@ def _advice(run: Run, memory: Series, per_step: float) -> tuple[str, ...]:
     planned = float(run.config.get("max_steps") or 0)
     left = planned - float(memory.steps[-1])
     at_end = (
-        f" At this rate it reaches {figure((memory.values[-1] + left * per_step) / GIB, 3)} GiB at "
-        f"{run.place(round(planned))}."
+        f" At this rate it reaches {size(memory.values[-1] + left * per_step)} at {run.place(round(planned))}."
         if left > 0 and run.step_kind == "step"
         else ""
     )

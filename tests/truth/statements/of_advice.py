@@ -1,0 +1,153 @@
+"""What follows from the log: rates and limits to try, how often, how long, how far."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tests.truth.case import Case
+from tests.truth.numbers import parsed, spells
+from tests.truth.statement import states
+
+
+@states(
+    r"[Gg]uess over <tokens> tokens(?: costs)? (?:\(<nats> nats\)|<alone> nats)", r"guess over <tokens> tokens costs"
+)
+def uniform(case: Case, tokens: str, nats: str = "", alone: str = "") -> bool:
+    size = case.header("vocab_size")
+    written = nats or alone
+    costs = not written or spells(written, math.log(size)) or written == f"{math.log(size):.2f}"
+    return spells(tokens, size) and costs
+
+
+@states(r"Try <factor> times the learning rate: <new> instead of <old>")
+def scaled_rate(case: Case, factor: str, new: str, old: str) -> bool:
+    rate = case.finding.evidence["lr"]
+    return spells(old, rate) and spells(new, rate * parsed(factor))
+
+
+@states(r"the rise began <n> \w+s into the run")
+def into_the_run(case: Case, n: str) -> bool:
+    return spells(n, case.finding.first_step - case.run.first_step)
+
+
+@states(r"after <n> (?:tokens|steps|samples), more than")
+def trained_for(case: Case, n: str) -> bool:
+    return spells(n, int(case.subject.steps[-1] - case.subject.steps[0]))
+
+
+@states(r"Stop there next time: <n> epochs? (?:is|are) enough")
+def enough_epochs(case: Case, n: str) -> bool:
+    return spells(n, case.at("epoch", case.finding.first_step))
+
+
+@states(r", <n> times its noise")
+def above_noise(case: Case, n: str) -> bool:
+    seen = case.finding.evidence
+    return spells(n, seen["rise"] / seen["noise"])
+
+
+@states(r"(?P<most>more than 1,000) times")
+def far_more(case: Case, most: str) -> bool:
+    seen = case.finding.evidence
+    return (
+        max(seen.get("ratio", 0), seen.get("gradient_ratio", 0), seen.get("rise", 0) / (seen.get("noise") or 1)) > 1000
+    )
+
+
+@states(r"takes <n> times as long as usual")
+def slower(case: Case, n: str) -> bool:
+    return spells(n, case.finding.evidence["stall_s"] / case.finding.evidence["usual_s"])
+
+
+@states(r"it was <rate> at <@rate>; try <less>")
+def lower_rate(case: Case, rate: str, at_rate: int, less: str) -> bool:
+    then = case.at("lr", at_rate)
+    return spells(rate, then) and spells(less, then / 2)
+
+
+@states(r"<limit>, its 90th percentile before <@here>", r"90th percentile of the norms before <@here> \(<limit>\)")
+def usual_norm(case: Case, limit: str, at_here: int) -> bool:
+    return spells(limit, float(np.quantile(case.until("grad_norm", at_here), 0.9)))
+
+
+@states(r"peak (?:learning rate |was |rate )?\(?(?:of |was )?<x>", r"the peak was <x>")
+def peak_rate(case: Case, x: str) -> bool:
+    return spells(x, float(case.series("lr").values.max()))
+
+
+@states(r"[Ee]valuate every <n> \w+s, on text")
+def tenth(case: Case, n: str) -> bool:
+    return spells(n, max(case.span // 10, 1))
+
+
+@states(r"half as often \(every <n> ")
+def twice(case: Case, n: str) -> bool:
+    return spells(n, int(2 * case.finding.evidence["period_steps"]))
+
+
+@states(r"clipping at <x> absorbed it", r"(?:present limit of|limit was|clipping limit at) <x>")
+def limit(case: Case, x: str) -> bool:
+    return spells(x, case.header("grad_clip"))
+
+
+@states(r"(?:summed over|by)(?: the)? <n> accumulation steps")
+def accumulation(case: Case, n: str) -> bool:
+    return spells(n, case.header("grad_accum")) or spells(
+        n, round(case.finding.evidence.get("times_the_evaluation", case.finding.evidence.get("ratio", 0)))
+    )
+
+
+@states(r"peak of <x> from <@top> on")
+def at_peak_from(case: Case, x: str, at_top: int) -> bool:
+    rates = case.series("lr")
+    top = float(rates.values.max())
+    near, there = (int(rates.steps[int(np.argmax(rates.values >= share * top))]) for share in (0.95, 0.999))
+    return spells(x, top) and near <= at_top <= there
+
+
+@states(r"Warm up over <a> to <b> \w+s")
+def warm_up(case: Case, a: str, b: str) -> bool:
+    return spells(a, max(10, round(0.01 * case.span))) and spells(b, max(50, round(0.05 * case.span)))
+
+
+@states(r"Go on from <@end> for <a> to <b> \w+s")
+def decay(case: Case, at_end: int, a: str, b: str) -> bool:
+    tenth = max(case.span // 10, 1)
+    return at_end == case.run.last_step and spells(a, tenth) and spells(b, 2 * tenth)
+
+
+@states(r"Evaluate on <n> times as many tokens")
+def more_tokens(case: Case, n: str) -> bool:
+    return spells(n, (case.finding.evidence["sigma_share"] / 0.005) ** 2)
+
+
+@states(r"(?P<more>25%) more \w+s should take it from <now> to <then> \(± <error>\)")
+def forecast(case: Case, more: str, now: str, then: str, error: str) -> bool:
+    seen = case.finding.evidence
+    return (
+        spells(now, seen["level"])
+        and spells(then, seen["level"] - seen["expected_gain"])
+        and spells(error, 1.645 * seen["standard_error"])
+    )
+
+
+@states(r"Train on: \w+ (?P<end>[\d,]+) should reach <then>")
+def forecast_end(case: Case, end: str, then: str) -> bool:
+    seen = case.finding.evidence
+    return spells(end, round(case.finding.last_step * 1.25)) and spells(then, seen["level"] - seen["expected_gain"])
+
+
+@states(r"(?<!\()[Ee]very <period> \w+s")
+def period(case: Case, period: str) -> bool:
+    seen = case.finding.evidence
+    told = seen.get("period_steps", seen.get("period"))
+    return spells(period, round(told) if told is not None else max(case.span // 10, 1))
+
+
+@states(r"a learning rate of <x>, ten times the present one, for <n> ")
+def ten_times(case: Case, x: str, n: str) -> bool:
+    return math.isclose(parsed(x), 10 * case.series("lr").values.max(), rel_tol=0.06) and spells(
+        n, max(case.run.last_step // 10, 1)
+    )

@@ -1,0 +1,253 @@
+"""Where a metric starts, stands and ends, from where it rose, and to where it jumped."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tests.truth.case import Case, is_head, is_median, is_tail, lowest_windows
+from tests.truth.numbers import any_spells, spells
+from tests.truth.statement import states
+
+
+@states(r"\bends at <x>")
+def ends(case: Case, x: str) -> bool:
+    return (len(case.values) > 0 and spells(x, float(case.values[-1]))) or _is_rate_end(case, x)
+
+
+def _is_rate_end(case: Case, x: str) -> bool:
+    return case.finding.metric == "lr" and spells(x, float(case.values[-1]))
+
+
+@states(r"\bstarts at <x>\b", r"The first loss, <x>,")
+def starts(case: Case, x: str) -> bool:
+    return len(case.values) > 0 and spells(x, float(case.values[0]))
+
+
+@states(
+    r"(?:rose|crept up) from a median of <low> near <@low> to one of <high>(?: and stayed up, from| since) <@onset>"
+)
+def rose(case: Case, low: str, at_low: int, high: str, at_onset: int) -> bool:
+    """The level before the rise is the lowest of all of its width before the onset, and the other that of the end."""
+    if at_onset != case.finding.first_step:
+        return False
+    series = case.subject.thinned(1000)
+    row = max(int(np.searchsorted(series.steps, at_low, side="right")) - 1, 0)
+    lowest = lowest_windows(series.values, int(np.searchsorted(series.steps, at_onset)))
+    held = (spells(low, level) and start <= row < start + width for start, width, level in lowest)
+    return any(held) and is_tail(series.values, high)
+
+
+@states(r"the loss rose from a median of <low> to one of <high> from <@onset> on")
+def rose_somewhere(case: Case, low: str, high: str, at_onset: int) -> bool:
+    series = case.subject.thinned(1000)
+    onset = int(np.searchsorted(series.steps, case.finding.first_step))
+    lowest = any(spells(low, level) for _, _, level in lowest_windows(series.values, onset))
+    return at_onset == case.finding.first_step and lowest and is_tail(series.values, high)
+
+
+@states(r"jumped from <level> to <peak> at <@peak>")
+def jumped(case: Case, level: str, peak: str, at_peak: int) -> bool:
+    row = int(np.searchsorted(case.subject.steps, at_peak))
+    before = (
+        case.values[max(0, start - width) : start]
+        for start in range(max(1, row - 30), row + 1)
+        for width in range(1, 51)
+    )
+    return spells(peak, float(case.values[row])) and any(spells(level, float(np.median(near))) for near in before)
+
+
+@states(r"norm jumped to <peak> at <@peak>")
+def norm_jumped(case: Case, peak: str, at_peak: int) -> bool:
+    return spells(peak, case.at(case.finding.metric, at_peak))
+
+
+@states(r"jumped by <size> nats, from a median of <level>, where a checkpoint was loaded, at <@load>")
+def jumped_at_load(case: Case, size: str, level: str, at_load: int) -> bool:
+    row = int(np.searchsorted(case.subject.steps, at_load))
+    before = [float(np.median(case.values[max(0, row - k) : row])) for k in range(3, 60)]
+    return (
+        at_load == case.finding.first_step and spells(size, case.finding.evidence["jump"]) and any_spells(level, before)
+    )
+
+
+@states(
+    r"^(?P<metric>\S+) was best at <@best> \(<x>\)",
+    r"where (?P<metric>\S+) was lowest \(<x>\)",
+    r"(?P<metric>\S+) was lowest there \(<x>\)",
+)
+def best(case: Case, metric: str, x: str, at_best: int | None = None) -> bool:
+    series = case.series(metric.replace("#", "5") if metric not in case.run else metric) or case.subject
+    place = at_best is None or int(series.steps[int(np.argmin(series.values))]) == at_best
+    return place and spells(x, float(series.values.min()))
+
+
+@states(r"the best saved one, of <@saved>, has <x>")
+def best_saved(case: Case, at_saved: int, x: str) -> bool:
+    return spells(x, case.at(case.finding.metric, at_saved))
+
+
+@states(r"a median of <x> over its last <n> values", r"a median of <x> nats per token over its last <n> values")
+def tail_of(case: Case, x: str, n: str) -> bool:
+    return spells(n, max(3, len(case.values) // 10)) and spells(x, float(np.median(case.values[-int(n) :])))
+
+
+@states(r"a median of <x> over its first three")
+def head_of_three(case: Case, x: str) -> bool:
+    return spells(x, float(np.median(case.values[:3])))
+
+
+@states(r"the median of the first three is <x>", r"after <x> over its first three")
+def first_three(case: Case, x: str) -> bool:
+    return head_of_three(case, x)
+
+
+@states(r"a median of <x> over (?:its|the) last quarter(?: of <n> records)?", r"the median of its last quarter is <x>")
+def last_quarter(case: Case, x: str, n: str = "") -> bool:
+    values = case.subject.thinned(1000).values
+    return (not n or spells(n, len(case.subject))) and spells(x, float(np.median(values[-max(1, len(values) // 4) :])))
+
+
+@states(r"a median of <x> at first", r"the <x> it began with", r"after a median of <x> at first")
+def at_first(case: Case, x: str) -> bool:
+    return is_head(case.subject.thinned(1000).values, x)
+
+
+@states(r"flat at <level> from <@first> to <@last> \(<share%> of the run\)")
+def flat(case: Case, level: str, at_first: int, at_last: int, share: str) -> bool:
+    of_run = (at_last - at_first) / max(case.span, 1)
+    thinned = case.subject.thinned(1000).between(at_first, at_last).values
+    own = (at_first, at_last) == (case.finding.first_step, case.finding.last_step)
+    return own and spells(level, float(np.median(thinned))) and spells(share, of_run)
+
+
+@states(r"around <x>, the median of its second half")
+def second_half(case: Case, x: str) -> bool:
+    values = case.subject.thinned(1000).values
+    return spells(x, float(np.median(values[len(values) // 2 :])))
+
+
+@states(r"stayed within <band%> of <x> since <@since>")
+def stayed(case: Case, band: str, x: str, at_since: int) -> bool:
+    seen, late = case.finding.evidence, case.values[case.subject.steps >= at_since]
+    within = bool((np.abs(late - seen["level"]) <= seen["band"] * 1.001).all())
+    return (
+        within
+        and at_since == case.finding.first_step
+        and spells(x, seen["level"])
+        and spells(band, seen["band"] / seen["level"])
+    )
+
+
+@states(r"went from <a> to <b> at <@there>")
+def went(case: Case, a: str, b: str, at_there: int) -> bool:
+    row = int(np.searchsorted(case.subject.steps, at_there))
+    return spells(a, float(case.values[row - 1])) and spells(b, float(case.values[row]))
+
+
+@states(r"at every one of \d+ evaluations(?:, as if summed over \d+ accumulation steps)?: <a> and <b> at the end")
+def both_ends(case: Case, a: str, b: str) -> bool:
+    evaluation = case.run.evaluation
+    return (
+        spells(a, float(case.values[-1]))
+        and evaluation is not None
+        and spells(b, float(evaluation[1].finite.values[-1]))
+    )
+
+
+@states(r"became non-finite at <@bad>, after <x> \(")
+def became(case: Case, at_bad: int, x: str) -> bool:
+    return (
+        at_bad == case.finding.first_step
+        and spells(x, float(case.until("loss", at_bad)[-1]))
+        and not np.isfinite(case.run["loss"].between(at_bad, at_bad).values).any()
+    )
+
+
+@states(r"scale fell from (?:a median of )?<high> to <low>(?:, as good as 0)?, from")
+def scale_fell(case: Case, high: str, low: str) -> bool:
+    heights = (float(case.values.max()), case.finding.evidence["usual"])
+    return any(written in (high,) for written in (f"{height:,.5g}" for height in heights)) and spells(
+        low, float(case.values[-1])
+    )
+
+
+@states(
+    r"best at <@best> \(<x>, against <then> at the best loss\)",
+    r"Keep the checkpoint of <@best> if (?P<metric>\S+) counts \(<x>\)",
+)
+def measure(case: Case, at_best: int, x: str, then: str = "", metric: str = "") -> bool:
+    loss = case.subject
+    scores = [case.series(name) for name in case.run if name.startswith("val/") and name != case.finding.metric]
+    then_at = int(loss.steps[int(np.argmin(loss.values))])
+    return any(
+        at_best in s.steps
+        and spells(x, float(s.values[s.steps == at_best][0]))
+        and (not then or spells(then, float(s.values[s.steps <= then_at][-1])))
+        for s in scores
+    )
+
+
+@states(r"<@there> for [\w#]+, <@loss> for probabilities")
+def measures(case: Case, at_there: int, at_loss: int) -> bool:
+    return at_loss == int(case.subject.steps[int(np.argmin(case.values))]) and at_there in case.places
+
+
+@states(r"the mean of its last <n> values is <more%> higher")
+def mean_of_last(case: Case, n: str, more: str) -> bool:
+    return spells(more, float(np.mean(case.values[-int(n) :]) / case.values.min() - 1))
+
+
+@states(r"\) and has risen by <more%> since")
+def risen(case: Case, more: str) -> bool:
+    return spells(more, float(case.values[-1] / case.values.min() - 1))
+
+
+@states(r"the median of its last two values is <more%> higher")
+def median_of_two(case: Case, more: str) -> bool:
+    return spells(more, float(np.median(case.values[-2:]) / case.values.min() - 1))
+
+
+@states(r"has grown from <before> nats \(<@before>\) to <now>, mostly since <@since>")
+def gap(case: Case, before: str, at_before: int, now: str, at_since: int) -> bool:
+    seen = case.finding.evidence
+    quarter = case.run.first_step + 0.25 * case.span
+    begins = at_before == int(case.subject.steps[case.subject.steps >= quarter][0])
+    own = at_since == case.finding.first_step
+    return begins and own and spells(before, seen["gap_before"]) and spells(now, seen["gap"])
+
+
+@states(r"the last three evaluations one of <x>", r"last three evaluations have a median of <x>")
+def last_three(case: Case, x: str) -> bool:
+    evaluation = case.run.evaluation
+    values = evaluation[1].finite.values if evaluation else case.values
+    scale = (
+        1.0
+        if case.finding.metric.endswith("bpb") or "bits_per_byte" not in case.finding.evidence
+        else math.log(2) * case.header("bytes_per_token")
+    )
+    return spells(x, float(np.median(values[-3:]) / scale))
+
+
+@states(r"\(medians: <own> and <other>\)")
+def both_medians(case: Case, own: str, other: str) -> bool:
+    late = case.subject.steps >= case.finding.first_step
+    return is_median(case.values[late], own) and spells(other, case.finding.evidence["training"])
+
+
+@states(r"its last <n> values have (?:a median only <fall> below that of|no lower median than) its first <m>:")
+def hardly_lower(case: Case, n: str, m: str, fall: str = "") -> bool:
+    fell = float(np.median(case.values[: int(m)]) - np.median(case.values[-int(n) :]))
+    told = spells(fall, fell) if fall else fell <= 0
+    return (n, m) == ("3", "2") and told
+
+
+@states(r"swings by <size> around <x> in the last third of the run, <times> times as much")
+def wider(case: Case, size: str, x: str, times: str) -> bool:
+    seen = case.finding.evidence
+    return (
+        spells(x, seen["level"])
+        and spells(size, seen["amplitude"])
+        and spells(times, seen["amplitude"] / seen["amplitude_before"])
+    )
