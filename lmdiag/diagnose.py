@@ -13,6 +13,7 @@ import numpy as np
 from lmdiag.attribution import attribute
 from lmdiag.errors import show_if_debugging
 from lmdiag.finding import SHAPELESS, Finding, NotChecked, Rule, Severity
+from lmdiag.perplexity import Perplexity, perplexity_of
 from lmdiag.rules import RULES
 from lmdiag.run import Run
 
@@ -49,6 +50,7 @@ class Diagnosis:
     best: Best | None
     asked: tuple[str, ...] = ()
     known: int = 0
+    perplexity: Perplexity | None = None
 
     @property
     def looked(self) -> tuple[str, ...]:
@@ -125,7 +127,9 @@ def diagnose(
     attributed = attribute(findings, run.last_step - run.first_step)
     asked = tuple(rule.name for rule in rules)
     why = unjudged(run, asked, not_checked)
-    return Diagnosis(run, tuple(_worst_first(attributed)), tuple(not_checked), why, best_evaluation(run), asked)
+    told = tuple(_worst_first(attributed))
+    best, perplexity = best_evaluation(run), perplexity_of(run, attributed)
+    return Diagnosis(run, told, tuple(not_checked), why, best, asked, perplexity=perplexity)
 
 
 def unjudged(run: Run, asked: Sequence[str], not_checked: Iterable[NotChecked]) -> str:

@@ -17,7 +17,7 @@ FLOORS = [
     {"naming"},
     {"run", "loss_law"},
     {"finding", "looks", "advice", "pace", "layers", "task_measures"},
-    {"sources", "readers", "gather", "rules", "attribution", "forecast"},
+    {"sources", "readers", "gather", "rules", "attribution", "forecast", "perplexity"},
     {"diagnose", "compare"},
     {"reports", "charts", "fleet", "convert"},
     {"judging", "watching"},

@@ -11,7 +11,7 @@ from lmdiag.app.markup import headline, html, short
 from lmdiag.charts.palette import DARK, LIGHT
 from lmdiag.diagnose import Diagnosis
 from lmdiag.looks import LOOKS
-from lmdiag.reports.phrases import number
+from lmdiag.reports.phrases import number, perplexity
 from lmdiag.reports.summary import summarize
 from lmdiag.run import Run
 
@@ -51,8 +51,9 @@ def facts_of(diagnosis: Diagnosis) -> list[tuple[str, str]]:
         ("last loss", number(summary.loss_last)),
         ("lowest loss", number(summary.loss_min)),
     ]
-    if summary.perplexity_last is not None:
-        facts.append(("last perplexity", number(summary.perplexity_last)))
+    told = perplexity(diagnosis)
+    if told is not None:
+        facts += [(told[0], told[1])] + ([(f"best {told[0]}", told[2])] if told[2] else [])
     if best is not None:
         facts.append((f"best {best.metric}", f"{number(best.value)} at {run.place(best.step)}"))
     bits = bits_per_byte(run, best.value) if best is not None else None

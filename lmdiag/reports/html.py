@@ -27,6 +27,7 @@ from lmdiag.reports.phrases import (
     not_read,
     number,
     origin,
+    perplexity,
     source_of,
     suppressions,
     total,
@@ -129,8 +130,12 @@ def _facts(diagnosis: Diagnosis, summary: Summary) -> Iterator[tuple[str, str]]:
         yield "first loss", number(summary.loss_first)
         yield "last loss", number(summary.loss_last)
         yield "lowest loss", f"{number(summary.loss_min)} ({diagnosis.run.place(summary.loss_min_step or 0)})"
-    if summary.perplexity_last is not None:
-        yield "last perplexity", number(summary.perplexity_last)
+    told = perplexity(diagnosis)
+    if told is not None:
+        name, last, best = told
+        yield name, last
+        if best:
+            yield f"best {name}", best
     ahead = _forecast(diagnosis)
     if ahead is not None:
         yield (

@@ -10,6 +10,7 @@ from typing import Any
 
 from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Finding, severity_of
+from lmdiag.perplexity import Perplexity
 from lmdiag.reports.account import account_entry
 from lmdiag.reports.report import Report
 from lmdiag.reports.summary import summarize
@@ -92,11 +93,24 @@ def _steps(run: Run) -> dict[str, Any]:
 
 
 def _summary(diagnosis: Diagnosis) -> dict[str, Any]:
-    summary, best = summarize(diagnosis.run), diagnosis.best
+    summary, best, perplexity = summarize(diagnosis.run), diagnosis.best, diagnosis.perplexity
     return {
         "loss_first": plain(summary.loss_first),
         "loss_last": plain(summary.loss_last),
         "loss_min": plain(summary.loss_min),
-        "perplexity_last": plain(summary.perplexity_last),
+        "perplexity_last": None if perplexity is None else plain(perplexity.last),
+        "perplexity": None if perplexity is None else _perplexity(perplexity),
         "best": None if best is None else {"metric": best.metric, "step": best.step, "value": plain(best.value)},
+    }
+
+
+def _perplexity(found: Perplexity) -> dict[str, Any]:
+    """Return what `perplexity_last` is, and the best."""
+    return {
+        "kind": found.name,
+        "unit": "token",
+        "of": found.metric,
+        "step": found.step,
+        "records": found.records,
+        "best": plain(found.best),
     }

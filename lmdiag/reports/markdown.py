@@ -17,6 +17,7 @@ from lmdiag.reports.phrases import (
     looked,
     not_read,
     number,
+    perplexity,
     source_of,
     suppressions,
     total,
@@ -81,6 +82,10 @@ def _section(diagnosis: Diagnosis) -> Iterator[str]:
         return
     yield ""
     yield f"### {LOOKS[diagnosis.shown].icon} {escape(source_of(diagnosis.run))}"
+    told = perplexity(diagnosis)
+    if told is not None:
+        yield ""
+        yield escape(f"{told[0].capitalize()}: {told[1]}{f', {told[2]} at best' if told[2] else ''}.")
     if diagnosis.verdict == "not-judged":
         yield ""
         yield escape(looked(diagnosis))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 WORDS = {name: look.word for name, look in LOOKS.items()}
 
 PASSED_OVER_SHOWN = 3
+LARGEST_PERPLEXITY = 1e6  # beyond every vocabulary in use; the digits say nothing
 
 
 def number(value: float | None) -> str:
@@ -58,6 +59,25 @@ def checkpoint(diagnosis: Diagnosis) -> str:
     averaged = evaluation is not None and best.metric not in diagnosis.run.series
     mean = f", {evaluation[1].source_name}" if averaged and evaluation else ""
     return f"{diagnosis.run.place(best.step)} ({best.metric} {number(best.value)}{mean})"
+
+
+def perplexity(diagnosis: Diagnosis) -> tuple[str, str, str] | None:
+    """Write the perplexity of a run: its name and unit, its value and of which loss that is, and the best, "" where that is it.
+
+    None where the run has none.
+    """
+    found, run = diagnosis.perplexity, diagnosis.run
+    if found is None:
+        return None
+    one = f"{found.metric} at {run.place(found.step)}"
+    single = found.records == 1 or math.isnan(found.last)
+    of = one if single else f"median of the last {found.records:,} training losses"
+    best = "" if found.best == found.last else _in_words(found.best)
+    return f"{found.name} per token", f"{_in_words(found.last)} ({of})", best
+
+
+def _in_words(value: float) -> str:
+    return "over 1,000,000" if value > LARGEST_PERPLEXITY else number(value)
 
 
 def visible(text: str) -> str:

@@ -18,15 +18,15 @@ from lmdiag.reports.phrases import (
     evidence,
     looked,
     not_read,
-    number,
     origin,
     passed_over,
+    perplexity,
     source_of,
     suppressions,
     total,
 )
 from lmdiag.reports.report import Report
-from lmdiag.reports.summary import Summary, summarize
+from lmdiag.reports.summary import summarize
 from lmdiag.reports.terminal import Style, aligned, severity_look, verdict_look
 from lmdiag.run import Run
 
@@ -77,7 +77,7 @@ def _run(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
     yield f"{style.paint(words, colour, bold=True)}  {style.paint(source_of(run), bold=True)}"
     yield from style.listed(origin(run, summary), 2, dim=True)
     yield from _curves(diagnosis, style)
-    yield from style.listed(_results(diagnosis, summary), 2)
+    yield from style.listed(_results(diagnosis), 2)
     yield from _findings(diagnosis, style)
     yield from _coverage(diagnosis, style)
 
@@ -99,11 +99,12 @@ def _curves(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
         yield f"  {begin} {style.paint(found, bold=True)} {end}"
 
 
-def _results(diagnosis: Diagnosis, summary: Summary) -> list[str]:
+def _results(diagnosis: Diagnosis) -> list[str]:
     parts = []
-    if summary.perplexity_last is not None:
-        parts.append(f"perplexity {number(summary.perplexity_last)} at the end")
-        parts.append(f"{number(summary.perplexity_min)} at best")
+    told = perplexity(diagnosis)
+    if told is not None:
+        name, last, best = told
+        parts += [f"{name} {last}", *([f"{best} at best"] if best else [])]
     if diagnosis.best is not None:
         parts.append(f"keep {checkpoint(diagnosis)}")
     return parts

@@ -5,6 +5,7 @@ import pytest
 
 from lmdiag.diagnose import Best, Diagnosis
 from lmdiag.finding import Advice, Finding, NotChecked, Severity
+from lmdiag.perplexity import perplexity_of
 from lmdiag.reports.left_out import Unreadable
 from lmdiag.reports.report import Report
 from lmdiag.rules import RULES
@@ -34,7 +35,8 @@ def healthy():
         events=(Event("end", 2000, fields={"status": "completed"}),),
     )
     refusals = (NotChecked("the log has no per-layer statistics", "dead-layer"),)
-    return Diagnosis(run, (), refusals, "", Best("val/loss", 1900, 3.04), ASKED)
+    best = Best("val/loss", 1900, 3.04)
+    return Diagnosis(run, (), refusals, "", best, ASKED, perplexity=perplexity_of(run))
 
 
 @pytest.fixture
@@ -55,7 +57,8 @@ def sick():
         notes=("Steps were counted from the records: the log has no step column.",),
         skipped=(Skipped(812, "not JSON", 1), Skipped(900, "no number in it", 3)),
     )
-    return Diagnosis(run, (diverged(), not_finite(), norm_spike()), refusals(), "", Best("val/loss", 1300, 3.05), ASKED)
+    found, best = (diverged(), not_finite(), norm_spike()), Best("val/loss", 1300, 3.05)
+    return Diagnosis(run, found, refusals(), "", best, ASKED, perplexity=perplexity_of(run))
 
 
 def diverged():

@@ -7,7 +7,7 @@ from lmdiag.finding import Severity
 from lmdiag.reports import FORMATS, render
 from lmdiag.reports.entries import count_alarms, worst_first
 from lmdiag.reports.report import Report
-from lmdiag.reports.summary import perplexity, summarize
+from lmdiag.reports.summary import summarize
 from lmdiag.run import Run, Series
 
 
@@ -27,13 +27,8 @@ def test_findings_are_counted_by_severity(report, sick):
 def test_a_summary_of_nothing_is_empty():
     assert summarize(Run("a", {})).loss_last is None
     only_nan = summarize(Run("a", {"loss": Series(np.array([1]), np.array([np.nan]))}))
-    assert (only_nan.loss_min, only_nan.perplexity_min) == (None, None)
+    assert only_nan.loss_min is None
     assert np.isnan(only_nan.loss_last)
-
-
-@pytest.mark.parametrize("objective", ["classification", "reinforcement", "composite"])
-def test_what_is_no_language_model_has_no_perplexity(objective):
-    assert perplexity(1.0, objective) is None
 
 
 @pytest.mark.parametrize("name", FORMATS)

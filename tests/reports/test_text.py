@@ -25,7 +25,8 @@ def test_a_healthy_run_takes_a_few_calm_lines(healthy):
         "✓ healthy  runs/good.jsonl",
         "  lmdiag-log/1 · steps 1–2,000 · 2,000 values of loss · completed",
     ]
-    assert "keep step 1,900 (val/loss 3.04)" in lines[6]
+    assert lines[6].startswith("  perplexity per token 21.41 (val/loss at step 2,000) · 20.83 at best")
+    assert "keep step 1,900 (val/loss 3.04)" in lines[7]
     assert lines[-1] == f"  Nothing found: {len(RULES) - 1} of {len(RULES)} rules could look."
     assert "Not checked: dead-layer: the log has no per-layer statistics." in render(
         Report((healthy,)), Style(verbose=True)

@@ -171,7 +171,10 @@ def _message(metric: str, seen: Progress, flat: bool) -> str:
         )
     gain = f"a gain of {seen.gain / abs(seen.end or 1):.2%}" if seen.gain > 0 else "no gain"
     why = "without a downward trend" if flat else gain
-    return f"{name} does not fall: {start} at the start, {end} at the end, {why} in {seen.records:,} records."
+    return (
+        f"{name} does not fall: a median of {start} at first, a median of {end} over the last quarter, {why} in "
+        f"{seen.records:,} records."
+    )
 
 
 def _advice(run: Run, schedule: Phases | None) -> tuple[str, ...]:

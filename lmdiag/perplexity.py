@@ -1,0 +1,91 @@
+"""The perplexity of a run: of its evaluation, else of the tail of its training loss, and none where it would mean nothing."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lmdiag.finding import Finding
+from lmdiag.patterns import lazy
+from lmdiag.run import Run, Series, masked_zeros
+from lmdiag.stats.windows import median, rolling_median
+
+LARGEST_UNIFORM = 13.0  # nats: a loss always above it is no mean over tokens, for no vocabulary in use is so large
+TAIL, LEAST_TAIL = 10, 3  # the last tenth of the training losses, three at least: one batch is luck
+ABOVE_UNIFORM = 1.05  # times the uniform guess: a run that ends above it has not shown that its scale is right
+# What only programs log that train for something else: reward models, embeddings, rankings, speech.
+OTHER_AIMS = lazy(
+    r"(^|[/_-])(cosine|pearson|spearman|ndcg|mrr|triplet|contrastive|margins?|(min|mean|max)_reward|wer|cer)($|[/_@-])",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Perplexity:
+    """exp of a loss in nats per token: the last and the lowest of `metric`, the last one at `step`.
+
+    Each is of one evaluation, or of the median of `records` training losses. Of a masked model it is a pseudo-perplexity: its
+    probabilities are those of tokens given all others.
+    """
+
+    metric: str
+    step: int
+    last: float
+    best: float
+    records: int = 1
+    masked: bool = False
+
+    @property
+    def name(self) -> str:
+        """`perplexity` or `pseudo-perplexity`."""
+        return "pseudo-perplexity" if self.masked else "perplexity"
+
+
+def perplexity_of(run: Run, findings: Iterable[Finding] = ()) -> Perplexity | None:
+    """Return the perplexity of a run; None for other objectives, for losses that are masked, summed, or not above 0.
+
+    A `findings` that refutes the scale of a loss takes it out: of the training loss `wrong-loss-scale`, of any the accuracy beside it.
+
+    >>> losses = Series(np.arange(40), np.full(40, 3.0))
+    >>> found = perplexity_of(Run("a", {"loss": losses, "val/loss": losses.at(slice(0, 2))}))
+    >>> found.metric, found.step, round(found.last, 2), perplexity_of(Run("a", {"loss": losses})).records
+    ('val/loss', 1, 20.09, 4)
+    """
+    if run.objective not in ("causal-lm", "masked-lm") or any(OTHER_AIMS.search(name) for name in run):
+        return None
+    if run.config.get("loss_reduction") == "sum":
+        return None
+    refuted = {finding.metric for finding in findings if _refutes_scale(finding)}
+    if run.evaluation_loss is not None:
+        return None if run.evaluation_loss[0] in refuted else _of(run, *run.evaluation_loss, 1)
+    loss = run.series.get("loss")
+    if loss is None or "loss" in refuted or masked_zeros(loss.values).any():
+        return None
+    return _of(run, "loss", loss, min(max(LEAST_TAIL, len(loss) // TAIL), len(loss.finite)))
+
+
+def _refutes_scale(finding: Finding) -> bool:
+    seen = finding.evidence
+    if finding.rule != "wrong-loss-scale":
+        return finding.rule == "accuracy-mismatch"
+    return seen.get("end", math.inf) > ABOVE_UNIFORM * seen.get("uniform", 0.0)
+
+
+def _of(run: Run, metric: str, losses: Series, records: int) -> Perplexity | None:
+    finite = losses.finite.values
+    if not len(finite) or finite.min() <= 0 or finite.min() > LARGEST_UNIFORM:
+        return None
+    end = float(losses.values[-1])
+    last = float(median(finite[-records:])) if math.isfinite(end) else end
+    best = float(rolling_median(finite, records).min())
+    return Perplexity(metric, int(losses.steps[-1]), _exp(last), _exp(best), records, run.objective == "masked-lm")
+
+
+def _exp(loss: float) -> float:
+    """Return exp(loss), infinity where that is too large to write down."""
+    try:
+        return math.exp(loss)
+    except OverflowError:
+        return math.inf
