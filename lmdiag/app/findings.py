@@ -9,7 +9,7 @@ from lmdiag.app.markup import badge, html, plain
 from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Finding, severity_of
 from lmdiag.looks import LOOKS
-from lmdiag.reports.phrases import number
+from lmdiag.reports.evidence import evidence
 from lmdiag.rules import RULES
 from lmdiag.run import Run
 
@@ -67,9 +67,9 @@ def _details(finding: Finding) -> None:
     if finding.evidence:
         rows = "".join(
             f'<tr><th scope="row" style="text-align:left;font-weight:400;opacity:.75;padding:.1rem 1.2rem .1rem 0">'
-            f'{html(name.replace("_", " "))}</th><td style="text-align:right;font-variant-numeric:tabular-nums">'
-            f"{html(number(value))}</td></tr>"
-            for name, value in finding.evidence.items()
+            f'{html(name)}</th><td style="text-align:right;font-variant-numeric:tabular-nums">'
+            f"{html(value)}</td></tr>"
+            for name, value in evidence(finding)
         )
         st.html(f'<table aria-label="evidence" style="font-size:.9rem;border-collapse:collapse">{rows}</table>')
     if finding.advice:

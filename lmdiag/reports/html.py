@@ -20,6 +20,7 @@ from lmdiag.forecast import Forecast
 from lmdiag.looks import LOOKS
 from lmdiag.reports.account import account_line, left_out
 from lmdiag.reports.entries import entries, main_finding, worst_first
+from lmdiag.reports.evidence import evidence
 from lmdiag.reports.phrases import (
     by_reason,
     checkpoint,
@@ -83,7 +84,7 @@ def render(report: Report) -> str:
         version=__version__,
         report=report,
         looks=LOOKS,
-        evidence=lambda finding: [(name.replace("_", " "), number(value)) for name, value in finding.evidence.items()],
+        evidence=evidence,
         total=total(report.verdicts, len(report.unreadable)),
         suppressed=suppressions(report.suppressed),
         runs=list(_sections(report)),

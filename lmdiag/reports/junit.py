@@ -8,8 +8,9 @@ from xml.etree import ElementTree
 
 from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Finding, fails, severity_of
+from lmdiag.reports.evidence import evidence
 from lmdiag.reports.left_out import Unreadable
-from lmdiag.reports.phrases import evidence, source_of
+from lmdiag.reports.phrases import source_of
 from lmdiag.reports.report import Report
 from lmdiag.run import Run
 
@@ -67,7 +68,7 @@ def _words(run: Run, findings: Sequence[Finding]) -> str:
     lines = []
     for f in findings:
         lines.append(f"{severity_of(f).label}, {run.place(f.first_step, f.last_step)}: {f.message}")
-        lines += [", ".join(evidence(f))] if f.evidence else []
+        lines += [", ".join(map(" ".join, evidence(f)))] if f.evidence else []
         lines += [f"{rank}. {advice}" for rank, advice in enumerate(f.advice, 1)]
     return _clean("\n".join(lines))
 

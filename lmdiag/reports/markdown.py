@@ -10,10 +10,10 @@ from lmdiag.finding import Finding, severity_of
 from lmdiag.looks import LOOKS
 from lmdiag.reports.account import account_line, left_out
 from lmdiag.reports.entries import Entry, count_alarms, entries, main_finding, worst_first
+from lmdiag.reports.evidence import evidence
 from lmdiag.reports.phrases import (
     by_reason,
     checkpoint,
-    evidence,
     looked,
     not_read,
     number,
@@ -109,7 +109,7 @@ def _finding(run: Run, entry: Entry) -> Iterator[str]:
     yield escape(finding.message)
     if finding.evidence:
         yield ""
-        yield f"Evidence: {escape('; '.join(evidence(finding)))}"
+        yield f"Evidence: {escape('; '.join(map(' '.join, evidence(finding))))}"
     if finding.advice:
         yield ""
         yield from (f"{rank}. {escape(advice)}" for rank, advice in enumerate(finding.advice, 1))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lmdiag.account import Skipped
-from lmdiag.finding import Finding, NotChecked
+from lmdiag.finding import NotChecked
 from lmdiag.looks import LOOKS
 from lmdiag.run import Run
 
@@ -155,6 +155,7 @@ def total(verdicts: Mapping[str, int], unreadable: int = 0) -> str:
 def suppressions(suppressed: Iterable[Suppressed]) -> list[str]:
     """Write which findings do not count, grouped by why.
 
+    >>> from lmdiag.finding import Finding
     >>> from lmdiag.reports.report import Suppressed
     >>> suppressions([Suppressed(Run("a", {}), Finding("…", 1, 2, rule="plateau"), "planned")] * 2)
     ['2 findings do not count (plateau): planned.']
@@ -179,15 +180,6 @@ def passed_over(files: Sequence[PassedOver]) -> str:
     said = ", ".join(f"{file.source} ({file.why})" for file in shown)
     more = f" and {count(others, 'other')} (all: -f json)" if others > 0 else ""
     return f"{count(len(files), 'file')} passed over: {said}{more}."
-
-
-def evidence(finding: Finding) -> list[str]:
-    """Write the numbers that show a finding.
-
-    >>> evidence(Finding("…", 1, 2, evidence={"level_before": 3.02, "records": 12}))
-    ['level before 3.02', 'records 12']
-    """
-    return [f"{name.replace('_', ' ')} {number(value)}" for name, value in finding.evidence.items()]
 
 
 def origin(run: Run, summary: Summary) -> list[str]:

@@ -10,12 +10,12 @@ from lmdiag.finding import Finding, severity_of
 from lmdiag.reports.account import account_line, account_lines, left_out
 from lmdiag.reports.curves import curve_rows, marks
 from lmdiag.reports.entries import Entry, entries, worst_first
+from lmdiag.reports.evidence import evidence
 from lmdiag.reports.overview import overview
 from lmdiag.reports.phrases import (
     by_reason,
     checkpoint,
     count,
-    evidence,
     looked,
     not_read,
     origin,
@@ -132,7 +132,7 @@ def _finding(run: Run, rank: int, finding: Finding, style: Style) -> Iterator[st
     where = run.place(finding.first_step, finding.last_step)
     yield f"{rank} {style.paint(words, colour, bold=True)}  {style.paint(finding.rule, bold=True)}  {where}"
     yield from style.paragraph(finding.message, 4)
-    yield from style.listed(evidence(finding), 4, dim=True)
+    yield from style.listed([" ".join(pair) for pair in evidence(finding)], 4, dim=True)
     for advice in finding.advice if style.verbose else finding.advice[:ADVICE_SHOWN]:
         yield from style.paragraph(advice, 4, "→ ", colour="green")
 

@@ -27,7 +27,7 @@ def test_a_sick_run_has_a_section_with_evidence_and_numbered_advice(report):
     text = render(report)
     assert "### ✗ runs/bad.jsonl" in text
     assert "**✗ error: divergence** (steps 1,301–2,000)" in text
-    assert "Evidence: rebound 5.02; level before 3.02; z ∞" in text
+    assert "Evidence: rise 5.02; level before 3.02; z ∞" in text
     assert "\n4. Look at the batches" in text
     assert "Explained by it:\n\n- ✗ error: non-finite-loss (steps 1,901–2,000): 100 of 2,000 losses" in text
     assert "- Not checked: late-warmup, flat-schedule: the log has no lr." in text

@@ -67,7 +67,7 @@ def test_a_sick_run_fits_a_screen_and_says_everything(sick):
         "✗ unhealthy runs/bad.jsonl",
         "1 restart · not completed",
         "1 ✗ error divergence steps 1,301–2,000",
-        "rebound 5.02 · level before 3.02 · z ∞",
+        "rise 5.02 · level before 3.02 · z ∞",
         "→ Lower the learning rate: it was 0.003 at step 1,301; try 0.0015.",
         "↳ also follows from it: non-finite-loss; -v",
         "2 ! warning gradient-spike steps 1,291–1,320",
