@@ -58,7 +58,7 @@ UNTRUE = [
     ("gradient-spike", "gradient-spike", "clipping at 1.0", "clipping at 10.0"),
     ("overfitting", "overfitting", "best at step 25", "best at step 50"),
     ("overfitting", "overfitting", "(3.279)", "(3.297)"),
-    ("overfitting", "overfitting", "35.2%", "32.5%"),
+    ("overfitting", "overfitting", "by 35.", "by 53."),
     ("not-learning", "not-learning", "a median of 4.802", "a median of 4.208"),
     ("plateau", "plateau", "70% of the run", "50% of the run"),
     ("zero-lr", "zero-lr", "is 0 from step 151 on (50%", "is 0 from step 151 on (60%"),

@@ -19,7 +19,7 @@ STATISTICS = frozenset(
     "standard_errors standard_error rank_trend deviations mean_difference_in_sigma likeness spread amplitude amplitude_before band "
     "band largest_gain promised_gain expected_gain noise sigma detection_limit improvement came_in_the_run drop drop_share growth "
     "jump loss_rise late_share gradient_growth difference allowed regular_share noise_scale_in_batches typical_excess excess "
-    "recovery_records signs score step_size rise_share fall rebound rise crossings gap_before lost_s ratio largest_ratio gradient_ratio before_s usual_s share gain_of_metric at_boundaries".split()
+    "guess gain cost_steps times_its_noise recovery_records signs score step_size rise_share fall rebound rise crossings gap_before lost_s ratio largest_ratio gradient_ratio before_s usual_s share gain_of_metric at_boundaries".split()
 )
 
 
@@ -155,7 +155,9 @@ MEANINGS: dict[str, Meaning] = {
         value, float(np.median(evaluation(case)[-3:])) / math.log(2) / case.header("bytes_per_token")
     ),
     "loss-spike.peak": lambda case, value: any(same(value, float(v)) for v in case.during()),
-    "overfitting.end": lambda case, value: any(same(value, float(np.mean(case.values[-k:]))) for k in (1, 2, 3)),
+    "overfitting.end": lambda case, value: any(
+        same(value, float(np.mean(case.values[-k:]))) for k in range(1, max(4, len(case.values) // 5 + 1))
+    ),
     "too-low-loss.end": median_of(lambda case: case.values[-max(3, len(case.values) // 10) :]),
     "not-learning.end": median_of(
         lambda case: case.subject.thinned(1000).values[-(len(case.subject.thinned(1000)) // 4) :]
@@ -191,6 +193,9 @@ MEANINGS: dict[str, Meaning] = {
     ),
     "training": lambda case, value: case.series("loss").values.min() <= value <= case.series("loss").values.max(),
     # of counts and shares
+    "repeated": lambda case, value: value == len(case.during()),
+    "after_records": lambda case, value: value == int((case.subject.steps < case.finding.first_step).sum()),
+    "nats": lambda case, value: 0 < value < np.ptp(case.values),
     "records": records,
     "non-finite-loss.records": lambda case, value: value == not_finite(case),
     "non-finite-loss.share": lambda case, value: same(value, not_finite(case) / held(case)),

@@ -109,13 +109,22 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     if found is None:
         return
     name = found.metric or ("The loss" if metric == "loss" else metric)
-    after = "" if found.metric else f", after {figure(float(losses.values[0]))} in its first record"
+    after = (
+        "" if found.metric or not losses.values[0] else f", after {figure(float(losses.values[0]))} in its first record"
+    )
     yield Finding(
         f"{name} stays at {figure(found.level or kept.value)}{after}: {found.words} ({seen.records:,} records).",
         int(losses.steps[0]),
         int(losses.steps[-1]),
         found.metric or metric,
-        {"start": seen.start, "end": seen.end, "fall": seen.fall, "guess": found.cost, "records": seen.records},
+        {
+            "start": seen.start,
+            "end": seen.end,
+            "level": found.level or kept.value,
+            "fall": seen.fall,
+            "guess": found.cost,
+            "records": seen.records,
+        },
         _advice(run),
         found.severity,
     )

@@ -103,6 +103,7 @@ def check(run: Run, curve: Curve, *, trivial: float = 0.01, hidden: float = 0.10
             "start": seen.start,
             "end": seen.end,
             "fall": seen.fall,
+            "gain": seen.gain,
             "rank_trend": seen.rank_trend,
             "records": seen.records,
         },

@@ -32,7 +32,7 @@ def into_the_run(case: Case, n: str) -> bool:
     return spells(n, case.finding.first_step - case.run.first_step)
 
 
-@states(r"after <n> (?:tokens|steps|samples), more than")
+@states(r"after <n> (?:tokens|steps|samples),?(?: still)? more than")
 def trained_for(case: Case, n: str) -> bool:
     return spells(n, int(case.subject.steps[-1] - case.subject.steps[0]))
 
@@ -44,16 +44,12 @@ def enough_epochs(case: Case, n: str) -> bool:
 
 @states(r", <n> times its noise")
 def above_noise(case: Case, n: str) -> bool:
-    seen = case.finding.evidence
-    return spells(n, seen["rise"] / seen["noise"])
+    return spells(n, case.finding.evidence["times_its_noise"])
 
 
 @states(r"(?P<most>more than 1,000) times")
 def far_more(case: Case, most: str) -> bool:
-    seen = case.finding.evidence
-    return (
-        max(seen.get("ratio", 0), seen.get("gradient_ratio", 0), seen.get("rise", 0) / (seen.get("noise") or 1)) > 1000
-    )
+    return max(case.finding.evidence.get(name, 0) for name in ("ratio", "gradient_ratio", "times_its_noise")) > 1000
 
 
 @states(r"takes <n> times as long as usual")

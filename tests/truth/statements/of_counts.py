@@ -119,3 +119,14 @@ def such_records(case: Case, n: str) -> bool:
 @states(r"^<n> of <all> layers receives? no gradient in any record")
 def all_dead(case: Case, n: str, all: str) -> bool:
     return spells(n, case.finding.evidence["layers"]) and spells(all, case.finding.evidence["of"])
+
+
+@states(r"a gain of <share%> in <n> records")
+def gain(case: Case, share: str, n: str) -> bool:
+    seen = case.finding.evidence
+    return spells(share, seen["gain"] / abs(seen["end"])) and spells(n, len(case.subject))
+
+
+@states(r"; <share%> of the time since then is lost")
+def time_lost(case: Case, share: str) -> bool:
+    return spells(share, 1 - case.finding.evidence["before_s"] / case.finding.evidence["after_s"])

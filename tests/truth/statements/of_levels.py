@@ -194,14 +194,32 @@ def measures(case: Case, at_there: int, at_loss: int) -> bool:
     return at_loss == int(case.subject.steps[int(np.argmin(case.values))]) and at_there in case.places
 
 
-@states(r"the mean of its last <n> values is <more%> higher")
-def mean_of_last(case: Case, n: str, more: str) -> bool:
-    return spells(more, float(np.mean(case.values[-int(n) :]) / case.values.min() - 1))
+@states(r"has risen since, from a level of <low> to <high>: by <more%>")
+def risen(case: Case, low: str, high: str, more: str) -> bool:
+    seen = case.finding.evidence
+    near = case.values.min() <= seen["level_before"] <= case.values[0]
+    share = seen["rise"] / seen["level_before"]
+    return near and spells(low, seen["level_before"]) and spells(high, seen["end"]) and spells(more, share)
 
 
-@states(r"\) and has risen by <more%> since")
-def risen(case: Case, more: str) -> bool:
-    return spells(more, float(case.values[-1] / case.values.min() - 1))
+@states(r"stays at <x>, after <first> in its first record:", r"stays at <x>:")
+def stays(case: Case, x: str, first: str = "") -> bool:
+    told = not first or spells(first, float(case.values[0]))
+    return told and spells(x, case.finding.evidence["level"])
+
+
+@states(r"its <n> values are, digit for digit, the first ones \(<a>, <b>, …\)")
+def again(case: Case, n: str, a: str, b: str) -> bool:
+    values = case.during()
+    same = bool((values == case.values[: len(values)]).all()) and spells(n, len(values))
+    return same and spells(a, float(values[0])) and spells(b, float(values[1]))
+
+
+@states(r"is <size> nats \(<share%>\) lower from <@first> to <@last> only")
+def dip(case: Case, size: str, share: str, at_first: int, at_last: int) -> bool:
+    seen = case.finding.evidence
+    own = (at_first, at_last) == (case.finding.first_step, case.finding.last_step)
+    return own and spells(size, seen["nats"]) and spells(share, seen["nats"] / seen["level_before"])
 
 
 @states(r"the median of its last two values is <more%> higher")
