@@ -269,3 +269,15 @@ def wider(case: Case, size: str, x: str, times: str) -> bool:
         and spells(size, seen["amplitude"])
         and spells(times, seen["amplitude"] / seen["amplitude_before"])
     )
+
+
+@states(r"rose from <low> to <high> in \w+ <first>–<top> and was back at <@back>: <share%> of the run")
+def hump(case: Case, low: str, high: str, first: str, top: str, at_back: int, share: str) -> bool:
+    seen, finding = case.finding.evidence, case.finding
+    begins, tops = (int(step.replace(",", "")) for step in (first, top))
+    places = (begins, at_back) == (finding.first_step, finding.last_step) and begins <= tops <= at_back
+    of_run = (at_back - begins) / max(case.span, 1)
+    told = spells(low, seen["level"]) and spells(high, seen["highest"]) and spells(share, of_run)
+    row = int(np.searchsorted(case.subject.steps, tops))
+    near = (float(np.median(case.values[max(row - width, 0) : row + width + 1])) for width in range(21))
+    return places and told and any(spells(high, level) for level in near)
