@@ -27,6 +27,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "lr-too-low": ("convergence", "extreme-update-ratio", "worse-than-reference"),
     "lr-jump": ("divergence", "loss-spike"),
     "repeated-stretch": ("divergence", "slow-drift", "loss-spike", "level-shift"),
+    "early-divergence": BLOWN_UP,
     "divergence": BLOWN_UP,
     "temporary-divergence": ("oscillation", "slow-drift", "spikes", "gradient-spike", "level-shift"),
     "oscillation": ("growing-oscillation", "spikes", "gradients", "convergence"),

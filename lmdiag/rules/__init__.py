@@ -25,6 +25,7 @@ from lmdiag.rules.data import (
 )
 from lmdiag.rules.divergence import (
     divergence,
+    early_divergence,
     growing_oscillation,
     oscillation,
     rising_instability,
@@ -101,6 +102,7 @@ RULES: tuple[Rule, ...] = (
     lr_too_high.check,
     lr_too_low.check,
     lr_jump.check,
+    early_divergence.check,
     divergence.check,
     oscillation.check,
     temporary_divergence.check,

@@ -9,7 +9,7 @@ from trainers.faults.machine import CrashAndResume
 class LrTooHigh(Fault):
     """The learning rate is 256 times too high and does not fall, and nothing is clipped."""
 
-    rules = ("divergence", "lr-too-high")
+    rules = ("divergence", "lr-too-high", "early-divergence")
     remedy = "lower the learning rate and clip gradients"
     advised = "Lower the learning rate"
     changes = {"lr": lambda s: 256 * s.lr, "schedule": "constant", "grad_clip": 0.0}
