@@ -9,7 +9,7 @@ from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.level import Level, level
-from lmdiag.stats.limits import FEW_PLANNED, KNOWS, LEARNS, NEAR_UNIFORM
+from lmdiag.stats.limits import FEW_PLANNED, KNOWS, LEARNS, NEAR_UNIFORM, SURE
 from lmdiag.stats.phases import phases
 from lmdiag.stats.progress import Progress, progress
 from lmdiag.stats.trend import mann_kendall, total_gain
@@ -24,7 +24,8 @@ WARMING_LOW = 10.3  # nats: ln of 30,000 tokens
 UNTRAINED, LEAST_OF_UNIFORM = 0.06, 0.62  # of ln V: how near it a first loss lies; unigram entropies are 0.65 to 0.8
 FREQUENCY_RECORDS, FREQUENCY_STEPS, FREQUENCY_FALL = 20, 1000, 0.15
 KNOWN_RECORDS, FEWEST_EVALUATIONS = 15, 6  # fewer say too little about a level
-LASTS, HALF = 0.8, 0.5  # of the records, at the level; half of them where the evaluation says the same
+FALLS = 3.0  # times the gain of a flat curve: what falls by more need not be looked at closely
+LASTS = 0.8  # of the records, at the level
 STATED_BELOW, STATED_ABOVE = 0.01, 0.03  # of a stated cost: the sampling of the text; what random weights add to it
 CLASSES_NEAR = 0.02  # of ln k, beside an accuracy or a ROC curve that agrees
 BETTER, LEAST_OF_GUESS = 1.10, 0.8  # accuracy times e^loss, of a model that guesses among e^loss answers: 1
@@ -97,15 +98,13 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     if share is not None and share < FEW_PLANNED:
         yield NotChecked(f"only {share:.1%} of the planned steps are done")
         return
-    seen, kept = progress(losses.values), level(losses.values, LASTS)
+    seen = progress(losses.values)
     found = _uniform(run, losses, seen) or _above_frequencies(run, losses, seen)
-    if found is None and len(losses) >= KNOWN_RECORDS:
-        found = (
-            _stated(run, losses, kept, flat)
-            or _first_drop(run, losses, kept, flat)
-            or _coin(run, losses, kept, near, flat)
-        )
-        found = found or _accuracy(run, kept, flat) or _roc(run, kept)
+    may_stay = seen.gain < FALLS * flat * abs(seen.end) + SURE * seen.gain_error
+    if found is None and len(losses) >= KNOWN_RECORDS and may_stay:
+        kept = level(losses.values, LASTS)
+        found = _stated(run, losses, kept, flat) or _first_drop(run, losses, kept, flat)
+        found = found or _coin(run, losses, kept, near, flat) or _accuracy(run, kept, flat) or _roc(run, kept)
     if found is None:
         return
     name = found.metric or ("The loss" if metric == "loss" else metric)
@@ -113,7 +112,7 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
         "" if found.metric or not losses.values[0] else f", after {figure(float(losses.values[0]))} in its first record"
     )
     yield Finding(
-        f"{name} stays at {figure(found.level or kept.value)}{after}: {found.words} ({seen.records:,} records).",
+        f"{name} stays at {figure(found.level or level(losses.values, LASTS).value)}{after}: {found.words} ({seen.records:,} records).",
         int(losses.steps[0]),
         int(losses.steps[-1]),
         found.metric or metric,

@@ -7,9 +7,9 @@ from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run
 from lmdiag.stats.limits import LONGEST
-from lmdiag.stats.noise import MAD_TO_SIGMA, MEDIAN_ERROR, scatter
+from lmdiag.stats.noise import MEDIAN_ERROR, lasting_scatter, scatter
 from lmdiag.stats.rebound import sustained_rise
-from lmdiag.stats.windows import centred_median, median, quantile, rolling_median
+from lmdiag.stats.windows import quantile, rolling_median
 
 POINTS = 12
 WIDTH, WIDEST = 3, 9  # records of the window that is compared: less than a fiftieth of the log, where that is more
@@ -110,8 +110,11 @@ def _humps(values: np.ndarray, smallest: float) -> list[Hump]:
     half = width // 2
     levels = rolling_median(values, width)
     floor = np.minimum(np.minimum.accumulate(levels), float(values[0]) + LUCKY_FIRST * sigma)
-    error = max(MEDIAN_ERROR * sigma / np.sqrt(width), _wander(levels))
-    least = np.maximum(np.maximum(smallest * np.abs(floor), LEAST_NATS), (ERRORS + np.sqrt(2 * np.log(n))) * error)
+    least = np.maximum(smallest * np.abs(floor), LEAST_NATS)
+    if not (levels > floor + least).any():
+        return []
+    error = max(MEDIAN_ERROR * sigma / np.sqrt(width), lasting_scatter(levels))
+    least = np.maximum(least, (ERRORS + np.sqrt(2 * np.log(n))) * error)
     above = levels > floor + least
     humps: list[Hump] = []
     after = 0
@@ -132,12 +135,6 @@ def _humps(values: np.ndarray, smallest: float) -> list[Hump]:
             before = min(level, float(values[0])) if level < levels[: first + 1].min() else level
             humps.append(Hump(onset, peak + half, after + half, before, float(levels[peak])))
     return humps
-
-
-def _wander(levels: np.ndarray) -> float:
-    """Return the standard deviation of some levels around their trend over a fifth of the log: noise that lasts counts, too."""
-    around = levels - centred_median(levels, len(levels) // 5 | 1)
-    return MAD_TO_SIGMA * float(median(np.abs(around)))
 
 
 def _longest(humps: list[Hump]) -> Hump | None:

@@ -4,7 +4,8 @@ from lmdiag import advice
 from lmdiag.figures import figure
 from lmdiag.finding import BEGINS_LATER, NO_RATE, WARMING_UP, Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
-from lmdiag.stats.noise import scatter
+from lmdiag.stats.limits import LONGEST
+from lmdiag.stats.noise import lasting_scatter, scatter
 from lmdiag.stats.phases import Phases, holds_start, phases
 from lmdiag.stats.spikes import find_spikes
 from lmdiag.stats.windows import rolling_median
@@ -14,6 +15,7 @@ SHORT_WARMUP = 0.01  # of the steps
 LEAST_SPIKES = 2
 ALARM_SPIKES, ALARM_EXCESS = 3, 0.30
 ABOVE_NOISE = 4.0  # standard deviations of a record: the first one may be low by chance
+HIGHEST = 0.67  # of a standard deviation: the scatter of medians of three, whose highest of n is high by luck
 
 
 @rule(family="spikes", needs=("curve", "lr"), severity=Severity.INFO, min_points=30)
@@ -26,7 +28,7 @@ def check(run: Run, curve: Curve, rates: Series, *, smallest: float = 0.15, devi
 
     ## How it decides
     Spikes as in `loss-spike`, but 15% high and at eight standard deviations, because the start of a run is rough. The log must hold the start. From
-    three spikes and 30% on it is a warning, and so is a rise by 30% and four standard deviations above the first loss that three records in a row confirm: an untrained model can only get
+    three spikes and 30% on it is a warning, and so is a rise by 30% and four standard deviations, and the luck of the highest of n, above the first loss that three records in a row confirm: an untrained model can only get
     better by small steps.
 
     ## Why it matters
@@ -64,8 +66,8 @@ def check(run: Run, curve: Curve, rates: Series, *, smallest: float = 0.15, devi
     start = losses.between(int(losses.steps[0]), int(limit + 0.5 * EARLY * span))
     early = start.values[start.steps <= limit]
     highest = float(rolling_median(early, 3).max()) if len(early) >= 3 else 0.0
-    first, noise = float(losses.values[0]), ABOVE_NOISE * scatter(losses.values)
-    if highest >= max((1 + ALARM_EXCESS) * first, first + noise) and first > 0:
+    first, noise = float(losses.values[0]), _noise(losses, early)
+    if highest >= max((1 + ALARM_EXCESS) * first, (1 + noise) * first) and first > 0:
         reached = f"the median of three neighbouring records reaches {figure(highest)}"
         message = f"The loss starts at {figure(first)}, and {reached} in the first {EARLY:.0%} of the run"
         top = int(start.steps[int(np.argmax(early))])
@@ -83,6 +85,13 @@ def check(run: Run, curve: Curve, rates: Series, *, smallest: float = 0.15, devi
     evidence = {"spikes": len(spikes), "largest_excess": largest}
     severity = Severity.WARNING if len(spikes) >= ALARM_SPIKES and largest >= ALARM_EXCESS else Severity.INFO
     yield _finding(run, metric, schedule, steps, message, evidence, severity)
+
+
+def _noise(losses: Series, early: np.ndarray) -> float:
+    """Return by which share of the first record the highest median of the early ones may stand above it by chance."""
+    rest, start = (np.log(np.maximum(values, 1e-12)) for values in (losses.thinned(LONGEST).values, early))
+    sigma = max(lasting_scatter(rest), scatter(rest), scatter(start))
+    return float(np.expm1((ABOVE_NOISE + HIGHEST * np.sqrt(2 * np.log(len(start)))) * sigma))
 
 
 def _finding(
