@@ -27,6 +27,8 @@ TRAINERS = {
     "keras-rnn": "trainers.keras_rnn",
     "bert-mlm": "trainers.bert_mlm",
     "classifier": "trainers.classifier",
+    "dpo": "trainers.dpo",
+    "grpo": "trainers.grpo",
 }
 RECIPES = Path(__file__).parent / "recipes"
 PACKAGES = {"torch", "keras", "transformers", "accelerate", "tokenizers", "sklearn"}  # some trainers need some of them

@@ -36,6 +36,7 @@ from trainers.progress import Progress
 from trainers.sampling import generate
 from trainers.settings import Settings, check_numbers, checkpoint_folder
 
+REACHED = ("corpus", "model", "evaluation", "sampler", "start", "lr", "batch", "gradients", "record", "after")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -52,6 +53,10 @@ class Parts:
 def train(parts: Parts, settings: Settings, hooks: Hooks) -> None:
     """Train a model and write its log; raises ValueError for settings that do not fit together."""
     check(settings)
+    if hooks.beyond(REACHED):
+        raise ValueError(
+            f"this fault is one of post-training ({', '.join(hooks.beyond(REACHED))}): use it with dpo or grpo"
+        )
     if settings.dry_run:
         settings = dataclasses.replace(settings, steps=2, log=os.devnull, checkpoint_every=0, save=False)
     torch.manual_seed(settings.seed)

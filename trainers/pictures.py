@@ -1,4 +1,4 @@
-"""Draw the loss curves of the healthy sample logs: `python -m trainers.pictures` writes `docs/images/trainer-NAME.svg`."""
+"""Draw the curves of the healthy sample logs: `python -m trainers.pictures` writes `docs/images/trainer-NAME.svg`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ LEFT, RIGHT, TOP, BOTTOM = 34, 64, 12, 24  # margins, for labels
 POINTS = 150  # more than this nobody sees at this size
 
 
-def curves(log: Path) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
-    """Return training and evaluation losses, float64[n, 2] of (step, loss), and the reference losses of the header."""
+def curves(log: Path) -> tuple[str, np.ndarray, np.ndarray, dict[str, float]]:
+    """Return what is drawn, training and evaluations, float64[n, 2] of (step, value), and the header's reference losses.
+
+    The loss is drawn, or the reward where there is one: of reinforcement learning the loss says nothing.
+    """
     records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     found: dict[str, list[tuple[float, float]]] = {"step": [], "eval": []}
+    drawn = "reward" if any("reward" in record for record in records) else "loss"
     for record in records:
-        if record["type"] in found and "loss" in record and record.get("split", "val") == "val":
-            found[record["type"]].append((record["step"], float(record["loss"])))
-    return np.array(found["step"]), np.array(found["eval"]), records[0].get("reference_loss", {})
+        if record["type"] in found and drawn in record and record.get("split", "val") == "val":
+            found[record["type"]].append((record["step"], float(record[drawn])))
+    return drawn, np.array(found["step"]), np.array(found["eval"]), records[0].get("reference_loss", {})
 
 
 def thinned(points: np.ndarray) -> np.ndarray:
@@ -33,8 +37,8 @@ def thinned(points: np.ndarray) -> np.ndarray:
 
 
 def picture(log: Path) -> str:
-    """Return an SVG of a log: training loss, evaluations, and what counting tokens or pairs of them would reach."""
-    training, evaluations, references = curves(log)
+    """Return an SVG of a log: training, evaluations, and what counting tokens or pairs of them would reach."""
+    drawn, training, evaluations, references = curves(log)
     training = thinned(training)
     lines = {name: references[name] for name in ("unigram", "bigram") if name in references}
     losses = np.concatenate([training[:, 1], evaluations[:, 1], list(lines.values())])
@@ -52,7 +56,8 @@ def picture(log: Path) -> str:
     end = WIDTH - RIGHT
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="10" fill="#444">',
-        f"<title>Loss of {escape(log.stem)}: {training[0, 1]:.2f} to {training[-1, 1]:.2f} nats in {last:.0f} steps</title>",
+        f"<title>{drawn.capitalize()} of {escape(log.stem)}: {training[0, 1]:.2f} to {training[-1, 1]:.2f}"
+        f"{' nats' * (drawn == 'loss')} in {last:.0f} steps</title>",
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff" rx="4"/>',
         f'<path d="M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{end}" fill="none" stroke="#999"/>',
         text(LEFT - 4, y(high) + 8, f"{high:.1f}", "end"),

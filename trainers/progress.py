@@ -34,7 +34,7 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._task, completed=step, description=f"loss {loss:.3f}")
 
-    def evaluation(self, step: int, loss: float) -> None:
+    def evaluation(self, step: int, value: float, name: str = "validation loss") -> None:
         """Say what an evaluation found."""
         if self._bar is None and not self._quiet:
-            print(f"step {step}/{self._steps}: validation loss {loss:.4f}", file=sys.stderr)
+            print(f"step {step}/{self._steps}: {name} {value:.4f}", file=sys.stderr)

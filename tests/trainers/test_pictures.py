@@ -26,7 +26,8 @@ def test_a_picture_holds_the_curve_between_its_axes(tmp_path):
     records += [{"type": "step", "step": i, "loss": 5.0 - i / 10} for i in range(1, 11)]
     records += [{"type": "eval", "step": 10, "split": "val", "loss": 4.5}]
     log.write_text("\n".join(map(json.dumps, records)))
-    training, evaluations, references = curves(log)
+    drawn, training, evaluations, references = curves(log)
+    assert drawn == "loss"
     assert (len(training), len(evaluations), references) == (10, 1, {"unigram": 3.0})
     root = ElementTree.fromstring(picture(log))
     lines = [line.get("points").split() for line in root.iter("{http://www.w3.org/2000/svg}polyline")]
@@ -34,6 +35,15 @@ def test_a_picture_holds_the_curve_between_its_axes(tmp_path):
     assert first[0] < last[0]
     assert first[1] < last[1]  # a loss that falls goes down
     assert "unigram" in "".join(root.itertext())
+
+
+def test_a_reward_is_drawn_instead_of_a_loss(tmp_path):
+    log = tmp_path / "a.jsonl"
+    steps = [{"type": "step", "step": i, "loss": 0.0, "reward": i / 10} for i in range(1, 11)]
+    log.write_text("\n".join(map(json.dumps, [{"type": "run"}, *steps, {"type": "eval", "step": 10, "reward": 0.9}])))
+    assert "<title>Reward of a: 0.10 to 1.00 in 10 steps</title>" in picture(log)
+    drawn, training, _, _ = curves(log)
+    assert (drawn, training[-1].tolist()) == ("reward", [10.0, 1.0])
 
 
 def test_long_curves_are_thinned_to_their_means():

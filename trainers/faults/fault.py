@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,6 +23,12 @@ class Hooks:
     def at(self, share: float) -> int:
         """Return the step at a share of the run."""
         return max(1, round(share * self.settings.steps))
+
+    @classmethod
+    def beyond(cls, reached: Collection[str]) -> list[str]:
+        """Return the places that it wants to reach into, besides those that a loop has."""
+        places = [name for name in vars(Hooks) if not name.startswith("_") and name not in ("at", "beyond")]
+        return [p for p in places if p not in reached and getattr(cls, p) is not getattr(Hooks, p)]
 
     def corpus(self, corpus: Corpus) -> Corpus:
         return corpus
@@ -49,6 +55,20 @@ class Hooks:
         return record
 
     def after(self, step: int) -> None: ...
+
+    # in post-training only
+
+    def pairs(self, chosen: Any, rejected: Any) -> tuple[Any, Any]:
+        return chosen, rejected
+
+    def rewards(self, step: int, rewards: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        return rewards
+
+    def reference(self, reference: torch.Tensor, policy: torch.Tensor) -> torch.Tensor:
+        return reference
+
+    def mask(self, mask: torch.Tensor) -> torch.Tensor:
+        return mask
 
 
 class Fault(Hooks):

@@ -1,0 +1,128 @@
+"""Faults of post-training: of the rewards, the preferences, the reference and what of an answer is trained on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trainers.faults.fault import Fault
+
+if TYPE_CHECKING:
+    import torch
+
+
+class NoKlPenalty(Fault):
+    """Leaving the reference costs nothing, and the rate is ten times higher: the policy ends far from language."""
+
+    rules = ("kl-explosion",)
+    models = ("grpo",)
+    remedy = "let the divergence cost something, and lower the rate"
+    advised = "KL|beta"
+    changes = {"beta": 0.0, "lr": lambda s: 10 * s.lr}
+    cure = {"beta": lambda s: type(s)().beta, "lr": lambda s: s.lr / 10}
+
+
+class PolicyRateTooHigh(Fault):
+    """The learning rate is 1,000 times too high, and nothing is clipped: the policy is gone after a few updates."""
+
+    rules = ("falling-likelihood", "kl-explosion", "reward-collapse", "entropy-collapse")
+    models = ("dpo", "grpo")
+    remedy = "lower the learning rate and clip gradients"
+    advised = "[Ll]earning rate|rate"
+    changes = {"lr": lambda s: 1000 * s.lr, "grad_clip": 0.0, "warmup_steps": 0}
+    cure = {"lr": lambda s: s.lr / 1000, "grad_clip": lambda s: type(s)().grad_clip, "warmup_steps": 10}
+
+
+class ReferenceMissing(Fault):
+    """Nobody kept a copy of the model that training began with: the reference is the policy itself, and no margin is seen."""
+
+    rules = ("flat-margin",)
+    models = ("dpo",)
+    remedy = "load the model that training began with as the reference"
+    advised = "reference"
+
+    def reference(self, reference: torch.Tensor, policy: torch.Tensor) -> torch.Tensor:
+        return policy.detach()
+
+
+class SwappedPairs(Fault):
+    """In the pairs that are trained on, the preferred answer stands in the column of the rejected one."""
+
+    rules = ("swapped-pairs", "overfitting")
+    models = ("dpo",)
+    remedy = "swap the columns"
+    advised = "[Ss]wap"
+
+    def pairs(self, chosen: Any, rejected: Any) -> tuple[Any, Any]:
+        return rejected, chosen
+
+
+class EqualPairs(Fault):
+    """Both columns of the pairs hold the same answers: there is nothing to prefer."""
+
+    rules = ("flat-margin",)
+    models = ("dpo",)
+    remedy = "read the other column"
+    advised = "same text"
+
+    def pairs(self, chosen: Any, rejected: Any) -> tuple[Any, Any]:
+        return chosen, chosen
+
+
+class ConstantReward(Fault):
+    """Every answer gets the same reward, as from a parser that fits none: groups have no spread, advantages are 0."""
+
+    rules = ("no-group-signal", "flat-reward")
+    models = ("grpo",)
+    remedy = "run the reward on a few answers by hand"
+    advised = "by hand|reward"
+
+    def rewards(self, step: int, rewards: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        return rewards * 0
+
+
+class LengthRewarded(Fault):
+    """Every token is paid for: the policy learns to write on until it is cut off."""
+
+    rules = ("truncated-responses", "length-explosion")
+    models = ("grpo",)
+    remedy = "do not pay for length"
+    advised = "[Ll]ength"
+
+    def rewards(self, step: int, rewards: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        return rewards + 3 * lengths / self.settings.completion_tokens
+
+
+class GroupsOfOne(Fault):
+    """One answer to each prompt: it is its own mean, and its advantage is always 0."""
+
+    rules = ("no-group-signal",)
+    models = ("grpo",)
+    remedy = "several answers to each prompt"
+    advised = "more responses"
+    changes = {"group_size": 1, "prompts": lambda s: s.prompts * s.group_size}
+    cure = {"group_size": lambda s: type(s)().group_size, "prompts": lambda s: s.prompts // type(s)().group_size}
+
+
+class MaskedCompletions(Fault):
+    """The mask that should leave the prompt out leaves the answer out as well: no token is trained on."""
+
+    rules = ("frozen-policy", "flat-margin")
+    models = ("dpo", "grpo")
+    remedy = "decode what the mask leaves of one answer"
+    advised = "truncation|requires_grad"
+
+    def mask(self, mask: torch.Tensor) -> torch.Tensor:
+        return mask * 0
+
+
+FAULTS = (
+    NoKlPenalty,
+    PolicyRateTooHigh,
+    ReferenceMissing,
+    SwappedPairs,
+    EqualPairs,
+    ConstantReward,
+    LengthRewarded,
+    GroupsOfOne,
+    MaskedCompletions,
+)

@@ -1,0 +1,287 @@
+"""What `dpo` and `grpo` share: the policy and its reference, prompts from the text, and the loop; read `train` first.
+
+The policy begins as a model that another trainer saved, and the reference is that model, frozen. A method says what
+to train on and what the loss is; the loop makes updates of it, evaluates, saves and logs, whatever the method.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from lmdiag.record.gradients import GradientStatistics
+from lmdiag.record.writer import RunLogger
+from trainers import checkpoints, corpus, loop, rewards, saved_models
+from trainers.completions import Completions, write
+from trainers.devices import choose_device, memory_in_use
+from trainers.faults import Hooks
+from trainers.progress import Progress
+from trainers.settings import Output, check_numbers, checkpoint_folder, setting
+
+
+@dataclass
+class Settings(Output):
+    """The settings that all methods share."""
+
+    pretrained: str = setting(
+        "runs/transformer-1.checkpoints/final",
+        "folder of the model to go on from, from transformer, lstm or rnn --save",
+    )
+    rewards: str = setting("length", f"what is wanted, the mean of: {', '.join(rewards.REWARDS)}; separate by commas")
+    target_length: int = setting(12, "characters that the reward `length` asks for", least=1)
+
+    # what the policy writes: one line, to a prompt that ends where a line begins
+    prompt_tokens: int = setting(8, "tokens of a prompt", least=1)
+    completion_tokens: int = setting(24, "most tokens of a completion", least=1)
+    temperature: float = setting(1.0, "temperature of what is written, and of its probabilities")
+    beta: float = setting(0.1, "what it costs to leave the reference: the coefficient of the KL divergence")
+
+    # how long, how fast
+    steps: int = setting(200, "optimizer updates", least=1)
+    lr: float = setting(1e-3, "peak learning rate")
+    schedule: str = setting("constant", "learning rate after the warm-up", ("cosine", "linear", "wsd", "constant"))
+    warmup_steps: int = setting(10, "steps of linear warm-up")
+    min_lr_ratio: float = setting(0.1, "learning rate at the end, as a share of the peak")
+    grad_clip: float = setting(1.0, "limit of the global gradient norm; 0: none")
+
+    # how often to look
+    layers_every: int = setting(10, "steps between per-layer statistics; 0: none")
+    eval_every: int = setting(25, "steps between evaluations on prompts of the validation split", least=1)
+    eval_prompts: int = setting(128, "prompts to evaluate on", least=1)
+
+    # where, and what to keep
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps")
+    checkpoints: str = setting("", "folder for checkpoints and the trained model; default: beside the log")
+    checkpoint_every: int = setting(0, "steps between checkpoints; 0: none")
+    keep: int = setting(3, "newest checkpoints to keep", least=1)
+    resume: bool = setting(False, "continue from the newest checkpoint, exactly, and append to the log")
+    save: bool = setting(False, "save the trained model at the end, in the folder `final` beside the checkpoints")
+
+
+@dataclass
+class Bench:
+    """Everything a method works with."""
+
+    settings: Any
+    hooks: Hooks
+    device: torch.device
+    policy: torch.nn.Module
+    reference: torch.nn.Module
+    decode: Callable[[list[int]], str]
+    stop: int  # the token that ends a completion
+    prompts: torch.Tensor  # int64[n, prompt], of the training split
+    held_out: torch.Tensor  # of the validation split
+
+    def write(self, prompts: torch.Tensor, generator: torch.Generator) -> Completions:
+        """Let the policy write to prompts."""
+        s = self.settings
+        at = prompts.to(self.device)
+        return write(self.policy, at, s.completion_tokens, self.stop, s.temperature, generator)
+
+    def rewards(self, written: Completions) -> dict[str, torch.Tensor]:
+        """Return {reward: its value for each completion, float[n]}; the token that stops is not part of the text."""
+        rows = zip(written.ids[:, self.settings.prompt_tokens :].tolist(), written.mask.sum(1).long().tolist())
+        texts = [self.decode([i for i in ids[:count] if i != self.stop]) for ids, count in rows]
+        found = rewards.rewards_of(texts, self.settings)
+        return {name: torch.tensor(values, device=self.device) for name, values in found.items()}
+
+
+class Method(Protocol):
+    """A way to post-train: `dpo.Preferences`, `grpo.Groups`."""
+
+    def loss(self, step: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]: ...
+
+    def evaluate(self) -> dict[str, torch.Tensor]: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+def train(name: str, task: str, method: Callable[[Bench], Method], settings: Any, hooks: Hooks) -> None:
+    """Post-train a saved model and write the log; raises ValueError for settings that do not fit together."""
+    check(name, settings, hooks)
+    if settings.dry_run:
+        settings = dataclasses.replace(settings, steps=2, log=os.devnull, checkpoint_every=0, save=False)
+    torch.manual_seed(settings.seed)
+    device = choose_device(settings.device)
+
+    # ---- policy, reference, text; no dropout: it would blur the ratio of the two
+
+    start = saved_models.load(settings.pretrained, device, dropout=0.0)
+    reference = saved_models.load(settings.pretrained, device, dropout=0.0).model.requires_grad_(False).eval()
+    bench = prepared(settings, hooks, device, start, reference)
+    hooks.model(bench.policy)
+    work = method(bench)
+    optimizer = torch.optim.AdamW(bench.policy.parameters(), lr=settings.lr, betas=(0.9, 0.95), weight_decay=0.0)
+    statistics = GradientStatistics(bench.policy)
+
+    # ---- go on from a checkpoint, or begin
+
+    first, tokens, folder = 0, 0, checkpoint_folder(settings)
+    if settings.resume:
+        kept = checkpoints.load(checkpoints.newest(folder), device)
+        bench.policy.load_state_dict(kept["model"])
+        optimizer.load_state_dict(kept["optimizer"])
+        work.load_state_dict(kept["method"])
+        first, tokens = kept["step"], kept["tokens"]
+
+    logger = RunLogger(
+        settings.log,
+        resume=settings.resume,
+        clock=settings.clocks,
+        run_id=settings.run_id(),
+        resumed_from_step=first or None,
+        **header_facts(name, task, settings, start),
+    )
+    with logger as log, Progress(settings.steps, first) as progress:
+        hooks.start(log)
+        if not first:
+            log.eval(0, **numbers(work.evaluate()))
+        for step in range(first + 1, settings.steps + 1):
+            # ---- one optimizer update
+
+            started = time.perf_counter()
+            lr = hooks.lr(step, loop.learning_rate(step, settings))
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            loss, metrics = work.loss(step)
+            loss.backward()
+            hooks.gradients(step, bench.policy)
+            layers = settings.layers_every > 0 and step % settings.layers_every == 0
+            grad_norm = statistics.before_update(update=layers)
+            if settings.grad_clip:
+                loop.clip(statistics.parameters, grad_norm, settings.grad_clip)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+            # ---- what the log says of it
+
+            measured = statistics.after_update(layers, loss=loss)
+            found = numbers(metrics)
+            new = round(found.pop("new_tokens", 0))
+            tokens += new
+            step_time = time.perf_counter() - started
+            record = {
+                "loss": measured.pop("loss"),
+                "lr": lr,
+                "tokens": tokens,
+                "clip_frac": float(0 < settings.grad_clip < measured["grad_norm"]),
+                **found,
+                **measured,
+                "tokens_per_sec": round(new / step_time, 1),
+                "step_time_s": round(step_time, 5),
+                "mem_bytes": memory_in_use(device),
+            }
+            log.step(step, **hooks.record(step, record))
+            progress.step(step, record["loss"])
+
+            # ---- now and then: evaluate, save
+
+            if step % settings.eval_every == 0 or step == settings.steps:
+                found = numbers(work.evaluate())
+                log.eval(step, **found)
+                shown = "reward" if "reward" in found else "rewards/accuracies"
+                progress.evaluation(step, found[shown], f"validation {shown}")
+            if settings.checkpoint_every and step % settings.checkpoint_every == 0:
+                state: dict[str, Any] = {"model": bench.policy.state_dict(), "optimizer": optimizer.state_dict()}
+                state |= {"method": work.state_dict(), "tokens": tokens}
+                path = checkpoints.save(folder, step, state, settings.keep)
+                log.event("checkpoint_saved", step, path=path.name)
+            hooks.after(step)
+        if settings.save:
+            final = saved_models.final_folder(settings)
+            saved_models.save(final, start.name, start.settings, start.vocabulary, bench.policy.state_dict())
+
+
+# --- the pieces, in the order of their use ---------------------------------------------------------------------------
+
+REACHED = ("model", "start", "lr", "gradients", "record", "after", "reference", "rewards", "pairs", "mask")
+
+
+def check(name: str, settings: Any, hooks: Hooks) -> None:
+    """Raise ValueError, in words, for what this loop cannot do."""
+    check_numbers(settings)
+    rewards.named(settings.rewards)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError(f"{name} trains in one process")
+    if settings.temperature == 0:
+        raise ValueError("--temperature must be above 0: a policy that draws nothing has nothing to compare")
+    out = hooks.beyond(REACHED)
+    if out:
+        raise ValueError(f"this fault reaches into the loop of other trainers ({', '.join(out)}), not into {name}'s")
+
+
+def prepared(
+    settings: Any, hooks: Hooks, device: torch.device, start: saved_models.SavedModel, reference: torch.nn.Module
+) -> Bench:
+    """Return the bench: models, and prompts from the text that the model was trained on, in its own vocabulary."""
+    most = start.settings.context
+    if settings.prompt_tokens + settings.completion_tokens > most:
+        raise ValueError(f"--prompt-tokens and --completion-tokens are more than the {most} tokens the model knows")
+    stop = stop_token(start.vocabulary)
+    documents = corpus.documents(tuple(start.settings.data), start.settings.max_characters)
+    train, val, _ = (corpus.encode(part, start.vocabulary) for part in corpus.split(documents))
+    prompts, held_out = (torch.from_numpy(lines(ids, stop, settings.prompt_tokens)) for ids in (train, val))
+    return Bench(settings, hooks, device, start.model, reference, start.vocabulary.decode, stop, prompts, held_out)
+
+
+def stop_token(vocabulary: corpus.Vocabulary) -> int:
+    """Return the token that ends a completion: the end of a line, or of a document where lines are no tokens."""
+    for text in ("\n", corpus.END):
+        ids = vocabulary.encode(text)
+        if len(ids) == 1 and 0 <= ids[0] < vocabulary.size:
+            return ids[0]
+    raise ValueError("the model was trained on symbols, not on text: there is no line to write")
+
+
+def lines(ids: Any, stop: int, length: int) -> Any:
+    """Return the `length` tokens before each beginning of a line, int64[n, length]."""
+    ends = [end + 1 for end in (ids == stop).nonzero()[0] if end + 1 >= length]
+    if not ends:
+        raise ValueError(f"the text has no line that begins behind {length} tokens")
+    return torch.stack([torch.from_numpy(ids[end - length : end]) for end in ends]).numpy()
+
+
+def drawn(rows: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
+    """Return some of the rows, by chance."""
+    return rows[torch.randint(len(rows), (count,), generator=generator)]
+
+
+def numbers(metrics: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """Bring 0-dim tensors to the host."""
+    return {name: round(float(value), 6) for name, value in metrics.items()}
+
+
+def header_facts(name: str, task: str, settings: Any, start: saved_models.SavedModel) -> dict[str, Any]:
+    """Return the header of the log: all that a reader cannot see from the curves."""
+    return {
+        "name": Path(settings.log).stem,
+        "framework": "lmdiag-trainers",
+        "task": task,
+        "method": name,
+        "loss_unit": None,  # it is no cross-entropy
+        "optimizer": "AdamW",
+        "lr_schedule": settings.schedule,
+        "max_steps": settings.steps,
+        "warmup_steps": settings.warmup_steps,
+        "world_size": 1,
+        "grad_clip": settings.grad_clip,
+        "precision": "fp32",
+        "loss_reduction": "step_mean",
+        "log_every": 1,
+        "model": {
+            "name": start.name,
+            "params": sum(p.numel() for p in start.model.parameters()),
+            "vocab_size": start.vocabulary.size,
+            "context": start.settings.context,
+        },
+        "config": dataclasses.asdict(settings),
+    }
