@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import torch
 import transformers
 import trl
 from datasets import Dataset
@@ -145,8 +146,23 @@ def reward(folder: Path, callbacks: list[Any], seed: int = 0, **options: Any) ->
 
 
 def about_animals(completions: list[str], **other: Any) -> list[float]:
-    """Reward the words that are wanted."""
-    return [float(sum(word in WORDS[2:5] for word in text.split())) for text in completions]
+    """Reward the share of words that are wanted."""
+    return [sum(word in WORDS[2:5] for word in text.split()) / max(len(text.split()), 1) for text in completions]
+
+
+def taught(seed: int, folder: Path) -> str:
+    """Keep a model that has learned to end its sentences, and return where."""
+    rng, words, policy = random.Random(seed), tokenizer(), model(seed)
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-2)
+    for _ in range(60):
+        length = rng.randint(2, 6)
+        texts = [f"{sentence(rng, WORDS, 3)} {sentence(rng, WORDS, length)} <eos>" for _ in range(16)]
+        ids = words(texts, return_tensors="pt")["input_ids"]
+        policy(input_ids=ids, labels=ids).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    policy.save_pretrained(folder / "start")
+    return str(folder / "start")
 
 
 def grpo(folder: Path, callbacks: list[Any], seed: int = 0, **options: Any) -> Any:
@@ -158,11 +174,9 @@ def rloo(folder: Path, callbacks: list[Any], seed: int = 0, **options: Any) -> A
 
 
 def with_rewards(trainer: Any, config: Any, folder: Path, callbacks: list[Any], seed: int, **options: Any) -> Any:
-    group = {"num_generations": 4, "max_completion_length": 8, "temperature": 1.0}
-    start = folder / "start"  # the reference model is loaded from where the policy came from
-    model(seed).save_pretrained(start)
+    group = {"num_generations": 4, "max_completion_length": 16, "temperature": 1.0, "learning_rate": 3e-3}
     return trainer(
-        model=str(start),
+        model=taught(seed, folder),  # by its folder: the reference model is loaded from there
         reward_funcs=about_animals,
         args=config(**arguments(folder, seed, **(group | options))),
         train_dataset=Dataset.from_list([{"prompt": pair["prompt"]} for pair in pairs(seed, 512)]),
