@@ -80,6 +80,19 @@ def test_names_of_other_tools_are_translated_here_too():
     assert run["lr"].values.tolist() == [0.1]
 
 
+def test_evaluations_are_translated_as_well():
+    evaluation = {"type": "eval", "step": 1, "split": "hard", "loss": 2.5, "mean_token_accuracy": 0.5, "nll_loss": 9.0}
+    (run,) = read(HEAD, step(1, 3.0), evaluation | {"n_tokens": 7, "my metric": 1.0})
+    found = {name: s.values.tolist() for name, s in run.series.items() if name.startswith("hard/")}
+    assert found == {
+        "hard/loss": [2.5],
+        "hard/accuracy": [0.5],
+        "hard/nll_loss": [9.0],
+        "hard/n_tokens": [7.0],
+        "hard/my metric": [1.0],
+    }
+
+
 def test_a_torn_end_costs_one_line():
     (run,) = read(HEAD, step(1, 3.0), '{"type": "step", "step": 2, "lo')
     assert (len(run["loss"]), [(s.line, s.reason) for s in run.skipped]) == (1, [(3, "a torn record")])

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lmdiag.naming import spelling
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.json.decode import Lost
 from lmdiag.readers.json.lines import GrowingRows, read_rows
@@ -57,7 +58,7 @@ class _Logs:
         self.current = _Log(name)
         self.found: dict[str, _Log] = {"": self.current}
         self.starts: list[tuple[int, int]] = []
-        self.evaluated: set[str] = set()
+        self.evaluated: dict[str, str] = {}
 
     def take(self, rows: Rows, line: int, record: dict[str, Any] | Lost) -> None:
         """Take in a record; those of unknown types are ignored, as the schema asks, and counted."""
@@ -78,7 +79,7 @@ class _Logs:
         elif kind == "eval":
             split, step, _ = str(record.pop("split", "val")), record.pop("step", None), record.pop("time", None)
             cells = {f"{split}/{name}": value for name, value in record.items()}
-            self.evaluated |= cells.keys()
+            self.evaluated |= {f"{split}/{name}": f"{split}/{_metric(name, record)}" for name in record}
             rows.add({"step": step, **cells}, line)
         elif kind in ("event", "end"):
             self.current.events.append(event_of({"type": kind, **record}))
@@ -93,9 +94,9 @@ class _Logs:
         self.starts.append((line, list(self.found).index(run_id)))
 
     def common_facts(self, rows: Rows) -> dict[str, Any]:
-        """Return what holds for all runs of the file: the metrics of evaluations keep their names."""
+        """Return what holds for all runs of the file."""
         step_column = {"step_column": "step"} if "step" in rows.numbers else {}
-        return {"names": {name: name for name in self.evaluated}, **step_column}
+        return {"names": self.evaluated, **step_column}
 
     def owners(self, rows: Rows) -> np.ndarray:
         """Return which run each row belongs to: int64[n]."""
@@ -104,6 +105,13 @@ class _Logs:
         lines, numbers = zip(*self.starts)
         place = np.searchsorted(np.asarray(lines), np.asarray(rows.lines), side="right") - 1
         return np.asarray(numbers)[np.maximum(place, 0)]
+
+
+def _metric(name: str, record: Mapping[str, Any]) -> str:
+    """Return the metric that a program evaluated under a name of its own; what is none, or stands there already, keeps its."""
+    found = spelling(name)
+    taken = not found.known or found.scale != 1 or "/" in found.name or found.name in record
+    return name if taken else found.name
 
 
 class _Log:
