@@ -174,7 +174,8 @@ def _above_start(values: np.ndarray) -> Rebound | None:
     if n < 6:
         return None
     start = max(float(values[0]), float(median(values[:3])))
-    late, sigma = values[-max(2, n // 3) :], scatter(values)
+    late = values[-max(2, n // 3) :]
+    sigma = max(scatter(late), min(scatter(values), scatter(values[: max(5, n // 10)])))  # not of a blow-up in between
     floor = max(ABOVE_START_NATS, ABOVE_START_SHARE * abs(start))
     by_chance = median(late) < start + ABOVE_START_SIGMAS * sigma and (
         len(late) < MANY or quantile(late, CHANCE_LOW) < start

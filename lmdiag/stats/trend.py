@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from lmdiag.stats.noise import MAD_TO_SIGMA
+from lmdiag.stats.noise import MAD_TO_SIGMA, scatter
 from lmdiag.stats.windows import block_medians, median
 
 MOST_POINTS = 600  # longer curves are judged by block medians: O(n^2) pairs, and correlated neighbours
@@ -69,6 +69,20 @@ def theil_sen(values: np.ndarray, at: np.ndarray | None = None) -> tuple[float, 
     sigma = MAD_TO_SIGMA * float(median(np.abs(residuals - median(residuals))))
     spread = float(np.sqrt(np.sum((at - at.mean()) ** 2)))
     return slope, sigma / spread if spread else 0.0
+
+
+def largest_gain(values: np.ndarray, errors: float, phi: float = 0.0) -> float:
+    """Return the gain that a stretch does not exceed, by so many standard errors: the bound of an equivalence test.
+
+    A rise is not counted against it, for luck must not stand in for precision; and the error is not less than that of a least-squares slope
+    with the scatter of the points, smoothed by `phi`, because ten group medians may lie on a line by chance.
+
+    >>> round(largest_gain(np.linspace(9.0, 8.0, 100), 2.0), 2), largest_gain(np.linspace(8.0, 9.0, 100), 2.0)
+    (1.01, 0.0)
+    """
+    gain, error = total_gain(values, skip=0.0)
+    least = scatter(values) * float(np.sqrt(12 / max(len(values), 1) * (1 + phi) / (1 - phi)))
+    return max(gain, 0.0) + errors * max(error, least)
 
 
 def total_gain(values: np.ndarray, groups: int = 10, skip: float = 0.1) -> tuple[float, float]:

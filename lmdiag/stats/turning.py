@@ -48,21 +48,38 @@ def turn(values: np.ndarray) -> Turn:
     return Turn(at, low, max(float(errors[-1] - errors[at] - behind[at]), 0.0))
 
 
+def falling_fit(values: np.ndarray) -> np.ndarray:
+    """Return the best fit to a sequence that never rises, whatever its shape: float64[n]; swings around it are no part of a fall.
+
+    >>> falling_fit(np.array([4.0, 1.0, 3.0, 0.0])).tolist()
+    [4.0, 2.0, 2.0, 0.0]
+    """
+    blocks: list[tuple[float, int]] = []
+    for value in values.tolist():
+        _add(blocks, value)
+    return np.repeat([total / count for total, count in blocks], [count for _, count in blocks])
+
+
+def _add(blocks: list[tuple[float, int]], value: float) -> float:
+    """Add a value to blocks of points that share a level, none above the one before it; return by how much their squares grow."""
+    total, count, grown = value, 1, 0.0
+    while blocks and blocks[-1][0] * count < total * blocks[-1][1]:
+        before, held = blocks.pop()
+        grown -= before * before / held
+        total, count = total + before, count + held
+    blocks.append((total, count))
+    return grown + total * total / count
+
+
 def _falling(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return for each beginning of a sequence what the best fit that never rises misses, in squares, and its last level."""
     errors, levels = np.zeros(len(values) + 1), np.full(len(values) + 1, np.inf)
     blocks: list[tuple[float, int]] = []  # sum and count of the points that share a level
     squares = fitted = 0.0
     for i, value in enumerate(values.tolist(), 1):
-        total, count = value, 1
         squares += value * value
-        while blocks and blocks[-1][0] * count < total * blocks[-1][1]:
-            before, held = blocks.pop()
-            fitted -= before * before / held
-            total, count = total + before, count + held
-        blocks.append((total, count))
-        fitted += total * total / count
-        errors[i], levels[i] = squares - fitted, total / count
+        fitted += _add(blocks, value)
+        errors[i], levels[i] = squares - fitted, blocks[-1][0] / blocks[-1][1]
     return errors, levels
 
 

@@ -13,9 +13,10 @@ from lmdiag.finding import (
 )
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import FROM_SCRATCH
+from lmdiag.stats.noise import smoothing
 from lmdiag.stats.phases import holds_start
 from lmdiag.stats.rebound import sustained_rise
-from lmdiag.stats.trend import mann_kendall, total_gain
+from lmdiag.stats.trend import largest_gain, mann_kendall
 from lmdiag.stats.windows import median
 
 SURE = 1.64
@@ -35,7 +36,7 @@ def check(run: Run, curve: Curve, *, flat: float = 0.02, left: float = 0.88) -> 
 
     ## How it decides
     An equivalence test, not the absence of significance: on a window of 35 to 70% of the records, the upper 95% bound
-    of the gain (Theil-Sen on ten group medians) is below `flat` of the level per half of the run. The window has 15
+    of the gain (Theil-Sen on ten group medians, a rise counted as none, the error not below that of the noise) is below `flat` of the level per half of the run. The window has 15
     records and 60 steps at least, its level is at least half of the start, the learning rate at least 30% of its peak
     (or unknown, or the level above 60% of the start), and the run does not leave it: its last tenth stays above `left`
     of the level.
@@ -48,7 +49,7 @@ def check(run: Run, curve: Curve, *, flat: float = 0.02, left: float = 0.88) -> 
     At 7 to 8 nats the model has learned how often each token occurs and nothing of the context.
 
     ## False alarms it avoids
-    Plateaus that the run leaves (abrupt learning), the flat end of a decayed learning rate, fine-tuning, low levels
+    Plateaus that the run leaves (abrupt learning), harder text while the evaluation falls, the flat end of a decayed learning rate, fine-tuning, low levels
     that may be the best there is.
 
     ## What to try
@@ -110,7 +111,7 @@ def _flat_stretch(
     run: Run, curve: Series, start: float, flat: float, left: float
 ) -> tuple[int, int, float, float] | None:
     """Return (first step, last step, level, largest gain) of the longest flat stretch the run does not leave."""
-    n = len(curve)
+    n, phi = len(curve), smoothing(curve.values)
     end = float(median(curve.values[-max(1, n // 10) :]))
     if n < FEW:
         rest = curve.at(slice(3, n))
@@ -128,9 +129,14 @@ def _flat_stretch(
         level = float(median(stretch.values))
         if level < 0.5 * min(start, LARGEST_START) or end < left * level:
             continue
-        gain, error = total_gain(stretch.values, skip=0.0)
-        if gain + SURE * error < flat * share / 0.5 * level and _should_learn(run, stretch, level, start):
-            return int(stretch.steps[0]), int(stretch.steps[-1]), level, max(gain + SURE * error, 0.0)
+        gain = largest_gain(stretch.values, SURE, phi)
+        least = flat * share / 0.5
+        if (
+            gain < least * level
+            and _should_learn(run, stretch, level, start)
+            and not _evaluation_falls(run, stretch, least)
+        ):
+            return int(stretch.steps[0]), int(stretch.steps[-1]), level, gain
     return None
 
 
@@ -140,3 +146,12 @@ def _should_learn(run: Run, stretch: Series, level: float, start: float) -> bool
     rates = run["lr"].finite
     during = rates.between(int(stretch.steps[0]), int(stretch.steps[-1])).values
     return not len(during) or bool(median(during) >= 0.3 * rates.values.max())
+
+
+def _evaluation_falls(run: Run, stretch: Series, least: float) -> bool:
+    """Tell whether the evaluations fell by a share meanwhile: then the training text became harder, and the model better."""
+    if run.evaluation is None:
+        return False
+    during = run.evaluation[1].finite.between(int(stretch.steps[0]), int(stretch.steps[-1])).values
+    few = max(1, len(during) // 4)
+    return len(during) >= 2 and float(median(during[-few:])) <= (1 - least) * float(median(during[:few]))

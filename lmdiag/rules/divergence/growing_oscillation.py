@@ -5,6 +5,7 @@ from lmdiag.figures import figure, times
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run
 from lmdiag.stats.noise import MEDIAN_ERROR, scatter
+from lmdiag.stats.turning import falling_fit
 from lmdiag.stats.windows import block_medians, centred_median, median, quantile
 
 POINTS = 200
@@ -22,7 +23,7 @@ def check(run: Run, curve: Curve) -> Findings:
     A loss around whose trend there are swings of many records, wider at the end of the run than after its start.
 
     ## How it decides
-    The curve in at most 240 blocks, less a running median of a fifth of them and without the first tenth: the swings (10 to 90% range) of the last
+    The curve in at most 240 blocks, without the first tenth and less the best fit that only falls, or a running median of a fifth of them if that leaves less at the end: the swings (10 to 90% range) of the last
     third are at least 1.6 times those of the first third, 0.1 nat, 3% of the level, and three times what independent noise leaves in a block; they
     cross the trend six times or more. A warning when the swings have doubled and reach 6%.
 
@@ -48,9 +49,10 @@ def check(run: Run, curve: Curve) -> Findings:
         return
     levels, starts = block_medians(losses.values, min(BLOCKS, len(losses) // 4))
     levels, starts = levels[len(levels) // 10 :], starts[len(levels) // 10 :]
-    swings = levels - centred_median(levels, len(levels) // 5 | 1)
+    around = levels - centred_median(levels, len(levels) // 5 | 1)
+    swings = levels - falling_fit(levels)
     third = len(swings) // 3
-    first, last = _range(swings[:third]), _range(swings[-third:])
+    first, last = _range(swings[:third]), min(_range(swings[-third:]), _range(around[-third:]))
     level = abs(float(median(levels[-third:])))
     tail = losses.values[starts[-third] :]
     noise = 2.56 * MEDIAN_ERROR * scatter(tail) / np.sqrt(max(1, len(tail) // third))

@@ -5,13 +5,14 @@ from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run
 from lmdiag.stats.limits import LONGEST
-from lmdiag.stats.noise import MAD_TO_SIGMA, MEDIAN_ERROR, scatter
+from lmdiag.stats.noise import MEDIAN_ERROR, UNCERTAIN, scatter
+from lmdiag.stats.turning import falling_fit
 from lmdiag.stats.windows import centred_median, median, quantile, rolling_median
 
 EXCURSION = 0.6  # of the level above the running minimum: noise of 15% reaches 30% in a third of the records
-# Swings are a warning from a tenth of the level on, or where they are most of the scatter of the records: wander that lasts for a hundredth of
+# Swings are a warning from 10% of the level on, or where they are most of the scatter of the records: wander that lasts for a hundredth of
 # a run, as the order of the data can, reaches 0.65.
-WIDE, MOSTLY = 0.10, 0.8
+WIDE, MOSTLY = 0.10, 0.7
 FALLS = 5.0  # a fall from the first to the last third of so many times the swings: bumps on the way down
 
 
@@ -23,10 +24,10 @@ def check(run: Run, curve: Curve) -> Findings:
     A loss that neither falls nor stays away, but swings.
 
     ## How it decides
-    Only huge amplitudes: (a) from 24 records, the 10 to 90% range of the detrended second half is at least 1.5 nats and half of the level; (b) with 10
+    Only huge amplitudes: (a) from 24 records, the 10 to 90% range of the second half, less its best falling fit, is at least 1.5 nats and half of the level (more of few records); (b) with 10
     to 39 records, a fifth of them stand 1 nat and 60% above the running minimum, in three separate excursions; (c) from 40 records, the medians
     of twenty blocks scatter by 0.08 nat and 4%, 2.5 times what white noise gives, with five changes of sign, and the loss falls by less than five times that from its first to its last third: a warning from 10% of the level on, or where the
-    swings are 80% of the scatter of the single records.
+    swings are 70% of the scatter of the single records.
 
     ## Why it matters
     The learning rate is at the edge of stability: most steps undo each other.
@@ -72,9 +73,10 @@ def _wide_second_half(values: np.ndarray) -> float:
     if n < 24:
         return 0.0
     half = values[n // 2 :]
-    flat = half - np.polyval(np.polyfit(np.arange(len(half)), half, 1), np.arange(len(half)))
+    flat = half - falling_fit(half)  # records that stand close at first and far apart later fall in any shape
     spread = quantile(flat, 0.9) - quantile(flat, 0.1)
-    return spread if spread >= max(1.5, 0.5 * abs(float(median(half)))) else 0.0
+    few = 1 + UNCERTAIN / n
+    return spread if spread >= few * max(1.5, 0.5 * abs(float(median(half)))) else 0.0
 
 
 def _excursions(values: np.ndarray) -> float:
@@ -96,7 +98,7 @@ def _swinging_blocks(values: np.ndarray) -> tuple[float, Severity]:
     flat = values[half : half + len(trend)] - trend
     width = max(3, len(flat) // 20)
     levels = median(flat[: len(flat) // width * width].reshape(-1, width))  # medians: spikes are no swings
-    spread = MAD_TO_SIGMA * float(median(np.abs(levels)))  # robust: the end of a steep start is no swing
+    spread = _spread(levels)
     changes = int(np.sum(np.diff(np.sign(levels)) != 0))
     white = MEDIAN_ERROR * scatter(values) / np.sqrt(width)
     level = abs(float(median(values)))
@@ -104,5 +106,10 @@ def _swinging_blocks(values: np.ndarray) -> tuple[float, Severity]:
         return 0.0, Severity.INFO
     if spread < max(0.08, 0.04 * level, 2.5 * white) or changes < 5:
         return 0.0, Severity.INFO
-    of_all = spread / max(MAD_TO_SIGMA * float(median(np.abs(flat))), 1e-12)
+    of_all = spread / max(_spread(flat), 1e-12)
     return spread, Severity.WARNING if spread >= WIDE * level or of_all >= MOSTLY else Severity.INFO
+
+
+def _spread(values: np.ndarray) -> float:
+    """Return the standard deviation as the 10 to 90% range shows it: the end of a steep start is no swing."""
+    return (quantile(values, 0.9) - quantile(values, 0.1)) / 2.56
