@@ -17,7 +17,9 @@ import subprocess
 import sys
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
+from docs import calibration
 from lmdiag.finding import FAMILIES, Rule
 from lmdiag.metrics import METRICS
 from lmdiag.readers.text import FORMATS
@@ -52,7 +54,14 @@ def _measured(rule: Rule) -> str:
         return f"| {name} | {counted[kind]} | {found.get(f'{kind}_alarmed', 0)} | {found.get(f'{kind}_told', 0)} |"
 
     head = "## Measured\n\n| real logs | read | warning or error | information |\n|---|---|---|---|"
-    return f"\n{head}\n{row('healthy', 'healthy')}\n{row('others', 'unhealthy or unclear')}\n\nHow: [accuracy.md](../accuracy.md).\n"
+    real = f"\n{head}\n{row('healthy', 'healthy')}\n{row('others', 'unhealthy or unclear')}\n\nHow: [accuracy.md](../accuracy.md).\n"
+    return f"{real}\n## Simulated\n{calibration.of_rule(calibrated(), rule.name)}"
+
+
+def calibrated() -> dict[str, Any]:
+    """Return what `benchmarks/calibration.py` measured."""
+    figures: dict[str, Any] = json.loads((HERE / "calibration.json").read_text(encoding="utf-8"))
+    return figures
 
 
 def catalogue() -> str:
@@ -205,6 +214,7 @@ def pages() -> dict[Path, str]:
     others = {
         "rules/README.md": catalogue(),
         "metrics.md": metric_table(),
+        "calibration.md": NOTE + calibration.page(calibrated()),
         "log-format.md": log_format(),
         "accuracy.md": accuracy(),
         "formats/text.md": printed_formats(),

@@ -1,0 +1,53 @@
+"""Simulated healthy logs are silent and faults in them are found: the goals of docs/calibration.md, on a few seeds."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from benchmarks.calibration import LENGTHS, LONG, NOISES, alarms, drawn, power, strength_found
+from benchmarks.graded_faults import FAULTS
+
+SEED = 11
+LOGS, LONG_LOGS = 40, 5
+SLICES = [n for n in range(len(LENGTHS) * len(NOISES)) if LENGTHS[n // len(NOISES)][0] >= 20]
+
+
+@pytest.fixture(scope="module")
+def counted():
+    counts, details = Counter(), []
+    for number in SLICES:
+        logs = LOGS if LENGTHS[number // len(NOISES)][0] < LONG else LONG_LOGS
+        _, found, lines = alarms((SEED, number, 0, logs))
+        counts += found
+        details += lines
+    return counts, details
+
+
+def test_hardly_any_healthy_log_alarms(counted):
+    counts, details = counted
+    logs = sum(LOGS if LENGTHS[n // len(NOISES)][0] < LONG else LONG_LOGS for n in SLICES)
+    assert counts[""] <= ALLOWED * logs, details
+
+
+def test_no_rule_alarms_often(counted):
+    counts, details = counted
+    assert max(n for rule, n in counts.items() if rule) <= MOST_OF_ONE, details
+
+
+@pytest.mark.parametrize("number", range(len(FAULTS)), ids=[fault.name for fault in FAULTS])
+def test_the_published_fault_is_found(number):
+    fault = FAULTS[number]
+    hits = power((SEED, number, 0.01, 8))
+    assert max(hits) >= 6, (fault.strengths, hits)
+
+
+def test_the_same_numbers_give_the_same_log():
+    first, again = drawn(3, 14, 2), drawn(3, 14, 2)
+    assert first.name == again.name
+    assert np.array_equal(first["loss"].values, again["loss"].values)
+
+
+def test_a_strength_is_interpolated():
+    assert strength_found((1.0, 10.0), [0.0, 1.0], 0.5) == pytest.approx(3.2)
+    assert strength_found((1.0, 10.0), [0.0, 0.4], 0.5) is None
