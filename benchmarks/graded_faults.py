@@ -53,14 +53,8 @@ def _losses(run: Run, factor: Callable[[np.ndarray], np.ndarray]) -> Run:
 
 
 def _rise(rng: np.random.Generator, run: Run, share: float) -> Run:
-    at, top = rng.uniform(0.4, 0.8), 1 + share
-    level = np.interp(at, run["loss"].steps / run.last_step, run["loss"].values)
-
-    def risen(place: np.ndarray) -> np.ndarray:
-        return 1 + (top - 1) * np.clip((place - at) / 0.05, 0, 1)
-
-    held = _losses(run, risen)
-    return held if level > 0 else run
+    at = rng.uniform(0.4, 0.8)
+    return _losses(run, lambda place: 1 + share * np.clip((place - at) / 0.05, 0, 1))
 
 
 def _drift(rng: np.random.Generator, run: Run, share: float) -> Run:
@@ -196,8 +190,8 @@ FAULTS = (
     Fault("evaluation rises", "of its best", (0.01, 0.02, 0.04, 0.08, 0.16, 0.32), ("overfitting",), _overfit),
     Fault("loss is NaN", "records", (1, 2, 4), ("non-finite-loss",), _not_finite),
     Fault("loss is 0", "records", (1, 2, 3, 5, 10), ("zero-loss", "masked-nan", "missing-loss"), _zeros),
-    Fault("loss stays at ln V", "records", (8, 10, 12, 16, 20, 40, 80), ("not-learning", "plateau"), _stuck),
-    Fault("loss stays at 7.2", "of the run", (0.2, 0.3, 0.4, 0.5, 0.7, 0.9), ("plateau", "not-learning", "stalled"), _plateau),
+    Fault("loss stays at ln V", "records", (8, 10, 12, 16, 20, 40, 80), ("at-chance", "not-learning", "plateau"), _stuck),
+    Fault("loss stays at 7.2", "of the run", (0.2, 0.3, 0.4, 0.5, 0.7, 0.9), ("plateau", "at-chance", "not-learning", "stalled"), _plateau),
     Fault("loss changes its level", "of its level", (0.02, 0.04, 0.08, 0.16, 0.32), ("level-shift", "divergence"), _shift, INFO),
     Fault("learning rate jumps", "times", (1.1, 1.5, 2, 4, 10), ("lr-jump",), _lr_jump, INFO),
     Fault("gradient norm jumps", "times", (3, 5, 10, 20, 40), ("gradient-spike",), _gradient),

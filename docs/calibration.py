@@ -8,7 +8,7 @@ from typing import Any
 
 HEAD = """# False alarms and strengths found, simulated
 
-`python benchmarks/calibration.py --write docs/calibration.json`, {date}, seed {seed}.
+`python benchmarks/calibration.py --logs {logs} --fault-logs {fault_logs} --seed {seed} --write docs/calibration.json`, {date}
 
 Healthy logs are drawn at random: the law of the loss from scratch or as a fine-tune, five schedules with and without warm-up, epochs, curricula,
 batches grouped by length; normal, heavy-tailed, autocorrelated, growing and shrinking noise; means, rounding, uneven steps; 3 to 500 evaluations, also of
@@ -39,7 +39,10 @@ def per_10_000(hits: int, total: int) -> str:
 def page(figures: Mapping[str, Any]) -> str:
     """Return the page with all figures."""
     slices = figures["slices"]
-    parts = [HEAD.format(date=figures["date"], seed=figures["seed"]), "\n## Healthy logs that alarmed, per 10,000\n"]
+    parts = [
+        HEAD.format(logs=max(s["logs"] for s in slices), **{k: figures[k] for k in ("fault_logs", "seed", "date")}),
+        "\n## Healthy logs that alarmed, per 10,000\n",
+    ]
     parts += [_matrix(slices), "\n## By rule\n", _rules(slices), "\n## How strong a fault must be\n", _faults(figures)]
     return "\n".join(parts)
 

@@ -9,7 +9,9 @@ from benchmarks.calibration import LENGTHS, LONG, NOISES, alarms, drawn, power, 
 from benchmarks.graded_faults import FAULTS
 
 SEED = 11
-LOGS, LONG_LOGS = 40, 5
+LOGS, LONG_LOGS = 30, 4
+ALLOWED = 0.015  # the goal is 1%: of 500 logs at 1%, one set of seeds in ten shows more than this
+MOST_OF_ONE = 3  # of these logs; a rule at its goal of 5 in 10,000 reaches it on one set of seeds in 400
 SLICES = [n for n in range(len(LENGTHS) * len(NOISES)) if LENGTHS[n // len(NOISES)][0] >= 20]
 
 
