@@ -44,6 +44,7 @@ def header(run: Run) -> dict[str, Any]:
         "format": run.format,
         "path": run.source,
         "objective": run.objective,
+        "method": run.method,
         "step_kind": run.step_kind,
         "notes": list(run.notes),
         "skipped": [[s.line, s.reason, s.count] for s in run.skipped],

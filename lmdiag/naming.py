@@ -42,10 +42,10 @@ NAMESPACES = frozenset(
     policy value ref reference rollout rollouts reward rewards kl objective prompt prompts response responses completion completions
     env episode advantages returns entropy sampling logits logps logprobs log_probs loss losses grad grads gradient gradients
     params weights layers batch step it iter iteration epoch sample samples tokens token aux moe router mtp distill teacher
-    gen disc adversary reg regularization timers words ts s sec lm_loss
+    gen disc adversary reg regularization timers words ts s sec lm_loss ppo grpo rloo dpo env self_distillation
     """.split()
 )
-SCORES = frozenset({"loss", "ppl", "bpb", "bpc", "accuracy", "f1", "auc"})
+SCORES = frozenset({"loss", "ppl", "bpb", "bpc", "accuracy", "f1", "auc", "reward", "reward_accuracy"})
 
 _WORD = re.compile(r"[^\W_]+|%")
 _NOT_IN_A_NAME = frozenset("?!=<>+*^&;$")
@@ -115,6 +115,11 @@ _ESTIMATES = frozenset(  # of the training loss, in evaluation mode
         *(f"{v}_train_loss" for v in SPLIT_WORDS),
     ]
 )
+_OF_VERL = re.compile(r"val-core/(?P<set>.+)/(?:reward|score|acc)/mean(?:@\d+)?|val/test_score/(?P<old>.+)")
+_PART_OF_REWARD = re.compile(  # one of several functions that reward: rewards/format/mean, eval_rewards/format
+    r"(?:train/)?(?:(?P<split>[a-z]+)[_/])?rewards ?/ ?(?P<part>[^/]+?)(?: ?/ ?(?P<measure>mean|std))?"
+)
+_NO_PARTS = frozenset("chosen rejected margin margins accuracy avg std min max sum total".split())
 _ONLY_OF_EVALUATIONS = ("eval_time_s", "n_tokens")
 _NO_SET = frozenset("best min max avg ema running std last final smooth smoothed lowest highest prev target".split())
 _OTHER_TERMS = frozenset(  # of a loss: what an adversary, a policy, a router or a regularizer adds
@@ -266,13 +271,22 @@ def spelling(source_name: str) -> Spelling:
     exact = _aliases().get(name.lower())
     if exact:
         return _known_or_not(Spelling(*exact), name)
+    of_verl = _OF_VERL.fullmatch(name)
+    if of_verl:
+        return Spelling(f"{of_verl['set'] or of_verl['old']}/reward")
+    part = _PART_OF_REWARD.fullmatch(name)
+    if part and not _NO_PARTS.issuperset(words_of(part["part"])):
+        split = f"{SPLIT_WORDS[part['split']]}/" if part["split"] in SPLIT_WORDS else ""
+        return Spelling(f"{split}rewards/{part['part']}{'/std' if part['measure'] == 'std' else ''}", known=False)
     placed = _plain(_split(name))
     words = [word for word, _, _ in placed]
     joined = "_".join(words)
     if joined in _ESTIMATES:
         return Spelling("train/loss")
-    # What the Trainer sums a whole training up with, and the loss of a critic.
-    if joined.startswith("train_train_") or not _NOT_IN_A_NAME.isdisjoint(name) or name.lower().endswith("/value"):
+    if name.lower().endswith("loss/value"):  # of a critic; "loss value" is any loss
+        return Spelling("value_loss")
+    # What the Trainer sums a whole training up with.
+    if joined.startswith("train_train_") or not _NOT_IN_A_NAME.isdisjoint(name):
         return Spelling(name, known=False)
     found = _of_training(words) or _of_evaluation(name, placed)
     return _known_or_not(found, name) if found else Spelling(name, known=False)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmdiag.account import Account, Skipped
+from lmdiag.methods import METHODS, OF_OBJECTIVE
 from lmdiag.naming import evaluation_set
 from lmdiag.stats.windows import block_medians, median
 
@@ -159,7 +160,8 @@ class Run:
     `config` holds the facts of the header under their names in `lmdiag-log/1` (`max_steps`, `grad_clip`, `model`, …)
     and the program's own settings under `config["config"]`. `superseded` holds the values of steps that a
     resumed run wrote again: the later value stands in `series`, the earlier one here. `objective` is `causal-lm`,
-    `masked-lm`, `classification`, `reinforcement`, `composite` or `signed`: only for the first three must the loss fall.
+    `masked-lm`, `classification`, `reinforcement`, `composite` or `signed`: only for the first three must the loss fall. `method` is one of
+    `methods.METHODS`.
     `step_kind` says what the steps count: `step`, `epoch`, `tokens`, `samples` or `record`. `decided` holds `curve` and
     `evaluation` where they were chosen among more points than `series` has; else they are chosen when first asked for.
     `account` tells what became of every line and column of the log.
@@ -180,6 +182,7 @@ class Run:
     skipped: tuple[Skipped, ...] = ()
     superseded: Mapping[str, Series] = field(default_factory=dict)
     objective: str = "causal-lm"
+    method: str = ""
     step_kind: str = "step"
     decided: Mapping[str, tuple[str, Series] | None] = field(default_factory=dict)
     account: Account = field(default_factory=Account)
@@ -195,11 +198,21 @@ class Run:
 
     def has(self, need: str) -> bool:
         """Tell whether the log holds what a rule needs: a metric, or one of the names in `NEEDS`."""
-        if need in ("curve", "evaluation", "evaluation_loss"):
+        if need in ("curve", "measured", "evaluation", "evaluation_loss"):
             return getattr(self, need) is not None
         if need == "layers":
             return any(name.startswith("layers/") for name in self.series)
         return need in self.series
+
+    @property
+    def trained_by(self) -> str:
+        """The method that trains the model: as the log tells, else as its objective suggests."""
+        return self.method or OF_OBJECTIVE.get(self.objective, "composite")
+
+    @property
+    def kind(self) -> str:
+        """What the loss of the method is: `language-model`, `classification`, `preference`, `reinforcement` or `other`."""
+        return METHODS[self.trained_by][0]
 
     @cached_property
     def evaluations(self) -> dict[str, Series]:
@@ -272,6 +285,15 @@ class Run:
             return True
         return float(evaluated[-1]) * MULTIPLE > float(median(trained[-TRAINING_CURVE_POINTS:]))
 
+    @cached_property
+    def measured(self) -> tuple[str, Series] | None:
+        """What shows how the run went, with its metric name: the loss, or else the reward of a policy, or else its fullest metric."""
+        if self.curve is not None or self.kind != "reinforcement":
+            return self.curve
+        if "reward" in self:
+            return "reward", self["reward"]
+        return max(self.series.items(), key=lambda item: len(item[1]), default=None)
+
     def beside_loss(self, metric: str) -> dict[str, tuple[Series, Series]]:
         """Return the metric of the training and of every evaluation set with the loss of the same set, where the log has both."""
         sets = {metric: "loss", **{f"{split}/{metric}": f"{split}/loss" for split in self.evaluations}}
@@ -329,9 +351,9 @@ class Run:
 
     @property
     def records(self) -> tuple[int, int]:
-        """How many records with the main loss were read, and how many records could not be read."""
+        """How many records with the main loss (or reward) were read, and how many records could not be read."""
         lost = sum(skipped.count for skipped in self.skipped if skipped.unit == "record")
-        return (len(self.curve[1]) if self.curve else 0), lost
+        return (len(self.measured[1]) if self.measured else 0), lost
 
     @property
     def status(self) -> str:

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS = [
     {"errors", "figures", "patterns", "record", "strict_json", "version"},
-    {"account", "config", "facts", "metrics", "stats"},
+    {"account", "config", "facts", "methods", "metrics", "stats"},
     {"naming"},
     {"run", "loss_law"},
     {"finding", "looks", "advice", "pace", "layers", "task_measures"},

@@ -67,6 +67,38 @@ KNOWN = [
     ("W&B", "elapsed_s", 1, "_runtime"),
     ("Hugging Face", "val/eval_time_s", 1, "eval_runtime|eval/runtime"),
     ("DeepSpeed", "loss_scale", 1, "loss_scale|loss-scale/loss-scale|grad_scale|lossScale"),
+    ("TRL, unsloth, ms-swift", "reward", 1, "reward|train/reward|rewards/mean|env/reward_mean|objective/scores|ppo/mean_scores"),
+    ("verl, OpenRLHF, DeepSpeed-Chat, trlx", "reward", 1, """critic/score/mean|critic/rewards/mean|rollout/reward_mean|average reward score
+        |reward/mean|exp_scores/mean"""),
+    ("TRL", "val/reward", 1, "eval_reward|eval/reward"),
+    ("verl", "openai/gsm8k/reward", 1, "val-core/openai/gsm8k/reward/mean@1|val-core/openai/gsm8k/acc/mean@8|val/test_score/openai/gsm8k"),
+    ("TRL, unsloth", "reward_std", 1, "reward_std|train/reward_std|env/reward_std|ppo/std_scores|rollout/reward_std"),
+    ("TRL", "zero_std_share", 1, "frac_reward_zero_std|train/frac_reward_zero_std"),
+    ("TRL, verl, NeMo-RL", "kl", 1, "kl|train/kl|actor/kl_loss|kl_penalty|critic/kl"),
+    ("TRL's PPO", "sequence_kl", 1, "objective/kl"),
+    ("TRL, verl, trlx", "update_kl", 1, "policy/approxkl_avg|ppo/policy/approxkl|policy/approx_kl|actor/ppo_kl"),
+    ("TRL, ms-swift, verl", "entropy", 1, "entropy|entropy/mean|policy/entropy_avg|actor/entropy|ppo/policy/entropy"),
+    ("TRL, trlx, verl, DeepSpeed-Chat", "policy_loss", 1, "policy_loss|loss/policy_avg|losses/policy_loss|actor/pg_loss|act_loss"),
+    ("TRL, trlx, verl, DeepSpeed-Chat", "value_loss", 1, """value_loss|loss/value|loss/value_avg|train/loss/value|losses/value_loss
+        |critic/vf_loss|cri_loss|critic_loss"""),
+    ("TRL, verl", "explained_variance", 1, "ppo/val/var_explained|critic/vf_explained_var|explained_variance"),
+    ("TRL, verl", "clip_ratio", 1, "clip_ratio/region_mean|clip_ratio|policy/clipfrac_avg|actor/pg_clipfrac|ppo/policy/clipfrac"),
+    ("TRL's PPO, whose val is the value function", "value_clip_ratio", 1, "val/clipfrac_avg|critic/vf_clipfrac"),
+    ("TRL's PPO, whose val is the value function", "importance_ratio", 1, "val/ratio|train/val/ratio|probs_ratio"),
+    ("TRL, unsloth, verl", "response_length", 1, """completions/mean_length|completions / mean_length|completion_length|response_length/mean
+        |tokens/responses_len_mean"""),
+    ("TRL, verl, OpenRLHF", "truncated_share", 1, "completions/clipped_ratio|response_length/clip_ratio|rollout/truncated_rate"),
+    ("TRL, verl, OpenRLHF", "logp_mismatch", 1, "sampling/sampling_logp_difference/mean"),
+    ("verl", "prob_mismatch", 1, "training/rollout_probs_diff_mean"),
+    ("OpenRLHF, verl, NeMo-RL", "mismatch_kl", 1, "vllm_kl|rollout_corr/kl|gen_kl_error"),
+    ("TRL, NeMo-RL", "chosen_reward", 1, "rewards/chosen|rewards / chosen|train/rewards/chosen|rewards_chosen_mean|Rewards/chosen"),
+    ("TRL, OpenRLHF", "rejected_reward", 1, "rewards/rejected|reject_reward"),
+    ("TRL", "reward_margin", 1, "rewards/margins|rewards / margins|margin"),
+    ("TRL", "val/reward_margin", 1, "eval_rewards/margins|eval/rewards/margins"),
+    ("TRL", "reward_accuracy", 1, "rewards/accuracies|train/rewards/accuracies|rewards / accuracies"),
+    ("TRL", "val/reward_accuracy", 1, "eval_rewards/accuracies|eval/rewards/accuracies"),
+    ("TRL", "chosen_logp", 1, "logps/chosen|logps / chosen"),
+    ("TRL", "val/rejected_logp", 1, "eval_logps/rejected"),
     ("Keras, Lightning", "epoch", 1, "epoch|train/epoch|current_epoch|Epoch"),
 ]  # fmt: skip
 ROWS = [
@@ -76,9 +108,8 @@ ROWS = [
     if name.strip()
 ]
 UNKNOWN = """
-    lrm best_val_loss val_best_loss train/train_loss train_runtime lr_matrix eval_aux_loss epoch_time loss/value loss/value_avg actor/pg_loss
-    policy_loss value_loss d_loss kl_loss loss*100 loss^2 loss_aux loss_max global_max_loss lr_group_1 lr-AdamW/pg2 lr_s loss_s grad_norm_pct
-    ts/train.py:232 logits/rejected rewards/margins eval_rewards/accuracies perf/throughput samples/s model_norm max_lr val_loss?
+    lrm best_val_loss val_best_loss train/train_loss train_runtime lr_matrix eval_aux_loss epoch_time d_loss kl_loss loss*100 loss^2 loss_aux loss_max global_max_loss lr_group_1 lr-AdamW/pg2 lr_s loss_s grad_norm_pct
+    ts/train.py:232 perf/throughput samples/s model_norm max_lr val_loss?
     memory/max_active(%) acc_0 acc5 time/fps time/iterations batch_size max_steps token_count glossary train/train_steps_per_second
 """.split()
 STEPS = """
@@ -143,6 +174,21 @@ def test_no_letter_is_ever_cut(name):
 def test_what_only_looks_like_a_metric_keeps_its_name(name):
     assert not spelling(name).known
     assert spelling(name).name.endswith(name.removeprefix("eval_").removeprefix("val_"))
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("rewards/format/mean", "rewards/format"),
+        ("rewards/accuracy_reward/std", "rewards/accuracy_reward/std"),
+        ("train/rewards/xmlcount_reward_func", "rewards/xmlcount_reward_func"),
+        ("rewards / int_reward_func / mean", "rewards/int_reward_func"),
+        ("eval_rewards/format/mean", "val/rewards/format"),
+    ],
+)
+def test_parts_of_a_reward_belong_to_the_training_or_to_the_evaluation(name, part):
+    assert spelling(name).name == part
+    assert evaluation_set(spelling(name).name) == ("val" if name.startswith("eval") else "")
 
 
 @pytest.mark.parametrize("name", METRICS)

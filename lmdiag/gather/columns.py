@@ -173,6 +173,8 @@ def _preference(group: list[Translated], terms: bool, column: Translated) -> tup
         "loss": not terms and any(word in lowered for word in LANGUAGE_MODEL_LOSS),
         "grad_norm": lowered.startswith(("raw_", "learning/raw_")),
         "mem_bytes": not PEAK.isdisjoint(words_of(column.source_name)),
+        "reward": "score" in lowered,  # without the penalty for divergence
+        "entropy": lowered.startswith("policy"),
     }.get(column.metric, column.source_name == column.metric or lowered.endswith("_epoch"))
     plain = full and column.source_name == column.metric
     surplus = spelling(column.source_name).surplus if full else MOST_SURPLUS

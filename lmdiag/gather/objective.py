@@ -1,12 +1,13 @@
-"""What a run trains for, as far as the log tells: only the loss of a language model must fall."""
+"""What a run trains for and by which method, as far as the log tells: only the loss of a language model must fall."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
+from lmdiag.methods import LANGUAGE_MODEL, METHODS, OF_OBJECTIVE, OTHER, PREFERENCE, REINFORCEMENT, said_in
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.run import Series
 from lmdiag.stats.windows import median
@@ -17,28 +18,90 @@ TASKS = ("causal-lm", "masked-lm", "classification", "reinforcement", "composite
 REWARDS = re.compile(
     r"(^|/)(reward|reward_std|rewards?|kl|objective/kl|grpo_loss|advantages?)($|/|_mean$)|^(actor|critic)/|(^|/)(act|cri|actor|critic|policy|pg)_loss$"
     r"|(^|/)(approx_?kl|ep_?rew_?mean|ep(isode)?_?reward_?mean|mean_episode_reward|average_?ep_?ret|mean reward|policy_gradient_loss)$"
+    r"|^average reward score$|^ppo/mean_scores$"
 )
-PREFERENCES = re.compile(r"(^|/)rewards/(margins|chosen|rejected|accuracies)$")
+PREFERENCES = re.compile(r"(^|/|_)rewards ?/ ?(margins|chosen|rejected|accuracies)$|(^|/)logps/(chosen|rejected)$")
 OTHER_TERMS = re.compile(
     r"(^|[/_ ])(kl|teacher|distill\w*|kd|recon\w*|contrastive|mse|jepa|align\w*|commit\w*)_?loss$", re.IGNORECASE
 )
 _LEADING = re.compile(r"^(?:train/|loss(?:es)?/)+")
+_WEAK = re.compile(r"(^|/)kl($|/)|(^|/)approx_?kl$")  # a log of a language model may have one, too
+_OF_POLICIES = {"zero_std_share", "clip_ratio", "update_kl"}
+_EMBEDDINGS = re.compile(
+    r"(^|[/_])(embedding_loss$|(spearman|pearson)_(cosine|euclidean|manhattan|dot)$|cosine_(accuracy|ndcg|mrr|map)(@\d+)?$)"
+)
 ADVERSARIES = re.compile(r"(^|[/_ ])(d|g|disc|discriminator|gen|generator)_?loss$", re.IGNORECASE)
+_OF_SFT = frozenset({"mean_token_accuracy", "eval_mean_token_accuracy", "token_acc", "eval_token_acc"})
 
 
-def objective(raw: RawLog, series: Mapping[str, Series]) -> str:
-    """Return what the reader knows, else the task of the header, else what the names of the metrics give away."""
-    known = raw.objective or raw.config.get("task")
-    if known in TASKS:
-        return str(known)
+def objective_and_method(raw: RawLog, series: Mapping[str, Series]) -> tuple[str, str]:
+    """Return what a run trains for and by which method.
+
+    What the reader knows comes first, then the names of the metrics, then the task of the header: a policy that is trained by
+    reinforcement has the architecture of a language model.
+    """
     names = [_LEADING.sub("", name.lower()) for name in raw.columns]
-    if any(PREFERENCES.search(name) for name in names):
-        return "composite"
-    if any(REWARDS.search(name) for name in names):
-        return "reinforcement"
+    task = str(raw.config.get("task", ""))
+    settings = {**raw.config, **raw.settings}
+    told = str(raw.config.get("method", ""))
+    method = raw.method or (told if told in METHODS else "") or _method(names, set(series), settings)
+    if raw.objective in TASKS:
+        return raw.objective, method if method and _fits(method, raw.objective) else OF_OBJECTIVE[raw.objective]
+    kind = METHODS[method][0] if method else ""
+    if kind in (PREFERENCE, OTHER):
+        return "composite", method
+    strong = any(not _WEAK.search(name) for name in names if REWARDS.search(name)) or not _OF_POLICIES.isdisjoint(
+        series
+    )
+    if kind == REINFORCEMENT and (strong or task not in TASKS):
+        return "reinforcement", method
+    if task in TASKS:
+        return task, method if method and _fits(method, task) else OF_OBJECTIVE[task]
     if any(ADVERSARIES.search(name) for name in names) or _auxiliary_terms_dominate(raw, series):
-        return "composite"
-    return "causal-lm"
+        return "composite", "composite"
+    return "causal-lm", method if kind == LANGUAGE_MODEL else "pretraining"
+
+
+def _fits(method: str, objective: str) -> bool:
+    """Tell whether a method can be that of an objective, whatever else the names say."""
+    kinds = {"reinforcement": (REINFORCEMENT,), "composite": (PREFERENCE, OTHER), "classification": ()}
+    return METHODS[method][0] in kinds.get(objective, (LANGUAGE_MODEL,))
+
+
+def _method(names: Collection[str], metrics: Collection[str], settings: Mapping[str, object]) -> str:
+    """Return the method that names give away, "" where they are those of any language model."""
+    if any(PREFERENCES.search(name) for name in names) or {"chosen_reward", "rejected_reward"} <= set(metrics):
+        return said_in(settings, PREFERENCE) or _preference(names, metrics)
+    if "reward_margin" in metrics and {"reward_min", "reward_accuracy", "accuracy"} & set(metrics):
+        return "reward-model"
+    if any(REWARDS.search(name) for name in names) or not _OF_POLICIES.isdisjoint(metrics):
+        return said_in(settings, REINFORCEMENT) or _reinforcement(metrics)
+    if any(_EMBEDDINGS.search(name) for name in names):
+        return "embedding"
+    if any(name.startswith("completions/") for name in names):
+        return "distillation"
+    said = said_in(settings)
+    if said in ("sft", "distillation", "pretraining", "reward-model"):
+        return said
+    return "sft" if not _OF_SFT.isdisjoint(names) else ""
+
+
+def _preference(names: Collection[str], metrics: Collection[str]) -> str:
+    """Tell the methods apart by what only one of them logs."""
+    if any("log_odds" in name or "odds_ratio" in name for name in names):
+        return "orpo"
+    if any(name.endswith("nll_loss") for name in names):
+        return "cpo"
+    if "kl" in metrics and "reward_accuracy" not in metrics:
+        return "kto"
+    return "dpo"
+
+
+def _reinforcement(metrics: Collection[str]) -> str:
+    if {"value_loss", "explained_variance", "value_grad_norm", "value_clip_ratio"} & set(metrics):
+        return "ppo"
+    grouped = {"zero_std_share", "reward_std"} & set(metrics) or any(name.startswith("rewards/") for name in metrics)
+    return "grpo" if grouped else "reinforcement"
 
 
 def _auxiliary_terms_dominate(raw: RawLog, series: Mapping[str, Series]) -> bool:

@@ -11,13 +11,16 @@ import numpy as np
 
 from lmdiag.gather.accounting import account_of
 from lmdiag.gather.arranged import Arranged
-from lmdiag.gather.objective import objective, signed_or
+from lmdiag.gather.objective import objective_and_method, signed_or
 from lmdiag.gather.restarts import segments as segments_of
 from lmdiag.gather.translated import Translated
+from lmdiag.methods import METHODS, REINFORCEMENT
 from lmdiag.metrics import LN2
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.run import Run, Segment, Series
 
+RISES = [name for name, (kind, _) in METHODS.items() if kind == REINFORCEMENT]
+POLICY_LOSS = "The loss of a policy is near 0 by construction and may rise with its divergence from the reference: it shows no progress, the reward does."
 MOST_DECIMALS = 12  # of learning rates, mostly; full precision has more
 SAMPLED_VALUES = 2000
 FIRST_VALUES = 20  # these tell nearly always that the others need no look
@@ -57,6 +60,9 @@ def gather(log: Arranged) -> Run:
         )
     if not any(name.rpartition("/")[2] == "loss" for name in series) and raw.objective != "reinforcement":
         notes = (*notes, _without_loss(raw))
+    objective, method = objective_and_method(raw, series)
+    objective = signed_or(objective, series)
+    method = "composite" if objective == "signed" else method
     return Run(
         raw.name,
         {name: s for name, s in series.items() if len(s)},
@@ -65,10 +71,11 @@ def gather(log: Arranged) -> Run:
         segments=segments,
         config=_in_nats(raw.config),
         events=raw.events,
-        notes=notes,
+        notes=(*notes, POLICY_LOSS) if "loss" in series and method in RISES and not raw.spans else notes,
         skipped=raw.skipped,
         superseded=superseded,
-        objective=signed_or(objective(raw, series), series),
+        objective=objective,
+        method=method,
         step_kind=axis.kind,
         account=account_of(log, axis, notes),
     )

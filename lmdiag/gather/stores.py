@@ -224,6 +224,7 @@ def _merged(run: Run, other: Run, why: str) -> Run:
         skipped=(*run.skipped, *unread),
         superseded={**{name: s for name, s in other.superseded.items() if name not in run.series}, **run.superseded},
         objective=other.objective if run.objective == "causal-lm" else run.objective,
+        method=other.method if run.objective == "causal-lm" and other.method else run.method,
     )
 
 

@@ -64,6 +64,7 @@ class RawLog:
     notes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     objective: str = ""
+    method: str = ""
     step_column: str = ""
     step_kind: str = "step"
     step_offset: int = 0

@@ -230,6 +230,36 @@ class TestObjective:
     def test_the_header_knows_better(self):
         assert run_of([{"step": 1, "loss": 0.3}], config={"task": "classification"}).objective == "classification"
 
+    def test_rewards_come_before_the_architecture_of_the_model(self):
+        settings = {"architectures": ["Qwen2ForCausalLM"]}
+        policy = run_of([{"step": 1, "loss": 0.3, "reward": 1.0}], settings=settings)
+        pairs = run_of([{"step": 1, "loss": 0.3, "rewards/chosen": 1.0, "rewards/accuracies": 0.5}], settings=settings)
+        divergent = run_of([{"step": 1, "loss": 0.3, "kl": 1.0}], settings=settings)
+        assert [made.objective for made in (policy, pairs, divergent)] == ["reinforcement", "composite", "causal-lm"]
+
+    @pytest.mark.parametrize(
+        ("names", "settings", "method"),
+        [
+            ({"loss": 2.0}, {}, "pretraining"),
+            ({"loss": 2.0, "mean_token_accuracy": 0.4}, {}, "sft"),
+            ({"loss": 2.0}, {"stage": "sft"}, "sft"),
+            ({"loss": 0.6, "rewards/chosen": 0.1, "rewards/accuracies": 0.5}, {}, "dpo"),
+            ({"loss": 0.6, "rewards/chosen": 0.1, "rewards/accuracies": 0.5}, {"rlhf_type": "simpo"}, "simpo"),
+            ({"loss": 0.6, "rewards/chosen": 0.1, "rewards/accuracies": 0.5, "nll_loss": 2.0}, {}, "cpo"),
+            ({"loss": 0.6, "rewards/chosen": 0.1, "nll_loss": 2.0, "log_odds_ratio": -0.6}, {}, "orpo"),
+            ({"loss": 0.5, "rewards/chosen": 0.1, "rewards/rejected": 0.1, "kl": 0.1}, {}, "kto"),
+            ({"loss": 0.6, "margin": 0.1, "min_reward": -1.0, "accuracy": 0.6}, {}, "reward-model"),
+            ({"loss": 0.0, "reward": 1.0, "reward_std": 0.1}, {}, "grpo"),
+            ({"reward": 1.0, "value_loss": 0.1}, {}, "ppo"),
+            ({"reward": 1.0, "critic/score/mean": 0.1}, {"algorithm": {"adv_estimator": "rloo"}}, "rloo"),
+            ({"reward": 1.0}, {}, "reinforcement"),
+            ({"loss": 0.2, "completions/mean_length": 12.0}, {}, "distillation"),
+            ({"loss": 0.2, "embedding_loss": 0.2}, {}, "embedding"),
+        ],
+    )
+    def test_names_and_settings_tell_the_method(self, names, settings, method):
+        assert run_of([{"step": i, **names} for i in range(3)], settings=settings).method == method
+
 
 def test_the_decimals_of_small_rates_are_known():
     made = run_of([{"step": i, "loss": 1.0, "lr": rate} for i, rate in enumerate((4e-8, 3e-8, 2e-8, 0.0))])

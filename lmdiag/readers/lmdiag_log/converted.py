@@ -22,6 +22,7 @@ def facts_of_origin(origin: Mapping[str, Any], names: Iterable[str]) -> dict[str
         "step_column": "step",
         "step_kind": str(origin.get("step_kind", "step")),
         "objective": str(origin.get("objective", "")),
+        "method": str(origin.get("method", "")),
         "notes": tuple(map(str, origin.get("notes", ()))),
         "skipped": tuple(Skipped(int(line), str(reason), int(count)) for line, reason, count in skipped),
         "origins": series if isinstance(series, dict) else {},

@@ -324,6 +324,42 @@ VERL = LineFormat(
     ),
     (("step:", lazy(r"(?:^|\s)step:\d+ - [\w/]+:")),),
 )
+OPENRLHF = LineFormat(
+    "openrlhf",
+    "OpenRLHF",
+    shaped(
+        Shape(
+            "lobal step ",
+            lazy(r"Global step (?P<step>\d+): \{(?P<rest>.*)\}"),
+            lazy(rf"'(?P<name>[\w/.-]+)': (?:np\.float\d+\(|tensor\()?(?P<number>{NUM})\)?(?=[,}}]|$)"),
+            looks=lazy(r"Global step \d+: \{"),
+        ),
+        Shape(
+            "global_step ",
+            lazy(r"global_step (?P<step>\d+), eval_metrics: \{(?P<rest>.*)\}"),
+            lazy(rf"'(?P<name>[\w/.-]+)': (?P<number>{NUM})(?=[,}}]|$)"),
+        ),
+    ),
+    (("lobal step ", lazy(r"Global step \d+: \{'")),),
+    names={"actor_grad_norm": "grad_norm", "actor_lr": "lr"},
+    objective="reinforcement",
+)
+DEEPSPEED_CHAT = LineFormat(
+    "deepspeed-chat",
+    "DeepSpeed-Chat, step 3",
+    shaped(
+        Shape(
+            "ppo_ep",
+            lazy(r"epoch: ?(?P<epoch>\d+) ?\| ?step: ?(?P<step>\d+) ?\| ?ppo_ep: ?\d+ ?\|(?P<rest>.*)$"),
+            lazy(rf"(?P<name>[a-z_]+): ?(?P<number>{NUM})"),
+        ),
+        Shape("verage reward score:", lazy(rf"[Aa]verage reward score: ?(?P<reward>{NUM})")),
+        settle=lambda table: table.carry(STEP, first=0),
+    ),
+    (("ppo_ep", lazy(r"\| ?ppo_ep: ?\d+ ?\| ?act_loss:")),),
+    names={"act_loss": "policy_loss", "cri_loss": "value_loss"},
+    objective="reinforcement",
+)
 
 # litgpt, lit-gpt: several micro-batches per optimizer step, of which the one that made the update is kept
 
@@ -697,7 +733,7 @@ KERAS_CONSOLE = LineFormat(
 
 GENERIC = LineFormat("key-value text", "Text with named numbers", paired(), (), fewest=FEWEST_RECORDS, explained=True)
 LIBRARIES = (
-    *(NEMO, NANOTRON, MEGATRON, TORCHTITAN, TORCHTUNE, LITGPT, MAXTEXT, VERL),
+    *(NEMO, NANOTRON, MEGATRON, TORCHTITAN, TORCHTUNE, LITGPT, MAXTEXT, VERL, OPENRLHF, DEEPSPEED_CHAT),
     *(NANOGPT, BUILD_NANOGPT, NANOCHAT, LLMC_LOG, LLMC_CONSOLE, SPEEDRUN, FAIRSEQ),
 )
 TUTORIALS = (WORD_LANGUAGE_MODEL, MINIMIND, MMENGINE, METRIC_LOGGER, CHAR_RNN, TUTORIAL)

@@ -249,7 +249,7 @@ def test_steps_that_the_program_names_itself() -> None:
 def test_losses_of_a_policy_are_of_reinforcement_learning() -> None:
     state = "[losses/total_loss: 2.{n} | losses/policy_loss: 0.40 | losses/value_loss: 9.61]: 16%|█ | {n}/6400 [1:16:04<1:13:02, 1.23it/s]\r"
     (run,) = runs("".join(state.format(n=n) for n in range(1, 50)))
-    assert (run.objective, len(run["loss"]), len(run["losses/value_loss"])) == ("reinforcement", 49, 49)
+    assert (run.objective, len(run["loss"]), len(run["value_loss"])) == ("reinforcement", 49, 49)
 
 
 def test_a_bar_that_is_damaged_is_counted() -> None:

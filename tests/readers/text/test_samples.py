@@ -71,6 +71,16 @@ EXPECTED: dict[str, tuple[str, str, dict[str, list[tuple[int, float]]]]] = {
     "litgpt": ("litgpt", "step", {"loss": [(1, 4.312), (2, 3.912), (3, 3.712)], "val/loss": [(2, 3.88)]}),
     "maxtext": ("maxtext", "step", {"loss": [(0, 12.978), (1, 12.978), (2, 8.123)], "val/loss": [(2, 7.101)]}),
     "verl": ("verl", "step", {"loss": [(1, 1.41), (2, 1.31), (3, 1.21)], "lr": [(1, 1e-6), (2, 2e-6), (3, 3e-6)]}),
+    "openrlhf": (
+        "openrlhf",
+        "step",
+        {"reward": [(1, 0.21), (2, 0.26), (3, 0.31)], "grad_norm": [(1, 0.61), (2, math.nan), (3, 0.55)], "truncated_share": [(1, 0.05), (2, 0.04), (3, 0.04)]},
+    ),
+    "deepspeed-chat": (
+        "deepspeed-chat",
+        "step",
+        {"reward": [(0, -0.68), (1, -0.06), (2, 0.2)], "policy_loss": [(0, 0.21), (1, math.nan), (2, 0.22)], "value_loss": [(0, 0.12), (1, 0.17), (2, 0.14)]},
+    ),
     "mlperf": ("mlperf", "samples", {"loss": [(1024, 3.1), (2048, 3.0)], "val/loss": [(2048, 2.93)]}),
     "fairseq": (
         "fairseq",
@@ -115,8 +125,8 @@ EXPECTED: dict[str, tuple[str, str, dict[str, list[tuple[int, float]]]]] = {
         {"LOSS NER": [(0, 39.77), (200, 1021.43), (400, math.nan)], "LOSS TOK2VEC": [(0, 0), (200, 128.54), (400, 211.02)], "SCORE": [(0, 0), (200, 0.41), (400, 0.53)]},
     ),
     "frame": ("aligned-table", "step", {"loss": [(10, 4.215784), (20, 4.086496), (30, math.nan), (90, 3.172364)], "grad_norm": [(10, 1.19528), (20, math.nan), (30, 1.0174), (90, math.inf)]}),
-    "stable-baselines3": ("aligned-table", "step", {"loss": [(128, 55.3), (192, math.nan)], "train/approx_kl": [(128, 0.000273714), (192, 0.000384639)], "rollout/ep_rew_mean": [(64, 25), (128, 30), (192, 26.6)]}),
-    "rsl-rl": ("aligned-table", "step", {"Value function loss": [(0, 0.0523), (1, math.nan)], "Mean reward": [(0, 1.23), (1, 1.31)]}),
+    "stable-baselines3": ("aligned-table", "step", {"loss": [(128, 55.3), (192, math.nan)], "update_kl": [(128, 0.000273714), (192, 0.000384639)], "rollout/ep_rew_mean": [(64, 25), (128, 30), (192, 26.6)]}),
+    "rsl-rl": ("aligned-table", "step", {"Value function loss": [(0, 0.0523), (1, math.nan)], "reward": [(0, 1.23), (1, 1.31)]}),
     "sockeye": (
         "sockeye",
         "step",

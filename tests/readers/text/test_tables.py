@@ -295,7 +295,7 @@ def test_blocks_of_a_learning_iteration() -> None:
     )
     run = run_of(text)
     assert points(run, "Value function loss") == [(k, pytest.approx(2 - k / 10)) for k in range(8)]
-    assert points(run, "Mean reward")[2] == (2, 2.25)
+    assert points(run, "reward")[2] == (2, 2.25)
     assert (run.objective, run.config["max_steps"]) == ("reinforcement", 1000)
 
 
