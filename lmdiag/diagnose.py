@@ -12,16 +12,23 @@ import numpy as np
 
 from lmdiag.attribution import attribute
 from lmdiag.errors import show_if_debugging
-from lmdiag.finding import SHAPELESS, Finding, NotChecked, Rule, Severity
+from lmdiag.finding import HEAVY_TAILED, SHAPELESS, Finding, NotChecked, Rule, Severity
+from lmdiag.naming import evaluation_set
 from lmdiag.perplexity import Perplexity, perplexity_of
 from lmdiag.rules import RULES
-from lmdiag.run import Run
+from lmdiag.run import Run, Series
 
 if TYPE_CHECKING:
     from lmdiag.forecast import Forecast
 
 VERDICTS = ("healthy", "not-judged", "suspect", "unhealthy")  # best first
-ESSENTIAL = ("non-finite-loss", "divergence", "not-learning")  # a run of which these cannot tell anything is not judged
+LEARNS = ("non-finite-loss", "divergence", "not-learning")
+ESSENTIAL = {  # by kind of loss: a run of which these cannot tell anything is not judged
+    **dict.fromkeys(("language-model", "classification", "other"), LEARNS),
+    "preference": ("non-finite-metric", "flat-margin"),
+    "reinforcement": ("non-finite-metric", "flat-reward"),
+}
+EQUAL = 0.005  # accuracies this close are as good as each other
 FAILED = "it failed on this log, which is a fault of lmdiag"
 LEAST_READ = 0.98  # share of the records that must have been read
 
@@ -120,7 +127,7 @@ def diagnose(
         refusals = [replace(n, rule=rule.name) for n in said if isinstance(n, NotChecked)]
         not_checked += refusals
         findings += [
-            replace(f, rule=rule.name, family=rule.family, severity=f.severity or rule.severity)
+            replace(f, rule=rule.name, family=rule.family, severity=_severity(run, rule, f))
             for f in said
             if isinstance(f, Finding)
         ]
@@ -130,6 +137,13 @@ def diagnose(
     told = tuple(_worst_first(attributed))
     best, perplexity = best_evaluation(run), perplexity_of(run, attributed)
     return Diagnosis(run, told, tuple(not_checked), why, best, asked, perplexity=perplexity)
+
+
+def _severity(run: Run, rule: Rule, finding: Finding) -> Severity:
+    """Return how bad a finding is: gradients and losses of single batches of pairs or rewards are heavy-tailed, and no alarm."""
+    said = finding.severity or rule.severity
+    tailed = run.kind in ("preference", "reinforcement") and not {rule.family, rule.name}.isdisjoint(HEAVY_TAILED)
+    return min(said, Severity.INFO) if tailed else said
 
 
 def unjudged(run: Run, asked: Sequence[str], not_checked: Iterable[NotChecked]) -> str:
@@ -143,7 +157,7 @@ def unjudged(run: Run, asked: Sequence[str], not_checked: Iterable[NotChecked]) 
     if lost and read < LEAST_READ * (read + lost):
         return f"{lost:,} of {read + lost:,} records could not be read"
     refusals = {refusal.rule: refusal.why for refusal in not_checked}
-    essential = [name for name in ESSENTIAL if name in asked]
+    essential = [name for name in ESSENTIAL[run.kind] if name in asked]
     if essential:
         return next((refusals[name] for name in essential if name in refusals), "")
     return "" if any(name not in refusals for name in asked) else refusals[asked[0]]
@@ -154,7 +168,15 @@ def _worst_first(findings: list[Finding]) -> list[Finding]:
 
 
 def best_evaluation(run: Run) -> Best | None:
-    """Return where the evaluation loss is lowest, which is the checkpoint to keep; None with fewer than two evaluations."""
+    """Return the evaluation whose checkpoint to keep; None with fewer than two evaluations.
+
+    Of a policy that is the one with the highest reward, of preferences with the highest accuracy (of equal ones the lowest loss, else the
+    largest margin), of others with the lowest loss.
+    """
+    if run.kind == "reinforcement":
+        return _highest(run, "reward")
+    if run.kind == "preference" and (found := _most_accurate(run)):
+        return found
     if run.evaluation is None:
         return None
     metric, series = run.evaluation
@@ -163,3 +185,33 @@ def best_evaluation(run: Run) -> Best | None:
         return None
     at = int(np.argmin(finite.values))
     return Best(metric, int(finite.steps[at]), float(finite.values[at]))
+
+
+def _sets(run: Run, measure: str) -> dict[str, Series]:
+    """Return the evaluations of a measure with at least two finite values, `val` first, then those with the most."""
+    sets = {name: series.finite for name, series in run.series.items() if name.endswith(f"/{measure}")}
+    sets = {name: series for name, series in sets.items() if evaluation_set(name) and len(series) > 1}
+    return dict(sorted(sets.items(), key=lambda item: (not item[0].startswith("val/"), -len(item[1]))))
+
+
+def _highest(run: Run, measure: str) -> Best | None:
+    for name, series in _sets(run, measure).items():
+        at = int(np.argmax(series.values))
+        return Best(name, int(series.steps[at]), float(series.values[at]))
+    return None
+
+
+def _most_accurate(run: Run) -> Best | None:
+    sets = _sets(run, "reward_accuracy") or (_sets(run, "accuracy") if run.trained_by == "reward-model" else {})
+    for name, series in sets.items():
+        split = name.rpartition("/")[0]
+        order = [(f"{split}/loss", -1.0), (f"{split}/reward_margin", 1.0)]
+        equal = np.flatnonzero(series.values >= series.values.max() - EQUAL)
+        for other, sign in order:
+            values = [run.value_at(other, int(series.steps[at])) for at in equal]
+            if all(value is not None and np.isfinite(value) for value in values):
+                at = int(equal[int(np.argmax([sign * (value or 0.0) for value in values]))])
+                return Best(name, int(series.steps[at]), float(series.values[at]))
+        at = int(equal[0])
+        return Best(name, int(series.steps[at]), float(series.values[at]))
+    return None

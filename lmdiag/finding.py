@@ -24,6 +24,8 @@ FAMILIES = (
     "schedule",
     "throughput",
     "data",
+    "reinforcement",
+    "preference",
 )
 LOSS_SHAPE_FAMILIES = frozenset({"divergence", "spikes", "convergence", "generalization", "data"})
 
@@ -32,20 +34,34 @@ SHAPELESS = {  # objectives whose loss need not fall: {objective: what it is}
     "composite": "made of several terms",
     "signed": "that is often below 0",
 }
+OF_PAIRS = frozenset(  # rules that judge the loss of a run on preferences as well
+    """
+    divergence not-learning overfitting growing-gap noisy-evaluation evaluation-below-training best-checkpoint-not-saved loss-spike
+    """.split()
+)
+HEAVY_TAILED = (
+    "spikes",
+    "gradient-spike",
+    "rising-instability",
+    "clip-saturation",
+)  # families and rules: information on such runs
+KINDS = {"reinforcement": "no reinforcement learning", "preference": "no training on preferences"}
 NEEDS = {
     "curve": "the log has neither a training loss nor an evaluation loss",
+    "measured": "the log has neither a loss nor a reward",
     "evaluation": "the log has no evaluation loss",
     "evaluation_loss": "the log has no evaluation loss in nats per token",
     "layers": "the log has no per-layer statistics",
 }
 SERIES = {
+    "measured": "the loss or the reward",
     "curve": "the loss",
     "loss": "the loss",
     "evaluation": "the evaluation loss",
     "evaluation_loss": "the evaluation loss",
     "layers": "per-layer statistics",
 }
-CURVES = ("curve", "evaluation", "evaluation_loss")  # needs for which a check is handed a Curve
+CURVES = ("curve", "measured", "evaluation", "evaluation_loss")  # needs for which a check is handed a Curve
 
 
 Setting = float | int | str  # the value of one
@@ -212,10 +228,13 @@ class Rule:
 
     def missing(self, run: Run) -> str | None:
         """Say why the rule cannot look at this run, or None when it can."""
+        if self.family in KINDS and run.kind != self.family:
+            return f"the run is {KINDS[self.family]}"
         for need in self.needs:
             if not run.has(need):
                 return NEEDS.get(need, f"the log has no {need}")
-        if self.family in LOSS_SHAPE_FAMILIES and run.objective in SHAPELESS:
+        of_pairs = run.kind == "preference" and self.name in OF_PAIRS
+        if self.family in LOSS_SHAPE_FAMILIES and run.objective in SHAPELESS and not of_pairs:
             return f"a loss {SHAPELESS[run.objective]} need not fall, so its shape is not judged"
         points, fewest = min(((_points(run, need), need) for need in self.needs), default=(0, ""))
         if points < self.min_points:

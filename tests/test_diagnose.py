@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmdiag.diagnose import ESSENTIAL, LEAST_READ, diagnose
+from lmdiag.diagnose import ESSENTIAL, LEAST_READ, Best, diagnose
 from lmdiag.errors import UnreadableLog
 from lmdiag.gather import runs_in
 from lmdiag.judging.reading import read, read_all
@@ -28,7 +28,7 @@ def with_lost(n, unit="record"):
 def test_healthy_where_everything_was_read_and_the_essential_rules_looked():
     diagnosis = diagnose(run(loss=falling(200)))
     assert (diagnosis.verdict, diagnosis.unjudged) == ("healthy", "")
-    assert set(ESSENTIAL) <= set(diagnosis.looked)
+    assert set(ESSENTIAL[diagnosis.run.kind]) <= set(diagnosis.looked)
 
 
 def test_too_few_records_read_are_no_healthy_run():
@@ -57,9 +57,44 @@ def test_of_rules_that_were_not_asked_nothing_is_demanded():
 
 
 def test_a_loss_that_need_not_fall_is_not_judged_by_its_shape_and_the_other_rules_count():
-    diagnosis = diagnose(replace(run(loss=falling(200)), objective="reinforcement"))
+    diagnosis = diagnose(replace(run(loss=falling(200)), objective="composite"))
     assert (diagnosis.verdict, diagnosis.judged) == ("not-judged", True)
-    assert diagnosis.unjudged == "a loss of reinforcement learning need not fall, so its shape is not judged"
+    assert diagnosis.unjudged == "a loss made of several terms need not fall, so its shape is not judged"
+    without = diagnose(replace(run(loss=falling(200)), objective="reinforcement"))
+    assert (without.verdict, without.unjudged) == ("not-judged", "the log has no reward")
+
+
+def test_a_policy_is_judged_by_its_reward():
+    reward = np.linspace(0.1, 0.8, 60) + np.random.default_rng(0).normal(0, 0.05, 60)
+    diagnosis = diagnose(
+        run(objective="reinforcement", loss=np.linspace(0, 0.3, 60), lr=np.full(60, 1e-6), reward=reward)
+    )
+    assert (diagnosis.verdict, diagnosis.unjudged, diagnosis.findings) == ("healthy", "", ())
+
+
+def evaluated(**measures):
+    return {
+        f"val__{name}": Series(np.array([10, 20, 30, 40]), np.array(values, float)) for name, values in measures.items()
+    }
+
+
+def test_the_checkpoint_to_keep_of_a_policy_is_that_of_its_highest_reward():
+    made = run(
+        objective="reinforcement", reward=falling(40), **evaluated(loss=[-0.04, 0, 0, 0], reward=[1.3, 2.5, 4.7, 4.1])
+    )
+    assert diagnose(made).best == Best("val/reward", 30, 4.7)
+    assert diagnose(run(objective="reinforcement", reward=falling(40), **evaluated(loss=[-1, 0, 0, 0]))).best is None
+
+
+def test_the_checkpoint_to_keep_of_preferences_is_that_of_the_highest_accuracy():
+    made = {"objective": "composite", "loss": falling(40)}
+    losses = evaluated(loss=[0.6, 0.4, 0.5, 0.7], reward_accuracy=[0.6, 0.8, 0.8, 0.7])
+    assert diagnose(replace(run(**made, **losses), method="dpo")).best == Best("val/reward_accuracy", 20, 0.8)
+    margins = evaluated(reward_accuracy=[0.6, 0.8, 0.8, 0.7], reward_margin=[0.1, 0.3, 0.6, 0.9])
+    assert diagnose(replace(run(**made, **margins), method="dpo")).best == Best("val/reward_accuracy", 30, 0.8)
+    assert diagnose(replace(run(**made, **evaluated(loss=[0.6, 0.4, 0.5, 0.7])), method="dpo")).best == Best(
+        "val/loss", 20, 0.4
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,7 +118,9 @@ def test_a_part_of_a_run_is_healthy_so_far(status, planned, shown):
 def looked(diagnosis):
     """Whether a healthy verdict rests on all it must rest on."""
     read_records, lost = diagnosis.run.records
-    return set(ESSENTIAL) <= set(diagnosis.looked) and read_records >= LEAST_READ * (read_records + lost)
+    return set(ESSENTIAL[diagnosis.run.kind]) <= set(diagnosis.looked) and read_records >= LEAST_READ * (
+        read_records + lost
+    )
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)

@@ -67,7 +67,29 @@ from lmdiag.rules.integrity import (
     truncated_run,
     wrong_loss_scale,
 )
-from lmdiag.rules.numerics import loss_scale_collapse, non_finite_gradient, non_finite_loss, zero_loss
+from lmdiag.rules.numerics import (
+    loss_scale_collapse,
+    non_finite_gradient,
+    non_finite_loss,
+    non_finite_metric,
+    zero_loss,
+)
+from lmdiag.rules.preference import accuracy_at_half, falling_likelihood, flat_margin, missing_answers, swapped_pairs
+from lmdiag.rules.reinforcement import (
+    entropy_collapse,
+    entropy_explosion,
+    flat_reward,
+    frozen_policy,
+    kl_explosion,
+    length_explosion,
+    missing_reward,
+    no_group_signal,
+    reward_collapse,
+    sampler_mismatch,
+    too_large_updates,
+    truncated_responses,
+    useless_value_function,
+)
 from lmdiag.rules.schedule import (
     extreme_update_ratio,
     lr_jump,
@@ -97,6 +119,7 @@ RULES: tuple[Rule, ...] = (
     zero_loss.check,
     non_finite_loss.check,
     non_finite_gradient.check,
+    non_finite_metric.check,
     loss_scale_collapse.check,
     zero_lr.check,
     lr_too_high.check,
@@ -151,4 +174,22 @@ RULES: tuple[Rule, ...] = (
     periodic_stall.check,
     data_starvation.check,
     memory_growth.check,
+    missing_reward.check,
+    frozen_policy.check,
+    reward_collapse.check,
+    flat_reward.check,
+    kl_explosion.check,
+    too_large_updates.check,
+    sampler_mismatch.check,
+    entropy_collapse.check,
+    entropy_explosion.check,
+    length_explosion.check,
+    truncated_responses.check,
+    no_group_signal.check,
+    useless_value_function.check,
+    missing_answers.check,
+    swapped_pairs.check,
+    falling_likelihood.check,
+    flat_margin.check,
+    accuracy_at_half.check,
 )

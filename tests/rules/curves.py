@@ -1,5 +1,7 @@
 """Curves with known truth: healthy runs of many kinds, and ways to break them."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from lmdiag.run import Run, Segment, Series
@@ -49,3 +51,52 @@ def fires(rule, made: Run, **settings) -> list:
 
     assert rule.missing(made) is None, rule.missing(made)
     return [said for said in rule.look(made, **settings) if isinstance(said, Finding)]
+
+
+def policy(n: int = 100, seed: int = 0, account=None, **metrics) -> Run:
+    """A policy that learns by GRPO with nothing wrong: reward from 0.2 to 0.7; `metrics` replace those of the healthy run, None drops one."""
+    rng = np.random.default_rng(seed)
+    share = np.linspace(0, 1, n)
+    made = {
+        "loss": rng.normal(0, 0.01, n) + 0.02 * share,
+        "lr": np.full(n, 1e-6),
+        "grad_norm": np.exp(rng.normal(-1, 0.3, n)),
+        "reward": 0.2 + 0.5 * share**0.7 + rng.normal(0, 0.05, n),
+        "reward_std": 0.4 + rng.normal(0, 0.03, n),
+        "zero_std_share": np.clip(0.2 + 0.2 * share + rng.normal(0, 0.05, n), 0, 1),
+        "kl": 0.1 * share + 0.002 * np.abs(rng.normal(0, 1, n)),
+        "entropy": 0.9 - 0.5 * share + rng.normal(0, 0.02, n),
+        "clip_ratio": np.abs(rng.normal(0.01, 0.005, n)),
+        "response_length": 200 + 60 * share + rng.normal(0, 8, n),
+        "truncated_share": np.abs(rng.normal(0.05, 0.02, n)),
+    }
+    made = {name: values for name, values in (made | metrics).items() if values is not None}
+    found = replace(run(objective="reinforcement", **made), method="grpo")
+    return replace(found, account=account) if account else found
+
+
+def pairs(n: int = 100, seed: int = 0, method: str = "dpo", **metrics) -> Run:
+    """A policy that learns from preferences with nothing wrong: margin from 0 to 2; `metrics` as in `policy`."""
+    rng = np.random.default_rng(seed)
+    share = np.linspace(0, 1, n)
+    margin = 2 * share**0.8 + rng.normal(0, 0.15, n)
+    at = np.linspace(n // 10, n, 10).astype(int)
+    made = {
+        "loss": np.log1p(np.exp(-margin)) + np.abs(rng.normal(0, 0.02, n)),
+        "lr": np.full(n, 5e-7),
+        "grad_norm": np.exp(rng.normal(1, 0.3, n)),
+        "reward_margin": margin,
+        "reward_accuracy": np.clip(0.5 + 0.35 * share**0.5 + rng.normal(0, 0.04, n), 0, 1),
+        "chosen_logp": -300 - 30 * share + rng.normal(0, 15, n),
+        "rejected_logp": -320 - 60 * share + rng.normal(0, 15, n),
+        "val__loss": Series(at, np.linspace(0.67, 0.45, 10) + rng.normal(0, 0.005, 10)),
+        "val__reward_accuracy": Series(at, np.linspace(0.6, 0.8, 10)),
+    }
+    made = {name: values for name, values in (made | metrics).items() if values is not None}
+    return replace(run(objective="composite", **made), method=method)
+
+
+def levels(*parts: tuple[float, int], noise: float = 0.02, seed: int = 0) -> np.ndarray:
+    """Return stretches of a level with noise: `levels((0.2, 50), (0.7, 50))`."""
+    values = np.concatenate([np.full(n, level, float) for level, n in parts])
+    return values + np.random.default_rng(seed).normal(0, noise, len(values))

@@ -1,6 +1,7 @@
 """What every rule must do, whatever it looks for."""
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmdiag.diagnose import diagnose
+from lmdiag.diagnose import FAILED, diagnose
 from lmdiag.finding import (
     BEGINS_LATER,
     FAMILIES,
@@ -28,7 +29,7 @@ from lmdiag.finding import (
 from lmdiag.metrics import METRICS
 from lmdiag.rules import RULES
 from lmdiag.run import Run, Series
-from tests.rules.curves import falling, healthy, run, series
+from tests.rules.curves import falling, healthy, pairs, policy, run, series
 
 HEADINGS = (
     "## What it looks for",
@@ -96,6 +97,17 @@ class TestEveryRule:
             for length in (30, 100, 1000):
                 found = [f for f in said(rule, healthy(length, seed)) if (f.severity or rule.severity) > Severity.INFO]
                 assert found == [], (seed, length)
+
+    def test_says_nothing_about_healthy_policies(self, rule):
+        for seed in range(6):
+            for made in (policy(30, seed), policy(200, seed), pairs(30, seed), pairs(200, seed)):
+                found = [f for f in said(rule, made) if (f.severity or rule.severity) > Severity.INFO]
+                assert found == [], (seed, found)
+
+    @pytest.mark.parametrize("length", [0, 1, 2, 4])
+    def test_says_nothing_about_policies_too_short_to_judge(self, rule, length):
+        for made in (policy(length), pairs(length)):
+            assert [f for f in said(rule, made) if (f.severity or rule.severity) > Severity.INFO] == []
 
     def test_is_pure(self, rule):
         made = healthy(300)
@@ -174,6 +186,21 @@ def test_no_rule_stumbles_over_any_values(values, metric):
     for finding in diagnose(broken).findings:
         assert finding.first_step <= finding.last_step, finding
         assert all(isinstance(v, (int, float)) for v in finding.evidence.values()), finding
+
+
+@given(
+    st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32) | st.sampled_from([0.0, 1.0]), max_size=60),
+    st.sampled_from([*policy(9).series, *pairs(9).series]),
+)
+@settings(max_examples=150)
+def test_no_rule_stumbles_over_any_values_of_a_policy(values, metric):
+    for made in (policy(60), pairs(60)):
+        broken = replace(
+            made, series={**made.series, metric: Series(np.arange(1, len(values) + 1), np.array(values, float))}
+        )
+        diagnosis = diagnose(broken)
+        assert [said for said in diagnosis.not_checked if FAILED in said.why] == []
+        assert all(f.first_step <= f.last_step for f in diagnosis.findings)
 
 
 @given(st.integers(2, 1000))

@@ -14,6 +14,7 @@ from lmdiag.finding import (
     too_few,
 )
 from lmdiag.run import Run, Series
+from lmdiag.stats.course import course
 from lmdiag.stats.limits import FEW_PLANNED, KNOWS, LEARNS, SURE
 from lmdiag.stats.noise import MEDIAN_ERROR
 from lmdiag.stats.phases import Phases, holds_start, phases
@@ -53,6 +54,9 @@ def check(run: Run, curve: Curve, *, trivial: float = 0.01, hidden: float = 0.10
     | the same, in fewer than 30 records | z above -1, and no measure of the fall at 5% | ranks of so few are coarse |
     | trivial gain | start less end, and robust trend, surely (95%) under `trivial` (1%) of the level; twice that above 6 nats; not where the ranks of the first 30 records, or of a warm-up, fall | an equivalence test: the fall that cannot be ruled out is worth nothing |
 
+    Of a policy that is trained on preferences or by reinforcement, whose loss need not fall by much, only this counts: the gradient norm is
+    0 in every record, ten or more, and neither does the loss of the pairs fall nor the reward rise.
+
     ## Why it matters
     The weights do not change, the labels do not fit the inputs, or the learning rate is off by orders of magnitude.
     More steps will not help.
@@ -72,6 +76,9 @@ def check(run: Run, curve: Curve, *, trivial: float = 0.01, hidden: float = 0.10
     - Schuirmann 1987, two one-sided tests for equivalence.
     """
     metric, losses = curve
+    if run.kind in ("preference", "reinforcement"):
+        yield from _without_gradient(run, losses)
+        return
     if len(losses) < LEAST_RECORDS:
         yield too_few(len(losses), "finite values of the loss", LEAST_RECORDS)
         return
@@ -108,6 +115,33 @@ def check(run: Run, curve: Curve, *, trivial: float = 0.01, hidden: float = 0.10
             "records": seen.records,
         },
         _advice(run, schedule),
+    )
+
+
+def _without_gradient(run: Run, losses: Series) -> Findings:
+    """Judge a policy, of which only this is sure: without a gradient it learns nothing, and neither reward nor loss gets better."""
+    norms = run["grad_norm"].finite if "grad_norm" in run else None
+    measured = run["reward"].finite if run.kind == "reinforcement" and "reward" in run else losses
+    if norms is None or min(len(norms), len(measured)) < LEAST_RECORDS:
+        yield NotChecked(f"a loss of {'rewards' if run.kind == 'reinforcement' else 'pairs'} need not fall by much, and its gradients are not logged")
+        return
+    moved = course(measured.values)
+    better = moved.falls if measured is losses else moved.rises
+    if norms.values.any() or better:  # a loss that falls shows that the norm was not computed
+        return
+    what = "loss" if measured is losses else "reward"
+    yield Finding(
+        f"Nothing is learned: the gradient norm is 0 in every record, and the {what} goes from {figure(moved.start, 3)} to {figure(moved.end, 3)}.",
+        int(norms.steps[0]),
+        int(norms.steps[-1]),
+        "grad_norm",
+        {"start": moved.start, "end": moved.end, "records": len(norms)},
+        (
+            "List the parameters with requires_grad: those that should be trained are frozen or detached.",
+            "If the rewards of each group are equal, no response can be told from another: grade the reward, or take other prompts."
+            if run.kind == "reinforcement"
+            else "Check that the chosen and the rejected answer differ after truncation.",
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from lmdiag.stats.turning import turn, variance_of_few
 from lmdiag.stats.windows import median
 from lmdiag.task_measures import Better, better_later
 
+OF_PAIRS = 3.0
 AFTER = 2  # evaluations after the best one; logs of one evaluation per epoch have no more
 STEADY = 3  # evaluations that each are worse than the one before: then the last of them counts, and not their mean
 GAIN = (
@@ -62,7 +63,7 @@ def check(
     | level before the rise | the lowest level of the second fit: a mean, and not the luckiest evaluation |
     | level at the end | the mean of the last three (of many, a fifth of those since the best); the last alone if three or more rise without a break |
     | least rise | `smallest` of the level; two evaluations must follow the best one, or one, a tenth higher, if the training loss is half of it |
-    | severity | from `warning` a warning, from `error` an error, unless accuracy, or another measure of the task, ends better than it was at the best loss |
+    | severity | from `warning` a warning, from `error` an error, unless accuracy, or another measure of the task, ends better than it was at the best loss; in training on preferences three times as much, whatever the accuracy |
 
     Several evaluation sets are averaged. Where the training loss rises and stays up as well, or was lowest at the same time and never again,
     `divergence` says so and this rule is silent.
@@ -172,7 +173,10 @@ def _which_to_keep(run: Run, metric: str, step: int, better: Better) -> str:
 
 def _finding(run: Run, metric: str, losses: Series, best: int, found: Rise, warning: float, error: float) -> Finding:
     step, lowest = int(losses.steps[best]), float(losses.values[best])
-    better = better_later(run, metric, step)
+    pairs = run.kind == "preference"
+    better = None if pairs else better_later(run, metric, step)
+    if pairs:  # their accuracy saturates while the loss tells how sure the wrong ones are; a few percent are usual
+        warning, error = OF_PAIRS * warning, OF_PAIRS * error
     sure = found.share >= error and len(losses) - best > AFTER and better is None
     severity = Severity.ERROR if sure else Severity.WARNING if found.share >= warning else Severity.INFO
     noise = f", {figure(found.errors, 2)} times its noise" if 0 < found.errors < MOST_ERRORS else ""

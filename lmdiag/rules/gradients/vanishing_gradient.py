@@ -26,7 +26,7 @@ def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float
 
     ## False alarms it avoids
     The natural decline of the norm as the loss falls; a norm of 0 in every record while the loss clearly falls, which was not
-    computed.
+    computed; reinforcement learning, where equal rewards give no gradient.
 
     ## What to try
     Look for frozen or detached parameters, saturated activations, an initialisation too small for the depth, a missing residual path. With adapters
@@ -35,6 +35,9 @@ def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float
     ## References
     - Glorot and Bengio 2010, Understanding the difficulty of training deep feedforward neural networks.
     """
+    if run.kind == "reinforcement":
+        yield NotChecked("groups of equal rewards have no gradient: no-group-signal and frozen-policy judge it")
+        return
     if len(norms) < 8:
         yield too_few(len(norms), "finite gradient norms", 8)
         return

@@ -1,5 +1,5 @@
 from lmdiag.figures import figure
-from lmdiag.finding import Finding, Findings, Severity, rule
+from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
 
 ONE_PASS = 1.05  # epochs, with room for rounding
@@ -22,7 +22,7 @@ def check(run: Run, _: Series, *, enough: int = 3) -> Findings:
     Training loss keeps falling while a model memorises. Three evaluations are the fewest that show a minimum and a rise after it.
 
     ## False alarms it avoids
-    Short runs, evaluations by other measures than loss, logs of evaluations alone.
+    Short runs, evaluations by other measures than loss, logs of evaluations alone, reinforcement learning.
 
     ## What to try
     Evaluate eight to ten times over the run, on a fixed set that is large enough for its noise.
@@ -30,6 +30,9 @@ def check(run: Run, _: Series, *, enough: int = 3) -> Findings:
     ## References
     - Prechelt 1998, Early stopping - but when?, doi:10.1007/3-540-49430-8_3.
     """
+    if run.kind == "reinforcement":
+        yield NotChecked("the reward is measured on new responses at every step")
+        return
     held = max((len(series) for name, series in run.series.items() if _is_evaluation(run, name)), default=0)
     epochs = float(run["epoch"].finite.values.max(initial=0.0)) if "epoch" in run else 0.0
     span = run.last_step - run.first_step

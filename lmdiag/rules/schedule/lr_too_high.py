@@ -2,7 +2,7 @@ import numpy as np
 
 from lmdiag import advice
 from lmdiag.figures import figure, percent
-from lmdiag.finding import NO_RATE, Curve, Finding, Findings, Severity, rule, too_few
+from lmdiag.finding import NO_RATE, SHAPELESS, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import HIGH_RATE, LARGE_UPDATE, LEAST_PROGRESS, LONGEST, LOST
 from lmdiag.stats.phases import Phases, holds_start, phases
@@ -47,6 +47,9 @@ def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
     - Wortsman et al. 2023, Small-scale proxies for large-scale Transformer training instabilities, arXiv:2309.14322.
     - Cohen et al. 2021, Gradient descent typically occurs at the edge of stability, arXiv:2103.00065.
     """
+    if run.kind in ("reinforcement", "other"):
+        yield NotChecked(f"a loss {SHAPELESS.get(run.objective, 'of several terms')} may rise")
+        return
     metric, losses = curve.metric, curve.series.thinned(LONGEST)
     schedule = phases(rates.steps, rates.values)
     if schedule is None:

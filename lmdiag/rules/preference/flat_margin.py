@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import numpy as np
+
+from lmdiag.figures import figure
+from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_few
+from lmdiag.metrics import LN2
+from lmdiag.run import Run, Series
+from lmdiag.stats.course import SIGMAS, Course, course
+from lmdiag.stats.windows import median
+
+FLAT = 1.0  # Mann-Kendall z: with a larger one the noise may hide that something is learned
+NEAR_LN2 = 0.01  # nats
+EQUAL = 1e-9
+
+
+@rule(family="preference", needs=("reward_margin",), severity=Severity.WARNING, min_points=8)
+def check(run: Run, margins: Series, *, near: float = NEAR_LN2) -> Findings:
+    """Margin between preferred and rejected answers does not grow.
+
+    ## What it looks for
+    Training on preferences that learns no preference: the reward of the preferred answer stays where it was beside that of the rejected one.
+
+    ## How it decides
+    The margin ends, by its medians, less than three standard errors above its start, and neither its ranks nor the accuracies rise, nor the losses fall (Mann-Kendall
+    z below 1; above it the rule says that the log is too noisy). Or the loss of DPO ends within `near` of ln 2 = 0.693, its value before the first update. Margins of
+    exactly 0 in every record are an error: the two answers of each pair are the same text.
+
+    ## Why it matters
+    The run leaves the model as it was.
+
+    ## False alarms it avoids
+    Margins that grow within the noise of small batches, which the loss or the margin of an evaluation shows; logs that begin late.
+
+    ## What to try
+    A higher rate: with adapters 1e-5 to 1e-4, for full fine-tuning 5e-7 to 5e-6. Check that the answers differ after truncation, and which of them is called chosen.
+
+    ## References
+    - Rafailov et al. 2023, Direct preference optimization, arXiv:2305.18290.
+    """
+    values = margins.values
+    if len(values) < 8:
+        yield too_few(len(values), "finite margins", 8)
+        return
+    if float(np.abs(values).max()) <= EQUAL:
+        yield _equal(run, margins)
+        return
+    moved, losses = course(values), run.series.get("loss")
+    loss = course(losses.finite.values) if losses is not None and len(losses.finite) >= 5 else None
+    still = _at_ln2(run, loss, near)
+    grows = moved.rises or moved.high - moved.start > SIGMAS * moved.error or _evaluation_grows(run)
+    if grows and not still:
+        return
+    accuracy = run["reward_accuracy"].finite.values if "reward_accuracy" in run else np.empty(0)
+    trends = [moved.trend, -loss.trend if loss else 0.0, course(accuracy).trend if len(accuracy) >= 5 else 0.0]
+    if max(trends) >= FLAT and not still:
+        yield NotChecked("the margin is too noisy to tell whether it grows")
+        return
+    yield _finding(run, margins, moved, loss, still)
+
+
+def _at_ln2(run: Run, loss: Course | None, near: float) -> bool:
+    """Tell whether a loss that begins at ln 2 is still there at the end."""
+    if loss is None or run.trained_by != "dpo":
+        return False
+    return abs(loss.end - LN2) <= near and abs(loss.start - LN2) <= 0.02
+
+
+def _evaluation_grows(run: Run) -> bool:
+    sets = [s.finite.values for name, s in run.series.items() if name.endswith("/reward_margin")]
+    return any(len(values) >= 5 and course(values).rises for values in sets)
+
+
+def _equal(run: Run, margins: Series) -> Finding:
+    loss = run.value_at("loss", run.last_step)
+    at = f" and the loss {figure(loss, 3)}" if loss is not None else ""
+    return Finding(
+        f"The margin is exactly 0 in all {len(margins):,} records{at}: the preferred and the rejected answer are the same.",
+        int(margins.steps[0]),
+        int(margins.steps[-1]),
+        "reward_margin",
+        {"records": len(margins), **({"loss": loss} if loss is not None else {})},
+        (
+            "Compare the two columns of the data: they hold the same text, before or after truncation and template.",
+            "If the texts differ, check that the policy is not its own reference: adapters must be off for the reference.",
+        ),
+        Severity.ERROR,
+    )
+
+
+def _finding(run: Run, margins: Series, moved: Course, loss: Course | None, still: bool) -> Finding:
+    lr = float(np.max(run["lr"].finite.values, initial=0.0)) if "lr" in run else 0.0
+    accuracy = run["reward_accuracy"].finite.values if "reward_accuracy" in run else np.empty(0)
+    evidence = {"start": moved.start, "end": moved.end, "trend_z": moved.trend}
+    if loss is not None:
+        evidence["loss"] = loss.end
+    if len(accuracy):
+        evidence["accuracy"] = float(median(accuracy[-max(3, len(accuracy) // 5) :]))
+    why = f"the loss stays at ln 2 ({figure(loss.end, 4)} at the end)" if still and loss else "it does not grow"
+    rate = (
+        f"Raise the learning rate: its peak is {figure(lr, 3)}; try {figure(5 * lr, 2)}."
+        if lr
+        else "Raise the learning rate."
+    )
+    return Finding(
+        f"The margin between preferred and rejected answers goes from {figure(moved.start, 3)} to {figure(moved.end, 3)}: {why}.",
+        int(margins.steps[0]),
+        int(margins.steps[-1]),
+        "reward_margin",
+        evidence,
+        (
+            rate,
+            "Read ten pairs after template and truncation: do they differ, and is the preferred one the better?",
+            "Check that the adapters, or all parameters, are trained: the gradient norm must not be 0.",
+        ),
+    )

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import numpy as np
+
+from lmdiag.figures import figure, percent
+from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_few
+from lmdiag.run import Run, Series
+from lmdiag.stats.course import course
+from lmdiag.stats.windows import median
+
+NEARLY_ALL = 0.9
+TINY = 1e-9  # nats: rounding of a ratio that is 1
+
+
+@rule(family="reinforcement", needs=("reward",), severity=Severity.ERROR, min_points=8)
+def check(run: Run, rewards: Series) -> Findings:
+    """Policy never changes: its gradient or its divergence from the reference stays exactly 0 while rewards differ.
+
+    ## What it looks for
+    Training that runs and trains nothing: frozen parameters, a detached graph, an optimizer that holds other parameters, weights that are not synchronised.
+
+    ## How it decides
+    The gradient norm is exactly 0 in nine of ten records in which the responses of a group have different rewards. Or the divergence from the reference
+    is 0 (to 1e-9 nats) in nine of ten records from the third on while the reward does not rise.
+
+    ## Why it matters
+    Nothing was learned, and nothing of what the log says about rewards is due to training.
+
+    ## False alarms it avoids
+    A gradient of 0 because all rewards of a group are equal (`no-group-signal`), or because there are none; a divergence that is written as 0 where there is no
+    reference, while the reward rises; a learning rate of 0 (`zero-lr`).
+
+    ## What to try
+    Count the parameters with requires_grad, and compare a weight before and after one step. With adapters and gradient checkpointing, call
+    enable_input_require_grads().
+
+    ## References
+    - Schulman et al. 2017, Proximal policy optimization algorithms, arXiv:1707.06347.
+    """
+    if len(rewards) < 8:
+        yield too_few(len(rewards), "finite rewards", 8)
+        return
+    norms, kl = run.series.get("grad_norm"), run.series.get("kl", run.series.get("sequence_kl"))
+    if norms is None and kl is None:
+        yield NotChecked("the log has neither a gradient norm nor a divergence from the reference")
+        return
+    differing = _differing(run, norms) if norms is not None else None
+    if differing is not None and len(differing) >= 8 and float((differing.values == 0).mean()) >= NEARLY_ALL:
+        share = float((differing.values == 0).mean())
+        how = f"The gradient norm is exactly 0 in {percent(share)} of the records whose rewards differ"
+        yield _finding(run, differing, "grad_norm", how, {"zero_share": share})
+    elif kl is not None and len(kl.finite) >= 8:
+        values = np.abs(kl.finite.values[2:])
+        still = float((values <= TINY).mean())
+        if still >= NEARLY_ALL and not course(rewards.values).rises:
+            how = f"The divergence from the reference is 0 in {percent(still)} of the records"
+            yield _finding(run, kl, (kl.source_name and "kl") or "kl", how, {"zero_share": still})
+
+
+def _differing(run: Run, norms: Series) -> Series | None:
+    """Return the gradient norms of the records whose responses differ in reward, None where the log does not tell."""
+    spread = run.series.get("reward_std")
+    if spread is None:
+        return None
+    at = spread.steps[np.isfinite(spread.values) & (spread.values > 0)]
+    norms = norms.finite.at(np.isin(norms.finite.steps, at))
+    equal = run.series.get("zero_std_share")
+    if equal is not None:
+        some = equal.steps[equal.values < 1]
+        norms = norms.at(np.isin(norms.steps, some))
+    return norms
+
+
+def _finding(run: Run, seen: Series, metric: str, how: str, evidence: dict[str, float]) -> Finding:
+    lr = run.value_at("lr", run.last_step)
+    spread = run["reward_std"].finite.values if "reward_std" in run else np.empty(0)
+    if len(spread):
+        evidence["reward_std"] = float(median(spread))
+    return Finding(
+        f"{how}: the policy never changes.",
+        int(seen.steps[0]),
+        int(seen.steps[-1]),
+        metric if metric in run else "reward",
+        evidence,
+        (
+            "List the parameters with requires_grad, and check that the optimizer holds them: none of them moves.",
+            "With adapters and gradient checkpointing, call enable_input_require_grads().",
+            f"Check the learning rate: it is {figure(lr, 3)} at the end."
+            if lr
+            else "Check that the learning rate is not 0.",
+        ),
+    )

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import numpy as np
+
+from lmdiag.figures import figure, percent
+from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_few
+from lmdiag.run import Run, Series
+from lmdiag.stats.course import course, first_lasting
+from lmdiag.stats.windows import median
+
+MOST = 0.7
+EQUAL = 1e-6  # spread of rewards that are equal but for rounding
+NEAR_BEST = 0.9
+
+
+@rule(family="reinforcement", needs=("reward",), severity=Severity.WARNING, min_points=8)
+def check(run: Run, rewards: Series, *, most: float = MOST) -> Findings:
+    """Most groups of responses have equal rewards, which give no gradient.
+
+    ## What it looks for
+    Prompts that are too hard, too easy, or rewarded without difference, so that the advantages of a group are all 0.
+
+    ## How it decides
+    The median share of groups without spread, over the last two thirds of the records, is `most` or more. Where the log has no such share: the standard deviation of
+    the rewards is 0 in that share of the records. It is information only where the reward has risen to nine tenths of its highest value: the task is
+    solved.
+
+    ## Why it matters
+    Groups without spread cost as much to sample as others and teach nothing: the batch that trains is that much smaller.
+
+    ## False alarms it avoids
+    Solved tasks; equal groups in the first third, before the policy finds the first rewards; rewards that are missing (`missing-reward`).
+
+    ## What to try
+    Filter prompts by their success rate, sample more responses for each, grade the reward, raise the sampling temperature.
+
+    ## References
+    - Yu et al. 2025, DAPO, arXiv:2503.14476, section 3.2: dynamic sampling.
+    """
+    known = run.series.get("zero_std_share", run.series.get("reward_std"))
+    if known is None:
+        yield NotChecked("the log says neither the spread of the rewards nor how many groups have none")
+        return
+    spread = known.finite.at(np.isin(known.finite.steps, rewards.steps))
+    if len(spread) < 8:
+        yield too_few(len(spread), "finite values of the spread of rewards", 8)
+        return
+    of_groups = "zero_std_share" in run
+    equal = spread.values if of_groups else (spread.values <= EQUAL).astype(float)
+    late = equal[len(equal) // 3 :]
+    share = float(median(late) if of_groups else late.mean())
+    if share < most:
+        return
+    moved = course(rewards.values)
+    solved = moved.rises and moved.end >= NEAR_BEST * moved.high > 0
+    step = int(spread.steps[first_lasting(equal >= most)])
+    what = "of the groups have equal rewards" if of_groups else "of the records have rewards without any spread"
+    yield Finding(
+        f"{percent(share).capitalize()} {what}, from {run.place(step)} on, at a reward of {figure(moved.end, 3)}: they give no "
+        f"gradient{', for the task is solved' if solved else ''}.",
+        step,
+        int(spread.steps[-1]),
+        "zero_std_share" if of_groups else "reward_std",
+        {"share": share, "reward": moved.end},
+        (
+            "Take harder prompts: these are solved."
+            if solved
+            else "Drop the prompts that no response, or every response, solves, and sample others in their place.",
+            "Sample more responses for each prompt, at temperature 1.",
+            "Give a graded reward: parts of an answer, not all or nothing.",
+        ),
+        Severity.INFO if solved else Severity.WARNING,
+    )

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+
+from lmdiag import advice
+from lmdiag.figures import figure
+from lmdiag.finding import Finding, Findings, Severity, rule, too_few
+from lmdiag.run import Run, Series
+from lmdiag.stats.course import Course, course, first_lasting
+from lmdiag.stats.noise import scatter
+
+LOST = 0.5  # of what was gained
+SIGMAS = 6.0  # standard errors: the highest of many windows is high by luck
+LEAST = 0.3  # of the highest level: smaller falls are no collapse
+
+
+@rule(family="reinforcement", needs=("reward",), severity=Severity.ERROR, min_points=10)
+def check(run: Run, rewards: Series, *, lost: float = LOST) -> Findings:
+    """Reward falls far below its earlier level and stays there.
+
+    ## What it looks for
+    A policy that had learned, or could do at the start, what it cannot do any more.
+
+    ## How it decides
+    The median of the last fifth of the rewards lies below the highest rolling median (a tenth of the records) by six standard errors, by
+    two standard deviations of a record, and by three tenths of that level or of the spread of the rewards. At least `lost` of the rise from
+    the lowest earlier level is gone, or the end lies below the start. An error.
+
+    ## Why it matters
+    After a collapse the responses that would earn a reward are not sampled any more, so that the policy does not find back.
+
+    ## False alarms it avoids
+    Dips that come back, noise of small batches, the slow loss of a few percent.
+
+    ## What to try
+    Resume from before the fall with a lower rate or a larger KL coefficient; look at what the policy wrote when it began.
+
+    ## References
+    - Gao et al. 2022, Scaling laws for reward model overoptimization, arXiv:2210.10760.
+    - Schulman et al. 2017, Proximal policy optimization algorithms, arXiv:1707.06347.
+    """
+    values = rewards.values
+    if len(values) < 10:
+        yield too_few(len(values), "finite rewards", 10)
+        return
+    moved = course(values)
+    fall = moved.high - moved.end
+    sigma = scatter(values)
+    least = LEAST * max(abs(moved.high), float(np.ptp(values)) / 2)
+    if fall < max(SIGMAS * moved.error, 2 * sigma, least) or not _lost(values, moved, fall, lost):
+        return
+    top = moved.high_at
+    onset = top + first_lasting(values[top:] < moved.high - 0.5 * fall) if top < len(values) else top
+    step, best = int(rewards.steps[min(onset, len(values) - 1)]), int(rewards.steps[min(top, len(values) - 1)])
+    yield Finding(
+        f"The reward fell from {figure(moved.high, 3)} around {run.place(best)} to {figure(moved.end, 3)} and stays there, "
+        f"from {run.place(step)} on; it began at {figure(moved.start, 3)}.",
+        step,
+        int(rewards.steps[-1]),
+        "reward",
+        {"start": moved.start, "highest": moved.high, "end": moved.end, **_at(run, step)},
+        (
+            advice.rewind(run, step),
+            advice.lower_lr(run, step),
+            _kl(run),
+            f"Read responses of {run.place(best)} and of {run.place(int(rewards.steps[-1]))} side by side.",
+        ),
+    )
+
+
+def _lost(values: np.ndarray, moved: Course, fall: float, share: float) -> bool:
+    """Tell whether the end gave up a large part of what had been gained, or is below where the run began."""
+    before = values[: moved.high_at + 1]
+    lowest = min(moved.start, float(np.min(before))) if len(before) else moved.start
+    gained = moved.high - max(moved.start, lowest)
+    return fall >= share * gained or moved.end < moved.start
+
+
+def _at(run: Run, step: int) -> dict[str, float]:
+    found = {name: run.value_at(name, step) for name in ("kl", "sequence_kl", "entropy", "response_length", "lr")}
+    return {name: value for name, value in found.items() if value is not None and np.isfinite(value)}
+
+
+def _kl(run: Run) -> str:
+    coefficient = run.value_at("kl_coef", run.last_step)
+    if coefficient:
+        return f"Raise the KL coefficient: it is {figure(coefficient, 3)}; try {figure(2 * coefficient, 2)}."
+    return "Hold the policy near the reference: a KL coefficient of 0.01 to 0.05, or twice the present one."

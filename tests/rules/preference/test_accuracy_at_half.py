@@ -1,0 +1,26 @@
+"""Pairs that are ranked as by chance."""
+
+import numpy as np
+
+from lmdiag.rules.preference.accuracy_at_half import check
+from tests.rules.curves import fires, levels, pairs, series
+
+
+def test_fires_at_one_half_and_below():
+    (found,) = fires(check, pairs(reward_accuracy=levels((0.5, 100)), val__reward_accuracy=None))
+    assert "no more than by chance" in found.message
+    (found,) = fires(check, pairs(reward_accuracy=levels((0.3, 100)), val__reward_accuracy=None))
+    assert "fewer than by chance" in found.message
+
+
+def test_fires_where_only_the_training_pairs_are_learned():
+    (found,) = fires(check, pairs(val__reward_accuracy=series(levels((0.51, 10)), every=10)))
+    assert "learned by heart" in found.message
+    assert found.metric == "val/reward_accuracy"
+
+
+def test_silent_where_either_knows_more():
+    for seed in range(10):
+        assert fires(check, pairs(seed=seed)) == []
+    assert fires(check, pairs(reward_accuracy=levels((0.5, 100)))) == []
+    assert fires(check, pairs(reward_accuracy=np.r_[np.zeros(20), levels((0.7, 80))], val__reward_accuracy=None)) == []

@@ -1,0 +1,28 @@
+"""Preferred answers that become unlikely."""
+
+import numpy as np
+
+from lmdiag.finding import Severity
+from lmdiag.rules.preference.falling_likelihood import check
+from tests.rules.curves import fires, pairs
+
+
+def test_fires_by_how_much_is_lost():
+    (found,) = fires(check, pairs(chosen_logp=np.linspace(-300, -520, 100)))
+    assert found.severity == Severity.WARNING
+    (found,) = fires(
+        check, pairs(chosen_logp=np.r_[-16.0, np.linspace(-70, -2269, 99)], entropy=np.r_[3.2, 1.1, np.zeros(98)])
+    )
+    assert (found.severity, found.first_step) == (Severity.ERROR, 2)
+    assert "the entropy is gone" in found.message
+
+
+def test_means_over_tokens_have_their_own_limit():
+    assert fires(check, pairs(chosen_logp=np.linspace(-0.9, -1.3, 100), method="orpo")) == []
+    assert len(fires(check, pairs(chosen_logp=np.linspace(-0.9, -2.5, 100), method="orpo"))) == 1
+
+
+def test_silent_on_the_usual_fall_and_on_noise():
+    for seed in range(10):
+        assert fires(check, pairs(seed=seed)) == []
+    assert fires(check, pairs(chosen_logp=np.linspace(-342, -403, 100))) == []

@@ -1,0 +1,54 @@
+"""A margin that does not grow."""
+
+import numpy as np
+import pytest
+
+from lmdiag.finding import NotChecked, Severity
+from lmdiag.rules.preference.flat_margin import check
+from tests.rules.curves import fires, levels, pairs, series
+
+LN2 = float(np.log(2))
+
+
+def test_fires_where_margin_loss_and_accuracy_stay():
+    made = pairs(
+        reward_margin=levels((0.1, 100), seed=3),
+        loss=levels((0.66, 100), seed=4),
+        reward_accuracy=levels((0.6, 100), seed=6),
+        lr=np.full(100, 1e-8),
+    )
+    (found,) = fires(check, made)
+    assert "it does not grow" in found.message
+    assert found.advice[0] == "Raise the learning rate: its peak is 1e-8; try 5e-8."
+
+
+def test_fires_at_ln_2_however_sure_the_trend():
+    (found,) = fires(check, pairs(reward_margin=np.linspace(0, 0.01, 100), loss=np.linspace(LN2, LN2 - 0.004, 100)))
+    assert "the loss stays at ln 2" in found.message
+
+
+def test_equal_answers_are_an_error():
+    (found,) = fires(check, pairs(reward_margin=np.zeros(100), loss=np.full(100, LN2)))
+    assert found.severity == Severity.ERROR
+
+
+def test_silent_where_it_grows_in_the_training_or_in_the_evaluation():
+    for seed in range(10):
+        assert fires(check, pairs(seed=seed)) == []
+    flat = {"reward_margin": levels((0.1, 100), seed=3), "loss": levels((0.66, 100), seed=4), "reward_accuracy": None}
+    assert fires(check, pairs(**flat, val__reward_margin=series(np.linspace(0.1, 1, 10), every=10))) == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_noise_that_may_hide_growth_is_told(seed):
+    noisy = 0.05 * np.arange(25) / 25 + np.random.default_rng(seed).normal(0, 0.2, 25)
+    made = pairs(
+        25,
+        reward_margin=noisy,
+        loss=np.linspace(0.75, 0.70, 25) + np.random.default_rng(seed).normal(0, 0.03, 25),
+        reward_accuracy=None,
+        val__loss=None,
+    )
+    assert (
+        all(isinstance(said, NotChecked) for said in check.look(made)) or made["reward_margin"].values[-5:].mean() < 0.1
+    )

@@ -1,0 +1,28 @@
+"""A reward that falls far below its level and stays there."""
+
+import numpy as np
+
+from lmdiag.rules.reinforcement.reward_collapse import check
+from tests.rules.curves import fires, levels, policy
+
+
+def test_fires_on_a_fall_that_stays():
+    (found,) = fires(check, policy(reward=levels((0.2, 20), (0.7, 40), (0.05, 40))))
+    assert abs(found.first_step - 61) <= 3
+    assert "stays there" in found.message
+    assert "kl" in found.evidence
+
+
+def test_fires_on_negative_rewards():
+    assert len(fires(check, policy(reward=levels((-6, 20), (-2, 40), (-9, 40), noise=0.3)))) == 1
+
+
+def test_silent_on_a_dip_that_comes_back_and_on_noise():
+    assert fires(check, policy(reward=levels((0.2, 20), (0.7, 30), (0.3, 10), (0.72, 40)))) == []
+    for seed in range(20):
+        assert fires(check, policy(seed=seed)) == []
+        assert fires(check, policy(reward=levels((0.5, 100), noise=0.2, seed=seed))) == []
+
+
+def test_silent_on_a_small_loss():
+    assert fires(check, policy(reward=np.r_[np.linspace(0.2, 0.8, 80), np.full(20, 0.74)])) == []

@@ -1,0 +1,17 @@
+"""Responses that are cut off at the limit."""
+
+import numpy as np
+
+from lmdiag.rules.reinforcement.truncated_responses import check
+from tests.rules.curves import fires, levels, policy
+
+
+def test_fires_where_most_are_cut_off_and_names_the_limit():
+    (found,) = fires(check, policy(truncated_share=levels((0.8, 100)), response_length_max=np.full(100, 256.0)))
+    assert "cut off at the limit of 256 tokens" in found.message
+    assert "from 256 to 512 tokens" in found.advice[0]
+
+
+def test_silent_where_training_leaves_the_limit():
+    assert fires(check, policy(truncated_share=np.linspace(1, 0.1, 100))) == []
+    assert fires(check, policy()) == []
