@@ -56,6 +56,7 @@ def _drawings(diagnosis: Diagnosis, view: View) -> tuple[Drawing | None, dict[st
     return charts.timeline_chart(run, findings, view), {
         "loss": charts.loss_chart(run, findings, view, best or None, forecast_of(diagnosis)),
         "scores": charts.scores_chart(run, findings, view),
+        **charts.method_charts(run, findings, view),
         "gradient norm": charts.gradient_chart(run, findings, view, foot="lr" not in run),
         "learning rate": charts.lr_chart(run, findings, view),
     }

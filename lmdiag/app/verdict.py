@@ -11,8 +11,9 @@ from lmdiag.app.markup import headline, html, short
 from lmdiag.charts.palette import DARK, LIGHT
 from lmdiag.diagnose import Diagnosis
 from lmdiag.looks import LOOKS
+from lmdiag.methods import METHODS
 from lmdiag.reports.phrases import number, perplexity
-from lmdiag.reports.summary import summarize
+from lmdiag.reports.summary import key_numbers, summarize
 from lmdiag.run import Run
 
 SIGN = "flex:none;width:1.9rem;height:1.9rem;line-height:1.9rem;border-radius:50%;text-align:center;font-weight:700"
@@ -47,16 +48,16 @@ def facts_of(diagnosis: Diagnosis) -> list[tuple[str, str]]:
     ahead = isinstance(planned, int | float) and planned > run.last_step
     facts = [
         (f"{run.unit}s", f"{run.first_step:,} – {run.last_step:,}" + (f" of {planned:,.0f}" if ahead else "")),
-        ("first loss", number(summary.loss_first)),
-        ("last loss", number(summary.loss_last)),
-        ("lowest loss", number(summary.loss_min)),
+        *((name, number(value)) for name, _, value in key_numbers(run, summary)),
     ]
+    if run.trained_by != "pretraining":
+        facts.insert(0, ("method", METHODS[run.trained_by][1]))
     told = perplexity(diagnosis)
     if told is not None:
         facts += [(told[0], told[1])] + ([(f"best {told[0]}", told[2])] if told[2] else [])
     if best is not None:
         facts.append((f"best {best.metric}", f"{number(best.value)} at {run.place(best.step)}"))
-    bits = bits_per_byte(run, best.value) if best is not None else None
+    bits = bits_per_byte(run, best.value) if best is not None and run.kind == "language-model" else None
     if bits is not None:
         facts.append(("best bits per byte", number(bits)))
     expected = curves.forecast_of(diagnosis)

@@ -9,7 +9,7 @@ from lmdiag.charts.layers import distribution_chart, layer_heatmap, layers_of
 from lmdiag.charts.loss import loss_chart
 from lmdiag.charts.overlay import differing_settings, grouped_chart, overlay_chart, seed_groups
 from lmdiag.charts.panel import Guide
-from lmdiag.charts.panels import gradient_chart, lr_chart, scores_chart, series_chart
+from lmdiag.charts.panels import gradient_chart, lr_chart, method_charts, scores_chart, series_chart
 from lmdiag.charts.timeline import timeline_chart
 from lmdiag.charts.view import Drawing, View
 
@@ -25,6 +25,7 @@ __all__ = [
     "layers_of",
     "loss_chart",
     "lr_chart",
+    "method_charts",
     "overlay_chart",
     "scores_chart",
     "seed_groups",

@@ -46,14 +46,14 @@ def loss_chart(
     if not traces:
         return None
     log = view.log_y or view.loss_as == "perplexity"
-    guides = _guides(run, view)
+    guides = _guides(run, view) if run.kind in ("language-model", "classification") else []
     ahead = ahead_records(run, traces, view, forecast)
     bars = [record for t in traces for record in bar_records(run, t, view)]
     levels = [g.value for g in guides if g.words == GUESSES["uniform"]]
     levels += [r[end] for r in ahead for end in ("low", "high")] + [r[end] for r in bars for end in ("y", "y2")]
     panel = panel_of(
         run,
-        LOSS_TITLES[view.loss_as] if run.objective != "classification" else "loss",
+        LOSS_TITLES[view.loss_as] if run.kind == "language-model" else "loss",
         traces,
         own,
         view,
@@ -67,7 +67,7 @@ def loss_chart(
         ahead=ahead,
     )
     side = {}
-    if view.loss_as == "loss" and run.objective in ("causal-lm", "masked-lm") and panel.y_domain:
+    if view.loss_as == "loss" and run.kind == "language-model" and panel.y_domain:
         side = {"side": perplexity_axis(panel.y_domain), "scale": panel.y["scale"]}
     return drawing(panel, own, view, **side)
 

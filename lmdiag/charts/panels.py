@@ -15,8 +15,28 @@ from lmdiag.charts.vega import Spec, chart
 from lmdiag.charts.view import Drawing, View, axis_title, positions
 from lmdiag.finding import Finding
 from lmdiag.metrics import METRICS
+from lmdiag.naming import evaluation_set
 from lmdiag.run import Run
 
+OF_METHOD: dict[
+    str, dict[str, tuple[str, ...]]
+] = {  # what is drawn of a run beside its loss: {kind: {title: metrics of one panel, */ those of evaluation sets}}
+    "reinforcement": {
+        "reward": ("reward", "*/reward"),
+        "spread of the reward": ("reward_std",),
+        "divergence from the reference (nats)": ("kl", "sequence_kl"),
+        "entropy (nats)": ("entropy",),
+        "response length (tokens)": ("response_length",),
+        "share cut off, clipped, without spread": ("truncated_share", "clip_ratio", "zero_std_share"),
+        "loss of the value function": ("value_loss",),
+    },
+    "preference": {
+        "margin": ("reward_margin", "*/reward_margin"),
+        "accuracy of the pairs": ("reward_accuracy", "*/reward_accuracy"),
+        "rewards": ("chosen_reward", "rejected_reward"),
+        "log-probability of the answers (nats)": ("chosen_logp", "rejected_logp"),
+    },
+}
 SCORES, MOST_SCORES = ("accuracy", "f1", "recall", "precision", "auc"), 5
 AXIS_WORDS = {"elapsed": "hours", "relative": "the run"}
 
@@ -49,6 +69,28 @@ def scores_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing |
     traces = [trace_of(run, name, name, view, flagged_steps(own)) for name in names]
     traces = [t for t in traces if t.logged]
     return drawing(panel_of(run, "scores", traces, own, view), own, view) if traces else None
+
+
+def method_charts(run: Run, findings: Sequence[Finding], view: View) -> dict[str, Drawing | None]:
+    """Draw what a method measures beside its loss: rewards, divergence, entropy and lengths, or margins, accuracies and log-probabilities."""
+    view = replace(view, loss_as="loss")
+    drawn: dict[str, Drawing | None] = {}
+    for title, metrics in OF_METHOD.get(run.kind, {}).items():
+        names = [name for metric in metrics for name in _named(run, metric)]
+        own = about(findings, names)
+        traces = [trace_of(run, name, name, view, flagged_steps(own)) for name in names[:MOST_SCORES]]
+        traces = [t for t in traces if t.logged]
+        if traces:
+            drawn[title] = drawing(
+                panel_of(run, title, traces, own, view, links=link_records(run, list(findings), view)), own, view
+            )
+    return drawn
+
+
+def _named(run: Run, metric: str) -> list[str]:
+    if not metric.startswith("*/"):
+        return [metric] if metric in run else []
+    return [name for name in run.series if name.endswith(metric[1:]) and evaluation_set(name)]
 
 
 def series_chart(

@@ -43,12 +43,18 @@ def curve_rows(diagnosis: Diagnosis, width: int) -> list[CurveRow]:
 
 def _worth_showing(diagnosis: Diagnosis) -> Iterator[tuple[str, Series]]:
     run = diagnosis.run
-    for found in (run.curve, run.evaluation):
+    for found in (*_of_method(run), run.curve, run.evaluation):
         if found is not None and len(found[1]) >= FEWEST_POINTS:
             yield found
     for finding in diagnosis.findings:
         if finding.metric in run and len(run[finding.metric]) >= FEWEST_POINTS:
             yield finding.metric, run[finding.metric]
+
+
+def _of_method(run: Run) -> Iterator[tuple[str, Series]]:
+    """Yield what shows the progress of a policy before its loss, which does not."""
+    names = {"reinforcement": ("reward", "kl", "sequence_kl"), "preference": ("reward_margin",)}.get(run.kind, ())
+    yield from ((name, run[name]) for name in names if name in run)
 
 
 def marks(run: Run, first_steps: list[int], width: int) -> str:

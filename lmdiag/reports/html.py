@@ -35,7 +35,7 @@ from lmdiag.reports.phrases import (
     visible,
 )
 from lmdiag.reports.report import Report
-from lmdiag.reports.summary import Summary, summarize
+from lmdiag.reports.summary import Summary, key_numbers, summarize
 from lmdiag.version import __version__
 
 LEFT_ROOM, RIGHT_ROOM = 56, 64  # pixels for labels and title
@@ -127,10 +127,8 @@ def _sections(report: Report) -> Iterator[dict[str, Any]]:
 
 def _facts(diagnosis: Diagnosis, summary: Summary) -> Iterator[tuple[str, str]]:
     """Yield the numbers of the headline, each with its name."""
-    if summary.metric:
-        yield "first loss", number(summary.loss_first)
-        yield "last loss", number(summary.loss_last)
-        yield "lowest loss", f"{number(summary.loss_min)} ({diagnosis.run.place(summary.loss_min_step or 0)})"
+    for name, place, value in key_numbers(diagnosis.run, summary):
+        yield name, f"{number(value)} ({place})" if place else number(value)
     told = perplexity(diagnosis)
     if told is not None:
         name, last, best = told
@@ -164,6 +162,7 @@ def _figures(rank: int, diagnosis: Diagnosis) -> Iterator[Figure]:
         charts.timeline_chart(run, findings, view),
         charts.loss_chart(run, findings, view, best or None, ahead),
         charts.scores_chart(run, findings, view),
+        *charts.method_charts(run, findings, view).values(),
         charts.gradient_chart(run, findings, view, foot=False),
         charts.lr_chart(run, findings, view),
         charts.layer_heatmap(run, "grad_norm", view),

@@ -49,6 +49,7 @@ def run_entry(diagnosis: Diagnosis) -> dict[str, Any]:
         "name": run.name,
         "source": run.source,
         "format": run.format,
+        "method": run.trained_by,
         "verdict": diagnosis.verdict,
         "known": diagnosis.known,
         "complete": run.complete,

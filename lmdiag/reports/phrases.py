@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lmdiag.account import Skipped
 from lmdiag.finding import NotChecked
 from lmdiag.looks import LOOKS
+from lmdiag.methods import METHODS
 from lmdiag.run import Run
 
 if TYPE_CHECKING:
@@ -183,8 +184,10 @@ def passed_over(files: Sequence[PassedOver]) -> str:
 
 
 def origin(run: Run, summary: Summary) -> list[str]:
-    """Say how the log was read: format, steps, points, restarts, and whether the run was completed."""
+    """Say how the log was read: format, method, steps, points, restarts, and whether the run was completed."""
     parts = [run.format or "format unknown"]
+    if run.trained_by != "pretraining":  # which is also what is taken for granted where nothing tells
+        parts.append(METHODS[run.trained_by][1])
     parts.append(run.place(run.first_step, run.last_step) if run.series else "nothing measured")
     if summary.points:
         parts.append(count(summary.points, f"value of {summary.metric}", f"values of {summary.metric}"))

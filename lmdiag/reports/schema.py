@@ -7,6 +7,7 @@ from typing import Any
 from lmdiag.account import USES
 from lmdiag.diagnose import VERDICTS
 from lmdiag.finding import FAMILIES, Severity
+from lmdiag.methods import METHODS
 from lmdiag.reports.json import SCHEMA
 
 _TEXT = {"type": "string"}
@@ -81,6 +82,7 @@ _RUN = _object(
     name=_TEXT,
     source=_TEXT,
     format=_TEXT,
+    method={"enum": list(METHODS)},
     verdict=_VERDICT,
     known=_COUNT,
     complete=_or_null({"type": "boolean"}),

@@ -11,7 +11,8 @@ from lmdiag.run import Run
 class Summary:
     """The few numbers that sum up a run; None where the log does not have them.
 
-    `metric` is the loss they are about, in nats per token.
+    `metric` is the loss they are about, in nats per token where it is that of a language model; of a policy without a loss it is the
+    reward.
     """
 
     metric: str | None = None
@@ -33,7 +34,8 @@ def summarize(run: Run) -> Summary:
     """
     curve = run.curve
     if curve is None or not len(curve[1]):
-        return Summary()
+        measured = run.measured
+        return Summary(metric=measured[0], points=measured[1].logged or len(measured[1])) if measured else Summary()
     metric, series = curve
     finite = series.finite
     lowest = int(finite.values.argmin()) if len(finite) else None
@@ -46,3 +48,32 @@ def summarize(run: Run) -> Summary:
         loss_min=loss_min,
         loss_min_step=None if lowest is None else int(finite.steps[lowest]),
     )
+
+
+def key_numbers(run: Run, summary: Summary) -> list[tuple[str, str, float | None]]:
+    """Return the numbers of the headline, each with its name and, where it is one of many, the place of it: of the reward or of the loss.
+
+    >>> import numpy as np
+    >>> from lmdiag.run import Series
+    >>> run = Run("a", {"reward": Series(np.array([1, 2, 3]), np.array([0.1, 0.9, 0.5]))}, objective="reinforcement")
+    >>> key_numbers(run, summarize(run))
+    [('first reward', '', 0.1), ('last reward', '', 0.5), ('highest reward', 'step 2', 0.9)]
+    """
+    if run.kind == "reinforcement" and "reward" in run and len(run["reward"].finite):
+        rewards = run["reward"].finite
+        highest = int(rewards.values.argmax())
+        first, last = float(run["reward"].values[0]), float(run["reward"].values[-1])
+        place = run.place(int(rewards.steps[highest]))
+        return [
+            ("first reward", "", first),
+            ("last reward", "", last),
+            ("highest reward", place, float(rewards.values[highest])),
+        ]
+    if not summary.metric or run.curve is None:
+        return []
+    place = run.place(summary.loss_min_step or 0)
+    return [
+        ("first loss", "", summary.loss_first),
+        ("last loss", "", summary.loss_last),
+        ("lowest loss", place, summary.loss_min),
+    ]

@@ -38,7 +38,7 @@ def test_the_schema_wants_every_part(report, lost):
 
 def test_one_run_says_what_the_contract_promises(sick):
     run = strict(render(Report((sick,))))["runs"][0]
-    keys = "name source format verdict known complete planned_share unjudged steps summary findings not_checked notes account skipped_lines"
+    keys = "name source format method verdict known complete planned_share unjudged steps summary findings not_checked notes account skipped_lines"
     assert list(run) == keys.split()
     assert run["steps"] == {
         "counts": "step",
