@@ -43,8 +43,10 @@ def objective_and_method(raw: RawLog, series: Mapping[str, Series]) -> tuple[str
     names = [_LEADING.sub("", name.lower()) for name in raw.columns]
     task = str(raw.config.get("task", ""))
     settings = {**raw.config, **raw.settings}
-    told = str(raw.config.get("method", ""))
-    method = raw.method or (told if told in METHODS else "") or _method(names, set(series), settings)
+    told = next((word for word in (raw.method, str(raw.config.get("method", ""))) if word in METHODS), "")
+    method = _method(names, set(series), settings)
+    if told and (not method or METHODS[method][0] == METHODS[told][0]):
+        method = told
     if raw.objective in TASKS:
         return raw.objective, method if method and _fits(method, raw.objective) else OF_OBJECTIVE[raw.objective]
     kind = METHODS[method][0] if method else ""
@@ -53,7 +55,7 @@ def objective_and_method(raw: RawLog, series: Mapping[str, Series]) -> tuple[str
     strong = any(not _WEAK.search(name) for name in names if REWARDS.search(name)) or not _OF_POLICIES.isdisjoint(
         series
     )
-    if kind == REINFORCEMENT and (strong or task not in TASKS):
+    if kind == REINFORCEMENT and (strong or told or task not in TASKS):
         return "reinforcement", method
     if task in TASKS:
         return task, method if method and _fits(method, task) else OF_OBJECTIVE[task]

@@ -127,3 +127,22 @@ def test_in_a_folder_only_notebooks_that_trained_are_logs(tmp_path):
     sources, missing = find([tmp_path])
     assert [source.path.name for source in sources] == ["train.ipynb"]
     assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("made", "method", "objective"),
+    [
+        ("trainer = GRPOTrainer(model)", "grpo", "reinforcement"),
+        ("trainer = SFTTrainer(\n    model)\ntrainer = DPOTrainer(model)", "dpo", "composite"),
+        ("trainer = SFTTrainer(model)  # not GRPOTrainer", "sft", "causal-lm"),
+        ("# GRPOTrainer(model)\ntrainer = Trainer(model)", "pretraining", "causal-lm"),
+    ],
+)
+def test_the_trainer_that_a_cell_makes_says_what_the_loss_alone_does_not(made, method, objective):
+    cell = {"cell_type": "code", "execution_count": 1, "metadata": {}, "outputs": [], "source": made}
+    document = json.loads(
+        notebook([drawn(table("Step Training Loss".split(" ", 1), *((n, 0.001 * n) for n in range(1, 9))))])
+    )
+    document["cells"].insert(0, cell)
+    (run,) = read(json.dumps(document).encode())
+    assert (run.method, run.objective) == (method, objective)

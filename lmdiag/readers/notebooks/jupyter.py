@@ -8,6 +8,7 @@ from typing import Any
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.naming import spelling
+from lmdiag.patterns import lazy
 from lmdiag.readers.json.document import parsed
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.run import Skipped
@@ -15,6 +16,16 @@ from lmdiag.sources.source import Source
 
 ReadPart = Callable[[Source], list[RawLog]]
 
+_METHODS = {
+    **{name: name for name in ("sft", "dpo", "orpo", "cpo", "kto", "simpo", "grpo", "rloo", "ppo", "distillation")},
+    "reward": "reward-model",
+    "ppov2": "ppo",
+    "gkd": "distillation",
+    "onlinedpo": "dpo",
+    "xpo": "dpo",
+    "nashmd": "dpo",
+}
+_TRAINER = lazy(rf"(?im)^[^#\n]*?\b(?:unsloth)?({'|'.join(_METHODS)})trainer\s*\(")
 FEWEST_RECORDS = 3  # a cell that prints a loss once or twice tries something out
 
 
@@ -26,7 +37,11 @@ def can_read(name: str, head: bytes) -> bool:
 
 def read(source: Source, read_part: ReadPart) -> list[RawLog]:
     """Read every cell of which the output is a log, each as a run of its own, named after the number beside it."""
-    found = [raw for label, part in _parts(source) for raw in _logs(source, label, part, read_part)]
+    found = [
+        replace(raw, method=raw.method or method)
+        for label, part, method in _parts(source)
+        for raw in _logs(source, label, part, read_part)
+    ]
     logs = [raw for raw in found if _losses(raw) >= FEWEST_RECORDS] or sorted(found, key=_losses)[-1:]
     if not logs:
         raise UnreadableLog(
@@ -41,19 +56,26 @@ def read(source: Source, read_part: ReadPart) -> list[RawLog]:
     return logs if len(logs) > 1 else [replace(logs[0], name=source.name)]
 
 
-def _parts(source: Source) -> Iterator[tuple[str, Source]]:
-    """Yield what each cell printed and each table that it drew, as a source of its own, with the name of the cell."""
+def _parts(source: Source) -> Iterator[tuple[str, Source, str]]:
+    """Yield what each cell printed and each table that it drew, as a source of its own, with the name of the cell.
+
+    Beside them stands the method of the trainer that was made last: its table may hold the loss alone, and that of a policy
+    is no loss that must fall.
+    """
+    method = ""
     for number, cell in enumerate(_cells(source), 1):
+        made = _TRAINER.findall(_joined(cell.get("source", cell.get("input"))))
+        method = _METHODS[made[-1].lower()] if made else method
         count = cell.get("execution_count", cell.get("prompt_number"))
         label = f"In[{count}]" if count else f"cell {number}"
         outputs = [output for output in cell.get("outputs") or () if isinstance(output, dict)]
         printed = "\n".join(filter(None, map(_printed, outputs)))
         if printed.strip():
-            yield label, Source(label, content=printed.encode())
+            yield label, Source(label, content=printed.encode()), method
         drawn = [table for output in outputs for table in _tables(_html(output))]
         for place, table in enumerate(drawn, 1):
             name = label if place == 1 else f"{label} table {place}"
-            yield name, Source(f"{name}.tsv", content=table.encode())
+            yield name, Source(f"{name}.tsv", content=table.encode()), method
 
 
 def _cells(source: Source) -> Iterator[dict[str, Any]]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from lmdiag.figures import figure
-from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_few
+from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.metrics import LN2
 from lmdiag.run import Run, Series
 from lmdiag.stats.course import SIGMAS, Course, course
@@ -12,10 +12,11 @@ from lmdiag.stats.windows import median
 FLAT = 1.0  # Mann-Kendall z: with a larger one the noise may hide that something is learned
 NEAR_LN2 = 0.01  # nats
 EQUAL = 1e-9
+FEWEST = 6
 
 
-@rule(family="preference", needs=("reward_margin",), severity=Severity.WARNING, min_points=8)
-def check(run: Run, margins: Series, *, near: float = NEAR_LN2) -> Findings:
+@rule(family="preference", needs=("measured",), severity=Severity.WARNING, min_points=6)
+def check(run: Run, curve: Curve, *, near: float = NEAR_LN2) -> Findings:
     """Margin between preferred and rejected answers does not grow.
 
     ## What it looks for
@@ -24,7 +25,7 @@ def check(run: Run, margins: Series, *, near: float = NEAR_LN2) -> Findings:
     ## How it decides
     The margin ends, by its medians, less than three standard errors above its start, and neither its ranks nor the accuracies rise, nor the losses fall (Mann-Kendall
     z below 1; above it the rule says that the log is too noisy). Or the loss of DPO ends within `near` of ln 2 = 0.693, its value before the first update. Margins of
-    exactly 0 in every record are an error: the two answers of each pair are the same text.
+    exactly 0 in every record are an error: the two answers of each pair are the same text. Without margins the loss alone is judged so.
 
     ## Why it matters
     The run leaves the model as it was.
@@ -38,9 +39,13 @@ def check(run: Run, margins: Series, *, near: float = NEAR_LN2) -> Findings:
     ## References
     - Rafailov et al. 2023, Direct preference optimization, arXiv:2305.18290.
     """
+    margins = run["reward_margin"].finite if "reward_margin" in run else None
+    if margins is None:
+        yield from _by_loss(run, curve, near)
+        return
     values = margins.values
-    if len(values) < 8:
-        yield too_few(len(values), "finite margins", 8)
+    if len(values) < FEWEST:
+        yield too_few(len(values), "finite margins", FEWEST)
         return
     if float(np.abs(values).max()) <= EQUAL:
         yield _equal(run, margins)
@@ -57,6 +62,30 @@ def check(run: Run, margins: Series, *, near: float = NEAR_LN2) -> Findings:
         yield NotChecked("the margin is too noisy to tell whether it grows")
         return
     yield _finding(run, margins, moved, loss, still)
+
+
+def _by_loss(run: Run, curve: Curve, near: float) -> Findings:
+    """Judge a log that holds the loss alone."""
+    metric, losses = curve
+    if len(losses) < FEWEST:
+        yield too_few(len(losses), "finite values of the loss", FEWEST)
+        return
+    loss = course(losses.values)
+    still = _at_ln2(run, loss, near)
+    if not still and (loss.falls or loss.start - loss.low > SIGMAS * loss.error):
+        return
+    if not still and -loss.trend >= FLAT:
+        yield NotChecked("the loss is too noisy to tell whether it falls, and the log has no margin")
+        return
+    stays = "stays at ln 2, where nothing is preferred" if still else "does not fall"
+    yield Finding(
+        f"The loss of the preferences goes from {figure(loss.start, 4)} to {figure(loss.end, 4)}: it {stays}.",
+        int(losses.steps[0]),
+        int(losses.steps[-1]),
+        metric,
+        {"start": loss.start, "end": loss.end, "trend_z": loss.trend},
+        _advice(run),
+    )
 
 
 def _at_ln2(run: Run, loss: Course | None, near: float) -> bool:
@@ -89,7 +118,6 @@ def _equal(run: Run, margins: Series) -> Finding:
 
 
 def _finding(run: Run, margins: Series, moved: Course, loss: Course | None, still: bool) -> Finding:
-    lr = float(np.max(run["lr"].finite.values, initial=0.0)) if "lr" in run else 0.0
     accuracy = run["reward_accuracy"].finite.values if "reward_accuracy" in run else np.empty(0)
     evidence = {"start": moved.start, "end": moved.end, "trend_z": moved.trend}
     if loss is not None:
@@ -97,20 +125,21 @@ def _finding(run: Run, margins: Series, moved: Course, loss: Course | None, stil
     if len(accuracy):
         evidence["accuracy"] = float(median(accuracy[-max(3, len(accuracy) // 5) :]))
     why = f"the loss stays at ln 2 ({figure(loss.end, 4)} at the end)" if still and loss else "it does not grow"
-    rate = (
-        f"Raise the learning rate: its peak is {figure(lr, 3)}; try {figure(5 * lr, 2)}."
-        if lr
-        else "Raise the learning rate."
-    )
     return Finding(
         f"The margin between preferred and rejected answers goes from {figure(moved.start, 3)} to {figure(moved.end, 3)}: {why}.",
         int(margins.steps[0]),
         int(margins.steps[-1]),
         "reward_margin",
         evidence,
-        (
-            rate,
-            "Read ten pairs after template and truncation: do they differ, and is the preferred one the better?",
-            "Check that the adapters, or all parameters, are trained: the gradient norm must not be 0.",
-        ),
+        _advice(run),
+    )
+
+
+def _advice(run: Run) -> tuple[str, ...]:
+    lr = float(np.max(run["lr"].finite.values, initial=0.0)) if "lr" in run else 0.0
+    peak = f": its peak is {figure(lr, 3)}; try {figure(5 * lr, 2)}" if lr else ""
+    return (
+        f"Raise the learning rate{peak}.",
+        "Read ten pairs after template and truncation: do they differ, and is the preferred one the better?",
+        "Check that the adapters, or all parameters, are trained: the gradient norm must not be 0.",
     )

@@ -52,3 +52,13 @@ def test_noise_that_may_hide_growth_is_told(seed):
     assert (
         all(isinstance(said, NotChecked) for said in check.look(made)) or made["reward_margin"].values[-5:].mean() < 0.1
     )
+
+
+def test_a_log_of_losses_alone_is_judged_by_them():
+    alone = {"reward_margin": None, "reward_accuracy": None, "chosen_logp": None, "rejected_logp": None}
+    (found,) = fires(check, pairs(loss=np.linspace(LN2, LN2 - 0.003, 40), n=40, **alone))
+    assert "stays at ln 2" in found.message
+    (found,) = fires(check, pairs(loss=levels((0.75, 40), seed=4), n=40, **alone))
+    assert "does not fall" in found.message
+    for seed in range(10):
+        assert fires(check, pairs(seed=seed, **alone)) == []
