@@ -23,18 +23,18 @@ OF_METHOD: dict[
 ] = {  # what is drawn of a run beside its loss: {kind: {title: metrics of one panel, */ those of evaluation sets}}
     "reinforcement": {
         "reward": ("reward", "*/reward"),
-        "spread of the reward": ("reward_std",),
-        "divergence from the reference (nats)": ("kl", "sequence_kl"),
+        "reward spread": ("reward_std",),
+        "KL (nats)": ("kl", "sequence_kl"),
         "entropy (nats)": ("entropy",),
-        "response length (tokens)": ("response_length",),
-        "share cut off, clipped, without spread": ("truncated_share", "clip_ratio", "zero_std_share"),
-        "loss of the value function": ("value_loss",),
+        "length (tokens)": ("response_length",),
+        "shares": ("truncated_share", "clip_ratio", "zero_std_share"),
+        "value loss": ("value_loss",),
     },
     "preference": {
         "margin": ("reward_margin", "*/reward_margin"),
-        "accuracy of the pairs": ("reward_accuracy", "*/reward_accuracy"),
+        "pair accuracy": ("reward_accuracy", "*/reward_accuracy"),
         "rewards": ("chosen_reward", "rejected_reward"),
-        "log-probability of the answers (nats)": ("chosen_logp", "rejected_logp"),
+        "log-prob. (nats)": ("chosen_logp", "rejected_logp"),
     },
 }
 SCORES, MOST_SCORES = ("accuracy", "f1", "recall", "precision", "auc"), 5

@@ -58,11 +58,11 @@ def gather(log: Arranged) -> Run:
             *notes,
             f"a gradient norm of -1 ({len(unmeasured)} times) was read as NaN: DeepSpeed and InternEvo write it so",
         )
-    if not any(name.rpartition("/")[2] == "loss" for name in series) and raw.objective != "reinforcement":
-        notes = (*notes, _without_loss(raw))
     objective, method = objective_and_method(raw, series)
     objective = signed_or(objective, series)
     method = "composite" if objective == "signed" else method
+    if not any(name.rpartition("/")[2] == "loss" for name in series) and objective != "reinforcement":
+        notes = (*notes, _without_loss(raw))
     return Run(
         raw.name,
         {name: s for name, s in series.items() if len(s)},

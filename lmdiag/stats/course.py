@@ -9,7 +9,7 @@ import numpy as np
 from lmdiag.stats.limits import LONGEST, SURE
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing
 from lmdiag.stats.trend import mann_kendall
-from lmdiag.stats.windows import block_medians, median, rolling_median
+from lmdiag.stats.windows import block_medians, median, remembered, rolling_median
 
 SIGMAS = 3.0  # standard errors from which a difference of two levels is no chance
 
@@ -40,14 +40,15 @@ class Course:
     @property
     def rises(self) -> bool:
         """Whether the curve rises, beyond chance."""
-        return self.gain > SIGMAS * self.error or (self.trend > SURE and self.gain > 0)
+        return self.gain > SIGMAS * self.error or (self.trend > SURE and self.gain > self.error)
 
     @property
     def falls(self) -> bool:
         """Whether the curve falls, beyond chance."""
-        return -self.gain > SIGMAS * self.error or (self.trend < -SURE and self.gain < 0)
+        return -self.gain > SIGMAS * self.error or (self.trend < -SURE and -self.gain > self.error)
 
 
+@remembered
 def course(values: np.ndarray) -> Course:
     """Return how a curve of at least five finite values moved.
 

@@ -8,9 +8,11 @@ import pytest
 
 from lmdiag import charts
 from lmdiag.charts.view import View
+from lmdiag.diagnose import diagnose
 from lmdiag.finding import Finding, Severity
 from lmdiag.run import Run, Series
 from tests.charts.conftest import checked, values_of
+from tests.rules.curves import healthy, levels, pairs, policy, series
 
 HOSTILE = "<script>alert(1)</script> datum['x'] [a](b) \"';" + "x" * 500
 
@@ -151,3 +153,19 @@ def test_the_scores_of_a_classifier_share_a_chart():
 
 
 SCORES = {"accuracy": 0.5, "f1": 0.4, "recall": 0.49, "auc": 0.75}
+
+
+def test_a_method_has_panels_of_what_it_measures_with_its_findings():
+    made = policy(val__reward=series(np.linspace(0.2, 0.6, 5), every=20), kl=levels((0.1, 50), (6.0, 50)))
+    found = [f for f in diagnose(made).findings if f.metric == "kl"]
+    drawn = charts.method_charts(made, found, View())
+    assert list(drawn) == ["reward", "reward spread", "KL (nats)", "entropy (nats)", "length (tokens)", "shares"]
+    assert drawn["reward"].metrics == ("reward", "val/reward")
+    assert "Marked: kl-explosion." in drawn["KL (nats)"].alt
+    assert list(charts.method_charts(pairs(), (), View())) == ["margin", "pair accuracy", "log-prob. (nats)"]
+    assert charts.method_charts(healthy(), (), View()) == {}
+
+
+@pytest.mark.parametrize(("made", "title"), [(policy(), "loss"), (pairs(), "loss"), (healthy(), "loss (nats/token)")])
+def test_only_the_loss_of_a_language_model_is_in_nats_per_token(made, title):
+    assert charts.loss_chart(made, (), View()).alt.startswith(f"{title} over steps")

@@ -7,6 +7,7 @@ from lmdiag.figures import figure
 from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.course import course
+from lmdiag.stats.limits import LONGEST
 from lmdiag.stats.windows import rolling_median
 
 GROWN, RISE = 3.0, 1.0  # times its start, nats per token
@@ -42,13 +43,13 @@ def check(run: Run, entropies: Series, *, grown: float = GROWN, rise: float = RI
     if values.min() < 0:
         yield NotChecked("the entropy is negative: it is that of a density, or its loss")
         return
-    moved = course(values)
+    moved, short = course(values), entropies.thinned(LONGEST)
     limit = max(grown * moved.start, moved.start + rise)
-    width = max(3, len(values) // 10) | 1
-    levels = rolling_median(values, width)
+    width = max(3, len(short) // 10) | 1
+    levels = rolling_median(short.values, width)
     if levels.max() < limit:
         return
-    step = int(entropies.steps[int(np.argmax(levels >= limit)) + width // 2])
+    step = int(short.steps[int(np.argmax(levels >= limit)) + width // 2])
     rewards = run["reward"].finite.values if "reward" in run else np.empty(0)
     lost = len(rewards) >= 5 and course(rewards).falls
     yield Finding(

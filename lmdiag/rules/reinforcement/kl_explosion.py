@@ -7,6 +7,7 @@ from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.course import course, first_lasting
+from lmdiag.stats.limits import LONGEST
 from lmdiag.stats.windows import median, rolling_median
 
 LARGEST = {"kl": 2.0, "sequence_kl": 50.0}  # nats
@@ -54,12 +55,12 @@ def check(run: Run, _: Curve, *, token: float = LARGEST["kl"], response: float =
 
 
 def _judged(run: Run, name: str, divergence: Series, limit: float) -> Findings:
-    values = divergence.values
-    width = min(max(3, len(values) // 20) | 1, len(values))
-    levels = rolling_median(values, width)
+    values, short = divergence.values, divergence.thinned(LONGEST)
+    width = min(max(3, len(short) // 20) | 1, len(short))
+    levels = rolling_median(short.values, width)
     bursts = values >= BURST * limit
     if levels.max() >= limit:
-        first = int(divergence.steps[int(np.argmax(levels >= limit)) + width // 2])
+        first = int(short.steps[int(np.argmax(levels >= limit)) + width // 2])
         yield _finding(run, name, divergence, first, f"reaches {figure(float(levels.max()), 3)} nats")
     elif bursts.sum() >= max(BURSTS, BURST_SHARE * len(values)):
         first = int(divergence.steps[np.argmax(bursts)])
@@ -93,8 +94,7 @@ def _finding(run: Run, name: str, divergence: Series, step: int, what: str) -> F
     end = float(median(divergence.values[-max(3, len(divergence) // 5) :]))
     beside = ""
     if moved is not None:
-        went = "rises" if gained else "does not rise"
-        beside = f", while the reward {went} ({figure(moved.start, 3)} to {figure(moved.end, 3)})"
+        beside = f", while the reward went from {figure(moved.start, 3)} to {figure(moved.end, 3)}"
     coefficient = run.value_at("kl_coef", step)
     raised = (
         f"it is {figure(coefficient, 2)}, try {figure(3 * coefficient, 2)}"

@@ -6,6 +6,7 @@ from lmdiag import advice
 from lmdiag.figures import figure, percent
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
+from lmdiag.stats.limits import LONGEST
 from lmdiag.stats.windows import median, rolling_median
 
 CLIPPED = 0.3  # of the tokens
@@ -53,6 +54,7 @@ def check(run: Run, _: Curve, *, clipped: float = CLIPPED, moved: float = MOVED)
 
 
 def _found(run: Run, name: str, series: Series, limit: float) -> Finding | None:
+    series = series.thinned(LONGEST)
     width = min(max(3, int(WINDOW * len(series))) | 1, len(series))
     levels = rolling_median(series.values, width)
     if levels.max() < limit:
