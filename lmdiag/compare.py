@@ -15,6 +15,7 @@ import numpy as np
 
 from lmdiag.errors import LmdiagError
 from lmdiag.metrics import LN2
+from lmdiag.naming import evaluation_set
 from lmdiag.run import Run, Series
 
 FEWEST_POINTS = 8  # in common, of each curve
@@ -25,11 +26,18 @@ EDGES = (0.04, 0.08, 0.16, 0.32, 0.64, 1.0)  # of the common range; before it th
 TAIL = 0.9
 LEVEL = 0.05  # one-sided; once for the tail, which decides, and once for all other windows together
 DRAWS = 400
+REWARDS = ("reward", "reward_margin", "reward_accuracy")  # higher is better, and they may be negative
+RANGE = "range of the baselines, + is worse"
+
+Curve = tuple[np.ndarray, np.ndarray]  # positions and values
 
 # How much runs of one recipe differ that share all but the seed: a constant, and as if one had trained this much longer.
 # Measured on the bundled transformer; see docs/compare.md.
 USUAL_SEED_NOISE = 0.003
 USUAL_SEED_SHIFT = 0.02
+USUAL_REWARD_NOISE = (
+    0.05  # of the range of the rewards: seeds of one policy differ that much (Henderson et al. 2018, arXiv:1709.06560)
+)
 USUAL_WEIGHT = 8  # baselines' own differences count like this many degrees of freedom of the usual
 
 
@@ -77,7 +85,7 @@ def compare(
     runs = [*baselines, candidate]
     unit, scales = loss_unit(runs)
     axis, positions = common_axis(runs)
-    chosen = metrics or [m for m in ("loss", _evaluation(candidate)) if m and all(m in run for run in runs)]
+    chosen = metrics or [m for m in _judged_by(candidate) if m and all(m in run for run in runs)]
     if not chosen:
         raise LmdiagError(
             "the runs have no loss in common", "compare runs that log the same metric, or name it: --metric"
@@ -86,8 +94,30 @@ def compare(
     for metric in chosen:
         curves = [_curve(run, metric, x, scale) for run, x, scale in zip(runs, positions, scales, strict=True)]
         fewest = FEWEST_EVALUATIONS if "/" in metric else FEWEST_POINTS
-        found.append(replace(_compared(curves, tolerance, fewest, axis), metric=metric, unit=unit, axis=axis))
+        rewarded = metric.rpartition("/")[2] in REWARDS
+        curves = _as_losses(curves) if rewarded else curves
+        compared = _compared(curves, tolerance, fewest, axis, USUAL_REWARD_NOISE if rewarded else USUAL_SEED_NOISE)
+        found.append(replace(compared, metric=metric, unit=RANGE if rewarded else unit, axis=axis))
     return tuple(found)
+
+
+def _judged_by(run: Run) -> tuple[str, ...]:
+    """Return what tells whether a run of this kind is worse: the loss of a policy does not, its reward does."""
+    if run.kind == "reinforcement":
+        return "reward", next((name for name in run if name.endswith("/reward") and evaluation_set(name)), "")
+    return "loss", _evaluation(run), *(["reward_margin"] if run.kind == "preference" else [])
+
+
+def _as_losses(curves: list[Curve]) -> list[Curve]:
+    """Return rewards as falling positive curves of which the logarithm is the reward, in ranges of the baselines.
+
+    >>> falling = _as_losses([(np.arange(2.0), np.array([0.0, 5.0])), (np.arange(2.0), np.array([0.0, 4.0]))])
+    >>> [np.log(values).round(3).tolist() for _, values in falling]
+    [[0.0, -1.0], [0.0, -0.8]]
+    """
+    known = np.concatenate([values[np.isfinite(values)] for _, values in curves[:-1]])
+    span = float(np.ptp(known)) if len(known) else 0.0
+    return [(x, np.exp(-values / (span or 1.0))) for x, values in curves]
 
 
 def verdict_of(comparisons: Sequence[Comparison]) -> str:
@@ -138,7 +168,7 @@ def _evaluation(run: Run) -> str:
     return run.evaluation[0] if run.evaluation else ""
 
 
-def _curve(run: Run, metric: str, tokens: Series | None, scale: float) -> tuple[np.ndarray, np.ndarray]:
+def _curve(run: Run, metric: str, tokens: Series | None, scale: float) -> Curve:
     """Return positions on the common axis and values of one curve."""
     if metric not in run:
         raise LmdiagError(f"{run.source or run.name} has no {metric}", f"it has: {', '.join(run)}")
@@ -149,7 +179,7 @@ def _curve(run: Run, metric: str, tokens: Series | None, scale: float) -> tuple[
     return x[begun], series.values[begun] * scale
 
 
-def _compared(curves: list[tuple[np.ndarray, np.ndarray]], tolerance: float, fewest: int, axis: str) -> Comparison:
+def _compared(curves: list[Curve], tolerance: float, fewest: int, axis: str, usual: float) -> Comparison:
     told = Comparison("", "", "", "cannot-tell", "")
     *base, (x, values) = curves
     if not np.isfinite(values).all() and all(np.isfinite(v).all() for _, v in base):
@@ -163,7 +193,7 @@ def _compared(curves: list[tuple[np.ndarray, np.ndarray]], tolerance: float, few
     centres, logs = _binned(finite, last)
     if len(centres) < fewest:
         return replace(told, why=f"the curves have fewer than {fewest} points in common", coverage=coverage)
-    windows = _windows(centres / last, logs, tolerance)
+    windows = _windows(centres / last, logs, tolerance, usual)
     judged = _judged(replace(told, windows=windows, tail=windows[-1], coverage=coverage), tolerance)
     reach = finite[-1][0][-1] / min(cx[-1] for cx, _ in finite[:-1])
     if judged.verdict == "no-regression" and reach < LEAST_REACH:
@@ -183,7 +213,7 @@ def _judged(comparison: Comparison, tolerance: float) -> Comparison:
     return replace(comparison, verdict="no-regression", why=f"not worse by more than {tolerance:.2%} beyond chance")
 
 
-def _binned(curves: list[tuple[np.ndarray, np.ndarray]], last: float) -> tuple[np.ndarray, np.ndarray]:
+def _binned(curves: list[Curve], last: float) -> tuple[np.ndarray, np.ndarray]:
     """Return bin centres and mean log losses [curves, bins]; bins in which a curve has no point are left out."""
     count = min([MOST_BINS, *(int((x <= last).sum()) for x, _ in curves)])
     edges = np.linspace(0, last * (1 + 1e-9), count + 1)
@@ -199,31 +229,33 @@ def _binned(curves: list[tuple[np.ndarray, np.ndarray]], last: float) -> tuple[n
     return ((edges[1:] + edges[:-1]) / 2)[filled], logs[:, filled]
 
 
-def _windows(share: np.ndarray, logs: np.ndarray, tolerance: float) -> tuple[Window, ...]:
+def _windows(share: np.ndarray, logs: np.ndarray, tolerance: float, usual: float) -> tuple[Window, ...]:
     """Return the windows with at least three bins, the tail last; the others' p-values corrected for their number."""
     places = [np.flatnonzero((share > a) & (share <= b)) for a, b in zip(EDGES, EDGES[1:], strict=False)]
     tail = np.flatnonzero(share > TAIL)
     places = [p for p in places if len(p) >= 3] + [tail if len(tail) >= 3 else np.arange(len(share))[-3:]]
     residuals = _residuals(logs[-1] - logs[:-1].mean(axis=0))
-    *windows, end = (_window(p, share, logs, residuals, tolerance) for p in places)
+    *windows, end = (_window(p, share, logs, residuals, tolerance, usual) for p in places)
     return (*_holm(windows), end)
 
 
-def _window(at: np.ndarray, share: np.ndarray, logs: np.ndarray, residuals: np.ndarray, tolerance: float) -> Window:
+def _window(
+    at: np.ndarray, share: np.ndarray, logs: np.ndarray, residuals: np.ndarray, tolerance: float, usual: float
+) -> Window:
     from scipy.special import stdtr, stdtrit
 
     base, candidate = logs[:-1, at].mean(axis=1), float(logs[-1, at].mean())
     difference = candidate - float(base.mean())
-    seed, freedom = _seed_noise(base, _slope(share[at], logs[:-1, at].mean(axis=0)))
+    seed, freedom = _seed_noise(base, _slope(share[at], logs[:-1, at].mean(axis=0)), usual)
     error = math.hypot(seed * math.sqrt(1 + 1 / len(base)), _bootstrap_error(residuals, len(at)))
     p = 1 - float(stdtr(freedom, (difference - math.log1p(tolerance)) / error))
     margin = float(stdtrit(freedom, 1 - LEVEL)) * error
     return Window(float(share[at[0]]), float(share[at[-1]]), math.expm1(difference), margin, p)
 
 
-def _seed_noise(base: np.ndarray, slope: float) -> tuple[float, int]:
+def _seed_noise(base: np.ndarray, slope: float, usual: float) -> tuple[float, int]:
     """Return the standard deviation between seeds in a window, and its degrees of freedom."""
-    usual = math.hypot(USUAL_SEED_NOISE, USUAL_SEED_SHIFT * slope)
+    usual = math.hypot(usual, USUAL_SEED_SHIFT * slope)
     own = len(base) - 1
     squares = USUAL_WEIGHT * usual**2 + (own * float(base.var(ddof=1)) if own else 0.0)
     return math.sqrt(squares / (USUAL_WEIGHT + own)), USUAL_WEIGHT + own

@@ -6,6 +6,7 @@ import pytest
 from lmdiag.compare import compare, loss_unit, verdict_of
 from lmdiag.errors import LmdiagError
 from lmdiag.run import Run, Series
+from tests.rules.curves import pairs, policy
 
 
 def make(seed=0, worse=0.0, n=1000, noise=0.03, every=50, tokens=1024, **config):
@@ -149,3 +150,28 @@ def test_runs_without_a_common_loss_are_refused():
         compare([Run("a", {"lr": Series(np.arange(9), np.ones(9))})], BASE[0])
     with pytest.raises(LmdiagError, match="has no accuracy"):
         compare(BASE[:1], BASE[1], metrics=["accuracy"])
+
+
+class TestRewards:
+    def compared(self, reward, **metrics):
+        baselines = [policy(200, seed) for seed in range(3)]
+        return compare(baselines, policy(200, 9, reward=reward, **metrics))
+
+    def test_a_policy_is_compared_by_its_reward_and_not_by_its_loss(self):
+        same = policy(200, 7)["reward"].values
+        (found,) = self.compared(same, loss=np.linspace(0, 9, 200))
+        assert (found.metric, found.unit) == ("reward", "range of the baselines, + is worse")
+        assert found.verdict != "regression"
+
+    @pytest.mark.parametrize("shift", [0.0, -3.0])
+    def test_a_lower_reward_is_a_regression_whatever_its_sign(self, shift):
+        low = np.r_[np.linspace(0.2, 0.3, 200)] + np.random.default_rng(1).normal(0, 0.05, 200)
+        baselines = [policy(200, seed, reward=policy(200, seed)["reward"].values + shift) for seed in range(3)]
+        (found,) = compare(baselines, policy(200, 9, reward=low + shift))
+        assert found.verdict == "regression"
+        assert 0.3 < found.tail.difference < 2.0
+
+    def test_preferences_are_compared_by_loss_and_margin(self):
+        found = compare([pairs(200, seed) for seed in range(3)], pairs(200, 9))
+        assert [one.metric for one in found] == ["loss", "val/loss", "reward_margin"]
+        assert verdict_of(found) != "regression"

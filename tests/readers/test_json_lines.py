@@ -227,3 +227,12 @@ def test_numbers_in_words_are_numbers(word):
 def test_several_numbers_in_a_tensor_are_no_number():
     run = read(A, json.dumps({"step": 2, "loss": "tensor([2.5, 2.25])"}), C)
     assert (len(run["loss"]), len(run.skipped)) == (2, 1)
+
+
+def test_the_accuracy_of_llama_factory_is_that_of_pairs():
+    record = {"total_steps": 9, "loss": 0.6, "accuracy": 0.55, "lr": 1e-6, "epoch": 0.1, "percentage": 11.1}
+    text = "".join(json.dumps({"current_steps": n, **record}) + "\n" for n in range(1, 10))
+    (run,) = runs_of(Source("trainer_log.jsonl", content=text.encode()))
+    assert (run.method, run["reward_accuracy"].values[0], "accuracy" in run) == ("dpo", 0.55, False)
+    (plain,) = runs_of(Source("trainer_log.jsonl", content=text.replace('"accuracy": 0.55, ', "").encode()))
+    assert plain.method == "pretraining"

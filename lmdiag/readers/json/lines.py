@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from lmdiag.readers.tables.results_table import refuse_results_table
 from lmdiag.readers.tables.rows import STEP_OF_TOTAL, Rows
 from lmdiag.sources.source import Source
 
+LLAMA_FACTORY = {"current_steps", "total_steps", "percentage", "accuracy"}
 PACKING = 8  # a packed log is at least so many times larger
 LARGE = 8 << 20  # from here on polars is worth its import
 WORTH_A_TABLE = 1 << 18  # from here on it is faster where it is imported already
@@ -53,7 +55,14 @@ def begin(name: str, start: str) -> Growing:
 
 
 def _logs(name: str, config: Mapping[str, Any], rows: Rows) -> list[RawLog]:
-    return [refuse_results_table(log) for log in logs_of(rows, "jsonl", name, {"config": dict(config)})]
+    return [_of_pairs(refuse_results_table(log)) for log in logs_of(rows, "jsonl", name, {"config": dict(config)})]
+
+
+def _of_pairs(log: RawLog) -> RawLog:
+    """Name the accuracy of LLaMA-Factory's `trainer_log.jsonl` (0.9): that of pairs, which only training on preferences has."""
+    if not log.columns.keys() >= LLAMA_FACTORY:
+        return log
+    return replace(log, names={**log.names, "accuracy": "reward_accuracy"}, method="dpo")
 
 
 def read_rows(source: Source, take: Take, usual: tuple[str, str] = ("", "")) -> Rows:

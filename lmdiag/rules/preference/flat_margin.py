@@ -12,10 +12,10 @@ from lmdiag.stats.windows import median
 FLAT = 1.0  # Mann-Kendall z: with a larger one the noise may hide that something is learned
 NEAR_LN2 = 0.01  # nats
 EQUAL = 1e-9
-FEWEST = 6
+FEWEST, FEWEST_LOSSES = 8, 12
 
 
-@rule(family="preference", needs=("measured",), severity=Severity.WARNING, min_points=6)
+@rule(family="preference", needs=("measured",), severity=Severity.WARNING, min_points=8)
 def check(run: Run, curve: Curve, *, near: float = NEAR_LN2) -> Findings:
     """Margin between preferred and rejected answers does not grow.
 
@@ -67,8 +67,8 @@ def check(run: Run, curve: Curve, *, near: float = NEAR_LN2) -> Findings:
 def _by_loss(run: Run, curve: Curve, near: float) -> Findings:
     """Judge a log that holds the loss alone."""
     metric, losses = curve
-    if len(losses) < FEWEST:
-        yield too_few(len(losses), "finite values of the loss", FEWEST)
+    if len(losses) < FEWEST_LOSSES:
+        yield too_few(len(losses), "finite values of the loss", FEWEST_LOSSES)
         return
     loss = course(losses.values)
     still = _at_ln2(run, loss, near)
