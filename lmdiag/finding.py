@@ -39,6 +39,7 @@ OF_PAIRS = frozenset(  # rules that judge the loss of a run on preferences as we
     divergence not-learning overfitting growing-gap noisy-evaluation evaluation-below-training best-checkpoint-not-saved loss-spike
     """.split()
 )
+OF_POLICIES = frozenset({"not-learning"})  # which tells of a policy without a gradient only
 HEAVY_TAILED = (
     "spikes",
     "gradient-spike",
@@ -233,7 +234,9 @@ class Rule:
         for need in self.needs:
             if not run.has(need):
                 return NEEDS.get(need, f"the log has no {need}")
-        of_pairs = run.kind == "preference" and self.name in OF_PAIRS
+        of_pairs = (run.kind == "preference" and self.name in OF_PAIRS) or (
+            run.kind == "reinforcement" and self.name in OF_POLICIES
+        )
         if self.family in LOSS_SHAPE_FAMILIES and run.objective in SHAPELESS and not of_pairs:
             return f"a loss {SHAPELESS[run.objective]} need not fall, so its shape is not judged"
         points, fewest = min(((_points(run, need), need) for need in self.needs), default=(0, ""))

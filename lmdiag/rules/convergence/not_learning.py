@@ -123,7 +123,9 @@ def _without_gradient(run: Run, losses: Series) -> Findings:
     norms = run["grad_norm"].finite if "grad_norm" in run else None
     measured = run["reward"].finite if run.kind == "reinforcement" and "reward" in run else losses
     if norms is None or min(len(norms), len(measured)) < LEAST_RECORDS:
-        yield NotChecked(f"a loss of {'rewards' if run.kind == 'reinforcement' else 'pairs'} need not fall by much, and its gradients are not logged")
+        yield NotChecked(
+            f"a loss of {'rewards' if run.kind == 'reinforcement' else 'pairs'} need not fall by much, and its gradients are not logged"
+        )
         return
     moved = course(measured.values)
     better = moved.falls if measured is losses else moved.rises

@@ -1,25 +1,29 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from lmdiag.figures import figure, percent
-from lmdiag.finding import Finding, Findings, Severity, rule, too_few
+from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.course import course, first_lasting
 from lmdiag.stats.windows import median
 
 MOST = 0.5
+REPEATED = 5  # records of exactly one mean length: that of a limit
 
 
-@rule(family="reinforcement", needs=("truncated_share",), severity=Severity.WARNING, min_points=5)
-def check(run: Run, cut: Series, *, most: float = MOST) -> Findings:
+@rule(family="reinforcement", needs=("measured",), severity=Severity.WARNING, min_points=5)
+def check(run: Run, _: Curve, *, most: float = MOST) -> Findings:
     """Most responses are cut off at the longest length allowed.
 
     ## What it looks for
     A limit of the length that most responses reach, so that they have no end and, mostly, no answer.
 
     ## How it decides
-    The median share of responses that hit the limit is `most` or more, over the last third of the records or over all of them.
+    The median share of responses that hit the limit is `most` or more, over the last third of the records. Where the log has the mean length
+    alone: it is exactly its highest value, to which it comes back five times or more, in that share of the records; then all of their responses are cut off.
 
     ## Why it matters
     A response that is cut off cannot be rewarded for its answer: the policy is punished for thinking, or paid for what stands in the beginning.
@@ -33,16 +37,22 @@ def check(run: Run, cut: Series, *, most: float = MOST) -> Findings:
     ## References
     - Yu et al. 2025, DAPO, arXiv:2503.14476, section 3.4: overlong reward shaping.
     """
+    cut = run["truncated_share"].finite if "truncated_share" in run else _at_cap(run)
+    if cut is None:
+        yield NotChecked("the log does not say how many responses are cut off")
+        return
     if len(cut) < 5:
         yield too_few(len(cut), "finite shares of cut responses", 5)
         return
     values = cut.values
-    late = float(median(values[-max(3, len(values) // 3) :]))
+    last = values[-max(3, len(values) // 3) :]
+    late = float(median(last) if "truncated_share" in run else last.mean())
     if late < most:
         return
     moved = course(values)
     step = int(cut.steps[first_lasting(values >= most * 0.8)])
-    limit = run["response_length_max"].finite.values if "response_length_max" in run else np.empty(0)
+    longest = "response_length_max" if "truncated_share" in run else "response_length"
+    limit = run[longest].finite.values if longest in run else np.empty(0)
     cap = float(limit.max()) if len(limit) else 0.0
     at_limit = f" of {figure(cap)} tokens" if cap else ""
     more = (
@@ -52,7 +62,7 @@ def check(run: Run, cut: Series, *, most: float = MOST) -> Findings:
         f"{percent(late).capitalize()} of the responses are cut off at the limit{at_limit}, from {run.place(step)} on.",
         step,
         int(cut.steps[-1]),
-        "truncated_share",
+        "truncated_share" if "truncated_share" in run else "response_length",
         {"start": moved.start, "end": late, **({"limit": cap} if cap else {})},
         (
             more,
@@ -60,3 +70,12 @@ def check(run: Run, cut: Series, *, most: float = MOST) -> Findings:
             "Leave responses that were cut off out of the loss (mask_truncated_completions), or pay for ending in time.",
         ),
     )
+
+
+def _at_cap(run: Run) -> Series | None:
+    """Return 1 for the records whose mean length is the limit, else 0; None where the lengths show no limit."""
+    lengths = run["response_length"].finite if "response_length" in run else None
+    if lengths is None or not len(lengths):
+        return None
+    at = lengths.values >= lengths.values.max() * (1 - 1e-9)
+    return replace(lengths, values=at.astype(float)) if at.sum() >= REPEATED else None

@@ -7,7 +7,7 @@ import pytest
 
 from lmdiag.finding import NotChecked
 from lmdiag.rules.convergence.not_learning import check
-from tests.rules.curves import cosine_lr, falling, fires, healthy, run
+from tests.rules.curves import cosine_lr, falling, fires, healthy, levels, pairs, policy, run
 
 
 def flat(level: float, n: int, noise: float = 0.03, seed: int = 0) -> np.ndarray:
@@ -99,3 +99,17 @@ def test_noise_that_could_hide_a_fall_says_nothing(gain, n, least, most):
 def test_noise_that_could_hide_a_fall_is_told():
     told = [said.why for said in check.look(run(loss=flat(2.5, 30, 0.15))) if isinstance(said, NotChecked)]
     assert told == ["the noise of the loss (10%) could hide that it falls"]
+
+
+def test_of_a_policy_only_a_gradient_of_zero_counts():
+    flat = levels((0.3, 100), seed=3)
+    (found,) = fires(check, policy(grad_norm=np.zeros(100), reward=flat, loss=np.linspace(0, 0.4, 100)))
+    assert found.message.startswith("Nothing is learned: the gradient norm is 0 in every record, and the reward")
+    assert fires(check, policy(grad_norm=np.zeros(100))) == []
+    assert fires(check, policy(reward=flat, loss=np.linspace(0, 0.4, 100))) == []
+
+
+def test_of_pairs_neither_level_nor_trend_count():
+    assert fires(check, pairs(loss=levels((0.75, 100), seed=4))) == []
+    assert len(fires(check, pairs(loss=levels((0.75, 100), seed=4), grad_norm=np.zeros(100)))) == 1
+    assert fires(check, pairs(grad_norm=np.zeros(100))) == []

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from lmdiag.finding import NotChecked
 from lmdiag.rules.reinforcement.truncated_responses import check
 from tests.rules.curves import fires, levels, policy
 
@@ -15,3 +16,11 @@ def test_fires_where_most_are_cut_off_and_names_the_limit():
 def test_silent_where_training_leaves_the_limit():
     assert fires(check, policy(truncated_share=np.linspace(1, 0.1, 100))) == []
     assert fires(check, policy()) == []
+
+
+def test_the_mean_length_alone_shows_a_limit_that_all_reach():
+    lengths = np.r_[np.linspace(150, 199, 40), np.full(60, 200.0)]
+    (found,) = fires(check, policy(truncated_share=None, response_length=lengths))
+    assert (found.metric, found.evidence["limit"]) == ("response_length", 200)
+    assert fires(check, policy(truncated_share=None, response_length=lengths[::-1])) == []
+    assert [type(said) for said in check.look(policy(truncated_share=None))] == [NotChecked]
