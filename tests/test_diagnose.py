@@ -18,7 +18,7 @@ from tests.fuzz.mutations import mutated
 from tests.rules.curves import falling, run
 
 SAMPLES = sorted((Path(__file__).parents[1] / "sample_logs").glob("*.jsonl"))
-MUTATIONS = 300
+MUTATIONS = 600
 
 
 def with_lost(n, unit="record"):
