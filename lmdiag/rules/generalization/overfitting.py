@@ -6,7 +6,9 @@ from lmdiag import advice
 from lmdiag.figures import figure
 from lmdiag.finding import NOT_POSITIVE, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
+from lmdiag.stats.course import course
 from lmdiag.stats.limits import MOST_EVALUATIONS
+from lmdiag.stats.noise import scatter
 from lmdiag.stats.rebound import left_behind_together, sustained_rise
 from lmdiag.stats.turning import turn, variance_of_few
 from lmdiag.stats.windows import median
@@ -63,7 +65,7 @@ def check(
     | level before the rise | the lowest level of the second fit: a mean, and not the luckiest evaluation |
     | level at the end | the mean of the last three (of many, a fifth of those since the best); the last alone if three or more rise without a break |
     | least rise | `smallest` of the level; two evaluations must follow the best one, or one, a tenth higher, if the training loss is half of it |
-    | severity | from `warning` a warning, from `error` an error, unless accuracy, or another measure of the task, ends better than it was at the best loss; in training on preferences three times as much, whatever the accuracy |
+    | severity | from `warning` a warning, from `error` an error, unless accuracy, or another measure of the task, ends better than it was at the best loss; in training on preferences three times as much, whatever the accuracy, and the median of the last fifth must stand above the lowest rolling median by three standard errors and 2.5 deviations |
 
     Several evaluation sets are averaged. Where the training loss rises and stays up as well, or was lowest at the same time and never again,
     `divergence` says so and this rule is silent.
@@ -92,6 +94,8 @@ def check(
         yield NOT_POSITIVE
         return
     found = _rise(run, losses, smallest)
+    if found and run.kind == "preference" and not _level_rose(losses.values):
+        found = None
     if found is None:
         yield from _unsure(losses.values, best, smallest, error)
     elif not _diverges(run, losses):
@@ -120,6 +124,14 @@ def _rise(run: Run, losses: Series, smallest: float) -> Rise | None:
     if found.gain < GAIN * sigma**2 or rise < smallest * found.low:
         return None
     return Rise(found.low, rise, rise / sigma)
+
+
+def _level_rose(values: np.ndarray) -> bool:
+    """Tell whether the level of the evaluations rose: the loss of few pairs is heavy-tailed, and a few low ones in a row may be luck."""
+    if len(values) < FEW:
+        return True
+    moved = course(values)
+    return moved.end - moved.low >= max(3 * moved.error, 2.5 * scatter(values))
 
 
 def _unsure(values: np.ndarray, best: int, smallest: float, error: float) -> Findings:

@@ -6,7 +6,7 @@ import pytest
 from lmdiag.finding import Severity
 from lmdiag.rules.generalization.overfitting import check
 from lmdiag.run import Run, Series
-from tests.rules.curves import falling, fires, healthy, run, series
+from tests.rules.curves import falling, fires, healthy, pairs, run, series
 
 
 def overfit(evaluations: int = 12, best: int = 4, rise: float = 0.3, noise: float = 0.005, seed: int = 0):
@@ -105,3 +105,14 @@ def test_a_task_measure_that_still_improves_makes_it_a_warning():
     (found,) = fires(check, run(loss=made["loss"], val__loss=made["val/loss"], val__f1=improving))
     assert found.severity is Severity.WARNING
     assert "if val/f1 counts" in found.advice[0]
+
+
+def test_of_pairs_the_level_must_rise_and_not_a_few_lucky_evaluations():
+    rng = np.random.default_rng(0)
+    at = {"every": 20, "first": 20}
+    falling_pairs = np.linspace(0.32, 0.2, 50) * np.exp(rng.normal(0, 0.3, 50))
+    falling_pairs[[31, 32, 35]] = 0.07
+    assert fires(check, pairs(1000, val__loss=series(falling_pairs, **at))) == []
+    risen = np.r_[np.linspace(0.6, 0.2, 13), np.full(37, 0.36)] * np.exp(rng.normal(0, 0.05, 50))
+    (found,) = fires(check, pairs(1000, val__loss=series(risen, **at)))
+    assert found.severity is Severity.ERROR
