@@ -65,7 +65,7 @@ def check(
     | level before the rise | the lowest level of the second fit: a mean, and not the luckiest evaluation |
     | level at the end | the mean of the last three (of many, a fifth of those since the best); the last alone if three or more rise without a break |
     | least rise | `smallest` of the level; two evaluations must follow the best one, or one, a tenth higher, if the training loss is half of it |
-    | severity | from `warning` a warning, from `error` an error, unless accuracy, or another measure of the task, ends better than it was at the best loss; in training on preferences three times as much, whatever the accuracy, and the median of the last fifth must stand above the lowest rolling median by three standard errors and 2.5 deviations |
+    | severity | from `warning` a warning, from `error` an error, unless accuracy, or another measure of the task, ends better than it was at the best loss; in training on preferences three times as much, whatever the accuracy, and the median of the last fifth must stand above the lowest rolling median by three standard errors and three deviations |
 
     Several evaluation sets are averaged. Where the training loss rises and stays up as well, or was lowest at the same time and never again,
     `divergence` says so and this rule is silent.
@@ -131,7 +131,7 @@ def _level_rose(values: np.ndarray) -> bool:
     if len(values) < FEW:
         return True
     moved = course(values)
-    return moved.end - moved.low >= max(3 * moved.error, 2.5 * scatter(values))
+    return moved.end - moved.low >= max(3 * moved.error, 3 * scatter(values))
 
 
 def _unsure(values: np.ndarray, best: int, smallest: float, error: float) -> Findings:
