@@ -6,11 +6,15 @@ from lmdiag.figures import figure, percent
 from lmdiag.finding import BEGINS_LATER, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.course import SIGMAS, Course, course
+from lmdiag.stats.limits import SURE
 from lmdiag.stats.phases import holds_start
 from lmdiag.stats.windows import median
 
 AT_BOUND = 0.9  # of the highest reward of a response: there is little left to gain
-MANY, NOISY = 40, 0.7  # records; Mann-Kendall z that fewer may not exceed: their noise may hide a rise
+NOISY = (
+    (40, 0.7, 1.0),
+    (100, 1.2, 2.0),
+)  # below so many records: Mann-Kendall z, and errors, which a gain that noise may hide exceeds
 ALL_RIGHT = 1.0  # the reward of right answers, where the log has no highest reward
 
 
@@ -23,8 +27,8 @@ def check(run: Run, rewards: Series) -> Findings:
 
     ## How it decides
     No upward rank trend (Mann-Kendall, one-sided 5%) of the rewards, and the median of the last fifth is not above that of the first records, nor any
-    rolling median before it, by three standard errors. With fewer than 40 records the trend must be below 0.7 and the gain below one standard error, or the rule says that
-    it cannot tell. Neither do the rewards of an evaluation rise.
+    rolling median before it, by three standard errors. With fewer than 100 records the trend must be below 1.2 and the gain below
+    two standard errors, with fewer than 40 below 0.7 and one, or the rule says that it cannot tell. Neither do the rewards of an evaluation rise.
 
     ## Why it matters
     The run costs its compute and leaves the model as it was.
@@ -54,7 +58,8 @@ def check(run: Run, rewards: Series) -> Findings:
     if _at_bound(run, values, moved):
         yield NotChecked("the reward is near its highest value from the start")
         return
-    if len(values) < MANY and (moved.trend > NOISY or moved.gain > moved.error):
+    noisy, errors = next((limits for most, *limits in NOISY if len(values) < most), (SURE, SIGMAS))
+    if moved.trend > noisy or moved.gain > errors * moved.error:
         yield NotChecked("the rewards are too few and too noisy to tell whether they rise")
         return
     constant = float(np.ptp(values)) == 0
