@@ -107,19 +107,20 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
         found = found or _coin(run, losses, kept, near, flat) or _accuracy(run, kept, flat) or _roc(run, kept)
     if found is None:
         return
+    stays = found.level or level(losses.values, LASTS).value
     name = found.metric or ("The loss" if metric == "loss" else metric)
     after = (
         "" if found.metric or not losses.values[0] else f", after {figure(float(losses.values[0]))} in its first record"
     )
     yield Finding(
-        f"{name} stays at {figure(found.level or level(losses.values, LASTS).value)}{after}: {found.words} ({seen.records:,} records).",
+        f"{name} stays at {figure(stays)}{after}: {found.words} ({seen.records:,} records).",
         int(losses.steps[0]),
         int(losses.steps[-1]),
         found.metric or metric,
         {
             "start": seen.start,
             "end": seen.end,
-            "level": found.level or kept.value,
+            "level": stays,
             "fall": seen.fall,
             "guess": found.cost,
             "records": seen.records,
