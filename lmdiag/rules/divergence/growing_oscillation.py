@@ -56,7 +56,7 @@ def check(run: Run, curve: Curve) -> Findings:
     level = abs(float(median(levels[-third:])))
     tail = losses.values[starts[-third] :]
     noise = 2.56 * MEDIAN_ERROR * scatter(tail) / np.sqrt(max(1, len(tail) // third))
-    crossings = int(np.sum(np.diff(np.sign(swings[-third:])) != 0))
+    crossings = int(np.sum(np.diff(np.sign(around[-third:])) != 0))
     if last < max(LEAST_NATS, LEAST_SHARE * level, LEAST_ERRORS * noise) or last < GROWTH * first:
         return
     if not REVERSALS <= crossings <= third // 2:
