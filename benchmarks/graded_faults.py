@@ -194,7 +194,7 @@ FAULTS = (
     Fault("loss stays at 7.2", "of the run", (0.2, 0.3, 0.4, 0.5, 0.7, 0.9), ("plateau", "at-chance", "not-learning", "stalled"), _plateau),
     Fault("loss changes its level", "of its level", (0.02, 0.04, 0.08, 0.16, 0.32), ("level-shift", "divergence"), _shift, INFO),
     Fault("learning rate jumps", "times", (1.1, 1.5, 2, 4, 10), ("lr-jump",), _lr_jump, INFO),
-    Fault("gradient norm jumps", "times", (3, 5, 10, 20, 40), ("gradient-spike",), _gradient),
+    Fault("gradient norm jumps", "times", (3, 5, 10, 20, 40), ("gradient-spike",), _gradient, INFO),
     Fault("memory grows", "of its start", (0.01, 0.03, 0.1, 0.3, 1.0), ("memory-growth",), _memory, INFO),
     Fault("steps take longer", "times", (1.1, 1.25, 1.5, 2, 4), ("slowdown",), _slow, INFO),
     Fault("loss is a multiple of the evaluation", "times", (1.1, 1.25, 1.5, 2, 4), ("wrong-loss-scale", "evaluation-below-training"), _multiple, INFO),
