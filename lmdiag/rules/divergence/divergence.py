@@ -67,7 +67,7 @@ def check(run: Run, curve: Curve) -> Findings:
         f"{_name(metric)} rose from a median of {figure(found.low)} near {run.place(low_step)} to one of "
         f"{figure(found.high)} and stayed up, from {run.place(onset)} on{reservation}.",
         onset,
-        int(run[metric].steps[-1]),  # what is no longer finite belongs to it
+        int((run.curve or curve)[1].steps[-1]),  # what is no longer finite belongs to it
         metric,
         _evidence(run, found, onset),
         _advice(run, onset),

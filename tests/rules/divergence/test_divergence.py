@@ -117,3 +117,9 @@ def test_the_onset_of_a_slow_quiet_climb_is_near_its_lowest_point():
     loss = np.r_[np.linspace(9, 4, 100), 4 + np.linspace(0, 2, 200)] + np.random.default_rng(0).normal(0, 0.02, 300)
     (found,) = fires(check, run(loss=loss))
     assert 101 <= found.first_step <= 125
+
+
+def test_the_mean_of_several_evaluation_sets_is_judged_and_stands_under_no_name_of_the_log():
+    level = np.r_[np.linspace(4, 2, 20), np.full(20, 3.0)]
+    (found,) = fires(check, run(wiki__loss=level, code__loss=level + 0.5))
+    assert found.metric == "val/loss"
