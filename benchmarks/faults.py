@@ -1,10 +1,9 @@
-"""Is every fault found, and does its remedy cure it?
+"""Is every fault found, does its remedy cure it, and does the advice?
 
     python -m benchmarks.faults FOLDER [--seeds 2] [--healthy 40] [--models transformer lstm rnn] [--faults NAME ...] > docs/faults.md
 
-Trains what is missing in FOLDER: small models every fault of `trainers.faults`, and again with its remedy; and without any fault, on
-other seeds. Every log is
-judged by lmdiag with its defaults. Prints a page in Markdown, and progress on stderr; one run takes some seconds.
+Trains what is missing in FOLDER: small models every fault of `trainers.faults`, again with its remedy, and again with the settings that
+the first line of advice of the report changes; and without any fault, on other seeds. Every log is judged by lmdiag with its defaults. Prints a page in Markdown, and progress on stderr; one run takes some seconds.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -59,13 +58,17 @@ FIGURES = {
     "named by one of its rules": "named",
     "found: its rule, or an alarm of the same family": "found",
     "the advice names the remedy": "advised",
-    "cured: no alarm, and the rule is silent": "is_cured",
+    "the remedy cures: no alarm, and the rule is silent": "is_cured",
+    "the first advice changes a setting, and that cures": "advice_cures",
 }
+WITHIN = 0.03  # of the final evaluation loss of the sound recipe: alive is not cured
 PREFACE = """# Faults found, and cured
 
 Small models are trained with every fault of `trainers/faults/`, and again with its remedy; and without any fault, on other seeds, with four schedules and
 two texts, lengths, batch sizes and warm-ups. lmdiag judges every log with its defaults. *Named*: one of the rules that name the fault, at any severity. *Family*: that, or a warning or error of the same family.
-*Cured*: the run with the remedy has no warning or error, and the rules that found the fault are silent. A resume needs no cure.
+*Remedy cures*: the run with the remedy has no warning or error, and the rules that found the fault are silent. A resume needs no cure.
+*Advice cures*: the first line of advice of the report is applied to the broken run, to the letter, where it changes a setting; the last evaluation loss must come within {within:.0%}
+of that of the sound recipe with the same seed. Where it changes none (look at the batch, resume), it does not count here.
 
 `{command}`
 
@@ -83,6 +86,9 @@ class Trial:
     model: str
     broken: Diagnosis
     cured: Diagnosis | None
+    change: Mapping[str, Any] | None = None
+    sound: Diagnosis | None = None
+    advised_run: Diagnosis | None = None
 
     @property
     def naming(self) -> list[Finding]:
@@ -111,6 +117,25 @@ class Trial:
             return None
         named = {f.rule for f in self.naming}
         return not any(f.alarms or f.rule in named for f in self.cured.findings)
+
+    @property
+    def beyond_sound(self) -> float | None:
+        """By which share the last evaluation loss of the run as advised exceeds that of the sound recipe; None without such a run."""
+        if self.sound is None or self.advised_run is None:
+            return None
+        ends = [float(d.run["val/loss"].values[-1]) for d in (self.advised_run, self.sound)]
+        return ends[0] / ends[1] - 1
+
+    @property
+    def advice_cures(self) -> bool | None:
+        """Whether that is within the limit; a loss that is not finite is not."""
+        return None if self.beyond_sound is None else self.beyond_sound <= WITHIN
+
+
+def first_change(diagnosis: Diagnosis) -> Mapping[str, Any] | None:
+    """Return the settings that the first line of advice of a report changes, None where it changes none."""
+    changes = diagnosis.findings[0].changes if diagnosis.findings else ()
+    return changes[0] if changes else None
 
 
 def alarms(diagnosis: Diagnosis) -> bool:
@@ -145,7 +170,12 @@ class Bench:
         broken = self._judged(model, *fault.broken(settings))
         if broken is None:
             return None
-        return Trial(fault, model, broken, self._judged(model, *fault.cured(settings)) if curable(fault) else None)
+        cured = self._judged(model, *fault.cured(settings)) if curable(fault) else None
+        change = first_change(broken)
+        if change is None:
+            return Trial(fault, model, broken, cured)
+        sound, advised = self._judged(model, settings, Hooks), self._judged(model, *fault.advised_run(settings, change))
+        return Trial(fault, model, broken, cured, change, sound, advised)
 
     def _judged(self, model: str, settings: Any, kind: type[Hooks]) -> Diagnosis | None:
         key = repr((model, settings, kind.__name__))
@@ -215,7 +245,7 @@ def page(trials: list[Trial], healthy: dict[str, list[Diagnosis]], command: str)
     """Yield the lines of the page."""
     everything = [d for found in healthy.values() for d in found]
     alarmed = {model: sum(alarms(d) for d in found) for model, found in healthy.items()}
-    yield PREFACE.format(command=command, **versions())
+    yield PREFACE.format(command=command, within=WITHIN, **versions())
     yield "| figure | value (95% interval) |\n|---|---|"
     for title, what in FIGURES.items():
         values = [getattr(t, what) for t in trials if getattr(t, what) is not None]
@@ -225,8 +255,8 @@ def page(trials: list[Trial], healthy: dict[str, list[Diagnosis]], command: str)
     by = f" (by {', '.join(f'{rule} {n}' for rule, n in raised.most_common())})" if raised else ""
     yield f"\nHealthy runs alarmed{by}: {', '.join(f'{m} {n}/{len(healthy[m])}' for m, n in alarmed.items())}.\n"
     yield "## Fault by fault\n"
-    yield "| fault | what it does | rules that name it | named | family | advice names the remedy | cured |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| fault | what it does | rules that name it | named | family | advice names the remedy | remedy cures | advice cures |"
+    yield "|---|---|---|---|---|---|---|---|"
     for fault in FAULTS.values():
         of = [t for t in trials if t.fault is fault]
         if not of:
@@ -235,11 +265,22 @@ def page(trials: list[Trial], healthy: dict[str, list[Diagnosis]], command: str)
         rules = " or ".join(f"[{rule}](rules/{rule}.md)" for rule in fault.rules)
         yield f"| {fault.name()} | {fault.what()} *Remedy:* {fault.remedy}. | {rules} | {counts} |"
     yield "\n## Model by model\n"
-    yield "| model | named | family | advice names the remedy | cured |\n|---|---|---|---|---|"
+    yield "| model | named | family | advice names the remedy | remedy cures | advice cures |\n|---|---|---|---|---|---|"
     for model in dict.fromkeys(t.model for t in trials):
         of = [t for t in trials if t.model == model]
         yield f"| {model} | {' | '.join(count(of, what) for what in FIGURES.values())} |"
+    yield from advised(trials)
     yield from misses(trials)
+
+
+def advised(trials: list[Trial]) -> Iterator[str]:
+    """Yield what the first advice changed, and how near the run as advised came to the sound recipe."""
+    told = [t for t in trials if t.beyond_sound is not None]
+    yield f"\n## What the first advice changed\n\nIn {len(told)} of {len(trials)} broken runs it changed a setting.\n"
+    yield "| fault | model | change | last evaluation loss, against the sound recipe |\n|---|---|---|---|"
+    for t in told:
+        change = ", ".join(f"{name} {value}" for name, value in (t.change or {}).items())
+        yield f"| {t.fault.name()} | {t.model} | {change} | {t.beyond_sound:+.1%} |"
 
 
 def said_of(diagnosis: Diagnosis | None) -> str:

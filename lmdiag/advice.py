@@ -2,52 +2,212 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from lmdiag.figures import figure
+from lmdiag.finding import Advice
 from lmdiag.run import Run
+from lmdiag.stats.limits import LOW_RATE
+from lmdiag.stats.phases import WARM, phases
 from lmdiag.stats.windows import quantile
+from lmdiag.updates import EARLY, USUAL, began_with_the_run, larger_lr, moves, share_at
+
+USUAL_LIMIT = 1.0  # of the gradient norm, as in GPT-3, PaLM and Llama
+EARLY_FACTOR, LATE_FACTOR = 10, 3  # a rate that was never good is further off than one that was good for long
+HARMLESS = 1e-7  # a rate of this size moves a weight by less than a hundred-thousandth in a hundred updates of Adam
+NOTHING = 1e-5  # of the weights: a thousand such updates move them by a hundredth
+WARM_UP, LONGEST_WARM_UP = 0.1, 2000  # share of a run, and steps: what GPT-3, Llama and nanoGPT take
+UPSIDE_DOWN = 0.1  # of the first rate, within a fifth of the run: no decay falls so soon
+STILL, RISEN = 0.1, 1.5  # share of the records for which a rate did not rise, and by which factor it has risen since
 
 
-def rewind(run: Run, step: int) -> str:
+def rounded(value: float, digits: int = 2) -> float:
+    """Return a number as a sentence writes it, so that a setting is what the sentence says.
+
+    >>> rounded(0.004237), rounded(1483.2, 3)
+    (0.0042, 1480.0)
+    """
+    return float(f"{value:.{digits}g}")
+
+
+def rewind(run: Run, step: int) -> Advice:
     """Say from which checkpoint to resume when things went wrong at `step`."""
     saved = run.checkpoint_before(step - 1)
     if saved is not None:
-        return f"Resume from the checkpoint saved at {run.place(saved)}."
-    return f"Resume from the last checkpoint before {run.place(step)}; save checkpoints more often if there is none."
+        return Advice(f"Resume from the checkpoint saved at {run.place(saved)}.", about="checkpoint")
+    words = f"Resume from the last checkpoint before {run.place(step)}; save checkpoints more often if there is none."
+    return Advice(words, about="checkpoint")
 
 
-def lower_lr(run: Run, step: int) -> str:
-    """Say which learning rate to try, given the one in force at `step`."""
+def back_and_calmer(run: Run, step: int) -> tuple[Advice, ...]:
+    """Say what cures a loss that rose from `step` on: another rate, and from which checkpoint, if one is worth it."""
+    if began_with_the_run(run, step):
+        again = Advice(
+            f"Start again: {run.place(step)} is too early for a checkpoint worth keeping.", about="checkpoint"
+        )
+        return lower_lr(run, step), again, clip(run, step)
+    return rewind(run, step), lower_lr(run, step), clip(run, step)
+
+
+def lower_lr(run: Run, step: int) -> Advice:
+    """Say which learning rate to try, from how far updates moved the weights before `step`, else from when it went wrong.
+
+    Where the log speaks against the rate as the cause, say that instead.
+    """
+    if run.objective == "reinforcement":
+        words = f"Look at the rewards and at the distance from the old policy around {run.place(step)} first."
+        return Advice(words, about="lr")
+    early = began_with_the_run(run, step)
+    factor = EARLY_FACTOR if early else LATE_FACTOR
     lr = run.value_at("lr", step)
-    if not lr:
-        return f"Try half the peak learning rate{'' if 'lr' in run else ' (the log does not say what it was)'}."
-    return f"Lower the learning rate: it was {figure(lr, 3)} at {run.place(step)}; try {figure(lr / 2, 2)}."
+    if not lr or not np.isfinite(lr):
+        unknown = "" if "lr" in run else " (the log does not say what it was)"
+        return Advice(f"Divide the peak learning rate by {factor}{unknown}.", about="lr")
+    place, now = run.place(step), figure(lr, 3)
+    peak = float(np.nanmax(run["lr"].values[run["lr"].steps <= step]))
+    if lr < HARMLESS or (not early and lr < LOW_RATE * peak):
+        decayed = "" if lr >= LOW_RATE * peak else f", down from {figure(peak, 3)}"
+        return Advice(f"Leave the learning rate: {now} at {place}{decayed} is too little to do this.", about="lr")
+    if early and run.step_kind == "step" and _settled_below(run) is not None:
+        return warm_up(run, 0)
+    stood = _stood_at(run, step)
+    if stood is not None:
+        words = f"Correct the schedule: the learning rate had risen from {figure(stood, 3)} to {now} by {place}."
+        return Advice(words, about="lr")
+    moved = moves(run, step)
+    if moved is None or moved.usual_lr > lr / 2:
+        when = "as early as " if early else "at "
+        return _slower(run, lr / factor, f"it was {now} when this began, {when}{place}")
+    norm = "their norm" if moved.grown < 2 else "the norm they began with"
+    why = (
+        f"at {figure(moved.lr, 3)} an update moved the weights by {figure(100 * moved.share, 2)}% of {norm}, where "
+        f"{USUAL:.1%} is usual"
+    )
+    return _slower(run, min(moved.usual_lr, lr / LATE_FACTOR), why)
 
 
-def clip(run: Run, step: int) -> str:
-    """Say at which norm to clip gradients: the 90th percentile of the norms before `step`."""
+def warm_up(run: Run, present: int) -> Advice:
+    """Say over how many steps to warm up: a tenth of a short run, 2,000 at most, and not fewer than now."""
+    planned = float(run.config.get("max_steps") or 0) if run.step_kind == "step" else 0.0
+    span = max(planned, run.last_step - run.first_step)
+    steps = int(rounded(max(10.0, 2.0 * present, min(WARM_UP * span, LONGEST_WARM_UP))))
+    words = f"Warm up over {steps:,} {run.unit}s"
+    if run.step_kind != "step":
+        return Advice(f"{words}.", about="warmup_steps")
+    settled = _settled_below(run)
+    if settled is not None:
+        first = figure(float(run["lr"].finite.values[0]), 3)
+        words = f"{words} to {figure(settled, 2)}, where the rate soon was, instead of beginning with {first}."
+        return Advice(words, warmup_steps=steps, lr=rounded(settled))
+    return Advice(f"{words}{f' instead of {present:,}' if present else ''}.", warmup_steps=steps)
+
+
+def _settled_below(run: Run) -> float | None:
+    """Return where the rate soon was that began far higher, as in a warm-up that is upside down; None for other schedules."""
+    rates = run["lr"].finite if "lr" in run else None
+    settled = run.value_at("lr", round(run.first_step + EARLY * (run.last_step - run.first_step)))
+    if rates is None or not len(rates) or not settled or rates.values[0] < rates.values.max():
+        return None
+    return settled if settled <= UPSIDE_DOWN * rates.values[0] else None
+
+
+def raise_lr(run: Run, peak: float) -> Advice:
+    """Say which learning rate to try where the present one, `peak`, is far too low for the model to learn."""
+    share = share_at(run, peak)
+    if share is None or larger_lr(peak, share) < 2 * peak:
+        words = f"Raise the learning rate to {figure(10 * peak, 2)}, ten times the present one."
+        return Advice(words, lr=rounded(10 * peak))
+    lr, moved = larger_lr(peak, share), figure(share, 2)
+    words = (
+        f"Raise the learning rate to {figure(lr, 2)}: at {figure(peak, 2)} an update moves only {moved} of the weights."
+    )
+    return Advice(words, lr=rounded(lr))
+
+
+def moves_nothing(run: Run, peak: float) -> bool:
+    """Tell whether the log shows that updates at the peak rate are too small to change anything."""
+    share = share_at(run, peak)
+    return share is not None and share < NOTHING
+
+
+def _slower(run: Run, lr: float, why: str) -> Advice:
+    """Return the advice to take this rate, and what else the log shows to be missing: a decay to its end, clipping."""
+    rest: dict[str, Any] = {}
+    words = [f"Lower the learning rate to {figure(lr, 2)}"]
+    if run.complete and _never_falls(run):
+        words.append("let it fall along a cosine")
+        rest["schedule"] = "cosine"
+    if run.config.get("grad_clip") == 0:
+        words.append(f"clip the gradient norm at {USUAL_LIMIT}")
+        rest["grad_clip"] = USUAL_LIMIT
+    *first, last = words
+    return Advice(f"{', '.join(first)}{' and ' if first else ''}{last}: {why}.", lr=rounded(lr), **rest)
+
+
+def _never_falls(run: Run) -> bool:
+    schedule = phases(run["lr"].steps, run["lr"].values)
+    return schedule is not None and schedule.final >= WARM and not schedule.still_warming
+
+
+def _stood_at(run: Run, step: int) -> float | None:
+    """Return the rate before it began to rise again, None where it has only warmed up, stood or fallen until then."""
+    rates = run["lr"].finite
+    values = rates.values[rates.steps <= step]
+    rising = np.flatnonzero(np.diff(values) > 0)  # stretches between rises: the rate stands or falls
+    ends = np.append(rising, len(values) - 1)
+    starts = np.concatenate([[0], rising + 1])
+    long = np.flatnonzero(ends - starts >= max(5, STILL * len(rates)))
+    if not len(long):
+        return None
+    stood = float(values[ends[long[-1]]])
+    return stood if 0 < RISEN * stood <= values[-1] else None
+
+
+def clip(run: Run, step: int) -> Advice:
+    """Say at which norm to clip gradients: the 90th percentile of the norms before `step`, never above the limit in force."""
     limit = run.config.get("grad_clip")
+    limit = float(limit) if isinstance(limit, int | float) and limit > 0 else None
     norms = run.series.get("grad_norm")
     before = norms.finite.between(run.first_step, step - 1).values if norms is not None else np.empty(0)
-    if len(before) < 8:
-        return f"Clip the gradient norm{f' below the present limit of {limit}' if limit else ', at 1.0 to begin with'}."
-    usual = figure(quantile(before, 0.9), 2)
-    if isinstance(limit, int | float) and 0 < limit <= float(usual.replace(",", "")):
-        return (
-            f"Leave the clipping limit at {limit}: it is already at or below the 90th percentile of the norms before "
-            f"{run.place(step)} ({usual})."
+    if len(before) < 8 or began_with_the_run(run, step):  # the norms of a run that never was sound say nothing
+        if limit is None or limit > USUAL_LIMIT:
+            present = f" instead of {figure(limit)}" if limit else ""
+            return Advice(f"Clip the gradient norm at {USUAL_LIMIT}{present} to begin with.", grad_clip=USUAL_LIMIT)
+        return Advice(f"Leave the clipping limit at {figure(limit)}.", about="grad_clip")
+    usual = rounded(quantile(before, 0.9))
+    if limit is not None and limit <= usual:
+        words = (
+            f"Leave the clipping limit at {figure(limit)}: it is already at or below the 90th percentile of the norms "
+            f"before {run.place(step)} ({figure(usual)})."
         )
-    present = f" (the limit was {limit})" if limit else ""
-    return f"Clip the gradient norm at {usual}, its 90th percentile before {run.place(step)}{present}."
+        return Advice(words, about="grad_clip")
+    present = f" (the limit was {figure(limit)})" if limit else ""
+    words = f"Clip the gradient norm at {figure(usual)}, its 90th percentile before {run.place(step)}{present}."
+    return Advice(words, grad_clip=usual)
 
 
-def keep_best(run: Run, metric: str, step: int, value: float) -> str:
+def bf16(run: Run) -> Advice:
+    """Say what to do about overflow: bf16 cures that of fp16, and nothing where the run has the range of fp32 already."""
+    precision = str(run.config.get("precision", "")).lower()
+    if any(name in precision for name in ("bf16", "bfloat16", "fp32", "float32", "32-true")):
+        words = f"Find the operation that overflows, even in {precision}: divisions, logarithms, masks."
+        return Advice(words, about="precision")
+    if "16" in precision or "loss_scale" in run:
+        return Advice("Use bf16: it has the range of fp32 and needs no loss scale.", precision="bf16")
+    return Advice("If the run uses fp16, use bf16: it has the range of fp32 and needs no loss scale.", precision="bf16")
+
+
+def keep_best(run: Run, metric: str, step: int, value: float) -> Advice:
     """Say which checkpoint to keep; a log that names its checkpoints may name none of this step."""
     saved = [event.step for event in run.events if event.kind == "checkpoint_saved"]
+    place, lowest = run.place(step), figure(value)
     if saved and step not in saved:
-        return f"If a checkpoint of {run.place(step)} exists, keep it: {metric} was lowest there ({figure(value)})."
-    return f"Keep the checkpoint of {run.place(step)}, where {metric} was lowest ({figure(value)})."
+        words = f"If a checkpoint of {place} exists, keep it: {metric} was lowest there ({lowest})."
+    else:
+        words = f"Keep the checkpoint of {place}, where {metric} was lowest ({lowest})."
+    return Advice(words, about="checkpoint")
 
 
 def labels(run: Run) -> str:

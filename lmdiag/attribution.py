@@ -50,7 +50,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "epoch-boundary-spikes": ("periodic-spikes", "loss-spike", "spike-score", "gradient-spike"),
     "periodic-spikes": ("loss-spike", "spike-score", "gradient-spike"),
     "embedding-leads-spikes": ("loss-spike", "spike-score", "layer-imbalance"),
-    "early-instability": ("temporary-divergence", "loss-spike", "spike-score", "gradient-spike"),
+    "early-instability": ("temporary-divergence", "loss-spike", "spike-score", "gradient-spike", "worse-than-reference"),
     "dead-layer": ("layer-imbalance",),
     "missing-loss": ("non-finite-loss", "converged-early"),
     "repeated-losses": ("convergence", "generalization", "data", "clip-saturation"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
@@ -12,7 +12,7 @@ import numpy as np
 
 from lmdiag.attribution import attribute
 from lmdiag.errors import show_if_debugging
-from lmdiag.finding import HEAVY_TAILED, SHAPELESS, Finding, NotChecked, Rule, Severity
+from lmdiag.finding import HEAVY_TAILED, SHAPELESS, Advice, Finding, NotChecked, Rule, Severity
 from lmdiag.naming import evaluation_set
 from lmdiag.perplexity import Perplexity, perplexity_of
 from lmdiag.rules import RULES
@@ -134,7 +134,7 @@ def diagnose(
     attributed = attribute(findings, run.last_step - run.first_step)
     asked = tuple(rule.name for rule in rules)
     why = unjudged(run, asked, not_checked)
-    told = tuple(_worst_first(attributed))
+    told = tuple(decided_once(_worst_first(attributed)))
     best, perplexity = best_evaluation(run), perplexity_of(run, attributed)
     return Diagnosis(run, told, tuple(not_checked), why, best, asked, perplexity=perplexity)
 
@@ -165,6 +165,19 @@ def unjudged(run: Run, asked: Sequence[str], not_checked: Iterable[NotChecked]) 
 
 def _worst_first(findings: list[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda f: (f.consequence_of is not None, -(f.severity or 0), f.first_step))
+
+
+def decided_once(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield the findings without advice about what a finding before them has decided: one checkpoint, one rate, one limit."""
+    decided: set[str] = set()
+    for finding in findings:
+        left = []
+        for line in finding.advice:
+            about = set(line.about) if isinstance(line, Advice) else set()
+            if not about & decided:
+                left.append(line)
+            decided |= about
+        yield finding if len(left) == len(finding.advice) else replace(finding, advice=tuple(left))
 
 
 def best_evaluation(run: Run) -> Best | None:

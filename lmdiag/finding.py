@@ -84,18 +84,20 @@ class Advice(str):
     """One thing to do, in a sentence, and as the `change` of settings that it asks for, where it asks for one.
 
     The settings have the names that most trainers give them: `lr`, `warmup_steps`, `grad_clip`, `weight_decay`,
-    `dropout`, `precision`, `schedule`. Advice without a change may be a plain string.
+    `dropout`, `precision`, `schedule`, `accumulation`. `about` is what the advice decides, a checkpoint or its settings: a report decides
+    each once. Advice without either may be a plain string.
 
     >>> said = Advice("Lower the learning rate to 0.01.", lr=0.01)
-    >>> said, dict(said.change)
-    ('Lower the learning rate to 0.01.', {'lr': 0.01})
+    >>> said, dict(said.change), said.about
+    ('Lower the learning rate to 0.01.', {'lr': 0.01}, ('lr',))
     """
 
     change: Mapping[str, Setting]
+    about: tuple[str, ...]
 
-    def __new__(cls, words: str, **change: Setting) -> Advice:
+    def __new__(cls, words: str, *, about: str = "", **change: Setting) -> Advice:
         said = super().__new__(cls, words)
-        said.change = change
+        said.change, said.about = change, (about,) if about else tuple(change)
         return said
 
 

@@ -1,10 +1,12 @@
 """Advice fits the run: no limit is to be lowered to itself, and no checkpoint is kept that the log does not name."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lmdiag import advice
-from lmdiag.run import Event, Run
+from lmdiag.run import Event, Run, Series
 from tests.rules.curves import run
 
 
@@ -12,15 +14,101 @@ from tests.rules.curves import run
 def test_a_limit_at_or_below_the_usual_norm_is_left(limit):
     said = advice.clip(run(grad_norm=np.full(100, 2.0), config={"grad_clip": limit}), 50)
     assert said == (
-        f"Leave the clipping limit at {limit}: it is already at or below the 90th percentile of the norms before "
+        f"Leave the clipping limit at {limit:g}: it is already at or below the 90th percentile of the norms before "
         "step 50 (2)."
     )
 
 
-@pytest.mark.parametrize(("limit", "present"), [(0, ""), (None, ""), (5.0, " (the limit was 5.0)")])
+@pytest.mark.parametrize(("limit", "present"), [(0, ""), (None, ""), (5.0, " (the limit was 5)")])
 def test_a_limit_above_the_usual_norm_is_to_be_lowered(limit, present):
     said = advice.clip(run(grad_norm=np.full(100, 2.0), config={"grad_clip": limit}), 50)
     assert said == f"Clip the gradient norm at 2, its 90th percentile before step 50{present}."
+    assert said.change == {"grad_clip": 2.0}
+
+
+@pytest.mark.parametrize(("limit", "change"), [(None, {"grad_clip": 1.0}), (5.0, {"grad_clip": 1.0}), (0.5, {})])
+def test_norms_of_a_run_that_never_was_sound_set_no_limit(limit, change):
+    made = run(loss=np.ones(100), grad_norm=np.full(100, 17.0), config={"grad_clip": limit})
+    assert advice.clip(made, 15).change == change
+
+
+RATES = np.full(100, 1e-2)
+
+
+@pytest.mark.parametrize(
+    ("step", "more", "lr"),
+    [
+        (5, {}, 1e-3),  # began with the run: a tenth
+        (60, {}, 3.3e-3),  # held for long: a third
+        (60, {"update_ratio": np.full(100, 0.08)}, 1e-3),  # ten times the usual
+        (60, {"update_ratio": np.full(100, 0.004)}, 3.3e-3),  # updates were not too large: they say nothing
+        (
+            5,
+            {"update_ratio": np.full(100, 0.04), "param_norm": np.linspace(2, 200, 100)},
+            6.7e-4,
+        ),  # and weights grew threefold
+    ],
+)
+def test_the_rate_comes_from_the_updates_or_from_when_it_began(step, more, lr):
+    assert advice.lower_lr(run(loss=np.ones(100), lr=RATES, **more), step).change == {"lr": lr}
+
+
+def test_where_nothing_is_clipped_it_is_to_be():
+    made = run(loss=np.ones(100), lr=RATES, config={"grad_clip": 0})
+    assert advice.lower_lr(made, 5).change == {"lr": 1e-3, "grad_clip": 1.0}
+
+
+def test_a_rate_that_never_fell_is_to_fall():
+    ended = (Event("end", 100, fields={"status": "completed"}),)
+    made = replace(run(loss=np.ones(100), lr=RATES, config={"grad_clip": 0}), events=ended)
+    said = advice.lower_lr(made, 5)
+    assert said.change == {"lr": 1e-3, "schedule": "cosine", "grad_clip": 1.0}
+    assert said.startswith(
+        "Lower the learning rate to 0.001, let it fall along a cosine and clip the gradient norm at 1.0"
+    )
+
+
+def test_updates_after_the_fault_say_nothing_of_plain_gradient_descent():
+    ratios = Series(np.array([10, 20, 30]), np.array([0.5, 0.001, 0.001]))
+    made = run(loss=np.ones(100), lr=RATES, update_ratio=ratios, config={"optimizer": "SGD"})
+    assert advice.lower_lr(made, 5).change == {"lr": 1e-3}
+    assert advice.lower_lr(
+        run(loss=np.ones(100), lr=RATES, update_ratio=Series(ratios.steps, np.full(3, 0.5))), 5
+    ).change == {"lr": 1.6e-4}
+
+
+@pytest.mark.parametrize(
+    ("lr", "objective", "words"),
+    [
+        (np.full(100, 8.5e-9), "causal-lm", "Leave the learning rate"),
+        (np.geomspace(1e-2, 1e-4, 100), "causal-lm", "Leave the learning rate"),
+        (RATES, "reinforcement", "Look at the rewards"),
+        (np.r_[np.full(40, 1e-3), np.geomspace(1e-3, 1e-1, 60)], "causal-lm", "Correct the schedule"),
+    ],
+)
+def test_no_other_rate_against_the_evidence(lr, objective, words):
+    said = advice.lower_lr(run(loss=np.ones(100), lr=lr, objective=objective), 80)
+    assert said.startswith(words)
+    assert not said.change
+
+
+def test_a_warm_up_that_is_upside_down_is_turned():
+    lr = np.r_[np.linspace(1.0, 0.01, 10), np.full(90, 0.01)]
+    said = advice.lower_lr(run(loss=np.ones(100), lr=lr), 3)
+    assert said.change == {"warmup_steps": 10, "lr": 0.01}
+
+
+def test_a_rate_that_moves_nothing_is_raised_by_what_is_missing():
+    made = run(loss=np.ones(100), lr=np.full(100, 1e-6), update_ratio=np.full(100, 4e-6))
+    assert advice.raise_lr(made, 1e-6).change == {"lr": 0.0087}
+    assert advice.raise_lr(run(loss=np.ones(100), lr=np.full(100, 1e-6)), 1e-6).change == {"lr": 1e-5}
+
+
+@pytest.mark.parametrize(
+    ("precision", "change"), [("fp16", {"precision": "bf16"}), ("", {"precision": "bf16"}), ("bf16", {}), ("fp32", {})]
+)
+def test_nobody_is_told_to_use_what_he_uses(precision, change):
+    assert advice.bf16(run(loss=np.ones(9), config={"precision": precision})).change == change
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ FLOORS = [
     {"account", "config", "facts", "methods", "metrics", "stats"},
     {"naming"},
     {"run", "loss_law"},
-    {"finding", "looks", "advice", "pace", "layers", "task_measures"},
+    {"finding", "looks", "advice", "updates", "pace", "layers", "task_measures"},
     {"sources", "readers", "gather", "rules", "attribution", "forecast", "perplexity"},
     {"diagnose", "compare"},
     {"reports", "charts", "fleet", "convert"},
@@ -27,6 +27,8 @@ FLOORS = [
 HEIGHT = {part: height for height, parts in enumerate(FLOORS) for part in parts}
 ALONG_THE_FLOOR = {  # the line goes on within a floor
     ("finding", "layers"),
+    ("advice", "finding"),
+    ("advice", "updates"),
     ("readers", "sources"),
     ("gather", "readers"),
     ("gather", "sources"),

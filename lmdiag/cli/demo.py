@@ -47,7 +47,7 @@ NEXT = """
 What now:
   curves and findings in the browser:  lmdiag app {folder}
   the report as a file:                lmdiag report {log} -o report.html
-  what a finding means:                lmdiag explain divergence
+  what a finding means:                lmdiag explain lr-too-high
   the log you already have:            lmdiag check YOUR_LOG"""
 
 

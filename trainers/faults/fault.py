@@ -86,6 +86,7 @@ class Fault(Hooks):
     changes: ClassVar[Mapping[str, Any]] = {}  # settings of the broken run
     resumed: ClassVar[Mapping[str, Any] | None] = None  # what it changes where the run goes on after a staged crash
     cure: ClassVar[Mapping[str, Any]] = {}  # settings of the cured run, on top of those of the broken one
+    stands_for: ClassVar[tuple[str, ...]] = ()  # settings whose part the fault plays: who changes one of them ends it
     mended: ClassVar[type[Hooks] | None] = Hooks  # what reaches into the cured run; None: the fault still does
 
     @classmethod
@@ -111,6 +112,12 @@ class Fault(Hooks):
     def cured(cls, settings: Any) -> tuple[Any, type[Hooks]]:
         """Return the settings of the cured run, and what still reaches into it."""
         return changed(changed(settings, cls.changes), cls.cure), cls.mended or cls
+
+    @classmethod
+    def advised_run(cls, settings: Any, change: Mapping[str, Any]) -> tuple[Any, type[Hooks]]:
+        """Return the settings of the broken run with a change that was advised, and what still reaches into it."""
+        ends = bool(set(change) & set(cls.stands_for))
+        return changed(changed(settings, cls.changes), change), (cls.mended or cls) if ends else cls
 
     @classmethod
     def after_crash(cls, settings: Any) -> Any:

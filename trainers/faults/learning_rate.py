@@ -77,6 +77,7 @@ class NoWarmup(Fault):
     remedy = "warm up over the first steps, and clip gradients"
     advised = "[Ww]arm up"
     changes = {"grad_clip": 0.0}
+    stands_for = ("warmup_steps",)
     cure = {"grad_clip": 1.0}
 
     def lr(self, step: int, lr: float) -> float:

@@ -222,6 +222,8 @@ def _advice(run: Run, schedule: Phases | None) -> tuple[str, ...]:
         steps.insert(
             0, "The gradient norm is as good as zero: the weights are frozen, or the loss does not depend on them."
         )
+    elif schedule is not None and advice.moves_nothing(run, schedule.peak):
+        steps.insert(0, advice.raise_lr(run, schedule.peak))
     elif schedule is not None:
         larger = "ten times larger" if schedule.peak < SMALL_PEAK else "a factor of ten apart, both ways"
         steps.append(f"Then try learning rates {larger}; the peak was {figure(schedule.peak, 2)}.")

@@ -70,7 +70,7 @@ def check(run: Run, curve: Curve) -> Findings:
         int((run.curve or curve)[1].steps[-1]),  # what is no longer finite belongs to it
         metric,
         _evidence(run, found, onset),
-        _advice(run, onset),
+        _advice(run, metric, onset, low_step),
         severity,
     )
 
@@ -139,11 +139,16 @@ def _evidence(run: Run, found: Rebound, onset: int) -> dict[str, float]:
     return evidence
 
 
-def _advice(run: Run, onset: int) -> tuple[str, ...]:
+def _advice(run: Run, metric: str, onset: int, low_step: int) -> tuple[str, ...]:
+    if metric != "loss":
+        lowest = float(run[metric].finite.between(low_step, low_step).values[0])
+        return (
+            advice.keep_best(run, metric, low_step, lowest),
+            "Log the training loss: if it falls while this rises, the model overfits, and more data, dropout or an "
+            "earlier stop help; if it rises as well, a lower learning rate does.",
+        )
     return (
-        advice.rewind(run, onset),
-        advice.lower_lr(run, onset),
-        advice.clip(run, onset),
+        *advice.back_and_calmer(run, onset),
         f"Replay the same batches at the lower rate: if the loss rises at the same {run.unit} again, the data is the "
         "cause.",
     )

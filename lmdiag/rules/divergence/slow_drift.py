@@ -75,8 +75,7 @@ def check(run: Run, curve: Curve) -> Findings:
         curve.metric,
         {"minimum": low, "end": high, "rise": high - low, "standard_errors": errors, "rank_trend": trend},
         (
-            advice.rewind(run, onset),
-            advice.lower_lr(run, onset),
+            *advice.back_and_calmer(run, onset)[:2],
             "Evaluate the checkpoint of the minimum and the newest one on the same batches: equal losses mean that the "
             "data changed.",
         ),

@@ -1,7 +1,8 @@
 import numpy as np
 
+from lmdiag.advice import rounded
 from lmdiag.figures import figure
-from lmdiag.finding import NO_NORM, Finding, Findings, NotChecked, Severity, rule, too_few
+from lmdiag.finding import NO_NORM, Advice, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import SETTLED
 from lmdiag.stats.windows import block_medians, quantile
@@ -64,7 +65,7 @@ def check(run: Run, norms: Series, *, loose: float = 10.0, spike: float = 5.0, s
         "grad_norm",
         {"limit": limit, "norm_99": high, "spikes": len(hits), "largest_ratio": top},
         (
-            f"Set the limit to {figure(high, 2)}, the 99th percentile of the norms.",
+            Advice(f"Set the limit to {figure(high, 2)}, the 99th percentile of the norms.", grad_clip=rounded(high)),
             f"Look at the batches of these {run.unit}s.",
         ),
         steps=tuple(norms.steps[hits][:50].tolist()),

@@ -1,7 +1,8 @@
 import numpy as np
 
+from lmdiag.advice import rounded
 from lmdiag.figures import figure, percent
-from lmdiag.finding import NO_NORM, Finding, Findings, NotChecked, Severity, rule, too_few
+from lmdiag.finding import NO_NORM, Advice, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import AT_CEILING, SETTLED
 from lmdiag.stats.windows import median, quantile
@@ -62,13 +63,18 @@ def check(run: Run, norms: Series, *, smallest: float = 0.2, warning: float = 0.
         int(norms.steps[-1]),
         "grad_norm",
         {"share": share, "median_norm": typical, "norm_90": high, **({"limit": limit} if limit else {})},
-        (
-            f"Raise the limit to {figure(high, 2)}, the 90th percentile of the norms, so that it clips only "
-            "exceptions.",
-            "If the norms grow during the run, lower the learning rate instead.",
-        ),
+        _advice(run, high, far),
         Severity.WARNING if share >= warning and far else Severity.INFO,
     )
+
+
+def _advice(run: Run, high: float, far: bool) -> tuple[str, ...]:
+    limit = f"the limit to {figure(high, 2)}, the 90th percentile of the norms"
+    if far or "sgd" in str(run.config.get("optimizer", "")).lower():
+        raised = Advice(f"Raise {limit}, so that it clips only exceptions.", grad_clip=rounded(high))
+        return raised, "If the norms grow during the run, lower the learning rate instead."
+    words = f"With an adaptive optimizer there is nothing to change; with plain SGD, raise {limit}."
+    return (Advice(words, about="grad_clip"),)
 
 
 def _share(run: Run, norms: Series, limit: float) -> float:

@@ -128,7 +128,7 @@ def _jump(run: Run, norms: Series, hits: np.ndarray, ratios: np.ndarray) -> Find
         int(norms.steps[hits[-1]]),
         "grad_norm",
         {"largest": value, "ratio": float(ratios[highest]), "records": len(hits)},
-        (advice.clip(run, step), f"Look at the batch of this {run.unit}.", advice.lower_lr(run, step)),
+        _advice(run, step, bool(absorbed)),
         Severity.INFO if harmless else Severity.WARNING,
         steps=tuple(norms.steps[hits][:50].tolist()),
     )
@@ -140,6 +140,13 @@ def _left_no_trace(run: Run, norms: Series, hits: np.ndarray) -> bool:
         return False
     losses = run["loss"]
     return stands(losses.values, np.searchsorted(losses.steps, norms.steps[hits]))
+
+
+def _advice(run: Run, step: int, absorbed: bool) -> tuple[str, ...]:
+    look = f"Look at the batch of this {run.unit}."
+    if absorbed:
+        return look, "Nothing to change: the clipping limit took its force."
+    return look, advice.clip(run, step), "If it comes again, warm up for longer, or lower the learning rate."
 
 
 def _growth(run: Run, norms: Series, growth: float) -> Finding:

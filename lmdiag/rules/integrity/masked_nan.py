@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag import advice
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run, Series, masked_zeros
 from lmdiag.stats.windows import median
@@ -60,7 +61,7 @@ def _finding(run: Run, metric: str, losses: Series, masked: np.ndarray) -> Findi
         {"records": int(masked.sum()), "share": share, "other_losses": float(median(others))},
         (
             "Set logging_nan_inf_filter=False (Hugging Face) to see the true loss.",
-            "Use bf16 or fp32 instead of fp16.",
+            advice.bf16(run),
             "Decode the labels of one batch: are they all masked (-100)?",
         ),
         steps=tuple(steps[:50].tolist()),

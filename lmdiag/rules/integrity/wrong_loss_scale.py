@@ -7,7 +7,7 @@ from lmdiag.figures import figure
 from lmdiag.finding import BEGINS_LATER, NOT_TEXT, Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LEARNS, MOST_EVALUATIONS
-from lmdiag.stats.phases import holds_start
+from lmdiag.stats.phases import holds_start, phases
 from lmdiag.stats.progress import Progress, progress
 from lmdiag.stats.windows import median, medians_around, quantile
 
@@ -222,7 +222,8 @@ def _evidence(first: float, uniform: float, ratio: float, seen: Progress) -> dic
 
 
 def _advice_after_rise(run: Run, step: int) -> tuple[str, ...]:
-    return advice.lower_lr(run, step), "Warm up the learning rate, or over more steps."
+    schedule = phases(run["lr"].steps, run["lr"].values) if "lr" in run else None
+    return advice.warm_up(run, schedule.warm_step - run.first_step if schedule else 0), advice.lower_lr(run, step)
 
 
 def _advice(run: Run) -> tuple[str, ...]:

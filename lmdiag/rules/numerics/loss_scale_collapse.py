@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag import advice
 from lmdiag.figures import figure
 from lmdiag.finding import NO_SCALE, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
@@ -66,9 +67,9 @@ def check(run: Run, scales: Series, *, gone: float = 1.0, halvings: int = 5) -> 
         "loss_scale",
         {"usual": usual, "end": end, "largest": float(scales.values.max()), "skipped_share": share},
         (
-            "Train in bf16: it has the range of fp32 and needs no loss scale.",
-            f"Resume from before {run.place(onset)}; look for what overflows there: attention logits, the output "
-            "layer.",
+            advice.bf16(run),
+            advice.rewind(run, onset),
+            "Look for what overflows there: attention logits, the output layer.",
             "If the scale falls together with a rising gradient norm, lower the learning rate.",
         ),
         Severity.ERROR if lost else Severity.WARNING,

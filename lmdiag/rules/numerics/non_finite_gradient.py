@@ -98,11 +98,11 @@ def _harmless() -> tuple[str, ...]:
 
 
 def _advice(run: Run, step: int) -> tuple[str, ...]:
-    first = "Use bf16: it has the range of fp32 and needs no loss scale."
+    first = advice.bf16(run)
     if run.format.startswith("huggingface"):
         return (
             first,
             "Set logging_nan_inf_filter=False: by default the Trainer hides the NaN loss of such steps.",
             advice.rewind(run, step),
         )
-    return (first, advice.rewind(run, step), advice.lower_lr(run, step))
+    return (first, advice.rewind(run, step), f"Look at the batch of this {run.unit}.")

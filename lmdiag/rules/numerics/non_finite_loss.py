@@ -7,6 +7,8 @@ from lmdiag.run import Run, Series
 from lmdiag.stats.windows import median
 
 BEFORE = 20  # records before the first bad one that are searched for a rising gradient norm
+ANNOUNCED = 3.0  # a gradient norm so many times the usual announces that the loss will break
+RISEN = 1.2  # and so does a loss
 
 
 @rule(family="numerics", needs=("curve",), severity=Severity.ERROR)
@@ -31,8 +33,8 @@ def check(run: Run, _: Curve) -> Findings:
     not yet known.
 
     ## What to try
-    Resume from before the first NaN with a lower learning rate or gradient clipping; use bf16 instead of fp16. NaN from the first record
-    means bad inputs, a log of zero, or the wrong data type. To tell data from optimisation, train the same step again with
+    Resume from before the first NaN. Where the gradient norm rose before it: a lower learning rate, gradient clipping. Where nothing
+    announced it: look at the batch, at divisions and logarithms, at fp16. NaN from the first record means bad inputs, a log of zero, or the wrong data type. To tell data from optimisation, train the same step again with
     another batch: if it survives, look at the batch.
 
     ## References
@@ -88,7 +90,7 @@ def _message(run: Run, step: int, bad: np.ndarray, evidence: dict[str, float]) -
     if "last_finite_loss" not in evidence:
         return f"The loss is not finite in {share}, the first one ({run.place(step)}) among them."
     rose = evidence.get("gradient_growth", 0)
-    before = f"; the gradient norm rose {figure(rose, 2)}-fold just before" if rose >= 3 else ""
+    before = f"; the gradient norm rose {figure(rose, 2)}-fold just before" if rose >= ANNOUNCED else ""
     last = figure(evidence["last_finite_loss"])
     return f"The loss became non-finite at {run.place(step)}, after {last} ({share}){before}."
 
@@ -110,14 +112,26 @@ def _advice(run: Run, step: int, first: int, growth: float | None) -> tuple[str,
             "inputs.",
             "Run one step in fp32 with torch.autograd.set_detect_anomaly(True): it names the operation.",
         )
-    steps = [advice.rewind(run, step), advice.lower_lr(run, step)]
-    if growth is None or growth >= 3:
-        steps.append(advice.clip(run, step))
-    steps.append(
-        "If the run uses fp16, switch to bf16 or check the loss scaler; otherwise look at the batch of this "
-        f"{run.unit}."
-    )
-    return tuple(steps)
+    fp16 = (advice.bf16(run),) if _in_fp16(run) else ()
+    look = f"Look at the batch of this {run.unit}, at divisions and logarithms, at the hardware."
+    if growth is not None and growth < ANNOUNCED:
+        useless = "A lower learning rate will not help: the gradient norm was as usual until then."
+        return advice.rewind(run, step), *fp16, look, useless
+    if growth is None and not _risen(run, step):
+        told = "Log the gradient norm at every step: it tells whether the optimizer announced it."
+        return advice.rewind(run, step), *fp16, look, told
+    return *advice.back_and_calmer(run, step), *fp16, look
+
+
+def _in_fp16(run: Run) -> bool:
+    precision = str(run.config.get("precision", "")).lower()
+    return "loss_scale" in run or ("16" in precision and "b" not in precision)
+
+
+def _risen(run: Run, step: int) -> bool:
+    """Tell whether the loss itself had risen before it broke, where no gradient norm tells."""
+    losses = run["loss"].finite.between(run.first_step, step).values[-BEFORE:] if "loss" in run else np.empty(0)
+    return len(losses) >= 8 and float(losses[-4:].max()) >= RISEN * float(median(losses))
 
 
 def _evaluation(run: Run, split: str, losses: Series) -> Findings:
@@ -133,8 +147,15 @@ def _evaluation(run: Run, split: str, losses: Series) -> Findings:
         f"{split}/loss",
         {"records": int(bad.sum()), "share": float(bad.mean())},
         (
-            "If the training loss is finite, look for an empty batch or one with all labels masked in the evaluation "
-            "set.",
+            f"{_whose(run)}Look for an empty batch, or one with all labels masked, in the evaluation set.",
             "Average the loss over tokens, not over batches: a batch without targets is 0/0.",
         ),
     )
+
+
+def _whose(run: Run) -> str:
+    """Say what the training loss tells of the model."""
+    if "loss" not in run:
+        return ""
+    finite = np.isfinite(run["loss"].values).all()
+    return "The training loss is finite, so the model is sound. " if finite else "Cure the training loss first. "

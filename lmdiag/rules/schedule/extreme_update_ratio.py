@@ -1,11 +1,12 @@
 import numpy as np
 
+from lmdiag.advice import rounded
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
+from lmdiag.finding import Advice, Curve, Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
-from lmdiag.stats.alignment import shared_steps
 from lmdiag.stats.limits import HIGH_RATE, LARGE_UPDATE, SETTLED
 from lmdiag.stats.windows import median
+from lmdiag.updates import USUAL, larger_lr, update_ratios
 
 RECORDS = 5
 MOST_RECORDS = 20_000  # a median needs no more
@@ -22,8 +23,8 @@ def check(
 
     ## How it decides
     The median of `update_ratio` (or `update_norm` / `param_norm`) where the learning rate is above half of its peak, the first tenth left out, is outside
-    `low` to `high` (information) or `very_low` to `very_high` (warning). A thousandth is usual for large models; small ones with AdamW at a
-    rate of 4e-3 reach a hundredth in health, which is why the upper limits are wide.
+    `low` to `high` (information) or `very_low` to `very_high` (warning). A thousandth is usual on average, and AdamW at 3e-4 with a decay of 0.1
+    stands at 0.008; small models at a rate of 4e-3 reach a hundredth in health, which is why the upper limits are wide.
 
     ## Why it matters
     At a tenth, every ten steps replace the weights: nothing learned lasts. At a millionth, low-precision weights do not change at all.
@@ -38,7 +39,7 @@ def check(
     - Kosson et al. 2024, Rotational equilibrium, arXiv:2305.17212.
     - Karpathy 2022, makemore part 3: update-to-data ratio of 1e-3.
     """
-    ratios = _ratios(run)
+    ratios = update_ratios(run)
     if ratios is None:
         yield NotChecked("the log has neither update_ratio nor update_norm and param_norm")
         return
@@ -56,34 +57,31 @@ def check(
     if low <= typical <= high:
         return
     rate = run.value_at("lr", int(stable.steps[len(stable) // 2]))
-    factor = 10.0 ** round(np.log10(1e-3 / typical))
     yield Finding(
-        f"The median update changes the weights by {figure(typical, 2)} of their norm, where about 0.001 is usual: "
+        f"The median update changes the weights by {figure(typical, 2)} of their norm, where 0.001 to 0.01 is usual: "
         f"{'too large to keep what is learned' if typical > high else 'too small to learn anything'}.",
         int(stable.steps[0]),
         int(stable.steps[-1]),
         ratios.source_name or "update_ratio",
         {"update_ratio": typical, "records": len(stable), **({} if rate is None else {"lr": rate})},
         (
-            f"Try {figure(factor)} times the learning rate"
-            + (f": {figure(rate * factor, 2)} instead of {figure(rate, 2)}." if rate else "."),
+            _advice(typical, rate),
             "Log the ratio of each layer: if one alone stands out, look at its initialisation and its weight decay.",
         ),
         Severity.WARNING if not very_low <= typical <= very_high else Severity.INFO,
     )
 
 
-def _ratios(run: Run) -> Series | None:
-    if "update_ratio" in run:
-        return run["update_ratio"].finite
-    if "update_norm" not in run or "param_norm" not in run:
-        return None
-    updates, weights = run["update_norm"], run["param_norm"]
-    left, right = shared_steps(updates.steps, weights.steps)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return Series(
-            updates.steps[left], updates.values[left] / weights.values[right], source_name="update_norm"
-        ).finite
+def _advice(ratio: float, rate: float | None) -> str:
+    large = ratio > USUAL
+    factor = USUAL / ratio if large else larger_lr(1.0, ratio)
+    if not rate:
+        return f"Take {figure(factor, 1)} times the learning rate."
+    return Advice(
+        f"{'Lower' if large else 'Raise'} the learning rate to {figure(rate * factor, 2)}: it was {figure(rate, 2)}, "
+        f"and updates of {figure(USUAL)} of the weights are usual at the peak.",
+        lr=rounded(rate * factor),
+    )
 
 
 def _at_high_rate(run: Run, ratios: Series) -> Series:

@@ -2,19 +2,21 @@ import numpy as np
 
 from lmdiag import advice
 from lmdiag.figures import figure, percent
-from lmdiag.finding import NO_RATE, SHAPELESS, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
+from lmdiag.finding import NO_RATE, SHAPELESS, Advice, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import HIGH_RATE, LARGE_UPDATE, LEAST_PROGRESS, LONGEST, LOST
 from lmdiag.stats.phases import Phases, holds_start, phases
 from lmdiag.stats.rebound import Rebound, sustained_rise
 from lmdiag.stats.trend import total_gain
 from lmdiag.stats.windows import median
+from lmdiag.updates import began_with_the_run, growth, update_ratios
 
 NEAR_PEAK, NO_WARM_UP = 0.7, 0.99
 EARLY = 0.2  # share of the run
 CLIPPED = 0.8
 BEFORE = 50
 RECORDS, STILL, HIGH, GROWN = 30, 0.05, 0.65, 2.0
+WORSE = 0.05  # of the first evaluation: later ones that all are so much worse have learned nothing
 CUT, CUT_RECORDS, FREED, AFTER_CUT = 0.6, 20, 0.8, 10  # the rate falls to this share at once, and the loss to that
 
 
@@ -30,8 +32,11 @@ def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
     before the rise: it begins in the first fifth of the run or within twice the warm-up; there was no warm-up; updates were 3% of the weights or
     more; 80% of the gradients were clipped; the gradient norm had doubled. It is an error where the rise lost 30% of the progress.
 
-    Or: while the rate is above half of its peak the loss gains less than 5% and stays above 65% of its start, or at the unigram entropy that the header states, while updates are 3% of
-    the weights or more and the weights have doubled. This is a warning. So is a loss that did not fall in 20 records or more from its start on, and
+    Or: early in the run the loss rises above its start, all evaluations after the first are 5% worse than that, or worse than the unigram entropy that the header states, the weights have doubled and updates
+    move them by 3% or more of the norm they began with: an error, from the record on which the loss left its start.
+
+    Or: while the rate is above half of its peak the loss gains less than 5% and stays above 65% of its start, or at the unigram entropy that the header states, while the weights have doubled
+    and updates move them by 3% or more of the norm they began with. This is a warning. So is a loss that did not fall in 20 records or more from its start on, and
     fell by a fifth below all of them when the rate was cut to 60% or less: such a log holds the experiment.
 
     ## Why it matters
@@ -41,10 +46,12 @@ def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
     Bad batches late in a run, rises at a decayed rate, spikes that come back. One sign alone says nothing.
 
     ## What to try
-    Half of the peak rate, a longer warm-up. To be sure, replay the same batches at half of the rate.
+    The rate at which an update moves 0.8% of the weights, where the log tells how far they moved; else a tenth of the rate at which it began, or, late
+    in a run, a third. A longer warm-up. To be sure, replay the same batches at the lower rate.
 
     ## References
     - Wortsman et al. 2023, Small-scale proxies for large-scale Transformer training instabilities, arXiv:2309.14322.
+    - Kosson et al. 2024, Rotational equilibrium, arXiv:2305.17212: AdamW moves weights by sqrt(2 lr wd) of their norm, 0.8% at 3e-4 and 0.1.
     - Cohen et al. 2021, Gradient descent typically occurs at the edge of stability, arXiv:2103.00065.
     """
     if run.kind in ("reinforcement", "other"):
@@ -57,6 +64,10 @@ def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
         return
     if len(losses) < 12:
         yield too_few(len(losses), "finite values of the loss", 12)
+        return
+    at_once = _lost_at_once(run, metric, losses, schedule)
+    if at_once:
+        yield from at_once
         return
     rise = sustained_rise(losses.values)
     if rise is None:
@@ -81,16 +92,63 @@ def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
         _evidence(rate, schedule, rise, seen),
         (
             advice.lower_lr(run, onset),
-            f"Warm up for longer: the rate reached its peak at {run.place(schedule.warm_step)}."
-            if warmed_up
-            else "Warm up over the first steps of the run.",
+            advice.warm_up(run, schedule.warm_step - run.first_step if warmed_up else 0),
             advice.clip(run, onset),
-            f"Replay the same batches at half of the rate: if the loss rises at the same {run.unit} again, the data "
-            "is the "
-            "cause.",
+            f"Replay the same batches at the lower rate: if the loss rises at the same {run.unit} again, the data is "
+            "the cause.",
         ),
         Severity.ERROR if lost else Severity.WARNING,
     )
+
+
+def _lost_at_once(run: Run, metric: str, losses: Series, schedule: Phases) -> list[Finding]:
+    """Say that the loss left its start upwards in the beginning, and that no evaluation shows that anything was learned."""
+    updates, evaluation = update_ratios(run), run.evaluation_loss
+    if updates is None or "param_norm" not in run or evaluation is None or not holds_start(losses.steps):
+        return []
+    evaluations, grown = evaluation[1].finite.values, _growth(run["param_norm"].finite)
+    share = float(median(updates.values * growth(run, updates.steps))) if len(updates) else 0.0
+    if len(evaluations) < 3 or grown < GROWN or share < LARGE_UPDATE:
+        return []
+    first, best, onset = float(evaluations[0]), float(evaluations[1:].min()), _leaves_its_start(losses)
+    if best < min((1 + WORSE) * first, _unigram(run)) or onset is None or not began_with_the_run(run, onset):
+        return []
+    rate = run.value_at("lr", onset) or schedule.peak
+    held_against = (
+        f" ({figure(first)} at first)" if best > first else ", worse than knowing only how often each token occurs"
+    )
+    finding = Finding(
+        f"The learning rate of {figure(rate, 3)} is too high: from {run.place(onset)} on the loss rose above its start "
+        f"({figure(losses.values[0])}), and no later evaluation is below {figure(best)}{held_against}; the weights grew "
+        f"{figure(grown, 2)}-fold.",
+        onset,
+        run.last_step,
+        metric,
+        {"lr": rate, "peak": schedule.peak, "first": first, "best": best, "moved": share, "weight_growth": grown},
+        (
+            *advice.back_and_calmer(run, onset),
+            f"Replay the same batches at the lower rate: if the loss rises at the same {run.unit} again, the data is "
+            "the cause.",
+        ),
+        Severity.ERROR,
+    )
+    return [finding]
+
+
+def _leaves_its_start(losses: Series) -> int | None:
+    """Return the step at which the loss left its low for good to rise above where it started, None where it never did."""
+    values, held = losses.values, max(3, len(losses) // 50)
+    above = np.lib.stride_tricks.sliding_window_view(values, held).min(axis=1) > values[0]
+    if not above.any():
+        return None
+    before = values[: int(np.argmax(above))]
+    low = np.flatnonzero(before <= (before.min() + values[0]) / 2)
+    return int(losses.steps[low[-1] + 1]) if len(low) else int(losses.steps[1])
+
+
+def _growth(weights: Series) -> float:
+    norms = weights.values
+    return float(median(norms[len(norms) // 2 :]) / norms[0]) if len(norms) and norms[0] > 0 else 0.0
 
 
 def _standstill(run: Run, metric: str, losses: Series, schedule: Phases) -> Findings:
@@ -100,23 +158,21 @@ def _standstill(run: Run, metric: str, losses: Series, schedule: Phases) -> Find
     if len(warm) < RECORDS or len(updates) < 3 or weights is None or not holds_start(losses.steps):
         return
     start, end = float(median(losses.values[:3])), float(median(warm[-(len(warm) // 4) :]))
-    change, (gain, _) = float(median(updates)), total_gain(warm)
-    norms = weights.finite.values
-    grown = float(median(norms[len(norms) // 2 :]) / norms[0]) if len(norms) and norms[0] > 0 else 0.0
+    grown, (gain, _) = _growth(weights.finite), total_gain(warm)
+    change = float(median(updates)) * grown
     stuck = gain < STILL * end and end > min(HIGH * start, _unigram(run))
     if not stuck or change < LARGE_UPDATE or grown < GROWN:
         return
     yield Finding(
         f"The learning rate of {figure(schedule.peak, 3)} is too high: the loss has a median of {figure(end)} over the "
         f"last quarter of what was trained at a high rate, after {figure(start)} over its first three records, "
-        f"each update changes the weights by {change:.0%} of their norm, and they grew {figure(grown, 2)}-fold.",
+        f"each update moves the weights by {change:.0%} of the norm they began with, and they grew {figure(grown, 2)}-fold.",
         schedule.warm_step,
         run.last_step,
         metric,
         {"peak": schedule.peak, "start": start, "end": end, "update_ratio": change, "weight_growth": grown},
         (
-            "Lower the learning rate: updates of 0.1% of the weights need about "
-            f"{figure(schedule.peak * 0.001 / change, 1)}.",
+            advice.lower_lr(run, schedule.warm_step),
             "If the loss stays where it is at a tenth of the rate, look at the labels and the attention mask instead.",
         ),
         Severity.WARNING,
@@ -145,7 +201,10 @@ def _freed(run: Run, rates: Series, metric: str, losses: Series) -> list[Finding
         metric,
         {"lr": rate, "level": level, "after": freed, "records": len(before)},
         (
-            f"Begin with {figure(lower, 3)} or less: nothing was learned before {run.place(cut)}.",
+            Advice(
+                f"Begin with {figure(lower, 3)}: nothing was learned before {run.place(cut)}.",
+                lr=advice.rounded(lower, 3),
+            ),
             "Try even lower rates: the one it was cut to is only the first that worked.",
         ),
         Severity.WARNING,

@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.advice import raise_lr
 from lmdiag.figures import figure
 from lmdiag.finding import (
     BEGINS_LATER,
@@ -110,8 +111,7 @@ def check(run: Run, curve: Curve, rates: Series, *, left: float = 0.7, straight:
             **({} if update is None else {"update_ratio": update}),
         },
         (
-            f"Try a learning rate of {figure(schedule.peak * 10, 1)}, ten times the present one, "
-            f"for {max(run.last_step // 10, 1):,} {run.unit}s.",
+            raise_lr(run, schedule.peak),
             "Run a range test: raise the rate exponentially over some hundred steps, and take a third of the rate at "
             "which the loss turns upwards.",
         ),

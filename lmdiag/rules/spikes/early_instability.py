@@ -39,7 +39,7 @@ def check(run: Run, curve: Curve, rates: Series, *, smallest: float = 0.15, devi
     Runs without warm-up that start smoothly, as fine-tunes do: a missing warm-up alone is no finding.
 
     ## What to try
-    Warm up over 1 to 5% of the steps.
+    Warm up over a tenth of a short run, over 2,000 steps at most.
 
     ## References
     - Gilmer et al. 2021, A loss curvature perspective on training instability in deep learning, arXiv:2110.04369.
@@ -103,7 +103,7 @@ def _finding(
     evidence: dict[str, float],
     severity: Severity,
 ) -> Finding:
-    span, warm_up = run.last_step - run.first_step, schedule.warm_step - int(run["lr"].steps[0])
+    warm_up = schedule.warm_step - int(run["lr"].steps[0])
     few = f"with only {warm_up:,} {run.unit}{'s' if warm_up > 1 else ''} of warm-up" if warm_up else "without warm-up"
     return Finding(
         f"{message}, {few}: the learning rate is at its peak of {figure(schedule.peak, 3)} "
@@ -113,7 +113,7 @@ def _finding(
         metric,
         {**evidence, "warmup_steps": warm_up, "peak_lr": schedule.peak},
         (
-            f"Warm up over {max(10, round(0.01 * span)):,} to {max(50, round(0.05 * span)):,} {run.unit}s.",
+            advice.warm_up(run, warm_up),
             advice.lower_lr(run, steps[0]),
             advice.clip(run, steps[-1]),
         ),

@@ -21,7 +21,7 @@ def test_fires_with_onset_and_advice(seed):
     assert found.severity is Severity.ERROR
     assert 295 <= found.first_step <= 325
     assert found.last_step == 500
-    assert "0.0003" in " ".join(found.advice)
+    assert found.changes[1] == {"lr": 2e-4}
 
 
 def test_a_small_rise_is_a_warning():

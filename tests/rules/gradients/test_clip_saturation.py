@@ -16,7 +16,7 @@ def normed(level: float, n: int = 300, limit: float | None = 1.0, **more):
 def test_a_fine_tune_that_always_clips_is_information():
     (found,) = fires(check, normed(3.0))
     assert (found.severity, found.evidence["share"]) == (Severity.INFO, 1.0)
-    assert "Raise the limit to 3.9" in found.advice[0]
+    assert "raise the limit to 3.9" in found.advice[0]
 
 
 def test_norms_far_above_the_limit_are_a_warning():

@@ -27,7 +27,29 @@ def test_nan_to_the_end_names_the_onset_and_the_rising_gradient():
     assert (found.first_step, found.last_step) == (61, 100)
     assert "gradient norm rose 60-fold" in found.message
     assert found.evidence["lr"] == 3e-4
-    assert any("1.5e-04" in line or "0.00015" in line for line in found.advice)
+    assert {"lr": 0.0001} in found.changes
+
+
+@pytest.mark.parametrize("norms", [np.ones(100), None])
+def test_nothing_announced_it_and_no_setting_is_to_change(norms):
+    loss = falling(100)
+    loss[60:] = np.nan
+    (found,) = fires(check, run(loss=loss, lr=np.full(100, 3e-4), **({} if norms is None else {"grad_norm": norms})))
+    assert "batch" in found.advice[1]
+    assert not any(found.changes)
+
+
+def test_only_a_run_in_fp16_is_told_of_bf16():
+    loss = falling(100)
+    loss[60:] = np.nan
+    for precision, told in (("fp16", True), ("bf16", False), ("fp32", False)):
+        (found,) = fires(check, run(loss=loss, config={"precision": precision}))
+        assert ({"precision": "bf16"} in found.changes) is told
+
+
+def test_what_the_training_loss_says_of_a_broken_evaluation():
+    made = run(loss=falling(100), val__loss=series([5, np.nan, 4], every=25))
+    assert "The training loss is finite" in fires(check, made)[0].advice[0]
 
 
 def test_nan_from_the_first_record_points_at_the_inputs():

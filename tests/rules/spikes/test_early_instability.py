@@ -19,7 +19,7 @@ def test_three_spikes_are_a_warning():
     (found,) = fires(check, run(loss=spiked(30, 55, 80), lr=FLAT))
     assert found.severity is Severity.WARNING
     assert found.steps == (31, 56, 81)
-    assert "Warm up over 10 to 50 steps." in found.advice
+    assert found.changes[0] == {"warmup_steps": 100}
 
 
 def test_two_are_information():

@@ -1,0 +1,116 @@
+"""How far updates move the weights, and which learning rate would move them as far as is usual."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmdiag.run import Run, Series
+from lmdiag.stats.alignment import shared_steps
+from lmdiag.stats.phases import phases
+from lmdiag.stats.windows import median
+
+# AdamW in equilibrium moves its weights by sqrt(2 lr wd) of their norm with every update (Kosson et al. 2024,
+# arXiv:2305.17212): 0.008 at the usual 3e-4 and 0.1. Updates of 0.003 to 0.015 at the peak train the bundled models equally well.
+USUAL = 0.008
+AGREEING = (
+    0.23  # sqrt((1 - b) / (1 + b)) at momentum b = 0.9: so much of an update is left where gradients do not agree
+)
+RECENT = 10  # records before a rise: what it was like just before
+FEWEST = 3
+EARLY = 0.2  # of the run: a rise within it, or within twice the warm-up, began with the run
+
+
+@dataclass(frozen=True)
+class Moves:
+    """What an update did: `share` of the norm of the weights it moved, at the learning rate `lr`.
+
+    `grown` is by which factor the weights had grown since the start where that is part of the fault: `share` is then
+    that of the norm they began with.
+    """
+
+    share: float
+    lr: float
+    grown: float = 1.0
+
+    @property
+    def usual_lr(self) -> float:
+        """The rate at which an update moves the usual share."""
+        return self.lr * USUAL / self.share
+
+
+def update_ratios(run: Run) -> Series | None:
+    """Return the norm of the update over that of the weights, as logged or computed, None where the log has neither."""
+    if "update_ratio" in run:
+        return run["update_ratio"].finite
+    if "update_norm" not in run or "param_norm" not in run:
+        return None
+    updates, weights = run["update_norm"], run["param_norm"]
+    left, right = shared_steps(updates.steps, weights.steps)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = updates.values[left] / weights.values[right]
+    return Series(updates.steps[left], ratios, source_name="update_norm").finite
+
+
+def began_with_the_run(run: Run, step: int) -> bool:
+    """Tell whether what began at a step began with the run: in its first fifth, or within twice the warm-up."""
+    schedule = phases(run["lr"].steps, run["lr"].values) if "lr" in run else None
+    warm_up = schedule.warm_step - run.first_step if schedule is not None and not schedule.still_warming else 0
+    planned = float(run.config.get("max_steps") or 0) if run.step_kind == "step" else 0.0
+    span = max(run.last_step - run.first_step, planned)
+    return step - run.first_step <= max(EARLY * span, 2 * warm_up)
+
+
+def moves(run: Run, step: int) -> Moves | None:
+    """Return how far updates moved the weights just before a step, None where the log does not tell.
+
+    Where a fault began with the run, few updates may be logged before it. Those after it still tell the rate of an optimizer
+    that scales its updates (all but SGD), once the growth of the weights, which is part of the fault, is taken off.
+    """
+    ratios, rates = update_ratios(run), run["lr"].finite if "lr" in run else None
+    if ratios is None or rates is None or not len(rates):
+        return None
+    ratios = ratios.at(ratios.values > 0)
+    before = int(np.searchsorted(ratios.steps, step, side="right"))
+    early = began_with_the_run(run, step)
+    chosen = ratios.at(slice(max(0, before - RECENT), before))
+    if early and before < FEWEST and "sgd" not in str(run.config.get("optimizer", "")).lower():
+        chosen = ratios.at(slice(0, FEWEST))
+    row = np.searchsorted(rates.steps, chosen.steps, side="right") - 1
+    chosen, row = chosen.at(row >= 0), row[row >= 0]
+    lr = rates.values[row]
+    grown = growth(run, chosen.steps) if early else np.ones(len(lr))
+    if not (lr > 0).any():
+        return None
+    share, grown, lr = (values[lr > 0] for values in (chosen.values, grown, lr))
+    typical = int(np.argsort(share * grown / lr)[len(lr) // 2])
+    return Moves(float((share * grown)[typical]), float(lr[typical]), float(grown[typical]))
+
+
+def growth(run: Run, steps: np.ndarray) -> np.ndarray:
+    """Return by which factor the weights had grown at each step since they were first logged, at least 1: float64[steps]."""
+    weights = run["param_norm"].finite if "param_norm" in run else None
+    if weights is None or not len(weights) or weights.values[0] <= 0:
+        return np.ones(len(steps))
+    row = np.maximum(np.searchsorted(weights.steps, steps, side="right") - 1, 0)
+    return np.maximum(weights.values[row] / weights.values[0], 1.0)
+
+
+def share_at(run: Run, peak: float) -> float | None:
+    """Return which share of the weights an update moves at the peak rate, None where the log does not tell."""
+    ratios, rates = update_ratios(run), run["lr"].finite if "lr" in run else None
+    if ratios is None or rates is None or not len(rates):
+        return None
+    lr = rates.values[np.maximum(np.searchsorted(rates.steps, ratios.steps, side="right") - 1, 0)]
+    told = (ratios.values > 0) & (lr > 0)
+    return peak * float(median(ratios.values[told] / lr[told])) if told.sum() >= FEWEST else None
+
+
+def larger_lr(lr: float, share: float) -> float:
+    """Return the rate for a run whose updates are far too small: gradients that agree now will not agree then.
+
+    >>> round(larger_lr(1e-6, 4e-6), 5)
+    0.0087
+    """
+    return lr * USUAL / (AGREEING * share)
