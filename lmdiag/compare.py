@@ -1,4 +1,4 @@
-"""Is a run worse than the runs before it, beyond noise? The test that guards changes to training code.
+"""Is a run worse than the runs before it, or better, beyond noise? The test that guards changes to training code.
 
 The losses are compared at equal tokens (else equal steps), as relative differences, in windows over the whole curve and
 in its last tenth. Two sources of chance are counted: the scatter of the points, by a block bootstrap of their difference,
@@ -60,10 +60,34 @@ class Window:
         """Whether the candidate is worse here by more than the tolerance, beyond chance."""
         return self.p < LEVEL
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 90% interval of the difference."""
+        middle = math.log1p(self.difference)
+        return math.expm1(middle - self.margin), math.expm1(middle + self.margin)
+
+    @property
+    def better(self) -> bool:
+        """Whether the candidate is better here beyond chance."""
+        return self.interval[1] < 0
+
+    @property
+    def told(self) -> str:
+        """The difference with its interval, for a sentence.
+
+        >>> Window(0.9, 1.0, -0.172, 0.0244).told
+        '-17.2% (-19.2% to -15.2%)'
+        """
+        low, high = self.interval
+        return f"{self.difference:+.1%} ({low:+.1%} to {high:+.1%})"
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """One metric of a candidate against its baselines. `verdict`: `regression`, `no-regression` or `cannot-tell`."""
+    """One metric of a candidate against its baselines.
+
+    `verdict` is that of the gate: `regression`, `no-regression` or `cannot-tell`.
+    """
 
     metric: str
     unit: str
@@ -73,6 +97,13 @@ class Comparison:
     tail: Window | None = None
     windows: tuple[Window, ...] = ()
     coverage: float = 1.0
+
+    @property
+    def direction(self) -> str:
+        """`worse` for a regression, `better` where the end of the run is so beyond chance, else `alike` or `cannot-tell`."""
+        if self.verdict == "no-regression":
+            return "better" if self.tail is not None and self.tail.better else "alike"
+        return "worse" if self.verdict == "regression" else "cannot-tell"
 
 
 def compare(
@@ -129,6 +160,20 @@ def verdict_of(comparisons: Sequence[Comparison]) -> str:
     """
     verdicts = {comparison.verdict for comparison in comparisons}
     return next((v for v in ("regression", "no-regression") if v in verdicts), "cannot-tell")
+
+
+def direction_of(comparisons: Sequence[Comparison]) -> str:
+    """Return the direction of all metrics: one that is worse decides, else the evaluation does where it can tell.
+
+    >>> tail = Window(0.9, 1.0, -0.1, 0.02)
+    >>> better = Comparison("loss", "", "step", "no-regression", "", tail)
+    >>> direction_of([better]), direction_of([better, replace(better, tail=replace(tail, difference=0.0))])
+    ('better', 'alike')
+    """
+    directions = [comparison.direction for comparison in comparisons]
+    if "worse" in directions:
+        return "worse"
+    return next((found for found in reversed(directions) if found != "cannot-tell"), "cannot-tell")
 
 
 def loss_unit(runs: Sequence[Run]) -> tuple[str, list[float]]:
@@ -205,12 +250,15 @@ def _judged(comparison: Comparison, tolerance: float) -> Comparison:
     tail, worse = comparison.tail, [w for w in comparison.windows if w.worse]
     assert tail is not None
     if worse:
-        return replace(comparison, verdict="regression", why=f"worse by more than {tolerance:.2%} beyond chance")
+        most = tail if tail.worse else max(worse, key=lambda w: w.difference)
+        where = "at the end" if most is tail else f"between {most.first:.0%} and {most.last:.0%} of the run"
+        why = f"worse by more than {tolerance:.2%} beyond chance: {most.told} {where}"
+        return replace(comparison, verdict="regression", why=why)
     surely_not_worse = math.log1p(tail.difference) + tail.margin < math.log1p(tolerance)
     if tail.margin > max(2 * tolerance, 0.02) and not surely_not_worse:
-        why = f"too noisy to tell: the difference at the end is uncertain by ±{tail.margin:.1%}"
-        return replace(comparison, why=why)
-    return replace(comparison, verdict="no-regression", why=f"not worse by more than {tolerance:.2%} beyond chance")
+        return replace(comparison, why=f"too noisy to tell: {tail.told} at the end")
+    how = "better beyond chance" if tail.better else f"not worse by more than {tolerance:.2%} beyond chance"
+    return replace(comparison, verdict="no-regression", why=f"{how}: {tail.told} at the end")
 
 
 def _binned(curves: list[Curve], last: float) -> tuple[np.ndarray, np.ndarray]:

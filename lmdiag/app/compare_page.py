@@ -8,7 +8,7 @@ from lmdiag import charts
 from lmdiag.app import controls, downloads
 from lmdiag.app.markup import plain, short
 from lmdiag.charts.downsampling import candidates, extremes
-from lmdiag.compare import compare, verdict_of
+from lmdiag.compare import compare, direction_of
 from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import LmdiagError
 from lmdiag.reports.summary import summarize
@@ -17,11 +17,12 @@ from lmdiag.run import Run
 
 SPARKS = 30
 WORDS = {
-    "regression": "worse than the baselines",
-    "no-regression": "not worse than the baselines",
+    "worse": "worse than the baselines",
+    "better": "better than the baselines",
+    "alike": "not worse than the baselines",
     "cannot-tell": "cannot tell",
 }
-SIGNS = {"regression": st.error, "no-regression": st.success, "cannot-tell": st.info}
+SIGNS = {"worse": st.error, "better": st.success, "alike": st.success, "cannot-tell": st.info}
 
 
 def draw(known: dict[str, Diagnosis]) -> None:
@@ -92,7 +93,7 @@ def _curves(runs: dict[str, Run]) -> None:
 
 
 def _against_baselines(runs: dict[str, Run]) -> None:
-    st.subheader("Worse than the runs before it?", anchor=False)
+    st.subheader("Worse than the runs before it, or better?", anchor=False)
     names = list(runs)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         candidate = st.selectbox("Candidate", names, len(names) - 1, key="compare-candidate", width=260)
@@ -106,9 +107,9 @@ def _against_baselines(runs: dict[str, Run]) -> None:
     except LmdiagError as error:
         st.warning(plain(f"{error.message}. {error.hint}"))
         return
-    verdict = verdict_of(found)
+    direction = direction_of(found)
     reasons = "".join(f"\n- {plain(c.metric)}: {plain(c.why)}" for c in found if c.why)
-    SIGNS[verdict](f"**{plain(candidate)}**: {WORDS[verdict]}.{reasons}")
+    SIGNS[direction](f"**{plain(candidate)}**: {WORDS[direction]}.{reasons}")
 
 
 def _settings(runs: dict[str, Run]) -> None:

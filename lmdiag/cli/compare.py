@@ -1,4 +1,4 @@
-"""`lmdiag compare`: is a run worse than the runs before it, beyond noise?"""
+"""`lmdiag compare`: is a run worse than the runs before it, or better, beyond noise?"""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import click
 from lmdiag.cli.options import COLOR, LOG_PATH, READING, names, reading_options, wants_color, width, with_options
 from lmdiag.errors import BadSetting, LmdiagError
 
-HELP = """Tell whether the last run is worse than the runs before it.
+HELP = """Tell whether the last run is worse or better than the runs before it.
 
-Worse is by more than noise and --tolerance.
+Worse is by more than noise and --tolerance, better by more than noise.
 
 \b
 Exit codes:
-  0  not worse
+  0  better, or not worse
   1  worse
   2  usage, unreadable input, or runs that cannot be compared
   3  cannot tell: too little data, or too much noise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from lmdiag.compare import Comparison, Window, verdict_of
+from lmdiag.compare import Comparison, Window, direction_of, verdict_of
 from lmdiag.reports.phrases import source_of, visible
 from lmdiag.reports.terminal import Style, aligned
 from lmdiag.run import Run
@@ -13,8 +13,9 @@ from lmdiag.strict_json import dumps
 
 SCHEMA = "lmdiag-compare/1"
 LOOK = {
-    "regression": ("✗ regression", "red"),
-    "no-regression": ("✓ no regression", "green"),
+    "worse": ("✗ worse", "red"),
+    "better": ("✓ better", "green"),
+    "alike": ("✓ not worse", "green"),
     "cannot-tell": ("? cannot tell", "cyan"),
 }
 
@@ -27,7 +28,7 @@ def as_text(
 
 
 def _lines(comparisons: Sequence[Comparison], baselines: Sequence[Run], candidate: Run, style: Style) -> Iterator[str]:
-    words, colour = LOOK[verdict_of(comparisons)]
+    words, colour = LOOK[direction_of(comparisons)]
     yield f"{style.paint(words, colour, bold=True)}  {style.paint(source_of(candidate), bold=True)}"
     against = source_of(baselines[0]) if len(baselines) == 1 else f"{len(baselines)} baselines"
     yield from style.paragraph(f"against {against}, at equal {comparisons[0].axis.removesuffix('s')}s", dim=True)
@@ -37,7 +38,7 @@ def _lines(comparisons: Sequence[Comparison], baselines: Sequence[Run], candidat
 
 
 def _metric(comparison: Comparison, style: Style) -> Iterator[str]:
-    words, colour = LOOK[comparison.verdict]
+    words, colour = LOOK[comparison.direction]
     yield f"  {style.paint(visible(comparison.metric), bold=True)} ({comparison.unit}): {style.paint(words, colour)}"
     yield from style.paragraph(comparison.why, 4)
     if comparison.coverage < 0.95:
@@ -54,7 +55,7 @@ def _row(window: Window, tail: bool) -> list[str]:
         where + (" (end)" if tail else ""),
         f"{window.difference:+.2%}",
         f"±{window.margin:.2%}",
-        "worse" if window.worse else "",
+        "worse" if window.worse else "better" if window.better else "",
     ]
 
 
@@ -63,14 +64,16 @@ def as_json(comparisons: Sequence[Comparison], baselines: Sequence[Run], candida
     metrics = [
         {
             **asdict(c),
-            "windows": [{**asdict(w), "worse": w.worse} for w in c.windows],
-            "tail": c.tail and asdict(c.tail),
+            "direction": c.direction,
+            "windows": [{**asdict(w), "worse": w.worse, "better": w.better, "interval": w.interval} for w in c.windows],
+            "tail": c.tail and {**asdict(c.tail), "better": c.tail.better, "interval": c.tail.interval},
         }
         for c in comparisons
     ]
     document = {
         "schema": SCHEMA,
         "verdict": verdict_of(comparisons),
+        "direction": direction_of(comparisons),
         "candidate": candidate.source or candidate.name,
         "baselines": [run.source or run.name for run in baselines],
         "metrics": metrics,

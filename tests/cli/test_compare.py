@@ -1,6 +1,7 @@
 """`lmdiag compare`: exit 1 on a regression, 0 without, 3 when it cannot tell, 2 when there is nothing to compare."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -23,11 +24,22 @@ def test_another_seed_passes_and_a_worse_run_fails(run, logs):
     worse = logs("worse", 4, worse=0.05)
     done = run("compare", a, b, c)
     assert done.code == 0
-    assert done.out.startswith("✓ no regression  ")
+    assert done.out.startswith("✓ not worse  ")
     done = run("compare", a, b, worse, "--metric", "loss")
     assert done.code == 1
-    assert "✗ regression" in done.out
+    assert "✗ worse" in done.out
     assert "worse by more than 1.00% beyond chance" in done.out
+
+
+def test_a_better_run_is_called_so_with_the_difference_and_its_interval(run, logs):
+    done = run("compare", logs("a", 1), logs("b", 2), logs("better", 4, worse=-0.2), "--metric", "loss")
+    assert done.code == 0
+    assert done.out.startswith("✓ better  ")
+    assert re.search(r"better beyond chance: -\d+\.\d% \(-\d+\.\d% to -\d+\.\d%\) at the end", done.out)
+    document = json.loads(run("compare", "a.jsonl", "better.jsonl", "--metric", "loss", "-f", "json").out)
+    assert (document["verdict"], document["direction"]) == ("no-regression", "better")
+    low, high = document["metrics"][-1]["tail"]["interval"]
+    assert low < -0.2 < high < 0
 
 
 def test_the_tolerance_is_a_share(run, logs):
@@ -48,7 +60,7 @@ def test_the_json_document_holds_every_window(run, logs):
     assert (document["schema"], document["verdict"]) == ("lmdiag-compare/1", "no-regression")
     assert [metric["metric"] for metric in document["metrics"]] == ["loss", "val/loss"]
     window = document["metrics"][0]["windows"][-1]
-    assert set(window) == {"first", "last", "difference", "margin", "p", "worse"}
+    assert set(window) == {"first", "last", "difference", "margin", "p", "worse", "better", "interval"}
 
 
 def test_a_folder_of_baselines_is_many_baselines(run, logs, tmp_path):
