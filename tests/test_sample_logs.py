@@ -11,6 +11,8 @@ import pytest
 
 from lmdiag.config import Settings
 from lmdiag.diagnose import diagnose
+from lmdiag.figures import figure
+from lmdiag.finding import Advice
 from lmdiag.judging.logs import TEXT, judge
 from lmdiag.judging.reading import read
 from lmdiag.record.schema import json_schema
@@ -77,6 +79,16 @@ def test_only_known_rules_are_expected():
 def test_raises_exactly_its_rules(name):
     found = {finding.rule for finding in diagnose(read(LOGS / name)).findings}
     assert sorted(found) == sorted(EXPECTED[name]["rules"])
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_advice_says_the_settings_it_changes_and_decides_each_once(name):
+    findings = diagnose(read(LOGS / name)).findings
+    decided = [what for f in findings for line in f.advice if isinstance(line, Advice) for what in line.about]
+    assert sorted(decided) == sorted(set(decided))
+    for line, change in ((line, c) for f in findings for line, c in zip(f.advice, f.changes, strict=True) if c):
+        for value in change.values():
+            assert str(value) in line or figure(value) in line, (line, change)
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))

@@ -53,6 +53,18 @@ def test_every_fault_says_what_it_does_and_how_to_cure_it(fault):
     assert re.compile(fault.advised).search("") is None  # a pattern that matches anything would prove nothing
 
 
+def test_advice_is_applied_to_the_letter_and_ends_a_fault_only_where_it_takes_its_place():
+    user = Settings(steps=100)
+    advised, kind = FAULTS["lr-too-high"].advised_run(user, {"lr": 0.01})
+    assert (advised.lr, advised.grad_clip, kind) == (
+        0.01,
+        0.0,
+        FAULTS["lr-too-high"],
+    )  # what was not advised stays broken
+    assert FAULTS["no-warmup"].advised_run(user, {"lr": 0.01})[1] is FAULTS["no-warmup"]
+    assert FAULTS["no-warmup"].advised_run(user, {"warmup_steps": 10})[1] is Hooks
+
+
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))
 def test_the_cured_run_has_the_settings_of_the_user_again(fault):
     user = import_module(TRAINERS[fault.models[-1]]).Settings(steps=100) if fault.models else Settings(steps=100)

@@ -21,7 +21,7 @@ class LrGrowing(Fault):
 
     rules = ("divergence",)
     remedy = "correct the sign of the decay"
-    advised = "Lower the learning rate"
+    advised = "Correct the schedule"
     changes = {"grad_clip": 0.0}
     cure = {"grad_clip": 1.0}
 
