@@ -126,10 +126,16 @@ def raise_lr(run: Run, peak: float) -> Advice:
     return Advice(words, lr=rounded(lr))
 
 
-def moves_nothing(run: Run, peak: float) -> bool:
-    """Tell whether the log shows that updates at the peak rate are too small to change anything."""
+def set_in_motion(run: Run) -> tuple[str, ...]:
+    """Say what to do first where the log shows that the weights stand still: no rate, or one that is far too low."""
+    rates = run["lr"].finite.values if "lr" in run else np.empty(0)
+    if not len(rates):
+        return ()
+    peak = float(rates.max())
+    if peak <= 0:
+        return ("The learning rate is zero in every record: set it.",)
     share = share_at(run, peak)
-    return share is not None and share < NOTHING
+    return (raise_lr(run, peak),) if share is not None and share < NOTHING else ()
 
 
 def _slower(run: Run, lr: float, why: str) -> Advice:

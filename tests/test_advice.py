@@ -101,6 +101,8 @@ def test_a_warm_up_that_is_upside_down_is_turned():
 def test_a_rate_that_moves_nothing_is_raised_by_what_is_missing():
     made = run(loss=np.ones(100), lr=np.full(100, 1e-6), update_ratio=np.full(100, 4e-6))
     assert advice.raise_lr(made, 1e-6).change == {"lr": 0.0087}
+    assert [line.change for line in advice.set_in_motion(made)] == [{"lr": 0.0087}]
+    assert advice.set_in_motion(run(loss=np.ones(100), lr=RATES, update_ratio=np.full(100, 4e-3))) == ()
     assert advice.raise_lr(run(loss=np.ones(100), lr=np.full(100, 1e-6)), 1e-6).change == {"lr": 1e-5}
 
 

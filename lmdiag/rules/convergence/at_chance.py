@@ -293,6 +293,7 @@ def _advice(run: Run) -> tuple[str, ...]:
     peak = float(run["lr"].finite.values.max(initial=0.0)) if "lr" in run else 0.0
     known = f"; the peak was {figure(peak, 2)}" if peak > 0 else ""
     return (
+        *advice.set_in_motion(run),
         "Feed one batch again with its inputs shuffled: if the loss is the same, the model does not see its input.",
         advice.labels(run),
         f"Overfit one batch: if its loss goes to zero, try learning rates a factor of ten apart, both ways{known}.",

@@ -216,14 +216,13 @@ def _message(metric: str, seen: Progress, flat: bool) -> str:
 
 def _advice(run: Run, schedule: Phases | None) -> tuple[str, ...]:
     steps = ["Overfit one batch: if its loss does not go to zero, the loop is broken, not the settings."]
-    if schedule is None and "lr" in run and len(run["lr"].finite):
-        steps.insert(0, "The learning rate is zero in every record: set it.")
+    first = advice.set_in_motion(run)
+    if first:
+        steps = [*first, *steps]
     elif "grad_norm" in run and 0 <= run["grad_norm"].finite.values.max(initial=-1) < 1e-6:
         steps.insert(
             0, "The gradient norm is as good as zero: the weights are frozen, or the loss does not depend on them."
         )
-    elif schedule is not None and advice.moves_nothing(run, schedule.peak):
-        steps.insert(0, advice.raise_lr(run, schedule.peak))
     elif schedule is not None:
         larger = "ten times larger" if schedule.peak < SMALL_PEAK else "a factor of ten apart, both ways"
         steps.append(f"Then try learning rates {larger}; the peak was {figure(schedule.peak, 2)}.")
