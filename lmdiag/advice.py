@@ -20,6 +20,7 @@ HARMLESS = 1e-7  # a rate of this size moves a weight by less than a hundred-tho
 NOTHING = 1e-5  # of the weights: a thousand such updates move them by a hundredth
 WARM_UP, LONGEST_WARM_UP = 0.1, 2000  # share of a run, and steps: what GPT-3, Llama and nanoGPT take
 UPSIDE_DOWN = 0.1  # of the first rate, within a fifth of the run: no decay falls so soon
+BY_THEN = 0.05  # of the run
 STILL, RISEN = 0.1, 1.5  # share of the records for which a rate did not rise, and by which factor it has risen since
 
 
@@ -72,10 +73,9 @@ def lower_lr(run: Run, step: int) -> Advice:
         return Advice(f"Leave the learning rate: {now} at {place}{decayed} is too little to do this.", about="lr")
     if early and run.step_kind == "step" and _settled_below(run) is not None:
         return warm_up(run, 0)
-    stood = _stood_at(run, step)
-    if stood is not None:
-        words = f"Correct the schedule: the learning rate had risen from {figure(stood, 3)} to {now} by {place}."
-        return Advice(words, about="lr")
+    again = _rose_again(run, step)
+    if again:
+        return Advice(f"Correct the schedule: the learning rate had risen from {again}.", about="lr")
     moved = moves(run, step)
     if moved is None or moved.usual_lr > lr / 2:
         when = "as early as " if early else "at "
@@ -157,18 +157,22 @@ def _never_falls(run: Run) -> bool:
     return schedule is not None and schedule.final >= WARM and not schedule.still_warming
 
 
-def _stood_at(run: Run, step: int) -> float | None:
-    """Return the rate before it began to rise again, None where it has only warmed up, stood or fallen until then."""
-    rates = run["lr"].finite
-    values = rates.values[rates.steps <= step]
-    rising = np.flatnonzero(np.diff(values) > 0)  # stretches between rises: the rate stands or falls
-    ends = np.append(rising, len(values) - 1)
+def _rose_again(run: Run, step: int) -> str:
+    """Return from where to where the rate rose again by the time things went wrong, "" where it only warmed up, stood or fell."""
+    late = step + BY_THEN * (run.last_step - run.first_step)  # an onset is never sure to the step
+    rates = run["lr"].finite.between(run.first_step, late)
+    rising = np.flatnonzero(np.diff(rates.values) > 0)  # stretches between rises: the rate stands or falls
+    ends = np.append(rising, len(rates) - 1)
     starts = np.concatenate([[0], rising + 1])
-    long = np.flatnonzero(ends - starts >= max(5, STILL * len(rates)))
+    long = np.flatnonzero(ends - starts >= max(5, STILL * len(run["lr"])))
     if not len(long):
-        return None
-    stood = float(values[ends[long[-1]]])
-    return stood if 0 < RISEN * stood <= values[-1] else None
+        return ""
+    stood, behind = float(rates.values[ends[long[-1]]]), rates.at(slice(int(ends[long[-1]]) + 1, None))
+    highest = int(np.argmax(behind.values)) if len(behind) else 0
+    if not len(behind) or not 0 < RISEN * stood <= behind.values[highest]:
+        return ""
+    place = run.place(int(behind.steps[highest]))
+    return f"{figure(stood, 3)} to {figure(float(behind.values[highest]), 3)} by {place}"
 
 
 def clip(run: Run, step: int) -> Advice:

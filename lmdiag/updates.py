@@ -19,6 +19,7 @@ AGREEING = (
 )
 RECENT = 10  # records before a rise: what it was like just before
 FEWEST = 3
+NEVER_BELOW = 0.9  # of the largest rate so far: a warm-up only rises
 EARLY = 0.2  # of the run: a rise within it, or within twice the warm-up, began with the run
 
 
@@ -55,11 +56,21 @@ def update_ratios(run: Run) -> Series | None:
 
 def began_with_the_run(run: Run, step: int) -> bool:
     """Tell whether what began at a step began with the run: in its first fifth, or within twice the warm-up."""
-    schedule = phases(run["lr"].steps, run["lr"].values) if "lr" in run else None
-    warm_up = schedule.warm_step - run.first_step if schedule is not None and not schedule.still_warming else 0
+    warm_up = _warm_up(run)
     planned = float(run.config.get("max_steps") or 0) if run.step_kind == "step" else 0.0
     span = max(run.last_step - run.first_step, planned)
     return step - run.first_step <= max(EARLY * span, 2 * warm_up)
+
+
+def _warm_up(run: Run) -> int:
+    """Return the steps before the peak of the rate, 0 where it had fallen before: then the peak is no end of a warm-up."""
+    rates = run["lr"].finite if "lr" in run else None
+    schedule = phases(rates.steps, rates.values) if rates is not None and len(rates) else None
+    if rates is None or schedule is None or schedule.still_warming:
+        return 0
+    before = rates.values[rates.steps <= schedule.warm_step]
+    fell = (before < NEVER_BELOW * np.maximum.accumulate(before)).any()
+    return 0 if fell else schedule.warm_step - run.first_step
 
 
 def moves(run: Run, step: int) -> Moves | None:

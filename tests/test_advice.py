@@ -92,6 +92,13 @@ def test_no_other_rate_against_the_evidence(lr, objective, words):
     assert not said.change
 
 
+def test_a_rate_that_jumps_right_after_the_onset_is_the_schedule():
+    lr = np.r_[np.linspace(1e-4, 1e-3, 10), np.linspace(1e-3, 5e-4, 70), np.full(20, 5e-3)]
+    said = advice.lower_lr(run(loss=np.ones(100), lr=lr), 79)
+    assert said == "Correct the schedule: the learning rate had risen from 0.0005 to 0.005 by step 81."
+    assert advice.rewind(run(loss=np.ones(100), lr=lr), 79) in advice.back_and_calmer(run(loss=np.ones(100), lr=lr), 79)
+
+
 def test_a_warm_up_that_is_upside_down_is_turned():
     lr = np.r_[np.linspace(1.0, 0.01, 10), np.full(90, 0.01)]
     said = advice.lower_lr(run(loss=np.ones(100), lr=lr), 3)
