@@ -21,12 +21,6 @@ def uniform(case: Case, tokens: str, nats: str = "", alone: str = "") -> bool:
     return spells(tokens, size) and costs
 
 
-@states(r"Try <factor> times the learning rate: <new> instead of <old>")
-def scaled_rate(case: Case, factor: str, new: str, old: str) -> bool:
-    rate = case.finding.evidence["lr"]
-    return spells(old, rate) and spells(new, rate * parsed(factor))
-
-
 @states(r"the rise began <n> \w+s into the run")
 def into_the_run(case: Case, n: str) -> bool:
     return spells(n, case.finding.first_step - case.run.first_step)
@@ -57,10 +51,48 @@ def slower(case: Case, n: str) -> bool:
     return spells(n, case.finding.evidence["stall_s"] / case.finding.evidence["usual_s"])
 
 
-@states(r"it was <rate> at <@rate>; try <less>")
-def lower_rate(case: Case, rate: str, at_rate: int, less: str) -> bool:
-    then = case.at("lr", at_rate)
-    return spells(rate, then) and spells(less, then / 2)
+@states(
+    r"(?:Lower|Raise) the learning rate to <x>",
+    r"Warm up over <steps> steps(?: to <x>)?",
+    r"[Cc]lip the gradient norm at <limit>(?=:| to begin)",
+)
+def changed(case: Case, x: str = "", steps: str = "", limit: str = "") -> bool:
+    told = {"lr": x, "warmup_steps": steps, "grad_clip": limit}
+    changes = [change for change in case.finding.changes if change]
+    return all(not said or any(spells(said, c[name]) for c in changes if name in c) for name, said in told.items())
+
+
+@states(r"it was <rate> when this began, (?:as early as|at) <@rate>", r"had risen from [\d.e-]+ to <rate> by <@rate>")
+def rate_then(case: Case, rate: str, at_rate: int) -> bool:
+    return spells(rate, case.at("lr", at_rate))
+
+
+@states(
+    r"had risen from <x> to", r"at <x> an update move", r"it was <x>, and updates of", r"instead of beginning with <x>"
+)
+def a_rate(case: Case, x: str) -> bool:
+    return any(spells(x, float(rate)) for rate in case.series("lr").values)
+
+
+@states(r"moved the weights by <share> of", r"an update moves only <share> of the weights")
+def moved(case: Case, share: str) -> bool:
+    return parsed(share) > 0
+
+
+@states(r"where (?P<usual>0\.8%) is usual", r"updates of (?P<usual>0\.008) of the weights are usual")
+def usual_update(case: Case, usual: str) -> bool:
+    return usual in ("0.8%", "0.008")
+
+
+@states(r"rose above its start \(<x>\)")
+def start(case: Case, x: str) -> bool:
+    return spells(x, float(case.series("loss").values[0]))
+
+
+@states(r"no later evaluation is below <best>(?: \(<first> at first\))?")
+def never_below(case: Case, best: str, first: str = "") -> bool:
+    values = case.series("val/loss").values
+    return spells(best, float(values[1:].min())) and (not first or spells(first, float(values[0])))
 
 
 @states(r"<limit>, its 90th percentile before <@here>", r"90th percentile of the norms before <@here> \(<limit>\)")
@@ -101,11 +133,6 @@ def at_peak_from(case: Case, x: str, at_top: int) -> bool:
     top = float(rates.values.max())
     near, there = (int(rates.steps[int(np.argmax(rates.values >= share * top))]) for share in (0.95, 0.999))
     return spells(x, top) and near <= at_top <= there
-
-
-@states(r"Warm up over <a> to <b> \w+s")
-def warm_up(case: Case, a: str, b: str) -> bool:
-    return spells(a, max(10, round(0.01 * case.span))) and spells(b, max(50, round(0.05 * case.span)))
 
 
 @states(r"Go on from <@end> for <a> to <b> \w+s")
