@@ -124,7 +124,7 @@ def _lost_at_once(run: Run, metric: str, losses: Series, schedule: Phases) -> li
         onset,
         run.last_step,
         metric,
-        {"lr": rate, "peak": schedule.peak, "first": first, "best": best, "moved": share, "weight_growth": grown},
+        {"lr": rate, "peak": schedule.peak},
         (
             *advice.back_and_calmer(run, onset),
             f"Replay the same batches at the lower rate: if the loss rises at the same {run.unit} again, the data is "

@@ -74,14 +74,18 @@ def a_rate(case: Case, x: str) -> bool:
     return any(spells(x, float(rate)) for rate in case.series("lr").values)
 
 
-@states(r"moved the weights by <share> of", r"an update moves only <share> of the weights")
+@states(r"moved the weights by <share%> of", r"an update moves only <share> of the weights")
 def moved(case: Case, share: str) -> bool:
     return parsed(share) > 0
 
 
-@states(r"where (?P<usual>0\.8%) is usual", r"updates of (?P<usual>0\.008) of the weights are usual")
+@states(
+    r"where (?P<usual>0\.8%) is usual",
+    r"updates of (?P<usual>0\.008) of the weights are usual",
+    r"where (?P<usual>0\.001 to 0\.01) is usual",
+)
 def usual_update(case: Case, usual: str) -> bool:
-    return usual in ("0.8%", "0.008")
+    return usual in ("0.8%", "0.008", "0.001 to 0.01")
 
 
 @states(r"rose above its start \(<x>\)")
