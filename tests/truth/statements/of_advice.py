@@ -93,6 +93,12 @@ def start(case: Case, x: str) -> bool:
     return spells(x, float(case.series("loss").values[0]))
 
 
+@states(r"the weights grew <x>-fold")
+def weights(case: Case, x: str) -> bool:
+    norms = case.series("param_norm").values
+    return spells(x, float(np.median(norms[len(norms) // 2 :]) / norms[0]))
+
+
 @states(r"no later evaluation is below <best>(?: \(<first> at first\))?")
 def never_below(case: Case, best: str, first: str = "") -> bool:
     values = case.series("val/loss").values
