@@ -43,7 +43,6 @@ MARK = lazy(
     r"""\{['"‘’“”](?:[a-z_/]*loss|eval_\w+|train_runtime|grad_norm|learning_rate|reward\w*)['"‘’“”]: .*['"‘’“”]epoch['"‘’“”]: """
     r"""|\{['‘’](?:eval_)?loss['‘’]: """
 )
-LONGEST_HELD = 2000
 
 
 def records_of(piece: str) -> list[Record]:
@@ -83,7 +82,6 @@ class ConsoleScanner:
     def __init__(self, table: Table, text: str) -> None:
         self.plans = Plans(records_of)
         self._table = table
-        self._held: tuple[int, str] | None = None  # the beginning of a dictionary that goes on in the next line
         self._bars: defaultdict[int, array[float]] = defaultdict(lambda: array("d"))  # total: row, first, last state, …
         self._total, self._count = 0, "/?"  # of the bar that was seen last
         self._heads: list[tuple[int, dict[str, float]]] = [(0, {})]  # rows before, and what the head of a training says
@@ -91,11 +89,6 @@ class ConsoleScanner:
 
     def feed(self, line: int, piece: str) -> bool:
         """Read one piece; return whether it was a record or a state of the progress bar."""
-        if self._held:
-            (first, before), self._held = self._held, None
-            if piece.lstrip()[:1] in ("'", '"'):
-                return self._dictionaries(first, f"{before} {piece}")
-            self._torn(first, before)
         if "{" in piece:
             if self._dictionaries(line, piece):
                 return True
@@ -128,8 +121,6 @@ class ConsoleScanner:
             elif said.event:
                 self._table.happened(Event("end", None, said.event, {"status": "completed", **values}))
                 self._ends.append(len(self._table.lines))
-            elif len(records) == 1 and len(piece) < LONGEST_HELD and piece.rstrip().endswith(","):
-                self._held = line, piece.rstrip()
             else:
                 self._torn(line, said.lost)
         if tail:
@@ -163,8 +154,6 @@ class ConsoleScanner:
 
     def finish(self) -> None:
         """Give every record a step."""
-        if self._held:
-            self._torn(*self._held)
         table = self._table
         place = np.concatenate([[0], np.cumsum(ranks.merge(table))])
         bars = {total: np.array(states).reshape(-1, 3).T for total, states in self._bars.items()}

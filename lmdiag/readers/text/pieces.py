@@ -22,9 +22,9 @@ LONGEST_PIECE = 8192  # characters; longer ones are cut, so that no pattern can 
 _ANSI = lazy(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07\x1b\n]*(?:\x07|\x1b\\))")
 _DIFF = lazy(r"\x1b\[31m[^\x1b\n]*\x1b\[m(?=\x1b\[32m)")
 _BETWEEN_DICTIONARIES = lazy(r"(?<=\})[\s,]*(?=\{)")
-_BROKEN = (",\n '", ",\n  '", ", \n '", ", \n  '")
-_OPENS = lazy(r"\{\s*'[\w/ .-]+':[^{}]*,\s*$")
-_GOES_ON = lazy(r"\s+'[^']+':[^{}]*(?:,|\})\s*$")
+_BROKEN = lazy(r""", ?\n\s*['"]""")  # a dictionary that goes on in the next line
+_OPENS = lazy(r"""\{\s*(?:'[\w/ .-]+'|"[\w/ .-]+"):.*,\s*$""")
+_GOES_ON = lazy(r"""\s*(?:'[^']+'|"[^"]+"):.*[,}]\s*$""")
 _REDRAW = lazy(r"[\r\x08]+")
 _LEVEL = r"(?:DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL|debug|info|warning|error)"
 _PLACE = r"(?:train(?!er)|val|eval|test|dev|epoch|step|iter|loss|batch)"
@@ -137,7 +137,7 @@ def pieces(text: str, first_line: int = 1, tally: Tally | None = None) -> Iterat
     lines = text.removesuffix("\n").split("\n") if text else []
     if ".py:" in text and _MARGIN.search(text):
         lines = without_margins(lines)
-    if any(sign in text for sign in _BROKEN):
+    if _BROKEN.search(text):
         lines = with_whole_dictionaries(lines)
     for number, line in enumerate(lines, first_line):
         if redrawn and ("\r" in line or "\x08" in line):
@@ -172,9 +172,10 @@ def with_whole_dictionaries(lines: list[str]) -> list[str]:
         if first >= 0 and _GOES_ON.match(line):
             joined[first] = f"{joined[first].rstrip()} {line.strip()}"
             joined[k] = ""
-            first = first if line.rstrip().endswith(",") else -1
         else:
-            first = k if "{" in line and _OPENS.search(line) else -1
+            first = k if _OPENS.search(line) else -1
+        if first >= 0 and joined[first].count("{") <= joined[first].count("}"):
+            first = -1
     return joined
 
 

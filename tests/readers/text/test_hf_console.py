@@ -194,3 +194,26 @@ def test_every_number_comes_back(records: list[dict[str, float]], between: str) 
         expected = [v[name] for v in records if name in v and (name != "epoch" or abs(v[name]) <= 1e5)]
         found = log.columns[name].values.tolist() if name in log.columns else []
         assert repr(found) == repr([0.5] * (name == "loss") + expected), name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{'loss': 2.5, 'grad_norm': 1.0,\n 'epoch': 0.5}\n",
+        "{'loss': 2.5, 'grad_norm': 1.0,\n'epoch': 0.5}\n",
+        "{'loss': 2.5,\n 'grad_norm': 1.0,\n 'epoch': 0.5}\n",
+        "{'loss': 2.5, 'of': {'a': 1.0},\n 'epoch': 0.5}\n",
+        '{"loss": 2.5, "grad_norm": 1.0,\n "epoch": 0.5}\n',
+        f"{bar(1)}{{'loss': 2.5,\n 'epoch': 0.5}}\n",
+    ],
+)
+def test_a_dictionary_that_goes_on_in_the_next_line(text: str) -> None:
+    log = log_of(text)
+    assert (log.columns["loss"].values.tolist(), log.columns["epoch"].values.tolist()) == ([2.5], [0.5])
+    assert log.skipped == ()
+
+
+def test_a_dictionary_that_does_not_go_on_is_torn() -> None:
+    log = log_of("{'loss': 2.5, 'epoch': 0.25,\n{'loss': 2.25, 'epoch': 0.5}\n")
+    assert log.columns["loss"].values.tolist() == [2.25]
+    assert [skipped.line for skipped in log.skipped] == [1]
