@@ -17,7 +17,7 @@ from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text import ranks
 from lmdiag.readers.text.events import put_said, summary_of
 from lmdiag.readers.text.pieces import LONGEST_PIECE, payload
-from lmdiag.readers.text.plans import Plans, Reader, Record
+from lmdiag.readers.text.plans import Plan, Plans, Reader, Record
 from lmdiag.readers.text.runs import separate
 from lmdiag.readers.text.table import RANK, STEP, TOTAL, Table
 from lmdiag.run import Event, Skipped
@@ -123,6 +123,10 @@ class LineScanner:
             if values and not said.event:
                 self._table.add(line, values)
         return bool(records)
+
+    def plain_plans(self) -> list[Plan]:
+        """Return the plans that are sure, and say nothing but numbers."""
+        return [p for p in self.plans.plans if not p.unchecked and not p.about.event and not p.about.lost]
 
     def _hear(self, line: int, piece: str, values: dict[str, float], said: Said) -> None:
         table = self._table

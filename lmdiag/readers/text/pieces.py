@@ -124,6 +124,19 @@ def without_colours(text: str) -> str:
     return _ANSI.sub("", _DIFF.sub("", text))
 
 
+def _is_wrapped(text: str) -> bool:
+    return ".py:" in text and _MARGIN.search(text) is not None
+
+
+def _goes_on(text: str) -> bool:
+    return (",\n" in text or ", \n" in text) and _BROKEN.search(text) is not None
+
+
+def are_lines(text: str) -> bool:
+    """Tell whether each piece of a text is a line of it: nothing is redrawn, wrapped, or goes on in the next line."""
+    return not ("\r" in text or "\x08" in text or "#015" in text or _is_wrapped(text) or _goes_on(text))
+
+
 def pieces(text: str, first_line: int = 1, tally: Tally | None = None) -> Iterator[tuple[int, str]]:
     """Yield (line number, piece) for every piece that is not blank, cut to `LONGEST_PIECE` characters; blank lines are counted.
 
@@ -135,9 +148,9 @@ def pieces(text: str, first_line: int = 1, tally: Tally | None = None) -> Iterat
     redrawn = "\r" in text or "\x08" in text
     blank = 0
     lines = text.removesuffix("\n").split("\n") if text else []
-    if ".py:" in text and _MARGIN.search(text):
+    if _is_wrapped(text):
         lines = without_margins(lines)
-    if _BROKEN.search(text):
+    if _goes_on(text):
         lines = with_whole_dictionaries(lines)
     for number, line in enumerate(lines, first_line):
         if redrawn and ("\r" in line or "\x08" in line):

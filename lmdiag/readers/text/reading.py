@@ -12,14 +12,13 @@ from lmdiag.patterns import lazy
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text.decimal_commas import decimal_names, notes, with_points
 from lmdiag.readers.text.events import TRACEBACK, EventWatcher, find_facts
-from lmdiag.readers.text.line_format import LineFormat, LineScanner, Said
-from lmdiag.readers.text.pieces import LONGEST_PIECE, is_coloured_diff, pieces, without_colours
+from lmdiag.readers.text.line_format import LineFormat, LineScanner
+from lmdiag.readers.text.pieces import LONGEST_PIECE, are_lines, is_coloured_diff, pieces, without_colours
 from lmdiag.readers.text.plans import Plan
 
 TEXT, LOST, RECORD = range(3)
 HEADER_RECORDS = 50  # facts of the header stand before this many records
-LEARNT_FROM = 1 << 15  # characters that are read line by line before many lines are read at once
-FEWEST_AT_ONCE, MOST_AT_ONCE = 16, 1 << 12  # lines
+FEWEST_AT_ONCE, MOST_AT_ONCE = 16, 1 << 9  # lines
 _CODE_BEGINS = lazy(r"import \w+|from \w[\w.]* import ")
 _RULE = lazy(r"[=*-]{20,}\s*$")
 
@@ -48,8 +47,8 @@ class TextReading:
         self.table.tally.count_lines(lines)
         if self._commas:
             text = with_points(text, self._commas)
-        if len(text) > LEARNT_FROM and isinstance(self._scanner, LineScanner) and "\r" not in text and "\b" not in text:
-            self._feed_many(self._scanner, text)
+        if isinstance(self._scanner, LineScanner) and are_lines(text):
+            self._feed_stretches(self._scanner, text.removesuffix("\n").split("\n"))
         else:
             self._feed_pieces(pieces(text, self._next_line, self.table.tally))
         self._next_line += lines.count("\n")
@@ -107,25 +106,23 @@ class TextReading:
         if len(self.table.lines) < HEADER_RECORDS:
             find_facts(piece, self.table.config)
 
-    def _feed_many(self, scanner: LineScanner, text: str) -> None:
+    def _feed_stretches(self, scanner: LineScanner, lines: list[str]) -> None:
         """Read the stretches of lines that a plan fits column by column, and the lines between them one by one."""
-        first = text.rfind("\n", 0, LEARNT_FROM) + 1
-        self._feed_pieces(pieces(text[:first], self._next_line, self.table.tally))
-        number = self._next_line + text.count("\n", 0, first)
-        plans = [plan for plan in scanner.plans.plans if not plan.unchecked and _is_plain(plan.about)]
-        for plan, part in _stretches(text[first:].removesuffix("\n").split("\n"), plans):
+        number = self._next_line
+        for plan, part in _stretches(lines, scanner):
             if plan and len(part) >= FEWEST_AT_ONCE:
                 self.table.extend(np.arange(number, number + len(part)), plan.columns(part))
                 self.table.tally.count(RECORD, len(part))
                 self._in_code = False
             else:
-                lines = "".join(f"{line if isinstance(line, str) else line.string}\n" for line in part)
-                self._feed_pieces(pieces(lines, number, self.table.tally))
+                text = "".join(f"{line if isinstance(line, str) else line.string}\n" for line in part)
+                self._feed_pieces(pieces(text, number, self.table.tally))
             number += len(part)
 
 
-def _stretches(lines: Iterable[str], plans: list[Plan]) -> Iterator[tuple[Plan | None, list[Any]]]:
+def _stretches(lines: Iterable[str], scanner: LineScanner) -> Iterator[tuple[Plan | None, list[Any]]]:
     """Yield the lines in stretches: as matches of the plan that fits them all, or as they are where none does."""
+    plans = scanner.plain_plans()
     before: Plan | None = None
     part: list[Any] = []
     for line in lines:
@@ -137,6 +134,7 @@ def _stretches(lines: Iterable[str], plans: list[Plan]) -> Iterator[tuple[Plan |
         if fitting is not before or len(part) == MOST_AT_ONCE:
             if part:
                 yield before, part
+                plans = scanner.plain_plans()  # more may be known by now
             before, part = fitting, []
         part.append(found or line)
     if part:
@@ -145,10 +143,6 @@ def _stretches(lines: Iterable[str], plans: list[Plan]) -> Iterator[tuple[Plan |
 
 def _only_a_bar(piece: str) -> bool:
     return "%|" in piece[:8] and piece.rstrip().endswith("]")
-
-
-def _is_plain(said: Said) -> bool:
-    return not said.event and not said.lost
 
 
 def read_blocks(line_format: LineFormat, name: str, blocks: Iterable[str]) -> list[RawLog]:

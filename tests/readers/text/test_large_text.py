@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.text import pieces, plans, read, reading
+from lmdiag.readers.text import line_format, pieces, plans, read
 from lmdiag.sources.source import Source
 
 NANOGPT = "".join(
@@ -27,9 +27,9 @@ LLMC = "".join(
 
 def both(text: str, monkeypatch: pytest.MonkeyPatch) -> tuple[RawLog, RawLog]:
     """Read a text line by line and, in several blocks, many lines at once."""
-    monkeypatch.setattr(reading, "LEARNT_FROM", 1 << 30)
-    (slow,) = read(Source("x.log", content=text.encode()))
-    monkeypatch.setattr(reading, "LEARNT_FROM", 4096)
+    with monkeypatch.context() as patched:
+        patched.setattr(line_format.LineScanner, "plain_plans", lambda scanner: [])
+        (slow,) = read(Source("x.log", content=text.encode()))
     monkeypatch.setattr(pieces, "WHOLE", 1 << 14)
     monkeypatch.setattr(pieces, "BLOCK", 1 << 14)
     (quick,) = read(Source("x.log", content=text.encode()))
