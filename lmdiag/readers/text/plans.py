@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -125,10 +125,8 @@ class Plans:
         self.seen[text] += 1
         if self.seen[text] in SEEN:
             prefix = len(piece) - len(payload(piece)[0])
-            starts = (
-                0,
-                *(token.end() for token in _NUMBER.finditer(piece, 0, prefix)),
-            )  # a host is told by all its digits
+            numbers = islice(_NUMBER.finditer(piece, 0, prefix), MOST_NUMBERS)
+            starts = [0, *(number.end() for number in numbers)]  # a host is told by all its digits
             plan = next((plan for start in starts if (plan := learn(self.reader, piece, start))), None)
             if plan and all(plan.pattern != other.pattern for other in self.plans):
                 self.plans.insert(0, plan)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmdiag.readers.text import plans
 from lmdiag.readers.text.hf_console import ConsoleScanner, records_of
 from lmdiag.readers.text.line_format import LineScanner
 from lmdiag.readers.text.named_numbers import PairScanner, said
@@ -155,3 +156,12 @@ def test_digits_of_names_stay(name: str) -> None:
     assert match
     assert plan.numbers(match) == {"loss": 1.5, name: -0.75}
     assert not plan.match(f"{{'loss': 1.5, '{name.translate(str.maketrans('501', '678'))}': 0.75}}")
+
+
+def test_no_more_starts_are_tried_than_a_line_may_have_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts: list[int] = []
+    monkeypatch.setattr(plans, "learn", lambda reader, piece, start: starts.append(start))
+    learning = Plans(lambda piece: [({"loss": 2.5}, "")])
+    for _ in range(plans.SEEN[0]):
+        learning.read("1: " * 2000 + "loss 2.5")
+    assert len(starts) == 1 + plans.MOST_NUMBERS
