@@ -30,7 +30,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
         "dead-layer",
         "flat-margin",
     ),
-    "missing-reward": ("reinforcement", "non-finite-metric"),
+    "missing-reward": ("flat-reward", "no-group-signal", "frozen-policy", "non-finite-metric"),
     "frozen-policy": ("flat-reward", "not-learning"),
     "non-finite-metric": ("reinforcement", "preference", "convergence", *SPOILED),
     "swapped-pairs": ("generalization", "accuracy-at-half", "divergence"),
