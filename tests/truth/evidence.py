@@ -74,6 +74,13 @@ def layer_medians(case: Case) -> list[float]:
 
 
 MEANINGS: dict[str, Meaning] = {
+    "early-divergence.before": lambda case, value: same(
+        value, float(case.run.evaluation[1].finite.between(-1, case.finding.first_step - 1).values.min())
+    ),
+    "early-divergence.first": lambda case, value: same(value, float(case.values[0])),
+    "early-divergence.best_later": lambda case, value: same(
+        value, float(case.run.evaluation[1].finite.between(case.finding.first_step, case.run.last_step).values.min())
+    ),
     # of the whole run
     "last_step": lambda case, value: value == case.run.last_step,
     "planned_steps": lambda case, value: value == case.header("max_steps"),

@@ -63,6 +63,20 @@ def norm_jumped(case: Case, peak: str, at_peak: int) -> bool:
     return spells(peak, case.at(case.finding.metric, at_peak))
 
 
+@states(
+    r"^(?P<metric>\S+) was <start> at <@first>; the loss is <loss> in its first record, <@begin>, and neither comes back: \S+ is <least> at best"
+)
+def began_worse(case: Case, metric: str, start: str, at_first: int, loss: str, at_begin: int, least: str) -> bool:
+    evaluations = case.run[metric].finite
+    later = evaluations.between(at_begin, case.run.last_step).values
+    return (
+        spells(start, case.at(metric, at_first))
+        and at_begin == int(case.subject.steps[0])
+        and spells(loss, float(case.values[0]))
+        and spells(least, float(later.min()))
+    )
+
+
 @states(r"jumped by <size> nats, from a median of <level>, where a checkpoint was loaded, at <@load>")
 def jumped_at_load(case: Case, size: str, level: str, at_load: int) -> bool:
     row = int(np.searchsorted(case.subject.steps, at_load))
