@@ -25,7 +25,7 @@ from lmdiag.reports.text import render as in_text
 from lmdiag.rules import RULES
 from trainers import sample_logs
 from trainers.__main__ import TRAINERS
-from trainers.faults import FAULTS, post_training
+from trainers.faults import FAULTS
 
 LOGS = Path(__file__).parents[1] / "sample_logs"
 NAMES_A_STEP = re.compile(r"\bsteps? [\d<]|\d steps?\b|\b(this|that|these|same) steps?\b")
@@ -62,10 +62,7 @@ def test_every_trainer_has_a_healthy_log(name):
     assert EXPECTED[f"healthy-{name}.jsonl"]["command"].split()[0] == name
 
 
-PENDING = {fault.name() for fault in post_training.FAULTS}  # until their families of rules are there
-
-
-@pytest.mark.parametrize("fault", sorted(FAULTS.keys() - PENDING))
+@pytest.mark.parametrize("fault", sorted(FAULTS))
 def test_every_fault_has_a_log_that_names_it(fault):
     rules = {rule for made in EXPECTED.values() for rule in made["rules"]}
     assert rules & set(FAULTS[fault].rules)

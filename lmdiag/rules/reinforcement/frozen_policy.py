@@ -21,7 +21,7 @@ def check(run: Run, rewards: Series) -> Findings:
 
     ## How it decides
     The gradient norm is exactly 0 in nine of ten records in which the responses of a group have different rewards. Or the divergence from the reference
-    is 0 (to 1e-9 nats) in nine of ten records from the third on while the reward does not rise.
+    is 0 (to 1e-9 nats) in nine of ten records from the third on while rewards differ and their mean does not rise.
 
     ## Why it matters
     Nothing was learned, and nothing of what the log says about rewards is due to training.
@@ -49,7 +49,7 @@ def check(run: Run, rewards: Series) -> Findings:
         share = float((differing.values == 0).mean())
         how = f"The gradient norm is exactly 0 in {percent(share)} of the records whose rewards differ"
         yield _finding(run, differing, "grad_norm", how, {"zero_share": share})
-    elif kl is not None and len(kl.finite) >= 8:
+    elif kl is not None and len(kl.finite) >= 8 and _any_differ(run, rewards):
         values = np.abs(kl.finite.values[2:])
         still = float((values <= TINY).mean())
         if still >= NEARLY_ALL and not course(rewards.values).rises:
@@ -69,6 +69,12 @@ def _differing(run: Run, norms: Series) -> Series | None:
         some = equal.steps[equal.values < 1]
         norms = norms.at(np.isin(norms.steps, some))
     return norms
+
+
+def _any_differ(run: Run, rewards: Series) -> bool:
+    """Tell whether anything could have moved the policy: rewards that differ within a batch, or else from record to record."""
+    spread = run.series.get("reward_std")
+    return bool((spread.finite.values > 0).any()) if spread is not None else float(np.ptp(rewards.values)) > 0
 
 
 def _finding(run: Run, seen: Series, metric: str, how: str, evidence: dict[str, float]) -> Finding:

@@ -47,7 +47,7 @@ def check(run: Run, rewards: Series, *, lost: float = LOST) -> Findings:
     fall = moved.high - moved.end
     sigma = scatter(values)
     least = LEAST * max(abs(moved.high), float(np.ptp(values)) / 2)
-    if fall < max(SIGMAS * moved.error, 2 * sigma, least) or not _lost(values, moved, fall, lost):
+    if fall <= 0 or fall < max(SIGMAS * moved.error, 2 * sigma, least) or not _lost(values, moved, fall, lost):
         return
     top = moved.high_at
     onset = top + first_lasting(values[top:] < moved.high - 0.5 * fall) if top < len(values) else top

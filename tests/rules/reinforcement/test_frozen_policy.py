@@ -23,3 +23,8 @@ def test_silent_on_equal_rewards_without_a_reference_and_on_healthy_runs():
     assert fires(check, policy(grad_norm=np.zeros(100), reward_std=np.zeros(100))) == []
     assert fires(check, policy(kl=np.zeros(100))) == []
     assert fires(check, policy()) == []
+
+
+def test_silent_where_no_reward_differs():
+    constant = policy(kl=np.zeros(100), reward=np.zeros(100), reward_std=np.zeros(100))
+    assert fires(check, constant) == []

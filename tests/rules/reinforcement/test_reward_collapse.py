@@ -26,3 +26,8 @@ def test_silent_on_a_dip_that_comes_back_and_on_noise():
 
 def test_silent_on_a_small_loss():
     assert fires(check, policy(reward=np.r_[np.linspace(0.2, 0.8, 80), np.full(20, 0.74)])) == []
+
+
+def test_silent_on_a_reward_that_never_changes():
+    for level in (0.0, 0.5):
+        assert fires(check, policy(reward=np.full(100, level))) == []
