@@ -27,6 +27,7 @@ FEW, SOME, BEFORE_BEST = 6, 12, 5
 EXPECTED, UNKNOWN = (0.007, 2.0), (0.06, 3.0)
 WENT_ON = 0.1  # by which it must have fallen
 MEMORISED_RISE, MEMORISED = 0.10, 0.5
+WELL_ABOVE = 0.2  # of up to twelve evaluations: the mean of those since the best, beside a training loss of half of it
 MOST_ERRORS = 1000.0  # beyond it the number says only that there is no noise
 
 
@@ -58,7 +59,8 @@ def check(
     does, and one that falls and then rises. The second must be closer by 34 variances of one evaluation, which flat noise of any size reaches in one of
     200 runs of 3 to 200 evaluations; of 12 or more, a single low evaluation, or a single high one at the end, does not count. The variance comes from
     second differences, so that slope is not taken for noise. A handful of evaluations does not tell it: then what is usual counts as well, 0.7%
-    of the level where the training loss has fallen by a tenth since the best evaluation, 6% where nothing speaks for overfitting.
+    of the level where the training loss has fallen by a tenth since the best evaluation, 6% where nothing speaks for overfitting. Of up to twelve, a mean
+    since the best one that is a fifth higher is enough beside a training loss of half of it: no noise of the evaluations explains both.
 
     | what | measured on |
     |---|---|
@@ -121,8 +123,11 @@ def _rise(run: Run, losses: Series, smallest: float) -> Rise | None:
     steady = len(after) >= STEADY and bool((np.diff(values[best:]) > 0).all())
     tail = after[-1:] if steady else after[-max(3, len(after) // 5) :]
     rise = float(np.mean(tail)) - found.low
-    if found.gain < GAIN * sigma**2 or rise < smallest * found.low:
+    if rise < smallest * found.low:
         return None
+    if found.gain < GAIN * sigma**2:
+        by_heart = len(values) <= SOME and _memorised(run, lowest, float(np.mean(after)) - lowest, WELL_ABOVE)
+        return Rise(lowest, float(np.mean(after)) - lowest) if by_heart else None
     return Rise(found.low, rise, rise / sigma)
 
 
@@ -169,11 +174,11 @@ def _diverges(run: Run, evaluations: Series) -> bool:
     return judged and bool(left_behind_together(losses.steps, losses.values, evaluations.steps, evaluations.values))
 
 
-def _memorised(run: Run, lowest: float, rise: float) -> bool:
-    """Tell whether the evaluation is a tenth worse while the training loss is less than half of it: one evaluation
-    shows that."""
+def _memorised(run: Run, lowest: float, rise: float, least: float = MEMORISED_RISE) -> bool:
+    """Tell whether the evaluation is a tenth worse, or as much as asked for, while the training loss is less than half of it: one
+    evaluation shows that."""
     losses = run["loss"].finite.values if "loss" in run else np.empty(0)
-    return rise >= MEMORISED_RISE * lowest and len(losses) >= 3 and float(median(losses[-3:])) <= MEMORISED * lowest
+    return rise >= least * lowest and len(losses) >= 3 and float(median(losses[-3:])) <= MEMORISED * lowest
 
 
 def _which_to_keep(run: Run, metric: str, step: int, better: Better) -> str:

@@ -99,6 +99,13 @@ def test_one_evaluation_after_the_best_is_enough_where_training_is_memorised(las
     assert len(fires(check, made)) == found
 
 
+@pytest.mark.parametrize(("last_training_loss", "found"), [(0.02, 1), (0.15, 0)])
+def test_few_evaluations_are_enough_where_training_is_memorised(last_training_loss, found):
+    """The five epochs of a small classifier: the noise of its evaluations alone could explain the rise."""
+    made = run(loss=np.geomspace(0.28, last_training_loss, 5), val__loss=series([0.19, 0.195, 0.277, 0.268, 0.285]))
+    assert len(fires(check, made)) == found
+
+
 def test_a_task_measure_that_still_improves_makes_it_a_warning():
     made = overfit()
     improving = Series(made["val/loss"].steps, np.linspace(0.5, 0.7, len(made["val/loss"])))
