@@ -11,6 +11,7 @@ MEDIAN_ERROR = 1.253  # standard error of a median over that of a mean, normal d
 DETREND_WINDOW = 15
 LEAST_FOR_SMOOTHING = 60  # fewer records cannot show that a log was smoothed: the standard error of phi is 2 / sqrt(n)
 WANDER_BLOCKS = 8
+DRIFT_POINTS, DRIFT_LAG = 40, 8  # of fewer the correlation is not known well enough
 HALVES = 20  # points of half a curve that tell whether its noise has grown
 UNCERTAIN = 11.0  # points: what the scatter of n of them is enlarged by, over n; simulated for three deviations, right within 10% from 10 on
 
@@ -97,6 +98,31 @@ def wander(values: np.ndarray, width: int) -> float:
     first = MAD_TO_SIGMA * float(median(np.abs(np.diff(levels)))) / np.sqrt(2)
     second = MAD_TO_SIGMA * float(median(np.abs(np.diff(levels, 2)))) / np.sqrt(6)
     return float(np.sqrt(2)) * min(first, second)
+
+
+def drift(values: np.ndarray) -> float:
+    """Return the standard deviation that levels of so many points have, times the root of their number; 0 with fewer than 40 points.
+
+    That of one point where the points are independent. Evaluations of one model every few steps wander: with a correlation rho of neighbours it
+    is larger by sqrt((1 + rho) / (1 - rho)) (first-order autoregression). rho comes from pairs one apart and eight apart, less their common
+    slope.
+
+    >>> white = np.random.default_rng(0).normal(0, 1, 400)
+    >>> 0.9 < drift(white) < 1.6, drift(np.convolve(white, np.ones(4) / 2, "valid")) > 3
+    (True, True)
+    """
+    if len(values) < DRIFT_POINTS:
+        return 0.0
+    near, far = _apart(values, 1), _apart(values, DRIFT_LAG)
+    if far <= near or near == 0:
+        return far
+    independent = (near / far) ** 2  # 1 - rho
+    return far * float(np.sqrt((2 - independent) / independent))
+
+
+def _apart(values: np.ndarray, lag: int) -> float:
+    changes = values[lag:] - values[:-lag]
+    return MAD_TO_SIGMA * float(median(np.abs(changes - median(changes)))) / float(np.sqrt(2))
 
 
 def median_difference_error(sigma: float, phi: float, width: int, other_width: int) -> float:

@@ -8,7 +8,7 @@ from lmdiag.finding import NOT_POSITIVE, Curve, Finding, Findings, NotChecked, S
 from lmdiag.run import Run, Series
 from lmdiag.stats.course import course
 from lmdiag.stats.limits import MOST_EVALUATIONS
-from lmdiag.stats.noise import scatter
+from lmdiag.stats.noise import drift, scatter
 from lmdiag.stats.rebound import left_behind_together, sustained_rise
 from lmdiag.stats.turning import turn, variance_of_few
 from lmdiag.stats.windows import median
@@ -58,7 +58,7 @@ def check(
     Two fits to the evaluations are compared, neither with a shape of its own (isotonic regression): one that only falls, which is what a healthy run
     does, and one that falls and then rises. The second must be closer by 34 variances of one evaluation, which flat noise of any size reaches in one of
     200 runs of 3 to 200 evaluations; of 12 or more, a single low evaluation, or a single high one at the end, does not count. The variance comes from
-    second differences, so that slope is not taken for noise. A handful of evaluations does not tell it: then what is usual counts as well, 0.7%
+    second differences, so that slope is not taken for noise; of 40 evaluations or more it is at least what their correlation makes of it. A handful of evaluations does not tell it: then what is usual counts as well, 0.7%
     of the level where the training loss has fallen by a tenth since the best evaluation, 6% where nothing speaks for overfitting. Of up to twelve, a mean
     since the best one that is a fifth higher is enough beside a training loss of half of it: no noise of the evaluations explains both.
 
@@ -120,6 +120,7 @@ def _rise(run: Run, losses: Series, smallest: float) -> Rise | None:
         first = min(best - BEFORE_BEST, len(values) // 2)
     expected, weight = EXPECTED if went_on else UNKNOWN if len(values) <= SOME else (UNKNOWN[0], 1.0)
     sigma = float(np.sqrt(variance_of_few(values[max(first, 0) :], expected * lowest, weight, averaged=went_on)))
+    sigma = max(sigma, drift(values[max(first, 0) :]))
     steady = len(after) >= STEADY and bool((np.diff(values[best:]) > 0).all())
     tail = after[-1:] if steady else after[-max(3, len(after) // 5) :]
     rise = float(np.mean(tail)) - found.low

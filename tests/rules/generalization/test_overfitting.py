@@ -63,6 +63,19 @@ def test_silent_on_noisy_evaluations_at_their_floor(noise):
         assert fires(check, run(val__loss=series(losses, every=100))) == []
 
 
+def test_evaluations_that_wander_are_not_told_for_more_than_they_are():
+    """Of one model every few steps neighbours are alike, and a slow wave is no rise."""
+    alarmed = 0
+    for seed in range(40):
+        noise = np.random.default_rng(seed).normal(0, 0.6 * 0.04, 150)
+        for i in range(1, 150):
+            noise[i] += 0.8 * noise[i - 1]
+        flat = np.r_[np.geomspace(3, 2, 75), np.full(75, 2.0)] + noise
+        made = run(loss=np.geomspace(3, 1, 3000), val__loss=series(flat, every=20, first=20))
+        alarmed += any(found.alarms for found in fires(check, made))
+    assert alarmed <= 1
+
+
 def test_silent_when_training_rises_too():
     losses = series(np.r_[np.linspace(5, 3, 6), np.linspace(3.2, 5, 6)], every=100, first=100)
     training = np.r_[np.linspace(5, 3, 600), np.linspace(3, 5, 600)]
