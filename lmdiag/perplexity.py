@@ -48,6 +48,7 @@ def perplexity_of(run: Run, findings: Iterable[Finding] = ()) -> Perplexity | No
 
     A `findings` that refutes the scale of a loss takes it out: of the training loss `wrong-loss-scale`, of any the accuracy beside it.
 
+    >>> import numpy as np
     >>> losses = Series(np.arange(40), np.full(40, 3.0))
     >>> found = perplexity_of(Run("a", {"loss": losses, "val/loss": losses.at(slice(0, 2))}))
     >>> found.metric, found.step, round(found.last, 2), perplexity_of(Run("a", {"loss": losses})).records

@@ -9,7 +9,7 @@ import click
 from lmdiag.cli.options import COLOR, LOG_PATH, READING, names, reading_options, wants_color, width, with_options
 from lmdiag.errors import BadSetting, LmdiagError
 
-HELP = """Tell whether the last run is worse or better than the runs before it.
+HELP = """Tell whether the last run is worse or better than those before.
 
 Worse is by more than noise and --tolerance, better by more than noise.
 

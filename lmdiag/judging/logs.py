@@ -42,7 +42,7 @@ def judge(
 
     >>> report = judge("sample_logs/divergence.jsonl", Settings())
     >>> report.verdict, report.diagnoses[0].findings[0].rule
-    ('unhealthy', 'divergence')
+    ('unhealthy', 'lr-too-high')
     """
     if not isinstance(settings, Settings | None):
         raise TypeError(f"settings are lmdiag.config.Settings, not {type(settings).__name__}")

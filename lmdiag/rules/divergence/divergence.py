@@ -70,7 +70,7 @@ def check(run: Run, curve: Curve) -> Findings:
         int((run.curve or curve)[1].steps[-1]),  # what is no longer finite belongs to it
         metric,
         _evidence(run, found, onset),
-        _advice(run, metric, onset, low_step),
+        _advice(run, metric, losses, onset, low_step),
         severity,
     )
 
@@ -139,9 +139,9 @@ def _evidence(run: Run, found: Rebound, onset: int) -> dict[str, float]:
     return evidence
 
 
-def _advice(run: Run, metric: str, onset: int, low_step: int) -> tuple[str, ...]:
+def _advice(run: Run, metric: str, losses: Series, onset: int, low_step: int) -> tuple[str, ...]:
     if metric != "loss":
-        lowest = float(run[metric].finite.between(low_step, low_step).values[0])
+        lowest = float(losses.between(low_step, low_step).values[0])
         return (
             advice.keep_best(run, metric, low_step, lowest),
             "Log the training loss: if it falls while this rises, the model overfits, and more data, dropout or an "
