@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 
 from lmdiag import advice
@@ -19,6 +21,7 @@ EVAL_FELL = 0.02  # and so does one that has fallen since the rise, where none w
 ENORMOUS = 0.5  # share of the level from which a rise is an alarm whatever the evaluation says
 SMALL_RISE = 0.2
 ENORMOUS_NATS = 0.5
+SCALED = 0.1  # nats: no text begins so well known; a loss that starts below it has been divided by something
 
 
 @rule(family="divergence", needs=("curve",), severity=Severity.WARNING, min_points=6)
@@ -37,7 +40,7 @@ def check(run: Run, curve: Curve) -> Findings:
     minimum. (5) Training loss and evaluations were lowest at the same time, and four or more later ones of both all stay 5% and two deviations above that, even
     if they fall again as the rate decays. The onset is where the curve has risen by 30% of the rebound (of its logarithm), or by
     a tenth of it and four standard deviations if that is less, and stays. It is an error when 30% of the progress is lost, the loss is half as high again, or
-    it is not finite in the end.
+    it is not finite in the end. A loss that starts below 0.1 has been divided by something, and is judged in units of its start.
 
     ## Why it matters
     Every step after the onset costs compute and makes the model worse.
@@ -58,7 +61,7 @@ def check(run: Run, curve: Curve) -> Findings:
     if len(losses) < 6:
         yield too_few(len(losses), "finite values of the loss", 6)
         return
-    found = sustained_rise(losses.values) or _worse_together(run, metric, losses)
+    found = _rise(losses.values) or _worse_together(run, metric, losses)
     if found is None:
         return
     onset, low_step = int(losses.steps[found.onset]), int(losses.steps[found.low_at])
@@ -73,6 +76,15 @@ def check(run: Run, curve: Curve) -> Findings:
         _advice(run, metric, losses, onset, low_step),
         severity,
     )
+
+
+def _rise(values: np.ndarray) -> Rebound | None:
+    """Return the rise that stays; of a loss that starts where no mean of nats per token does, in units of its start."""
+    start = max(float(values[0]), float(median(values[:3])))
+    if not 0 < start < SCALED:
+        return sustained_rise(values)
+    found = sustained_rise(values / start)
+    return found and replace(found, low=found.low * start, high=found.high * start)
 
 
 def _worse_together(run: Run, metric: str, losses: Series) -> Rebound | None:

@@ -119,6 +119,15 @@ def test_the_onset_of_a_slow_quiet_climb_is_near_its_lowest_point():
     assert 101 <= found.first_step <= 125
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e-5])
+def test_the_unit_of_the_loss_does_not_matter(scale):
+    rise = np.r_[falling(200, start=4, floor=1), 1 + np.linspace(0, 3, 200) ** 2]
+    (found,) = fires(check, run(loss=scale * rise))
+    assert found.alarms
+    assert found.evidence["end"] == pytest.approx(scale * 9.5, rel=0.15)
+    assert fires(check, run(loss=scale * falling(400, start=4, floor=1))) == []
+
+
 def test_the_mean_of_several_evaluation_sets_is_judged_and_stands_under_no_name_of_the_log():
     level = np.r_[np.linspace(4, 2, 20), np.full(20, 3.0)]
     (found,) = fires(check, run(wiki__loss=level, code__loss=level + 0.5))
