@@ -38,6 +38,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "lr-too-high": BLOWN_UP,
     "lr-too-low": ("convergence", "extreme-update-ratio", "worse-than-reference"),
     "lr-jump": ("divergence", "loss-spike"),
+    "resume-jump": ("step-rewind", "level-shift", "loss-spike", "divergence", "slow-drift"),
     "repeated-stretch": ("divergence", "slow-drift", "loss-spike", "level-shift"),
     "early-divergence": BLOWN_UP,
     "divergence": BLOWN_UP,
@@ -46,7 +47,6 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "growing-oscillation": ("slow-drift", "spikes", "gradient-spike"),
     "rising-instability": ("spikes", "gradient-spike"),
     "replayed-data": ("temporary-divergence", "level-shift", "loss-spike"),
-    "resume-jump": ("temporary-divergence", "step-rewind", "level-shift", "loss-spike", "oscillation", "slow-drift"),
     "epoch-boundary-spikes": ("periodic-spikes", "loss-spike", "spike-score", "gradient-spike"),
     "periodic-spikes": ("loss-spike", "spike-score", "gradient-spike"),
     "embedding-leads-spikes": ("loss-spike", "spike-score", "layer-imbalance"),
@@ -92,8 +92,13 @@ EARLIER_AT_WILL = {
     "accuracy-at-half",
     "truncated-responses",
 }
-BEHIND = {"repeated-stretch"}  # what these explain begins where they end
-LEADS_TO = {("non-finite-gradient", "loss-scale-collapse")}
+BEHIND = {"repeated-stretch", "resume-jump"}  # what these explain begins where they end
+LEADS_TO = {  # (effect, cause): judged with what the cause did to the curve, from whenever on
+    ("non-finite-gradient", "loss-scale-collapse"),
+    ("oscillation", "resume-jump"),
+    ("divergence", "resume-jump"),
+    ("oscillation", "repeated-stretch"),
+}
 
 
 def attribute(findings: Iterable[Finding], span: int) -> list[Finding]:

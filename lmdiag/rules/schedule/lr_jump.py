@@ -10,6 +10,7 @@ from lmdiag.stats.windows import median, rolling_median
 DECAYED = 0.7  # of the highest rate so far
 MOST = 0.1  # share of the records from which jumps are how this log is written
 RECORDS = 10
+SETTLED_RECORDS = 5
 SAME_CYCLE = 0.1  # by which cycles of planned restarts may differ from 1 or 2 times the one before
 COSTLY = 0.1  # of the run
 REBOUND_NATS, REBOUND_SHARE, ERRORS = 0.05, 0.02, 4.0
@@ -23,7 +24,7 @@ def check(run: Run, rates: Series, *, ratio: float = 1.5, share: float = 0.2) ->
     A rate that, having decayed, is suddenly higher again; or one that drops and climbs a second time.
 
     ## How it decides
-    Between two records the rate grows by `ratio` and by `share` of its peak, after it had been above half of the peak (or was resumed there) and fallen below 70% of its highest value.
+    Between two records the rate grows by `ratio` and by `share` of its peak, after it had been above half of the peak (or was resumed there) and fallen below 70% of its highest value, or had not risen for a tenth of the records.
     Or it halves at once and doubles again later. A warning where the loss rose by 0.05 nat, 2% and four standard errors and either the run was resumed
     at that step or it took a tenth of the run or more until the loss was back; else information, because restarts can be intended. Those of a cyclic
     schedule are: they start below a fifth of the peak, each cycle as long as the one before or twice as long, to a tenth.
@@ -100,7 +101,15 @@ def _jumps_up(lr: np.ndarray, restarts: np.ndarray, ratio: float, share: float) 
         return rows
     highest = np.maximum.accumulate(lr)[rows]
     past_warm_up = (highest >= HIGH_RATE * peak) | np.isin(rows, restarts)  # after a resume even far above the old peak
-    return rows[(lr[rows] < DECAYED * highest) & past_warm_up]
+    decayed = (lr[rows] < DECAYED * highest) & past_warm_up
+    return rows[decayed | _settled(lr, rows)]
+
+
+def _settled(lr: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Tell after which records the warm-up was over: for a tenth of the records, and five, the rate had not risen."""
+    width = max(SETTLED_RECORDS, len(lr) // 10)
+    rising = np.concatenate([[0], np.cumsum(lr[1:] > lr[:-1])])
+    return (rows >= width) & (rising[rows] == rising[np.maximum(rows - width, 0)])
 
 
 def _fresh_warm_ups(lr: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ BLOCKS = 20
 RISING = 0.75  # share of the blocks that stand above the one before
 LARGEST_STEP = 0.3  # share of the growth; a single jump is a longer sequence or a fragmented pool
 LOOK_AHEAD = 10  # times the run so far
-STILL_GROWING = 0.4  # growth of the second half over that of the first
+STILL_GROWING = 0.7  # growth of the second half over that of the first: a leak goes in a straight line
 LEAST_BYTES = 64 * 2**20
 GIB = 2**30
 DEVICES_GIB = (16, 24, 32, 40, 48, 80, 96, 141, 192, 288)  # of accelerators in use
@@ -25,7 +25,7 @@ def check(run: Run, memory: Series, *, smallest: float = 1.1, warning: float = 1
 
     ## How it decides
     Medians of 20 stretches, the first tenth left out. The last is `smallest` times the first or more, three quarters of the stretches rise, no single
-    step makes 30% of the growth, and the second half grows at least 40% as much as the first: what saturates is no leak. A warning from
+    step makes 30% of the growth, and the second half grows at least 70% as much as the first: what saturates is no leak. A warning from
     `warning` on, with 64 MiB at least.
 
     ## Why it matters

@@ -68,6 +68,15 @@ def test_a_second_warm_up_is_information():
     assert found.first_step == 201
 
 
+@pytest.mark.parametrize("factor", [2, 10, 100])
+def test_a_jump_of_a_constant_rate_is_found_however_far(factor):
+    lr = np.full(N, 1e-4)
+    lr[:20] *= np.linspace(0.05, 1, 20)
+    lr[250:] *= factor
+    (found,) = fires(check, run(loss=falling(N), lr=lr))
+    assert found.first_step == 251
+
+
 def test_restarts_are_one_finding():
     (found,) = fires(check, run(loss=falling(N), lr=np.tile(np.linspace(1e-3, 1e-5, 100), 4)))
     assert found.steps == (101, 201, 301)
@@ -79,6 +88,7 @@ def test_restarts_are_one_finding():
         cosine_lr(N),
         10.0 ** -(3 + np.arange(N) // 100),  # step decay
         np.r_[np.linspace(0, 1e-3, 5), np.full(N - 5, 1e-3)],  # a steep warm-up
+        np.r_[np.zeros(3), np.full(N - 3, 1e-3)],  # and one in one step
         np.tile([1e-3, 1e-4], N // 2),  # two groups in turn
         1e-3 * np.abs(np.sin(np.arange(N) / 20)),  # cyclic
     ],
