@@ -92,12 +92,14 @@ EARLIER_AT_WILL = {
     "accuracy-at-half",
     "truncated-responses",
 }
-BEHIND = {"repeated-stretch", "resume-jump"}  # what these explain begins where they end
+BEHIND = {"repeated-stretch", "resume-jump", "lr-jump"}  # what these explain begins where they end
 LEADS_TO = {  # (effect, cause): judged with what the cause did to the curve, from whenever on
     ("non-finite-gradient", "loss-scale-collapse"),
     ("oscillation", "resume-jump"),
     ("divergence", "resume-jump"),
     ("oscillation", "repeated-stretch"),
+    ("oscillation", "lr-jump"),
+    ("oscillation", "temporary-divergence"),
 }
 
 
