@@ -49,6 +49,7 @@ def check(run: Run, accuracies: Series, *, half: float = HALF) -> Findings:
         return
     step = int(accuracies.steps[first_lasting(values <= half + 0.1)])
     swapped = mean < 0.4
+    margin = run.value_at("reward_margin", run.last_step)
     yield Finding(
         f"{percent(mean).capitalize()} of the pairs are ranked rightly in the second half of the run: "
         f"{'fewer than by chance' if swapped else 'no more than by chance'}.",
@@ -59,7 +60,13 @@ def check(run: Run, accuracies: Series, *, half: float = HALF) -> Findings:
         (
             "Read ten pairs: is the chosen answer the better one? Below one half the columns may be swapped.",
             "Check that both answers differ after truncation and have the same template.",
-            f"If the loss falls all the same, the margin of {figure(run.value_at('reward_margin', run.last_step) or 0, 2)} comes from few pairs: look at them.",
+            *(
+                (
+                    f"If the loss falls all the same, the margin of {figure(margin, 2)} at the end comes from few pairs: look at them.",
+                )
+                if margin
+                else ()
+            ),
         ),
     )
 

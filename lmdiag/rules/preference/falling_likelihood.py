@@ -52,13 +52,15 @@ def check(run: Run, chosen: Series, *, fallen: float = FALLEN, collapsed: float 
     least = LEAST_OF_TOKEN if size < PER_TOKEN else LEAST
     if fall < max(fallen * size, least, 3 * moved.error):
         return
-    step = int(chosen.steps[first_lasting(values <= -(1 + fallen) * size)])
+    bar = -(1 + fallen) * size
+    step = int(chosen.steps[first_lasting(values <= bar)])
     gone = _silent(run)
     rejected = _rejected(run)
-    together = f" and of the rejected ones {rejected}" if rejected else ""
+    together = f"; that of the rejected ones went {rejected}" if rejected else ""
     said = "; the entropy is gone" if gone else ""
     yield Finding(
-        f"The log-probability of the preferred answers fell from {figure(-size, 3)} to {figure(moved.end, 3)}{together}, from {run.place(step)} on{said}.",
+        f"The log-probability of the preferred answers fell from {figure(-size, 3)} to {figure(moved.end, 3)}, mostly {figure(bar, 3)} or less from "
+        f"{run.place(step)} on{together}{said}.",
         step,
         int(chosen.steps[-1]),
         "chosen_logp",

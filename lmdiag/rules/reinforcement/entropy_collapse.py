@@ -52,12 +52,12 @@ def check(run: Run, entropies: Series, *, fallen_to: float = FALLEN_TO) -> Findi
     moved = course(values)
     if moved.start < LEAST or moved.end > max(fallen_to * moved.start, GONE):
         return
-    at = first_lasting(values <= max(2 * fallen_to * moved.start, GONE))
-    step = int(entropies.steps[at])
+    bar = max(2 * fallen_to * moved.start, GONE)
+    step = int(entropies.steps[first_lasting(values <= bar)])
     solved = _solves(run, step)
     reward = _reward(run)
     yield Finding(
-        f"The entropy fell from {figure(moved.start, 3)} to {figure(moved.end, 3)} nats per token, from {run.place(step)} on"
+        f"The entropy fell from {figure(moved.start, 3)} to {figure(moved.end, 3)} nats per token, mostly {figure(bar, 3)} or less from {run.place(step)} on"
         f"{reward}: the policy hardly varies its responses any more.",
         step,
         int(entropies.steps[-1]),
@@ -65,7 +65,7 @@ def check(run: Run, entropies: Series, *, fallen_to: float = FALLEN_TO) -> Findi
         {"start": moved.start, "end": moved.end, "share": moved.end / moved.start},
         (
             "Raise the upper clip range (clip-higher, 0.28), or add an entropy bonus of 0.001 to 0.01.",
-            f"Stop or resume before {run.place(step)}: {percent(1 - moved.end / moved.start)} of the entropy is gone.",
+            f"Stop or resume before {run.place(step)}: {percent(1 - moved.end / moved.start)} of the entropy is gone at the end.",
             "A lower learning rate, or a larger KL coefficient, slows the collapse.",
         ),
         Severity.INFO if solved and moved.end > GONE else Severity.WARNING,

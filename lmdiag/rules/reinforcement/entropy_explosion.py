@@ -53,8 +53,8 @@ def check(run: Run, entropies: Series, *, grown: float = GROWN, rise: float = RI
     rewards = run["reward"].finite.values if "reward" in run else np.empty(0)
     lost = len(rewards) >= 5 and course(rewards).falls
     yield Finding(
-        f"The entropy rose from {figure(moved.start, 3)} to {figure(float(levels.max()), 3)} nats per token, from "
-        f"{run.place(step)} on: the policy writes more and more at random.",
+        f"The entropy rose from {figure(moved.start, 3)} to a level of {figure(float(levels.max()), 3)} nats per token, and was above {figure(limit, 3)} by "
+        f"{run.place(step)}: the policy writes more and more at random.",
         step,
         int(entropies.steps[-1]),
         "entropy",

@@ -103,11 +103,15 @@ def _advice(run: Run, moved: Course, constant: bool) -> tuple[str, ...]:
     spread = _spread(run)
     said = []
     if constant:
-        said.append("Run the reward function on a few responses by hand: no response of the run earned anything else.")
+        said.append("Run the reward function on a few responses by hand: its mean is the same in every record.")
     if spread.get("zero_std_share", 0) > 0.5 or spread.get("reward_std") == 0:
         share = spread.get("zero_std_share")
-        most = f"{percent(share)} of the groups have" if share else "Most groups have"
-        said.append(f"{most} equal rewards, which give no gradient: mix in easier prompts, or sample more responses.")
+        most = (
+            f"{percent(share)} of the groups have equal rewards (median of the run)"
+            if share
+            else "Most groups have equal rewards"
+        )
+        said.append(f"{most} and give no gradient: mix in easier prompts, or sample more responses.")
     lr = run.value_at("lr", run.first_step + (run.last_step - run.first_step) // 2)
     if lr:
         said.append(f"If rewards differ within groups, raise the learning rate: it was {figure(lr, 3)} in the middle.")

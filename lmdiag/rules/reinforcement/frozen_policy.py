@@ -53,8 +53,8 @@ def check(run: Run, rewards: Series) -> Findings:
         values = np.abs(kl.finite.values[2:])
         still = float((values <= TINY).mean())
         if still >= NEARLY_ALL and not course(rewards.values).rises:
-            how = f"The divergence from the reference is 0 in {percent(still)} of the records"
-            yield _finding(run, kl, (kl.source_name and "kl") or "kl", how, {"zero_share": still})
+            how = f"The divergence from the reference is 0 to nine digits in {percent(still)} of the records from the third on"
+            yield _finding(run, kl, "kl" if "kl" in run else "sequence_kl", how, {"zero_share": still})
 
 
 def _differing(run: Run, norms: Series) -> Series | None:
@@ -86,7 +86,7 @@ def _finding(run: Run, seen: Series, metric: str, how: str, evidence: dict[str, 
         f"{how}: the policy never changes.",
         int(seen.steps[0]),
         int(seen.steps[-1]),
-        metric if metric in run else "reward",
+        metric,
         evidence,
         (
             "List the parameters with requires_grad, and check that the optimizer holds them: none of them moves.",

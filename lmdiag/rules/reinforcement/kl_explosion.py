@@ -61,11 +61,12 @@ def _judged(run: Run, name: str, divergence: Series, limit: float) -> Findings:
     bursts = values >= BURST * limit
     if levels.max() >= limit:
         first = int(short.steps[int(np.argmax(levels >= limit)) + width // 2])
-        yield _finding(run, name, divergence, first, f"reaches {figure(float(levels.max()), 3)} nats")
+        said = f"reaches a level of {figure(limit, 3)} nats{_per(name)} at {run.place(first)}, and of {figure(float(levels.max()), 3)} at its highest"
+        yield _finding(run, name, divergence, first, said)
     elif bursts.sum() >= max(BURSTS, BURST_SHARE * len(values)):
         first = int(divergence.steps[np.argmax(bursts)])
-        often = f"bursts {int(bursts.sum()):,} times, up to {figure(float(values.max()), 3)} nats"
-        yield _finding(run, name, divergence, first, often)
+        said = f"bursts {int(bursts.sum()):,} times, up to {figure(float(values.max()), 3)} nats{_per(name)}, first at {run.place(first)}"
+        yield _finding(run, name, divergence, first, said)
     elif levels.min() <= NEGATIVE[name]:
         at = int(divergence.steps[first_lasting(values <= NEGATIVE[name])])
         yield Finding(
@@ -102,7 +103,7 @@ def _finding(run: Run, name: str, divergence: Series, step: int, what: str) -> F
         else "0.01 to 0.05 to begin with"
     )
     return Finding(
-        f"The divergence from the reference {what}{_per(name)}, from {run.place(step)} on{beside}.",
+        f"The divergence from the reference {what}{beside}.",
         step,
         int(divergence.steps[-1]),
         name,

@@ -54,7 +54,7 @@ def check(run: Run, lengths: Series, *, grown: float = GROWN, shrunk: float = SH
     cut_off = float(np.median(cut[-max(3, len(cut) // 5) :])) if len(cut) else 0.0
     paid = "while the reward rises" if rises else "while the reward does not rise"
     yield Finding(
-        f"The responses went from {figure(moved.start, 3)} to {figure(moved.end, 3)} tokens, from {run.place(step)} on"
+        f"The responses went from {figure(moved.start, 3)} to {figure(moved.end, 3)} tokens, half of the way by {run.place(step)}"
         f"{f', {paid}' if len(rewards) else ''}{f'; {percent(cut_off)} are cut off at the end' if cut_off else ''}.",
         step,
         int(lengths.steps[-1]),

@@ -53,10 +53,13 @@ def check(run: Run, rewards: Series, *, most: float = MOST) -> Findings:
         return
     moved = course(rewards.values)
     solved = moved.rises and moved.end >= NEAR_BEST * moved.high > 0
-    step = int(spread.steps[first_lasting(equal >= most)])
-    what = "of the groups have equal rewards" if of_groups else "of the records have rewards without any spread"
+    step = int(spread.steps[min(first_lasting(equal >= most), len(equal) // 3)])
+    if of_groups:
+        said = f"{percent(share).capitalize()} of the groups have equal rewards (median of the last two thirds of the records), and {percent(most)} or more in most"
+    else:
+        said = f"{percent(share).capitalize()} of the last two thirds of the records have rewards without any spread, and so have most"
     yield Finding(
-        f"{percent(share).capitalize()} {what}, from {run.place(step)} on, at a reward of {figure(moved.end, 3)}: they give no "
+        f"{said} records from {run.place(step)} on, with a reward of {figure(moved.end, 3)} at the end: they give no "
         f"gradient{', for the task is solved' if solved else ''}.",
         step,
         int(spread.steps[-1]),

@@ -53,8 +53,8 @@ def check(run: Run, rewards: Series, *, lost: float = LOST) -> Findings:
     onset = top + first_lasting(values[top:] < moved.high - 0.5 * fall) if top < len(values) else top
     step, best = int(rewards.steps[min(onset, len(values) - 1)]), int(rewards.steps[min(top, len(values) - 1)])
     yield Finding(
-        f"The reward fell from {figure(moved.high, 3)} around {run.place(best)} to {figure(moved.end, 3)} and stays there, "
-        f"from {run.place(step)} on; it began at {figure(moved.start, 3)}.",
+        f"The reward fell from {figure(moved.high, 3)} around {run.place(best)} to {figure(moved.end, 3)}, half of the way by "
+        f"{run.place(step)}, and stays there; it began at {figure(moved.start, 3)}.",
         step,
         int(rewards.steps[-1]),
         "reward",

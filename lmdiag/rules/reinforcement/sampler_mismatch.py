@@ -54,11 +54,12 @@ def check(run: Run, _: Curve) -> Findings:
 
 def _finding(run: Run, name: str, series: Series) -> Finding:
     limit, what, unit = LARGEST[name]
-    late = float(median(series.values[-max(3, len(series) // 3) :]))
-    step = int(series.steps[first_lasting(np.asarray(series.values >= limit))])
+    last = series.values[-max(3, len(series) // 3) :]
+    late = float(median(last))
+    step = int(series.steps[min(first_lasting(np.asarray(series.values >= limit)), len(series) - len(last))])
     return Finding(
-        f"The {what} of the sampler and of the trainer differ by {figure(late, 3)}{f' {unit}' if unit else ''}, from "
-        f"{run.place(step)} on: the responses are not those of the policy that is trained.",
+        f"The {what} of the sampler and of the trainer differ by {figure(late, 3)}{f' {unit}' if unit else ''} (median of the last third of the records), by "
+        f"{figure(limit)} or more in most records from {run.place(step)} on: the responses are not those of the policy that is trained.",
         step,
         int(series.steps[-1]),
         name,

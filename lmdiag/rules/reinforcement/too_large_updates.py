@@ -59,14 +59,14 @@ def _found(run: Run, name: str, series: Series, limit: float) -> Finding | None:
     levels = rolling_median(series.values, width)
     if levels.max() < limit:
         return None
-    step = int(series.steps[int(np.argmax(levels >= limit)) + width // 2])
+    step, top = (int(series.steps[int(np.argmax(so)) + width // 2]) for so in (levels >= limit, levels))
     usual = float(median(series.values))
     if name == "clip_ratio":
         said = f"{percent(float(levels.max())).capitalize()} of the tokens are clipped"
     else:
         said = f"One update moves the policy by {figure(float(levels.max()), 3)} nats per token"
     return Finding(
-        f"{said} around {run.place(step)} ({figure(usual, 2)} over the run): the updates of the policy are too large.",
+        f"{said} around {run.place(top)} ({figure(usual, 2)}, the median of the run): the updates of the policy are too large.",
         step,
         int(series.steps[-1]),
         name,

@@ -11,6 +11,7 @@ from lmdiag.stats.course import course, first_lasting
 from lmdiag.stats.windows import median
 
 MOST = 0.5
+NEARLY = 0.8  # of that share: from there on it is said to be so
 REPEATED = 5  # records of exactly one mean length: that of a limit
 
 
@@ -50,7 +51,8 @@ def check(run: Run, _: Curve, *, most: float = MOST) -> Findings:
     if late < most:
         return
     moved = course(values)
-    step = int(cut.steps[first_lasting(values >= most * 0.8)])
+    bar = NEARLY * most
+    step = int(cut.steps[min(first_lasting(values >= bar), len(values) - len(last))])
     longest = "response_length_max" if "truncated_share" in run else "response_length"
     limit = run[longest].finite.values if longest in run else np.empty(0)
     cap = float(limit.max()) if len(limit) else 0.0
@@ -58,8 +60,15 @@ def check(run: Run, _: Curve, *, most: float = MOST) -> Findings:
     more = (
         f"Raise the limit{f' from {figure(cap)} to {figure(2 * cap)} tokens' if cap else ''} (max_completion_length)."
     )
+    if "truncated_share" in run:
+        said = (
+            f"{percent(late).capitalize()} of the responses are cut off at the limit{at_limit} (median of the last third of the records), and "
+            f"{percent(bar)} or more in most records"
+        )
+    else:
+        said = f"All responses are cut off at the limit{at_limit} in {percent(late)} of the last third of the records, and in most records"
     yield Finding(
-        f"{percent(late).capitalize()} of the responses are cut off at the limit{at_limit}, from {run.place(step)} on.",
+        f"{said} from {run.place(step)} on.",
         step,
         int(cut.steps[-1]),
         "truncated_share" if "truncated_share" in run else "response_length",
