@@ -29,13 +29,13 @@ def starts(case: Case, x: str) -> bool:
     r"(?:rose|crept up) from a median of <low> near <@low> to one of <high>(?: and stayed up, from| since) <@onset>"
 )
 def rose(case: Case, low: str, at_low: int, high: str, at_onset: int) -> bool:
-    """The level before the rise is the lowest of all of its width before the onset, and the other that of the end."""
+    """The level before the rise is the lowest of all of its width before the onset, and the other that of the end; it is named by its middle."""
     if at_onset != case.finding.first_step:
         return False
     series = case.subject.thinned(1000)
-    row = max(int(np.searchsorted(series.steps, at_low, side="right")) - 1, 0)
+    row = int(np.searchsorted(series.steps, at_low))
     lowest = lowest_windows(series.values, int(np.searchsorted(series.steps, at_onset)))
-    held = (spells(low, level) and start <= row < start + width for start, width, level in lowest)
+    held = (spells(low, level) and row == start + width // 2 for start, width, level in lowest)
     return any(held) and is_tail(series.values, high)
 
 
@@ -211,7 +211,7 @@ def measures(case: Case, at_there: int, at_loss: int) -> bool:
 @states(r"has risen since, from a level of <low> to <high>: by <more%>")
 def risen(case: Case, low: str, high: str, more: str) -> bool:
     seen = case.finding.evidence
-    near = case.values.min() <= seen["level_before"] <= case.values[0]
+    near = case.values.min() <= seen["level_before"] <= case.values[0] * (1 + 1e-9)
     share = seen["rise"] / seen["level_before"]
     return near and spells(low, seen["level_before"]) and spells(high, seen["end"]) and spells(more, share)
 
@@ -262,6 +262,11 @@ def last_three(case: Case, x: str) -> bool:
     return spells(x, float(np.median(values[-3:]) / scale))
 
 
+@states(r"more than the <bits> of random bytes")
+def random_bytes(case: Case, bits: str) -> bool:
+    return bits == "8"
+
+
 @states(r"\(medians: <own> and <other>\)")
 def both_medians(case: Case, own: str, other: str) -> bool:
     late = case.subject.steps >= case.finding.first_step
@@ -293,5 +298,5 @@ def hump(case: Case, low: str, high: str, first: str, top: str, at_back: int, sh
     of_run = (at_back - begins) / max(case.span, 1)
     told = spells(low, seen["level"]) and spells(high, seen["highest"]) and spells(share, of_run)
     row = int(np.searchsorted(case.subject.steps, tops))
-    near = (float(np.median(case.values[max(row - width, 0) : row + width + 1])) for width in range(21))
-    return places and told and any(spells(high, level) for level in near)
+    middles = (float(np.median(case.values[max(row - half, 0) : row + half + 1])) for half in range(1, 5))
+    return places and told and any(spells(high, level) for level in middles)
