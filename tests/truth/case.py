@@ -108,6 +108,11 @@ def cases(run: Run) -> Iterator[Case]:
     yield from (Case(run, finding) for finding in diagnose(run).findings)
 
 
+def own_start(case: Case, at: int) -> bool:
+    """Tell whether a step is the first of the finding."""
+    return at == case.finding.first_step
+
+
 def levels(values: np.ndarray, row: int) -> Iterator[tuple[int, float]]:
     """Yield the width and median of the windows that hold a row: centred there, ending or beginning there."""
     for width in range(1, max(4, len(values) // 3) + 1):

@@ -12,19 +12,15 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tests.truth.case import Case, levels, lowest_windows
-
-Meaning = Callable[[Case, float], bool]
+from tests.truth.courses import closing, opening
+from tests.truth.evidence_of_post_training import MEANINGS_OF_POST_TRAINING, Meaning, measured, same
 
 STATISTICS = frozenset(
-    "standard_errors standard_error rank_trend deviations mean_difference_in_sigma likeness spread amplitude amplitude_before band "
+    "standard_errors standard_error rank_trend trend_z deviations mean_difference_in_sigma likeness spread amplitude amplitude_before band "
     "band largest_gain promised_gain expected_gain noise sigma detection_limit improvement came_in_the_run drop drop_share growth "
     "jump loss_rise late_share gradient_growth difference allowed regular_share noise_scale_in_batches typical_excess excess "
     "guess gain share_of_the_level cost_steps times_its_noise recovery_records signs score step_size rise_share fall rebound rise crossings gap_before lost_s ratio largest_ratio gradient_ratio before_s usual_s share gain_of_metric at_boundaries".split()
 )
-
-
-def same(value: float, expected: float) -> bool:
-    return math.isclose(value, expected, rel_tol=1e-6, abs_tol=1e-12)
 
 
 def settled(case: Case, share: float = 0.1) -> np.ndarray:
@@ -38,6 +34,16 @@ def median_of(part: Callable[[Case], np.ndarray]) -> Meaning:
 def is_a_level(case: Case, value: float) -> bool:
     """A level is the median of some stretch of records, or one of them: it lies within what they reach."""
     return bool(case.values.min() <= value <= case.values.max())
+
+
+def first_records(case: Case, value: float) -> bool:
+    """It is the median of the first records, of up to five."""
+    return any(same(value, float(np.median(case.subject.thinned(1000).values[:k]))) for k in range(1, 6))
+
+
+def last_quarter(case: Case) -> float:
+    values = case.subject.thinned(1000).values
+    return float(np.median(values[-(len(values) // 4) :]))
 
 
 def evaluation(case: Case) -> np.ndarray:
@@ -73,7 +79,7 @@ def layer_medians(case: Case) -> list[float]:
     return [float(np.median(series.between(first, case.run.last_step).values)) for series in norms]
 
 
-MEANINGS: dict[str, Meaning] = {
+MEANINGS: dict[str, Meaning] = MEANINGS_OF_POST_TRAINING | {
     "early-divergence.before": lambda case, value: same(
         value, float(case.run.evaluation[1].finite.between(-1, case.finding.first_step - 1).values.min())
     ),
@@ -133,8 +139,9 @@ MEANINGS: dict[str, Meaning] = {
     "highest": lambda case, value: any(
         same(value, float(np.median(case.values[i : i + 3]))) for i in range(len(case.values) - 2)
     ),
-    "start": lambda case, value: any(
-        same(value, float(np.median(case.subject.thinned(1000).values[:k]))) for k in range(1, 6)
+    "start": first_records,
+    "not-learning.start": lambda case, value: (
+        same(value, opening(measured(case))) if case.finding.metric == "grad_norm" else first_records(case, value)
     ),
     "end": is_a_level,
     "level": is_a_level,
@@ -166,12 +173,10 @@ MEANINGS: dict[str, Meaning] = {
         same(value, float(np.mean(case.values[-k:]))) for k in range(1, max(4, len(case.values) // 5 + 1))
     ),
     "too-low-loss.end": median_of(lambda case: case.values[-max(3, len(case.values) // 10) :]),
-    "not-learning.end": median_of(
-        lambda case: case.subject.thinned(1000).values[-(len(case.subject.thinned(1000)) // 4) :]
+    "not-learning.end": lambda case, value: (
+        same(value, closing(measured(case))) if case.finding.metric == "grad_norm" else same(value, last_quarter(case))
     ),
-    "wrong-loss-scale.end": median_of(
-        lambda case: case.subject.thinned(1000).values[-(len(case.subject.thinned(1000)) // 4) :]
-    ),
+    "wrong-loss-scale.end": lambda case, value: same(value, last_quarter(case)),
     "worse-than-reference.level": median_of(lambda case: case.values[-max(3, len(case.values) // 10) :]),
     "plateau.level": median_of(
         lambda case: case.subject.thinned(1000).between(case.finding.first_step, case.finding.last_step).values

@@ -38,7 +38,7 @@ def parsed(written: str) -> float:
 def template(words: str) -> re.Pattern[str]:
     """Compile a statement: `<x>` stands for a number, `<x%>` for one of percent, `<@x>` for a place of the log."""
     words = re.sub(r"<@(\w+)>", lambda found: f"(?P<at_{found[1]}>{PLACE})", words)
-    words = re.sub(r"<(\w+)%>", lambda found: f"(?P<{found[1]}>{PLAIN}%|less than 1%|more than 99%)", words)
+    words = re.sub(r"<(\w+)%>", lambda found: f"(?P<{found[1]}>{PLAIN}%|[Ll]ess than 1%|[Mm]ore than 99%)", words)
     return re.compile(re.sub(r"(?<!\?P)<(\w+)>", lambda found: f"(?P<{found[1]}>{NUMBER})", words))
 
 
@@ -53,7 +53,7 @@ def spells(written: str, value: float) -> bool:
     if written.endswith("%"):
         shares = (f"{abs(value):,.{decimals}%}" for decimals in (0, 1, 2))
         limits = {"less than 1%": 0 < value < 0.005, "more than 99%": 0.995 <= value < 1}
-        return written in shares or limits.get(written, False)
+        return written in shares or limits.get(written.lower(), False)
     if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1000):
         return written in (f"{int(value):,}", f"{float(value)}")
     plain = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 1 else f"{value:.3g}"
@@ -63,3 +63,12 @@ def spells(written: str, value: float) -> bool:
 def any_spells(written: str, values: Iterable[float]) -> bool:
     """Tell whether one of the values may be written so."""
     return any(spells(written, value) for value in values)
+
+
+def rounds_to(written: str, value: float) -> bool:
+    """Tell whether a number is a value in two digits, as proposed settings are.
+
+    >>> rounds_to("460", 462.0), rounds_to("462", 462.0)
+    (True, False)
+    """
+    return written == figure(value, 2)

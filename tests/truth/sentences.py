@@ -13,14 +13,13 @@ from lmdiag.figures import duration, size
 from tests.truth.case import Case
 from tests.truth.numbers import Number, any_spells, numbers_in, parsed
 from tests.truth.statement import STATEMENTS, Check
-from tests.truth.statements import of_advice, of_counts, of_levels  # noqa: F401  they register what they know
+from tests.truth.statements import of_advice, of_counts, of_levels, of_post_training, of_preferences  # noqa: F401  they register
 
 # Numbers that no log decides: what is usual, what a format means, how much to change a setting.
 CONSTANTS = (
     "at 1.0 to begin with",
     "where about 0.001 is usual",
     "updates of 0.1% of the weights",
-    "the 8 of random bytes",
     "in the first 10% of the run",
     "99% of all norms",
     "(0.1 is usual with AdamW)",
@@ -32,6 +31,14 @@ CONSTANTS = (
     "still above 8 nats",
     "a multiple of ln 2",
     "ln 2, the loss",
+    "at temperature 1.",
+    "temperature 1, top_k 0 and top_p 1,",
+    "(clip-higher, 0.28)",
+    "an entropy bonus of 0.001 to 0.01",
+    "0.01 to 0.05",
+    "the gradient norm must not be 0.",
+    "moved by 0.05 nats per token (target_kl)",
+    "rpo_alpha 1, or an SFT term of 0.1 to 1",
     "masked (-100)",
     "is 0/0",
     "divided by ln 2",

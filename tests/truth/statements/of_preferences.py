@@ -1,0 +1,103 @@
+"""How margins, log-probabilities and accuracies went, where a policy is trained on preferences."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from lmdiag.figures import figure
+from tests.truth.case import Case, own_start
+from tests.truth.courses import closing, lasts_from, opening
+from tests.truth.numbers import rounds_to, spells
+from tests.truth.statement import states
+
+LN2 = math.log(2)
+
+
+@states(
+    r"The log-probability of the preferred answers fell from <a> to <b>, mostly <bar> or less from <@since> on(?:; that of the rejected ones went from <c> to <d>)?"
+)
+def likelihood_fell(case: Case, a: str, b: str, bar: str, at_since: int, c: str = "", d: str = "") -> bool:
+    """The start is the level of the first records, or the first record where that level is three times as far from 0."""
+    start, first, rejected = opening(case.subject), float(case.values[0]), case.series("rejected_logp")
+    start = first if 3 * first > start and first < 0 else start
+    limit = (1 + case.settings["fallen"]) * start
+    others = spells(c, float(rejected.values[0])) and spells(d, closing(rejected)) if c else len(rejected) < 5
+    return (
+        others
+        and a == figure(start, 3)
+        and b == figure(closing(case.subject), 3)
+        and bar == figure(limit, 3)
+        and own_start(case, at_since)
+        and at_since == lasts_from(case.subject, case.values <= limit)
+    )
+
+
+@states(r"Keep a checkpoint from before <@since>, and read", r"Read what the policy writes (?:after|at) <@since>")
+def before_it(case: Case, at_since: int) -> bool:
+    return own_start(case, at_since)
+
+
+@states(r"at the distance from the old policy around <@there> first")
+def look_there(case: Case, at_there: int) -> bool:
+    return own_start(case, at_there)
+
+
+@states(r"The margin is exactly <zero> in all <n> records(?: and the loss <loss>)?")
+def no_margin(case: Case, zero: str, n: str, loss: str = "") -> bool:
+    values = case.values
+    told = not loss or spells(loss, case.at("loss", case.run.last_step))
+    return zero == "0" and float(np.abs(values).max()) <= 1e-9 and spells(n, len(values)) and told
+
+
+@states(r"The margin between preferred and rejected answers goes from <a> to <b>:")
+def margin_went(case: Case, a: str, b: str) -> bool:
+    return spells(a, opening(case.subject)) and spells(b, closing(case.subject))
+
+
+@states(r"the loss stays at ln <two> \(<x> at the end\)", r"it stays at ln <two>, where nothing")
+def at_ln2(case: Case, two: str, x: str = "") -> bool:
+    end = closing(case.series("loss"))
+    return two == "2" and abs(end - LN2) <= case.settings["near"] and (not x or spells(x, end))
+
+
+@states(r"its peak is <x>; try <more>")
+def five_times(case: Case, x: str, more: str) -> bool:
+    peak = float(case.series("lr").values.max())
+    return spells(x, peak) and rounds_to(more, 5 * peak)
+
+
+@states(
+    r"^<share%> of the pairs are ranked rightly in the second half of the run: (?P<than>fewer|no more) than by chance"
+)
+def by_chance(case: Case, share: str, than: str) -> bool:
+    late = float(case.values[len(case.values) // 2 :].mean())
+    return spells(share, late) and (than == "fewer") == (late < 0.4)
+
+
+@states(r"the margin of <x> at the end comes")
+def last_margin(case: Case, x: str) -> bool:
+    return rounds_to(x, case.at("reward_margin", case.run.last_step))
+
+
+@states(
+    r"^<share%> of the pairs of \S+ are ranked rightly in the second half of the run, and <trained%> of the training pairs"
+)
+def by_heart(case: Case, share: str, trained: str) -> bool:
+    own, known = case.values, case.series("reward_accuracy").values
+    return spells(share, float(own[len(own) // 2 :].mean())) and spells(trained, float(known[len(known) // 2 :].mean()))
+
+
+@states(
+    r"^<trained%> of the training pairs are ranked rightly, and <share%> of those of [\w/-]+(?:, and the loss there went from <a> to <b>, above ln <two>)?:"
+)
+def swapped(case: Case, trained: str, share: str, a: str = "", b: str = "", two: str = "2") -> bool:
+    losses = case.series(case.finding.metric.rpartition("/")[0] + "/loss").values
+    above = spells(a, float(losses[0])) and spells(b, float(losses[-1])) and losses[-1] > LN2 if a else True
+    return (
+        above
+        and two == "2"
+        and spells(trained, closing(case.series("reward_accuracy")))
+        and spells(share, float(np.median(case.values[-3:])))
+    )
