@@ -69,7 +69,7 @@ def lower_lr(run: Run, step: int) -> Advice:
     place, now = run.place(step), figure(lr, 3)
     peak = float(np.nanmax(run["lr"].values[run["lr"].steps <= step]))
     if lr < HARMLESS or (not early and lr < LOW_RATE * peak):
-        decayed = "" if lr >= LOW_RATE * peak else f", down from {figure(peak, 3)}"
+        decayed = "" if lr >= LOW_RATE * peak else f", down from {figure(peak, 3)},"
         return Advice(f"Leave the learning rate: {now} at {place}{decayed} is too little to do this.", about="lr")
     if early and run.step_kind == "step" and _settled_below(run) is not None:
         return warm_up(run, 0)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tests.truth.case import Case
+from tests.truth.case import Case, own_start
 from tests.truth.numbers import parsed, spells
 from tests.truth.statement import states
 
@@ -65,6 +65,33 @@ def changed(case: Case, x: str = "", steps: str = "", limit: str = "") -> bool:
 @states(r"it was <rate> when this began, (?:as early as|at) <@rate>", r"had risen from [\d.e-]+ to <rate> by <@rate>")
 def rate_then(case: Case, rate: str, at_rate: int) -> bool:
     return spells(rate, case.at("lr", at_rate))
+
+
+@states(r"Divide the peak learning rate by <n>")
+def divided(case: Case, n: str) -> bool:
+    """What began in the first fifth of the run, or within twice its warm-up, asks for ten times less, else for three times less."""
+    rates, at = case.series("lr"), case.finding.first_step
+    warm_up = warmed_up_after(case) if len(rates) else 0
+    early = at - case.run.first_step <= max(0.2 * max(case.span, np.nan_to_num(case.header("max_steps"))), 2 * warm_up)
+    return n == ("10" if early and case.finding.rule != "not-learning" else "3")
+
+
+def warmed_up_after(case: Case) -> int:
+    rates = case.series("lr")
+    return int(rates.steps[np.argmax(rates.values >= 0.99 * rates.values.max())]) - case.run.first_step
+
+
+@states(r"Warm up over [\d,]+ \w+s instead of <present>")
+def warms_up_now(case: Case, present: str) -> bool:
+    return spells(present, warmed_up_after(case))
+
+
+@states(r"Leave the learning rate: <now> at <@there>(?:, down from <peak>,)? is too little")
+def left_alone(case: Case, now: str, at_there: int, peak: str = "") -> bool:
+    """Where it has decayed, its peak before is named."""
+    before = case.series("lr").between(case.run.first_step, at_there).values
+    there = own_start(case, at_there) and spells(now, float(before[-1]))
+    return there and (spells(peak, float(before.max())) if peak else before[-1] >= 0.2 * before.max())
 
 
 @states(
