@@ -9,7 +9,7 @@ import numpy as np
 from lmdiag.stats.limits import LONGEST
 from lmdiag.stats.noise import MEDIAN_ERROR, scatter
 from lmdiag.stats.trend import mann_kendall, total_gain
-from lmdiag.stats.windows import block_medians, median, quantile, rolling_median
+from lmdiag.stats.windows import block_medians, median, quantile, remembered, rolling_median
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Progress:
     high: float
 
 
+@remembered
 def progress(values: np.ndarray) -> Progress:
     """Return how far a curve of at least four finite values has come.
 

@@ -4,9 +4,9 @@ from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.loss_law import unexplained
 from lmdiag.run import Run, Series
-from lmdiag.stats.change import is_sharp, jump_at, level_shifts
+from lmdiag.stats.change import SHARP_ERRORS, is_sharp, jump_at, level_shifts
 from lmdiag.stats.limits import LONGEST
-from lmdiag.stats.noise import smoothing
+from lmdiag.stats.noise import median_difference_error, scatter, smoothing
 from lmdiag.stats.schedule import observed
 from lmdiag.stats.windows import median, medians_around, rolling_median
 
@@ -69,10 +69,12 @@ def check(run: Run, curve: Curve) -> Findings:
 
 
 def _steps_up(values: np.ndarray) -> bool:
-    """Tell whether the level is anywhere 3% higher than just before: without that no law needs to be fitted."""
+    """Tell whether the level is anywhere 3% and its noise higher than just before: without that no law needs to be fitted."""
     width = max(6, len(values) // 50)
     levels = rolling_median(values, width)
-    return bool((levels[width + 1 :] >= (1 + LEAST_SHARE) * levels[: -width - 1]).any())
+    noise = SHARP_ERRORS * median_difference_error(scatter(values), smoothing(values), width, width)
+    least = np.maximum(LEAST_SHARE * levels[: -width - 1], noise)
+    return bool((levels[width + 1 :] - levels[: -width - 1] >= least).any())
 
 
 def _dips(left: np.ndarray) -> list[tuple[int, int, float]]:
