@@ -47,9 +47,10 @@ def check(run: Run, memory: Series, *, smallest: float = 1.1, warning: float = 1
     if memory.values[0] <= 0:
         yield NotChecked("the memory starts at 0: it was not measured")
         return
-    levels, _ = block_medians(memory.values, BLOCKS)
+    levels, starts = block_medians(memory.values, BLOCKS)
+    middle = int(np.searchsorted(memory.steps[starts], (memory.steps[0] + memory.steps[-1]) / 2))
     growth = float(levels[-1] - levels[0])
-    if levels[-1] < smallest * levels[0] or not _steady(levels, growth):
+    if levels[-1] < smallest * levels[0] or not _steady(levels, growth, middle):
         return
     ratio, span = float(levels[-1] / levels[0]), float(memory.steps[-1] - memory.steps[0])
     per_step = growth / (span * (1 - 1 / BLOCKS))
@@ -65,9 +66,10 @@ def check(run: Run, memory: Series, *, smallest: float = 1.1, warning: float = 1
     )
 
 
-def _steady(levels: np.ndarray, growth: float) -> bool:
+def _steady(levels: np.ndarray, growth: float, middle: int) -> bool:
     rises = np.diff(levels)
-    first, second = levels[BLOCKS // 2] - levels[0], levels[-1] - levels[BLOCKS // 2]
+    middle = min(max(middle, 1), BLOCKS - 2)  # of the steps, which may be logged ever more rarely
+    first, second = levels[middle] - levels[0], levels[-1] - levels[middle]
     return bool(
         (rises > 0).mean() >= RISING and rises.max() < LARGEST_STEP * growth and second >= STILL_GROWING * first
     )
