@@ -26,7 +26,7 @@ EDGES = (0.04, 0.08, 0.16, 0.32, 0.64, 1.0)  # of the common range; before it th
 TAIL = 0.9
 LEVEL = 0.05  # one-sided; once for the tail, which decides, and once for all other windows together
 DRAWS = 400
-REWARDS = ("reward", "reward_margin", "reward_accuracy")  # higher is better, and they may be negative
+REWARDS = ("reward", "reward_margin", "reward_accuracy", "accuracy", "f1", "auc", "chosen_reward")  # higher is better
 RANGE = "range of the baselines, + is worse"
 
 Curve = tuple[np.ndarray, np.ndarray]  # positions and values

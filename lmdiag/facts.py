@@ -99,6 +99,23 @@ def put_fact(header: dict[str, Any], fact: str, value: Any) -> None:
         header.setdefault(fact, plain)
 
 
+def unsound(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts of a header that should be finite numbers and are none, such as DeepSpeed's `auto`: {name: value}.
+
+    >>> unsound({"max_steps": "auto", "grad_clip": 1.0, "warmup_steps": float("inf"), "model": {"vocab_size": "50k"}})
+    {'max_steps': 'auto', 'warmup_steps': inf, 'model.vocab_size': '50k'}
+    """
+    found = {}
+    for fact in (*SETTINGS, "bytes_per_token", "log_every"):
+        group, _, name = fact.rpartition(".")
+        held = config.get(group) if group else config
+        value = held.get(name) if isinstance(held, Mapping) else None
+        number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
+        if value is not None and not number:
+            found[fact] = value
+    return found
+
+
 def _positive(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None

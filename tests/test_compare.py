@@ -181,6 +181,14 @@ class TestRewards:
         assert found.verdict == "regression"
         assert 0.3 < found.tail.difference < 2.0
 
+    @pytest.mark.parametrize(("change", "verdict"), [(-0.1, "regression"), (0.1, "no-regression")])
+    def test_a_higher_accuracy_is_better(self, change, verdict):
+        scores = [0.3 + 0.4 * np.linspace(0, 1, 200) + np.random.default_rng(s).normal(0, 0.01, 200) for s in range(4)]
+        *baselines, candidate = [policy(200, s, accuracy=values) for s, values in enumerate(scores)]
+        candidate = policy(200, 3, accuracy=scores[3] + change * np.linspace(0, 1, 200))
+        (found,) = compare(baselines, candidate, metrics=["accuracy"])
+        assert found.verdict == verdict
+
     def test_preferences_are_compared_by_loss_and_margin(self):
         found = compare([pairs(200, seed) for seed in range(3)], pairs(200, 9))
         assert [one.metric for one in found] == ["loss", "val/loss", "reward_margin"]

@@ -14,6 +14,7 @@ from lmdiag.stats.windows import median
 
 LIKELIHOODS = ("causal-lm", "masked-lm", "classification")
 OFTEN = 0.1  # of the losses
+NEAR_ZERO = 1.0  # nats: a language model that is trained on begins above it, and so does one from scratch
 TASKS = ("causal-lm", "masked-lm", "classification", "reinforcement", "composite")
 REWARDS = re.compile(
     r"(^|/)(reward|reward_std|rewards?|kl|objective/kl|grpo_loss|advantages?)($|/|_mean$)|^(actor|critic)/|(^|/)(act|cri|actor|critic|policy|pg)_loss$"
@@ -55,13 +56,19 @@ def objective_and_method(raw: RawLog, series: Mapping[str, Series]) -> tuple[str
     strong = any(not _WEAK.search(name) for name in names if REWARDS.search(name)) or not _OF_POLICIES.isdisjoint(
         series
     )
-    if kind == REINFORCEMENT and (strong or told or task not in TASKS):
+    if kind == REINFORCEMENT and (strong or told or (task not in TASKS and _near_zero(series))):
         return "reinforcement", method
     if task in TASKS:
         return task, method if method and _fits(method, task) else OF_OBJECTIVE[task]
     if any(ADVERSARIES.search(name) for name in names) or _auxiliary_terms_dominate(raw, series):
         return "composite", "composite"
     return "causal-lm", method if kind == LANGUAGE_MODEL else "pretraining"
+
+
+def _near_zero(series: Mapping[str, Series]) -> bool:
+    """Tell whether a loss begins near 0, as that of a policy does beside its divergence, or there is none."""
+    losses = series["loss"].finite.values if "loss" in series else np.empty(0)
+    return not len(losses) or abs(float(losses[0])) < NEAR_ZERO
 
 
 def _fits(method: str, objective: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lmdiag.facts import unsound
 from lmdiag.gather.accounting import account_of
 from lmdiag.gather.arranged import Arranged
 from lmdiag.gather.objective import objective_and_method, signed_or
@@ -58,6 +59,8 @@ def gather(log: Arranged) -> Run:
             *notes,
             f"a gradient norm of -1 ({len(unmeasured)} times) was read as NaN: DeepSpeed and InternEvo write it so",
         )
+    config, doubts = _sound(_in_nats(raw.config))
+    notes = (*notes, *doubts)
     objective, method = objective_and_method(raw, series)
     objective = signed_or(objective, series)
     method = "composite" if objective == "signed" else method
@@ -69,7 +72,7 @@ def gather(log: Arranged) -> Run:
         source=raw.source or raw.name,
         format=raw.format,
         segments=segments,
-        config=_in_nats(raw.config),
+        config=config,
         events=raw.events,
         notes=(*notes, POLICY_LOSS) if "loss" in series and method in RISES and not raw.spans else notes,
         skipped=raw.skipped,
@@ -116,6 +119,20 @@ def _times_of_speeds(series: Mapping[str, Series]) -> dict[str, Series]:
 
 def _in_nats(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**config, "loss_unit": "nats", "converted_from": "bits"} if config.get("loss_unit") == "bits" else config
+
+
+def _sound(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[str]]:
+    """Return the facts of a header without those that should be numbers and are none, and what was left out."""
+    wrong = unsound(config)
+    if not wrong:
+        return config, []
+    kept = {name: value for name, value in config.items() if name not in wrong}
+    if isinstance(config.get("model"), Mapping):
+        kept["model"] = {k: v for k, v in config["model"].items() if f"model.{k}" not in wrong}
+    return kept, [
+        f"{fact} is {str(value)[:40]!r} in the header, which is no number: it was not used"
+        for fact, value in wrong.items()
+    ]
 
 
 def _order(
