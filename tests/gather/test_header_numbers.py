@@ -22,7 +22,7 @@ def read(header: dict):
 
 @pytest.mark.parametrize("value", ["auto", "10k", "Infinity", [1], True])
 def test_words_are_left_out_and_said_and_no_rule_fails(value):
-    run = read({name: value for name in NUMBERS} | {"model": {"vocab_size": value, "name": "gpt"}})
+    run = read(dict.fromkeys(NUMBERS, value) | {"model": {"vocab_size": value, "name": "gpt"}})
     assert set(NUMBERS).isdisjoint(run.config)
     assert run.config["model"] == {"name": "gpt"}
     assert any("max_steps is" in note and "was not used" in note for note in run.notes)

@@ -41,7 +41,7 @@ class Rise:
 
     @property
     def share(self) -> float:
-        return self.rise / self.low
+        return self.rise / max(self.low, 1e-300)
 
 
 @rule(family="generalization", needs=("evaluation",), severity=Severity.WARNING, min_points=3)

@@ -118,7 +118,7 @@ def _lost_at_once(run: Run, metric: str, losses: Series, schedule: Phases) -> li
         f" ({figure(first)} at first)" if best > first else ", worse than knowing only how often each token occurs"
     )
     finding = Finding(
-        f"The learning rate of {figure(rate, 3)} is too high: from {run.place(onset)} on the loss rose above its start "
+        f"The learning rate of {figure(rate, 3)} is too high: from {run.place(onset)} on the loss rose, to above its start "
         f"({figure(losses.values[0])}), and no later evaluation is below {figure(best)}{held_against}; the weights grew "
         f"{figure(grown, 2)}-fold.",
         onset,

@@ -44,6 +44,9 @@ def check(
         yield too_few(len(rates), "finite learning rates", 5)
         return
     peak = float(rates.values.max())
+    if rates.values.min() < 0:
+        yield NotChecked("learning rates below 0 are logged: they are something else")
+        return
     if peak <= 0:
         yield _all_zero(curve.series.values, rates)
         return

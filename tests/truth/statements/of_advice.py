@@ -115,7 +115,7 @@ def usual_update(case: Case, usual: str) -> bool:
     return usual in ("0.8%", "0.008", "0.001 to 0.01")
 
 
-@states(r"rose above its start \(<x>\)")
+@states(r"rose, to above its start \(<x>\)")
 def start(case: Case, x: str) -> bool:
     return spells(x, float(case.series("loss").values[0]))
 
