@@ -7,6 +7,7 @@ from lmdiag.finding import BEGINS_LATER, Finding, Findings, NotChecked, Severity
 from lmdiag.run import Run, Series
 from lmdiag.stats.course import course, first_lasting
 from lmdiag.stats.phases import holds_start
+from lmdiag.stats.units import of_density
 
 FALLEN_TO = 0.1  # of its start
 GONE = 0.02  # nats
@@ -43,7 +44,7 @@ def check(run: Run, entropies: Series, *, fallen_to: float = FALLEN_TO) -> Findi
     if len(values) < 10:
         yield too_few(len(values), "finite entropies", 10)
         return
-    if values.min() < 0:
+    if of_density(values):
         yield NotChecked("the entropy is negative: it is that of a density, or its loss")
         return
     if not holds_start(entropies.steps):

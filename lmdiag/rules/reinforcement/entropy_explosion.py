@@ -8,6 +8,7 @@ from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_fe
 from lmdiag.run import Run, Series
 from lmdiag.stats.course import course
 from lmdiag.stats.limits import LONGEST
+from lmdiag.stats.units import of_density
 from lmdiag.stats.windows import rolling_median
 
 GROWN, RISE = 3.0, 1.0  # times its start, nats per token
@@ -40,7 +41,7 @@ def check(run: Run, entropies: Series, *, grown: float = GROWN, rise: float = RI
     if len(values) < 10:
         yield too_few(len(values), "finite entropies", 10)
         return
-    if values.min() < 0:
+    if of_density(values):
         yield NotChecked("the entropy is negative: it is that of a density, or its loss")
         return
     moved, short = course(values), entropies.thinned(LONGEST)

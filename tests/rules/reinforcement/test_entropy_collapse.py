@@ -29,3 +29,8 @@ def test_silent_on_the_usual_decline():
 
 def test_refuses_entropies_below_zero():
     assert [type(said) for said in check.look(policy(entropy=np.linspace(1, -3, 100)))] == [NotChecked]
+
+
+def test_rounding_below_zero_hides_nothing():
+    entropy = np.r_[np.ones(30), np.zeros(69), -1e-9]
+    assert len(fires(check, policy(entropy=entropy))) == 1

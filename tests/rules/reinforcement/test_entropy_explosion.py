@@ -18,3 +18,9 @@ def test_fires_and_is_an_error_where_the_reward_falls():
 def test_silent_on_a_moderate_rise():
     assert fires(check, policy(entropy=np.linspace(0.5, 1.2, 100))) == []
     assert fires(check, policy()) == []
+
+
+def test_rounding_below_zero_hides_nothing():
+    entropy = levels((0.5, 60), (6.0, 40))
+    entropy[5] = -1e-9
+    assert len(fires(check, policy(entropy=entropy))) == 1
