@@ -21,14 +21,14 @@ def check(run: Run, rewards: Series) -> Findings:
 
     ## How it decides
     The gradient norm is exactly 0 in nine of ten records in which the responses of a group have different rewards. Or the divergence from the reference
-    is 0 (to 1e-9 nats) in nine of ten records from the third on while rewards differ and their mean does not rise.
+    is 0 (to 1e-9 nats) in nine of ten records from the third on while rewards differ and their mean does not rise, and the median gradient norm is not above 0.
 
     ## Why it matters
     Nothing was learned, and nothing of what the log says about rewards is due to training.
 
     ## False alarms it avoids
     A gradient of 0 because all rewards of a group are equal (`no-group-signal`), or because there are none; a divergence that is written as 0 where there is no
-    reference, while the reward rises; a learning rate of 0 (`zero-lr`).
+    reference, while the reward rises, or that a few decimals round to 0; a learning rate of 0 (`zero-lr`).
 
     ## What to try
     Count the parameters with requires_grad, and compare a weight before and after one step. With adapters and gradient checkpointing, call
@@ -49,7 +49,7 @@ def check(run: Run, rewards: Series) -> Findings:
         share = float((differing.values == 0).mean())
         how = f"The gradient norm is exactly 0 in {percent(share)} of the records whose rewards differ"
         yield _finding(run, differing, "grad_norm", how, {"zero_share": share})
-    elif kl is not None and len(kl.finite) >= 8 and _any_differ(run, rewards):
+    elif kl is not None and len(kl.finite) >= 8 and _any_differ(run, rewards) and not _moves(norms, kl):
         values = np.abs(kl.finite.values[2:])
         still = float((values <= TINY).mean())
         if still >= NEARLY_ALL and not course(rewards.values).rises:
@@ -69,6 +69,13 @@ def _differing(run: Run, norms: Series) -> Series | None:
         some = equal.steps[equal.values < 1]
         norms = norms.at(np.isin(norms.steps, some))
     return norms
+
+
+def _moves(norms: Series | None, kl: Series) -> bool:
+    """Tell whether gradients speak against a divergence of 0, or its few decimals hide what it is."""
+    pushed = norms is not None and len(norms.finite) > 0 and float(median(norms.finite.values)) > 0
+    hidden = bool(kl.finite.values.any()) and kl.rounding > TINY
+    return pushed or hidden
 
 
 def _any_differ(run: Run, rewards: Series) -> bool:

@@ -15,7 +15,7 @@ def test_fires_on_gradients_of_zero_where_rewards_differ():
 
 
 def test_fires_on_a_divergence_of_zero_where_the_reward_does_not_rise():
-    (found,) = fires(check, policy(kl=np.zeros(100), reward=levels((0.3, 100), seed=3)))
+    (found,) = fires(check, policy(kl=np.zeros(100), reward=levels((0.3, 100), seed=3), grad_norm=None))
     assert "divergence from the reference is 0" in found.message
 
 
@@ -28,3 +28,7 @@ def test_silent_on_equal_rewards_without_a_reference_and_on_healthy_runs():
 def test_silent_where_no_reward_differs():
     constant = policy(kl=np.zeros(100), reward=np.zeros(100), reward_std=np.zeros(100))
     assert fires(check, constant) == []
+
+
+def test_a_gradient_refutes_a_divergence_that_is_rounded_to_zero():
+    assert fires(check, policy(kl=np.zeros(100), reward=levels((0.3, 100), seed=3))) == []
