@@ -8,8 +8,12 @@ from lmdiag.run import Run, Series
 
 WATCHED = (
     "reward kl sequence_kl update_kl entropy policy_loss value_loss value_grad_norm advantage importance_ratio reward_margin chosen_reward rejected_reward "
-    "chosen_logp rejected_logp"
+    "chosen_logp rejected_logp logp_mismatch prob_mismatch mismatch_kl explained_variance reward_std"
 ).split()
+UNDEFINED = (
+    "explained_variance",
+    "reward_std",
+)  # 0/0 where all returns are equal, or a group has one response: never an error
 LASTING = 3  # records, or all to the end
 
 
@@ -21,7 +25,7 @@ def check(run: Run, _: Curve) -> Findings:
     Values that are not finite in what preference and reinforcement runs measure beside their loss.
 
     ## How it decides
-    Three such records of one metric, or all to the end, are an error; fewer are a warning.
+    Three such records of one metric, or all to the end, are an error; fewer are a warning, and so are an explained variance or a spread of rewards, which are 0/0 where nothing varies.
 
     ## Why it matters
     Trainers replace a loss that is not finite by 0, or leave it out of the mean: the loss looks sound, and what it is made of does not.
@@ -41,7 +45,9 @@ def check(run: Run, _: Curve) -> Findings:
     bad = {name: run[name] for name in WATCHED if name in run and not np.isfinite(run[name].values).all()}
     if not bad:
         return
-    first = min(bad, key=lambda name: int(bad[name].steps[np.argmax(~np.isfinite(bad[name].values))]))
+    first = min(
+        bad, key=lambda name: (name in UNDEFINED, int(bad[name].steps[np.argmax(~np.isfinite(bad[name].values))]))
+    )
     yield _finding(run, first, bad[first], [name for name in bad if name != first])
 
 
@@ -49,7 +55,7 @@ def _finding(run: Run, name: str, series: Series, others: list[str]) -> Finding:
     wrong = ~np.isfinite(series.values)
     step, last = int(series.steps[wrong][0]), int(series.steps[wrong][-1])
     to_the_end = bool(wrong[int(np.argmax(wrong)) :].all()) and len(wrong) > 1
-    lasting = int(wrong.sum()) >= LASTING or (to_the_end and not run.unfinished)
+    lasting = name not in UNDEFINED and (int(wrong.sum()) >= LASTING or (to_the_end and not run.unfinished))
     beside = f"; so {'is' if len(others) == 1 else 'are'} {', '.join(others)}" if others else ""
     until = " and stays so" if to_the_end and int(wrong.sum()) > 1 else ""
     return Finding(

@@ -30,3 +30,11 @@ def test_margins_count_too():
 def test_silent_on_healthy_runs_and_refuses_others():
     assert fires(check, policy()) == []
     assert [type(said) for said in check.look(run(loss=falling(50), kl=np.full(50, np.nan)))] == [NotChecked]
+
+
+def test_measures_that_may_be_undefined_are_a_warning_and_mismatches_an_error():
+    nan = np.full(100, np.nan)
+    (found,) = fires(check, policy(explained_variance=nan))
+    assert (found.severity, found.metric) == (Severity.WARNING, "explained_variance")
+    (found,) = fires(check, policy(explained_variance=nan, logp_mismatch=np.r_[np.ones(60), np.full(40, np.inf)]))
+    assert (found.severity, found.metric) == (Severity.ERROR, "logp_mismatch")
