@@ -25,8 +25,8 @@ MADE = [
     ("flat-reward", policy(40, reward=np.zeros(40), zero_std_share=np.ones(40))),
     ("frozen-policy", policy(grad_norm=np.zeros(100))),
     ("frozen-policy", policy(grad_norm=np.r_[np.zeros(96), np.ones(4)])),
-    ("frozen-policy", policy(kl=np.r_[0.1, 0.2, np.zeros(98)], reward=FLAT)),
-    ("frozen-policy", policy(kl=None, sequence_kl=np.r_[np.zeros(95), np.ones(5)], reward=FLAT)),
+    ("frozen-policy", policy(kl=np.r_[0.1, 0.2, np.zeros(98)], reward=FLAT, grad_norm=None)),
+    ("frozen-policy", policy(kl=None, sequence_kl=np.r_[np.zeros(95), np.ones(5)], reward=FLAT, grad_norm=None)),
     ("kl-explosion", policy(kl=levels((0.1, 50), (6.0, 50)), reward=FLAT, kl_coef=np.full(100, 0.001))),
     ("kl-explosion", policy(kl=np.where(np.isin(np.arange(100), (30, 50, 70)), 412.0, 0.05))),
     ("kl-explosion", policy(kl=None, sequence_kl=levels((10, 50), (120, 50), noise=1))),
@@ -83,7 +83,8 @@ MADE = [
     ("flat-margin", pairs(reward_margin=np.zeros(100), loss=np.full(100, LN2))),
     ("flat-margin", pairs(loss=np.linspace(LN2, LN2 - 0.003, 40), n=40, **LOSSES_ALONE)),
     ("flat-margin", pairs(loss=levels((0.75, 40), seed=4), n=40, **LOSSES_ALONE)),
-    ("missing-answers", pairs(chosen_logp=None)),
+    ("flat-margin", pairs(loss=np.ones(40), n=40, **LOSSES_ALONE)),
+    ("missing-answers", pairs(chosen_logp=None, reward_margin=None, reward_accuracy=None)),
     (
         "swapped-pairs",
         pairs(

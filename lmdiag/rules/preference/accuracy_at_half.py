@@ -16,14 +16,14 @@ def check(run: Run, accuracies: Series, *, half: float = HALF) -> Findings:
     """Preferred answers are ranked no better than by chance.
 
     ## What it looks for
-    A share of rightly ranked pairs that stays at or below one half.
+    A share of correctly ranked pairs that stays at or below one half.
 
     ## How it decides
     Median and mean of the accuracies of the second half of the records are `half` or less and do not rise. An evaluation whose accuracy ends at 0.6 or more silences it. Or,
     from five evaluations on, the mean accuracy of the second half of them is 0.55 or less and 0.1 below that of the training.
 
     ## Why it matters
-    A coin ranks half of the pairs rightly. A model that does no better has learned nothing of the preferences, or the labels say nothing.
+    A coin ranks half of the pairs correctly. A model that does no better has learned nothing of the preferences, or the labels say nothing.
 
     ## False alarms it avoids
     The first half of the run, where the accuracy of DPO is 0 (ties count as wrong) or one half by construction; few records.
@@ -51,7 +51,7 @@ def check(run: Run, accuracies: Series, *, half: float = HALF) -> Findings:
     swapped = mean < 0.4
     margin = run.value_at("reward_margin", run.last_step)
     yield Finding(
-        f"{percent(mean).capitalize()} of the pairs are ranked rightly in the second half of the run: "
+        f"{percent(mean).capitalize()} of the pairs are ranked correctly in the second half of the run: "
         f"{'fewer than by chance' if swapped else 'no more than by chance'}.",
         step,
         int(accuracies.steps[-1]),
@@ -81,7 +81,7 @@ def _only_trained(run: Run, trained: float) -> Findings:
         level = float(late.mean())
         if SWAPPED < level <= NO_BETTER and trained >= level + GAP:
             yield Finding(
-                f"{percent(level).capitalize()} of the pairs of {name.rpartition('/')[0]} are ranked rightly in the second half of the run, and "
+                f"{percent(level).capitalize()} of the pairs of {name.rpartition('/')[0]} are ranked correctly in the second half of the run, and "
                 f"{percent(trained)} of the training pairs: they are learned by heart, and nothing of them carries over.",
                 int(series.steps[0]),
                 int(series.steps[-1]),

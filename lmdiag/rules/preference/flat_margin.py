@@ -79,13 +79,18 @@ def _by_loss(run: Run, curve: Curve, near: float) -> Findings:
         return
     stays = "stays at ln 2, where nothing is preferred" if still else "does not fall"
     yield Finding(
-        f"The loss of the preferences goes from {figure(loss.start, 4)} to {figure(loss.end, 4)}: it {stays}.",
+        f"The loss of the preferences {_went(loss, 4)}: it {stays}.",
         int(losses.steps[0]),
         int(losses.steps[-1]),
         metric,
         {"start": loss.start, "end": loss.end, "trend_z": loss.trend},
         _advice(run),
     )
+
+
+def _went(moved: Course, digits: int) -> str:
+    start, end = figure(moved.start, digits), figure(moved.end, digits)
+    return f"is {start} at the start and at the end" if start == end else f"goes from {start} to {end}"
 
 
 def _at_ln2(run: Run, loss: Course | None, near: float) -> bool:
@@ -126,7 +131,7 @@ def _finding(run: Run, margins: Series, moved: Course, loss: Course | None, stil
         evidence["accuracy"] = float(median(accuracy[-max(3, len(accuracy) // 5) :]))
     why = f"the loss stays at ln 2 ({figure(loss.end, 4)} at the end)" if still and loss else "it does not grow"
     return Finding(
-        f"The margin between preferred and rejected answers goes from {figure(moved.start, 3)} to {figure(moved.end, 3)}: {why}.",
+        f"The margin between preferred and rejected answers {_went(moved, 3)}: {why}.",
         int(margins.steps[0]),
         int(margins.steps[-1]),
         "reward_margin",

@@ -17,7 +17,7 @@ def check(run: Run, accuracies: Series, *, wrong: float = WRONG, right: float = 
     """Pairs of the training and of the evaluation are ordered the opposite way.
 
     ## What it looks for
-    Training that ranks its pairs rightly, beside an evaluation that ranks nearly all of its pairs wrongly.
+    Training that ranks its pairs correctly, beside an evaluation that ranks nearly all of its pairs the wrong way.
 
     ## How it decides
     The median accuracy of the last three evaluations is `wrong` or less, that of the last fifth of the training records `right` or more.
@@ -63,10 +63,10 @@ def _finding(run: Run, name: str, series: Series, level: float, trained: float) 
     split = name.rpartition("/")[0]
     loss = run.series.get(f"{split}/loss")
     worse = ""
-    if loss is not None and len(loss.finite) >= 2 and loss.finite.values[-1] > LN2:
-        worse = f", and the loss there went from {figure(float(loss.finite.values[0]), 3)} to {figure(float(loss.finite.values[-1]), 3)}, above ln 2"
+    if loss is not None and len(loss.finite) >= 2 and loss.finite.values[-1] > max(LN2, loss.finite.values[0]):
+        worse = f", and the evaluation loss rose from {figure(float(loss.finite.values[0]), 3)} to {figure(float(loss.finite.values[-1]), 3)}, above ln 2"
     return Finding(
-        f"{percent(trained).capitalize()} of the training pairs are ranked rightly, and {percent(level)} of those of {split}{worse}: "
+        f"{percent(trained).capitalize()} of the training pairs are ranked correctly, and {percent(level)} of those of {split}{worse}: "
         "one of the two sets has its answers swapped.",
         int(series.steps[0]),
         int(series.steps[-1]),

@@ -62,3 +62,8 @@ def test_a_log_of_losses_alone_is_judged_by_them():
     assert "does not fall" in found.message
     for seed in range(10):
         assert fires(check, pairs(seed=seed, **alone)) == []
+
+
+def test_equal_ends_are_said_once():
+    (found,) = fires(check, pairs(loss=np.ones(100), reward_margin=None))
+    assert found.message == "The loss of the preferences is 1 at the start and at the end: it does not fall."

@@ -12,7 +12,7 @@ def test_fires_where_the_evaluation_learns_the_opposite():
         val__reward_accuracy=series([0.3, 0.1, 0.05, 0.02], every=25), val__loss=series([0.9, 1.1, 1.4, 1.8], every=25)
     )
     (found,) = fires(check, made)
-    assert "the loss there went from 0.9 to 1.8, above ln 2" in found.message
+    assert "the evaluation loss rose from 0.9 to 1.8, above ln 2" in found.message
 
 
 def test_silent_at_one_half_and_without_evaluations():

@@ -27,10 +27,14 @@ def no_gradient(case: Case, zero: str) -> bool:
     return zero == "0" and not case.series("grad_norm").values.any()
 
 
-@states(r"and the loss goes from <a> to <b>\.", r"The loss of the preferences goes from <a> to <b>:")
-def loss_went(case: Case, a: str, b: str) -> bool:
+@states(
+    r"and the loss goes from <a> to <b>\.",
+    r"The loss of the preferences goes from <a> to <b>:",
+    r"The loss of the preferences is <a> at the start and at the end:",
+)
+def loss_went(case: Case, a: str, b: str = "") -> bool:
     losses = case.run.curve[1].finite
-    return spells(a, opening(losses)) and spells(b, closing(losses))
+    return spells(a, opening(losses)) and spells(b or a, closing(losses))
 
 
 @states(r"The reward is <x> in every record\.")

@@ -51,9 +51,12 @@ def no_margin(case: Case, zero: str, n: str, loss: str = "") -> bool:
     return zero == "0" and float(np.abs(values).max()) <= 1e-9 and spells(n, len(values)) and told
 
 
-@states(r"The margin between preferred and rejected answers goes from <a> to <b>:")
-def margin_went(case: Case, a: str, b: str) -> bool:
-    return spells(a, opening(case.subject)) and spells(b, closing(case.subject))
+@states(
+    r"The margin between preferred and rejected answers goes from <a> to <b>:",
+    r"The margin between preferred and rejected answers is <a> at the start and at the end:",
+)
+def margin_went(case: Case, a: str, b: str = "") -> bool:
+    return spells(a, opening(case.subject)) and spells(b or a, closing(case.subject))
 
 
 @states(r"the loss stays at ln <two> \(<x> at the end\)", r"it stays at ln <two>, where nothing")
@@ -69,7 +72,7 @@ def five_times(case: Case, x: str, more: str) -> bool:
 
 
 @states(
-    r"^<share%> of the pairs are ranked rightly in the second half of the run: (?P<than>fewer|no more) than by chance"
+    r"^<share%> of the pairs are ranked correctly in the second half of the run: (?P<than>fewer|no more) than by chance"
 )
 def by_chance(case: Case, share: str, than: str) -> bool:
     late = float(case.values[len(case.values) // 2 :].mean())
@@ -82,7 +85,7 @@ def last_margin(case: Case, x: str) -> bool:
 
 
 @states(
-    r"^<share%> of the pairs of \S+ are ranked rightly in the second half of the run, and <trained%> of the training pairs"
+    r"^<share%> of the pairs of \S+ are ranked correctly in the second half of the run, and <trained%> of the training pairs"
 )
 def by_heart(case: Case, share: str, trained: str) -> bool:
     own, known = case.values, case.series("reward_accuracy").values
@@ -90,11 +93,13 @@ def by_heart(case: Case, share: str, trained: str) -> bool:
 
 
 @states(
-    r"^<trained%> of the training pairs are ranked rightly, and <share%> of those of [\w/-]+(?:, and the loss there went from <a> to <b>, above ln <two>)?:"
+    r"^<trained%> of the training pairs are ranked correctly, and <share%> of those of [\w/-]+(?:, and the evaluation loss rose from <a> to <b>, above ln <two>)?:"
 )
 def swapped(case: Case, trained: str, share: str, a: str = "", b: str = "", two: str = "2") -> bool:
     losses = case.series(case.finding.metric.rpartition("/")[0] + "/loss").values
-    above = spells(a, float(losses[0])) and spells(b, float(losses[-1])) and losses[-1] > LN2 if a else True
+    above = (
+        spells(a, float(losses[0])) and spells(b, float(losses[-1])) and losses[-1] > max(LN2, losses[0]) if a else True
+    )
     return (
         above
         and two == "2"
