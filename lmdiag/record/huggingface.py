@@ -26,6 +26,7 @@ from transformers import Trainer, TrainerCallback
 
 from lmdiag.record.gradients import GradientStatistics
 from lmdiag.record.judge import Judge
+from lmdiag.record.splits import numbers
 from lmdiag.record.writer import RunLogger
 
 _OWN = {
@@ -167,9 +168,7 @@ class LmdiagCallback(TrainerCallback):
         self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **objects: Any
     ) -> None:
         """Keep what other callbacks and trainers log beside the usual, and the loss where no training step was seen."""
-        training = {
-            k: v for k, v in (logs or {}).items() if isinstance(v, int | float) and not k.startswith(("eval_", "test_"))
-        }
+        training = numbers({k: v for k, v in (logs or {}).items() if not k.startswith(("eval_", "test_"))})
         if self.log is None or "train_loss" in training:  # the summary at the end
             return
         own = _OWN | {"num_tokens"} if self._tokens else _OWN
@@ -185,7 +184,7 @@ class LmdiagCallback(TrainerCallback):
     ) -> None:
         if self.log is not None and metrics:
             for split, found in _evaluations(metrics).items():
-                self.log.eval(state.global_step, split=split, **found)
+                self.log.eval(state.global_step, split=split, **numbers(found))
         self._ended = time.perf_counter()
 
     def on_save(self, args: Any, state: Any, control: Any, **objects: Any) -> None:

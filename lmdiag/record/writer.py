@@ -107,7 +107,7 @@ class RunLogger:
         if run_id and run_id != held["run_id"]:
             raise LogInUse(f"{self.path} holds the run {held['run_id']}, not {run_id}. Choose another file name.")
 
-    def step(self, step: int, **metrics: Any) -> None:
+    def step(self, /, step: int, **metrics: Any) -> None:
         """Record what was measured at a step of training: `loss`, `lr`, `grad_norm`, …, `layers={name: {…}}`.
 
         `step` counts the optimizer updates completed when the values were measured: 1 after the first.
@@ -115,7 +115,7 @@ class RunLogger:
         self.last_step = step
         self._append({"type": "step", "step": step, "time": self._time(), **metrics})
 
-    def eval(self, step: int, split: str = "val", **metrics: Any) -> None:
+    def eval(self, /, step: int, split: str = "val", **metrics: Any) -> None:
         """Record an evaluation: `loss` in nats per token, `accuracy`, `n_tokens`, … on the set named `split`."""
         self._append({"type": "eval", "step": step, "split": split, "time": self._time(), **metrics})
 

@@ -59,3 +59,12 @@ def test_a_run_is_continued_where_asked(tmp_path):
         accelerator.log({"loss": 1.0}, step=step)
         accelerator.end_training()
     assert [r.get("resumed_from_step") for r in records(path, "run")] == [None, 1]
+
+
+def test_names_that_the_log_uses_itself_stop_nothing(tmp_path):
+    path = tmp_path / "a.jsonl"
+    accelerator = started(path)
+    accelerator.log({"loss": 1.0, "step": 7, "self": 2.0, "eval_step": 7, "eval_loss": 0.5}, step=3)
+    (step,), (evaluation,) = records(path, "step"), records(path, "eval")
+    assert (step["step"], step["loss"], step["self"]) == (3, 1.0, 2.0)
+    assert (evaluation["step"], evaluation["loss"]) == (3, 0.5)

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -208,6 +209,22 @@ class RewardTrainer(Distance):
 
 
 class FasterRewardTrainer(RewardTrainer): ...
+
+
+def test_names_that_the_log_uses_itself_and_numbers_of_other_libraries(tmp_path):
+    class Logs(transformers.TrainerCallback):
+        def on_step_end(self, args, state, control, **objects):
+            if state.global_step == 2:
+                trained.log({"step": 7, "self": 1, "reward": np.float32(0.5), "kl": torch.tensor(0.25)})
+                trained.callback_handler.on_evaluate(args, state, control, {"eval_loss": 1.5, "eval_step": 7})
+
+    path = tmp_path / "a.jsonl"
+    trained = trainer(tmp_path, LmdiagCallback(path), Logs())
+    trained.train()
+    (found,) = [r for r in records(path, "step") if "reward" in r]
+    assert (found["step"], found["self"], found["reward"], found["kl"]) == (2, 1, 0.5, 0.25)
+    (evaluation,) = records(path, "eval")
+    assert (evaluation["step"], evaluation["loss"]) == (2, 1.5)
 
 
 def test_a_trainer_that_post_trains_says_how(tmp_path):

@@ -1,5 +1,6 @@
 """Evaluation metrics are told from training metrics by their names."""
 
+import numpy as np
 import pytest
 
 from lmdiag.record.splits import by_split
@@ -24,3 +25,14 @@ def test_names(name, split, metric):
 
 def test_what_is_no_number_is_left_out():
     assert by_split({"a": "words", "b": None, "c": [1]}) == {}
+
+
+def test_what_a_record_says_of_itself_is_no_metric():
+    assert by_split({"step": 3, "val_step": 3, "val_split": 1, "time": 0.0, "self": 2}) == {"": {"self": 2}}
+
+
+def test_numbers_of_numpy_are_numbers():
+    assert by_split({"reward": np.float32(0.5), "val_loss": np.array([2.0]), "many": np.zeros(2)}) == {
+        "": {"reward": 0.5},
+        "val": {"loss": 2.0},
+    }
