@@ -16,7 +16,7 @@ ENDS = ("numerics", "crashed-run")  # how a run ends that blew up before
 ENDS_IN = {"lr-too-high": ENDS, "divergence": ENDS}
 EXPLAINS: dict[str, tuple[str, ...]] = {
     "wrong-loss-scale": ("convergence", "worse-than-reference", "evaluation-below-training"),
-    "zero-loss": ("convergence", "gradients"),
+    "zero-loss": ("convergence", "gradients", "worse-than-reference"),
     "masked-nan": ("numerics", "crashed-run", *SPOILED),
     "non-finite-loss": ("numerics", "crashed-run", *SPOILED),
     "non-finite-gradient": ("gradients", "at-chance", "not-learning", "plateau"),
@@ -37,7 +37,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "falling-likelihood": ("gradients", "generalization", "divergence", "lr-too-high"),
     "lr-too-high": BLOWN_UP,
     "lr-too-low": ("convergence", "extreme-update-ratio", "worse-than-reference"),
-    "lr-jump": ("divergence", "loss-spike"),
+    "lr-jump": ("divergence", "loss-spike", "step-rewind"),
     "resume-jump": ("step-rewind", "level-shift", "loss-spike", "divergence", "slow-drift"),
     "repeated-stretch": ("divergence", "slow-drift", "loss-spike", "level-shift"),
     "early-divergence": BLOWN_UP,
@@ -72,8 +72,9 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "reward-collapse": ("flat-reward", "no-group-signal"),
     "no-group-signal": ("flat-reward", "not-learning"),
     "flat-margin": ("accuracy-at-half",),
+    "layer-imbalance": ("gradient-spike", "loss-spike"),
     "loss-spike": ("gradient-spike", "spike-score"),
-    "gradient-spike": ("clip-inactive", "layer-imbalance", "loss-spike"),
+    "gradient-spike": ("clip-inactive", "loss-spike"),
 }
 EARLIER = 0.05  # share of the run by which an effect may show before its cause: records are not written at every step
 
