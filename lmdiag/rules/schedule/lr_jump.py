@@ -11,8 +11,9 @@ DECAYED = 0.7  # of the highest rate so far
 MOST = 0.1  # share of the records from which jumps are how this log is written
 RECORDS = 10
 SETTLED_RECORDS = 5
+BACK = 2.0  # standard errors: nearer is as good as back
 SAME_CYCLE = 0.1  # by which cycles of planned restarts may differ from 1 or 2 times the one before
-COSTLY = 0.1  # of the run
+COSTLY = 0.05  # of the run
 REBOUND_NATS, REBOUND_SHARE, ERRORS = 0.05, 0.02, 4.0
 
 
@@ -26,7 +27,7 @@ def check(run: Run, rates: Series, *, ratio: float = 1.5, share: float = 0.2) ->
     ## How it decides
     Between two records the rate grows by `ratio` and by `share` of its peak, after it had been above half of the peak (or was resumed there) and fallen below 70% of its highest value, or had not risen for a tenth of the records.
     Or it halves at once and doubles again later. A warning where the loss rose by 0.05 nat, 2% and four standard errors and either the run was resumed
-    at that step or it took a tenth of the run or more until the loss was back; else information, because restarts can be intended. Those of a cyclic
+    at that step or it took a twentieth of the run or more until the loss was back, to two standard errors; else information, because restarts can be intended. Those of a cyclic
     schedule are: they start below a fifth of the peak, each cycle as long as the one before or twice as long, to a tenth.
 
     ## Why it matters
@@ -144,7 +145,8 @@ def _back_at(run: Run, before: int) -> int | None:
     row = int(np.searchsorted(curve.steps, before, side="right"))
     level = float(median(curve.values[max(0, row - RECORDS) : row]))
     levels = rolling_median(curve.values[row:], RECORDS | 1)
-    back = np.flatnonzero(levels <= level)
+    sigma = scatter(curve.values[max(0, row - 10 * RECORDS) : row])
+    back = np.flatnonzero(levels <= level + BACK * median_difference_error(sigma, 0.0, RECORDS, RECORDS))
     return int(curve.steps[row + back[0]]) if len(back) else None
 
 

@@ -33,7 +33,7 @@ def test_a_jump_at_a_resume_with_a_rising_loss_is_a_warning():
     assert fires(check, jumped(resumed=True))[0].severity is Severity.INFO
 
 
-def test_a_jump_that_costs_a_tenth_of_the_run_is_a_warning():
+def test_a_jump_that_costs_steps_is_a_warning():
     (found,) = fires(check, jumped(rise=0.4))
     assert found.severity is Severity.WARNING
     assert found.evidence["cost_steps"] == 99
