@@ -85,9 +85,14 @@ def _at_once(scales: Series, factor: float) -> bool:
 
 
 def _onset(scales: Series, end: float) -> int:
-    """Return the first step from which the scale is nearer to its end than to its height."""
+    """Return the step at which the scale began to fall, record after record, to near its end."""
     high = np.flatnonzero(scales.values > max(end, 0.5) * 4)
-    return int(scales.steps[min(high[-1] + 1, len(scales) - 1)]) if len(high) else int(scales.steps[0])
+    if not len(high):
+        return int(scales.steps[0])
+    down = min(int(high[-1]) + 1, len(scales) - 1)
+    stays = np.flatnonzero(np.diff(scales.values[: down + 1]) >= 0)
+    begin = int(stays[-1]) + 2 if len(stays) else 1  # behind the last record that did not fall
+    return int(scales.steps[min(begin, down)])
 
 
 def _skipped(run: Run, after: int) -> tuple[int, int]:
