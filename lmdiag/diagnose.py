@@ -30,6 +30,15 @@ ESSENTIAL = {  # by kind of loss: a run of which these cannot tell anything is n
 }
 EQUAL = 0.005  # accuracies this close are as good as each other
 FAILED = "it failed on this log, which is a fault of lmdiag"
+SPOILING = frozenset(  # errors from the onset of which no checkpoint is to be kept, however good its evaluation looks
+    "divergence early-divergence lr-too-high masked-nan non-finite-gradient non-finite-metric swapped-pairs".split()
+)
+SPOILING_POLICIES = (
+    SPOILING
+    | frozenset(  # of policies and preferences warnings, too: the measure itself is what is gamed
+        "kl-explosion falling-likelihood reward-collapse entropy-collapse frozen-policy missing-reward missing-answers".split()
+    )
+)
 LEAST_READ = 0.98  # share of the records that must have been read
 
 
@@ -89,6 +98,19 @@ class Diagnosis:
         return self.verdict != "not-judged" or (self.run.objective in SHAPELESS and bool(self.looked))
 
     @cached_property
+    def keep(self) -> Best | None:
+        """The best evaluation before the run was spoilt, of which to keep the checkpoint; None where none is worth it.
+
+        That of the untrained model, at step 0, is not in a run with errors.
+        """
+        spoilt = [f.first_step for f in self.findings if _spoils(self.run, f)]
+        kept = self.best
+        if kept is not None and kept.step >= min(spoilt, default=kept.step + 1):
+            kept = best_evaluation(self.run, min(spoilt))
+        failed = spoilt or any(f.severity == Severity.ERROR for f in self.findings)
+        return None if kept is not None and kept.step == 0 and failed else kept
+
+    @cached_property
     def forecast(self) -> Forecast | None:
         """Where the loss will end, computed when it is first asked for; None where the run does not let it be told."""
         from lmdiag.forecast import forecast  # its law is fitted only where it is shown
@@ -146,6 +168,15 @@ def _severity(run: Run, rule: Rule, finding: Finding) -> Severity:
     return min(said, Severity.INFO) if tailed else said
 
 
+def _spoils(run: Run, finding: Finding) -> bool:
+    """Tell whether what was trained after the onset of a finding is not to be kept; a loss scaler skips, and spoils nothing."""
+    if finding.consequence_of == "loss-scale-collapse":
+        return False
+    if run.kind in ("preference", "reinforcement"):
+        return finding.alarms and finding.rule in SPOILING_POLICIES
+    return finding.severity == Severity.ERROR and finding.rule in SPOILING
+
+
 def unjudged(run: Run, asked: Sequence[str], not_checked: Iterable[NotChecked]) -> str:
     """Return why nothing found means nothing: too little was read, or a rule that every verdict rests on could not look.
 
@@ -180,51 +211,58 @@ def decided_once(findings: Iterable[Finding]) -> Iterator[Finding]:
         yield finding if len(left) == len(finding.advice) else replace(finding, advice=tuple(left))
 
 
-def best_evaluation(run: Run) -> Best | None:
-    """Return the evaluation whose checkpoint to keep; None with fewer than two evaluations.
+def best_evaluation(run: Run, before: float = np.inf) -> Best | None:
+    """Return the best evaluation of those before a step; None of a run with fewer than two evaluations.
 
     Of a policy that is the one with the highest reward, of preferences with the highest accuracy (of equal ones the lowest loss, else the
     largest margin), of others with the lowest loss.
     """
     if run.kind == "reinforcement":
-        return _highest(run, "reward")
-    if run.kind == "preference" and (found := _most_accurate(run)):
-        return found
+        return _highest(run, "reward", before)
+    if run.kind == "preference" and (accuracies := _accuracies(run)):
+        return _most_accurate(run, *accuracies, before)
     if run.evaluation is None:
         return None
     metric, series = run.evaluation
     finite = series.finite
-    if len(finite) < 2:
+    early = finite.steps < before
+    if len(finite) < 2 or not early.any():
         return None
-    at = int(np.argmin(finite.values))
+    at = int(np.argmin(np.where(early, finite.values, np.inf)))
     return Best(metric, int(finite.steps[at]), float(finite.values[at]))
 
 
-def _sets(run: Run, measure: str) -> dict[str, Series]:
+def _sets(run: Run, measure: str) -> list[tuple[str, Series]]:
     """Return the evaluations of a measure with at least two finite values, `val` first, then those with the most."""
     sets = {name: series.finite for name, series in run.series.items() if name.endswith(f"/{measure}")}
-    sets = {name: series for name, series in sets.items() if evaluation_set(name) and len(series) > 1}
-    return dict(sorted(sets.items(), key=lambda item: (not item[0].startswith("val/"), -len(item[1]))))
+    found = [(name, series) for name, series in sets.items() if evaluation_set(name) and len(series) > 1]
+    return sorted(found, key=lambda item: (not item[0].startswith("val/"), -len(item[1])))
 
 
-def _highest(run: Run, measure: str) -> Best | None:
-    for name, series in _sets(run, measure).items():
-        at = int(np.argmax(series.values))
-        return Best(name, int(series.steps[at]), float(series.values[at]))
+def _highest(run: Run, measure: str, before: float) -> Best | None:
+    for name, series in _sets(run, measure)[:1]:
+        early = series.at(series.steps < before)
+        if len(early):
+            at = int(np.argmax(early.values))
+            return Best(name, int(early.steps[at]), float(early.values[at]))
     return None
 
 
-def _most_accurate(run: Run) -> Best | None:
-    sets = _sets(run, "reward_accuracy") or (_sets(run, "accuracy") if run.trained_by == "reward-model" else {})
-    for name, series in sets.items():
-        split = name.rpartition("/")[0]
-        order = [(f"{split}/loss", -1.0), (f"{split}/reward_margin", 1.0)]
-        equal = np.flatnonzero(series.values >= series.values.max() - EQUAL)
-        for other, sign in order:
-            values = [run.value_at(other, int(series.steps[at])) for at in equal]
-            if all(value is not None and np.isfinite(value) for value in values):
-                at = int(equal[int(np.argmax([sign * (value or 0.0) for value in values]))])
-                return Best(name, int(series.steps[at]), float(series.values[at]))
-        at = int(equal[0])
-        return Best(name, int(series.steps[at]), float(series.values[at]))
-    return None
+def _accuracies(run: Run) -> tuple[str, Series] | None:
+    sets = _sets(run, "reward_accuracy") or (_sets(run, "accuracy") if run.trained_by == "reward-model" else [])
+    return sets[0] if sets else None
+
+
+def _most_accurate(run: Run, name: str, accuracies: Series, before: float) -> Best | None:
+    series = accuracies.at(accuracies.steps < before)
+    if not len(series):
+        return None
+    split = name.rpartition("/")[0]
+    equal = np.flatnonzero(series.values >= series.values.max() - EQUAL)
+    at = int(equal[0])
+    for other, sign in ((f"{split}/loss", -1.0), (f"{split}/reward_margin", 1.0)):
+        values = [run.value_at(other, int(series.steps[row])) for row in equal]
+        if all(value is not None and np.isfinite(value) for value in values):
+            at = int(equal[int(np.argmax([sign * (value or 0.0) for value in values]))])
+            break
+    return Best(name, int(series.steps[at]), float(series.values[at]))

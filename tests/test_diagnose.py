@@ -8,6 +8,7 @@ import pytest
 
 from lmdiag.diagnose import ESSENTIAL, LEAST_READ, Best, diagnose
 from lmdiag.errors import UnreadableLog
+from lmdiag.finding import Finding, Severity
 from lmdiag.gather import runs_in
 from lmdiag.judging.reading import read, read_all
 from lmdiag.readers import read_source
@@ -185,3 +186,51 @@ def test_a_run_whose_essential_rule_failed_is_not_judged():
 
     rules = [replace(rule, check=broken) if rule.name == "divergence" else rule for rule in RULES]
     assert diagnose(run(loss=falling(100)), rules).verdict == "not-judged"
+
+
+def found(**onsets):
+    return tuple(
+        Finding("…", step, 40, rule=name.replace("_", "-"), severity=severity)
+        for name, (step, severity) in onsets.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("onsets", "kept"),
+    [
+        ({}, 30),
+        ({"kl_explosion": (25, Severity.WARNING)}, 20),
+        ({"kl_explosion": (30, Severity.WARNING), "reward_collapse": (15, Severity.ERROR)}, 10),
+        ({"entropy_collapse": (31, Severity.WARNING)}, 30),
+        ({"frozen_policy": (1, Severity.ERROR)}, None),
+        ({"kl_explosion": (5, Severity.INFO)}, 30),
+        ({"truncated_responses": (1, Severity.WARNING)}, 30),
+    ],
+)
+def test_no_checkpoint_of_a_policy_is_kept_from_the_onset_of_what_spoils_it(onsets, kept):
+    made = run(objective="reinforcement", reward=falling(40), **evaluated(reward=[1.3, 2.5, 4.7, 4.1]))
+    diagnosis = replace(diagnose(made), findings=found(**onsets))
+    assert diagnosis.best == Best("val/reward", 30, 4.7)
+    assert (diagnosis.keep and diagnosis.keep.step) == kept
+
+
+@pytest.mark.parametrize(
+    ("onsets", "kept"),
+    [
+        ({"divergence": (25, Severity.ERROR)}, 20),
+        ({"divergence": (25, Severity.WARNING)}, 30),
+        ({"non_finite_loss": (5, Severity.ERROR)}, 30),
+        ({"divergence": (3, Severity.ERROR)}, None),
+    ],
+)
+def test_a_language_model_is_kept_from_before_it_diverged(onsets, kept):
+    made = run(loss=falling(40), **evaluated(loss=[4.0, 3.5, 3.0, 3.2]))
+    diagnosis = replace(diagnose(made), findings=found(**onsets))
+    assert (diagnosis.keep and diagnosis.keep.step) == kept
+
+
+def test_the_untrained_model_is_no_checkpoint_of_a_run_with_errors():
+    made = run(loss=falling(40), val__loss=Series(np.array([0, 20, 40]), np.array([3.0, 3.5, 3.6])))
+    sound = replace(diagnose(made), findings=())
+    assert sound.keep == sound.best == Best("val/loss", 0, 3.0)
+    assert replace(sound, findings=found(overfitting=(20, Severity.ERROR))).keep is None

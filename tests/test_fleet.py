@@ -20,6 +20,7 @@ from lmdiag.cli import main
 from lmdiag.config import Settings
 from lmdiag.diagnose import diagnose
 from lmdiag.errors import LmdiagError
+from lmdiag.finding import Finding, Severity
 from lmdiag.fleet import each, processors, worthwhile_jobs
 from lmdiag.fleet.slim import slimmed
 from lmdiag.judging.judged import TEXT, Judging
@@ -27,6 +28,7 @@ from lmdiag.judging.reading import find
 from lmdiag.judging.suppressions import Accepted
 from lmdiag.readers.options import ReadOptions
 from lmdiag.reports import FORMATS, render
+from lmdiag.reports.phrases import checkpoint
 from lmdiag.reports.report import Report
 from lmdiag.run import Run, Series
 from lmdiag.sources.source import Source
@@ -337,3 +339,18 @@ def until(holds):
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_a_light_diagnosis_names_the_same_checkpoint_to_keep():
+    steps, every = np.arange(1, 41), np.arange(1, 4001) * 10
+    rng = np.random.default_rng(0)
+    measures = {"reward_accuracy": 0.6 + 0.1 * rng.random(4000), "loss": 0.6 + 0.1 * rng.random(4000)}
+    evaluated = {f"val/{name}": Series(every, values) for name, values in measures.items()}
+    run = Run("a", {"loss": Series(steps, falling(40)), **evaluated}, method="dpo", config={"task": "preference"})
+    spoilt = Finding("…", 20_000, 40_000, rule="falling-likelihood", severity=Severity.WARNING)
+    for findings in ((), (spoilt,)):
+        whole = replace(diagnose(run), findings=findings)
+        small = pickle.loads(pickle.dumps(slimmed(whole)))
+        assert small.keep == whole.keep is not None
+        assert checkpoint(small) == checkpoint(whole)
+        assert checkpoint(whole).endswith(f"(val/reward_accuracy {whole.keep.value:.4g})")

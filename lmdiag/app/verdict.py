@@ -12,7 +12,7 @@ from lmdiag.charts.palette import DARK, LIGHT
 from lmdiag.diagnose import Diagnosis
 from lmdiag.looks import LOOKS
 from lmdiag.methods import METHODS
-from lmdiag.reports.phrases import number, perplexity
+from lmdiag.reports.phrases import checkpoint, number, perplexity
 from lmdiag.reports.summary import key_numbers, summarize
 from lmdiag.run import Run
 
@@ -57,6 +57,8 @@ def facts_of(diagnosis: Diagnosis) -> list[tuple[str, str]]:
         facts += [(told[0], told[1])] + ([(f"best {told[0]}", told[2])] if told[2] else [])
     if best is not None:
         facts.append((f"best {best.metric}", f"{number(best.value)} at {run.place(best.step)}"))
+        if diagnosis.keep != best:
+            facts.append(("checkpoint to keep", checkpoint(diagnosis)))
     bits = bits_per_byte(run, best.value) if best is not None and run.kind == "language-model" else None
     if bits is not None:
         facts.append(("best bits per byte", number(bits)))

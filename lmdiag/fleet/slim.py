@@ -22,9 +22,10 @@ def slimmed(diagnosis: Diagnosis, stretches: int = STRETCHES, every_metric: bool
     """
     run = diagnosis.run
     decided = {"curve": run.curve, "evaluation": run.evaluation}
-    shown = {metric for metric, _ in filter(None, decided.values())} | {f.metric for f in diagnosis.findings}
+    measured = _evaluations(diagnosis)
+    shown = measured | {metric for metric, _ in filter(None, decided.values())} | {f.metric for f in diagnosis.findings}
     series = {
-        name: thinned(s, stretches, _marks(diagnosis, name))
+        name: thinned(s, stretches, _marks(diagnosis, name, measured))
         for name, s in run.series.items()
         if every_metric or name in shown
     }
@@ -34,19 +35,35 @@ def slimmed(diagnosis: Diagnosis, stretches: int = STRETCHES, every_metric: bool
         superseded={},
         events=run.events if every_metric else tuple(event for event in run.events if event.kind == "end"),
         decided={
-            name: found and (found[0], _of_curve(run, series, *found, stretches)) for name, found in decided.items()
+            name: found and (found[0], _of_curve(run, series, *found, stretches, _kept(diagnosis)))
+            for name, found in decided.items()
         },
     )
     return replace(diagnosis, run=small)
 
 
-def _of_curve(run: Run, kept: dict[str, Series], metric: str, curve: Series, stretches: int) -> Series:
+def _of_curve(
+    run: Run, kept: dict[str, Series], metric: str, curve: Series, stretches: int, steps: list[int]
+) -> Series:
     """Return the points of a curve: those of its metric, unless it leaves some out, such as zeros that mask NaN."""
-    return kept[metric] if curve is run.series.get(metric) else thinned(curve, stretches)
+    return kept[metric] if curve is run.series.get(metric) else thinned(curve, stretches, steps)
 
 
-def _marks(diagnosis: Diagnosis, metric: str) -> list[int]:
-    return [step for f in diagnosis.findings if f.metric == metric for step in (f.first_step, f.last_step)]
+def _evaluations(diagnosis: Diagnosis) -> set[str]:
+    """Return what decides which checkpoint to keep: the metric of the best evaluation, and those that tell equal ones apart."""
+    if diagnosis.best is None:
+        return set()
+    split = diagnosis.best.metric.rpartition("/")[0]
+    return {diagnosis.best.metric, *(f"{split}/{name}" for name in ("loss", "reward_margin") if split)}
+
+
+def _kept(diagnosis: Diagnosis) -> list[int]:
+    return [best.step for best in (diagnosis.best, diagnosis.keep) if best is not None]
+
+
+def _marks(diagnosis: Diagnosis, metric: str, measured: set[str]) -> list[int]:
+    own = [step for f in diagnosis.findings if f.metric == metric for step in (f.first_step, f.last_step)]
+    return own + (_kept(diagnosis) if metric in measured else [])
 
 
 def thinned(series: Series, stretches: int, steps: list[int] | None = None) -> Series:

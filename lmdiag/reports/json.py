@@ -101,6 +101,7 @@ def _summary(diagnosis: Diagnosis) -> dict[str, Any]:
         "loss_min": plain(summary.loss_min),
         "perplexity_last": None if perplexity is None else plain(perplexity.last),
         "perplexity": None if perplexity is None else _perplexity(perplexity),
+        "keep": None if diagnosis.keep is None else diagnosis.keep.step,
         "best": None if best is None else {"metric": best.metric, "step": best.step, "value": plain(best.value)},
     }
 

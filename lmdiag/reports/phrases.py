@@ -53,13 +53,16 @@ def count(n: int, noun: str, plural: str = "") -> str:
 
 
 def checkpoint(diagnosis: Diagnosis) -> str:
-    """Write which checkpoint to keep and why: "step 40 (val/loss 2.533)", and that the loss is a mean where it is one of several sets."""
-    best, evaluation = diagnosis.best, diagnosis.run.evaluation
-    if best is None:
-        return ""
-    averaged = evaluation is not None and best.metric not in diagnosis.run.series
+    """Write which checkpoint to keep and why: "step 40 (val/loss 2.533)", and that the loss is a mean where it is one of several sets.
+
+    "none" where there are evaluations, and none of a checkpoint worth keeping.
+    """
+    kept, evaluation = diagnosis.keep, diagnosis.run.evaluation
+    if kept is None:
+        return "none" if diagnosis.best else ""
+    averaged = evaluation is not None and kept.metric == evaluation[0] and kept.metric not in diagnosis.run.series
     mean = f", {evaluation[1].source_name}" if averaged and evaluation else ""
-    return f"{diagnosis.run.place(best.step)} ({best.metric} {number(best.value)}{mean})"
+    return f"{diagnosis.run.place(kept.step)} ({kept.metric} {number(kept.value)}{mean})"
 
 
 def perplexity(diagnosis: Diagnosis) -> tuple[str, str, str] | None:

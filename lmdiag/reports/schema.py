@@ -97,6 +97,7 @@ _RUN = _object(
         loss_min=_or_null(_NUMBER),
         perplexity_last=_or_null(_NUMBER),
         perplexity=_or_null(_object(kind=_TEXT, unit=_TEXT, of=_TEXT, step=_STEP, records=_COUNT, best=_NUMBER)),
+        keep=_or_null(_STEP),
         best=_or_null(_object(metric=_TEXT, step=_STEP, value=_NUMBER)),
     ),
     findings=_list(_FINDING),

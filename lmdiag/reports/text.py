@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from lmdiag.reports.entries import Entry, entries, worst_first
 from lmdiag.reports.evidence import evidence
 from lmdiag.reports.overview import overview
 from lmdiag.reports.phrases import (
+    WORDS,
     by_reason,
     checkpoint,
     count,
@@ -44,10 +46,15 @@ def render(report: Report, style: Style | None = None) -> str:
 def _lines(report: Report, style: Style) -> Iterator[str]:
     """Yield the runs that need words, then a table of all runs, then what could not be read."""
     several = len(report.diagnoses) > 1
-    for diagnosis in _in_words(report, style):
+    worth = _in_words(report, style)
+    told = worth if style.verbose else worth[-RUNS_IN_WORDS:]
+    for diagnosis in told:
         yield from _run(diagnosis, style)
         if several:
             yield ""
+    if len(told) < len(worth):
+        yield from style.paragraph(f"{_more(worth[: -len(told)])}: -v describes all.", 0, dim=True)
+        yield ""
     if several:
         yield from overview(report, style)
     for unreadable in report.unreadable:
@@ -68,7 +75,14 @@ def _in_words(report: Report, style: Style) -> list[Diagnosis]:
     if style.verbose or len(report.diagnoses) == 1:
         return list(report.diagnoses)
     worth = [d for d in worst_first(report.diagnoses) if d.findings or d.verdict == "not-judged"]
-    return worth[:RUNS_IN_WORDS][::-1]
+    return worth[::-1]
+
+
+def _more(left_out: list[Diagnosis]) -> str:
+    """Count the runs that are not described, by their verdicts: "8 more runs with findings (6 unhealthy, 2 suspect)"."""
+    verdicts = Counter(diagnosis.verdict for diagnosis in left_out)
+    said = ", ".join(f"{verdicts[verdict]:,} {WORDS[verdict]}" for verdict in WORDS if verdicts[verdict])
+    return f"{count(len(left_out), 'more run')} in the table only ({said})"
 
 
 def _run(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
@@ -106,7 +120,7 @@ def _results(diagnosis: Diagnosis) -> list[str]:
         name, last, best = told
         parts += [f"{name} {last}", *([f"{best} at best"] if best else [])]
     if diagnosis.best is not None:
-        parts.append(f"keep {checkpoint(diagnosis)}")
+        parts.append(f"keep {checkpoint(diagnosis)}" if diagnosis.keep else "no checkpoint worth keeping")
     return parts
 
 

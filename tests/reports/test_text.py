@@ -141,6 +141,22 @@ def test_many_healthy_runs_are_counted_not_listed(healthy):
     assert len(text.splitlines()) < 30
 
 
+def test_runs_beyond_those_described_are_counted(sick):
+    text = render(Report((sick,) * 13))
+    assert text.count("runs/bad.jsonl") == 10 + 13
+    assert "3 more runs in the table only (3 unhealthy): -v describes all." in text
+    assert "in the table only" not in render(Report((sick,) * 10))
+    assert "in the table only" not in render(Report((sick,) * 13), Style(verbose=True))
+
+
+def test_a_spoilt_run_has_no_checkpoint_to_keep(sick, healthy):
+    spoilt = replace(
+        healthy, findings=tuple(replace(f, first_step=50) for f in sick.findings if f.rule == "divergence")
+    )
+    assert spoilt.findings
+    assert "no checkpoint worth keeping" in render(Report((spoilt,)))
+
+
 @pytest.mark.parametrize("width", [20, 60, 80, 120, 300])
 def test_no_line_is_wider_than_the_terminal(sick, width):
     assert max(map(len, render(Report((sick,)), Style(width)).splitlines())) <= max(width, 60)
