@@ -8,6 +8,7 @@ from lmdiag.run import Run, Series
 from lmdiag.stats.course import SIGMAS, Course, course
 from lmdiag.stats.limits import SURE
 from lmdiag.stats.phases import holds_start
+from lmdiag.stats.units import shares
 from lmdiag.stats.windows import median
 
 AT_BOUND = 0.9  # of the highest reward of a response: there is little left to gain
@@ -94,8 +95,10 @@ def _at_bound(run: Run, values: np.ndarray, moved: Course) -> bool:
 def _spread(run: Run) -> dict[str, float]:
     found = {}
     for name in ("reward_std", "zero_std_share"):
-        if name in run and len(run[name].finite):
-            found[name] = float(median(run[name].finite.values))
+        values = run[name].finite.values if name in run else np.empty(0)
+        known = shares(values) if name == "zero_std_share" else values
+        if known is not None and len(known):
+            found[name] = float(median(known))
     return found
 
 

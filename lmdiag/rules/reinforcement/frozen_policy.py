@@ -6,6 +6,7 @@ from lmdiag.figures import figure, percent
 from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.course import course
+from lmdiag.stats.units import shares
 from lmdiag.stats.windows import median
 
 NEARLY_ALL = 0.9
@@ -66,7 +67,8 @@ def _differing(run: Run, norms: Series) -> Series | None:
     norms = norms.finite.at(np.isin(norms.finite.steps, at))
     equal = run.series.get("zero_std_share")
     if equal is not None:
-        some = equal.steps[equal.values < 1]
+        known = shares(equal.values)
+        some = equal.steps if known is None else equal.steps[known < 1]
         norms = norms.at(np.isin(norms.steps, some))
     return norms
 

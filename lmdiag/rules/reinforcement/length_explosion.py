@@ -6,6 +6,7 @@ from lmdiag.figures import figure, percent
 from lmdiag.finding import Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.course import course, first_lasting
+from lmdiag.stats.units import shares
 
 GROWN, SHRUNK = 2.5, 0.2  # times the length at the start
 LEAST_TOKENS = 20
@@ -50,8 +51,8 @@ def check(run: Run, lengths: Series, *, grown: float = GROWN, shrunk: float = SH
     step = int(lengths.steps[first_lasting(values >= half if longer else values <= half)])
     rewards = run["reward"].finite.values if "reward" in run else np.empty(0)
     rises = len(rewards) >= 5 and course(rewards).rises
-    cut = run["truncated_share"].finite.values if "truncated_share" in run else np.empty(0)
-    cut_off = float(np.median(cut[-max(3, len(cut) // 5) :])) if len(cut) else 0.0
+    cut = shares(run["truncated_share"].finite.values) if "truncated_share" in run else None
+    cut_off = float(np.median(cut[-max(3, len(cut) // 5) :])) if cut is not None and len(cut) else 0.0
     paid = "while the reward rises" if rises else "while the reward does not rise"
     yield Finding(
         f"The responses went from {figure(moved.start, 3)} to {figure(moved.end, 3)} tokens, half of the way by {run.place(step)}"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from lmdiag import advice
@@ -7,6 +9,7 @@ from lmdiag.figures import figure, percent
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LONGEST
+from lmdiag.stats.units import shares
 from lmdiag.stats.windows import median, rolling_median
 
 CLIPPED = 0.3  # of the tokens
@@ -40,9 +43,9 @@ def check(run: Run, _: Curve, *, clipped: float = CLIPPED, moved: float = MOVED)
     - Huang et al. 2022, The 37 implementation details of PPO: target divergence of 0.01 to 0.05.
     """
     limits = {"clip_ratio": clipped, "update_kl": moved}
-    known = [(name, run[name].finite) for name in limits if name in run]
+    known = [(name, series) for name in limits if name in run and (series := _read(run, name)) is not None]
     if not known:
-        yield NotChecked("the log has neither clip fractions nor the divergence of an update")
+        yield NotChecked("the log has neither clip fractions of a known unit nor the divergence of an update")
         return
     if max(len(series) for _, series in known) < 5:
         yield too_few(max(len(series) for _, series in known), "finite clip fractions", 5)
@@ -51,6 +54,15 @@ def check(run: Run, _: Curve, *, clipped: float = CLIPPED, moved: float = MOVED)
         if len(series) >= 5 and (found := _found(run, name, series, limits[name])):
             yield found
             return
+
+
+def _read(run: Run, name: str) -> Series | None:
+    """Return the finite values of a measure, clip fractions as shares of one; None where their unit is not clear."""
+    series = run[name].finite
+    if name != "clip_ratio":
+        return series
+    values = shares(series.values)
+    return None if values is None else replace(series, values=values)
 
 
 def _found(run: Run, name: str, series: Series, limit: float) -> Finding | None:

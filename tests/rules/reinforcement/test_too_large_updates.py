@@ -23,3 +23,9 @@ def test_silent_on_healthy_runs():
     assert fires(check, policy()) == []
     assert fires(check, policy(clip_ratio=np.full(100, 0.15))) == []
     assert [type(said) for said in check.look(policy(clip_ratio=None))] == [NotChecked]
+
+
+def test_percent_are_read_as_shares():
+    assert fires(check, policy(clip_ratio=levels((8.0, 100)))) == []
+    (found,) = fires(check, policy(clip_ratio=levels((50.0, 100), noise=0)))
+    assert "50% of the tokens are clipped" in found.message
