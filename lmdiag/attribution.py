@@ -70,7 +70,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "entropy-explosion": ("reward-collapse", "length-explosion", "truncated-responses"),
     "entropy-collapse": ("no-group-signal",),
     "reward-collapse": ("flat-reward", "no-group-signal"),
-    "no-group-signal": ("flat-reward", "not-learning"),
+    "no-group-signal": ("flat-reward", "not-learning", "truncated-responses"),
     "flat-margin": ("accuracy-at-half",),
     "layer-imbalance": ("gradient-spike", "loss-spike"),
     "loss-spike": ("gradient-spike", "spike-score"),

@@ -9,6 +9,7 @@ import numpy as np
 
 from lmdiag.patterns import lazy
 from lmdiag.run import Run
+from lmdiag.stats.course import course
 from lmdiag.stats.windows import median
 
 HIGHER_IS_BETTER = lazy(r"accuracy|(^|_)acc($|_)|f1|auc|matthews|rouge|bleu|(^|_)map($|_)", re.IGNORECASE)
@@ -35,6 +36,15 @@ def follows_an_input(run: Run) -> bool:
     True
     """
     return any(GIVEN_AN_INPUT.search(name.rpartition("/")[2]) for name in run.series)
+
+
+def only_training_rewarded(run: Run) -> bool:
+    """Tell whether the reward of the training rises and that of no evaluation does: what is learned does not carry over."""
+    trained = run["reward"].finite.values if "reward" in run else np.empty(0)
+    sets = [s.finite.values for name, s in run.series.items() if name.endswith("/reward") and len(s.finite) >= 5]
+    if len(trained) < 5 or not sets or not course(trained).rises:
+        return False
+    return not any(course(values).rises for values in sets)
 
 
 def better_later(run: Run, metric: str, best_step: int) -> Better | None:

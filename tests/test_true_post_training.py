@@ -56,7 +56,7 @@ MADE = [
     ),
     (
         "truncated-responses",
-        policy(truncated_share=None, response_length=np.where(np.arange(100) % 3, 200.0, 150.0)),
+        policy(truncated_share=None, response_length=np.where(np.arange(100) % 3, 200.0, 150.0 + np.arange(100) % 7)),
     ),
     ("useless-value-function", policy(explained_variance=levels((-0.4, 100), noise=0.1))),
     ("accuracy-at-half", pairs(reward_accuracy=levels((0.5, 100)), val__reward_accuracy=None)),

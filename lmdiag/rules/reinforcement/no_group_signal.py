@@ -5,12 +5,14 @@ import numpy as np
 from lmdiag.figures import figure, percent
 from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
-from lmdiag.stats.course import course, first_lasting
+from lmdiag.stats.course import Course, course, first_lasting
+from lmdiag.stats.units import shares
 from lmdiag.stats.windows import median
+from lmdiag.task_measures import only_training_rewarded
 
 MOST = 0.7
 EQUAL = 1e-6  # spread of rewards that are equal but for rounding
-NEAR_BEST = 0.9
+NEAR_BEST = 0.9  # of the bound
 
 
 @rule(family="reinforcement", needs=("reward",), severity=Severity.WARNING, min_points=8)
@@ -22,8 +24,8 @@ def check(run: Run, rewards: Series, *, most: float = MOST) -> Findings:
 
     ## How it decides
     The median share of groups without spread, over the last two thirds of the records, is `most` or more. Where the log has no such share: the standard deviation of
-    the rewards is 0 in that share of the records. It is information only where the reward has risen to nine tenths of its highest value: the task is
-    solved.
+    the rewards is 0 in that share of the records. It is information only where the reward, within 0 and 1, ends at 0.9 or more, or rose to nine tenths of
+    the highest reward of a response, unless that of the training rises and that of no evaluation: the task is solved. It is an error where no group ever had a spread and the reward is constant.
 
     ## Why it matters
     Groups without spread cost as much to sample as others and teach nothing: the batch that trains is that much smaller.
@@ -38,6 +40,7 @@ def check(run: Run, rewards: Series, *, most: float = MOST) -> Findings:
     - Yu et al. 2025, DAPO, arXiv:2503.14476, section 3.2: dynamic sampling.
     """
     known = run.series.get("zero_std_share", run.series.get("reward_std"))
+    of_groups = "zero_std_share" in run
     if known is None:
         yield NotChecked("the log says neither the spread of the rewards nor how many groups have none")
         return
@@ -45,14 +48,18 @@ def check(run: Run, rewards: Series, *, most: float = MOST) -> Findings:
     if len(spread) < 8:
         yield too_few(len(spread), "finite values of the spread of rewards", 8)
         return
-    of_groups = "zero_std_share" in run
-    equal = spread.values if of_groups else (spread.values <= EQUAL).astype(float)
+    equal = shares(spread.values) if of_groups else (spread.values <= EQUAL).astype(float)
+    if equal is None:
+        yield NotChecked("the shares of equal groups are neither within 0 and 1 nor percent")
+        return
     late = equal[len(equal) // 3 :]
     share = float(median(late) if of_groups else late.mean())
     if share < most:
         return
     moved = course(rewards.values)
-    solved = moved.rises and moved.end >= NEAR_BEST * moved.high > 0
+    never = bool((equal >= 1 - EQUAL).all()) and float(np.ptp(rewards.values)) == 0
+    hacked = only_training_rewarded(run)
+    solved = not never and not hacked and _solved(run, rewards.values, moved)
     step = int(spread.steps[min(first_lasting(equal >= most), len(equal) // 3)])
     if of_groups:
         said = f"{percent(share).capitalize()} of the groups have equal rewards (median of the last two thirds of the records), and {percent(most)} or more in most"
@@ -60,17 +67,35 @@ def check(run: Run, rewards: Series, *, most: float = MOST) -> Findings:
         said = f"{percent(share).capitalize()} of the last two thirds of the records have rewards without any spread, and so have most"
     yield Finding(
         f"{said} records from {run.place(step)} on, with a reward of {figure(moved.end, 3)} at the end: they give no "
-        f"gradient{', for the task is solved' if solved else ''}.",
+        f"gradient{_because(never, hacked, solved)}.",
         step,
         int(spread.steps[-1]),
         "zero_std_share" if of_groups else "reward_std",
         {"share": share, "reward": moved.end},
         (
-            "Take harder prompts: these are solved."
+            "Run the reward function on a few responses by hand: it never tells two of them apart."
+            if never
+            else "Take harder prompts: these are solved."
             if solved
             else "Drop the prompts that no response, or every response, solves, and sample others in their place.",
             "Sample more responses for each prompt, at temperature 1.",
             "Give a graded reward: parts of an answer, not all or nothing.",
         ),
-        Severity.INFO if solved else Severity.WARNING,
+        Severity.ERROR if never else Severity.INFO if solved else Severity.WARNING,
     )
+
+
+def _solved(run: Run, values: np.ndarray, moved: Course) -> bool:
+    """Tell whether the reward ends near its bound: that of the best responses where the log has it, else 1."""
+    highest = run["reward_max"].finite.values if "reward_max" in run else np.empty(0)
+    if values.min() >= 0 and values.max() <= 1 and moved.end >= NEAR_BEST:
+        return True
+    return len(highest) > 0 and moved.rises and moved.end >= NEAR_BEST * float(highest.max()) > 0
+
+
+def _because(never: bool, hacked: bool, solved: bool) -> str:
+    if never:
+        return ", and nothing can be learned"
+    if hacked:
+        return "; the reward rises in training alone, and does not measure the task"
+    return ", for the task is solved" if solved else ""
