@@ -39,12 +39,15 @@ def logs_in(folder: Folder, recognise: Recognise, is_log: IsLog, passed_over: Pa
             passed_over(folder.renamed(source).name, why)
         else:
             found.append(source.fresh())
+    more = ""
     if not seen:
-        found = _unnamed_logs(folder.path, recognise, is_log)
+        found, cut = _unnamed_logs(folder.path, recognise, is_log)
+        more = f", and none of its first {MOST_UNNAMED} files holds one" if cut else ""
     if not found:
         if not seen:
             raise UnreadableLog(
-                f"nothing in the folder {folder.path} has the name of a log", "check the path, or name a file in it"
+                f"nothing in the folder {folder.path} has the name of a log{more}",
+                "check the path, or name a file in it",
             )
         none = f"none of the {seen} likely logs" if seen > 1 else "the one likely log"
         not_be = "be" if seen > 1 else "not be"
@@ -56,10 +59,11 @@ def logs_in(folder: Folder, recognise: Recognise, is_log: IsLog, passed_over: Pa
         yield replace(folder.renamed(source), met=True)
 
 
-def _unnamed_logs(folder: Path, recognise: Recognise, is_log: IsLog) -> list[Source]:
-    """Return the logs of a folder in which no file is called like one: of so many files what they hold decides."""
+def _unnamed_logs(folder: Path, recognise: Recognise, is_log: IsLog) -> tuple[list[Source], bool]:
+    """Return the logs of a folder in which no file is called like one, and whether it has more files than are looked into."""
     every = _candidates(folder, recognise, 0, frozenset(), named=lambda name: name.lower() not in NOT_LOGS)
-    return [s.fresh() for s in islice(every, MOST_UNNAMED) if not s.is_folder and not _why_not(s, is_log)]
+    found = [s.fresh() for s in islice(every, MOST_UNNAMED) if not s.is_folder and not _why_not(s, is_log)]
+    return found, next(every, None) is not None
 
 
 def _with_resumes(sources: Iterable[Source]) -> Iterator[Source]:

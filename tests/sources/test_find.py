@@ -164,6 +164,18 @@ def test_a_folder_without_logs_is_a_problem(tmp_path):
     assert problem.message == f"nothing in the folder {tmp_path} has the name of a log"
 
 
+def test_a_folder_too_large_to_look_through_says_how_far_it_was_searched(tmp_path):
+    for number in range(201):
+        (tmp_path / f"{number:03}.bin").write_bytes(b"\0\1")
+    _, (problem,) = find([tmp_path])
+    assert problem.message == (
+        f"nothing in the folder {tmp_path} has the name of a log, and none of its first 200 files holds one"
+    )
+    (tmp_path / "200.bin").unlink()
+    _, (problem,) = find([tmp_path])
+    assert problem.message == f"nothing in the folder {tmp_path} has the name of a log"
+
+
 @pytest.mark.parametrize(
     ("names", "message", "hint"),
     [
