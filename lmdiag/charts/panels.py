@@ -149,7 +149,7 @@ def panel_of(
     **more: Any,
 ) -> Panel:
     """Return a panel with these curves and findings; the scale covers `levels` and `marked`, too."""
-    points = point_records(in_view(findings, view), traces)
+    points = [p for p in point_records(in_view(findings, view), traces) if p["y"] > 0 or not log]
     return Panel(
         title,
         traces,

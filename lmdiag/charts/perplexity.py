@@ -32,6 +32,8 @@ def perplexity_ticks(low: float, high: float) -> list[float]:
         ticks = [f * 10.0**e for e in exponents for f in factors if bottom <= f * 10.0**e <= top]
         if len(ticks) >= 5:
             return ticks[:: -(-len(ticks) // 12)]
+    if not bottom < top:  # closer than two numbers can be
+        return ticks or [bottom]
     step = _nice((top - bottom) / 6)
     evenly = np.arange(math.ceil(bottom / step), math.floor(top / step) + 1) * step
     return ticks if len(ticks) >= 4 else [float(f"{v:.10g}") for v in evenly]

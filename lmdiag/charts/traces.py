@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lmdiag.charts.downsampling import blocks, candidates, extremes, joined, lost_stretches, rows_in
+from lmdiag.charts.downsampling import blocks, candidates, extremes, joined, lost_stretches, rows_in, stretches
 from lmdiag.charts.smoothing import half_life_mean
 from lmdiag.charts.view import View, positions
 from lmdiag.run import Run, Series
@@ -56,6 +56,7 @@ class Trace:
     usual: np.ndarray
     metric: str = ""
     smooth: Mean | None = None
+    positive: bool = False  # it stands on a log scale, on which 0 has no place
 
     @property
     def steps(self) -> np.ndarray:
@@ -96,6 +97,7 @@ def trace(
         rescaled(run, even[np.isfinite(even)], view),
         metric,
         _smooth(run, series, view, geometric) if view.half_life > 0 and len(series) > 2 else None,
+        geometric and bool((values > 0).any()),
     )
 
 
@@ -195,8 +197,9 @@ def _padded(low: float, high: float, log: bool) -> tuple[float, float]:
 
 
 def line_records(t: Trace) -> Records:
-    """Return the points of the line, with a gap (null) wherever a value between two of them is not finite."""
-    return _with_gaps(t, t.x[t.chosen], t.values[t.chosen], t.rows[t.chosen])
+    """Return the points of the line, with a gap (null) wherever a value between two of them is not finite, or not on the scale."""
+    chosen = t.chosen[t.values[t.chosen] > 0] if t.positive else t.chosen
+    return _with_gaps(t, t.x[chosen], t.values[chosen], t.rows[chosen])
 
 
 def smooth_records(t: Trace) -> Records:
@@ -208,7 +211,8 @@ def smooth_records(t: Trace) -> Records:
 
 
 def _with_gaps(t: Trace, x: np.ndarray, values: np.ndarray, rows: np.ndarray) -> Records:
-    lost_before = np.searchsorted(t.lost[:, 0], rows)
+    lost = stretches(~(t.series.values > 0)) if t.positive else t.lost
+    lost_before = np.searchsorted(lost[:, 0], rows)
     gap = np.append(np.diff(lost_before) > 0, False)
     records: Records = []
     for at, value, step, ends in zip(x.tolist(), values.tolist(), t.series.steps[rows].tolist(), gap.tolist()):

@@ -103,6 +103,30 @@ def test_gradient_norms_of_zero_are_marked_below_the_log_scale():
     assert [(r["step"], r["edge"]) for r in values_of(spec, "point") if r.get("edge")] == [(10, "below")]
 
 
+@pytest.mark.parametrize("n", [50, 20_000])
+def test_no_line_crosses_gradient_norms_of_zero(n):
+    norms, steps = np.exp(0.1 * np.random.default_rng(0).normal(size=n)), np.arange(n)
+    dead = slice(n // 5, 2 * n // 5)
+    norms[dead] = 0.0
+    run = Run("dead", {"grad_norm": Series(steps, norms)})
+    finding = Finding("…", n // 5, n // 2, "grad_norm", severity=Severity.WARNING, rule="vanishing-gradient")
+    spec = checked(charts.gradient_chart(run, [finding], View(half_life=n / 50)))
+    for line in (spec["datasets"]["raw"], values_of(spec, "line")):
+        assert all(r["y"] is None or r["y"] > 0 for r in line)
+        assert sum(r["y"] is None for r in line) == 1
+        assert not [r for r in line if r["y"] is not None and dead.start <= r["step"] < dead.stop]
+    marked = [r for r in values_of(spec, "point") if r.get("edge") == "below"]
+    assert marked
+    assert all(dead.start <= r["step"] < dead.stop for r in marked)
+    assert not [r for r in values_of(spec, "point") if r.get("rule")]
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-17, 1e-320, 5e-16])
+def test_a_constant_loss_as_good_as_zero_draws(level):
+    run = Run("zero", {"loss": Series(np.arange(50), np.full(50, level))})
+    checked(charts.loss_chart(run, [], View()))
+
+
 def test_names_from_a_log_are_only_ever_data():
     series = Series(np.arange(20), np.linspace(3, 2, 20))
     run = Run(HOSTILE, {"loss": series, f"{HOSTILE}/loss": series, HOSTILE: series}, step_kind=HOSTILE)
