@@ -20,6 +20,7 @@ HARMLESS = 1e-7  # a rate of this size moves a weight by less than a hundred-tho
 NOTHING = 1e-5  # of the weights: a thousand such updates move them by a hundredth
 WARM_UP, LONGEST_WARM_UP = 0.1, 2000  # share of a run, and steps: what GPT-3, Llama and nanoGPT take
 UPSIDE_DOWN = 0.1  # of the first rate, within a fifth of the run: no decay falls so soon
+KL_NAMES = ("kl_coef", "beta", "kl_beta", "init_kl_coef", "kl_loss_coef", "kl_penalty_coef")
 BY_THEN = 0.05  # of the run
 STILL, RISEN = 0.1, 1.5  # share of the records for which a rate did not rise, and by which factor it has risen since
 
@@ -86,6 +87,36 @@ def lower_lr(run: Run, step: int) -> Advice:
         f"{USUAL:.1%} is usual"
     )
     return _slower(run, min(moved.usual_lr, lr / LATE_FACTOR), why)
+
+
+def lower_peak(run: Run, step: int) -> Advice:
+    """Say from which peak to which the learning rate should go, whatever became of it by `step`."""
+    rates = run["lr"].finite.between(run.first_step, step).values if "lr" in run else np.empty(0)
+    peak = float(rates.max()) if len(rates) else 0.0
+    if peak <= 0:
+        return Advice(f"Divide the peak learning rate by {LATE_FACTOR}.", about="lr")
+    lower = peak / LATE_FACTOR
+    return Advice(f"Lower the peak learning rate from {figure(peak, 3)} to {figure(lower, 2)}.", lr=rounded(lower))
+
+
+def kl_coefficient(run: Run, step: int) -> float | None:
+    """Return the weight of the divergence from the reference as logged by `step`, else as the settings say it; None where unknown."""
+    settings = run.config.get("config")
+    given = settings if isinstance(settings, dict) else {}
+    said = [run.value_at("kl_coef", step), *(source.get(name) for source in (run.config, given) for name in KL_NAMES)]
+    known = (x for x in said if isinstance(x, int | float) and not isinstance(x, bool) and np.isfinite(x) and x >= 0)
+    return next((float(x) for x in known), None)
+
+
+def raise_kl(run: Run, step: int, factor: int) -> str:
+    """Say which KL coefficient to try, two or three times the present one."""
+    now = kl_coefficient(run, step)
+    if now is None:
+        words = "twice" if factor == 2 else "three times"
+        return f"Raise the KL coefficient to {words} the present one, or 0.01 to 0.05 if there is none."
+    if now == 0:
+        return "Set a KL coefficient of 0.01 to 0.05: it is 0."
+    return f"Raise the KL coefficient: it is {figure(now, 3)}, try {figure(factor * now, 2)}."
 
 
 def warm_up(run: Run, present: int) -> Advice:

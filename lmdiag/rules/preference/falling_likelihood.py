@@ -12,6 +12,7 @@ FALLEN, COLLAPSED = 0.5, 1.5  # of the log-probability at the start
 LEAST, LEAST_OF_TOKEN = 20.0, 0.7  # nats: of an answer, of a token
 PER_TOKEN = 10.0  # nats: log-probabilities that are smaller are means over tokens
 SILENT = 0.02  # nats
+GONE = 0.95  # of the later records
 
 
 @rule(family="preference", needs=("chosen_logp",), severity=Severity.WARNING, min_points=8)
@@ -66,7 +67,7 @@ def check(run: Run, chosen: Series, *, fallen: float = FALLEN, collapsed: float 
         "chosen_logp",
         {"start": -size, "end": moved.end, "factor": -moved.end / size},
         (
-            advice.lower_lr(run, step),
+            advice.lower_peak(run, run.last_step),
             "Raise beta: a larger one holds the policy nearer to the reference.",
             "Add the likelihood of the preferred answers to the loss (rpo_alpha 1, or an SFT term of 0.1 to 1).",
             f"Keep a checkpoint from before {run.place(step)}, and read what the policy writes after it.",
@@ -76,8 +77,15 @@ def check(run: Run, chosen: Series, *, fallen: float = FALLEN, collapsed: float 
 
 
 def _first(values: np.ndarray, moved: Course) -> float:
-    """Return the level at the start: that of the first record where the policy is gone before the first tenth."""
-    return max(float(values[0]), moved.start) if values[0] < 0 and moved.start < 3 * values[0] else moved.start
+    """Return the level at the start: that of the first record where the policy is gone before the first tenth ends.
+
+    One record of noise does not make it gone: no later record, but one in twenty, comes back as near.
+    """
+    first = float(values[0])
+    if not moved.start < first < 0:
+        return moved.start
+    later = values[1 + len(values) // 10 :] <= (1 + FALLEN) * first
+    return first if moved.start < 3 * first or later.mean() >= GONE else moved.start
 
 
 def _silent(run: Run) -> bool:

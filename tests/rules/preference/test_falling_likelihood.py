@@ -26,3 +26,15 @@ def test_silent_on_the_usual_fall_and_on_noise():
     for seed in range(10):
         assert fires(check, pairs(seed=seed)) == []
     assert fires(check, pairs(chosen_logp=np.linspace(-342, -403, 100))) == []
+
+
+def test_the_onset_is_where_the_policy_went_for_good():
+    at_once = np.r_[-28.0, -62.0, np.linspace(-64, -110, 58)]
+    (found,) = fires(check, pairs(n=60, chosen_logp=at_once))
+    assert (found.first_step, found.evidence["start"]) == (2, -28)
+
+
+def test_the_advice_judges_the_peak_of_the_rate():
+    decayed = np.geomspace(5e-5, 1e-9, 100)
+    (found,) = fires(check, pairs(chosen_logp=np.linspace(-300, -520, 100), lr=decayed))
+    assert found.advice[0] == "Lower the peak learning rate from 5e-5 to 1.7e-5."

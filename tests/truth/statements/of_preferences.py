@@ -19,9 +19,11 @@ LN2 = math.log(2)
     r"The log-probability of the preferred answers fell from <a> to <b>, mostly <bar> or less from <@since> on(?:; that of the rejected ones went from <c> to <d>)?"
 )
 def likelihood_fell(case: Case, a: str, b: str, bar: str, at_since: int, c: str = "", d: str = "") -> bool:
-    """The start is the level of the first records, or the first record where that level is three times as far from 0."""
+    """The start is the level of the first records, or the first record where the policy is gone at once."""
     start, first, rejected = opening(case.subject), float(case.values[0]), case.series("rejected_logp")
-    start = first if 3 * first > start and first < 0 else start
+    later = case.values[1 + len(case.values) // 10 :]
+    gone = 3 * first > start or np.count_nonzero(later <= 1.5 * first) >= 0.95 * len(later)
+    start = first if start < first < 0 and gone else start
     limit = (1 + case.settings["fallen"]) * start
     others = spells(c, float(rejected.values[0])) and spells(d, closing(rejected)) if c else len(rejected) < 5
     return (
@@ -63,6 +65,14 @@ def margin_went(case: Case, a: str, b: str = "") -> bool:
 def at_ln2(case: Case, two: str, x: str = "") -> bool:
     end = closing(case.series("loss"))
     return two == "2" and abs(end - LN2) <= case.settings["near"] and (not x or spells(x, end))
+
+
+@states(r"Lower the peak learning rate from <x> to <less>\.")
+def third_of_peak(case: Case, x: str, less: str) -> bool:
+    rates = case.series("lr")
+    end = case.finding.first_step if case.finding.rule == "kl-explosion" else case.run.last_step
+    peak = float(rates.between(case.run.first_step, end).values.max())
+    return spells(x, peak) and rounds_to(less, peak / 3)
 
 
 @states(r"its peak is <x>; try <more>")
