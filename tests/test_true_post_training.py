@@ -31,6 +31,8 @@ MADE = [
     ("kl-explosion", policy(kl=np.where(np.isin(np.arange(100), (30, 50, 70)), 412.0, 0.05))),
     ("kl-explosion", policy(kl=None, sequence_kl=levels((10, 50), (120, 50), noise=1))),
     ("kl-explosion", policy(kl=None, sequence_kl=levels((2, 50), (-9, 50), noise=0.5))),
+    ("kl-explosion", replace(policy(kl=levels((0.1, 50), (6.0, 50))), config={"config": {"beta": 0.0}})),
+    ("kl-explosion", replace(policy(kl=levels((0.1, 50), (6.0, 50))), config={"beta": 0.05})),
     ("length-explosion", policy(response_length=np.linspace(200, 1800, 100), truncated_share=np.linspace(0, 0.9, 100))),
     ("length-explosion", policy(response_length=np.linspace(200, 5, 100), reward=np.linspace(0.5, 0.2, 100))),
     ("missing-reward", policy(40, reward=series(np.linspace(0.1, 0.3, 15)))),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import numpy as np
+
 from lmdiag.figures import figure, percent
 from lmdiag.finding import Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
@@ -64,7 +66,7 @@ def check(run: Run, accuracies: Series, *, half: float = HALF) -> Findings:
                 (
                     f"If the loss falls all the same, the margin of {figure(margin, 2)} at the end comes from few pairs: look at them.",
                 )
-                if margin
+                if margin and np.isfinite(margin)
                 else ()
             ),
         ),

@@ -107,6 +107,7 @@ def _evaluation_grows(run: Run) -> bool:
 
 def _equal(run: Run, margins: Series) -> Finding:
     loss = run.value_at("loss", run.last_step)
+    loss = loss if loss is not None and np.isfinite(loss) else None
     at = f" and the loss {figure(loss, 3)}" if loss is not None else ""
     return Finding(
         f"The margin is exactly 0 in all {len(margins):,} records{at}: the preferred and the rejected answer are the same.",

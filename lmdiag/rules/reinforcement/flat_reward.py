@@ -116,7 +116,7 @@ def _advice(run: Run, moved: Course, constant: bool) -> tuple[str, ...]:
         )
         said.append(f"{most} and give no gradient: mix in easier prompts, or sample more responses.")
     lr = run.value_at("lr", run.first_step + (run.last_step - run.first_step) // 2)
-    if lr:
+    if lr and np.isfinite(lr):
         said.append(f"If rewards differ within groups, raise the learning rate: it was {figure(lr, 3)} in the middle.")
     said.append("Give a graded reward for parts of the task, so that the first steps in its direction are paid.")
     return tuple(said)

@@ -101,7 +101,7 @@ def _finding(run: Run, seen: Series, metric: str, how: str, evidence: dict[str, 
             "List the parameters with requires_grad, and check that the optimizer holds them: none of them moves.",
             "With adapters and gradient checkpointing, call enable_input_require_grads().",
             f"Check the learning rate: it is {figure(lr, 3)} at the end."
-            if lr
+            if lr is not None and np.isfinite(lr)
             else "Check that the learning rate is not 0.",
         ),
     )

@@ -96,12 +96,6 @@ def _finding(run: Run, name: str, divergence: Series, step: int, what: str) -> F
     beside = ""
     if moved is not None:
         beside = f", while the reward went from {figure(moved.start, 3)} to {figure(moved.end, 3)}"
-    coefficient = run.value_at("kl_coef", step)
-    raised = (
-        f"it is {figure(coefficient, 2)}, try {figure(3 * coefficient, 2)}"
-        if coefficient
-        else "0.01 to 0.05 to begin with"
-    )
     return Finding(
         f"The divergence from the reference {what}{beside}.",
         step,
@@ -109,8 +103,8 @@ def _finding(run: Run, name: str, divergence: Series, step: int, what: str) -> F
         name,
         {"highest": float(divergence.values.max()), "end": end},
         (
-            f"Raise the KL coefficient: {raised}.",
-            advice.lower_lr(run, step),
+            advice.raise_kl(run, step, 3),
+            advice.lower_peak(run, step),
             "Make fewer updates for each batch of responses, or a smaller clip range.",
             f"Read what the policy writes after {run.place(step)}: high rewards so far from the reference are mostly hacked.",
         ),

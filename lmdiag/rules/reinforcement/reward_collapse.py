@@ -62,7 +62,7 @@ def check(run: Run, rewards: Series, *, lost: float = LOST) -> Findings:
         (
             advice.rewind(run, step),
             advice.lower_lr(run, step),
-            _kl(run),
+            advice.raise_kl(run, run.last_step, 2),
             f"Read responses of {run.place(best)} and of {run.place(int(rewards.steps[-1]))} side by side.",
         ),
     )
@@ -79,10 +79,3 @@ def _lost(values: np.ndarray, moved: Course, fall: float, share: float) -> bool:
 def _at(run: Run, step: int) -> dict[str, float]:
     found = {name: run.value_at(name, step) for name in ("kl", "sequence_kl", "entropy", "response_length", "lr")}
     return {name: value for name, value in found.items() if value is not None and np.isfinite(value)}
-
-
-def _kl(run: Run) -> str:
-    coefficient = run.value_at("kl_coef", run.last_step)
-    if coefficient:
-        return f"Raise the KL coefficient: it is {figure(coefficient, 3)}; try {figure(2 * coefficient, 2)}."
-    return "Hold the policy near the reference: a KL coefficient of 0.01 to 0.05, or twice the present one."

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import numpy as np
+
 from lmdiag.figures import figure
 from lmdiag.finding import Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
@@ -43,7 +45,11 @@ def check(run: Run, explained: Series, *, least: float = EXPLAINS) -> Findings:
         int(explained.steps[0]),
         int(explained.steps[-1]),
         "explained_variance",
-        {"start": moved.start, "end": moved.end, **({"value_loss": loss} if loss is not None else {})},
+        {
+            "start": moved.start,
+            "end": moved.end,
+            **({"value_loss": loss} if loss is not None and np.isfinite(loss) else {}),
+        },
         (
             "Train the value function alone for the first steps, or start it from the reward model.",
             "Give it a rate of its own, two to ten times that of the policy.",

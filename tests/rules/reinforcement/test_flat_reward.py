@@ -36,3 +36,8 @@ def test_refuses_a_start_at_the_bound_and_a_late_start():
     assert isinstance(said, NotChecked)
     late = series(levels((0.3, 100), noise=0.05, seed=3), first=9000)
     assert [type(said) for said in check.look(policy(reward=late))] == [NotChecked]
+
+
+def test_a_rate_that_is_not_finite_is_not_advised():
+    (found,) = fires(check, policy(reward=levels((0.3, 100), noise=0.05, seed=3), lr=np.full(100, np.nan)))
+    assert not any("nan" in said for said in found.advice)

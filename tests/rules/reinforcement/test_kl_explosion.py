@@ -1,5 +1,7 @@
 """A divergence from the reference that runs away, or is negative."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from lmdiag.finding import NotChecked, Severity
@@ -45,3 +47,19 @@ def test_silent_on_healthy_runs_and_without_a_divergence():
 def test_the_advice_names_the_coefficient():
     (found,) = fires(check, policy(kl=levels((0.1, 50), (6.0, 50)), kl_coef=np.full(100, 0.001)))
     assert found.advice[0] == "Raise the KL coefficient: it is 0.001, try 0.003."
+
+
+def test_the_advice_knows_the_settings():
+    made = policy(kl=levels((0.1, 50), (6.0, 50)), lr=np.full(100, 3e-6))
+    (found,) = fires(check, replace(made, config={"config": {"beta": 0.0}}))
+    assert found.advice[0] == "Set a KL coefficient of 0.01 to 0.05: it is 0."
+    assert found.advice[1] == "Lower the peak learning rate from 3e-6 to 1e-6."
+    (found,) = fires(check, replace(made, config={"beta": 0.05}))
+    assert found.advice[0] == "Raise the KL coefficient: it is 0.05, try 0.15."
+
+
+def test_a_coefficient_that_is_not_finite_is_not_proposed():
+    for value in (np.nan, np.inf):
+        made = policy(kl=levels((0.1, 50), (6.0, 50)), kl_coef=np.full(100, value), lr=np.full(100, value))
+        (found,) = fires(check, made)
+        assert not any("nan" in said or "inf" in said for said in found.advice)

@@ -130,11 +130,26 @@ def negative(case: Case, x: str) -> bool:
     return parsed(x) < 0 and spells(x, float(windows(case.subject, 20).values.min()))
 
 
-@states(r"KL coefficient: it is <now>(?:, |; )try <then>")
+@states(r"KL coefficient: it is <now>, try <then>")
 def coefficient(case: Case, now: str, then: str) -> bool:
-    at = case.run.last_step if case.finding.rule == "reward-collapse" else case.finding.first_step
-    value, factor = case.at("kl_coef", at), 2 if case.finding.rule == "reward-collapse" else 3
-    return spells(now, value) and rounds_to(then, factor * value)
+    return spells(now, kl_weight(case)) and rounds_to(then, (3 - collapse(case)) * kl_weight(case))
+
+
+@states(r"Set a KL coefficient of 0.01 to 0.05: it is <zero>\.")
+def no_coefficient(case: Case, zero: str) -> bool:
+    return zero == "0" and kl_weight(case) == 0
+
+
+def collapse(case: Case) -> bool:
+    return case.finding.rule == "reward-collapse"
+
+
+def kl_weight(case: Case) -> float:
+    """The weight that is logged, else that of the settings."""
+    if "kl_coef" in case.run:
+        return case.at("kl_coef", case.run.last_step if collapse(case) else case.finding.first_step)
+    given = {**(case.run.config.get("config") or {}), **case.run.config}
+    return next(float(given[n]) for n in ("kl_coef", "beta", "kl_beta", "init_kl_coef", "kl_loss_coef") if n in given)
 
 
 @states(
