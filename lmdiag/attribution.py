@@ -103,6 +103,9 @@ LEADS_TO = {  # (effect, cause): judged with what the cause did to the curve, fr
     ("oscillation", "temporary-divergence"),
 }
 
+# (effect, cause): cut responses follow from groups without signal only where no reward ever differs, which is an error.
+ONLY_LESS_SEVERE = {("truncated-responses", "no-group-signal")}
+
 
 def attribute(findings: Iterable[Finding], span: int) -> list[Finding]:
     """Return the findings with `consequence_of` filled in; `span` is the length of the run in steps.
@@ -131,4 +134,5 @@ def _explains(cause: Finding, effect: Finding, effects: tuple[str, ...], span: i
     begun = effect.first_step >= cause.first_step - early
     begun = begun or bool({effect.rule, effect.family} & EARLIER_AT_WILL) or (effect.rule, cause.rule) in LEADS_TO
     last_step = cause.last_step + (EARLIER * span if cause.rule in BEHIND else 0)
-    return begun and effect.first_step <= last_step and (cause.severity or 0) >= (effect.severity or 0)
+    least = (effect.severity or 0) + ((effect.rule, cause.rule) in ONLY_LESS_SEVERE)
+    return begun and effect.first_step <= last_step and (cause.severity or 0) >= least

@@ -61,3 +61,10 @@ def test_a_nan_of_the_evaluation_follows_from_the_nan_of_training():
     evaluation = finding("non-finite-loss", 150, 1000, Severity.ERROR, metric="val/loss")
     assert causes(training, evaluation) == {"non-finite-loss@121": None, "non-finite-loss@150": "non-finite-loss"}
     assert causes(evaluation) == {"non-finite-loss@150": None}
+
+
+def test_cut_responses_follow_only_where_no_reward_ever_differs():
+    cut = finding("truncated-responses", 1, 60, metric="truncated_share")
+    for severity, cause in ((Severity.ERROR, "no-group-signal"), (Severity.WARNING, None)):
+        equal = finding("no-group-signal", 1, 60, severity, metric="zero_std_share")
+        assert [f.consequence_of for f in attribute([equal, cut], 60) if f.rule == cut.rule] == [cause]

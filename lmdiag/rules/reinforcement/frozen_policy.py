@@ -65,8 +65,8 @@ def _differing(run: Run, norms: Series) -> Series | None:
         return None
     at = spread.steps[np.isfinite(spread.values) & (spread.values > 0)]
     norms = norms.finite.at(np.isin(norms.finite.steps, at))
-    equal = run.series.get("zero_std_share")
-    if equal is not None:
+    if "zero_std_share" in run:
+        equal = run["zero_std_share"].finite
         known = shares(equal.values)
         some = equal.steps if known is None else equal.steps[known < 1]
         norms = norms.at(np.isin(norms.steps, some))

@@ -67,7 +67,7 @@ def check(run: Run, rewards: Series, *, most: float = MOST) -> Findings:
         said = f"{percent(share).capitalize()} of the last two thirds of the records have rewards without any spread, and so have most"
     yield Finding(
         f"{said} records from {run.place(step)} on, with a reward of {figure(moved.end, 3)} at the end: they give no "
-        f"gradient{_because(never, hacked, solved)}.",
+        f"gradient{_because(run, never, hacked, solved)}.",
         step,
         int(spread.steps[-1]),
         "zero_std_share" if of_groups else "reward_std",
@@ -75,6 +75,8 @@ def check(run: Run, rewards: Series, *, most: float = MOST) -> Findings:
         (
             "Run the reward function on a few responses by hand: it never tells two of them apart."
             if never
+            else "Compare the reward with that of the evaluation on the same responses: it must not pay for what does not help there."
+            if hacked
             else "Take harder prompts: these are solved."
             if solved
             else "Drop the prompts that no response, or every response, solves, and sample others in their place.",
@@ -93,9 +95,11 @@ def _solved(run: Run, values: np.ndarray, moved: Course) -> bool:
     return len(highest) > 0 and moved.rises and moved.end >= NEAR_BEST * float(highest.max()) > 0
 
 
-def _because(never: bool, hacked: bool, solved: bool) -> str:
+def _because(run: Run, never: bool, hacked: bool, solved: bool) -> str:
     if never:
         return ", and nothing can be learned"
     if hacked:
-        return "; the reward rises in training alone, and does not measure the task"
+        lengths = run["response_length"].finite.values if "response_length" in run else np.empty(0)
+        longer = len(lengths) >= 5 and course(lengths).rises
+        return f"; the reward rises in training alone: it pays for {'length' if longer else 'something other than the task'}"
     return ", for the task is solved" if solved else ""

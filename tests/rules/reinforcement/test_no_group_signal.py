@@ -59,7 +59,7 @@ def test_a_reward_that_rises_in_training_alone_is_not_a_solved_task():
         check, policy(zero_std_share=levels((0.9, 100)), reward=np.linspace(0.2, 1, 100), val__reward=evaluated)
     )
     assert found.severity == Severity.WARNING
-    assert "rises in training alone" in found.message
+    assert "rises in training alone: it pays for length" in found.message
 
 
 def test_percent_are_read_as_shares():
