@@ -16,6 +16,7 @@ HIGHER_IS_BETTER = lazy(r"accuracy|(^|_)acc($|_)|f1|auc|matthews|rouge|bleu|(^|_
 LOWER_IS_BETTER = lazy(r"(^|_)(wer|cer)($|_)", re.IGNORECASE)
 GIVEN_AN_INPUT = lazy(r"rouge|bleu|(^|_)(wer|cer|chrf|meteor)($|_)", re.IGNORECASE)
 LEAST_GAIN = 0.01
+CARRIED_OVER = 0.2  # of the gain of the training reward: an evaluation that gains less gained something else
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ def only_training_rewarded(run: Run) -> bool:
     sets = [s.finite.values for name, s in run.series.items() if name.endswith("/reward") and len(s.finite) >= 5]
     if len(trained) < 5 or not sets or not course(trained).rises:
         return False
-    return not any(course(values).rises for values in sets)
+    least = CARRIED_OVER * (course(trained).end - course(trained).start)
+    return not any(float(median(values[-2:])) - values[0] >= least for values in sets)
 
 
 def better_later(run: Run, metric: str, best_step: int) -> Better | None:
