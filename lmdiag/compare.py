@@ -27,6 +27,8 @@ TAIL = 0.9
 LEVEL = 0.05  # one-sided; once for the tail, which decides, and once for all other windows together
 DRAWS = 400
 REWARDS = ("reward", "reward_margin", "reward_accuracy", "accuracy", "f1", "auc", "chosen_reward")  # higher is better
+NOT_OF_TOKENS = ("preference", "reinforcement", "classification")  # kinds of runs whose loss is not that of a token
+LARGEST = 20.0  # natural logarithm of a ratio, beyond which no digit of it says anything
 RANGE = "range of the baselines, + is worse"
 
 Curve = tuple[np.ndarray, np.ndarray]  # positions and values
@@ -86,7 +88,7 @@ class Window:
 class Comparison:
     """One metric of a candidate against its baselines.
 
-    `verdict` is that of the gate: `regression`, `no-regression` or `cannot-tell`.
+    `unit` is "" of what has none. `verdict` is that of the gate: `regression`, `no-regression` or `cannot-tell`.
     """
 
     metric: str
@@ -128,7 +130,9 @@ def compare(
         rewarded = metric.rpartition("/")[2] in REWARDS
         curves = _as_losses(curves) if rewarded else curves
         compared = _compared(curves, tolerance, fewest, axis, USUAL_REWARD_NOISE if rewarded else USUAL_SEED_NOISE)
-        found.append(replace(compared, metric=metric, unit=RANGE if rewarded else unit, axis=axis))
+        of_tokens = metric.rpartition("/")[2] == "loss" and candidate.kind not in NOT_OF_TOKENS
+        unit_of = RANGE if rewarded else unit if of_tokens else ""
+        found.append(replace(compared, metric=metric, unit=unit_of, axis=axis))
     return tuple(found)
 
 
@@ -297,8 +301,9 @@ def _window(
     seed, freedom = _seed_noise(base, _slope(share[at], logs[:-1, at].mean(axis=0)), usual)
     error = math.hypot(seed * math.sqrt(1 + 1 / len(base)), _bootstrap_error(residuals, len(at)))
     p = 1 - float(stdtr(freedom, (difference - math.log1p(tolerance)) / error))
-    margin = float(stdtrit(freedom, 1 - LEVEL)) * error
-    return Window(float(share[at[0]]), float(share[at[-1]]), math.expm1(difference), margin, p)
+    margin = min(float(stdtrit(freedom, 1 - LEVEL)) * error, LARGEST)
+    shown = math.expm1(min(max(difference, -LARGEST), LARGEST))
+    return Window(float(share[at[0]]), float(share[at[-1]]), shown, margin, p)
 
 
 def _seed_noise(base: np.ndarray, slope: float, usual: float) -> tuple[float, int]:

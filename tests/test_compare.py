@@ -5,6 +5,7 @@ import pytest
 
 from lmdiag.compare import compare, direction_of, loss_unit, verdict_of
 from lmdiag.errors import LmdiagError
+from lmdiag.reports.comparison import as_text as text
 from lmdiag.run import Run, Series
 from tests.rules.curves import pairs, policy
 
@@ -153,6 +154,23 @@ def test_other_tokenizers_are_compared_in_bits_per_byte_or_not_at_all():
 )
 def test_a_header_that_says_nothing_of_the_tokenizer_is_no_hindrance(header):
     assert loss_unit([BASE[0], make(1, **header)])[0] == "nats per token"
+
+
+@pytest.mark.parametrize(("base", "other", "told"), [(1e-320, 2.0, "worse"), (2.0, 1e-320, "better")])
+def test_losses_as_good_as_zero_are_compared(base, other, told):
+    runs = [Run("a", {"loss": Series(np.arange(1, 101), np.full(100, level))}) for level in (base, other)]
+    found = compare(runs[:1], runs[1])
+    assert direction_of(found) == told
+    assert np.isfinite(found[0].tail.interval).all()
+
+
+def test_only_the_loss_of_tokens_is_in_nats_per_token():
+    runs = [pairs(200, seed) for seed in range(3)]
+    units = {found.metric: found.unit for found in compare(runs[:2], runs[2])}
+    assert units.pop("loss") == ""
+    assert "nats per token" not in units.values()
+    assert "  loss: " in text(compare(runs[:2], runs[2]), runs[:2], runs[2])
+    assert compare(BASE[:1], BASE[1])[0].unit == "nats per token"
 
 
 def test_runs_without_a_common_loss_are_refused():

@@ -39,7 +39,8 @@ def _lines(comparisons: Sequence[Comparison], baselines: Sequence[Run], candidat
 
 def _metric(comparison: Comparison, style: Style) -> Iterator[str]:
     words, colour = LOOK[comparison.direction]
-    yield f"  {style.paint(visible(comparison.metric), bold=True)} ({comparison.unit}): {style.paint(words, colour)}"
+    unit = f" ({comparison.unit})" if comparison.unit else ""
+    yield f"  {style.paint(visible(comparison.metric), bold=True)}{unit}: {style.paint(words, colour)}"
     yield from style.paragraph(comparison.why, 4)
     if comparison.coverage < 0.95:
         yield from style.paragraph(f"compared over the first {comparison.coverage:.0%}: one run is shorter", 4)
