@@ -71,6 +71,15 @@ def is_sharp(values: np.ndarray, shift: Shift) -> bool:
     return jump_at(values, shift.at) * float(np.sign(shift.size)) >= enough
 
 
+def sharp_steps(values: np.ndarray, least_errors: float) -> list[Shift]:
+    """Return the steps of at least so many standard errors most of which happens at once, in order.
+
+    >>> [s.at for s in sharp_steps(np.r_[np.zeros(50), np.ones(50)], 6.0)]
+    [50]
+    """
+    return [s for s in level_shifts(values) if s.errors >= least_errors and is_sharp(values, s)]
+
+
 def _beside(values: np.ndarray) -> int:
     return max(6, len(values) // 50)
 

@@ -1,5 +1,6 @@
 """Limits that several rules share: what counts as sure, as large, as settled, and the reason for each number."""
 
+SMOOTHED = 0.5  # smoothing from which a log is an average over many records, and noise looks like steps
 LONGEST = 1000  # a longer curve is judged by the medians of so many blocks: they keep every change that lasts
 SURE = 1.645  # standard errors: one-sided 5%
 LEARNS = -3.0  # Mann-Kendall z from which a loss clearly falls: chance does that to one flat curve in 700

@@ -4,8 +4,8 @@ from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.loss_law import unexplained
 from lmdiag.run import Run, Series
-from lmdiag.stats.change import Shift, is_sharp, level_shifts
-from lmdiag.stats.limits import LONGEST
+from lmdiag.stats.change import Shift, sharp_steps
+from lmdiag.stats.limits import LONGEST, SMOOTHED
 from lmdiag.stats.noise import smoothing
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.schedule import observed
@@ -13,7 +13,6 @@ from lmdiag.stats.windows import median
 
 POINTS = 200
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS = 0.1, 0.04, 8.0
-SMOOTHED = 0.5  # from here on the log is an average over many records: noise looks like steps
 AT_EVENT = 0.02  # of the run: a restart, an epoch's end or a jump of the rate this near explains the step
 EVALUATION_RISE = 0.03
 
@@ -59,7 +58,7 @@ def check(run: Run, curve: Curve) -> Findings:
     if smoothing(left) > SMOOTHED:
         yield NotChecked("the loss was averaged over many records before it was logged")
         return
-    sharp = [s for s in level_shifts(left) if s.errors >= LEAST_ERRORS and is_sharp(left, s)]
+    sharp = sharp_steps(left, LEAST_ERRORS)
     beside = [*sharp, None]
     found = [
         s

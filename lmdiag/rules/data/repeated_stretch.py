@@ -4,8 +4,8 @@ from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.loss_law import unexplained
 from lmdiag.run import Run, Series
-from lmdiag.stats.change import SHARP_ERRORS, is_sharp, jump_at, level_shifts
-from lmdiag.stats.limits import LONGEST
+from lmdiag.stats.change import SHARP_ERRORS, jump_at, sharp_steps
+from lmdiag.stats.limits import LONGEST, SMOOTHED
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing
 from lmdiag.stats.schedule import observed
 from lmdiag.stats.windows import median, medians_around, rolling_median
@@ -15,7 +15,6 @@ LEAST_NATS, LEAST_SHARE, LEAST_ERRORS = 0.1, 0.03, 6.0
 SAME_SIZE = (
     0.4  # by which the fall and the rise may differ, as a share of the larger: the loss goes on falling in between
 )
-SMOOTHED = 0.5  # from here on the log is an average over many records: noise looks like steps
 UNMOVED = 0.5  # of the step: what the evaluation may follow of it
 
 
@@ -79,7 +78,7 @@ def _steps_up(values: np.ndarray) -> bool:
 
 def _dips(left: np.ndarray) -> list[tuple[int, int, float]]:
     """Return where the level steps down, where the next step leads back up, and the mean size of the two."""
-    steps = [(s.at, jump_at(left, s.at)) for s in level_shifts(left) if s.errors >= LEAST_ERRORS and is_sharp(left, s)]
+    steps = [(s.at, jump_at(left, s.at)) for s in sharp_steps(left, LEAST_ERRORS)]
     return [
         (first, stop, (up - down) / 2)
         for (first, down), (stop, up) in zip(steps, steps[1:])
