@@ -121,8 +121,7 @@ def raise_kl(run: Run, step: int, factor: int) -> str:
 
 def warm_up(run: Run, present: int) -> Advice:
     """Say over how many steps to warm up: a tenth of a short run, 2,000 at most, and not fewer than now."""
-    planned = float(run.config.get("max_steps") or 0) if run.step_kind == "step" else 0.0
-    span = max(planned, run.last_step - run.first_step)
+    span = max(run.planned_steps, run.last_step - run.first_step)
     steps = int(rounded(max(10.0, 2.0 * present, min(WARM_UP * span, LONGEST_WARM_UP))))
     words = f"Warm up over {steps:,} {run.unit}s"
     if run.step_kind != "step":

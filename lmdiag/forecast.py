@@ -65,7 +65,7 @@ def forecast(run: Run) -> Forecast | None:
         return None
     metric, curve = run.curve
     curve = curve.finite.thinned(MOST_POINTS)
-    planned = int(max(float(run.config.get("max_steps") or 0) if run.step_kind == "step" else 0, run.last_step))
+    planned = int(max(run.planned_steps, run.last_step))
     if len(curve) < loss_law.FEWEST_POINTS or run.last_step < LEAST_SHARE * planned:
         return None
     if not holds_start(curve.steps) or sustained_rise(curve.values):

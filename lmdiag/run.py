@@ -378,12 +378,14 @@ class Run:
         return self.status == "killed" or self.complete is False
 
     @property
+    def planned_steps(self) -> float:
+        """The steps that were planned; 0 where the log counts something else or tells no plan."""
+        return float(self.config.get("max_steps") or 0) if self.step_kind == "step" else 0.0
+
+    @property
     def planned_share(self) -> float | None:
-        """Which share of the planned steps the log reaches, at most 1; None where it counts something else or tells no plan."""
-        planned = self.config.get("max_steps")
-        if not planned or self.step_kind != "step":
-            return None
-        return min(self.last_step / float(planned), 1.0)
+        """Which share of the planned steps the log reaches, at most 1; None where that is not known."""
+        return min(self.last_step / self.planned_steps, 1.0) if self.planned_steps else None
 
     def _repr_html_(self) -> str:
         shown: str = import_module("lmdiag.reports.notebook").run_html(self)  # reports know runs, never the reverse

@@ -57,8 +57,7 @@ def update_ratios(run: Run) -> Series | None:
 def began_with_the_run(run: Run, step: int) -> bool:
     """Tell whether what began at a step began with the run: in its first fifth, or within twice the warm-up."""
     warm_up = _warm_up(run)
-    planned = float(run.config.get("max_steps") or 0) if run.step_kind == "step" else 0.0
-    span = max(run.last_step - run.first_step, planned)
+    span = max(run.last_step - run.first_step, run.planned_steps)
     return step - run.first_step <= max(EARLY * span, 2 * warm_up)
 
 

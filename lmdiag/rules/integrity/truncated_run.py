@@ -33,7 +33,7 @@ def check(run: Run, curve: Curve, *, complete_share: float = 0.98) -> Findings:
     - lmdiag's log format, `max_steps` and the `end` record.
     """
     status = run.status
-    planned = float(run.config.get("max_steps") or 0) if run.step_kind == "step" else 0.0
+    planned = run.planned_steps
     share = run.last_step / planned if planned > 0 else 0.0
     steps = run.curve[1].steps if run.curve else np.empty(0)
     next_step = run.last_step + (float(median(np.diff(steps[-20:]))) if len(steps) > 1 else 0.0)
