@@ -142,12 +142,15 @@ def _harder(plan: Plan) -> np.ndarray:
     """Return by what factor the training text of each record is harder than the usual one."""
     rng, share, n = plan.rng, plan.share, len(plan.steps)
     harder = np.ones(n)
-    if plan.traits[-1] in ("fine-tune", "learns-at-once") and n >= 12 and plan.is_one(0.35, "epochs"):
+    if (
+        plan.traits[-1] == "fine-tune" and n >= 12 and plan.is_one(0.35, "epochs")
+    ):  # learnt at once, the others would gain nothing
         epochs = int(rng.integers(2, 6))
         harder = (1 - rng.uniform(0.03, 0.15)) ** np.floor(share * epochs - 1e-9)
     elif plan.is_one(0.08, "curriculum"):
+        way = rng.choice([-1, 1])  # one alone: text that is easier for a stretch is what `repeated-stretch` reports
         for at in rng.uniform(0.1, 0.95, rng.integers(1, 4)):
-            harder[share > at] *= 1 + rng.choice([-1, 1]) * rng.uniform(0.02, 0.08)
+            harder[share > at] *= 1 + way * rng.uniform(0.02, 0.08)
     if plan.is_one(0.08, "grouped-by-length"):
         period = rng.uniform(3, np.clip(n / 8, 4, 50))  # records per group of batches that were sorted together
         tooth = (np.arange(n) / period) % 1 - 0.5

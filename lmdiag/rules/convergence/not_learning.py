@@ -175,7 +175,7 @@ def _fall_error(seen: Progress) -> float:
 
 def _no_trend(seen: Progress, hidden: float) -> bool:
     start = abs(seen.start)
-    if seen.fall + SURELY * _fall_error(seen) >= hidden * start:
+    if max(seen.fall + SURELY * _fall_error(seen), seen.start - seen.end) >= hidden * start:
         return False
     if seen.records < FIRST_RECORDS:
         fall = max(seen.start - seen.end, seen.gain, seen.best_fall)

@@ -19,7 +19,7 @@ from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.trend import largest_gain, mann_kendall
 from lmdiag.stats.windows import median
 
-SURE = 1.64
+SURE = 2.0  # standard errors: several windows are tried
 SHARES = (0.70, 0.50, 0.35)
 LARGEST_START = 12.5  # ln of the largest vocabularies; a worse start says nothing about the level to expect
 LONGEST = 2000
@@ -35,7 +35,7 @@ def check(run: Run, curve: Curve, *, flat: float = 0.02, left: float = 0.88) -> 
     that should still teach it.
 
     ## How it decides
-    An equivalence test, not the absence of significance: on a window of 35 to 70% of the records, the upper 95% bound
+    An equivalence test, not the absence of significance: on a window of 35 to 70% of the records, the upper bound, at two standard errors,
     of the gain (Theil-Sen on ten group medians, a rise counted as none, the error not below that of the noise) is below `flat` of the level per half of the run. The window has 15
     records and 60 steps at least, its level is at least half of the start, the learning rate at least 30% of its peak
     (or unknown, or the level above 60% of the start), and the run does not leave it: its last tenth stays above `left`

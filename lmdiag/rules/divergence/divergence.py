@@ -17,6 +17,7 @@ EVAL_SIGMAS, MANY_EVALUATIONS = (
     3.0,
     10,
 )  # or, of ten or more, within so many standard deviations: the best of a hundred is low by 2.5
+EVAL_OF_RISE = 0.1  # or within so much of the rise: a model that is worse by it shows more
 EVAL_FELL = 0.02  # and so does one that has fallen since the rise, where none was taken while the loss was low
 ENORMOUS = 0.5  # share of the level from which a rise is an alarm whatever the evaluation says
 SMALL_RISE = 0.2
@@ -123,7 +124,9 @@ def _evaluation_at_best(run: Run, losses: Series, found: Rebound) -> bool:
     after = evaluations.values[evaluations.steps > onset]
     best = float(evaluations.values.min())
     noise = scatter(evaluations.values) if len(evaluations) >= MANY_EVALUATIONS else 0.0
-    if len(after) < 2 or after[-2:].min() - best > max(EVAL_AT_BEST * best, EVAL_SIGMAS * noise):
+    if not len(after) or after[-2:].min() - best > max(
+        EVAL_AT_BEST * best, EVAL_SIGMAS * noise, EVAL_OF_RISE * found.rise
+    ):
         return False
     low = losses.steps[: found.onset][losses.values[: found.onset] <= found.low + 0.5 * found.rise]
     taken_when_low = len(low) > 0 and bool(((evaluations.steps >= low[0]) & (evaluations.steps <= onset)).any())

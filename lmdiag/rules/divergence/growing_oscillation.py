@@ -4,13 +4,14 @@ from lmdiag import advice
 from lmdiag.figures import figure, times
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run
-from lmdiag.stats.noise import MEDIAN_ERROR, scatter
+from lmdiag.stats.noise import MEDIAN_ERROR, scatter, smoothing
 from lmdiag.stats.turning import falling_fit
 from lmdiag.stats.windows import block_medians, centred_median, median, quantile
 
 POINTS = 200
 BLOCKS = 240
 REVERSALS = 6
+TEN_TO_NINETY = 2.56  # standard deviations between the 10% and the 90% quantile of a normal distribution
 GROWTH, ALARM_GROWTH = 1.6, 2.0
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS, ALARM_SHARE = 0.1, 0.03, 3.0, 0.06
 
@@ -24,7 +25,7 @@ def check(run: Run, curve: Curve) -> Findings:
 
     ## How it decides
     The curve in at most 240 blocks, without the first tenth and less the best fit that only falls, or a running median of a fifth of them if that leaves less at the end: the swings (10 to 90% range) of the last
-    third are at least 1.6 times those of the first third, 0.1 nat, 3% of the level, and three times what independent noise leaves in a block; they
+    third are at least 1.6 times those of the first third, 0.1 nat, 3% of the level, and three times what noise leaves in a block, as the log was smoothed; they
     cross the trend six times or more. A warning when the swings have doubled and reach 6%.
 
     ## Why it matters
@@ -55,7 +56,7 @@ def check(run: Run, curve: Curve) -> Findings:
     first, last = _range(swings[:third]), min(_range(swings[-third:]), _range(around[-third:]))
     level = abs(float(median(levels[-third:])))
     tail = losses.values[starts[-third] :]
-    noise = 2.56 * MEDIAN_ERROR * scatter(tail) / np.sqrt(max(1, len(tail) // third))
+    noise = _noise_of_a_block(tail, smoothing(losses.values), max(1, len(tail) // third))
     crossings = int(np.sum(np.diff(np.sign(around[-third:])) != 0))
     if last < max(LEAST_NATS, LEAST_SHARE * level, LEAST_ERRORS * noise) or last < GROWTH * first:
         return
@@ -78,6 +79,16 @@ def check(run: Run, curve: Curve) -> Findings:
         ),
         Severity.WARNING if last >= max(ALARM_GROWTH * first, ALARM_SHARE * level) else Severity.INFO,
     )
+
+
+def _noise_of_a_block(values: np.ndarray, phi: float, width: int) -> float:
+    """Return the range that noise alone gives the medians of so many neighbouring records, of a log that was smoothed by `phi`.
+
+    Averaged noise of a standard deviation s scatters from record to record by s sqrt(1 - phi) only, and does not average out over fewer
+    records than it was averaged over (first-order autoregression).
+    """
+    averaged_out = MEDIAN_ERROR * np.sqrt((1 + phi) / (1 - phi) / width)
+    return float(TEN_TO_NINETY * scatter(values) / np.sqrt(1 - phi) * min(averaged_out, 1.0))
 
 
 def _range(values: np.ndarray) -> float:

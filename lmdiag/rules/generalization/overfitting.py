@@ -8,7 +8,7 @@ from lmdiag.finding import NOT_POSITIVE, Curve, Finding, Findings, NotChecked, S
 from lmdiag.run import Run, Series
 from lmdiag.stats.course import course
 from lmdiag.stats.limits import MOST_EVALUATIONS
-from lmdiag.stats.noise import drift, scatter
+from lmdiag.stats.noise import drift, median_difference_error, scatter, smoothing
 from lmdiag.stats.rebound import left_behind_together, sustained_rise
 from lmdiag.stats.turning import turn, variance_of_few
 from lmdiag.stats.windows import median
@@ -25,7 +25,7 @@ FEW, SOME, BEFORE_BEST = 6, 12, 5
 # What one evaluation scatters by, as a share of its level, and how many second differences that is worth: where the training loss went on
 # falling since the best one, which speaks for overfitting; and where nothing does, when evaluations of a few batches are possible.
 EXPECTED, UNKNOWN = (0.007, 2.0), (0.06, 3.0)
-WENT_ON = 0.1  # by which it must have fallen
+WENT_ON, WENT_ON_ERRORS = 0.1, 3.0  # by which it must have fallen, and in standard errors
 MEMORISED_RISE, MEMORISED = 0.10, 0.5
 WELL_ABOVE = 0.2  # of up to twelve evaluations: the mean of those since the best, beside a training loss of half of it
 MOST_ERRORS = 1000.0  # beyond it the number says only that there is no noise
@@ -161,7 +161,9 @@ def _training_went_on(run: Run, step: int) -> bool:
     if len(before) < 1 or len(after) < 2:
         return False
     width = max(1, min(len(before), len(after)) // 3)
-    return bool(median(after[-width:]) <= (1 - WENT_ON) * median(before[-width:]))
+    level = float(median(before[-width:]))
+    error = median_difference_error(scatter(losses.values), smoothing(losses.values), width, width)
+    return level - float(median(after[-width:])) >= max(WENT_ON * level, WENT_ON_ERRORS * error)
 
 
 def _diverges(run: Run, evaluations: Series) -> bool:

@@ -7,13 +7,14 @@ from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LONGEST
 from lmdiag.stats.noise import lasting_scatter, scatter
 from lmdiag.stats.phases import Phases, holds_start, phases
-from lmdiag.stats.spikes import find_spikes
-from lmdiag.stats.windows import rolling_median
+from lmdiag.stats.spikes import Spike, find_spikes
+from lmdiag.stats.windows import median, rolling_median
 
 EARLY = 0.10  # of the run
 SHORT_WARMUP = 0.01  # of the steps
 LEAST_SPIKES = 2
 ALARM_SPIKES, ALARM_EXCESS = 3, 0.30
+MORE_OFTEN = 3.0  # spikes a record, over those of the rest: heavy-tailed losses have them all through the run
 ABOVE_NOISE = 4.0  # standard deviations of a record: the first one may be low by chance
 HIGHEST = 0.67  # of a standard deviation: the scatter of medians of three, whose highest of n is high by luck
 
@@ -27,7 +28,7 @@ def check(run: Run, curve: Curve, rates: Series, *, smallest: float = 0.15, devi
     the steps.
 
     ## How it decides
-    Spikes as in `loss-spike`, but 15% high and at eight standard deviations, because the start of a run is rough. The log must hold the start. From
+    Spikes as in `loss-spike`, but 15% high and at eight standard deviations, because the start of a run is rough; and three times as frequent as in the rest. The log must hold the start. From
     three spikes and 30% on it is a warning, and so is a rise by 30% and four standard deviations, and the luck of the highest of n, above the first loss that three records in a row confirm: an untrained model can only get
     better by small steps.
 
@@ -66,7 +67,7 @@ def check(run: Run, curve: Curve, rates: Series, *, smallest: float = 0.15, devi
     start = losses.between(int(losses.steps[0]), int(limit + 0.5 * EARLY * span))
     early = start.values[start.steps <= limit]
     highest = float(rolling_median(early, 3).max()) if len(early) >= 3 else 0.0
-    first, noise = float(losses.values[0]), _noise(losses, early)
+    first, noise = max(float(losses.values[0]), float(median(losses.values[:3]))), _noise(losses, early)
     if highest >= max((1 + ALARM_EXCESS) * first, (1 + noise) * first) and first > 0:
         reached = f"the median of three neighbouring records reaches {figure(highest)}"
         message = f"The loss starts at {figure(first)}, and {reached} in the first {EARLY:.0%} of the run"
@@ -77,7 +78,7 @@ def check(run: Run, curve: Curve, rates: Series, *, smallest: float = 0.15, devi
     spikes = [
         s for s in find_spikes(start.values, smallest=smallest, deviations=deviations) if start.steps[s.peak] <= limit
     ]
-    if len(spikes) < LEAST_SPIKES:
+    if len(spikes) < LEAST_SPIKES or not _more_than_later(losses, spikes, int(limit), smallest, deviations):
         return
     largest = float(np.expm1(max(s.excess for s in spikes)))
     steps = tuple(int(losses.steps[s.peak]) for s in spikes)
@@ -85,6 +86,13 @@ def check(run: Run, curve: Curve, rates: Series, *, smallest: float = 0.15, devi
     evidence = {"spikes": len(spikes), "largest_excess": largest}
     severity = Severity.WARNING if len(spikes) >= ALARM_SPIKES and largest >= ALARM_EXCESS else Severity.INFO
     yield _finding(run, metric, schedule, steps, message, evidence, severity)
+
+
+def _more_than_later(losses: Series, spikes: list[Spike], limit: int, smallest: float, deviations: float) -> bool:
+    """Tell whether spikes are clearly more frequent up to a step than behind it."""
+    later = losses.values[losses.steps > limit]
+    behind = find_spikes(later, smallest=smallest, deviations=deviations)
+    return len(spikes) * len(later) >= MORE_OFTEN * len(behind) * (len(losses) - len(later))
 
 
 def _noise(losses: Series, early: np.ndarray) -> float:

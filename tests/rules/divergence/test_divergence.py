@@ -42,6 +42,13 @@ def test_information_when_the_evaluation_stays_at_its_best():
     assert found.severity is Severity.INFO
 
 
+@pytest.mark.parametrize(("last", "severity"), [(2.99, Severity.INFO), (3.6, Severity.WARNING)])
+def test_one_evaluation_behind_the_rise_tells_other_data_from_a_worse_model(last, severity):
+    evaluations = series([4.2, 3.5, 3.2, 3.05, 3.0, last], every=80, first=80)
+    (found,) = fires(check, run(loss=diverging(rise=0.6, at=420), val__loss=evaluations))
+    assert found.severity is severity
+
+
 def test_information_when_the_rate_is_almost_zero_and_the_rise_small():
     loss = np.r_[np.linspace(1.0, 0.3, 200), np.full(200, 0.3)] + np.random.default_rng(0).normal(0, 0.01, 400)
     loss[360:] += 0.15

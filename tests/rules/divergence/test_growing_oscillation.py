@@ -30,6 +30,14 @@ def test_silent_on_noise_that_grows():
     assert fires(check, run(loss=falling(1200, noise=0) + noise)) == []
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_silent_on_growing_noise_that_was_averaged(seed):
+    """A slow mean of noise swings too, and the wider the noisier the batches become."""
+    noise = np.random.default_rng(seed).normal(0, 1, 4000) * np.linspace(0.3, 1.2, 4000)
+    averaged = np.convolve(noise, 0.97 ** np.arange(200) * 0.03)[:4000]
+    assert [f for f in fires(check, run(loss=2.0 + averaged)) if f.alarms] == []
+
+
 def test_silent_when_the_learning_rate_cycles():
     rate = 1e-3 * (1 + 0.5 * np.sin(2 * np.pi * np.arange(1200) / 40))
     assert fires(check, run(loss=swinging(0.6), lr=rate)) == []

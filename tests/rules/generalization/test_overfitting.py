@@ -106,6 +106,17 @@ def test_a_best_evaluation_never_reached_again_needs_no_trend():
     assert found.first_step == 10
 
 
+def test_a_training_loss_lower_by_chance_does_not_speak_for_a_rise():
+    """Five evaluations of 5% noise, beside a training loss whose records scatter by a seventh and do not fall."""
+    found = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        losses = 1.5 * np.exp(rng.normal(0, 0.15, 15))
+        evaluations = series(1.5 * np.exp(rng.normal(0, 0.05, 5)), every=3, first=3)
+        found += len(fires(check, run(loss=losses, val__loss=evaluations)))
+    assert found <= 2
+
+
 @pytest.mark.parametrize(("last_training_loss", "found"), [(0.01, 1), (0.9, 0)])
 def test_one_evaluation_after_the_best_is_enough_where_training_is_memorised(last_training_loss, found):
     made = run(loss=np.linspace(3, last_training_loss, 30), val__loss=series([3.1, 1.0, 1.2], every=10, first=10))

@@ -54,6 +54,11 @@ def test_silent_without_early_spikes():
     assert fires(check, run(loss=spiked(500, 600, 700), lr=FLAT)) == []
 
 
+def test_silent_where_the_rest_has_as_many():
+    """Losses of single batches with a long tail have their spikes all through the run."""
+    assert fires(check, run(loss=spiked(30, 55, 80, *range(130, 990, 60)), lr=FLAT)) == []
+
+
 def test_silent_on_a_log_without_its_start():
     assert fires(check, run(loss=spiked(30, 55, 80), lr=FLAT, first=9000)) == []
 
@@ -61,6 +66,12 @@ def test_silent_on_a_log_without_its_start():
 def test_silent_on_healthy_runs():
     for seed in range(5):
         assert fires(check, healthy(400, seed)) == []
+
+
+def test_silent_where_only_the_first_record_is_low():
+    loss = falling(1000, noise=0.02)
+    loss[0] /= 2
+    assert fires(check, run(loss=loss, lr=FLAT)) == []
 
 
 def test_a_first_record_low_by_chance_is_no_start():
