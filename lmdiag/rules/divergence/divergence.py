@@ -6,7 +6,7 @@ from lmdiag import advice
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
-from lmdiag.stats.limits import LEAST_PROGRESS, LOST, LOW_RATE
+from lmdiag.stats.limits import LEAST_PROGRESS, LOST, LOW_RATE, SCALED
 from lmdiag.stats.noise import scatter
 from lmdiag.stats.phases import phases
 from lmdiag.stats.rebound import Rebound, left_behind_together, sustained_rise
@@ -22,7 +22,6 @@ EVAL_FELL = 0.02  # and so does one that has fallen since the rise, where none w
 ENORMOUS = 0.5  # share of the level from which a rise is an alarm whatever the evaluation says
 SMALL_RISE = 0.2
 ENORMOUS_NATS = 0.5
-SCALED = 0.1  # nats: no text begins so well known; a loss that starts below it has been divided by something
 
 
 @rule(family="divergence", needs=("curve",), severity=Severity.WARNING, min_points=6)
