@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from lmdiag.finding import Finding
 from lmdiag.patterns import lazy
 from lmdiag.run import Run, Series, masked_zeros
+from lmdiag.stats.limits import SCALED
 from lmdiag.stats.windows import median, rolling_median
 
 LARGEST_UNIFORM = 13.0  # nats: a loss always above it is no mean over tokens, for no vocabulary in use is so large
@@ -76,7 +77,7 @@ def _refutes_scale(finding: Finding) -> bool:
 
 def _of(run: Run, metric: str, losses: Series, records: int) -> Perplexity | None:
     finite = losses.finite.values
-    if not len(finite) or finite.min() <= 0 or finite.min() > LARGEST_UNIFORM:
+    if not len(finite) or finite.min() <= 0 or finite.min() > LARGEST_UNIFORM or median(finite[:3]) < SCALED:
         return None
     end = float(losses.values[-1])
     last = float(median(finite[-records:])) if math.isfinite(end) else end

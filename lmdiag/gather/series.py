@@ -48,17 +48,9 @@ def gather(log: Arranged) -> Run:
     series |= _times_of_speeds(series)
     if "loss" not in series and "train/loss" in series:  # estimates are all that this log says of the training loss
         series["loss"] = series.pop("train/loss")
-    norm = series.get("grad_norm")  # -1: findings/deepspeed-norm-of-nan-is-minus-one.sh
-    unmeasured = () if norm is None else np.flatnonzero(norm.values == -1.0)
-    if norm is not None and len(unmeasured):
-        series["grad_norm"] = replace(norm, values=np.where(norm.values == -1.0, np.nan, norm.values))
+    norm_notes = _mark_norms_of_minus_one(series)
     guesses = [column.guess for column in log.columns.values() if column.guess]
-    notes = (*raw.notes, *axis.notes, *guesses)
-    if len(unmeasured):
-        notes = (
-            *notes,
-            f"a gradient norm of -1 ({len(unmeasured)} times) was read as NaN: DeepSpeed and InternEvo write it so",
-        )
+    notes = (*raw.notes, *axis.notes, *guesses, *norm_notes)
     config, doubts = _sound(_in_nats(raw.config))
     notes = (*notes, *doubts)
     objective, method = objective_and_method(raw, series)
@@ -82,6 +74,19 @@ def gather(log: Arranged) -> Run:
         step_kind=axis.kind,
         account=account_of(log, axis, notes),
     )
+
+
+def _mark_norms_of_minus_one(series: dict[str, Series]) -> tuple[str, ...]:
+    """Turn gradient norms of -1, which some programs write for NaN, into NaN, and leave out a norm that is -1 throughout beside a
+    finite loss: it was never computed. Return what to say of it."""
+    norm = series.get("grad_norm")  # findings/deepspeed-norm-of-nan-is-minus-one.sh
+    if norm is None or not (marked := norm.values == -1.0).any():
+        return ()
+    if marked.all() and "loss" in series and len(series["loss"].finite):
+        del series["grad_norm"]
+        return (f"a gradient norm of -1 in all {len(norm):,} records was not computed, and is left out",)
+    series["grad_norm"] = replace(norm, values=np.where(marked, np.nan, norm.values))
+    return (f"a gradient norm of -1 ({marked.sum()} times) was read as NaN: DeepSpeed and InternEvo write it so",)
 
 
 def _without_loss(raw: RawLog) -> str:

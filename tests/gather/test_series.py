@@ -331,3 +331,11 @@ def test_a_gradient_norm_of_minus_one_is_not_finite():
     run = run_of([{"step": s, "loss": 2.0, "grad_norm": -1.0 if s == 2 else 1.5} for s in (1, 2, 3)])
     assert np.isnan(run["grad_norm"].values).tolist() == [False, True, False]
     assert any("gradient norm of -1 (1 times)" in note for note in run.notes)
+
+
+def test_a_gradient_norm_of_minus_one_throughout_was_not_computed():
+    run = run_of([{"step": s, "loss": 3.0 - 0.1 * s, "grad_norm": -1.0} for s in (1, 2, 3)])
+    assert "grad_norm" not in run
+    assert any("-1 in all 3 records was not computed" in note for note in run.notes)
+    blind = run_of([{"step": s, "loss": float("nan"), "grad_norm": -1.0} for s in (1, 2, 3)])
+    assert np.isnan(blind["grad_norm"].values).all()
