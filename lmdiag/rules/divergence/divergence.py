@@ -32,15 +32,23 @@ def check(run: Run, curve: Curve) -> Findings:
     A loss whose end lies above an earlier level by more than noise, on the training curve or, where there is none, on the evaluations.
 
     ## How it decides
-    Five tests, the first that holds counts. (1) The median of the last 1/20, 1/10 or 1/5 of the records lies above the lowest rolling median of the
-    same length, by 0.1 nat and 3% at 4 standard errors (0.3 nat and 15% at 3.5; 0.5 nat and 30% at 3). The standard error comes from second
-    differences, so that slope is not taken for noise, and from the slow wander of the curve before the rise. The lowest of m windows is lowest by luck:
-    sqrt(ln m) standard errors are taken off, unless the evaluations never were as good again either. (2) The same for the logarithm of the
-    loss. (3) The last third lies above the start, by two standard deviations of a record or, if it is long, all but 5% of it. (4) The last three records stand above everything before; of fewer than twelve, the last two at 2.5 times the
-    minimum. (5) Training loss and evaluations were lowest at the same time, and four or more later ones of both all stay 5% and two deviations above that, even
-    if they fall again as the rate decays. The onset is where the curve has risen by 30% of the rebound (of its logarithm), or by
-    a tenth of it and four standard deviations if that is less, and stays. It is an error when 30% of the progress is lost, the loss is half as high again, or
-    it is not finite in the end. A loss that starts below 0.1 has been divided by something, and is judged in units of its start.
+    The first of these tests that holds counts. A standard error comes from second differences, so that slope is not taken for noise, and from the
+    slow wander of the curve before the rise. A loss that starts below 0.1 has been divided by something, and is judged in units of its start.
+
+    | test | asks for | why that much |
+    |---|---|---|
+    | the end above the lowest level | median of the last 1/20, 1/10 or 1/5 of the records above the lowest rolling median of the same length: by 0.1 nat and 3% at 4 standard errors, 0.3 nat and 15% at 3.5, 0.5 nat and 30% at 3 | the lowest of m windows is lowest by luck: sqrt(ln m) standard errors are taken off, unless the evaluations never were as good again either |
+    | the same of the logarithm | as above | noise that is a share of the level |
+    | the last third above the start | by two standard deviations of a record, or, if it is long, all but 5% of it | nothing was gained |
+    | the last records above all before | three of them; of fewer than twelve records the last two at 2.5 times the minimum | a run that is just breaking away |
+    | never as good again | training loss and evaluations were lowest at the same time; four or more later ones of both all stay 5% and two deviations above that | they may fall again as the rate decays |
+
+    | what follows | from |
+    |---|---|
+    | onset | where the curve has risen by 30% of the rebound (of its logarithm), or by a tenth of it and four standard deviations if that is less, and stays |
+    | error | 30% of the progress lost, the loss half as high again, or not finite in the end |
+    | information | an evaluation behind the rise at its best, or off it by a tenth of the rise: other data, not a worse model |
+    | information | a rise under 20% in the second half of a schedule, below a fifth of its peak |
 
     ## Why it matters
     Every step after the onset costs compute and makes the model worse.

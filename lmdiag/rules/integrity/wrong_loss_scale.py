@@ -32,16 +32,18 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
     A loss that starts far above the logarithm of the vocabulary size, the loss of the uniform guess.
 
     ## How it decides
-    The start (the larger of the first loss and the median of the first three) over ln V is `smallest` or more: information. If the loss comes below ln V
-    later, the initialisation was too large; if it stays above, the nearest whole number is named (a sum over accumulation steps), unless the header says
-    another one. Neither is said where the first loss itself is near or below ln V: then the loss rose in the first steps. It is a warning from
-    `warning` on if the loss stays above, the first losses agree within 30%, the run clearly learns (rank trend, a tenth of its start) and the end divided by
-    the factor is a loss that a language model can have (1 nat or more): a mean in nats per token cannot do all that, whatever the initialisation. Where the log does not say V, a start and an end above 13 nats are information; so is a log that begins later and stays above 16 nats.
-    A start that is 2 to 8 times the logarithm of a vocabulary in use, to 0.15%, names both. A loss in bits
-    (1.44 times) looks like that of a large initialisation; `perplexity-mismatch` tells the two apart.
+    The start is the larger of the first loss and the median of the first three. The first test that holds counts.
 
-    Before all that: a training loss that is 1.8 times the evaluation or more at every evaluation, the ratio steady within 10% while the evaluation falls by 5%, or
-    within 2% of a whole number, is a warning. Two sets of text differ by what they are, and the ratio moves as both are learnt; a factor does not.
+    | test | asks for | what is said |
+    |---|---|---|
+    | multiple of the evaluation | training loss 1.8 times the evaluation or more at every evaluation, the ratio steady within 10% while the evaluation falls by 5%, or within 2% of a whole number | warning: two sets of text differ by what they are, and the ratio moves as both are learnt; a factor does not |
+    | log that begins later | above 16 nats throughout | information |
+    | start over ln V | `smallest` (1.3) or more; where the log does not say V, a start and an end above 13 nats | information: if the loss comes below ln V later, the initialisation was too large; if it stays above, the nearest whole number is named (a sum over accumulation steps), unless the header says another one |
+    | the same, surely a factor | from `warning` (1.8) on, the loss stays above ln V, the first losses agree within 30%, the run clearly learns (rank trend, a tenth of its start), and its end divided by the factor is 1 nat or more | warning: a mean in nats per token cannot do all that, whatever the initialisation |
+
+    Where the first loss itself is near or below ln V, the loss rose in the first steps, and that is said instead. A start that is 2 to 8 times the
+    logarithm of a vocabulary in use, to 0.15%, names both. A loss in bits (1.44 times) looks like that of a large initialisation;
+    `perplexity-mismatch` tells the two apart.
 
     ## Why it matters
     A loss summed over accumulation steps usually means gradients summed over them as well: the learning rate is effectively larger, and no

@@ -28,16 +28,22 @@ def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
     A divergence, or a standstill at a high level, for which the learning rate, and not the data, is the likely cause.
 
     ## How it decides
-    The loss rises and stays up (as in `divergence`), from a step at which the rate is 70% of its peak or more. In addition at least `signs` of these, all measured
-    before the rise: it begins in the first fifth of the run or within twice the warm-up; there was no warm-up; updates were 3% of the weights or
-    more; 80% of the gradients were clipped; the gradient norm had doubled. It is an error where the rise lost 30% of the progress.
+    One of four pictures:
 
-    Or: early in the run the loss rises above its start, all evaluations after the first are 5% worse than that, or worse than the unigram entropy that the header states, the weights have doubled and updates
-    move them by 3% or more of the norm they began with: an error, from the record on which the loss left its start.
+    | picture | asks for | grade |
+    |---|---|---|
+    | a rise that stays, as in `divergence` | from a step at which the rate is 70% of its peak or more, and `signs` (two) of those below | error where 30% of the progress is lost, else warning |
+    | lost at once | early on the loss rises above its start; all evaluations after the first are 5% worse than that, or worse than the unigram entropy of the header; weights have doubled and updates move them by 3% or more of the norm they began with | error, from the record on which the loss left its start |
+    | a standstill | while the rate is above half of its peak the loss gains less than 5% and stays above 65% of its start, or at the unigram entropy of the header; weights and updates as above | warning |
+    | freed by a cut | 20 records or more from the start on without a fall, and a fifth below all of them when the rate was cut to 60% or less: such a log holds the experiment | warning |
 
-    Or: while the rate is above half of its peak the loss gains less than 5% and stays above 65% of its start, or at the unigram entropy that the header states, while the weights have doubled
-    and updates move them by 3% or more of the norm they began with. This is a warning. So is a loss that did not fall in 20 records or more from its start on, and
-    fell by a fifth below all of them when the rate was cut to 60% or less: such a log holds the experiment.
+    | sign, measured before the rise | from |
+    |---|---|
+    | early | it begins in the first fifth of the run, or within twice the warm-up |
+    | no warm-up | the first rate is 99% of the peak |
+    | large updates | 3% of the weights or more |
+    | clipped | 80% of the gradients |
+    | growing gradients | the norm had doubled |
 
     ## Why it matters
     Rewinding and skipping data does not help against a rate that is too high: it happens again.
