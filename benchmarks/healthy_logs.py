@@ -149,8 +149,9 @@ def _harder(plan: Plan) -> np.ndarray:
         harder = (1 - rng.uniform(0.03, 0.15)) ** np.floor(share * epochs - 1e-9)
     elif plan.is_one(0.08, "curriculum"):
         way = rng.choice([-1, 1])  # one alone: text that is easier for a stretch is what `repeated-stretch` reports
-        for at in rng.uniform(0.1, 0.95, rng.integers(1, 4)):
-            harder[share > at] *= 1 + way * rng.uniform(0.02, 0.08)
+        changes = rng.uniform(0.1, 0.95, rng.integers(1, 4))
+        for at in changes:
+            harder[share > at] *= 1 + way * rng.uniform(0.02, 0.10) / len(changes)
     if plan.is_one(0.08, "grouped-by-length"):
         period = rng.uniform(3, np.clip(n / 8, 4, 50))  # records per group of batches that were sorted together
         tooth = (np.arange(n) / period) % 1 - 0.5

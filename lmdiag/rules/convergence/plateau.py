@@ -62,7 +62,7 @@ def check(run: Run, curve: Curve, *, flat: float = 0.02, left: float = 0.88) -> 
     if len(losses) < 12:
         yield too_few(len(losses), "finite values of the loss", 12)
         return
-    start = float(median(losses.values[: min(5, max(1, len(losses) // 10))]))
+    start = max(float(losses.values[0]), float(median(losses.values[: min(5, max(1, len(losses) // 10))])))
     why = _blind(run, losses, start)
     if why is not None:
         yield why
@@ -77,11 +77,11 @@ def check(run: Run, curve: Curve, *, flat: float = 0.02, left: float = 0.88) -> 
     yield Finding(
         f"The loss is flat at {figure(level)} from {run.place(first)} to {run.place(last)} "
         f"({(last - first) / planned:.0%} of "
-        f"the run), after a median of {figure(start)} at first: it gained at most {figure(gain, 2)} nats.",
+        f"the run), after {figure(float(losses.values[0]))} in its first record: it gained at most {figure(gain, 2)} nats.",
         first,
         last,
         metric,
-        {"level": level, "start": start, "largest_gain": gain},
+        {"level": level, "start": float(losses.values[0]), "largest_gain": gain},
         (
             "Check the attention mask, the positions and the label shift: at this level the context is not used.",
             "Compare with the unigram entropy of the data (`lmdiag train ngram`): a loss equal to it knows token "

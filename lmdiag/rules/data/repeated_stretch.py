@@ -6,12 +6,13 @@ from lmdiag.loss_law import unexplained
 from lmdiag.run import Run, Series
 from lmdiag.stats.change import SHARP_ERRORS, jump_at, sharp_steps
 from lmdiag.stats.limits import LONGEST, SMOOTHED
-from lmdiag.stats.noise import median_difference_error, scatter, smoothing
+from lmdiag.stats.noise import median_difference_error, scatter, smoothing, wander
 from lmdiag.stats.schedule import observed
 from lmdiag.stats.windows import median, medians_around, rolling_median
 
 POINTS = 200
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS = 0.1, 0.03, 6.0
+WANDERS = 3.0  # times what stretches of the same length differ by elsewhere
 SAME_SIZE = (
     0.4  # by which the fall and the rise may differ, as a share of the larger: the loss goes on falling in between
 )
@@ -27,7 +28,7 @@ def check(run: Run, curve: Curve) -> Findings:
 
     ## How it decides
     What the law of the loss leaves over is split by binary segmentation. A step down and the step up behind it must each have six standard errors and 60%
-    of their size within a few records, 0.1 nat and 3% of the level, and differ by 40% at most. A warning where evaluations were taken in the stretch and
+    of their size within a few records, 0.1 nat, 3% of the level and three times what stretches of the same length differ by elsewhere, and differ by 40% at most. A warning where evaluations were taken in the stretch and
     they followed by less than half of the step: the text of the stretch was easier or known, the model no better. Without such evaluations it is
     information.
 
@@ -82,7 +83,8 @@ def _dips(left: np.ndarray) -> list[tuple[int, int, float]]:
     return [
         (first, stop, (up - down) / 2)
         for (first, down), (stop, up) in zip(steps, steps[1:])
-        if min(-down, up) >= LEAST_SHARE and abs(down + up) <= SAME_SIZE * max(-down, up)
+        if min(-down, up) >= max(LEAST_SHARE, WANDERS * wander(left, stop - first))
+        and abs(down + up) <= SAME_SIZE * max(-down, up)
     ]
 
 
