@@ -162,7 +162,8 @@ def _training_went_on(run: Run, step: int) -> bool:
         return False
     width = max(1, min(len(before), len(after)) // 3)
     level = float(median(before[-width:]))
-    error = median_difference_error(scatter(losses.values), smoothing(losses.values), width, width)
+    known = len(losses) > SOME  # of fewer the slope would pass for noise
+    error = median_difference_error(scatter(losses.values), smoothing(losses.values), width, width) if known else 0.0
     return level - float(median(after[-width:])) >= max(WENT_ON * level, WENT_ON_ERRORS * error)
 
 
