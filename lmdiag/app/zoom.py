@@ -10,6 +10,7 @@ from lmdiag.finding import Finding
 from lmdiag.run import Run
 
 AROUND = 0.6  # of the length of a finding, to each side of it
+LEAST_DRAG = 0.01  # of what is shown: a trembling hand is no drag
 LEAST_SHARE = 0.03  # of the run, to each side of a finding
 
 
@@ -42,6 +43,9 @@ def on_drag(key: str, run: Run, axis: str, selected: dict) -> bool:
     if ends is None or not ends[1] > ends[0]:
         return False
     first, last = shown(key) or (run.first_step, run.last_step)
+    across = positions(run, axis, np.array([first, last]))
+    if ends[1] - ends[0] < LEAST_DRAG * (across[1] - across[0]):
+        return False
     # Positions rise with the steps, so the step at a position is found among enough steps in between.
     steps = np.linspace(first, last, 4001)
     start, stop = np.searchsorted(positions(run, axis, steps), ends)

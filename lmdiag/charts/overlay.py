@@ -14,7 +14,7 @@ from lmdiag.charts.vega import layer, mark
 from lmdiag.charts.view import Drawing, View, axis_title, positions
 from lmdiag.run import Run, Series
 
-MOST_RUNS = 12
+MOST_RUNS = 24
 BAND_POINTS = 200
 MOST_TELLING = 3  # settings in the name of a group
 SEED_KEYS = frozenset({"seed", "run_id", "name", "log", "time", "data_seed", "output_dir", "checkpoints", "hostname"})

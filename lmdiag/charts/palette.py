@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from lmdiag.finding import Severity
 from lmdiag.looks import LOOKS
 
+Look = TypeVar("Look")
 DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 4], [1, 3])
 SHAPES = {Severity.ERROR: "cross", Severity.WARNING: "triangle-up", Severity.INFO: "circle"}
 
@@ -55,6 +58,16 @@ DARK = Palette(
     text="#E6E6EA",
     background="#0E1117",
 )
+
+
+def cycled(looks: Sequence[Look], count: int, shifted: bool = False) -> list[Look]:
+    """Return a look for each of some curves, in turn; `shifted` by one in each further round, so that two such looks together differ longer.
+
+    >>> list(zip(cycled("ab", 4), cycled("xy", 4, True)))
+    [('a', 'x'), ('b', 'y'), ('a', 'y'), ('b', 'x')]
+    """
+    n = len(looks)
+    return [looks[(i + (i // n if shifted else 0)) % n] for i in range(count)]
 
 
 def palette(dark: bool) -> Palette:

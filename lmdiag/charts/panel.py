@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lmdiag.charts.palette import DASHES, SHAPES, Palette, palette
+from lmdiag.charts.palette import DASHES, SHAPES, Palette, cycled, palette
 from lmdiag.charts.traces import Records, Trace, line_records, off_scale_records, smooth_records
 from lmdiag.charts.vega import AXIS, Spec, channel, domain, layer, mark, room, tip
 from lmdiag.charts.view import View
@@ -19,6 +19,7 @@ LABELLED: dict[str, tuple[str | int, int]] = {
     "left": (0, 4),
 }  # ends of a line: where, how far inside
 CROWDED = 0.05  # of the height: two labels nearer than that would overlap
+LEGEND_COLUMNS = 4
 ROOM_FOR_WORDS = 200  # pixels of height, from which there is room for words above the curves
 SEVERITIES = (Severity.INFO, Severity.WARNING, Severity.ERROR)  # drawn in this order, the worst on top
 
@@ -77,7 +78,7 @@ def draw(panel: Panel, view: View) -> list[Spec]:
     colours = palette(view.dark)
     drawn = (_spans, _ahead, _links, _guides, _bars, _lines, _edge_marks, _best, _finding_points)
     layers = [one for part in drawn for one in part(panel, colours)]
-    return [*layers, _hover(panel, view, colours)]
+    return [*layers, *_hover(panel, view, colours)]
 
 
 def datasets(panel: Panel) -> dict[str, Records]:
@@ -166,18 +167,21 @@ def _lines(panel: Panel, colours: Palette) -> Iterator[Spec]:
 
 
 def _look(panel: Panel, colours: Palette) -> dict[str, Spec]:
-    """Return colour and dashes, which say the same, and one legend for both."""
+    """Return colour and dashes, of which no two curves have both alike, and one legend for both."""
     names = [t.name for t in panel.traces]
     legend = {"orient": "top", "title": None, "labelLimit": 260, "symbolOpacity": 1, "symbolType": "stroke"}
-    legend |= {"symbolStrokeWidth": 3, "offset": 4, "padding": 0}
+    legend |= {"symbolStrokeWidth": 3, "offset": 4, "padding": 0, "symbolLimit": 0, "columns": LEGEND_COLUMNS}
     return {
         name: channel(
             "trace",
             "nominal",
             legend=legend if len(names) > 1 else None,
-            scale={"domain": names, "range": [looks[i % len(looks)] for i in range(len(names))]},
+            scale={"domain": names, "range": looks},
         )
-        for name, looks in (("color", colours.cycle), ("strokeDash", DASHES))
+        for name, looks in (
+            ("color", cycled(colours.cycle, len(names))),
+            ("strokeDash", cycled(DASHES, len(names), True)),
+        )
     }
 
 
@@ -227,14 +231,21 @@ def _finding_points(panel: Panel, colours: Palette) -> Iterator[Spec]:
             )
 
 
-def _hover(panel: Panel, view: View, colours: Palette) -> Spec:
-    """Show the values of the point nearest to the pointer, and let the reader drag over a range of x."""
+def _hover(panel: Panel, view: View, colours: Palette) -> Iterator[Spec]:
+    """Show the values of the point nearest to the pointer, and let the reader drag over a range of x.
+
+    What is shown is a layer of its own, of that point alone: where its look hung on the pointer, all points were drawn anew at every move.
+    """
     words = [tip("trace", title="curve"), tip("step", ",", panel.unit), tip("y", ",.5~g", "value")]
     if view.axis != "step":
         words.append(tip("x", ",.4~g", panel.x_title or view.axis))
     near = {"type": "point", "nearest": True, "on": "pointerover", "clear": "pointerout", "encodings": ["x"]}
-    opacity = {"condition": {"param": "near", "empty": False, "value": 0.9}, "value": 0}
-    point = mark("point", size=60, color=colours.muted, clip=True)
-    dots = layer("raw", point, **panel.at, opacity=opacity, tooltip=words)
+    sensor = layer("raw", mark("point", size=60, opacity=0, clip=True), **panel.at, tooltip=words)
     params = [{"name": "near", "select": near}, {"name": "zoom", "select": {"type": "interval", "encodings": ["x"]}}]
-    return {**dots, "transform": [{"filter": "isValid(datum.y)"}], "params": params}
+    there = {"filter": "isValid(datum.y)"}
+    yield {**sensor, "transform": [there], "params": params}
+    at_pointer = [there, {"filter": {"param": "near", "empty": False}}]
+    line = layer("raw", mark("rule", color=colours.muted, opacity=0.5), x=panel.x)
+    dot = layer("raw", mark("point", size=60, color=colours.muted, clip=True), **panel.at)
+    yield {**line, "transform": at_pointer}
+    yield {**dot, "transform": at_pointer}

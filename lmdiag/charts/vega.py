@@ -79,6 +79,7 @@ def fitted(spec: Spec) -> Spec:
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "width": "container",
         "autosize": {"type": "fit-x", "contains": "padding"},
+        "usermeta": {"embedOptions": {"renderer": "canvas"}},
         "padding": {"left": 2, "top": 4, "bottom": 2, "right": 2},
         **spec,
     }

@@ -187,10 +187,17 @@ def svg(drawing: Drawing, prefix: str = "") -> str:
     return re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{prefix}", text)
 
 
+def _at_pointer(layer: dict[str, Any]) -> bool:
+    """Tell whether a layer shows only what the pointer is near to."""
+    return any(
+        isinstance(step.get("filter"), dict) and "param" in step["filter"] for step in layer.get("transform", ())
+    )
+
+
 def _still(part: Any) -> Any:
     """Return a specification without tooltips and without the layers that only react to the pointer."""
     if isinstance(part, list):
-        return [_still(p) for p in part if not (isinstance(p, dict) and "params" in p)]
+        return [_still(p) for p in part if not (isinstance(p, dict) and ("params" in p or _at_pointer(p)))]
     if isinstance(part, dict):
         return {k: v if k in ("values", "datasets") else _still(v) for k, v in part.items() if k != "tooltip"}
     return part

@@ -193,3 +193,12 @@ def test_a_method_has_panels_of_what_it_measures_with_its_findings():
 @pytest.mark.parametrize(("made", "title"), [(policy(), "loss"), (pairs(), "loss"), (healthy(), "loss (nats/token)")])
 def test_only_the_loss_of_a_language_model_is_in_nats_per_token(made, title):
     assert charts.loss_chart(made, (), View()).alt.startswith(f"{title} over steps")
+
+
+def test_no_two_of_many_runs_look_alike():
+    runs = {f"run{i}": Run(f"run{i}", {"loss": series(np.linspace(5, 2 + i / 10, 30))}) for i in range(24)}
+    spec = checked(charts.overlay_chart(runs, "loss", View()))
+    channels = next(one["encoding"] for one in spec["layer"][0]["layer"] if "strokeDash" in one["encoding"])
+    looks = list(zip(channels["color"]["scale"]["range"], map(tuple, channels["strokeDash"]["scale"]["range"])))
+    assert len(set(looks)) == len(looks) == 24
+    assert channels["color"]["legend"]["symbolLimit"] == 0
