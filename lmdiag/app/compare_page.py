@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from lmdiag import charts
-from lmdiag.app import controls, downloads
-from lmdiag.app.markup import plain, short
+from lmdiag.app import controls, downloads, logs
+from lmdiag.app.markup import plain
 from lmdiag.charts.downsampling import candidates, extremes
 from lmdiag.compare import compare, direction_of
 from lmdiag.diagnose import Diagnosis
@@ -30,7 +30,8 @@ def draw(known: dict[str, Diagnosis]) -> None:
     if len(known) < 2:
         st.info("Open at least two runs to compare them.")
         return
-    names = unique_names(known)
+    names = logs.names()
+    known = _chosen(known, names)
     st.dataframe(
         [_row(names[key], d) for key, d in known.items()],
         hide_index=True,
@@ -42,14 +43,14 @@ def draw(known: dict[str, Diagnosis]) -> None:
     _settings(runs)
 
 
-def unique_names(known: dict[str, Diagnosis]) -> dict[str, str]:
-    """Return a name for each run that no other has."""
-    names: dict[str, str] = {}
-    for key, diagnosis in known.items():
-        name = short(diagnosis.run.name, 40) or "run"
-        again = sum(n == name or n.startswith(f"{name} (") for n in names.values())
-        names[key] = f"{name} ({again + 1})" if again else name
-    return names
+def _chosen(known: dict[str, Diagnosis], names: dict[str, str]) -> dict[str, Diagnosis]:
+    """Draw which of the runs to compare, all at first, and return them."""
+    st.session_state["compared"] = [key for key in st.session_state.get("compared") or known if key in known]
+    with st.expander(f"Runs compared: {len(st.session_state['compared']) or len(known)} of {len(known)}"):
+        chosen = st.multiselect(
+            "Runs", list(known), key="compared", format_func=names.__getitem__, label_visibility="collapsed"
+        )
+    return {key: known[key] for key in chosen} or known
 
 
 def _row(name: str, diagnosis: Diagnosis) -> dict[str, object]:

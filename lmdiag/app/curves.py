@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import streamlit as st
@@ -15,6 +15,7 @@ from lmdiag.forecast import Forecast
 from lmdiag.run import Run
 
 Drawn = TypeVar("Drawn")
+MOST_OWN = 6  # findings whose own metrics are drawn beside the usual ones
 
 
 def draw(key: str, diagnosis: Diagnosis) -> None:
@@ -22,10 +23,15 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
     run = diagnosis.run
     expected = forecast_of(diagnosis)
     view = controls.view_of(key, run, until=expected.step if expected else None)
-    timeline, drawings = remembered(f"{key}-curves", diagnosis, view, lambda: _drawings(diagnosis, view))
+    more = tuple(st.session_state.get(f"more-{key}", ()))
+    timeline, drawings = remembered(f"{key}-curves", diagnosis, (view, more), lambda: _drawings(diagnosis, view, more))
     if timeline is not None:
         _draw_timeline(key, diagnosis, view, timeline)
     stack(f"{key}-curves", key, run, view, drawings)
+    shown = {metric for drawing in drawings.values() if drawing for metric in drawing.metrics} - set(more)
+    others = [name for name in run.series if name not in shown and len(run[name])]
+    if others:
+        st.multiselect("More metrics", others, key=f"more-{key}", placeholder="Search the other metrics of this log")
 
 
 def _draw_timeline(key: str, diagnosis: Diagnosis, view: View, timeline: Drawing) -> None:
@@ -40,7 +46,7 @@ def _draw_timeline(key: str, diagnosis: Diagnosis, view: View, timeline: Drawing
         st.rerun()
 
 
-def remembered(place: str, diagnosis: Diagnosis, view: View, make: Callable[[], Drawn]) -> Drawn:
+def remembered(place: str, diagnosis: Diagnosis, view: object, make: Callable[[], Drawn]) -> Drawn:
     """Return what `make` draws, or what it drew last in this place for the same run and view."""
     last: dict[str, Any] = st.session_state.setdefault("drawn", {})
     known = last.get(place)
@@ -50,16 +56,24 @@ def remembered(place: str, diagnosis: Diagnosis, view: View, make: Callable[[], 
     return found
 
 
-def _drawings(diagnosis: Diagnosis, view: View) -> tuple[Drawing | None, dict[str, Drawing | None]]:
+def _drawings(
+    diagnosis: Diagnosis, view: View, more: Sequence[str]
+) -> tuple[Drawing | None, dict[str, Drawing | None]]:
     run, findings = diagnosis.run, diagnosis.findings
     best = diagnosis.best and (diagnosis.best.metric, diagnosis.best.step, diagnosis.best.value)
-    return charts.timeline_chart(run, findings, view), {
+    usual = {
         "loss": charts.loss_chart(run, findings, view, best or None, forecast_of(diagnosis)),
         "scores": charts.scores_chart(run, findings, view),
         **charts.method_charts(run, findings, view),
         "gradient norm": charts.gradient_chart(run, findings, view, foot="lr" not in run),
         "learning rate": charts.lr_chart(run, findings, view),
     }
+    shown = {metric for drawing in usual.values() if drawing for metric in drawing.metrics}
+    accused = [f.metric for f in sorted(findings, key=lambda f: not f.alarms) if f.metric in run.series]
+    wanted = dict.fromkeys(metric for metric in (*accused[:MOST_OWN], *more) if metric not in shown)
+    own = {metric: charts.series_chart(run, metric, findings, view, foot=False) for metric in wanted}
+    first, *rest = usual.items()
+    return charts.timeline_chart(run, findings, view), dict([first, *own.items(), *rest])
 
 
 def forecast_of(diagnosis: Diagnosis) -> Forecast | None:

@@ -1,6 +1,6 @@
 """What is shown, kept in the address of the page: the open samples, the run, its x axis and its zoom.
 
-The pages bind their own names (`page`, `look`). An address can open only the samples of lmdiag, never a path.
+The views of a run bind their own name (`look`). An address can open only the samples of lmdiag, never a path.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ def restore() -> None:
         if path.stem in asked:
             logs.open_sample(path)
     key = st.query_params.get("run", "")
+    st.session_state["go_to"] = st.query_params.get("page", "Run" if key else None)
     if not key:
         return
     st.session_state["chosen"] = key
@@ -38,6 +39,7 @@ def remember() -> None:
     state = {
         "open": ",".join(path.stem for path in logs.samples() if logs.is_open(path)),
         "run": key or "",
+        "page": st.session_state["page"] if key else "",
         "axis": "" if axis == "step" else axis,
         "steps": f"{steps[0]:.0f}-{steps[1]:.0f}" if steps else "",
     }

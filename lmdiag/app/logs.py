@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -11,6 +13,7 @@ from typing import Any
 
 import streamlit as st
 
+from lmdiag.app.names import distinct
 from lmdiag.config import Settings, load
 from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import LmdiagError
@@ -20,6 +23,7 @@ from lmdiag.judging.logs import report_of
 from lmdiag.judging.policy import check_settings
 from lmdiag.judging.reading import groups_at
 from lmdiag.readers.options import ReadOptions
+from lmdiag.reports.entries import worst_first
 from lmdiag.reports.left_out import Unreadable
 from lmdiag.reports.report import Report
 from lmdiag.sources.source import Source
@@ -28,6 +32,9 @@ CHECKOUT_SAMPLES = Path(__file__).parents[2] / "sample_logs"
 INSTALLED_SAMPLES = Path(__file__).parent / "sample_logs"
 SAMPLE_ENDINGS = (".jsonl", ".csv", ".json")
 MOST_LOGS_KEPT = 256
+
+
+States = tuple[tuple[str, int, int], ...]  # of the files of a log: path, size and time of the last change
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +50,12 @@ class Log:
     path: Path | None = None
     group: str = ""
     beside: tuple[Source, ...] = ()
+    states: States = ()
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of the server that it was read from; none of an upload."""
+        return [self.path, *(part.path for part in self.beside if part.path is not None)] if self.path else []
 
     @property
     def problem(self) -> Unreadable | None:
@@ -70,7 +83,7 @@ def project_settings() -> Settings:
     except LmdiagError as error:
         if "settings_said" not in st.session_state:
             st.session_state["settings_said"] = True
-            _open_logs()["settings"] = Log(
+            all_open()["settings"] = Log(
                 "settings", "", Judged(unreadable=(Unreadable("", error.message, error.hint),))
             )
         return Settings()
@@ -80,8 +93,8 @@ def project_settings() -> Settings:
 def open_upload(name: str, content: bytes) -> None:
     """Open an uploaded file for this session only."""
     key = hashlib.blake2b(content, digest_size=12).hexdigest()
-    if key not in _open_logs():
-        _open_logs()[key] = read_log(key, Source(name, content=content), project_settings())
+    if key not in all_open():
+        all_open()[key] = read_log(key, Source(name, content=content), project_settings())
     st.session_state["chosen"] = f"{key}/0"
 
 
@@ -103,10 +116,10 @@ def open_folder(files: Mapping[str, bytes]) -> int:
             first, *others = (replace(part, name=_without(folder, part.name)) for part in source.parts)
             key = hashlib.blake2b(f"{group}/{first.name}".encode("utf-8", "replace"), digest_size=12).hexdigest()
             log = read_log(key, replace(first, beside=tuple(others)), settings)
-            _open_logs()[key] = replace(log, group=group)
+            all_open()[key] = replace(log, group=group)
             st.session_state["chosen"] = f"{key}/0"
     for at, problem in enumerate(lost):
-        _open_logs()[f"{group}-{at}"] = Log(f"{group}-{at}", problem.source, Judged(unreadable=(problem,)))
+        all_open()[f"{group}-{at}"] = Log(f"{group}-{at}", problem.source, Judged(unreadable=(problem,)))
     return len(files) - sum(len(source.parts) for source in found)
 
 
@@ -130,7 +143,7 @@ def _without(folder: Path, text: str) -> str:
 def open_sample(path: Path) -> None:
     """Open a log that came with lmdiag, and show it."""
     log = read_file(path)
-    _open_logs()[log.key] = log
+    all_open()[log.key] = log
     st.session_state["chosen"] = f"{log.key}/0"
     st.session_state["to_the_top"] = True  # the gallery may have been scrolled down
 
@@ -139,53 +152,90 @@ def open_paths(paths: Sequence[str]) -> None:
     """Open the files, folders and globs of the command line, once per session."""
     if not paths or "paths_opened" in st.session_state:
         return
-    st.session_state["paths_opened"] = True
+    st.session_state["paths_opened"] = tuple(paths)
     groups, missing = groups_at(paths)
     for number, problem in enumerate(missing):
         key = f"missing-{number}"
-        _open_logs()[key] = Log(key, "", Judged(unreadable=(unreadable(*problem),)))
+        all_open()[key] = Log(key, "", Judged(unreadable=(unreadable(*problem),)))
     for number, group in enumerate(groups):
         for source in group.sources:
-            on_disk = source.path is not None and not source.is_folder
-            log = (
-                read_file(source.path, source.name, source.beside)
-                if on_disk and source.path
-                else read_log(source.name, source, project_settings())
-            )
-            _open_logs()[log.key] = replace(log, group=f"folder-{number}" if group.is_folder else "")
+            _open_source(source, f"folder-{number}" if group.is_folder else "")
+
+
+def _open_source(source: Source, group: str) -> None:
+    on_disk = source.path is not None and not source.is_folder
+    log = (
+        read_file(source.path, source.name, source.beside)
+        if on_disk and source.path
+        else read_log(source.name, source, project_settings())
+    )
+    all_open()[log.key] = replace(log, group=group)
+    known: set[str] = st.session_state.setdefault("sources_opened", set())
+    known.add(source.name)
+
+
+def new_files(every_s: float) -> list[tuple[Source, str]]:
+    """Return the logs that have appeared in the opened folders, each with its group; looked for once in so many seconds."""
+    now, last = time.monotonic(), st.session_state.get("folders_seen", 0.0)
+    folders: tuple[str, ...] = st.session_state.get("paths_opened", ())
+    if now - last < every_s or not any(Path(folder).is_dir() for folder in folders):
+        return list(st.session_state.get("new_files", ()))
+    known: set[str] = st.session_state.get("sources_opened", set())
+    groups, _ = groups_at(folders)
+    found = [
+        (source, f"folder-{number}")
+        for number, group in enumerate(groups)
+        for source in group.sources
+        if group.is_folder and source.name not in known
+    ]
+    st.session_state["folders_seen"], st.session_state["new_files"] = now, found
+    return found
+
+
+def open_new_files(every_s: float) -> None:
+    """Open the logs that have appeared in the opened folders."""
+    for source, group in new_files(every_s):
+        _open_source(source, group)
+    st.session_state["new_files"] = ()
 
 
 def read_file(path: Path, name: str = "", beside: tuple[Source, ...] = ()) -> Log:
     """Read a file of the server and those beside it, or take it from memory if all are unchanged; its key stays while it grows."""
-    files = [path, *(part.path for part in beside if part.path is not None)]
-    states = tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.exists())
-    settings = project_settings()
-    log = _cached_file(str(path), name or path.name, states, repr(settings), settings, beside)
-    return replace(log, path=path, beside=beside)
+    key = hashlib.blake2b(str(path).encode(), digest_size=12).hexdigest()
+    place = Log(key, name or path.name, path=path, beside=beside)
+    states, settings = states_of(place), project_settings()
+    known = (states, place.name, repr(settings))
+    if key in _kept() and _kept()[key][0] == known:
+        return _kept()[key][1]
+    with st.spinner("Reading the log …"):
+        read = read_log(key, Source(place.name, path=path, beside=beside).fresh(), settings)
+    log = replace(place, judged=read.judged, states=states)
+    _kept().pop(key, None)
+    _kept()[key] = known, log
+    while len(_kept()) > MOST_LOGS_KEPT:
+        _kept().pop(next(iter(_kept())))
+    return log
 
 
-@st.cache_resource(max_entries=MOST_LOGS_KEPT, show_spinner="Reading the log …")
-def _cached_file(
-    path: str, name: str, states: tuple[Any, ...], under: str, _settings: Settings, _beside: tuple[Source, ...]
-) -> Log:
-    key = hashlib.blake2b(path.encode(), digest_size=12).hexdigest()
-    return read_log(key, Source(name, path=Path(path), beside=_beside).fresh(), _settings)
+@st.cache_resource
+def _kept() -> dict[str, tuple[object, Log]]:
+    """Return the files of the server that were read, for all sessions: the last version of each, the oldest first."""
+    return {}
 
 
-def refresh() -> bool:
-    """Read the open files that have changed again, and tell whether there were any."""
-    changed = False
-    for key, log in _open_logs().items():
-        if log.path is not None and log.path.exists():
-            now = replace(read_file(log.path, log.name, log.beside), group=log.group)
-            changed = changed or now.judged != log.judged
-            _open_logs()[key] = now
-    return changed
+def states_of(log: Log) -> States:
+    """Return what tells whether the files of a log have changed."""
+    found = []
+    for path in log.files:
+        with suppress(OSError):
+            state = path.stat()
+            found.append((str(path), state.st_size, state.st_mtime_ns))
+    return tuple(found)
 
 
 def on_disk() -> bool:
     """Whether any open log is a file of the server, which may grow."""
-    return any(log.path is not None for log in _open_logs().values())
+    return any(log.path is not None for log in all_open().values())
 
 
 def samples() -> list[Path]:
@@ -196,23 +246,73 @@ def samples() -> list[Path]:
 
 def is_open(path: Path) -> bool:
     """Whether a file of the server is open."""
-    return any(log.path == path for log in _open_logs().values())
+    return any(log.path == path for log in all_open().values())
 
 
 def close(key: str) -> None:
     """Close a log."""
-    _open_logs().pop(key, None)
+    all_open().pop(key, None)
+
+
+def close_runs(runs: Sequence[str]) -> None:
+    """Close some of the open runs, and the logs of which no other is left."""
+    closed: set[str] = st.session_state.setdefault("closed", set())
+    closed.update(runs)
+    for key in {run.rpartition("/")[0] for run in runs}:
+        of_log = {f"{key}/{i}" for i in range(len(all_open()[key].judged.diagnoses))} if key in all_open() else set()
+        if of_log <= closed:
+            close(key)
+            closed -= of_log
 
 
 def runs() -> dict[str, Diagnosis]:
-    """Return every open run under a key that stays the same while the log is open."""
-    opened = each_run_once(_open_logs().values())
-    return {f"{log.key}/{i}": d for log, judged in opened for i, d in enumerate(judged.diagnoses)}
+    """Return every open run under a key that stays the same while the log is open, worst first."""
+    closed: set[str] = st.session_state.get("closed", set())
+    opened = each_run_once(all_open().values())
+    found = {f"{log.key}/{i}": d for log, judged in opened for i, d in enumerate(judged.diagnoses)}
+    known = {key: diagnosis for key, diagnosis in found.items() if key not in closed}
+    order = {id(diagnosis): place for place, diagnosis in enumerate(worst_first(tuple(known.values())))}
+    return dict(sorted(known.items(), key=lambda item: order[id(item[1])]))
+
+
+def names() -> dict[str, str]:
+    """Return a short name for each open run that no other has, or the one that the reader gave it."""
+    known = runs()
+    given: dict[str, str] = st.session_state.get("given_names", {})
+    return {key: given.get(key, name) for key, name in zip(known, distinct([d.run.name for d in known.values()]))}
+
+
+def of_run(key: str) -> Log:
+    """Return the log that a run was read from."""
+    return all_open()[key.rpartition("/")[0]]
+
+
+def show(key: str) -> None:
+    """Show the page of a run."""
+    st.session_state["chosen"], st.session_state["go_to"] = key, "Run"
+
+
+def compare(runs: Sequence[str]) -> None:
+    """Show the page that compares some of the open runs."""
+    st.session_state["compared"], st.session_state["go_to"] = list(runs), "Compare"
+
+
+def pin(key: str | None) -> None:
+    """Name a run as the best so far, or none."""
+    st.session_state["pinned"] = key
+
+
+def rename(key: str, name: str) -> None:
+    """Give a run another name on the pages of this session."""
+    given: dict[str, str] = st.session_state.setdefault("given_names", {})
+    given.pop(key, None)
+    if name.strip():
+        given[key] = name.strip()
 
 
 def report_on(diagnosis: Diagnosis) -> Report:
     """Return the report on one open run, with the findings of it that do not count."""
-    opened = each_run_once(_open_logs().values())
+    opened = each_run_once(all_open().values())
     gone = tuple(s for _, judged in opened for s in judged.suppressed if s.run is diagnosis.run)
     return report_of([Judged((diagnosis,), gone)], project_settings())
 
@@ -230,7 +330,7 @@ def each_run_once(logs: Iterable[Log]) -> list[tuple[Log, Judged]]:
 
 def problems() -> list[Log]:
     """Return the logs that could not be read."""
-    return [log for log in _open_logs().values() if log.problem is not None]
+    return [log for log in all_open().values() if log.problem is not None]
 
 
 def chosen() -> str | None:
@@ -240,6 +340,7 @@ def chosen() -> str | None:
     return key if key in known else next(iter(known), None)
 
 
-def _open_logs() -> dict[str, Log]:
+def all_open() -> dict[str, Log]:
+    """Return the logs that are open, by their keys."""
     logs: dict[str, Any] = st.session_state.setdefault("logs", {})
     return logs

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from lmdiag.app import compare_page, links, logs, rules_page, run_page, sidebar, welcome
+from lmdiag.app import compare_page, following, links, logs, rules_page, run_page, runs_page, sidebar, welcome
 from lmdiag.app.markup import plain
+from lmdiag.looks import LOOKS
 
 STYLE = """<style>
 .block-container { padding: 2.6rem 2.2rem 3rem 2.2rem; }
 [data-testid="stSidebar"] h1 { padding-top: 0; }
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: inherit; opacity: 0.9; }
 [data-testid="stColumn"]:has(.st-key-curves) { position: sticky; top: 3.2rem; align-self: flex-start; }
+[data-testid="stColumn"]:has(button[aria-label^="Close fullscreen"]) { position: static; } /* else below the sidebar */
 </style>"""
 
 TO_THE_TOP = """<script>document.querySelector('[data-testid="stMain"]')?.scrollTo(0, 0)</script>"""
@@ -22,25 +24,45 @@ TO_THE_TOP = """<script>document.querySelector('[data-testid="stMain"]')?.scroll
 
 def main(paths: Sequence[str] = ()) -> None:
     """Draw the app; `paths` are logs, folders or globs to open at the start."""
-    st.set_page_config(page_title="lmdiag", page_icon="🩺", layout="wide")
+    st.set_page_config(page_title=st.session_state.get("title", "lmdiag"), page_icon="🩺", layout="wide")
     st.html(STYLE)
     logs.open_paths(paths)
     links.restore()
+    if following.is_on():
+        following.refresh()
     page = sidebar.draw()
     for log in logs.problems():
         _explain_problem(log)
     if st.session_state.pop("to_the_top", False):
         st.html(TO_THE_TOP, unsafe_allow_javascript=True)
     key = logs.chosen()
+    st.session_state["title"] = _title(key)
+    st.set_page_config(page_title=st.session_state["title"])
     if page == "Rules":
         rules_page.draw(logs.runs())
     elif key is None:
         welcome.draw()
+    elif page == "Runs":
+        runs_page.draw(logs.runs())
     elif page == "Compare":
         compare_page.draw(logs.runs())
     else:
         run_page.draw(key, logs.runs()[key])
     links.remember()
+    if following.is_on():
+        with st.session_state["follow_place"]:
+            st.session_state["just_drawn"] = True
+            following.wait_for_news()
+
+
+def _title(key: str | None) -> str:
+    """Return the title of the browser's tab: how the shown run is, and how many of the others are ill."""
+    known = logs.runs()
+    if key is None or key not in known:
+        return "lmdiag"
+    look, ill = LOOKS[known[key].shown], sum(d.verdict in ("unhealthy", "suspect") for d in known.values())
+    others = f" · {ill} of {len(known)} ill" if len(known) > 1 and ill else ""
+    return f"{look.icon} {look.word} · {logs.names()[key]}{others} · lmdiag"
 
 
 def _explain_problem(log: logs.Log) -> None:

@@ -5,36 +5,48 @@ from __future__ import annotations
 import streamlit as st
 
 from lmdiag.app import logs
-from lmdiag.app.markup import plain, short
+from lmdiag.app.markup import plain
 from lmdiag.diagnose import Diagnosis
 from lmdiag.looks import LOOKS
 from lmdiag.reports.phrases import count
 
 MOST_LISTED = 15
-PAGES = ["Run", "Compare", "Rules"]
+PAGES = ["Runs", "Run", "Compare", "Rules"]
 
 
 def draw() -> str:
     """Draw the pages and, once something is open, the list of runs; return the page to show."""
     known = logs.runs()
+    _land(len(known))
     with st.sidebar:
         st.title("lmdiag", anchor=False)
         page = st.segmented_control(
             "Page",
             PAGES,
-            default=PAGES[0],
             required=True,
             key="page",
             label_visibility="collapsed",
-            bind="query-params",
         )
         if known:
             _choose(known)
             upload("Add logs")
             if logs.on_disk() and st.toggle("Follow files as they grow", key="follow"):
-                _follow()
+                st.session_state["follow_place"] = st.container()
             st.button("Close all", on_click=_close_all, type="tertiary", icon=":material/close:")
-    return page or PAGES[0]
+    return page or "Run"
+
+
+def _land(known: int) -> None:
+    """Choose the page to show where nobody has: all runs once there are several, a single one at once."""
+    first_of_several = known > 1 and not st.session_state.get("several", False)
+    st.session_state["several"] = known > 1
+    asked = st.session_state.pop("go_to", None)
+    if asked in PAGES:
+        st.session_state["page"] = asked
+    elif first_of_several:
+        st.session_state["page"] = "Runs"
+    elif "page" not in st.session_state:
+        st.session_state["page"] = "Run"
 
 
 def upload(label: str) -> None:
@@ -65,10 +77,8 @@ def upload(label: str) -> None:
 def _choose(known: dict[str, Diagnosis]) -> None:
     keys = list(known)
     looks = {key: LOOKS[d.shown] for key, d in known.items()}
-    names = {
-        key: f":{look.colour.badge}[{look.symbol}] {plain(short(known[key].run.name, 34))}"
-        for key, look in looks.items()
-    }
+    shown = logs.names()
+    names = {key: f":{look.colour.badge}[{look.symbol}] {plain(shown[key])}" for key, look in looks.items()}
     words = {key: f"{looks[key].word}, {d.run.last_step:,} {plain(d.run.unit)}s" for key, d in known.items()}
     # The widget's own state is set before it is drawn: a run may have been opened, or closed, since.
     st.session_state["run_list"] = logs.chosen()
@@ -82,15 +92,8 @@ def _choose(known: dict[str, Diagnosis]) -> None:
             captions=[words[k] for k in keys],
         )
     else:
-        bare = {key: f"{looks[key].icon}  {short(d.run.name)}" for key, d in known.items()}
+        bare = {key: f"{looks[key].icon}  {shown[key]}" for key in known}
         st.selectbox("Runs", keys, key="run_list", on_change=_follow_list, format_func=bare.__getitem__)
-
-
-@st.fragment(run_every="3s")
-def _follow() -> None:
-    """Redraw the page when a file has grown, with the same zoom."""
-    if logs.refresh():
-        st.rerun()
 
 
 def _follow_list() -> None:

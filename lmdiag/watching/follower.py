@@ -40,8 +40,8 @@ class Follower:
     (True, [2.5])
     """
 
-    def __init__(self, path: str, options: ReadOptions | None = None) -> None:
-        self.name = "<stdin>" if path == "-" else path
+    def __init__(self, path: str, options: ReadOptions | None = None, name: str = "") -> None:
+        self.name = name or ("<stdin>" if path == "-" else path)
         self._options = options or ReadOptions()
         self._path = Path(path)
         self._input: Input = Pipe(sys.stdin.fileno()) if path == "-" else Tail(self._path)

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -26,13 +27,14 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def address():
-    """The address of a running app."""
+@contextmanager
+def serving(*paths: str):
+    """Run the app and give its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}", "--server.headless=true"]
+    command += ["--", *paths] if paths else []
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_for(f"http://127.0.0.1:{port}/_stcore/health")
@@ -40,6 +42,13 @@ def address():
     finally:
         server.terminate()
         server.wait(10)
+
+
+@pytest.fixture(scope="module")
+def address():
+    """The address of a running app."""
+    with serving() as address:
+        yield address
 
 
 def _wait_for(url: str) -> None:
@@ -90,7 +99,7 @@ def upload(page, path: Path) -> None:
 
 
 def charts_drawn(page, at_least: int = 3) -> None:
-    count = "document.querySelectorAll('[data-testid=stVegaLiteChart] svg').length"
+    count = "document.querySelectorAll('[data-testid=stVegaLiteChart] canvas').length"
     page.wait_for_function(f"{count} >= {at_least}")
 
 
@@ -141,7 +150,7 @@ def test_hostile_names_stay_text(page, tmp_path):
     charts_drawn(page, 1)
     assert "<script>" in page.get_by_label("verdict").inner_text()
     assert page.locator("img[src=x]").count() == 0
-    assert page.title() == "lmdiag"
+    assert page.title().endswith(" · lmdiag")  # and not what the name would make it
 
 
 def test_a_click_on_a_finding_above_the_curves_zooms_to_it_and_the_address_keeps_it(page):
@@ -181,7 +190,7 @@ def test_a_whole_folder_is_uploaded(page, tmp_path):
     assert page.get_by_text("could not be read").count() == 0
 
 
-@pytest.mark.parametrize("name", ["Compare", "Rules"])
+@pytest.mark.parametrize("name", ["Runs", "Compare", "Rules"])
 def test_every_other_page_draws_and_is_accessible(page, name):
     page.goto(f"{page.url.split('?')[0]}?open=loss-spike,divergence&page={name}")
     page.get_by_test_id("stDataFrame").first.wait_for()
@@ -190,6 +199,48 @@ def test_every_other_page_draws_and_is_accessible(page, name):
         page.get_by_text("Group seeds").click()
         page.locator("[aria-label*='(n = 1)']").first.wait_for(state="attached")
     assert serious_defects(page) == {}
+
+
+def test_a_click_in_the_table_of_runs_opens_one_and_its_chart_fills_the_screen(page):
+    page.goto(f"{page.url.split('?')[0]}?open=healthy-lstm,divergence")
+    table = page.get_by_test_id("stDataFrame")
+    table.wait_for()
+    page.wait_for_timeout(2000)
+    assert "unhealthy" in page.title()
+    box = table.bounding_box()
+    page.mouse.click(box["x"] + 160, box["y"] + 35 + 17)
+    page.get_by_label("verdict").wait_for()
+    assert "Unhealthy" in page.get_by_label("verdict").inner_text()
+    charts_drawn(page)
+    page.locator("[data-testid=stVegaLiteChart]").nth(1).hover()
+    page.locator("button[aria-label^='Fullscreen: loss']").first.click(force=True)
+    page.locator("button[aria-label^='Close fullscreen']").first.wait_for()
+    on_top = page.evaluate("document.elementFromPoint(100, 400).closest('[data-testid=stSidebar]') !== null")
+    assert not on_top, "the sidebar lies on the chart"
+
+
+def test_a_log_that_grows_is_drawn_anew_where_the_reader_is(chromium, tmp_path):
+    """A line every tenth of a second for twelve seconds: the page shows what came, and its zoom and the verdict stand in the title."""
+    log = tmp_path / "growing.jsonl"
+    lines = (f'{{"step": {i}, "loss": {2 + 6 / (1 + i / 50):.4f}}}\n' for i in range(1, 10_000))
+    log.write_text("".join(next(lines) for _ in range(2000)))
+    with serving(str(log)) as address:
+        page = chromium.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(PATIENCE)
+        page.goto(address)
+        charts_drawn(page, 1)
+        page.get_by_text("Follow files as they grow").click()
+        page.get_by_text("Last record").wait_for()
+        seen = set()
+        for _ in range(120):
+            with log.open("a") as file:
+                file.write(next(lines))
+            page.wait_for_timeout(100)
+            seen.add(page.locator("section[aria-label=verdict] dd").first.inner_text())
+        assert len(seen) >= 3
+        page.get_by_text("1 – 2,120").first.wait_for()
+        assert page.title().startswith("✓ healthy")
+        page.close()
 
 
 @both_themes

@@ -18,7 +18,7 @@ def address_of(page: AppTest) -> dict[str, str]:
 
 def test_an_address_round_trips(monkeypatch):
     monkeypatch.setattr("sys.argv", ["app.py"])
-    page = at(open="loss-spike,divergence")
+    page = at(open="loss-spike,divergence", page="Run")
     page.selectbox[0].select("relative").run()
     next(b for b in page.button if b.label == "Show on the curves").click().run()
     address = address_of(page)

@@ -63,3 +63,17 @@ def test_the_exported_block_is_read_back_as_the_same_settings():
     changed = {name: value for name, value in rule.settings.items() if isinstance(value, (bool, int, float))}
     document = tomllib.loads(as_toml(rule, changed))
     assert from_mapping(document["tool"]["lmdiag"]).rules == {"loss-spike": changed}
+
+
+def test_the_metric_of_a_finding_is_drawn_and_any_other_can_be(app):
+    page = app(next(sample for sample in SAMPLES if sample.stem == "memory-growth"))
+    assert any("mem_bytes (bytes) over steps" in chart.proto.alt for chart in page.get("vega_lite_chart"))
+    more = next(box for box in page.multiselect if box.label == "More metrics")
+    assert "mem_bytes" not in more.options
+    other = more.options[0]
+    more.set_value([other]).run()
+    assert not page.exception
+    assert any(
+        chart.proto.alt.startswith(other.split("/")[-1]) or other in chart.proto.alt
+        for chart in page.get("vega_lite_chart")
+    )

@@ -1,0 +1,154 @@
+"""Open files that grow: only what was added to them is read, and new files of opened folders are found."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import streamlit as st
+
+from lmdiag.app import logs
+from lmdiag.app.markup import plain, short
+from lmdiag.diagnose import Diagnosis
+from lmdiag.errors import LmdiagError
+from lmdiag.finding import Finding, Key, keys
+from lmdiag.judging.baseline import accepted_by
+from lmdiag.judging.judged import Judged, internal_error, judged_runs, unreadable
+from lmdiag.watching.changes import changes
+from lmdiag.watching.follower import Follower
+
+EVERY_S = 2.5  # a page that is drawn in half a second more is never older than three
+GROWING_S = 60.0  # a file that was written to since then is said to grow
+RESCAN_S = 10.0  # folders are looked through for new files at most so often
+
+
+def is_on() -> bool:
+    """Whether the reader asked to follow the files of the server."""
+    return bool(st.session_state.get("follow")) and logs.on_disk()
+
+
+def refresh() -> None:
+    """Take in what was added to the open files, and tell which alarms are new."""
+    logs.open_new_files(RESCAN_S)
+    for key, log in list(logs.all_open().items()):
+        if log.path is None or not _grew(log):
+            continue
+        now = _judged_again(log)
+        logs.all_open()[key] = now
+        for diagnosis in now.judged.diagnoses:
+            _tell(log.judged.diagnoses, diagnosis)
+
+
+@st.fragment(run_every=EVERY_S)
+def wait_for_news() -> None:
+    """Draw the page anew when a file has grown; within a run of the whole page there is nothing to wait for."""
+    if st.session_state.pop("just_drawn", False):
+        _say_ages()
+    elif logs.new_files(RESCAN_S) or _any_grew():
+        st.rerun()
+    else:
+        _say_ages()
+
+
+def age_of(log: logs.Log) -> float | None:
+    """Return how many seconds ago a log of the server was last written to; None for uploads and for files that are gone."""
+    try:
+        return max(time.time() - max(path.stat().st_mtime for path in log.files), 0.0) if log.files else None
+    except OSError:
+        return None
+
+
+def told(age: float | None) -> str:
+    """Return an age in words.
+
+    >>> told(12.3), told(300.0), told(10_000.0), told(None)
+    ('12 s', '5 min', '2.8 h', '')
+    """
+    if age is None:
+        return ""
+    if age < 120:
+        return f"{age:.0f} s"
+    return (
+        f"{age / 60:.0f} min" if age < 7200 else f"{age / 3600:.1f} h" if age < 172_800 else f"{age / 86_400:.0f} days"
+    )
+
+
+def _say_ages() -> None:
+    ages = [age for log in logs.all_open().values() if (age := age_of(log)) is not None]
+    growing = sum(age < GROWING_S for age in ages)
+    if ages:
+        grows = (
+            f"{growing} of {len(ages)} grew within a minute"
+            if len(ages) > 1
+            else "growing"
+            if growing
+            else "not growing"
+        )
+        st.caption(f"Last record {told(min(ages))} ago; {grows}.")
+
+
+def _followers() -> dict[str, Follower]:
+    found: dict[str, Follower] = st.session_state.setdefault("followers", {})
+    return found
+
+
+def _polled(log: logs.Log) -> bool:
+    """Tell whether a log has grown since it was last judged."""
+    news: dict[str, bool] = st.session_state.setdefault("news", {})
+    if log.beside:
+        news[log.key] = logs.states_of(log) != log.states
+    elif log.path is not None:
+        follower = _followers().get(log.key)
+        if follower is None:  # what was there when the log was opened has been read already
+            changed, follower = logs.states_of(log) != log.states, Follower(str(log.path), name=log.name)
+            grown = follower.poll() and changed
+            _followers()[log.key] = follower
+        else:
+            grown = follower.poll()
+        news[log.key] = news.get(log.key, False) or grown
+    return news.get(log.key, False)
+
+
+def _any_grew() -> bool:
+    grew = [_polled(log) for log in logs.all_open().values() if log.path is not None]  # each must take in its news
+    return any(grew)
+
+
+def _grew(log: logs.Log) -> bool:
+    grew = _polled(log)
+    st.session_state["news"][log.key] = False
+    return grew
+
+
+def _judged_again(log: logs.Log) -> logs.Log:
+    """Return the log with its runs as they are now; one that cannot be read just now stays as it was."""
+    states = logs.states_of(log)
+    if log.beside:
+        return replace(logs.read_file(log.path, log.name, log.beside), group=log.group) if log.path else log
+    settings = logs.project_settings()
+    try:
+        judged = judged_runs(_followers()[log.key].runs(), settings, accepted_by(settings))
+    except LmdiagError as error:
+        judged = log.judged if log.judged.diagnoses else Judged(unreadable=(unreadable(log.name, error),))
+    except Exception as error:  # a defect of ours must not end the watch
+        judged = Judged(unreadable=(internal_error(log.name, error),))
+    return replace(log, judged=judged, states=states)
+
+
+def _tell(before: tuple[Diagnosis, ...], now: Diagnosis) -> None:
+    """Show a notice for each alarm that a run did not have at the last look."""
+    known = next((_alarms(diagnosis) for diagnosis in before if diagnosis.run.name == now.run.name), None)
+    if known is None:
+        return
+    for change in changes(known, _alarms(now), now.run.last_step):
+        if change.what in ("new", "graver") and change.finding is not None:
+            where = now.run.place(change.finding.first_step)
+            st.toast(
+                f"**{plain(short(now.run.name, 40))}**: {plain(change.finding.rule)}, {plain(where)}",
+                icon="⚠️",
+                duration="long",
+            )
+
+
+def _alarms(diagnosis: Diagnosis) -> dict[Key, Finding]:
+    return {key: found for key, found in zip(keys(diagnosis.findings), diagnosis.findings) if found.alarms}

@@ -1,0 +1,41 @@
+"""Names of runs that can be told apart at a glance: what all share is left out, and the end of a path is kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import takewhile
+
+from lmdiag.reports.phrases import visible
+
+LONGEST = 40
+
+
+def distinct(names: Sequence[str], longest: int = LONGEST) -> list[str]:
+    """Return a short name for each run that no other has.
+
+    The folders that all names share go first, then the beginning of what is still too long; what is equal after that gets a number.
+
+    >>> distinct(["/data/a/lr0.1.jsonl", "/data/a/lr0.01.jsonl", "/data/b/lr0.1.jsonl"])
+    ['a/lr0.1.jsonl', 'a/lr0.01.jsonl', 'b/lr0.1.jsonl']
+    >>> distinct(["run.jsonl", "run.jsonl"])
+    ['run.jsonl', 'run.jsonl (2)']
+    """
+    shown = [visible(name) or "run" for name in names]
+    folders = [name.split("/")[:-1] for name in shown]
+    shared = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, zip(*folders)))
+    tails = ["/".join(name.split("/")[shared:]) for name in shown]
+    cut = [tail if len(tail) <= longest else f"…{tail[-(longest - 1) :]}" for tail in tails]
+    again = {name for name, count in Counter(cut).items() if count > 1}
+    cut = [_both_ends(tail, longest) if name in again else name for name, tail in zip(cut, tails)]
+    seen: Counter[str] = Counter()
+    unique = []
+    for name in cut:
+        seen[name] += 1
+        unique.append(f"{name} ({seen[name]})" if seen[name] > 1 else name)
+    return unique
+
+
+def _both_ends(name: str, longest: int) -> str:
+    half = (longest - 1) // 2
+    return name if len(name) <= longest else f"{name[:half]}…{name[len(name) - half :]}"

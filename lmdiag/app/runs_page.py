@@ -1,0 +1,145 @@
+"""All open runs in one table, worst first: what is wrong with which, since when, and which checkpoint to keep."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from lmdiag import charts
+from lmdiag.app import following, logs
+from lmdiag.app.markup import headline
+from lmdiag.charts.thumbnail import thumbnail
+from lmdiag.diagnose import Diagnosis
+from lmdiag.looks import LOOKS
+from lmdiag.methods import METHODS
+from lmdiag.reports.entries import main_finding
+from lmdiag.reports.phrases import checkpoint, count
+from lmdiag.reports.summary import key_numbers, summarize
+from lmdiag.run import Run
+
+MOST_SETTINGS = 6  # columns of settings that differ
+SHOWN = ("verdict", "run", "finding", "curve")  # columns that stand on the left
+ROW_HEIGHT, MOST_ROWS = 35, 22
+
+
+def draw(known: Mapping[str, Diagnosis]) -> None:
+    """Draw the page."""
+    names = logs.names()
+    wanted = _filtered(known)
+    rows = [_row(key, names[key], known[key]) for key in wanted]
+    rows = _with_settings(rows, {names[key]: known[key].run for key in wanted})
+    if not rows:
+        st.info("No open run has this verdict.")
+        return
+    st.caption("Click a name to open the run. Tick rows to compare them, to close them, or to name the best.")
+    event = st.dataframe(
+        rows,
+        key=f"runs-{'-'.join(sorted(st.session_state.get('verdicts_shown') or []))}",
+        hide_index=True,
+        height=min(len(rows) + 1, MOST_ROWS) * ROW_HEIGHT + 3,
+        column_config={
+            "curve": st.column_config.ImageColumn(
+                "loss", width="small", help="The line marks the first step of the main finding."
+            ),
+            "finding": st.column_config.TextColumn("main finding", width="medium"),
+            "run": st.column_config.TextColumn(pinned=True),
+            "verdict": st.column_config.TextColumn(pinned=True, width=110),
+        },
+        on_select="rerun",
+        selection_mode=["multi-row", "single-cell"],
+        alt="The open runs, worst first",
+    )
+    cells = event.selection.cells
+    if cells and cells[0][1] in SHOWN:
+        logs.show(list(wanted)[cells[0][0]])
+        st.rerun()
+    _buttons([list(wanted)[row] for row in event.selection.rows])
+
+
+def _filtered(known: Mapping[str, Diagnosis]) -> list[str]:
+    """Draw one pill per verdict with its count, and return the runs that they leave."""
+    counts: dict[str, int] = {}
+    for diagnosis in known.values():
+        counts[diagnosis.shown] = counts.get(diagnosis.shown, 0) + 1
+    st.subheader(f"{count(len(known), 'run')}", anchor=False)
+    if len(counts) < 2:
+        return list(known)
+    chosen = st.pills(
+        "Verdicts",
+        list(counts),
+        selection_mode="multi",
+        format_func=lambda verdict: f"{LOOKS[verdict].symbol} {LOOKS[verdict].word} · {counts[verdict]}",
+        key="verdicts_shown",
+        label_visibility="collapsed",
+    )
+    return [key for key, diagnosis in known.items() if not chosen or diagnosis.shown in chosen]
+
+
+def _row(key: str, name: str, diagnosis: Diagnosis) -> dict[str, Any]:
+    run, look = diagnosis.run, LOOKS[diagnosis.shown]
+    last = [(label, value) for label, _, value in key_numbers(run, summarize(run))]
+    age = following.age_of(logs.of_run(key))
+    return {
+        "verdict": f"{look.icon} {look.word}",
+        "run": f"★ {name}" if key == st.session_state.get("pinned") else name,
+        "finding": main_finding(diagnosis) if any(f.alarms for f in diagnosis.findings) else "",
+        "curve": _picture(diagnosis),
+        **dict(last[1:2]),
+        "keep": checkpoint(diagnosis),
+        "last step": run.last_step,
+        **({"last record": f"{following.told(age)} ago"} if age is not None else {}),
+        **({"method": METHODS[run.trained_by][1]} if run.trained_by != "pretraining" else {}),
+        "why": headline(diagnosis),
+        "file": run.source or run.name,
+    }
+
+
+def _picture(diagnosis: Diagnosis) -> str:
+    first = next((f.first_step for f in diagnosis.findings if f.alarms), None)
+    svg = thumbnail(diagnosis.run, points=40, mark=first)
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+
+
+def _with_settings(rows: Sequence[dict[str, Any]], runs: Mapping[str, Run]) -> list[dict[str, Any]]:
+    """Return the rows with the settings in which the runs differ, those with the fewest values first, before the words."""
+    differing = charts.differing_settings(dict(runs)) if len(runs) > 1 else {}
+    few = sorted(differing, key=lambda setting: len(set(differing[setting].values())))[:MOST_SETTINGS]
+    last = ("why", "file")
+    return [
+        {name: value for name, value in row.items() if name not in last}
+        | {f"{setting} ": differing[setting].get(run, "") for setting in few}
+        | {name: row[name] for name in last}
+        for row, run in zip(rows, runs)
+    ]
+
+
+def _buttons(ticked: Sequence[str]) -> None:
+    """Draw what can be done with the ticked runs."""
+    if not ticked:
+        return
+    with st.container(horizontal=True):
+        if len(ticked) == 1:
+            st.button("Open", icon=":material/open_in_full:", on_click=logs.show, args=(ticked[0],))
+            pinned = st.session_state.get("pinned") == ticked[0]
+            st.button(
+                "Unpin" if pinned else "Pin as best",
+                icon=":material/star:",
+                on_click=logs.pin,
+                args=(None if pinned else ticked[0],),
+            )
+            with st.popover("Rename"):
+                name = st.text_input("Name", logs.names()[ticked[0]], key=f"rename-{ticked[0]}")
+                st.button("Rename", on_click=logs.rename, args=(ticked[0], name), key="rename-now")
+        else:
+            st.button(
+                f"Compare {len(ticked)}", icon=":material/compare_arrows:", on_click=logs.compare, args=(tuple(ticked),)
+            )
+        st.button(
+            f"Close {count(len(ticked), 'run')}",
+            icon=":material/close:",
+            on_click=logs.close_runs,
+            args=(tuple(ticked),),
+        )

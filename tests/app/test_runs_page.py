@@ -1,0 +1,100 @@
+"""Several logs open on one table of runs, worst first, with names that can be told apart."""
+
+import json
+import shutil
+
+import pytest
+
+from lmdiag.app.names import distinct
+from tests.app.conftest import SAMPLES, words_on
+
+HEALTHY, SICK = "healthy-lstm", "divergence"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for sample in SAMPLES:
+        if sample.stem in (HEALTHY, SICK):
+            shutil.copy(sample, tmp_path)
+    return tmp_path
+
+
+def table_on(page):
+    return page.dataframe[0].value
+
+
+def test_several_logs_land_on_the_table_with_the_sick_run_first(app, folder):
+    page = app(folder)
+    assert not page.exception
+    assert page.session_state["page"] == "Runs"
+    table = table_on(page)
+    assert [words.split(" ", 1)[1] for words in table["verdict"]] == ["unhealthy", "healthy"]
+    assert list(table["run"]) == [SICK, HEALTHY]
+    assert table["main finding" if "main finding" in table else "finding"][0].startswith("lr-too-high, step ")
+    assert table["keep"][1].startswith("step ")
+
+
+def test_one_log_lands_on_its_own_page(app):
+    page = app(next(sample for sample in SAMPLES if sample.stem == SICK))
+    assert page.session_state["page"] == "Run"
+    assert "too high" in words_on(page)
+
+
+def test_what_was_opened_later_joins_the_table(app, folder):
+    page = app(folder / f"{HEALTHY}.jsonl")
+    data = (folder / f"{SICK}.jsonl").read_bytes()
+    page.file_uploader[0].upload(f"{SICK}.jsonl", data, "application/json").run()
+    assert page.session_state["page"] == "Runs"
+    assert len(table_on(page)) == 2
+
+
+def test_the_settings_that_differ_are_columns(app, tmp_path):
+    for rate in (0.1, 0.001):
+        header = {"type": "run", "schema": "lmdiag-log/1", "name": f"lr{rate}", "config": {"lr": rate, "width": 64}}
+        steps = [{"type": "step", "step": i, "loss": 3 + 5 / (i + rate)} for i in range(1, 60)]
+        (tmp_path / f"lr{rate}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in (header, *steps)))
+    table = table_on(app(tmp_path))
+    assert sorted(table["config.lr " if "config.lr " in table else "lr "]) == ["0.001", "0.1"]
+    assert not any(column.startswith("width") for column in table)
+
+
+def test_a_run_can_be_opened_named_pinned_and_closed(app, folder):
+    page = app(folder)
+    keys = {log.name.rpartition("/")[2]: f"{key}/0" for key, log in page.session_state["logs"].items()}
+    healthy, sick = keys[f"{HEALTHY}.jsonl"], keys[f"{SICK}.jsonl"]
+    page.session_state["pinned"] = healthy
+    page.session_state["given_names"] = {sick: "the bad one"}
+    page.run()
+    assert list(table_on(page)["run"]) == ["the bad one", f"★ {HEALTHY}"]
+    page.session_state["chosen"], page.session_state["go_to"] = sick, "Run"
+    page.run()
+    assert "Unhealthy" in words_on(page)
+    assert page.session_state["page"] == "Run"
+    page.session_state["closed"] = {sick}
+    page.run()
+    assert page.session_state["run_list"] == healthy
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (
+            ["/x/data/twenty/a-gpt2-lr0.1.jsonl", "/x/data/twenty/a-gpt2-lr0.01.jsonl"],
+            ["a-gpt2-lr0.1.jsonl", "a-gpt2-lr0.01.jsonl"],
+        ),
+        (["/a/one/train.log", "/a/two/train.log"], ["one/train.log", "two/train.log"]),
+        (["run", "run", "run"], ["run", "run (2)", "run (3)"]),
+        (["/only/one.jsonl"], ["one.jsonl"]),
+        ([], []),
+    ],
+)
+def test_names(names, shown):
+    assert distinct(names) == shown
+
+
+def test_long_names_are_cut_where_they_agree():
+    names = [f"{'sweep-' * 20}seed{i}" for i in range(3)]
+    assert [name[-5:] for name in distinct(names)] == ["seed0", "seed1", "seed2"]
+    starts = [f"lr{i}-{'x' * 80}" for i in range(3)]
+    assert len(set(distinct(starts))) == 3
+    assert [name[:3] for name in distinct(starts)] == ["lr0", "lr1", "lr2"]
