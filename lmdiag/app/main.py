@@ -19,12 +19,15 @@ STYLE = """<style>
 [data-testid="stColumn"]:has(button[aria-label^="Close fullscreen"]) { position: static; } /* else below the sidebar */
 </style>"""
 
+SIDEBAR = 340  # pixels: the names of the pages stand in one row
 TO_THE_TOP = """<script>document.querySelector('[data-testid="stMain"]')?.scrollTo(0, 0)</script>"""
 
 
 def main(paths: Sequence[str] = ()) -> None:
     """Draw the app; `paths` are logs, folders or globs to open at the start."""
-    st.set_page_config(page_title=st.session_state.get("title", "lmdiag"), page_icon="🩺", layout="wide")
+    st.set_page_config(
+        page_title=st.session_state.get("title", "lmdiag"), page_icon="🩺", layout="wide", initial_sidebar_state=SIDEBAR
+    )
     st.html(STYLE)
     logs.open_paths(paths)
     links.restore()

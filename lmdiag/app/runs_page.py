@@ -104,9 +104,11 @@ def _picture(diagnosis: Diagnosis) -> str:
 
 
 def _with_settings(rows: Sequence[dict[str, Any]], runs: Mapping[str, Run]) -> list[dict[str, Any]]:
-    """Return the rows with the settings in which the runs differ, those with the fewest values first, before the words."""
+    """Return the rows with the settings that half of the runs state and that differ, those with the fewest values first, before the words."""
     differing = charts.differing_settings(dict(runs)) if len(runs) > 1 else {}
-    few = sorted(differing, key=lambda setting: len(set(differing[setting].values())))[:MOST_SETTINGS]
+    values = {setting: [value for value in of_runs.values() if value] for setting, of_runs in differing.items()}
+    telling = [name for name, known in values.items() if len(set(known)) > 1 and 2 * len(known) >= len(rows)]
+    few = sorted(telling, key=lambda setting: len(set(values[setting])))[:MOST_SETTINGS]
     last = ("why", "file")
     return [
         {name: value for name, value in row.items() if name not in last}
