@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS = [
     {"errors", "figures", "patterns", "record", "strict_json", "version"},
-    {"account", "config", "facts", "methods", "metrics", "stats"},
+    {"account", "config", "facts", "languages", "methods", "metrics", "stats"},
     {"naming"},
     {"run", "loss_law"},
     {"finding", "looks", "advice", "updates", "pace", "layers", "task_measures"},

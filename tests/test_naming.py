@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lmdiag.metrics import GIB, LN2, METRICS, MIB, unit_scale
 from lmdiag.naming import evaluation_set, evaluation_sets, is_other_term, is_step_name, spelling, step_rank, words_of
-from lmdiag.readers.text.names import canonical
+from lmdiag.readers.tables.column_names import canonical
 
 # (who writes it, metric with its set, what brings its values to the unit of the metric, spellings)
 KNOWN = [

@@ -17,11 +17,12 @@ import numpy as np
 from lmdiag.naming import SPLITS, spelling
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import MARKS, NUM, cell_value, unit_factor
+from lmdiag.readers.tables.column_names import UNIX_TIMES, canonical, name_columns, of_training
+from lmdiag.readers.tables.runs import unroll
+from lmdiag.readers.tables.table import EPOCH, LARGEST, POSITION, RANK, STEP, TOTAL, Table
 from lmdiag.readers.text.line_format import LineFormat, Scanner
-from lmdiag.readers.text.names import UNIX_TIMES, canonical, heading, name_columns, of_training
+from lmdiag.readers.text.names import heading
 from lmdiag.readers.text.pieces import payload
-from lmdiag.readers.text.runs import unroll
-from lmdiag.readers.text.table import EPOCH, LARGEST, POSITION, RANK, STEP, TOTAL, Table
 from lmdiag.run import Event, Skipped
 
 _MEASURES = ("loss", "ppl", "perplexity", "xent", "nll", "bpb", "bpc")

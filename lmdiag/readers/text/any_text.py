@@ -8,12 +8,12 @@ from lmdiag.errors import BadSetting
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.numbers import number
 from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.tables.table import TOTAL
 from lmdiag.readers.text.line_format import LineFormat, Said, Shape, shaped
 from lmdiag.readers.text.pieces import text_of
 from lmdiag.readers.text.plans import Record
 from lmdiag.readers.text.reading import TextReading, read_blocks
 from lmdiag.readers.text.recognise import begin, is_program, is_text, read
-from lmdiag.readers.text.table import TOTAL
 from lmdiag.sources.source import Source
 
 __all__ = ["begin", "can_read", "read"]

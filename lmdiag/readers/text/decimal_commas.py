@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
+from lmdiag.languages import english
 from lmdiag.patterns import lazy
-from lmdiag.readers.text.names import canonical, heading
-from lmdiag.readers.text.spellings import english
+from lmdiag.readers.tables.column_names import canonical
+from lmdiag.readers.text.names import heading
 
 LOOKED_AT, BEFORE = 1 << 14, 60
 FEWEST, POINTS_PER_COMMA, LARGEST_LOSS = 2, 0.2, 30

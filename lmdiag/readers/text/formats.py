@@ -13,12 +13,12 @@ from lmdiag.facts import put_fact
 from lmdiag.naming import spelling
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, SUFFIXES, number
+from lmdiag.readers.tables.column_names import canonical, name_columns
+from lmdiag.readers.tables.table import STEP, TOTAL, Table
 from lmdiag.readers.text.line_format import LineFormat, Said, Shape, shaped
 from lmdiag.readers.text.named_numbers import FEWEST_RECORDS, paired
-from lmdiag.readers.text.names import canonical, name_columns
 from lmdiag.readers.text.plans import Record
 from lmdiag.readers.text.progress_bar import BARS, KERAS, LOSS, BarScanner, states_in
-from lmdiag.readers.text.table import STEP, TOTAL, Table
 
 
 def _next_step(table: Table, first: int) -> None:

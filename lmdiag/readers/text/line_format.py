@@ -14,12 +14,12 @@ from lmdiag.errors import NoValues, UnreadableLog
 from lmdiag.naming import spelling
 from lmdiag.readers.numbers import number
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.text import ranks
-from lmdiag.readers.text.events import put_said, summary_of
+from lmdiag.readers.tables import ranks
+from lmdiag.readers.tables.runs import separate
+from lmdiag.readers.tables.said import put_said, summary_of
+from lmdiag.readers.tables.table import RANK, STEP, TOTAL, Table
 from lmdiag.readers.text.pieces import LONGEST_PIECE, payload
 from lmdiag.readers.text.plans import Plan, Plans, Reader, Record
-from lmdiag.readers.text.runs import separate
-from lmdiag.readers.text.table import RANK, STEP, TOTAL, Table
 from lmdiag.run import Event, Skipped
 
 Settle = Callable[[Table], None]  # does what is left when all lines were seen

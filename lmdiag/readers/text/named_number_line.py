@@ -13,16 +13,8 @@ from lmdiag.metrics import TIME_UNITS
 from lmdiag.naming import is_other_term
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, SUFFIXES, number
-from lmdiag.readers.text.names import (
-    SHORT_FOR_LOSS,
-    Heading,
-    canonical,
-    counts_evaluated,
-    heading,
-    is_called_a_loss,
-    is_split,
-    of_training,
-)
+from lmdiag.readers.tables.column_names import SHORT_FOR_LOSS, canonical, is_called_a_loss, is_split, of_training
+from lmdiag.readers.text.names import Heading, counts_evaluated, heading
 from lmdiag.readers.text.spellings import rewritten
 
 _RATE = r"tok(?:ens)?/s(?:ec)?|samples/s(?:ec)?|words/s(?:ec)?|s(?:ec)?/(?:it(?:er)?|step|batch)|bpc|bpb|BPC|BPB"  # units that say what was measured

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lmdiag.patterns import lazy
+from lmdiag.readers.tables.ranks import RANKS_OF_A_HOST
 from lmdiag.readers.tables.tally import Tally
 from lmdiag.readers.text.record_lines import records_in
 from lmdiag.sources.decoding import as_text
@@ -75,7 +76,6 @@ _MARGIN = lazy(
     r"(?m)^(?P<before>(?:\[[^\]\n]*\])? *(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) +)(?P<said>\S.*?)(?<! ) ++(?P<file>[\w.-]+\.py:\d+) *$"
 )
 NEAR = 4  # lines that another process may have printed within such a message
-RANKS_OF_A_HOST = 1 << 16  # the ranks of a host that has a number or an address begin at so many times it
 
 
 def text_of(source: Source) -> Iterator[str]:

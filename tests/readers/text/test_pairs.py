@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmdiag.readers.tables.column_names import canonical
 from lmdiag.readers.text.named_number_line import parse
-from lmdiag.readers.text.names import canonical
 from lmdiag.readers.text.pieces import payload, pieces, without_colours
 
 LINES = [

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from lmdiag.judging.reading import runs_of
+from lmdiag.readers.tables.table import Table
 from lmdiag.readers.text.aligned_table import ALIGNED_TABLE
-from lmdiag.readers.text.table import Table
 from lmdiag.run import Run
 from lmdiag.sources.source import Source
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from lmdiag.naming import evaluation_set, spelling
-from lmdiag.readers.text.names import metric_of
-from lmdiag.readers.text.table import EPOCH, POSITION, STEP, Table, filled
+from lmdiag.readers.tables.column_names import metric_of
+from lmdiag.readers.tables.table import EPOCH, POSITION, STEP, Table, filled
 from lmdiag.stats.returning import loss_returns
 
 
