@@ -105,9 +105,8 @@ OLMO = LineFormat(
         alone="eval/",
     ),
     (("[step=", _OLMO_HEAD),),
-    names={"optim/LR (group 0)": "lr", "throughput/device/TPS": "tokens_per_sec_per_device", "throughput/total tokens": "tokens",
-           "throughput/device/tokens_per_second": "tokens_per_sec_per_device", "System/Peak GPU Memory (MB)": "mem_bytes",
-           "throughput/device/MFU": "mfu", "optim/total grad norm": "grad_norm", "optim/step skipped": "skipped"},
+    names={"throughput/device/tokens_per_second": "tokens_per_sec_per_device", "System/Peak GPU Memory (MB)": "mem_bytes",
+           "throughput/device/MFU": "mfu"},
     units={"System/Peak GPU Memory (MB)": "MB", "throughput/device/MFU": "%"},
 )  # fmt: skip
 COMPOSER = LineFormat(
@@ -127,7 +126,7 @@ COMPOSER = LineFormat(
         ("Train ", lazy(rf"^(?:.*\s)?Train (?:loss/train/total|metrics/train/\w+|time/batch): {NUM}")),
         ("[metric][batch=", lazy(r"\[metric\]\[batch=\d+\]: ")),
     ),
-    names={"loss/train/total": "loss", "time/batch": None, "throughput/device/mfu": "mfu", "trainer/device_train_microbatch_size": None,
+    names={"time/batch": None, "throughput/device/mfu": "mfu", "trainer/device_train_microbatch_size": None,
            "throughput/device/tokens_per_sec": "tokens_per_sec_per_device", "metrics/train/LanguageCrossEntropy": "train_batch_loss"},
 )  # fmt: skip
 
@@ -195,6 +194,5 @@ MLLOG = LineFormat(
     "MLPerf logging",
     MLLogScanner,
     ((":::MLLOG", lazy(r":::MLLOG\s+\{")),),
-    names={"train_loss": "loss", "eval_loss": "val/loss", "eval_accuracy": "val/accuracy", "eval_error": "val/loss",
-           "throughput": "samples_per_sec"},
+    names={"eval_error": "val/loss", "throughput": "samples_per_sec"},
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -55,7 +56,7 @@ NANOGPT = LineFormat(
         ("iter ", lazy(rf"\biter \d+(?:/\d+)?: loss {NUM},? time {NUM}ms")),
         ("val loss", lazy(rf"\bstep \d+: train loss {NUM}, val loss {NUM}")),
     ),
-    names={"train_loss_estimate": "train/loss", "val_loss": "val/loss", "time": "step_time_s"},
+    names={"time": "step_time_s"},
     units={"time": "ms", "mfu": "%"},
     not_measured={"mfu": -100.0},
 )  # fmt: skip
@@ -82,7 +83,7 @@ BUILD_NANOGPT = LineFormat(
         settle=lambda table: _next_step(table, 0),
     ),
     ((" | norm: ", _BUILD_CONSOLE), (" ", lazy(rf"^\d+ (?:train|val|hella) {NUM}\s*$"))),
-    names={"train": "loss", "val": "val/loss", "val_loss": "val/loss", "hella": "hellaswag/accuracy", "hellaswag": "hellaswag/accuracy"},
+    names={"train": "loss", "val": "val/loss", "hella": "hellaswag/accuracy", "hellaswag": "hellaswag/accuracy"},
     units={"dt": "ms"},
 )  # fmt: skip
 NANOCHAT = LineFormat(
@@ -100,8 +101,7 @@ NANOCHAT = LineFormat(
         ("lrm:", lazy(r"\bstep \d+(?:/\d+)? .*\| lrm: ")),
         ("Step ", lazy(r"\bStep \d+(?:/\d+)? \| (?:Validation (?:bpb|loss)|CORE metric|ChatCORE|Average reward|Training loss): ")),
     ),
-    names={"Validation bpb": "val/bpb", "Validation loss": "val/loss", "Training loss": "loss", "dt": "step_time_s", "lrm": "lr_multiplier",
-           "bf16_mfu": "mfu", "total time": "elapsed_s", "eta": None, "Average reward": "reward", "CORE metric": "core/accuracy"},
+    names={"lrm": "lr_multiplier", "total time": "elapsed_s", "eta": None, "CORE metric": "core/accuracy"},
     units={"dt": "ms", "mfu": "%", "bf16_mfu": "%", "total time": "min"},
     reductions={"loss": "ema"},
 )  # fmt: skip
@@ -116,7 +116,7 @@ LLMC_LOG = LineFormat(
         )
     ),
     (("s:", lazy(rf"^s:\d+ (?:trl|tel|eval):{NUM}")),),
-    names={"trl": "loss", "tel": "val/loss", "hellaswag": "hellaswag/accuracy"},
+    names={"tel": "val/loss", "hellaswag": "hellaswag/accuracy"},
 )  # fmt: skip
 _LLMC_CONSOLE = lazy(
     rf"^step\s+(?P<step>\d+)/(?P<total>\d+) \| loss\s+(?P<loss>{NUM}) \([^)]*z\)\| norm\s+(?P<norm>{NUM}) \([^)]*z\)\| lr (?P<lr>{NUM}) \| (?P<time_ms>{NUM}) ms \| (?P<mfu>{NUM})% bf16 MFU \| (?P<tok_per_sec>{NUM}) tok/s"
@@ -129,14 +129,13 @@ LLMC_CONSOLE = LineFormat(
     "llm.c, console",
     shaped(Shape("step", _LLMC_CONSOLE), Shape("step", _LLMC_OLD), *_STEPLESS, settle=lambda table: _next_step(table, 1)),
     (("tok/s", _LLMC_CONSOLE), ("train loss", _LLMC_OLD)),
-    names={"val_loss": "val/loss", "time_ms": "step_time_s", "hellaswag": "hellaswag/accuracy"},
-    units={"time_ms": "ms", "mfu": "%"},
+    names={"hellaswag": "hellaswag/accuracy"},
+    units={"mfu": "%"},
 )  # fmt: skip
 
 # Megatron-LM and its forks, GPT-NeoX, NeMo 2 and nanotron: items between bars
 
 _ITERATION = lazy(r"(?:^|\| |\] |\s)iteration:?\s+(?P<step>\d+)\s*/\s*(?P<total>\d+)\s*(?=\||$)")
-_NEMO_LINE = lazy(r"Training epoch (?P<epoch>\d+), iteration (?P<step>\d+)/(?P<total>\d+) \|")
 _ITEM = lazy(
     rf"^\s*(.+?)(?::\s*|(?<=[\w)])\s+)({NUM})\s*(%|[KMBGTPE]?(?:FLOPS|FLOP/s|B|iB)?|ms|s)\s*$"
 )  # forks without colons: `lm loss 2.31E+00`
@@ -161,20 +160,13 @@ def _piped(match: re.Match[str], text: str) -> Record | None:
             if suffix == "%":
                 units[name] = "%"
             flops = suffix.endswith(("FLOPS", "FLOP/s"))  # brought to TFLOPS
-            factor = (
-                SUFFIXES[suffix[:1] if suffix[0] in SUFFIXES else ""] / 1e12 if flops else SUFFIXES.get(suffix, 1.0)
-            )
+            factor = SUFFIXES.get(suffix[:1], 1.0) / 1e12 if flops else SUFFIXES.get(suffix, 1.0)
             values[name] = number(found[2]) * factor
         elif ":" in item and not _NO_NUMBER.search(item):
             broken += 1
     if len(values) < 3:
         return None
-    if "epoch" in match.groupdict():
-        values["epoch"] = number(match["epoch"])
-    if "global_step" in values and "epoch" in match.groupdict():
-        values[STEP] = values.pop("global_step")
-    else:
-        values[TOTAL] = number(match["total"])
+    values[TOTAL] = number(match["total"])
     lost = f"{broken} items of the record are no numbers: {text.strip()[:80]}" if broken else ""
     return values, Said(units=units, lost=lost)
 
@@ -220,7 +212,6 @@ def _settle_megatron(table: Table) -> None:
 
 
 _MEGATRON = shaped(
-    Shape("Training epoch", _NEMO_LINE, parse=_piped),
     Shape("iteration", _ITERATION, parse=_piped),
     Shape(" at ", _EVALUATION, parse=_piped_evaluation),
     Shape(" on ", _EVALUATION, parse=_piped_evaluation),
@@ -230,22 +221,15 @@ _MEGATRON = shaped(
 _NAMES: dict[str, str | None] = {
     "throughput per GPU (TFLOP/s/GPU)": "tflops_per_device",
     "approx flops per GPU": "tflops_per_device",
-    "TFLOPs": "tflops_per_device",
-    "lm-loss": "loss",
-    "lm loss": "loss",
-    "train_step_timing in s": "step_time_s",
     "samples/sec": "samples_per_sec",
     "eta": None,
 }
 NEMO = LineFormat(
-    "nemo", "NeMo 2", _MEGATRON, (("Training epoch", _NEMO_LINE),), names={**_NAMES, "val_loss": "val/loss"}
-)  # fmt: skip
-NANOTRON = LineFormat(
-    "nanotron",
-    "nanotron",
-    _MEGATRON,
-    (("consumed_tokens", lazy(r"iteration: \d+ / \d+ \| .*consumed_tokens")),),
-    names=_NAMES,
+    "nemo",
+    "NeMo 2",
+    paired(),
+    (("Training epoch", lazy(r"Training epoch \d+, iteration \d+/\d+ \|")),),
+    names={"train_step_timing in s": "step_time_s"},
 )
 MEGATRON = LineFormat(
     "megatron",
@@ -255,6 +239,13 @@ MEGATRON = LineFormat(
     names=_NAMES,
     units={"MFU": "%", "HFU": "%"},
     reductions={"lm loss": "window_mean", "lm_loss": "window_mean", "lm-loss": "window_mean"},
+)
+NANOTRON = replace(
+    MEGATRON,
+    name="nanotron",
+    title="nanotron",
+    marks=(("consumed_tokens", lazy(r"iteration: \d+ / \d+ \| .*consumed_tokens")),),
+    reductions={},
 )
 
 # torchtitan, torchtune, MaxText, verl
@@ -271,22 +262,14 @@ TORCHTITAN = LineFormat(
         )
     ),
     (("step:", lazy(rf"step:\s+\d+\s+loss:\s+{NUM}\s+.*memory:\s+{NUM}GiB")),),
-    names={"validate loss": "val/loss", "memory": "mem_bytes", "validate memory": "val/mem_bytes", "tps": "tokens_per_sec_per_device",
-           "wps": "tokens_per_sec_per_device", "validate tps": "val/tokens_per_sec_per_device", "tflops": "tflops_per_device"},
+    names={"validate loss": "val/loss", "validate memory": "val/mem_bytes", "validate tps": "val/tokens_per_sec_per_device"},
     units={"memory": "GiB", "validate memory": "GiB", "mfu": "%"},
     not_measured={"loss": -1.0},  # what pipeline stages print that never see the loss
 )  # fmt: skip
 TORCHTUNE = LineFormat(
     "torchtune",
     "torchtune",
-    shaped(
-        Shape(
-            "Step ",
-            lazy(r"^Step (?P<step>\d+) \| (?P<rest>\S+:\S+.*)$"),
-            lazy(rf"(?P<name>\S+?):(?P<number>{NUM})(?=\s|$)"),
-            looks=lazy(r"^Step \d+ \| \w+:"),
-        )
-    ),
+    paired(),
     (("Step ", lazy(rf"^(?:.*\s)?Step \d+ \| (?:\S+:{NUM} )*(?:val_)?loss:{NUM}(?: |$)")),),
     units=dict.fromkeys(("peak_memory_active", "peak_memory_alloc", "peak_memory_reserved"), "GiB"),
     reductions={"loss": "step_mean"},
@@ -312,18 +295,7 @@ MAXTEXT = LineFormat(
     (("completed step:", lazy(rf"completed step: \d+, seconds: {NUM}")),),
     names={"lm_loss": "lm_loss", "total_weights": "target_tokens", "eval total_weights": "val/n_tokens"},
 )
-VERL = LineFormat(
-    "verl",
-    "verl",
-    shaped(
-        Shape(
-            "step:",
-            lazy(r"(?:^|\s)step:(?P<step>\d+) - (?P<rest>\S.*)$"),
-            lazy(rf"(?:^| - )\s*(?P<name>[^ ].*?):\s*(?:np\.float\d+\()?(?P<number>{NUM})\)?\s*(?= - |$)"),
-        )
-    ),
-    (("step:", lazy(r"(?:^|\s)step:\d+ - [\w/]+:")),),
-)
+VERL = LineFormat("verl", "verl", paired(), (("step:", lazy(r"(?:^|\s)step:\d+ - [\w/]+:")),))
 OPENRLHF = LineFormat(
     "openrlhf",
     "OpenRLHF",
@@ -341,7 +313,6 @@ OPENRLHF = LineFormat(
         ),
     ),
     (("lobal step ", lazy(r"Global step \d+: \{'")),),
-    names={"actor_grad_norm": "grad_norm", "actor_lr": "lr"},
     objective="reinforcement",
 )
 DEEPSPEED_CHAT = LineFormat(
@@ -357,7 +328,6 @@ DEEPSPEED_CHAT = LineFormat(
         settle=lambda table: table.carry(STEP, first=0),
     ),
     (("ppo_ep", lazy(r"\| ?ppo_ep: ?\d+ ?\| ?act_loss:")),),
-    names={"act_loss": "policy_loss", "cri_loss": "value_loss"},
     objective="reinforcement",
 )
 
@@ -397,7 +367,7 @@ LITGPT = LineFormat(
         settle=_settle_litgpt,
     ),
     (("iter ", _LIT),),
-    names={"val_loss": "val/loss", "iter time": "step_time_s", "val_time": "val/eval_time_s"},
+    names={"val_time": "val/eval_time_s"},
     units={"iter time": "ms", "val_time": "ms"},
 )
 
@@ -432,7 +402,7 @@ DEEPSPEED = LineFormat(
         settle=_settle_deepspeed,
     ),
     (("steps:", _PIPELINE),),
-    names={"CurrSamplesPerSec": "samples_per_sec", "MaxMemAllocated": "mem_bytes", "MemAllocated": None, "iter_time": "step_time_s"},
+    names={"CurrSamplesPerSec": "samples_per_sec", "MemAllocated": None},
     units={"MaxMemAllocated": "GB"},
 )  # fmt: skip
 
@@ -536,7 +506,7 @@ FAIRSEQ = LineFormat(
         ("valid_loss", lazy(r"\{.*\"valid_loss\": \"?[\d.]+")),
     ),
     names={"wps": "tokens_per_sec", "clip": "clip_frac", "wall": "elapsed_s", "cuda_gb_allocated": "mem_bytes",
-           "cuda_gb_reserved": "mem_reserved_bytes", "update": "epoch_fraction", "epoch": "epoch"},
+           "cuda_gb_reserved": "mem_reserved_bytes", "update": "epoch_fraction"},
     units={"loss": "bits", "nll_loss": "bits", "clip": "%", "cuda_gb_allocated": "GiB", "cuda_gb_reserved": "GiB"},
     reductions={"loss": "window_mean", "nll_loss": "window_mean", "train loss": "epoch_mean", "train nll_loss": "epoch_mean"},
 )  # fmt: skip
@@ -615,7 +585,7 @@ SPEEDRUN = LineFormat(
         ("step:", lazy(r"(?<!\w)step:\d+(?:/\d+)?,? .*(?:train_time|step_avg|train_loss|val_loss|val_bpb|avg):")),
         ("_loss: ", lazy(rf"^(?:\S+ )*\d+/\d+ (?:train|val)_loss: {NUM}")),
     ),
-    names={"avg_train_loss": "loss", "train_time": "elapsed_s", "eval_time": "val/eval_time_s"},
+    names={"train_time": "elapsed_s", "eval_time": "val/eval_time_s"},
     not_facts=("warmup_steps",),  # steps that warm the compiler up
 )
 _ANY_LOSS = rf"[Ll]oss\W{{0,4}}{NUM}"
@@ -663,7 +633,7 @@ METRIC_LOGGER = LineFormat(
     "MetricLogger of DeiT and DETR: LLaMA-Adapter, MAE, …",
     paired(),
     (("max mem: ", lazy(r"\[ *\d+/\d+\] +eta: .*\btime: .*\bdata: .*\bmax mem: \d")),),
-    names={"closs": "loss", "data": "data_time_s", "time": "step_time_s"},
+    names={"data": "data_time_s", "time": "step_time_s"},
     units={"max mem": "MB"},
 )
 CHAR_RNN = LineFormat(

@@ -283,6 +283,5 @@ HF_CONSOLE = LineFormat(
     "Hugging Face Trainer, printed dictionaries",
     ConsoleScanner,
     tuple((brace, MARK) for brace in ("{'", '{"', "{‘", "{’", "{“", "{”")),
-    names={"eval_loss": "val/loss"},
     reductions={"loss": "window_mean"},
 )

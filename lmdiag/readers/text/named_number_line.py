@@ -7,7 +7,9 @@ it means is worked out once per spelling (`heading`).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from lmdiag.metrics import TIME_UNITS
 from lmdiag.naming import is_other_term
@@ -35,17 +37,25 @@ CORE = MEASURES | {"accuracy", "lr", "grad_norm"}
 _COUNTED_IN_UNITS = {"tokens", "tokens_per_sec", "tokens_per_sec_per_device", "samples", "n_tokens"}
 
 
+def _number(default: float | None = None) -> Any:
+    """Return a field for a number, in which lines of the same text differ."""
+    return field(default=default, compare=False)
+
+
 @dataclass
 class Line:
-    """The named numbers of one piece; `position` is a place within the epoch, as in `Epoch 1 [640/60000]`."""
+    """The named numbers of one piece, and what its text says of them: lines of the same text are equal.
 
-    step: float | None = None
-    total: float = 0
-    inner: float = 0  # a second counter
-    epoch: float | None = None
-    epochs: float = 0
-    position: float | None = None
-    values: dict[str, float] = field(default_factory=dict)
+    `position` is a place within the epoch, as in `Epoch 1 [640/60000]`.
+    """
+
+    step: float | None = _number()
+    total: float = _number(0)
+    inner: float = _number(0)  # a second counter
+    epoch: float | None = _number()
+    epochs: float = _number(0)
+    position: float | None = _number()
+    values: dict[str, float] = field(default_factory=dict, compare=False)
     units: dict[str, str] = field(default_factory=dict)
     core: bool = False  # holds a metric one knows a training run by
     measured: bool = False  # holds a loss, perplexity or bits
@@ -59,11 +69,31 @@ class Line:
     training: dict[str, str] = field(default_factory=dict)  # numbers of training in a section of this evaluation set
     split: str = ""  # the evaluation set of the last metric that named one
     shortened: dict[str, str] = field(default_factory=dict)  # name -> the longer one it stands for
+    # Found by `said`, in the text as a whole:
+    kind: str = (
+        ""  # record, text (no metric), none (a program's source, a summary), result (after the training) or loose
+    )
+    names: tuple[str, ...] = ()
+    losses: Mapping[str, str] = field(default_factory=dict)  # name: canonical metric
+    of_checkpoint: bool = False
+    ends_epoch: bool = False
+    indented: bool = False
+    headline: bool = False
+    place: bool = False  # nothing but a place in the run
+    of_model: bool = False
+    beside: bool = (
+        False  # tells the speed, the memory or the loss scale of a step, and nothing that a record is known by
+    )
 
     @property
     def placed(self) -> bool:
         """Whether the piece itself says where in the run it stands."""
         return self.step is not None or self.epoch is not None or self.position is not None
+
+    @property
+    def whole_epoch(self) -> bool:
+        """Whether the piece names an epoch and no place in it."""
+        return self.epoch is not None and self.step is None and self.position is None
 
     def judge(self, metric: str, strong: bool) -> None:
         """Note that a value of this canonical metric was read."""

@@ -6,7 +6,6 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -47,32 +46,7 @@ _BESIDE_A_RECORD = frozenset(
 LONGEST_BLOCK = 30  # lines from one that announces a step to the loss of that step
 
 
-@dataclass
-class Said:
-    """What the named numbers of a line say, the numbers aside: the same for all lines of its text."""
-
-    kind: str  # record, text (no metric), none (a program's source, a summary), result (after the training) or loose
-    names: tuple[str, ...]
-    units: dict[str, str]
-    losses: Mapping[str, str]  # name: canonical metric
-    placed: bool
-    judged: bool
-    measured: bool
-    split: str
-    shortened: dict[str, str]
-    samples: bool
-    whole_epoch: bool  # names an epoch and no place in it
-    of_checkpoint: bool
-    ends_epoch: bool
-    indented: bool
-    headline: bool
-    place: bool  # nothing but a place in the run
-    of_epoch: bool  # the total is that of an epoch
-    of_model: bool
-    beside: bool  # tells the speed, the memory or the loss scale of a step, and nothing that a record is known by
-
-
-def said(piece: str) -> Record:
+def said(piece: str) -> tuple[dict[str, float], Line]:
     """Return the named numbers of one piece, with its place in the run, and what it says of them."""
     text, rank = payload(piece)
     line = parse(text)
@@ -86,37 +60,27 @@ def said(piece: str) -> Record:
         if value:
             numbers[name] = float(value)
     plain = rewritten(text)
-    kind = "loose"
+    line.kind = _kind(line, text)
+    line.names = tuple(line.values)
+    line.losses = _losses_among(line.names)
+    line.of_checkpoint = not line.placed and bool(_ABOUT_A_CHECKPOINT.search(plain))
+    line.ends_epoch = bool(_END_OF_EPOCH.search(plain))
+    line.indented = piece[0].isspace()
+    line.headline = len(text) < 200
+    line.place = line.kind == "text" and bool(_PLACE_ALONE.fullmatch(plain[:200]))
+    line.of_model = line.epoch is not None and names_model(text)
+    line.beside = line.step is not None and any(metric_of(name) in _BESIDE_A_RECORD for name in line.names)
+    return numbers, line
+
+
+def _kind(line: Line, text: str) -> str:
     if not line.core:
-        kind = "text"
-    elif is_code(text) or _SUMMARY in text:
-        kind = "none"
-    elif is_after_training(text):
-        kind = "result"
-    elif is_record(line):
-        kind = "record"
-    names = tuple(line.values)
-    return numbers, Said(
-        kind=kind,
-        names=names,
-        units=line.units,
-        losses=_losses_among(names),
-        placed=line.placed,
-        judged=line.judged,
-        measured=line.measured,
-        split=line.split,
-        shortened=line.shortened,
-        samples=line.samples,
-        whole_epoch=line.epoch is not None and line.step is None and line.position is None,
-        of_checkpoint=not line.placed and bool(_ABOUT_A_CHECKPOINT.search(plain)),
-        ends_epoch=bool(_END_OF_EPOCH.search(plain)),
-        indented=piece[0].isspace(),
-        headline=len(text) < 200,
-        place=kind == "text" and bool(_PLACE_ALONE.fullmatch(plain[:200])),
-        of_epoch=line.of_epoch,
-        of_model=line.epoch is not None and names_model(text),
-        beside=line.step is not None and any(metric_of(name) in _BESIDE_A_RECORD for name in names),
-    )
+        return "text"
+    if is_code(text) or _SUMMARY in text:
+        return "none"
+    if is_after_training(text):
+        return "result"
+    return "record" if is_record(line) else "loose"
 
 
 def _read(piece: str) -> list[Record]:
@@ -153,7 +117,7 @@ class PairScanner:
         self._placed_only = placed_only
         self._epoch: float | None = None
         self._place: dict[str, float] = {}  # that a line of its own announced
-        self._loose: dict[int, tuple[dict[str, float], Said]] = {}  # rows without a place of their own
+        self._loose: dict[int, tuple[dict[str, float], Line]] = {}  # rows without a place of their own
         self.open = array(ROW)  # rows since an epoch was named last
         self._closed: float | None = None  # the last epoch that a line closed
         self._at: tuple[float | None, float | None] = None, None  # step and epoch of the last record that has a step
@@ -182,7 +146,7 @@ class PairScanner:
             taken = self._feed(line, piece, numbers, found) or taken
         return taken
 
-    def _feed(self, line: int, piece: str, numbers: dict[str, float], found: Said) -> bool:
+    def _feed(self, line: int, piece: str, numbers: dict[str, float], found: Line) -> bool:
         kind = found.kind
         if kind == "text":
             if found.beside and self._is_beside(numbers):
@@ -217,11 +181,11 @@ class PairScanner:
             self._epoch, self._closed = None, epoch
         return True
 
-    def _continues(self, line: int, found: Said) -> bool:
+    def _continues(self, line: int, found: Line) -> bool:
         """Whether an indented line holds further numbers of the record above it."""
         return found.indented and not found.placed and 0 <= line - self._last_line <= 1
 
-    def _below_headline(self, line: int, found: Said) -> bool:
+    def _below_headline(self, line: int, found: Line) -> bool:
         """Whether a line with a loss stands right below one that announced its epoch or step."""
         below = found.judged and not found.placed and 0 < line - self._headline <= FEW_LINES
         self._headline = line if below else self._headline
@@ -234,7 +198,7 @@ class PairScanner:
             numbers.pop(EPOCH, None)
         return numbers[STEP] == step and numbers.get(EPOCH, epoch) == epoch
 
-    def _remember(self, line: int, numbers: dict[str, float], found: Said) -> None:
+    def _remember(self, line: int, numbers: dict[str, float], found: Line) -> None:
         """Keep the epoch and the step that a headline such as `Epoch 3/10` announces for the lines below it."""
         epoch = numbers.get(EPOCH)
         if found.headline and not found.names and (step := numbers.get(STEP)) is not None:
@@ -256,24 +220,24 @@ class PairScanner:
             self._section_has_step = has_step
             self._section = "" if word.startswith("train") else "test" if word.startswith("test") else "val"
 
-    def _of_section(self, values: dict[str, float], found: Said) -> dict[str, float]:
+    def _of_section(self, values: dict[str, float], found: Line) -> dict[str, float]:
         """Return the values of a line, under the set that was announced above it where it names none itself."""
         measured = {
             name for name in found.names if name in values and metric_of(name) in _OF_A_SET and not of_training(name)
         }
         return {f"{self._section} {name}" if name in measured else name: value for name, value in values.items()}
 
-    def _result(self, piece: str, numbers: dict[str, float], found: Said) -> bool:
+    def _result(self, piece: str, numbers: dict[str, float], found: Line) -> bool:
         if len(self._table.lines):
             values = {name: numbers[name] for name in found.names}
             self._table.happened(Event("final_evaluation", self._table.last_step, payload(piece)[0][:300], values))
         return bool(len(self._table.lines))
 
-    def _count_total(self, found: Said, total: float) -> None:
+    def _count_total(self, found: Line, total: float) -> None:
         if total:
             self._table.of_epochs.add(found.of_epoch)
 
-    def _take(self, line: int, values: dict[str, float], found: Said, placed: bool) -> None:
+    def _take(self, line: int, values: dict[str, float], found: Line, placed: bool) -> None:
         table = self._table
         row = len(table.lines)
         total = values.get(TOTAL, 0.0)
@@ -311,7 +275,7 @@ class PairScanner:
         if epochs:
             table.config.setdefault("epochs", int(epochs))
 
-    def _without_place(self, line: int, row: int, values: dict[str, float], found: Said) -> dict[str, float]:
+    def _without_place(self, line: int, row: int, values: dict[str, float], found: Line) -> dict[str, float]:
         """Note a row that names no place of its own; return its values, under the set that was announced above them."""
         self._loose[row] = {name: values[name] for name in found.names}, found
         if self._announced and line - self._announced[1] <= LONGEST_BLOCK:
@@ -322,7 +286,7 @@ class PairScanner:
             del self._loose[row]  # an evaluation at the step before it
         return self._of_section(values, found)
 
-    def _in_full(self, found: Said, values: dict[str, float]) -> dict[str, float]:
+    def _in_full(self, found: Line, values: dict[str, float]) -> dict[str, float]:
         """Keep `loss` and `NCE loss` apart where some lines print the one and some the other.
 
         The first gets the name `loss`, but for a line without a place, such as a result before training.
@@ -343,7 +307,7 @@ class PairScanner:
             self._plain.add(found.names)
         return values
 
-    def _closes(self, numbers: dict[str, float], found: Said) -> bool:
+    def _closes(self, numbers: dict[str, float], found: Line) -> bool:
         """Whether a record of a whole epoch stands behind those of the epoch, and not before them."""
         return bool(self.open) or numbers[EPOCH] == self._closed or found.ends_epoch
 
