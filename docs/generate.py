@@ -22,11 +22,12 @@ from typing import Any
 from docs import calibration
 from lmdiag.finding import FAMILIES, Rule
 from lmdiag.metrics import METRICS
+from lmdiag.readers.prefixes import payload
 from lmdiag.readers.text import FORMATS
 from lmdiag.readers.text.formats import GENERIC
 from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.named_numbers import looks_like_record
-from lmdiag.readers.text.pieces import payload, pieces, without_colours
+from lmdiag.readers.text.pieces import pieces, without_colours
 from lmdiag.record.schema import json_schema
 from lmdiag.rules import RULES
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from lmdiag.readers.prefixes import RANKS_OF_A_HOST
 from lmdiag.readers.tables.table import EPOCH, STEP, Table
 
 FEWEST_STEPS = 3
-RANKS_OF_A_HOST = 1 << 16  # the ranks of a host that has a number or an address begin at so many times it
 SHARE = 0.9  # of the steps that must be printed equally often: lines get lost
 LATEST = 8  # steps that one process may print behind another, of fewer than 32 a quarter
 _PLACES = (STEP, EPOCH, "epoch", "rank", "local_rank", "gpu", "device", "worker", "process")

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Mapping
 from copy import copy, deepcopy
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -208,3 +208,13 @@ class Table:
                 kept = chosen[at]
                 columns[name] = position[at[kept]], np.asarray(values, np.float64)[kept]
         self.lines = np.asarray(self.lines)[chosen]
+
+
+class Scanner(Protocol):
+    """Reads pieces one after the other into a table."""
+
+    def feed(self, line: int, piece: str) -> bool:
+        """Read one piece; return whether it was part of a record."""
+
+    def finish(self) -> None:
+        """Do what can only be done when all pieces were seen."""

@@ -10,9 +10,9 @@ from typing import Any
 from lmdiag.facts import printed_fact, put_fact
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
+from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.table import RANK, STEP, TOTAL, Table
 from lmdiag.readers.text.line_format import LineFormat, Settle
-from lmdiag.readers.text.pieces import payload
 from lmdiag.run import Event
 
 Marked = tuple[str, re.Pattern[str]]  # what stands in every such line, and its pattern

@@ -10,8 +10,8 @@ from typing import Any
 from lmdiag.facts import printed_fact, put_fact
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
+from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.table import Table
-from lmdiag.readers.text.pieces import payload
 from lmdiag.run import Event
 
 MANY_EVENTS = 500  # of one kind; more are only counted

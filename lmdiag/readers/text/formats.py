@@ -15,6 +15,8 @@ from lmdiag.naming import spelling
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, SUFFIXES, number
 from lmdiag.readers.tables.column_names import canonical, name_columns
+from lmdiag.readers.tables.drawn import head_of
+from lmdiag.readers.tables.drawn_rows import TableScanner
 from lmdiag.readers.tables.table import STEP, TOTAL, Table
 from lmdiag.readers.text.line_format import LineFormat, Said, Shape, shaped
 from lmdiag.readers.text.named_numbers import FEWEST_RECORDS, paired
@@ -698,6 +700,19 @@ KERAS_CONSOLE = LineFormat(
     (("/", lazy(r"^\s*\d+/(?:\d+|Unknown)\s+(?:\[[=>.]*\]|[━╸╺ ]*[━╸╺]|-) .*- \w+: ")),),
     reductions={"loss": "epoch_mean"},
 )
+
+# tables
+
+
+class TableFormat(LineFormat):
+    """Tables: a line is known as a row by the head above it."""
+
+    def marked(self, piece: str) -> bool:
+        """Tell whether a piece is surely the head of a table."""
+        return (head := head_of(piece)) is not None and head.sure
+
+
+ALIGNED_TABLE = TableFormat("aligned-table", "Tables, and boxes of names and numbers", TableScanner, ())
 
 # any text with named numbers
 

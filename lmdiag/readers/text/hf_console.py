@@ -16,11 +16,11 @@ import numpy as np
 from lmdiag.facts import put_fact
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
+from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables import ranks
 from lmdiag.readers.tables.runs import steps_of_epochs
 from lmdiag.readers.tables.table import RANK, STEP, TOTAL, Table, filled
 from lmdiag.readers.text.line_format import NOTHING, LineFormat, Said
-from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.plans import Plans, Record
 from lmdiag.run import Event
 

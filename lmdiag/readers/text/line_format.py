@@ -6,33 +6,24 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from lmdiag.errors import NoValues, UnreadableLog
 from lmdiag.naming import spelling
 from lmdiag.readers.numbers import number
+from lmdiag.readers.prefixes import payload
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables import ranks
 from lmdiag.readers.tables.runs import separate
 from lmdiag.readers.tables.said import put_said, summary_of
-from lmdiag.readers.tables.table import RANK, STEP, TOTAL, Table
-from lmdiag.readers.text.pieces import LONGEST_PIECE, payload
+from lmdiag.readers.tables.table import RANK, STEP, TOTAL, Scanner, Table
+from lmdiag.readers.text.pieces import LONGEST_PIECE
 from lmdiag.readers.text.plans import Plan, Plans, Reader, Record
 from lmdiag.run import Event, Skipped
 
 Settle = Callable[[Table], None]  # does what is left when all lines were seen
-
-
-class Scanner(Protocol):
-    """Reads pieces one after the other into a table."""
-
-    def feed(self, line: int, piece: str) -> bool:
-        """Read one piece; return whether it was part of a record."""
-
-    def finish(self) -> None:
-        """Do what can only be done when all pieces were seen."""
 
 
 @dataclass(frozen=True)

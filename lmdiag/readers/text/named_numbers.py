@@ -11,12 +11,11 @@ from functools import lru_cache
 import numpy as np
 
 from lmdiag.patterns import lazy
+from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.column_names import canonical, guess_loss, guess_step, metric_of, name_columns, of_training
 from lmdiag.readers.tables.runs import unroll
-from lmdiag.readers.tables.table import EPOCH, POSITION, RANK, ROW, STEP, TOTAL, Table
-from lmdiag.readers.text.line_format import Scanner
+from lmdiag.readers.tables.table import EPOCH, POSITION, RANK, ROW, STEP, TOTAL, Scanner, Table
 from lmdiag.readers.text.named_number_line import MEASURES, Line, parse
-from lmdiag.readers.text.pieces import payload
 from lmdiag.readers.text.plans import Plans, Record
 from lmdiag.readers.text.record_lines import ModelNames, is_after_training, is_code, names_model, records_in
 from lmdiag.readers.text.spellings import PLACE, rewritten

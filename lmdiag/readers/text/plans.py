@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from lmdiag.patterns import lazy
-from lmdiag.readers.text.pieces import payload
+from lmdiag.readers.prefixes import payload
 
 Record = tuple[dict[str, float], Any]  # the numbers of a record by name, and what is the same for all lines of its text
 Reader = Callable[[str], list[Record]]  # returns the records of a piece, and nothing else comes of it

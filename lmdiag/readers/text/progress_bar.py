@@ -15,12 +15,13 @@ from typing import NamedTuple
 
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
+from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.column_names import metric_of
 from lmdiag.readers.tables.runs import tell_apart
 from lmdiag.readers.tables.table import EPOCH, RANK, STEP, TOTAL, Table
 from lmdiag.readers.text.named_number_line import Line, parse
 from lmdiag.readers.text.named_numbers import EPOCHS, FEWEST_RECORDS, PairScanner
-from lmdiag.readers.text.pieces import payload, pieces
+from lmdiag.readers.text.pieces import pieces
 from lmdiag.readers.text.plans import Plans, Record
 
 _COUNT = r"(?P<n>\d[\d.]{0,12}[kKMG]?)"

@@ -10,9 +10,10 @@ from lmdiag.errors import UnreadableLog
 from lmdiag.patterns import lazy
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.text.aligned_table import ALIGNED_TABLE, TableScanner, may_hold_tables, tables_in
+from lmdiag.readers.tables.drawn_rows import TableScanner, may_hold_tables, tables_in
 from lmdiag.readers.text.blocks import COMPOSER, MLLOG, OLMO
 from lmdiag.readers.text.formats import (
+    ALIGNED_TABLE,
     BARE,
     DEEPSPEED,
     EPOCHS,

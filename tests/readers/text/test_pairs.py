@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.column_names import canonical
 from lmdiag.readers.text.named_number_line import parse
-from lmdiag.readers.text.pieces import payload, pieces, without_colours
+from lmdiag.readers.text.pieces import pieces, without_colours
 
 LINES = [
     ("step:430/1000, tokens seen:56.23M, avg_train_loss:nan time:474/218s step_avg:218ms", 430, None, {"tokens seen": 56.23e6, "avg_train_loss": math.nan}),

@@ -9,7 +9,7 @@ import pytest
 
 from lmdiag.judging.reading import runs_of
 from lmdiag.readers.tables.table import Table
-from lmdiag.readers.text.aligned_table import ALIGNED_TABLE
+from lmdiag.readers.text.formats import ALIGNED_TABLE
 from lmdiag.run import Run
 from lmdiag.sources.source import Source
 

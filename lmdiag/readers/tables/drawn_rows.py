@@ -8,7 +8,6 @@ Of fastai, spaCy, mlx-lm, pandas, polars, rich and Markdown; the boxes are those
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 
@@ -16,187 +15,25 @@ import numpy as np
 
 from lmdiag.naming import SPLITS, spelling
 from lmdiag.patterns import lazy
-from lmdiag.readers.numbers import MARKS, NUM, cell_value, unit_factor
+from lmdiag.readers.numbers import cell_value, unit_factor
+from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.column_names import UNIX_TIMES, canonical, name_columns, of_training
+from lmdiag.readers.tables.drawn import ALONE, APART, BARS, EDGE, Head, Value, cells_between, head_of, kind_of, pair
 from lmdiag.readers.tables.runs import unroll
-from lmdiag.readers.tables.table import EPOCH, LARGEST, POSITION, RANK, STEP, TOTAL, Table
-from lmdiag.readers.text.line_format import LineFormat, Scanner
-from lmdiag.readers.text.names import heading
-from lmdiag.readers.text.pieces import payload
+from lmdiag.readers.tables.table import EPOCH, LARGEST, POSITION, RANK, STEP, TOTAL, Scanner, Table
 from lmdiag.run import Event, Skipped
 
-_MEASURES = ("loss", "ppl", "perplexity", "xent", "nll", "bpb", "bpc")
-_ALONE = lazy(r"(?<![\w.@#/(\[+-])[-+]?\.?\d")  # a number that is no part of a name
 _RULE = lazy(r"[\s|:+=─━═┼╋╇╪┌┐└┘├┤┬┴┏┓┗┛┡┩┳┻╒╕╘╛╞╡╤╧╔╗╚╝╠╣╦╩╭╮╰╯┆╎-]*$")
 _WITHIN = frozenset("+┼├╪╞╇┡╬╠")  # in a rule between the rows of a box
-_BARS = "|│┃║┆╎"
-_EDGE = str.maketrans(_BARS, "||||||")
-_APART, _BLANKLESS = lazy(r"\S+(?: \S+)*"), lazy(r"\S+")
-_OF_NUMBERS = frozenset("0123456789-+.nNiI")  # what they, and missing ones, begin with
 _DOTS = frozenset(("…", "...", ".."))  # rows and columns that a frame does not print
-_TITLE = lazy(
-    r"(?i)\W*(?:(?:results|metrics|losses) (?:of|on|for) (?:the )?)?(train|val|eval|test|dev)[a-z]*(?: (?:set|split|data|results?|metrics|table|summary|losses|history|phase))*(?:\W+(?:at |after )?(?:step|epoch|iter\w*)\W*\d+)?\W*$"
-)
 _TRAINING = lazy(r"(?i)(?:(?<=[_ /])|^)train(?:ing)?(?:[_ /]|$)")
 _UNIT = lazy(r"[(\[](\S+)[)\]]$")
-_COUNTERS = {"": "index", "#": "step", "e": "epoch", "epochs": "epoch"}
 _OF_A_SET = ("loss", "ppl", "accuracy", "bpb", "bpc", "f1", "auc")
-_SETS = frozenset("split set subset mode phase stage partition type dataset data part".split())  # columns that name one
 _BESIDE = " (table)"  # behind the names of columns beside those of another format
 _ITERATION = lazy(r"\s*Learning iteration (\d+)/(\d+)\s*$")
-_ITEM = lazy(rf"\s+([A-Z][\w \-/().]*?): ({NUM}\s?[A-Za-z%/]*)(?: \(.*\))?\s*$")
 _REINFORCED = lazy(r"(?i)loss|rew|kl\b|ret\b")
 _TIMESTEPS = ("total_timesteps", "totalenvinteracts", "timesteps", "timesteps_total")
-LONGEST_NAME, MOST_COLUMNS, FEWEST_SHORT, ELAPSED = 40, 200, 3, 1.5
-
-Word = tuple[int, int, str]  # where it begins and ends in its line
-Value = float | str | None
-
-
-class Head:
-    """The names of a table and where they stand; of several ways to cut them, the first full row below tells the right one."""
-
-    def __init__(self, ways: list[list[Word]], separator: str, split: str, prefixed: bool) -> None:
-        # "" for blanks; the set that the line above names; whether a logger's prefix stands before every line
-        self.separator, self.split, self.prefixed, self.rows = separator, split, prefixed, 0
-        self.take(ways, settled=bool(separator))
-        self.sure = self.counter is not None  # the names alone tell that it is one
-
-    def take(self, ways: list[list[Word]], settled: bool) -> None:
-        """Take the first of some ways for the columns, for good if that is settled."""
-        self.ways, self.columns, self.settled = ways, ways[0], settled
-        self.names = [name for _, _, name in self.columns]
-        self.kinds = [_kind(name) for name in self.names]
-        # steps count where there are any, else epochs, else the index of a frame
-        self.counter = next((self.kinds.index(k) for k in ("step", "epoch", "index") if k in self.kinds), None)
-        self.of_memory = any(spelling(name).name.endswith("_bytes") for name in self.names)
-        self.keys: dict[tuple[str, str], list[str]] = {}  # by the set of a row: under which name each cell is kept
-
-    def placed(self, text: str) -> tuple[list[str], str]:
-        """Return the cells of a row by column, and the set that a word among them names; no cells where they do not fit."""
-        cells = _split(text, self.separator)
-        plain = self.separator or (self.settled and _OF_NUMBERS.issuperset([cell[0] for cell in cells]))
-        if plain and len(cells) == len(self.columns):
-            return cells, ""
-        if self.separator or len(cells) > 3 * len(self.columns):  # with a unit and a mark
-            return [], ""
-        words, split = _tokens(text, tags=_SETS.isdisjoint(name.lower() for name in self.names))
-        if words and not self.settled and not any(isinstance(cell_value(word), str) for _, _, word in words):
-            index = [(*words[0][:2], "")]  # that of a frame has no name
-            ways = [*self.ways, *(index + names for names in self.ways if words[0][1] <= names[0][0])]
-            if fitting := [names for names in ways if len(names) == len(words)]:
-                both = zip(fitting[0], words)
-                self.take([[(min(a, c), max(b, d), name) for (a, b, name), (c, d, _) in both]], settled=True)
-        return (_below(words, self.columns) if self.counter is not None else []), split
-
-    def fits(self, cells: list[str], values: list[Value]) -> bool:
-        """Tell whether cells can be a row: it counts something, and there are no words among them that say nothing."""
-        if self.counter is None or not cells:
-            return False
-        counted = values[self.counter]
-        if counted is None:
-            goes_on = self.rows and (self.separator or cells[self.counter])
-            return bool(goes_on) and any(isinstance(value, float) for value in values)
-        if isinstance(counted, str) or not counted >= 0:
-            return False
-        if self.separator or str not in map(type, values):
-            return True
-        words = [value for value in values if isinstance(value, str) and value.lower() not in SPLITS]
-        return 2 * len(words) < sum(map(bool, cells)) - 1
-
-
-def head_of(piece: str, above: str = "") -> Head | None:
-    """Return what a line of names may be the head of; the line `above` it may name sets, or that of the table."""
-    lower = piece.lower()
-    at = lower.find("loss") if "loss" in lower else max(map(lower.find, _MEASURES))
-    if at < 0 or _ALONE.search(piece, at) or len(piece) > MOST_COLUMNS * LONGEST_NAME:
-        return None  # most lines have a number behind the name of the loss
-    prefixed = _ALONE.search(piece) is not None
-    text = (payload(piece)[0] if prefixed else piece).translate(_EDGE)
-    if prefixed and _ALONE.search(text):
-        return None
-    separator = next((mark for mark in "|\t;," if mark in text.strip()), "")
-    ways = [_words(_APART, text), _words(_BLANKLESS, text)]
-    if separator:
-        ways = [[(0, 0, cell.strip(" *`")) for cell in _split(text, separator)]]
-    loose = len(ways[0]) < 2
-    ways = [names for names in ways if 1 < len(names) <= MOST_COLUMNS]
-    if not ways or any(len(name) > LONGEST_NAME for _, _, name in ways[0]):
-        return None
-    split = SPLITS.get(title[1].lower(), "") if (title := _TITLE.match(above)) else ""
-    head = Head([_told_apart(names, above) for names in ways], separator, split, prefixed)
-    head.sure &= not (loose and "none" in head.kinds)
-    return head
-
-
-def _kind(name: str) -> str:
-    return _COUNTERS.get(name.lower()) or heading(f"{name}: ").kind
-
-
-def _words(pattern: re.Pattern[str], text: str) -> list[Word]:
-    return [(found.start(), found.end(), found[0]) for found in pattern.finditer(text)]
-
-
-def _split(text: str, separator: str) -> list[str]:
-    """Return the cells between separators, or blanks."""
-    if separator != "|":
-        return text.strip("\r\n").split(separator) if separator else text.split()
-    return (text if text.isascii() else text.translate(_EDGE)).strip().removeprefix("|").removesuffix("|").split("|")
-
-
-def _told_apart(names: list[Word], above: str) -> list[Word]:
-    """Put the sets that stand above them, `train            val`, before names that come twice, else their number behind them."""
-    often, seen = Counter(name for _, _, name in names), Counter[str]()
-    sets = _words(_BLANKLESS, above) if all(word.lower() in SPLITS for word in above.split()) else []
-    told = []
-    for start, end, name in names:
-        seen[name] += 1
-        if name and often[name] > 1 and sets and end:
-            name = f"{min(sets, key=lambda word: abs(word[0] + word[1] - start - end))[2]} {name}"
-        elif name and seen[name] > 1:
-            name = f"{name} ({seen[name]})"
-        told.append((start, end, name))
-    return told
-
-
-def _tokens(text: str, tags: bool) -> tuple[list[Word], str]:
-    """Return the cells of a row between blanks: a unit belongs to the number before it, a mark to none.
-
-    With `tags` a set belongs to the number behind it, as in `20    val 3.150`, and is returned as well.
-    """
-    tokens, split = list[Word](), ""
-    for start, end, word in [word for word in _words(_BLANKLESS, text) if word[2].strip(MARKS)]:
-        begin, stop, before = tokens[-1] if tokens else (0, -2, "")
-        if tags and before.lower() in SPLITS and isinstance(cell_value(word), float):
-            split = SPLITS[before.lower()]
-            tokens[-1] = (begin, end, word)
-        elif start - stop == 1 and before[0] in _OF_NUMBERS and isinstance(cell_value(f"{before} {word}"), float):
-            tokens[-1] = (begin, end, f"{before} {word}")
-        else:
-            tokens.append((start, end, word))
-    return tokens, split
-
-
-def _below(words: list[Word], columns: list[Word]) -> list[str]:
-    """Return the cells of a row by the names they stand below, "" for what is blank; none where two are below one."""
-    if len(words) >= len(columns):
-        return [word for _, _, word in words] if len(words) == len(columns) else []
-    cells, last = [""] * len(columns), -1
-    for start, end, word in words:
-        nearest = min(range(len(columns)), key=lambda k: max(columns[k][0] - end, start - columns[k][1]))
-        if nearest <= last:
-            return []
-        cells[nearest], last = word, nearest
-    return cells
-
-
-def _pair(piece: str, of_block: bool) -> tuple[int, str, Value]:
-    """Return the indent, the name and the value of a line `| name | value |`, or of a block `  Name: value`; else no name."""
-    item = _ITEM.match(piece) if of_block else None
-    cells = item.groups() if item else _split(piece, "|") if not of_block else ()
-    if len(cells) != 2 or not cells[0].strip() or isinstance(cell_value(cells[0]), float):
-        return 0, "", ""
-    return len(cells[0]) - len(cells[0].lstrip()), cells[0].strip(), cell_value(cells[1])
+FEWEST_SHORT, ELAPSED = 3, 1.5
 
 
 class TableScanner:
@@ -224,7 +61,7 @@ class TableScanner:
         if head is not None and self._row(head, line, piece):
             self._above = ""
             return True
-        if (self._box or piece.lstrip()[:1] in _BARS or "Learning iteration" in piece) and self._boxed(line, piece):
+        if (self._box or piece.lstrip()[:1] in BARS or "Learning iteration" in piece) and self._boxed(line, piece):
             return True
         if self._begin(piece) or (head is not None and head is self._head and self._goes_on(head, piece)):
             return True
@@ -246,14 +83,14 @@ class TableScanner:
 
     def _goes_on(self, head: Head, piece: str) -> bool:
         """Tell whether a line that is no row is part of the table: a rule, or names below the head; another may end it."""
-        named = _ALONE.search(piece) is None
-        if named and not head.rows and not head.separator and _kind(piece.strip()) in ("step", "epoch"):
+        named = ALONE.search(piece) is None
+        if named and not head.rows and not head.separator and kind_of(piece.strip()) in ("step", "epoch"):
             head.take([[(0, names[0][0], piece.strip()), *names] for names in head.ways], settled=False)
             head.sure = True  # the name of an index stands in a line of its own
             return True
-        if _RULE.match(piece) or (named and not head.rows and head.separator == "|" and "|" in piece.translate(_EDGE)):
+        if _RULE.match(piece) or (named and not head.rows and head.separator == "|" and "|" in piece.translate(EDGE)):
             return True  # a rule, or the types of a frame
-        cells = _split(piece, "|") if head.separator else _APART.findall(piece)
+        cells = cells_between(piece, "|") if head.separator else APART.findall(piece)
         if (named and 2 < len(cells) <= len(head.columns) <= len(cells) + 1) or not (head.sure or head.rows):
             self._head = None  # of another table, or it was no head
         return False
@@ -270,7 +107,7 @@ class TableScanner:
                 self._short[len(self._table.lines)] = line
             self._add(head, line, cells, values, split, rank)
             return True
-        words = [word.strip() for word in _split(text, head.separator)]
+        words = [word.strip() for word in cells_between(text, head.separator)]
         if head.rows and not _DOTS.isdisjoint(words) and all(cell_value(word) is None for word in words):
             note = "a frame was printed without its middle: rows are left out where it has dots"
             self._table.notes += [note] if note not in self._table.notes else []
@@ -328,7 +165,7 @@ class TableScanner:
             self._close_box()
             self._box, self._box_line, self._box_total = {STEP: float(found[1])}, line, float(found[2])
             return True
-        indent, name, value = _pair(piece, self._box_total > 0)
+        indent, name, value = pair(piece, self._box_total > 0)
         if isinstance(value, float):
             name = f"{self._section if indent > self._indent else ''}{name}"
             if name in self._box:
@@ -348,7 +185,7 @@ class TableScanner:
         box, line, total = self._box, self._box_line, self._box_total
         self._box, self._box_line, self._box_total, self._section = {}, 0, 0.0, ""
         plain = {name: name.rpartition("/")[2].lower().replace(" ", "_") for name in box}
-        steps = [name for name in box if plain[name] in _TIMESTEPS or _kind(plain[name]) == "step"]
+        steps = [name for name in box if plain[name] in _TIMESTEPS or kind_of(plain[name]) == "step"]
         step = min(steps, key=lambda name: (name != STEP, plain[name] not in _TIMESTEPS), default="")
         if step and len(box) > 1 and any(map(_REINFORCED.search, box)):
             self._before()
@@ -407,7 +244,7 @@ def _count(table: Table) -> None:
 
 def may_hold_tables(text: str) -> bool:
     """Tell whether a text has a line that ends with names, a measure among them, or one that begins with a bar."""
-    boxed = text[:1] in _BARS or any(begin in text for begin in ("\n|", "│", "┃", "║", "Learning iteration"))
+    boxed = text[:1] in BARS or any(begin in text for begin in ("\n|", "│", "┃", "║", "Learning iteration"))
     return boxed or any(map(head_of, text.replace("\r", "\n").split("\n")))
 
 
@@ -417,14 +254,3 @@ def tables_in(sample: Iterable[tuple[int, str]]) -> tuple[int, list[str]]:
     rest = [piece for line, piece in sample if not scanner.feed(line, piece)]
     scanner.finish()
     return len(table.lines) + len(table.events), rest
-
-
-class TableFormat(LineFormat):
-    """Tables: a line is known as a row by the head above it."""
-
-    def marked(self, piece: str) -> bool:
-        """Tell whether a piece is surely the head of a table."""
-        return (head := head_of(piece)) is not None and head.sure
-
-
-ALIGNED_TABLE = TableFormat("aligned-table", "Tables, and boxes of names and numbers", TableScanner, ())
