@@ -48,7 +48,7 @@ def _counts(column: Column, n_rows: int) -> bool:
 def suggestion(source: Source) -> tuple[str, str]:
     """Return what a file that no reader knows holds, and the option to read it with; ("", "") where nothing can be said."""
     from lmdiag.readers.csv import table
-    from lmdiag.readers.text.recognise import is_text
+    from lmdiag.sources.text import is_text
 
     if not is_text(source.head):
         return "", ""

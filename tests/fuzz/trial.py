@@ -17,10 +17,10 @@ from lmdiag.errors import LmdiagError
 from lmdiag.gather import runs_in
 from lmdiag.readers import read_source, reader_of
 from lmdiag.readers.json import lines as jsonl
-from lmdiag.readers.text.pieces import text_of
 from lmdiag.reports import FORMATS, render
 from lmdiag.reports.report import Report
 from lmdiag.sources.source import Source
+from lmdiag.sources.text import text_of
 
 PATIENCE_S = 10.0
 LINES = tuple(

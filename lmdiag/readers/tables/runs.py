@@ -227,13 +227,3 @@ def _returns(table: Table, starts: np.ndarray) -> list[bool]:
     losses = [column for name, column in table.columns.items() if metric_of(name) == "loss"]
     rows, values = max(losses, key=lambda column: len(column[0]), default=(starts[:0], np.empty(0)))
     return loss_returns(values, np.searchsorted(rows, starts)) if len(rows) else [True] * len(starts)
-
-
-def steps_of_epochs(epoch: np.ndarray, train: np.ndarray, each: float, planned: int) -> np.ndarray:
-    """Return the steps at epochs that were rounded; equally spaced records of the training tell them exactly."""
-    steps = np.maximum(np.round(epoch * each), 1)
-    every = np.median(np.diff(steps[train])) if train.sum() > 2 else 0.0
-    if every >= 1:
-        snapped = np.round(steps / every) * every
-        steps = np.where((np.abs(snapped - steps) <= planned * 0.01) & (snapped > 0), snapped, steps)
-    return steps

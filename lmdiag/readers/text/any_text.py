@@ -10,11 +10,11 @@ from lmdiag.readers.numbers import number
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables.table import TOTAL
 from lmdiag.readers.text.line_format import LineFormat, Said, Shape, shaped
-from lmdiag.readers.text.pieces import text_of
 from lmdiag.readers.text.plans import Record
 from lmdiag.readers.text.reading import TextReading, read_blocks
-from lmdiag.readers.text.recognise import begin, is_program, is_text, read
+from lmdiag.readers.text.recognise import begin, read
 from lmdiag.sources.source import Source
+from lmdiag.sources.text import is_program, is_text, text_of
 
 __all__ = ["begin", "can_read", "read"]
 

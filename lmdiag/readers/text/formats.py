@@ -13,6 +13,7 @@ import numpy as np
 from lmdiag.facts import put_fact
 from lmdiag.naming import spelling
 from lmdiag.patterns import lazy
+from lmdiag.readers.json.mlperf import MLLogScanner
 from lmdiag.readers.numbers import NUM, SUFFIXES, number
 from lmdiag.readers.tables.column_names import canonical, name_columns
 from lmdiag.readers.tables.drawn import head_of
@@ -576,6 +577,16 @@ JOEYNMT = LineFormat(
     shaped(Shape("Steps: ", _VALIDATION, parse=_validated, looks=lazy(r"^Steps: \d+\t"))),
     (("Steps: ", _VALIDATION),),
 )
+
+# JSON behind a mark
+
+MLLOG = LineFormat(
+    "mlperf",
+    "MLPerf logging",
+    MLLogScanner,
+    ((":::MLLOG", lazy(r":::MLLOG\s+\{")),),
+    names={"eval_error": "val/loss", "throughput": "samples_per_sec"},
+)  # fmt: skip
 
 # read as named numbers: modded-nanogpt and its descendants, and prints of tutorials that thousands of programs copied
 

@@ -9,17 +9,14 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Mapping
-from itertools import pairwise
 
 import numpy as np
 
-from lmdiag.facts import put_fact
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.prefixes import payload
-from lmdiag.readers.tables import ranks
-from lmdiag.readers.tables.runs import steps_of_epochs
-from lmdiag.readers.tables.table import RANK, STEP, TOTAL, Table, filled
+from lmdiag.readers.tables.steps_beside_bars import BATCH, EPOCHS, EXAMPLES, TOTAL_STEPS, place
+from lmdiag.readers.tables.table import RANK, STEP, TOTAL, Table
 from lmdiag.readers.text.line_format import NOTHING, LineFormat, Said
 from lmdiag.readers.text.plans import Plans, Record
 from lmdiag.run import Event
@@ -34,8 +31,7 @@ _BAR = lazy(r"(\d+)/(\d+) \[[\d:?]+<")
 _TRAINS = lazy(r"(?i:train|epoch|step|iter)")
 _BESIDE = lazy(r"(?i)\b(?:(global[ _]step|step|iter(?:ation)?)|epoch)\W{0,4}(\d+(?:\.\d+)?)")
 _STEPS = ("step", "global_step", "current_steps", "global_step/max_steps")
-_TOTAL = "Total optimization steps"
-_ANNOUNCED = lazy(rf"(Num Epochs|Num examples|{_TOTAL}|Total train batch size)(?: \([^)]*\))?\s*=\s*([\d,]+)")
+_ANNOUNCED = lazy(rf"({EPOCHS}|{EXAMPLES}|{TOTAL_STEPS}|{BATCH})(?: \([^)]*\))?\s*=\s*([\d,]+)")
 _TORN = lazy(r"loss': |'epoch': |_rate': ")
 _MEASURED = lazy(r"(?:^|[_/])(?:loss(?:$|/|_(?:avg|mean|step|epoch))|losses/)|^rewards?(?:$|[/_])|^grad_norm$")
 _OF_A_RECORD = lazy(r"eval_|train_|learning_rate$")
@@ -154,77 +150,8 @@ class ConsoleScanner:
 
     def finish(self) -> None:
         """Give every record a step."""
-        table = self._table
-        place = np.concatenate([[0], np.cumsum(ranks.merge(table))])
         bars = {total: np.array(states).reshape(-1, 3).T for total, states in self._bars.items()}
-        for rows, _, _ in bars.values():
-            rows[:] = place[rows.astype(np.int64)]
-        count, own, epoch = len(table.lines), table.cells(STEP), table.cells("epoch")
-        evaluated = [rows for name, (rows, _) in table.columns.items() if name.startswith("eval_")]
-        train = ~np.isin(np.arange(count), np.concatenate([np.zeros(0, int), *evaluated]))
-        known = np.flatnonzero(~np.isnan(epoch))
-        falls = np.append(known[1:][np.diff(epoch[known]) < 0], count)  # behind a summary, a further training begins
-        edges = sorted({0, count, *falls[np.searchsorted(falls, place[np.asarray(self._ends, np.int64)])].tolist()})
-        spans = list(pairwise(edges))
-        heads = [[head for row, head in self._heads if place[row] <= start][-1] for start in edges]
-        said = [head.get(_TOTAL) or np.max(table.totals[a:b], initial=0) for head, (a, b) in zip(heads, spans)]
-        plans = [int(total) or _planned(bars, *span) for total, span in zip(said, spans)]
-        if len(spans) > 1:
-            table.totals = np.repeat(np.asarray(plans, float), np.diff(edges))
-        elif any(plans):
-            put_fact(table.config, "max_steps", plans[0])
-        if not np.isnan(own).any():
-            return
-        found = [_beside_bar(bars.get(plan), a, train[a:b], epoch[a:b]) for (a, b), plan in zip(spans, plans)]
-        parts, how = [part for part in found if part is not None], "the progress bar"
-        if len(parts) < len(spans):
-            each = _each_epoch(heads[0], plans[0]) if len(spans) == 1 and len(known) == count else 0.0
-            parts, how = [steps_of_epochs(epoch, train, each, plans[0])] if each else [], "the epoch"
-        if not parts and not np.isnan(own).all():
-            parts, how = [filled(own)], "the records around that name one"
-        if not parts:
-            parts, how = [np.maximum(np.cumsum(train[start:stop]), 1.0) for start, stop in spans], ""
-            table.config["step_kind"] = "record"
-        table.put(STEP, np.where(np.isnan(own), np.concatenate(parts), own))
-        counted = "the log prints no steps; its records are counted"
-        table.notes.append(f"steps are inferred from {how}" if how else counted)
-        table.happened(Event("inferred", None, f"steps from {how or 'counting records'}"))
-
-
-def _planned(bars: Mapping[int, np.ndarray], start: int, stop: int) -> int:
-    """Return how many steps the training of some rows was to take: the total of its bar, 0 where it has none."""
-    shown = {total: last[slice(*np.searchsorted(rows, [start, stop + 1]))] for total, (rows, _, last) in bars.items()}
-    return max(((len(np.unique(states)), total) for total, states in shown.items() if len(states)), default=(0, 0))[1]
-
-
-def _each_epoch(said: Mapping[str, float], planned: int) -> float:
-    """Return how many steps each epoch has, as the sizes say or else the plan, 0 where neither does."""
-    epochs, batch = said.get("Num Epochs", 0), said.get("Total train batch size", 0)
-    for rounded in (np.ceil, np.floor) if batch and planned else ():
-        each = float(rounded(said.get("Num examples", 0) / batch))
-        if each and np.ceil(planned / each) == epochs:  # with `max_steps` the last epoch is cut
-            return each
-    return planned / epochs if epochs else 0.0
-
-
-def _beside_bar(bar: np.ndarray | None, start: int, train: np.ndarray, epoch: np.ndarray) -> np.ndarray | None:
-    """Take the steps of rows from the states of a bar before and behind them, whichever are the more regular."""
-    if bar is None or not len(train):
-        return None
-    (rows, first, last), here = bar, start + np.arange(len(train))
-    at, next_at = np.searchsorted(rows, here, side="right") - 1, np.searchsorted(rows, here + 1)
-    before = np.where((at >= 0) & (rows[at] >= start) & (last[at] > 0), last[at], np.nan)  # no record stands at 0
-    next_at = np.minimum(next_at, len(rows) - 1)
-    behind = np.where((rows[next_at] == here + 1) & train, first[next_at], np.nan)
-    behind[behind < before] = np.nan
-    steps, other = (behind, before) if _regular(behind[train]) >= _regular(before[train]) else (before, behind)
-    lag = (steps - other)[train & ~np.isnan(steps - other)]
-    steps = np.where(np.isnan(steps), other + (np.median(lag) if len(lag) else 0.0), steps)
-    latest = np.maximum.accumulate(np.where(train, np.arange(len(train)), -1))  # the training record before each row
-    steps = np.where(train, steps, np.where(latest < 0, before, np.fmax(before, steps[latest])))
-    if (steps > 0).mean() <= 0.9 or len(np.unique(steps[train])) < 0.8 * len(np.unique(epoch[train])):
-        return None
-    return np.where(steps > 0, steps, np.nanmin(steps[steps > 0]))
+        place(self._table, bars, self._heads, self._ends)
 
 
 def _is_torn(text: str) -> bool:
@@ -235,15 +162,6 @@ def _is_record(items: Mapping[str, str]) -> bool:
     """Tell whether a dictionary is a record, and not one of settings."""
     placed = not items.keys().isdisjoint({"epoch", "eval_runtime", *_STEPS})
     return any(_MEASURED.search(name) or (placed and _OF_A_RECORD.match(name)) for name in items)
-
-
-def _regular(steps: np.ndarray) -> tuple[float, float, int]:
-    """Tell how far steps are those of a Trainer that logs every so often: equally spaced, and multiples of the spacing."""
-    known = steps[~np.isnan(steps)]
-    gaps = np.diff(known)
-    every = float(np.median(gaps)) if len(gaps) else 0.0
-    multiples = float((known % every == 0).mean()) if every > 0 else 0.0
-    return float((gaps == every).mean()) if len(gaps) else 0.0, multiples, len(known)
 
 
 def _items(text: str) -> tuple[list[dict[str, str]], list[dict[str, str]]]:

@@ -11,12 +11,7 @@ from collections.abc import Iterator
 from lmdiag.patterns import lazy
 from lmdiag.readers.tables.tally import Tally
 from lmdiag.readers.text.record_lines import records_in
-from lmdiag.sources.decoding import as_text
-from lmdiag.sources.source import Source
 
-WHOLE = 1 << 23  # bytes of a log that is read at once; larger ones are read block by block
-BLOCK = 1 << 22
-HEAD = 1 << 14
 LONGEST_PIECE = 8192  # characters; longer ones are cut, so that no pattern can run away on them
 
 _ANSI = lazy(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07\x1b\n]*(?:\x07|\x1b\\))")
@@ -31,32 +26,6 @@ _MARGIN = lazy(
     r"(?m)^(?P<before>(?:\[[^\]\n]*\])? *(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) +)(?P<said>\S.*?)(?<! ) ++(?P<file>[\w.-]+\.py:\d+) *$"
 )
 NEAR = 4  # lines that another process may have printed within such a message
-
-
-def text_of(source: Source) -> Iterator[str]:
-    """Yield the text of a source in blocks of whole lines; UTF-16 that lost its byte order mark is recognised by its zero bytes.
-
-    >>> next(text_of(Source("a.log", content="step 1 loss 2.5".encode("utf-16-le"))))
-    'step 1 loss 2.5'
-    """
-    start = source.head[:1024].lstrip(b"\0")
-    if start.count(0) > len(start) // 4:
-        little = start[1::2].count(0) > start[::2].count(0)
-        yield source.data.decode("utf-16-le" if little else "utf-16-be", errors="replace")
-    elif source.packed or source.size <= WHOLE:
-        yield source.text
-    else:
-        yield from map(as_text, source.blocks(BLOCK))
-
-
-def beginnings(source: Source) -> str:
-    """Return the text of a source, of a large one the first block and the beginnings of the others."""
-    if source.packed or source.size <= WHOLE:
-        return next(text_of(source), "")
-    blocks = source.blocks(BLOCK)
-    return as_text(next(blocks, b"")) + "".join(
-        as_text(block[: block.rfind(b"\n", 0, HEAD)]) + "\n" for block in blocks
-    )
 
 
 def is_coloured_diff(text: str) -> bool:

@@ -11,7 +11,7 @@ from lmdiag.patterns import lazy
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables.drawn_rows import TableScanner, may_hold_tables, tables_in
-from lmdiag.readers.text.blocks import COMPOSER, MLLOG, OLMO
+from lmdiag.readers.text.blocks import COMPOSER, OLMO
 from lmdiag.readers.text.formats import (
     ALIGNED_TABLE,
     BARE,
@@ -21,6 +21,7 @@ from lmdiag.readers.text.formats import (
     JOEYNMT,
     KERAS_CONSOLE,
     LIBRARIES,
+    MLLOG,
     PAIRS,
     PROGRESS_BAR,
     SOCKEYE,
@@ -29,10 +30,11 @@ from lmdiag.readers.text.formats import (
 from lmdiag.readers.text.hf_console import HF_CONSOLE
 from lmdiag.readers.text.line_format import LineFormat, LineScanner
 from lmdiag.readers.text.named_numbers import looks_like_record
-from lmdiag.readers.text.pieces import beginnings, pieces, text_of, without_colours
+from lmdiag.readers.text.pieces import pieces, without_colours
 from lmdiag.readers.text.reading import TextReading, read_blocks
 from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
+from lmdiag.sources.text import beginnings, is_program, is_text, text_of
 
 FORMATS: dict[str, LineFormat] = {
     line_format.name: line_format
@@ -135,23 +137,6 @@ def _left_out(line_format: LineFormat, kinds: dict[str, list[str]]) -> int:
     unread = [alike for alike in frequent if own is None or not own(alike[0])]
     foreign = [alike for alike in unread if not any(f.marked(alike[0]) for f in FORMATS.values())]
     return sum(len(alike) for alike in foreign if looks_like_record(alike[0], measured=True))
-
-
-def is_text(head: bytes) -> bool:
-    """Tell whether bytes are text: few control characters, and zero bytes only as UTF-16 has them, or before the text."""
-    head = head.lstrip(b"\0")
-    controls = sum(head.count(bytes([byte])) for byte in (*range(1, 7), *range(14, 27)))
-    zeros = head.count(0)
-    return bool(head.strip()) and controls * 100 <= len(head) and (not zeros or 0.3 < zeros / len(head) < 0.6)
-
-
-def is_program(name: str) -> bool:
-    """Tell whether a file is called like the source of a program, which may show what a log looks like.
-
-    >>> is_program("trainers/loop.py"), is_program("loop.py.log")
-    (True, False)
-    """
-    return name.lower().endswith((".py", ".pyi", ".c", ".h", ".cc", ".cpp", ".cu", ".rs", ".go", ".java", ".js", ".ts"))
 
 
 def can_read(name: str, head: bytes) -> bool:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.text import line_format, pieces, plans, read
+from lmdiag.readers.text import line_format, plans, read
+from lmdiag.sources import text as sources_text
 from lmdiag.sources.source import Source
 
 NANOGPT = "".join(
@@ -30,8 +31,8 @@ def both(text: str, monkeypatch: pytest.MonkeyPatch) -> tuple[RawLog, RawLog]:
     with monkeypatch.context() as patched:
         patched.setattr(line_format.LineScanner, "plain_plans", lambda scanner: [])
         (slow,) = read(Source("x.log", content=text.encode()))
-    monkeypatch.setattr(pieces, "WHOLE", 1 << 14)
-    monkeypatch.setattr(pieces, "BLOCK", 1 << 14)
+    monkeypatch.setattr(sources_text, "WHOLE", 1 << 14)
+    monkeypatch.setattr(sources_text, "BLOCK", 1 << 14)
     (quick,) = read(Source("x.log", content=text.encode()))
     return slow, quick
 
