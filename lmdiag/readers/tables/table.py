@@ -198,6 +198,16 @@ class Table:
                 columns[name] = Column(within, np.asarray(values, np.float64)[start:stop])
         return columns
 
+    def events_between(self, first: int, last: int) -> tuple[Event, ...]:
+        """Return the events of the run of the rows first <= row < last; an end that records followed was none."""
+        final = last == len(self.lines)
+        mine = [
+            (event, row)
+            for event, row in zip(self.events, self.event_rows)
+            if (first < row or first == 0) and (row <= last or final)
+        ]
+        return tuple(event for event, row in mine if event.kind != "end" or row >= last)
+
     def keep(self, chosen: np.ndarray) -> None:
         """Keep the rows selected by a boolean mask."""
         chosen = np.asarray(chosen, bool)

@@ -7,6 +7,7 @@ knows. `can_read` and `read` are the reader of all of them; each value of `FORMA
 """
 
 from lmdiag.readers.text.any_text import read_pattern
-from lmdiag.readers.text.recognise import FORMATS, begin, can_read, read
+from lmdiag.readers.text.formats import FORMATS
+from lmdiag.readers.text.recognise import begin, can_read, read
 
 __all__ = ["FORMATS", "begin", "can_read", "read", "read_pattern"]

@@ -6,11 +6,8 @@ import re
 
 from lmdiag.errors import BadSetting
 from lmdiag.readers.growing import Growing
-from lmdiag.readers.numbers import number
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.tables.table import TOTAL
-from lmdiag.readers.text.line_format import LineFormat, Said, Shape, shaped
-from lmdiag.readers.text.plans import Record
+from lmdiag.readers.text.line_format import LineFormat, Shape, shaped
 from lmdiag.readers.text.reading import TextReading, read_blocks
 from lmdiag.readers.text.recognise import begin, read
 from lmdiag.sources.source import Source
@@ -54,19 +51,4 @@ def pattern_format(pattern: str) -> LineFormat:
         raise BadSetting(
             f"the pattern {pattern!r} names no columns", "write the number as a named group: (?P<loss>[\\d.]+)"
         )
-    shape = Shape("", compiled, parse=_numbers)
-    return LineFormat("pattern", "Pattern of the user", shaped(shape), ())
-
-
-def _numbers(match: re.Match[str], text: str) -> Record:
-    """Read the named groups; a word that is no number is counted as skipped."""
-    values, lost = {}, []
-    for name, word in match.groupdict().items():
-        try:
-            values[name] = number((word or "").strip().rstrip("%"))
-        except ValueError:
-            if word is not None:
-                lost.append(f"{name} is no number: {word[:40]}")
-    if "total" in values:
-        values[TOTAL] = values.pop("total")
-    return values, Said(lost="; ".join(lost))
+    return LineFormat("pattern", "Pattern of the user", shaped(Shape("", compiled)), ())

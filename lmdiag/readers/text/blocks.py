@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
@@ -22,7 +23,14 @@ class BlockScanner:
     """
 
     def __init__(
-        self, table: Table, heads: tuple[Marked, ...], items: tuple[Marked, ...], alone: str, settle: Settle | None
+        self,
+        table: Table,
+        text: str,
+        *,
+        heads: tuple[Marked, ...],
+        items: tuple[Marked, ...],
+        alone: str = "",
+        settle: Settle | None = None,
     ) -> None:
         self._table, self._heads, self._items, self._alone, self._settle = table, heads, items, alone, settle
         self._values: dict[str, float] = {}
@@ -74,12 +82,6 @@ class BlockScanner:
             self._settle(self._table)
 
 
-def _blocks(
-    heads: tuple[Marked, ...], items: tuple[Marked, ...], alone: str = "", settle: Settle | None = None
-) -> Callable[[Table, str], BlockScanner]:
-    return lambda table, text: BlockScanner(table, heads, items, alone, settle)
-
-
 def _drop_rounded_rates(table: Table) -> None:
     """Drop learning rates that four decimals cannot show."""
     for name in [name for name in table.columns if name.startswith("lr-")]:
@@ -95,9 +97,10 @@ _FOUR_DECIMALS = 0.01  # learning rates below this are not readable with four de
 OLMO = LineFormat(
     "olmo",
     "OLMo, OLMo-core",
-    _blocks(
-        (("[step=", _OLMO_HEAD), ("evals in", lazy(r"Finished (?P<under>\S.*?) evals in .* Metrics:\s*$"))),
-        (("=", lazy(rf"^(?P<name>[\w/].*)=(?P<number>{NUM}[BTPE]?)$")),),
+    partial(
+        BlockScanner,
+        heads=(("[step=", _OLMO_HEAD), ("evals in", lazy(r"Finished (?P<under>\S.*?) evals in .* Metrics:\s*$"))),
+        items=(("=", lazy(rf"^(?P<name>[\w/].*)=(?P<number>{NUM}[BTPE]?)$")),),
         alone="eval/",
     ),
     (("[step=", _OLMO_HEAD),),
@@ -108,11 +111,12 @@ OLMO = LineFormat(
 COMPOSER = LineFormat(
     "composer",
     "Composer, llm-foundry",
-    _blocks(
-        (("=", lazy(
+    partial(
+        BlockScanner,
+        heads=(("=", lazy(
             r"(?:^|\s)\[(?:epoch=(?P<epoch>\d+)(?:/\d+)?\]\[)?(?:batch|iteration|sample|token|epoch)=(?P<step>\d+)(?:/(?P<total>\d+))?\]:"
         )),),
-        (
+        items=(
             ("[metric]", lazy(rf"^\[metric\]\[batch=(?P<step>\d+)\]: (?P<name>.+?): (?P<number>{NUM})$")),
             (": ", lazy(rf"^(?:Train|Eval) (?P<name>.+?): (?P<number>{NUM})$")),
         ),

@@ -19,6 +19,8 @@ from lmdiag.readers.tables.column_names import canonical, name_columns
 from lmdiag.readers.tables.drawn import head_of
 from lmdiag.readers.tables.drawn_rows import TableScanner
 from lmdiag.readers.tables.table import STEP, TOTAL, Table
+from lmdiag.readers.text.blocks import COMPOSER, OLMO
+from lmdiag.readers.text.hf_console import HF_CONSOLE
 from lmdiag.readers.text.line_format import LineFormat, Said, Shape, shaped
 from lmdiag.readers.text.named_numbers import FEWEST_RECORDS, paired
 from lmdiag.readers.text.plans import Record
@@ -649,22 +651,13 @@ METRIC_LOGGER = LineFormat(
     names={"data": "data_time_s", "time": "step_time_s"},
     units={"max mem": "MB"},
 )
+_AT_SHARE = lazy(rf"^\[?(?:\d+h )?\d+m \d+s[^(]*\((?P<step>\d+) \d+%\)\s+(?P<loss>{NUM})\b")
+_SHARE_FIRST = lazy(rf"^(?P<step>\d+) \d+% \(\d+m \d+s\) (?P<loss>{NUM}) ")
 CHAR_RNN = LineFormat(
     "char-rnn-tutorial",
     "PyTorch's character-RNN tutorials",
-    shaped(
-        Shape(
-            "%",
-            lazy(
-                rf"^\[?(?:\d+h )?\d+m \d+s[^(]*\((?P<step>\d+) \d+%\)\s+(?P<loss>{NUM})|^(?P<step2>\d+) \d+% \(\d+m \d+s\) (?P<loss2>{NUM}) "
-            ),
-            parse=lambda match, text: (
-                {STEP: number(match["step"] or match["step2"]), "loss": number(match["loss"] or match["loss2"])},
-                Said(),
-            ),
-        )
-    ),
-    (("m ", lazy(rf"^\[?\d+m \d+s[^(]*\(\d+ \d+%\)\s+{NUM}\b|^\d+ \d+% \(\d+m \d+s\) {NUM} ")),),
+    shaped(Shape("%", _AT_SHARE), Shape("%", _SHARE_FIRST)),
+    (("m ", _AT_SHARE), ("m ", _SHARE_FIRST)),
 )
 BARE = LineFormat(
     "one-number-a-line",
@@ -728,9 +721,13 @@ ALIGNED_TABLE = TableFormat("aligned-table", "Tables, and boxes of names and num
 # any text with named numbers
 
 GENERIC = LineFormat("key-value text", "Text with named numbers", paired(), (), fewest=FEWEST_RECORDS, explained=True)
-LIBRARIES = (
-    *(NEMO, NANOTRON, MEGATRON, TORCHTITAN, TORCHTUNE, LITGPT, MAXTEXT, VERL, OPENRLHF, DEEPSPEED_CHAT),
-    *(NANOGPT, BUILD_NANOGPT, NANOCHAT, LLMC_LOG, LLMC_CONSOLE, SPEEDRUN, FAIRSEQ),
-)
-TUTORIALS = (WORD_LANGUAGE_MODEL, MINIMIND, MMENGINE, METRIC_LOGGER, CHAR_RNN, TUTORIAL)
-"""The formats above by what prints them, in the order in which they are preferred where several fit equally well."""
+FORMATS: dict[str, LineFormat] = {
+    line_format.name: line_format
+    for line_format in (
+        *(HF_CONSOLE, MLLOG, NEMO, NANOTRON, MEGATRON, TORCHTITAN, TORCHTUNE, LITGPT, MAXTEXT, VERL, OPENRLHF),
+        *(DEEPSPEED_CHAT, NANOGPT, BUILD_NANOGPT, NANOCHAT, LLMC_LOG, LLMC_CONSOLE, SPEEDRUN, FAIRSEQ, SOCKEYE),
+        *(JOEYNMT, OLMO, COMPOSER, DEEPSPEED, KERAS_CONSOLE, WORD_LANGUAGE_MODEL, MINIMIND, MMENGINE, METRIC_LOGGER),
+        *(CHAR_RNN, TUTORIAL, PROGRESS_BAR, ALIGNED_TABLE, EPOCHS, GENERIC),
+    )
+}
+"""All formats by name, in the order in which they are preferred where several fit equally well."""

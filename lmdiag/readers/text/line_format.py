@@ -62,15 +62,22 @@ class Shape:
         if self.parse:
             return self.parse(match, text)
         groups = match.groupdict()
-        rest, under = groups.pop("rest", None), groups.pop("under", None) or self.under
-        values = {TOTAL if k == "total" else k: number(v) for k, v in groups.items() if v is not None}
+        rest, under = (groups.pop("rest", None), groups.pop("under", None) or self.under) if self.items else (None, "")
+        values: dict[str, float] = {}
+        lost = []
+        for name, word in groups.items():
+            try:
+                values[TOTAL if name == "total" else name] = number((word or "").strip().rstrip("%"))
+            except ValueError:
+                if word is not None:
+                    lost.append(f"{name} is no number: {word[:40]}")
         before = len(values)
         for item in self.items.finditer(rest) if self.items and rest else ():
             word = item["number"] + (item.groupdict().get("si") or "")
             values.setdefault(under + item["name"].strip(), number(word, suffixed=True))
         if self.items and len(values) == before and set(groups) <= {STEP, "total", "epoch"}:
             return None
-        return values, Said(event=self.event) if self.event else NOTHING
+        return values, Said(event=self.event, lost="; ".join(lost)) if self.event or lost else NOTHING
 
 
 def shape_reader(*shapes: Shape) -> Reader:
@@ -231,7 +238,7 @@ def assemble(line_format: LineFormat, name: str, table: Table) -> list[RawLog]:
                 source=name,
                 lines=np.asarray(table.lines[first:last], np.int64),
                 config=config,
-                events=_events(table, first, last),
+                events=table.events_between(first, last),
                 notes=tuple(table.notes),
                 skipped=tuple(table.skipped) if index == 0 else (),
                 objective=line_format.objective,
@@ -247,14 +254,3 @@ def assemble(line_format: LineFormat, name: str, table: Table) -> list[RawLog]:
             )
         )
     return logs
-
-
-def _events(table: Table, first: int, last: int) -> tuple[Event, ...]:
-    """Return the events of the run of the rows first <= row < last; an end that records followed was none."""
-    final = last == len(table.lines)
-    mine = [
-        (event, row)
-        for event, row in zip(table.events, table.event_rows)
-        if (first < row or first == 0) and (row <= last or final)
-    ]
-    return tuple(event for event, row in mine if event.kind != "end" or row >= last)

@@ -95,6 +95,11 @@ class Line:
         """Whether the piece names an epoch and no place in it."""
         return self.epoch is not None and self.step is None and self.position is None
 
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Give some of the numbers other names."""
+        self.values = {names.get(key, key): value for key, value in self.values.items()}
+        self.units = {names.get(key, key): unit for key, unit in self.units.items()}
+
     def judge(self, metric: str, strong: bool) -> None:
         """Note that a value of this canonical metric was read."""
         measure = metric.rpartition("/")[2]
@@ -256,8 +261,7 @@ def _place_training(line: Line) -> None:
         found = canonical(key)
         if found and not _has(line, f"{section}/{found[0]}"):
             names[key] = f"{section} {key}"
-    line.values = {names.get(key, key): value for key, value in line.values.items()}
-    line.units = {names.get(key, key): unit for key, unit in line.units.items()}
+    line.rename(names)
 
 
 def _name_wholes(line: Line) -> None:
@@ -273,5 +277,4 @@ def _name_wholes(line: Line) -> None:
             line.judge(found[0], strong)
         elif found and found[0].rpartition("/")[2] in CORE:
             line.core = line.judged = True
-    line.values = {names.get(key, key): value for key, value in line.values.items()}
-    line.units = {names.get(key, key): unit for key, unit in line.units.items()}
+    line.rename(names)

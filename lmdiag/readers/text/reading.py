@@ -72,10 +72,8 @@ class TextReading:
         for line, piece in todo:
             rows, skipped = len(table.lines), table.n_skipped
             taken = feed(line, piece)
-            if len(table.lines) > rows:
-                kind = RECORD
-            else:
-                kind = LOST if table.n_skipped > skipped else RECORD if taken else TEXT
+            lost = len(table.lines) == rows and table.n_skipped > skipped
+            kind = LOST if lost else RECORD if taken or len(table.lines) > rows else TEXT
             if line != self._counted:
                 tally.count(kind, 1)
                 self._counted, self._kind = line, kind

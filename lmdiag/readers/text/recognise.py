@@ -11,23 +11,7 @@ from lmdiag.patterns import lazy
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables.drawn_rows import TableScanner, may_hold_tables, tables_in
-from lmdiag.readers.text.blocks import COMPOSER, OLMO
-from lmdiag.readers.text.formats import (
-    ALIGNED_TABLE,
-    BARE,
-    DEEPSPEED,
-    EPOCHS,
-    GENERIC,
-    JOEYNMT,
-    KERAS_CONSOLE,
-    LIBRARIES,
-    MLLOG,
-    PAIRS,
-    PROGRESS_BAR,
-    SOCKEYE,
-    TUTORIALS,
-)
-from lmdiag.readers.text.hf_console import HF_CONSOLE
+from lmdiag.readers.text.formats import ALIGNED_TABLE, BARE, FORMATS, GENERIC, PAIRS
 from lmdiag.readers.text.line_format import LineFormat, LineScanner
 from lmdiag.readers.text.named_numbers import looks_like_record
 from lmdiag.readers.text.pieces import pieces, without_colours
@@ -35,15 +19,6 @@ from lmdiag.readers.text.reading import TextReading, read_blocks
 from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
 from lmdiag.sources.text import beginnings, is_program, is_text, text_of
-
-FORMATS: dict[str, LineFormat] = {
-    line_format.name: line_format
-    for line_format in (
-        *(HF_CONSOLE, MLLOG, *LIBRARIES, SOCKEYE, JOEYNMT, OLMO, COMPOSER, DEEPSPEED, KERAS_CONSOLE),
-        *(*TUTORIALS, PROGRESS_BAR, ALIGNED_TABLE, EPOCHS, GENERIC),
-    )
-}
-"""All formats by name, in the order in which they are preferred where several fit equally well."""
 
 WHOLE = 1 << 20  # characters of a text that is looked at as a whole
 SAMPLE = 1 << 16  # of a larger one the start, and windows of a quarter of it from further on
