@@ -20,6 +20,7 @@ _BETWEEN_DICTIONARIES = lazy(r"(?<=\})[\s,]*(?=\{)")
 _BROKEN = lazy(r""", ?\n\s*['"]""")  # a dictionary that goes on in the next line
 _OPENS = lazy(r"""\{\s*(?:'[\w/ .-]+'|"[\w/ .-]+"):.*,\s*$""")
 _GOES_ON = lazy(r"""\s*(?:'[^']+'|"[^"]+"):.*[,}]\s*$""")
+_REDRAW = lazy(r"[\r\x08]+")
 # A line of rich's `RichHandler`, with the file at the right margin.
 _MARGIN = lazy(
     r"(?m)^(?P<before>(?:\[[^\]\n]*\])? *(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) +)(?P<said>\S.*?)(?<! ) ++(?P<file>[\w.-]+\.py:\d+) *$"
@@ -76,15 +77,22 @@ def pieces(text: str, first_line: int = 1, tally: Tally | None = None) -> Iterat
     if _goes_on(text):
         lines = with_whole_dictionaries(lines)
     for number, line in enumerate(lines, first_line):
-        found = False
-        for piece in line.replace("\x08", "\r").split("\r") if redrawn else (line,):
-            if piece and not piece.isspace():
-                found = True
+        if redrawn and ("\r" in line or "\x08" in line):
+            split = line.split("\r") if "\x08" not in line else _REDRAW.split(line)
+            parts = [piece for piece in split if piece and not piece.isspace()]
+            for piece in parts:
                 if len(piece) <= LONGEST_PIECE:
                     yield number, piece
                 else:
                     yield from ((number, short) for short in _shortened(piece))
-        blank += not found
+            blank += not parts
+        elif line and not line.isspace():
+            if len(line) <= LONGEST_PIECE:
+                yield number, line
+            else:
+                yield from ((number, short) for short in _shortened(line))
+        else:
+            blank += 1
     if tally:
         tally.blank += blank
 
