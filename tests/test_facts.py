@@ -3,7 +3,7 @@
 import pytest
 
 from lmdiag.facts import PRINTED, SETTINGS, header_facts, printed_fact
-from lmdiag.readers.text.events import find_facts
+from lmdiag.readers.messages import find_facts
 
 FAIRSEQ = {"max_steps": 1000, "grad_clip": 1.0, "model": {"context": 1024}}
 

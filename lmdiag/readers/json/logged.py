@@ -265,8 +265,8 @@ def _with_messages(raw: RawLog, column: str, measured: set[str], counter: Column
 
 def _events(raw: RawLog, telling: np.ndarray, counter: Column | None) -> list[Event]:
     """Return what the messages and exceptions say of rows that hold no values: crashes, checkpoints, the end."""
+    from lmdiag.readers.messages import EventWatcher
     from lmdiag.readers.tables.table import STEP, Table
-    from lmdiag.readers.text.events import EventWatcher
 
     steps = dict(zip(counter.rows.tolist(), counter.values.tolist())) if counter else {}
     words: dict[int, list[str]] = {}

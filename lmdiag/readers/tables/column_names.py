@@ -9,11 +9,16 @@ from functools import lru_cache
 import numpy as np
 
 from lmdiag.metrics import TIME_UNITS, unit_scale
-from lmdiag.naming import SPLIT_WORDS, is_other_term, spelling, words_of
+from lmdiag.naming import SPLIT_WORDS, is_other_term, is_step_name, spelling, words_of
 from lmdiag.patterns import lazy
 from lmdiag.readers.tables.table import EPOCH, POSITION, STEP, Table
 
 _SPLIT_ALONE = lazy(r"(?:train|training|val|valid|validation|eval|dev|test|vl|held-?out|held_out)$", re.IGNORECASE)
+_EPOCH_WORDS = lazy(
+    r"^(?:(?:train|training|end of|current|cur|in|finished|completed|val|valid|validation|eval|test|dev)[ _])*(?:epoch|ep)(?: train(?:ing)?)?$",
+    re.IGNORECASE,
+)
+_OF_LOGGERS = ("_step", "total_timesteps", "num_timesteps")  # calls of one, and the length of a run in its header
 SHORT_FOR_LOSS = frozenset({"l", "tl", "obj", "objective", "mlm", "clm", "tlm"})
 _LANGUAGE = lazy(r"(?:mlm|clm|tlm)-\w+$", re.IGNORECASE)  # MLM-en, as XLM prints it
 FEWEST = 3
@@ -36,6 +41,16 @@ def canonical(key: str) -> tuple[str, float] | None:
 def metric_of(key: str) -> str:
     """Return the canonical metric of a printed name, "" where it stands for nothing known."""
     return (canonical(key) or ("",))[0]
+
+
+def counts_steps(name: str) -> bool:
+    """Tell whether a printed name counts steps."""
+    return name.lower() not in _OF_LOGGERS and is_step_name(name)
+
+
+def counts_epochs(name: str) -> bool:
+    """Tell whether a printed name counts epochs, as `Finished epoch` does."""
+    return _EPOCH_WORDS.match(name) is not None
 
 
 def is_split(key: str) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from lmdiag.naming import SPLITS, is_step_name, spelling, words_of
+from lmdiag.naming import SPLITS, spelling
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import MARKS, NUM, cell_value
 from lmdiag.readers.prefixes import payload
+from lmdiag.readers.tables.column_names import counts_epochs, counts_steps
 
 _MEASURES = ("loss", "ppl", "perplexity", "xent", "nll", "bpb", "bpc")
 ALONE = lazy(r"(?<![\w.@#/(\[+-])[-+]?\.?\d")  # a number that is no part of a name
@@ -18,8 +19,6 @@ _OF_NUMBERS = frozenset("0123456789-+.nNiI")  # what they, and missing ones, beg
 _TITLE = lazy(
     r"(?i)\W*(?:(?:results|metrics|losses) (?:of|on|for) (?:the )?)?(train|val|eval|test|dev)[a-z]*(?: (?:set|split|data|results?|metrics|table|summary|losses|history|phase))*(?:\W+(?:at |after )?(?:step|epoch|iter\w*)\W*\d+)?\W*$"
 )
-_OF_LOGGERS = ("_step", "total_timesteps", "num_timesteps")  # calls of a logger, and lengths of a run
-_BEFORE_AN_EPOCH = frozenset("train end of cur in finished completed val valid validation eval test dev".split())
 _COUNTERS = {"": "index", "#": "step", "e": "epoch", "epochs": "epoch"}
 _SETS = frozenset("split set subset mode phase stage partition type dataset data part".split())  # columns that name one
 _ITEM = lazy(rf"\s+([A-Z][\w \-/().]*?): ({NUM}\s?[A-Za-z%/]*)(?: \(.*\))?\s*$")
@@ -109,10 +108,9 @@ def kind_of(name: str) -> str:
     """Return what a name counts: step, epoch or index; else metric, or none for what is no name."""
     if counter := _COUNTERS.get(name.lower()):
         return counter
-    if is_step_name(name) and name.lower() not in _OF_LOGGERS:
+    if counts_steps(name):
         return "step"
-    words = words_of(name)
-    if words[-1:] == ("epoch",) and _BEFORE_AN_EPOCH.issuperset(words[:-1]):
+    if counts_epochs(name):
         return "epoch"
     return "metric" if name[:1].isalpha() else "none"
 

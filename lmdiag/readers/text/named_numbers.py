@@ -127,9 +127,8 @@ class PairScanner:
         self._section = ""  # the set that a line of its own announced: "Evaluating ..."
         self._section_has_step = False  # "Evaluation at step 100"
         self._plain: set[tuple[str, ...]] = set()  # names that need not be told apart
-        self._called: dict[
-            str, tuple[str, bool]
-        ] = {}  # name of a loss -> what it was short for at first, and if placed
+        # Name of a loss -> what it was short for at first, and if placed.
+        self._called: dict[str, tuple[str, bool]] = {}
         self._placed: dict[str, set[str]] = {}  # losses that are printed with a place -> as what
         self._units: dict[str, Counter[str]] = {}
         self._models = ModelNames()

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from lmdiag.languages import plain_english
-from lmdiag.naming import SPLIT_WORDS, SPLITS, is_step_name, words_of
+from lmdiag.naming import SPLIT_WORDS, SPLITS, words_of
 from lmdiag.patterns import lazy
-from lmdiag.readers.tables.column_names import canonical, is_split
+from lmdiag.readers.tables.column_names import canonical, counts_epochs, counts_steps, is_split
 
 _CUT = lazy(r"[,;|\t\[\](){}»•→←<>%]|\s-+\s|\s{3,}|:\s|:$|\.\s(?=[A-Z][a-z]+ )|\s[-—]\s")
 _TRAILING = " \t:=≈~[('\"<>-|*`→,"
@@ -28,19 +28,10 @@ _ON_A_SET = lazy(
     re.IGNORECASE,
 )
 _FILLER = lazy(r"\b(?:is|was|of|at|after|for|the|on|in|now|value|set|reached|improved to)$", re.IGNORECASE)
-_EPOCH_WORDS = lazy(
-    r"^(?:(?:train|training|end of|current|cur|in|finished|completed|val|valid|validation|eval|test|dev)[ _])*(?:epoch|ep)(?: train(?:ing)?)?$",
-    re.IGNORECASE,
-)
 _COUNTED, _EVALUATED = "step|iter|iteration|batch", "|".join(SPLIT_WORDS)
 _EVALUATED_STEP = lazy(rf"^(?:(?:{_EVALUATED})[ _](?:{_COUNTED})|(?:{_COUNTED})[ _](?:{_EVALUATED}))$", re.IGNORECASE)
 _NOTHING = lazy(r"\b(?:None|N/A|n/a)\b")  # what stands in place of a number
 _EACH = ("per", "each", "every")
-_COUNTS_AND_ALSO = (
-    "_step",
-    "total_timesteps",
-    "num_timesteps",
-)  # calls of a logger, and the length of a run in its header
 
 
 @dataclass(frozen=True)
@@ -100,9 +91,9 @@ def _name(key: str, section: str | None, strong: bool, column: bool = False) -> 
             continue  # an arrow, a tick
         if words[-count - 1 : -count] and words[-count - 1].lower() in _EACH:
             continue  # time per epoch
-        if _EPOCH_WORDS.match(name):
+        if counts_epochs(name):
             return Heading("epoch", name, section or _evaluated(name), strong)
-        if name.lower() not in _COUNTS_AND_ALSO and is_step_name(name):
+        if counts_steps(name):
             return Heading("step", name, section, strong)
         if count < 3 and _EVALUATED_STEP.search(name):
             return Heading("none", name, _evaluated(name))

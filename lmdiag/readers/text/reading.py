@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from lmdiag.patterns import lazy
+from lmdiag.readers.messages import TRACEBACK, EventWatcher, find_facts
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text.decimal_commas import decimal_names, notes, with_points
-from lmdiag.readers.text.events import TRACEBACK, EventWatcher, find_facts
 from lmdiag.readers.text.line_format import LineFormat, LineScanner
 from lmdiag.readers.text.pieces import LONGEST_PIECE, are_lines, is_coloured_diff, pieces, without_colours
 from lmdiag.readers.text.plans import Plan

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lmdiag.judging.reading import runs_of
-from lmdiag.readers.text.events import find_facts
+from lmdiag.readers.messages import find_facts
 from lmdiag.run import Run
 from lmdiag.sources.source import Source
 

@@ -1,4 +1,4 @@
-"""What a printed log says beside its records: checkpoints, crashes, skipped steps, the end, and facts of the header."""
+"""What messages say beside the records of a log: checkpoints, crashes, skipped steps, the end, and facts of the header."""
 
 from __future__ import annotations
 
