@@ -108,6 +108,7 @@ def kind_of(name: str) -> str:
     """Return what a name counts: step, epoch or index; else metric, or none for what is no name."""
     if counter := _COUNTERS.get(name.lower()):
         return counter
+    name = name.strip("_")
     if counts_steps(name):
         return "step"
     if counts_epochs(name):

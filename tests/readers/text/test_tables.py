@@ -467,3 +467,8 @@ def test_what_is_no_table_changes_nothing(prose: str) -> None:
     assert points(run, "loss") == [(k, 5 - k / 4) for k in range(1, 9)]
     assert not run.skipped
     assert sorted(run.series) == ["loss", "lr"]
+
+
+def test_step_of_a_logger_counts() -> None:
+    run = run_of("   _step  loss\n0     10  4.25\n1     20  4.00\n2     30  3.75\n3     40  3.50\n")
+    assert points(run, "loss") == [(10, 4.25), (20, 4.0), (30, 3.75), (40, 3.5)]
