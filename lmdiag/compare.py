@@ -45,7 +45,8 @@ USUAL_WEIGHT = 8  # baselines' own differences count like this many degrees of f
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of the curves: `difference` is the candidate's loss relative to the baseline's, minus one.
+    """A stretch of the curves: `difference` is the candidate's loss relative to the baseline's, minus one; of rewards it is how much lower
+    the candidate's is, in ranges of the baselines (`of_range`).
 
     `margin` is the half width of its 90% interval; `p` the probability of such a difference when the candidate is
     worse by no more than the tolerance, corrected for the number of windows (Holm) except at the end of the run.
@@ -56,6 +57,12 @@ class Window:
     difference: float
     margin: float
     p: float = 1.0
+    of_range: bool = False
+
+    @property
+    def middle(self) -> float:
+        """The difference on the scale of its margin: of losses a logarithm."""
+        return self.difference if self.of_range else math.log1p(self.difference)
 
     @property
     def worse(self) -> bool:
@@ -65,8 +72,8 @@ class Window:
     @property
     def interval(self) -> tuple[float, float]:
         """The 90% interval of the difference."""
-        middle = math.log1p(self.difference)
-        return math.expm1(middle - self.margin), math.expm1(middle + self.margin)
+        low, high = self.middle - self.margin, self.middle + self.margin
+        return (low, high) if self.of_range else (math.expm1(low), math.expm1(high))
 
     @property
     def better(self) -> bool:
@@ -129,7 +136,7 @@ def compare(
         fewest = FEWEST_EVALUATIONS if "/" in metric else FEWEST_POINTS
         rewarded = metric.rpartition("/")[2] in REWARDS
         curves = _as_losses(curves) if rewarded else curves
-        compared = _compared(curves, tolerance, fewest, axis, USUAL_REWARD_NOISE if rewarded else USUAL_SEED_NOISE)
+        compared = _compared(curves, tolerance, fewest, axis, rewarded)
         of_tokens = metric.rpartition("/")[2] == "loss" and candidate.kind not in NOT_OF_TOKENS
         unit_of = RANGE if rewarded else unit if of_tokens else ""
         found.append(replace(compared, metric=metric, unit=unit_of, axis=axis))
@@ -228,7 +235,7 @@ def _curve(run: Run, metric: str, tokens: Series | None, scale: float) -> Curve:
     return x[begun], series.values[begun] * scale
 
 
-def _compared(curves: list[Curve], tolerance: float, fewest: int, axis: str, usual: float) -> Comparison:
+def _compared(curves: list[Curve], tolerance: float, fewest: int, axis: str, rewarded: bool) -> Comparison:
     told = Comparison("", "", "", "cannot-tell", "")
     *base, (x, values) = curves
     if not np.isfinite(values).all() and all(np.isfinite(v).all() for _, v in base):
@@ -242,7 +249,8 @@ def _compared(curves: list[Curve], tolerance: float, fewest: int, axis: str, usu
     centres, logs = _binned(finite, last)
     if len(centres) < fewest:
         return replace(told, why=f"the curves have fewer than {fewest} points in common", coverage=coverage)
-    windows = _windows(centres / last, logs, tolerance, usual)
+    windows = _windows(centres / last, logs, tolerance, USUAL_REWARD_NOISE if rewarded else USUAL_SEED_NOISE)
+    windows = tuple(_in_ranges(window) for window in windows) if rewarded else windows
     judged = _judged(replace(told, windows=windows, tail=windows[-1], coverage=coverage), tolerance)
     reach = finite[-1][0][-1] / min(cx[-1] for cx, _ in finite[:-1])
     if judged.verdict == "no-regression" and reach < LEAST_REACH:
@@ -258,7 +266,7 @@ def _judged(comparison: Comparison, tolerance: float) -> Comparison:
         where = "at the end" if most is tail else f"between {most.first:.0%} and {most.last:.0%} of the run"
         why = f"worse by more than {tolerance:.2%} beyond chance: {most.told} {where}"
         return replace(comparison, verdict="regression", why=why)
-    surely_not_worse = math.log1p(tail.difference) + tail.margin < math.log1p(tolerance)
+    surely_not_worse = tail.middle + tail.margin < math.log1p(tolerance)
     if tail.margin > max(2 * tolerance, 0.02) and not surely_not_worse:
         return replace(comparison, why=f"too noisy to tell: {tail.told} at the end")
     how = "better beyond chance" if tail.better else f"not worse by more than {tolerance:.2%} beyond chance"
@@ -333,6 +341,11 @@ def _bootstrap_error(residuals: np.ndarray, points: int) -> float:
     starts = random.integers(0, len(residuals) - block + 1, (DRAWS, -(-points // block)))
     drawn = residuals[(starts[:, :, None] + np.arange(block)).reshape(DRAWS, -1)[:, :points]]
     return float(drawn.mean(axis=1).std())
+
+
+def _in_ranges(window: Window) -> Window:
+    """Return a window of rewards with its difference in ranges of the baselines, of which `_as_losses` made a logarithm."""
+    return replace(window, difference=math.log1p(window.difference), of_range=True)
 
 
 def _holm(windows: list[Window]) -> list[Window]:

@@ -197,7 +197,11 @@ class TestRewards:
         baselines = [policy(200, seed, reward=policy(200, seed)["reward"].values + shift) for seed in range(3)]
         (found,) = compare(baselines, policy(200, 9, reward=low + shift))
         assert found.verdict == "regression"
-        assert 0.3 < found.tail.difference < 2.0
+        ends = [run["reward"].values[-20:].mean() for run in baselines]
+        span = np.ptp(np.concatenate([run["reward"].values for run in baselines]))
+        lower = (np.mean(ends) - (low + shift)[-20:].mean()) / span
+        assert found.tail.difference == pytest.approx(lower, abs=0.01)
+        assert found.tail.interval == pytest.approx((lower - found.tail.margin, lower + found.tail.margin), abs=0.01)
 
     @pytest.mark.parametrize(("change", "verdict"), [(-0.1, "regression"), (0.1, "no-regression")])
     def test_a_higher_accuracy_is_better(self, change, verdict):

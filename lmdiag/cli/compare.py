@@ -33,7 +33,10 @@ EXIT_CODES = {"no-regression": 0, "regression": 1, "cannot-tell": 3}
     help="How much worse the candidate may be and still pass.",
 )
 @click.option(
-    "--metric", metavar="NAMES", multiple=True, help="Metrics to compare; default: training and evaluation loss."
+    "--metric",
+    metavar="NAMES",
+    multiple=True,
+    help="Metrics to compare; default: training and evaluation loss, of a policy its rewards, of preferences the margin, too.",
 )
 @click.option("--format", "-f", "shape", type=click.Choice(["text", "json"]), default="text", help="What to print.")
 @with_options(READING, COLOR)

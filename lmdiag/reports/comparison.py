@@ -60,14 +60,20 @@ def _row(window: Window, tail: bool) -> list[str]:
     ]
 
 
+def _numbers(window: Window) -> dict[str, object]:
+    found = {**asdict(window), "interval": window.interval}
+    del found["of_range"]  # the unit of the metric says it
+    return found
+
+
 def as_json(comparisons: Sequence[Comparison], baselines: Sequence[Run], candidate: Run) -> str:
     """Return the comparison as one JSON document."""
     metrics = [
         {
             **asdict(c),
             "direction": c.direction,
-            "windows": [{**asdict(w), "worse": w.worse, "better": w.better, "interval": w.interval} for w in c.windows],
-            "tail": c.tail and {**asdict(c.tail), "better": c.tail.better, "interval": c.tail.interval},
+            "windows": [{**_numbers(w), "worse": w.worse, "better": w.better} for w in c.windows],
+            "tail": c.tail and {**_numbers(c.tail), "better": c.tail.better},
         }
         for c in comparisons
     ]
