@@ -7,16 +7,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lmdiag.naming import evaluation_set
 from lmdiag.patterns import lazy
-from lmdiag.run import Run
-from lmdiag.stats.course import course
+from lmdiag.run import Run, Series
+from lmdiag.stats.course import SIGMAS, course
+from lmdiag.stats.noise import scatter
 from lmdiag.stats.windows import median
 
 HIGHER_IS_BETTER = lazy(r"accuracy|(^|_)acc($|_)|f1|auc|matthews|rouge|bleu|(^|_)map($|_)", re.IGNORECASE)
 LOWER_IS_BETTER = lazy(r"(^|_)(wer|cer)($|_)", re.IGNORECASE)
 GIVEN_AN_INPUT = lazy(r"rouge|bleu|(^|_)(wer|cer|chrf|meteor)($|_)", re.IGNORECASE)
+OF_PROGRESS = {"reinforcement": ("reward",), "preference": ("reward_margin", "reward_accuracy")}
+FEWEST_OF_PROGRESS = 3
+DRAWN = {
+    "reinforcement": ("reward", "val/reward", "kl", "sequence_kl"),
+    "preference": ("reward_margin",),
+}  # before others
 LEAST_GAIN = 0.01
 CARRIED_OVER = 0.2  # of the gain of the training reward: an evaluation that gains less gained something else
+FEWEST_EVALUATIONS, FEWEST_REWARDS = 5, 10
+LOST = 0.5  # of what an evaluation had gained
+OF_MANY = 6.0  # standard errors: the highest of many levels is high by luck
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,33 @@ class Better:
     then: float
 
 
+@dataclass(frozen=True)
+class LeftBehind:
+    """An evaluation of the reward that did not follow that of the training: since which step, and the levels of both, then and at the end.
+
+    `fell`: it fell from its best level; else it stayed, and its first and last levels are told.
+    """
+
+    name: str
+    step: int
+    trained: tuple[float, float]
+    evaluated: tuple[float, float]
+    fell: bool
+
+
+def progress(run: Run) -> tuple[str, Series] | None:
+    """Return what shows how far a run has come, with its name: the reward of a policy, the margin of preferences, else the loss.
+
+    >>> made = Run("a", {n: Series(np.arange(3), np.ones(3)) for n in ("loss", "reward")}, objective="reinforcement")
+    >>> progress(made)[0]
+    'reward'
+    """
+    for name in OF_PROGRESS.get(run.kind, ()):
+        if name in run and len(run[name].finite) >= min(FEWEST_OF_PROGRESS, len(run.curve[1]) if run.curve else 1):
+            return name, run[name]
+    return run.measured
+
+
 def follows_an_input(run: Run) -> bool:
     """Tell whether the text is a translation, a transcript or a summary, as its measures say: its input determines most of it.
 
@@ -39,14 +77,46 @@ def follows_an_input(run: Run) -> bool:
     return any(GIVEN_AN_INPUT.search(name.rpartition("/")[2]) for name in run.series)
 
 
-def only_training_rewarded(run: Run) -> bool:
-    """Tell whether the reward of the training rises and that of no evaluation does: what is learned does not carry over."""
-    trained = run["reward"].finite.values if "reward" in run else np.empty(0)
-    sets = [s.finite.values for name, s in run.series.items() if name.endswith("/reward") and len(s.finite) >= 5]
-    if len(trained) < 5 or not sets or not course(trained).rises:
-        return False
-    least = CARRIED_OVER * (course(trained).end - course(trained).start)
-    return not any(float(median(values[-2:])) - values[0] >= least for values in sets)
+def left_behind(run: Run) -> LeftBehind | None:
+    """Return the evaluation whose reward does not follow that of the training, None where one follows or noise may hide that it does."""
+    trained = run["reward"].finite if "reward" in run else None
+    sets = {name: s.finite for name, s in run.series.items() if name.endswith("/reward") and evaluation_set(name)}
+    sets = {name: evaluated for name, evaluated in sets.items() if len(evaluated) >= FEWEST_EVALUATIONS}
+    if trained is None or not sets:
+        return None
+    found = [_fell(name, evaluated, trained) or _stayed(name, evaluated, trained) for name, evaluated in sets.items()]
+    return found[0] if all(found) else None
+
+
+def _stayed(name: str, evaluated: Series, trained: Series) -> LeftBehind | None:
+    """Return an evaluation that gained nothing of what the training gained since it was first made, by its lowest start and its noise."""
+    first = int(evaluated.steps[0])
+    since = trained.between(first, np.inf)
+    if len(since) < FEWEST_REWARDS:
+        return None
+    moved, seen = course(since.values), course(evaluated.values)
+    start, end = float(evaluated.values[:2].min()), float(median(evaluated.values[-2:]))
+    most = max(end, seen.end) - start + SIGMAS * seen.error
+    if seen.rises or not moved.rises or most >= CARRIED_OVER * moved.gain:
+        return None
+    return LeftBehind(name, first, (moved.start, moved.end), (float(evaluated.values[0]), end), fell=False)
+
+
+def _fell(name: str, evaluated: Series, trained: Series) -> LeftBehind | None:
+    """Return an evaluation that lost clearly since its best level, while the reward of the training rose on."""
+    seen, noise = course(evaluated.values), scatter(evaluated.values)
+    first = float(evaluated.values[0])
+    at_once = first - SIGMAS * noise > seen.high  # the policy that training began with was the best
+    high, row = (first, 0) if at_once else (seen.high, min(seen.high_at, len(evaluated) - 1))
+    peak = int(evaluated.steps[row])
+    since = trained.between(peak, np.inf)
+    lost = high - seen.end
+    if len(since) < FEWEST_REWARDS or lost < max(OF_MANY * seen.error, 2 * noise, LOST * (high - first)):
+        return None
+    moved = course(since.values)
+    if not moved.rises or lost < CARRIED_OVER * moved.gain:
+        return None
+    return LeftBehind(name, peak, (moved.start, moved.end), (high, seen.end), fell=True)
 
 
 def better_later(run: Run, metric: str, best_step: int) -> Better | None:

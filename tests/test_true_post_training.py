@@ -15,6 +15,7 @@ from tests.truth.sentences import untrue
 
 LN2 = float(np.log(2))
 FLAT = levels((0.3, 100), seed=3)
+RISING = np.linspace(0.2, 0.9, 100)
 LOSSES_ALONE = {"reward_margin": None, "reward_accuracy": None, "chosen_logp": None, "rejected_logp": None}
 
 MADE = [
@@ -34,7 +35,7 @@ MADE = [
     ("kl-explosion", replace(policy(kl=levels((0.1, 50), (6.0, 50))), config={"config": {"beta": 0.0}})),
     ("kl-explosion", replace(policy(kl=levels((0.1, 50), (6.0, 50))), config={"beta": 0.05})),
     ("length-explosion", policy(response_length=np.linspace(200, 1800, 100), truncated_share=np.linspace(0, 0.9, 100))),
-    ("length-explosion", policy(response_length=np.linspace(200, 5, 100), reward=np.linspace(0.5, 0.2, 100))),
+    ("length-collapse", policy(response_length=np.linspace(200, 5, 100), reward=np.linspace(0.5, 0.2, 100))),
     ("missing-reward", policy(40, reward=series(np.linspace(0.1, 0.3, 15)))),
     ("missing-reward", policy(40, rewards__format=np.ones(20))),
     ("missing-reward", policy(40, reward=None, account=Account(columns=(Column("reward", EMPTY),)))),
@@ -42,6 +43,20 @@ MADE = [
     ("no-group-signal", policy(zero_std_share=None, reward_std=np.r_[np.full(20, 0.4), np.zeros(80)], reward=FLAT)),
     ("no-group-signal", policy(zero_std_share=None, reward_std=np.where(np.arange(100) % 4, 0, 0.4), reward=FLAT)),
     ("reward-collapse", policy(reward=levels((0.2, 20), (0.7, 40), (0.05, 40)), kl_coef=np.full(100, 0.02))),
+    ("reward-collapse", policy(reward=levels((0.2, 20), (0.7, 70), (0.05, 10)))),
+    ("reward-hacking", policy(reward=RISING, val__reward=series(np.full(10, 0.21), every=10))),
+    (
+        "reward-hacking",
+        policy(reward=RISING, val__reward=series(np.r_[np.linspace(0.2, 0.6, 10), np.full(8, 0.1)], every=5)),
+    ),
+    (
+        "reward-hacking",
+        policy(
+            reward=RISING,
+            rewards__correctness__mean=levels((0.6, 40), (0.2, 60)),
+            response_length=np.linspace(100, 300, 100),
+        ),
+    ),
     ("sampler-mismatch", policy(logp_mismatch=np.linspace(0.01, 0.3, 100))),
     ("sampler-mismatch", policy(prob_mismatch=levels((0.004, 50), (0.1, 50), noise=0.001))),
     ("sampler-mismatch", policy(mismatch_kl=np.where(np.arange(100) % 3, 0.2, 0.01))),

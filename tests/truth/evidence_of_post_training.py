@@ -94,11 +94,27 @@ def cut_late(case: Case, value: float) -> bool:
     return same(value, float(np.median(late) if case.finding.metric == "truncated_share" else late.mean()))
 
 
+def trained_since(case: Case) -> Series:
+    """Return the rewards of the training since what came apart from them began."""
+    return case.series("reward").between(case.finding.first_step, np.inf)
+
+
+def evaluated_then(case: Case, value: float) -> bool:
+    """Tell whether this was the first evaluation, the highest level of evaluations, or the first level of a part of the reward."""
+    first = float(case.values[0]) if len(case.values) else math.nan
+    levels = windows(case.subject, 10).values
+    return any(same(value, known) for known in (first, float(levels.max()), opening(case.subject)))
+
+
+def evaluated_last(case: Case, value: float) -> bool:
+    return any(same(value, known) for known in (float(np.median(case.values[-2:])), closing(case.subject)))
+
+
 MEANINGS_OF_POST_TRAINING: dict[str, Meaning] = {
     **{
         f"{rule}.{name}": level
         for rule in (
-            "entropy-collapse entropy-explosion flat-reward length-explosion reward-collapse useless-value-function "
+            "entropy-collapse entropy-explosion flat-reward length-explosion length-collapse reward-collapse useless-value-function "
             "flat-margin accuracy-at-half"
         ).split()
         for name, level in (("start", first_level), ("end", last_level))
@@ -113,6 +129,7 @@ MEANINGS_OF_POST_TRAINING: dict[str, Meaning] = {
     "kl-explosion.highest": largest,
     "kl-explosion.end": last_level,
     "kl-explosion.lowest": lambda case, value: same(value, float(windows(case.subject, 20).values.min())),
+    "length-collapse.share": lambda case, value: same(value, seen(case, "end") / seen(case, "start")),
     "length-explosion.factor": lambda case, value: same(value, seen(case, "end") / seen(case, "start")),
     "length-explosion.truncated": lambda case, value: (
         same(value, closing(case.series("truncated_share"))) if "truncated_share" in case.run else value == 0
@@ -120,7 +137,14 @@ MEANINGS_OF_POST_TRAINING: dict[str, Meaning] = {
     "missing-reward.records": without_reward,
     "no-group-signal.share": no_signal,
     "no-group-signal.reward": of_the_reward(closing),
+    "reward-hacking.start": evaluated_then,
+    "reward-hacking.end": evaluated_last,
+    "reward-hacking.reward_start": lambda case, value: same(value, opening(trained_since(case))),
+    "reward-hacking.reward_end": lambda case, value: same(value, closing(trained_since(case))),
     "reward-collapse.highest": highest_of_tenths,
+    "reward-collapse.last": lambda case, value: same(
+        value, float(np.median(case.values[-max(3, len(case.values) // 25) :]))
+    ),
     **{
         f"reward-collapse.{metric}": at_onset(metric)
         for metric in ("kl", "sequence_kl", "entropy", "response_length", "lr")

@@ -83,10 +83,10 @@ class ConstantReward(Fault):
 class LengthRewarded(Fault):
     """Every token is paid for: the policy learns to write on until it is cut off."""
 
-    rules = ("truncated-responses", "length-explosion")
+    rules = ("reward-hacking", "truncated-responses", "length-explosion")
     models = ("grpo",)
     remedy = "do not pay for length"
-    advised = "[Ll]ength"
+    advised = "[Ll]ength|pay for nothing"
 
     def rewards(self, step: int, rewards: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         return rewards + 3 * lengths / self.settings.completion_tokens

@@ -8,7 +8,7 @@ from lmdiag.run import Run, Series
 from lmdiag.stats.course import Course, course, first_lasting
 from lmdiag.stats.units import shares
 from lmdiag.stats.windows import median
-from lmdiag.task_measures import only_training_rewarded
+from lmdiag.task_measures import left_behind
 
 MOST = 0.7
 EQUAL = 1e-6  # spread of rewards that are equal but for rounding
@@ -58,7 +58,7 @@ def check(run: Run, rewards: Series, *, most: float = MOST) -> Findings:
         return
     moved = course(rewards.values)
     never = bool((equal >= 1 - EQUAL).all()) and float(np.ptp(rewards.values)) == 0
-    hacked = only_training_rewarded(run)
+    hacked = left_behind(run) is not None
     solved = not never and not hacked and _solved(run, rewards.values, moved)
     step = int(spread.steps[min(first_lasting(equal >= most), len(equal) // 3)])
     if of_groups:

@@ -7,11 +7,14 @@ from lmdiag.figures import figure
 from lmdiag.finding import Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.course import Course, course, first_lasting
-from lmdiag.stats.noise import scatter
+from lmdiag.stats.noise import median_difference_error, scatter, smoothing
+from lmdiag.stats.windows import median
 
 LOST = 0.5  # of what was gained
 SIGMAS = 6.0  # standard errors: the highest of many windows is high by luck
 LEAST = 0.3  # of the highest level: smaller falls are no collapse
+LATE = 0.6  # of the highest level: a fall that is too young to be the level at the end
+AT_LEAST, YOUNG = 3, 0.04  # records, and share of them
 
 
 @rule(family="reinforcement", needs=("reward",), severity=Severity.ERROR, min_points=10)
@@ -25,6 +28,9 @@ def check(run: Run, rewards: Series, *, lost: float = LOST) -> Findings:
     The median of the last fifth of the rewards lies below the highest rolling median (a tenth of the records) by six standard errors, by
     two standard deviations of a record, and by three tenths of that level or of the spread of the rewards. At least `lost` of the rise from
     the lowest earlier level is gone, or the end lies below the start. An error.
+
+    A fall shortly before the end counts where it is large: the last twenty-fifth of the records, three at least, are all lower than every record of the half
+    before the last fifth, and their median lies below the highest level by six standard errors and by six tenths of it or of the spread.
 
     ## Why it matters
     After a collapse the responses that would earn a reward are not sampled any more, so that the policy does not find back.
@@ -48,6 +54,7 @@ def check(run: Run, rewards: Series, *, lost: float = LOST) -> Findings:
     sigma = scatter(values)
     least = LEAST * max(abs(moved.high), float(np.ptp(values)) / 2)
     if fall <= 0 or fall < max(SIGMAS * moved.error, 2 * sigma, least) or not _lost(values, moved, fall, lost):
+        yield from _young(run, rewards, moved, sigma)
         return
     top = moved.high_at
     onset = top + first_lasting(values[top:] < moved.high - 0.5 * fall) if top < len(values) else top
@@ -59,12 +66,40 @@ def check(run: Run, rewards: Series, *, lost: float = LOST) -> Findings:
         int(rewards.steps[-1]),
         "reward",
         {"start": moved.start, "highest": moved.high, "end": moved.end, **_at(run, step)},
-        (
-            advice.rewind(run, step),
-            advice.lower_lr(run, step),
-            advice.raise_kl(run, run.last_step, 2),
-            f"Read responses of {run.place(best)} and of {run.place(int(rewards.steps[-1]))} side by side.",
-        ),
+        _advice(run, step, best, int(rewards.steps[-1])),
+    )
+
+
+def _young(run: Run, rewards: Series, moved: Course, sigma: float) -> Findings:
+    """Tell of a large fall in the last records."""
+    values, count = rewards.values, max(AT_LEAST, int(YOUNG * len(rewards)))
+    tail, before = values[-count:], values[: -max(count, len(values) // 5)]
+    last = float(median(tail))
+    fall = moved.high - last
+    error = median_difference_error(sigma, smoothing(values), count, max(3, len(values) // 10))
+    least = LATE * max(abs(moved.high), float(np.ptp(values)) / 2)
+    if fall < max(SIGMAS * error, least) or tail.max() >= before[-len(values) // 2 :].min():
+        return
+    top = min(moved.high_at, len(values) - count)
+    onset = top + first_lasting(values[top:] < moved.high - 0.5 * fall)
+    step, best = int(rewards.steps[min(onset, len(values) - count)]), int(rewards.steps[top])
+    yield Finding(
+        f"The reward fell from {figure(moved.high, 3)} around {run.place(best)} to {figure(last, 3)} (median of the last {count:,} records), half of the "
+        f"way by {run.place(step)}; it began at {figure(moved.start, 3)}.",
+        step,
+        int(rewards.steps[-1]),
+        "reward",
+        {"start": moved.start, "highest": moved.high, "last": last, **_at(run, step)},
+        _advice(run, step, best, int(rewards.steps[-1])),
+    )
+
+
+def _advice(run: Run, step: int, best: int, last: int) -> tuple[str, ...]:
+    return (
+        advice.rewind(run, step),
+        advice.lower_lr(run, step),
+        advice.raise_kl(run, run.last_step, 2),
+        f"Read responses of {run.place(best)} and of {run.place(last)} side by side.",
     )
 
 

@@ -10,7 +10,7 @@ from lmdiag.run import Run, Series
 from lmdiag.stats.course import course, first_lasting
 from lmdiag.stats.units import shares
 from lmdiag.stats.windows import median
-from lmdiag.task_measures import only_training_rewarded
+from lmdiag.task_measures import left_behind
 
 MOST = 0.5
 NEARLY = 0.8  # of that share: from there on it is said to be so
@@ -59,7 +59,7 @@ def check(run: Run, _: Curve, *, most: float = MOST) -> Findings:
     limit = run[longest].finite.values if longest in run else np.empty(0)
     cap = float(limit.max()) if len(limit) else 0.0
     at_limit = f" of {figure(cap)} tokens" if cap else ""
-    hacked = only_training_rewarded(run)
+    hacked = left_behind(run) is not None
     more = (
         "Leave the limit as it is: pay for right answers only, or subtract a price for length."
         if hacked

@@ -1,4 +1,4 @@
-"""Responses that become very long or very short."""
+"""Responses that become very long."""
 
 import numpy as np
 
@@ -22,11 +22,6 @@ def test_reasoning_that_grows_with_the_reward_is_information():
     assert found.severity == Severity.INFO
 
 
-def test_fires_on_empty_responses():
-    (found,) = fires(check, policy(response_length=np.linspace(200, 5, 100), reward=np.linspace(0.5, 0.2, 100)))
-    assert found.severity == Severity.WARNING
-    assert "is it an answer?" in found.advice[0]
-
-
-def test_silent_on_moderate_growth():
+def test_silent_on_moderate_growth_and_on_responses_that_shrink():
     assert fires(check, policy(response_length=np.linspace(200, 420, 100))) == []
+    assert fires(check, policy(response_length=np.linspace(300, 2, 100))) == []

@@ -31,3 +31,17 @@ def test_silent_on_a_small_loss():
 def test_silent_on_a_reward_that_never_changes():
     for level in (0.0, 0.5):
         assert fires(check, policy(reward=np.full(100, level))) == []
+
+
+def test_a_large_fall_shortly_before_the_end_is_seen():
+    for young in (4, 7, 9):
+        made = policy(reward=levels((0.2, 20), (0.7, 80 - young), (0.05, young)))
+        (found,) = fires(check, made)
+        assert "(median of the last 4 records)" in found.message
+        assert abs(found.first_step - (101 - young)) <= 2
+
+
+def test_a_few_low_records_at_the_end_are_no_collapse():
+    for seed in range(100):
+        assert fires(check, policy(30, reward=levels((0.5, 30), noise=0.25, seed=seed))) == []
+    assert fires(check, policy(reward=levels((0.2, 20), (0.7, 76), (0.45, 4)))) == []

@@ -7,7 +7,7 @@ import numpy as np
 from lmdiag.figures import figure
 from tests.truth.case import Case, own_start
 from tests.truth.courses import closing, first_where, last_third, lasts_from, opening, windows
-from tests.truth.evidence_of_post_training import zero_share
+from tests.truth.evidence_of_post_training import trained_since, zero_share
 from tests.truth.numbers import parsed, rounds_to, spells
 from tests.truth.statement import states
 
@@ -221,13 +221,13 @@ def larger_limit(case: Case, now: str, then: str) -> bool:
     return spells(now, limit) and then == figure(2 * limit)
 
 
-@states(r"The responses went from <a> to <b> tokens, half of the way by <@half>")
+@states(r"The responses (?:grew|shrank) from <a> to <b> tokens, half of the way by <@half>")
 def lengths_went(case: Case, a: str, b: str, at_half: int) -> bool:
     start, end = opening(case.subject), closing(case.subject)
     half = (start + end) / 2
     there = case.values >= half if end > start else case.values <= half
     own = own_start(case, at_half) and at_half == lasts_from(case.subject, there)
-    return own and a == figure(start, 3) and b == figure(end, 3)
+    return own and a == figure(start, 3) and b == figure(end, 3 if end > start else 2)
 
 
 @states(r"; <share%> are cut off at the end")
@@ -247,10 +247,16 @@ def last_response(case: Case, at_end: int) -> bool:
 
 
 @states(
-    r"The reward fell from <high> around <@best> to <b>, half of the way by <@half>, and stays there; it began at <a>"
+    r"The reward fell from <high> around <@best> to <b>, half of the way by <@half>, and stays there; it began at <a>",
+    r"The reward fell from <high> around <@best> to <b> \(median of the last <n> records\), half of the way by <@half>; it began at <a>",
 )
-def collapsed(case: Case, high: str, at_best: int, b: str, at_half: int, a: str) -> bool:
+def collapsed(case: Case, high: str, at_best: int, b: str, at_half: int, a: str, n: str = "") -> bool:
     levels, end = windows(case.subject, 10), closing(case.subject)
+    if n:
+        last = max(3, len(case.values) // 25)
+        end = float(np.median(case.values[-last:]))
+        if not spells(n, last):
+            return False
     top = float(levels.values.max())
     best = first_where(levels, levels.values == top)
     later = case.subject.between(best, case.run.last_step)
@@ -320,3 +326,31 @@ def silent_function(case: Case, at_first: int) -> bool:
 @states(r"call it on the responses of <@first>\.")
 def unrewarded_step(case: Case, at_first: int) -> bool:
     return own_start(case, at_first)
+
+
+@states(
+    r"^The reward of \w+ went from <a> to <b> \(median of the last two\), while that of the training rose from <c> to <d>[:;]",
+    r"^The reward of \w+ fell from <a> around <@peak> to <b>, while that of the training rose on from <c> to <d>[:;]",
+)
+def left_behind(case: Case, a: str, b: str, c: str, d: str, at_peak: int | None = None) -> bool:
+    trained = trained_since(case)
+    if at_peak is None:
+        levels = spells(a, float(case.values[0])) and spells(b, float(np.median(case.values[-2:])))
+    else:
+        best = max(float(windows(case.subject, 10).values.max()), float(case.values[0]))
+        levels = spells(a, best) and spells(b, closing(case.subject))
+        levels = levels and at_peak == case.finding.first_step
+    return levels and spells(c, opening(trained)) and spells(d, closing(trained))
+
+
+@states(r"^The reward rose from <a> to <b>, and its part \w+ fell from <c> to <d>[:;]")
+def part_fell(case: Case, a: str, b: str, c: str, d: str) -> bool:
+    rewards = case.series("reward")
+    sums = spells(a, opening(rewards)) and spells(b, closing(rewards))
+    return sums and spells(c, opening(case.subject)) and spells(d, closing(case.subject))
+
+
+@states(r"; responses are <more%> longer:")
+def longer_responses(case: Case, more: str) -> bool:
+    lengths = case.series("response_length")
+    return spells(more, closing(lengths) / opening(lengths) - 1)
