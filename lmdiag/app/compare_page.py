@@ -11,9 +11,10 @@ from lmdiag.charts.downsampling import candidates, extremes
 from lmdiag.compare import compare, direction_of
 from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import LmdiagError
-from lmdiag.reports.summary import summarize
+from lmdiag.reports.summary import last_value, summarize
 from lmdiag.reports.terminal import verdict_look
 from lmdiag.run import Run
+from lmdiag.task_measures import progress
 
 SPARKS = 30
 WORDS = {
@@ -35,7 +36,7 @@ def draw(known: dict[str, Diagnosis]) -> None:
     st.dataframe(
         [_row(names[key], d) for key, d in known.items()],
         hide_index=True,
-        column_config={"curve": st.column_config.LineChartColumn("loss", width="small")},
+        column_config={"curve": st.column_config.LineChartColumn("loss or reward", width="small")},
     )
     runs = {names[key]: d.run for key, d in known.items()}
     _curves(runs)
@@ -54,16 +55,17 @@ def _chosen(known: dict[str, Diagnosis], names: dict[str, str]) -> dict[str, Dia
 
 
 def _row(name: str, diagnosis: Diagnosis) -> dict[str, object]:
-    run, summary, best = diagnosis.run, summarize(diagnosis.run), diagnosis.best
-    curve = run.curve[1] if run.curve else None
+    run, best, shown = diagnosis.run, diagnosis.best, progress(diagnosis.run)
+    curve = shown[1] if shown else None
+    losses = shown is not None and run.curve is not None and shown[0] == run.curve[0]
     values = None if curve is None else curve.values[candidates(curve, 0, len(curve))]
     return {
         "verdict": verdict_look(diagnosis.shown)[0],
         "run": name,
         "curve": [] if values is None else values[extremes(values, buckets=SPARKS)].tolist(),
         "steps": run.last_step,
-        "last loss": summary.loss_last,
-        "lowest loss": summary.loss_min,
+        "last value": last_value(run),
+        "lowest loss": summarize(run).loss_min if losses else None,
         "best evaluation": best.value if best else None,
         "at step": best.step if best else None,
         "alarms": ", ".join(f.rule for f in diagnosis.findings if f.alarms),
@@ -73,9 +75,10 @@ def _row(name: str, diagnosis: Diagnosis) -> dict[str, object]:
 def _curves(runs: dict[str, Run]) -> None:
     first = next(iter(runs.values()))
     metrics = list(dict.fromkeys(name for run in runs.values() for name in run if not name.startswith("layers/")))
+    main = (progress(first) or ("loss",))[0]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         metric = st.selectbox(
-            "Metric", metrics, metrics.index("loss") if "loss" in metrics else 0, key="compare-metric", width=220
+            "Metric", metrics, metrics.index(main) if main in metrics else 0, key="compare-metric", width=220
         )
         grouped = st.toggle(
             "Group seeds",

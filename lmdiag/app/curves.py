@@ -62,9 +62,7 @@ def _drawings(
     run, findings = diagnosis.run, diagnosis.findings
     best = diagnosis.best and (diagnosis.best.metric, diagnosis.best.step, diagnosis.best.value)
     usual = {
-        "loss": charts.loss_chart(run, findings, view, best or None, forecast_of(diagnosis)),
-        "scores": charts.scores_chart(run, findings, view),
-        **charts.method_charts(run, findings, view),
+        **charts.main_charts(run, findings, view, best or None, forecast_of(diagnosis)),
         "gradient norm": charts.gradient_chart(run, findings, view, foot="lr" not in run),
         "learning rate": charts.lr_chart(run, findings, view),
     }

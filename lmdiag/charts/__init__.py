@@ -6,7 +6,7 @@ whose field names are fixed, never names from a log.
 """
 
 from lmdiag.charts.layers import distribution_chart, layer_heatmap, layers_of
-from lmdiag.charts.loss import loss_chart
+from lmdiag.charts.loss import loss_chart, main_charts
 from lmdiag.charts.overlay import differing_settings, grouped_chart, overlay_chart, seed_groups
 from lmdiag.charts.panel import Guide
 from lmdiag.charts.panels import gradient_chart, lr_chart, method_charts, scores_chart, series_chart
@@ -25,6 +25,7 @@ __all__ = [
     "layers_of",
     "loss_chart",
     "lr_chart",
+    "main_charts",
     "method_charts",
     "overlay_chart",
     "scores_chart",

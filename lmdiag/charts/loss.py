@@ -9,7 +9,7 @@ import numpy as np
 
 from lmdiag.charts.marks import flagged_steps, link_records
 from lmdiag.charts.panel import Guide
-from lmdiag.charts.panels import drawing, panel_of, trace_of, x_domain
+from lmdiag.charts.panels import drawing, method_charts, panel_of, scores_chart, trace_of, x_domain
 from lmdiag.charts.perplexity import perplexity_axis
 from lmdiag.charts.traces import Records, Trace, rescaled
 from lmdiag.charts.view import Drawing, View, positions
@@ -70,6 +70,19 @@ def loss_chart(
     if view.loss_as == "loss" and run.kind == "language-model" and panel.y_domain:
         side = {"side": perplexity_axis(panel.y_domain), "scale": panel.y["scale"]}
     return drawing(panel, own, view, **side)
+
+
+def main_charts(
+    run: Run,
+    findings: Sequence[Finding],
+    view: View,
+    best: tuple[str, int, float] | None = None,
+    forecast: Forecast | None = None,
+) -> dict[str, Drawing | None]:
+    """Draw what shows how a run went, by name: the loss and what its method measures, the loss of a policy last, which shows nothing."""
+    loss = {"loss": loss_chart(run, findings, view, best, forecast)}
+    scores, of_method = {"scores": scores_chart(run, findings, view)}, method_charts(run, findings, view)
+    return {**of_method, **scores, **loss} if run.kind == "reinforcement" else {**loss, **scores, **of_method}
 
 
 def ahead_records(run: Run, traces: Sequence[Trace], view: View, forecast: Forecast | None) -> Records:

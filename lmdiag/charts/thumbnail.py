@@ -1,4 +1,4 @@
-"""The loss of a run as a small SVG, for cards and tables."""
+"""The loss of a run, or its reward, as a small SVG, for cards and tables."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from lmdiag.charts.palette import LIGHT
 from lmdiag.charts.traces import OUTLIER_SPANS
 from lmdiag.finding import Severity
 from lmdiag.run import Run
+from lmdiag.task_measures import progress
 
 WIDTH, HEIGHT = 220, 56
 
@@ -31,9 +32,10 @@ def _line(run: Run, step: int | None) -> str:
 
 def _path(run: Run, points: int) -> str:
     """Return the commands of the path: a new stroke begins after values that are not finite."""
-    if run.curve is None:
+    shown = progress(run)
+    if shown is None:
         return ""
-    series = run.curve[1]
+    series = shown[1]
     chosen = extremes(series.values, buckets=max(points // 2, 1))
     if not len(chosen):
         return ""

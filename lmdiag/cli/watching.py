@@ -17,6 +17,7 @@ from lmdiag.finding import fails, severity_of
 from lmdiag.reports.phrases import count
 from lmdiag.reports.terminal import Style
 from lmdiag.run import Run
+from lmdiag.task_measures import progress
 from lmdiag.watching.changes import Change, as_json, as_text
 from lmdiag.watching.watch import logs_below
 
@@ -53,7 +54,8 @@ class Printer:
     def begins(self, name: str, run: Run) -> None:
         """Print that a run is followed from now on."""
         self._run = run
-        points = count(len(run.curve[1]), f"value of {run.curve[0]}", f"values of {run.curve[0]}") if run.curve else ""
+        shown = progress(run)
+        points = count(len(shown[1]), f"value of {shown[0]}", f"values of {shown[0]}") if shown else ""
         self.changed(Change("following", run.last_step, ", ".join(filter(None, [name, run.format, points]))))
 
     def changed(self, change: Change) -> None:

@@ -10,6 +10,7 @@ from lmdiag.diagnose import Diagnosis
 from lmdiag.run import Run, Series
 from lmdiag.stats.extremes import extreme_rows
 from lmdiag.stats.windows import distinct
+from lmdiag.task_measures import DRAWN, progress
 
 STRETCHES = 144  # twice as many as the widest curve in a line of text has characters
 
@@ -23,7 +24,8 @@ def slimmed(diagnosis: Diagnosis, stretches: int = STRETCHES, every_metric: bool
     run = diagnosis.run
     decided = {"curve": run.curve, "evaluation": run.evaluation}
     measured = _evaluations(diagnosis)
-    shown = measured | {metric for metric, _ in filter(None, decided.values())} | {f.metric for f in diagnosis.findings}
+    shown = measured | {metric for metric, _ in filter(None, (progress(run), *decided.values()))}
+    shown |= {*DRAWN.get(run.kind, ())} | {f.metric for f in diagnosis.findings}
     series = {
         name: thinned(s, stretches, _marks(diagnosis, name, measured))
         for name, s in run.series.items()

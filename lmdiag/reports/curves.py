@@ -11,6 +11,7 @@ from lmdiag.diagnose import Diagnosis
 from lmdiag.reports.phrases import number, visible
 from lmdiag.reports.sparkline import columns, sparkline
 from lmdiag.run import Run, Series
+from lmdiag.task_measures import DRAWN
 
 MOST_CURVES = 4
 FEWEST_POINTS = 3
@@ -43,18 +44,13 @@ def curve_rows(diagnosis: Diagnosis, width: int) -> list[CurveRow]:
 
 def _worth_showing(diagnosis: Diagnosis) -> Iterator[tuple[str, Series]]:
     run = diagnosis.run
-    for found in (*_of_method(run), run.curve, run.evaluation):
-        if found is not None and len(found[1]) >= FEWEST_POINTS:
-            yield found
-    for finding in diagnosis.findings:
-        if finding.metric in run and len(run[finding.metric]) >= FEWEST_POINTS:
-            yield finding.metric, run[finding.metric]
-
-
-def _of_method(run: Run) -> Iterator[tuple[str, Series]]:
-    """Yield what shows the progress of a policy before its loss, which does not."""
-    names = {"reinforcement": ("reward", "kl", "sequence_kl"), "preference": ("reward_margin",)}.get(run.kind, ())
-    yield from ((name, run[name]) for name in names if name in run)
+    found = [(finding.metric, run[finding.metric]) for finding in diagnosis.findings if finding.metric in run]
+    losses = [curve for curve in (run.curve, run.evaluation) if curve is not None]
+    last = losses if run.kind == "reinforcement" else []  # the loss of a policy shows nothing
+    of_method = [(name, run[name]) for name in DRAWN.get(run.kind, ()) if name in run]
+    for curve in (*of_method, *([] if last else losses), *found, *last):
+        if len(curve[1]) >= FEWEST_POINTS:
+            yield curve
 
 
 def marks(run: Run, first_steps: list[int], width: int) -> str:

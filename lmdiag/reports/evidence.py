@@ -10,7 +10,8 @@ from lmdiag.reports.phrases import number
 
 LABELS = {
     "standard_errors": "certainty",
-    "rank_trend": "trend of the ranks",
+    "rank_trend": "certainty of the trend",
+    "trend_z": "certainty of the trend",
     "deviations": "height",
     "mean_difference_in_sigma": "repeated losses differ by",
     "likeness": "correlation",
@@ -42,6 +43,7 @@ LABELS = {
 UNITS = {
     "standard_errors": "standard errors",
     "rank_trend": "standard deviations",
+    "trend_z": "standard deviations",
     "deviations": "standard deviations",
     "mean_difference_in_sigma": "times the noise",
     "gradient_growth": "times its value",

@@ -35,7 +35,7 @@ from lmdiag.reports.phrases import (
     visible,
 )
 from lmdiag.reports.report import Report
-from lmdiag.reports.summary import Summary, key_numbers, summarize
+from lmdiag.reports.summary import Summary, key_numbers, last_header, last_value, summarize
 from lmdiag.version import __version__
 
 LEFT_ROOM, RIGHT_ROOM = 56, 64  # pixels for labels and title
@@ -88,6 +88,7 @@ def render(report: Report) -> str:
         total=total(report.verdicts, len(report.unreadable)),
         suppressed=suppressions(report.suppressed),
         runs=list(_sections(report)),
+        last_header=last_header(d.run for d in report.diagnoses),
     )
     return text
 
@@ -107,8 +108,8 @@ def _sections(report: Report) -> Iterator[dict[str, Any]]:
             "told": rank < MOST_TOLD,
             "diagnosis": diagnosis,
             "name": source_of(run),
-            "origin": " · ".join(origin(run, summary)),
-            "summary": summary,
+            "origin": " · ".join(origin(run)),
+            "last_value": last_value(run),
             "main_finding": main_finding(diagnosis),
             "facts": list(_facts(diagnosis, summary)),
             "alarms": [entry for entry in cards if entry.finding.alarms],
@@ -160,9 +161,7 @@ def _figures(rank: int, diagnosis: Diagnosis) -> Iterator[Figure]:
     best = diagnosis.best and (diagnosis.best.metric, diagnosis.best.step, diagnosis.best.value)
     drawings = (
         charts.timeline_chart(run, findings, view),
-        charts.loss_chart(run, findings, view, best or None, ahead),
-        charts.scores_chart(run, findings, view),
-        *charts.method_charts(run, findings, view).values(),
+        *charts.main_charts(run, findings, view, best or None, ahead).values(),
         charts.gradient_chart(run, findings, view, foot=False),
         charts.lr_chart(run, findings, view),
         charts.layer_heatmap(run, "grad_norm", view),

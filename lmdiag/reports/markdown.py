@@ -16,7 +16,6 @@ from lmdiag.reports.phrases import (
     checkpoint,
     looked,
     not_read,
-    number,
     perplexity,
     source_of,
     suppressions,
@@ -24,11 +23,11 @@ from lmdiag.reports.phrases import (
     visible,
 )
 from lmdiag.reports.report import Report
-from lmdiag.reports.summary import summarize
+from lmdiag.reports.summary import last_header, last_value
 from lmdiag.reports.terminal import severity_look, verdict_look
 from lmdiag.run import Run
 
-COLUMNS = ("run", "verdict", "main finding", "errors", "warnings", "last step", "last loss", "checkpoint to keep")
+COLUMNS = ("run", "verdict", "main finding", "errors", "warnings", "last step", "{last}", "checkpoint to keep")
 
 
 def render(report: Report) -> str:
@@ -55,7 +54,8 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _table(report: Report) -> Iterator[str]:
-    yield f"| {' | '.join(COLUMNS)} |"
+    titles = " | ".join(COLUMNS).format(last=last_header(d.run for d in report.diagnoses))
+    yield f"| {titles} |"
     yield "| --- | --- | --- |" + " ---: |" * (len(COLUMNS) - 3)
     for diagnosis in worst_first(report.diagnoses):
         yield f"| {' | '.join(_cells(diagnosis))} |"
@@ -71,7 +71,7 @@ def _cells(diagnosis: Diagnosis) -> list[str]:
         str(errors),
         str(warnings),
         f"{run.last_step:,}",
-        number(summarize(run).loss_last),
+        escape(last_value(run)),
         "–" if diagnosis.best is None else escape(checkpoint(diagnosis)),
     ]
 

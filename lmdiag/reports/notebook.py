@@ -16,7 +16,7 @@ from lmdiag.reports.curves import curve_rows, marks
 from lmdiag.reports.entries import worst_first
 from lmdiag.reports.left_out import Unreadable
 from lmdiag.reports.phrases import by_reason, checkpoint, count, number, origin, source_of, total, visible
-from lmdiag.reports.summary import summarize
+from lmdiag.reports.summary import last_header, last_value
 from lmdiag.reports.terminal import aligned, verdict_look
 from lmdiag.run import Run
 
@@ -34,7 +34,7 @@ def run_html(run: Run) -> str:
     more = len(run.series) - len(rows)
     return _box(
         _line(_tag("b", source_of(run))),
-        _line(_text(" · ".join(origin(run, summarize(run)))), MUTED),
+        _line(_text(" · ".join(origin(run))), MUTED),
         _curves(Diagnosis(run, (), (), "", None)),
         _table(("metric", "values", "first", "last"), rows),
         _line(f"and {count(more, 'more metric')}", MUTED) if more > 0 else "",
@@ -46,7 +46,7 @@ def diagnosis_html(diagnosis: Diagnosis) -> str:
     hidden = len(diagnosis.findings) - MOST_FINDINGS
     return _box(
         _line(f"{_look(diagnosis.shown)} {_tag('b', source_of(diagnosis.run))}"),
-        _line(_text(" · ".join(origin(diagnosis.run, summarize(diagnosis.run)))), MUTED),
+        _line(_text(" · ".join(origin(diagnosis.run))), MUTED),
         _curves(diagnosis),
         _line(_text(f"checkpoint to keep: {checkpoint(diagnosis)}")) if diagnosis.best else "",
         *(_finding(diagnosis.run, rank, finding) for rank, finding in enumerate(diagnosis.findings[:MOST_FINDINGS], 1)),
@@ -61,12 +61,12 @@ def report_html(diagnoses: tuple[Diagnosis, ...], unreadable: tuple[Unreadable, 
         return diagnosis_html(diagnoses[0])
     rows = []
     for diagnosis in worst_first(diagnoses)[:MOST_RUNS]:
-        summary, words = summarize(diagnosis.run), verdict_look(diagnosis.shown)[0]
+        words = verdict_look(diagnosis.shown)[0]
         causes = dict.fromkeys(f.rule for f in diagnosis.findings if f.alarms and not f.consequence_of)
-        rows.append((source_of(diagnosis.run), words, number(summary.loss_last), ", ".join(causes) or "–"))
+        rows.append((source_of(diagnosis.run), words, last_value(diagnosis.run), ", ".join(causes) or "–"))
     return _box(
         _line(_tag("b", total(Counter(d.shown for d in diagnoses), len(unreadable)))),
-        _table(("run", "verdict", "last loss", "alarms"), rows),
+        _table(("run", "verdict", last_header(d.run for d in diagnoses), "alarms"), rows),
         *(_line(_text(f"not read: {u.source}: {u.error}")) for u in unreadable),
     )
 

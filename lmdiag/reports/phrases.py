@@ -12,11 +12,11 @@ from lmdiag.finding import NotChecked
 from lmdiag.looks import LOOKS
 from lmdiag.methods import METHODS
 from lmdiag.run import Run
+from lmdiag.task_measures import progress
 
 if TYPE_CHECKING:
     from lmdiag.diagnose import Diagnosis
     from lmdiag.reports.left_out import PassedOver, Suppressed
-    from lmdiag.reports.summary import Summary
 
 WORDS = {name: look.word for name, look in LOOKS.items()}
 
@@ -186,14 +186,15 @@ def passed_over(files: Sequence[PassedOver]) -> str:
     return f"{count(len(files), 'file')} passed over: {said}{more}."
 
 
-def origin(run: Run, summary: Summary) -> list[str]:
+def origin(run: Run) -> list[str]:
     """Say how the log was read: format, method, steps, points, restarts, and whether the run was completed."""
     parts = [run.format or "format unknown"]
     if run.trained_by != "pretraining":  # which is also what is taken for granted where nothing tells
         parts.append(METHODS[run.trained_by][1])
     parts.append(run.place(run.first_step, run.last_step) if run.series else "nothing measured")
-    if summary.points:
-        parts.append(count(summary.points, f"value of {summary.metric}", f"values of {summary.metric}"))
+    shown = progress(run)
+    if shown is not None and len(shown[1]):
+        parts.append(count(shown[1].logged or len(shown[1]), f"value of {shown[0]}", f"values of {shown[0]}"))
     if len(run.segments) > 1:
         parts.append(count(len(run.segments) - 1, "restart"))
     share, planned = run.planned_share, run.config.get("max_steps")

@@ -10,6 +10,7 @@ from lmdiag.run import Series
 
 BARS = "▁▂▃▄▅▆▇█"
 NOT_FINITE = "×"
+MISSING = 3.0  # times the usual distance of two values
 HEADROOM = 1.35  # how far above the usual range a bar may reach before it is cut
 
 
@@ -18,10 +19,13 @@ def sparkline(series: Series, width: int, first_step: int, last_step: int) -> st
 
     A bar is as high as the largest value in its range of steps, so that no spike is averaged away; `×` marks a range
     with a NaN or an infinity. The scale is logarithmic where all values are positive. A single enormous value is cut
-    rather than flattening the rest. A range without a value repeats the one before it.
+    rather than flattening the rest. A range without a value repeats the one before it, unless values are missing there:
+    three times as long without one as usual is left blank.
 
     >>> sparkline(Series(np.array([1, 2, 3, 4]), np.array([8.0, 4.0, 2.0, np.nan])), 4, 1, 4)
     '█▅▁×'
+    >>> sparkline(Series(np.array([1, 2, 3, 4]), np.array([1.0, 2, 4, 8])), 8, 1, 8)
+    '▁▃▆████ '
     """
     heights = _highest_per_column(series, width, first_step, last_step)
     finite = heights[np.isfinite(heights)]
@@ -43,7 +47,16 @@ def _highest_per_column(series: Series, width: int, first_step: int, last_step: 
     heights = np.full(width, -np.inf)
     np.maximum.at(heights, columns(series.steps, width, first_step, last_step), values)
     filled = np.maximum.accumulate(np.where(heights > -np.inf, np.arange(width), -1))
-    return np.where(filled < 0, np.nan, heights[filled])
+    missing = np.arange(width) - filled > _usual_gap(series.steps, width, first_step, last_step)
+    return np.where((filled < 0) | missing, np.nan, heights[filled])
+
+
+def _usual_gap(steps: np.ndarray, width: int, first_step: int, last_step: int) -> float:
+    """Return over how many columns values of this series may be apart, beyond which some are missing."""
+    if len(steps) < 3:
+        return width
+    apart = float(np.median(np.diff(steps))) * width / max(last_step - first_step, 1)
+    return MISSING * max(apart, 1.0)
 
 
 def _scale(finite: np.ndarray) -> tuple[float, float]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from lmdiag.reports.phrases import number
 from lmdiag.run import Run
+from lmdiag.task_measures import progress
+
+WORDS_OF = {"reward_margin": "margin", "reward_accuracy": "accuracy"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,29 @@ def summarize(run: Run) -> Summary:
         loss_min=loss_min,
         loss_min_step=None if lowest is None else int(finite.steps[lowest]),
     )
+
+
+def last_value(run: Run) -> str:
+    """Write the last value of what shows the progress of a run: a loss alone, anything else with its name.
+
+    >>> import numpy as np
+    >>> from lmdiag.run import Series
+    >>> made = {"loss": Series(np.arange(3), np.zeros(3)), "reward": Series(np.arange(3), np.array([0.1, 0.5, 0.4]))}
+    >>> last_value(Run("a", made)), last_value(Run("a", made, objective="reinforcement"))
+    ('0', 'reward 0.4')
+    """
+    shown = progress(run)
+    if shown is None or not len(shown[1]):
+        return number(None)
+    value = number(float(shown[1].values[-1]))
+    return (
+        value if run.curve is not None and shown[0] == run.curve[0] else f"{WORDS_OF.get(shown[0], shown[0])} {value}"
+    )
+
+
+def last_header(runs: Iterable[Run]) -> str:
+    """Return what a column of `last_value` is called: of losses, or of anything."""
+    return "last loss" if all(last_value(run).count(" ") == 0 for run in runs) else "last value"
 
 
 def key_numbers(run: Run, summary: Summary) -> list[tuple[str, str, float | None]]:

@@ -28,7 +28,6 @@ from lmdiag.reports.phrases import (
     total,
 )
 from lmdiag.reports.report import Report
-from lmdiag.reports.summary import summarize
 from lmdiag.reports.terminal import Style, aligned, severity_look, verdict_look
 from lmdiag.run import Run
 
@@ -86,10 +85,10 @@ def _more(left_out: list[Diagnosis]) -> str:
 
 
 def _run(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
-    run, summary = diagnosis.run, summarize(diagnosis.run)
+    run = diagnosis.run
     words, colour = verdict_look(diagnosis.shown)
     yield f"{style.paint(words, colour, bold=True)}  {style.paint(source_of(run), bold=True)}"
-    yield from style.listed(origin(run, summary), 2, dim=True)
+    yield from style.listed(origin(run), 2, dim=True)
     yield from _curves(diagnosis, style)
     yield from style.listed(_results(diagnosis), 2)
     yield from _findings(diagnosis, style)

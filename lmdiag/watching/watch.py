@@ -21,6 +21,7 @@ from lmdiag.judging.suppressions import complaints
 from lmdiag.reports.phrases import WORDS, count, source_of
 from lmdiag.reports.report import Report
 from lmdiag.run import Run
+from lmdiag.task_measures import progress
 from lmdiag.watching.changes import Change, changes
 from lmdiag.watching.follower import Follower
 from lmdiag.watching.process import has_ended
@@ -147,9 +148,10 @@ class Watch:
         self._tell_status(run)
 
     def _tell_findings(self, run: Run, over: bool = False) -> None:
-        records = len(run.curve[1]) if run.curve else run.last_step
-        if run.curve and earlier(records) > self._records:  # it grew much since: what was there already then, stands
-            before = beginning(run, int(run.curve[1].steps[earlier(records) - 1]))
+        shown = progress(run)
+        records = len(shown[1]) if shown else run.last_step
+        if shown and earlier(records) > self._records:  # it grew much since: what was there already then, stands
+            before = beginning(run, int(shown[1].steps[earlier(records) - 1]))
             self._settled.after(earlier(records), self._diagnosed(before).findings)
         self._records = records
         found = self._diagnosed(run)

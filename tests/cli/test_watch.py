@@ -528,3 +528,29 @@ def test_what_is_wrong_with_suppressions_is_said_once_at_the_end(growing, told, 
     said = capsys.readouterr().err
     assert said.count("(old) expired on 2020-01-01") == 1
     assert said.count("(never seen) suppresses nothing") == 1
+
+
+@pytest.mark.parametrize("with_loss", [True, False])
+def test_a_policy_is_watched_by_its_reward(growing, told, with_loss):
+    """It is followed as such, a falling reward is told once it has stood, and noise of the reward, or its loss, never."""
+    growing.write(HEADER.replace("}", ',"method":"grpo","task":"reinforcement"}'))
+    growing.watch()
+    rng = np.random.default_rng(0)
+    rewards = np.r_[np.linspace(0.2, 0.7, 120), np.full(80, 0.05)] + rng.normal(0, 0.03, 200)
+    losses = np.r_[np.linspace(-0.1, 0.4, 100), rng.normal(0, 3, 100)]
+    said = []
+    for first in range(0, 200, 20):
+        records = [
+            {"type": "step", "step": step + 1, "reward": rewards[step], **({"loss": losses[step]} if with_loss else {})}
+            for step in range(first, first + 20)
+        ]
+        growing.write("".join(json.dumps(record) + "\n" for record in records))
+        assert growing.later() is None
+        said += told()
+    assert said[0]["message"].endswith("20 values of reward")
+    news = [(record["rule"], record["severity"]) for record in said if record["type"] == "new"]
+    assert news == [("reward-collapse", "error")]
+    assert [r["step"] for r in said if r["type"] == "new"][0] > 120
+    growing.write(END % "completed")
+    growing.later()
+    assert growing.later() == 1

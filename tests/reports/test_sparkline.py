@@ -56,3 +56,10 @@ def test_any_values_give_a_line_of_the_asked_width(values, width):
     assert len(line) == width
     assert set(line) <= set(BARS + NOT_FINITE + " ")
     assert (NOT_FINITE in line) == (not np.isfinite(values).all())
+
+
+def test_what_is_missing_is_blank_and_usual_distances_are_filled():
+    rewards = Series(np.arange(1, 16), np.linspace(0.1, 0.3, 15))
+    assert sparkline(rewards, 40, 1, 40)[20:].strip() == ""
+    evaluations = Series(np.arange(10, 41, 10), np.array([4.0, 3.0, 2.0, 1.0]))
+    assert " " not in sparkline(evaluations, 40, 1, 40)[10:]
