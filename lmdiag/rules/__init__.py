@@ -21,6 +21,7 @@ from lmdiag.rules.data import (
     repeated_stretch,
     replayed_data,
     too_low_loss,
+    untrained_start,
     worse_than_reference,
 )
 from lmdiag.rules.divergence import (
@@ -161,6 +162,7 @@ RULES: tuple[Rule, ...] = (
     too_low_loss.check,
     bits_per_byte_out_of_range.check,
     masked_share.check,
+    untrained_start.check,
     gradient_spike.check,
     vanishing_gradient.check,
     dead_layer.check,

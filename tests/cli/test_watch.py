@@ -550,7 +550,7 @@ def test_a_policy_is_watched_by_its_reward(growing, told, with_loss):
     assert said[0]["message"].endswith("20 values of reward")
     news = [(record["rule"], record["severity"]) for record in said if record["type"] == "new"]
     assert news == [("reward-collapse", "error")]
-    assert [r["step"] for r in said if r["type"] == "new"][0] > 120
+    assert next(r["step"] for r in said if r["type"] == "new") > 120
     growing.write(END % "completed")
     growing.later()
     assert growing.later() == 1

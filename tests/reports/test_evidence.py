@@ -21,7 +21,7 @@ def told(**numbers):
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("rank_trend", -1.014, "trend of the ranks -1 standard deviations"),
+        ("rank_trend", -1.014, "certainty of the trend -1 standard deviations"),
         ("standard_errors", 7.5e12, "certainty more than 1,000 standard errors"),
         ("bytes_per_step", 4_189_565.0, "growth per step 4 MiB"),
         ("first_bytes", 358_400_000.0, "first 342 MiB"),

@@ -213,6 +213,8 @@ MEANINGS: dict[str, Meaning] = MEANINGS_OF_POST_TRAINING | {
     "non-finite-loss.share": lambda case, value: same(value, not_finite(case) / held(case)),
     "non-finite-gradient.records": lambda case, value: value == not_finite(case),
     "non-finite-gradient.share": lambda case, value: same(value, not_finite(case) / held(case)),
+    "untrained-start.first_losses": lambda case, value: same(value, float(np.median(case.values[:3]))),
+    "untrained-start.last_losses": lambda case, value: same(value, float(np.median(case.values[-5:]))),
     "masked-nan.records": lambda case, value: value == zeros(case),
     "masked-nan.share": lambda case, value: same(value, zeros(case) / held(case)),
     "zero-loss.records": lambda case, value: value == zeros(case),

@@ -5,6 +5,8 @@ from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run, Series, masked_zeros
 from lmdiag.stats.windows import median
 
+NOTHING = 0.2  # of the records
+
 
 @rule(family="integrity", needs=("curve",), severity=Severity.ERROR)
 def check(run: Run, _: Curve) -> Findings:
@@ -20,7 +22,8 @@ def check(run: Run, _: Curve) -> Findings:
     | the last loss before the first zero above 0.05 nat | a loss that was memorised is printed as zero in the end |
     | fewer than three other losses under a tenth of the usual one, or than one for every ten zeros | a loss that reaches zero by itself, such as a hinge, is near it as often; a NaN leaves a gap |
 
-    From 20% of the records on, the run has learned nothing from these steps, and the message says so.
+    From 20% of the records on, the run has learned nothing from these steps, and the message says so. Where the gradient norm is exactly 0 at all of these
+    steps as well, the batches held no targets: a NaN leaves none such. Below 20% that is a warning.
 
     ## Why it matters
     The Hugging Face Trainer writes 0 when every loss since the last record was NaN (`logging_nan_inf_filter`). The
@@ -51,18 +54,39 @@ def check(run: Run, _: Curve) -> Findings:
 def _finding(run: Run, metric: str, losses: Series, masked: np.ndarray) -> Finding:
     steps, share = losses.steps[masked], float(masked.mean())
     others = losses.values[np.isfinite(losses.values) & ~masked]
-    nothing = f" Nothing was learned in these {run.unit}s." if share >= 0.2 and metric == "loss" else ""
+    nothing = f" Nothing was learned in these {run.unit}s." if share >= NOTHING and metric == "loss" else ""
+    empty = metric == "loss" and _without_gradient(run, steps)
+    why = (
+        "the gradient norm is 0 there as well: batches without targets"
+        if empty
+        else "a masked NaN, or a batch without targets"
+    )
     return Finding(
         f"{'The loss' if metric == 'loss' else metric} is exactly 0 in {int(masked.sum()):,} of {len(masked):,} "
-        f"records, first at {run.place(int(steps[0]))}: a masked NaN, or a batch without targets.{nothing}",
+        f"records, first at {run.place(int(steps[0]))}{',' if empty else ':'} {'and ' if empty else ''}{why}.{nothing}",
         int(steps[0]),
         int(steps[-1]),
         metric,
         {"records": int(masked.sum()), "share": share, "other_losses": float(median(others))},
         (
+            "Decode the labels of such a batch: are they all masked (-100)?",
+            "Check that the response marker of the chat template occurs in every example, and leave out those whose prompt fills the context.",
+        )
+        if empty
+        else (
             "Set logging_nan_inf_filter=False (Hugging Face) to see the true loss.",
             advice.bf16(run),
             "Decode the labels of one batch: are they all masked (-100)?",
         ),
+        Severity.WARNING if empty and share < NOTHING else None,
         steps=tuple(steps[:50].tolist()),
     )
+
+
+def _without_gradient(run: Run, steps: np.ndarray) -> bool:
+    """Tell whether the gradient norm is exactly 0 at all of some steps, and not everywhere."""
+    if "grad_norm" not in run:
+        return False
+    norms = run["grad_norm"]
+    there = norms.values[np.isin(norms.steps, steps)]
+    return len(there) == len(steps) and not there.any() and bool((norms.finite.values > 0).any())

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lmdiag.finding import Severity
 from lmdiag.rules.integrity.masked_nan import check
 from tests.rules.curves import falling, fires, healthy, run
 
@@ -62,3 +63,27 @@ def test_silent_on_a_hinge_loss_that_reaches_zero_continuously(samples):
 def test_zeros_scattered_among_ordinary_losses(loss, every):
     loss = np.where(np.arange(300) % every == every - 1, 0.0, loss)
     assert len(fires(check, run(loss=loss))) == 1
+
+
+def with_zeros(every, norm):
+    loss, norms = falling(100) + 1, np.full(100, 0.8)
+    loss[5::every] = 0.0
+    norms[5::every] = norm
+    return run(loss=loss, grad_norm=norms)
+
+
+def test_batches_without_targets_leave_no_gradient_and_are_no_nan():
+    (found,) = fires(check, with_zeros(8, 0.0))
+    assert found.severity is Severity.WARNING
+    assert "and the gradient norm is 0 there as well: batches without targets." in found.message
+    assert not any("nan_inf_filter" in line for line in found.advice)
+    (found,) = fires(check, with_zeros(3, 0.0))
+    assert found.severity is None
+    assert "Nothing was learned" in found.message
+
+
+@pytest.mark.parametrize("norm", [np.nan, 0.7])
+def test_a_gradient_at_the_zeros_speaks_for_a_nan(norm):
+    (found,) = fires(check, with_zeros(8, norm))
+    assert "a masked NaN" in found.message
+    assert found.severity is None

@@ -300,3 +300,15 @@ def hump(case: Case, low: str, high: str, first: str, top: str, at_back: int, sh
     row = int(np.searchsorted(case.subject.steps, tops))
     middles = (float(np.median(case.values[max(row - half, 0) : row + half + 1])) for half in range(1, 5))
     return places and told and any(spells(high, level) for level in middles)
+
+
+@states(r"a model that knew the text would begin below <x>\.")
+def untrained_level(case: Case, x: str) -> bool:
+    return spells(x, case.settings["untrained"])
+
+
+@states(r"and the gradient norm is <zero> there as well")
+def no_gradient_there(case: Case, zero: str) -> bool:
+    norms = case.run["grad_norm"]
+    there = norms.values[np.isin(norms.steps, case.logged.steps[case.logged.values == 0])]
+    return zero == "0" and len(there) > 0 and not there.any()

@@ -141,7 +141,7 @@ def no_coefficient(case: Case, zero: str) -> bool:
 
 
 def collapse(case: Case) -> bool:
-    return case.finding.rule == "reward-collapse"
+    return case.finding.rule in ("reward-collapse", "reward-hacking", "length-collapse")
 
 
 def kl_weight(case: Case) -> float:
