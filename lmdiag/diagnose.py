@@ -215,14 +215,14 @@ def best_evaluation(run: Run, before: float = np.inf) -> Best | None:
     """Return the best evaluation of those before a step; None of a run with fewer than two evaluations.
 
     Of a policy that is the one with the highest reward, of preferences with the highest accuracy (of equal ones the lowest loss, else the
-    largest margin), of others with the lowest loss.
+    largest margin), of others with the lowest loss, or the highest accuracy where no loss is evaluated.
     """
     if run.kind == "reinforcement":
         return _highest(run, "reward", before)
     if run.kind == "preference" and (accuracies := _accuracies(run)):
         return _most_accurate(run, *accuracies, before)
     if run.evaluation is None:
-        return None
+        return None if run.kind == "preference" else _highest(run, "accuracy", before)
     metric, series = run.evaluation
     finite = series.finite
     early = finite.steps < before
@@ -249,7 +249,7 @@ def _highest(run: Run, measure: str, before: float) -> Best | None:
 
 
 def _accuracies(run: Run) -> tuple[str, Series] | None:
-    sets = _sets(run, "reward_accuracy") or (_sets(run, "accuracy") if run.trained_by == "reward-model" else [])
+    sets = _sets(run, "reward_accuracy")
     return sets[0] if sets else None
 
 

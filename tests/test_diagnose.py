@@ -234,3 +234,8 @@ def test_the_untrained_model_is_no_checkpoint_of_a_run_with_errors():
     sound = replace(diagnose(made), findings=())
     assert sound.keep == sound.best == Best("val/loss", 0, 3.0)
     assert replace(sound, findings=found(overfitting=(20, Severity.ERROR))).keep is None
+
+
+def test_of_accuracies_alone_the_highest_is_kept():
+    made = replace(run(loss=falling(40), **evaluated(accuracy=[0.4, 0.7, 0.6, 0.6])), method="sft")
+    assert diagnose(made).best == Best("val/accuracy", 20, 0.7)

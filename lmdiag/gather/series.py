@@ -15,7 +15,7 @@ from lmdiag.gather.arranged import Arranged
 from lmdiag.gather.objective import objective_and_method, signed_or
 from lmdiag.gather.restarts import segments as segments_of
 from lmdiag.gather.translated import Translated
-from lmdiag.methods import METHODS, REINFORCEMENT
+from lmdiag.methods import METHODS, PREFERENCE, REINFORCEMENT
 from lmdiag.metrics import LN2
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.run import Run, Segment, Series
@@ -54,6 +54,14 @@ def gather(log: Arranged) -> Run:
     config, doubts = _sound(_in_nats(raw.config))
     notes = (*notes, *doubts)
     objective, method = objective_and_method(raw, series)
+    if METHODS[method][0] == PREFERENCE:
+        series |= _margins(series)
+        renamed = _accuracies_of_pairs(series)
+        notes = (
+            (*notes, f"{', '.join(renamed)}: the share of pairs in the right order, reward_accuracy")
+            if renamed
+            else notes
+        )
     objective = signed_or(objective, series)
     method = "composite" if objective == "signed" else method
     if not any(name.rpartition("/")[2] == "loss" for name in series) and objective != "reinforcement":
@@ -120,6 +128,32 @@ def _times_of_speeds(series: Mapping[str, Series]) -> dict[str, Series]:
         return {}
     with np.errstate(divide="ignore"):
         return {"step_time_s": Series(speed.steps, 1 / speed.values, speed.lines, speed.source_name, "steps/s")}
+
+
+def _margins(series: Mapping[str, Series]) -> dict[str, Series]:
+    """Return the margins of those sets of which the log tells only the rewards of both answers."""
+    margins: dict[str, Series] = {}
+    for name, chosen in series.items():
+        set_name = name.removesuffix("chosen_reward")
+        rejected = series.get(f"{set_name}rejected_reward")
+        wanted = name.rpartition("/")[2] == "chosen_reward" and f"{set_name}reward_margin" not in series
+        if wanted and rejected is not None and np.array_equal(chosen.steps, rejected.steps):
+            said = f"{chosen.source_name or name} - {rejected.source_name or 'rejected_reward'}"
+            margins[f"{set_name}reward_margin"] = Series(
+                chosen.steps, chosen.values - rejected.values, chosen.lines, said
+            )
+    return margins
+
+
+def _accuracies_of_pairs(series: dict[str, Series]) -> list[str]:
+    """Call an accuracy that is not one of tokens what it is in training on preferences, and return which these are."""
+    found = [
+        name for name, s in series.items() if name.rpartition("/")[2] == "accuracy" and "token" not in s.source_name
+    ]
+    found = [name for name in found if name.replace("accuracy", "reward_accuracy") not in series]
+    for name in found:
+        series[name.replace("accuracy", "reward_accuracy")] = series.pop(name)
+    return found
 
 
 def _in_nats(config: Mapping[str, Any]) -> Mapping[str, Any]:

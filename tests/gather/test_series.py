@@ -267,6 +267,25 @@ def test_the_decimals_of_small_rates_are_known():
     assert run_of([{"step": i, "loss": 2 / 3} for i in range(3)])["loss"].decimals is None
 
 
+class TestPreferences:
+    def test_a_margin_that_no_column_holds_is_the_difference_of_both_rewards(self):
+        both = {"chosen_reward": [0.1, 0.3, 0.6], "reject_reward": [0.1, 0.1, 0.1]}
+        made = run_of(columns(step=[1, 2, 3], loss=[0.7, 0.6, 0.5], **both))
+        assert [value for _, value in points(made, "reward_margin")] == pytest.approx([0.0, 0.2, 0.5])
+        given = {"rewards/chosen": [1.0, 2.0], "rewards/rejected": [0.0, 0.0], "rewards/margins": [5.0, 6.0]}
+        assert points(run_of(columns(step=[1, 2], **given)), "reward_margin") == [(1, 5.0), (2, 6.0)]
+
+    def test_an_accuracy_is_that_of_the_pairs_unless_it_is_one_of_tokens(self):
+        found = {"margin": [0.1, 0.2], "min_reward": [-1.0, -1.0], "accuracy": [0.5, 0.6], "eval_accuracy": [0.4, 0.5]}
+        ranked = run_of(columns(step=[1, 2], loss=[0.7, 0.6], **found))
+        assert (ranked.method, "accuracy" in ranked) == ("reward-model", False)
+        assert points(ranked, "reward_accuracy") == [(1, 0.5), (2, 0.6)]
+        assert points(ranked, "val/reward_accuracy") == [(1, 0.4), (2, 0.5)]
+        assert any("accuracy, val/accuracy: the share of pairs in the right order" in note for note in ranked.notes)
+        tokens = {"rewards/chosen": [1.0, 2.0], "rewards/margins": [1.0, 1.0], "mean_token_accuracy": [0.6, 0.7]}
+        assert points(run_of(columns(step=[1, 2], **tokens)), "accuracy") == [(1, 0.6), (2, 0.7)]
+
+
 class TestStarts:
     """What follows where a counter goes back: a resume, a new count of the same run, or another run."""
 

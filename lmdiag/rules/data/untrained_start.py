@@ -20,8 +20,8 @@ def check(run: Run, losses: Series, *, untrained: float = FROM_SCRATCH, learned:
     Supervised fine-tuning whose first losses are those at which pre-training begins: the model is asked for tokens that it cannot expect.
 
     ## How it decides
-    The method is supervised fine-tuning, and the median of the first three losses is `untrained` nats per token or more, and not more than guessing costs in
-    the largest vocabularies (12.8). It is information where the median of the last five is below `learned` nats: the model was trained from nothing, and learned.
+    The method is supervised fine-tuning, and the median of the first three losses is `untrained` nats per token or more, and none of them is more than guessing
+    costs in the largest vocabularies (12.8). It is information where the median of the last five is below `learned` nats: the model was trained from nothing, and learned.
 
     ## Why it matters
     A pre-trained model needs 0.5 to 3 nats per token on text that it can read. Six nats and more mean other labels than the text: shifted twice, of another
@@ -46,7 +46,7 @@ def check(run: Run, losses: Series, *, untrained: float = FROM_SCRATCH, learned:
         yield too_few(len(losses), "finite values of the loss", FIRST + LAST)
         return
     start, end = float(median(losses.values[:FIRST])), float(median(losses.values[-LAST:]))
-    if not holds_start(losses.steps) or not untrained <= start <= LARGEST:
+    if not holds_start(losses.steps) or start < untrained or losses.values[:FIRST].max() > LARGEST:
         return
     yield Finding(
         f"The loss begins at {figure(start, 3)} nats per token (median of the first three), where an untrained model does, and is {figure(end, 3)} at the end "
