@@ -19,7 +19,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from docs import calibration
+from docs import calibration, spellings
 from lmdiag.finding import FAMILIES, Rule
 from lmdiag.metrics import METRICS
 from lmdiag.readers.prefixes import payload
@@ -102,6 +102,7 @@ def metric_table() -> str:
         f"{NOTE}{METRIC_HEAD}\n| metric | meaning | unit | other spellings |\n|---|---|---|---|\n"
         + "\n".join(rows)
         + "\n"
+        + spellings.page()
     )
 
 

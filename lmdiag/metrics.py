@@ -114,10 +114,10 @@ METRICS: dict[str, Metric] = {
         Metric("importance_ratio", "probability of the sampled tokens under the policy over that when they were sampled", "", (
             "val/ratio", "ppo/policy/ratio", "probs_ratio", "sampling/importance_sampling_ratio/mean")),
         Metric("logp_mismatch", "mean absolute difference of the log-probabilities of the sampler and of the trainer", "nats", (
-            "sampling/sampling_logp_difference/mean", "rollout_corr/log_ppl_abs_diff")),
+            "sampling/sampling_logp_difference/mean", "rollout_corr/log_ppl_abs_diff", "rollout_correction/log_ppl_abs_diff")),
         Metric("prob_mismatch", "mean absolute difference of the probabilities of the sampler and of the trainer", "", (
             "training/rollout_probs_diff_mean",)),
-        Metric("mismatch_kl", "divergence of the sampler from the trainer, per token", "nats", ("rollout_corr/kl", "vllm_kl", "gen_kl_error")),
+        Metric("mismatch_kl", "divergence of the sampler from the trainer, per token", "nats", ("rollout_corr/kl", "rollout_correction/kl", "vllm_kl", "gen_kl_error")),
         Metric("response_length", "mean length of the responses", "tokens", (
             "completions/mean_length", "completion_length", "response_length/mean", "rollout/response_length_mean", "response_len",
             "tokens/responses_len_mean", "mean_gen_tokens_per_sample", "completions/length")),
@@ -125,7 +125,7 @@ METRICS: dict[str, Metric] = {
         Metric("response_length_min", "length of the shortest response", "tokens", ("completions/min_length", "response_length/min")),
         Metric("truncated_share", "share of the responses that were cut off at the longest length allowed", "fraction", (
             "completions/clipped_ratio", "completions/truncated_fraction", "response_length/clip_ratio", "rollout/truncated_rate",
-            "truncated_rate", "truncation_rate")),
+            "truncated_rate", "truncation_rate", "response_clip_ratio")),
         Metric("chosen_reward", "reward of the preferred answers", "", ("rewards/chosen", "rewards_chosen_mean")),
         Metric("rejected_reward", "reward of the rejected answers", "", ("rewards/rejected", "rewards_rejected_mean", "reject_reward")),
         Metric("reward_margin", "reward of the preferred answer less that of the rejected one", "", ("rewards/margins", "rewards/margin", "margin")),

@@ -16,6 +16,7 @@ from lmdiag.readers.rawlog import Column, RawLog
 
 SPLIT_COLUMNS = ("split", "subset", "mode", "phase", "stage", "partition", "type")
 COMPARABLE = 0.9  # a column with this share of the points of the fullest may be preferred to it for its name
+ANSWERS = ("chosen_reward", "rejected_reward")
 LANGUAGE_MODEL_LOSS = ("lm_loss", "lm loss", "lm-loss", "ce_loss", "cross_entropy", "crossentropy", "nll_loss")
 PEAK = frozenset({"max", "peak"})  # of the memory, which says whether a run fits
 MOST_SURPLUS = 99  # words of a name that say nothing
@@ -132,7 +133,7 @@ def _one_column_each(columns: list[Translated]) -> tuple[dict[str, Translated], 
     others: list[Translated] = []
     choices = [column.guess for column in columns if column.guess]
     choices += [f'"{name}" is named like a loss, but was not taken for one' for name in _unknown_losses(columns)]
-    terms = any(column.source_name.startswith(OF_PREFERENCES) for column in columns)
+    terms = any(c.source_name.startswith(OF_PREFERENCES) or c.metric in ANSWERS for c in columns)
     for metric, group in groups.items():
         best = max(group, key=partial(_preference, group, terms))
         chosen[metric] = best

@@ -99,7 +99,7 @@ def _preference(names: Collection[str], metrics: Collection[str]) -> str:
     """Tell the methods apart by what only one of them logs."""
     if any("log_odds" in name or "odds_ratio" in name for name in names):
         return "orpo"
-    if any(name.endswith("nll_loss") for name in names):
+    if any(name.endswith("nll_loss") for name in names) and any(PREFERENCES.search(name) for name in names):
         return "cpo"
     if "kl" in metrics and "reward_accuracy" not in metrics:
         return "kto"

@@ -152,7 +152,8 @@ def _accuracies_of_pairs(series: dict[str, Series]) -> list[str]:
     ]
     found = [name for name in found if name.replace("accuracy", "reward_accuracy") not in series]
     for name in found:
-        series[name.replace("accuracy", "reward_accuracy")] = series.pop(name)
+        kept = series.pop(name)
+        series[name.replace("accuracy", "reward_accuracy")] = replace(kept, source_name=kept.source_name or name)
     return found
 
 

@@ -11,6 +11,7 @@ pytest.importorskip("trl", reason="trl is not installed: pip install lmdiag-lm[t
 pytest.importorskip("tensorboard", reason="tensorboard is not installed")
 wandb = pytest.importorskip("wandb", reason="wandb is not installed")
 
+from docs.spellings import SPELLINGS, names_of  # noqa: E402
 from lmdiag.config import Settings  # noqa: E402
 from lmdiag.judging.logs import judge  # noqa: E402
 from tests.record.trl_runs import TRAINERS  # noqa: E402
@@ -52,12 +53,12 @@ def run(request, tmp_path_factory):
     for store, place in STORES.items():
         (path,) = folder.glob(place)
         (found[store],) = judge(path, Settings()).diagnoses
-    return request.param, found
+    return request.param, found, trainer
 
 
 @pytest.mark.parametrize("store", STORES)
 def test_every_store_is_read_whole(run, store):
-    name, found = run
+    name, found, _ = run
     read = found[store].run
     lacks = (
         {"easy/accuracy", "hard/accuracy"} if store == "tensorboard" else set()
@@ -68,9 +69,22 @@ def test_every_store_is_read_whole(run, store):
     assert read.last_step == STEPS
 
 
+def test_the_page_of_the_metrics_has_every_name_of_the_trainer(run):
+    _, _, state = run
+    told = names_of(SPELLINGS[f"TRL 1.16.0, {type(state).__name__}"])
+    written = {key for record in state.state.log_history if "train_loss" not in record for key in record} - {"step"}
+    own = {key.replace("about_animals", "right") for key in written}
+    training = {key for key in own if not key.startswith("eval_")}
+    assert training <= set(told)
+    assert set(told) - training <= {"kl"}  # GRPO has it with a coefficient only
+    of_the_trainer = {"loss", "runtime", "samples_per_second", "steps_per_second"}
+    of_sets = {f"{split}{key}" for split in ("easy_", "hard_", "") for key in of_the_trainer}
+    assert {key.removeprefix("eval_") for key in own - training} <= {*told, *of_sets}
+
+
 @pytest.mark.parametrize("store", [store for store in STORES if store != "state"])
 def test_the_verdict_is_that_of_the_state(run, store):
-    _, found = run
+    _, found, _ = run
     state, other = found["state"], found[store]
     assert (other.verdict, other.shown) == (state.verdict, state.shown)
     assert [f.rule for f in other.findings if f.alarms] == [f.rule for f in state.findings if f.alarms]
@@ -79,7 +93,7 @@ def test_the_verdict_is_that_of_the_state(run, store):
 
 
 def test_none_has_an_alarm_or_a_perplexity_that_is_none(run):
-    name, found = run
+    name, found, _ = run
     for diagnosis in found.values():
         assert [finding.message for finding in diagnosis.findings if finding.alarms] == []
         assert (diagnosis.perplexity is not None) == (name == "sft")
