@@ -92,12 +92,13 @@ def _stayed(name: str, evaluated: Series, trained: Series) -> LeftBehind | None:
     """Return an evaluation that gained nothing of what the training gained since it was first made, by its lowest start and its noise."""
     first = int(evaluated.steps[0])
     since = trained.between(first, np.inf)
-    if len(since) < FEWEST_REWARDS:
+    seen = course(evaluated.values)
+    if len(since) < FEWEST_REWARDS or seen.rises:
         return None
-    moved, seen = course(since.values), course(evaluated.values)
+    moved = course(since.values)
     start, end = float(evaluated.values[:2].min()), float(median(evaluated.values[-2:]))
     most = max(end, seen.end) - start + SIGMAS * seen.error
-    if seen.rises or not moved.rises or most >= CARRIED_OVER * moved.gain:
+    if not moved.rises or most >= CARRIED_OVER * moved.gain:
         return None
     return LeftBehind(name, first, (moved.start, moved.end), (float(evaluated.values[0]), end), fell=False)
 

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmdiag.stats.limits import LONGEST, SURE
+from lmdiag.stats.limits import SURE
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing
 from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import block_medians, median, remembered, rolling_median
 
+MOST_POINTS = (
+    400  # a longer curve is judged by the medians of so many blocks: levels of a tenth and a fifth need no more
+)
 SIGMAS = 3.0  # standard errors from which a difference of two levels is no chance
 
 
@@ -57,9 +60,9 @@ def course(values: np.ndarray) -> Course:
     (True, False, 0.91)
     """
     scale = 1
-    if len(values) > LONGEST:
-        scale = len(values) // LONGEST
-        values, _ = block_medians(values, LONGEST)
+    if len(values) > MOST_POINTS:
+        scale = len(values) // MOST_POINTS
+        values, _ = block_medians(values, MOST_POINTS)
     n = len(values)
     first, last, width = min(max(3, n // 10), 20), max(3, n // 5), max(3, n // 10) | 1
     levels = rolling_median(values, width)

@@ -7,17 +7,18 @@ import numpy as np
 from lmdiag.run import Series
 
 NEARLY_ALL = 0.9  # of the later records
+MOST_POINTS = 400  # a longer series is judged by the medians of so many blocks
 
 
 def opening(series: Series) -> float:
     """Return the median of the first tenth of the records, of 3 to 20; NaN where there are none."""
-    values = series.thinned(1000).values
+    values = series.thinned(MOST_POINTS).values
     return float(np.median(values[: min(max(3, len(values) // 10), 20)])) if len(values) else float("nan")
 
 
 def closing(series: Series) -> float:
     """Return the median of the last fifth of the records, of 3 or more; NaN where there are none."""
-    values = series.thinned(1000).values
+    values = series.thinned(MOST_POINTS).values
     return float(np.median(values[-max(3, len(values) // 5) :])) if len(values) else float("nan")
 
 
@@ -27,7 +28,7 @@ def last_third(series: Series) -> np.ndarray:
 
 def windows(series: Series, parts: int) -> Series:
     """Return the medians of all windows of one of so many parts of the records, three at least and an odd number, at the middle ones."""
-    thin = series.thinned(1000)
+    thin = series.thinned(MOST_POINTS)
     width = min(max(3, len(thin) // parts) | 1, len(thin))
     starts = range(len(thin) - width + 1)
     medians = np.array([np.median(thin.values[start : start + width]) for start in starts])

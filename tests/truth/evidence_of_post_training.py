@@ -9,7 +9,7 @@ import numpy as np
 
 from lmdiag.run import Series
 from tests.truth.case import Case
-from tests.truth.courses import closing, last_third, opening, windows
+from tests.truth.courses import MOST_POINTS, closing, last_third, opening, windows
 
 Meaning = Callable[[Case, float], bool]
 
@@ -152,7 +152,9 @@ MEANINGS_OF_POST_TRAINING: dict[str, Meaning] = {
     "sampler-mismatch.late": lambda case, value: same(value, float(np.median(last_third(case.subject)))),
     "sampler-mismatch.highest": largest,
     "too-large-updates.highest": highest_of_tenths,
-    "too-large-updates.median": lambda case, value: same(value, float(np.median(case.subject.thinned(1000).values))),
+    "too-large-updates.median": lambda case, value: same(
+        value, float(np.median(case.subject.thinned(MOST_POINTS).values))
+    ),
     "truncated-responses.start": lambda case, value: same(
         value, float(np.median(cut(case)[: min(max(3, len(case.values) // 10), 20)]))
     ),

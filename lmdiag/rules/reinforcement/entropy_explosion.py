@@ -6,8 +6,7 @@ from lmdiag import advice
 from lmdiag.figures import figure
 from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
-from lmdiag.stats.course import course
-from lmdiag.stats.limits import LONGEST
+from lmdiag.stats.course import MOST_POINTS, course
 from lmdiag.stats.units import of_density
 from lmdiag.stats.windows import rolling_median
 
@@ -44,7 +43,7 @@ def check(run: Run, entropies: Series, *, grown: float = GROWN, rise: float = RI
     if of_density(values):
         yield NotChecked("the entropy is negative: it is that of a density, or its loss")
         return
-    moved, short = course(values), entropies.thinned(LONGEST)
+    moved, short = course(values), entropies.thinned(MOST_POINTS)
     limit = max(grown * moved.start, moved.start + rise)
     width = max(3, len(short) // 10) | 1
     levels = rolling_median(short.values, width)

@@ -45,7 +45,8 @@ def check(run: Run, rewards: Series) -> Findings:
     if norms is None and kl is None:
         yield NotChecked("the log has neither a gradient norm nor a divergence from the reference")
         return
-    differing = _differing(run, norms) if norms is not None else None
+    stood = norms is not None and bool((norms.values == 0).any())
+    differing = _differing(run, norms) if norms is not None and stood else None
     if differing is not None and len(differing) >= 8 and float((differing.values == 0).mean()) >= NEARLY_ALL:
         share = float((differing.values == 0).mean())
         how = f"The gradient norm is exactly 0 in {percent(share)} of the records whose rewards differ"

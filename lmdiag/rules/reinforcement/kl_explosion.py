@@ -6,8 +6,7 @@ from lmdiag import advice
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
-from lmdiag.stats.course import course, first_lasting
-from lmdiag.stats.limits import LONGEST
+from lmdiag.stats.course import MOST_POINTS, course, first_lasting
 from lmdiag.stats.windows import median, rolling_median
 
 LARGEST = {"kl": 2.0, "sequence_kl": 50.0}  # nats
@@ -55,7 +54,7 @@ def check(run: Run, _: Curve, *, token: float = LARGEST["kl"], response: float =
 
 
 def _judged(run: Run, name: str, divergence: Series, limit: float) -> Findings:
-    values, short = divergence.values, divergence.thinned(LONGEST)
+    values, short = divergence.values, divergence.thinned(MOST_POINTS)
     width = min(max(3, len(short) // 20) | 1, len(short))
     levels = rolling_median(short.values, width)
     bursts = values >= BURST * limit

@@ -6,6 +6,7 @@ from lmdiag.account import EMPTY
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
 from lmdiag.naming import spelling
 from lmdiag.run import Run
+from lmdiag.stats.windows import median
 
 LEAST_GAP = 5  # records
 USUAL_GAPS = 3.0  # times the usual distance of two rewards
@@ -45,7 +46,7 @@ def check(run: Run, curve: Curve) -> Findings:
         return
     rewarded = run["reward"].steps
     after = steps[steps > rewarded[-1]]
-    usual = float(np.median(np.diff(rewarded))) if len(rewarded) > 1 else 0.0
+    usual = float(median(np.diff(rewarded))) if len(rewarded) > 1 and len(after) else 0.0
     if len(after) >= LEAST_GAP and steps[-1] - rewarded[-1] > USUAL_GAPS * usual:
         yield _none(run, int(after[0]), len(after), f"No response has a reward from {run.place(int(after[0]))} on")
         return

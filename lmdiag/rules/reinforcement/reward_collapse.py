@@ -51,10 +51,10 @@ def check(run: Run, rewards: Series, *, lost: float = LOST) -> Findings:
         return
     moved = course(values)
     fall = moved.high - moved.end
-    sigma = scatter(values)
     least = LEAST * max(abs(moved.high), float(np.ptp(values)) / 2)
-    if fall <= 0 or fall < max(SIGMAS * moved.error, 2 * sigma, least) or not _lost(values, moved, fall, lost):
-        yield from _young(run, rewards, moved, sigma)
+    large = fall > 0 and fall >= max(SIGMAS * moved.error, least)
+    if not large or fall < 2 * scatter(values) or not _lost(values, moved, fall, lost):
+        yield from _young(run, rewards, moved)
         return
     top = moved.high_at
     onset = top + first_lasting(values[top:] < moved.high - 0.5 * fall) if top < len(values) else top
@@ -70,15 +70,17 @@ def check(run: Run, rewards: Series, *, lost: float = LOST) -> Findings:
     )
 
 
-def _young(run: Run, rewards: Series, moved: Course, sigma: float) -> Findings:
+def _young(run: Run, rewards: Series, moved: Course) -> Findings:
     """Tell of a large fall in the last records."""
     values, count = rewards.values, max(AT_LEAST, int(YOUNG * len(rewards)))
     tail, before = values[-count:], values[: -max(count, len(values) // 5)]
     last = float(median(tail))
     fall = moved.high - last
-    error = median_difference_error(sigma, smoothing(values), count, max(3, len(values) // 10))
     least = LATE * max(abs(moved.high), float(np.ptp(values)) / 2)
-    if fall < max(SIGMAS * error, least) or tail.max() >= before[-len(values) // 2 :].min():
+    if fall < least or tail.max() >= before[-len(values) // 2 :].min():
+        return
+    error = median_difference_error(scatter(values), smoothing(values), count, max(3, len(values) // 10))
+    if fall < SIGMAS * error:
         return
     top = min(moved.high_at, len(values) - count)
     onset = top + first_lasting(values[top:] < moved.high - 0.5 * fall)

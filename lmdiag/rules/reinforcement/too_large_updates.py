@@ -8,7 +8,7 @@ from lmdiag import advice
 from lmdiag.figures import figure, percent
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
-from lmdiag.stats.limits import LONGEST
+from lmdiag.stats.course import MOST_POINTS
 from lmdiag.stats.units import shares
 from lmdiag.stats.windows import median, rolling_median
 
@@ -66,7 +66,7 @@ def _read(run: Run, name: str) -> Series | None:
 
 
 def _found(run: Run, name: str, series: Series, limit: float) -> Finding | None:
-    series = series.thinned(LONGEST)
+    series = series.thinned(MOST_POINTS)
     width = min(max(3, int(WINDOW * len(series))) | 1, len(series))
     levels = rolling_median(series.values, width)
     if levels.max() < limit:
