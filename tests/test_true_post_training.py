@@ -44,6 +44,8 @@ MADE = [
     ("kl-explosion", replace(policy(kl=levels((0.1, 50), (6.0, 50))), config={"beta": 0.05})),
     ("length-explosion", policy(response_length=np.linspace(200, 1800, 100), truncated_share=np.linspace(0, 0.9, 100))),
     ("length-collapse", policy(response_length=np.linspace(200, 5, 100), reward=np.linspace(0.5, 0.2, 100))),
+    ("loss-explosion", policy(value_loss=np.r_[np.full(50, 0.5), np.geomspace(0.5, 5e6, 50)])),
+    ("loss-explosion", policy(loss=np.linspace(1e5, 2e5, 100))),
     ("missing-reward", policy(40, reward=series(np.linspace(0.1, 0.3, 15)))),
     ("missing-reward", policy(40, rewards__format=np.ones(20))),
     ("missing-reward", policy(40, reward=None, account=Account(columns=(Column("reward", EMPTY),)))),

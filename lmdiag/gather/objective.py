@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from lmdiag.methods import LANGUAGE_MODEL, METHODS, OF_OBJECTIVE, OTHER, PREFERENCE, REINFORCEMENT, said_in
+from lmdiag.naming import evaluation_set
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.run import Series
 from lmdiag.stats.windows import median
@@ -84,6 +85,9 @@ def _method(names: Collection[str], metrics: Collection[str], settings: Mapping[
     if "reward_margin" in metrics and {"reward_min", "reward_accuracy", "accuracy"} & set(metrics):
         return "reward-model"
     if any(REWARDS.search(name) for name in names) or not _OF_POLICIES.isdisjoint(metrics):
+        return said_in(settings, REINFORCEMENT) or _reinforcement(metrics)
+    losses = any(name.rpartition("/")[2] == "loss" for name in metrics)
+    if not losses and any(name.endswith("/reward") and evaluation_set(name) for name in metrics):
         return said_in(settings, REINFORCEMENT) or _reinforcement(metrics)
     if any(_EMBEDDINGS.search(name) for name in names):
         return "embedding"

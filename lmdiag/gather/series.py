@@ -17,6 +17,7 @@ from lmdiag.gather.restarts import segments as segments_of
 from lmdiag.gather.translated import Translated
 from lmdiag.methods import METHODS, PREFERENCE, REINFORCEMENT
 from lmdiag.metrics import LN2
+from lmdiag.naming import evaluation_set
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.run import Run, Segment, Series
 
@@ -62,6 +63,9 @@ def gather(log: Arranged) -> Run:
             if renamed
             else notes
         )
+    if objective == "reinforcement" and "reward" not in series and (rewarded := _evaluated_reward(series)):
+        series["reward"] = series[rewarded]
+        notes = (*notes, f"the log has no reward of the training: {rewarded} is judged as the reward")
     objective = signed_or(objective, series)
     method = "composite" if objective == "signed" else method
     if not any(name.rpartition("/")[2] == "loss" for name in series) and objective != "reinforcement":
@@ -128,6 +132,14 @@ def _times_of_speeds(series: Mapping[str, Series]) -> dict[str, Series]:
         return {}
     with np.errstate(divide="ignore"):
         return {"step_time_s": Series(speed.steps, 1 / speed.values, speed.lines, speed.source_name, "steps/s")}
+
+
+def _evaluated_reward(series: Mapping[str, Series]) -> str:
+    """Return the evaluation with the most rewards of a log without a loss, "" where there is none."""
+    if any(name.rpartition("/")[2] in ("loss", "policy_loss") for name in series):
+        return ""
+    sets = [name for name in series if name.endswith("/reward") and evaluation_set(name)]
+    return max(sets, key=lambda name: len(series[name]), default="")
 
 
 def _margins(series: Mapping[str, Series]) -> dict[str, Series]:

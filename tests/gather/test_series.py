@@ -267,6 +267,18 @@ def test_the_decimals_of_small_rates_are_known():
     assert run_of([{"step": i, "loss": 2 / 3} for i in range(3)])["loss"].decimals is None
 
 
+def test_of_evaluations_alone_the_reward_is_judged():
+    made = run_of(
+        columns(step=[10, 20, 30], eval_reward=[0.1, 0.2, 0.3], **{"eval_completions/mean_length": [9.0, 8.0, 7.0]})
+    )
+    assert (made.kind, points(made, "reward")) == ("reinforcement", [(10, 0.1), (20, 0.2), (30, 0.3)])
+    assert any("no reward of the training: val/reward is judged" in note for note in made.notes)
+    trained = run_of(
+        columns(step=[10, 20], loss=[0.1, 0.1], eval_reward=[0.1, 0.2], **{"completions/mean_length": [9.0, 9.0]})
+    )
+    assert "reward" not in trained
+
+
 class TestPreferences:
     def test_a_margin_that_no_column_holds_is_the_difference_of_both_rewards(self):
         both = {"chosen_reward": [0.1, 0.3, 0.6], "reject_reward": [0.1, 0.1, 0.1]}

@@ -110,6 +110,10 @@ def evaluated_last(case: Case, value: float) -> bool:
     return any(same(value, known) for known in (float(np.median(case.values[-2:])), closing(case.subject)))
 
 
+def size(case: Case) -> Series:
+    return Series(case.subject.steps, np.abs(case.values))
+
+
 MEANINGS_OF_POST_TRAINING: dict[str, Meaning] = {
     **{
         f"{rule}.{name}": level
@@ -134,6 +138,14 @@ MEANINGS_OF_POST_TRAINING: dict[str, Meaning] = {
     "length-explosion.truncated": lambda case, value: (
         same(value, closing(case.series("truncated_share"))) if "truncated_share" in case.run else value == 0
     ),
+    **{
+        f"loss-explosion.{name}": lambda case, value, level=level: same(value, level(size(case)))
+        for name, level in (
+            ("start", opening),
+            ("end", closing),
+            ("highest", lambda series: windows(series, 10).values.max()),
+        )
+    },
     "missing-reward.records": without_reward,
     "no-group-signal.share": no_signal,
     "no-group-signal.reward": of_the_reward(closing),

@@ -7,9 +7,11 @@ import numpy as np
 from lmdiag.figures import figure
 from tests.truth.case import Case, own_start
 from tests.truth.courses import closing, first_where, last_third, lasts_from, opening, windows
-from tests.truth.evidence_of_post_training import trained_since, zero_share
+from tests.truth.evidence_of_post_training import size, trained_since, zero_share
 from tests.truth.numbers import parsed, rounds_to, spells
 from tests.truth.statement import states
+
+OF_REWARDS = ("reward", "reward_max", "reward_min")
 
 
 @states(
@@ -354,3 +356,24 @@ def part_fell(case: Case, a: str, b: str, c: str, d: str) -> bool:
 def longer_responses(case: Case, more: str) -> bool:
     lengths = case.series("response_length")
     return spells(more, closing(lengths) / opening(lengths) - 1)
+
+
+@states(
+    r"grew from a size of <a> to one of <high>, and was above <bar> by <@there>: no reward explains that",
+    r"has a size of <a> \(median of the first tenth of the records\), beside rewards of <most> at most",
+)
+def exploded(case: Case, a: str, high: str = "", bar: str = "", at_there: int = 0, most: str = "") -> bool:
+    sizes, largest = size(case), max([1.0, *(float(np.abs(case.series(n).values).max(initial=0)) for n in OF_REWARDS)])
+    if most:
+        return spells(a, opening(sizes)) and spells(most, largest)
+    levels = windows(sizes, 10)
+    squared = 1 if case.finding.metric == "policy_loss" else 2
+    least = max(case.settings["grown"] * opening(sizes), case.settings["least"] * largest**squared)
+    there = first_where(levels, levels.values >= least)
+    return (
+        spells(a, opening(sizes))
+        and spells(high, float(levels.values.max()))
+        and spells(bar, least)
+        and at_there == there
+        and own_start(case, at_there)
+    )
