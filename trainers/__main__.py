@@ -29,6 +29,7 @@ TRAINERS = {
     "classifier": "trainers.classifier",
     "dpo": "trainers.dpo",
     "grpo": "trainers.grpo",
+    "reward-model": "trainers.reward_model",
 }
 RECIPES = Path(__file__).parent / "recipes"
 PACKAGES = {"torch", "keras", "transformers", "accelerate", "tokenizers", "sklearn"}  # some trainers need some of them

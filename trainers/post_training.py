@@ -1,4 +1,4 @@
-"""What `dpo` and `grpo` share: the policy and its reference, prompts from the text, and the loop; read `train` first.
+"""What `dpo`, `grpo` and `reward-model` share: the policy and its reference, prompts from the text, and the loop; read `train` first.
 
 The policy begins as a model that another trainer saved, and the reference is that model, frozen. A method says what
 to train on and what the loss is; the loop makes updates of it, evaluates, saves and logs, whatever the method.
@@ -94,7 +94,7 @@ class Bench:
 
 
 class Method(Protocol):
-    """A way to post-train: `dpo.Preferences`, `grpo.Groups`."""
+    """A way to post-train: `dpo.Preferences`, `grpo.Groups`, `reward_model.Ranking`."""
 
     def loss(self, step: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]: ...
 
@@ -188,7 +188,7 @@ def train(name: str, task: str, method: Callable[[Bench], Method], settings: Any
             if step % settings.eval_every == 0 or step == settings.steps:
                 found = numbers(work.evaluate())
                 log.eval(step, **found)
-                shown = "reward" if "reward" in found else "rewards/accuracies"
+                shown = next(name for name in ("reward", "rewards/accuracies", "accuracy") if name in found)
                 progress.evaluation(step, found[shown], f"validation {shown}")
             if settings.checkpoint_every and step % settings.checkpoint_every == 0:
                 state: dict[str, Any] = {"model": bench.policy.state_dict(), "optimizer": optimizer.state_dict()}

@@ -21,6 +21,7 @@ SMALL = {
     "steps": 10,
 }
 OWN = {"dpo": {"pairs": 64, "batch-size": 8}, "grpo": {"prompts": 4, "group-size": 4}}
+OWN["reward-model"] = OWN["dpo"]
 
 
 LEARNS = {"steps": 40, "lr": 0.003, "pairs": 1000, "batch_size": 32, "eval_prompts": 200}
@@ -82,6 +83,18 @@ def test_rewards_are_earned_and_logged_under_the_usual_names(post_train):
     assert expected <= set(steps[0])
 
 
+def test_a_reward_model_ranks_pairs_it_has_not_seen(post_train):
+    records = post_train("reward-model", **LEARNS)
+    header, steps = records[0], [r for r in records if r["type"] == "step"]
+    assert (header["method"], header["task"]) == ("reward-model", "preference")
+    for step in steps:
+        assert step["min_reward"] <= step["mean_reward"] <= step["max_reward"]
+    margins, accuracies = (values(records, name, "eval") for name in ("margin", "accuracy"))
+    assert margins[-1] > margins[0] + 0.3
+    assert accuracies[-1] > 0.65
+    assert values(records, "loss", "eval")[-1] < math.log(2) - 0.05
+
+
 def test_preferences_end_at_the_known_optimum(post_train, start, tmp_path):
     """With answers of one token the best policy can be written down: ref(y) exp(r(y) / (noise beta)), normalised."""
     arguments = {"completion_tokens": 1, "beta": 1.0, "noise": 1.0, "pairs": 4000, "batch_size": 64}
@@ -99,7 +112,9 @@ def test_preferences_end_at_the_known_optimum(post_train, start, tmp_path):
     assert shares[1] == pytest.approx(shares[2], abs=0.04)
 
 
-@pytest.mark.parametrize(("name", "more"), [("dpo", {}), ("grpo", {}), ("grpo", {"iterations": 5})])
+@pytest.mark.parametrize(
+    ("name", "more"), [("dpo", {}), ("grpo", {}), ("grpo", {"iterations": 5}), ("reward-model", {})]
+)
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(post_train, name, more):
     common = {"steps": 20, "eval_every": 5, "layers_every": 4, **more}
     whole = post_train(name, "--no-clocks", log="whole.jsonl", **common)

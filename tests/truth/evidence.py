@@ -32,8 +32,9 @@ def median_of(part: Callable[[Case], np.ndarray]) -> Meaning:
 
 
 def is_a_level(case: Case, value: float) -> bool:
-    """A level is the median of some stretch of records, or one of them: it lies within what they reach."""
-    return bool(case.values.min() <= value <= case.values.max())
+    """A level is the median or mean of some stretch of records, or one of them: it lies within what they reach, but for rounding."""
+    ends = case.values.min(), case.values.max()
+    return bool(ends[0] <= value <= ends[1]) or any(same(value, float(end)) for end in ends)
 
 
 def first_records(case: Case, value: float) -> bool:

@@ -48,7 +48,7 @@ class SwappedPairs(Fault):
     """In the pairs that are trained on, the preferred answer stands in the column of the rejected one."""
 
     rules = ("swapped-pairs", "overfitting")
-    models = ("dpo",)
+    models = ("dpo", "reward-model")
     remedy = "swap the columns"
     advised = "[Ss]wap"
 
@@ -60,7 +60,7 @@ class EqualPairs(Fault):
     """Both columns of the pairs hold the same answers: there is nothing to prefer."""
 
     rules = ("flat-margin",)
-    models = ("dpo",)
+    models = ("dpo", "reward-model")
     remedy = "read the other column"
     advised = "same text"
 
@@ -107,7 +107,7 @@ class MaskedCompletions(Fault):
     """The mask that should leave the prompt out leaves the answer out as well: no token is trained on."""
 
     rules = ("frozen-policy", "flat-margin")
-    models = ("dpo", "grpo")
+    models = ("dpo", "grpo", "reward-model")
     remedy = "decode what the mask leaves of one answer"
     advised = "truncation|requires_grad"
 

@@ -211,7 +211,7 @@ def measures(case: Case, at_there: int, at_loss: int) -> bool:
 @states(r"has risen since, from a level of <low> to <high>: by <more%>")
 def risen(case: Case, low: str, high: str, more: str) -> bool:
     seen = case.finding.evidence
-    near = case.values.min() <= seen["level_before"] <= case.values[0] * (1 + 1e-9)
+    near = case.values.min() * (1 - 1e-9) <= seen["level_before"] <= case.values[0] * (1 + 1e-9)
     share = seen["rise"] / seen["level_before"]
     return near and spells(low, seen["level_before"]) and spells(high, seen["end"]) and spells(more, share)
 
