@@ -240,6 +240,8 @@ class Rule:
             run.kind == "reinforcement" and self.name in OF_POLICIES
         )
         if self.family in LOSS_SHAPE_FAMILIES and run.objective in SHAPELESS and not of_pairs:
+            if run.kind == "preference":
+                return "training on preferences is judged by margins and accuracies, and by few shapes of its loss"
             return f"a loss {SHAPELESS[run.objective]} need not fall, so its shape is not judged"
         points, fewest = min(((_points(run, need), need) for need in self.needs), default=(0, ""))
         if points < self.min_points:

@@ -33,6 +33,7 @@ _EMBEDDINGS = re.compile(
     r"(^|[/_])(embedding_loss$|(spearman|pearson)_(cosine|euclidean|manhattan|dot)$|cosine_(accuracy|ndcg|mrr|map)(@\d+)?$)"
 )
 ADVERSARIES = re.compile(r"(^|[/_ ])(d|g|disc|discriminator|gen|generator)_?loss$", re.IGNORECASE)
+OF_RLOO = "normalize_advantages"  # a setting that TRL's RLOO has, and its GRPO has not
 _OF_SFT = frozenset({"mean_token_accuracy", "eval_mean_token_accuracy", "token_acc", "eval_token_acc"})
 
 
@@ -85,7 +86,7 @@ def _method(names: Collection[str], metrics: Collection[str], settings: Mapping[
     if "reward_margin" in metrics and {"reward_min", "reward_accuracy", "accuracy"} & set(metrics):
         return "reward-model"
     if any(REWARDS.search(name) for name in names) or not _OF_POLICIES.isdisjoint(metrics):
-        return said_in(settings, REINFORCEMENT) or _reinforcement(metrics)
+        return said_in(settings, REINFORCEMENT) or ("rloo" if OF_RLOO in settings else _reinforcement(metrics))
     losses = any(name.rpartition("/")[2] == "loss" for name in metrics)
     if not losses and any(name.endswith("/reward") and evaluation_set(name) for name in metrics):
         return said_in(settings, REINFORCEMENT) or _reinforcement(metrics)

@@ -252,6 +252,7 @@ class TestObjective:
             ({"loss": 0.0, "reward": 1.0, "reward_std": 0.1}, {}, "grpo"),
             ({"reward": 1.0, "value_loss": 0.1}, {}, "ppo"),
             ({"reward": 1.0, "critic/score/mean": 0.1}, {"algorithm": {"adv_estimator": "rloo"}}, "rloo"),
+            ({"loss": 0.0, "reward": 1.0, "reward_std": 0.1}, {"normalize_advantages": False}, "rloo"),
             ({"reward": 1.0}, {}, "reinforcement"),
             ({"loss": 0.2, "completions/mean_length": 12.0}, {}, "distillation"),
             ({"loss": 0.2, "embedding_loss": 0.2}, {}, "embedding"),
