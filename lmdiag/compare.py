@@ -28,6 +28,7 @@ LEVEL = 0.05  # one-sided; once for the tail, which decides, and once for all ot
 DRAWS = 400
 REWARDS = ("reward", "reward_margin", "reward_accuracy", "accuracy", "f1", "auc", "chosen_reward")  # higher is better
 NOT_OF_TOKENS = ("preference", "reinforcement", "classification")  # kinds of runs whose loss is not that of a token
+NARROW = 2.0  # times the tolerance: an interval that is not wider lets tell
 LARGEST = 20.0  # natural logarithm of a ratio, beyond which no digit of it says anything
 RANGE = "range of the baselines, + is worse"
 
@@ -267,8 +268,10 @@ def _judged(comparison: Comparison, tolerance: float) -> Comparison:
         why = f"worse by more than {tolerance:.2%} beyond chance: {most.told} {where}"
         return replace(comparison, verdict="regression", why=why)
     surely_not_worse = tail.middle + tail.margin < math.log1p(tolerance)
-    if tail.margin > max(2 * tolerance, 0.02) and not surely_not_worse:
-        return replace(comparison, why=f"too noisy to tell: {tail.told} at the end")
+    if tail.margin > max(NARROW * tolerance, 0.02) and not surely_not_worse:
+        enough = math.ceil(100 * min(math.expm1(tail.interval[1]), tail.margin / NARROW))
+        hint = f"; seeds of one policy differ as much, and a tolerance of {enough}% would pass" if tail.of_range else ""
+        return replace(comparison, why=f"too noisy to tell: {tail.told} at the end{hint}")
     how = "better beyond chance" if tail.better else f"not worse by more than {tolerance:.2%} beyond chance"
     return replace(comparison, verdict="no-regression", why=f"{how}: {tail.told} at the end")
 

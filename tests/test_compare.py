@@ -1,5 +1,7 @@
 """A worse run is caught, another seed is not, and what cannot be compared is refused."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -190,6 +192,14 @@ class TestRewards:
         (found,) = self.compared(same, loss=np.linspace(0, 9, 200))
         assert (found.metric, found.unit) == ("reward", "range of the baselines, + is worse")
         assert found.verdict != "regression"
+
+    def test_a_tolerance_that_is_said_to_pass_does(self):
+        baselines = [policy(200, seed) for seed in range(3)]
+        (found,) = compare(baselines, policy(200, 9))
+        assert found.verdict == "cannot-tell"
+        share = int(re.search(r"a tolerance of (\d+)% would pass", found.why)[1]) / 100
+        assert compare(baselines, policy(200, 9), tolerance=share)[0].verdict == "no-regression"
+        assert compare(baselines, policy(200, 9), tolerance=share - 0.01)[0].verdict == "cannot-tell"
 
     @pytest.mark.parametrize("shift", [0.0, -3.0])
     def test_a_lower_reward_is_a_regression_whatever_its_sign(self, shift):

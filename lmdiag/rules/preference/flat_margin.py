@@ -27,6 +27,9 @@ def check(run: Run, curve: Curve, *, near: float = NEAR_LN2) -> Findings:
     z below 1; above it the rule says that the log is too noisy). Or the loss of DPO ends within `near` of ln 2 = 0.693, its value before the first update. Margins of
     exactly 0 in every record are an error: the two answers of each pair are the same text. Without margins the loss alone is judged so.
 
+    Whether a margin grows by the length of the answers alone is not judged: no trainer logs the lengths of preferred and rejected answers apart, so that nothing
+    can be said of what chance does to them.
+
     ## Why it matters
     The run leaves the model as it was.
 
