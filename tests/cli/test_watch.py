@@ -554,3 +554,32 @@ def test_a_policy_is_watched_by_its_reward(growing, told, with_loss):
     growing.write(END % "completed")
     growing.later()
     assert growing.later() == 1
+
+
+@pytest.mark.parametrize("learns", [True, False])
+def test_preferences_are_watched_by_their_margin(growing, told, learns):
+    """A margin that grows within its noise is no news, and a likelihood that is lost is told."""
+    growing.write(HEADER.replace("}", ',"method":"dpo","task":"preference"}'))
+    growing.watch()
+    rng = np.random.default_rng(0)
+    margins = np.linspace(0, 1.5, 160) + rng.normal(0, 0.2, 160)
+    chosen = -100 + rng.normal(0, 4, 160) - (0 if learns else np.maximum(np.arange(160) - 60, 0) * 3.0)
+    said = []
+    for first in range(0, 160, 20):
+        records = [
+            {
+                "type": "step",
+                "step": step + 1,
+                "loss": float(np.log1p(np.exp(-margins[step]))),
+                "rewards/margins": margins[step],
+                "rewards/accuracies": 0.5 + 0.4 * step / 160,
+                "logps/chosen": chosen[step],
+            }
+            for step in range(first, first + 20)
+        ]
+        growing.write("".join(json.dumps(record) + "\n" for record in records))
+        growing.later()
+        said += told()
+    assert said[0]["message"].endswith("20 values of reward_margin")
+    news = {record["rule"] for record in said if record["type"] == "new"}
+    assert news == (set() if learns else {"falling-likelihood"})
