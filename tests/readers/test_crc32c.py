@@ -35,3 +35,9 @@ def test_a_record_longer_than_a_block():
 
 def test_no_records():
     assert crc(b"x", [], []) == []
+
+
+def test_records_longer_than_what_is_worked_on_at_once(monkeypatch):
+    monkeypatch.setattr(module, "_BYTES_AT_ONCE", 256)
+    data = bytes(range(256)) * 8
+    assert crc(data, [0, 7], [2000, 1500]) == [definition(data[:2000]), definition(data[7:1507])]

@@ -30,7 +30,8 @@ def crc32c(data: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndar
     widths = _widths(lengths)
     for width in np.unique(widths).tolist():
         chosen = np.flatnonzero(widths == width)
-        for part in np.array_split(chosen, -(-len(chosen) * width // _BYTES_AT_ONCE)):
+        parts = min(len(chosen), -(-len(chosen) * width // _BYTES_AT_ONCE))  # a record may be longer than a part
+        for part in np.array_split(chosen, parts):
             remainders[part] = _remainders(_right_aligned(data, starts[part], lengths[part], width))
     return remainders ^ _after_ones(lengths) ^ np.uint32(_ONES)
 
