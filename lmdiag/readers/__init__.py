@@ -114,8 +114,9 @@ def read_source(source: Source, options: ReadOptions | None = None) -> list[RawL
             with as_unreadable(source.name, chosen):
                 found = _read_with(chosen, source)
         except UnreadableLog as error:
-            told = options.reader or chosen != FALLBACK or isinstance(error, NoValues)
-            raise error if told else _unknown(source) from error
+            if options.reader or chosen != FALLBACK or isinstance(error, NoValues):
+                raise
+            raise _unknown(source) from error
     damage = source.reading.damage
     found = [raw if not damage else _damaged(raw, damage) for raw in found]
     encoding, word = source.guessed_encoding

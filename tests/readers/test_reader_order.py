@@ -2,7 +2,9 @@
 
 import pytest
 
-from lmdiag.readers import reader_for
+from lmdiag.errors import UnreadableLog
+from lmdiag.readers import read_source, reader_for
+from lmdiag.readers.options import ReadOptions
 from lmdiag.sources.source import Source
 
 TABLE = "step\ttype\ttrain_loss\tval_bpb\tstep_ms\tgravity\n" + "".join(
@@ -24,3 +26,9 @@ PRINTED = "".join(f"Epoch {i}, train loss {3 / i:.3f}, val loss {3.2 / i:.3f}\n"
 )
 def test_reader_for(name, content, reader):
     assert reader_for(Source(name, content=content.encode())) == reader
+
+
+def test_an_error_is_not_its_own_cause():
+    with pytest.raises(UnreadableLog, match="no rows") as raised:
+        read_source(Source("a.csv", content=b"step,loss\n"), ReadOptions(reader="csv-table"))
+    assert raised.value.__cause__ is not raised.value
