@@ -38,3 +38,20 @@ def test_silent_with_few_spikes_or_short_epochs():
 def test_silent_on_healthy_epochs():
     for n in (40, 800, 4000):
         assert fires(check, epochs(n=n, per_epoch=n // 5)) == []
+
+
+def counted(*at: int, n: int = 800, per_epoch: int = 100):
+    loss = falling(n, noise=0.02)
+    loss[list(at)] *= 1.6
+    return run(loss=loss, epoch=1 + np.arange(n) // per_epoch)
+
+
+def test_a_counter_of_whole_epochs_tells_where_they_end():
+    assert fires(check, counted(130, 233, 341, 455, 570, 668)) == []
+    (found,) = fires(check, counted(199, 299, 399, 499, 599))
+    assert found.steps == (200, 300, 400, 500, 600)
+    assert found.evidence["epochs"] == 7.99
+
+
+def test_the_last_epoch_of_a_counter_is_as_long_as_the_others():
+    assert fires(check, counted(*range(720, 760, 8), n=770)) == []
