@@ -14,6 +14,7 @@ EARLY = 0.10  # of the run
 SHORT_WARMUP = 0.01  # of the steps
 LEAST_SPIKES = 2
 ALARM_SPIKES, ALARM_EXCESS = 3, 0.30
+ALARM_SHARE = 0.015  # of the early records, as in `loss-spike`
 MORE_OFTEN = 3.0  # spikes a record, over those of the rest: heavy-tailed losses have them all through the run
 ABOVE_NOISE = 4.0  # standard deviations of a record: the first one may be low by chance
 HIGHEST = 0.67  # of a standard deviation: the scatter of medians of three, whose highest of n is high by luck
@@ -29,7 +30,7 @@ def check(run: Run, curve: Curve, rates: Series, *, smallest: float = 0.15, devi
 
     ## How it decides
     Spikes as in `loss-spike`, but 15% high and at eight standard deviations, because the start of a run is rough; and three times as frequent as in the rest. The log must hold the start. From
-    three spikes and 30% on it is a warning, and so is a rise by 30% and four standard deviations, and the luck of the highest of n, above the first loss that three records in a row confirm: an untrained model can only get
+    three spikes, one in 67 records and 30% on it is a warning, and so is a rise by 30% and four standard deviations, and the luck of the highest of n, above the first loss that three records in a row confirm: an untrained model can only get
     better by small steps.
 
     ## Why it matters
@@ -85,7 +86,9 @@ def check(run: Run, curve: Curve, rates: Series, *, smallest: float = 0.15, devi
     steps = tuple(int(losses.steps[s.peak]) for s in spikes)
     message = f"The loss has {len(spikes)} spikes of up to {largest:,.0%} in the first {EARLY:.0%} of the run"
     evidence = {"spikes": len(spikes), "largest_excess": largest}
-    severity = Severity.WARNING if len(spikes) >= ALARM_SPIKES and largest >= ALARM_EXCESS else Severity.INFO
+    severity = Severity.INFO
+    if len(spikes) >= max(ALARM_SPIKES, ALARM_SHARE * len(early)) and largest >= ALARM_EXCESS:
+        severity = Severity.WARNING
     yield _finding(run, metric, schedule, steps, message, evidence, severity)
 
 

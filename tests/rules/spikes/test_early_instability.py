@@ -78,3 +78,10 @@ def test_a_first_record_low_by_chance_is_no_start():
     lr = np.linspace(2e-4, 1e-5, 200)
     noisy = [1.5 * np.exp(np.random.default_rng(seed).normal(0, 0.3, 200)) for seed in range(30)]
     assert sum(len(fires(check, run(loss=loss, lr=lr))) for loss in noisy) <= 1
+
+
+def test_three_spikes_among_a_thousand_early_records_are_information():
+    loss = falling(10_000, noise=0.02)
+    loss[[300, 550, 800]] *= 2.0
+    (found,) = fires(check, run(loss=loss, lr=np.full(10_000, 1e-3)))
+    assert found.severity is Severity.INFO
