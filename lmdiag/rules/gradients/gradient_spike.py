@@ -12,7 +12,7 @@ from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import median, medians_beside, quantile
 
 CERTAIN = 30.0  # ratio that needs no comparison with the scatter
-ISOLATED = 0.01  # share of the records
+FEW_JUMPS, ISOLATED = 2, 0.01  # jumps; share of the records
 TAIL, ABOVE_TAIL = 0.9, 3.0  # but with the largest before it: the norms of a converging classifier have a long tail
 ABOVE_LARGEST, RECENT = 2.0, 25  # ratio to the largest ordinary norm of so many before: such a tail was seen already
 LEAST_FOR_TAIL, MOST_FOR_TAIL = 40, 5000  # records that show the tail of the norms, and of which no more are asked
@@ -31,7 +31,7 @@ def check(run: Run, norms: Series, *, ratio: float = 10.0, deviations: float = 4
     The ratio to the median of the previous 50 records, from the third record (or 5% of the run) on, is at least `ratio` and the log ratio at least
     `deviations` robust standard deviations, and it is twice the largest of the last 25 that was no such jump itself; or the ratio is at least 30, and 3 to the 90th percentile of those records. From 40 records on it must also be twice the
     largest that so many norms with such a tail show by chance: the tail, before it, beyond the 90th percentile, extended as an exponential. If there is no such record: the last tenth is `ratio` times the
-    stretch from 10% to 30% of the run, with a rank trend. A single jump below 30 times that clipping absorbed is information, and so are jumps in
+    stretch from 10% to 30% of the run, with a rank trend. A single jump below 30 times that clipping absorbed is information, and so are two jumps, or jumps in
     up to 1% of the records, none among the last five, behind each of which the loss is finite and stands where it stood before (medians of five records,
     four standard errors): they harmed nothing.
 
@@ -136,7 +136,7 @@ def _jump(run: Run, norms: Series, hits: np.ndarray, ratios: np.ndarray) -> Find
 
 def _left_no_trace(run: Run, norms: Series, hits: np.ndarray) -> bool:
     """Tell whether the jumps are few, over before the end, and the loss stands behind each of them where it stood before."""
-    if len(hits) > max(1, ISOLATED * len(norms)) or hits[-1] >= len(norms) - BESIDE or "loss" not in run:
+    if len(hits) > max(FEW_JUMPS, ISOLATED * len(norms)) or hits[-1] >= len(norms) - BESIDE or "loss" not in run:
         return False
     losses = run["loss"]
     return stands(losses.values, np.searchsorted(losses.steps, norms.steps[hits]))

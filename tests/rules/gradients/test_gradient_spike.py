@@ -87,3 +87,11 @@ def test_jumps_that_follow_each_other_are_all_counted():
     values[[200, 210, 220]] *= 25
     (found,) = fires(check, run(loss=falling(300), grad_norm=values))
     assert found.evidence["records"] == 3
+
+
+def test_two_jumps_without_a_trace_are_no_alarm_in_a_short_log():
+    values, loss = norms(120), falling(120)
+    values[[40, 80]] = 60
+    assert not fires(check, run(loss=loss, grad_norm=values))[0].alarms
+    values[60] = 60
+    assert fires(check, run(loss=loss, grad_norm=values))[0].alarms
