@@ -10,7 +10,9 @@ from lmdiag.stats.windows import median
 FEWEST = 3  # finite losses: a record, and one on each side
 FAST_RECORDS, FAST_SHARE = 50, 0.02
 FREQUENT_GROUPS, FREQUENT_SHARE, FREQUENT_EXCESS = 6, 0.015, 0.15
-LEAST_NATS = 0.02  # of a loss memorised down to 0.001 any wobble is a large share
+LEAST_NATS = (
+    0.02  # of a loss memorised down to 0.001 any wobble is a large share, and one example that is not memorised a spike
+)
 JUST_BEFORE = 4  # records: the level that the loss jumped from
 CO_SPIKE = 3.0  # a gradient norm this many times its usual value belongs to the spike
 
@@ -30,7 +32,8 @@ def check(run: Run, curve: Curve, *, smallest: float = SMALLEST, deviations: flo
 
     ## Why it matters
     A single spike costs little. Many are how an unstable run announces itself: from six spikes, one in 67 records and
-    15% median excess on, this is a warning.
+    15% median excess on, this is a warning, of those that stand on a level of 0.02 or more: of a training set learned by heart, every example that is
+    not makes a spike.
 
     ## False alarms it avoids
     Descents, warm-up, level shifts, heavy-tailed loss of single batches (which is why the excess has a floor), the first and last record.
@@ -48,13 +51,13 @@ def check(run: Run, curve: Curve, *, smallest: float = SMALLEST, deviations: flo
         yield too_few(len(losses), "finite values of the loss", FEWEST)
         return
     spikes = find_spikes(losses.values, smallest=smallest, deviations=deviations)
-    spikes = [s for s in spikes if losses.values[s.peak] * -np.expm1(-s.excess) >= LEAST_NATS]
+    spikes = [s for s in spikes if losses.values[s.peak] - _level(losses.values, s) >= LEAST_NATS]
     if not spikes:
         return
     chosen = _to_report(spikes)
     slow = _recovery_records(losses.values, chosen) > max(FAST_RECORDS, FAST_SHARE * len(losses))
     gradient = _gradient_ratio(run, int(losses.steps[chosen.peak]))
-    frequent = _frequent(spikes, len(losses))
+    frequent = _frequent([s for s in spikes if _level(losses.values, s) >= LEAST_NATS], len(losses))
     step = int(losses.steps[chosen.first])
     yield Finding(
         _message(run, losses, spikes, chosen, slow, gradient),
@@ -74,7 +77,14 @@ def _to_report(spikes: list[Spike]) -> Spike:
     return spikes[0] if spikes[0].excess >= largest.excess / 2 else largest
 
 
+def _level(values: np.ndarray, spike: Spike) -> float:
+    """Return the level that a spike stands on."""
+    return float(values[spike.peak] * np.exp(-spike.excess))
+
+
 def _frequent(spikes: list[Spike], records: int) -> bool:
+    if not spikes:
+        return False
     typical = float(np.expm1(median([s.excess for s in spikes])))
     return len(spikes) >= max(FREQUENT_GROUPS, FREQUENT_SHARE * records) and typical >= FREQUENT_EXCESS
 

@@ -46,3 +46,17 @@ def test_the_gradient_norm_tells_the_cause(norm, words):
 def test_silent_on_healthy_runs():
     for n in (8, 30, 200, 2000):
         assert fires(check, healthy(max(n, 20))) == []
+
+
+def by_heart(level: float):
+    """A loss that has fallen to a level, of which one record in twelve holds an example that is not learned."""
+    loss = np.maximum(0.7 * np.exp(-np.arange(240) / 4), level) * np.exp(np.random.default_rng(0).normal(0, 0.02, 240))
+    loss[40::12] += 0.15
+    return run(loss=loss)
+
+
+def test_examples_not_learned_by_heart_are_information():
+    (learned,), (not_yet,) = fires(check, by_heart(0.0003)), fires(check, by_heart(0.3))
+    assert learned.severity is Severity.INFO
+    assert not_yet.severity is Severity.WARNING
+    assert learned.evidence["spikes"] >= 15
