@@ -28,7 +28,8 @@ def check(run: Run, _: Curve, *, deviations: float = 3.0) -> Findings:
 
     ## How it decides
     Where both segments logged the same steps, their losses are compared. The later ones are used. It is a warning where they are worse: in the mean by `deviations`
-    times the noise of the curve, and by 1% of its level. Later losses that are better by as much are said: other data or another rate, or data seen before.
+    times the noise of the curve, and by 1% of its level. Later losses that are better by as much are said: other data or another rate, or data seen before. Where the log goes back to its very beginning,
+    nothing was resumed, and nothing is compared.
 
     ## Why it matters
     A resume is normal. One that repeats its steps with other losses has lost the state of the sampler, the optimizer or the random
@@ -57,7 +58,10 @@ def check(run: Run, _: Curve, *, deviations: float = 3.0) -> Findings:
             f"The log goes back from {run.place(before.last_step)} to {run.place(after.first_step)}; "
             "the later values are used."
         )
-        differs = _difference(run, after.first_step, before.last_step)
+        anew = after.first_step <= run.segments[0].first_step
+        if anew:
+            message += " That is where the log begins: another training follows, and it was not resumed."
+        differs = None if anew else _difference(run, after.first_step, before.last_step)
         severity = Severity.INFO
         if differs is not None:
             evidence |= {"mean_difference_in_sigma": differs.errors, "share_of_the_level": differs.share}
@@ -75,7 +79,9 @@ def check(run: Run, _: Curve, *, deviations: float = 3.0) -> Findings:
             max(before.last_step, after.first_step),
             "loss",
             evidence,
-            ("Check that a resume restores optimizer, scheduler, sampler and random state.",),
+            ("Write every training into a file of its own.",)
+            if anew
+            else ("Check that a resume restores optimizer, scheduler, sampler and random state.",),
             severity,
         )
 

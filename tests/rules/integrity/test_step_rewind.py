@@ -43,3 +43,10 @@ def test_a_segment_that_continues_is_not_a_rewind():
     made = replace(healthy(100), segments=(Segment(1, 50, 0), Segment(51, 100, 50)))
     assert fires(check, made) == []
     assert fires(check, healthy(100)) == []
+
+
+def test_a_training_that_follows_another_was_not_resumed():
+    (found,) = fires(check, resumed(-0.3, back_to=1))
+    assert found.severity == Severity.INFO
+    assert "another training follows" in found.message
+    assert "repeated losses" not in found.message
