@@ -13,6 +13,7 @@ EXCURSION = 0.6  # of the level above the running minimum: noise of 15% reaches 
 # Swings are a warning from 10% of the level on, or where they are most of the scatter of the records: wander that lasts for a hundredth of
 # a run, as the order of the data can, reaches 0.65.
 WIDE, MOSTLY = 0.10, 0.7
+ALIKE = 2.0  # standard errors of the correlation of neighbouring records: independent ones, such as sums over sentences, do not swing
 FALLS = 5.0  # a fall from the first to the last third of so many times the swings: bumps on the way down
 
 
@@ -24,7 +25,8 @@ def check(run: Run, curve: Curve) -> Findings:
     A loss that neither falls nor stays away, but swings.
 
     ## How it decides
-    Only huge amplitudes: (a) from 24 records, the 10 to 90% range of the second half, less its best falling fit, is at least 1.5 nats and half of the level (more of few records); (b) with 10
+    Only huge amplitudes: (a) from 24 records, the 10 to 90% range of the second half, less its best falling fit, is at least 1.5 nats and half of the level (more of few records), and neighbouring records are
+    correlated, by two standard errors; (b) with 10
     to 39 records, a fifth of them stand 1 nat and 60% above the running minimum, in three separate excursions; (c) from 40 records, the medians
     of twenty blocks scatter by 0.08 nat and 4%, 2.5 times what white noise gives, with five changes of sign, and the loss falls by less than five times that from its first to its last third: a warning from 10% of the level on, or where the
     swings are 70% of the scatter of the single records.
@@ -74,9 +76,17 @@ def _wide_second_half(values: np.ndarray) -> float:
         return 0.0
     half = values[n // 2 :]
     flat = half - falling_fit(half)  # records that stand close at first and far apart later fall in any shape
-    spread = quantile(flat, 0.9) - quantile(flat, 0.1)
+    low, high = quantile(flat, 0.1), quantile(flat, 0.9)
     few = 1 + UNCERTAIN / n
-    return spread if spread >= few * max(1.5, 0.5 * abs(float(median(half)))) else 0.0
+    wide = high - low >= few * max(1.5, 0.5 * abs(float(median(half))))
+    return high - low if wide and _hang_together(np.clip(flat, low, high)) else 0.0
+
+
+def _hang_together(values: np.ndarray) -> bool:
+    """Tell whether neighbours are more alike, or more unlike, than independent values are."""
+    centred = values - values.mean()
+    correlation = float(np.sum(centred[1:] * centred[:-1])) / max(float(np.sum(centred**2)), 1e-300)
+    return abs(correlation) * np.sqrt(len(values)) >= ALIKE
 
 
 def _excursions(values: np.ndarray) -> float:

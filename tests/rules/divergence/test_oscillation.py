@@ -34,3 +34,13 @@ def test_silent_on_a_narrow_regular_band():
 def test_bumps_on_the_way_down_are_no_swings(end, found):
     bumps = sum(300 * np.exp(-(((np.arange(80) - at) / 2.5) ** 2)) for at in (10, 24, 38, 52, 66))
     assert len(fires(check, run(loss=np.linspace(2000, end, 80) + bumps))) == found
+
+
+@pytest.mark.parametrize("n", [60, 500])
+@pytest.mark.parametrize("width", [2.0, 4.0])
+def test_sums_over_sentences_of_any_length_do_not_swing(n, width):
+    rng = np.random.default_rng(n)
+    lengths = rng.gamma(width, 10 / width, n)
+    assert fires(check, run(loss=np.linspace(3, 1, n) * lengths)) == []
+    swings = 1 + 0.8 * np.sin(np.arange(n) / 3)
+    assert len(fires(check, run(loss=np.linspace(3, 1, n) * 10 * swings))) == 1
