@@ -119,6 +119,9 @@ _OF_VERL = re.compile(r"val-core/(?P<set>.+)/(?:reward|score|acc)/mean(?:@\d+)?|
 _PART_OF_REWARD = re.compile(  # one of several functions that reward: rewards/format/mean, eval_rewards/format
     r"(?:train/)?(?:(?P<split>[a-z]+)[_/])?rewards ?/ ?(?P<part>[^/]+?)(?: ?/ ?(?P<measure>mean|std))?"
 )
+_OF_A_WHOLE_TRAINING = re.compile(
+    r"train_train_(loss|runtime|samples|\w+_per_second)"
+)  # what the Trainer sums it up with
 _NO_PARTS = frozenset("chosen rejected margin margins accuracy avg std min max sum total".split())
 _ONLY_OF_EVALUATIONS = ("eval_time_s", "n_tokens")
 _NO_SET = frozenset("best min max avg ema running std last final smooth smoothed lowest highest prev target".split())
@@ -285,8 +288,7 @@ def spelling(source_name: str) -> Spelling:
         return Spelling("train/loss")
     if name.lower().endswith("loss/value"):  # of a critic; "loss value" is any loss
         return Spelling("value_loss")
-    # What the Trainer sums a whole training up with.
-    if joined.startswith("train_train_") or not _NOT_IN_A_NAME.isdisjoint(name):
+    if _OF_A_WHOLE_TRAINING.fullmatch(joined) or not _NOT_IN_A_NAME.isdisjoint(name):
         return Spelling(name, known=False)
     found = _of_training(words) or _of_evaluation(name, placed)
     return _known_or_not(found, name) if found else Spelling(name, known=False)

@@ -18,6 +18,7 @@ KNOWN = [
         |TrainIterStats/loss|train/CE loss|metrics.train.loss|loss/train_total"""),
     ("Lightning", "loss", 1, "train_loss_step|train_loss_epoch|train_loss_local"),
     ("fairseq, LLaMA-Adapter, Megatron's relatives", "loss", 1, "nll_loss|closs|trl|ntp_loss|learning/loss"),
+    ("Joey NMT", "loss", 1, "train/train_batch_loss"),
     ("MaxText, T5X", "loss", 1, "log_ppl|log perplexity"),
     ("Marian, ESPnet, Lightning, timm", "lr", 1, """L.r.|optim0_lr0|lr-AdamW|lr-AdamW/pg1|lr-SGD|lr-DecoupledAdamW/group0|lr|LR|lrs
         |learning rate|learning-rate|learningRate|Learning_Rate|learning_rate_0|base_lr|current_lr|lr_group_0|train/learning_rate
