@@ -25,6 +25,14 @@ def test_finds_a_step_down(seed):
     assert found.severity is Severity.INFO
 
 
+def test_a_loss_steps_down_by_less_than_its_level():
+    loss = np.concatenate([falling(500, start=8, noise=0.03), np.full(500, 0.02)])
+    loss[500:] *= np.exp(np.random.default_rng(0).normal(0, 0.05, 500))
+    (found,) = fires(check, run(loss=loss))
+    before = found.evidence["level_before"]
+    assert found.evidence["step_size"] == pytest.approx(0.02 - before, abs=0.01)
+
+
 def test_a_step_up_in_mid_descent_with_the_evaluation_is_a_warning():
     loss = 2 + 8 * (np.arange(1, 1001) / 20) ** -0.35 + np.random.default_rng(0).normal(0, 0.03, 1000)
     loss[300:] += 0.35
