@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 REAL_LOGS ?= ../shared/real_logs
 
-.PHONY: help demo test format lint check docs app sample-logs bench
+.PHONY: help demo test format lint check docs app sample-logs stores bench
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -48,6 +48,9 @@ app: .venv/demo  ## open the app in the browser
 
 sample-logs: .venv/dev  ## train everything behind sample_logs/ anew (some minutes)
 	$(BIN)/python -m trainers.sample_logs
+
+stores: .venv/dev  ## let each tracker write the store that its reader is tested on anew, or that of NAME=dvclive alone
+	$(BIN)/python -m tests.readers.stores.renew $(NAME)
 
 bench: .venv/dev  ## measure accuracy on labelled logs, where there are some
 	$(BIN)/python benchmarks/accuracy.py --corpus $(REAL_LOGS)/logs --labels $(REAL_LOGS)/labels.jsonl

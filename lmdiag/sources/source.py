@@ -18,7 +18,7 @@ from lmdiag.sources.lines import LONGEST_LINE, cut_at_lines, whole_lines, withou
 PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")  # gzip, zstandard
 HEAD_BYTES = 1 << 16
 BLOCK_BYTES = 1 << 24
-LISTED_FILES, LISTED_DEPTH = 1000, 3
+LISTED_FILES, LISTED_DEPTH = 1000, 4
 
 
 class Reading:

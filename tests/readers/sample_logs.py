@@ -112,6 +112,7 @@ PAGES = {
     "wandb": "wandb",
     "sqlite-log": "mlflow",
     "mlflow": "mlflow",
+    "dvclive": "dvclive",
     "parquet": "parquet",
     "wandb-export": "wandb",
     "lightning-csv": "lightning",
@@ -121,4 +122,4 @@ PAGES = {
     "csv-table": "csv",
     "generic-pairs": "key-value",
 }
-FOLDERS = {"mlflow"}  # read from a folder only; their own tests write one
+FOLDERS = {"mlflow", "dvclive"}  # read from a folder only; their own tests have one

@@ -31,8 +31,12 @@ def tracked_run(
     settings: Mapping[str, Any],
     status: Any,
     skipped: Sequence[Skipped] = (),
+    timed: bool = True,
 ) -> RawLog:
-    """Return the run with these {metric: [(time in ms, value, step)]}, in the order they were written."""
+    """Return the run with these {metric: [(time in ms, value, step)]}, in the order they were written.
+
+    Where it is not `timed`, the times only say the order.
+    """
     kept = {name: values for name, values in metrics.items() if values and not name.startswith(("system/", "system."))}
     points = [(i, *value) for i, values in enumerate(kept.values()) for value in values]
     ids, times, values, steps = (np.array(part) for part in zip(*points)) if points else (np.empty(0),) * 4
@@ -47,6 +51,8 @@ def tracked_run(
             np.zeros(1, np.int64),
         )
     )
+    if columns and not timed:
+        columns.popitem()  # the times
     notes = () if n_rows else ("The run has no metrics.",)
     if n_rows > 1 and len(np.unique(steps)) == 1:  # the default where `step` was not given
         columns.pop(next(iter(columns)))

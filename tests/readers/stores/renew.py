@@ -1,0 +1,70 @@
+"""Write the samples of stores anew, each with the real library in a small environment of its own: `make stores`.
+
+    python -m tests.readers.stores.renew [NAME ...]
+
+A folder of a store holds `requirements.txt`, `write.py`, what that wrote under `log/`, and `kept.py` where the library does
+not keep all that it is given. The environments stay in `.venv/stores` and are built again when the requirements change.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+STORES = Path(__file__).parent
+ROOT = STORES.parents[2]
+ENVIRONMENTS = ROOT / ".venv" / "stores"
+
+
+def renew(store: Path) -> None:
+    """Let a library write all cases of its store, and put them in the place of those that are there."""
+    with tempfile.TemporaryDirectory(prefix="store-") as folder:
+        home = Path(folder, "home")
+        home.mkdir()
+        surroundings = {"HOME": str(home), "USER": "user", "LOGNAME": "user", "PATH": os.environ["PATH"]}
+        command = [environment(store), "-m", f"tests.readers.stores.{store.name}.write", f"{folder}/log"]
+        subprocess.run(command, cwd=ROOT, env=surroundings, check=True)
+        for path in sorted(Path(folder, "log").rglob("*")):
+            if path.is_file():
+                without_traces(path, folder)
+        shutil.rmtree(store / "log", ignore_errors=True)
+        shutil.copytree(Path(folder, "log"), store / "log", symlinks=True)
+
+
+def environment(store: Path) -> Path:
+    """Return the Python of the environment that has what a store requires."""
+    folder, wanted = ENVIRONMENTS / store.name, (store / "requirements.txt").read_text()
+    built = folder / "requirements.txt"
+    python = folder / "bin" / "python"
+    if not built.exists() or built.read_text() != wanted:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", store / "requirements.txt"], check=True)
+        built.write_text(wanted)
+    return python
+
+
+def without_traces(path: Path, folder: str) -> None:
+    """Replace the names of this machine, its user and its folders in a file; stop where they cannot be replaced."""
+    content = path.read_bytes()
+    replaced = content
+    places = {str(ROOT): "/project", str(Path.home()): "/home/user", folder: "/run"}
+    for real, made in {**places, socket.gethostname(): "host"}.items():
+        replaced = replaced.replace(real.encode(), made.encode())
+    if replaced != content and b"\0" in content:
+        sys.exit(f"{path} is no text and tells of this machine: write.py must see to that")
+    path.write_bytes(replaced)
+
+
+def main() -> None:
+    """Renew the stores that are named, or all of them."""
+    names = sys.argv[1:] or sorted(path.parent.name for path in STORES.glob("*/write.py"))
+    for name in names:
+        print(name, flush=True)
+        renew(STORES / name)
+
+
+if __name__ == "__main__":
+    main()
