@@ -34,6 +34,7 @@ READERS = {
     "wandb": "lmdiag.readers.wandb.run_folder",
     "sqlite-log": "lmdiag.readers.trackers.sqlite_log",
     "mlflow": "lmdiag.readers.trackers.mlflow",
+    "swanlab": "lmdiag.readers.trackers.swanlab",
     "dvclive": "lmdiag.readers.trackers.dvclive",
     "parquet": "lmdiag.readers.frames.parquet",
     "wandb-export": "lmdiag.readers.wandb.export",

@@ -14,8 +14,8 @@ from lmdiag.naming import spelling
 from lmdiag.readers.csv import table as csv_table
 from lmdiag.readers.csv.header import header_names
 from lmdiag.readers.rawlog import Column, RawLog, Source
-from lmdiag.readers.trackers.flat_yaml import flat_yaml
 from lmdiag.readers.trackers.names import translations
+from lmdiag.readers.trackers.plain_yaml import plain_yaml
 from lmdiag.run import Skipped
 
 FORMAT = "lightning-csv"
@@ -87,4 +87,4 @@ def _hyperparameters(path: Path | None) -> dict[str, Any]:
     beside = path.parent / "hparams.yaml" if path is not None else None
     if beside is None or not beside.is_file():
         return {}
-    return flat_yaml(beside.read_text("utf-8", "replace"))
+    return plain_yaml(beside.read_text("utf-8", "replace"))

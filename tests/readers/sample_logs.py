@@ -4,6 +4,7 @@ import io
 import json
 import math
 import sqlite3
+import struct
 import tempfile
 from pathlib import Path
 
@@ -49,6 +50,18 @@ def database():
         return path.read_bytes()
 
 
+def swanlab():
+    time = b"\x08" + event_writer.varint(1_700_000_000)
+
+    def value(step, loss):
+        said = event_writer.nested(1, b"train/loss") + b"\x10" + event_writer.varint(step) + b"\x18\x01"
+        number = event_writer.nested(5, b"\x09" + struct.pack("<d", loss))
+        return b"\x08\x01" + event_writer.nested(2, time) + event_writer.nested(13, said + event_writer.nested(4, time) + number)  # fmt: skip
+
+    start = event_writer.nested(10, event_writer.nested(10, b"a"))
+    return wandb_writer.wandb_file(start, *(value(*row) for row in ROWS), header=struct.pack("<4sHB", b":SWL", 0xE1D6, 2))  # fmt: skip
+
+
 HEADER = {"type": "run", "schema": "lmdiag-log/1", "run_id": "a"}
 RECORDS = [{"step": s, "loss": v, "learning_rate": 0.1} for s, v in ROWS]
 
@@ -86,6 +99,7 @@ SAMPLES = {
         "run-a.wandb",
         wandb_writer.wandb_file(wandb_writer.run("a"), *(wandb_writer.history(s, loss=v) for s, v in ROWS)),
     ),
+    "swanlab": ("run-a.swanlab", swanlab()),
     "sqlite-log": ("p.db", database()),
     "parquet": ("a.parquet", parquet()),
     "wandb-export": ("a.csv", table("_step,_runtime,loss", [(s, s / 10, v) for s, v in ROWS])),
@@ -113,6 +127,7 @@ PAGES = {
     "sqlite-log": "mlflow",
     "mlflow": "mlflow",
     "dvclive": "dvclive",
+    "swanlab": "swanlab",
     "parquet": "parquet",
     "wandb-export": "wandb",
     "lightning-csv": "lightning",

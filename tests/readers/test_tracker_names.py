@@ -5,8 +5,8 @@ import pytest
 
 from lmdiag.naming import spelling
 from lmdiag.readers.rawlog import Column
-from lmdiag.readers.trackers.flat_yaml import flat_yaml
 from lmdiag.readers.trackers.names import reductions, step_column, translations
+from lmdiag.readers.trackers.plain_yaml import plain_yaml
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_the_loss_of_the_trainer_is_a_mean_unless_every_step_is_logged():
     assert reductions(columns, {"logging_steps": 1}) == reductions(["train/loss"], {}) == {}
 
 
-def test_yaml_below_the_outermost_level_is_left_out():
-    text = 'a: 1\nb:\n  c: 2\nd: [1, 2]\ne: null\nf: "x: y"\n- g: 3\nh: !!python/object {}\ni: nan\n'
-    found = flat_yaml(text)
+def test_yaml_of_plain_values_and_mappings():
+    text = 'a: 1\nb:\n  c: 2\n  k:\n  - l: 3\n    m: 4\n  n:\n    o: p\nd: [1, 2]\ne: null\nf: "x: y"\n- g: 3\nh: !!python/object {}\ni: nan\n'
+    found = plain_yaml(text)
     assert found.pop("i") != found.get("i")
-    assert found == {"a": 1, "e": None, "f": "x: y"}
+    assert found == {"a": 1, "b": {"c": 2, "n": {"o": "p"}}, "e": None, "f": "x: y"}

@@ -10,8 +10,8 @@ BLOCK = 32768
 HEADER = struct.pack("<4sHB", b":W&B", 0xBEE1, 0)
 
 
-def wandb_file(*records: bytes) -> bytes:
-    data = HEADER
+def wandb_file(*records: bytes, header: bytes = HEADER) -> bytes:
+    data = header
     for record in records:
         kinds, rest = (2, 3), record
         first = True

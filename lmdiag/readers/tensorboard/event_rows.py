@@ -6,7 +6,7 @@ tag whose own steps go back shows that the run was restarted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,23 @@ class Points:
     times: np.ndarray
     values: np.ndarray
     file_starts: np.ndarray
+
+    def without(self, names: Collection[str]) -> Points:
+        """Return the points of all but some columns, and no column that has none."""
+        counts = np.bincount(self.column_ids, minlength=len(self.names))
+        kept = np.array([count > 0 and name not in names for name, count in zip(self.names, counts)], bool)
+        if kept.all():
+            return self
+        there = kept[self.column_ids]
+        new_ids = np.cumsum(kept) - 1
+        return Points(
+            [name for name, keep in zip(self.names, kept) if keep],
+            new_ids[self.column_ids[there]],
+            self.steps[there],
+            self.times[there],
+            self.values[there],
+            np.searchsorted(np.flatnonzero(there), self.file_starts),
+        )
 
 
 def points(files: Sequence[tuple[EventFile, dict[str, str]]]) -> Points:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from lmdiag.readers.rawlog import RawLog, Source
-from lmdiag.readers.trackers.flat_yaml import flat_yaml
 from lmdiag.readers.trackers.metrics import tracked_run
+from lmdiag.readers.trackers.plain_yaml import plain_yaml
 from lmdiag.run import Skipped
 
 FORMAT = "dvclive"
@@ -28,7 +28,7 @@ def read(source: Source) -> list[RawLog]:
     files = {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.tsv"))}
     metrics = {name: _points(name, path, skipped) for name, path in files.items()}
     timed = all(time >= 0 for points in metrics.values() for time, _, _ in points)
-    settings = flat_yaml(Source(parameters.as_posix(), parameters).text) if parameters.is_file() else {}
+    settings = plain_yaml(Source(parameters.as_posix(), parameters).text) if parameters.is_file() else {}
     metrics = metrics if timed else _in_turn(metrics)
     return [tracked_run(FORMAT, source.name, source.name, metrics, settings, None, skipped, timed=timed)]
 

@@ -37,24 +37,37 @@ def tracked_run(
 
     Where it is not `timed`, the times only say the order.
     """
-    kept = {name: values for name, values in metrics.items() if values and not name.startswith(("system/", "system."))}
-    points = [(i, *value) for i, values in enumerate(kept.values()) for value in values]
+    points = [(i, *value) for i, values in enumerate(metrics.values()) for value in values]
     ids, times, values, steps = (np.array(part) for part in zip(*points)) if points else (np.empty(0),) * 4
     order = np.argsort(times, kind="stable")
-    columns, n_rows = rows_of(
-        Points(
-            list(kept),
-            ids[order].astype(np.int64),
-            steps[order].astype(np.int64),
-            times[order] / 1000,
-            values[order].astype(np.float64),
-            np.zeros(1, np.int64),
-        )
+    of_metrics = Points(
+        list(metrics),
+        ids[order].astype(np.int64),
+        steps[order].astype(np.int64),
+        times[order] / 1000,
+        values[order].astype(np.float64),
+        np.zeros(1, np.int64),
     )
+    return logged_run(format, name, source, of_metrics, settings, status, skipped, timed)
+
+
+def logged_run(
+    format: str,
+    name: str,
+    source: str,
+    points: Points,
+    settings: Mapping[str, Any],
+    status: Any,
+    skipped: Sequence[Skipped] = (),
+    timed: bool = True,
+) -> RawLog:
+    """Return the run with these values, in the order they were written."""
+    points = points.without({name for name in points.names if name.startswith(("system/", "system."))})
+    columns, n_rows = rows_of(points)
     if columns and not timed:
         columns.popitem()  # the times
     notes = () if n_rows else ("The run has no metrics.",)
-    if n_rows > 1 and len(np.unique(steps)) == 1:  # the default where `step` was not given
+    if n_rows > 1 and len(np.unique(points.steps)) == 1:  # the default where `step` was not given
         columns.pop(next(iter(columns)))
         notes = ("All values were logged without a step; they are counted instead.",)
     ended = _ENDS.get(str(status))

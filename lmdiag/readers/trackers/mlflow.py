@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from lmdiag.readers.rawlog import RawLog, Source
-from lmdiag.readers.trackers.flat_yaml import flat_yaml
 from lmdiag.readers.trackers.metrics import tracked_run
+from lmdiag.readers.trackers.plain_yaml import plain_yaml
 from lmdiag.run import Skipped
 
 FORMAT = "mlflow"
@@ -32,7 +32,7 @@ def read(source: Source) -> list[RawLog]:
 
 
 def _run(folder: Path, source: Source, count: int) -> RawLog:
-    meta = flat_yaml(_text(folder / "meta.yaml"))
+    meta = plain_yaml(_text(folder / "meta.yaml"))
     skipped: list[Skipped] = []
     metrics = {key: _points(text, key, skipped) for key, text in _texts(folder / "metrics").items()}
     name = str(meta.get("run_name") or folder.name)

@@ -24,7 +24,7 @@ def can_read(name: str, head: bytes) -> bool:
 def read(source: Source) -> list[RawLog]:
     """Read every run in the database; it is opened for reading only."""
     try:
-        with _opened(source) as database:
+        with opened(source) as database:
             if database.execute(VIEWS).fetchone():  # a view may be a query without end
                 raise UnreadableLog(
                     f"{source.name}: its tables are views, which no tracker writes", "copy them to tables"
@@ -56,7 +56,7 @@ def _without_journal(data: bytes) -> bytes:
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[sqlite3.Connection]:
+def opened(source: Source) -> Iterator[sqlite3.Connection]:
     """Open the file so that nothing is written beside it; an upload is opened in memory."""
     if source.path is None or source.packed:
         database = sqlite3.connect(":memory:")

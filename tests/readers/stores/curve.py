@@ -75,10 +75,13 @@ def expected(case: str) -> dict[str, dict[int, float]]:
     return found
 
 
-def run(write: Callable[[Path, Part], None], cases: str = " ".join(CASES)) -> None:
-    """Let `write` write each part of each case, in a process of its own that stands in the folder of the case."""
+def run(write: Callable[[Path, Part], None], kind: str = "", cases: str = " ".join(CASES)) -> None:
+    """Let `write` write each part of each case, in a process of its own that stands in the folder of the case.
+
+    Where a library writes several kinds of stores, their folders are called `CASE-KIND`.
+    """
     for case in cases.split():
-        folder = Path(sys.argv[1], case).absolute()
+        folder = Path(sys.argv[1], f"{case}-{kind}".rstrip("-")).absolute()
         folder.mkdir(parents=True)
         for part in CASES[case]:
             process = multiprocessing.get_context("spawn").Process(target=_write, args=(write, folder, part))

@@ -7,6 +7,7 @@ not keep all that it is given. The environments stay in `.venv/stores` and are b
 """
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 STORES = Path(__file__).parent
 ROOT = STORES.parents[2]
 ENVIRONMENTS = ROOT / ".venv" / "stores"
+OF_THE_MACHINE = {"requirements.txt", "swanlab-metadata.json"}  # what libraries note about it, and no reader needs
 
 
 def renew(store: Path) -> None:
@@ -28,8 +30,10 @@ def renew(store: Path) -> None:
         command = [environment(store), "-m", f"tests.readers.stores.{store.name}.write", f"{folder}/log"]
         subprocess.run(command, cwd=ROOT, env=surroundings, check=True)
         for path in sorted(Path(folder, "log").rglob("*")):
-            if path.is_file():
-                without_traces(path, folder)
+            if path.name in OF_THE_MACHINE:
+                path.unlink()
+            elif path.is_file():
+                without_traces(path)
         shutil.rmtree(store / "log", ignore_errors=True)
         shutil.copytree(Path(folder, "log"), store / "log", symlinks=True)
 
@@ -46,13 +50,11 @@ def environment(store: Path) -> Path:
     return python
 
 
-def without_traces(path: Path, folder: str) -> None:
-    """Replace the names of this machine, its user and its folders in a file; stop where they cannot be replaced."""
-    content = path.read_bytes()
-    replaced = content
-    places = {str(ROOT): "/project", str(Path.home()): "/home/user", folder: "/run"}
-    for real, made in {**places, socket.gethostname(): "host"}.items():
-        replaced = replaced.replace(real.encode(), made.encode())
+def without_traces(path: Path) -> None:
+    """Replace the names of this machine and of its lasting folders in a file; stop where they cannot be replaced."""
+    content = replaced = path.read_bytes()
+    for real, made in {str(ROOT): "/project", str(Path.home()): "/home/user", socket.gethostname(): "host"}.items():
+        replaced = re.sub(rb"\b" * real[0].isalnum() + re.escape(real.encode()) + rb"\b", made.encode(), replaced)
     if replaced != content and b"\0" in content:
         sys.exit(f"{path} is no text and tells of this machine: write.py must see to that")
     path.write_bytes(replaced)
