@@ -28,6 +28,8 @@ READERS = {
     "hf-trainer-state": "lmdiag.readers.huggingface_state",
     "jupyter": "lmdiag.readers.notebooks.jupyter",
     "keras-history": "lmdiag.readers.keras.history",
+    "comet": "lmdiag.readers.trackers.comet",
+    "clearml": "lmdiag.readers.trackers.clearml",
     "json-document": "lmdiag.readers.json.document",
     "jsonl": "lmdiag.readers.json.lines",
     "tensorboard": "lmdiag.readers.tensorboard.reader",
@@ -35,6 +37,7 @@ READERS = {
     "sqlite-log": "lmdiag.readers.trackers.sqlite_log",
     "mlflow": "lmdiag.readers.trackers.mlflow",
     "swanlab": "lmdiag.readers.trackers.swanlab",
+    "neptune": "lmdiag.readers.trackers.neptune",
     "dvclive": "lmdiag.readers.trackers.dvclive",
     "parquet": "lmdiag.readers.frames.parquet",
     "wandb-export": "lmdiag.readers.wandb.export",
@@ -67,6 +70,7 @@ PACKAGES = (  # what it is, where its mark stands, the mark
     ("packed with lz4", 0, b"\x04\x22\x4d\x18"),
 )
 FALLBACK = "generic-pairs"  # takes any text; whether there is a record in it shows when it is read
+OF_ARCHIVES = ("clearml", "comet")  # these read single members of a zip archive, by their names
 HOLD_LOGS = ("jupyter",)  # these are given the means to read what they hold
 OF_ANY_DATA = ("json-document", "jsonl", "sqlite-log", "parquet", "csv-table")  # other programs write such files, too
 MAY_HOLD_NONE = (FALLBACK, *HOLD_LOGS)
@@ -103,13 +107,15 @@ def reader_of(source: Source) -> ModuleType | None:
 def read_source(source: Source, options: ReadOptions | None = None) -> list[RawLog]:
     """Read a source with the reader that recognises it, or the one named; raise UnreadableLog with what was seen."""
     options = options or ReadOptions()
-    _refuse_packed(source)
     if options.pattern:
+        _refuse_packed(source)
         from lmdiag.readers.text.any_text import read_pattern
 
         found = read_pattern(source, options.pattern)
     else:
         chosen = options.reader or reader_for(source, options.mapping)
+        if chosen not in OF_ARCHIVES:
+            _refuse_packed(source)
         if not chosen:
             raise _unknown(source)
         try:

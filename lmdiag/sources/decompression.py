@@ -29,7 +29,7 @@ def unpacked(packed: IO[bytes], name: str, size: int, damaged: Callable[[str], N
     try:
         while block := read(PIECE_BYTES):
             total += len(block)
-            _refuse_bomb(name, total, size)
+            refuse_bomb(name, total, size)
             yield block
     except UnreadableLog:
         raise
@@ -39,7 +39,8 @@ def unpacked(packed: IO[bytes], name: str, size: int, damaged: Callable[[str], N
         damaged(f"the compressed file is damaged after {total:,} bytes of its content: {error}")
 
 
-def _refuse_bomb(name: str, total: int, size: int) -> None:
+def refuse_bomb(name: str, total: int, size: int) -> None:
+    """Raise UnreadableLog where so many bytes come of a file of this size that no log would be so."""
     suspicious = total > UNPACKED_BEFORE_SUSPICION and total > LARGEST_RATIO * max(size, 1)
     if suspicious or total > LARGEST_UNPACKED:
         raise UnreadableLog(

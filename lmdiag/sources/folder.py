@@ -14,9 +14,11 @@ from lmdiag.sources.log_names import NOT_LOGS, called_like_a_log
 from lmdiag.sources.source import Folder, Source
 
 SPLIT_FOLDERS = frozenset(("train", "val", "valid", "validation", "eval", "test"))
+OF_TRACKERS = frozenset((".aim", ".clearml", ".guild", ".neptune"))  # other folders with a dot are not looked into
 DEEPEST = 8
 MOST_UNNAMED = 200  # files to look into where none is called like a log
 WANDB_RUN = re.compile(r"(?:offline-)?run-\d{8}_\d{6}-(?P<id>.+)")
+COMET_PART = re.compile(r"(?P<id>[0-9a-f]{32})(?:-\w+)?\.zip")
 GLOBAL_STEP = re.compile(rb'"global_step":\s*(\d+)')
 
 Recognise = Callable[[Source], Any]
@@ -67,10 +69,12 @@ def _unnamed_logs(folder: Path, recognise: Recognise, is_log: IsLog) -> tuple[li
 
 
 def _with_resumes(sources: Iterable[Source]) -> Iterator[Source]:
-    """Join the folders of W&B in which one run was resumed: they stand side by side and end with its id."""
+    """Join the folders of W&B or SwanLab in which one run was resumed, and the archives of one experiment of Comet: they
+    stand side by side, and their names hold its id."""
     joined: dict[tuple[str, str], list[Source]] = {}
     for source in sources:
-        named = WANDB_RUN.fullmatch(source.path.name) if source.is_folder and source.path else None
+        pattern = WANDB_RUN if source.is_folder else COMET_PART
+        named = pattern.fullmatch(source.path.name) if source.path else None
         if named:
             joined.setdefault((str(source.path.parent), named["id"]), []).append(source)  # type: ignore[union-attr]
         else:
@@ -121,7 +125,8 @@ def _candidates(
         if likely and (path.is_file() or not path.exists()) and not _belongs(path, taken | claimed, recognise):
             yield Source(path.as_posix(), path)
     for path in entries:
-        if path.is_dir() and not path.is_symlink() and depth < DEEPEST and not path.name.startswith("."):
+        hidden = path.name.startswith(".") and path.name not in OF_TRACKERS
+        if path.is_dir() and not path.is_symlink() and depth < DEEPEST and not hidden:
             part = path.name.lower() in SPLIT_FOLDERS or (reader is not None and _is_part(reader, path))
             yield from _candidates(path, recognise, depth + 1, taken if part else frozenset(), named)
 

@@ -21,6 +21,7 @@ NOT_LOGS = frozenset(
 )
 
 WITHOUT_ENDING = ("log", "metrics")  # of Sockeye and Chainer
+OF_COMET = re.compile(r"[0-9a-f]{32}(?:-\w+)?\.zip")
 OF_A_PROCESS = re.compile(r"(?:worker)?log\.\d+")  # its rank stands where others have an ending
 
 
@@ -38,6 +39,7 @@ def called_like_a_log(name: str) -> bool:
         or "tfevents" in lowered
         or os.path.splitext(lowered)[1] in SUFFIXES
         or OF_A_PROCESS.fullmatch(lowered)
+        or OF_COMET.fullmatch(lowered)
     )
     return lowered not in NOT_LOGS and bool(named)
 

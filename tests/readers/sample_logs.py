@@ -6,6 +6,7 @@ import math
 import sqlite3
 import struct
 import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,14 @@ def swanlab():
     return wandb_writer.wandb_file(start, *(value(*row) for row in ROWS), header=struct.pack("<4sHB", b":SWL", 0xE1D6, 2))  # fmt: skip
 
 
+def zipped(experiment, messages):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("experiment.json", json.dumps(experiment))
+        archive.writestr("messages.json", lines(messages))
+    return buffer.getvalue()
+
+
 HEADER = {"type": "run", "schema": "lmdiag-log/1", "run_id": "a"}
 RECORDS = [{"step": s, "loss": v, "learning_rate": 0.1} for s, v in ROWS]
 
@@ -89,6 +98,38 @@ SAMPLES = {
         ).encode(),
     ),
     "keras-history": ("history.json", json.dumps({"loss": LOSSES, "val_loss": LOSSES}).encode()),
+    "clearml": (
+        "metrics.jsonl",
+        lines(
+            [
+                {
+                    "timestamp": 1000 * s,
+                    "type": "training_stats_scalar",
+                    "iter": s,
+                    "metric": "loss",
+                    "variant": "train",
+                }
+                | {"value": 0.0 if math.isnan(v) else v}
+            ]
+            for s, v in ROWS
+        ),
+    ),
+    "comet": (
+        f"{'a' * 32}.zip",
+        zipped(
+            experiment={"start_time": 1000},
+            messages=[
+                {
+                    "payload": {
+                        "local_timestamp": 1000 * s,
+                        "metric": {"metricName": "loss", "metricValue": v, "step": s},
+                    }
+                }
+                | {"type": "metric_msg"}
+                for s, v in ((s, "NaN" if math.isnan(v) else v) for s, v in ROWS)
+            ],
+        ),
+    ),
     "json-document": ("a.json", json.dumps({"config": {"x": 1}, "history": RECORDS}, indent=1).encode()),
     "jsonl": ("a.jsonl", lines(RECORDS)),
     "tensorboard": (
@@ -127,6 +168,9 @@ PAGES = {
     "sqlite-log": "mlflow",
     "mlflow": "mlflow",
     "dvclive": "dvclive",
+    "neptune": "neptune",
+    "comet": "comet",
+    "clearml": "clearml",
     "swanlab": "swanlab",
     "parquet": "parquet",
     "wandb-export": "wandb",
@@ -137,4 +181,4 @@ PAGES = {
     "csv-table": "csv",
     "generic-pairs": "key-value",
 }
-FOLDERS = {"mlflow", "dvclive"}  # read from a folder only; their own tests have one
+FOLDERS = {"mlflow", "dvclive", "neptune"}  # read from a folder only; their own tests have one
