@@ -19,6 +19,7 @@ DEEPEST = 8
 MOST_UNNAMED = 200  # files to look into where none is called like a log
 WANDB_RUN = re.compile(r"(?:offline-)?run-\d{8}_\d{6}-(?P<id>.+)")
 COMET_PART = re.compile(r"(?P<id>[0-9a-f]{32})(?:-\w+)?\.zip")
+NEPTUNE_DATABASE, NEPTUNE_RUN = "run_operations.sqlite3", re.compile(r"(?P<id>.+)_\d{19}")
 GLOBAL_STEP = re.compile(rb'"global_step":\s*(\d+)')
 
 Recognise = Callable[[Source], Any]
@@ -69,19 +70,23 @@ def _unnamed_logs(folder: Path, recognise: Recognise, is_log: IsLog) -> tuple[li
 
 
 def _with_resumes(sources: Iterable[Source]) -> Iterator[Source]:
-    """Join the folders of W&B or SwanLab in which one run was resumed, and the archives of one experiment of Comet: they
-    stand side by side, and their names hold its id."""
+    """Join what trackers wrote for one run in several processes: it lies side by side under names with the id of the run."""
     joined: dict[tuple[str, str], list[Source]] = {}
     for source in sources:
-        pattern = WANDB_RUN if source.is_folder else COMET_PART
-        named = pattern.fullmatch(source.path.name) if source.path else None
-        if named:
-            joined.setdefault((str(source.path.parent), named["id"]), []).append(source)  # type: ignore[union-attr]
-        else:
-            joined[source.name, ""] = [source]
+        joined.setdefault(_run_of(source) or (source.name, ""), []).append(source)
     for parts in joined.values():
-        first, *later = sorted(parts, key=lambda s: s.path.name.removeprefix("offline-") if s.path else "")
+        first, *later = sorted(parts, key=lambda s: s.path.as_posix().replace("/offline-", "/") if s.path else "")
         yield replace(first, later=tuple(s.path for s in later if s.path)) if later else first
+
+
+def _run_of(source: Source) -> tuple[str, str] | None:
+    """Return where a part of a run lies, and the id of the run; None for what is no part of one."""
+    if source.path is None:
+        return None
+    path = source.path.parent if source.path.name == NEPTUNE_DATABASE else source.path
+    pattern = WANDB_RUN if source.is_folder else COMET_PART if path is source.path else NEPTUNE_RUN
+    named = pattern.fullmatch(path.name)
+    return (str(path.parent), named["id"]) if named else None
 
 
 def _why_not(source: Source, is_log: IsLog) -> str:

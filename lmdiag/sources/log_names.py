@@ -7,7 +7,7 @@ import re
 
 SUFFIXES = frozenset(
     """
-    .jsonl .ndjson .json .ipynb .csv .tsv .log .logs .txt .out .parquet .wandb .db .sqlite .err
+    .jsonl .ndjson .json .ipynb .csv .tsv .log .logs .txt .out .parquet .wandb .db .sqlite .sqlite3 .err
     """.split()
 )
 PACKED = (".gz", ".zst")

@@ -150,7 +150,7 @@ def test_other_databases_are_refused(tmp_path, name):
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE things (a)")
     connection.close()
-    with pytest.raises(UnreadableLog, match="neither MLflow's nor trackio's") as error:
+    with pytest.raises(UnreadableLog, match="of no tracker that lmdiag reads") as error:
         runs_of(Source(str(path), path))
     assert ("Aim" in error.value.hint) == (".aim" in name)
 

@@ -1,4 +1,4 @@
-"""SQLite databases of trackers: MLflow's `mlflow.db` and trackio's `<project>.db`, told apart by their tables."""
+"""SQLite databases of trackers, told apart by their tables: MLflow's `mlflow.db`, trackio's `<project>.db`, Neptune Scale's."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from contextlib import contextmanager
 
 from lmdiag.errors import NoValues, UnreadableLog
 from lmdiag.readers.rawlog import RawLog, Source
-from lmdiag.readers.trackers import mlflow_database, trackio
+from lmdiag.readers.trackers import mlflow_database, neptune_scale, trackio
 
 MAGIC = b"SQLite format 3\0"
 VIEWS = (  # as SQLite compares names
-    "SELECT 1 FROM sqlite_master WHERE type = 'view' AND lower(name) IN ('metrics', 'runs', 'params', 'configs', 'alerts')"
+    "SELECT 1 FROM sqlite_master WHERE type = 'view' AND lower(name) IN"
+    " ('metrics', 'runs', 'params', 'configs', 'alerts', 'run_operations', 'metadata')"
 )
 
 
@@ -29,7 +30,9 @@ def read(source: Source) -> list[RawLog]:
                 raise UnreadableLog(
                     f"{source.name}: its tables are views, which no tracker writes", "copy them to tables"
                 )
-            columns = {row[1] for row in database.execute("PRAGMA table_info(metrics)")}
+            if _columns(database, "run_operations") >= neptune_scale.COLUMNS:
+                return [_operations(source)]
+            columns = _columns(database, "metrics")
             for reader in (mlflow_database, trackio):
                 if columns >= reader.COLUMNS:
                     return reader.runs(database, source.name)
@@ -38,7 +41,19 @@ def read(source: Source) -> list[RawLog]:
             f"{source.name}: the SQLite database cannot be read: {error}",
             "check that it was copied completely, with its -wal file if there is one",
         ) from error
-    raise NoValues(f"{source.name} is a SQLite database, but neither MLflow's nor trackio's", _hint(source.name))
+    raise NoValues(f"{source.name} is a SQLite database of no tracker that lmdiag reads", _hint(source.name))
+
+
+def _columns(database: sqlite3.Connection, table: str) -> set[str]:
+    return {row[1] for row in database.execute(f"PRAGMA table_info({table})")}
+
+
+def _operations(source: Source) -> RawLog:
+    operations = neptune_scale.Operations()
+    for part in (source, *(Source(path.as_posix(), path) for path in source.later)):
+        with opened(part) as database:
+            operations.take(database)
+    return operations.log(source.name)
 
 
 def _hint(name: str) -> str:
