@@ -38,6 +38,7 @@ READERS = {
     "mlflow": "lmdiag.readers.trackers.mlflow",
     "swanlab": "lmdiag.readers.trackers.swanlab",
     "neptune": "lmdiag.readers.trackers.neptune",
+    "aim": "lmdiag.readers.trackers.aim",
     "dvclive": "lmdiag.readers.trackers.dvclive",
     "parquet": "lmdiag.readers.frames.parquet",
     "wandb-export": "lmdiag.readers.wandb.export",

@@ -168,6 +168,7 @@ PAGES = {
     "sqlite-log": "mlflow",
     "mlflow": "mlflow",
     "dvclive": "dvclive",
+    "aim": "aim",
     "neptune": "neptune",
     "comet": "comet",
     "clearml": "clearml",
@@ -181,4 +182,4 @@ PAGES = {
     "csv-table": "csv",
     "generic-pairs": "key-value",
 }
-FOLDERS = {"mlflow", "dvclive", "neptune"}  # read from a folder only; their own tests have one
+FOLDERS = {"mlflow", "dvclive", "neptune", "aim"}  # read from a folder only; their own tests have one

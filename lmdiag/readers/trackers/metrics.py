@@ -27,7 +27,7 @@ def tracked_run(
     format: str,
     name: str,
     source: str,
-    metrics: Mapping[str, Sequence[tuple[int, float, int]]],
+    metrics: Mapping[str, Sequence[tuple[float, float, int]]],
     settings: Mapping[str, Any],
     status: Any,
     skipped: Sequence[Skipped] = (),

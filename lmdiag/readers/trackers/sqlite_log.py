@@ -58,7 +58,7 @@ def _operations(source: Source) -> RawLog:
 
 def _hint(name: str) -> str:
     if ".aim/" in name:
-        return "Aim keeps its values elsewhere: export them with `aim.Repo(path).query_metrics(…)` and `.dataframe()` to CSV"
+        return "Aim keeps its values beside it: name the folder .aim"
     return "export the metrics to CSV or JSON lines"
 
 

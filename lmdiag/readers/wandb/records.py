@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from lmdiag.readers.tensorboard.wire import BYTES, VARINT, BadWire, fields
@@ -18,48 +18,52 @@ from lmdiag.run import Skipped
 MAGIC = b":W&B"
 _FILE_HEADER, _CHUNK_HEADER, _BLOCK = 7, 7, 32768
 _WHOLE, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+_HEADER = struct.Struct("<IHB").unpack_from
 
 
-def records(data: bytes, skipped: list[Skipped]) -> Iterator[bytes]:
-    """Yield every sound record; add what is damaged to `skipped` and go on with the next block."""
+def records(
+    data: bytes, skipped: list[Skipped], begin: int = _FILE_HEADER, checksum: Callable[[bytes], int] = zlib.crc32
+) -> Iterator[bytes]:
+    """Yield every sound record from byte `begin` on; add what is damaged to `skipped` and go on with the next block."""
     parts: list[bytes] = []
-    at = _FILE_HEADER
-    while at < len(data):
+    at, size = begin, len(data)
+    while at < size:
         left = _BLOCK - at % _BLOCK
         if left < _CHUNK_HEADER:
             at += left
             continue
-        chunk, kind, end = _chunk(data, at, left)
-        if chunk is None:
-            cut = end > len(data) or len(data) - at < _CHUNK_HEADER
-            _skip(skipped, at, len(data) if cut else min(at + left, len(data)), "is cut off" if cut else "is damaged")
-            parts, at = [], len(data) if cut else at + left
+        end = size + 1
+        if size - at >= _CHUNK_HEADER:
+            crc, length, kind = _HEADER(data, at)
+            end = at + _CHUNK_HEADER + length
+        unsound = end > size or not _WHOLE <= kind <= _LAST or length + _CHUNK_HEADER > left
+        if unsound or checksum(data[at + 6 : end]) != crc:
+            cut = size - at < _CHUNK_HEADER or (
+                end > size and _WHOLE <= kind <= _LAST and length + _CHUNK_HEADER <= left
+            )
+            _skip(skipped, at, size if cut else min(at + left, size), "is cut off" if cut else "is damaged")
+            parts, at = [], size if cut else at + left
             continue
-        if kind in (_WHOLE, _FIRST) and parts:
-            _skip(skipped, at, at, "has no end")
-        if kind in (_MIDDLE, _LAST) and not parts:
+        chunk = data[at + _CHUNK_HEADER : end]
+        if kind == _WHOLE and not parts:  # nearly all
+            yield chunk
+        elif kind in (_WHOLE, _FIRST):
+            if parts:
+                _skip(skipped, at, at, "has no end")
+            parts = [chunk]
+            if kind == _WHOLE:
+                yield chunk
+                parts = []
+        elif parts:
+            parts.append(chunk)
             if kind == _LAST:
-                _skip(skipped, at, end, "has no beginning")
-        else:
-            parts = [chunk] if kind in (_WHOLE, _FIRST) else [*parts, chunk]
-            if kind in (_WHOLE, _LAST):
                 yield b"".join(parts)
                 parts = []
+        elif kind == _LAST:
+            _skip(skipped, at, end, "has no beginning")
         at = end
     if parts:
         _skip(skipped, at, at, "is cut off")
-
-
-def _chunk(data: bytes, at: int, left: int) -> tuple[bytes | None, int, int]:
-    """Return the chunk at `at`, its type and its end; None if it is not sound."""
-    if len(data) - at < _CHUNK_HEADER:
-        return None, 0, len(data)
-    crc, length, kind = struct.unpack_from("<IHB", data, at)
-    end = at + _CHUNK_HEADER + length
-    if kind not in (_WHOLE, _FIRST, _MIDDLE, _LAST) or end > at + left:
-        return None, 0, at + left
-    sound = end <= len(data) and zlib.crc32(data[at + 6 : end]) == crc
-    return (data[at + _CHUNK_HEADER : end] if sound else None), kind, end
 
 
 def _skip(skipped: list[Skipped], at: int, end: int, what: str) -> None:

@@ -79,6 +79,9 @@ def test_the_clock_goes_on_with_the_steps(log):
 @pytest.mark.parametrize("log", [log for log in LOGS if case_of(log) == "resumed"], ids=named)
 def test_a_resumed_run_tells_where(log):
     (run,), _ = read_runs([log])
+    if getattr(losses_of(log), "WRITES_OVER", False):  # what was logged before at a step that comes again
+        assert [(s.first_step, s.last_step) for s in run.segments] == [(1, STEPS)]
+        return
     assert [(s.first_step, s.last_step) for s in run.segments] == [(part.first, part.last) for part in CASES["resumed"]]
 
 
