@@ -63,6 +63,23 @@ def swanlab():
     return wandb_writer.wandb_file(start, *(value(*row) for row in ROWS), header=struct.pack("<4sHB", b":SWL", 0xE1D6, 2))  # fmt: skip
 
 
+def visualdl():
+    def record(*values):
+        content = b"".join(event_writer.nested(1, value) for value in values)
+        return struct.pack("<Q", len(content)) + content
+
+    def value(step, loss):
+        said = (
+            b"\x08" + event_writer.varint(step) + event_writer.nested(2, b"loss") + b"\x18" + event_writer.varint(1000)
+        )
+        return said + b"\x25" + struct.pack("<f", loss)
+
+    begin = (
+        event_writer.nested(2, b"meta_data_tag") + b"\x18" + event_writer.varint(1000) + event_writer.nested(10, b"")
+    )
+    return record(begin) + b"".join(record(value(*row)) for row in ROWS)
+
+
 def zipped(experiment, messages):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -130,6 +147,13 @@ SAMPLES = {
             ],
         ),
     ),
+    "sacred": (
+        "metrics.json",
+        json.dumps(
+            {"loss": {"steps": STEPS, "timestamps": ["2026-01-02T03:04:05.5"] * len(STEPS), "values": LOSSES}}, indent=2
+        ).encode(),
+    ),
+    "visualdl": ("vdlrecords.1.log", visualdl()),
     "json-document": ("a.json", json.dumps({"config": {"x": 1}, "history": RECORDS}, indent=1).encode()),
     "jsonl": ("a.jsonl", lines(RECORDS)),
     "tensorboard": (
@@ -168,6 +192,9 @@ PAGES = {
     "sqlite-log": "mlflow",
     "mlflow": "mlflow",
     "dvclive": "dvclive",
+    "polyaxon": "polyaxon",
+    "sacred": "sacred",
+    "visualdl": "visualdl",
     "aim": "aim",
     "neptune": "neptune",
     "comet": "comet",
@@ -182,4 +209,4 @@ PAGES = {
     "csv-table": "csv",
     "generic-pairs": "key-value",
 }
-FOLDERS = {"mlflow", "dvclive", "neptune", "aim"}  # read from a folder only; their own tests have one
+FOLDERS = {"mlflow", "dvclive", "neptune", "aim", "polyaxon"}  # read from a folder only; their own tests have one
