@@ -7,17 +7,24 @@ record). The framing is that of LevelDB's log; the checksum is plain CRC-32.
 from __future__ import annotations
 
 import json
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from lmdiag.readers.tensorboard.wire import BYTES, VARINT, BadWire, fields
+from lmdiag.readers.trackers.wire_values import text
 from lmdiag.run import Skipped
 
 MAGIC = b":W&B"
 _FILE_HEADER, _CHUNK_HEADER, _BLOCK = 7, 7, 32768
 _WHOLE, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+# An item with a key of one part and a number below 128 digits: nearly all. What follows is the next one, or the step.
+_NUMBER_ITEM = re.compile(
+    rb"\x0a[\x80-\xff]{0,9}[\0-\x7f][\x0a\x12](.)([\x20-\x7e]+)\x82\x01(.)(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?=[\x0a\x12]|$)",
+    re.DOTALL,
+)
 _HEADER = struct.Struct("<IHB").unpack_from
 
 
@@ -76,7 +83,14 @@ def items(record: bytes, start: int, end: int, repeated: int = 1) -> dict[str, A
     An item has its key in field 1, or its parts in field 2, and the value as JSON text in field 16.
     """
     found: dict[str, Any] = {}
-    for number, kind, a, b in fields(record, start, end):
+    at = start
+    while repeated == 1 and (plain := _NUMBER_ITEM.match(record, at, end)):
+        key, digits = plain[2], plain[4]
+        if plain[1][0] != len(key) or plain[3][0] != len(digits):
+            break
+        found[text(key)] = int(digits) if digits.isdigit() else float(digits)
+        at = plain.end()
+    for number, kind, a, b in fields(record, at, end):
         if (number, kind) == (repeated, BYTES):
             parts: list[str] = []
             value: Any = None

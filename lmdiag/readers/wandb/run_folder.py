@@ -128,8 +128,7 @@ def _take(record: bytes, found: _Found) -> None:
 
 def _take_history(record: bytes, start: int, end: int, found: _Found) -> None:
     row = items(record, start, end)
-    step = message(record, start, end).get(2)
-    if "_step" not in row and isinstance(step, tuple):
+    if "_step" not in row and isinstance(step := message(record, start, end).get(2), tuple):
         row["_step"] = _number(message(record, *step).get(1))
     found.rows.add({key: _scalar(value) for key, value in row.items()})
 
