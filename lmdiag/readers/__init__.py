@@ -33,6 +33,7 @@ READERS = {
     "clearml": "lmdiag.readers.trackers.clearml",
     "json-document": "lmdiag.readers.json.document",
     "jsonl": "lmdiag.readers.json.lines",
+    "guild": "lmdiag.readers.trackers.guild",
     "tensorboard": "lmdiag.readers.tensorboard.reader",
     "wandb": "lmdiag.readers.wandb.run_folder",
     "sqlite-log": "lmdiag.readers.trackers.sqlite_log",

@@ -192,6 +192,7 @@ PAGES = {
     "sqlite-log": "mlflow",
     "mlflow": "mlflow",
     "dvclive": "dvclive",
+    "guild": "guild",
     "polyaxon": "polyaxon",
     "sacred": "sacred",
     "visualdl": "visualdl",
@@ -209,4 +210,11 @@ PAGES = {
     "csv-table": "csv",
     "generic-pairs": "key-value",
 }
-FOLDERS = {"mlflow", "dvclive", "neptune", "aim", "polyaxon"}  # read from a folder only; their own tests have one
+FOLDERS = {
+    "mlflow",
+    "dvclive",
+    "neptune",
+    "aim",
+    "polyaxon",
+    "guild",
+}  # read from a folder only; their own tests have one

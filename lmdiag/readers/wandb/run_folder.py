@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,13 +49,7 @@ def read(source: Source) -> list[RawLog]:
     assert source.path is not None
     files = [_source(source.name, path) for path in _files(source.path)]
     later = [_source(f"{folder.as_posix()}/", path) for folder in source.later for path in _files(folder)]
-    parts = [[file] for file in files]
-    for file in later:
-        if _is_resumed(file):
-            parts[-1].append(file)
-        else:
-            parts.append([file])
-    return [_log(files) for files in parts]
+    return [_log([file]) for file in files[:-1]] + [_log([files[-1], *later])]
 
 
 def _files(folder: Path) -> list[Path]:
@@ -67,29 +60,19 @@ def _source(folder: str, path: Path) -> Source:
     return Source(f"{folder.rstrip('/')}/{path.name}", path)
 
 
-def _is_resumed(source: Source) -> bool:
-    """Tell whether the file says that its run goes on with what an earlier one holds."""
-    found = _Found()
-    for record in records(source.data, []):
-        with suppress(BadWire):
-            _take(record, found)
-        if found.run_id:
-            break
-    return found.resumed
-
-
 def _log(sources: Sequence[Source]) -> RawLog:
     """Read one run from the file that it was begun in and those that it was resumed in."""
     skipped: list[Skipped] = []
     source, found, restarts = sources[0], _Found(), []
     for number, part in enumerate(sources):
+        found.exit_code, found.starting_step = None, 0
         for record in records(part.data, skipped):
             try:
                 _take(record, found)
             except BadWire:
                 found.bad += 1
         if number:
-            restarts.append(Event("restart", found.starting_step, f"resumed in {part.name}"))
+            restarts.append(Event("restart", found.starting_step or None, f"resumed in {part.name}"))
     if found.bad:
         skipped.append(Skipped(0, "record that cannot be decoded", found.bad))
     if not found.rows and not found.run_id:
