@@ -10,6 +10,7 @@ import streamlit as st
 from lmdiag.app import compare_page, following, links, logs, rules_page, run_page, runs_page, sidebar, welcome
 from lmdiag.app.markup import plain
 from lmdiag.looks import LOOKS
+from lmdiag.reports.phrases import count
 
 STYLE = """<style>
 .block-container { padding: 2.6rem 2.2rem 3rem 2.2rem; }
@@ -39,7 +40,7 @@ def main(paths: Sequence[str] = ()) -> None:
     if st.session_state.pop("to_the_top", False):
         st.html(TO_THE_TOP, unsafe_allow_javascript=True)
     key = logs.chosen()
-    st.session_state["title"] = _title(key)
+    st.session_state["title"] = _title(key, page)
     st.set_page_config(page_title=st.session_state["title"])
     if page == "Rules":
         rules_page.draw(logs.runs())
@@ -58,12 +59,15 @@ def main(paths: Sequence[str] = ()) -> None:
             following.wait_for_news()
 
 
-def _title(key: str | None) -> str:
+def _title(key: str | None, page: str) -> str:
     """Return the title of the browser's tab: how the shown run is, and how many of the others are ill."""
     known = logs.runs()
     if key is None or key not in known:
         return "lmdiag"
     look, ill = LOOKS[known[key].shown], sum(d.verdict in ("unhealthy", "suspect") for d in known.values())
+    if page == "Runs":
+        worst = LOOKS[next(iter(known.values())).shown]
+        return f"{worst.icon} {ill} of {count(len(known), 'run')} ill · lmdiag"
     others = f" · {ill} of {len(known)} ill" if len(known) > 1 and ill else ""
     return f"{look.icon} {look.word} · {logs.names()[key]}{others} · lmdiag"
 
