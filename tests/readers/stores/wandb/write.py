@@ -31,7 +31,7 @@ def write(folder: Path, part: Part) -> None:
 if __name__ == "__main__":
     run(
         write, cases="whole resumed"
-    )  # a process that is killed leaves the block it was filling, here the first, unwritten
+    )  # it is killed before anything is written
     for folder in Path(sys.argv[1]).glob("*/wandb"):
         (folder / "latest-run").unlink()
         for logs in [*folder.glob("debug*.log"), *folder.glob("*/logs")]:
