@@ -29,9 +29,7 @@ def write(folder: Path, part: Part) -> None:
 
 
 if __name__ == "__main__":
-    run(
-        write, cases="whole resumed"
-    )  # it is killed before anything is written
+    run(write, cases="whole resumed")  # it is killed before anything is written
     for folder in Path(sys.argv[1]).glob("*/wandb"):
         (folder / "latest-run").unlink()
         for logs in [*folder.glob("debug*.log"), *folder.glob("*/logs")]:
