@@ -44,6 +44,7 @@ READERS = {
     "visualdl": "lmdiag.readers.trackers.visualdl",
     "polyaxon": "lmdiag.readers.trackers.polyaxon",
     "dvclive": "lmdiag.readers.trackers.dvclive",
+    "mmengine": "lmdiag.readers.trackers.mmengine",
     "parquet": "lmdiag.readers.frames.parquet",
     "wandb-export": "lmdiag.readers.wandb.export",
     "lightning-csv": "lmdiag.readers.lightning",

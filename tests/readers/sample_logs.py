@@ -201,6 +201,7 @@ PAGES = {
     "comet": "comet",
     "clearml": "clearml",
     "swanlab": "swanlab",
+    "mmengine": "mmengine",
     "parquet": "parquet",
     "wandb-export": "wandb",
     "lightning-csv": "lightning",
@@ -218,3 +219,4 @@ FOLDERS = {
     "polyaxon",
     "guild",
 }  # read from a folder only; their own tests have one
+FOLDERS = {"mlflow", "dvclive", "mmengine"}  # read from a folder only; their own tests have one

@@ -19,6 +19,7 @@ from lmdiag.readers.rawlog import RawLog, Source
 from lmdiag.readers.tensorboard.event_file import EventFile, read_event_file
 from lmdiag.readers.tensorboard.event_rows import points, rows_of
 from lmdiag.readers.tensorboard.tfrecord import is_record
+from lmdiag.readers.trackers.mmengine_rows import is_mmengine, with_evaluations
 from lmdiag.readers.trackers.names import reductions, translations
 from lmdiag.run import Event, Skipped
 
@@ -122,6 +123,8 @@ def _log(name: str, files: list[_File]) -> RawLog:
         names=names,
         reductions=reductions(columns, settings),
     )
+    if is_mmengine(log):
+        return with_evaluations(log)
     if any(file.folder == "train_inner" for file in files):
         return _fairseq(log)
     if any(re.search(r"(^|/)epoch_\w+$", c) for c in kept):
