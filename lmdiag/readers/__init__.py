@@ -45,6 +45,7 @@ READERS = {
     "polyaxon": "lmdiag.readers.trackers.polyaxon",
     "dvclive": "lmdiag.readers.trackers.dvclive",
     "mmengine": "lmdiag.readers.trackers.mmengine",
+    "composer-file": "lmdiag.readers.trackers.composer",
     "parquet": "lmdiag.readers.frames.parquet",
     "wandb-export": "lmdiag.readers.wandb.export",
     "lightning-csv": "lmdiag.readers.lightning",

@@ -171,6 +171,10 @@ SAMPLES = {
     "lightning-csv": ("metrics.csv", table("epoch,loss,step", [(0, v, s - 1) for s, v in ROWS])),
     "keras-csv": ("log.csv", table("epoch,loss,val_loss", [(e, v, v) for e, v in enumerate(LOSSES)])),
     "text": ("out.log", "".join(f"iter {s}: loss {v:.4f}, time 12.00ms, mfu 9.00%\n" for s, v in ROWS).encode()),
+    "composer-file": (
+        "logs-rank0.txt",
+        "".join(f"[metric][batch={s - 1}]: loss/train/total: {v:.4f} \n" for s, v in ROWS).encode(),
+    ),
     "sockeye": (
         "metrics",
         "".join(
@@ -202,6 +206,7 @@ PAGES = {
     "clearml": "clearml",
     "swanlab": "swanlab",
     "mmengine": "mmengine",
+    "composer-file": "recipes",
     "parquet": "parquet",
     "wandb-export": "wandb",
     "lightning-csv": "lightning",
