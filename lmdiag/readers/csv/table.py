@@ -17,6 +17,7 @@ from lmdiag.readers.rawlog import Column, RawLog
 from lmdiag.readers.tables.long_form import is_long, widened
 from lmdiag.readers.tables.results_table import refuse_results_table
 from lmdiag.readers.tables.rows import Rows
+from lmdiag.readers.trackers.programs import understood
 from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
 
@@ -88,7 +89,8 @@ def read(source: Source) -> list[RawLog]:
         )
     notes = rows.settle_commas()
     rows = widened(rows)
-    return [_without_placeholders(refuse_results_table(rows.log("csv", source.name, source=source.name, notes=notes)))]
+    log = refuse_results_table(rows.log("csv", source.name, source=source.name, notes=notes))
+    return [understood(_without_placeholders(log))]
 
 
 def _header(head: bytes) -> Header:

@@ -19,8 +19,9 @@ from lmdiag.readers.rawlog import RawLog, Source
 from lmdiag.readers.tensorboard.event_file import EventFile, read_event_file
 from lmdiag.readers.tensorboard.event_rows import points, rows_of
 from lmdiag.readers.tensorboard.tfrecord import is_record
-from lmdiag.readers.trackers.mmengine_rows import is_mmengine, with_evaluations
 from lmdiag.readers.trackers.names import reductions, translations
+from lmdiag.readers.trackers.programs import understood
+from lmdiag.readers.trackers.ray_tune import PREFIX
 from lmdiag.run import Event, Skipped
 
 FORMAT = "tensorboard"
@@ -96,7 +97,7 @@ def _curve(file: _File) -> str | None:
 def _columns(file: _File) -> dict[str, str]:
     """Return the column for each tag of a file."""
     if not file.folder:
-        return {tag: tag for tag in file.events.tags}
+        return {tag: tag.removeprefix(PREFIX) for tag in file.events.tags}
     curve = None if file.folder in _SPLITS else _curve(file)
     return {tag: curve or f"{file.folder}/{tag}" for tag in file.events.tags}
 
@@ -123,8 +124,8 @@ def _log(name: str, files: list[_File]) -> RawLog:
         names=names,
         reductions=reductions(columns, settings),
     )
-    if is_mmengine(log):
-        return with_evaluations(log)
+    if (of_program := understood(log)) is not log:
+        return of_program
     if any(file.folder == "train_inner" for file in files):
         return _fairseq(log)
     if any(re.search(r"(^|/)epoch_\w+$", c) for c in kept):

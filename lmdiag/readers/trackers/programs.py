@@ -1,0 +1,19 @@
+"""Rows in JSON Lines, CSV and event files whose columns tell which program logged them, and so what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.trackers.mmengine_rows import is_mmengine, with_evaluations
+from lmdiag.readers.trackers.ray_tune import is_ray_tune, of_trial
+
+PROGRAMS: tuple[tuple[Callable[[RawLog], bool], Callable[[RawLog], RawLog]], ...] = (
+    (is_mmengine, with_evaluations),
+    (is_ray_tune, of_trial),
+)
+
+
+def understood(log: RawLog) -> RawLog:
+    """Return a log with the conventions of the program that wrote it, as it is where the columns tell of none."""
+    return next((convention(log) for tells, convention in PROGRAMS if tells(log)), log)
