@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from lmdiag.naming import SPLITS, spelling
 from lmdiag.sources.source import Source
 
-STORE_FOLDERS = frozenset("csv files log logs metrics plots scalars tb tensorboard vis_data".split())
+STORE_FOLDERS = frozenset("csv csv_logger files log logs metrics plots scalars tb tensorboard vis_data".split())
 PLAIN_WORDS = frozenset(
     """
     console csv events history json jsonl log logger logs metric metrics nohup out output progress record records

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.trackers.catalyst import is_catalyst, of_epochs
 from lmdiag.readers.trackers.mmengine_rows import is_mmengine, with_evaluations
 from lmdiag.readers.trackers.ray_tune import is_ray_tune, of_trial
 
 PROGRAMS: tuple[tuple[Callable[[RawLog], bool], Callable[[RawLog], RawLog]], ...] = (
     (is_mmengine, with_evaluations),
     (is_ray_tune, of_trial),
+    (is_catalyst, of_epochs),
 )
 
 
