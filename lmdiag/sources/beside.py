@@ -26,6 +26,9 @@ PLAIN_WORDS = frozenset(
 _ENDING = re.compile(r"(\.(?:gz|zst|jsonl|ndjson|json|csv|tsv|logs?|txt|out|err|parquet|wandb|db|sqlite))+$")
 _RANK = re.compile(r"(?<![a-z])(?:local_?|global_?)?rank[_-]?(\d+)")
 _RANK_FILE = re.compile(r"(?:worker)?log\.(\d+)")
+EVALUATOR = re.compile(
+    r".+(?:_evaluation|evaluator)(?:_(?P<name>.+?))?_results(?:_@\d+)?\.csv"
+)  # of sentence-transformers
 _ATTEMPT = re.compile(r"attempt_\d+")  # a folder of torchrun's, with one for each rank below it
 _CHECKPOINT = re.compile(r"checkpoint-\d+")
 _DATED = re.compile(r"[a-z]{3}\d{2}_\d{2}-\d{2}-\d{2}_.+")  # a folder of TensorBoard's SummaryWriter
@@ -58,6 +61,7 @@ def place(name: str) -> Place:
             folders.pop()
     file = file.lower()
     stem = "" if "tfevents" in file or _RANK_FILE.fullmatch(file) else _ENDING.sub("", file)
+    stem = "evaluation" if EVALUATOR.fullmatch(file) else stem
     ranks += _RANK.findall(stem) + _RANK_FILE.findall(file)
     if folders and stem == folders[-1].lower():
         stem = ""

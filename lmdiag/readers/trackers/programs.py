@@ -8,11 +8,13 @@ from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.trackers.catalyst import is_catalyst, of_epochs
 from lmdiag.readers.trackers.mmengine_rows import is_mmengine, with_evaluations
 from lmdiag.readers.trackers.ray_tune import is_ray_tune, of_trial
+from lmdiag.readers.trackers.sentence_transformers import is_evaluator, of_evaluator
 
 PROGRAMS: tuple[tuple[Callable[[RawLog], bool], Callable[[RawLog], RawLog]], ...] = (
     (is_mmengine, with_evaluations),
     (is_ray_tune, of_trial),
     (is_catalyst, of_epochs),
+    (is_evaluator, of_evaluator),
 )
 
 
