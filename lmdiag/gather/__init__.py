@@ -13,6 +13,7 @@ from lmdiag.gather.series import gather
 from lmdiag.gather.writers import taken_apart
 from lmdiag.readers import as_unreadable
 from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.trackers.programs import understood
 from lmdiag.run import Run
 
 __all__ = ["run_of", "runs_in"]
@@ -36,4 +37,5 @@ def run_of(raw: RawLog) -> Run:
 
 def _arranged(raw: RawLog) -> Arranged:
     """Arrange a log with the facts that the settings of its program state; what the reader found counts more."""
+    raw = understood(raw)
     return taken_apart(Arranged(replace(raw, config={**header_facts(raw.settings), **raw.config})))

@@ -17,7 +17,6 @@ from lmdiag.readers.rawlog import Column, RawLog
 from lmdiag.readers.tables.long_form import is_long, widened
 from lmdiag.readers.tables.results_table import refuse_results_table
 from lmdiag.readers.tables.rows import Rows
-from lmdiag.readers.trackers.programs import understood
 from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
 
@@ -89,8 +88,7 @@ def read(source: Source) -> list[RawLog]:
         )
     notes = rows.settle_commas()
     rows = widened(rows)
-    log = refuse_results_table(rows.log("csv", source.name, source=source.name, notes=notes))
-    return [understood(_without_placeholders(log))]
+    return [_without_placeholders(refuse_results_table(rows.log("csv", source.name, source=source.name, notes=notes)))]
 
 
 def _header(head: bytes) -> Header:

@@ -15,7 +15,6 @@ from lmdiag.readers.json.taking import Take, take_line
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables.results_table import refuse_results_table
 from lmdiag.readers.tables.rows import STEP_OF_TOTAL, Rows
-from lmdiag.readers.trackers.programs import understood
 from lmdiag.sources.source import Source
 
 LLAMA_FACTORY = {"current_steps", "total_steps", "percentage", "accuracy"}
@@ -56,8 +55,7 @@ def begin(name: str, start: str) -> Growing:
 
 
 def _logs(name: str, config: Mapping[str, Any], rows: Rows) -> list[RawLog]:
-    logs = (refuse_results_table(log) for log in logs_of(rows, "jsonl", name, {"config": dict(config)}))
-    return [understood(_of_pairs(log)) for log in logs]
+    return [_of_pairs(refuse_results_table(log)) for log in logs_of(rows, "jsonl", name, {"config": dict(config)})]
 
 
 def _of_pairs(log: RawLog) -> RawLog:

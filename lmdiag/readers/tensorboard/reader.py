@@ -20,7 +20,6 @@ from lmdiag.readers.tensorboard.event_file import EventFile, read_event_file
 from lmdiag.readers.tensorboard.event_rows import points, rows_of
 from lmdiag.readers.tensorboard.tfrecord import is_record
 from lmdiag.readers.trackers.names import reductions, translations
-from lmdiag.readers.trackers.programs import understood
 from lmdiag.readers.trackers.ray_tune import PREFIX
 from lmdiag.run import Event, Skipped
 
@@ -133,8 +132,6 @@ def _log(name: str, files: list[_File]) -> RawLog:
         names=names,
         reductions=reductions(columns, settings),
     )
-    if (of_program := understood(log)) is not log:
-        return of_program
     if any(file.folder == "train_inner" for file in files):
         return _fairseq(log)
     if any(re.search(r"(^|/)epoch_\w+$", c) for c in kept):

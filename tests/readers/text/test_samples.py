@@ -122,7 +122,7 @@ EXPECTED: dict[str, tuple[str, str, dict[str, list[tuple[int, float]]]]] = {
     "spacy": (
         "aligned-table",
         "step",
-        {"LOSS NER": [(0, 39.77), (200, 1021.43), (400, math.nan)], "LOSS TOK2VEC": [(0, 0), (200, 128.54), (400, 211.02)], "SCORE": [(0, 0), (200, 0.41), (400, 0.53)]},
+        {"loss": [(0, 200 * 39.77), (200, 1021.43), (400, math.nan)], "loss of tok2vec": [(0, 0), (200, 128.54), (400, 211.02)], "val/score": [(0, 0), (200, 0.41), (400, 0.53)]},
     ),
     "frame": ("aligned-table", "step", {"loss": [(10, 4.215784), (20, 4.086496), (30, math.nan), (90, 3.172364)], "grad_norm": [(10, 1.19528), (20, math.nan), (30, 1.0174), (90, math.inf)]}),
     "stable-baselines3": ("aligned-table", "step", {"loss": [(128, 55.3), (192, math.nan)], "update_kl": [(128, 0.000273714), (192, 0.000384639)], "rollout/ep_rew_mean": [(64, 25), (128, 30), (192, 26.6)]}),

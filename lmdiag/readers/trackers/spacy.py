@@ -1,0 +1,84 @@
+"""spaCy: the rows that `spacy train` prints, and writes to the `output_file` of its console logger."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lmdiag.readers.rawlog import Column, RawLog
+from lmdiag.stats.windows import median
+
+_LOSS = re.compile(r"losses/(?P<pipe>.+)|LOSS (?P<PIPE>.+)")
+_SCORES = re.compile(r"scores/(?P<score>.+)|(?P<whole>score|SCORE)|(?P<SCORE>[A-Z0-9_]+_[A-Z0-9_]+|SPEED)")
+_EMBEDDINGS = ("tok2vec", "transformer")  # their loss is what the others hand down, and none of its own
+_CONFIGS = ("config.cfg", "model-last/config.cfg", "model-best/config.cfg")
+
+
+def is_spacy(log: RawLog) -> bool:
+    """Tell whether rows have a loss for each component, and the score of an evaluation."""
+    columns = log.columns.keys()
+    printed = {"step", "SCORE"} <= columns and any(name.startswith("LOSS ") for name in columns)
+    return printed or ({"step", "score"} <= columns and any(name.startswith("losses/") for name in columns))
+
+
+def of_windows(log: RawLog) -> RawLog:
+    """Return the log with comparable losses: each row has the sum since the row before it, the first row that of one step.
+
+    Such a row is brought to as many steps as the others have. The loss of the only component that learns a task is the loss; embeddings repeat the losses of those.
+    """
+    losses = {name: match["pipe"] or match["PIPE"].lower() for name in log.columns if (match := _LOSS.fullmatch(name))}
+    scores = {name: match for name in log.columns if (match := _SCORES.fullmatch(name))}
+    steps = np.full(log.n_rows, np.nan)
+    steps[log.columns["step"].rows] = log.columns["step"].values
+    updates = np.r_[1.0, np.diff(steps)]
+    often = float(median(updates[updates > 0])) if (updates > 0).any() else 1.0
+    columns = dict(log.columns)
+    for name in losses:
+        column = log.columns[name]
+        count = updates[column.rows]
+        columns[name] = Column(column.rows, column.values * (often / np.where(count > 0, count, often)))
+    tasks = [name for name, pipe in losses.items() if pipe not in _EMBEDDINGS]
+    names: dict[str, str | None] = {name: f"loss of {pipe}" for name, pipe in losses.items()}
+    names |= {tasks[0]: "loss"} if len(tasks) == 1 else {}
+    names |= {name: f"val/{(m['score'] or m['whole'] or m['SCORE']).lower()}" for name, m in scores.items()}
+    return replace(
+        log,
+        columns=columns,
+        objective="classification",
+        settings={**log.settings, **_settings(Path(log.source))},
+        names={**log.names, **names},
+        notes=(*log.notes, _note(often)),
+    )
+
+
+def _note(often: float) -> str:
+    return (
+        f"spaCy sums its losses from one evaluation to the next, mostly over {often:g} steps; "
+        "those of fewer or more, such as the first, were brought to as many."
+    )
+
+
+def _settings(log: Path) -> dict[str, Any]:
+    """Return the config that `spacy train` was given, or wrote beside its models, by section."""
+    path = next((path for name in _CONFIGS if (path := log.parent / name).is_file()), None)
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(path.read_text("utf-8", "replace") if path else "")
+    except (configparser.Error, OSError):
+        return {}
+    return {section: dict(_values(parser[section])) for section in parser.sections()}
+
+
+def _values(section: configparser.SectionProxy) -> Iterator[tuple[str, Any]]:
+    for name, value in section.items():
+        try:
+            yield name, json.loads(value)
+        except ValueError:
+            yield name, value
