@@ -31,6 +31,7 @@ READERS = {
     "keras-history": "lmdiag.readers.keras.history",
     "comet": "lmdiag.readers.trackers.comet",
     "clearml": "lmdiag.readers.trackers.clearml",
+    "labml": "lmdiag.readers.trackers.labml",
     "json-document": "lmdiag.readers.json.document",
     "jsonl": "lmdiag.readers.json.lines",
     "guild": "lmdiag.readers.trackers.guild",

@@ -171,6 +171,7 @@ SAMPLES = {
     "lightning-csv": ("metrics.csv", table("epoch,loss,step", [(0, v, s - 1) for s, v in ROWS])),
     "keras-csv": ("log.csv", table("epoch,loss,val_loss", [(e, v, v) for e, v in enumerate(LOSSES)])),
     "text": ("out.log", "".join(f"iter {s}: loss {v:.4f}, time 12.00ms, mfu 9.00%\n" for s, v in ROWS).encode()),
+    "labml": ("log.jsonl", lines([{"track": {"loss.train": [[s, [v]] for s, v in ROWS]}}])),
     "composer-file": (
         "logs-rank0.txt",
         "".join(f"[metric][batch={s - 1}]: loss/train/total: {v:.4f} \n" for s, v in ROWS).encode(),
@@ -207,6 +208,7 @@ PAGES = {
     "swanlab": "swanlab",
     "mmengine": "mmengine",
     "composer-file": "recipes",
+    "labml": "labml",
     "parquet": "parquet",
     "wandb-export": "wandb",
     "lightning-csv": "lightning",

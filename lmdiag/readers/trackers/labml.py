@@ -1,0 +1,93 @@
+"""labml: `log.jsonl` of a run, which has each metric with its steps and values, `configs.yaml` and `run_log.jsonl` beside it.
+
+{"track": {"loss.train": [[1, [9.24]], [2, [8.55]]], "loss.valid": [[10, [5.44]]]}}
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path, PurePath
+from typing import Any
+
+from lmdiag.readers.json.decode import Lost, decode
+from lmdiag.readers.rawlog import RawLog, Source
+from lmdiag.readers.tables.tally import Tally
+from lmdiag.readers.trackers.flat_yaml import flat_yaml
+from lmdiag.readers.trackers.metrics import tracked_run
+from lmdiag.run import Skipped
+
+FORMAT = "labml"
+_STATUS = {"completed": "FINISHED", "crashed": "FAILED", "interrupted": "KILLED"}
+_CONFIG = re.compile(r"^(?P<name>[^\s:][^:]*):\n(?P<facts>(?:  .*\n?)+)", re.MULTILINE)
+_A_LINE = 1e12  # more than the steps of any run: what stands on a later line was logged later
+
+
+def can_read(name: str, head: bytes) -> bool:
+    """Tell whether the first line tracks metrics as labml does."""
+    return head.lstrip().startswith(b'{"track": {"')
+
+
+def read(source: Source) -> list[RawLog]:
+    """Read the values of every metric, with the mean of those that were added before one was saved."""
+    metrics: dict[str, list[tuple[int, float, int]]] = {}
+    skipped: list[Skipped] = []
+    tally = Tally()
+    tally.count_lines(source.text)
+    for line, text in enumerate(source.text.splitlines(), 1):
+        found = decode(text) if text.strip() else {}
+        tracked = found.get("track") if isinstance(found, dict) else None
+        tally.count(2 if tracked else 1 if text.strip() else 0, 1)
+        if not isinstance(tracked, dict):
+            skipped += [Skipped(line, _why(found))] if text.strip() else []
+            continue
+        for name, points in tracked.items():
+            metrics.setdefault(name, []).extend(_points(line, points))
+    folder = source.path.parent if source.path else None
+    settings = _configs(folder / "configs.yaml") if folder else {}
+    status = _status(folder / "run_log.jsonl") if folder else ""
+    name = PurePath(source.name).parent.as_posix() if folder else source.name
+    log = tracked_run(FORMAT, name, source.name, metrics, settings, status, skipped, timed=False)
+    return [replace(log, tally=tally)]
+
+
+def _why(found: Any) -> str:
+    lost = [part.reason for part in found if isinstance(part, Lost)] if isinstance(found, list) else []
+    return lost[0] if lost else "no metrics are tracked"
+
+
+def _points(line: int, points: Any) -> Iterator[tuple[int, float, int]]:
+    """Yield (when, value, step) of the points that are of this form."""
+    for point in points if isinstance(points, list) else ():
+        step, values = point if isinstance(point, list) and len(point) == 2 else (None, None)
+        if (
+            isinstance(step, int)
+            and isinstance(values, list)
+            and values
+            and all(isinstance(v, int | float) for v in values)
+        ):
+            yield (
+                int(line * _A_LINE) + step,
+                math.fsum(values) / len(values) if len(values) > 1 else float(values[0]),
+                step,
+            )
+
+
+def _configs(path: Path) -> dict[str, Any]:
+    """Return what the configurations were computed to be."""
+    if not path.is_file():
+        return {}
+    text = Source(path.as_posix(), path).text
+    facts = {
+        match["name"]: flat_yaml(re.sub(r"^  ", "", match["facts"], flags=re.MULTILINE))
+        for match in _CONFIG.finditer(text)
+    }
+    return {name: own["computed"] for name, own in facts.items() if "computed" in own}
+
+
+def _status(path: Path) -> str:
+    """Return how the run ended, as its last status says."""
+    found = re.findall(r'"status": "(\w+)"', Source(path.as_posix(), path).text) if path.is_file() else []
+    return _STATUS.get(found[-1], "") if found else ""
