@@ -8,6 +8,7 @@ from dataclasses import replace
 from lmdiag.errors import NoValues
 from lmdiag.facts import header_facts
 from lmdiag.gather.arranged import Arranged
+from lmdiag.gather.running_totals import differenced
 from lmdiag.gather.separate import separate
 from lmdiag.gather.series import gather
 from lmdiag.gather.writers import taken_apart
@@ -37,5 +38,5 @@ def run_of(raw: RawLog) -> Run:
 
 def _arranged(raw: RawLog) -> Arranged:
     """Arrange a log with the facts that the settings of its program state; what the reader found counts more."""
-    raw = understood(raw)
+    raw = differenced(understood(raw))
     return taken_apart(Arranged(replace(raw, config={**header_facts(raw.settings), **raw.config})))
