@@ -385,7 +385,12 @@ class Run:
     @property
     def planned_share(self) -> float | None:
         """Which share of the planned steps the log reaches, at most 1; None where that is not known."""
-        return min(self.last_step / self.planned_steps, 1.0) if self.planned_steps else None
+        return min(self.steps_done / self.planned_steps, 1.0) if self.planned_steps else None
+
+    @property
+    def steps_done(self) -> int:
+        """The steps that the log reaches: one more than the last where the training loss counts them from 0, as Lightning does."""
+        return self.last_step + int("loss" in self and bool((self["loss"].steps[:1] == 0).any()))
 
     def _repr_html_(self) -> str:
         shown: str = import_module("lmdiag.reports.notebook").run_html(self)  # reports know runs, never the reverse

@@ -35,6 +35,7 @@ def check(run: Run, curve: Curve, *, complete_share: float = 0.98) -> Findings:
     status = run.status
     planned = run.planned_steps
     share = run.last_step / planned if planned > 0 else 0.0
+    from_zero = run.steps_done - run.last_step
     steps = run.curve[1].steps if run.curve else np.empty(0)
     next_step = run.last_step + (float(median(np.diff(steps[-20:]))) if len(steps) > 1 else 0.0)
     if status in ("completed", "stopped", "crashed"):
@@ -42,7 +43,7 @@ def check(run: Run, curve: Curve, *, complete_share: float = 0.98) -> Findings:
     if status == "killed":
         message = f"The run was killed at {run.place(run.last_step)}"
         message += f" of the planned {planned:,.0f} ({percent(share)})." if planned else "."
-    elif planned and share < complete_share and next_step <= planned:
+    elif planned and run.steps_done < complete_share * planned and next_step + from_zero <= planned:
         message = f"The log ends at {run.place(run.last_step)} of the planned {planned:,.0f} ({percent(share)}): "
         message += "the run is still going, or was stopped."
     elif not planned:

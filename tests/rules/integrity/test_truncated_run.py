@@ -40,3 +40,11 @@ def test_silent_where_the_next_record_would_lie_past_the_end():
     made = run(loss=[3.0, 2.5, 2.2, 2.0], every=100, first=100, config={"max_steps": 456})
     assert fires(check, made) == []
     assert len(fires(check, replace(made, config={"max_steps": 500}))) == 1
+
+
+@pytest.mark.parametrize(("last", "every", "expected"), [(39, 1, 0), (30, 10, 0), (29, 1, 1), (20, 10, 1)])
+def test_a_log_that_counts_from_0_ends_one_step_before_its_plan(last, every, expected):
+    """As Lightning's event files do: the last of 40 steps is 39."""
+    made = run(loss=falling(last // every + 1), every=every, first=0, config={"max_steps": 40})
+    assert len(fires(check, made)) == expected
+    assert made.steps_done == last + 1
