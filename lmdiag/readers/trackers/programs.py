@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.trackers.catalyst import is_catalyst, of_epochs
+from lmdiag.readers.trackers.fastai import is_fastai, of_validation
 from lmdiag.readers.trackers.mmengine_rows import is_mmengine, with_evaluations
 from lmdiag.readers.trackers.ray_tune import is_ray_tune, of_trial
 from lmdiag.readers.trackers.sentence_transformers import is_evaluator, of_evaluator
@@ -17,6 +18,7 @@ PROGRAMS: tuple[tuple[Callable[[RawLog], bool], Callable[[RawLog], RawLog]], ...
     (is_catalyst, of_epochs),
     (is_evaluator, of_evaluator),
     (is_spacy, of_windows),
+    (is_fastai, of_validation),
 )
 
 
