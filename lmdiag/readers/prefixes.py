@@ -21,7 +21,7 @@ _PREFIXES: dict[str, tuple[str, ...]] = {
         r"\[[A-Za-z][\w.-]*\](?=\s*(?:\[|\d{4}-|-\s|INFO))|\[titan\]|\[NeMo \w",
     ),
     r"[\[\d]": (
-        r"(?P<rank_srun>\d{1,5}):(?=\s)",  # only at the start of a line
+        r"(?P<rank_srun>\d{1,5}):(?=\s)(?! {3}\w+\.\w+: )",  # only at the start of a line; labml puts a step there
         r"(?P<host_ip>\d{1,3}(?:\.\d{1,3}){3}):(?=\s)",  # pdsh
         r"\[?\d{4}[-/]\d\d[-/]\d\d[T _]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?(?: std(?:out|err) [FP](?=\s))?",
         r"\[?\d\d[/-]\d\d(?:[/-]\d{2,4})?[ ,]+\d\d:\d\d:\d\d(?:[.,]\d+)?(?: [AP]M)?",

@@ -21,6 +21,7 @@ from lmdiag.readers.tables.drawn_rows import TableScanner
 from lmdiag.readers.tables.table import STEP, TOTAL, Table
 from lmdiag.readers.text.blocks import COMPOSER, OLMO
 from lmdiag.readers.text.hf_console import HF_CONSOLE
+from lmdiag.readers.text.labml import LABML
 from lmdiag.readers.text.line_format import LineFormat, Said, Shape, shaped
 from lmdiag.readers.text.named_numbers import FEWEST_RECORDS, paired
 from lmdiag.readers.text.plans import Record
@@ -726,7 +727,7 @@ FORMATS: dict[str, LineFormat] = {
     for line_format in (
         *(HF_CONSOLE, MLLOG, NEMO, NANOTRON, MEGATRON, TORCHTITAN, TORCHTUNE, LITGPT, MAXTEXT, VERL, OPENRLHF),
         *(DEEPSPEED_CHAT, NANOGPT, BUILD_NANOGPT, NANOCHAT, LLMC_LOG, LLMC_CONSOLE, SPEEDRUN, FAIRSEQ, SOCKEYE),
-        *(JOEYNMT, OLMO, COMPOSER, DEEPSPEED, KERAS_CONSOLE, WORD_LANGUAGE_MODEL, MINIMIND, MMENGINE, METRIC_LOGGER),
+        *(JOEYNMT, LABML, OLMO, COMPOSER, DEEPSPEED, KERAS_CONSOLE, WORD_LANGUAGE_MODEL, MINIMIND, MMENGINE, METRIC_LOGGER),
         *(CHAR_RNN, TUTORIAL, PROGRESS_BAR, ALIGNED_TABLE, EPOCHS, GENERIC),
     )
 }

@@ -73,6 +73,7 @@ REWRITES = (
     Rewrite(("loss[",), lazy(r"(\b\w*loss)\[((?:[\w/]+=[^,\]]+, )+over [\d.]+ frames\.? ?)\]"), _averages, "icefall"),
     Rewrite(("tf_loss[",), lazy(rf"\bstep, tf_loss\[({NUM})\]\[(\d+)\]"), r"step \2, loss \1", "T5 on Mesh TensorFlow"),
     Rewrite(("Saving dict for global step",), lazy(r"Saving dict for global step (\d+)\s*:"), r"eval step \1 |", "TensorFlow's Estimator"),
+    Rewrite((" - f1-score (", " - accuracy ("), lazy(r" - (f1|accuracy)(?:-score)? \([\w -]+\)\s+(?=\d)"), r" - \1 = ", "Flair"),
     Rewrite(("split ",), lazy(r"\bsplit\s+(\d+)\s*/\s*(\d+) \|(?:\s*epoch\s+\d+ \|)?"), r"epoch \1/\2 |", "Flair's language models"),
     Rewrite(("TRAIN Batch ", "CV Batch "), lazy(r"\b(?:TRAIN|(CV)) Batch (\d+)/(\d+)(?=\s)"), lambda m: f"epoch {m[2]} " + (f"valid batch {m[3]} " if m[1] else f"step {m[3]} "), "WeNet"),
     Rewrite(("CV info cv_loss", "history loss "), lazy(r"\b(?:CV info cv_loss|(history) loss)(?=\s)"), lambda m: "history=" if m[1] else "val loss", "WeNet"),

@@ -43,8 +43,8 @@ def can_read(name: str, head: bytes) -> bool:
 
 def read(source: Source) -> list[RawLog]:
     """Read the metrics of each batch, the hyperparameters, and what the console said beside them."""
-    from lmdiag.readers.text.events import EventWatcher
-    from lmdiag.readers.text.table import STEP, Table
+    from lmdiag.readers.messages import EventWatcher
+    from lmdiag.readers.tables.table import STEP, Table
 
     metrics, table, settings = _Metrics(), Table(), dict[str, Any]()
     console, tally = EventWatcher(table), metrics.rows.tally

@@ -124,6 +124,13 @@ EXPECTED: dict[str, tuple[str, str, dict[str, list[tuple[int, float]]]]] = {
         "step",
         {"loss": [(0, 200 * 39.77), (200, 1021.43), (400, math.nan)], "loss of tok2vec": [(0, 0), (200, 128.54), (400, 211.02)], "val/score": [(0, 0), (200, 0.41), (400, 0.53)]},
     ),
+    "labml": (
+        "labml",
+        "step",
+        {"loss": [(998, 3.215), (999, 3.18), (1000, 3.1525), (1001, math.nan), (1002, 3.12), (1003, 3.11), (1004, 3.1)],
+         "lr": [(998, 0.001), (999, 0.001), (1000, 0.0009), (1001, 0.0009), (1002, 0.0009), (1003, 0.0009)],
+         "val/loss": [(1000, 3.4), (1003, 3.375)]},
+    ),
     "frame": ("aligned-table", "step", {"loss": [(10, 4.215784), (20, 4.086496), (30, math.nan), (90, 3.172364)], "grad_norm": [(10, 1.19528), (20, math.nan), (30, 1.0174), (90, math.inf)]}),
     "stable-baselines3": ("aligned-table", "step", {"loss": [(128, 55.3), (192, math.nan)], "update_kl": [(128, 0.000273714), (192, 0.000384639)], "rollout/ep_rew_mean": [(64, 25), (128, 30), (192, 26.6)]}),
     "rsl-rl": ("aligned-table", "step", {"Value function loss": [(0, 0.0523), (1, math.nan)], "reward": [(0, 1.23), (1, 1.31)]}),
