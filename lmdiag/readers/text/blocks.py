@@ -6,10 +6,12 @@ import re
 from collections.abc import Mapping
 from functools import partial
 
+import numpy as np
+
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.prefixes import payload
-from lmdiag.readers.tables.table import RANK, STEP, TOTAL, Table
+from lmdiag.readers.tables.table import RANK, STEP, TOTAL, Table, filled
 from lmdiag.readers.text.line_format import LineFormat, Settle
 
 Marked = tuple[str, re.Pattern[str]]  # what stands in every such line, and its pattern
@@ -82,8 +84,12 @@ class BlockScanner:
             self._settle(self._table)
 
 
-def _drop_rounded_rates(table: Table) -> None:
-    """Drop learning rates that four decimals cannot show."""
+def _settle_composer(table: Table) -> None:
+    """Count the batches of the run where the heads count those of an epoch, and drop learning rates that four decimals cannot show."""
+    if "epoch" in table.columns and "time/batch" in table.columns:
+        done = table.cells("time/batch") + 1  # it is logged before the batch is counted
+        table.put(STEP, filled(done, first=0.0))
+        table.totals = np.zeros(len(table.lines))  # those of an epoch
     for name in [name for name in table.columns if name.startswith("lr-")]:
         values = table.columns[name][1]
         lost = max(values) < _FOUR_DECIMALS and all(round(value, 4) == value for value in values)
@@ -120,7 +126,7 @@ COMPOSER = LineFormat(
             ("[metric]", lazy(rf"^\[metric\]\[batch=(?P<step>\d+)\]: (?P<name>.+?): (?P<number>{NUM})$")),
             (": ", lazy(rf"^(?:Train|Eval) (?P<name>.+?): (?P<number>{NUM})$")),
         ),
-        settle=_drop_rounded_rates,
+        settle=_settle_composer,
     ),
     (
         ("Train ", lazy(rf"^(?:.*\s)?Train (?:loss/train/total|metrics/train/\w+|time/batch): {NUM}")),

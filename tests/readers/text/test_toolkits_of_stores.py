@@ -1,4 +1,4 @@
-"""What libraries print whose stores are read, too: flair, labml, JoeyNMT."""
+"""What libraries print whose stores are read, too: flair, labml, Composer."""
 
 import numpy as np
 import pytest
@@ -53,3 +53,24 @@ def test_labml_redraws_a_line_with_its_step_in_front_and_its_last_evaluation_beh
     assert run["loss"].steps.tolist() == list(range(1, 13))
     assert np.isnan(run["loss"].values[6])
     assert dict(zip(run["val/loss"].steps.tolist(), run["val/loss"].values.tolist())) == evaluated
+
+
+def test_composer_counts_batches_within_epochs_and_those_of_the_run() -> None:
+    def drawn(epoch: int, batch: int) -> str:
+        done = (epoch - 1) * 4 + batch
+        loss = "nan" if done == 7 else f"{9 - done / 10:.4f}"
+        return (
+            f"[epoch={epoch}][batch={batch}/4]:\n\t Train time/batch: {done - 1}\n\t Train loss/train/total: {loss}\n"
+        )
+
+    evaluated = "[Eval batch=2/2] Eval on eval data:\n\t Eval metrics/eval/loss: {:.4f}\n"
+    text = "".join(
+        drawn(epoch, batch) + (evaluated.format(9.5 - epoch / 2) if batch == 4 else "")
+        for epoch in (1, 2, 3)
+        for batch in (1, 2, 3, 4)
+    )
+    run = run_of(text)
+    assert (run.step_kind, run["loss"].steps.tolist()) == ("step", list(range(1, 13)))
+    assert np.isnan(run["loss"].values[6])
+    assert dict(zip(run["val/loss"].steps.tolist(), run["val/loss"].values.tolist())) == {4: 9.0, 8: 8.5, 12: 8.0}
+    assert run["epoch"].values.tolist()[:5] == [1, 1, 1, 1, 2]
