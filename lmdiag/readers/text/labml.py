@@ -9,9 +9,9 @@ import numpy as np
 from lmdiag.naming import evaluation_set, spelling
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
+from lmdiag.readers.tables.table import STEP, Table
 from lmdiag.readers.text.line_format import NOTHING, LineFormat, Shape, shaped
 from lmdiag.readers.text.plans import Record
-from lmdiag.readers.tables.table import STEP, Table
 
 _NAMED = lazy(rf"([A-Za-z][\w.]*): +({NUM})(?=\s|$)")
 _LINE = lazy(rf"^\s*(?P<step>\d[\d,]*): {{2,}}(?P<rest>[A-Za-z][\w.]*: +{NUM}(?:\s.*)?)$")

@@ -15,13 +15,12 @@ from typing import Any
 from lmdiag.readers.json.decode import Lost, decode
 from lmdiag.readers.rawlog import RawLog, Source
 from lmdiag.readers.tables.tally import Tally
-from lmdiag.readers.trackers.flat_yaml import flat_yaml
 from lmdiag.readers.trackers.metrics import tracked_run
+from lmdiag.readers.trackers.plain_yaml import plain_yaml
 from lmdiag.run import Skipped
 
 FORMAT = "labml"
 _STATUS = {"completed": "FINISHED", "crashed": "FAILED", "interrupted": "KILLED"}
-_CONFIG = re.compile(r"^(?P<name>[^\s:][^:]*):\n(?P<facts>(?:  .*\n?)+)", re.MULTILINE)
 _A_LINE = 1e12  # more than the steps of any run: what stands on a later line was logged later
 
 
@@ -79,12 +78,8 @@ def _configs(path: Path) -> dict[str, Any]:
     """Return what the configurations were computed to be."""
     if not path.is_file():
         return {}
-    text = Source(path.as_posix(), path).text
-    facts = {
-        match["name"]: flat_yaml(re.sub(r"^  ", "", match["facts"], flags=re.MULTILINE))
-        for match in _CONFIG.finditer(text)
-    }
-    return {name: own["computed"] for name, own in facts.items() if "computed" in own}
+    facts = plain_yaml(Source(path.as_posix(), path).text)
+    return {name: own["computed"] for name, own in facts.items() if isinstance(own, dict) and "computed" in own}
 
 
 def _status(path: Path) -> str:
