@@ -221,9 +221,9 @@ PAGES = {
 FOLDERS = {
     "mlflow",
     "dvclive",
+    "mmengine",
     "neptune",
     "aim",
     "polyaxon",
     "guild",
 }  # read from a folder only; their own tests have one
-FOLDERS = {"mlflow", "dvclive", "mmengine"}  # read from a folder only; their own tests have one
