@@ -18,7 +18,8 @@ from pathlib import Path
 STORES = Path(__file__).parent
 ROOT = STORES.parents[2]
 ENVIRONMENTS = ROOT / ".venv" / "stores"
-OF_THE_MACHINE = {"requirements.txt", "swanlab-metadata.json"}  # what libraries note about it, and no reader needs
+# what libraries note about it, and no reader needs; SwanLab hides its folder from git
+OF_THE_MACHINE = {"requirements.txt", "swanlab-metadata.json", ".gitignore"}
 
 
 def renew(store: Path) -> None:
