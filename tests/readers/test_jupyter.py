@@ -90,6 +90,39 @@ def test_each_table_of_a_cell_is_a_run():
     assert whole["val/loss"].values.tolist() == [4.5, 3.5, 2.5]
 
 
+def dictionaries(first):
+    """Return what `for record in trainer.state.log_history: print(record)` prints of a training."""
+    lines = []
+    for step in range(10, 50, 10):
+        lines.append(
+            f"{{'loss': {first - step / 70:.4f}, 'learning_rate': 5e-05, 'epoch': {step / 40}, 'step': {step}}}"
+        )
+        if step % 20 == 0:
+            lines.append(f"{{'eval_loss': {first - step / 90}, 'epoch': {step / 40}, 'step': {step}}}")
+    return "\n".join(lines) + "\n"
+
+
+def drawn_by_the_trainer(first):
+    rows = [(s, f"{round(first - s / 70, 4):.6f}", f"{first - s / 90:.6f}") for s in (20, 40)]
+    return drawn(table(("Step", "Training Loss", "Validation Loss"), *rows))
+
+
+def test_a_training_that_a_cell_draws_and_prints_is_one_run():
+    first, second = read(notebook(*[[drawn_by_the_trainer(a), printed(dictionaries(a))] for a in (3.0, 4.0)]))
+    assert (first.name, second.name) == ("a.ipynb#In[1]", "a.ipynb#In[2]")
+    assert first["loss"].steps.tolist() == [10, 20, 30, 40]
+    assert first["val/loss"].values.tolist() == [3 - 20 / 90, 3 - 40 / 90]
+    assert "In[1] also shows these losses in a table, which is left out." in first.notes
+
+
+def test_a_table_of_what_a_cell_did_not_print_is_a_run_of_its_own():
+    rows = [(s, 3 - s / 70, 3 - s / 90, s / 50) for s in range(10, 50, 10)]
+    scored = drawn(table(("Step", "Training Loss", "Validation Loss", "F1"), *rows))
+    other = drawn(table(("Step", "Training Loss"), *((s, 2 - s / 70) for s in range(10, 50, 10))))
+    runs = read(notebook([scored, other, printed(dictionaries(3.0))]))
+    assert [run.name for run in runs] == ["a.ipynb#In[1]", "a.ipynb#In[1]", "a.ipynb#In[1] table 2"]
+
+
 def test_other_tables_and_pictures_are_no_logs():
     frame = table(("", "text", "label"), (0, "a", 1), (1, "b", 0), (2, "c", 1), (3, "d", 1))
     picture = {"output_type": "display_data", "metadata": {}, "data": {"image/png": "iVBORw0KGgo="}}

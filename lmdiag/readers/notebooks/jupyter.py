@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from lmdiag.errors import UnreadableLog
 from lmdiag.naming import spelling
 from lmdiag.patterns import lazy
@@ -26,6 +28,7 @@ _METHODS = {
     "nashmd": "dpo",
 }
 _TRAINER = lazy(rf"(?im)^[^#\n]*?\b(?:unsloth)?({'|'.join(_METHODS)})trainer\s*\(")
+_ROUNDED = 1e-6  # the tables of the Trainer show six decimals
 FEWEST_RECORDS = 3  # a cell that prints a loss once or twice tries something out
 
 
@@ -37,11 +40,11 @@ def can_read(name: str, head: bytes) -> bool:
 
 def read(source: Source, read_part: ReadPart) -> list[RawLog]:
     """Read every cell of which the output is a log, each as a run of its own, named after the number beside it."""
-    found = [
-        replace(raw, method=raw.method or method)
-        for label, part, method in _parts(source)
-        for raw in _logs(source, label, part, read_part)
-    ]
+    found: list[RawLog] = []
+    for method, printed, drawn in _parts(source):
+        logs = [raw for part in printed for raw in _logs(source, part, read_part)]
+        tables = [raw for part in drawn for raw in _logs(source, part, read_part)]
+        found += [replace(raw, method=raw.method or method) for raw in _told_once(logs, tables)]
     logs = [raw for raw in found if _losses(raw) >= FEWEST_RECORDS] or sorted(found, key=_losses)[-1:]
     if not logs:
         raise UnreadableLog(
@@ -56,10 +59,10 @@ def read(source: Source, read_part: ReadPart) -> list[RawLog]:
     return logs if len(logs) > 1 else [replace(logs[0], name=source.name)]
 
 
-def _parts(source: Source) -> Iterator[tuple[str, Source, str]]:
-    """Yield what each cell printed and each table that it drew, as a source of its own, with the name of the cell.
+def _parts(source: Source) -> Iterator[tuple[str, list[Source], list[Source]]]:
+    """Yield what each cell printed, and the tables that it drew, as sources of their own, named after the cell.
 
-    Beside them stands the method of the trainer that was made last: its table may hold the loss alone, and that of a policy
+    Before them stands the method of the trainer that was made last: its table may hold the loss alone, and that of a policy
     is no loss that must fall.
     """
     method = ""
@@ -70,12 +73,13 @@ def _parts(source: Source) -> Iterator[tuple[str, Source, str]]:
         label = f"In[{count}]" if count else f"cell {number}"
         outputs = [output for output in cell.get("outputs") or () if isinstance(output, dict)]
         printed = "\n".join(filter(None, map(_printed, outputs)))
-        if printed.strip():
-            yield label, Source(label, content=printed.encode()), method
         drawn = [table for output in outputs for table in _tables(_html(output))]
-        for place, table in enumerate(drawn, 1):
-            name = label if place == 1 else f"{label} table {place}"
-            yield name, Source(f"{name}.tsv", content=table.encode()), method
+        names = [label if place == 1 else f"{label} table {place}" for place in range(1, len(drawn) + 1)]
+        yield (
+            method,
+            [Source(label, content=printed.encode())] if printed.strip() else [],
+            [Source(f"{name}.tsv", content=table.encode()) for name, table in zip(names, drawn)],
+        )
 
 
 def _cells(source: Source) -> Iterator[dict[str, Any]]:
@@ -103,8 +107,9 @@ def _joined(text: Any) -> str:
     return text if isinstance(text, str) else "".join(map(str, text)) if isinstance(text, list) else ""
 
 
-def _logs(source: Source, label: str, part: Source, read_part: ReadPart) -> list[RawLog]:
+def _logs(source: Source, part: Source, read_part: ReadPart) -> list[RawLog]:
     """Return the logs of one part; most cells print no log at all, which is no loss."""
+    label = part.name.removesuffix(".tsv")
     try:
         return [_of_cell(source, label, raw) for raw in read_part(part) if _losses(raw)]
     except UnreadableLog:
@@ -117,6 +122,35 @@ def _of_cell(source: Source, label: str, raw: RawLog) -> RawLog:
     _, _, run = raw.name.partition("#")
     name = f"{source.name}#{label}#{run}" if run else f"{source.name}#{label}"
     return replace(raw, name=name, source=source.name, lines=None, skipped=skipped)
+
+
+def _told_once(printed: list[RawLog], drawn: list[RawLog]) -> list[RawLog]:
+    """Return the logs of a cell without the tables of which it printed every number, mostly with more beside them."""
+    logs: list[RawLog] = []
+    tables = list(drawn)
+    for log in printed:
+        others = [table for table in tables if not _shows(log, table)]
+        if len(others) < len(tables):
+            label = log.name.split("#")[1]
+            log = replace(log, notes=(*log.notes, f"{label} also shows these losses in a table, which is left out."))
+        logs, tables = [*logs, log], others
+    return logs + tables
+
+
+def _shows(log: RawLog, table: RawLog) -> bool:
+    """Tell whether each column of a table stands in a log; but epochs, which the table of the Trainer rounds."""
+    return all(
+        any(_stand_in(column.values, printed.values) for printed in log.columns.values())
+        for name, column in table.columns.items()
+        if name != "Epoch"
+    )
+
+
+def _stand_in(values: np.ndarray, printed: np.ndarray) -> bool:
+    """Tell whether each value is among those that were printed."""
+    ordered = np.sort(printed)
+    at = np.searchsorted(ordered, values - _ROUNDED).clip(max=len(ordered) - 1)
+    return np.allclose(ordered[at], values, rtol=0, atol=_ROUNDED, equal_nan=True)
 
 
 def _losses(raw: RawLog) -> int:
