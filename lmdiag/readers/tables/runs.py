@@ -115,9 +115,9 @@ def _steps_per_epoch(step: np.ndarray, epoch: np.ndarray, totals: np.ndarray) ->
 def tell_apart(table: Table, bars: list[list[int]], is_held: Callable[[str], bool]) -> None:
     """Keep losses of epochs apart from those of steps: of a second bar, or printed behind an epoch; `bars` are their rows.
 
-    Where a bar shows no more losses than are printed, the printed ones count. A loss that never was a number beside
-    one that still is stands for the eye only: after a step with such a loss the other would be none, too. What a bar
-    goes on showing, `is_held`, is of neither.
+    Where a bar shows no more losses than are printed, but for that of an epoch that was cut short, the printed ones
+    count. A loss that never was a number beside one that still is stands for the eye only: after a step with such a
+    loss the other would be none, too. What a bar goes on showing, `is_held`, is of neither.
     """
     columns = table.columns
     of_epochs = {*np.flatnonzero(np.isnan(table.cells(STEP)) & np.isnan(table.cells(POSITION))).tolist()}
@@ -130,7 +130,7 @@ def tell_apart(table: Table, bars: list[list[int]], is_held: Callable[[str], boo
     shown -= of_epochs
     losses = {name for name in columns if metric_of(name) == "loss" and not is_held(name)}
     printed = {row for name in losses for row in columns[name][0]} & of_epochs
-    if printed and len(shown) <= len(printed):
+    if _as_many(printed, shown):
         _move(table, losses & names, shown, "shown as")
     elif shown:
         _move(table, {name for name in names if not is_held(name)}, of_epochs, "train epoch")
@@ -141,6 +141,24 @@ def tell_apart(table: Table, bars: list[list[int]], is_held: Callable[[str], boo
             _move(table, {name}, shown, "shown as")
             table.names[f"shown as {name}"] = None
             table.notes.append(f'"{name}" was never a number beside another loss and is left out')
+
+
+def prefer_printed(table: Table, shown: set[int]) -> None:
+    """Let evaluations that are printed count, and not those that bars show, in the rows `shown`, maybe of the last batch.
+
+    Where fewer are printed, those of the bars count.
+    """
+    of_bars = {metric_of(name) for name, (rows, _) in table.columns.items() if not shown.isdisjoint(rows)} - {""}
+    for metric in of_bars:
+        names = {name for name in table.columns if metric_of(name) == metric}
+        rows = {row for name in names for row in table.columns[name][0]}
+        if _as_many(rows - shown, rows & shown):
+            _move(table, names, shown, "shown as")
+
+
+def _as_many(printed: set[int], shown: set[int]) -> bool:
+    """Tell whether as many values are printed as shown, but for the last epoch, which may have been cut short."""
+    return bool(printed) and len(shown) <= len(printed) + 1
 
 
 def _move(table: Table, names: set[str], moved: set[int], prefix: str) -> None:

@@ -17,7 +17,7 @@ from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.column_names import metric_of
-from lmdiag.readers.tables.runs import tell_apart
+from lmdiag.readers.tables.runs import prefer_printed, tell_apart
 from lmdiag.readers.tables.table import EPOCH, RANK, STEP, TOTAL, Table
 from lmdiag.readers.text.named_number_line import Line, parse
 from lmdiag.readers.text.named_numbers import EPOCHS, FEWEST_RECORDS, PairScanner
@@ -181,6 +181,7 @@ class BarScanner:
         self._last: dict[int | None, _Bar] = {}  # the bar that a process drew last
         self._held: dict[int | None, Values] = {}  # what a process showed last
         self._epoch: float | None = None  # that a line of its own announced
+        self._evaluated: set[int] = set()  # rows of evaluations that a bar showed
         self._beside = _records_beside(text, kinds)
 
     def feed(self, line: int, piece: str) -> bool:
@@ -252,6 +253,7 @@ class BarScanner:
         """Add the states of a bar that counts on to `count`, or that is not drawn any more for now."""
         states, bar.states = bar.states, []
         if bar.evaluates and states:
+            self._evaluated.add(len(self._table.lines))
             self._table.add(states[-1][0], states[-1][1] | bar.of(EPOCH, RANK))
         elif bar.whole and bar.count < bar.total and states:
             self._table.skip(states[-1][0], f"epoch {bar.epoch or 1:g} stopped at {bar.count:g} of {bar.total:g} steps")
@@ -291,6 +293,7 @@ class BarScanner:
         bars = {key: bar for key, bar in self._bars.items() if bar.rows}
         if bars and all(word in ("epoch", "epochs") and bar.epoch is None for (_, word, _), bar in bars.items()):
             self._table.config["step_kind"] = "epoch"
+        prefer_printed(self._table, self._evaluated)
         tell_apart(self._table, [bar.rows for bar in bars.values()], is_held)
         self._prints.finish()
 

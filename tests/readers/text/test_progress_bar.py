@@ -214,6 +214,30 @@ def test_an_evaluation_printed_without_any_place_stands_at_the_last_state() -> N
     assert points(run, "val/loss") == [(10, 3.1), (20, 3.0)]
 
 
+def epochs_with_evaluations(printed: range) -> str:
+    """Return five epochs of which the bars show the loss of the last batch; some print their means behind them."""
+    drawn = "[01:50<00:00, 1.20it/s, loss={}]"
+    return "".join(
+        f"Epoch {e}/5: 100%|██████████| 40/40 {drawn.format(f'0.7{e}')}\n"
+        f"Validating: 100%|██████████| 10/10 {drawn.format(f'0.8{e}')}\n"
+        + (f"Epoch {e}: Train Loss = 0.5{e}, Val Loss = 0.6{e}, Val Accuracy = 0.77\n" if e in printed else "")
+        for e in range(1, 6)
+    )
+
+
+@pytest.mark.parametrize("last", [5, 4])  # 4: the run was stopped before it printed the last
+def test_printed_means_count_where_bars_show_a_batch_of_each_epoch(last: int) -> None:
+    (run,) = runs(epochs_with_evaluations(range(1, last + 1)))
+    means = [(40 * e, e / 100) for e in range(1, last + 1)]
+    assert same(points(run), [(step, 0.5 + more) for step, more in means])
+    assert same(points(run, "val/loss"), [(step, 0.6 + more) for step, more in means])
+
+
+def test_evaluations_that_bars_show_count_where_few_are_printed() -> None:
+    (run,) = runs(epochs_with_evaluations(range(5, 6)))
+    assert same(points(run, "val/loss"), [(40 * e, 0.8 + e / 100) for e in range(1, 6)])
+
+
 def test_bars_of_other_work_are_no_records() -> None:
     other = "".join(f"Downloading loss.bin: {n}%|█ | {n}/100 [00:01<00:03, 5.1MB/s]\r" for n in range(100)) + "\n"
     evaluated = (
