@@ -28,6 +28,7 @@ SPLIT_WORDS = {word: split for word, split in SPLITS.items() if split} | {
     "heldout": "val",
     "holdout": "val",
     "vl": "val",
+    "evl": "val",
 }
 # Names that count steps, the surest first; `_step` counts the calls of a logger.
 STEP_NAMES = """

@@ -14,17 +14,18 @@ from lmdiag.readers.tables.column_names import canonical, counts_epochs, counts_
 _CUT = lazy(r"[,;|\t\[\](){}»•→←<>%]|\s-+\s|\s{3,}|:\s|:$|\.\s(?=[A-Z][a-z]+ )|\s[-—]\s")
 _TRAILING = " \t:=≈~[('\"<>-|*`→,"
 _KEY = lazy(r"[^\W\d][\w./%@()^+\-]*(?: [\w./%@()^+\-]+){0,3}$")
+_SECTIONS = {"training": "", "held-out": "val", **SPLITS, **SPLIT_WORDS}
+_SETS = "|".join(_SECTIONS)
 _SECTION = lazy(
-    r"\W*(?:on |the |in |eval )*(train|training|val|valid|validation|eval|evaluation|test|dev)"
+    rf"\W*(?:on |the |in |eval )*({_SETS})"
     r"(?:[ _](?:set|results?|metrics|stats|data|phase|split|step|epoch|run))?\W*$",
     re.IGNORECASE,
 )
 _PAST_OR_GOAL = lazy(
     r"\b(?:best|min|minimum|lowest|max|target|previous|prev|initial|early|patience|delta|improving)\b", re.IGNORECASE
 )
-_SECTIONS = {"evaluation": "val", "training": "", **SPLITS}
 _ON_A_SET = lazy(
-    r"^(.*?)[ _](?:on|over|for)(?: the)? (train|training|val|valid|validation|eval|dev|test|held-?out)(?: (?:set|data|dataset|split))?$",
+    rf"^(.*?)[ _](?:on|over|for)(?: the)? ({_SETS})(?: (?:set|data|dataset|split))?$",
     re.IGNORECASE,
 )
 _FILLER = lazy(r"\b(?:is|was|of|at|after|for|the|on|in|now|value|set|reached|improved to)$", re.IGNORECASE)

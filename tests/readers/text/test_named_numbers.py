@@ -61,6 +61,19 @@ def test_a_term_in_a_section_belongs_to_its_set() -> None:
     assert {value for _, value in points(run, "EvalErr Per Sample")} == {0.9}
 
 
+@pytest.mark.parametrize("name", ["evl", "dev", "valid", "evaluation", "validation", "holdout", "heldout", "held-out"])
+def test_the_name_of_a_set_before_its_numbers(name: str) -> None:
+    run = run_of(
+        "".join(
+            f"epoch {e} >>>>>>>>>>>\ntraining set : loss 2.{e}, acc 0.5\n{name} set : loss 3.{e}, acc 0.4\n\n"
+            for e in (1, 2, 3)
+        )
+    )
+    assert points(run, "loss") == [(1, 2.1), (2, 2.2), (3, 2.3)]
+    assert points(run, "val/loss") == [(1, 3.1), (2, 3.2), (3, 3.3)]
+    assert points(run, "val/accuracy") == [(1, 0.4), (2, 0.4), (3, 0.4)]
+
+
 def test_accuracies_of_training_stand_behind_losses_of_both_sets() -> None:
     run = run_of(
         "".join(f"Epoch {e} | Train Loss 2.{e} | Val Loss 3.{e} | Train Acc 0.5 | Val Acc 0.4\n" for e in range(3))
