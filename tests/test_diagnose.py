@@ -1,5 +1,6 @@
 """A verdict claims no more than what was read and what the rules could see."""
 
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from lmdiag.readers import read_source
 from lmdiag.rules import RULES
 from lmdiag.run import Event, Run, Series, Skipped
 from lmdiag.sources.source import Source
-from tests.fuzz.mutations import mutated
+from tests.fuzz.mutations import damaged, mutated
 from tests.rules.curves import falling, run
 
 SAMPLES = sorted((Path(__file__).parents[1] / "sample_logs").glob("*.jsonl"))
@@ -130,10 +131,19 @@ def test_no_sample_is_healthy_without_having_been_looked_at(path):
     assert diagnosis.verdict != "healthy" or looked(diagnosis)
 
 
+def damaged_logs():
+    """Logs of every kind, and healthy ones, which a little damage leaves healthy."""
+    healthy = [path for path in SAMPLES if path.stem.startswith("healthy-")]
+    for seed in range(MUTATIONS):
+        yield seed, *mutated(seed)
+        if seed % 10 == 0:
+            path = healthy[seed // 10 % len(healthy)]
+            yield seed, path.name, damaged(path.read_bytes(), random.Random(seed))
+
+
 def test_no_damaged_log_is_healthy_without_having_been_looked_at():
     healthy = 0
-    for seed in range(MUTATIONS):
-        name, content = mutated(seed)
+    for seed, name, content in damaged_logs():
         source = Source(name, content=content)
         try:
             runs = runs_in(read_source(source), name)

@@ -215,7 +215,8 @@ def test_a_click_in_the_table_of_runs_opens_one_and_its_chart_fills_the_screen(p
     assert "Unhealthy" in verdict.inner_text()
     charts_drawn(page)
     page.locator("[data-testid=stVegaLiteChart]").nth(1).hover()
-    page.locator("button[aria-label^='Fullscreen: loss']").first.click(force=True)
+    page.wait_for_timeout(1000)  # its buttons appear under the pointer
+    page.locator("button[aria-label^='Fullscreen: loss']").first.dispatch_event("click")
     page.locator("button[aria-label^='Close fullscreen']").first.wait_for()
     on_top = page.evaluate("document.elementFromPoint(100, 400).closest('[data-testid=stSidebar]') !== null")
     assert not on_top, "the sidebar lies on the chart"

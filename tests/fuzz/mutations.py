@@ -30,9 +30,14 @@ def mutated(seed: int) -> tuple[str, bytes]:
     """The log of this number: one of the corpus, damaged once to four times."""
     rng = random.Random(seed)
     name, content = rng.choice(corpus())
+    return name, damaged(content, rng)[: 1 << 20]
+
+
+def damaged(content: bytes, rng: random.Random) -> bytes:
+    """A log damaged once to four times."""
     for _ in range(rng.randint(1, 4)):
         content = rng.choice(MUTATIONS)(content, rng)
-    return name, content[: 1 << 20]
+    return content
 
 
 def _span(content: bytes, rng: random.Random) -> tuple[int, int]:
