@@ -12,7 +12,7 @@ import numpy as np
 
 from lmdiag.naming import spelling
 from lmdiag.readers.rawlog import Column, RawLog, Source
-from lmdiag.readers.trackers.metrics import tracked_run
+from lmdiag.readers.trackers.metrics import counted, tracked_run
 from lmdiag.run import Skipped
 from lmdiag.sources.decoding import as_text
 from lmdiag.sources.zipped import MARK, members
@@ -46,7 +46,7 @@ def read(source: Source) -> list[RawLog]:
         try:
             name = "/".join(part for part in (event["metric"], event["variant"]) if part)
             if not name.startswith(_OF_THE_MACHINE):
-                point = int(event.get("timestamp", 0)), float(event["value"]), int(event["iter"])
+                point = counted(event.get("timestamp", 0)), float(event["value"]), counted(event["iter"])
                 metrics.setdefault(name, []).append(point)
         except (KeyError, TypeError, ValueError, OverflowError):
             skipped.append(Skipped(line, f"not an event with a value: {str(event)[:40]!r}"))

@@ -13,7 +13,7 @@ from lmdiag.errors import UnreadableLog
 from lmdiag.naming import spelling
 from lmdiag.readers.rawlog import RawLog, Source
 from lmdiag.readers.tensorboard.event_rows import Points
-from lmdiag.readers.trackers.metrics import logged_run
+from lmdiag.readers.trackers.metrics import counted, logged_run
 from lmdiag.run import Skipped
 from lmdiag.sources.zipped import first_member, members
 
@@ -83,7 +83,7 @@ def _take(message: dict[str, Any], found: _Found) -> None:
     kind, payload = message["type"], message["payload"]
     if kind == "metric_msg" and not str(payload["metric"]["metricName"]).startswith(_OF_THE_MACHINE):
         metric, time = payload["metric"], float(payload["local_timestamp"])
-        step, value, epoch = int(metric["step"] or 0), metric["metricValue"], metric.get("epoch")
+        step, value, epoch = counted(metric["step"] or 0), metric["metricValue"], metric.get("epoch")
         found.values.append((metric["metricName"], step, time, _NUMBERS[value] if value in _NUMBERS else float(value)))
         if epoch is not None and found.epoch != (step, epoch):
             found.epoch = step, epoch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lmdiag.readers.rawlog import RawLog, Source
-from lmdiag.readers.trackers.metrics import tracked_run
+from lmdiag.readers.trackers.metrics import counted, tracked_run
 from lmdiag.readers.trackers.plain_yaml import plain_yaml
 from lmdiag.run import Skipped
 
@@ -42,7 +42,7 @@ def _points(name: str, path: Path, skipped: list[Skipped]) -> list[tuple[int, fl
         cells = line.split("\t")
         named = dict(zip(names, cells))
         try:
-            points.append((int(named.get("timestamp", -1)), float(cells[len(names) - 1]), int(named["step"])))
+            points.append((counted(named.get("timestamp", -1)), float(cells[len(names) - 1]), counted(named["step"])))
         except (KeyError, IndexError, ValueError):
             skipped.append(Skipped(number, f"{_METRICS}{name}.tsv: not a step and a value: {line[:40]!r}"))
     return points

@@ -15,7 +15,7 @@ from typing import Any
 from lmdiag.readers.json.decode import Lost, decode
 from lmdiag.readers.rawlog import RawLog, Source
 from lmdiag.readers.tables.tally import Tally
-from lmdiag.readers.trackers.metrics import tracked_run
+from lmdiag.readers.trackers.metrics import counted, tracked_run
 from lmdiag.readers.trackers.plain_yaml import plain_yaml
 from lmdiag.run import Skipped
 
@@ -43,7 +43,7 @@ def read(source: Source) -> list[RawLog]:
             skipped += [Skipped(line, _why(found))] if text.strip() else []
             continue
         for name, points in tracked.items():
-            metrics.setdefault(name, []).extend(_points(line, points))
+            metrics.setdefault(name, []).extend(_points(line, name, points, skipped))
     folder = source.path.parent if source.path else None
     settings = _configs(folder / "configs.yaml") if folder else {}
     status = _status(folder / "run_log.jsonl") if folder else ""
@@ -57,21 +57,16 @@ def _why(found: Any) -> str:
     return lost[0] if lost else "no metrics are tracked"
 
 
-def _points(line: int, points: Any) -> Iterator[tuple[int, float, int]]:
-    """Yield (when, value, step) of the points that are of this form."""
-    for point in points if isinstance(points, list) else ():
-        step, values = point if isinstance(point, list) and len(point) == 2 else (None, None)
-        if (
-            isinstance(step, int)
-            and isinstance(values, list)
-            and values
-            and all(isinstance(v, int | float) for v in values)
-        ):
-            yield (
-                int(line * _A_LINE) + step,
-                math.fsum(values) / len(values) if len(values) > 1 else float(values[0]),
-                step,
-            )
+def _points(line: int, name: str, points: Any, skipped: list[Skipped]) -> Iterator[tuple[int, float, int]]:
+    """Yield (when, value, step) of each point, which is a step and the list of its values."""
+    for point in points if isinstance(points, list) else [points]:
+        try:
+            said, values = point
+            step = counted(said)
+            mean = math.fsum(values) / len(values) if len(values) > 1 else float(values[0])
+            yield int(line * _A_LINE) + step, mean, step
+        except (ValueError, TypeError, IndexError, KeyError, OverflowError):
+            skipped.append(Skipped(line, f"{name}: not a step and its values: {str(point)[:40]!r}", unit="value"))
 
 
 def _configs(path: Path) -> dict[str, Any]:

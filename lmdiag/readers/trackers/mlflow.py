@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from lmdiag.readers.rawlog import RawLog, Source
-from lmdiag.readers.trackers.metrics import tracked_run
+from lmdiag.readers.trackers.metrics import counted, tracked_run
 from lmdiag.readers.trackers.plain_yaml import plain_yaml
 from lmdiag.run import Skipped
 
@@ -66,7 +66,7 @@ def _points(text: str, key: str, skipped: list[Skipped]) -> list[tuple[int, floa
         fields = line.split(" ")
         try:
             if line.strip():
-                points.append((int(fields[0]), float(fields[1]), int(fields[2]) if len(fields) > 2 else 0))
+                points.append((counted(fields[0]), float(fields[1]), counted(fields[2]) if len(fields) > 2 else 0))
         except (ValueError, IndexError):
             skipped.append(Skipped(number, f"metrics/{key}: not `time value step`: {line[:40]!r}"))
     return points

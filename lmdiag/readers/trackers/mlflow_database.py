@@ -6,7 +6,7 @@ import sqlite3
 from collections import defaultdict
 
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.trackers.metrics import tracked_run
+from lmdiag.readers.trackers.metrics import counted, tracked_run
 from lmdiag.run import Skipped
 
 FORMAT = "mlflow-sqlite"
@@ -27,9 +27,9 @@ def _run(database: sqlite3.Connection, source: str, run_id: str, name: str, stat
     bad = 0
     query = "SELECT key, timestamp, value, step, is_nan FROM metrics WHERE run_uuid = ? ORDER BY timestamp, step"
     for key, time, value, step, is_nan in database.execute(query, (run_id,)):
-        if all(isinstance(cell, int | float) for cell in (time, value, step)):
-            metrics[str(key)].append((int(time), float("nan") if is_nan else _unclamped(value), int(step)))
-        else:
+        try:
+            metrics[str(key)].append((counted(time), float("nan") if is_nan else _unclamped(value), counted(step)))
+        except (TypeError, ValueError, OverflowError):
             bad += 1
     params = dict(database.execute("SELECT key, value FROM params WHERE run_uuid = ?", (run_id,)).fetchall())
     skipped = [Skipped(0, "row of the metrics table without a number", bad)] if bad else []

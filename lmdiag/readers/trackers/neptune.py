@@ -11,7 +11,7 @@ from typing import Any
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.readers.rawlog import RawLog, Source
-from lmdiag.readers.trackers.metrics import tracked_run
+from lmdiag.readers.trackers.metrics import counted, tracked_run
 from lmdiag.run import Skipped
 
 FORMAT = "neptune"
@@ -96,9 +96,10 @@ def _take(said: Mapping[str, Any], found: _Found) -> None:
         points = found.metrics.setdefault("/".join((group, *rest)), [])
         for value in said["values"]:
             step = value["step"]
-            points.append((int(1000 * value["ts"]), float(value["value"]), len(points) if step is None else int(step)))
+            step = len(points) if step is None else counted(step)
+            points.append((counted(1000 * value["ts"]), float(value["value"]), step))
     elif kind.startswith("Assign") and group == "sys":
-        found.name = said["value"] if rest == ["name"] else found.name
+        found.name = str(said["value"]) if rest == ["name"] else found.name
     elif kind.startswith("Assign") and group not in _OF_THE_CLIENT:
         found.settings["/".join(rest if group == "parameters" else (group, *rest))] = said["value"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lmdiag.readers.rawlog import RawLog, Source
-from lmdiag.readers.trackers.metrics import tracked_run
+from lmdiag.readers.trackers.metrics import counted, tracked_run
 from lmdiag.run import Skipped
 
 FORMAT = "polyaxon"
@@ -44,7 +44,7 @@ def _points(path: Path, skipped: list[Skipped]) -> list[tuple[float, float, int]
         step, _, rest = line.partition("|")
         time, _, value = rest.partition("|")
         try:
-            points.append((1000 * datetime.fromisoformat(time).timestamp(), float(value), int(step or 0)))
+            points.append((1000 * datetime.fromisoformat(time).timestamp(), float(value), counted(step or 0)))
         except (ValueError, OverflowError):
             skipped.append(Skipped(number, f"{path.name}: not a step, a time and a value: {line[:40]!r}"))
     return points

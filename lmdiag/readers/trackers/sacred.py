@@ -9,7 +9,7 @@ from typing import Any
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.readers.rawlog import RawLog, Source
-from lmdiag.readers.trackers.metrics import tracked_run
+from lmdiag.readers.trackers.metrics import counted, tracked_run
 from lmdiag.run import Skipped
 
 FORMAT = "sacred"
@@ -52,7 +52,7 @@ def _points(name: str, held: Any, skipped: list[Skipped]) -> list[tuple[float, f
         try:
             number = value["value"] if isinstance(value, dict) else value
             moment = datetime.fromisoformat(time).replace(tzinfo=UTC).timestamp()
-            points.append((1000 * moment, float(number), int(step)))
+            points.append((1000 * moment, float(number), counted(step)))
         except (ValueError, TypeError, KeyError, OverflowError):
             skipped.append(Skipped(0, f"{name}: not a value of a step: {str(value)[:40]!r}", unit="value"))
     return points

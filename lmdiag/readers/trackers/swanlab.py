@@ -19,7 +19,7 @@ from typing import Any
 from lmdiag.errors import UnreadableLog
 from lmdiag.readers.rawlog import RawLog, Source
 from lmdiag.readers.tensorboard.wire import BYTES, BadWire, fields, signed
-from lmdiag.readers.trackers.metrics import logged_run
+from lmdiag.readers.trackers.metrics import counted, logged_run
 from lmdiag.readers.trackers.plain_yaml import plain_yaml
 from lmdiag.readers.trackers.sqlite_log import opened
 from lmdiag.readers.trackers.wire_values import VARINT_PATTERN, ZERO, Values, message, nanos, number, seconds, text
@@ -137,8 +137,8 @@ def _of_the_board(folder: Path, skipped: list[Skipped]) -> Iterator[tuple[float,
                 try:
                     said = json.loads(words)
                     time = datetime.fromisoformat(said["create_time"]).timestamp()
-                    yield time, name, int(said["index"]), float(said["data"])
-                except (ValueError, TypeError, KeyError, RecursionError):
+                    yield time, name, counted(said["index"]), float(said["data"])
+                except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
                     skipped.append(Skipped(line, f"logs/{folded}/{path.name}: no value: {words[:40]!r}"))
 
 

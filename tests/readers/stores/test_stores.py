@@ -1,6 +1,7 @@
 """Every store that a real library wrote is read as one run that holds what was logged, to the last value."""
 
 import importlib
+import re
 import shutil
 from pathlib import Path
 from types import ModuleType
@@ -98,3 +99,32 @@ def test_damage_is_told_or_harmless(log, tmp_path):
             assert not any("reading it failed" in problem.message for _, problem in problems)
             assert len(runs) <= 1
         path.write_bytes(whole)
+
+
+STEPS_IN_TEXT = {  # where a store writes the first step of a metric
+    "clearml/log/whole": ("metrics.jsonl", r'"iter": (1),'),
+    "comet/log/killed": ("messages.json", r'"metricName":"train_epoch".*?"step":(1)}'),
+    "dvclive/log/whole": ("train/loss.tsv", r"\n(1)\t"),
+    "labml/log/whole": ("log.jsonl", r'"loss": \[\[(1),'),
+    "neptune/log/whole": ("data-1.log", r'"step": (1),'),
+    "polyaxon/log/whole": ("train__loss.plx", r"\n(1)\|"),
+    "sacred/log/whole": ("metrics.json", r'"steps": \[\s*(10),'),
+    "swanlab/log/killed-local": ("logs/1/1000.log", r'"index": (1),'),
+}
+
+
+@pytest.mark.parametrize("step", ["9" * 25, "1" + "0" * 400, "9223372036854775808"], ids=["long", "endless", "2**63"])
+@pytest.mark.parametrize("log", STEPS_IN_TEXT)
+def test_a_step_that_is_too_large_to_be_one_is_counted_as_lost(log, step, tmp_path):
+    shutil.copytree(STORES / log, tmp_path / "log")
+    file, pattern = STEPS_IN_TEXT[log]
+    (path,) = (path for path in tmp_path.rglob("*") if path.as_posix().endswith(f"/{file}"))
+    match = re.search(pattern, path.read_text())
+    assert match
+    (whole,), _ = read_runs([tmp_path / "log"])
+    path.write_text(path.read_text()[: match.start(1)] + step + path.read_text()[match.end(1) :])
+    (run,), problems = read_runs([tmp_path / "log"])
+    assert problems == []
+    assert sum(skipped.count for skipped in run.skipped) == 1
+    values, of_whole = (sum(len(r.series[name].values) for name in r.series.keys() - CLOCKS) for r in (run, whole))
+    assert values == of_whole - 1
