@@ -176,12 +176,16 @@ def _read_with(name: str, source: Source) -> list[RawLog]:
 
 def as_unreadable(name: str, kind: str) -> AbstractContextManager[None]:
     """Turn what nobody foresaw in damaged input into an error a user can act on."""
-    return explained(
-        lambda error: UnreadableLog(
+
+    def explain(error: Exception) -> UnreadableLog:
+        if isinstance(error, PermissionError):  # of what lies beside the log that was named
+            return UnreadableLog(f"cannot read {error.filename or name}: {error.strerror}", "check that it may be read")
+        return UnreadableLog(
             f"{name} looks like {kind}, but reading it failed: {type(error).__name__}: {error}",
             "the file may be damaged; if other programs read it, please report this with the file",
         )
-    )
+
+    return explained(explain)
 
 
 def _damaged(raw: RawLog, damage: str) -> RawLog:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.judging.reading import runs_of
-from lmdiag.readers import HOLD_LOGS, READERS, read_source, reader_named, reader_of
+from lmdiag.readers import HOLD_LOGS, READERS, as_unreadable, read_source, reader_named, reader_of
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.sources.source import Source
 from tests.readers.sample_logs import FOLDERS, LOSSES, PAGES, SAMPLES
@@ -116,3 +116,11 @@ def test_damage_never_gets_past_the_errors_of_the_whole_way(name, cut, at, junk,
 def test_binary_and_other_text_belongs_to_nobody():
     for content in (b"\x89PNG\r\n\x1a\n" + bytes(200), b"PK\x03\x04" + bytes(200), b"MZ\x90\0\x03\0\0\0"):
         assert reader_of(Source("a.bin", content=content)) is None
+
+
+def test_a_part_that_may_not_be_read_is_named():
+    with (
+        pytest.raises(UnreadableLog, match="cannot read run/flags: Permission denied"),
+        as_unreadable("run/", "guild"),
+    ):
+        raise PermissionError(13, "Permission denied", "run/flags")
