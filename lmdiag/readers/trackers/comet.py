@@ -75,7 +75,7 @@ def _begun(source: Source) -> tuple[float, bytes]:
         raise UnreadableLog(f"{source.name} has no {_MESSAGES} in it", "check that it was copied completely")
     try:
         return float(json.loads(held.get(_EXPERIMENT, b"{}"))["start_time"]), held[_MESSAGES]
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
         return 0.0, held[_MESSAGES]
 
 
@@ -83,6 +83,8 @@ def _take(message: dict[str, Any], found: _Found) -> None:
     kind, payload = message["type"], message["payload"]
     if kind == "metric_msg" and not str(payload["metric"]["metricName"]).startswith(_OF_THE_MACHINE):
         metric, time = payload["metric"], float(payload["local_timestamp"])
+        if not isinstance(metric["metricName"], str):
+            raise TypeError("a metric has no name")
         step, value, epoch = counted(metric["step"] or 0), metric["metricValue"], metric.get("epoch")
         found.values.append((metric["metricName"], step, time, _NUMBERS[value] if value in _NUMBERS else float(value)))
         if epoch is not None and found.epoch != (step, epoch):

@@ -74,7 +74,7 @@ def read(source: Source) -> list[RawLog]:
         for record in records(file.data, lost):
             try:
                 _take(record, found)
-            except BadWire:
+            except (BadWire, TypeError, AttributeError):  # a field may be of another kind
                 found.bad += 1
         if not found.ended and file.path:  # the end of the file was lost with the process, that of the board was not
             lost_there: list[Skipped] = []

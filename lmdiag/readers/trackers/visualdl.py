@@ -46,7 +46,7 @@ def read(source: Source) -> list[RawLog]:
         for record in _records(file.data, skipped):
             try:
                 _take(record, found)
-            except (BadWire, struct.error, TypeError, AttributeError):
+            except (BadWire, struct.error, TypeError, AttributeError, KeyError):
                 skipped.append(Skipped(0, "record that cannot be decoded"))
     if not found.metrics and not found.settings:
         raise UnreadableLog(f"{source.name}: no sound record of VisualDL in it", "check that it was copied completely")
