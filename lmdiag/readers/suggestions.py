@@ -101,7 +101,7 @@ def _slots(head: bytes) -> tuple[str, str]:
 def _named(numbers: np.ndarray, skeleton: tuple[str, ...]) -> dict[str, int]:
     """Return which number of a line may be the step, and which the loss."""
     whole = (numbers == np.rint(numbers)).all(axis=0)
-    ascending = (np.diff(numbers, axis=0) > 0).all(axis=0)
+    ascending = (numbers[1:] > numbers[:-1]).all(axis=0)
     losses = np.flatnonzero(~whole & ~ascending)
     plain = [not _UNIT.match(behind) for behind in (*skeleton[1:], "")]
     steps = np.flatnonzero(whole & ascending & plain)

@@ -70,3 +70,9 @@ def test_what_the_console_says_is_heard() -> None:
         "[stderr]: torch.OutOfMemoryError: CUDA out of memory.",
     )
     assert [(event.kind, event.step) for event in run.events if event.kind != "end"] == [("exception", 1), ("oom", 1)]
+
+
+def test_line_ends_of_windows_and_a_plan_without_a_metric() -> None:
+    (run,) = runs_of(Source("logs-rank0.txt", content="\r\n".join([*losses("9.1", "8.2"), ""]).encode()))
+    assert run["loss"].values.tolist() == [9.1, 8.2]
+    assert run.skipped == ()

@@ -327,7 +327,8 @@ def _scales_of_clocks(raw: RawLog) -> dict[str, float]:
     """Return the factors to seconds of the times of day that are milli-, micro- or nanoseconds."""
     scales = {}
     for name, column in raw.columns.items():
-        if spelling(name).name == "time" and (least := np.nanmin(column.values)) > 100 * A_CLOCK:
+        times = column.values[np.isfinite(column.values)]
+        if spelling(name).name == "time" and len(times) and (least := times.min()) > 100 * A_CLOCK:
             scales[name] = 10.0 ** -(3 * (round(np.log10(least) - np.log10(A_CLOCK)) // 3))
     return scales
 
@@ -335,6 +336,7 @@ def _scales_of_clocks(raw: RawLog) -> dict[str, float]:
 def _without_plan(raw: RawLog) -> RawLog:
     """Leave out the number of steps that were planned, which is no metric, and the share of them that are done."""
     plans = [n for n in raw.columns if n in TOTALS and len(set(raw.columns[n].values.tolist())) == 1]
+    plans = [n for n in plans if np.isfinite(raw.columns[n].values[0])]
     if not plans:
         return raw
     share = {"percentage": "the share of the planned steps that are done"} if "percentage" in raw.columns else {}

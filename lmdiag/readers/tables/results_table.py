@@ -44,7 +44,7 @@ def refuse_results_table(raw: RawLog) -> RawLog:
 
 def _steps_ascend(raw: RawLog) -> bool:
     counters = [c.values for name, c in raw.columns.items() if is_step_name(name) or name.strip().lower() == "epoch"]
-    return any(len(v) > 0.5 * raw.n_rows and np.mean(np.diff(v) > 0) > 0.6 for v in counters if len(v) > 1)
+    return any(len(v) > 0.5 * raw.n_rows and np.mean(v[1:] > v[:-1]) > 0.6 for v in counters if len(v) > 1)
 
 
 def _has_counter(raw: RawLog) -> bool:

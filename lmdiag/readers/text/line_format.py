@@ -226,7 +226,7 @@ def assemble(line_format: LineFormat, name: str, table: Table) -> list[RawLog]:
         columns = table.taken(first, last)
         config: dict[str, Any] = {k: v for k, v in table.config.items() if k not in line_format.not_facts}
         planned = float(np.max(totals[first:last], initial=0))
-        if planned and line_format.step_kind == "step" and table.config.get("step_kind", "step") == "step":
+        if 0 < planned < np.inf and line_format.step_kind == "step" and table.config.get("step_kind", "step") == "step":
             config["max_steps"] = int(planned)
         step_kind = str(config.pop("step_kind", line_format.step_kind))
         logs.append(

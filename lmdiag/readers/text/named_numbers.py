@@ -205,7 +205,7 @@ class PairScanner:
             above = self._announced[1] if self._announced else -LONGEST_BLOCK
             if above <= self._last_line or line - above > FEW_LINES:  # the first count of a block
                 self._announced = step, line
-        if epoch is not None and epoch == int(epoch) and found.headline:
+        if epoch is not None and epoch % 1 == 0 and found.headline:
             self._epoch, self._headline, self._section, self._place = epoch, line, "", {}
         if found.place:
             self._headline, self._section = line, ""

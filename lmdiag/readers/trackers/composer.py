@@ -33,6 +33,7 @@ _CAPTURED = re.compile(r"\[std(?:err|out)\]: ")
 _OF_THE_BATCH_UNDER_WAY = ("loss/train/", "metrics/train/", "trainer/")  # logged before the batch is counted
 _TIMES = re.compile(r"time/(?:batch|train|val|total|remaining_estimate|\w+_in_epoch)")  # counters, and hours
 _FOUR_DECIMALS = 0.01  # learning rates below this are not readable with four decimals
+_TOO_LONG = 16  # digits of a step
 _DURATION = re.compile(r"(?P<count>\d+)(?P<unit>ba|ep)")
 
 
@@ -50,8 +51,9 @@ def read(source: Source) -> list[RawLog]:
     console, tally = EventWatcher(table), metrics.rows.tally
     tally.count_lines(source.text)
     for line, content in enumerate(source.text.removesuffix("\n").split("\n"), 1):
-        content = content.removesuffix(" ")
-        if match := _MARKED.fullmatch(content):
+        content = content.rstrip(" \r")
+        match = _MARKED.fullmatch(content)
+        if match and len(match["step"]) < _TOO_LONG:
             metrics.add(line, int(match["step"]), match["name"], number(match["number"]))
             table.add(line, {STEP: int(match["step"])})
             tally.with_records += 1
@@ -135,12 +137,12 @@ def _plan(rows: Rows, settings: Mapping[str, Any]) -> dict[str, int]:
     planned = _DURATION.fullmatch(str(settings.get("max_duration")))
     if planned is None:
         return {}
-    epochs, steps = rows.columns.get("time/epoch"), rows.columns["step"]
+    epochs, steps = rows.columns.get("time/epoch"), rows.columns.get("step")
     of_epoch = 0.0
-    if epochs is not None and epochs.values[-1] > 0:
+    if epochs and steps and 0 < epochs.values[-1] < np.inf:
         of_epoch = steps.values[epochs.rows[-1]] / epochs.values[-1]
-    count = int(planned["count"]) * (1 if planned["unit"] == "ba" else of_epoch)
-    return {"max_steps": int(count)} if count else {}
+    count = float(planned["count"]) * (1 if planned["unit"] == "ba" else of_epoch)
+    return {"max_steps": int(count)} if 0 < count < np.inf else {}
 
 
 def _literal(value: str) -> Any:

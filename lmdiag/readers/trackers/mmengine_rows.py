@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lmdiag.readers.rawlog import Column, RawLog
+from lmdiag.readers.trackers.metrics import LARGEST
 from lmdiag.stats.windows import median
 
 
@@ -22,6 +23,7 @@ def with_evaluations(log: RawLog) -> RawLog:
     iters, steps = log.columns["iter"], log.columns["step"]
     evaluations = np.setdiff1d(steps.rows, iters.rows)
     said = steps.values[np.searchsorted(steps.rows, evaluations)]
+    said = np.where(np.isinf(said), np.nan, said)  # no step
     before = np.searchsorted(iters.rows, evaluations) - 1
     last = np.where(before >= 0, iters.values[np.maximum(before, 0)], 0)
     epochs = log.columns.get("epoch")
@@ -30,7 +32,7 @@ def with_evaluations(log: RawLog) -> RawLog:
     rows = np.r_[iters.rows, evaluations]
     order = np.argsort(rows)
     columns = {**log.columns, "iter": Column(rows[order], np.r_[iters.values, at][order])}
-    facts = {"max_steps": int(planned)} if (planned := _planned(log.settings, of_epoch)) else {}
+    facts = {"max_steps": int(planned)} if 0 < (planned := _planned(log.settings, of_epoch)) < LARGEST else {}
     return replace(
         log,
         columns=columns,
@@ -57,7 +59,9 @@ def steps_per_epoch(iters: Column, epochs: Column) -> float:
     """Return how many steps an epoch has: from the first row of one to that of the next, 0 where a log has but one epoch."""
     _, of_iters, of_epochs = np.intersect1d(iters.rows, epochs.rows, return_indices=True)
     step, epoch = iters.values[of_iters], epochs.values[of_epochs]
-    first = np.r_[True, np.diff(epoch) != 0]
+    finite = np.isfinite(step) & np.isfinite(epoch)
+    step, epoch = step[finite], epoch[finite]
+    first = np.diff(epoch, prepend=np.nan) != 0
     lengths = np.diff(step[first])[np.diff(epoch[first]) == 1]
     return float(median(lengths)) if len(lengths) else 0.0
 
@@ -66,6 +70,6 @@ def _planned(settings: Mapping[str, Any], of_epoch: float) -> float:
     planned = settings.get("train_cfg")
     planned = planned if isinstance(planned, Mapping) else {}
     for name, steps in (("max_iters", 1.0), ("max_epochs", of_epoch)):
-        if isinstance(planned.get(name), int):
+        if isinstance(planned.get(name), int) and planned[name] < LARGEST:
             return planned[name] * steps
     return 0.0

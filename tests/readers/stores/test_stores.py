@@ -1,6 +1,7 @@
 """Every store that a real library wrote is read as one run that holds what was logged, to the last value."""
 
 import importlib
+import itertools
 import re
 import shutil
 from pathlib import Path
@@ -98,6 +99,29 @@ def test_damage_is_told_or_harmless(log, tmp_path):
             runs, problems = read_runs([tmp_path / "log"])
             assert not any("reading it failed" in problem.message for _, problem in problems)
             assert len(runs) <= 1
+        path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "1" + "0" * 400, "null"], ids=lambda word: word[:6])
+@pytest.mark.parametrize("log", [log for log in LOGS if case_of(log) == "whole"], ids=named)
+def test_numbers_that_cannot_be_are_told_or_harmless(log, number, tmp_path):
+    """In each file of text, the numbers behind a colon, a comma, a tab, a bar or a bracket are such, all of them or every tenth."""
+    shutil.copytree(log, tmp_path / "log")
+    for path in [path for path in sorted(tmp_path.rglob("*")) if path.is_file()]:
+        whole = path.read_bytes()
+        if b"\0" in whole:
+            continue
+        for every in (1, 10):
+            count = itertools.count()
+            path.write_bytes(
+                re.sub(
+                    rb"(?<=[:=,\t|\[] |.[:=,\t|\[])\d+(?:\.\d+)?",
+                    lambda found, every=every, count=count: found[0] if next(count) % every else number.encode(),
+                    whole,
+                )
+            )
+            _, problems = read_runs([tmp_path / "log"])
+            assert not any("reading it failed" in problem.message for _, problem in problems)
         path.write_bytes(whole)
 
 
