@@ -1,6 +1,7 @@
 """MMEngine's `vis_data/`: the rows of evaluations, which count epochs or nothing at all."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,11 @@ def test_two_trainings_in_one_work_folder_stay_two(tmp_path: Path) -> None:
         (folder / f"{start}.json").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     runs, _ = read_runs([tmp_path])
     assert [len(run["loss"]) for run in runs] == [7, 7]
+
+
+def test_a_config_that_cannot_be_parsed_costs_only_the_settings(tmp_path: Path) -> None:
+    shutil.copytree(STORE, tmp_path / "work")
+    (config,) = tmp_path.rglob("config.py")
+    config.write_text(f"x = {50_000 * '-'}1\n")
+    (run,), problems = read_runs([tmp_path])
+    assert (len(run["loss"].values), problems) == (40, [])

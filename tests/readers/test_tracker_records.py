@@ -1,11 +1,12 @@
 """Records of trackers that are sound as such, and do not hold what they should: each is counted as lost."""
 
+import shutil
 import struct
 from pathlib import Path
 
 import pytest
 
-from lmdiag.judging.reading import runs_of
+from lmdiag.judging.reading import read_runs, runs_of
 from lmdiag.readers.trackers import swanlab
 from lmdiag.run import Run
 from lmdiag.sources.source import Source
@@ -49,3 +50,11 @@ def test_comet_a_metric_without_a_name(name):
     run = run_with("comet/log/killed/*/messages.json", message.encode())
     assert [count for count, _ in lost(run)] == [1]
     assert len(run["loss"].values) == 25
+
+
+def test_neptune_an_operation_without_a_type(tmp_path):
+    shutil.copytree(STORES / "neptune/log/whole", tmp_path / "log")
+    (path,) = tmp_path.rglob("data-1.log")
+    path.write_text(path.read_text() + '{"obj": {"type": null, "path": ["train", "loss"]}}\n')
+    (run,), problems = read_runs([tmp_path])
+    assert ([count for count, _ in lost(run)], problems) == ([1], [])

@@ -56,7 +56,7 @@ def _settings(path: Path) -> dict[str, Any]:
     """Return the settings of a config that MMEngine wrote: assignments of values, of lists, and of `dict(…)`."""
     try:
         lines = ast.parse(Source(path.as_posix(), path).text).body
-    except (UnreadableLog, SyntaxError, ValueError, RecursionError):
+    except (UnreadableLog, SyntaxError, ValueError, RecursionError, MemoryError):
         return {}
     return {
         line.targets[0].id: _literal(line.value)

@@ -85,7 +85,7 @@ def _operations(folder: Path) -> _Found:
         for number, line in enumerate(Source(path.as_posix(), path).text.splitlines(), 1):
             try:
                 _take(json.loads(line)["obj"], found)
-            except (ValueError, TypeError, KeyError, IndexError, RecursionError, OverflowError):
+            except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError):
                 found.skipped.append(Skipped(number, f"{path.name}: not an operation: {line[:40]!r}"))
     return found
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_LINE = re.compile(r"^(?P<indent> *)(?P<key>[A-Za-z_][\w./-]*):(?:[ \t]+(?P<value>\S.*?))?\s*$")
+_LINE = re.compile(r"^(?P<indent> *)(?P<key>[A-Za-z_][\w./-]*):(?:[ \t]+(?P<value>\S.*))?$")
 _ITEM = re.compile(r"^(?P<indent> *)-(?: |$)")
+_DEEPEST = 100  # no settings are nested so deep
 _WORDS = {"null": None, "~": None, "true": True, "false": False}
 
 
@@ -19,12 +20,14 @@ def plain_yaml(text: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     open_at: list[tuple[int, dict[str, Any]]] = [(-1, found)]  # indents with the mappings whose keys stand deeper
     for line in text.splitlines():
-        match = _LINE.match(line) or _ITEM.match(line)
+        match = _LINE.match(line.rstrip()) or _ITEM.match(line)
         if match is None:
             continue
         indent = len(match["indent"])
         while open_at[-1][0] >= indent:
             open_at.pop()
+        if len(open_at) > _DEEPEST:
+            continue
         if match.re is _ITEM:
             open_at.append((indent, {}))
         elif match["value"] is None:
