@@ -93,7 +93,7 @@ def _by_group(
             progress(done, total)
             done += 1
             parts.append(_as_far_as_charted(part, charted) if keep == CHARTS else part)
-        if parts and all(part.passed_over for part in parts):
+        if parts and all(part.passed_over and not part.diagnoses for part in parts):
             parts.append(Judged(unreadable=(unreadable(*group.without_log),)))
         yield without_duplicates(parts) if group.is_folder else parts
 

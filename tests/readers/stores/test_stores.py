@@ -10,6 +10,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from lmdiag.config import Settings
+from lmdiag.judging.logs import judge
 from lmdiag.judging.reading import read_runs
 from tests.readers.stores.curve import CASES, CONFIG, STEPS, expected
 
@@ -63,6 +65,12 @@ def test_one_run_with_every_value(log):
     assert found.keys() - getattr(losses_of(log), "OWN", ()) == wanted.keys()  # what the library adds of its own
     for name, values in wanted.items():
         np.testing.assert_equal(found[name], values, name)
+
+
+@pytest.mark.parametrize("log", LOGS, ids=named)
+def test_a_report_on_one_run_and_nothing_that_could_not_be_read(log):
+    report = judge([log], Settings())
+    assert (len(report.diagnoses), report.unreadable) == (1, ())
 
 
 @pytest.mark.parametrize("log", LOGS, ids=named)
