@@ -109,7 +109,7 @@ def _without_zeros_for_nan(log: RawLog) -> RawLog:
         if others.min() > _NEAR_ZERO * np.median(others):
             columns[name] = Column(column.rows, np.where(zero, np.nan, column.values))
             notes.append(
-                f'{int(zero.sum())} values of "{name}" are exactly 0, which ClearML writes in place of NaN and infinities: '
-                "they were read as NaN."
+                f'"{name}" is exactly 0 in {int(zero.sum()):,} of {len(zero):,} values: ClearML writes that in place of NaN '
+                "and infinities, and it was read as NaN."
             )
     return replace(log, columns=columns, notes=tuple(notes))
