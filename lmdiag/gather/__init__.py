@@ -23,9 +23,13 @@ __all__ = ["run_of", "runs_in"]
 def runs_in(logs: Iterable[RawLog], name: str) -> list[Run]:
     """Return every run that the logs of one source hold; raise UnreadableLog where there is none."""
     runs: list[Run] = []
+    lost = ""
     for raw in logs:
+        lost = lost or next((skipped.reason for skipped in raw.skipped), "")
         with as_unreadable(name, raw.format):
             runs += [run for run in map(gather, separate(_arranged(raw))) if run.series]
+    if not runs and lost:
+        raise NoValues(f"{name} holds no values that can be read: {lost}", "check that it was copied completely")
     if not runs:
         raise NoValues(f"{name} holds no values", "the run wrote nothing yet, or wrote its metrics elsewhere")
     return runs

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lmdiag.errors import NoValues
 from lmdiag.judging.reading import read_runs, runs_of
 from lmdiag.readers.trackers import swanlab
 from lmdiag.run import Run
@@ -58,3 +59,9 @@ def test_neptune_an_operation_without_a_type(tmp_path):
     path.write_text(path.read_text() + '{"obj": {"type": null, "path": ["train", "loss"]}}\n')
     (run,), problems = read_runs([tmp_path])
     assert ([count for count, _ in lost(run)], problems) == ([1], [])
+
+
+def test_a_store_of_which_all_values_are_lost_says_why():
+    lines = b'{"track": {"loss": [[1, null]]}}\n'
+    with pytest.raises(NoValues, match="holds no values that can be read: loss: not a step and its values"):
+        runs_of(Source("log.jsonl", content=lines))
