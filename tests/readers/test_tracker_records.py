@@ -65,3 +65,15 @@ def test_a_store_of_which_all_values_are_lost_says_why():
     lines = b'{"track": {"loss": [[1, null]]}}\n'
     with pytest.raises(NoValues, match="holds no values that can be read: loss: not a step and its values"):
         runs_of(Source("log.jsonl", content=lines))
+
+
+@pytest.mark.parametrize(
+    ("log", "name"), [("aim/log/whole", "run_metadata.sqlite"), ("swanlab/log/killed-local", "runs.swanlab")]
+)
+def test_a_database_beside_a_store_whose_schema_is_no_text(log, name, tmp_path):
+    shutil.copytree(STORES / log, tmp_path / "log")
+    (path,) = tmp_path.rglob(name)
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE", b"CRE\xffTE TABLE"))
+    (run,), problems = read_runs([tmp_path])
+    assert problems == []
+    assert run["loss"].steps[0] == 1

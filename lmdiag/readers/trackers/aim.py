@@ -53,7 +53,7 @@ def _names(path: Path) -> dict[str, str]:
     try:
         with opened(Source(path.as_posix(), path)) as database:
             found = database.execute("SELECT hash, name FROM run ORDER BY created_at, id").fetchall()
-    except (sqlite3.Error, UnreadableLog):
+    except (sqlite3.Error, UnicodeError, UnreadableLog):  # names in the schema may be no text
         return {}
     return {str(run): "" if str(name or _OWN_NAME).startswith(_OWN_NAME) else str(name) for run, name in found}
 

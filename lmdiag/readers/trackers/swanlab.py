@@ -154,5 +154,5 @@ def _names(folder: Path) -> dict[str, str]:
     try:
         with opened(Source(board.as_posix(), board)) as database:
             return {str(folded): str(name) for folded, name in database.execute(query, (folder.name,))}
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeError):  # names in the schema may be no text
         return {}
