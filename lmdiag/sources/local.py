@@ -24,6 +24,11 @@ def is_folder(path: str) -> bool:
     return os.path.isdir(path) or path.endswith(BELOW)
 
 
+def files_in(folder: Path, pattern: str) -> list[Path]:
+    """Return the regular files of a folder that a pattern matches, sorted: a pipe among them would be waited for without end."""
+    return sorted(path for path in folder.glob(pattern) if path.is_file())
+
+
 def named(path: str) -> Iterator[Source | Folder]:
     """Yield the files that a path names, and the folders to look into; raise UnreadableLog where there is nothing."""
     if "\0" in path:

@@ -214,7 +214,7 @@ def _files_below(folder: Path, prefix: str, depth: int) -> Iterator[str]:
     except OSError:
         return
     for entry in entries:
-        if not entry.is_dir():
+        if entry.is_file():  # and no pipe, for which its reader would wait
             yield prefix + entry.name
     for entry in entries:
         if depth > 1 and entry.is_dir() and not entry.is_symlink():

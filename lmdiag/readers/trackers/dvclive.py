@@ -8,6 +8,7 @@ from lmdiag.readers.rawlog import RawLog, Source
 from lmdiag.readers.trackers.metrics import counted, tracked_run
 from lmdiag.readers.trackers.plain_yaml import plain_yaml
 from lmdiag.run import Skipped
+from lmdiag.sources.local import files_in
 
 FORMAT = "dvclive"
 OWNS_SUBFOLDERS = True
@@ -25,7 +26,7 @@ def read(source: Source) -> list[RawLog]:
     assert source.path is not None
     skipped: list[Skipped] = []
     folder, parameters = source.path / _METRICS, source.path / "params.yaml"
-    files = {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.tsv"))}
+    files = {path.relative_to(folder).with_suffix("").as_posix(): path for path in files_in(folder, "**/*.tsv")}
     metrics = {name: _points(name, path, skipped) for name, path in files.items()}
     timed = all(time >= 0 for points in metrics.values() for time, _, _ in points)
     settings = plain_yaml(Source(parameters.as_posix(), parameters).text) if parameters.is_file() else {}

@@ -9,6 +9,7 @@ from lmdiag.readers.rawlog import RawLog, Source
 from lmdiag.readers.tensorboard import reader as tensorboard
 from lmdiag.readers.trackers.plain_yaml import plain_yaml
 from lmdiag.run import Event
+from lmdiag.sources.local import files_in
 
 FORMAT = "guild"
 OWNS_SUBFOLDERS = True
@@ -28,7 +29,7 @@ def read(source: Source) -> list[RawLog]:
     status = _text(attributes / "exit_status").strip()
     ended = _ENDS.get(status, "crashed") if status else ""
     logs = []
-    for folder in sorted({path.parent for path in source.path.rglob("*tfevents*")}):
+    for folder in sorted({path.parent for path in files_in(source.path, "**/*tfevents*")}):
         for log in tensorboard.read(Source(f"{folder.as_posix()}/", folder)):
             end = (Event("end", message=f"exit status {status}", fields={"status": ended}),) if ended else ()
             settings = {**flags, **log.settings}

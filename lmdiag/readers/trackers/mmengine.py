@@ -17,6 +17,7 @@ from lmdiag.readers.rawlog import RawLog, Source
 from lmdiag.readers.tables.rows import Rows
 from lmdiag.readers.trackers.mmengine_rows import with_evaluations
 from lmdiag.run import Event
+from lmdiag.sources.local import files_in
 
 FORMAT = "mmengine"
 OWNS_SUBFOLDERS = True
@@ -49,7 +50,7 @@ def read(source: Source) -> list[RawLog]:
 
 def _values(folder: Path) -> Path:
     """Return the file with the values; `scalars.json` is a copy of the one that is named after the start."""
-    return next(iter(sorted(folder.glob("[0-9]*.json"))), folder / "scalars.json")
+    return next(iter(files_in(folder, "[0-9]*.json")), folder / "scalars.json")
 
 
 def _settings(path: Path) -> dict[str, Any]:
@@ -79,7 +80,7 @@ def _events(folder: Path) -> Iterator[Event]:
     """Yield what the console log of a start says of checkpoints, errors and the end."""
     from lmdiag.readers.text import read as read_text  # printed formats are many
 
-    for path in sorted(folder.glob("[0-9]*.log")):
+    for path in files_in(folder, "[0-9]*.log"):
         try:
             for log in read_text(Source(path.as_posix(), path)):
                 yield from log.events

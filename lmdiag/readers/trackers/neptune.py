@@ -13,6 +13,7 @@ from lmdiag.errors import UnreadableLog
 from lmdiag.readers.rawlog import RawLog, Source
 from lmdiag.readers.trackers.metrics import counted, tracked_run
 from lmdiag.run import Skipped
+from lmdiag.sources.local import files_in
 
 FORMAT = "neptune"
 OWNS_SUBFOLDERS = True
@@ -53,7 +54,7 @@ def read(source: Source) -> list[RawLog]:
     its name and settings, and begins within its steps or right behind them.
     """
     assert source.path is not None
-    folders = {path.parent for path in source.path.rglob("data-*.log")}
+    folders = {path.parent for path in files_in(source.path, "**/data-*.log")}
     if not folders:
         raise UnreadableLog(f"{source.name} holds no operations of Neptune", "check that it was copied completely")
     runs: list[_Found] = []
@@ -80,7 +81,7 @@ def _begun(folder: Path) -> tuple[str, str]:
 
 def _operations(folder: Path) -> _Found:
     found = _Found(folder.name)
-    files = sorted(folder.glob("data-*.log"), key=lambda path: (len(path.name), path.name))
+    files = sorted(files_in(folder, "data-*.log"), key=lambda path: (len(path.name), path.name))
     for path in files:
         for number, line in enumerate(Source(path.as_posix(), path).text.splitlines(), 1):
             try:

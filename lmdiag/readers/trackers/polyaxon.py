@@ -10,6 +10,7 @@ from typing import Any
 from lmdiag.readers.rawlog import RawLog, Source
 from lmdiag.readers.trackers.metrics import counted, tracked_run
 from lmdiag.run import Skipped
+from lmdiag.sources.local import files_in
 
 FORMAT = "polyaxon"
 OWNS_SUBFOLDERS = True
@@ -28,7 +29,7 @@ def read(source: Source) -> list[RawLog]:
     assert source.path is not None
     skipped: list[Skipped] = []
     metrics = {
-        path.stem.replace("__", "/"): _points(path, skipped) for path in sorted((source.path / _METRICS).glob("*.plx"))
+        path.stem.replace("__", "/"): _points(path, skipped) for path in files_in(source.path / _METRICS, "*.plx")
     }
     run = _object(source.path / _RUN)
     inputs = run.get("inputs")

@@ -17,6 +17,7 @@ from lmdiag.readers.tensorboard.crc32c import crc32c, masked
 from lmdiag.readers.tensorboard.wire import BadWire, varint
 from lmdiag.readers.trackers.snappy import uncompressed
 from lmdiag.run import Skipped
+from lmdiag.sources.local import files_in
 
 _MAGIC = 0x88E241B785F4CFF7
 _FOOTER, _TRAILER, _LOG_BLOCK, _LOG_HEADER = 53, 5, 32768, 7
@@ -40,7 +41,7 @@ Entry = tuple[bytes, int, int, bytes]  # key, number of the change, its kind, va
 def entries(folder: Path, skipped: list[Skipped]) -> dict[bytes, bytes]:
     """Return the newest value of every key; what is damaged is added to `skipped`."""
     newest: dict[bytes, tuple[int, int, bytes]] = {}
-    for path in sorted([*folder.glob("*.sst"), *folder.glob("*.log")]):
+    for path in sorted([*files_in(folder, "*.sst"), *files_in(folder, "*.log")]):
         data = Source(path.as_posix(), path).data
         found = _of_table(data) if path.suffix == ".sst" else _of_log(data)
         try:

@@ -25,6 +25,7 @@ from lmdiag.readers.trackers.sqlite_log import opened
 from lmdiag.readers.trackers.wire_values import VARINT_PATTERN, ZERO, Values, message, nanos, number, seconds, text
 from lmdiag.readers.wandb.records import records
 from lmdiag.run import Skipped
+from lmdiag.sources.local import files_in
 
 FORMAT = "swanlab"
 OWNS_SUBFOLDERS = True
@@ -63,7 +64,7 @@ def can_read(name: str, head: bytes) -> bool:
 def read(source: Source) -> list[RawLog]:
     """Read the values of a run; a folder may be resumed in `later` ones."""
     folders = [source.path, *source.later] if source.is_folder and source.path else []
-    files = [Source(path.as_posix(), path) for folder in folders for path in sorted(folder.glob("*.swanlab"))]
+    files = [Source(path.as_posix(), path) for folder in folders for path in files_in(folder, "*.swanlab")]
     found, starts = _Found(), []
     skipped: list[Skipped] = []
     settings: dict[str, Any] = {}
@@ -132,7 +133,7 @@ def _settings(file: Path | None) -> dict[str, Any]:
 def _of_the_board(folder: Path, skipped: list[Skipped]) -> Iterator[tuple[float, str, int, float]]:
     """Yield the (time in s, metric, step, value) of the numbered folders of a local run."""
     for folded, name in _names(folder).items():
-        for path in (folder / "logs" / folded).glob("*.log"):
+        for path in files_in(folder / "logs" / folded, "*.log"):
             for line, words in enumerate(Source(path.as_posix(), path).text.splitlines(), 1):
                 try:
                     said = json.loads(words)

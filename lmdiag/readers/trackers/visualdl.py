@@ -13,6 +13,7 @@ from lmdiag.readers.tensorboard.wire import BYTES, BadWire, fields, signed
 from lmdiag.readers.trackers.metrics import tracked_run
 from lmdiag.readers.trackers.wire_values import message, text
 from lmdiag.run import Skipped
+from lmdiag.sources.local import files_in
 
 FORMAT = "visualdl"
 _PREFIX = "vdlrecords."
@@ -38,7 +39,7 @@ def read(source: Source) -> list[RawLog]:
     """Read a file, or all of a folder, which a resumed run adds to, as one run."""
     files = [source]
     if source.is_folder and source.path:
-        paths = sorted(path for path in source.path.iterdir() if path.name.startswith(_PREFIX))
+        paths = files_in(source.path, f"{_PREFIX}*")
         files = [Source(path.as_posix(), path) for path in paths]
     found = _Found()
     skipped: list[Skipped] = []

@@ -2,8 +2,11 @@
 
 import importlib
 import itertools
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -160,3 +163,16 @@ def test_a_step_that_is_too_large_to_be_one_is_counted_as_lost(log, step, tmp_pa
     assert sum(skipped.count for skipped in run.skipped) == 1
     values, of_whole = (sum(len(r.series[name].values) for name in r.series.keys() - CLOCKS) for r in (run, whole))
     assert values == of_whole - 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+@pytest.mark.parametrize("log", [log for log in LOGS if log.is_dir() and case_of(log) == "whole"], ids=named)
+def test_a_pipe_beside_the_files_is_not_waited_for(log, tmp_path):
+    folder = shutil.copytree(log, tmp_path / log.name)
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        os.mkfifo(path.with_name(f"{path.stem}9{path.suffix}"))
+    reading = subprocess.run(
+        [sys.executable, "-m", "lmdiag", "check", "-q", folder], timeout=60, capture_output=True, text=True
+    )
+    assert "internal error" not in reading.stdout + reading.stderr
+    assert reading.returncode in (0, 1)
