@@ -56,11 +56,17 @@ class Series:
     def __len__(self) -> int:
         return len(self.steps)
 
-    @cached_property
+    @property
     def finite(self) -> Series:
         """The points whose value is a finite number."""
+        part = self._finite_part
+        return self if part is None else part
+
+    @cached_property
+    def _finite_part(self) -> Series | None:
+        """None where all are finite: a series that kept itself would stay in memory until the garbage collector comes by."""
         good = np.isfinite(self.values)
-        return self if good.all() else self.at(good)
+        return None if good.all() else self.at(good)
 
     @property
     def rounding(self) -> float:

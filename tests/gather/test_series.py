@@ -1,6 +1,8 @@
 """RawLog -> Run: names, units, steps, splits and restarts, whatever the format."""
 
+import gc
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from lmdiag import gather
 from lmdiag.readers.tables.rows import Rows
+from lmdiag.run import Series
 
 NAN = float("nan")
 
@@ -371,3 +374,17 @@ def test_a_gradient_norm_of_minus_one_throughout_was_not_computed():
     assert any("-1 in all 3 records was not computed" in note for note in run.notes)
     blind = run_of([{"step": s, "loss": float("nan"), "grad_norm": -1.0} for s in (1, 2, 3)])
     assert np.isnan(blind["grad_norm"].values).all()
+
+
+def test_a_series_leaves_memory_with_its_last_user():
+    """One that was finite throughout kept itself, and a followed log grew by a copy of its curves at every look."""
+    whole = Series(np.arange(9), np.ones(9))
+    parted = Series(np.arange(9), np.r_[np.nan, np.ones(8)])
+    assert (whole.finite is whole, len(parted.finite.finite)) == (True, 8)
+    gone = [weakref.ref(whole), weakref.ref(parted), weakref.ref(parted.finite)]
+    gc.disable()
+    try:
+        del whole, parted
+        assert [one() for one in gone] == [None, None, None]
+    finally:
+        gc.enable()
