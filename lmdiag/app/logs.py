@@ -205,8 +205,9 @@ def read_file(path: Path, name: str = "", beside: tuple[Source, ...] = ()) -> Lo
     place = Log(key, name or path.name, path=path, beside=beside)
     states, settings = states_of(place), project_settings()
     known = (states, place.name, repr(settings))
-    if key in _kept() and _kept()[key][0] == known:
-        return _kept()[key][1]
+    kept = _kept().get(key)
+    if kept is not None and kept[0] == known:
+        return kept[1]
     with st.spinner("Reading the log …"):
         read = read_log(key, Source(place.name, path=path, beside=beside).fresh(), settings)
     log = replace(place, judged=read.judged, states=states)
@@ -252,25 +253,26 @@ def is_open(path: Path) -> bool:
 def close(key: str) -> None:
     """Close a log."""
     all_open().pop(key, None)
+    st.session_state["closed"] = {run for run in _closed() if run.rpartition("/")[0] != key}
 
 
-def close_runs(runs: Sequence[str]) -> None:
+def close_runs(closing: Sequence[str]) -> None:
     """Close some of the open runs, and the logs of which no other is left."""
-    closed: set[str] = st.session_state.setdefault("closed", set())
-    closed.update(runs)
-    for key in {run.rpartition("/")[0] for run in runs}:
-        of_log = {f"{key}/{i}" for i in range(len(all_open()[key].judged.diagnoses))} if key in all_open() else set()
-        if of_log <= closed:
-            close(key)
-            closed -= of_log
+    st.session_state["closed"] = _closed() | set(closing)
+    emptied = {run.rpartition("/")[0] for run in closing} - {run.rpartition("/")[0] for run in runs()}
+    for key in emptied:
+        close(key)
+
+
+def _closed() -> set[str]:
+    found: set[str] = st.session_state.get("closed", set())
+    return found
 
 
 def runs() -> dict[str, Diagnosis]:
     """Return every open run under a key that stays the same while the log is open, worst first."""
-    closed: set[str] = st.session_state.get("closed", set())
-    opened = each_run_once(all_open().values())
-    found = {f"{log.key}/{i}": d for log, judged in opened for i, d in enumerate(judged.diagnoses)}
-    known = {key: diagnosis for key, diagnosis in found.items() if key not in closed}
+    found = {f"{log.key}/{i}": d for log, judged in _each_once() for i, d in enumerate(judged.diagnoses)}
+    known = {key: diagnosis for key, diagnosis in found.items() if key not in _closed()}
     order = {id(diagnosis): place for place, diagnosis in enumerate(worst_first(tuple(known.values())))}
     return dict(sorted(known.items(), key=lambda item: order[id(item[1])]))
 
@@ -312,9 +314,17 @@ def rename(key: str, name: str) -> None:
 
 def report_on(diagnosis: Diagnosis) -> Report:
     """Return the report on one open run, with the findings of it that do not count."""
-    opened = each_run_once(all_open().values())
-    gone = tuple(s for _, judged in opened for s in judged.suppressed if s.run is diagnosis.run)
+    gone = tuple(s for _, judged in _each_once() for s in judged.suppressed if s.run is diagnosis.run)
     return report_of([Judged((diagnosis,), gone)], project_settings())
+
+
+def _each_once() -> list[tuple[Log, Judged]]:
+    """Return the open logs with each run once, worked out anew only where a log was opened, closed or read again."""
+    opened = tuple(all_open().values())
+    last: tuple[tuple[Log, ...], list[tuple[Log, Judged]]] | None = st.session_state.get("each_once")
+    if last is None or last[0] != opened:  # logs are equal only if they are the same
+        last = st.session_state["each_once"] = opened, each_run_once(opened)
+    return last[1]
 
 
 def each_run_once(logs: Iterable[Log]) -> list[tuple[Log, Judged]]:

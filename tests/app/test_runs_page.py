@@ -4,8 +4,12 @@ import json
 import shutil
 
 import pytest
+import streamlit as st
 
+from lmdiag.app import logs
 from lmdiag.app.names import distinct
+from lmdiag.judging.judged import Judged
+from lmdiag.reports.left_out import Unreadable
 from tests.app.conftest import SAMPLES, words_on
 
 HEALTHY, SICK = "healthy-lstm", "divergence"
@@ -98,3 +102,28 @@ def test_long_names_are_cut_where_they_agree():
     starts = [f"lr{i}-{'x' * 80}" for i in range(3)]
     assert len(set(distinct(starts))) == 3
     assert [name[:3] for name in distinct(starts)] == ["lr0", "lr1", "lr2"]
+
+
+def test_a_page_works_out_once_which_runs_are_the_same(app, folder, monkeypatch):
+    page = app(folder)
+
+    def refuse(*_):
+        raise AssertionError("the logs are as they were")
+
+    monkeypatch.setattr("lmdiag.app.logs.without_duplicates", refuse)
+    page.run()
+    assert not page.exception
+    assert len(table_on(page)) == 2
+
+
+def test_closing_a_run_leaves_the_others_and_what_was_not_read(monkeypatch):
+    class Shown:
+        run, verdict = None, "healthy"
+
+    judged = {"a": Judged((Shown(), Shown())), "b": Judged(unreadable=(Unreadable("b", "no log", ""),))}
+    state = {"logs": {key: logs.Log(key, key, found) for key, found in judged.items()}}
+    monkeypatch.setattr(st, "session_state", state)
+    logs.close_runs(["a/0"])
+    assert (list(logs.runs()), list(state["logs"])) == (["a/1"], ["a", "b"])
+    logs.close_runs(["a/1"])
+    assert (list(state["logs"]), state["closed"]) == (["b"], set())
