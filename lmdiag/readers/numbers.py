@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from lmdiag.metrics import TIME_UNITS, unit_scale
 from lmdiag.patterns import lazy
@@ -13,6 +14,7 @@ NUM = (
     r"|(?:nan|NaN|NAN|inf|Inf|INF|[Ii]nfinity|INFINITY)\b(?:\.0\b|\((?:s?nan|ind)\))?)"
 )
 SUFFIXES = {"": 1.0, "K": 1e3, "k": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
+LARGEST_WHOLE = 2**53  # up to here the rows, which hold numbers of 64 bits with a point, tell two whole ones apart
 _THOUSANDS = lazy(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?")
 _WRAPPED = lazy(  # torch, numpy, jax, mlx, TensorFlow
     rf"(?:\b[a-z]{{1,5}}\.)?\b(?:[Tt]ensor|[Aa]rray|DeviceArray|(?:float|int)\d+|bfloat16)\(\s*\[*({NUM})\s*\]*\s*"
@@ -122,3 +124,15 @@ def _not_finite(word: str) -> float | None:
     """Return NaN or an infinity for a word that spells it in a way of its own, else None."""
     match = _NOT_FINITE.fullmatch(word)
     return float("nan" if match[2] else match[1] + "inf") if match else None
+
+
+def counted(number: Any) -> int:
+    """Return a step, or a time in ms, as a whole number; raise ValueError where it is too large for one.
+
+    >>> counted("12")
+    12
+    """
+    whole = int(number)
+    if abs(whole) > LARGEST_WHOLE:
+        raise ValueError(f"{number} is too large")
+    return whole

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from lmdiag.naming import spelling
+from lmdiag.readers.numbers import counted
 from lmdiag.readers.rawlog import Column, RawLog, Source
-from lmdiag.readers.trackers.metrics import counted, tracked_run
+from lmdiag.readers.trackers.metrics import tracked_run
 from lmdiag.run import Skipped
 from lmdiag.sources.decoding import as_text
 from lmdiag.sources.zipped import MARK, members

@@ -11,9 +11,10 @@ import numpy as np
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.naming import spelling
+from lmdiag.readers.numbers import counted
 from lmdiag.readers.rawlog import RawLog, Source
 from lmdiag.readers.tensorboard.event_rows import Points
-from lmdiag.readers.trackers.metrics import counted, logged_run
+from lmdiag.readers.trackers.metrics import logged_run
 from lmdiag.run import Skipped
 from lmdiag.sources.zipped import first_member, members
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lmdiag.readers.numbers import counted
 from lmdiag.readers.rawlog import RawLog, Source
-from lmdiag.readers.trackers.metrics import counted, tracked_run
+from lmdiag.readers.trackers.metrics import tracked_run
 from lmdiag.readers.trackers.plain_yaml import plain_yaml
 from lmdiag.run import Skipped
 from lmdiag.sources.local import files_in

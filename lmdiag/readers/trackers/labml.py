@@ -13,9 +13,10 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from lmdiag.readers.json.decode import Lost, decode
+from lmdiag.readers.numbers import counted
 from lmdiag.readers.rawlog import RawLog, Source
 from lmdiag.readers.tables.tally import Tally
-from lmdiag.readers.trackers.metrics import counted, tracked_run
+from lmdiag.readers.trackers.metrics import tracked_run
 from lmdiag.readers.trackers.plain_yaml import plain_yaml
 from lmdiag.run import Skipped
 

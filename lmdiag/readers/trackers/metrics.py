@@ -1,4 +1,4 @@
-"""Metrics that a tracker stores one value at a time -> RawLog: what MLflow's two stores have in common."""
+"""Metrics that a tracker stores one value at a time -> RawLog: what the stores of trackers have in common."""
 
 from __future__ import annotations
 
@@ -21,21 +21,6 @@ _ENDS = {
     "5": "killed",
     "KILLED": "killed",
 }
-
-
-LARGEST = 2**53  # up to here the rows, which hold numbers of 64 bits with a point, tell two whole ones apart
-
-
-def counted(number: Any) -> int:
-    """Return a step, or a time in ms, as a whole number; raise ValueError where it is too large for one.
-
-    >>> counted("12")
-    12
-    """
-    whole = int(number)
-    if abs(whole) > LARGEST:
-        raise ValueError(f"{number} is too large")
-    return whole
 
 
 def tracked_run(

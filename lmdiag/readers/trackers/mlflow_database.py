@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 
+from lmdiag.readers.numbers import counted
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.trackers.metrics import counted, tracked_run
+from lmdiag.readers.trackers.metrics import tracked_run
 from lmdiag.run import Skipped
 
 FORMAT = "mlflow-sqlite"

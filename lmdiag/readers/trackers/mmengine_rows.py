@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from lmdiag.readers.numbers import LARGEST_WHOLE
 from lmdiag.readers.rawlog import Column, RawLog
-from lmdiag.readers.trackers.metrics import LARGEST
 from lmdiag.stats.windows import median
 
 
@@ -32,7 +32,7 @@ def with_evaluations(log: RawLog) -> RawLog:
     rows = np.r_[iters.rows, evaluations]
     order = np.argsort(rows)
     columns = {**log.columns, "iter": Column(rows[order], np.r_[iters.values, at][order])}
-    facts = {"max_steps": int(planned)} if 0 < (planned := _planned(log.settings, of_epoch)) < LARGEST else {}
+    facts = {"max_steps": int(planned)} if 0 < (planned := _planned(log.settings, of_epoch)) < LARGEST_WHOLE else {}
     return replace(
         log,
         columns=columns,
@@ -70,6 +70,6 @@ def _planned(settings: Mapping[str, Any], of_epoch: float) -> float:
     planned = settings.get("train_cfg")
     planned = planned if isinstance(planned, Mapping) else {}
     for name, steps in (("max_iters", 1.0), ("max_epochs", of_epoch)):
-        if isinstance(planned.get(name), int) and planned[name] < LARGEST:
+        if isinstance(planned.get(name), int) and planned[name] < LARGEST_WHOLE:
             return planned[name] * steps
     return 0.0

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from lmdiag.errors import UnreadableLog
+from lmdiag.readers.numbers import counted
 from lmdiag.readers.rawlog import RawLog, Source
-from lmdiag.readers.trackers.metrics import counted, tracked_run
+from lmdiag.readers.trackers.metrics import tracked_run
 from lmdiag.run import Skipped
 from lmdiag.sources.local import files_in
 

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lmdiag.errors import UnreadableLog
+from lmdiag.readers.numbers import counted
 from lmdiag.readers.rawlog import RawLog, Source
-from lmdiag.readers.trackers.metrics import counted, tracked_run
+from lmdiag.readers.trackers.metrics import tracked_run
 from lmdiag.run import Skipped
 
 FORMAT = "sacred"

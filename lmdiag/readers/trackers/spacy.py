@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import configparser
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,6 +66,8 @@ def _note(often: float) -> str:
 
 def _settings(log: Path) -> dict[str, Any]:
     """Return the config that `spacy train` was given, or wrote beside its models, by section."""
+    import configparser  # only its logs need it
+
     path = next((path for name in _CONFIGS if (path := log.parent / name).is_file()), None)
     parser = configparser.ConfigParser(interpolation=None)
     try:
@@ -76,7 +77,7 @@ def _settings(log: Path) -> dict[str, Any]:
     return {section: dict(_values(parser[section])) for section in parser.sections()}
 
 
-def _values(section: configparser.SectionProxy) -> Iterator[tuple[str, Any]]:
+def _values(section: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
     for name, value in section.items():
         try:
             yield name, json.loads(value)

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from lmdiag.errors import UnreadableLog
+from lmdiag.readers.numbers import counted
 from lmdiag.readers.rawlog import RawLog, Source
 from lmdiag.readers.tensorboard.wire import BYTES, BadWire, fields, signed
-from lmdiag.readers.trackers.metrics import counted, logged_run
+from lmdiag.readers.trackers.metrics import logged_run
 from lmdiag.readers.trackers.plain_yaml import plain_yaml
 from lmdiag.readers.trackers.sqlite_log import opened
 from lmdiag.readers.trackers.wire_values import VARINT_PATTERN, ZERO, Values, message, nanos, number, seconds, text

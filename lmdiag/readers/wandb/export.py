@@ -16,7 +16,6 @@ from lmdiag.readers.trackers.names import history_conventions
 
 CHART, HISTORY = "wandb-chart-csv", "wandb-history-csv"
 _ENDING = re.compile(r"__(MIN|MAX)$")
-_AXES = {"Step": "step", "epoch": "epoch"}
 _TIME_AXES = re.compile(r"(relative|wall) time", re.IGNORECASE)
 
 

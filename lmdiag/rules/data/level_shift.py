@@ -70,10 +70,9 @@ def check(run: Run, curve: Curve) -> Findings:
     shift = max(found, key=lambda s: abs(s.size))
     level = float(median(rest.values[max(0, shift.at - margin) : shift.at]))
     after = float(median(rest.values[shift.at : shift.at + margin]))
-    step, size = (
-        int(rest.steps[shift.at]),
-        max(shift.size * level, after - level) if shift.size < 0 else shift.size * level,
-    )
+    step, size = int(rest.steps[shift.at]), shift.size * level
+    if size < 0:  # no further down than the medians show
+        size = max(size, after - level)
     if abs(size) < max(LEAST_NATS, LEAST_SHARE * level) or _explained(run, step, rest):
         return
     yield _finding(run, curve.metric, rest, step, level, size, shift.errors)
