@@ -1,5 +1,7 @@
 """Windowed medians equal their plain definitions, on short curves and on the fast path of long ones."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -35,15 +37,26 @@ def test_medians_beside(values, window):
         assert after[i] == np.median(right) if len(right) else np.isnan(after[i])
 
 
+@pytest.mark.parametrize("slide", [windows._by_polars, windows._by_bisection])
+@pytest.mark.parametrize("window", [2, 41, 100, 999, 1000])
+def test_sliding_gives_the_same_as_sorting(slide, window):
+    values = np.random.default_rng(0).normal(size=1000).round(1)
+    expected = [np.median(values[k : k + window]) for k in range(1001 - window)]
+    assert np.allclose(slide(values, window), expected, rtol=1e-14)
+
+
 @pytest.mark.parametrize("window", [41, 100])
-def test_sliding_gives_the_same_as_sorting(monkeypatch, window):
+def test_sorting_in_parts_that_fit_the_cache_changes_nothing(monkeypatch, window):
     values = np.random.default_rng(0).normal(size=1000)
-    monkeypatch.setattr(windows, "NUMPY_LIMIT", 10)
-    monkeypatch.setattr(windows, "IMPORTED_LIMIT", 10)
-    slid = rolling_median.__wrapped__(values, window)
-    monkeypatch.setattr(windows, "SHORT", 1000)
+    whole = rolling_median.__wrapped__(values, window)
     monkeypatch.setattr(windows, "CACHED_CELLS", 7 * window)
-    assert np.allclose(rolling_median.__wrapped__(values, window), slid, rtol=1e-14)
+    assert rolling_median.__wrapped__(values, window).tolist() == whole.tolist()
+
+
+def test_no_log_of_a_hundred_thousand_records_needs_polars_for_a_median(monkeypatch):
+    monkeypatch.delitem(sys.modules, "polars", raising=False)
+    assert windows._way(100_000, 30_001) is windows._by_bisection
+    assert windows._way(1_000_000, 30_001) is windows._by_polars
 
 
 @given(CURVES, st.integers(1, 70))
