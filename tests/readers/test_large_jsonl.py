@@ -2,7 +2,6 @@
 
 import json
 import random
-from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +9,9 @@ import pytest
 from lmdiag.gather import run_of
 from lmdiag.judging.reading import runs_of
 from lmdiag.readers.json import lines as jsonl
+from lmdiag.readers.json.decode import decode
 from lmdiag.readers.json.large import read_blocks
+from lmdiag.readers.json.taking import take_line
 from lmdiag.readers.lmdiag_log import reader as lmdiag_jsonl
 from lmdiag.readers.tables.rows import Rows
 from lmdiag.sources.source import Source
@@ -20,19 +21,35 @@ ODD = [line if isinstance(line, bytes) else line.encode() for line, *_ in CASES.
 
 
 def by_lines(content):
-    rows, config = Rows(), {}
-    jsonl.add_lines(rows, Source("a", content=content).text, partial(jsonl.take, config))
-    return rows.log("jsonl", "a", config=config)
+    """Decode each line by itself: what the quicker ways must not differ from."""
+    rows = Rows()
+    text = Source("a", content=content).text
+    rows.tally.count_lines(text)
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
+        if line.strip():
+            take_line(rows, number, decode(line), jsonl.take)
+        else:
+            rows.tally.blank += 1
+    return the_log(rows)
+
+
+def together(content):
+    rows = Rows()
+    jsonl.add_lines(rows, Source("a", content=content).text, jsonl.take)
+    return the_log(rows)
 
 
 def by_blocks(content, size):
-    config = {}
-    rows = read_blocks(Source("a", content=content).blocks(size), partial(jsonl.take, config))
-    return rows.log("jsonl", "a", config=config)
+    return the_log(read_blocks(Source("a", content=content).blocks(size), jsonl.take))
+
+
+def the_log(rows):
+    return jsonl.logs_of(rows, "jsonl", "a", {})[0]
 
 
 def assert_same(one, other):
-    assert (one.n_rows, list(one.columns), one.config) == (other.n_rows, list(other.columns), other.config)
+    assert (one.n_rows, set(one.columns), one.config) == (other.n_rows, set(other.columns), other.config)
+    assert [c.rows[0] for c in one.columns.values()] == [c.rows[0] for c in other.columns.values()]
     for name, column in one.columns.items():
         np.testing.assert_array_equal(column.rows, other.columns[name].rows, name)
         np.testing.assert_array_equal(column.values, other.columns[name].values, name)
@@ -56,11 +73,16 @@ def record(number, rng, style):
             "quoted": {"grad_norm": str(rng.random())},
             "nested": {"optim": {"beta": 0.9}},
             "flags": {"skipped": number % 3 == 0},
+            "totals": {"total_steps": 600 if number < 400 else 900},
+            "fractions": {"iter": f"{number}/{600 if number < 400 else 900}", "at": f"{number}/7"},
+            "huge": {"tokens": number * 10 ** (number % 320)},
         }[style]
     )
 
 
-@pytest.mark.parametrize("style", ["plain", "null", "words", "quoted", "nested", "flags"])
+@pytest.mark.parametrize(
+    "style", ["plain", "null", "words", "quoted", "nested", "flags", "totals", "fractions", "huge"]
+)
 @pytest.mark.parametrize("damaged", [0.0, 0.01, 0.3, 0.7])
 @pytest.mark.parametrize("separators", [(", ", ": "), (",", ":")], ids=["spaced", "compact"])
 def test_blocks_and_lines_agree(style, damaged, separators):
@@ -70,6 +92,7 @@ def test_blocks_and_lines_agree(style, damaged, separators):
         for n in range(600)
     ]
     content = b"\n".join(lines) + rng.choice([b"", b"\n", b"\r\n"])
+    assert_same(by_lines(content), together(content))
     for size in (3000, 1 << 24):
         assert_same(by_lines(content), by_blocks(content, size))
 
@@ -109,6 +132,13 @@ def test_words_are_read_once_each(monkeypatch):
     read = block_table._spelled
     monkeypatch.setattr(block_table, "_spelled", lambda word: asked.append(word) or read(word))
     lines = "".join(f'{{"kind": "train", "step": {i}, "loss": "{i % 3}.5%"}}\n' for i in range(300))
-    rows = read_blocks([lines.encode()], partial(jsonl.take, {}))
+    rows = read_blocks([lines.encode()], jsonl.take)
     assert sorted(asked) == ["0.5%", "1.5%", "2.5%", "train"]
     assert rows.columns["loss"].values[:3].tolist() == [0.005, 0.015, 0.025]
+
+
+def test_each_way_knows_how_many_steps_were_planned():
+    for style in ("totals", "fractions"):
+        content = "\n".join(json.dumps(record(n, random.Random(0), style)) for n in range(1, 600)).encode()
+        logs = by_lines(content), together(content), by_blocks(content, 3000)
+        assert [log.config["max_steps"] for log in logs] == [900] * 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,26 @@ def decode(line: str) -> dict[str, Any] | list[dict[str, Any] | Lost]:
         if lost:
             return [*lost, record]
     return record
+
+
+def decode_all(lines: Sequence[str]) -> list[dict[str, Any]] | None:
+    """Decode lines at once, as `decode` does one by one, where each is one record and names nothing twice; else None.
+
+    >>> decode_all(['{"step": 1}', '{"step": 2}']), decode_all(['{"step": 1}', '{"step": 2'])
+    ([{'step': 1}, {'step': 2}], None)
+    """
+    text = ",".join(lines)
+    try:
+        records = json.loads(f"[{text}]")
+    except (ValueError, RecursionError):
+        return None
+    if len(records) != len(lines) or set(map(type, records)) != {dict}:
+        return None
+    if sum(map(len, records)) == text.count('":') or not any(
+        len(record) != line.count('":') and _doubled(line) for record, line in zip(records, lines)
+    ):
+        return records
+    return None
 
 
 def _rescued(line: str) -> Iterator[dict[str, Any] | Lost]:

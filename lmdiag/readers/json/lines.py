@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 from lmdiag.readers.growing import Growing
-from lmdiag.readers.json.decode import Lost, decode
-from lmdiag.readers.json.logged import TOTALS, bound, logs_of
+from lmdiag.readers.json.decode import Lost, decode, decode_all
+from lmdiag.readers.json.logged import bound, logs_of
 from lmdiag.readers.json.taking import Take, take_line
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables.results_table import refuse_results_table
-from lmdiag.readers.tables.rows import STEP_OF_TOTAL, Rows
+from lmdiag.readers.tables.rows import Rows
 from lmdiag.sources.source import Source
 
 LLAMA_FACTORY = {"current_steps", "total_steps", "percentage", "accuracy"}
 PACKING = 8  # a packed log is at least so many times larger
 LARGE = 8 << 20  # from here on polars is worth its import
 WORTH_A_TABLE = 1 << 18  # from here on it is faster where it is imported already
+TOGETHER = 512  # lines that are decoded at once
+FEWEST_TOGETHER = 8  # of fewer lines, each is decoded by itself where one is no record
+NESTED = frozenset({dict, list})
 MOST_FIRST_LINES = 20
 
 
@@ -44,18 +48,16 @@ def _is_record(line: bytes) -> bool:
 
 def read(source: Source) -> list[RawLog]:
     """Read every record; a line that is none is counted with its reason."""
-    config: dict[str, Any] = {}
-    return _logs(source.name, config, read_rows(source, partial(take, config)))
+    return _logs(source.name, read_rows(source, take))
 
 
 def begin(name: str, start: str) -> Growing:
     """Return a reading of a log that lines can be added to."""
-    config: dict[str, Any] = {}
-    return GrowingRows(partial(take, config), partial(_logs, name, config))
+    return GrowingRows(take, partial(_logs, name))
 
 
-def _logs(name: str, config: Mapping[str, Any], rows: Rows) -> list[RawLog]:
-    return [_of_pairs(refuse_results_table(log)) for log in logs_of(rows, "jsonl", name, {"config": dict(config)})]
+def _logs(name: str, rows: Rows) -> list[RawLog]:
+    return [_of_pairs(refuse_results_table(log)) for log in logs_of(rows, "jsonl", name, {})]
 
 
 def _of_pairs(log: RawLog) -> RawLog:
@@ -76,7 +78,7 @@ def read_rows(source: Source, take: Take, usual: tuple[str, str] = ("", "")) -> 
 
         return read_blocks(source.blocks(), take, usual)
     rows = Rows()
-    add_lines(rows, source.text, take)
+    add_lines(rows, source.text, take, usual=usual)
     return rows
 
 
@@ -86,14 +88,45 @@ def _is_large(source: Source) -> bool:
     return source.size >= (WORTH_A_TABLE if "polars" in sys.modules else LARGE)
 
 
-def add_lines(rows: Rows, lines: str, take: Take, first_line: int = 1) -> None:
+def add_lines(rows: Rows, lines: str, take: Take, first_line: int = 1, usual: tuple[str, str] = ("", "")) -> None:
     """Take in each record, or what was lost, of a piece of a log that begins on this line of it."""
     rows.tally.count_lines(lines)
+    numbered: list[tuple[int, str]] = []
     for line, text in enumerate(lines.removesuffix("\n").split("\n") if lines else (), first_line):
         if not text or text.isspace():
             rows.tally.blank += 1
         else:
+            numbered.append((line, text))
+    for start in range(0, len(numbered), TOGETHER):
+        _add_together(rows, numbered[start : start + TOGETHER], take, usual)
+
+
+def _add_together(rows: Rows, lines: list[tuple[int, str]], take: Take, usual: tuple[str, str]) -> None:
+    """Decode some lines at once where each is a record and nothing else, else the halves of them, in the end each by itself."""
+    records = decode_all([text for _, text in lines])
+    if records is None and len(lines) >= FEWEST_TOGETHER:
+        _add_together(rows, lines[: len(lines) // 2], take, usual)
+        _add_together(rows, lines[len(lines) // 2 :], take, usual)
+        return
+    if records is None:
+        for line, text in lines:
             take_line(rows, line, decode(text), take)
+        return
+    for plain, members in groupby(zip(lines, records), key=lambda member: _is_plain(member[1], usual)):
+        if plain:
+            together = list(members)
+            for _, record in together:
+                record.pop(usual[0], None)
+            rows.extend([record for _, record in together], [line for (line, _), _ in together])
+            rows.tally.with_records += len(together)
+        else:
+            for (line, _), record in members:
+                take_line(rows, line, record, take)
+
+
+def _is_plain(record: dict[str, Any], usual: tuple[str, str]) -> bool:
+    """Tell whether a record can go into the rows as it is: it holds neither objects nor lists, and is of the usual kind."""
+    return NESTED.isdisjoint(map(type, record.values())) and record.get(*usual) == usual[1]
 
 
 class GrowingRows:
@@ -114,25 +147,11 @@ class GrowingRows:
         return self._logs(self._rows)
 
 
-def take(config: dict[str, Any], rows: Rows, line: int, record: dict[str, Any] | Lost) -> None:
-    """Add a record to the rows, and what it says about the whole run to the config."""
+def take(rows: Rows, line: int, record: dict[str, Any] | Lost) -> None:
+    """Add a record to the rows."""
     if isinstance(record, Lost):
         rows.skip(line, record.reason)
     elif "log_history" in record:
         rows.skip(line, "a summary that repeats the whole log")
     else:
-        total = total_steps(record)
-        if total:
-            config["max_steps"] = total
         rows.add(bound(record), line)
-
-
-def total_steps(record: Mapping[str, Any]) -> int | None:
-    """Return how many steps the run is to take, where the record says so."""
-    for key, value in record.items():
-        if key in TOTALS and isinstance(value, (int, float)) and value > 0:
-            return int(value)
-        if type(value) is str and "/" in value and ("step" in key or "iter" in key):
-            fraction = STEP_OF_TOTAL.fullmatch(value)
-            return int(fraction[2]) if fraction else None
-    return None

@@ -334,16 +334,22 @@ def _scales_of_clocks(raw: RawLog) -> dict[str, float]:
 
 
 def _without_plan(raw: RawLog) -> RawLog:
-    """Leave out the number of steps that were planned, which is no metric, and the share of them that are done."""
-    plans = [n for n in raw.columns if n in TOTALS and len(set(raw.columns[n].values.tolist())) == 1]
-    plans = [n for n in plans if np.isfinite(raw.columns[n].values[0])]
-    if not plans:
+    """Take the number of steps that were planned, last said, for a setting; where it is always the same, it is no metric.
+
+    Nor is the share of them that are done.
+    """
+    said = {name: column.values for name, column in raw.columns.items() if name in TOTALS}
+    said = {name: values for name, values in said.items() if np.isfinite(values).all() and values[-1] > 0}
+    if not said:
         return raw
-    share = {"percentage": "the share of the planned steps that are done"} if "percentage" in raw.columns else {}
-    planned = {"max_steps": int(raw.columns[plans[0]].values[0])}
+    last = max(said, key=lambda name: int(raw.columns[name].rows[-1]))
+    plans = [name for name, values in said.items() if (values == values[0]).all()]
+    share = (
+        {"percentage": "the share of the planned steps that are done"} if plans and "percentage" in raw.columns else {}
+    )
     return replace(
         raw,
-        config={**planned, **raw.config},
+        config={"max_steps": int(said[last][-1]), **raw.config},
         names={**raw.names, **dict.fromkeys([*plans, *share])},
         unused={**raw.unused, **share},
     )

@@ -68,6 +68,7 @@ class BlockTable:
             other_rows, words = rows[(~is_number).to_numpy()], others.to_list()
             spelled = {word: _spelled(word) for word in dict.fromkeys(words)}
             read = [spelled[word] for word in words]
+            self.single.plan(name, words)
             values = [(row, value) for row, value in zip(other_rows.tolist(), read) if type(value) is float]
             if values:
                 at, found = zip(*values)
@@ -95,7 +96,7 @@ class BlockTable:
         ordered = {name: _sorted_words(*found) for name, found in self.words.items()}
         lines = np.concatenate([*self.lines, np.empty(0, np.int64)])
         told = (single.lists, single.skips, single.more_skips, single.empty, single.tally)
-        return Rows(lines, numbers, ordered, *told)  # type: ignore[arg-type]
+        return Rows(lines, numbers, ordered, *told, planned=single.planned)  # type: ignore[arg-type]
 
 
 def _spelled(word: str) -> float | str | None:

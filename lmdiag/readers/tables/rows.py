@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from lmdiag.run import Skipped
 MISSING = frozenset({"", "-", "--", "na", "n/a", "#n/a", "none", "null", "undefined", "no log", "?", "<na>"})
 STEP_OF_TOTAL = re.compile(r"\s*(\d+)\s*/\s*(\d+)\s*")
 LISTED_SKIPS = 1000
+LARGEST = 10**300  # a larger whole number is infinite
+NUMBERS = frozenset({int, float})
 DEEPEST = 20  # objects within objects; nobody nests metrics so deep
 
 
@@ -61,6 +64,7 @@ class Rows:
     empty: set[str] = field(default_factory=set)  # names that were met without a value
     tally: Tally = field(default_factory=Tally)
     commas: dict[str, list[int]] = field(default_factory=dict)  # places among the numbers of a column spelled 4,941
+    planned: int | None = None  # steps, where a record tells "step 3/100"
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -71,21 +75,52 @@ class Rows:
         self.lines.append(line)
         if dict in map(type, record.values()):
             record = flat(record)
-        numbers = self.numbers
         for name, value in record.items():
-            kind = type(value)
-            if kind is float or kind is int:
-                if kind is int and not -(10**300) < value < 10**300:
-                    value = float("inf") if value > 0 else float("-inf")
-                column = numbers.get(name)
-                if column is None:
-                    column = numbers[name] = ([], [])
-                column[0].append(row)
-                column[1].append(value)
-            elif value is None:
+            self._add_cell(row, name, value)
+
+    def extend(self, records: Iterable[Mapping[str, Any]], lines: Iterable[int]) -> None:
+        """Append records without objects inside, as `add` does one by one, but a column at a time: most have the same names.
+
+        >>> rows = Rows()
+        >>> rows.extend([{"step": 1, "loss": 2.5}, {"step": 2, "loss": None}], [1, 2])
+        >>> rows.numbers["loss"], len(rows)
+        (([0], [2.5]), 2)
+        """
+        cells = _columns(enumerate(records, len(self.lines)))
+        self.lines.extend(lines)
+        columns = []
+        for name, (rows, values) in cells.items():
+            if None in values:
                 self.empty.add(name)
+                kept = [(row, value) for row, value in zip(rows, values) if value is not None]
+                rows, values = [row for row, _ in kept], [value for _, value in kept]
+            if values:
+                columns.append((rows[0], name, rows, values))
+        columns.sort(key=itemgetter(0))  # in the order in which the names were met
+        for _, name, rows, values in columns:
+            kinds = set(map(type, values))
+            if kinds <= NUMBERS and (int not in kinds or _are_small(values)):
+                column = self.numbers.setdefault(name, ([], []))
+                column[0].extend(rows)
+                column[1].extend(values)
             else:
-                self._add_other(row, name, value)
+                for row, value in zip(rows, values):
+                    self._add_cell(row, name, value)
+
+    def _add_cell(self, row: int, name: str, value: Any) -> None:
+        kind = type(value)
+        if kind is float or kind is int:
+            if kind is int and not -LARGEST < value < LARGEST:
+                value = float("inf") if value > 0 else float("-inf")
+            column = self.numbers.get(name)
+            if column is None:
+                column = self.numbers[name] = ([], [])
+            column[0].append(row)
+            column[1].append(value)
+        elif value is None:
+            self.empty.add(name)
+        else:
+            self._add_other(row, name, value)
 
     def _add_other(self, row: int, name: str, value: Any) -> None:
         if isinstance(value, list) and len(value) == 1:
@@ -104,7 +139,9 @@ class Rows:
         value = cell_number(word)
         if value is None and "/" in word:
             fraction = STEP_OF_TOTAL.fullmatch(word)
-            value = float(fraction[1]) if fraction else None
+            if fraction:
+                value = float(fraction[1])
+                self.plan(name, (word,))
         if value is None:
             if word.strip().lower() in MISSING:
                 self.empty.add(name)
@@ -115,6 +152,12 @@ class Rows:
         elif "," in word and EITHER.fullmatch(word):
             self.commas.setdefault(name, []).append(len(self.numbers.get(name, ([],))[0]))
         return value
+
+    def plan(self, name: str, words: Sequence[str]) -> None:
+        """Take what the last "3/100" of a column of steps says of the whole run."""
+        if "step" in name or "iter" in name:
+            last = next(filter(None, map(STEP_OF_TOTAL.fullmatch, reversed(words))), None)
+            self.planned = int(last[2]) if last else self.planned
 
     def settle_commas(self) -> tuple[str, ...]:
         """Read the columns that write decimals with a comma, and return what was decided."""
@@ -176,6 +219,8 @@ class Rows:
         """Return the rows as a RawLog; `facts` are its further fields."""
         facts["notes"] = (*facts.get("notes", ()), *self.settle_commas())
         facts["skipped"] = (*facts.get("skipped", ()), *self.skipped)
+        if self.planned:
+            facts["config"] = {"max_steps": self.planned, **facts.get("config", {})}
         lines = np.asarray(self.lines, np.int64)
         return RawLog(
             format,
@@ -188,3 +233,33 @@ class Rows:
             tally=self.tally if self.tally.lines else None,
             **facts,
         )
+
+
+def _columns(records: Iterable[tuple[int, Mapping[str, Any]]]) -> dict[str, tuple[list[int], list[Any]]]:
+    """Return the cells of numbered records as columns of (rows, values), both in the order of the rows."""
+    alike: dict[tuple[str, ...], tuple[list[int], list[Mapping[str, Any]]]] = {}
+    for row, record in records:
+        group = alike.get(names := tuple(record))
+        if group is None:
+            group = alike[names] = ([], [])
+        group[0].append(row)
+        group[1].append(record)
+    columns: dict[str, tuple[list[int], list[Any]]] = {}
+    several = set()
+    for names, (rows, members) in alike.items():
+        for name, values in zip(names, zip(*[record.values() for record in members])):
+            if name in columns:
+                several.add(name)
+                columns[name] = [*columns[name][0], *rows], [*columns[name][1], *values]
+            else:
+                columns[name] = rows, list(values)
+    for name in several:
+        unordered, cells = columns[name]
+        order = sorted(range(len(unordered)), key=unordered.__getitem__)
+        columns[name] = [unordered[k] for k in order], [cells[k] for k in order]
+    return columns
+
+
+def _are_small(values: list[Any]) -> bool:
+    whole = [value for value in values if type(value) is int]
+    return min(whole) > -LARGEST and max(whole) < LARGEST

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +35,18 @@ def read(source: Source) -> list[RawLog]:
     """Read what each start wrote, one after the other: a resumed run writes to a folder of its own."""
     assert source.path is not None
     starts = sorted({match["start"] for match in _VALUES.finditer(source.head.decode("utf-8", "replace"))})
-    rows, config = Rows(), dict[str, Any]()
+    rows = Rows()
     settings, events = dict[str, Any](), list[Event]()
     for start in starts:
         folder = source.path / start
         values = Source(f"{source.name}{start}", _values(folder / "vis_data"))
-        add_lines(
-            rows, values.text, lambda rows, line, record: take(config, rows, line if len(starts) < 2 else 0, record)
-        )
+        add_lines(rows, values.text, take)
         settings |= _settings(folder / "vis_data" / "config.py")
         events += _events(folder)
-    log = rows.log(FORMAT, source.name, source=source.name, config=config, settings=settings, events=tuple(events))
+    if len(starts) > 1:  # the lines of several files name no place
+        rows.lines = [0] * len(rows)
+        rows.skips = [replace(skip, line=0) for skip in rows.skips]
+    log = rows.log(FORMAT, source.name, source=source.name, settings=settings, events=tuple(events))
     return [with_evaluations(log)]
 
 
