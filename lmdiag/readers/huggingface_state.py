@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import PurePath
 from typing import Any
 
@@ -24,12 +25,14 @@ SUMMARY = """
     train_loss train_runtime train_samples_per_second train_steps_per_second total_flos train_tokens_per_second
 """.split()
 
+PIECE = 1 << 16  # characters that are decoded at once
+ATTEMPTS = 8
+
+_COMMA = re.compile(r"\s*,")
 _HISTORY = re.compile(r"log_history[\"']?\s*[:=]\s*\[")
 _NAME = re.compile(rb"[\"']log_history[\"']")
 _PRINTED = re.compile(r"\s*TrainerState\(.*\)\s*$", re.DOTALL)
 _SCALAR = re.compile(r"""[\s,{(]["']?(\w+)["']?\s*[:=]\s*(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)(?=\s*[,})])""")
-
-_Loaded = tuple[dict[str, Any], list[tuple[int, Any]], list[tuple[int, str]]]  # state, records and damages with lines
 
 
 def can_read(name: str, head: bytes) -> bool:
@@ -46,13 +49,12 @@ def can_read(name: str, head: bytes) -> bool:
 
 def read(source: Source) -> list[RawLog]:
     """Read the history; of a damaged file, every record that is whole."""
-    text, (state, records, damages) = _loaded(source.text)
-    if not any(isinstance(record, dict) for _, record in records):
+    state, rows, summary, damages = _loaded(source.text)
+    if not len(rows) and not summary:
         raise UnreadableLog(
             f"{source.name} is a trainer state without any record in its log_history",
             "the state of a later checkpoint may hold some; look also for the console log",
         )
-    rows, summary = _rows(records, text)
     for line, damage in damages:
         rows.skip(line, damage)
     return [
@@ -68,42 +70,97 @@ def read(source: Source) -> list[RawLog]:
     ]
 
 
-def _loaded(text: str) -> tuple[str, _Loaded]:
-    """Return the text, as JSON where it was printed by Python, and what was found in it."""
+def _loaded(text: str) -> tuple[dict[str, Any], Rows, dict[str, Any], list[tuple[int, str]]]:
+    """Return the state around the history, its rows and summary, and the damages with their lines.
+
+    The text is read as JSON, else as JSON that Python printed, else piece by piece.
+    """
     try:
-        return text, _whole(json.loads(text))
+        return *_whole(text), []
     except (ValueError, RecursionError, AttributeError):
         text = repaired(text.replace("\0", ""))
     try:
-        return text, _whole(json.loads(text))
+        return *_whole(text), []
     except (ValueError, RecursionError, AttributeError) as error:
-        return text, _salvaged(text, error)
+        state, found, damages = _salvaged(text, error)
+    return state, *_rows([[record for _, record in found]], text, [line for line, _ in found]), damages
 
 
-def _whole(state: dict[str, Any]) -> _Loaded:
-    history = state.get("log_history")
-    return state, [(0, record) for record in history] if isinstance(history, list) else [], []
+def _whole(text: str) -> tuple[dict[str, Any], Rows, dict[str, Any]]:
+    """Return what an undamaged text says."""
+    found = _HISTORY.search(text)
+    try:
+        history = _History(text, found.end()) if found else _History("", 0)
+        rows, summary = _rows(history.pieces(), text)
+        state = json.loads(text[: history.begin] + text[history.end :])
+        if state["log_history"] == []:
+            return state, rows, summary
+    except (ValueError, KeyError):  # the history stands elsewhere
+        pass
+    state = json.loads(text)
+    records = state.get("log_history")
+    return state, *_rows([records] if isinstance(records, list) else [], text)
 
 
-def _rows(records: Iterable[tuple[int, Any]], text: str) -> tuple[Rows, dict[str, Any]]:
-    """Gather the records, with their lines where these are known; the last one sums the run up and is no point of its curves."""
-    rows, summary = Rows(), {}
-    line = text.count("\n", 0, max(text.find('"log_history"'), 0)) + 1
-    for known_line, record in records:
-        line = known_line - 1 if known_line else line
-        if not isinstance(record, dict):
-            rows.skip(line, "not a record")
-            continue
-        lines_of_record = len(record) + 2
-        if "train_runtime" in record and "train_loss" in record:
-            summary = {name: record[name] for name in SUMMARY if name in record} | {"step": record.get("step")}
-            record = {name: value for name, value in record.items() if name not in SUMMARY}
-            if set(record) <= {"epoch", "step"}:
-                line += lines_of_record
-                continue
-        rows.add(record, line + 1)
-        line += lines_of_record
+class _History:
+    """The records of a long list, decoded a piece at a time; from `begin` to `end` it says nothing else."""
+
+    def __init__(self, text: str, begin: int) -> None:
+        self.text, self.begin, self.end = text, begin, begin
+
+    def pieces(self) -> Iterator[list[Any]]:
+        """Yield the records; raise ValueError where the list does not end, or something else goes on behind it for long."""
+        while len(self.text) - self.end > 2 * PIECE:
+            yield self._piece()
+        records, length = json.JSONDecoder().raw_decode("[" + self.text[self.end :])
+        self.end += length - len("[]")
+        yield records
+
+    def _piece(self) -> list[Any]:
+        """Decode up to where a record ends: not each brace ends one."""
+        brace = self.end + PIECE
+        for _ in range(ATTEMPTS):
+            brace = self.text.index("}", brace) + 1
+            if comma := _COMMA.match(self.text, brace):
+                try:
+                    records = json.loads(f"[{self.text[self.end : brace]}]")
+                except ValueError:
+                    continue
+                self.end = comma.end()
+                return list(records)
+        raise ValueError("no record ends here")
+
+
+def _rows(pieces: Iterable[list[Any]], text: str, known_lines: Sequence[int] = ()) -> tuple[Rows, dict[str, Any]]:
+    """Gather the records, each on its known line, or on the one where a file that is laid out as usual has it."""
+    rows, summary = Rows(), dict[str, Any]()
+    line = text.count("\n", 0, max(text.find('"log_history"'), 0)) + 2
+    for piece in pieces:
+        sizes = [len(record) + 2 if type(record) is dict else 0 for record in piece]
+        lines = list(known_lines or accumulate(sizes, initial=line))
+        line = lines[-1] if not known_lines and lines else line
+        if not all(sizes) or any("train_runtime" in record for record in piece):
+            summary |= _take_out(piece, lines, rows)
+        rows.extend(piece, lines[: len(piece)])
     return rows, summary
+
+
+def _take_out(piece: list[Any], lines: list[int], rows: Rows) -> dict[str, Any]:
+    """Take what is no record out of a piece, and what sums the run up, which is returned: it is no point of the curves."""
+    summary: dict[str, Any] = {}
+    kept = []
+    for record, line in zip(piece, lines):
+        if type(record) is not dict:
+            rows.skip(line, "not a record")
+        elif "train_runtime" in record and "train_loss" in record:
+            summary = {name: record[name] for name in SUMMARY if name in record} | {"step": record.get("step")}
+            point = {name: value for name, value in record.items() if name not in SUMMARY}
+            if point.keys() - {"epoch", "step"}:
+                kept.append((point, line))
+        else:
+            kept.append((record, line))
+    piece[:], lines[:] = [record for record, _ in kept], [line for _, line in kept]
+    return summary
 
 
 def _config(state: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:

@@ -100,7 +100,10 @@ class Source:
     @cached_property
     def text(self) -> str:
         """The whole source as text: UTF-8, else UTF-16 by its mark, else as guessed, else Latin-1; a torn character becomes U+FFFD."""
-        return as_text(self.utf8)
+        text = as_text(self.utf8)
+        if self.content is None:  # who has read the text seldom asks for the bytes, and these can be read again
+            self.__dict__.pop("utf8"), self.__dict__.pop("data", None)
+        return text
 
     @property
     def size(self) -> int:

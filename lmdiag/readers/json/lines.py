@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 from lmdiag.readers.growing import Growing
@@ -70,8 +70,7 @@ def _of_pairs(log: RawLog) -> RawLog:
 def read_rows(source: Source, take: Take, usual: tuple[str, str] = ("", "")) -> Rows:
     """Gather all records into rows: `take` adds a record to them, or notes its loss.
 
-    In large logs `take` sees only the records that are not plain rows; `usual` is a column and the word it holds in
-    those that are.
+    It sees only the records that are not plain rows; `usual` is a column and the word it holds in those that are.
     """
     if _is_large(source):
         from lmdiag.readers.json.large import read_blocks
@@ -89,7 +88,7 @@ def _is_large(source: Source) -> bool:
 
 
 def add_lines(rows: Rows, lines: str, take: Take, first_line: int = 1, usual: tuple[str, str] = ("", "")) -> None:
-    """Take in each record, or what was lost, of a piece of a log that begins on this line of it."""
+    """Take in each record, or what was lost, of a piece of a log that begins on this line of it; `usual` as in `read_rows`."""
     rows.tally.count_lines(lines)
     numbered: list[tuple[int, str]] = []
     for line, text in enumerate(lines.removesuffix("\n").split("\n") if lines else (), first_line):
@@ -112,34 +111,47 @@ def _add_together(rows: Rows, lines: list[tuple[int, str]], take: Take, usual: t
         for line, text in lines:
             take_line(rows, line, decode(text), take)
         return
-    for plain, members in groupby(zip(lines, records), key=lambda member: _is_plain(member[1], usual)):
+    numbers = [line for line, _ in lines]
+    for plain, members in _stretches(records, usual):
         if plain:
-            together = list(members)
-            for _, record in together:
+            for record in records[members]:
                 record.pop(usual[0], None)
-            rows.extend([record for _, record in together], [line for (line, _), _ in together])
-            rows.tally.with_records += len(together)
+            rows.extend(records[members], numbers[members])
+            rows.tally.with_records += members.stop - members.start
         else:
-            for (line, _), record in members:
+            for line, record in zip(numbers[members], records[members]):
                 take_line(rows, line, record, take)
 
 
+def _stretches(records: list[dict[str, Any]], usual: tuple[str, str]) -> Iterator[tuple[bool, slice]]:
+    """Yield stretches of records, and whether they are plain: they hold neither objects nor lists, and are of the usual kind."""
+    column, word = usual
+    values = chain.from_iterable(record.values() for record in records)
+    if NESTED.isdisjoint(map(type, values)) and {record.get(column, word) for record in records} == {word}:
+        yield True, slice(0, len(records))
+        return
+    start = 0
+    for plain, members in groupby(records, lambda record: _is_plain(record, usual)):
+        stop = start + sum(1 for _ in members)
+        yield plain, slice(start, stop)
+        start = stop
+
+
 def _is_plain(record: dict[str, Any], usual: tuple[str, str]) -> bool:
-    """Tell whether a record can go into the rows as it is: it holds neither objects nor lists, and is of the usual kind."""
     return NESTED.isdisjoint(map(type, record.values())) and record.get(*usual) == usual[1]
 
 
 class GrowingRows:
-    """Rows of a log in JSON Lines so far: `take` adds a record to them, `logs` tells what they mean."""
+    """Rows of a log in JSON Lines so far: `take` adds a record that is not `usual` to them, `logs` tells what they mean."""
 
-    def __init__(self, take: Take, logs: Callable[[Rows], list[RawLog]]) -> None:
-        self._take, self._logs = take, logs
+    def __init__(self, take: Take, logs: Callable[[Rows], list[RawLog]], usual: tuple[str, str] = ("", "")) -> None:
+        self._take, self._logs, self._usual = take, logs, usual
         self._rows = Rows()
         self._next_line = 1
 
     def feed(self, lines: str) -> None:
         """Read further whole lines."""
-        add_lines(self._rows, lines, self._take, self._next_line)
+        add_lines(self._rows, lines, self._take, self._next_line, self._usual)
         self._next_line += lines.count("\n")
 
     def logs(self) -> list[RawLog]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -314,8 +315,8 @@ def _with_durations(rows: Rows) -> Rows:
         return rows
     seconds = {
         name: (
-            rows.words[name][0],
-            [int(m[1] or 0) * 86400 + int(m[2]) * 3600 + int(m[3]) * 60 + float(m[4]) for m in found if m],
+            array("q", rows.words[name][0]),
+            array("d", [int(m[1] or 0) * 86400 + int(m[2]) * 3600 + int(m[3]) * 60 + float(m[4]) for m in found if m]),
         )
         for name, found in clocks.items()
     }

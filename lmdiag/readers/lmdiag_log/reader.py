@@ -21,6 +21,7 @@ from lmdiag.sources.source import Source
 
 ABOUT_THE_FILE = ("type", "schema", "run_id", "name", "time", "source", "resumed_from_step")
 VERSION = "1"
+USUAL = ("type", "step")  # what most records say of themselves
 
 
 def can_read(name: str, head: bytes) -> bool:
@@ -32,13 +33,13 @@ def can_read(name: str, head: bytes) -> bool:
 def read(source: Source) -> list[RawLog]:
     """Read one log for each `run_id`; a further header of the same run is a restart."""
     logs = _Logs(source.name)
-    return _separated(source.name, logs, read_rows(source, logs.take, usual=("type", "step")))
+    return _separated(source.name, logs, read_rows(source, logs.take, USUAL))
 
 
 def begin(name: str, start: str) -> Growing:
     """Return a reading of a log that lines can be added to."""
     logs = _Logs(name)
-    return GrowingRows(logs.take, partial(_separated, name, logs))
+    return GrowingRows(logs.take, partial(_separated, name, logs), USUAL)
 
 
 def _separated(name: str, logs: _Logs, rows: Rows) -> list[RawLog]:

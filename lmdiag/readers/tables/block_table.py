@@ -86,9 +86,9 @@ class BlockTable:
         single = self.single
         for name, (rows, values) in single.numbers.items():
             self.parts.setdefault(name, []).append((at[rows], np.asarray(values, np.float64)))
-        for name, (rows, words) in single.words.items():
+        for name, (places, words) in single.words.items():
             kept = self.words.setdefault(name, ([], []))
-            kept[0].extend(at[rows].tolist())
+            kept[0].extend(at[places].tolist())
             kept[1].extend(words)
         known: dict[tuple[int, ...], np.ndarray] = {}
         numbers = {name: _joined(parts, known) for name, parts in self.parts.items()}

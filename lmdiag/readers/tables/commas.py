@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from lmdiag.naming import spelling
 from lmdiag.patterns import lazy
 
-Numbers = dict[str, tuple[list[int], list[float]]]  # rows and values of each column
+Numbers = dict[str, tuple["array[int]", "array[float]"]]  # rows and values of each column
 Words = dict[str, tuple[list[int], list[str]]]
 
 EITHER = lazy(r"\s*[-+]?\d{1,3},\d{3}\s*")  # 4,941: a loss, or thousands of tokens
@@ -52,7 +53,7 @@ def _writes_decimals(numbers: Numbers, words: Words, commas: dict[str, list[int]
     if not any(map(_DECIMAL.fullmatch, said[:SAMPLED])):
         return False
     decimals = sum(1 for word in said if _DECIMAL.fullmatch(word))
-    plain = np.delete(np.asarray(numbers.get(name, ([], []))[1], np.float64), commas.get(name, []))
+    plain = np.delete(np.asarray(numbers[name][1] if name in numbers else [], np.float64), commas.get(name, []))
     pointed = plain[np.isfinite(plain)] % 1 != 0
     return decimals >= FEWEST and decimals > MOSTLY * len(said) and not pointed.any()
 
@@ -71,7 +72,7 @@ def _read_words(numbers: Numbers, words: Words, commas: dict[str, list[int]], na
     found = [(row, float(word.replace(",", "."))) for row, word in zip(at, said) if _DECIMAL.fullmatch(word)]
     left = [(row, word) for row, word in zip(at, said) if not _DECIMAL.fullmatch(word)]
     merged = sorted([*zip(*numbers.get(name, ((), ()))), *found])
-    numbers[name] = [int(row) for row, _ in merged], [value for _, value in merged]
+    numbers[name] = array("q", [row for row, _ in merged]), array("d", [value for _, value in merged])
     del words[name]
     if left:
         words[name] = [row for row, _ in left], [word for _, word in left]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from operator import itemgetter
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -56,7 +59,7 @@ class Rows:
     """
 
     lines: list[int] = field(default_factory=list)
-    numbers: dict[str, tuple[list[int], list[float]]] = field(default_factory=dict)
+    numbers: dict[str, tuple[array[int], array[float]]] = field(default_factory=dict)
     words: dict[str, tuple[list[int], list[str]]] = field(default_factory=dict)
     lists: Counter[str] = field(default_factory=Counter)
     skips: list[Skipped] = field(default_factory=list)
@@ -78,29 +81,26 @@ class Rows:
         for name, value in record.items():
             self._add_cell(row, name, value)
 
-    def extend(self, records: Iterable[Mapping[str, Any]], lines: Iterable[int]) -> None:
-        """Append records without objects inside, as `add` does one by one, but a column at a time: most have the same names.
+    def extend(self, records: Sequence[Mapping[str, Any]], lines: Iterable[int]) -> None:
+        """Append records, as `add` does one by one, but a column at a time: most records of a log have the same names.
 
         >>> rows = Rows()
         >>> rows.extend([{"step": 1, "loss": 2.5}, {"step": 2, "loss": None}], [1, 2])
         >>> rows.numbers["loss"], len(rows)
-        (([0], [2.5]), 2)
+        ((array('q', [0]), array('d', [2.5])), 2)
         """
-        cells = _columns(enumerate(records, len(self.lines)))
+        columns = _columns(records, len(self.lines))
+        if any(dict in kinds for *_, kinds in columns):
+            columns = _columns([flat(record) for record in records], len(self.lines))
         self.lines.extend(lines)
-        columns = []
-        for name, (rows, values) in cells.items():
-            if None in values:
+        for name, rows, values, kinds in columns:
+            if NoneType in kinds and len(kinds) > 1:
                 self.empty.add(name)
-                kept = [(row, value) for row, value in zip(rows, values) if value is not None]
-                rows, values = [row for row, _ in kept], [value for _, value in kept]
-            if values:
-                columns.append((rows[0], name, rows, values))
-        columns.sort(key=itemgetter(0))  # in the order in which the names were met
-        for _, name, rows, values in columns:
-            kinds = set(map(type, values))
+                given = [value is not None for value in values]
+                rows, values = array("q", compress(rows, given)), [*compress(values, given)]
+                kinds = kinds - {NoneType}
             if kinds <= NUMBERS and (int not in kinds or _are_small(values)):
-                column = self.numbers.setdefault(name, ([], []))
+                column = self.numbers.setdefault(name, _no_cells())
                 column[0].extend(rows)
                 column[1].extend(values)
             else:
@@ -114,7 +114,7 @@ class Rows:
                 value = float("inf") if value > 0 else float("-inf")
             column = self.numbers.get(name)
             if column is None:
-                column = self.numbers[name] = ([], [])
+                column = self.numbers[name] = _no_cells()
             column[0].append(row)
             column[1].append(value)
         elif value is None:
@@ -131,7 +131,7 @@ class Rows:
         if isinstance(value, str):
             value = self._spelled(row, name, value)
         if isinstance(value, (int, float)):
-            column = self.numbers.setdefault(name, ([], []))
+            column = self.numbers.setdefault(name, _no_cells())
             column[0].append(row)
             column[1].append(float(value))
 
@@ -176,9 +176,9 @@ class Rows:
         shared: dict[tuple[int, int], np.ndarray] = {}
         columns = {}
         for name, (rows, values) in self.numbers.items():
-            array = np.asarray(rows, np.int64)
-            known = shared.setdefault((len(array), int(array[0])), array)
-            columns[name] = Column(known if np.array_equal(known, array) else array, np.asarray(values, np.float64))
+            at = np.array(rows, np.int64)  # copies: a view would keep a growing log from growing
+            known = shared.setdefault((len(at), int(at[0])), at)
+            columns[name] = Column(known if np.array_equal(known, at) else at, np.array(values, np.float64))
         return columns
 
     @property
@@ -235,31 +235,66 @@ class Rows:
         )
 
 
-def _columns(records: Iterable[tuple[int, Mapping[str, Any]]]) -> dict[str, tuple[list[int], list[Any]]]:
-    """Return the cells of numbered records as columns of (rows, values), both in the order of the rows."""
-    alike: dict[tuple[str, ...], tuple[list[int], list[Mapping[str, Any]]]] = {}
-    for row, record in records:
+def _no_cells() -> tuple[array[int], array[float]]:
+    return array("q"), array("d")
+
+
+_Cells = tuple[str, "array[int]", Sequence[Any], set[type]]  # a name, rows, values, and the types of these
+
+
+def _columns(records: Sequence[Mapping[str, Any]], first_row: int) -> list[_Cells]:
+    """Return the cells of records, the first of which becomes this row, in the order in which values of the names are met."""
+    cells = _of_same_names(records, first_row) or _of_several(records, first_row)
+    columns = []
+    for name, (rows, values) in cells.items():
+        kinds = set(map(type, values))
+        given = 0
+        if NoneType in kinds and len(kinds) > 1:
+            given = next(k for k, value in enumerate(values) if value is not None)
+        columns.append((rows[given], (name, rows, values, kinds)))
+    columns.sort(key=itemgetter(0))
+    return [column for _, column in columns]
+
+
+def _of_same_names(records: Sequence[Mapping[str, Any]], first_row: int) -> dict[str, tuple[array[int], Sequence[Any]]]:
+    """Return the columns of records that all have the same names; none where they differ."""
+    names = tuple(records[0]) if records else ()
+    if not names or sum(map(len, records)) != len(names) * len(records):
+        return {}
+    rows = array("q", range(first_row, first_row + len(records)))
+    try:
+        if len(names) == 1:
+            return {names[0]: (rows, list(map(itemgetter(names[0]), records)))}
+        return {name: (rows, values) for name, values in zip(names, zip(*map(itemgetter(*names), records)))}
+    except KeyError:
+        return {}
+
+
+def _of_several(records: Sequence[Mapping[str, Any]], first_row: int) -> dict[str, tuple[array[int], Sequence[Any]]]:
+    """Return the columns of records with different names."""
+    alike: dict[tuple[str, ...], tuple[array[int], list[Mapping[str, Any]]]] = {}
+    for row, record in enumerate(records, first_row):
         group = alike.get(names := tuple(record))
         if group is None:
-            group = alike[names] = ([], [])
+            group = alike[names] = (array("q"), [])
         group[0].append(row)
         group[1].append(record)
-    columns: dict[str, tuple[list[int], list[Any]]] = {}
+    columns: dict[str, tuple[array[int], Sequence[Any]]] = {}
     several = set()
     for names, (rows, members) in alike.items():
         for name, values in zip(names, zip(*[record.values() for record in members])):
             if name in columns:
                 several.add(name)
-                columns[name] = [*columns[name][0], *rows], [*columns[name][1], *values]
+                columns[name] = columns[name][0] + rows, [*columns[name][1], *values]
             else:
-                columns[name] = rows, list(values)
+                columns[name] = rows, values
     for name in several:
         unordered, cells = columns[name]
         order = sorted(range(len(unordered)), key=unordered.__getitem__)
-        columns[name] = [unordered[k] for k in order], [cells[k] for k in order]
+        columns[name] = array("q", [unordered[k] for k in order]), [cells[k] for k in order]
     return columns
 
 
-def _are_small(values: list[Any]) -> bool:
+def _are_small(values: Sequence[Any]) -> bool:
     whole = [value for value in values if type(value) is int]
     return min(whole) > -LARGEST and max(whole) < LARGEST
