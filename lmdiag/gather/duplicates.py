@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +16,11 @@ FEWEST_POINTS = 5
 SHARED = 0.95
 ROUNDING = 2e-3  # console logs print four digits
 KEPT = 64
+DIFFERING = int((1 - SHARED) * KEPT)  # points of two equal excerpts
+ASKED = 12  # points by which copies in other formats are looked for
+FLOOR = 1 / 20  # up to here the absolute tolerance counts more than the relative one
+BIN = 3e-3  # of asinh(value / FLOOR): there the tolerance is 2.9e-3 at most
+NOWHERE = 1 << 62  # the bin of what is no number
 SCATTERING = np.uint64(0x9E3779B97F4A7C15)  # multiplied with it, steps are in no order
 
 
@@ -48,18 +56,69 @@ def fingerprint_of(run: Run) -> Fingerprint:
 def originals(fingerprints: Sequence[Fingerprint]) -> dict[int, int]:
     """Return for each copy among some runs the one it is a copy of, the fuller of the two: {copy: original}."""
     found: dict[int, int] = {}
-    by_start: dict[tuple[int, float], list[int]] = {}
+    index = _Index(fingerprints)
     for number in sorted(range(len(fingerprints)), key=lambda k: -fingerprints[k].n):
-        start = fingerprints[number].start
-        if start is None:
+        run = fingerprints[number]
+        if run.start is None:
             continue
-        alike = by_start.setdefault(start, [])
-        original = next((k for k in alike if _is_copy(fingerprints[number], fingerprints[k])), None)
+        original = next((k for k in index.near(run) if _is_copy(run, fingerprints[k])), None)
         if original is None:
-            alike.append(number)
+            index.add(number)
         else:
             found[number] = original
     return found
+
+
+class _Index:
+    """Runs by some points of theirs, so that not each is compared with each.
+
+    Of the points of two equal excerpts at most `DIFFERING` differ, so of the first points that are asked for, all but so many are among
+    the first of the other and so many more. In one format they are equal to the last digit; in two, they are in the same bin or in
+    neighbours.
+    """
+
+    def __init__(self, runs: Sequence[Fingerprint]) -> None:
+        self._runs = runs
+        self._exact: dict[tuple[Any, ...], list[int]] = {}
+        self._rounded: dict[tuple[Any, ...], list[int]] = {}
+        self._place: dict[int, int] = {}
+
+    def add(self, number: int) -> None:
+        self._place[number] = len(self._place)
+        run = self._runs[number]
+        for point in _exact_points(run, 2 * DIFFERING + 1):
+            self._exact.setdefault(point, []).append(number)
+        for metric in filter(_is_loss, run.series):
+            for key, place in _rounded_points(run.series[metric], ASKED + DIFFERING):
+                self._rounded.setdefault((run.start, metric, key, place), []).append(number)
+
+    def near(self, run: Fingerprint) -> list[int]:
+        """Return the runs that this one may be a copy of, in the order in which they were added."""
+        exact = {k for point in _exact_points(run, DIFFERING + 1) for k in self._exact.get(point, ())}
+        rounded: set[int] = set()
+        for metric in filter(_is_loss, run.series):
+            points = _rounded_points(run.series[metric], ASKED)
+            bins = [(run.start, metric, key, place + at) for key, place in points for at in (-1, 0, 1)]
+            shared = Counter(k for place in bins for k in self._rounded.get(place, ()))
+            rounded |= {k for k, n in shared.items() if n >= max(1, len(points) - DIFFERING)}
+        return sorted(exact | {k for k in rounded if self._runs[k].format != run.format}, key=self._place.__getitem__)
+
+
+def _exact_points(run: Fingerprint, n: int) -> list[tuple[Any, ...]]:
+    metric = min(run.series)
+    points = run.series[metric]
+    return [
+        (run.start, run.format, metric, *point)
+        for point in zip(points.keys[:n].tolist(), map(repr, points.values[:n].tolist()))
+    ]
+
+
+def _rounded_points(points: Excerpt, n: int) -> list[tuple[int, int]]:
+    """Return keys and bins of values; what is no number has a bin of its own."""
+    return [
+        (key, math.floor(math.asinh(value / FLOOR) / BIN) if math.isfinite(value) else NOWHERE)
+        for key, value in zip(points.keys[:n].tolist(), points.values[:n].tolist())
+    ]
 
 
 def without_duplicates(runs: list[Run]) -> list[Run]:
@@ -98,8 +157,12 @@ def _is_copy(run: Fingerprint, other: Fingerprint) -> bool:
         return run.series.keys() == other.series.keys() and all(
             _equal(run.series[m], other.series[m], 0.0) for m in run.series
         )
-    shared = [m for m in run.series if m in other.series and (m == "loss" or m.endswith("/loss"))]
+    shared = [m for m in run.series if m in other.series and _is_loss(m)]
     return bool(shared) and all(_equal(run.series[m], other.series[m], ROUNDING) for m in shared)
+
+
+def _is_loss(metric: str) -> bool:
+    return metric == "loss" or metric.endswith("/loss")
 
 
 def _equal(a: Excerpt, b: Excerpt, tolerance: float) -> bool:
