@@ -163,8 +163,8 @@ def centred_median(values: np.ndarray, window: int) -> np.ndarray:
     if n <= 2 * half:
         return np.array([median(values[max(0, i - half) : i + half + 1]) for i in range(n)])
     middle = rolling_median(values, 2 * half + 1)
-    left = [median(values[: i + half + 1]) for i in range(half)]
-    right = [median(values[i - half :]) for i in range(n - half, n)]
+    left = _medians_of_starts(values[: 2 * half])[half + 1 :]
+    right = _medians_of_starts(values[n - 2 * half :][::-1])[:half:-1]
     return np.concatenate([left, middle, right])
 
 
