@@ -36,7 +36,13 @@ Exit codes:
 """
 
 
-@click.command(help=HELP)
+class _Check(click.Command):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read `--cache` alone as `--cache=times`: click would take the path behind it for its value."""
+        return super().parse_args(ctx, ["--cache=times" if word == "--cache" else word for word in args])
+
+
+@click.command(cls=_Check, help=HELP)
 @click.argument("paths", metavar="PATH...", type=LOG_PATH, nargs=-1)
 @with_options(CONFIGURING, FAILING)
 @click.option(

@@ -22,7 +22,12 @@ def judge_paths(
     `options` are the values of `options.CONFIGURING`, `READING` and, where the command has them, `FAILING` and `MANY`.
     """
     settings = settings_from(options)
-    jobs, scheduler = options.get("jobs") or 0, options.get("scheduler") or ""
+    jobs, scheduler, cache = options.get("jobs") or 0, options.get("scheduler") or "", options.get("cache") or ""
+    if cache:
+        from lmdiag.judging.remembered import cache_folder, problem_of
+
+        if problem := problem_of(cache_folder()):
+            say(f"warning: no cache: {problem}")
     with Progress("logs checked") as progress:
         report = judge(
             paths,
@@ -32,6 +37,7 @@ def judge_paths(
             scheduler=scheduler,
             keep=CHARTS if charts else TEXT,
             copies=copies,
+            cache=cache,
             progress=progress.tell,
         )
     for complaint in complaints(settings.suppress, report, datetime.date.today()):

@@ -91,6 +91,13 @@ MANY: tuple[Decorator, ...] = (
         help="Number of logs to check in parallel; default: one per processor, up to 8, where that pays.",
     ),
     click.option("--scheduler", metavar="ADDRESS", help="Check the logs on the Dask cluster of this scheduler."),
+    click.option(
+        "--cache",
+        metavar="[=content]",
+        type=click.Choice(["times", "content"]),
+        help="Keep results, and read only logs that have changed since, by size, times, head and tail or, with "
+        "--cache=content, by all of their bytes.",
+    ),
 )
 COLOR = click.option(
     "--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="When to colour the text."

@@ -17,6 +17,7 @@ from lmdiag.readers.options import ReadOptions
 from lmdiag.reports.left_out import PassedOver
 from lmdiag.reports.report import Report
 from lmdiag.run import Run
+from lmdiag.sources.source import Source
 
 FEW = 20  # so many runs are kept whole
 
@@ -30,6 +31,7 @@ def judge(
     scheduler: str = "",
     keep: str = ALL,
     copies: bool = False,
+    cache: str = "",
     progress: Progress = lambda done, total: None,
 ) -> Report:
     """Read and judge every run in files, folders, globs and addresses, as `lmdiag check` does.
@@ -38,7 +40,8 @@ def judge(
     read: BadSetting is raised for a rule or a setting that does not exist. What cannot be read is listed in the report
     beside the rest. `jobs` is a number of processes, 0 for as many as pay off; `scheduler` the address of a Dask scheduler.
     Of many logs only what reports show is kept unless `keep` is "all": "text", or "charts" for those that draw. A run that
-    a folder holds twice is reported once, without `copies`.
+    a folder holds twice is reported once, without `copies`. With a `cache`, "times" or "content", a log is not read again unless
+    these of its file have changed since an earlier check.
 
     >>> report = judge("sample_logs/divergence.jsonl", Settings())
     >>> report.verdict, report.diagnoses[0].findings[0].rule
@@ -50,11 +53,19 @@ def judge(
     check_settings(settings)
     groups, problems = groups_at(listed(paths))
     sources = [source for group in groups for source in group.sources]
-    jobs = jobs or worthwhile_jobs(sources)
-    few = len(sources) <= FEW and jobs == 1 and not scheduler
+    few = len(sources) <= FEW and (jobs or worthwhile_jobs(sources)) == 1 and not scheduler and not cache
     compared = not copies and any(group.is_folder for group in groups)
     task = Judging(settings, accepted_by(settings), options or ReadOptions(), ALL if few else keep, compared)
-    coming = each(task, sources, task.lost, jobs, scheduler)
+
+    def judged(some: Sequence[Source]) -> Iterator[Judged]:
+        return each(task, some, task.lost, jobs or worthwhile_jobs(some), scheduler)
+
+    if cache:
+        from lmdiag.judging.remembered import Remembered, cache_folder
+
+        coming = Remembered(task, cache, cache_folder(), sources).each(judged)
+    else:
+        coming = judged(sources)
     parts = [part for group in _by_group(groups, coming, task.keep, progress) for part in group]
     left_out = Judged(
         unreadable=tuple(unreadable(*problem) for problem in problems),
