@@ -80,7 +80,7 @@ class _Index:
     def __init__(self, runs: Sequence[Fingerprint]) -> None:
         self._runs = runs
         self._exact: dict[tuple[Any, ...], list[int]] = {}
-        self._rounded: dict[tuple[Any, ...], list[int]] = {}
+        self._rounded: dict[str, dict[tuple[Any, ...], list[int]]] = {}  # by format
         self._place: dict[int, int] = {}
 
     def add(self, number: int) -> None:
@@ -90,18 +90,20 @@ class _Index:
             self._exact.setdefault(point, []).append(number)
         for metric in filter(_is_loss, run.series):
             for key, place in _rounded_points(run.series[metric], ASKED + DIFFERING):
-                self._rounded.setdefault((run.start, metric, key, place), []).append(number)
+                of_format = self._rounded.setdefault(run.format, {})
+                of_format.setdefault((run.start, metric, key, place), []).append(number)
 
     def near(self, run: Fingerprint) -> list[int]:
         """Return the runs that this one may be a copy of, in the order in which they were added."""
         exact = {k for point in _exact_points(run, DIFFERING + 1) for k in self._exact.get(point, ())}
         rounded: set[int] = set()
-        for metric in filter(_is_loss, run.series):
+        others = [points for format, points in self._rounded.items() if format != run.format]
+        for metric in filter(_is_loss, run.series) if others else ():
             points = _rounded_points(run.series[metric], ASKED)
             bins = [(run.start, metric, key, place + at) for key, place in points for at in (-1, 0, 1)]
-            shared = Counter(k for place in bins for k in self._rounded.get(place, ()))
+            shared = Counter(k for of_format in others for place in bins for k in of_format.get(place, ()))
             rounded |= {k for k, n in shared.items() if n >= max(1, len(points) - DIFFERING)}
-        return sorted(exact | {k for k in rounded if self._runs[k].format != run.format}, key=self._place.__getitem__)
+        return sorted(exact | rounded, key=self._place.__getitem__)
 
 
 def _exact_points(run: Fingerprint, n: int) -> list[tuple[Any, ...]]:

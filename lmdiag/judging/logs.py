@@ -14,7 +14,7 @@ from lmdiag.judging.judged import ALL, CHARTS, TEXT, Judged, Judging, judged_run
 from lmdiag.judging.policy import check_settings, chosen_rules
 from lmdiag.judging.reading import Group, Progress, groups_at, listed
 from lmdiag.readers.options import ReadOptions
-from lmdiag.reports.left_out import PassedOver
+from lmdiag.reports.left_out import PassedOver, Unreadable
 from lmdiag.reports.report import Report
 from lmdiag.run import Run
 from lmdiag.sources.source import Source
@@ -38,7 +38,7 @@ def judge(
 
     Without `settings`, those of the project's `pyproject.toml` or `lmdiag.toml` hold. They are checked before anything is
     read: BadSetting is raised for a rule or a setting that does not exist. What cannot be read is listed in the report
-    beside the rest. `jobs` is a number of processes, 0 for as many as pay off; `scheduler` the address of a Dask scheduler.
+    beside the rest; so are, in a line, the logs that an interrupt left. `jobs` is a number of processes, 0 for as many as pay off; `scheduler` the address of a Dask scheduler.
     Of many logs only what reports show is kept unless `keep` is "all": "text", or "charts" for those that draw. A run that
     a folder holds twice is reported once, without `copies`. With a `cache`, "times" or "content", a log is not read again unless
     these of its file have changed since an earlier check.
@@ -98,15 +98,32 @@ def _by_group(
     """Yield the results for the sources of each group, each run of a folder once."""
     charted: Counter[str] = Counter()
     done, total = 0, sum(len(group.sources) for group in groups)
+    interrupted = False
     for group in groups:
         parts = []
-        for part in islice(coming, len(group.sources)):
-            progress(done, total)
-            done += 1
-            parts.append(_as_far_as_charted(part, charted) if keep == CHARTS else part)
+        try:
+            for part in islice(coming, len(group.sources)):
+                progress(done, total)
+                done += 1
+                parts.append(_as_far_as_charted(part, charted) if keep == CHARTS else part)
+        except KeyboardInterrupt:
+            if not done:
+                raise
+            interrupted = True
+            parts.append(Judged(unreadable=(_not_checked(total - done),)))
         if parts and all(part.passed_over and not part.diagnoses for part in parts):
             parts.append(Judged(unreadable=(unreadable(*group.without_log),)))
         yield without_duplicates(parts) if group.is_folder else parts
+        if interrupted:
+            return
+
+
+def _not_checked(logs: int) -> Unreadable:
+    """Return what to say of the logs that were left when somebody pressed Ctrl-C: those that were judged are reported."""
+    which = f"{logs:,} other log{'s' if logs > 1 else ''}"
+    return Unreadable(
+        which, "not checked: interrupted", "run the command again; with --cache it goes on where it stopped"
+    )
 
 
 def _as_far_as_charted(part: Judged, charted: Counter[str]) -> Judged:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 
@@ -84,6 +85,7 @@ OF_ANY_DATA = ("json-document", "jsonl", "sqlite-log", "parquet", "csv-table")  
 MAY_HOLD_NONE = (FALLBACK, *HOLD_LOGS)
 
 
+@cache
 def reader_named(name: str) -> ModuleType:
     """Return the reader of this name, as given to `--reader`."""
     name = name.replace("_", "-")

@@ -88,8 +88,10 @@ def _is_part(folders: Sequence[str]) -> bool:
 def together(sources: Sequence[Source]) -> list[Source]:
     """Return the sources, those that one training may have written as one: the first of them, with the others `beside` it."""
     groups = _by_key([(place(source.name), source) for source in sources])
-    for folder in {folder for folder, _ in groups}:
-        keys = [key for at, key in groups if at == folder]
+    of_folder: dict[str, list[str]] = {}
+    for folder, key in groups:
+        of_folder.setdefault(folder, []).append(key)
+    for folder, keys in of_folder.items():
         if len(keys) == 2 and "" in keys:  # one name of its own among the usual ones
             groups[folder, ""] += groups.pop((folder, max(keys)))
     number = {id(source): k for k, source in enumerate(sources)}

@@ -168,3 +168,21 @@ def test_the_option_takes_no_path(logs, run):
         assert (done.code, "3 runs: 1 unhealthy" in done.out) == (1, True)
     assert run("check", "--cache=content", "runs").code == 1
     assert "is not one of" in run("check", "--cache=always", "runs").err
+
+
+def test_an_interrupt_keeps_what_was_judged_and_the_cache_goes_on_from_there(logs, monkeypatch, run):
+    task = Judging.__call__
+
+    def interrupted(self, source):
+        if source.name.endswith("c.jsonl"):
+            raise KeyboardInterrupt
+        return task(self, source)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Judging, "__call__", interrupted)
+        done = run("check", "--cache", "runs")
+    assert (done.code, "b.jsonl" in done.out, "1 other log" in done.out) == (1, True, True)
+    assert "not checked: interrupted" in done.out
+    logs.clear()
+    assert run("check", "--cache", "runs").code == 1
+    assert [name.rpartition("/")[2] for name in logs] == ["c.jsonl"]
