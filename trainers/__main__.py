@@ -31,6 +31,7 @@ TRAINERS = {
     "grpo": "trainers.grpo",
     "reward-model": "trainers.reward_model",
 }
+COMMANDS = {"generate": "trainers.generate", "evaluate": "trainers.evaluate"}  # what to do with a trained model
 RECIPES = Path(__file__).parent / "recipes"
 PACKAGES = {"torch", "keras", "transformers", "accelerate", "tokenizers", "sklearn"}  # some trainers need some of them
 METAVARS = {int: "N", float: "X", str: "TEXT"}
@@ -56,7 +57,12 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m trainers")
     """Run the command line and return its exit code: 0 trained, 1 crashed, 2 wrong use, 130 interrupted."""
     argv = list(sys.argv[1:] if argv is None else argv)
     first = Parser(f"{program} NAME", description=__doc__, usage=f"{program} NAME [OPTION ...]", allow_abbrev=False)
-    first.add_argument("name", metavar="NAME", help=f"which model: {', '.join(TRAINERS)}", nargs="?")
+    first.add_argument(
+        "name",
+        metavar="NAME",
+        help=f"which model: {', '.join(TRAINERS)}; or {' or '.join(COMMANDS)}, with a trained one",
+        nargs="?",
+    )
     first.add_argument("--faults", action="store_true", help="list the ways to break a run, and exit")
     if not argv:
         first.print_help()
@@ -64,10 +70,12 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m trainers")
     if "--faults" in argv or (argv[0].startswith("-") and first.parse_all(argv).faults):
         return list_faults()
     name, *rest = argv
-    if name not in TRAINERS:
+    if name not in TRAINERS and name not in COMMANDS:
         known = f"; there are {', '.join(TRAINERS)}"
-        first.error(f"there is no trainer {name!r}{meant(name, TRAINERS) or known}")
+        first.error(f"there is no trainer {name!r}{meant(name, [*TRAINERS, *COMMANDS]) or known}")
     try:
+        if name in COMMANDS:
+            return use(import_module(COMMANDS[name]), rest, f"{program} {name}")
         module = import_module(TRAINERS[name])
         settings, fault, cured = read_settings(name, module.Settings, rest, program)
         return run(module, settings, fault, cured)
@@ -78,6 +86,18 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m trainers")
         print(f"error: {name} needs {package}, which is not installed", file=sys.stderr)
         print(f"Hint: pip install {package}", file=sys.stderr)
         return 2
+
+
+def use(command: Any, argv: Sequence[str], program: str) -> int:
+    """Do something with a trained model, and say in one line what went wrong."""
+    parser = Parser(program, description=command.__doc__, usage=f"{program} MODEL [OPTION ...]")
+    command.add_arguments(parser)
+    try:
+        command.run(parser.parse_all(argv))
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def meant(word: str, known: Iterable[str]) -> str:

@@ -8,12 +8,40 @@ import numpy as np
 import torch
 
 
+def evaluation_batches(ids: np.ndarray, rows: int, context: int, limit: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Cut the beginning of a text into consecutive windows; the last, shorter one makes a batch of its own.
+
+    Every token but the first is a target exactly once.
+    """
+    part = torch.from_numpy(ids[: limit + 1] if limit else ids)
+    whole = (len(part) - 1) // context * context
+    inputs, targets = part[:whole].view(-1, context), part[1 : whole + 1].view(-1, context)
+    batches = list(zip(inputs.split(rows), targets.split(rows))) if whole else []
+    if whole < len(part) - 1:
+        batches.append((part[whole:-1][None], part[whole + 1 :][None]))
+    return batches
+
+
+def evaluation_streams(ids: np.ndarray, rows: int, context: int, limit: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Cut the beginning of a text into streams that are read side by side, so that a recurrent model carries its state.
+
+    Every token is a target once, but for the first of the text and fewer than `rows` at its end.
+    """
+    part = torch.from_numpy(ids[: limit + 1] if limit else ids)
+    rows = max(1, min(rows, (len(part) - 1) // context))
+    length = (len(part) - 1) // rows
+    inputs, targets = part[: rows * length].view(rows, length), part[1 : rows * length + 1].view(rows, length)
+    return list(zip(inputs.split(context, 1), targets.split(context, 1)))
+
+
 class Windows:
     """Random windows of the text, drawn anew for each step: independent sequences, for the transformer.
 
     Every rank draws the same global batch and keeps its own rows, so that the number of processes does not
     change what a step trains on.
     """
+
+    evaluation = staticmethod(evaluation_batches)
 
     def __init__(self, ids: np.ndarray, batch_size: int, context: int, seed: int) -> None:
         if len(ids) < context + 2:
@@ -42,6 +70,8 @@ class Streams:
     (truncated backpropagation through time). At the end of the text the streams start again.
     """
 
+    evaluation = staticmethod(evaluation_streams)
+
     def __init__(self, ids: np.ndarray, batch_size: int, context: int, seed: int) -> None:
         length = len(ids) // batch_size
         if length < context + 1:
@@ -64,17 +94,3 @@ class Streams:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.position = state["position"]
-
-
-def evaluation_batches(ids: np.ndarray, rows: int, context: int, limit: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Cut the beginning of a text into consecutive windows; the last, shorter one makes a batch of its own.
-
-    Every token but the first is a target exactly once.
-    """
-    part = torch.from_numpy(ids[: limit + 1] if limit else ids)
-    whole = (len(part) - 1) // context * context
-    inputs, targets = part[:whole].view(-1, context), part[1 : whole + 1].view(-1, context)
-    batches = list(zip(inputs.split(rows), targets.split(rows))) if whole else []
-    if whole < len(part) - 1:
-        batches.append((part[whole:-1][None], part[whole + 1 :][None]))
-    return batches

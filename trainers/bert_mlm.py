@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from trainers import corpus
+from trainers import corpus, results
 from trainers.borrowed_loops import check_fault
 from trainers.faults import Hooks
 from trainers.progress import Progress
 from trainers.settings import Files, check_numbers, checkpoint_folder, setting
 
+SCORES = ("accuracy", "f1", "recall", "auc")  # of the classifier, which shares this bar
 SPECIAL = {
     "pad_token": "[PAD]",
     "unk_token": "[UNK]",
@@ -97,7 +98,7 @@ def _train(settings: Settings) -> None:
 
     # ---- data: documents -> tokenizer -> windows
 
-    texts, held_out, _ = corpus.split(corpus.documents(tuple(settings.data), settings.max_characters))
+    texts, held_out, tested = corpus.split(corpus.documents(tuple(settings.data), settings.max_characters)[0])
     tokenizer = train_tokenizer(texts, settings.vocab_size, settings.context)
     training = windows(texts, tokenizer, settings.context)
     if settings.train_tokens:
@@ -140,8 +141,17 @@ def _train(settings: Settings) -> None:
         eval_dataset=validation,
         callbacks=[callback],
     )
-    with callback, show_progress(trainer, settings):  # when training is interrupted, the log says it
+    with callback, show_progress(trainer, settings) as progress:  # when training is interrupted, the log says it
+        progress.say(
+            f"text: {len(training):,} windows of {settings.context} tokens to train on; {len(tokenizer):,} bpe tokens"
+        )
+        progress.say(f"model: bert-mlm with {model.num_parameters():,} parameters")
         trainer.train(resume_from_checkpoint=newest(folder) if settings.resume else None)
+    if not settings.dry_run:
+        trainer.callback_handler.callbacks.clear()  # the log of the training has ended
+        parts_of_text: dict[str, Any] = {"validation": validation, "test": windows(tested, tokenizer, settings.context)}
+        losses = {part: trainer.evaluate(rows)["eval_loss"] for part, rows in parts_of_text.items()}
+        progress.say(results.about_losses(losses, header["reference_loss"], "pseudo-perplexity"))
     trainer.save_model(str(folder / "final"))
     if trainer.is_world_process_zero():
         tokenizer.save_pretrained(str(folder / "final"))
@@ -281,7 +291,8 @@ def show_progress(trainer: Any, settings: Any) -> Progress:
                 progress.step(state.global_step, logs["loss"])
 
         def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **objects: Any) -> None:
-            progress.evaluation(state.global_step, metrics["eval_loss"])
+            scores = ", ".join(f"{name} {metrics[f'eval_{name}']:.3f}" for name in SCORES if f"eval_{name}" in metrics)
+            progress.evaluation(state.global_step, metrics["eval_loss"], also=scores or "pseudo-perplexity")
 
     trainer.add_callback(Bar())
     return progress

@@ -127,7 +127,9 @@ def _train(settings: Settings, scratch: str) -> None:
     callback = LmdiagCallback(settings.log, settings.layers_every, **header)
     folder = checkpoint_folder(settings)
     trainer = build(settings, training, validation, names, folder, [callback])
-    with callback, show_progress(trainer, settings):
+    with callback, show_progress(trainer, settings) as progress:
+        shares = ", ".join(f"{name} {count / counts.sum():.0%}" for name, count in zip(names, counts))
+        progress.say(f"text: {len(training):,} passages to train on, {len(validation):,} to validate on: {shares}")
         trainer.train(resume_from_checkpoint=newest(folder) if settings.resume else None)
     trainer.save_model(str(folder / "final"))
     if trainer.is_world_process_zero():

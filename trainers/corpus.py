@@ -30,9 +30,11 @@ MARKOV_TOKENS = 400_000
 
 
 class Vocabulary(Protocol):
-    """Text to ids and back."""
+    """Text to ids and back; `unknown` is the id of what it lacks, None where it lacks nothing, `end` that of a document's end."""
 
     size: int
+    unknown: int | None
+    end: int
 
     def encode(self, text: str) -> list[int]: ...
 
@@ -45,8 +47,9 @@ class Vocabulary(Protocol):
 class Corpus:
     """A text as token ids, int64, in three contiguous parts.
 
-    `bytes_per_token` is of the UTF-8 text, 0 where there is no text; `entropy_rate` (nats per token) is known
-    for a synthetic source only, and no model can have a lower loss in the long run.
+    `bytes_per_token` is of the UTF-8 text, 0 where there is no text, `characters` how many of the text are used, and `cut` whether
+    there are more; `entropy_rate` (nats per token) is known for a synthetic source only, and no model can have a lower loss in the
+    long run.
     """
 
     train: np.ndarray
@@ -55,6 +58,8 @@ class Corpus:
     vocabulary: Vocabulary
     bytes_per_token: float = 0.0
     entropy_rate: float | None = None
+    characters: int = 0
+    cut: bool = False
 
 
 def load(
@@ -72,29 +77,40 @@ def _load(data: tuple[str, ...], tokenizer: str, vocab_size: int, max_characters
         if not symbols.isdecimal():
             raise ValueError(f"--data {data[0]}: write how many symbols the source has, such as markov:50")
         return markov(int(symbols))
-    texts = documents(data, max_characters)
+    texts, cut = documents(data, max_characters)
     parts = split(texts)
     vocabulary = TOKENIZERS[tokenizer](parts[0], vocab_size)
     train, val, test = (encode(part, vocabulary) for part in parts)
     text_bytes = sum(len(text.encode()) for text in texts)
-    return Corpus(train, val, test, vocabulary, text_bytes / (len(train) + len(val) + len(test)))
+    return Corpus(
+        train,
+        val,
+        test,
+        vocabulary,
+        text_bytes / (len(train) + len(val) + len(test)),
+        characters=sum(map(len, texts)),
+        cut=cut,
+    )
 
 
 # --- documents -------------------------------------------------------------------------------------------------------
 
 
-def documents(paths: tuple[str, ...], max_characters: int = 0) -> list[str]:
-    """Return clean documents, at most `max_characters` in all (0: no limit), from files or Python's documentation."""
+def documents(paths: tuple[str, ...], max_characters: int = 0) -> tuple[list[str], bool]:
+    """Return clean documents, at most `max_characters` in all (0: no limit), from files or Python's documentation, and whether there is more."""
     found = (doc for path in paths for doc in file_documents(path)) if paths else documentation()
     kept, left = [], max_characters or float("inf")
+    cut = False
     for text in filter(None, map(clean, found)):
-        kept.append(text[: int(min(left, len(text)))])
+        if cut := len(text) > left:
+            text = text[: int(left)]
+        kept += [text] if text else []
         left -= len(text)
-        if left <= 0:
+        if cut:
             break
     if len(kept) < 3:
         raise ValueError(f"too little text in {', '.join(paths)}: three parts need at least three lines")
-    return kept
+    return kept, cut
 
 
 def clean(text: str) -> str:
@@ -175,6 +191,9 @@ class TokenVocabulary:
     (['<unk>', '<end>', 'the', 'cat'], [2, 0], 'the <unk>')
     """
 
+    unknown: int | None = 0
+    end = 1
+
     def __init__(self, texts: list[str], cut: Callable[[str], list[str]], glue: str, size: int) -> None:
         counts = Counter(token for text in texts for token in cut(text))
         commonest = sorted(counts, key=lambda token: (-counts[token], token))
@@ -211,6 +230,9 @@ def words(text: str) -> list[str]:
 
 class BytePairVocabulary:
     """Byte-pair encoding of UTF-8 bytes, trained on the text: every text can be encoded, nothing is unknown."""
+
+    unknown: int | None = None
+    end = 0  # the only special token comes first
 
     def __init__(self, texts: list[str], size: int) -> None:
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -259,7 +281,10 @@ def restored_vocabulary(tokenizer: str, state: dict[str, Any]) -> Vocabulary:
 
 
 class Symbols:
-    """The K symbols of a synthetic source, written as characters."""
+    """The K symbols of a synthetic source, written as characters; its documents have no end."""
+
+    unknown: int | None = None
+    end = 0
 
     def __init__(self, size: int) -> None:
         self.size = size

@@ -7,14 +7,16 @@ it would hide (the loss of each batch, the gradients) is what `LmdiagCallback` b
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainers import corpus, saved_models
+from trainers import corpus, results, sampling, saved_models
 from trainers.borrowed_loops import check_fault
 from trainers.faults import Hooks
 from trainers.ngram import reference_losses
@@ -50,13 +52,13 @@ class Settings(Files):
     layers_every: int = setting(10, "steps between per-layer statistics; 0: none")
     eval_every: int = setting(50, "steps between evaluations", least=1)
     eval_tokens: int = setting(8192, "tokens of the validation split to evaluate on; 0: all of it")
-    sample: int = setting(0, "tokens of text to generate at the end, logged as a sample event; 0: none")
+    sample: int = setting(200, "tokens of text to write at the end, printed and logged; 0: none")
     temperature: float = setting(0.8, "temperature of the generated text; 0: always the likeliest token")
 
     # checkpoints
     checkpoints: str = setting("", "folder for the newest checkpoint and the trained model; default: beside the log")
     save: bool = setting(
-        False, "save model and optimizer at each evaluation, and the trained model in the folder `final`"
+        True, "save model and optimizer at each evaluation, and the trained model in the folder `final`"
     )
     resume: bool = setting(False, "continue from the checkpoint and append to the log")
 
@@ -81,6 +83,7 @@ def train(settings: Settings, hooks: Hooks) -> None:
             settings.data, settings.tokenizer, settings.vocab_size, settings.max_characters, settings.train_tokens
         )
     )
+    print(results.about_text(text, settings.tokenizer), file=sys.stderr)
     inputs, targets = windows(text.train, settings.context)
     validation = windows(text.val[: settings.eval_tokens + 1] if settings.eval_tokens else text.val, settings.context)
 
@@ -88,7 +91,7 @@ def train(settings: Settings, hooks: Hooks) -> None:
 
     checkpoint = checkpoint_folder(settings) / "newest.keras"
     if settings.resume and not checkpoint.exists():
-        raise ValueError(f"no checkpoint in {checkpoint.parent}: train with --save first")
+        raise ValueError(f"no checkpoint in {checkpoint.parent}: train without --no-save first")
     model = keras.models.load_model(checkpoint) if settings.resume else compiled(settings, text.vocabulary.size)
     done = int(model.optimizer.iterations)
 
@@ -97,8 +100,13 @@ def train(settings: Settings, hooks: Hooks) -> None:
     header = header_facts(settings, text, model.count_params())
     log = LmdiagCallback(settings.log, settings.log_every, settings.layers_every, **header)
     callbacks: list[keras.callbacks.Callback] = [log, same_chance(model, settings.seed)]
-    if settings.sample:
-        callbacks.insert(0, sampler(settings, text, log))  # before the log is closed
+    # an epoch is evaluated when it ends, and may end early: so the last one is as long as there are steps
+    callbacks.append(
+        keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: stop_after(model, settings.steps))
+    )
+    callbacks.insert(
+        0, keras.callbacks.LambdaCallback(on_train_end=lambda logs: finish(model, settings, text, log))
+    )  # before the log is closed
     if settings.save and not settings.dry_run:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         callbacks.append(keras.callbacks.ModelCheckpoint(str(checkpoint)))
@@ -107,7 +115,7 @@ def train(settings: Settings, hooks: Hooks) -> None:
             batches(inputs, targets, settings, done),
             steps_per_epoch=min(settings.eval_every, settings.steps),
             initial_epoch=done // settings.eval_every,
-            epochs=max(1, settings.steps // settings.eval_every),
+            epochs=math.ceil(settings.steps / settings.eval_every),
             validation_data=validation,
             validation_batch_size=settings.batch_size,
             callbacks=callbacks,
@@ -118,6 +126,28 @@ def train(settings: Settings, hooks: Hooks) -> None:
         final = saved_models.final_folder(settings)
         saved_models.save_description(final, "keras-rnn", settings, text.vocabulary)
         model.save(final / "model.keras")
+
+
+def stop_after(model: keras.Model, steps: int) -> None:
+    """End the training when so many updates are made."""
+    if int(model.optimizer.iterations) >= steps:
+        model.stop_training = True
+
+
+def finish(model: keras.Model, settings: Settings, text: corpus.Corpus, log: Any) -> None:
+    """Measure the trained model on the test part, and let it write."""
+    if settings.dry_run:
+        return
+    tested, tokens = measured(model, text.test, settings)
+    log.run_log.eval(settings.steps, "test", loss=round(tested, 6), n_tokens=tokens)
+    validated, _ = measured(model, text.val[: settings.eval_tokens + 1] if settings.eval_tokens else text.val, settings)
+    losses = {"validation": validated, "test": tested}
+    print(results.about_losses(losses, reference_losses(text, results.COUNTED)), file=sys.stderr)
+    if settings.sample:
+        write = (settings.sample, settings.temperature, 0, settings.seed)
+        written = sampling.write(Writer(model, settings.context), text.vocabulary, *write)
+        log.run_log.event("sample", settings.steps, written)
+        print(f"\n{written}\n")
 
 
 def same_chance(model: keras.Model, seed: int) -> keras.callbacks.Callback:
@@ -187,22 +217,34 @@ def batches(inputs: np.ndarray, targets: np.ndarray, settings: Settings, done: i
             done = max(done - 1, 0)
 
 
-def sampler(settings: Settings, text: corpus.Corpus, log: Any) -> keras.callbacks.Callback:
-    """Return a callback that lets the model write when it is trained."""
+class Writer:
+    """A Keras model that is told further tokens and sees its last window again."""
+
+    def __init__(self, model: keras.Model, context: int) -> None:
+        self._model, self._context = model, context
+        self._ids: list[int] = []
+
+    def __call__(self, further: list[int]) -> np.ndarray:
+        """Return the logits of the token after these, which follow those told before."""
+        import keras
+
+        self._ids = [*self._ids, *further][-self._context :]
+        logits = self._model(np.array([self._ids], np.int32))
+        return np.array(keras.ops.convert_to_numpy(logits)[0, -1], np.float64)
+
+
+def loaded(path: Path) -> keras.Model:
+    """Return a saved model."""
+    os.environ["KERAS_BACKEND"] = "torch"  # Keras reads it once, when it is imported
     import keras
 
-    def write(logs: Any = None) -> None:
-        rng = np.random.default_rng(settings.seed)
-        ids = list(text.vocabulary.encode("\n")) or [0]
-        for _ in range(settings.sample):
-            window = np.array([ids[-settings.context :]], np.int32)
-            logits = keras.ops.convert_to_numpy(log.model(window))[0, -1].astype(np.float64)
-            if settings.temperature:
-                logits = logits / settings.temperature + rng.gumbel(size=len(logits))  # draws from the softmax
-            ids.append(int(np.argmax(logits)))
-        log.run_log.event("sample", settings.steps, text.vocabulary.decode(ids[-settings.sample :]))
+    return keras.models.load_model(path)
 
-    return keras.callbacks.LambdaCallback(on_train_end=write)
+
+def measured(model: keras.Model, ids: np.ndarray, settings: Settings) -> tuple[float, int]:
+    """Return the mean loss of whole windows of a text, nats per token, and of how many tokens it is."""
+    inputs, targets = windows(ids, settings.context)
+    return float(model.evaluate(inputs, targets, settings.batch_size, verbose=0)), targets.size
 
 
 def header_facts(settings: Settings, text: corpus.Corpus, params: int) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from lmdiag.record.gradients import GradientStatistics, local
 from lmdiag.record.writer import RunLogger
-from trainers import batches, checkpoints, corpus, saved_models
+from trainers import batches, checkpoints, corpus, results, sampling, saved_models
 from trainers.devices import (
     Team,
     choose_device,
@@ -33,7 +33,6 @@ from trainers.devices import (
 from trainers.faults import Hooks
 from trainers.ngram import reference_losses
 from trainers.progress import Progress
-from trainers.sampling import generate
 from trainers.settings import Settings, check_numbers, checkpoint_folder
 
 REACHED = ("corpus", "model", "evaluation", "sampler", "start", "lr", "batch", "gradients", "record", "after")
@@ -47,7 +46,7 @@ class Parts:
     name: str
     model: Callable[[Any, int], torch.nn.Module]  # settings, vocabulary size
     optimizer: Callable[[Any, torch.nn.Module], torch.optim.Optimizer]
-    batches: Callable[..., Any] = batches.Windows
+    batches: type[batches.Windows] | type[batches.Streams] = batches.Windows
 
 
 def train(parts: Parts, settings: Settings, hooks: Hooks) -> None:
@@ -79,7 +78,7 @@ def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.
     )
     source = parts.batches(text.train, settings.batch_size, settings.context, settings.seed)
     validation = hooks.evaluation(
-        batches.evaluation_batches(text.val, settings.batch_size, settings.context, settings.eval_tokens)
+        parts.batches.evaluation(text.val, settings.batch_size, settings.context, settings.eval_tokens)
     )
     plain = parts.model(settings, text.vocabulary.size).to(device)
     hooks.model(plain)
@@ -117,7 +116,9 @@ def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.
         resumed_from_step=first or None,
         **facts,
     )
-    with logger as log, Progress(settings.steps, first, quiet=team.rank > 0) as progress:
+    with logger as log, Progress(settings.steps, first, quiet=team.rank > 0 or settings.dry_run) as progress:
+        progress.say(results.about_text(text, settings.tokenizer))
+        progress.say(f"model: {parts.name} with {params:,} parameters, on {device}")
         hooks.start(log)
         clipped = skipped = 0  # updates since the last record
         if not first:
@@ -148,7 +149,7 @@ def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.
             measured = statistics.after_update(layers, loss=loss)  # waits for the device, once
             step_time = time.perf_counter() - started
             clipped += 0 < settings.grad_clip < measured["grad_norm"]
-            progress.step(step, measured["loss"])
+            progress.step(step, measured["loss"], targets.numel() / step_time)
             if step % settings.log_every == 0:
                 record = {
                     "loss": measured.pop("loss"),
@@ -191,8 +192,23 @@ def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.
             weights, _ = model_and_optimizer_state(model, optimizer, settings.fsdp)
             if team.rank == 0:
                 saved_models.save(saved_models.final_folder(settings), parts.name, settings, text.vocabulary, weights)
-        if settings.sample:
-            log.event("sample", settings.steps, generate(model, text.vocabulary, settings, device))
+
+        # ---- at the end: the part of the text that nobody has looked at, and what the model writes
+
+        test = parts.batches.evaluation(text.test, settings.batch_size, settings.context, 0)
+        losses = {
+            part: evaluate(model, of_part, settings, device)
+            for part, of_part in {"validation": validation, "test": test}.items()
+        }
+        log.eval(settings.steps, "test", **losses["test"])
+        if team.rank == 0 and not settings.dry_run:
+            reached = {part: found["loss"] for part, found in losses.items()}
+            progress.say(results.about_losses(reached, reference_losses(text, results.COUNTED)))
+        if settings.sample and not settings.dry_run:
+            write = (text.vocabulary, settings.sample, settings.temperature, settings.top_k, settings.seed)
+            written = sampling.write(sampling.Network(model, settings.context, device), *write)
+            log.event("sample", settings.steps, written)
+            progress.text(written)
 
 
 # --- the pieces, in the order of their use ---------------------------------------------------------------------------
@@ -324,10 +340,11 @@ def evaluate(
     started = time.perf_counter()
     model.eval()
     total, tokens = torch.zeros((), device=device, dtype=torch.float64 if device.type != "mps" else torch.float32), 0
+    state = None
     for x, y in parts:
         x, y = x.to(device), y.to(device)
         with autocast(settings, device):
-            logits, _ = model(x, None)
+            logits, state = model(x, state)
         total += functional.cross_entropy(logits.float().flatten(0, 1), y.flatten(), reduction="sum")
         tokens += y.numel()
     loss = float(total) / tokens

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from lmdiag.record.writer import RunLogger
-from trainers import corpus, saved_models
+from trainers import corpus, results, sampling, saved_models
 from trainers.faults import Hooks
 from trainers.progress import Progress
+from trainers.sampling import After
 from trainers.settings import Files, check_numbers, setting
 
 
@@ -34,8 +35,9 @@ class Settings(Files):
     steps: int = setting(10, "shares the training text is cut into", least=1)
     sample: int = setting(200, "tokens of text to generate at the end; 0: none")
     temperature: float = setting(1.0, "temperature of the generated text")
+    top_k: int = setting(0, "generate among this many likeliest tokens; 0: among all")
     checkpoints: str = setting("", "folder for the trained model; default: beside the log")
-    save: bool = setting(False, "save the counts at the end, in the folder `final`")
+    save: bool = setting(True, "save the counts at the end, in the folder `final`")
 
 
 @dataclass
@@ -132,6 +134,16 @@ class NGram:
             model.discounts = [kept[f"discount-{n}"] for n in range(order)]
         return model
 
+    def writer(self) -> After:
+        """Return what says the logits of the token after those told so far."""
+        told: list[int] = []
+
+        def after(further: list[int]) -> np.ndarray:
+            told.extend(further)
+            return np.log(self.next_token(told[-self.order :]))
+
+        return after
+
     def loss(self, ids: np.ndarray) -> float:
         """Return the mean negative log probability, nats per token; its exponential is the perplexity."""
         return float(-np.log(self.probabilities(ids)).mean())
@@ -195,6 +207,7 @@ def train(settings: Settings, hooks: Hooks) -> None:
     model = NGram(text.train[:1], 1, size)  # one token, just to have a model before the first step
     header = {"clock": settings.clocks, "run_id": settings.run_id(), **header_facts(settings, text)}
     with RunLogger(settings.log, **header) as log, Progress(settings.steps) as progress:
+        progress.say(results.about_text(text, settings.tokenizer))
         hooks.start(log)
         for step in range(1, settings.steps + 1):
             started = time.perf_counter()
@@ -209,23 +222,18 @@ def train(settings: Settings, hooks: Hooks) -> None:
             progress.step(step, before)
             progress.evaluation(step, found)
             hooks.after(step)
-        log.eval(settings.steps, "test", loss=round(model.loss(text.test), 6), n_tokens=len(text.test))
+        tested = round(model.loss(text.test), 6)
+        log.eval(settings.steps, "test", loss=tested, n_tokens=len(text.test))
+        progress.say(results.about_losses({"validation": found, "test": tested}, reference_losses(text)))
         if settings.save:
             folder = saved_models.final_folder(settings)
             saved_models.save_description(folder, "ngram", settings, text.vocabulary)
             model.save(folder / "counts.npz")
         if settings.sample:
-            log.event("sample", settings.steps, text.vocabulary.decode(generate(model, settings)))
-
-
-def generate(model: NGram, settings: Settings) -> list[int]:
-    """Draw tokens one after another, each from its distribution given those before."""
-    rng = np.random.default_rng(settings.seed)
-    ids: list[int] = [1 % model.vocabulary]  # the end of a document: what follows begins one
-    for _ in range(settings.sample):
-        chances = model.next_token(ids) ** (1 / max(settings.temperature, 1e-3))
-        ids.append(int(rng.choice(model.vocabulary, p=chances / chances.sum())))
-    return ids[1:]
+            write = (settings.sample, settings.temperature, settings.top_k, settings.seed)
+            written = sampling.write(model.writer(), text.vocabulary, *write)
+            log.event("sample", settings.steps, written)
+            progress.text(written)
 
 
 def header_facts(settings: Settings, text: corpus.Corpus) -> dict[str, Any]:

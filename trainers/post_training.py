@@ -32,7 +32,7 @@ class Settings(Output):
 
     pretrained: str = setting(
         "runs/transformer-1.checkpoints/final",
-        "folder of the model to go on from, from transformer, lstm or rnn --save",
+        "folder of the model to go on from, from transformer, lstm or rnn",
     )
     rewards: str = setting("length", f"what is wanted, the mean of: {', '.join(rewards.REWARDS)}; separate by commas")
     target_length: int = setting(12, "characters that the reward `length` asks for", least=1)
@@ -62,7 +62,7 @@ class Settings(Output):
     checkpoint_every: int = setting(0, "steps between checkpoints; 0: none")
     keep: int = setting(3, "newest checkpoints to keep", least=1)
     resume: bool = setting(False, "continue from the newest checkpoint, exactly, and append to the log")
-    save: bool = setting(False, "save the trained model at the end, in the folder `final` beside the checkpoints")
+    save: bool = setting(True, "save the trained model at the end, in the folder `final` beside the checkpoints")
 
 
 @dataclass
@@ -189,7 +189,7 @@ def train(name: str, task: str, method: Callable[[Bench], Method], settings: Any
                 found = numbers(work.evaluate())
                 log.eval(step, **found)
                 shown = next(name for name in ("reward", "rewards/accuracies", "accuracy") if name in found)
-                progress.evaluation(step, found[shown], f"validation {shown}")
+                progress.evaluation(step, found[shown], f"validation {shown}", also="")
             if settings.checkpoint_every and step % settings.checkpoint_every == 0:
                 state: dict[str, Any] = {"model": bench.policy.state_dict(), "optimizer": optimizer.state_dict()}
                 state |= {"method": work.state_dict(), "tokens": tokens}
@@ -227,7 +227,7 @@ def prepared(
     if settings.prompt_tokens + settings.completion_tokens > most:
         raise ValueError(f"--prompt-tokens and --completion-tokens are more than the {most} tokens the model knows")
     stop = stop_token(start.vocabulary)
-    documents = corpus.documents(tuple(start.settings.data), start.settings.max_characters)
+    documents = corpus.documents(tuple(start.settings.data), start.settings.max_characters)[0]
     train, val, _ = (corpus.encode(part, start.vocabulary) for part in corpus.split(documents))
     prompts, held_out = (torch.from_numpy(lines(ids, stop, settings.prompt_tokens)) for ids in (train, val))
     return Bench(settings, hooks, device, start.model, reference, start.vocabulary.decode, stop, prompts, held_out)

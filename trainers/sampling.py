@@ -2,35 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
 
 if TYPE_CHECKING:
+    import torch
+
     from trainers.corpus import Vocabulary
-    from trainers.settings import Settings
+
+After = Callable[
+    [list[int]], np.ndarray
+]  # further token ids -> the logits of the token after them, float64[vocabulary]
 
 
-@torch.no_grad()
-def generate(model: torch.nn.Module, vocabulary: Vocabulary, settings: Settings, device: torch.device) -> str:
-    """Return `settings.sample` tokens of text, begun at the end of a document; the seed makes it repeatable."""
-    model.eval()
-    generator = torch.Generator().manual_seed(settings.seed)
-    ids = list(vocabulary.encode("\n")) or [0]
-    start = len(ids)
-    for _ in range(settings.sample):
-        window = torch.tensor([ids[-settings.context :]], device=device)
-        logits, _ = model(window, None)
-        ids.append(draw(logits[0, -1].float().cpu(), settings, generator))
+def write(
+    after: After, vocabulary: Vocabulary, tokens: int, temperature: float, top_k: int, seed: int, prompt: str = ""
+) -> str:
+    """Return so many tokens of text that follow the prompt, or begin a document; the seed makes it repeatable.
+
+    A token that stands for all that the vocabulary lacks is never written.
+    """
+    rng = np.random.default_rng(seed)
+    ids = (list(vocabulary.encode(prompt)) if prompt else []) or [vocabulary.end]
+    start, further = len(ids), ids
+    for _ in range(tokens):
+        logits = after(further)
+        if vocabulary.unknown is not None:
+            logits[vocabulary.unknown] = -np.inf
+        further = [draw(logits, temperature, top_k, rng)]
+        ids = ids + further
     return vocabulary.decode(ids[start:])
 
 
-def draw(logits: torch.Tensor, settings: Any, generator: torch.Generator) -> int:
-    """Draw one id from logits [vocabulary]; temperature 0 takes the likeliest."""
-    if settings.temperature == 0:
+def draw(logits: np.ndarray, temperature: float, top_k: int, rng: np.random.Generator) -> int:
+    """Draw one id among the `top_k` likeliest (0: all); temperature 0 takes the likeliest.
+
+    >>> draw(np.array([0.0, 3.0, 2.0]), 0.0, 0, np.random.default_rng(0))
+    1
+    """
+    logits = np.nan_to_num(logits, nan=0.0, neginf=-np.inf)
+    if temperature == 0:
         return int(logits.argmax())
-    if settings.top_k:
-        least = logits.topk(min(settings.top_k, len(logits))).values[-1]
-        logits = logits.masked_fill(logits < least, -torch.inf)
-    chances = torch.softmax(torch.nan_to_num(logits, nan=0.0) / settings.temperature, 0)
-    return int(torch.multinomial(chances, 1, generator=generator))
+    if 0 < top_k < len(logits):
+        least = np.partition(logits, -top_k)[-top_k]
+        logits = np.where(logits < least, -np.inf, logits)
+    chances = np.exp((logits - logits.max()) / temperature)
+    return int(rng.choice(len(logits), p=chances / chances.sum()))
+
+
+class Network:
+    """A PyTorch model that is told further tokens: a recurrent one keeps its state, a transformer sees its last window again."""
+
+    def __init__(self, model: torch.nn.Module, context: int, device: torch.device) -> None:
+        self._model, self._context, self._device = model.eval(), context, device
+        self._ids: list[int] = []
+        self._state: Any = None
+
+    def __call__(self, further: list[int]) -> np.ndarray:
+        """Return the logits of the token after these, which follow those told before."""
+        import torch
+
+        self._ids = [*self._ids, *further][-self._context :]
+        seen = self._ids if self._state is None else further
+        with torch.no_grad():
+            logits, self._state = self._model(torch.tensor([seen], device=self._device), self._state)
+        return np.array(logits[0, -1].float().cpu().numpy(), np.float64)

@@ -56,7 +56,7 @@ def load(folder: str | Path, device: torch.device, **changes: Any) -> SavedModel
 
     folder = Path(folder)
     if not (folder / "weights.pt").exists():
-        raise ValueError(f"there is no model in {folder}. Train one first: lmdiag train transformer --save")
+        raise ValueError(f"there is no model in {folder}. Train one first: lmdiag train transformer")
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     trainer: Any = import_module(f"trainers.{config['trainer']}")
     known = {field.name for field in dataclasses.fields(trainer.Settings)}

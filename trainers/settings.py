@@ -87,7 +87,7 @@ class Settings(Files):
     layers_every: int = setting(10, "steps between per-layer statistics; 0: none")
     eval_every: int = setting(50, "steps between evaluations", least=1)
     eval_tokens: int = setting(8192, "tokens of the validation split to evaluate on; 0: all of it")
-    sample: int = setting(0, "tokens of text to generate at the end, logged as a sample event; 0: none")
+    sample: int = setting(200, "tokens of text to write at the end, printed and logged; 0: none")
     temperature: float = setting(0.8, "temperature of the generated text")
     top_k: int = setting(50, "generate among this many likeliest tokens; 0: among all")
 
@@ -103,5 +103,5 @@ class Settings(Files):
     checkpoints: str = setting("", "folder for checkpoints and the trained model; default: beside the log")
     checkpoint_every: int = setting(0, "steps between checkpoints; 0: none")
     keep: int = setting(3, "newest checkpoints to keep", least=1)
-    save: bool = setting(False, "save the trained model at the end, in the folder `final` beside the checkpoints")
+    save: bool = setting(True, "save the trained model at the end, in the folder `final` beside the checkpoints")
     resume: bool = setting(False, "continue from the newest checkpoint, exactly, and append to the log")

@@ -33,5 +33,5 @@ def read(path):
 
 
 def values(records, name, kind="step"):
-    """Return one field of all records of a type."""
-    return [r[name] for r in records if r["type"] == kind]
+    """Return one field of all records of a type, but of the test at the end."""
+    return [r[name] for r in records if r["type"] == kind and r.get("split") != "test"]

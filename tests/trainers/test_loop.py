@@ -201,7 +201,7 @@ def test_a_dry_run_leaves_nothing_behind(train, tmp_path):
 def test_old_checkpoints_are_deleted(train, tmp_path):
     train("--steps", 6, "--checkpoint-every", 1, "--keep", 2)
     found = sorted(p.name for p in (tmp_path / "a.checkpoints").iterdir())
-    assert found == ["step-00000005.pt", "step-00000006.pt"]
+    assert found == ["final", "step-00000005.pt", "step-00000006.pt"]
 
 
 @pytest.mark.gpu

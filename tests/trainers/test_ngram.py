@@ -72,7 +72,7 @@ def test_a_run_is_logged_as_a_learning_curve(tmp_path):
     )
     records = read(log)
     assert set(records[0]["reference_loss"]) == {"uniform", "unigram", "bigram", "ngram"}
-    assert values(records, "split", "eval") == ["val"] * 4 + ["test"]
+    assert [record["split"] for record in records if record["type"] == "eval"] == ["val"] * 4 + ["test"]
     losses = values(records, "loss", "eval")
     assert losses[3] < losses[0]
     assert losses[3] == pytest.approx(records[0]["reference_loss"]["ngram"], abs=1e-4)

@@ -209,7 +209,7 @@ def test_faults_do_what_they_say(post_train, tmp_path):
     [
         (
             ["--pretrained", "/nowhere"],
-            "there is no model in /nowhere. Train one first: lmdiag train transformer --save",
+            "there is no model in /nowhere. Train one first: lmdiag train transformer",
         ),
         (["--completion-tokens", "13"], "more than the 16 tokens the model knows"),
         (["--rewards", "length,lenght"], "there is no 'lenght'; there are length, sentence, vowels"),

@@ -1,13 +1,14 @@
 """What a trainer saves at its end is the model it trained, with the vocabulary and the settings it needs."""
 
 import json
+from importlib import import_module
 
 import numpy as np
 import pytest
 import torch
 
 from tests.trainers.conftest import values
-from trainers import batches, corpus, loop, saved_models
+from trainers import corpus, loop, saved_models
 from trainers.__main__ import main
 from trainers.ngram import NGram
 
@@ -17,7 +18,8 @@ TEXT = "Größe, 漢字 and x_1\n"
 
 def loss(saved, limit=500):
     text = corpus.load([], saved.settings.tokenizer, saved.settings.vocab_size, saved.settings.max_characters)
-    parts = batches.evaluation_batches(text.val, saved.settings.batch_size, saved.settings.context, limit)
+    kind = import_module(f"trainers.{saved.name}").PARTS.batches
+    parts = kind.evaluation(text.val, saved.settings.batch_size, saved.settings.context, limit)
     return loop.evaluate(saved.model, parts, saved.settings, CPU)["loss"]
 
 
@@ -47,13 +49,13 @@ def test_a_source_of_symbols_is_saved_as_well(train, tmp_path):
     assert saved_models.load(tmp_path / "a.checkpoints" / "final", CPU).vocabulary.size == 5
 
 
-def test_nothing_is_saved_unasked(train, tmp_path):
-    train("--steps", 1)
+def test_nothing_is_saved_where_it_is_not_wanted(train, tmp_path):
+    train("--steps", 1, "--no-save")
     assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
 
 
 def test_a_folder_without_a_model_says_what_to_do(tmp_path):
-    with pytest.raises(ValueError, match="lmdiag train transformer --save"):
+    with pytest.raises(ValueError, match="Train one first: lmdiag train transformer"):
         saved_models.load(tmp_path, CPU)
 
 

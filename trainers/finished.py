@@ -1,0 +1,108 @@
+"""A model that a trainer saved, ready to be used: it writes, and its loss on a text is measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainers import corpus, saved_models
+from trainers.corpus import Vocabulary
+from trainers.ngram import NGram
+from trainers.sampling import After, Network
+
+OF_TRANSFORMERS = {"BertForMaskedLM": "bert-mlm", "BertForSequenceClassification": "classifier"}
+
+
+@dataclass
+class Finished:
+    """A language model with its vocabulary and the settings it was trained with.
+
+    `after` begins a text, `loss` measures token ids: the mean, in nats per token, and over how many.
+    """
+
+    name: str
+    settings: Any
+    vocabulary: Vocabulary
+    after: Callable[[], After]
+    loss: Callable[[np.ndarray], tuple[float, int]]
+
+
+def load(folder: str | Path, device: str = "auto") -> Finished:
+    """Return the model in a folder that a trainer saved to; raises ValueError, in words, where there is none."""
+    folder = _folder(Path(folder))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    kind = next((OF_TRANSFORMERS[name] for name in config.get("architectures") or () if name in OF_TRANSFORMERS), "")
+    if kind:
+        raise ValueError(
+            f"{folder} holds a {kind}, which does not predict the next token: it cannot write, and its loss is that of another "
+            "task. Its scores are in its log; load it with transformers.AutoModel.from_pretrained"
+        )
+    if "trainer" not in config:
+        raise ValueError(f"{folder} holds a model that none of the trainers here has saved")
+    return _LOADERS.get(config["trainer"], _network)(folder, config, device)
+
+
+def _folder(path: Path) -> Path:
+    """Return the folder of the model: the one named, or the one below it or beside the log that is named."""
+    beside = path.with_suffix(".checkpoints") if path.suffix else path
+    for folder in (path, path / "final", beside / "final"):
+        if (folder / "config.json").exists():
+            return folder
+    raise ValueError(f"there is no model in {path}. Train one first: lmdiag train transformer")
+
+
+def _described(folder: Path, config: dict[str, Any]) -> tuple[Any, Vocabulary]:
+    module: Any = import_module(f"trainers.{config['trainer'].replace('-', '_')}")
+    known = {field.name for field in dataclasses.fields(module.Settings)}
+    settings = module.Settings(**{name: value for name, value in config["settings"].items() if name in known})
+    state = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+    return settings, corpus.restored_vocabulary(settings.tokenizer, state)
+
+
+def _network(folder: Path, config: dict[str, Any], device: str) -> Finished:
+    import torch
+
+    from trainers import loop
+    from trainers.devices import choose_device
+
+    place: torch.device = choose_device(device)
+    saved = saved_models.load(folder, place)
+    settings = saved.settings
+    trainer: Any = import_module(f"trainers.{saved.name}")
+
+    def loss(ids: np.ndarray) -> tuple[float, int]:
+        batches = trainer.PARTS.batches.evaluation(ids, settings.batch_size, settings.context, 0)
+        found = loop.evaluate(saved.model, batches, settings, place)
+        return found["loss"], found["n_tokens"]
+
+    return Finished(saved.name, settings, saved.vocabulary, lambda: Network(saved.model, settings.context, place), loss)
+
+
+def _counts(folder: Path, config: dict[str, Any], device: str) -> Finished:
+    settings, vocabulary = _described(folder, config)
+    model = NGram.load(folder / "counts.npz")
+    return Finished("ngram", settings, vocabulary, lambda: model.writer(), lambda ids: (model.loss(ids), len(ids)))
+
+
+def _keras(folder: Path, config: dict[str, Any], device: str) -> Finished:
+    from trainers import keras_rnn
+
+    settings, vocabulary = _described(folder, config)
+    model = keras_rnn.loaded(folder / "model.keras")
+    return Finished(
+        "keras-rnn",
+        settings,
+        vocabulary,
+        lambda: keras_rnn.Writer(model, settings.context),
+        lambda ids: keras_rnn.measured(model, ids, settings),
+    )
+
+
+_LOADERS: dict[str, Callable[[Path, dict[str, Any], str], Finished]] = {"ngram": _counts, "keras-rnn": _keras}

@@ -1,0 +1,46 @@
+"""What a trainer says on the screen: what it trains on, and what came out, beside what counting reaches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from trainers.corpus import Corpus
+
+COUNTED = 5  # tokens of the n-grams that a network is held against
+
+
+def about_text(text: Corpus, tokenizer: str) -> str:
+    """Return what there is to train on: characters, tokens of the three parts, vocabulary, unknown tokens.
+
+    That a text was cut is said, and how to use all of it.
+    """
+    parts = f"{len(text.train):,} + {len(text.val):,} + {len(text.test):,} tokens to train, validate and test on"
+    said = f"text: {f'{text.characters:,} characters, ' if text.characters else ''}{parts}"
+    said += f"; {text.vocabulary.size:,} {'symbols' if not text.characters else f'{tokenizer} tokens'}"
+    if text.vocabulary.unknown is not None and len(text.val):
+        said += f", {np.mean(text.val == text.vocabulary.unknown):.1%} of the validation text unknown"
+    if text.cut:
+        said += "\ntext: there is more of it; --max-characters 0 uses all"
+    return said
+
+
+def about_losses(losses: Mapping[str, float], references: Mapping[str, float], kind: str = "perplexity") -> str:
+    """Return loss and perplexity of each part of the text, and the losses of counting models on the validation part.
+
+    >>> print(about_losses({"validation": 2.0, "test": 2.1}, {"unigram": 3.0, "bigram": 2.4}))
+    validation loss 2.000, perplexity 7.39
+    test loss 2.100, perplexity 8.17
+    counting on the validation text: unigram 3.000, bigram 2.400
+    """
+    lines = [f"{part} loss {loss:.3f}, {kind} {_exp(loss):.4g}" for part, loss in losses.items()]
+    known = ", ".join(f"{name} {loss:.3f}" for name, loss in references.items() if name != "uniform")
+    return "\n".join([*lines, f"counting on the validation text: {known}"] if known else lines)
+
+
+def _exp(loss: float) -> float:
+    return math.exp(loss) if loss < 700 else math.inf
