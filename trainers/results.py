@@ -35,11 +35,11 @@ def about_losses(losses: Mapping[str, float], references: Mapping[str, float], k
     >>> print(about_losses({"validation": 2.0, "test": 2.1}, {"unigram": 3.0, "bigram": 2.4}))
     validation loss 2.000, perplexity 7.39
     test loss 2.100, perplexity 8.17
-    counting on the validation text: unigram 3.000, bigram 2.400
+    counting reaches: unigram 3.000, bigram 2.400
     """
     lines = [f"{part} loss {loss:.3f}, {kind} {_exp(loss):.4g}" for part, loss in losses.items()]
     known = ", ".join(f"{name} {loss:.3f}" for name, loss in references.items() if name != "uniform")
-    return "\n".join([*lines, f"counting on the validation text: {known}"] if known else lines)
+    return "\n".join([*lines, f"counting reaches: {known}"] if known else lines)
 
 
 def _exp(loss: float) -> float:

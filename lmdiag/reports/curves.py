@@ -14,6 +14,7 @@ from lmdiag.run import Run, Series
 from lmdiag.task_measures import DRAWN
 
 MOST_CURVES = 4
+CLOCKS = ("time", "elapsed_s")  # a straight line that shows nothing
 FEWEST_POINTS = 3
 
 
@@ -44,7 +45,8 @@ def curve_rows(diagnosis: Diagnosis, width: int) -> list[CurveRow]:
 
 def _worth_showing(diagnosis: Diagnosis) -> Iterator[tuple[str, Series]]:
     run = diagnosis.run
-    found = [(finding.metric, run[finding.metric]) for finding in diagnosis.findings if finding.metric in run]
+    about = [finding.metric for finding in diagnosis.findings if finding.metric not in CLOCKS]
+    found = [(metric, run[metric]) for metric in about if metric in run]
     losses = [curve for curve in (run.curve, run.evaluation) if curve is not None]
     last = losses if run.kind == "reinforcement" else []  # the loss of a policy shows nothing
     of_method = [(name, run[name]) for name in DRAWN.get(run.kind, ()) if name in run]

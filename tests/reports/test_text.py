@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from lmdiag.finding import NotChecked, Severity
+from lmdiag.finding import Finding, NotChecked, Severity
+from lmdiag.reports.curves import curve_rows
 from lmdiag.reports.report import Report
 from lmdiag.reports.terminal import Style
 from lmdiag.reports.text import render
@@ -198,3 +199,13 @@ def test_a_run_that_goes_on_is_healthy_so_far_and_says_how_far(healthy):
 def test_what_only_a_baseline_excuses_is_not_called_healthy(healthy):
     assert render(Report((replace(healthy, known=2),))).startswith("– known  runs/good.jsonl")
     assert replace(healthy, known=2).verdict == "healthy"
+
+
+def test_the_clock_of_a_stall_is_no_curve_worth_a_line(healthy):
+    run = healthy.run
+    stalled = replace(
+        healthy,
+        run=replace(run, series={**run.series, "time": run["loss"], "step_time_s": run["loss"]}),
+        findings=tuple(Finding("A step takes long.", 1, 9, metric=metric) for metric in ("time", "step_time_s")),
+    )
+    assert [row.metric for row in curve_rows(stalled, 40)] == ["loss", "val/loss", "step_time_s"]

@@ -41,7 +41,7 @@ def test_the_end_of_a_training_is_told(trained):
     assert f"test loss {test[0]['loss']:.3f}, perplexity " in said
     assert re.search(r"text: 20,000 characters, [\d,]+ \+ [\d,]+ \+ [\d,]+ tokens", said)
     assert "there is more of it; --max-characters 0 uses all" in said
-    assert "counting on the validation text: unigram" in said
+    assert "counting reaches: unigram" in said
     sample = next(record["message"] for record in records if record.get("kind") == "sample")
     assert sample in said
 
