@@ -21,6 +21,7 @@ FLOORS = [
     {"diagnose", "compare"},
     {"reports", "charts", "fleet", "convert"},
     {"judging", "watching"},
+    {"agents"},
     {"cli", "app", "pytest_plugin"},
     {"__main__"},
 ]

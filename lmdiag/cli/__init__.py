@@ -33,6 +33,7 @@ COMMANDS = {  # name: file of this folder that holds it
     "schema": "catalogue",
     "app": "app",
     "train": "train",
+    "mcp": "mcp",
     "demo": "demo",
     "help": "catalogue",
 }
