@@ -52,7 +52,14 @@ def main() -> None:
         print(f"{said.logs} logs of {STEPS:,} steps, {size / 1e6:,.0f} MB; {said.pairs} pairs each\n")
         print(f"{'':28}{'wall':>8}{'cpu':>8}   memory")
         for jobs in dict.fromkeys(said.jobs):
-            row(jobs, [(cost(check(folder, jobs)), cost(loop(folder))) for _ in range(said.pairs)])
+            label = f"check --jobs {jobs} / polars"
+            row(label, "polars", [(cost(check(folder, jobs)), cost(loop(folder))) for _ in range(said.pairs)])
+        with tempfile.TemporaryDirectory() as cache:
+            os.environ["XDG_CACHE_HOME"] = cache
+            cached = [*check(folder, said.jobs[-1]), "--cache"]
+            cost(cached)
+            again = [(cost(cached), cost(check(folder, said.jobs[-1]))) for _ in range(said.pairs)]
+            row("--cache, again / without", "without", again)
     print("\ngoals: wall and cpu <= 1.5, memory <= 300 MiB")
 
 
@@ -64,12 +71,11 @@ def check(folder: Path, jobs: int) -> list[str]:
     return [sys.executable, "-m", "lmdiag", "check", f"{folder}/*.jsonl", "--isolated", "--jobs", str(jobs)]
 
 
-def row(jobs: int, pairs: list[tuple[Cost, Cost]]) -> None:
+def row(label: str, other: str, pairs: list[tuple[Cost, Cost]]) -> None:
     wall = statistics.median(a.wall / b.wall for a, b in pairs)
     cpu = statistics.median(a.cpu / b.cpu for a, b in pairs)
     memory, bare = (statistics.median(costs) for costs in zip(*((a.memory, b.memory) for a, b in pairs), strict=True))
-    label = f"check --jobs {jobs} / polars"
-    print(f"{label:28}{wall:8.2f}{cpu:8.2f}   {memory / MIB:,.0f} MiB, polars {bare / MIB:,.0f} MiB")
+    print(f"{label:28}{wall:8.2f}{cpu:8.2f}   {memory / MIB:,.0f} MiB, {other} {bare / MIB:,.0f} MiB")
     taken = ", ".join(f"{a.wall:.1f}/{b.wall:.1f} ({a.cpu:.1f}/{b.cpu:.1f} cpu)" for a, b in pairs)
     print(f"{'':28}seconds: {taken}", flush=True)
 
