@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 REAL_LOGS ?= ../shared/real_logs
 
-.PHONY: help demo test format lint check docs app sample-logs stores bench
+.PHONY: help demo test format lint check docs app sample-logs stores bench gpu
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -54,3 +54,6 @@ stores: .venv/dev  ## let each tracker write the store that its reader is tested
 
 bench: .venv/dev  ## measure accuracy on labelled logs, where there are some
 	$(BIN)/python benchmarks/accuracy.py --corpus $(REAL_LOGS)/logs --labels $(REAL_LOGS)/labels.jsonl
+
+gpu: .venv/dev  ## measure the trainers on a CUDA device (at most eight minutes), and write docs/gpu.md
+	$(BIN)/python -m benchmarks.gpu

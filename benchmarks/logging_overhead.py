@@ -1,6 +1,6 @@
 """What logging costs: time per step with everything logged at every step, over the same step without logging.
 
-    python -m benchmarks.logging_overhead [--pairs 200] [--device cpu] [--size small|medium] [--wall]
+    python -m benchmarks.logging_overhead [--pairs 200] [--device cpu] [--size small|medium|large] [--wall]
 
 Steps with and without logging alternate in one process on one model, in random order within each pair, so that a busy
 machine slows both alike. On a CPU the time is that of the process on one thread, which other programs hardly change; with `--wall`, and on
@@ -29,7 +29,16 @@ LIMIT = 1.03
 SIZES: dict[str, dict[str, Any]] = {
     "small": {},  # the defaults: 100 thousand parameters
     "medium": {"n_layer": 6, "d_model": 256, "n_head": 8, "context": 256, "batch_size": 8},  # 5 million
+    "large": {
+        "n_layer": 12,
+        "d_model": 768,
+        "n_head": 12,
+        "context": 512,
+        "batch_size": 16,
+        "precision": "bf16",
+    },  # 85 million
 }
+USUAL = ("small", "medium")
 
 
 def measure(
@@ -97,14 +106,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=200, help="pairs of steps")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--size", choices=SIZES, help="default: all")
+    parser.add_argument("--size", choices=SIZES, help="default: small and medium")
     parser.add_argument("--wall", action="store_true", help="measure the time on the wall on a CPU as well")
     options = parser.parse_args()
     device = choose_device(options.device)
     clock = chosen_clock(device, options.wall)
     worst = 0.0
     print("size    device  plain ms  logged ms  ratio")
-    for size in [options.size] if options.size else SIZES:
+    for size in [options.size] if options.size else USUAL:
         found = measure(transformer.Settings(**SIZES[size]), options.pairs, device, clock)
         plain, logged = (statistics.median(column) for column in zip(*found))
         ratio = statistics.median(b / a for a, b in found)

@@ -1,6 +1,6 @@
 """How fast `transformer` trains beside the same architecture written with `torch.nn.TransformerEncoder`.
 
-    python -m benchmarks.throughput [--pairs 100] [--device cpu] [--precision fp32] [--wall]
+    python -m benchmarks.throughput [--pairs 100] [--device cpu] [--precision fp32] [--size small|large] [--wall]
 
 Both train on the same batches with AdamW and clipping; ours also takes the statistics it logs. Their steps alternate in one process,
 so that a busy machine slows both alike; on a CPU the time is that of the process on one thread unless `--wall` is given. Prints a table; exits 1 when ours is slower.
@@ -21,6 +21,11 @@ from benchmarks.logging_overhead import chosen_clock
 from lmdiag.record.gradients import GradientStatistics
 from trainers import batches, corpus, loop, transformer
 from trainers.devices import Team, choose_device
+
+SIZES: dict[str, dict[str, int]] = {
+    "small": {"n_layer": 4, "d_model": 128, "context": 128, "batch_size": 16},
+    "large": {"n_layer": 12, "d_model": 768, "n_head": 12, "context": 512, "batch_size": 16},  # 85 million parameters
+}
 
 
 class Plain(nn.Module):
@@ -94,13 +99,12 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=100, help="pairs of steps")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
+    parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--wall", action="store_true", help="measure the time on the wall on a CPU as well")
     options = parser.parse_args()
     device = choose_device(options.device)
     clock = chosen_clock(device, options.wall)
-    settings = transformer.Settings(
-        n_layer=4, d_model=128, context=128, batch_size=16, lr=1e-4, precision=options.precision
-    )
+    settings = transformer.Settings(**SIZES[options.size], lr=1e-4, precision=options.precision)
     functions = steps(settings, device)
     found: list[tuple[float, float]] = []
     for pair in range(options.pairs + 10):
