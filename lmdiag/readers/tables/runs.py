@@ -57,8 +57,10 @@ def _by_epoch(table: Table, epoch: np.ndarray) -> None:
     table.config["step_kind"] = "record"
     if np.isnan(epoch).all():
         return
-    if _repeats(table, epoch):
-        table.notes.append("several records of each epoch are printed without a step: records are counted")
+    fractions = bool((epoch[np.isfinite(epoch)] % 1).any())  # `Epoch 5.451 loss = 2.5`
+    if fractions or _repeats(table, epoch):
+        if not fractions:
+            table.notes.append("several records of each epoch are printed without a step: records are counted")
         table.put(STEP, np.arange(1.0, len(epoch) + 1))
         table.put(EPOCH, filled(epoch))
         return

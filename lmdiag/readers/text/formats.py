@@ -660,17 +660,18 @@ CHAR_RNN = LineFormat(
     shaped(Shape("%", _AT_SHARE), Shape("%", _SHARE_FIRST)),
     (("m ", _AT_SHARE), ("m ", _SHARE_FIRST)),
 )
+_ALONE = rf"(?:tensor\()?(?P<loss>{NUM})(?:(?:, \w+=[^,()]+)*\))?"
 BARE = LineFormat(
     "one-number-a-line",
     "One loss a line, without a word",
-    shaped(Shape("", lazy(rf"^\s*(?P<loss>{NUM})\s*$"))),
+    shaped(Shape("", lazy(rf"^\s*{_ALONE}\s*$"))),
     (),
     step_kind="record",
 )
 PAIRS = LineFormat(
     "two-numbers-a-line",
     "A step and its loss a line, without a word",
-    shaped(Shape("", lazy(rf"^\s*(?P<step>\d+)[\s,:;]+(?P<loss>{NUM})\s*$"))),
+    shaped(Shape("", lazy(rf"^\s*(?P<step>\d+)[\s,:;]+{_ALONE}\s*$"), prefixed=True)),
     (),
 )
 EPOCHS = LineFormat(

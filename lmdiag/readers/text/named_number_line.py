@@ -26,7 +26,7 @@ _VALUE = lazy(
 )
 _IS_RATE = lazy(rf"(?:{_RATE})$")
 _EVALUATION_AT = lazy(
-    r"\W*(?:eval|evaluation|valid|validation|val|(?P<test>test))(?: at)?(?:\s+(?:step|iter) (?P<step>\d+)(?!\s*/)\b| (?P<n>\d+)\s*[:|])",
+    r"\W*(?:eval|evaluation|valid|validation|val|(?P<test>test))(?: at)?(?:\s+(?:step|iter)\s+(?P<step>\d+)(?!\s*/)\b| (?P<n>\d+)\s*[:|])",
     re.IGNORECASE,
 )
 _OF_ALL = lazy(r"global|total_train", re.IGNORECASE)  # beside a counter that starts again
@@ -61,6 +61,7 @@ class Line:
     measured: bool = False  # holds a loss, perplexity or bits
     judged: bool = False  # holds one of these or an accuracy
     strong: bool = False
+    unnamed: bool = False  # the step is a number that nothing names
     of_batches: bool = False  # counts the batches of an evaluation
     counter: str = ""  # what the step was called
     samples: bool = False  # the step counts samples
@@ -146,8 +147,8 @@ def parse(piece: str) -> Line:
 
 def _place(line: Line, head: Heading, value: float, unit: str, section: str, last: str, between: str) -> str:
     """Put one number where its heading says; return what the next number may refer to."""
-    unnamed = head.kind in ("total", "bare", "none") or (head.kind == "step" and line.step is not None)
-    if unnamed and _IS_RATE.match(unit):
+    nameless = head.kind in ("total", "bare", "none") or (head.kind == "step" and line.step is not None)
+    if nameless and _IS_RATE.match(unit):
         return _metric(line, Heading("metric", unit.replace("samples/s", "samples per s")), value, "", section)
     if head.kind == "total":
         if last in ("step", "position"):
@@ -166,8 +167,8 @@ def _place(line: Line, head: Heading, value: float, unit: str, section: str, las
     if head.kind == "bare":
         return _bare(line, value, unit, last, between)
     if head.kind == "step":
-        if line.step is None or _OF_ALL.search(head.key):
-            line.step, line.counter = value * SUFFIXES.get(unit, 1.0), head.key.lower()
+        if line.step is None or (line.unnamed and not line.total) or _OF_ALL.search(head.key):
+            line.step, line.counter, line.unnamed = value * SUFFIXES.get(unit, 1.0), head.key.lower(), False
             return "step"
         line.inner = value
         return "inner step" if line.epoch is None and not line.total and line.counter.startswith("iter") else ""
@@ -184,11 +185,14 @@ def _place(line: Line, head: Heading, value: float, unit: str, section: str, las
 def _bare(line: Line, value: float, unit: str, last: str, between: str) -> str:
     if unit or line.position is not None:
         return ""
-    if last in ("epoch", "") and line.epoch is not None and not line.values and line.step is None and between.strip():
-        line.position = value
+    beside_epoch = line.step is None or (
+        line.unnamed and last == "epoch"
+    )  # what stood in front was the number of the line
+    if last in ("epoch", "") and line.epoch is not None and not line.values and beside_epoch and between.strip():
+        line.position, line.step = value, None
         return "position"
     if not line.has_place and not line.values and (not between.strip() or between.rstrip().endswith(("[", "("))):
-        line.step = value
+        line.step, line.unnamed = value, True
         return "step"
     return ""
 

@@ -14,7 +14,7 @@ from lmdiag.readers.tables.column_names import canonical, counts_epochs, counts_
 _CUT = lazy(r"[,;|\t\[\](){}»•→←<>%]|\s-+\s|\s{3,}|:\s|:$|\.\s(?=[A-Z][a-z]+ )|\s[-—]\s")
 _TRAILING = " \t:=≈~[('\"<>-|*`→,"
 _KEY = lazy(r"[^\W\d][\w./%@()^+\-]*(?: [\w./%@()^+\-]+){0,3}$")
-_SECTIONS = {"training": "", "held-out": "val", **SPLITS, **SPLIT_WORDS}
+_SECTIONS = {"training": "", "held-out": "val", "evaluating": "val", "validating": "val", **SPLITS, **SPLIT_WORDS}
 _SETS = "|".join(_SECTIONS)
 _SECTION = lazy(
     rf"\W*(?:on |the |in |eval )*({_SETS})"

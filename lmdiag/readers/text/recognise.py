@@ -9,6 +9,7 @@ from dataclasses import replace
 from lmdiag.errors import UnreadableLog
 from lmdiag.patterns import lazy
 from lmdiag.readers.growing import Growing
+from lmdiag.readers.numbers import unwrapped
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables.drawn_rows import TableScanner, may_hold_tables, tables_in
 from lmdiag.readers.text.formats import ALIGNED_TABLE, BARE, FORMATS, GENERIC, PAIRS
@@ -141,14 +142,16 @@ def of_numbers_alone(text: str) -> LineFormat | None:
     >>> of_numbers_alone("12\\n15\\n" * 5), of_numbers_alone("1 2\\n2 4\\n" * 5)
     (None, None)
     """
-    lines = [line.split() for line in text[:SAMPLE].split("\n") if line.strip()][:FEWEST_BARE]
+    lines = [unwrapped(line).split() for line in text[:SAMPLE].split("\n") if line.strip()][:FEWEST_BARE]
     if len(lines) < FEWEST_BARE:
         return None
     lines = [words for words in lines if _BARE.fullmatch(words[-1])]
     alone = [words[0] for words in lines if len(words) == 1]
     if len(alone) >= MOSTLY * FEWEST_BARE and len(set(alone)) > 1:
         return BARE
-    counts = [int(words[0]) for words in lines if len(words) == 2 and words[0].isdigit()]
+    counts = [
+        int(count) for *counted, _ in lines if len(counted) == 1 and (count := counted[0].rstrip(",:;")).isdigit()
+    ]
     return PAIRS if len(counts) >= MOSTLY * FEWEST_BARE and counts == sorted(set(counts)) else None
 
 

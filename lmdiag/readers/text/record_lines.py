@@ -50,7 +50,7 @@ _AFTER_TRAINING = lazy(
 _TEST_TIME_TRAINING = lazy(r"(?:^|[\s_])ttt(?:$|[\s_:])", re.IGNORECASE)
 _TEMPLATE = lazy(r"\{[A-Za-z_][^{}\"']*\}")
 _STATEMENT = lazy(
-    r"\s*(?:#|(?:def|class|return|print|assert|import|while|elif)\b|(?:log0?|print0)\(|for\b.* in\b"
+    r"\s*(?:#(?!\d+[\s:,|]+[A-Za-z])|(?:def|class|return|print|assert|import|while|elif)\b|(?:log0?|print0)\(|for\b.* in\b"
     r"|(?:if|with)\b.*:\s*$|from [\w.]+ import\b)"
 )
 _CALL = lazy(r"\w\(.*\):?$")
