@@ -28,6 +28,11 @@ OF_PREFERENCES = (
 )  # beside these a likelihood is one term of the loss
 LARGEST_SHARE = 1.5  # a larger accuracy or utilisation is one in percent
 SUMMARIES = 0.2  # share of the records that can be summaries
+FEWEST_SUMS, SAME_RATIO, LEAST_RATIO = (
+    3,
+    0.05,
+    1.5,
+)  # a sum over as many batches in every record is a multiple of its average
 SUMMARY = ("train_loss", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos")
 
 
@@ -162,6 +167,9 @@ def _why(group: list[Translated], terms: bool, best: Translated, other: Translat
     """Say which of two columns was taken for a metric, and why."""
     (*named, n), (*also_named, m) = (_preference(group, terms, column) for column in (best, other))
     more = f"it has more values ({n:,} against {m:,})" if n > m else "it stands first"
+    if best.metric.endswith("loss") and _is_sum(other, best):
+        why = "it sums over the batches what the first averages"
+        return f'"{best.source_name}" was taken for {best.metric}, and "{other.source_name}" was not: {why}'
     why = "its name is the plainer one" if named != also_named and m >= COMPARABLE * n else more
     return f'"{best.source_name}" was taken for {best.metric}, and "{other.source_name}" was not: {why}'
 
@@ -169,6 +177,8 @@ def _why(group: list[Translated], terms: bool, best: Translated, other: Translat
 def _preference(group: list[Translated], terms: bool, column: Translated) -> tuple[bool, bool, int, int]:
     most = max(len(c.column.rows) for c in group)
     full = len(column.column.rows) >= COMPARABLE * most
+    if full and column.metric.endswith("loss") and any(_is_sum(other, column) for other in group):
+        return True, True, 0, len(column.column.rows)
     lowered = column.source_name.lower()
     preferred = {
         "loss": not terms and any(word in lowered for word in LANGUAGE_MODEL_LOSS),
@@ -180,6 +190,18 @@ def _preference(group: list[Translated], terms: bool, column: Translated) -> tup
     plain = full and column.source_name == column.metric
     surplus = spelling(column.source_name).surplus if full else MOST_SURPLUS
     return full and preferred, plain, -surplus, len(column.column.rows)
+
+
+def _is_sum(one: Translated, other: Translated) -> bool:
+    """Tell whether one column sums over the batches what another averages: `Loss: 117.2 - Average Loss: 0.625`."""
+    named = "avg" in words_of(other.source_name) and "avg" not in words_of(one.source_name)
+    if not named or len(one.column.rows) < FEWEST_SUMS or not np.array_equal(one.column.rows, other.column.rows):
+        return False
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = one.column.values / other.column.values
+    ratios = ratios[np.isfinite(ratios)]
+    middle = float(np.median(ratios)) if len(ratios) else 0.0
+    return middle >= LEAST_RATIO and bool((np.abs(ratios - middle) <= SAME_RATIO * middle).all())
 
 
 def main_column(chosen: Mapping[str, Translated]) -> Translated | None:

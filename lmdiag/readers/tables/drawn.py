@@ -49,6 +49,8 @@ class Head:
 
     def placed(self, text: str) -> tuple[list[str], str]:
         """Return the cells of a row by column, and the set that a word among them names; no cells where they do not fit."""
+        if not self.separator and self.columns[0][2].endswith(":"):
+            text = text.replace(":", " ", 1)  # `ITER:  LOSS` above `1881:  1.656`
         cells = cells_between(text, self.separator)
         plain = self.separator or (self.settled and _OF_NUMBERS.issuperset([cell[0] for cell in cells]))
         if plain and len(cells) == len(self.columns):

@@ -12,6 +12,7 @@ from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, unwrapped
 
 _MEASURE = r"(?:[A-Za-z]+ ){0,2}(?:loss|cost|error|perplexity|ppl|accuracy)"
+_MEASURE_OF_A_SET = r"(?:[\w-]*[_-])?(?:loss|perplexity|ppl|accuracy\d*|acc)"
 PLACE = r"(?:step|iteration|iter|update|batch|epoch)"
 _FIRST = lazy(rf"\s*({NUM})\s?(ms|s|GiB|GB|MiB|MB|%)?\s+([A-Za-z][\w/]*(?: [A-Za-z][\w/]*){{0,2}})\s*")
 _SEPARATOR = lazy(r"\s*(?:[,;|]\s|:\s|\s-\s)\s*")
@@ -92,6 +93,7 @@ REWRITES = (
     ), r"step \2, \1: ", "NVIDIA's Tacotron 2: `Train loss 30 2.5 Grad Norm 0.5`"),
     Rewrite(("#",), lazy(r"^\s*#(\d+)(?=[\s:,|]+[A-Za-z])"), r"step \1,", "numbered lines: `#100 loss=2.5`"),
     Rewrite(("min",), lazy(rf"\b(\w*loss)\W{{1,3}}min\s*[=:]?\s*{NUM}[\s,/|]+(?:avg|mean)\s*[=:]?\s*(?={NUM})", re.IGNORECASE), r"\1=", "statistics of a batch: `loss min=2 avg=2.5 max=3`"),
+    Rewrite((" |",), lazy(rf"(?:^|(?<=- ))(?!val)({_MEASURE_OF_A_SET})\s+\|\s*({NUM}|N/A)\s+\|\s*({NUM}|N/A)\s*$"), r"training \1: \2, validation \1: \3", "AllenNLP: `loss | 1.8 | 1.6`, below `Training | Validation`"),
     Rewrite(("loss at iteration",), lazy(r"\b(validation|valid|test) loss at iteration (\d+)(?: on \w+ set)?\s*(?=\|)"), r"iteration \2, \1 set: ", "Megatron-LM's forks"),
     Rewrite(("epoch", "batch", "step", "iter"), lazy(r"(?<![\w.])(?:\d+-)?(\d+)(epoch|batch|step|iter)\b"), r" \2 \1", "ESPnet"),
     Rewrite(("s",), lazy(r"(?<![\w.])(?:(\d+)h ?)?(\d+)m ?(\d+(?:\.\d+)?)s\b"), _seconds, "PyTorch's tutorials: `1m 5s`"),

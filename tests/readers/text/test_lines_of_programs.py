@@ -93,3 +93,47 @@ def test_tensors_alone() -> None:
         "\n".join(f"tensor({loss_at(k)}, device='cuda:0', grad_fn=<NllLossBackward0>)" for k in range(2100, 3300, 100))
     )
     assert run["loss"].values.tolist() == [loss_at(k) for k in range(2100, 3300, 100)]
+
+
+@pytest.mark.parametrize("frame", ["", "2021-03-01 10:05:00,003 - INFO - allennlp.training.tensorboard_writer - "])
+def test_a_row_of_both_sets(frame: str) -> None:
+    lines = []
+    for k in range(3):
+        lines += [
+            f"Epoch {k}/9",
+            f"{frame}                   Training |  Validation",
+            f"{frame}gpu_0_memory_MB    |  3012.000  |       N/A",
+        ]
+        lines += [
+            f"{frame}accuracy  |     0.{k + 5}  |     0.{k + 4}",
+            f"{frame}loss     |     {3 - k / 2}  |     {3.25 - k / 2}",
+        ]
+    run = run_of("\n".join(lines))
+    assert run["loss"].values.tolist() == [3.0, 2.5, 2.0]
+    assert run["val/loss"].values.tolist() == [3.25, 2.75, 2.25]
+    assert run["val/accuracy"].values.tolist() == [0.4, 0.5, 0.6]
+
+
+def test_averages_are_taken_for_sums() -> None:
+    epochs = [(k, 1 - k / 16, 1.25 - k / 16) for k in range(1, 7)]
+    lines = [
+        f"Epoch {k}, Training Loss: {200 * a} - Average Training Loss: {a} - Val Loss: {32 * b} - Average Val Loss: {b}"
+        for k, a, b in epochs
+    ]
+    run = run_of("\n".join(lines))
+    assert points(run, "loss") == [(k, a) for k, a, _ in epochs]
+    assert points(run, "val/loss") == [(k, b) for k, _, b in epochs]
+
+
+def test_averages_so_far_are_not_taken_for_the_loss_of_a_step() -> None:
+    run = run_of("\n".join(f"step {k}, loss: {5 - k / 8}, average loss: {5 - k / 16}" for k in range(1, 9)))
+    assert run["loss"].values.tolist() == [5 - k / 8 for k in range(1, 9)]
+
+
+def test_a_colon_behind_the_first_column() -> None:
+    run = run_of(
+        "\n".join(
+            ["ITER:       LOSS               SUM(GRADNORM)", *(f"{k}:\t{loss_at(k)}\t3.876149084" for k in STEPS)]
+        )
+    )
+    assert points(run, "loss") == [(k, loss_at(k)) for k in STEPS]
