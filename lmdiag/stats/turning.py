@@ -28,7 +28,8 @@ def turn(values: np.ndarray) -> Turn:
     """Return the turn of a sequence of at least three points, most at one of them; the gain is 0 where it only falls.
 
     Both are isotonic regressions (Barlow et al. 1972): no shape is assumed, and the first alone is the hypothesis that nothing is wrong. Of
-    twelve or more points a single low one, or a single high one at the end, does not count.
+    twelve or more points one that lies below both its neighbours counts as the nearer of them, one above both as well but for the last two, and the last
+    as no more than the two before it.
 
     >>> found = turn(np.array([3.0, 2.0, 1.0, 2.0, 3.0]))
     >>> found.at, found.low, found.gain
@@ -39,6 +40,7 @@ def turn(values: np.ndarray) -> Turn:
     settled = values.astype(float)
     if len(values) >= SETTLED_FROM:
         settled[1:-1] = np.maximum(values[1:-1], np.minimum(values[:-2], values[2:]))
+        settled[1:-2] = np.minimum(settled[1:-2], np.maximum(values[:-3], values[2:-1]))
         settled[-1] = min(values[-1], values[-3:-1].max())
     middle = float(settled.mean())
     errors, levels = _falling(settled - middle)

@@ -12,12 +12,21 @@ def test_flat_noise_rarely_gains_more_than_34_variances(n):
     assert sum(gain >= 34 for gain in gains) <= 4
 
 
+@pytest.mark.parametrize("n", [12, 20, 50, 200])
+def test_of_many_32_are_as_rare_in_heavy_tailed_noise(n):
+    gains = [turn(np.random.default_rng(seed).standard_t(3, n)).gain / 3 for seed in range(400)]  # their variance is 3
+    assert sum(gain >= 32 for gain in gains) <= 4
+
+
 @pytest.mark.parametrize("n", [12, 40])
 def test_one_point_does_not_make_a_turn_of_many(n):
     low, high = np.linspace(3, 2, n), np.linspace(3, 2, n)
+    within = low.copy()
     low[n // 2] -= 1.5
+    within[n // 2] += 1.5
     high[-1] += 1.5
     assert turn(low).gain == pytest.approx(0, abs=1e-9)
+    assert turn(within).gain == pytest.approx(0, abs=1e-9)
     assert turn(high).gain < 0.01
 
 

@@ -10,16 +10,15 @@ from lmdiag.stats.course import course
 from lmdiag.stats.limits import MOST_EVALUATIONS
 from lmdiag.stats.noise import drift, median_difference_error, scatter, smoothing
 from lmdiag.stats.rebound import left_behind_together, sustained_rise
-from lmdiag.stats.turning import turn, variance_of_few
+from lmdiag.stats.turning import SETTLED_FROM, turn, variance_of_few
 from lmdiag.stats.windows import median
 from lmdiag.task_measures import Better, better_later
 
 OF_PAIRS = 3.0
 AFTER = 2  # evaluations after the best one; logs of one evaluation per epoch have no more
 STEADY = 3  # evaluations that each are worse than the one before: then the last of them counts, and not their mean
-GAIN = (
-    34.0  # variances by which a fit that rises again is better: one in 200 sequences of flat noise, of 3 to 200 points
-)
+# Variances by which a fit that rises again is better: one in 200 sequences of flat noise, of 3 to 11 points and of more, whose median of three is taken.
+GAIN, GAIN_OF_MANY = 34.0, 32.0
 # Up to so many evaluations, those before the best one tell nothing of the noise, or the last of them alone: they fall steeply. Of more, five do.
 FEW, SOME, BEFORE_BEST = 6, 12, 5
 # What one evaluation scatters by, as a share of its level, and how many second differences that is worth: where the training loss went on
@@ -56,8 +55,8 @@ def check(
 
     ## How it decides
     Two fits to the evaluations are compared, neither with a shape of its own (isotonic regression): one that only falls, which is what a healthy run
-    does, and one that falls and then rises. The second must be closer by 34 variances of one evaluation, which flat noise of any size reaches in one of
-    200 runs of 3 to 200 evaluations; of 12 or more, a single low evaluation, or a single high one at the end, does not count. The variance comes from
+    does, and one that falls and then rises. The second must be closer by 34 variances of one evaluation (32 of 12 evaluations or more), which flat noise of any size reaches in one of
+    200 runs of 3 to 200 evaluations; of 12 or more, a single low evaluation, a single high one before the last two, or a single high one at the end, does not count. The variance comes from
     second differences, so that slope is not taken for noise; of 40 evaluations or more it is at least what their correlation makes of it. A handful of evaluations does not tell it: then what is usual counts as well, 0.7%
     of the level where the training loss has fallen by a tenth since the best evaluation, 6% where nothing speaks for overfitting. Of up to twelve, a mean
     since the best one that is a fifth higher is enough beside a training loss of half of it: no noise of the evaluations explains both.
@@ -126,7 +125,7 @@ def _rise(run: Run, losses: Series, smallest: float) -> Rise | None:
     rise = float(np.mean(tail)) - found.low
     if rise < smallest * found.low:
         return None
-    if found.gain < GAIN * sigma**2:
+    if found.gain < (GAIN if len(values) < SETTLED_FROM else GAIN_OF_MANY) * sigma**2:
         by_heart = len(values) <= SOME and _memorised(run, lowest, float(np.mean(after)) - lowest, WELL_ABOVE)
         return Rise(lowest, float(np.mean(after)) - lowest) if by_heart else None
     return Rise(found.low, rise, rise / sigma)

@@ -44,6 +44,29 @@ def test_two_evaluations_after_the_best_are_enough():
     assert len(fires(check, run(val__loss=series([2.0, 2.3, 2.6])))) == 1
 
 
+def test_one_evaluation_that_stands_out_near_the_best_hides_no_rise():
+    found = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        losses = np.r_[np.geomspace(2.2, 1.4, 5), np.linspace(1.35, 1.9, 15)] + rng.normal(0, 0.08, 20)
+        losses[6] += 0.5
+        made = run(loss=np.linspace(2.2, 0.3, 2000), val__loss=series(losses, every=100, first=100))
+        found += len(fires(check, made))
+    assert found >= 11  # 8 where a single high evaluation counts
+
+
+@pytest.mark.parametrize("evaluations", [12, 20, 50])
+def test_one_evaluation_that_stands_out_is_no_rise(evaluations):
+    alarmed = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        losses = np.geomspace(3, 2, evaluations) + rng.normal(0, 0.03, evaluations)
+        losses[rng.integers(1, evaluations)] += 0.5
+        made = run(loss=np.geomspace(3, 1.5, 100 * evaluations), val__loss=series(losses, every=100, first=100))
+        alarmed += len(fires(check, made))
+    assert alarmed <= 2
+
+
 @pytest.mark.parametrize("noise", [0.01, 0.05, 0.1])
 @pytest.mark.parametrize("evaluations", [6, 12, 25, 100, 500])
 @pytest.mark.parametrize("falls", [0.0, 0.3])
