@@ -21,6 +21,7 @@ USUAL_VOCABULARIES = (30522, 32000, 49152, 50257, 50304, 50265, 64000, 100277, 1
 MOST_NAMED, EXACT = 8, 1.5e-3  # a multiple of ln V this exact is chance in one of ten runs
 LEAST_TIMES, STEADY, MOVED = 1.8, 0.1, 0.05  # of the evaluation; spread of that ratio; by how much the evaluation fell
 EVALUATIONS = 3
+SETTLED_TIMES = 8.0  # of the evaluation, in the last half alone: earlier, averages of training lag behind a fast fall
 SAME, PLAUSIBLE = 1.3, 1.0  # ratio of the first losses; nats per token at the end
 
 
@@ -36,7 +37,7 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
 
     | test | asks for | what is said |
     |---|---|---|
-    | multiple of the evaluation | training loss 1.8 times the evaluation or more at every evaluation, the ratio steady within 10% while the evaluation falls by 5%, or within 2% of a whole number | warning: two sets of text differ by what they are, and the ratio moves as both are learnt; a factor does not |
+    | multiple of the evaluation | training loss 1.8 times the evaluation or more at every evaluation, the ratio steady within 10% while the evaluation falls by 5%, or within 2% of a whole number; or 8 times it and as steady in the last half of the evaluations, where an average over steps no longer lags behind a fall | warning: two sets of text differ by what they are, and the ratio moves as both are learnt; a factor does not |
     | log that begins later | above 16 nats throughout | information |
     | start over ln V | `smallest` (1.3) or more; where the log does not say V, a start and an end above 13 nats | information: if the loss comes below ln V later, the initialisation was too large; if it stays above, the nearest whole number is named (a sum over accumulation steps), unless the header says another one |
     | the same, surely a factor | from `warning` (1.8) on, the loss stays above ln V, the first losses agree within 30%, the run clearly learns (rank trend, a tenth of its start), and its end divided by the factor is 1 nat or more | warning: a mean in nats per token cannot do all that, whatever the initialisation |
@@ -117,25 +118,40 @@ def _times_the_evaluation(run: Run, metric: str, losses: Series) -> Finding | No
     if metric != "loss" or evaluations is None or len(evaluations) < EVALUATIONS or evaluations.values.min() <= 0:
         return None
     ratios = medians_around(evaluations.steps, losses.steps, losses.values)[0] / evaluations.values
-    ratio, whole = float(median(ratios)), round(float(median(ratios)))
-    spread = (quantile(ratios, 0.9) - quantile(ratios, 0.1)) / ratio if ratio > 0 else np.inf
     moved = float(evaluations.values.max() / evaluations.values[-1] - 1) >= MOVED
-    exact = abs(ratio / max(whole, 1) - 1) <= WHOLE / 3
-    if ratio < LEAST_TIMES or spread > STEADY or not (moved or exact):
-        return None
-    steps = _accumulation(run)
-    summed = exact and whole <= MOST_TIMES and steps in (0, whole)
+    if not _steady(ratios, LEAST_TIMES, moved):
+        ratios = ratios[-max(EVALUATIONS, len(ratios) // 2) :]
+        if not (moved and _steady(ratios, SETTLED_TIMES, moved)):
+            return None
+    ratio, steps = float(median(ratios)), _accumulation(run)
+    whole, of = round(ratio), "every one of" if len(ratios) == len(evaluations) else "each of the last"
+    named = (steps == 0 and len(ratios) == len(evaluations)) or steps == whole
+    summed = named and whole <= MOST_TIMES and _is_whole(ratio)
     return Finding(
-        f"The training loss is {figure(ratio, 3)} times the evaluation at every one of {len(ratios)} evaluations"
+        f"The training loss is {figure(ratio, 3)} times the evaluation at {of} {len(ratios)} evaluations"
         f"{f', as if summed over {whole} accumulation steps' if summed else ''}: "
         f"{figure(float(losses.values[-1]))} and {figure(float(evaluations.values[-1]))} at the end.",
         int(losses.steps[0]),
         int(losses.steps[-1]),
         metric,
-        {"times_the_evaluation": ratio, "spread": float(spread), "evaluations": len(ratios)},
+        {"times_the_evaluation": ratio, "spread": _spread(ratios), "evaluations": len(ratios)},
         _advice(run)[:2],
         Severity.WARNING,
     )
+
+
+def _steady(ratios: np.ndarray, least: float, moved: bool) -> bool:
+    """Tell whether the ratio of the training loss to the evaluation is the same all along, and large."""
+    ratio = float(median(ratios))
+    return ratio >= least and _spread(ratios) <= STEADY and (moved or _is_whole(ratio))
+
+
+def _is_whole(ratio: float) -> bool:
+    return abs(ratio / max(round(ratio), 1) - 1) <= WHOLE / 3
+
+
+def _spread(ratios: np.ndarray) -> float:
+    return float((quantile(ratios, 0.9) - quantile(ratios, 0.1)) / median(ratios))
 
 
 def _rose(run: Run, start: float, first: float, uniform: float, vocabulary: int, near: bool) -> str:

@@ -128,3 +128,15 @@ class TestAgainstTheEvaluation:
         made = self.made(1.0)
         easier = Series(made["val/loss"].steps, made["val/loss"].values - 1.0)  # another set, a nat below
         assert fires(check, run(loss=made["loss"].values, val__loss=easier)) == []
+
+    def test_the_last_half_tells_where_averages_lag_behind_the_fall(self):
+        """Six records of a sum over 16: each averages the fall since the one before, which the evaluation has behind it."""
+        steps = 100 * np.arange(1, 7)
+        training, evaluation = [285.0, 161.0, 9.9, 5.39, 5.18, 5.02], [15.4, 2.38, 0.347, 0.319, 0.308, 0.304]
+        made = run(loss=Series(steps, np.array(training)), val__loss=Series(steps, np.array(evaluation)))
+        (found,) = fires(check, made)
+        assert found.severity is Severity.WARNING
+        assert "at each of the last 3 evaluations" in found.message
+        assert "summed over" not in found.message  # 16.8 is not sure to be 17
+        alike = run(loss=Series(steps, np.array(training) / 16), val__loss=Series(steps, np.array(evaluation)))
+        assert fires(check, alike) == []
