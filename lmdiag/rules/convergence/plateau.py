@@ -1,3 +1,5 @@
+import numpy as np
+
 from lmdiag.figures import figure
 from lmdiag.finding import (
     BEGINS_LATER,
@@ -12,14 +14,15 @@ from lmdiag.finding import (
     too_few,
 )
 from lmdiag.run import Run, Series
-from lmdiag.stats.limits import FROM_SCRATCH
+from lmdiag.stats.limits import FROM_SCRATCH, NEAR_UNIFORM
 from lmdiag.stats.noise import smoothing
 from lmdiag.stats.phases import holds_start
 from lmdiag.stats.rebound import sustained_rise
-from lmdiag.stats.trend import largest_gain, mann_kendall
+from lmdiag.stats.trend import largest_gain, mann_kendall, total_gain
 from lmdiag.stats.windows import median
 
 SURE = 2.0  # standard errors: several windows are tried
+CREEPS, FALLS = 0.01, -5.0  # of the level per half of the run; z of the rank trend: in no noise of a flat curve
 SHARES = (0.70, 0.50, 0.35)
 LARGEST_START = 12.5  # ln of the largest vocabularies; a worse start says nothing about the level to expect
 LONGEST = 2000
@@ -40,6 +43,9 @@ def check(run: Run, curve: Curve, *, flat: float = 0.02, left: float = 0.88) -> 
     records and 60 steps at least, its level is at least half of the start, the learning rate at least 30% of its peak
     (or unknown, or the level above 60% of the start), and the run does not leave it: its last tenth stays above `left`
     of the level.
+
+    Below 8 nats it is not flat where it surely falls by 1% of its level per half of the run (ranks at a Mann-Kendall z of -5, gain less two standard errors): slow
+    learning of a task with a high floor. Above 8 nats nothing but token frequencies is being learned, however steadily.
 
     A log of 12 to 29 records has one window, everything after the third record. It must span 100 steps, and its ranks
     must not fall either (Mann-Kendall z above -1.5), because the error of a gain over so few records is itself
@@ -129,6 +135,8 @@ def _flat_stretch(
         level = float(median(stretch.values))
         if level < 0.5 * min(start, LARGEST_START) or end < left * level:
             continue
+        if level < NEAR_UNIFORM and _creeps(stretch.values, CREEPS * share / 0.5 * level):
+            continue
         gain = largest_gain(stretch.values, SURE, phi)
         least = flat * share / 0.5
         if (
@@ -138,6 +146,12 @@ def _flat_stretch(
         ):
             return int(stretch.steps[0]), int(stretch.steps[-1]), level, gain
     return None
+
+
+def _creeps(values: np.ndarray, least: float) -> bool:
+    """Tell whether values fall surely, however slowly, and by some least amount."""
+    gain, error = total_gain(values, skip=0.0)
+    return gain - SURE * error >= least and mann_kendall(values) <= FALLS
 
 
 def _should_learn(run: Run, stretch: Series, level: float, start: float) -> bool:

@@ -34,6 +34,21 @@ def test_silent_at_levels_that_may_be_the_best_there_is(level):
     assert fires(check, run(loss=shelf(400, level))) == []
 
 
+@pytest.mark.parametrize("start", [6.44, 7.4])
+def test_silent_on_a_fall_that_is_slow_and_sure(start):
+    """A task with a high floor: 1.7% of the level per half of the run, to the end."""
+    loss = np.r_[np.linspace(start + 0.5, start, 4), start * np.linspace(1, 0.967, 96)]
+    for seed in range(5):
+        noisy = loss + np.random.default_rng(seed).normal(0, 0.01, 100)
+        assert fires(check, run(loss=noisy)) == []
+
+
+@pytest.mark.parametrize(("level", "per_half"), [(7.4, 0.004), (8.8, 0.0147)])
+def test_fires_where_it_creeps_by_next_to_nothing_or_at_the_cost_of_a_uniform_guess(level, per_half):
+    loss = np.r_[np.linspace(10.8, level, 10), level * np.linspace(1, 1 - 2 * per_half, 390)]
+    assert len(fires(check, run(loss=loss + np.random.default_rng(0).normal(0, 0.005, 400)))) == 1
+
+
 def test_silent_when_the_rate_has_decayed_to_nothing():
     lr = np.r_[np.full(60, 1e-3), np.full(340, 1e-5)]
     assert fires(check, run(loss=shelf(400, 5.5), lr=lr)) == []
