@@ -53,7 +53,7 @@ _NOT_IN_A_NAME = frozenset("?!=<>+*^&;$")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z][a-z]|[A-Z]{2})|(?<=[A-Z])(?=[A-Z][a-z]{2})")  # GiB and TFLOPs have none
 _SAME = {  # words that mean the same, and words that people write as one
     "training": "train", "tr": "train", "trn": "train", "average": "avg", "averaged": "avg", "ave": "avg", "mean": "avg",
-    "current": "cur", "losses": "loss", "ppls": "ppl", "perplexity": "ppl", "perplexities": "ppl", "perp": "ppl",
+    "current": "cur", "losses": "loss", "ppls": "ppl", "perplexity": "ppl", "perplexities": "ppl", "perp": "ppl", "pplx": "ppl",
     "acc": "accuracy", "accs": "accuracy", "accuracies": "accuracy", "gradient": "grad", "gradients": "grad", "grads": "grad",
     "norms": "norm", "memory": "mem", "tok": "tokens", "toks": "tokens", "iteration": "iter", "iterations": "iter",
     "iters": "iter", "it": "iter", "percent": "%", "pct": "%", "lrs": "lr", "learningrate": "lr", "gradnorm": "grad norm",

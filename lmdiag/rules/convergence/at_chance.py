@@ -15,7 +15,7 @@ from lmdiag.stats.progress import Progress, progress
 from lmdiag.stats.trend import mann_kendall, total_gain
 from lmdiag.stats.windows import median, quantile
 
-LEAST_RECORDS, ERROR_RECORDS = 10, 50
+FEWEST, LEAST_RECORDS, ERROR_RECORDS = 4, 10, 50
 WARMING_RECORDS = 30  # of a warm-up: fewer may still lie at the uniform guess
 UNIFORM_END, UNIFORM_START, UNIFORM_SPREAD = 8.5, 16.0, 1.35  # nats, nats, and the 90% over the 10% quantile
 LARGEST_FALL = ((10.0, 0.20), (9.0, 0.10), (NEAR_UNIFORM, 0.03))  # (all records above, fall from first to last third)
@@ -30,6 +30,13 @@ STATED_BELOW, STATED_ABOVE = 0.01, 0.03  # of a stated cost: the sampling of the
 CLASSES_NEAR = 0.02  # of ln k, beside an accuracy or a ROC curve that agrees
 BETTER, LEAST_OF_GUESS = 1.10, 0.8  # accuracy times e^loss, of a model that guesses among e^loss answers: 1
 MOST_ACCURATE, NEVER_RIGHT = 0.55, 0.15
+FEW_NEAR, FEW_RIGHT, MOST_ANSWERS = (
+    0.005,
+    0.1,
+    1000,
+)  # of ln k, of 1/k; and no k is larger, for losses near its logarithm are then many
+NEVER_BELOW, NOT_FAR_ABOVE = 0.002, 0.02  # ln 2, of three evaluations or more
+LATE_STEP, LATE_COST = 10_000, 7.0  # nats: what token frequencies cost, which a model has learnt by then
 CHANCE_AUC = 0.01  # distance of the area under the ROC curve from 1/2
 COIN, TOSSING = log(2), "about what tossing a coin costs (0.6931)"
 LIKELIHOODS = ("causal-lm", "masked-lm", "classification")
@@ -47,7 +54,7 @@ class Guess:
     level: float = 0.0  # where that metric stays
 
 
-@rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=LEAST_RECORDS)
+@rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=FEWEST)
 def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) -> Findings:
     """Loss stays at what guessing costs.
 
@@ -69,7 +76,9 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     | more than token frequencies cost | after 1,000 steps and 20 records 8 to 16 nats, fall under 15% | the unigram entropy over 50,000 tokens is 7.3 to 7.7 nats |
     | a guess that the header states: ln V, ln k of its classes, the unigram loss | flat, and from 1% below to 3% above it; or so the last half of six evaluations or more | on its way down a loss passes these levels, it does not stay |
     | one drop | first record within 6% of ln V of the header, then flat at 62% of ln V or above | unigram entropies are 0.65 to 0.8 of ln V, from characters to 50,000 tokens; a model that uses the context falls below |
-    | ln 2, where the header states no vocabulary | flat, met to `near` (0.5%), in 15 records, and no evaluation elsewhere, no accuracy above 0.55; for the last half if the evaluation meets it too | of healthy fine-tunes that are as flat one in 200 ends there by chance |
+    | ln 2, where the header states no vocabulary | flat, met to `near` (0.5%), in 15 records, and no evaluation elsewhere, no accuracy above 0.55; for the last half if the evaluation meets it too; met to 1% where three evaluations or more are at most 2% above it and none is below | of healthy fine-tunes that are as flat one in 200 ends there by chance |
+    | log that begins late | step 10,000 or later; flat at 7 nats or above, over 1,000 steps; a perplexity or a vocabulary says that it is one of tokens | a model that learns has left token frequencies behind by then, at any rate |
+    | few epochs, losses and accuracies | at least 3 of each, of training without its first record and of the evaluation: losses within 0.5% of ln k, for one k up to 1,000, accuracies within 10% of 1/k | four measures that agree are no chance, however few |
     | accuracy | flat; accuracy times e^loss from 0.8 to 1.1, accuracy up to 0.55 | who guesses among k answers is right once in k, and pays ln k |
     | accuracy that never moves | flat at 2 nats or above; accuracy up to 0.15, under 0.1 of it gained from its first to its last half | a token of 2 nats is right more often than once in seven |
     | ROC curve | ln 2 met to 2%; area within 0.01 of 1/2 | tossing a coin |
@@ -91,7 +100,8 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     - Karpathy 2019, A recipe for training neural networks: verify that the loss is better than with zeroed inputs.
     """
     metric, losses = curve
-    if len(losses) < LEAST_RECORDS:
+    agreed = _all_measures(run, losses)
+    if len(losses) < LEAST_RECORDS and not agreed:
         yield too_few(len(losses), "finite values of the loss", LEAST_RECORDS)
         return
     share = run.planned_share
@@ -99,10 +109,12 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
         yield NotChecked(f"only {share:.1%} of the planned steps are done")
         return
     seen = progress(losses.values)
-    found = _uniform(run, losses, seen) or _above_frequencies(run, losses, seen)
+    found = agreed or _uniform(run, losses, seen) or _above_frequencies(run, losses, seen)
     may_stay = seen.gain < FALLS * flat * abs(seen.end) + SURE * seen.gain_error
-    if found is None and len(losses) >= KNOWN_RECORDS and may_stay:
-        kept = level(losses.values, LASTS)
+    kept = level(losses.values, LASTS) if found is None and may_stay else None
+    if kept:
+        found = _late(run, losses, kept, flat)
+    if kept and found is None and len(losses) >= KNOWN_RECORDS:
         found = _stated(run, losses, kept, flat) or _first_drop(run, losses, kept, flat)
         found = found or _coin(run, losses, kept, near, flat) or _accuracy(run, kept, flat) or _roc(run, kept)
     if found is None:
@@ -159,6 +171,43 @@ def _above_frequencies(run: Run, losses: Series, seen: Progress) -> Guess | None
     if not high or seen.fall >= FREQUENCY_FALL * seen.end:
         return None
     return Guess(f"after {span:,} {run.unit}s still more than guessing by token frequency costs", NEAR_UNIFORM)
+
+
+def _late(run: Run, losses: Series, kept: Level, flat: float) -> Guess | None:
+    """Return the guess by token frequencies of a log that begins long after the training did."""
+    span = int(losses.steps[-1] - losses.steps[0])
+    late = run.step_kind == "step" and int(losses.steps[0]) >= LATE_STEP and span >= FREQUENCY_STEPS
+    model = run.config.get("model")
+    of_tokens = "ppl" in run or (isinstance(model, dict) and "vocab_size" in model)
+    if (
+        not late
+        or not (run.per_token and of_tokens)
+        or not LATE_COST <= kept.value <= UNIFORM_START
+        or not _stays(kept, flat)
+    ):
+        return None
+    words = (
+        f"after {int(losses.steps[0]):,} steps, where this log begins, no less than guessing by token frequency costs"
+    )
+    return Guess(words, LATE_COST)
+
+
+def _all_measures(run: Run, losses: Series) -> Guess | None:
+    """Return the guess that losses and accuracies of training and evaluation agree on, few as they may be."""
+    evaluated = run.evaluation_loss[1].finite.values if run.evaluation_loss else np.empty(0)
+    scores = [run.series[name].finite.values for name in ("accuracy", "val/accuracy") if name in run.series]
+    measures = [losses.values[1:], evaluated, *(score[-max(1, len(score) - 1) :] for score in scores)]
+    if run.objective not in LIKELIHOODS or not scores or min(map(len, measures)) < FEWEST - 1:
+        return None
+    answers = round(exp(min(max(float(median(evaluated)), 0.0), log(MOST_ANSWERS))))
+    if not 2 <= answers < MOST_ANSWERS:
+        return None
+    cost = log(answers)
+    at_cost = all(np.abs(values / cost - 1).max() <= FEW_NEAR for values in measures[:2])
+    if not at_cost or not all(np.abs(values * answers - 1).max() <= FEW_RIGHT for values in measures[2:]):
+        return None
+    words = f"about what guessing among {answers} answers costs ({figure(cost)}), and the evaluation and the accuracy say the same"
+    return Guess(words, cost, level=float(median(losses.values[1:])))
 
 
 def _stated(run: Run, losses: Series, kept: Level, flat: float) -> Guess | None:
@@ -227,7 +276,9 @@ def _coin(run: Run, losses: Series, kept: Level, near: float, flat: float) -> Gu
     )
     if both:
         return Guess(f"{TOSSING}, and so does the evaluation", COIN)
-    alone = _stays(kept, flat) and kept.is_at(COIN, near)
+    evaluated = run.evaluation_loss[1].finite.values / COIN - 1 if run.evaluation_loss else np.empty(0)
+    above = len(evaluated) >= FEWEST - 1 and evaluated.min() >= -NEVER_BELOW and evaluated.max() <= NOT_FAR_ABOVE
+    alone = _stays(kept, flat) and kept.is_at(COIN, 2 * near if above else near)
     return Guess(TOSSING, COIN) if alone else None
 
 

@@ -154,3 +154,44 @@ def test_silent_on_healthy_runs():
 def test_a_summed_loss_is_held_against_no_guess():
     made = run(loss=flat(10.82, 100), val__loss=series(flat(2.7, 10), every=10))
     assert fires(check, made) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "level", "known", "found"),
+    [(21_500, 7.63, True, 1), (2_000, 7.63, True, 0), (21_500, 6.5, True, 0), (21_500, 7.63, False, 0)],
+)
+def test_token_frequencies_in_a_log_that_begins_late(first, level, known, found):
+    loss = series(flat(level, 12, 0.004), every=500, first=first)
+    perplexity = {"ppl": series(np.exp(loss.values), every=500, first=first)} if known else {}
+    assert len(fires(check, run(loss=loss, **perplexity))) == found
+
+
+def test_a_late_part_that_learns_is_left_alone():
+    loss = series(np.linspace(7.9, 7.4, 12), every=500, first=21_500)
+    assert fires(check, run(loss=loss, ppl=series(np.exp(loss.values), every=500, first=21_500))) == []
+
+
+@pytest.mark.parametrize("answers", [2, 4, 100])
+@pytest.mark.parametrize(("better", "found"), [(0.0, 1), (0.3, 0)])
+def test_few_epochs_of_losses_and_accuracies_that_agree(answers, better, found):
+    cost, share = np.log(answers), 1 / answers
+    made = run(
+        loss=np.r_[0.98 * cost, np.full(4, cost) * [1.0003, 1.0, 0.9998, 1 - better]],
+        accuracy=np.r_[1.25 * share, np.full(4, share) * [0.99, 1.0, 1.01, 1 + better]],
+        val__loss=np.full(4, cost),
+        val__accuracy=np.full(4, 0.99 * share),
+    )
+    assert len(fires(check, made)) == found
+
+
+def test_few_epochs_without_an_accuracy_say_nothing():
+    assert fires(check, run(loss=np.full(5, np.log(4)), val__loss=np.full(4, np.log(4)))) == []
+
+
+@pytest.mark.parametrize(
+    ("evaluations", "found"), [((0.696, 0.702, 0.697, 0.694), 1), ((0.68, 0.67, 0.66, 0.66), 0), ((), 0)]
+)
+def test_a_loss_that_memorises_a_little_beside_an_evaluation_never_below_ln_2(evaluations, found):
+    loss = np.linspace(0.6935, 0.6875, 130) + np.random.default_rng(0).normal(0, 0.002, 130)
+    evaluated = {"val__loss": series(evaluations, every=30, first=30)} if evaluations else {}
+    assert len(fires(check, run(loss=loss, **evaluated))) == found
