@@ -36,6 +36,7 @@ FEW_NEAR, FEW_RIGHT, MOST_ANSWERS = (
     1000,
 )  # of ln k, of 1/k; and no k is larger, for losses near its logarithm are then many
 NEVER_BELOW, NOT_FAR_ABOVE = 0.002, 0.02  # ln 2, of three evaluations or more
+FROM_FIRST, MANY_RECORDS = 0.10, 200  # of ln 2, the first records: with many, the course itself is at chance
 LATE_STEP, LATE_COST = 10_000, 7.0  # nats: what token frequencies cost, which a model has learnt by then
 CHANCE_AUC = 0.01  # distance of the area under the ROC curve from 1/2
 COIN, TOSSING = log(2), "about what tossing a coin costs (0.6931)"
@@ -76,7 +77,7 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     | more than token frequencies cost | after 1,000 steps and 20 records 8 to 16 nats, fall under 15% | the unigram entropy over 50,000 tokens is 7.3 to 7.7 nats |
     | a guess that the header states: ln V, ln k of its classes, the unigram loss | flat, and from 1% below to 3% above it; or so the last half of six evaluations or more | on its way down a loss passes these levels, it does not stay |
     | one drop | first record within 6% of ln V of the header, then flat at 62% of ln V or above | unigram entropies are 0.65 to 0.8 of ln V, from characters to 50,000 tokens; a model that uses the context falls below |
-    | ln 2, where the header states no vocabulary | flat, met to `near` (0.5%), in 15 records, and no evaluation elsewhere, no accuracy above 0.55; for the last half if the evaluation meets it too; met to 1% where three evaluations or more are at most 2% above it and none is below | of healthy fine-tunes that are as flat one in 200 ends there by chance |
+    | ln 2, where the header states no vocabulary | flat, met to `near` (0.5%), in 15 records, and no evaluation elsewhere, no accuracy above 0.55; for the last half if the evaluation meets it too; met to 1% where three evaluations or more are at most 2% above it and none is below, or 200 records or more begin within 10% of it: then their last half may gain up to 2% | of healthy fine-tunes that are as flat one in 200 ends there by chance |
     | log that begins late | step 10,000 or later; flat at 7 nats or above, over 1,000 steps; a perplexity or a vocabulary says that it is one of tokens | a model that learns has left token frequencies behind by then, at any rate |
     | few epochs, losses and accuracies | at least 3 of each, of training without its first record and of the evaluation: losses within 0.5% of ln k, for one k up to 1,000, accuracies within 10% of 1/k | four measures that agree are no chance, however few |
     | accuracy | flat; accuracy times e^loss from 0.8 to 1.1, accuracy up to 0.55 | who guesses among k answers is right once in k, and pays ln k |
@@ -279,7 +280,17 @@ def _coin(run: Run, losses: Series, kept: Level, near: float, flat: float) -> Gu
     evaluated = run.evaluation_loss[1].finite.values / COIN - 1 if run.evaluation_loss else np.empty(0)
     above = len(evaluated) >= FEWEST - 1 and evaluated.min() >= -NEVER_BELOW and evaluated.max() <= NOT_FAR_ABOVE
     alone = _stays(kept, flat) and kept.is_at(COIN, 2 * near if above else near)
+    alone = alone or _from_the_first(losses.values, near, flat)
     return Guess(TOSSING, COIN) if alone else None
+
+
+def _from_the_first(values: np.ndarray, near: float, flat: float) -> bool:
+    """Tell whether many records begin near ln 2 and are at it in their last half, which may still undo the initialisation."""
+    if len(values) < MANY_RECORDS or abs(progress(values).start / COIN - 1) > FROM_FIRST:
+        return False
+    half = level(values, 0.5)
+    ends = abs(half.end - COIN) <= near * COIN + SURE * half.end_error
+    return ends and half.is_at(COIN, 2 * near) and abs(half.gain) < flat * COIN
 
 
 def _knows_more(run: Run) -> bool:

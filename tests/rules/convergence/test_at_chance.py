@@ -195,3 +195,11 @@ def test_a_loss_that_memorises_a_little_beside_an_evaluation_never_below_ln_2(ev
     loss = np.linspace(0.6935, 0.6875, 130) + np.random.default_rng(0).normal(0, 0.002, 130)
     evaluated = {"val__loss": series(evaluations, every=30, first=30)} if evaluations else {}
     assert len(fires(check, run(loss=loss, **evaluated))) == found
+
+
+@pytest.mark.parametrize(("first", "last", "found"), [(0.73, 0.694, 1), (0.73, 0.66, 0), (0.9, 0.694, 0)])
+def test_many_records_that_begin_near_ln_2_and_end_there(first, last, found):
+    """Batches of a classifier that learns nothing: the fall from 0.73 undoes the initialisation."""
+    fall = last + (first - last) * np.exp(-np.arange(4000) / 900)
+    loss = fall * np.exp(np.random.default_rng(0).normal(0, 0.05, 4000))
+    assert len(fires(check, run(loss=loss))) == found
