@@ -14,6 +14,10 @@ EXCURSION = 0.6  # of the level above the running minimum: noise of 15% reaches 
 # a run, as the order of the data can, reaches 0.65.
 WIDE, MOSTLY = 0.10, 0.7
 ALIKE = 2.0  # standard errors of the correlation of neighbouring records: independent ones, such as sums over sentences, do not swing
+EVALUATIONS, STEADY = (
+    6,
+    0.2,
+)  # in the second half; of the swings of the loss, relative to its level: what a model does shows in them too
 FALLS = 5.0  # a fall from the first to the last third of so many times the swings: bumps on the way down
 
 
@@ -35,7 +39,8 @@ def check(run: Run, curve: Curve) -> Findings:
     The learning rate is at the edge of stability: most steps undo each other.
 
     ## False alarms it avoids
-    The noise of single batches, outliers, regular bands of a few percent, large bumps of a loss that falls on.
+    Swings that six evaluations or more in the second half do not share: around their falling fit they scatter, for their level, by less than a fifth
+    of what the loss does for its own. Sums over batches of unequal size swing so. The noise of single batches, outliers, regular bands of a few percent, large bumps of a loss that falls on.
 
     ## What to try
     Halve the learning rate. If the swings keep their period, look for a cycle in the data or in the schedule.
@@ -51,7 +56,9 @@ def check(run: Run, curve: Curve) -> Findings:
     amplitude, severity = _wide_second_half(values) or _excursions(values), Severity.WARNING
     if not amplitude:
         amplitude, severity = _swinging_blocks(values)
-    if not amplitude:
+    if not amplitude or _evaluations_are_steady(
+        run, curve, amplitude / max(abs(float(median(values[len(values) // 2 :]))), 1e-12)
+    ):
         return
     step = int(thinned.steps[int(np.argmax(values > np.minimum.accumulate(values) + 0.5 * amplitude))])
     yield Finding(
@@ -68,6 +75,18 @@ def check(run: Run, curve: Curve) -> Findings:
         ),
         severity,
     )
+
+
+def _evaluations_are_steady(run: Run, curve: Curve, swings: float) -> bool:
+    """Tell whether the evaluations do not swing with the training loss: then its batches differ, and not the model."""
+    if curve.metric != "loss" or run.evaluation_loss is None:
+        return False
+    steps = curve.series.steps
+    late = run.evaluation_loss[1].finite.between(int(steps[len(steps) // 2]), int(steps[-1])).thinned(LONGEST).values
+    if len(late) < EVALUATIONS:
+        return False
+    around = late - falling_fit(late)
+    return float(np.sqrt(np.mean(around**2))) < STEADY * swings * abs(float(median(late)))
 
 
 def _wide_second_half(values: np.ndarray) -> float:

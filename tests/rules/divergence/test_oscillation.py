@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lmdiag.rules.divergence.oscillation import check
-from tests.rules.curves import falling, fires, run
+from tests.rules.curves import falling, fires, run, series
 
 
 def test_wide_swings_in_the_second_half():
@@ -44,3 +44,13 @@ def test_sums_over_sentences_of_any_length_do_not_swing(n, width):
     assert fires(check, run(loss=np.linspace(3, 1, n) * lengths)) == []
     swings = 1 + 0.8 * np.sin(np.arange(n) / 3)
     assert len(fires(check, run(loss=np.linspace(3, 1, n) * 10 * swings))) == 1
+
+
+@pytest.mark.parametrize(("shared", "found"), [(0.0, 0), (0.5, 1)])
+def test_swings_that_the_evaluations_do_not_share_are_those_of_the_batches(shared, found):
+    """Sums over batches of unequal size, sorted by it, beside the mean of an evaluation."""
+    swings = np.sin(np.arange(200) / 3)
+    fall = np.geomspace(20, 1, 200)
+    evaluations = (fall * (1 + shared * swings))[9::10]
+    made = run(loss=50 * fall[-1] * (1.2 + swings), val__loss=series(evaluations, every=10, first=10))
+    assert len(fires(check, made)) == found
