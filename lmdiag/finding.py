@@ -34,11 +34,13 @@ SHAPELESS = {  # objectives whose loss need not fall: {objective: what it is}
     "composite": "made of several terms",
     "signed": "that is often below 0",
 }
+NO_SHAPE = "a loss {} need not fall, so its shape is not judged"
 OF_PAIRS = frozenset(  # rules that judge the loss of a run on preferences as well
     """
     divergence not-learning overfitting growing-gap noisy-evaluation evaluation-below-training best-checkpoint-not-saved loss-spike
     """.split()
 )
+OF_SIGNED = frozenset({"divergence"})  # of which it tells a blow-up only
 OF_POLICIES = frozenset({"not-learning"})  # which tells of a policy without a gradient only
 HEAVY_TAILED = (
     "spikes",
@@ -236,13 +238,14 @@ class Rule:
         for need in self.needs:
             if not run.has(need):
                 return NEEDS.get(need, f"the log has no {need}")
-        of_pairs = (run.kind == "preference" and self.name in OF_PAIRS) or (
+        known = (run.kind == "preference" and self.name in OF_PAIRS) or (
             run.kind == "reinforcement" and self.name in OF_POLICIES
         )
-        if self.family in LOSS_SHAPE_FAMILIES and run.objective in SHAPELESS and not of_pairs:
+        known = known or (run.objective == "signed" and self.name in OF_SIGNED)
+        if self.family in LOSS_SHAPE_FAMILIES and run.objective in SHAPELESS and not known:
             if run.kind == "preference":
                 return "training on preferences is judged by margins and accuracies, and by few shapes of its loss"
-            return f"a loss {SHAPELESS[run.objective]} need not fall, so its shape is not judged"
+            return NO_SHAPE.format(SHAPELESS[run.objective])
         points, fewest = min(((_points(run, need), need) for need in self.needs), default=(0, ""))
         if points < self.min_points:
             return too_few(points, f"values of {SERIES.get(fewest, fewest)}", self.min_points).why

@@ -4,13 +4,13 @@ import numpy as np
 
 from lmdiag import advice
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
+from lmdiag.finding import NO_SHAPE, SHAPELESS, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LEAST_PROGRESS, LOST, LOW_RATE, SCALED
 from lmdiag.stats.noise import scatter
 from lmdiag.stats.phases import phases
 from lmdiag.stats.rebound import Rebound, left_behind_together, sustained_rise
-from lmdiag.stats.windows import median
+from lmdiag.stats.windows import median, quantile
 
 EVAL_AT_BEST = 0.002  # an evaluation within 0.2% of its best says the model is as good as ever
 EVAL_SIGMAS, MANY_EVALUATIONS = (
@@ -22,6 +22,8 @@ EVAL_FELL = 0.02  # and so does one that has fallen since the rise, where none w
 ENORMOUS = 0.5  # share of the level from which a rise is an alarm whatever the evaluation says
 SMALL_RISE = 0.2
 ENORMOUS_NATS = 0.5
+# Of a loss that is often below 0: records before a blow-up, ranges of theirs that it and the records behind it lie above them.
+BEFORE, BLOWN_UP, LEFT_ABOVE = 10, 1000.0, 3.0
 
 
 @rule(family="divergence", needs=("curve",), severity=Severity.WARNING, min_points=6)
@@ -41,6 +43,7 @@ def check(run: Run, curve: Curve) -> Findings:
     | the same of the logarithm | as above | noise that is a share of the level |
     | the last third above the start | by two standard deviations of a record, or, if it is long, all but 5% of it | nothing was gained |
     | the last records above all before | three of them; of fewer than twelve records the last two at 2.5 times the minimum | a run that is just breaking away |
+    | blow-up of a loss that is often below 0 | behind ten records or more, one that lies a thousand times their range above them, three or more behind it, and the median of these three ranges above | such a loss, of a likelihood of densities, may rise for good reasons, but not so |
     | never as good again | training loss and evaluations were lowest at the same time; four or more later ones of both all stay 5% and two deviations above that | they may fall again as the rate decays |
 
     | what follows | from |
@@ -69,6 +72,9 @@ def check(run: Run, curve: Curve) -> Findings:
     if len(losses) < 6:
         yield too_few(len(losses), "finite values of the loss", 6)
         return
+    if run.objective == "signed":
+        yield _blow_up(run, metric, losses) or NotChecked(NO_SHAPE.format(SHAPELESS[run.objective]))
+        return
     found = _rise(losses.values) or _worse_together(run, metric, losses)
     if found is None:
         return
@@ -83,6 +89,29 @@ def check(run: Run, curve: Curve) -> Findings:
         _evidence(run, found, onset),
         _advice(run, metric, losses, onset, low_step),
         severity,
+    )
+
+
+def _blow_up(run: Run, metric: str, losses: Series) -> Finding | None:
+    """Tell of a single jump beyond all measure, behind which a loss that is often below 0 stays far above what it was."""
+    values = losses.values
+    at = int(np.argmax(values))
+    before, after = values[:at], values[at + 1 :]
+    if len(before) < BEFORE or len(after) < 3:
+        return None
+    top, size = float(before.max()), float(np.ptp(before))
+    low, high = float(median(before)), float(median(after))
+    if size <= 0 or values[at] < top + BLOWN_UP * size or quantile(after, 0.1) < top or high < top + LEFT_ABOVE * size:
+        return None
+    onset = int(losses.steps[at])
+    return Finding(
+        f"{_name(metric)} jumped to {figure(float(values[at]))} at {run.place(onset)} and stayed up: a median of {figure(low)} before, and of "
+        f"{figure(high)} since.",
+        onset,
+        int(losses.steps[-1]),
+        metric,
+        {"minimum": low, "end": high, "rebound": high - low, "highest": float(values[at])},
+        advice.back_and_calmer(run, onset),
     )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lmdiag.finding import Severity
+from lmdiag.finding import NotChecked, Severity
 from lmdiag.rules.divergence.divergence import check
 from lmdiag.run import Series
 from tests.rules.curves import cosine_lr, falling, fires, healthy, run, series
@@ -139,3 +139,22 @@ def test_the_mean_of_several_evaluation_sets_is_judged_and_stands_under_no_name_
     level = np.r_[np.linspace(4, 2, 20), np.full(20, 3.0)]
     (found,) = fires(check, run(wiki__loss=level, code__loss=level + 0.5))
     assert found.metric == "val/loss"
+
+
+class TestOfALossOftenBelowZero:
+    """Such as the likelihood of densities that a flow learns: only what is beyond all measure counts."""
+
+    @staticmethod
+    def made(jump: float, since: float):
+        rng = np.random.default_rng(0)
+        return run(loss=np.r_[rng.normal(-5.4, 0.2, 30), jump, rng.normal(since, 0.2, 12)], objective="signed")
+
+    def test_a_blow_up_that_stays_up(self):
+        (found,) = fires(check, self.made(40490.0, -1.5))
+        assert found.first_step == 31
+        assert "jumped to 40,490" in found.message
+
+    @pytest.mark.parametrize(("jump", "since"), [(40490.0, -5.4), (-2.0, -1.5), (-5.0, -3.0)])
+    def test_nothing_is_said_of_what_comes_back_or_shifts(self, jump, since):
+        (said,) = check.look(self.made(jump, since))
+        assert isinstance(said, NotChecked)
