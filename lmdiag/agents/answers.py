@@ -42,8 +42,10 @@ class Places:
                 return path
             raise self._outside(path)
         below = [os.path.join(place, path) for place in self.named if "://" not in place]
-        asked = next((p for p in [path, *below] if os.path.exists(p)), path)
-        if not self._holds(asked):
+        asked = next((p for p in [path, *below] if os.path.exists(p)), "")
+        if asked in ("", "-") or not self._holds(
+            asked
+        ):  # no pattern either: it could match a link; `-` is what the client writes
             raise self._outside(path)
         if os.path.isdir(asked):
             self._refuse_links(asked)
@@ -65,7 +67,7 @@ class Places:
 
     def _outside(self, path: str) -> LmdiagError:
         named = ", ".join(map(without_secrets, self.named))
-        return LmdiagError(f"{without_secrets(path)} is not below {named}", "ask for a log there")
+        return LmdiagError(f"there is no {without_secrets(path)} below {named}", "ask list_logs for the logs there")
 
 
 def _is_below(address: str, place: str) -> bool:
