@@ -13,6 +13,10 @@
     match = "runs/gan-*"
     ignore = ["divergence"]
 
+    [[tool.lmdiag.per-path]]                 # how to read logs that say too little of themselves, as the options of these names
+    match = "*.out"
+    pattern = "at (?P<step>[0-9]+): (?P<loss>[0-9.]+)"
+
     [[tool.lmdiag.suppress]]                 # findings that are known and accepted
     rule = "loss-spike"
     match = "runs/big.jsonl"                 # optional, like the next two
@@ -56,7 +60,8 @@ class Suppression:
 class Settings:
     """What a project wants of lmdiag; `source` is the file it was read from, "" for the defaults.
 
-    `per_path` holds (pattern, changes): settings of `changes` replace the general ones for logs that match.
+    `per_path` holds (pattern, changes): settings of `changes` replace the general ones for logs that match. Only there stand
+    `reader`, `map` and `pattern`, which say how a log is read.
     """
 
     select: tuple[str, ...] = ()
@@ -68,6 +73,9 @@ class Settings:
     per_path: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     suppress: tuple[Suppression, ...] = ()
     source: str = ""
+    reader: str = ""
+    map: Mapping[str, str] = field(default_factory=dict)
+    pattern: str = ""
 
     def for_path(self, path: str) -> Settings:
         """Return the settings that hold for the log at a path.
@@ -83,8 +91,9 @@ class Settings:
         return settings
 
 
-KEYS = [f.name.replace("_", "-") for f in fields(Settings) if f.name != "source"]
-KEYS_PER_PATH = ["match", "select", "extend-select", "ignore", "rules"]
+READING = ["reader", "map", "pattern"]
+KEYS = [f.name.replace("_", "-") for f in fields(Settings) if f.name not in ("source", *READING)]
+KEYS_PER_PATH = ["match", "select", "extend-select", "ignore", "rules", *READING]
 
 
 def load(directory: Path) -> Settings:
@@ -246,6 +255,14 @@ def suppressions(value: Any, where: str) -> tuple[Suppression, ...]:
     return tuple(found)
 
 
+def _columns(value: Any, where: str) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(column, str) for column in value.values()):
+        raise BadSetting(
+            f"{where} must name a column for each metric, not {value!r}", 'write for example {loss = "cost"}'
+        )
+    return value
+
+
 def _steps(value: Any, where: str) -> tuple[int, int]:
     whole = isinstance(value, list) and len(value) == 2 and all(type(step) is int for step in value)
     if not whole or value[0] > value[1]:
@@ -266,7 +283,8 @@ def _date(value: Any, where: str) -> datetime.date:
 
 _READERS: dict[str, Any] = {
     **dict.fromkeys(("select", "extend_select", "ignore"), _names),
-    **dict.fromkeys(("match", "rule", "reason"), _text),
+    **dict.fromkeys(("match", "rule", "reason", "reader", "pattern"), _text),
+    "map": _columns,
     "fail_on": checked_fail_on,
     "baseline": _file,
     "rules": _rules,

@@ -14,6 +14,8 @@ from lmdiag.errors import LmdiagError
 from lmdiag.finding import Finding, Key, keys
 from lmdiag.judging.baseline import accepted_by
 from lmdiag.judging.judged import Judged, internal_error, judged_runs, unreadable
+from lmdiag.judging.reading import options_for
+from lmdiag.sources.source import Source
 from lmdiag.watching.changes import changes
 from lmdiag.watching.follower import Follower
 
@@ -100,7 +102,8 @@ def _polled(log: logs.Log) -> bool:
     elif log.path is not None:
         follower = _followers().get(log.key)
         if follower is None:  # what was there when the log was opened has been read already
-            changed, follower = logs.states_of(log) != log.states, Follower(str(log.path), name=log.name)
+            options = options_for(Source(log.name), logs.project_settings(), logs.read_as(log.key))
+            changed, follower = logs.states_of(log) != log.states, Follower(str(log.path), options, log.name)
             grown = follower.poll() and changed
             _followers()[log.key] = follower
         else:

@@ -27,6 +27,7 @@ from lmdiag.reports.entries import worst_first
 from lmdiag.reports.left_out import Unreadable
 from lmdiag.reports.report import Report
 from lmdiag.sources.source import Source
+from lmdiag.task_measures import progress
 
 CHECKOUT_SAMPLES = Path(__file__).parents[2] / "sample_logs"
 INSTALLED_SAMPLES = Path(__file__).parent / "sample_logs"
@@ -41,7 +42,8 @@ States = tuple[tuple[str, int, int], ...]  # of the files of a log: path, size a
 class Log:
     """One source that was opened: its key (content or file identity), its name, and its judged runs.
 
-    Logs of one `group`, a folder, may hold the same run; files `beside` its own were read with it.
+    Logs of one `group`, a folder, may hold the same run; files `beside` its own were read with it. `source` is that of a log that
+    is no file of the server, kept where nobody recognised its loss, so that it can be read again.
     """
 
     key: str
@@ -51,6 +53,17 @@ class Log:
     group: str = ""
     beside: tuple[Source, ...] = ()
     states: States = ()
+    source: Source | None = None
+
+    @property
+    def again(self) -> Source | None:
+        """What to read where the log is read again, None of a log that was understood and is not kept."""
+        return Source(self.name, path=self.path, beside=self.beside).fresh() if self.path else self.source
+
+    @property
+    def without_loss(self) -> bool:
+        """Whether the log could not be read, or nothing in it was taken for a loss or a reward."""
+        return not any(progress(diagnosis.run) for diagnosis in self.judged.diagnoses)
 
     @property
     def files(self) -> list[Path]:
@@ -66,12 +79,34 @@ class Log:
 def read_log(key: str, source: Source, settings: Settings) -> Log:
     """Read and judge every run of a source; what goes wrong becomes a message, never a traceback."""
     try:
-        judged = Judging(settings, accepted_by(settings), ReadOptions(), compared=True)(replace(source, met=False))
+        judged = Judging(settings, accepted_by(settings), read_as(key), compared=True)(replace(source, met=False))
     except LmdiagError as error:
         judged = Judged(unreadable=(unreadable(source.name, error),))
     except Exception as error:  # a defect of ours must not show a traceback, nor keep the other logs from being seen
         judged = Judged(unreadable=(internal_error(source.name, error),))
-    return Log(key, source.name, judged)
+    log = Log(key, source.name, judged)
+    return replace(log, source=source) if log.without_loss else log
+
+
+def read_as(key: str) -> ReadOptions:
+    """Return how the reader said that a log is to be read."""
+    said: dict[str, ReadOptions] = st.session_state.setdefault("read_as", {})
+    return said.get(key, ReadOptions())
+
+
+def read_again(key: str, options: ReadOptions) -> None:
+    """Read an open log anew, as the reader says, and show it."""
+    log = all_open()[key]
+    st.session_state["read_as"] = {**st.session_state.get("read_as", {}), key: options}
+    st.session_state.get("followers", {}).pop(key, None)
+    if log.path is not None:
+        again = read_file(log.path, log.name, log.beside)
+    elif log.source is not None:
+        again = replace(read_log(key, log.source.fresh(), project_settings()), source=log.source)
+    else:
+        return
+    all_open()[key] = replace(again, group=log.group)
+    show(f"{key}/0")
 
 
 def project_settings() -> Settings:
@@ -116,6 +151,8 @@ def open_folder(files: Mapping[str, bytes]) -> int:
             first, *others = (replace(part, name=_without(folder, part.name)) for part in source.parts)
             key = hashlib.blake2b(f"{group}/{first.name}".encode("utf-8", "replace"), digest_size=12).hexdigest()
             log = read_log(key, replace(first, beside=tuple(others)), settings)
+            if log.source is not None:  # the folder will be gone
+                log = replace(log, source=Source(first.name, content=first.data))
             all_open()[key] = replace(log, group=group)
             st.session_state["chosen"] = f"{key}/0"
     for at, problem in enumerate(lost):
@@ -204,7 +241,7 @@ def read_file(path: Path, name: str = "", beside: tuple[Source, ...] = ()) -> Lo
     key = hashlib.blake2b(str(path).encode(), digest_size=12).hexdigest()
     place = Log(key, name or path.name, path=path, beside=beside)
     states, settings = states_of(place), project_settings()
-    known = (states, place.name, repr(settings))
+    known = (states, place.name, repr(settings), read_as(key))
     kept = _kept().get(key)
     if kept is not None and kept[0] == known:
         return kept[1]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from lmdiag.app import compare_page, following, links, logs, rules_page, run_page, runs_page, sidebar, welcome
+from lmdiag.app import compare_page, following, links, logs, mapping, rules_page, run_page, runs_page, sidebar, welcome
 from lmdiag.app.markup import plain
 from lmdiag.looks import LOOKS
 from lmdiag.reports.phrases import count
@@ -37,6 +37,7 @@ def main(paths: Sequence[str] = ()) -> None:
     page = sidebar.draw()
     for log in logs.problems():
         _explain_problem(log)
+        mapping.offer(log)
     if st.session_state.pop("to_the_top", False):
         st.html(TO_THE_TOP, unsafe_allow_javascript=True)
     key = logs.chosen()
@@ -52,6 +53,7 @@ def main(paths: Sequence[str] = ()) -> None:
         compare_page.draw(logs.runs())
     else:
         run_page.draw(key, logs.runs()[key])
+        mapping.offer(logs.of_run(key))
     links.remember()
     if following.is_on():
         with st.session_state["follow_place"]:
@@ -77,7 +79,8 @@ def _explain_problem(log: logs.Log) -> None:
     message, button = st.columns([0.92, 0.08], vertical_alignment="center")
     source = f"**{plain(log.problem.source)}** was not read: " if log.problem.source else ""
     hint = f"  \n{plain(log.problem.hint)}" if log.problem.hint else ""
-    message.error(f"{source}{plain(log.problem.error)}{hint}", icon=":material/error:")
+    why = "nothing in it is called a loss." if mapping.can_ask(log) else f"{plain(log.problem.error)}{hint}"
+    message.error(f"{source}{why}", icon=":material/error:")
     button.button("Dismiss", key=f"dismiss-{log.key}", on_click=logs.close, args=(log.key,), type="tertiary")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from lmdiag.cli.options import COLOR, LOG_PATH, READING, names, reading_options, wants_color, width, with_options
+from lmdiag.config import load
 from lmdiag.errors import BadSetting, LmdiagError
 
 HELP = """Tell whether the last run is worse or better than those before.
@@ -66,7 +68,7 @@ def _runs_at(path: str, options: dict[str, Any], is_candidate: bool) -> list[Any
     from lmdiag.judging.reading import read_runs
 
     with Progress("logs read") as progress:
-        runs, problems = read_runs([path], reading_options(options), progress.tell)
+        runs, problems = read_runs([path], reading_options(options), progress.tell, load(Path.cwd()))
     if problems:
         problem = unreadable(*problems[0])
         raise LmdiagError(f"{problem.source}: {problem.error}", problem.hint)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lmdiag.cli.options import LOG_PATH, READING, reading_options, with_options
+from lmdiag.config import load
 from lmdiag.errors import BadSetting, LmdiagError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def convert(paths: tuple[str, ...], output: Path, **options: Any) -> int:
         raise BadSetting(f"cannot tell the format of {output}", "end its name with .jsonl or .parquet")
     check_files([output], paths)
     with Progress("logs read") as progress:
-        runs, problems = read_runs(paths, reading_options(options), progress.tell)
+        runs, problems = read_runs(paths, reading_options(options), progress.tell, load(Path.cwd()))
     for problem in problems:
         lost = unreadable(*problem)
         say(f"not read: {lost.source}: {lost.error}")

@@ -52,6 +52,8 @@ def _suppression(suppression: Suppression) -> Iterator[str]:
 def _value(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_value(key)} = {_value(inner)}' for key, inner in value.items())}}}"
     if isinstance(value, datetime.date):
         return value.isoformat()
     return json.dumps(value, ensure_ascii=False)  # texts, numbers and booleans are written alike in TOML

@@ -87,6 +87,8 @@ def watch_on(log: str, every_s: float, stall_s: float | None, options: Mapping[s
     """Return the watch on a log that the options of the command ask for."""
     from lmdiag.cli.watching import Printer
     from lmdiag.finding import Severity
+    from lmdiag.judging.reading import options_for
+    from lmdiag.sources.source import Source
     from lmdiag.watching.follower import Follower
     from lmdiag.watching.watch import Terms, Watch
 
@@ -95,7 +97,7 @@ def watch_on(log: str, every_s: float, stall_s: float | None, options: Mapping[s
     if options["pid"] and on_windows():
         raise BadSetting("--pid: Windows does not tell whether a process runs", "leave it out, and give --stall")
     terms = Terms(every_s, stall_s, bool(options["until_error"]), least, options["pid"])
-    follower = Follower(log, reading_options(options))
+    follower = Follower(log, options_for(Source(log), settings, reading_options(options)))
     return Watch(follower, settings, terms, Printer(follower.name, settings.fail_on, options))
 
 

@@ -122,7 +122,7 @@ class Judging:
     def __call__(self, source: Source) -> Judged:
         """Return the result for a source; one that cannot be read is a result, not an error."""
         try:
-            runs, unread = runs_beside(source, self.options)
+            runs, unread = runs_beside(source, self.options, self.settings)
             foreign = [part for part, problem in unread if is_foreign(part, problem)]
             return replace(
                 self._judged(runs) if runs else Judged(),

@@ -51,7 +51,7 @@ def judge(
         raise TypeError(f"settings are lmdiag.config.Settings, not {type(settings).__name__}")
     settings = load(Path.cwd()) if settings is None else settings
     check_settings(settings)
-    groups, problems = groups_at(listed(paths))
+    groups, problems = groups_at(listed(paths), settings)
     sources = [source for group in groups for source in group.sources]
     few = len(sources) <= FEW and (jobs or worthwhile_jobs(sources)) == 1 and not scheduler and not cache
     compared = not copies and any(group.is_folder for group in groups)

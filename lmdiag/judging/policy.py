@@ -56,7 +56,7 @@ def _named(names: Iterable[str], rules: tuple[Rule, ...], setting: str) -> set[s
 
 
 def check_settings(settings: Settings, rules: Iterable[Rule] = RULES) -> None:
-    """Raise BadSetting unless every rule that the settings name exists, and every setting of a rule fits it."""
+    """Raise BadSetting unless every rule and reader that the settings name exists, and every setting of a rule fits it."""
     rules = tuple(rules)
     where = f"{settings.source}: " if settings.source else ""
     checked_fail_on(settings.fail_on, f"{where}fail-on")
@@ -65,7 +65,23 @@ def check_settings(settings: Settings, rules: Iterable[Rule] = RULES) -> None:
     for pattern, changes in settings.per_path:
         _check_rules(changes.get("rules", {}), rules, f"{where}per-path {pattern}: rules")
         chosen_rules(settings.for_path(pattern), rules)
+        _check_reading(changes, f"{where}per-path {pattern}")
     chosen_rules(settings, rules)
+
+
+def _check_reading(changes: Mapping[str, Any], where: str) -> None:
+    from lmdiag.readers import reader_named  # few projects say how to read a log
+    from lmdiag.readers.options import ReadOptions
+    from lmdiag.readers.text.any_text import pattern_format
+
+    try:
+        ReadOptions(mapping=changes.get("map", {}))
+        if "reader" in changes:
+            reader_named(changes["reader"])
+        if "pattern" in changes:
+            pattern_format(changes["pattern"])
+    except BadSetting as error:
+        raise BadSetting(f"{where}: {error.message}", error.hint) from error
 
 
 def _check_rules(tables: Mapping[str, Mapping[str, Any]], rules: tuple[Rule, ...], where: str) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 
+from lmdiag.config import Settings
 from lmdiag.errors import LmdiagError, NoValues, UnreadableLog
 from lmdiag.gather import runs_in
 from lmdiag.metrics import METRICS
@@ -45,19 +46,38 @@ def _without_log(path: str) -> UnreadableLog:
 
 
 def find(
-    paths: Iterable[str | Path], passed_over: Callable[[str, str], None] = lambda name, why: None
+    paths: Iterable[str | Path],
+    passed_over: Callable[[str, str], None] = lambda name, why: None,
+    settings: Settings | None = None,
 ) -> tuple[list[Source], list[LmdiagError]]:
-    """Return the logs that files, folders, globs and `-` name, and what could not be found."""
-    return find_sources(paths, reader_of, is_log, passed_over)
+    """Return the logs that files, folders, globs and `-` name, and what could not be found.
+
+    In a folder, a file is a log, too, where the settings say how to read it.
+    """
+
+    def is_one(source: Source) -> bool:
+        return options_for(source, settings) != ReadOptions() or is_log(source)
+
+    return find_sources(paths, reader_of, is_one if settings and settings.per_path else is_log, passed_over)
 
 
-def groups_at(paths: Iterable[str | Path]) -> tuple[list[Group], list[Problem]]:
+def options_for(source: Source, settings: Settings | None, given: ReadOptions | None = None) -> ReadOptions:
+    """Return how to read a source: as it is `given` with the command, else as the settings for its path say."""
+    if settings is None or not settings.per_path or (given is not None and given != ReadOptions()):
+        return given or ReadOptions()
+    from lmdiag.reports.locations import relative_path  # few projects have settings for single paths
+
+    own = settings.for_path(relative_path(source.name))
+    return ReadOptions(own.reader, own.map, own.pattern)
+
+
+def groups_at(paths: Iterable[str | Path], settings: Settings | None = None) -> tuple[list[Group], list[Problem]]:
     """Return the sources that each path names, each source once, and what could not be found."""
     found: list[tuple[str, dict[str, Source], list[tuple[str, str]]]] = []
     problems: list[Problem] = []
     for path in map(_checked, paths):
         passed: list[tuple[str, str]] = []
-        sources, missing = find([path], partial(_noted, passed))
+        sources, missing = find([path], partial(_noted, passed), settings)
         problems += [(path, problem) for problem in missing]
         if not sources and not missing:  # nobody may take this for a run without findings
             problems.append((path, _without_log(path)))
@@ -126,14 +146,14 @@ def _tells_of_training(run: Run) -> bool:
 
 
 def runs_beside(
-    source: Source, options: ReadOptions | None = None
+    source: Source, options: ReadOptions | None = None, settings: Settings | None = None
 ) -> tuple[list[Run], list[tuple[Source, UnreadableLog]]]:
     """Return the runs of a source and of those beside it, stores of one run joined, and what could not be read."""
     found: list[tuple[str, list[Run]]] = []
     problems: list[tuple[Source, UnreadableLog]] = []
     for part in source.parts:
         try:
-            found.append((part.name, runs_of(part, options)))
+            found.append((part.name, runs_of(part, options_for(part, settings, options))))
         except UnreadableLog as problem:
             problems.append((part, problem))
     if len(found) < 2:
@@ -144,10 +164,13 @@ def runs_beside(
 
 
 def read_runs(
-    paths: Iterable[str | Path], options: ReadOptions | None = None, progress: Progress = lambda done, total: None
+    paths: Iterable[str | Path],
+    options: ReadOptions | None = None,
+    progress: Progress = lambda done, total: None,
+    settings: Settings | None = None,
 ) -> tuple[list[Run], list[Problem]]:
     """Return every run that the paths name, each source and each run of a folder once, and what could not be read."""
-    groups, problems = groups_at(paths)
+    groups, problems = groups_at(paths, settings)
     runs: list[Run] = []
     total, done = sum(len(group.sources) for group in groups), 0
     for group in groups:
@@ -156,7 +179,7 @@ def read_runs(
         for source in group.sources:
             progress(done, total)
             done += 1
-            read, unread = runs_beside(source.fresh(), options)
+            read, unread = runs_beside(source.fresh(), options, settings)
             found += read
             strange = [part for part, problem in unread if is_foreign(part, problem)]
             foreign += len(strange)

@@ -17,6 +17,7 @@ RULES = st.dictionaries(st.text("abc", min_size=1), st.dictionaries(st.text("xyz
 RULES_OF_PATH = st.dictionaries(
     st.text("abc", min_size=1), st.dictionaries(st.text("xyz", min_size=1), VALUES), min_size=1, max_size=2
 )
+READING = {"reader": TEXTS, "map": st.dictionaries(TEXTS, TEXTS, min_size=1, max_size=2), "pattern": TEXTS}
 SUPPRESSIONS = st.builds(
     Suppression,
     WORDS,
@@ -34,7 +35,8 @@ SETTINGS = st.builds(
     st.just("") | TEXTS,
     RULES,
     st.lists(
-        st.tuples(TEXTS, st.fixed_dictionaries({}, optional={"ignore": NAMES, "rules": RULES_OF_PATH})), max_size=2
+        st.tuples(TEXTS, st.fixed_dictionaries({}, optional={"ignore": NAMES, "rules": RULES_OF_PATH} | READING)),
+        max_size=2,
     ).map(tuple),
     st.lists(SUPPRESSIONS, max_size=2).map(tuple),
 )

@@ -130,3 +130,17 @@ BROKEN = (Unreadable("x", "broken"),)
 )
 def test_exit_codes(diagnoses, unreadable, fail_on, expected):
     assert exit_code(Report(tuple(diagnoses), unreadable, fail_on=fail_on)) == expected
+
+
+@pytest.mark.parametrize(
+    ("reading", "said"),
+    [
+        ({"pattern": "(?P<loss>"}, "per-path \\*\\.out: the pattern .* is not a valid regular expression"),
+        ({"pattern": "[0-9]+"}, "names no columns"),
+        ({"map": {"los": "cost"}}, 'no metric "los"[\\s\\S]*did you mean "loss"'),
+        ({"reader": "jsnl"}, 'no reader "jsnl"[\\s\\S]*did you mean "jsonl"'),
+    ],
+)
+def test_a_way_to_read_that_cannot_work_is_refused_with_its_place(reading, said):
+    with pytest.raises(BadSetting, match=said):
+        check_settings(Settings(per_path=(("*.out", reading),), source="a.toml"))
