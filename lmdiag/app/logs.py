@@ -187,19 +187,26 @@ def open_sample(path: Path) -> None:
 
 def open_paths(paths: Sequence[str]) -> None:
     """Open the files, folders and globs of the command line, once per session."""
-    if not paths or "paths_opened" in st.session_state:
-        return
-    st.session_state["paths_opened"] = tuple(paths)
-    groups, missing = groups_at(paths)
-    for number, problem in enumerate(missing):
+    if paths and "paths_opened" not in st.session_state:
+        open_more(paths)
+
+
+def open_more(paths: Sequence[str]) -> list[str]:
+    """Open further files, folders, globs and addresses, and return the keys of the logs found."""
+    known: tuple[str, ...] = st.session_state.get("paths_opened", ())
+    st.session_state["paths_opened"] = (*known, *paths)
+    groups, missing = groups_at(paths, project_settings())
+    for number, problem in enumerate(missing, len(all_open())):
         key = f"missing-{number}"
         all_open()[key] = Log(key, "", Judged(unreadable=(unreadable(*problem),)))
-    for number, group in enumerate(groups):
-        for source in group.sources:
-            _open_source(source, f"folder-{number}" if group.is_folder else "")
+    return [
+        _open_source(source, f"folder-{number}" if group.is_folder else "")
+        for number, group in enumerate(groups, len(known))
+        for source in group.sources
+    ]
 
 
-def _open_source(source: Source, group: str) -> None:
+def _open_source(source: Source, group: str) -> str:
     on_disk = source.path is not None and not source.is_folder
     log = (
         read_file(source.path, source.name, source.beside)
@@ -209,6 +216,7 @@ def _open_source(source: Source, group: str) -> None:
     all_open()[log.key] = replace(log, group=group)
     known: set[str] = st.session_state.setdefault("sources_opened", set())
     known.add(source.name)
+    return log.key
 
 
 def new_files(every_s: float) -> list[tuple[Source, str]]:
@@ -218,7 +226,7 @@ def new_files(every_s: float) -> list[tuple[Source, str]]:
     if now - last < every_s or not any(Path(folder).is_dir() for folder in folders):
         return list(st.session_state.get("new_files", ()))
     known: set[str] = st.session_state.get("sources_opened", set())
-    groups, _ = groups_at(folders)
+    groups, _ = groups_at(folders, project_settings())
     found = [
         (source, f"folder-{number}")
         for number, group in enumerate(groups)

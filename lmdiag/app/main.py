@@ -18,6 +18,7 @@ STYLE = """<style>
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: inherit; opacity: 0.9; }
 [data-testid="stColumn"]:has(.st-key-curves) { position: sticky; top: 3.2rem; align-self: flex-start; }
 [data-testid="stColumn"]:has(button[aria-label^="Close fullscreen"]) { position: static; } /* else below the sidebar */
+@media (max-width: 640px) { .block-container { padding: 4rem .8rem 3rem .8rem; } } /* below the bar at the top */
 </style>"""
 
 SIDEBAR = 340  # pixels: the names of the pages stand in one row

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from lmdiag.app import logs
@@ -12,6 +14,8 @@ from lmdiag.reports.phrases import count
 
 MOST_LISTED = 15
 PAGES = ["Runs", "Run", "Compare", "Rules"]
+MAKE_ROOM = """<script>if (innerWidth < 768)
+document.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click()</script>"""
 
 
 def draw() -> str:
@@ -25,6 +29,7 @@ def draw() -> str:
             PAGES,
             required=True,
             key="page",
+            on_change=_chose,
             label_visibility="collapsed",
         )
         if known:
@@ -33,6 +38,8 @@ def draw() -> str:
             if logs.on_disk() and st.toggle("Follow files as they grow", key="follow"):
                 st.session_state["follow_place"] = st.container()
             st.button("Close all", on_click=_close_all, type="tertiary", icon=":material/close:")
+    if st.session_state.pop("make_room", False):
+        st.html(MAKE_ROOM, unsafe_allow_javascript=True)
     return page or "Run"
 
 
@@ -49,7 +56,7 @@ def _land(known: int) -> None:
         st.session_state["page"] = "Run"
 
 
-def upload(label: str) -> None:
+def upload(label: str, **look: Any) -> None:
     """Offer to upload logs; they are read at once and the widget is emptied."""
     turn = st.session_state.setdefault("upload_turn", 0)
     whole = bool(st.session_state.get("whole_folder"))
@@ -59,7 +66,9 @@ def upload(label: str) -> None:
         key=f"upload-{turn}-{whole}",
         help="JSONL, CSV, trainer_state.json, printed logs, notebooks and more, also as .gz. "
         "Files stay in the memory of this session.",
+        **look,
     )
+    st.caption(f"Larger than {st.get_option('server.maxUploadSize')} MB: `lmdiag app PATH` opens it where it lies.")
     st.toggle("A whole folder", key="whole_folder", help="Choose a folder instead of files to open the logs in it.")
     if files:
         if whole:
@@ -98,6 +107,12 @@ def _choose(known: dict[str, Diagnosis]) -> None:
 
 def _follow_list() -> None:
     st.session_state["chosen"] = st.session_state["run_list"]
+    _chose()
+
+
+def _chose() -> None:
+    """Let the sidebar make room for what was chosen, where it covers the page."""
+    st.session_state["make_room"] = True
 
 
 def _close_all() -> None:

@@ -1,20 +1,32 @@
-"""The first screen: upload a log, or open one of the samples."""
+"""The first screen: three ways in, and samples by what they teach."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from textwrap import shorten
 
 import streamlit as st
 
-from lmdiag.app import logs
-from lmdiag.app.markup import badge, headline, image, plain
+from lmdiag.app import logs, typed
+from lmdiag.app.markup import badge, image, plain
 from lmdiag.app.sidebar import upload
 from lmdiag.charts.thumbnail import thumbnail
 from lmdiag.looks import LOOKS
 
 COLUMNS = 4
-LONGEST = 84  # characters of a verdict on a card
+LESSONS = {
+    "healthy-transformer": "A healthy run, to hold others against",
+    "divergence": "The learning rate was too high",
+    "loss-spike": "A spike: did it do harm?",
+    "non-finite-loss": "NaN: since when, and what came before",
+    "overfitting": "Overfitting: which checkpoint to keep",
+    "not-learning": "Nothing is learnt",
+    "dead-layer": "One layer gets no gradient",
+    "resume-jump": "A resume that went wrong",
+    "data-starvation": "Slow: it waits for its data",
+    "memory-growth": "Memory that fills up",
+    "kl-explosion": "GRPO: far away from its reference",
+    "swapped-pairs": "DPO: pairs the wrong way round",
+}
 INTRODUCTION = """<div style="padding:0.4rem 0 0.2rem 0">
 <h1 style="font-size:2.3rem;margin:0;padding:0">Is this training run healthy?</h1>
 <p style="font-size:1.1rem;opacity:0.8;margin:0.4rem 0 0 0;max-width:52rem">lmdiag reads the log of a
@@ -25,14 +37,39 @@ what to do.</p></div>"""
 def draw() -> None:
     """Draw the first screen."""
     st.html(INTRODUCTION)
-    upload("Drop training logs here")
+    _ways_in()
+    _samples()
+
+
+def _ways_in() -> None:
+    if not typed.is_allowed():
+        upload("Drop training logs here")
+        return
+    drop, name, follow = st.columns(3)
+    with drop.container(border=True, height="stretch"):
+        st.markdown("**Drop logs**")
+        upload("Drop training logs here", label_visibility="collapsed")
+    with name.container(border=True, height="stretch"):
+        st.markdown("**Name a path or an address**")
+        typed.ask("Path or address", "typed", "runs/   or   https://…/train.jsonl")
+        st.caption(f"A file, a folder or a pattern below {plain(str(Path.cwd()))}, of any size.")
+    with follow.container(border=True, height="stretch"):
+        st.markdown("**Follow a run while it trains**")
+        typed.ask("Path to follow", "followed", "runs/today/", follow=True)
+        st.caption("The page keeps up with the file, or with every log of the folder, and tells what goes wrong.")
+
+
+def _samples() -> None:
     paths = logs.samples()
     if not paths:
         return
-    st.subheader("Or open a sample", anchor=False)
-    st.caption("Real runs of the bundled trainers, some of them broken on purpose.")
-    for start in range(0, len(paths), COLUMNS):
-        for column, path in zip(st.columns(COLUMNS), paths[start : start + COLUMNS]):
+    st.subheader("Or see what it says of a sample", anchor=False)
+    known = {path.stem: path for path in paths}
+    taught = [known[stem] for stem in LESSONS if stem in known]
+    every = st.toggle(f"All {len(paths)} samples", key="all_samples")
+    shown = [*taught, *(path for path in paths if path not in taught)] if every else taught
+    for start in range(0, len(shown), COLUMNS):
+        for column, path in zip(st.columns(COLUMNS), shown[start : start + COLUMNS]):
             with column:
                 _card(path)
 
@@ -42,10 +79,10 @@ def _card(path: Path) -> None:
     if log.problem is not None:
         return
     diagnosis = log.judged.diagnoses[0]
-    said = headline(diagnosis) if diagnosis.verdict != "healthy" else "Nothing needs action."
-    with st.container(border=True, key=f"sample-{log.key}"):
-        title = plain(path.stem.replace("-", " ").replace("_", " "))
-        st.markdown(f"{badge(LOOKS[diagnosis.shown])}  \n**{title}**")
+    name = path.stem.replace("-", " ").replace("_", " ")
+    with st.container(border=True, height="stretch", vertical_alignment="distribute", key=f"sample-{log.key}"):
+        st.markdown(f"{badge(LOOKS[diagnosis.shown])}  \n**{plain(LESSONS.get(path.stem, name))}**")
         st.html(image(thumbnail(diagnosis.run), f"loss curve of {path.stem}", "width:100%;height:56px"))
-        st.caption(plain(shorten(said, LONGEST, placeholder=" …")))
-        st.button("Open", key=f"open-{log.key}", on_click=logs.open_sample, args=(path,), width="stretch")
+        st.button(
+            "Open", key=f"open-{log.key}", on_click=logs.open_sample, args=(path,), width="stretch", help=path.name
+        )

@@ -5,6 +5,7 @@ import pytest
 import lmdiag
 from lmdiag import looks
 from lmdiag.app.run_page import LOOKS
+from lmdiag.app.welcome import LESSONS
 from lmdiag.diagnose import diagnose
 from tests.app.conftest import SAMPLES, specs_on, words_on
 
@@ -28,13 +29,18 @@ def test_every_sample_shows_the_verdict_and_the_findings_of_diagnose(app, path):
         assert f">{looks.LOOKS[diagnosis.shown].word.capitalize()}</h1>" in words_on(page)
 
 
-def test_the_first_screen_offers_every_sample(app):
+def opens_on(page):
+    return [button for button in page.button if button.label == "Open" and str(button.key).startswith("open-")]
+
+
+def test_the_first_screen_offers_samples_by_what_they_teach_and_all_if_asked(app):
     page = app()
     assert not page.exception
     assert "Is this training run healthy?" in words_on(page)
-    opens = [b for b in page.button if b.label == "Open"]
-    assert len(opens) == len(SAMPLES)
-    opens[0].click().run()
+    assert [button.help for button in opens_on(page)] == [f"{stem}.jsonl" for stem in LESSONS]
+    page.toggle(key="all_samples").set_value(True).run()
+    assert sorted(button.help for button in opens_on(page)) == [path.name for path in SAMPLES]
+    opens_on(page)[0].click().run()
     assert not page.exception
     assert specs_on(page)
 
