@@ -1,18 +1,19 @@
-"""The report as one self-contained HTML file: no script, no network, charts as SVG.
+"""The report as one self-contained HTML file: charts as SVG, no network, one script that tells the values under the pointer.
 
-The template escapes all text that comes from a log.
+The template escapes all text that comes from a log; the page allows no script but this one, and reads without it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.resources import files
 from typing import Any
 
 from lmdiag import charts
 from lmdiag.charts import Drawing, View
+from lmdiag.charts.palette import DARK, LIGHT
 from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import LmdiagError
 from lmdiag.finding import severity_of
@@ -34,6 +35,7 @@ from lmdiag.reports.phrases import (
     total,
     visible,
 )
+from lmdiag.reports.readout import SCRIPT, SCRIPT_HASH, ends, readout
 from lmdiag.reports.report import Report
 from lmdiag.reports.summary import Summary, key_numbers, last_header, last_value, summarize
 from lmdiag.version import __version__
@@ -50,17 +52,29 @@ CONFIG = {  # aligns the plots of all charts, left and right
     "axisLeft": {"minExtent": LEFT_ROOM},
 }
 GEOMETRY = re.compile(r'\b(?:d|transform|[xy][12]?|width|height)="[^"]*"')  # written with fewer digits
+HEAT = "gradient norm by layer"
+DARK_PANEL = "#161b22"
+OF_VEGA = {
+    "#000": "#c9d1d9",
+    "#888": "#6e7681",
+    "#ddd": "#30363d",
+    "white": "none",
+}  # text, axes, grid and page on a dark page
 NOTHING_TO_DO = "Nothing was found that needs action."
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing with the sentence that describes it and how much of the data it shows."""
+    """A drawing with its name, the sentence that describes it, how much of the data it shows, and the ends of its x axis."""
 
+    name: str
     svg: str
     alt: str
     note: str
+    ends: str
+    metrics: tuple[str, ...]
     overview: bool = False
+    heat: bool = False
 
 
 def render(report: Report) -> str:
@@ -84,6 +98,9 @@ def render(report: Report) -> str:
         version=__version__,
         report=report,
         looks=LOOKS,
+        dark=_dark(),
+        script=SCRIPT,
+        script_hash=SCRIPT_HASH,
         evidence=evidence,
         total=total(report.verdicts, len(report.unreadable)),
         suppressed=suppressions(report.suppressed),
@@ -98,9 +115,10 @@ def _sections(report: Report) -> Iterator[dict[str, Any]]:
     drawn = 0
     for rank, diagnosis in enumerate(worst_first(report.diagnoses)):
         figures = list(_figures(rank, diagnosis)) if drawn < LARGEST and rank < MOST_TOLD else []
-        size = sum(len(figure.svg) for figure in figures)
+        values = readout(diagnosis.run, (metric for figure in figures for metric in figure.metrics)) if figures else ""
+        size = sum(len(figure.svg) for figure in figures) + len(values)
         if drawn + size > LARGEST and drawn:
-            figures, size = [], 0
+            figures, size, values = [], 0, ""
         drawn += size
         run, summary, cards = diagnosis.run, summarize(diagnosis.run), list(entries(diagnosis))
         yield {
@@ -114,6 +132,7 @@ def _sections(report: Report) -> Iterator[dict[str, Any]]:
             "facts": list(_facts(diagnosis, summary)),
             "alarms": [entry for entry in cards if entry.finding.alarms],
             "others": [entry for entry in cards if not entry.finding.alarms],
+            "readout": values,
             "overview": [figure for figure in figures if figure.overview],
             "figures": [figure for figure in figures if not figure.overview],
             "nothing": looked(diagnosis)
@@ -159,17 +178,30 @@ def _figures(rank: int, diagnosis: Diagnosis) -> Iterator[Figure]:
     ahead = _forecast(diagnosis)
     view = View(half_life=SMOOTH_SHARE * (run.last_step - run.first_step), until=ahead.step if ahead else None)
     best = diagnosis.best and (diagnosis.best.metric, diagnosis.best.step, diagnosis.best.value)
-    drawings = (
-        charts.timeline_chart(run, findings, view),
-        *charts.main_charts(run, findings, view, best or None, ahead).values(),
-        charts.gradient_chart(run, findings, view, foot=False),
-        charts.lr_chart(run, findings, view),
-        charts.layer_heatmap(run, "grad_norm", view),
-        charts.series_chart(run, "tokens_per_sec", findings, view, title="tokens/s", height=90, y_format=".3~s"),
-    )
-    for n, drawing in enumerate(drawings):
+    drawings = {
+        "findings": charts.timeline_chart(run, findings, view),
+        **charts.main_charts(run, findings, view, best or None, ahead),
+        "gradient norm": charts.gradient_chart(run, findings, view, foot=False),
+        "learning rate": charts.lr_chart(run, findings, view),
+        HEAT: charts.layer_heatmap(run, "grad_norm", view),
+        "speed": charts.series_chart(
+            run, "tokens_per_sec", findings, view, title="tokens/s", height=90, y_format=".3~s"
+        ),
+    }
+    for n, (name, drawing) in enumerate(drawings.items()):
         if drawing is not None:
-            yield Figure(svg(drawing, f"run{rank}-{n}-"), drawing.alt, drawing.note, overview=n < 2)
+            picture = svg(drawing, f"run{rank}-{n}-")
+            title = name[:1].upper() + name[1:]
+            yield Figure(
+                title, picture, drawing.alt, drawing.note, ends(drawing), drawing.metrics, n < 2, heat=name == HEAT
+            )
+
+
+def _dark() -> dict[str, str]:
+    """Return the colours of a drawing on a dark page, {colour on a light one: colour}."""
+    ours = {getattr(LIGHT, part.name): getattr(DARK, part.name) for part in fields(LIGHT)}
+    severities = {look.colour.light: look.colour.dark for look in LOOKS.values()}
+    return {**OF_VEGA, **severities, **ours, LIGHT.background: DARK_PANEL}
 
 
 def svg(drawing: Drawing, prefix: str = "") -> str:

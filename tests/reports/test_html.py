@@ -1,5 +1,8 @@
-"""The HTML report: one file, no script, nothing from outside, and every name from a log escaped."""
+"""The HTML report: one file, one script of its own, nothing from outside, and every name from a log escaped."""
 
+import base64
+import hashlib
+import json
 import re
 import shutil
 import xml.etree.ElementTree as ElementTree
@@ -14,6 +17,7 @@ from lmdiag.finding import Finding, Severity
 from lmdiag.reports import html
 from lmdiag.reports.entries import main_finding
 from lmdiag.reports.left_out import Suppressed, Unreadable
+from lmdiag.reports.readout import readout
 from lmdiag.reports.report import Report
 from lmdiag.run import Run, Series, Skipped
 
@@ -81,10 +85,14 @@ def test_the_table_of_several_runs_names_the_main_finding():
     assert "<td>–</td>" in table
 
 
-def test_needs_no_script_and_nothing_from_outside():
+def test_runs_one_script_of_its_own_and_needs_nothing_from_outside():
     document = html.render(Report((diverging(),)))
+    (script,) = re.findall(r"<script>(.*?)</script>", document, re.DOTALL)
+    allowed = f"script-src 'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+    assert f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; {allowed}\"" in document
     for tag, attributes in Tags(document).found:
-        assert tag not in ("script", "link", "iframe", "object", "embed")
+        assert tag not in ("link", "iframe", "object", "embed")
+        assert tag != "script" or set(attributes) <= {"type"}
         assert not [name for name in attributes if name.startswith("on")]
         for name in ("src", "href", "xlink:href"):
             assert (attributes.get(name) or "#").startswith(("#", "data:"))
@@ -95,7 +103,8 @@ def test_every_name_from_a_log_is_escaped():
     report = Report((diverging(HOSTILE),), (Unreadable(HOSTILE, HOSTILE, HOSTILE),))
     document = html.render(report)
     tags = Tags(document).found
-    assert not [attributes for tag, attributes in tags if tag in ("script", "img")]
+    assert [attributes.get("type") for tag, attributes in tags if tag == "script"] == ["application/json", None]
+    assert not [tag for tag, _ in tags if tag == "img"]
     assert "&lt;script&gt;" in document
     assert "{{ 7 * 7 }}" in document
 
@@ -108,6 +117,19 @@ def test_the_drawings_are_well_formed_and_their_ids_differ():
         ElementTree.fromstring(drawing)
     ids = re.findall(r'\bid="([^"]+)"', document)
     assert len(ids) == len(set(ids))
+
+
+def test_the_values_of_every_step_under_the_pointer_are_those_of_the_log():
+    run = replace(rich().run, series={**rich().run.series, HOSTILE: Series(np.array([400]), np.array([np.nan]))})
+    text = readout(run, ["loss", "val/loss", HOSTILE, "not there"])
+    assert "<" not in text
+    told = json.loads(text)
+    row = told["steps"].index(250)
+    loss = run["loss"].values[249]
+    assert told["values"]["loss"][row] == f"{loss:.4g}"
+    assert told["values"]["val/loss"][row] == f"{run['val/loss'].values[11]:.4g} (240)"
+    assert told["values"][HOSTILE][-1] == "NaN"
+    assert set(told["values"]) == {"loss", "val/loss", HOSTILE}
 
 
 def test_stays_below_a_megabyte_for_many_and_long_runs():
@@ -239,4 +261,38 @@ def test_it_reads_without_scripts_and_fits_the_page(tmp_path):
             label = page.locator("figure svg text", has_text="uniform guess").first
             assert label.bounding_box()["height"] >= 10  # large enough to read, on a phone as well
         assert page.pdf(format="A4").startswith(b"%PDF")
+        browser.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_pointer_reads_every_chart_of_the_run_without_a_network(tmp_path, scheme):
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("there is no Chromium")
+    (tmp_path / "run.html").write_text(html.render(Report((rich(),))), encoding="utf-8")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1100, "height": 800}, color_scheme=scheme)
+        errors = []
+        page.on("console", lambda message: errors.append(message.text))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto((tmp_path / "run.html").as_uri())
+        figure = page.locator("figure", has_text="Gradient norm").first
+        figure.scroll_into_view_if_needed()
+        box = figure.bounding_box()
+        page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.3 * box["height"])
+        told = page.locator("output.readout").inner_text()
+        step = int(re.search(r"step ([\d,]+)", told)[1].replace(",", ""))
+        assert 180 < step < 220
+        assert f"grad_norm {rich().run['grad_norm'].values[step - 1]:.4g}" in " ".join(told.split())
+        assert page.locator("line.crosshair").count() == page.locator("figure[data-x]").count() >= 4
+        page.locator("figure").first.focus()
+        page.keyboard.press("ArrowRight")
+        assert page.locator("output.readout").inner_text().startswith("step")
+        ink = page.locator("figure svg text", has_text="learning rate").first
+        light = sum(map(int, re.findall(r"\d+", ink.evaluate("mark => getComputedStyle(mark).fill"))[:3])) > 380
+        assert light == (scheme == "dark")
+        assert errors == []
         browser.close()
