@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from lmdiag.app import logs
+from lmdiag.app import logs, reading
 from lmdiag.app.markup import plain, short
 from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import LmdiagError
@@ -52,7 +52,7 @@ def wait_for_news() -> None:
         _say_ages()
 
 
-def age_of(log: logs.Log) -> float | None:
+def age_of(log: reading.Log) -> float | None:
     """Return how many seconds ago a log of the server was last written to; None for uploads and for files that are gone."""
     try:
         return max(time.time() - max(path.stat().st_mtime for path in log.files), 0.0) if log.files else None
@@ -94,16 +94,16 @@ def _followers() -> dict[str, Follower]:
     return found
 
 
-def _polled(log: logs.Log) -> bool:
+def _polled(log: reading.Log) -> bool:
     """Tell whether a log has grown since it was last judged."""
     news: dict[str, bool] = st.session_state.setdefault("news", {})
     if log.beside:
-        news[log.key] = logs.states_of(log) != log.states
+        news[log.key] = reading.states_of(log) != log.states
     elif log.path is not None:
         follower = _followers().get(log.key)
         if follower is None:  # what was there when the log was opened has been read already
-            options = options_for(Source(log.name), logs.project_settings(), logs.read_as(log.key))
-            changed, follower = logs.states_of(log) != log.states, Follower(str(log.path), options, log.name)
+            options = options_for(Source(log.name), reading.project_settings(), reading.read_as(log.key))
+            changed, follower = reading.states_of(log) != log.states, Follower(str(log.path), options, log.name)
             grown = follower.poll() and changed
             _followers()[log.key] = follower
         else:
@@ -117,18 +117,18 @@ def _any_grew() -> bool:
     return any(grew)
 
 
-def _grew(log: logs.Log) -> bool:
+def _grew(log: reading.Log) -> bool:
     grew = _polled(log)
     st.session_state["news"][log.key] = False
     return grew
 
 
-def _judged_again(log: logs.Log) -> logs.Log:
+def _judged_again(log: reading.Log) -> reading.Log:
     """Return the log with its runs as they are now; one that cannot be read just now stays as it was."""
-    states = logs.states_of(log)
+    states = reading.states_of(log)
     if log.beside:
-        return replace(logs.read_file(log.path, log.name, log.beside), group=log.group) if log.path else log
-    settings = logs.project_settings()
+        return replace(reading.read_file(log.path, log.name, log.beside), group=log.group) if log.path else log
+    settings = reading.project_settings()
     try:
         judged = judged_runs(_followers()[log.key].runs(), settings, accepted_by(settings))
     except LmdiagError as error:

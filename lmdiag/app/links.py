@@ -8,6 +8,7 @@ from __future__ import annotations
 import streamlit as st
 
 from lmdiag.app import logs, zoom
+from lmdiag.reports.phrases import count
 
 
 def restore() -> None:
@@ -19,6 +20,8 @@ def restore() -> None:
     for path in logs.samples():
         if path.stem in asked:
             logs.open_sample(path)
+    lost = st.query_params.get("uploads", "")
+    st.session_state["uploads_lost"] = int(lost) if lost.isdecimal() and len(lost) < 5 else 0
     key = st.query_params.get("run", "")
     st.session_state["go_to"] = st.query_params.get("page", "Run" if key else None)
     if not key:
@@ -31,6 +34,19 @@ def restore() -> None:
         zoom.show(key, *steps)
 
 
+def say_what_is_lost() -> None:
+    """Say that uploads do not outlive the page, where it was loaded anew, until some are added again."""
+    lost = st.session_state.get("uploads_lost", 0)
+    if logs.uploads():
+        st.session_state["uploads_lost"] = 0
+    elif lost:
+        st.warning(
+            f"{count(lost, 'uploaded log')} went when the page was loaded anew: add {'it' if lost == 1 else 'them'} again. "
+            "Logs that are opened by their path stay.",
+            icon=":material/upload_file:",
+        )
+
+
 def remember() -> None:
     """Write what is shown into the address."""
     key = logs.chosen()
@@ -38,6 +54,7 @@ def remember() -> None:
     axis = st.session_state.get(f"axis-{key}", "step")
     state = {
         "open": ",".join(path.stem for path in logs.samples() if logs.is_open(path)),
+        "uploads": str(logs.uploads() or st.session_state.get("uploads_lost") or ""),
         "run": key or "",
         "page": st.session_state["page"] if key else "",
         "axis": "" if axis == "step" else axis,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,84 +13,20 @@ from typing import Any
 import streamlit as st
 
 from lmdiag.app.names import distinct
-from lmdiag.config import Settings, load
+from lmdiag.app.reading import Log, is_file, project_settings, read_file, read_log, read_together
 from lmdiag.diagnose import Diagnosis
-from lmdiag.errors import LmdiagError
-from lmdiag.judging.baseline import accepted_by
-from lmdiag.judging.judged import Judged, Judging, internal_error, unreadable, without_duplicates
+from lmdiag.judging.judged import Judged, unreadable, without_duplicates
 from lmdiag.judging.logs import report_of
-from lmdiag.judging.policy import check_settings
 from lmdiag.judging.reading import groups_at
 from lmdiag.readers.options import ReadOptions
 from lmdiag.reports.entries import worst_first
 from lmdiag.reports.left_out import Unreadable
 from lmdiag.reports.report import Report
 from lmdiag.sources.source import Source
-from lmdiag.task_measures import progress
 
 CHECKOUT_SAMPLES = Path(__file__).parents[2] / "sample_logs"
 INSTALLED_SAMPLES = Path(__file__).parent / "sample_logs"
 SAMPLE_ENDINGS = (".jsonl", ".csv", ".json")
-MOST_LOGS_KEPT = 256
-
-
-States = tuple[tuple[str, int, int], ...]  # of the files of a log: path, size and time of the last change
-
-
-@dataclass(frozen=True, eq=False)
-class Log:
-    """One source that was opened: its key (content or file identity), its name, and its judged runs.
-
-    Logs of one `group`, a folder, may hold the same run; files `beside` its own were read with it. `source` is that of a log that
-    is no file of the server, kept where nobody recognised its loss, so that it can be read again.
-    """
-
-    key: str
-    name: str
-    judged: Judged = field(default_factory=Judged)
-    path: Path | None = None
-    group: str = ""
-    beside: tuple[Source, ...] = ()
-    states: States = ()
-    source: Source | None = None
-
-    @property
-    def again(self) -> Source | None:
-        """What to read where the log is read again, None of a log that was understood and is not kept."""
-        return Source(self.name, path=self.path, beside=self.beside).fresh() if self.path else self.source
-
-    @property
-    def without_loss(self) -> bool:
-        """Whether the log could not be read, or nothing in it was taken for a loss or a reward."""
-        return not any(progress(diagnosis.run) for diagnosis in self.judged.diagnoses)
-
-    @property
-    def files(self) -> list[Path]:
-        """The files of the server that it was read from; none of an upload."""
-        return [self.path, *(part.path for part in self.beside if part.path is not None)] if self.path else []
-
-    @property
-    def problem(self) -> Unreadable | None:
-        """Why the log could not be read, None where it could."""
-        return next(iter(self.judged.unreadable), None)
-
-
-def read_log(key: str, source: Source, settings: Settings) -> Log:
-    """Read and judge every run of a source; what goes wrong becomes a message, never a traceback."""
-    try:
-        judged = Judging(settings, accepted_by(settings), read_as(key), compared=True)(replace(source, met=False))
-    except LmdiagError as error:
-        judged = Judged(unreadable=(unreadable(source.name, error),))
-    except Exception as error:  # a defect of ours must not show a traceback, nor keep the other logs from being seen
-        judged = Judged(unreadable=(internal_error(source.name, error),))
-    log = Log(key, source.name, judged)
-    return replace(log, source=source) if log.without_loss else log
-
-
-def read_as(key: str) -> ReadOptions:
-    """Return how the reader said that a log is to be read."""
-    said: dict[str, ReadOptions] = st.session_state.setdefault("read_as", {})
-    return said.get(key, ReadOptions())
 
 
 def read_again(key: str, options: ReadOptions) -> None:
@@ -109,28 +44,26 @@ def read_again(key: str, options: ReadOptions) -> None:
     show(f"{key}/0")
 
 
-def project_settings() -> Settings:
-    """Return the settings of the project that the app was started in; invalid ones are reported once, then ignored."""
-    try:
-        settings = load(Path.cwd())
-        check_settings(settings)
-        accepted_by(settings)
-    except LmdiagError as error:
-        if "settings_said" not in st.session_state:
-            st.session_state["settings_said"] = True
-            all_open()["settings"] = Log(
-                "settings", "", Judged(unreadable=(Unreadable("", error.message, error.hint),))
-            )
-        return Settings()
-    return settings
-
-
-def open_upload(name: str, content: bytes) -> None:
-    """Open an uploaded file for this session only."""
+def open_upload(name: str, content: bytes) -> str:
+    """Open an uploaded file for this session only, and return what is to be said of it, "" where all is usual."""
     key = hashlib.blake2b(content, digest_size=12).hexdigest()
-    if key not in all_open():
-        all_open()[key] = read_log(key, Source(name, content=content), project_settings())
     st.session_state["chosen"] = f"{key}/0"
+    _uploaded().add(key)
+    if key in all_open():
+        return f"{name} holds the same as {all_open()[key].name}, which is open already."
+    alike = any(log.name == name for log in all_open().values())
+    all_open()[key] = read_log(key, Source(name, content=content), project_settings())
+    return f"Another {name} is open, with other contents: their steps tell them apart." if alike else ""
+
+
+def _uploaded() -> set[str]:
+    keys: set[str] = st.session_state.setdefault("uploaded", set())
+    return keys
+
+
+def uploads() -> int:
+    """Return how many open logs were uploaded: these go when the page is loaded anew."""
+    return len(_uploaded() & all_open().keys())
 
 
 def open_folder(files: Mapping[str, bytes]) -> int:
@@ -154,6 +87,7 @@ def open_folder(files: Mapping[str, bytes]) -> int:
             if log.source is not None:  # the folder will be gone
                 log = replace(log, source=Source(first.name, content=first.data))
             all_open()[key] = replace(log, group=group)
+            _uploaded().add(key)
             st.session_state["chosen"] = f"{key}/0"
     for at, problem in enumerate(lost):
         all_open()[f"{group}-{at}"] = Log(f"{group}-{at}", problem.source, Judged(unreadable=(problem,)))
@@ -199,20 +133,17 @@ def open_more(paths: Sequence[str]) -> list[str]:
     for number, problem in enumerate(missing, len(all_open())):
         key = f"missing-{number}"
         all_open()[key] = Log(key, "", Judged(unreadable=(unreadable(*problem),)))
-    return [
-        _open_source(source, f"folder-{number}" if group.is_folder else "")
-        for number, group in enumerate(groups, len(known))
-        for source in group.sources
-    ]
+    numbered = [(number, group) for number, group in enumerate(groups, len(known))]
+    found = [(source, f"folder-{n}" if group.is_folder else "") for n, group in numbered for source in group.sources]
+    ahead = read_together([source for source, _ in found])
+    return [_open_source(source, group, ahead.get(source.name)) for source, group in found]
 
 
-def _open_source(source: Source, group: str) -> str:
-    on_disk = source.path is not None and not source.is_folder
-    log = (
-        read_file(source.path, source.name, source.beside)
-        if on_disk and source.path
-        else read_log(source.name, source, project_settings())
-    )
+def _open_source(source: Source, group: str, read: Log | None = None) -> str:
+    """Open a log that was found, `read` already or not yet, and return its key."""
+    if read is None and source.path is not None and is_file(source):
+        read = read_file(source.path, source.name, source.beside)
+    log = read or read_log(source.name, source, project_settings())
     all_open()[log.key] = replace(log, group=group)
     known: set[str] = st.session_state.setdefault("sources_opened", set())
     known.add(source.name)
@@ -242,41 +173,6 @@ def open_new_files(every_s: float) -> None:
     for source, group in new_files(every_s):
         _open_source(source, group)
     st.session_state["new_files"] = ()
-
-
-def read_file(path: Path, name: str = "", beside: tuple[Source, ...] = ()) -> Log:
-    """Read a file of the server and those beside it, or take it from memory if all are unchanged; its key stays while it grows."""
-    key = hashlib.blake2b(str(path).encode(), digest_size=12).hexdigest()
-    place = Log(key, name or path.name, path=path, beside=beside)
-    states, settings = states_of(place), project_settings()
-    known = (states, place.name, repr(settings), read_as(key))
-    kept = _kept().get(key)
-    if kept is not None and kept[0] == known:
-        return kept[1]
-    with st.spinner("Reading the log …"):
-        read = read_log(key, Source(place.name, path=path, beside=beside).fresh(), settings)
-    log = replace(place, judged=read.judged, states=states)
-    _kept().pop(key, None)
-    _kept()[key] = known, log
-    while len(_kept()) > MOST_LOGS_KEPT:
-        _kept().pop(next(iter(_kept())))
-    return log
-
-
-@st.cache_resource
-def _kept() -> dict[str, tuple[object, Log]]:
-    """Return the files of the server that were read, for all sessions: the last version of each, the oldest first."""
-    return {}
-
-
-def states_of(log: Log) -> States:
-    """Return what tells whether the files of a log have changed."""
-    found = []
-    for path in log.files:
-        with suppress(OSError):
-            state = path.stat()
-            found.append((str(path), state.st_size, state.st_mtime_ns))
-    return tuple(found)
 
 
 def on_disk() -> bool:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import streamlit as st
 
-from lmdiag.app import compare_page, following, links, logs, mapping, rules_page, run_page, runs_page, sidebar, welcome
+from lmdiag.app import (
+    compare_page,
+    following,
+    links,
+    logs,
+    mapping,
+    reading,
+    rules_page,
+    run_page,
+    runs_page,
+    sidebar,
+    welcome,
+)
 from lmdiag.app.markup import plain
 from lmdiag.looks import LOOKS
 from lmdiag.reports.phrases import count
@@ -31,11 +42,13 @@ def main(paths: Sequence[str] = ()) -> None:
         page_title=st.session_state.get("title", "lmdiag"), page_icon="🩺", layout="wide", initial_sidebar_state=SIDEBAR
     )
     st.html(STYLE)
+    reading.forget_settings()
     logs.open_paths(paths)
     links.restore()
     if following.is_on():
         following.refresh()
     page = sidebar.draw()
+    links.say_what_is_lost()
     for log in logs.problems():
         _explain_problem(log)
         mapping.offer(log)
@@ -75,7 +88,7 @@ def _title(key: str | None, page: str) -> str:
     return f"{look.icon} {look.word} · {logs.names()[key]}{others} · lmdiag"
 
 
-def _explain_problem(log: logs.Log) -> None:
+def _explain_problem(log: reading.Log) -> None:
     assert log.problem is not None
     message, button = st.columns([0.92, 0.08], vertical_alignment="center")
     source = f"**{plain(log.problem.source)}** was not read: " if log.problem.source else ""
@@ -83,7 +96,3 @@ def _explain_problem(log: logs.Log) -> None:
     why = "nothing in it is called a loss." if mapping.can_ask(log) else f"{plain(log.problem.error)}{hint}"
     message.error(f"{source}{why}", icon=":material/error:")
     button.button("Dismiss", key=f"dismiss-{log.key}", on_click=logs.close, args=(log.key,), type="tertiary")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -9,7 +9,7 @@ import shlex
 import streamlit as st
 
 from lmdiag import charts
-from lmdiag.app import logs
+from lmdiag.app import logs, reading
 from lmdiag.app.markup import plain
 from lmdiag.charts import View
 from lmdiag.errors import LmdiagError
@@ -27,14 +27,14 @@ NONE = "none"
 EXAMPLE = 70  # characters of a line
 
 
-def can_ask(log: logs.Log) -> bool:
+def can_ask(log: reading.Log) -> bool:
     """Whether there are numbers in a log of which one may be the loss that nobody recognised."""
     return log.without_loss and bool(_numbers_of(log))
 
 
-def offer(log: logs.Log) -> None:
+def offer(log: reading.Log) -> None:
     """Ask which numbers of a log are its loss and its steps, where nobody could tell; of one that was told, say how to keep it."""
-    told = logs.read_as(log.key)
+    told = reading.read_as(log.key)
     if told != ReadOptions() and not log.without_loss:
         with st.expander("Read as you said: how to keep it"):
             _keep(log, told)
@@ -43,7 +43,7 @@ def offer(log: logs.Log) -> None:
             _ask(log, _numbers_of(log))
 
 
-def _ask(log: logs.Log, found: list[Numbers]) -> None:
+def _ask(log: reading.Log, found: list[Numbers]) -> None:
     st.markdown("**Which of its numbers is the loss?**")
     numbers = found[0]
     if len(found) > 1:
@@ -94,7 +94,7 @@ def _chosen(key: str, kind: int, numbers: Numbers) -> dict[str, str]:
     return named
 
 
-def _numbers_of(log: logs.Log) -> list[Numbers]:
+def _numbers_of(log: reading.Log) -> list[Numbers]:
     """Return the numbers of a log, looked for once."""
     known: dict[str, list[Numbers]] = st.session_state.setdefault("numbers", {})
     source = log.again
@@ -106,7 +106,7 @@ def _numbers_of(log: logs.Log) -> list[Numbers]:
     return known[log.key]
 
 
-def _read(log: logs.Log, options: ReadOptions) -> tuple[Run | None, str]:
+def _read(log: reading.Log, options: ReadOptions) -> tuple[Run | None, str]:
     """Return the log as it is read with these options, or why it cannot be; the last answer is remembered."""
     last = st.session_state.get("mapped")
     if last is None or last[0] != (log.key, options, log.states):
@@ -131,7 +131,7 @@ def _show(run: Run) -> None:
     st.caption(f"{count(len(series), 'value')} of the {metric}, {plain(run.place(run.first_step, run.last_step))}.")
 
 
-def _keep(log: logs.Log, options: ReadOptions) -> None:
+def _keep(log: reading.Log, options: ReadOptions) -> None:
     st.caption("The same on the command line:")
     st.code(command(log.name, options), language="bash", wrap_lines=True)
     st.caption("Or for every time, in pyproject.toml:")

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from lmdiag.app import logs
+from lmdiag.app import logs, reading
 from lmdiag.app.markup import short
 from lmdiag.diagnose import Diagnosis, diagnose
 from lmdiag.finding import Rule, severity_of
@@ -75,7 +75,7 @@ def as_toml(rule: Rule, changed: dict[str, Any]) -> str:
 
 def findings_with(rule: Rule, settings: dict[str, Any], known: dict[str, Diagnosis]) -> list[dict[str, str]]:
     """Return what the rule finds in every open run and every sample, with its default settings and with these."""
-    samples = [log for log in map(logs.read_file, logs.samples()) if log.judged.diagnoses]
+    samples = [log for log in map(reading.read_file, logs.samples()) if log.judged.diagnoses]
     runs = {short(d.run.name): d.run for d in known.values()} | {
         f"sample: {log.name}": log.judged.diagnoses[0].run for log in samples
     }

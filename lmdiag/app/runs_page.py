@@ -36,7 +36,7 @@ def draw(known: Mapping[str, Diagnosis]) -> None:
         return
     st.caption("Click a name to open the run. Tick rows to compare them, to close them, or to name the best.")
     event = st.dataframe(
-        rows,
+        _table(rows),
         key=f"runs-{'-'.join(sorted(st.session_state.get('verdicts_shown') or []))}",
         hide_index=True,
         height=min(len(rows) + 1, MOST_ROWS) * ROW_HEIGHT + 3,
@@ -78,6 +78,17 @@ def _filtered(known: Mapping[str, Diagnosis]) -> list[str]:
     return [key for key, diagnosis in known.items() if not chosen or diagnosis.shown in chosen]
 
 
+def _table(rows: Sequence[Mapping[str, Any]]) -> Any:
+    """Return the rows as a table of Arrow, which tells a loss that is NaN from one that is not there; pandas does not."""
+    import pyarrow
+
+    columns = {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
+    texts = {name for name, values in columns.items() if any(isinstance(value, str) for value in values)}
+    return pyarrow.table(
+        {name: ["" if v is None and name in texts else v for v in values] for name, values in columns.items()}
+    )
+
+
 def _row(key: str, name: str, diagnosis: Diagnosis) -> dict[str, Any]:
     run, look = diagnosis.run, LOOKS[diagnosis.shown]
     last = [(label, value) for label, _, value in key_numbers(run, summarize(run))]
@@ -112,10 +123,22 @@ def _with_settings(rows: Sequence[dict[str, Any]], runs: Mapping[str, Run]) -> l
     last = ("why", "file")
     return [
         {name: value for name, value in row.items() if name not in last}
-        | {f"{setting} ": differing[setting].get(run, "") for setting in few}
+        | {f"{setting} ": _short(differing[setting].get(run, "")) for setting in few}
         | {name: row[name] for name in last}
         for row, run in zip(rows, runs)
     ]
+
+
+def _short(value: str) -> str:
+    """Return a setting without the digits that only a binary fraction has.
+
+    >>> _short("0.0010400000000000001"), _short("adam"), _short("4096")
+    ('0.00104', 'adam', '4096')
+    """
+    try:
+        return f"{float(value):.9g}" if "." in value else value
+    except ValueError:
+        return value
 
 
 def _buttons(ticked: Sequence[str]) -> None:

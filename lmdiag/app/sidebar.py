@@ -73,14 +73,13 @@ def upload(label: str, **look: Any) -> None:
     if files:
         if whole:
             others = logs.open_folder({file.name: file.getvalue() for file in files})
-            st.session_state["folder_said"] = f"{count(len(files) - others, 'log')} in {count(len(files), 'file')}."
+            st.session_state["upload_said"] = [f"{count(len(files) - others, 'log')} in {count(len(files), 'file')}."]
         else:
-            for file in files:
-                logs.open_upload(file.name, file.getvalue())
+            st.session_state["upload_said"] = [logs.open_upload(file.name, file.getvalue()) for file in files]
         st.session_state["upload_turn"] = turn + 1
         st.rerun()
-    if said := st.session_state.pop("folder_said", ""):
-        st.toast(said, icon=":material/folder_open:")
+    for said in filter(None, st.session_state.pop("upload_said", ())):
+        st.toast(plain(said), icon=":material/folder_open:", duration="long")
 
 
 def _choose(known: dict[str, Diagnosis]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from lmdiag.app import logs, typed
+from lmdiag.app import logs, reading, typed
 from lmdiag.app.markup import badge, image, plain
 from lmdiag.app.sidebar import upload
 from lmdiag.charts.thumbnail import thumbnail
@@ -75,7 +75,7 @@ def _samples() -> None:
 
 
 def _card(path: Path) -> None:
-    log = logs.read_file(path)
+    log = reading.read_file(path)
     if log.problem is not None:
         return
     diagnosis = log.judged.diagnoses[0]

@@ -62,7 +62,7 @@ def app(paths: tuple[str, ...], port: int, host: str, browser: bool) -> int:
 
 def command(paths: tuple[str, ...], port: int, host: str, browser: bool) -> list[str]:
     """Return the command that serves the app."""
-    main = Path(__file__).parents[1] / "app" / "main.py"
+    script = Path(__file__).parents[1] / "app" / "script.py"
     flags = SETTINGS | {
         "server.address": host,
         "server.port": port,
@@ -70,4 +70,4 @@ def command(paths: tuple[str, ...], port: int, host: str, browser: bool) -> list
     }
     options = [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in flags.items()]
     absolute = [str(Path(path).resolve()) for path in paths]
-    return [sys.executable, "-m", "streamlit", "run", str(main), *options, *(["--", *absolute] if absolute else [])]
+    return [sys.executable, "-m", "streamlit", "run", str(script), *options, *(["--", *absolute] if absolute else [])]

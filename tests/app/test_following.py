@@ -40,7 +40,7 @@ def test_only_what_was_added_is_read(app, tmp_path, monkeypatch):
     def refuse(*_):
         raise AssertionError("the whole file was read again")
 
-    monkeypatch.setattr("lmdiag.app.logs.read_log", refuse)
+    monkeypatch.setattr("lmdiag.app.reading.read_log", refuse)
     write(path, 3050)
     page.run()
     assert not page.exception
@@ -48,7 +48,7 @@ def test_only_what_was_added_is_read(app, tmp_path, monkeypatch):
 
 
 def test_one_version_of_a_file_is_kept(app, tmp_path):
-    from lmdiag.app.logs import _kept
+    from lmdiag.app.reading import _kept
 
     path = tmp_path / "growing.jsonl"
     for steps in (40, 60, 80):

@@ -45,3 +45,17 @@ def test_an_axis_that_a_run_does_not_have_is_left_out(monkeypatch):
     page = at(open=SAMPLES[0].stem, run=key, axis="moon", steps="0-99999999")
     assert not page.exception
     assert page.selectbox[0].value == "step"
+
+
+def test_a_page_that_is_loaded_anew_says_which_logs_must_be_added_again(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["app.py"])
+    page = at()
+    log = b"".join(b'{"step": %d, "loss": %f}\n' % (i, 3 + 5 / i) for i in range(1, 100))
+    page.file_uploader[0].upload("a.jsonl", log, "application/json").run()
+    again = at(**address_of(page))
+    assert "1 uploaded log went when the page was loaded anew" in again.warning[0].value
+    again.run()
+    assert address_of(again)["uploads"] == "1"
+    again.file_uploader[0].upload("a.jsonl", log, "application/json").run()
+    assert not again.warning
+    assert not at(uploads="<b>").warning

@@ -54,11 +54,15 @@ def test_uploads_are_opened_and_listed(app):
     assert len(page.dataframe[0].value) == 2
 
 
-def test_the_same_upload_twice_is_one_run(app):
+def test_the_same_upload_twice_is_one_run_and_one_of_the_same_name_is_another(app):
     page = app()
     page.file_uploader[0].upload("a.jsonl", LOG, "application/json").run()
     page.sidebar.file_uploader[0].upload("again.jsonl", LOG, "application/json").run()
     assert len(page.radio[0].options) == 1
+    assert "again\\.jsonl holds the same as a\\.jsonl" in page.toast[0].value
+    page.sidebar.file_uploader[0].upload("a.jsonl", LOG[: len(LOG) // 2], "application/json").run()
+    assert len(page.radio[0].options) == 2
+    assert "Another a\\.jsonl is open" in page.toast[0].value
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\x01\x02" * 99, b"no numbers here\n", b'{"step": 1}\n'])

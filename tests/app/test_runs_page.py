@@ -1,13 +1,16 @@
 """Several logs open on one table of runs, worst first, with names that can be told apart."""
 
 import json
+import math
 import shutil
 
+import pyarrow
 import pytest
 import streamlit as st
 
-from lmdiag.app import logs
+from lmdiag.app import logs, reading
 from lmdiag.app.names import distinct
+from lmdiag.app.reading import Log
 from lmdiag.judging.judged import Judged
 from lmdiag.reports.left_out import Unreadable
 from tests.app.conftest import SAMPLES, words_on
@@ -38,6 +41,28 @@ def test_several_logs_land_on_the_table_with_the_sick_run_first(app, folder):
     assert table["keep"][1].startswith("step ")
 
 
+def refuse(*_):
+    raise AssertionError("this was read already, or is to be read elsewhere")
+
+
+def test_many_logs_are_read_in_several_processes(app, folder, monkeypatch):
+    (folder / "broken.jsonl").write_text('{"step": 1, "lo')
+    here = [log.name for log in opened(app(folder))]
+    monkeypatch.setattr("lmdiag.app.reading.worthwhile_jobs", lambda sources: min(2, len(sources)))
+    monkeypatch.setattr("lmdiag.app.reading.read_log", refuse)
+    reading._kept().clear()
+    page = app(folder)
+    assert not page.exception
+    assert [log.name for log in opened(page)] == here
+    assert list(table_on(page)["run"]) == [SICK, HEALTHY]
+    monkeypatch.setattr("lmdiag.app.reading.each", refuse)
+    assert list(table_on(app(folder))["run"]) == [SICK, HEALTHY]
+
+
+def opened(page):
+    return page.session_state["logs"].values()
+
+
 def test_one_log_lands_on_its_own_page(app):
     page = app(next(sample for sample in SAMPLES if sample.stem == SICK))
     assert page.session_state["page"] == "Run"
@@ -60,6 +85,19 @@ def test_the_settings_that_differ_are_columns(app, tmp_path):
     table = table_on(app(tmp_path))
     assert sorted(table["config.lr " if "config.lr " in table else "lr "]) == ["0.001", "0.1"]
     assert not any(column.startswith("width") for column in table)
+
+
+def test_a_loss_that_is_not_a_number_is_told_from_one_that_is_not_there(app, tmp_path):
+    for name, losses in (("nan", ["2.5"] * 60 + ["NaN"]), ("none", None)):
+        lines = [f'{{"step": {i}, "loss": {loss}}}\n' for i, loss in enumerate(losses or [], 1)]
+        lines = lines or [f'{{"step": {i}, "reward": 0.{i}, "kl": 0.1}}\n' for i in range(1, 99)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(lines))
+    drawn = app(tmp_path).dataframe[0].proto
+    table = pyarrow.ipc.open_stream(drawn.arrow_data.data).read_all().to_pylist()
+    assert {row["run"]: row["last loss"] is not None and math.isnan(row["last loss"]) for row in table} == {
+        "nan.jsonl": True,
+        "none.jsonl": False,
+    }
 
 
 def test_a_run_can_be_opened_named_pinned_and_closed(app, folder):
@@ -106,10 +144,6 @@ def test_long_names_are_cut_where_they_agree():
 
 def test_a_page_works_out_once_which_runs_are_the_same(app, folder, monkeypatch):
     page = app(folder)
-
-    def refuse(*_):
-        raise AssertionError("the logs are as they were")
-
     monkeypatch.setattr("lmdiag.app.logs.without_duplicates", refuse)
     page.run()
     assert not page.exception
@@ -121,7 +155,7 @@ def test_closing_a_run_leaves_the_others_and_what_was_not_read(monkeypatch):
         run, verdict = None, "healthy"
 
     judged = {"a": Judged((Shown(), Shown())), "b": Judged(unreadable=(Unreadable("b", "no log", ""),))}
-    state = {"logs": {key: logs.Log(key, key, found) for key, found in judged.items()}}
+    state = {"logs": {key: Log(key, key, found) for key, found in judged.items()}}
     monkeypatch.setattr(st, "session_state", state)
     logs.close_runs(["a/0"])
     assert (list(logs.runs()), list(state["logs"])) == (["a/1"], ["a", "b"])

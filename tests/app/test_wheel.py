@@ -6,15 +6,16 @@ import zipfile
 
 import pytest
 
-from tests.app.conftest import ROOT, SAMPLES
+from lmdiag.app.welcome import LESSONS
+from tests.app.conftest import ROOT
 
 OPEN_THE_GALLERY = """
 import sys
 sys.modules["torch"] = None  # not installed
-sys.argv = ["main.py"]
+sys.argv = ["script.py"]
 from streamlit.testing.v1 import AppTest
-import lmdiag.app.main
-page = AppTest.from_file(lmdiag.app.main.__file__, default_timeout=120).run()
+import lmdiag.app.script
+page = AppTest.from_file(lmdiag.app.script.__file__, default_timeout=120).run()
 opens = [button for button in page.button if button.label == "Open"]
 opens[0].click().run()
 assert not page.exception, page.exception
@@ -39,5 +40,5 @@ def test_the_gallery_works_from_an_installed_wheel(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     where, cards, drawn = done.stdout.split()
     assert where.startswith(str(tmp_path))
-    assert int(cards) == len(SAMPLES)
+    assert int(cards) == len(LESSONS)
     assert int(drawn) >= 2
