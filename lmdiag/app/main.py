@@ -12,6 +12,7 @@ from lmdiag.app import (
     links,
     logs,
     mapping,
+    memory,
     reading,
     rules_page,
     run_page,
@@ -41,6 +42,7 @@ def main(paths: Sequence[str] = ()) -> None:
     st.set_page_config(
         page_title=st.session_state.get("title", "lmdiag"), page_icon="🩺", layout="wide", initial_sidebar_state=SIDEBAR
     )
+    memory.share_one_heap()
     st.html(STYLE)
     reading.forget_settings()
     logs.open_paths(paths)
@@ -73,6 +75,7 @@ def main(paths: Sequence[str] = ()) -> None:
         with st.session_state["follow_place"]:
             st.session_state["just_drawn"] = True
             following.wait_for_news()
+    memory.leave_programs_out_of_collection()
 
 
 def _title(key: str | None, page: str) -> str:
