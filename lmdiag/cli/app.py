@@ -19,11 +19,14 @@ NEEDED = {
     "jinja2": "jinja2",
     "vl_convert": "vl-convert-python",
 }
+OF_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
+EVERY_ADDRESS = ("0.0.0.0", "::", "")
 SETTINGS: dict[str, object] = {  # the same as in .streamlit/config.toml, which `streamlit run app.py` reads
     "server.address": "127.0.0.1",
     "server.maxUploadSize": 200,  # megabytes
     "server.showEmailPrompt": False,
     "server.fileWatcherType": "none",
+    "browser.serverAddress": "127.0.0.1",
     "browser.gatherUsageStats": False,
     "client.showErrorDetails": "type",  # no traceback for visitors
     "client.toolbarMode": "minimal",
@@ -52,12 +55,25 @@ def app(paths: tuple[str, ...], port: int, host: str, browser: bool) -> int:
     for path in paths:
         if path != "-" and not os.path.exists(path):
             next(named(path), None)  # raises an error unless it is a pattern that files match
-    if host not in ("127.0.0.1", "localhost", "::1"):
+    if host not in OF_THIS_MACHINE:
         say(f"warning: everybody who can reach {host} can read what the app shows")
-    line, variables = command(paths, port, host, browser), os.environ | {"STREAMLIT_LOGGER_LEVEL": "warning"}
+    line = command(paths, port, host, browser)
+    variables = os.environ | {
+        "STREAMLIT_LOGGER_LEVEL": "warning",
+        "STREAMLIT_SERVER_ALLOWED_HOSTS": " ".join(hosts(host)),
+    }
     if os.name != "nt":  # the server takes this process over, so that signals reach it
         os.execve(line[0], line, variables)
     return subprocess.call(line, env=variables)
+
+
+def hosts(host: str) -> tuple[str, ...]:
+    """Return the names under which a browser may ask for the app; any where it listens on every address.
+
+    >>> hosts("127.0.0.1"), hosts("0.0.0.0")
+    (('127.0.0.1', 'localhost', '::1'), ('*',))
+    """
+    return ("*",) if host in EVERY_ADDRESS else tuple(dict.fromkeys((*OF_THIS_MACHINE, host)))
 
 
 def command(paths: tuple[str, ...], port: int, host: str, browser: bool) -> list[str]:
@@ -67,6 +83,7 @@ def command(paths: tuple[str, ...], port: int, host: str, browser: bool) -> list
         "server.address": host,
         "server.port": port,
         "server.headless": not browser,
+        "browser.serverAddress": "localhost" if host in EVERY_ADDRESS else host,
     }
     options = [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in flags.items()]
     absolute = [str(Path(path).resolve()) for path in paths]

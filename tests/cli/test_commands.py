@@ -188,7 +188,7 @@ def test_an_internal_error_on_one_log_hides_no_other(run, good, bad, monkeypatch
 
 
 def test_an_internal_error_is_one_line_and_exit_2(run, good, monkeypatch):
-    monkeypatch.setattr(sys.modules["lmdiag.judging.logs"], "groups_at", lambda paths: 1 / 0)
+    monkeypatch.setattr(sys.modules["lmdiag.judging.logs"], "groups_at", lambda *_: 1 / 0)
     done = run("check", good)
     assert (done.code, done.out) == (2, "")
     assert done.err.splitlines()[0] == "lmdiag: internal error: ZeroDivisionError: division by zero"
