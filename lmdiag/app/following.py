@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from lmdiag.app import logs, reading
+from lmdiag.app import logs, reading, server
 from lmdiag.app.markup import plain, short
 from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import LmdiagError
@@ -15,6 +15,7 @@ from lmdiag.finding import Finding, Key, keys
 from lmdiag.judging.baseline import accepted_by
 from lmdiag.judging.judged import Judged, internal_error, judged_runs, unreadable
 from lmdiag.judging.reading import options_for
+from lmdiag.reports.phrases import visible
 from lmdiag.sources.source import Source
 from lmdiag.watching.changes import changes
 from lmdiag.watching.follower import Follower
@@ -104,10 +105,10 @@ def _polled(log: reading.Log) -> bool:
         if follower is None:  # what was there when the log was opened has been read already
             options = options_for(Source(log.name), reading.project_settings(), reading.read_as(log.key))
             changed, follower = reading.states_of(log) != log.states, Follower(str(log.path), options, log.name)
-            grown = follower.poll() and changed
+            grown = server.aside(follower.poll) and changed
             _followers()[log.key] = follower
         else:
-            grown = follower.poll()
+            grown = server.aside(follower.poll)
         news[log.key] = news.get(log.key, False) or grown
     return news.get(log.key, False)
 
@@ -128,9 +129,9 @@ def _judged_again(log: reading.Log) -> reading.Log:
     states = reading.states_of(log)
     if log.beside:
         return replace(reading.read_file(log.path, log.name, log.beside), group=log.group) if log.path else log
-    settings = reading.project_settings()
+    settings, follower = reading.project_settings(), _followers()[log.key]
     try:
-        judged = judged_runs(_followers()[log.key].runs(), settings, accepted_by(settings))
+        judged = server.aside(lambda: judged_runs(follower.runs(), settings, accepted_by(settings)))
     except LmdiagError as error:
         judged = log.judged if log.judged.diagnoses else Judged(unreadable=(unreadable(log.name, error),))
     except Exception as error:  # a defect of ours must not end the watch
@@ -145,12 +146,9 @@ def _tell(before: tuple[Diagnosis, ...], now: Diagnosis) -> None:
         return
     for change in changes(known, _alarms(now), now.run.last_step):
         if change.what in ("new", "graver") and change.finding is not None:
-            where = now.run.place(change.finding.first_step)
-            st.toast(
-                f"**{plain(short(now.run.name, 40))}**: {plain(change.finding.rule)}, {plain(where)}",
-                icon="⚠️",
-                duration="long",
-            )
+            name, what = short(now.run.name, 40), f"{change.finding.rule}, {now.run.place(change.finding.first_step)}"
+            st.toast(f"**{plain(name)}**: {plain(what)}", icon="⚠️", duration="long")
+            st.session_state.setdefault("arisen", []).append(visible(f"{name}: {what}"))
 
 
 def _alarms(diagnosis: Diagnosis) -> dict[Key, Finding]:

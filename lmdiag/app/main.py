@@ -12,11 +12,12 @@ from lmdiag.app import (
     links,
     logs,
     mapping,
-    memory,
+    notices,
     reading,
     rules_page,
     run_page,
     runs_page,
+    server,
     sidebar,
     welcome,
 )
@@ -42,7 +43,8 @@ def main(paths: Sequence[str] = ()) -> None:
     st.set_page_config(
         page_title=st.session_state.get("title", "lmdiag"), page_icon="🩺", layout="wide", initial_sidebar_state=SIDEBAR
     )
-    memory.share_one_heap()
+    server.share_heaps()
+    server.ask_nobody_for_the_address()
     st.html(STYLE)
     reading.forget_settings()
     logs.open_paths(paths)
@@ -75,7 +77,9 @@ def main(paths: Sequence[str] = ()) -> None:
         with st.session_state["follow_place"]:
             st.session_state["just_drawn"] = True
             following.wait_for_news()
-    memory.leave_programs_out_of_collection()
+            notices.tell()
+        server.give_back()  # what the last draft of the page was drawn from
+    server.leave_programs_out_of_collection()
 
 
 def _title(key: str | None, page: str) -> str:

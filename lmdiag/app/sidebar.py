@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from lmdiag.app import logs
+from lmdiag.app import logs, notices
 from lmdiag.app.markup import plain
 from lmdiag.diagnose import Diagnosis
 from lmdiag.looks import LOOKS
@@ -36,6 +36,7 @@ def draw() -> str:
             _choose(known)
             upload("Add logs")
             if logs.on_disk() and st.toggle("Follow files as they grow", key="follow"):
+                notices.choose()
                 st.session_state["follow_place"] = st.container()
             st.button("Close all", on_click=_close_all, type="tertiary", icon=":material/close:")
     if st.session_state.pop("make_room", False):

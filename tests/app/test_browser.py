@@ -20,6 +20,10 @@ FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 FLAGS += ("--disable-component-update", "--disable-sync")
 HOSTILE = "<script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\">**b** :smile:"
 PATIENCE = 60_000  # milliseconds
+NOTICES = """window.told = [];
+window.Notification = class { constructor(_, { body }) { window.told.push(body); } static permission = "granted"; };
+const start = OscillatorNode.prototype.start;
+OscillatorNode.prototype.start = function () { window.told.push("a sound"); return start.call(this); };"""
 
 pytestmark = [
     pytest.mark.browser,
@@ -229,6 +233,7 @@ def test_a_log_that_grows_is_drawn_anew_where_the_reader_is(chromium, tmp_path):
     log.write_text("".join(next(lines) for _ in range(2000)))
     with serving(str(log)) as address:
         page = chromium.new_page(viewport={"width": 1400, "height": 1000})
+        page.add_init_script(NOTICES)
         page.set_default_timeout(PATIENCE)
         page.goto(address)
         charts_drawn(page, 1)
@@ -243,6 +248,15 @@ def test_a_log_that_grows_is_drawn_anew_where_the_reader_is(chromium, tmp_path):
         assert len(seen) >= 3
         page.get_by_text("1 – 2,120").first.wait_for()
         assert page.title().startswith("✓ healthy")
+        page.get_by_text("When a finding arises").click()
+        page.get_by_text("Make a sound").click()
+        page.get_by_text("Show a notice of the browser").click()
+        page.wait_for_timeout(1000)
+        with log.open("a") as file:
+            file.write("".join(f'{{"step": {i}, "loss": NaN}}\n' for i in range(2121, 2160)))
+        page.wait_for_function("window.told.length === 2")
+        assert page.evaluate("window.told") == ["a sound", "growing.jsonl: non-finite-loss, step 2,121"]
+        page.wait_for_function("document.title.startsWith('✗')")
         page.close()
 
 

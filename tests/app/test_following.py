@@ -1,6 +1,6 @@
 """A file that grows is read again when the reader follows it, and keeps its place in the list."""
 
-from tests.app.conftest import words_on
+from tests.app.conftest import html_on, words_on
 
 
 def write(path, steps: int) -> None:
@@ -77,6 +77,21 @@ def test_an_alarm_that_comes_up_is_told(app, tmp_path):
         log.write("".join(f'{{"step": {i}, "loss": NaN}}\n' for i in range(401, 440)))
     page.run()
     assert any("non-finite-loss" in toast.value.replace("\\", "") for toast in page.toast)
+
+
+def test_an_alarm_calls_the_reader_back_only_if_asked_for(app, tmp_path):
+    path = tmp_path / "growing.jsonl"
+    for asked in (False, True):
+        write(path, 400)
+        page = app(path)
+        page.toggle(key="follow").set_value(True).run()
+        page.toggle(key="notice_browser").set_value(asked).run()
+        with path.open("a") as log:
+            log.write("".join(f'{{"step": {i}, "loss": NaN}}\n' for i in range(401, 440)))
+        page.run()
+        assert ("growing.jsonl: non-finite-loss, step 401" in html_on(page)) is asked
+        page.run()
+        assert "new Notification" not in html_on(page), "it is told once"
 
 
 def test_how_long_ago_the_last_record_came_is_said(app, tmp_path):
