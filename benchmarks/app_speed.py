@@ -5,13 +5,16 @@
 
 The first page is compared with `lmdiag check` of the same log plus the first screen of the app without a log, in pairs A B A B of whole
 processes; a click (another smoothing, a zoom, another scale, each one not seen before) is timed inside one session. CPU seconds, medians.
+A followed log grows by 20 lines a second and is looked at every three seconds: two minutes of that, for one of 200,000 steps.
 The app runs as `streamlit run` runs it, in Streamlit's own test session, so that no browser is timed.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
+import multiprocessing
 import os
 import random
 import statistics
@@ -19,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +35,7 @@ assert not page.exception, page.exception
 CHECK = "import sys; from lmdiag.cli import main; sys.exit(main())"
 SCALES = (["Log"], ["Full"], ["Log", "Full"], [])
 SMOOTHING = ("medium", "strong", "none", "light")
+FOLLOWED, UPDATES, LINES = 200_000, 40, 60  # steps at first, looks at the log, and lines between two of them
 
 
 def main() -> None:
@@ -51,6 +56,10 @@ def main() -> None:
         say("first page of the log", first)
         say("ratio: first page / (check + first screen)", [f / (c + s) for c, s, f in zip(check, start, first)])
         say("a click, charts drawn anew", clicks(log))
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
+            updates, grown = alone.submit(followed, write_log(Path(folder) / "live.jsonl", FOLLOWED)).result()
+        say(f"an update of a followed log of {FOLLOWED:,} steps", updates)
+    print(f"\nTwo minutes of following: {sum(updates):.1f} s, {grown:+.0f} MB")
 
 
 def say(what: str, values: list[float]) -> None:
@@ -96,6 +105,31 @@ def clicks(log: Path) -> list[float]:
             taken.append(time.process_time() - start)
             assert not page.exception
     return taken
+
+
+def followed(log: Path) -> tuple[list[float], float]:
+    """Return the CPU seconds of each update of a log that grows, and by how many MB the process grew meanwhile."""
+    from streamlit.testing.v1 import AppTest
+
+    sys.argv = ["app.py", str(log)]
+    page = AppTest.from_file(str(ROOT / "app.py"), default_timeout=600).run()
+    page.toggle(key="follow").set_value(True).run()
+    before, taken = resident_mb(), []
+    for update in range(UPDATES):
+        first = FOLLOWED + update * LINES + 1
+        with log.open("a") as file:
+            file.writelines(f'{{"type":"step","step":{step},"loss":2.5}}\n' for step in range(first, first + LINES))
+        start = time.process_time()
+        page.run()
+        gc.collect()  # as Streamlit's server does after each run
+        taken.append(time.process_time() - start)
+        assert not page.exception
+    return taken, resident_mb() - before
+
+
+def resident_mb() -> float:
+    """Return the memory of this process, in MB; Linux tells it."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 if __name__ == "__main__":
