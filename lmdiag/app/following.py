@@ -38,8 +38,8 @@ def refresh() -> None:
             continue
         now = _judged_again(log)
         logs.all_open()[key] = now
-        for diagnosis in now.judged.diagnoses:
-            _tell(log.judged.diagnoses, diagnosis)
+        for place, diagnosis in enumerate(now.judged.diagnoses):
+            _tell(log.judged.diagnoses, diagnosis, f"{key}/{place}")
 
 
 @st.fragment(run_every=EVERY_S)
@@ -139,14 +139,17 @@ def _judged_again(log: reading.Log) -> reading.Log:
     return replace(log, judged=judged, states=states)
 
 
-def _tell(before: tuple[Diagnosis, ...], now: Diagnosis) -> None:
+def _tell(before: tuple[Diagnosis, ...], now: Diagnosis, key: str) -> None:
     """Show a notice for each alarm that a run did not have at the last look."""
     known = next((_alarms(diagnosis) for diagnosis in before if diagnosis.run.name == now.run.name), None)
     if known is None:
         return
     for change in changes(known, _alarms(now), now.run.last_step):
         if change.what in ("new", "graver") and change.finding is not None:
-            name, what = short(now.run.name, 40), f"{change.finding.rule}, {now.run.place(change.finding.first_step)}"
+            name, what = (
+                short(logs.names().get(key, now.run.name), 40),
+                f"{change.finding.rule}, {now.run.place(change.finding.first_step)}",
+            )
             st.toast(f"**{plain(name)}**: {plain(what)}", icon="⚠️", duration="long")
             st.session_state.setdefault("arisen", []).append(visible(f"{name}: {what}"))
 

@@ -64,9 +64,7 @@ def _ask(log: reading.Log, found: list[Numbers]) -> None:
         st.warning(plain(why))
         return
     _show(run)
-    st.button(
-        "Judge this run", type="primary", key=f"judge-{log.key}", on_click=logs.read_again, args=(log.key, options)
-    )
+    st.button("Judge this run", key=f"judge-{log.key}", on_click=logs.read_again, args=(log.key, options))
     _keep(log, options)
 
 
@@ -133,9 +131,9 @@ def _show(run: Run) -> None:
 
 def _keep(log: reading.Log, options: ReadOptions) -> None:
     st.caption("The same on the command line:")
-    st.code(command(log.name, options), language="bash", wrap_lines=True)
+    st.code(command(log.name, options), language=None, wrap_lines=True)
     st.caption("Or for every time, in pyproject.toml:")
-    st.code(settings(log.name, options), language="toml", wrap_lines=True)
+    st.code(settings(log.name, options), language=None, wrap_lines=True)
 
 
 def command(name: str, options: ReadOptions) -> str:

@@ -140,9 +140,37 @@ def test_dragging_over_a_chart_zooms_every_chart(page):
 
 
 def test_a_sample_opens_from_the_gallery(page):
-    page.get_by_role("button", name="Open", exact=True).first.click()
+    page.get_by_role("button", name="Open", exact=True).nth(1).click()  # the first opens a path that is typed
     page.get_by_label("verdict").wait_for()
     charts_drawn(page)
+
+
+@both_themes
+def test_a_log_that_nobody_recognises_is_mapped_on_the_page(page, tmp_path):
+    assert serious_defects(page) == {}  # of the first screen
+    path = tmp_path / "printed.log"
+    path.write_text("".join(f"{10 * i} | {2 + 6 / (1 + i / 20):.4f} | 3e-04\n" for i in range(1, 200)))
+    page.locator("input[type=file]").first.set_input_files(str(path))
+    page.get_by_text("Which of its numbers is the loss?").wait_for()
+    charts_drawn(page, 1)
+    assert serious_defects(page) == {}
+    page.get_by_role("button", name="Judge this run").click()
+    page.get_by_label("verdict").wait_for()
+    page.get_by_text("Read as you said: how to keep it").wait_for()
+
+
+def test_on_a_phone_the_sidebar_makes_room_and_the_page_begins_below_the_bar(chromium, address):
+    page = chromium.new_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{address}?open=healthy-lstm,divergence")
+    page.get_by_test_id("stDataFrame").wait_for()
+    heading = page.get_by_role("heading", name="2 runs").bounding_box()
+    bar = page.get_by_test_id("stHeader").bounding_box()
+    assert heading["y"] >= bar["y"] + bar["height"]
+    page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_test_id("stSidebar").get_by_text("divergence").click()
+    page.wait_for_function("document.querySelector('[data-testid=stSidebar]').getBoundingClientRect().right <= 0")
+    page.close()
 
 
 def test_hostile_names_stay_text(page, tmp_path):
