@@ -20,7 +20,7 @@ from lmdiag.sources.source import Source
 from lmdiag.watching.changes import changes
 from lmdiag.watching.follower import Follower
 
-EVERY_S = 2.5  # a page that is drawn in half a second more is never older than three
+EVERY_S = 2.0  # a page that is drawn within a second more is never older than three
 GROWING_S = 60.0  # a file that was written to since then is said to grow
 RESCAN_S = 10.0  # folders are looked through for new files at most so often
 
@@ -38,6 +38,7 @@ def refresh() -> None:
             continue
         now = _judged_again(log)
         logs.all_open()[key] = now
+        _let_go(log)
         for place, diagnosis in enumerate(now.judged.diagnoses):
             _tell(log.judged.diagnoses, diagnosis, f"{key}/{place}")
 
@@ -137,6 +138,15 @@ def _judged_again(log: reading.Log) -> reading.Log:
     except Exception as error:  # a defect of ours must not end the watch
         judged = Judged(unreadable=(internal_error(log.name, error),))
     return replace(log, judged=judged, states=states)
+
+
+def _let_go(log: reading.Log) -> None:
+    """Drop what is remembered of an earlier version of a log: the points of a long run take a hundred MB."""
+    if not log.beside:
+        reading.forget(log.key)
+    drawn: dict[str, tuple[object, ...]] = st.session_state.get("drawn", {})
+    for place in [place for place, (diagnosis, *_) in drawn.items() if diagnosis in log.judged.diagnoses]:
+        del drawn[place]
 
 
 def _tell(before: tuple[Diagnosis, ...], now: Diagnosis, key: str) -> None:

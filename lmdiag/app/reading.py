@@ -181,6 +181,11 @@ def _kept() -> dict[str, tuple[object, Log]]:
     return {}
 
 
+def forget(key: str) -> None:
+    """Keep a log in memory no longer: whoever follows it has a newer version."""
+    _kept().pop(key, None)
+
+
 def states_of(log: Log) -> States:
     """Return what tells whether the files of a log have changed."""
     found = []

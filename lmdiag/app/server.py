@@ -13,7 +13,8 @@ import streamlit as st
 from streamlit import net_util
 
 T = TypeVar("T")
-ARENA_MAX = -8  # M_ARENA_MAX of malloc.h
+ARENA_MAX, MMAP_THRESHOLD = -8, -3  # as malloc.h calls them, with M_ before
+LARGE = 4 << 20  # bytes: a curve of half a million steps
 
 
 @st.cache_resource
@@ -21,10 +22,12 @@ def share_heaps() -> None:
     """Let the arrays of one draft of a page take the place of those of the last.
 
     Streamlit draws each page in a thread of its own, and glibc gives each thread a heap of its own, in which freed arrays leave holes
-    that no other thread fills: a followed log of 200,000 steps took 200 MB more after 40 seconds.
+    that no other thread fills: a followed log of 200,000 steps took 200 MB more after 40 seconds. Really large arrays get pages of their
+    own; for smaller ones these cost more time than they save memory.
     """
     with suppress(OSError, AttributeError, TypeError):  # another C library
         ctypes.CDLL(None).mallopt(ARENA_MAX, 1)
+        ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, LARGE)
 
 
 def give_back() -> None:
