@@ -50,6 +50,7 @@ def draw(known: Mapping[str, Diagnosis]) -> None:
         },
         on_select="rerun",
         selection_mode=["multi-row", "single-cell"],
+        placeholder="",
         alt="The open runs, worst first",
     )
     cells = event.selection.cells
