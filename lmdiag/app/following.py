@@ -109,7 +109,7 @@ def _polled(log: reading.Log) -> bool:
             grown = server.aside(follower.poll) and changed
             _followers()[log.key] = follower
         else:
-            grown = server.aside(follower.poll)
+            grown = follower.poll()
         news[log.key] = news.get(log.key, False) or grown
     return news.get(log.key, False)
 
