@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import streamlit as st
@@ -12,9 +12,9 @@ from lmdiag.app import controls, downloads, zoom
 from lmdiag.charts import Drawing, View
 from lmdiag.diagnose import Diagnosis
 from lmdiag.forecast import Forecast
-from lmdiag.run import Run
 
 Drawn = TypeVar("Drawn")
+TIMELINE = "findings"
 MOST_OWN = 6  # findings whose own metrics are drawn beside the usual ones
 
 
@@ -24,26 +24,12 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
     expected = forecast_of(diagnosis)
     view = controls.view_of(key, run, until=expected.step if expected else None)
     more = tuple(st.session_state.get(f"more-{key}", ()))
-    timeline, drawings = remembered(f"{key}-curves", diagnosis, (view, more), lambda: _drawings(diagnosis, view, more))
-    if timeline is not None:
-        _draw_timeline(key, diagnosis, view, timeline)
-    stack(f"{key}-curves", key, run, view, drawings)
+    drawings = remembered(f"{key}-curves", diagnosis, (view, more), lambda: _drawings(diagnosis, view, more))
+    stack(f"{key}-curves", key, diagnosis, view, drawings)
     shown = {metric for drawing in drawings.values() if drawing for metric in drawing.metrics} - set(more)
     others = [name for name in run.series if name not in shown and len(run[name])]
     if others:
         st.multiselect("More metrics", others, key=f"more-{key}", placeholder="Search the other metrics of this log")
-
-
-def _draw_timeline(key: str, diagnosis: Diagnosis, view: View, timeline: Drawing) -> None:
-    """Draw the findings along the run; a click on one of them zooms all charts to it."""
-    identity = f"chart-findings-{key}-{view.steps}-{view.axis}"
-    event = st.vega_lite_chart(
-        timeline.spec, key=identity, alt=timeline.alt, on_select="rerun", selection_mode="finding"
-    )
-    chosen = event.selection.get("finding") or []
-    if chosen:
-        zoom.on_finding(key, diagnosis.run, diagnosis.findings[int(chosen[0]["rank"])])
-        st.rerun()
 
 
 def remembered(place: str, diagnosis: Diagnosis, view: object, make: Callable[[], Drawn]) -> Drawn:
@@ -56,22 +42,20 @@ def remembered(place: str, diagnosis: Diagnosis, view: object, make: Callable[[]
     return found
 
 
-def _drawings(
-    diagnosis: Diagnosis, view: View, more: Sequence[str]
-) -> tuple[Drawing | None, dict[str, Drawing | None]]:
+def _drawings(diagnosis: Diagnosis, view: View, more: Sequence[str]) -> dict[str, Drawing | None]:
     run, findings = diagnosis.run, diagnosis.findings
     best = diagnosis.best and (diagnosis.best.metric, diagnosis.best.step, diagnosis.best.value)
     usual = {
         **charts.main_charts(run, findings, view, best or None, forecast_of(diagnosis)),
-        "gradient norm": charts.gradient_chart(run, findings, view, foot="lr" not in run),
+        "gradient norm": charts.gradient_chart(run, findings, view),
         "learning rate": charts.lr_chart(run, findings, view),
     }
     shown = {metric for drawing in usual.values() if drawing for metric in drawing.metrics}
     accused = [f.metric for f in sorted(findings, key=lambda f: not f.alarms) if f.metric in run.series]
     wanted = dict.fromkeys(metric for metric in (*accused[:MOST_OWN], *more) if metric not in shown)
-    own = {metric: charts.series_chart(run, metric, findings, view, foot=False) for metric in wanted}
+    own = {metric: charts.series_chart(run, metric, findings, view) for metric in wanted}
     first, *rest = usual.items()
-    return charts.timeline_chart(run, findings, view), dict([first, *own.items(), *rest])
+    return dict([(TIMELINE, charts.timeline_chart(run, findings, view)), first, *own.items(), *rest])
 
 
 def forecast_of(diagnosis: Diagnosis) -> Forecast | None:
@@ -82,21 +66,40 @@ def forecast_of(diagnosis: Diagnosis) -> Forecast | None:
     return diagnosis.forecast
 
 
-def stack(place: str, key: str, run: Run, view: View, drawings: dict[str, Drawing | None]) -> None:
-    """Draw charts one above the other; dragging over one zooms all of the run. `place` makes their keys unique."""
-    for name, drawing in drawings.items():
-        if drawing is not None:
-            _draw(place, key, name, run, view, drawing)
-    notes = [f"{name} {drawing.note}" for name, drawing in drawings.items() if drawing is not None and drawing.note]
-    thinned = f"Shown: {'; '.join(notes)}; every extreme and every flagged point is kept. " if notes else ""
-    bars = " Bars: the scatter of one evaluation." if "loss" in drawings else ""
-    st.caption(f"{thinned}Drag over a chart to zoom.{bars}")
-    downloads.behind(place, {run.name: run}, view, drawings)
+def stack(place: str, key: str, diagnosis: Diagnosis, view: View, drawings: dict[str, Drawing | None]) -> None:
+    """Draw charts one above the other with one line at the pointer. `place` makes their keys unique.
 
-
-def _draw(place: str, key: str, name: str, run: Run, view: View, drawing: Drawing) -> None:
+    A drag zooms all of the run, a double click goes back, a click on a finding zooms to it.
+    """
+    run, drawn = diagnosis.run, {name: drawing for name, drawing in drawings.items() if drawing is not None}
+    whole = remembered(
+        f"{place}-stack",
+        diagnosis,
+        (view, *map(id, drawn.values())),
+        lambda: charts.stack_chart(run, list(drawn.values()), view),
+    )
+    if whole is None:
+        return
     # The range is part of the identity, so that a new range starts without the old selection.
-    identity = f"chart-{name}-{place}-{view.steps}-{view.axis}"
-    event = st.vega_lite_chart(drawing.spec, key=identity, alt=drawing.alt, on_select="rerun", selection_mode="zoom")
-    if zoom.on_drag(key, run, view.axis, dict(event.selection.get("zoom", {}))):
+    modes = ["zoom", "back", *(["finding"] if TIMELINE in drawn else [])]
+    identity = f"chart-{place}-{view.steps}-{view.axis}"
+    event = st.vega_lite_chart(whole.spec, key=identity, alt=whole.alt, on_select="rerun", selection_mode=modes)
+    if _heard(key, diagnosis, view, event.selection):
         st.rerun()
+    notes = [f"{name} {drawing.note}" for name, drawing in drawn.items() if drawing.note and name != TIMELINE]
+    thinned = f"Shown: {'; '.join(notes)}; every extreme and every flagged point is kept. " if notes else ""
+    hidden = f"{drawn[TIMELINE].note} " if TIMELINE in drawn and drawn[TIMELINE].note else ""
+    st.caption(f"{hidden}{thinned}Drag over the charts to zoom, double-click to go back.")
+    downloads.behind(
+        place, {run.name: run}, view, {name: drawing for name, drawing in drawn.items() if name != TIMELINE}
+    )
+
+
+def _heard(key: str, diagnosis: Diagnosis, view: View, said: Mapping[str, Any]) -> bool:
+    """Do what the reader asked of the charts, and tell whether that changed what is shown."""
+    if said.get("finding"):
+        zoom.on_finding(key, diagnosis.run, diagnosis.findings[int(said["finding"][0]["rank"])])
+        return True
+    if said.get("back"):
+        return zoom.back(key)
+    return zoom.on_drag(key, diagnosis.run, view.axis, dict(said.get("zoom", {})))

@@ -28,7 +28,7 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
         return
     view = controls.view_of(key, run, with_loss=False)
     drawings = {
-        "gradient norm": charts.gradient_chart(run, findings, view, foot=False),
+        "gradient norm": charts.gradient_chart(run, findings, view),
         "update ratio": charts.series_chart(
             run,
             "update_ratio",
@@ -38,17 +38,16 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
             log=True,
             guides=[RATIO_GUIDE],
             guides_always=True,
-            foot=False,
         ),
         "parameter norm": charts.series_chart(run, "param_norm", findings, view, title="parameter norm"),
     }
-    curves.stack(f"{key}-gradients", key, run, view, drawings)
     maps = curves.remembered(
-        f"{key}-layers", diagnosis, view, lambda: {name: charts.layer_heatmap(run, name, view) for name in by_layer}
+        f"{key}-layers",
+        diagnosis,
+        view,
+        lambda: {LAYER_METRICS[name]: charts.layer_heatmap(run, name, view) for name in by_layer},
     )
-    for metric, drawing in maps.items():
-        st.subheader(LAYER_METRICS[metric], anchor=False)
-        _show(drawing, f"{key}-{metric}")
+    curves.stack(f"{key}-gradients", key, diagnosis, view, {**drawings, **maps})
     if "grad_norm" in run:
         st.subheader("How large the gradients were", anchor=False)
         st.markdown(clipped(run))

@@ -12,8 +12,9 @@ from lmdiag.reports.phrases import count
 
 
 def restore() -> None:
-    """Open what the address asks for, once per session."""
+    """Open what the address asks for, once per session; later, show the steps that the reader went back to in the browser."""
     if "address_read" in st.session_state:
+        _go_back()
         return
     st.session_state["address_read"] = True
     asked = st.query_params.get("open", "").split(",")
@@ -65,6 +66,15 @@ def remember() -> None:
             st.query_params[name] = value
         elif not value and name in st.query_params:
             del st.query_params[name]
+    st.session_state["address"] = (key, state["steps"])
+
+
+def _go_back() -> None:
+    """Undo a zoom where the browser's Back, or Forward, has changed the steps in the address."""
+    key, steps = st.session_state.get("address", ("", ""))
+    asked = st.query_params.get("steps", "")
+    if key and asked != steps and st.query_params.get("run", "") == key:
+        zoom.put(key, steps_of(asked))
 
 
 def steps_of(text: str) -> tuple[float, float] | None:

@@ -28,7 +28,7 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
     if look is not None:
         look.draw(key, diagnosis)
         return
-    left, right = st.columns([0.36, 0.64], gap="small")
+    left, right = st.columns([0.31, 0.69], gap="small")
     with left:
         report = logs.report_on(diagnosis)
         findings.draw(key, diagnosis)

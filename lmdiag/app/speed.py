@@ -36,10 +36,9 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
             diagnosis.findings,
             view,
             title=METRICS[name],
-            foot=name == names[-1],
             y_format=".3~s",
             log=name == "loss_scale",
         )
         for name in names
     }
-    curves.stack(f"{key}-speed", key, run, view, drawings)
+    curves.stack(f"{key}-speed", key, diagnosis, view, drawings)

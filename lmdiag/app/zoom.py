@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import streamlit as st
 
@@ -21,13 +23,52 @@ def shown(key: str) -> tuple[float, float] | None:
 
 
 def show(key: str, first: float, last: float) -> None:
-    """Show these steps only."""
+    """Show these steps only, and keep what was shown before."""
+    _past(key).append(shown(key))
     _ranges()[key] = (float(first), float(last))
 
 
 def show_all(key: str) -> None:
     """Show the whole run again."""
+    if shown(key) is not None:
+        _past(key).append(_ranges().pop(key))
+
+
+def put(key: str, steps: tuple[float, float] | None) -> None:
+    """Show these steps, None for the whole run, as if nothing else had been shown before."""
     _ranges().pop(key, None)
+    if steps is not None:
+        _ranges()[key] = steps
+
+
+def back(key: str) -> bool:
+    """Show what was shown before, and tell whether there was something."""
+    past = _past(key)
+    while past and past[-1] == shown(key):
+        past.pop()
+    if not past and shown(key) is None:
+        return False
+    put(key, past.pop() if past else None)
+    return True
+
+
+def step_back(key: str) -> None:
+    """Show what was shown before, if there was something."""
+    back(key)
+
+
+def can_go_back(key: str) -> bool:
+    """Tell whether something else was shown before."""
+    return bool(_past(key))
+
+
+def on_typed(key: str, run: Run, text: str) -> None:
+    """Show the steps that a reader typed, `1,200 - 1,500` say; all where there is nothing, as before where it is no range."""
+    numbers = [float(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", text)]
+    if not numbers:
+        show_all(key)
+    elif len(numbers) == 2 and max(numbers[0], run.first_step) < min(numbers[1], run.last_step):
+        show(key, max(numbers[0], run.first_step), min(numbers[1], run.last_step))
 
 
 def on_finding(key: str, run: Run, finding: Finding) -> None:
@@ -51,6 +92,11 @@ def on_drag(key: str, run: Run, axis: str, selected: dict) -> bool:
     start, stop = np.searchsorted(positions(run, axis, steps), ends)
     show(key, steps[max(start - 1, 0)] if start else first, steps[min(stop, len(steps) - 1)])
     return True
+
+
+def _past(key: str) -> list[tuple[float, float] | None]:
+    past: dict[str, list[tuple[float, float] | None]] = st.session_state.setdefault("zoomed_before", {})
+    return past.setdefault(key, [])
 
 
 def _ranges() -> dict:

@@ -6,7 +6,7 @@ as one of thirty thousand.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -29,7 +29,7 @@ _KEPT: WeakKeyDictionary[object, dict[str, object]] = WeakKeyDictionary()
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """The means of blocks of values: the middle row and step of each, its mean (NaN without a value), and its count."""
+    """The means of blocks of values: the last row and step of each, its mean (NaN without a value), and its count."""
 
     rows: np.ndarray
     steps: np.ndarray
@@ -121,28 +121,34 @@ def lost_stretches(series: Series, start: int, stop: int) -> np.ndarray:
     return inside.clip(start, stop - 1)
 
 
-def blocks(series: Series, start: int, stop: int, logarithms: bool) -> Blocks:
-    """Return the values in a range, or their `logarithms`; where they are many, the means of blocks of them."""
+def blocks(series: Series, start: int, stop: int, logarithms: bool, cuts: Sequence[int] = ()) -> Blocks:
+    """Return the values in a range, or their `logarithms`; where they are many, the means of blocks of them.
+
+    No block reaches across one of the steps `cuts`; each stands at its last row, so that it shows nothing before it is there.
+    """
     if stop - start <= MOST_RAW:
         values = _scaled(series.values[start:stop], logarithms)
         return Blocks(np.arange(start, stop), series.steps[start:stop], values, np.ones(stop - start))
-    known = kept(series, f"means {logarithms}", partial(_means, series, logarithms))
+    known = kept(series, f"means {logarithms} {tuple(cuts)}", partial(_means, series, logarithms, cuts))
     part = slice(np.searchsorted(known.rows, start), np.searchsorted(known.rows, stop))
     return Blocks(known.rows[part], known.steps[part], known.means[part], known.counts[part])
 
 
-def _means(series: Series, logarithms: bool) -> Blocks:
+def _means(series: Series, logarithms: bool, cuts: Sequence[int]) -> Blocks:
     values = _scaled(series.values, logarithms)
     good = np.isfinite(values)
     gaps = stretches(~good)
-    starts = np.arange(0, len(values), BLOCK)
+    starts = distinct(
+        np.concatenate([np.arange(0, len(values), BLOCK), np.searchsorted(series.steps, np.asarray(cuts, np.int64))])
+    )
+    starts = starts[starts < len(values)]
     if len(gaps) <= MOST_PARTS:  # a block of its own for each gap, so that no mean reaches across it
         starts = distinct(np.concatenate([starts, gaps[:, 0], gaps[:, 1] + 1]))
         starts = starts[starts < len(values)]
     counts = np.add.reduceat(good.astype(float), starts)
     sums = np.add.reduceat(np.where(good, values, 0.0), starts)
     means = np.divide(sums, counts, out=np.full(len(starts), np.nan), where=counts > 0)
-    rows = (starts + np.append(starts[1:], len(values)) - 1) // 2
+    rows = np.append(starts[1:], len(values)) - 1
     return Blocks(rows, series.steps[rows], means, counts)
 
 

@@ -6,9 +6,11 @@ import numpy as np
 
 from lmdiag.charts.palette import LIGHT, palette
 from lmdiag.charts.panel import Guide
-from lmdiag.charts.traces import Records
-from lmdiag.charts.vega import channel, domain, fitted, layer, mark, tip
-from lmdiag.charts.view import Drawing, View, axis_title, positions
+from lmdiag.charts.panels import x_domain
+from lmdiag.charts.part import Drawing, Part, Word
+from lmdiag.charts.stack import stacked
+from lmdiag.charts.vega import Place, Records, Spec, channel, domain, fitted, layer, mark, tip
+from lmdiag.charts.view import View, axis_title, positions
 from lmdiag.finding import Severity
 from lmdiag.run import Run, Series
 
@@ -17,6 +19,7 @@ BINS_OF_NORM = 40
 MOST_LAYERS = 48
 ROW = 18
 NAME_LENGTH = 40
+LABEL_LIMIT = 110  # pixels
 
 
 def layers_of(run: Run, metric: str) -> dict[str, Series]:
@@ -45,26 +48,39 @@ def layer_heatmap(run: Run, metric: str, view: View) -> Drawing | None:
     records = [record for name, series in found.items() for record in _row(run, name, view.cut(series), edges, view)]
     if not records:
         return None
-    names = [name[:NAME_LENGTH] for name in found]
-    scale = domain((min(r["x"] for r in records), max(r["x2"] for r in records)))
-    x = channel("x", title=axis_title(run, view.axis), scale=scale, axis={"format": "~s", "grid": False})
-    y = channel("layer", "nominal", title=None, sort=names, axis={"labelLimit": 200})
     most = max(max((abs(r["power"]) for r in records if r["power"] is not None), default=1.0), 0.3)
-    powers = f"{metric} by layer: powers of ten from the median of the layer"
-    scheme = {"scheme": "blueorange", "domain": [-most, most], "domainMid": 0}
-    colour = channel("power", scale=scheme, title=powers, legend={"titleLimit": 600})
+    spectrum = palette(view.dark).spectrum
+    scale = {"domain": [-most, 0, most], "range": list(spectrum), "interpolate": "rgb"}
     where = [tip("layer"), tip("steps", title=f"{run.unit}s")]
     words = [*where, tip("value", ",.4~g", metric), tip("power", ".2f", "powers of ten from the median")]
-    finite = [r for r in records if not r["lost"]]
-    layers = [layer(finite, mark("rect"), x=x, x2="x2", y=y, color=colour, tooltip=words)]
-    lost = [r for r in records if r["lost"]]
-    if lost:
-        cross = mark("point", shape="cross", size=60, color=palette(view.dark).severity(Severity.ERROR))
-        layers.append(layer(lost, cross, x=x, y=y, tooltip=[*where, tip("lost", ",", "not finite")]))
-    spec = fitted({"layer": layers, "height": ROW * len(found) + 10})
+    names = list(dict.fromkeys(r["layer"] for r in records))
+
+    def y(place: Place) -> Spec:
+        axis = {"orient": "left", "labelLimit": LABEL_LIMIT, "grid": False, "ticks": False, "domain": False}
+        return channel(
+            "layer", "nominal", title=None, scale={"domain": names, "range": [place.top, place.bottom]}, axis=axis
+        )
+
+    def draw(place: Place) -> list[Spec]:
+        cells = mark("rect", strokeWidth=0.6, clip=True)  # else the page shines through between the cells
+        finite = [r for r in records if not r["lost"]]
+        colour = channel("power", scale=scale, legend=None)
+        drawn = [layer(finite, cells, x="x", x2="x2", y="layer", fill=colour, stroke=colour, tooltip=words)]
+        lost = [r for r in records if r["lost"]]
+        if lost:
+            cross = mark("point", shape="cross", size=60, color=palette(view.dark).severity(Severity.ERROR))
+            drawn.append(layer(lost, cross, x="x", y="layer", tooltip=[*where, tip("lost", ",", "not finite")]))
+        return drawn
+
+    shares = (f"{metric} by layer: median of the layer", f"{10**-most:.2g} times that", f"{10**most:.3g} times")
+    legend = [Word(text, spectrum[i], shape="square") for text, i in zip(shares, (1, 0, 2))]
+    part = Part(draw, y, ROW * len(found) + 10, x_domain(run, view), axis_title(run, view.axis), legend)
+    spec = stacked([part], palette(view.dark))
     hidden = len(layers_of(run, metric)) - len(found)
     note = f"{hidden} more layers are not shown" if hidden else ""
-    return Drawing(spec, f"{metric} of {len(found)} layers over the run, against the median of each layer.", note)
+    return Drawing(
+        spec, f"{metric} of {len(found)} layers over the run, against the median of each layer.", note, part=part
+    )
 
 
 def _row(run: Run, name: str, series: Series, edges: np.ndarray, view: View) -> Records:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from lmdiag.charts.marks import flagged_steps, link_records
+from lmdiag.charts.marks import flagged_steps, link_records, onsets
 from lmdiag.charts.panel import Guide
-from lmdiag.charts.panels import drawing, method_charts, panel_of, scores_chart, trace_of, x_domain
+from lmdiag.charts.panels import drawing, method_charts, panel_of, scores_chart, trace_of
+from lmdiag.charts.part import Drawing
 from lmdiag.charts.perplexity import perplexity_axis
-from lmdiag.charts.traces import Records, Trace, rescaled
-from lmdiag.charts.view import Drawing, View, positions
+from lmdiag.charts.traces import Trace, rescaled
+from lmdiag.charts.vega import Records
+from lmdiag.charts.view import View, positions
 from lmdiag.finding import Finding
 from lmdiag.forecast import Forecast
 from lmdiag.run import Run
@@ -21,10 +24,10 @@ from lmdiag.stats.noise import scatter
 LOSS_TITLES = {"loss": "loss (nats/token)", "perplexity": "perplexity", "bits_per_byte": "bits per byte"}
 MOST_EVALUATIONS = 5
 LOSS_METRICS = ("loss", "ppl", "bpb")
-GUESSES = {"uniform": "uniform guess (ln V)", "unigram": "unigram", "bigram": "bigram"}
+GUESSES = {"uniform": "uniform guess", "unigram": "unigram", "bigram": "bigram"}
 ENOUGH_EVALUATIONS, MOST_BARS = 6, 80
 SMALLEST_BAR = 5e-4  # of the level; a shorter bar is hidden by its point
-LATE = 0.85  # of the way along, from where words stand left of their mark
+HEIGHT = 220  # pixels, so that gradient norm and learning rate stand beside it on a small screen
 
 
 def loss_chart(
@@ -38,7 +41,7 @@ def loss_chart(
 
     `best` is metric, step and value of the best evaluation; a `forecast` is drawn where the view leaves room for it.
     """
-    names = loss_names(run)
+    names, view = loss_names(run), replace(view, onsets=onsets(findings))
     own = [f for f in findings if f.metric in names or f.metric.rpartition("/")[2] in LOSS_METRICS]
     flagged = flagged_steps(own)
     traces = [trace_of(run, "training" if name == "loss" else name, name, view, flagged) for name in names]
@@ -49,7 +52,7 @@ def loss_chart(
     guides = _guides(run, view) if run.kind in ("language-model", "classification") else []
     ahead = ahead_records(run, traces, view, forecast)
     bars = [record for t in traces for record in bar_records(run, t, view)]
-    levels = [g.value for g in guides if g.words == GUESSES["uniform"]]
+    levels = [g.value for g in guides if g.words.startswith(GUESSES["uniform"])]
     levels += [r[end] for r in ahead for end in ("low", "high")] + [r[end] for r in bars for end in ("y", "y2")]
     panel = panel_of(
         run,
@@ -59,17 +62,17 @@ def loss_chart(
         view,
         log=log,
         levels=levels,
-        height=300,
+        height=HEIGHT,
         guides=guides,
-        best=_best_records(traces, best, x_domain(run, view)),
+        best=_best_records(run, traces, best),
         bars=bars,
         links=link_records(run, findings, view),
         ahead=ahead,
     )
-    side = {}
+    side = None
     if view.loss_as == "loss" and run.kind == "language-model" and panel.y_domain:
-        side = {"side": perplexity_axis(panel.y_domain), "scale": panel.y["scale"]}
-    return drawing(panel, own, view, **side)
+        side = perplexity_axis(panel.y_domain)
+    return drawing(panel, own, view, side)
 
 
 def main_charts(
@@ -137,19 +140,14 @@ def _guides(run: Run, view: View) -> list[Guide]:
     if "uniform" not in known and isinstance(vocabulary, int | float) and vocabulary > 1:
         known["uniform"] = math.log(vocabulary)
     numbers = {name: float(value) for name, value in known.items() if isinstance(value, int | float)}
-    return [
-        Guide(float(rescaled(run, np.array([value]), view)[0]), GUESSES.get(name, name[:40]))
-        for name, value in numbers.items()
-    ]
+    shown = {name: float(rescaled(run, np.array([value]), view)[0]) for name, value in numbers.items()}
+    return [Guide(value, f"{GUESSES.get(name, name[:40])} {value:.4g}") for name, value in shown.items()]
 
 
-def _best_records(traces: Sequence[Trace], best: tuple[str, int, float] | None, ends: tuple[float, float]) -> Records:
+def _best_records(run: Run, traces: Sequence[Trace], best: tuple[str, int, float] | None) -> Records:
     for t in traces:
-        if best is None or t.name != best[0]:
-            continue
-        i = t.index_of(best[1])
-        if i is not None:
-            along = (t.x[i] - ends[0]) / (ends[1] - ends[0])
-            align = "right" if along > LATE else "left" if along < 1 - LATE else "center"
-            return [{"x": float(t.x[i]), "y": float(t.values[i]), "words": f"best {t.values[i]:.4g}", "align": align}]
+        i = t.index_of(best[1]) if best is not None and t.name == best[0] else None
+        if best is not None and i is not None:
+            words = f"best {t.values[i]:.4g} at {run.place(best[1])}"
+            return [{"x": float(t.x[i]), "y": float(t.values[i]), "words": words}]
     return []

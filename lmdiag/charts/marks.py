@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lmdiag.charts.traces import Records, Trace
+from lmdiag.charts.traces import Trace
+from lmdiag.charts.vega import Records
 from lmdiag.charts.view import View, positions
 from lmdiag.finding import Finding, severity_of
 from lmdiag.run import Run
@@ -26,6 +27,16 @@ def flagged_steps(findings: Iterable[Finding]) -> list[int]:
     [3, 9]
     """
     return sorted({step for f in findings for step in (f.first_step, f.last_step, *f.steps)})
+
+
+def onsets(findings: Iterable[Finding]) -> tuple[int, ...]:
+    """Return the steps at which alarms begin, across which no mean may be taken.
+
+    >>> from lmdiag.finding import Severity
+    >>> onsets([Finding("…", 3, 9, severity=Severity.ERROR), Finding("…", 5, 9, severity=Severity.INFO)])
+    (3,)
+    """
+    return tuple(sorted({f.first_step for f in findings if f.alarms}))
 
 
 def about(findings: Iterable[Finding], metrics: Sequence[str]) -> list[Finding]:

@@ -26,6 +26,7 @@ class Palette:
     muted: str
     text: str
     background: str
+    spectrum: tuple[str, str, str]  # from low over usual to high
 
     def severity(self, severity: Severity) -> str:
         """Return the colour of a severity."""
@@ -47,6 +48,7 @@ LIGHT = Palette(
     muted="#6B7280",
     text="#31333F",
     background="#FFFFFF",
+    spectrum=("#1F6FB4", "#EEF0F3", "#D9640B"),
 )
 DARK = Palette(
     training="#56B4E9",
@@ -57,6 +59,7 @@ DARK = Palette(
     muted="#9AA1AD",
     text="#E6E6EA",
     background="#0E1117",
+    spectrum=("#56B4E9", "#1E2530", "#F28E2B"),
 )
 
 

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+
+import numpy as np
 
 from lmdiag.charts.palette import DASHES, SHAPES, Palette, cycled, palette
-from lmdiag.charts.traces import Records, Trace, line_records, off_scale_records, smooth_records
-from lmdiag.charts.vega import AXIS, Spec, channel, domain, layer, mark, room, tip
+from lmdiag.charts.part import Part, Word
+from lmdiag.charts.perplexity import round_values
+from lmdiag.charts.traces import Trace, line_points, off_scale_records, smooth_points
+from lmdiag.charts.vega import AXIS, SHORT, Place, Records, Spec, channel, domain, layer, mark, room, table, tip
 from lmdiag.charts.view import View
 from lmdiag.finding import Severity
 
 LABEL_ROOM = 50  # pixels for the labels left of every panel, so that the panels line up
 FEW_POINTS = 60  # so few that each is drawn as a point, too
-LABELLED: dict[str, tuple[str | int, int]] = {
-    "right": ("width", -4),
-    "left": (0, 4),
-}  # ends of a line: where, how far inside
-CROWDED = 0.05  # of the height: two labels nearer than that would overlap
-LEGEND_COLUMNS = 4
-ROOM_FOR_WORDS = 200  # pixels of height, from which there is room for words above the curves
+ROW = 45  # pixels of height for a label of the y axis
 SEVERITIES = (Severity.INFO, Severity.WARNING, Severity.ERROR)  # drawn in this order, the worst on top
+BEHIND = 0.12  # the opacity of curves that stand behind others
+WORDY = 200  # pixels of height, from which a panel explains what others have, too
+MOST_RULES = 3  # named beside the shape that marks them
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,17 @@ class Guide:
 
     value: float
     words: str
+
+
+@dataclass(frozen=True)
+class Band:
+    """A range around a curve: the number of the curve, and the lowest and highest value at each position; `words` explain it."""
+
+    curve: int
+    x: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,8 +54,8 @@ class Panel:
     x_title: str = ""
     unit: str = "step"  # what the steps of the log count
     log: bool = False
-    y_format: str = ",.4~g"
-    height: int = 150
+    y_format: str = ""
+    height: int = 110
     spans: Records = field(default_factory=list)
     points: Records = field(default_factory=list)
     guides: Sequence[Guide] = ()
@@ -52,63 +63,138 @@ class Panel:
     bars: Records = field(default_factory=list)
     links: Records = field(default_factory=list)
     ahead: Records = field(default_factory=list)
+    bands: Sequence[Band] = ()
+    named: bool = True  # the names of its curves stand above it
+    picked: Sequence[int] = ()  # the curves that stand in front of all others, by number
+
+    def y(self, place: Place) -> Spec:
+        """Return the y channel of every layer at this place; what lies beyond the scale is drawn at its edge."""
+        ticks = max(self.height // ROW, 2)
+        axis = {
+            **AXIS,
+            **room(LABEL_ROOM),
+            "orient": "left",
+            "labelExpr": self._labels,
+            "tickCount": ticks,
+            "titlePadding": 6,
+        }
+        axis |= {"titleLimit": self.height + 10, "grid": True}
+        if self.log and self.y_domain:
+            axis["values"] = round_values(*self.y_domain, most=max(2 * ticks, 3))
+        scale = domain(self.y_domain, self.log, clamp=True, range=place.range)
+        return channel("y", title=self.title, scale=scale, axis=axis)
 
     @property
-    def x(self) -> Spec:
-        """The x channel of every layer."""
-        axis = {**AXIS, "format": "~s", "grid": False, "tickCount": 8, "titlePadding": 4}
-        return channel("x", title=self.x_title, scale=domain(self.x_domain), axis=axis)
-
-    @property
-    def y(self) -> Spec:
-        """The y channel of every layer."""
-        label = f"datum.value === 0 ? '0' : format(datum.value, '{self.y_format}')"
-        ticks = max(self.height // 45, 2)
-        axis = {**AXIS, **room(LABEL_ROOM), "labelExpr": label, "tickCount": ticks, "titlePadding": 6}
-        return channel("y", title=self.title, scale=domain(self.y_domain, self.log), axis=axis)
-
-    @property
-    def at(self) -> dict[str, Spec]:
-        """Both channels."""
-        return {"x": self.x, "y": self.y}
+    def _labels(self) -> str:
+        if self.y_format:
+            return f"datum.value === 0 ? '0' : {SHORT.format('datum.value', self.y_format)}"
+        small = "abs(datum.value) < 1e-3 ? format(datum.value, '.2~e')"
+        large = f"abs(datum.value) >= 1e5 ? {SHORT.format('datum.value', '.3~s')}"
+        return f"datum.value === 0 ? '0' : {small} : {large} : format(datum.value, ',.4~r')"
 
 
-def draw(panel: Panel, view: View) -> list[Spec]:
-    """Return the layers of a panel, back to front; dragging across it selects a range of x under the name `zoom`."""
+def part_of(panel: Panel, view: View, side: Spec | None = None) -> Part:
+    """Return a panel as a part of a stack, with an axis on the right for the same values where `side` is one."""
     colours = palette(view.dark)
-    drawn = (_spans, _ahead, _links, _guides, _bars, _lines, _edge_marks, _best, _finding_points)
-    layers = [one for part in drawn for one in part(panel, colours)]
-    return [*layers, *_hover(panel, view, colours)]
+    curves = cycled(colours.cycle, len(panel.traces))
+    drawn = (_spans, _bands, _ahead, _links, _guides, _bars, _lines, _edge_marks, _best, _finding_points)
+
+    def draw(place: Place) -> list[Spec]:
+        return [one for part in drawn for one in part(panel, colours, place)]
+
+    def right(place: Place) -> Spec:
+        low, high = panel.y_domain or (0.0, 1.0)
+        y = {**panel.y(place), "axis": side, "title": None}
+        return layer([{"y": low}, {"y": high}], {"type": "point", "opacity": 0}, x={"value": 0}, y=y)
+
+    return Part(
+        draw,
+        panel.y,
+        panel.height,
+        panel.x_domain,
+        panel.x_title,
+        list(_words(panel, colours, curves)),
+        panel.traces,
+        curves,
+        right if side else None,
+    )
 
 
-def datasets(panel: Panel) -> dict[str, Records]:
-    """Return the records that several layers share."""
-    return {"raw": [record for t in panel.traces for record in line_records(t)]}
+def _words(panel: Panel, colours: Palette, curves: Sequence[str]) -> Iterator[Word]:
+    """Yield what explains the curves and the marks, so that no word lies on them."""
+    if len(panel.traces) > 1 and panel.named:
+        dashes = cycled(DASHES, len(panel.traces), True)
+        for t, colour, dash in zip(panel.traces, curves, dashes):
+            yield Word(t.name, colour, dash)
+    for record in panel.best:
+        yield Word(record["words"], colours.evaluation, shape="diamond")
+    if panel.bars:
+        yield Word("scatter of one evaluation", colours.evaluation, shape=BAR)
+    for band in panel.bands:
+        if band.words:
+            yield Word(band.words, curves[band.curve], shape="square")
+    if any(_cut_at(panel, Place())):
+        yield Word("the range goes on", colours.muted, shape="triangle-up")
+    low, high = panel.y_domain or (0.0, 0.0)
+    levels = [guide.words for guide in panel.guides if low <= guide.value <= high]
+    if levels:
+        yield Word(", ".join(levels), colours.muted, (3, 3))
+    for record in panel.ahead[-1:]:
+        yield Word(record["words"], colours.training, (5, 4))
+    yield from _words_on_marks(panel, colours)
 
 
-def _spans(panel: Panel, colours: Palette) -> Iterator[Spec]:
+BAR = "M0,-1.4L0,1.4M-0.5,-1.4L0.5,-1.4L0.5,1.4L-0.5,1.4Z"
+
+
+def _words_on_marks(panel: Panel, colours: Palette) -> Iterator[Word]:
+    for severity in reversed(SEVERITIES):
+        rules = list(dict.fromkeys(r["rule"] for r in panel.points if r["severity"] == severity.label))
+        if rules:
+            more = f" and {len(rules) - MOST_RULES} more" if len(rules) > MOST_RULES else ""
+            yield Word(", ".join(rules[:MOST_RULES]) + more, colours.severity(severity), shape=SHAPES[severity])
+    lost = list(dict.fromkeys(r["what"] for t in panel.traces for r in t.lost_marks))
+    if lost:
+        yield Word(", ".join(lost), colours.severity(Severity.ERROR), shape=SHAPES[Severity.ERROR])
+    if any(_outside(panel)):
+        yield Word("off the scale", colours.muted, shape="triangle-up")
+    if panel.links and panel.height >= WORDY:
+        yield Word(panel.links[0]["what"], colours.severity(Severity.WARNING), (4, 2))
+
+
+def _outside(panel: Panel) -> Records:
+    return [r for t in panel.traces for r in off_scale_records(t, panel.y_domain)] if panel.y_domain else []
+
+
+def _spans(panel: Panel, colours: Palette, place: Place) -> Iterator[Spec]:
     for severity in SEVERITIES:
         chosen = [r for r in panel.spans if r["severity"] == severity.label and r["x2"] > r["x"]]
         opacity = 0.13 if severity > Severity.INFO else 0.06
         if chosen:
             band = mark("rect", opacity=opacity, color=colours.severity(severity), clip=True)
-            yield layer(chosen, band, x=panel.x, x2="x2")
+            yield layer(chosen, band, x="x", x2="x2", **_whole(place))
 
 
-def _ahead(panel: Panel, colours: Palette) -> Iterator[Spec]:
-    """Draw the forecast of the loss: a band for its 90% interval, a dashed line in the middle, its end in words."""
+def _whole(place: Place) -> dict[str, Spec]:
+    """Return the channels of what is as high as the panel."""
+    return {"y": {"value": place.top}, "y2": {"value": place.bottom}}
+
+
+def _ahead(panel: Panel, colours: Palette, place: Place) -> Iterator[Spec]:
+    """Draw the forecast of the loss: a band for its 90% interval, and a dashed line in the middle."""
     if panel.ahead:
-        colour = colours.training
         words = [tip("words", title="forecast"), tip("step", ",", f"at {panel.unit}")]
-        low, high = ({**panel.y, "field": name} for name in ("low", "high"))
-        band = mark("area", color=colour, opacity=0.22, clip=True)
-        yield layer(panel.ahead, band, x=panel.x, y=low, y2="high", tooltip=words)
-        yield layer(panel.ahead, mark("line", color=colour, strokeDash=[5, 4], strokeWidth=1.6, clip=True), **panel.at)
-        text = mark("text", align="right", dx=-4, dy=-10, baseline="bottom", color=colour, fontWeight="bold")
-        yield layer(panel.ahead[-1:], text, x=panel.x, y=high, text="words", tooltip=words)
+        band = mark("area", color=colours.training, opacity=0.22, clip=True)
+        yield layer(panel.ahead, band, x="x", y="low", y2="high", tooltip=words)
+        yield layer(
+            panel.ahead,
+            mark("line", color=colours.training, strokeDash=[5, 4], strokeWidth=1.6, clip=True),
+            x="x",
+            y="y",
+        )
 
 
-def _links(panel: Panel, colours: Palette) -> Iterator[Spec]:
+def _links(panel: Panel, colours: Palette, place: Place) -> Iterator[Spec]:
     if panel.links:
         line = mark(
             "rule", color=colours.severity(Severity.WARNING), strokeWidth=1.5, strokeDash=[4, 2], opacity=0.8, clip=True
@@ -118,134 +204,129 @@ def _links(panel: Panel, colours: Palette) -> Iterator[Spec]:
             tip("gradient", ",", f"gradient at {panel.unit}"),
             tip("loss", ",", f"loss at {panel.unit}"),
         ]
-        yield layer(panel.links, line, x=panel.x, tooltip=words)
-    if panel.links and panel.height >= ROOM_FOR_WORDS:
-        late = panel.links[0]["x"] > sum(panel.x_domain) / 2
-        side = {"align": "right", "dx": -4} if late else {"align": "left", "dx": 4}
-        yield from _haloed(
-            panel.links[:1], mark("text", color=colours.text, **side), colours, x=panel.x, y={"value": 8}, text="what"
-        )
+        yield layer(panel.links, line, x="x", **_whole(place), tooltip=words)
 
 
-def _guides(panel: Panel, colours: Palette) -> Iterator[Spec]:
+def _guides(panel: Panel, colours: Palette, place: Place) -> Iterator[Spec]:
     low, high = panel.y_domain or (0.0, 0.0)
-    records: Records = []
-    for g in sorted(panel.guides, key=lambda g: -g.value):
-        near = [r["side"] for r in records if r["y"] - g.value < CROWDED * (high - low) and not panel.log]
-        near += [r["align"] for r in panel.best if abs(r["y"] - g.value) < 2 * CROWDED * (high - low)]
-        side = next((side for side in LABELLED if side not in near), None)
-        if low <= g.value <= high:
-            records.append({"y": g.value, "words": g.words, "side": side})
+    records: Records = [{"y": g.value, "words": g.words} for g in panel.guides if low <= g.value <= high]
     if records:
-        yield layer(records, mark("rule", strokeDash=[3, 3], color=colours.muted, opacity=0.9), y=panel.y)
-    for side, (x, dx) in LABELLED.items():
-        chosen = [r for r in records if r["side"] == side]
-        if chosen:
-            words = mark("text", align=side, baseline="bottom", dx=dx, dy=-2, color=colours.muted)
-            yield layer(chosen, words, y=panel.y, x={"value": x}, text="words")
+        line = mark("rule", strokeDash=[3, 3], color=colours.muted, opacity=0.9)
+        yield layer(records, line, y="y", x={"value": 0}, x2={"value": {"expr": "width"}}, tooltip=[tip("words")])
 
 
-def _bars(panel: Panel, colours: Palette) -> Iterator[Spec]:
+def _bars(panel: Panel, colours: Palette, place: Place) -> Iterator[Spec]:
     if panel.bars:
         bar = mark("rule", color=colours.evaluation, strokeWidth=1.4, opacity=0.7, clip=True)
         words = [tip("step", ",", panel.unit), tip("sigma", ",.3~g", "one evaluation scatters by ±")]
-        yield layer(panel.bars, bar, **panel.at, y2="y2", tooltip=words)
+        yield layer(panel.bars, bar, x="x", y="y", y2="y2", tooltip=words)
 
 
-def _lines(panel: Panel, colours: Palette) -> Iterator[Spec]:
+def _bands(panel: Panel, colours: Palette, place: Place) -> Iterator[Spec]:
+    """Draw the ranges, and mark at the edge where the scale cuts them."""
+    if not panel.bands:
+        return
+    columns = [np.concatenate([getattr(b, name) for b in panel.bands]) for name in ("x", "low", "high")]
+    numbers = np.concatenate([np.full(len(b.x), b.curve, float) for b in panel.bands])
+    colour = _look(panel, colours)["color"]
+    band = mark("area", opacity=0.18, clip=True)
+    ranges = table(f"bands{place.number}", ["t", "x", "low", "high"], [numbers, *columns])
+    yield layer(ranges, band, x="x", y="low", y2="high", color=colour)
+    for edge, at, shape in _cut_at(panel, place):
+        x = [b.x[edge(b)][:: max(int(edge(b).sum()) // 8, 1)] for b in panel.bands]
+        point = mark("point", shape=shape, size=45, yOffset=5 if shape == "triangle-up" else -5)
+        records = [{"x": float(v), "t": b.curve} for b, places in zip(panel.bands, x) for v in places]
+        yield layer(records, point, x="x", y={"value": at}, color=colour)
+
+
+def _cut_at(panel: Panel, place: Place) -> Iterator[tuple[Callable[[Band], np.ndarray], Spec, str]]:
+    """Yield each edge of the scale beyond which a range reaches: the test of it, where it is, and its mark."""
+    if panel.y_domain is None:
+        return
+    low, high = panel.y_domain
+    if any((b.high > high).any() for b in panel.bands):
+        yield lambda b: b.high > high, place.top, "triangle-up"
+    if any((b.low < low).any() for b in panel.bands):
+        yield lambda b: b.low < low, place.bottom, "triangle-down"
+
+
+def curve_table(name: str, curves: Sequence[tuple[int, np.ndarray, np.ndarray]]) -> Spec:
+    """Return the points of curves as one table: the number of the curve, x and y."""
+    numbers = np.concatenate([np.full(len(x), t, float) for t, x, _ in curves] or [np.empty(0)])
+    x, y = (np.concatenate([curve[part] for curve in curves] or [np.empty(0)]) for part in (1, 2))
+    return table(name, ["t", "x", "y"], [numbers, x, y])
+
+
+def _lines(panel: Panel, colours: Palette, place: Place) -> Iterator[Spec]:
     """Draw the raw line, faint below a smooth mean; few points are drawn one by one, too."""
-    channels = _look(panel, colours)
-    smooth = [r for t in panel.traces for r in smooth_records(t)]
-    few = [r for t in panel.traces if t.logged <= FEW_POINTS for r in line_records(t) if r["y"] is not None]
-    yield layer(
-        "raw", mark("line", strokeWidth=1.2, opacity=0.35 if smooth else 0.95, clip=True), **panel.at, **channels
+    look = _look(panel, colours)
+    raw, smooth = (
+        f"raw{place.number}",
+        [(i, *smooth_points(t)) for i, t in enumerate(panel.traces) if t.smooth is not None],
     )
+    width, faint = (1.2, 0.35) if smooth else (1.4, 0.95)
+    lines = curve_table(raw, [(i, *line_points(t)) for i, t in enumerate(panel.traces)])
+    drawn = [(lines, mark("line", strokeWidth=width, opacity=faint, clip=True))]
     if smooth:
-        yield layer(smooth, mark("line", strokeWidth=2.2, clip=True), **panel.at, **channels)
+        drawn.append((curve_table(f"smooth{place.number}", smooth), mark("line", strokeWidth=2.2, clip=True)))
+    for data, line in drawn:
+        yield layer(data, {**line, "opacity": BEHIND} if panel.picked else line, x="x", y="y", **look)
+        if panel.picked:
+            front = layer(data["name"], line, x="x", y="y", **look)
+            yield {**front, "transform": [{"filter": f"indexof({list(panel.picked)}, datum.t) >= 0"}]}
+    few = [i for i, t in enumerate(panel.traces) if t.logged <= FEW_POINTS]
     if few:
-        yield layer(few, mark("point", size=22, opacity=0.9, clip=True), **panel.at, color=channels["color"])
+        point = layer(raw, mark("point", size=22, opacity=0.9, clip=True), x="x", y="y", color=look["color"])
+        yield {**point, "transform": [{"filter": f"isValid(datum.y) && indexof({few}, datum.t) >= 0"}]}
 
 
 def _look(panel: Panel, colours: Palette) -> dict[str, Spec]:
-    """Return colour and dashes, of which no two curves have both alike, and one legend for both."""
-    names = [t.name for t in panel.traces]
-    legend = {"orient": "top", "title": None, "labelLimit": 260, "symbolOpacity": 1, "symbolType": "stroke"}
-    legend |= {"symbolStrokeWidth": 3, "offset": 4, "padding": 0, "symbolLimit": 0, "columns": LEGEND_COLUMNS}
+    """Return colour and dashes, of which no two curves have both alike."""
+    numbers = list(range(len(panel.traces)))
     return {
-        name: channel(
-            "trace",
-            "nominal",
-            legend=legend if len(names) > 1 else None,
-            scale={"domain": names, "range": looks},
-        )
+        name: channel("t", "nominal", legend=None, scale={"domain": numbers, "range": looks})
         for name, looks in (
-            ("color", cycled(colours.cycle, len(names))),
-            ("strokeDash", cycled(DASHES, len(names), True)),
+            ("color", cycled(colours.cycle, len(numbers))),
+            ("strokeDash", cycled(DASHES, len(numbers), True)),
         )
     }
 
 
-def _edge_marks(panel: Panel, colours: Palette) -> Iterator[Spec]:
+def _edge_marks(panel: Panel, colours: Palette, place: Place) -> Iterator[Spec]:
     """Mark at the edge what is not on the scale: values that are not finite, and outliers."""
     lost = [r for t in panel.traces for r in t.lost_marks]
     if lost:
-        place = {"x": panel.x, "y": {"value": "height"}}
-        colour = colours.severity(Severity.ERROR)
-        yield layer(lost, mark("rule", strokeWidth=5, color=colour, opacity=0.6), **place, x2="x2")
+        y, colour = {"value": place.bottom}, colours.severity(Severity.ERROR)
+        yield layer(lost, mark("rule", strokeWidth=5, color=colour, opacity=0.6), x="x", x2="x2", y=y)
         cross = mark("point", shape=SHAPES[Severity.ERROR], size=90, color=colour, yOffset=-7)
-        yield layer(
-            lost, cross, **place, tooltip=[tip("step", ",", panel.unit), tip("what", title="value"), tip("count", ",")]
-        )
-    outside = [r for t in panel.traces for r in off_scale_records(t, panel.y_domain)] if panel.y_domain else []
-    for edge, place_y, shape, offset in (("above", 0, "triangle-up", 5), ("below", "height", "triangle-down", -5)):
+        words = [tip("step", ",", panel.unit), tip("what", title="value"), tip("count", ",")]
+        yield layer(lost, cross, x="x", y=y, tooltip=words)
+    outside = _outside(panel)
+    for edge, at, shape, offset in (
+        ("above", place.top, "triangle-up", 5),
+        ("below", place.bottom, "triangle-down", -5),
+    ):
         chosen = [r for r in outside if r["edge"] == edge]
         if chosen:
             point = mark("point", shape=shape, size=45, color=colours.muted, yOffset=offset)
             words = [tip("step", ",", panel.unit), tip("y", ",.5~g", "value, off the scale")]
-            yield layer(chosen, point, x=panel.x, y={"value": place_y}, tooltip=words)
+            yield layer(chosen, point, x="x", y={"value": at}, tooltip=words)
 
 
-def _best(panel: Panel, colours: Palette) -> Iterator[Spec]:
+def _best(panel: Panel, colours: Palette, place: Place) -> Iterator[Spec]:
     if panel.best:
-        look, back = {"color": colours.evaluation}, {"stroke": colours.background}
-        yield layer(panel.best, mark("point", shape="diamond", size=130, clip=True, **look, **back), **panel.at)
-        words = mark("text", dy=-13, fontWeight="bold", align=panel.best[0]["align"], **look)
-        yield from _haloed(panel.best, words, colours, **panel.at, text="words")
+        diamond = mark(
+            "point", shape="diamond", size=130, clip=True, color=colours.evaluation, stroke=colours.background
+        )
+        yield layer(panel.best, diamond, x="x", y="y", tooltip=[tip("words")])
 
 
-def _haloed(records: Records, words: Spec, colours: Palette, **channels: Any) -> Iterator[Spec]:
-    """Draw words on a rim of the background, so that they can be read across lines."""
-    halo = {**words, "stroke": colours.background, "strokeWidth": 4, "strokeJoin": "round", "opacity": 0.9}
-    for text in (halo, words):
-        yield layer(records, text, **channels)
-
-
-def _finding_points(panel: Panel, colours: Palette) -> Iterator[Spec]:
+def _finding_points(panel: Panel, colours: Palette, place: Place) -> Iterator[Spec]:
     words = [tip("rule"), tip("step", ",", panel.unit), tip("y", ",.5~g", "value"), tip("message", title="what")]
     for severity in SEVERITIES:
         chosen = [r for r in panel.points if r["severity"] == severity.label]
         if chosen:
             look = {"color": colours.severity(severity), "stroke": colours.background}
             yield layer(
-                chosen, mark("point", shape=SHAPES[severity], size=110, clip=True, **look), **panel.at, tooltip=words
+                chosen, mark("point", shape=SHAPES[severity], size=110, clip=True, **look), x="x", y="y", tooltip=words
             )
-
-
-def _hover(panel: Panel, view: View, colours: Palette) -> Iterator[Spec]:
-    """Show the values of the point nearest to the pointer, and let the reader drag over a range of x.
-
-    What is shown is a layer of its own, of that point alone: where its look hung on the pointer, all points were drawn anew at every move.
-    """
-    words = [tip("trace", title="curve"), tip("step", ",", panel.unit), tip("y", ",.5~g", "value")]
-    if view.axis != "step":
-        words.append(tip("x", ",.4~g", panel.x_title or view.axis))
-    near = {"type": "point", "nearest": True, "on": "pointerover", "clear": "pointerout", "encodings": ["x"]}
-    sensor = layer("raw", mark("point", size=60, opacity=0, clip=True), **panel.at, tooltip=words)
-    params = [{"name": "near", "select": near}, {"name": "zoom", "select": {"type": "interval", "encodings": ["x"]}}]
-    there = {"filter": "isValid(datum.y)"}
-    yield {**sensor, "transform": [there], "params": params}
-    at_pointer = [there, {"filter": {"param": "near", "empty": False}}]
-    line = layer("raw", mark("rule", color=colours.muted, opacity=0.5), x=panel.x)
-    dot = layer("raw", mark("point", size=60, color=colours.muted, clip=True), **panel.at)
-    yield {**line, "transform": at_pointer}
-    yield {**dot, "transform": at_pointer}

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from lmdiag.charts.marks import about, flagged_steps, in_view, link_records, point_records, shaded, span_records
-from lmdiag.charts.panel import Guide, Panel, datasets, draw
+from lmdiag.charts.marks import about, flagged_steps, in_view, link_records, onsets, point_records, shaded, span_records
+from lmdiag.charts.palette import palette
+from lmdiag.charts.panel import Guide, Panel, part_of
+from lmdiag.charts.part import Drawing
+from lmdiag.charts.stack import stacked
 from lmdiag.charts.traces import Trace, scale_domain, shown, trace
-from lmdiag.charts.vega import Spec, chart
-from lmdiag.charts.view import Drawing, View, axis_title, positions
+from lmdiag.charts.vega import Spec
+from lmdiag.charts.view import View, axis_title, positions
 from lmdiag.finding import Finding
 from lmdiag.metrics import METRICS
 from lmdiag.naming import evaluation_set
@@ -41,11 +44,12 @@ SCORES, MOST_SCORES = ("accuracy", "f1", "recall", "precision", "auc"), 5
 AXIS_WORDS = {"elapsed": "hours", "relative": "the run"}
 
 
-def drawing(panel: Panel, findings: Sequence[Finding], view: View, **side: Spec) -> Drawing:
+def drawing(panel: Panel, findings: Sequence[Finding], view: View, side: Spec | None = None) -> Drawing:
     """Draw a panel, with a description and a note on how many points it shows."""
-    spec = chart(draw(panel, view), panel.height, **side, datasets=datasets(panel))
+    part = part_of(panel, view, side)
     metrics = tuple(dict.fromkeys(t.metric for t in panel.traces))
-    return Drawing(spec, _describe(panel, findings, view), shown(panel.traces), metrics)
+    spec = stacked([part], palette(view.dark))
+    return Drawing(spec, _describe(panel, findings, view), shown(panel.traces), metrics, part)
 
 
 def gradient_chart(run: Run, findings: Sequence[Finding], view: View, foot: bool = True) -> Drawing | None:
@@ -58,7 +62,7 @@ def gradient_chart(run: Run, findings: Sequence[Finding], view: View, foot: bool
 def lr_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing | None:
     """Draw the learning rate; None without it."""
     view = replace(view, half_life=0.0)
-    return series_chart(run, "lr", findings, view, title="learning rate", height=90, y_format=".1e")
+    return series_chart(run, "lr", findings, view, title="learning rate", height=70)
 
 
 def scores_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing | None:
@@ -73,7 +77,7 @@ def scores_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing |
 
 def method_charts(run: Run, findings: Sequence[Finding], view: View) -> dict[str, Drawing | None]:
     """Draw what a method measures beside its loss: rewards, divergence, entropy and lengths, or margins, accuracies and log-probabilities."""
-    view = replace(view, loss_as="loss")
+    view = replace(view, loss_as="loss", onsets=onsets(findings))
     drawn: dict[str, Drawing | None] = {}
     for title, metrics in OF_METHOD.get(run.kind, {}).items():
         names = [name for metric in metrics for name in _named(run, metric)]
@@ -103,9 +107,9 @@ def series_chart(
     log: bool = False,
     guides: Sequence[Guide] = (),
     guides_always: bool = False,
-    height: int = 150,
+    height: int = 110,
     foot: bool = True,
-    y_format: str = ",.4~g",
+    y_format: str = "",
 ) -> Drawing | None:
     """Draw one series by its metric name; None where the log does not have it.
 
@@ -113,8 +117,8 @@ def series_chart(
     """
     if metric not in run or not len(run[metric]):
         return None
-    view = replace(view, loss_as="loss")
     findings = list(findings)
+    view = replace(view, loss_as="loss", onsets=onsets(findings))
     own = about(findings, (metric,))
     traces = [trace_of(run, title or metric, metric, view, flagged_steps(own), log)]
     levels = [g.value for g in guides]
@@ -127,7 +131,7 @@ def series_chart(
         log=log and bool((traces[0].values > 0).any()),
         levels=levels,
         marked=levels if guides_always else (),
-        x_title=axis_title(run, view.axis) if foot else "",
+        foot=foot,
         y_format=y_format,
         height=height,
         guides=guides,
@@ -146,9 +150,13 @@ def panel_of(
     log: bool = False,
     levels: Sequence[float] = (),
     marked: Sequence[float] = (),
+    foot: bool = True,
     **more: Any,
 ) -> Panel:
-    """Return a panel with these curves and findings; the scale covers `levels` and `marked`, too."""
+    """Return a panel with these curves and findings; the scale covers `levels` and `marked`, too.
+
+    `foot` writes the title of the x axis.
+    """
     points = [p for p in point_records(in_view(findings, view), traces) if p["y"] > 0 or not log]
     return Panel(
         title,
@@ -157,6 +165,7 @@ def panel_of(
         scale_domain(traces, log, view.full_range, levels, [*(p["y"] for p in points), *marked]),
         log=log,
         unit=run.unit,
+        x_title=axis_title(run, view.axis) if foot else "",
         spans=span_records(run, shaded(run, findings), view),
         points=points,
         **more,

@@ -1,6 +1,8 @@
-"""A two-sided exponential mean with a half-life in steps: no lag behind the curve, and never across a gap."""
+"""An exponential mean of what came before, with a half-life in steps; never across a gap, nor across a step at which something began."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,33 +11,45 @@ BLOCK = 500.0  # half-lives; sums of weights up to 2**500 are far from overflow
 
 
 def half_life_mean(
-    steps: np.ndarray, values: np.ndarray, half_life: float, counts: np.ndarray | None = None
+    steps: np.ndarray,
+    values: np.ndarray,
+    half_life: float,
+    counts: np.ndarray | None = None,
+    cuts: Sequence[int] = (),
 ) -> np.ndarray:
-    """Return at each step the mean of all values, weighted by half for every `half_life` steps of distance.
+    """Return at each step the mean of all values up to it, weighted by half for every `half_life` steps of distance.
 
-    Looking to both sides keeps the mean on a steep descent, where a mean of the past alone lags behind. Weights are
-    normalised and unequal spacing of the steps is respected. Values that are not finite give NaN, and split the mean.
-    With `counts` each value is the mean of so many.
+    It never shows anything before it is there: a mean of both sides rises before a spike. Weights are normalised and
+    unequal spacing of the steps is respected. Values that are not finite give NaN, and split the mean, as the steps
+    `cuts` do, at which it begins anew. With `counts` each value is the mean of so many.
 
     >>> half_life_mean(np.array([0, 1, 2]), np.array([4.0, 1.0, 1.0]), 1.0).round(2).tolist()
-    [2.71, 1.75, 1.43]
+    [4.0, 2.0, 1.43]
+    >>> half_life_mean(np.array([0, 1, 2]), np.array([4.0, 1.0, 1.0]), 1.0, cuts=[1]).tolist()
+    [4.0, 1.0, 1.0]
     """
     smooth = np.full(len(values), np.nan)
     counts = np.ones(len(values)) if counts is None else counts
     finite = np.flatnonzero(np.isfinite(values))
-    parts = np.split(finite, np.flatnonzero(np.diff(finite) > 1) + 1)
-    for part in parts if len(parts) <= MOST_PARTS else [finite]:
+    gaps = np.flatnonzero(np.diff(finite) > 1) + 1
+    begins = np.searchsorted(steps[finite], np.asarray(cuts, np.int64))
+    ends = np.union1d(gaps if len(gaps) < MOST_PARTS else gaps[:0], begins)
+    for part in np.split(finite, ends.astype(np.int64)):
         if len(part):
-            smooth[part] = _two_sided(steps[part] / half_life, values[part], counts[part])
+            total, weight = _past(steps[part] / half_life, values[part] * counts[part], counts[part])
+            smooth[part] = total / weight
     return smooth
 
 
-def _two_sided(age: np.ndarray, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    sums = values * counts
-    before, weight_before = _past(age, sums, counts)
-    after, weight_after = _past(-age[::-1], sums[::-1], counts[::-1])
-    # The point itself is in both sums.
-    return (before + after[::-1] - sums) / (weight_before + weight_after[::-1] - counts)
+def records_in_a_mean(steps: np.ndarray, half_life: float) -> float:
+    """Return how many records such a mean is worth: its variance is that of one record divided by it.
+
+    >>> round(records_in_a_mean(np.arange(100), 10.0), 1)
+    28.9
+    """
+    apart = float(np.median(np.diff(steps))) if len(steps) > 1 else half_life
+    fade = 2.0 ** (-apart / half_life)
+    return (1 + fade) / (1 - fade)
 
 
 def _past(age: np.ndarray, sums: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

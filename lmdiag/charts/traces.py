@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from lmdiag.charts.downsampling import blocks, candidates, extremes, joined, lost_stretches, rows_in, stretches
 from lmdiag.charts.smoothing import half_life_mean
+from lmdiag.charts.vega import DIGITS, Records
 from lmdiag.charts.view import View, positions
 from lmdiag.run import Run, Series
 from lmdiag.stats.windows import distinct
 
-Records = list[dict[str, Any]]
 MOST_MARKS = 100
 SMOOTH_BUCKETS = 200
 LARGEST = 1e150  # scales stop here, so that their arithmetic cannot overflow
@@ -27,7 +26,7 @@ REACH = 20  # half-lives, beyond which a value weighs a millionth
 
 @dataclass(frozen=True)
 class Mean:
-    """The smooth mean of a curve: its points, and the rows they are centred on."""
+    """The smooth mean of a curve: its points, and the rows up to which they reach."""
 
     x: np.ndarray
     values: np.ndarray
@@ -57,6 +56,7 @@ class Trace:
     metric: str = ""
     smooth: Mean | None = None
     positive: bool = False  # it stands on a log scale, on which 0 has no place
+    buckets: int = SMOOTH_BUCKETS  # into which the smooth mean is thinned
 
     @property
     def steps(self) -> np.ndarray:
@@ -131,8 +131,9 @@ def _smooth(run: Run, series: Series, view: View, geometric: bool) -> Mean:
     """Smooth the logged values, then rescale them: the perplexity of a mean loss, never a mean of perplexities."""
     first, last = view.steps or (-np.inf, np.inf)
     reach = REACH * view.half_life
-    near = blocks(series, *rows_in(series, view.steps and (first - reach, last + reach)), geometric)
-    mean = half_life_mean(near.steps, near.means, view.half_life, near.counts)
+    rows = rows_in(series, view.steps and (first - reach, last))
+    near = blocks(series, *rows, geometric, view.onsets)
+    mean = half_life_mean(near.steps, near.means, view.half_life, near.counts, view.onsets)
     inside = slice(*np.searchsorted(near.steps, [first, last + 0.5]))
     mean, steps = mean[inside], near.steps[inside]
     values = np.exp(mean) if geometric else rescaled(run, mean, view)
@@ -196,30 +197,24 @@ def _padded(low: float, high: float, log: bool) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def line_records(t: Trace) -> Records:
-    """Return the points of the line, with a gap (null) wherever a value between two of them is not finite, or not on the scale."""
+def line_points(t: Trace) -> tuple[np.ndarray, np.ndarray]:
+    """Return x and y of the line, with a gap (NaN) wherever a value between two points is not finite, or not on the scale."""
     chosen = t.chosen[t.values[t.chosen] > 0] if t.positive else t.chosen
     return _with_gaps(t, t.x[chosen], t.values[chosen], t.rows[chosen])
 
 
-def smooth_records(t: Trace) -> Records:
-    """Return the points of the smooth mean, thinned like the line itself."""
+def smooth_points(t: Trace) -> tuple[np.ndarray, np.ndarray]:
+    """Return x and y of the smooth mean, thinned like the line itself."""
     if t.smooth is None:
-        return []
-    chosen = extremes(t.smooth.values, buckets=SMOOTH_BUCKETS)
+        return np.empty(0), np.empty(0)
+    chosen = extremes(t.smooth.values, buckets=t.buckets)
     return _with_gaps(t, t.smooth.x[chosen], t.smooth.values[chosen], t.smooth.rows[chosen])
 
 
-def _with_gaps(t: Trace, x: np.ndarray, values: np.ndarray, rows: np.ndarray) -> Records:
+def _with_gaps(t: Trace, x: np.ndarray, values: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     lost = stretches(~(t.series.values > 0)) if t.positive else t.lost
-    lost_before = np.searchsorted(lost[:, 0], rows)
-    gap = np.append(np.diff(lost_before) > 0, False)
-    records: Records = []
-    for at, value, step, ends in zip(x.tolist(), values.tolist(), t.series.steps[rows].tolist(), gap.tolist()):
-        records.append({"x": _tidy(at), "y": _tidy(value), "step": step, "trace": t.name})
-        if ends:
-            records.append({"x": _tidy(at), "y": None, "trace": t.name})
-    return records
+    after = np.flatnonzero(np.diff(np.searchsorted(lost[:, 0], rows)) > 0) + 1
+    return np.insert(x, after, x[after - 1]), np.insert(values.astype(float), after, np.nan)
 
 
 def _kinds(values: np.ndarray) -> str:
@@ -246,7 +241,7 @@ def off_scale_records(t: Trace, domain: tuple[float, float]) -> Records:
 
 def _tidy(value: float) -> float:
     """Round to seven digits: more than a screen shows, in a third of the bytes."""
-    return float(f"{value:.7g}")
+    return float(f"{value:.{DIGITS}g}")
 
 
 def shown(traces: Sequence[Trace]) -> str:

@@ -7,18 +7,45 @@ a tenth of a second, which is felt at every click.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from lmdiag.charts.traces import Records
+import numpy as np
 
 Spec = dict[str, Any]
+Records = list[dict[str, Any]]
 
 HOUSE: dict[str, Spec] = {"point": {"filled": True}, "text": {"fontSize": 11}}  # what marks have unless said otherwise
 AXIS = {"labelPadding": 6, "labelOverlap": True}
+DIGITS = 7  # of a number in a chart: more than a screen shows, in a third of the bytes
+SHORT = "replace(replace(replace(format({0}, '{1}'), 'G', ' B'), 'M', ' M'), 'T', ' T')"  # 1.68 B, not 1.68G
+PLACE_WORDS = f"abs(datum.value) >= 1e7 ? {SHORT.format('datum.value', '.3~s')} : format(datum.value, ',.7~r')"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a panel stands in a stack: its number, after which the signals of its upper and lower edge are named."""
+
+    number: int = 0
+
+    @property
+    def top(self) -> Spec:
+        """The upper edge of the plot, in pixels from the top of the stack."""
+        return {"expr": f"top{self.number}"}
+
+    @property
+    def bottom(self) -> Spec:
+        """The lower edge."""
+        return {"expr": f"bottom{self.number}"}
+
+    @property
+    def range(self) -> list[Spec]:
+        """The range of a scale that fills the panel from below."""
+        return [self.bottom, self.top]
 
 
 def room(pixels: int) -> Spec:
-    """Return the part of an axis that makes it exactly this wide, so that panels line up."""
+    """Return the part of an axis that makes it exactly this wide, so that charts line up."""
     return {"minExtent": pixels, "maxExtent": pixels}
 
 
@@ -40,14 +67,35 @@ def channel(field: str, type: str = "quantitative", **look: Any) -> Spec:
     return {"field": field, "type": type, **look}
 
 
-def layer(data: Records | str, mark: Spec, **encoding: Spec | list[Spec] | str) -> Spec:
-    """Return one layer over its own records, or over a named dataset; a channel may be the bare name of its field.
+def pixels(field: str) -> Spec:
+    """Return how a field that holds pixels of the page places a mark."""
+    return channel(field, scale=None, axis=None)
+
+
+def layer(data: Records | str | Spec, mark: Spec, **encoding: Spec | list[Spec] | str) -> Spec:
+    """Return one layer over its own records, a named dataset or a table; a channel may be the bare name of its field.
 
     >>> layer("raw", mark("line"), x="x")
     {'data': {'name': 'raw'}, 'mark': {'type': 'line'}, 'encoding': {'x': {'field': 'x'}}}
     """
     channels = {name: {"field": one} if isinstance(one, str) else one for name, one in encoding.items()}
-    return {"data": {"name": data} if isinstance(data, str) else {"values": data}, "mark": mark, "encoding": channels}
+    source: Spec = {"name": data} if isinstance(data, str) else data if isinstance(data, dict) else {"values": data}
+    return {"data": source, "mark": mark, "encoding": channels}
+
+
+def table(name: str, columns: Sequence[str], values: Sequence[np.ndarray]) -> Spec:
+    """Return columns of numbers as a named dataset, written as CSV: a third of the bytes of records; NaN is left out.
+
+    >>> table("raw", ["x", "y"], [np.array([1.0, 2.0]), np.array([0.5, np.nan])])["values"]
+    'x,y\\n1,0.5\\n2,'
+    """
+    written = [[f"{v:.{DIGITS}g}" if v == v else "" for v in column.tolist()] for column in values]
+    lines = [",".join(columns), *map(",".join, zip(*written))]
+    return {
+        "name": name,
+        "values": "\n".join(lines),
+        "format": {"type": "csv", "parse": dict.fromkeys(columns, "number")},
+    }
 
 
 def tip(field: str, format: str = "", title: str = "") -> Spec:
@@ -56,29 +104,18 @@ def tip(field: str, format: str = "", title: str = "") -> Spec:
     return channel(field, **kind, title=title or field)
 
 
-def domain(ends: tuple[float, float] | None, log: bool = False) -> Spec:
+def domain(ends: tuple[float, float] | None, log: bool = False, **more: Any) -> Spec:
     """Return a scale that shows exactly these values."""
     scale: Spec = {"type": "log"} if log else {"type": "linear", "zero": False}
-    return {**scale, "nice": False, **({"domain": list(ends)} if ends else {})}
-
-
-def chart(
-    layers: Sequence[Spec], height: int, side: Spec = EMPTY_SIDE, scale: Spec | None = None, **parts: Any
-) -> Spec:
-    """Return a whole chart: its layers, and an axis on the right with a `scale` of its own, empty unless given."""
-    ruler = channel("y", scale=scale or domain((0.0, 1.0)), axis=side)
-    ends = (scale or {"domain": [0.0, 1.0]})["domain"]
-    right = layer([{"y": end} for end in ends], {"type": "point", "opacity": 0}, y=ruler)
-    layers = [{"layer": list(layers)}, right]
-    return fitted({"layer": layers, "resolve": {"scale": {"y": "independent"}}, "height": height, **parts})
+    return {**scale, "nice": False, **({"domain": list(ends)} if ends else {}), **more}
 
 
 def fitted(spec: Spec) -> Spec:
-    """Return a chart whose width the page sets, and whose height is that of its plot."""
+    """Return a chart whose width the page sets, and which fits into the height that it names, axes and all."""
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "width": "container",
-        "autosize": {"type": "fit-x", "contains": "padding"},
+        "autosize": {"type": "fit", "contains": "padding"},
         "usermeta": {"embedOptions": {"renderer": "canvas"}},
         "padding": {"left": 2, "top": 4, "bottom": 2, "right": 2},
         **spec,

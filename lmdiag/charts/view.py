@@ -1,9 +1,8 @@
-"""What the reader chose to see, and what a chart function gives back."""
+"""What the reader chose to see."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,13 +13,17 @@ AXES = {"step": "step", "tokens": "tokens", "epoch": "epoch", "elapsed": "hours"
 STEP_KINDS = {"step": "step", "epoch": "epoch", "tokens": "tokens", "samples": "samples", "record": "record"}
 
 
+STEPS_TRIED = 4001  # between which the step at a position is found
+
+
 @dataclass(frozen=True)
 class View:
     """What the reader chose to see; the same for every chart of a run.
 
     `steps` is the range of steps shown, None for all; `half_life` of the smoothing is in steps, 0 for none;
     `loss_as` is `loss`, `perplexity` or `bits_per_byte`; `full_range` shows every outlier instead of marking it at the
-    edge; `until` is the step up to which there is room for a forecast.
+    edge; `until` is the step up to which there is room for a forecast; `across` is the stretch of the x axis that
+    several runs share, None for all; the smooth mean begins anew at the steps `onsets`.
     """
 
     axis: str = "step"
@@ -31,20 +34,12 @@ class View:
     full_range: bool = False
     dark: bool = False
     until: float | None = None
+    across: tuple[float, float] | None = None
+    onsets: tuple[int, ...] = ()
 
     def cut(self, series: Series) -> Series:
         """Return the points of a series that are in view."""
         return series if self.steps is None else series.between(*self.steps)
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A chart as a Vega-Lite specification, a description, a note on how much it shows, and the metrics it shows."""
-
-    spec: dict[str, Any]
-    alt: str
-    note: str = ""
-    metrics: tuple[str, ...] = ()
 
 
 def axes_of(run: Run) -> list[str]:
@@ -74,6 +69,21 @@ def positions(run: Run, axis: str, steps: np.ndarray) -> np.ndarray:
     if clock is None:
         return np.asarray(steps, float)
     return np.interp(steps, clock.steps, clock.values)
+
+
+def steps_at(run: Run, axis: str, places: np.ndarray) -> np.ndarray:
+    """Return the steps at positions on an x axis, those before its first and after its last one where the run is not there.
+
+    >>> run = Run("a", {"tokens": Series(np.array([0, 10]), np.array([0.0, 1000.0]))})
+    >>> steps_at(run, "tokens", np.array([250.0, 1000.0])).tolist()
+    [2.5, 10.0]
+    """
+    if axis == "step":
+        return np.asarray(places, float)
+    steps = np.linspace(run.first_step, run.last_step, STEPS_TRIED)
+    across = positions(run, axis, steps)
+    found = np.interp(places, across, steps)
+    return np.where(places < across[0], run.first_step - 1.0, np.where(places > across[-1], run.last_step + 1.0, found))
 
 
 def _clock(run: Run, axis: str) -> Series | None:

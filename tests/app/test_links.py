@@ -16,10 +16,14 @@ def address_of(page: AppTest) -> dict[str, str]:
     return {name: value[0] if isinstance(value, list) else value for name, value in page.query_params.items()}
 
 
+def box(page: AppTest, label: str):
+    return next(box for box in page.selectbox if box.label == label)
+
+
 def test_an_address_round_trips(monkeypatch):
     monkeypatch.setattr("sys.argv", ["app.py"])
     page = at(open="loss-spike,divergence", page="Run")
-    page.selectbox[0].select("relative").run()
+    box(page, "Over").select("relative").run()
     next(b for b in page.button if b.label == "Show on the curves").click().run()
     address = address_of(page)
     assert address["open"] == "divergence,loss-spike"
@@ -44,7 +48,7 @@ def test_an_axis_that_a_run_does_not_have_is_left_out(monkeypatch):
     key = address_of(at(open=SAMPLES[0].stem))["run"]
     page = at(open=SAMPLES[0].stem, run=key, axis="moon", steps="0-99999999")
     assert not page.exception
-    assert page.selectbox[0].value == "step"
+    assert box(page, "Over").value == "step"
 
 
 def test_a_page_that_is_loaded_anew_says_which_logs_must_be_added_again(monkeypatch):

@@ -41,4 +41,4 @@ def test_the_gallery_works_from_an_installed_wheel(tmp_path):
     where, cards, drawn = done.stdout.split()
     assert where.startswith(str(tmp_path))
     assert int(cards) == len(LESSONS)
-    assert int(drawn) >= 2
+    assert int(drawn) >= 1

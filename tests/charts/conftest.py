@@ -1,5 +1,7 @@
 """Runs that charts are drawn of, and what is asked of every drawing."""
 
+import csv
+import io
 import json
 
 import altair
@@ -53,14 +55,31 @@ def checked(drawing: Drawing | None) -> dict:
 
 
 def values_of(spec: object, mark: str) -> list[dict]:
-    """The inline records of every layer that draws this mark."""
+    """The inline records of every layer that draws this mark, without those of a table."""
     found: list[dict] = []
     if isinstance(spec, dict):
         if isinstance(spec.get("mark"), dict) and spec["mark"]["type"] == mark:
-            found += spec["data"].get("values", [])
+            values = spec["data"].get("values", [])
+            found += values if isinstance(values, list) else []
         for inner in spec.values():
             found += values_of(inner, mark)
     elif isinstance(spec, list):
         for inner in spec:
             found += values_of(inner, mark)
+    return found
+
+
+def table_of(spec: object, name: str) -> list[dict]:
+    """The rows of a table of numbers in a specification; None where it leaves a value out."""
+    found: list[dict] = []
+    if isinstance(spec, dict):
+        data = spec.get("data")
+        if isinstance(data, dict) and data.get("name") == name and isinstance(data.get("values"), str):
+            rows = csv.DictReader(io.StringIO(data["values"]))
+            found += [{k: float(v) if v else None for k, v in row.items()} for row in rows]
+        for inner in spec.values():
+            found += table_of(inner, name)
+    elif isinstance(spec, list):
+        for inner in spec:
+            found += table_of(inner, name)
     return found

@@ -17,7 +17,7 @@ from lmdiag.charts.downsampling import (
     stretches,
 )
 from lmdiag.charts.smoothing import half_life_mean
-from lmdiag.charts.traces import line_records, smooth_records, trace
+from lmdiag.charts.traces import line_points, smooth_points, trace
 from lmdiag.charts.view import View
 from lmdiag.run import Run, Series
 
@@ -82,10 +82,9 @@ def test_every_extreme_of_the_whole_and_of_a_part_is_among_the_candidates(series
 
 
 def test_single_spikes_of_a_long_series_are_drawn(series):
-    records = line_records(trace(Run("a", {"loss": series}), "a", "loss", series, View()))
-    drawn = {r["step"] for r in records if r["y"] is not None}
+    x, y = line_points(trace(Run("a", {"loss": series}), "a", "loss", series, View()))
     highest = 1 + extremes(series.values, buckets=200)
-    assert np.isin(highest, list(drawn)).mean() > 0.6
+    assert np.isin(highest, x[np.isfinite(y)]).mean() > 0.6
 
 
 def test_what_is_lost_is_counted_exactly_and_cut_to_the_view(series):
@@ -97,7 +96,7 @@ def test_what_is_lost_is_counted_exactly_and_cut_to_the_view(series):
         (90_002, 1, "Infinity"),
     ]
     assert t.logged == N - 401
-    assert [r["y"] for r in line_records(t)].count(None) == 2
+    assert np.isnan(line_points(t)[1]).sum() == 2
 
 
 @pytest.mark.parametrize("half_life", [300.0, 5000.0])
@@ -116,9 +115,9 @@ def test_a_zoomed_mean_knows_what_lies_beyond_its_edges(series):
     run = Run("a", {"loss": series})
     whole = trace(run, "a", "loss", series, View(half_life=500.0))
     part = trace(run, "a", "loss", series, View(half_life=500.0, steps=(20_000, 40_000)))
-    first = smooth_records(part)[0]
-    near = int(np.argmin(np.abs(whole.smooth.x - first["x"])))
-    assert first["y"] == pytest.approx(whole.smooth.values[near], abs=0.02)
+    x, y = smooth_points(part)
+    near = int(np.argmin(np.abs(whole.smooth.x - x[0])))
+    assert y[0] == pytest.approx(whole.smooth.values[near], abs=0.02)
 
 
 def test_what_is_kept_is_made_once_and_forgotten_with_its_series():

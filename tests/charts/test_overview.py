@@ -11,7 +11,7 @@ from lmdiag.charts.view import View
 from lmdiag.finding import Finding, Severity
 from lmdiag.forecast import forecast
 from lmdiag.run import Run, Series
-from tests.charts.conftest import checked, values_of
+from tests.charts.conftest import checked, table_of, values_of
 
 
 @pytest.fixture
@@ -77,10 +77,10 @@ def test_every_dashed_line_says_what_it_is(run):
         Finding("…", 1001, 1001, "loss", severity=Severity.WARNING, rule="loss-spike"),
         Finding("…", 999, 999, "grad_norm", severity=Severity.WARNING, rule="gradient-spike"),
     ]
-    words = values_of(checked(charts.loss_chart(replace(run, config=stated), found, View(full_range=True))), "text")
-    sides = {r["words"]: r["side"] for r in words if "side" in r}
-    assert (sides["uniform guess (ln V)"], sides["unigram"]) == ("right", "left")
-    assert [r["what"] for r in words if "what" in r] == ["gradient norm and loss jump together"] * 2
+    spec = checked(charts.loss_chart(replace(run, config=stated), found, View(full_range=True)))
+    words = [r["text"] for r in values_of(spec, "text")]
+    assert "uniform guess 3.02, unigram 3.01" in words
+    assert "gradient norm and loss jump together" in words
 
 
 def test_a_click_on_a_row_of_the_timeline_names_its_finding(run, findings):
@@ -96,3 +96,46 @@ def test_groups_of_seeds_are_named_by_what_tells_them_apart():
     groups = charts.seed_groups(runs)
     assert {name: len(members) for name, members in groups.items()} == {"lr = 1": 2, "lr = 2": 2}
     assert list(charts.seed_groups({"a": Run("a", {}), "b": Run("b", {})})) == ["a", "b"]
+
+
+def seeds(level: float, n: int = 3) -> list[Run]:
+    steps = np.arange(1, 401)
+    noise = [0.05 * np.random.default_rng(seed).normal(size=400) for seed in range(n)]
+    return [Run(f"seed{i}", {"loss": Series(steps, level + 6 / (1 + steps / 20) + own)}) for i, own in enumerate(noise)]
+
+
+def test_a_group_shows_its_median_and_where_the_scale_cuts_its_range():
+    runs = seeds(2.0)
+    runs[0]["loss"].values[300:] += 50.0
+    spec = checked(charts.grouped_chart({"all": runs}, "loss", View()))
+    assert max(row["high"] for row in table_of(spec, "bands0")) > 50
+    assert max(row["y"] for row in table_of(spec, "raw0")) < 10
+    assert [r for r in values_of(spec, "point") if r.get("t") == 0]
+    assert "the range goes on" in [r["text"] for r in values_of(spec, "text")]
+
+
+def test_differences_stand_in_the_range_of_chance_only_where_there_is_none():
+    runs = {"base": seeds(2.0)[0], "alike": seeds(2.0)[1], "worse": seeds(2.3)[2]}
+    spec = checked(charts.difference_chart(runs, "loss", View(half_life=20.0), "base"))
+    high = table_of(spec, "bands0")[0]["high"]
+    rows = [row for row in table_of(spec, "raw0") if row["x"] > 100]
+    inside = [np.mean([abs(row["y"]) <= high for row in rows if row["t"] == t]) for t in range(3)]
+    assert inside[0] == 1.0
+    assert inside[1] > 0.85
+    assert inside[2] == 0.0
+
+
+def test_a_comparison_reads_out_every_run_at_the_same_place_of_the_axis():
+    runs = {
+        run.name: replace(
+            run, series={**run.series, "tokens": Series(run["loss"].steps, run["loss"].steps * (i + 1.0))}
+        )
+        for i, run in enumerate(seeds(2.0))
+    }
+    view = View(axis="tokens", across=(100.0, 300.0))
+    spec = checked(charts.compared_chart(runs, "loss", view, [charts.overlay_chart(runs, "loss", view, ["seed1"])]))
+    row = table_of(spec, "cursor")[125]
+    for i, run in enumerate(runs.values()):
+        step = int(row["x"] / (i + 1.0))
+        assert row[f"c{i + 1}"] == pytest.approx(run["loss"].values[step - 1], rel=1e-5)
+    assert {row["t"] for row in table_of(spec, "raw0")} == {0, 1, 2}

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from lmdiag import charts
+from lmdiag.charts.perplexity import perplexity_axis
 from lmdiag.charts.view import View
 from lmdiag.diagnose import diagnose
 from lmdiag.finding import Finding, Severity
 from lmdiag.run import Run, Series
-from tests.charts.conftest import checked, values_of
+from tests.charts.conftest import checked, table_of, values_of
 from tests.rules.curves import healthy, levels, pairs, policy, series
 
 HOSTILE = "<script>alert(1)</script> datum['x'] [a](b) \"';" + "x" * 500
@@ -32,7 +33,7 @@ def test_values_that_are_no_numbers_are_marked_on_the_axis(run, findings):
     spec = checked(charts.loss_chart(run, findings, View()))
     (lost,) = [r for r in values_of(spec, "point") if r.get("what") == "NaN"]
     assert (lost["step"], lost["count"]) == (1501, 20)
-    gaps = [r for r in spec["datasets"]["raw"] if r["y"] is None]
+    gaps = [r for r in table_of(spec, "raw0") if r["y"] is None]
     assert len(gaps) == 1
 
 
@@ -56,11 +57,9 @@ def test_an_outlier_beyond_the_scale_is_marked_at_its_edge(run):
 def test_perplexity_is_the_exponential_of_the_loss_and_of_its_mean(run):
     loss = checked(charts.loss_chart(run, [], View(half_life=50.0)))
     perplexity = checked(charts.loss_chart(run, [], View(half_life=50.0, loss_as="perplexity")))
-    for name in ("raw",):
-        first = loss["datasets"][name][0], perplexity["datasets"][name][0]
+    for name in ("raw0", "smooth0"):
+        first = table_of(loss, name)[0], table_of(perplexity, name)[0]
         assert math.exp(first[0]["y"]) == pytest.approx(first[1]["y"], rel=1e-4)
-    smooth = [values_of(spec, "line")[0] for spec in (loss, perplexity)]
-    assert math.exp(smooth[0]["y"]) == pytest.approx(smooth[1]["y"], rel=1e-4)
 
 
 def test_a_loss_too_large_for_a_perplexity_draws_all_the_same():
@@ -87,12 +86,13 @@ def test_what_is_shown_is_counted(run):
 def test_zooming_in_shows_the_points_that_were_thinned_out():
     long = Run("long", {"loss": Series(np.arange(50_000), np.random.default_rng(0).random(50_000))})
     spec = checked(charts.loss_chart(long, [], View(steps=(100, 199))))
-    assert [r["step"] for r in spec["datasets"]["raw"]] == list(range(100, 200))
+    assert [r["x"] for r in table_of(spec, "raw0")] == list(range(100, 200))
 
 
 def test_the_clip_level_is_a_line(run):
     spec = checked(charts.gradient_chart(run, [], View()))
-    assert [(r["y"], r["words"]) for r in values_of(spec, "text") if "words" in r] == [(1.0, "clipped at 1")]
+    assert [(r["y"], r["words"]) for r in values_of(spec, "rule") if "words" in r] == [(1.0, "clipped at 1")]
+    assert "clipped at 1" in words_above(spec)
 
 
 def test_gradient_norms_of_zero_are_marked_below_the_log_scale():
@@ -111,10 +111,10 @@ def test_no_line_crosses_gradient_norms_of_zero(n):
     run = Run("dead", {"grad_norm": Series(steps, norms)})
     finding = Finding("…", n // 5, n // 2, "grad_norm", severity=Severity.WARNING, rule="vanishing-gradient")
     spec = checked(charts.gradient_chart(run, [finding], View(half_life=n / 50)))
-    for line in (spec["datasets"]["raw"], values_of(spec, "line")):
+    for line in (table_of(spec, "raw0"), table_of(spec, "smooth0")):
         assert all(r["y"] is None or r["y"] > 0 for r in line)
         assert sum(r["y"] is None for r in line) == 1
-        assert not [r for r in line if r["y"] is not None and dead.start <= r["step"] < dead.stop]
+        assert not [r for r in line if r["y"] is not None and dead.start <= r["x"] < dead.stop]
     marked = [r for r in values_of(spec, "point") if r.get("edge") == "below"]
     assert marked
     assert all(dead.start <= r["step"] < dead.stop for r in marked)
@@ -140,13 +140,18 @@ def test_names_from_a_log_are_only_ever_data():
         assert not [expression for expression in expressions(spec) if "script" in expression]
 
 
+def words_above(spec: dict) -> list[str]:
+    """The words above the panels, which explain curves and marks."""
+    return [r["text"] for r in values_of(spec, "text") if "along" in r]
+
+
 def expressions(spec: object) -> list[str]:
     """Every piece of a specification that Vega evaluates as code, and every field name."""
     found: list[str] = []
     if isinstance(spec, dict):
         found += [str(spec[k]) for k in ("labelExpr", "filter", "calculate", "expr", "field", "format") if k in spec]
         for key, inner in spec.items():
-            found += expressions(inner) if key not in ("values", "datasets") else []
+            found += expressions(inner) if key != "values" else []
     elif isinstance(spec, list):
         for inner in spec:
             found += expressions(inner)
@@ -201,4 +206,28 @@ def test_no_two_of_many_runs_look_alike():
     channels = next(one["encoding"] for one in spec["layer"][0]["layer"] if "strokeDash" in one["encoding"])
     looks = list(zip(channels["color"]["scale"]["range"], map(tuple, channels["strokeDash"]["scale"]["range"])))
     assert len(set(looks)) == len(looks) == 24
-    assert channels["color"]["legend"]["symbolLimit"] == 0
+    assert set(runs) <= set(words_above(spec))
+
+
+def test_a_stack_reads_out_every_curve_at_the_pointer(run, findings):
+    view = View(half_life=10.0)
+    drawings = [
+        charts.timeline_chart(run, findings, view),
+        charts.loss_chart(run, findings, view),
+        charts.gradient_chart(run, findings, view),
+        charts.lr_chart(run, findings, view),
+    ]
+    spec = checked(charts.stack_chart(run, drawings, view))
+    names = [r["text"] for r in values_of(spec, "text") if "signed" in r]
+    assert names == ["step", "tokens", "loss", "smooth", "perplexity", "val/loss", "norm", "lr"]
+    row = next(r for r in table_of(spec, "cursor") if r["c0"] == 1001)
+    assert [row["x"], row["c1"], row["c2"], row["c7"]] == [1001, 1001 * 4096, 8.0, 1e-3]
+    assert row["c5"] == pytest.approx(3.1 + 6 * np.exp(-5), rel=1e-5)
+    assert not [e for e in expressions(spec) if "val/loss" in e]
+
+
+@pytest.mark.parametrize(("low", "high"), [(-4.0, 9.0), (2.0, 212.0)])
+def test_a_perplexity_axis_begins_at_one_and_ends_at_a_million(low, high):
+    ticks = perplexity_axis((low, high))["values"]
+    assert min(ticks) >= 0.0
+    assert max(ticks) <= math.log(1e6) + 1e-9
