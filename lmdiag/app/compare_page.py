@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
 import streamlit as st
 
 from lmdiag import charts
-from lmdiag.app import controls, downloads, logs
+from lmdiag.app import controls, downloads, logs, zoom
 from lmdiag.app.markup import plain
+from lmdiag.charts import Drawing, View
 from lmdiag.charts.downsampling import candidates, extremes
+from lmdiag.charts.view import positions
 from lmdiag.compare import compare, direction_of
 from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import LmdiagError
@@ -17,6 +23,9 @@ from lmdiag.run import Run
 from lmdiag.task_measures import progress
 
 SPARKS = 30
+MOST_SETTINGS = 4  # that differ, in the table
+MOST_ROWS, ROW_HEIGHT = 7, 35  # of the table, and pixels of a row
+NONE = "none"
 WORDS = {
     "worse": "worse than the baselines",
     "better": "better than the baselines",
@@ -33,15 +42,25 @@ def draw(known: dict[str, Diagnosis]) -> None:
         return
     names = logs.names()
     known = _chosen(known, names)
-    st.dataframe(
-        [_row(names[key], d) for key, d in known.items()],
-        hide_index=True,
-        column_config={"curve": st.column_config.LineChartColumn("loss or reward", width="small")},
-    )
     runs = {names[key]: d.run for key, d in known.items()}
-    _curves(runs)
+    differing = charts.differing_settings(runs)
+    event = st.dataframe(
+        [_row(names[key], d, differing) for key, d in known.items()],
+        key=f"compare-table-{'-'.join(known)}",
+        hide_index=True,
+        height=min(len(known) + 1, MOST_ROWS) * ROW_HEIGHT + 3,
+        column_config={
+            "run": st.column_config.TextColumn(pinned=True),
+            "curve": st.column_config.LineChartColumn("loss or reward", width="small"),
+        },
+        on_select="rerun",
+        selection_mode="multi-row",
+        alt="The runs compared; a ticked run stands in front of the others in the chart",
+    )
+    ticked = [list(runs)[row] for row in event.selection.rows if row < len(runs)]
+    _curves(runs, ticked)
     _against_baselines(runs)
-    _settings(runs)
+    _settings(differing)
 
 
 def _chosen(known: dict[str, Diagnosis], names: dict[str, str]) -> dict[str, Diagnosis]:
@@ -54,7 +73,7 @@ def _chosen(known: dict[str, Diagnosis], names: dict[str, str]) -> dict[str, Dia
     return {key: known[key] for key in chosen} or known
 
 
-def _row(name: str, diagnosis: Diagnosis) -> dict[str, object]:
+def _row(name: str, diagnosis: Diagnosis, differing: Mapping[str, Mapping[str, str]]) -> dict[str, object]:
     run, best, shown = diagnosis.run, diagnosis.best, progress(diagnosis.run)
     curve = shown[1] if shown else None
     losses = shown is not None and run.curve is not None and shown[0] == run.curve[0]
@@ -62,6 +81,7 @@ def _row(name: str, diagnosis: Diagnosis) -> dict[str, object]:
     return {
         "verdict": verdict_look(diagnosis.shown)[0],
         "run": name,
+        **{f"{setting} ": of_runs.get(name, "") for setting, of_runs in list(differing.items())[:MOST_SETTINGS]},
         "curve": [] if values is None else values[extremes(values, buckets=SPARKS)].tolist(),
         "steps": run.last_step,
         "last value": last_value(run),
@@ -72,28 +92,60 @@ def _row(name: str, diagnosis: Diagnosis) -> dict[str, object]:
     }
 
 
-def _curves(runs: dict[str, Run]) -> None:
-    first = next(iter(runs.values()))
+def _curves(runs: dict[str, Run], ticked: Sequence[str]) -> None:
+    longest = max(runs.values(), key=lambda run: run.last_step)
     metrics = list(dict.fromkeys(name for run in runs.values() for name in run if not name.startswith("layers/")))
-    main = (progress(first) or ("loss",))[0]
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    main = (progress(next(iter(runs.values()))) or ("loss",))[0]
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    with row:
         metric = st.selectbox(
-            "Metric", metrics, metrics.index(main) if main in metrics else 0, key="compare-metric", width=220
+            "Metric", metrics, metrics.index(main) if main in metrics else 0, key="compare-metric", width=150
+        )
+        base = st.selectbox(
+            "Difference from",
+            [NONE, *runs],
+            key="compare-base",
+            width=170,
+            help="A second chart: each run minus this one.",
         )
         grouped = st.toggle(
             "Group seeds",
             key="compare-grouped",
-            help="The mean of the runs that share all settings but the seed, and their range.",
+            help="The median of the runs that share all settings but the seed, and their whole range.",
         )
-    view = controls.view_of("compare", first, with_loss=False)
-    drawing = (
-        charts.grouped_chart(charts.seed_groups(runs), metric, view)
-        if grouped
-        else charts.overlay_chart(runs, metric, view)
+    view = controls.view_of("compare", longest, with_loss=False, row=row)
+    if view.steps is not None:
+        low, high = positions(longest, view.axis, np.array(view.steps)).tolist()
+        view = replace(view, across=(low, high))
+    drawings = _drawings(runs, metric, view, grouped, base, ticked)
+    if not drawings:
+        return
+    whole = charts.compared_chart(runs, metric, view, list(drawings.values()))
+    identity = f"chart-compare-{metric}-{grouped}-{base}-{view.steps}-{view.axis}"
+    modes = ["zoom", "back"]
+    event = st.vega_lite_chart(whole.spec, key=identity, alt=whole.alt, on_select="rerun", selection_mode=modes)
+    if event.selection.get("back"):
+        heard = zoom.back("compare")
+    else:
+        heard = zoom.on_drag("compare", longest, view.axis, dict(event.selection.get("zoom", {})))
+    if heard:
+        st.rerun()
+    st.caption(
+        "Point at a name to single its curve out; tick rows of the table to keep runs in front. Drag to zoom, double-click to go back."
     )
-    if drawing is not None:
-        st.vega_lite_chart(drawing.spec, key=f"chart-compare-{metric}-{grouped}", alt=drawing.alt)
-        downloads.behind("compare", runs, view, {metric: drawing})
+    downloads.behind("compare", runs, view, drawings)
+
+
+def _drawings(
+    runs: dict[str, Run], metric: str, view: View, grouped: bool, base: str, ticked: Sequence[str]
+) -> dict[str, Drawing]:
+    """Return the charts of the page by name: all runs or their groups, and how far they are from the chosen one."""
+    if grouped:
+        first = charts.grouped_chart(charts.seed_groups(runs), metric, view)
+    else:
+        first = charts.overlay_chart(runs, metric, view, ticked)
+    apart = charts.difference_chart(runs, metric, view, base) if base != NONE and not grouped else None
+    return {name: drawn for name, drawn in ((metric, first), (f"{metric} minus {base}", apart)) if drawn is not None}
 
 
 def _against_baselines(runs: dict[str, Run]) -> None:
@@ -116,8 +168,7 @@ def _against_baselines(runs: dict[str, Run]) -> None:
     SIGNS[direction](f"**{plain(candidate)}**: {WORDS[direction]}.{reasons}")
 
 
-def _settings(runs: dict[str, Run]) -> None:
-    differences = charts.differing_settings(runs)
+def _settings(differences: Mapping[str, Mapping[str, str]]) -> None:
     st.subheader("Settings that differ", anchor=False)
     if not differences:
         st.caption("None, apart from seeds and names.")
