@@ -33,6 +33,17 @@ def test_a_chart_becomes_a_picture_on_the_background_of_its_theme(run, dark):
     assert downloads.as_png(drawing, dark).startswith(b"\x89PNG")
 
 
+def test_a_picture_says_of_which_run_it_is_and_what_its_axes_are(run):
+    drawings = [
+        charts.loss_chart(run, [], View(axis="tokens")),
+        charts.series_chart(run, "tokens", [], View(axis="tokens")),
+    ]
+    picture = downloads.titled(drawings, "my run <1>", View(axis="tokens"))
+    text = downloads.as_svg(picture, False).decode()
+    for words in ("my run &lt;1&gt;", ">loss (nats/token)<", ">tokens (tokens)<", ">tokens<"):
+        assert words in text
+
+
 def test_the_data_is_every_value_in_view_with_every_digit(run):
     drawing = charts.loss_chart(run, [], View())
     assert drawing.metrics == ("loss", "val/loss")
