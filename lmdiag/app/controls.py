@@ -72,7 +72,7 @@ def _range_shown(key: str, run: Run) -> tuple[float, float] | None:
     )
     if zoom.can_go_back(key):
         st.button("Back", key=f"back-{key}", icon=":material/undo:", on_click=zoom.step_back, args=(key,))
-    if shown is not None:
+    if shown is not None or zoom.mark_of(key):
         st.button(
             "Show the whole run", key=f"all-{key}", icon=":material/zoom_out_map:", on_click=zoom.show_all, args=(key,)
         )

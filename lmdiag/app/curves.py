@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import streamlit as st
@@ -11,6 +12,7 @@ from lmdiag import charts
 from lmdiag.app import controls, downloads, zoom
 from lmdiag.charts import Drawing, View
 from lmdiag.diagnose import Diagnosis
+from lmdiag.finding import severity_of
 from lmdiag.forecast import Forecast
 
 Drawn = TypeVar("Drawn")
@@ -23,8 +25,13 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
     run = diagnosis.run
     expected = forecast_of(diagnosis)
     view = controls.view_of(key, run, until=expected.step if expected else None)
+    seen = zoom.marked(key, diagnosis.findings)
+    if seen is not None:
+        view = replace(view, marked=(seen.first_step, seen.last_step, severity_of(seen).label))
     more = tuple(st.session_state.get(f"more-{key}", ()))
-    drawings = remembered(f"{key}-curves", diagnosis, (view, more), lambda: _drawings(diagnosis, view, more))
+    drawings = remembered(
+        f"{key}-curves", diagnosis, (view, more), lambda: _drawings(diagnosis, view, more, seen.metric if seen else "")
+    )
     stack(f"{key}-curves", key, diagnosis, view, drawings)
     shown = {metric for drawing in drawings.values() if drawing for metric in drawing.metrics} - set(more)
     others = [name for name in run.series if name not in shown and len(run[name])]
@@ -42,7 +49,8 @@ def remembered(place: str, diagnosis: Diagnosis, view: object, make: Callable[[]
     return found
 
 
-def _drawings(diagnosis: Diagnosis, view: View, more: Sequence[str]) -> dict[str, Drawing | None]:
+def _drawings(diagnosis: Diagnosis, view: View, more: Sequence[str], looked_at: str) -> dict[str, Drawing | None]:
+    """Return the charts by name: the findings, then the metric that the reader looks at, the loss, and the others."""
     run, findings = diagnosis.run, diagnosis.findings
     best = diagnosis.best and (diagnosis.best.metric, diagnosis.best.step, diagnosis.best.value)
     usual = {
@@ -55,7 +63,10 @@ def _drawings(diagnosis: Diagnosis, view: View, more: Sequence[str]) -> dict[str
     wanted = dict.fromkeys(metric for metric in (*accused[:MOST_OWN], *more) if metric not in shown)
     own = {metric: charts.series_chart(run, metric, findings, view) for metric in wanted}
     first, *rest = usual.items()
-    return dict([(TIMELINE, charts.timeline_chart(run, findings, view)), first, *own.items(), *rest])
+    timeline = charts.timeline_chart(run, findings, view)
+    drawn = dict([first, *own.items(), *rest])
+    front = [name for name, drawing in drawn.items() if drawing and looked_at in drawing.metrics]
+    return {TIMELINE: timeline, **{name: drawn[name] for name in front}, **drawn}
 
 
 def forecast_of(diagnosis: Diagnosis) -> Forecast | None:

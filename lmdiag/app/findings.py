@@ -1,47 +1,62 @@
-"""The findings of a run, worst first, each with its evidence, what to try, and the page of its rule."""
+"""The findings of a run, worst first, each cause with what it explains, its evidence, what to try, and the page of its rule."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import streamlit as st
 
 from lmdiag.app import zoom
-from lmdiag.app.markup import badge, html, plain
+from lmdiag.app.markup import badge, headline, html, plain
 from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Finding, severity_of
 from lmdiag.looks import LOOKS
+from lmdiag.reports.entries import Entry, entries
 from lmdiag.reports.evidence import evidence
 from lmdiag.rules import RULES
-from lmdiag.run import Run
 
 PAGES = {rule.name: rule for rule in RULES}
 
 
 def draw(key: str, diagnosis: Diagnosis) -> None:
-    """Draw one card per alarm, the first with its details, for it is the one to act on; fold the rest."""
-    ranked = list(enumerate(diagnosis.findings))
-    alarms = [pair for pair in ranked if pair[1].alarms]
-    others = [pair for pair in ranked if not pair[1].alarms]
+    """Draw one card per cause that alarms, the first with its details, for it is the one to act on; fold the rest."""
+    cards = list(entries(diagnosis))
+    alarms = [card for card in cards if card.finding.alarms or any(f.alarms for f in card.consequences)]
+    others = [card for card in cards if card not in alarms]
     if not alarms and diagnosis.verdict == "healthy":
         st.success("Nothing needs action.", icon=":material/check_circle:")
-    for rank, finding in alarms:
+    for rank, card in enumerate(alarms):
         with st.container(border=True):
-            _card(diagnosis.run, finding)
-            _details(finding) if rank == 0 else _folded(finding)
-            _buttons(key, diagnosis.run, rank, finding)
+            _card(diagnosis, card.finding)
+            _details(card.finding) if rank == 0 else _folded(card.finding)
+            _buttons(key, diagnosis, card.finding)
+            _consequences(key, diagnosis, card)
     if others:
         with st.expander(f"Worth knowing, no alarm: {len(others)}", expanded=not alarms):
-            for rank, finding in others:
-                _card(diagnosis.run, finding)
-                _details(finding)
-                _buttons(key, diagnosis.run, rank, finding)
+            for card in others:
+                _card(diagnosis, card.finding)
+                _details(card.finding)
+                _buttons(key, diagnosis, card.finding)
+                _consequences(key, diagnosis, card)
 
 
-def _card(run: Run, finding: Finding) -> None:
-    where = run.place(finding.first_step, finding.last_step)
+def _card(diagnosis: Diagnosis, finding: Finding) -> None:
+    """Say what was found, unless the verdict above says it already."""
+    where = diagnosis.run.place(finding.first_step, finding.last_step)
     st.markdown(f"{badge(LOOKS[severity_of(finding).label])} **{plain(finding.rule)}** · {plain(where)}")
-    st.markdown(plain(finding.message))
-    if finding.consequence_of:
-        st.caption(f"A consequence of {plain(finding.consequence_of)}.")
+    if finding.message != headline(diagnosis):
+        st.markdown(plain(finding.message))
+
+
+def _consequences(key: str, diagnosis: Diagnosis, card: Entry) -> None:
+    """Name what the cause explains, without advice of its own: it might contradict that of the cause."""
+    if not card.consequences:
+        return
+    st.caption("Explained by it:")
+    for finding in card.consequences:
+        where = diagnosis.run.place(finding.first_step, finding.last_step)
+        st.markdown(f"**{plain(finding.rule)}** · {plain(where)}: {plain(finding.message)}")
+        _show(key, diagnosis, finding, "tertiary")
 
 
 def _folded(finding: Finding) -> None:
@@ -49,18 +64,25 @@ def _folded(finding: Finding) -> None:
         _details(finding)
 
 
-def _buttons(key: str, run: Run, rank: int, finding: Finding) -> None:
+def _buttons(key: str, diagnosis: Diagnosis, finding: Finding) -> None:
     with st.container(horizontal=True):
-        st.button(
-            "Show on the curves",
-            key=f"show-{key}-{rank}",
-            icon=":material/center_focus_strong:",
-            on_click=zoom.on_finding,
-            args=(key, run, finding),
-        )
+        _show(key, diagnosis, finding)
         if finding.rule in PAGES:
             with st.popover("What is this?", icon=":material/help:"):
                 st.markdown(PAGES[finding.rule].page.replace("\n## ", "\n#### "))
+
+
+def _show(
+    key: str, diagnosis: Diagnosis, finding: Finding, type: Literal["secondary", "tertiary"] = "secondary"
+) -> None:
+    st.button(
+        "Show on the curves",
+        key=f"show-{key}-{diagnosis.findings.index(finding)}",
+        icon=":material/center_focus_strong:",
+        on_click=zoom.on_finding,
+        args=(key, diagnosis.run, finding),
+        type=type,
+    )
 
 
 def _details(finding: Finding) -> None:

@@ -32,7 +32,10 @@ def restore() -> None:
         st.session_state[f"axis-{key}"] = axis
     steps = steps_of(st.query_params.get("steps", ""))
     if steps:
-        zoom.show(key, *steps)
+        zoom.put(key, steps)
+    rule, _, step = st.query_params.get("finding", "").partition("@")
+    if step.isdecimal():
+        zoom.mark(key, rule, int(step))
 
 
 def say_what_is_lost() -> None:
@@ -59,6 +62,7 @@ def remember() -> None:
         "run": key or "",
         "page": st.session_state["page"] if key else "",
         "axis": "" if axis == "step" else axis,
+        "finding": "@".join(map(str, zoom.mark_of(key))) if key else "",
         "steps": f"{steps[0]:.0f}-{steps[1]:.0f}" if steps else "",
     }
     for name, value in state.items():

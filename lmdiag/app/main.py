@@ -30,6 +30,7 @@ STYLE = """<style>
 [data-testid="stSidebar"] h1 { padding-top: 0; }
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: inherit; opacity: 0.9; }
 [data-testid="stColumn"]:has(.st-key-curves) { position: sticky; top: 3.2rem; align-self: flex-start; }
+@media (max-width: 640px) { [data-testid="stColumn"]:has(.st-key-curves) { order: -1; } } /* curves before the cards */
 [data-testid="stColumn"]:has(button[aria-label^="Close fullscreen"]) { position: static; } /* else below the sidebar */
 @media (max-width: 640px) { .block-container { padding: 4rem .8rem 3rem .8rem; } } /* below the bar at the top */
 </style>"""

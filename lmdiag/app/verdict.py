@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import streamlit as st
 
@@ -10,13 +11,16 @@ from lmdiag.app import curves
 from lmdiag.app.markup import headline, html, short
 from lmdiag.charts.palette import DARK, LIGHT
 from lmdiag.diagnose import Diagnosis
+from lmdiag.finding import Advice
 from lmdiag.looks import LOOKS
 from lmdiag.methods import METHODS
 from lmdiag.reports.phrases import checkpoint, number, perplexity
 from lmdiag.reports.summary import key_numbers, summarize
 from lmdiag.run import Run
 
-SIGN = "flex:none;width:1.9rem;height:1.9rem;line-height:1.9rem;border-radius:50%;text-align:center;font-weight:700"
+SIGN = "flex:none;width:1.5rem;height:1.5rem;line-height:1.5rem;border-radius:50%;text-align:center;font-weight:700"
+REASON = re.compile(r"[:;] ")  # behind which advice says why, or what else
+MOST_ACTIONS = 3
 
 
 def draw(diagnosis: Diagnosis) -> None:
@@ -24,21 +28,41 @@ def draw(diagnosis: Diagnosis) -> None:
     look, dark = LOOKS[diagnosis.shown], st.context.theme.type == "dark"
     colour, page = (look.colour.dark, DARK.background) if dark else (look.colour.light, LIGHT.background)
     facts = "".join(
-        f'<div><dt style="opacity:.75;font-size:.8rem;font-weight:400;margin:0">{html(name)}</dt>'
-        f'<dd style="margin:0;padding:0;font-size:1.1rem;font-weight:600">{html(value)}</dd></div>'
+        f'<div style="white-space:nowrap"><dt style="display:inline;opacity:.75;font-size:.8rem;font-weight:400">{html(name)} </dt>'
+        f'<dd style="display:inline;margin:0;padding:0;font-size:.95rem;font-weight:600">{html(value)}</dd></div>'
         for name, value in facts_of(diagnosis)
     )
+    do = action(diagnosis)
+    to_do = f'<p style="margin:.2rem 0 0 0;font-weight:600;overflow-wrap:anywhere">→ {html(do)}</p>' if do else ""
     st.html(
-        f'<section aria-label="verdict" style="border-left:6px solid {colour};border-radius:.5rem;padding:.7rem 1.2rem;'
+        f'<section aria-label="verdict" style="border-left:6px solid {colour};border-radius:.5rem;padding:.45rem 1rem;'
         f'background:color-mix(in srgb, {colour} 11%, transparent)">'
-        f'<div style="display:flex;align-items:center;gap:.6rem">'
+        f'<div style="display:flex;flex-wrap:wrap;align-items:baseline;gap:.1rem .6rem">'
         f'<span aria-hidden="true" style="{SIGN};color:{page};background:{colour}">{look.icon}</span>'
-        f'<h1 style="font-size:1.6rem;margin:0;padding:0">{html(look.word.capitalize())}</h1>'
-        '<span style="opacity:.75;margin-left:auto;overflow-wrap:anywhere">'
-        f"{html(short(diagnosis.run.name, 100))}</span></div>"
-        f'<p style="margin:.3rem 0 .5rem 0;font-size:1.05rem;overflow-wrap:anywhere">{html(headline(diagnosis))}</p>'
-        f'<dl style="display:flex;flex-wrap:wrap;gap:.4rem 2.2rem;margin:0;padding:0">{facts}</dl></section>'
+        f'<h1 style="font-size:1.25rem;margin:0;padding:0">{html(look.word.capitalize())}</h1>'
+        f'<p style="margin:0;flex:1 1 20rem;overflow-wrap:anywhere">{html(headline(diagnosis))}</p>'
+        f'<span style="opacity:.75;overflow-wrap:anywhere">{html(short(diagnosis.run.name, 60))}</span></div>'
+        f"{to_do}"
+        f'<dl style="display:flex;flex-wrap:wrap;gap:.1rem 1.6rem;margin:.25rem 0 0 0;padding:0">{facts}</dl></section>'
     )
+
+
+def action(diagnosis: Diagnosis) -> str:
+    """Say in one line what to do about the first alarm, and which checkpoint to keep; "" where nothing alarms.
+
+    Of its advice these are the lines that decide something, or the first, each up to its reason.
+    """
+    cause = next((f for f in diagnosis.findings if f.alarms), None)
+    if cause is None:
+        return ""
+    deciding: list[str] = [words for words in cause.advice if isinstance(words, Advice) and words.about] or list(
+        cause.advice[:1]
+    )
+    said = [REASON.split(words)[0].rstrip(".") for words in deciding[:MOST_ACTIONS]]
+    kept = any("checkpoint" in words.about for words in deciding[:MOST_ACTIONS] if isinstance(words, Advice))
+    if diagnosis.keep is not None and not (kept and diagnosis.run.place(diagnosis.keep.step) in " ".join(said)):
+        said.append(f"Keep {checkpoint(diagnosis)}")
+    return " · ".join(said)
 
 
 def facts_of(diagnosis: Diagnosis) -> list[tuple[str, str]]:
@@ -57,7 +81,7 @@ def facts_of(diagnosis: Diagnosis) -> list[tuple[str, str]]:
         facts += [(told[0], told[1])] + ([(f"best {told[0]}", told[2])] if told[2] else [])
     if best is not None:
         facts.append((f"best {best.metric}", f"{number(best.value)} at {run.place(best.step)}"))
-        if diagnosis.keep != best:
+        if diagnosis.keep != best and not action(diagnosis):
             facts.append(("checkpoint to keep", checkpoint(diagnosis)))
     bits = bits_per_byte(run, best.value) if best is not None and run.kind == "language-model" else None
     if bits is not None:
@@ -66,8 +90,8 @@ def facts_of(diagnosis: Diagnosis) -> list[tuple[str, str]]:
     if expected is not None:
         interval = f"{number(expected.loss)} ({number(expected.low)} – {number(expected.high)})"
         facts.append((f"forecast for {run.place(expected.step)} (90% interval)", interval))
-    if run.complete is not None and not ahead:
-        facts.append(("came to its end", "yes" if run.complete else "no"))
+    if run.complete is False and not ahead:
+        facts.append(("came to its end", "no"))
     return facts
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import streamlit as st
@@ -29,7 +30,8 @@ def show(key: str, first: float, last: float) -> None:
 
 
 def show_all(key: str) -> None:
-    """Show the whole run again."""
+    """Show the whole run again, with no finding marked."""
+    _marked().pop(key, None)
     if shown(key) is not None:
         _past(key).append(_ranges().pop(key))
 
@@ -72,10 +74,30 @@ def on_typed(key: str, run: Run, text: str) -> None:
 
 
 def on_finding(key: str, run: Run, finding: Finding) -> None:
-    """Show the steps of a finding with a margin to each side."""
+    """Show the steps of a finding with a margin to each side, and mark it; a finding about the whole run is marked only."""
     length = finding.last_step - finding.first_step
     margin = max(AROUND * length, LEAST_SHARE * (run.last_step - run.first_step), 1.0)
-    show(key, max(finding.first_step - margin, run.first_step), min(finding.last_step + margin, run.last_step))
+    first, last = max(finding.first_step - margin, run.first_step), min(finding.last_step + margin, run.last_step)
+    if (first, last) == (run.first_step, run.last_step):
+        show_all(key)
+    else:
+        show(key, first, last)
+    mark(key, finding.rule, finding.first_step)
+
+
+def mark(key: str, rule: str, step: int) -> None:
+    """Mark the finding of a rule that begins at a step."""
+    _marked()[key] = (rule, step)
+
+
+def mark_of(key: str) -> tuple[str, int] | tuple[()]:
+    """Return the rule and the first step of the finding that is marked, nothing for none."""
+    return _marked().get(key, ())
+
+
+def marked(key: str, findings: Sequence[Finding]) -> Finding | None:
+    """Return the finding that the reader asked to see on the curves, None for none."""
+    return next((f for f in findings if (f.rule, f.first_step) == _marked().get(key)), None)
 
 
 def on_drag(key: str, run: Run, axis: str, selected: dict) -> bool:
@@ -92,6 +114,11 @@ def on_drag(key: str, run: Run, axis: str, selected: dict) -> bool:
     start, stop = np.searchsorted(positions(run, axis, steps), ends)
     show(key, steps[max(start - 1, 0)] if start else first, steps[min(stop, len(steps) - 1)])
     return True
+
+
+def _marked() -> dict[str, tuple[str, int]]:
+    found: dict[str, tuple[str, int]] = st.session_state.setdefault("marked", {})
+    return found
 
 
 def _past(key: str) -> list[tuple[float, float] | None]:

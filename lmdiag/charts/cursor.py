@@ -72,7 +72,8 @@ def cursor_of(run: Run, view: View, parts: Sequence[Part]) -> Cursor | None:
     steps = main.steps[rows]
     cells = [Cell(run.unit, "step", steps.astype(float)), *_clocks(run, view, steps)]
     for t, colour, number in curves:
-        cells += _of_curve(run, view, t, colour, number, steps)
+        often = 2 * t.logged >= main.logged  # else its last value, which is read out, is not where the line is
+        cells += _of_curve(run, view, t, colour, number if often else -1, steps)
     if "mem_bytes" in run and not any(t.metric == "mem_bytes" for t, _, _ in curves):
         cells.append(Cell("memory", "bytes", as_of(run["mem_bytes"], steps)))
     return Cursor(main.x[rows], cells[:MOST_CELLS], parts[0].x_domain)
@@ -120,7 +121,9 @@ def as_of(series: Series, steps: np.ndarray) -> np.ndarray:
     return np.where((rows < 0) | late, np.nan, known)
 
 
-def pointer_layers(cursor: Cursor, parts: Sequence[Part], layers: list[Spec], colours: Palette) -> list[Spec]:
+def pointer_layers(
+    cursor: Cursor, parts: Sequence[Part], layers: list[Spec], colours: Palette, below: Sequence[Spec]
+) -> list[Spec]:
     """Return the layers of a stack with those that follow the pointer: a net of columns below them, line, dots and words above."""
     names = [f"c{k}" for k in range(len(cursor.cells))]
     data = table("cursor", ["x", *names], [cursor.x, *(cell.values for cell in cursor.cells)])
@@ -133,7 +136,7 @@ def pointer_layers(cursor: Cursor, parts: Sequence[Part], layers: list[Spec], co
         y={"value": {"expr": "head"}},
         y2={"value": {"expr": "height"}},
     )
-    made = [_net(data, last, cursor.x_domain), *layers]
+    made = [_net(data, last, cursor.x_domain), *below, *layers]
     if cursor.wide:
         made += _singled_out(layers[0]["layer"], parts[0], colours)
     made.append({**line, "transform": at_pointer})

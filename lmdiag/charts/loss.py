@@ -27,7 +27,7 @@ LOSS_METRICS = ("loss", "ppl", "bpb")
 GUESSES = {"uniform": "uniform guess", "unigram": "unigram", "bigram": "bigram"}
 ENOUGH_EVALUATIONS, MOST_BARS = 6, 80
 SMALLEST_BAR = 5e-4  # of the level; a shorter bar is hidden by its point
-HEIGHT = 220  # pixels, so that gradient norm and learning rate stand beside it on a small screen
+HEIGHT = 190  # pixels, so that gradient norm and learning rate stand beside it on a small screen
 
 
 def loss_chart(

@@ -17,10 +17,11 @@ from lmdiag.finding import Severity
 
 LABEL_ROOM = 50  # pixels for the labels left of every panel, so that the panels line up
 FEW_POINTS = 60  # so few that each is drawn as a point, too
-ROW = 45  # pixels of height for a label of the y axis
+ROW = 38  # pixels of height for a label of the y axis
 SEVERITIES = (Severity.INFO, Severity.WARNING, Severity.ERROR)  # drawn in this order, the worst on top
+BELOW = 0.35  # the opacity of a curve below its smooth mean
 BEHIND = 0.12  # the opacity of curves that stand behind others
-WORDY = 200  # pixels of height, from which a panel explains what others have, too
+WORDY = 150  # pixels of height, from which a panel explains what others have, too
 MOST_RULES = 3  # named beside the shape that marks them
 
 
@@ -55,7 +56,7 @@ class Panel:
     unit: str = "step"  # what the steps of the log count
     log: bool = False
     y_format: str = ""
-    height: int = 110
+    height: int = 92
     spans: Records = field(default_factory=list)
     points: Records = field(default_factory=list)
     guides: Sequence[Guide] = ()
@@ -69,7 +70,7 @@ class Panel:
 
     def y(self, place: Place) -> Spec:
         """Return the y channel of every layer at this place; what lies beyond the scale is drawn at its edge."""
-        ticks = max(self.height // ROW, 2)
+        ticks = max(self.height // ROW, 3)
         axis = {
             **AXIS,
             **room(LABEL_ROOM),
@@ -78,7 +79,7 @@ class Panel:
             "tickCount": ticks,
             "titlePadding": 6,
         }
-        axis |= {"titleLimit": self.height + 10, "grid": True}
+        axis |= {"titleLimit": self.height + 30, "grid": True}
         if self.log and self.y_domain:
             axis["values"] = round_values(*self.y_domain, most=max(2 * ticks, 3))
         scale = domain(self.y_domain, self.log, clamp=True, range=place.range)
@@ -264,16 +265,20 @@ def _lines(panel: Panel, colours: Palette, place: Place) -> Iterator[Spec]:
         f"raw{place.number}",
         [(i, *smooth_points(t)) for i, t in enumerate(panel.traces) if t.smooth is not None],
     )
-    width, faint = (1.2, 0.35) if smooth else (1.4, 0.95)
+    smoothed = [t for t, _, _ in smooth]
+    strengths = [BELOW if number in smoothed else 0.95 for number in range(len(panel.traces))]
     lines = curve_table(raw, [(i, *line_points(t)) for i, t in enumerate(panel.traces)])
-    drawn = [(lines, mark("line", strokeWidth=width, opacity=faint, clip=True))]
+    drawn = [(lines, mark("line", strokeWidth=1.3, clip=True), look | {"opacity": _by_curve(strengths)})]
     if smooth:
-        drawn.append((curve_table(f"smooth{place.number}", smooth), mark("line", strokeWidth=2.2, clip=True)))
-    for data, line in drawn:
-        yield layer(data, {**line, "opacity": BEHIND} if panel.picked else line, x="x", y="y", **look)
+        means = curve_table(f"smooth{place.number}", smooth)
+        drawn.append((means, mark("line", strokeWidth=2.2, clip=True), look))
+    for data, line, channels in drawn:
         if panel.picked:
-            front = layer(data["name"], line, x="x", y="y", **look)
+            yield layer(data, {**line, "opacity": BEHIND}, x="x", y="y", **look)
+            front = layer(data["name"], line, x="x", y="y", **channels)
             yield {**front, "transform": [{"filter": f"indexof({list(panel.picked)}, datum.t) >= 0"}]}
+        else:
+            yield layer(data, line, x="x", y="y", **channels)
     few = [i for i, t in enumerate(panel.traces) if t.logged <= FEW_POINTS]
     if few:
         point = layer(raw, mark("point", size=22, opacity=0.9, clip=True), x="x", y="y", color=look["color"])
@@ -282,14 +287,12 @@ def _lines(panel: Panel, colours: Palette, place: Place) -> Iterator[Spec]:
 
 def _look(panel: Panel, colours: Palette) -> dict[str, Spec]:
     """Return colour and dashes, of which no two curves have both alike."""
-    numbers = list(range(len(panel.traces)))
-    return {
-        name: channel("t", "nominal", legend=None, scale={"domain": numbers, "range": looks})
-        for name, looks in (
-            ("color", cycled(colours.cycle, len(numbers))),
-            ("strokeDash", cycled(DASHES, len(numbers), True)),
-        )
-    }
+    count = len(panel.traces)
+    return {"color": _by_curve(cycled(colours.cycle, count)), "strokeDash": _by_curve(cycled(DASHES, count, True))}
+
+
+def _by_curve(looks: Sequence[object]) -> Spec:
+    return channel("t", "nominal", legend=None, scale={"domain": list(range(len(looks))), "range": list(looks)})
 
 
 def _edge_marks(panel: Panel, colours: Palette, place: Place) -> Iterator[Spec]:

@@ -62,7 +62,7 @@ def gradient_chart(run: Run, findings: Sequence[Finding], view: View, foot: bool
 def lr_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing | None:
     """Draw the learning rate; None without it."""
     view = replace(view, half_life=0.0)
-    return series_chart(run, "lr", findings, view, title="learning rate", height=70)
+    return series_chart(run, "lr", findings, view, title="learning rate", height=60)
 
 
 def scores_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing | None:
@@ -107,7 +107,7 @@ def series_chart(
     log: bool = False,
     guides: Sequence[Guide] = (),
     guides_always: bool = False,
-    height: int = 110,
+    height: int = 92,
     foot: bool = True,
     y_format: str = "",
 ) -> Drawing | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from lmdiag.charts.cursor import CELL_HEIGHT, Cursor, cursor_of, pointer_layers
 from lmdiag.charts.palette import Palette, palette
 from lmdiag.charts.part import Drawing, Part, Word
@@ -25,7 +27,8 @@ from lmdiag.charts.vega import (
     mark,
     pixels,
 )
-from lmdiag.charts.view import View
+from lmdiag.charts.view import View, positions
+from lmdiag.looks import LOOKS
 from lmdiag.run import Run
 
 USUAL_WIDTH, WIDE = 560, 900  # pixels of a plot, for which the height of a stack is made, and of a comparison
@@ -33,6 +36,7 @@ WIDTHS = (250, 400, 560, 800)  # pixels of a plot, for which words are divided i
 LINE = 15  # pixels of a line of words
 GAP = 9  # pixels between two panels without words
 FOOT = 42  # pixels of the x axis with its title
+INDEPENDENT = ("y", "color", "fill", "stroke", "strokeDash", "opacity")  # scales of which every panel has its own
 LETTER, SIGN = 5.7, 26  # pixels of a letter and of the sign before a word, about
 
 
@@ -49,15 +53,31 @@ def stack_chart(run: Run, drawings: Sequence[Drawing], view: View) -> Drawing | 
     parts = [drawing.part for drawing in drawings if drawing.part is not None]
     if not parts:
         return None
-    spec = stacked(parts, palette(view.dark), cursor_of(run, view, parts))
+    spec = stacked(parts, palette(view.dark), cursor_of(run, view, parts), below=_marked(run, view))
     metrics = tuple(dict.fromkeys(metric for drawing in drawings for metric in drawing.metrics))
     return Drawing(spec, " ".join(drawing.alt for drawing in drawings), "", metrics)
 
 
-def stacked(parts: Sequence[Part], colours: Palette, cursor: Cursor | None = None, heading: str = "") -> Spec:
+def _marked(run: Run, view: View) -> list[Spec]:
+    """Return a band through all panels where the finding is that the reader looks at, with a line at its first step."""
+    if view.marked is None:
+        return []
+    first, last, severity = view.marked
+    ends = np.array([first, last], float).clip(*(view.steps or (first, last)))
+    x, x2 = positions(run, view.axis, ends).tolist()
+    colour = LOOKS[severity].colour.dark if view.dark else LOOKS[severity].colour.light
+    whole: dict[str, Spec] = {"y": {"value": {"expr": "head"}}, "y2": {"value": {"expr": "height"}}}
+    band = layer([{"x": x, "x2": x2}], mark("rect", color=colour, opacity=0.1, clip=True), x="x", x2="x2", **whole)
+    return [band, layer([{"x": x}], mark("rule", color=colour, strokeWidth=1.5, clip=True), x="x", **whole)]
+
+
+def stacked(
+    parts: Sequence[Part], colours: Palette, cursor: Cursor | None = None, heading: str = "", below: Sequence[Spec] = ()
+) -> Spec:
     """Return one chart of all panels; with a `cursor` it reads values out, and a range can be dragged over.
 
-    Without one it is a picture, whose right edge stands where that of any other picture does.
+    Without one it is a picture, whose right edge stands where that of any other picture does. `below` are layers behind
+    all panels.
     """
     sizes = _sizes(parts, cursor)
     x_title = parts[-1].x_title
@@ -67,15 +87,13 @@ def stacked(parts: Sequence[Part], colours: Palette, cursor: Cursor | None = Non
     layers = [one for number, part in enumerate(parts) for one in _panel(part, Place(number))]
     layers += _words(parts, colours)
     if cursor:
-        layers = pointer_layers(cursor, parts, layers, colours)
+        layers = pointer_layers(cursor, parts, layers, colours, below)
     elif not any(part.side for part in parts):
         layers.append(_ruler())
     title = {"title": {"text": heading, "anchor": "start", "color": colours.text, "fontSize": 13}} if heading else {}
     height = sizes.height + (24 if heading else 0) + ((FOOT if x_title else FOOT - LINE) if ruled else 0)
     spec = {"params": sizes.params, "encoding": {"x": x}, "layer": layers, "height": height, **title}
-    return fitted(
-        {**spec, "resolve": {"scale": {"y": "independent", "color": "independent", "strokeDash": "independent"}}}
-    )
+    return fitted({**spec, "resolve": {"scale": dict.fromkeys(INDEPENDENT, "independent")}})
 
 
 def _panel(part: Part, place: Place) -> list[Spec]:

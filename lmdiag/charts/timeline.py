@@ -15,7 +15,7 @@ from lmdiag.charts.view import View
 from lmdiag.finding import Finding
 from lmdiag.run import Run
 
-MOST_ROWS = 4
+MOST_ROWS = 3
 ROW_HEIGHT = 20
 LATE = 0.72  # of the way along, from where the name stands left of the mark
 

@@ -23,7 +23,8 @@ class View:
     `steps` is the range of steps shown, None for all; `half_life` of the smoothing is in steps, 0 for none;
     `loss_as` is `loss`, `perplexity` or `bits_per_byte`; `full_range` shows every outlier instead of marking it at the
     edge; `until` is the step up to which there is room for a forecast; `across` is the stretch of the x axis that
-    several runs share, None for all; the smooth mean begins anew at the steps `onsets`.
+    several runs share, None for all; the smooth mean begins anew at the steps `onsets`;
+    `marked` are the first and last step of the finding that the reader looks at, and its severity.
     """
 
     axis: str = "step"
@@ -36,6 +37,7 @@ class View:
     until: float | None = None
     across: tuple[float, float] | None = None
     onsets: tuple[int, ...] = ()
+    marked: tuple[int, int, str] | None = None
 
     def cut(self, series: Series) -> Series:
         """Return the points of a series that are in view."""

@@ -28,6 +28,7 @@ def test_an_address_round_trips(monkeypatch):
     address = address_of(page)
     assert address["open"] == "divergence,loss-spike"
     assert address["axis"] == "relative"
+    assert "@" in address["finding"]
     first, _, last = address["steps"].partition("-")
     assert int(first) < int(last)
     again = at(**address)

@@ -115,3 +115,30 @@ def test_closing_everything_leads_back_to_the_first_screen(app):
     page = app(SAMPLES[0])
     next(b for b in page.button if b.label == "Close all").click().run()
     assert "Is this training run healthy?" in words_on(page)
+
+
+@pytest.mark.parametrize("name", ["divergence", "memory-growth", "overfitting"])
+def test_showing_a_finding_always_marks_it_and_puts_its_metric_first(app, name):
+    """Also one that is as long as the run, to which no zoom leads."""
+    page = app(next(p for p in SAMPLES if p.stem == name))
+    cause = diagnose(lmdiag.read(next(p for p in SAMPLES if p.stem == name))).findings[0]
+    before = specs_on(page)
+    next(b for b in page.button if b.label == "Show on the curves").click().run()
+    assert not page.exception
+    assert specs_on(page) != before
+    described = page.get("vega_lite_chart")[0].proto.alt
+    assert cause.rule in described.split(". ")[2]  # behind the findings and the first panel, what is marked on it
+    next(b for b in page.button if b.label == "Show the whole run").click().run()
+    assert specs_on(page) == before
+
+
+def test_the_verdict_says_what_to_do_and_consequences_have_no_advice(app):
+    page = app(next(p for p in SAMPLES if p.stem == "loss-spike"))
+    assert (
+        "→ Clip the gradient norm at 1.1, its 90th percentile before step 180 · Keep step 300 (val/loss 2.569)"
+        in words_on(page)
+    )
+    words = [element.value for element in page.markdown]
+    below = words[next(i for i, text in enumerate(words) if text.startswith("**loss\\-spike**")) :]
+    assert not [text for text in below if "What to try" in text]
+    assert words_on(page).count("The gradient norm jumped to 21.4") == 1
