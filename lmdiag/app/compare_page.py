@@ -44,9 +44,10 @@ def draw(known: dict[str, Diagnosis]) -> None:
     known = _chosen(known, names)
     runs = {names[key]: d.run for key, d in known.items()}
     differing = charts.differing_settings(runs)
+    turn, clicked = st.session_state.get("compare-clicked", (0, ()))
     event = st.dataframe(
         [_row(names[key], d, differing) for key, d in known.items()],
-        key=f"compare-table-{'-'.join(known)}",
+        key=f"compare-table-{turn}-{'-'.join(known)}",
         hide_index=True,
         height=min(len(known) + 1, MOST_ROWS) * ROW_HEIGHT + 3,
         column_config={
@@ -55,10 +56,11 @@ def draw(known: dict[str, Diagnosis]) -> None:
         },
         on_select="rerun",
         selection_mode="multi-row",
+        selection_default={"selection": {"rows": [row for row, name in enumerate(runs) if name in clicked]}},
         alt="The runs compared; a ticked run stands in front of the others in the chart",
     )
     ticked = [list(runs)[row] for row in event.selection.rows if row < len(runs)]
-    _curves(runs, ticked)
+    _curves(runs, ticked, turn)
     _against_baselines(runs)
     _settings(differing)
 
@@ -92,7 +94,7 @@ def _row(name: str, diagnosis: Diagnosis, differing: Mapping[str, Mapping[str, s
     }
 
 
-def _curves(runs: dict[str, Run], ticked: Sequence[str]) -> None:
+def _curves(runs: dict[str, Run], ticked: Sequence[str], turn: int) -> None:
     longest = max(runs.values(), key=lambda run: run.last_step)
     metrics = list(dict.fromkeys(name for run in runs.values() for name in run if not name.startswith("layers/")))
     main = (progress(next(iter(runs.values()))) or ("loss",))[0]
@@ -121,9 +123,13 @@ def _curves(runs: dict[str, Run], ticked: Sequence[str]) -> None:
     if not drawings:
         return
     whole = charts.compared_chart(runs, metric, view, list(drawings.values()))
-    identity = f"chart-compare-{metric}-{grouped}-{base}-{view.steps}-{view.axis}"
-    modes = ["zoom", "back"]
+    identity = f"chart-compare-{turn}-{metric}-{grouped}-{base}-{view.steps}-{view.axis}"
+    modes = ["zoom", "back", "pick"]
     event = st.vega_lite_chart(whole.spec, key=identity, alt=whole.alt, on_select="rerun", selection_mode=modes)
+    if event.selection.get("pick") and not grouped:
+        name = next(iter(drawings.values())).names[int(event.selection["pick"][0]["t"])]
+        st.session_state["compare-clicked"] = (turn + 1, tuple(set(ticked) ^ {name}))
+        st.rerun()
     if event.selection.get("back"):
         heard = zoom.back("compare")
     else:
@@ -131,7 +137,7 @@ def _curves(runs: dict[str, Run], ticked: Sequence[str]) -> None:
     if heard:
         st.rerun()
     st.caption(
-        "Point at a name to single its curve out; tick rows of the table to keep runs in front. Drag to zoom, double-click to go back."
+        "Point at a name to single its curve out; a click on it, or a tick in the table, keeps the run in front. Drag to zoom, double-click to go back."
     )
     downloads.behind("compare", runs, view, drawings)
 

@@ -36,7 +36,6 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
             diagnosis.findings,
             view,
             title=METRICS[name],
-            y_format=".3~s",
             log=name == "loss_scale",
         )
         for name in names

@@ -29,7 +29,7 @@ def draw(diagnosis: Diagnosis) -> None:
     colour, page = (look.colour.dark, DARK.background) if dark else (look.colour.light, LIGHT.background)
     facts = "".join(
         f'<div style="white-space:nowrap"><dt style="display:inline;opacity:.75;font-size:.8rem;font-weight:400">{html(name)} </dt>'
-        f'<dd style="display:inline;margin:0;padding:0;font-size:.95rem;font-weight:600">{html(value)}</dd></div>'
+        f'<dd style="display:inline;margin:0;padding:0;font-size:.9rem;font-weight:600">{html(value)}</dd></div>'
         for name, value in facts_of(diagnosis)
     )
     do = action(diagnosis)
@@ -43,7 +43,7 @@ def draw(diagnosis: Diagnosis) -> None:
         f'<p style="margin:0;flex:1 1 20rem;overflow-wrap:anywhere">{html(headline(diagnosis))}</p>'
         f'<span style="opacity:.75;overflow-wrap:anywhere">{html(short(diagnosis.run.name, 60))}</span></div>'
         f"{to_do}"
-        f'<dl style="display:flex;flex-wrap:wrap;gap:.1rem 1.6rem;margin:.25rem 0 0 0;padding:0">{facts}</dl></section>'
+        f'<dl style="display:flex;flex-wrap:wrap;gap:.1rem 1.2rem;margin:.25rem 0 0 0;padding:0">{facts}</dl></section>'
     )
 
 

@@ -11,7 +11,7 @@ from lmdiag.charts.downsampling import extremes
 from lmdiag.charts.palette import Palette
 from lmdiag.charts.part import Part
 from lmdiag.charts.traces import Trace, rescaled
-from lmdiag.charts.vega import SHORT, Place, Records, Spec, channel, layer, mark, pixels, table
+from lmdiag.charts.vega import SHORT, Place, Records, Spec, channel, layer, mark, pixels, table, tip
 from lmdiag.charts.view import View, positions
 from lmdiag.run import Run, Series
 
@@ -26,7 +26,7 @@ FORMATS = {  # how a value is written, as an expression of Vega
     "step": "format(datum.value, ',d')",
     "number": f"abs({VALUE}) >= 1e6 ? {SHORT.format(VALUE, '.4~s')} : {VALUE} !== 0 && abs({VALUE}) < 1e-3 ? format({VALUE}, '.3~e') : "
     f"format({VALUE}, ',.5~r')",
-    "hours": f"{VALUE} < 1 ? format(60 * {VALUE}, '.3~r') + ' min' : format({VALUE}, ',.4~r') + ' h'",
+    "hours": f"{VALUE} < 1 / 60 ? format(3600 * {VALUE}, '.3~r') + ' s' : {VALUE} < 1 ? format(60 * {VALUE}, '.3~r') + ' min' : format({VALUE}, ',.4~r') + ' h'",
     "bytes": f"format({VALUE}, '.4~s') + 'B'",
 }
 
@@ -223,9 +223,12 @@ def _read_out(cursor: Cursor, names: Sequence[str], at_pointer: list[Spec], colo
     title = {"name": "named", **layer(data, text, x=pixels("left"), y=y, text="text", color=colour), "transform": place}
     signs: list[Spec] = []
     if cursor.wide:
+        title["encoding"]["tooltip"] = [tip("text", title="run")]
         title["mark"] = {**text, "cursor": "pointer", "fontSize": 11}
         over = {"type": "point", "fields": ["t"], "on": "@named_marks:pointerover", "toggle": False}
         title["params"] = [{"name": "single", "select": {**over, "clear": "@named_marks:pointerout"}}]
+        click = {"type": "point", "fields": ["t"], "on": "@named_marks:click", "toggle": False, "clear": False}
+        title["params"].append({"name": "pick", "select": click})
         dash = channel("dash", "nominal", scale=None)
         line = layer(
             "names", mark("rule", strokeWidth=2.4), x=pixels("begin"), x2="right", y=y, color=colour, strokeDash=dash

@@ -18,7 +18,7 @@ from lmdiag.run import Series
 from lmdiag.stats.extremes import extreme_rows
 from lmdiag.stats.windows import distinct
 
-BUCKETS = 400  # two points of each are drawn: about one for each column of the screen
+BUCKETS = 350  # two points of each are drawn: about one for each column of the screen
 BLOCK = 64  # points, of which the two extremes stand for all
 MOST_RAW = 2 * BLOCK * BUCKETS  # a view of fewer points looks at every one of them
 MOST_PARTS = 50  # beyond that many gaps the blocks run on across them

@@ -87,6 +87,8 @@ class Panel:
 
     @property
     def _labels(self) -> str:
+        if self.y_format == "bytes":
+            return "format(datum.value, '.3~s') + 'B'"
         if self.y_format:
             return f"datum.value === 0 ? '0' : {SHORT.format('datum.value', self.y_format)}"
         small = "abs(datum.value) < 1e-3 ? format(datum.value, '.2~e')"
@@ -265,24 +267,33 @@ def _lines(panel: Panel, colours: Palette, place: Place) -> Iterator[Spec]:
         f"raw{place.number}",
         [(i, *smooth_points(t)) for i, t in enumerate(panel.traces) if t.smooth is not None],
     )
-    smoothed = [t for t, _, _ in smooth]
-    strengths = [BELOW if number in smoothed else 0.95 for number in range(len(panel.traces))]
+    smoothed = [number for number, _, _ in smooth]
+    bare = [number for number in range(len(panel.traces)) if number not in smoothed]
     lines = curve_table(raw, [(i, *line_points(t)) for i, t in enumerate(panel.traces)])
-    drawn = [(lines, mark("line", strokeWidth=1.3, clip=True), look | {"opacity": _by_curve(strengths)})]
-    if smooth:
-        means = curve_table(f"smooth{place.number}", smooth)
-        drawn.append((means, mark("line", strokeWidth=2.2, clip=True), look))
-    for data, line, channels in drawn:
+    drawn: list[tuple[Spec | str, Spec, list[int]]] = [(lines, _line(BELOW if smoothed else 0.95), smoothed or bare)]
+    if smoothed and bare:
+        drawn.append((raw, _line(0.95), bare))
+    if smoothed:
+        drawn.append((curve_table(f"smooth{place.number}", smooth), _line(1, 2.2), smoothed))
+    for data, line, shown in drawn:
         if panel.picked:
-            yield layer(data, {**line, "opacity": BEHIND}, x="x", y="y", **look)
-            front = layer(data["name"], line, x="x", y="y", **channels)
-            yield {**front, "transform": [{"filter": f"indexof({list(panel.picked)}, datum.t) >= 0"}]}
-        else:
-            yield layer(data, line, x="x", y="y", **channels)
+            yield _only(layer(data, {**line, "opacity": BEHIND}, x="x", y="y", **look), shown)
+            data, shown = data["name"] if isinstance(data, dict) else data, [i for i in shown if i in panel.picked]
+        yield _only(layer(data, line, x="x", y="y", **look), shown)
     few = [i for i, t in enumerate(panel.traces) if t.logged <= FEW_POINTS]
     if few:
         point = layer(raw, mark("point", size=22, opacity=0.9, clip=True), x="x", y="y", color=look["color"])
-        yield {**point, "transform": [{"filter": f"isValid(datum.y) && indexof({few}, datum.t) >= 0"}]}
+        yield _only({**point, "transform": [{"filter": "isValid(datum.y)"}]}, few)
+
+
+def _line(opacity: float, width: float = 1.0) -> Spec:
+    return mark("line", strokeWidth=width, opacity=opacity, clip=True)
+
+
+def _only(one: Spec, numbers: Sequence[int]) -> Spec:
+    """Return a layer of a table of curves that shows only those of these numbers."""
+    chosen = {"filter": f"indexof({list(numbers)}, datum.t) >= 0"}
+    return {**one, "transform": [*one.get("transform", ()), chosen]}
 
 
 def _look(panel: Panel, colours: Palette) -> dict[str, Spec]:

@@ -132,7 +132,7 @@ def series_chart(
         levels=levels,
         marked=levels if guides_always else (),
         foot=foot,
-        y_format=y_format,
+        y_format=y_format or ("bytes" if metric in METRICS and METRICS[metric].unit == "bytes" else ""),
         height=height,
         guides=guides,
         links=link_records(run, findings, view),

@@ -48,3 +48,8 @@ class Drawing:
     note: str = ""
     metrics: tuple[str, ...] = ()
     part: Part | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its curves, in their order."""
+        return [t.name for t in self.part.traces] if self.part else []

@@ -297,6 +297,19 @@ def test_every_other_page_draws_and_is_accessible(page, name):
     assert serious_defects(page) == {}
 
 
+def test_a_click_on_a_name_of_a_comparison_ticks_its_run_and_a_drag_zooms(page):
+    page.goto(f"{page.url.split('?')[0]}?open=healthy-lstm,healthy-rnn,healthy-transformer&page=Compare")
+    charts_drawn(page)
+    chart = page.locator("[data-testid=stVegaLiteChart]").first
+    chart.scroll_into_view_if_needed()
+    chart.hover(position={"x": 300, "y": 200})  # the names are felt only once the pointer came in
+    chart.click(position={"x": 345, "y": 10})
+    page.wait_for_function("document.querySelector('[data-testid=stDataFrame] [aria-selected=true]') !== null")
+    drag(page, 0.3, 0.6)
+    page.get_by_role("button", name="Show the whole run").wait_for()
+    assert "–" in shown_steps(page)
+
+
 def test_a_click_in_the_table_of_runs_opens_one_and_its_chart_fills_the_screen(page):
     page.goto(f"{page.url.split('?')[0]}?open=healthy-lstm,divergence")
     table = page.get_by_test_id("stDataFrame")

@@ -1,11 +1,14 @@
 """Every extreme and every flagged point stays; a long series drawn from blocks looks as if drawn from its points."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from lmdiag import charts
 from lmdiag.charts import downsampling
 from lmdiag.charts.downsampling import (
     MOST_RAW,
@@ -129,3 +132,16 @@ def test_what_is_kept_is_made_once_and_forgotten_with_its_series():
     known = len(downsampling._KEPT)
     del owner
     assert len(downsampling._KEPT) == known - 1
+
+
+def test_a_million_steps_and_twelve_runs_are_few_bytes():
+    """So few that a click on a page of either is quick over any network."""
+    steps, rng = np.arange(1, 1_000_001), np.random.default_rng(0)
+    series = {name: Series(steps, rng.random(1_000_000)) for name in ("loss", "grad_norm", "lr")}
+    view = View(half_life=2000.0)
+    run = Run("long", series)
+    drawings = [charts.loss_chart(run, [], view), charts.gradient_chart(run, [], view), charts.lr_chart(run, [], view)]
+    assert len(json.dumps(charts.stack_chart(run, drawings, view).spec)) < 100_000
+    runs = {f"run{i}": Run(f"run{i}", {"loss": series["loss"].between(1, 5000)}) for i in range(12)}
+    overlay = [charts.overlay_chart(runs, "loss", view), charts.difference_chart(runs, "loss", view, "run0")]
+    assert len(json.dumps(charts.compared_chart(runs, "loss", view, overlay).spec)) < 300_000
