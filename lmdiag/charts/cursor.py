@@ -11,12 +11,12 @@ from lmdiag.charts.downsampling import extremes
 from lmdiag.charts.palette import Palette
 from lmdiag.charts.part import Part
 from lmdiag.charts.traces import Trace, rescaled
-from lmdiag.charts.vega import SHORT, Place, Records, Spec, channel, layer, mark, pixels, table, tip
+from lmdiag.charts.vega import SHORT, Place, Records, Spec, channel, layer, mark, pixels, table, tip, written
 from lmdiag.charts.view import View, positions
 from lmdiag.run import Run, Series
 
 BUCKETS = 150  # two rows of each can be read
-CELL, WIDE_CELL, CELL_HEIGHT = 62, 150, 29  # pixels of a cell of the read-out, at least
+CELL, WIDE_CELL, CELL_HEIGHT = 62, 118, 29  # pixels of a cell of the read-out, at least
 MOST_CELLS = 16
 MISSING = 2.5  # times the usual distance of a metric's records, after which its last value is no longer the present one
 LARGEST_READ = 13.8  # of which a perplexity below a million is read out
@@ -61,22 +61,23 @@ class Cursor:
         return WIDE_CELL if self.wide else CELL
 
 
-def cursor_of(run: Run, view: View, parts: Sequence[Part]) -> Cursor | None:
-    """Return what can be read of the panels of a run, None where nothing is drawn."""
+def cursor_of(run: Run, view: View, parts: Sequence[Part]) -> Cursor:
+    """Return what can be read of the panels of a run, at the extremes of its first curve that is logged often."""
     curves = [(t, colour, number) for number, part in enumerate(parts) for t, colour in zip(part.traces, part.colours)]
-    if not any(len(t.rows) for t, _, _ in curves):
-        return None
-    most = max(t.logged for t, _, _ in curves)
-    main = next(t for t, _, _ in curves if 2 * t.logged >= most and len(t.rows))
-    rows = extremes(main.values, buckets=BUCKETS)
-    steps = main.steps[rows]
+    most = max((t.logged for t, _, _ in curves), default=0)
+    main = next((t for t, _, _ in curves if 2 * t.logged >= most and len(t.rows)), None)
+    steps = (
+        np.array([run.first_step, run.last_step])
+        if main is None
+        else main.steps[extremes(main.values, buckets=BUCKETS)]
+    )
     cells = [Cell(run.unit, "step", steps.astype(float)), *_clocks(run, view, steps)]
     for t, colour, number in curves:
-        often = 2 * t.logged >= main.logged  # else its last value, which is read out, is not where the line is
+        often = 2 * t.logged >= most  # else its last value, which is read out, is not where the line is
         cells += _of_curve(run, view, t, colour, number if often else -1, steps)
     if "mem_bytes" in run and not any(t.metric == "mem_bytes" for t, _, _ in curves):
         cells.append(Cell("memory", "bytes", as_of(run["mem_bytes"], steps)))
-    return Cursor(main.x[rows], cells[:MOST_CELLS], parts[0].x_domain)
+    return Cursor(positions(run, view.axis, steps), cells[:MOST_CELLS], parts[0].x_domain)
 
 
 def _clocks(run: Run, view: View, steps: np.ndarray) -> list[Cell]:
@@ -127,7 +128,7 @@ def pointer_layers(
     """Return the layers of a stack with those that follow the pointer: a net of columns below them, line, dots and words above."""
     names = [f"c{k}" for k in range(len(cursor.cells))]
     data = table("cursor", ["x", *names], [cursor.x, *(cell.values for cell in cursor.cells)])
-    last = float(f"{cursor.x[-1]:.7g}")
+    last = float(written(float(cursor.x[-1])))
     at_pointer = [{"filter": {"param": "near", "empty": False}}]
     line = layer(
         "cursor",
@@ -207,7 +208,9 @@ def _read_out(cursor: Cursor, names: Sequence[str], at_pointer: list[Spec], colo
     """Return the names of the cells, and below them the values at the pointer."""
     left, down = "(datum.k % columns) * width / columns", f"{CELL_HEIGHT} * floor(datum.k / columns)"
     sign = 18 if cursor.wide else 0
+    seen = {"filter": "datum.k < columns * rows"}
     place = [
+        seen,
         {"calculate": f"{left} + (datum.signed ? {sign} : 0)", "as": "left"},
         {"calculate": f"{left} + 13", "as": "right"},
         {"calculate": left, "as": "begin"},
@@ -241,6 +244,7 @@ def _read_out(cursor: Cursor, names: Sequence[str], at_pointer: list[Spec], colo
         *at_pointer,
         {"fold": list(names)},
         {"calculate": "toNumber(slice(datum.key, 1))", "as": "k"},
+        seen,
         {"calculate": f"[{of_cell}][datum.k]", "as": "kind"},
         {"calculate": left, "as": "left"},
         {"calculate": f"{down} + 19", "as": "down"},

@@ -132,4 +132,4 @@ def distribution_chart(series: Series, title: str, guides: tuple[Guide, ...] = (
         layers.append(layer(lines, mark("rule", strokeDash=[3, 3], color=LIGHT.muted), x=x, tooltip=[tip("words")]))
     low, mid, high = np.quantile(values, [0.05, 0.5, 0.95])
     alt = f"Distribution of {title}: median {mid:.3g}, 90% of the records between {low:.3g} and {high:.3g}."
-    return Drawing(fitted({"layer": layers, "height": 180}), alt)
+    return Drawing(fitted({"layer": layers, "height": 220}), alt)

@@ -36,6 +36,7 @@ WIDTHS = (250, 400, 560, 800)  # pixels of a plot, for which words are divided i
 LINE = 15  # pixels of a line of words
 GAP = 9  # pixels between two panels without words
 FOOT = 42  # pixels of the x axis with its title
+MOST_OF_HEIGHT = 0.4  # that the read-out takes on a narrow screen; what has no room there is left out
 INDEPENDENT = ("y", "color", "fill", "stroke", "strokeDash", "opacity")  # scales of which every panel has its own
 LETTER, SIGN = 5.7, 26  # pixels of a letter and of the sign before a word, about
 
@@ -114,7 +115,11 @@ def _sizes(parts: Sequence[Part], cursor: Cursor | None) -> _Sizes:
     params = [
         {"name": "span", "expr": " + ".join(f"(width >= {width} ? 1 : 0)" for width in WIDTHS[1:])},
         {"name": "columns", "expr": f"clamp(floor(width / {cell}), 1, {max(cells, 1)})"},
-        {"name": "head", "expr": f"{CELL_HEIGHT} * ceil({cells} / columns)"},
+        {
+            "name": "rows",
+            "expr": f"min(ceil({cells} / columns), max(floor({MOST_OF_HEIGHT} * height / {CELL_HEIGHT}), 1))",
+        },
+        {"name": "head", "expr": f"{CELL_HEIGHT} * rows"},
         {"name": "share", "expr": f"max(height - head - ({' + '.join(strips)}), {10 * len(parts)}) / {sum(weights)}"},
     ]
     above = "head"

@@ -22,7 +22,7 @@ LATE = 0.72  # of the way along, from where the name stands left of the mark
 
 def timeline_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing | None:
     """Draw findings as bars from their first to their last step, causes first; None when there is none in view."""
-    visible = sorted(in_view(findings, view), key=lambda f: f.consequence_of is not None)
+    visible = sorted(in_view(findings, view), key=lambda f: (not f.alarms, f.consequence_of is not None))
     if not visible:
         return None
     low, high = ends = x_domain(run, view)
@@ -49,7 +49,7 @@ def timeline_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing
 
     part = Part(draw, y, ROW_HEIGHT * len(records), ends, ruled=False)
     hidden = len(visible) - len(records)
-    note = f"{hidden} more findings are in the list below." if hidden else ""
+    note = f"{hidden} more {'finding is' if hidden == 1 else 'findings are'} in the list." if hidden else ""
     return Drawing(stacked([part], palette(view.dark)), _describe(run, visible), note, part=part)
 
 

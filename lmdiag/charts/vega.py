@@ -17,6 +17,7 @@ Records = list[dict[str, Any]]
 
 HOUSE: dict[str, Spec] = {"point": {"filled": True}, "text": {"fontSize": 11}}  # what marks have unless said otherwise
 AXIS = {"labelPadding": 6, "labelOverlap": True}
+LARGEST_WHOLE = 1e15  # beyond which a number is not sure to be a whole one
 DIGITS = 7  # of a number in a chart: more than a screen shows, in a third of the bytes
 SHORT = "replace(replace(replace(format({0}, '{1}'), 'G', ' B'), 'M', ' M'), 'T', ' T')"  # 1.68 B, not 1.68G
 PLACE_WORDS = f"abs(datum.value) >= 1e7 ? {SHORT.format('datum.value', '.3~s')} : format(datum.value, ',.7~r')"
@@ -89,13 +90,24 @@ def table(name: str, columns: Sequence[str], values: Sequence[np.ndarray]) -> Sp
     >>> table("raw", ["x", "y"], [np.array([1.0, 2.0]), np.array([0.5, np.nan])])["values"]
     'x,y\\n1,0.5\\n2,'
     """
-    written = [[f"{v:.{DIGITS}g}" if v == v else "" for v in column.tolist()] for column in values]
-    lines = [",".join(columns), *map(",".join, zip(*written))]
+    texts = [[written(v) for v in column.tolist()] for column in values]
+    lines = [",".join(columns), *map(",".join, zip(*texts))]
     return {
         "name": name,
         "values": "\n".join(lines),
         "format": {"type": "csv", "parse": dict.fromkeys(columns, "number")},
     }
+
+
+def written(value: float) -> str:
+    """Write a number for a chart: whole ones in full, for steps differ in their last digit, others with few digits.
+
+    >>> written(12_345_678.0), written(2 / 3), written(float("nan"))
+    ('12345678', '0.6666667', '')
+    """
+    if value != value:
+        return ""
+    return f"{value:.0f}" if abs(value) < LARGEST_WHOLE and value == round(value) else f"{value:.{DIGITS}g}"
 
 
 def tip(field: str, format: str = "", title: str = "") -> Spec:

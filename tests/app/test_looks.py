@@ -1,5 +1,7 @@
 """The closer looks at a run: gradients, speed and memory, and the log itself."""
 
+import pytest
+
 from tests.app.conftest import SAMPLES, specs_on, words_on
 
 
@@ -30,3 +32,19 @@ def test_the_log_shows_its_header_and_its_text_samples(app):
     facts = page.dataframe[0].value
     assert dict(zip(facts["name"], facts["value"]))["grad_clip"] == "1.0"
     assert page.code[0].value.strip()
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        '{"step": %d, "loss": "NaN"}',
+        '{"step": %d, "loss": 2.5, "layers/a/grad_norm": 0.5, "layers/b/grad_norm": 0.25}',
+        '{"step": 12345678, "loss": %d}',
+    ],
+)
+def test_charts_with_nothing_to_read_out_are_drawn_all_the_same(app, record):
+    page = app()
+    page.file_uploader[0].upload("odd.jsonl", "\n".join(record % i for i in range(1, 40)).encode()).run()
+    assert not page.exception
+    for look in ("Gradients", "Speed and memory"):
+        look_at(page, look)
