@@ -12,7 +12,6 @@ from lmdiag import charts
 from lmdiag.app import controls, downloads, zoom
 from lmdiag.charts import Drawing, View
 from lmdiag.diagnose import Diagnosis
-from lmdiag.finding import severity_of
 from lmdiag.forecast import Forecast
 
 Drawn = TypeVar("Drawn")
@@ -27,7 +26,7 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
     view = controls.view_of(key, run, until=expected.step if expected else None)
     seen = zoom.marked(key, diagnosis.findings)
     if seen is not None:
-        view = replace(view, marked=(seen.first_step, seen.last_step, severity_of(seen).label))
+        view = replace(view, marked=seen)
     more = tuple(st.session_state.get(f"more-{key}", ()))
     drawings = remembered(
         f"{key}-curves", diagnosis, (view, more), lambda: _drawings(diagnosis, view, more, seen.metric if seen else "")

@@ -11,6 +11,7 @@ from lmdiag.charts import Guide
 from lmdiag.diagnose import Diagnosis
 from lmdiag.run import Run
 
+TALL = 120  # pixels, where there is room for them
 RATIO_GUIDE = Guide(1e-3, "usual: about 0.001")
 LAYER_METRICS = {
     "grad_norm": "Gradient norm by layer",
@@ -38,8 +39,9 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
             log=True,
             guides=[RATIO_GUIDE],
             guides_always=True,
+            height=TALL,
         ),
-        "parameter norm": charts.series_chart(run, "param_norm", findings, view, title="parameter norm"),
+        "parameter norm": charts.series_chart(run, "param_norm", findings, view, title="parameter norm", height=TALL),
     }
     maps = curves.remembered(
         f"{key}-layers",

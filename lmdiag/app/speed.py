@@ -37,6 +37,7 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
             view,
             title=METRICS[name],
             log=name == "loss_scale",
+            height=120,
         )
         for name in names
     }

@@ -17,6 +17,19 @@ MESSAGE_LENGTH = 300
 MOST_STEPS = 200
 MOST_BANDS = 2
 TOGETHER = 5  # steps at most between a gradient spike and the loss spike that it causes
+LEVELS = {  # names of evidence that is in the unit of the metric: what it is called on a chart
+    "level_before": "level before",
+    "before": "before",
+    "usual": "usual",
+    "minimum": "lowest",
+    "best": "best",
+    "reference": "reference",
+    "guess": "guess",
+    "first_bytes": "at first",
+    "median_norm": "median",
+    "level": "level",
+    "start": "at the start",
+}
 WHOLE = 0.95  # a finding about this share of the run is about all of it
 
 
@@ -37,6 +50,16 @@ def onsets(findings: Iterable[Finding]) -> tuple[int, ...]:
     (3,)
     """
     return tuple(sorted({f.first_step for f in findings if f.alarms}))
+
+
+def level_of(finding: Finding) -> tuple[str, float] | None:
+    """Return the level that a finding compares its metric with, with its name, None where its evidence has none.
+
+    >>> level_of(Finding("…", 3, 9, "lr", {"jumps": 1, "before": 0.001}))
+    ('before', 0.001)
+    """
+    found = next((name for name in LEVELS if name in finding.evidence), None)
+    return (LEVELS[found], float(finding.evidence[found])) if found else None
 
 
 def about(findings: Iterable[Finding], metrics: Sequence[str]) -> list[Finding]:

@@ -81,7 +81,7 @@ class Panel:
         }
         axis |= {"titleLimit": self.height + 30, "grid": True}
         if self.log and self.y_domain:
-            axis["values"] = round_values(*self.y_domain, most=max(2 * ticks, 3))
+            axis["values"] = round_values(*self.y_domain, most=ticks + 1)
         scale = domain(self.y_domain, self.log, clamp=True, range=place.range)
         return channel("y", title=self.title, scale=scale, axis=axis)
 

@@ -8,14 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from lmdiag.charts.marks import about, flagged_steps, in_view, link_records, onsets, point_records, shaded, span_records
+from lmdiag.charts.marks import (
+    about,
+    flagged_steps,
+    in_view,
+    level_of,
+    link_records,
+    onsets,
+    point_records,
+    shaded,
+    span_records,
+)
 from lmdiag.charts.palette import palette
 from lmdiag.charts.panel import Guide, Panel, part_of
 from lmdiag.charts.part import Drawing
 from lmdiag.charts.stack import stacked
-from lmdiag.charts.traces import Trace, scale_domain, shown, trace
+from lmdiag.charts.traces import Trace, rescaled, scale_domain, shown, trace
 from lmdiag.charts.vega import Spec
 from lmdiag.charts.view import View, axis_title, positions
+from lmdiag.figures import figure, size
 from lmdiag.finding import Finding
 from lmdiag.metrics import METRICS
 from lmdiag.naming import evaluation_set
@@ -132,7 +143,7 @@ def series_chart(
         levels=levels,
         marked=levels if guides_always else (),
         foot=foot,
-        y_format=y_format or ("bytes" if metric in METRICS and METRICS[metric].unit == "bytes" else ""),
+        y_format=y_format or ("bytes" if _in_bytes(metric) else ""),
         height=height,
         guides=guides,
         links=link_records(run, findings, view),
@@ -157,6 +168,8 @@ def panel_of(
 
     `foot` writes the title of the x axis.
     """
+    compared = _compared_with(run, view, [t.metric for t in traces])
+    guides, levels = [*more.pop("guides", ()), *compared], [*levels, *(guide.value for guide in compared)]
     points = [p for p in point_records(in_view(findings, view), traces) if p["y"] > 0 or not log]
     return Panel(
         title,
@@ -168,8 +181,23 @@ def panel_of(
         x_title=axis_title(run, view.axis) if foot else "",
         spans=span_records(run, shaded(run, findings), view),
         points=points,
+        guides=guides,
         **more,
     )
+
+
+def _compared_with(run: Run, view: View, metrics: Sequence[str]) -> list[Guide]:
+    """Return the level that the finding compares its metric with at which the reader looks, if it is one of these."""
+    finding = view.marked
+    level = level_of(finding) if finding and finding.metric in metrics else None
+    if finding is None or level is None:
+        return []
+    value = float(rescaled(run, np.array([level[1]]), view)[0])
+    return [Guide(value, f"{level[0]} {size(value) if _in_bytes(finding.metric) else figure(value)}")]
+
+
+def _in_bytes(metric: str) -> bool:
+    return metric in METRICS and METRICS[metric].unit == "bytes"
 
 
 def _titled(metric: str) -> str:

@@ -47,9 +47,9 @@ def round_values(bottom: float, top: float, most: int = 12) -> list[float]:
             return ticks[:: -(-len(ticks) // most)]
     if not bottom < top:  # closer than two numbers can be
         return ticks or [bottom]
-    step = _nice((top - bottom) / max(most // 2, 2))
+    step = _nice((top - bottom) / max(most // 2, 4))
     evenly = np.arange(math.ceil(bottom / step), math.floor(top / step) + 1) * step
-    return ticks if len(ticks) >= min(4, most) else [float(f"{v:.10g}") for v in evenly]
+    return ticks if len(ticks) >= min(4, most - 2) else [float(f"{v:.10g}") for v in evenly]
 
 
 def _nice(step: float) -> float:

@@ -28,6 +28,7 @@ from lmdiag.charts.vega import (
     pixels,
 )
 from lmdiag.charts.view import View, positions
+from lmdiag.finding import severity_of
 from lmdiag.looks import LOOKS
 from lmdiag.run import Run
 
@@ -63,7 +64,7 @@ def _marked(run: Run, view: View) -> list[Spec]:
     """Return a band through all panels where the finding is that the reader looks at, with a line at its first step."""
     if view.marked is None:
         return []
-    first, last, severity = view.marked
+    first, last, severity = view.marked.first_step, view.marked.last_step, severity_of(view.marked).label
     ends = np.array([first, last], float).clip(*(view.steps or (first, last)))
     x, x2 = positions(run, view.axis, ends).tolist()
     colour = LOOKS[severity].colour.dark if view.dark else LOOKS[severity].colour.light

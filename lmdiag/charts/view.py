@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmdiag.charts.downsampling import kept
+from lmdiag.finding import Finding
 from lmdiag.run import Run, Series
 
 AXES = {"step": "step", "tokens": "tokens", "epoch": "epoch", "elapsed": "hours", "relative": "share of the run"}
@@ -24,7 +25,7 @@ class View:
     `loss_as` is `loss`, `perplexity` or `bits_per_byte`; `full_range` shows every outlier instead of marking it at the
     edge; `until` is the step up to which there is room for a forecast; `across` is the stretch of the x axis that
     several runs share, None for all; the smooth mean begins anew at the steps `onsets`;
-    `marked` are the first and last step of the finding that the reader looks at, and its severity.
+    `marked` is the finding that the reader looks at.
     """
 
     axis: str = "step"
@@ -37,7 +38,7 @@ class View:
     until: float | None = None
     across: tuple[float, float] | None = None
     onsets: tuple[int, ...] = ()
-    marked: tuple[int, int, str] | None = None
+    marked: Finding | None = None
 
     def cut(self, series: Series) -> Series:
         """Return the points of a series that are in view."""

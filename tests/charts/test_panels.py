@@ -231,3 +231,13 @@ def test_a_perplexity_axis_begins_at_one_and_ends_at_a_million(low, high):
     ticks = perplexity_axis((low, high))["values"]
     assert min(ticks) >= 0.0
     assert max(ticks) <= math.log(1e6) + 1e-9
+
+
+def test_the_finding_that_is_looked_at_has_its_level_and_its_stretch_on_the_charts(run):
+    finding = Finding("…", 500, 900, "loss", {"level_before": 3.5}, severity=Severity.ERROR, rule="plateau")
+    view = View(marked=finding)
+    drawings = [charts.loss_chart(run, [finding], view), charts.gradient_chart(run, [finding], view)]
+    assert "level before 3.5" in ", ".join(words_above(drawings[0].spec))
+    assert "level before" not in ", ".join(words_above(drawings[1].spec))
+    spec = checked(charts.stack_chart(run, drawings, view))
+    assert {"x": 500.0, "x2": 900.0} in values_of(spec, "rect")
