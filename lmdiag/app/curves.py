@@ -16,6 +16,7 @@ from lmdiag.forecast import Forecast
 
 Drawn = TypeVar("Drawn")
 TIMELINE = "findings"
+MOST_ROWS = 3  # of findings above the curves: the cards beside them have all
 MOST_OWN = 6  # findings whose own metrics are drawn beside the usual ones
 
 
@@ -62,7 +63,7 @@ def _drawings(diagnosis: Diagnosis, view: View, more: Sequence[str], looked_at: 
     wanted = dict.fromkeys(metric for metric in (*accused[:MOST_OWN], *more) if metric not in shown)
     own = {metric: charts.series_chart(run, metric, findings, view) for metric in wanted}
     first, *rest = usual.items()
-    timeline = charts.timeline_chart(run, findings, view)
+    timeline = charts.timeline_chart(run, findings, view, MOST_ROWS)
     drawn = dict([first, *own.items(), *rest])
     front = [name for name, drawing in drawn.items() if drawing and looked_at in drawing.metrics]
     return {TIMELINE: timeline, **{name: drawn[name] for name in front}, **drawn}
@@ -98,7 +99,7 @@ def stack(place: str, key: str, diagnosis: Diagnosis, view: View, drawings: dict
         st.rerun()
     notes = [f"{name} {drawing.note}" for name, drawing in drawn.items() if drawing.note and name != TIMELINE]
     thinned = f"Shown: {'; '.join(notes)}; every extreme and every flagged point is kept. " if notes else ""
-    hidden = f"{drawn[TIMELINE].note} " if TIMELINE in drawn and drawn[TIMELINE].note else ""
+    hidden = f"{drawn[TIMELINE].note}. " if TIMELINE in drawn and drawn[TIMELINE].note else ""
     st.caption(f"{hidden}{thinned}Drag over the charts to zoom, double-click to go back.")
     downloads.behind(
         place, {run.name: run}, view, {name: drawing for name, drawing in drawn.items() if name != TIMELINE}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lmdiag.charts.palette import LIGHT, palette
-from lmdiag.charts.panel import Guide
+from lmdiag.charts.panel import LABEL_ROOM, Guide
 from lmdiag.charts.panels import x_domain
 from lmdiag.charts.part import Drawing, Part, Word
 from lmdiag.charts.stack import stacked
@@ -19,7 +19,7 @@ BINS_OF_NORM = 40
 MOST_LAYERS = 48
 ROW = 18
 NAME_LENGTH = 40
-LABEL_LIMIT = 110  # pixels
+LABEL_LIMIT, TITLE = 110, 17  # pixels: of a label at most, and of the title that the axes of curves have beside theirs
 
 
 def layers_of(run: Run, metric: str) -> dict[str, Series]:
@@ -56,7 +56,14 @@ def layer_heatmap(run: Run, metric: str, view: View) -> Drawing | None:
     names = list(dict.fromkeys(r["layer"] for r in records))
 
     def y(place: Place) -> Spec:
-        axis = {"orient": "left", "labelLimit": LABEL_LIMIT, "grid": False, "ticks": False, "domain": False}
+        axis = {
+            "minExtent": LABEL_ROOM + TITLE,
+            "orient": "left",
+            "labelLimit": LABEL_LIMIT,
+            "grid": False,
+            "ticks": False,
+            "domain": False,
+        }
         return channel(
             "layer", "nominal", title=None, scale={"domain": names, "range": [place.top, place.bottom]}, axis=axis
         )

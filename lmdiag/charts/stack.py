@@ -39,7 +39,7 @@ GAP = 9  # pixels between two panels without words
 FOOT = 42  # pixels of the x axis with its title
 MOST_OF_HEIGHT = 0.4  # that the read-out takes on a narrow screen; what has no room there is left out
 INDEPENDENT = ("y", "color", "fill", "stroke", "strokeDash", "opacity")  # scales of which every panel has its own
-LETTER, SIGN = 5.7, 26  # pixels of a letter and of the sign before a word, about
+LETTER, SIGN = 6.2, 26  # pixels of a letter and of the sign before a word, about
 
 
 @dataclass(frozen=True)

@@ -15,18 +15,18 @@ from lmdiag.charts.view import View
 from lmdiag.finding import Finding
 from lmdiag.run import Run
 
-MOST_ROWS = 3
+MOST_ROWS = 8
 ROW_HEIGHT = 20
 LATE = 0.72  # of the way along, from where the name stands left of the mark
 
 
-def timeline_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing | None:
-    """Draw findings as bars from their first to their last step, causes first; None when there is none in view."""
+def timeline_chart(run: Run, findings: Sequence[Finding], view: View, most: int = MOST_ROWS) -> Drawing | None:
+    """Draw findings as bars from their first to their last step, causes first and at most so many; None when there is none in view."""
     visible = sorted(in_view(findings, view), key=lambda f: (not f.alarms, f.consequence_of is not None))
     if not visible:
         return None
     low, high = ends = x_domain(run, view)
-    records = span_records(run, visible[:MOST_ROWS], view)
+    records = span_records(run, visible[:most], view)
     for row, record in enumerate(records):
         record |= {"row": row, "late": record["x"] > low + LATE * (high - low), "first": low, "last": high}
         record["rank"] = findings.index(visible[row])
@@ -49,7 +49,7 @@ def timeline_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing
 
     part = Part(draw, y, ROW_HEIGHT * len(records), ends, ruled=False)
     hidden = len(visible) - len(records)
-    note = f"{hidden} more {'finding is' if hidden == 1 else 'findings are'} in the list." if hidden else ""
+    note = f"{hidden} more {'finding is' if hidden == 1 else 'findings are'} in the list" if hidden else ""
     return Drawing(stacked([part], palette(view.dark)), _describe(run, visible), note, part=part)
 
 
