@@ -17,6 +17,7 @@ from lmdiag.run import Run, Series
 
 BUCKETS = 150  # two rows of each can be read
 CELL, WIDE_CELL, CELL_HEIGHT = 62, 118, 29  # pixels of a cell of the read-out, at least
+ROOM = 120  # pixels for the names at the ends of curves
 MOST_CELLS = 16
 MISSING = 2.5  # times the usual distance of a metric's records, after which its last value is no longer the present one
 LARGEST_READ = 13.8  # of which a perplexity below a million is read out
@@ -44,16 +45,27 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class End:
+    """A name at the end of a curve: its height above the lower edge of the first panel, as a share of the panel."""
+
+    name: str
+    colour: str
+    height: float
+
+
+@dataclass(frozen=True)
 class Cursor:
     """The rows that can be read: their positions on the x axis, the cells, and where the axis begins and ends.
 
-    In a comparison the cells are the runs: they are `wide`, and a pointer on a name singles its curve out.
+    In a comparison the cells are the runs: they are `wide`, and a pointer on a name singles its curve out. `ends` are
+    names at the right, where there is room.
     """
 
     x: np.ndarray
     cells: Sequence[Cell]
     x_domain: tuple[float, float]
     wide: bool = False
+    ends: Sequence[End] = ()
 
     @property
     def cell(self) -> int:
@@ -140,6 +152,7 @@ def pointer_layers(
     made = [_net(data, last, cursor.x_domain), *below, *layers]
     if cursor.wide:
         made += _singled_out(layers[0]["layer"], parts[0], colours)
+        made += _at_the_ends(cursor.ends)
     made.append({**line, "transform": at_pointer})
     for number, part in enumerate(parts):
         own = [k for k, cell in enumerate(cursor.cells) if cell.panel == number]
@@ -202,6 +215,21 @@ def _singled_out(inner: Sequence[Spec], part: Part, colours: Palette) -> list[Sp
     bold = {**line, "data": {"name": line["data"]["name"]}, "mark": {**line["mark"], "strokeWidth": 2.6, "opacity": 1}}
     front = {"encoding": {"y": part.y(place)}, "layer": [{**bold, "transform": chosen}]}
     return [{**veil, "transform": chosen}, front]
+
+
+def _at_the_ends(ends: Sequence[End]) -> list[Spec]:
+    """Return the names right of the first panel, unless the screen is narrow."""
+    records: Records = [{"text": end.name, "colour": end.colour, "height": round(end.height, 4)} for end in ends]
+    words = mark(
+        "text", align="left", baseline="middle", fontSize=10, limit=ROOM - 8, opacity={"expr": "room > 0 ? 1 : 0"}
+    )
+    place = [
+        {"calculate": "width - room + 6", "as": "left"},
+        {"calculate": "bottom0 + (top0 - bottom0) * datum.height", "as": "down"},
+    ]
+    colour = channel("colour", "nominal", scale=None)
+    one = layer(records, words, x=pixels("left"), y=pixels("down"), text="text", color=colour)
+    return [{**one, "transform": place}] if records else []
 
 
 def _read_out(cursor: Cursor, names: Sequence[str], at_pointer: list[Spec], colours: Palette) -> list[Spec]:

@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from lmdiag.charts.cursor import Cell, Cursor, as_of
+from lmdiag.charts.cursor import Cell, Cursor, End, as_of
 from lmdiag.charts.downsampling import extremes
 from lmdiag.charts.palette import DASHES, cycled, palette
 from lmdiag.charts.panel import Band, Panel
 from lmdiag.charts.panels import drawing, x_domain
-from lmdiag.charts.part import Drawing
+from lmdiag.charts.part import Drawing, Part
 from lmdiag.charts.smoothing import half_life_mean, records_in_a_mean
 from lmdiag.charts.stack import stacked
 from lmdiag.charts.traces import Trace, scale_domain, trace
+from lmdiag.charts.vega import Place
 from lmdiag.charts.view import View, axis_title, positions, steps_at
 from lmdiag.run import Run, Series
 from lmdiag.stats.noise import scatter
@@ -27,8 +28,10 @@ LEAST_BUCKETS, MOST_BUCKETS = 60, 400
 BAND_POINTS = 200
 READ_ROWS = 250
 ROOM_FOR_NOISE = 2.5  # times the range of chance that the scale of differences covers at least
-USUAL_SHARE = 0.8  # of the differences are on the scale, so that one that diverged does not hide all others
+# of the differences of the middle run this share is on the scale and room beyond, so that one that diverged does not hide all others
+USUAL_SHARE, BEYOND = 0.99, 1.3
 NOISE = 2.0  # standard deviations to each side of what chance makes
+LABEL = 12.0  # pixels between two names at the ends of curves
 MOST_TELLING = 3  # settings in the name of a group
 SEED_KEYS = frozenset({"seed", "run_id", "name", "log", "time", "data_seed", "output_dir", "checkpoints", "hostname"})
 
@@ -89,8 +92,8 @@ def difference_chart(runs: Mapping[str, Run], metric: str, view: View, base: str
     panel = _panel(having, _thinned(traces), "difference", replace(view, log_y=False), levels=(noise, -noise))
     words = f"what chance makes of each run minus {base}: two standard deviations"
     band = Band(list(having).index(base), np.array(panel.x_domain), np.full(2, -noise), np.full(2, noise), words)
-    apart = np.abs(np.concatenate([t.values for t in traces]))
-    usual = max(ROOM_FOR_NOISE * noise, float(np.quantile(apart, USUAL_SHARE)) if len(apart) else 0.0)
+    reach = [float(np.quantile(np.abs(t.values), USUAL_SHARE)) for t in traces if len(t.values) and t.name != base]
+    usual = max([ROOM_FOR_NOISE * noise, *([BEYOND * float(np.median(reach))] if reach else [])])
     ends = panel.y_domain if view.full_range or not usual > 0 else (-usual, usual)
     return drawing(replace(panel, bands=[band], height=130, y_domain=ends, named=False), (), view)
 
@@ -107,9 +110,34 @@ def compared_chart(runs: Mapping[str, Run], metric: str, view: View, drawings: S
     for t, colour, dash in zip(first.traces, first.colours, dashes):
         run = runs.get(t.name) or next(iter(runs.values()))
         cells.append(Cell(t.name, "number", as_of(t.series, steps_at(run, view.axis, x)), colour, 0, dash))
-    cursor = Cursor(x, cells, first.x_domain, wide=True)
+    cursor = Cursor(x, cells, first.x_domain, wide=True, ends=_ends(first, view))
     spec = stacked([replace(first, words=first.words[len(first.traces) :]), *parts[1:]], palette(view.dark), cursor)
     return Drawing(spec, " ".join(drawing.alt for drawing in drawings), "", (metric,))
+
+
+def _ends(part: Part, view: View) -> list[End]:
+    """Return the names of curves at the heights of their last values, moved apart where they would overlap."""
+    domain = part.y(Place())["scale"].get("domain")
+    last = [(t.smooth.values if t.smooth else t.values) for t in part.traces]
+    known = [
+        (float(v[np.isfinite(v)][-1]), t.name, c)
+        for v, t, c in zip(last, part.traces, part.colours)
+        if np.isfinite(v).any()
+    ]
+    if domain is None or not known:
+        return []
+    scaled = np.log if view.log_y else np.asarray
+    low, high = scaled(np.array(domain, float))
+    known.sort()
+    with np.errstate(all="ignore"):
+        heights = ((scaled(np.array([value for value, _, _ in known])) - low) / (high - low)).clip(0.0, 1.0)
+    gap = min(LABEL / part.height, 1.0 / max(len(known) - 1, 1))
+    places = np.arange(len(known)) * gap
+    heights = np.nan_to_num(heights)
+    upwards = np.maximum.accumulate(heights - places) + places  # none nearer than the gap to the one below
+    downwards = np.minimum.accumulate((heights - places)[::-1])[::-1] + places  # nor to the one above
+    heights = ((upwards + downwards) / 2).clip(places, 1.0 - places[::-1])
+    return [End(name, colour, float(height)) for height, (_, name, colour) in zip(heights, known)]
 
 
 def _views(runs: Mapping[str, Run], view: View) -> dict[str, View]:

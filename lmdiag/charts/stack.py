@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lmdiag.charts.cursor import CELL_HEIGHT, Cursor, cursor_of, pointer_layers
+from lmdiag.charts.cursor import CELL_HEIGHT, ROOM, Cursor, cursor_of, pointer_layers
 from lmdiag.charts.palette import Palette, palette
 from lmdiag.charts.part import Drawing, Part, Word
 from lmdiag.charts.vega import (
@@ -38,6 +38,7 @@ LINE = 15  # pixels of a line of words
 GAP = 9  # pixels between two panels without words
 FOOT = 42  # pixels of the x axis with its title
 MOST_OF_HEIGHT = 0.4  # that the read-out takes on a narrow screen; what has no room there is left out
+NARROW = 500  # pixels of a plot, below which there are no names at the ends of curves
 INDEPENDENT = ("y", "color", "fill", "stroke", "strokeDash", "opacity")  # scales of which every panel has its own
 LETTER, SIGN = 6.2, 26  # pixels of a letter and of the sign before a word, about
 
@@ -85,7 +86,8 @@ def stacked(
     x_title = parts[-1].x_title
     axis = {**AXIS, "labelExpr": PLACE_WORDS, "grid": False, "tickCount": 8, "titlePadding": 4}
     ruled = any(part.ruled for part in parts)
-    x = channel("x", title=x_title or None, scale=domain(parts[0].x_domain), axis=axis if ruled else None)
+    across = {"range": [0, {"expr": "width - room"}]} if cursor and cursor.ends else {}
+    x = channel("x", title=x_title or None, scale=domain(parts[0].x_domain) | across, axis=axis if ruled else None)
     layers = [one for number, part in enumerate(parts) for one in _panel(part, Place(number))]
     layers += _words(parts, colours)
     if cursor:
@@ -114,6 +116,7 @@ def _sizes(parts: Sequence[Part], cursor: Cursor | None) -> _Sizes:
     strips = [f"{LINE} * {of_width}[span]" if max(of_width) else str(GAP) for of_width in lines]
     weights = [part.height for part in parts]
     params = [
+        {"name": "room", "expr": f"width < {NARROW} ? 0 : {ROOM if cursor and cursor.ends else 0}"},
         {"name": "span", "expr": " + ".join(f"(width >= {width} ? 1 : 0)" for width in WIDTHS[1:])},
         {"name": "columns", "expr": f"clamp(floor(width / {cell}), 1, {max(cells, 1)})"},
         {

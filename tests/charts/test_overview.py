@@ -139,3 +139,12 @@ def test_a_comparison_reads_out_every_run_at_the_same_place_of_the_axis():
         step = int(row["x"] / (i + 1.0))
         assert row[f"c{i + 1}"] == pytest.approx(run["loss"].values[step - 1], rel=1e-5)
     assert {row["t"] for row in table_of(spec, "raw0")} == {0, 1, 2}
+
+
+def test_names_stand_at_the_ends_of_their_curves_and_never_on_one_another():
+    runs = {run.name: run for i in range(8) for run in [replace(seeds(2.0 + i % 2 / 100)[0], name=f"run{i}")]}
+    spec = checked(charts.compared_chart(runs, "loss", View(), [charts.overlay_chart(runs, "loss", View())]))
+    heights = sorted(r["height"] for r in values_of(spec, "text") if "height" in r)
+    assert len(heights) == 8
+    assert np.diff(heights).min() * 320 > 11
+    assert 0 <= heights[0] <= heights[-1] <= 1
