@@ -101,13 +101,13 @@ def _curves(runs: dict[str, Run], ticked: Sequence[str], turn: int) -> None:
     row = st.container(horizontal=True, vertical_alignment="bottom")
     with row:
         metric = st.selectbox(
-            "Metric", metrics, metrics.index(main) if main in metrics else 0, key="compare-metric", width=150
+            "Metric", metrics, metrics.index(main) if main in metrics else 0, key="compare-metric", width=140
         )
         base = st.selectbox(
             "Difference from",
             [NONE, *runs],
             key="compare-base",
-            width=170,
+            width=150,
             help="A second chart: each run minus this one.",
         )
         grouped = st.toggle(

@@ -66,7 +66,7 @@ def _range_shown(key: str, run: Run) -> tuple[float, float] | None:
         f"{run.unit.capitalize()}s",
         f"{shown[0]:,.0f} – {shown[1]:,.0f}" if shown else "",
         key=name,
-        width=130,
+        width=115,
         placeholder=f"{run.first_step:,} – {run.last_step:,}",
         on_change=lambda: zoom.on_typed(key, run, st.session_state[name]),
     )

@@ -73,7 +73,7 @@ def gradient_chart(run: Run, findings: Sequence[Finding], view: View, foot: bool
 def lr_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing | None:
     """Draw the learning rate; None without it."""
     view = replace(view, half_life=0.0)
-    return series_chart(run, "lr", findings, view, title="learning rate", height=60)
+    return series_chart(run, "lr", findings, view, title="learning rate", height=66)
 
 
 def scores_chart(run: Run, findings: Sequence[Finding], view: View) -> Drawing | None:

@@ -32,8 +32,8 @@ from lmdiag.finding import severity_of
 from lmdiag.looks import LOOKS
 from lmdiag.run import Run
 
-USUAL_WIDTH, WIDE = 560, 900  # pixels of a plot, for which the height of a stack is made, and of a comparison
-WIDTHS = (250, 400, 560, 800)  # pixels of a plot, for which words are divided into lines
+USUAL_WIDTH, WIDE = 520, 900  # pixels of a plot, for which the height of a stack is made, and of a comparison
+WIDTHS = (250, 400, 520, 800)  # pixels of a plot, for which words are divided into lines
 LINE = 15  # pixels of a line of words
 GAP = 9  # pixels between two panels without words
 FOOT = 42  # pixels of the x axis with its title

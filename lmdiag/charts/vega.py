@@ -50,7 +50,7 @@ def room(pixels: int) -> Spec:
     return {"minExtent": pixels, "maxExtent": pixels}
 
 
-SIDE = {**AXIS, **room(44), "orient": "right", "grid": False, "titlePadding": 4}
+SIDE = {**AXIS, **room(44), "orient": "right", "grid": False, "titlePadding": 4, "titleFontSize": 11}
 EMPTY_SIDE = {**SIDE, "values": [], "title": " ", "domain": False, "ticks": False}
 
 
