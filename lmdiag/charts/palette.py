@@ -26,12 +26,19 @@ class Palette:
     muted: str
     text: str
     background: str
-    spectrum: tuple[str, str, str]  # from low over usual to high
+    low: str
+    usual: str
+    high: str
 
     def severity(self, severity: Severity) -> str:
         """Return the colour of a severity."""
         colour = LOOKS[severity.label].colour
         return colour.dark if self is DARK else colour.light
+
+    @property
+    def spectrum(self) -> tuple[str, str, str]:
+        """The colours of a heat map, from low over usual to high."""
+        return self.low, self.usual, self.high
 
     @property
     def cycle(self) -> tuple[str, ...]:
@@ -48,7 +55,9 @@ LIGHT = Palette(
     muted="#6B7280",
     text="#31333F",
     background="#FFFFFF",
-    spectrum=("#1F6FB4", "#EEF0F3", "#D9640B"),
+    low="#1F6FB4",
+    usual="#EEF0F3",
+    high="#D9640B",
 )
 DARK = Palette(
     training="#56B4E9",
@@ -59,7 +68,9 @@ DARK = Palette(
     muted="#9AA1AD",
     text="#E6E6EA",
     background="#0E1117",
-    spectrum=("#56B4E9", "#1E2530", "#F28E2B"),
+    low="#56B5EA",
+    usual="#1E2530",
+    high="#F28E2B",
 )
 
 
