@@ -123,7 +123,7 @@ def _curves(runs: dict[str, Run], ticked: Sequence[str], turn: int) -> None:
     if not drawings:
         return
     whole = charts.compared_chart(runs, metric, view, list(drawings.values()))
-    identity = f"chart-compare-{turn}-{metric}-{grouped}-{base}-{view.steps}-{view.axis}"
+    identity = f"chart-compare-{turn}-{metric}-{grouped}-{base}-{zoom.turn()}-{view.axis}"
     modes = ["zoom", "back", "pick"]
     event = st.vega_lite_chart(whole.spec, key=identity, alt=whole.alt, on_select="rerun", selection_mode=modes)
     if event.selection.get("pick") and not grouped:

@@ -35,7 +35,14 @@ def view_of(
         if st.session_state.get(f"axis-{key}", axes[0]) not in axes:  # an address may name any
             del st.session_state[f"axis-{key}"]
         axis = st.selectbox("Over", axes, format_func=AXES.__getitem__, key=f"axis-{key}", width=110)
-        smoothing = st.selectbox("Smoothing", list(SMOOTHING), index=1, key="smoothing", width=105, help=SMOOTHING_HELP)
+        smoothing = st.selectbox(
+            "Smoothing",
+            list(SMOOTHING),
+            index=1,
+            key="smoothing",
+            width=105,
+            help=SMOOTHING_HELP,
+        )
         scale = st.pills("Scale", SCALES, selection_mode="multi", key="scale", help=SCALE_HELP)
         shown = _range_shown(key, run)
     length = run.last_step - run.first_step if shown is None else shown[1] - shown[0]

@@ -91,9 +91,8 @@ def stack(place: str, key: str, diagnosis: Diagnosis, view: View, drawings: dict
     )
     if whole is None:
         return
-    # The range is part of the identity, so that a new range starts without the old selection.
     modes = ["zoom", "back", *(["finding"] if TIMELINE in drawn else [])]
-    identity = f"chart-{place}-{view.steps}-{view.axis}"
+    identity = f"chart-{place}-{zoom.turn()}-{view.axis}"
     event = st.vega_lite_chart(whole.spec, key=identity, alt=whole.alt, on_select="rerun", selection_mode=modes)
     if _heard(key, diagnosis, view, event.selection):
         st.rerun()

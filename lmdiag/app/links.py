@@ -78,7 +78,7 @@ def _go_back() -> None:
     key, steps = st.session_state.get("address", ("", ""))
     asked = st.query_params.get("steps", "")
     if key and asked != steps and st.query_params.get("run", "") == key:
-        zoom.put(key, steps_of(asked))
+        zoom.return_to(key, steps_of(asked))
 
 
 def steps_of(text: str) -> tuple[float, float] | None:

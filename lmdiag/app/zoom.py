@@ -26,14 +26,15 @@ def shown(key: str) -> tuple[float, float] | None:
 def show(key: str, first: float, last: float) -> None:
     """Show these steps only, and keep what was shown before."""
     _past(key).append(shown(key))
-    _ranges()[key] = (float(first), float(last))
+    put(key, (float(first), float(last)))
 
 
 def show_all(key: str) -> None:
     """Show the whole run again, with no finding marked."""
     _marked().pop(key, None)
     if shown(key) is not None:
-        _past(key).append(_ranges().pop(key))
+        _past(key).append(shown(key))
+        put(key, None)
 
 
 def put(key: str, steps: tuple[float, float] | None) -> None:
@@ -41,6 +42,23 @@ def put(key: str, steps: tuple[float, float] | None) -> None:
     _ranges().pop(key, None)
     if steps is not None:
         _ranges()[key] = steps
+    st.session_state["zooms"] = turn() + 1
+
+
+def return_to(key: str, steps: tuple[float, float] | None) -> None:
+    """Show what was shown before where an address, which has whole steps, names it; else these steps."""
+    past = _past(key)
+    put(key, past.pop() if past and _whole(past[-1]) == _whole(steps) else steps)
+
+
+def _whole(steps: tuple[float, float] | None) -> tuple[int, int] | None:
+    return steps and (round(steps[0]), round(steps[1]))
+
+
+def turn() -> int:
+    """Return how often a range has been chosen: a chart that comes back must not bring what was dragged over it then."""
+    found: int = st.session_state.get("zooms", 0)
+    return found
 
 
 def back(key: str) -> bool:

@@ -178,7 +178,14 @@ def _net(data: Spec, last: float, ends: tuple[float, float]) -> Spec:
         {"name": "near", "value": [{"x": last}], "select": {"type": "point", "on": "@net_marks:pointerover", **fixed}},
         {
             "name": "zoom",
-            "select": {"type": "interval", "encodings": ["x"], "on": drag, "translate": False, "zoom": False},
+            "select": {
+                "type": "interval",
+                "encodings": ["x"],
+                "on": drag,
+                "translate": False,
+                "zoom": False,
+                "clear": False,
+            },
         },
         {"name": "back", "select": {"type": "point", "on": "dblclick", **fixed}},
     ]

@@ -129,6 +129,12 @@ def test_upload_verdict_charts_and_zoom_to_a_finding(page):
     page.get_by_text("Drag over the charts to zoom").wait_for()
 
 
+def settled(page) -> None:
+    """Wait until the page has been drawn: what comes earlier meets a chart that is about to go."""
+    page.wait_for_function("!document.querySelector('[data-stale=true]')")
+    page.wait_for_timeout(1500)
+
+
 def shown_steps(page) -> str:
     page.wait_for_function("document.querySelectorAll('input[aria-label=Steps]').length === 1")  # the old page is gone
     return page.get_by_label("Steps", exact=True).input_value()
@@ -154,6 +160,7 @@ def test_a_zoom_is_dragged_typed_and_undone_by_a_double_click_or_the_back_of_the
     page.wait_for_url("**steps=100-200")
     page.go_back()
     page.wait_for_function(f"document.querySelector('input[aria-label=Steps]').value === '{first}'")
+    settled(page)
     page.locator("[data-testid=stVegaLiteChart] canvas").first.dblclick(position={"x": 300, "y": 200})
     page.wait_for_function("document.querySelector('input[aria-label=Steps]').value === ''")
     page.wait_for_function("!location.search.includes('steps=')")
