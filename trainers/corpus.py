@@ -96,7 +96,7 @@ def _load(data: tuple[str, ...], tokenizer: str, vocab_size: int, max_characters
 # --- documents -------------------------------------------------------------------------------------------------------
 
 
-def documents(paths: tuple[str, ...], max_characters: int = 0) -> tuple[list[str], bool]:
+def documents(paths: tuple[str, ...], max_characters: int = 0, fewest: int = 3) -> tuple[list[str], bool]:
     """Return clean documents, at most `max_characters` in all (0: no limit), from files or Python's documentation, and whether there is more."""
     found = (doc for path in paths for doc in file_documents(path)) if paths else documentation()
     kept, left = [], max_characters or float("inf")
@@ -108,7 +108,7 @@ def documents(paths: tuple[str, ...], max_characters: int = 0) -> tuple[list[str
         left -= len(text)
         if cut:
             break
-    if len(kept) < 3:
+    if len(kept) < fewest:
         raise ValueError(f"too little text in {', '.join(paths)}: three parts need at least three lines")
     return kept, cut
 

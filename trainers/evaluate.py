@@ -28,12 +28,16 @@ def run(given: argparse.Namespace) -> None:
     model = finished.load(given.model, given.device)
     s = model.settings
     if given.data:
-        texts, _ = corpus.documents(tuple(given.data))
+        texts, _ = corpus.documents(tuple(given.data), fewest=1)
+    elif s.data and s.data[0].startswith("markov:"):
+        texts = []
+    else:  # the same part as then, in the model's own vocabulary, whatever the text holds by now
+        _, _, texts = corpus.split(corpus.documents(tuple(s.data), s.max_characters)[0])
+    if texts:
         ids = corpus.encode(texts, model.vocabulary)
-        size = sum(len(text.encode()) for text in texts)
     else:
-        text = corpus.load(s.data, s.tokenizer, s.vocab_size, s.max_characters)
-        ids, size = text.test, round(text.bytes_per_token * len(text.test))
+        ids = corpus.load(s.data).test
+    size = sum(len(text.encode()) for text in texts)
     loss, tokens = model.loss(ids)
     print(results.about_losses({"its" if given.data else "test": loss}, {}))
     print(f"{tokens:,} tokens", end="")

@@ -37,7 +37,12 @@ class Finished:
 def load(folder: str | Path, device: str = "auto") -> Finished:
     """Return the model in a folder that a trainer saved to; raises ValueError, in words, where there is none."""
     folder = _folder(Path(folder))
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{folder / 'config.json'} is damaged: {error}") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{folder / 'config.json'} is damaged: it holds no settings")
     kind = next((OF_TRANSFORMERS[name] for name in config.get("architectures") or () if name in OF_TRANSFORMERS), "")
     if kind:
         raise ValueError(
@@ -46,7 +51,14 @@ def load(folder: str | Path, device: str = "auto") -> Finished:
         )
     if "trainer" not in config:
         raise ValueError(f"{folder} holds a model that none of the trainers here has saved")
-    return _LOADERS.get(config["trainer"], _network)(folder, config, device)
+    try:
+        return _LOADERS.get(config["trainer"], _network)(folder, config, device)
+    except ImportError:
+        raise
+    except Exception as error:  # whatever a half-written file makes of a library
+        raise ValueError(
+            f"the model in {folder} is damaged ({type(error).__name__}: {error}); train it again"
+        ) from error
 
 
 def _folder(path: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 from trainers import finished, sampling
 
@@ -22,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Print the prompt and what the model writes to it."""
-    if given.temperature < 0 or given.tokens < 0 or given.top_k < 0:
-        raise ValueError("--temperature, --tokens and --top-k must be at least 0")
+    if not 0 <= given.temperature < math.inf or min(given.tokens, given.top_k, given.seed) < 0:
+        raise ValueError("--temperature, --tokens, --top-k and --seed must be numbers of at least 0")
     model = finished.load(given.model, given.device)
     asked = (given.tokens, given.temperature, given.top_k, given.seed, given.prompt)
     print(given.prompt + sampling.write(model.after(), model.vocabulary, *asked))

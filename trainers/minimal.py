@@ -6,6 +6,7 @@ log that `lmdiag check minimal.jsonl` reads. Try to break it: a rate of 0.5, no 
 
 import math
 import pydoc_data.topics
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -95,6 +96,7 @@ rows, state, start = streams(train), None, 0
 params = sum(weights.numel() for weights in model.parameters())
 about = {"name": "lstm", "params": params, "vocab_size": len(characters), "context": CONTEXT}
 
+Path("minimal.jsonl").unlink(missing_ok=True)  # of the run before
 with RunLogger(
     "minimal.jsonl", task="causal-lm", model=about, max_steps=STEPS, warmup_steps=WARMUP, grad_clip=CLIP
 ) as log:

@@ -142,3 +142,27 @@ def test_each_way_knows_how_many_steps_were_planned():
         content = "\n".join(json.dumps(record(n, random.Random(0), style)) for n in range(1, 600)).encode()
         logs = by_lines(content), together(content), by_blocks(content, 3000)
         assert [log.config["max_steps"] for log in logs] == [900] * 3
+
+
+def test_halves_of_records_are_not_joined_where_another_line_holds_two():
+    """Of three lines two records: what is joined at commas must not be taken apart elsewhere."""
+    lines = [json.dumps({"step": n, "loss": 3 - n / 100}) for n in range(1, 21)]
+    lines[9:9] = ['{"step": 21, "loss": 2.79},{"step": 22, "loss": 2.78}', '{"step": 22', '"loss": 2.5}']
+    content = "\n".join(lines).encode()
+    assert_same(by_lines(content), together(content))
+    doubled = "\n".join([*lines, '{"step": 30, "step": 31, "loss": 2.0}']).encode()
+    assert_same(by_lines(doubled), together(doubled))
+
+
+@pytest.mark.parametrize("odd", [float("nan"), 0, None])
+def test_the_plan_is_the_last_that_is_a_number_above_zero(odd):
+    records = [{"step": n, "loss": 1.0, "total_steps": 500} for n in range(1, 30)]
+    records.append({"step": 30, "loss": 1.0, "total_steps": odd})
+    content = "\n".join(map(json.dumps, records)).encode()
+    fractions = "\n".join(
+        json.dumps({"step": f"{n}/{500 if n < 30 else 0}", "loss": 1.0}) for n in range(1, 31)
+    ).encode()
+    for logged in (content, fractions):
+        assert [log.config["max_steps"] for log in (by_lines(logged), together(logged), by_blocks(logged, 300))] == [
+            500
+        ] * 3

@@ -69,10 +69,42 @@ def test_it_goes_on_from_a_prompt_and_the_seed_repeats_it(trained, capsys):
     assert len(written[0]) >= len("the ") + 40
 
 
-@pytest.mark.parametrize("tokens", [["--temperature", "-1"], ["--tokens", "-5"]])
-def test_wrong_wishes_are_refused(trained, tokens, capsys):
-    assert main(["generate", "a.jsonl", *tokens]) == 2
+@pytest.mark.parametrize(
+    "wish",
+    [["--temperature", "-1"], ["--temperature", "nan"], ["--temperature", "inf"], ["--tokens", "-5"], ["--seed", "-1"]],
+)
+def test_wrong_wishes_are_refused(wish, capsys):
+    assert main(["generate", "a.jsonl", *wish]) == 2
     assert "at least 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("part", ["config.json", "vocabulary.json", "counts.npz"])
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"PK\3\4 cut"])
+def test_a_damaged_model_is_said_to_be_one(tmp_path, monkeypatch, capsys, part, content):
+    monkeypatch.chdir(tmp_path)
+    assert main(["ngram", *SMALL, "--sample", "0", "--log", "a.jsonl"]) == 0
+    (tmp_path / "a.checkpoints" / "final" / part).write_bytes(content)
+    capsys.readouterr()
+    assert main(["generate", "a.jsonl"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert "damaged" in said or "none of the trainers" in said
+
+
+def test_the_text_may_have_changed_since(tmp_path, monkeypatch, capsys):
+    """The vocabulary is the model's, not one that is made of today's text."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.txt").write_text("abc abd\n" * 400)
+    assert main(["ngram", "--data", "t.txt", "--steps", "2", "--sample", "0", "--log", "a.jsonl"]) == 0
+    (tmp_path / "t.txt").write_text("0123456789 abc abd\n" * 400)
+    capsys.readouterr()
+    assert main(["evaluate", "a.jsonl"]) == 0
+    assert "of them unknown" in capsys.readouterr().out
+
+
+def test_a_single_line_is_text_enough(tmp_path, trained, capsys):
+    (tmp_path / "one.txt").write_text("one line of text that is long enough for a window, and for the next one too")
+    assert main(["evaluate", "a.jsonl", "--data", "one.txt"]) == 0
 
 
 def test_what_the_vocabulary_lacks_is_never_written():

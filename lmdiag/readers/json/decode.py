@@ -60,11 +60,9 @@ def decode_all(lines: Sequence[str]) -> list[dict[str, Any]] | None:
         return None
     if len(records) != len(lines) or set(map(type, records)) != {dict}:
         return None
-    if sum(map(len, records)) == text.count('":') or not any(
-        len(record) != line.count('":') and _doubled(line) for record, line in zip(records, lines)
-    ):
-        return records
-    return None
+    # Halves of records that were torn at a comma fit together again, too: each record must be that of its own line.
+    odd = [k for k, (record, line) in enumerate(zip(records, lines)) if len(record) != line.count('":')]
+    return records if all(decode(lines[k]) == records[k] for k in odd) else None
 
 
 def _rescued(line: str) -> Iterator[dict[str, Any] | Lost]:

@@ -340,17 +340,18 @@ def _without_plan(raw: RawLog) -> RawLog:
     Nor is the share of them that are done.
     """
     said = {name: column.values for name, column in raw.columns.items() if name in TOTALS}
-    said = {name: values for name, values in said.items() if np.isfinite(values).all() and values[-1] > 0}
-    if not said:
+    told = {name: values for name, values in said.items() if np.any(np.isfinite(values) & (values > 0))}
+    if not told:
         return raw
-    last = max(said, key=lambda name: int(raw.columns[name].rows[-1]))
-    plans = [name for name, values in said.items() if (values == values[0]).all()]
+    last = max(told, key=lambda name: int(raw.columns[name].rows[-1]))
+    planned = told[last][np.isfinite(told[last]) & (told[last] > 0)][-1]
+    plans = [name for name, values in told.items() if (values == values[0]).all()]
     share = (
         {"percentage": "the share of the planned steps that are done"} if plans and "percentage" in raw.columns else {}
     )
     return replace(
         raw,
-        config={"max_steps": int(said[last][-1]), **raw.config},
+        config={"max_steps": int(planned), **raw.config},
         names={**raw.names, **dict.fromkeys([*plans, *share])},
         unused={**raw.unused, **share},
     )

@@ -156,8 +156,8 @@ class Rows:
     def plan(self, name: str, words: Sequence[str]) -> None:
         """Take what the last "3/100" of a column of steps says of the whole run."""
         if "step" in name or "iter" in name:
-            last = next(filter(None, map(STEP_OF_TOTAL.fullmatch, reversed(words))), None)
-            self.planned = int(last[2]) if last else self.planned
+            found = filter(None, map(STEP_OF_TOTAL.fullmatch, reversed(words)))
+            self.planned = next((int(last[2]) for last in found if int(last[2])), self.planned)
 
     def settle_commas(self) -> tuple[str, ...]:
         """Read the columns that write decimals with a comma, and return what was decided."""
