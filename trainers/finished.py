@@ -53,9 +53,9 @@ def load(folder: str | Path, device: str = "auto") -> Finished:
         raise ValueError(f"{folder} holds a model that none of the trainers here has saved")
     try:
         return _LOADERS.get(config["trainer"], _network)(folder, config, device)
-    except ImportError:
-        raise
     except Exception as error:  # whatever a half-written file makes of a library
+        if isinstance(error, ImportError) or str(error).startswith("--device"):
+            raise
         raise ValueError(
             f"the model in {folder} is damaged ({type(error).__name__}: {error}); train it again"
         ) from error

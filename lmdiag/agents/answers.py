@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -38,18 +39,24 @@ class Places:
         A relative path is one of the working directory, else one of a named folder.
         """
         if "://" in path:
-            if ".." not in path.split("/") and any(_is_below(path, place) for place in self.named if "://" in place):
-                return path
-            raise self._outside(path)
+            return self._allowed_address(path)
         below = [os.path.join(place, path) for place in self.named if "://" not in place]
-        asked = next((p for p in [path, *below] if os.path.exists(p)), "")
-        if asked in ("", "-") or not self._holds(
-            asked
-        ):  # no pattern either: it could match a link; `-` is what the client writes
+        # no pattern: it could match a link; and not `-`, which is what the client writes
+        asked = next((p for p in [path, *below] if p != "-" and os.path.exists(p) and self._holds(p)), "")
+        if not asked:
             raise self._outside(path)
         if os.path.isdir(asked):
             self._refuse_links(asked)
         return asked
+
+    def _allowed_address(self, asked: str) -> str:
+        """Return an address below a named one, whose secrets it need not have."""
+        for place in (place for place in self.named if "://" in place):
+            for known in (place, without_secrets(place)):
+                rest = asked[len(known.rstrip("/")) :]
+                if asked == known or (asked.startswith(known.rstrip("/")) and rest.startswith("/") and _is_plain(rest)):
+                    return place if asked == known else place.rstrip("/") + rest
+        raise self._outside(asked)
 
     def _holds(self, path: str) -> bool:
         real = Path(path).resolve()
@@ -70,8 +77,15 @@ class Places:
         return LmdiagError(f"there is no {without_secrets(path)} below {named}", "ask list_logs for the logs there")
 
 
-def _is_below(address: str, place: str) -> bool:
-    return address == place or address.startswith(place.rstrip("/") + "/")
+def _is_plain(path: str) -> bool:
+    """Tell whether a path of an address leads down only: no dots, no query, nor such a thing behind percent signs.
+
+    >>> _is_plain("/a/b.jsonl"), _is_plain("/a/%2e%2e/b"), _is_plain("/a/..?x")
+    (True, False, False)
+    """
+    while (plain := unquote(path)) != path:
+        path = plain
+    return not set("?#\\") & set(path) and not {".", ".."} & set(path.split("/"))
 
 
 def logs(places: Places) -> dict[str, Any]:
@@ -90,6 +104,8 @@ def logs(places: Places) -> dict[str, Any]:
 
 def check(places: Places, paths: Sequence[str], full: bool = False) -> dict[str, Any]:
     """Return the report on logs, the worst runs first; what was read of each line and column only if `full`."""
+    if not paths:
+        raise BadSetting("no path was given", "ask list_logs for the logs there are")
     report = judge([places.allowed(path) for path in paths], load(Path.cwd()), keep=TEXT)
     found = document(report)
     ordered = sorted(found["runs"], key=lambda run: GRAVE.index(run["verdict"]) if run["verdict"] in GRAVE else 0)
@@ -116,6 +132,8 @@ def compare(places: Places, baselines: Sequence[str], candidate: str, tolerance:
     from lmdiag.compare import compare as compare_runs
     from lmdiag.reports.comparison import as_json
 
+    if not baselines or not 0 <= tolerance < 1:
+        raise BadSetting("give at least one baseline, and a tolerance from 0 to below 1", "such as 0.01")
     before = [run for path in baselines for run in _runs(places, path)]
     (last,) = _one(places, candidate)
     found = compare_runs(before, last, tolerance=tolerance, metrics=())

@@ -18,6 +18,7 @@ from lmdiag.errors import LmdiagError
 def mcp(paths: tuple[str, ...]) -> int:
     if find_spec("mcp") is None:
         raise LmdiagError("lmdiag mcp needs the package mcp", "pip install mcp")
+    paths = tuple(map(_local, paths))
     missing = [path for path in paths if "://" not in path and not os.path.exists(path)]
     if missing:
         raise LmdiagError(f"there is no file or folder {missing[0]}", "name the folder of the logs")
@@ -27,3 +28,13 @@ def mcp(paths: tuple[str, ...]) -> int:
 
     server(paths, RULES, entry).run()
     return 0
+
+
+def _local(path: str) -> str:
+    """Return the path of a file:// address, so that links out of it are seen; any other as it is."""
+    if not path.startswith("file://"):
+        return path
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    return url2pathname(urlsplit(path).path)

@@ -138,3 +138,34 @@ def test_the_command_serves_on_standard_input_and_output(logs):
 def test_a_folder_that_is_not_there_is_said_at_once(run):
     done = run("mcp", "nowhere")
     assert (done.code, "there is no file or folder nowhere" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "rest", ["/%2e%2e/secret/a.jsonl", "/%252e%252e/a", "/..?x/", "/./a", "/a?b", "/a#b", "/..\\a"]
+)
+def test_no_spelling_of_an_address_leads_up(rest):
+    with pytest.raises(answers.LmdiagError, match="below http://host/runs"):
+        answers.Places(("http://host/runs",)).allowed("http://host/runs" + rest)
+
+
+def test_an_address_is_asked_for_without_its_secrets():
+    places = answers.Places(("http://me:word@host/runs/",))
+    shown = answers.without_secrets("http://me:word@host/runs/")
+    assert "word" not in shown
+    assert places.allowed(shown + "a.jsonl") == "http://me:word@host/runs/a.jsonl"
+    assert places.allowed(shown) == "http://me:word@host/runs/"
+
+
+def test_a_log_of_the_same_name_outside_hides_none(logs):
+    write_log(logs / "good.jsonl", falling())
+    assert ask("check", paths=["good.jsonl"])["runs"][0]["source"] == "runs/good.jsonl"
+
+
+@pytest.mark.parametrize("wrong", [{"baselines": []}, {"tolerance": -1.0}, {"tolerance": 1.0}])
+def test_a_comparison_that_makes_no_sense_is_refused(logs, wrong):
+    given = {"baselines": ["runs/good.jsonl"], "candidate": "runs/bad.jsonl"} | wrong
+    assert "at least one baseline" in ask("compare", **given)
+
+
+def test_no_path_is_said(logs):
+    assert "no path was given" in ask("check", paths=[])
