@@ -42,6 +42,7 @@ class Judged:
     fingerprints: tuple[Fingerprint, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
+    read: tuple[str, ...] = ()  # the files and folders that were looked into, where that was asked
 
     def changed(self, change: Callable[[Diagnosis], Diagnosis | None]) -> Judged:
         """Return the same with other diagnoses, those of None left out, together with what was suppressed in them."""
@@ -111,16 +112,29 @@ def judged_runs(runs: Sequence[Run], settings: Settings, accepted: Accepted) -> 
 
 @dataclass(frozen=True)
 class Judging:
-    """Reads a source and judges its runs; `keep` says what is returned of each, with `compared` also its fingerprint."""
+    """Reads a source and judges its runs; `keep` says what is returned of each, with `compared` also its fingerprint.
+
+    If `watched`, the result says which files it depends on.
+    """
 
     settings: Settings
     accepted: Accepted
     options: ReadOptions
     keep: str = ALL
     compared: bool = False
+    watched: bool = False
 
     def __call__(self, source: Source) -> Judged:
         """Return the result for a source; one that cannot be read is a result, not an error."""
+        if not self.watched:
+            return self._result(source)
+        from lmdiag.judging.opened import opened
+
+        with opened() as read:
+            result = self._result(source)
+        return replace(result, read=tuple(sorted(read)))
+
+    def _result(self, source: Source) -> Judged:
         try:
             runs, unread = runs_beside(source, self.options, self.settings)
             foreign = [part for part, problem in unread if is_foreign(part, problem)]

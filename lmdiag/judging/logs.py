@@ -57,7 +57,7 @@ def judge(
     compared = not copies and any(group.is_folder for group in groups)
     task = Judging(settings, accepted_by(settings), options or ReadOptions(), ALL if few else keep, compared)
 
-    def judged(some: Sequence[Source]) -> Iterator[Judged]:
+    def judged(task: Judging, some: Sequence[Source]) -> Iterator[Judged]:
         return each(task, some, task.lost, jobs or worthwhile_jobs(some), scheduler)
 
     if cache:
@@ -65,7 +65,7 @@ def judge(
 
         coming = Remembered(task, cache, cache_folder(), sources).each(judged)
     else:
-        coming = judged(sources)
+        coming = judged(task, sources)
     parts = [part for group in _by_group(groups, coming, task.keep, progress) for part in group]
     left_out = Judged(
         unreadable=tuple(unreadable(*problem) for problem in problems),

@@ -15,8 +15,9 @@ import secrets
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -27,7 +28,6 @@ from lmdiag.version import __version__
 
 TIMES, CONTENT = "times", "content"
 ENDS = 4096  # bytes of the head and of the tail of a file that are looked at beside its times
-FEW = 50  # files of a folder that all count for each log in it: stores keep settings beside their values
 KEPT_DAYS = 30
 _SIGNED = 32  # bytes of a SHA-256
 
@@ -56,7 +56,7 @@ def problem_of(folder: Path) -> str:
 class Remembered:
     """The results of a task for sources, in a folder; `how` is "times" or "content": what tells that a file has not changed.
 
-    With "times", these are its path, size, times and inode and a hash of its head and tail; with "content", a hash of all of it.
+    With "times", these are the size, times, inode, head and tail of each file that the reading opened; with "content", a hash of all of it.
     """
 
     task: Judging
@@ -64,32 +64,35 @@ class Remembered:
     folder: Path
     sources: Sequence[Source]
 
-    def each(self, judged: Callable[[list[Source]], Iterator[Judged]]) -> Iterator[Judged]:
+    def each(self, judged: Callable[[Judging, list[Source]], Iterator[Judged]]) -> Iterator[Judged]:
         """Yield the result for each source: a known one, else what `judged` makes of those that are left."""
         if problem_of(self.folder):
-            yield from judged(list(self.sources))
+            yield from judged(self.task, list(self.sources))
             return
         self._forget_old()
+        began = time.time_ns()
         states = [self._state(source) for source in self.sources]
         known = [self._found(source, state) for source, state in zip(self.sources, states)]
-        coming = judged([source for source, result in zip(self.sources, known) if result is None])
+        left = [source for source, result in zip(self.sources, known) if result is None]
+        coming = judged(replace(self.task, watched=True), left)
         for source, state, result in zip(self.sources, states, known):
             if result is None:
                 result = next(coming)
-                if state and state == self._state(source):  # nobody wrote to it while it was read
-                    self._keep(source, state, result)
+                if state and not result.unreadable:  # what could not be read is tried again
+                    self._keep(source, state, result, began)
             yield result
 
     @cached_property
     def _key(self) -> bytes:
+        """The key of this user; none where it cannot be kept."""
         path = self.folder / "key"
-        try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        except FileExistsError:
-            return path.read_bytes()
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key := secrets.token_bytes(_SIGNED))
-        return key
+        if path.exists() and len(key := path.read_bytes()) == _SIGNED:
+            return key
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        with os.fdopen(os.open(unfinished, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(_SIGNED))
+        unfinished.replace(path)
+        return path.read_bytes()
 
     @cached_property
     def _of_the_program(self) -> str:
@@ -106,43 +109,33 @@ class Remembered:
         return frozenset(path for source in self.sources for path in _paths(source))
 
     def _entry(self, source: Source) -> Path:
-        asked = (source.name, *map(str, _paths(source)), self.how, self.task.keep, self.task.compared)
+        met = [part.met for part in source.parts]
+        asked = (source.name, *map(str, _paths(source)), met, self.how, self.task.keep, self.task.compared)
         return self.folder / hashlib.sha256(repr(asked).encode()).hexdigest()
 
     def _state(self, source: Source) -> bytes:
-        """Return a hash of all that the result for a source depends on; empty where files cannot tell it."""
+        """Return a hash of the program, its settings, and the names of what lies in the folder; empty where files cannot tell."""
         paths = _paths(source)
         if not paths:
             return b""
         seen = hashlib.sha256(self._of_the_program.encode())
         try:
-            for path in self._files(paths):
-                seen.update(_identity(path, whole=self.how == CONTENT))
+            for path in paths:
+                names = _below(path) if path.is_dir() else self._beside(path.parent)
+                seen.update(repr(names).encode())
         except OSError:
             return b""
         return seen.digest()
 
-    def _files(self, paths: Iterable[Path]) -> list[Path]:
-        """Return the files that may say something about a run: its own, and those beside it.
-
-        In a folder of many files, those that are logs for themselves say nothing of each other.
-        """
-        found: set[Path] = set()
-        for path in paths:
-            if path.is_dir():
-                found.update(below for below in path.rglob("*") if below.is_file())
-            else:
-                found.update((path, *self._beside(path.parent)))
-        return sorted(found)
-
-    def _beside(self, folder: Path) -> list[Path]:
+    def _beside(self, folder: Path) -> list[str]:
+        """Return the names in a folder but for those of logs: a reader may look for settings there."""
         if folder not in self._folders:
-            files = [file for file in folder.iterdir() if file.is_file()]
-            self._folders[folder] = files if len(files) <= FEW else [f for f in files if f not in self._named]
+            logs = {path.name for path in self._named if path.parent == folder}
+            self._folders[folder] = sorted(set(os.listdir(folder)) - logs)
         return self._folders[folder]
 
     @cached_property
-    def _folders(self) -> dict[Path, list[Path]]:
+    def _folders(self) -> dict[Path, list[str]]:
         return {}
 
     def _found(self, source: Source, state: bytes) -> Judged | None:
@@ -154,26 +147,47 @@ class Remembered:
             signature, rest = content[:_SIGNED], content[_SIGNED:]
             if not hmac.compare_digest(signature, self._signature(rest)) or rest[:_SIGNED] != state:
                 return None
-            day, result = pickle.loads(rest[_SIGNED:])  # signed by this user
-            os.utime(path)
+            day, files, result = pickle.loads(rest[_SIGNED:])  # signed by this user
+            if day not in ("", _today()) or any(self._identity(file) != seen for file, seen in files.items()):
+                return None
         except Exception:  # whatever is wrong with an entry, the log can be read again
             return None
-        return result if day in ("", _today()) and isinstance(result, Judged) else None
+        with suppress(OSError):
+            os.utime(path)
+        return result if isinstance(result, Judged) else None
 
-    def _keep(self, source: Source, state: bytes, result: Judged) -> None:
-        """Write an entry; one that cannot be written is no reason to stop. A source that could not be read is tried again."""
-        if result.unreadable:
-            return
-        own = (header_suppressions(diagnosis.run)[0] for diagnosis in result.diagnoses)
-        ends = any(suppression.until for of_run in own for suppression in of_run)
-        content = state + pickle.dumps((_today() if ends else "", result), protocol=5)
-        path = self._entry(source)
-        unfinished = path.with_suffix(f".{os.getpid()}")
+    def _keep(self, source: Source, state: bytes, result: Judged, began: int) -> None:
+        """Write an entry, unless a file was written to since the check began; where none can be written, the check goes on."""
+        unfinished = self._entry(source).with_suffix(f".{os.getpid()}")
         try:
+            names = {*map(str, _paths(source)), *result.read}
+            if any(max(about.st_mtime_ns, about.st_ctime_ns) >= began for about in map(os.stat, names)):
+                return
+            own = (header_suppressions(diagnosis.run)[0] for diagnosis in result.diagnoses)
+            ends = any(suppression.until for of_run in own for suppression in of_run)
+            files = {name: self._identity(name) for name in names}
+            content = state + pickle.dumps((_today() if ends else "", files, replace(result, read=())), protocol=5)
             unfinished.write_bytes(self._signature(content) + content)
-            unfinished.replace(path)
+            unfinished.replace(self._entry(source))
         except OSError:
-            unfinished.unlink(missing_ok=True)
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+
+    def _identity(self, name: str) -> bytes:
+        """Return what tells that a file is still the same, of a folder the names in it."""
+        path = Path(name)
+        if path.is_dir():
+            return repr(sorted(set(os.listdir(path)) - {p.name for p in self._named if p.parent == path})).encode()
+        about = path.stat()
+        with path.open("rb") as file:
+            if self.how == CONTENT:
+                return hashlib.file_digest(file, "sha256").digest()
+            ends = file.read(ENDS)
+            if about.st_size > 2 * ENDS:
+                file.seek(-ENDS, os.SEEK_END)
+            ends += file.read(ENDS)
+        times = (about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino)
+        return hashlib.sha256(repr((times, ends)).encode()).digest()
 
     def _signature(self, content: bytes) -> bytes:
         return hmac.digest(self._key, content, "sha256")
@@ -196,17 +210,9 @@ def _paths(source: Source) -> list[Path]:
     """Return the files and folders of a source; none where one is not on this machine."""
     paths = [path for part in source.parts for path in (part.path, *part.later)]
     local = all(part.content is None and not part.url for part in source.parts)
-    return [path for path in paths if path is not None] if local and None not in paths else []
+    return [Path(os.path.abspath(path)) for path in paths if path is not None] if local and None not in paths else []
 
 
-def _identity(path: Path, whole: bool) -> bytes:
-    """Return what tells that a file is still the same."""
-    about = path.stat()
-    with path.open("rb") as file:
-        if whole:
-            return repr((str(path), hashlib.file_digest(file, "sha256").digest())).encode()
-        ends = file.read(ENDS)
-        if about.st_size > 2 * ENDS:
-            file.seek(-ENDS, os.SEEK_END)
-        ends += file.read(ENDS)
-    return repr((str(path), about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino, ends)).encode()
+def _below(folder: Path) -> list[str]:
+    """Return the names of all that lies in a folder, also behind links."""
+    return sorted(os.path.join(at, name) for at, _, names in os.walk(folder, followlinks=True) for name in names)

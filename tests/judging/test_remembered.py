@@ -142,14 +142,70 @@ def test_a_setting_beside_a_log_counts(logs, tmp_path):
     assert len(checked(logs)[1]) >= 3
 
 
-def test_in_a_folder_of_many_logs_these_say_nothing_of_each_other(logs, tmp_path, monkeypatch):
-    monkeypatch.setattr(remembered, "FEW", 2)
+def test_logs_of_one_folder_say_nothing_of_each_other(logs, tmp_path):
     checked(logs)
     with open("runs/c.jsonl", "a") as file:
         file.write("\n")
     assert checked(logs)[1] == ["c.jsonl"]
-    (tmp_path / "runs/hparams.yaml").write_text("lr: 0.1\n")
-    assert len(checked(logs)[1]) >= 3
+    write_log(tmp_path / "runs/d.jsonl", falling() + 0.5)
+    assert checked(logs)[1] == ["d.jsonl"]
+
+
+def test_what_a_reading_opened_counts_wherever_it_lies(logs, tmp_path):
+    """A store keeps its settings in another file, which may be the target of a link."""
+    shutil.rmtree("runs")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/hparams.yaml").write_text("lr: 0.1\n")
+    version = tmp_path / "runs/lightning_logs/version_0"
+    version.mkdir(parents=True)
+    (version / "hparams.yaml").symlink_to(tmp_path / "elsewhere/hparams.yaml")
+    rows = "".join(f"{0 if n % 10 else n},{3 - n / 200:.4f},{n}\n" for n in range(1, 200))
+    (version / "metrics.csv").write_text("epoch,train_loss,step\n" + rows)
+    first, _ = checked(logs)
+    assert checked(logs) == (first, [])
+    (tmp_path / "elsewhere/hparams.yaml").write_text("lr: 0.2\n")
+    assert len(checked(logs)[1]) == 1
+
+
+def test_a_file_that_is_written_to_while_it_is_read_is_not_kept(logs, monkeypatch):
+    task = Judging.__call__
+
+    def written_to(self, source):
+        result = task(self, source)
+        if source.name.endswith("c.jsonl"):
+            with open("runs/c.jsonl", "a") as file:
+                file.write("\n")
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Judging, "__call__", written_to)
+        checked(logs)
+    assert checked(logs)[1] == ["c.jsonl"]
+
+
+def test_a_log_that_is_named_is_not_one_that_was_met(logs, tmp_path):
+    (tmp_path / "runs/data.jsonl").write_text('{"id": 1, "score": 0.5, "foo": 2}\n' * 40)
+    checked(logs)
+    named = judge(["runs", "runs/data.jsonl"], Settings(), jobs=1, keep=TEXT, cache="times")
+    fresh = judge(["runs", "runs/data.jsonl"], Settings(), jobs=1, keep=TEXT)
+    assert render(named, "json") == render(fresh, "json")
+
+
+def test_a_key_that_was_cut_is_made_anew(logs):
+    checked(logs)
+    (remembered.cache_folder() / "key").write_bytes(b"")
+    assert len(checked(logs)[1]) == 3
+    assert checked(logs)[1] == []
+
+
+def test_a_folder_that_cannot_be_written_to_does_not_stop_the_check(logs, monkeypatch):
+    def full(*arguments, **named):
+        raise OSError(28, "No space left on device")
+
+    first, _ = checked(logs, "")
+    monkeypatch.setattr(remembered.Path, "write_bytes", full)
+    monkeypatch.setattr(remembered.Path, "unlink", full)
+    assert checked(logs) == (first, ["a.jsonl", "b.jsonl", "c.jsonl"])
 
 
 def test_old_entries_are_forgotten(logs, tmp_path):
