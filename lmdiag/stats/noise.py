@@ -9,6 +9,7 @@ from lmdiag.stats.windows import block_medians, centred_median, median, quantile
 MAD_TO_SIGMA = 1.4826  # of a normal distribution
 MEDIAN_ERROR = 1.253  # standard error of a median over that of a mean, normal distribution
 DETREND_WINDOW = 15
+LONGEST = 100_000  # records that tell how a log was averaged, to 0.006; more cost time and tell nothing
 LEAST_FOR_SMOOTHING = 60  # fewer records cannot show that a log was smoothed: the standard error of phi is 2 / sqrt(n)
 WANDER_BLOCKS = 8
 DRIFT_POINTS, DRIFT_LAG = 40, 8  # of fewer the correlation is not known well enough
@@ -72,7 +73,7 @@ def smoothing(values: np.ndarray) -> float:
     >>> smoothing(noise) < 0.15, smoothing(np.convolve(noise, np.ones(10) / 10, "valid")) > 0.5
     (True, True)
     """
-    changes = np.diff(values[len(values) // 10 :])  # the steep start is left out
+    changes = np.diff(values[len(values) // 10 :][-LONGEST:])  # the steep start is left out
     if len(changes) < LEAST_FOR_SMOOTHING:
         return 0.0
     half = DETREND_WINDOW // 2
