@@ -105,8 +105,12 @@ class Remembered:
         return repr((__version__, sys.version, code, os.getcwd(), asked))
 
     @cached_property
-    def _named(self) -> frozenset[Path]:
-        return frozenset(path for source in self.sources for path in _paths(source))
+    def _logs_in(self) -> dict[Path, set[str]]:
+        """The names of the logs in each folder: they say nothing of each other."""
+        found: dict[Path, set[str]] = {}
+        for path in (path for source in self.sources for path in _paths(source)):
+            found.setdefault(path.parent, set()).add(path.name)
+        return found
 
     def _entry(self, source: Source) -> Path:
         met = [part.met for part in source.parts]
@@ -130,9 +134,11 @@ class Remembered:
     def _beside(self, folder: Path) -> list[str]:
         """Return the names in a folder but for those of logs: a reader may look for settings there."""
         if folder not in self._folders:
-            logs = {path.name for path in self._named if path.parent == folder}
-            self._folders[folder] = sorted(set(os.listdir(folder)) - logs)
+            self._folders[folder] = self._others(folder)
         return self._folders[folder]
+
+    def _others(self, folder: Path) -> list[str]:
+        return sorted(set(os.listdir(folder)) - self._logs_in.get(folder, set()))
 
     @cached_property
     def _folders(self) -> dict[Path, list[str]]:
@@ -177,7 +183,7 @@ class Remembered:
         """Return what tells that a file is still the same, of a folder the names in it."""
         path = Path(name)
         if path.is_dir():
-            return repr(sorted(set(os.listdir(path)) - {p.name for p in self._named if p.parent == path})).encode()
+            return repr(self._others(path)).encode()
         about = path.stat()
         with path.open("rb") as file:
             if self.how == CONTENT:
