@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -17,6 +17,7 @@ from lmdiag.finding import Rule
 from lmdiag.judging.judged import TEXT, unreadable
 from lmdiag.judging.logs import judge
 from lmdiag.judging.reading import groups_at, read_runs
+from lmdiag.reports.entries import worst_first
 from lmdiag.reports.json import document
 from lmdiag.run import Run
 from lmdiag.sources.addresses import without_secrets
@@ -24,7 +25,6 @@ from lmdiag.stats.extremes import extreme_rows
 from lmdiag.strict_json import plain
 
 MOST_RUNS, MOST_LOGS, MOST_POINTS = 50, 1000, 2000  # of one answer: who asks has a context to fill
-GRAVE = ("unhealthy", "suspect", "not-judged", "healthy")
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _is_plain(path: str) -> bool:
 
 def logs(places: Places) -> dict[str, Any]:
     """Return the logs that the places hold, and what was passed over."""
-    groups, problems = groups_at([places.allowed(place) for place in places.named])
+    groups, problems = groups_at([places.allowed(place) for place in places.named], load(Path.cwd()))
     names = [without_secrets(source.name) for group in groups for source in group.sources]
     return {
         "logs": names[:MOST_LOGS],
@@ -106,11 +106,10 @@ def check(places: Places, paths: Sequence[str], full: bool = False) -> dict[str,
     """Return the report on logs, the worst runs first; what was read of each line and column only if `full`."""
     if not paths:
         raise BadSetting("no path was given", "ask list_logs for the logs there are")
-    report = judge([places.allowed(path) for path in paths], load(Path.cwd()), keep=TEXT)
-    found = document(report)
-    ordered = sorted(found["runs"], key=lambda run: GRAVE.index(run["verdict"]) if run["verdict"] in GRAVE else 0)
-    found["runs"] = ordered[:MOST_RUNS]
-    found["more_runs"] = len(ordered) - len(found["runs"])
+    report = judge([places.allowed(path) for path in paths], keep=TEXT)
+    ordered = worst_first(report.diagnoses)
+    found = document(replace(report, diagnoses=tuple(ordered[:MOST_RUNS])))
+    found |= {"verdict": report.verdict, "more_runs": max(len(ordered) - MOST_RUNS, 0)}
     for run in found["runs"] if not full else ():
         del run["account"]
         run["not_checked"] = len(run["not_checked"])
@@ -175,7 +174,7 @@ def _one(places: Places, path: str) -> list[Run]:
 
 
 def _runs(places: Places, path: str) -> list[Run]:
-    runs, problems = read_runs([places.allowed(path)])
+    runs, problems = read_runs([places.allowed(path)], settings=load(Path.cwd()))
     if problems and not runs:
         problem = _problem(*problems[0])
         raise LmdiagError(f"{problem['source']}: {problem['error']}", problem["hint"])
