@@ -96,7 +96,7 @@ def _load(data: tuple[str, ...], tokenizer: str, vocab_size: int, max_characters
 # --- documents -------------------------------------------------------------------------------------------------------
 
 
-def documents(paths: tuple[str, ...], max_characters: int = 0, fewest: int = 3) -> tuple[list[str], bool]:
+def documents(paths: tuple[str, ...], max_characters: int = 0) -> tuple[list[str], bool]:
     """Return clean documents, at most `max_characters` in all (0: no limit), from files or Python's documentation, and whether there is more."""
     found = (doc for path in paths for doc in file_documents(path)) if paths else documentation()
     kept, left = [], max_characters or float("inf")
@@ -108,8 +108,8 @@ def documents(paths: tuple[str, ...], max_characters: int = 0, fewest: int = 3) 
         left -= len(text)
         if cut:
             break
-    if len(kept) < fewest:
-        raise ValueError(f"too little text in {', '.join(paths)}: three parts need at least three lines")
+    if not kept:
+        raise ValueError(f"there is no text in {', '.join(paths)}")
     return kept, cut
 
 
@@ -167,6 +167,8 @@ def docstrings(module: Path) -> str:
 
 def split(texts: list[str]) -> tuple[list[str], list[str], list[str]]:
     """Cut the documents, in their order, into train, validation and test; no document is in two parts."""
+    if len(texts) < 3:
+        raise ValueError("too little text: three parts need at least three lines")
     ends = np.cumsum([len(text) for text in texts])
     first, second = (int(np.searchsorted(ends, share * ends[-1])) for share in (1 - VALIDATION - TEST, 1 - TEST))
     first = min(max(first, 1), len(texts) - 2)

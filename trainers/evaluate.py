@@ -27,17 +27,13 @@ def run(given: argparse.Namespace) -> None:
     """Print the loss and the perplexity of the model, and what of the text it does not know."""
     model = finished.load(given.model, given.device)
     s = model.settings
-    if given.data:
-        texts, _ = corpus.documents(tuple(given.data), fewest=1)
-    elif s.data and s.data[0].startswith("markov:"):
-        texts = []
-    else:  # the same part as then, in the model's own vocabulary, whatever the text holds by now
-        _, _, texts = corpus.split(corpus.documents(tuple(s.data), s.max_characters)[0])
-    if texts:
-        ids = corpus.encode(texts, model.vocabulary)
+    if not given.data and s.data and s.data[0].startswith("markov:"):
+        ids, size = corpus.load(s.data).test, 0
     else:
-        ids = corpus.load(s.data).test
-    size = sum(len(text.encode()) for text in texts)
+        texts, _ = corpus.documents(tuple(given.data or s.data), 0 if given.data else s.max_characters)
+        if not given.data:  # the same part as then, in the model's own vocabulary, whatever the text holds by now
+            _, _, texts = corpus.split(texts)
+        ids, size = corpus.encode(texts, model.vocabulary), sum(len(text.encode()) for text in texts)
     loss, tokens = model.loss(ids)
     print(results.about_losses({"its" if given.data else "test": loss}, {}))
     print(f"{tokens:,} tokens", end="")

@@ -121,8 +121,10 @@ def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.
         progress.say(f"model: {parts.name} with {params:,} parameters, on {device}")
         hooks.start(log)
         clipped = skipped = 0  # updates since the last record
+        found: dict[str, Any] = {}  # of the last evaluation
         if not first:
-            log.eval(0, **evaluate(model, validation, settings, device))
+            found = evaluate(model, validation, settings, device)
+            log.eval(0, **found)
         for step in range(first + 1, settings.steps + 1):
             # ---- one optimizer update
 
@@ -196,14 +198,13 @@ def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.
         # ---- at the end: the part of the text that nobody has looked at, and what the model writes
 
         test = parts.batches.evaluation(text.test, settings.batch_size, settings.context, 0)
-        losses = {
-            part: evaluate(model, of_part, settings, device)
-            for part, of_part in {"validation": validation, "test": test}.items()
-        }
-        log.eval(settings.steps, "test", **losses["test"])
+        tested = evaluate(model, test, settings, device)
+        log.eval(settings.steps, "test", **tested)
         if team.rank == 0 and not settings.dry_run:
-            reached = {part: found["loss"] for part, found in losses.items()}
-            progress.say(results.about_losses(reached, reference_losses(text, results.COUNTED)))
+            reached = {"validation": found["loss"]} if found else {}
+            progress.say(
+                results.about_losses(reached | {"test": tested["loss"]}, reference_losses(text, results.COUNTED))
+            )
         if settings.sample and not settings.dry_run:
             write = (text.vocabulary, settings.sample, settings.temperature, settings.top_k, settings.seed)
             written = sampling.write(sampling.Network(model, settings.context, device), *write)
