@@ -88,7 +88,7 @@ def measured(folder: Path, device: str, tiny: bool) -> Iterator[str]:
         options = ["--size", "small" if tiny else "large"]
         precise = ["--precision", "bf16"] if module == "throughput" and not tiny else []
         ratio = last_line(run(f"benchmarks.{module}", *pairs, *options, *precise)).split()[-1]
-        yield row(f"the same, {what}: ratio", ratio)
+        yield row(f"{'a small one' if tiny else 'one of 85 million parameters'}, {what}: ratio", ratio)
     if device.startswith("cuda"):
         fp16 = trained(
             folder, device, "transformer", "fp16", f"{TINY} --steps 60 --precision fp16 --fault fp16-overflow"

@@ -9,9 +9,7 @@ import streamlit as st
 
 from lmdiag.app import logs
 from lmdiag.errors import BadSetting, LmdiagError
-from lmdiag.sources.addresses import is_url
-
-OF_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
+from lmdiag.sources.addresses import OF_THIS_MACHINE, is_url
 
 
 def is_allowed() -> bool:

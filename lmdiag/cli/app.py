@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from lmdiag.errors import LmdiagError
+from lmdiag.sources.addresses import OF_THIS_MACHINE
 
 NEEDED = {
     "streamlit": "streamlit",
@@ -19,7 +20,6 @@ NEEDED = {
     "jinja2": "jinja2",
     "vl_convert": "vl-convert-python",
 }
-OF_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 EVERY_ADDRESS = ("0.0.0.0", "::", "")
 SETTINGS: dict[str, object] = {  # the same as in .streamlit/config.toml, which `streamlit run app.py` reads
     "server.address": "127.0.0.1",

@@ -6,6 +6,7 @@ import re
 
 from lmdiag.patterns import lazy
 
+OF_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")  # the names of this machine that nobody else can reach
 URL = lazy(r"[A-Za-z][A-Za-z0-9+.-]+://")
 PASSWORD = lazy(  # it may hold @ and /; what follows the colon of a host is a port
     r"(?<=://)(?:[^\s/'\"]+@|[^\s/@:\['\"]+:(?!\d+(?:[/?#]|$))[^\s@'\"]*@)"

@@ -102,7 +102,8 @@ class Source:
         """The whole source as text: UTF-8, else UTF-16 by its mark, else as guessed, else Latin-1; a torn character becomes U+FFFD."""
         text = as_text(self.utf8)
         if self.content is None:  # who has read the text seldom asks for the bytes, and these can be read again
-            self.__dict__.pop("utf8"), self.__dict__.pop("data", None)
+            for name in ("utf8", "data"):
+                self.__dict__.pop(name, None)
         return text
 
     @property
