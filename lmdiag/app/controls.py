@@ -68,7 +68,7 @@ def losses_of(run: Run) -> list[str]:
 def _range_shown(key: str, run: Run) -> tuple[float, float] | None:
     """Draw the range of steps, which can be typed, and the ways out of it; return it."""
     shown = zoom.shown(key)
-    name = f"range-{key}-{shown}"
+    name = f"range-{key}-{zoom.turn()}"
     st.text_input(
         f"{run.unit.capitalize()}s",
         f"{shown[0]:,.0f} – {shown[1]:,.0f}" if shown else "",

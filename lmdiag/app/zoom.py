@@ -24,9 +24,10 @@ def shown(key: str) -> tuple[float, float] | None:
 
 
 def show(key: str, first: float, last: float) -> None:
-    """Show these steps only, and keep what was shown before."""
-    _past(key).append(shown(key))
-    put(key, (float(first), float(last)))
+    """Show these steps only, and keep what was shown before; asked again, as an interrupted page does, nothing changes."""
+    if shown(key) != (float(first), float(last)):
+        _past(key).append(shown(key))
+        put(key, (float(first), float(last)))
 
 
 def show_all(key: str) -> None:
@@ -56,7 +57,7 @@ def _whole(steps: tuple[float, float] | None) -> tuple[int, int] | None:
 
 
 def turn() -> int:
-    """Return how often a range has been chosen: a chart that comes back must not bring what was dragged over it then."""
+    """Return how often a range has been chosen: what comes back must not bring what was dragged or typed in it then."""
     found: int = st.session_state.get("zooms", 0)
     return found
 

@@ -30,6 +30,15 @@ def test_back_leads_through_every_range_also_where_the_address_named_one_in_whol
     assert not zoom.back("key")
 
 
+def test_a_range_that_an_interrupted_page_asks_for_twice_is_left_by_one_step_back(monkeypatch):
+    monkeypatch.setattr(st, "session_state", {})
+    run = Run("a", {"loss": series(np.linspace(5, 2, 1000), first=0)})
+    zoom.on_typed("key", run, "100 to 200")
+    zoom.on_typed("key", run, "100 to 200")
+    assert zoom.back("key")
+    assert zoom.shown("key") is None
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [("100 - 1,200", (100, 999)), ("100 to 200", (100, 200)), ("", None), ("7", (5, 9)), ("900-100", (5, 9))],
