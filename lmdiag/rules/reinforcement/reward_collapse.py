@@ -13,12 +13,13 @@ from lmdiag.stats.windows import median
 LOST = 0.5  # of what was gained
 SIGMAS = 6.0  # standard errors: the highest of many windows is high by luck
 LEAST = 0.3  # of the highest level: smaller falls are no collapse
+MOST = 0.7  # of the rise from the start: a smaller fall that takes it back
 LATE = 0.6  # of the highest level: a fall that is too young to be the level at the end
 AT_LEAST, YOUNG = 3, 0.04  # records, and share of them
 
 
 @rule(family="reinforcement", needs=("reward",), severity=Severity.ERROR, min_points=10)
-def check(run: Run, rewards: Series, *, lost: float = LOST) -> Findings:
+def check(run: Run, rewards: Series, *, lost: float = LOST, most: float = MOST) -> Findings:
     """Reward falls far below its earlier level and stays there.
 
     ## What it looks for
@@ -28,6 +29,9 @@ def check(run: Run, rewards: Series, *, lost: float = LOST) -> Findings:
     The median of the last fifth of the rewards lies below the highest rolling median (a tenth of the records) by six standard errors, by
     two standard deviations of a record, and by three tenths of that level or of the spread of the rewards. At least `lost` of the rise from
     the lowest earlier level is gone, or the end lies below the start. An error.
+
+    A smaller fall is a warning where the first tenth of the records lies below the highest level by six standard errors too, and the fall is `most` of that
+    rise: what training gained is lost.
 
     A fall shortly before the end counts where it is large: the last twenty-fifth of the records, three at least, are all lower than every record of the half
     before the last fifth, and their median lies below the highest level by six standard errors and by six tenths of it or of the spread.
@@ -52,8 +56,10 @@ def check(run: Run, rewards: Series, *, lost: float = LOST) -> Findings:
     moved = course(values)
     fall = moved.high - moved.end
     least = LEAST * max(abs(moved.high), float(np.ptp(values)) / 2)
-    large = fall > 0 and fall >= max(SIGMAS * moved.error, least)
-    if not large or fall < 2 * scatter(values) or not _lost(values, moved, fall, lost):
+    sure = fall > 0 and fall >= max(SIGMAS * moved.error, 2 * scatter(values))
+    large = fall >= least and _lost(values, moved, fall, lost)
+    gained = moved.high - moved.start
+    if not sure or not (large or (gained >= SIGMAS * moved.error and fall >= most * gained)):
         yield from _young(run, rewards, moved)
         return
     top = moved.high_at
@@ -67,6 +73,7 @@ def check(run: Run, rewards: Series, *, lost: float = LOST) -> Findings:
         "reward",
         {"start": moved.start, "highest": moved.high, "end": moved.end, **_at(run, step)},
         _advice(run, step, best, int(rewards.steps[-1])),
+        Severity.ERROR if large else Severity.WARNING,
     )
 
 

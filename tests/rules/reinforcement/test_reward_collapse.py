@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from lmdiag.finding import Severity
 from lmdiag.rules.reinforcement.reward_collapse import check
 from tests.rules.curves import fires, levels, policy
 
@@ -45,3 +46,9 @@ def test_a_few_low_records_at_the_end_are_no_collapse():
     for seed in range(100):
         assert fires(check, policy(30, reward=levels((0.5, 30), noise=0.25, seed=seed))) == []
     assert fires(check, policy(reward=levels((0.2, 20), (0.7, 76), (0.45, 4)))) == []
+
+
+def test_a_small_gain_that_is_lost_again_is_a_warning():
+    (found,) = fires(check, policy(400, reward=levels((0.59, 100), (0.76, 200), (0.6, 100), noise=0.03)))
+    assert found.severity is Severity.WARNING
+    assert fires(check, policy(400, reward=levels((0.59, 100), (0.76, 200), (0.7, 100), noise=0.03))) == []
