@@ -2,9 +2,9 @@
 
     python benchmarks/calibration.py [--logs 10000] [--fault-logs 400] [--jobs 1] [--seed 0] [--details] [--write docs/calibration.json]
 
-Healthy logs are simulated (`healthy_logs.py`), so many in each slice of length and noise, a fifth where a log has 20,000 records and more;
-everything else about them is drawn at random. A warning or an error is a false alarm. Faults (`graded_faults.py`) are put into such logs at
-graded strength. `--logs 50 --fault-logs 20` takes two minutes, the full run hours. `make docs` makes pages of what is written.
+Healthy logs are simulated (`healthy_logs.py`), so many in each slice of length and noise, a fifth where a log has 20,000 records and more, and so many of
+each kind of post-training (`healthy_post_training.py`); everything else about them is drawn at random. A warning or an error is a false alarm. Faults
+(`graded_faults.py`, `graded_post_training.py`) are put into such logs at graded strength. `--logs 50 --fault-logs 20` takes two minutes, the full run hours. `make docs` makes pages of what is written.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 from graded_faults import FAULTS
+from graded_post_training import POST_TRAINING_FAULTS
 from healthy_logs import healthy
+from healthy_post_training import KINDS
 
 from lmdiag.diagnose import FAILED, diagnose
 from lmdiag.run import Run
@@ -31,12 +33,17 @@ from lmdiag.run import Run
 LENGTHS = ((6, 11), (12, 19), (20, 59), (60, 299), (300, 1_999), (2_000, 19_999), (20_000, 100_000))
 NOISES = ((0.003, 0.01), (0.01, 0.03), (0.03, 0.07), (0.07, 0.15))
 LONG, LONG_SHARE = 20_000, 5  # logs of so many records are simulated a fifth as often
-FAULT_NOISES = (0.01, 0.05)
+POST_TRAINING_LENGTH = (20, 2_000)
+EVERY_FAULT = (*FAULTS, *POST_TRAINING_FAULTS)
 CHUNK = 200
 
 
 def drawn(seed: int, slice_number: int, log: int) -> Run:
-    """Return one healthy log of a slice; the same numbers give the same log."""
+    """Return one healthy log of a slice, of which those of post-training come last; the same numbers give the same log."""
+    if slice_number >= len(LENGTHS) * len(NOISES):
+        rng = np.random.default_rng([seed, slice_number, log])
+        make = list(KINDS.values())[slice_number - len(LENGTHS) * len(NOISES)]
+        return make(rng, round(float(np.exp(rng.uniform(*np.log(POST_TRAINING_LENGTH))))))
     lengths, noises = LENGTHS[slice_number // len(NOISES)], NOISES[slice_number % len(NOISES)]
     rng = np.random.default_rng([seed, slice_number, log])
     records, noise = (float(np.exp(rng.uniform(*np.log(ends)))) for ends in (lengths, noises))
@@ -62,7 +69,7 @@ def alarms(task: tuple[int, int, int, int]) -> tuple[int, Counter[str], list[str
 def power(task: tuple[int, int, float, int]) -> list[int]:
     """Return how many of the logs with a fault are found at each of its strengths, in the order of these."""
     seed, fault_number, noise, logs = task
-    fault, found = FAULTS[fault_number], []
+    fault, found = EVERY_FAULT[fault_number], []
     for strength in fault.strengths:
         hits = 0
         for log in range(logs):
@@ -96,12 +103,15 @@ def measured(logs: int, fault_logs: int, jobs: int, seed: int) -> tuple[dict[str
         for lengths in LENGTHS
         for noises in NOISES
     ]  # fmt: skip
+    slices += [{"kind": kind, "records": POST_TRAINING_LENGTH, "logs": logs, "rules": Counter()} for kind in KINDS]
     tasks = [
         (seed, number, first, min(first + CHUNK, part["logs"]))
         for number, part in enumerate(slices)
         for first in range(0, part["logs"], CHUNK)
     ]
-    questions = [(seed, number, noise, fault_logs) for number in range(len(FAULTS)) for noise in FAULT_NOISES]
+    questions = [
+        (seed, number, noise, fault_logs) for number, fault in enumerate(EVERY_FAULT) for noise in fault.noises
+    ]
     details: list[str] = []
     with ProcessPoolExecutor(jobs) as pool:
         for number, counts, lines in pool.map(alarms, tasks):
@@ -115,14 +125,15 @@ def measured(logs: int, fault_logs: int, jobs: int, seed: int) -> tuple[dict[str
         "date": str(date.today()),
         "seed": seed,
         "fault_logs": fault_logs,
-        "slices": slices,
+        "slices": [part for part in slices if "kind" not in part],
+        "post_training": [part for part in slices if "kind" in part],
         "faults": list(_faults(questions, answers)),
     }, details
 
 
 def _faults(questions: list[tuple[int, int, float, int]], answers: list[list[int]]) -> Iterator[dict[str, Any]]:
     for (_, number, noise, logs), hits in zip(questions, answers):
-        fault = FAULTS[number]
+        fault = EVERY_FAULT[number]
         shares = [hit / max(logs, 1) for hit in hits]
         yield {
             "fault": fault.name,

@@ -24,6 +24,7 @@ class Fault:
     rules: tuple[str, ...]
     injure: Injure
     least: Severity = Severity.WARNING
+    noises: tuple[float, ...] = (0.01, 0.05)
 
     def made(self, rng: np.random.Generator, noise: float, strength: float) -> Run:
         """Return a run with the fault, that without it would be healthy."""

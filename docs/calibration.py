@@ -43,7 +43,9 @@ def page(figures: Mapping[str, Any]) -> str:
         HEAD.format(logs=max(s["logs"] for s in slices), **{k: figures[k] for k in ("fault_logs", "seed", "date")}),
         "\n## Healthy logs that alarmed, per 10,000\n",
     ]
-    parts += [_matrix(slices), "\n## By rule\n", _rules(slices), "\n## How strong a fault must be\n", _faults(figures)]
+    parts += [_matrix(slices), "\n## By rule\n", _rules(slices)]
+    parts += ["\n## Post-training\n", _post_training(figures["post_training"])]
+    parts += ["\n## How strong a fault must be\n", _faults(figures)]
     return "\n".join(parts)
 
 
@@ -86,10 +88,27 @@ def _rules(slices: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+POST_TRAINING = """Policies whose reward rises (shares of right answers, scores) with what GRPO and PPO log beside it, and pairs that a policy learns to tell apart, as
+DPO logs them: 20 to 2,000 records, noise of so many responses or pairs, in a third of the policies with the order of the prompts in it.
+"""
+
+
+def _post_training(kinds: list[dict[str, Any]]) -> str:
+    lines = [POST_TRAINING, "| kind | logs | alarmed, per 10,000 | by |", "|---|---|---|---|"]
+    for k in kinds:
+        by = ", ".join(f"[{name}](rules/{name}.md) {hits}" for name, hits in k["rules"].items()) or "–"
+        lines.append(f"| {k['kind']} | {k['logs']:,} | {per_10_000(k['alarmed'], k['logs'])} | {by} |")
+    return "\n".join(lines)
+
+
 def _strength(value: float | None, unit: str) -> str:
     if value is None:
         return "not reached"
     return f"{100 * value:g}% {unit}" if unit.startswith("of ") else f"{value:g} {unit}"
+
+
+def _noise(fault: Mapping[str, Any]) -> str:
+    return f"{100 * fault['noise']:g}%" if fault["noise"] else "any"
 
 
 def _faults(figures: Mapping[str, Any]) -> str:
@@ -100,18 +119,18 @@ def _faults(figures: Mapping[str, Any]) -> str:
     for f in figures["faults"]:
         rules = ", ".join(f"[{name}](rules/{name}.md)" for name in f["rules"])
         lines.append(
-            f"| {f['fault']} | {f['least']}: {rules} | {100 * f['noise']:g}% | {_strength(f['half'], f['unit'])} | {_strength(f['ninety'], f['unit'])} |"
+            f"| {f['fault']} | {f['least']}: {rules} | {_noise(f)} | {_strength(f['half'], f['unit'])} | {_strength(f['ninety'], f['unit'])} |"
         )
     return "\n".join(lines) + "\n"
 
 
 def of_rule(figures: Mapping[str, Any], name: str) -> str:
     """Return what the page of a rule shows: its false alarms, and the strengths it is measured to find."""
-    slices = [s for s in figures["slices"] if s["records"][0] >= 20]
+    slices = [s for s in (*figures["slices"], *figures["post_training"]) if s["records"][0] >= 20]
     hits, total = sum(s["rules"].get(name, 0) for s in slices), sum(s["logs"] for s in slices)
     lines = [f"False alarms on simulated healthy logs of 20 records and more: {per_10_000(hits, total)} per 10,000.\n"]
     for f in figures["faults"]:
         if name == f["rules"][0]:
             found = f"half of them from {_strength(f['half'], f['unit'])}, nine of ten from {_strength(f['ninety'], f['unit'])}"
-            lines.append(f"- {f['fault']}, noise {100 * f['noise']:g}%: {found}")
+            lines.append(f"- {f['fault']}, {_noise(f)} noise: {found}")
     return "\n".join(lines) + "\n\nHow: [calibration.md](../calibration.md).\n"

@@ -5,8 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from benchmarks.calibration import LENGTHS, LONG, NOISES, alarms, drawn, power, strength_found
-from benchmarks.graded_faults import FAULTS
+from benchmarks.calibration import EVERY_FAULT, KINDS, LENGTHS, LONG, NOISES, alarms, drawn, power, strength_found
 
 SEED = 11
 LOGS, LONG_LOGS = 30, 4
@@ -37,10 +36,16 @@ def test_no_rule_alarms_often(counted):
     assert max((n for rule, n in counts.items() if rule), default=0) <= MOST_OF_ONE, details
 
 
-@pytest.mark.parametrize("number", range(len(FAULTS)), ids=[fault.name for fault in FAULTS])
+@pytest.mark.parametrize("kind", range(len(KINDS)), ids=list(KINDS))
+def test_hardly_any_healthy_post_training_alarms(kind):
+    _, found, lines = alarms((SEED, len(LENGTHS) * len(NOISES) + kind, 0, 200))
+    assert found[""] <= ALLOWED * 200, lines
+
+
+@pytest.mark.parametrize("number", range(len(EVERY_FAULT)), ids=[fault.name for fault in EVERY_FAULT])
 def test_the_published_fault_is_found(number):
-    fault = FAULTS[number]
-    hits = power((SEED, number, 0.01, 8))
+    fault = EVERY_FAULT[number]
+    hits = power((SEED, number, fault.noises[0], 8))
     assert max(hits) >= 6, (fault.strengths, hits)
 
 

@@ -1,0 +1,143 @@
+"""The faults of post-training at graded strength, put into a healthy run of a policy or of pairs at a random place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from healthy_post_training import KINDS
+
+from lmdiag.finding import Severity
+from lmdiag.run import Run, Series
+
+WARNING, INFO = Severity.WARNING, Severity.INFO
+
+
+@dataclass(frozen=True)
+class PostTrainingFault:
+    """A fault of a kind of run, how strong it is made, in which unit, and the rules of which one must find it at `least` or above."""
+
+    name: str
+    unit: str
+    strengths: tuple[float, ...]
+    rules: tuple[str, ...]
+    kind: str
+    injure: Callable[[np.random.Generator, Run, float], Run]
+    least: Severity = WARNING
+    noises: tuple[float, ...] = (0.0,)  # the kind draws its own
+
+    def made(self, rng: np.random.Generator, noise: float, strength: float) -> Run:
+        """Return a run with the fault, that without it would be healthy."""
+        del noise
+        records = round(np.exp(rng.uniform(np.log(60), np.log(2000))))
+        return self.injure(rng, KINDS[self.kind](rng, records), strength)
+
+
+def _with(run: Run, **values: np.ndarray) -> Run:
+    changed = {name.replace("__", "/"): Series(run["loss"].steps, v) for name, v in values.items()}
+    return replace(run, series={**run.series, **changed})
+
+
+def _ramp(rng: np.random.Generator, run: Run) -> np.ndarray:
+    """Return how far a change has come at each record: 0 before a place in the middle, 1 a twentieth of the run later."""
+    share = np.linspace(0, 1, len(run["loss"]))
+    return np.clip((share - rng.uniform(0.4, 0.7)) / 0.05, 0, 1)
+
+
+def _grown(rng: np.random.Generator, run: Run, name: str, level: float, factor: float) -> Run:
+    n = len(run["loss"])
+    values = run[name].values if name in run else level * np.exp(rng.normal(0, 0.1, n))
+    return _with(run, **{name: values * factor ** _ramp(rng, run)})
+
+
+def _reward_lost(rng: np.random.Generator, run: Run, part: float) -> Run:
+    rewards = run["reward"].values
+    tenth = max(len(rewards) // 10, 3)
+    gain = np.median(rewards[-tenth:]) - np.median(rewards[:tenth])
+    return _with(run, reward=rewards - part * gain * _ramp(rng, run))
+
+
+def _reward_flat(rng: np.random.Generator, run: Run, records: float) -> Run:
+    n = int(records)
+    steps, noise = np.arange(1, n + 1), rng.normal(0, 1, n)
+    level, spread = rng.uniform(0.05, 0.6), rng.uniform(0.01, 0.06)
+    return replace(run, series={"loss": Series(steps, 0.01 * noise), "reward": Series(steps, level + spread * rng.normal(0, 1, n))})  # fmt: skip
+
+
+def _kl(rng: np.random.Generator, run: Run, nats: float) -> Run:
+    n = len(run["loss"])
+    return _with(run, kl=(0.01 + nats * _ramp(rng, run)) * np.exp(rng.normal(0, 0.2, n)))
+
+
+def _entropy_lost(rng: np.random.Generator, run: Run, part: float) -> Run:
+    n = len(run["loss"])
+    fallen = rng.uniform(0.3, 1.5) * (1 - part * _ramp(rng, run))
+    return _with(run, entropy=fallen * np.exp(rng.normal(0, 0.05, n)))
+
+
+def _entropy_grown(rng: np.random.Generator, run: Run, factor: float) -> Run:
+    return _grown(rng, run, "entropy", 0.8, factor)
+
+
+def _longer(rng: np.random.Generator, run: Run, factor: float) -> Run:
+    return _grown(rng, run, "response_length", 300.0, factor)
+
+
+def _cut_off(rng: np.random.Generator, run: Run, share: float) -> Run:
+    n = len(run["loss"])
+    return _with(run, truncated_share=np.clip(share * _ramp(rng, run) + rng.uniform(0, 0.05, n), 0, 1))
+
+
+def _no_signal(rng: np.random.Generator, run: Run, share: float) -> Run:
+    n = len(run["loss"])
+    return _with(run, zero_std_share=np.clip(share + rng.normal(0, 0.02, n), 0, 1))
+
+
+def _clipped(rng: np.random.Generator, run: Run, share: float) -> Run:
+    return _with(run, clip_ratio=np.clip(share + rng.normal(0, 0.02, len(run["loss"])), 0, 1))
+
+
+def _unexplained(rng: np.random.Generator, run: Run, share: float) -> Run:
+    return _with(run, explained_variance=1 - share + rng.normal(0, 0.08, len(run["loss"])))
+
+
+def _margin_flat(rng: np.random.Generator, run: Run, records: float) -> Run:
+    n = int(records)
+    steps, batch = np.arange(1, n + 1) * 10, int(rng.choice([32, 128, 512]))
+    values = {
+        "loss": np.log(2) + rng.normal(0, 0.3 / np.sqrt(batch), n),
+        "reward_margin": rng.normal(0, 0.3 / np.sqrt(batch), n),
+        "reward_accuracy": rng.binomial(batch, 0.5, n) / batch,
+    }
+    return replace(run, series={name: Series(steps, v) for name, v in values.items()})
+
+
+def _unlikely(rng: np.random.Generator, run: Run, part: float) -> Run:
+    return _with(run, chosen_logp=run["chosen_logp"].values * (1 + part * _ramp(rng, run)))
+
+
+def _overfit(rng: np.random.Generator, run: Run, nats: float) -> Run:
+    count = int(rng.integers(8, 30))
+    at = np.linspace(1 / count, 1, count)
+    best = rng.uniform(0.3, 0.6)
+    values = np.where(at < best, 0.69 - 0.2 * at / best, 0.49 + nats * (at - best) / (1 - best))
+    steps = np.unique((at * run.last_step).astype(int))[:count]
+    return replace(run, series={**run.series, "val/loss": Series(steps, (values + rng.normal(0, 0.005, count))[: len(steps)])})  # fmt: skip
+
+
+POST_TRAINING_FAULTS = (
+    PostTrainingFault("reward is lost again", "of its gain", (0.1, 0.2, 0.4, 0.8, 1.2), ("reward-collapse",), "policy", _reward_lost),
+    PostTrainingFault("reward does not rise", "records", (10, 20, 40, 80, 160), ("flat-reward",), "policy", _reward_flat),
+    PostTrainingFault("divergence grows", "nats per token", (0.3, 1, 3, 10, 30), ("kl-explosion",), "policy", _kl),
+    PostTrainingFault("entropy is lost", "of its start", (0.7, 0.8, 0.9, 0.95, 0.98), ("entropy-collapse",), "policy", _entropy_lost, INFO),
+    PostTrainingFault("entropy grows", "times", (1.5, 2, 3, 5, 8, 12), ("entropy-explosion",), "policy", _entropy_grown),
+    PostTrainingFault("responses grow", "times", (1.5, 2, 3, 5, 10, 20), ("length-explosion", "reward-hacking"), "policy", _longer, INFO),
+    PostTrainingFault("responses are cut off", "of the responses", (0.2, 0.3, 0.5, 0.7, 0.9), ("truncated-responses",), "policy", _cut_off),
+    PostTrainingFault("groups without signal", "of the groups", (0.5, 0.7, 0.8, 0.9, 0.98), ("no-group-signal",), "policy", _no_signal),
+    PostTrainingFault("updates are clipped", "of the tokens", (0.1, 0.2, 0.3, 0.5, 0.8), ("too-large-updates",), "policy", _clipped),
+    PostTrainingFault("values explain nothing", "of the variance left", (0.6, 0.8, 0.95, 1.1, 1.5), ("useless-value-function",), "policy", _unexplained),
+    PostTrainingFault("margin does not grow", "records", (8, 10, 20, 40, 80, 160), ("flat-margin", "accuracy-at-half"), "pairs", _margin_flat),
+    PostTrainingFault("preferred answers grow unlikely", "of their log-probability", (0.1, 0.2, 0.4, 0.8, 1.6), ("falling-likelihood",), "pairs", _unlikely),
+    PostTrainingFault("evaluation of the pairs rises", "nats", (0.02, 0.05, 0.1, 0.2, 0.4), ("overfitting",), "pairs", _overfit),
+)  # fmt: skip
