@@ -25,6 +25,7 @@ DRAWN = {
 }  # before others
 LEAST_GAIN = 0.01
 CARRIED_OVER = 0.2  # of the gain of the training reward: an evaluation that gains less gained something else
+GAINED = 0.1  # of its own level: an evaluation that gained as much, beyond its noise, did not stay
 FEWEST_EVALUATIONS, FEWEST_REWARDS = 5, 10
 LOST = 0.5  # of what an evaluation had gained
 OF_MANY = 6.0  # standard errors: the highest of many levels is high by luck
@@ -98,7 +99,8 @@ def _stayed(name: str, evaluated: Series, trained: Series) -> LeftBehind | None:
     moved = course(since.values)
     start, end = float(evaluated.values[:2].min()), float(median(evaluated.values[-2:]))
     most = max(end, seen.end) - start + SIGMAS * seen.error
-    if not moved.rises or most >= CARRIED_OVER * moved.gain:
+    gained = end - start > max(SIGMAS * seen.error, GAINED * abs(start))
+    if gained or not moved.rises or most >= CARRIED_OVER * moved.gain:
         return None
     return LeftBehind(name, first, (moved.start, moved.end), (float(evaluated.values[0]), end), fell=False)
 

@@ -28,7 +28,7 @@ def check(run: Run, rewards: Series, *, lost: float = LOST) -> Findings:
 
     | what | measured on |
     |---|---|
-    | an evaluation that stays | five evaluations or more; its gain since the first, from the lower of the first two and with three standard errors added, is less than a fifth of what the training gained meanwhile, and it does not rise |
+    | an evaluation that stays | five evaluations or more; its gain since the first, from the lower of the first two and with three standard errors added, is less than a fifth of what the training gained meanwhile, it is no tenth of its own level beyond three standard errors, and it does not rise |
     | an evaluation that falls | from its highest rolling median, or from the first where that lies three standard deviations above it, by six standard errors, two standard deviations, half of what it had gained, and a fifth of what the training gained since |
     | answers that get worse | a reward function named after right answers (correct, accuracy, answer, solved, verified, match, …) falls by three standard errors and by `lost` of its level |
 

@@ -41,6 +41,13 @@ def test_silent_where_the_gain_came_before_the_first_evaluation():
     assert fires(check, policy(reward=early, val__reward=late)) == []
 
 
+def test_silent_where_the_evaluation_gained_surely_on_another_scale():
+    dear = np.linspace(-4, 0.6, 100) + np.random.default_rng(0).normal(0, 0.05, 100)
+    gains = evaluated([0.54, 0.75, 0.75, 0.74, 0.75])
+    assert fires(check, policy(reward=dear, val__reward=gains)) == []
+    assert len(fires(check, policy(reward=dear, val__reward=evaluated([0.54, 0.55, 0.55, 0.54, 0.55])))) == 1
+
+
 def test_one_evaluation_that_follows_is_enough():
     stays, follows = evaluated(np.full(10, 0.2)), evaluated(np.linspace(0.2, 0.9, 10))
     assert fires(check, policy(reward=RISING, hard__reward=stays, easy__reward=follows)) == []
