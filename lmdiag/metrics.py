@@ -26,7 +26,7 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("loss", "training loss of the step, or its mean since the last record", "nats per token", ("cost", "ce",
-            "cross_entropy", "nll", "xent", "ntp", "closs", "trl", "tel", "log_ppl", "log_pplx")),
+            "cross_entropy", "log_loss", "logloss", "nll", "xent", "ntp", "closs", "trl", "tel", "log_ppl", "log_pplx")),
         Metric("lr", "learning rate of the first parameter group", "", ("learning_rate", "L.r.", "lr_0", "lr0", "lr_group_0",
             "lr_group0", "lr_pg1", "group0_lr", "optim0_lr0", "lr_step", "lr-AdamW", "lr-pg_0", "actor/lr")),
         Metric("grad_norm", "global L2 norm of the gradient before clipping", "", ("gnorm", "gn", "grdn", "grad", "norm",

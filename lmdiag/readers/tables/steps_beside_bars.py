@@ -52,6 +52,9 @@ def place(table: Table, bars: Mapping[int, np.ndarray], heads: Heads, ends: Sequ
         parts, how = [_of_epochs(epoch, train, each, plans[0])] if each else [], "the epoch"
     if not parts and not np.isnan(own).all():
         parts, how = [filled(own)], "the records around that name one"
+    if not parts and _evaluates_more(train, epoch):
+        parts, how = [np.ceil(epoch)], "the epoch"
+        table.config["step_kind"] = "epoch"
     if not parts:
         parts, how = [np.maximum(np.cumsum(train[start:stop]), 1.0) for start, stop in spans], ""
         table.config["step_kind"] = "record"
@@ -59,6 +62,12 @@ def place(table: Table, bars: Mapping[int, np.ndarray], heads: Heads, ends: Sequ
     counted = "the log prints no steps; its records are counted"
     table.notes.append(f"steps are inferred from {how}" if how else counted)
     table.happened(Event("inferred", None, f"steps from {how or 'counting records'}"))
+
+
+def _evaluates_more(train: np.ndarray, epoch: np.ndarray) -> bool:
+    """Tell whether there are more evaluations, each at the end of an epoch, than records of the training to count by."""
+    at = np.unique(epoch[~train])
+    return bool(len(at) > train.sum() and (at == np.round(at)).all() and not np.isnan(epoch).any())
 
 
 def _planned(bars: Mapping[int, np.ndarray], start: int, stop: int) -> int:

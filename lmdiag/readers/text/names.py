@@ -18,7 +18,7 @@ _SECTIONS = {"training": "", "held-out": "val", "evaluating": "val", "validating
 _SETS = "|".join(_SECTIONS)
 _SECTION = lazy(
     rf"\W*(?:on |the |in |eval )*({_SETS})"
-    r"(?:[ _](?:set|results?|metrics|stats|data|phase|split|step|epoch|run))?\W*$",
+    r"(?:[ _](?:set|results?|metrics|stats|summary|data|phase|split|step|epoch|run))?\W*$",
     re.IGNORECASE,
 )
 _PAST_OR_GOAL = lazy(

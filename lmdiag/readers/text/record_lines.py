@@ -8,6 +8,7 @@ from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, unwrapped
 
 _PLACE = lazy(r"(?<![A-Za-z_./-])([EeSsIi](?:poch|POCH|tep|TEP|ter(?:ation)?))\s*[:=#\[(]?\s*\d+(?![\d.])(?!\s*m?s\b)")
+_NUMBERED = lazy(r"\[\d+\]\s?(?=[A-Za-z])")  # a place that has only brackets around it
 _SET_BEFORE = lazy(r"(?:train|training|val|valid|validation|test|eval) $", re.IGNORECASE)
 _BEFORE = lazy(r"(?:[\d\]%)'\"]|[|;]\s*|\s{3,}|\t)$")  # what stands between two records
 _SET = lazy(r"(?<=[\d%)])(?=(?:Test|Val|Valid|Validation|Eval|Evaluation) set:)")
@@ -21,7 +22,13 @@ def records_in(piece: str) -> list[str]:
     (['Epoch 1 loss 4.5', 'Epoch 2 loss 4.1'], ['step 1 loss 2.5 | ', 'step 2 loss 2.4'])
     >>> records_in("epoch 1 step 2 loss 2.5 (best epoch 1)"), records_in("step 1 loss 2.5 step 2 loss 2.4")
     (['epoch 1 step 2 loss 2.5 (best epoch 1)'], ['step 1 loss 2.5 ', 'step 2 loss 2.4'])
+    >>> records_in("[07] loss 2.5 [08] loss 2.4 saved")
+    ['[07] loss 2.5 ', '[08] loss 2.4 saved']
     """
+    if piece.startswith("[") and len(numbered := [match.start() for match in _NUMBERED.finditer(piece)]) > 1:
+        first, second = piece[: numbered[1]], piece[numbered[1] : [*numbered, len(piece)][2]]
+        if not numbered[0] and _text(second).startswith(_text(first)):
+            return [piece[a:b] for a, b in zip(numbered, [*numbered[1:], len(piece)])]
     if piece.count("poch") < 2 and piece.count("tep") < 2 and piece.count("ter") < 2 and " set:" not in piece:
         return [piece]
     cuts = {match.start() for match in _SET.finditer(piece)}

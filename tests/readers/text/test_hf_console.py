@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lmdiag.judging.reading import runs_of
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text import FORMATS
 from lmdiag.readers.text.reading import read_blocks
+from lmdiag.sources.source import Source
 
 LOSSES = [3.25, 2.5, math.nan, 2.25, -0.5, 2.0]
 
@@ -118,6 +120,16 @@ def test_nested_numbers_and_sets() -> None:
 def test_a_step_beside_an_evaluation(place: str) -> None:
     text = "".join(f"{{'loss': 2.{k}, 'step': {k}00}}\n" for k in (1, 2)) + place.format("{'eval_loss': 2.75}") + "\n"
     assert curve(log_of(text), "eval_loss") == [(200, 2.75)]
+
+
+def test_more_evaluations_than_records_of_the_training_stand_at_their_epochs() -> None:
+    lines = [f"{{'eval_loss': 2.{e}, 'eval_runtime': 0.5, 'epoch': {e}.0}}\n" for e in range(1, 9)]
+    (run,) = runs_of(
+        Source("a.log", content="".join([*lines[:5], "{'loss': 1.5, 'epoch': 5.71}\n", *lines[5:]]).encode())
+    )
+    assert run.step_kind == "epoch"
+    assert run["val/loss"].steps.tolist() == list(range(1, 9))
+    assert run["loss"].steps.tolist() == [6]
 
 
 def test_a_printed_history_names_the_steps() -> None:

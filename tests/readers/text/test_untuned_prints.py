@@ -54,6 +54,10 @@ WRAPPED = (
     "step {k} loss: np.float32({a})",
     "Metrics(step={k}, loss={a}, lr=0.001)",
     "Loss at step {k}: {a}",
+    "06:38:16.402 [main] INFO org.deeplearning4j.optimize.listeners.ScoreIterationListener - Score at iteration {k} is {a}",
+    "Step {k} ends @ 12/29/2017 04:24:06 [Logloss] {a} [Accuracy] 40.7%",
+    "[ff] step     {k}/90  loss(sum) {a}  G_pos 0.171  elapsed 1s",
+    "当前Batch：{k}/60 | 当前损失值：{a} | 当前准确率：0.00%",
     "Loss after iteration {k}: {a}",
     "train loss at step {k} is {a}",
     "step train: [{k}/9], loss train: {a}",
@@ -580,3 +584,30 @@ def test_losses_below_the_headline_of_an_evaluation() -> None:
     run = run_of(text)
     assert points(run, "loss") == [(k, 3 + k / 10) for k in range(1, 7)]
     assert points(run, "val/loss") == [(k, 4 + k / 10) for k in range(1, 7)]
+
+
+def test_summaries_of_an_epoch_name_their_set() -> None:
+    line = "[05-07 13:05:33][flashy.solver][INFO] - {} Summary | Epoch {} | ce={} | ppl=9.5 | duration=22.617\n"
+    run = run_of(
+        "".join(line.format(s, e, 3 + x - e / 10) for e in (1, 2, 3, 4) for s, x in (("Train", 0), ("Valid", 1)))
+    )
+    assert points(run, "loss") == [(e, 3 - e / 10) for e in (1, 2, 3, 4)]
+    assert points(run, "val/loss") == [(e, 4 - e / 10) for e in (1, 2, 3, 4)]
+
+
+def test_buckets_of_an_evaluation_are_sets_of_their_own() -> None:
+    text = "".join(
+        f"global step {200 * k} learning rate 0.5 step-time 1.01 perplexity {20 - k}.5\n"
+        + "".join(f"  eval: bucket {b} perplexity {30 + b - k}.5\n" for b in (0, 1))
+        for k in range(1, 6)
+    )
+    run = run_of(text)
+    assert points(run, "ppl") == [(200 * k, 20.5 - k) for k in range(1, 6)]
+    assert points(run, "bucket_1/ppl") == [(200 * k, 31.5 - k) for k in range(1, 6)]
+
+
+def test_numbered_records_on_one_line() -> None:
+    text = "".join(f"[{k:03}] train_loss: {4 - k / 10:.1f} | dev_loss: 4.{k} " + (">>> saved\n" if k % 3 == 0 else "") for k in range(1, 10))  # fmt: skip
+    run = run_of(text)
+    assert points(run, "loss") == [(k, round(4 - k / 10, 1)) for k in range(1, 10)]
+    assert len(run["val/loss"]) == 9
