@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import zip_longest
 from typing import NamedTuple
+
+from msgspec import Struct
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _EXAMPLE = ": "  # what stands behind it in a reason is the piece itself
@@ -33,8 +34,7 @@ class Column(NamedTuple):
     why: str = ""
 
 
-@dataclass(frozen=True)
-class Skipped:
+class Skipped(Struct, frozen=True):
     """A piece of the source that was not read: where (line, 0 if unknown), why, and how many such pieces."""
 
     line: int

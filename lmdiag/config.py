@@ -34,10 +34,12 @@ import datetime
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from lmdiag.errors import BadSetting, nearest
 
@@ -45,8 +47,7 @@ FILE_NAMES = ("lmdiag.toml", ".lmdiag.toml", "pyproject.toml")
 FAIL_ON = ("error", "warning", "info", "never")
 
 
-@dataclass(frozen=True)
-class Suppression:
+class Suppression(Struct, frozen=True):
     """Findings that are known and accepted: of one rule or family, in some logs, within some steps, for some time."""
 
     rule: str
@@ -56,8 +57,7 @@ class Suppression:
     until: datetime.date | None = None
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What a project wants of lmdiag; `source` is the file it was read from, "" for the defaults.
 
     `per_path` holds (pattern, changes): settings of `changes` replace the general ones for logs that match. Only there stand
@@ -92,7 +92,7 @@ class Settings:
 
 
 READING = ["reader", "map", "pattern"]
-KEYS = [f.name.replace("_", "-") for f in fields(Settings) if f.name not in ("source", *READING)]
+KEYS = [name.replace("_", "-") for name in Settings.__struct_fields__ if name not in ("source", *READING)]
 KEYS_PER_PATH = ["match", "select", "extend-select", "ignore", "rules", *READING]
 
 
@@ -244,7 +244,7 @@ def suppressions(value: Any, where: str) -> tuple[Suppression, ...]:
     >>> suppressions([{"rule": "spikes", "reason": "planned", "steps": [10, 20]}], "suppress")[0].steps
     (10, 20)
     """
-    known = [f.name for f in fields(Suppression)]
+    known = list(Suppression.__struct_fields__)
     found = []
     for table in _tables(value, where):
         values = _values(table, f"{where}: ", known)

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import Struct, structs
 
 from lmdiag.attribution import attribute
 from lmdiag.errors import show_if_debugging
@@ -42,8 +43,7 @@ SPOILING_POLICIES = (
 LEAST_READ = 0.98  # share of the records that must have been read
 
 
-@dataclass(frozen=True)
-class Best:
+class Best(Struct, frozen=True):
     """The best evaluation of a run: which metric, at which step, and its value."""
 
     metric: str
@@ -146,7 +146,7 @@ def diagnose(
             show_if_debugging(error)
             not_checked.append(NotChecked(f"{FAILED}: {type(error).__name__}: {error}", rule.name))
             continue
-        refusals = [replace(n, rule=rule.name) for n in said if isinstance(n, NotChecked)]
+        refusals = [structs.replace(n, rule=rule.name) for n in said if isinstance(n, NotChecked)]
         not_checked += refusals
         findings += [
             replace(f, rule=rule.name, family=rule.family, severity=_severity(run, rule, f))

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+
 from lmdiag.layers import LayerTable, layer_table
 from lmdiag.run import Run, Series
 
@@ -174,8 +176,7 @@ class Curve(NamedTuple):
     series: Series
 
 
-@dataclass(frozen=True)
-class NotChecked:
+class NotChecked(Struct, frozen=True):
     """What a rule yields instead of findings when the log does not let it judge."""
 
     why: str
@@ -208,8 +209,7 @@ Findings = Iterator[Finding | NotChecked]
 Check = Callable[..., Findings]
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """A check on a run, with the family it belongs to, the inputs it needs and the page that explains it."""
 
     name: str

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from lmdiag.run import Run
 
 
-@dataclass(frozen=True, eq=False)
-class LayerTable:
+class LayerTable(Struct, frozen=True, eq=False):
     """The gradient norm of every layer: values float64[layers, records] at steps int64[records]."""
 
     names: tuple[str, ...]

@@ -9,9 +9,9 @@ S1 is the step and S2 is zero. What the law leaves over are the residuals that t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lmdiag.stats.noise import MAD_TO_SIGMA, smoothing
 from lmdiag.stats.schedule import Schedule, constant
@@ -28,8 +28,7 @@ ANNEALING_PRIOR = 0.10  # of the level: one standard deviation of what annealing
 USUAL_SCATTER = 0.02  # of the level, one point: how much data it takes to overrule the prior
 
 
-@dataclass(frozen=True, eq=False)
-class Law:
+class Law(Struct, frozen=True, eq=False):
     """A fitted law of the loss, in nats (or the unit of the loss) and steps.
 
     `scatter` is the robust standard deviation of one point around the law, as a share of its level; `correlated` how strongly
@@ -60,8 +59,7 @@ class Law:
         return losses / level - 1
 
 
-@dataclass(frozen=True, eq=False)
-class _Binned:
+class _Binned(Struct, frozen=True, eq=False):
     """A curve as the fit sees it, one value per bin: learning done in units of its end, annealing, loss, points."""
 
     done: np.ndarray

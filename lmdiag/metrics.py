@@ -6,14 +6,13 @@ A metric of the training stream stands under its own name (`loss`), one of an ev
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 LN2 = 0.6931471805599453
 GIB, MIB = 2.0**30, 2.0**20
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(Struct, frozen=True):
     """One canonical metric; `aliases` are spellings that no rule of `lmdiag.naming` leads to it."""
 
     name: str

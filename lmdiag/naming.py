@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lmdiag.metrics import LN2, METRICS, TIME_UNITS, UNITS
 
@@ -137,8 +139,7 @@ _BEFORE_A_STEP = frozenset("train training trainer global current cur optimizer 
 _BEHIND_A_STEP = frozenset("done num idx index no number completed train training max_steps".split())
 
 
-@dataclass(frozen=True)
-class Spelling:
+class Spelling(Struct, frozen=True):
     """What a name in a log stands for: canonical name, and the factor that brings its values to the metric's unit.
 
     `surplus` is the number of words that say nothing: of two columns for one metric the plainer is meant.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from lmdiag.run import Run, Series
 from lmdiag.stats.windows import distinct
@@ -17,8 +17,7 @@ CLOCK_GROWTH = 5.0  # times the first value: no step time grows so far without e
 TICKS = 20  # an interval of a clock is as long as this many of its ticks, so that rounding is below 5%
 
 
-@dataclass(frozen=True, eq=False)
-class Pace:
+class Pace(Struct, frozen=True, eq=False):
     """Seconds per `unit` ("step", "token" or "word") at steps int64[n], and the metric they come from."""
 
     steps: np.ndarray

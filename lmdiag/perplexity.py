@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from lmdiag.finding import Finding
 from lmdiag.patterns import lazy
@@ -23,8 +24,7 @@ OTHER_AIMS = lazy(
 )
 
 
-@dataclass(frozen=True)
-class Perplexity:
+class Perplexity(Struct, frozen=True):
     """exp of a loss in nats per token: the last and the lowest of `metric`, the last one at `step`.
 
     Each is of one evaluation, or of the median of `records` training losses. Of a masked model it is a pseudo-perplexity: its

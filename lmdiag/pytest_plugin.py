@@ -10,12 +10,12 @@ pytest loads it by itself where lmdiag is installed; it imports the rest of lmdi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from lmdiag.reports.report import Report

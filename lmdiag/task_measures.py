@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from lmdiag.naming import evaluation_set
 from lmdiag.patterns import lazy
@@ -31,8 +31,7 @@ LOST = 0.5  # of what an evaluation had gained
 OF_MANY = 6.0  # standard errors: the highest of many levels is high by luck
 
 
-@dataclass(frozen=True)
-class Better:
+class Better(Struct, frozen=True):
     """A measure of the task that gained after the loss was best: its best step and value, and its value then."""
 
     name: str
@@ -41,8 +40,7 @@ class Better:
     then: float
 
 
-@dataclass(frozen=True)
-class LeftBehind:
+class LeftBehind(Struct, frozen=True):
     """An evaluation of the reward that did not follow that of the training: since which step, and the levels of both, then and at the end.
 
     `fell`: it fell from its best level; else it stayed, and its first and last levels are told.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from lmdiag.run import Run, Series
 from lmdiag.stats.alignment import shared_steps
@@ -23,8 +22,7 @@ NEVER_BELOW = 0.9  # of the largest rate so far: a warm-up only rises
 EARLY = 0.2  # of the run: a rise within it, or within twice the warm-up, began with the run
 
 
-@dataclass(frozen=True)
-class Moves:
+class Moves(Struct, frozen=True):
     """What an update did: `share` of the norm of the weights it moved, at the learning rate `lr`.
 
     `grown` is by which factor the weights had grown since the start where that is part of the fault: `share` is then

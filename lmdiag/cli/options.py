@@ -7,11 +7,11 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 
 from lmdiag.config import FAIL_ON, Settings, load, override, read
 from lmdiag.errors import BadSetting

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from typing import Any
 
 from lmdiag.config import KEYS, Settings, Suppression
@@ -43,10 +42,10 @@ def _tables(name: str, rules: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _suppression(suppression: Suppression) -> Iterator[str]:
-    for field in fields(suppression):
-        value = getattr(suppression, field.name)
+    for name in suppression.__struct_fields__:
+        value = getattr(suppression, name)
         if value is not None:
-            yield f"{field.name} = {_value(value)}"
+            yield f"{name} = {_value(value)}"
 
 
 def _value(value: Any) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
+
+from msgspec import Struct
 
 from lmdiag.gather.axis import Axis, axis
 from lmdiag.gather.columns import main_column, translate
@@ -11,8 +12,7 @@ from lmdiag.gather.translated import Translated
 from lmdiag.readers.rawlog import RawLog
 
 
-@dataclass(frozen=True, eq=False)
-class Arranged:
+class Arranged(Struct, frozen=True, eq=False, dict=True):
     """What a reader found, arranged: the step of each row, and a column for each metric."""
 
     raw: RawLog

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
+from msgspec import Struct, field
 
 from lmdiag.naming import spelling, step_rank
 from lmdiag.readers.rawlog import RawLog
@@ -16,8 +15,7 @@ TIMESTEPS = frozenset(
 LARGEST_STEP = 2.0**62
 
 
-@dataclass(frozen=True)
-class Axis:
+class Axis(Struct, frozen=True):
     """The step of each row: int64[n_rows]; what the steps count; the column they come from; what to tell the reader."""
 
     steps: np.ndarray

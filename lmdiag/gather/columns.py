@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from msgspec.structs import replace
 
 from lmdiag.gather.only_loss import is_like_a_loss, with_only_losses
 from lmdiag.gather.translated import Translated

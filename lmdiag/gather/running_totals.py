@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
+from msgspec.structs import replace
 
 from lmdiag.naming import spelling
 from lmdiag.readers.rawlog import Column, RawLog

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec import structs
 
 from lmdiag.run import Run, Series
 from lmdiag.sources.beside import Place, place
@@ -212,7 +213,7 @@ def _merged(run: Run, other: Run, why: str) -> Run:
     told = (f"{other.source}: {note}" for note in other.notes) if added and why == PART else ()
     unit = "record" if why == PART else "record of a copy"  # one lost from a copy is not lost to the run
     unread = tuple(
-        replace(s, line=0, reason=f"{other.source}: {s.reason}", unit=unit if s.unit == "record" else s.unit)
+        structs.replace(s, line=0, reason=f"{other.source}: {s.reason}", unit=unit if s.unit == "record" else s.unit)
         for s in other.skipped
     )
     return replace(

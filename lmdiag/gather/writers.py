@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
+from msgspec.structs import replace
 
 from lmdiag.gather.arranged import Arranged
 from lmdiag.readers.rawlog import in_order

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, structs
 
 from lmdiag.config import Settings
 from lmdiag.diagnose import Diagnosis
@@ -32,8 +34,7 @@ ALL, CHARTS, TEXT = (
 CHARTED = 400  # stretches of a curve in a chart
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """The result for one source: its diagnoses, what was suppressed, fingerprints to find duplicates, or why it could
     not be read or was passed over."""
 
@@ -49,7 +50,7 @@ class Judged:
         pairs = [(old, new) for old in self.diagnoses if (new := change(old))]
         runs = {id(old.run): new.run for old, new in pairs}
         gone = tuple(s._replace(run=runs[id(s.run)]) for s in self.suppressed if id(s.run) in runs)
-        return replace(self, diagnoses=tuple(new for _, new in pairs), suppressed=gone)
+        return structs.replace(self, diagnoses=tuple(new for _, new in pairs), suppressed=gone)
 
 
 def without_duplicates(parts: Sequence[Judged]) -> list[Judged]:
@@ -110,8 +111,7 @@ def judged_runs(runs: Sequence[Run], settings: Settings, accepted: Accepted) -> 
     return Judged(tuple(diagnosis for diagnosis, _ in judged), suppressed)
 
 
-@dataclass(frozen=True)
-class Judging:
+class Judging(Struct, frozen=True):
     """Reads a source and judges its runs; `keep` says what is returned of each, with `compared` also its fingerprint.
 
     If `watched`, the result says which files it depends on.
@@ -132,13 +132,13 @@ class Judging:
 
         with opened() as read:
             result = self._result(source)
-        return replace(result, read=tuple(sorted(read)))
+        return structs.replace(result, read=tuple(sorted(read)))
 
     def _result(self, source: Source) -> Judged:
         try:
             runs, unread = runs_beside(source, self.options, self.settings)
             foreign = [part for part, problem in unread if is_foreign(part, problem)]
-            return replace(
+            return structs.replace(
                 self._judged(runs) if runs else Judged(),
                 unreadable=tuple(unreadable(part.name, problem) for part, problem in unread if part not in foreign),
                 passed_over=tuple(PassedOver(without_secrets(part.name), "not the log of a run") for part in foreign),
@@ -160,7 +160,7 @@ class Judging:
         if self.compared:
             from lmdiag.gather.duplicates import fingerprint_of
 
-            part = replace(part, fingerprints=tuple(map(fingerprint_of, runs)))
+            part = structs.replace(part, fingerprints=tuple(map(fingerprint_of, runs)))
         if self.keep == ALL:
             return part
         from lmdiag.fleet.slim import slimmed

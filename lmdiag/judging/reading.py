@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
+
+from msgspec import Struct
 
 from lmdiag.config import Settings
 from lmdiag.errors import LmdiagError, NoValues, UnreadableLog
@@ -23,8 +25,7 @@ Problem = tuple[str, LmdiagError]  # the name of what could not be read, and why
 Progress = Callable[[int, int], None]  # is told how many of how many logs are done
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(Struct, frozen=True):
     """The sources that one path names; in a folder, several of them may hold the same run, or parts of it.
 
     `passed_over` are files of a folder that are called like logs and are none, each with the reason.

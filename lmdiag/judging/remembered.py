@@ -17,9 +17,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from lmdiag.judging.judged import Judged, Judging
 from lmdiag.judging.suppressions import header_suppressions

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatch
+
+from msgspec import Struct, structs
 
 from lmdiag.config import Suppression, suppressions
 from lmdiag.diagnose import Diagnosis
@@ -17,8 +19,7 @@ from lmdiag.reports.report import Report
 from lmdiag.run import Run
 
 
-@dataclass(frozen=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """What is accepted: suppressions still in force, and the fingerprints of a baseline, read from `file`."""
 
     suppressions: tuple[Suppression, ...] = ()
@@ -45,7 +46,7 @@ def without_accepted(
 ) -> tuple[Diagnosis, list[Suppressed]]:
     """Return the diagnosis without what is accepted, and what was accepted with the reason; consequences go with their cause."""
     own = in_force(header_suppressions(diagnosis.run)[0], today)
-    accepted = replace(accepted, suppressions=(*accepted.suppressions, *own))
+    accepted = structs.replace(accepted, suppressions=(*accepted.suppressions, *own))
     if not (accepted.suppressions or accepted.known):
         return diagnosis, []
     prints = fingerprints(diagnosis)

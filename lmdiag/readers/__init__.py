@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from types import ModuleType
+
+from msgspec.structs import replace
 
 from lmdiag.errors import BadSetting, NoValues, UnreadableLog, explained, nearest
 from lmdiag.readers.growing import Growing

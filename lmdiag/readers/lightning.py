@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from lmdiag.naming import spelling
 from lmdiag.readers.csv import table as csv_table

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from lmdiag.errors import BadSetting, nearest
 from lmdiag.metrics import METRICS
@@ -16,8 +18,7 @@ LISTED = 20
 _FACTOR = lazy(r"(.*\S)\s*([*/])\s*((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
 
 
-@dataclass(frozen=True)
-class ReadOptions:
+class ReadOptions(Struct, frozen=True):
     """How to read: the reader to use, which column stands for which metric, and a pattern for lines of text.
 
     `mapping` is {canonical name or "step": name in the log}, the name perhaps with a factor: `total/25`; a metric that does not exist

@@ -7,10 +7,11 @@ names, units, steps, splits and segments once for all formats.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from lmdiag.readers.tables.tally import Tally
 from lmdiag.run import Event, Skipped
@@ -19,8 +20,7 @@ from lmdiag.sources.source import HEAD_BYTES, Source
 __all__ = ["HEAD_BYTES", "Column", "RawLog", "Source"]
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(Struct, frozen=True):
     """The numbers of one source column: `values[i]` stood in row `rows[i]`. Rows without a value are not listed.
 
     `rows` is int64[n], ascending; `values` is float64[n] and may hold NaN and infinities that were logged as such.
@@ -30,8 +30,7 @@ class Column:
     values: np.ndarray
 
 
-@dataclass(frozen=True)
-class RawLog:
+class RawLog(Struct, frozen=True):
     """One run as one reader found it: rows of named numbers, what was said beside them, and what was skipped.
 
     `columns` holds the numbers, `texts` the words ({name: (rows, words)}: `split`, `type`, …). `lines` is int64[n_rows],

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from lmdiag.diagnose import Diagnosis
 from lmdiag.reports.phrases import number, visible
@@ -18,8 +18,7 @@ CLOCKS = ("time", "elapsed_s")  # a straight line that shows nothing
 FEWEST_POINTS = 3
 
 
-@dataclass(frozen=True)
-class CurveRow:
+class CurveRow(Struct, frozen=True):
     """One curve in a line of text: its name, first and last value, and the bars between."""
 
     metric: str

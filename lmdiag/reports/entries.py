@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from lmdiag.diagnose import VERDICTS, Diagnosis
 from lmdiag.finding import Finding, Severity, severity_of
@@ -20,8 +21,7 @@ def worst_first(diagnoses: tuple[Diagnosis, ...]) -> list[Diagnosis]:
     return sorted(diagnoses, key=lambda d: -VERDICTS.index(d.verdict))
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A finding, and the findings that it explains."""
 
     finding: Finding

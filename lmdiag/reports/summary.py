@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from lmdiag.reports.phrases import number
 from lmdiag.run import Run
@@ -12,8 +13,7 @@ from lmdiag.task_measures import progress
 WORDS_OF = {"reward_margin": "margin", "reward_accuracy": "accuracy"}
 
 
-@dataclass(frozen=True)
-class Summary:
+class Summary(Struct, frozen=True):
     """The few numbers that sum up a run; None where the log does not have them.
 
     `metric` is the loss they are about, in nats per token where it is that of a language model; of a policy without a loss it is the

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from lmdiag.finding import Severity
 from lmdiag.looks import LOOKS
 from lmdiag.reports.phrases import visible
 
 
-@dataclass(frozen=True)
-class Style:
+class Style(Struct, frozen=True):
     """How the report is drawn: columns of the terminal, colours or not, everything or the essentials."""
 
     width: int = 80

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from msgspec import Struct
 
 from lmdiag.naming import SPLITS, spelling
 from lmdiag.sources.source import Source
@@ -34,8 +36,7 @@ _CHECKPOINT = re.compile(r"checkpoint-\d+")
 _DATED = re.compile(r"[a-z]{3}\d{2}_\d{2}-\d{2}-\d{2}_.+")  # a folder of TensorBoard's SummaryWriter
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """What the name of a log tells: the folder of its training, what is particular of its name, its evaluation set and its rank.
 
     >>> place("exp/metrics/valid/loss.tsv"), place("exp/run1_rank_3.log")

@@ -10,6 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
+from msgspec import Struct
+
 from lmdiag.errors import UnreadableLog
 from lmdiag.sources.addresses import without_secrets
 from lmdiag.sources.decoding import BOM, UTF16, as_text, as_utf8, guessed_encoding, with_newlines
@@ -195,8 +197,7 @@ class Source:
         self.reading.damage = damage
 
 
-@dataclass(frozen=True)
-class Folder:
+class Folder(Struct, frozen=True):
     """A folder of this machine to look into; of a copy, the `address` it was copied from and {path in it: URL}."""
 
     path: Path

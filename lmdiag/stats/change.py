@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from lmdiag.stats.noise import MAD_TO_SIGMA, MEDIAN_ERROR, median_difference_error, scatter, smoothing
 from lmdiag.stats.windows import median
@@ -14,8 +13,7 @@ FEWEST_IN_STRETCH = 8
 SHARPNESS, SHARP_ERRORS = 0.6, 5.0  # share of the step, and standard errors, between the few values before and after it
 
 
-@dataclass(frozen=True)
-class Shift:
+class Shift(Struct, frozen=True):
     """A step between two stretches: index of the first point after it, both levels, and the step in standard errors."""
 
     at: int

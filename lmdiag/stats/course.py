@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from lmdiag.stats.limits import SURE
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing
@@ -17,8 +16,7 @@ MOST_POINTS = (
 SIGMAS = 3.0  # standard errors from which a difference of two levels is no chance
 
 
-@dataclass(frozen=True)
-class Course:
+class Course(Struct, frozen=True):
     """Levels of a curve, in its own unit, and the rank trend.
 
     `start` is the median of the first tenth (3 to 20 records), `end` that of the last fifth (3 or more), `high` and `low` are the extremes of the

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from lmdiag.stats.limits import SURE
 from lmdiag.stats.noise import scatter, smoothing
@@ -16,8 +15,7 @@ END, END_ERRORS = 0.1, 2.0  # of the records: the last of them show whether a cu
 CLIPPED = 4.0  # standard deviations from the median, or the 10 to 90% range: a spike counts as so much
 
 
-@dataclass(frozen=True)
-class Level:
+class Level(Struct, frozen=True):
     """Where a curve stays, in its own unit, from the record `first` on.
 
     `value` is their mean, outliers clipped, and `error` its standard error, `end` the mean of the last tenth of the curve and

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from lmdiag.stats.windows import median, remembered
 
 WARM = 0.99  # share of the peak at which warm-up is over
 
 
-@dataclass(frozen=True)
-class Phases:
+class Phases(Struct, frozen=True):
     """The phases of a learning-rate schedule.
 
     `peak` is the largest rate; `warm_step` the first step at 99% of it; `still_warming` whether the log ends inside

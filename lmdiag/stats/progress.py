@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from lmdiag.stats.limits import LONGEST
 from lmdiag.stats.noise import MEDIAN_ERROR, scatter
@@ -12,8 +11,7 @@ from lmdiag.stats.trend import mann_kendall, total_gain
 from lmdiag.stats.windows import block_medians, median, quantile, remembered, rolling_median
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """Level and fall of a curve, in its own unit.
 
     `start` is the median of the first tenth (1 to 5 records), `end` that of the last quarter, `fall` the difference of the medians of

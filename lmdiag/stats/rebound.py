@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from lmdiag.stats.limits import LONGEST
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing, sure_scatter, wander
@@ -29,8 +29,7 @@ FAR = 3.0  # a rise to more than so many times the minimum begins where one to t
 BEHIND_POINTS, BEHIND_SHARE, BEHIND_SIGMAS = 4, 0.05, 2.0
 
 
-@dataclass(frozen=True)
-class Rebound:
+class Rebound(Struct, frozen=True):
     """A sustained rise: from `low` at index `low_at` to `high` at the end; `errors` is the rise in standard errors."""
 
     low_at: int

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from msgspec import Struct
 
 from lmdiag.stats.windows import distinct
 
@@ -16,8 +16,7 @@ HOLDS = 0.98
 LONGEST_AGES = 300.0  # in units of the memory
 
 
-@dataclass(frozen=True, eq=False)
-class Schedule:
+class Schedule(Struct, frozen=True, eq=False, dict=True):
     """Learning rate at some steps; in between it is linear, outside it keeps its first and last value."""
 
     steps: np.ndarray

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from lmdiag.stats.noise import MAD_TO_SIGMA
 from lmdiag.stats.windows import block_medians, centred_median, median, medians_beside, remembered, rolling_median
@@ -18,8 +17,7 @@ LONG = 1_000
 WIDE_BUMP_POINTS, WIDE_BUMP_BLOCKS = 900, 300
 
 
-@dataclass(frozen=True)
-class Spike:
+class Spike(Struct, frozen=True):
     """A group of neighbouring outliers: indices of its first point, its peak and its last point.
 
     `excess` is the logarithm of peak over level; `deviations` the excess in robust standard deviations.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from lmdiag.stats.noise import MAD_TO_SIGMA
 from lmdiag.stats.windows import median
@@ -14,8 +13,7 @@ OUTLIER = 3.0  # deviations at which a second difference is cut off
 ROBUST_FROM = 6  # second differences whose median says what is usual
 
 
-@dataclass(frozen=True)
-class Turn:
+class Turn(Struct, frozen=True):
     """Where a sequence turns: `at` is the first point of its rise, `low` its level there; by `gain` the fit that turns misses
     the points less, in squares, than the one that only falls."""
 

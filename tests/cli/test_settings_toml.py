@@ -1,10 +1,10 @@
 """`--show-settings` prints a settings file that reads back as the settings that hold."""
 
 import tomllib
-from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from lmdiag.cli.settings_toml import settings_toml
 from lmdiag.config import FAIL_ON, Settings, Suppression, from_mapping

@@ -1,9 +1,8 @@
 """The gate: which rules look, which settings fit, and which exit code the findings mean."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from lmdiag.config import Settings
 from lmdiag.diagnose import Diagnosis

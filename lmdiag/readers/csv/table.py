@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import replace
 from pathlib import PurePath
 
 import numpy as np
+from msgspec.structs import replace
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.naming import is_step_name, spelling

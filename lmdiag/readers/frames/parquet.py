@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.readers.frames.frame import from_polars_frame

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from lmdiag.patterns import lazy
 from lmdiag.readers.json.printed import repaired
@@ -31,8 +32,7 @@ _CLOSING = {"[": "]", "{": "}"}
 _decoder = json.JSONDecoder()
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True):
     """A whole object in a damaged text; `key` is the name before it, where it is the value of another object."""
 
     start: int

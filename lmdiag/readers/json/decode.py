@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from lmdiag.naming import is_step_name
 from lmdiag.readers.json.damaged import RECORD_START, whole_records
@@ -19,8 +20,7 @@ class _Pairs(list[tuple[str, Any]]):
     """The pairs of one object, doubled names included."""
 
 
-@dataclass(frozen=True)
-class Lost:
+class Lost(Struct, frozen=True):
     """A piece of a line that could not be decoded, and why."""
 
     reason: str

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby
 from typing import Any
+
+from msgspec.structs import replace
 
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.json.decode import Lost, decode, decode_all

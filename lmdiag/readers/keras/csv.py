@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from lmdiag.naming import is_step_name
 from lmdiag.readers.csv import table as csv_table

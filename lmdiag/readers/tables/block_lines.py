@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from msgspec import Struct
 
 NEWLINE, QUOTE, COLON, SPACE, RETURN = b'\n": \r'
 CACHED = 1 << 18
@@ -15,8 +15,7 @@ WHITE = b" \t\r\v\f"
 FIRST_BYTES_OF_VALUES = b'-0123456789"ntf'
 
 
-@dataclass(frozen=True)
-class Lines:
+class Lines(Struct, frozen=True, dict=True):
     """The lines of a block; `first` is the number of its first line in the log."""
 
     block: bytes

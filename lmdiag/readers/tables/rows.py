@@ -6,13 +6,13 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import compress
 from operator import itemgetter
 from types import NoneType
 from typing import Any
 
 import numpy as np
+from msgspec import Struct, field
 
 from lmdiag.readers.numbers import cell_number
 from lmdiag.readers.rawlog import Column, RawLog
@@ -45,8 +45,7 @@ def flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return cells
 
 
-@dataclass
-class Rows:
+class Rows(Struct):
     """Rows of named cells, gathered one record at a time into columns of numbers and of words.
 
     A cell that is neither a number nor missing goes to the words of its column; `columns` counts it as skipped where

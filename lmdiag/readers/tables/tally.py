@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass
-class Tally:
+class Tally(Struct):
     """Lines of a source by what they were; each kind is counted where it is met, and the lines by their ends.
 
     So a line that a reader lets fall is missing in the sum: it is not found by subtraction.

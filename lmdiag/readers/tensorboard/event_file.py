@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from msgspec import Struct, field
 
 from lmdiag.readers.tensorboard.crc32c import crc32c
 from lmdiag.readers.tensorboard.event_proto import Value, numbers, parse_event, size_of
@@ -25,8 +25,7 @@ _ROUNDS = 4
 _TIME_KEY, _STEP_KEY, _STEP_AT, _LONGEST_STEP = 0x09, 0x10, 10, 10
 
 
-@dataclass
-class EventFile:
+class EventFile(Struct):
     """What one event file holds: n scalars in the order of the file, and everything said beside them.
 
     `tags[tag_ids[i]]` was `values[i]` at step `steps[i]` and Unix time `times[i]`. `settings` are the

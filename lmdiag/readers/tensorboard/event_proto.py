@@ -6,10 +6,10 @@ Field numbers are those of event.proto, summary.proto, tensor.proto and the hype
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from msgspec import Struct, field
 
 from lmdiag.readers.tensorboard.wire import BYTES, FIXED32, FIXED64, VARINT, BadWire, fields, signed, varint
 
@@ -24,8 +24,7 @@ _INTEGERS = (7, 10, 16, 17)
 _SESSION_START_INFO = 3
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(Struct, frozen=True):
     """One scalar of a summary. With a `dtype`, its bytes begin at `start` in the data; else it was decoded otherwise."""
 
     tag: str
@@ -34,8 +33,7 @@ class Value:
     dtype: str = ""
 
 
-@dataclass
-class Event:
+class Event(Struct):
     """One event: when, at which step, the scalars in it, and the words and settings in it."""
 
     time: float = 0.0

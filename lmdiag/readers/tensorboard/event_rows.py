@@ -7,9 +7,9 @@ tag whose own steps go back shows that the run was restarted.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from lmdiag.readers.rawlog import Column
 from lmdiag.readers.tensorboard.event_file import EventFile
@@ -17,8 +17,7 @@ from lmdiag.readers.tensorboard.event_file import EventFile
 STEP, TIME = "step", "wall_time"
 
 
-@dataclass(frozen=True, eq=False)
-class Points:
+class Points(Struct, frozen=True, eq=False):
     """All scalars of a run in the order they were written: column ids, steps, times, values, and where files begin."""
 
     names: list[str]

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.naming import spelling
@@ -40,8 +42,7 @@ _SETTINGS_TAG = re.compile(r"^(args|config|hparams|hyperparameters|model_config)
 _LOSS = re.compile(r"(^|/)(nll_)?loss$")
 
 
-@dataclass(frozen=True)
-class _File:
+class _File(Struct, frozen=True):
     """One event file of a run: the subfolder it lies in, its name, what it holds."""
 
     folder: str

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from lmdiag.readers.tensorboard.crc32c import crc32c, masked
 from lmdiag.run import Skipped
@@ -15,8 +15,7 @@ _RECORDS_AT_ONCE = 1 << 16
 _FIRST_SEARCH_BYTES, _SEARCH_BYTES = 1 << 9, 1 << 18
 
 
-@dataclass(frozen=True, eq=False)
-class Framed:
+class Framed(Struct, frozen=True, eq=False):
     """Where the sound records of a file lie: payload i is data[starts[i]:starts[i] + lengths[i]]; int64[n] both."""
 
     starts: np.ndarray

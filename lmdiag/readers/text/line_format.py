@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from lmdiag.errors import NoValues, UnreadableLog
 from lmdiag.naming import spelling

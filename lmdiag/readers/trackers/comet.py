@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from msgspec import Struct, field
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.naming import spelling
@@ -35,8 +35,7 @@ def can_read(name: str, head: bytes) -> bool:
     return first_member(head) in (_MESSAGES, _EXPERIMENT) or (head == _EMPTY and _ARCHIVE.fullmatch(name) is not None)
 
 
-@dataclass
-class _Found:
+class _Found(Struct):
     """What the messages say: of each value its metric, step, time in ms and number."""
 
     values: list[tuple[str, int, float, float]] = field(default_factory=list)

@@ -13,10 +13,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.rawlog import Column, RawLog, Source

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from lmdiag.readers.rawlog import RawLog, Source
 from lmdiag.readers.tensorboard import reader as tensorboard

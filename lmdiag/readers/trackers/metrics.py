@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tensorboard.event_rows import Points, rows_of

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from lmdiag.readers.numbers import LARGEST_WHOLE
 from lmdiag.readers.rawlog import Column, RawLog

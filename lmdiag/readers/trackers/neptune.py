@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from lmdiag.errors import UnreadableLog
 from lmdiag.readers.numbers import counted
 from lmdiag.readers.rawlog import RawLog, Source
@@ -140,7 +142,7 @@ def _log(run: _Found, source: str, count: int) -> RawLog:
             "Neptune 1 does not store NaN and infinities: values that are missing beside others of their step may be such "
             f"({missing})."
         )
-    return replace(log, notes=tuple(notes))
+    return structs.replace(log, notes=tuple(notes))
 
 
 def _missing(metrics: Mapping[str, Iterable[tuple[int, float, int]]]) -> list[tuple[str, int]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import PurePath
+
+from msgspec.structs import replace
 
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.sources.beside import EVALUATOR

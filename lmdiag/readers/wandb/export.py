@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
+from msgspec.structs import replace
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.readers.csv import table as csv_table

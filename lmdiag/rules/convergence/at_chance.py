@@ -1,8 +1,9 @@
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from math import exp, log
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lmdiag import advice
 from lmdiag.figures import figure
@@ -44,8 +45,7 @@ LIKELIHOODS = ("causal-lm", "masked-lm", "classification")
 LARGEST_EXPONENT = 50.0  # no vocabulary is so large
 
 
-@dataclass(frozen=True)
-class Guess:
+class Guess(Struct, frozen=True):
     """What a loss stays at: the words for it, what guessing so costs, and which metric says so, if not the curve."""
 
     words: str

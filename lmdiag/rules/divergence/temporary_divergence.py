@@ -1,6 +1,5 @@
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from lmdiag import advice
 from lmdiag.figures import figure
@@ -21,8 +20,7 @@ LONG, EARLY, HIGH, HIGH_NATS = 0.10, 0.10, 0.5, 1.0  # shares of the run; of the
 WENT_ALONG = 0.5  # of the rise, in the evaluations taken meanwhile
 
 
-@dataclass(frozen=True)
-class Hump:
+class Hump(Struct, frozen=True):
     """A rise that came back: indices where it begins, is highest, and is over; the level before and the highest one."""
 
     first: int

@@ -1,6 +1,5 @@
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from lmdiag import advice
 from lmdiag.figures import figure
@@ -30,8 +29,7 @@ WELL_ABOVE = 0.2  # of up to twelve evaluations: the mean of those since the bes
 MOST_ERRORS = 1000.0  # beyond it the number says only that there is no noise
 
 
-@dataclass(frozen=True)
-class Rise:
+class Rise(Struct, frozen=True):
     """A rise of the evaluations since the best of them: from which level, by how much, and in how many standard errors."""
 
     low: float
