@@ -12,7 +12,7 @@ from lmdiag.finding import Finding
 from lmdiag.patterns import lazy
 from lmdiag.run import Run, Series, masked_zeros
 from lmdiag.stats.limits import SCALED
-from lmdiag.stats.windows import median, rolling_median
+from lmdiag.stats.windows import lowest_median, median
 
 LARGEST_UNIFORM = 13.0  # nats: a loss always above it is no mean over tokens, for no vocabulary in use is so large
 TAIL, LEAST_TAIL = 10, 3  # the last tenth of the training losses, three at least: one batch is luck
@@ -81,7 +81,7 @@ def _of(run: Run, metric: str, losses: Series, records: int) -> Perplexity | Non
         return None
     end = float(losses.values[-1])
     last = float(median(finite[-records:])) if math.isfinite(end) else end
-    best = float(rolling_median(finite, records).min())
+    best = lowest_median(finite, records)
     return Perplexity(metric, int(losses.steps[-1]), _exp(last), _exp(best), records, run.objective == "masked-lm")
 
 

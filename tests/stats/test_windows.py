@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmdiag.stats import windows
-from lmdiag.stats.windows import block_medians, centred_median, median, medians_beside, remembered, rolling_median
+from lmdiag.stats.windows import (
+    block_medians,
+    centred_median,
+    lowest_median,
+    median,
+    medians_beside,
+    remembered,
+    rolling_median,
+)
 
 CURVES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60).map(np.array)
 
@@ -18,6 +26,20 @@ CURVES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60).map(np.array)
 def test_rolling_median(values, window):
     expected = [np.median(values[i : i + window]) for i in range(len(values) - window + 1)]
     assert rolling_median(values, window).tolist() == expected
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=60), st.integers(1, 30))
+@settings(max_examples=300)
+def test_lowest_median(values, window):
+    values = np.array(values) / 8
+    if window <= len(values):
+        assert lowest_median(values, window) == rolling_median(values, window).min()
+
+
+def test_lowest_median_of_a_long_curve():
+    curve = 3 * np.exp(-np.arange(5000) / 900) + np.random.default_rng(1).normal(2, 0.1, 5000)
+    for window in (3, 400, 501, 4999, 5000):
+        assert lowest_median(curve, window) == rolling_median(curve, window).min()
 
 
 @given(CURVES, st.integers(0, 8))
