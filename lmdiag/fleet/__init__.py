@@ -20,7 +20,6 @@ STARTED_S = 1.5  # seconds of work that justify starting a process
 MOST_JOBS = 8  # unless asked for more: others may use the machine, too
 LARGE = 1 << 26  # bytes of a log; several of these at once need more memory than anybody expects
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
-MUCH = 1 << 25  # bytes of logs from which on polars is worth its import for all of them
 
 
 def each(
@@ -42,8 +41,6 @@ def each(
         from lmdiag.fleet.processes import in_processes
 
         return in_processes(task, sources, jobs, lost)
-    if sum(map(_size, sources)) >= MUCH:
-        import polars  # noqa: F401  (readers of single small logs go without it)
     return (task(source.fresh()) for source in sources)
 
 

@@ -124,6 +124,8 @@ class Source:
             for block in whole_lines(without_endless_line(self._unpacked(), self.name), size):
                 yield block[mark:]
                 mark = 0
+        elif self.size <= size:
+            yield from filter(None, [self._read()[mark:]])
         else:
             with self._open() as file:
                 file.seek(mark)

@@ -6,13 +6,12 @@ import random
 import numpy as np
 import pytest
 
-from lmdiag.gather import run_of
 from lmdiag.judging.reading import runs_of
 from lmdiag.readers.json import lines as jsonl
 from lmdiag.readers.json.decode import decode
-from lmdiag.readers.json.large import read_blocks
-from lmdiag.readers.json.taking import take_line
-from lmdiag.readers.lmdiag_log import reader as lmdiag_jsonl
+from lmdiag.readers.json.taking import take_line, take_lines
+from lmdiag.readers.json.typed import TypedLines
+from lmdiag.readers.tables import rows
 from lmdiag.readers.tables.rows import Rows
 from lmdiag.sources.source import Source
 from tests.readers.test_json_lines import CASES
@@ -35,12 +34,21 @@ def by_lines(content):
 
 def together(content):
     rows = Rows()
-    jsonl.add_lines(rows, Source("a", content=content).text, jsonl.take)
+    text = Source("a", content=content).text
+    rows.tally.count_lines(text)
+    take_lines(rows, text.removesuffix("\n").split("\n"), jsonl.take, 1, ("", ""))
     return the_log(rows)
 
 
 def by_blocks(content, size):
-    return the_log(read_blocks(Source("a", content=content).blocks(size), jsonl.take))
+    return the_log(typed(Source("a", content=content).blocks(size)))
+
+
+def typed(blocks):
+    lines = TypedLines(jsonl.take)
+    for block in blocks:
+        lines.add(block)
+    return lines.rows
 
 
 def the_log(rows):
@@ -108,9 +116,9 @@ def test_large_standard_logs(monkeypatch):
     records.append({**head, "resumed_from_step": 1500})
     records += [{"type": "step", "step": step, "loss": 3 / step} for step in range(1501, 1700)]
     content = "".join(json.dumps(r) + "\n" for r in records).encode()
+    (fast,) = runs_of(Source("a.jsonl", content=content))
+    monkeypatch.setattr(TypedLines, "_learn", lambda *_: False)
     (slow,) = runs_of(Source("a.jsonl", content=content))
-    monkeypatch.setattr(jsonl, "LARGE", 1000)
-    (fast,) = [run_of(raw) for raw in lmdiag_jsonl.read(Source("a.jsonl", content=content))]
     assert (fast.events, fast.config, fast.segments, list(fast)) == (
         slow.events,
         slow.config,
@@ -124,17 +132,27 @@ def test_large_standard_logs(monkeypatch):
             np.testing.assert_array_equal(series.lines, other[name].lines)
 
 
-def test_words_are_read_once_each(monkeypatch):
-    """A column of words in every record, as the kind of record is, must not cost what decoding every line does."""
-    from lmdiag.readers.tables import block_table
+def test_a_piece_without_a_plain_record(monkeypatch):
+    """The end of a log, for one: its lines all go the careful way, once the type is learnt."""
+    monkeypatch.setattr("lmdiag.readers.json.typed.PIECE", 1)
+    head = {"type": "run", "schema": "lmdiag-log/1", "run_id": "a"}
+    records = [
+        head,
+        *({"type": "step", "step": step, "loss": 9 / step} for step in range(1, 30)),
+        {"type": "end", "status": "completed"},
+    ]
+    (run,) = runs_of(Source("a.jsonl", content="\n".join(map(json.dumps, records)).encode()))
+    assert (len(run["loss"]), run.events[-1].kind) == (29, "end")
 
-    asked = []
-    read = block_table._spelled
-    monkeypatch.setattr(block_table, "_spelled", lambda word: asked.append(word) or read(word))
-    lines = "".join(f'{{"kind": "train", "step": {i}, "loss": "{i % 3}.5%"}}\n' for i in range(300))
-    rows = read_blocks([lines.encode()], jsonl.take)
-    assert sorted(asked) == ["0.5%", "1.5%", "2.5%", "train"]
-    assert rows.columns["loss"].values[:3].tolist() == [0.005, 0.015, 0.025]
+
+def test_words_are_read_once_each():
+    """A column of words in every record, as the kind of record is, must not cost what decoding every line does."""
+    before = rows._number.cache_info()
+    lines = "".join(f'{{"kind": "train-{before.misses}", "step": {i}, "loss": "{i % 3}.5%"}}\n' for i in range(300))
+    read = typed([lines.encode()])
+    after = rows._number.cache_info()
+    assert after.misses - before.misses <= 4 < 600 == after.misses - before.misses + after.hits - before.hits
+    assert read.columns["loss"].values[:3].tolist() == [0.005, 0.015, 0.025]
 
 
 def test_each_way_knows_how_many_steps_were_planned():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lmdiag.gather import runs_in
 from lmdiag.judging.reading import runs_of
 from lmdiag.readers.json import lines as json_lines
+from lmdiag.readers.json.typed import TypedLines
 from lmdiag.sources.source import Source
 
 STEPS = [5, 10, 15, 20, 25, 30, 35, 40]
@@ -341,10 +342,10 @@ def test_each_untouched_record_is_read_or_counted(frame, data):
 
 
 @pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
-def test_large_logs_are_read_the_same(frame, monkeypatch):
-    pytest.importorskip("polars")
-    monkeypatch.setattr(json_lines, "LARGE", 0)
-    monkeypatch.setattr(json_lines, "WORTH_A_TABLE", 0)
+@pytest.mark.parametrize("learns", [True, False])
+def test_logs_are_read_the_same_with_care_and_by_type(frame, learns, monkeypatch):
+    if not learns:
+        monkeypatch.setattr(TypedLines, "_learn", lambda *_: False)
     lines = [json.dumps(frame(step, 5 - step / 1000)) for step in range(1, 301)]
     run = read("\n".join(lines) + "\n")
     assert curve(run) == pytest.approx({step: 5 - step / 1000 for step in range(1, 301)}, abs=1e-4)

@@ -121,8 +121,8 @@ def test_a_packed_log_is_read_in_blocks(tmp_path, pack):
     assert all(block.endswith(b"\n") for block in blocks)
 
 
-def test_a_large_packed_log_is_the_log(monkeypatch):
-    monkeypatch.setattr("lmdiag.readers.json.lines.LARGE", 1000)
+def test_a_packed_log_of_several_pieces_is_the_log(monkeypatch):
+    monkeypatch.setattr("lmdiag.readers.json.typed.PIECE", 1000)
     records = b"".join(b'{"step": %d, "loss": %d.5}\n' % (i, i % 7) for i in range(1, 2000))
     (packed,), (plain,) = (runs_of(Source("a.jsonl", content=c)) for c in (gzip.compress(records), records))
     assert packed["loss"].values.tolist() == plain["loss"].values.tolist()

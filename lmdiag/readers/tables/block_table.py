@@ -1,4 +1,4 @@
-"""The rows of a large log, gathered block by block: frames of polars, and between them rows that were read one by one."""
+"""The rows of a large table, gathered block by block: frames of words, and between them rows that were read one by one."""
 
 from __future__ import annotations
 
@@ -40,22 +40,14 @@ class BlockTable:
         self.n_rows += len(lines)
 
     def _keep_columns(self, frame: polars.DataFrame, rows: np.ndarray) -> None:
-        import polars as pl
-
-        known: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         for column in frame.iter_columns():
             if column.null_count() == frame.height:
                 self.single.empty.add(column.name)
                 continue
-            if column.dtype == pl.String:
-                words, at = column.drop_nulls(), rows[column.is_not_null().to_numpy()]
-                kept, at = self._numbers_of_words(column.name, words, at)
-                values = kept.to_numpy()
-            else:
-                values = (column if column.dtype == pl.Float64 else column.cast(pl.Float64)).to_numpy()
-                at, values = _logged(values, column.null_count(), rows, known)
-            if len(values):
-                self.parts.setdefault(column.name, []).append((at, values))
+            words, at = column.drop_nulls(), rows[column.is_not_null().to_numpy()]
+            numbers, at = self._numbers_of_words(column.name, words, at)
+            if len(at):
+                self.parts.setdefault(column.name, []).append((at, numbers.to_numpy()))
 
     def _numbers_of_words(self, name: str, column: polars.Series, rows: np.ndarray) -> tuple[polars.Series, np.ndarray]:
         """Return the words that are plain numbers; each of the others is read once."""
@@ -104,25 +96,6 @@ def _spelled(word: str) -> float | str | None:
     row = Rows()
     row.add({"": word})
     return float(row.numbers[""][1][0]) if "" in row.numbers else row.words[""][1][0] if "" in row.words else None
-
-
-def _logged(
-    values: np.ndarray, nulls: int, rows: np.ndarray, known: dict[int, tuple[np.ndarray, np.ndarray]]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows and values of the cells that are not null (here NaN, which JSON does not have).
-
-    Columns with as many nulls mostly have them in the same rows: `known` holds these, by the number of nulls.
-    """
-    if not nulls:
-        return rows, values
-    if nulls in known:
-        places, at = known[nulls]
-        kept = values[places]
-        if not np.isnan(kept).any():
-            return at, kept
-    places = np.flatnonzero(~np.isnan(values))
-    known[nulls] = places, rows[places]
-    return known[nulls][1], values[places]
 
 
 def _joined(

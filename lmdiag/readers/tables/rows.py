@@ -6,6 +6,7 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import compress
 from operator import itemgetter
 from types import NoneType
@@ -91,6 +92,10 @@ class Rows(Struct):
         columns = _columns(records, len(self.lines))
         if any(dict in kinds for *_, kinds in columns):
             columns = _columns([flat(record) for record in records], len(self.lines))
+        self.extend_columns(columns, lines)
+
+    def extend_columns(self, columns: Iterable[Cells], lines: Iterable[int]) -> None:
+        """Append the rows that stand on these lines by their columns, in the order in which values of these are met."""
         self.lines.extend(lines)
         for name, rows, values, kinds in columns:
             if NoneType in kinds and len(kinds) > 1:
@@ -135,7 +140,7 @@ class Rows(Struct):
             column[1].append(float(value))
 
     def _spelled(self, row: int, name: str, word: str) -> float | None:
-        value = cell_number(word)
+        value = _number(word)
         if value is None and "/" in word:
             fraction = STEP_OF_TOTAL.fullmatch(word)
             if fraction:
@@ -234,14 +239,17 @@ class Rows(Struct):
         )
 
 
+_number = lru_cache(maxsize=1 << 10)(cell_number)  # a column of words repeats a few
+
+
 def _no_cells() -> tuple[array[int], array[float]]:
     return array("q"), array("d")
 
 
-_Cells = tuple[str, "array[int]", Sequence[Any], set[type]]  # a name, rows, values, and the types of these
+Cells = tuple[str, "array[int]", Sequence[Any], set[type]]  # a name, rows, values, and the types of these
 
 
-def _columns(records: Sequence[Mapping[str, Any]], first_row: int) -> list[_Cells]:
+def _columns(records: Sequence[Mapping[str, Any]], first_row: int) -> list[Cells]:
     """Return the cells of records, the first of which becomes this row, in the order in which values of the names are met."""
     cells = _of_same_names(records, first_row) or _of_several(records, first_row)
     columns = []

@@ -14,9 +14,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from lmdiag.errors import UnreadableLog
-from lmdiag.readers.json.lines import add_lines, take
+from lmdiag.readers.json.lines import take
+from lmdiag.readers.json.typed import TypedLines
 from lmdiag.readers.rawlog import RawLog, Source
-from lmdiag.readers.tables.rows import Rows
 from lmdiag.readers.trackers.mmengine_rows import with_evaluations
 from lmdiag.run import Event
 from lmdiag.sources.local import files_in
@@ -36,14 +36,15 @@ def read(source: Source) -> list[RawLog]:
     """Read what each start wrote, one after the other: a resumed run writes to a folder of its own."""
     assert source.path is not None
     starts = sorted({match["start"] for match in _VALUES.finditer(source.head.decode("utf-8", "replace"))})
-    rows = Rows()
-    settings, events = dict[str, Any](), list[Event]()
+    lines, settings, events = TypedLines(take), dict[str, Any](), list[Event]()
     for start in starts:
         folder = source.path / start
         values = Source(f"{source.name}{start}", _values(folder / "vis_data"))
-        add_lines(rows, values.text, take)
+        for block in values.blocks():
+            lines.add(block)
         settings |= _settings(folder / "vis_data" / "config.py")
         events += _events(folder)
+    rows = lines.rows
     if len(starts) > 1:  # the lines of several files name no place
         rows.lines = [0] * len(rows)
         rows.skips = [replace(skip, line=0) for skip in rows.skips]
