@@ -31,7 +31,6 @@ Names of rules are not known here; whoever runs the rules checks them.
 from __future__ import annotations
 
 import datetime
-import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from fnmatch import fnmatch
@@ -109,14 +108,21 @@ def load(directory: Path) -> Settings:
 def read(path: Path) -> Settings | None:
     """Return the settings of one file; None where there is no such file, or a pyproject.toml without `[tool.lmdiag]`."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        document = _document(path.read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         hint = "lmdiag reads its settings from this file; correct it, or use --isolated"
         raise BadSetting(f"{path}: {error}", hint) from error
     written = _settings_in(document, path)
     return None if written is None else from_mapping(written, str(path))
+
+
+def _document(text: str) -> dict[str, Any]:
+    """Return what a text in TOML says; raise ValueError where it is none."""
+    import tomllib  # most checks find no settings to read
+
+    return tomllib.loads(text)
 
 
 def _settings_in(document: Mapping[str, Any], path: Path) -> Mapping[str, Any] | None:
@@ -183,8 +189,8 @@ def _nested(path: list[str], value: Any) -> dict[str, Any]:
 
 def _value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return _document(f"value = {text}")["value"]
+    except ValueError:
         return text.split(",") if "," in text else text
 
 

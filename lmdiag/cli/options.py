@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -186,6 +185,8 @@ def wants_color(choice: str) -> bool:
 
 def width() -> int:
     """Return the columns of the terminal, or of the environment variable COLUMNS, or 100."""
+    import shutil  # with it come all compressions
+
     return shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns
 
 

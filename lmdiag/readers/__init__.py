@@ -59,6 +59,19 @@ READERS = {
     "generic-pairs": "lmdiag.readers.text.any_text",
 }
 
+# Of these readers each knows a file by one of these marks, in its head or in its name: where none stands there, its module
+# need not be imported to say no. Others are asked, and all are asked about folders.
+MARKS = {
+    "lmdiag-jsonl": (b'"lmdiag-log/',),
+    "hf-trainer-state": (b"log_history",),
+    "jupyter": (b'"cell_type"', b".ipynb"),
+    "sacred": (b'"steps"',),
+    "comet": (b"PK", b'{"payload":{'),
+    "clearml": (b"PK", b"[{"),
+    "labml": (b'{"track": {"',),
+}
+ANYWHERE = ("hf-trainer-state", "jupyter")  # the marks of others stand near the beginning
+NEAR = 8192
 SHORT_NAMES = {  # as reports call a format, and what people are likely to type
     "csv": "csv-table",
     "tsv": "csv-table",
@@ -102,11 +115,21 @@ def reader_for(source: Source, mapping: Mapping[str, str] | None = None) -> str:
     With a `mapping` any table is one: the user says what its columns are.
     """
     for name in READERS:
+        if not may_read(name, source.name, source.head):
+            continue
         if reader_named(name).can_read(source.name, source.head):
             return name
         if mapping and name == "csv-table" and reader_named(name).table_names(source.name, source.head):
             return name
     return ""
+
+
+def may_read(name: str, file: str, head: bytes) -> bool:
+    """Tell whether it is worth asking this reader for a file or folder of this name."""
+    if name not in MARKS or file.endswith("/"):
+        return True
+    seen = head if name in ANYWHERE else head[:NEAR]
+    return any(mark in seen or mark in file.encode("utf-8", "replace") for mark in MARKS[name])
 
 
 def reader_of(source: Source) -> ModuleType | None:

@@ -13,7 +13,7 @@ from lmdiag.readers.rawlog import RawLog
 _TAG = re.compile(r"(?P<loader>[^/]+)/(?P<metric>.+)/(?P<unit>epoch|batch)")
 
 
-def is_catalyst(log: RawLog) -> bool:
+def tells(log: RawLog) -> bool:
     """Tell whether this is a file of its CSV logger, or every tag ends with the unit that it is of."""
     if log.format == "csv":
         return PurePath(log.source).parent.name == "csv_logger" and next(iter(log.columns), "") == "step"
@@ -21,7 +21,7 @@ def is_catalyst(log: RawLog) -> bool:
     return bool(tags) and all(map(_TAG.fullmatch, tags))
 
 
-def of_epochs(log: RawLog) -> RawLog:
+def understood(log: RawLog) -> RawLog:
     """Return the log with epochs as its steps; where batches of the training were logged, these count, and epochs are left to evaluations."""
     units = {name: match for name in log.columns if (match := _TAG.fullmatch(name))}
     by_batch = any(match["unit"] == "batch" for match in units.values())

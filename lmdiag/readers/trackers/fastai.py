@@ -10,14 +10,14 @@ from lmdiag.readers.rawlog import RawLog
 _LOSSES = {"train_loss", "valid_loss"}
 
 
-def is_fastai(log: RawLog) -> bool:
+def tells(log: RawLog) -> bool:
     """Tell whether a row is an epoch with both losses, and with its time at the end."""
     timed = any("time" in names for names in (log.columns, log.texts, log.unused))
     by_epoch = log.step_kind == "epoch" or ("epoch" in log.columns and not any(map(is_step_name, log.columns)))
     return log.columns.keys() >= _LOSSES and timed and by_epoch
 
 
-def of_validation(log: RawLog) -> RawLog:
+def understood(log: RawLog) -> RawLog:
     """Return the log with its metrics as those of the validation set, on which a `Learner` computes them all."""
     named = {
         name: spelling(name).name

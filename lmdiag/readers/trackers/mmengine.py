@@ -17,7 +17,7 @@ from lmdiag.errors import UnreadableLog
 from lmdiag.readers.json.lines import take
 from lmdiag.readers.json.typed import TypedLines
 from lmdiag.readers.rawlog import RawLog, Source
-from lmdiag.readers.trackers.mmengine_rows import with_evaluations
+from lmdiag.readers.trackers.mmengine_rows import understood
 from lmdiag.run import Event
 from lmdiag.sources.local import files_in
 
@@ -49,7 +49,7 @@ def read(source: Source) -> list[RawLog]:
         rows.lines = [0] * len(rows)
         rows.skips = [replace(skip, line=0) for skip in rows.skips]
     log = rows.log(FORMAT, source.name, source=source.name, settings=settings, events=tuple(events))
-    return [with_evaluations(log)]
+    return [understood(log)]
 
 
 def _values(folder: Path) -> Path:

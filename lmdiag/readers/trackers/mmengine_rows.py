@@ -13,7 +13,7 @@ from lmdiag.readers.rawlog import Column, RawLog
 from lmdiag.stats.windows import median
 
 
-def with_evaluations(log: RawLog) -> RawLog:
+def understood(log: RawLog) -> RawLog:
     """Return a log of MMEngine's `vis_data/` with its evaluations as such, at the steps of the training.
 
     Rows without `iter` are evaluations; their `step` counts epochs, stays 0, or is that of the training.
@@ -45,7 +45,7 @@ def with_evaluations(log: RawLog) -> RawLog:
     )
 
 
-def is_mmengine(log: RawLog) -> bool:
+def tells(log: RawLog) -> bool:
     """Tell whether rows are of MMEngine: `step` repeats `iter`, but for evaluations, which have no learning rate either."""
     iters, steps, rate = (log.columns.get(name) for name in ("iter", "step", "lr"))
     if iters is None or steps is None or rate is None or len(steps.rows) < log.n_rows:

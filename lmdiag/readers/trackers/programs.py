@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.trackers.catalyst import is_catalyst, of_epochs
-from lmdiag.readers.trackers.fastai import is_fastai, of_validation
-from lmdiag.readers.trackers.mmengine_rows import is_mmengine, with_evaluations
-from lmdiag.readers.trackers.ray_tune import is_ray_tune, of_trial
-from lmdiag.readers.trackers.sentence_transformers import is_evaluator, of_evaluator
-from lmdiag.readers.trackers.spacy import is_spacy, of_windows
 
-PROGRAMS: tuple[tuple[Callable[[RawLog], bool], Callable[[RawLog], RawLog]], ...] = (
-    (is_mmengine, with_evaluations),
-    (is_ray_tune, of_trial),
-    (is_catalyst, of_epochs),
-    (is_evaluator, of_evaluator),
-    (is_spacy, of_windows),
-    (is_fastai, of_validation),
-)
+# The module of each program, and what its logs have at least one of, among their names of columns and their format, or "/"
+# for a name with a slash: others do without its import. `tells` says whether a log is of the program, `understood` what it means.
+PROGRAMS = {
+    "mmengine_rows": ("iter",),
+    "ray_tune": ("time_this_iter_s",),
+    "catalyst": ("/", "csv"),
+    "sentence_transformers": ("steps",),
+    "spacy": ("score", "SCORE"),
+    "fastai": ("valid_loss",),
+}
 
 
 def understood(log: RawLog) -> RawLog:
     """Return a log with the conventions of the program that wrote it, as it is where the columns tell of none."""
     if log.spans:  # converted, and settled before
         return log
-    return next((convention(log) for tells, convention in PROGRAMS if tells(log)), log)
+    seen = {*log.columns, log.format, *("/" for name in log.columns if "/" in name)}
+    for name, marks in PROGRAMS.items():
+        if not seen.isdisjoint(marks):
+            program = import_module(f"lmdiag.readers.trackers.{name}")
+            if program.tells(log):
+                found: RawLog = program.understood(log)
+                return found
+    return log

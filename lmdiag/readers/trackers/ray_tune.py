@@ -17,12 +17,12 @@ _OF_RAY = (
 _CONFIG = "config/"
 
 
-def is_ray_tune(log: RawLog) -> bool:
+def tells(log: RawLog) -> bool:
     """Tell whether Ray Tune added its counters and times to the columns."""
     return log.columns.keys() >= _MARKS
 
 
-def of_trial(log: RawLog) -> RawLog:
+def understood(log: RawLog) -> RawLog:
     """Return the log of a trial without what is of Ray: its configuration as settings, and its reports counted where it counts nothing."""
     own = next((name for name in log.columns if is_step_name(name) and name != log.step_column), "")
     own = own or log.step_column or _REPORTS

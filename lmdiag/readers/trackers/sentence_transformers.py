@@ -10,13 +10,13 @@ from lmdiag.readers.rawlog import RawLog
 from lmdiag.sources.beside import EVALUATOR
 
 
-def is_evaluator(log: RawLog) -> bool:
+def tells(log: RawLog) -> bool:
     """Tell whether the file is called like that of an evaluator, and counts epochs and steps."""
     name = PurePath(log.source.replace("\\", "/")).name
     return list(log.columns)[:2] == ["epoch", "steps"] and EVALUATOR.fullmatch(name.lower()) is not None
 
 
-def of_evaluator(log: RawLog) -> RawLog:
+def understood(log: RawLog) -> RawLog:
     """Return the scores as those of the evaluation set, named after the evaluator; steps of -1 say that an epoch ended."""
     name = PurePath(log.source.replace("\\", "/")).name.lower()
     found = EVALUATOR.fullmatch(name)

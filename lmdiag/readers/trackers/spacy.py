@@ -20,14 +20,14 @@ _EMBEDDINGS = ("tok2vec", "transformer")  # their loss is what the others hand d
 _CONFIGS = ("config.cfg", "model-last/config.cfg", "model-best/config.cfg")
 
 
-def is_spacy(log: RawLog) -> bool:
+def tells(log: RawLog) -> bool:
     """Tell whether rows have a loss for each component, and the score of an evaluation."""
     columns = log.columns.keys()
     printed = {"step", "SCORE"} <= columns and any(name.startswith("LOSS ") for name in columns)
     return printed or ({"step", "score"} <= columns and any(name.startswith("losses/") for name in columns))
 
 
-def of_windows(log: RawLog) -> RawLog:
+def understood(log: RawLog) -> RawLog:
     """Return the log with comparable losses: each row has the sum since the row before it, the first row that of one step.
 
     Such a row is brought to as many steps as the others have. The loss of the only component that learns a task is the loss; embeddings repeat the losses of those.
