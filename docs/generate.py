@@ -29,9 +29,10 @@ from lmdiag.readers.text.line_format import LineFormat
 from lmdiag.readers.text.named_numbers import looks_like_record
 from lmdiag.readers.text.pieces import pieces, without_colours
 from lmdiag.record.schema import json_schema
-from lmdiag.rules import RULES
+from lmdiag.rules import ORDER, written
 
 HERE = Path(__file__).parent
+RULES = [*map(written, ORDER)]
 LONGEST_LINE = 60  # of a log, in a table
 NOTE = "<!-- Written by `make docs`; edit the source instead. -->\n"
 
@@ -210,6 +211,21 @@ def _line_of(line_format: LineFormat) -> str:
     return (line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…").replace("|", "\\|")
 
 
+def declared() -> str:
+    """Return the module that says what each rule needs, so that no rule is imported to be told that a log lacks it."""
+    rows = "".join(
+        f'    "{rule.name}": ("{rule.family}", Severity.{rule.severity.name}, "{" ".join(rule.needs)}", {rule.min_points}),\n'
+        for rule in RULES
+    )
+    return f'''"""What each rule declares. Written by `make docs`; edit the rules instead."""
+
+from lmdiag.finding import Severity
+
+DECLARED: dict[str, tuple[str, Severity, str, int]] = {{  # name: family, severity, needs, min_points
+{rows}}}
+'''
+
+
 def pages() -> dict[Path, str]:
     """Return every generated page: {path: text}."""
     rules = {HERE / "rules" / f"{rule.name}.md": rule_page(rule) for rule in RULES}
@@ -221,7 +237,13 @@ def pages() -> dict[Path, str]:
         "accuracy.md": accuracy(),
         "formats/text.md": printed_formats(),
     }
-    return {**rules, **{HERE / name: text for name, text in others.items()}, HERE.parent / "README.md": readme()}
+    others = {HERE / name: text for name, text in others.items()}
+    return {
+        **rules,
+        **others,
+        HERE.parent / "README.md": readme(),
+        HERE.parent / "lmdiag/rules/declared.py": declared(),
+    }
 
 
 def main(arguments: list[str]) -> int:

@@ -2,7 +2,7 @@
 
 paths -> sources -> readers -> gather -> Run -> rules -> Findings -> Diagnosis -> judging -> Report -> reports / charts -> screen
 
-Each arrow is one function; each noun is one frozen dataclass; nothing points back; each word is a folder or a file.
+Each arrow is one function; each noun is one frozen record; nothing points back; each word is a folder or a file.
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -209,16 +211,31 @@ Findings = Iterator[Finding | NotChecked]
 Check = Callable[..., Findings]
 
 
-class Rule(Struct, frozen=True):
-    """A check on a run, with the family it belongs to, the inputs it needs and the page that explains it."""
+class Rule(Struct, frozen=True, dict=True):
+    """A check on a run, with the family it belongs to and the inputs it needs; its docstring is the page that explains it.
+
+    Without its `own` check it is that of its file, which is imported when it is first asked for.
+    """
 
     name: str
     family: str
     severity: Severity
     needs: tuple[str, ...]
     min_points: int
-    page: str
-    check: Check
+    own: Check | None = None
+
+    @cached_property
+    def check(self) -> Check:
+        """The function that looks at a run."""
+        if self.own is None:
+            written: Rule = import_module(f"lmdiag.rules.{self.family}.{self.name.replace('-', '_')}").check
+            return written.check
+        return self.own
+
+    @property
+    def page(self) -> str:
+        """What the rule looks for, how it decides, and what to do."""
+        return inspect.getdoc(self.check) or ""
 
     @property
     def title(self) -> str:
@@ -291,6 +308,6 @@ def rule(
 
     def declare(check: Check) -> Rule:
         name = check.__module__.rpartition(".")[2].replace("_", "-")
-        return Rule(name, family, severity, needs, min_points, inspect.getdoc(check) or "", check)
+        return Rule(name, family, severity, needs, min_points, check)
 
     return declare

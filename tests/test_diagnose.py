@@ -176,7 +176,7 @@ def test_a_rule_that_fails_hides_nothing_of_what_the_others_say(monkeypatch, cap
         raise OverflowError("(34, 'Numerical result out of range')")
         yield
 
-    rules = [structs.replace(rule, check=broken) if rule.name == "plateau" else rule for rule in RULES]
+    rules = [structs.replace(rule, own=broken) if rule.name == "plateau" else rule for rule in RULES]
     diagnosis = diagnose(run(loss=[*falling(100), np.nan]), rules)
     assert "non-finite-loss" in {finding.rule for finding in diagnosis.findings}
     (failed,) = [n.why for n in diagnosis.not_checked if n.rule == "plateau"]
@@ -195,7 +195,7 @@ def test_a_run_whose_essential_rule_failed_is_not_judged():
         raise ValueError("no")
         yield
 
-    rules = [structs.replace(rule, check=broken) if rule.name == "divergence" else rule for rule in RULES]
+    rules = [structs.replace(rule, own=broken) if rule.name == "divergence" else rule for rule in RULES]
     assert diagnose(run(loss=falling(100)), rules).verdict == "not-judged"
 
 

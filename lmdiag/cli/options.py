@@ -185,9 +185,17 @@ def wants_color(choice: str) -> bool:
 
 def width() -> int:
     """Return the columns of the terminal, or of the environment variable COLUMNS, or 100."""
-    import shutil  # with it come all compressions
-
-    return shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdigit() and int(columns):
+        return int(columns)
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or WIDTH_WITHOUT_TERMINAL  # type: ignore[union-attr]
+    except (
+        AttributeError,
+        OSError,
+        ValueError,
+    ):  # none, closed or redirected; as shutil does, with which come all compressions
+        return WIDTH_WITHOUT_TERMINAL
 
 
 def reading_options(options: Mapping[str, Any]) -> ReadOptions:

@@ -85,12 +85,13 @@ def _check_reading(changes: Mapping[str, Any], where: str) -> None:
 
 
 def _check_rules(tables: Mapping[str, Mapping[str, Any]], rules: tuple[Rule, ...], where: str) -> None:
-    known = {rule.name: rule.settings | {SEVERITY: rule.severity.label} for rule in rules}
+    known = {rule.name: rule for rule in rules}
     for name, values in tables.items():
         if name not in known:
             raise BadSetting(f"{where}.{name}: there is no such rule", nearest(name, list(known)))
+        defaults = known[name].settings | {SEVERITY: known[name].severity.label}
         for key, value in values.items():
-            _check_value(f"{where}.{name}.{key}", key, value, known[name])
+            _check_value(f"{where}.{name}.{key}", key, value, defaults)
 
 
 def _check_value(where: str, key: str, value: Any, defaults: Mapping[str, Any]) -> None:

@@ -1,203 +1,45 @@
 """Every rule; which finding explains which, and the order in which causes are tried, is said in `attribution.py`.
 
-To add a rule, write its file in the folder of its family, import it and add it to `RULES`, make one sample log, and run
-`make docs`.
+To add a rule, write its file in the folder of its family, add its name to `ORDER`, make one sample log, and run `make docs`.
+A rule is imported when it is to look: what it needs stands in `declared.py`, which `make docs` writes.
 """
 
-from lmdiag.finding import Rule
-from lmdiag.rules.convergence import (
-    at_chance,
-    converged_early,
-    not_learning,
-    plateau,
-    repeated_losses,
-    stalled,
-    still_improving,
-)
-from lmdiag.rules.data import (
-    bits_per_byte_out_of_range,
-    level_shift,
-    masked_share,
-    repeated_stretch,
-    replayed_data,
-    too_low_loss,
-    untrained_start,
-    worse_than_reference,
-)
-from lmdiag.rules.divergence import (
-    divergence,
-    early_divergence,
-    growing_oscillation,
-    oscillation,
-    rising_instability,
-    slow_drift,
-    temporary_divergence,
-)
-from lmdiag.rules.generalization import (
-    best_checkpoint_not_saved,
-    epoch_steps,
-    evaluation_below_training,
-    flat_evaluation,
-    growing_gap,
-    metric_disagreement,
-    noisy_evaluation,
-    overfitting,
-)
-from lmdiag.rules.gradients import (
-    clip_inactive,
-    clip_saturation,
-    dead_layer,
-    embedding_leads_spikes,
-    gradient_spike,
-    inefficient_batch,
-    layer_imbalance,
-    vanishing_gradient,
-)
-from lmdiag.rules.integrity import (
-    accuracy_mismatch,
-    clock_gap,
-    crashed_run,
-    few_evaluations,
-    frozen_metric,
-    masked_nan,
-    missing_loss,
-    perplexity_mismatch,
-    resume_jump,
-    step_gap,
-    step_rewind,
-    truncated_run,
-    wrong_loss_scale,
-)
-from lmdiag.rules.numerics import (
-    loss_scale_collapse,
-    non_finite_gradient,
-    non_finite_loss,
-    non_finite_metric,
-    zero_loss,
-)
-from lmdiag.rules.preference import accuracy_at_half, falling_likelihood, flat_margin, missing_answers, swapped_pairs
-from lmdiag.rules.reinforcement import (
-    entropy_collapse,
-    entropy_explosion,
-    flat_reward,
-    frozen_policy,
-    kl_explosion,
-    length_collapse,
-    length_explosion,
-    loss_explosion,
-    missing_reward,
-    no_group_signal,
-    reward_collapse,
-    reward_hacking,
-    sampler_mismatch,
-    too_large_updates,
-    truncated_responses,
-    useless_value_function,
-)
-from lmdiag.rules.schedule import (
-    extreme_update_ratio,
-    lr_jump,
-    lr_too_high,
-    lr_too_low,
-    no_decay,
-    weight_growth,
-    zero_lr,
-)
-from lmdiag.rules.spikes import early_instability, epoch_boundary_spikes, loss_spike, periodic_spikes, spike_score
-from lmdiag.rules.throughput import data_starvation, memory_growth, periodic_stall, slowdown
+from importlib import import_module
+from importlib.util import find_spec
 
-RULES: tuple[Rule, ...] = (
-    step_rewind.check,
-    resume_jump.check,
-    crashed_run.check,
-    truncated_run.check,
-    step_gap.check,
-    clock_gap.check,
-    frozen_metric.check,
-    perplexity_mismatch.check,
-    accuracy_mismatch.check,
-    wrong_loss_scale.check,
-    few_evaluations.check,
-    masked_nan.check,
-    missing_loss.check,
-    zero_loss.check,
-    non_finite_loss.check,
-    non_finite_gradient.check,
-    non_finite_metric.check,
-    loss_scale_collapse.check,
-    zero_lr.check,
-    lr_too_high.check,
-    lr_too_low.check,
-    lr_jump.check,
-    early_divergence.check,
-    divergence.check,
-    oscillation.check,
-    temporary_divergence.check,
-    growing_oscillation.check,
-    slow_drift.check,
-    rising_instability.check,
-    replayed_data.check,
-    repeated_stretch.check,
-    level_shift.check,
-    epoch_boundary_spikes.check,
-    periodic_spikes.check,
-    early_instability.check,
-    loss_spike.check,
-    spike_score.check,
-    repeated_losses.check,
-    at_chance.check,
-    not_learning.check,
-    worse_than_reference.check,
-    plateau.check,
-    stalled.check,
-    overfitting.check,
-    flat_evaluation.check,
-    growing_gap.check,
-    evaluation_below_training.check,
-    noisy_evaluation.check,
-    metric_disagreement.check,
-    best_checkpoint_not_saved.check,
-    epoch_steps.check,
-    converged_early.check,
-    still_improving.check,
-    too_low_loss.check,
-    bits_per_byte_out_of_range.check,
-    masked_share.check,
-    untrained_start.check,
-    gradient_spike.check,
-    vanishing_gradient.check,
-    dead_layer.check,
-    layer_imbalance.check,
-    embedding_leads_spikes.check,
-    clip_saturation.check,
-    clip_inactive.check,
-    inefficient_batch.check,
-    extreme_update_ratio.check,
-    weight_growth.check,
-    no_decay.check,
-    slowdown.check,
-    periodic_stall.check,
-    data_starvation.check,
-    memory_growth.check,
-    missing_reward.check,
-    frozen_policy.check,
-    reward_hacking.check,
-    reward_collapse.check,
-    flat_reward.check,
-    kl_explosion.check,
-    too_large_updates.check,
-    sampler_mismatch.check,
-    entropy_collapse.check,
-    entropy_explosion.check,
-    length_explosion.check,
-    length_collapse.check,
-    loss_explosion.check,
-    truncated_responses.check,
-    no_group_signal.check,
-    useless_value_function.check,
-    missing_answers.check,
-    swapped_pairs.check,
-    falling_likelihood.check,
-    flat_margin.check,
-    accuracy_at_half.check,
-)
+from lmdiag.finding import FAMILIES, Rule
+from lmdiag.rules.declared import DECLARED
+
+ORDER = """
+    step-rewind resume-jump crashed-run truncated-run step-gap clock-gap frozen-metric perplexity-mismatch
+    accuracy-mismatch wrong-loss-scale few-evaluations masked-nan missing-loss zero-loss non-finite-loss
+    non-finite-gradient non-finite-metric loss-scale-collapse zero-lr lr-too-high lr-too-low lr-jump
+    early-divergence divergence oscillation temporary-divergence growing-oscillation slow-drift
+    rising-instability replayed-data repeated-stretch level-shift epoch-boundary-spikes periodic-spikes
+    early-instability loss-spike spike-score repeated-losses at-chance not-learning worse-than-reference plateau
+    stalled overfitting flat-evaluation growing-gap evaluation-below-training noisy-evaluation
+    metric-disagreement best-checkpoint-not-saved epoch-steps converged-early still-improving too-low-loss
+    bits-per-byte-out-of-range masked-share untrained-start gradient-spike vanishing-gradient dead-layer
+    layer-imbalance embedding-leads-spikes clip-saturation clip-inactive inefficient-batch extreme-update-ratio
+    weight-growth no-decay slowdown periodic-stall data-starvation memory-growth missing-reward frozen-policy
+    reward-hacking reward-collapse flat-reward kl-explosion too-large-updates sampler-mismatch entropy-collapse
+    entropy-explosion length-explosion length-collapse loss-explosion truncated-responses no-group-signal
+    useless-value-function missing-answers swapped-pairs falling-likelihood flat-margin accuracy-at-half
+""".split()
+
+
+def written(name: str) -> Rule:
+    """Return a rule as its file has it."""
+    places = (f"lmdiag.rules.{family}.{name.replace('-', '_')}" for family in FAMILIES)
+    rule: Rule = import_module(next(filter(find_spec, places))).check
+    return rule
+
+
+def _known(name: str) -> Rule:
+    if name not in DECLARED:  # a new one
+        return written(name)
+    family, severity, needs, min_points = DECLARED[name]
+    return Rule(name, family, severity, tuple(needs.split()), min_points)
+
+
+RULES = tuple(map(_known, ORDER))

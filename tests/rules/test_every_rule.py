@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from lmdiag.diagnose import FAILED, diagnose
 from lmdiag.finding import (
@@ -27,7 +28,7 @@ from lmdiag.finding import (
     Severity,
 )
 from lmdiag.metrics import METRICS
-from lmdiag.rules import RULES
+from lmdiag.rules import RULES, written
 from lmdiag.run import Run, Series
 from tests.rules.curves import falling, healthy, pairs, policy, run, series
 
@@ -73,6 +74,10 @@ class TestEveryRule:
     def test_has_a_complete_page(self, rule):
         assert [h for h in HEADINGS if h not in rule.page] == []
         assert rule.page.splitlines()[0].endswith(".")
+
+    def test_is_known_as_its_file_declares_it(self, rule):
+        """Where it is not, `make docs` writes `lmdiag/rules/declared.py` anew."""
+        assert structs.replace(written(rule.name), own=None) == structs.replace(rule, own=None)
 
     def test_lives_in_the_folder_of_its_family(self, rule):
         assert rule.family in FAMILIES
