@@ -9,10 +9,13 @@ from itertools import accumulate
 from pathlib import PurePath
 from typing import Any
 
+import numpy as np
+
 from lmdiag.errors import UnreadableLog
 from lmdiag.facts import put_fact
 from lmdiag.readers.json.damaged import is_torn_list, parts_of
 from lmdiag.readers.json.printed import repaired
+from lmdiag.readers.json.record_type import RecordType, Table
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables.rows import Rows
 from lmdiag.run import Event
@@ -25,7 +28,7 @@ SUMMARY = """
     train_loss train_runtime train_samples_per_second train_steps_per_second total_flos train_tokens_per_second
 """.split()
 
-PIECE = 1 << 16  # characters that are decoded at once
+PIECE = 1 << 18  # characters that are decoded at once
 ATTEMPTS = 8
 
 _COMMA = re.compile(r"\s*,")
@@ -107,8 +110,9 @@ class _History:
 
     def __init__(self, text: str, begin: int) -> None:
         self.text, self.begin, self.end = text, begin, begin
+        self.type = RecordType()
 
-    def pieces(self) -> Iterator[list[Any]]:
+    def pieces(self) -> Iterator[list[Any] | Table]:
         """Yield the records; raise ValueError where the list does not end, or something else goes on behind it for long."""
         while len(self.text) - self.end > 2 * PIECE:
             yield self._piece()
@@ -116,26 +120,40 @@ class _History:
         self.end += length - len("[]")
         yield records
 
-    def _piece(self) -> list[Any]:
+    def _piece(self) -> list[Any] | Table:
         """Decode up to where a record ends: not each brace ends one."""
         brace = self.end + PIECE
         for _ in range(ATTEMPTS):
             brace = self.text.index("}", brace) + 1
             if comma := _COMMA.match(self.text, brace):
+                text = f"[{self.text[self.end : brace]}]"
                 try:
-                    records = json.loads(f"[{self.text[self.end : brace]}]")
+                    records = self.type.table_of(text) or self._learnt(json.loads(text))
                 except ValueError:
                     continue
                 self.end = comma.end()
-                return list(records)
+                return records
         raise ValueError("no record ends here")
 
+    def _learnt(self, records: list[Any]) -> list[Any]:
+        """Add what the records hold to their type, but for the summary of a run."""
+        self.type.learn(record for record in records if isinstance(record, dict) and "train_runtime" not in record)
+        return records
 
-def _rows(pieces: Iterable[list[Any]], text: str, known_lines: Sequence[int] = ()) -> tuple[Rows, dict[str, Any]]:
+
+def _rows(
+    pieces: Iterable[list[Any] | Table], text: str, known_lines: Sequence[int] = ()
+) -> tuple[Rows, dict[str, Any]]:
     """Gather the records, each on its known line, or on the one where a file that is laid out as usual has it."""
     rows, summary = Rows(), dict[str, Any]()
     line = text.count("\n", 0, max(text.find('"log_history"'), 0)) + 2
     for piece in pieces:
+        if isinstance(piece, Table):
+            ends = line + np.cumsum(piece.names + 2)
+            rows.extend_columns(piece.cells(0, len(ends), len(rows)), [line, *ends[:-1].tolist()])
+            rows.empty |= piece.empty
+            line = int(ends[-1])
+            continue
         sizes = [len(record) + 2 if type(record) is dict else 0 for record in piece]
         lines = list(known_lines or accumulate(sizes, initial=line))
         line = lines[-1] if not known_lines and lines else line

@@ -7,6 +7,7 @@ import pytest
 from lmdiag.errors import UnreadableLog
 from lmdiag.judging.reading import runs_of
 from lmdiag.readers import huggingface_state as hf_trainer_state
+from lmdiag.readers.json.record_type import RecordType
 from lmdiag.sources.source import Source
 
 NAN = float("nan")
@@ -102,3 +103,52 @@ def test_a_state_without_records_is_refused():
 
 def test_a_log_of_records_with_such_a_summary_is_not_one():
     assert not hf_trainer_state.can_read("logging.jsonl", b'{"loss": 1.0, "step": 1}\n{"log_history": []}\n')
+
+
+ODD = {
+    "nothing": {},
+    "nan": {"loss": NAN},
+    "null": {"loss": None, "grad_norm": None},
+    "word": {"loss": "2.5", "phase": "warm"},
+    "truth": {"skipped": True},
+    "nested": {"rewards": {"format": 0.5}, "probes": [1.0, 2.0]},
+    "huge": {"num_tokens": 10**301},
+    "surrogate": {"text": "\ud800"},
+}
+
+
+@pytest.mark.parametrize("indent", [2, None])
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_pieces_are_read_the_same_with_care_and_by_type(odd, indent, monkeypatch):
+    history = []
+    for step in range(1, 400):
+        history.append({"epoch": step / 40, "grad_norm": 1.5, "loss": 3 - step / 1000, "step": step})
+        if step % 50 == 0:
+            history.append({"epoch": step / 40, "eval_loss": 2.75, "eval_runtime": 1.5, "step": step})
+        if step % 70 == 0:
+            history[-1] |= odd
+    content = json.dumps({"global_step": 399, "log_history": [*history, LAST]}, indent=indent).encode()
+
+    def logged():
+        (log,) = hf_trainer_state.read(Source("trainer_state.json", content=content))
+        columns = {name: (c.rows.tolist(), list(map(str, c.values.tolist()))) for name, c in log.columns.items()}
+        texts = {name: (rows.tolist(), words) for name, (rows, words) in log.texts.items()}
+        return (
+            columns,
+            [*columns],
+            texts,
+            log.lines.tolist(),
+            log.config,
+            log.events,
+            log.skipped,
+            log.unused,
+            log.n_rows,
+        )
+
+    monkeypatch.setattr(hf_trainer_state, "PIECE", 1000)
+    by_type = logged()
+    monkeypatch.setattr(RecordType, "learn", lambda *_: False)
+    assert by_type == logged()
+    if indent and "rewards" not in odd:  # lines of nested records are not known
+        lines = content.decode().split("\n")
+        assert [lines[line - 1].strip() for line in by_type[3]] == ["{"] * by_type[-1]

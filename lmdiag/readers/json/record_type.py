@@ -71,6 +71,15 @@ class RecordType:
         cells = {places[name]: float(value) if type(value) is int else value for name, value in record.items()}
         return self.decoder.type(**cells, **usual)
 
+    def table_of(self, text: str) -> Table | None:
+        """Return the columns of a list of records, as JSON spells it; None where one of them does not fit the type."""
+        try:
+            records = _decoder(tuple(self.columns.items()), self.usual, many=True).decode(text) if self.columns else []
+        except (msgspec.DecodeError, UnicodeEncodeError):
+            return None
+        table = self.table(records)
+        return None if not records or table.too_large.any() else table
+
     def table(self, records: Sequence[Any]) -> Table:
         """Return the columns of records that this type decoded."""
         return Table(records, self.columns, self.usual)
@@ -147,8 +156,8 @@ _KINDS: dict[type, int] = {UnsetType: 0, type(None): 1, bool: 2, float: 3, str: 
 
 
 @lru_cache(maxsize=64)
-def _decoder(columns: tuple[tuple[str, bool], ...], usual: Usual) -> msgspec.json.Decoder[Any]:
-    """Return the decoder of flat records of these names, all of which may be absent."""
+def _decoder(columns: tuple[tuple[str, bool], ...], usual: Usual, many: bool = False) -> msgspec.json.Decoder[Any]:
+    """Return the decoder of a flat record of these names, all of which may be absent, or of a list of `many`."""
     number, anything = (float | None, ABSENT), (float | str | bool | UnsetType | None, UNSET)
     fields: list[tuple[str, Any, Any]] = [
         (f"f{k}", *(number if plain else anything)) for k, (_, plain) in enumerate(columns)
@@ -158,7 +167,7 @@ def _decoder(columns: tuple[tuple[str, bool], ...], usual: Usual) -> msgspec.jso
         fields.append(("usual", Literal[usual[1]] | UnsetType, UNSET))
         spelled["usual"] = usual[0]
     kind = defstruct("Record", fields, rename=spelled, forbid_unknown_fields=True, eq=False, gc=False)
-    return msgspec.json.Decoder(kind)
+    return msgspec.json.Decoder(list[kind] if many else kind)  # type: ignore[valid-type]
 
 
 def _can_be_named(name: str) -> bool:
