@@ -116,7 +116,7 @@ def test_verdicts_are_the_same_with_jobs(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("sizes", "jobs"),
-    [([], 1), ([1000] * 20, 1), ([1000] * 500, 4), ([700_000] * 60, 2), ([60 << 20] * 4, 4), ([65 << 20] * 50, 1)],
+    [([], 1), ([1000] * 20, 1), ([1000] * 600, 4), ([700_000] * 100, 2), ([60 << 20] * 4, 4), ([65 << 20] * 50, 1)],
 )
 def test_processes_are_started_where_they_pay(monkeypatch, tmp_path, sizes, jobs):
     monkeypatch.setattr("lmdiag.fleet.processors", lambda: 4)

@@ -15,7 +15,7 @@ from typing import TypeVar
 from lmdiag.sources.source import Source
 
 T = TypeVar("T")
-LOG_S, BYTE_S = 0.03, 5e-8  # about what it takes to read and judge a log: so much, and so much for each of its bytes
+LOG_S, BYTE_S = 0.01, 3e-8  # about what it takes to judge a log, and to read a byte: of JSON less, of text more
 STARTED_S = 1.5  # seconds of work that justify starting a process
 MOST_JOBS = 8  # unless asked for more: others may use the machine, too
 LARGE = 1 << 26  # bytes of a log; several of these at once need more memory than anybody expects
