@@ -11,6 +11,9 @@ from lmdiag.stats.windows import median
 SETTLED_FROM = 12  # points from which no single one may decide
 OUTLIER = 3.0  # deviations at which a second difference is cut off
 ROBUST_FROM = 6  # second differences whose median says what is usual
+# Points of a rise, and mean squares left around it that its gain per point is worth: wander with a correlation of neighbours of 0.9 never gets
+# there, with one of 0.97 once in 150 sequences of 40 to 200 points.
+RISES_FROM, SMOOTH = 20, 150.0
 
 
 class Turn(Struct, frozen=True):
@@ -46,6 +49,20 @@ def turn(values: np.ndarray) -> Turn:
     at = int(np.argmin(errors + behind))
     low = middle + min(float(levels[at]), float(levels_behind[at]))
     return Turn(at, low, max(float(errors[-1] - errors[at] - behind[at]), 0.0))
+
+
+def rises_smoothly(values: np.ndarray, found: Turn) -> bool:
+    """Tell whether a sequence rises since its turn so steadily that no wander does: the points lie close to a fit that only rises.
+
+    >>> made = np.r_[3.0, 2.0, 1.0, 2 - np.exp(-np.arange(30) / 10)]
+    >>> rises_smoothly(made, turn(made))
+    True
+    """
+    rise = values[found.at :]
+    if len(rise) < RISES_FROM:
+        return False
+    left = rise - falling_fit(rise[::-1])[::-1]
+    return found.gain >= SMOOTH * float(left @ left)
 
 
 def falling_fit(values: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lmdiag.stats.turning import turn, variance_of_few
+from lmdiag.stats.turning import rises_smoothly, turn, variance_of_few
 
 
 @pytest.mark.parametrize("n", [3, 6, 12, 50, 200])
@@ -42,3 +42,15 @@ def test_the_variance_is_what_many_points_show_and_of_few_what_is_expected():
     assert variance_of_few(noise, 0.01, 2.0, averaged=True) == pytest.approx(1.0, rel=0.2)
     assert variance_of_few(noise, 0.01, 2.0, averaged=False) == pytest.approx(0.8, rel=0.3)
     assert variance_of_few(noise[:2], 0.01, 2.0, averaged=False) == pytest.approx(1e-4)
+
+
+@pytest.mark.parametrize("n", [45, 100, 200])
+def test_wander_is_no_smooth_rise(n):
+    smooth = 0
+    for seed in range(200):
+        noise, wander = np.random.default_rng(seed).normal(0, 1, n + 50), np.zeros(n + 50)
+        for i in range(1, n + 50):
+            wander[i] = 0.9 * wander[i - 1] + noise[i]
+        made = wander[50:] + 20 * np.exp(-np.arange(n) / 3)
+        smooth += rises_smoothly(made, turn(made))
+    assert smooth <= 1

@@ -9,7 +9,7 @@ from lmdiag.stats.course import course
 from lmdiag.stats.limits import MOST_EVALUATIONS
 from lmdiag.stats.noise import drift, median_difference_error, scatter, smoothing
 from lmdiag.stats.rebound import left_behind_together, sustained_rise
-from lmdiag.stats.turning import SETTLED_FROM, turn, variance_of_few
+from lmdiag.stats.turning import SETTLED_FROM, rises_smoothly, turn, variance_of_few
 from lmdiag.stats.windows import median
 from lmdiag.task_measures import Better, better_later
 
@@ -55,7 +55,7 @@ def check(
     Two fits to the evaluations are compared, neither with a shape of its own (isotonic regression): one that only falls, which is what a healthy run
     does, and one that falls and then rises. The second must be closer by 34 variances of one evaluation (32 of 12 evaluations or more), which flat noise of any size reaches in one of
     200 runs of 3 to 200 evaluations; of 12 or more, a single low evaluation, a single high one before the last two, or a single high one at the end, does not count. The variance comes from
-    second differences, so that slope is not taken for noise; of 40 evaluations or more it is at least what their correlation makes of it. A handful of evaluations does not tell it: then what is usual counts as well, 0.7%
+    second differences, so that slope is not taken for noise; of 40 evaluations or more it is at least what their correlation makes of it, unless the 20 or more since the turn rise so steadily (the gain is 150 times what they miss a fit that only rises by, in squares) that no wander does. A handful of evaluations does not tell it: then what is usual counts as well, 0.7%
     of the level where the training loss has fallen by a tenth since the best evaluation, 6% where nothing speaks for overfitting. Of up to twelve, a mean
     since the best one that is a fifth higher is enough beside a training loss of half of it: no noise of the evaluations explains both.
 
@@ -117,7 +117,8 @@ def _rise(run: Run, losses: Series, smallest: float) -> Rise | None:
         first = min(best - BEFORE_BEST, len(values) // 2)
     expected, weight = EXPECTED if went_on else UNKNOWN if len(values) <= SOME else (UNKNOWN[0], 1.0)
     sigma = float(np.sqrt(variance_of_few(values[max(first, 0) :], expected * lowest, weight, averaged=went_on)))
-    sigma = max(sigma, drift(values[max(first, 0) :]))
+    if not rises_smoothly(values, found):
+        sigma = max(sigma, drift(values[max(first, 0) :]))
     steady = len(after) >= STEADY and bool((np.diff(values[best:]) > 0).all())
     tail = after[-1:] if steady else after[-max(3, len(after) // 5) :]
     rise = float(np.mean(tail)) - found.low

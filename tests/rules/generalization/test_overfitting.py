@@ -55,6 +55,15 @@ def test_one_evaluation_that_stands_out_near_the_best_hides_no_rise():
     assert found >= 11  # 8 where a single high evaluation counts
 
 
+@pytest.mark.parametrize("evaluations", [45, 80, 150])
+def test_a_rise_that_flattens_is_not_taken_for_wander(evaluations):
+    x = np.arange(evaluations) / evaluations
+    rise = 0.5 * (1 - np.exp(-np.maximum(x - 0.1, 0) / 0.3))
+    losses = 0.8 + 0.7 * np.exp(-x / 0.03) + rise + np.random.default_rng(evaluations).normal(0, 0.003, evaluations)
+    (found,) = fires(check, run(val__loss=series(losses, every=100, first=100)))
+    assert found.severity is Severity.ERROR
+
+
 @pytest.mark.parametrize("evaluations", [12, 20, 50])
 def test_one_evaluation_that_stands_out_is_no_rise(evaluations):
     alarmed = 0
