@@ -15,6 +15,7 @@ from lmdiag.stats.phases import phases
 from lmdiag.stats.progress import Progress, progress
 from lmdiag.stats.trend import mann_kendall, total_gain
 from lmdiag.stats.windows import median, quantile
+from lmdiag.task_measures import HIGHER_IS_BETTER
 
 FEWEST, LEAST_RECORDS, ERROR_RECORDS = 4, 10, 50
 WARMING_RECORDS = 30  # of a warm-up: fewer may still lie at the uniform guess
@@ -40,6 +41,8 @@ NEVER_BELOW, NOT_FAR_ABOVE = 0.002, 0.02  # ln 2, of three evaluations or more
 FROM_FIRST, MANY_RECORDS = 0.10, 200  # of ln 2, the first records: with many, the course itself is at chance
 LATE_STEP, LATE_COST = 10_000, 7.0  # nats: what token frequencies cost, which a model has learnt by then
 CHANCE_AUC = 0.01  # distance of the area under the ROC curve from 1/2
+FEW_FLAT, NEVER_RECORDS, WORSE_RECORDS = 0.01, 5, 6  # of the level: between the lowest and the highest of a handful
+BEGUN, LEAST_SPAN, LARGEST_UNIFORM = 500, 100, 13.0  # steps; nats: ln of 440,000, above every vocabulary in use
 COIN, TOSSING = log(2), "about what tossing a coin costs (0.6931)"
 LIKELIHOODS = ("causal-lm", "masked-lm", "classification")
 LARGEST_EXPONENT = 50.0  # no vocabulary is so large
@@ -80,6 +83,8 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     | ln 2, where the header states no vocabulary | flat, met to `near` (0.5%), in 15 records, and no evaluation elsewhere, no accuracy above 0.55; for the last half if the evaluation meets it too; met to 1% where three evaluations or more are at most 2% above it and none is below, or 200 records or more begin within 10% of it: then their last half may gain up to 2% | of healthy fine-tunes that are as flat one in 200 ends there by chance |
     | log that begins late | step 10,000 or later; flat at 7 nats or above, over 1,000 steps; a perplexity or a vocabulary says that it is one of tokens | a model that learns has left token frequencies behind by then, at any rate |
     | few epochs, losses and accuracies | at least 3 of each, of training without its first record and of the evaluation: losses within 0.5% of ln k, for one k up to 1,000, accuracies within 10% of 1/k | four measures that agree are no chance, however few |
+    | a handful of records, no token right | 5 at 8 to 16 nats, within 1% of each other, from step 500 on; an accuracy of the training is exactly 0 in all | patience explains no warm-up of 500 steps that leaves both where they were |
+    | a handful of records, worse than any guess | 6 above 13 nats, within 1% of each other, over 100 steps | so wrong a model betters itself at the lowest rates |
     | accuracy | flat; accuracy times e^loss from 0.8 to 1.1, accuracy up to 0.55 | who guesses among k answers is right once in k, and pays ln k |
     | accuracy that never moves | flat at 2 nats or above; accuracy up to 0.15, under 0.1 of it gained from its first to its last half | a token of 2 nats is right more often than once in seven |
     | ROC curve | ln 2 met to 2%; area within 0.01 of 1/2 | tossing a coin |
@@ -101,7 +106,7 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     - Karpathy 2019, A recipe for training neural networks: verify that the loss is better than with zeroed inputs.
     """
     metric, losses = curve
-    agreed = _all_measures(run, losses)
+    agreed = _all_measures(run, losses) or _of_a_handful(run, losses)
     if len(losses) < LEAST_RECORDS and not agreed:
         yield too_few(len(losses), "finite values of the loss", LEAST_RECORDS)
         return
@@ -209,6 +214,25 @@ def _all_measures(run: Run, losses: Series) -> Guess | None:
         return None
     words = f"about what guessing among {answers} answers costs ({figure(cost)}), and the evaluation and the accuracy say the same"
     return Guess(words, cost, level=float(median(losses.values[1:])))
+
+
+def _of_a_handful(run: Run, losses: Series) -> Guess | None:
+    """Return the guess that a handful of records leave no doubt of: no token is right, or none was ever so wrong, and nothing moves."""
+    if len(losses) < NEVER_RECORDS or not run.per_token or run.step_kind != "step":
+        return None
+    low, high, span = float(losses.values.min()), float(losses.values.max()), losses.steps[-1] - losses.steps[0]
+    if high - low >= FEW_FLAT * low:
+        return None
+    if low > LARGEST_UNIFORM and len(losses) >= WORSE_RECORDS and span >= LEAST_SPAN:
+        return Guess(
+            f"more than a uniform guess over any vocabulary in use costs (at most {LARGEST_UNIFORM:.0f} nats)",
+            LARGEST_UNIFORM,
+        )
+    scores = [s.finite.values for name, s in run.series.items() if "/" not in name and HIGHER_IS_BETTER.search(name)]
+    never = any(len(values) >= NEVER_RECORDS and not values.any() for values in scores)
+    if never and losses.steps[0] >= BEGUN and low >= NEAR_UNIFORM and high <= UNIFORM_START:
+        return Guess("about what a uniform guess over a large vocabulary costs, and not one token is right", low)
+    return None
 
 
 def _stated(run: Run, losses: Series, kept: Level, flat: float) -> Guess | None:

@@ -203,3 +203,33 @@ def test_many_records_that_begin_near_ln_2_and_end_there(first, last, found):
     fall = last + (first - last) * np.exp(-np.arange(4000) / 900)
     loss = fall * np.exp(np.random.default_rng(0).normal(0, 0.05, 4000))
     assert len(fires(check, run(loss=loss))) == found
+
+
+def handful(level: float, first: int, accuracy: float = 0.0, n: int = 8, slope: float = 0.0):
+    loss = flat(level, n, 0.0005) - slope * np.arange(n)
+    return run(loss=series(loss, every=20, first=first), MLM_acc=series(np.full(n, accuracy), every=20, first=first))
+
+
+def test_a_handful_of_records_in_which_no_token_is_right():
+    (found,) = fires(check, handful(11.1, first=1000))
+    assert "not one token is right (8 records)" in found.message
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        handful(11.1, first=20),
+        handful(11.1, first=1000, accuracy=0.004),
+        handful(11.1, first=1000, slope=0.03),
+        handful(5.2, first=1000),
+    ],
+)
+def test_silent_on_a_handful_that_begins_or_learns(made):
+    assert fires(check, made) == []
+
+
+def test_a_handful_of_records_worse_than_any_guess():
+    (found,) = fires(check, handful(18.4, first=20, accuracy=0.1))
+    assert "more than a uniform guess over any vocabulary in use costs" in found.message
+    assert fires(check, handful(18.4, first=20, slope=0.1)) == []
+    assert fires(check, handful(18.4, first=20, n=5)) == []
