@@ -3,15 +3,19 @@ import numpy as np
 from lmdiag import advice
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
-from lmdiag.run import Run
+from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LONGEST
 from lmdiag.stats.windows import distinct
 
 FEWEST = 6  # losses in a row of four digits come again by chance once in 10^24 logs
+SAME, OF_MANY = 4, 10  # records in all that are the same loss
+# Digits of that loss, in as many records: other batches, and what a step changes, show in the last of them.
+DIGITS, OF_MANY_DIGITS = 4, 3
+LEAST = 0.05  # nats: what was learned by heart is rounded to the same digits
 SHARE = 0.3  # of the log: what comes again once, after a resume, is `replayed-data` or `step-rewind`
 
 
-@rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=2 * FEWEST)
+@rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=SAME)
 def check(run: Run, curve: Curve, *, fewest: int = FEWEST, share: float = SHARE) -> Findings:
     """The first losses come again, digit for digit.
 
@@ -23,12 +27,13 @@ def check(run: Run, curve: Curve, *, fewest: int = FEWEST, share: float = SHARE)
     |---|---|---|
     | repeated | the losses from some record to the end of the log are exactly the first ones | the same batches under the same weights |
     | | `fewest` (6) records or more, with as many different values, and `share` (30%) of the log | so many equal to the last digit are no chance, nor one stretch that a resume repeated |
+    | all the same | the log is one loss of 0.05 or more: four records of four digits, ten of three; no evaluation moves | batches differ, and so do epochs in which anything is learned |
 
     ## Why it matters
     The weights did not change in between: every step was computed in vain.
 
     ## False alarms it avoids
-    A constant loss, which is `frozen-metric`; stretches that a resumed run repeats; logs of more than 1,000 records,
+    A loss that moved before it froze, which is `frozen-metric`; stretches that a resumed run repeats; logs of more than 1,000 records,
     whose first epoch would have had to be as long as the log.
 
     ## What to try
@@ -40,6 +45,9 @@ def check(run: Run, curve: Curve, *, fewest: int = FEWEST, share: float = SHARE)
     """
     metric, losses = curve
     values = losses.values
+    if _never_moves(run, losses):
+        yield _constant(run, metric, losses)
+        return
     if len(values) < 2 * fewest:
         yield too_few(len(values), "finite values of the loss", 2 * fewest)
         return
@@ -58,11 +66,40 @@ def check(run: Run, curve: Curve, *, fewest: int = FEWEST, share: float = SHARE)
         int(losses.steps[-1]),
         metric,
         {"after_records": lag, "repeated": len(values) - lag},
-        (
-            "Compare a weight before and after a step: which parameters does the optimizer hold, and does it step?",
-            "Check that the learning rate is not zero, and that no step is skipped.",
-            advice.labels(run),
-        ),
+        _advice(run),
+    )
+
+
+def _never_moves(run: Run, losses: Series) -> bool:
+    """Tell whether every record of a log is the same loss, to more digits than two batches or two epochs share."""
+    if len(losses) < SAME or np.ptp(losses.values) > 0 or losses.values[0] < LEAST:
+        return False
+    value, digits = float(losses.values[0]), OF_MANY_DIGITS if len(losses) >= OF_MANY else DIGITS
+    written = len(f"{value:.12g}".replace(".", "").strip("0"))
+    decimals = 0 if losses.decimals is None else losses.decimals
+    if max(written, len(f"{value * 10.0**decimals:.0f}")) < digits:
+        return False
+    return run.evaluation is None or not np.ptp(run.evaluation[1].finite.values) > 0
+
+
+def _constant(run: Run, metric: str, losses: Series) -> Finding:
+    value = float(losses.values[0])
+    return Finding(
+        f"{'The loss' if metric == 'loss' else metric} is {figure(value, 6)} in all {len(losses):,} records, to the last digit: "
+        "the weights do not change, or one old value is logged.",
+        int(losses.steps[0]),
+        int(losses.steps[-1]),
+        metric,
+        {"value": value, "records": len(losses)},
+        _advice(run),
+    )
+
+
+def _advice(run: Run) -> tuple[str, ...]:
+    return (
+        "Compare a weight before and after a step: which parameters does the optimizer hold, and does it step?",
+        "Check that the learning rate is not zero, and that no step is skipped.",
+        advice.labels(run),
     )
 
 

@@ -1,10 +1,11 @@
 """Losses that come again digit for digit are found; other batches, and stretches that come again once, are not."""
 
 import numpy as np
+import pytest
 
 from lmdiag.finding import NotChecked
 from lmdiag.rules.convergence.repeated_losses import check
-from tests.rules.curves import fires, healthy, run
+from tests.rules.curves import fires, healthy, run, series
 
 ONCE = np.round(1 + np.random.default_rng(0).uniform(0, 0.4, 8), 4)
 
@@ -39,3 +40,18 @@ def test_silent_on_healthy_runs():
 
 def test_a_long_log_is_not_searched():
     assert [type(said) for said in check.look(run(loss=np.linspace(9, 8, 1001)))] == [NotChecked]
+
+
+def test_a_loss_that_never_moves():
+    (found,) = fires(check, run(loss=np.full(4, 4.873)))
+    assert "4.873 in all 4 records" in found.message
+    assert fires(check, run(loss=np.full(10, 4.87)))[0].evidence == {"value": 4.87, "records": 10}
+
+
+@pytest.mark.parametrize("made", [[4.87] * 4, [4.873] * 3 + [4.872], [0.03217] * 4, [0.0] * 40])
+def test_silent_where_few_digits_or_records_say_nothing(made):
+    assert fires(check, run(loss=np.array(made))) == []
+
+
+def test_silent_where_an_evaluation_moves():
+    assert fires(check, run(loss=np.full(6, 4.873), val__loss=series([4.0, 3.5, 3.1]))) == []
