@@ -18,7 +18,7 @@ def check(run: Run, _: Curve) -> Findings:
     ## How it decides
     | asks for | why that much |
     |---|---|
-    | three zeros (two if the first record is one; one at the end, right after a loss of ten times the usual) | a single zero may be a batch without targets |
+    | three zeros (two if the first record is one, or if the log ends in them after a loss of 0.5 nat and half of the usual; one at the end, right after a loss of ten times the usual) | a single zero may be a batch without targets |
     | the last loss before the first zero above 0.05 nat | a loss that was memorised is printed as zero in the end |
     | fewer than three other losses under a tenth of the usual one, or than one for every ten zeros | a loss that reaches zero by itself, such as a hinge, is near it as often; a NaN leaves a gap |
 
