@@ -23,9 +23,11 @@ SMALL_RISE = 0.2
 ENORMOUS_NATS = 0.5
 # Of a loss that is often below 0: records before a blow-up, ranges of theirs that it and the records behind it lie above them.
 BEFORE, BLOWN_UP, LEFT_ABOVE = 10, 1000.0, 3.0
+# Of a handful of records: how many, how many times what they began with training and evaluation end at, and nats above it.
+FEWEST, WORSE, WORSE_NATS = 2, 1.5, 0.5
 
 
-@rule(family="divergence", needs=("curve",), severity=Severity.WARNING, min_points=6)
+@rule(family="divergence", needs=("curve",), severity=Severity.WARNING, min_points=FEWEST)
 def check(run: Run, curve: Curve) -> Findings:
     """Loss rises well above its minimum and stays there.
 
@@ -43,6 +45,7 @@ def check(run: Run, curve: Curve) -> Findings:
     | the last third above the start | by two standard deviations of a record, or, if it is long, all but 5% of it | nothing was gained |
     | the last records above all before | three of them; of fewer than twelve records the last two at 2.5 times the minimum | a run that is just breaking away |
     | blow-up of a loss that is often below 0 | behind ten records or more, one that lies a thousand times their range above them, three or more behind it, and the median of these three ranges above | such a loss, of a likelihood of densities, may rise for good reasons, but not so |
+    | a handful of records, of training and evaluation | fewer than six of each, two or more: both rise from record to record, to 50% and 0.5 nat above their first | two measures that agree, and nothing gained |
     | never as good again | training loss and evaluations were lowest at the same time; four or more later ones of both all stay 5% and two deviations above that | they may fall again as the rate decays |
 
     | what follows | from |
@@ -69,7 +72,7 @@ def check(run: Run, curve: Curve) -> Findings:
     """
     metric, losses = curve
     if len(losses) < 6:
-        yield too_few(len(losses), "finite values of the loss", 6)
+        yield _of_a_handful(run) or too_few(len(losses), "finite values of the loss", 6)
         return
     if run.objective == "signed":
         yield _blow_up(run, metric, losses) or NotChecked(NO_SHAPE.format(SHAPELESS[run.objective]))
@@ -111,6 +114,31 @@ def _blow_up(run: Run, metric: str, losses: Series) -> Finding | None:
         metric,
         {"minimum": low, "end": high, "rebound": high - low, "highest": float(values[at])},
         advice.back_and_calmer(run, onset),
+    )
+
+
+def _of_a_handful(run: Run) -> Finding | None:
+    """Tell of training and evaluation losses, a few of each, that agree: both end far above where they began."""
+    if "loss" not in run or run.evaluation is None or run.objective in SHAPELESS:
+        return None
+    trained, (name, evaluated) = run["loss"].finite, run.evaluation
+    both = trained.values, evaluated.finite.values
+    for values in both:
+        if not FEWEST <= len(values) < 6 or values[0] <= 0:
+            return None
+        if values[-1] < max(WORSE * values[0], values[0] + WORSE_NATS) or (np.diff(values) < 0).any():
+            return None
+    onset = int(trained.steps[1])
+    (first, *_, last), (first_evaluated, *_, last_evaluated) = (map(float, values) for values in both)
+    return Finding(
+        f"The loss rose from {figure(first)} in its first record to {figure(last)} in its last, and {name} from {figure(first_evaluated)} to "
+        f"{figure(last_evaluated)}: both are worse than where they began.",
+        onset,
+        int(trained.steps[-1]),
+        "loss",
+        {"minimum": first, "end": last, "rebound": last - first},
+        advice.back_and_calmer(run, onset),
+        Severity.WARNING,
     )
 
 

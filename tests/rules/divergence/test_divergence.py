@@ -158,3 +158,28 @@ class TestOfALossOftenBelowZero:
     def test_nothing_is_said_of_what_comes_back_or_shifts(self, jump, since):
         (said,) = check.look(self.made(jump, since))
         assert isinstance(said, NotChecked)
+
+
+def epochs(trained, evaluated):
+    return run(loss=np.array(trained), val__loss=series(evaluated))
+
+
+def test_two_epochs_that_end_far_above_their_first_in_training_and_evaluation():
+    (found,) = fires(check, epochs([3.1, 5.9], [3.0, 5.7]))
+    assert "both are worse than where they began" in found.message
+    assert (found.first_step, found.severity) == (2, Severity.WARNING)
+
+
+@pytest.mark.parametrize(
+    ("trained", "evaluated"),
+    [
+        ([3.1, 5.9], [3.0, 2.8]),  # other data
+        ([3.1, 2.0], [3.0, 5.7]),  # overfitting
+        ([3.1, 5.9, 3.4], [3.0, 5.7, 3.2]),  # comes back
+        ([3.1, 2.4, 5.9], [3.0, 2.5, 5.7]),  # another training
+        ([3.1, 3.6], [3.0, 3.5]),
+        ([0.1, 0.3], [0.1, 0.3]),
+    ],
+)
+def test_silent_on_a_handful_of_records(trained, evaluated):
+    assert fires(check, epochs(trained, evaluated)) == []
