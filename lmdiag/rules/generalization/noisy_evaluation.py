@@ -1,12 +1,16 @@
+import numpy as np
+
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run
 from lmdiag.stats.noise import scatter
 from lmdiag.stats.windows import median
 
+WILD, WILD_POINTS, LEAST = 2.0, 6, 0.5  # times, from one evaluation to the next; so many in the second half; nats
+
 
 @rule(family="generalization", needs=("evaluation",), severity=Severity.INFO, min_points=6)
-def check(run: Run, evaluation: Curve, *, share: float = 0.25, level: float = 0.01) -> Findings:
+def check(run: Run, evaluation: Curve, *, share: float = 0.25, level: float = 0.01, wild: float = WILD) -> Findings:
     """Evaluation loss is too noisy to judge by.
 
     ## What it looks for
@@ -15,6 +19,9 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.25, level: float = 0.
     ## How it decides
     The standard deviation of one evaluation, from second differences so that slope is not taken for noise, is above `share` (a quarter) of all that
     the run improved, and above `level` (1%) of the loss. Below 1% the noise hides nothing that matters.
+
+    It is a warning where the loss doubles or halves from one evaluation to the next: the median change in the second half, of six
+    evaluations or more and 0.5 nat or more, is `wild` (twofold). No set of examples is so small; the model is another at every step.
 
     ## Why it matters
     The checkpoint with the best evaluation is then the luckiest, not the best, and early stopping stops at random.
@@ -38,17 +45,38 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.25, level: float = 0.
     if sigma < level * middle or sigma < share * max(improved, 0.0) or improved < -2 * sigma or middle == 0:
         return
     needed = (sigma / (0.5 * level * middle)) ** 2
+    times = _times(losses.values)
+    told = f"it changes {figure(times, 2)}-fold each time, and " if times >= wild else ""
     fall = f"a median only {figure(improved, 2)} below that of" if improved > 0 else "no lower median than"
     yield Finding(
         f"{metric} scatters by {sigma / middle:.1%} ({figure(sigma, 2)}) from one evaluation to the next, and its "
-        f"last 3 values have {fall} its first 2: changes below {figure(3 * sigma, 2)} cannot be told from noise.",
+        f"last 3 values have {fall} its first 2: {told}changes below {figure(3 * sigma, 2)} cannot be told from noise.",
         int(losses.steps[0]),
         int(losses.steps[-1]),
         metric,
-        {"sigma": sigma, "sigma_share": sigma / middle, "improvement": improved, "detection_limit": 3 * sigma},
+        {
+            "sigma": sigma,
+            "sigma_share": sigma / middle,
+            "improvement": improved,
+            "detection_limit": 3 * sigma,
+        },
         (
+            "Evaluate one checkpoint twice: if the two agree, the model itself changes so much. Then lower the learning rate.",
+            "Check that the model is in evaluation mode, and its normalisation and masks are those of the training.",
+        )
+        if times >= wild
+        else (
             "Evaluate on the same examples each time.",
             f"Evaluate on {figure(needed, 2)} times as many tokens, to bring the noise down to {0.5 * level:.1%}.",
             "Until then, choose a checkpoint by the mean of three evaluations in a row.",
         ),
+        Severity.WARNING if times >= wild else Severity.INFO,
     )
+
+
+def _times(losses: np.ndarray) -> float:
+    """Return by what factor the loss usually changes from one evaluation to the next, in the second half; 0 where that says nothing."""
+    late = losses[len(losses) // 2 :]
+    if len(late) < WILD_POINTS or late.min() <= 0 or median(late) < LEAST:
+        return 0.0
+    return float(np.exp(median(np.abs(np.diff(np.log(late))))))

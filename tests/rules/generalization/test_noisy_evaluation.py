@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lmdiag.finding import Severity
 from lmdiag.rules.generalization.noisy_evaluation import check
 from tests.rules.curves import fires, healthy, run, series
 
@@ -31,3 +32,15 @@ def test_silent_on_a_clear_rise():
 def test_silent_on_healthy_runs():
     for seed in range(6):
         assert fires(check, healthy(500, seed)) == []
+
+
+@pytest.mark.parametrize(("factor", "severity"), [(8.0, Severity.WARNING), (1.3, Severity.INFO)])
+def test_a_warning_where_it_changes_manyfold_each_time(factor, severity):
+    jumps = factor ** (np.tile([0.0, 1.0], 15) * np.linspace(1.2, 0.9, 30))
+    (found,) = fires(check, run(val__loss=series(4 * jumps, every=100, first=100)))
+    assert found.severity is severity
+
+
+def test_no_warning_where_nothing_is_left_to_lose():
+    losses = 0.004 * np.exp(np.random.default_rng(3).normal(0, 2, 30))
+    assert [f for f in fires(check, run(val__loss=series(losses, every=100))) if f.alarms] == []
