@@ -81,9 +81,9 @@ BUILD_NANOGPT = LineFormat(
         Shape("| loss", _BUILD_CONSOLE),
         Shape(
             " ",
-            lazy(rf"^(?P<step>\d+) (?P<rest>(?:train|val|hella) {NUM})$"),
+            lazy(rf"^(?P<step>\d+) (?P<rest>(?:train|val|hella)\w* {NUM}(?: [A-Za-z]\w* {NUM})*)$"),
             lazy(rf"(?P<name>\w+) (?P<number>{NUM})"),
-            looks=lazy(r"^\d+ (?:train|val|hella)\b"),
+            looks=lazy(r"^\d+ (?:train|val|hella)"),
         ),
         *_STEPLESS,
         settle=lambda table: _next_step(table, 0),
