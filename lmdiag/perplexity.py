@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
 
 from msgspec import Struct
 
 from lmdiag.finding import Finding
-from lmdiag.patterns import lazy
 from lmdiag.run import Run, Series, masked_zeros
 from lmdiag.stats.limits import SCALED
 from lmdiag.stats.windows import lowest_median, median
+from lmdiag.task_measures import OTHER_AIMS
 
 LARGEST_UNIFORM = 13.0  # nats: a loss always above it is no mean over tokens, for no vocabulary in use is so large
 TAIL, LEAST_TAIL = 10, 3  # the last tenth of the training losses, three at least: one batch is luck
 ABOVE_UNIFORM = 1.05  # times the uniform guess: a run that ends above it has not shown that its scale is right
-# What only programs log that train for something else: reward models, embeddings, rankings, speech.
-OTHER_AIMS = lazy(
-    r"(^|[/_-])(cosine|pearson|spearman|ndcg|mrr|triplet|contrastive|margins?|(min|mean|max)_reward|wer|cer)($|[/_@-])",
-    re.IGNORECASE,
-)
 
 
 class Perplexity(Struct, frozen=True):

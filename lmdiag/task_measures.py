@@ -17,6 +17,11 @@ from lmdiag.stats.windows import median
 HIGHER_IS_BETTER = lazy(r"accuracy|(^|_)acc($|_)|f1|auc|matthews|rouge|bleu|(^|_)map($|_)", re.IGNORECASE)
 LOWER_IS_BETTER = lazy(r"(^|_)(wer|cer)($|_)", re.IGNORECASE)
 GIVEN_AN_INPUT = lazy(r"rouge|bleu|(^|_)(wer|cer|chrf|meteor)($|_)", re.IGNORECASE)
+# What only programs log that train for something else: reward models, embeddings, rankings, speech.
+OTHER_AIMS = lazy(
+    r"(^|[/_-])(cosine|pearson|spearman|ndcg|mrr|hits?(@?\d+)?|triplet|contrastive|margins?|(min|mean|max)_reward|wer|cer)($|[/_@-])",
+    re.IGNORECASE,
+)
 OF_PROGRESS = {"reinforcement": ("reward",), "preference": ("reward_margin", "reward_accuracy")}
 FEWEST_OF_PROGRESS = 3
 DRAWN = {

@@ -5,7 +5,7 @@ from lmdiag.finding import BEGINS_LATER, NOT_FROM_SCRATCH, NOT_TEXT, Curve, Find
 from lmdiag.run import Run, Series
 from lmdiag.stats.phases import holds_start
 from lmdiag.stats.windows import median, rolling_median
-from lmdiag.task_measures import follows_an_input
+from lmdiag.task_measures import OTHER_AIMS, follows_an_input
 
 FROM_SCRATCH = 8.0  # nats at the start: an untrained model over thousands of tokens
 LARGEST_START = 14.0
@@ -31,7 +31,7 @@ def check(run: Run, curve: Curve, *, lowest: float = 1.0, certain: float = CERTA
     The labels are visible in the inputs: no causal mask, inputs and targets not shifted, or the evaluation is part of the training data.
 
     ## False alarms it avoids
-    Translations and transcripts (the log has their measures), fine-tuning and small vocabularies (they start below 8 nats), memorised training sets with an honest evaluation, classification, losses of other
+    Translations and transcripts, rankings and embeddings (the log has their measures, such as MRR), fine-tuning and small vocabularies (they start below 8 nats), memorised training sets with an honest evaluation, classification, losses of other
     objectives.
 
     ## What to try
@@ -41,7 +41,7 @@ def check(run: Run, curve: Curve, *, lowest: float = 1.0, certain: float = CERTA
     - Hoffmann et al. 2022, Training compute-optimal large language models, arXiv:2203.15556: irreducible loss of text 1.69 nats.
     """
     metric, losses = curve
-    if run.objective != "causal-lm" or follows_an_input(run):
+    if run.objective != "causal-lm" or follows_an_input(run) or any(OTHER_AIMS.search(name) for name in run):
         yield NOT_TEXT
         return
     if len(losses) < 10:

@@ -32,6 +32,12 @@ def test_a_transcript_may_be_predicted_well():
     assert fires(check, leaked(0.05, val__loss=low, val__wer=low)) == []
 
 
+@pytest.mark.parametrize("measure", ["val__MRR", "val__Hits10", "val__hits@3"])
+def test_a_ranking_may_be_learned_well(measure):
+    low = series(np.full(5, 0.2), every=100, first=100)
+    assert fires(check, leaked(val__loss=low, **{measure: low})) == []
+
+
 def test_a_template_learned_by_and_by_is_not_held_against_it():
     loss = 0.009 + 4 * np.exp(-np.arange(500) / 80)
     assert fires(check, run(loss=loss, val__loss=series(np.full(5, 0.0095), every=100, first=100))) == []
