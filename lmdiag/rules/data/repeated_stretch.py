@@ -16,6 +16,7 @@ WANDERS = 3.0  # times what stretches of the same length differ by elsewhere
 SAME_SIZE = (
     0.4  # by which the fall and the rise may differ, as a share of the larger: the loss goes on falling in between
 )
+WORTH = 0.02  # of the run: fewer steps in vain are no alarm
 UNMOVED = 0.5  # of the step: what the evaluation may follow of it
 
 
@@ -28,8 +29,8 @@ def check(run: Run, curve: Curve) -> Findings:
 
     ## How it decides
     What the law of the loss leaves over is split by binary segmentation. A step down and the step up behind it must each have six standard errors and 60%
-    of their size within a few records, 0.1 nat, 3% of the level and three times what stretches of the same length differ by elsewhere, and differ by 40% at most. A warning where evaluations were taken in the stretch and
-    they followed by less than half of the step: the text of the stretch was easier or known, the model no better. Without such evaluations it is
+    of their size within a few records, 0.1 nat, 3% of the level and three times what stretches of the same length differ by elsewhere, and differ by 40% at most. A warning where the stretch is 2% of the run or more, evaluations were taken in it and
+    they followed by less than half of the step: the text of the stretch was easier or known, the model no better. Else it is
     information.
 
     ## Why it matters
@@ -90,6 +91,7 @@ def _dips(left: np.ndarray) -> list[tuple[int, int, float]]:
 
 def _finding(run: Run, metric: str, rest: Series, first: int, stop: int, size: float) -> Finding:
     begin, end = int(rest.steps[first]), int(rest.steps[stop - 1])
+    share = (end - begin) / max(run.last_step - run.first_step, 1)
     level = float(median(rest.values[max(0, first - (stop - first)) : first]))
     unmoved = metric == "loss" and _evaluation_unmoved(run, rest, begin, end, size)
     told = ", and the evaluation is not" if unmoved else ""
@@ -98,13 +100,13 @@ def _finding(run: Run, metric: str, rest: Series, first: int, stop: int, size: f
         begin,
         end,
         metric,
-        {"nats": size, "level_before": level, "share": (end - begin) / max(run.last_step - run.first_step, 1)},
+        {"nats": size, "level_before": level, "share": share},
         (
             f"Decode a batch from these {run.unit}s and one from before: has this text been read before, is it boilerplate or padding?",
             f"Restore the sampler and leave the repeated text out, or train on from before {run.place(begin)} without it.",
             "Compare with other runs before or behind the stretch, not within it.",
         ),
-        Severity.WARNING if unmoved else Severity.INFO,
+        Severity.WARNING if unmoved and share >= WORTH else Severity.INFO,
     )
 
 

@@ -36,6 +36,11 @@ def test_without_evaluations_or_where_they_follow_it_is_information():
     assert [fires(check, made)[0].severity for made in (followed, without)] == [Severity.INFO] * 2
 
 
+def test_a_hundredth_of_the_run_is_no_alarm():
+    (found,) = fires(check, dipped(0.6, 3000, 3060, n=4000))
+    assert found.severity is Severity.INFO
+
+
 def test_such_a_level_does_not_last():
     assert fires(level_shift.check, dipped(0.4)) == []
 
