@@ -173,7 +173,7 @@ def test_exemptions_are_told():
 def test_a_log_that_is_too_short_is_told_so_in_grammar():
     refused = {said.rule: said.why for said in diagnose(run(loss=[3.0], val__loss=[3.0])).not_checked}
     assert refused["divergence"] == "only 1 value of the loss, 2 needed"
-    assert refused["overfitting"] == "only 1 value of the evaluation loss, 3 needed"
+    assert refused["overfitting"] == "only 1 finite evaluation, 3 needed"
 
 
 @given(

@@ -1,3 +1,5 @@
+from math import exp
+
 import numpy as np
 from msgspec import Struct
 
@@ -6,7 +8,7 @@ from lmdiag.figures import figure
 from lmdiag.finding import NOT_POSITIVE, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.course import course
-from lmdiag.stats.limits import MOST_EVALUATIONS
+from lmdiag.stats.limits import MOST_EVALUATIONS, NEAR_UNIFORM
 from lmdiag.stats.noise import drift, median_difference_error, scatter, smoothing
 from lmdiag.stats.rebound import left_behind_together, sustained_rise
 from lmdiag.stats.turning import SETTLED_FROM, rises_smoothly, turn, variance_of_few
@@ -26,6 +28,9 @@ EXPECTED, UNKNOWN = (0.007, 2.0), (0.06, 3.0)
 WENT_ON, WENT_ON_ERRORS = 0.1, 3.0  # by which it must have fallen, and in standard errors
 MEMORISED_RISE, MEMORISED = 0.10, 0.5
 WELL_ABOVE = 0.2  # of up to twelve evaluations: the mean of those since the best, beside a training loss of half of it
+BY_HEART = (
+    0.5  # nats of training, beside perplexities of the evaluation that only guesses over a vocabulary of thousands have
+)
 MOST_ERRORS = 1000.0  # beyond it the number says only that there is no noise
 
 
@@ -41,7 +46,7 @@ class Rise(Struct, frozen=True):
         return self.rise / max(self.low, 1e-300)
 
 
-@rule(family="generalization", needs=("evaluation",), severity=Severity.WARNING, min_points=3)
+@rule(family="generalization", needs=("evaluation",), severity=Severity.WARNING, min_points=1)
 def check(
     run: Run, evaluation: Curve, *, smallest: float = 0.015, warning: float = 0.02, error: float = 0.10
 ) -> Findings:
@@ -66,6 +71,8 @@ def check(
     | least rise | `smallest` of the level; two evaluations must follow the best one, or one, a tenth higher, if the training loss is half of it |
     | severity | from `warning` a warning, from `error` an error, unless accuracy, or another measure of the task, ends better than it was at the best loss; in training on preferences three times as much, whatever the accuracy, and the median of the last fifth must stand above the lowest rolling median by three standard errors and three deviations |
 
+    No rise need be seen where the log has perplexities, and that of the evaluation stays above 3,000 (8 nats) beside one of the training below 1.65 (0.5 nat): a warning.
+
     Several evaluation sets are averaged. Where the training loss rises and stays up as well, or was lowest at the same time and never again,
     `divergence` says so and this rule is silent.
 
@@ -85,7 +92,7 @@ def check(
     """
     metric, losses = evaluation
     if len(losses) < 3:
-        yield too_few(len(losses), "finite evaluations", 3)
+        yield _by_heart(run, metric, losses) or too_few(len(losses), "finite evaluations", 3)
         return
     best = int(np.argmin(losses.values))
     lowest = float(losses.values[best])
@@ -96,9 +103,34 @@ def check(
     if found and run.kind == "preference" and not _level_rose(losses.values):
         found = None
     if found is None:
-        yield from _unsure(losses.values, best, smallest, error)
+        known = _by_heart(run, metric, losses)
+        yield from [known] if known else _unsure(losses.values, best, smallest, error)
     elif not _diverges(run, losses):
         yield _finding(run, metric, losses, best, found, warning, error)
+
+
+def _by_heart(run: Run, metric: str, losses: Series) -> Finding | None:
+    """Tell of perplexities of thousands in the evaluation beside one near 1 in training: no rise need be seen to know what that is."""
+    evaluated = [s.finite.values[-3:] for name, s in run.series.items() if name.endswith("/ppl") and len(s.finite)]
+    if "loss" not in run or not evaluated or min(map(np.min, evaluated)) < exp(NEAR_UNIFORM):
+        return None
+    late = run["loss"].finite.values[-3:]
+    if not len(late) or float(median(late)) > BY_HEART:
+        return None
+    trained, end = float(late[-1]), float(losses.values[-1])
+    return Finding(
+        f"{metric} ends at {figure(end)}, as guesses over thousands of tokens cost, and the training loss at {figure(trained)}: the training "
+        "text is known by heart, and nothing of any other.",
+        int(losses.steps[0]),
+        int(losses.steps[-1]),
+        metric,
+        {"best": float(losses.values.min()), "end": end},
+        (
+            "Evaluate on a part of the training text: if that is as bad, the evaluation is wrong (its vocabulary, its shift, its weights).",
+            "More or more varied data; dropout or weight decay; a smaller model.",
+        ),
+        Severity.WARNING,
+    )
 
 
 def _rise(run: Run, losses: Series, smallest: float) -> Rise | None:

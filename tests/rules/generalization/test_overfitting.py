@@ -179,3 +179,17 @@ def test_of_pairs_the_level_must_rise_and_not_a_few_lucky_evaluations():
     risen = np.r_[np.linspace(0.6, 0.2, 13), np.full(37, 0.36)] * np.exp(rng.normal(0, 0.05, 50))
     (found,) = fires(check, pairs(1000, val__loss=series(risen, **at)))
     assert found.severity is Severity.ERROR
+
+
+def perplexities(trained: float, evaluated: float, n: int = 1):
+    ppl = {"ppl": np.full(n, trained), "val__ppl": series(np.full(n, evaluated))}
+    return run(**ppl, loss=np.log(ppl["ppl"]), val__loss=series(np.full(n, np.log(evaluated))))
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_a_perplexity_of_thousands_beside_one_of_1(n):
+    (found,) = fires(check, perplexities(1.02, 90_000.0, n))
+    assert "known by heart" in found.message
+    assert found.severity is Severity.WARNING
+    assert fires(check, perplexities(1.02, 40.0, n)) == []
+    assert fires(check, perplexities(30.0, 90_000.0, n)) == []
