@@ -12,6 +12,7 @@ from lmdiag.cli.options import (
     COLOR,
     CONFIGURING,
     FAILING,
+    FILTERING,
     LOG_PATH,
     MANY,
     READING,
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from lmdiag.reports.report import Report
 
 HELP = """Judge training logs: files, folders, globs, standard input (-).
+
+Runs on the servers of trackers have addresses, such as mlflow://HOST:PORT/EXPERIMENT.
 
 \b
 Exit codes:
@@ -57,7 +60,7 @@ class _Check(click.Command):
 @click.option(
     "--output", "-o", metavar="FORMAT=FILE", multiple=True, help="Also write the report to a file; may be repeated."
 )
-@with_options(READING, MANY)
+@with_options(READING, FILTERING, MANY)
 @click.option("--verbose", "-v", is_flag=True, help="Show all advice, and every rule that could not look and why.")
 @click.option("--quiet", "-q", is_flag=True, help="Print only runs with a finding at or above --fail-on.")
 @with_options(COLOR)

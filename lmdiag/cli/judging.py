@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
-from lmdiag.cli.options import reading_options, settings_from
+from lmdiag.cli.options import filtered, reading_options, settings_from
 from lmdiag.cli.progress import Progress
 from lmdiag.cli.streams import say
 from lmdiag.judging.logs import CHARTS, TEXT, judge
@@ -19,7 +19,7 @@ def judge_paths(
 ) -> Report:
     """Judge the logs at the paths; of many only what reports show is kept, with `charts` more of it, with `copies` each copy of a run, too.
 
-    `options` are the values of `options.CONFIGURING`, `READING` and, where the command has them, `FAILING` and `MANY`.
+    `options` are the values of `options.CONFIGURING`, `READING` and, where the command has them, `FAILING`, `FILTERING` and `MANY`.
     """
     settings = settings_from(options)
     jobs, scheduler, cache = options.get("jobs") or 0, options.get("scheduler") or "", options.get("cache") or ""
@@ -30,7 +30,7 @@ def judge_paths(
             say(f"warning: no cache: {problem}")
     with Progress("logs checked") as progress:
         report = judge(
-            paths,
+            filtered(paths, options),
             settings,
             reading_options(options),
             jobs=jobs,

@@ -98,6 +98,15 @@ MANY: tuple[Decorator, ...] = (
         "--cache=content, by all of their bytes.",
     ),
 )
+FILTERING: tuple[Decorator, ...] = (  # as the address itself may say behind a `?`
+    click.option("--limit", metavar="N", help="Of the runs on a tracker's server, take the N begun last."),
+    click.option("--state", metavar="STATES", help="Take only those that are running, finished, failed or killed."),
+    click.option(
+        "--tag", metavar="NAME[=VALUE]", multiple=True, help="Take only those with this tag; may be repeated."
+    ),
+    click.option("--since", metavar="TIME", help="Take only those begun since a date, or in the last 12h, 7d or 4w."),
+    click.option("--until", metavar="TIME", help="Take only those begun before."),
+)
 COLOR = click.option(
     "--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="When to colour the text."
 )
@@ -172,6 +181,27 @@ def columns(given: Sequence[str]) -> dict[str, str]:
     written = [pair for text in given for pair in NEXT_PAIR.split(text)]
     found = pairs(written, "--map", "METRIC=COLUMN")
     return {metric: re.sub('^"(.*)"$', r"\1", column) for metric, column in found.items()}
+
+
+def filtered(paths: Sequence[str], options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the paths with what `FILTERING` asks for behind each address of a tracker.
+
+    >>> filtered(["mlflow://h/e?state=failed"], {"limit": "5", "tag": ("team=nlp",)})
+    ('mlflow://h/e?state=failed&limit=5&tag=team%3Dnlp',)
+    """
+    from urllib.parse import urlencode
+
+    from lmdiag.sources.addresses import is_tracked
+
+    given = {name: options.get(name) for name in ("limit", "state", "tag", "since", "until") if options.get(name)}
+    if not given:
+        return tuple(paths)
+    if not any(map(is_tracked, paths)):
+        raise BadSetting(
+            f"--{next(iter(given))} is for runs on servers", "give it with an address such as mlflow://HOST:PORT/NAME"
+        )
+    query = urlencode(given, doseq=True)
+    return tuple(f"{path}{'&' if '?' in path else '?'}{query}" if is_tracked(path) else path for path in paths)
 
 
 def wants_color(choice: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lmdiag.cli.options import CONFIGURING, LOG_PATH, READING, with_options
+from lmdiag.cli.options import CONFIGURING, FILTERING, LOG_PATH, READING, with_options
 from lmdiag.errors import BadSetting
 
 FORMAT_OF = {
@@ -30,7 +30,7 @@ FORMAT_OF = {
     type=click.Path(dir_okay=False, path_type=Path),
     help=f"File to write; its suffix is one of {', '.join(FORMAT_OF)}.",
 )
-@with_options(CONFIGURING, READING)
+@with_options(CONFIGURING, READING, FILTERING)
 def report(paths: tuple[str, ...], output: Path, **options: Any) -> int:
     from lmdiag.cli.judging import judge_paths, say_unread
     from lmdiag.cli.output import check_files, write_file

@@ -23,13 +23,16 @@ from lmdiag.cli.options import (
 from lmdiag.errors import BadSetting
 
 if TYPE_CHECKING:
-    from lmdiag.watching.watch import Watch
+    from lmdiag.config import Settings
+    from lmdiag.readers.options import ReadOptions
+    from lmdiag.watching.watch import Followed, Watch
 
 HELP = """Follow a log while it grows, and say what changes.
 
 That is a new finding, one that is gone, or the verdict.
 
-PATH is a file, which need not exist yet, a folder that holds the log, or - for standard input. Watching ends when the log says
+PATH is a file, which need not exist yet, a folder that holds the log, - for standard input, or the address of a run on the server
+of a tracker, such as mlflow://HOST:PORT/EXPERIMENT, which is asked for new values every TIME of --every. Watching ends when the log says
 that the run is over, when the process of --pid has ended, or on Ctrl-C. JSON Lines and printed logs are read line by line, each
 line once; CSV, JSON documents, TensorBoard and other files and folders are read again when they have grown, using at most 5% of a
 core.
@@ -69,11 +72,10 @@ UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 @with_options(COLOR)
 def watch(path: str, every: str, stall: str | None, **options: Any) -> int:
     from lmdiag.cli.streams import ignore_closed_output
-    from lmdiag.cli.watching import log_at
     from lmdiag.judging.exit_codes import TROUBLE
 
     stall_s = seconds(stall, "--stall") if stall else None
-    watching = watch_on(log_at(path), seconds(every, "--every"), stall_s, options)
+    watching = watch_on(path, seconds(every, "--every"), stall_s, options)
     try:
         while (code := watching.turn(time.monotonic())) is None:
             time.sleep(min(POLL_S, watching.every))
@@ -83,13 +85,10 @@ def watch(path: str, every: str, stall: str | None, **options: Any) -> int:
     return code
 
 
-def watch_on(log: str, every_s: float, stall_s: float | None, options: Mapping[str, Any]) -> Watch:
+def watch_on(path: str, every_s: float, stall_s: float | None, options: Mapping[str, Any]) -> Watch:
     """Return the watch on a log that the options of the command ask for."""
     from lmdiag.cli.watching import Printer
     from lmdiag.finding import Severity
-    from lmdiag.judging.reading import options_for
-    from lmdiag.sources.source import Source
-    from lmdiag.watching.follower import Follower
     from lmdiag.watching.watch import Terms, Watch
 
     settings = settings_from(options)
@@ -97,8 +96,26 @@ def watch_on(log: str, every_s: float, stall_s: float | None, options: Mapping[s
     if options["pid"] and on_windows():
         raise BadSetting("--pid: Windows does not tell whether a process runs", "leave it out, and give --stall")
     terms = Terms(every_s, stall_s, bool(options["until_error"]), least, options["pid"])
-    follower = Follower(log, options_for(Source(log), settings, reading_options(options)))
+    follower = _follower(path, every_s, settings, reading_options(options))
     return Watch(follower, settings, terms, Printer(follower.name, settings.fail_on, options))
+
+
+def _follower(path: str, every_s: float, settings: Settings, given: ReadOptions) -> Followed:
+    """Return what follows a log: a file of this machine, or a run on the server of a tracker."""
+    from lmdiag.cli.watching import log_at, run_at
+    from lmdiag.judging.reading import options_for
+    from lmdiag.sources.addresses import is_tracked
+    from lmdiag.sources.source import Source
+
+    if is_tracked(path):
+        from lmdiag.watching.tracked import TrackedFollower
+
+        source = run_at(path)
+        return TrackedFollower(source, options_for(source, settings, given), every_s)
+    from lmdiag.watching.follower import Follower
+
+    log = log_at(path)
+    return Follower(log, options_for(Source(log), settings, given))
 
 
 def on_windows() -> bool:

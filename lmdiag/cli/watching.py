@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from lmdiag.cli.options import wants_color, width
@@ -17,6 +18,8 @@ from lmdiag.finding import fails, severity_of
 from lmdiag.reports.phrases import count
 from lmdiag.reports.terminal import Style
 from lmdiag.run import Run
+from lmdiag.sources.addresses import is_url, without_secrets
+from lmdiag.sources.source import Source
 from lmdiag.task_measures import progress
 from lmdiag.watching.changes import Change, as_json, as_text
 from lmdiag.watching.watch import logs_below
@@ -24,10 +27,21 @@ from lmdiag.watching.watch import logs_below
 LONGEST_COMMAND_S = 60
 
 
+def run_at(address: str) -> Source:
+    """Return the run to follow on a tracker's server: the one that was begun last of those that the address names."""
+    from lmdiag.trackers import runs_at
+
+    latest, *others = islice(runs_at(address), 2)
+    if others:
+        say(f"{without_secrets(address)} holds several runs; following {latest.name}, the last begun")
+    return latest
+
+
 def log_at(path: str) -> str:
     """Return the log to follow: the path itself, or of a folder the log in it that was written to last."""
-    if "://" in path:
-        raise UnreadableLog(f"{path} is not on this machine", "watch follows files of this machine and standard input")
+    if is_url(path):
+        hint = "watch follows files of this machine, standard input, and runs on the servers of trackers"
+        raise UnreadableLog(f"{without_secrets(path)} is not on this machine", hint)
     if path == "-" or not os.path.isdir(path):
         if path != "-" and not os.path.exists(path):
             if "*" in path:

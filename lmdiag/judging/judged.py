@@ -20,7 +20,7 @@ from lmdiag.readers.options import ReadOptions
 from lmdiag.reports.left_out import PassedOver, Suppressed, Unreadable
 from lmdiag.reports.locations import relative_path
 from lmdiag.run import Run
-from lmdiag.sources.addresses import without_secrets
+from lmdiag.sources.addresses import is_tracked, without_secrets
 from lmdiag.sources.source import Source
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class Judging(Struct, frozen=True):
             return structs.replace(
                 self._judged(runs) if runs else Judged(),
                 unreadable=tuple(unreadable(part.name, problem) for part, problem in unread if part not in foreign),
-                passed_over=tuple(PassedOver(without_secrets(part.name), "not the log of a run") for part in foreign),
+                passed_over=tuple(PassedOver(without_secrets(part.name), _why_passed_over(part)) for part in foreign),
             )
         except LmdiagError:
             raise
@@ -166,6 +166,10 @@ class Judging(Struct, frozen=True):
         from lmdiag.fleet.slim import slimmed
 
         return part.changed(lambda d: slimmed(d, CHARTED, every_metric=True) if self.keep == CHARTS else slimmed(d))
+
+
+def _why_passed_over(source: Source) -> str:
+    return "no values" if is_tracked(source.url) else "not the log of a run"
 
 
 def unreadable(source: str, problem: LmdiagError) -> Unreadable:

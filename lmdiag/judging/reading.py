@@ -17,6 +17,7 @@ from lmdiag.metrics import METRICS
 from lmdiag.readers import OF_ANY_DATA, is_log, read_source, reader_for, reader_of
 from lmdiag.readers.options import ReadOptions
 from lmdiag.run import Run
+from lmdiag.sources.addresses import is_tracked
 from lmdiag.sources.find import find as find_sources
 from lmdiag.sources.find import identity, is_folder
 from lmdiag.sources.source import Source
@@ -43,6 +44,8 @@ class Group(Struct, frozen=True):
 
 
 def _without_log(path: str) -> UnreadableLog:
+    if is_tracked(path):
+        return UnreadableLog(f"{path}: no run has values", "they may have begun just now, or hold other runs")
     return UnreadableLog(f"{path}: no log was found", "name the file itself to learn what it lacks")
 
 
@@ -59,7 +62,22 @@ def find(
     def is_one(source: Source) -> bool:
         return options_for(source, settings) != ReadOptions() or is_log(source)
 
-    return find_sources(paths, reader_of, is_one if settings and settings.per_path else is_log, passed_over)
+    names = list(map(str, paths))
+    found, problems = find_sources(
+        [path for path in names if not is_tracked(path)],
+        reader_of,
+        is_one if settings and settings.per_path else is_log,
+        passed_over,
+    )
+    for address in filter(is_tracked, names):
+        from lmdiag.trackers import runs_at  # few runs are asked for on a server
+
+        try:
+            for source in runs_at(address):  # what is found before a page fails is judged
+                found.append(source)
+        except UnreadableLog as problem:
+            problems.append(problem)
+    return found, problems
 
 
 def options_for(source: Source, settings: Settings | None, given: ReadOptions | None = None) -> ReadOptions:
@@ -123,12 +141,19 @@ def _noted(passed: list[tuple[str, str]], name: str, why: str) -> None:
 
 
 def is_foreign(source: Source, problem: LmdiagError) -> bool:
-    """Tell whether a source that could not be read is other data that lies in a folder beside logs."""
-    return source.met and isinstance(problem, NoValues) and reader_for(source) in OF_ANY_DATA
+    """Tell whether a source that could not be read is other data that lies in a folder beside logs, or a run without values
+    among others on a server."""
+    if not source.met or not isinstance(problem, NoValues):
+        return False
+    return is_tracked(source.url) or reader_for(source) in OF_ANY_DATA
 
 
 def runs_of(source: Source, options: ReadOptions | None = None) -> list[Run]:
     """Return every run that a source holds; raise UnreadableLog where there is none."""
+    if is_tracked(source.url):
+        from lmdiag.trackers import read
+
+        return runs_in(read(source, options or ReadOptions()), source.name)
     if not source.url:
         runs = runs_in(read_source(source, options), source.name)
         if source.met and not any(map(_tells_of_training, runs)) and reader_for(source) in OF_ANY_DATA:

@@ -16,6 +16,23 @@ SECRET = lazy(
 )
 
 
+TRACKERS = {  # scheme of their addresses: file of lmdiag/trackers/ that asks them
+    "mlflow": "mlflow",
+    "mlflow+http": "mlflow",
+    "mlflow+https": "mlflow",
+}
+
+
+def is_tracked(path: str) -> bool:
+    """Tell whether an address is that of runs on the server of a tracker.
+
+    >>> is_tracked("mlflow://localhost:5000/pretraining"), is_tracked("s3://bucket/run.jsonl")
+    (True, False)
+    """
+    scheme, mark, _ = path.partition("://")
+    return bool(mark) and scheme.lower() in TRACKERS
+
+
 def is_url(path: str) -> bool:
     """Tell whether a path names something on another machine.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lmdiag.errors import LmdiagError, UnreadableLog
 from lmdiag.sources import local
-from lmdiag.sources.addresses import is_url
+from lmdiag.sources.addresses import is_tracked, is_url
 from lmdiag.sources.source import Folder, Source
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def find(
 
 def identity(source: Source) -> str:
     """Return what stays the same whatever a source is called: an absolute path, a link to it, its address."""
+    if is_tracked(source.url):
+        return source.url
     if source.url:
         from lmdiag.sources.remote_files import identity_of
 
@@ -47,7 +49,7 @@ def identity(source: Source) -> str:
 
 def is_folder(path: str) -> bool:
     """Tell whether a path names a folder, in which the logs are to be found, and not the logs themselves."""
-    answer: bool = _place(path).is_folder(path)
+    answer: bool = not is_tracked(path) and _place(path).is_folder(path)
     return answer
 
 

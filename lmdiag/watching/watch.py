@@ -23,7 +23,6 @@ from lmdiag.reports.report import Report
 from lmdiag.run import Run
 from lmdiag.task_measures import progress
 from lmdiag.watching.changes import Change, changes
-from lmdiag.watching.follower import Follower
 from lmdiag.watching.process import has_ended
 from lmdiag.watching.settled import Settled, beginning, earlier
 
@@ -41,6 +40,31 @@ class Terms:
     until_error: bool = False
     least: Severity = Severity.WARNING
     pid: int | None = None
+
+
+class Followed(Protocol):
+    """The runs of a log that grows: `poll` takes in what was added, `runs` tells what there is now; `changed` is when the
+    last was written, in seconds since the epoch."""
+
+    name: str
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can come any more."""
+
+    @property
+    def changed(self) -> float: ...
+
+    @property
+    def gone(self) -> bool:
+        """Whether it was there once, and is no more."""
+
+    def poll(self) -> bool: ...
+
+    def close_line(self) -> bool:
+        """Take what is written of a last line for a line, and tell whether there is one."""
+
+    def runs(self) -> list[Run]: ...
 
 
 class Listener(Protocol):
@@ -72,7 +96,7 @@ def logs_below(path: str) -> list[Path]:
 class Watch:
     """Follows one log; `turn` is called again and again, and returns the exit code when the watch is over."""
 
-    def __init__(self, follower: Follower, settings: Settings, terms: Terms, listener: Listener) -> None:
+    def __init__(self, follower: Followed, settings: Settings, terms: Terms, listener: Listener) -> None:
         check_settings(settings)
         self.every = terms.every_s
         self._terms, self._settings = terms, settings

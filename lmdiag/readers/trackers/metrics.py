@@ -39,16 +39,23 @@ def tracked_run(
     """
     points = [(i, *value) for i, values in enumerate(metrics.values()) for value in values]
     ids, times, values, steps = (np.array(part) for part in zip(*points)) if points else (np.empty(0),) * 4
+    of_metrics = points_by_time(list(metrics), ids, times, values, steps)
+    return logged_run(format, name, source, of_metrics, settings, status, skipped, timed)
+
+
+def points_by_time(
+    names: list[str], ids: np.ndarray, times: np.ndarray, values: np.ndarray, steps: np.ndarray
+) -> Points:
+    """Return values of the metrics `names[ids]`, each with its time in ms and its step, in the order they were written."""
     order = np.argsort(times, kind="stable")
-    of_metrics = Points(
-        list(metrics),
+    return Points(
+        names,
         ids[order].astype(np.int64),
         steps[order].astype(np.int64),
         times[order] / 1000,
         values[order].astype(np.float64),
         np.zeros(1, np.int64),
     )
-    return logged_run(format, name, source, of_metrics, settings, status, skipped, timed)
 
 
 def logged_run(

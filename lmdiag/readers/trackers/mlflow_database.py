@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections import defaultdict
 
@@ -29,7 +30,7 @@ def _run(database: sqlite3.Connection, source: str, run_id: str, name: str, stat
     query = "SELECT key, timestamp, value, step, is_nan FROM metrics WHERE run_uuid = ? ORDER BY timestamp, step"
     for key, time, value, step, is_nan in database.execute(query, (run_id,)):
         try:
-            metrics[str(key)].append((counted(time), float("nan") if is_nan else _unclamped(value), counted(step)))
+            metrics[str(key)].append((counted(time), math.nan if is_nan else unclamped(value), counted(step)))
         except (TypeError, ValueError, OverflowError):
             bad += 1
     params = dict(database.execute("SELECT key, value FROM params WHERE run_uuid = ?", (run_id,)).fetchall())
@@ -37,10 +38,10 @@ def _run(database: sqlite3.Connection, source: str, run_id: str, name: str, stat
     return tracked_run(FORMAT, f"{source}#{name}" if count > 1 else name, source, metrics, params, status, skipped)
 
 
-def _unclamped(value: float) -> float:
-    """Return an infinity for the numbers that stand for it.
+def unclamped(value: float) -> float:
+    """Return an infinity for the numbers that stand for it; NaN stays what it is.
 
-    >>> _unclamped(-1.7976931348623157e308), _unclamped(2.5)
+    >>> unclamped(-1.7976931348623157e308), unclamped(2.5)
     (-inf, 2.5)
     """
-    return value if abs(value) < _LARGEST else float("inf") * (1 if value > 0 else -1)
+    return value if abs(value) < _LARGEST or math.isnan(value) else float("inf") * (1 if value > 0 else -1)

@@ -1,0 +1,82 @@
+"""Runs on the servers of trackers: addresses -> sources, one for each run, and what the server says of a run -> RawLog.
+
+Each tracker is one file with two functions: `listed(address)` yields the runs that an address names, and `begin(source)`
+returns a `History`, which asks for the values of one of them. Values are asked for in full, never as a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from types import ModuleType
+from typing import Protocol
+
+from lmdiag.errors import UnreadableLog
+from lmdiag.readers.options import ReadOptions, mapped
+from lmdiag.readers.rawlog import RawLog
+from lmdiag.sources.addresses import TRACKERS
+from lmdiag.sources.source import Source
+from lmdiag.trackers.address import Address, parsed
+
+
+class History(Protocol):
+    """The values of one run, as far as they were asked for."""
+
+    @property
+    def latest(self) -> float:
+        """When the last of them was logged, in seconds since the epoch; 0 where that is not known."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server said that the run is over, before it was last asked for values."""
+
+    def update(self) -> bool:
+        """Ask the server for what is new, and tell whether anything is."""
+
+    def log(self) -> RawLog:
+        """Return the run as far as it was asked for."""
+
+
+def runs_at(address: str) -> Iterator[Source]:
+    """Yield a source for each run that an address names, newest first; raise UnreadableLog where there is none.
+
+    The source holds what the list of the server said of the run, so that it is not asked for again.
+    """
+    where = parsed(address)
+    found = False
+    for number, source in enumerate(_tracker(where.scheme).listed(where)):
+        if number == where.filters.limit:
+            return
+        found = True
+        yield source
+    if not found:
+        which = "that fit the filters" if where.filters.any else "there"
+        raise UnreadableLog(f"{where.shown} has no runs {which}", "check the address with the tracker's own page")
+
+
+def begin(source: Source) -> History:
+    """Return the history of a run, of which nothing was asked for yet."""
+    history: History = _tracker(source.url.partition("://")[0]).begin(source)
+    return history
+
+
+def read(source: Source, options: ReadOptions) -> list[RawLog]:
+    """Ask for all values of a run."""
+    refuse_ways_of_files(source, options)
+    history = begin(source)
+    history.update()
+    return [mapped(history.log(), options.mapping)]
+
+
+def refuse_ways_of_files(source: Source, options: ReadOptions) -> None:
+    """Raise UnreadableLog where a file's format is given for what a server says."""
+    if options.reader or options.pattern:
+        hint = "leave them out; --map tells which metric of a run on a server is which"
+        raise UnreadableLog(f"{source.name}: --reader and --pattern are for files", hint)
+
+
+def _tracker(scheme: str) -> ModuleType:
+    return import_module(f"lmdiag.trackers.{TRACKERS[scheme.lower()]}")
+
+
+__all__ = ["Address", "History", "begin", "read", "runs_at"]

@@ -1,0 +1,33 @@
+"""The commands of docs/trackers.md work, each against the server that its address names."""
+
+import re
+
+import pytest
+
+from tests.conftest import bash
+from tests.test_docs import ALL, judges
+from tests.trackers.conftest import falling
+
+COMMANDS = [command for command in ALL["docs/trackers.md"] if judges(command)]
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def pretraining(tracking):
+    """The experiment that the page speaks of."""
+    for seed, name in enumerate(("baseline", "candidate")):
+        tracking.run("pretraining", name, falling(seed=seed), tags={"team": "nlp"})
+    return tracking
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if "mlflow:" in command])
+def test_the_commands_for_mlflow_work(command, pretraining, tmp_path, bin_folder):
+    asked = command.replace("localhost:5000", pretraining.host)
+    done = bash(asked, tmp_path, bin_folder, MLFLOW_TRACKING_URI=f"http://{pretraining.host}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout or re.search(r" -o \S+", command)
+
+
+def test_every_command_of_the_page_is_tried():
+    assert len(COMMANDS) >= 6
+    assert all("mlflow:" in command for command in COMMANDS)
