@@ -22,6 +22,7 @@ from lmdiag.readers.options import ReadOptions
 from lmdiag.reports.entries import worst_first
 from lmdiag.reports.left_out import Unreadable
 from lmdiag.reports.report import Report
+from lmdiag.sources.addresses import is_tracked
 from lmdiag.sources.source import Source
 
 CHECKOUT_SAMPLES = Path(__file__).parents[2] / "sample_logs"
@@ -157,10 +158,11 @@ def new_files(every_s: float) -> list[tuple[Source, str]]:
     if now - last < every_s or not any(Path(folder).is_dir() for folder in folders):
         return list(st.session_state.get("new_files", ()))
     known: set[str] = st.session_state.get("sources_opened", set())
-    groups, _ = groups_at(folders, project_settings())
+    numbered = [(number, folder) for number, folder in enumerate(folders) if not is_tracked(folder)]
+    groups, _ = groups_at([folder for _, folder in numbered], project_settings())
     found = [
         (source, f"folder-{number}")
-        for number, group in enumerate(groups)
+        for (number, _), group in zip(numbered, groups, strict=True)
         for source in group.sources
         if group.is_folder and source.name not in known
     ]

@@ -123,6 +123,8 @@ def _opened(url: str) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
     except ImportError as error:
         raise UnreadableLog(f"reading {without_secrets(url)} needs fsspec", _install("fsspec", url)) from error
+    if _scheme(url) == "hf":  # the client would tell the Hub which programs are installed, and who uses it
+        os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     for library in map(logging.getLogger, CHATTY):  # what goes wrong is raised, too
         if not library.handlers:
             library.addHandler(logging.NullHandler())
@@ -131,8 +133,12 @@ def _opened(url: str) -> tuple[Any, str]:
 
 
 def _install(package: str, url: str) -> str:
-    wanted = dict.fromkeys([package, PACKAGES.get(url.partition("://")[0].lower(), package)])
+    wanted = dict.fromkeys([package, PACKAGES.get(_scheme(url), package)])
     return f"pip install {' '.join(wanted)}"
+
+
+def _scheme(url: str) -> str:
+    return url.partition("://")[0].lower()
 
 
 def _as_unreadable(url: str) -> AbstractContextManager[None]:
@@ -143,11 +149,12 @@ def _as_unreadable(url: str) -> AbstractContextManager[None]:
 def _explanation(url: str, error: Exception) -> UnreadableLog:
     shown, said = without_secrets(url), without_secrets(" ".join(str(error).split()))
     if isinstance(error, ImportError):
-        package = PACKAGES.get(url.partition("://")[0].lower(), "")
+        package = PACKAGES.get(_scheme(url), "")
         hint = f"pip install {package}" if package else "install the package that the message names"
         return UnreadableLog(f"reading {shown} needs a package that is not installed: {error}", hint)
     if isinstance(error, FileNotFoundError):
         what = f"{shown}: {said}" if "bucket does not exist" in said else f"there is no file {shown}"
-        return UnreadableLog(what, "check the path, and that you may list it")
+        token = "; a private repository wants the variable HF_TOKEN, or `hf auth login`"
+        return UnreadableLog(what, f"check the path, and that you may list it{token if _scheme(url) == 'hf' else ''}")
     hint = "check the address, the network and your credentials"
     return UnreadableLog(f"cannot read {shown}: {type(error).__name__}: {said}", hint)
