@@ -20,6 +20,7 @@ TRACKERS = {  # scheme of their addresses: file of lmdiag/trackers/ that asks th
     "mlflow": "mlflow",
     "mlflow+http": "mlflow",
     "mlflow+https": "mlflow",
+    "wandb": "wandb",
 }
 
 

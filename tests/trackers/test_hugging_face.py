@@ -4,8 +4,6 @@ These answers are no proof of what the Hub itself answers: https://huggingface.c
 """
 
 import json
-import os
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -38,7 +36,7 @@ def events(losses):
 
 
 REPOSITORIES = {
-    "models/user/trained": {
+    "models/user/model": {
         "README.md": b"# A model",
         "config.json": b"{}",
         "model.safetensors": b"weights",
@@ -47,7 +45,9 @@ REPOSITORIES = {
         "runs/Jan01_00-00-00_host/events.out.tfevents.1.host": events(falling()),
     },
     "models/user/private": {"trainer_state.json": state(150)},
-    "datasets/user/logs": {"sweep/a.jsonl": b"".join(b'{"step": %d, "loss": %f}\n' % (s, x) for s, x in enumerate(falling()))},
+    "datasets/user/logs": {
+        "sweep/a.jsonl": b"".join(b'{"step": %d, "loss": %f}\n' % (s, x) for s, x in enumerate(falling()))
+    },
 }
 
 
@@ -157,12 +157,12 @@ def runs(done):
 
 
 def test_the_states_and_event_files_of_a_model(lmdiag, hub):
-    done = lmdiag("check hf://user/trained -f json")
+    done = lmdiag("check hf://user/model -f json")
     assert done.returncode == 0, done.stdout + done.stderr
     found = runs(done)
     assert {name: run["steps"]["points"] for name, run in found.items()} == {
-        "hf://user/trained/checkpoint-200/trainer_state.json": 200,
-        "hf://user/trained/runs/Jan01_00-00-00_host/": 200,
+        "hf://user/model/checkpoint-200/trainer_state.json": 200,
+        "hf://user/model/runs/Jan01_00-00-00_host/": 200,
     }
     assert not any("safetensors" in asked for asked in hub.asked)
     assert hub.logins == {""}
@@ -171,8 +171,8 @@ def test_the_states_and_event_files_of_a_model(lmdiag, hub):
 @pytest.mark.parametrize(
     "address",
     [
-        "hf://user/trained/checkpoint-100/trainer_state.json",
-        "hf://user/trained@main/checkpoint-100/trainer_state.json",
+        "hf://user/model/checkpoint-100/trainer_state.json",
+        "hf://user/model@main/checkpoint-100/trainer_state.json",
         "hf://datasets/user/logs/sweep/",
         "hf://datasets/user/logs/sweep/a.jsonl",
         "'hf://datasets/user/logs/sweep/*.jsonl'",
@@ -187,7 +187,7 @@ def test_files_folders_revisions_and_patterns(lmdiag, address):
 def test_the_same_as_from_a_disk(lmdiag, tmp_path):
     (tmp_path / "trainer_state.json").write_bytes(state(100))
     (of_disk,) = runs(lmdiag("check trainer_state.json -f json")).values()
-    (of_hub,) = runs(lmdiag("check hf://user/trained/checkpoint-100/trainer_state.json -f json")).values()
+    (of_hub,) = runs(lmdiag("check hf://user/model/checkpoint-100/trainer_state.json -f json")).values()
     assert of_hub["findings"] == of_disk["findings"]
     assert of_hub["summary"] == of_disk["summary"]
 
@@ -207,10 +207,10 @@ def test_a_private_repository_wants_a_token_that_is_shown_to_nobody_else(lmdiag,
 
 def test_a_file_that_cannot_be_had_hides_no_other(lmdiag, hub):
     hub.failing = {"resolve/main/checkpoint-200": [500] * 100}
-    done = lmdiag("check hf://user/trained -f json")
+    done = lmdiag("check hf://user/model -f json")
     assert done.returncode == 2
     found = json.loads(done.stdout)
-    assert [lost["source"] for lost in found["unreadable"]] == ["hf://user/trained/checkpoint-200/trainer_state.json"]
+    assert [lost["source"] for lost in found["unreadable"]] == ["hf://user/model/checkpoint-200/trainer_state.json"]
     assert found["runs"]
 
 
@@ -221,5 +221,5 @@ def test_a_repository_that_does_not_exist(lmdiag):
 
 
 def test_nothing_else_is_sent(lmdiag, hub):
-    lmdiag("check hf://user/trained")
-    assert all("user/trained" in asked for asked in hub.asked)
+    lmdiag("check hf://user/model")
+    assert all("user/model" in asked for asked in hub.asked)

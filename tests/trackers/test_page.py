@@ -7,7 +7,10 @@ import pytest
 from tests.conftest import bash
 from tests.test_docs import ALL, judges
 from tests.trackers.conftest import falling
+from tests.trackers.test_hugging_face import hub
+from tests.trackers.test_wandb import KEY, RUNS, server
 
+__all__ = ["hub", "server"]
 COMMANDS = [command for command in ALL["docs/trackers.md"] if judges(command)]
 pytestmark = pytest.mark.slow
 
@@ -28,6 +31,19 @@ def test_the_commands_for_mlflow_work(command, pretraining, tmp_path, bin_folder
     assert done.stdout or re.search(r" -o \S+", command)
 
 
+@pytest.mark.parametrize("command", [command for command in COMMANDS if "wandb:" in command])
+def test_the_commands_for_wandb_work(command, server, tmp_path, bin_folder):
+    server.runs = {"r4nd0m1d": RUNS["ccc"]}
+    done = bash(command, tmp_path, bin_folder, WANDB_BASE_URL=server.url, WANDB_API_KEY=KEY)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if "hf:" in command])
+def test_the_commands_for_the_hub_work(command, hub, tmp_path, bin_folder):
+    done = bash(command, tmp_path, bin_folder, HF_ENDPOINT=hub.endpoint, HF_HUB_DISABLE_XET="1")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_every_command_of_the_page_is_tried():
-    assert len(COMMANDS) >= 6
-    assert all("mlflow:" in command for command in COMMANDS)
+    assert len(COMMANDS) >= 10
+    assert all(any(mark in command for mark in ("mlflow:", "wandb:", "hf:")) for command in COMMANDS)

@@ -113,11 +113,11 @@ def _take_history(record: bytes, start: int, end: int, found: _Found) -> None:
     row = items(record, start, end)
     if "_step" not in row and isinstance(step := message(record, start, end).get(2), tuple):
         row["_step"] = _number(message(record, *step).get(1))
-    found.rows.add({key: _scalar(value) for key, value in row.items()})
+    found.rows.add({key: scalar(value) for key, value in row.items()})
 
 
-def _scalar(value: Any) -> Any:
-    """Drop histograms, tables and media: they are no measurements."""
+def scalar(value: Any) -> Any:
+    """Return a number, or the word for one that JSON does not know; None for histograms, tables and media: they are no measurements."""
     if isinstance(value, bool):
         return int(value)
     return value if isinstance(value, int | float) or value in ("NaN", "Infinity", "-Infinity") else None
