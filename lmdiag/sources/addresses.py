@@ -21,6 +21,8 @@ TRACKERS = {  # scheme of their addresses: file of lmdiag/trackers/ that asks th
     "mlflow+http": "mlflow",
     "mlflow+https": "mlflow",
     "wandb": "wandb",
+    "trackio": "trackio",
+    "trackio+https": "trackio",
 }
 
 

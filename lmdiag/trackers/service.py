@@ -148,7 +148,8 @@ def _message(error: HTTPError) -> str:
         answer = json.loads(error.read(1 << 16))
     except (OSError, http.client.HTTPException, ValueError):
         return ""
-    return " ".join(str(answer.get("message") or "").split()) if isinstance(answer, dict) else ""
+    said = (answer.get("message") or answer.get("error") or "") if isinstance(answer, dict) else ""
+    return " ".join(str(said).split())
 
 
 def _asked_wait(error: HTTPError, wait: float) -> float:

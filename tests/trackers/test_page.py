@@ -8,9 +8,11 @@ from tests.conftest import bash
 from tests.test_docs import ALL, judges
 from tests.trackers.conftest import falling
 from tests.trackers.test_hugging_face import hub
+from tests.trackers.test_trackio import server as trackio_server
+from tests.trackers.test_trackio import store
 from tests.trackers.test_wandb import KEY, RUNS, server
 
-__all__ = ["hub", "server"]
+__all__ = ["hub", "server", "store", "trackio_server"]
 COMMANDS = [command for command in ALL["docs/trackers.md"] if judges(command)]
 pytestmark = pytest.mark.slow
 
@@ -38,6 +40,12 @@ def test_the_commands_for_wandb_work(command, server, tmp_path, bin_folder):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("command", [command for command in COMMANDS if "trackio:" in command])
+def test_the_commands_for_trackio_work(command, trackio_server, tmp_path, bin_folder):
+    done = bash(command.replace("localhost:7860", trackio_server), tmp_path, bin_folder)
+    assert done.returncode == 1, done.stdout + done.stderr  # one of its runs is broken
+
+
 @pytest.mark.parametrize("command", [command for command in COMMANDS if "hf:" in command])
 def test_the_commands_for_the_hub_work(command, hub, tmp_path, bin_folder):
     done = bash(command, tmp_path, bin_folder, HF_ENDPOINT=hub.endpoint, HF_HUB_DISABLE_XET="1")
@@ -45,5 +53,5 @@ def test_the_commands_for_the_hub_work(command, hub, tmp_path, bin_folder):
 
 
 def test_every_command_of_the_page_is_tried():
-    assert len(COMMANDS) >= 10
-    assert all(any(mark in command for mark in ("mlflow:", "wandb:", "hf:")) for command in COMMANDS)
+    assert len(COMMANDS) >= 11
+    assert all(any(mark in command for mark in ("mlflow:", "wandb:", "trackio:", "hf:")) for command in COMMANDS)

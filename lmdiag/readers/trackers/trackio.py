@@ -30,12 +30,8 @@ def _has(database: sqlite3.Connection, table: str, column: str) -> bool:
 def _run(database: sqlite3.Connection, source: str, key: str, run: str, name: str, count: int) -> RawLog:
     rows = Rows()
     query = f"SELECT id, step, timestamp, metrics FROM metrics WHERE {key} = ? ORDER BY id"
-    for number, step, time, metrics in database.execute(query, (run,)):
-        logged = _object(metrics)
-        if logged is None:
-            rows.skip(0, f"row {number}: the metrics are not a JSON object")
-        else:
-            rows.add({"step": step, "timestamp": _unix(time), **logged})
+    for row in database.execute(query, (run,)):
+        take(rows, *row)
     log = rows.log(
         FORMAT,
         f"{source}#{name}" if count > 1 else name,
@@ -46,7 +42,17 @@ def _run(database: sqlite3.Connection, source: str, key: str, run: str, name: st
     return history_conventions(log)
 
 
-def _object(stored: Any) -> dict[str, Any] | None:
+def take(rows: Rows, number: int, step: Any, time: Any, metrics: Any) -> None:
+    """Add one row of the table of metrics."""
+    logged = json_object(metrics)
+    if logged is None:
+        rows.skip(0, f"row {number}: the metrics are not a JSON object")
+    else:
+        rows.add({"step": step, "timestamp": unix_time(time), **logged})
+
+
+def json_object(stored: Any) -> dict[str, Any] | None:
+    """Return the object that a text of JSON holds, None where it holds none."""
     try:
         found = json.loads(stored)
     except (TypeError, ValueError, RecursionError):
@@ -54,7 +60,8 @@ def _object(stored: Any) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _unix(time: Any) -> float | None:
+def unix_time(time: Any) -> float | None:
+    """Return a time as seconds since the epoch, None for what is none."""
     try:
         return datetime.fromisoformat(time).timestamp()
     except (TypeError, ValueError):
@@ -65,14 +72,16 @@ def _config(database: sqlite3.Connection, key: str, run: str) -> dict[str, Any]:
     if not _has(database, "configs", key):
         return {}
     row = database.execute(f"SELECT config FROM configs WHERE {key} = ?", (run,)).fetchone()
-    return (_object(row[0]) or {}) if row else {}
+    return (json_object(row[0]) or {}) if row else {}
 
 
 def _alerts(database: sqlite3.Connection, key: str, run: str) -> tuple[Event, ...]:
     if not _has(database, "alerts", key):
         return ()
     found = database.execute(f"SELECT level, title, text, step FROM alerts WHERE {key} = ? ORDER BY id", (run,))
-    return tuple(
-        Event("alert", step, f"{title}: {text}" if text else str(title), {"level": level})
-        for level, title, text, step in found
-    )
+    return tuple(alert(*row) for row in found)
+
+
+def alert(level: Any, title: Any, text: Any, step: Any) -> Event:
+    """Return an alert of the run as an event."""
+    return Event("alert", step, f"{title}: {text}" if text else str(title), {"level": level})

@@ -1,0 +1,160 @@
+"""Runs on a real trackio server: the same as its database, every row, and what is not there."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from lmdiag.cli import main
+from lmdiag.judging.logs import judge
+from lmdiag.judging.reading import find, read
+from lmdiag.readers.options import ReadOptions
+from lmdiag.trackers import trackio
+from lmdiag.watching.tracked import TrackedFollower
+from tests.trackers.conftest import Proxy, falling, free_port, passing_on, wait_for
+
+pytest.importorskip("trackio", reason="trackio is not installed: its server cannot be started")
+pytestmark = pytest.mark.slow
+
+WRITE = """
+import json, sys, trackio
+for name, losses in json.load(sys.stdin).items():
+    trackio.init(project="pretraining", name=name, config={"max_steps": len(losses)})
+    for step, loss in enumerate(losses):
+        trackio.log({"train/loss": loss}, step=step)
+    if name == "broken":
+        trackio.alert("it broke", text="badly")
+    trackio.finish()
+"""
+SERVE = """
+import sys, trackio
+trackio.show(project="pretraining", open_browser=False, block_thread=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def store():
+    """The folder that trackio wrote its runs into."""
+    losses = {"healthy": falling(150), "broken": [*falling(100), math.nan, *falling(20, 3)]}
+    with tempfile.TemporaryDirectory() as folder:
+        write(folder, losses)
+        yield Path(folder)
+
+
+def write(folder, losses):
+    environment = os.environ | {"TRACKIO_DIR": folder, "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    command = [sys.executable, "-c", WRITE]
+    subprocess.run(
+        command,
+        input=json.dumps(losses),
+        text=True,
+        env=environment,
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def server(store):
+    """A trackio server of these runs."""
+    port = free_port()
+    environment = os.environ | {"TRACKIO_DIR": str(store), "GRADIO_SERVER_PORT": str(port), "HF_HUB_OFFLINE": "1"}
+    log = store / "server.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen([sys.executable, "-c", SERVE], env=environment, cwd=store, stdout=out, stderr=out)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/", process, log)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture
+def proxy(server):
+    with passing_on(Proxy(f"http://{server}")) as found:
+        yield found
+
+
+def said(path):
+    report = judge(path)
+    assert not report.unreadable
+    return {
+        d.run.name.rpartition("#")[2]: (
+            d.verdict,
+            [(f.rule, f.first_step, f.last_step, f.message) for f in d.findings],
+            {name: (str(s.steps.tolist()), str(s.values.tolist())) for name, s in d.run.series.items()},
+            d.run.config,
+            d.run.events,
+        )
+        for d in report.diagnoses
+    }
+
+
+def test_the_server_says_the_same_as_its_database_on_disk(server, store):
+    of_server, of_disk = said(f"trackio://{server}/pretraining"), said(store / "pretraining.db")
+    assert list(of_server) == ["broken", "healthy"]
+    assert of_server == {name: of_disk[name] for name in of_server}
+    assert of_server["broken"][0] == "unhealthy"
+    assert of_server["broken"][-1]
+
+
+def test_pages_bring_every_row_once(server, proxy, monkeypatch):
+    monkeypatch.setattr(trackio, "ROWS_A_PAGE", 40)
+    found = read(f"trackio://{proxy.host}/pretraining/healthy")
+    assert found["loss"].values.tolist() == falling(150)
+    assert proxy.count("FROM metrics WHERE") == 4
+
+
+@pytest.mark.parametrize(
+    ("rest", "message"),
+    [
+        ("/nothing", "has no project 'nothing'"),
+        ("", "names no project"),
+        ("/pretraining/nobody", "has no runs there"),
+        ("/pretraining?state=failed", "neither states nor tags"),
+        ("/pretraining?until=2020-01-01", "has no runs that fit"),
+    ],
+)
+def test_what_is_not_there(server, rest, message, capsys):
+    assert main(["check", f"trackio://{server}{rest}"]) == 2
+    assert message in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_run_that_cannot_be_had_hides_no_other(server, proxy):
+    healthy = read(f"trackio://{server}/pretraining/healthy").source.rpartition("/")[2]
+    proxy.failing = {f"run_id = '{healthy}'": [500] * 100}
+    report = judge(f"trackio://{proxy.host}/pretraining")
+    assert [d.run.name for d in report.diagnoses] == ["broken"]
+    assert report.unreadable[0].source.endswith(healthy)
+
+
+def test_following_asks_only_for_new_rows(server, store, proxy):
+    write(str(store), {"grows": falling(60)})
+    (source,), _ = find([f"trackio://{proxy.host}/pretraining/grows"])
+    follower = TrackedFollower(source, ReadOptions(), 0)
+    assert (follower.poll(), len(follower.runs()[0]["loss"]), follower.poll()) == (True, 60, False)
+    assert sum("id > 0" in asked for asked in proxy.asked) == 1
+
+
+def test_a_space_is_asked_with_the_token_of_the_hub(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_hunter2")
+    asked = []
+    monkeypatch.setattr(trackio.Service, "_ask", lambda self, request: asked.append(request) or {"data": ["pre"]} | {})
+    find(["trackio://My_User/my.space/other"])
+    (request,) = asked
+    assert request.full_url == "https://my-user-my-space.hf.space/api/get_all_projects"
+    assert request.headers["Authorization"] == "Bearer hf_hunter2"
+
+
+def test_a_server_of_ones_own_gets_no_token(server, proxy, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_hunter2")
+    read(f"trackio://{proxy.host}/pretraining/healthy")
+    assert not any("Authorization" in headers for headers in proxy.headers)
