@@ -65,6 +65,14 @@ UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
     metavar="CMD",
     help="Shell command to run for each finding at or above --fail-on, crash or stall.",
 )
+@click.option(
+    "--notify",
+    metavar="URL",
+    multiple=True,
+    envvar="LMDIAG_NOTIFY",
+    help="Send a notice of the same to this service, as apprise names it; may be repeated, and set by LMDIAG_NOTIFY.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what --exec and --notify would do, and do neither.")
 @click.option("--pid", metavar="PID", type=click.IntRange(min=1), help="Exit when this process has ended.")
 @click.option("--format", "-f", "shape", type=click.Choice(["text", "jsonl"]), default="text", help="What to print.")
 @with_options(CONFIGURING, FAILING, READING)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
+from lmdiag.cli.notices import Notices
 from lmdiag.cli.options import wants_color, width
 from lmdiag.cli.output import print_line
 from lmdiag.cli.streams import say
@@ -61,6 +62,8 @@ class Printer:
     def __init__(self, log: str, fail_on: str, options: Mapping[str, Any]) -> None:
         self._log, self._fail_on = log, fail_on
         self._command: str | None = options["command"]
+        self._dry: bool = options["dry_run"]
+        self._notices = Notices(options["notify"], self._dry)
         self._as_json = options["shape"] == "jsonl"
         self._style = Style(width(), wants_color(options["color"]))
         self._run = Run("", {})
@@ -73,12 +76,17 @@ class Printer:
         self.changed(Change("following", run.last_step, ", ".join(filter(None, [name, run.format, points]))))
 
     def changed(self, change: Change) -> None:
-        """Print a change, and run the command for one that fails the gate."""
+        """Print a change, and run the command and send the notices for one that fails the gate."""
         if self._as_json:
             print_line(as_json(change, time.strftime("%Y-%m-%dT%H:%M:%S%z"), self._run.name))
         else:
             print_line(as_text(change, time.strftime("%H:%M:%S"), self._style, self._run))
-        if self._command and self._calls(change):
+        if not self._calls(change):
+            return
+        self._notices.send(change, self._run)
+        if self._command and self._dry:
+            say(f"--dry-run: would run: {self._command}")
+        elif self._command:
             self._call(self._command, change)
 
     def warned(self, words: str) -> None:

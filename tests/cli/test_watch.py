@@ -22,9 +22,9 @@ from lmdiag.watching.process import has_ended
 from tests.cli.conftest import curve, falling, write_log
 
 OPTIONS = {
-    **dict.fromkeys(("select", "extend_select", "ignore", "config", "mapping"), ()),
+    **dict.fromkeys(("select", "extend_select", "ignore", "config", "mapping", "notify"), ()),
     **dict.fromkeys(("reader", "pattern", "fail_on", "baseline", "command", "pid")),
-    **dict.fromkeys(("until_error", "verbose", "exit_zero"), False),
+    **dict.fromkeys(("until_error", "verbose", "exit_zero", "dry_run"), False),
     "isolated": True,
     "color": "never",
     "shape": "jsonl",
