@@ -65,6 +65,8 @@ class _Check(click.Command):
 @click.option("--quiet", "-q", is_flag=True, help="Print only runs with a finding at or above --fail-on.")
 @with_options(COLOR)
 @click.option("--no-github", is_flag=True, help="In GitHub Actions, write no annotations and no job summary.")
+@click.option("--publish", is_flag=True, help="Write verdict and findings to the runs on a tracker's server, as tags.")
+@click.option("--dry-run", is_flag=True, help="Say what --publish would write, and write nothing.")
 @click.option("--show-settings", is_flag=True, help="Print the settings in effect and exit.")
 def check(paths: tuple[str, ...], **options: Any) -> int:
     # NumPy would start a pool of threads for linear algebra, which costs as much time as the check of a small log.
@@ -85,6 +87,10 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
         raise click.UsageError(
             "Missing argument: name a log, a folder, a glob, or - for standard input.", click.get_current_context()
         )
+    if options["publish"]:
+        from lmdiag.cli.publishing import check_addresses
+
+        check_addresses(paths)
     outputs = checked_outputs(options["output"])
     check_files(outputs.values(), paths)
     report = judge_paths(paths, options, charts="html" in (options["shape"], *outputs))
@@ -94,6 +100,10 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
         from lmdiag.cli.on_github import tell_github
 
         tell_github(report, annotate=options["shape"] in ("text", "concise"))
+    if options["publish"]:
+        from lmdiag.cli.publishing import publish
+
+        publish(report, options["dry_run"])
     code = exit_code(report)
     if options["quiet"] and code == NOTHING_JUDGED:
         _say_why(report)

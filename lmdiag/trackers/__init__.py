@@ -1,12 +1,12 @@
 """Runs on the servers of trackers: addresses -> sources, one for each run, and what the server says of a run -> RawLog.
 
 Each tracker is one file with two functions: `listed(address)` yields the runs that an address names, and `begin(source)`
-returns a `History`, which asks for the values of one of them. Values are asked for in full, never as a sample.
+returns a `History`, which asks for the values of one of them. A third, `publish(address, said)`, writes to a run. Values are asked for in full, never as a sample.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Protocol
@@ -68,6 +68,15 @@ def read(source: Source, options: ReadOptions) -> list[RawLog]:
     return [mapped(history.log(), options.mapping)]
 
 
+def publish(address: str, said: Mapping[str, str]) -> None:
+    """Write named texts to the run at an address; raise UnreadableLog where its server does not take them."""
+    where = parsed(address)
+    tracker = _tracker(where.scheme)
+    if not hasattr(tracker, "publish"):
+        raise UnreadableLog(f"{where.scheme} takes no summaries", "see docs/trackers.md")
+    tracker.publish(where, said)
+
+
 def refuse_ways_of_files(source: Source, options: ReadOptions) -> None:
     """Raise UnreadableLog where a file's format is given for what a server says."""
     if options.reader or options.pattern:
@@ -79,4 +88,4 @@ def _tracker(scheme: str) -> ModuleType:
     return import_module(f"lmdiag.trackers.{TRACKERS[scheme.lower()]}")
 
 
-__all__ = ["Address", "History", "begin", "read", "runs_at"]
+__all__ = ["Address", "History", "begin", "publish", "read", "runs_at"]

@@ -12,7 +12,7 @@ import json
 import os
 import ssl
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -74,6 +74,12 @@ def listed(address: Address) -> Iterator[Source]:
 def begin(source: Source) -> MlflowHistory:
     """Return the history of a run that `listed` found."""
     return MlflowHistory(source)
+
+
+def publish(address: Address, said: Mapping[str, str]) -> None:
+    """Set tags of a run; its notes, which people write, stay."""
+    tags = [{"key": name, "value": text} for name, text in said.items()]
+    service_at(address).post(f"{API}/runs/log-batch", {"run_id": address.parts[-1], "tags": tags})
 
 
 class MlflowHistory:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from lmdiag.trackers.address import Address, Filters, parsed
 
 RUNS_A_PAGE, ROWS_A_PAGE = 200, 1000
 TRIES, FIRST_WAIT_S, LONGEST_WAIT_S, TIMEOUT_S = 4, 0.5, 4.0, 60
+TAG = "lmdiag:"
 _STATES = {"running": ["running"], "finished": ["finished"], "failed": ["failed", "crashed"], "killed": ["killed"]}
 _ENDS = {"finished": "completed", "failed": "crashed", "crashed": "crashed", "killed": "killed"}
 
@@ -50,6 +51,23 @@ def listed(address: Address) -> Iterator[Source]:
 def begin(source: Source) -> WandbHistory:
     """Return the history of a run that `listed` found."""
     return WandbHistory(source)
+
+
+def publish(address: Address, said: Mapping[str, str]) -> None:
+    """Set a tag with the verdict, and the texts as values of the summary, of a run that is over.
+
+    The client writes tags, config and summary as a whole: what a run at work logs meanwhile would be lost.
+    """
+    with _as_unreadable(address.shown):
+        run = _api().run("/".join((address.host, *address.parts)))
+        if run.state not in _ENDS:
+            raise UnreadableLog(
+                "the run is at work, and what it logs meanwhile would be lost", "publish when it is over"
+            )
+        run.tags = [*(tag for tag in run.tags if not tag.startswith(TAG)), TAG + said["lmdiag.verdict"]]
+        for name, text in said.items():
+            run.summary[name.replace(".", "/")] = text
+        run.update()
 
 
 class WandbHistory:

@@ -381,3 +381,36 @@ def test_watching_a_run_until_it_is_over(tracking, capsys):
 def test_the_last_begun_of_several_runs_is_followed(runs, capsys):
     assert read(run_at(runs).name).name == "at work"
     assert "holds several runs" in capsys.readouterr().err
+
+
+def tags_of(tracking, run_id):
+    return dict(tracking.client().get_run(run_id).data.tags)
+
+
+def test_verdict_and_findings_are_written_back_where_that_is_asked(tracking, capsys):
+    run_id = tracking.run(
+        "written", "broken", [*falling(100), *[9.0 + k % 3 for k in range(50)]], tags={"mlflow.note.content": "mine"}
+    )
+    before = tags_of(tracking, run_id)
+    main(["check", f"mlflow://{tracking.host}/written"])
+    main(["check", f"mlflow://{tracking.host}/written", "--publish", "--dry-run"])
+    assert tags_of(tracking, run_id) == before
+    assert "would write to mlflow://" in capsys.readouterr().err
+    assert main(["check", f"mlflow://{tracking.host}/written", "--publish"]) == 1
+    written = tags_of(tracking, run_id)
+    assert written.items() >= before.items()
+    assert (written["lmdiag.verdict"], written["lmdiag.findings"]) == ("unhealthy", "divergence")
+    assert written["lmdiag.summary"].startswith("error divergence, steps 100")
+    assert main(["check", f"mlflow://{tracking.host}/written/{run_id}", "--publish", "--ignore", "divergence"]) != 2
+    assert "divergence" not in tags_of(tracking, run_id)["lmdiag.findings"]
+
+
+def test_a_run_that_takes_nothing_is_said_and_changes_no_verdict(runs, proxy, capsys):
+    proxy.failing = {"log-batch": [403]}
+    assert main(["check", f"mlflow://{proxy.host}/kinds/healthy", "--publish"]) == 0
+    assert "nothing was written to mlflow://" in capsys.readouterr().err
+
+
+def test_publishing_is_for_addresses(capsys):
+    assert main(["check", "run.jsonl", "--publish"]) == 2
+    assert "--publish is for runs on servers" in capsys.readouterr().err

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -58,6 +59,7 @@ class Server(BaseHTTPRequestHandler):
     asked: list = []
     failing: dict = {}
     runs: dict = {}
+    written: list = []
 
     def log_message(self, *_):
         pass
@@ -67,6 +69,9 @@ class Server(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if b"mutation UpsertBucket" in body:
+            type(self).written.append(json.loads(body)["variables"])
+            return self.answer(200, {"data": {"upsertBucket": {"bucket": {"id": "R"}}}})
         if self.path != "/graphql":
             type(self).asked.append((self.path, {}, ""))
             return self.answer(404, {})
@@ -172,7 +177,7 @@ class Server(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    handler = type("Serving", (Server,), {"asked": [], "failing": {}, "runs": dict(RUNS)})
+    handler = type("Serving", (Server,), {"asked": [], "failing": {}, "runs": dict(RUNS), "written": []})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as serving:
         threading.Thread(target=serving.serve_forever, daemon=True).start()
         handler.url = f"http://127.0.0.1:{serving.server_address[1]}"
@@ -317,11 +322,27 @@ def test_watching_asks_only_for_new_rows(lmdiag, server):
     server.runs["aaa"] = ("at work", "running", [], first)
 
     def go_on():
+        while not any(name == "HistoryPage" for name, *_ in server.asked):
+            time.sleep(0.05)
         server.runs["aaa"] = ("at work", "failed", [], first + rest)
 
-    threading.Timer(6, go_on).start()
+    threading.Thread(target=go_on, daemon=True).start()
     done = lmdiag("watch", "wandb://lab/lm/aaa", "--every", "1s", "--format", "jsonl")
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 1, done.stderr
     assert {"following", "new", "crashed", "ended"} <= {line["type"] for line in told}
     assert [asked["minStep"] for name, asked, _ in server.asked if name == "HistoryPage"] == [0, 60]
+
+
+def test_the_verdict_is_written_back_to_runs_that_are_over(lmdiag, server):
+    assert lmdiag("check", "wandb://lab/lm/bbb", "--publish", "--dry-run").returncode == 1
+    assert server.written == []
+    done = lmdiag("check", "wandb://lab/lm", "--state", "failed,running", "--publish")
+    assert done.returncode == 1
+    assert "nothing was written to wandb://lab/lm/aaa: the run is at work" in done.stderr
+    assert {asked["id"] for asked in server.written} == {"Rbbb"}
+    (tags,) = [asked["tags"] for asked in server.written if "tags" in asked]
+    assert tags == ["big", "team=nlp", "lmdiag:unhealthy"]
+    summary = json.loads(server.written[-1]["summaryMetrics"])
+    assert summary["lmdiag/verdict"] == "unhealthy"
+    assert summary["lmdiag/findings"] == "non-finite-loss, crashed-run"
