@@ -7,11 +7,12 @@ returns a `History`, which asks for the values of one of them. A third, `publish
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from importlib import import_module
 from types import ModuleType
 from typing import Protocol
 
-from lmdiag.errors import UnreadableLog
+from lmdiag.errors import UnreadableLog, explained
 from lmdiag.readers.options import ReadOptions, mapped
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.sources.addresses import TRACKERS
@@ -44,11 +45,12 @@ def runs_at(address: str) -> Iterator[Source]:
     """
     where = parsed(address)
     found = False
-    for number, source in enumerate(_tracker(where.scheme).listed(where)):
-        if number == where.filters.limit:
-            return
-        found = True
-        yield source
+    with asked(where.shown):
+        for number, source in enumerate(_tracker(where.scheme).listed(where)):
+            if number == where.filters.limit:
+                return
+            found = True
+            yield source
     if not found:
         which = "that fit the filters" if where.filters.any else "there"
         raise UnreadableLog(f"{where.shown} has no runs {which}", "check the address with the tracker's own page")
@@ -63,9 +65,20 @@ def begin(source: Source) -> History:
 def read(source: Source, options: ReadOptions) -> list[RawLog]:
     """Ask for all values of a run."""
     refuse_ways_of_files(source, options)
-    history = begin(source)
-    history.update()
-    return [mapped(history.log(), options.mapping)]
+    with asked(source.name):
+        history = begin(source)
+        history.update()
+        return [mapped(history.log(), options.mapping)]
+
+
+def asked(shown: str) -> AbstractContextManager[None]:
+    """Turn what goes wrong with answers that nobody foresaw into an error a user can act on."""
+
+    def explain(error: Exception) -> UnreadableLog:
+        what = f"{shown}: the answer is not one of such a server ({type(error).__name__})"
+        return UnreadableLog(what, "check the address; if the tracker's own page shows the run, please report this")
+
+    return explained(explain)
 
 
 def publish(address: str, said: Mapping[str, str]) -> None:
@@ -88,4 +101,4 @@ def _tracker(scheme: str) -> ModuleType:
     return import_module(f"lmdiag.trackers.{TRACKERS[scheme.lower()]}")
 
 
-__all__ = ["Address", "History", "begin", "publish", "read", "runs_at"]
+__all__ = ["Address", "History", "asked", "begin", "publish", "read", "runs_at"]

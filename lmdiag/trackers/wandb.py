@@ -106,7 +106,7 @@ class WandbHistory:
 
     def _page(self) -> int:
         """Return how many steps to ask for at once: the client asks for ranges of them, and some runs count tokens."""
-        last, rows = self._run.lastHistoryStep, self._run._attrs.get("historyLineCount") or 0
+        last, rows = self._run.lastHistoryStep, getattr(self._run, "historyLineCount", None) or 0
         return ROWS_A_PAGE * max(1, (last + 1) // rows) if rows else ROWS_A_PAGE
 
     def _take(self, row: dict[str, Any]) -> None:
@@ -119,7 +119,7 @@ class WandbHistory:
         """Return the run as the reader of W&B's files would."""
         run = self._run
         ended = _ENDS.get(run.state)
-        rows = run._attrs.get("historyLineCount") or 0
+        rows = getattr(run, "historyLineCount", None) or 0
         notes = () if self._rows else ("The run logged no history: it ended before its first `log` call.",)
         if ended and len(self._rows) < rows:
             notes = (*notes, f"The server counts {rows:,} rows of this run, and gave {len(self._rows):,}.")

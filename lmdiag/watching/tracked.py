@@ -9,7 +9,7 @@ from lmdiag.gather import runs_in
 from lmdiag.readers.options import ReadOptions, mapped
 from lmdiag.run import Run
 from lmdiag.sources.source import Source
-from lmdiag.trackers import begin, refuse_ways_of_files
+from lmdiag.trackers import asked, begin, refuse_ways_of_files
 
 
 class TrackedFollower:
@@ -45,7 +45,8 @@ class TrackedFollower:
             return False
         first = self._asked is None
         try:
-            new = self._history.update()
+            with asked(self.name):
+                new = self._history.update()
         except UnreadableLog as trouble:
             self._trouble = trouble
             return True

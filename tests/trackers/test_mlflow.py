@@ -18,7 +18,7 @@ from lmdiag.judging.reading import find, read, read_all
 from lmdiag.readers.options import ReadOptions
 from lmdiag.trackers import mlflow
 from lmdiag.watching.tracked import TrackedFollower
-from tests.trackers.conftest import falling
+from tests.trackers.conftest import _Handler, falling
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow  # the server takes some seconds to start
@@ -290,6 +290,40 @@ def test_another_server_is_not_taken_for_one(proxy, monkeypatch):
     assert "something else than JSON" in problem.message
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"ok": True},
+        {"experiment": {}},
+        {"experiment": None},
+        {"experiment": {"experiment_id": "1", "name": "e"}, "runs": [{}]},
+    ],
+)
+def test_answers_that_are_none_hide_no_other_path(runs, proxy, monkeypatch, answer):
+    monkeypatch.setattr(
+        "tests.trackers.conftest._Handler._answer", lambda self, body: (200, json.dumps(answer).encode())
+    )
+    report = judge([f"mlflow://{proxy.host}/kinds", f"{runs}/healthy"])
+    assert [d.run.name for d in report.diagnoses] == ["healthy"]
+    assert len(report.unreadable) == 1
+
+
+def test_a_value_that_is_no_number_is_counted_and_said(runs, proxy, monkeypatch):
+    answer = _Handler._answer
+
+    def broken(self, body):
+        status, content = answer(self, body)
+        return status, content.replace(b'"step": 7\n', b'"step": "seven"\n') if "get-history" in self.path else content
+
+    monkeypatch.setattr(_Handler, "_answer", broken)
+    found = read(f"mlflow://{proxy.host}/kinds/healthy")
+    assert (len(found["loss"]), [skipped.reason for skipped in found.skipped]) == (
+        199,
+        ["value of a metric without a number"],
+    )
+
+
 def test_comparing_and_reporting_take_addresses(runs, tmp_path, capsys):
     assert main(["compare", f"{runs}/healthy", f"{runs}/healthy"]) == 0
     assert main(["report", runs, "--state", "finished", "-o", str(tmp_path / "a.md")]) == 0
@@ -414,3 +448,10 @@ def test_a_run_that_takes_nothing_is_said_and_changes_no_verdict(runs, proxy, ca
 def test_publishing_is_for_addresses(capsys):
     assert main(["check", "run.jsonl", "--publish"]) == 2
     assert "--publish is for runs on servers" in capsys.readouterr().err
+
+
+def test_a_cache_keeps_nothing_of_a_server(runs, proxy, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for _ in range(2):
+        assert main(["check", f"mlflow://{proxy.host}/kinds/healthy", "--cache"]) == 0
+    assert proxy.count("get-history") == 4
