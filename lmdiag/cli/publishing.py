@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from lmdiag.cli.streams import say
 from lmdiag.errors import BadSetting, UnreadableLog
+from lmdiag.reports.phrases import visible
 from lmdiag.reports.published import published
 from lmdiag.reports.report import Report
 from lmdiag.sources.addresses import is_tracked
@@ -22,15 +23,14 @@ def publish(report: Report, dry: bool) -> None:
     from lmdiag.trackers import publish as publish_to
 
     for diagnosis in report.diagnoses:
-        where = diagnosis.run.source
+        where, said = visible(diagnosis.run.source), published(diagnosis)
         if not is_tracked(where):
             continue
-        said = published(diagnosis)
         if dry:
             told = "; ".join(f"{name} = {' / '.join(text.splitlines())}" for name, text in said.items())
             say(f"--dry-run: would write to {where}: {told}")
             continue
         try:
-            publish_to(where, said)
+            publish_to(diagnosis.run.source, said)
         except UnreadableLog as problem:
             say(f"warning: nothing was written to {where}: {problem.message}")

@@ -16,7 +16,7 @@ from lmdiag.cli.output import print_line
 from lmdiag.cli.streams import say
 from lmdiag.errors import UnreadableLog
 from lmdiag.finding import fails, severity_of
-from lmdiag.reports.phrases import count
+from lmdiag.reports.phrases import count, visible
 from lmdiag.reports.terminal import Style
 from lmdiag.run import Run
 from lmdiag.sources.addresses import is_url, without_secrets
@@ -34,7 +34,7 @@ def run_at(address: str) -> Source:
 
     latest, *others = islice(runs_at(address), 2)
     if others:
-        say(f"{without_secrets(address)} holds several runs; following {latest.name}, the last begun")
+        say(f"{without_secrets(address)} holds several runs; following {visible(latest.name)}, the last begun")
     return latest
 
 

@@ -6,7 +6,7 @@ import http.client
 import json
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
@@ -117,11 +117,19 @@ class Service:
         return UnreadableLog(f"{self.shown} does not answer: {said}", hint)
 
     def _safe(self, text: Any) -> str:
-        """Return what a server said without any credential that it repeats."""
-        said = without_secrets(str(text))
-        for secret in self._secrets:
-            said = said.replace(secret, "…")
-        return said[:300]
+        return harmless(text, self._secrets)
+
+
+def harmless(text: Any, secrets: Iterable[str] = ()) -> str:
+    """Return what a server said, in one line, without any credential that it repeats or what a terminal would obey.
+
+    >>> harmless("bad token hunter2\\n\\x1b[31m", ["hunter2"])
+    'bad token … [31m'
+    """
+    said = without_secrets(str(text))
+    for secret in filter(None, secrets):
+        said = said.replace(secret, "…")
+    return " ".join("".join(mark if mark.isprintable() else " " for mark in said).split())[:300]
 
 
 class Refused(UnreadableLog):

@@ -18,9 +18,9 @@ from lmdiag.readers.tables.rows import Rows
 from lmdiag.readers.trackers.names import history_conventions
 from lmdiag.readers.wandb.run_folder import FORMAT, scalar, unwrapped
 from lmdiag.run import Event
-from lmdiag.sources.addresses import without_secrets
 from lmdiag.sources.source import Source
 from lmdiag.trackers.address import Address, Filters, parsed
+from lmdiag.trackers.service import harmless
 
 RUNS_A_PAGE, ROWS_A_PAGE = 200, 1000
 TRIES, FIRST_WAIT_S, LONGEST_WAIT_S, TIMEOUT_S = 4, 0.5, 4.0, 60
@@ -198,8 +198,6 @@ def _as_unreadable(shown: str) -> AbstractContextManager[None]:
 
 def _explanation(shown: str, error: Exception) -> UnreadableLog:
     """Return what to say of an error of the client, which may repeat an answer of the server, but no login."""
-    said = without_secrets(" ".join(str(error).split()))
-    for secret in filter(None, [os.environ.get("WANDB_API_KEY")]):
-        said = said.replace(secret, "…")
+    said = harmless(error, [os.environ.get("WANDB_API_KEY", "")])
     hint = "check the address, the network, and that your login may see the project"
-    return UnreadableLog(f"{shown}: W&B's client says: {said[:300] or type(error).__name__}", hint)
+    return UnreadableLog(f"{shown}: W&B's client says: {said or type(error).__name__}", hint)

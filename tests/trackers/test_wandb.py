@@ -246,6 +246,8 @@ def test_the_runs_of_a_project(lmdiag, server):
     assert names.count("Runs") == 1
     pages = {run: sum(n == "HistoryPage" and v["run"] == run for n, v, _ in server.asked) for run in RUNS}
     assert pages == {"aaa": 1, "bbb": 1, "ccc": 3, "ddd": 1, "eee": 0}
+    about = [(v.get("run") or v.get("runName") or v.get("name")) for n, v, _ in server.asked if n != "HistoryPage"]
+    assert about.count("ccc") == 4
     assert {login for name, _, login in server.asked if name != "/graphql"} == {server.asked[0][2]}
     assert not any(name.startswith("/") for name in names)  # neither errors nor statistics are told to anybody
 
