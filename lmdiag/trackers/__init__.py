@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from importlib import import_module
+from itertools import islice
 from types import ModuleType
 from typing import Protocol
 
@@ -46,9 +47,7 @@ def runs_at(address: str) -> Iterator[Source]:
     where = parsed(address)
     found = False
     with asked(where.shown):
-        for number, source in enumerate(_tracker(where.scheme).listed(where)):
-            if number == where.filters.limit:
-                return
+        for source in islice(_tracker(where.scheme).listed(where), where.filters.limit):
             found = True
             yield source
     if not found:

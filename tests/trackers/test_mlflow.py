@@ -109,6 +109,12 @@ def test_filters(runs, query, names):
     assert len(problems) == (not names)
 
 
+def test_no_more_runs_are_asked_for_than_are_wanted(runs, proxy):
+    assert len(find([f"mlflow://{proxy.host}/kinds?limit=2"])[0]) == 2
+    assert proxy.count("runs/search") == 1
+    assert '"max_results": 2' in proxy.asked[-1]
+
+
 def test_filters_of_the_command_line(runs, capsys):
     assert main(["check", runs, "--state", "failed", "--tag", "team=vision", "-f", "json"]) == 1
     (run,) = json.loads(capsys.readouterr().out)["runs"]
