@@ -103,6 +103,25 @@ def serving(folder):
         server.wait(30)
 
 
+@pytest.fixture(scope="session")
+def runs(tracking):
+    """Runs of all kinds in one experiment."""
+    broken = falling(300)
+    broken[180] = math.nan
+    broken[181] = math.inf
+    rewound = [("train/loss", loss, 1_700_000_900_000 + 1000 * k, 150 + k) for k, loss in enumerate(falling(100, 3))]
+    evaluations = [("val/loss", 3 - step / 200, 1_700_000_000_000 + 1000 * step, step) for step in range(0, 200, 20)]
+    tracking.run(
+        "kinds", "healthy", falling(), params={"max_steps": 200, "lr": 0.1}, tags={"team": "nlp"}, metrics=evaluations
+    )
+    tracking.run("kinds", "broken", broken, "FAILED", {"max_steps": 1000}, {"team": "vision", "note": 'it\'s "it"'})
+    tracking.run("kinds", "resumed", falling(), "KILLED", metrics=rewound)
+    tracking.run("kinds", "no steps", [], metrics=[("loss", 3 - k / 50, 1_700_000_000_000 + k, 0) for k in range(60)])
+    tracking.run("kinds", "empty", [], metrics=[("system/cpu", 3.0, 1_700_000_000_000, 0)])
+    tracking.run("kinds", "at work", falling(50), status="", tags={"team": "nlp"})
+    return f"mlflow://{tracking.host}/kinds"
+
+
 def free_port():
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
         return server.server_address[1]

@@ -1,7 +1,6 @@
 """Runs on a real MLflow server: every value, few questions, and what happens where it fails."""
 
 import json
-import math
 import subprocess
 import sys
 import threading
@@ -18,29 +17,10 @@ from lmdiag.judging.reading import find, read, read_all
 from lmdiag.readers.options import ReadOptions
 from lmdiag.trackers import mlflow
 from lmdiag.watching.tracked import TrackedFollower
-from tests.trackers.conftest import _Handler, falling
+from tests.trackers.conftest import falling
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow  # the server takes some seconds to start
-
-
-@pytest.fixture(scope="module")
-def runs(tracking):
-    """Runs of all kinds in one experiment."""
-    broken = falling(300)
-    broken[180] = math.nan
-    broken[181] = math.inf
-    rewound = [("train/loss", loss, 1_700_000_900_000 + 1000 * k, 150 + k) for k, loss in enumerate(falling(100, 3))]
-    evaluations = [("val/loss", 3 - step / 200, 1_700_000_000_000 + 1000 * step, step) for step in range(0, 200, 20)]
-    tracking.run(
-        "kinds", "healthy", falling(), params={"max_steps": 200, "lr": 0.1}, tags={"team": "nlp"}, metrics=evaluations
-    )
-    tracking.run("kinds", "broken", broken, "FAILED", {"max_steps": 1000}, {"team": "vision", "note": 'it\'s "it"'})
-    tracking.run("kinds", "resumed", falling(), "KILLED", metrics=rewound)
-    tracking.run("kinds", "no steps", [], metrics=[("loss", 3 - k / 50, 1_700_000_000_000 + k, 0) for k in range(60)])
-    tracking.run("kinds", "empty", [], metrics=[("system/cpu", 3.0, 1_700_000_000_000, 0)])
-    tracking.run("kinds", "at work", falling(50), status="", tags={"team": "nlp"})
-    return f"mlflow://{tracking.host}/kinds"
 
 
 def said(path):
@@ -204,132 +184,6 @@ def test_an_interrupt_keeps_what_was_judged(many, tracking, monkeypatch, capsys)
     assert found["unreadable"][0]["error"].startswith("not checked: interrupted")
 
 
-@pytest.mark.parametrize("how", [500, 503, 429, "cut", "reset"])
-def test_a_failure_that_passes_is_tried_again(runs, proxy, how):
-    proxy.failing = {"runs/search": [how], "get-history": [how, how]}
-    assert (
-        read(f"mlflow://{proxy.host}/kinds/healthy")["loss"].values.tolist()
-        == read(f"{runs}/healthy")["loss"].values.tolist()
-    )
-
-
-@pytest.mark.parametrize("how", [500, "cut", "reset"])
-def test_a_run_that_cannot_be_had_hides_no_other(runs, proxy, how):
-    broken = read(f"{runs}/broken").source.rpartition("/")[2]
-    proxy.failing = {f"run_id={broken}": [how] * 100}
-    report = judge(f"mlflow://{proxy.host}/kinds")
-    assert [d.run.name for d in report.diagnoses] == ["at work", "no steps", "resumed", "healthy"]
-    (lost,) = report.unreadable
-    assert lost.source.endswith(broken)
-    assert proxy.count(f"run_id={broken}") == 4
-
-
-def test_a_page_of_runs_that_fails_hides_no_run_of_those_before(runs, proxy, monkeypatch):
-    monkeypatch.setattr(mlflow, "RUNS_A_PAGE", 3)
-    proxy.failing = {"page_token": [500] * 100}
-    report = judge(f"mlflow://{proxy.host}/kinds")
-    assert [d.run.name for d in report.diagnoses] == ["at work", "no steps"]
-    assert "answered 500 out of order" in report.unreadable[0].error
-
-
-def test_a_server_that_is_gone_is_tried_once_for_each_run_that_is_left(runs, proxy):
-    proxy.failing = {"get-history": [500] * 100}
-    assert len(judge(f"mlflow://{proxy.host}/kinds").unreadable) == 5
-    assert proxy.count("get-history") == 4 + 1 + 1 + 1 + 1
-
-
-def test_a_server_that_is_silent_is_left(runs, proxy, monkeypatch):
-    monkeypatch.setattr(mlflow.Service, "timeout_s", 0.3)
-    held = threading.Event()
-    monkeypatch.setattr(proxy, "fate", lambda path: held.wait(5) if "get-history" in path else None)
-    try:
-        report = judge(f"mlflow://{proxy.host}/kinds/healthy")
-    finally:
-        held.set()
-    assert "does not answer: timed out" in report.unreadable[0].error.replace("The read operation timed", "timed")
-
-
-@pytest.mark.parametrize(
-    ("variables", "header"),
-    [
-        ({"USERNAME": "me", "PASSWORD": "hunter2"}, "Basic bWU6aHVudGVyMg=="),
-        ({"TOKEN": "hunter2"}, "Bearer hunter2"),
-    ],
-)
-def test_credentials_reach_the_server_and_nobody_else(runs, proxy, variables, header, monkeypatch, capsys):
-    for name, value in variables.items():
-        monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", value)
-    assert main(["check", f"mlflow://{proxy.host}/kinds/healthy"]) == 0
-    assert {headers["Authorization"] for headers in proxy.headers} == {header}
-    secrets = ("hunter2", header.split()[1])
-    for status in (401, 403, 302, 404):
-        proxy.failing = {"get-history": [status]}
-        main(["check", f"mlflow://{proxy.host}/kinds/healthy", "-f", "json"])
-    written = capsys.readouterr()
-    assert not any(secret in written.out + written.err for secret in secrets)
-    assert "answered 302" in written.out
-
-
-def test_credentials_of_the_file(runs, proxy, tmp_path):
-    (tmp_path / ".mlflow").mkdir()
-    (tmp_path / ".mlflow" / "credentials").write_text(
-        "[mlflow]\nmlflow_tracking_username = me\nmlflow_tracking_password = h%nter2\n"
-    )
-    read(f"mlflow://{proxy.host}/kinds/healthy")
-    assert {headers["Authorization"] for headers in proxy.headers} == {"Basic bWU6aCVudGVyMg=="}
-
-
-def test_what_a_server_repeats_of_a_credential_is_not_shown(proxy, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "hunter2")
-    monkeypatch.setattr(
-        "tests.trackers.conftest._Handler._answer", lambda self, body: (401, b'{"message": "bad token hunter2"}')
-    )
-    _, (problem,) = find([f"mlflow://{proxy.host}/kinds"])
-    assert "answered 401 bad token …" in problem.message
-
-
-def test_another_server_is_not_taken_for_one(proxy, monkeypatch):
-    monkeypatch.setattr(
-        "tests.trackers.conftest._Handler._answer", lambda self, body: (200, b"<html>Please log in</html>")
-    )
-    _, (problem,) = find([f"mlflow://{proxy.host}/kinds"])
-    assert "something else than JSON" in problem.message
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        {},
-        {"ok": True},
-        {"experiment": {}},
-        {"experiment": None},
-        {"experiment": {"experiment_id": "1", "name": "e"}, "runs": [{}]},
-    ],
-)
-def test_answers_that_are_none_hide_no_other_path(runs, proxy, monkeypatch, answer):
-    monkeypatch.setattr(
-        "tests.trackers.conftest._Handler._answer", lambda self, body: (200, json.dumps(answer).encode())
-    )
-    report = judge([f"mlflow://{proxy.host}/kinds", f"{runs}/healthy"])
-    assert [d.run.name for d in report.diagnoses] == ["healthy"]
-    assert len(report.unreadable) == 1
-
-
-def test_a_value_that_is_no_number_is_counted_and_said(runs, proxy, monkeypatch):
-    answer = _Handler._answer
-
-    def broken(self, body):
-        status, content = answer(self, body)
-        return status, content.replace(b'"step": 7\n', b'"step": "seven"\n') if "get-history" in self.path else content
-
-    monkeypatch.setattr(_Handler, "_answer", broken)
-    found = read(f"mlflow://{proxy.host}/kinds/healthy")
-    assert (len(found["loss"]), [skipped.reason for skipped in found.skipped]) == (
-        199,
-        ["value of a metric without a number"],
-    )
-
-
 def test_comparing_and_reporting_take_addresses(runs, tmp_path, capsys):
     assert main(["compare", f"{runs}/healthy", f"{runs}/healthy"]) == 0
     assert main(["report", runs, "--state", "finished", "-o", str(tmp_path / "a.md")]) == 0
@@ -443,12 +297,6 @@ def test_verdict_and_findings_are_written_back_where_that_is_asked(tracking, cap
     assert written["lmdiag.summary"].startswith("error divergence, steps 100")
     assert main(["check", f"mlflow://{tracking.host}/written/{run_id}", "--publish", "--ignore", "divergence"]) != 2
     assert "divergence" not in tags_of(tracking, run_id)["lmdiag.findings"]
-
-
-def test_a_run_that_takes_nothing_is_said_and_changes_no_verdict(runs, proxy, capsys):
-    proxy.failing = {"log-batch": [403]}
-    assert main(["check", f"mlflow://{proxy.host}/kinds/healthy", "--publish"]) == 0
-    assert "nothing was written to mlflow://" in capsys.readouterr().err
 
 
 def test_publishing_is_for_addresses(capsys):
