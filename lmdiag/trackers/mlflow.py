@@ -32,7 +32,7 @@ from lmdiag.trackers.address import Address, Filters, parsed
 from lmdiag.trackers.service import Refused, Service, pages
 
 API = "api/2.0/mlflow"
-RUNS_A_PAGE, VALUES_A_PAGE = 1000, 10_000
+RUNS_A_PAGE, VALUES_A_PAGE = 1000, 2000
 _STATUS = {"running": ("RUNNING", "SCHEDULED"), "finished": ("FINISHED",), "failed": ("FAILED",), "killed": ("KILLED",)}
 _ID_LENGTH = 32
 
@@ -181,7 +181,10 @@ class _Values:
 
 
 def _joined(parts: list[Any], kind: Any) -> np.ndarray:
-    return np.concatenate([np.frombuffer(part, kind) for part in parts if len(part)] or [np.empty(0, kind)])
+    filled = [
+        np.frombuffer(part, kind) for part in parts if len(part)
+    ]  # views, of which nothing outlives the call of `log`
+    return filled[0] if len(filled) == 1 else np.concatenate(filled or [np.empty(0, kind)])
 
 
 def _experiments(service: Service, address: Address) -> dict[str, str]:

@@ -47,13 +47,15 @@ def points_by_time(
     names: list[str], ids: np.ndarray, times: np.ndarray, values: np.ndarray, steps: np.ndarray
 ) -> Points:
     """Return values of the metrics `names[ids]`, each with its time in ms and its step, in the order they were written."""
-    order = np.argsort(times, kind="stable")
+    if (times[1:] < times[:-1]).any():  # most come in order, and copies of long ones take memory
+        order = np.argsort(times, kind="stable")
+        ids, times, values, steps = ids[order], times[order], values[order], steps[order]
     return Points(
         names,
-        ids[order].astype(np.int64),
-        steps[order].astype(np.int64),
-        times[order] / 1000,
-        values[order].astype(np.float64),
+        ids.astype(np.int64, copy=False),
+        steps.astype(np.int64, copy=False),
+        times / 1000,
+        values.astype(np.float64, copy=False),
         np.zeros(1, np.int64),
     )
 
