@@ -20,20 +20,20 @@ class Judge:
     """Say whether a run should be stopped: `lmdiag check` found something of the severity asked for in its log.
 
     `stop_on` is `error`, `warning` (which errors are as well) or "" for never; a check begins `every_s` seconds after
-    the one before. A check that fails is no finding: that is said once, and the run goes on. With several processes one of
-    them would stop and the others wait for it for ever: there `stop_on` is refused.
+    the one before. A check that fails is no finding: that is said once, and the run goes on. Of several processes that train
+    together through `torch.distributed` the first one looks, and all stop at the same step.
     """
 
     def __init__(self, path: str | os.PathLike[str], stop_on: str = "", every_s: float = 60.0) -> None:
         if stop_on and stop_on not in SEVERITIES:
             raise ValueError(f'stop_on is "{stop_on}"; it can be {" or ".join(SEVERITIES)}, or "" for never')
-        if stop_on and int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            raise ValueError("stop_on works in runs of one process; check the log from outside with `lmdiag watch`")
         self.path, self.stop_on, self.every_s = Path(path), stop_on, every_s
         self.found = ""  # why the run was to be stopped
         self._begun = time.monotonic()
+        self._looked = False
         self._check: subprocess.Popen[bytes] | None = None
         self._failed = False
+        self._team: Any = None  # the processes that train together, and hear of a stop over the CPU
 
     @property
     def status(self) -> str:
@@ -43,19 +43,15 @@ class Judge:
     def says_stop(self, urgent: bool = False) -> bool:
         """Begin a check if it is time for one; return True once a check has found something, and say what on stderr.
 
-        `urgent` checks soon: the loss is not finite, for example.
+        `urgent` checks soon: the loss is not finite, for example. Processes that train together must all ask, at the same steps.
         """
         if not self.stop_on or self.found:
             return bool(self.found)
-        try:
-            if self._check is not None:
-                self.found = self._result()
-            elif time.monotonic() - self._begun >= (min(self.every_s, AT_ONCE_S) if urgent else self.every_s):
-                self._begin()
-        except OSError as error:  # no memory for a process, no room for its output
-            self._tell_failure(str(error))
-        if self.found:
-            logging.getLogger("lmdiag").warning("lmdiag stops this run: %s", self.found)
+        distributed = _processes()
+        if distributed is None or distributed.get_rank() == 0:
+            self._look(urgent)
+        if distributed is not None:
+            self.found = self._told(distributed)
         return bool(self.found)
 
     def close(self) -> None:
@@ -65,8 +61,33 @@ class Judge:
             self._check.wait()
             self._check = None
 
+    def _look(self, urgent: bool) -> None:
+        at_once = AT_ONCE_S if self._looked else 0.0
+        try:
+            if self._check is not None:
+                self.found = self._result()
+            elif time.monotonic() - self._begun >= (min(self.every_s, at_once) if urgent else self.every_s):
+                self._begin()
+        except OSError as error:  # no memory for a process, no room for its output
+            self._tell_failure(str(error))
+        if self.found:
+            logging.getLogger("lmdiag").warning("lmdiag stops this run: %s", self.found)
+
+    def _told(self, distributed: Any) -> str:
+        """Return what the first process has found. One that stopped alone would leave the others waiting for its gradients."""
+        import torch
+
+        if self._team is None:
+            self._team = distributed.new_group(backend="gloo")  # over the CPU: no waiting for an accelerator
+        found = torch.tensor([bool(self.found)], dtype=torch.uint8)
+        distributed.broadcast(found, 0, group=self._team)
+        said = [self.found]
+        if found.item():  # once in a run
+            distributed.broadcast_object_list(said, 0, group=self._team)
+        return said[0]
+
     def _begin(self) -> None:
-        self._begun = time.monotonic()
+        self._begun, self._looked = time.monotonic(), True
         self._output, self._errors = (tempfile.TemporaryFile() for _ in range(2))  # noqa: SIM115  `whole` closes them
         command = [
             sys.executable,
@@ -100,6 +121,14 @@ class Judge:
         if not self._failed:
             self._failed = True
             logging.getLogger("lmdiag").warning("lmdiag check failed (%s); training goes on, unjudged", why)
+
+
+def _processes() -> Any:
+    """Return `torch.distributed` where several processes train together, else None."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return None
+    return torch.distributed if torch.distributed.get_world_size() > 1 else None
 
 
 def whole(file: IO[bytes]) -> str:

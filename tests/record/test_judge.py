@@ -1,26 +1,27 @@
 """The judge stops a run for a finding of the severity asked for, and for nothing else."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from lmdiag.record.judge import Judge
 
+ROOT = Path(__file__).parents[2]
 FINDINGS = [
     {"rule": "plateau", "severity": "warning", "message": "It stands."},
     {"rule": "divergence", "severity": "error", "message": "It rises."},
 ]
 
 
-def test_a_judge_that_cannot_judge_says_so(monkeypatch, tmp_path):
+def test_a_judge_that_cannot_judge_says_so(tmp_path):
     with pytest.raises(ValueError, match='stop_on is "fatal"'):
         Judge(tmp_path / "a.jsonl", "fatal")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ValueError, match="one process"):
-        Judge(tmp_path / "a.jsonl", "error")
 
 
 def test_a_judge_that_was_not_asked_never_looks(tmp_path):
@@ -96,12 +97,65 @@ def test_a_check_that_cannot_begin_is_no_finding(monkeypatch, tmp_path, caplog):
     assert caplog.text.count("Cannot allocate memory") == 1
 
 
-def test_a_loss_that_is_not_finite_is_looked_at_soon(monkeypatch, tmp_path):
-    monkeypatch.setattr(subprocess, "Popen", fake(report(FINDINGS[1]), 1))
+def test_a_loss_that_is_not_finite_is_looked_at_at_once_and_then_not_at_every_step(monkeypatch, tmp_path):
+    monkeypatch.setattr(subprocess, "Popen", fake(report(), 0))
     judge = Judge(tmp_path / "a.jsonl", "error", every_s=3600.0)
-    judge._begun -= 6
     judge.says_stop()
     assert judge._check is None
     judge.says_stop(urgent=True)
     assert judge._check is not None
+    judge._check.wait()
+    judge.says_stop(urgent=True)  # takes the result
+    judge.says_stop(urgent=True)
+    assert judge._check is None
+    judge._begun -= 6
+    judge.says_stop(urgent=True)
+    assert judge._check is not None
     judge.close()
+
+
+TWO_PROCESSES = """
+import os, sys, time
+import torch
+from torch import distributed
+
+from lmdiag.record.judge import Judge
+from lmdiag.record.writer import RunLogger
+
+distributed.init_process_group("gloo")
+path, rank = sys.argv[1], distributed.get_rank()
+judge, stopped = Judge(path, "error", every_s=3600.0), None
+with RunLogger(path, max_steps=100000) as log:
+    for step in range(1, 100001):
+        loss = torch.tensor(2.0 if step < 20 else float("nan"))
+        distributed.all_reduce(loss)  # as gradients are: nobody is a step ahead
+        log.step(step, loss=loss / 2)
+        if judge.says_stop(urgent=not loss.isfinite()):
+            log.event("stopped", step, judge.found)
+            stopped = step
+            break
+        time.sleep(0.005)
+    judge.close()
+    log.end(judge.status)
+with open(f"{path}.{rank}", "w") as file:
+    file.write(f"{stopped} {judge.status} {judge.found}")
+distributed.destroy_process_group()
+"""
+
+
+def test_of_two_processes_the_first_decides_and_both_stop_at_the_same_step(tmp_path):
+    pytest.importorskip("torch")
+    script, log = tmp_path / "two.py", tmp_path / "a.jsonl"
+    script.write_text(TWO_PROCESSES)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*command, str(script), str(log)], env=environment, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    said = [(tmp_path / f"a.jsonl.{rank}").read_text() for rank in (0, 1)]
+    assert said[0] == said[1]
+    assert re.match(r"\d+ stopped non-finite-loss: ", said[0])
+    assert done.stderr.count("lmdiag stops this run: non-finite-loss") == 1
+    end = json.loads(log.read_text().splitlines()[-1])
+    assert (end["status"], f"{end['step']} ") == ("stopped", said[0].partition("stopped")[0])
