@@ -129,7 +129,7 @@ def model_and_optimizer_state(
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict
 
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    return get_state_dict(model, optimizer, options=options)
+    return get_state_dict(model, getattr(optimizer, "parts", optimizer), options=options)
 
 
 def load_model_and_optimizer_state(
@@ -145,5 +145,9 @@ def load_model_and_optimizer_state(
 
     options = StateDictOptions(full_state_dict=True)
     set_state_dict(
-        model, optimizer, model_state_dict=saved["model"], optim_state_dict=saved["optimizer"], options=options
+        model,
+        getattr(optimizer, "parts", optimizer),
+        model_state_dict=saved["model"],
+        optim_state_dict=saved["optimizer"],
+        options=options,
     )

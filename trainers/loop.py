@@ -106,7 +106,9 @@ def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.
     elif team.rank:
         torch.manual_seed(settings.seed + team.rank)  # each process drops other activations
 
-    facts = header_facts(parts.name, settings, text, params, type(optimizer).__name__, team.size)
+    together = getattr(optimizer, "parts", [optimizer])
+    moved_by = " and ".join(type(part).__name__ for part in together)
+    facts = header_facts(parts.name, settings, text, params, moved_by, team.size)
     logger = RunLogger(
         settings.log,
         resume=settings.resume,

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from trainers import loop
 from trainers.faults import Hooks
@@ -27,22 +28,36 @@ class Settings(LoopSettings):
     n_layer: int = setting(2, "blocks", least=1)
     n_head: int = setting(4, "attention heads; divides the width", least=1)
     d_model: int = setting(64, "width of the residual stream", least=1)
-    positions: str = setting("learned", "how the model knows where a token stands", ("learned", "sinusoidal"))
+    positions: str = setting("learned", "how the model knows where a token stands", ("learned", "sinusoidal", "rotary"))
     dropout: float = setting(0.0, "share of activations dropped in training")
+    optimizer: str = setting(
+        "adamw", "AdamW for all, or Muon for the matrices of the blocks and AdamW for the rest", ("adamw", "muon")
+    )
+    recompute: bool = setting(
+        False, "forget the activations of blocks and compute them again on the way back: a third more time, less memory"
+    )
 
 
 class Attention(nn.Module):
     """Causal self-attention: each position looks at itself and those before it."""
+
+    waves: torch.Tensor
 
     def __init__(self, s: Settings) -> None:
         super().__init__()
         self.n_head, self.dropout = s.n_head, s.dropout
         self.qkv = nn.Linear(s.d_model, 3 * s.d_model)  # queries, keys and values of all heads in one product
         self.out = nn.Linear(s.d_model, s.d_model)
+        self.rotary = s.positions == "rotary"
+        if self.rotary:
+            waves = sinusoids(s.context, s.d_model // s.n_head) / math.sqrt(2)
+            self.register_buffer("waves", waves, persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         batch, time, width = x.shape
         q, k, v = self.qkv(x).view(batch, time, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)
+        if self.rotary:
+            q, k = rotated(q, self.waves[:time]), rotated(k, self.waves[:time])
         dropout = self.dropout if self.training else 0.0
         mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=dropout)
         return self.out(mixed.transpose(1, 2).reshape(batch, time, width))
@@ -73,25 +88,39 @@ class Transformer(nn.Module):
         super().__init__()
         if s.d_model % s.n_head:
             raise ValueError(f"--n-head {s.n_head} does not divide --d-model {s.d_model}")
+        if s.positions == "rotary" and s.d_model // s.n_head % 2:
+            raise ValueError(f"--positions rotary needs an even width of each head, not {s.d_model // s.n_head}")
         self.embedding = nn.Embedding(vocab_size, s.d_model)
         if s.positions == "learned":
             self.positions = nn.Parameter(torch.randn(s.context, s.d_model) * spread(s))
-        else:
+        elif s.positions == "sinusoidal":
             self.register_buffer("positions", sinusoids(s.context, s.d_model) * spread(s))
         self.drop = nn.Dropout(s.dropout)
         blocks = [Block(s) for _ in range(s.n_layer)]
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(s.d_model)
+        self.recompute = s.recompute
         self.apply(lambda module: initialise(module, spread(s)))
         for block in blocks:  # 2 n_layer branches are added to the stream: keep its variance that of one
             for last in (block.attention.out, block.shrink):
                 nn.init.normal_(last.weight, std=spread(s) / math.sqrt(2 * s.n_layer))
 
     def forward(self, ids: torch.Tensor, state: None = None) -> tuple[torch.Tensor, None]:
-        x = self.drop(self.embedding(ids) + self.positions[: ids.shape[1]])
+        x = self.embedding(ids)
+        if hasattr(self, "positions"):
+            x = x + self.positions[: ids.shape[1]]
+        x = self.drop(x)
         for block in self.blocks:
-            x = block(x)
+            # Chen et al. 2016: only what enters a block is kept, so that memory grows with depth and not with all in between
+            x = checkpoint(block, x, use_reentrant=False) if self.recompute and self.training else block(x)
         return functional.linear(self.norm(x), self.embedding.weight), None  # no state is carried between windows
+
+
+def rotated(x: torch.Tensor, waves: torch.Tensor) -> torch.Tensor:
+    """Turn each pair of numbers by an angle that grows with the position: products of two then know their distance only."""
+    sin, cos = waves[:, 0::2], waves[:, 1::2]
+    a, b = x.chunk(2, -1)
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1).type_as(x)
 
 
 def spread(s: Settings) -> float:
@@ -114,14 +143,49 @@ def sinusoids(length: int, width: int, longest: float = 10000) -> torch.Tensor:
 
 
 def optimizer(s: Settings, model: nn.Module) -> torch.optim.Optimizer:
-    """AdamW that decays matrices only: pulling norms and biases towards zero would undo what they are for."""
-    trained = [p for p in model.parameters() if p.requires_grad]
+    """AdamW that decays matrices only: pulling norms and biases towards zero would undo what they are for.
+
+    With Muon the matrices of the blocks are moved by orthogonal updates, which treat all their directions alike (Jordan et al. 2024);
+    scaled as Liu et al. 2025 ("Muon is scalable for LLM training") do, so that the learning rate is that of AdamW.
+    """
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    hidden = [p for name, p in trained.items() if "blocks." in name and p.dim() == 2] if s.optimizer == "muon" else []
+    others = [p for p in trained.values() if not any(p is matrix for matrix in hidden)]
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in trained if p.dim() >= 2], "weight_decay": s.weight_decay},
-        {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0},
+        {"params": [p for p in others if p.dim() >= 2], "weight_decay": s.weight_decay},
+        {"params": [p for p in others if p.dim() < 2], "weight_decay": 0.0},
     ]
-    fused = all(p.device.type in ("cpu", "cuda", "mps") for p in trained)  # one kernel for all, where it exists
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=s.lr, betas=(0.9, 0.95), fused=fused or None)
+    fused = all(p.device.type in ("cpu", "cuda", "mps") for p in others)  # one kernel for all, where it exists
+    adam = torch.optim.AdamW([g for g in groups if g["params"]], lr=s.lr, betas=(0.9, 0.95), fused=fused or None)
+    if s.optimizer != "muon":
+        return adam
+    if not hasattr(torch.optim, "Muon"):
+        raise ValueError("--optimizer muon needs PyTorch 2.9 or newer")
+    return Both(adam, torch.optim.Muon(hidden, lr=s.lr, weight_decay=s.weight_decay, adjust_lr_fn="match_rms_adamw"))
+
+
+class Both(torch.optim.Optimizer):
+    """Two optimizers that each move parameters of their own, used as one."""
+
+    def __init__(self, *parts: torch.optim.Optimizer) -> None:
+        super().__init__([group for part in parts for group in part.param_groups], {})
+        self.parts = parts
+        self._share_groups()
+
+    def _share_groups(self) -> None:
+        self.param_groups = [group for part in self.parts for group in part.param_groups]  # a new rate is one for both
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for part in self.parts:
+            part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for part, state in zip(self.parts, state_dict["parts"]):
+            part.load_state_dict(state)
+        self._share_groups()
 
 
 PARTS = loop.Parts("transformer", Transformer, optimizer)
