@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import os
 import signal
 import sys
-import tomllib
-from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+import click
+
+from trainers import options
 from trainers.settings import check_numbers
 
 # name -> module. A trainer module has `Settings`, a dataclass of `settings.setting` fields, and
@@ -31,83 +30,97 @@ TRAINERS = {
     "grpo": "trainers.grpo",
     "reward-model": "trainers.reward_model",
 }
-COMMANDS = {"generate": "trainers.generate", "evaluate": "trainers.evaluate"}  # what to do with a trained model
-RECIPES = Path(__file__).parent / "recipes"
+COMMANDS = {  # what can be done besides training: a module with a click command of that name
+    "generate": "trainers.generate",
+    "evaluate": "trainers.evaluate",
+}
 PACKAGES = {"torch", "keras", "transformers", "accelerate", "tokenizers", "sklearn"}  # some trainers need some of them
-METAVARS = {int: "N", float: "X", str: "TEXT"}
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser that says what is wrong before how it is used, in one line each."""
+class Trainers(click.Group):
+    """The trainers and the commands, each imported when it is first asked for."""
 
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}\nusage: {self.prog} [OPTION ...]; --help lists the options\n")
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*TRAINERS, *COMMANDS]
 
-    def parse_all(self, argv: Sequence[str]) -> argparse.Namespace:
-        """Parse, and name the option that is most like one that does not exist."""
-        given, unknown = self.parse_known_args(argv)
-        if unknown:
-            options = [option for option in self._option_string_actions if option.startswith("--")]
-            option = unknown[0].partition("=")[0]
-            self.error(f"there is no option {unknown[0]}{meant(option, options)}")
-        return given
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS:
+            command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
+            return command
+        if cmd_name not in TRAINERS:
+            return None
+        from trainers.faults import FAULTS
+
+        module = import_module(TRAINERS[cmd_name])
+        return options.command(cmd_name, module.Settings, module.__doc__, FAULTS, lambda *given: run(module, *given))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.list_commands(ctx):
+            close = options.meant(args[0], self.list_commands(ctx)) or f"; there are {', '.join(TRAINERS)}"
+            raise click.UsageError(f"there is no trainer {args[0]!r}{close}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for heading, names in (("Trainers", TRAINERS), ("With a trained model", COMMANDS)):
+            with formatter.section(heading):
+                formatter.write_dl([(name, first_line(module)) for name, module in names.items()])
+
+
+def first_line(module: str) -> str:
+    """Return the first line of a module's docstring without importing it."""
+    spec = find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    with open(spec.origin, encoding="utf-8") as source:
+        return source.readline().strip().strip('"')
+
+
+@click.group(cls=Trainers, help=__doc__, invoke_without_command=True, context_settings=options.WIDTH)
+@click.option("--faults", is_flag=True, help="list the ways to break a run, and exit")
+@click.pass_context
+def commands(ctx: click.Context, faults: bool) -> int:
+    if faults:
+        return list_faults()
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+        return 2
+    return 0
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m trainers") -> int:
     """Run the command line and return its exit code: 0 trained, 1 crashed, 2 wrong use, 130 interrupted."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    first = Parser(f"{program} NAME", description=__doc__, usage=f"{program} NAME [OPTION ...]", allow_abbrev=False)
-    first.add_argument(
-        "name",
-        metavar="NAME",
-        help=f"which model: {', '.join(TRAINERS)}; or {' or '.join(COMMANDS)}, with a trained one",
-        nargs="?",
-    )
-    first.add_argument("--faults", action="store_true", help="list the ways to break a run, and exit")
-    if not argv:
-        first.print_help()
-        return 2
-    if "--faults" in argv or (argv[0].startswith("-") and first.parse_all(argv).faults):
+    if "--faults" in argv:
         return list_faults()
-    name, *rest = argv
-    if name not in TRAINERS and name not in COMMANDS:
-        known = f"; there are {', '.join(TRAINERS)}"
-        first.error(f"there is no trainer {name!r}{meant(name, [*TRAINERS, *COMMANDS]) or known}")
     try:
-        if name in COMMANDS:
-            return use(import_module(COMMANDS[name]), rest, f"{program} {name}")
-        module = import_module(TRAINERS[name])
-        settings, fault, cured = read_settings(name, module.Settings, rest, program)
-        return run(module, settings, fault, cured)
+        code = commands.main(argv, program, standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        print(f"error: {sentence(error)}", file=sys.stderr)
+        path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx is not None else program
+        print(f"usage: {path} [OPTION ...]; --help lists the options", file=sys.stderr)
+    except (ValueError, OSError) as error:  # what a command says of the model or the text that it was given
+        print(f"error: {error}", file=sys.stderr)
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted", file=sys.stderr)
+        return 130
     except ImportError as error:
         package = missing_package(error)
         if not package:
             raise
-        print(f"error: {name} needs {package}, which is not installed", file=sys.stderr)
+        print(f"error: {next(iter(argv), '')} needs {package}, which is not installed", file=sys.stderr)
         print(f"Hint: pip install {package}", file=sys.stderr)
-        return 2
+    return 2
 
 
-def use(command: Any, argv: Sequence[str], program: str) -> int:
-    """Do something with a trained model, and say in one line what went wrong."""
-    parser = Parser(program, description=command.__doc__, usage=f"{program} MODEL [OPTION ...]")
-    command.add_arguments(parser)
-    try:
-        command.run(parser.parse_all(argv))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-def meant(word: str, known: Iterable[str]) -> str:
-    """Return what to say of a word that does not exist: the one it is most like, or nothing.
-
-    >>> meant("--stpes", ["--steps", "--lr"]), meant("--x", ["--steps"])
-    ('; did you mean --steps?', '')
-    """
-    close = get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+def sentence(error: click.ClickException) -> str:
+    """Return what is wrong with a command line; of an option that does not exist, also which one it is most like."""
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None:
+        known = [name for option in error.ctx.command.get_params(error.ctx) for name in option.opts]
+        return f"there is no option {error.option_name}{options.meant(error.option_name, known)}"
+    return error.format_message()
 
 
 def missing_package(error: ImportError) -> str:
@@ -169,88 +182,6 @@ def train_and_resume(module: Any, settings: Any, kind: Any) -> None:
         print(f"{crash}; resuming", file=sys.stderr)
         settings = kind.after_crash(settings)
         module.train(settings, kind(settings))
-
-
-def read_settings(
-    name: str, kind: Any, argv: Sequence[str], program: str = "python -m trainers"
-) -> tuple[Any, str, bool]:
-    """Return the settings (defaults, then the recipe, then the command line), the fault's name and if it is cured."""
-    from trainers.faults import FAULTS
-
-    parser = Parser(
-        f"{program} {name}", description=import_module(TRAINERS[name]).__doc__, usage=f"{program} {name} [OPTION ...]"
-    )
-    parser.add_argument(
-        "--fault", default="", choices=FAULTS, metavar="FAULT", help="break the run; --faults lists how"
-    )
-    parser.add_argument("--cured", action="store_true", help="apply the remedy of the fault as well")
-    parser.add_argument(
-        "--recipe",
-        default="",
-        help=f"settings: a TOML file, or {', '.join(sorted(path.stem for path in RECIPES.glob('*.toml')))}; "
-        "the command line overrides them",
-    )
-    defaults = kind()
-    for field in dataclasses.fields(kind):
-        add_argument(parser, field, getattr(defaults, field.name))
-    given = vars(parser.parse_all(argv))
-    fault, cured, recipe = given.pop("fault"), given.pop("cured"), given.pop("recipe")
-    settings = kind(**read_recipe(recipe, name, kind, parser) | {k: v for k, v in given.items() if v is not None})
-    if not settings.log:
-        suffix = (f"-{fault}" if fault else "") + ("-cured" if cured else "")
-        settings = dataclasses.replace(settings, log=f"runs/{name}{suffix}-{settings.seed}.jsonl")
-    return settings, fault, cured
-
-
-def add_argument(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], default: Any) -> None:
-    """Add the option of one setting; None stands for "not given", so that a recipe can be overridden."""
-    options = [f"--{field.name.replace('_', '-')}", *field.metadata["also"]]
-    shown = "" if default in ("", []) or isinstance(default, bool) else f" (default: {default})"
-    help_text = (field.metadata["help"] + shown).replace("%", "%%")
-    if isinstance(default, bool):
-        parser.add_argument(*options, action=argparse.BooleanOptionalAction, default=None, help=help_text)
-    elif isinstance(default, list):
-        parser.add_argument(*options, nargs="+", metavar="FILE", default=None, help=help_text)
-    else:
-        choices = field.metadata["choices"] or None
-        metavar = None if choices else METAVARS[type(default)]
-        parser.add_argument(
-            *options, type=type(default), choices=choices, metavar=metavar, default=None, help=help_text
-        )
-
-
-def read_recipe(path: str, name: str, kind: Any, parser: argparse.ArgumentParser) -> dict[str, Any]:
-    """Return the settings of a recipe; the parser reports a file, a trainer or a setting that does not exist.
-
-    A recipe has a table for each trainer it is meant for; one without tables is for any trainer. A bundled one is known
-    by its name as well.
-    """
-    if not path:
-        return {}
-    bundled = RECIPES / f"{path}.toml"
-    file = Path(path) if os.path.exists(path) or not bundled.exists() else bundled
-    try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        names = [found.stem for found in RECIPES.glob("*.toml")]
-        parser.error(f"--recipe {path}: there is no such file or recipe{meant(path, names)}")
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        parser.error(f"{path}: {error}")
-    tables = [table for table in values if table in TRAINERS]
-    if tables and name not in tables:
-        parser.error(f"{path}: there is no recipe for {name}, only for {', '.join(tables)}")
-    values = values[name] if tables else values
-    declared = {field.name: field for field in dataclasses.fields(kind)}
-    defaults = kind()
-    for setting, value in values.items():
-        if setting not in declared:
-            parser.error(f"{path}: there is no setting {setting!r}{meant(setting, declared)}")
-        wanted, choices = type(getattr(defaults, setting)), declared[setting].metadata["choices"]
-        if type(value) is not wanted and not (wanted is float and type(value) is int):
-            parser.error(f"{path}: {setting} = {value!r} should be of type {wanted.__name__}")
-        if choices and value not in choices:
-            parser.error(f"{path}: {setting} = {value!r} should be one of {', '.join(choices)}")
-    return values
 
 
 def show(settings: Any) -> None:

@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 
+import click
 import numpy as np
 
-from trainers import corpus, finished, results
+from trainers import corpus, finished, options, results
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what can be asked."""
-    parser.add_argument("model", metavar="MODEL", help="folder of the model, or the log of its training")
-    parser.add_argument(
-        "--data",
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="UTF-8 text files; default: the test part of what it was trained on",
-    )
-    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, mps (default: auto)")
-
-
-def run(given: argparse.Namespace) -> None:
+@click.command(cls=options.Command, help=__doc__, context_settings=options.WIDTH)
+@click.argument("model")
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="FILE ...",
+    help="UTF-8 text files; default: the test part of what it was trained on",
+)
+@click.option("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, mps  [default: auto]")
+def evaluate(model: str, data: tuple[str, ...], device: str) -> None:
     """Print the loss and the perplexity of the model, and what of the text it does not know."""
-    model = finished.load(given.model, given.device)
-    s = model.settings
-    if not given.data and s.data and s.data[0].startswith("markov:"):
+    trained = finished.load(model, device)
+    s = trained.settings
+    if not data and s.data and s.data[0].startswith("markov:"):
         ids, size = corpus.load(s.data).test, 0
     else:
-        texts, _ = corpus.documents(tuple(given.data or s.data), 0 if given.data else s.max_characters)
-        if not given.data:  # the same part as then, in the model's own vocabulary, whatever the text holds by now
+        texts, _ = corpus.documents(data or tuple(s.data), 0 if data else s.max_characters)
+        if not data:  # the same part as then, in the model's own vocabulary, whatever the text holds by now
             _, _, texts = corpus.split(texts)
-        ids, size = corpus.encode(texts, model.vocabulary), sum(len(text.encode()) for text in texts)
-    loss, tokens = model.loss(ids)
-    print(results.about_losses({"its" if given.data else "test": loss}, {}))
+        ids, size = corpus.encode(texts, trained.vocabulary), sum(len(text.encode()) for text in texts)
+    loss, tokens = trained.loss(ids)
+    print(results.about_losses({"its" if data else "test": loss}, {}))
     print(f"{tokens:,} tokens", end="")
-    unknown = float(np.mean(ids == model.vocabulary.unknown))
+    unknown = float(np.mean(ids == trained.vocabulary.unknown))
     if unknown:
         print(f", {unknown:.1%} of them unknown", end="")
     elif size:

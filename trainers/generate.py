@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 
-from trainers import finished, sampling
+import click
+
+from trainers import finished, options, sampling
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what can be asked."""
-    parser.add_argument("model", metavar="MODEL", help="folder of the model, or the log of its training")
-    parser.add_argument("--prompt", default="", help="text to go on from; default: a new document")
-    parser.add_argument("--tokens", type=int, default=200, metavar="N", help="tokens to write (default: 200)")
-    parser.add_argument(
-        "--temperature", type=float, default=0.8, metavar="X", help="0 takes the likeliest (default: 0.8)"
-    )
-    parser.add_argument("--top-k", type=int, default=50, metavar="N", help="among so many; 0: among all (default: 50)")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="the same gives the same text (default: 1)")
-    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, mps (default: auto)")
-
-
-def run(given: argparse.Namespace) -> None:
-    """Print the prompt and what the model writes to it."""
-    if not 0 <= given.temperature < math.inf or min(given.tokens, given.top_k, given.seed) < 0:
+@click.command(cls=options.Command, help=__doc__, context_settings=options.WIDTH)
+@click.argument("model")
+@click.option("--prompt", default="", metavar="TEXT", help="text to go on from; default: a new document")
+@click.option("--tokens", default=200, metavar="TOKENS", help="how much to write  [default: 200]")
+@click.option("--temperature", default=0.8, metavar="X", help="0 takes the likeliest  [default: 0.8]")
+@click.option("--top-k", default=50, metavar="TOKENS", help="among so many; 0: among all  [default: 50]")
+@click.option("--seed", default=1, metavar="N", help="the same gives the same text  [default: 1]")
+@click.option("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, mps  [default: auto]")
+def generate(model: str, prompt: str, tokens: int, temperature: float, top_k: int, seed: int, device: str) -> None:
+    """Print the prompt and what the model writes to it; MODEL is its folder, or the log of its training."""
+    if not 0 <= temperature < math.inf or min(tokens, top_k, seed) < 0:
         raise ValueError("--temperature, --tokens, --top-k and --seed must be numbers of at least 0")
-    model = finished.load(given.model, given.device)
-    asked = (given.tokens, given.temperature, given.top_k, given.seed, given.prompt)
-    print(given.prompt + sampling.write(model.after(), model.vocabulary, *asked))
+    trained = finished.load(model, device)
+    written = sampling.write(trained.after(), trained.vocabulary, tokens, temperature, top_k, seed, prompt)
+    click.echo(prompt + written)

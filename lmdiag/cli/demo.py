@@ -65,7 +65,17 @@ def _train(log: Path, what: str, options: list[str]) -> None:
     """Train one run in a process of its own; its progress goes to standard error."""
     say(f"training a small transformer on the text of Python's own documentation: {what}")
     started = time.monotonic()
-    command = [sys.executable, "-m", "trainers", "transformer", "--log", str(log), *SMALL.split(), *SPARING.split()]
+    command = [
+        sys.executable,
+        "-m",
+        "lmdiag",
+        "train",
+        "transformer",
+        "--log",
+        str(log),
+        *SMALL.split(),
+        *SPARING.split(),
+    ]
     # So small a model is trained no faster by several threads, and much slower where other programs need the processor.
     code = subprocess.run([*command, *options], stdout=sys.stderr, env={"OMP_NUM_THREADS": "1"} | os.environ).returncode
     if code:

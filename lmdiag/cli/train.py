@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
 import click
 
-from lmdiag.errors import LmdiagError
+TRAINERS = Path(__file__).resolve().parents[2] / "trainers"
 
 
 @click.command(
@@ -14,17 +18,21 @@ from lmdiag.errors import LmdiagError
 )
 @click.argument("arguments", metavar="[NAME ...]", nargs=-1, type=click.UNPROCESSED)
 def train(arguments: tuple[str, ...]) -> int:
-    try:
-        from trainers.__main__ import run_program
-    except ImportError as error:
-        import trainers
+    find_ours()
+    from trainers.__main__ import run_program
 
-        where = getattr(trainers, "__file__", None) or next(iter(trainers.__path__))
-        raise LmdiagError(
-            f"another package named trainers, {where}, hides the one of lmdiag",
-            "rename it, take it off PYTHONPATH, or call `lmdiag train` in another folder",
-        ) from error
-    try:
-        return run_program(list(arguments), "lmdiag train")
-    except SystemExit as done:  # argparse ends so after --help and on wrong use
-        return done.code if isinstance(done.code, int) else 2
+    return run_program(list(arguments), "lmdiag train")
+
+
+def find_ours() -> None:
+    """Let `trainers` be the package beside lmdiag, whatever else has that name in the folder of the caller or on its path."""
+    if TRAINERS in [Path(place).resolve() for place in getattr(sys.modules.get("trainers"), "__path__", ())]:
+        return
+    for name in [name for name in sys.modules if name.partition(".")[0] == "trainers"]:
+        del sys.modules[name]
+    spec = spec_from_file_location("trainers", TRAINERS / "__init__.py", submodule_search_locations=[str(TRAINERS)])
+    assert spec is not None
+    assert spec.loader is not None
+    ours = module_from_spec(spec)
+    sys.modules["trainers"] = ours
+    spec.loader.exec_module(ours)

@@ -1,29 +1,38 @@
 """The command line of the trainers."""
 
 import dataclasses
+import json
+import os
 import subprocess
 import sys
+import time
 import tomllib
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from trainers.__main__ import TRAINERS, main, read_settings
+from trainers.__main__ import COMMANDS, TRAINERS, main
 from trainers.faults import FAULTS
+from trainers.options import GROUPS, read_settings
 from trainers.transformer import Settings
 
 
 @pytest.mark.parametrize("name", TRAINERS)
 def test_help_says_every_setting(name, capsys):
     pytest.importorskip("torch")
-    with pytest.raises(SystemExit) as stop:
-        main([name, "--help"])
-    assert stop.value.code == 0
+    assert main([name, "--help"]) == 0
     said = capsys.readouterr().out
     for field in dataclasses.fields(import_module(TRAINERS[name]).Settings):
         assert f"--{field.name.replace('_', '-')}" in said
         assert field.metadata["help"], field.name
+
+
+def test_every_setting_has_one_group():
+    pytest.importorskip("torch")
+    grouped = [setting for names in GROUPS.values() for setting in names]
+    fields = {field.name for at in TRAINERS.values() for field in dataclasses.fields(import_module(at).Settings)}
+    assert sorted(grouped) == sorted({*fields, "recipe", "fault", "cured", "help"})
 
 
 def test_faults_lists_all(capsys):
@@ -40,10 +49,8 @@ def test_without_a_name_it_says_how_to_use_it(capsys):
 def test_the_command_line_overrides_the_recipe_and_the_recipe_the_defaults(tmp_path):
     recipe = tmp_path / "r.toml"
     recipe.write_text('steps = 7\nlr = 0.5\nschedule = "linear"\n')
-    settings, fault, cured = read_settings(
-        "transformer", Settings, ["--recipe", str(recipe), "--lr", "0.25", "--fault", "lr-zero", "--cured"]
-    )
-    assert (settings.steps, settings.lr, settings.schedule, fault, cured) == (7, 0.25, "linear", "lr-zero", True)
+    settings = read_settings("transformer", Settings, str(recipe), {"lr": 0.25, "steps": None}, "lr-zero", True)
+    assert (settings.steps, settings.lr, settings.schedule) == (7, 0.25, "linear")
     assert settings.log == "runs/transformer-lr-zero-cured-1.jsonl"
 
 
@@ -52,9 +59,7 @@ def test_a_bad_recipe_is_refused(tmp_path, capsys, content):
     recipe = tmp_path / "r.toml"
     if content is not None:
         recipe.write_text(content)
-    with pytest.raises(SystemExit) as stop:
-        read_settings("transformer", Settings, ["--recipe", str(recipe)])
-    assert stop.value.code == 2
+    assert main(["transformer", "--recipe", str(recipe)]) == 2
     assert str(recipe) in capsys.readouterr().err
 
 
@@ -70,13 +75,15 @@ def test_only_the_trainer_asked_for_is_imported():
         (["ngram", "--stpes", "3"], "there is no option --stpes; did you mean --steps?"),
         (["ngram", "--recipe", "lapto"], "there is no such file or recipe; did you mean laptop?"),
         (["--fautls"], "did you mean --faults?"),
+        (["ngram", "--fault", "lr-zro"], "there is no fault 'lr-zro'; did you mean lr-zero?"),
+        (["ngram", "--steps", "x"], "'x' is not a valid integer"),
+        (["ngram", "--tokenizer", "chars"], "'chars' is not one of 'char', 'word', 'bpe'"),
+        (["generate"], "Missing argument 'MODEL'"),
     ],
 )
 def test_wrong_use_is_said_first_and_in_two_lines(arguments, said, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(arguments, "lmdiag train")
+    assert main(arguments, "lmdiag train") == 2
     lines = capsys.readouterr().err.splitlines()
-    assert stop.value.code == 2
     assert lines[0].startswith("error: ")
     assert said in lines[0]
     assert lines[1].startswith("usage: lmdiag train ")
@@ -148,14 +155,59 @@ def test_a_package_that_is_not_installed_is_named(arguments, package):
     assert done.stderr.splitlines() == [needed, f"Hint: pip install {package}"]
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_commands_help_without_a_model(name, capsys):
+    assert main([name, "--help"], "lmdiag train") == 0
+    assert f"Usage: lmdiag train {name} [OPTIONS]" in capsys.readouterr().out
+
+
+def test_a_list_is_written_in_one_go_and_an_option_by_its_beginning(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in "abc":
+        Path(f"{name}.txt").write_text(f"{name} and more\n" * 300)
+    log = ["--log", "a.jsonl", "--no-save", "--samp", "0"]
+    assert main(["ngram", "--data", "a.txt", "b.txt", "--step", "2", "--data", "c.txt", *log]) == 0
+    assert '"data":["a.txt","b.txt","c.txt"]' in Path("a.jsonl").read_text()
+
+
+def test_lmdiag_train_finds_ours_by_its_place(tmp_path):
+    (tmp_path / "trainers").mkdir()
+    (tmp_path / "trainers" / "__init__.py").write_text("raise SystemExit('the trainers of somebody else')")
+    command = [sys.executable, "-m", "lmdiag", "train", "--faults"]
+    path = f"{tmp_path}{os.pathsep}{ROOT}"
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
+    assert (done.returncode, "lr-too-high" in done.stdout) == (0, True), done.stderr
+
+
+@pytest.mark.parametrize("program", [["lmdiag", "train"], ["trainers"]])
+def test_a_polite_kill_ends_the_log(program, tmp_path):
+    pytest.importorskip("torch")
+    log = tmp_path / "a.jsonl"
+    options = ["--steps", "100000", "--d-model", "16", "--batch-size", "8", "--max-characters", "20000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", *program, "rnn", *options, "--log", str(log)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        cwd=tmp_path,
+        stderr=subprocess.DEVNULL,
+    )
+    until = time.monotonic() + 120
+    while not (log.exists() and '"type":"step"' in log.read_text()) and time.monotonic() < until:
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(60) == 130
+    end = json.loads(log.read_text().splitlines()[-1])
+    assert (end["type"], end["status"]) == ("end", "killed")
+
+
 def test_a_bundled_recipe_is_known_by_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     kind = import_module(TRAINERS["ngram"]).Settings
-    named, by_path = (read_settings("ngram", kind, ["--recipe", at]) for at in ("laptop", str(RECIPES / "laptop.toml")))
+    named, by_path = (read_settings("ngram", kind, at) for at in ("laptop", str(RECIPES / "laptop.toml")))
     assert named == by_path
 
 
-RECIPES = Path(__file__).parents[2] / "trainers" / "recipes"
+ROOT = Path(__file__).parents[2]
+RECIPES = ROOT / "trainers" / "recipes"
 
 
 @pytest.mark.parametrize(
@@ -165,14 +217,13 @@ RECIPES = Path(__file__).parents[2] / "trainers" / "recipes"
 )
 def test_recipes_fit_their_trainers(recipe, name):
     module = import_module(TRAINERS[name])
-    settings, _, _ = read_settings(name, module.Settings, ["--recipe", str(recipe)])
+    settings = read_settings(name, module.Settings, str(recipe))
     assert settings.steps >= 20
     assert settings.batch_size % 8 == 0 if hasattr(settings, "batch_size") else settings.order == 6
 
 
 def test_a_recipe_for_other_trainers_is_refused(capsys):
-    with pytest.raises(SystemExit):
-        read_settings("ngram", import_module(TRAINERS["ngram"]).Settings, ["--recipe", str(RECIPES / "ddp.toml")])
+    assert main(["ngram", "--recipe", "ddp"]) == 2
     assert "no recipe for ngram, only for rnn" in capsys.readouterr().err
 
 
