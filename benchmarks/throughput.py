@@ -21,6 +21,7 @@ from benchmarks.logging_overhead import chosen_clock
 from lmdiag.record.gradients import GradientStatistics
 from trainers import batches, corpus, loop, transformer
 from trainers.devices import Team, choose_device
+from trainers.precision import autocast
 
 SIZES: dict[str, dict[str, int]] = {
     "small": {"n_layer": 4, "d_model": 128, "context": 128, "batch_size": 16},
@@ -75,7 +76,7 @@ def steps(settings: transformer.Settings, device: torch.device) -> tuple[Callabl
     def plain() -> None:
         x, y = (t.to(device) for t in source.next())
         adam.zero_grad()
-        with loop.autocast(settings, device):
+        with autocast(settings, device):
             logits = other(x)
         loss = functional.cross_entropy(logits.float().flatten(0, 1), y.flatten())
         loss.backward()

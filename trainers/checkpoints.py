@@ -1,14 +1,118 @@
-"""Save and restore a run so exactly that it goes on as if it had never stopped."""
+"""Save and restore a run so exactly that it goes on as if it had never stopped.
+
+A checkpoint is a file, `step-N.pt`; of a model that is split over processes a folder, `step-N`, into which each writes its share.
+"""
 
 from __future__ import annotations
 
 import os
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from trainers.devices import Team
+
+REST = "rest.pt"  # in a folder: all but the model and the optimizer
+
+
+def save_training(
+    folder: Path,
+    step: int,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: dict[str, Any],
+    keep: int,
+    team: Team,
+    split: bool,
+) -> Path:
+    """Write model, optimizer and `state`; every process must call it. Raises OSError, of a split model on all processes."""
+    if split:
+        return save_shares(folder, step, model, optimizer, state, keep, team)
+    if team.rank:
+        return folder
+    whole = {"model": unwrapped(model).state_dict(), "optimizer": optimizer.state_dict()}
+    return save(folder, step, whole | state, keep)
+
+
+def save_shares(
+    folder: Path,
+    step: int,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: dict[str, Any],
+    keep: int,
+    team: Team,
+) -> Path:
+    """Let each process write its share to the folder `step-N`, all at once; a crash while writing leaves the old ones whole."""
+    from torch.distributed import checkpoint
+
+    path = folder / f"step-{step:08d}"
+    unfinished = path.with_suffix(".tmp")
+    try:
+        checkpoint.save(shares(model, optimizer), checkpoint_id=unfinished)
+    except checkpoint.api.CheckpointException as error:  # on all processes, if it fails on one
+        raise OSError(str(next(iter(error.failures.values()))[0])) from error
+    failed = ""
+    if team.rank == 0:
+        try:
+            with (unfinished / REST).open("wb") as file:
+                torch.save({"step": step, **state}, file)
+            shutil.rmtree(path, ignore_errors=True)  # of a run that was resumed from before it
+            os.replace(unfinished, path)
+            forget_old(folder, keep)
+        except OSError as error:
+            failed = str(error)
+    if failed := team.gathered(failed)[0]:
+        raise OSError(failed)
+    return path
+
+
+def shares(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Return the states of model and optimizer, of which each process holds its share."""
+    from torch.distributed.checkpoint.state_dict import get_state_dict
+
+    weights, moments = get_state_dict(model, getattr(optimizer, "parts", optimizer))
+    return {"model": weights, "optimizer": moments}
+
+
+def load_training(
+    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, team: Team, split: bool
+) -> dict[str, Any]:
+    """Put back model and optimizer, and return the state that was saved beside them."""
+    if path.is_dir():
+        from torch.distributed import checkpoint
+        from torch.distributed.checkpoint.state_dict import set_state_dict
+
+        found = shares(model, optimizer)
+        checkpoint.load(found, checkpoint_id=path)
+        optimizers = getattr(optimizer, "parts", optimizer)
+        set_state_dict(model, optimizers, model_state_dict=found["model"], optim_state_dict=found["optimizer"])
+        return load(path / REST, team.device)
+    if split:
+        raise ValueError(f"{path} is of a model that was not split: resume it without --fsdp")
+    saved = load(path, team.device)
+    unwrapped(model).load_state_dict(saved["model"])
+    optimizer.load_state_dict(saved["optimizer"])
+    return saved
+
+
+def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
+    """Return the model in its wrapper."""
+    return model.module if isinstance(model, DistributedDataParallel) else model
+
+
+def whole_weights(model: torch.nn.Module, split: bool) -> dict[str, Any]:
+    """Return all weights, on the process of rank 0 at least; every process must call it."""
+    if not split:
+        return unwrapped(model).state_dict()
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+    return get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
 
 
 def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
@@ -21,14 +125,27 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
         file.flush()
         os.fsync(file.fileno())  # else a power cut could leave the new name with no content
     os.replace(unfinished, path)
-    for old in sorted(folder.glob("step-*.pt"))[: -max(keep, 1)]:
-        old.unlink()
+    forget_old(folder, keep)
     return path
+
+
+def in_order(folder: Path) -> list[Path]:
+    """Return the checkpoints in a folder, the newest last."""
+    return sorted((path for path in folder.glob("step-*") if path.suffix != ".tmp"), key=lambda path: path.stem)
+
+
+def forget_old(folder: Path, keep: int) -> None:
+    """Delete all checkpoints but the newest."""
+    for old in in_order(folder)[: -max(keep, 1)]:
+        if old.is_dir():
+            shutil.rmtree(old)
+        else:
+            old.unlink()
 
 
 def newest(folder: Path) -> Path:
     """Return the newest checkpoint; raises ValueError where there is none."""
-    found = sorted(folder.glob("step-*.pt"))
+    found = in_order(folder)
     if not found:
         raise ValueError(f"no checkpoint in {folder}: train with --checkpoint-every N first")
     return found[-1]

@@ -70,6 +70,12 @@ def load(
     return replace(corpus, train=corpus.train[:train_tokens]) if train_tokens else corpus
 
 
+def of(settings: Any) -> Corpus:
+    """Return the corpus that the settings of a run ask for."""
+    s = settings
+    return load(s.data, s.tokenizer, s.vocab_size, s.max_characters, s.train_tokens)
+
+
 @lru_cache(maxsize=4)
 def _load(data: tuple[str, ...], tokenizer: str, vocab_size: int, max_characters: int) -> Corpus:
     if len(data) == 1 and data[0].startswith("markov:"):

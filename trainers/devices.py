@@ -90,6 +90,11 @@ class Team:
             with model.no_sync():
                 yield
 
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        if self.size > 1:
+            distributed.barrier()
+
     def total(self, value: torch.Tensor) -> torch.Tensor:
         """Return the sum of a tensor over all processes."""
         if self.size > 1:
@@ -117,37 +122,3 @@ def sharded(model: torch.nn.Module, team: Team) -> torch.nn.Module:
         fully_shard(block, mesh=mesh)
     fully_shard(model, mesh=mesh)  # in place
     return model
-
-
-def model_and_optimizer_state(
-    model: torch.nn.Module, optimizer: torch.optim.Optimizer, fsdp: bool
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return both states whole, also where the parameters are split; every process must call it."""
-    plain = model.module if isinstance(model, DistributedDataParallel) else model
-    if not fsdp:
-        return plain.state_dict(), optimizer.state_dict()
-    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict
-
-    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    return get_state_dict(model, getattr(optimizer, "parts", optimizer), options=options)
-
-
-def load_model_and_optimizer_state(
-    model: torch.nn.Module, optimizer: torch.optim.Optimizer, saved: dict[str, Any], fsdp: bool
-) -> None:
-    """Put back what `model_and_optimizer_state` returned."""
-    plain = model.module if isinstance(model, DistributedDataParallel) else model
-    if not fsdp:
-        plain.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        return
-    from torch.distributed.checkpoint.state_dict import StateDictOptions, set_state_dict
-
-    options = StateDictOptions(full_state_dict=True)
-    set_state_dict(
-        model,
-        getattr(optimizer, "parts", optimizer),
-        model_state_dict=saved["model"],
-        optim_state_dict=saved["optimizer"],
-        options=options,
-    )

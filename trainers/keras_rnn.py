@@ -78,11 +78,7 @@ def train(settings: Settings, hooks: Hooks) -> None:
 
     # ---- data: windows that follow each other, in a random order; Keras wants arrays [windows, context]
 
-    text = hooks.corpus(
-        corpus.load(
-            settings.data, settings.tokenizer, settings.vocab_size, settings.max_characters, settings.train_tokens
-        )
-    )
+    text = hooks.corpus(corpus.of(settings))
     print(results.about_text(text, settings.tokenizer), file=sys.stderr)
     inputs, targets = windows(text.train, settings.context)
     validation = windows(text.val[: settings.eval_tokens + 1] if settings.eval_tokens else text.val, settings.context)

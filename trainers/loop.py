@@ -1,4 +1,4 @@
-"""One training loop for all PyTorch models here: read `train` from top to bottom.
+"""One training loop for all PyTorch models here: read `train_in_team` and `one_update`, from top to bottom.
 
 A model is called as `model(ids, state)` and returns logits [batch, time, vocabulary] and its state, which is None for a
 transformer and the hidden state, carried from batch to batch, for a recurrent network.
@@ -10,9 +10,8 @@ import contextlib
 import dataclasses
 import math
 import os
-import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,20 +22,14 @@ from torch.nn import functional
 from lmdiag.record.gradients import GradientStatistics, local
 from lmdiag.record.writer import RunLogger
 from trainers import batches, checkpoints, corpus, results, sampling, saved_models
-from trainers.devices import (
-    Team,
-    choose_device,
-    load_model_and_optimizer_state,
-    memory_in_use,
-    model_and_optimizer_state,
-)
+from trainers.devices import Team, choose_device, memory_in_use
 from trainers.faults import Hooks
 from trainers.ngram import reference_losses
+from trainers.precision import autocast, check_precision
 from trainers.progress import Progress
 from trainers.settings import Settings, check_numbers, checkpoint_folder
 
 REACHED = ("corpus", "model", "evaluation", "sampler", "start", "lr", "batch", "gradients", "record", "after")
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass
@@ -67,19 +60,128 @@ def train(parts: Parts, settings: Settings, hooks: Hooks) -> None:
         team.close()
 
 
+@dataclass
+class Run:
+    """All that a run works with, and how far it is; `prepared` makes it, `one_update` moves it on."""
+
+    settings: Settings
+    hooks: Hooks
+    team: Team
+    text: corpus.Corpus
+    source: batches.Windows | batches.Streams
+    model: torch.nn.Module
+    params: int
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    statistics: GradientStatistics
+    step: int = 0
+    tokens: int = 0  # trained on
+    states: list[Any] | None = None  # hidden states that are carried from batch to batch
+    clipped: int = 0  # updates since the last record
+    skipped: int = 0
+
+
 def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.device, team: Team) -> None:
     """Train with the other processes of a run, or alone."""
-    # ---- data, model, optimizer
+    run = prepared(parts, settings, hooks, device, team)
+    validation = hooks.evaluation(parts.batches.evaluation(run.text.val, *shape(settings), settings.eval_tokens))
+    if settings.resume:
+        go_on(run)
+    elif team.rank:
+        torch.manual_seed(settings.seed + team.rank)  # each process drops other activations
 
-    text = hooks.corpus(
-        corpus.load(
-            settings.data, settings.tokenizer, settings.vocab_size, settings.max_characters, settings.train_tokens
-        )
+    logger = RunLogger(
+        settings.log,
+        resume=settings.resume,
+        all_ranks=settings.all_ranks,
+        clock=settings.clocks,
+        run_id=settings.run_id(),
+        resumed_from_step=run.step or None,
+        **header_facts(parts.name, run),
     )
-    source = parts.batches(text.train, settings.batch_size, settings.context, settings.seed)
-    validation = hooks.evaluation(
-        parts.batches.evaluation(text.val, settings.batch_size, settings.context, settings.eval_tokens)
-    )
+    with logger as log, Progress(settings.steps, run.step, quiet=team.rank > 0 or settings.dry_run) as progress:
+        progress.say(results.about_text(run.text, settings.tokenizer))
+        progress.say(f"model: {parts.name} with {run.params:,} parameters, on {device}")
+        hooks.start(log)
+        found: dict[str, Any] = {}  # of the last evaluation
+        if not run.step:  # an untrained model is near ln(vocabulary): one that is above starts broken
+            found = evaluate(run.model, validation, settings, device)
+            log.eval(0, **found)
+        while run.step < settings.steps:
+            record = one_update(run)
+            progress.step(run.step, record["loss"], record["tokens_per_sec"])
+            if run.step % settings.log_every == 0:
+                log.step(run.step, **hooks.record(run.step, record | since_last_record(run)))
+            if run.step % settings.eval_every == 0 or run.step == settings.steps:
+                found = evaluate(run.model, validation, settings, device)
+                log.eval(run.step, **found)
+                progress.evaluation(run.step, found["loss"])
+            if settings.checkpoint_every and run.step % settings.checkpoint_every == 0:
+                keep_checkpoint(run, log, progress)
+            hooks.after(run.step)
+        if settings.save:
+            keep_model(parts.name, run, log, progress)
+
+        # ---- at the end: the part of the text that nobody has looked at, and what the model writes
+
+        tested = evaluate(run.model, parts.batches.evaluation(run.text.test, *shape(settings), 0), settings, device)
+        log.eval(settings.steps, "test", **tested)
+        if team.rank == 0 and not settings.dry_run:
+            losses = ({"validation": found["loss"]} if found else {}) | {"test": tested["loss"]}
+            progress.say(results.about_losses(losses, reference_losses(run.text, results.COUNTED)))
+        if settings.sample and not settings.dry_run:
+            write = (run.text.vocabulary, settings.sample, settings.temperature, settings.top_k, settings.seed)
+            written = sampling.write(sampling.Network(run.model, settings.context, device), *write)
+            log.event("sample", settings.steps, written)
+            progress.text(written)
+
+
+def one_update(run: Run) -> dict[str, Any]:
+    """Train on one batch: this is all of training. Return what the log says of it."""
+    settings, statistics = run.settings, run.statistics
+    run.step += 1
+    started = time.perf_counter()
+    lr = run.hooks.lr(run.step, learning_rate(run.step, settings))
+    for group in run.optimizer.param_groups:
+        group["lr"] = lr
+    inputs, targets = run.hooks.batch(run.step, *run.source.next())
+    data_time = time.perf_counter() - started
+
+    run.model.train()
+    loss, run.states = backward(run.model, inputs, targets, run.states, run.scaler, settings, run.team)
+    run.hooks.gradients(run.step, run.model)
+    run.scaler.unscale_(run.optimizer)
+    layers = settings.layers_every > 0 and run.step % settings.layers_every == 0
+    grad_norm = statistics.before_update(update=layers)  # stays on the device: no waiting here
+    if settings.grad_clip:
+        clip(statistics.parameters, grad_norm, settings.grad_clip)
+    run.skipped += update(run.optimizer, run.scaler, grad_norm, settings)
+    run.tokens += targets.numel()
+
+    measured = statistics.after_update(layers, loss=loss)  # waits for the device, once
+    step_time = time.perf_counter() - started
+    run.clipped += 0 < settings.grad_clip < measured["grad_norm"]
+    return {
+        "loss": measured.pop("loss"),
+        "lr": lr,
+        "epoch": round(run.tokens / len(run.text.train), 4),
+        "tokens": run.tokens,
+        "loss_scale": run.scaler.get_scale() if run.scaler.is_enabled() else None,
+        **measured,
+        "tokens_per_sec": round(targets.numel() / step_time, 1),
+        "step_time_s": round(step_time, 5),
+        "data_time_s": round(data_time, 5),
+        "mem_bytes": memory_in_use(run.team.device),
+    }
+
+
+# --- the pieces, in the order of their use ---------------------------------------------------------------------------
+
+
+def prepared(parts: Parts, settings: Settings, hooks: Hooks, device: torch.device, team: Team) -> Run:
+    """Return data, model and optimizer, before the first update."""
+    text = hooks.corpus(corpus.of(settings))
+    source = parts.batches(text.train, *shape(settings), settings.seed)
     plain = parts.model(settings, text.vocabulary.size).to(device)
     hooks.model(plain)
     check_precision(parts.name, plain, settings, device)
@@ -90,131 +192,65 @@ def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.
     optimizer = parts.optimizer(settings, model)
     # fp16 has so small a range that gradients vanish: the scaler multiplies the loss, and skips updates that overflow
     scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16", init_scale=2.0**16)
-    statistics = GradientStatistics(model)
-
-    # ---- go on from a checkpoint, or begin
-
-    first, tokens, states = 0, 0, None
-    folder = checkpoint_folder(settings)
-    if settings.resume:
-        saved = checkpoints.load(checkpoints.newest(folder), device)
-        load_model_and_optimizer_state(model, optimizer, saved, settings.fsdp)
-        scaler.load_state_dict(saved["scaler"])
-        source.load_state_dict(hooks.sampler(saved["batches"], source.state_dict()))
-        first, tokens = saved["step"], saved["tokens"]
-        states = checkpoints.restore_process(saved, team.rank, team.size)
-    elif team.rank:
-        torch.manual_seed(settings.seed + team.rank)  # each process drops other activations
-
-    together = getattr(optimizer, "parts", [optimizer])
-    moved_by = " and ".join(type(part).__name__ for part in together)
-    facts = header_facts(parts.name, settings, text, params, moved_by, team.size)
-    logger = RunLogger(
-        settings.log,
-        resume=settings.resume,
-        all_ranks=settings.all_ranks,
-        clock=settings.clocks,
-        run_id=settings.run_id(),
-        resumed_from_step=first or None,
-        **facts,
-    )
-    with logger as log, Progress(settings.steps, first, quiet=team.rank > 0 or settings.dry_run) as progress:
-        progress.say(results.about_text(text, settings.tokenizer))
-        progress.say(f"model: {parts.name} with {params:,} parameters, on {device}")
-        hooks.start(log)
-        clipped = skipped = 0  # updates since the last record
-        found: dict[str, Any] = {}  # of the last evaluation
-        if not first:
-            found = evaluate(model, validation, settings, device)
-            log.eval(0, **found)
-        for step in range(first + 1, settings.steps + 1):
-            # ---- one optimizer update
-
-            started = time.perf_counter()
-            lr = hooks.lr(step, learning_rate(step, settings))
-            for group in optimizer.param_groups:
-                group["lr"] = lr
-            inputs, targets = hooks.batch(step, *source.next())
-            data_time = time.perf_counter() - started
-
-            model.train()
-            loss, states = backward(model, inputs, targets, states, scaler, settings, team)
-            hooks.gradients(step, model)
-            scaler.unscale_(optimizer)
-            layers = settings.layers_every > 0 and step % settings.layers_every == 0
-            grad_norm = statistics.before_update(update=layers)  # stays on the device: no waiting here
-            if settings.grad_clip:
-                clip(statistics.parameters, grad_norm, settings.grad_clip)
-            skipped += update(optimizer, scaler, grad_norm, settings)
-            tokens += targets.numel()
-
-            # ---- what the log says of it
-
-            measured = statistics.after_update(layers, loss=loss)  # waits for the device, once
-            step_time = time.perf_counter() - started
-            clipped += 0 < settings.grad_clip < measured["grad_norm"]
-            progress.step(step, measured["loss"], targets.numel() / step_time)
-            if step % settings.log_every == 0:
-                record = {
-                    "loss": measured.pop("loss"),
-                    "lr": lr,
-                    "epoch": round(tokens / len(text.train), 4),
-                    "tokens": tokens,
-                    "clip_frac": round(clipped / settings.log_every, 4),
-                    "skipped": skipped or None,
-                    "loss_scale": scaler.get_scale() if scaler.is_enabled() else None,
-                    **measured,
-                    "tokens_per_sec": round(targets.numel() / step_time, 1),
-                    "step_time_s": round(step_time, 5),
-                    "data_time_s": round(data_time, 5),
-                    "mem_bytes": memory_in_use(device),
-                }
-                log.step(step, **hooks.record(step, record))
-                clipped = skipped = 0
-
-            # ---- now and then: evaluate, save
-
-            if step % settings.eval_every == 0 or step == settings.steps:
-                found = evaluate(model, validation, settings, device)
-                log.eval(step, **found)
-                progress.evaluation(step, found["loss"])
-            if settings.checkpoint_every and step % settings.checkpoint_every == 0:
-                weights, moments = model_and_optimizer_state(model, optimizer, settings.fsdp)
-                state = {
-                    "model": weights,
-                    "optimizer": moments,
-                    "scaler": scaler.state_dict(),
-                    "batches": source.state_dict(),
-                    "tokens": tokens,
-                    "processes": team.gathered(checkpoints.process_state(states)),
-                }
-                if team.rank == 0:
-                    path = checkpoints.save(folder, step, state, settings.keep)
-                    log.event("checkpoint_saved", step, path=path.name)
-            hooks.after(step)
-        if settings.save:
-            weights, _ = model_and_optimizer_state(model, optimizer, settings.fsdp)
-            if team.rank == 0:
-                saved_models.save(saved_models.final_folder(settings), parts.name, settings, text.vocabulary, weights)
-
-        # ---- at the end: the part of the text that nobody has looked at, and what the model writes
-
-        test = parts.batches.evaluation(text.test, settings.batch_size, settings.context, 0)
-        tested = evaluate(model, test, settings, device)
-        log.eval(settings.steps, "test", **tested)
-        if team.rank == 0 and not settings.dry_run:
-            reached = {"validation": found["loss"]} if found else {}
-            progress.say(
-                results.about_losses(reached | {"test": tested["loss"]}, reference_losses(text, results.COUNTED))
-            )
-        if settings.sample and not settings.dry_run:
-            write = (text.vocabulary, settings.sample, settings.temperature, settings.top_k, settings.seed)
-            written = sampling.write(sampling.Network(model, settings.context, device), *write)
-            log.event("sample", settings.steps, written)
-            progress.text(written)
+    return Run(settings, hooks, team, text, source, model, params, optimizer, scaler, GradientStatistics(model))
 
 
-# --- the pieces, in the order of their use ---------------------------------------------------------------------------
+def shape(settings: Settings) -> tuple[int, int]:
+    """Return rows and columns of a batch."""
+    return settings.batch_size, settings.context
+
+
+def since_last_record(run: Run) -> dict[str, Any]:
+    """Return how many updates were clipped and skipped since the last record, and count anew."""
+    found = {"clip_frac": round(run.clipped / run.settings.log_every, 4), "skipped": run.skipped or None}
+    run.clipped = run.skipped = 0
+    return found
+
+
+def go_on(run: Run) -> None:
+    """Put a run where its newest checkpoint left it."""
+    path = checkpoints.newest(checkpoint_folder(run.settings))
+    saved = checkpoints.load_training(path, run.model, run.optimizer, run.team, run.settings.fsdp)
+    run.scaler.load_state_dict(saved["scaler"])
+    run.source.load_state_dict(run.hooks.sampler(saved["batches"], run.source.state_dict()))
+    run.step, run.tokens = saved["step"], saved["tokens"]
+    run.clipped, run.skipped = saved.get("since_record", (0, 0))
+    run.states = checkpoints.restore_process(saved, run.team.rank, run.team.size)
+
+
+def keep_checkpoint(run: Run, log: RunLogger, progress: Progress) -> None:
+    """Write all that an exact resume needs; a disk that is full costs the checkpoint, never the run."""
+    state = {
+        "scaler": run.scaler.state_dict(),
+        "batches": run.source.state_dict(),
+        "tokens": run.tokens,
+        "since_record": (run.clipped, run.skipped),
+        "processes": run.team.gathered(checkpoints.process_state(run.states)),
+    }
+    folder = checkpoint_folder(run.settings)
+    with not_fatal("checkpoint", run, log, progress):
+        at = (folder, run.step, run.model, run.optimizer, state, run.settings.keep)
+        path = checkpoints.save_training(*at, run.team, run.settings.fsdp)
+        log.event("checkpoint_saved", run.step, path=path.name)
+
+
+def keep_model(name: str, run: Run, log: RunLogger, progress: Progress) -> None:
+    """Write the trained model, whole, with what is needed to use it."""
+    weights = checkpoints.whole_weights(run.model, run.settings.fsdp)
+    if run.team.rank == 0:
+        with not_fatal("model", run, log, progress):
+            folder = saved_models.final_folder(run.settings)
+            saved_models.save(folder, name, run.settings, run.text.vocabulary, weights)
+
+
+@contextlib.contextmanager
+def not_fatal(what: str, run: Run, log: RunLogger, progress: Progress) -> Iterator[None]:
+    """Say that something could not be written, and let the run go on."""
+    try:
+        yield
+    except OSError as error:  # the disk is full, or may no longer be written to
+        log.event("not_saved", run.step, f"the {what} of step {run.step} could not be written: {error}")
+        progress.say(f"the {what} of step {run.step} could not be written ({error}); training goes on")
 
 
 def check(settings: Settings) -> None:
@@ -226,27 +262,6 @@ def check(settings: Settings) -> None:
             f"{settings.accumulation} micro-batches in each of {size} processes do not divide "
             f"--batch-size {settings.batch_size}"
         )
-
-
-def check_precision(name: str, model: torch.nn.Module, settings: Settings, device: torch.device) -> None:
-    """Raise ValueError, in words, where the device has no kernel for this model in the precision asked for."""
-    if settings.precision == "fp32":
-        return
-    # One pass forward and back says it for every model and device; the generators stay as they are.
-    ids = torch.zeros(1, settings.context, dtype=torch.int64, device=device)
-    try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            with autocast(settings, device):
-                logits, _ = model.train()(ids, None)
-            logits.float().sum().backward()
-    except RuntimeError as error:
-        other = "fp32" if settings.precision == "bf16" else "bf16, which needs no loss scale, or fp32"
-        reason = re.split(r"[.\n]", str(error))[0]
-        raise ValueError(
-            f"--precision {settings.precision}: this {device.type} cannot train {name} in it ({reason}). "
-            f"Try --precision {other}, or another --device"
-        ) from error
-    model.zero_grad(set_to_none=True)
 
 
 def learning_rate(step: int, settings: Settings) -> float:
@@ -265,13 +280,6 @@ def learning_rate(step: int, settings: Settings) -> float:
         "wsd": max(0.0, (done - 0.8) / 0.2),
     }[settings.schedule]
     return peak + (floor - peak) * share
-
-
-def autocast(settings: Settings, device: torch.device) -> Any:
-    """Return the context in which the forward pass computes in the precision asked for."""
-    if settings.precision == "fp32":
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=PRECISIONS[settings.precision])
 
 
 def backward(
@@ -354,22 +362,22 @@ def evaluate(
     return {"loss": round(loss, 6), "n_tokens": tokens, "eval_time_s": round(time.perf_counter() - started, 4)}
 
 
-def header_facts(
-    name: str, settings: Settings, text: corpus.Corpus, params: int, optimizer: str, world_size: int
-) -> dict[str, Any]:
+def header_facts(name: str, run: Run) -> dict[str, Any]:
     """Return the header of the log: all that a reader cannot see from the curves."""
+    settings, text = run.settings, run.text
+    moved_by = getattr(run.optimizer, "parts", [run.optimizer])
     facts = {
         "name": Path(settings.log).stem,
         "framework": "lmdiag-trainers",
         "task": "causal-lm",
-        "optimizer": optimizer,
+        "optimizer": " and ".join(type(part).__name__ for part in moved_by),
         "lr_schedule": settings.schedule,
         "max_steps": settings.steps,
         "warmup_steps": settings.warmup_steps,
         "batch_size": settings.batch_size,
         "batch_tokens": settings.batch_size * settings.context,
         "grad_accum": settings.accumulation,
-        "world_size": world_size,
+        "world_size": run.team.size,
         "grad_clip": settings.grad_clip,
         "precision": settings.precision,
         "loss_reduction": "step_mean",
@@ -377,7 +385,7 @@ def header_facts(
         "reference_loss": reference_losses(text),
         "model": {
             "name": name,
-            "params": params,
+            "params": run.params,
             "vocab_size": text.vocabulary.size,
             "context": settings.context,
         },

@@ -197,11 +197,7 @@ def train(settings: Settings, hooks: Hooks) -> None:
     check_numbers(settings)
     if settings.dry_run:
         settings = dataclasses.replace(settings, steps=2, log=os.devnull, save=False)
-    text = hooks.corpus(
-        corpus.load(
-            settings.data, settings.tokenizer, settings.vocab_size, settings.max_characters, settings.train_tokens
-        )
-    )
+    text = hooks.corpus(corpus.of(settings))
     ends = np.linspace(0, len(text.train), settings.steps + 1).astype(int)
     size = text.vocabulary.size
     model = NGram(text.train[:1], 1, size)  # one token, just to have a model before the first step

@@ -47,7 +47,8 @@ def save(folder: Path, name: str, settings: Any, vocabulary: Vocabulary, weights
     import torch
 
     save_description(folder, name, settings, vocabulary)
-    torch.save(weights, folder / "weights.pt")
+    with (folder / "weights.pt").open("wb") as file:
+        torch.save(weights, file)
 
 
 def load(folder: str | Path, device: torch.device, **changes: Any) -> SavedModel:

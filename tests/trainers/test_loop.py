@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.trainers.conftest import values
-from trainers import batches, corpus, faults, loop, transformer
+from trainers import batches, checkpoints, corpus, faults, loop, precision, saved_models, transformer
 from trainers.devices import Team
 from trainers.settings import Settings
 
@@ -38,9 +38,9 @@ def measured(records):
     return [{k: v for k, v in r.items() if k not in clocks} for r in records if r["type"] in ("step", "eval")]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(train, precision):
-    common = ["--steps", 20, "--eval-every", 50, "--dropout", 0.1, "--precision", precision]
+@pytest.mark.parametrize("numbers", ["fp32", "bf16"])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(train, numbers):
+    common = ["--steps", 20, "--eval-every", 50, "--dropout", 0.1, "--precision", numbers]
     whole = measured(train(*common, log="whole.jsonl"))
     records = train(*common, "--fault", "crash-and-resume", log="cut.jsonl")
     resumed = records.index([r for r in records if r["type"] == "run"][1])
@@ -49,6 +49,27 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(train, precision)
     before, after = measured(records[:resumed]), measured(records[resumed:])
     assert before == whole[:16]
     assert after == whole[13:]
+
+
+def test_what_was_clipped_before_a_stop_counts_after_it(train):
+    common = ["--schedule", "constant", "--log-every", 10, "--grad-clip", 0.01]
+    whole = train(*common, "--steps", 20, log="whole.jsonl")
+    train(*common, "--steps", 15, "--checkpoint-every", 15, log="cut.jsonl")
+    cut = train(*common, "--steps", 20, "--resume", log="cut.jsonl")
+    assert values(cut, "clip_frac") == values(whole, "clip_frac") == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(("module", "what"), [(checkpoints, "checkpoint"), (saved_models, "model")])
+def test_a_full_disk_costs_what_is_kept_and_never_the_run(train, monkeypatch, capsys, module, what):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "save", full)
+    records = train("--steps", 4, "--checkpoint-every", 4)
+    (said,) = [r["message"] for r in records if r.get("kind") == "not_saved"]
+    assert said == f"the {what} of step 4 could not be written: [Errno 28] No space left on device"
+    assert said.removesuffix(": [Errno 28] No space left on device") in capsys.readouterr().err
+    assert (records[-1]["status"], records[-1]["step"]) == ("completed", 4)
 
 
 @pytest.mark.parametrize("parts", [2, 4])
@@ -130,14 +151,14 @@ class WithoutHalf(torch.nn.Linear):
 def test_a_precision_the_device_cannot_compute_is_named_before_training():
     model, settings = WithoutHalf(4, 2), Settings(context=4, precision="fp16")
     with pytest.raises(ValueError, match=r"fp16: this cpu cannot train x in it \(could not create a primitive\).*bf16"):
-        loop.check_precision("x", model, settings, torch.device("cpu"))
-    loop.check_precision("x", model, dataclasses.replace(settings, precision="fp32"), torch.device("cpu"))
+        precision.check_precision("x", model, settings, torch.device("cpu"))
+    precision.check_precision("x", model, dataclasses.replace(settings, precision="fp32"), torch.device("cpu"))
 
 
 def test_asking_for_the_precision_leaves_no_trace():
     model, settings = transformer.Transformer(transformer.Settings(dropout=0.5), 10), Settings(precision="bf16")
     torch.manual_seed(0)
-    loop.check_precision("transformer", model, settings, torch.device("cpu"))
+    precision.check_precision("transformer", model, settings, torch.device("cpu"))
     drawn = torch.rand(3)
     torch.manual_seed(0)
     assert (torch.rand(3) == drawn).all()
