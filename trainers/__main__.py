@@ -33,6 +33,7 @@ TRAINERS = {
 COMMANDS = {  # what can be done besides training: a module with a click command of that name
     "generate": "trainers.generate",
     "evaluate": "trainers.evaluate",
+    "prepare": "trainers.prepare",
 }
 PACKAGES = {"torch", "keras", "transformers", "accelerate", "tokenizers", "sklearn"}  # some trainers need some of them
 
@@ -63,7 +64,7 @@ class Trainers(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for heading, names in (("Trainers", TRAINERS), ("With a trained model", COMMANDS)):
+        for heading, names in (("Trainers", TRAINERS), ("Before and after training", COMMANDS)):
             with formatter.section(heading):
                 formatter.write_dl([(name, first_line(module)) for name, module in names.items()])
 

@@ -13,7 +13,7 @@ def evaluation_batches(ids: np.ndarray, rows: int, context: int, limit: int) -> 
 
     Every token but the first is a target exactly once.
     """
-    part = torch.from_numpy(ids[: limit + 1] if limit else ids)
+    part = torch.from_numpy(np.asarray(ids[: limit + 1] if limit else ids).astype(np.int64, copy=False))
     whole = (len(part) - 1) // context * context
     inputs, targets = part[:whole].view(-1, context), part[1 : whole + 1].view(-1, context)
     batches = list(zip(inputs.split(rows), targets.split(rows))) if whole else []
@@ -27,7 +27,7 @@ def evaluation_streams(ids: np.ndarray, rows: int, context: int, limit: int) -> 
 
     Every token is a target once, but for the first of the text and fewer than `rows` at its end.
     """
-    part = torch.from_numpy(ids[: limit + 1] if limit else ids)
+    part = torch.from_numpy(np.asarray(ids[: limit + 1] if limit else ids).astype(np.int64, copy=False))
     rows = max(1, min(rows, (len(part) - 1) // context))
     length = (len(part) - 1) // rows
     inputs, targets = part[: rows * length].view(rows, length), part[1 : rows * length + 1].view(rows, length)
@@ -46,14 +46,15 @@ class Windows:
     def __init__(self, ids: np.ndarray, batch_size: int, context: int, seed: int) -> None:
         if len(ids) < context + 2:
             raise ValueError(f"{len(ids)} training tokens are too few for a context of {context} tokens")
-        self.ids = torch.from_numpy(ids)
+        self.ids = ids  # perhaps a file that is mapped into memory: only what a batch needs is read
         self.batch_size, self.context = batch_size, context
         self.generator = torch.Generator().manual_seed(seed)
 
     def next(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return inputs and targets, int64[batch_size, context] each; the targets are the inputs one token later."""
         starts = torch.randint(len(self.ids) - self.context, (self.batch_size,), generator=self.generator)
-        rows = self.ids[starts[:, None] + torch.arange(self.context + 1)]
+        chosen = self.ids[starts[:, None].numpy() + np.arange(self.context + 1)]
+        rows = torch.from_numpy(chosen.astype(np.int64, copy=False))
         return rows[:, :-1], rows[:, 1:]
 
     def state_dict(self) -> dict[str, Any]:
@@ -76,7 +77,7 @@ class Streams:
         length = len(ids) // batch_size
         if length < context + 1:
             raise ValueError(f"{len(ids)} training tokens are too few for {batch_size} streams of {context} tokens")
-        self.streams = torch.from_numpy(ids[: length * batch_size]).view(batch_size, length)
+        self.streams = ids[: length * batch_size].reshape(batch_size, length)
         self.context = context
         # another seed starts elsewhere in the text, the only thing there is to draw here
         self.position = int(np.random.default_rng(seed).integers((length - 1) // context)) * context
@@ -85,7 +86,8 @@ class Streams:
         """Return inputs and targets, int64[batch_size, context] each; the targets are the inputs one token later."""
         if self.position + self.context + 1 > self.streams.shape[1]:
             self.position = 0
-        rows = self.streams[:, self.position : self.position + self.context + 1]
+        chosen = self.streams[:, self.position : self.position + self.context + 1]
+        rows = torch.from_numpy(chosen.astype(np.int64, copy=False))
         self.position += self.context
         return rows[:, :-1], rows[:, 1:]
 

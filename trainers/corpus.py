@@ -11,11 +11,12 @@ import ast
 import json
 import random
 import re
+import sys
 import sysconfig
 import unicodedata
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +28,10 @@ UNKNOWN, END = "<unk>", "<end>"  # a token the vocabulary lacks; the end of a do
 NOT_DOCUMENTATION = {"test", "tests", "idlelib", "lib2to3", "site-packages", "turtledemo", "ensurepip", "pydoc_data"}
 VALIDATION = TEST = 0.05  # share of the text
 MARKOV_TOKENS = 400_000
+FEW = 20  # paragraphs: a text with fewer of them has a document on each line
+TESTED = 1_000_000  # most tokens of the test part that a model is measured on
+PARTS = ("train", "val", "test")
+ABOUT = "about.json"  # in a folder that `prepare` has written
 
 
 class Vocabulary(Protocol):
@@ -45,7 +50,7 @@ class Vocabulary(Protocol):
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text as token ids, int64, in three contiguous parts.
+    """A text as token ids, int64, or of any width in files that are mapped into memory, in three parts.
 
     `bytes_per_token` is of the UTF-8 text, 0 where there is no text, `characters` how many of the text are used, and `cut` whether
     there are more; `entropy_rate` (nats per token) is known for a synthetic source only, and no model can have a lower loss in the
@@ -83,7 +88,9 @@ def _load(data: tuple[str, ...], tokenizer: str, vocab_size: int, max_characters
         if not symbols.isdecimal():
             raise ValueError(f"--data {data[0]}: write how many symbols the source has, such as markov:50")
         return markov(int(symbols))
-    texts, cut = documents(data, max_characters)
+    if is_prepared(data):
+        return prepared(Path(data[0]))
+    texts, more = documents(data, max_characters)
     parts = split(texts)
     vocabulary = TOKENIZERS[tokenizer](parts[0], vocab_size)
     train, val, test = (encode(part, vocabulary) for part in parts)
@@ -95,8 +102,29 @@ def _load(data: tuple[str, ...], tokenizer: str, vocab_size: int, max_characters
         vocabulary,
         text_bytes / (len(train) + len(val) + len(test)),
         characters=sum(map(len, texts)),
-        cut=cut,
+        cut=more,
     )
+
+
+def is_prepared(data: Sequence[str]) -> bool:
+    """Tell whether the data are token files that `prepare` has written."""
+    return len(data) == 1 and (Path(data[0]) / ABOUT).is_file()
+
+
+def prepared(folder: Path) -> Corpus:
+    """Return the corpus of a folder that `prepare` has written: nothing of it is read before a batch needs it."""
+    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    state = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+    # mode c: the pages are those of the file until somebody writes to them, and what is written stays in memory
+    train, val, test = (np.memmap(token_file(folder, part), about["dtype"], "c") for part in PARTS)
+    per_token = about["bytes"] / sum(about["tokens"].values())
+    vocabulary = restored_vocabulary(about["tokenizer"], state)
+    return Corpus(train, val, test, vocabulary, per_token, characters=about["characters"])
+
+
+def token_file(folder: Path, part: str) -> Path:
+    """Return the file with the token ids of a part: nothing but the ids, one after the other."""
+    return folder / f"{part}.bin"
 
 
 # --- documents -------------------------------------------------------------------------------------------------------
@@ -106,24 +134,30 @@ def documents(paths: tuple[str, ...], max_characters: int = 0) -> tuple[list[str
     """Return clean documents, at most `max_characters` in all (0: no limit), from files or Python's documentation, and whether there is more."""
     found = (doc for path in paths for doc in file_documents(path)) if paths else documentation()
     kept, left = [], max_characters or float("inf")
-    cut = False
+    over = False
     for text in filter(None, map(clean, found)):
-        if cut := len(text) > left:
+        if over := len(text) > left:
             text = text[: int(left)]
         kept += [text] if text else []
         left -= len(text)
-        if cut:
+        if over:
             break
     if not kept:
         raise ValueError(f"there is no text in {', '.join(paths)}")
-    return kept, cut
+    return kept, over
 
 
 def clean(text: str) -> str:
     """Normalise composed characters, line ends and blank lines; drop control characters."""
     text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n").expandtabs(4)
-    text = "".join(c for c in text if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf"))
+    text = _control_characters().sub("", text)
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \u3000]+\n", "\n", text)).strip()
+
+
+@lru_cache(maxsize=1)
+def _control_characters() -> re.Pattern[str]:
+    every = (chr(i) for i in range(sys.maxunicode + 1) if chr(i) != "\n")
+    return re.compile(f"[{''.join(re.escape(c) for c in every if unicodedata.category(c) in ('Cc', 'Cf'))}]")
 
 
 def file_documents(path: str) -> list[str]:
@@ -140,8 +174,13 @@ def file_documents(path: str) -> list[str]:
         raise ValueError(f"--data {path} is not UTF-8 text (byte {error.start}). Convert it to UTF-8 first.") from None
     if not text.strip():
         raise ValueError(f"--data {path} is empty. Name a file that holds text.")
-    paragraphs = re.split(r"\n\s*\n", text.replace("\r\n", "\n"))
-    return paragraphs if len(paragraphs) >= 20 else text.splitlines()
+    found = paragraphs(text)
+    return found if len(found) >= FEW else text.splitlines()
+
+
+def paragraphs(text: str) -> list[str]:
+    """Cut a text at blank lines."""
+    return re.split(r"\n\s*\n", text.replace("\r\n", "\n"))
 
 
 def documentation() -> Iterator[str]:
@@ -219,7 +258,7 @@ class TokenVocabulary:
         return self._glue.join("\n\n" if i == 1 else self.tokens[i] for i in ids)
 
     def state(self) -> dict[str, Any]:
-        return {"tokens": self.tokens}
+        return {"tokenizer": "char" if self._cut is list else "word", "tokens": self.tokens}
 
     def load_state(self, state: dict[str, Any]) -> None:
         self._take(state["tokens"])
@@ -256,10 +295,10 @@ class BytePairVocabulary:
         self.size = self._tokenizer.get_vocab_size()
 
     def state(self) -> dict[str, Any]:
-        return json.loads(self._tokenizer.to_str())
+        return {"tokenizer": "bpe", "bpe": json.loads(self._tokenizer.to_str())}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        self._tokenizer = type(self._tokenizer).from_str(json.dumps(state))
+        self._tokenizer = type(self._tokenizer).from_str(json.dumps(state.get("bpe", state)))
         self.size = self._tokenizer.get_vocab_size()
 
     def encode(self, text: str) -> list[int]:
@@ -277,10 +316,10 @@ TOKENIZERS: dict[str, Callable[[list[str], int], Vocabulary]] = {
 
 
 def restored_vocabulary(tokenizer: str, state: dict[str, Any]) -> Vocabulary:
-    """Return the vocabulary whose `state` was kept."""
+    """Return the vocabulary whose `state` was kept; it says itself of which tokenizer it is, but for the oldest ones."""
     if "symbols" in state:
         return Symbols(state["symbols"])
-    vocabulary: Any = TOKENIZERS[tokenizer]([], 300)
+    vocabulary: Any = TOKENIZERS[state.get("tokenizer", tokenizer)]([], 300)
     vocabulary.load_state(state)
     return vocabulary
 

@@ -23,8 +23,8 @@ def evaluate(model: str, data: tuple[str, ...], device: str) -> None:
     """Print the loss and the perplexity of the model, and what of the text it does not know."""
     trained = finished.load(model, device)
     s = trained.settings
-    if not data and s.data and s.data[0].startswith("markov:"):
-        ids, size = corpus.load(s.data).test, 0
+    if not data and s.data and (s.data[0].startswith("markov:") or corpus.is_prepared(s.data)):
+        ids, size = corpus.of(s).test[: corpus.TESTED], 0
     else:
         texts, _ = corpus.documents(data or tuple(s.data), 0 if data else s.max_characters)
         if not data:  # the same part as then, in the model's own vocabulary, whatever the text holds by now

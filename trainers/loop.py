@@ -124,7 +124,9 @@ def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.
 
         # ---- at the end: the part of the text that nobody has looked at, and what the model writes
 
-        tested = evaluate(run.model, parts.batches.evaluation(run.text.test, *shape(settings), 0), settings, device)
+        tested = evaluate(
+            run.model, parts.batches.evaluation(run.text.test, *shape(settings), corpus.TESTED), settings, device
+        )
         log.eval(settings.steps, "test", **tested)
         if team.rank == 0 and not settings.dry_run:
             losses = ({"validation": found["loss"]} if found else {}) | {"test": tested["loss"]}

@@ -26,6 +26,8 @@ from trainers.progress import Progress
 from trainers.sampling import After
 from trainers.settings import Files, check_numbers, setting
 
+COUNTED = 2_000_000  # tokens of a text that are enough to say what counting reaches
+
 
 @dataclass
 class Settings(Files):
@@ -183,12 +185,13 @@ def reference_losses(text: corpus.Corpus, order: int = 2) -> dict[str, float]:
     """Return the losses on the validation split that a trained model has to beat, in nats per token.
 
     `uniform` knows the vocabulary only, `unigram` how often each token occurs, `bigram` the token before, `ngram` (from
-    order 3 on) the `order` - 1 tokens before.
+    order 3 on) the `order` - 1 tokens before. Of a long text the first `COUNTED` tokens are counted.
     """
     size = text.vocabulary.size
     losses = {"uniform": float(np.log(size))}
     orders = {"unigram": 1, "bigram": 2} | ({"ngram": order} if order > 2 else {})
-    losses |= {name: NGram(text.train, n, size).loss(text.val) for name, n in orders.items()}
+    train, val = (np.asarray(part[:COUNTED]).astype(np.int64, copy=False) for part in (text.train, text.val))
+    losses |= {name: NGram(train, n, size).loss(val) for name, n in orders.items()}
     return {name: round(loss, 5) for name, loss in losses.items()}
 
 
@@ -197,7 +200,7 @@ def train(settings: Settings, hooks: Hooks) -> None:
     check_numbers(settings)
     if settings.dry_run:
         settings = dataclasses.replace(settings, steps=2, log=os.devnull, save=False)
-    text = hooks.corpus(corpus.of(settings))
+    text = in_memory(hooks.corpus(corpus.of(settings)))
     ends = np.linspace(0, len(text.train), settings.steps + 1).astype(int)
     size = text.vocabulary.size
     model = NGram(text.train[:1], 1, size)  # one token, just to have a model before the first step
@@ -230,6 +233,12 @@ def train(settings: Settings, hooks: Hooks) -> None:
             written = sampling.write(model.writer(), text.vocabulary, *write)
             log.event("sample", settings.steps, written)
             progress.text(written)
+
+
+def in_memory(text: corpus.Corpus) -> corpus.Corpus:
+    """Return a corpus whose ids can be multiplied: those of a token file are as narrow as their vocabulary allows."""
+    train, val, test = (np.asarray(part).astype(np.int64, copy=False) for part in (text.train, text.val, text.test))
+    return dataclasses.replace(text, train=train, val=val, test=test)
 
 
 def header_facts(settings: Settings, text: corpus.Corpus) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from trainers.corpus import Corpus
 
+LOOKED_AT = 1_000_000  # tokens, to see how many are unknown
 COUNTED = 5  # tokens of the n-grams that a network is held against
 
 
@@ -23,7 +24,7 @@ def about_text(text: Corpus, tokenizer: str) -> str:
     said = f"text: {f'{text.characters:,} characters, ' if text.characters else ''}{parts}"
     said += f"; {text.vocabulary.size:,} {'symbols' if not text.characters else f'{tokenizer} tokens'}"
     if text.vocabulary.unknown is not None and len(text.val):
-        said += f", {np.mean(text.val == text.vocabulary.unknown):.1%} of the validation text unknown"
+        said += f", {np.mean(text.val[:LOOKED_AT] == text.vocabulary.unknown):.1%} of the validation text unknown"
     if text.cut:
         said += "\ntext: there is more of it; --max-characters 0 uses all"
     return said
