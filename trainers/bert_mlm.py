@@ -19,6 +19,7 @@ import numpy as np
 
 from trainers import corpus, results
 from trainers.borrowed_loops import check_fault
+from trainers.borrowed_models import save_settings
 from trainers.faults import Hooks
 from trainers.progress import Progress
 from trainers.settings import Files, check_numbers, checkpoint_folder, setting
@@ -155,6 +156,7 @@ def _train(settings: Settings) -> None:
     trainer.save_model(str(folder / "final"))
     if trainer.is_world_process_zero():
         tokenizer.save_pretrained(str(folder / "final"))
+        save_settings(folder / "final", settings)
 
 
 def start_positions(model: Any, settings: Settings) -> None:

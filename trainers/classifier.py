@@ -21,6 +21,7 @@ import numpy as np
 from trainers import corpus
 from trainers.bert_mlm import arguments, header_facts, newest, show_progress, windows
 from trainers.borrowed_loops import check_fault
+from trainers.borrowed_models import about_classes, save_settings
 from trainers.faults import Hooks
 from trainers.scores import scores
 from trainers.settings import Output, check_numbers, checkpoint_folder, setting
@@ -98,7 +99,7 @@ def _train(settings: Settings, scratch: str) -> None:
 
     from lmdiag.record.huggingface import LmdiagCallback
 
-    # ---- data: passages of each class, cut into train and validation before they are mixed
+    # ---- data: passages of each class, cut into train, validation and test before they are mixed
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(settings.pretrained)
     longest = tokenizer.model_max_length  # the model knows no position beyond
@@ -107,7 +108,7 @@ def _train(settings: Settings, scratch: str) -> None:
     settings = dataclasses.replace(settings, context=settings.context or longest)
     texts = labelled_texts(settings.data, settings.max_characters)
     names = list(texts)
-    training, validation = passages(texts, tokenizer, settings)
+    training, validation, test = passages(texts, tokenizer, settings)
     counts = np.bincount([row["labels"] for row in training], minlength=len(names))
 
     # ---- the learning rate: each candidate is tried on every fold, by runs too short for a log of their own
@@ -131,9 +132,14 @@ def _train(settings: Settings, scratch: str) -> None:
         shares = ", ".join(f"{name} {count / counts.sum():.0%}" for name, count in zip(names, counts))
         progress.say(f"text: {len(training):,} passages to train on, {len(validation):,} to validate on: {shares}")
         trainer.train(resume_from_checkpoint=newest(folder) if settings.resume else None)
+    if not settings.dry_run:
+        trainer.callback_handler.callbacks.clear()  # the log of the training has ended
+        predicted = trainer.predict(test)
+        progress.say(about_classes(np.asarray(predicted.predictions), np.asarray(predicted.label_ids), names))
     trainer.save_model(str(folder / "final"))
     if trainer.is_world_process_zero():
         tokenizer.save_pretrained(str(folder / "final"))
+        save_settings(folder / "final", settings)
 
 
 def build(
@@ -233,19 +239,26 @@ def cross_validate(
 # ---- passages and their classes
 
 
-def passages(texts: dict[str, list[str]], tokenizer: Any, settings: Settings) -> tuple[list[Any], list[Any]]:
-    """Return training and validation passages; both hold every class, and no document is in both."""
-    training: list[Any] = []
-    validation: list[Any] = []
+Rows = list[dict[str, Any]]
+
+
+def passages(texts: dict[str, list[str]], tokenizer: Any, settings: Settings) -> tuple[Rows, Rows, Rows]:
+    """Return training, validation and test passages; each holds every class, and no document is in two of them."""
+    training: Rows = []
+    validation: Rows = []
+    test: Rows = []
     rng = np.random.default_rng(settings.seed)
     for label, in_order in enumerate(texts.values()):
         # by chance: in the order of their names the last fifth is about something else
         documents = [in_order[i] for i in rng.permutation(len(in_order))]
         cut = max(1, round(0.8 * len(documents)))
-        for part, rows in ((documents[:cut], training), (documents[cut:] or documents[:1], validation)):
+        held_out = documents[cut:] or documents[:1]
+        half = (len(held_out) + 1) // 2
+        parts = ((documents[:cut], training), (held_out[:half], validation), (held_out[half:] or held_out, test))
+        for part, rows in parts:
             rows += [{**row, "labels": label} for row in windows(part, tokenizer, settings.context)]
     drawn = rng.permutation(len(validation))[: settings.eval_passages or None]
-    return training, [validation[i] for i in drawn]
+    return training, [validation[i] for i in drawn], test
 
 
 def labelled_texts(data: list[str], limit: int) -> dict[str, list[str]]:

@@ -16,12 +16,15 @@ from trainers import corpus, finished, options, results
     "--data",
     multiple=True,
     metavar="FILE ...",
-    help="UTF-8 text files; default: the test part of what it was trained on",
+    help="UTF-8 text files, of a classifier one per class; default: the test part of what it was trained on",
 )
 @click.option("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, mps  [default: auto]")
 def evaluate(model: str, data: tuple[str, ...], device: str) -> None:
     """Print the loss and the perplexity of the model, and what of the text it does not know."""
     trained = finished.load(model, device)
+    if not isinstance(trained, finished.Finished):
+        click.echo(trained.measured(data))
+        return
     s = trained.settings
     if not data and s.data and (s.data[0].startswith("markov:") or corpus.is_prepared(s.data)):
         ids, size = corpus.of(s).test[: corpus.TESTED], 0

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from trainers import corpus, saved_models
 from trainers.corpus import Vocabulary
 from trainers.ngram import NGram
 from trainers.sampling import After, Network
+
+if TYPE_CHECKING:
+    from trainers.borrowed_models import Borrowed
 
 OF_TRANSFORMERS = {"BertForMaskedLM": "bert-mlm", "BertForSequenceClassification": "classifier"}
 
@@ -34,7 +37,7 @@ class Finished:
     loss: Callable[[np.ndarray], tuple[float, int]]
 
 
-def load(folder: str | Path, device: str = "auto") -> Finished:
+def load(folder: str | Path, device: str = "auto") -> Finished | Borrowed:
     """Return the model in a folder that a trainer saved to; raises ValueError, in words, where there is none."""
     folder = _folder(Path(folder))
     try:
@@ -44,14 +47,13 @@ def load(folder: str | Path, device: str = "auto") -> Finished:
     if not isinstance(config, dict):
         raise ValueError(f"{folder / 'config.json'} is damaged: it holds no settings")
     kind = next((OF_TRANSFORMERS[name] for name in config.get("architectures") or () if name in OF_TRANSFORMERS), "")
-    if kind:
-        raise ValueError(
-            f"{folder} holds a {kind}, which does not predict the next token: it cannot write, and its loss is that of another "
-            "task. Its scores are in its log; load it with transformers.AutoModel.from_pretrained"
-        )
-    if "trainer" not in config:
+    if not kind and "trainer" not in config:
         raise ValueError(f"{folder} holds a model that none of the trainers here has saved")
     try:
+        if kind:
+            from trainers.borrowed_models import Borrowed
+
+            return Borrowed(folder, kind, device)
         return _LOADERS.get(config["trainer"], _network)(folder, config, device)
     except Exception as error:  # whatever a half-written file makes of a library
         if isinstance(error, ImportError) or str(error).startswith("--device"):

@@ -25,6 +25,25 @@ def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     return {name: round(value, 6) for name, value in found.items()}
 
 
+def confusion(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> str:
+    """Return a table: of each class, in how many passages it was taken for which.
+
+    >>> print(confusion(np.array([[2.0, 0.0], [1.0, 0.0], [0.0, 3.0]]), np.array([0, 1, 1]), ["prose", "code"]))
+    is, taken for  prose  code
+            prose      1     0
+             code      1     1
+    """
+    counts = np.zeros((len(names), len(names)), int)
+    np.add.at(counts, (labels, logits.argmax(1)), 1)
+    first = "is, taken for"
+    width = max(len(first), *map(len, names))
+    columns = [max(len(name), len(str(counts.max()))) for name in names]
+    lines = ["  ".join([first.rjust(width), *(name.rjust(w) for name, w in zip(names, columns))])]
+    for name, row in zip(names, counts):
+        lines.append("  ".join([name.rjust(width), *(str(count).rjust(w) for count, w in zip(row, columns))]))
+    return "\n".join(lines)
+
+
 def area(score: np.ndarray, positive: np.ndarray) -> float:
     """Return the chance that a positive example scores above a negative one; ties count half.
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 
 import numpy as np
@@ -73,7 +74,7 @@ def test_bert_writes_the_standard_log_and_keeps_its_model(bert):
 
 
 @pytest.mark.parametrize("balance", ["weights", "sampling"])
-def test_the_classifier_goes_on_from_bert(bert, tmp_path, balance):
+def test_the_classifier_goes_on_from_bert(bert, tmp_path, balance, capsys):
     for name, words in (("many", "loss step rate model "), ("few", "cat dog tree house ")):
         (tmp_path / f"{name}.txt").write_text("\n\n".join(words * 6 for _ in range(120 if name == "many" else 30)))
     data = f"{tmp_path}/many.txt {tmp_path}/few.txt"
@@ -107,6 +108,71 @@ def test_the_classifier_goes_on_from_bert(bert, tmp_path, balance):
     assert min(of(records, "eval", name)[-1] for name in ("accuracy", "f1", "recall", "auc")) > 0.95
     config = json.loads((tmp_path / "a.checkpoints" / "final" / "config.json").read_text())
     assert config["id2label"] == {"0": "many", "1": "few"}
+    ended = capsys.readouterr().err
+    tested = re.search(
+        r"test accuracy [\d.]+, f1 [\d.]+, recall [\d.]+, auc [\d.]+; always the largest class: .*", ended
+    )[0]
+    assert re.search(r"is, taken for +many +few\n +many +\d+ +\d+\n +few +\d+ +\d+", ended)
+
+    assert main(["evaluate", str(tmp_path / "a.jsonl")]) == 0
+    assert capsys.readouterr().out.startswith(tested)
+    assert main(["evaluate", str(tmp_path / "a.jsonl"), "--data", *data.split()]) == 0
+    assert "test accuracy 1.000" in capsys.readouterr().out
+    assert main(["generate", str(tmp_path / "a.jsonl"), "--prompt", "loss step rate model"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"many [\d.]+%", first)
+    assert re.fullmatch(r"few [\d.]+%", second)
+    (tmp_path / "other.txt").write_text("loss step rate model " * 20)
+    assert main(["evaluate", str(tmp_path / "a.jsonl"), "--data", str(tmp_path / "other.txt")]) == 2
+    assert "named after its class, many, few; there is none for other" in capsys.readouterr().err
+
+
+def test_bert_fills_masks_and_is_measured_by_its_masked_tokens(bert, tmp_path, capsys):
+    log = str(bert[0] / "a.jsonl")
+    filled = []
+    for seed in ("1", "1", "2"):
+        assert (
+            main(["generate", log, "--prompt", "The [MASK] of the [MASK] is", "--temperature", "2", "--seed", seed])
+            == 0
+        )
+        filled.append(capsys.readouterr().out)
+    assert filled[0] == filled[1] != filled[2]
+    assert filled[0].startswith("The")
+    assert "[MASK]" not in filled[0]
+    for wish, said in (
+        ([], 'bert-mlm needs a text: --prompt "The [MASK] of"'),
+        (["--prompt", "no gap"], "write [MASK] where"),
+    ):
+        assert main(["generate", log, *wish]) == 2
+        assert said in capsys.readouterr().err
+    (tmp_path / "b.txt").write_text("some lines of text\nthat are long enough\nto hold masked tokens\n" * 30)
+    for wish, part in (([], "test"), (["--data", str(tmp_path / "b.txt")], "its")):
+        assert main(["evaluate", log, *wish]) == 0
+        found = re.match(
+            rf"{part} loss ([\d.]+), pseudo-perplexity ([\d.]+)\n[\d,]+ masked tokens", capsys.readouterr().out
+        )
+        assert math.exp(float(found[1])) == pytest.approx(float(found[2]), rel=1e-3)
+        assert 3 < float(found[1]) < 6  # ln 300 is 5.7
+
+
+def test_a_masked_loss_is_the_one_that_the_model_says_itself(bert, tmp_path):
+    import torch
+    import transformers
+
+    from trainers import finished
+    from trainers.bert_mlm import masking, windows
+
+    text = "\n".join(f"line {n} is about {n * n} things" for n in range(25))
+    (tmp_path / "b.txt").write_text(text)
+    trained = finished.load(bert[0] / "a.jsonl", "cpu")
+    model = transformers.BertForMaskedLM.from_pretrained(bert[0] / "a.checkpoints" / "final").eval()
+    rows = windows(text.splitlines(), trained.tokenizer, trained.context)
+    batch = masking(trained.tokenizer, trained.settings)(rows)
+    with torch.no_grad():
+        expected = float(model(**batch).loss)
+    trained_loss = float(re.match(r"its loss ([\d.]+)", trained.measured((str(tmp_path / "b.txt"),)))[1])
+    assert len(rows) < 64  # one batch: the same masks
+    assert trained_loss == pytest.approx(expected, abs=6e-4)
 
 
 def by_step(records, name):

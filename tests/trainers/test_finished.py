@@ -136,12 +136,6 @@ def test_a_folder_without_a_model_says_what_to_do(tmp_path):
         finished.load(tmp_path)
 
 
-def test_a_model_that_does_not_write_says_so(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({"architectures": ["BertForMaskedLM"]}))
-    with pytest.raises(ValueError, match="holds a bert-mlm, which does not predict the next token"):
-        finished.load(tmp_path)
-
-
 def test_keras_trains_the_steps_asked_for(tmp_path):
     pytest.importorskip("keras")
     options = ["--max-characters", "20000", *NETWORK, "--eval-every", "3", "--steps", "7", "--sample", "0"]
