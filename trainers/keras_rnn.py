@@ -20,7 +20,7 @@ from trainers import corpus, results, sampling, saved_models
 from trainers.borrowed_loops import check_fault
 from trainers.faults import Hooks
 from trainers.ngram import reference_losses
-from trainers.settings import Files, check_numbers, checkpoint_folder, setting
+from trainers.settings import Files, check_alone, check_numbers, checkpoint_folder, setting
 
 if TYPE_CHECKING:
     import keras
@@ -65,6 +65,7 @@ class Settings(Files):
 
 def train(settings: Settings, hooks: Hooks) -> None:
     """Train with `model.fit`; raises ValueError for settings that do not fit together."""
+    check_alone("keras-rnn")
     check_fault(hooks, "Keras")
     check_numbers(settings)
     if settings.dry_run:

@@ -24,7 +24,7 @@ from trainers import corpus, results, sampling, saved_models
 from trainers.faults import Hooks
 from trainers.progress import Progress
 from trainers.sampling import After
-from trainers.settings import Files, check_numbers, setting
+from trainers.settings import Files, check_alone, check_numbers, setting
 
 COUNTED = 2_000_000  # tokens of a text that are enough to say what counting reaches
 
@@ -197,6 +197,7 @@ def reference_losses(text: corpus.Corpus, order: int = 2) -> dict[str, float]:
 
 def train(settings: Settings, hooks: Hooks) -> None:
     """Count growing shares of the text, evaluate after each, and write the log."""
+    check_alone("ngram")
     check_numbers(settings)
     if settings.dry_run:
         settings = dataclasses.replace(settings, steps=2, log=os.devnull, save=False)

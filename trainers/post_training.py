@@ -23,7 +23,7 @@ from trainers.completions import Completions, write
 from trainers.devices import choose_device, memory_in_use
 from trainers.faults import Hooks
 from trainers.progress import Progress
-from trainers.settings import Output, check_numbers, checkpoint_folder, setting
+from trainers.settings import Output, check_alone, check_numbers, checkpoint_folder, setting
 
 
 @dataclass
@@ -210,8 +210,7 @@ def check(name: str, settings: Any, hooks: Hooks) -> None:
     """Raise ValueError, in words, for what this loop cannot do."""
     check_numbers(settings)
     rewards.named(settings.rewards)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ValueError(f"{name} trains in one process")
+    check_alone(name)
     if settings.temperature == 0:
         raise ValueError("--temperature must be above 0: a policy that draws nothing has nothing to compare")
     out = hooks.beyond(REACHED)

@@ -6,6 +6,7 @@ that sets some of them.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,12 @@ def check_numbers(settings: Any) -> None:
         value, least = getattr(settings, declared.name), declared.metadata["least"]
         if isinstance(value, int | float) and not value >= least:  # NaN is not, either
             raise ValueError(f"--{declared.name.replace('_', '-')} must be at least {least}, not {value}")
+
+
+def check_alone(name: str) -> None:
+    """Raise ValueError under `torchrun`, for a trainer of which every process would train the same."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError(f"{name} trains in one process: start it without torchrun")
 
 
 def checkpoint_folder(settings: Any) -> Path:

@@ -122,6 +122,14 @@ def test_learning_rates_to_choose_from_are_numbers_above_zero(rates, said, capsy
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["ngram", "keras-rnn", "dpo"])
+def test_what_trains_alone_says_so_under_torchrun(name, monkeypatch, capsys):
+    pytest.importorskip({"ngram": "numpy", "keras-rnn": "keras", "dpo": "torch"}[name])
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main([name]) == 2
+    assert f"error: {name} trains in one process: start it without torchrun" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [["--d-model", "0"], ["--n-head", "0"], ["--batch-size", "-1"]])
 def test_zero_sizes_are_refused(arguments, capsys):
     pytest.importorskip("torch")
