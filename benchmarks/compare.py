@@ -27,7 +27,7 @@ import lmdiag
 from lmdiag.compare import compare, verdict_of
 from lmdiag.run import Run
 
-RECIPE = "--steps 300 --n-layer 2 --d-model 64 --context 64 --batch-size 8 --lr 2e-3 --layers-every 0 --max-characters 400000"
+RECIPE = "--recipe small --steps 300 --n-layer 2 --d-model 64 --context 64 --batch-size 8 --lr 2e-3 --layers-every 0 --max-characters 400000"
 SEEDS = range(1, 17)
 WORSE_SEEDS = range(101, 104)
 WORSE = {

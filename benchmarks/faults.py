@@ -35,6 +35,7 @@ from lmdiag.rules import RULES
 from trainers import corpus
 from trainers.__main__ import TRAINERS, train_and_resume
 from trainers.faults import FAULTS, Fault, Hooks
+from trainers.options import read_settings
 
 # Beside the sizes for all. A smaller LSTM would not learn enough to beat the counts of token pairs, and lmdiag would say so.
 MODELS: dict[str, dict[str, Any]] = {"transformer": {}, "lstm": {"context": 32, "d_model": 96}, "rnn": {}}
@@ -202,9 +203,8 @@ class Bench:
 
 def settings_of(model: str, seed: int, **changes: Any) -> Any:
     """Return the settings of the user whose run is broken."""
-    return import_module(TRAINERS[model]).Settings(
-        **(TEXT | SIZES | MODELS[model] | {"seed": seed, "device": "cpu"} | changes)
-    )
+    chosen = TEXT | SIZES | MODELS[model] | {"seed": seed, "device": "cpu"} | changes
+    return read_settings(model, import_module(TRAINERS[model]).Settings, "small", chosen)
 
 
 def healthy_settings(model: str, seed: int) -> Any:

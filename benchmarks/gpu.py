@@ -34,10 +34,8 @@ PEAK_BF16 = {  # dense FLOP/s, from the makers' data sheets
     "L4": 121e12,
     "RTX 4090": 165e12,
 }
-LARGE = (
-    "--sample 0 --n-layer 12 --n-head 12 --d-model 768 --context 512 --batch-size 32 --tokenizer bpe --vocab-size 50000"
-)
-TINY = "--sample 0 --n-layer 1 --n-head 2 --d-model 32 --context 16 --batch-size 8 --max-characters 30000 --eval-tokens 500"
+LARGE = "--recipe small --sample 0 --n-layer 12 --n-head 12 --d-model 768 --context 512 --batch-size 32 --tokenizer bpe --vocab-size 50000"
+TINY = "--recipe small --sample 0 --n-layer 1 --n-head 2 --d-model 32 --context 16 --batch-size 8 --max-characters 30000 --eval-tokens 500"
 WARM = 20  # steps before the speed is steady: compiling, allocating
 
 

@@ -24,10 +24,11 @@ from lmdiag.record.gradients import GradientStatistics
 from lmdiag.record.writer import RunLogger
 from trainers import batches, corpus, loop, transformer
 from trainers.devices import Team, choose_device, memory_in_use
+from trainers.options import read_settings
 
 LIMIT = 1.03
 SIZES: dict[str, dict[str, Any]] = {
-    "small": {},  # the defaults: 100 thousand parameters
+    "small": {},  # the recipe: 100 thousand parameters
     "medium": {"n_layer": 6, "d_model": 256, "n_head": 8, "context": 256, "batch_size": 8},  # 5 million
     "large": {
         "n_layer": 12,
@@ -114,7 +115,9 @@ def main() -> None:
     worst = 0.0
     print("size    device  plain ms  logged ms  ratio")
     for size in [options.size] if options.size else USUAL:
-        found = measure(transformer.Settings(**SIZES[size]), options.pairs, device, clock)
+        found = measure(
+            read_settings("transformer", transformer.Settings, "small", SIZES[size]), options.pairs, device, clock
+        )
         plain, logged = (statistics.median(column) for column in zip(*found))
         ratio = statistics.median(b / a for a, b in found)
         worst = max(worst, ratio)

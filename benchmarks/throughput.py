@@ -21,6 +21,7 @@ from benchmarks.logging_overhead import chosen_clock
 from lmdiag.record.gradients import GradientStatistics
 from trainers import batches, corpus, loop, transformer
 from trainers.devices import Team, choose_device
+from trainers.options import read_settings
 from trainers.precision import autocast
 
 SIZES: dict[str, dict[str, int]] = {
@@ -105,7 +106,8 @@ def main() -> None:
     options = parser.parse_args()
     device = choose_device(options.device)
     clock = chosen_clock(device, options.wall)
-    settings = transformer.Settings(**SIZES[options.size], lr=1e-4, precision=options.precision)
+    chosen = SIZES[options.size] | {"lr": 1e-4, "precision": options.precision}
+    settings = read_settings("transformer", transformer.Settings, "small", chosen)
     functions = steps(settings, device)
     found: list[tuple[float, float]] = []
     for pair in range(options.pairs + 10):

@@ -104,7 +104,7 @@ def _train(settings: Settings) -> None:
     training = windows(texts, tokenizer, settings.context)
     if settings.train_tokens:
         training = training[: max(1, settings.train_tokens // settings.context)]
-    validation = windows(held_out, tokenizer, settings.context)
+    validation, test = (windows(part, tokenizer, settings.context) for part in (held_out, tested))
     if settings.eval_tokens:
         validation = validation[: max(1, settings.eval_tokens // settings.context)]
 
@@ -150,7 +150,7 @@ def _train(settings: Settings) -> None:
         trainer.train(resume_from_checkpoint=newest(folder) if settings.resume else None)
     if not settings.dry_run:
         trainer.callback_handler.callbacks.clear()  # the log of the training has ended
-        parts_of_text: dict[str, Any] = {"validation": validation, "test": windows(tested, tokenizer, settings.context)}
+        parts_of_text: dict[str, Any] = {"validation": validation, "test": test}
         losses = {part: trainer.evaluate(rows)["eval_loss"] for part, rows in parts_of_text.items()}
         progress.say(results.about_losses(losses, header["reference_loss"], "pseudo-perplexity"))
     trainer.save_model(str(folder / "final"))

@@ -29,6 +29,7 @@ class Borrowed:
 
         from trainers.devices import choose_device
 
+        transformers.logging.disable_progress_bar()
         self.kind, self.device = kind, choose_device(device)
         self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder)
         named = "AutoModelForMaskedLM" if kind == "bert-mlm" else "AutoModelForSequenceClassification"

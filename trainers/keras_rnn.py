@@ -82,6 +82,7 @@ def train(settings: Settings, hooks: Hooks) -> None:
     text = hooks.corpus(corpus.of(settings))
     print(results.about_text(text, settings.tokenizer), file=sys.stderr)
     inputs, targets = windows(text.train, settings.context)
+    windows(text.test, settings.context)  # refuses a part that is too short before the training, not after it
     validation = windows(text.val[: settings.eval_tokens + 1] if settings.eval_tokens else text.val, settings.context)
 
     # ---- model, optimizer, loss: new, or with all their state from the checkpoint

@@ -23,11 +23,14 @@ State = tuple[torch.Tensor, torch.Tensor]  # hidden and cell state, [layers, bat
 class Settings(LoopSettings):
     """The settings of the LSTM beside those of the loop."""
 
-    lr: float = setting(1e-2, "peak learning rate")
+    steps: int = setting(4000, "optimizer updates", least=1)
+    batch_size: int = setting(16, "sequences per optimizer update, all devices together", least=1)
+    eval_every: int = setting(200, "steps between evaluations", least=1)
+    lr: float = setting(5e-3, "peak learning rate")
     weight_decay: float = setting(0.0, "decay of all weights")
-    n_layer: int = setting(2, "recurrent layers", least=1)
-    d_model: int = setting(64, "width of embedding and hidden state", least=1)
-    dropout: float = setting(0.1, "share of activations dropped in training")
+    n_layer: int = setting(1, "recurrent layers", least=1)
+    d_model: int = setting(256, "width of embedding and hidden state", least=1)
+    dropout: float = setting(0.0, "share of activations dropped in training")
 
 
 class LSTM(nn.Module):

@@ -21,11 +21,14 @@ from trainers.settings import setting
 class Settings(LoopSettings):
     """The settings of the recurrent network beside those of the loop; SGD wants a far larger learning rate."""
 
-    lr: float = setting(0.2, "peak learning rate")
+    steps: int = setting(5000, "optimizer updates", least=1)
+    batch_size: int = setting(16, "sequences per optimizer update, all devices together", least=1)
+    eval_every: int = setting(250, "steps between evaluations", least=1)
+    lr: float = setting(1.0, "peak learning rate")
     weight_decay: float = setting(0.0, "decay of all weights")
-    n_layer: int = setting(2, "recurrent layers", least=1)
-    d_model: int = setting(64, "width of embedding and hidden state", least=1)
-    momentum: float = setting(0.9, "share of the last update that is kept")
+    n_layer: int = setting(1, "recurrent layers", least=1)
+    d_model: int = setting(256, "width of embedding and hidden state", least=1)
+    momentum: float = setting(0.0, "share of the last update that is kept")
 
 
 class RNN(nn.Module):
@@ -47,7 +50,7 @@ class RNN(nn.Module):
 
 
 def optimizer(s: Settings, model: nn.Module) -> torch.optim.Optimizer:
-    """Plain SGD with momentum: nothing adapts to the size of a gradient, so that clipping does all the work."""
+    """Plain SGD: nothing adapts to the size of a gradient, so that clipping does all the work."""
     return torch.optim.SGD(model.parameters(), lr=s.lr, momentum=s.momentum, weight_decay=s.weight_decay)
 
 

@@ -1,7 +1,8 @@
-"""A small decoder-only transformer (GPT): pre-norm blocks, tied embeddings, AdamW.
+"""A small decoder-only transformer (GPT): pre-norm blocks, rotary positions, tied embeddings, Muon and AdamW.
 
 Read `Transformer.forward` first, then `Block`, then `Attention`; the rest is set-up. Vaswani et al. 2017 describe the
-attention and the sinusoidal positions, Radford et al. 2019 (GPT-2) the pre-norm blocks and the initialisation.
+attention and the sinusoidal positions, Su et al. 2021 the rotary ones, Radford et al. 2019 (GPT-2) the pre-norm blocks and the
+initialisation.
 """
 
 from __future__ import annotations
@@ -25,13 +26,19 @@ from trainers.settings import setting
 class Settings(LoopSettings):
     """The settings of the transformer beside those of the loop."""
 
-    n_layer: int = setting(2, "blocks", least=1)
+    steps: int = setting(1500, "optimizer updates", least=1)
+    batch_size: int = setting(8, "sequences per optimizer update, all devices together", least=1)
+    context: int = setting(128, "tokens per sequence", least=1)
+    eval_every: int = setting(100, "steps between evaluations", least=1)
+    lr: float = setting(8e-3, "peak learning rate")
+    warmup_steps: int = setting(50, "steps of linear warm-up")
+    n_layer: int = setting(4, "blocks", least=1)
     n_head: int = setting(4, "attention heads; divides the width", least=1)
-    d_model: int = setting(64, "width of the residual stream", least=1)
-    positions: str = setting("learned", "how the model knows where a token stands", ("learned", "sinusoidal", "rotary"))
+    d_model: int = setting(96, "width of the residual stream", least=1)
+    positions: str = setting("rotary", "how the model knows where a token stands", ("learned", "sinusoidal", "rotary"))
     dropout: float = setting(0.0, "share of activations dropped in training")
     optimizer: str = setting(
-        "adamw", "AdamW for all, or Muon for the matrices of the blocks and AdamW for the rest", ("adamw", "muon")
+        "muon", "Muon for the matrices of the blocks and AdamW for the rest, or AdamW for all", ("muon", "adamw")
     )
     recompute: bool = setting(
         False, "forget the activations of blocks and compute them again on the way back: a third more time, less memory"

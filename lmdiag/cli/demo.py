@@ -14,7 +14,7 @@ import click
 from lmdiag.cli.streams import say
 from lmdiag.errors import LmdiagError
 
-SMALL = "--steps 240 --n-layer 2 --d-model 64 --context 64 --batch-size 8 --max-characters 400000"
+SMALL = "--recipe small --steps 240 --n-layer 2 --d-model 64 --context 64 --batch-size 8 --max-characters 400000"
 SPARING = "--eval-tokens 4096 --layers-every 20 --checkpoint-every 0 --device cpu"
 RUNS = {  # name of the log: what it shows, and how it is made
     "healthy": ("the usual recipe", ["--lr", "1e-3"]),

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 SIZES = {"max-characters": 20000, "n-layer": 1, "d-model": 16, "context": 16, "batch-size": 8, "eval-tokens": 500}
-TINY = [word for name, value in SIZES.items() for word in (f"--{name}", str(value))]
+TINY = ["--recipe", "small"]
+TINY += [word for name, value in SIZES.items() for word in (f"--{name}", str(value))]
 
 
 @pytest.fixture(autouse=True)
