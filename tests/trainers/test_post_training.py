@@ -200,6 +200,8 @@ def test_faults_do_what_they_say(post_train, tmp_path):
     assert {r["grad_norm"] for r in steps("grpo", "masked-completions")} == {0.0}
     lengths = [r["completions/mean_length"] for r in steps("grpo", "length-rewarded", steps=40, lr=0.01)]
     assert min(lengths[-5:]) > max(lengths[:5])
+    lengths = [r["completions/mean_length"] for r in steps("grpo", "length-punished", steps=40, lr=0.01)]
+    assert max(lengths[-5:]) < min(lengths[:5])
     swapped = post_train("dpo", "--fault", "swapped-pairs", log="swapped.jsonl", **LEARNS)
     assert values(swapped, "rewards/margins")[-1] > 0 > values(swapped, "rewards/margins", "eval")[-1]
 

@@ -92,6 +92,18 @@ class LengthRewarded(Fault):
         return rewards + 3 * lengths / self.settings.completion_tokens
 
 
+class LengthPunished(Fault):
+    """Every token costs more than an answer can earn: the policy learns to say nothing."""
+
+    rules = ("length-collapse",)
+    models = ("grpo",)
+    remedy = "do not let a token cost more than it earns"
+    advised = "[Pp]ay for the content"
+
+    def rewards(self, step: int, rewards: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        return rewards - 3 * lengths / self.settings.completion_tokens
+
+
 class GroupsOfOne(Fault):
     """One answer to each prompt: it is its own mean, and its advantage is always 0."""
 
@@ -123,6 +135,7 @@ FAULTS = (
     EqualPairs,
     ConstantReward,
     LengthRewarded,
+    LengthPunished,
     GroupsOfOne,
     MaskedCompletions,
 )
