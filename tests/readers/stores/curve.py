@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 STEPS, STEPS_PER_EPOCH, EVERY = 40, 10, 10
@@ -24,12 +24,13 @@ NAN_STEP, INFINITE_STEP = 17, 31
 
 @dataclass(frozen=True)
 class Part:
-    """The steps that one process logs, the first to the last; it may go on with a run, and be killed in the end."""
+    """The steps that one process logs, the first to the last; it may go on with a run, and be killed some seconds after the end."""
 
     first: int
     last: int
     resumes: bool = False
     killed: bool = False
+    seconds: float = 3
 
     def __iter__(self) -> Iterator[tuple[int, str, dict[str, float]]]:
         """Yield what is logged, as (step, `train` or `eval`, {name: value}), and kill the process if it is to be killed."""
@@ -38,7 +39,7 @@ class Part:
             if step % EVERY == 0:
                 yield step, "eval", evaluated(step)
         if self.killed:
-            time.sleep(3)  # what the library writes by then is what it keeps
+            time.sleep(self.seconds)  # what the library writes by then is what it keeps
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -77,16 +78,19 @@ def expected(case: str) -> dict[str, dict[int, float]]:
     return found
 
 
-def run(write: Callable[[Path, Part], None], kind: str = "", cases: str = " ".join(CASES)) -> None:
+def run(write: Callable[[Path, Part], None], kind: str = "", cases: str = " ".join(CASES), seconds: float = 3) -> None:
     """Let `write` write each part of each case, in a process of its own that stands in the folder of the case.
 
-    Where a library writes several kinds of stores, their folders are called `CASE-KIND`.
+    Where a library writes several kinds of stores, their folders are called `CASE-KIND`. A part is killed so many `seconds`
+    after its last step: some libraries write from time to time.
     """
     for case in cases.split():
         folder = Path(sys.argv[1], f"{case}-{kind}".rstrip("-")).absolute()
         folder.mkdir(parents=True)
         for part in CASES[case]:
-            process = multiprocessing.get_context("spawn").Process(target=_write, args=(write, folder, part))
+            process = multiprocessing.get_context("spawn").Process(
+                target=_write, args=(write, folder, replace(part, seconds=seconds))
+            )
             process.start()
             process.join()
             if process.exitcode != (-signal.SIGKILL if part.killed else 0):

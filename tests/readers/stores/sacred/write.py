@@ -25,6 +25,6 @@ def write(folder: Path, part: Part) -> None:
 
 
 if __name__ == "__main__":
-    run(write, cases="whole")  # it writes every ten seconds
+    run(write, cases="whole killed", seconds=12)  # it writes every ten seconds, and a resumed run is another one
     for sources in Path(sys.argv[1]).glob("*/_sources"):
         shutil.rmtree(sources)
