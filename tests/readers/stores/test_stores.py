@@ -98,6 +98,12 @@ def test_a_resumed_run_tells_where(log):
     assert [(s.first_step, s.last_step) for s in run.segments] == [(part.first, part.last) for part in CASES["resumed"]]
 
 
+@pytest.mark.parametrize("log", [log for log in LOGS if case_of(log) == "killed"], ids=named)
+def test_a_killed_run_is_not_taken_for_a_completed_one(log):
+    (run,), _ = read_runs([log])
+    assert "completed" not in [event.fields.get("status") for event in run.events]
+
+
 @pytest.mark.parametrize("log", [log for log in LOGS if case_of(log) == "whole"], ids=named)
 def test_damage_is_told_or_harmless(log, tmp_path):
     """Each file of a store is emptied, cut in the middle, and overwritten there."""
