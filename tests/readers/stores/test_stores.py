@@ -79,6 +79,9 @@ def test_a_report_on_one_run_and_nothing_that_could_not_be_read(log):
 @pytest.mark.parametrize("log", LOGS, ids=named)
 def test_its_settings_and_its_plan(log):
     (run,), _ = read_runs([log])
+    if log.name in getattr(losses_of(log), "SETTINGS_LOST", ()):
+        assert (run.step_kind, run.planned_steps, run.config) == ("step", 0, {})
+        return
     assert (run.step_kind, run.planned_steps) == ("step", STEPS)
     assert {name: float(run.config["config"][name]) for name in CONFIG} == CONFIG
 

@@ -21,6 +21,8 @@ def write(folder: Path, part: Part) -> None:
 
 
 if __name__ == "__main__":
-    run(write, cases="whole killed", seconds=12)  # it writes every five seconds; offline, a task that goes on is a new one
+    run(
+        write, cases="whole killed", seconds=12
+    )  # it writes every five seconds; offline, a task that goes on is a new one
     for archive in Path(sys.argv[1]).glob("*/offline/*.zip"):
         archive.unlink()  # it holds the same

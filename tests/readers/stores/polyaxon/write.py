@@ -16,6 +16,8 @@ def write(folder: Path, part: Part) -> None:
         owner="o",
         project="p",
         name="made",
+        run_uuid="0" * 32,
+        is_new=not part.resumes,
         is_offline=True,
         artifacts_path=str(folder),
         track_env=False,
@@ -28,6 +30,6 @@ def write(folder: Path, part: Part) -> None:
 
 
 if __name__ == "__main__":
-    run(write, cases="whole")  # the inputs are written when a run ends
+    run(write, seconds=12)  # it writes every ten seconds
     for resources in Path(sys.argv[1]).glob("*/resources"):
         shutil.rmtree(resources)
