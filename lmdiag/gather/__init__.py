@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 
 from msgspec.structs import replace
@@ -10,7 +11,7 @@ from lmdiag.errors import NoValues
 from lmdiag.facts import header_facts
 from lmdiag.gather.arranged import Arranged
 from lmdiag.gather.running_totals import differenced
-from lmdiag.gather.separate import separate
+from lmdiag.gather.separate import ranks_of, separate
 from lmdiag.gather.series import gather
 from lmdiag.gather.writers import taken_apart
 from lmdiag.readers import as_unreadable
@@ -28,12 +29,31 @@ def runs_in(logs: Iterable[RawLog], name: str) -> list[Run]:
     for raw in logs:
         lost = lost or next((skipped.reason for skipped in raw.skipped), "")
         with as_unreadable(name, raw.format):
-            runs += [run for run in map(gather, separate(_arranged(raw))) if run.series]
+            runs += _runs_of_ranks(raw) or _gathered(raw)
     if not runs and lost:
         raise NoValues(f"{name} holds no values that can be read: {lost}", "check that it was copied completely")
     if not runs:
         raise NoValues(f"{name} holds no values", "the run wrote nothing yet, or wrote its metrics elsewhere")
     return runs
+
+
+def _gathered(raw: RawLog) -> list[Run]:
+    return [run for run in map(gather, separate(_arranged(raw))) if run.series]
+
+
+def _runs_of_ranks(raw: RawLog) -> list[Run]:
+    """Return the run of a log that several processes wrote, each under its rank, or their runs where they are several."""
+    ranks = ranks_of(raw)
+    found = [_gathered(one) for one in ranks.values()]
+    if not found:
+        return []
+    if all(len(runs) == 1 for runs in found):
+        from lmdiag.gather.stores import joined_ranks  # few logs tell of ranks
+
+        if len(one := joined_ranks([run for (run,) in found])) == 1:
+            return one
+    named = zip(ranks, found)
+    return [dataclasses.replace(run, name=f"{run.name}#rank={rank}") for rank, runs in named for run in runs]
 
 
 def run_of(raw: RawLog) -> Run:

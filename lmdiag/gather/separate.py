@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+from msgspec.structs import replace
 
 from lmdiag.gather.arranged import Arranged
 from lmdiag.gather.restarts import begins_anew, loss_jumps, losses_repeat, restarts
-from lmdiag.readers.rawlog import part
+from lmdiag.readers.rawlog import RawLog, part
 from lmdiag.stats.returning import loss_returns
 
 RUN_WORDS = ("run_id", "run", "run_name", "experiment", "experiment_name", "exp_name", "trial", "config_name")
 RUN_NUMBERS = ("run", "run_id", "trial", "trial_id", "seed", "fold", "hyperparameter_value", "member", "replica")
+RANKS = ("rank", "global_rank", "world_rank", "local_rank", "process_index", "process_rank")
 FEWEST_ROWS = 2
 
 
@@ -21,6 +23,25 @@ def separate(log: Arranged) -> list[Arranged]:
     column, parts = _by_name(log)
     parts = parts or _by_restart(log)
     return [Arranged(part(log.raw, rows, label, column)) for label, rows in parts] if len(parts) > 1 else [log]
+
+
+def ranks_of(raw: RawLog) -> dict[int, RawLog]:
+    """Return the records of each rank of a log with a column of ranks, 0, 1, …, of which each counts the same steps; else none."""
+    for name in RANKS if not raw.spans else ():
+        column = raw.columns.get(name)
+        if column is None or len(column.rows) < raw.n_rows:
+            continue
+        ranks = np.unique(column.values)
+        if 1 < len(ranks) <= raw.n_rows // FEWEST_ROWS and np.array_equal(ranks, np.arange(len(ranks))):
+            parts = {rank: part(raw, np.flatnonzero(column.values == rank), "") for rank in range(len(ranks))}
+            parts = {rank: _without_column(one, name) for rank, one in parts.items()}
+            if all(Arranged(one).axis.kind != "record" for one in parts.values()):
+                return parts
+    return {}
+
+
+def _without_column(raw: RawLog, ranks: str) -> RawLog:
+    return replace(raw, names={**raw.names, ranks: None}, unused={**raw.unused, ranks: "it tells the process"})
 
 
 def _by_name(log: Arranged) -> tuple[str, list[tuple[str, np.ndarray]]]:

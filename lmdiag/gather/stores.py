@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 from msgspec import structs
@@ -58,6 +59,12 @@ def joined(found: Sequence[tuple[str, Sequence[Run]]]) -> list[Run]:
     for store in same:
         _put(store, whole, _with_part, several=False)
     return [store.run for store in sorted(whole, key=lambda store: store.number)]
+
+
+def joined_ranks(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs of the ranks 0, 1, … that one log holds as one, where their losses are those of one model."""
+    stores = [_Store(rank, run, Place("", "", "", rank), True) for rank, run in enumerate(runs)]
+    return [store.run for store in _ranks_as_one(stores)]
 
 
 def _put(store: _Store, among: list[_Store], join: Join, several: bool) -> None:
@@ -278,23 +285,27 @@ def _of_rank(first: Run, other: Run) -> str:
     a, b = first.series.get("loss"), other.series.get("loss")
     if a is None or b is None or first.step_kind != other.step_kind:
         return ""
-    if _compared(a, b).agree and len(a) == len(b):
-        return "same"
-    if not np.array_equal(a.steps, b.steps) or (
-        "lr" in first and "lr" in other and not _compared(first["lr"], other["lr"]).agree
-    ):
+    _, in_a, in_b = np.intersect1d(a.steps, b.steps, assume_unique=True, return_indices=True)
+    if len(in_a) < SHARED * max(len(a), len(b)):  # where they are killed, they have not all come to the same step
         return ""
-    apart = np.abs(a.values - b.values)
+    if _compared(a, b).agree:
+        return "same"
+    if "lr" in first and "lr" in other and not _compared(first["lr"], other["lr"]).agree:
+        return ""
+    apart = np.abs(a.values[in_a] - b.values[in_b])
     fall = np.ptp(a.finite.values) if len(a.finite) else 0.0
     return "own" if np.isfinite(apart).any() and np.nanmedian(apart) <= CLOSE * fall else ""
 
 
 def _mean(run: Run, ranks: Sequence[Run]) -> Run:
-    """Return the run of the first rank with the losses that all ranks logged at the same steps as their mean."""
+    """Return the run of the first rank with the losses of the steps that all ranks logged as their mean."""
     series = dict(run.series)
     for name in filter(_is_loss, run.series):
-        of_all = [rank[name] for rank in ranks if name in rank and np.array_equal(rank[name].steps, run[name].steps)]
-        if len(of_all) == len(ranks):
-            values = np.mean([s.values for s in of_all], axis=0)
+        of_all = [rank[name] for rank in ranks if name in rank]
+        steps = reduce(np.intersect1d, (s.steps for s in of_all))
+        if len(of_all) == len(ranks) and len(steps):
+            values = run[name].values.copy()
+            means = np.mean([s.values[np.isin(s.steps, steps)] for s in of_all], axis=0)
+            values[np.isin(run[name].steps, steps)] = means
             series[name] = replace(run[name], values=values, decimals=None, reduction=run[name].reduction)
     return replace(run, series=series, notes=(*run.notes, f"The loss is the mean of {len(ranks)} ranks."))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from lmdiag.gather import runs_in
 from lmdiag.gather.arranged import Arranged
 from lmdiag.gather.separate import separate
 from lmdiag.readers.tables.rows import Rows
@@ -66,3 +67,37 @@ def test_rows_and_lines_go_with_their_run():
     assert ("lr" in first.columns, "lr" in second.columns) == (True, False)
     assert second.columns["loss"].rows.tolist() == [0, 1, 2, 3, 4]
     assert second.texts["run"][1] == ["y"] * 5
+
+
+LONG_FALL = [2 + 8 * 0.9**step for step in range(40)]
+
+
+@pytest.mark.parametrize("name", ["rank", "local_rank", "process_index"])
+def test_the_ranks_of_one_log_are_one_run_with_the_mean_of_their_losses(name):
+    first = [{"step": step, name: 0, "loss": loss} for step, loss in enumerate(LONG_FALL)]
+    second = [{"step": step, name: 1, "loss": loss + 0.1} for step, loss in enumerate(LONG_FALL)]
+    ahead = zip(first[:-2], second[2:], strict=True)  # the second process is two steps ahead where they are killed
+    records = second[:2] + [record for pair in ahead for record in pair]
+    (run,) = runs_in([log_of(records)], "a")
+    assert (run.step_kind, run.name, run["loss"].steps.tolist()) == ("step", "a", list(range(38)))
+    assert run["loss"].values.tolist() == pytest.approx([loss + 0.05 for loss in LONG_FALL[:38]])
+    assert "The loss is the mean of 2 ranks." in run.notes
+
+
+def test_ranks_that_learn_otherwise_are_several_runs():
+    records = [
+        record
+        for step in range(40)
+        for record in ({"step": step, "rank": 0, "loss": LONG_FALL[step]}, {"step": step, "rank": 1, "loss": 9.5})
+    ]
+    assert [(run.name, len(run["loss"])) for run in runs_in([log_of(records)], "a")] == [
+        ("a#rank=0", 40),
+        ("a#rank=1", 40),
+    ]
+
+
+@pytest.mark.parametrize("ranks", [(0, 8), (1, 2), (16, 16), (0, 0)])
+def test_other_numbers_are_no_ranks(ranks):
+    records = [{"step": step, "rank": ranks[step % 2], "loss": LONG_FALL[step]} for step in range(40)]
+    (run,) = runs_in([log_of(records)], "a")
+    assert (len(run["loss"]), "rank" in run) == (40, True)

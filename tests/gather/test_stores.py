@@ -211,6 +211,14 @@ class TestRanks:
         assert np.allclose(run["loss"].values, LOSS + noise.mean(0))
         assert "The loss is the mean of 2 ranks." in run.notes
 
+    def test_ranks_that_were_killed_have_not_all_come_to_the_same_step(self):
+        noise = np.random.default_rng(0).normal(0, 0.05, (2, 200))
+        for first, second in ((200, 197), (197, 200)):
+            a, b = (LOSS[:first] + noise[0, :first], LOSS[:second] + noise[1, :second])
+            (run,) = join(made("x/rank_0.log", "text", loss=a), made("x/rank_1.log", "text", loss=b))
+            assert np.allclose(run["loss"].values[:197], (a[:197] + b[:197]) / 2)
+            assert np.array_equal(run["loss"].values[197:], a[197:])
+
     def test_a_nan_of_one_rank_is_not_hidden(self):
         sick = LOSS + 0.01
         sick[120:] = np.nan
