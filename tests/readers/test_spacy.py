@@ -69,3 +69,10 @@ def test_several_tasks_are_several_losses(tmp_path: Path) -> None:
     run = run_in(tmp_path, log_jsonl=written().replace("tok2vec", "tagger"))
     assert "loss" not in run
     assert np.isclose(run["loss of ner"].values[-1], 640.75)
+
+
+def test_what_the_command_line_overrode_stands_in_the_config_of_the_model_alone(tmp_path: Path) -> None:
+    given, overridden = ("[training]\nmax_steps = 20000\n", "[training]\nmax_steps = 600\n")
+    (tmp_path / "out" / "model-last").mkdir(parents=True)
+    (tmp_path / "out" / "model-last" / "config.cfg").write_text(overridden)
+    assert run_in(tmp_path, log_jsonl=written(), config_cfg=given).planned_steps == 600

@@ -12,12 +12,21 @@ import numpy as np
 from msgspec.structs import replace
 
 from lmdiag.readers.rawlog import Column, RawLog
+from lmdiag.sources.local import files_in
 from lmdiag.stats.windows import median
 
 _LOSS = re.compile(r"losses/(?P<pipe>.+)|LOSS (?P<PIPE>.+)")
 _SCORES = re.compile(r"scores/(?P<score>.+)|(?P<whole>score|SCORE)|(?P<SCORE>[A-Z0-9_]+_[A-Z0-9_]+|SPEED)")
 _EMBEDDINGS = ("tok2vec", "transformer")  # their loss is what the others hand down, and none of its own
-_CONFIGS = ("config.cfg", "model-last/config.cfg", "model-best/config.cfg")
+_CONFIGS = (  # that of a model has what the command line overrode
+    *(
+        "model-last/config.cfg",
+        "model-best/config.cfg",
+        "*/model-last/config.cfg",
+        "*/model-best/config.cfg",
+        "config.cfg",
+    ),
+)
 
 
 def tells(log: RawLog) -> bool:
@@ -65,10 +74,11 @@ def _note(often: float) -> str:
 
 
 def _settings(log: Path) -> dict[str, Any]:
-    """Return the config that `spacy train` was given, or wrote beside its models, by section."""
+    """Return the config that `spacy train` wrote beside its models, or was given, by section."""
     import configparser  # only its logs need it
 
-    path = next((path for name in _CONFIGS if (path := log.parent / name).is_file()), None)
+    found = (files_in(log.parent, name) for name in _CONFIGS)
+    path = next((paths[0] for paths in found if len(paths) == 1), None)  # of several models, any may be meant
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read_string(path.read_text("utf-8", "replace") if path else "")
