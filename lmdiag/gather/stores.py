@@ -140,9 +140,11 @@ def _as_evaluations(base: _Store, store: _Store) -> Run:
 
 
 def _on_the_same_steps(run: Run, other: Run) -> Run | None:
-    """Return the other run on the steps of the first; where its records were only counted, by its losses, if they are as many."""
+    """Return the other run on the steps of the first: where it counts epochs, by evaluations; records, by its losses, if they are as many."""
     if other.step_kind == run.step_kind:
         return other
+    if other.step_kind == "epoch":
+        return _on_the_steps_of_evaluations(run, other)
     a, b = run.series.get("loss"), other.series.get("loss")
     if other.step_kind != "record" or a is None or b is None or len(a) != len(b):
         return None
@@ -151,6 +153,22 @@ def _on_the_same_steps(run: Run, other: Run) -> Run | None:
         name: replace(s, steps=steps[name]) for name, s in other.series.items() if (np.diff(steps[name]) > 0).all()
     }
     return replace(other, series=series, step_kind=run.step_kind, notes=())
+
+
+def _on_the_steps_of_evaluations(run: Run, other: Run) -> Run | None:
+    """Return what a table of epochs holds where both have an evaluation, without its losses of training, which are means of epochs."""
+    for name in filter(_is_loss, other.series):
+        a, b = run.series.get(name), other[name]
+        if name == "loss" or a is None or len(a) != len(b):
+            continue
+        found = _compared(a, replace(b, steps=a.steps))
+        if found.telling and found.agree:
+            series = {
+                n: s for n, s in other.series.items() if n not in ("loss", "lr") and np.isin(s.steps, b.steps).all()
+            }
+            on_steps = {n: replace(s, steps=a.steps[np.searchsorted(b.steps, s.steps)]) for n, s in series.items()}
+            return replace(other, series=on_steps, step_kind=run.step_kind, notes=())
+    return None
 
 
 def _moved(run: Run, shift: int) -> Run:

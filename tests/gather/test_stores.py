@@ -196,6 +196,31 @@ class TestParts:
         assert run.objective == "reinforcement"
 
 
+class TestATableOfEpochs:
+    EVALUATED = [3.5, 2.75, 2.25, 2.125]
+
+    def steps(self):
+        return made("x/training.log", "text", loss=LOSS, val__loss=at([50, 100, 150, 200], self.EVALUATED))
+
+    def epochs(self, evaluated):
+        means = LOSS.reshape(4, 50).mean(1)
+        return made(
+            "x/loss.tsv", "csv", loss=means, val__loss=evaluated, val__accuracy=[0.5, 0.6, 0.7, 0.75], step_kind="epoch"
+        )
+
+    def test_is_of_the_run_whose_evaluations_it_has(self):
+        (run,) = join(self.epochs(self.EVALUATED), self.steps())
+        assert np.array_equal(run["loss"].values, LOSS)
+        assert dict(zip(run["val/accuracy"].steps.tolist(), run["val/accuracy"].values.tolist())) == {
+            50: 0.5, 100: 0.6, 150: 0.7, 200: 0.75,
+        }  # fmt: skip
+        assert run.notes == ("x/loss.tsv holds the same run; from it: val/accuracy.",)
+
+    @pytest.mark.parametrize("evaluated", [[3.5, 2.75, 2.25, 2.5], [3.5, 2.75, 2.25], [3.5] * 4])
+    def test_is_of_another_run_where_evaluations_differ(self, evaluated):
+        assert len(join(self.epochs(evaluated), self.steps())) == 2
+
+
 class TestRanks:
     def test_the_same_losses(self):
         runs = [made(f"x/rank_{k}.log", "text", loss=LOSS, lr=LOSS) for k in range(3)]
