@@ -23,6 +23,7 @@ from lmdiag.run import Run, Segment, Series
 
 RISES = [name for name, (kind, _) in METHODS.items() if kind == REINFORCEMENT]
 POLICY_LOSS = "The loss of a policy is near 0 by construction and may rise with its divergence from the reference: it shows no progress, the reward does."
+WITHOUT_LOSS = "no column is called a loss"
 MOST_DECIMALS = 12  # of learning rates, mostly; full precision has more
 SAMPLED_VALUES = 2000
 FIRST_VALUES = 20  # these tell nearly always that the others need no look
@@ -108,7 +109,7 @@ def _without_loss(raw: RawLog) -> str:
 
     options = map_options(raw)
     said = f"; say which is one: {options}" if options else ""
-    return f"no column is called a loss; there are {listed(raw.columns)}{said}"
+    return f"{WITHOUT_LOSS}; there are {listed(raw.columns)}{said}"
 
 
 def _losses_of_perplexities(series: Mapping[str, Series]) -> dict[str, Series]:

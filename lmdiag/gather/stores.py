@@ -14,6 +14,7 @@ from functools import reduce
 import numpy as np
 from msgspec import structs
 
+from lmdiag.gather.series import WITHOUT_LOSS
 from lmdiag.run import Run, Series
 from lmdiag.sources.beside import Place, place
 
@@ -235,7 +236,8 @@ def _merged(run: Run, other: Run, why: str) -> Run:
     if len(config) > len(run.config):
         added.append("settings")
     listed = ", ".join(added[:NAMED]) + (f" and {len(added) - NAMED} more" if len(added) > NAMED else "")
-    told = (f"{other.source}: {note}" for note in other.notes) if added and why == PART else ()
+    lacks = WITHOUT_LOSS if "loss" in run else "\0"  # a part needs none
+    told = [f"{other.source}: {note}" for note in other.notes if added and why == PART and not note.startswith(lacks)]
     unit = "record" if why == PART else "record of a copy"  # one lost from a copy is not lost to the run
     unread = tuple(
         structs.replace(s, line=0, reason=f"{other.source}: {s.reason}", unit=unit if s.unit == "record" else s.unit)

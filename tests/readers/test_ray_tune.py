@@ -24,7 +24,7 @@ def report(iteration: int, **more: object) -> str:
 
 def test_reports_are_counted_where_a_trial_counts_nothing() -> None:
     (run,) = runs_of(Source("result.json", content="".join(map(report, (1, 2, 3))).encode()))
-    assert (run.step_kind, run["loss"].steps.tolist()) == ("step", [1, 2, 3])
+    assert (run.format, run.step_kind, run["loss"].steps.tolist()) == ("ray-tune", "step", [1, 2, 3])
     assert run["elapsed_s"].values.tolist() == [0.5, 1.0, 1.5]
     assert run.config["config"] == {"lr": 0.1, "kind": "a"}
     assert run.series.keys() == {"loss", "elapsed_s"}

@@ -26,6 +26,7 @@ def test_evaluators_belong_to_the_run(tmp_path: Path) -> None:
     (run,), problems = read_runs([tmp_path])
     assert problems == []
     assert len(run["loss"]) == 40
+    assert not any("called a loss" in note for note in run.notes)  # an evaluator has none
     for name in ("val/dev_cosine_spearman", "val/accuracy_cosine"):
         assert dict(zip(run[name].steps.tolist(), run[name].values.tolist())) == dict(SCORES)
 

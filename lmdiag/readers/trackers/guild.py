@@ -34,7 +34,9 @@ def read(source: Source) -> list[RawLog]:
         for log in tensorboard.read(Source(f"{folder.as_posix()}/", folder)):
             end = (Event("end", message=f"exit status {status}", fields={"status": ended}),) if ended else ()
             settings = {**flags, **log.settings}
-            logs.append(replace(log, format=FORMAT, name=source.name, settings=settings, events=(*log.events, *end)))
+            logs.append(
+                replace(log, format=FORMAT, name=source.path.name, settings=settings, events=(*log.events, *end))
+            )
     return logs
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
@@ -49,7 +49,7 @@ def read(source: Source) -> list[RawLog]:
     folder = source.path.parent if source.path else None
     settings = _configs(folder / "configs.yaml") if folder else {}
     status = _status(folder / "run_log.jsonl") if folder else ""
-    name = PurePath(source.name).parent.as_posix() if folder else source.name
+    name = folder.name if folder else source.name
     log = tracked_run(FORMAT, name, source.name, metrics, settings, status, skipped, timed=False)
     return [replace(log, tally=tally)]
 

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from lmdiag.naming import is_step_name
 from lmdiag.readers.rawlog import RawLog
 
+FORMATS = {"jsonl": "ray-tune", "csv": "ray-tune-csv"}
 PREFIX = "ray/tune/"  # of the tags of event files
 _REPORTS = "training_iteration"
 _MARKS = {"time_this_iter_s", "time_since_restore", "iterations_since_restore"}
@@ -40,6 +41,7 @@ def understood(log: RawLog) -> RawLog:
     names = {name: None for name in dropped if name in log.columns}
     return replace(
         log,
+        format=FORMATS.get(log.format, log.format),
         names={**log.names, **names, "time_total_s": "elapsed_s"},
         settings={**log.settings, **settings},
         step_column=own,

@@ -16,6 +16,7 @@ import pytest
 from lmdiag.config import Settings
 from lmdiag.judging.logs import judge
 from lmdiag.judging.reading import read_runs
+from lmdiag.reports.phrases import source_of
 from tests.readers.stores.curve import CASES, CONFIG, STEPS, expected
 
 STORES = Path(__file__).parent
@@ -74,6 +75,12 @@ def test_one_run_with_every_value(log):
 def test_a_report_on_one_run_and_nothing_that_could_not_be_read(log):
     report = judge([log], Settings())
     assert (len(report.diagnoses), report.unreadable) == (1, ())
+
+
+@pytest.mark.parametrize("log", LOGS, ids=named)
+def test_its_place_is_named_once(log):
+    (run,), _ = read_runs([log])
+    assert source_of(run).count(str(log)) == 1
 
 
 @pytest.mark.parametrize("log", LOGS, ids=named)
