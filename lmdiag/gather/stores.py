@@ -236,8 +236,9 @@ def _merged(run: Run, other: Run, why: str) -> Run:
     if len(config) > len(run.config):
         added.append("settings")
     listed = ", ".join(added[:NAMED]) + (f" and {len(added) - NAMED} more" if len(added) > NAMED else "")
-    lacks = WITHOUT_LOSS if "loss" in run else "\0"  # a part needs none
-    told = [f"{other.source}: {note}" for note in other.notes if added and why == PART and not note.startswith(lacks)]
+    asks = "loss" in run  # for what a part need not have
+    heard = [note for note in other.notes if not (asks and note.startswith(WITHOUT_LOSS))]
+    told = [f"{other.source}: {note}" for note in heard if added and why == PART]
     unit = "record" if why == PART else "record of a copy"  # one lost from a copy is not lost to the run
     unread = tuple(
         structs.replace(s, line=0, reason=f"{other.source}: {s.reason}", unit=unit if s.unit == "record" else s.unit)

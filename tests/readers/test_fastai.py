@@ -24,3 +24,13 @@ def test_metrics_are_those_of_the_validation_set(name: str, content: str) -> Non
     assert len(run["val/loss"]) == len(run["loss"]) == 3
     assert "ppl" not in run
     assert run.skipped == ()
+
+
+@pytest.mark.parametrize(("last", "said"), [(3.5, True), (float("nan"), False)])
+def test_one_nan_makes_the_running_mean_of_the_training_loss_nan_for_good(last: float, said: bool) -> None:
+    nan = float("nan")
+    rows = [(5.0, 4.5), (nan, nan), (nan, 4.0), (nan, last)]
+    content = "epoch,train_loss,valid_loss,time\n" + "".join(f"{k},{a},{b},00:01\n" for k, (a, b) in enumerate(rows))
+    (run,) = runs_of(Source("history.csv", content=content.encode()))
+    assert run["loss"].reduction == "ema"
+    assert any("after one NaN it stays NaN" in note for note in run.notes) == said

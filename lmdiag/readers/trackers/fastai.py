@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
 from msgspec.structs import replace
 
 from lmdiag.naming import is_step_name, spelling
@@ -25,4 +28,11 @@ def understood(log: RawLog) -> RawLog:
         if name not in (*_LOSSES, "epoch", "time") and not is_step_name(name)
     }
     own = {name: f"val/{metric}" for name, metric in named.items() if "/" not in metric and metric != "lr"}
-    return replace(log, names={**own, **log.names})
+    reductions = {"train_loss": "ema", **log.reductions}
+    return replace(log, names={**own, **log.names}, reductions=reductions, notes=(*log.notes, *_notes(log)))
+
+
+def _notes(log: RawLog) -> Iterator[str]:
+    finite, evaluated = (np.isfinite(log.columns[name].values) for name in ("train_loss", "valid_loss"))
+    if evaluated[-1] and not finite[-1]:  # findings/fastai-training-loss-stays-nan.sh
+        yield "fastai logs a running mean of the training loss: after one NaN it stays NaN, though the model may be sound again."
