@@ -18,7 +18,7 @@ _PREFIXES: dict[str, tuple[str, ...]] = {
         rf"\[{_LEVEL}(?:\s*\|[^\]]*)?\]",
         r"\[[\w.-]+:(?P<rank_espnet>\d+)/\d+\](?=\s)",
         r"\[[\w./-]+:\d+(?::\w+)?\]",
-        r"\[[A-Za-z][\w.-]*\](?=\s*(?:\[|\d{4}-|-\s|INFO))|\[titan\]|\[NeMo \w",
+        r"\[[A-Za-z][\w.-]*\](?=\s*(?:\[|\d{4}-|-\s|INFO))|\[titan\]|\[NeMo \w(?: [\d-]+ [\d:.,]+ [\w.]+:\d+\])?",
     ),
     r"[\[\d]": (
         r"(?P<rank_srun>\d{1,5}):(?=\s)(?! {3}\w+\.\w+: )",  # only at the start of a line; labml puts a step there

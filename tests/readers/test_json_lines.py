@@ -4,6 +4,7 @@ import json
 import math
 import time
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -184,6 +185,11 @@ def test_a_plan_and_its_share_are_no_metrics_and_clocks_are_seconds():
 def test_the_object_that_holds_the_metrics_gives_no_name(name):
     run = read(*lines({"step": s, name: {"loss": 5 - s / 10, "lr": 1e-4}} for s in range(1, 9)))
     assert set(run.series) == {"loss", "lr"}
+
+
+def test_null_in_the_file_of_verl_was_no_finite_number():
+    run = read(*lines({"step": s, "data": {"actor/grad_norm": None if s == 7 else 1.0}} for s in range(1, 21)))
+    assert np.flatnonzero(np.isnan(run["grad_norm"].values)).tolist() == [6]
 
 
 def test_an_object_of_metrics_does_not_take_the_place_of_a_name():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -19,6 +20,7 @@ from lmdiag.readers.tables.rows import Rows
 from lmdiag.sources.source import Source
 
 LLAMA_FACTORY = {"current_steps", "total_steps", "percentage", "accuracy"}
+VERL = {"step", "data"}  # of its file logger, whose orjson writes null for NaN and infinities
 MOST_FIRST_LINES = 20
 
 
@@ -94,5 +96,7 @@ def take(rows: Rows, line: int, record: dict[str, Any] | Lost) -> None:
         rows.skip(line, record.reason)
     elif "log_history" in record:
         rows.skip(line, "a summary that repeats the whole log")
+    elif record.keys() == VERL and type(record["data"]) is dict:
+        rows.add(bound({**record, "data": {n: math.nan if v is None else v for n, v in record["data"].items()}}), line)
     else:
         rows.add(bound(record), line)

@@ -68,6 +68,7 @@ def test_unknown_names_stay_unknown(name: str) -> None:
 @pytest.mark.parametrize(
     ("piece", "left", "rank"),
     [
+        ("[NeMo I 2026-02-03 10:11:12 nemo_logging:393] Training epoch 0", "Training epoch 0", None),
         ("[rank3]:[titan] 2026-02-03 10:11:12,131 - root - INFO - step: 1", "step: 1", 3),
         ("2026-06-28 11:48:34.886 | INFO     | __main__:Logger:28 - Epoch:[1/1]", "Epoch:[1/1]", None),
         ("I0203 17:24:27.976907 139997125380992 metric_logger.py:226] completed step: 2", "completed step: 2", None),
