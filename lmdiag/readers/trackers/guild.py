@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from msgspec.structs import replace
 
+from lmdiag.patterns import lazy
 from lmdiag.readers.rawlog import RawLog, Source
 from lmdiag.readers.tensorboard import reader as tensorboard
 from lmdiag.readers.trackers.plain_yaml import plain_yaml
@@ -14,6 +16,7 @@ from lmdiag.sources.local import files_in
 
 FORMAT = "guild"
 OWNS_SUBFOLDERS = True
+_NO_NUMBER = lazy(r"^[^:\n]+:\s+[-+]?(?:nan|inf(?:inity)?)\s*$", re.IGNORECASE | re.MULTILINE)
 _ENDS = {"0": "completed", "-15": "killed", "-9": "killed"}
 
 
@@ -29,14 +32,16 @@ def read(source: Source) -> list[RawLog]:
     flags = plain_yaml(_text(attributes / "flags"))
     status = _text(attributes / "exit_status").strip()
     ended = _ENDS.get(status, "crashed") if status else ""
+    lost = len(_NO_NUMBER.findall(_text(source.path / ".guild" / "output")))
+    said = f"NaN or infinite in .guild/output, and not kept by Guild: {lost:,} of the values printed. Check that file, too."
+    told = (said,) if lost else ()  # findings/guild-takes-no-nan-from-the-output.sh
     logs = []
     for folder in sorted({path.parent for path in files_in(source.path, "**/*tfevents*")}):
         for log in tensorboard.read(Source(f"{folder.as_posix()}/", folder)):
             end = (Event("end", message=f"exit status {status}", fields={"status": ended}),) if ended else ()
             settings = {**flags, **log.settings}
-            logs.append(
-                replace(log, format=FORMAT, name=source.path.name, settings=settings, events=(*log.events, *end))
-            )
+            facts = {"settings": settings, "events": (*log.events, *end), "notes": (*log.notes, *told)}
+            logs.append(replace(log, format=FORMAT, name=source.path.name, **facts))
     return logs
 
 
