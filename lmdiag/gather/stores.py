@@ -157,7 +157,7 @@ def _on_the_same_steps(run: Run, other: Run) -> Run | None:
 
 
 def _on_the_steps_of_evaluations(run: Run, other: Run) -> Run | None:
-    """Return what a table of epochs holds where both have an evaluation, without its losses of training, which are means of epochs."""
+    """Return what a table of epochs holds where both have an evaluation; its losses of training are means of epochs."""
     for name in filter(_is_loss, other.series):
         a, b = run.series.get(name), other[name]
         if name == "loss" or a is None or len(a) != len(b):
@@ -165,7 +165,9 @@ def _on_the_steps_of_evaluations(run: Run, other: Run) -> Run | None:
         found = _compared(a, replace(b, steps=a.steps))
         if found.telling and found.agree:
             series = {
-                n: s for n, s in other.series.items() if n not in ("loss", "lr") and np.isin(s.steps, b.steps).all()
+                "epoch loss" if n == "loss" else n: s
+                for n, s in other.series.items()
+                if (n != "lr" or n not in run) and np.isin(s.steps, b.steps).all()
             }
             on_steps = {n: replace(s, steps=a.steps[np.searchsorted(b.steps, s.steps)]) for n, s in series.items()}
             return replace(other, series=on_steps, step_kind=run.step_kind, notes=())

@@ -214,7 +214,8 @@ class TestATableOfEpochs:
         assert dict(zip(run["val/accuracy"].steps.tolist(), run["val/accuracy"].values.tolist())) == {
             50: 0.5, 100: 0.6, 150: 0.7, 200: 0.75,
         }  # fmt: skip
-        assert run.notes == ("x/loss.tsv holds the same run; from it: val/accuracy.",)
+        assert np.allclose(run["epoch loss"].values, LOSS.reshape(4, 50).mean(1))
+        assert run.notes == ("x/loss.tsv holds the same run; from it: epoch loss, val/accuracy.",)
 
     @pytest.mark.parametrize("evaluated", [[3.5, 2.75, 2.25, 2.5], [3.5, 2.75, 2.25], [3.5] * 4])
     def test_is_of_another_run_where_evaluations_differ(self, evaluated):
