@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmdiag.cli.options import filtered, reading_options, settings_from
+from lmdiag.cli.options import reading_options, settings_from
 from lmdiag.cli.progress import Progress
 from lmdiag.cli.streams import say
+from lmdiag.errors import BadSetting
 from lmdiag.judging.logs import CHARTS, TEXT, judge
 from lmdiag.judging.suppressions import complaints
 from lmdiag.reports.report import Report
@@ -30,7 +31,7 @@ def judge_paths(
             say(f"warning: no cache: {problem}")
     with Progress("logs checked") as progress:
         report = judge(
-            filtered(paths, options),
+            _filtered(paths, options),
             settings,
             reading_options(options),
             jobs=jobs,
@@ -49,3 +50,24 @@ def say_unread(report: Report) -> None:
     """Say what could not be read, and what to do about it, where the report itself is not printed."""
     for lost in report.unreadable:
         say(f"not read: {lost.source}: {lost.error}" + (f"\nHint: {lost.hint}" if lost.hint else ""))
+
+
+def _filtered(paths: Sequence[str], options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the paths with what `FILTERING` asks for behind each address of a tracker.
+
+    >>> _filtered(["mlflow://h/e?state=failed"], {"limit": "5", "tag": ("team=nlp",)})
+    ('mlflow://h/e?state=failed&limit=5&tag=team%3Dnlp',)
+    """
+    from urllib.parse import urlencode
+
+    from lmdiag.sources.addresses import is_tracked
+
+    given = {name: options.get(name) for name in ("limit", "state", "tag", "since", "until") if options.get(name)}
+    if not given:
+        return tuple(paths)
+    if not any(map(is_tracked, paths)):
+        raise BadSetting(
+            f"--{next(iter(given))} is for runs on servers", "give it with an address such as mlflow://HOST:PORT/NAME"
+        )
+    query = urlencode(given, doseq=True)
+    return tuple(f"{path}{'&' if '?' in path else '?'}{query}" if is_tracked(path) else path for path in paths)

@@ -183,27 +183,6 @@ def columns(given: Sequence[str]) -> dict[str, str]:
     return {metric: re.sub('^"(.*)"$', r"\1", column) for metric, column in found.items()}
 
 
-def filtered(paths: Sequence[str], options: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the paths with what `FILTERING` asks for behind each address of a tracker.
-
-    >>> filtered(["mlflow://h/e?state=failed"], {"limit": "5", "tag": ("team=nlp",)})
-    ('mlflow://h/e?state=failed&limit=5&tag=team%3Dnlp',)
-    """
-    from urllib.parse import urlencode
-
-    from lmdiag.sources.addresses import is_tracked
-
-    given = {name: options.get(name) for name in ("limit", "state", "tag", "since", "until") if options.get(name)}
-    if not given:
-        return tuple(paths)
-    if not any(map(is_tracked, paths)):
-        raise BadSetting(
-            f"--{next(iter(given))} is for runs on servers", "give it with an address such as mlflow://HOST:PORT/NAME"
-        )
-    query = urlencode(given, doseq=True)
-    return tuple(f"{path}{'&' if '?' in path else '?'}{query}" if is_tracked(path) else path for path in paths)
-
-
 def wants_color(choice: str) -> bool:
     """Tell whether to colour standard output: as asked, else NO_COLOR, FORCE_COLOR, and whether it is a terminal."""
     if choice != "auto":

@@ -20,7 +20,7 @@ from lmdiag.readers.options import ReadOptions
 from lmdiag.reports.left_out import PassedOver, Suppressed, Unreadable
 from lmdiag.reports.locations import relative_path
 from lmdiag.run import Run
-from lmdiag.sources.addresses import is_tracked, without_secrets
+from lmdiag.sources.addresses import without_secrets
 from lmdiag.sources.source import Source
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class Judging(Struct, frozen=True):
 
 
 def _why_passed_over(source: Source) -> str:
-    return "no values" if is_tracked(source.url) else "not the log of a run"
+    return "no values" if source.tracked else "not the log of a run"
 
 
 def unreadable(source: str, problem: LmdiagError) -> Unreadable:

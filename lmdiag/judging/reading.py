@@ -62,19 +62,17 @@ def find(
     def is_one(source: Source) -> bool:
         return options_for(source, settings) != ReadOptions() or is_log(source)
 
-    names = list(map(str, paths))
-    found, problems = find_sources(
-        [path for path in names if not is_tracked(path)],
-        reader_of,
-        is_one if settings and settings.per_path else is_log,
-        passed_over,
-    )
-    for address in filter(is_tracked, names):
+    named, problems = find_sources(paths, reader_of, is_one if settings and settings.per_path else is_log, passed_over)
+    found: list[Source] = []
+    for source in named:
+        if not source.tracked:
+            found.append(source)
+            continue
         from lmdiag.trackers import runs_at  # few runs are asked for on a server
 
         try:
-            for source in runs_at(address):  # what is found before a page fails is judged
-                found.append(source)
+            for run in runs_at(source.url):  # what is found before a page fails is judged
+                found.append(run)
         except UnreadableLog as problem:
             problems.append(problem)
     return found, problems
@@ -145,12 +143,12 @@ def is_foreign(source: Source, problem: LmdiagError) -> bool:
     among others on a server."""
     if not source.met or not isinstance(problem, NoValues):
         return False
-    return is_tracked(source.url) or reader_for(source) in OF_ANY_DATA
+    return source.tracked or reader_for(source) in OF_ANY_DATA
 
 
 def runs_of(source: Source, options: ReadOptions | None = None) -> list[Run]:
     """Return every run that a source holds; raise UnreadableLog where there is none."""
-    if is_tracked(source.url):
+    if source.tracked:
         from lmdiag.trackers import read
 
         return runs_in(read(source, options or ReadOptions()), source.name)

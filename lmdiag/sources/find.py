@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lmdiag.errors import LmdiagError, UnreadableLog
 from lmdiag.sources import local
-from lmdiag.sources.addresses import is_tracked, is_url
+from lmdiag.sources.addresses import is_url
 from lmdiag.sources.source import Folder, Source
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def find(
 
 def identity(source: Source) -> str:
     """Return what stays the same whatever a source is called: an absolute path, a link to it, its address."""
-    if is_tracked(source.url):
+    if source.tracked:
         return source.url
     if source.url:
         from lmdiag.sources.remote_files import identity_of
@@ -49,7 +49,7 @@ def identity(source: Source) -> str:
 
 def is_folder(path: str) -> bool:
     """Tell whether a path names a folder, in which the logs are to be found, and not the logs themselves."""
-    answer: bool = not is_tracked(path) and _place(path).is_folder(path)
+    answer: bool = _place(path).is_folder(path)
     return answer
 
 

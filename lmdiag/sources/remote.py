@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from lmdiag.errors import UnreadableLog
-from lmdiag.sources.addresses import without_secrets
+from lmdiag.sources.addresses import is_tracked, without_secrets
 from lmdiag.sources.log_names import called_like_a_log, matters
 from lmdiag.sources.remote_files import matching, mirrored, without_slash
 from lmdiag.sources.source import Folder, Source
@@ -19,11 +19,19 @@ HERE = "file://"
 
 def is_folder(url: str) -> bool:
     """Tell whether an address names a folder, in which the logs are to be found, and not the logs themselves."""
+    if is_tracked(url):
+        return False
     return url.endswith(("/", "/**")) or (url.startswith(HERE) and os.path.isdir(url.removeprefix(HERE)))
 
 
 def named(url: str) -> Iterator[Source | Folder]:
-    """Yield the files that an address names, and the folder to look into, which is copied to this machine first."""
+    """Yield the files that an address names, and the folder to look into, which is copied to this machine first.
+
+    The runs on the server of a tracker are one source here: who asks the server is above.
+    """
+    if is_tracked(url):
+        yield Source(without_secrets(url), url=url)
+        return
     folder = without_slash(url.removesuffix("**")) if is_folder(url) else url
     if folder == f"{HERE}/":
         raise UnreadableLog(f"{url} is all of this machine", "name a folder of logs")

@@ -13,7 +13,7 @@ from typing import IO
 from msgspec import Struct
 
 from lmdiag.errors import UnreadableLog
-from lmdiag.sources.addresses import without_secrets
+from lmdiag.sources.addresses import is_tracked, without_secrets
 from lmdiag.sources.decoding import BOM, UTF16, as_text, as_utf8, guessed_encoding, with_newlines
 from lmdiag.sources.lines import LONGEST_LINE, cut_at_lines, whole_lines, without_endless_line
 
@@ -58,6 +58,11 @@ class Source:
     def is_folder(self) -> bool:
         """Whether this is a folder that one reader reads as a whole."""
         return self.content is None and self.path is not None and self.path.is_dir()
+
+    @property
+    def tracked(self) -> bool:
+        """Whether it is on the server of a tracker, as one run or as those that an address names."""
+        return is_tracked(self.url)
 
     @property
     def parts(self) -> tuple[Source, ...]:
