@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 from msgspec.structs import replace
 
@@ -14,6 +16,7 @@ RUN_WORDS = ("run_id", "run", "run_name", "experiment", "experiment_name", "exp_
 RUN_NUMBERS = ("run", "run_id", "trial", "trial_id", "seed", "fold", "hyperparameter_value", "member", "replica")
 RANKS = ("rank", "global_rank", "world_rank", "local_rank", "process_index", "process_rank")
 FEWEST_ROWS = 2
+SAME_STEPS = 0.5  # share of the steps of the shortest rank
 
 
 def separate(log: Arranged) -> list[Arranged]:
@@ -35,9 +38,16 @@ def ranks_of(raw: RawLog) -> dict[int, RawLog]:
         if 1 < len(ranks) <= raw.n_rows // FEWEST_ROWS and np.array_equal(ranks, np.arange(len(ranks))):
             parts = {rank: part(raw, np.flatnonzero(column.values == rank), "") for rank in range(len(ranks))}
             parts = {rank: _without_column(one, name) for rank, one in parts.items()}
-            if all(Arranged(one).axis.kind != "record" for one in parts.values()):
+            counted = [Arranged(one).axis for one in parts.values()]
+            if all(axis.kind != "record" for axis in counted) and _count_alike([axis.steps for axis in counted]):
                 return parts
     return {}
+
+
+def _count_alike(steps: list[np.ndarray]) -> bool:
+    """Tell whether all count mostly the same steps, as far as each came."""
+    shared = reduce(np.intersect1d, steps)
+    return len(shared) > SAME_STEPS * min(len(np.unique(of_one)) for of_one in steps)
 
 
 def _without_column(raw: RawLog, ranks: str) -> RawLog:

@@ -290,7 +290,7 @@ def _ranks_as_one(stores: list[_Store]) -> list[_Store]:
         kinds = [_of_rank(first.run, store.run) for store in others]
         if "" in kinds:
             continue
-        run = first.run
+        run = _with_broken_values(first.run, [store.run for store in others])
         if "own" in kinds:
             run = _mean(run, [store.run for store in group])
         for store, kind in zip(others, kinds):
@@ -318,6 +318,27 @@ def _of_rank(first: Run, other: Run) -> str:
     apart = np.abs(a.values[in_a] - b.values[in_b])
     fall = np.ptp(a.finite.values) if len(a.finite) else 0.0
     return "own" if np.isfinite(apart).any() and np.nanmedian(apart) <= CLOSE * fall else ""
+
+
+def _with_broken_values(run: Run, others: Sequence[Run]) -> Run:
+    """Return the run of the first rank with what other ranks logged as not finite in place of its values, and a note on values that differ."""
+    series, differ = dict(run.series), []
+    for name in (n for n in run.series if not _is_loss(n) and n not in CLOCKS and n not in COUNTERS):
+        for other in others:
+            if name not in other.series:
+                continue
+            _, i, j = np.intersect1d(series[name].steps, other[name].steps, return_indices=True)
+            a, b = series[name].values[i], other[name].values[j]
+            broken, sound = np.isfinite(a) & ~np.isfinite(b), np.isfinite(a) & np.isfinite(b)
+            if broken.any():
+                values = series[name].values.copy()
+                values[i[broken]] = b[broken]
+                series[name] = replace(series[name], values=values)
+            if not np.allclose(a[sound], b[sound], rtol=DIGITS) and name not in differ:
+                differ.append(name)
+    listed = ", ".join(differ[:NAMED]) + (f" and {len(differ) - NAMED} more" if len(differ) > NAMED else "")
+    told = (f"The ranks differ in {listed}: the values are those of the first.",) if differ else ()
+    return replace(run, series=series, notes=(*run.notes, *told))
 
 
 def _mean(run: Run, ranks: Sequence[Run]) -> Run:

@@ -229,6 +229,17 @@ class TestRanks:
         assert np.array_equal(run["loss"].values, LOSS)
         assert run.notes == tuple(f"x/rank_{k}.log is rank {k} of the same run, with the same losses." for k in (1, 2))
 
+    def test_a_value_that_is_not_finite_on_one_rank_is_not_lost(self):
+        norms = np.linspace(2, 1, len(LOSS))
+        broken = norms.copy()
+        broken[150:] = np.nan
+        runs = [made(f"x/rank_{k}.log", "text", loss=LOSS, grad_norm=n) for k, n in enumerate((norms, broken))]
+        (run,) = join(*runs)
+        assert np.isnan(run["grad_norm"].values[150:]).all()
+        assert np.array_equal(run["grad_norm"].values[:150], norms[:150])
+        (run,) = join(*(made(f"x/rank_{k}.log", "text", loss=LOSS, grad_norm=norms + k) for k in range(2)))
+        assert "The ranks differ in grad_norm: the values are those of the first." in run.notes
+
     def test_losses_of_their_own_are_averaged(self):
         noise = np.random.default_rng(0).normal(0, 0.05, (2, 200))
         a, b = (made(f"x/rank_{k}.log", "text", loss=LOSS + part, lr=LOSS) for k, part in enumerate(noise))
