@@ -184,3 +184,9 @@ def test_the_plan_is_the_last_that_is_a_number_above_zero(odd):
         assert [log.config["max_steps"] for log in (by_lines(logged), together(logged), by_blocks(logged, 300))] == [
             500
         ] * 3
+
+
+def test_an_empty_name_goes_the_careful_way():
+    lines = [f'{{"": "", "step": {k}, "loss": {"NaN" if k == 50 else 3.5}}}\n' for k in range(100)]
+    (run,) = runs_of(Source("a.jsonl", content="".join(lines).encode()))
+    assert np.isnan(run["loss"].values).nonzero()[0].tolist() == [50]

@@ -62,7 +62,7 @@ class RecordType:
 
     def made(self, record: Any) -> Any:
         """Return a decoded object as a record of the type, as which JSON with NaN cannot be decoded; None where it does not fit."""
-        if not isinstance(record, dict) or record.get(*self.usual) != self.usual[1]:
+        if not isinstance(record, dict) or not is_plain(record, self.usual):
             return None
         usual = {"usual": record.pop(self.usual[0])} if self.usual[0] in record else {}
         if not all(_fits(value, self.columns.get(name)) for name, value in record.items()):

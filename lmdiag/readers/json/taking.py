@@ -48,7 +48,8 @@ def take_line(rows: Rows, line: int, found: dict[str, Any] | list[dict[str, Any]
 
 def is_plain(record: dict[str, Any], usual: Usual) -> bool:
     """Tell whether a record holds neither objects nor lists, and is of the usual kind."""
-    return NESTED.isdisjoint(map(type, record.values())) and record.get(*usual) == usual[1]
+    of_kind = record.get(*usual) == usual[1] if usual[0] else "" not in record
+    return of_kind and NESTED.isdisjoint(map(type, record.values()))
 
 
 def _take_together(rows: Rows, lines: list[tuple[int, str]], take: Take, usual: Usual) -> None:

@@ -36,6 +36,13 @@ def _seconds(match: re.Match[str]) -> str:
     return f"{int(match[1] or 0) * 3600 + int(match[2]) * 60 + float(match[3]):g}s"
 
 
+def _reduced(match: re.Match[str]) -> str:
+    """Leave `loss(sum)` its name where the line has the mean beside it."""
+    if match[1] not in ("sum", "total") or match.string.count("oss(") < 2:
+        return ""
+    return f"_{match[1]}" if match.string[match.end() :].lstrip()[0] in ":=" else f"_{match[1]}:"
+
+
 def _clock(match: re.Match[str]) -> str:
     return "," if match[0].count(":") > 1 or "-" in match[0] else match[0]
 
@@ -94,10 +101,10 @@ REWRITES = (
     Rewrite(("#",), lazy(r"^\s*#(\d+)(?=[\s:,|]+[A-Za-z])"), r"step \1,", "numbered lines: `#100 loss=2.5`"),
     Rewrite(("min",), lazy(rf"\b(\w*loss)\W{{1,3}}min\s*[=:]?\s*{NUM}[\s,/|]+(?:avg|mean)\s*[=:]?\s*(?={NUM})", re.IGNORECASE), r"\1=", "statistics of a batch: `loss min=2 avg=2.5 max=3`"),
     Rewrite((" |",), lazy(rf"(?:^|(?<=- ))(?!val)({_MEASURE_OF_A_SET})\s+\|\s*({NUM}|N/A)\s+\|\s*({NUM}|N/A)\s*$"), r"training \1: \2, validation \1: \3", "AllenNLP: `loss | 1.8 | 1.6`, below `Training | Validation`"),
-    Rewrite(("Score at iteration ",), lazy(r"\bScore at iteration (\d+) is(?=\s)"), r"step \1, loss:", "Deeplearning4j"),
+    Rewrite(("Score at iteration ",), lazy(r"\bScore at iteration (\d+) is(?=\s+\d+\.\d{8,}(?:E-?\d+)?\s*$)"), r"step \1, loss:", "Deeplearning4j: all digits of its score, which is the loss"),
     Rewrite(("eval: bucket ",), lazy(r"\beval: bucket (\d+)(?=\s)"), r"eval bucket_\1", "TensorFlow's translation tutorial"),
-    Rewrite(("] ",), lazy(rf"\[((?:[A-Za-z]+[ _-])?(?:\w*[Ll]oss|[Pp]erplexity|PPL|ppl|[Aa]ccuracy))\](?=\s+{NUM})"), r"\1:", "names in brackets: `[Loss] 2.5 [Accuracy] 40%`"),
-    Rewrite(("oss(",), lazy(rf"(?<=[Ll]oss)\((?:sum|mean|avg|average|total)\)(?=[\s:=]+{NUM})"), "", "`loss(sum) 2.5`"),
+    Rewrite(("] ",), lazy(rf"\[((?:[A-Za-z]+[ _-])?(?:\w*[Ll]oss|[Pp]erplexity|PPL|ppl|[Aa]ccuracy))\](?=\s+{NUM}%?\s*(?:[\[|,;]|$))"), r"\1:", "names in brackets: `[Loss] 2.5 [Accuracy] 40%`"),
+    Rewrite(("oss(",), lazy(rf"(?<=[Ll]oss)\((sum|mean|avg|average|total)\)(?=[\s:=]+{NUM})"), _reduced, "`loss(sum) 2.5`"),
     Rewrite(("loss at iteration",), lazy(r"\b(validation|valid|test) loss at iteration (\d+)(?: on \w+ set)?\s*(?=\|)"), r"iteration \2, \1 set: ", "Megatron-LM's forks"),
     Rewrite(("epoch", "batch", "step", "iter"), lazy(r"(?<![\w.])(?:\d+-)?(\d+)(epoch|batch|step|iter)\b"), r" \2 \1", "ESPnet"),
     Rewrite(("s",), lazy(r"(?<![\w.])(?:(\d+)h ?)?(\d+)m ?(\d+(?:\.\d+)?)s\b"), _seconds, "PyTorch's tutorials: `1m 5s`"),

@@ -54,7 +54,7 @@ WRAPPED = (
     "step {k} loss: np.float32({a})",
     "Metrics(step={k}, loss={a}, lr=0.001)",
     "Loss at step {k}: {a}",
-    "06:38:16.402 [main] INFO org.deeplearning4j.optimize.listeners.ScoreIterationListener - Score at iteration {k} is {a}",
+    "06:38:16.402 [main] INFO org.deeplearning4j.optimize.listeners.ScoreIterationListener - Score at iteration {k} is {a}0000000000",
     "Step {k} ends @ 12/29/2017 04:24:06 [Logloss] {a} [Accuracy] 40.7%",
     "[ff] step     {k}/90  loss(sum) {a}  G_pos 0.171  elapsed 1s",
     "当前Batch：{k}/60 | 当前损失值：{a} | 当前准确率：0.00%",
@@ -604,6 +604,24 @@ def test_buckets_of_an_evaluation_are_sets_of_their_own() -> None:
     run = run_of(text)
     assert points(run, "ppl") == [(200 * k, 20.5 - k) for k in range(1, 6)]
     assert points(run, "bucket_1/ppl") == [(200 * k, 31.5 - k) for k in range(1, 6)]
+
+
+def test_a_score_that_rises_is_no_loss() -> None:
+    line = "step {k} loss {a}\nScore at iteration {k} is {b}\n"
+    run = run_of("".join(line.format(k=k, a=4.5 - k / 10, b=0.5 + k / 100) for k in range(1, 9)))
+    assert points(run, "loss") == [(k, 4.5 - k / 10) for k in range(1, 9)]
+
+
+def test_the_mean_beside_the_sum_is_the_loss() -> None:
+    run = run_of("".join(f"step {k} loss(sum) {1267 - k} loss(mean) 3.9{k}\n" for k in range(1, 9)))
+    assert run["loss"].values.tolist() == [float(f"3.9{k}") for k in range(1, 9)]
+    assert run["loss_sum"].values.tolist() == [1267 - k for k in range(1, 9)]
+
+
+def test_names_in_brackets_before_prose_are_no_losses() -> None:
+    run = run_of("[loss] 3 heads configured\n" + "".join(f"step {k} loss 3.{k}\n" for k in range(1, 9)))
+    assert len(run["loss"]) == 8
+    assert run.events == ()
 
 
 def test_numbered_records_on_one_line() -> None:
