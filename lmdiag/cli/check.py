@@ -87,6 +87,8 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
         raise click.UsageError(
             "Missing argument: name a log, a folder, a glob, or - for standard input.", click.get_current_context()
         )
+    if options["dry_run"] and not options["publish"]:
+        raise click.UsageError("--dry-run says what --publish would write: give both.", click.get_current_context())
     if options["publish"]:
         from lmdiag.cli.publishing import check_addresses
 

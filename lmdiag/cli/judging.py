@@ -62,7 +62,11 @@ def _filtered(paths: Sequence[str], options: Mapping[str, Any]) -> tuple[str, ..
 
     from lmdiag.sources.addresses import is_tracked
 
-    given = {name: options.get(name) for name in ("limit", "state", "tag", "since", "until") if options.get(name)}
+    given = {
+        name: options.get(name)
+        for name in ("limit", "state", "tag", "since", "until")
+        if options.get(name) not in (None, ())
+    }
     if not given:
         return tuple(paths)
     if not any(map(is_tracked, paths)):

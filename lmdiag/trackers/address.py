@@ -12,6 +12,8 @@ from lmdiag.errors import UnreadableLog
 from lmdiag.sources.addresses import without_secrets
 
 STATES = ("running", "finished", "failed", "killed")
+LONGEST_LIMIT = 9  # digits
+HOST_HINT = "write it as mlflow://HOST:PORT/EXPERIMENT, and an IPv6 host in brackets: [::1]"
 FILTERS = ("limit", "state", "tag", "since", "until")
 _AGO = re.compile(r"([0-9]{1,5})([mhdw])")
 _UNSAFE = re.compile(r"[\s/?#%'\"\\\x00-\x1f]")  # of a name: what would end it in an address, or in a shell
@@ -61,7 +63,10 @@ def parsed(text: str) -> Address:
     >>> where.parts, where.filters.limit, where.filters.tags, where.filters.states
     (('my runs',), 3, (('team', 'nlp'), ('good', '')), ('failed', 'killed'))
     """
-    split = urlsplit(text)
+    try:
+        split = urlsplit(text)
+    except ValueError as error:  # of a bracket that is not closed
+        raise UnreadableLog(f"{text.partition('://')[0]}: the address names no host: {error}", HOST_HINT) from None
     shown = without_secrets(text.partition("?")[0])
     if "@" in split.netloc:
         shown = f"{split.scheme}://{split.netloc.rpartition('@')[2]}{split.path}"
@@ -101,7 +106,7 @@ def _filters(given: list[tuple[str, str]]) -> Filters:
 
 
 def _limit(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not int(text):
+    if not text.isascii() or not text.isdigit() or len(text) > LONGEST_LIMIT or not int(text):
         raise ValueError(f"limit cannot be {text!r}: it is a number of runs")
     return int(text)
 

@@ -172,6 +172,8 @@ class _Values:
         try:
             time, value = int(metric.get("timestamp", 0)), unclamped(float(metric["value"]))
             step = int(metric.get("step", 0))
+            if abs(step) >= 1 << 63:
+                raise OverflowError(step)
             self.times.append(time)
         except (KeyError, TypeError, ValueError, OverflowError):
             self.bad += 1

@@ -112,6 +112,8 @@ class Service:
         reason = getattr(error, "reason", None) if isinstance(error, URLError) else None
         said = self._safe(" ".join(str(reason or error).split())) or type(error).__name__
         hint = "check the address, the network, and that the server runs"
+        if isinstance(error, UnicodeError):
+            return UnreadableLog(f"{self.shown} names no host that can be asked", hint)
         if isinstance(error, ValueError):
             return UnreadableLog(f"{self.shown} answered something else than JSON", "check that it is such a server")
         return UnreadableLog(f"{self.shown} does not answer: {said}", hint)
@@ -163,4 +165,6 @@ def _message(error: HTTPError) -> str:
 def _asked_wait(error: HTTPError, wait: float) -> float:
     """Return how long to wait: as long as the server asks for, within bounds."""
     asked = error.headers.get("Retry-After", "")
-    return min(max(float(asked), wait), LONGEST_WAIT_S) if asked.isdigit() else wait
+    return (
+        min(max(float(asked), wait), LONGEST_WAIT_S) if asked.isascii() and asked.isdigit() and len(asked) < 9 else wait
+    )

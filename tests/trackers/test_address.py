@@ -67,3 +67,14 @@ def test_a_credential_behind_the_question_mark_is_refused_and_not_repeated(name)
 def test_which_addresses_are_those_of_trackers():
     assert is_tracked("MLflow://h/e")
     assert not any(map(is_tracked, ["s3://b/a", "mlflow", "mlflow:/a", "C:/mlflow", "hf://user/repo", ""]))
+
+
+@pytest.mark.parametrize("address", ["mlflow://[::1/e", "trackio://[x/e"])
+def test_a_bracket_that_is_not_closed_is_said(address):
+    with pytest.raises(UnreadableLog, match="names no host"):
+        parsed(address)
+
+
+def test_more_runs_than_there_can_be_are_no_limit():
+    with pytest.raises(UnreadableLog, match="limit cannot be"):
+        parsed(f"mlflow://h/e?limit={10**30}")
