@@ -96,8 +96,13 @@ def load_training(
     if split:
         raise ValueError(f"{path} is of a model that was not split: resume it without --fsdp")
     saved = load(path, team.device)
-    unwrapped(model).load_state_dict(saved["model"])
-    optimizer.load_state_dict(saved["optimizer"])
+    try:
+        unwrapped(model).load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"the checkpoint {path} is of another model or optimizer: resume with the settings that the run was begun with"
+        ) from error
     return saved
 
 
@@ -120,10 +125,16 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:08d}.pt"
     unfinished = path.with_suffix(".tmp")
-    with unfinished.open("wb") as file:
-        torch.save({"step": step, **state}, file)
-        file.flush()
-        os.fsync(file.fileno())  # else a power cut could leave the new name with no content
+    try:
+        with unfinished.open("wb") as file:
+            torch.save({"step": step, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut could leave the new name with no content
+    except (OSError, RuntimeError) as error:  # torch raises the latter where the disk is full
+        unfinished.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise
+        raise OSError("not all of it could be written: is the disk full?") from error
     os.replace(unfinished, path)
     forget_old(folder, keep)
     return path
@@ -152,8 +163,16 @@ def newest(folder: Path) -> Path:
 
 
 def load(path: Path, device: torch.device) -> dict[str, Any]:
-    """Return what `save` was given."""
-    return torch.load(path, map_location=device, weights_only=True)
+    """Return what `save` was given; raises ValueError for a file that is damaged."""
+    try:
+        found: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # whatever half a file makes of the library
+        raise ValueError(
+            f"the checkpoint {path} is damaged ({type(error).__name__}): delete it, and --resume takes the one before it"
+        ) from error
+    return found
 
 
 def process_state(hidden: Any) -> dict[str, Any]:

@@ -55,14 +55,20 @@ class Work:
 @click.option(
     "--tokenizer", type=click.Choice(["bpe", "char", "word"]), default="bpe", help="what a token is  [default: bpe]"
 )
-@click.option("--vocab-size", default=8192, metavar="TOKENS", help="most tokens of the vocabulary  [default: 8192]")
+@click.option(
+    "--vocab-size",
+    type=click.IntRange(2, 1 << 24),
+    default=8192,
+    metavar="TOKENS",
+    help="most tokens of the vocabulary  [default: 8192]",
+)
 @click.option(
     "--field",
     default="text",
     metavar="NAME",
     help="field or column with the text, of JSONL and parquet files  [default: text]",
 )
-@click.option("--jobs", default=0, metavar="N", help="processes; default: one per processor")
+@click.option("--jobs", type=click.IntRange(0), default=0, metavar="N", help="processes; default: one per processor")
 def prepare(files: tuple[str, ...], output: str, tokenizer: str, vocab_size: int, field: str, jobs: int) -> None:
     """Encode files, and say what came out."""
     about = written(files, Path(output), tokenizer, vocab_size, field, jobs or len(os.sched_getaffinity(0)))
@@ -104,7 +110,14 @@ def written(
             found.append(counts)
     counts = {name: sum(each[name] for each in found) for name in found[0]}
     if not all(counts[part] for part in PARTS):
-        raise ValueError("too little text: each of three parts needs a document. Give more.")
+        for part in PARTS:  # the folder is to be empty for the next try
+            corpus.token_file(folder, part).unlink(missing_ok=True)
+        left_out = (
+            f" {counts['skipped']:,} lines or rows hold no text in {field!r}: --field names another."
+            if counts["skipped"]
+            else ""
+        )
+        raise ValueError(f"too little text: each of three parts needs a document. Give more.{left_out}")
     about = {
         "tokenizer": tokenizer,
         "vocab_size": vocabulary.size,
@@ -190,7 +203,10 @@ def rows(path: str, field: str) -> Iterator[str | None]:
     import polars
 
     table = polars.scan_parquet(path)
-    columns = table.collect_schema().names()
+    try:
+        columns = table.collect_schema().names()
+    except polars.exceptions.PolarsError as error:
+        raise ValueError(f"{path} is no parquet file: {error}") from None
     if field not in columns:
         raise ValueError(
             f"{path} has no column {field!r}, but {', '.join(columns)}. Name the one with the text by --field."

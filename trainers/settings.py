@@ -6,6 +6,7 @@ that sets some of them.
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -31,6 +32,8 @@ def check_numbers(settings: Any) -> None:
         value, least = getattr(settings, declared.name), declared.metadata["least"]
         if isinstance(value, int | float) and not value >= least:  # NaN is not, either
             raise ValueError(f"--{declared.name.replace('_', '-')} must be at least {least}, not {value}")
+        if isinstance(value, float) and math.isinf(value):
+            raise ValueError(f"--{declared.name.replace('_', '-')} must be a number, not infinite")
 
 
 def check_alone(name: str) -> None:

@@ -240,3 +240,25 @@ def test_a_compiled_model_trains_the_same(train):
     plain = values(train("--steps", 4, log="plain.jsonl"), "loss")
     compiled = train("--steps", 4, "--compile", log="compiled.jsonl")
     assert values(compiled, "loss") == pytest.approx(plain, rel=1e-4)
+
+
+def test_a_resume_that_cannot_be_is_refused_with_words(train, tmp_path, capsys):
+    train("--steps", 4, "--checkpoint-every", 2)
+    train("--steps", 8, "--resume", "--d-model", 32, code=2)
+    assert "is of another model or optimizer: resume with the settings" in capsys.readouterr().err
+    (tmp_path / "a.checkpoints" / "step-00000004.pt").write_bytes(b"junk")
+    train("--steps", 8, "--resume", code=2)
+    assert "step-00000004.pt is damaged" in capsys.readouterr().err
+    train("--temperature", "inf", log="b.jsonl", code=2)
+    assert "--temperature must be a number, not infinite" in capsys.readouterr().err
+
+
+def test_a_disk_that_fills_up_leaves_no_part_of_a_checkpoint(tmp_path, monkeypatch):
+    def full(state, file):
+        file.write(b"half of it")
+        raise RuntimeError("unexpected pos 28736 vs 28688")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="is the disk full"):
+        checkpoints.save(tmp_path, 5, {}, keep=1)
+    assert list(tmp_path.iterdir()) == []

@@ -100,6 +100,7 @@ def test_what_has_no_text_is_counted_and_what_cannot_be_read_is_said(tmp_path, m
     assert main(["prepare", "a.jsonl", "-o", "tokens", "--field", "body", "--tokenizer", "char"]) == 0
     assert "3 lines or rows hold no text in 'body' and were left out" in capsys.readouterr().err
     write("parquet", DOCUMENTS, tmp_path)
+    (tmp_path / "no.parquet").write_text("text")
     (tmp_path / "latin.txt").write_bytes("né ".encode("latin-1") * 100)
     for arguments, said in (
         (["nowhere.txt", "-o", "b"], "nowhere.txt cannot be read: No such file"),
@@ -107,6 +108,8 @@ def test_what_has_no_text_is_counted_and_what_cannot_be_read_is_said(tmp_path, m
         (["a.jsonl", "-o", "tokens"], "tokens is not empty"),
         (["a.parquet", "-o", "c", "--field", "body"], "has no column 'body', but text"),
         (["latin.txt", "-o", "d", "--tokenizer", "char"], "latin.txt is not UTF-8 text (byte 1)"),
+        (["no.parquet", "-o", "e"], "no.parquet is no parquet file"),
+        (["a.jsonl", "-o", "f", "--vocab-size", "0"], "0 is not in the range"),
     ):
         assert main(["prepare", *arguments]) == 2
         assert said in capsys.readouterr().err
