@@ -20,7 +20,7 @@ from lmdiag.sources.source import Source
 from lmdiag.watching.changes import changes
 from lmdiag.watching.follower import Follower
 
-EVERY_S = 2.0  # a page that is drawn within a second more is never older than three
+EVERY_S = 2.75  # a page that is drawn within a quarter of a second more is never older than three
 GROWING_S = 60.0  # a file that was written to since then is said to grow
 RESCAN_S = 10.0  # folders are looked through for new files at most so often
 
