@@ -60,8 +60,7 @@ def save_shares(
     failed = ""
     if team.rank == 0:
         try:
-            with (unfinished / REST).open("wb") as file:
-                torch.save({"step": step, **state}, file)
+            write({"step": step, **state}, unfinished / REST)
             shutil.rmtree(path, ignore_errors=True)  # of a run that was resumed from before it
             os.replace(unfinished, path)
             forget_old(folder, keep)
@@ -125,16 +124,7 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:08d}.pt"
     unfinished = path.with_suffix(".tmp")
-    try:
-        with unfinished.open("wb") as file:
-            torch.save({"step": step, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut could leave the new name with no content
-    except (OSError, RuntimeError) as error:  # torch raises the latter where the disk is full
-        unfinished.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise
-        raise OSError("not all of it could be written: is the disk full?") from error
+    write({"step": step, **state}, unfinished)
     os.replace(unfinished, path)
     forget_old(folder, keep)
     return path
@@ -160,6 +150,20 @@ def newest(folder: Path) -> Path:
     if not found:
         raise ValueError(f"no checkpoint in {folder}: train with --checkpoint-every N first")
     return found[-1]
+
+
+def write(state: dict[str, Any], path: Path) -> None:
+    """Write a file that torch can load, or none; raises OSError, also for the error that torch has where the disk is full."""
+    try:
+        with path.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut could leave the name with no content
+    except (OSError, RuntimeError) as error:
+        path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise
+        raise OSError("not all of it could be written: is the disk full?") from error
 
 
 def load(path: Path, device: torch.device) -> dict[str, Any]:

@@ -250,7 +250,7 @@ def not_fatal(what: str, run: Run, log: RunLogger, progress: Progress) -> Iterat
     """Say that something could not be written, and let the run go on."""
     try:
         yield
-    except (OSError, RuntimeError) as error:  # the disk is full, or may no longer be written to; torch raises both
+    except OSError as error:  # the disk is full, or may no longer be written to
         log.event("not_saved", run.step, f"the {what} of step {run.step} could not be written: {error}")
         progress.say(f"the {what} of step {run.step} could not be written ({error}); training goes on")
 

@@ -44,11 +44,10 @@ def save_description(folder: Path, name: str, settings: Any, vocabulary: Vocabul
 
 def save(folder: Path, name: str, settings: Any, vocabulary: Vocabulary, weights: dict[str, Any]) -> None:
     """Write a PyTorch model: the description, and `weights.pt`."""
-    import torch
+    from trainers.checkpoints import write  # it needs torch, and a counting model does not
 
     save_description(folder, name, settings, vocabulary)
-    with (folder / "weights.pt").open("wb") as file:
-        torch.save(weights, file)
+    write(weights, folder / "weights.pt")
 
 
 def load(folder: str | Path, device: torch.device, **changes: Any) -> SavedModel:
