@@ -14,9 +14,22 @@ from lmdiag.run import Run, Segment, Series
 Injure = Callable[[np.random.Generator, Run, float], Run]
 
 
+def length(rng: np.random.Generator) -> int:
+    """Return how many records a run with a fault has: 60 to 2,000."""
+    return round(np.exp(rng.uniform(np.log(60), np.log(2000))))
+
+
+def pre_training(rng: np.random.Generator, noise: float) -> Run:
+    """Return a healthy run whose loss falls from the first record on, over the same text."""
+    while True:
+        run = healthy(rng, length(rng), noise)
+        if "loss" in run and not {"begins-later", "curriculum", "epochs"} & set(run.name.split()):
+            return run
+
+
 @dataclass(frozen=True)
 class Fault:
-    """A fault, how strong it is made, in which unit, and the rules of which one must find it at `least` or above."""
+    """A fault, how strong it is made, in which unit, and the rules of which one must find it at `least` or above; `sound` makes the run."""
 
     name: str
     unit: str
@@ -25,13 +38,11 @@ class Fault:
     injure: Injure
     least: Severity = Severity.WARNING
     noises: tuple[float, ...] = (0.01, 0.05)
+    sound: Callable[[np.random.Generator, float], Run] = pre_training
 
     def made(self, rng: np.random.Generator, noise: float, strength: float) -> Run:
         """Return a run with the fault, that without it would be healthy."""
-        while True:
-            run = healthy(rng, round(np.exp(rng.uniform(np.log(60), np.log(2000)))), noise)
-            if "loss" in run and not {"begins-later", "curriculum", "epochs"} & set(run.name.split()):
-                return self.injure(rng, run, strength)
+        return self.injure(rng, self.sound(rng, noise), strength)
 
 
 def _changed(run: Run, **series: Series) -> Run:

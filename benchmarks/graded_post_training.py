@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
-from healthy_post_training import KINDS
+from graded_faults import Fault, length
+from healthy_post_training import pairs, policy
 
 from lmdiag.finding import Severity
 from lmdiag.run import Run, Series
 
-WARNING, INFO = Severity.WARNING, Severity.INFO
+INFO = Severity.INFO
 
 
-@dataclass(frozen=True)
-class PostTrainingFault:
-    """A fault of a kind of run, how strong it is made, in which unit, and the rules of which one must find it at `least` or above."""
+def _policy(rng: np.random.Generator, _: float) -> Run:
+    return policy(rng, length(rng))  # which draws its own noise
 
-    name: str
-    unit: str
-    strengths: tuple[float, ...]
-    rules: tuple[str, ...]
-    kind: str
-    injure: Callable[[np.random.Generator, Run, float], Run]
-    least: Severity = WARNING
-    noises: tuple[float, ...] = (0.0,)  # the kind draws its own
 
-    def made(self, rng: np.random.Generator, noise: float, strength: float) -> Run:
-        """Return a run with the fault, that without it would be healthy."""
-        del noise
-        records = round(np.exp(rng.uniform(np.log(60), np.log(2000))))
-        return self.injure(rng, KINDS[self.kind](rng, records), strength)
+def _pairs(rng: np.random.Generator, _: float) -> Run:
+    return pairs(rng, length(rng))
 
 
 def _with(run: Run, **values: np.ndarray) -> Run:
@@ -126,18 +115,20 @@ def _overfit(rng: np.random.Generator, run: Run, nats: float) -> Run:
     return replace(run, series={**run.series, "val/loss": Series(steps, (values + rng.normal(0, 0.005, count))[: len(steps)])})  # fmt: skip
 
 
+_of_policy = partial(Fault, noises=(0.0,), sound=_policy)
+_of_pairs = partial(Fault, noises=(0.0,), sound=_pairs)
 POST_TRAINING_FAULTS = (
-    PostTrainingFault("reward is lost again", "of its gain", (0.1, 0.2, 0.4, 0.8, 1.2), ("reward-collapse",), "policy", _reward_lost),
-    PostTrainingFault("reward does not rise", "records", (10, 20, 40, 80, 160), ("flat-reward",), "policy", _reward_flat),
-    PostTrainingFault("divergence grows", "nats per token", (0.3, 1, 3, 10, 30), ("kl-explosion",), "policy", _kl),
-    PostTrainingFault("entropy is lost", "of its start", (0.7, 0.8, 0.9, 0.95, 0.98), ("entropy-collapse",), "policy", _entropy_lost, INFO),
-    PostTrainingFault("entropy grows", "times", (1.5, 2, 3, 5, 8, 12), ("entropy-explosion",), "policy", _entropy_grown),
-    PostTrainingFault("responses grow", "times", (1.5, 2, 3, 5, 10, 20), ("length-explosion", "reward-hacking"), "policy", _longer, INFO),
-    PostTrainingFault("responses are cut off", "of the responses", (0.2, 0.3, 0.5, 0.7, 0.9), ("truncated-responses",), "policy", _cut_off),
-    PostTrainingFault("groups without signal", "of the groups", (0.5, 0.7, 0.8, 0.9, 0.98), ("no-group-signal",), "policy", _no_signal),
-    PostTrainingFault("updates are clipped", "of the tokens", (0.1, 0.2, 0.3, 0.5, 0.8), ("too-large-updates",), "policy", _clipped),
-    PostTrainingFault("values explain nothing", "of the variance left", (0.6, 0.8, 0.95, 1.1, 1.5), ("useless-value-function",), "policy", _unexplained),
-    PostTrainingFault("margin does not grow", "records", (8, 10, 20, 40, 80, 160), ("flat-margin", "accuracy-at-half"), "pairs", _margin_flat),
-    PostTrainingFault("preferred answers grow unlikely", "of their log-probability", (0.1, 0.2, 0.4, 0.8, 1.6), ("falling-likelihood",), "pairs", _unlikely),
-    PostTrainingFault("evaluation of the pairs rises", "nats", (0.02, 0.05, 0.1, 0.2, 0.4), ("overfitting",), "pairs", _overfit),
+    _of_policy("reward is lost again", "of its gain", (0.1, 0.2, 0.4, 0.8, 1.2), ("reward-collapse",), _reward_lost),
+    _of_policy("reward does not rise", "records", (10, 20, 40, 80, 160), ("flat-reward",), _reward_flat),
+    _of_policy("divergence grows", "nats per token", (0.3, 1, 3, 10, 30), ("kl-explosion",), _kl),
+    _of_policy("entropy is lost", "of its start", (0.7, 0.8, 0.9, 0.95, 0.98), ("entropy-collapse",), _entropy_lost, INFO),
+    _of_policy("entropy grows", "times", (1.5, 2, 3, 5, 8, 12), ("entropy-explosion",), _entropy_grown),
+    _of_policy("responses grow", "times", (1.5, 2, 3, 5, 10, 20), ("length-explosion", "reward-hacking"), _longer, INFO),
+    _of_policy("responses are cut off", "of the responses", (0.2, 0.3, 0.5, 0.7, 0.9), ("truncated-responses",), _cut_off),
+    _of_policy("groups without signal", "of the groups", (0.5, 0.7, 0.8, 0.9, 0.98), ("no-group-signal",), _no_signal),
+    _of_policy("updates are clipped", "of the tokens", (0.1, 0.2, 0.3, 0.5, 0.8), ("too-large-updates",), _clipped),
+    _of_policy("values explain nothing", "of the variance left", (0.6, 0.8, 0.95, 1.1, 1.5), ("useless-value-function",), _unexplained),
+    _of_pairs("margin does not grow", "records", (8, 10, 20, 40, 80, 160), ("flat-margin", "accuracy-at-half"), _margin_flat),
+    _of_pairs("preferred answers grow unlikely", "of their log-probability", (0.1, 0.2, 0.4, 0.8, 1.6), ("falling-likelihood",), _unlikely),
+    _of_pairs("evaluation of the pairs rises", "nats", (0.02, 0.05, 0.1, 0.2, 0.4), ("overfitting",), _overfit),
 )  # fmt: skip
