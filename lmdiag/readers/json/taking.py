@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, groupby
+from itertools import groupby
 from typing import Any
 
 from lmdiag.readers.json.decode import Lost, decode, decode_all
@@ -77,11 +77,6 @@ def _take_together(rows: Rows, lines: list[tuple[int, str]], take: Take, usual: 
 
 def _stretches(records: list[dict[str, Any]], usual: Usual) -> Iterator[tuple[bool, slice]]:
     """Yield stretches of records, and whether they are plain."""
-    column, word = usual
-    values = chain.from_iterable(record.values() for record in records)
-    if NESTED.isdisjoint(map(type, values)) and {record.get(column, word) for record in records} == {word}:
-        yield True, slice(0, len(records))
-        return
     start = 0
     for plain, members in groupby(records, lambda record: is_plain(record, usual)):
         stop = start + sum(1 for _ in members)
