@@ -79,11 +79,9 @@ def first_line(module: str) -> str:
 
 
 @click.group(cls=Trainers, help=__doc__, invoke_without_command=True, context_settings=options.WIDTH)
-@click.option("--faults", is_flag=True, help="list the ways to break a run, and exit")
+@click.option("--faults", is_flag=True, expose_value=False, help="list the ways to break a run, and exit")  # see `main`
 @click.pass_context
-def commands(ctx: click.Context, faults: bool) -> int:
-    if faults:
-        return list_faults()
+def commands(ctx: click.Context) -> int:
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
         return 2
@@ -93,7 +91,7 @@ def commands(ctx: click.Context, faults: bool) -> int:
 def main(argv: Sequence[str] | None = None, program: str = "python -m trainers") -> int:
     """Run the command line and return its exit code: 0 trained, 1 crashed, 2 wrong use, 130 interrupted."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    if "--faults" in argv:
+    if "--faults" in argv:  # behind the name of a trainer, too
         return list_faults()
     try:
         code = commands.main(argv, program, standalone_mode=False)

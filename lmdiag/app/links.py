@@ -65,10 +65,8 @@ def remember() -> None:
         "finding": "@".join(map(str, zoom.mark_of(key))) if key else "",
         "steps": f"{steps[0]:.0f}-{steps[1]:.0f}" if steps else "",
     }
-    st.session_state["address"] = (
-        key,
-        state["steps"],
-    )  # first: the next line may be where a new page interrupts this one
+    # First of all: where the address is written, a new page may interrupt this one.
+    st.session_state["address"] = (key, state["steps"])
     for name, value in state.items():
         if value and st.query_params.get(name) != value:
             st.query_params[name] = value

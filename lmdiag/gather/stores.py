@@ -237,7 +237,6 @@ def _merged(run: Run, other: Run, why: str) -> Run:
     added += sorted({event.kind.replace("_", " ") for event in events})
     if len(config) > len(run.config):
         added.append("settings")
-    listed = ", ".join(added[:NAMED]) + (f" and {len(added) - NAMED} more" if len(added) > NAMED else "")
     asks = "loss" in run  # for what a part need not have
     heard = [note for note in other.notes if not (asks and note.startswith(WITHOUT_LOSS))]
     told = [f"{other.source}: {note}" for note in heard if added and why == PART]
@@ -251,12 +250,16 @@ def _merged(run: Run, other: Run, why: str) -> Run:
         series=series,
         config=config,
         events=(*run.events, *events),
-        notes=(*run.notes, f"{other.source} {why}{f'; from it: {listed}' if listed else ''}.", *told),
+        notes=(*run.notes, f"{other.source} {why}{f'; from it: {_listed(added)}' if added else ''}.", *told),
         skipped=(*run.skipped, *unread),
         superseded={**{name: s for name, s in other.superseded.items() if name not in run.series}, **run.superseded},
         objective=other.objective if run.objective == "causal-lm" else run.objective,
         method=other.method if run.objective == "causal-lm" and other.method else run.method,
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def _more(a: Series, b: Series) -> Series:
@@ -336,8 +339,7 @@ def _with_broken_values(run: Run, others: Sequence[Run]) -> Run:
                 series[name] = replace(series[name], values=values)
             if not np.allclose(a[sound], b[sound], rtol=DIGITS) and name not in differ:
                 differ.append(name)
-    listed = ", ".join(differ[:NAMED]) + (f" and {len(differ) - NAMED} more" if len(differ) > NAMED else "")
-    told = (f"The ranks differ in {listed}: the values are those of the first.",) if differ else ()
+    told = (f"The ranks differ in {_listed(differ)}: the values are those of the first.",) if differ else ()
     return replace(run, series=series, notes=(*run.notes, *told))
 
 

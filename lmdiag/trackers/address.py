@@ -13,7 +13,6 @@ from lmdiag.sources.addresses import without_secrets
 
 STATES = ("running", "finished", "failed", "killed")
 LONGEST_LIMIT = 9  # digits
-HOST_HINT = "write it as mlflow://HOST:PORT/EXPERIMENT, and an IPv6 host in brackets: [::1]"
 FILTERS = ("limit", "state", "tag", "since", "until")
 _AGO = re.compile(r"([0-9]{1,5})([mhdw])")
 _UNSAFE = re.compile(r"[\s/?#%'\"\\\x00-\x1f]")  # of a name: what would end it in an address, or in a shell
@@ -66,7 +65,8 @@ def parsed(text: str) -> Address:
     try:
         split = urlsplit(text)
     except ValueError as error:  # of a bracket that is not closed
-        raise UnreadableLog(f"{text.partition('://')[0]}: the address names no host: {error}", HOST_HINT) from None
+        hint = "write the host as NAME:PORT, an IPv6 address in brackets, such as [::1]:5000"
+        raise UnreadableLog(f"{text.partition('://')[0]}: the address names no host: {error}", hint) from None
     shown = without_secrets(text.partition("?")[0])
     if "@" in split.netloc:
         shown = f"{split.scheme}://{split.netloc.rpartition('@')[2]}{split.path}"
