@@ -123,9 +123,13 @@ class LineScanner:
                 self._table.add(line, values)
         return bool(records)
 
-    def plain_plans(self) -> list[Plan]:
-        """Return the plans that are sure, and say nothing but numbers."""
-        return [p for p in self.plans.plans if not p.unchecked and not p.about.event and not p.about.lost]
+    def is_plain(self, plan: Plan) -> bool:
+        """Tell whether a plan is sure, and its lines say nothing but numbers."""
+        return not plan.unchecked and not plan.about.event and not plan.about.lost
+
+    def extend(self, plan: Plan, lines: np.ndarray, columns: dict[str, np.ndarray]) -> None:
+        """Add the numbers of lines that a plain plan fits."""
+        self._table.extend(lines, columns)
 
     def _hear(self, line: int, piece: str, values: dict[str, float], said: Said) -> None:
         table = self._table

@@ -16,7 +16,7 @@ from lmdiag.readers.tables.column_names import canonical, guess_loss, guess_step
 from lmdiag.readers.tables.runs import unroll
 from lmdiag.readers.tables.table import EPOCH, POSITION, RANK, ROW, STEP, TOTAL, Scanner, Table
 from lmdiag.readers.text.named_number_line import MEASURES, Line, parse
-from lmdiag.readers.text.plans import Plans, Record
+from lmdiag.readers.text.plans import Plan, Plans, Record
 from lmdiag.readers.text.record_lines import ModelNames, is_after_training, is_code, names_model, records_in
 from lmdiag.readers.text.spellings import PLACE, rewritten
 from lmdiag.run import Event
@@ -180,6 +180,33 @@ class PairScanner:
         if closes:
             self._epoch, self._closed = None, epoch
         return True
+
+    def is_plain(self, plan: Plan) -> bool:
+        """Tell whether a plan is sure, and its lines say their place, and of others nothing but an epoch that is open."""
+        found = plan.about
+        sure = not plan.unchecked and found.kind == "record" and found.placed and found.names in self._plain
+        if not sure or found.of_model or found.shortened:
+            return False
+        return not found.whole_epoch or not (self.open or self._closed is not None or found.ends_epoch)
+
+    def extend(self, plan: Plan, lines: np.ndarray, columns: dict[str, np.ndarray]) -> None:
+        """Take the numbers of lines that a plain plan fits."""
+        found, last = plan.about, {name: float(column[-1]) for name, column in columns.items()}
+        self._take(int(lines[0]), {name: float(column[0]) for name, column in columns.items()}, found, True)
+        more, row = len(lines) - 1, len(self._table.lines)
+        columns.pop(EPOCHS, None)
+        if EPOCH in columns:
+            self._epoch = last[EPOCH]
+        elif self._epoch is None:
+            self.open.extend(range(row, row + more))
+        else:
+            columns[EPOCH] = np.full(more + 1, self._epoch)
+        if STEP in columns:
+            self._at = last[STEP], last.get(EPOCH)
+        for name, unit in found.units.items():
+            self._units[name][unit] += more
+        self._table.extend(lines[1:], {name: column[1:] for name, column in columns.items()})
+        self._last_line = int(lines[-1])
 
     def _continues(self, line: int, found: Line) -> bool:
         """Whether an indented line holds further numbers of the record above it."""

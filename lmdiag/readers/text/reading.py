@@ -13,6 +13,7 @@ from lmdiag.readers.messages import TRACEBACK, EventWatcher, find_facts
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text.decimal_commas import decimal_names, notes, with_points
 from lmdiag.readers.text.line_format import LineFormat, LineScanner
+from lmdiag.readers.text.named_numbers import PairScanner
 from lmdiag.readers.text.pieces import LONGEST_PIECE, are_lines, is_coloured_diff, pieces, without_colours
 from lmdiag.readers.text.plans import Plan
 
@@ -47,7 +48,7 @@ class TextReading:
         self.table.tally.count_lines(lines)
         if self._commas:
             text = with_points(text, self._commas)
-        if isinstance(self._scanner, LineScanner) and are_lines(text):
+        if isinstance(self._scanner, LineScanner | PairScanner) and are_lines(text):
             self._feed_stretches(self._scanner, text.removesuffix("\n").split("\n"))
         else:
             self._feed_pieces(pieces(text, self._next_line, self.table.tally))
@@ -104,12 +105,12 @@ class TextReading:
         if len(self.table.lines) < HEADER_RECORDS:
             find_facts(piece, self.table.config)
 
-    def _feed_stretches(self, scanner: LineScanner, lines: list[str]) -> None:
+    def _feed_stretches(self, scanner: LineScanner | PairScanner, lines: list[str]) -> None:
         """Read the stretches of lines that a plan fits column by column, and the lines between them one by one."""
         number = self._next_line
         for plan, part in _stretches(lines, scanner):
-            if plan and len(part) >= FEWEST_AT_ONCE:
-                self.table.extend(np.arange(number, number + len(part)), plan.columns(part))
+            if plan and len(part) >= FEWEST_AT_ONCE and scanner.is_plain(plan):
+                scanner.extend(plan, np.arange(number, number + len(part)), plan.columns(part))
                 self.table.tally.count(RECORD, len(part))
                 self._in_code = False
             else:
@@ -118,9 +119,9 @@ class TextReading:
             number += len(part)
 
 
-def _stretches(lines: Iterable[str], scanner: LineScanner) -> Iterator[tuple[Plan | None, list[Any]]]:
+def _stretches(lines: Iterable[str], scanner: LineScanner | PairScanner) -> Iterator[tuple[Plan | None, list[Any]]]:
     """Yield the lines in stretches: as matches of the plan that fits them all, or as they are where none does."""
-    plans = scanner.plain_plans()
+    plans = list(filter(scanner.is_plain, scanner.plans.plans))
     before: Plan | None = None
     part: list[Any] = []
     for line in lines:
@@ -132,7 +133,7 @@ def _stretches(lines: Iterable[str], scanner: LineScanner) -> Iterator[tuple[Pla
         if fitting is not before or len(part) == MOST_AT_ONCE:
             if part:
                 yield before, part
-                plans = scanner.plain_plans()  # more may be known by now
+                plans = list(filter(scanner.is_plain, scanner.plans.plans))  # more may be known by now
             before, part = fitting, []
         part.append(found or line)
     if part:
