@@ -11,18 +11,17 @@ from functools import partial
 import numpy as np
 
 from lmdiag.facts import put_fact
-from lmdiag.naming import spelling
+from lmdiag.naming import evaluation_set, spelling
 from lmdiag.patterns import lazy
 from lmdiag.readers.json.mlperf import MLLogScanner
 from lmdiag.readers.numbers import NUM, SUFFIXES, number
 from lmdiag.readers.tables.column_names import canonical, name_columns
 from lmdiag.readers.tables.drawn import head_of
 from lmdiag.readers.tables.drawn_rows import TableScanner
-from lmdiag.readers.tables.table import STEP, TOTAL, Table
+from lmdiag.readers.tables.table import STEP, Table
 from lmdiag.readers.text.blocks import COMPOSER, OLMO
 from lmdiag.readers.text.hf_console import HF_CONSOLE
-from lmdiag.readers.text.labml import LABML
-from lmdiag.readers.text.line_format import LineFormat, Said, Shape, shaped
+from lmdiag.readers.text.line_format import NOTHING, LineFormat, Said, Shape, shaped
 from lmdiag.readers.text.named_numbers import FEWEST_RECORDS, paired
 from lmdiag.readers.text.plans import Record
 from lmdiag.readers.text.progress_bar import BARS, KERAS, LOSS, BarScanner, states_in
@@ -157,8 +156,8 @@ _AUXILIARY = lazy(r"balanc|z[_ ]loss|aux|sop|mtp|moe|router", re.IGNORECASE)
 _SKIPPED, _NAN = "number of skipped iterations", "number of nan iterations"
 
 
-def _piped(match: re.Match[str], text: str) -> Record | None:
-    values, units, broken = {STEP: number(match["step"])}, {}, 0
+def _piped(values: dict[str, float], match: re.Match[str], text: str) -> Record | None:
+    units, broken = {}, 0
     for item in f"{text[: match.start()]}|{text[match.end() :]}".split("|"):
         found = _ITEM.match(item)
         if found and not _CLOCK.search(item):
@@ -170,14 +169,13 @@ def _piped(match: re.Match[str], text: str) -> Record | None:
             values[name] = number(found[2]) * factor
         elif ":" in item and not _NO_NUMBER.search(item):
             broken += 1
-    if len(values) < 3:
+    if len(values) < 4:
         return None
-    values[TOTAL] = number(match["total"])
     lost = f"{broken} items of the record are no numbers: {text.strip()[:80]}" if broken else ""
     return values, Said(units=units, lost=lost)
 
 
-def _piped_evaluation(match: re.Match[str], text: str) -> Record | None:
+def _piped_evaluation(_: dict[str, float], match: re.Match[str], text: str) -> Record | None:
     found = [_VALUE.match(item) for item in (match["items"] or match["more"] or "").split("|")]
     measured = {item[1].strip(): number(item[2]) for item in found if item}
     if not measured:
@@ -218,10 +216,10 @@ def _settle_megatron(table: Table) -> None:
 
 
 _MEGATRON = shaped(
-    Shape("iteration", _ITERATION, parse=_piped),
-    Shape(" at ", _EVALUATION, parse=_piped_evaluation),
-    Shape(" on ", _EVALUATION, parse=_piped_evaluation),
-    Shape("eval_loss", _EVALUATION, parse=_piped_evaluation),
+    Shape("iteration", _ITERATION, told=_piped),
+    Shape(" at ", _EVALUATION, told=_piped_evaluation),
+    Shape(" on ", _EVALUATION, told=_piped_evaluation),
+    Shape("eval_loss", _EVALUATION, told=_piped_evaluation),
     settle=_settle_megatron,
 )
 _NAMES: dict[str, str | None] = {
@@ -352,29 +350,24 @@ def _settle_litgpt(table: Table) -> None:
         table.keep(update | ~trained)
 
 
-def _micro_batch(match: re.Match[str], text: str) -> Record:
-    values = {name: number(word) for name, word in match.groupdict().items() if word and name != "update"}
-    values["iter time"] = values.pop("time")
-    return values | ({"update": 1.0} if match["update"] else {}), Said()
-
-
+_UPDATE = r"\((?:optimizer\.)?step\)"
 _LIT = lazy(
-    rf"(?:Epoch (?P<epoch>\d+) \| )?\biter \d+ step (?P<step>\d+)(?: \||:) (?:loss train: |loss )(?P<loss>{NUM}),"
-    rf"(?: val: \S+ \|)? iter time:\s+(?P<time>{NUM})\s?ms(?P<update> \((?:optimizer\.)?step\))?"
+    rf"(?:Epoch (?P<epoch>\d+) \| )?\biter (?:(?P<update>\d+)(?=.*ms {_UPDATE})|\d+) step (?P<step>\d+)(?: \||:) (?:loss train: |loss )"
+    rf"(?P<loss>{NUM}),(?: val: \S+ \|)? iter time:\s+(?P<time>{NUM})\s?ms"
 )  # its `val:` repeats an older evaluation and is none
 LITGPT = LineFormat(
     "litgpt",
     "litgpt, lit-gpt",
     shaped(
-        Shape("loss", _LIT, parse=_micro_batch),
+        Shape("loss", _LIT),
         Shape("val loss", lazy(rf"\biter \d+: val loss (?P<val_loss>{NUM}), val time: (?P<val_time>{NUM})\s?ms")),
         Shape("val loss", lazy(rf"Final evaluation \| val loss: (?P<loss>{NUM})"), event="final_evaluation"),
         Shape("loss", lazy(r"(?!)"), looks=lazy(r"\biter \d+ step \d+(?: \||:) loss|\biter \d+: val loss")),
         settle=_settle_litgpt,
     ),
     (("iter ", _LIT),),
-    names={"val_time": "val/eval_time_s"},
-    units={"iter time": "ms", "val_time": "ms"},
+    names={"time": "step_time_s", "val_time": "val/eval_time_s"},
+    units={"time": "ms", "val_time": "ms"},
 )
 
 # DeepSpeed without a program that prints more: step lines, timer lines, and those of its pipeline engine
@@ -414,39 +407,35 @@ DEEPSPEED = LineFormat(
 
 # fairseq and metaseq: losses in bits, as `k=v`, as `k v |` and as JSON with quoted numbers
 
-_INNER = lazy(r"epoch (\d+):\s+(\d+) / (\d+) (\w+=.*)$")
+_INNER = lazy(r"epoch (?P<epoch>\d+):\s+(?P<n>\d+) / (?P<of>\d+) (?P<rest>\w+=.*)$")
 _SUMMARY = lazy(
-    r"\| epoch (\d+) \| (?:(?P<split>valid|test)\S* on '(?P<subset>[^']+)' subset \| )?(?P<items>(?:[a-z]\w* [^|]+\|? ?)+)$"
+    r"\| epoch (\d+) \| (?:(?P<split>valid|test)\S* on '(?P<subset>[^']+)' subset \| )?(?P<rest>(?:[a-z]\w* [^|]+\|? ?)+)$"
 )
 _FAIRSEQ_JSON = lazy(
     r"(?:\| |\]\[|\[)(?P<tag>train_inner|train|valid[\w/.-]*|test[\w/.-]*)(?:\]\[INFO\] - | \| |\] - )(?P<json>\{.*\})\s*$"
 )
-_KEY_VALUE = lazy(rf"(\w+)=\s*({NUM})")
-_BARRED = lazy(rf"^\s*(\w+)\s+({NUM})%?\s*$")
+_ASSIGNED = lazy(rf"(?P<name>[A-Za-z_][\w./-]*)=\s*(?P<number>{NUM})")
+_BARRED = lazy(rf"(?:^|\|)\s*(?P<name>\w+)\s+(?P<number>{NUM})%?\s*(?=\||$)")
 _IN_BITS = ("loss", "nll_loss")
 _OF_A_SUMMARY = (*_IN_BITS, "ppl", "accuracy")
 _STATES = ("lr", "gnorm", "loss_scale", "wps", "clip", "wall")  # of training, at the end of an epoch
 _OF_AN_EPOCH = "epoch's "
 
 
-def _interval(match: re.Match[str], text: str) -> Record:
-    values = {name: number(word) for name, word in _KEY_VALUE.findall(match[4])}
-    within = (number(match[1]) - 1) * number(match[3]) + number(match[2])
-    step = values.pop("num_updates", within if number(match[3]) < 1e8 else number(match[2]))
-    return {STEP: step, "epoch": number(match[1]), **values}, Said()
+def _interval(values: dict[str, float], match: re.Match[str], text: str) -> Record:
+    n, size = values.pop("n"), values.pop("of")
+    return {STEP: values.pop("num_updates", (values["epoch"] - 1) * size + n if size < 1e8 else n), **values}, NOTHING
 
 
-def _summary(match: re.Match[str], text: str) -> Record | None:
-    found = (_BARRED.match(item) for item in match["items"].split("|"))
-    return _under(match["subset"] or match["split"] or "train", {m[1]: number(m[2]) for m in found if m})
+def _summary(values: dict[str, float], match: re.Match[str], text: str) -> Record | None:
+    return _under(match["subset"] or match["split"] or "train", values)
 
 
-def _fairseq_json(match: re.Match[str], text: str) -> Record | None:
+def _fairseq_json(values: dict[str, float], match: re.Match[str], text: str) -> Record | None:
     try:
         record = json.loads(match["json"])
     except ValueError:
         return {}, Said(lost=f"torn record: {match['json'][:80]}")
-    values = {}
     for name, word in record.items():
         try:
             values[name] = float(word)
@@ -500,9 +489,9 @@ FAIRSEQ = LineFormat(
     "fairseq",
     "fairseq, metaseq",
     shaped(
-        Shape("{", _FAIRSEQ_JSON, prefixed=True, parse=_fairseq_json),
-        Shape("epoch ", _INNER, prefixed=True, parse=_interval),
-        Shape("epoch ", _SUMMARY, prefixed=True, parse=_summary),
+        Shape("{", _FAIRSEQ_JSON, prefixed=True, told=_fairseq_json),
+        Shape("epoch ", _INNER, _ASSIGNED, prefixed=True, told=_interval),
+        Shape("epoch ", _SUMMARY, _BARRED, prefixed=True, told=_summary),
         settle=_settle_fairseq,
     ),
     (
@@ -521,22 +510,20 @@ FAIRSEQ = LineFormat(
 
 _CHECKPOINT = lazy(r"Checkpoint \[(?P<checkpoint>\d+)\]\t(?P<rest>\w.*)$")
 _BATCH = lazy(r"\bE=\d+ B=(?P<batch>\d+)\t(?P<rest>s/sec=.*)$")
-_ASSIGNED = lazy(rf"([A-Za-z][\w./-]*)=({NUM})")
+_SPACED = lazy(rf"(?P<name>[\w/-]+): (?P<number>{NUM})")
 _VALIDATION = lazy(r"^Steps: (?P<step>\d+)\t(?P<rest>(?:[\w/-]+: [^\t]*\t)+LR: \S+)")
 
 
-def _at_checkpoint(match: re.Match[str], text: str) -> Record:
-    values = {name: number(word) for name, word in _ASSIGNED.findall(match["rest"])}
-    updates = {STEP: values.pop("Updates")} if "Updates" in values else {}
-    return {"checkpoint": number(match["checkpoint"]), **updates, **values}, Said()
+def _at_checkpoint(values: dict[str, float], match: re.Match[str], text: str) -> Record:
+    return {STEP if name == "Updates" else name: value for name, value in values.items()}, NOTHING
 
 
-def _since_checkpoint(match: re.Match[str], text: str) -> Record:
+def _since_checkpoint(values: dict[str, float], match: re.Match[str], text: str) -> Record:
     """Return what was measured since the last checkpoint, which is measured again at the next."""
-    values = {name: number(word) for name, word in _ASSIGNED.findall(match["rest"])}
+    batch = values.pop("batch")
     metrics = {name: (canonical(name) or (name,))[0] for name in values}
     names = {f"{name} of batches": m for name, m in metrics.items() if m not in ("loss", "ppl", "accuracy")}
-    return {STEP: number(match["batch"]), **{f"{name} of batches": v for name, v in values.items()}}, Said(names=names)
+    return {STEP: batch, **{f"{name} of batches": v for name, v in values.items()}}, Said(names=names)
 
 
 def _settle_sockeye(table: Table) -> None:
@@ -553,23 +540,21 @@ def _settle_sockeye(table: Table) -> None:
     name_columns(table, {})
 
 
-def _validated(match: re.Match[str], text: str) -> Record:
+def _validated(values: dict[str, float], match: re.Match[str], text: str) -> Record:
     """Return what was measured on the validation set; older releases print a sum as the loss, beside the perplexity of a token."""
-    values = {STEP: number(match["step"])}
-    for name, word in re.findall(rf"([\w/-]+): ({NUM})", match["rest"]):
-        values[name.lower() if name == "LR" else f"val/{name.lower()}"] = number(word)
+    values = {n if n == STEP else "lr" if n == "LR" else f"val/{n.lower()}": value for n, value in values.items()}
     loss, ppl = values.get("val/loss"), values.get("val/ppl")
     if loss is not None and ppl is not None and ppl > 0 and abs(loss - math.log(ppl)) > 0.1 * abs(loss) + 0.01:
         values["val/summed loss"] = values.pop("val/loss")
-    return values, Said()
+    return values, NOTHING
 
 
 SOCKEYE = LineFormat(
     "sockeye",
     "Sockeye",
     shaped(
-        Shape("Checkpoint [", _CHECKPOINT, parse=_at_checkpoint),
-        Shape(" B=", _BATCH, parse=_since_checkpoint),
+        Shape("Checkpoint [", _CHECKPOINT, _ASSIGNED, told=_at_checkpoint),
+        Shape(" B=", _BATCH, _ASSIGNED, told=_since_checkpoint),
         settle=_settle_sockeye,
     ),
     (("Checkpoint [", _CHECKPOINT), (" B=", _BATCH)),
@@ -577,8 +562,27 @@ SOCKEYE = LineFormat(
 JOEYNMT = LineFormat(
     "joeynmt",
     "JoeyNMT, validations.txt",
-    shaped(Shape("Steps: ", _VALIDATION, parse=_validated, looks=lazy(r"^Steps: \d+\t"))),
+    shaped(Shape("Steps: ", _VALIDATION, _SPACED, told=_validated, looks=lazy(r"^Steps: \d+\t"))),
     (("Steps: ", _VALIDATION),),
+)
+
+# labml draws a line for each step, which repeats what was not measured anew
+
+
+def _settle_labml(table: Table) -> None:
+    """Keep of what belongs to an evaluation the values that differ from those drawn before."""
+    for name in [name for name in table.columns if evaluation_set(spelling(name).name) not in ("", "train")]:
+        rows, values = (np.asarray(part) for part in table.columns[name])
+        fresh = np.r_[True, values[1:] != values[:-1]]
+        table.columns[name] = rows[fresh], values[fresh]
+
+
+_DRAWN = lazy(rf"^\s*(?P<step>\d[\d,]*): {{2,}}(?P<rest>[A-Za-z][\w.]*: +{NUM}(?:\s.*)?)$")
+LABML = LineFormat(
+    "labml",
+    "labml",
+    shaped(Shape(":  ", _DRAWN, lazy(rf"(?P<name>[A-Za-z][\w.]*): +(?P<number>{NUM})(?=\s|$)")), settle=_settle_labml),
+    ((":  ", _DRAWN),),
 )
 
 # JSON behind a mark

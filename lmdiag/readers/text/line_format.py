@@ -46,7 +46,7 @@ class Shape:
 
     The named groups are columns; of the group `rest`, `items` finds each `name` and `number`, with a letter `si` for
     thousands, millions, … where there is one. The group `under` is put before the names of the items, as is the prefix
-    of the same name. `parse` takes the place of all this where a line needs more.
+    of the same name. `told` makes the record of these numbers where a line needs more; groups may then be words.
     """
 
     hint: str
@@ -56,12 +56,10 @@ class Shape:
     event: str = ""
     prefixed: bool = False  # the pattern looks at what stands before the payload as well
     looks: re.Pattern[str] | None = None  # lines that mean to be such a record, so that broken ones are counted
-    parse: Callable[[re.Match[str], str], Record | None] | None = None
+    told: Callable[[dict[str, float], re.Match[str], str], Record | None] | None = None
 
     def read(self, match: re.Match[str], text: str) -> Record | None:
         """Return the record of a text that the pattern fits; None where it holds no item."""
-        if self.parse:
-            return self.parse(match, text)
         groups = match.groupdict()
         rest, under = (groups.pop("rest", None), groups.pop("under", None) or self.under) if self.items else (None, "")
         values: dict[str, float] = {}
@@ -76,6 +74,8 @@ class Shape:
         for item in self.items.finditer(rest) if self.items and rest else ():
             word = item["number"] + (item.groupdict().get("si") or "")
             values.setdefault(under + item["name"].strip(), number(word, suffixed=True))
+        if self.told:
+            return self.told(values, match, text)
         if self.items and len(values) == before and set(groups) <= {STEP, "total", "epoch"}:
             return None
         return values, Said(event=self.event, lost="; ".join(lost)) if self.event or lost else NOTHING
