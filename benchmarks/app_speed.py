@@ -32,7 +32,7 @@ from streamlit.testing.v1 import AppTest
 page = AppTest.from_file(sys.argv.pop(1), default_timeout=600).run()
 assert not page.exception, page.exception
 """
-CHECK = "import sys; from lmdiag.cli import main; sys.exit(main())"
+CHECK = "from lmdiag.__main__ import run; run()"
 SCALES = (["Log"], ["Full"], ["Log", "Full"], [])
 SMOOTHING = ("medium", "strong", "none", "light")
 FOLLOWED, UPDATES, LINES = 200_000, 40, 60  # steps at first, looks at the log, and lines between two of them

@@ -6,7 +6,6 @@ Exit codes: 0 no finding at or above `--fail-on`; 1 at least one; 2 usage, confi
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -22,7 +21,6 @@ from lmdiag.errors import DEBUG, LmdiagError, nearest
 from lmdiag.judging.exit_codes import TROUBLE
 from lmdiag.version import __version__
 
-COLLECTED = 50_000, 10, 50  # new objects before garbage is looked for: modules and rows stay, and little is garbage
 COMMANDS = {  # name: file of this folder that holds it
     "check": "check",
     "report": "report",
@@ -89,7 +87,6 @@ def commands(debug: bool) -> None:
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; no exception leaves this function."""
     open_what_is_closed()
-    gc.set_threshold(*COLLECTED)
     try:
         code = commands.main(args=args, prog_name="lmdiag", standalone_mode=False)
         sys.stdout.flush()
