@@ -172,6 +172,26 @@ def test_halves_of_records_are_not_joined_where_another_line_holds_two():
     assert_same(by_lines(doubled), together(doubled))
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        ['{"step": 21, "loss": 2.7} {"step": 22, "loss": 2.6}', '{"step": 23,', '"loss": 2.5}'],
+        ['{"step": 21, "loss": 2.7}{"step": 22, "loss": 2.6}', ""],
+        ['{"step": 21,', '"loss": 2.7}{"step": 22, "loss": 2.6}'],
+        ["", '{"step": 21, "loss": 2.7}{"step": 22, "loss": 2.6}'],
+        ['{"step": 21, "loss": 2.7}\r{"step": 22, "loss": 2.6}', '{"step": 23, "loss":', "2.5}"],
+    ],
+)
+def test_line_ends_are_no_spaces(odd):
+    """As many records as lines, and each would be one to a decoder that takes line ends for spaces."""
+    plain = [json.dumps({"step": n, "loss": 3 - n / 100}) for n in range(1, 41)]
+    learnt = "\n".join(plain[:20]).encode() + b"\n"
+    for at in (0, 10, 20):
+        more = "\n".join([*plain[20 : 20 + at], *odd, *plain[20 + at :]]).encode()
+        for end in (b"", b"\n"):
+            assert_same(by_lines(learnt + more + end), the_log(typed([learnt, more + end])))
+
+
 @pytest.mark.parametrize("odd", [float("nan"), 0, None])
 def test_the_plan_is_the_last_that_is_a_number_above_zero(odd):
     records = [{"step": n, "loss": 1.0, "total_steps": 500} for n in range(1, 30)]

@@ -22,6 +22,7 @@ from lmdiag.sources.source import Source
 LLAMA_FACTORY = {"current_steps", "total_steps", "percentage", "accuracy"}
 VERL = {"step", "data"}  # of its file logger, whose orjson writes null for NaN and infinities
 MOST_FIRST_LINES = 20
+BLOCK_BYTES = 1 << 22  # a larger block would be memory that is new every time
 
 
 def can_read(name: str, head: bytes) -> bool:
@@ -69,7 +70,7 @@ def read_rows(source: Source, take: Take, usual: Usual = ("", "")) -> Rows:
     It sees only the records that are not plain rows; `usual` is a column and the word it holds in those that are.
     """
     lines = TypedLines(take, usual)
-    for block in source.blocks():
+    for block in source.blocks(BLOCK_BYTES):
         lines.add(block)
     return lines.rows
 

@@ -21,7 +21,7 @@ from lmdiag.sources.decoding import as_text
 
 SAMPLED = 32  # lines that a type is learnt from at once
 ROUNDS = 8  # of learning in a piece of a log; new names are rarer
-QUOTE = ord('"')
+QUOTE, BRACE, LINE_END = b'"{\n'
 PIECE = 1 << 18  # bytes that are decoded while they are in the cache
 
 
@@ -48,6 +48,15 @@ class TypedLines:
             take_lines(self.rows, lines, self.take, first_line, self.usual)
 
     def _add_piece(self, block: bytes) -> None:
+        whole = self._whole(block)
+        if whole is not None:
+            n = len(whole.names)
+            first_line = self.rows.tally.lines + 1
+            self.rows.tally.lines += n
+            self.rows.tally.with_records += n
+            self.rows.extend_columns(whole.cells(0, n, len(self.rows)), range(first_line, first_line + n))
+            self.rows.empty |= whole.empty
+            return
         lines = block.removesuffix(b"\n").split(b"\n")
         tally = self.rows.tally
         first_line = tally.lines + 1
@@ -64,6 +73,26 @@ class TypedLines:
                 text = [line.decode() for line in lines[start:stop]]
                 take_lines(self.rows, text, self.take, first_line + start, self.usual)
         self.rows.empty |= table.empty
+
+    def _whole(self, block: bytes) -> Table | None:
+        """Return the table of a block in which every line is a record of the type, as of most blocks; None for others.
+
+        To the decoder a line end is a space. Where each line begins with a brace, no line end stands inside a record, for these hold
+        no objects.
+        """
+        if not (self.type.columns and block.startswith(b"{")):
+            return None
+        try:
+            records = self.type.decoder.decode_lines(block)
+        except msgspec.DecodeError:
+            return None
+        text = np.frombuffer(block, np.uint8)
+        begins = np.flatnonzero(text[:-1] == LINE_END) + 1
+        if len(begins) + 1 != len(records) or not (text[begins] == BRACE).all():
+            return None
+        table = self.type.table(records)
+        quotes = 2 * int((table.names + table.words).sum())
+        return None if table.too_large.any() or _quotes(block) != quotes else table
 
     def _table(self, lines: Sequence[bytes], block: bytes) -> tuple[list[int], Table]:
         """Return which lines do not fit the type, and the table of the records of the others."""
