@@ -224,7 +224,9 @@ def names() -> dict[str, str]:
     """Return a short name for each open run that no other has, or the one that the reader gave it."""
     known = runs()
     given: dict[str, str] = st.session_state.get("given_names", {})
-    return {key: given.get(key, name) for key, name in zip(known, distinct([d.run.name for d in known.values()]))}
+    found = [diagnosis.run for diagnosis in known.values()]
+    short = distinct([run.name for run in found], [run.source for run in found])
+    return {key: given.get(key, name) for key, name in zip(known, short)}
 
 
 def of_run(key: str) -> Log:

@@ -11,20 +11,23 @@ from lmdiag.reports.phrases import visible
 LONGEST = 40
 
 
-def distinct(names: Sequence[str], longest: int = LONGEST) -> list[str]:
+def distinct(names: Sequence[str], sources: Sequence[str] = (), longest: int = LONGEST) -> list[str]:
     """Return a short name for each run that no other has.
 
-    The folders that all names share go first, then the beginning of what is still too long; what is equal after that gets a number.
+    A run that is called like its file, or like another run, is called by the path of its log, of `sources`. The folders that all paths
+    share go first, then the beginning of what is still too long; what is equal after that gets a number.
 
     >>> distinct(["/data/a/lr0.1.jsonl", "/data/a/lr0.01.jsonl", "/data/b/lr0.1.jsonl"])
     ['a/lr0.1.jsonl', 'a/lr0.01.jsonl', 'b/lr0.1.jsonl']
+    >>> distinct(["train.log", "train.log", "lstm"], ["/data/a/train.log", "/data/b/train.log", "/data/c/x.jsonl"])
+    ['a/train.log', 'b/train.log', 'lstm']
     >>> distinct(["run.jsonl", "run.jsonl"])
     ['run.jsonl', 'run.jsonl (2)']
     """
-    shown = [visible(name) or "run" for name in names]
-    folders = [name.split("/")[:-1] for name in shown]
+    shown = [visible(name) or "run" for name in _by_path(names, sources)]
+    folders = [name.split("/")[:-1] for name in shown if "/" in name]
     shared = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, zip(*folders)))
-    tails = ["/".join(name.split("/")[shared:]) for name in shown]
+    tails = ["/".join(name.split("/")[shared:]) if "/" in name else name for name in shown]
     cut = [tail if len(tail) <= longest else f"…{tail[-(longest - 1) :]}" for tail in tails]
     again = {name for name, count in Counter(cut).items() if count > 1}
     cut = [_both_ends(tail, longest) if name in again else name for name, tail in zip(cut, tails)]
@@ -34,6 +37,17 @@ def distinct(names: Sequence[str], longest: int = LONGEST) -> list[str]:
         seen[name] += 1
         unique.append(f"{name} ({seen[name]})" if seen[name] > 1 else name)
     return unique
+
+
+def _by_path(names: Sequence[str], sources: Sequence[str]) -> Sequence[str]:
+    """Return the names with the path of the log for those that name nothing but a file, and for those that several runs have."""
+    if not sources:
+        return names
+    counted = Counter(names)
+    return [
+        source if source and (counted[name] > 1 or name == source.rpartition("/")[2]) else name
+        for name, source in zip(names, sources, strict=True)
+    ]
 
 
 def _both_ends(name: str, longest: int) -> str:

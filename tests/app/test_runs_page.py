@@ -134,6 +134,15 @@ def test_names(names, shown):
     assert distinct(names) == shown
 
 
+def test_runs_that_name_their_file_alone_are_told_apart_by_its_folder(app, tmp_path):
+    lines = [f"step {i}/60 | loss {3 + 5 / i:.4f} | lr 1e-3\n" for i in range(1, 61)]
+    for seed in "abc":
+        (tmp_path / seed).mkdir()
+        (tmp_path / seed / "train.log").write_text("".join(lines[: 50 + ord(seed) % 7]))
+    shutil.copy(next(sample for sample in SAMPLES if sample.stem == HEALTHY), tmp_path / "c" / "other.jsonl")
+    assert sorted(table_on(app(tmp_path))["run"]) == ["a/train.log", "b/train.log", "c/train.log", HEALTHY]
+
+
 def test_long_names_are_cut_where_they_agree():
     names = [f"{'sweep-' * 20}seed{i}" for i in range(3)]
     assert [name[-5:] for name in distinct(names)] == ["seed0", "seed1", "seed2"]
