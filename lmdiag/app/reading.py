@@ -21,7 +21,7 @@ from lmdiag.reports.left_out import Unreadable
 from lmdiag.sources.source import Source
 from lmdiag.task_measures import progress
 
-MOST_LOGS_KEPT = 256
+MOST_LOGS_KEPT = 1024
 
 States = tuple[tuple[str, int, int], ...]  # of the files of a log: path, size and time of the last change
 
