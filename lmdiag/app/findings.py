@@ -7,7 +7,8 @@ from typing import Literal
 import streamlit as st
 
 from lmdiag.app import zoom
-from lmdiag.app.markup import badge, headline, html, plain
+from lmdiag.app.markup import badge, html, plain
+from lmdiag.app.verdict import cause
 from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Finding, severity_of
 from lmdiag.looks import LOOKS
@@ -41,10 +42,10 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
 
 
 def _card(diagnosis: Diagnosis, finding: Finding) -> None:
-    """Say what was found, unless the verdict above says it already."""
+    """Say what was found, unless the verdict above says all of it already."""
     where = diagnosis.run.place(finding.first_step, finding.last_step)
     st.markdown(f"{badge(LOOKS[severity_of(finding).label])} **{plain(finding.rule)}** · {plain(where)}")
-    if finding.message != headline(diagnosis):
+    if finding.message.rstrip(".") != cause(diagnosis):
         st.markdown(plain(finding.message))
 
 

@@ -88,7 +88,7 @@ def _choose(known: dict[str, Diagnosis]) -> None:
     looks = {key: LOOKS[d.shown] for key, d in known.items()}
     shown = logs.names()
     names = {key: f":{look.colour.badge}[{look.symbol}] {plain(shown[key])}" for key, look in looks.items()}
-    words = {key: f"{looks[key].word}, {d.run.last_step:,} {plain(d.run.unit)}s" for key, d in known.items()}
+    words = {key: f"{looks[key].word}, {count(d.run.last_step, plain(d.run.unit))}" for key, d in known.items()}
     # The widget's own state is set before it is drawn: a run may have been opened, or closed, since.
     st.session_state["run_list"] = logs.chosen()
     if len(keys) <= MOST_LISTED:

@@ -20,49 +20,83 @@ from lmdiag.run import Run
 
 SIGN = "flex:none;width:1.5rem;height:1.5rem;line-height:1.5rem;border-radius:50%;text-align:center;font-weight:700"
 REASON = re.compile(r"[:;] ")  # behind which advice says why, or what else
+ASIDE = re.compile(r" \([^()]*\)")
+PART = re.compile(r"(?<=.{20})[,:;] ")
+LINE = 125  # letters of the line of the verdict on a page 1,440 pixels wide
 MOST_ACTIONS = 3
+SETTINGS = {
+    "lr": "learning rate {}",
+    "warmup_steps": "warm-up of {} steps",
+    "grad_clip": "clip gradients at {}",
+    "weight_decay": "weight decay {}",
+    "dropout": "dropout {}",
+    "accumulation": "accumulate {} batches",
+    "schedule": "{} schedule",
+    "precision": "use {}",
+}
 
 
 def draw(diagnosis: Diagnosis) -> None:
-    """Draw the verdict."""
+    """Draw the verdict: what is wrong and what to do in one line where the page is wide enough, and the numbers of the run."""
     look, dark = LOOKS[diagnosis.shown], st.context.theme.type == "dark"
     colour, page = (look.colour.dark, DARK.background) if dark else (look.colour.light, LIGHT.background)
     facts = "".join(
-        f'<div style="white-space:nowrap"><dt style="display:inline;opacity:.75;font-size:.8rem;font-weight:400">{html(name)} </dt>'
-        f'<dd style="display:inline;margin:0;padding:0;font-size:.9rem;font-weight:600">{html(value)}</dd></div>'
-        for name, value in facts_of(diagnosis)
+        f'<div><dt style="display:inline;opacity:.75;font-size:.8rem;font-weight:400">{html(name)} </dt>'
+        f'<dd style="display:inline;margin:0;padding:0;font-size:.9rem;font-weight:600;overflow-wrap:anywhere">{html(value)}</dd></div>'
+        for name, value in [*facts_of(diagnosis), ("run", short(diagnosis.run.name, 60))]
     )
     do = action(diagnosis)
-    to_do = f'<p style="margin:.2rem 0 0 0;font-weight:600;overflow-wrap:anywhere">→ {html(do)}</p>' if do else ""
+    to_do = f" <strong>→ {html(do)}</strong>" if do else ""
     st.html(
-        f'<section aria-label="verdict" style="border-left:6px solid {colour};border-radius:.5rem;padding:.45rem 1rem;'
+        f'<section aria-label="verdict" style="border-left:6px solid {colour};border-radius:.5rem;padding:.4rem 1rem;'
         f'background:color-mix(in srgb, {colour} 11%, transparent)">'
         f'<div style="display:flex;flex-wrap:wrap;align-items:baseline;gap:.1rem .6rem">'
         f'<span aria-hidden="true" style="{SIGN};color:{page};background:{colour}">{look.icon}</span>'
-        f'<h1 style="font-size:1.25rem;margin:0;padding:0">{html(look.word.capitalize())}</h1>'
-        f'<p style="margin:0;flex:1 1 20rem;overflow-wrap:anywhere">{html(headline(diagnosis))}</p>'
-        f'<span style="opacity:.75;overflow-wrap:anywhere">{html(short(diagnosis.run.name, 60))}</span></div>'
-        f"{to_do}"
-        f'<dl style="display:flex;flex-wrap:wrap;gap:.1rem 1.2rem;margin:.25rem 0 0 0;padding:0">{facts}</dl></section>'
+        f'<h1 style="font-size:1.2rem;margin:0;padding:0">{html(look.word.capitalize())}</h1>'
+        f'<p style="margin:0;flex:1 1 20rem;font-size:.95rem;overflow-wrap:anywhere">{html(cause(diagnosis))}{to_do}</p></div>'
+        f'<dl style="display:flex;flex-wrap:wrap;gap:.1rem 1.2rem;margin:.2rem 0 0 0;padding:0">{facts}</dl></section>'
     )
+
+
+def cause(diagnosis: Diagnosis) -> str:
+    """Say what is wrong, as many parts of the headline as have room beside what to do: its card has all of it."""
+    words = headline(diagnosis)
+    if not any(f.alarms for f in diagnosis.findings):
+        return words.removeprefix(f"{LOOKS[diagnosis.shown].word.capitalize()}: ")
+    plain = ASIDE.sub("", words).rstrip(".")
+    room = LINE - len(action(diagnosis))
+    if len(words) <= room:
+        return words.rstrip(".")
+    ends = [found.start() for found in PART.finditer(plain)]
+    if len(plain) <= room or not ends:
+        return plain
+    return plain[: max((end for end in ends if end <= room), default=ends[0])]
 
 
 def action(diagnosis: Diagnosis) -> str:
-    """Say in one line what to do about the first alarm, and which checkpoint to keep; "" where nothing alarms.
+    """Say in a few words what to do about the first alarm, and which checkpoint to keep; "" where nothing alarms.
 
-    Of its advice these are the lines that decide something, or the first, each up to its reason.
+    Of its advice these are the lines that decide something, or the first: the settings that they ask for, or the words up to their reason.
     """
-    cause = next((f for f in diagnosis.findings if f.alarms), None)
-    if cause is None:
+    alarm = next((f for f in diagnosis.findings if f.alarms), None)
+    if alarm is None:
         return ""
-    deciding: list[str] = [words for words in cause.advice if isinstance(words, Advice) and words.about] or list(
-        cause.advice[:1]
+    deciding = [words for words in alarm.advice if isinstance(words, Advice) and words.about][:MOST_ACTIONS]
+    said = [_in_few_words(words) for words in deciding or alarm.advice[:1]]
+    kept = any("checkpoint" in words.about for words in deciding)
+    if diagnosis.keep is not None:
+        place = diagnosis.run.place(diagnosis.keep.step)
+        said += [] if kept and place in " ".join(said) else [f"keep {place}"]
+    told = " · ".join(said)
+    return told[:1].upper() + told[1:]
+
+
+def _in_few_words(advice: str) -> str:
+    change = advice.change if isinstance(advice, Advice) else {}
+    values = {name: value if isinstance(value, str) else number(value) for name, value in change.items()}
+    return ", ".join(SETTINGS[name].format(value) for name, value in values.items()) or REASON.split(advice)[0].rstrip(
+        "."
     )
-    said = [REASON.split(words)[0].rstrip(".") for words in deciding[:MOST_ACTIONS]]
-    kept = any("checkpoint" in words.about for words in deciding[:MOST_ACTIONS] if isinstance(words, Advice))
-    if diagnosis.keep is not None and not (kept and diagnosis.run.place(diagnosis.keep.step) in " ".join(said)):
-        said.append(f"Keep {checkpoint(diagnosis)}")
-    return " · ".join(said)
 
 
 def facts_of(diagnosis: Diagnosis) -> list[tuple[str, str]]:

@@ -134,11 +134,18 @@ def test_showing_a_finding_always_marks_it_and_puts_its_metric_first(app, name):
 
 def test_the_verdict_says_what_to_do_and_consequences_have_no_advice(app):
     page = app(next(p for p in SAMPLES if p.stem == "loss-spike"))
-    assert (
-        "→ Clip the gradient norm at 1.1, its 90th percentile before step 180 · Keep step 300 (val/loss 2.569)"
-        in words_on(page)
-    )
+    said = "The gradient norm jumped to 21.4 at step 180, 31.7 times its usual value"
+    assert f"{said} <strong>→ Clip gradients at 1.1 · keep step 300</strong>" in words_on(page)
     words = [element.value for element in page.markdown]
     below = words[next(i for i, text in enumerate(words) if text.startswith("**loss\\-spike**")) :]
     assert not [text for text in below if "What to try" in text]
     assert words_on(page).count("The gradient norm jumped to 21.4") == 1
+
+
+def test_a_verdict_too_long_for_its_line_is_cut_between_two_parts_and_its_card_has_all_of_it(app):
+    page = app(next(p for p in SAMPLES if p.stem == "divergence"))
+    assert (
+        "is too high <strong>→ Learning rate 0.0091, cosine schedule, clip gradients at 1 · Start again<"
+        in words_on(page)
+    )
+    assert any("too high: from step 4 on the loss rose" in text.value.replace("\\", "") for text in page.markdown)
