@@ -623,16 +623,6 @@ MINIMIND = LineFormat(
     (("poch:[", lazy(r"Epoch:\s?\[\d+/\d+\]\(\d+/\d+\),? ?loss:")),),
     names={"epoch_Time": None, "epoch_time": None},
 )
-TUTORIAL = LineFormat(
-    "tutorial",
-    "Tutorials: steps within epochs",
-    paired(),
-    (
-        ("poch", lazy(rf"\b[Ee]poch\W*\d+\s*/\s*\d+\W*(?:[Ss]tep|[Bb]atch|[Ii]ter(?:ation)?)\W*\d+\s*/\s*\d+\W.*{_ANY_LOSS}")),
-        ("Train Epoch", lazy(rf"Train Epoch: \d+ \[\d+/\d+ \(\d+%\)\]\s*{_ANY_LOSS}")),
-        ("poch", lazy(r"\bEpoch: \[\d+\]\[\s*\d+/\d+\]\t")),
-    ),
-)  # fmt: skip
 MMENGINE = LineFormat(
     "mmengine",
     "MMEngine, mmcv",
@@ -680,10 +670,15 @@ PAIRS = LineFormat(
 )
 EPOCHS = LineFormat(
     "epoch-print",
-    "Tutorials: a line an epoch",
+    "Tutorials: epochs, and steps within them",
     paired(),
-    (("poch", lazy(rf"^(?>(?:.*(?:step|iter|batch)\W*\d)?)(?>.*?\b[Ee]poch\W*\d+(?:\s*/\s*\d+)?\W).*{_ANY_LOSS}")),),
-)
+    (
+        ("poch", lazy(rf"\b[Ee]poch\W*\d+\s*/\s*\d+\W*(?:[Ss]tep|[Bb]atch|[Ii]ter(?:ation)?)\W*\d+\s*/\s*\d+\W.*{_ANY_LOSS}")),
+        ("Train Epoch", lazy(rf"Train Epoch: \d+ \[\d+/\d+ \(\d+%\)\]\s*{_ANY_LOSS}")),
+        ("poch", lazy(r"\bEpoch: \[\d+\]\[\s*\d+/\d+\]\t")),
+        ("poch", lazy(rf"^(?>(?:.*(?:step|iter|batch)\W*\d)?)(?>.*?\b[Ee]poch\W*\d+(?:\s*/\s*\d+)?\W).*{_ANY_LOSS}")),
+    ),
+)  # fmt: skip
 
 # bars
 
@@ -732,19 +727,8 @@ FORMATS: dict[str, LineFormat] = {
     for line_format in (
         *(HF_CONSOLE, MLLOG, NEMO, NANOTRON, MEGATRON, TORCHTITAN, TORCHTUNE, LITGPT, MAXTEXT, VERL, OPENRLHF),
         *(DEEPSPEED_CHAT, NANOGPT, BUILD_NANOGPT, NANOCHAT, LLMC_LOG, LLMC_CONSOLE, SPEEDRUN, FAIRSEQ, SOCKEYE),
-        *(
-            JOEYNMT,
-            LABML,
-            OLMO,
-            COMPOSER,
-            DEEPSPEED,
-            KERAS_CONSOLE,
-            WORD_LANGUAGE_MODEL,
-            MINIMIND,
-            MMENGINE,
-            METRIC_LOGGER,
-        ),
-        *(CHAR_RNN, TUTORIAL, PROGRESS_BAR, ALIGNED_TABLE, EPOCHS, GENERIC),
+        *(JOEYNMT, LABML, OLMO, COMPOSER, DEEPSPEED, KERAS_CONSOLE, WORD_LANGUAGE_MODEL, MINIMIND, MMENGINE),
+        *(METRIC_LOGGER, CHAR_RNN, PROGRESS_BAR, ALIGNED_TABLE, EPOCHS, GENERIC),
     )
 }
 """All formats by name, in the order in which they are preferred where several fit equally well."""

@@ -75,8 +75,6 @@ class Line:
         ""  # record, text (no metric), none (a program's source, a summary), result (after the training) or loose
     )
     names: tuple[str, ...] = ()
-    placed: bool = False  # the piece itself says where in the run it stands
-    whole_epoch: bool = False  # names an epoch and no place in it
     losses: Mapping[str, str] = field(default_factory=dict)  # name: canonical metric
     of_checkpoint: bool = False
     ends_epoch: bool = False
@@ -89,9 +87,14 @@ class Line:
     )
 
     @property
-    def has_place(self) -> bool:
+    def placed(self) -> bool:
         """Whether the piece itself says where in the run it stands."""
         return self.step is not None or self.epoch is not None or self.position is not None
+
+    @property
+    def whole_epoch(self) -> bool:
+        """Whether the piece names an epoch and no place in it."""
+        return self.epoch is not None and self.step is None and self.position is None
 
     def rename(self, names: Mapping[str, str]) -> None:
         """Give some of the numbers other names."""
@@ -191,7 +194,7 @@ def _bare(line: Line, value: float, unit: str, last: str, between: str) -> str:
     if last in ("epoch", "") and line.epoch is not None and not line.values and beside_epoch and between.strip():
         line.position, line.step = value, None
         return "position"
-    if not line.has_place and not line.values and (not between.strip() or between.rstrip().endswith(("[", "("))):
+    if not line.placed and not line.values and (not between.strip() or between.rstrip().endswith(("[", "("))):
         line.step, line.unnamed = value, True
         return "step"
     return ""

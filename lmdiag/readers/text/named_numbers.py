@@ -61,8 +61,6 @@ def said(piece: str) -> tuple[dict[str, float], Line]:
     plain = rewritten(text)
     line.kind = _kind(line, text)
     line.names = tuple(line.values)
-    line.placed = line.has_place
-    line.whole_epoch = line.epoch is not None and line.step is None and line.position is None
     line.losses = _losses_among(line.names)
     line.of_checkpoint = not line.placed and bool(_ABOUT_A_CHECKPOINT.search(plain))
     line.ends_epoch = bool(_END_OF_EPOCH.search(plain))
@@ -90,7 +88,7 @@ def _read(piece: str) -> list[Record]:
 
 def is_record(line: Line) -> bool:
     """Tell whether named numbers are those of a training record: a place and a metric, or at least a loss."""
-    if line.has_place:
+    if line.placed:
         return line.judged or (line.core and line.step is not None and line.counter not in _PLURAL)
     if line.measured and line.split and not line.of_batches:
         return True  # DEV : loss 2.3

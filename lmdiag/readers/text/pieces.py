@@ -77,22 +77,16 @@ def pieces(text: str, first_line: int = 1, tally: Tally | None = None) -> Iterat
     if _goes_on(text):
         lines = with_whole_dictionaries(lines)
     for number, line in enumerate(lines, first_line):
+        split = [line]
         if redrawn and ("\r" in line or "\x08" in line):
             split = line.split("\r") if "\x08" not in line else _REDRAW.split(line)
-            parts = [piece for piece in split if piece and not piece.isspace()]
-            for piece in parts:
-                if len(piece) <= LONGEST_PIECE:
-                    yield number, piece
-                else:
-                    yield from ((number, short) for short in _shortened(piece))
-            blank += not parts
-        elif line and not line.isspace():
-            if len(line) <= LONGEST_PIECE:
-                yield number, line
+        parts = [piece for piece in split if piece and not piece.isspace()]
+        for piece in parts:
+            if len(piece) <= LONGEST_PIECE:
+                yield number, piece
             else:
-                yield from ((number, short) for short in _shortened(line))
-        else:
-            blank += 1
+                yield from ((number, short) for short in _shortened(piece))
+        blank += not parts
     if tally:
         tally.blank += blank
 
