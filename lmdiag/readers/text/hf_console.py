@@ -18,7 +18,7 @@ from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.steps_beside_bars import BATCH, EPOCHS, EXAMPLES, TOTAL_STEPS, place
 from lmdiag.readers.tables.table import RANK, STEP, TOTAL, Table
 from lmdiag.readers.text.line_format import NOTHING, LineFormat, Said
-from lmdiag.readers.text.plans import Plans, Record
+from lmdiag.readers.text.plans import Plan, Plans, Record
 from lmdiag.run import Event
 
 _QUOTES = str.maketrans("‘’‚‛“”„‟", "''''\"\"\"\"")  # of a forum's typography
@@ -95,6 +95,14 @@ class ConsoleScanner:
                 self._heads.append((len(self._table.lines), {}))
             self._heads[-1][1][said[1]] = number(said[2])
         return "{" not in piece and "}" in piece and _is_torn(piece) and self._torn(line, piece)
+
+    def is_plain(self, plan: Plan) -> bool:
+        """Tell whether a plan is sure, and its lines are records without a bar beside them."""
+        return not plan.unchecked and plan.about is NOTHING and "<" not in plan.pattern
+
+    def extend(self, plan: Plan, lines: np.ndarray, columns: dict[str, np.ndarray]) -> None:
+        """Add the numbers of lines that a plain plan fits."""
+        self._table.extend(lines, columns)
 
     def _torn(self, line: int, piece: str) -> bool:
         self._table.skip(line, f"torn record: {piece.strip()[:80]}")

@@ -12,12 +12,14 @@ from lmdiag.patterns import lazy
 from lmdiag.readers.messages import TRACEBACK, EventWatcher, find_facts
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text.decimal_commas import decimal_names, notes, with_points
+from lmdiag.readers.text.hf_console import ConsoleScanner
 from lmdiag.readers.text.line_format import LineFormat, LineScanner
 from lmdiag.readers.text.named_numbers import PairScanner
 from lmdiag.readers.text.pieces import LONGEST_PIECE, are_lines, is_coloured_diff, pieces, without_colours
 from lmdiag.readers.text.plans import Plan
 
 TEXT, LOST, RECORD = range(3)
+Planned = LineScanner | PairScanner | ConsoleScanner  # know plans that fit whole lines
 HEADER_RECORDS = 50  # facts of the header stand before this many records
 FEWEST_AT_ONCE, MOST_AT_ONCE = 16, 1 << 9  # lines
 _CODE_BEGINS = lazy(r"import \w+|from \w[\w.]* import ")
@@ -48,7 +50,7 @@ class TextReading:
         self.table.tally.count_lines(lines)
         if self._commas:
             text = with_points(text, self._commas)
-        if isinstance(self._scanner, LineScanner | PairScanner) and are_lines(text):
+        if isinstance(self._scanner, Planned) and are_lines(text):
             self._feed_stretches(self._scanner, text.removesuffix("\n").split("\n"))
         else:
             self._feed_pieces(pieces(text, self._next_line, self.table.tally))
@@ -105,7 +107,7 @@ class TextReading:
         if len(self.table.lines) < HEADER_RECORDS:
             find_facts(piece, self.table.config)
 
-    def _feed_stretches(self, scanner: LineScanner | PairScanner, lines: list[str]) -> None:
+    def _feed_stretches(self, scanner: Planned, lines: list[str]) -> None:
         """Read the stretches of lines that a plan fits column by column, and the lines between them one by one."""
         number = self._next_line
         for plan, part in _stretches(lines, scanner):
@@ -119,7 +121,7 @@ class TextReading:
             number += len(part)
 
 
-def _stretches(lines: Iterable[str], scanner: LineScanner | PairScanner) -> Iterator[tuple[Plan | None, list[Any]]]:
+def _stretches(lines: Iterable[str], scanner: Planned) -> Iterator[tuple[Plan | None, list[Any]]]:
     """Yield the lines in stretches: as matches of the plan that fits them all, or as they are where none does."""
     plans = list(filter(scanner.is_plain, scanner.plans.plans))
     before: Plan | None = None

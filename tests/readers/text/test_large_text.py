@@ -5,6 +5,7 @@ import pytest
 
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text import plans, read
+from lmdiag.readers.text.hf_console import ConsoleScanner
 from lmdiag.readers.text.line_format import LineScanner
 from lmdiag.readers.text.named_numbers import PairScanner
 from lmdiag.sources import text as sources_text
@@ -51,7 +52,7 @@ SAMPLES = {
 def both(text: str, monkeypatch: pytest.MonkeyPatch) -> tuple[RawLog, RawLog]:
     """Read a text line by line and, in several blocks, many lines at once."""
     with monkeypatch.context() as patched:
-        for scanner in (LineScanner, PairScanner):
+        for scanner in (LineScanner, PairScanner, ConsoleScanner):
             patched.setattr(scanner, "is_plain", lambda scanner, plan: False)
         (slow,) = read(Source("x.log", content=text.encode()))
     monkeypatch.setattr(sources_text, "WHOLE", 1 << 14)
