@@ -21,7 +21,7 @@ from lmdiag.readers.text.plans import Plan
 TEXT, LOST, RECORD = range(3)
 Planned = LineScanner | PairScanner | ConsoleScanner  # know plans that fit whole lines
 HEADER_RECORDS = 50  # facts of the header stand before this many records
-FEWEST_AT_ONCE, MOST_AT_ONCE = 16, 1 << 9  # lines
+FEWEST_AT_ONCE, MOST_AT_ONCE = 4, 1 << 9  # lines
 _CODE_BEGINS = lazy(r"import \w+|from \w[\w.]* import ")
 _RULE = lazy(r"[=*-]{20,}\s*$")
 
