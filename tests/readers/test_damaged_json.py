@@ -3,6 +3,7 @@
 import json
 import pprint
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -144,3 +145,14 @@ def test_what_ends_too_early_is_closed_or_nothing(document, data):
     text = json.dumps(document)
     cut = data.draw(st.integers(0, len(text)))
     assert closed(text[:cut]) is None or isinstance(closed(text[:cut]), (dict, list, str, int, float))
+
+
+@pytest.mark.parametrize("name", ["x.json", "x.jsonl"])
+def test_an_integer_of_thousands_of_digits_tears_no_record(name):
+    records = [json.dumps({"step": s, "loss": 4.5 - s / 100, "hash": 7}) for s in STEPS]
+    records[3] = records[3].replace(": 7", ": " + "7" * 5000)
+    text = "\n".join(records) if name.endswith("l") else f"[{', '.join(records)}]"
+    (log,) = read_source(Source(name, content=text.encode()))
+    assert log.columns["loss"].values.tolist() == [4.5 - s / 100 for s in STEPS]
+    assert np.isinf(log.columns["hash"].values).tolist() == [s == STEPS[3] for s in STEPS]
+    assert not log.skipped

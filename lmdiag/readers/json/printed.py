@@ -13,6 +13,7 @@ from lmdiag.readers.numbers import unwrapped
 _BARE_WORD = lazy(r"(?<=[:\[,])(\s*)([-+]?)(nan|inf(?:inity)?)(?=\s*[,}\]])", re.IGNORECASE)
 _TRAILING_COMMA = lazy(r",(\s*[}\]])")
 _NUMBER_WITHOUT_DIGIT = lazy(r"(?<=[:\[,])(\s*)([-+]?)(\.\d+|\d+\.(?=[eE,}\]\s]))")
+_HUGE = lazy(r"(?<=[:\[,])(\s*-?)\d{4301,}(?=\s*[,}\]])")  # Python makes no number of so many digits
 _LOUD_WORD = {"nan": "NaN", "inf": "Infinity", "infinity": "Infinity"}
 _PYTHON_WORDS = {"None": "null", "True": "true", "False": "false"}
 _JSON_WORDS = frozenset("null true false nan NaN inf Infinity".split())
@@ -24,6 +25,8 @@ _ATOM = rf"(?:{_STRING}|[-+]?[\w.]++(?:[-+]\d++)?(?:\((?:[^()\n]|\([^()\n]*+\))*
 
 def repaired(text: str) -> str:
     """Write what Python, C and JavaScript print as JSON that Python reads; every line end stays where it is.
+
+    An integer of thousands of digits becomes infinite, as one of hundreds is where a number of 64 bits takes it.
 
     >>> repaired("[{'loss': tensor(2.5), 'lr': None, 'x': nan,}]")
     '[{"loss": 2.5, "lr": null, "x": NaN}]'
@@ -40,7 +43,7 @@ def repaired(text: str) -> str:
         ),
         text,
     )
-    return _TRAILING_COMMA.sub(r"\1", text)
+    return _TRAILING_COMMA.sub(r"\1", _HUGE.sub(r"\1Infinity", text))
 
 
 @cache
