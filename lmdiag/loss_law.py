@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from lmdiag.stats.noise import MAD_TO_SIGMA, smoothing
 from lmdiag.stats.schedule import Schedule, constant
-from lmdiag.stats.windows import median
+from lmdiag.stats.windows import median, remembered
 
 MOST_BINS = 120
 FEWEST_POINTS, FEWEST_BINS = 24, 12
@@ -72,6 +72,7 @@ class _Binned(Struct, frozen=True, eq=False):
         return np.sqrt(self.counts) / self.loss
 
 
+@remembered
 def fit(steps: np.ndarray, losses: np.ndarray, schedule: Schedule | None = None) -> Law | None:
     """Fit the law to a curve of finite losses: steps int64[n], losses float64[n].
 

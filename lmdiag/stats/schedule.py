@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from msgspec import Struct
 
-from lmdiag.stats.windows import distinct
+from lmdiag.stats.windows import distinct, remembered
 
 MEMORY = 1000.0  # steps over which annealing takes effect: 0.999 per step in Tissue et al. 2024
 KNOTS = 2000
@@ -77,6 +77,7 @@ def constant(rate: float = 1.0) -> Schedule:
     return Schedule(np.array([0.0, 1.0]), np.array([rate, rate]))
 
 
+@remembered
 def observed(steps: np.ndarray, rates: np.ndarray) -> Schedule | None:
     """Return the schedule of the logged rates, thinned to some thousand; None where fewer than two are finite or none is positive."""
     good = np.isfinite(rates)

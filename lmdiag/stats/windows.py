@@ -27,23 +27,31 @@ Result = TypeVar("Result")
 
 
 def remembered(function: Callable[..., Result]) -> Callable[..., Result]:
-    """Remember what a function says of the last few arrays, given first: several rules ask the same of the same curve.
+    """Remember what a function says of the last few arrays: several rules ask the same of the same curve.
 
     A short array is known by its values, a long one only as the object it is.
     """
-    known: deque[tuple[weakref.ref[np.ndarray], Any, Result]] = deque(maxlen=REMEMBERED)
+    known: deque[tuple[list[weakref.ref[np.ndarray]], Any, Result]] = deque(maxlen=REMEMBERED)
 
     @wraps(function)
-    def ask(values: np.ndarray, *more: Any, **settings: Any) -> Result:
-        key = (more, settings, values.tobytes() if len(values) <= KNOWN_BY_VALUE else b"")
-        for array, other, result in tuple(known):  # the app judges runs in several threads
-            if other == key and (key[-1] or array() is values):
+    def ask(*given: Any, **settings: Any) -> Result:
+        long = [value for value in given if isinstance(value, np.ndarray) and len(value) > KNOWN_BY_VALUE]
+        key = (settings, *map(_by_value, given))
+        for arrays, other, result in tuple(known):  # the app judges runs in several threads
+            if other == key and all(array() is value for array, value in zip(arrays, long)):
                 return result
-        result = function(values, *more, **settings)
-        known.append((weakref.ref(values), key, result))
+        result = function(*given, **settings)
+        known.append(([weakref.ref(value) for value in long], key, result))
         return result
 
     return ask
+
+
+def _by_value(given: Any) -> Any:
+    """Return what a value of a call is known by: of a long array nothing but that it is one."""
+    if isinstance(given, np.ndarray):
+        return given.tobytes() if len(given) <= KNOWN_BY_VALUE else np.ndarray
+    return given
 
 
 def median(values: ArrayLike) -> np.ndarray:

@@ -123,3 +123,12 @@ def test_what_is_remembered_may_be_asked_while_it_is_looked_up():
     total = remembered(lambda values, share: float(values.sum()) * share)
     assert [total(np.full(n, 2.0), share=Asking(n)) for n in (1, 2, 3)] == [2.0, 8.0, 18.0]
     assert asked == [21.0]
+
+
+@pytest.mark.parametrize("n", [5, 3000])
+def test_every_array_tells_calls_apart(n):
+    asked = []
+    total = remembered(lambda steps, values: asked.append(1) or float(steps.sum() + values.sum()))
+    steps, values, others = np.arange(n), np.ones(n), np.zeros(n)
+    sums = [total(steps, values), total(steps, others), total(steps, values), total(values, steps)]
+    assert (sums, len(asked)) == ([sums[0], sums[0] - n, sums[0], sums[0]], 3)

@@ -135,13 +135,12 @@ class Table:
 
     def cells(self, start: int, stop: int, first_row: int) -> list[Cells]:
         """Return the columns of some records, the first of which becomes this row, in the order in which their values are met."""
-        every = np.arange(first_row, first_row + stop - start)
-        all_rows = array("q", every.tobytes())
+        all_rows = counted(first_row, stop - start)
         found: list[Cells] = []
         for name, values, given in self._columns:
             some, rows = values[start:stop], all_rows
             if given is not None and not (chosen := given[start:stop]).all():
-                rows = array("q", every[chosen].tobytes())
+                rows = array("q", (np.flatnonzero(chosen) + first_row).tobytes())
                 some = (
                     some[chosen] if isinstance(some, np.ndarray) else [some[k] for k in np.flatnonzero(chosen).tolist()]
                 )
@@ -168,6 +167,15 @@ def _decoder(columns: tuple[tuple[str, bool], ...], usual: Usual, many: bool = F
         spelled["usual"] = usual[0]
     kind = defstruct("Record", fields, rename=spelled, forbid_unknown_fields=True, eq=False, gc=False)
     return msgspec.json.Decoder(list[kind] if many else kind)  # type: ignore[valid-type]
+
+
+def counted(first: int, n: int) -> array[int]:
+    """Return n whole numbers, the first of which is this.
+
+    >>> counted(3, 2)
+    array('q', [3, 4])
+    """
+    return array("q", np.arange(first, first + n).tobytes())
 
 
 def _can_be_named(name: str) -> bool:

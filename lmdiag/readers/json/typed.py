@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lmdiag.readers.json.record_type import RecordType, Table
+from lmdiag.readers.json.record_type import RecordType, Table, counted
 from lmdiag.readers.json.taking import Take, Usual, take_lines
 from lmdiag.readers.tables.rows import Rows
 from lmdiag.sources.decoding import as_text
@@ -54,7 +54,7 @@ class TypedLines:
             first_line = self.rows.tally.lines + 1
             self.rows.tally.lines += n
             self.rows.tally.with_records += n
-            self.rows.extend_columns(whole.cells(0, n, len(self.rows)), range(first_line, first_line + n))
+            self.rows.extend_columns(whole.cells(0, n, len(self.rows)), counted(first_line, n))
             self.rows.empty |= whole.empty
             return
         lines = block.removesuffix(b"\n").split(b"\n")
@@ -66,7 +66,7 @@ class TypedLines:
         for start, stop, fits in _stretches(odd, len(lines)):
             if fits:
                 found = table.cells(done, done + stop - start, len(self.rows))
-                self.rows.extend_columns(found, range(first_line + start, first_line + stop))
+                self.rows.extend_columns(found, counted(first_line + start, stop - start))
                 tally.with_records += stop - start
                 done += stop - start
             else:

@@ -58,7 +58,7 @@ class Rows(Struct):
     {'step': [1.0, 2.0], 'loss': [2.5]}
     """
 
-    lines: list[int] = field(default_factory=list)
+    lines: array[int] = field(default_factory=lambda: array("q"))
     numbers: dict[str, tuple[array[int], array[float]]] = field(default_factory=dict)
     words: dict[str, tuple[list[int], list[str]]] = field(default_factory=dict)
     lists: Counter[str] = field(default_factory=Counter)
@@ -180,9 +180,11 @@ class Rows(Struct):
         shared: dict[tuple[int, int], np.ndarray] = {}
         columns = {}
         for name, (rows, values) in self.numbers.items():
-            at = np.array(rows, np.int64)  # copies: a view would keep a growing log from growing
-            known = shared.setdefault((len(at), int(at[0])), at)
-            columns[name] = Column(known if np.array_equal(known, at) else at, np.array(values, np.float64))
+            at = np.asarray(rows, np.int64)
+            known = shared.get((len(at), int(at[0])))
+            if known is None or not np.array_equal(known, at):
+                known = shared[len(at), int(at[0])] = at.copy()  # a view would keep a growing log from growing
+            columns[name] = Column(known, np.array(values, np.float64))
         return columns
 
     @property
@@ -225,7 +227,7 @@ class Rows(Struct):
         facts["skipped"] = (*facts.get("skipped", ()), *self.skipped)
         if self.planned:
             facts["config"] = {"max_steps": self.planned, **facts.get("config", {})}
-        lines = np.asarray(self.lines, np.int64)
+        lines = np.array(self.lines, np.int64)
         return RawLog(
             format,
             name,

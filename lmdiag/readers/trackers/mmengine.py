@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def read(source: Source) -> list[RawLog]:
         events += _events(folder)
     rows = lines.rows
     if len(starts) > 1:  # the lines of several files name no place
-        rows.lines = [0] * len(rows)
+        rows.lines = array("q", bytes(8 * len(rows)))
         rows.skips = [replace(skip, line=0) for skip in rows.skips]
     log = rows.log(FORMAT, source.name, source=source.name, settings=settings, events=tuple(events))
     return [understood(log)]
