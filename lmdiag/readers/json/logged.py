@@ -328,8 +328,10 @@ def _scales_of_clocks(raw: RawLog) -> dict[str, float]:
     """Return the factors to seconds of the times of day that are milli-, micro- or nanoseconds."""
     scales = {}
     for name, column in raw.columns.items():
-        times = column.values[np.isfinite(column.values)]
-        if spelling(name).name == "time" and len(times) and (least := times.min()) > 100 * A_CLOCK:
+        if (column.values[:1] <= 100 * A_CLOCK).any() or spelling(name).name != "time":
+            continue  # of nearly all columns the first value tells
+        least = column.values[np.isfinite(column.values)].min(initial=np.inf)
+        if 100 * A_CLOCK < least < np.inf:
             scales[name] = 10.0 ** -(3 * (round(np.log10(least) - np.log10(A_CLOCK)) // 3))
     return scales
 
