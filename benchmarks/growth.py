@@ -277,7 +277,7 @@ def main() -> None:
     logs |= {
         f"{token!r} repeated": [lambda t=token, w=w: repeated(t, w) for w in (1000, 2000, 8000)] for token in TOKENS
     }
-    print(f"{'':36}{'n':>9}{'4n':>9}{'16n':>9}   4n/n  16n/4n")
+    print("| log or rule | seconds at n | 4n / n | 16n / 4n |\n| --- | ---: | ---: | ---: |")
     if options.rules:
         measured = (row for row in rules(options.lines, options.tries) if row[1][1] >= NOTICED)
     else:
@@ -291,7 +291,7 @@ def main() -> None:
     for name, took in measured:
         ratios = [took[1] / took[0], took[2] / took[1]]
         worst = max(worst, *ratios)
-        print(f"{name:36}{took[0]:9.3f}{took[1]:9.3f}{took[2]:9.3f}{ratios[0]:7.2f}{ratios[1]:8.2f}", flush=True)
+        print(f"| {name} | {took[0]:.4f} | {ratios[0]:.2f} | {ratios[1]:.2f} |", flush=True)
     raise SystemExit(worst > MOST)
 
 
