@@ -9,13 +9,14 @@ from lmdiag.stats.windows import distinct
 
 FEWEST = 6  # losses in a row of four digits come again by chance once in 10^24 logs
 SAME, OF_MANY = 4, 10  # records in all that are the same loss
+SAME_OF_SIX, SIX = 3, 6  # and digits of the shortest log: a metric that stands at its bound, or nothing is computed
 # Digits of that loss, in as many records: other batches, and what a step changes, show in the last of them.
 DIGITS, OF_MANY_DIGITS = 4, 3
 LEAST = 0.05  # nats: what was learned by heart is rounded to the same digits
 SHARE = 0.3  # of the log: what comes again once, after a resume, is `replayed-data` or `step-rewind`
 
 
-@rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=SAME)
+@rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=SAME_OF_SIX)
 def check(run: Run, curve: Curve, *, fewest: int = FEWEST, share: float = SHARE) -> Findings:
     """The first losses come again, digit for digit.
 
@@ -27,7 +28,7 @@ def check(run: Run, curve: Curve, *, fewest: int = FEWEST, share: float = SHARE)
     |---|---|---|
     | repeated | the losses from some record to the end of the log are exactly the first ones | the same batches under the same weights |
     | | `fewest` (6) records or more, with as many different values, and `share` (30%) of the log | so many equal to the last digit are no chance, nor one stretch that a resume repeated |
-    | all the same | the log is one loss of 0.05 or more: four records of four digits, ten of three; no evaluation moves | batches differ, and so do epochs in which anything is learned |
+    | all the same | the log is one loss of 0.05 or more: four records of four digits, ten of three, three of six at steps that are logged; no evaluation moves | batches differ, and so do epochs in which anything is learned |
 
     ## Why it matters
     The weights did not change in between: every step was computed in vain.
@@ -72,9 +73,12 @@ def check(run: Run, curve: Curve, *, fewest: int = FEWEST, share: float = SHARE)
 
 def _never_moves(run: Run, losses: Series) -> bool:
     """Tell whether every record of a log is the same loss, to more digits than two batches or two epochs share."""
-    if len(losses) < SAME or np.ptp(losses.values) > 0 or losses.values[0] < LEAST:
+    if len(losses) < SAME_OF_SIX or np.ptp(losses.values) > 0 or losses.values[0] < LEAST:
         return False
-    value, digits = float(losses.values[0]), OF_MANY_DIGITS if len(losses) >= OF_MANY else DIGITS
+    if len(losses) < SAME and run.step_kind == "record":  # one record that is printed again
+        return False
+    value = float(losses.values[0])
+    digits = OF_MANY_DIGITS if len(losses) >= OF_MANY else DIGITS if len(losses) >= SAME else SIX
     written = len(f"{value:.12g}".replace(".", "").strip("0"))
     decimals = 0 if losses.decimals is None else losses.decimals
     if max(written, len(f"{value * 10.0**decimals:.0f}")) < digits:

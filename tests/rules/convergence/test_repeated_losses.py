@@ -1,5 +1,7 @@
 """Losses that come again digit for digit are found; other batches, and stretches that come again once, are not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,15 @@ def test_a_loss_that_never_moves():
     (found,) = fires(check, run(loss=np.full(4, 4.873)))
     assert "4.873 in all 4 records" in found.message
     assert fires(check, run(loss=np.full(10, 4.87)))[0].evidence == {"value": 4.87, "records": 10}
+
+
+def test_three_records_of_many_digits_never_move_either():
+    (found,) = fires(check, run(loss=np.full(3, 23.0258509)))
+    assert found.evidence == {"value": 23.0258509, "records": 3}
+    assert fires(check, run(loss=np.full(3, 4.8731))) == []
+    assert (
+        fires(check, replace(run(loss=np.full(3, 23.0258509)), step_kind="record")) == []
+    )  # one record that is printed again
 
 
 @pytest.mark.parametrize("made", [[4.87] * 4, [4.873] * 3 + [4.872], [0.03217] * 4, [0.0] * 40])
