@@ -42,6 +42,7 @@ FROM_FIRST, MANY_RECORDS = 0.10, 200  # of ln 2, the first records: with many, t
 LATE_STEP, LATE_COST = 10_000, 7.0  # nats: what token frequencies cost, which a model has learnt by then
 CHANCE_AUC = 0.01  # distance of the area under the ROC curve from 1/2
 FEW_FLAT, NEVER_RECORDS, WORSE_RECORDS = 0.01, 5, 6  # of the level: between the lowest and the highest of a handful
+ONE_ANSWER_DIGITS = 4  # of an accuracy that is the same in every record
 BEGUN, LEAST_SPAN, LARGEST_UNIFORM = 500, 100, 13.0  # steps; nats: ln of 440,000, above every vocabulary in use
 COIN, TOSSING = log(2), "about what tossing a coin costs (0.6931)"
 LIKELIHOODS = ("causal-lm", "masked-lm", "classification")
@@ -86,6 +87,7 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     | a handful of records, no token right | 5 at 8 to 16 nats, within 1% of each other, from step 500 on; an accuracy of the training is exactly 0 in all | patience explains no warm-up of 500 steps that leaves both where they were |
     | a handful of records, worse than any guess | 6 above 13 nats, within 1% of each other, over 100 steps | so wrong a model betters itself at the lowest rates |
     | accuracy | flat; accuracy times e^loss from 0.8 to 1.1, accuracy up to 0.55 | who guesses among k answers is right once in k, and pays ln k |
+    | a handful of records, one accuracy | 4, within 1% of each other; the accuracy is the same in all, to the last of four digits, up to 0.55, and 0.8 to 1.1 times e^-loss | who learns anything answers some question otherwise |
     | accuracy that never moves | flat at 2 nats or above; accuracy up to 0.15, under 0.1 of it gained from its first to its last half | a token of 2 nats is right more often than once in seven |
     | ROC curve | ln 2 met to 2%; area within 0.01 of 1/2 | tossing a coin |
 
@@ -106,7 +108,7 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     - Karpathy 2019, A recipe for training neural networks: verify that the loss is better than with zeroed inputs.
     """
     metric, losses = curve
-    agreed = _all_measures(run, losses) or _of_a_handful(run, losses)
+    agreed = _all_measures(run, losses) or _of_a_handful(run, losses) or _one_answer(run, losses)
     if len(losses) < LEAST_RECORDS and not agreed:
         yield too_few(len(losses), "finite values of the loss", LEAST_RECORDS)
         return
@@ -233,6 +235,20 @@ def _of_a_handful(run: Run, losses: Series) -> Guess | None:
     if never and losses.steps[0] >= BEGUN and low >= NEAR_UNIFORM and high <= UNIFORM_START:
         return Guess("about what a uniform guess over a large vocabulary costs, and not one token is right", low)
     return None
+
+
+def _one_answer(run: Run, losses: Series) -> Guess | None:
+    """Return the guess of a handful of records whose accuracy is one and the same, digit for digit, and no better than a guess."""
+    scores = run.series.get("accuracy", run.series.get("val/accuracy"))
+    if scores is None or run.objective not in LIKELIHOODS or min(len(losses), len(scores.finite)) < FEWEST:
+        return None
+    accuracy, low, high = float(scores.finite.values[0]), float(losses.values.min()), float(losses.values.max())
+    if np.ptp(scores.finite.values) > 0 or (scores.decimals or 0) < ONE_ANSWER_DIGITS or high - low > FEW_FLAT * low:
+        return None
+    if not (0 < accuracy <= MOST_ACCURATE and LEAST_OF_GUESS <= accuracy * exp(min(low, LARGEST_EXPONENT)) <= BETTER):
+        return None
+    cost = float(median(losses.values))
+    return Guess(f"about what guessing costs, and the accuracy is {figure(accuracy, 4)} in every record", cost)
 
 
 def _stated(run: Run, losses: Series, kept: Level, flat: float) -> Guess | None:

@@ -1,5 +1,7 @@
 """A loss that stays where guessing leads is found however it came there; what learns, or is low for itself, is left alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -233,3 +235,19 @@ def test_a_handful_of_records_worse_than_any_guess():
     assert "more than a uniform guess over any vocabulary in use costs" in found.message
     assert fires(check, handful(18.4, first=20, slope=0.1)) == []
     assert fires(check, handful(18.4, first=20, n=5)) == []
+
+
+@pytest.mark.parametrize(
+    ("losses", "scores", "decimals", "found"),
+    [
+        ([0.7533, 0.7534, 0.7534, 0.7533], [0.4992] * 4, 4, 1),
+        ([0.7533, 0.7534, 0.7534, 0.7533], [0.4992, 0.4992, 0.4993, 0.4992], 4, 0),
+        ([0.7533, 0.7534, 0.7534, 0.7533], [0.50] * 4, 2, 0),
+        ([0.7533, 0.7434, 0.7334, 0.7233], [0.4992] * 4, 4, 0),
+        ([0.1533, 0.1534, 0.1534, 0.1533], [0.9692] * 4, 4, 0),
+        ([3.4021, 3.4020, 3.4022, 3.4021], [0.3712] * 4, 4, 0),
+    ],
+)
+def test_one_accuracy_in_a_handful_of_records(losses, scores, decimals, found):
+    accuracy = replace(series(scores), decimals=decimals)
+    assert len(fires(check, run(loss=np.array(losses), accuracy=accuracy))) == found
