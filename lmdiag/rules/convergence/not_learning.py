@@ -52,7 +52,7 @@ def check(run: Run, curve: Curve, *, trivial: float = 0.01, hidden: float = 0.10
     | | fall from the first to the last third surely (2.5 standard errors) under `hidden` (10%) of the start | an equivalence test: noise that could hide the fall of a fine-tune says nothing |
     | | no first records 8% and 2.5 standard errors above the rest, no window 15% below the start | a fall at once leaves no trend behind it, nor does one that was lost again |
     | the same, in fewer than 30 records | z above -1, and no measure of the fall at 5% | ranks of so few are coarse |
-    | trivial gain | start less end, and robust trend, surely (95%) under `trivial` (1%) of the level; twice that above 6 nats; not where the ranks of the first 30 records, or of a warm-up, fall | an equivalence test: the fall that cannot be ruled out is worth nothing |
+    | trivial gain | start less end, and robust trend, surely (95%) under `trivial` (1%) of the level; twice that above 6 nats; not where the ranks of the first 30 records, or of a warm-up, fall, unless these records are epochs that end at 2 nats or above | an equivalence test: the fall that cannot be ruled out is worth nothing |
 
     Of a policy that is trained on preferences or by reinforcement, whose loss need not fall by much, only this counts: the gradient norm is
     0 in every record, ten or more, and neither does the loss of the pairs fall nor the reward rise.
@@ -97,7 +97,8 @@ def check(run: Run, curve: Curve, *, trivial: float = 0.01, hidden: float = 0.10
     if not fell and min(error, seen.fall + error) >= hidden * abs(seen.start):
         yield NotChecked(f"the noise of the loss ({seen.sigma / abs(seen.start or 1):.0%}) could hide that it falls")
         return
-    begun = len(losses) < FIRST_RECORDS or (schedule is not None and schedule.still_warming)
+    few = len(losses) < FIRST_RECORDS and not (run.step_kind == "epoch" and seen.end >= KNOWS)
+    begun = few or (schedule is not None and schedule.still_warming)
     flat = not fell and _no_trend(seen, hidden)
     if not flat and ((begun and seen.rank_trend <= LEARNS) or not _trivial_gain(seen, trivial)):
         return

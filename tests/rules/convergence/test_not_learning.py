@@ -1,6 +1,7 @@
 """A loss that does not fall is found at any level; slow learners, warm-up and tails of runs are left alone."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -113,3 +114,12 @@ def test_of_pairs_neither_level_nor_trend_count():
     assert fires(check, pairs(loss=levels((0.75, 100), seed=4))) == []
     assert len(fires(check, pairs(loss=levels((0.75, 100), seed=4), grad_norm=np.zeros(100)))) == 1
     assert fires(check, pairs(grad_norm=np.zeros(100))) == []
+
+
+@pytest.mark.parametrize(
+    ("end", "kind", "found"), [(4.12, "epoch", 1), (4.12, "step", 0), (3.8, "epoch", 0), (0.0, "epoch", 0)]
+)
+def test_few_epochs_that_each_gain_next_to_nothing(end, kind, found):
+    """The first steps of a run may gain as little, each lower than the one before; twenty passes over the data may not."""
+    losses = np.linspace(4.15, end, 20) if end else np.linspace(1.20, 1.193, 20)
+    assert len(fires(check, replace(run(loss=losses), step_kind=kind))) == found
