@@ -31,6 +31,8 @@ WELL_ABOVE = 0.2  # of up to twelve evaluations: the mean of those since the bes
 BY_HEART = (
     0.5  # nats of training, beside perplexities of the evaluation that only guesses over a vocabulary of thousands have
 )
+# Nats of training and of one or two evaluations, which show no course: one token in seventy is tossed for there, a third is known here.
+TO_THE_LAST_TOKEN, NOT_KNOWN = 0.01, 1.0
 MOST_ERRORS = 1000.0  # beyond it the number says only that there is no noise
 
 
@@ -71,7 +73,8 @@ def check(
     | least rise | `smallest` of the level; two evaluations must follow the best one, or one, a tenth higher, if the training loss is half of it |
     | severity | from `warning` a warning, from `error` an error, unless accuracy, or another measure of the task, ends better than it was at the best loss; in training on preferences three times as much, whatever the accuracy, and the median of the last fifth must stand above the lowest rolling median by three standard errors and three deviations |
 
-    No rise need be seen where the log has perplexities, and that of the evaluation stays above 3,000 (8 nats) beside one of the training below 1.65 (0.5 nat): a warning.
+    No rise need be seen where the log has perplexities, and that of the evaluation stays above 3,000 (8 nats) beside one of the training below 1.65 (0.5 nat), or where one
+    or two evaluations are all there is, above 2.72 (1 nat) beside one below 1.01: a warning.
 
     Several evaluation sets are averaged. Where the training loss rises and stays up as well, or was lowest at the same time and never again,
     `divergence` says so and this rule is silent.
@@ -110,17 +113,22 @@ def check(
 
 
 def _by_heart(run: Run, metric: str, losses: Series) -> Finding | None:
-    """Tell of perplexities of thousands in the evaluation beside one near 1 in training: no rise need be seen to know what that is."""
+    """Tell of a perplexity near 1 in training beside one of thousands, or one no course shows: no rise need be seen to know what that is."""
     evaluated = [s.finite.values[-3:] for name, s in run.series.items() if name.endswith("/ppl") and len(s.finite)]
-    if "loss" not in run or not evaluated or min(map(np.min, evaluated)) < exp(NEAR_UNIFORM):
+    late = run["loss"].finite.values[-3:] if "loss" in run else np.empty(0)
+    if not evaluated or not len(late):
         return None
-    late = run["loss"].finite.values[-3:]
-    if not len(late) or float(median(late)) > BY_HEART:
+    lowest, learned = min(map(np.min, evaluated)), float(median(late))
+    guesses = lowest >= exp(NEAR_UNIFORM) and learned <= BY_HEART
+    if not guesses and (len(losses) >= 3 or lowest < exp(NOT_KNOWN) or not 0 <= learned <= TO_THE_LAST_TOKEN):
         return None
     trained, end = float(late[-1]), float(losses.values[-1])
+    costs, known = (
+        (", as guesses over thousands of tokens cost,", "nothing") if guesses else (" nats per token", "much less")
+    )
     return Finding(
-        f"{metric} ends at {figure(end)}, as guesses over thousands of tokens cost, and the training loss at {figure(trained)}: the training "
-        "text is known by heart, and nothing of any other.",
+        f"{metric} ends at {figure(end)}{costs} and the training loss at {figure(trained)}: the training "
+        f"text is known by heart, and {known} of any other.",
         int(losses.steps[0]),
         int(losses.steps[-1]),
         metric,

@@ -193,3 +193,11 @@ def test_a_perplexity_of_thousands_beside_one_of_1(n):
     assert found.severity is Severity.WARNING
     assert fires(check, perplexities(1.02, 40.0, n)) == []
     assert fires(check, perplexities(30.0, 90_000.0, n)) == []
+
+
+@pytest.mark.parametrize(
+    ("trained", "evaluated", "n", "found"),
+    [(1.0015, 6.6, 1, 1), (1.0015, 6.6, 2, 1), (1.0015, 6.6, 4, 0), (1.0015, 2.0, 1, 0), (1.02, 6.6, 1, 0)],
+)
+def test_text_known_to_the_last_token_beside_an_evaluation_that_is_not(trained, evaluated, n, found):
+    assert len(fires(check, perplexities(trained, evaluated, n))) == found
