@@ -3,16 +3,21 @@ import numpy as np
 from lmdiag.figures import figure
 from lmdiag.finding import SHAPELESS, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.metrics import LN2
+from lmdiag.patterns import lazy
 from lmdiag.run import Run
 from lmdiag.stats.alignment import shared_steps
+from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import median
 
+ACCURACY = lazy(r"(^|_)acc(uracy)?($|_)")
 PAIRS = 10
+FEWEST = 6  # records whose ranks show a trend of 2 standard deviations
 MARGIN = 0.9  # of the least loss that the accuracy allows: the means of both are over some thousand tokens
+BELOW, FALLS, LEAST_FALL = 3, -2.0, 0.05  # records at the end; Mann-Kendall z of loss and accuracy; of the accuracy
 SHARE = 0.1  # of the records, and PAIRS of them, must contradict each other: the bound holds for every one
 
 
-@rule(family="integrity", needs=("curve",), severity=Severity.WARNING, min_points=PAIRS)
+@rule(family="integrity", needs=("curve",), severity=Severity.WARNING, min_points=FEWEST)
 def check(run: Run, _: Curve) -> Findings:
     """The accuracy contradicts the loss.
 
@@ -22,6 +27,9 @@ def check(run: Run, _: Curve) -> Findings:
     ## How it decides
     Where the most probable token is not the right one, the right one has at most half of the probability, and costs at least ln 2. So a cross-entropy is at least
     (1 - accuracy) ln 2. It must be below 90% of that in ten records and a tenth of those that have both, of the same set, also where both were rounded for the worst: of language models the loss is mostly three times the bound or more.
+
+    A likelihood is never below 0. Where a loss is, in its last three records or more, while it falls and an accuracy, of 0 to 1, falls by 0.05 as well (each with a rank trend of 2 standard deviations),
+    what is minimised is no likelihood of the answers.
 
     ## Why it matters
     The loss was divided once too often (by accumulation steps, devices, or all tokens where the masked ones do not count), is of other tokens than the accuracy, or
@@ -36,6 +44,10 @@ def check(run: Run, _: Curve) -> Findings:
     ## References
     - Fano 1961, Transmission of Information: what an error rate says of an entropy. The bound for one token is that max(p) > 1/2 else.
     """
+    found = _no_likelihood(run)
+    if found is not None:
+        yield found
+        return
     if run.objective in SHAPELESS:
         yield NotChecked(f"the objective is {run.objective}: its loss is no cross-entropy")
         return
@@ -74,3 +86,32 @@ def check(run: Run, _: Curve) -> Findings:
         )
     if pairs and most < PAIRS:
         yield too_few(most, "records with an accuracy beside a loss", PAIRS)
+
+
+def _no_likelihood(run: Run) -> Finding | None:
+    """Tell of a loss that falls below 0 while an accuracy of the training falls: less of it is no better model."""
+    if "loss" not in run or run.kind in ("preference", "reinforcement"):
+        return None
+    losses = run["loss"].finite
+    if len(losses) < FEWEST or losses.values[-BELOW:].max() >= 0 or mann_kendall(losses.values) > FALLS:
+        return None
+    for name, series in run.series.items():
+        scores = series.finite.values
+        if "/" in name or not ACCURACY.search(name) or len(scores) < FEWEST or scores.min() < 0 or scores.max() > 1:
+            continue
+        best, end = float(scores.max()), float(median(scores[-BELOW:]))
+        if best - end < LEAST_FALL or mann_kendall(scores) > FALLS:
+            continue
+        return Finding(
+            f"The loss falls below 0, to {figure(float(losses.values[-1]))}, and {name} falls with it, from {figure(best)} to a median of "
+            f"{figure(end)} in its last {BELOW} values: what is minimised is no likelihood of the right answers.",
+            int(losses.steps[int(np.argmax(losses.values < 0))]),
+            int(losses.steps[-1]),
+            "loss",
+            {"end": float(losses.values[-1]), "accuracy_before": best, "accuracy": end},
+            (
+                "Compute the loss of one batch by hand: is its sign right, is it normalised, and are the masked positions left out?",
+                "Of a CRF: the score of the right path must be one of those that are summed over.",
+            ),
+        )
+    return None

@@ -65,3 +65,30 @@ def test_silent_on_whole_percents(tmp_path):
     printed = read(log)
     assert printed["accuracy"].decimals == 2
     assert fires(check, printed) == []
+
+
+BELOW = np.array([0.5, 0.2, 0.05, -0.1, -0.5, -1.2, -2.1, -3.0])
+LOSES = np.array([0.93, 0.92, 0.89, 0.86, 0.84, 0.81, 0.80, 0.78])
+
+
+def test_a_loss_that_falls_below_0_while_the_accuracy_falls():
+    (found,) = fires(check, run(loss=BELOW, tag_accuracy=LOSES, objective="signed"))
+    assert "no likelihood" in found.message
+    assert found.first_step == 4
+
+
+@pytest.mark.parametrize(
+    ("loss", "accuracy"),
+    [
+        (BELOW, LOSES[::-1]),
+        (BELOW, np.full(8, 0.93)),
+        (BELOW, np.linspace(0.93, 0.90, 8)),
+        (BELOW + 4, LOSES),
+    ],
+)
+def test_silent_where_the_accuracy_agrees_or_the_loss_is_not_below_0(loss, accuracy):
+    assert fires(check, run(loss=loss, tag_accuracy=accuracy, objective="signed")) == []
+
+
+def test_silent_on_a_policy_whose_loss_is_below_0():
+    assert fires(check, run(loss=BELOW, tag_accuracy=LOSES, objective="reinforcement")) == []
