@@ -1,4 +1,4 @@
-"""What libraries of post-training call their metrics, by trainer, and which metric each is: `name=metric`, a name alone is kept as it is.
+"""What libraries of post-training call their metrics, by trainer, and which metric each is: `name=metric`, a name alone is kept as it is, `~` is a blank.
 
 Of TRL from the output of real runs (`tests/record/test_trl_stores.py`) and, where marked, its sources; of the others from the sources of
 the version named. `tests/gather/test_spellings.py` reads every name.
@@ -58,6 +58,28 @@ SPELLINGS: dict[str, str] = {
     "memory(GiB)=mem_bytes train_speed(s/it)=step_time_s rollout_correction/kl=mismatch_kl rollout_correction/log_ppl_abs_diff=logp_mismatch "
     "entropy/max entropy/min entropy/threshold num_turns rollout_correction/k3_kl rollout_correction/is_weight_mean",
     "ms-swift 4.6.0, DPO": f"{_TRAINER} {_PAIRS} token_acc=accuracy memory(GiB)=mem_bytes train_speed(s/it)=step_time_s nll_loss",
+    "LLaMA-Factory 0.9.6, DPO and its relatives": f"{_TRAINER} {_PAIRS} odds_ratio_loss=log_odds_ratio sft_loss",
+    "LLaMA-Factory 0.9.6, trainer_log.jsonl": "loss=loss reward=reward lr=lr epoch=epoch accuracy=accuracy total_tokens=tokens throughput vram_allocated "
+    "vram_reserved percentage",
+    "axolotl 0.18.0, beside the names of TRL": f"{_TRAINER} {_PAIRS} log_odds_ratio=log_odds_ratio log_odds chosen_geometric_mean rejected_geometric_mean "
+    "ppl=ppl memory/max_active~(GiB)=mem_bytes memory/device_reserved~(GiB)=mem_reserved_bytes memory/max_allocated~(GiB) tokens/total=tokens "
+    "tokens/train_per_sec_per_gpu=tokens_per_sec_per_device tokens/trainable",
+    "unsloth 2026.8, GRPO": f"{_TRAINER} {_GROUPS} completion_length=response_length kl=kl "
+    "sampling/sampling_logp_difference/mean=logp_mismatch sampling/importance_sampling_ratio/mean=importance_ratio "
+    "sampling/sampling_logp_difference/max sampling/importance_sampling_ratio/min sampling/importance_sampling_ratio/max",
+    "NeMo-RL 0.6.0, GRPO": "train/loss=loss train/reward=reward train/grad_norm=grad_norm train/lr=lr train/kl_penalty=kl train/gen_kl_error=mismatch_kl "
+    "train/approx_entropy=entropy train/probs_ratio=importance_ratio train/advantages/mean=advantage train/mean_gen_tokens_per_sample=response_length "
+    "train/truncation_rate=truncated_share validation/accuracy=val/accuracy train/probs_ratio_clamped train/token_mult_prob_error train/policy_kl_error "
+    "train/js_divergence_error train/sampling_importance_ratio train/num_valid_samples train/positive_nll_loss",
+    "NeMo-RL 0.6.0, DPO and reward models": "train/loss=loss train/grad_norm=grad_norm train/accuracy=reward_accuracy "
+    "train/rewards_chosen_mean=chosen_reward train/rewards_rejected_mean=rejected_reward train/sft_loss train/preference_loss train/num_valid_samples",
+    "trlx 0.7.0, PPO": "losses/policy_loss=policy_loss losses/value_loss=value_loss policy/approx_kl=update_kl policy/clipfrac=clip_ratio "
+    "values/clipfrac rollout_scores/mean=reward kl_ctl_value=kl_coef learning_rate_group_0=lr losses/total_loss=loss rollout_scores/std "
+    "policy/sqrt_kl policy/kl_per_token returns/mean values/mean values/values_error ratio time/forward time/backward",
+    "the code of the authors of DPO, 2023": "rewards_train/chosen=chosen_reward rewards_train/rejected=rejected_reward rewards_train/margins=reward_margin "
+    "rewards_train/accuracies=reward_accuracy logps_train/chosen=chosen_logp logps_train/rejected=rejected_logp loss/train=loss grad_norm=grad_norm "
+    "rewards_eval/chosen=val/chosen_reward rewards_eval/margins=val/reward_margin rewards_eval/accuracies=val/reward_accuracy "
+    "logps_eval/chosen=val/chosen_logp loss/eval=val/loss examples_per_second",
 }
 
 
@@ -67,7 +89,7 @@ def names_of(spellings: str) -> dict[str, str]:
     >>> names_of("learning_rate=lr aux_loss")
     {'learning_rate': 'lr', 'aux_loss': 'aux_loss'}
     """
-    found = (each.partition("=") for each in spellings.split())
+    found = (each.replace("~", " ").partition("=") for each in spellings.split())
     return {name: metric or name for name, _, metric in found}
 
 
@@ -82,7 +104,7 @@ def page() -> str:
     ]
     for trainer, spellings in SPELLINGS.items():
         names = names_of(spellings)
-        known = ", ".join(f"`{n}`: `{m}`" if n != m else f"`{n}`" for n, m in names.items() if f"{n}=" in spellings)
-        kept = ", ".join(f"`{n}`" for n in names if f"{n}=" not in spellings)
+        known = ", ".join(f"`{n}`: `{m}`" if n != m else f"`{n}`" for n, m in names.items() if f"{n.replace(' ', '~')}=" in spellings)
+        kept = ", ".join(f"`{n}`" for n in names if f"{n.replace(' ', '~')}=" not in spellings)
         lines.append(f"| {trainer} | {known} | {kept or '–'} |")
     return "\n".join(lines) + "\n"

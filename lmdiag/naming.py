@@ -123,6 +123,7 @@ _OF_VERL = re.compile(r"val-core/(?P<set>.+)/(?:reward|score|acc)/mean(?:@\d+)?|
 _PART_OF_REWARD = re.compile(  # one of several functions that reward: rewards/format/mean, eval_rewards/format
     r"(?:train/)?(?:(?P<split>[a-z]+)[_/])?rewards ?/ ?(?P<part>[^/]+?)(?: ?/ ?(?P<measure>mean|std))?"
 )
+_OF_DPO = re.compile(r"(rewards|logps|logits)_(train|eval)/(\w+)")  # the code of its authors: rewards_eval/chosen
 _OF_A_WHOLE_TRAINING = re.compile(
     r"train_train_(loss|runtime|samples|\w+_per_second)"
 )  # what the Trainer sums it up with
@@ -136,7 +137,7 @@ _OTHER_TERMS = frozenset(  # of a loss: what an adversary, a policy, a router or
     policy value pg actor critic act cri entropy reward rewards nsp sop cls box obj dfl mse l1 l2 scale
     """.split()
 )
-_BEFORE_A_STEP = frozenset("train training trainer global current cur optimizer optimiser opt total local".split())
+_BEFORE_A_STEP = frozenset("train training trainer counters global current cur optimizer optimiser opt total local".split())
 _BEHIND_A_STEP = frozenset("done num idx index no number completed train training max_steps".split())
 
 
@@ -280,6 +281,9 @@ def spelling(source_name: str) -> Spelling:
     of_verl = _OF_VERL.fullmatch(name)
     if of_verl:
         return Spelling(f"{of_verl['set'] or of_verl['old']}/reward")
+    of_dpo = _OF_DPO.fullmatch(name)
+    if of_dpo:
+        return spelling(f"{'eval_' if of_dpo[2] == 'eval' else ''}{of_dpo[1]}/{of_dpo[3]}")
     part = _PART_OF_REWARD.fullmatch(name)
     if part and not _NO_PARTS.issuperset(words_of(part["part"])):
         split = f"{SPLIT_WORDS[part['split']]}/" if part["split"] in SPLIT_WORDS else ""

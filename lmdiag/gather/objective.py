@@ -28,7 +28,7 @@ OTHER_TERMS = re.compile(
 )
 _LEADING = re.compile(r"^(?:train/|loss(?:es)?/)+")
 _WEAK = re.compile(r"(^|/)kl($|/)|(^|/)approx_?kl$")  # a log of a language model may have one, too
-_OF_POLICIES = {"zero_std_share", "clip_ratio", "update_kl"}
+_GIVEN_AWAY = {"reward", "zero_std_share", "clip_ratio", "update_kl"}
 _EMBEDDINGS = re.compile(
     r"(^|[/_])(embedding_loss$|(spearman|pearson)_(cosine|euclidean|manhattan|dot)$|cosine_(accuracy|ndcg|mrr|map)(@\d+)?$)"
 )
@@ -55,9 +55,7 @@ def objective_and_method(raw: RawLog, series: Mapping[str, Series]) -> tuple[str
     kind = METHODS[method][0] if method else ""
     if kind in (PREFERENCE, OTHER):
         return "composite", method
-    strong = any(not _WEAK.search(name) for name in names if REWARDS.search(name)) or not _OF_POLICIES.isdisjoint(
-        series
-    )
+    strong = any(not _WEAK.search(name) for name in names if REWARDS.search(name)) or not _GIVEN_AWAY.isdisjoint(series)
     if kind == REINFORCEMENT and (strong or told or (task not in TASKS and _near_zero(series))):
         return "reinforcement", method
     if task in TASKS:
@@ -85,7 +83,7 @@ def _method(names: Collection[str], metrics: Collection[str], settings: Mapping[
         return said_in(settings, PREFERENCE) or _preference(names, metrics)
     if "reward_margin" in metrics and {"reward_min", "reward_accuracy", "accuracy"} & set(metrics):
         return "reward-model"
-    if any(REWARDS.search(name) for name in names) or not _OF_POLICIES.isdisjoint(metrics):
+    if any(REWARDS.search(name) for name in names) or not _GIVEN_AWAY.isdisjoint(metrics):
         return said_in(settings, REINFORCEMENT) or ("rloo" if OF_RLOO in settings else _reinforcement(metrics))
     losses = any(name.rpartition("/")[2] == "loss" for name in metrics)
     if not losses and any(name.endswith("/reward") and evaluation_set(name) for name in metrics):

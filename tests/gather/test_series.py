@@ -214,6 +214,7 @@ class TestObjective:
         ("names", "kind"),
         [
             ({"loss": 0.01, "reward": 1.0, "kl": 0.1}, "reinforcement"),
+            ({"proxy_loss": 0.3, "avg_reward": 0.9}, "reinforcement"),
             ({"loss": 0.6, "rewards/chosen": 0.1, "rewards/margins": 0.2}, "composite"),
             ({"d_loss": 0.6, "g_loss": 0.1}, "composite"),
             ({"loss": 9.0, "teacher_loss": 6.0}, "composite"),

@@ -1,6 +1,6 @@
 """Dictionaries that the Hugging Face `Trainer` prints: `{'loss': 2.4137, 'learning_rate': 4.9e-05, 'epoch': 0.25}`.
 
-Also of TRL, axolotl, unsloth, LLaMA-Factory and ms-swift. Since version 5 every number is a quoted string. The step is
+Also of TRL, axolotl, unsloth, LLaMA-Factory, ms-swift and the authors of DPO. Since version 5 every number is a quoted string. The step is
 not printed: it is taken from the progress bar beside the record, else from the epoch, else records are counted.
 """
 
@@ -30,14 +30,14 @@ _FRACTION = lazy(r"(\d+)/(\d+)$")
 _BAR = lazy(r"(\d+)/(\d+) \[[\d:?]+<")
 _TRAINS = lazy(r"(?i:train|epoch|step|iter)")
 _BESIDE = lazy(r"(?i)\b(?:(global[ _]step|step|iter(?:ation)?)|epoch)\W{0,4}(\d+(?:\.\d+)?)")
-_STEPS = ("step", "global_step", "current_steps", "global_step/max_steps")
+_STEPS = ("step", "global_step", "current_steps", "global_step/max_steps", "counters/updates")
 _ANNOUNCED = lazy(rf"({EPOCHS}|{EXAMPLES}|{TOTAL_STEPS}|{BATCH})(?: \([^)]*\))?\s*=\s*([\d,]+)")
 _TORN = lazy(r"loss': |'epoch': |_rate': ")
 _MEASURED = lazy(r"(?:^|[_/])(?:loss(?:$|/|_(?:avg|mean|step|epoch))|losses/)|^rewards?(?:$|[/_])|^grad_norm$")
 _OF_A_RECORD = lazy(r"eval_|train_|learning_rate$")
 MARK = lazy(
     r"""\{['"‘’“”](?:[a-z_/]*loss|eval_\w+|train_runtime|grad_norm|learning_rate|reward\w*)['"‘’“”]: .*['"‘’“”]epoch['"‘’“”]: """
-    r"""|\{['‘’](?:eval_)?loss['‘’]: """
+    r"""|\{['‘’](?:eval_)?loss['‘’]: |\{'(?:rewards|logps)_(?:train|eval)/\w+': """
 )
 
 

@@ -33,7 +33,7 @@ _OF_ALL = lazy(r"global|total_train", re.IGNORECASE)  # beside a counter that st
 _SAMPLES = lazy(r"\s*(?:examples|samples|sequences|sentences)\b")
 _OF_THE_SAME_SET = ("accuracy", "ppl", "bpb", "bpc", "f1")
 MEASURES = frozenset({"loss", "ppl", "bpb", "bpc"})
-CORE = MEASURES | {"accuracy", "lr", "grad_norm"}
+CORE = MEASURES | {"accuracy", "lr", "grad_norm", "reward"}
 _COUNTED_IN_UNITS = {"tokens", "tokens_per_sec", "tokens_per_sec_per_device", "samples", "n_tokens"}
 
 

@@ -331,3 +331,9 @@ def test_the_account_says_which_of_two_columns_was_taken() -> None:
     assert points(run, "train/loss") == [(30, 2.5)]
     assert "cost" in run.series
     assert any('"loss" was taken for loss, and "train loss" was not' in guess for guess in run.account.guesses)
+
+
+def test_a_reward_alone_is_a_record_where_a_step_is_named() -> None:
+    run = run_of("".join(f"Step {s}/800 | Avg Reward: {30 + s / 100}\n" for s in range(100, 900, 100)))
+    assert run.objective == "reinforcement"
+    assert points(run, "reward") == [(s, 30 + s / 100) for s in range(100, 900, 100)]

@@ -27,6 +27,12 @@ EXPECTED: dict[str, tuple[str, str, dict[str, list[tuple[int, float]]]]] = {
         "record",
         {"loss": [(1, 3.412), (2, 3.377), (3, 0.0), (4, 3.25)], "tokens": [(1, 18080), (2, 36100), (3, 54000)], "val/loss": [(3, 3.3)]},
     ),
+    "direct-preference-optimization": (
+        "huggingface-console",
+        "step",
+        {"loss": [(1, 0.69291), (3, 0.67812), (4, 0.66543)], "val/loss": [(1, 0.69321), (4, 0.66711)], "grad_norm": [(1, 17.25), (3, 16.5), (4, math.nan)],
+         "reward_margin": [(1, 0.0013), (3, 0.0325), (4, 0.0621)], "val/reward_accuracy": [(1, 0.49609), (4, 0.64844)], "chosen_logp": [(1, -149.9), (3, -139.1), (4, -144)]},
+    ),
     "nanogpt": (
         "nanogpt",
         "step",
