@@ -104,7 +104,9 @@ def page() -> str:
     ]
     for trainer, spellings in SPELLINGS.items():
         names = names_of(spellings)
-        known = ", ".join(f"`{n}`: `{m}`" if n != m else f"`{n}`" for n, m in names.items() if f"{n.replace(' ', '~')}=" in spellings)
+        known = ", ".join(
+            f"`{n}`: `{m}`" if n != m else f"`{n}`" for n, m in names.items() if f"{n.replace(' ', '~')}=" in spellings
+        )
         kept = ", ".join(f"`{n}`" for n in names if f"{n.replace(' ', '~')}=" not in spellings)
         lines.append(f"| {trainer} | {known} | {kept or '–'} |")
     return "\n".join(lines) + "\n"

@@ -137,7 +137,9 @@ _OTHER_TERMS = frozenset(  # of a loss: what an adversary, a policy, a router or
     policy value pg actor critic act cri entropy reward rewards nsp sop cls box obj dfl mse l1 l2 scale
     """.split()
 )
-_BEFORE_A_STEP = frozenset("train training trainer counters global current cur optimizer optimiser opt total local".split())
+_BEFORE_A_STEP = frozenset(
+    "train training trainer counters global current cur optimizer optimiser opt total local".split()
+)
 _BEHIND_A_STEP = frozenset("done num idx index no number completed train training max_steps".split())
 
 

@@ -192,6 +192,9 @@ MEANINGS_OF_POST_TRAINING: dict[str, Meaning] = {
         value,
         case.at("loss", case.run.last_step) if "records" in case.finding.evidence else closing(case.series("loss")),
     ),
+    "flat-margin.evaluation": lambda case, value: any(
+        same(value, closing(series)) for name, series in case.run.series.items() if name.endswith("/loss")
+    ),
     "flat-margin.accuracy": lambda case, value: same(value, closing(case.series("reward_accuracy"))),
     "swapped-pairs.evaluation": lambda case, value: same(value, float(np.median(case.values[-3:]))),
     "swapped-pairs.training": lambda case, value: same(value, closing(case.series("reward_accuracy"))),

@@ -5,6 +5,7 @@ import pytest
 
 from lmdiag.finding import NotChecked, Severity
 from lmdiag.rules.preference.flat_margin import check
+from lmdiag.run import Series
 from tests.rules.curves import fires, levels, pairs, series
 
 LN2 = float(np.log(2))
@@ -25,6 +26,25 @@ def test_fires_where_margin_loss_and_accuracy_stay():
 def test_fires_at_ln_2_however_sure_the_trend():
     (found,) = fires(check, pairs(reward_margin=np.linspace(0, 0.01, 100), loss=np.linspace(LN2, LN2 - 0.004, 100)))
     assert "the loss stays at ln 2" in found.message
+
+
+def test_fires_where_the_loss_lies_above_ln_2_though_the_margin_grows():
+    high = levels((0.95, 50), (0.8, 50), noise=0.05)
+    (found,) = fires(check, pairs(loss=high, val__loss=None))
+    assert f"the loss ends at {np.median(high[-20:]):.3g}, above ln 2 = 0.693" in found.message
+    assert found.advice[0].endswith(f"the first loss of the log is {high[0]:.3g}.")
+    at = np.arange(10, 101, 10)
+    (found,) = fires(check, pairs(loss=levels((0.69, 100)), val__loss=Series(at, np.linspace(0.8, 0.76, 10))))
+    assert "the loss of val ends at 0.764" in found.message
+    for quiet in (
+        pairs(loss=high, val__loss=None, nll_loss=np.full(100, 0.2)),
+        pairs(loss=high + 0.6, val__loss=None),
+        pairs(loss=high, val__loss=None, method="orpo"),
+        pairs(loss=levels((0.7, 100), noise=0.1), val__loss=None),
+        pairs(loss=high),
+        pairs(val__loss=Series(at, np.linspace(0.6, 0.9, 10))),
+    ):
+        assert fires(check, quiet) == []
 
 
 def test_equal_answers_are_an_error():
