@@ -42,6 +42,7 @@ def read_again(key: str, options: ReadOptions) -> None:
     else:
         return
     all_open()[key] = replace(again, group=log.group)
+    st.session_state["to_the_top"] = True  # what was asked for stands below all that was asked
     show(f"{key}/0")
 
 

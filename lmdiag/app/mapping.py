@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import shlex
+from collections.abc import Mapping
 
 import streamlit as st
 
@@ -16,13 +17,14 @@ from lmdiag.errors import LmdiagError
 from lmdiag.judging.reading import runs_of
 from lmdiag.readers import read_source
 from lmdiag.readers.options import ReadOptions
-from lmdiag.readers.slots import Numbers, numbers_in
+from lmdiag.readers.slots import Numbers, numbers_in, together
 from lmdiag.readers.suggestions import as_typed
 from lmdiag.reports.locations import relative_path
 from lmdiag.reports.phrases import count, visible
 from lmdiag.run import Run
 
 ASKED = {"loss": "Loss", "step": "Step", "val/loss": "Evaluation loss", "lr": "Learning rate"}
+OF_EVALUATION = {"val/loss": "Evaluation loss", "step": "Step of the evaluation"}  # in lines of their own
 NONE = "none"
 EXAMPLE = 70  # characters of a line
 
@@ -45,27 +47,62 @@ def offer(log: reading.Log) -> None:
 
 def _ask(log: reading.Log, found: list[Numbers]) -> None:
     st.markdown("**Which of its numbers is the loss?**")
-    numbers = found[0]
-    if len(found) > 1:
-        chosen = st.selectbox(
-            "Numbers of", range(len(found)), format_func=lambda i: _title(found[i]), key=f"of-{log.key}"
-        )
-        numbers = found[chosen or 0]
-    else:
-        st.caption(plain(_title(numbers)))
-    st.dataframe([{visible(name): word for name, word in row.items()} for row in numbers.first], hide_index=True)
-    named = _chosen(log.key, found.index(numbers), numbers)
+    numbers = _preview(log.key, "Numbers of", found)
+    of_these = st.container()
+    others = [kind for kind in found if kind.skeleton and kind is not numbers] if numbers.skeleton else []
+    other = _other_kind(log.key, others)
+    asked = {metric: label for metric, label in ASKED.items() if other is None or metric != "val/loss"}
+    with of_these:
+        named = _chosen(f"{log.key}-{found.index(numbers)}", asked, numbers)
+    options = numbers.options(named) if named else ReadOptions()
+    if other is not None:
+        _table(other)
+        of_other = _chosen(f"{log.key}-other-{found.index(other)}", OF_EVALUATION, other)
+        if named and "val/loss" in of_other:
+            options, named = together(numbers, named, other, of_other), {**of_other, **named}
     if "loss" not in named and "val/loss" not in named:
         st.caption("Choose the loss to see its curve.")
         return
-    options = numbers.options(named)
     run, why = _read(log, options)
     if run is None:
         st.warning(plain(why))
         return
     _show(run)
-    st.button("Judge this run", key=f"judge-{log.key}", on_click=logs.read_again, args=(log.key, options))
+    st.button(
+        "Judge this run", key=f"judge-{log.key}", on_click=logs.read_again, args=(log.key, options), type="primary"
+    )
     _keep(log, options)
+
+
+def _preview(key: str, label: str, found: list[Numbers]) -> Numbers:
+    """Ask of which numbers to choose, where there are several kinds, and show the first of them."""
+    numbers = found[0]
+    if len(found) > 1:
+        chosen = st.selectbox(label, range(len(found)), format_func=lambda i: _title(found[i]), key=f"of-{key}")
+        numbers = found[chosen or 0]
+    else:
+        st.caption(plain(_title(numbers)))
+    _table(numbers)
+    return numbers
+
+
+def _table(numbers: Numbers) -> None:
+    st.dataframe([{visible(name): word for name, word in row.items()} for row in numbers.first], hide_index=True)
+
+
+def _other_kind(key: str, others: list[Numbers]) -> Numbers | None:
+    """Ask which other lines hold the evaluations, and return them; those that say so are proposed."""
+    if not others:
+        return None
+    likely = next((at for at, kind in enumerate(others, 1) if kind.of_evaluation), 0)
+    chosen = st.selectbox(
+        "Evaluations in other lines",
+        range(len(others) + 1),
+        likely,
+        format_func=lambda at: _title(others[at - 1]) if at else NONE,
+        key=f"other-{key}-{others[0].example}-{len(others)}",
+    )
+    return others[chosen - 1] if chosen else None
 
 
 def _title(numbers: Numbers) -> str:
@@ -74,18 +111,18 @@ def _title(numbers: Numbers) -> str:
     return f"{count(numbers.rows, 'line')} like: {visible(numbers.example)[:EXAMPLE]}"
 
 
-def _chosen(key: str, kind: int, numbers: Numbers) -> dict[str, str]:
+def _chosen(key: str, asked: Mapping[str, str], numbers: Numbers) -> dict[str, str]:
     """Ask for each metric which number it is, and return {metric: name}; a number is taken once."""
     named: dict[str, str] = {}
-    for (metric, label), column in zip(ASKED.items(), st.columns(len(ASKED))):
+    for (metric, label), column in zip(asked.items(), st.columns(len(ASKED))):
         names = [NONE, *(name for name in numbers.names if name not in named.values())]
-        likely = numbers.likely.get(metric, NONE)
+        likely = numbers.likely.get("loss" if asked is OF_EVALUATION and metric == "val/loss" else metric, NONE)
         name = column.selectbox(
             label,
             names,
             names.index(likely) if likely in names else 0,
             format_func=visible,
-            key=f"map-{key}-{kind}-{metric}-{len(names)}",
+            key=f"map-{key}-{metric}-{len(names)}",
         )
         if name and name != NONE:
             named[metric] = name
@@ -118,15 +155,17 @@ def _read(log: reading.Log, options: ReadOptions) -> tuple[Run | None, str]:
 
 
 def _show(run: Run) -> None:
-    metric = "loss" if "loss" in run else "val/loss"
-    if metric not in run:
+    metrics = [metric for metric in ("loss", "val/loss") if metric in run]
+    if not metrics:
         st.warning("None of these numbers can be read.")
         return
-    drawing = charts.series_chart(run, metric, (), View(dark=st.context.theme.type == "dark"), title=metric)
+    view = View(dark=st.context.theme.type == "dark")
+    drawings = [charts.series_chart(run, metric, (), view, title=metric) for metric in metrics]
+    drawing = charts.stack_chart(run, [drawn for drawn in drawings if drawn is not None], view)
     if drawing is not None:
         st.vega_lite_chart(drawing.spec, alt=drawing.alt)
-    series = run[metric]
-    st.caption(f"{count(len(series), 'value')} of the {metric}, {plain(run.place(run.first_step, run.last_step))}.")
+    told = " and ".join(f"{count(len(run[metric]), 'value')} of the {metric}" for metric in metrics)
+    st.caption(f"{told}, {plain(run.place(run.first_step, run.last_step))}.")
 
 
 def _keep(log: reading.Log, options: ReadOptions) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,11 +15,12 @@ from lmdiag.readers.rawlog import Column, RawLog
 from lmdiag.sources.source import Source
 
 FEWEST_LINES = 3
-LOOKED_AT = 1 << 16  # bytes
+LOOKED_AT = 1 << 20  # bytes: evaluations may stand a thousand lines apart
 MOST_KINDS = 12
 SHOWN_ROWS = 5
 _LIKE_A_LOSS = re.compile(r"loss|cost|nll|entropy|objective|criterion|error|perplex|ppl", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.])[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|(?:nan|inf|NaN|Inf|NAN|INF|-nan)(?!\w))")
+_OF_EVALUATION = re.compile(r"\b(?:e?val|valid|validation|evaluation|test|dev|held[- _]?out)(?![a-z])", re.IGNORECASE)
 _UNIT = re.compile(r"(?:ms|[smh%])(?![a-zA-Z])")
 _ANY_NUMBER = r"[-+.\deEnaifNAIF]+"
 _SPACES = re.compile(r"\s+")
@@ -45,8 +46,16 @@ class Numbers:
         """Return how to read the log with these numbers as these metrics, {metric: name}."""
         if not self.skeleton:
             return ReadOptions(mapping=dict(chosen))
-        places = {name: place for place, name in enumerate(self.names)}
-        return ReadOptions(pattern=_pattern(self.skeleton, {places[name]: metric for metric, name in chosen.items()}))
+        return ReadOptions(pattern="^" + "".join(_around_step(self.skeleton, self.places(chosen))))
+
+    def places(self, chosen: Mapping[str, str]) -> dict[int, str]:
+        """Return which number of a line is which metric, {place: metric}."""
+        return {self.names.index(name): metric for metric, name in chosen.items()}
+
+    @property
+    def of_evaluation(self) -> bool:
+        """Whether these lines are likely to be the evaluations: they say so, and hold what may be a loss."""
+        return "loss" in self.likely and bool(_OF_EVALUATION.search(self.example))
 
 
 @dataclass
@@ -72,7 +81,7 @@ def numbers_in(source: Source, read: Callable[[Source], list[RawLog]]) -> list[N
             except LmdiagError:
                 return []
     in_lines = is_text(source.head) and not source.head.lstrip().startswith((b"{", b"["))
-    return found + (kinds_of_lines(source.head) if in_lines else [])
+    return found + (kinds_of_lines(next(source.blocks(LOOKED_AT), b"")) if in_lines else [])
 
 
 def kinds_of_lines(head: bytes) -> list[Numbers]:
@@ -133,14 +142,43 @@ def _likely_places(numbers: np.ndarray, lines: list[str]) -> dict[str, int]:
     return found | ({"step": int(steps[0])} if len(steps) else {})
 
 
-def _pattern(skeleton: tuple[str, ...], named: Mapping[int, str]) -> str:
-    """Return the regular expression of lines from their beginning to the last of the numbers that are named."""
-    pattern = "^"
+def together(train: Numbers, chosen: Mapping[str, str], other: Numbers, chosen_there: Mapping[str, str]) -> ReadOptions:
+    """Return how to read lines of two kinds, each with {metric: name}; a pattern names each number but once, and so the step of both.
+
+    >>> train, val = kinds_of_lines(b"it 1: 2.5\\nval at 1: 2.75\\nit 2: 2.25\\nval at 2: 2.5\\nit 3: 2.0\\nval at 3: 2.25\\n")
+    >>> read = together(train, {"step": "it", "loss": "number 2"}, val, {"step": "at", "val/loss": "number 2"})
+    >>> re.search(read.pattern, "val at 3: 2.25").groupdict()
+    {'step': '3', 'val_loss': '2.25', 'loss': None}
+    """
+    kinds = [(train, train.places(chosen)), (other, other.places(chosen_there))]
+    kinds.sort(key=lambda kind: -len("".join(kind[0].skeleton)))  # the beginning of a line may be all of another's
+    parts = [_around_step(kind.skeleton, named) for kind, named in kinds]
+    stepped = [part for part in parts if part[1]]
+    whole = ["".join(part) for part in parts if not part[1]]
+    if len(stepped) > 1:
+        before, (step, *_), after = zip(*stepped)
+        whole.append(f"{_any_of(before)}{step}{_any_of(after)}")
+    else:
+        whole += ["".join(part) for part in stepped]
+    return ReadOptions(pattern=f"^{_any_of(whole)}")
+
+
+def _any_of(patterns: Sequence[str]) -> str:
+    return patterns[0] if len(set(patterns)) == 1 else f"(?:{'|'.join(patterns)})"
+
+
+def _around_step(skeleton: tuple[str, ...], named: Mapping[int, str]) -> tuple[str, str, str]:
+    """Return the pattern of lines from their beginning to the last of the numbers that are named: up to the step, the step, and the rest."""
+    parts = ["", "", ""]
+    at = 0
     for place in range(max(named) + 1):
-        pattern += re.sub(r"(?:\\\s)+", r"\\s+", re.escape(skeleton[place]))
+        parts[at] += re.sub(r"(?:\\\s)+", r"\\s+", re.escape(skeleton[place]))
         name = named.get(place, "").replace("/", "_")
-        pattern += f"(?P<{name}>{_ANY_NUMBER})" if name else _ANY_NUMBER
-    return pattern
+        if name == "step":
+            parts[1], at = f"(?P<step>{_ANY_NUMBER})", 2
+        else:
+            parts[at] += f"(?P<{name}>{_ANY_NUMBER})" if name else _ANY_NUMBER
+    return parts[0], parts[1], parts[2]
 
 
 def _of_columns(raw: RawLog) -> Numbers:

@@ -65,6 +65,33 @@ def test_a_log_that_was_mapped_is_judged_and_stays_so_while_it_grows(app, tmp_pa
     assert "10 – 5,000<" in words_on(page)
 
 
+TWO_KINDS = "starting on 8 devices\n" + "".join(
+    f"10:{n // 60:02d}:{n % 60:02d} | {10 * n} | {loss:.4f}\n"
+    + (f"## held-out at {10 * n}: {loss + 0.1:.4f} after {n} s\n" if n % 20 == 0 else "")
+    for n, loss in enumerate(LOSSES, 1)
+)
+
+
+def test_training_and_evaluation_in_lines_of_two_kinds_are_read_together(app, tmp_path, monkeypatch, capsys):
+    page = app()
+    page.file_uploader[0].upload("two.log", TWO_KINDS.encode(), "text/plain").run()
+    assert not page.exception
+    assert "199 values of the loss and 9 values of the val/loss, steps 10–1,990" in words_on(page).replace("\\", "")
+    (tmp_path / "two.log").write_text(TWO_KINDS)
+    monkeypatch.chdir(tmp_path)
+    main([*shlex.split(page.code[0].value)[1:], "--isolated", "--format", "json"])
+    (run,) = json.loads(capsys.readouterr().out)["runs"]
+    assert run["steps"]["points"] == 199
+    best = run["summary"]["best"]
+    assert (best["metric"], best["step"]) == ("val/loss", 1800)
+    assert best["value"] == pytest.approx(LOSSES[179] + 0.1, abs=1e-4)
+
+    other = next(box for box in page.selectbox if box.label == "Evaluations in other lines")
+    other.select_index(0).run()
+    assert "199 values of the loss, steps" in words_on(page).replace("\\", "")
+    assert [box.label for box in page.selectbox][-5:-1] == ["Loss", "Step", "Evaluation loss", "Learning rate"]
+
+
 def test_another_number_is_drawn_at_once(app):
     page = app()
     page.file_uploader[0].upload("table.csv", TABLE.encode(), "text/csv").run()
