@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from lmdiag.app import curves, downloads, findings, gradients, log_facts, logs, speed, verdict
-from lmdiag.app.markup import plain
+from lmdiag.app.markup import plain, short
 from lmdiag.diagnose import Diagnosis
 from lmdiag.reports.phrases import by_reason, count, suppressions
 
@@ -15,15 +15,17 @@ LOOKS = {"Findings": None, "Gradients": gradients, "Speed and memory": speed, "T
 def draw(key: str, diagnosis: Diagnosis) -> None:
     """Draw the page of one run."""
     verdict.draw(diagnosis)
-    chosen = st.segmented_control(
-        "Look at",
-        list(LOOKS),
-        default="Findings",
-        required=True,
-        key="look",
-        label_visibility="collapsed",
-        bind="query-params",
-    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        chosen = st.segmented_control(
+            "Look at",
+            list(LOOKS),
+            default="Findings",
+            required=True,
+            key="look",
+            label_visibility="collapsed",
+            bind="query-params",
+        )
+        st.caption(plain(short(diagnosis.run.name)), width="content")
     look = LOOKS[chosen or "Findings"]
     if look is not None:
         look.draw(key, diagnosis)

@@ -8,7 +8,7 @@ import re
 import streamlit as st
 
 from lmdiag.app import curves
-from lmdiag.app.markup import headline, html, short
+from lmdiag.app.markup import headline, html
 from lmdiag.charts.palette import DARK, LIGHT
 from lmdiag.diagnose import Diagnosis
 from lmdiag.finding import Advice
@@ -43,7 +43,7 @@ def draw(diagnosis: Diagnosis) -> None:
     facts = "".join(
         f'<div><dt style="display:inline;opacity:.75;font-size:.8rem;font-weight:400">{html(name)} </dt>'
         f'<dd style="display:inline;margin:0;padding:0;font-size:.9rem;font-weight:600;overflow-wrap:anywhere">{html(value)}</dd></div>'
-        for name, value in [*facts_of(diagnosis), ("run", short(diagnosis.run.name, 60))]
+        for name, value in facts_of(diagnosis)
     )
     do = action(diagnosis)
     to_do = f" <strong>→ {html(do)}</strong>" if do else ""
