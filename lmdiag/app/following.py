@@ -21,6 +21,7 @@ from lmdiag.watching.changes import changes
 from lmdiag.watching.follower import Follower
 
 EVERY_S = 2.75  # a page that is drawn within a quarter of a second more is never older than three
+LEAST_S = 1.0  # between a page that took long and the next look, in which a reader can do something
 GROWING_S = 60.0  # a file that was written to since then is said to grow
 RESCAN_S = 10.0  # folders are looked through for new files at most so often
 
@@ -43,8 +44,13 @@ def refresh() -> None:
             _tell(log.judged.diagnoses, diagnosis, f"{key}/{place}")
 
 
-@st.fragment(run_every=EVERY_S)
-def wait_for_news() -> None:
+def wait_for_news(since: float) -> None:
+    """Look for news again and again, the first time so much sooner as drawing the page took, `since` a time of `time.monotonic`."""
+    taken = time.monotonic() - since
+    st.fragment(run_every=max(EVERY_S - taken, LEAST_S))(_look)()
+
+
+def _look() -> None:
     """Draw the page anew when a file has grown; within a run of the whole page there is nothing to wait for."""
     if st.session_state.pop("just_drawn", False):
         _say_ages()

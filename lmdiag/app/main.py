@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import streamlit as st
@@ -42,6 +43,7 @@ TO_THE_TOP = """<script>document.querySelector('[data-testid="stMain"]')?.scroll
 
 def main(paths: Sequence[str] = ()) -> None:
     """Draw the app; `paths` are logs, folders or globs to open at the start."""
+    since = time.monotonic()
     st.set_page_config(
         page_title=st.session_state.get("title", "lmdiag"), page_icon="🩺", layout="wide", initial_sidebar_state=SIDEBAR
     )
@@ -78,7 +80,7 @@ def main(paths: Sequence[str] = ()) -> None:
     if following.is_on():
         with st.session_state["follow_place"]:
             st.session_state["just_drawn"] = True
-            following.wait_for_news()
+            following.wait_for_news(since)
             notices.tell()
         server.give_back()  # what the last draft of the page was drawn from
     server.leave_programs_out_of_collection()
