@@ -232,6 +232,7 @@ def test_a_sample_opens_from_the_gallery(page):
 
 @both_themes
 def test_a_log_that_nobody_recognises_is_mapped_on_the_page(page, tmp_path):
+    page.get_by_role("heading", name="Or see what it says of a sample").wait_for()
     assert serious_defects(page) == {}  # of the first screen
     path = tmp_path / "printed.log"
     path.write_text("".join(f"{10 * i} | {2 + 6 / (1 + i / 20):.4f} | 3e-04\n" for i in range(1, 200)))
@@ -399,9 +400,8 @@ def test_no_serious_accessibility_defect(page):
 def serious_defects(page) -> dict[str, list[str]]:
     """What axe finds on the page, without the inner marks of the charts: each chart has a description."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    page.wait_for_function(
-        "!document.querySelector('[data-stale=true]')"
-    )  # while the page is redrawn, Streamlit fades it
+    drawn = "document.querySelector('[data-test-script-state=notRunning]')"
+    page.wait_for_function(f"{drawn} && !document.querySelector('[data-stale=true]')")  # else Streamlit fades it
     page.wait_for_timeout(1000)
     rules = {"runOnly": ["wcag2a", "wcag2aa"]}
     found = axe.Axe().run(page, context={"exclude": [[".marks"]]}, options=rules).response["violations"]
