@@ -56,6 +56,7 @@ def draw(known: dict[str, Diagnosis]) -> None:
         },
         on_select="rerun",
         selection_mode="multi-row",
+        placeholder="",
         selection_default={"selection": {"rows": [row for row, name in enumerate(runs) if name in clicked]}},
         alt="The runs compared; a ticked run stands in front of the others in the chart",
     )

@@ -37,6 +37,7 @@ STYLE = """<style>
 @media (max-width: 640px) { .block-container { padding: 4rem .8rem 3rem .8rem; } } /* below the bar at the top */
 </style>"""
 
+NO_NUMBERS = "it has no columns, nor lines that are alike, with numbers of which you could say which is the loss"
 SIDEBAR = 340  # pixels: the names of the pages stand in one row
 TO_THE_TOP = """<script>document.querySelector('[data-testid="stMain"]')?.scrollTo(0, 0)</script>"""
 
@@ -103,7 +104,8 @@ def _explain_problem(log: reading.Log) -> None:
     assert log.problem is not None
     message, button = st.columns([0.92, 0.08], vertical_alignment="center")
     source = f"**{plain(log.problem.source)}** was not read: " if log.problem.source else ""
-    hint = f"  \n{plain(log.problem.hint)}" if log.problem.hint else ""
+    advice = NO_NUMBERS if " --" in log.problem.hint else log.problem.hint  # a page has no options to name
+    hint = f"  \n{plain(advice)}" if advice else ""
     why = "nothing in it is called a loss." if mapping.can_ask(log) else f"{plain(log.problem.error)}{hint}"
     message.error(f"{source}{why}", icon=":material/error:")
     button.button("Dismiss", key=f"dismiss-{log.key}", on_click=logs.close, args=(log.key,), type="tertiary")

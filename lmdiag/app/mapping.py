@@ -68,9 +68,7 @@ def _ask(log: reading.Log, found: list[Numbers]) -> None:
         st.warning(plain(why))
         return
     _show(run)
-    st.button(
-        "Judge this run", key=f"judge-{log.key}", on_click=logs.read_again, args=(log.key, options), type="primary"
-    )
+    st.button("Judge this run", key=f"judge-{log.key}", on_click=logs.read_again, args=(log.key, options))
     _keep(log, options)
 
 
