@@ -7,7 +7,6 @@ named, the server is that of MLFLOW_TRACKING_URI, as it is for that client, and 
 from __future__ import annotations
 
 import base64
-import configparser
 import json
 import os
 import ssl
@@ -32,7 +31,7 @@ from lmdiag.trackers.address import Address, Filters, parsed
 from lmdiag.trackers.service import Refused, Service, pages
 
 API = "api/2.0/mlflow"
-RUNS_A_PAGE, VALUES_A_PAGE = 1000, 2000
+RUNS_A_PAGE, VALUES_A_PAGE = 1000, 1000
 _STATUS = {"running": ("RUNNING", "SCHEDULED"), "finished": ("FINISHED",), "failed": ("FAILED",), "killed": ("KILLED",)}
 _ID_LENGTH = 32
 
@@ -299,9 +298,14 @@ def known_service(scheme: str, host: str, configured: str, variables: tuple[tupl
 
 def _credentials_of_file() -> tuple[str, str]:
     """Return user and password as `mlflow` keeps them, "" where it keeps none."""
+    kept = Path.home() / ".mlflow" / "credentials"
+    if not kept.is_file():
+        return "", ""
+    import configparser  # a megabyte that few need
+
     file = configparser.ConfigParser(interpolation=None)
     try:
-        file.read(Path.home() / ".mlflow" / "credentials", encoding="utf-8")
+        file.read(kept, encoding="utf-8")
         own = file["mlflow"]
     except (configparser.Error, KeyError, OSError, UnicodeDecodeError):
         return "", ""

@@ -192,15 +192,13 @@ def test_comparing_and_reporting_take_addresses(runs, tmp_path, capsys):
     capsys.readouterr()
 
 
-def test_a_long_history_takes_no_more_memory_than_a_file(tracking, tmp_path):
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system does not tell the peak memory")
+def test_a_long_history_takes_hardly_more_memory_than_a_file(tracking, tmp_path):
     losses = falling(100_000)
     tracking.fill(tracking.run("long", "long"), losses)
-    store = tmp_path / "mlruns" / "0" / ("0" * 32)
-    (store / "metrics" / "train").mkdir(parents=True)
-    (store / "meta.yaml").write_text("run_name: long\nstatus: 3\n")
-    lines = (f"{1_700_000_000_000 + 1000 * step} {loss!r} {step}\n" for step, loss in enumerate(losses))
-    (store / "metrics" / "train" / "loss").write_text("".join(lines))
-    of_file, file_report = checked(str(tmp_path / "mlruns"))
+    log = tmp_path / "long.jsonl"
+    log.write_text("".join(json.dumps({"step": step, "train/loss": loss}) + "\n" for step, loss in enumerate(losses)))
+    of_file, file_report = checked(str(log))
     of_server, server_report = checked(f"mlflow://{tracking.host}/long")
     assert server_report["runs"][0]["steps"]["points"] == 100_000
     assert server_report["runs"][0]["findings"] == file_report["runs"][0]["findings"]
@@ -210,9 +208,9 @@ def test_a_long_history_takes_no_more_memory_than_a_file(tracking, tmp_path):
 def checked(path):
     """Return the peak memory of a check, and its report."""
     code = (
-        "import os, resource, sys\nfrom lmdiag.cli import main\n"
+        "import sys\nfrom lmdiag.cli import main\n"
         "main(['check', sys.argv[1], '--isolated', '--format', 'json'])\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+        "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0], file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code, path], cwd=ROOT, capture_output=True, text=True, check=True)
     return int(done.stderr.split()[-1]), json.loads(done.stdout)

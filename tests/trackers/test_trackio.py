@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from http.client import HTTPSConnection
 from pathlib import Path
 
 import pytest
@@ -147,11 +148,14 @@ def test_following_asks_only_for_new_rows(server, store, proxy):
 def test_a_space_is_asked_with_the_token_of_the_hub(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_hunter2")
     asked = []
-    monkeypatch.setattr(trackio.Service, "_ask", lambda self, request: asked.append(request) or {"data": ["pre"]} | {})
+
+    def request(connection, method, path, body, headers):
+        asked.append((connection.host, path, headers["Authorization"]))
+        raise ConnectionRefusedError("nobody is there")
+
+    monkeypatch.setattr(HTTPSConnection, "request", request)
     find(["trackio://My_User/my.space/other"])
-    (request,) = asked
-    assert request.full_url == "https://my-user-my-space.hf.space/api/get_all_projects"
-    assert request.headers["Authorization"] == "Bearer hf_hunter2"
+    assert asked == [("my-user-my-space.hf.space", "/api/get_all_projects", "Bearer hf_hunter2")]
 
 
 def test_a_server_of_ones_own_gets_no_token(server, proxy, monkeypatch):

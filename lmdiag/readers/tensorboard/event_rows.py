@@ -66,10 +66,10 @@ def rows_of(p: Points) -> tuple[dict[str, Column], int]:
     """Return the columns, with one for the steps and one for the times, and the number of rows."""
     if not len(p.steps):
         return {}, 0
-    stretches = np.searchsorted(_restarts(p), np.arange(len(p.steps)), side="right")
-    order = _order(stretches, p.steps)
-    stretches, steps, column_ids = stretches[order], p.steps[order], p.column_ids[order]
+    p, stretches = _in_order(p)
+    steps, column_ids = p.steps, p.column_ids
     fresh = np.r_[True, (np.diff(steps) != 0) | (np.diff(stretches) != 0)]
+    del stretches  # long logs fill the memory with such arrays
     by_column = np.argsort(column_ids, kind="stable")
     rows = _apart(np.cumsum(fresh) - 1, column_ids, by_column)
     n_rows = int(rows.max()) + 1
@@ -79,14 +79,16 @@ def rows_of(p: Points) -> tuple[dict[str, Column], int]:
     ends = np.cumsum(np.bincount(column_ids, minlength=len(p.names)))
     parts = np.split(by_column, ends[:-1])
     for name, part in zip(p.names, parts):
-        columns[name] = Column(rows[part], p.values[order[part]])
+        columns[name] = Column(rows[part], p.values[part])
     longest = max(parts, key=len)
-    columns[_free(TIME, p.names)] = Column(rows[longest], p.times[order[longest]])
+    columns[_free(TIME, p.names)] = Column(rows[longest], p.times[longest])
     return columns, n_rows
 
 
 def _restarts(p: Points) -> np.ndarray:
     """Return the indices at which a new stretch begins: a column's steps go back, and not for an earlier restart."""
+    if (p.steps[1:] >= p.steps[:-1]).all():
+        return np.empty(0, np.int64)
     by_column = np.argsort(p.column_ids, kind="stable")
     before, after = by_column[:-1], by_column[1:]
     back = (p.column_ids[before] == p.column_ids[after]) & (p.steps[after] < p.steps[before])
@@ -99,10 +101,14 @@ def _restarts(p: Points) -> np.ndarray:
     return np.array(found[1:], np.int64)
 
 
-def _order(stretches: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    if ((np.diff(steps) >= 0) | (np.diff(stretches) > 0)).all():
-        return np.arange(len(steps))
-    return np.lexsort((steps, stretches))
+def _in_order(p: Points) -> tuple[Points, np.ndarray]:
+    """Return the points stretch by stretch, by their steps, and the stretch of each."""
+    stretches = np.searchsorted(_restarts(p), np.arange(len(p.steps)), side="right")
+    if ((np.diff(p.steps) >= 0) | (np.diff(stretches) > 0)).all():
+        return p, stretches
+    order = np.lexsort((p.steps, stretches))
+    ordered = Points(p.names, p.column_ids[order], p.steps[order], p.times[order], p.values[order], p.file_starts)
+    return ordered, stretches[order]
 
 
 def _apart(rows: np.ndarray, column_ids: np.ndarray, by_column: np.ndarray) -> np.ndarray:
