@@ -23,6 +23,8 @@ TRACKERS = {  # scheme of their addresses: file of lmdiag/trackers/ that asks th
     "wandb": "wandb",
     "trackio": "trackio",
     "trackio+https": "trackio",
+    "aim": "aim",
+    "aim+https": "aim",
 }
 
 

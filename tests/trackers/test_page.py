@@ -7,12 +7,15 @@ import pytest
 from tests.conftest import bash
 from tests.test_docs import ALL, judges
 from tests.trackers.conftest import falling
+from tests.trackers.test_aim import repository
+from tests.trackers.test_aim import server as aim_server
 from tests.trackers.test_hugging_face import hub
 from tests.trackers.test_trackio import server as trackio_server
 from tests.trackers.test_trackio import store
 from tests.trackers.test_wandb import KEY, RUNS, server
 
-__all__ = ["hub", "server", "store", "trackio_server"]
+__all__ = ["aim_server", "hub", "repository", "server", "store", "trackio_server"]
+MARKS = ("mlflow:", "wandb:", "trackio:", "aim:", "hf:")
 COMMANDS = [command for command in ALL["docs/trackers.md"] if judges(command)]
 pytestmark = pytest.mark.slow
 
@@ -46,6 +49,12 @@ def test_the_commands_for_trackio_work(command, trackio_server, tmp_path, bin_fo
     assert done.returncode == 1, done.stdout + done.stderr  # one of its runs is broken
 
 
+@pytest.mark.parametrize("command", [command for command in COMMANDS if "aim:" in command])
+def test_the_commands_for_aim_work(command, aim_server, tmp_path, bin_folder):
+    done = bash(command.replace("localhost:43800", aim_server), tmp_path, bin_folder)
+    assert done.returncode == 1, done.stdout + done.stderr  # one of its runs is broken
+
+
 @pytest.mark.parametrize("command", [command for command in COMMANDS if "hf:" in command])
 def test_the_commands_for_the_hub_work(command, hub, tmp_path, bin_folder):
     done = bash(command, tmp_path, bin_folder, HF_ENDPOINT=hub.endpoint, HF_HUB_DISABLE_XET="1")
@@ -54,4 +63,4 @@ def test_the_commands_for_the_hub_work(command, hub, tmp_path, bin_folder):
 
 def test_every_command_of_the_page_is_tried():
     assert len(COMMANDS) >= 11
-    assert all(any(mark in command for mark in ("mlflow:", "wandb:", "trackio:", "hf:")) for command in COMMANDS)
+    assert all(any(mark in command for mark in MARKS) for command in COMMANDS)

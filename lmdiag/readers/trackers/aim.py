@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ OWNS_SUBFOLDERS = True
 _END = 0xFE
 _INT = 2
 _KINDS = {1: "<?", _INT: "<q", 3: "<d"}
-_WORDS = 4
-_OF_THE_CLIENT = "__system"
+_WORDS, _BYTES = 4, 5
+OF_THE_CLIENT = "__system"
 _OWN_NAME = "Run: "  # what Aim calls a run that nobody named
 
 Keys = tuple[str | int, ...]
@@ -55,7 +55,12 @@ def _names(path: Path) -> dict[str, str]:
             found = database.execute("SELECT hash, name FROM run ORDER BY created_at, id").fetchall()
     except (sqlite3.Error, UnicodeError, UnreadableLog):  # names in the schema may be no text
         return {}
-    return {str(run): "" if str(name or _OWN_NAME).startswith(_OWN_NAME) else str(name) for run, name in found}
+    return {str(run): given_name(name) for run, name in found}
+
+
+def given_name(name: Any) -> str:
+    """Return what somebody called a run, "" where only Aim did."""
+    return "" if str(name or _OWN_NAME).startswith(_OWN_NAME) else str(name)
 
 
 def _run(source: Source, folder: Path, name: str, count: int) -> RawLog:
@@ -63,7 +68,7 @@ def _run(source: Source, folder: Path, name: str, count: int) -> RawLog:
     skipped: list[Skipped] = []
     settings, contexts = _described(source.path / "meta" / "chunks" / folder.name, folder.name, skipped)
     sequences: dict[tuple[int, str], dict[str | int, dict[str, Any]]] = {}
-    for path, value in _decoded(entries(folder, skipped)):
+    for path, value in decoded(entries(folder, skipped).items()):
         at = path.index(folder.name) + 1 if folder.name in path else len(path)
         if len(path) == at + 4:
             context, metric, measure, place = path[at:]
@@ -71,10 +76,10 @@ def _run(source: Source, folder: Path, name: str, count: int) -> RawLog:
     metrics: dict[str, list[tuple[float, float, int]]] = {}
     epochs: dict[int, tuple[float, float, int]] = {}
     for (context, metric), points in sequences.items():
-        words = "" if metric.startswith(_OF_THE_CLIENT) else contexts.get(context, "")
+        words = "" if metric.startswith(OF_THE_CLIENT) else contexts.get(context, "")
         for place, point in points.items():
             step, value, time = point.get("step", place), point.get("val"), 1000 * float(point.get("time") or 0)
-            if isinstance(value, int | float) and isinstance(step, int) and not metric.startswith(_OF_THE_CLIENT):
+            if isinstance(value, int | float) and isinstance(step, int) and not metric.startswith(OF_THE_CLIENT):
                 metrics.setdefault(f"{words}/{metric}".lstrip("/"), []).append((time, float(value), step))
                 if isinstance(point.get("epoch"), int | float):
                     epochs[step] = time, float(point["epoch"]), step
@@ -88,24 +93,32 @@ def _described(folder: Path, run: str, skipped: list[Skipped]) -> tuple[dict[str
     """Return the settings of a run, and the words of each context, such as `train`."""
     settings: dict[str, Any] = {}
     contexts: dict[int, list[str]] = {}
-    for path, value in _decoded(entries(folder, skipped)):
+    for path, value in decoded(entries(folder, skipped).items()):
         match path:
             case ("meta", "chunks", hash, "attrs", group, *rest) if hash == run and value is not None:
-                if not str(group).startswith(_OF_THE_CLIENT):
-                    settings["/".join(map(str, rest if group == "hparams" and rest else (group, *rest)))] = value
+                settings |= setting(group, rest, value)
             case ("meta", "chunks", hash, "contexts", int(context), *rest) if hash == run and rest:
                 contexts.setdefault(context, []).append(str(value))
     return settings, {context: "/".join(words) for context, words in contexts.items()}
 
 
-def _decoded(found: dict[bytes, bytes]) -> Iterator[tuple[Keys, Any]]:
-    """Yield the path of each key, and its number or its words; flags of arrays and objects are None."""
-    for key, value in found.items():
+def setting(group: str | int, rest: Sequence[str | int], value: Any) -> dict[str, Any]:
+    """Return an attribute of a run as a setting, {} for one that Aim notes itself; `hparams` is the usual group."""
+    if str(group).startswith(OF_THE_CLIENT):
+        return {}
+    return {"/".join(map(str, rest if group == "hparams" and rest else (group, *rest))): value}
+
+
+def decoded(found: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[Keys, Any]]:
+    """Yield the path of each key, and its number, words or bytes; flags of arrays and objects are None."""
+    for key, value in found:
         kind = value[0] if value else 0
         try:
             path = tuple(_path(key))
             if kind == _WORDS:
                 yield path, value[1:].decode("utf-8", "replace")
+            elif kind == _BYTES:
+                yield path, value[1:]
             else:
                 yield path, struct.unpack(_KINDS[kind], value[1:])[0] if kind in _KINDS else None
         except (ValueError, struct.error):
