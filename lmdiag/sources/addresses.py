@@ -25,6 +25,7 @@ TRACKERS = {  # scheme of their addresses: file of lmdiag/trackers/ that asks th
     "trackio+https": "trackio",
     "aim": "aim",
     "aim+https": "aim",
+    "clearml": "clearml",
 }
 
 

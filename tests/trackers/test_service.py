@@ -38,7 +38,7 @@ def server():
     with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as found:
         found.connections = 0
         found.daemon_threads = True
-        threading.Thread(target=found.serve_forever, daemon=True).start()
+        threading.Thread(target=found.serve_forever, args=(0.02,), daemon=True).start()
         found.place = f"127.0.0.1:{found.server_address[1]}"
         yield found
         found.shutdown()

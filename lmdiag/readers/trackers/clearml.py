@@ -26,6 +26,7 @@ _FILES = _METRICS, _TASK, _LOG = "metrics.jsonl", "task.json", "log.jsonl"
 _EVENT = b'"type": "training_stats_scalar"'
 _PLAIN_SECTIONS = ("General", "Args")  # what `connect` and argument parsers fill
 _OF_THE_MACHINE = ":monitor:"
+Metrics = dict[str, list[tuple[int, float, int]]]  # of each the times in ms, the values and the steps
 _NEAR_ZERO = 0.1  # of the usual value: what comes so near may have reached it
 
 
@@ -42,18 +43,27 @@ def read(source: Source) -> list[RawLog]:
     """Read the scalars of a session, and its hyperparameters."""
     events, task = _files(source)
     skipped: list[Skipped] = []
-    metrics: dict[str, list[tuple[int, float, int]]] = {}
+    metrics: Metrics = {}
     for line, event in _events(events, skipped):
-        try:
-            name = "/".join(part for part in (event["metric"], event["variant"]) if part)
-            if not name.startswith(_OF_THE_MACHINE):
-                point = counted(event.get("timestamp", 0)), float(event["value"]), counted(event["iter"])
-                metrics.setdefault(name, []).append(point)
-        except (KeyError, TypeError, ValueError, OverflowError):
-            skipped.append(Skipped(line, f"not an event with a value: {str(event)[:40]!r}"))
-    name = str(task.get("name") or task.get("id") or source.name)
-    log = tracked_run(FORMAT, name, source.name, metrics, _settings(task), None, skipped)
-    return [_without_zeros_for_nan(log)]
+        take(metrics, event, line, skipped)
+    return [log_of(task, source.name, metrics, skipped)]
+
+
+def take(metrics: Metrics, event: dict[str, Any], line: int, skipped: list[Skipped]) -> None:
+    """Add the value of an event to the metrics."""
+    try:
+        name = "/".join(part for part in (event["metric"], event["variant"]) if part)
+        if not name.startswith(_OF_THE_MACHINE):
+            point = counted(event.get("timestamp", 0)), float(event["value"]), counted(event["iter"])
+            metrics.setdefault(name, []).append(point)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        skipped.append(Skipped(line, f"not an event with a value: {str(event)[:40]!r}"))
+
+
+def log_of(task: dict[str, Any], source: str, metrics: Metrics, skipped: list[Skipped], status: str = "") -> RawLog:
+    """Return the run of a task."""
+    name = str(task.get("name") or task.get("id") or source)
+    return _without_zeros_for_nan(tracked_run(FORMAT, name, source, metrics, _settings(task), status, skipped))
 
 
 def _events(text: str, skipped: list[Skipped]) -> Iterator[tuple[int, dict[str, Any]]]:
