@@ -26,6 +26,7 @@ TRACKERS = {  # scheme of their addresses: file of lmdiag/trackers/ that asks th
     "aim": "aim",
     "aim+https": "aim",
     "clearml": "clearml",
+    "comet": "comet",
 }
 
 

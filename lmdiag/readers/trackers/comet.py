@@ -35,7 +35,7 @@ def can_read(name: str, head: bytes) -> bool:
     return first_member(head) in (_MESSAGES, _EXPERIMENT) or (head == _EMPTY and _ARCHIVE.fullmatch(name) is not None)
 
 
-class _Found(Struct):
+class Found(Struct):
     """What the messages say: of each value its metric, step, time in ms and number."""
 
     values: list[tuple[str, int, float, float]] = field(default_factory=list)
@@ -47,7 +47,7 @@ class _Found(Struct):
 def read(source: Source) -> list[RawLog]:
     """Read the metrics and parameters of an experiment; it may go on in `later` archives."""
     sources = [source, *(Source(path.as_posix(), path) for path in source.later)]
-    found, starts = _Found(), []
+    found, starts = Found(), []
     skipped: list[Skipped] = []
     for _, messages in sorted(map(_begun, sources), key=lambda part: part[0]):
         starts.append(len(found.values))
@@ -57,8 +57,8 @@ def read(source: Source) -> list[RawLog]:
                     _take(json.loads(line), found)
             except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
                 skipped.append(Skipped(number, f"no message: {line[:40].decode('utf-8', 'replace')!r}"))
-    points = _points(found, starts)
-    return [logged_run(FORMAT, found.name or source.name, source.name, points, found.settings, None, skipped)]
+    name = found.name or source.name
+    return [logged_run(FORMAT, name, source.name, points(found, starts), found.settings, None, skipped)]
 
 
 def _begun(source: Source) -> tuple[float, bytes]:
@@ -79,30 +79,36 @@ def _begun(source: Source) -> tuple[float, bytes]:
         return 0.0, held[_MESSAGES]
 
 
-def _take(message: dict[str, Any], found: _Found) -> None:
+def _take(message: dict[str, Any], found: Found) -> None:
     kind, payload = message["type"], message["payload"]
-    if kind == "metric_msg" and not str(payload["metric"]["metricName"]).startswith(_OF_THE_MACHINE):
-        metric, time = payload["metric"], float(payload["local_timestamp"])
-        if not isinstance(metric["metricName"], str):
-            raise TypeError("a metric has no name")
-        step, value, epoch = counted(metric["step"] or 0), metric["metricValue"], metric.get("epoch")
-        found.values.append((metric["metricName"], step, time, _NUMBERS[value] if value in _NUMBERS else float(value)))
-        if epoch is not None and found.epoch != (step, epoch):
-            found.epoch = step, epoch
-            found.values.append((_EPOCH, step, time, float(epoch)))
+    if kind == "metric_msg":
+        take_metric(payload["metric"], float(payload["local_timestamp"]), found)
     elif kind == "parameter_msg" and payload["param"]["source"] != "auto-logged":
         found.settings[payload["param"]["paramName"]] = payload["param"]["paramValue"]
     elif kind == "log_other" and payload["key"] == "Name":
         found.name = str(payload["value"])
 
 
-def _points(found: _Found, starts: list[int]) -> Points:
+def take_metric(metric: dict[str, Any], time: float, found: Found) -> None:
+    """Add a value of a metric, logged at a time in ms; the client notes others of the machine."""
+    if str(metric["metricName"]).startswith(_OF_THE_MACHINE):
+        return
+    if not isinstance(metric["metricName"], str):
+        raise TypeError("a metric has no name")
+    step, value, epoch = counted(metric["step"] or 0), metric["metricValue"], metric.get("epoch")
+    found.values.append((metric["metricName"], step, time, _NUMBERS[value] if value in _NUMBERS else float(value)))
+    if epoch is not None and found.epoch != (step, epoch):
+        found.epoch = step, epoch
+        found.values.append((_EPOCH, step, time, float(epoch)))
+
+
+def points(found: Found, starts: list[int]) -> Points:
     """Return the values; the epoch that stands beside each counts where none was logged as a metric."""
     ids: dict[str, int] = {}
     names, steps, times, values = zip(*found.values) if found.values else ((),) * 4
     column_ids = np.array([ids.setdefault(name, len(ids)) for name in names], np.int64)
     own = any(spelling(name).name == "epoch" for name in ids if name != _EPOCH)
-    points = Points(
+    values_of_run = Points(
         ["epoch" if name == _EPOCH and not own else name for name in ids],
         column_ids,
         np.array(steps, np.int64),
@@ -110,4 +116,4 @@ def _points(found: _Found, starts: list[int]) -> Points:
         np.array(values, np.float64),
         np.array(starts, np.int64),
     )
-    return points.without({_EPOCH})
+    return values_of_run.without({_EPOCH})
