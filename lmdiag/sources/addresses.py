@@ -27,6 +27,7 @@ TRACKERS = {  # scheme of their addresses: file of lmdiag/trackers/ that asks th
     "aim+https": "aim",
     "clearml": "clearml",
     "comet": "comet",
+    "swanlab": "swanlab",
 }
 
 

@@ -123,12 +123,16 @@ def _take(record: bytes, found: _Found) -> None:
 
 
 def _settings(file: Path | None) -> dict[str, Any]:
-    """Return the configuration that stands beside the file of a run, each with a `desc` and a `sort`."""
+    """Return the configuration that stands beside the file of a run."""
     beside = file.parent / "files" / "config.yaml" if file else None
     if beside is None or not beside.is_file():
         return {}
-    stated = plain_yaml(Source(beside.as_posix(), beside).text)
-    return {key: value.get("value") if isinstance(value, dict) else value for key, value in stated.items()}
+    return stated(plain_yaml(Source(beside.as_posix(), beside).text))
+
+
+def stated(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a configuration in which each has a `value`, a `desc` and a `sort`."""
+    return {key: value.get("value") if isinstance(value, dict) else value for key, value in config.items()}
 
 
 def _of_the_board(folder: Path, skipped: list[Skipped]) -> Iterator[tuple[float, str, int, float]]:
