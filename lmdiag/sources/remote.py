@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,10 @@ from lmdiag.sources.remote_files import matching, mirrored, without_slash
 from lmdiag.sources.source import Folder, Source
 
 HERE = "file://"
+ENDED = {"neptune": "Neptune's service, which ended on 5 March 2026"}  # https://docs.neptune.ai/transition_hub
+OF_THE_HUB = re.compile(
+    r"(?i:hf)://(?:(?:datasets|spaces|models|buckets)/|(?!(?:datasets|spaces|models|buckets)/))[^/*?\[]+/[^/*?\[]+"
+)
 
 
 def is_folder(url: str) -> bool:
@@ -32,6 +37,14 @@ def named(url: str) -> Iterator[Source | Folder]:
     if is_tracked(url):
         yield Source(without_secrets(url), url=url)
         return
+    scheme = url.partition("://")[0].lower()
+    if scheme in ENDED:
+        raise UnreadableLog(f"{url} is an address of {ENDED[scheme]}", "read what the run left on the disk")
+    if scheme == "hf" and not OF_THE_HUB.match(url):
+        raise UnreadableLog(
+            f"{url} names no repository of the Hugging Face Hub",
+            "write hf://USER/REPOSITORY, or hf://datasets/USER/REPOSITORY",
+        )
     folder = without_slash(url.removesuffix("**")) if is_folder(url) else url
     if folder == f"{HERE}/":
         raise UnreadableLog(f"{url} is all of this machine", "name a folder of logs")

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from datetime import datetime
 from functools import cache, partial
 from typing import Any
@@ -17,7 +16,7 @@ from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.trackers.clearml import Metrics, log_of, take
 from lmdiag.run import Skipped
 from lmdiag.sources.source import Source
-from lmdiag.trackers.address import Address, Filters, parsed
+from lmdiag.trackers.address import Address, Filters
 from lmdiag.trackers.service import harmless
 
 TASKS_A_PAGE, EVENTS_A_PAGE = 200, 1000
@@ -46,9 +45,7 @@ def listed(address: Address) -> Iterator[Source]:
             for about in found:
                 if _fits(about, address.filters) and (not task or task[0] in (about["id"], about["name"])):
                     where = address.below(about["id"])
-                    yield Source(
-                        where, content=json.dumps(about).encode(), url=where, met=task != [about["id"]]
-                    )
+                    yield Source(where, content=json.dumps(about).encode(), url=where, met=task != [about["id"]])
             if len(found) < TASKS_A_PAGE:
                 return
 

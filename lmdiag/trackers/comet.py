@@ -6,11 +6,10 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
-from msgspec.structs import replace as changed
+from msgspec.structs import replace
 
 from lmdiag.errors import UnreadableLog, explained
 from lmdiag.readers.rawlog import RawLog
@@ -43,7 +42,7 @@ def listed(address: Address) -> Iterator[Source]:
             for one in found:
                 if (not run or run[0] in (one.id, one.name)) and _fits(one, address.filters):
                     where = address.below(project, one.id)
-                    yield replace(Source(where, content=b"", url=where, met=True), met=run != [one.id])
+                    yield Source(where, content=b"", url=where, met=run != [one.id])
             if len(found) < RUNS_A_PAGE:
                 return
 
@@ -100,12 +99,12 @@ class CometHistory:
         with _as_unreadable(self._source.name):
             settings = {one["name"]: one["valueCurrent"] for one in self._experiment.get_parameters_summary() or ()}
             name = self._experiment.name or self._experiment.id
-        log = logged_run(
-            FORMAT, name, self._source.name, points(found, [0]), settings, _ENDS.get(self._state), skipped
-        )
+        log = logged_run(FORMAT, name, self._source.name, points(found, [0]), settings, _ENDS.get(self._state), skipped)
         full = [metric for metric, count in counts.items() if count >= MOST_VALUES]
-        notes = (f"Comet keeps a sample of {MOST_VALUES:,} values of a metric, and {full[0]} has so many.",) if full else ()
-        return changed(log, notes=(*log.notes, *notes))
+        notes = (
+            (f"Comet keeps a sample of {MOST_VALUES:,} values of a metric, and {full[0]} has so many.",) if full else ()
+        )
+        return replace(log, notes=(*log.notes, *notes))
 
 
 def _fits(experiment: Any, filters: Filters) -> bool:

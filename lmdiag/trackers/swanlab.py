@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from io import StringIO
 from typing import Any
 
-from msgspec.structs import replace as changed
+from msgspec.structs import replace
 
 from lmdiag.errors import UnreadableLog, explained
 from lmdiag.readers.rawlog import RawLog
@@ -40,7 +39,7 @@ def listed(address: Address) -> Iterator[Source]:
     for one in found:
         if _fits(one, address.filters) and (not run or run[0] in (one.run_id, one.name)):
             where = address.below(project, one.run_id)
-            yield replace(Source(where, content=b"", url=where, met=True), met=run != [one.run_id])
+            yield Source(where, content=b"", url=where, met=run != [one.run_id])
 
 
 def begin(source: Source) -> SwanlabHistory:
@@ -94,7 +93,7 @@ class SwanlabHistory:
             name = self._run.name or self._run.run_id
         log = tracked_run(FORMAT, name, self._source.name, self._metrics, settings, _ENDS.get(self._run.state))
         notes = (f"The client gave no values of {', '.join(self._lost)}.",) if self._lost else ()
-        return changed(log, notes=(*log.notes, *notes))
+        return replace(log, notes=(*log.notes, *notes))
 
 
 def _values(run: Any, keys: list[str]) -> Iterator[tuple[str, list[tuple[float, float, int]]]]:

@@ -37,9 +37,8 @@ def listed(address: Address) -> Iterator[Source]:
         )
     known = service.post("api/get_all_projects", {}).get("data") or []
     if project not in known:
-        raise UnreadableLog(
-            f"{service.shown} has no project {project!r}", f"known are {', '.join(map(str, known[:20]))}"
-        )
+        hint = f"known are {', '.join(map(str, known[:20]))}" if known else "it names none: check that it is trackio"
+        raise UnreadableLog(f"{service.shown} has no project {project!r}", hint)
     for found in _asked(service, project, _NAMED):
         began = unix_time(found["began"]) or 0.0
         inside = (address.filters.since or 0.0) <= began <= (address.filters.until or float("inf"))

@@ -78,3 +78,16 @@ def test_a_bracket_that_is_not_closed_is_said(address):
 def test_more_runs_than_there_can_be_are_no_limit():
     with pytest.raises(UnreadableLog, match="limit cannot be"):
         parsed(f"mlflow://h/e?limit={10**30}")
+
+
+@pytest.mark.parametrize(
+    "address", ["hf://", "hf://user", "hf://user/", "hf://user/*", "hf://datasets/user", "hf://spaces/user/"]
+)
+def test_what_names_no_repository_of_the_hub_is_said(address):
+    _, (problem,) = find([address])
+    assert "names no repository of the Hugging Face Hub" in problem.message
+
+
+def test_a_service_that_has_ended_is_named():
+    _, (problem,) = find(["neptune://lab/lm"])
+    assert "Neptune's service, which ended on 5 March 2026" in problem.message

@@ -71,7 +71,11 @@ class Handler(BaseHTTPRequestHandler):
         self.server.workers.add(self.headers["X-ClearML-Worker"])
         fates = next((f for part, f in self.server.failing.items() if part in f"{action} {asked}" and f), None)
         code = fates.pop(0) if fates else 200
-        meta = {"id": "i", "trx": "i", "endpoint": {"name": action, "requested_version": "2.30", "actual_version": "1.0"}}
+        meta = {
+            "id": "i",
+            "trx": "i",
+            "endpoint": {"name": action, "requested_version": "2.30", "actual_version": "1.0"},
+        }
         meta |= {"result_code": code, "result_subcode": 0, "result_msg": "OK" if code == 200 else "bad key hunter2"}
         data = getattr(self, action.replace(".", "_"))(**asked) if code == 200 else {}
         answer = json.dumps({"meta": meta | {"error_stack": ""}, "data": data}).encode()

@@ -15,7 +15,7 @@ from tests.trackers.test_trackio import store
 from tests.trackers.test_wandb import KEY, RUNS, server
 
 __all__ = ["aim_server", "hub", "repository", "server", "store", "trackio_server"]
-MARKS = ("mlflow:", "wandb:", "trackio:", "aim:", "hf:")
+MARKS = ("mlflow:", "wandb:", "trackio:", "aim:", "clearml:", "comet:", "swanlab:", "hf:")
 COMMANDS = [command for command in ALL["docs/trackers.md"] if judges(command)]
 pytestmark = pytest.mark.slow
 
@@ -53,6 +53,16 @@ def test_the_commands_for_trackio_work(command, trackio_server, tmp_path, bin_fo
 def test_the_commands_for_aim_work(command, aim_server, tmp_path, bin_folder):
     done = bash(command.replace("localhost:43800", aim_server), tmp_path, bin_folder)
     assert done.returncode == 1, done.stdout + done.stderr  # one of its runs is broken
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if re.search("(clearml|comet|swanlab):", command)])
+def test_the_commands_for_services_name_what_is_missing(command, tmp_path, bin_folder):
+    """Without a login, each client says what it wants; its own test asks it for runs."""
+    tracker = re.search(r"(\w+)://", command)[1]
+    pytest.importorskip({"comet": "comet_ml"}.get(tracker, tracker), reason="its client is not installed")
+    done = bash(command, tmp_path, bin_folder, HOME=str(tmp_path), CLEARML_CONFIG_FILE="none")
+    assert done.returncode == 2
+    assert "client says" in done.stdout
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if "hf:" in command])

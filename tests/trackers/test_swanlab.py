@@ -26,7 +26,10 @@ def run(run_id, name, state, losses, created="2026-11-01T10:00:00.000Z", labels=
     config = {"max_steps": {"value": 1000, "desc": "", "sort": 0}}
     about = {"cuid": run_id, "slug": run_id, "name": name, "state": state, "createdAt": created, "type": "run"}
     about |= {"labels": [{"name": label} for label in labels], "profile": {"config": config}, "show": True}
-    return about, {"train/loss": list(enumerate(losses)), "val/loss": [(s, v + 0.1) for s, v in enumerate(losses)][::10]}
+    return about, {
+        "train/loss": list(enumerate(losses)),
+        "val/loss": [(s, v + 0.1) for s, v in enumerate(losses)][::10],
+    }
 
 
 @pytest.fixture
@@ -79,7 +82,11 @@ class Handler(BaseHTTPRequestHandler):
             return self.server.export[path]
         match path.removeprefix("/api").strip("/").split("/"):
             case ["login", "api_key"]:
-                return {"sid": "s", "expiredAt": "2099-01-01T00:00:00.000Z", "userInfo": {"username": "me", "name": "Me"}}
+                return {
+                    "sid": "s",
+                    "expiredAt": "2099-01-01T00:00:00.000Z",
+                    "userInfo": {"username": "me", "name": "Me"},
+                }
             case ["project", "me", "lm"]:
                 return {"cuid": "p1", "name": "lm"}
             case ["project", "me", "lm", "runs"]:
@@ -91,7 +98,10 @@ class Handler(BaseHTTPRequestHandler):
                 return runs[key][0]
             case ["house", "metrics", "scalar", "keys"]:
                 metrics = runs[body["experiments"][0]["experimentId"]][1]
-                return {"keys": [key for key, values in metrics.items() if values] + ["__swanlab__.cpu"], "hasMore": False}
+                return {
+                    "keys": [key for key, values in metrics.items() if values] + ["__swanlab__.cpu"],
+                    "hasMore": False,
+                }
             case ["house", "metrics", "summaries"]:
                 key = body["experiments"][0]["experimentId"]
                 return {key: {name: {"latest": {"index": len(v)}} for name, v in runs[key][1].items() if v}}
