@@ -19,23 +19,25 @@ from lmdiag.reports.phrases import visible
 from lmdiag.sources.source import Source
 from lmdiag.watching.changes import changes
 from lmdiag.watching.follower import Follower
+from lmdiag.watching.tracked import TrackedFollower
 
 EVERY_S = 2.75  # a page that is drawn within a quarter of a second more is never older than three
 LEAST_S = 1.0  # between a page that took long and the next look, in which a reader can do something
 GROWING_S = 60.0  # a file that was written to since then is said to grow
+ASK_S = 10.0  # the server of a tracker is asked for each run at most so often
 RESCAN_S = 10.0  # folders are looked through for new files at most so often
 
 
 def is_on() -> bool:
     """Whether the reader asked to follow the files of the server."""
-    return bool(st.session_state.get("follow")) and logs.on_disk()
+    return bool(st.session_state.get("follow")) and logs.any_grows()
 
 
 def refresh() -> None:
     """Take in what was added to the open files, and tell which alarms are new."""
     logs.open_new_files(RESCAN_S)
     for key, log in list(logs.all_open().items()):
-        if log.path is None or not _grew(log):
+        if not log.grows or not _grew(log):
             continue
         now = _judged_again(log)
         logs.all_open()[key] = now
@@ -62,6 +64,9 @@ def _look() -> None:
 
 def age_of(log: reading.Log) -> float | None:
     """Return how many seconds ago a log of the server was last written to; None for uploads and for files that are gone."""
+    follower = _followers().get(log.key)
+    if isinstance(follower, TrackedFollower):
+        return max(time.time() - follower.changed, 0.0)
     try:
         return max(time.time() - max(path.stat().st_mtime for path in log.files), 0.0) if log.files else None
     except OSError:
@@ -97,8 +102,8 @@ def _say_ages() -> None:
         st.caption(f"Last record {told(min(ages))} ago; {grows}.")
 
 
-def _followers() -> dict[str, Follower]:
-    found: dict[str, Follower] = st.session_state.setdefault("followers", {})
+def _followers() -> dict[str, Follower | TrackedFollower]:
+    found: dict[str, Follower | TrackedFollower] = st.session_state.setdefault("followers", {})
     return found
 
 
@@ -107,6 +112,8 @@ def _polled(log: reading.Log) -> bool:
     news: dict[str, bool] = st.session_state.setdefault("news", {})
     if log.beside:
         news[log.key] = reading.states_of(log) != log.states
+    elif log.source is not None and log.source.tracked:
+        news[log.key] = _polled_server(log.key, log.source) or news.get(log.key, False)
     elif log.path is not None:
         follower = _followers().get(log.key)
         if follower is None:  # what was there when the log was opened has been read already
@@ -120,8 +127,17 @@ def _polled(log: reading.Log) -> bool:
     return news.get(log.key, False)
 
 
+def _polled_server(key: str, source: Source) -> bool:
+    """Tell whether a server has news of a run; one that is over has none."""
+    follower = _followers().get(key)
+    if follower is None:
+        options = options_for(source, reading.project_settings(), reading.read_as(key))
+        follower = _followers()[key] = TrackedFollower(source, options, ASK_S)
+    return not (isinstance(follower, TrackedFollower) and follower.ended) and server.aside(follower.poll)
+
+
 def _any_grew() -> bool:
-    grew = [_polled(log) for log in logs.all_open().values() if log.path is not None]  # each must take in its news
+    grew = [_polled(log) for log in logs.all_open().values() if log.grows]  # each must take in its news
     return any(grew)
 
 

@@ -178,9 +178,9 @@ def open_new_files(every_s: float) -> None:
     st.session_state["new_files"] = ()
 
 
-def on_disk() -> bool:
-    """Whether any open log is a file of the server, which may grow."""
-    return any(log.path is not None for log in all_open().values())
+def any_grows() -> bool:
+    """Whether any open log is a file of the server or a run on that of a tracker, which may grow."""
+    return any(log.grows for log in all_open().values())
 
 
 def samples() -> list[Path]:

@@ -31,7 +31,7 @@ class Log:
     """One source that was opened: its key (content or file identity), its name, and its judged runs.
 
     Logs of one `group`, a folder, may hold the same run; files `beside` its own were read with it. `source` is that of a log that
-    is no file of the server, kept where nobody recognised its loss, so that it can be read again.
+    is no file of this machine, kept where nobody recognised its loss, so that it can be read again, and where a tracker tells of it.
     """
 
     key: str
@@ -47,6 +47,11 @@ class Log:
     def again(self) -> Source | None:
         """What to read where the log is read again, None of a log that was understood and is not kept."""
         return Source(self.name, path=self.path, beside=self.beside).fresh() if self.path else self.source
+
+    @property
+    def grows(self) -> bool:
+        """Whether it may be followed: as a file of the server, or as a run on that of a tracker."""
+        return self.path is not None or (self.source is not None and self.source.tracked)
 
     @property
     def without_loss(self) -> bool:
@@ -73,7 +78,7 @@ def read_log(key: str, source: Source, settings: Settings) -> Log:
     except Exception as error:  # a defect of ours must not show a traceback, nor keep the other logs from being seen
         judged = Judged(unreadable=(internal_error(source.name, error),))
     log = Log(key, source.name, judged)
-    return replace(log, source=source) if log.without_loss else log
+    return replace(log, source=source) if log.without_loss or source.tracked else log
 
 
 def read_as(key: str) -> ReadOptions:

@@ -35,7 +35,7 @@ def draw() -> str:
         if known:
             _choose(known)
             upload("Add logs")
-            if logs.on_disk() and st.toggle("Follow files as they grow", key="follow"):
+            if logs.any_grows() and st.toggle("Follow logs as they grow", key="follow"):
                 notices.choose()
                 st.session_state["follow_place"] = st.container()
             st.button("Close all", on_click=_close_all, type="tertiary", icon=":material/close:")

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from lmdiag.errors import LmdiagError
-from lmdiag.sources.addresses import OF_THIS_MACHINE
+from lmdiag.sources.addresses import OF_THIS_MACHINE, is_url
 
 NEEDED = {
     "streamlit": "streamlit",
@@ -53,7 +53,7 @@ def app(paths: tuple[str, ...], port: int, host: str, browser: bool) -> int:
     if missing:
         raise LmdiagError(f"the app needs {', '.join(missing)}", f"pip install {' '.join(missing)}")
     for path in paths:
-        if path != "-" and not os.path.exists(path):
+        if path != "-" and not is_url(path) and not os.path.exists(path):
             next(named(path), None)  # raises an error unless it is a pattern that files match
     if host not in OF_THIS_MACHINE:
         say(f"warning: everybody who can reach {host} can read what the app shows")
@@ -86,5 +86,5 @@ def command(paths: tuple[str, ...], port: int, host: str, browser: bool) -> list
         "browser.serverAddress": "localhost" if host in EVERY_ADDRESS else host,
     }
     options = [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in flags.items()]
-    absolute = [str(Path(path).resolve()) for path in paths]
+    absolute = [path if is_url(path) else str(Path(path).resolve()) for path in paths]
     return [sys.executable, "-m", "streamlit", "run", str(script), *options, *(["--", *absolute] if absolute else [])]

@@ -367,7 +367,7 @@ def test_a_log_that_grows_is_drawn_anew_where_the_reader_is(chromium, tmp_path):
         page.set_default_timeout(PATIENCE)
         page.goto(address)
         charts_drawn(page, 1)
-        page.get_by_text("Follow files as they grow").click()
+        page.get_by_text("Follow logs as they grow").click()
         page.get_by_text("Last record").wait_for()
         seen = set()
         for _ in range(120):

@@ -85,6 +85,15 @@ def test_the_app_is_not_started_for_a_folder_that_is_not_there(run, monkeypatch)
     assert "there is no file nosuchdir" in done.err
 
 
+def test_the_app_is_started_for_an_address(run, monkeypatch):
+    started = []
+    monkeypatch.setattr(os, "execve", lambda program, line, variables: started.append(line[-1]))
+    monkeypatch.setattr("subprocess.call", lambda line, env: 0)
+    monkeypatch.setattr("lmdiag.cli.app.NEEDED", {})
+    run("app", "mlflow://localhost:5000/lm")
+    assert started == ["mlflow://localhost:5000/lm"]
+
+
 def test_a_pattern_that_nothing_matches_is_called_one(run):
     assert "runs/*.jsonl: matches no file" in run("check", "runs/*.jsonl").out
 
@@ -159,11 +168,11 @@ def test_report_writes_the_format_that_the_name_says(run, bad, tmp_path):
 def test_the_app_listens_on_this_machine_only():
     from lmdiag.cli.app import command
 
-    line = command(("runs",), 8501, "127.0.0.1", browser=False)
+    line = command(("runs", "mlflow://localhost:5000/lm"), 8501, "127.0.0.1", browser=False)
     assert "--server.address=127.0.0.1" in line
     assert "--server.headless=true" in line
     assert "--browser.gatherUsageStats=false" in line
-    assert line[line.index("--") + 1 :] == [os.path.abspath("runs")]
+    assert line[line.index("--") + 1 :] == [os.path.abspath("runs"), "mlflow://localhost:5000/lm"]
 
 
 def test_train_hands_its_arguments_to_the_trainers(run):
