@@ -243,7 +243,18 @@ def _restarts(table: Table, rows: np.ndarray, steps: np.ndarray, back: np.ndarra
 
 
 def _returns(table: Table, starts: np.ndarray) -> list[bool]:
-    """Tell for each of these rows whether the fullest loss goes back to where the log began."""
+    """Tell for each of these rows whether the fullest loss goes back to where the log began.
+
+    A few epochs have no noise that could be told: there the loss is back if it is nearer to its beginning than to its end.
+    """
     losses = [column for name, column in table.columns.items() if metric_of(name) == "loss"]
     rows, values = max(losses, key=lambda column: len(column[0]), default=(starts[:0], np.empty(0)))
-    return loss_returns(values, np.searchsorted(rows, starts)) if len(rows) else [True] * len(starts)
+    at = np.searchsorted(rows, starts)
+    if not len(rows):
+        return [True] * len(starts)
+    returned = loss_returns(values, at)
+    if table.config.get("step_kind") == "epoch":
+        within = np.minimum(at, len(values) - 1)
+        nearer = np.abs(values[within] - values[0]) < np.abs(values[within] - values[within - 1])
+        returned = [back or bool(near) for back, near in zip(returned, nearer)]
+    return returned

@@ -285,3 +285,18 @@ def test_places_that_only_evaluations_lack() -> None:
     )  # fmt: skip
     (log,) = read_text(text)
     assert steps(log) == [250, 500, 500, 750, 1000, 1000]
+
+
+def epochs(first: float) -> str:
+    return "".join(f"Epoch {k}/3 loss: {first - k / 5:.2f}\n" for k in (1, 2, 3))
+
+
+def test_each_training_of_a_few_epochs_is_a_run() -> None:
+    logs = read_text(f"small\n{epochs(4)}larger\n{epochs(3.9)}third\n{epochs(4.1)}")
+    assert [log.columns["loss"].values.tolist() for log in logs] == [[3.8, 3.6, 3.4], [3.7, 3.5, 3.3], [3.9, 3.7, 3.5]]
+    assert [log.columns["step"].values.tolist() for log in logs] == [[1, 2, 3]] * 3
+
+
+def test_rounds_of_a_few_epochs_that_go_on_are_one_run() -> None:
+    (log,) = read_text(f"round 1\n{epochs(4)}round 2\n{epochs(3.5)}round 3\n{epochs(3)}")
+    assert log.n_rows == 9
