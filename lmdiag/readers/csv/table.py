@@ -38,7 +38,7 @@ def can_read(name: str, head: bytes) -> bool:
 def table_names(name: str, head: bytes) -> list[str]:
     """Return the names in the first line of a table, whatever it is about; an empty list where it is none."""
     lines = [line for line in head.decode("utf-8", "replace").splitlines() if line.strip() and not line.startswith("#")]
-    if len(lines) < 2 or lines[0].lstrip().startswith(("{", "[", "|")):  # | begins a table in Markdown
+    if len(lines) < 2 or lines[0].lstrip().startswith(("{", "[", "|", "**")):  # a table that is drawn
         return []
     separator = _separator(lines[0])
     names = [field.strip() for field in next(csv.reader([lines[0]], delimiter=separator))]

@@ -20,6 +20,7 @@ _TITLE = lazy(
     r"(?i)\W*(?:(?:results|metrics|losses) (?:of|on|for) (?:the )?)?(train|val|eval|test|dev)[a-z]*(?: (?:set|split|data|results?|metrics|table|summary|losses|history|phase))*(?:\W+(?:at |after )?(?:step|epoch|iter\w*)\W*\d+)?\W*$"
 )
 _COUNTERS = {"": "index", "#": "step", "e": "epoch", "epochs": "epoch"}
+_STARS = lazy(r"^\s*\*{2,}\s|\s\*{2,}\s*$")  # **** Epoch | Loss ****
 _SETS = frozenset("split set subset mode phase stage partition type dataset data part".split())  # columns that name one
 _ITEM = lazy(rf"\s+([A-Z][\w \-/().]*?): ({NUM}\s?[A-Za-z%/]*)(?: \(.*\))?\s*$")
 APART, _BLANKLESS = lazy(r"\S+(?: \S+)*"), lazy(r"\S+")
@@ -92,6 +93,7 @@ def head_of(piece: str, above: str = "") -> Head | None:
     text = (payload(piece)[0] if prefixed else piece).translate(EDGE)
     if prefixed and ALONE.search(text):
         return None
+    text = _STARS.sub(lambda found: " " * len(found[0]), text) if "**" in text else text
     separator = next((mark for mark in "|\t;," if mark in text.strip()), "")
     ways = [_words(APART, text), _words(_BLANKLESS, text)]
     if separator:

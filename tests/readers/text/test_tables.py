@@ -472,3 +472,16 @@ def test_what_is_no_table_changes_nothing(prose: str) -> None:
 def test_step_of_a_logger_counts() -> None:
     run = run_of("   _step  loss\n0     10  4.25\n1     20  4.00\n2     30  3.75\n3     40  3.50\n")
     assert points(run, "loss") == [(10, 4.25), (20, 4.0), (30, 3.75), (40, 3.5)]
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        ("**** Epoch | Train Loss | Val Loss ****", "{0} | {1} | {2}"),
+        ("***** epoch   train_loss   val_loss *****", "      {0}       {1}       {2}"),
+    ],
+)
+def test_a_head_between_asterisks_before_each_row(head: str, row: str) -> None:
+    run = run_of("".join(f"{head}\n{row.format(k, 4.5 - k / 4, 4.75 - k / 4)}\nsaved\n" for k in range(1, 9)))
+    assert points(run, "loss") == [(k, 4.5 - k / 4) for k in range(1, 9)]
+    assert points(run, "val/loss") == [(k, 4.75 - k / 4) for k in range(1, 9)]
