@@ -17,6 +17,7 @@ from lmdiag.readers.numbers import number
 from lmdiag.readers.prefixes import payload
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables import ranks
+from lmdiag.readers.tables.column_names import metric_of
 from lmdiag.readers.tables.runs import separate
 from lmdiag.readers.tables.said import put_said, summary_of
 from lmdiag.readers.tables.table import RANK, STEP, TOTAL, Scanner, Table
@@ -199,7 +200,7 @@ class LineFormat:
             raise UnreadableLog(
                 f"{name}: no training record of the format {self.name} in {chatter} lines of text", PATTERN_HINT
             )
-        if len(table.lines) < self.fewest:
+        if len(table.lines) < self.fewest and not _are_told(table):
             raise UnreadableLog(f"{name}: fewer than {self.fewest} lines look like training records", PATTERN_HINT)
         if table.tally.cut:
             reason = f"what stands behind character {LONGEST_PIECE:,} of a line"
@@ -210,6 +211,13 @@ class LineFormat:
             table.forget(column, sentinel)
         logs = assemble(self, name, table)
         return [_explained(log) for log in logs] if self.explained else logs
+
+
+def _are_told(table: Table) -> bool:
+    """Tell whether two records are surely some: both say the same, their steps, the second behind the first, and the loss."""
+    sides = {name: len(rows) for name, (rows, _) in table.columns.items()}
+    placed = len(table.lines) == 2 and STEP in sides and bool(np.diff(table.cells(STEP))[0] > 0)
+    return placed and {*sides.values()} == {2} and any(metric_of(name).endswith("loss") for name in sides)
 
 
 def _explained(log: RawLog) -> RawLog:

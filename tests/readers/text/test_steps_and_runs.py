@@ -300,3 +300,16 @@ def test_each_training_of_a_few_epochs_is_a_run() -> None:
 def test_rounds_of_a_few_epochs_that_go_on_are_one_run() -> None:
     (log,) = read_text(f"round 1\n{epochs(4)}round 2\n{epochs(3.5)}round 3\n{epochs(3)}")
     assert log.n_rows == 9
+
+
+def test_two_records_are_enough_where_both_say_their_step_and_loss() -> None:
+    (log,) = read_text("loading\nstep 100 | loss 2.5 | lr 1e-4\nstep 200 | loss 2.4 | lr 1e-4\ndone\n")
+    assert (steps(log), log.columns["loss"].values.tolist()) == ([100, 200], [2.5, 2.4])
+
+
+@pytest.mark.parametrize(
+    "second", ["step 100 | loss 2.4", "loss 2.4", "step 200 | loss 2.4 | lr 1e-4", "step 50 | loss 2.4"]
+)
+def test_two_lines_that_differ_are_none(second: str) -> None:
+    with pytest.raises(UnreadableLog):
+        read_text(f"loading\nstep 100 | loss 2.5\n{second}\ndone\n")
