@@ -39,7 +39,21 @@ def test_blocks_and_rows_agree(monkeypatch, end, damaged, quoted):
         plain = f"{step},{rng.random() if step % 7 else 'nan'},{'' if step % 3 else rng.random()},F"
         rows.append(rng.choice(odd) if rng.random() < damaged else plain)
     content = end.join(rows).encode()
-    slow, fast = read(content, monkeypatch, False), read(content, monkeypatch, True)
+    assert_same(read(content, monkeypatch, False), read(content, monkeypatch, True))
+
+
+@pytest.mark.parametrize("odd", ["", " 0.5", "5e-1", "-inf", "NA", "soon", "1_0"])
+def test_numbers_and_words_agree(monkeypatch, odd):
+    """Columns of numbers alone are taken for that, until a word is met."""
+    blocks = Source.blocks
+    monkeypatch.setattr(Source, "blocks", lambda source: blocks(source, 4000))
+    rng = random.Random(odd)
+    rows = [f"{step},{rng.random() if step != 400 else odd},{'' if step % 5 else 2.5}" for step in range(1000)]
+    content = "\n".join(["step,loss,val_loss", *rows]).encode()
+    assert_same(read(content, monkeypatch, False), read(content, monkeypatch, True))
+
+
+def assert_same(slow, fast):
     assert (slow.n_rows, sorted(slow.columns)) == (fast.n_rows, sorted(fast.columns))
     for name, column in slow.columns.items():
         np.testing.assert_array_equal(column.rows, fast.columns[name].rows, name)

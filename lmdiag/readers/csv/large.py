@@ -25,15 +25,18 @@ def read_blocks(blocks: Iterable[bytes], header: Header) -> Rows | None:
     if len(set(header.names)) < len(header.names):
         return None
     table = BlockTable()
-    first_line = 1
+    first_line, numbers_only = 1, True
     for block in blocks:
         if b'"' in block:
             return None
         block = block.replace(b"\r", b"")
         lines = Lines(block, first_line)
         alone = _odd_lines(lines, header)
-        frame = _frame(_chosen(lines, ~alone), header)
-        if frame is None or frame.height != int((~alone).sum()):
+        chosen, n = _chosen(lines, ~alone), int((~alone).sum())
+        frame = _frame(chosen, header, numbers=True) if numbers_only else None
+        if frame is None or frame.height != n:  # words among them
+            numbers_only, frame = False, _frame(chosen, header, numbers=False)
+        if frame is None or frame.height != n:
             return None
         before = len(table.single)
         tally = table.single.tally
@@ -70,10 +73,11 @@ def _chosen(lines: Lines, chosen: np.ndarray) -> bytes:
     return lines.text[kept].tobytes()
 
 
-def _frame(block: bytes, header: Header) -> polars.DataFrame | None:
+def _frame(block: bytes, header: Header, numbers: bool) -> polars.DataFrame | None:
+    """Return rows as columns of numbers, or of words; None where polars cannot take them for that."""
     import polars as pl
 
-    schema = dict.fromkeys(header.names, pl.String)
+    schema = dict.fromkeys(header.names, pl.Float64 if numbers else pl.String)
     if not block.strip():
         return pl.DataFrame(schema=schema)
     try:

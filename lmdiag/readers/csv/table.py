@@ -103,8 +103,10 @@ def _without_placeholders(raw: RawLog) -> RawLog:
     """Drop the zeros that a program writes into the column of an evaluation in the rows it did not evaluate at."""
     columns, notes = dict(raw.columns), []
     for name, column in raw.columns.items():
+        if not spelling(name).name.endswith("/loss"):
+            continue
         zero, others = column.values == 0, np.abs(column.values[column.values != 0])
-        if not spelling(name).name.endswith("/loss") or not zero.any() or not len(others):
+        if not zero.any() or not len(others):
             continue
         comes_back = (zero[:-1] & ~zero[1:]).any()  # zeros to the end are what a broken evaluation gives
         if not comes_back or others.min() <= FAR_FROM_ZERO * np.median(others):

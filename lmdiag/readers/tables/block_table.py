@@ -44,16 +44,20 @@ class BlockTable:
             if column.null_count() == frame.height:
                 self.single.empty.add(column.name)
                 continue
-            words, at = column.drop_nulls(), rows[column.is_not_null().to_numpy()]
-            numbers, at = self._numbers_of_words(column.name, words, at)
+            known, at = column, rows  # columns without a gap share their rows
+            if column.null_count():
+                known, at = column.drop_nulls(), rows[column.is_not_null().to_numpy()]
+            numbers, at = self._numbers_of_words(column.name, known, at)
             if len(at):
                 self.parts.setdefault(column.name, []).append((at, numbers.to_numpy()))
 
     def _numbers_of_words(self, name: str, column: polars.Series, rows: np.ndarray) -> tuple[polars.Series, np.ndarray]:
-        """Return the words that are plain numbers; each of the others is read once."""
+        """Return the words that are plain numbers, or are numbers already; each of the others is read once."""
         import polars as pl
 
         numbers = column.cast(pl.Float64, strict=False)
+        if not numbers.null_count():
+            return numbers, rows
         is_number = numbers.is_not_null()
         others = column.filter(~is_number)
         if others.len():
