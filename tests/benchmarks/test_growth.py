@@ -47,7 +47,7 @@ def test_rules_grow_no_faster_than_a_log(monkeypatch):
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
     least = {}
     for _ in range(TRIES):
-        for name, took in growth.rules(1000, tries=1):
+        for name, took in growth.rules(500, tries=1):
             least[name] = list(map(min, least.get(name, [inf] * 3), took))
         slow = {name for name, took in least.items() if took[2] > growth.NOTICED and took[2] > SQUARE * took[1]}
         if not slow:
