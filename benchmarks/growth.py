@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from lmdiag.run import Run
 
 MOST = 4.6
-NOTICED = 0.004  # seconds at the middle size from which a rule is worth a ratio
+NOTICED = 0.004  # seconds from which a rule is worth a ratio
+LOOKED = NOTICED / 16  # in less a rule of such a ratio has said that it does not look
 READ = """
 import sys, time
 from lmdiag.errors import LmdiagError
@@ -288,7 +289,7 @@ def main() -> None:
     }
     print("| log or rule | seconds at n | 4n / n | 16n / 4n |\n| --- | ---: | ---: | ---: |")
     if options.rules:
-        measured = (row for row in rules(options.lines, options.tries) if row[1][1] >= NOTICED)
+        measured = (row for row in rules(options.lines, options.tries) if row[1][1] >= NOTICED and row[1][0] >= LOOKED)
     else:
         chosen = {
             name: sizes

@@ -49,7 +49,11 @@ def test_rules_grow_no_faster_than_a_log(monkeypatch):
     for _ in range(TRIES):
         for name, took in growth.rules(500, tries=1):
             least[name] = list(map(min, least.get(name, [inf] * 3), took))
-        slow = {name for name, took in least.items() if took[2] > growth.NOTICED and took[2] > SQUARE * took[1]}
+        slow = {
+            name
+            for name, (_, middle, long) in least.items()
+            if long > growth.NOTICED and middle > growth.LOOKED and long > SQUARE * middle
+        }
         if not slow:
             break
     assert len(least) > 50
