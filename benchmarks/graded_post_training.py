@@ -106,6 +106,39 @@ def _unlikely(rng: np.random.Generator, run: Run, part: float) -> Run:
     return _with(run, chosen_logp=run["chosen_logp"].values * (1 + part * _ramp(rng, run)))
 
 
+def _mismatched(rng: np.random.Generator, run: Run, nats: float) -> Run:
+    return _with(run, logp_mismatch=nats * np.exp(rng.normal(0, 0.2, len(run["loss"]))))
+
+
+def _shorter(rng: np.random.Generator, run: Run, factor: float) -> Run:
+    return _grown(rng, run, "response_length", 300.0, 1 / factor)
+
+
+def _exploded(rng: np.random.Generator, run: Run, factor: float) -> Run:
+    return _with(run, policy_loss=rng.normal(0, 0.02, len(run["loss"])) * factor ** _ramp(rng, run))
+
+
+def _frozen(rng: np.random.Generator, run: Run, share: float) -> Run:
+    n = len(run["loss"])
+    return _with(run, grad_norm=np.where(rng.random(n) < share, 0.0, np.exp(rng.normal(0, 0.3, n))))
+
+
+def _unrewarded(rng: np.random.Generator, run: Run, share: float) -> Run:
+    rewards = run["reward"]
+    kept = max(5, round((1 - share) * len(rewards)))
+    return replace(run, series={**run.series, "reward": Series(rewards.steps[:kept], rewards.values[:kept])})
+
+
+def _swapped(rng: np.random.Generator, run: Run, share: float) -> Run:
+    n = len(run["loss"])
+    right = np.linspace(0.5, 0.9, n)
+    steps = run["loss"].steps[n // 10 :: max(n // 10, 1)]
+    judged = np.interp(steps, run["loss"].steps, right)
+    values = rng.binomial(256, share * (1 - judged) + (1 - share) * judged) / 256
+    made = _with(run, reward_accuracy=rng.binomial(256, right) / 256)
+    return replace(made, series={**made.series, "val/reward_accuracy": Series(steps, values)})
+
+
 def _overfit(rng: np.random.Generator, run: Run, nats: float) -> Run:
     count = int(rng.integers(8, 30))
     at = np.linspace(1 / count, 1, count)
@@ -131,4 +164,10 @@ POST_TRAINING_FAULTS = (
     _of_pairs("margin does not grow", "records", (8, 10, 20, 40, 80, 160), ("flat-margin", "accuracy-at-half"), _margin_flat),
     _of_pairs("preferred answers grow unlikely", "of their log-probability", (0.1, 0.2, 0.4, 0.8, 1.6), ("falling-likelihood",), _unlikely),
     _of_pairs("evaluation of the pairs rises", "nats", (0.02, 0.05, 0.1, 0.2, 0.4), ("overfitting",), _overfit),
+    _of_policy("sampler and trainer differ", "nats", (0.02, 0.05, 0.1, 0.2, 0.5), ("sampler-mismatch",), _mismatched),
+    _of_policy("responses shrink", "times shorter", (2, 4, 8, 16, 32), ("length-collapse",), _shorter, INFO),
+    _of_policy("loss of the policy explodes", "times", (10, 100, 1e3, 1e4, 1e5), ("loss-explosion",), _exploded),
+    _of_policy("gradients are exactly 0", "of the records", (0.5, 0.8, 0.9, 0.95, 1), ("frozen-policy",), _frozen),
+    _of_policy("rewards stop", "of the records", (0.05, 0.1, 0.2, 0.4, 0.6), ("missing-reward",), _unrewarded),
+    _of_pairs("pairs of the evaluation are swapped", "of the pairs", (0.2, 0.4, 0.6, 0.8, 1), ("swapped-pairs",), _swapped),
 )  # fmt: skip

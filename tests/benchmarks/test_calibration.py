@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.calibration import EVERY_FAULT, KINDS, LENGTHS, LONG, NOISES, alarms, drawn, power, strength_found
+from lmdiag.rules import RULES
 
 SEED = 11
 LOGS, LONG_LOGS = 30, 4
@@ -47,6 +48,12 @@ def test_the_published_fault_is_found(number):
     fault = EVERY_FAULT[number]
     hits = power((SEED, number, fault.noises[0], 8))
     assert max(hits) >= 6, (fault.strengths, hits)
+
+
+def test_every_rule_of_post_training_has_a_fault_of_graded_strength():
+    graded = {name for fault in EVERY_FAULT for name in fault.rules}
+    names = {rule.name for rule in RULES if rule.family in ("reinforcement", "preference")}
+    assert names - graded == {"missing-answers"}  # which has no strength: one kind of answer is there, or is not
 
 
 def test_the_same_numbers_give_the_same_log():
