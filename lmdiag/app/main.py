@@ -58,9 +58,7 @@ def main(paths: Sequence[str] = ()) -> None:
         following.refresh()
     page = sidebar.draw()
     links.say_what_is_lost()
-    for log in logs.problems():
-        _explain_problem(log)
-        mapping.offer(log)
+    _explain_problems(logs.problems())
     if st.session_state.pop("to_the_top", False):
         st.html(TO_THE_TOP, unsafe_allow_javascript=True)
     key = logs.chosen()
@@ -98,6 +96,21 @@ def _title(key: str | None, page: str) -> str:
         return f"{worst.icon} {ill} of {count(len(known), 'run')} ill · lmdiag"
     others = f" · {ill} of {len(known)} ill" if len(known) > 1 and ill else ""
     return f"{look.icon} {look.word} · {logs.names()[key]}{others} · lmdiag"
+
+
+def _explain_problems(problems: Sequence[reading.Log]) -> None:
+    """Say which logs were not read and ask for their loss: folded where there are runs to see, unless it is what was opened last."""
+    if not problems:
+        return
+    place = st.container()
+    if logs.runs():
+        last = st.session_state.get("chosen") in {f"{log.key}/0" for log in problems}
+        were = "log was" if len(problems) == 1 else "logs were"
+        place = st.expander(f"{len(problems):,} {were} not read", expanded=last, icon=":material/error:")
+    with place:
+        for log in problems:
+            _explain_problem(log)
+            mapping.offer(log)
 
 
 def _explain_problem(log: reading.Log) -> None:

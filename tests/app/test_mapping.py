@@ -112,6 +112,17 @@ def test_text_without_numbers_asks_nothing(app):
     assert not page.selectbox
 
 
+def test_a_log_that_was_not_read_does_not_stand_before_the_runs_that_were(app, tmp_path):
+    (tmp_path / "a.csv").write_text("step,loss\n" + "".join(f"{n},{loss}\n" for n, loss in enumerate(LOSSES, 1)))
+    (tmp_path / "b.log").write_text(TWO_KINDS)
+    page = app(tmp_path / "a.csv", tmp_path / "b.log")
+    (folded,) = (box for box in page.expander if "not read" in box.label)
+    assert (folded.label, folded.proto.expanded) == ("1 log was not read", False)
+    page.file_uploader[0].upload("c.log", TWO_KINDS.replace("held", "kept").encode(), "text/plain").run()
+    (folded,) = (box for box in page.expander if "not read" in box.label)
+    assert (folded.label, folded.proto.expanded) == ("2 logs were not read", True)
+
+
 def test_names_that_a_shell_or_a_pattern_would_take_apart():
     options = ReadOptions(mapping={"loss": "a, b=c"})
     assert shlex.split(command("x y.csv", options)) == ["lmdiag", "check", "x y.csv", "--map", 'loss="a, b=c"']
