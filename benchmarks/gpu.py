@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -85,8 +86,13 @@ def measured(folder: Path, device: str, tiny: bool) -> Iterator[str]:
     ):
         options = ["--size", "small" if tiny else "large"]
         precise = ["--precision", "bf16"] if module == "throughput" and not tiny else []
-        ratio = last_line(run(f"benchmarks.{module}", *pairs, *options, *precise)).split()[-1]
-        yield row(f"{'a small one' if tiny else 'one of 85 million parameters'}, {what}: ratio", ratio)
+        line = last_line(run(f"benchmarks.{module}", *pairs, *options, *precise))
+        ratio = re.search(
+            r"\b\d+\.\d{3}\b.*", line
+        )  # of all they print only the ratio has three decimals, and its interval behind it
+        yield row(
+            f"{'a small one' if tiny else 'one of 85 million parameters'}, {what}: ratio", ratio[0] if ratio else line
+        )
     if device.startswith("cuda"):
         fp16 = trained(
             folder, device, "transformer", "fp16", f"{TINY} --steps 60 --precision fp16 --fault fp16-overflow"

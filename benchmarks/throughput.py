@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.logging_overhead import chosen_clock
+from benchmarks.logging_overhead import chosen_clock, interval
 from lmdiag.record.gradients import GradientStatistics
 from trainers import batches, corpus, loop, transformer
 from trainers.devices import Team, choose_device
@@ -117,9 +117,11 @@ def main() -> None:
             found.append((took[0], took[1]))
     tokens = settings.batch_size * settings.context
     ours, plain = (tokens / statistics.median(column) for column in zip(*found))
-    ratio = statistics.median(b / a for a, b in found)
+    ratios = [b / a for a, b in found]
+    ratio, (low, high) = statistics.median(ratios), interval(ratios)
     print(
-        f"{device.type} {options.precision}: ours {ours:,.0f} tokens/s, nn.TransformerEncoder {plain:,.0f}, ratio {ratio:.3f}"
+        f"{device.type} {options.precision}: ours {ours:,.0f} tokens/s, nn.TransformerEncoder {plain:,.0f}, "
+        f"ratio {ratio:.3f} ({low:.3f} to {high:.3f})"
     )
     raise SystemExit(ratio < 1.0)
 
