@@ -28,6 +28,7 @@ def evaluation_streams(ids: np.ndarray, rows: int, context: int, limit: int) -> 
     Every token is a target once, but for the first of the text and fewer than `rows` at its end.
     """
     part = torch.from_numpy(np.asarray(ids[: limit + 1] if limit else ids).astype(np.int64, copy=False))
+    # fewer rows for a short text: a stream shorter than a window would measure a model that has hardly read anything yet
     rows = max(1, min(rows, (len(part) - 1) // context))
     length = (len(part) - 1) // rows
     inputs, targets = part[: rows * length].view(rows, length), part[1 : rows * length + 1].view(rows, length)
@@ -52,6 +53,7 @@ class Windows:
 
     def next(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return inputs and targets, int64[batch_size, context] each; the targets are the inputs one token later."""
+        # with replacement, and of any start: no epoch has to be kept in mind, and windows are cut differently each time
         starts = torch.randint(len(self.ids) - self.context, (self.batch_size,), generator=self.generator)
         chosen = self.ids[starts[:, None].numpy() + np.arange(self.context + 1)]
         rows = torch.from_numpy(chosen.astype(np.int64, copy=False))
@@ -85,7 +87,7 @@ class Streams:
     def next(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return inputs and targets, int64[batch_size, context] each; the targets are the inputs one token later."""
         if self.position + self.context + 1 > self.streams.shape[1]:
-            self.position = 0
+            self.position = 0  # the state of the text's end is carried into its beginning: one odd batch in hundreds
         chosen = self.streams[:, self.position : self.position + self.context + 1]
         rows = torch.from_numpy(chosen.astype(np.int64, copy=False))
         self.position += self.context

@@ -44,11 +44,12 @@ def write(
     running = torch.ones(len(prompts), 1, dtype=torch.bool, device=prompts.device)
     mask = []
     for _ in range(length):
+        # all of it again for each token, without a cache: a model of two dozen tokens is quicker asked than remembered
         logits, _ = policy(ids, None)
         chances = torch.softmax(logits[:, -1].float() / temperature, -1)
         # drawn on the CPU: its generator gives the same numbers whatever device the model is on
         drawn = torch.multinomial(chances.cpu(), 1, generator=generator).to(ids.device)
-        mask.append(running)
+        mask.append(running)  # before it is asked whether this token ends the answer: the one that does is learned, too
         ids = torch.cat([ids, torch.where(running, drawn, stop)], 1)
         running = running & (drawn != stop)
         if not running.any():

@@ -68,10 +68,13 @@ class Groups:
         mask = self.bench.hooks.mask(self.written.answers.mask)
         advantages = self.written.advantages[:, None]
 
+        # 1 in the first update after writing; beyond it the answers are those of a policy that is no longer quite this one
         ratio = (logs - self.written.logs).exp()
         kept = ratio.clamp(1 - s.epsilon, 1 + s.epsilon)
+        # the smaller of the two: clipping may take a gain away, and must never hide a loss
         gain = torch.minimum(ratio * advantages, kept * advantages)
         apart = self.bench.hooks.reference(self.written.reference, logs) - logs
+        # the plain log ratio is right on average as well, but negative half of the time, and as noisy as the ratio itself
         kl = apart.exp() - apart - 1
         loss = per_answer(s.beta * kl - gain, mask).mean()
 
@@ -94,6 +97,8 @@ class Groups:
         parts = self.bench.rewards(answers)
         parts = {name: self.bench.hooks.rewards(step, values, answers.lengths) for name, values in parts.items()}
         reward = torch.stack(list(parts.values())).mean(0)
+        # Over the spread: an easy prompt and a hard one then teach equally much. Where all answers are equally good the spread is 0, and
+        # 1e-4 lets the advantages be 0 instead of 0/0.
         groups = reward.view(s.prompts, s.group_size)
         spread = groups.std(1, correction=0, keepdim=True)
         advantages = (groups - groups.mean(1, keepdim=True)) / (spread + 1e-4)
@@ -108,6 +113,7 @@ class Groups:
     @torch.no_grad()
     def evaluate(self) -> dict[str, torch.Tensor]:
         """Return the reward of one answer to each prompt of the validation split; always with the same luck."""
+        # a generator of its own: an evaluation that took from the training's luck would change the run it looks at
         answers = self.bench.write(self.asked, torch.Generator().manual_seed(self.bench.settings.seed))
         parts = self.bench.rewards(answers)
         return described(answers, torch.stack(list(parts.values())).mean(0), parts)

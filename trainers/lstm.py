@@ -39,22 +39,27 @@ class LSTM(nn.Module):
     def __init__(self, s: Settings, vocab_size: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, s.d_model)
+        # torch drops between layers only, and warns where there is nothing between
         between = s.dropout if s.n_layer > 1 else 0.0
         self.lstm = nn.LSTM(s.d_model, s.d_model, s.n_layer, dropout=between, batch_first=True)
         self.drop = nn.Dropout(s.dropout)
         self.out = nn.Linear(s.d_model, vocab_size)
         nn.init.uniform_(self.embedding.weight, -1.0, 1.0)  # as large as the states it is added to
         nn.init.zeros_(self.out.bias)
+        # torch keeps the biases of a layer in one vector: input gate, forget gate, cell, output gate
         for i in range(s.n_layer):  # forget gates begin open: the cell remembers until it learns to forget
             getattr(self.lstm, f"bias_ih_l{i}").data[s.d_model : 2 * s.d_model] = 1.0
 
     def forward(self, ids: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+        # dropping within the recurrence would erase at every token what the cell is there to keep
         hidden, state = self.lstm(self.drop(self.embedding(ids)), state)
         return self.out(self.drop(hidden)), state
 
 
 def optimizer(s: Settings, model: nn.Module) -> torch.optim.Optimizer:
     """Adam: a learning rate of its own for each weight."""
+    # Gates that are nearly shut pass on gradients thousands of times smaller than open ones: one rate for all, as `rnn` has it, would
+    # move the one and not the other.
     fused = next(model.parameters()).is_cuda or None  # one kernel for all weights
     return torch.optim.Adam(model.parameters(), lr=s.lr, weight_decay=s.weight_decay, fused=fused)
 

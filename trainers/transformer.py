@@ -62,10 +62,12 @@ class Attention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         batch, time, width = x.shape
+        # heads before time: to the product below each head is a batch entry of its own
         q, k, v = self.qkv(x).view(batch, time, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)
-        if self.rotary:
+        if self.rotary:  # values are not turned: positions say whom to look at, not what is seen there
             q, k = rotated(q, self.waves[:time]), rotated(k, self.waves[:time])
         dropout = self.dropout if self.training else 0.0
+        # is_causal instead of a mask: nothing of size time x time need be stored, nor half of it be computed
         mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=dropout)
         return self.out(mixed.transpose(1, 2).reshape(batch, time, width))
 
@@ -84,6 +86,7 @@ class Block(nn.Module):
         self.drop = nn.Dropout(s.dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # first tokens tell each other something, then each thinks about it alone, in four times the width
         x = x + self.drop(self.attention(self.norm1(x)))
         return x + self.drop(self.shrink(functional.gelu(self.grow(self.norm2(x)))))
 
@@ -120,7 +123,9 @@ class Transformer(nn.Module):
         for block in self.blocks:
             # Chen et al. 2016: only what enters a block is kept, so that memory grows with depth and not with all in between
             x = checkpoint(block, x, use_reentrant=False) if self.recompute and self.training else block(x)
-        return functional.linear(self.norm(x), self.embedding.weight), None  # no state is carried between windows
+        # One matrix for both ends (Press and Wolf 2017): tokens that mean the same should be read and written alike, and of a small
+        # model it would else be the largest part. No state is carried between windows.
+        return functional.linear(self.norm(x), self.embedding.weight), None
 
 
 def rotated(x: torch.Tensor, waves: torch.Tensor) -> torch.Tensor:
@@ -139,7 +144,7 @@ def initialise(module: nn.Module, std: float) -> None:
     """Small normal weights: the first logits are near zero, so that the first loss is near ln(vocabulary)."""
     if isinstance(module, nn.Linear | nn.Embedding):
         nn.init.normal_(module.weight, std=std)
-    if isinstance(module, nn.Linear):
+    if isinstance(module, nn.Linear):  # a bias has no symmetry to break, and chance would only add noise
         nn.init.zeros_(module.bias)
 
 
@@ -162,6 +167,7 @@ def optimizer(s: Settings, model: nn.Module) -> torch.optim.Optimizer:
         {"params": [p for p in others if p.dim() >= 2], "weight_decay": s.weight_decay},
         {"params": [p for p in others if p.dim() < 2], "weight_decay": 0.0},
     ]
+    # 0.95, not 0.999: the mean square forgets in 20 steps, so that one rare large gradient does not slow a weight for a thousand
     fused = all(p.device.type in ("cpu", "cuda", "mps") for p in others)  # one kernel for all, where it exists
     adam = torch.optim.AdamW([g for g in groups if g["params"]], lr=s.lr, betas=(0.9, 0.95), fused=fused or None)
     if s.optimizer != "muon":
