@@ -98,8 +98,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m trainers")
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
         print(f"error: {sentence(error)}", file=sys.stderr)
-        path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx is not None else program
-        print(f"usage: {path} [OPTION ...]; --help lists the options", file=sys.stderr)
+        print(f"usage: {usage(error, program)} [OPTION ...]; --help lists the options", file=sys.stderr)
     except (ValueError, OSError) as error:  # what a command says of the model or the text that it was given
         print(f"error: {error}", file=sys.stderr)
     except (KeyboardInterrupt, click.Abort):
@@ -112,6 +111,14 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m trainers")
         print(f"error: {next(iter(argv), '')} needs {package}, which is not installed", file=sys.stderr)
         print(f"Hint: pip install {package}", file=sys.stderr)
     return 2
+
+
+def usage(error: click.ClickException, program: str) -> str:
+    """Return how the command is called that a command line is wrong for, with the arguments that it must have."""
+    if not isinstance(error, click.UsageError) or error.ctx is None:
+        return program
+    wanted = [param for param in error.ctx.command.get_params(error.ctx) if isinstance(param, click.Argument)]
+    return " ".join([error.ctx.command_path, *(param.make_metavar(error.ctx) for param in wanted)])
 
 
 def sentence(error: click.ClickException) -> str:

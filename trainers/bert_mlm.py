@@ -8,6 +8,7 @@ config, a collator that masks 15% of the tokens, `TrainingArguments`. Devlin et 
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import tempfile
 import zlib
@@ -17,13 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from trainers import corpus, results
+from trainers import corpus, results, resuming
 from trainers.borrowed_loops import check_fault
 from trainers.borrowed_models import save_settings
 from trainers.faults import Hooks
 from trainers.progress import Progress
 from trainers.settings import Files, check_numbers, checkpoint_folder, setting
 
+BEGUN = "begun.json"  # in a checkpoint: which run it is of
 SCORES = ("accuracy", "f1", "recall", "auc")  # of the classifier, which shares this bar
 SPECIAL = {
     "pad_token": "[PAD]",
@@ -147,7 +149,8 @@ def _train(settings: Settings) -> None:
             f"text: {len(training):,} windows of {settings.context} tokens to train on; {len(tokenizer):,} bpe tokens"
         )
         progress.say(f"model: bert-mlm with {model.num_parameters():,} parameters")
-        trainer.train(resume_from_checkpoint=newest(folder) if settings.resume else None)
+        begun = resuming.begun(settings, tokenizer.backend_tokenizer.to_str(), [row["input_ids"] for row in training])
+        go_on(trainer, settings, begun, progress)
     if not settings.dry_run:
         trainer.callback_handler.callbacks.clear()  # the log of the training has ended
         parts_of_text: dict[str, Any] = {"validation": validation, "test": test}
@@ -298,6 +301,27 @@ def show_progress(trainer: Any, settings: Any) -> Progress:
 
     trainer.add_callback(Bar())
     return progress
+
+
+def go_on(trainer: Any, settings: Any, begun: dict[str, Any], progress: Progress) -> None:
+    """Train, from the newest checkpoint where that is asked for; each checkpoint says which run it is of."""
+    import transformers
+
+    class Beside(transformers.TrainerCallback):
+        def on_save(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
+            if state.is_world_process_zero:
+                path = Path(args.output_dir) / f"checkpoint-{state.global_step}" / BEGUN
+                path.write_text(json.dumps(begun), encoding="utf-8")
+
+    trainer.add_callback(Beside())
+    if not settings.resume:
+        trainer.train()
+        return
+    path = Path(newest(checkpoint_folder(settings)))
+    kept = json.loads((path / BEGUN).read_text(encoding="utf-8")) if (path / BEGUN).exists() else None
+    if said := resuming.other_text(kept, begun):
+        progress.say(said)
+    trainer.train(resume_from_checkpoint=str(path))
 
 
 def newest(folder: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,14 @@ class Borrowed:
         """Return the text with its masks filled, or what class it is of."""
         if not prompt:
             raise ValueError(f"{self.kind} needs a text: --prompt" + (f' "The {self._mask} of"' if self._fills else ""))
-        ids = self.tokenizer(prompt, truncation=True, max_length=self.context)["input_ids"]
+        ids = self.tokenizer(prompt, verbose=False)["input_ids"]
+        if len(ids) > self.context:
+            if self._fills:
+                raise ValueError(
+                    f"the prompt has {len(ids):,} tokens, and the model sees {self.context}: give a shorter one"
+                )
+            print(f"the model sees the first {self.context} of {len(ids):,} tokens", file=sys.stderr)
+            ids = [*ids[: self.context - 1], ids[-1]]
         return self._filled(prompt, ids, temperature, top_k, seed) if self._fills else self._labelled(ids)
 
     @property

@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from trainers.devices import Team
 
 REST = "rest.pt"  # in a folder: all but the model and the optimizer
+DAMAGED = "damaged ({}): delete it, and --resume takes the one before it"
 
 
 def save_training(
@@ -79,22 +80,37 @@ def shares(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str
     return {"model": weights, "optimizer": moments}
 
 
-def load_training(
-    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, team: Team, split: bool
-) -> dict[str, Any]:
-    """Put back model and optimizer, and return the state that was saved beside them."""
+def begun(path: Path, team: Team, split: bool) -> dict[str, Any]:
+    """Return what a checkpoint holds, of a split model all but the shares; raises ValueError where these processes cannot go on from it."""
+    if path.is_dir() and not split:
+        raise ValueError(f"{path} is of a model that was split over processes: resume it with --fsdp")
+    if split and not path.is_dir():
+        raise ValueError(f"{path} is of a model that was not split: resume it without --fsdp")
+    saved = load(path / REST if split else path, team.device)
+    processes = len(saved["processes"])
+    if processes != team.size:
+        raise ValueError(
+            f"{path} is of {processes} processes, and these are {team.size}: resume it "
+            + (f"with torchrun --nproc-per-node {processes}" if processes > 1 else "without torchrun")
+        )
+    return saved
+
+
+def put_back(path: Path, saved: dict[str, Any], model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put the weights and the state of the optimizer back; each process takes its share of a split model."""
     if path.is_dir():
         from torch.distributed import checkpoint
         from torch.distributed.checkpoint.state_dict import set_state_dict
 
         found = shares(model, optimizer)
-        checkpoint.load(found, checkpoint_id=path)
+        try:
+            checkpoint.load(found, checkpoint_id=path)
+        except checkpoint.api.CheckpointException as error:  # on all processes, if it fails on one
+            reason = type(next(iter(error.failures.values()))[0]).__name__
+            raise ValueError(f"the checkpoint {path} is {DAMAGED.format(reason)}") from error
         optimizers = getattr(optimizer, "parts", optimizer)
         set_state_dict(model, optimizers, model_state_dict=found["model"], optim_state_dict=found["optimizer"])
-        return load(path / REST, team.device)
-    if split:
-        raise ValueError(f"{path} is of a model that was not split: resume it without --fsdp")
-    saved = load(path, team.device)
+        return
     try:
         unwrapped(model).load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
@@ -102,7 +118,6 @@ def load_training(
         raise ValueError(
             f"the checkpoint {path} is of another model or optimizer: resume with the settings that the run was begun with"
         ) from error
-    return saved
 
 
 def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
@@ -173,9 +188,7 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
     except OSError:
         raise
     except Exception as error:  # whatever half a file makes of the library
-        raise ValueError(
-            f"the checkpoint {path} is damaged ({type(error).__name__}): delete it, and --resume takes the one before it"
-        ) from error
+        raise ValueError(f"the checkpoint {path} is {DAMAGED.format(type(error).__name__)}") from error
     return found
 
 
@@ -184,10 +197,8 @@ def process_state(hidden: Any) -> dict[str, Any]:
     return {"hidden": hidden, "random": random_state()}
 
 
-def restore_process(saved: dict[str, Any], rank: int, size: int) -> Any:
+def restore_process(saved: dict[str, Any], rank: int) -> Any:
     """Set this process's generators as they were, and return its hidden states."""
-    if len(saved["processes"]) != size:
-        raise ValueError(f"the checkpoint is of {len(saved['processes'])} processes, and these are {size}")
     set_random_state(saved["processes"][rank]["random"])
     return saved["processes"][rank]["hidden"]
 

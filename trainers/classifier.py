@@ -11,6 +11,7 @@ import dataclasses
 import os
 import sysconfig
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from trainers import corpus
-from trainers.bert_mlm import arguments, header_facts, newest, show_progress, windows
+from trainers import corpus, resuming, saved_models
+from trainers.bert_mlm import arguments, go_on, header_facts, show_progress, windows
 from trainers.borrowed_loops import check_fault
 from trainers.borrowed_models import about_classes, save_settings
 from trainers.faults import Hooks
@@ -84,8 +85,10 @@ def train(settings: Settings, hooks: Hooks) -> None:
     check_fault(hooks, "the Trainer")
     check_numbers(settings)
     candidates(settings)
-    if not (Path(settings.pretrained) / "config.json").exists():
-        raise ValueError(f"there is no model in {settings.pretrained}. Train one first: lmdiag train bert-mlm")
+    pretrained = saved_models.folder_of(settings.pretrained, "bert-mlm")
+    if not (pretrained / "tokenizer.json").exists():
+        raise ValueError(f"the model in {pretrained} has no tokenizer of its own: bert-mlm saves what is needed here")
+    settings = dataclasses.replace(settings, pretrained=str(pretrained))
     with tempfile.TemporaryDirectory() as scratch:
         if settings.dry_run:
             settings = dataclasses.replace(
@@ -131,7 +134,9 @@ def _train(settings: Settings, scratch: str) -> None:
     with callback, show_progress(trainer, settings) as progress:
         shares = ", ".join(f"{name} {count / counts.sum():.0%}" for name, count in zip(names, counts))
         progress.say(f"text: {len(training):,} passages to train on, {len(validation):,} to validate on: {shares}")
-        trainer.train(resume_from_checkpoint=newest(folder) if settings.resume else None)
+        inputs = [row["input_ids"] for row in training]
+        begun = resuming.begun(settings, [names, fingerprint(settings.pretrained)], inputs)
+        go_on(trainer, settings, begun, progress)
     if not settings.dry_run:
         trainer.callback_handler.callbacks.clear()  # the log of the training has ended
         predicted = trainer.predict(test)
@@ -140,6 +145,11 @@ def _train(settings: Settings, scratch: str) -> None:
     if trainer.is_world_process_zero():
         tokenizer.save_pretrained(str(folder / "final"))
         save_settings(folder / "final", settings)
+
+
+def fingerprint(pretrained: str) -> int:
+    """Return what tells one pretrained model from another: of the file with its weights."""
+    return zlib.crc32(b"".join(path.read_bytes() for path in sorted(Path(pretrained).glob("*.safetensors"))))
 
 
 def build(

@@ -15,16 +15,16 @@ import sys
 import sysconfig
 import unicodedata
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-UNKNOWN, END = "<unk>", "<end>"  # a token the vocabulary lacks; the end of a document
+from trainers.vocabularies import END, TOKENIZERS, Symbols, Vocabulary, restored_vocabulary
+
 NOT_DOCUMENTATION = {"test", "tests", "idlelib", "lib2to3", "site-packages", "turtledemo", "ensurepip", "pydoc_data"}
 VALIDATION = TEST = 0.05  # share of the text
 MARKOV_TOKENS = 400_000
@@ -32,20 +32,6 @@ FEW = 20  # paragraphs: a text with fewer of them has a document on each line
 TESTED = 1_000_000  # most tokens of the test part that a model is measured on
 PARTS = ("train", "val", "test")
 ABOUT = "about.json"  # in a folder that `prepare` has written
-
-
-class Vocabulary(Protocol):
-    """Text to ids and back; `unknown` is the id of what it lacks, None where it lacks nothing, `end` that of a document's end."""
-
-    size: int
-    unknown: int | None
-    end: int
-
-    def encode(self, text: str) -> list[int]: ...
-
-    def decode(self, ids: Iterable[int]) -> str: ...
-
-    def state(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -106,20 +92,45 @@ def _load(data: tuple[str, ...], tokenizer: str, vocab_size: int, max_characters
     )
 
 
+def without_effect(settings: Any) -> list[str]:
+    """Return the options that differ from their defaults and change nothing, because the text is one of tokens already."""
+    if not is_prepared(settings.data) and not (settings.data and settings.data[0].startswith("markov:")):
+        return []
+    names = ("tokenizer", "vocab_size", "max_characters")
+    defaults = type(settings)()
+    return [f"--{name.replace('_', '-')}" for name in names if getattr(settings, name) != getattr(defaults, name)]
+
+
 def is_prepared(data: Sequence[str]) -> bool:
-    """Tell whether the data are token files that `prepare` has written."""
-    return len(data) == 1 and (Path(data[0]) / ABOUT).is_file()
+    """Tell whether the data are token files of `prepare`, whole or not."""
+    return len(data) == 1 and any((Path(data[0]) / name).is_file() for name in (ABOUT, "vocabulary.json"))
 
 
 def prepared(folder: Path) -> Corpus:
-    """Return the corpus of a folder that `prepare` has written: nothing of it is read before a batch needs it."""
-    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    state = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
-    # mode c: the pages are those of the file until somebody writes to them, and what is written stays in memory
-    train, val, test = (np.memmap(token_file(folder, part), about["dtype"], "c") for part in PARTS)
-    per_token = about["bytes"] / sum(about["tokens"].values())
-    vocabulary = restored_vocabulary(about["tokenizer"], state)
-    return Corpus(train, val, test, vocabulary, per_token, characters=about["characters"])
+    """Return the corpus of a folder that `prepare` has written: nothing of it is read before a batch needs it, but its ends.
+
+    Raises ValueError for a folder that is not whole.
+    """
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        state = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+        vocabulary = restored_vocabulary(about["tokenizer"], state)
+        # mode c: the pages are those of the file until somebody writes to them, and what is written stays in memory
+        parts = {part: np.memmap(token_file(folder, part), about["dtype"], "c") for part in PARTS}
+        for part, ids in parts.items():
+            if len(ids) != about["tokens"][part]:
+                raise ValueError(f"{part} has {len(ids):,} tokens instead of {about['tokens'][part]:,}")
+            if max(ids[:TESTED].max(), ids[-TESTED:].max()) >= vocabulary.size:
+                raise ValueError(f"{part} has tokens that the vocabulary lacks")
+        per_token = about["bytes"] / sum(about["tokens"].values())
+        return Corpus(
+            parts["train"], parts["val"], parts["test"], vocabulary, per_token, characters=about["characters"]
+        )
+    except Exception as error:  # whatever a half-copied folder makes of the libraries
+        if isinstance(error, ImportError):
+            raise
+        told = f"{type(error).__name__} {error}" if isinstance(error, KeyError | TypeError) else str(error)
+        raise ValueError(f"--data {folder}: what was prepared there is not whole ({told}). Prepare it again") from error
 
 
 def token_file(folder: Path, part: str) -> Path:
@@ -167,6 +178,8 @@ def file_documents(path: str) -> list[str]:
     except FileNotFoundError:
         raise ValueError(f"--data {path}: no such file") from None
     except IsADirectoryError:
+        if is_prepared([path]):
+            raise ValueError(f"--data {path} holds prepared tokens, and here text is needed: name its files") from None
         raise ValueError(f"--data {path} is a folder. Name the files in it: --data {path.rstrip('/')}/*.txt") from None
     except OSError as error:
         raise ValueError(f"--data {path} cannot be read: {error.strerror}") from None
@@ -230,120 +243,7 @@ def encode(texts: list[str], vocabulary: Vocabulary) -> np.ndarray:
     return np.concatenate([np.array([*vocabulary.encode(text), *end], np.int64) for text in texts])
 
 
-class TokenVocabulary:
-    """A list of the commonest tokens; all others are the unknown token.
-
-    >>> v = TokenVocabulary(["the cat", "the dog"], words, " ", 4)
-    >>> v.tokens, v.encode("The bird"), v.decode([2, 0])
-    (['<unk>', '<end>', 'the', 'cat'], [2, 0], 'the <unk>')
-    """
-
-    unknown: int | None = 0
-    end = 1
-
-    def __init__(self, texts: list[str], cut: Callable[[str], list[str]], glue: str, size: int) -> None:
-        counts = Counter(token for text in texts for token in cut(text))
-        commonest = sorted(counts, key=lambda token: (-counts[token], token))
-        self._cut, self._glue = cut, glue
-        self._take([UNKNOWN, END, *commonest[: max(size - 2, 0)]])
-
-    def _take(self, tokens: list[str]) -> None:
-        self.tokens, self.size = tokens, len(tokens)
-        self._ids = {token: i for i, token in enumerate(tokens)}
-
-    def encode(self, text: str) -> list[int]:
-        return [self._ids[END]] if text == END else [self._ids.get(token, 0) for token in self._cut(text)]
-
-    def decode(self, ids: Iterable[int]) -> str:
-        return self._glue.join("\n\n" if i == 1 else self.tokens[i] for i in ids)
-
-    def state(self) -> dict[str, Any]:
-        return {"tokenizer": "char" if self._cut is list else "word", "tokens": self.tokens}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        self._take(state["tokens"])
-
-
-def words(text: str) -> list[str]:
-    """Cut into lower-case words and single signs; scripts without blanks are cut into characters.
-
-    >>> words("Don't stop: 你好 x_1")
-    ['don', "'", 't', 'stop', ':', '你', '好', 'x_1']
-    """
-    return re.findall(
-        r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]|[^\W\u2e80-\u9fff\uac00-\ud7af]+|[^\w\s]", text.lower()
-    )
-
-
-class BytePairVocabulary:
-    """Byte-pair encoding of UTF-8 bytes, trained on the text: every text can be encoded, nothing is unknown."""
-
-    unknown: int | None = None
-    end = 0  # the only special token comes first
-
-    def __init__(self, texts: list[str], size: int) -> None:
-        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
-        self._tokenizer = Tokenizer(models.BPE())
-        self._tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        self._tokenizer.decoder = decoders.ByteLevel()
-        alphabet = pre_tokenizers.ByteLevel.alphabet()
-        trainer: Any = trainers.BpeTrainer(
-            vocab_size=size, special_tokens=[END], initial_alphabet=alphabet, show_progress=False
-        )
-        self._tokenizer.train_from_iterator(texts, trainer)
-        self.size = self._tokenizer.get_vocab_size()
-
-    def state(self) -> dict[str, Any]:
-        return {"tokenizer": "bpe", "bpe": json.loads(self._tokenizer.to_str())}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        self._tokenizer = type(self._tokenizer).from_str(json.dumps(state.get("bpe", state)))
-        self.size = self._tokenizer.get_vocab_size()
-
-    def encode(self, text: str) -> list[int]:
-        return self._tokenizer.encode(text).ids
-
-    def decode(self, ids: Iterable[int]) -> str:
-        return self._tokenizer.decode(list(ids))
-
-
-TOKENIZERS: dict[str, Callable[[list[str], int], Vocabulary]] = {
-    "char": lambda texts, size: TokenVocabulary(texts, list, "", 1 << 20),  # every character of the training text
-    "word": lambda texts, size: TokenVocabulary(texts, words, " ", size),
-    "bpe": BytePairVocabulary,
-}
-
-
-def restored_vocabulary(tokenizer: str, state: dict[str, Any]) -> Vocabulary:
-    """Return the vocabulary whose `state` was kept; it says itself of which tokenizer it is, but for the oldest ones."""
-    if "symbols" in state:
-        return Symbols(state["symbols"])
-    vocabulary: Any = TOKENIZERS[state.get("tokenizer", tokenizer)]([], 300)
-    vocabulary.load_state(state)
-    return vocabulary
-
-
 # --- a source whose entropy is known ---------------------------------------------------------------------------------
-
-
-class Symbols:
-    """The K symbols of a synthetic source, written as characters; its documents have no end."""
-
-    unknown: int | None = None
-    end = 0
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def encode(self, text: str) -> list[int]:
-        return [ord(c) - 0x4E00 for c in text]
-
-    def decode(self, ids: Iterable[int]) -> str:
-        return "".join(chr(0x4E00 + i) for i in ids)
-
-    def state(self) -> dict[str, Any]:
-        return {"symbols": self.size}
 
 
 def markov(size: int, tokens: int = MARKOV_TOKENS) -> Corpus:

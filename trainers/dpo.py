@@ -59,12 +59,14 @@ class Preferences:
         """Let the policy write two answers to each prompt; the reward says, with some noise, which is preferred."""
         two = [self.bench.write(prompts, self.generator) for _ in range(2)]
         first, second = (torch.stack(list(self.bench.rewards(answers).values())).mean(0).cpu() for answers in two)
+        # the difference of two rewards with Gumbel noise is logistic: this is Bradley and Terry's model, drawn
         luck = torch.logit(torch.rand(len(prompts), generator=self.generator, dtype=torch.float64)).float()
         prefers_second = first - second < luck * self.bench.settings.noise
         unlike = (first != second).nonzero()[:, 0]  # of two that are equally good, none is preferred
         if not len(unlike):
             raise ValueError(
-                f"all answers have the same reward: {self.bench.settings.rewards} tells nothing about them"
+                f"all answers have the same reward: {self.bench.settings.rewards} tells nothing about them. "
+                "Try other --rewards, more --pairs, or a higher --temperature"
             )
         both = Completions(*(torch.cat([getattr(part, name) for part in two]) for name in ("ids", "mask", "ended")))
         place = torch.arange(len(prompts)) + len(prompts) * prefers_second
@@ -101,9 +103,11 @@ class Preferences:
         s = self.bench.settings
         parts = [part.rows(which) for part in pairs]
         logs, entropies = zip(*(log_probabilities(self.bench.policy, part, s.temperature) for part in parts))
+        # sums, not means: the formula is about whole answers, and a mean would take the length out of them
         policy = torch.stack([(each * self.mask(part)).sum(1) for each, part in zip(logs, parts)])
         reference = self.bench.hooks.reference(self.reference[id(pairs)][:, which], policy)
         chosen, rejected = s.beta * (policy - reference)  # the rewards for which this policy would be best
+        # logsigmoid, not the logarithm of a sigmoid: that is log 0 as soon as a pair is far on the wrong side
         loss = -logsigmoid(chosen - rejected).mean()
         written = torch.cat([part.mask for part in parts])
         chosen, rejected, (chosen_logs, rejected_logs) = chosen.detach(), rejected.detach(), policy.detach()

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainers import corpus, saved_models
-from trainers.corpus import Vocabulary
+from trainers import saved_models, vocabularies
 from trainers.ngram import NGram
 from trainers.sampling import After, Network
+from trainers.vocabularies import Vocabulary
 
 if TYPE_CHECKING:
     from trainers.borrowed_models import Borrowed
@@ -39,7 +39,7 @@ class Finished:
 
 def load(folder: str | Path, device: str = "auto") -> Finished | Borrowed:
     """Return the model in a folder that a trainer saved to; raises ValueError, in words, where there is none."""
-    folder = _folder(Path(folder))
+    folder = saved_models.folder_of(folder)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except ValueError as error:
@@ -63,21 +63,12 @@ def load(folder: str | Path, device: str = "auto") -> Finished | Borrowed:
         ) from error
 
 
-def _folder(path: Path) -> Path:
-    """Return the folder of the model: the one named, or the one below it or beside the log that is named."""
-    beside = path.with_suffix(".checkpoints") if path.suffix else path
-    for folder in (path, path / "final", beside / "final"):
-        if (folder / "config.json").exists():
-            return folder
-    raise ValueError(f"there is no model in {path}. Train one first: lmdiag train transformer")
-
-
 def _described(folder: Path, config: dict[str, Any]) -> tuple[Any, Vocabulary]:
     module: Any = import_module(f"trainers.{config['trainer'].replace('-', '_')}")
     known = {field.name for field in dataclasses.fields(module.Settings)}
     settings = module.Settings(**{name: value for name, value in config["settings"].items() if name in known})
     state = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
-    return settings, corpus.restored_vocabulary(settings.tokenizer, state)
+    return settings, vocabularies.restored_vocabulary(settings.tokenizer, state)
 
 
 def _network(folder: Path, config: dict[str, Any], device: str) -> Finished:

@@ -7,6 +7,7 @@ it would hide (the loss of each batch, the gradients) is what `LmdiagCallback` b
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 import sys
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainers import corpus, results, sampling, saved_models
+from trainers import corpus, results, resuming, sampling, saved_models
 from trainers.borrowed_loops import check_fault
 from trainers.faults import Hooks
 from trainers.ngram import reference_losses
@@ -80,7 +81,7 @@ def train(settings: Settings, hooks: Hooks) -> None:
     # ---- data: windows that follow each other, in a random order; Keras wants arrays [windows, context]
 
     text = hooks.corpus(corpus.of(settings))
-    print(results.about_text(text, settings.tokenizer), file=sys.stderr)
+    print(results.about_text(text, settings), file=sys.stderr)
     inputs, targets = windows(text.train, settings.context)
     windows(text.test, settings.context)  # refuses a part that is too short before the training, not after it
     validation = windows(text.val[: settings.eval_tokens + 1] if settings.eval_tokens else text.val, settings.context)
@@ -90,7 +91,10 @@ def train(settings: Settings, hooks: Hooks) -> None:
     checkpoint = checkpoint_folder(settings) / "newest.keras"
     if settings.resume and not checkpoint.exists():
         raise ValueError(f"no checkpoint in {checkpoint.parent}: train without --no-save first")
-    model = keras.models.load_model(checkpoint) if settings.resume else compiled(settings, text.vocabulary.size)
+    begun = resuming.begun(settings, text.vocabulary.state(), text.train)
+    model = compiled(settings, text.vocabulary.size)
+    if settings.resume:
+        go_on(model, checkpoint, begun)
     done = int(model.optimizer.iterations)
 
     # ---- fit: an "epoch" here is what lies between two evaluations, so that the log gets several of them
@@ -106,8 +110,9 @@ def train(settings: Settings, hooks: Hooks) -> None:
         0, keras.callbacks.LambdaCallback(on_train_end=lambda logs: finish(model, settings, text, log))
     )  # before the log is closed
     if settings.save and not settings.dry_run:
-        checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        callbacks.append(keras.callbacks.ModelCheckpoint(str(checkpoint)))
+        callbacks.append(
+            keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: keep(model, checkpoint, begun, log))
+        )
     with log:  # when training is interrupted, the log says it
         model.fit(
             batches(inputs, targets, settings, done),
@@ -122,8 +127,44 @@ def train(settings: Settings, hooks: Hooks) -> None:
         )
     if settings.save and not settings.dry_run:
         final = saved_models.final_folder(settings)
-        saved_models.save_description(final, "keras-rnn", settings, text.vocabulary)
-        model.save(final / "model.keras")
+        try:
+            saved_models.save_description(final, "keras-rnn", settings, text.vocabulary)
+            model.save(final / "model.keras")
+        except OSError as error:
+            print(f"the model could not be written ({error})", file=sys.stderr)
+
+
+def keep(model: keras.Model, checkpoint: Path, begun: dict[str, Any], log: Any) -> None:
+    """Write the newest checkpoint, whole or not at all; a disk that is full costs the checkpoint, never the run."""
+    step = int(model.optimizer.iterations)
+    unfinished = checkpoint.with_name("unfinished.keras")
+    try:
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        model.save(unfinished)
+        beside(checkpoint).write_text(json.dumps(begun), encoding="utf-8")
+        os.replace(unfinished, checkpoint)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        log.run_log.event("not_saved", step, f"the checkpoint of step {step} could not be written: {error}")
+        print(f"the checkpoint of step {step} could not be written ({error}); training goes on", file=sys.stderr)
+
+
+def beside(checkpoint: Path) -> Path:
+    """Return the file that says what run a checkpoint is of."""
+    return checkpoint.with_suffix(".json")
+
+
+def go_on(model: keras.Model, checkpoint: Path, begun: dict[str, Any]) -> None:
+    """Put weights and optimizer where the checkpoint has them; schedule, clipping and dropout are those asked for now."""
+    import keras
+
+    kept = json.loads(beside(checkpoint).read_text(encoding="utf-8")) if beside(checkpoint).exists() else None
+    if said := resuming.other_text(kept, begun):
+        print(said, file=sys.stderr)
+    old = keras.models.load_model(checkpoint)
+    model.optimizer.build(model.trainable_variables)
+    for new, saved in zip([*model.variables, *model.optimizer.variables], [*old.variables, *old.optimizer.variables]):
+        new.assign(saved)
 
 
 def stop_after(model: keras.Model, steps: int) -> None:

@@ -6,12 +6,11 @@ transformer and the hidden state, carried from batch to batch, for a recurrent n
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +20,12 @@ from torch.nn import functional
 
 from lmdiag.record.gradients import GradientStatistics, local
 from lmdiag.record.writer import RunLogger
-from trainers import batches, checkpoints, corpus, results, sampling, saved_models
+from trainers import batches, checkpoints, corpus, results, resuming, sampling, saved_models
 from trainers.devices import Team, choose_device, memory_in_use
 from trainers.faults import Hooks
 from trainers.ngram import reference_losses
 from trainers.precision import autocast, check_precision
-from trainers.progress import Progress
+from trainers.progress import Progress, not_fatal
 from trainers.settings import Settings, check_numbers, checkpoint_folder
 
 REACHED = ("corpus", "model", "evaluation", "sampler", "start", "lr", "batch", "gradients", "record", "after")
@@ -85,9 +84,8 @@ def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.
     """Train with the other processes of a run, or alone."""
     run = prepared(parts, settings, hooks, device, team)
     validation = hooks.evaluation(parts.batches.evaluation(run.text.val, *shape(settings), settings.eval_tokens))
-    if settings.resume:
-        go_on(run)
-    elif team.rank:
+    said = go_on(run) if settings.resume else ""
+    if team.rank and not settings.resume:
         torch.manual_seed(settings.seed + team.rank)  # each process drops other activations
 
     logger = RunLogger(
@@ -100,8 +98,11 @@ def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.
         **header_facts(parts.name, run),
     )
     with logger as log, Progress(settings.steps, run.step, quiet=team.rank > 0 or settings.dry_run) as progress:
-        progress.say(results.about_text(run.text, settings.tokenizer))
+        progress.say(results.about_text(run.text, settings))
         progress.say(f"model: {parts.name} with {run.params:,} parameters, on {device}")
+        if said:
+            progress.say(said)
+            log.event("other_text", run.step, said)
         hooks.start(log)
         found: dict[str, Any] = {}  # of the last evaluation
         if not run.step:  # an untrained model is near ln(vocabulary): one that is above starts broken
@@ -147,12 +148,13 @@ def one_update(run: Run) -> dict[str, Any]:
     for group in run.optimizer.param_groups:
         group["lr"] = lr
     inputs, targets = run.hooks.batch(run.step, *run.source.next())
+    # measured apart: a step that waits for its batch looks like a slow model otherwise
     data_time = time.perf_counter() - started
 
     run.model.train()
     loss, run.states = backward(run.model, inputs, targets, run.states, run.scaler, settings, run.team)
     run.hooks.gradients(run.step, run.model)
-    run.scaler.unscale_(run.optimizer)
+    run.scaler.unscale_(run.optimizer)  # before clipping: the limit is about true gradients, not those times 65,536
     layers = settings.layers_every > 0 and run.step % settings.layers_every == 0
     grad_norm = statistics.before_update(update=layers)  # stays on the device: no waiting here
     if settings.grad_clip:
@@ -184,6 +186,7 @@ def prepared(parts: Parts, settings: Settings, hooks: Hooks, device: torch.devic
     """Return data, model and optimizer, before the first update."""
     text = hooks.corpus(corpus.of(settings))
     source = parts.batches(text.train, *shape(settings), settings.seed)
+    # weights after the data, both from the seed: the same text and seed give the same model, however many processes there are
     plain = parts.model(settings, text.vocabulary.size).to(device)
     hooks.model(plain)
     check_precision(parts.name, plain, settings, device)
@@ -209,15 +212,23 @@ def since_last_record(run: Run) -> dict[str, Any]:
     return found
 
 
-def go_on(run: Run) -> None:
-    """Put a run where its newest checkpoint left it."""
+def go_on(run: Run) -> str:
+    """Put a run where its newest checkpoint left it, and return what to say of it, mostly nothing."""
     path = checkpoints.newest(checkpoint_folder(run.settings))
-    saved = checkpoints.load_training(path, run.model, run.optimizer, run.team, run.settings.fsdp)
+    saved = checkpoints.begun(path, run.team, run.settings.fsdp)
+    said = resuming.other_text(saved.get("begun"), begun(run))
+    checkpoints.put_back(path, saved, run.model, run.optimizer)
     run.scaler.load_state_dict(saved["scaler"])
     run.source.load_state_dict(run.hooks.sampler(saved["batches"], run.source.state_dict()))
     run.step, run.tokens = saved["step"], saved["tokens"]
     run.clipped, run.skipped = saved.get("since_record", (0, 0))
-    run.states = checkpoints.restore_process(saved, run.team.rank, run.team.size)
+    run.states = checkpoints.restore_process(saved, run.team.rank)
+    return said
+
+
+def begun(run: Run) -> dict[str, Any]:
+    """Return what tells, when a run is resumed, whether it is still the same."""
+    return resuming.begun(run.settings, run.text.vocabulary.state(), run.text.train)
 
 
 def keep_checkpoint(run: Run, log: RunLogger, progress: Progress) -> None:
@@ -226,11 +237,12 @@ def keep_checkpoint(run: Run, log: RunLogger, progress: Progress) -> None:
         "scaler": run.scaler.state_dict(),
         "batches": run.source.state_dict(),
         "tokens": run.tokens,
+        "begun": begun(run),
         "since_record": (run.clipped, run.skipped),
         "processes": run.team.gathered(checkpoints.process_state(run.states)),
     }
     folder = checkpoint_folder(run.settings)
-    with not_fatal("checkpoint", run, log, progress):
+    with not_fatal("checkpoint", run.step, log, progress):
         at = (folder, run.step, run.model, run.optimizer, state, run.settings.keep)
         path = checkpoints.save_training(*at, run.team, run.settings.fsdp)
         log.event("checkpoint_saved", run.step, path=path.name)
@@ -240,19 +252,9 @@ def keep_model(name: str, run: Run, log: RunLogger, progress: Progress) -> None:
     """Write the trained model, whole, with what is needed to use it."""
     weights = checkpoints.whole_weights(run.model, run.settings.fsdp)
     if run.team.rank == 0:
-        with not_fatal("model", run, log, progress):
+        with not_fatal("model", run.step, log, progress):
             folder = saved_models.final_folder(run.settings)
             saved_models.save(folder, name, run.settings, run.text.vocabulary, weights)
-
-
-@contextlib.contextmanager
-def not_fatal(what: str, run: Run, log: RunLogger, progress: Progress) -> Iterator[None]:
-    """Say that something could not be written, and let the run go on."""
-    try:
-        yield
-    except OSError as error:  # the disk is full, or may no longer be written to
-        log.event("not_saved", run.step, f"the {what} of step {run.step} could not be written: {error}")
-        progress.say(f"the {what} of step {run.step} could not be written ({error}); training goes on")
 
 
 def check(settings: Settings) -> None:
@@ -351,7 +353,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Return the mean loss over all target tokens, each counted once: a mean of batch means would weigh short ones up."""
     started = time.perf_counter()
-    model.eval()
+    model.eval()  # without dropout: it is asked for the best it knows
+    # float64: of a million small numbers that are added up in float32 the last ones hardly count
     total, tokens = torch.zeros((), device=device, dtype=torch.float64 if device.type != "mps" else torch.float32), 0
     state = None
     for x, y in parts:

@@ -22,7 +22,7 @@ import numpy as np
 from lmdiag.record.writer import RunLogger
 from trainers import corpus, results, sampling, saved_models
 from trainers.faults import Hooks
-from trainers.progress import Progress
+from trainers.progress import Progress, not_fatal
 from trainers.sampling import After
 from trainers.settings import Files, check_alone, check_numbers, setting
 
@@ -171,13 +171,16 @@ class NGram:
 def estimated_discounts(counts: np.ndarray) -> tuple[float, float, float]:
     """Return D1, D2, D3+ by equation (3.26) from how many n-grams occur once, twice, three and four times.
 
-    Texts so small that one of these numbers is zero get the classic single discount of 0.75.
+    Texts so small that one of these numbers is zero, or a discount, which would leave nothing for what was never seen, get the
+    classic single discount of 0.75.
     """
     n1, n2, n3, n4 = (int((counts == k).sum()) for k in (1, 2, 3, 4))
     if not (n1 and n2 and n3 and n4):
         return 0.75, 0.75, 0.75
     y = n1 / (n1 + 2 * n2)
     found = (1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3)
+    if min(found) <= 0:
+        return 0.75, 0.75, 0.75
     return tuple(min(max(d, 0.0), k) for k, d in enumerate(found, 1))  # type: ignore[return-value]
 
 
@@ -207,7 +210,7 @@ def train(settings: Settings, hooks: Hooks) -> None:
     model = NGram(text.train[:1], 1, size)  # one token, just to have a model before the first step
     header = {"clock": settings.clocks, "run_id": settings.run_id(), **header_facts(settings, text)}
     with RunLogger(settings.log, **header) as log, Progress(settings.steps) as progress:
-        progress.say(results.about_text(text, settings.tokenizer))
+        progress.say(results.about_text(text, settings))
         hooks.start(log)
         for step in range(1, settings.steps + 1):
             started = time.perf_counter()
@@ -227,8 +230,9 @@ def train(settings: Settings, hooks: Hooks) -> None:
         progress.say(results.about_losses({"validation": found, "test": tested}, reference_losses(text)))
         if settings.save:
             folder = saved_models.final_folder(settings)
-            saved_models.save_description(folder, "ngram", settings, text.vocabulary)
-            model.save(folder / "counts.npz")
+            with not_fatal("model", settings.steps, log, progress):
+                saved_models.save_description(folder, "ngram", settings, text.vocabulary)
+                model.save(folder / "counts.npz")
         if settings.sample:
             write = (settings.sample, settings.temperature, settings.top_k, settings.seed)
             written = sampling.write(model.writer(), text.vocabulary, *write)

@@ -102,7 +102,15 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         options = [option for option in self.get_params(ctx) if isinstance(option, click.Option)]
         names = {name: option for option in options for name in (*option.opts, *option.secondary_opts)}
-        return super().parse_args(ctx, written_out(args, names))
+        words = written_out(args, names)
+        try:
+            return super().parse_args(ctx, list(words))
+        except click.MissingParameter as error:
+            lists = [at for at, word in enumerate(words) if word in names and names[word].multiple]
+            if not isinstance(error.param, click.Argument) or len(lists) < 2:
+                raise
+            del words[lists[-1]]  # `--data a.txt MODEL`: the last of a list is the argument that is missing
+            return super().parse_args(ctx, words)
 
 
 class TrainerCommand(Command):

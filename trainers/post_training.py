@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from lmdiag.record.gradients import GradientStatistics
 from lmdiag.record.writer import RunLogger
-from trainers import checkpoints, corpus, loop, rewards, saved_models
+from trainers import checkpoints, corpus, loop, resuming, rewards, saved_models, vocabularies
 from trainers.completions import Completions, write
 from trainers.devices import choose_device, memory_in_use
 from trainers.faults import Hooks
-from trainers.progress import Progress
+from trainers.progress import Progress, not_fatal
 from trainers.settings import Output, check_alone, check_numbers, checkpoint_folder, setting
 
 
@@ -125,9 +126,11 @@ def train(name: str, task: str, method: Callable[[Bench], Method], settings: Any
 
     # ---- go on from a checkpoint, or begin
 
-    first, tokens, folder = 0, 0, checkpoint_folder(settings)
+    first, tokens, said, folder = 0, 0, "", checkpoint_folder(settings)
+    begun = resuming.begun(settings, fingerprint(bench.reference, start), bench.prompts)
     if settings.resume:
         kept = checkpoints.load(checkpoints.newest(folder), device)
+        said = resuming.other_text(kept.get("begun"), begun)
         bench.policy.load_state_dict(kept["model"])
         optimizer.load_state_dict(kept["optimizer"])
         work.load_state_dict(kept["method"])
@@ -142,6 +145,11 @@ def train(name: str, task: str, method: Callable[[Bench], Method], settings: Any
         **header_facts(name, task, settings, start),
     )
     with logger as log, Progress(settings.steps, first) as progress:
+        if said:
+            progress.say(said)
+            log.event("other_text", first, said)
+        if getattr(settings, "group_size", 2) == 1:
+            progress.say("groups of one answer: no answer is better than its group, and the rewards teach nothing")
         hooks.start(log)
         if not first:
             log.eval(0, **numbers(work.evaluate()))
@@ -192,13 +200,15 @@ def train(name: str, task: str, method: Callable[[Bench], Method], settings: Any
                 progress.evaluation(step, found[shown], f"validation {shown}", also="")
             if settings.checkpoint_every and step % settings.checkpoint_every == 0:
                 state: dict[str, Any] = {"model": bench.policy.state_dict(), "optimizer": optimizer.state_dict()}
-                state |= {"method": work.state_dict(), "tokens": tokens}
-                path = checkpoints.save(folder, step, state, settings.keep)
-                log.event("checkpoint_saved", step, path=path.name)
+                state |= {"method": work.state_dict(), "tokens": tokens, "begun": begun}
+                with not_fatal("checkpoint", step, log, progress):
+                    path = checkpoints.save(folder, step, state, settings.keep)
+                    log.event("checkpoint_saved", step, path=path.name)
             hooks.after(step)
         if settings.save:
             final = saved_models.final_folder(settings)
-            saved_models.save(final, start.name, start.settings, start.vocabulary, bench.policy.state_dict())
+            with not_fatal("model", settings.steps, log, progress):
+                saved_models.save(final, start.name, start.settings, start.vocabulary, bench.policy.state_dict())
 
 
 # --- the pieces, in the order of their use ---------------------------------------------------------------------------
@@ -226,17 +236,35 @@ def prepared(
     if settings.prompt_tokens + settings.completion_tokens > most:
         raise ValueError(f"--prompt-tokens and --completion-tokens are more than the {most} tokens the model knows")
     stop = stop_token(start.vocabulary)
-    documents = corpus.documents(tuple(start.settings.data), start.settings.max_characters)[0]
-    train, val, _ = (corpus.encode(part, start.vocabulary) for part in corpus.split(documents))
+    train, val = parts_of_text(start)
     prompts, held_out = (torch.from_numpy(lines(ids, stop, settings.prompt_tokens)) for ids in (train, val))
     return Bench(settings, hooks, device, start.model, reference, start.vocabulary.decode, stop, prompts, held_out)
 
 
-def stop_token(vocabulary: corpus.Vocabulary) -> int:
+def parts_of_text(start: saved_models.SavedModel) -> tuple[Any, Any]:
+    """Return training and validation part of the text that the model was trained on, as ids of its own vocabulary."""
+    s = start.settings
+    if corpus.is_prepared(s.data):
+        text = corpus.of(s)
+        first = (part[: corpus.TESTED] for part in (text.train, text.val))
+        train, val = (np.asarray(part).astype(np.int64) for part in first)
+    else:
+        texts, held_out, _ = corpus.split(corpus.documents(tuple(s.data), s.max_characters)[0])
+        train, val = (corpus.encode(part, start.vocabulary) for part in (texts, held_out))
+    return train, val
+
+
+def fingerprint(reference: torch.nn.Module, start: saved_models.SavedModel) -> bytes:
+    """Return what a run goes on from: a vocabulary, and the weights of the reference."""
+    weights = (weight.detach().cpu().numpy().tobytes() for weight in reference.parameters())
+    return b"".join([repr(start.vocabulary.state()).encode(), *weights])
+
+
+def stop_token(vocabulary: vocabularies.Vocabulary) -> int:
     """Return the token that ends a completion: the end of a line, or of a document where lines are no tokens."""
-    for text in ("\n", corpus.END):
+    for text in ("\n", vocabularies.END):
         ids = vocabulary.encode(text)
-        if len(ids) == 1 and 0 <= ids[0] < vocabulary.size:
+        if len(ids) == 1 and 0 <= ids[0] < vocabulary.size and ids[0] != vocabulary.unknown:
             return ids[0]
     raise ValueError("the model was trained on symbols, not on text: there is no line to write")
 
@@ -245,7 +273,9 @@ def lines(ids: Any, stop: int, length: int) -> Any:
     """Return the `length` tokens before each beginning of a line, int64[n, length]."""
     ends = [end + 1 for end in (ids == stop).nonzero()[0] if end + 1 >= length]
     if not ends:
-        raise ValueError(f"the text has no line that begins behind {length} tokens")
+        raise ValueError(
+            f"of {len(ids)} tokens no line begins behind {length}: try a smaller --prompt-tokens, or a model of more text"
+        )
     return torch.stack([torch.from_numpy(ids[end - length : end]) for end in ends]).numpy()
 
 

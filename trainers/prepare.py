@@ -17,8 +17,9 @@ from typing import Any
 import click
 import numpy as np
 
-from trainers import corpus, options
-from trainers.corpus import ABOUT, PARTS, Vocabulary
+from trainers import corpus, options, vocabularies
+from trainers.corpus import ABOUT, PARTS
+from trainers.vocabularies import Vocabulary
 
 UNIT = 4 << 20  # bytes of text that a process takes at a time: what bounds the memory
 FAR = 1 << 20  # bytes within which a blank line is looked for, to cut there
@@ -93,7 +94,7 @@ def written(
         raise ValueError(f"{folder} is not empty. Name another folder with --output.")
     everything = [unit for path in paths for unit in units(path)]
     everything = [Unit(i, unit.path, unit.kind, unit.start, unit.stop) for i, unit in enumerate(everything)]
-    vocabulary = corpus.TOKENIZERS[tokenizer](list(sampled(everything, field)), vocab_size)
+    vocabulary = vocabularies.TOKENIZERS[tokenizer](list(sampled(everything, field)), vocab_size)
     folder.mkdir(parents=True, exist_ok=True)
     work = Work(folder, vocabulary, field, "uint16" if vocabulary.size <= 1 << 16 else "uint32")
     root = str(Path(__file__).parents[1])
@@ -246,7 +247,7 @@ def begin(work: Work) -> None:
 def encoded(unit: Unit) -> dict[str, int]:
     """Write the tokens of a unit to files of its own, and return how much there is of what."""
     assert _work is not None
-    end = _work.vocabulary.encode(corpus.END)
+    end = _work.vocabulary.encode(vocabularies.END)
     ids: dict[str, list[np.ndarray]] = {part: [] for part in PARTS}
     counts = dict.fromkeys((*PARTS, "documents", "bytes", "characters", "skipped"), 0)
     files = {part: open(piece(_work.folder, part, unit.number), "wb") for part in PARTS}  # noqa: SIM115

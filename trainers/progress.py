@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import time
-from typing import Any, Self
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from lmdiag.record.writer import RunLogger
 
 LARGEST = 100.0  # nats; nobody reads the perplexity of more
 
@@ -69,3 +74,13 @@ class Progress:
         """Show what the model wrote."""
         if not self._quiet:
             print(f"\n{written}\n")
+
+
+@contextlib.contextmanager
+def not_fatal(what: str, step: int, log: RunLogger, progress: Progress) -> Iterator[None]:
+    """Say that something could not be written, and let the run go on."""
+    try:
+        yield
+    except OSError as error:  # the disk is full, or may no longer be written to
+        log.event("not_saved", step, f"the {what} of step {step} could not be written: {error}")
+        progress.say(f"the {what} of step {step} could not be written ({error}); training goes on")

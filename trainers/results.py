@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from trainers import corpus
 
 if TYPE_CHECKING:
     from trainers.corpus import Corpus
@@ -15,18 +17,20 @@ LOOKED_AT = 1_000_000  # tokens, to see how many are unknown
 COUNTED = 5  # tokens of the n-grams that a network is held against
 
 
-def about_text(text: Corpus, tokenizer: str) -> str:
+def about_text(text: Corpus, settings: Any) -> str:
     """Return what there is to train on: characters, tokens of the three parts, vocabulary, unknown tokens.
 
-    That a text was cut is said, and how to use all of it.
+    That a text was cut is said, and how to use all of it; and which settings a text that has tokens already leaves without effect.
     """
     parts = f"{len(text.train):,} + {len(text.val):,} + {len(text.test):,} tokens to train, validate and test on"
     said = f"text: {f'{text.characters:,} characters, ' if text.characters else ''}{parts}"
-    said += f"; {text.vocabulary.size:,} {'symbols' if not text.characters else f'{tokenizer} tokens'}"
+    said += f"; {text.vocabulary.size:,} {text.vocabulary.units}"
     if text.vocabulary.unknown is not None and len(text.val):
         said += f", {np.mean(text.val[:LOOKED_AT] == text.vocabulary.unknown):.1%} of the validation text unknown"
     if text.cut:
         said += "\ntext: there is more of it; --max-characters 0 uses all"
+    if unused := corpus.without_effect(settings):
+        said += f"\ntext: it has its tokens already, so that {' and '.join(unused)} {'has' if len(unused) == 1 else 'have'} no effect"
     return said
 
 

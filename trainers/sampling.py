@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-    from trainers.corpus import Vocabulary
+    from trainers.vocabularies import Vocabulary
 
 After = Callable[
     [list[int]], np.ndarray

@@ -9,8 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainers.corpus import Vocabulary, restored_vocabulary
 from trainers.settings import checkpoint_folder
+from trainers.vocabularies import Vocabulary, restored_vocabulary
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +29,19 @@ class SavedModel:
 def final_folder(settings: Any) -> Path:
     """Return where the trained model goes: beside the checkpoints of the run."""
     return checkpoint_folder(settings) / "final"
+
+
+def folder_of(path: str | Path, train: str = "transformer") -> Path:
+    """Return the folder of a model: the one named, or the one below it or beside the log that is named.
+
+    Raises ValueError where there is none, which says what to `train` first.
+    """
+    path = Path(path)
+    beside = path.with_suffix(".checkpoints") if path.suffix else path
+    for folder in (path, path / "final", beside / "final"):
+        if (folder / "config.json").exists():
+            return folder
+    raise ValueError(f"there is no model in {path}. Train one first: lmdiag train {train}")
 
 
 def save_description(folder: Path, name: str, settings: Any, vocabulary: Vocabulary) -> None:
@@ -54,10 +67,11 @@ def load(folder: str | Path, device: torch.device, **changes: Any) -> SavedModel
     """Return what `save` was given, with `changes` of its settings; raises ValueError where there is no such model."""
     import torch
 
-    folder = Path(folder)
-    if not (folder / "weights.pt").exists():
-        raise ValueError(f"there is no model in {folder}. Train one first: lmdiag train transformer")
+    folder = folder_of(folder)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if not (folder / "weights.pt").exists():
+        kind = f"of {config['trainer']}" if "trainer" in config else "of none of these"
+        raise ValueError(f"the model in {folder} is {kind}: transformer, lstm and rnn save what is needed here")
     trainer: Any = import_module(f"trainers.{config['trainer']}")
     known = {field.name for field in dataclasses.fields(trainer.Settings)}
     settings = trainer.Settings(**config["settings"] | {name: new for name, new in changes.items() if name in known})

@@ -142,6 +142,7 @@ def test_bert_fills_masks_and_is_measured_by_its_masked_tokens(bert, tmp_path, c
     for wish, said in (
         ([], 'bert-mlm needs a text: --prompt "The [MASK] of"'),
         (["--prompt", "no gap"], "write [MASK] where"),
+        (["--prompt", "far more than it sees [MASK]" * 9], "tokens, and the model sees 16: give a shorter one"),
     ):
         assert main(["generate", log, *wish]) == 2
         assert said in capsys.readouterr().err
@@ -252,6 +253,41 @@ def two_classes(bert, tmp_path):
 def test_the_classifier_resumes_bit_for_bit(bert, tmp_path):
     options = {"steps": 8, "eval-every": 4, "save-every": 4, "keep": 2, "warmup-steps": 2, "accumulation": 2}
     assert_same_after(4, *resumed(tmp_path, "classifier", 8, **(two_classes(bert, tmp_path) | options)))
+
+
+@pytest.mark.parametrize("name", ["keras-rnn", "bert-mlm"])
+def test_a_resume_with_another_model_or_text_is_refused(tmp_path, capsys, name):
+    pytest.importorskip({"keras-rnn": "keras", "bert-mlm": "transformers"}[name])
+    other = tmp_path / "other.txt"
+    other.write_text("\n".join(f"line {i * i} of another text, {i}" for i in range(200)))
+    kept = {"save": ""} if name == "keras-rnn" else {"save-every": 2}
+    options = SMALL | {"steps": 2, "eval-every": 2, "eval-tokens": 200, "max-characters": 4000} | kept
+    train(tmp_path, name, log="a.jsonl", **options)
+    train(tmp_path, name, log="a.jsonl", code=2, resume="", **options | {"d-model": 32})
+    assert "the run was begun with --d-model 16, not 32" in capsys.readouterr().err
+    train(tmp_path, name, log="a.jsonl", code=2, resume="", **options | {"data": other})
+    assert "another vocabulary" in capsys.readouterr().err
+
+
+def test_a_keras_run_goes_on_with_the_learning_rate_asked_for(tmp_path):
+    pytest.importorskip("keras")
+    options = SMALL | {"eval-tokens": 200, "save": "", "max-characters": 4000, "min-lr-ratio": 1, "warmup-steps": 1}
+    half = train(tmp_path, "keras-rnn", log="a.jsonl", **options | {"steps": 6})
+    again = train(tmp_path, "keras-rnn", log="a.jsonl", resume="", **options | {"lr": 0.00025})[len(half) :]
+    assert [r["lr"] for r in again if r["type"] == "step"] == pytest.approx([0.00025] * 6)
+
+
+def test_a_full_disk_does_not_end_a_keras_run(tmp_path, monkeypatch, capsys):
+    keras = pytest.importorskip("keras")
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(keras.Sequential, "save", full)
+    records = train(tmp_path, "keras-rnn", save="", **SMALL | {"steps": 2, "eval-every": 2, "eval-tokens": 200})
+    assert [r["step"] for r in records if r.get("kind") == "not_saved"] == [2]
+    assert records[-1]["status"] == "completed"
+    assert "the model could not be written" in capsys.readouterr().err
 
 
 def test_passages_longer_than_the_model_has_seen_are_refused(bert, tmp_path, capsys):

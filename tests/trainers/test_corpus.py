@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers import corpus
+from trainers import corpus, vocabularies
 
 
 def test_default_text_is_the_documentation_and_always_the_same():
@@ -50,7 +50,7 @@ def test_bytes_per_token_counts_the_text(tmp_path):
 
 
 def test_unknown_tokens_have_an_id_of_their_own():
-    v = corpus.TokenVocabulary(["a b c a"], corpus.words, " ", 3)
+    v = vocabularies.TokenVocabulary(["a b c a"], vocabularies.words, " ", 3)
     assert v.tokens == ["<unk>", "<end>", "a"]
     assert v.encode("a b") == [2, 0]
 

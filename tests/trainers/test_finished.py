@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.trainers.conftest import values
-from trainers import corpus, finished, sampling
+from trainers import finished, sampling, vocabularies
 from trainers.__main__ import main
 
 SMALL = ["--max-characters", "20000", "--steps", "4"]
@@ -108,10 +108,10 @@ def test_a_single_line_is_text_enough(tmp_path, trained, capsys):
 
 
 def test_what_the_vocabulary_lacks_is_never_written():
-    vocabulary = corpus.TokenVocabulary(["a b c"], corpus.words, " ", 5)
+    vocabulary = vocabularies.TokenVocabulary(["a b c"], vocabularies.words, " ", 5)
     likely = np.array([50.0, 0.0, 0.0, 0.0, 0.0])
     text = sampling.write(lambda further: likely.copy(), vocabulary, 200, 1.0, 0, 1)
-    assert corpus.UNKNOWN not in text
+    assert vocabularies.UNKNOWN not in text
     assert {"a", "b", "c"} <= set(text.split())
 
 
@@ -129,6 +129,19 @@ def test_a_recurrent_model_carries_its_state():
     network([0])
     network([2])
     assert seen == [[[1, 2]], [[0]], [[2]]]
+
+
+def test_the_model_may_stand_behind_a_list_of_files(trained, tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("the first line\nand the second, which is longer\n" * 5)
+    said = []
+    for words in (
+        ["MODEL", "--data", "a.txt"],
+        ["--data", "a.txt", "MODEL"],
+        ["--data", "a.txt", "--device", "cpu", "MODEL"],
+    ):
+        assert main(["evaluate", *("a.jsonl" if word == "MODEL" else word for word in words)]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] == said[2]
 
 
 def test_a_folder_without_a_model_says_what_to_do(tmp_path):

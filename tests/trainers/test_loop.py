@@ -245,12 +245,27 @@ def test_a_compiled_model_trains_the_same(train):
 def test_a_resume_that_cannot_be_is_refused_with_words(train, tmp_path, capsys):
     train("--steps", 4, "--checkpoint-every", 2)
     train("--steps", 8, "--resume", "--d-model", 32, code=2)
-    assert "is of another model or optimizer: resume with the settings" in capsys.readouterr().err
+    assert "the run was begun with --d-model 16, not 32" in capsys.readouterr().err
     (tmp_path / "a.checkpoints" / "step-00000004.pt").write_bytes(b"junk")
     train("--steps", 8, "--resume", code=2)
     assert "step-00000004.pt is damaged" in capsys.readouterr().err
     train("--temperature", "inf", log="b.jsonl", code=2)
     assert "--temperature must be a number, not infinite" in capsys.readouterr().err
+
+
+def test_another_text_is_said_and_another_vocabulary_refused(train, tmp_path, capsys):
+    texts = {name: tmp_path / f"{name}.txt" for name in ("one", "mixed", "other")}
+    lines = ["".join("abcdef"[(i * j) % 6] for j in range(1, 60)) for i in range(1, 60)]
+    texts["one"].write_text("\n".join(lines))
+    texts["mixed"].write_text("\n".join(lines[:2] + lines[2:50][::-1] + lines[50:]))  # the same characters, as often
+    texts["other"].write_text("\n".join(lines).translate(str.maketrans("abcdef", "uvwxyz")))
+    train("--data", texts["one"], "--steps", 2, "--checkpoint-every", 2)
+    train("--data", texts["other"], "--steps", 4, "--resume", code=2)
+    assert "another vocabulary" in capsys.readouterr().err
+    records = train("--data", texts["mixed"], "--steps", 4, "--resume")
+    said = "the text is not the one that the run was begun with; going on with this one"
+    assert [r["message"] for r in records if r.get("kind") == "other_text"] == [said]
+    assert said in capsys.readouterr().err
 
 
 def test_a_disk_that_fills_up_leaves_no_part_of_a_checkpoint(tmp_path, monkeypatch):

@@ -79,6 +79,7 @@ def test_only_the_trainer_asked_for_is_imported():
         (["ngram", "--steps", "x"], "'x' is not a valid integer"),
         (["ngram", "--tokenizer", "chars"], "'chars' is not one of 'char', 'word', 'bpe'"),
         (["generate"], "Missing argument 'MODEL'"),
+        (["evaluate", "--data", "a.txt"], "Missing argument 'MODEL'"),
     ],
 )
 def test_wrong_use_is_said_first_and_in_two_lines(arguments, said, capsys):
@@ -87,6 +88,7 @@ def test_wrong_use_is_said_first_and_in_two_lines(arguments, said, capsys):
     assert lines[0].startswith("error: ")
     assert said in lines[0]
     assert lines[1].startswith("usage: lmdiag train ")
+    assert ("MODEL" in lines[1]) == (arguments[0] in ("generate", "evaluate"))
     assert len(lines) == 2
 
 

@@ -36,6 +36,8 @@ def test_discounts_are_those_of_the_formula():
     counts = np.array([1] * 8 + [2] * 4 + [3] * 2 + [4])  # n1 = 8, n2 = 4, n3 = 2, n4 = 1: Y = 1/2
     assert ngram.estimated_discounts(counts) == pytest.approx((0.5, 1.25, 2.0))
     assert ngram.estimated_discounts(np.array([1, 1, 2])) == (0.75, 0.75, 0.75)
+    # n1 = 8, n2 = 4, n3 = 1, n4 = 2 would discount what was seen thrice by -1: nothing would be left for what was never seen
+    assert ngram.estimated_discounts(np.array([1] * 8 + [2] * 4 + [3] + [4] * 2)) == (0.75, 0.75, 0.75)
 
 
 @settings(max_examples=40)

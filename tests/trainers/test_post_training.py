@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.trainers.conftest import TINY, read, values
-from trainers import completions, faults, saved_models
+from trainers import checkpoints, completions, faults, saved_models
 from trainers.__main__ import main
 from trainers.faults import post_training as spoiled
 from trainers.transformer import Settings, Transformer
@@ -227,6 +227,45 @@ def test_faults_do_what_they_say(post_train, tmp_path):
 def test_what_cannot_be_done_is_refused_with_words(post_train, capsys, arguments, said):
     post_train("dpo", *arguments, code=2)
     assert said in capsys.readouterr().err
+
+
+def test_another_model_to_go_on_from_is_refused(post_train, train, tmp_path, capsys):
+    post_train("grpo", "--checkpoint-every", 2, steps=2)
+    train("--steps", 1, "--save", "--max-characters", 20000)
+    post_train("grpo", "--resume", pretrained=tmp_path / "a.jsonl", steps=4, code=2)
+    assert "another model to go on from" in capsys.readouterr().err
+
+
+def test_lines_are_documents_where_no_document_has_two(post_train, train, tmp_path):
+    text = tmp_path / "lines.txt"
+    text.write_text("\n".join(f"one line of {i} and {i * i}" for i in range(60)))
+    train("--steps", 1, "--save", "--data", text)
+    assert post_train("dpo", pretrained=tmp_path / "a.checkpoints", steps=2)[-1]["status"] == "completed"
+
+
+def test_a_model_of_prepared_tokens_is_post_trained(post_train, train, tmp_path):
+    text = tmp_path / "lines.txt"
+    text.write_text("\n".join(f"one line of {i} and {i * i}" for i in range(400)))
+    assert main(["prepare", str(text), "-o", str(tmp_path / "tokens"), "--tokenizer", "char", "--jobs", "1"]) == 0
+    train("--steps", 1, "--save", "--data", tmp_path / "tokens")
+    assert post_train("dpo", pretrained=tmp_path / "a.jsonl", steps=2)[-1]["status"] == "completed"
+
+
+def test_groups_of_one_teach_nothing_and_that_is_said(post_train, capsys):
+    records = post_train("grpo", group_size=1, steps=2)
+    assert "groups of one answer" in capsys.readouterr().err
+    assert {r["frac_reward_zero_std"] for r in records if r["type"] == "step"} == {1.0}
+
+
+@pytest.mark.parametrize("module", [checkpoints, saved_models])
+def test_a_full_disk_costs_what_is_kept_and_never_the_run(post_train, monkeypatch, module):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "save", full)
+    records = post_train("grpo", "--checkpoint-every", 2, steps=2)
+    assert [r["step"] for r in records if r.get("kind") == "not_saved"] == [2]
+    assert records[-1]["status"] == "completed"
 
 
 def test_several_processes_are_refused(post_train, monkeypatch, capsys):

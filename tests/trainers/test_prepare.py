@@ -131,3 +131,60 @@ def test_units_of_text_without_blank_lines_lose_nothing(content, tmp_path, monke
     path.write_text(content)
     read = [text for unit in prepare.units(str(path)) for text in prepare.documents(unit, "text")]
     assert "".join(read).replace("\n", "") == content.replace("\n", "")
+
+
+@pytest.fixture
+def tokens(tmp_path, monkeypatch):
+    """A prepared folder, in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    corpus._load.cache_clear()  # which may know a folder of that name from another test
+    write("text", DOCUMENTS, tmp_path)
+    assert main(["prepare", "a.txt", "-o", "tokens", "--tokenizer", "char", "--jobs", "1"]) == 0
+    return tmp_path / "tokens"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("about.json", None, "No such file or directory: 'tokens/about.json'"),
+        ("about.json", b"{}", "KeyError 'tokenizer'"),
+        ("about.json", b'{"tok', "char"),
+        ("vocabulary.json", None, "No such file or directory: 'tokens/vocabulary.json'"),
+        ("vocabulary.json", b"[]", "attribute 'get'"),
+        ("train.bin", None, "No such file or directory: 'tokens/train.bin'"),
+        ("train.bin", b"", "empty"),
+        ("train.bin", bytes(1000), "train has 500 tokens instead of "),
+        ("val.bin", None, "val.bin"),
+    ],
+)
+def test_a_damaged_folder_is_said_to_be_one(tokens, capsys, file, content, said):
+    (tokens / file).unlink()
+    if content is not None:
+        (tokens / file).write_bytes(content)
+    assert main(["ngram", "--data", "tokens"]) == 2
+    message = capsys.readouterr().err
+    assert "error: --data tokens: what was prepared there is not whole (" in message
+    assert said in message
+    assert message.endswith("Prepare it again\n")
+
+
+def test_tokens_that_the_vocabulary_lacks_are_refused(tokens, capsys):
+    ids = np.fromfile(tokens / "test.bin", np.uint16)
+    ids[-1] = 60_000
+    ids.tofile(tokens / "test.bin")
+    assert main(["ngram", "--data", "tokens"]) == 2
+    assert "test has tokens that the vocabulary lacks" in capsys.readouterr().err
+
+
+def test_settings_without_effect_are_named(tokens, capsys):
+    assert main(["ngram", "--data", "tokens", "--tokenizer", "bpe", "--vocab-size", "500", "--sample", "0"]) == 0
+    said = capsys.readouterr().err
+    assert "char tokens" in said
+    assert "it has its tokens already, so that --tokenizer and --vocab-size have no effect" in said
+    assert main(["ngram", "--data", "tokens", "--sample", "0", "--log", "b.jsonl"]) == 0
+    assert "no effect" not in capsys.readouterr().err
+
+
+def test_prepared_tokens_are_no_text(tokens, capsys):
+    assert main(["ngram", "--data", "tokens", "a.txt"]) == 2
+    assert "--data tokens holds prepared tokens, and here text is needed" in capsys.readouterr().err

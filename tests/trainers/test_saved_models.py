@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.trainers.conftest import values
-from trainers import corpus, loop, saved_models
+from trainers import corpus, loop, saved_models, vocabularies
 from trainers.__main__ import main
 from trainers.ngram import NGram
 
@@ -64,7 +64,7 @@ def test_the_counts_are_saved(tmp_path):
     assert main(["ngram", *options, "--log", str(tmp_path / "a.jsonl")]) == 0
     folder = tmp_path / "a.checkpoints" / "final"
     text = corpus.load([], "char", 1024, 20000)
-    vocabulary = corpus.restored_vocabulary("char", json.loads((folder / "vocabulary.json").read_text()))
+    vocabulary = vocabularies.restored_vocabulary("char", json.loads((folder / "vocabulary.json").read_text()))
     assert vocabulary.size == text.vocabulary.size
     kept, counted = NGram.load(folder / "counts.npz"), NGram(text.train, 5, text.vocabulary.size)
     assert kept.loss(text.val) == counted.loss(text.val)
@@ -76,6 +76,6 @@ def test_keras_saves_its_model_with_its_vocabulary(tmp_path):
     small = ["--max-characters", "20000", "--d-model", "16", "--context", "16", "--steps", "2", "--eval-every", "2"]
     assert main(["keras-rnn", *small, "--eval-tokens", "200", "--save", "--log", str(tmp_path / "a.jsonl")]) == 0
     folder = tmp_path / "a.checkpoints" / "final"
-    vocabulary = corpus.restored_vocabulary("char", json.loads((folder / "vocabulary.json").read_text()))
+    vocabulary = vocabularies.restored_vocabulary("char", json.loads((folder / "vocabulary.json").read_text()))
     model = keras.models.load_model(folder / "model.keras")
     assert model(np.array([vocabulary.encode("the")], np.int32)).shape == (1, 3, vocabulary.size)
