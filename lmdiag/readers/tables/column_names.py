@@ -77,9 +77,10 @@ def guess_step(table: Table) -> None:
 
 
 def is_called_a_loss(name: str) -> bool:
-    """Tell whether a name that stands for nothing known is that of a loss of something in training: `Mask_Loss`."""
+    """Tell whether a name that stands for nothing known is that of a loss of something in training: `Mask_Loss`, `loss_L`."""
     words = words_of(name)
-    return words[-1:] == ("loss",) and SPLIT_WORDS.keys().isdisjoint(words) and canonical(name) is None
+    called = words[-1:] == ("loss",) or (len(words) == 2 and words[0] == "loss" and len(words[1]) == 1)
+    return called and SPLIT_WORDS.keys().isdisjoint(words) and canonical(name) is None
 
 
 def _counts(numbers: np.ndarray) -> bool:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from lmdiag.languages import plain_english
 from lmdiag.naming import SPLIT_WORDS, SPLITS, words_of
 from lmdiag.patterns import lazy
-from lmdiag.readers.tables.column_names import canonical, counts_epochs, counts_steps, is_split
+from lmdiag.readers.tables.column_names import canonical, counts_epochs, counts_steps, is_called_a_loss, is_split
 
 _CUT = lazy(r"[,;|\t\[\](){}»•→←<>%]|\s-+\s|\s{3,}|:\s|:$|\.\s(?=[A-Z][a-z]+ )|\s[-—]\s")
 _TRAILING = " \t:=≈~[('\"<>-|*`→,"
@@ -102,7 +102,8 @@ def _name(key: str, section: str | None, strong: bool, column: bool = False) -> 
             before = _section_of(" ".join(words[:-count]))
             whole = key if before is None and count < len(words) and _KEY.match(key) else ""
             return Heading("metric", name, section or before, strong, known=True, whole=whole)
-    if (strong or (column and len(words) == 1 and len(key) > 1)) and _KEY.match(key) and len(key) <= 40:
+    alone = len(words) == 1 and (is_called_a_loss(key) or (column and len(key) > 1))
+    if (strong or alone) and _KEY.match(key) and len(key) <= 40:
         return Heading("metric", key, section, strong)
     return Heading("none", key, section or _section_of(key))
 

@@ -4,6 +4,7 @@ import pytest
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.judging.reading import runs_of
+from lmdiag.readers.text import read
 from lmdiag.run import Run
 from lmdiag.sources.source import Source
 
@@ -337,3 +338,12 @@ def test_a_reward_alone_is_a_record_where_a_step_is_named() -> None:
     run = run_of("".join(f"Step {s}/800 | Avg Reward: {30 + s / 100}\n" for s in range(100, 900, 100)))
     assert run.objective == "reinforcement"
     assert points(run, "reward") == [(s, 30 + s / 100) for s in range(100, 900, 100)]
+
+
+def test_losses_of_parts_are_columns_where_none_is_that_of_all() -> None:
+    text = "".join(f"step {k}: loss_L {3 - k / 8} loss_H {2.5 - k / 8} lr 1e-4\n" for k in range(8))
+    (log,) = read(Source("x.log", content=text.encode()))
+    assert log.columns["loss_L"].values.tolist() == [3 - k / 8 for k in range(8)]
+    assert log.columns["loss_H"].values.tolist() == [2.5 - k / 8 for k in range(8)]
+    (run,) = runs_of(Source("x.log", content=text.encode()))
+    assert "loss" not in run
