@@ -35,6 +35,7 @@ STYLE = """<style>
 [data-testid="stColumn"]:has(button[aria-label^="Close fullscreen"]) { position: static; } /* else below the sidebar */
 [data-testid="stButtonGroup"] [role="radiogroup"] { flex-wrap: wrap; } /* no view hides beyond the edge of a phone */
 @media (max-width: 640px) { .block-container { padding: 4rem .8rem 3rem .8rem; } } /* below the bar at the top */
+@media (prefers-reduced-motion: reduce) { * { animation-duration: 1ms !important; transition-duration: 1ms !important; } }
 </style>"""
 
 NO_NUMBERS = "it has no columns, nor lines that are alike, with numbers of which you could say which is the loss"

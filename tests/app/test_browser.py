@@ -129,21 +129,6 @@ def test_upload_verdict_charts_and_zoom_to_a_finding(page):
     page.get_by_text("Drag over the charts to zoom").wait_for()
 
 
-def test_verdict_action_and_all_curves_fit_a_small_screen(page):
-    page.set_viewport_size({"width": 1440, "height": 900})
-    upload(page, sample("loss-spike"))
-    charts_drawn(page)
-    settled(page)
-    line = page.locator("section[aria-label=verdict] p").bounding_box()
-    assert line["height"] < 35, "what is wrong and what to do stand in more than one line"
-    assert page.locator("[aria-label*='learning rate over steps']").count()
-    canvas = page.locator("[data-testid=stVegaLiteChart] canvas").first.bounding_box()
-    assert canvas["y"] + canvas["height"] <= 900, "the last of the curves lies below the screen"
-    page.set_viewport_size({"width": 390, "height": 844})
-    settled(page)
-    assert page.evaluate("[...document.querySelectorAll('section[aria-label=verdict] *')].every(e => e.getBoundingClientRect().right <= innerWidth)")  # fmt: skip
-
-
 def settled(page) -> None:
     """Wait until the page has been drawn: what comes earlier meets a chart that is about to go."""
     page.wait_for_function("!document.querySelector('[data-stale=true]')")

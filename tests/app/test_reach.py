@@ -1,0 +1,50 @@
+"""What a glance at a small screen and the keyboard reach."""
+
+import pytest
+
+from tests.app import test_browser
+from tests.app.test_browser import CHROMIUM, FLAGS, PATIENCE, charts_drawn, serving, settled
+
+FOCUSED = """(() => { const e = document.activeElement;
+return e.ariaLabel || e.labels?.[0]?.innerText || e.innerText?.trim() || e.title || e.tagName; })()"""
+MOVING = "[...document.querySelectorAll('*')].some(e => parseFloat(getComputedStyle(e).transitionDuration) > 0.01)"
+KEYBOARD_ORDER = ["Findings", "Show on the curves", "What is this?", "Smoothing", "Save charts and data"]
+
+pytestmark = test_browser.pytestmark
+
+
+@pytest.fixture
+def page():
+    """The page of a sick run for a reader who wants no motion, drawn."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with serving() as address, api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        page = browser.new_page(reduced_motion="reduce", viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(PATIENCE)
+        page.goto(f"{address}?open=divergence")
+        charts_drawn(page)
+        settled(page)
+        yield page
+        browser.close()
+
+
+def test_verdict_action_and_all_curves_fit_a_small_screen(page):
+    line = page.locator("section[aria-label=verdict] p").bounding_box()
+    assert line["height"] < 35, "what is wrong and what to do stand in more than one line"
+    assert page.locator("[aria-label*='learning rate over steps']").count()
+    canvas = page.locator("[data-testid=stVegaLiteChart] canvas").first.bounding_box()
+    assert canvas["y"] + canvas["height"] <= 900, "the last of the curves lies below the screen"
+    page.set_viewport_size({"width": 390, "height": 844})
+    settled(page)
+    assert page.evaluate("[...document.querySelectorAll('section[aria-label=verdict] *')].every(e => e.getBoundingClientRect().right <= innerWidth)")  # fmt: skip
+
+
+def test_the_keyboard_reaches_what_to_do_in_reading_order_and_nothing_moves_that_need_not(page):
+    assert not page.evaluate(MOVING)
+    reached = []
+    while len(reached) < 60 and "Save charts and data" not in " ".join(reached):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate(FOCUSED).replace("\n", " "))
+    places = [next(i for i, name in enumerate(reached) if words in name) for words in KEYBOARD_ORDER]
+    assert places == sorted(places), reached
+    assert not [name for name in reached if name in ("BUTTON", "INPUT", "DIV")], reached
