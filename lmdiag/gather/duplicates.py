@@ -88,7 +88,7 @@ class _Index:
         run = self._runs[number]
         for point in _exact_points(run, 2 * DIFFERING + 1):
             self._exact.setdefault(point, []).append(number)
-        for metric in filter(_is_loss, run.series):
+        for metric in filter(_tells_runs_apart, run.series):
             for key, place in _rounded_points(run.series[metric], ASKED + DIFFERING):
                 of_format = self._rounded.setdefault(run.format, {})
                 of_format.setdefault((run.start, metric, key, place), []).append(number)
@@ -98,7 +98,7 @@ class _Index:
         exact = {k for point in _exact_points(run, DIFFERING + 1) for k in self._exact.get(point, ())}
         rounded: set[int] = set()
         others = [points for format, points in self._rounded.items() if format != run.format]
-        for metric in filter(_is_loss, run.series) if others else ():
+        for metric in filter(_tells_runs_apart, run.series) if others else ():
             points = _rounded_points(run.series[metric], ASKED)
             bins = [(run.start, metric, key, place + at) for key, place in points for at in (-1, 0, 1)]
             shared = Counter(k for of_format in others for place in bins for k in of_format.get(place, ()))
@@ -137,9 +137,10 @@ def noted(run: Run, number: int, copies: dict[int, int], runs: Sequence[Run]) ->
 
 
 def _start(run: Run) -> tuple[int, float] | None:
-    if run.curve is None or len(run.curve[1].finite) < FEWEST_POINTS:
+    curve = run.curve or (("reward", run["reward"]) if "reward" in run.series else None)
+    if curve is None or len(curve[1].finite) < FEWEST_POINTS:
         return None
-    finite = run.curve[1].finite
+    finite = curve[1].finite
     return int(finite.steps[0]), float(f"{finite.values[0]:.2g}")
 
 
@@ -159,12 +160,13 @@ def _is_copy(run: Fingerprint, other: Fingerprint) -> bool:
         return run.series.keys() == other.series.keys() and all(
             _equal(run.series[m], other.series[m], 0.0) for m in run.series
         )
-    shared = [m for m in run.series if m in other.series and _is_loss(m)]
+    shared = [m for m in run.series if m in other.series and _tells_runs_apart(m)]
     return bool(shared) and all(_equal(run.series[m], other.series[m], ROUNDING) for m in shared)
 
 
-def _is_loss(metric: str) -> bool:
-    return metric == "loss" or metric.endswith("/loss")
+def _tells_runs_apart(metric: str) -> bool:
+    """Tell whether copies in other formats have a metric in common: a loss, or what a policy is trained by."""
+    return metric in ("loss", "reward", "policy_loss") or metric.endswith("/loss")
 
 
 def _equal(a: Excerpt, b: Excerpt, tolerance: float) -> bool:

@@ -48,3 +48,22 @@ def test_equal_losses_with_other_gradients_are_two_runs():
     norms = Series(np.arange(1, 101), np.ones(100))
     other = Series(np.arange(1, 101), np.full(100, 2.0))
     assert sources(made("a", falling(100), grad_norm=norms), made("b", falling(100), grad_norm=other)) == ["a", "b"]
+
+
+def policy(source: str, rewards, kind: str, losses) -> Run:
+    """A run of verl: without a loss of its own."""
+    steps = np.arange(1, len(rewards) + 1)
+    series = {"reward": Series(steps, np.asarray(rewards)), "policy_loss": Series(steps, np.asarray(losses))}
+    return Run(source, series, source=source, format=kind)
+
+
+def test_a_policy_in_a_file_and_in_event_files_is_one_run():
+    rewards, losses = np.linspace(0.2, 0.8, 60), np.sin(np.arange(60)) / 10
+    in_event_files = policy("events", rewards.astype(np.float32), "tensorboard", losses.astype(np.float32))
+    assert len(sources(policy("file", rewards, "jsonl", losses), in_event_files)) == 1
+
+
+def test_two_policies_that_both_earn_nothing_are_two_runs():
+    losses = np.sin(np.arange(60)) / 10
+    other = policy("events", np.zeros(60), "tensorboard", np.cos(np.arange(60)) / 10)
+    assert len(sources(policy("file", np.zeros(60), "jsonl", losses), other)) == 2
