@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from lmdiag.sources.decoding import as_text
@@ -10,6 +11,7 @@ from lmdiag.sources.source import Source
 WHOLE = 1 << 23  # bytes of a log that is read at once; larger ones are read block by block
 BLOCK = 1 << 22
 HEAD = 1 << 14
+_HOLE = re.compile(rb"^\0+|\0{16,}")  # where a file was emptied that its program goes on writing to
 
 
 def text_of(source: Source) -> Iterator[str]:
@@ -18,7 +20,7 @@ def text_of(source: Source) -> Iterator[str]:
     >>> next(text_of(Source("a.log", content="step 1 loss 2.5".encode("utf-16-le"))))
     'step 1 loss 2.5'
     """
-    start = source.head[:1024].lstrip(b"\0")
+    start = _HOLE.sub(b"", source.head[:1024])
     if start.count(0) > len(start) // 4:
         little = start[1::2].count(0) > start[::2].count(0)
         yield source.data.decode("utf-16-le" if little else "utf-16-be", errors="replace")
@@ -39,8 +41,8 @@ def beginnings(source: Source) -> str:
 
 
 def is_text(head: bytes) -> bool:
-    """Tell whether bytes are text: few control characters, and zero bytes only as UTF-16 has them, or before the text."""
-    head = head.lstrip(b"\0")
+    """Tell whether bytes are text: few control characters, and zero bytes only as UTF-16 has them, or in long runs."""
+    head = _HOLE.sub(b"", head)
     controls = sum(head.count(bytes([byte])) for byte in (*range(1, 7), *range(14, 27)))
     zeros = head.count(0)
     return bool(head.strip()) and controls * 100 <= len(head) and (not zeros or 0.3 < zeros / len(head) < 0.6)

@@ -171,3 +171,9 @@ def test_timesteps_of_an_environment_count_the_steps() -> None:
     (run,) = runs_of(Source("progress.csv", content=(head + rows).encode()))
     assert run["loss"].steps.tolist() == [64 * k for k in range(1, 9)]
     assert (run.step_kind, run.objective) == ("step", "reinforcement")
+
+
+@pytest.mark.parametrize(("name", "metric"), [("train_loss.csv", "loss"), ("run-a-tag-val_loss.csv", "val/loss")])
+def test_the_name_of_a_file_from_tensorboard_says_what_its_values_are(name, metric):
+    run = read("Wall time,Step,Value\n1650000000.5,10,2.5\n1650000010.5,20,2.25\n", name)
+    assert points(run, metric) == [(10, 2.5), (20, 2.25)]

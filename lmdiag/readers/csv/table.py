@@ -23,6 +23,7 @@ from lmdiag.sources.source import Source
 SEPARATORS = (",", "\t", ";", "|")
 # next to one of these columns, and without a step, `loss` means money, games or network packets
 OF_MONEY = frozenset("profit price revenue amount quantity balance pnl gain win wins losses draws ping".split())
+DOWNLOADED = ("wall time", "step", "value")  # from TensorBoard: the name of the file tells what the values are
 ENOUGH_LINES = 3
 FAR_FROM_ZERO = 0.2  # a loss that comes near zero may reach it
 _DECIMAL_COMMA = re.compile(r"(?<![\d.,])\d+,\d+(?![\d.,])")
@@ -67,6 +68,8 @@ def _is_header(names: list[str]) -> bool:
 def read(source: Source) -> list[RawLog]:
     """Read every row; a row with more or fewer fields than the header is counted."""
     header = _header(source.head)
+    if tuple(name.lower() for name in header.names) == DOWNLOADED:
+        header = _named_after(source.name, header)
     rows = None
     commas = header.separator != "," and _DECIMAL_COMMA.search(as_text(source.head)) is not None
     if source.size >= LARGE and not source.packed and not commas:
@@ -97,6 +100,17 @@ def _header(head: bytes) -> Header:
     separator = _separator(lines[first])
     fields = next(csv.reader([lines[first].replace("\r", "")], delimiter=separator), [])
     return Header(tuple(name.strip() or f"column {i}" for i, name in enumerate(fields, 1)), separator, first + 1)
+
+
+def _named_after(file: str, header: Header) -> Header:
+    """Return a header whose values are called what the name of their file says, where that is something known.
+
+    >>> _named_after("a/run-train-tag-eval_loss.csv", Header(("Wall time", "Step", "Value"), ",", 1)).names
+    ('Wall time', 'Step', 'eval_loss')
+    """
+    name = PurePath(file.removesuffix(".gz")).stem.rpartition("-tag-")[2]
+    known = spelling(name).known
+    return Header((*header.names[:2], name), header.separator, header.line) if known else header
 
 
 def _without_placeholders(raw: RawLog) -> RawLog:

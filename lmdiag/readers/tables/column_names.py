@@ -15,7 +15,7 @@ from lmdiag.readers.tables.table import EPOCH, POSITION, STEP, Table
 
 _SPLIT_ALONE = lazy(r"(?:train|training|val|valid|validation|eval|dev|test|vl|held-?out|held_out)$", re.IGNORECASE)
 _EPOCH_WORDS = lazy(
-    r"^(?:(?:train|training|end of|current|cur|in|finished|completed|val|valid|validation|eval|test|dev)[ _])*(?:epoch|ep)(?: train(?:ing)?)?$",
+    r"^(?:(?:train|training|end of|current|cur|in|finished|completed|val|valid|validation|eval|test|dev)[ _-])*(?:epoch|ep)(?: train(?:ing)?)?$",
     re.IGNORECASE,
 )
 _OF_LOGGERS = ("_step", "total_timesteps", "num_timesteps")  # calls of one, and the length of a run in its header

@@ -23,6 +23,7 @@ _COUNTERS = {"": "index", "#": "step", "e": "epoch", "epochs": "epoch"}
 _STARS = lazy(r"^\s*\*{2,}\s|\s\*{2,}\s*$")  # **** Epoch | Loss ****
 _SETS = frozenset("split set subset mode phase stage partition type dataset data part".split())  # columns that name one
 _ITEM = lazy(rf"\s+([A-Z][\w \-/().]*?): ({NUM}\s?[A-Za-z%/]*)(?: \(.*\))?\s*$")
+_COMMENT = lazy(r"\s*#+\s*(?=(?:epoch|step|iter\w*)\b)", re.IGNORECASE)  # before a head, as numpy writes one
 APART, _BLANKLESS = lazy(r"\S+(?: \S+)*"), lazy(r"\S+")
 Word = tuple[int, int, str]  # where it begins and ends in its line
 Value = float | str | None
@@ -94,6 +95,7 @@ def head_of(piece: str, above: str = "") -> Head | None:
     if prefixed and ALONE.search(text):
         return None
     text = _STARS.sub(lambda found: " " * len(found[0]), text) if "**" in text else text
+    text = _COMMENT.sub(lambda mark: " " * len(mark[0]), text, 1) if text.lstrip()[:1] == "#" else text
     separator = next((mark for mark in "|\t;," if mark in text.strip()), "")
     ways = [_words(APART, text), _words(_BLANKLESS, text)]
     if separator:
