@@ -220,6 +220,8 @@ def _metric(line: Line, head: Heading, value: float, unit: str, section: str) ->
     training = ""
     if of_training(key):
         training, section = section, ""
+    elif not section and line.split and found and _begins_with_its_set(line, found[0]):
+        section = line.split  # dev acc: 71.3% loss: 0.86
     elif not section and line.split and found and found[0] in _OF_THE_SAME_SET:
         section = (
             line.split if head.whole or not _has(line, f"{line.split}/{found[0]}") else ""
@@ -251,6 +253,12 @@ def _metric(line: Line, head: Heading, value: float, unit: str, section: str) ->
         if key not in line.wholes:
             line.judge(found[0], head.strong)
     return key
+
+
+def _begins_with_its_set(line: Line, metric: str) -> bool:
+    """Whether a loss stands behind nothing but other numbers of a set, in a line that is of no step."""
+    alone = metric == "loss" and not line.placed and not line.wholes and not line.training
+    return alone and all((found := canonical(key)) and found[0].startswith(f"{line.split}/") for key in line.values)
 
 
 def _has(line: Line, metric: str) -> bool:

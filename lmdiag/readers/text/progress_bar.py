@@ -261,6 +261,7 @@ class BarScanner:
             for line, values, _ in states:
                 self._add(bar, line, bar.count, values)
         else:
+            whole = states[-1] if states and count is None and bar.count == bar.total else None
             while count is None and states and (bar.count == bar.total or not states[-1][2]):
                 states.pop()  # the last redraws show nothing new
             bar.exact = bar.exact if count is None else len(states) == count - bar.count
@@ -268,6 +269,16 @@ class BarScanner:
                 self._add(bar, line, bar.count + step, values)
             for line, values, _ in [] if bar.exact else states[-1:]:
                 self._add(bar, line, count or bar.count + 1, values)
+            if whole:
+                self._end(bar, *whole[:2])
+
+    def _end(self, bar: _Bar, line: int, values: Values) -> None:
+        """Add what was measured at the end of an epoch: all of it where any of it is new."""
+        held = self._held.setdefault(bar.rank, {})
+        measured = {name: value for name, value in values.items() if is_held(name)}
+        if _changed(measured, held):
+            self._held[bar.rank] = {name: value for name, value in held.items() if name not in measured}
+            self._add(bar, line, bar.count, measured)
 
     def _add(self, bar: _Bar, line: int, step: float, values: Values) -> None:
         """Add what is new in a state."""

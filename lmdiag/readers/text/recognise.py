@@ -13,6 +13,7 @@ from lmdiag.readers.numbers import unwrapped
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables.drawn_rows import TableScanner, may_hold_tables, tables_in
 from lmdiag.readers.text.formats import ALIGNED_TABLE, BARE, FORMATS, GENERIC, PAIRS
+from lmdiag.readers.text.hf_console import ConsoleScanner
 from lmdiag.readers.text.line_format import LineFormat, LineScanner
 from lmdiag.readers.text.named_numbers import looks_like_record
 from lmdiag.readers.text.pieces import pieces, without_colours
@@ -94,7 +95,8 @@ def format_of(text: str) -> LineFormat:
     if found:
         most = max(found.values())
         best = FORMATS[next(name for name in FORMATS if found[name] >= 0.5 * most)]
-        if most * (1 if most >= FEW_HITS else 4) < _left_out(best, kinds):
+        few = most < FEW_HITS
+        if most * (4 if few else 1) < _left_out(best, kinds, few):
             best = GENERIC
     if not tables:
         return best
@@ -103,10 +105,14 @@ def format_of(text: str) -> LineFormat:
     return replace(best, scanner=lambda table, text: TableScanner(table, text, beside=best.scanner(table, text)))
 
 
-def _left_out(line_format: LineFormat, kinds: dict[str, list[str]]) -> int:
-    """Count the pieces with a loss and its place that a format does not read; those of the fallback are all counted."""
+def _left_out(line_format: LineFormat, kinds: dict[str, list[str]], few: bool = False) -> int:
+    """Count the pieces with a loss and its place that a format does not read; those of the fallback are all counted.
+
+    Where there are but a `few` lines of it, the dictionaries of the Trainer are no reason either.
+    """
     scanner = line_format.scanner(line_format.table(), "")
-    own = scanner.plans.reader if isinstance(scanner, LineScanner) else None
+    kinds_that_read_no_others = (LineScanner, ConsoleScanner) if few else LineScanner
+    own = scanner.plans.reader if isinstance(scanner, kinds_that_read_no_others) else None
     if own is None and line_format is not GENERIC:
         return 0
     frequent = sorted(kinds.values(), key=len, reverse=True)[:KINDS_LOOKED_AT]

@@ -295,3 +295,18 @@ def test_keras_draws_means_of_an_epoch(breaks: str) -> None:
     assert points(run, "val/loss") == [(40, 3.1), (80, 3.2)]
     assert run["step_time_s"].values.tolist() == [0.005, 0.005]
     assert (run.config["max_steps"], sum(part.count for part in run.skipped)) == (120, 1)
+
+
+def test_an_evaluation_shown_when_the_bar_is_full() -> None:
+    text = ""
+    for epoch in range(3):
+        shown = ""
+        for k in range(20):  # the loss of a step is shown while the bar stands at the count before
+            shown = f", train loss={2 - epoch / 10 - k / 1000:.3f}, train acc=0.50"
+            text += f"\rEpoch {epoch}: {5 * k:3}%|##  | {k}/20 [00:{k:02}<00:20, 1.0it/s{shown}]"
+        ended = f"{shown}, val loss=3.{epoch}, val acc=0.50"
+        text += f"\rEpoch {epoch}: 100%|####| 20/20 [00:20<00:00, 1.0it/s{ended}]" * 2 + "\n"
+    (run,) = runs(text)
+    assert points(run, "val/loss") == [(20, 3.0), (40, 3.1), (60, 3.2)]
+    assert points(run, "val/accuracy") == [(20, 0.5), (40, 0.5), (60, 0.5)]
+    assert points(run)[:2] == [(1, 2.0), (2, 1.999)]

@@ -417,6 +417,48 @@ def test_zeros_before_the_text_of_a_file_that_was_cut(zeros: int) -> None:
     assert len(run["loss"]) == 8
 
 
+def test_zeros_amid_the_text_of_a_file_that_was_emptied() -> None:
+    text = "".join(f"step {k} loss 2.{k:02} lr 0.5\n" for k in range(1, 40))
+    half = text.index("step 20 ")
+    run = run_of(text[:half] + "\0" * 3000 + text[half:])
+    assert len(run["loss"]) == 39
+
+
+def test_sets_that_begin_a_line_without_a_step() -> None:
+    text = "".join(
+        f"Epoch {epoch} step {k} acc: {50 + epoch}.00% loss: {2 - epoch / 10}\n"
+        + (f"dev acc: 4{epoch}.00% loss: 2.{epoch}\ntest acc: 3{epoch}.00% loss: 3.{epoch}\n" if k == 300 else "")
+        for epoch in range(4)
+        for k in (100, 200, 300)
+    )
+    run = run_of(text)
+    assert points(run, "val/loss") == [(300, 2.0), (600, 2.1), (900, 2.2), (1200, 2.3)]
+    assert run["test/loss"].values.tolist() == [3.0, 3.1, 3.2, 3.3]
+    assert len(run["loss"]) == 12
+
+
+def test_epochs_of_a_set_with_a_hyphen() -> None:
+    text = "".join(
+        f"Train-Epoch-{k}: Acc:1{k}.5, Loss:2.{9 - k}\nTest-Epoch-{k}: Acc:2{k}.5, Loss:1.{9 - k}\n" for k in range(8)
+    )
+    run = run_of(text)
+    assert points(run, "loss")[:2] == [(0, 2.9), (1, 2.8)]
+    assert points(run, "test/loss")[:2] == [(0, 1.9), (1, 1.8)]
+
+
+def test_one_dictionary_at_the_end_does_not_hide_the_lines_above() -> None:
+    text = "".join(f"INFO [trainer] step {k}/400 loss={3 - k / 200} learning_rate=1e-05\n" for k in range(20, 401, 20))
+    run = run_of(text + "INFO dev: {'eval_loss': 1.25, 'eval_accuracy': 0.75, 'eval_runtime': 114.2, 'epoch': 2.0}\n")
+    assert points(run, "loss")[:2] == [(20, 2.9), (40, 2.8)]
+
+
+@pytest.mark.parametrize("mark", ["#", "# ", ""])
+def test_heads_behind_the_mark_of_a_comment(mark: str) -> None:
+    run = run_of(f"{mark}epoch train_loss val_loss\n" + "".join(f"{k} 3.{9 - k} 3.{k}\n" for k in range(8)))
+    assert points(run, "loss")[:2] == [(0, 3.9), (1, 3.8)]
+    assert points(run, "val/loss")[:2] == [(0, 3.0), (1, 3.1)]
+
+
 def test_megatron_without_colons() -> None:
     line = " iteration {k:8d}/  5000 | elapsed time per iteration (ms) 512.5 | learning rate 1.5E-04 | lm loss {loss:.6E} | loss scale 65536.0 |\n"
     run = run_of("".join(line.format(k=k, loss=8 - k / 100) for k in range(1, 20)))
