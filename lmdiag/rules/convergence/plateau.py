@@ -16,14 +16,14 @@ from lmdiag.finding import (
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import FROM_SCRATCH, NEAR_UNIFORM
 from lmdiag.stats.noise import smoothing
-from lmdiag.stats.phases import holds_start
+from lmdiag.stats.phases import covered, holds_start
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.trend import largest_gain, mann_kendall, total_gain
 from lmdiag.stats.windows import median
 
 SURE = 2.0  # standard errors: several windows are tried
 CREEPS, FALLS = 0.01, -5.0  # of the level per half of the run; z of the rank trend: in no noise of a flat curve
-SHARES = (0.70, 0.50, 0.35)
+SHARES, LEAST_SHARE = (0.70, 0.50, 0.35), 0.30  # of the records; of the steps that they cover
 LARGEST_START = 12.5  # ln of the largest vocabularies; a worse start says nothing about the level to expect
 LONGEST = 2000
 FEW, SHORT_SPAN, LEAST_SPAN = 30, 100, 60  # records with one window; steps that it, or any other, must span
@@ -42,7 +42,7 @@ def check(run: Run, curve: Curve, *, flat: float = 0.02, left: float = 0.88) -> 
     of the gain (Theil-Sen on ten group medians, a rise counted as none, the error not below that of the noise) is below `flat` of the level per half of the run. The window has 15
     records and 60 steps at least, its level is at least half of the start, the learning rate at least 30% of its peak
     (or unknown, or the level above 60% of the start), and the run does not leave it: its last tenth stays above `left`
-    of the level.
+    of the level. It covers 30% of the steps as well: where a log becomes denser, many records are little of the run.
 
     Below 8 nats it is not flat where it surely falls by 1% of its level per half of the run (ranks at a Mann-Kendall z of -5, gain less two standard errors): slow
     learning of a task with a high floor. Above 8 nats nothing but token frequencies is being learned, however steadily.
@@ -129,8 +129,11 @@ def _flat_stretch(
             for share in SHARES
             for a in range(max(1, n // 20), n - int(share * n) + 1, max(1, n // 20))
         ]
-    for stretch, share in stretches:
-        if share < 1 and (len(stretch) < 15 or stretch.steps[-1] - stretch.steps[0] < LEAST_SPAN):
+    for stretch, of_records in stretches:
+        share = min(of_records, covered(stretch.steps, curve.steps))
+        if of_records < 1 and (
+            share < LEAST_SHARE or len(stretch) < 15 or stretch.steps[-1] - stretch.steps[0] < LEAST_SPAN
+        ):
             continue
         level = float(median(stretch.values))
         if level < 0.5 * min(start, LARGEST_START) or end < left * level:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lmdiag.rules.convergence.plateau import check
+from lmdiag.run import Series
 from tests.rules.curves import falling, fires, healthy, run
 
 
@@ -52,6 +53,15 @@ def test_fires_where_it_creeps_by_next_to_nothing_or_at_the_cost_of_a_uniform_gu
 def test_silent_when_the_rate_has_decayed_to_nothing():
     lr = np.r_[np.full(60, 1e-3), np.full(340, 1e-5)]
     assert fires(check, run(loss=shelf(400, 5.5), lr=lr)) == []
+
+
+@pytest.mark.parametrize(("learns", "found"), [(True, 0), (False, 1)])
+def test_many_records_are_little_of_a_run_where_the_log_becomes_denser(learns, found):
+    """The second half of the records, one a step, is 2% of the steps: flat even where the run goes on learning."""
+    steps = np.cumsum(np.r_[np.full(200, 50), np.full(200, 1)])
+    clean = 10.8 - 4.4 * (steps / steps[-1]) ** 0.4 if learns else np.where(steps < 800, 10.8 - 0.0042 * steps, 7.4)
+    loss = clean + np.random.default_rng(0).normal(0, 0.02, 400)
+    assert len(fires(check, run(loss=Series(steps, loss)))) == found
 
 
 def test_silent_on_healthy_runs():
