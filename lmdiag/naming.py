@@ -63,7 +63,7 @@ _SAME = {  # words that mean the same, and words that people write as one
     "languageperplexity": "language ppl", "nllloss": "nll loss", "lmloss": "lm loss", "trainloss": "train loss",
     "trainingloss": "train loss", "valloss": "val loss", "validloss": "valid loss", "validationloss": "validation loss",
     "trainiterstats": "train", "evalstats": "eval", "evalloss": "eval loss", "testloss": "test loss", "devloss": "dev loss",
-    "trainset": "train", "valset": "val", "evalset": "eval", "devset": "dev", "testset": "test", "valbin": "val", "trainbin": "train",
+    **{word + kept: word for word in ("train", "val", "valid", "eval", "dev", "test") for kept in ("set", "data", "split", "bin")},
 }  # fmt: skip
 _PHRASES = {  # words that stand for one
     "cross_entropy": "ce", "learning_rate": "lr", "learning_rates": "lr", "l_r": "lr", "held_out": "heldout", "hold_out": "holdout",

@@ -273,3 +273,10 @@ def test_words():
     assert words_of("LMLoss/GiB TFLOPs") == ("lm", "loss", "gib", "tflops")
     assert words_of("s/it (train)") == ("s", "per", "iter", "train")
     assert words_of("") == words_of("/ -") == ()
+
+
+@pytest.mark.parametrize("kept", ["set", "data", "split", "bin"])
+def test_a_set_and_what_holds_it_are_one_word(kept):
+    assert spelling(f"val{kept}_loss").name == "val/loss"
+    assert spelling(f"train{kept} loss").name == "loss"
+    assert spelling(f"Test{kept}/ppl").name == "test/ppl"

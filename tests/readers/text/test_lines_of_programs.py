@@ -142,7 +142,7 @@ def test_a_colon_behind_the_first_column() -> None:
 def test_further_values_of_an_evaluation_of_build_nanogpt() -> None:
     lines = []
     for k in range(250, 2000, 250):
-        lines += [f"{k} valbin_ppl {50 - k / 100} valbin_loss {4 - k / 1000}", f"{k} train {3 - k / 1000}"]
+        lines += [f"{k} valset_ppl {50 - k / 100} valset_loss {4 - k / 1000}", f"{k} train {3 - k / 1000}"]
     run = run_of("\n".join(lines))
     assert points(run, "loss") == [(k, 3 - k / 1000) for k in range(250, 2000, 250)]
     assert points(run, "val/loss") == [(k, 4 - k / 1000) for k in range(250, 2000, 250)]
