@@ -18,6 +18,9 @@ ROOT = Path(__file__).parents[1]
 settings.register_profile("lmdiag", deadline=None, derandomize=True)
 settings.load_profile("lmdiag")
 
+# Comet's client, once imported, would write an archive of each MLflow run of the same process into the working folder.
+os.environ["COMET_AUTO_LOG_DISABLE"] = "1"
+
 
 @pytest.fixture(scope="session")
 def real_logs() -> Path:
