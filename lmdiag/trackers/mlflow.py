@@ -139,7 +139,7 @@ class MlflowHistory:
                 list(columns),
                 np.repeat(np.arange(len(columns)), lengths),
                 _joined([column.times for column in columns.values()], np.int64),
-                _joined([column.values for column in columns.values()], np.float64),
+                _joined([column.values for column in columns.values()], np.float64).copy(),  # the run keeps them
                 _joined([column.steps for column in columns.values()], np.int64),
             ),
             {param["key"]: param.get("value", "") for param in data.get("params", [])},

@@ -7,6 +7,7 @@ tag whose own steps go back shows that the run was restarted.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 from msgspec import Struct
@@ -70,17 +71,18 @@ def rows_of(p: Points) -> tuple[dict[str, Column], int]:
     steps, column_ids = p.steps, p.column_ids
     fresh = np.r_[True, (np.diff(steps) != 0) | (np.diff(stretches) != 0)]
     del stretches  # long logs fill the memory with such arrays
-    by_column = np.argsort(column_ids, kind="stable")
+    alone = len(p.names) == 1  # then its values stand as they are, without a copy of each array
+    by_column: Any = slice(None) if alone else np.argsort(column_ids, kind="stable")
     rows = _apart(np.cumsum(fresh) - 1, column_ids, by_column)
     n_rows = int(rows.max()) + 1
     step_of_row = np.empty(n_rows)
     step_of_row[rows] = steps
     columns = {_free(STEP, p.names): Column(np.arange(n_rows), step_of_row)}
-    ends = np.cumsum(np.bincount(column_ids, minlength=len(p.names)))
-    parts = np.split(by_column, ends[:-1])
+    counts = np.bincount(column_ids, minlength=len(p.names))
+    parts: Sequence[np.ndarray | slice] = np.split(by_column, np.cumsum(counts)[:-1]) if not alone else [by_column]
     for name, part in zip(p.names, parts):
         columns[name] = Column(rows[part], p.values[part])
-    longest = max(parts, key=len)
+    longest = parts[int(np.argmax(counts))]
     columns[_free(TIME, p.names)] = Column(rows[longest], p.times[longest])
     return columns, n_rows
 
@@ -111,7 +113,7 @@ def _in_order(p: Points) -> tuple[Points, np.ndarray]:
     return ordered, stretches[order]
 
 
-def _apart(rows: np.ndarray, column_ids: np.ndarray, by_column: np.ndarray) -> np.ndarray:
+def _apart(rows: np.ndarray, column_ids: np.ndarray, by_column: np.ndarray | slice) -> np.ndarray:
     """Give values of one column at the same step rows of their own, in the order they were written."""
     twice = (np.diff(rows[by_column]) == 0) & (np.diff(column_ids[by_column]) == 0)
     if not twice.any():

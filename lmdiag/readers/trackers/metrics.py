@@ -76,7 +76,7 @@ def logged_run(
     if columns and not timed:
         columns.popitem()  # the times
     notes = () if n_rows else ("The run has no metrics.",)
-    if n_rows > 1 and len(np.unique(points.steps)) == 1:  # the default where `step` was not given
+    if n_rows > 1 and (points.steps == points.steps[0]).all():  # the default where `step` was not given
         columns.pop(next(iter(columns)))
         notes = ("All values were logged without a step; they are counted instead.",)
     ended = _ENDS.get(str(status))
