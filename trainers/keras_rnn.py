@@ -96,6 +96,7 @@ def train(settings: Settings, hooks: Hooks) -> None:
     if settings.resume:
         go_on(model, checkpoint, begun)
     done = int(model.optimizer.iterations)
+    resuming.check_steps(done, settings.steps)
 
     # ---- fit: an "epoch" here is what lies between two evaluations, so that the log gets several of them
 

@@ -220,6 +220,7 @@ def go_on(run: Run) -> str:
     checkpoints.put_back(path, saved, run.model, run.optimizer)
     run.scaler.load_state_dict(saved["scaler"])
     run.source.load_state_dict(run.hooks.sampler(saved["batches"], run.source.state_dict()))
+    resuming.check_steps(saved["step"], run.settings.steps)
     run.step, run.tokens = saved["step"], saved["tokens"]
     run.clipped, run.skipped = saved.get("since_record", (0, 0))
     run.states = checkpoints.restore_process(saved, run.team.rank)

@@ -135,6 +135,7 @@ def train(name: str, task: str, method: Callable[[Bench], Method], settings: Any
         optimizer.load_state_dict(kept["optimizer"])
         work.load_state_dict(kept["method"])
         first, tokens = kept["step"], kept["tokens"]
+        resuming.check_steps(first, settings.steps)
 
     logger = RunLogger(
         settings.log,

@@ -43,6 +43,20 @@ def begun(settings: Any, vocabulary: Any, *ids: Any) -> dict[str, Any]:
     }
 
 
+def check_steps(made: int, asked: int) -> None:
+    """Raise ValueError where a run has made more steps than are asked for.
+
+    >>> check_steps(8, 4)
+    Traceback (most recent call last):
+    ValueError: --resume: the run has made 8 steps, more than --steps 4. Ask for more of them, or name another --log for a new run
+    """
+    if made > asked:
+        raise ValueError(
+            f"--resume: the run has made {made} steps, more than --steps {asked}. "
+            "Ask for more of them, or name another --log for a new run"
+        )
+
+
 def other_text(kept: dict[str, Any] | None, now: dict[str, Any]) -> str:
     """Return what to say where the text is another one, "" where it is not or an older checkpoint does not tell.
 

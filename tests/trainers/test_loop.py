@@ -246,6 +246,10 @@ def test_a_resume_that_cannot_be_is_refused_with_words(train, tmp_path, capsys):
     train("--steps", 4, "--checkpoint-every", 2)
     train("--steps", 8, "--resume", "--d-model", 32, code=2)
     assert "the run was begun with --d-model 16, not 32" in capsys.readouterr().err
+    log = (tmp_path / "a.jsonl").read_text()
+    train("--steps", 2, "--resume", code=2)
+    assert "the run has made 4 steps, more than --steps 2" in capsys.readouterr().err
+    assert (tmp_path / "a.jsonl").read_text() == log
     (tmp_path / "a.checkpoints" / "step-00000004.pt").write_bytes(b"junk")
     train("--steps", 8, "--resume", code=2)
     assert "step-00000004.pt is damaged" in capsys.readouterr().err
