@@ -156,5 +156,8 @@ def _explanation(url: str, error: Exception) -> UnreadableLog:
         what = f"{shown}: {said}" if "bucket does not exist" in said else f"there is no file {shown}"
         token = "; a private repository wants the variable HF_TOKEN, or `hf auth login`"
         return UnreadableLog(what, f"check the path, and that you may list it{token if _scheme(url) == 'hf' else ''}")
+    if isinstance(error, ValueError) and said.startswith("Protocol not known"):
+        hint = "files of other machines are at https://, s3:// or gs://, runs of trackers at mlflow://, wandb://, …"
+        return UnreadableLog(f"{_scheme(url)}:// is no kind of address that lmdiag or fsspec knows", hint)
     hint = "check the address, the network and your credentials"
     return UnreadableLog(f"cannot read {shown}: {type(error).__name__}: {said}", hint)

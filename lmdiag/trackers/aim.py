@@ -30,9 +30,8 @@ Tree = dict[str | int, Any]
 def listed(address: Address) -> Iterator[Source]:
     """Yield the runs of an experiment, or of all of a server, newest first, or the one that is named by hash or by name."""
     if len(address.parts) > 2:
-        raise UnreadableLog(
-            f"{address.shown} names more than an experiment and a run", "write a slash in a name as %2F"
-        )
+        hint = "write a slash in a name as %2F; a repository on disk is read by the path of its folder"
+        raise UnreadableLog(f"{address.shown} names more than an experiment and a run", hint)
     if {"failed", "killed"} & set(address.filters.states):
         raise UnreadableLog(f"{address.shown}: Aim knows only running and finished runs", "filter by these")
     service, (experiment, run, *_) = _service(address), (*address.parts, "", "")
