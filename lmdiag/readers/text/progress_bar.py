@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import NamedTuple
 
+import numpy as np
+
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.prefixes import payload
@@ -170,7 +172,8 @@ class _Bar:
 class BarScanner:
     """Reads bars, and the named numbers of the lines between; where those are records of single steps, only them.
 
-    With `whole_epochs` the last state of an epoch stands for all of it, and one that was cut short is skipped.
+    With `whole_epochs` the last state of an epoch stands for all of it, and one that was cut short is skipped. Such a bar
+    counts samples in old versions and steps in later ones: the epoch is the step where none was seen to count from 1.
     """
 
     def __init__(self, table: Table, text: str, kinds: Kinds = BARS, whole_epochs: bool = False) -> None:
@@ -183,6 +186,7 @@ class BarScanner:
         self._epoch: float | None = None  # that a line of its own announced
         self._evaluated: set[int] = set()  # rows of evaluations that a bar showed
         self._beside = _records_beside(text, kinds)
+        self._of_steps = not whole_epochs  # what a bar of Keras counts: samples, unless it was seen at 1
 
     def feed(self, line: int, piece: str) -> bool:
         """Read one piece; return whether it was a bar or a record."""
@@ -217,6 +221,7 @@ class BarScanner:
         count, step = values.pop(COUNT), values.pop(STEP, None)
         if EPOCHS in values:
             self._count_epochs(values.pop(EPOCHS))
+        self._of_steps = self._of_steps or count == 1
         key = rank, "" if self._whole_epochs else drawn.word, total
         bar, before = self._bars.get(key), self._last.get(rank)
         if before and before is not bar:
@@ -256,7 +261,7 @@ class BarScanner:
             self._evaluated.add(len(self._table.lines))
             self._table.add(states[-1][0], states[-1][1] | bar.of(EPOCH, RANK))
         elif bar.whole and bar.count < bar.total and states:
-            self._table.skip(states[-1][0], f"epoch {bar.epoch or 1:g} stopped at {bar.count:g} of {bar.total:g} steps")
+            self._table.skip(states[-1][0], f"epoch {bar.epoch or 1:g} stopped at {bar.count:g} of {bar.total:g}")
         elif not bar.ahead:
             for line, values, _ in states:
                 self._add(bar, line, bar.count, values)
@@ -304,6 +309,10 @@ class BarScanner:
         bars = {key: bar for key, bar in self._bars.items() if bar.rows}
         if bars and all(word in ("epoch", "epochs") and bar.epoch is None for (_, word, _), bar in bars.items()):
             self._table.config["step_kind"] = "epoch"
+        for name in () if self._of_steps else (STEP, TOTAL):
+            cells = self._table.cells(name)
+            cells[[row for bar in bars.values() for row in bar.rows]] = np.nan
+            self._table.put(name, cells)
         prefer_printed(self._table, self._evaluated)
         tell_apart(self._table, [bar.rows for bar in bars.values()], is_held)
         self._prints.finish()

@@ -297,6 +297,19 @@ def test_keras_draws_means_of_an_epoch(breaks: str) -> None:
     assert (run.config["max_steps"], sum(part.count for part in run.skipped)) == (120, 1)
 
 
+@pytest.mark.parametrize("drawn", [(64, 128), ()])
+def test_keras_counts_samples_or_does_not_say_what(drawn: tuple[int, ...]) -> None:
+    text = ""
+    for epoch in (7, 8, 9):
+        bars = [f"{n:5}/8000 [>.......] - ETA: 9s - loss: 7.{n}" for n in drawn]
+        bars.append(f"8000/8000 [=======] - 9s 1ms/step - loss: 4.{epoch} - acc: 0.5 - val_loss: 5.{epoch}")
+        text += f"Epoch {epoch}/20\n" + "\r".join(bars) + "\n"
+    (run,) = runs(text)
+    assert (run.step_kind, run.config["epochs"]) == ("epoch", 20)
+    assert points(run) == [(7, 4.7), (8, 4.8), (9, 4.9)]
+    assert points(run, "val/loss") == [(7, 5.7), (8, 5.8), (9, 5.9)]
+
+
 def test_an_evaluation_shown_when_the_bar_is_full() -> None:
     text = ""
     for epoch in range(3):

@@ -99,7 +99,7 @@ EXPECTED: dict[str, tuple[str, str, dict[str, list[tuple[int, float]]]]] = {
     "composer": ("composer", "step", {"loss": [(1, 11.9012), (2, 11.7012), (3, 11.5012)], "val/loss": [(2, 11.6022)]}),
     "deepspeed": ("deepspeed", "step", {"loss": [(10, 2.3311), (20, 2.2311), (30, 2.1311)], "skipped": [(10, 1), (20, 2)], "lr": [(10, 9.5e-6), (20, 1.9e-5)]}),
     "keras-console": ("keras-console", "step", {"loss": [(938, 0.3001), (1876, 0.1401)], "val/loss": [(938, 0.17), (1876, 0.13)]}),
-    "keras-console-2": ("keras-console", "step", {"loss": [(938, 0.2945), (1876, 0.1445)], "val/loss": [(938, 0.15), (1876, 0.12)]}),
+    "keras-console-2": ("keras-console", "epoch", {"loss": [(1, 0.2945), (2, 0.1445)], "val/loss": [(1, 0.15), (2, 0.12)]}),
     "word-language-model": (
         "word-language-model",
         "step",
