@@ -15,7 +15,7 @@ _PREFIXES: dict[str, tuple[str, ...]] = {
         r"\[(?:rank|Rank|RANK|default)[ =:]*(?P<rank>\d+)\]:?",
         r"\[\d+,(?:mpirank:)?(?P<rank_mpi>\d+)(?:,algo-\d+)?\]<std(?:out|err)>:",  # Open MPI, SageMaker
         r"\[pod/[\w.-]*?(?:-(?P<host_pod>\d+))?/[\w.-]+\]",  # kubectl logs --prefix
-        rf"\[{_LEVEL}(?:\s*\|[^\]]*)?\]",
+        rf"\[ *{_LEVEL} *(?:\|[^\]]*)?\]",
         r"\[[\w.-]+:(?P<rank_espnet>\d+)/\d+\](?=\s)",
         r"\[[\w./-]+:\d+(?::\w+)?\]",
         r"\[[A-Za-z][\w.-]*\](?=\s*(?:\[|\d{4}-|-\s|INFO))|\[titan\]|\[NeMo \w(?: [\d-]+ [\d:.,]+ [\w.]+:\d+\])?",

@@ -21,6 +21,7 @@ _EPOCH_WORDS = lazy(
 _OF_LOGGERS = ("_step", "total_timesteps", "num_timesteps")  # calls of one, and the length of a run in its header
 SHORT_FOR_LOSS = frozenset({"l", "tl", "obj", "objective", "mlm", "clm", "tlm"})
 _LANGUAGE = lazy(r"(?:mlm|clm|tlm)-\w+$", re.IGNORECASE)  # MLM-en, as XLM prints it
+_COUNTED = {"words": "tokens", "sentences": "samples", "examples": "samples"}  # what a count that grows counts
 FEWEST = 3
 UNIX_TIMES = 1e8
 
@@ -72,6 +73,8 @@ def guess_step(table: Table) -> None:
         numbers = np.asarray(values, float)
         if len(rows) == len(table.lines) and canonical(name) is None and "/" not in name and _counts(numbers):
             table.columns[STEP] = table.columns.pop(name)
+            if name.lower() in _COUNTED:
+                table.config["step_kind"] = _COUNTED[name.lower()]
             table.notes.append(f'"{name}" grows with every record and was taken for the step')
             return
 

@@ -19,7 +19,9 @@ _SEPARATOR = lazy(r"\s*(?:[,;|]\s|:\s|\s-\s)\s*")
 _AT = lazy(rf"(?:{PLACE}\W*\d+(?:\s*/\s*\d+)?\W*)+", re.IGNORECASE)
 _DIGIT = lazy(r"\d")
 _COUNTED = lazy(rf"\s*(\d+)\s+(?={NUM}\s)")  # a count in front of all: `12 4.31 s run, 8.9 loss`
-_BEHIND = lazy(r"\d\s?(?:[A-Za-z]+\s+)?(?:loss|LR|lr|ppl|perplexity)\b", re.IGNORECASE)  # quick to look for, and rare
+_BEHIND = lazy(
+    r"\d\s?(?:[A-Za-z]+(?:\s+|_))?(?:loss|LR|lr|ppl|perplexity)\b", re.IGNORECASE
+)  # quick to look for, and rare
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ REWRITES = (
     Rewrite(("|g",), lazy(r"\|{1,2}(?:g|grad|gradient|g_param|grads)\|{1,2}"), " grad_norm ", "word_language_model's descendants"),
     Rewrite(("poch",), lazy(r"(?i:\b(?:1|one) epoch\s*=\s*\d[\d,]*(?![\d.]))"), ",", "RWKV"),
     Rewrite(("={", ": {"), lazy(r"(?<![\w.])([A-Za-z_][\w/.-]*)['\"]?\s*[=:]\s*\{([^{}]*\d[^{}]*)\}"), _nested, "InternEvo"),
+    Rewrite(("oss",), lazy(r"\b([Ll]oss(?:es)?)[\s:]*['\"]?,?\s*\{([^{}]*\d[^{}]*)\}"), _nested, "spaCy's tutorials: `Losses {'ner': 9.1}`, in Python 2 a tuple"),
+    Rewrite(("~", "@"), lazy(r"(?<=[A-Za-z]) ?[~@] ?\d+(?:\.\d+)?%(?=\s*[:=]?\s+\d)"), "", "a share of a set: `Val~20% 9.1`"),
     Rewrite(("(",), lazy(r"(?<=\w)\s?\((?=[^()]*\d)(?=[^()]*[A-Za-z])[^()=:]*\)(?=\s*[:=])"), "", "`Training Loss (avg over last 50): 9.1`"),
     Rewrite((") :", "):"), lazy(r"(?<=\w)\s?\((?:cur|curr|current|avg|mean|[A-Za-z]+(?: [A-Za-z]+)+)\)(?=\s*:)"), "", "DeepSpeed-Chat: `acc (higher is better) : 0.6`"),
     Rewrite(("loss[",), lazy(r"(\b\w*loss)\[((?:[\w/]+=[^,\]]+, )+over [\d.]+ frames\.? ?)\]"), _averages, "icefall"),

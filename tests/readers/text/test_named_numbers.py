@@ -347,3 +347,44 @@ def test_losses_of_parts_are_columns_where_none_is_that_of_all() -> None:
     assert log.columns["loss_H"].values.tolist() == [2.5 - k / 8 for k in range(8)]
     (run,) = runs_of(Source("x.log", content=text.encode()))
     assert "loss" not in run
+
+
+@pytest.mark.parametrize("level", ["[    INFO] - ", "[INFO ] ", ""])
+def test_the_batches_of_an_evaluation_at_a_step_are_no_step(level: str) -> None:
+    lines = (
+        f"[2026-02-03 10:11:12,131] {level}global step {s}, loss: 8.{s}, speed: 2.5 steps/s\n"
+        f"[2026-02-03 10:11:14,131] {level}valid step {s}, batch: 12, loss: 9.{s}, ips: 150 seqs/s\n"
+        for s in (300, 600, 900)
+    )
+    run = run_of("".join(lines))
+    assert points(run, "loss") == [(300, 8.3), (600, 8.6), (900, 8.9)]
+    assert points(run, "val/loss") == [(300, 9.3), (600, 9.6), (900, 9.9)]
+
+
+def test_names_with_underscores_behind_their_numbers_and_a_count_of_words() -> None:
+    lines = (
+        f"{k}000400 words, 52.25 sec, 9000.5 words/sec, 2.75 run_loss/word, 2.{k} cur_loss/word\n" for k in (3, 4, 5)
+    )
+    run = run_of("".join(lines))
+    assert points(run, "loss") == [(3000400, 2.3), (4000400, 2.4), (5000400, 2.5)]
+    assert run.step_kind == "tokens"
+
+
+@pytest.mark.parametrize("share", ["~25%", " ~ 5%", "@12.5%"])
+def test_a_share_of_a_set_is_no_value_of_it(share: str) -> None:
+    run = run_of("".join(f"[Step {s}/900] Train 7.{s} | Val{share} 8.{s}\n" for s in (100, 200, 300)))
+    assert points(run, "val/loss") == [(100, 8.1), (200, 8.2), (300, 8.3)]
+    assert points(run, "loss") == [(100, 7.1), (200, 7.2), (300, 7.3)]
+
+
+@pytest.mark.parametrize(
+    ("headline", "losses"),
+    [
+        ("('Epoch : ', {e}, ' batch : ', 90)", "('Losses', {{u'tagger': 4.{e}, u'parser': 0.5}})"),
+        ("Epoch {e}", "Losses {{'tagger': 4.{e}, 'parser': 0.5}}"),
+    ],
+)
+def test_losses_in_a_dictionary_that_was_printed_behind_a_word(headline: str, losses: str) -> None:
+    run = run_of("".join(f"{headline}\n91it [00:30,  3.1it/s]\n{losses}\n".format(e=e) for e in (1, 2, 3, 4)))
+    assert run["loss"].values.tolist() == [4.1, 4.2, 4.3, 4.4]
+    assert run["Losses/parser"].values.tolist() == [0.5] * 4
