@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 from msgspec import Struct, field
 
-from lmdiag.naming import spelling, step_rank
+from lmdiag.naming import spelling, step_rank, words_of
 from lmdiag.readers.rawlog import RawLog
 
 MOSTLY = 0.5
 TIMESTEPS = frozenset(
     "time/total_timesteps total_timesteps misc/total_timesteps timesteps_total totalenvinteracts".split()
 )
+_STEPS = frozenset({"step", "steps", "iter", "batch", "update", "updates"})
+FEWEST_STRIDES = 3  # as many alike are no accident
 LARGEST_STEP = 2.0**62
 
 
@@ -25,13 +27,16 @@ class Axis(Struct, frozen=True):
 
 
 def axis(raw: RawLog) -> Axis:
-    """Find the steps of all rows: the column of steps, else of tokens, samples or epochs, else the rows are counted."""
+    """Find the steps of all rows: the column of steps, else one that grows like them, else of tokens, samples or epochs, else the rows are counted."""
     column = raw.step_column or _best_counter(raw)
     if column and column in raw.columns:
         return Axis(_filled(raw, column) + raw.step_offset, raw.step_kind, column)
     timesteps = next((name for name in raw.columns if name.lower() in TIMESTEPS and _counts(raw, name)), "")
     if timesteps:
         return Axis(_filled(raw, timesteps), "step", timesteps)
+    regular = next((name for name in raw.columns if _is_regular(raw, name)), "")
+    if regular:
+        return Axis(_filled(raw, regular), "step", regular)
     for kind in ("tokens", "samples", "epoch"):
         for name in raw.columns:
             if spelling(name).name == kind and _counts(raw, name):
@@ -45,6 +50,14 @@ def _best_counter(raw: RawLog) -> str:
     usable = [name for _, name in named if _counts(raw, name)]
     ascending = [name for name in usable if _ascends(raw.columns[name].values)]
     return next(iter(ascending + usable), "")
+
+
+def _is_regular(raw: RawLog, name: str) -> bool:
+    """Tell whether a column has a word for steps in its name and grows by as many with every record: `effective_batch_number`."""
+    if not _STEPS.intersection(words_of(name)) or not _counts(raw, name):
+        return False
+    strides = np.diff(raw.columns[name].values)
+    return len(strides) >= FEWEST_STRIDES and strides[0] >= 1 and bool((strides == strides[0]).all())
 
 
 def _counts(raw: RawLog, name: str) -> bool:

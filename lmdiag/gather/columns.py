@@ -18,6 +18,8 @@ SPLIT_COLUMNS = ("split", "subset", "mode", "phase", "stage", "partition", "type
 COMPARABLE = 0.9  # a column with this share of the points of the fullest may be preferred to it for its name
 ANSWERS = ("chosen_reward", "rejected_reward")
 LANGUAGE_MODEL_LOSS = ("lm_loss", "lm loss", "lm-loss", "ce_loss", "cross_entropy", "crossentropy", "nll_loss")
+TERMS = frozenset({"ce", "nll", "xent"})
+FEWEST_TOTALS = 6  # values of a loss, to judge it
 PEAK = frozenset({"max", "peak"})  # of the memory, which says whether a run fits
 MOST_SURPLUS = 99  # words of a name that say nothing
 OF_PREFERENCES = (
@@ -140,7 +142,7 @@ def _one_column_each(columns: list[Translated]) -> tuple[dict[str, Translated], 
     choices += [f'"{name}" is named like a loss, but was not taken for one' for name in _unknown_losses(columns)]
     terms = any(c.source_name.startswith(OF_PREFERENCES) or c.metric in ANSWERS for c in columns)
     for metric, group in groups.items():
-        best = max(group, key=partial(_preference, group, terms))
+        best = max(_totals(group), key=partial(_preference, group, terms))
         chosen[metric] = best
         others += [replace(c, rival=_why(group, terms, best, c)) for c in group if c is not best]
     for column in others:
@@ -153,6 +155,12 @@ def _one_column_each(columns: list[Translated]) -> tuple[dict[str, Translated], 
         chosen[name] = replace(column, metric=name)
         choices.append(column.rival)
     return chosen, choices
+
+
+def _totals(group: list[Translated]) -> list[Translated]:
+    """Leave out what is called by the name of a term, as `CE` is, where enough values are those of the loss itself."""
+    named = any(c.source_name.lower() == "loss" and len(c.column.rows) >= FEWEST_TOTALS for c in group)
+    return [c for c in group if not named or c.source_name.lower() not in TERMS]
 
 
 def _unknown_losses(columns: list[Translated]) -> Iterator[str]:

@@ -389,3 +389,31 @@ def test_a_series_leaves_memory_with_its_last_user():
         assert [one() for one in gone] == [None, None, None]
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("named", ["effective_batch_number", "batch_in_run", "steps so far"])
+def test_a_count_that_grows_by_as_many_with_every_record_goes_before_tokens(named):
+    records = [{"tokens_processed": 4096.0 * k, named: 5 * k, "train_loss": 9.0 - k} for k in range(1, 6)]
+    run = run_of(records)
+    assert (run.step_kind, points(run)) == ("step", [(5 * k, 9.0 - k) for k in range(1, 6)])
+
+
+def test_a_size_of_batches_that_changes_is_no_count_of_steps():
+    records = [
+        {"tokens_processed": 4096.0 * k, "batch size in use": size, "train_loss": 9.0 - k}
+        for k, size in enumerate((8, 8, 16, 32), 1)
+    ]
+    assert run_of(records).step_kind == "tokens"
+
+
+@pytest.mark.parametrize("term", ["CE", "nll"])
+def test_the_loss_of_the_trainer_is_the_loss_and_not_a_term_logged_more_often(term):
+    records = [{"step": k, term: 0.5, **({"loss": 3.0 - k / 100} if k % 10 == 0 else {})} for k in range(1, 61)]
+    run = run_of(records)
+    assert points(run) == [(k, 3.0 - k / 100) for k in range(10, 61, 10)]
+    assert len(run[term]) == 60
+
+
+def test_a_few_values_of_a_loss_do_not_make_another_a_term():
+    records = [{"step": k, "nll": 0.5, **({"loss": 3.0} if k % 30 == 0 else {})} for k in range(1, 61)]
+    assert len(run_of(records)["loss"]) == 60

@@ -23,6 +23,7 @@ SHORT_FOR_LOSS = frozenset({"l", "tl", "obj", "objective", "mlm", "clm", "tlm"})
 _LANGUAGE = lazy(r"(?:mlm|clm|tlm)-\w+$", re.IGNORECASE)  # MLM-en, as XLM prints it
 _COUNTED = {"words": "tokens", "sentences": "samples", "examples": "samples"}  # what a count that grows counts
 FEWEST = 3
+ROUNDED, MOSTLY = 0.01, 0.9  # two decimals of a loss, in all records but those that a spike or a cut line spoils
 UNIX_TIMES = 1e8
 
 
@@ -90,8 +91,12 @@ def _counts(numbers: np.ndarray) -> bool:
     return bool((np.diff(numbers) > 0).all() and (numbers == np.floor(numbers)).all() and numbers[0] >= 0)
 
 
-def guess_loss(table: Table) -> None:
-    """Take a column such as `L`, or the only one called a loss of something, for the loss; drop the records if it cannot be one."""
+def guess_loss(table: Table, short_for: Mapping[str, tuple[str, bool]]) -> None:
+    """Take a column such as `L`, or the only one called a loss of something, for the loss; drop the records if it cannot be one.
+
+    `short_for` says for the names of losses what each stood for at first, and whether in a record with a place.
+    """
+    _take_by_perplexity(table, short_for)
     metrics = {(canonical(name) or ("", 1.0))[0] for name in table.columns}
     called = [name for name in table.columns if is_called_a_loss(name)]
     single = called if len(called) == 1 and not is_other_term(called[0]) else []
@@ -104,6 +109,30 @@ def guess_loss(table: Table) -> None:
         table.notes.append(f'no column is called a loss; "{short[0]}" was taken for it')
     elif not any(metric.rpartition("/")[2] in ("loss", "accuracy", "lr", "grad_norm") for metric in metrics):
         table.keep(np.zeros(len(table.lines), bool))
+
+
+def _take_by_perplexity(table: Table, short_for: Mapping[str, tuple[str, bool]]) -> None:
+    """Take the loss that the perplexity is of for the loss, where another, such as `style loss`, is short for it."""
+    ppl = next((name for name in table.columns if metric_of(name) == "ppl"), "")
+    short = next((name for name, (whole, _) in short_for.items() if metric_of(name) == "loss" and whole != name), "")
+    if not ppl or short not in table.columns:
+        return
+    whole, _ = short_for[short]
+    fitting = (
+        name
+        for name in (short, *filter(is_called_a_loss, table.columns))
+        if _is_perplexity(table.cells(ppl), table.cells(name))
+    )
+    if (name := next(fitting, short)) != short and whole not in table.columns:
+        table.columns[whole] = table.columns.pop(short)
+        table.names[name], table.names[whole] = "loss", whole
+        table.notes.append(f'"{name}" was taken for the loss: "{ppl}" is its exponential')
+
+
+def _is_perplexity(ppl: np.ndarray, loss: np.ndarray) -> bool:
+    both = np.isfinite(ppl) & np.isfinite(loss) & (ppl > 0)
+    near = np.abs(np.log(ppl[both]) - loss[both]) <= ROUNDED
+    return int(both.sum()) >= FEWEST and bool(np.mean(near) > MOSTLY)
 
 
 def _clock(named: str, values: Sequence[float], unit: str) -> str:

@@ -352,7 +352,7 @@ class PairScanner:
         unroll(self._table)
         self._table.move_events(before)
         self._table.config.pop("percent", None)
-        guess_loss(self._table)
+        guess_loss(self._table, self._called)
         name_columns(self._table, {name: units.most_common(1)[0][0] for name, units in self._units.items()})
 
     def _place_below(self) -> None:

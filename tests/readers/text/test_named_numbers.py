@@ -1,5 +1,7 @@
 """Prints of programs nobody knows: which lines are records, where they stand, and under what name their numbers go."""
 
+import math
+
 import pytest
 
 from lmdiag.errors import UnreadableLog
@@ -388,3 +390,16 @@ def test_losses_in_a_dictionary_that_was_printed_behind_a_word(headline: str, lo
     run = run_of("".join(f"{headline}\n91it [00:30,  3.1it/s]\n{losses}\n".format(e=e) for e in (1, 2, 3, 4)))
     assert run["loss"].values.tolist() == [4.1, 4.2, 4.3, 4.4]
     assert run["Losses/parser"].values.tolist() == [0.5] * 4
+
+
+def test_the_loss_is_the_one_that_the_perplexity_is_of() -> None:
+    losses = [5.125, 5.25, 5.5, 5.75]
+    lines = (f"step {s} recon loss: {v:.3f} ppl: {math.exp(v):.2f}, topic loss: 0.8{s}\n" for s, v in enumerate(losses))
+    run = run_of("".join(lines))
+    assert points(run, "topic loss") == [(s, float(f"0.8{s}")) for s in range(4)]
+    assert points(run, "loss") == list(enumerate(losses))
+
+
+def test_the_perplexity_of_a_term_does_not_make_it_the_loss_beside_a_total() -> None:
+    lines = (f"step {s} loss: 7.{s}, recon loss: 5.{s} ppl: {math.exp(5 + s / 10):.2f}\n" for s in range(4))
+    assert points(run_of("".join(lines)), "loss") == [(s, 7 + s / 10) for s in range(4)]
