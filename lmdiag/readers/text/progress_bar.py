@@ -186,7 +186,8 @@ class BarScanner:
         self._epoch: float | None = None  # that a line of its own announced
         self._evaluated: set[int] = set()  # rows of evaluations that a bar showed
         self._beside = _records_beside(text, kinds)
-        self._of_steps = not whole_epochs  # what a bar of Keras counts: samples, unless it was seen at 1
+        self._of_steps = False  # a bar counts them; one of Keras counts samples, unless it was seen at 1
+        self._bare = False  # the bar drawn last showed no loss
 
     def feed(self, line: int, piece: str) -> bool:
         """Read one piece; return whether it was a bar or a record."""
@@ -197,6 +198,9 @@ class BarScanner:
         for values, drawn in records:
             if values and not self._beside:
                 self._draw(line, values, drawn)
+                self._bare = False
+            elif not drawn:
+                self._bare = True
             elif drawn and not values:
                 self._print(line, drawn)
         return bool(records) or self._print(line, piece)
@@ -221,7 +225,8 @@ class BarScanner:
         count, step = values.pop(COUNT), values.pop(STEP, None)
         if EPOCHS in values:
             self._count_epochs(values.pop(EPOCHS))
-        self._of_steps = self._of_steps or count == 1
+        counts = count == 1 if self._whole_epochs else count > 0 or step is not None
+        self._of_steps = self._of_steps or counts
         key = rank, "" if self._whole_epochs else drawn.word, total
         bar, before = self._bars.get(key), self._last.get(rank)
         if before and before is not bar:
@@ -240,7 +245,7 @@ class BarScanner:
         fresh, bar.shown = bool(_changed(values, bar.shown)) or len(values) < len(bar.shown), values
         if bar.ahead is None:
             begun = step is not None or bar.whole or (count > 0 and drawn.begun)
-            if not begun and not fresh and not bar.was_ahead:
+            if not begun and not fresh and not (bar.was_ahead and self._bare):
                 return  # what the epoch before showed last
             bar.ahead, bar.count = not begun, at
         elif at != bar.count and not bar.whole:
@@ -266,8 +271,9 @@ class BarScanner:
             for line, values, _ in states:
                 self._add(bar, line, bar.count, values)
         else:
-            whole = states[-1] if states and count is None and bar.count == bar.total else None
-            while count is None and states and (bar.count == bar.total or not states[-1][2]):
+            full = count is None and 0 < bar.total == bar.count
+            whole = states[-1] if states and full else None
+            while count is None and states and (full or not states[-1][2]):
                 states.pop()  # the last redraws show nothing new
             bar.exact = bar.exact if count is None else len(states) == count - bar.count
             for step, (line, values, _) in enumerate(states, 1) if bar.exact else ():

@@ -323,3 +323,23 @@ def test_an_evaluation_shown_when_the_bar_is_full() -> None:
     assert points(run, "val/loss") == [(20, 3.0), (40, 3.1), (60, 3.2)]
     assert points(run, "val/accuracy") == [(20, 0.5), (40, 0.5), (60, 0.5)]
     assert points(run)[:2] == [(1, 2.0), (2, 1.999)]
+
+
+@pytest.mark.parametrize("held", ["", ", val_loss=3.{e}"])
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("total", ["0it [{clock}, ?it/s", "  0%|          | 0/40 [{clock}<?, ?it/s"])
+def test_what_a_bar_shows_at_the_beginning_of_an_epoch_is_of_the_one_before(
+    held: str, restarted: bool, total: str
+) -> None:
+    def state(epoch: int, clock: str, of: int) -> str:
+        return f"Epoch {epoch}: {total.format(clock=clock)}, loss=2.{9 - of}, v_num=3{held.format(e=of)}]\n"
+
+    text = "Epoch 0: : 0it [00:00, ?it/s]\n"
+    for epoch in range(5):
+        text += state(epoch, f"03:1{epoch - 1}", epoch - 1) if epoch else ""
+        text += state(epoch, "00:00", epoch - 1) if epoch and restarted else ""
+        text += state(epoch, f"03:1{epoch}", epoch)
+    (run,) = runs(text)
+    assert (run.step_kind, points(run)) == ("epoch", [(0, 2.9), (1, 2.8), (2, 2.7), (3, 2.6), (4, 2.5)])
+    if held:
+        assert points(run, "val/loss") == [(0, 3.0), (1, 3.1), (2, 3.2), (3, 3.3), (4, 3.4)]
