@@ -13,7 +13,9 @@ from lmdiag.stats.limits import SCALED
 from lmdiag.stats.windows import lowest_median, median
 from lmdiag.task_measures import OTHER_AIMS
 
-LARGEST_UNIFORM = 13.0  # nats: a loss always above it is no mean over tokens, for no vocabulary in use is so large
+LARGEST_UNIFORM = (
+    13.0  # nats: a loss at first and mostly above it is no mean over tokens, for no vocabulary in use is so large
+)
 TAIL, LEAST_TAIL = 10, 3  # the last tenth of the training losses, three at least: one batch is luck
 ABOVE_UNIFORM = 1.05  # times the uniform guess: a run that ends above it has not shown that its scale is right
 
@@ -71,7 +73,12 @@ def _refutes_scale(finding: Finding) -> bool:
 
 def _of(run: Run, metric: str, losses: Series, records: int) -> Perplexity | None:
     finite = losses.finite.values
-    if not len(finite) or finite.min() <= 0 or finite.min() > LARGEST_UNIFORM or median(finite[:3]) < SCALED:
+    if (
+        not len(finite)
+        or finite.min() <= 0
+        or min(finite[0], median(finite)) > LARGEST_UNIFORM
+        or median(finite[:3]) < SCALED
+    ):
         return None
     end = float(losses.values[-1])
     last = float(median(finite[-records:])) if math.isfinite(end) else end

@@ -59,6 +59,7 @@ def test_what_logs_the_measures_of_something_else_has_none(metric):
         np.zeros(20),
         np.linspace(1.0, -1.0, 20),
         np.linspace(106.0, 42.0, 20),  # summed over the sequence
+        300 / np.arange(1, 31),  # summed over an epoch, and mostly above what any token costs
         np.linspace(0.0081, 0.0032, 20),  # divided once too often
         np.r_[np.full(20, 3.0), np.zeros(10)],  # zeros in the place of NaN
         np.full(20, np.nan),
