@@ -28,6 +28,10 @@ LEAST_FALL = 0.05  # of the start, in few records; by any measure of the fall
 BEST_FALL = 0.15  # of the start, by the best window: such a loss has learned, whatever became of it
 AT_ONCE, AT_ONCE_SIGMAS = 0.08, 3.0  # a first record this far above the end: the learning was over before the second
 EARLY_ERRORS, EARLIEST = 2.5, 3  # standard errors of the first records, so many at least, above the rest
+SMALL_FALL, SMALL_ERRORS = (
+    0.03,
+    3.5,
+)  # or by less at more of them: of the eight windows one in 500 logs shows it by chance
 CLEAR_FALL = 0.05  # of the start; with a rank trend that chance makes once in 700 runs
 HIGH, TRIVIAL_ABOVE = 6.0, 2.0  # nats, and how many times the trivial gain is trivial there: the way down is long
 SMALL_PEAK = 1e-5  # below the learning rates in use for fine-tuning
@@ -50,7 +54,7 @@ def check(run: Run, curve: Curve, *, trivial: float = 0.01, hidden: float = 0.10
     |---|---|---|
     | no trend | ranks do not fall: Mann-Kendall z above -1.645 | one flat curve in 20 falls so by chance: any sign of learning counts |
     | | fall from the first to the last third surely (2.5 standard errors) under `hidden` (10%) of the start | an equivalence test: noise that could hide the fall of a fine-tune says nothing |
-    | | no first records 8% and 2.5 standard errors above the rest, no window 15% below the start | a fall at once leaves no trend behind it, nor does one that was lost again |
+    | | no first records 8% and 2.5 standard errors, or 3% and 3.5, above the rest, no window 15% below the start | a fall at once leaves no trend behind it, nor does one that was lost again |
     | the same, in fewer than 30 records | z above -1, and no measure of the fall at 5% | ranks of so few are coarse |
     | trivial gain | start less end, and robust trend, surely (95%) under `trivial` (1%) of the level; twice that above 6 nats; not where the ranks of the first 30 records, or of a warm-up, fall, unless these records are epochs that end at 2 nats or above | an equivalence test: the fall that cannot be ruled out is worth nothing |
 
@@ -190,7 +194,9 @@ def _fell_early(values: np.ndarray, seen: Progress) -> bool:
     for k in distinct(np.geomspace(EARLIEST, max(EARLIEST, n // 2), 8).astype(int)).tolist():
         error = MEDIAN_ERROR * seen.sigma * (1 / k + 1 / max(n - k, 1)) ** 0.5
         fell = float(median(values[:k]) - median(values[k:])) if n > 2 * k else 0.0
-        if fell >= max(EARLY_ERRORS * error, AT_ONCE * abs(seen.end)) and fell > 0:
+        level = abs(seen.end)
+        large = fell >= max(EARLY_ERRORS * error, AT_ONCE * level)
+        if fell > 0 and (large or fell >= max(SMALL_ERRORS * error, SMALL_FALL * level)):
             return True
     return False
 

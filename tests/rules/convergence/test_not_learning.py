@@ -123,3 +123,10 @@ def test_few_epochs_that_each_gain_next_to_nothing(end, kind, found):
     """The first steps of a run may gain as little, each lower than the one before; twenty passes over the data may not."""
     losses = np.linspace(4.15, end, 20) if end else np.linspace(1.20, 1.193, 20)
     assert len(fires(check, replace(run(loss=losses), step_kind=kind))) == found
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_silent_on_a_fine_tune_that_falls_at_once_by_a_fifteenth(seed):
+    at = np.arange(300)
+    loss = 1.20 + 0.10 * np.clip(1 - at / 10, 0, 1) + np.random.default_rng(seed).normal(0, 0.015, 300)
+    assert fires(check, run(loss=loss)) == []
