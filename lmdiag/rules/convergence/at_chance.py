@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from lmdiag import advice
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
+from lmdiag.patterns import lazy
 from lmdiag.run import Run, Series
 from lmdiag.stats.level import Level, level
 from lmdiag.stats.limits import FEW_PLANNED, KNOWS, LEARNS, NEAR_UNIFORM, SURE
@@ -45,6 +46,7 @@ FEW_FLAT, NEVER_RECORDS, WORSE_RECORDS = 0.01, 5, 6  # of the level: between the
 ONE_ANSWER_DIGITS = 4  # of an accuracy that is the same in every record
 BEGUN, LEAST_SPAN, LARGEST_UNIFORM = 500, 100, 13.0  # steps; nats: ln of 440,000, above every vocabulary in use
 COIN, TOSSING = log(2), "about what tossing a coin costs (0.6931)"
+TOKENS = lazy(r"(^|[_/])(tokens|perplexity)($|_)")
 LIKELIHOODS = ("causal-lm", "masked-lm", "classification")
 LARGEST_EXPONENT = 50.0  # no vocabulary is so large
 
@@ -57,6 +59,7 @@ class Guess(Struct, frozen=True):
     severity: Severity = Severity.WARNING
     metric: str = ""
     level: float = 0.0  # where that metric stays
+    falls: bool = False  # still, too slowly
 
 
 @rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=FEWEST)
@@ -78,10 +81,10 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     | | fall from the first to the last third under 3% above 8 nats, 10% above 9, 20% above 10 | the nearer to ln V, the surer that the fall only undoes the initialisation |
     | | second half: no rank trend (z above -1.5), or under 1% gained | a loss that falls on is learning, as in the first steps of a warm-up |
     | the same in warm-up | 30 records, all above 10.3 nats | the first rates are tiny |
-    | more than token frequencies cost | after 1,000 steps and 20 records 8 to 16 nats, fall under 15% | the unigram entropy over 50,000 tokens is 7.3 to 7.7 nats |
+    | more than token frequencies cost | after 1,000 steps and 20 records 8 to 16 nats, fall under 15%; not while the rates still rise and the loss falls | the unigram entropy over 50,000 tokens is 7.3 to 7.7 nats |
     | a guess that the header states: ln V, ln k of its classes, the unigram loss | flat, and from 1% below to 3% above it; or so the last half of six evaluations or more | on its way down a loss passes these levels, it does not stay |
     | one drop | first record within 6% of ln V of the header, then flat at 62% of ln V or above | unigram entropies are 0.65 to 0.8 of ln V, from characters to 50,000 tokens; a model that uses the context falls below |
-    | ln 2, where the header states no vocabulary | flat, met to `near` (0.5%), in 15 records, and no evaluation elsewhere, no accuracy above 0.55; for the last half if the evaluation meets it too; met to 1% where three evaluations or more are at most 2% above it and none is below, or 200 records or more begin within 10% of it: then their last half may gain up to 2% | of healthy fine-tunes that are as flat one in 200 ends there by chance |
+    | ln 2, where the header states no vocabulary, the log counts no tokens, and the first tenth of the records lies less than 10% above it | flat, met to `near` (0.5%), in 15 records, and no evaluation elsewhere, no accuracy above 0.55; for the last half if the evaluation meets it too; met to 1% where three evaluations or more are at most 2% above it and none is below, or 200 records or more begin within 10% of it: then their last half may gain up to 2% | of healthy fine-tunes that are as flat one in 200 ends there by chance |
     | log that begins late | step 10,000 or later; flat at 7 nats or above, over 1,000 steps; a perplexity or a vocabulary says that it is one of tokens | a model that learns has left token frequencies behind by then, at any rate |
     | few epochs, losses and accuracies | at least 3 of each, of training without its first record and of the evaluation: losses within 0.5% of ln k, for one k up to 1,000, accuracies within 10% of 1/k | four measures that agree are no chance, however few |
     | a handful of records, no token right | 5 at 8 to 16 nats, within 1% of each other, from step 500 on; an accuracy of the training is exactly 0 in all | patience explains no warm-up of 500 steps that leaves both where they were |
@@ -128,12 +131,13 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     if found is None:
         return
     stays = found.level or level(losses.values, LASTS).value
+    does = f"falls only to {figure(seen.end)}" if found.falls else f"stays at {figure(stays)}"
     name = found.metric or ("The loss" if metric == "loss" else metric)
     after = (
         "" if found.metric or not losses.values[0] else f", after {figure(float(losses.values[0]))} in its first record"
     )
     yield Finding(
-        f"{name} stays at {figure(stays)}{after}: {found.words} ({seen.records:,} records).",
+        f"{name} {does}{after}: {found.words} ({seen.records:,} records).",
         int(losses.steps[0]),
         int(losses.steps[-1]),
         found.metric or metric,
@@ -178,7 +182,12 @@ def _above_frequencies(run: Run, losses: Series, seen: Progress) -> Guess | None
     high = min(seen.end, seen.low) >= NEAR_UNIFORM and seen.end <= UNIFORM_START
     if not high or seen.fall >= FREQUENCY_FALL * seen.end:
         return None
-    return Guess(f"after {span:,} {run.unit}s still more than guessing by token frequency costs", NEAR_UNIFORM)
+    schedule = phases(run["lr"].steps, run["lr"].values) if "lr" in run else None
+    falls = not _half_stays(losses.values)
+    if falls and schedule is not None and schedule.still_warming:
+        return None
+    words = f"after {span:,} {run.unit}s still more than guessing by token frequency costs"
+    return Guess(words, NEAR_UNIFORM, falls=falls)
 
 
 def _late(run: Run, losses: Series, kept: Level, flat: float) -> Guess | None:
@@ -309,7 +318,7 @@ def _coin(run: Run, losses: Series, kept: Level, near: float, flat: float) -> Gu
     stated = isinstance(model, dict) and bool({"vocab_size", "classes"} & set(model))
     if (stated and run.objective != "classification") or not (run.per_token or run.objective == "classification"):
         return None
-    if _knows_more(run):
+    if _knows_more(run) or _of_tokens(run) or _learned_on_its_way(losses.values):
         return None
     both = all(
         one is not None and len(one[1].finite) >= KNOWN_RECORDS // 2 and _meets(one[1].finite.values, COIN, near)
@@ -322,6 +331,16 @@ def _coin(run: Run, losses: Series, kept: Level, near: float, flat: float) -> Gu
     alone = _stays(kept, flat) and kept.is_at(COIN, 2 * near if above else near)
     alone = alone or _from_the_first(losses.values, near, flat)
     return Guess(TOSSING, COIN) if alone else None
+
+
+def _of_tokens(run: Run) -> bool:
+    """Tell whether a log counts tokens or their perplexity: what it trains answers among more than two."""
+    return "ppl" in run or any(TOKENS.search(name) for name in run.series)
+
+
+def _learned_on_its_way(values: np.ndarray) -> bool:
+    """Tell whether the first tenth lies well above ln 2: what only undoes the initialisation takes a few steps."""
+    return float(median(values[: max(3, len(values) // 10)])) > COIN * (1 + FROM_FIRST)
 
 
 def _from_the_first(values: np.ndarray, near: float, flat: float) -> bool:

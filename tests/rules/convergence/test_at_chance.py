@@ -134,7 +134,30 @@ def test_training_and_evaluation_that_stay_at_ln_2(end, found):
 def test_more_than_token_frequencies_cost():
     loss = np.linspace(9.4, 8.6, 100)
     (found,) = fires(check, run(loss=loss, every=100))
-    assert "after 9,900 steps still more than guessing by token frequency costs" in found.message
+    assert found.message.startswith(
+        "The loss falls only to 8.697, after 9.4 in its first record: after 9,900 steps still more"
+    )
+    assert "guessing by token frequency costs" in found.message
+    assert fires(check, run(loss=flat(9.4, 100, 0.002), every=100))[0].message.startswith("The loss stays at 9.4")
+
+
+def test_silent_on_a_slow_fall_while_the_rates_still_rise():
+    loss = np.linspace(9.4, 8.2, 40)
+    assert fires(check, run(loss=loss, every=50, lr=np.linspace(7.5e-6, 3e-4, 40))) == []
+    assert len(fires(check, run(loss=loss, every=50, lr=np.full(40, 3e-4)))) == 1
+
+
+@pytest.mark.parametrize("counted", [{"tokens": 8192.0 * np.arange(1, 301)}, {"ppl": np.full(300, 2.0)}])
+def test_what_counts_tokens_is_not_held_against_a_coin(counted):
+    loss = falls_to(np.log(2), 300, 0.75)
+    assert len(fires(check, run(loss=loss))) == 1
+    assert fires(check, run(loss=loss, **counted)) == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_silent_on_a_fine_tune_that_falls_to_ln_2_in_a_fifth_of_its_records(seed):
+    loss = np.log(2) + 0.3 * np.exp(-np.arange(120) / 8) + np.random.default_rng(seed).normal(0, 0.006, 120)
+    assert fires(check, run(loss=loss)) == []
 
 
 def test_the_first_steps_of_a_long_run_are_not_judged():
