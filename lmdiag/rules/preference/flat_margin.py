@@ -42,7 +42,7 @@ def check(run: Run, curve: Curve, *, near: float = NEAR_LN2) -> Findings:
 
     ## False alarms it avoids
     Margins that grow within the noise of small batches, which the loss or the margin of an evaluation shows; logs that begin late; losses with a term of likelihood,
-    or that begin above 1.25; an evaluation that gets worse while the training loss is low, which `overfitting` judges.
+    that begin above 1.25, or that fall while margin and accuracy rise, as those with a margin to reach; an evaluation that gets worse while the training loss is low, which `overfitting` judges.
 
     ## What to try
     A higher rate: with adapters 1e-5 to 1e-4, for full fine-tuning 5e-7 to 5e-6. Check that the answers differ after truncation, and which of them is called chosen.
@@ -63,13 +63,16 @@ def check(run: Run, curve: Curve, *, near: float = NEAR_LN2) -> Findings:
         return
     moved, losses = course(values), run.series.get("loss")
     loss = course(losses.finite.values) if losses is not None and len(losses.finite) >= 5 else None
+    accuracy = run["reward_accuracy"].finite.values if "reward_accuracy" in run else np.empty(0)
+    right = course(accuracy) if len(accuracy) >= 5 else None
     above = _above_ln2(run, near)
+    if above is not None and above[1].falls and loss and loss.falls and moved.rises and right and right.rises:
+        above = None  # all that is logged gets better: another loss than that of DPO, as with a margin to reach
     still = above is not None or _at_ln2(run, loss, near)
     grows = moved.rises or moved.high - moved.start > SIGMAS * moved.error or _evaluation_grows(run)
     if grows and not still:
         return
-    accuracy = run["reward_accuracy"].finite.values if "reward_accuracy" in run else np.empty(0)
-    trends = [moved.trend, -loss.trend if loss else 0.0, course(accuracy).trend if len(accuracy) >= 5 else 0.0]
+    trends = [moved.trend, -loss.trend if loss else 0.0, right.trend if right else 0.0]
     if max(trends) >= FLAT and not still:
         yield NotChecked("the margin is too noisy to tell whether it grows")
         return

@@ -30,16 +30,17 @@ def test_fires_at_ln_2_however_sure_the_trend():
 
 def test_fires_where_the_loss_lies_above_ln_2_though_the_margin_grows():
     high = levels((0.95, 50), (0.8, 50), noise=0.05)
-    (found,) = fires(check, pairs(loss=high, val__loss=None))
+    as_right = levels((0.6, 100))  # the accuracy does not rise with the margin
+    (found,) = fires(check, pairs(loss=high, val__loss=None, reward_accuracy=as_right))
     assert f"the loss ends at {np.median(high[-20:]):.3g}, above ln 2 = 0.693" in found.message
     assert found.advice[0].endswith(f"the first loss of the log is {high[0]:.3g}.")
     at = np.arange(10, 101, 10)
     (found,) = fires(check, pairs(loss=levels((0.69, 100)), val__loss=Series(at, np.linspace(0.8, 0.76, 10))))
     assert "the loss of val ends at 0.764" in found.message
     for quiet in (
-        pairs(loss=high, val__loss=None, nll_loss=np.full(100, 0.2)),
-        pairs(loss=high + 0.6, val__loss=None),
-        pairs(loss=high, val__loss=None, method="orpo"),
+        pairs(loss=high, val__loss=None, nll_loss=np.full(100, 0.2), reward_accuracy=as_right),
+        pairs(loss=high + 0.6, val__loss=None, reward_accuracy=as_right),
+        pairs(loss=high, val__loss=None, method="orpo", reward_accuracy=as_right),
         pairs(loss=levels((0.7, 100), noise=0.1), val__loss=None),
         pairs(loss=high),
         pairs(val__loss=Series(at, np.linspace(0.6, 0.9, 10))),
@@ -87,3 +88,13 @@ def test_a_log_of_losses_alone_is_judged_by_them():
 def test_equal_ends_are_said_once():
     (found,) = fires(check, pairs(loss=np.ones(100), reward_margin=None))
     assert found.message == "The loss of the preferences is 1 at the start and at the end: it does not fall."
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_silent_on_a_loss_with_a_margin_to_reach(seed):
+    """That of SimPO is -log sigmoid(margin - 0.5), 0.974 before the first update."""
+    rng, share = np.random.default_rng(seed), np.linspace(0, 1, 60)
+    margin = 0.3 * share + rng.normal(0, 0.02, 60)
+    right = 0.54 + 0.15 * share + rng.normal(0, 0.02, 60)
+    loss = np.log1p(np.exp(0.5 - margin)) + rng.normal(0, 0.01, 60)
+    assert fires(check, pairs(60, reward_margin=margin, reward_accuracy=right, loss=loss, val__loss=None)) == []
