@@ -6,6 +6,7 @@ from lmdiag.metrics import LN2
 from lmdiag.patterns import lazy
 from lmdiag.run import Run
 from lmdiag.stats.alignment import shared_steps
+from lmdiag.stats.course import SIGMAS, course
 from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import median
 
@@ -28,7 +29,7 @@ def check(run: Run, _: Curve) -> Findings:
     Where the most probable token is not the right one, the right one has at most half of the probability, and costs at least ln 2. So a cross-entropy is at least
     (1 - accuracy) ln 2. It must be below 90% of that in ten records and a tenth of those that have both, of the same set, also where both were rounded for the worst: of language models the loss is mostly three times the bound or more.
 
-    A likelihood is never below 0. Where a loss is, in its last three records or more, while it falls and an accuracy, of 0 to 1, falls by 0.05 as well (each with a rank trend of 2 standard deviations),
+    A likelihood is never below 0. Where a loss is, in its last three records or more, while it falls and an accuracy, of 0 to 1, falls, by the medians of windows, by 0.05 and three standard errors as well (each with a rank trend of 2 standard deviations),
     what is minimised is no likelihood of the answers.
 
     ## Why it matters
@@ -99,12 +100,13 @@ def _no_likelihood(run: Run) -> Finding | None:
         scores = series.finite.values
         if "/" in name or not ACCURACY.search(name) or len(scores) < FEWEST or scores.min() < 0 or scores.max() > 1:
             continue
-        best, end = float(scores.max()), float(median(scores[-BELOW:]))
-        if best - end < LEAST_FALL or mann_kendall(scores) > FALLS:
+        moved = course(scores)
+        best, end = moved.high, moved.end
+        if best - end < max(LEAST_FALL, SIGMAS * moved.error) or moved.trend > FALLS:
             continue
         return Finding(
-            f"The loss falls below 0, to {figure(float(losses.values[-1]))}, and {name} falls with it, from {figure(best)} to a median of "
-            f"{figure(end)} in its last {BELOW} values: what is minimised is no likelihood of the right answers.",
+            f"The loss falls below 0, to {figure(float(losses.values[-1]))}, and {name} falls with it, from a median of {figure(best)} to one of "
+            f"{figure(end)} at the end: what is minimised is no likelihood of the right answers.",
             int(losses.steps[int(np.argmax(losses.values < 0))]),
             int(losses.steps[-1]),
             "loss",

@@ -92,3 +92,11 @@ def test_silent_where_the_accuracy_agrees_or_the_loss_is_not_below_0(loss, accur
 
 def test_silent_on_a_policy_whose_loss_is_below_0():
     assert fires(check, run(loss=BELOW, tag_accuracy=LOSES, objective="reinforcement")) == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_silent_on_a_small_fall_beside_one_lucky_record(seed):
+    rng = np.random.default_rng(seed)
+    accuracy = np.linspace(0.92, 0.90, 80) + rng.normal(0, 0.015, 80)
+    made = run(loss=np.linspace(1, -3, 80), tag_accuracy=np.clip(accuracy, 0, 1), objective="signed")
+    assert fires(check, made) == []
