@@ -32,7 +32,7 @@ def check(
     Every step of a dead tail is computed in vain. Usually the schedule counted micro-batches, or fewer epochs than were run.
 
     ## False alarms it avoids
-    The zero of the first warm-up step; the last 2% of a cosine; slow decays that go on; rates printed as 0.0000.
+    The zero of the first warm-up step; one record a thousand times its neighbours, which is no peak; the last 2% of a cosine; slow decays that go on; rates printed as 0.0000.
 
     ## What to try
     Give the scheduler the number of optimizer updates: batches / accumulation steps * epochs / processes.
@@ -43,7 +43,7 @@ def check(
     if len(rates) < 5:
         yield too_few(len(rates), "finite learning rates", 5)
         return
-    peak = float(rates.values.max())
+    peak = _peak(rates.values, dead)
     if rates.values.min() < 0:
         yield NotChecked("learning rates below 0 are logged: they are something else")
         return
@@ -61,6 +61,13 @@ def check(
     share = float(tail.steps[-1] - tail.steps[0]) / span
     if share >= smallest:
         yield _dead_tail(run, curve.series, tail, peak, share, warning)
+
+
+def _peak(rates: np.ndarray, dead: float) -> float:
+    """Return the highest rate, without single records beside which both neighbours, which are above 0, would be dead."""
+    beside = np.maximum(rates[:-2], rates[2:])
+    lone = np.r_[False, (beside > 0) & (beside <= dead * rates[1:-1]), False]
+    return float(rates[~lone].max())
 
 
 def _all_zero(losses: np.ndarray, rates: Series) -> Finding:

@@ -75,3 +75,13 @@ def test_silent_on_schedules_that_end_with_the_run(n):
     for lr in (cosine_lr(n), np.linspace(1e-3, 0, n), 1e-3 * 0.5 * (1 + np.cos(np.pi * np.arange(n) / n))):
         assert fires(check, run(loss=falling(n), lr=lr)) == []
     assert fires(check, healthy(max(n, 20))) == []
+
+
+def test_one_record_far_above_its_neighbours_is_no_peak():
+    rates = np.full(400, 1e-3)
+    rates[200] = 1.0
+    assert fires(check, run(loss=falling(400), lr=rates)) == []
+    rates[300:] = 0.0
+    assert fires(check, run(loss=falling(400), lr=rates))[0].message.startswith(
+        "The learning rate is 0 from step 301 on"
+    )
