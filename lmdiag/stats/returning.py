@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lmdiag.stats.limits import LEARNS
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing
-from lmdiag.stats.windows import median
+from lmdiag.stats.trend import mann_kendall
+from lmdiag.stats.windows import distinct, median
 
 AROUND = 3  # records on each side of a restart by which the levels are compared
 CLEAR = 5.0  # standard deviations of the noise that chance does not make in a thousand restarts
@@ -71,3 +73,29 @@ def stands(values: np.ndarray, rows: np.ndarray) -> bool:
         if float(median(after)) - level > least or float(after[:2].max()) - level > high:
             return False
     return True
+
+
+def begins_again(values: np.ndarray, fewest: int, share: float) -> int | None:
+    """Return after how many records the same values come again to the end, None where they do not.
+
+    They must be `fewest` or more, as many of them different, and a share of the log.
+
+    >>> begins_again(np.array([9.0, 8, 7, 6, 9, 8, 7]), 3, 0.3)
+    4
+    """
+    for lag in (np.flatnonzero(values[fewest:] == values[0]) + fewest).tolist():
+        again = values[lag:]
+        if len(again) < max(fewest, share * len(values)):
+            return None
+        if np.array_equal(again, values[:-lag]) and len(distinct(again)) >= fewest:
+            return int(lag)
+    return None
+
+
+def started_anew(again: np.ndarray) -> bool:
+    """Tell whether losses that come again fall: then the weights change, and a run was started again with the same seed.
+
+    >>> started_anew(np.linspace(9.0, 5.0, 12)), started_anew(np.array([9.0, 7, 8, 6, 9, 7, 8, 6]))
+    (True, False)
+    """
+    return mann_kendall(again) <= LEARNS

@@ -5,7 +5,7 @@ from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LONGEST
-from lmdiag.stats.windows import distinct
+from lmdiag.stats.returning import begins_again, started_anew
 
 FEWEST = 6  # losses in a row of four digits come again by chance once in 10^24 logs
 SAME, OF_MANY = 4, 10  # records in all that are the same loss
@@ -14,6 +14,8 @@ SAME_OF_SIX, SIX = 3, 6  # and digits of the shortest log: a metric that stands 
 DIGITS, OF_MANY_DIGITS = 4, 3
 LEAST = 0.05  # nats: what was learned by heart is rounded to the same digits
 SHARE = 0.3  # of the log: what comes again once, after a resume, is `replayed-data` or `step-rewind`
+STARTED = ", and they fall: the run was started again with the same seed."
+ONE_LOG_EACH = ("Give each start a log of its own: the second pass is the first one over again.",)
 
 
 @rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=SAME_OF_SIX)
@@ -29,6 +31,8 @@ def check(run: Run, curve: Curve, *, fewest: int = FEWEST, share: float = SHARE)
     | repeated | the losses from some record to the end of the log are exactly the first ones | the same batches under the same weights |
     | | `fewest` (6) records or more, with as many different values, and `share` (30%) of the log | so many equal to the last digit are no chance, nor one stretch that a resume repeated |
     | all the same | the log is one loss of 0.05 or more: four records of four digits, ten of three, three of six at steps that are logged; no evaluation moves | batches differ, and so do epochs in which anything is learned |
+
+    Where the repeated losses fall (a rank trend of 3 standard deviations), the weights do change: the run was started again with the same seed, which is information.
 
     ## Why it matters
     The weights did not change in between: every step was computed in vain.
@@ -55,19 +59,20 @@ def check(run: Run, curve: Curve, *, fewest: int = FEWEST, share: float = SHARE)
     if len(values) > LONGEST:
         yield NotChecked(f"the log has more than {LONGEST:,} records")
         return
-    lag = _lag(values, fewest, share)
+    lag = begins_again(values, fewest, share)
     if lag is None:
         return
-    again = int(losses.steps[lag])
+    again, anew = int(losses.steps[lag]), started_anew(values[lag:])
     yield Finding(
         f"{'The loss' if metric == 'loss' else metric} begins again at {run.place(again)}: from there to the end its "
         f"{len(values) - lag:,} values are, digit for digit, the first ones ({figure(float(values[0]), 6)}, "
-        f"{figure(float(values[1]), 6)}, …): the weights do not change.",
+        f"{figure(float(values[1]), 6)}, …){STARTED if anew else ': the weights do not change.'}",
         again,
         int(losses.steps[-1]),
         metric,
         {"after_records": lag, "repeated": len(values) - lag},
-        _advice(run),
+        ONE_LOG_EACH if anew else _advice(run),
+        Severity.INFO if anew else Severity.WARNING,
     )
 
 
@@ -105,13 +110,3 @@ def _advice(run: Run) -> tuple[str, ...]:
         "Check that the learning rate is not zero, and that no step is skipped.",
         advice.labels(run),
     )
-
-
-def _lag(values: np.ndarray, fewest: int, share: float) -> int | None:
-    """Return after how many records the same losses come again to the end of the log, None where they do not."""
-    for lag in (np.flatnonzero(values[fewest:] == values[0]) + fewest).tolist():
-        again = values[lag:]
-        enough = len(again) >= max(fewest, share * len(values)) and len(distinct(again)) >= fewest
-        if enough and np.array_equal(again, values[:-lag]):
-            return int(lag)
-    return None

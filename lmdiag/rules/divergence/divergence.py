@@ -9,6 +9,7 @@ from lmdiag.stats.limits import LEAST_PROGRESS, LOST, LOW_RATE, SCALED
 from lmdiag.stats.noise import scatter
 from lmdiag.stats.phases import phases
 from lmdiag.stats.rebound import Rebound, left_behind_together, sustained_rise
+from lmdiag.stats.returning import begins_again, started_anew
 from lmdiag.stats.windows import median, quantile
 
 EVAL_AT_BEST = 0.002  # an evaluation within 0.2% of its best says the model is as good as ever
@@ -25,6 +26,7 @@ ENORMOUS_NATS = 0.5
 BEFORE, BLOWN_UP, LEFT_ABOVE = 10, 1000.0, 3.0
 # Of a handful of records: how many, how many times what they began with training and evaluation end at, and nats above it.
 FEWEST, WORSE, WORSE_NATS = 2, 1.5, 0.5
+AGAIN = 0.1  # of the log: so much of it, digit for digit its beginning, is another start with the same seed
 
 
 @rule(family="divergence", needs=("curve",), severity=Severity.WARNING, min_points=FEWEST)
@@ -59,7 +61,7 @@ def check(run: Run, curve: Curve) -> Findings:
     Every step after the onset costs compute and makes the model worse.
 
     ## False alarms it avoids
-    Spikes that come back; staircases of several epochs; a rise of the training loss while the evaluation stays at its best (other data, not a
+    Spikes that come back; the beginning of a run that is started again with the same seed in the same log; staircases of several epochs; a rise of the training loss while the evaluation stays at its best (other data, not a
     worse model), if one was taken while the loss was low, or they have fallen by 2% since; the small rise at the end of the last epoch at almost zero learning rate. These are information.
 
     ## What to try
@@ -77,6 +79,9 @@ def check(run: Run, curve: Curve) -> Findings:
     if run.objective == "signed":
         yield _blow_up(run, metric, losses) or NotChecked(NO_SHAPE.format(SHAPELESS[run.objective]))
         return
+    lag = begins_again(losses.values, 6, AGAIN)
+    if lag is not None and started_anew(losses.values[lag:]):
+        losses = losses.at(slice(lag, None))
     found = _rise(losses.values) or _worse_together(run, metric, losses)
     if found is None:
         return

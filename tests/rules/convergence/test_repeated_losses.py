@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lmdiag.finding import NotChecked
+from lmdiag.finding import NotChecked, Severity
 from lmdiag.rules.convergence.repeated_losses import check
 from tests.rules.curves import fires, healthy, run, series
 
@@ -66,3 +66,14 @@ def test_silent_where_few_digits_or_records_say_nothing(made):
 
 def test_silent_where_an_evaluation_moves():
     assert fires(check, run(loss=np.full(6, 4.873), val__loss=series([4.0, 3.5, 3.1]))) == []
+
+
+def test_losses_that_fall_both_times_are_of_a_second_start():
+    once = np.round(np.linspace(10, 6, 40) + np.random.default_rng(0).normal(0, 0.05, 40), 4)
+    (found,) = fires(check, run(loss=np.r_[once, once[:30]]))
+    assert found.severity is Severity.INFO
+    assert found.message.endswith("and they fall: the run was started again with the same seed.")
+    mixed = np.random.default_rng(1).permutation(once)
+    (found,) = fires(check, run(loss=np.r_[mixed, mixed[:30]]))
+    assert found.severity is Severity.WARNING
+    assert found.message.endswith("the weights do not change.")

@@ -183,3 +183,9 @@ def test_two_epochs_that_end_far_above_their_first_in_training_and_evaluation():
 )
 def test_silent_on_a_handful_of_records(trained, evaluated):
     assert fires(check, epochs(trained, evaluated)) == []
+
+
+def test_silent_on_a_second_start_with_the_same_seed():
+    once = np.round(np.linspace(10, 6, 40) + np.random.default_rng(0).normal(0, 0.05, 40), 4)
+    assert fires(check, run(loss=np.r_[once, once[:30]])) == []
+    assert len(fires(check, run(loss=np.r_[once, once[:30] + 0.01]))) == 1  # what is not the same may have diverged
