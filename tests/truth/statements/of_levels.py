@@ -222,6 +222,12 @@ def stays(case: Case, x: str, first: str = "") -> bool:
     return told and spells(x, case.finding.evidence["level"])
 
 
+@states(r"falls only to <x>, after <first> in its first record:", r"falls only to <x>:")
+def falls_only_to(case: Case, x: str, first: str = "") -> bool:
+    told = not first or spells(first, float(case.values[0]))
+    return told and spells(x, case.finding.evidence["end"])
+
+
 @states(r"its <n> values are, digit for digit, the first ones \(<a>, <b>, …\)")
 def again(case: Case, n: str, a: str, b: str) -> bool:
     values = case.during()
