@@ -24,6 +24,9 @@ _UNIT = rf"{_RATE}|ms|sec|min|us|µs|GiB|GB|MiB|MB|KB|it/s|s/it|[smhxKkMBGT%]"
 _VALUE = lazy(
     rf"(?<![\w.@#$^])({NUM})(?:({_UNIT})(?:(?<=[kKMB])\s({_RATE})(?=[\s,|;)]|$))?|\s(ms|s|GiB|GB|MiB|MB|{_RATE}|it/s)(?=[\s,|;)]|$))?(?![\w])(?!\.\w)"
 )
+_NAMES_THE_NEXT = lazy(  # `loss 2.5 ms 100`; in `2.5 bits 92 ms` the number behind has a unit of its own
+    rf"\s+(?:[=:]\s*)?{NUM}(?=[\s,|;)]|$)(?!\s(?:ms|s|GiB|GB|MiB|MB|{_RATE}|it/s)(?:[\s,|;)]|$)(?!\s*[\d.]))"
+)
 _IS_RATE = lazy(rf"(?:{_RATE})$")
 _EVALUATION_AT = lazy(
     r"\W*(?:eval|evaluation|valid|validation|val|(?P<test>test))(?: at)?(?:\s+(?:step|iter)\s+(?P<step>\d+)(?!\s*/)\b| (?P<n>\d+)\s*[:|])",
@@ -138,6 +141,8 @@ def parse(piece: str) -> Line:
         if head.kind == "total" and last == "step":
             line.samples = _SAMPLES.match(piece, end) is not None
         value, unit = number(word), match[2] or match[4] or ""
+        if match[4] and _has_no_such_unit(head) and _NAMES_THE_NEXT.match(piece, end):
+            unit, end = "", match.end(1)
         if match[3]:  # 37.2k tok/s
             value, unit = value * SUFFIXES[unit], match[3]
         last = _place(line, head, value, unit, section, last, between)
@@ -146,6 +151,12 @@ def parse(piece: str) -> Line:
     if line.training:
         _place_training(line)
     return line
+
+
+def _has_no_such_unit(head: Heading) -> bool:
+    """Whether a number is a place, a loss or the like, which is of no time, size or rate."""
+    found = canonical(head.key) if head.kind == "metric" else None
+    return head.kind in ("step", "epoch") or (found is not None and found[0].rpartition("/")[2] in CORE)
 
 
 def _place(line: Line, head: Heading, value: float, unit: str, section: str, last: str, between: str) -> str:

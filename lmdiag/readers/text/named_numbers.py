@@ -19,6 +19,7 @@ from lmdiag.readers.text.named_number_line import MEASURES, Line, parse
 from lmdiag.readers.text.plans import Plan, Plans, Record
 from lmdiag.readers.text.record_lines import ModelNames, is_after_training, is_code, names_model, records_in
 from lmdiag.readers.text.spellings import PLACE, rewritten
+from lmdiag.readers.text.value_units import ValueUnits
 from lmdiag.run import Event
 
 _WORTH_A_LOOK = lazy(r"\d|nan|inf")
@@ -130,7 +131,7 @@ class PairScanner:
         # Name of a loss -> what it was short for at first, and if placed.
         self._called: dict[str, tuple[str, bool]] = {}
         self._placed: dict[str, set[str]] = {}  # losses that are printed with a place -> as what
-        self._units: dict[str, Counter[str]] = {}
+        self._units = ValueUnits()
         self._models = ModelNames()
         table.config["percent"] = "%)]" in text
 
@@ -201,8 +202,6 @@ class PairScanner:
             columns[EPOCH] = np.full(more + 1, self._epoch)
         if STEP in columns:
             self._at = last[STEP], last.get(EPOCH)
-        for name, unit in found.units.items():
-            self._units[name][unit] += more
         self._table.extend(lines[1:], {name: column[1:] for name, column in columns.items()})
         self._last_line = int(lines[-1])
 
@@ -289,10 +288,7 @@ class PairScanner:
             self.open.append(row)
         else:
             values[EPOCH] = self._epoch
-        for name, unit in found.units.items():
-            if name not in self._units:
-                self._units[name] = Counter()
-            self._units[name][unit] += 1
+        self._units.note(row, values, found.units)
         if found.samples:
             table.config["step_kind"] = "samples"
         table.add(line, values)
@@ -344,6 +340,7 @@ class PairScanner:
 
     def finish(self) -> None:
         """Decide on rows without a place, make one step of all counters, and name the columns."""
+        units = self._units.settle(self._table)
         self._place_below()
         self._settle_loose()
         self._table.starts = self._models.starts()
@@ -353,7 +350,7 @@ class PairScanner:
         self._table.move_events(before)
         self._table.config.pop("percent", None)
         guess_loss(self._table, self._called)
-        name_columns(self._table, {name: units.most_common(1)[0][0] for name, units in self._units.items()})
+        name_columns(self._table, units)
 
     def _place_below(self) -> None:
         """Give losses the step that a line above them announced, as in `== Step 3 ==`, where no line says both."""
