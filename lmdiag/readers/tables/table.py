@@ -89,15 +89,14 @@ class Table:
         return twin
 
     def add(self, line: int, values: Mapping[str, float]) -> None:
-        """Append one row; a step or epoch beyond any run is counted as skipped."""
+        """Append one row; where its step is beyond any run, it is counted as skipped, as is an epoch that is."""
+        if self.leaves_out(line, values):
+            return
         row = len(self.lines)
         columns = self.columns
         step = values.get(STEP)
         if step is not None:
-            if abs(step) <= LARGEST[STEP]:
-                self.last_step = int(step)
-            else:
-                values = self._within_reason(line, values)
+            self.last_step = int(step)
         epoch, position = values.get(EPOCH, 0.0), values.get(POSITION, 0.0)
         if not (abs(epoch) <= LARGEST[EPOCH] and abs(position) <= LARGEST[POSITION]):
             values = self._within_reason(line, values)
@@ -121,6 +120,14 @@ class Table:
         self.lines.frombytes(lines.astype(np.int32).tobytes())
         if STEP in columns:
             self.last_step = int(columns[STEP][-1])
+
+    def leaves_out(self, line: int, values: Mapping[str, float]) -> bool:
+        """Count a record of which the step is no place in a run as skipped; its loss is not that of the step before."""
+        step = values.get(STEP, 0.0)
+        beyond = not abs(step) <= LARGEST[STEP]
+        if beyond:
+            self.skip(line, f"step {step:g} is no place in a run")
+        return beyond
 
     def _within_reason(self, line: int, values: Mapping[str, float]) -> Mapping[str, float]:
         """Return values without counters that are beyond any run."""

@@ -14,7 +14,7 @@ from lmdiag.patterns import lazy
 from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.column_names import canonical, guess_loss, guess_step, metric_of, name_columns, of_training
 from lmdiag.readers.tables.runs import unroll
-from lmdiag.readers.tables.table import EPOCH, POSITION, RANK, ROW, STEP, TOTAL, Scanner, Table
+from lmdiag.readers.tables.table import EPOCH, LARGEST, POSITION, RANK, ROW, STEP, TOTAL, Scanner, Table
 from lmdiag.readers.text.named_number_line import MEASURES, Line, parse
 from lmdiag.readers.text.plans import Plan, Plans, Record
 from lmdiag.readers.text.record_lines import ModelNames, is_after_training, is_code, names_model, records_in
@@ -32,7 +32,7 @@ FEW_LINES = 3
 EPOCHS = " epochs"  # how many epochs a line says there are
 _OF_A_SET = ("loss", "ppl", "accuracy", "bpb", "bpc")
 _ANNOUNCED = lazy(
-    r"\W*(?:\w+ing )?(train|val|eval|test|dev)[a-z]*\b[A-Za-z ]{0,24}(?<=[a-z ])(?:\b(?:step|iter|iteration|epoch)\W*\d+(?:/\d+)?)?\W*$",
+    r"\W*(?:\w+ing )?(train|val|eval|test|dev)[a-z]*\b[A-Za-z -]{0,24}(?<=[a-z -])(?:\b(?:step|iter|iteration|epoch)\W*\d+(?:/\d+)?)?\W*$",
     re.IGNORECASE,
 )
 FEWEST_RECORDS = 3
@@ -126,7 +126,7 @@ class PairScanner:
         self._last_line = 0
         self._headline = -FEW_LINES  # the line that announced an epoch, or the last record below it
         self._section = ""  # the set that a line of its own announced: "Evaluating ..."
-        self._section_has_step = False  # "Evaluation at step 100"
+        self._section_has_step = False  # "Evaluation at step 100", or epoch
         self._plain: set[tuple[str, ...]] = set()  # names that need not be told apart
         # Name of a loss -> what it was short for at first, and if placed.
         self._called: dict[str, tuple[str, bool]] = {}
@@ -153,7 +153,7 @@ class PairScanner:
                 return True
             self._remember(line, numbers, found)
             if found.headline and not found.names:
-                self._enter(payload(piece)[0], STEP in numbers)
+                self._enter(payload(piece)[0], STEP in numbers or EPOCH in numbers)
             return False
         if kind == "none":
             return False
@@ -190,6 +190,10 @@ class PairScanner:
 
     def extend(self, plan: Plan, lines: np.ndarray, columns: dict[str, np.ndarray]) -> None:
         """Take the numbers of lines that a plain plan fits."""
+        if STEP in columns and not (np.abs(columns[STEP]) <= LARGEST[STEP]).all():
+            for k, line in enumerate(lines.tolist()):
+                self._take(line, {name: float(column[k]) for name, column in columns.items()}, plan.about, True)
+            return
         found, last = plan.about, {name: float(column[-1]) for name, column in columns.items()}
         self._take(int(lines[0]), {name: float(column[0]) for name, column in columns.items()}, found, True)
         more, row = len(lines) - 1, len(self._table.lines)
@@ -263,6 +267,8 @@ class PairScanner:
 
     def _take(self, line: int, values: dict[str, float], found: Line, placed: bool) -> None:
         table = self._table
+        if table.leaves_out(line, values):
+            return
         row = len(table.lines)
         total = values.get(TOTAL, 0.0)
         epochs = values.pop(EPOCHS, 0.0)
@@ -293,7 +299,7 @@ class PairScanner:
             table.config["step_kind"] = "samples"
         table.add(line, values)
         self._last_line = line
-        if epochs:
+        if 0 < epochs <= LARGEST[EPOCH]:
             table.config.setdefault("epochs", int(epochs))
 
     def _without_place(self, line: int, row: int, values: dict[str, float], found: Line) -> dict[str, float]:

@@ -20,7 +20,7 @@ from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.column_names import metric_of
 from lmdiag.readers.tables.runs import prefer_printed, tell_apart
-from lmdiag.readers.tables.table import EPOCH, RANK, STEP, TOTAL, Table
+from lmdiag.readers.tables.table import EPOCH, LARGEST, RANK, STEP, TOTAL, Table
 from lmdiag.readers.text.named_number_line import Line, parse
 from lmdiag.readers.text.named_numbers import EPOCHS, FEWEST_RECORDS, PairScanner
 from lmdiag.readers.text.pieces import pieces
@@ -209,14 +209,15 @@ class BarScanner:
         if "poch" in piece and (headline := _HEADLINE.match(payload(piece)[0])):
             self._epoch = number(headline[1])
             if headline[2]:
-                self._count_epochs(int(headline[2]))
+                self._count_epochs(number(headline[2]))
         if "poch" in piece or LOSS.search(piece):
             for bar in [bar for bar in self._last.values() if not bar.whole or bar.count >= bar.total]:
                 self._settle(bar)
         return self._prints.feed(line, piece)
 
     def _count_epochs(self, epochs: float) -> None:
-        self._table.config.setdefault("epochs", int(epochs))
+        if epochs <= LARGEST[EPOCH]:
+            self._table.config.setdefault("epochs", int(epochs))
         self._table.of_epochs.add(True)
 
     def _draw(self, line: int, values: Values, drawn: Drawn) -> None:
