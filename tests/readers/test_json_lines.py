@@ -138,6 +138,21 @@ def test_a_long_torn_line_is_looked_at_a_few_times_only(monkeypatch):
     assert sum(looked) < 6 * len(line)
 
 
+def test_a_record_with_a_name_twice_is_read():
+    run = read(*(f'{{"step": {k}, "loss": 99.0, "lr": 0.1, "loss": {5 - k / 10}}}' for k in range(9)))
+    assert run["loss"].values.tolist() == [5 - k / 10 for k in range(9)]
+    assert run.records == (9, 0)
+    assert {(s.reason, s.unit) for s in run.skipped} == {
+        ('"loss" stands twice in the record; the later value counts', "value")
+    }
+
+
+def test_records_with_a_number_of_thousands_of_digits_are_no_damaged_document():
+    run = read(*(f'{{"step": {k}, "loss": {5 - k / 10}, "seed": {"7" * 5000}}}' for k in range(40)))
+    assert run["loss"].values.tolist() == [5 - k / 10 for k in range(40)]
+    assert not run.skipped
+
+
 def lines(records):
     return [json.dumps(record) for record in records]
 

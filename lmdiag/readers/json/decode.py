@@ -21,9 +21,10 @@ class _Pairs(list[tuple[str, Any]]):
 
 
 class Lost(Struct, frozen=True):
-    """A piece of a line that could not be decoded, and why."""
+    """A piece of a line that could not be decoded, and why; of a record, or of one that is read but for a value."""
 
     reason: str
+    unit: str = "record"
 
 
 def decode(line: str) -> dict[str, Any] | list[dict[str, Any] | Lost]:
@@ -100,7 +101,7 @@ def _doubled(line: str) -> list[Lost]:
     """Name the keys that one object holds twice: the later value is the one that counts."""
     counts = Counter(name for name, _ in _pairs_decoder.decode(line))
     return [
-        Lost(f'"{name}" stands twice in the record; the later value counts')
+        Lost(f'"{name}" stands twice in the record; the later value counts', "value")
         for name in sorted(counts)
         if counts[name] > 1
     ]

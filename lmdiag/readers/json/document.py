@@ -153,6 +153,8 @@ def _load(source: Source) -> tuple[Any, dict[int, int], list[tuple[int, str]]]:
         return json.loads(text), {}, []
     except (ValueError, RecursionError) as error:
         reason = error
+    if whole := _one_after_another(text):
+        return whole, {}, []
     parts = list(parts_of(text))
     found = [part for _, part in parts if part is not None]
     damages = [(line, "a torn record") for line, part in parts if part is None]

@@ -94,7 +94,7 @@ class GrowingRows:
 def take(rows: Rows, line: int, record: dict[str, Any] | Lost) -> None:
     """Add a record to the rows."""
     if isinstance(record, Lost):
-        rows.skip(line, record.reason)
+        rows.skip(line, record.reason, record.unit)
     elif "log_history" in record:
         rows.skip(line, "a summary that repeats the whole log")
     elif record.keys() == VERL and type(record["data"]) is dict:

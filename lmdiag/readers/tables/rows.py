@@ -63,7 +63,7 @@ class Rows(Struct):
     words: dict[str, tuple[list[int], list[str]]] = field(default_factory=dict)
     lists: Counter[str] = field(default_factory=Counter)
     skips: list[Skipped] = field(default_factory=list)
-    more_skips: Counter[str] = field(default_factory=Counter)
+    more_skips: Counter[tuple[str, str]] = field(default_factory=Counter)
     empty: set[str] = field(default_factory=set)  # names that were met without a value
     tally: Tally = field(default_factory=Tally)
     commas: dict[str, list[int]] = field(default_factory=dict)  # places among the numbers of a column spelled 4,941
@@ -167,12 +167,12 @@ class Rows(Struct):
         """Read the columns that write decimals with a comma, and return what was decided."""
         return tuple(settle_commas(self.numbers, self.words, self.commas))
 
-    def skip(self, line: int, reason: str) -> None:
-        """Count a piece of the source that was not read."""
+    def skip(self, line: int, reason: str, unit: str = "record") -> None:
+        """Count a piece of the source that was not read: a record, or a value of one."""
         if len(self.skips) < LISTED_SKIPS:
-            self.skips.append(Skipped(line, reason))
+            self.skips.append(Skipped(line, reason, unit=unit))
         else:
-            self.more_skips[reason] += 1
+            self.more_skips[reason, unit] += 1
 
     @property
     def columns(self) -> dict[str, Column]:
@@ -200,7 +200,7 @@ class Rows(Struct):
     def skipped(self) -> tuple[Skipped, ...]:
         """Everything that was not read: bad pieces, words among numbers, lists."""
         found = list(self.skips)
-        found += [Skipped(0, reason, count) for reason, count in self.more_skips.items()]
+        found += [Skipped(0, reason, count, unit) for (reason, unit), count in self.more_skips.items()]
         found += [
             Skipped(0, f'a list of several values in "{name}"', count, "value") for name, count in self.lists.items()
         ]
