@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lmdiag.judging.reading import runs_of
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.text import FORMATS
+from lmdiag.readers.text import FORMATS, read
 from lmdiag.readers.text.reading import read_blocks
 from lmdiag.sources.source import Source
 
@@ -229,3 +229,15 @@ def test_a_dictionary_that_does_not_go_on_is_torn() -> None:
     log = log_of("{'loss': 2.5, 'epoch': 0.25,\n{'loss': 2.25, 'epoch': 0.5}\n")
     assert log.columns["loss"].values.tolist() == [2.25]
     assert [skipped.line for skipped in log.skipped] == [1]
+
+
+def test_losses_in_another_form_beside_the_dictionaries_are_named() -> None:
+    dictionaries = "".join(
+        f"{{'loss': {5 - k / 100:.2f}, 'learning_rate': 1e-05, 'epoch': {k / 100}}}\n" for k in range(40)
+    )
+    (log,) = read(Source("x.log", content=(dictionaries + "".join(f"step {k} loss 3.5\n" for k in range(40))).encode()))
+    assert log.notes[-1] == (
+        "40 lines with a loss that are no dictionaries of the Trainer were not used, the first is line 41"
+    )
+    (log,) = read(Source("x.log", content=dictionaries.encode()))
+    assert not any("not used" in note for note in log.notes)
