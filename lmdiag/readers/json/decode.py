@@ -33,7 +33,7 @@ def decode(line: str) -> dict[str, Any] | list[dict[str, Any] | Lost]:
     >>> decode('{"step": 1, "loss": nan}')
     [{'step': 1, 'loss': nan}]
     >>> decode('{"step": 1, "lo{"step": 2}{"step": 3}')
-    [Lost(reason='a torn record'), {'step': 2}, {'step': 3}]
+    [Lost(reason='a torn record', unit='record'), {'step': 2}, {'step': 3}]
     """
     try:
         record = json.loads(line)
