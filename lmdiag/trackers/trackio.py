@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,12 @@ from lmdiag.errors import UnreadableLog
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables.rows import Rows
 from lmdiag.readers.trackers.names import history_conventions
-from lmdiag.readers.trackers.trackio import FORMAT, alert, json_object, take, unix_time
+from lmdiag.readers.trackers.trackio import FORMAT, PUBLISHED, alerts, json_object, take, unix_time
 from lmdiag.sources.source import Source
 from lmdiag.trackers.address import Address, parsed
 from lmdiag.trackers.service import Service
 
+_LEVELS = {"unhealthy": "error", "suspect": "warn"}
 ROWS_A_PAGE = 5000  # the server refuses more than 10,000
 _NAMED = (
     "SELECT run_id, MIN(run_name) AS name, MIN(timestamp) AS began FROM metrics GROUP BY run_id ORDER BY MIN(id) DESC"
@@ -51,6 +54,33 @@ def listed(address: Address) -> Iterator[Source]:
 def begin(source: Source) -> TrackioHistory:
     """Return the history of a run that `listed` found."""
     return TrackioHistory(source)
+
+
+def publish(address: Address, said: Mapping[str, str]) -> None:
+    """Write an alert to a run: the same but once, for the server knows it by what it says."""
+    project, run = _names(address)
+    shown, url = _server(address)
+    space, token = _is_space(address), os.environ.get("TRACKIO_WRITE_TOKEN", "")
+    if not space and not token:
+        hint = "set TRACKIO_WRITE_TOKEN to the token of its write-access URL"
+        raise UnreadableLog(f"{shown} takes alerts with a write token only", hint)
+    (about,) = _asked(
+        _service(shown, url), project, f"SELECT MIN(run_name) AS name FROM metrics WHERE run_id = {_quoted(run)}"
+    )
+    title, text = PUBLISHED + said["lmdiag.verdict"], f"{said['lmdiag.findings']}\n{said['lmdiag.summary']}"
+    entry = {
+        "project": project,
+        "run": about["name"],
+        "run_id": run,
+        "title": title,
+        "text": text,
+        "timestamp": datetime.now(UTC).isoformat(),  # an alert without one is dropped, and nothing said
+        "level": _LEVELS.get(said["lmdiag.verdict"], "info"),
+        "alert_id": f"lmdiag-{sha256(f'{run} {title} {text}'.encode()).hexdigest()[:32]}",
+    }
+    service = _service(shown, url) if space else Service(shown, url, {"X-Trackio-Write-Token": token}, (token,))
+    asked = {"alerts": [entry], "hf_token": (_hub_token() or None) if space else None}
+    service.post("api/bulk_alert", {"args": [], "kwargs": asked})
 
 
 class TrackioHistory:
@@ -101,14 +131,14 @@ class TrackioHistory:
 
     def log(self) -> RawLog:
         """Return the run as the reader of trackio's database would."""
-        alerts = sorted(self._beside.get("alerts", []), key=lambda row: int(row["id"]))
+        told = sorted(self._beside.get("alerts", []), key=lambda row: int(row["id"]))
         configs = self._beside.get("configs", [])
         log = self._rows.log(
             FORMAT,
             str(self._about["name"]),
             source=self._source.name,
             settings=(json_object(configs[0]["config"]) or {}) if configs else {},
-            events=tuple(alert(row["level"], row["title"], row["text"], row["step"]) for row in alerts),
+            events=alerts((row["level"], row["title"], row["text"], row["step"]) for row in told),
         )
         return history_conventions(log)
 

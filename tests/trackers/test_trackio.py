@@ -3,9 +3,11 @@
 import json
 import math
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from http.client import HTTPSConnection
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from tests.trackers.conftest import Proxy, falling, free_port, passing_on, wait_
 pytest.importorskip("trackio", reason="trackio is not installed: its server cannot be started")
 pytestmark = pytest.mark.slow
 
+TOKEN = "hunter2hunter2"
 WRITE = """
 import json, sys, trackio
 for name, losses in json.load(sys.stdin).items():
@@ -67,6 +70,7 @@ def server(store):
     """A trackio server of these runs."""
     port = free_port()
     environment = os.environ | {"TRACKIO_DIR": str(store), "GRADIO_SERVER_PORT": str(port), "HF_HUB_OFFLINE": "1"}
+    environment |= {"TRACKIO_WRITE_TOKEN": TOKEN}
     log = store / "server.log"
     with log.open("wb") as out:
         process = subprocess.Popen([sys.executable, "-c", SERVE], env=environment, cwd=store, stdout=out, stderr=out)
@@ -162,3 +166,26 @@ def test_a_server_of_ones_own_gets_no_token(server, proxy, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_hunter2")
     read(f"trackio://{proxy.host}/pretraining/healthy")
     assert not any("Authorization" in headers for headers in proxy.headers)
+
+
+def test_the_verdict_is_written_back_as_an_alert_and_not_read_as_one(server, store, monkeypatch, capsys):
+    address, trackio_file = f"trackio://{server}/pretraining/broken", next(store.glob("*.db"))
+    monkeypatch.delenv("TRACKIO_WRITE_TOKEN", raising=False)
+    assert main(["check", address, "--publish"]) == 1
+    assert "takes alerts with a write token only" in capsys.readouterr().err
+    monkeypatch.setenv("TRACKIO_WRITE_TOKEN", "wrong")
+    assert main(["check", address, "--publish"]) == 1
+    assert "nothing was written" in (said := capsys.readouterr().err)
+    assert "wrong" not in said
+    monkeypatch.setenv("TRACKIO_WRITE_TOKEN", TOKEN)
+    assert main(["check", address, "--publish", "--dry-run"]) == 1
+    for _ in range(2):  # the second time nothing is new
+        assert main(["check", address, "--publish"]) == 1
+    with closing(sqlite3.connect(trackio_file)) as database:
+        written = database.execute(
+            "SELECT run_name, level, title, text FROM alerts WHERE title LIKE 'lmdiag%'"
+        ).fetchall()
+    ((run, level, title, text),) = written
+    assert (run, level, title) == ("broken", "error", "lmdiag: unhealthy")
+    assert text.startswith("non-finite-loss")
+    assert [event.message for event in read(address).events] == ["it broke: badly"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from lmdiag.readers.trackers.names import history_conventions
 from lmdiag.run import Event
 
 FORMAT = "trackio"
+PUBLISHED = "lmdiag: "  # begins the titles of alerts that a check wrote
 COLUMNS = {"run_name", "step", "metrics", "timestamp"}
 
 
@@ -79,9 +81,13 @@ def _alerts(database: sqlite3.Connection, key: str, run: str) -> tuple[Event, ..
     if not _has(database, "alerts", key):
         return ()
     found = database.execute(f"SELECT level, title, text, step FROM alerts WHERE {key} = ? ORDER BY id", (run,))
-    return tuple(alert(*row) for row in found)
+    return alerts(found)
 
 
-def alert(level: Any, title: Any, text: Any, step: Any) -> Event:
-    """Return an alert of the run as an event."""
-    return Event("alert", step, f"{title}: {text}" if text else str(title), {"level": level})
+def alerts(rows: Iterable[Sequence[Any]]) -> tuple[Event, ...]:
+    """Return the alerts of a run, rows of level, title, text and step, as events; not those that `lmdiag check --publish` wrote."""
+    return tuple(
+        Event("alert", step, f"{title}: {text}" if text else str(title), {"level": level})
+        for level, title, text, step in rows
+        if not str(title).startswith(PUBLISHED)
+    )
