@@ -65,7 +65,9 @@ class _Check(click.Command):
 @click.option("--quiet", "-q", is_flag=True, help="Print only runs with a finding at or above --fail-on.")
 @with_options(COLOR)
 @click.option("--no-github", is_flag=True, help="In GitHub Actions, write no annotations and no job summary.")
-@click.option("--publish", is_flag=True, help="Write verdict and findings to the runs on a tracker's server, as tags or alerts.")
+@click.option(
+    "--publish", is_flag=True, help="Write verdict and findings to the runs on a tracker's server, as tags or alerts."
+)
 @click.option("--dry-run", is_flag=True, help="Say what --publish would write, and write nothing.")
 @click.option("--show-settings", is_flag=True, help="Print the settings in effect and exit.")
 def check(paths: tuple[str, ...], **options: Any) -> int:
