@@ -39,10 +39,12 @@ def named(url: str) -> Iterator[Source | Folder]:
         return
     scheme = url.partition("://")[0].lower()
     if scheme in ENDED:
-        raise UnreadableLog(f"{url} is an address of {ENDED[scheme]}", "read what the run left on the disk")
+        raise UnreadableLog(
+            f"{without_secrets(url)} is an address of {ENDED[scheme]}", "read what the run left on the disk"
+        )
     if scheme == "hf" and not OF_THE_HUB.match(url):
         raise UnreadableLog(
-            f"{url} names no repository of the Hugging Face Hub",
+            f"{without_secrets(url)} names no repository of the Hugging Face Hub",
             "write hf://USER/REPOSITORY, or hf://datasets/USER/REPOSITORY",
         )
     folder = without_slash(url.removesuffix("**")) if is_folder(url) else url
