@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -34,6 +35,22 @@ class Filters:
     def any(self) -> bool:
         """Whether anything is asked for."""
         return self != Filters()
+
+    def in_time(self, begun: float) -> bool:
+        """Whether a run that began then, in seconds since the epoch, is wanted.
+
+        >>> Filters(since=10.0).in_time(5.0), Filters(since=10.0, until=30.0).in_time(20.0)
+        (False, True)
+        """
+        return (self.since or 0.0) <= begun <= (self.until or float("inf"))
+
+    def tagged(self, words: Container[str]) -> bool:
+        """Whether a run is wanted whose tags are words; one with a value is written `name=value`.
+
+        >>> Filters(tags=(("team", "nlp"), ("good", ""))).tagged({"team=nlp", "good", "big"})
+        True
+        """
+        return all((f"{key}={value}" if value else key) in words for key, value in self.tags)
 
 
 @dataclass(frozen=True)

@@ -180,8 +180,8 @@ def _fits(props: Tree, filters: Filters) -> bool:
     begun = float(props["creation_time"])
     return (
         (not filters.states or ("running" if props["active"] else "finished") in filters.states)
-        and all((f"{key}={value}" if value else key) in tags for key, value in filters.tags)
-        and (filters.since or 0.0) <= begun <= (filters.until or float("inf"))
+        and filters.tagged(tags)
+        and filters.in_time(begun)
     )
 
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
-from functools import cache, partial
+from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
-from lmdiag.errors import UnreadableLog, explained
+from lmdiag.errors import UnreadableLog
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.trackers.clearml import Metrics, log_of, take
 from lmdiag.run import Skipped
 from lmdiag.sources.source import Source
 from lmdiag.trackers.address import Address, Filters
-from lmdiag.trackers.service import harmless
+from lmdiag.trackers.service import client_asked
 
 TASKS_A_PAGE, EVENTS_A_PAGE = 200, 1000
 RETRIES = {"total": 3, "connect": 3, "read": 3, "redirect": 0, "status": 3, "backoff_factor": 0.5, "backoff_max": 4.0}
@@ -144,11 +143,7 @@ def _fits(about: dict[str, Any], filters: Filters) -> bool:
     tags = set(about.get("tags") or ())
     begun = about.get("started") or about.get("created")
     time = datetime.fromisoformat(begun).timestamp() if begun else 0.0
-    return (
-        (not words or about.get("status") in words)
-        and all((f"{key}={value}" if value else key) in tags for key, value in filters.tags)
-        and (filters.since or 0.0) <= time <= (filters.until or float("inf"))
-    )
+    return (not words or about.get("status") in words) and filters.tagged(tags) and filters.in_time(time)
 
 
 def _sent(service: str, action: str, asked: dict[str, Any]) -> dict[str, Any]:
@@ -169,11 +164,5 @@ def _client() -> Any:
 
 
 def _as_unreadable(shown: str) -> AbstractContextManager[None]:
-    return explained(partial(_explanation, shown))
-
-
-def _explanation(shown: str, error: Exception) -> UnreadableLog:
-    """Return what to say of an error of the client, which may repeat an answer of the server, but no login."""
-    said = harmless(error, [os.environ.get("CLEARML_API_SECRET_KEY", ""), os.environ.get("CLEARML_AUTH_TOKEN", "")])
     hint = "check the address, the network, and that clearml.conf or CLEARML_API_… name the server and the login"
-    return UnreadableLog(f"{shown}: ClearML's client says: {said or type(error).__name__}", hint)
+    return client_asked("ClearML", shown, hint, "CLEARML_API_SECRET_KEY", "CLEARML_AUTH_TOKEN")

@@ -6,19 +6,19 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from msgspec.structs import replace
 
-from lmdiag.errors import UnreadableLog, explained
+from lmdiag.errors import UnreadableLog
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.trackers.comet import FORMAT, Found, points, take_metric
 from lmdiag.readers.trackers.metrics import logged_run
 from lmdiag.run import Skipped
 from lmdiag.sources.source import Source
 from lmdiag.trackers.address import Address, Filters, parsed
-from lmdiag.trackers.service import harmless
+from lmdiag.trackers.service import client_asked
 
 RUNS_A_PAGE = 200
 MOST_VALUES = 15_000  # of a metric that the server keeps: of more, it keeps a sample
@@ -109,12 +109,12 @@ class CometHistory:
 
 def _fits(experiment: Any, filters: Filters) -> bool:
     begun = (experiment.start_server_timestamp or 0) / 1000
-    if not (filters.since or 0.0) <= begun <= (filters.until or float("inf")):
+    if not filters.in_time(begun):
         return False
     if filters.states and _STATES.get(experiment.get_state()) not in filters.states:
         return False
     tags = set(experiment.get_tags() or ()) if filters.tags else set()
-    return all((f"{key}={value}" if value else key) in tags for key, value in filters.tags)
+    return filters.tagged(tags)
 
 
 @cache
@@ -131,11 +131,5 @@ def _api() -> Any:
 
 
 def _as_unreadable(shown: str) -> AbstractContextManager[None]:
-    return explained(partial(_explanation, shown))
-
-
-def _explanation(shown: str, error: Exception) -> UnreadableLog:
-    """Return what to say of an error of the client, which may repeat an answer of the server, but no login."""
-    said = harmless(error, [os.environ.get("COMET_API_KEY", "")])
     hint = "check the address, the network, and that COMET_API_KEY or .comet.config may see the project"
-    return UnreadableLog(f"{shown}: Comet's client says: {said or type(error).__name__}", hint)
+    return client_asked("Comet", shown, hint, "COMET_API_KEY")

@@ -10,11 +10,12 @@ import ssl
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from http.client import HTTPConnection, HTTPSConnection
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 
-from lmdiag.errors import UnreadableLog
+from lmdiag.errors import UnreadableLog, explained
 from lmdiag.sources.addresses import without_secrets
 from lmdiag.version import __version__
 
@@ -157,6 +158,19 @@ def harmless(text: Any, secrets: Iterable[str] = ()) -> str:
     for secret in filter(None, secrets):
         said = said.replace(secret, "…")
     return " ".join("".join(mark if mark.isprintable() else " " for mark in said).split())[:300]
+
+
+def client_asked(client: str, shown: str, hint: str, *variables: str) -> AbstractContextManager[None]:
+    """Turn what a tracker's own client raises into an error a user can act on: it may repeat an answer, but no login.
+
+    `variables` of the environment hold logins.
+    """
+
+    def explain(error: Exception) -> UnreadableLog:
+        said = harmless(error, [os.environ.get(name, "") for name in variables])
+        return UnreadableLog(f"{shown}: {client}'s client says: {said or type(error).__name__}", hint)
+
+    return explained(explain)
 
 
 class Refused(UnreadableLog):

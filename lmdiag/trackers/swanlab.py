@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import cache
 from io import StringIO
 from typing import Any
 
 from msgspec.structs import replace
 
-from lmdiag.errors import UnreadableLog, explained
+from lmdiag.errors import UnreadableLog
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.trackers.metrics import tracked_run
 from lmdiag.readers.trackers.swanlab import FORMAT, stated
 from lmdiag.sources.source import Source
 from lmdiag.trackers.address import Address, Filters, parsed
-from lmdiag.trackers.service import harmless
+from lmdiag.trackers.service import client_asked
 
 KEYS_AT_ONCE = 16  # that the client asks for with one question
 _STATES = {"RUNNING": "running", "FINISHED": "finished", "CRASHED": "failed", "ABORTED": "killed"}
@@ -116,8 +115,8 @@ def _fits(run: Any, filters: Filters) -> bool:
     tags = {str(label.get("name")) for label in run.labels} if filters.tags else set()
     return (
         (not filters.states or _STATES.get(run.state) in filters.states)
-        and all((f"{key}={value}" if value else key) in tags for key, value in filters.tags)
-        and (filters.since or 0.0) <= _time(run.created_at) <= (filters.until or float("inf"))
+        and filters.tagged(tags)
+        and filters.in_time(_time(run.created_at))
     )
 
 
@@ -137,12 +136,11 @@ def _api() -> Any:
 
 @contextmanager
 def _asking(shown: str) -> Iterator[None]:
-    """Let the client print nothing, and explain its errors, which may repeat an answer of the server, but no login."""
-    with explained(partial(_explanation, shown)), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-        yield
-
-
-def _explanation(shown: str, error: Exception) -> UnreadableLog:
-    said = harmless(error, [os.environ.get("SWANLAB_API_KEY", "")])
+    """Let the client print nothing, and explain its errors."""
     hint = "check the address, the network, and that `swanlab login` or SWANLAB_API_KEY may see the project"
-    return UnreadableLog(f"{shown}: SwanLab's client says: {said or type(error).__name__}", hint)
+    with (
+        client_asked("SwanLab", shown, hint, "SWANLAB_API_KEY"),
+        redirect_stdout(StringIO()),
+        redirect_stderr(StringIO()),
+    ):
+        yield

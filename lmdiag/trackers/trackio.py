@@ -44,8 +44,7 @@ def listed(address: Address) -> Iterator[Source]:
         raise UnreadableLog(f"{service.shown} has no project {project!r}", hint)
     for found in _asked(service, project, _NAMED):
         began = unix_time(found["began"]) or 0.0
-        inside = (address.filters.since or 0.0) <= began <= (address.filters.until or float("inf"))
-        if inside and (not run or run[0] in (found["run_id"], found["name"])):
+        if address.filters.in_time(began) and (not run or run[0] in (found["run_id"], found["name"])):
             before = address.parts[: len(address.parts) - len(_names(address))]
             where = address.below(*before, project, str(found["run_id"]))
             yield Source(where, content=json.dumps(found).encode(), url=where, met=run != [found["run_id"]])

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
-from lmdiag.errors import UnreadableLog, explained
+from lmdiag.errors import UnreadableLog
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables.rows import Rows
 from lmdiag.readers.trackers.names import history_conventions
@@ -20,7 +20,7 @@ from lmdiag.readers.wandb.run_folder import FORMAT, scalar, unwrapped
 from lmdiag.run import Event
 from lmdiag.sources.source import Source
 from lmdiag.trackers.address import Address, Filters, parsed
-from lmdiag.trackers.service import harmless
+from lmdiag.trackers.service import client_asked
 
 RUNS_A_PAGE, ROWS_A_PAGE = 200, 1000
 TRIES, FIRST_WAIT_S, LONGEST_WAIT_S, TIMEOUT_S = 4, 0.5, 4.0, 60
@@ -193,11 +193,5 @@ def _nobody_asked() -> Iterator[None]:
 
 
 def _as_unreadable(shown: str) -> AbstractContextManager[None]:
-    return explained(partial(_explanation, shown))
-
-
-def _explanation(shown: str, error: Exception) -> UnreadableLog:
-    """Return what to say of an error of the client, which may repeat an answer of the server, but no login."""
-    said = harmless(error, [os.environ.get("WANDB_API_KEY", "")])
     hint = "check the address, the network, and that your login may see the project"
-    return UnreadableLog(f"{shown}: W&B's client says: {said or type(error).__name__}", hint)
+    return client_asked("W&B", shown, hint, "WANDB_API_KEY")
