@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,6 +18,7 @@ from urllib.error import HTTPError, URLError
 import numpy as np
 import pytest
 
+from lmdiag.judging.logs import judge
 from lmdiag.trackers import mlflow, service
 
 MEMORY = "/dev/shm"  # a disk would wait for each of some hundred transactions
@@ -185,6 +186,40 @@ class passing_on:
     def __exit__(self, *_):
         self.server.shutdown()
         self.server.server_close()
+
+
+class Quiet(BaseHTTPRequestHandler):
+    """Answers, and prints nothing of it."""
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def answering(handler):
+    """Run a server of this process on a port of its own while the block runs."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+
+
+def said(path):
+    """Return all that is said of the runs at an address, by their names: {name: (verdict, findings, curves, settings, events)}."""
+    report = judge(path)
+    assert not report.unreadable
+    return {
+        d.run.name.rpartition("#")[2]: (
+            d.verdict,
+            [(f.rule, f.first_step, f.last_step, f.message) for f in d.findings],
+            {name: (str(s.steps.tolist()), str(s.values.tolist())) for name, s in d.run.series.items()},
+            d.run.config,
+            d.run.events,
+        )
+        for d in report.diagnoses
+    }
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -17,7 +17,7 @@ from lmdiag.judging.reading import find, read
 from lmdiag.readers.options import ReadOptions
 from lmdiag.trackers import aim
 from lmdiag.watching.tracked import TrackedFollower
-from tests.trackers.conftest import Proxy, falling, free_port, passing_on, wait_for
+from tests.trackers.conftest import Proxy, falling, free_port, passing_on, said, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -84,20 +84,6 @@ def known(address, count):
 def proxy(server):
     with passing_on(Proxy(f"http://{server}")) as found:
         yield found
-
-
-def said(path):
-    report = judge(path)
-    assert not report.unreadable
-    return {
-        d.run.name.rpartition("#")[2]: (
-            d.verdict,
-            [(f.rule, f.first_step, f.last_step, f.message) for f in d.findings],
-            {name: (str(s.steps.tolist()), str(s.values.tolist())) for name, s in d.run.series.items()},
-            d.run.config,
-        )
-        for d in report.diagnoses
-    }
 
 
 def test_the_server_says_the_same_as_its_repository_on_disk(server, repository):

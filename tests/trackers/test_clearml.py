@@ -5,8 +5,6 @@ import base64
 import json
 import math
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -16,7 +14,7 @@ from lmdiag.judging.reading import find, read
 from lmdiag.readers.options import ReadOptions
 from lmdiag.trackers import clearml
 from lmdiag.watching.tracked import TrackedFollower
-from tests.trackers.conftest import falling
+from tests.trackers.conftest import Quiet, answering, falling
 
 pytest.importorskip("clearml", reason="ClearML's client is not installed")
 pytestmark = pytest.mark.slow
@@ -41,29 +39,23 @@ def task(name, status, losses, **more):
 @pytest.fixture
 def server(monkeypatch, tmp_path):
     """A server with a project of three tasks."""
-    broken = [*falling(100), math.nan, *falling(20, 3)]
-    found = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.tasks = [
-        task("healthy", "completed", falling(700), tags=["team"], started="2026-11-02T10:00:00.123000+00:00"),
-        task("broken", "failed", broken, started="2026-11-01T10:00:00.123000+00:00"),
-        task("empty", "created", [], created="2026-10-01T10:00:00+00:00"),
-    ]
-    found.asked, found.failing, found.workers = [], {}, set()
-    threading.Thread(target=found.serve_forever, args=(0.02,), daemon=True).start()
-    monkeypatch.setenv("CLEARML_API_HOST", f"http://127.0.0.1:{found.server_address[1]}")
-    monkeypatch.setenv("CLEARML_API_ACCESS_KEY", "me")
-    monkeypatch.setenv("CLEARML_API_SECRET_KEY", "hunter2")
-    monkeypatch.setattr(clearml, "RETRIES", clearml.RETRIES | {"backoff_factor": 0})
-    clearml._client.cache_clear()
-    yield found
-    found.shutdown()
-    found.server_close()
+    with answering(Handler) as found:
+        broken = [*falling(100), math.nan, *falling(20, 3)]
+        found.tasks = [
+            task("healthy", "completed", falling(700), tags=["team"], started="2026-11-02T10:00:00.123000+00:00"),
+            task("broken", "failed", broken, started="2026-11-01T10:00:00.123000+00:00"),
+            task("empty", "created", [], created="2026-10-01T10:00:00+00:00"),
+        ]
+        found.asked, found.failing, found.workers = [], {}, set()
+        monkeypatch.setenv("CLEARML_API_HOST", f"http://127.0.0.1:{found.server_address[1]}")
+        monkeypatch.setenv("CLEARML_API_ACCESS_KEY", "me")
+        monkeypatch.setenv("CLEARML_API_SECRET_KEY", "hunter2")
+        monkeypatch.setattr(clearml, "RETRIES", clearml.RETRIES | {"backoff_factor": 0})
+        clearml._client.cache_clear()
+        yield found
 
 
-class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
+class Handler(Quiet):
     def do_GET(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         action, asked = self.path.rpartition("/")[2], json.loads(body or b"{}")

@@ -3,8 +3,6 @@ https://www.comet.com/docs/v2/api-and-sdk/rest-api/overview/ say. These answers 
 
 import json
 import math
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -15,7 +13,7 @@ from lmdiag.judging.reading import find, read
 from lmdiag.readers.options import ReadOptions
 from lmdiag.trackers import comet
 from lmdiag.watching.tracked import TrackedFollower
-from tests.trackers.conftest import falling
+from tests.trackers.conftest import Quiet, answering, falling
 
 pytest.importorskip("comet_ml", reason="Comet's client is not installed")
 pytestmark = pytest.mark.slow
@@ -36,27 +34,21 @@ def experiment(key, name, losses, begun=0, **more):
 @pytest.fixture
 def server(monkeypatch, tmp_path):
     """A server with a project of three experiments."""
-    found = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.experiments = [
-        experiment("a" * 32, "healthy", falling(150), 3000),
-        experiment("b" * 32, "broken", [*falling(100), math.nan, *falling(20, 3)], 2000, hasCrashed=True),
-        experiment("c" * 32, "empty", [], 1000),
-    ]
-    found.asked, found.failing = [], {}
-    threading.Thread(target=found.serve_forever, args=(0.02,), daemon=True).start()
-    monkeypatch.setenv("COMET_URL_OVERRIDE", f"http://127.0.0.1:{found.server_address[1]}/clientlib/")
-    monkeypatch.setenv("COMET_API_KEY", "hunter2hunter2hunter2")
-    monkeypatch.setenv("COMET_HTTP_SESSION_RETRY_BACKOFF_FACTOR", "0")
-    comet._api.cache_clear()
-    yield found
-    found.shutdown()
-    found.server_close()
+    with answering(Handler) as found:
+        found.experiments = [
+            experiment("a" * 32, "healthy", falling(150), 3000),
+            experiment("b" * 32, "broken", [*falling(100), math.nan, *falling(20, 3)], 2000, hasCrashed=True),
+            experiment("c" * 32, "empty", [], 1000),
+        ]
+        found.asked, found.failing = [], {}
+        monkeypatch.setenv("COMET_URL_OVERRIDE", f"http://127.0.0.1:{found.server_address[1]}/clientlib/")
+        monkeypatch.setenv("COMET_API_KEY", "hunter2hunter2hunter2")
+        monkeypatch.setenv("COMET_HTTP_SESSION_RETRY_BACKOFF_FACTOR", "0")
+        comet._api.cache_clear()
+        yield found
 
 
-class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
+class Handler(Quiet):
     def do_GET(self):
         where = urlsplit(self.path)
         asked, question = dict(parse_qsl(where.query)), where.path.partition("/v2/")[2] or where.path

@@ -2,19 +2,16 @@
 
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.trackers.service import Service
+from tests.trackers.conftest import Quiet, answering
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Quiet):
     protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
 
     def setup(self):
         super().setup()
@@ -35,13 +32,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as found:
+    with answering(_Handler) as found:
         found.connections = 0
-        found.daemon_threads = True
-        threading.Thread(target=found.serve_forever, args=(0.02,), daemon=True).start()
         found.place = f"127.0.0.1:{found.server_address[1]}"
         yield found
-        found.shutdown()
 
 
 def test_one_connection_serves_all_questions(server):

@@ -3,8 +3,6 @@ These answers are no proof of what SwanLab's server answers."""
 
 import json
 import math
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -15,7 +13,7 @@ from lmdiag.judging.reading import find, read
 from lmdiag.readers.options import ReadOptions
 from lmdiag.trackers import swanlab
 from lmdiag.watching.tracked import TrackedFollower
-from tests.trackers.conftest import falling
+from tests.trackers.conftest import Quiet, answering, falling
 
 pytest.importorskip("swanlab", reason="SwanLab's client is not installed")
 pytestmark = pytest.mark.slow
@@ -35,30 +33,24 @@ def run(run_id, name, state, losses, created="2026-11-01T10:00:00.000Z", labels=
 @pytest.fixture
 def server(monkeypatch, tmp_path):
     """A server with a project of three runs."""
-    found = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    broken = [*falling(100), math.nan, *falling(20, 3)]
-    found.runs = [
-        run("aaa", "healthy", "FINISHED", falling(150), "2026-11-02T10:00:00.000Z", ["team"]),
-        run("bbb", "broken", "CRASHED", broken),
-        run("ccc", "empty", "ABORTED", [], "2026-10-01T10:00:00.000Z"),
-    ]
-    found.asked, found.lost, found.export = [], "nothing", {}
-    found.url = f"http://127.0.0.1:{found.server_address[1]}"
-    threading.Thread(target=found.serve_forever, args=(0.02,), daemon=True).start()
-    monkeypatch.setenv("SWANLAB_API_HOST", found.url)
-    monkeypatch.setenv("SWANLAB_WEB_HOST", found.url)
-    monkeypatch.setenv("SWANLAB_API_KEY", KEY)
-    monkeypatch.setenv("SWANLAB_SAVE_DIR", str(tmp_path))
-    swanlab._api.cache_clear()
-    yield found
-    found.shutdown()
-    found.server_close()
+    with answering(Handler) as found:
+        broken = [*falling(100), math.nan, *falling(20, 3)]
+        found.runs = [
+            run("aaa", "healthy", "FINISHED", falling(150), "2026-11-02T10:00:00.000Z", ["team"]),
+            run("bbb", "broken", "CRASHED", broken),
+            run("ccc", "empty", "ABORTED", [], "2026-10-01T10:00:00.000Z"),
+        ]
+        found.asked, found.lost, found.export = [], "nothing", {}
+        found.url = f"http://127.0.0.1:{found.server_address[1]}"
+        monkeypatch.setenv("SWANLAB_API_HOST", found.url)
+        monkeypatch.setenv("SWANLAB_WEB_HOST", found.url)
+        monkeypatch.setenv("SWANLAB_API_KEY", KEY)
+        monkeypatch.setenv("SWANLAB_SAVE_DIR", str(tmp_path))
+        swanlab._api.cache_clear()
+        yield found
 
 
-class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
+class Handler(Quiet):
     def do_GET(self):
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
         where = urlsplit(self.path)
