@@ -34,7 +34,7 @@ def save_training(
     """Write model, optimizer and `state`; every process must call it. Raises OSError, of a split model on all processes."""
     if split:
         return save_shares(folder, step, model, optimizer, state, keep, team)
-    if team.rank:
+    if team.rank:  # under DDP all hold the same, and one writes it
         return folder
     whole = {"model": unwrapped(model).state_dict(), "optimizer": optimizer.state_dict()}
     return save(folder, step, whole | state, keep)
@@ -140,7 +140,7 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
     path = folder / f"step-{step:08d}.pt"
     unfinished = path.with_suffix(".tmp")
     write({"step": step, **state}, unfinished)
-    os.replace(unfinished, path)
+    os.replace(unfinished, path)  # at once: there is no moment at which half a file has this name
     forget_old(folder, keep)
     return path
 
@@ -152,6 +152,7 @@ def in_order(folder: Path) -> list[Path]:
 
 def forget_old(folder: Path, keep: int) -> None:
     """Delete all checkpoints but the newest."""
+    # only now, behind the new one: at least one is whole at any time
     for old in in_order(folder)[: -max(keep, 1)]:
         if old.is_dir():
             shutil.rmtree(old)
@@ -184,6 +185,7 @@ def write(state: dict[str, Any], path: Path) -> None:
 def load(path: Path, device: torch.device) -> dict[str, Any]:
     """Return what `save` was given; raises ValueError for a file that is damaged."""
     try:
+        # a pickle may run code: `weights_only` lets tensors and plain values in, and nothing else
         found: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except OSError:
         raise

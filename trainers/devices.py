@@ -31,6 +31,7 @@ def choose_device(wanted: str) -> torch.device:
             raise ValueError(f"--device {wanted}: PyTorch cannot use it ({reason}). Try --device cpu") from None
         return torch.device(wanted)
     if torch.cuda.is_available():
+        # the process's number on this machine: RANK counts over all machines
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
@@ -62,6 +63,7 @@ class Team:
         if self.size > 1:
             if device.type == "cuda":
                 torch.cuda.set_device(device)
+            # nccl speaks between graphics cards and nothing else; gloo between processors
             distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
 
     def close(self) -> None:
@@ -71,7 +73,7 @@ class Team:
 
     def rows(self, batch: torch.Tensor) -> torch.Tensor:
         """Return this process's rows of a global batch."""
-        return batch.chunk(self.size)[self.rank]
+        return batch.chunk(self.size)[self.rank]  # `check` has made sure that all get equally many
 
     def wrap(self, model: torch.nn.Module, fsdp: bool) -> torch.nn.Module:
         """Let the backward pass average gradients over the team, or split the model over it."""
@@ -118,6 +120,7 @@ def sharded(model: torch.nn.Module, team: Team) -> torch.nn.Module:
     if team.size == 1:
         raise ValueError("--fsdp needs several processes: torchrun --nproc-per-node N -m trainers …")
     mesh = init_device_mesh(team.device.type, (team.size,))
+    # each block is gathered just before it computes and let go after it: only one is whole at a time
     for block in getattr(model, "blocks", []):
         fully_shard(block, mesh=mesh)
     fully_shard(model, mesh=mesh)  # in place

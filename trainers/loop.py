@@ -7,7 +7,6 @@ transformer and the hidden state, carried from batch to batch, for a recurrent n
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from trainers.faults import Hooks
 from trainers.ngram import reference_losses
 from trainers.precision import autocast, check_precision
 from trainers.progress import Progress, not_fatal
+from trainers.schedule import learning_rate
 from trainers.settings import Settings, check_numbers, checkpoint_folder
 
 REACHED = ("corpus", "model", "evaluation", "sampler", "start", "lr", "batch", "gradients", "record", "after")
@@ -97,6 +97,7 @@ def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.
         resumed_from_step=run.step or None,
         **header_facts(parts.name, run),
     )
+    # the logger closes the log whatever happens, so that it says how the run ended: completed, interrupted, or with which error
     with logger as log, Progress(settings.steps, run.step, quiet=team.rank > 0 or settings.dry_run) as progress:
         progress.say(results.about_text(run.text, settings))
         progress.say(f"model: {parts.name} with {run.params:,} parameters, on {device}")
@@ -111,8 +112,10 @@ def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.
         while run.step < settings.steps:
             record = one_update(run)
             progress.step(run.step, record["loss"], record["tokens_per_sec"])
+            # the loss of this batch alone, no mean since the last record: a spike stays one
             if run.step % settings.log_every == 0:
                 log.step(run.step, **hooks.record(run.step, record | since_last_record(run)))
+            # the last step as well: else the model that is kept is one that nobody has measured
             if run.step % settings.eval_every == 0 or run.step == settings.steps:
                 found = evaluate(run.model, validation, settings, device)
                 log.eval(run.step, **found)
@@ -145,19 +148,21 @@ def one_update(run: Run) -> dict[str, Any]:
     run.step += 1
     started = time.perf_counter()
     lr = run.hooks.lr(run.step, learning_rate(run.step, settings))
+    # set, not scheduled: the rate follows from the step alone, so that a resume has no scheduler to restore
     for group in run.optimizer.param_groups:
         group["lr"] = lr
     inputs, targets = run.hooks.batch(run.step, *run.source.next())
     # measured apart: a step that waits for its batch looks like a slow model otherwise
     data_time = time.perf_counter() - started
 
-    run.model.train()
+    run.model.train()  # the last evaluation switched dropout off
     loss, run.states = backward(run.model, inputs, targets, run.states, run.scaler, settings, run.team)
     run.hooks.gradients(run.step, run.model)
     run.scaler.unscale_(run.optimizer)  # before clipping: the limit is about true gradients, not those times 65,536
     layers = settings.layers_every > 0 and run.step % settings.layers_every == 0
     grad_norm = statistics.before_update(update=layers)  # stays on the device: no waiting here
     if settings.grad_clip:
+        # what is logged is the norm before: behind it all large ones would look alike
         clip(statistics.parameters, grad_norm, settings.grad_clip)
     run.skipped += update(run.optimizer, run.scaler, grad_norm, settings)
     run.tokens += targets.numel()
@@ -185,6 +190,7 @@ def one_update(run: Run) -> dict[str, Any]:
 def prepared(parts: Parts, settings: Settings, hooks: Hooks, device: torch.device, team: Team) -> Run:
     """Return data, model and optimizer, before the first update."""
     text = hooks.corpus(corpus.of(settings))
+    # draws the global batch: each process takes its rows of it
     source = parts.batches(text.train, *shape(settings), settings.seed)
     # weights after the data, both from the seed: the same text and seed give the same model, however many processes there are
     plain = parts.model(settings, text.vocabulary.size).to(device)
@@ -193,6 +199,7 @@ def prepared(parts: Parts, settings: Settings, hooks: Hooks, device: torch.devic
     params = sum(p.numel() for p in plain.parameters())
     if settings.compile:
         plain.compile()
+    # wrapped before the optimizer is made: FSDP puts other parameters, shares of these, in their place
     model = team.wrap(plain, settings.fsdp)
     optimizer = parts.optimizer(settings, model)
     # fp16 has so small a range that gradients vanish: the scaler multiplies the loss, and skips updates that overflow
@@ -269,24 +276,6 @@ def check(settings: Settings) -> None:
         )
 
 
-def learning_rate(step: int, settings: Settings) -> float:
-    """Return the learning rate of the update that completes `step`: a linear warm-up, then the schedule.
-
-    `wsd` (warm-up, stable, decay) keeps the peak and falls linearly over the last fifth.
-    """
-    peak, floor = settings.lr, settings.lr * settings.min_lr_ratio
-    if step <= settings.warmup_steps:
-        return peak * step / settings.warmup_steps
-    done = (step - settings.warmup_steps) / max(settings.steps - settings.warmup_steps, 1)
-    share = {  # of the way from peak to floor
-        "constant": 0.0,
-        "linear": done,
-        "cosine": 0.5 * (1 - math.cos(math.pi * done)),
-        "wsd": max(0.0, (done - 0.8) / 0.2),
-    }[settings.schedule]
-    return peak + (floor - peak) * share
-
-
 def backward(
     model: torch.nn.Module,
     inputs: torch.Tensor,
@@ -300,7 +289,7 @@ def backward(
 
     Each micro-batch and each process counts by its share of the tokens: the result depends on neither's number.
     """
-    total = torch.zeros((), device=team.device)
+    total = torch.zeros((), device=team.device)  # summed on the device: to ask for each loss would mean waiting for it
     carried = []
     parts = list(zip(team.rows(inputs).chunk(settings.accumulation), team.rows(targets).chunk(settings.accumulation)))
     for i, (x, y) in enumerate(parts):
@@ -308,6 +297,7 @@ def backward(
         with team.syncing(model, now=i == len(parts) - 1):
             with autocast(settings, team.device):
                 logits, state = model(x, states[i] if states else None)
+            # in fp32: of logits in 16 bits the logarithm of a sum over the vocabulary would lose its last digits
             loss = (
                 functional.cross_entropy(logits.float().flatten(0, 1), y.flatten(), reduction="sum") / targets.numel()
             )
@@ -339,11 +329,12 @@ def update(
 ) -> bool:
     """Make one optimizer step and say whether it was skipped."""
     if settings.skip_nonfinite and not scaler.is_enabled() and not torch.isfinite(norm):
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)  # one bad batch is dropped; Adam's averages would carry its NaN for ever
         return True
-    scale = scaler.get_scale()
+    scale = scaler.get_scale()  # without fp16 the scaler is switched off, and these three lines are optimizer.step()
     scaler.step(optimizer)
     scaler.update()
+    # backward adds to what is there; None, not zeros, so that nothing is stored meanwhile
     optimizer.zero_grad(set_to_none=True)
     return scaler.get_scale() < scale  # it lowers the scale exactly when it found an overflow
 
@@ -357,7 +348,7 @@ def evaluate(
     model.eval()  # without dropout: it is asked for the best it knows
     # float64: of a million small numbers that are added up in float32 the last ones hardly count
     total, tokens = torch.zeros((), device=device, dtype=torch.float64 if device.type != "mps" else torch.float32), 0
-    state = None
+    state = None  # a recurrent model carries it from window to window, as in training
     for x, y in parts:
         x, y = x.to(device), y.to(device)
         with autocast(settings, device):

@@ -24,6 +24,7 @@ from trainers.completions import Completions, write
 from trainers.devices import choose_device, memory_in_use
 from trainers.faults import Hooks
 from trainers.progress import Progress, not_fatal
+from trainers.schedule import learning_rate
 from trainers.settings import Output, check_alone, check_numbers, checkpoint_folder, setting
 
 
@@ -121,6 +122,7 @@ def train(name: str, task: str, method: Callable[[Bench], Method], settings: Any
     bench = prepared(settings, hooks, device, start, reference)
     hooks.model(bench.policy)
     work = method(bench)
+    # no decay: it would pull the policy towards zero, and what it must stay near is the reference
     optimizer = torch.optim.AdamW(bench.policy.parameters(), lr=settings.lr, betas=(0.9, 0.95), weight_decay=0.0)
     statistics = GradientStatistics(bench.policy)
 
@@ -152,16 +154,16 @@ def train(name: str, task: str, method: Callable[[Bench], Method], settings: Any
         if getattr(settings, "group_size", 2) == 1:
             progress.say("groups of one answer: no answer is better than its group, and the rewards teach nothing")
         hooks.start(log)
-        if not first:
+        if not first:  # before any update policy and reference are one: this is what there is to gain upon
             log.eval(0, **numbers(work.evaluate()))
         for step in range(first + 1, settings.steps + 1):
             # ---- one optimizer update
 
             started = time.perf_counter()
-            lr = hooks.lr(step, loop.learning_rate(step, settings))
+            lr = hooks.lr(step, learning_rate(step, settings))
             for group in optimizer.param_groups:
                 group["lr"] = lr
-            loss, metrics = work.loss(step)
+            loss, metrics = work.loss(step)  # all that the methods differ in
             loss.backward()
             hooks.gradients(step, bench.policy)
             layers = settings.layers_every > 0 and step % settings.layers_every == 0
@@ -272,6 +274,7 @@ def stop_token(vocabulary: vocabularies.Vocabulary) -> int:
 
 def lines(ids: Any, stop: int, length: int) -> Any:
     """Return the `length` tokens before each beginning of a line, int64[n, length]."""
+    # all of one length: a batch of prompts then needs no padding, and no mask
     ends = [end + 1 for end in (ids == stop).nonzero()[0] if end + 1 >= length]
     if not ends:
         raise ValueError(

@@ -25,6 +25,7 @@ def write(
     A token that stands for all that the vocabulary lacks is never written.
     """
     rng = np.random.default_rng(seed)
+    # without a prompt: what follows the end of a document is the beginning of one
     ids = (list(vocabulary.encode(prompt)) if prompt else []) or [vocabulary.end]
     start, further = len(ids), ids
     for _ in range(tokens):
@@ -48,6 +49,7 @@ def draw(logits: np.ndarray, temperature: float, top_k: int, rng: np.random.Gene
     if 0 < top_k < len(logits):
         least = np.partition(logits, -top_k)[-top_k]
         logits = np.where(logits < least, -np.inf, logits)
+    # less the largest: e to the power of 800 is infinite, and the ratios of the chances stay the same
     chances = np.exp((logits - logits.max()) / temperature)
     return int(rng.choice(len(logits), p=chances / chances.sum()))
 
@@ -65,7 +67,7 @@ class Network:
         import torch
 
         self._ids = [*self._ids, *further][-self._context :]
-        seen = self._ids if self._state is None else further
+        seen = self._ids if self._state is None else further  # what a state was told, it holds
         with torch.no_grad():
             logits, self._state = self._model(torch.tensor([seen], device=self._device), self._state)
         return np.array(logits[0, -1].float().cpu().numpy(), np.float64)

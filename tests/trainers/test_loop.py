@@ -9,6 +9,7 @@ import torch
 from tests.trainers.conftest import values
 from trainers import batches, checkpoints, corpus, faults, loop, precision, saved_models, transformer
 from trainers.devices import Team
+from trainers.schedule import learning_rate
 from trainers.settings import Settings
 
 
@@ -91,7 +92,7 @@ def test_known_entropy_is_reached():
     team = Team(torch.device("cpu"))
     for step in range(1, s.steps + 1):
         for group in optimizer.param_groups:
-            group["lr"] = loop.learning_rate(step, s)
+            group["lr"] = learning_rate(step, s)
         loop.backward(model, *source.next(), None, scaler, s, team)
         optimizer.step()
         optimizer.zero_grad()
@@ -117,8 +118,8 @@ def test_evaluation_counts_every_token_once():
 )
 def test_schedules(schedule, at):
     s = Settings(steps=110, warmup_steps=10, lr=1.0, min_lr_ratio=0.1, schedule=schedule)
-    assert loop.learning_rate(1, s) == pytest.approx(0.1)
-    assert {step: round(loop.learning_rate(step, s), 6) for step in at} == at
+    assert learning_rate(1, s) == pytest.approx(0.1)
+    assert {step: round(learning_rate(step, s), 6) for step in at} == at
 
 
 def test_clipping_limits_the_norm():
