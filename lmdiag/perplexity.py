@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from lmdiag.finding import Finding
-from lmdiag.run import Run, Series, masked_zeros
+from lmdiag.run import Run, Series
 from lmdiag.stats.limits import SCALED
+from lmdiag.stats.masked import masked_zeros
 from lmdiag.stats.windows import lowest_median, median
 from lmdiag.task_measures import OTHER_AIMS
 

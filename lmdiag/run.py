@@ -13,6 +13,7 @@ import numpy as np
 from lmdiag.account import Account, Skipped
 from lmdiag.methods import METHODS, OF_OBJECTIVE
 from lmdiag.naming import evaluation_set
+from lmdiag.stats.masked import masked_zeros
 from lmdiag.stats.windows import block_medians, median
 
 if TYPE_CHECKING:
@@ -23,14 +24,6 @@ TRAINING_CURVE_POINTS = 5  # fewer training losses than this say less than the e
 MANY_EVALUATIONS = 10
 TRAINING_CURVE_POINTS_BESIDE_MANY = 8
 MULTIPLE = 1.8  # a training loss so many times the evaluation is a sum, or was counted so often: `wrong-loss-scale`
-EXPLODED = 10.0  # times the usual loss
-LEAP = 0.5  # of the usual loss, and as many nats: no loss falls from there to zero at once
-MASKED_ZERO_LEVEL = 0.05  # nats per token; a loss that fell below it before the zeros may have been rounded to zero
-NEAR_ZERO = 0.1  # of the usual loss: a loss that reaches zero is as often near it
-FEWEST_NEAR_ZERO, NEAR_A_ZERO = (
-    3,
-    0.1,
-)  # so many losses, and for every ten zeros one, as a hinge loss of few samples has
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,34 +124,6 @@ class Event:
 
 def _without(series: Series, masked: np.ndarray) -> Series:
     return series.at(~masked) if masked.any() else series
-
-
-def masked_zeros(loss: np.ndarray) -> np.ndarray:
-    """Return which losses are the exact zeros that some trainers write in place of NaN: bool[n].
-
-    There must be at least three zeros (two if the first value is one, or if the log ends in them, after a loss of 0.5 and half of the usual; one
-    at the end, right after a loss ten times the usual), and the value before the first zero must be above 0.05: a loss that falls to 0.0004 on memorised text and is
-    then printed as 0.0000 is legitimate. So is a hinge loss, which comes near zero as often as it reaches it: a NaN
-    leaves a gap between the zeros and the other losses.
-
-    >>> masked_zeros(np.array([12.0, 0.0, 0.0, 50.0, 0.0])).sum(), masked_zeros(np.array([0.0004, 0.0, 0.0, 0.0])).sum()
-    (np.int64(3), np.int64(0))
-    """
-    zeros = loss == 0
-    others = loss[np.isfinite(loss) & ~zeros]
-    none = np.zeros(len(loss), bool)
-    if not zeros.any() or not len(others):
-        return none
-    first = int(np.argmax(zeros))
-    before = loss[:first][np.isfinite(loss[:first])]
-    level = before[-1] if len(before) else others[0]
-    usual = float(median(others))
-    exploded = zeros[-1] and level > EXPLODED * usual
-    fell = bool(zeros[first:].all()) and level >= max(LEAP * usual, LEAP)  # at once and for good
-    enough = zeros.sum() >= (1 if exploded else 2 if first == 0 or fell else 3)
-    near = np.count_nonzero(np.abs(others) < NEAR_ZERO * usual)
-    reached = near >= max(FEWEST_NEAR_ZERO, NEAR_A_ZERO * zeros.sum())
-    return zeros if enough and level > MASKED_ZERO_LEVEL and not reached else none
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,8 @@ import numpy as np
 
 from lmdiag import advice
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
-from lmdiag.run import Run, Series, masked_zeros
+from lmdiag.run import Run, Series
+from lmdiag.stats.masked import masked_zeros
 from lmdiag.stats.windows import median
 
 NOTHING = 0.2  # of the records

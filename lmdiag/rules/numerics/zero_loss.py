@@ -1,7 +1,8 @@
 import numpy as np
 
 from lmdiag.finding import SHAPELESS, Finding, Findings, NotChecked, Severity, rule, too_few
-from lmdiag.run import Run, Series, masked_zeros
+from lmdiag.run import Run, Series
+from lmdiag.stats.masked import masked_zeros
 
 ZEROS = 0.9
 
