@@ -23,6 +23,22 @@ def test_a_third_of_the_time_lost_is_a_warning():
     assert "50% of the time since then is lost, 53 minutes." in found.message
 
 
+def test_a_slow_stretch_that_is_over_is_said_with_its_end():
+    times = timed(2, at=0.3, seconds=20)
+    times[int(0.7 * 400) :] /= 2
+    (found,) = fires(check, run(loss=falling(400), step_time_s=times))
+    assert found.severity is Severity.WARNING
+    assert (found.first_step, found.last_step) == (pytest.approx(121, abs=8), pytest.approx(280, abs=8))
+    assert found.evidence["lost_s"] == pytest.approx(160 * 20, rel=0.1)
+    assert "took 2 times as long as in the rest of the run" in found.message
+
+
+def test_a_short_slow_stretch_that_is_over_is_nothing():
+    times = timed(2, at=0.5, seconds=20)
+    times[int(0.6 * 400) :] /= 2
+    assert fires(check, run(loss=falling(400), step_time_s=times)) == []
+
+
 def test_both_times_are_in_one_unit():
     made = run(loss=falling(400), step_time_s=timed(4, seconds=5e-5))
     assert " µs now" in fires(check, made)[0].message

@@ -127,6 +127,6 @@ def gain(case: Case, share: str, n: str) -> bool:
     return spells(share, seen["gain"] / abs(seen["end"])) and spells(n, len(case.subject))
 
 
-@states(r"; <share%> of the time since then is lost")
+@states(r"; <share%> of the time since then is lost", r"; <share%> of the time in between was lost")
 def time_lost(case: Case, share: str) -> bool:
     return spells(share, 1 - case.finding.evidence["before_s"] / case.finding.evidence["after_s"])
