@@ -29,6 +29,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
         "worse-than-reference",
         "dead-layer",
         "flat-margin",
+        "frozen-metric",
     ),
     "missing-reward": ("flat-reward", "no-group-signal", "frozen-policy", "non-finite-metric"),
     "frozen-policy": ("flat-reward", "not-learning"),

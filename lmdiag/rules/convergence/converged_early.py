@@ -3,11 +3,15 @@ import numpy as np
 from lmdiag.figures import figure
 from lmdiag.finding import NOT_POSITIVE, Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run
-from lmdiag.stats.limits import EQUAL, EQUAL_SIGMAS
+from lmdiag.stats.limits import EQUAL, EQUAL_SIGMAS, NEAR_UNIFORM
 from lmdiag.stats.noise import scatter
+from lmdiag.stats.phases import holds_start
+from lmdiag.stats.trend import total_gain
 from lmdiag.stats.windows import median
 
 LEAST_TAIL = 5
+HALF, EVALUATIONS_THERE = 0.5, 5  # of the run without a gain, and evaluations that say so, for a warning
+GAINED = 0.01  # of the level of the training loss
 
 
 @rule(family="convergence", needs=("evaluation",), severity=Severity.INFO, min_points=6)
@@ -20,7 +24,9 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.65, band: float = EQU
     ## How it decides
     From the first evaluation on that lies within a band of the last three (median), all later ones lie within it: `band` (0.5%) of the level, or two
     standard deviations of the evaluations in the second half if that is more. That evaluation stands at `share` (65%) of the run or earlier, and at least three follow.
-    Evaluations that rise again leave the band: that is overfitting.
+    Evaluations that rise again leave the band: that is overfitting. It is information; a warning where the run began from scratch (8 nats or more) and half of it or
+    more, with six evaluations, brought neither them nor the training loss (1%) anything: a language model that learns from scratch goes on
+    to gain by a power law, and by the decay of the learning rate.
 
     ## Why it matters
     The compute after that step could have gone into a larger model or more data.
@@ -53,15 +59,34 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.65, band: float = EQU
     if not 1 <= first <= len(losses) - 4 or used > share:
         return
     step = int(losses.steps[first])
+    stuck = 1 - used >= HALF and len(losses) - first > EVALUATIONS_THERE and _stuck(run, step)
     yield Finding(
         f"{metric} has stayed within {equal / end:.1%} of {figure(end)} since {run.place(step)}: "
-        f"it shows no gain over the last {1 - used:.0%} of the run.",
+        f"it shows no gain over the last {1 - used:.0%} of the run{', and neither does the training loss' if stuck else ''}.",
         step,
         int(losses.steps[-1]),
         metric,
         {"level": end, "band": equal, "share_after": 1 - used, "evaluations_after": len(losses) - first - 1},
         (
+            f"Look at what changed near {run.place(step)}: data order, mixture, learning rate, frozen weights.",
+            f"If nothing did, the model has learned what it can hold: stop near {run.place(step)}, or train a larger one.",
+        )
+        if stuck
+        else (
             f"Stop near {run.place(step)} next time, or let the learning rate end there.",
             "Spend the steps on a larger model or on more data instead.",
         ),
+        Severity.WARNING if stuck else Severity.INFO,
     )
+
+
+def _stuck(run: Run, step: int) -> bool:
+    """Tell whether the training loss of a model that began from scratch has gained nothing since a step, either."""
+    if not run.per_token or "loss" not in run:
+        return False
+    trained = run["loss"].finite
+    rest = trained.values[trained.steps >= step]
+    if not len(rest) or median(trained.values[:3]) < NEAR_UNIFORM or not holds_start(trained.steps):
+        return False
+    gain, _ = total_gain(rest, skip=0.0)
+    return gain < GAINED * float(median(rest))

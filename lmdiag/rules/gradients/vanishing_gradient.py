@@ -4,10 +4,12 @@ from lmdiag.figures import figure, percent
 from lmdiag.finding import NO_NORM, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LEARNS, NEAR_UNIFORM
-from lmdiag.stats.trend import mann_kendall
+from lmdiag.stats.trend import mann_kendall, total_gain
 from lmdiag.stats.windows import median
 
 DEAD_AT_UNIFORM = 0.05  # near the uniform guess the gradient of a connected model is of order one
+AT_ONCE, STAYS_WITHIN = 0.01, 10.0  # of the norm just before; times the norm at the end, from there on
+LEAST_REST, GAINED, MOVED = 0.1, 0.01, 0.1  # of the records, behind the fall; of the loss: gained there, moved to there
 
 
 @rule(family="gradients", needs=("grad_norm",), severity=Severity.WARNING, min_points=8)
@@ -19,7 +21,8 @@ def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float
 
     ## How it decides
     Exact zeros in `zero_share` of the records (an error). Or: the last third is below `fallen_to` of the first fifth while the loss
-    stays above 80% of its start. Or: at a loss above 8 nats, near the uniform guess, the last third is below 0.05 in absolute terms.
+    stays above 80% of its start. Or: within a few records (7, or 2% of them) it falls below 0.01 of what it was and stays there for the last tenth of the records
+    or longer, while the loss stands where it stood and gains less than 1% (an error). Or: at a loss above 8 nats, near the uniform guess, the last third is below 0.05 in absolute terms.
 
     ## Why it matters
     Without a gradient nothing is learned, whatever the learning rate.
@@ -55,6 +58,16 @@ def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float
         message = f"The gradient norm is exactly zero in {often}."
         yield _finding(message, step, int(norms.steps[-1]), {"zero_share": float(zeros.mean())}, Severity.ERROR)
         return
+    fell = _fell_at_once(run, norms)
+    if fell is not None:
+        step, before, after, level = fell
+        message = (
+            f"The gradient norm fell from {figure(before, 3)} to {figure(after, 3)} at {run.place(step)} and has stayed there, and the "
+            f"loss has not fallen since: it stands at {figure(level)}."
+        )
+        evidence = {"before": before, "after": after, "loss": level}
+        yield _finding(message, step, int(norms.steps[-1]), evidence, Severity.ERROR)
+        return
     early, late = norms.values[: max(1, len(norms) // 5)], norms.values[-(len(norms) // 3) :]
     before, after = float(median(early)), float(median(late))
     kept = _loss_kept(run)
@@ -71,6 +84,27 @@ def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float
         yield _finding(
             message, step, int(norms.steps[-1]), {"early": before, "late": after, "loss": level}, Severity.WARNING
         )
+
+
+def _fell_at_once(run: Run, norms: Series) -> tuple[int, float, float, float] | None:
+    """Return the step at which the norm fell for good, the norm before and behind it, and the loss since; None where none did, or the loss falls on."""
+    n = len(norms)
+    width = max(7, n // 50) | 1  # odd, so that each median is one of the values
+    end = float(median(norms.values[-width:]))
+    above = np.flatnonzero(norms.values >= STAYS_WITHIN * end)
+    at = int(above[-1]) + 1 if len(above) else 0
+    if at < width or n - at < max(width, LEAST_REST * n) or run.curve is None:
+        return None
+    before, after = float(median(norms.values[at - width : at])), float(median(norms.values[at : at + width]))
+    losses, step = run.curve[1].finite, int(norms.steps[at])
+    row = int(np.searchsorted(losses.steps, step))
+    stood, rest = losses.values[max(0, row - width) : row], losses.values[row:]
+    if after >= AT_ONCE * before or not len(stood) or len(rest) < width:
+        return None
+    level = float(median(rest))
+    gain, _ = total_gain(rest, skip=0.0)
+    stands = abs(level - float(median(stood))) <= MOVED * level and gain < GAINED * level
+    return (step, before, after, level) if stands else None
 
 
 def _loss_kept(run: Run) -> tuple[float, float] | None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lmdiag.finding import Severity
 from lmdiag.rules.convergence.converged_early import check
 from tests.rules.curves import falling, fires, healthy, run, series
 
@@ -15,6 +16,20 @@ def test_fires_at_the_first_evaluation_that_was_as_good():
     (found,) = fires(check, evaluated(5, 4, 3.5, 3.01, 3.0, 3.005, 3.0, 2.995, 3.0, 3.0))
     assert found.first_step == 400
     assert found.evidence["share_after"] == pytest.approx(0.6, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("start", "gain", "grade"),
+    [(10.0, 0.0, Severity.WARNING), (4.0, 0.0, Severity.INFO), (10.0, 0.3, Severity.INFO)],
+    ids=["from scratch", "a fine-tune", "the training loss falls on"],
+)
+def test_half_a_run_from_scratch_without_a_gain_is_a_warning(start, gain, grade):
+    losses = np.r_[np.geomspace(start, 3, 800), np.linspace(3, 3 - gain, 1200)] * np.random.default_rng(0).normal(
+        1, 0.01, 2000
+    )
+    made = run(loss=losses, val__loss=series([9, 7, 5, 4, 3.5, 3.2, 3.1, *[3.0] * 13], every=100, first=100))
+    (found,) = fires(check, made)
+    assert found.severity is grade
 
 
 @pytest.mark.parametrize(

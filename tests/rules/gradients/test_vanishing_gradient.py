@@ -4,6 +4,7 @@ import numpy as np
 
 from lmdiag.finding import Severity
 from lmdiag.rules.gradients.vanishing_gradient import check
+from lmdiag.run import Run
 from tests.rules.curves import falling, fires, healthy, run
 
 
@@ -24,6 +25,24 @@ def test_a_norm_that_dies_while_the_loss_stays_high():
     made = run(loss=np.full(100, 5.0), grad_norm=np.geomspace(2, 0.001, 100))
     (found,) = fires(check, made)
     assert found.severity is Severity.WARNING
+
+
+def cut_off(gain: float) -> Run:
+    """Norms that fall to nothing at step 121 of a loss that stood at 3.5 before and falls by so much behind."""
+    rng = np.random.default_rng(0)
+    losses = np.r_[np.linspace(9, 3.5, 100), np.full(20, 3.5), np.linspace(3.5, 3.5 - gain, 280)]
+    norms = rng.lognormal(0, 0.15, 400) * np.where(np.arange(400) < 120, 1, 1e-4)
+    return run(loss=losses * rng.normal(1, 0.01, 400), grad_norm=norms)
+
+
+def test_a_norm_that_is_cut_off_while_the_loss_stands_is_an_error():
+    (found,) = fires(check, cut_off(0))
+    assert found.severity is Severity.ERROR
+    assert found.first_step == 121
+
+
+def test_a_norm_of_another_unit_while_the_loss_falls_on_is_nothing():
+    assert fires(check, cut_off(0.5)) == []
 
 
 def test_a_tiny_norm_at_the_uniform_guess():
