@@ -3,7 +3,7 @@ import numpy as np
 from lmdiag.figures import figure
 from lmdiag.finding import NOT_POSITIVE, Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run
-from lmdiag.stats.limits import EQUAL, EQUAL_SIGMAS, NEAR_UNIFORM
+from lmdiag.stats.limits import EQUAL, EQUAL_SIGMAS, FROM_SCRATCH
 from lmdiag.stats.noise import scatter
 from lmdiag.stats.phases import holds_start
 from lmdiag.stats.trend import total_gain
@@ -24,7 +24,7 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.65, band: float = EQU
     ## How it decides
     From the first evaluation on that lies within a band of the last three (median), all later ones lie within it: `band` (0.5%) of the level, or two
     standard deviations of the evaluations in the second half if that is more. That evaluation stands at `share` (65%) of the run or earlier, and at least three follow.
-    Evaluations that rise again leave the band: that is overfitting. It is information; a warning where the run began from scratch (8 nats or more) and half of it or
+    Evaluations that rise again leave the band: that is overfitting. It is information; a warning where the run began from scratch (6 nats or more) and half of it or
     more, with six evaluations, brought neither them nor the training loss (1%) anything: a language model that learns from scratch goes on
     to gain by a power law, and by the decay of the learning rate.
 
@@ -86,7 +86,7 @@ def _stuck(run: Run, step: int) -> bool:
         return False
     trained = run["loss"].finite
     rest = trained.values[trained.steps >= step]
-    if not len(rest) or median(trained.values[:3]) < NEAR_UNIFORM or not holds_start(trained.steps):
+    if not len(rest) or median(trained.values[:3]) < FROM_SCRATCH or not holds_start(trained.steps):
         return False
     gain, _ = total_gain(rest, skip=0.0)
     return gain < GAINED * float(median(rest))

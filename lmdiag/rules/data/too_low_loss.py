@@ -11,7 +11,7 @@ FROM_SCRATCH = 8.0  # nats at the start: an untrained model over thousands of to
 LARGEST_START = 14.0
 CERTAIN = 0.03  # nats: of 100 tokens all but three are certain; templates of labels come near, text does not
 AT_ONCE = 0.2  # of the run: labels of one template are learned as well, but not while most of the data is unseen
-UNTAUGHT = 1.5  # nats at the start: what follows was learnt in this run
+UNTAUGHT = 1.0  # nats at the start: what follows was learnt in this run
 
 
 @rule(family="data", needs=("curve",), severity=Severity.INFO, min_points=10)
@@ -24,7 +24,7 @@ def check(run: Run, curve: Curve, *, lowest: float = 1.0, certain: float = CERTA
     ## How it decides
     The run starts at 8 to 14 nats (an untrained model with a vocabulary of thousands) and the last tenth of its losses has a median below `lowest` (1 nat
     per token; the best models of natural text stand near 1.7). A warning when the last three evaluations (median) are as low: then it is not memorised;
-    without an evaluation it is information. Or the run starts at 1.5 nats or more, is a tenth of `lowest` within its first fifth, and the evaluations end below `certain` (0.03 nat: 97 of 100
+    without an evaluation it is information. Or the run starts at 1 nat or more, is a tenth of `lowest` within its first fifth, and the evaluations end below `certain` (0.03 nat: 97 of 100
     tokens are certain): a warning.
 
     ## Why it matters

@@ -11,7 +11,7 @@ from lmdiag.task_measures import follows_an_input
 EVALUATIONS = 4
 ERRORS = 6.0
 DEVELOPED = 0.15  # by how much the ratio must have fallen from the first to the last third of the evaluations
-APART = 0.5  # nats
+APART = 0.3  # nats
 SKIPPED = 0.25  # of the run: an average over early steps lags behind
 
 
@@ -28,7 +28,7 @@ def check(
     The median ratio of evaluation to training loss at the same steps, without the first quarter of the run, is below `info` (0.90) and by six standard
     errors of the training loss below 1. It is a warning below `warning` (0.75) if it also came during the run, falling by 0.15 from the first to the
     last third of the evaluations: the model then knows this set better and better. A ratio that was there from the first evaluation is a warning below
-    `constant` (0.70) where the losses are half a nat apart or more: dropout and an easier set explain less. Otherwise it is information, and so it is where
+    `constant` (0.70) where the losses are 0.3 nat apart or more: dropout and an easier set explain less. Otherwise it is information, and so it is where
     the header names label smoothing, which the evaluation leaves out, or transcripts and translations are measured, whose inputs are
     masked and distorted in training.
 

@@ -5,7 +5,7 @@ from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 from lmdiag.stats.returning import BESIDE, stands
 
-ISOLATED = 0.01  # share of the records: a loss scaler that grows every 2,000 steps skips fewer
+ISOLATED = 0.02  # share of the records: the steps that were skipped cost the run no more than that
 IN_A_ROW = 2
 START = 16  # records: a scale of 65,536 is halved to 1 in so many
 
@@ -18,7 +18,7 @@ def check(run: Run, _: Series, *, error_share: float = 0.2) -> Findings:
     Any gradient norm that was logged as NaN or infinity.
 
     ## How it decides
-    One record is a warning; from `error_share` of the records on, an error. Information where they are known to be harmless, which takes all of: under 1% of the
+    One record is a warning; from `error_share` of the records on, an error. Information where they are known to be harmless, which takes all of: under 2% of the
     records, never more than two in a row, none in the last five, and a loss that is finite and stands behind each of them where it stood before (medians of
     five records, four standard errors). Had such a gradient been applied, the weights and all that follows would not be finite: the step was skipped.
     Those at the very start (up to 16, each following on the last) do not count: a loss scaler finds its scale there. So is a single one in a log without losses, if the
