@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from msgspec import Struct
 from msgspec.structs import replace
 
+from lmdiag.languages import english, plain_english
 from lmdiag.metrics import LN2, METRICS, TIME_UNITS, UNITS
 
 SPLITS = {
@@ -273,6 +274,8 @@ def spelling(source_name: str) -> Spelling:
     (Spelling(name='step_time_s', scale=0.001, known=True, surplus=0), 'c4_en-validation/loss')
     >>> spelling("my_metric")
     Spelling(name='my_metric', scale=1.0, known=False, surplus=0)
+    >>> spelling("Trainingsverlust").name, spelling("验证损失").name
+    ('loss', 'val/loss')
     """
     name = source_name.strip().removesuffix("@1")  # Acc@1
     if name in METRICS or name.startswith("layers/"):
@@ -300,7 +303,10 @@ def spelling(source_name: str) -> Spelling:
     if _OF_A_WHOLE_TRAINING.fullmatch(joined) or not _NOT_IN_A_NAME.isdisjoint(name):
         return Spelling(name, known=False)
     found = _of_training(words) or _of_evaluation(name, placed)
-    return _known_or_not(found, name) if found else Spelling(name, known=False)
+    if found:
+        return _known_or_not(found, name)
+    translated = plain_english(english(name)).strip()
+    return spelling(translated) if translated != name else Spelling(name, known=False)
 
 
 def _known_or_not(found: Spelling, name: str) -> Spelling:

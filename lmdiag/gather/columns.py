@@ -14,7 +14,8 @@ from lmdiag.metrics import LN2, METRICS, unit_scale
 from lmdiag.naming import SPLITS, evaluation_set, spelling, words_of
 from lmdiag.readers.rawlog import Column, RawLog
 
-SPLIT_COLUMNS = ("split", "subset", "mode", "phase", "stage", "partition", "type")
+SPLIT_COLUMNS = ("split", "subset", "set", "mode", "phase", "stage", "partition", "type", "event", "kind")
+MOST_SETS = 50  # different words in a column: more are messages
 COMPARABLE = 0.9  # a column with this share of the points of the fullest may be preferred to it for its name
 ANSWERS = ("chosen_reward", "rejected_reward")
 LANGUAGE_MODEL_LOSS = ("lm_loss", "lm loss", "lm-loss", "ce_loss", "cross_entropy", "crossentropy", "nll_loss")
@@ -111,11 +112,20 @@ def splits_of(raw: RawLog) -> tuple[str, list[tuple[str, np.ndarray]]]:
     """Return the column of words that names sets, such as `split`, and the prefix of each evaluation set with its rows."""
     for name in SPLIT_COLUMNS:
         rows, words = raw.texts.get(name, (np.empty(0, np.int64), []))
-        lowered = [word.strip().lower() for word in words]
-        if lowered and all(word in SPLITS for word in lowered) and any(SPLITS[word] for word in lowered):
-            prefixes = np.asarray([SPLITS[word] for word in lowered])
+        named = {word: _set_named(word) for word in set(words)} if len(set(words)) <= MOST_SETS else {}
+        if any(named.values()):
+            prefixes = np.asarray([named[word] for word in words])
             return name, [(f"{p}/", rows[prefixes == p]) for p in dict.fromkeys(prefixes.tolist()) if p]
     return "", []
+
+
+def _set_named(words: str) -> str:
+    """Return the evaluation set that such a word names, "" for training and what names none.
+
+    >>> _set_named("Eval_step"), _set_named("train"), _set_named("checkpoint")
+    ('val', '', '')
+    """
+    return next((SPLITS[word] for word in words_of(words) if word in SPLITS), "")
 
 
 def _by_split(column: Column, splits: list[tuple[str, np.ndarray]]) -> Iterator[tuple[str, Column]]:

@@ -70,8 +70,12 @@ class TestNames:
         assert points(run, f"val/{name}") == [(1, 2.0 * scale)]
         assert run[f"val/{name}"].source_unit == unit
 
-    def test_a_column_of_splits_tells_evaluations_from_training(self):
-        run = run_of([{"step": 1, "loss": 3.0, "split": "train"}, {"step": 1, "loss": 3.5, "split": "valid"}])
+    @pytest.mark.parametrize(
+        ("column", "train", "valid"),
+        [("split", "train", "valid"), ("event", "train_step", "eval_step"), ("phase", "warm-up", "Validation")],
+    )
+    def test_a_column_of_sets_tells_evaluations_from_training(self, column, train, valid):
+        run = run_of([{"step": 1, "loss": 3.0, column: train}, {"step": 1, "loss": 3.5, column: valid}])
         assert (points(run), points(run, "val/loss")) == ([(1, 3.0)], [(1, 3.5)])
 
     def test_the_mean_over_the_run_in_the_last_record_is_no_point(self):

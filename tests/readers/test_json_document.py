@@ -52,6 +52,11 @@ def test_lists_of_two_lengths_have_steps_of_their_own():
     assert points(run, "train/loss") == [(0, 4), (7, 1.5)]
 
 
+def test_lists_of_two_sets_have_steps_of_their_own():
+    run = read({"train": {"step": [5, 6, 7], "loss": [3, 2, 1]}, "val": {"step": [5, 7], "loss": [4, 2]}}, 2)
+    assert (points(run), points(run, "val/loss")) == ([(5, 3), (6, 2), (7, 1)], [(5, 4), (7, 2)])
+
+
 def test_a_list_without_steps_beside_lists_with_steps_is_counted():
     run = read({"iters": [5, 6, 7], "loss": [3, 2, 1], "val_loss": [4, 2]}, 2)
     assert ("val/loss" in run, run.skipped[0].reason) == (False, "val_loss: 2 values without a list of their steps")

@@ -314,8 +314,8 @@ def _rows_of_lists(lists: dict[str, list[Any]]) -> Rows:
 
 
 def _names_steps(key: str) -> bool:
-    """Tell whether a list counts the steps of one split: `val_iters`, `eval_steps`, `train_step`."""
-    split, _, counter = key.lower().partition("_")
+    """Tell whether a list counts the steps of one split: `val_iters`, `eval_steps`, `train/step`."""
+    split, _, counter = key.lower().replace("/", "_").partition("_")
     return split in SPLITS and is_step_name(counter.rpartition("_")[2])
 
 
