@@ -50,6 +50,7 @@ READERS = {
     "mmengine": "lmdiag.readers.trackers.mmengine",
     "composer-file": "lmdiag.readers.trackers.composer",
     "parquet": "lmdiag.readers.frames.parquet",
+    "numpy": "lmdiag.readers.frames.numpy_arrays",
     "wandb-export": "lmdiag.readers.wandb.export",
     "lightning-csv": "lmdiag.readers.lightning",
     "keras-csv": "lmdiag.readers.keras.csv",
@@ -68,6 +69,7 @@ MARKS = {
     "sacred": (b'"steps"',),
     "comet": (b"PK", b'{"payload":{'),
     "clearml": (b"PK", b"[{"),
+    "numpy": (b"PK", b"NUMPY"),
     "labml": (b'{"track": {"',),
 }
 ANYWHERE = ("hf-trainer-state", "jupyter")  # the marks of others stand near the beginning
@@ -93,9 +95,16 @@ PACKAGES = (  # what it is, where its mark stands, the mark
     ("packed with lz4", 0, b"\x04\x22\x4d\x18"),
 )
 FALLBACK = "generic-pairs"  # takes any text; whether there is a record in it shows when it is read
-OF_ARCHIVES = ("clearml", "comet")  # these read single members of a zip archive, by their names
+OF_ARCHIVES = ("clearml", "comet", "numpy")  # these read single members of a zip archive, by their names
 HOLD_LOGS = ("jupyter",)  # these are given the means to read what they hold
-OF_ANY_DATA = ("json-document", "jsonl", "sqlite-log", "parquet", "csv-table")  # other programs write such files, too
+OF_ANY_DATA = (
+    "json-document",
+    "jsonl",
+    "sqlite-log",
+    "parquet",
+    "csv-table",
+    "numpy",
+)  # other programs write such files, too
 MAY_HOLD_NONE = (FALLBACK, *HOLD_LOGS)
 
 
@@ -242,5 +251,7 @@ def _unknown(source: Source) -> UnreadableLog:
     return UnreadableLog(
         f"{source.name} is not in a format that lmdiag recognises; "
         f"it {'holds binary data' if binary else f'begins with {first!r}'}",
-        "name the reader with --reader, or describe its lines with --pattern '(?P<step>…)(?P<loss>…)'",
+        "save the numbers as CSV, JSON Lines or parquet, or name the reader with --reader"
+        if binary
+        else "name the reader with --reader, or describe its lines with --pattern '(?P<step>…)(?P<loss>…)'",
     )

@@ -34,6 +34,12 @@ def parquet():
     return buffer.getvalue()
 
 
+def arrays(**named):
+    buffer = io.BytesIO()
+    np.savez(buffer, **named)
+    return buffer.getvalue()
+
+
 def database():
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "p.db")
@@ -167,6 +173,7 @@ SAMPLES = {
     "swanlab": ("run-a.swanlab", swanlab()),
     "sqlite-log": ("p.db", database()),
     "parquet": ("a.parquet", parquet()),
+    "numpy": ("a.npz", arrays(step=STEPS, loss=LOSSES)),
     "wandb-export": ("a.csv", table("_step,_runtime,loss", [(s, s / 10, v) for s, v in ROWS])),
     "lightning-csv": ("metrics.csv", table("epoch,loss,step", [(0, v, s - 1) for s, v in ROWS])),
     "keras-csv": ("log.csv", table("epoch,loss,val_loss", [(e, v, v) for e, v in enumerate(LOSSES)])),
@@ -210,6 +217,7 @@ PAGES = {
     "composer-file": "recipes",
     "labml": "labml",
     "parquet": "parquet",
+    "numpy": "numpy",
     "wandb-export": "wandb",
     "lightning-csv": "lightning",
     "keras-csv": "keras",

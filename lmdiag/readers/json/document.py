@@ -110,7 +110,7 @@ def _rows(document: Any, lines: Mapping[int, int], name: str) -> tuple[Rows, tup
     records = _records(document, _holds_loss)
     lists = None if records else _lists(document, name)
     if lists is not None:
-        return _rows_of_lists(lists), ()
+        return rows_of_lists(lists), ()
     if records is None:
         table = nameless.table_in(document, name)
         if table is not None:
@@ -298,7 +298,7 @@ def _is_number(item: Any) -> bool:
     return isinstance(item, (int, float)) or (isinstance(item, str) and cell_number(item) is not None)
 
 
-def _rows_of_lists(lists: dict[str, list[Any]]) -> Rows:
+def rows_of_lists(lists: dict[str, list[Any]]) -> Rows:
     """Turn lists into rows: lists of one length belong together, with the list of steps of that length."""
     rows = Rows()
     for length in sorted({len(items) for items in lists.values()}, reverse=True):
