@@ -19,6 +19,7 @@ from lmdiag.stats.limits import FEW_PLANNED, KNOWS, LEARNS, SURE
 from lmdiag.stats.noise import MEDIAN_ERROR
 from lmdiag.stats.phases import Phases, holds_start, phases
 from lmdiag.stats.progress import Progress, progress
+from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import distinct, median
 
 LEAST_RECORDS = 10
@@ -37,6 +38,11 @@ HIGH, TRIVIAL_ABOVE = 6.0, 2.0  # nats, and how many times the trivial gain is t
 SMALL_PEAK = 1e-5  # below the learning rates in use for fine-tuning
 FIRST_RECORDS = 30  # within which a run from scratch shows a fall in its ranks, and a warm-up may show none yet
 ROSE = 0.1  # of its start: such a loss did more than not fall
+EVALUATIONS, GAINED, RANKS = (
+    5,
+    0.02,
+    -2.0,
+)  # that see what the noise of single batches hides: of their first value, and Mann-Kendall z
 
 
 @rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=LEAST_RECORDS)
@@ -66,7 +72,7 @@ def check(run: Run, curve: Curve, *, trivial: float = 0.01, hidden: float = 0.10
     More steps will not help.
 
     ## False alarms it avoids
-    Logs that start in the middle of a run, the first 5% of a planned run, ten noisy records without trend, logs of
+    Five evaluations or more that fall by 2% with a rank trend of 2 standard deviations; logs that start in the middle of a run, the first 5% of a planned run, ten noisy records without trend, logs of
     fewer than 30 records that end in warm-up. Unless such a log falls clearly (a rank trend of 3 standard deviations,
     and 5% of the first loss) or lies below 2 nats per token, where no guessing by frequency comes, the rule says that
     it could not look, and the run is not called healthy. A loss that stays where guessing leads is `at-chance`.
@@ -95,6 +101,8 @@ def check(run: Run, curve: Curve, *, trivial: float = 0.01, hidden: float = 0.10
         yield blind
         return
     if not holds_start(losses.steps):
+        return
+    if _evaluations_fall(run, metric):
         return
     fell = seen.rank_trend <= TREND or _fell_early(losses.values, seen)
     error = SURELY * _fall_error(seen)
@@ -176,6 +184,15 @@ def _blind(run: Run, losses: Series, schedule: Phases | None) -> NotChecked | No
 def _fall_error(seen: Progress) -> float:
     """Return the standard error of the fall from the first to the last third."""
     return MEDIAN_ERROR * seen.sigma * (6 / seen.records) ** 0.5
+
+
+def _evaluations_fall(run: Run, metric: str) -> bool:
+    """Tell whether the evaluations fall from their first to their last: they are of the same text each time."""
+    if run.evaluation_loss is None or run.evaluation_loss[0] == metric:
+        return False
+    values = run.evaluation_loss[1].finite.values
+    gained = len(values) >= EVALUATIONS and values[0] - median(values[-2:]) >= GAINED * abs(values[0])
+    return bool(gained) and mann_kendall(values) <= RANKS
 
 
 def _no_trend(seen: Progress, hidden: float) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from lmdiag.finding import NotChecked
 from lmdiag.rules.convergence.not_learning import check
-from tests.rules.curves import cosine_lr, falling, fires, healthy, levels, pairs, policy, run
+from tests.rules.curves import cosine_lr, falling, fires, healthy, levels, pairs, policy, run, series
 
 
 def flat(level: float, n: int, noise: float = 0.03, seed: int = 0) -> np.ndarray:
@@ -130,3 +130,10 @@ def test_silent_on_a_fine_tune_that_falls_at_once_by_a_fifteenth(seed):
     at = np.arange(300)
     loss = 1.20 + 0.10 * np.clip(1 - at / 10, 0, 1) + np.random.default_rng(seed).normal(0, 0.015, 300)
     assert fires(check, run(loss=loss)) == []
+
+
+@pytest.mark.parametrize(("gain", "alarms"), [(0.08, 0), (0.0, 1)])
+def test_evaluations_see_what_the_noise_of_batches_hides(gain, alarms):
+    losses = 1.4 + np.random.default_rng(1).permutation(np.linspace(-0.2, 0.2, 60))
+    made = run(loss=losses, val__loss=series(1.36 - gain * np.linspace(0, 1, 8) ** 0.5, every=7, first=7))
+    assert len(fires(check, made)) == alarms
