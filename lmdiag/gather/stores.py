@@ -222,6 +222,7 @@ def _merged(run: Run, other: Run, why: str) -> Run:
     """Return the run with the points, metrics, facts and events of the other that it lacks, and a note on where they are from."""
     series = dict(run.series)
     added: list[str] = []
+    digits: list[str] = []
     for name, s in other.series.items():
         if name not in series:
             series[name] = replace(s, lines=None)  # lines of another file
@@ -229,6 +230,10 @@ def _merged(run: Run, other: Run, why: str) -> Run:
         elif name not in CLOCKS and len(more := _more(series[name], s)) > len(series[name]):
             series[name] = more
             added.append(f"{len(more) - len(run[name])} more values of {name}")
+        if why == COPY and name in run and name not in CLOCKS:
+            series[name] = finer = _finer(series[name], s)
+            digits += [name] if finer.decimals != run[name].decimals else []
+    added += [f"more digits of {_listed(digits)}"] if digits else []
     config = {**other.config, **run.config}
     if isinstance(of_other := other.config.get("config"), dict) and isinstance(own := run.config.get("config"), dict):
         config["config"] = {**of_other, **own}
@@ -276,6 +281,16 @@ def _more(a: Series, b: Series) -> Series:
         lines = np.concatenate([a.lines, np.zeros(int(lacking.sum()), a.lines.dtype)])[order]
     decimals = min((s.decimals for s in (a, b) if s.decimals is not None), default=None)
     return replace(a, steps=steps[order], values=values, lines=lines, decimals=decimals)
+
+
+def _finer(a: Series, b: Series) -> Series:
+    """Return a series with the digits of another that has the same values at all its steps and rounds them less."""
+    if a.decimals is None or (b.decimals is not None and b.decimals <= a.decimals):
+        return a
+    place = np.minimum(np.searchsorted(b.steps, a.steps), len(b.steps) - 1)
+    if not np.array_equal(b.steps[place], a.steps) or not _compared(a, b).agree:
+        return a
+    return replace(a, values=b.values[place], decimals=b.decimals)
 
 
 def _ranks_as_one(stores: list[_Store]) -> list[_Store]:

@@ -56,6 +56,20 @@ class TestTheSameLosses:
         assert run.notes == ("x/files/output.log holds the same run; from it: val/loss, exception, settings.",)
         assert run.skipped == (Skipped(0, "x/files/output.log: no number", unit="record of a copy"),)
 
+    def test_where_the_fullest_is_rounded_the_digits_are_those_of_the_other(self):
+        printed = made("x/console.log", "text", loss=rounded(LOSS), lr=np.full(200, 1e-3), accuracy=np.full(200, 0.5))
+        (run,) = join(printed, made("x/metrics.jsonl", loss=LOSS))
+        assert run.source == "x/console.log"
+        assert np.array_equal(run["loss"].values, LOSS)
+        assert run["loss"].decimals is None
+        assert run.notes == ("x/metrics.jsonl holds the same run; from it: more digits of loss.",)
+
+    def test_digits_of_some_values_are_not_mixed_with_rounded_ones(self):
+        printed = made("x/console.log", "text", loss=rounded(LOSS), lr=np.full(200, 1e-3), accuracy=np.full(200, 0.5))
+        (run,) = join(printed, made("x/metrics.jsonl", loss=LOSS[:190]))
+        assert np.array_equal(run["loss"].values, np.round(LOSS, 3))
+        assert run["loss"].decimals == 3
+
     def test_points_that_the_fullest_lacks_are_added_once(self):
         cut = made("x/metrics.csv", "csv", loss=LOSS[:150], lr=np.full(150, 1e-3), grad_norm=np.ones(150))
         console = made("x/console.log", "text", loss=rounded(LOSS))

@@ -55,7 +55,10 @@ def test_the_first_row_is_of_one_step_and_the_loss_that_of_the_task(tmp_path: Pa
 
 
 def test_what_is_printed_and_what_is_written_are_one_run(tmp_path: Path) -> None:
-    assert len(run_in(tmp_path, log_jsonl=written(), console_log=printed())["loss"]) == 4
+    run = run_in(tmp_path, log_jsonl=written().replace("640.75", "640.7512345"), console_log=printed())
+    assert run["loss"].values[-1] == 640.7512345  # the console has two digits
+    assert len(run["loss"]) == 4
+    assert run["val/speed"].values.tolist() == [10000.0] * 4  # which the file has not
 
 
 def test_the_plan_stands_in_the_config_of_the_model(tmp_path: Path) -> None:
