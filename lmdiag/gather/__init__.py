@@ -14,6 +14,7 @@ from lmdiag.gather.running_totals import differenced
 from lmdiag.gather.separate import ranks_of, separate
 from lmdiag.gather.series import gather
 from lmdiag.gather.writers import taken_apart
+from lmdiag.gather.written_alike import averaged
 from lmdiag.readers import as_unreadable
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.trackers.programs import understood
@@ -64,4 +65,4 @@ def run_of(raw: RawLog) -> Run:
 def _arranged(raw: RawLog) -> Arranged:
     """Arrange a log with the facts that the settings of its program state; what the reader found counts more."""
     raw = differenced(understood(raw))
-    return taken_apart(Arranged(replace(raw, config={**header_facts(raw.settings), **raw.config})))
+    return averaged(taken_apart(Arranged(replace(raw, config={**header_facts(raw.settings), **raw.config}))))

@@ -44,6 +44,26 @@ trackio.init(project="p", group="g", name=f"rank-{rank}")
 log = lambda step, values: trackio.log(values, step=step)
 end = trackio.finish
 """,
+    "mlflow": """
+import mlflow
+mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+mlflow.start_run(run_name=f"rank-{rank}")
+log = lambda step, values: mlflow.log_metrics(values, step=step)
+end = mlflow.end_run
+""",
+    "one run of mlflow": """
+import time
+from pathlib import Path
+import mlflow
+mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+mlflow.start_run(run_id=Path(folder, "run_id").read_text())
+def log(step, values):
+    mlflow.log_metrics(values, step=step)
+    Path(folder, f"{rank}-{step}").touch()
+    while not Path(folder, f"{1 - rank}-{step}").exists():  # a step of one rank waits for that of the other
+        time.sleep(0.005)
+end = lambda: None
+""",
 }
 TRAINING = """
 import math, os, signal, sys
@@ -98,3 +118,23 @@ def test_processes_of_a_group_are_a_run_each(tmp_path: Path, kind: str) -> None:
     found = runs(tmp_path, kind, STEPS, STEPS)
     assert [run.name.rpartition("#")[2] for run in sorted(found, key=lambda run: run.name)] == ["rank-0", "rank-1"]
     assert {len(run["loss"]) for run in found} == {STEPS}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mlflow", "one run of mlflow"])
+def test_processes_that_log_to_one_database(tmp_path: Path, kind: str) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    pytest.importorskip("sqlalchemy")
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    mlflow.set_experiment("Default")  # makes the tables
+    if kind == "mlflow":
+        first, second = runs(tmp_path, kind, STEPS, STEPS)
+        assert {run.name.rpartition("#")[2] for run in (first, second)} == {"rank-0", "rank-1"}
+        assert len(first["loss"]) == len(second["loss"]) == STEPS
+        return
+    with mlflow.start_run() as made:
+        (tmp_path / "run_id").write_text(made.info.run_id)
+    (run,) = runs(tmp_path, kind, STEPS, STEPS)
+    assert run["loss"].steps.tolist() == list(range(1, STEPS + 1))
+    assert run["loss"].values[0] == pytest.approx(2 + 4 * 0.951229 + 0.005, abs=1e-5)
+    assert set(run["lr"].values) == {0.003}

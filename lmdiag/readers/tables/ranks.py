@@ -100,7 +100,7 @@ def _means_of_steps(table: Table) -> np.ndarray | None:
     _, kind_of, sizes = np.unique(kinds[where], return_inverse=True, return_counts=True)
     chosen, times = np.ones(len(table.lines), bool), 0
     for kind in np.argsort(-sizes, kind="stable"):
-        found = _prints(where[kind_of == kind], values[kind_of == kind], times)
+        found = prints_of_steps(where[kind_of == kind], values[kind_of == kind], times)
         means = _means(table, *found) if found else None
         if not found or means is None:
             if not times:
@@ -115,7 +115,7 @@ def _means_of_steps(table: Table) -> np.ndarray | None:
     return chosen
 
 
-def _prints(where: np.ndarray, steps: np.ndarray, times: int) -> tuple[np.ndarray, np.ndarray, int] | None:
+def prints_of_steps(where: np.ndarray, steps: np.ndarray, times: int) -> tuple[np.ndarray, np.ndarray, int] | None:
     """Return rows sorted by their step, where each step starts, and how often each is printed; None where that varies."""
     order = np.argsort(steps, kind="stable")
     starts = np.flatnonzero(np.diff(steps[order], prepend=np.nan) != 0)
