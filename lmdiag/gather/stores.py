@@ -290,6 +290,10 @@ def _finer(a: Series, b: Series) -> Series:
     place = np.minimum(np.searchsorted(b.steps, a.steps), len(b.steps) - 1)
     if not np.array_equal(b.steps[place], a.steps) or not _compared(a, b).agree:
         return a
+    if np.array_equal(
+        a.values.astype(np.float32), b.values[place], equal_nan=True
+    ):  # its digits are those of single precision
+        return a
     return replace(a, values=b.values[place], decimals=b.decimals)
 
 

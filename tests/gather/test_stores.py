@@ -64,6 +64,11 @@ class TestTheSameLosses:
         assert run["loss"].decimals is None
         assert run.notes == ("x/metrics.jsonl holds the same run; from it: more digits of loss.",)
 
+    def test_single_precision_adds_no_digits(self):
+        written = made("x/result.json", "json", loss=rounded(LOSS), lr=np.full(200, 1e-3), accuracy=np.full(200, 0.5))
+        (run,) = join(written, made("x/events", "tensorboard", loss=np.round(LOSS, 3).astype(np.float32)))
+        assert np.array_equal(run["loss"].values, np.round(LOSS, 3))
+
     def test_digits_of_some_values_are_not_mixed_with_rounded_ones(self):
         printed = made("x/console.log", "text", loss=rounded(LOSS), lr=np.full(200, 1e-3), accuracy=np.full(200, 0.5))
         (run,) = join(printed, made("x/metrics.jsonl", loss=LOSS[:190]))
