@@ -152,6 +152,8 @@ def runs_of(source: Source, options: ReadOptions | None = None) -> list[Run]:
         from lmdiag.trackers import read
 
         return runs_in(read(source, options or ReadOptions()), source.name)
+    if source.older:
+        return _whole_runs(source, options)
     if not source.url:
         runs = runs_in(read_source(source, options), source.name)
         if source.met and not any(map(_tells_of_training, runs)) and reader_for(source) in OF_ANY_DATA:
@@ -161,6 +163,20 @@ def runs_of(source: Source, options: ReadOptions | None = None) -> list[Run]:
 
     with at_hand(source) as here:
         return runs_in(read_source(here, options), here.name)
+
+
+def _whole_runs(source: Source, options: ReadOptions | None) -> list[Run]:
+    """Return the runs of a log that was cut while it grew: the lines of its parts are those of no file."""
+    from lmdiag.sources.rotated import whole
+
+    names = ", ".join(path.name for path in source.older)
+    note = f"{names} read in front of it: the log was cut while it grew."
+    return [_of_several_files(run, note) for run in runs_of(whole(source), options)]
+
+
+def _of_several_files(run: Run, note: str) -> Run:
+    series = {name: replace(s, lines=None) for name, s in run.series.items()}
+    return replace(run, series=series, notes=(*run.notes, note))
 
 
 def _tells_of_training(run: Run) -> bool:

@@ -216,7 +216,7 @@ def _today() -> str:
 
 def _paths(source: Source) -> list[Path]:
     """Return the files and folders of a source; none where one is not on this machine."""
-    paths = [path for part in source.parts for path in (part.path, *part.later)]
+    paths = [path for part in source.parts for path in (part.path, *part.later, *part.older)]
     local = all(part.content is None and not part.url for part in source.parts)
     return [Path(os.path.abspath(path)) for path in paths if path is not None] if local and None not in paths else []
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.sources.log_names import NOT_LOGS, called_like_a_log
+from lmdiag.sources.rotated import with_older
 from lmdiag.sources.source import Folder, Source
 
 SPLIT_FOLDERS = frozenset(("train", "val", "valid", "validation", "eval", "test"))
@@ -58,7 +59,7 @@ def logs_in(folder: Folder, recognise: Recognise, is_log: IsLog, passed_over: Pa
             f"{none} in the folder {folder.path} could {not_be} recognised",
             f"check {'one of them' if seen > 1 else 'it'} by name to see why",
         )
-    for source in _with_resumes(_furthest_states(found)):
+    for source in with_older(_with_resumes(_furthest_states(found))):
         yield replace(folder.renamed(source), met=True)
 
 

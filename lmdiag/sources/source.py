@@ -34,8 +34,8 @@ class Source:
     """Bytes to read, from a file, an upload or standard input, or a folder; `name` is what the user calls it.
 
     The bytes are those of the `content`, else of the file at the `path`, else of the one at the `url`. `later` are folders in
-    which the run of this folder was resumed, in the order in which they were begun; `beside` are other sources of the same
-    folder that may hold parts of the same run. `met` tells of one that was met in a folder, and not named.
+    which the run of this folder was resumed, in the order in which they were begun; `older` are files that were cut off this
+    one, the oldest first; `beside` are other sources of the same folder that may hold parts of the same run. `met` tells of one that was met in a folder, and not named.
 
     The `head` of a folder is the list of its files, one relative path a line, framed by line ends, and its `name` ends
     with `/`: a reader of folders decides by these, as a reader of files decides by the first bytes.
@@ -50,6 +50,7 @@ class Source:
     content: bytes | None = None
     url: str = ""
     later: tuple[Path, ...] = ()
+    older: tuple[Path, ...] = ()
     met: bool = False
     beside: tuple[Source, ...] = ()
     reading: Reading = field(default_factory=Reading, compare=False, repr=False)
