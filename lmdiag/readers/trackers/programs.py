@@ -15,6 +15,7 @@ PROGRAMS = {
     "sentence_transformers": ("steps",),
     "spacy": ("score", "SCORE"),
     "fastai": ("valid_loss",),
+    "flair": ("LEARNING_RATE", "epoch loss"),
 }
 
 
