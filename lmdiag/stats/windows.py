@@ -87,10 +87,10 @@ def quantile(values: np.ndarray, share: float) -> float:
     >>> quantile(np.array([3.0, 1.0, 2.0]), 0.25)
     1.5
     """
-    ordered = np.sort(values)
-    place = share * (len(ordered) - 1)
+    place = share * (len(values) - 1)
     below = int(place)
-    above = min(below + 1, len(ordered) - 1)
+    above = min(below + 1, len(values) - 1)
+    ordered = np.partition(values, (below, above)) if len(values) > SORTED else np.sort(values)
     return float(ordered[below] + (place - below) * (ordered[above] - ordered[below]))
 
 
@@ -170,7 +170,10 @@ def lowest_median(values: np.ndarray, window: int) -> float:
     >>> lowest_median(np.array([3.0, 1.0, 2.0, 9.0]), 2)
     1.5
     """
-    ordered, half = np.sort(values), (window + 1) // 2
+    half, apart = (window + 1) // 2, values[len(values) % window :].reshape(-1, window)
+    near = np.flatnonzero(_held(values <= median(apart).min(), window) >= half)  # no window elsewhere is as low
+    values = values[near[0] : near[-1] + window]
+    ordered = np.sort(values)
     low, high = half - 1, len(values) - 1
     while low < high:
         middle = (low + high) // 2
@@ -178,10 +181,10 @@ def lowest_median(values: np.ndarray, window: int) -> float:
             high = middle
         else:
             low = middle + 1
-    if window % 2:
-        return float(ordered[low])
     first = int(_held(values <= ordered[low], window).argmax())
     lowest = float(median(values[first : first + window]))
+    if lowest == ordered[low]:  # as with every odd window
+        return lowest
     near = np.flatnonzero(_held(values <= lowest, window) >= half)
     for stretch in np.split(near, np.flatnonzero(np.diff(near) > window // 8 + 1) + 1):
         lowest = min(lowest, float(rolling_median(values[stretch[0] : stretch[-1] + window], window).min()))

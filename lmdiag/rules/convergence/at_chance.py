@@ -1,4 +1,5 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from math import exp, log
 
 import numpy as np
@@ -49,6 +50,7 @@ COIN, TOSSING = log(2), "about what tossing a coin costs (0.6931)"
 TOKENS = lazy(r"(^|[_/])(tokens|perplexity)($|_)")
 LIKELIHOODS = ("causal-lm", "masked-lm", "classification")
 LARGEST_EXPONENT = 50.0  # no vocabulary is so large
+Kept = Callable[[], Level]
 
 
 class Guess(Struct, frozen=True):
@@ -122,10 +124,10 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     seen = progress(losses.values)
     found = agreed or _uniform(run, losses, seen) or _above_frequencies(run, losses, seen)
     may_stay = seen.gain < FALLS * flat * abs(seen.end) + SURE * seen.gain_error
-    kept = level(losses.values, LASTS) if found is None and may_stay else None
-    if kept:
+    kept = cache(lambda: level(losses.values, LASTS))  # the dearest question: it is asked last
+    if found is None and may_stay:
         found = _late(run, losses, kept, flat)
-    if kept and found is None and len(losses) >= KNOWN_RECORDS:
+    if found is None and may_stay and len(losses) >= KNOWN_RECORDS:
         found = _stated(run, losses, kept, flat) or _first_drop(run, losses, kept, flat)
         found = found or _coin(run, losses, kept, near, flat) or _accuracy(run, kept, flat) or _roc(run, kept)
     if found is None:
@@ -190,7 +192,7 @@ def _above_frequencies(run: Run, losses: Series, seen: Progress) -> Guess | None
     return Guess(words, NEAR_UNIFORM, falls=falls)
 
 
-def _late(run: Run, losses: Series, kept: Level, flat: float) -> Guess | None:
+def _late(run: Run, losses: Series, kept: Kept, flat: float) -> Guess | None:
     """Return the guess by token frequencies of a log that begins long after the training did."""
     span = int(losses.steps[-1] - losses.steps[0])
     late = run.step_kind == "step" and int(losses.steps[0]) >= LATE_STEP and span >= FREQUENCY_STEPS
@@ -199,8 +201,8 @@ def _late(run: Run, losses: Series, kept: Level, flat: float) -> Guess | None:
     if (
         not late
         or not (run.per_token and of_tokens)
-        or not LATE_COST <= kept.value <= UNIFORM_START
-        or not _stays(kept, flat)
+        or not LATE_COST <= kept().value <= UNIFORM_START
+        or not _stays(kept(), flat)
     ):
         return None
     words = (
@@ -260,14 +262,15 @@ def _one_answer(run: Run, losses: Series) -> Guess | None:
     return Guess(f"about what guessing costs, and the accuracy is {figure(accuracy, 4)} in every record", cost)
 
 
-def _stated(run: Run, losses: Series, kept: Level, flat: float) -> Guess | None:
+def _stated(run: Run, losses: Series, kept: Kept, flat: float) -> Guess | None:
     """Return the guess whose cost the header states, where the loss stays at it."""
-    if not _stays(kept, flat):
+    guesses = list(_stated_guesses(run, len(losses)))
+    if not guesses or not _stays(kept(), flat):
         return None
     metric, evaluated = run.evaluation_loss or ("", losses)
     late = evaluated.finite.values[len(evaluated.finite) // 2 :]
-    for guess in _stated_guesses(run, len(losses)):
-        if kept.error <= STATED_BELOW * guess.cost and _at_stated(guess, kept.value, kept.value):
+    for guess in guesses:
+        if kept().error <= STATED_BELOW * guess.cost and _at_stated(guess, kept().value, kept().value):
             return guess
         if metric and len(late) >= FEWEST_EVALUATIONS // 2 and _at_stated(guess, late.min(), late.max()):
             return replace(guess, metric=metric, level=float(median(late)))
@@ -294,17 +297,17 @@ def _stated_guesses(run: Run, records: int) -> Iterator[Guess]:
         yield Guess(f"about what a uniform guess over {size:,} tokens costs ({figure(log(size))})", log(size), severity)
 
 
-def _first_drop(run: Run, losses: Series, kept: Level, flat: float) -> Guess | None:
+def _first_drop(run: Run, losses: Series, kept: Kept, flat: float) -> Guess | None:
     """Return the guess by token frequencies, whose cost is not stated, of a model that began at ln V and dropped once."""
     model, given = run.config.get("model"), run.config.get("reference_loss")
     size = _number(model.get("vocab_size")) if isinstance(model, dict) else 0.0
     stated = isinstance(given, dict) and "unigram" in given
-    if not run.per_token or stated or size <= 1 or not _stays(kept, flat):
+    if not run.per_token or stated or size <= 1 or abs(float(losses.values[0]) / log(size) - 1) > UNTRAINED:
         return None
     cost = log(size)
-    if abs(float(losses.values[0]) / cost - 1) > UNTRAINED or not LEAST_OF_UNIFORM * cost <= kept.value < cost:
+    if not LEAST_OF_UNIFORM * cost <= kept().value < cost or not _stays(kept(), flat):
         return None
-    words = f"{kept.value / cost:.0%} of what a uniform guess over {int(size):,} tokens costs ({figure(cost)}), as token frequencies alone do"
+    words = f"{kept().value / cost:.0%} of what a uniform guess over {int(size):,} tokens costs ({figure(cost)}), as token frequencies alone do"
     return Guess(words, cost)
 
 
@@ -312,7 +315,7 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def _coin(run: Run, losses: Series, kept: Level, near: float, flat: float) -> Guess | None:
+def _coin(run: Run, losses: Series, kept: Kept, near: float, flat: float) -> Guess | None:
     """Return the guess between two answers, where the loss of a model of unknown answers stays at ln 2."""
     model = run.config.get("model")
     stated = isinstance(model, dict) and bool({"vocab_size", "classes"} & set(model))
@@ -328,7 +331,7 @@ def _coin(run: Run, losses: Series, kept: Level, near: float, flat: float) -> Gu
         return Guess(f"{TOSSING}, and so does the evaluation", COIN)
     evaluated = run.evaluation_loss[1].finite.values / COIN - 1 if run.evaluation_loss else np.empty(0)
     above = len(evaluated) >= FEWEST - 1 and evaluated.min() >= -NEVER_BELOW and evaluated.max() <= NOT_FAR_ABOVE
-    alone = _stays(kept, flat) and kept.is_at(COIN, 2 * near if above else near)
+    alone = _stays(kept(), flat) and kept().is_at(COIN, 2 * near if above else near)
     alone = alone or _from_the_first(losses.values, near, flat)
     return Guess(TOSSING, COIN) if alone else None
 
@@ -377,34 +380,35 @@ def _agrees(kept: Level, flat: float) -> bool:
     return _stays(kept, flat) or (kept.rank_trend > STILL_FALLS and kept.error <= flat * abs(kept.value))
 
 
-def _accuracy(run: Run, kept: Level, flat: float) -> Guess | None:
+def _accuracy(run: Run, kept: Kept, flat: float) -> Guess | None:
     """Return the guess of a model that is right as often as a guess is, by its accuracy."""
     scores = run.series.get("accuracy", run.series.get("val/accuracy"))
-    if scores is None or len(scores.finite) < KNOWN_RECORDS // 2 or not _agrees(kept, flat):
+    if scores is None or len(scores.finite) < KNOWN_RECORDS // 2 or not _agrees(kept(), flat):
         return None
     values = scores.finite.values
     late, first = values[len(values) // 2 :], values[: len(values) // 2]
     accuracy = float(late.mean())
-    guessed = accuracy * exp(min(kept.value, LARGEST_EXPONENT))
+    stays = kept().value
+    guessed = accuracy * exp(min(stays, LARGEST_EXPONENT))
     if run.objective in LIKELIHOODS and LEAST_OF_GUESS <= guessed <= BETTER and accuracy <= MOST_ACCURATE:
-        answers = round(exp(kept.value))
+        answers = round(exp(stays))
         return Guess(
             f"about what guessing among {answers:,} answers costs, and an accuracy of {figure(accuracy, 3)} says the same",
-            kept.value,
+            stays,
         )
     gained = accuracy - float(first.mean())
-    if len(values) >= KNOWN_RECORDS and kept.value >= KNOWS and accuracy <= NEVER_RIGHT and gained <= 0.1 * accuracy:
-        return Guess(f"and the accuracy never moves: it is {figure(accuracy, 3)}", kept.value)
+    if len(values) >= KNOWN_RECORDS and stays >= KNOWS and accuracy <= NEVER_RIGHT and gained <= 0.1 * accuracy:
+        return Guess(f"and the accuracy never moves: it is {figure(accuracy, 3)}", stays)
     return None
 
 
-def _roc(run: Run, kept: Level) -> Guess | None:
+def _roc(run: Run, kept: Kept) -> Guess | None:
     """Return the guess between two answers, where the area under the ROC curve is that of tossing a coin."""
     areas = run.series.get("auc", run.series.get("val/auc"))
     if areas is None or not len(areas.finite):
         return None
     area = float(median(areas.finite.values))
-    if abs(area - 0.5) > CHANCE_AUC or not kept.is_at(COIN, CLASSES_NEAR):
+    if abs(area - 0.5) > CHANCE_AUC or not kept().is_at(COIN, CLASSES_NEAR):
         return None
     words = f"{TOSSING}, and the area under the ROC curve, {figure(area, 3)}, says the same"
     return Guess(words, COIN)
