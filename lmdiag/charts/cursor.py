@@ -227,10 +227,9 @@ def _singled_out(inner: Sequence[Spec], part: Part, colours: Palette) -> list[Sp
 def _at_the_ends(ends: Sequence[End]) -> list[Spec]:
     """Return the names right of the first panel, unless the screen is narrow."""
     records: Records = [{"text": end.name, "colour": end.colour, "height": round(end.height, 4)} for end in ends]
-    words = mark(
-        "text", align="left", baseline="middle", fontSize=10, limit=ROOM - 8, opacity={"expr": "room > 0 ? 1 : 0"}
-    )
+    words = mark("text", align="left", baseline="middle", fontSize=10, limit=ROOM - 8)
     place = [
+        {"filter": "room > 0"},
         {"calculate": "width - room + 6", "as": "left"},
         {"calculate": "bottom0 + (top0 - bottom0) * datum.height", "as": "down"},
     ]

@@ -79,7 +79,7 @@ class Panel:
             "tickCount": ticks,
             "titlePadding": 6,
         }
-        axis |= {"titleLimit": self.height + 20, "titleFontSize": 11, "grid": True}
+        axis |= {"titleLimit": {"expr": f"{place.height} + 16"}, "titleFontSize": 11, "grid": True}
         if self.log and self.y_domain:
             axis["values"] = round_values(*self.y_domain, most=ticks + 1)
         scale = domain(self.y_domain, self.log, clamp=True, range=place.range)

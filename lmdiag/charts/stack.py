@@ -174,7 +174,8 @@ def _words(parts: Sequence[Part], colours: Palette) -> list[Spec]:
         {"calculate": "datum.left + 17", "as": "behind"},
     ]
     down, colour = pixels("down"), channel("colour", "nominal", scale=None)
-    words = mark("text", align="left", baseline="middle", color=colours.text)
+    room = {"expr": "max(width - datum.behind, 40)"}  # a longer one would make the plot narrower
+    words = mark("text", align="left", baseline="middle", color=colours.text, limit=room)
     made: list[Spec] = [{**layer(records, words, x=pixels("behind"), y=down, text="text"), "transform": placed}]
     if any(not record["shape"] for record in records):
         dash = channel("dash", "nominal", scale=None)

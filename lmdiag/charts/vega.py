@@ -40,6 +40,11 @@ class Place:
         return {"expr": f"bottom{self.number}"}
 
     @property
+    def height(self) -> str:
+        """The height of the plot, as an expression."""
+        return f"(bottom{self.number} - top{self.number})"
+
+    @property
     def range(self) -> list[Spec]:
         """The range of a scale that fills the panel from below."""
         return [self.bottom, self.top]
