@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -63,40 +64,51 @@ def cause(diagnosis: Diagnosis) -> str:
     words = headline(diagnosis)
     if not any(f.alarms for f in diagnosis.findings):
         return words.removeprefix(f"{LOOKS[diagnosis.shown].word.capitalize()}: ")
-    plain = ASIDE.sub("", words).rstrip(".")
     room = LINE - len(action(diagnosis))
     if len(words) <= room:
         return words.rstrip(".")
-    ends = [found.start() for found in PART.finditer(plain)]
-    if len(plain) <= room or not ends:
-        return plain
-    return plain[: max((end for end in ends if end <= room), default=ends[0])]
+    parts = _parts(words)
+    return max((part for part in parts if len(part) <= room), key=len, default=parts[0])
+
+
+def _parts(words: str) -> list[str]:
+    """Return a sentence without its asides up to the end of each of its parts, the shortest first."""
+    plain = ASIDE.sub("", words).rstrip(".")
+    return [*(plain[: found.start()] for found in PART.finditer(plain)), plain]
 
 
 def action(diagnosis: Diagnosis) -> str:
     """Say in a few words what to do about the first alarm, and which checkpoint to keep; "" where nothing alarms.
 
-    Of its advice these are the lines that decide something, or the first: the settings that they ask for, or the words up to their reason.
+    Of its advice these are the lines that decide something, or the first: the settings that they ask for, or the words up to their reason,
+    as many as have room beside the shortest way to say what is wrong.
     """
     alarm = next((f for f in diagnosis.findings if f.alarms), None)
     if alarm is None:
         return ""
     deciding = [words for words in alarm.advice if isinstance(words, Advice) and words.about][:MOST_ACTIONS]
-    said = [_in_few_words(words) for words in deciding or alarm.advice[:1]]
-    kept = any("checkpoint" in words.about for words in deciding)
+    room = LINE - len(_parts(alarm.message)[0])
+    told = _line(deciding or alarm.advice[:1], diagnosis)
+    while len(told) > room and len(deciding) > 1:
+        deciding.pop()
+        told = _line(deciding, diagnosis)
+    return told[:1].upper() + told[1:]
+
+
+def _line(advice: Sequence[str], diagnosis: Diagnosis) -> str:
+    said = [_in_few_words(words) for words in advice]
+    kept = any("checkpoint" in words.about for words in advice if isinstance(words, Advice))
     if diagnosis.keep is not None:
         place = diagnosis.run.place(diagnosis.keep.step)
         said += [] if kept and place in " ".join(said) else [f"keep {place}"]
-    told = " · ".join(said)
-    return told[:1].upper() + told[1:]
+    return " · ".join(said)
 
 
 def _in_few_words(advice: str) -> str:
     change = advice.change if isinstance(advice, Advice) else {}
     values = {name: value if isinstance(value, str) else number(value) for name, value in change.items()}
-    return ", ".join(SETTINGS[name].format(value) for name, value in values.items()) or REASON.split(advice)[0].rstrip(
-        "."
-    )
+    asked = ", ".join(SETTINGS[name].format(value) for name, value in values.items())
+    return asked or REASON.split(advice)[0].rstrip(".").replace("from the last checkpoint before", "before")
 
 
 def facts_of(diagnosis: Diagnosis) -> list[tuple[str, str]]:

@@ -112,7 +112,7 @@ def _finding(run: Run, losses: Series, row: int, copy: int, likeness: float, rec
         "loss",
         {"likeness": likeness, "copied_from": earlier, "records": records},
         (
-            "Restore the sampler with the model, or skip the batches already seen.",
+            "Restore the sampler with the model; if its state was not saved, skip the batches already seen.",
             "Log a hash of the first batch after each resume.",
         ),
         Severity.INFO if same_order else Severity.WARNING,

@@ -96,7 +96,7 @@ def _vanishing_with_depth(table: LayerTable, low: int, high: int, ratio: float, 
             "largest": float(median(table.values[high])),
         },
         (
-            f"Check the residual path and the normalisation between {small} and {large}.",
+            f"Check the residual path: its sums and its normalisation between {small} and {large}.",
             "Check the scale of the initialisation: the variance of activations should not change from layer to layer.",
             "If neither helps, use fewer layers.",
         ),

@@ -120,7 +120,7 @@ def _loss_kept(run: Run) -> tuple[float, float] | None:
 
 def _finding(message: str, first: int, last: int, evidence: dict[str, float], severity: Severity) -> Finding:
     advice = (
-        "List the parameters without gradient after one backward pass: frozen, detached, or not in the graph.",
+        "List the parameters without gradient: one backward pass shows which are frozen, detached, or not in the graph.",
         "With adapters and gradient checkpointing, call enable_input_require_grads().",
         "Check the initialisation and the residual path; log the norm of each layer to see where it dies.",
     )

@@ -64,8 +64,8 @@ def check(
         curve.metric,
         {"jump": size, "level_before": level, "resumes": len(places)},
         (
-            "Check that the optimizer's state, the position of the schedule and of the data, and the scaler are loaded, "
-            "not only the weights.",
+            "Check that more than the weights is loaded: the optimizer's state, the position of the schedule and of the "
+            "data, and the scaler.",
             f"Hold the loss of one fixed batch just before the save against that just after the load at {run.place(step)}.",
         ),
         steps=tuple(int(series.steps[place]) for place, _, _ in found),

@@ -99,7 +99,7 @@ def _finding(run: Run, seen: Series, metric: str, how: str, evidence: dict[str, 
         metric,
         evidence,
         (
-            "List the parameters with requires_grad, and check that the optimizer holds them: none of them moves.",
+            "Check which parameters the optimizer holds: none of those with requires_grad moves.",
             "With adapters and gradient checkpointing, call enable_input_require_grads().",
             f"Check the learning rate: it is {figure(lr, 3)} at the end."
             if lr is not None and np.isfinite(lr)

@@ -79,7 +79,7 @@ def check(run: Run, rewards: Series, *, most: float = MOST) -> Findings:
             if hacked
             else "Take harder prompts: these are solved."
             if solved
-            else "Drop the prompts that no response, or every response, solves, and sample others in their place.",
+            else "Sample other prompts: those that no response, or every response, solves give no gradient.",
             "Sample more responses for each prompt, at temperature 1.",
             "Give a graded reward: parts of an answer, not all or nothing.",
         ),

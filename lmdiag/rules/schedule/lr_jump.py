@@ -84,7 +84,7 @@ def check(run: Run, rates: Series, *, ratio: float = 1.5, share: float = 0.2) ->
             **({"cost_steps": cost} if rise else {}),
         },
         (
-            "If that was not intended, restore the state of the scheduler together with model and optimizer.",
+            "Restore the state of the scheduler: load it with that of model and optimizer, unless the jump was intended.",
             f"Resume from before {run.place(step)}{f' at a rate of {figure(before, 3)}' if before else ''}.",
         ),
         Severity.WARNING if grave else Severity.INFO,
