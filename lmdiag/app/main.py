@@ -33,6 +33,7 @@ STYLE = """<style>
 [data-testid="stColumn"]:has(.st-key-curves) { position: sticky; top: 3.2rem; align-self: flex-start; }
 @media (max-width: 640px) { [data-testid="stColumn"]:has(.st-key-curves) { order: -1; } } /* curves before the cards */
 [data-testid="stColumn"]:has(button[aria-label^="Close fullscreen"]) { position: static; } /* else below the sidebar */
+.st-key-scale [role="toolbar"] { min-height: 2.5rem; align-items: center; } /* as high as the boxes beside it */
 [data-testid="stButtonGroup"] [role="radiogroup"] { flex-wrap: wrap; } /* no view hides beyond the edge of a phone */
 @media (max-width: 640px) { .block-container { padding: 4rem .8rem 3rem .8rem; } } /* below the bar at the top */
 @media (prefers-reduced-motion: reduce) { * { animation-duration: 1ms !important; transition-duration: 1ms !important; } }

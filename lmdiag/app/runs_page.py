@@ -11,17 +11,23 @@ import streamlit as st
 from lmdiag import charts
 from lmdiag.app import following, logs
 from lmdiag.app.markup import headline
+from lmdiag.app.verdict import cause
 from lmdiag.charts.thumbnail import thumbnail
 from lmdiag.diagnose import Diagnosis
 from lmdiag.looks import LOOKS
 from lmdiag.methods import METHODS
-from lmdiag.reports.entries import main_finding
+from lmdiag.reports.entries import entries
 from lmdiag.reports.phrases import checkpoint, count
 from lmdiag.reports.summary import key_numbers, summarize
 from lmdiag.run import Run
 
 MOST_SETTINGS = 6  # columns of settings that differ
-SHOWN = ("verdict", "run", "finding", "curve")  # columns that stand on the left
+SHOWN = (
+    "run",
+    "wrong",
+    "since",
+    "curve",
+)  # columns that open a run: not the first, which a table that gets the focus selects
 ROW_HEIGHT, MOST_ROWS = 35, 22
 
 
@@ -34,7 +40,9 @@ def draw(known: Mapping[str, Diagnosis]) -> None:
     if not rows:
         st.info("No open run has this verdict.")
         return
-    st.caption("Click a name to open the run. Tick rows to compare them, to close them, or to name the best.")
+    st.caption(
+        "Click a name to open the run, a heading to sort; the lens above the table searches. Tick runs to compare, pin, rename or close them."
+    )
     event = st.dataframe(
         _table(rows),
         key=f"runs-{'-'.join(sorted(st.session_state.get('verdicts_shown') or []))}",
@@ -44,9 +52,8 @@ def draw(known: Mapping[str, Diagnosis]) -> None:
             "curve": st.column_config.ImageColumn(
                 "loss", width="small", help="The line marks the first step of the main finding."
             ),
-            "finding": st.column_config.TextColumn("main finding", width="medium"),
-            "run": st.column_config.TextColumn(pinned=True),
-            "verdict": st.column_config.TextColumn(pinned=True, width=110),
+            "wrong": st.column_config.TextColumn("what is wrong", width=320),
+            "verdict": st.column_config.TextColumn(width=100),
         },
         on_select="rerun",
         selection_mode=["multi-row", "single-cell"],
@@ -92,21 +99,31 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Any:
 
 def _row(key: str, name: str, diagnosis: Diagnosis) -> dict[str, Any]:
     run, look = diagnosis.run, LOOKS[diagnosis.shown]
+    alarm = next((entry.finding for entry in entries(diagnosis) if entry.finding.alarms), None)
     last = [(label, value) for label, _, value in key_numbers(run, summarize(run))]
     age = following.age_of(logs.of_run(key))
     return {
         "verdict": f"{look.icon} {look.word}",
         "run": f"★ {name}" if key == st.session_state.get("pinned") else name,
-        "finding": main_finding(diagnosis) if any(f.alarms for f in diagnosis.findings) else "",
+        "wrong": cause(diagnosis) if alarm else "",
+        "since": run.place(alarm.first_step) if alarm else "",
         "curve": _picture(diagnosis),
         **dict(last[1:2]),
+        **_last_evaluation(run),
         "keep": checkpoint(diagnosis),
         "last step": run.last_step,
         **({"last record": f"{following.told(age)} ago"} if age is not None else {}),
         **({"method": METHODS[run.trained_by][1]} if run.trained_by != "pretraining" else {}),
+        "rule": alarm.rule if alarm else "",
         "why": headline(diagnosis),
         "file": run.source or run.name,
     }
+
+
+def _last_evaluation(run: Run) -> dict[str, float]:
+    """Return the last value of the evaluation under its name, nothing for a run without."""
+    metric, values = run.evaluation_loss or ("", None)
+    return {f"last {metric}": float(values.values[-1])} if values is not None and len(values) else {}
 
 
 def _picture(diagnosis: Diagnosis) -> str:
@@ -121,7 +138,7 @@ def _with_settings(rows: Sequence[dict[str, Any]], runs: Mapping[str, Run]) -> l
     values = {setting: [value for value in of_runs.values() if value] for setting, of_runs in differing.items()}
     telling = [name for name, known in values.items() if len(set(known)) > 1 and 2 * len(known) >= len(rows)]
     few = sorted(telling, key=lambda setting: len(set(values[setting])))[:MOST_SETTINGS]
-    last = ("why", "file")
+    last = ("rule", "why", "file")
     return [
         {name: value for name, value in row.items() if name not in last}
         | {f"{setting} ": _short(differing[setting].get(run, "")) for setting in few}

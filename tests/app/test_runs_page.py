@@ -37,7 +37,7 @@ def test_several_logs_land_on_the_table_with_the_sick_run_first(app, folder):
     table = table_on(page)
     assert [words.split(" ", 1)[1] for words in table["verdict"]] == ["unhealthy", "healthy"]
     assert list(table["run"]) == [SICK, HEALTHY]
-    assert table["main finding" if "main finding" in table else "finding"][0].startswith("lr-too-high, step ")
+    assert (table["wrong"][0], table["since"][0]) == ("The learning rate of 0.137 is too high", "step 4")
     assert table["keep"][1].startswith("step ")
 
 

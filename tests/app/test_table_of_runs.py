@@ -1,0 +1,76 @@
+"""The table of runs under the hand: sort, search, tick, pin, rename and close."""
+
+import re
+
+import pytest
+
+from tests.app import test_browser
+from tests.app.test_browser import CHROMIUM, FLAGS, PATIENCE, serving, settled
+
+OPEN = "divergence,healthy-lstm,healthy-rnn"
+ROW = 35  # pixels
+NAME = 160  # pixels from the left edge of the table to the name of a run
+NAMES = """[...document.querySelectorAll('[data-testid=stDataFrame] [role=grid] tr')].slice(1)
+.map(row => row.children[1].innerText)"""
+
+pytestmark = test_browser.pytestmark
+
+
+@pytest.fixture
+def page():
+    """The page of three runs, drawn."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with serving() as address, api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(PATIENCE)
+        page.goto(f"{address}?open={OPEN}")
+        page.get_by_test_id("stDataFrame").wait_for()
+        settled(page)
+        yield page
+        browser.close()
+
+
+def click(page, x: float, row: int) -> None:
+    """Click into a row of the table, 0 for the headings; x counts from its left edge."""
+    box = page.get_by_test_id("stDataFrame").bounding_box()
+    page.mouse.click(box["x"] + x, box["y"] + (row + 0.5) * ROW)
+
+
+def rows_are(page, *names: str) -> None:
+    page.wait_for_function(f"JSON.stringify({NAMES}) === JSON.stringify({list(names)!r})")
+
+
+def test_what_is_clicked_in_a_sorted_table_opens(page):
+    rows_are(page, "divergence", "healthy-lstm", "healthy-rnn")
+    for _ in range(2):
+        click(page, NAME, 0)  # the heading of the names: upwards, then downwards
+        page.wait_for_timeout(500)
+    rows_are(page, "healthy-rnn", "healthy-lstm", "divergence")
+    click(page, NAME, 1)
+    page.locator("section[aria-label=verdict]").wait_for()
+    assert page.title() == "✓ healthy · healthy-rnn · 1 of 3 ill · lmdiag"
+
+
+def test_the_lens_above_the_table_finds_a_run(page):
+    page.get_by_test_id("stDataFrame").hover()
+    page.get_by_role("button", name="Search: ").click()
+    page.keyboard.type("too high")
+    page.get_by_text(re.compile(r"^[1-9]\d* results?$")).wait_for()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("no such words")
+    page.get_by_text("0 results").wait_for()
+
+
+def test_a_ticked_run_is_pinned_renamed_and_closed(page):
+    click(page, 16, 2)
+    page.get_by_role("button", name="Pin as best").click()
+    rows_are(page, "divergence", "★ healthy-lstm", "healthy-rnn")
+    page.get_by_role("button", name="Rename").click()
+    page.get_by_label("Name", exact=True).fill("the good one")
+    page.get_by_label("Name", exact=True).press("Enter")
+    page.get_by_role("button", name="Rename").last.click()
+    rows_are(page, "divergence", "★ the good one", "healthy-rnn")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Close 1 run").click()
+    rows_are(page, "divergence", "healthy-rnn")
