@@ -10,7 +10,7 @@ import streamlit as st
 
 from lmdiag import charts
 from lmdiag.app import controls, downloads, logs, zoom
-from lmdiag.app.markup import plain
+from lmdiag.app.markup import plain, sentences
 from lmdiag.charts import Drawing, View
 from lmdiag.charts.downsampling import candidates, extremes
 from lmdiag.charts.view import positions
@@ -168,7 +168,7 @@ def _against_baselines(runs: dict[str, Run]) -> None:
     try:
         found = compare([runs[n] for n in baselines], runs[candidate], tolerance=tolerance / 100)
     except LmdiagError as error:
-        st.warning(plain(f"{error.message}. {error.hint}"))
+        st.warning(sentences(error.message, error.hint))
         return
     direction = direction_of(found)
     reasons = "".join(f"\n- {plain(c.metric)}: {plain(c.why)}" for c in found if c.why)

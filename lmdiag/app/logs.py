@@ -132,9 +132,9 @@ def open_more(paths: Sequence[str]) -> list[str]:
     known: tuple[str, ...] = st.session_state.get("paths_opened", ())
     st.session_state["paths_opened"] = (*known, *paths)
     groups, missing = groups_at(paths, project_settings())
-    for number, problem in enumerate(missing, len(all_open())):
-        key = f"missing-{number}"
-        all_open()[key] = Log(key, "", Judged(unreadable=(unreadable(*problem),)))
+    for name, error in missing:
+        key = f"missing-{name}"
+        all_open()[key] = Log(key, "", Judged(unreadable=(unreadable(name, error),)))
     numbered = [(number, group) for number, group in enumerate(groups, len(known))]
     found = [(source, f"folder-{n}" if group.is_folder else "") for n, group in numbered for source in group.sources]
     ahead = read_together([source for source, _ in found])

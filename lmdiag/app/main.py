@@ -22,7 +22,7 @@ from lmdiag.app import (
     sidebar,
     welcome,
 )
-from lmdiag.app.markup import plain
+from lmdiag.app.markup import plain, sentences
 from lmdiag.looks import LOOKS
 from lmdiag.reports.phrases import count
 
@@ -33,13 +33,13 @@ STYLE = """<style>
 [data-testid="stColumn"]:has(.st-key-curves) { position: sticky; top: 3.2rem; align-self: flex-start; }
 @media (max-width: 640px) { [data-testid="stColumn"]:has(.st-key-curves) { order: -1; } } /* curves before the cards */
 [data-testid="stColumn"]:has(button[aria-label^="Close fullscreen"]) { position: static; } /* else below the sidebar */
-.st-key-scale [role="toolbar"] { min-height: 2.5rem; align-items: center; } /* as high as the boxes beside it */
+.st-key-scale { min-height: 4.25rem; } /* as high as the boxes beside it */
 [data-testid="stButtonGroup"] [role="radiogroup"] { flex-wrap: wrap; } /* no view hides beyond the edge of a phone */
 @media (max-width: 640px) { .block-container { padding: 4rem .8rem 3rem .8rem; } } /* below the bar at the top */
 @media (prefers-reduced-motion: reduce) { * { animation-duration: 1ms !important; transition-duration: 1ms !important; } }
 </style>"""
 
-NO_NUMBERS = "it has no columns, nor lines that are alike, with numbers of which you could say which is the loss"
+NO_NUMBERS = "it has no columns or similar lines of numbers to choose the loss from"
 SIDEBAR = 340  # pixels: the names of the pages stand in one row
 TO_THE_TOP = """<script>document.querySelector('[data-testid="stMain"]')?.scrollTo(0, 0)</script>"""
 
@@ -120,7 +120,7 @@ def _explain_problem(log: reading.Log) -> None:
     message, button = st.columns([0.92, 0.08], vertical_alignment="center")
     source = f"**{plain(log.problem.source)}** was not read: " if log.problem.source else ""
     advice = NO_NUMBERS if " --" in log.problem.hint else log.problem.hint  # a page has no options to name
-    hint = f"  \n{plain(advice)}" if advice else ""
+    hint = f".  \n{sentences(advice)}" if advice else ""
     why = "nothing in it is called a loss." if mapping.can_ask(log) else f"{plain(log.problem.error)}{hint}"
     message.error(f"{source}{why}", icon=":material/error:")
     button.button("Dismiss", key=f"dismiss-{log.key}", on_click=logs.close, args=(log.key,), type="tertiary")

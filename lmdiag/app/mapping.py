@@ -11,7 +11,7 @@ import streamlit as st
 
 from lmdiag import charts
 from lmdiag.app import logs, reading
-from lmdiag.app.markup import plain
+from lmdiag.app.markup import plain, sentences
 from lmdiag.charts import View
 from lmdiag.errors import LmdiagError
 from lmdiag.judging.reading import runs_of
@@ -65,7 +65,7 @@ def _ask(log: reading.Log, found: list[Numbers]) -> None:
         return
     run, why = _read(log, options)
     if run is None:
-        st.warning(plain(why))
+        st.warning(why)
         return
     _show(run)
     st.button("Judge this run", key=f"judge-{log.key}", on_click=logs.read_again, args=(log.key, options))
@@ -146,7 +146,7 @@ def _read(log: reading.Log, options: ReadOptions) -> tuple[Run | None, str]:
         try:
             read: tuple[Run | None, str] = (next(iter(runs_of(log.again, options)), None) if log.again else None, "")
         except LmdiagError as error:
-            read = None, f"{error.message}. {error.hint}"
+            read = None, sentences(error.message, error.hint)
         last = st.session_state["mapped"] = (log.key, options, log.states), read
     answer: tuple[Run | None, str] = last[1]
     return answer

@@ -11,8 +11,8 @@ from lmdiag.looks import Look
 from lmdiag.reports.phrases import looked, visible
 
 LONGEST_NAME = 60
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$^=&])")
-_SHORTCODE = re.compile(r":(?=[\w+\-/]+[:\[])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$^=&]|:(?=\u2060))")
+_FOUND_LATER = re.compile(r":(?=[\w+\-/]+[:\[]|//)|(?<=www)(?=\.)|@(?=\w)", re.IGNORECASE)  # codes of emoji, addresses
 
 
 def badge(look: Look) -> str:
@@ -26,8 +26,17 @@ def plain(text: str) -> str:
     >>> plain("a_b *c* <b>")
     'a\\\\_b \\\\*c\\\\* \\\\<b\\\\>'
     """
-    # A word joiner after the colon keeps emoji codes from being found even after the backslashes are gone.
-    return _SHORTCODE.sub("\\:\u2060", _MARKDOWN.sub(r"\\\1", visible(text)))
+    # A word joiner keeps these from being found even after the backslashes are gone.
+    return _MARKDOWN.sub(r"\\\1", _FOUND_LATER.sub("\\g<0>\u2060", visible(text)))
+
+
+def sentences(*texts: str) -> str:
+    """Return texts, such as an error and what to do, as sentences that Markdown shows as they are.
+
+    >>> sentences("nothing is there", "", "check the path")
+    'Nothing is there. Check the path.'
+    """
+    return " ".join(plain(text[:1].upper() + text[1:].rstrip(".")) + "." for text in texts if text)
 
 
 def html(text: str) -> str:

@@ -105,7 +105,7 @@ def _row(key: str, name: str, diagnosis: Diagnosis) -> dict[str, Any]:
     return {
         "verdict": f"{look.icon} {look.word}",
         "run": f"★ {name}" if key == st.session_state.get("pinned") else name,
-        "wrong": cause(diagnosis) if alarm else "",
+        "wrong": "" if diagnosis.verdict == "healthy" else cause(diagnosis),
         "since": run.place(alarm.first_step) if alarm else "",
         "curve": _picture(diagnosis),
         **dict(last[1:2]),

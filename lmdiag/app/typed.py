@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from lmdiag.app import logs
+from lmdiag.app.markup import sentences
 from lmdiag.errors import BadSetting, LmdiagError
 from lmdiag.sources.addresses import OF_THIS_MACHINE, is_url
 
@@ -28,7 +29,7 @@ def ask(label: str, key: str, placeholder: str, follow: bool = False) -> None:
         with st.spinner("Looking for logs …"):
             found = logs.open_more([allowed(text)])
     except LmdiagError as error:
-        st.error(f"{error.message}. {error.hint}")
+        st.error(sentences(error.message, error.hint))
         return
     if found:
         st.session_state["chosen"] = f"{found[0]}/0"

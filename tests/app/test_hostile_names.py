@@ -14,6 +14,7 @@ HOSTILE = [
     "[click](javascript:alert(1))",
     "**bold** _it_ `code` # head",
     ":red[text] :smile: :material/home: $x^2$",
+    "https://example.com/a.jsonl www.example.com me@example.com",
     "a" * 5000,
     "line\nbreak\n\n# heading",
     "\x1b[31mred\x07",
@@ -45,6 +46,7 @@ def test_plain_escapes_every_sign_that_markdown_reads(name):
     for i, sign in enumerate(escaped):
         if sign in "*_`[]()<>#$~|":
             assert escaped[i - 1] == "\\"
+    assert not re.search(r"://|www\\?\.|@\w", escaped)  # found for addresses, escaped or not
     assert "\n" not in escaped
     assert "\x1b" not in escaped
 

@@ -107,7 +107,7 @@ def test_text_without_numbers_asks_nothing(app):
     page = app()
     page.file_uploader[0].upload("prose.txt", b"no numbers here\nnone at all\n", "text/plain").run()
     assert len(page.error) == 1
-    assert "no columns, nor lines that are alike" in page.error[0].value
+    assert "no columns or similar lines of numbers" in page.error[0].value
     assert "--" not in page.error[0].value.replace("\\", "")  # options of the command line
     assert not page.selectbox
 
