@@ -19,6 +19,7 @@ BUCKETS = 150  # two rows of each can be read
 CELL, WIDE_CELL, CELL_HEIGHT = 62, 118, 29  # pixels of a cell of the read-out, at least
 ROOM = 120  # pixels for the names at the ends of curves
 MOST_CELLS = 16
+ASKED = 1000  # records that tell the usual distance of a metric's records
 MISSING = 2.5  # times the usual distance of a metric's records, after which its last value is no longer the present one
 LARGEST_READ = 13.8  # of which a perplexity below a million is read out
 NAMES = {"training": "loss", "gradient norm": "norm", "learning rate": "lr", "mem_bytes": "memory"}
@@ -129,9 +130,16 @@ def as_of(series: Series, steps: np.ndarray) -> np.ndarray:
     """
     rows = np.searchsorted(series.steps, steps, side="right") - 1
     known = series.values[rows.clip(0)].astype(float)
-    usual = float(np.median(np.diff(series.steps))) if len(series) > 1 else 0.0
-    late = steps - series.steps[rows.clip(0)] > MISSING * max(usual, 1.0)
+    late = steps - series.steps[rows.clip(0)] > MISSING * max(_usual_distance(series.steps), 1.0)
     return np.where((rows < 0) | late, np.nan, known)
+
+
+def _usual_distance(steps: np.ndarray) -> float:
+    """Return how far records are from the next, as the median of a thousand of them tells."""
+    if len(steps) < 2:
+        return 0.0
+    at = np.linspace(0, len(steps) - 2, min(len(steps) - 1, ASKED)).astype(int)
+    return float(np.median(steps[at + 1] - steps[at]))
 
 
 def pointer_layers(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -67,6 +68,11 @@ class Panel:
     bands: Sequence[Band] = ()
     named: bool = True  # the names of its curves stand above it
     picked: Sequence[int] = ()  # the curves that stand in front of all others, by number
+
+    @cached_property
+    def outside(self) -> Records:
+        """The points that are not on the scale, to be marked at its edge."""
+        return [r for t in self.traces for r in off_scale_records(t, self.y_domain)] if self.y_domain else []
 
     def y(self, place: Place) -> Spec:
         """Return the y channel of every layer at this place; what lies beyond the scale is drawn at its edge."""
@@ -159,14 +165,10 @@ def _words_on_marks(panel: Panel, colours: Palette) -> Iterator[Word]:
     lost = list(dict.fromkeys(r["what"] for t in panel.traces for r in t.lost_marks))
     if lost:
         yield Word(", ".join(lost), colours.severity(Severity.ERROR), shape=SHAPES[Severity.ERROR])
-    if any(_outside(panel)):
+    if panel.outside:
         yield Word("off the scale", colours.muted, shape="triangle-up")
     if panel.links and panel.height >= WORDY:
         yield Word(panel.links[0]["what"], colours.severity(Severity.WARNING), (4, 2))
-
-
-def _outside(panel: Panel) -> Records:
-    return [r for t in panel.traces for r in off_scale_records(t, panel.y_domain)] if panel.y_domain else []
 
 
 def _spans(panel: Panel, colours: Palette, place: Place) -> Iterator[Spec]:
@@ -315,12 +317,11 @@ def _edge_marks(panel: Panel, colours: Palette, place: Place) -> Iterator[Spec]:
         cross = mark("point", shape=SHAPES[Severity.ERROR], size=90, color=colour, yOffset=-7)
         words = [tip("step", ",", panel.unit), tip("what", title="value"), tip("count", ",")]
         yield layer(lost, cross, x="x", y=y, tooltip=words)
-    outside = _outside(panel)
     for edge, at, shape, offset in (
         ("above", place.top, "triangle-up", 5),
         ("below", place.bottom, "triangle-down", -5),
     ):
-        chosen = [r for r in outside if r["edge"] == edge]
+        chosen = [r for r in panel.outside if r["edge"] == edge]
         if chosen:
             point = mark("point", shape=shape, size=45, color=colours.muted, yOffset=offset)
             words = [tip("step", ",", panel.unit), tip("y", ",.5~g", "value, off the scale")]
