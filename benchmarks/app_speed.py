@@ -55,10 +55,10 @@ def main() -> None:
         say("first screen, no log", start)
         say("first page of the log", first)
         say("ratio: first page / (check + first screen)", [f / (c + s) for c, s, f in zip(check, start, first)])
-        say("a click, charts drawn anew", clicks(log))
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
             updates, grown = alone.submit(followed, write_log(Path(folder) / "live.jsonl", FOLLOWED)).result()
         say(f"an update of a followed log of {FOLLOWED:,} steps", updates)
+        say("a click, charts drawn anew", clicks(log))  # last of all: the test session takes the place of this program
     print(f"\nTwo minutes of following: {sum(updates):.1f} s, {grown:+.0f} MB")
 
 

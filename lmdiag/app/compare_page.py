@@ -11,6 +11,7 @@ import streamlit as st
 from lmdiag import charts
 from lmdiag.app import controls, downloads, logs, zoom
 from lmdiag.app.markup import plain, sentences
+from lmdiag.app.names import told_apart
 from lmdiag.charts import Drawing, View
 from lmdiag.charts.downsampling import candidates, extremes
 from lmdiag.charts.view import positions
@@ -41,6 +42,7 @@ def draw(known: dict[str, Diagnosis]) -> None:
         st.info("Open at least two runs to compare them.")
         return
     names = logs.names()
+    names = dict(zip(names, told_apart(list(names.values()))))
     known = _chosen(known, names)
     runs = {names[key]: d.run for key, d in known.items()}
     differing = charts.differing_settings(runs)

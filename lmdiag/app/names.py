@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import takewhile
 
 from lmdiag.reports.phrases import visible
 
-LONGEST = 40
+LONGEST, IN_LEGEND = 40, 18  # letters
+WORDS, ENDING = re.compile(r".*[-_/ ]"), re.compile(r"\.[A-Za-z]\w*$")
 NEARLY_ALL = 0.9  # of the paths: a log from elsewhere shall not make all other names longer
 
 
@@ -40,6 +42,28 @@ def distinct(names: Sequence[str], sources: Sequence[str] = (), longest: int = L
         seen[name] += 1
         unique.append(f"{name} ({seen[name]})" if seen[name] > 1 else name)
     return unique
+
+
+def told_apart(names: Sequence[str]) -> list[str]:
+    """Return the names without the words at the beginning and the ending of a file that all share, where one is too long for a legend.
+
+    >>> told_apart(["gpt-small-lr0.001-seed1.jsonl", "gpt-small-lr0.01-seed1.jsonl"])
+    ['lr0.001-seed1', 'lr0.01-seed1']
+    >>> told_apart(["lstm", "rnn"])
+    ['lstm', 'rnn']
+    """
+    if len(names) < 2 or max(map(len, names)) <= IN_LEGEND:
+        return list(names)
+    ending = ENDING.search(_beginning([name[::-1] for name in names])[::-1])
+    bare = [name[: len(name) - len(ending[0])] for name in names] if ending else list(names)
+    shared = WORDS.match(_beginning(bare))
+    cut = [name[shared.end() :] for name in bare] if shared else bare
+    return distinct(cut, longest=2 * IN_LEGEND) if all(cut) else list(names)
+
+
+def _beginning(names: Sequence[str]) -> str:
+    """Return the letters with which all names begin."""
+    return "".join(letters[0] for letters in takewhile(lambda letters: len(set(letters)) == 1, zip(*names)))
 
 
 def _without_folders(names: Sequence[str], share: float) -> list[str]:

@@ -8,8 +8,9 @@ from lmdiag.charts.palette import LIGHT, palette
 from lmdiag.charts.panel import LABEL_ROOM, Guide
 from lmdiag.charts.panels import x_domain
 from lmdiag.charts.part import Drawing, Part, Word
+from lmdiag.charts.perplexity import round_values
 from lmdiag.charts.stack import stacked
-from lmdiag.charts.vega import Place, Records, Spec, channel, domain, fitted, layer, mark, tip
+from lmdiag.charts.vega import AXIS, Place, Records, Spec, channel, domain, fitted, layer, mark, tip
 from lmdiag.charts.view import View, axis_title, positions
 from lmdiag.finding import Severity
 from lmdiag.run import Run, Series
@@ -130,7 +131,10 @@ def distribution_chart(series: Series, title: str, guides: tuple[Guide, ...] = (
         for low, high, n in zip(edges, edges[1:], counts)
         if n
     ]
-    x = channel("x", title=title, scale=domain(None, log=True), axis={"format": "~g"})
+    marks = round_values(
+        float(10 ** edges[0]), float(10 ** edges[-1])
+    )  # else the ends of a short scale have no numbers
+    x = channel("x", title=title, scale=domain(None, log=True), axis={**AXIS, "format": "~g", "values": marks})
     y = channel("count", title="records")
     words = [tip("x", ",.3~g", "from"), tip("x2", ",.3~g", "to"), tip("count", ",")]
     layers = [layer(records, mark("bar", color=LIGHT.fifth), x=x, x2="x2", y=y, y2="zero", tooltip=words)]

@@ -9,7 +9,7 @@ import pytest
 import streamlit as st
 
 from lmdiag.app import logs, reading
-from lmdiag.app.names import distinct
+from lmdiag.app.names import distinct, told_apart
 from lmdiag.app.reading import Log
 from lmdiag.judging.judged import Judged
 from lmdiag.reports.left_out import Unreadable
@@ -87,6 +87,14 @@ def test_the_settings_that_differ_are_columns(app, tmp_path):
     assert not any(column.startswith("width") for column in table)
 
 
+def test_a_row_of_the_table_is_about_a_kilobyte(app, tmp_path):
+    """A page of 500 runs is to be 600 KB."""
+    for seed in range(30):
+        steps = [{"step": i, "loss": 3 + 5 / (i + seed) + (4 if i > 280 else 0), "lr": 0.001} for i in range(1, 400)]
+        (tmp_path / f"{seed}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in steps))
+    assert len(app(tmp_path).dataframe[0].proto.arrow_data.data) < 30 * 1200
+
+
 def test_a_loss_that_is_not_a_number_is_told_from_one_that_is_not_there(app, tmp_path):
     for name, losses in (("nan", ["2.5"] * 60 + ["NaN"]), ("none", None)):
         lines = [f'{{"step": {i}, "loss": {loss}}}\n' for i, loss in enumerate(losses or [], 1)]
@@ -149,6 +157,14 @@ def test_long_names_are_cut_where_they_agree():
     starts = [f"lr{i}-{'x' * 80}" for i in range(3)]
     assert len(set(distinct(starts))) == 3
     assert [name[:3] for name in distinct(starts)] == ["lr0", "lr1", "lr2"]
+
+
+def test_a_legend_leaves_out_what_all_names_share():
+    names = [f"a-gpt2-lr{rate}-seed{seed}.jsonl" for rate in (0.001, 0.0001) for seed in (1, 10)]
+    assert told_apart(names) == ["lr0.001-seed1", "lr0.001-seed10", "lr0.0001-seed1", "lr0.0001-seed10"]
+    assert told_apart(["a-very-long-name", "a-very-long-name-indeed"]) == ["name", "name-indeed"]
+    assert told_apart(["the-run-without-an-end-", "the-run-without-an-end-1"])[1] == "the-run-without-an-end-1"
+    assert len(set(told_apart([f"{'sweep-' * 9}{seed}{'x' * 60}" for seed in range(3)]))) == 3
 
 
 def test_a_page_works_out_once_which_runs_are_the_same(app, folder, monkeypatch):
