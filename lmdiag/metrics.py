@@ -81,33 +81,33 @@ METRICS: dict[str, Metric] = {
             "objective/rlhf_reward", "env/reward_mean", "ppo/mean_scores", "critic/score/mean", "critic/rewards/mean",
             "rollout_scores/mean", "exp_scores/mean")),
         Metric("reward_std", "standard deviation of the reward over the responses", "", (
-            "reward/std", "env/reward_std", "rollout/reward_std", "ppo/std_scores")),
+            "reward/std", "std_reward", "env/reward_std", "rollout/reward_std", "ppo/std_scores")),
         Metric("reward_min", "lowest reward of a response", "", ("min_reward", "reward/min", "critic/score/min", "critic/rewards/min")),
         Metric("reward_max", "highest reward of a response", "", ("max_reward", "reward/max", "critic/score/max", "critic/rewards/max")),
         Metric("zero_std_share", "share of the groups of responses whose rewards are all equal", "fraction", (
             "frac_reward_zero_std", "self_distillation/flat_group_fraction")),
         Metric("advantage", "mean advantage of the responses", "", (
-            "critic/advantages/mean", "advantages/mean", "ppo/policy/advantages_mean", "policy/advantages_mean")),
+            "critic/advantages/mean", "advantages/mean", "advantage/mean", "avg_advantage", "ppo/policy/advantages_mean", "policy/advantages_mean")),
         Metric("kl", "divergence from the reference policy, per token", "nats", (
-            "kl/mean", "mean_kl", "actor/kl_loss", "actor/reward_kl_penalty", "critic/kl", "kl_penalty")),
+            "kl/mean", "mean_kl", "kl_div", "kl_divergence", "actor/kl_loss", "actor/reward_kl_penalty", "critic/kl", "kl_penalty")),
         Metric("sequence_kl", "divergence from the reference policy, summed over a response", "nats", ("objective/kl",)),
         Metric("kl_coef", "weight of the divergence from the reference policy", "", (
             "objective/kl_coef", "actor/kl_coef", "critic/kl_coeff", "actor/reward_kl_penalty_coeff", "kl_ctl_value")),
         Metric("update_kl", "divergence of the policy from itself before the update, per token", "nats", (
-            "approx_kl", "approxkl", "policy/approxkl_avg", "ppo/policy/approxkl", "policy/approx_kl", "actor/ppo_kl", "ppo_kl")),
+            "approx_kl", "approxkl", "policy/approxkl_avg", "ppo/policy/approxkl", "policy/approx_kl", "actor/ppo_kl", "ppo_kl", "actor/approxkl")),
         Metric("entropy", "entropy of the predicted next token", "nats", (
             "entropy/mean", "policy/entropy_avg", "policy/entropy", "ppo/policy/entropy", "actor/entropy", "actor/entropy_loss",
             "approx_entropy", "entropy_loss")),
         Metric("policy_loss", "loss of the policy in reinforcement learning", "", (
-            "pg_loss", "act_loss", "actor_loss", "actor/pg_loss", "loss/policy", "loss/policy_avg", "losses/policy_loss", "ppo/loss/policy")),
+            "pg_loss", "act_loss", "actor_loss", "loss_actor", "actor/pg_loss", "loss/policy", "loss/policy_avg", "losses/policy_loss", "ppo/loss/policy")),
         Metric("value_loss", "loss of the value function", "", (
-            "vf_loss", "cri_loss", "critic_loss", "critic/vf_loss", "loss/value_avg", "losses/value_loss", "ppo/loss/value")),
+            "vf_loss", "cri_loss", "critic_loss", "loss_critic", "critic/vf_loss", "loss/value_avg", "losses/value_loss", "ppo/loss/value")),
         Metric("value_grad_norm", "gradient norm of the value function", "", ("critic/grad_norm", "critic_grad_norm")),
         Metric("explained_variance", "share of the variance of the returns that the value function explains", "", (
             "explained_var", "var_explained", "ppo/val/var_explained", "critic/vf_explained_var")),
         Metric("clip_ratio", "share of the tokens whose probability ratio the policy loss clips", "fraction", (
             "clip_ratio/region_mean", "clipfrac", "clip_fraction", "policy/clipfrac_avg", "policy/clipfrac", "ppo/policy/clipfrac",
-            "actor/pg_clipfrac", "pg_clipfrac", "ppo_clip_ratio", "cispo_clip_ratio")),
+            "actor/pg_clipfrac", "pg_clipfrac", "actor/clipfrac", "fraction_clipped", "ppo_clip_ratio", "cispo_clip_ratio")),
         Metric("value_clip_ratio", "share of the predicted values that the value loss clips", "fraction", (
             "val/clipfrac_avg", "ppo/val/clipfrac", "critic/vf_clipfrac")),
         Metric("importance_ratio", "probability of the sampled tokens under the policy over that when they were sampled", "", (
@@ -119,19 +119,22 @@ METRICS: dict[str, Metric] = {
         Metric("mismatch_kl", "divergence of the sampler from the trainer, per token", "nats", ("rollout_corr/kl", "rollout_correction/kl", "vllm_kl", "gen_kl_error")),
         Metric("response_length", "mean length of the responses", "tokens", (
             "completions/mean_length", "completion_length", "response_length/mean", "rollout/response_length_mean", "response_len",
-            "tokens/responses_len_mean", "mean_gen_tokens_per_sample", "completions/length")),
+            "tokens/responses_len_mean", "mean_gen_tokens_per_sample", "completions/length", "completion_len", "avg_completion_length",
+            "avg_completion_len", "avg_response_length")),
         Metric("response_length_max", "length of the longest response", "tokens", ("completions/max_length", "response_length/max")),
         Metric("response_length_min", "length of the shortest response", "tokens", ("completions/min_length", "response_length/min")),
         Metric("truncated_share", "share of the responses that were cut off at the longest length allowed", "fraction", (
             "completions/clipped_ratio", "completions/truncated_fraction", "response_length/clip_ratio", "rollout/truncated_rate",
             "truncated_rate", "truncation_rate", "response_clip_ratio")),
-        Metric("chosen_reward", "reward of the preferred answers", "", ("rewards/chosen", "rewards_chosen_mean")),
-        Metric("rejected_reward", "reward of the rejected answers", "", ("rewards/rejected", "rewards_rejected_mean", "reject_reward")),
-        Metric("reward_margin", "reward of the preferred answer less that of the rejected one", "", ("rewards/margins", "rewards/margin", "margin")),
+        Metric("chosen_reward", "reward of the preferred answers", "", ("rewards/chosen", "rewards_chosen_mean", "chosen_reward_mean", "chosen_rewards", "chosen_r")),
+        Metric("rejected_reward", "reward of the rejected answers", "", (
+            "rewards/rejected", "rewards_rejected_mean", "rejected_reward_mean", "rejected_rewards", "rejected_r", "reject_reward")),
+        Metric("reward_margin", "reward of the preferred answer less that of the rejected one", "", (
+            "rewards/margins", "rewards/margin", "margin", "margins", "reward_margins", "reward_gap")),
         Metric("reward_accuracy", "share of the pairs whose preferred answer has the higher reward", "fraction", (
             "rewards/accuracies", "rewards/accuracy")),
-        Metric("chosen_logp", "log-probability of the preferred answers", "nats", ("logps/chosen",)),
-        Metric("rejected_logp", "log-probability of the rejected answers", "nats", ("logps/rejected",)),
+        Metric("chosen_logp", "log-probability of the preferred answers", "nats", ("logps/chosen", "chosen_logps")),
+        Metric("rejected_logp", "log-probability of the rejected answers", "nats", ("logps/rejected", "rejected_logps")),
         Metric("chosen_logit", "mean logit of the preferred answers", "", ("logits/chosen",)),
         Metric("rejected_logit", "mean logit of the rejected answers", "", ("logits/rejected",)),
         Metric("log_odds_ratio", "log-sigmoid of the log odds of the preferred over the rejected answer", "", ("odds_ratio_loss",)),

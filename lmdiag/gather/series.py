@@ -21,6 +21,7 @@ from lmdiag.naming import evaluation_set
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.run import Run, Segment, Series
 
+OWN = "lmdiag-log/1"  # this format calls the share of clipped gradients so
 RISES = [name for name, (kind, _) in METHODS.items() if kind == REINFORCEMENT]
 POLICY_LOSS = "The loss of a policy is near 0 by construction and may rise with its divergence from the reference: it shows no progress, the reward does."
 WITHOUT_LOSS = "no column is called a loss"
@@ -64,6 +65,8 @@ def gather(log: Arranged) -> Run:
             if renamed
             else notes
         )
+    if objective == "reinforcement" and raw.format != OWN:
+        series |= _clipped_ratios(series)
     if objective == "reinforcement" and "reward" not in series and (rewarded := _evaluated_reward(series)):
         series["reward"] = series[rewarded]
         notes = (*notes, f"the log has no reward of the training: {rewarded} is judged as the reward")
@@ -156,6 +159,14 @@ def _margins(series: Mapping[str, Series]) -> dict[str, Series]:
                 chosen.steps, chosen.values - rejected.values, chosen.lines, said
             )
     return margins
+
+
+def _clipped_ratios(series: dict[str, Series]) -> dict[str, Series]:
+    """Call a share that was clipped what it is in other programs that train policies: that of the probability ratios, not of the gradients."""
+    if "clip_frac" not in series or "clip_ratio" in series:
+        return {}
+    kept = series.pop("clip_frac")
+    return {"clip_ratio": replace(kept, source_name=kept.source_name or "clip_frac")}
 
 
 def _accuracies_of_pairs(series: dict[str, Series]) -> list[str]:

@@ -288,6 +288,16 @@ def test_of_evaluations_alone_the_reward_is_judged():
     assert "reward" not in trained
 
 
+class TestPolicies:
+    def test_the_share_that_is_clipped_is_that_of_the_ratios(self):
+        told = {"reward_mean": [0.1, 0.2], "clip_frac": [0.02, 0.03]}
+        policy = run_of(columns(step=[1, 2], loss=[0.0, 0.1], **told))
+        assert points(policy, "clip_ratio") == [(1, 0.02), (2, 0.03)]
+        assert "clip_frac" not in policy
+        model = run_of(columns(step=[1, 2], loss=[3.0, 2.9], clip_frac=[1.0, 0.5]))
+        assert points(model, "clip_frac") == [(1, 1.0), (2, 0.5)]
+
+
 class TestPreferences:
     def test_a_margin_that_no_column_holds_is_the_difference_of_both_rewards(self):
         both = {"chosen_reward": [0.1, 0.3, 0.6], "reject_reward": [0.1, 0.1, 0.1]}
