@@ -123,6 +123,29 @@ def test_a_table_of_what_a_cell_did_not_print_is_a_run_of_its_own():
     assert [run.name for run in runs] == ["a.ipynb#In[1]", "a.ipynb#In[1]", "a.ipynb#In[1] table 2"]
 
 
+def test_a_reward_that_a_cell_prints_stands_beside_the_loss_of_its_table():
+    rows = [(s, f"{0.01 * s:.4f}") for s in range(10, 60, 10)]
+    rewards = (
+        "".join(f"Step {s} | reward: {0.2 + s / 100:.3f}\n" for s in range(10, 60, 10)) + "Step 58 | reward: 0.800\n"
+    )
+    (run,) = read(notebook([printed(rewards), drawn(table(("Step", "Training Loss"), *rows))]))
+    assert run["reward"].steps.tolist() == [10, 20, 30, 40, 50, 58]
+    assert run["reward"].values.tolist() == pytest.approx([0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
+    assert run["loss"].steps.tolist() == [10, 20, 30, 40, 50]
+    assert run["loss"].values.tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
+    assert any("reward: printed by the same cell" in note for note in run.notes)
+    elsewhere = rewards.replace("Step 20", "Step 25")
+    assert len(read(notebook([printed(elsewhere), drawn(table(("Step", "Training Loss"), *rows))]))) == 2
+
+
+def test_rewards_alone_are_a_log_where_they_have_steps():
+    rewards = "".join(f"Step {s} | Avg reward: {0.1 - s / 10:.3f}\nPrompt: Tell me\nReward: 0.5\n" for s in range(12))
+    (run,) = read(notebook([printed(rewards)]))
+    assert run["reward"].values.tolist() == pytest.approx([0.1 - s / 10 for s in range(12)])
+    with pytest.raises(UnreadableLog):
+        read(notebook([printed("Prompt: Tell me\nReward: 0.5\n" * 12)]))
+
+
 def test_other_tables_and_pictures_are_no_logs():
     frame = table(("", "text", "label"), (0, "a", 1), (1, "b", 0), (2, "c", 1), (3, "d", 1))
     picture = {"output_type": "display_data", "metadata": {}, "data": {"image/png": "iVBORw0KGgo="}}

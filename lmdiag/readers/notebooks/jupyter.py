@@ -9,10 +9,10 @@ import numpy as np
 from msgspec.structs import replace
 
 from lmdiag.errors import UnreadableLog
-from lmdiag.naming import spelling
+from lmdiag.naming import is_step_name, spelling
 from lmdiag.patterns import lazy
 from lmdiag.readers.json.document import parsed
-from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.rawlog import Column, RawLog
 from lmdiag.run import Skipped
 from lmdiag.sources.source import Source
 
@@ -45,7 +45,7 @@ def read(source: Source, read_part: ReadPart) -> list[RawLog]:
         logs = [raw for part in printed for raw in _logs(source, part, read_part)]
         tables = [raw for part in drawn for raw in _logs(source, part, read_part)]
         found += [replace(raw, method=raw.method or method) for raw in _told_once(logs, tables)]
-    logs = [raw for raw in found if _losses(raw) >= FEWEST_RECORDS] or sorted(found, key=_losses)[-1:]
+    logs = [raw for raw in found if _records(raw) >= FEWEST_RECORDS] or sorted(found, key=_records)[-1:]
     if not logs:
         raise UnreadableLog(
             f"{source.name} is a notebook in which no output is a log",
@@ -111,7 +111,7 @@ def _logs(source: Source, part: Source, read_part: ReadPart) -> list[RawLog]:
     """Return the logs of one part; most cells print no log at all, which is no loss."""
     label = part.name.removesuffix(".tsv")
     try:
-        return [_of_cell(source, label, raw) for raw in read_part(part) if _losses(raw)]
+        return [_of_cell(source, label, raw) for raw in read_part(part) if _records(raw)]
     except UnreadableLog:
         return []
 
@@ -134,7 +134,38 @@ def _told_once(printed: list[RawLog], drawn: list[RawLog]) -> list[RawLog]:
             label = log.name.split("#")[1]
             log = replace(log, notes=(*log.notes, f"{label} also shows these losses in a table, which is left out."))
         logs, tables = [*logs, log], others
-    return logs + tables
+    return [log for log in logs if not any(_beside(log, table) for table in tables)] + [
+        _joined_with(table, [log for log in logs if _beside(log, table)]) for table in tables
+    ]
+
+
+def _beside(log: RawLog, table: RawLog) -> bool:
+    """Tell whether a cell printed other measures at the steps of its table, as a callback prints the reward beside the loss."""
+    printed, drawn = _steps(log), _steps(table)
+    if printed is None or drawn is None or log.texts or table.texts:
+        return False
+    if len(printed.rows) < log.n_rows or len(drawn.rows) < table.n_rows:
+        return False
+    ascend = all((np.diff(steps.values) > 0).all() for steps in (printed, drawn))
+    measures = {spelling(name).name for name in table.columns if not is_step_name(name)}
+    apart = measures.isdisjoint(spelling(name).name for name in log.columns)
+    return ascend and apart and bool(np.isin(drawn.values, printed.values).all())
+
+
+def _joined_with(table: RawLog, printed: list[RawLog]) -> RawLog:
+    """Return a table with the columns that the cell printed at its steps, and at others, which become rows of their own."""
+    for log in printed:
+        told, drawn = _steps(log), _steps(table)
+        assert told is not None
+        assert drawn is not None
+        rows = np.searchsorted(told.values, drawn.values)
+        columns = {name: Column(rows[c.rows], c.values) for name, c in table.columns.items() if c is not drawn}
+        others = ", ".join(name for name in log.columns if not is_step_name(name))
+        note = f"{others}: printed by the same cell at the steps of its table."
+        table = replace(
+            table, columns={**columns, **log.columns}, n_rows=log.n_rows, lines=None, notes=(*table.notes, note)
+        )
+    return table
 
 
 def _shows(log: RawLog, table: RawLog) -> bool:
@@ -153,9 +184,19 @@ def _stand_in(values: np.ndarray, printed: np.ndarray) -> bool:
     return np.allclose(ordered[at], values, rtol=0, atol=_ROUNDED, equal_nan=True)
 
 
-def _losses(raw: RawLog) -> int:
-    """Return how many records of the log hold a loss."""
-    return max((len(c.rows) for name, c in raw.columns.items() if spelling(name).name.endswith("loss")), default=0)
+def _records(raw: RawLog) -> int:
+    """Return how many records of the log hold a loss, or a reward at a step: one without is that of a response that was tried out."""
+    rewarded = _steps(raw) is not None
+    return max((len(c.rows) for name, c in raw.columns.items() if _tells(name, rewarded)), default=0)
+
+
+def _tells(name: str, rewarded: bool) -> bool:
+    metric = spelling(name).name
+    return metric.endswith("loss") or (rewarded and metric == "reward")
+
+
+def _steps(raw: RawLog) -> Column | None:
+    return next((column for name, column in raw.columns.items() if is_step_name(name)), None)
 
 
 def _tables(html: str) -> list[str]:
