@@ -11,6 +11,7 @@ from lmdiag.stats.phases import holds_start
 from lmdiag.stats.units import shares
 from lmdiag.stats.windows import median
 
+LUCK = 1.5  # standard errors: of the ten stretches of a run, the highest is sqrt(ln 10) of them high by chance
 AT_BOUND = 0.9  # of the highest reward of a response: there is little left to gain
 NOISY = (
     (40, 0.7, 1.0),
@@ -27,8 +28,8 @@ def check(run: Run, rewards: Series) -> Findings:
     A policy that learns nothing that is rewarded.
 
     ## How it decides
-    No upward rank trend (Mann-Kendall, one-sided 5%) of the rewards, and the median of the last fifth is not above that of the first records, nor any
-    rolling median before it, by three standard errors. With fewer than 100 records the trend must be below 1.2 and the gain below
+    No upward rank trend (Mann-Kendall, one-sided 5%) of the rewards, and the median of the last fifth is not above that of the first records by three standard errors, nor
+    any rolling median before it by 4.5, of which 1.5 are the luck of the highest. With fewer than 100 records the trend must be below 1.2 and the gain below
     two standard errors, with fewer than 40 below 0.7 and one, or the rule says that it cannot tell. Neither do the rewards of an evaluation rise.
 
     ## Why it matters
@@ -54,7 +55,7 @@ def check(run: Run, rewards: Series) -> Findings:
         yield BEGINS_LATER
         return
     moved = course(values)
-    if moved.rises or moved.high - moved.start > SIGMAS * max(moved.error, 1e-12) or _evaluation_rises(run):
+    if moved.rises or moved.high - moved.start > (SIGMAS + LUCK) * max(moved.error, 1e-12) or _evaluation_rises(run):
         return
     if _at_bound(run, values, moved):
         yield NotChecked("the reward is near its highest value from the start")

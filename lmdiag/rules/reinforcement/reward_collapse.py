@@ -12,6 +12,14 @@ from lmdiag.stats.windows import median
 
 LOST = 0.5  # of what was gained
 SIGMAS = 6.0  # standard errors: the highest of many windows is high by luck
+STEADY, TREND = (
+    3.0,
+    -4.0,
+)  # standard errors and Mann-Kendall z of a fall from the first records on, of which no luck is part
+OF_CHANGES = (
+    0.886  # the standard deviation over the mean change from one record to the next, of normal noise: sqrt(pi) / 2
+)
+BACK = 0.1  # of the last records: where more are as high as the highest level, it is not lost
 LEAST = 0.3  # of the highest level: smaller falls are no collapse
 MOST = 0.7  # of the rise from the start: a smaller fall that takes it back
 LATE = 0.6  # of the highest level: a fall that is too young to be the level at the end
@@ -27,7 +35,8 @@ def check(run: Run, rewards: Series, *, lost: float = LOST, most: float = MOST) 
 
     ## How it decides
     The median of the last fifth of the rewards lies below the highest rolling median (a tenth of the records) by six standard errors, by
-    two standard deviations of a record, and by three tenths of that level or of the spread of the rewards. At least `lost` of the rise from
+    two standard deviations of a record, and by three tenths of that level or of the spread of the rewards. Three standard errors below the first records
+    are enough where the rewards fall all along (Mann-Kendall z below -4). At least `lost` of the rise from
     the lowest earlier level is gone, or the end lies below the start. An error.
 
     A smaller fall is a warning where the first tenth of the records lies below the highest level by six standard errors too, and the fall is `most` of that
@@ -40,7 +49,7 @@ def check(run: Run, rewards: Series, *, lost: float = LOST, most: float = MOST) 
     After a collapse the responses that would earn a reward are not sampled any more, so that the policy does not find back.
 
     ## False alarms it avoids
-    Dips that come back, noise of small batches, the slow loss of a few percent.
+    Dips that come back, noise of small batches, the slow loss of a few percent; a level that more than a tenth of the records of the last fifth reach again.
 
     ## What to try
     Resume from before the fall with a lower rate or a larger KL coefficient; look at what the policy wrote when it began.
@@ -56,10 +65,12 @@ def check(run: Run, rewards: Series, *, lost: float = LOST, most: float = MOST) 
     moved = course(values)
     fall = moved.high - moved.end
     least = LEAST * max(abs(moved.high), float(np.ptp(values)) / 2)
-    sure = fall > 0 and fall >= max(SIGMAS * moved.error, 2 * scatter(values))
+    sigma, error = _noise(values, moved)
+    steady = moved.trend < TREND and -moved.gain >= STEADY * error
+    sure = fall > 0 and fall >= max(0.0 if steady else SIGMAS * error, 2 * sigma) and not _back(values, moved)
     large = fall >= least and _lost(values, moved, fall, lost)
     gained = moved.high - moved.start
-    if not sure or not (large or (gained >= SIGMAS * moved.error and fall >= most * gained)):
+    if not sure or not (large or (gained >= SIGMAS * error and fall >= most * gained)):
         yield from _young(run, rewards, moved)
         return
     top = moved.high_at
@@ -75,6 +86,19 @@ def check(run: Run, rewards: Series, *, lost: float = LOST, most: float = MOST) 
         _advice(run, step, best, int(rewards.steps[-1])),
         Severity.ERROR if large else Severity.WARNING,
     )
+
+
+def _noise(values: np.ndarray, moved: Course) -> tuple[float, float]:
+    """Return the standard deviation of a record and the error of a fall: rewards of a few values that repeat scatter more than their median change."""
+    sigma = max(scatter(values), OF_CHANGES * float(np.abs(np.diff(values)).mean()))
+    first, last = min(max(3, len(values) // 10), 20), max(3, len(values) // 5)
+    return sigma, max(moved.error, median_difference_error(sigma, smoothing(values), first, last))
+
+
+def _back(values: np.ndarray, moved: Course) -> bool:
+    """Tell whether the last records reach the highest level again, which a few of them do by chance."""
+    last = values[-max(3, len(values) // 5) :]
+    return float((last >= moved.high).mean()) > BACK
 
 
 def _young(run: Run, rewards: Series, moved: Course) -> Findings:

@@ -41,3 +41,8 @@ def test_refuses_a_start_at_the_bound_and_a_late_start():
 def test_a_rate_that_is_not_finite_is_not_advised():
     (found,) = fires(check, policy(reward=levels((0.3, 100), noise=0.05, seed=3), lr=np.full(100, np.nan)))
     assert not any("nan" in said for said in found.advice)
+
+
+def test_the_luckiest_tenth_of_a_noisy_run_is_no_rise():
+    found = [fires(check, policy(200, reward=levels((0.5, 200), noise=0.15, seed=seed))) for seed in range(60)]
+    assert sum(map(bool, found)) >= 55

@@ -52,3 +52,26 @@ def test_a_small_gain_that_is_lost_again_is_a_warning():
     (found,) = fires(check, policy(400, reward=levels((0.59, 100), (0.76, 200), (0.6, 100), noise=0.03)))
     assert found.severity is Severity.WARNING
     assert fires(check, policy(400, reward=levels((0.59, 100), (0.76, 200), (0.7, 100), noise=0.03))) == []
+
+
+def test_few_values_that_repeat_are_no_quiet_curve():
+    """A reward of one right answer in ten stands out among equal ones as a level would, in a window of three records."""
+    alarms = 0
+    for seed in range(200):
+        rewards = np.random.default_rng(seed).choice([0, 0.1, 0.1, 0.1, 0.2, 0.44], 30)
+        alarms += len(fires(check, policy(30, reward=rewards)))
+    assert alarms <= 4
+
+
+def test_a_level_that_the_last_records_reach_again_is_not_lost():
+    fallen = levels((0.1, 10), (0.4, 10), (0.1, 20), noise=0.01)
+    assert len(fires(check, policy(40, reward=fallen))) == 1
+    back = fallen.copy()
+    back[[33, 37]] = 0.45
+    assert fires(check, policy(40, reward=back)) == []
+
+
+def test_a_steady_fall_from_the_start_needs_no_highest_level():
+    noise = [np.random.default_rng(seed).normal(0, 0.3, 60) for seed in range(20)]
+    found = [fires(check, policy(60, reward=np.linspace(-0.1, -1.1, 60) + made)) for made in noise]
+    assert sum(map(bool, found)) >= 16
