@@ -11,11 +11,12 @@ from lmdiag.stats.course import course
 from lmdiag.stats.limits import MOST_EVALUATIONS, NEAR_UNIFORM
 from lmdiag.stats.noise import drift, median_difference_error, scatter, smoothing
 from lmdiag.stats.rebound import left_behind_together, sustained_rise
-from lmdiag.stats.turning import SETTLED_FROM, rises_smoothly, turn, variance_of_few
+from lmdiag.stats.turning import SETTLED_FROM, Turn, rises_smoothly, turn, variance_of_few
 from lmdiag.stats.windows import median
 from lmdiag.task_measures import Better, better_later
 
 OF_PAIRS = 3.0
+AWAY, UNTIL, LAST = 0.3, 5, 20  # of the level before a jump; evaluations until the turn, and at the end
 AFTER = 2  # evaluations after the best one; logs of one evaluation per epoch have no more
 STEADY = 3  # evaluations that each are worse than the one before: then the last of them counts, and not their mean
 # Variances by which a fit that rises again is better: one in 200 sequences of flat noise, of 3 to 11 points and of more, whose median of three is taken.
@@ -62,7 +63,8 @@ def check(
     Two fits to the evaluations are compared, neither with a shape of its own (isotonic regression): one that only falls, which is what a healthy run
     does, and one that falls and then rises. The second must be closer by 34 variances of one evaluation (32 of 12 evaluations or more), which flat noise of any size reaches in one of
     200 runs of 3 to 200 evaluations; of 12 or more, a single low evaluation, a single high one before the last two, or a single high one at the end, does not count. The variance comes from
-    second differences, so that slope is not taken for noise; of 40 evaluations or more it is at least what their correlation makes of it, unless the 20 or more since the turn rise so steadily (the gain is 150 times what they miss a fit that only rises by, in squares) that no wander does. A handful of evaluations does not tell it: then what is usual counts as well, 0.7%
+    second differences, so that slope is not taken for noise; of 40 evaluations or more it is at least what their correlation makes of it, unless the 20 or more since the turn rise so steadily (the gain is 150 times what they miss a fit that only rises by, in squares) that no wander does, or the last 20 all lie above
+    the six until the turn, and end three tenths above its level. A handful of evaluations does not tell it: then what is usual counts as well, 0.7%
     of the level where the training loss has fallen by a tenth since the best evaluation, 6% where nothing speaks for overfitting. Of up to twelve, a mean
     since the best one that is a fifth higher is enough beside a training loss of half of it: no noise of the evaluations explains both.
 
@@ -71,7 +73,7 @@ def check(
     | level before the rise | the lowest level of the second fit: a mean, and not the luckiest evaluation |
     | level at the end | the mean of the last three (of many, a fifth of those since the best); the last alone if three or more rise without a break |
     | least rise | `smallest` of the level; two evaluations must follow the best one, or one, a tenth higher, if the training loss is half of it |
-    | severity | from `warning` a warning, from `error` an error, unless accuracy, or another measure of the task, ends better than it was at the best loss; in training on preferences three times as much, whatever the accuracy, and the median of the last fifth must stand above the lowest rolling median by three standard errors and three deviations |
+    | severity | from `warning` a warning, from `error` an error, unless accuracy, or another measure of the task, ends better than it was at the best loss; in training on preferences three times as much, and the median of the last fifth must stand above the lowest rolling median by three standard errors and three deviations |
 
     No rise need be seen where the log has perplexities, and that of the evaluation stays above 3,000 (8 nats) beside one of the training below 1.65 (0.5 nat), or where one
     or two evaluations are all there is, above 2.72 (1 nat) beside one below 1.01: a warning.
@@ -157,17 +159,23 @@ def _rise(run: Run, losses: Series, smallest: float) -> Rise | None:
         first = min(best - BEFORE_BEST, len(values) // 2)
     expected, weight = EXPECTED if went_on else UNKNOWN if len(values) <= SOME else (UNKNOWN[0], 1.0)
     sigma = float(np.sqrt(variance_of_few(values[max(first, 0) :], expected * lowest, weight, averaged=went_on)))
-    if not rises_smoothly(values, found):
-        sigma = max(sigma, drift(values[max(first, 0) :]))
     steady = len(after) >= STEADY and bool((np.diff(values[best:]) > 0).all())
     tail = after[-1:] if steady else after[-max(3, len(after) // 5) :]
     rise = float(np.mean(tail)) - found.low
+    if not rises_smoothly(values, found) and not _stays_away(values, found, rise):
+        sigma = max(sigma, drift(values[max(first, 0) :]))
     if rise < smallest * found.low:
         return None
     if found.gain < (GAIN if len(values) < SETTLED_FROM else GAIN_OF_MANY) * sigma**2:
         by_heart = len(values) <= SOME and _memorised(run, lowest, float(np.mean(after)) - lowest, WELL_ABOVE)
         return Rise(lowest, float(np.mean(after)) - lowest) if by_heart else None
     return Rise(found.low, rise, rise / sigma)
+
+
+def _stays_away(values: np.ndarray, found: Turn, rise: float) -> bool:
+    """Tell whether the loss jumped and did not come back: the correlation that a jump leaves in a curve is no wander."""
+    before = values[max(found.at - UNTIL, 0) : found.at + 1]
+    return len(values) - found.at > LAST and rise >= AWAY * found.low and bool((values[-LAST:] > before.max()).all())
 
 
 def _level_rose(values: np.ndarray) -> bool:
@@ -233,8 +241,8 @@ def _which_to_keep(run: Run, metric: str, step: int, better: Better) -> str:
 def _finding(run: Run, metric: str, losses: Series, best: int, found: Rise, warning: float, error: float) -> Finding:
     step, lowest = int(losses.steps[best]), float(losses.values[best])
     pairs = run.kind == "preference"
-    better = None if pairs else better_later(run, metric, step)
-    if pairs:  # their accuracy saturates while the loss tells how sure the wrong ones are; a few percent are usual
+    better = better_later(run, metric, step)
+    if pairs:  # the loss tells how sure the wrong ones are; a few percent are usual
         warning, error = OF_PAIRS * warning, OF_PAIRS * error
     sure = found.share >= error and len(losses) - best > AFTER and better is None
     severity = Severity.ERROR if sure else Severity.WARNING if found.share >= warning else Severity.INFO

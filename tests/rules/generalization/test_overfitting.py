@@ -177,8 +177,22 @@ def test_of_pairs_the_level_must_rise_and_not_a_few_lucky_evaluations():
     falling_pairs[[31, 32]] = 0.05
     assert fires(check, pairs(1000, val__loss=series(falling_pairs, **at))) == []
     risen = np.r_[np.linspace(0.6, 0.2, 13), np.full(37, 0.36)] * np.exp(rng.normal(0, 0.05, 50))
-    (found,) = fires(check, pairs(1000, val__loss=series(risen, **at)))
+    settled = series(np.full(50, 0.8), **at)
+    (found,) = fires(check, pairs(1000, val__loss=series(risen, **at), val__reward_accuracy=settled))
     assert found.severity is Severity.ERROR
+    (found,) = fires(check, pairs(1000, val__loss=series(risen, **at)))  # more and more of them are ranked correctly
+    assert found.severity is Severity.WARNING
+    assert "if val/reward_accuracy counts" in found.advice[0]
+
+
+def test_a_loss_that_jumps_and_stays_there_is_no_wander():
+    shape = np.r_[np.linspace(0.6, 0.2, 13), np.full(5, 0.22), np.full(20, 0.43), np.full(12, 0.34)]
+    noise = [np.exp(np.random.default_rng(seed).normal(0, 0.03, 50)) for seed in range(20)]
+    jumped = [fires(check, pairs(1000, val__loss=series(shape * made, every=20, first=20))) for made in noise]
+    assert sum(map(bool, jumped)) >= 10
+    shape[38:] = 0.21
+    back = [fires(check, pairs(1000, val__loss=series(shape * made, every=20, first=20))) for made in noise]
+    assert not any(back)
 
 
 def perplexities(trained: float, evaluated: float, n: int = 1):
