@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lmdiag.facts import stated
 from lmdiag.figures import figure
 from lmdiag.finding import Advice
 from lmdiag.run import Run
@@ -20,6 +21,7 @@ HARMLESS = 1e-7  # a rate of this size moves a weight by less than a hundred-tho
 NOTHING = 1e-5  # of the weights: a thousand such updates move them by a hundredth
 WARM_UP, LONGEST_WARM_UP = 0.1, 2000  # share of a run, and steps: what GPT-3, Llama and nanoGPT take
 UPSIDE_DOWN = 0.1  # of the first rate, within a fifth of the run: no decay falls so soon
+LR_NAMES = ("learning_rate", "lr", "peak_lr", "peak_learning_rate", "max_lr", "base_lr", "init_lr", "initial_lr")
 KL_NAMES = ("kl_coef", "beta", "kl_beta", "init_kl_coef", "kl_loss_coef", "kl_penalty_coef")
 BY_THEN = 0.05  # of the run
 STILL, RISEN = 0.1, 1.5  # share of the records for which a rate did not rise, and by which factor it has risen since
@@ -65,8 +67,7 @@ def lower_lr(run: Run, step: int) -> Advice:
     factor = EARLY_FACTOR if early else LATE_FACTOR
     lr = run.value_at("lr", step)
     if not lr or not np.isfinite(lr):
-        unknown = "" if "lr" in run else " (the log does not say what it was)"
-        return Advice(f"Divide the peak learning rate by {factor}{unknown}.", about="lr")
+        return _lower_stated(run, factor)
     place, now = run.place(step), figure(lr, 3)
     peak = float(np.nanmax(run["lr"].values[run["lr"].steps <= step]))
     if lr < HARMLESS or (not early and lr < LOW_RATE * peak):
@@ -89,23 +90,31 @@ def lower_lr(run: Run, step: int) -> Advice:
     return _slower(run, min(moved.usual_lr, lr / LATE_FACTOR), why)
 
 
+def _lower_stated(run: Run, factor: int) -> Advice:
+    """Say which rate to try where no record tells the present one: the settings may."""
+    given = stated(run.config, LR_NAMES)
+    if not given:
+        unknown = "" if "lr" in run else " (the log does not say what it was)"
+        return Advice(f"Divide the peak learning rate by {factor}{unknown}.", about="lr")
+    if given < HARMLESS:
+        return Advice(f"Leave the learning rate: {figure(given, 3)} is too little to do this.", about="lr")
+    return _slower(run, given / factor, f"the settings give {figure(given, 3)}")
+
+
 def lower_peak(run: Run, step: int) -> Advice:
     """Say from which peak to which the learning rate should go, whatever became of it by `step`."""
     rates = run["lr"].finite.between(run.first_step, step).values if "lr" in run else np.empty(0)
     peak = float(rates.max()) if len(rates) else 0.0
     if peak <= 0:
-        return Advice(f"Divide the peak learning rate by {LATE_FACTOR}.", about="lr")
+        return _lower_stated(run, LATE_FACTOR)
     lower = peak / LATE_FACTOR
     return Advice(f"Lower the peak learning rate from {figure(peak, 3)} to {figure(lower, 2)}.", lr=rounded(lower))
 
 
 def kl_coefficient(run: Run, step: int) -> float | None:
     """Return the weight of the divergence from the reference as logged by `step`, else as the settings say it; None where unknown."""
-    settings = run.config.get("config")
-    given = settings if isinstance(settings, dict) else {}
-    said = [run.value_at("kl_coef", step), *(source.get(name) for source in (run.config, given) for name in KL_NAMES)]
-    known = (x for x in said if isinstance(x, int | float) and not isinstance(x, bool) and np.isfinite(x) and x >= 0)
-    return next((float(x) for x in known), None)
+    logged = run.value_at("kl_coef", step)
+    return logged if logged is not None and np.isfinite(logged) and logged >= 0 else stated(run.config, KL_NAMES)
 
 
 def raise_kl(run: Run, step: int, factor: int) -> str:
@@ -172,7 +181,7 @@ def _slower(run: Run, lr: float, why: str) -> Advice:
     """Return the advice to take this rate, and what else the log shows to be missing: a decay to its end, clipping."""
     rest: dict[str, Any] = {}
     words = [f"Lower the learning rate to {figure(lr, 2)}"]
-    if run.complete and _never_falls(run):
+    if "lr" in run and run.complete and _never_falls(run):
         words.append("let it fall along a cosine")
         rest["schedule"] = "cosine"
     if run.config.get("grad_clip") == 0:

@@ -116,14 +116,30 @@ def unsound(config: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def stated(header: Mapping[str, Any], names: tuple[str, ...]) -> float | None:
+    """Return the first finite number, 0 or more, that a header or the settings in it give under one of some names.
+
+    >>> stated({"grad_clip": 1.0, "config": {"optimizer": {"lr": "3e-4"}, "seed": 7}}, ("learning_rate", "lr"))
+    0.0003
+    """
+    named = list(_named(header))
+    plain = {_GROUPS.sub("", name, count=1): value for name, value in reversed(named)} | dict(named)
+    numbers = (_number(plain.get(name)) for name in names)
+    return next((number for number in numbers if number is not None and 0 <= number < float("inf")), None)
+
+
 def _positive(value: Any) -> float | None:
+    number = _number(value)
+    return number if number is not None and 0 < number < float("inf") else None
+
+
+def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        number = float(value)
+        return float(value)
     except (ValueError, OverflowError):
         return None
-    return number if 0 < number < float("inf") else None
 
 
 def _plain(name: str) -> str:

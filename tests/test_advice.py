@@ -131,3 +131,34 @@ def test_nobody_is_told_to_use_what_he_uses(precision, change):
 def test_a_checkpoint_that_the_log_does_not_name_may_not_exist(saved, words):
     made = Run("a", {}, events=tuple(Event("checkpoint_saved", step) for step in saved))
     assert advice.keep_best(made, "val/loss", 25, 3.279) == words
+
+
+@pytest.mark.parametrize(
+    ("settings", "step", "said", "change"),
+    [
+        ({"learning_rate": 2e-4}, 60, "6.7e-5: the settings give 0.0002.", {"lr": 6.7e-5}),
+        ({"optimizer": {"lr": "0.01"}}, 5, "0.001: the settings give 0.01.", {"lr": 1e-3}),
+        (
+            {"model": {"lr": float("nan")}, "training": {"max_lr": 3e-3}},
+            60,
+            "0.001: the settings give 0.003.",
+            {"lr": 1e-3},
+        ),
+    ],
+)
+def test_a_rate_that_no_record_tells_is_that_of_the_settings(settings, step, said, change):
+    made = advice.lower_lr(run(loss=np.ones(100), config={"config": settings}), step)
+    assert (made, made.change) == (f"Lower the learning rate to {said}", change)
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"lr": "auto"}, {"lr": None}, {"lr_decay": 0.5}, {"warmup": {"lr_steps": 100}}]
+)
+def test_a_rate_that_nothing_tells_is_unknown(settings):
+    said = advice.lower_lr(run(loss=np.ones(100), config={"config": settings}), 60)
+    assert said == "Divide the peak learning rate by 3 (the log does not say what it was)."
+
+
+def test_a_stated_rate_too_small_to_do_this_is_left():
+    said = advice.lower_lr(run(loss=np.ones(100), config={"config": {"lr": 5e-9}}), 60)
+    assert said == "Leave the learning rate: 5e-9 is too little to do this."

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -65,6 +67,19 @@ def changed(case: Case, x: str = "", steps: str = "", limit: str = "") -> bool:
 @states(r"it was <rate> when this began, (?:as early as|at) <@rate>", r"had risen from [\d.e-]+ to <rate> by <@rate>")
 def rate_then(case: Case, rate: str, at_rate: int) -> bool:
     return spells(rate, case.at("lr", at_rate))
+
+
+@states(r"the settings give <x>", r"Leave the learning rate: <x> is too little")
+def stated_rate(case: Case, x: str) -> bool:
+    return any(spells(x, rate) for rate in _rates_in(case.run.config))
+
+
+def _rates_in(settings: dict[str, Any]) -> Iterator[float]:
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _rates_in(value)
+        elif name.endswith(("lr", "learning_rate")) and isinstance(value, int | float | str):
+            yield float(value)
 
 
 @states(r"Divide the peak learning rate by <n>")
