@@ -48,6 +48,8 @@ def _columns(log: Arranged, axis: Axis) -> Iterable[Column]:
             yield _made(raw, name, n, made[name])
         elif name == axis.column:
             yield Column(name, STEP, n)
+        elif name == log.axis.column:
+            yield Column(name, NOT_USED, n, why="it starts again during the log")
         elif raw.names.get(name, name) is None and printed_fact(name) in raw.config:
             yield Column(name, SETTING, n)
         elif not n and not raw.unused.get(name):

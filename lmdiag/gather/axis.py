@@ -13,6 +13,7 @@ TIMESTEPS = frozenset(
     "time/total_timesteps total_timesteps misc/total_timesteps timesteps_total totalenvinteracts".split()
 )
 _STEPS = frozenset({"step", "steps", "iter", "batch", "update", "updates"})
+WHOLE = frozenset({"global", "total"})  # before a count that goes on where that of the epoch starts again
 FEWEST_STRIDES = 3  # as many alike are no accident
 LARGEST_STEP = 2.0**62
 
@@ -45,11 +46,20 @@ def axis(raw: RawLog) -> Axis:
 
 
 def _best_counter(raw: RawLog) -> str:
-    """Choose among the columns that are named like steps: one that ascends, then the one that stands first in the order of names."""
+    """Choose among the columns that are named like steps: one that ascends, then the one that stands first in the order of names.
+
+    Where that goes back, as one of each epoch does, a global one that never does is the count of the run.
+    """
     named = sorted((step_rank(name), name) for name in raw.columns if step_rank(name) is not None)
     usable = [name for _, name in named if _counts(raw, name)]
     ascending = [name for name in usable if _ascends(raw.columns[name].values)]
-    return next(iter(ascending + usable), "")
+    best = next(iter(ascending + usable), "")
+    of_run = (name for name in ascending if WHOLE.intersection(words_of(name)) and not _goes_back(raw, name))
+    return next(of_run, best) if best and _goes_back(raw, best) else best
+
+
+def _goes_back(raw: RawLog, name: str) -> bool:
+    return bool((np.diff(raw.columns[name].values) < 0).any())
 
 
 def _is_regular(raw: RawLog, name: str) -> bool:

@@ -40,6 +40,7 @@ LABELS = {
     "below_limit_at": "below the limit at",
     "bytes_per_step": "growth per step",
 }
+OF_SPIKES = {"peak": "highest value"}  # of the loss, where rules on schedules tell that of the rate
 UNITS = {
     "standard_errors": "standard errors",
     "rank_trend": "standard deviations",
@@ -60,11 +61,12 @@ def evidence(finding: Finding) -> list[tuple[str, str]]:
     >>> evidence(Finding("…", 1, 2, evidence={"level_before": 3.02, "standard_errors": 7.5e12, "skipped_share": 0.37}))
     [('level before', '3.02'), ('certainty', 'more than 1,000 standard errors'), ('skipped share', '37%')]
     """
-    return [(_label(name), _value(name, value)) for name, value in finding.evidence.items()]
+    return [(_label(name, finding.family), _value(name, value)) for name, value in finding.evidence.items()]
 
 
-def _label(name: str) -> str:
-    words = LABELS.get(name, name.replace("_", " "))
+def _label(name: str, family: str) -> str:
+    words = OF_SPIKES.get(name) if family == "spikes" else None
+    words = words or LABELS.get(name, name.replace("_", " "))
     return words.removesuffix(" s").removesuffix(" bytes")
 
 

@@ -120,3 +120,9 @@ def test_a_terminal_title_without_end_takes_no_other_lines():
 def test_reasons_that_quote_different_pieces_are_joined():
     found = joined([Skipped(0, "torn record: {a"), Skipped(0, "not JSON", 2), Skipped(0, "torn record: {b", 3)])
     assert [(d.reason, d.count) for d in found] == [("torn record: {a, …", 4), ("not JSON", 2)]
+
+
+def test_of_a_counter_that_starts_again_it_is_said_so():
+    rows = "".join(f'{{"step": {n % 50}, "loss": {5 - n / 50}}}\n' for n in range(200))
+    run = read("a.jsonl", rows)
+    assert [column.why for column in run.account.columns if column.name == "step"] == ["it starts again during the log"]

@@ -133,6 +133,19 @@ class TestSteps:
         run = run_of(columns(batch_id=[0, 1, 0, 1], _step=[0, 1, 2, 3], loss=[4.0, 3, 2, 1]))
         assert run["loss"].steps.tolist() == [0, 1, 2, 3]
 
+    def test_a_global_count_comes_before_one_of_each_epoch_however_long(self):
+        epochs = [*range(1, 201), *range(1, 201)]
+        run = run_of(columns(step=epochs, global_step=list(range(1, 401)), loss=np.linspace(5, 2, 400).tolist()))
+        assert (run.step_kind, run.first_step, run.last_step, len(run.segments)) == ("step", 1, 400, 1)
+
+    @pytest.mark.parametrize("other", ["global_step", "batch"])
+    def test_a_count_that_goes_back_as_well_or_is_none_of_the_run_changes_nothing(self, other):
+        steps = [*range(1, 201), *range(150, 350)]
+        counts = steps if other == "global_step" else list(range(1, 401))
+        losses = [5 - step / 100 for step in steps]
+        run = run_of(columns(step=steps, **{other: counts}, loss=losses))
+        assert (run.first_step, run.last_step, len(run.segments)) == (1, 349, 2)
+
     @pytest.mark.parametrize(
         ("name", "kind"),
         [

@@ -8,7 +8,7 @@ import pytest
 from lmdiag import read
 from lmdiag.diagnose import diagnose
 from lmdiag.finding import Finding
-from lmdiag.reports.evidence import LABELS, UNITS, evidence
+from lmdiag.reports.evidence import LABELS, OF_SPIKES, UNITS, evidence
 
 ROOT = Path(__file__).parents[2]
 LOGS = sorted((ROOT / "sample_logs").glob("*.jsonl"))
@@ -38,6 +38,11 @@ def test_numbers_have_names_and_units(name, value, words):
     assert told(**{name: value}) == [words]
 
 
+@pytest.mark.parametrize(("family", "words"), [("spikes", "highest value"), ("schedule", "highest learning rate")])
+def test_a_peak_is_that_of_what_the_rule_is_about(family, words):
+    assert evidence(Finding("…", 1, 2, evidence={"peak": 5.168}, family=family)) == [(words, "5.168")]
+
+
 @pytest.mark.parametrize("path", LOGS, ids=lambda path: path.stem)
 def test_no_evidence_needs_a_statistician_or_counts_digits(path):
     for finding in diagnose(read(path)).findings:
@@ -48,4 +53,4 @@ def test_no_evidence_needs_a_statistician_or_counts_digits(path):
 def test_every_name_that_has_words_is_one_that_a_rule_gives():
     rules = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "lmdiag/rules").rglob("*.py"))
     given = set(re.findall(r'"(\w+)": |evidence\["(\w+)"\]', rules))
-    assert {*LABELS, *UNITS} <= {name for pair in given for name in pair}
+    assert {*LABELS, *OF_SPIKES, *UNITS} <= {name for pair in given for name in pair}
