@@ -16,6 +16,7 @@ KNOWN = [
     ("Megatron-LM, NeMo", "loss", 1, "lm loss|lm-loss|lm_loss|lm-loss-training/lm loss|reduced_train_loss"),
     ("torchtitan, Composer, OLMo", "loss", 1, """loss_metrics/global_avg_loss|loss/train/total|metrics/train/LanguageCrossEntropy
         |TrainIterStats/loss|train/CE loss|metrics.train.loss|loss/train_total"""),
+    ("masked language models", "loss", 1, "mlm_loss|train/mlm_loss|train_loss_mlm|masked_lm_loss"),
     ("Lightning", "loss", 1, "train_loss_step|train_loss_epoch|train_loss_local"),
     ("fairseq, LLaMA-Adapter, Megatron's relatives", "loss", 1, "nll_loss|closs|trl|ntp_loss|learning/loss"),
     ("Joey NMT", "loss", 1, "train/train_batch_loss"),

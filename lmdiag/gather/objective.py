@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from lmdiag.methods import LANGUAGE_MODEL, METHODS, OF_OBJECTIVE, OTHER, PREFERENCE, REINFORCEMENT, said_in
-from lmdiag.naming import evaluation_set
+from lmdiag.naming import evaluation_set, words_of
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.run import Series
 from lmdiag.stats.windows import median
@@ -33,6 +33,7 @@ _EMBEDDINGS = re.compile(
     r"(^|[/_])(embedding_loss$|(spearman|pearson)_(cosine|euclidean|manhattan|dot)$|cosine_(accuracy|ndcg|mrr|map)(@\d+)?$)"
 )
 ADVERSARIES = re.compile(r"(^|[/_ ])(d|g|disc|discriminator|gen|generator)_?loss$", re.IGNORECASE)
+_MASKED = frozenset({"mlm", "masked"})  # words of a name
 OF_RLOO = "normalize_advantages"  # a setting that TRL's RLOO has, and its GRPO has not
 _OF_SFT = frozenset({"mean_token_accuracy", "eval_mean_token_accuracy", "token_acc", "eval_token_acc"})
 
@@ -62,7 +63,9 @@ def objective_and_method(raw: RawLog, series: Mapping[str, Series]) -> tuple[str
         return task, method if method and _fits(method, task) else OF_OBJECTIVE[task]
     if any(ADVERSARIES.search(name) for name in names) or _auxiliary_terms_dominate(raw, series):
         return "composite", "composite"
-    return "causal-lm", method if kind == LANGUAGE_MODEL else "pretraining"
+    losses = series.get("loss", series.get("val/loss"))
+    of_masked = losses is not None and not _MASKED.isdisjoint(words_of(losses.source_name))
+    return "masked-lm" if of_masked else "causal-lm", method if kind == LANGUAGE_MODEL else "pretraining"
 
 
 def _near_zero(series: Mapping[str, Series]) -> bool:

@@ -237,6 +237,8 @@ class TestObjective:
             ({"loss": 9.0, "teacher_loss": 6.0}, "composite"),
             ({"loss": 0.0}, "causal-lm"),
             ({"loss": 2.0, "aux_loss": 1.9}, "causal-lm"),
+            ({"mlm_loss": 2.0, "nsp_loss": 0.5}, "masked-lm"),
+            ({"loss": 2.0, "masked_share": 0.15}, "causal-lm"),
             ({"loss": 2.0, "reward": None}, "causal-lm"),
         ],
     )

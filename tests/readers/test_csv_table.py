@@ -177,3 +177,16 @@ def test_timesteps_of_an_environment_count_the_steps() -> None:
 def test_the_name_of_a_file_from_tensorboard_says_what_its_values_are(name, metric):
     run = read("Wall time,Step,Value\n1650000000.5,10,2.5\n1650000010.5,20,2.25\n", name)
     assert points(run, metric) == [(10, 2.5), (20, 2.25)]
+
+
+def test_a_column_alone_is_a_table_where_it_is_named_a_loss():
+    run = read("train_loss\n4.25\n4.0\n3.5\n", "losses.csv")
+    assert (run.step_kind, points(run)) == ("record", [(1, 4.25), (2, 4.0), (3, 3.5)])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.csv", b"price\n4.25\n4.0\n"), ("a.txt", b"loss\n4.25\n4.0\n"), ("a.csv", b"loss\nof the firm\nof games\n")],
+)
+def test_other_columns_alone_are_none(name, content):
+    assert not csv_table.can_read(name, content)

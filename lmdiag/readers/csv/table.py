@@ -43,13 +43,14 @@ def table_names(name: str, head: bytes) -> list[str]:
         return []
     separator = _separator(lines[0])
     names = [field.strip() for field in next(csv.reader([lines[0]], delimiter=separator))]
-    if len(names) < 2 or any(cell_number(field) is not None for field in names if field):
+    named = PurePath(name.lower().removesuffix(".gz")).suffix in (".csv", ".tsv")
+    alone = len(names) == 1 and named and spelling(names[0]).name.rpartition("/")[2] == "loss"
+    if (len(names) < 2 and not alone) or any(cell_number(field) is not None for field in names if field):
         return []
     rows = list(csv.reader(lines[1 : 1 + ENOUGH_LINES], delimiter=separator))
-    named = PurePath(name.lower().removesuffix(".gz")).suffix in (".csv", ".tsv")
     fitting = sum(len(row) == len(names) and any(cell_number(cell) is not None for cell in row) for row in rows)
     return (
-        names if named or fitting * 2 > len(rows) else []
+        names if (named and not alone) or fitting * 2 > len(rows) else []
     )  # "Epoch 1, loss 2.3" has equal fields too, but none is a number
 
 
