@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from msgspec import Struct
 
-from lmdiag.stats.limits import SURE
+from lmdiag.stats.limits import LEARNS, STILL, SURE
 from lmdiag.stats.noise import scatter, smoothing
 from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import median, quantile
@@ -40,6 +40,10 @@ class Level(Struct, frozen=True):
     def is_flat(self, share: float) -> bool:
         """Tell whether the curve is surely (95%) flat: an equivalence test, not a missing trend."""
         return abs(self.gain) + SURE * self.gain_error < share * abs(self.value)
+
+    def stays(self, share: float) -> bool:
+        """Tell whether the curve is surely flat, and what little it may fall is not a clear trend."""
+        return self.is_flat(share) and (self.rank_trend > LEARNS or self.gain < STILL * abs(self.value))
 
 
 def level(values: np.ndarray, share: float) -> Level:

@@ -9,6 +9,7 @@ RANK_TREND = 4.0  # Mann-Kendall z of a trend beyond doubt: one flat curve in 30
 FROM_SCRATCH = 6.0  # nats at the start: fine-tunes, and models of single characters, start lower
 NEAR_UNIFORM = 8.0  # nats: only guesses over a vocabulary of thousands cost as much
 SCALED = 0.1  # nats: no text begins so well known; a loss that starts below it has been divided by something
+STILL = 0.01  # of a level: what a curve may gain and still stay, whatever its trend
 KNOWS = 2.0  # nats per token; guessing by frequency costs more in every vocabulary: 2.9 for the letters of English
 FEW_PLANNED = 0.05  # of the planned steps: nothing need be learned yet
 

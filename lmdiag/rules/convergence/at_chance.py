@@ -1,29 +1,26 @@
-from collections.abc import Callable, Iterator
-from functools import cache
 from math import exp, log
 
 import numpy as np
-from msgspec import Struct
 from msgspec.structs import replace
 
 from lmdiag import advice
+from lmdiag.chance import CLASSES_NEAR, COIN, MOST_ACCURATE, TOSSING, Guess, coin, stated_guesses, stated_size
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
-from lmdiag.patterns import lazy
 from lmdiag.run import Run, Series
 from lmdiag.stats.level import Level, level
-from lmdiag.stats.limits import FEW_PLANNED, KNOWS, LEARNS, NEAR_UNIFORM, SURE
+from lmdiag.stats.limits import FEW_PLANNED, KNOWS, LEARNS, NEAR_UNIFORM, STILL, SURE
 from lmdiag.stats.phases import phases
 from lmdiag.stats.progress import Progress, progress
 from lmdiag.stats.trend import mann_kendall, total_gain
-from lmdiag.stats.windows import median, quantile
+from lmdiag.stats.windows import median
 from lmdiag.task_measures import HIGHER_IS_BETTER
 
 FEWEST, LEAST_RECORDS, ERROR_RECORDS = 4, 10, 50
 WARMING_RECORDS = 30  # of a warm-up: fewer may still lie at the uniform guess
 UNIFORM_END, UNIFORM_START, UNIFORM_SPREAD = 8.5, 16.0, 1.35  # nats, nats, and the 90% over the 10% quantile
 LARGEST_FALL = ((10.0, 0.20), (9.0, 0.10), (NEAR_UNIFORM, 0.03))  # (all records above, fall from first to last third)
-STILL_FALLS, STILL = LEARNS / 2, 0.01  # of the second half: rank trend, and share of the level that it gains
+STILL_FALLS = LEARNS / 2  # rank trend of the second half
 WARMING_LOW = 10.3  # nats: ln of 30,000 tokens
 UNTRAINED, LEAST_OF_UNIFORM = 0.06, 0.62  # of ln V: how near it a first loss lies; unigram entropies are 0.65 to 0.8
 FREQUENCY_RECORDS, FREQUENCY_STEPS, FREQUENCY_FALL = 20, 1000, 0.15
@@ -31,37 +28,20 @@ KNOWN_RECORDS, FEWEST_EVALUATIONS = 15, 6  # fewer say too little about a level
 FALLS = 3.0  # times the gain of a flat curve: what falls by more need not be looked at closely
 LASTS = 0.8  # of the records, at the level
 STATED_BELOW, STATED_ABOVE = 0.01, 0.03  # of a stated cost: the sampling of the text; what random weights add to it
-CLASSES_NEAR = 0.02  # of ln k, beside an accuracy or a ROC curve that agrees
 BETTER, LEAST_OF_GUESS = 1.10, 0.8  # accuracy times e^loss, of a model that guesses among e^loss answers: 1
-MOST_ACCURATE, NEVER_RIGHT = 0.55, 0.15
+NEVER_RIGHT = 0.15  # accuracy of a token
 FEW_NEAR, FEW_RIGHT, MOST_ANSWERS = (
     0.005,
     0.1,
     1000,
 )  # of ln k, of 1/k; and no k is larger, for losses near its logarithm are then many
-NEVER_BELOW, NOT_FAR_ABOVE = 0.002, 0.02  # ln 2, of three evaluations or more
-FROM_FIRST, MANY_RECORDS = 0.10, 200  # of ln 2, the first records: with many, the course itself is at chance
 LATE_STEP, LATE_COST = 10_000, 7.0  # nats: what token frequencies cost, which a model has learnt by then
 CHANCE_AUC = 0.01  # distance of the area under the ROC curve from 1/2
 FEW_FLAT, NEVER_RECORDS, WORSE_RECORDS = 0.01, 5, 6  # of the level: between the lowest and the highest of a handful
 ONE_ANSWER_DIGITS = 4  # of an accuracy that is the same in every record
 BEGUN, LEAST_SPAN, LARGEST_UNIFORM = 500, 100, 13.0  # steps; nats: ln of 440,000, above every vocabulary in use
-COIN, TOSSING = log(2), "about what tossing a coin costs (0.6931)"
-TOKENS = lazy(r"(^|[_/])(tokens|perplexity)($|_)")
 LIKELIHOODS = ("causal-lm", "masked-lm", "classification")
 LARGEST_EXPONENT = 50.0  # no vocabulary is so large
-Kept = Callable[[], Level]
-
-
-class Guess(Struct, frozen=True):
-    """What a loss stays at: the words for it, what guessing so costs, and which metric says so, if not the curve."""
-
-    words: str
-    cost: float
-    severity: Severity = Severity.WARNING
-    metric: str = ""
-    level: float = 0.0  # where that metric stays
-    falls: bool = False  # still, too slowly
 
 
 @rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=FEWEST)
@@ -86,7 +66,8 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     | more than token frequencies cost | after 1,000 steps and 20 records 8 to 16 nats, fall under 15%; not while the rates still rise and the loss falls | the unigram entropy over 50,000 tokens is 7.3 to 7.7 nats |
     | a guess that the header states: ln V, ln k of its classes, the unigram loss | flat, and from 1% below to 3% above it; or so the last half of six evaluations or more | on its way down a loss passes these levels, it does not stay |
     | one drop | first record within 6% of ln V of the header, then flat at 62% of ln V or above | unigram entropies are 0.65 to 0.8 of ln V, from characters to 50,000 tokens; a model that uses the context falls below |
-    | ln 2, where the header states no vocabulary, the log counts no tokens, and the first tenth of the records lies less than 10% above it | flat, met to `near` (0.5%), in 15 records, and no evaluation elsewhere, no accuracy above 0.55; for the last half if the evaluation meets it too; met to 1% where three evaluations or more are at most 2% above it and none is below, or 200 records or more begin within 10% of it: then their last half may gain up to 2% | of healthy fine-tunes that are as flat one in 200 ends there by chance |
+    | ln 2, where the header states no vocabulary and the log counts no tokens | flat, met to `near` (0.5%), in 15 records, and no evaluation elsewhere, no accuracy above 0.55; for the last half if the evaluation meets it too; met to 1% where three evaluations or more are at most 2% above it and none is below; or 200 records or more begin within 10% of it, and their last half meets it, gaining up to 2% | of healthy fine-tunes that are as flat one in 200 ends there by chance |
+    | | not where the loss is surely below it, unless the evaluation is not, nor, in fewer than 200 records, where the first tenth lies surely 3% above | no coin costs less; what only undoes the initialisation takes a few steps |
     | log that begins late | step 10,000 or later; flat at 7 nats or above, over 1,000 steps; a perplexity or a vocabulary says that it is one of tokens | a model that learns has left token frequencies behind by then, at any rate |
     | few epochs, losses and accuracies | at least 3 of each, of training without its first record and of the evaluation: losses within 0.5% of ln k, for one k up to 1,000, accuracies within 10% of 1/k | four measures that agree are no chance, however few |
     | a handful of records, no token right | 5 at 8 to 16 nats, within 1% of each other, from step 500 on; an accuracy of the training is exactly 0 in all | patience explains no warm-up of 500 steps that leaves both where they were |
@@ -124,12 +105,12 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     seen = progress(losses.values)
     found = agreed or _uniform(run, losses, seen) or _above_frequencies(run, losses, seen)
     may_stay = seen.gain < FALLS * flat * abs(seen.end) + SURE * seen.gain_error
-    kept = cache(lambda: level(losses.values, LASTS))  # the dearest question: it is asked last
-    if found is None and may_stay:
+    kept = level(losses.values, LASTS) if found is None and may_stay else None
+    if kept:
         found = _late(run, losses, kept, flat)
-    if found is None and may_stay and len(losses) >= KNOWN_RECORDS:
+    if kept and found is None and len(losses) >= KNOWN_RECORDS:
         found = _stated(run, losses, kept, flat) or _first_drop(run, losses, kept, flat)
-        found = found or _coin(run, losses, kept, near, flat) or _accuracy(run, kept, flat) or _roc(run, kept)
+        found = found or coin(run, losses.values, kept, near, flat) or _accuracy(run, kept, flat) or _roc(run, kept)
     if found is None:
         return
     stays = found.level or level(losses.values, LASTS).value
@@ -152,7 +133,7 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
             "records": seen.records,
         },
         _advice(run),
-        found.severity,
+        Severity.ERROR if found.of_all and seen.records >= ERROR_RECORDS else Severity.WARNING,
     )
 
 
@@ -167,8 +148,7 @@ def _uniform(run: Run, losses: Series, seen: Progress) -> Guess | None:
     largest = next(fall for above, fall in LARGEST_FALL if seen.low >= above)
     if seen.high / seen.low >= UNIFORM_SPREAD or seen.fall >= largest * seen.end or not _half_stays(losses.values):
         return None
-    severity = Severity.ERROR if seen.records >= ERROR_RECORDS else Severity.WARNING
-    return Guess("about what a uniform guess over a large vocabulary costs", seen.end, severity)
+    return Guess("about what a uniform guess over a large vocabulary costs", seen.end, of_all=True)
 
 
 def _half_stays(values: np.ndarray) -> bool:
@@ -192,7 +172,7 @@ def _above_frequencies(run: Run, losses: Series, seen: Progress) -> Guess | None
     return Guess(words, NEAR_UNIFORM, falls=falls)
 
 
-def _late(run: Run, losses: Series, kept: Kept, flat: float) -> Guess | None:
+def _late(run: Run, losses: Series, kept: Level, flat: float) -> Guess | None:
     """Return the guess by token frequencies of a log that begins long after the training did."""
     span = int(losses.steps[-1] - losses.steps[0])
     late = run.step_kind == "step" and int(losses.steps[0]) >= LATE_STEP and span >= FREQUENCY_STEPS
@@ -201,8 +181,8 @@ def _late(run: Run, losses: Series, kept: Kept, flat: float) -> Guess | None:
     if (
         not late
         or not (run.per_token and of_tokens)
-        or not LATE_COST <= kept().value <= UNIFORM_START
-        or not _stays(kept(), flat)
+        or not LATE_COST <= kept.value <= UNIFORM_START
+        or not kept.stays(flat)
     ):
         return None
     words = (
@@ -262,15 +242,14 @@ def _one_answer(run: Run, losses: Series) -> Guess | None:
     return Guess(f"about what guessing costs, and the accuracy is {figure(accuracy, 4)} in every record", cost)
 
 
-def _stated(run: Run, losses: Series, kept: Kept, flat: float) -> Guess | None:
+def _stated(run: Run, losses: Series, kept: Level, flat: float) -> Guess | None:
     """Return the guess whose cost the header states, where the loss stays at it."""
-    guesses = list(_stated_guesses(run, len(losses)))
-    if not guesses or not _stays(kept(), flat):
+    if not kept.stays(flat):
         return None
     metric, evaluated = run.evaluation_loss or ("", losses)
     late = evaluated.finite.values[len(evaluated.finite) // 2 :]
-    for guess in guesses:
-        if kept().error <= STATED_BELOW * guess.cost and _at_stated(guess, kept().value, kept().value):
+    for guess in stated_guesses(run):
+        if kept.error <= STATED_BELOW * guess.cost and _at_stated(guess, kept.value, kept.value):
             return guess
         if metric and len(late) >= FEWEST_EVALUATIONS // 2 and _at_stated(guess, late.min(), late.max()):
             return replace(guess, metric=metric, level=float(median(late)))
@@ -281,134 +260,52 @@ def _at_stated(guess: Guess, low: float, high: float) -> bool:
     return (1 - STATED_BELOW) * guess.cost <= low and high <= (1 + STATED_ABOVE) * guess.cost
 
 
-def _stated_guesses(run: Run, records: int) -> Iterator[Guess]:
-    """Yield the guesses whose cost the header states."""
-    model, given = run.config.get("model"), run.config.get("reference_loss")
-    sizes, costs = model if isinstance(model, dict) else {}, given if isinstance(given, dict) else {}
-    if run.objective == "classification" and _number(sizes.get("classes")) > 1:
-        classes = int(sizes["classes"])
-        yield Guess(f"about what guessing among {classes:,} classes costs ({figure(log(classes))})", log(classes))
-    if run.per_token and _number(costs.get("unigram")) > 0:
-        words = f"about what knowing only how often each token occurs costs ({figure(costs['unigram'])})"
-        yield Guess(words, float(costs["unigram"]))
-    if run.per_token and _number(sizes.get("vocab_size")) > 1:
-        size = int(sizes["vocab_size"])
-        severity = Severity.ERROR if records >= ERROR_RECORDS else Severity.WARNING
-        yield Guess(f"about what a uniform guess over {size:,} tokens costs ({figure(log(size))})", log(size), severity)
-
-
-def _first_drop(run: Run, losses: Series, kept: Kept, flat: float) -> Guess | None:
+def _first_drop(run: Run, losses: Series, kept: Level, flat: float) -> Guess | None:
     """Return the guess by token frequencies, whose cost is not stated, of a model that began at ln V and dropped once."""
-    model, given = run.config.get("model"), run.config.get("reference_loss")
-    size = _number(model.get("vocab_size")) if isinstance(model, dict) else 0.0
+    given, size = run.config.get("reference_loss"), stated_size(run, "vocab_size")
     stated = isinstance(given, dict) and "unigram" in given
-    if not run.per_token or stated or size <= 1 or abs(float(losses.values[0]) / log(size) - 1) > UNTRAINED:
+    if not run.per_token or stated or size <= 1 or not kept.stays(flat):
         return None
     cost = log(size)
-    if not LEAST_OF_UNIFORM * cost <= kept().value < cost or not _stays(kept(), flat):
+    if abs(float(losses.values[0]) / cost - 1) > UNTRAINED or not LEAST_OF_UNIFORM * cost <= kept.value < cost:
         return None
-    words = f"{kept().value / cost:.0%} of what a uniform guess over {int(size):,} tokens costs ({figure(cost)}), as token frequencies alone do"
+    words = f"{kept.value / cost:.0%} of what a uniform guess over {int(size):,} tokens costs ({figure(cost)}), as token frequencies alone do"
     return Guess(words, cost)
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
-
-
-def _coin(run: Run, losses: Series, kept: Kept, near: float, flat: float) -> Guess | None:
-    """Return the guess between two answers, where the loss of a model of unknown answers stays at ln 2."""
-    model = run.config.get("model")
-    stated = isinstance(model, dict) and bool({"vocab_size", "classes"} & set(model))
-    if (stated and run.objective != "classification") or not (run.per_token or run.objective == "classification"):
-        return None
-    if _knows_more(run) or _of_tokens(run) or _learned_on_its_way(losses.values):
-        return None
-    both = all(
-        one is not None and len(one[1].finite) >= KNOWN_RECORDS // 2 and _meets(one[1].finite.values, COIN, near)
-        for one in (run.curve, run.evaluation)
-    )
-    if both:
-        return Guess(f"{TOSSING}, and so does the evaluation", COIN)
-    evaluated = run.evaluation_loss[1].finite.values / COIN - 1 if run.evaluation_loss else np.empty(0)
-    above = len(evaluated) >= FEWEST - 1 and evaluated.min() >= -NEVER_BELOW and evaluated.max() <= NOT_FAR_ABOVE
-    alone = _stays(kept(), flat) and kept().is_at(COIN, 2 * near if above else near)
-    alone = alone or _from_the_first(losses.values, near, flat)
-    return Guess(TOSSING, COIN) if alone else None
-
-
-def _of_tokens(run: Run) -> bool:
-    """Tell whether a log counts tokens or their perplexity: what it trains answers among more than two."""
-    return "ppl" in run or any(TOKENS.search(name) for name in run.series)
-
-
-def _learned_on_its_way(values: np.ndarray) -> bool:
-    """Tell whether the first tenth lies well above ln 2: what only undoes the initialisation takes a few steps."""
-    return float(median(values[: max(3, len(values) // 10)])) > COIN * (1 + FROM_FIRST)
-
-
-def _from_the_first(values: np.ndarray, near: float, flat: float) -> bool:
-    """Tell whether many records begin near ln 2 and are at it in their last half, which may still undo the initialisation."""
-    if len(values) < MANY_RECORDS or abs(progress(values).start / COIN - 1) > FROM_FIRST:
-        return False
-    half = level(values, 0.5)
-    ends = abs(half.end - COIN) <= near * COIN + SURE * half.end_error
-    return ends and half.is_at(COIN, 2 * near) and abs(half.gain) < flat * COIN
-
-
-def _knows_more(run: Run) -> bool:
-    """Tell whether an accuracy or the evaluation says that a model whose loss is ln 2 is not tossing a coin."""
-    scores = run.series.get("accuracy", run.series.get("val/accuracy"))
-    if scores is not None and len(scores.finite) and median(scores.finite.values) > MOST_ACCURATE:
-        return True
-    losses = run.evaluation_loss[1].finite.values if run.evaluation_loss else np.empty(0)
-    return len(losses) > 0 and abs(float(median(losses[len(losses) // 2 :])) - COIN) > CLASSES_NEAR * COIN
-
-
-def _meets(values: np.ndarray, cost: float, near: float) -> bool:
-    """Tell whether the last half of some values, but for a tenth at each end, lies at a cost."""
-    late = values[len(values) // 2 :]
-    return max(abs(quantile(late, 0.1) - cost), abs(quantile(late, 0.9) - cost)) <= near * cost
-
-
-def _stays(kept: Level, flat: float) -> bool:
-    """Tell whether a level is surely flat, and what little it may fall is not a clear trend."""
-    return kept.is_flat(flat) and (kept.rank_trend > LEARNS or kept.gain < STILL * abs(kept.value))
 
 
 def _agrees(kept: Level, flat: float) -> bool:
     """Tell whether a level is flat or at least shows no trend, where something else than the loss speaks as well."""
-    return _stays(kept, flat) or (kept.rank_trend > STILL_FALLS and kept.error <= flat * abs(kept.value))
+    return kept.stays(flat) or (kept.rank_trend > STILL_FALLS and kept.error <= flat * abs(kept.value))
 
 
-def _accuracy(run: Run, kept: Kept, flat: float) -> Guess | None:
+def _accuracy(run: Run, kept: Level, flat: float) -> Guess | None:
     """Return the guess of a model that is right as often as a guess is, by its accuracy."""
     scores = run.series.get("accuracy", run.series.get("val/accuracy"))
-    if scores is None or len(scores.finite) < KNOWN_RECORDS // 2 or not _agrees(kept(), flat):
+    if scores is None or len(scores.finite) < KNOWN_RECORDS // 2 or not _agrees(kept, flat):
         return None
     values = scores.finite.values
     late, first = values[len(values) // 2 :], values[: len(values) // 2]
     accuracy = float(late.mean())
-    stays = kept().value
-    guessed = accuracy * exp(min(stays, LARGEST_EXPONENT))
+    guessed = accuracy * exp(min(kept.value, LARGEST_EXPONENT))
     if run.objective in LIKELIHOODS and LEAST_OF_GUESS <= guessed <= BETTER and accuracy <= MOST_ACCURATE:
-        answers = round(exp(stays))
+        answers = round(exp(kept.value))
         return Guess(
             f"about what guessing among {answers:,} answers costs, and an accuracy of {figure(accuracy, 3)} says the same",
-            stays,
+            kept.value,
         )
     gained = accuracy - float(first.mean())
-    if len(values) >= KNOWN_RECORDS and stays >= KNOWS and accuracy <= NEVER_RIGHT and gained <= 0.1 * accuracy:
-        return Guess(f"and the accuracy never moves: it is {figure(accuracy, 3)}", stays)
+    if len(values) >= KNOWN_RECORDS and kept.value >= KNOWS and accuracy <= NEVER_RIGHT and gained <= 0.1 * accuracy:
+        return Guess(f"and the accuracy never moves: it is {figure(accuracy, 3)}", kept.value)
     return None
 
 
-def _roc(run: Run, kept: Kept) -> Guess | None:
+def _roc(run: Run, kept: Level) -> Guess | None:
     """Return the guess between two answers, where the area under the ROC curve is that of tossing a coin."""
     areas = run.series.get("auc", run.series.get("val/auc"))
     if areas is None or not len(areas.finite):
         return None
     area = float(median(areas.finite.values))
-    if abs(area - 0.5) > CHANCE_AUC or not kept().is_at(COIN, CLASSES_NEAR):
+    if abs(area - 0.5) > CHANCE_AUC or not kept.is_at(COIN, CLASSES_NEAR):
         return None
     words = f"{TOSSING}, and the area under the ROC curve, {figure(area, 3)}, says the same"
     return Guess(words, COIN)

@@ -154,6 +154,17 @@ def test_what_counts_tokens_is_not_held_against_a_coin(counted):
     assert fires(check, run(loss=loss, **counted)) == []
 
 
+@pytest.mark.parametrize(("end", "found"), [(0.6935, 1), (0.6905, 0)])
+def test_what_costs_surely_less_than_a_coin_tosses_none(end, found):
+    assert len(fires(check, run(loss=falls_to(end, 400, 0.71, noise=0.01)))) == found
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_silent_on_a_fine_tune_that_falls_over_its_first_fifth_from_near_ln_2(seed):
+    loss = np.log(2) + 0.05 * np.exp(-np.arange(150) / 12) + np.random.default_rng(seed).normal(0, 0.004, 150)
+    assert fires(check, run(loss=loss)) == []
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_silent_on_a_fine_tune_that_falls_to_ln_2_in_a_fifth_of_its_records(seed):
     loss = np.log(2) + 0.3 * np.exp(-np.arange(120) / 8) + np.random.default_rng(seed).normal(0, 0.006, 120)
