@@ -25,7 +25,7 @@ def check(run: Run, curve: Curve, *, lowest: float = 1.0, certain: float = CERTA
     The run starts at 8 to 14 nats (an untrained model with a vocabulary of thousands) and the last tenth of its losses has a median below `lowest` (1 nat
     per token; the best models of natural text stand near 1.7). A warning when the last three evaluations (median) are as low: then it is not memorised;
     without an evaluation it is information. Or the run starts at 1 nat or more, is a tenth of `lowest` within its first fifth, and the evaluations end below `certain` (0.03 nat: 97 of 100
-    tokens are certain): a warning.
+    tokens are certain): a warning; without an evaluation it is information where the last tenth of the losses is below a tenth of `certain`.
 
     ## Why it matters
     The labels are visible in the inputs: no causal mask, inputs and targets not shifted, or the evaluation is part of the training data.
@@ -61,6 +61,8 @@ def check(run: Run, curve: Curve, *, lowest: float = 1.0, certain: float = CERTA
         limit = lowest
     elif start >= UNTAUGHT and evaluated and known < certain and _at_once(run, losses, lowest):
         limit = certain
+    elif start >= UNTAUGHT and not evaluated and end < certain / 10:
+        limit = certain / 10
     else:
         yield NOT_FROM_SCRATCH
         return

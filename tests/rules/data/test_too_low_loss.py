@@ -48,6 +48,12 @@ def test_information_without_an_evaluation():
     assert found.severity is Severity.INFO
 
 
+@pytest.mark.parametrize(("floor", "found"), [(0.0005, [Severity.INFO]), (0.008, [])])
+def test_information_where_a_fine_tune_without_an_evaluation_knows_every_token(floor, found):
+    loss = floor + 3 * np.exp(-np.arange(500) / 20)
+    assert [said.severity for said in fires(check, run(loss=loss))] == found
+
+
 @pytest.mark.parametrize(
     "made",
     [
