@@ -15,6 +15,7 @@ AROUND = 3  # records on each side of a restart by which the levels are compared
 CLEAR = 5.0  # standard deviations of the noise that chance does not make in a thousand restarts
 BESIDE, ERRORS = 5, 4.0  # records before and after a row, and standard errors between their medians
 SPIKE_SIGMAS, SPIKE_SHARE = 6.0, 0.06
+RISES = {6: 0, 7: 1}  # pairs of so few records that do not fall: chance leaves no more in one order of 720
 NOISE = 1000  # records before a restart whose scatter is the noise there: all before each would be quadratic
 
 
@@ -98,4 +99,5 @@ def started_anew(again: np.ndarray) -> bool:
     >>> started_anew(np.linspace(9.0, 5.0, 12)), started_anew(np.array([9.0, 7, 8, 6, 9, 7, 8, 6]))
     (True, False)
     """
-    return mann_kendall(again) <= LEARNS
+    rises = sum(int((again[row + 1 :] >= value).sum()) for row, value in enumerate(again[: max(RISES)]))
+    return mann_kendall(again) <= LEARNS or rises <= RISES.get(len(again), -1)

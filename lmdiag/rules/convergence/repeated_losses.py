@@ -32,7 +32,7 @@ def check(run: Run, curve: Curve, *, fewest: int = FEWEST, share: float = SHARE)
     | | `fewest` (6) records or more, with as many different values, and `share` (30%) of the log | so many equal to the last digit are no chance, nor one stretch that a resume repeated |
     | all the same | the log is one loss of 0.05 or more: four records of four digits, ten of three, three of six at steps that are logged; no evaluation moves | batches differ, and so do epochs in which anything is learned |
 
-    Where the repeated losses fall (a rank trend of 3 standard deviations), the weights do change: the run was started again with the same seed, which is information.
+    Where the repeated losses fall (a rank trend of 3 standard deviations; of six all, of seven all but one pair), the weights do change: the run was started again with the same seed, which is information.
 
     ## Why it matters
     The weights did not change in between: every step was computed in vain.

@@ -77,3 +77,17 @@ def test_losses_that_fall_both_times_are_of_a_second_start():
     (found,) = fires(check, run(loss=np.r_[mixed, mixed[:30]]))
     assert found.severity is Severity.WARNING
     assert found.message.endswith("the weights do not change.")
+
+
+@pytest.mark.parametrize(
+    ("once", "severity"),
+    [
+        ([9.1, 8.2, 7.7, 7.1, 6.9, 6.4], Severity.INFO),
+        ([9.1, 8.2, 7.7, 7.1, 7.4, 6.4], Severity.WARNING),
+        ([9.1, 8.2, 7.7, 7.1, 7.4, 6.4, 6.2], Severity.INFO),
+        ([9.1, 8.2, 8.7, 7.1, 7.4, 6.4, 6.2], Severity.WARNING),
+    ],
+)
+def test_a_second_start_of_a_handful_of_records(once, severity):
+    (found,) = fires(check, run(loss=np.r_[once, once]))
+    assert found.severity is severity
