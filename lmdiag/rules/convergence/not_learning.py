@@ -1,3 +1,5 @@
+from math import exp, log
+
 import numpy as np
 
 from lmdiag import advice
@@ -33,6 +35,8 @@ SMALL_FALL, SMALL_ERRORS = (
     0.03,
     3.5,
 )  # or by less at more of them: of the eight windows one in 500 logs shows it by chance
+LITTLE_ERRORS = 5.0  # or by `trivial`, beyond doubt, where no guess costs as much
+OF_ANSWERS = 0.005  # of ln k, which guessing among k answers costs
 CLEAR_FALL = 0.05  # of the start; with a rank trend that chance makes once in 700 runs
 HIGH, TRIVIAL_ABOVE = 6.0, 2.0  # nats, and how many times the trivial gain is trivial there: the way down is long
 SMALL_PEAK = 1e-5  # below the learning rates in use for fine-tuning
@@ -60,7 +64,7 @@ def check(run: Run, curve: Curve, *, trivial: float = 0.01, hidden: float = 0.10
     |---|---|---|
     | no trend | ranks do not fall: Mann-Kendall z above -1.645 | one flat curve in 20 falls so by chance: any sign of learning counts |
     | | fall from the first to the last third surely (2.5 standard errors) under `hidden` (10%) of the start | an equivalence test: noise that could hide the fall of a fine-tune says nothing |
-    | | no first records 8% and 2.5 standard errors, or 3% and 3.5, above the rest, no window 15% below the start | a fall at once leaves no trend behind it, nor does one that was lost again |
+    | | no first records 8% and 2.5 standard errors, 3% and 3.5, or `trivial` and 5 (not at 2 nats or more, nor within 0.5% of ln k), above the rest, no window 15% below the start | a fall at once leaves no trend behind it, nor does one that was lost again |
     | the same, in fewer than 30 records | z above -1, and no measure of the fall at 5% | ranks of so few are coarse |
     | trivial gain | start less end, and robust trend, surely (95%) under `trivial` (1%) of the level; twice that above 6 nats; not where the ranks of the first 30 records, or of a warm-up, fall, unless these records are epochs that end at 2 nats or above | an equivalence test: the fall that cannot be ruled out is worth nothing |
 
@@ -104,7 +108,7 @@ def check(run: Run, curve: Curve, *, trivial: float = 0.01, hidden: float = 0.10
         return
     if _evaluations_fall(run, metric):
         return
-    fell = seen.rank_trend <= TREND or _fell_early(losses.values, seen)
+    fell = seen.rank_trend <= TREND or _fell_early(losses.values, seen, trivial)
     error = SURELY * _fall_error(seen)
     if not fell and min(error, seen.fall + error) >= hidden * abs(seen.start):
         yield NotChecked(f"the noise of the loss ({seen.sigma / abs(seen.start or 1):.0%}) could hide that it falls")
@@ -205,17 +209,24 @@ def _no_trend(seen: Progress, hidden: float) -> bool:
     return seen.best_fall < BEST_FALL * start + 1.5 * seen.sigma
 
 
-def _fell_early(values: np.ndarray, seen: Progress) -> bool:
+def _fell_early(values: np.ndarray, seen: Progress, trivial: float) -> bool:
     """Tell whether some first records lie above the rest by more than chance: what fell at once has no rank trend."""
-    n = len(values)
+    n, least = len(values), SMALL_FALL if _may_guess(seen.end) else trivial
     for k in distinct(np.geomspace(EARLIEST, max(EARLIEST, n // 2), 8).astype(int)).tolist():
         error = MEDIAN_ERROR * seen.sigma * (1 / k + 1 / max(n - k, 1)) ** 0.5
         fell = float(median(values[:k]) - median(values[k:])) if n > 2 * k else 0.0
         level = abs(seen.end)
         large = fell >= max(EARLY_ERRORS * error, AT_ONCE * level)
-        if fell > 0 and (large or fell >= max(SMALL_ERRORS * error, SMALL_FALL * level)):
+        small = fell >= max(SMALL_ERRORS * error, SMALL_FALL * level)
+        if fell > 0 and (large or small or fell >= max(LITTLE_ERRORS * error, least * level)):
             return True
     return False
+
+
+def _may_guess(level: float) -> bool:
+    """Tell whether guessing may cost so much: among the tokens of a vocabulary, or among a few answers."""
+    answers = round(exp(min(level, KNOWS)))
+    return level >= KNOWS or (answers > 1 and abs(level / log(answers) - 1) <= OF_ANSWERS)
 
 
 def _trivial_gain(seen: Progress, trivial: float) -> bool:

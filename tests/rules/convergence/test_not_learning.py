@@ -137,3 +137,15 @@ def test_evaluations_see_what_the_noise_of_batches_hides(gain, alarms):
     losses = 1.4 + np.random.default_rng(1).permutation(np.linspace(-0.2, 0.2, 60))
     made = run(loss=losses, val__loss=series(1.36 - gain * np.linspace(0, 1, 8) ** 0.5, every=7, first=7))
     assert len(fires(check, made)) == alarms
+
+
+@pytest.mark.parametrize(("end", "found"), [(1.20, 0), (np.log(3), 1), (4.17, 1)])
+def test_a_fall_at_once_by_a_fiftieth_is_learning_where_no_guess_costs_as_much(end, found):
+    noise = np.random.default_rng(3).normal(0, 0.003 * end, 300)
+    loss = end * (1 + 0.02 * (np.arange(300) < 5)) + noise
+    assert len(fires(check, run(loss=loss))) == found
+
+
+def test_a_fall_at_once_that_noise_may_make_is_none():
+    noise = np.random.default_rng(3).normal(0, 0.02, 300)
+    assert len(fires(check, run(loss=1.2 * (1 + 0.012 * (np.arange(300) < 5)) + noise))) == 1
