@@ -24,12 +24,13 @@ STILL_FALLS = LEARNS / 2  # rank trend of the second half
 WARMING_LOW = 10.3  # nats: ln of 30,000 tokens
 UNTRAINED, LEAST_OF_UNIFORM = 0.06, 0.62  # of ln V: how near it a first loss lies; unigram entropies are 0.65 to 0.8
 FREQUENCY_RECORDS, FREQUENCY_STEPS, FREQUENCY_FALL = 20, 1000, 0.15
+EPOCHS_FALL = 0.10  # of the last half of as many epochs
 KNOWN_RECORDS, FEWEST_EVALUATIONS = 15, 6  # fewer say too little about a level
 FALLS = 3.0  # times the gain of a flat curve: what falls by more need not be looked at closely
 LASTS = 0.8  # of the records, at the level
 STATED_BELOW, STATED_ABOVE = 0.01, 0.03  # of a stated cost: the sampling of the text; what random weights add to it
 BETTER, LEAST_OF_GUESS = 1.10, 0.8  # accuracy times e^loss, of a model that guesses among e^loss answers: 1
-NEVER_RIGHT = 0.15  # accuracy of a token
+NEVER_RIGHT, NO_BETTER = 0.15, 0.1  # accuracy of a token, and the share of it that is gained
 FEW_NEAR, FEW_RIGHT, MOST_ANSWERS = (
     0.005,
     0.1,
@@ -64,6 +65,7 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     | | second half: no rank trend (z above -1.5), or under 1% gained | a loss that falls on is learning, as in the first steps of a warm-up |
     | the same in warm-up | 30 records, all above 10.3 nats | the first rates are tiny |
     | more than token frequencies cost | after 1,000 steps and 20 records 8 to 16 nats, fall under 15%; not while the rates still rise and the loss falls | the unigram entropy over 50,000 tokens is 7.3 to 7.7 nats |
+    | the same in epochs | 20 at 8 to 16 nats, a fall under 10% in their last half; the accuracy never moves, as below | so many passes leave token frequencies behind |
     | a guess that the header states: ln V, ln k of its classes, the unigram loss | flat, and from 1% below to 3% above it; or so the last half of six evaluations or more | on its way down a loss passes these levels, it does not stay |
     | one drop | first record within 6% of ln V of the header, then flat at 62% of ln V or above | unigram entropies are 0.65 to 0.8 of ln V, from characters to 50,000 tokens; a model that uses the context falls below |
     | ln 2, where the header states no vocabulary and the log counts no tokens | flat, met to `near` (0.5%), in 15 records, and no evaluation elsewhere, no accuracy above 0.55; for the last half if the evaluation meets it too; met to 1% where three evaluations or more are at most 2% above it and none is below; or 200 records or more begin within 10% of it, and their last half meets it, gaining up to 2% | of healthy fine-tunes that are as flat one in 200 ends there by chance |
@@ -103,7 +105,7 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
         yield NotChecked(f"only {share:.1%} of the planned steps are done")
         return
     seen = progress(losses.values)
-    found = agreed or _uniform(run, losses, seen) or _above_frequencies(run, losses, seen)
+    found = agreed or _uniform(run, losses, seen) or _above_frequencies(run, losses, seen) or _epochs(run, losses, seen)
     may_stay = seen.gain < FALLS * flat * abs(seen.end) + SURE * seen.gain_error
     kept = level(losses.values, LASTS) if found is None and may_stay else None
     if kept:
@@ -170,6 +172,33 @@ def _above_frequencies(run: Run, losses: Series, seen: Progress) -> Guess | None
         return None
     words = f"after {span:,} {run.unit}s still more than guessing by token frequency costs"
     return Guess(words, NEAR_UNIFORM, falls=falls)
+
+
+def _epochs(run: Run, losses: Series, seen: Progress) -> Guess | None:
+    """Return the guess by token frequencies of many passes over the data that leave no more tokens right."""
+    scores = run.series.get("accuracy", run.series.get("val/accuracy"))
+    half, span = losses.values[len(losses) // 2 :], int(losses.steps[-1] - losses.steps[0])
+    slow = float(half[0] - half[-1]) < EPOCHS_FALL * seen.end
+    if (
+        run.step_kind != "epoch"
+        or not run.per_token
+        or min(seen.records, span + 1) < FREQUENCY_RECORDS
+        or scores is None
+        or not slow
+    ):
+        return None
+    if min(seen.end, seen.low) < NEAR_UNIFORM or seen.end > UNIFORM_START or not _never_moves(scores.finite.values):
+        return None
+    words = f"after {span:,} epochs still more than guessing by token frequency costs, and the accuracy never moves"
+    return Guess(words, NEAR_UNIFORM, falls=True)
+
+
+def _never_moves(scores: np.ndarray) -> bool:
+    """Tell whether an accuracy that is low at first is no better in its last half."""
+    late, first = scores[len(scores) // 2 :], scores[: len(scores) // 2]
+    if len(scores) < KNOWN_RECORDS or not late.mean() <= NEVER_RIGHT:
+        return False
+    return bool(late.mean() - first.mean() <= NO_BETTER * late.mean())
 
 
 def _late(run: Run, losses: Series, kept: Level, flat: float) -> Guess | None:
@@ -284,8 +313,7 @@ def _accuracy(run: Run, kept: Level, flat: float) -> Guess | None:
     if scores is None or len(scores.finite) < KNOWN_RECORDS // 2 or not _agrees(kept, flat):
         return None
     values = scores.finite.values
-    late, first = values[len(values) // 2 :], values[: len(values) // 2]
-    accuracy = float(late.mean())
+    accuracy = float(values[len(values) // 2 :].mean())
     guessed = accuracy * exp(min(kept.value, LARGEST_EXPONENT))
     if run.objective in LIKELIHOODS and LEAST_OF_GUESS <= guessed <= BETTER and accuracy <= MOST_ACCURATE:
         answers = round(exp(kept.value))
@@ -293,8 +321,7 @@ def _accuracy(run: Run, kept: Level, flat: float) -> Guess | None:
             f"about what guessing among {answers:,} answers costs, and an accuracy of {figure(accuracy, 3)} says the same",
             kept.value,
         )
-    gained = accuracy - float(first.mean())
-    if len(values) >= KNOWN_RECORDS and kept.value >= KNOWS and accuracy <= NEVER_RIGHT and gained <= 0.1 * accuracy:
+    if kept.value >= KNOWS and _never_moves(values):
         return Guess(f"and the accuracy never moves: it is {figure(accuracy, 3)}", kept.value)
     return None
 

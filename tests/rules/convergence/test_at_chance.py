@@ -285,3 +285,26 @@ def test_a_handful_of_records_worse_than_any_guess():
 def test_one_accuracy_in_a_handful_of_records(losses, scores, decimals, found):
     accuracy = replace(series(scores), decimals=decimals)
     assert len(fires(check, run(loss=np.array(losses), accuracy=accuracy))) == found
+
+
+@pytest.mark.parametrize(
+    ("kind", "accuracy", "end", "found"),
+    [
+        ("epoch", 0.066, 8.6, 1),
+        ("step", 0.066, 8.6, 0),
+        ("epoch", 0.16, 8.6, 0),
+        ("epoch", 0.066, 7.5, 0),
+    ],
+)
+def test_many_epochs_that_leave_no_more_tokens_right(kind, accuracy, end, found):
+    """A translator that learns only how often each token occurs: from 11.2 nats to 8.6 in fifty epochs."""
+    loss = end + (11.2 - end) * np.exp(-np.arange(52) / 15)
+    scores = accuracy * (1 + 0.0005 * np.arange(52))
+    made = replace(run(loss=loss, accuracy=scores), step_kind=kind)
+    assert len(fires(check, made)) == found
+
+
+def test_silent_on_epochs_in_which_the_accuracy_grows():
+    loss = 8.6 + 2.6 * np.exp(-np.arange(52) / 15)
+    made = replace(run(loss=loss, accuracy=np.linspace(0.04, 0.1, 52)), step_kind="epoch")
+    assert fires(check, made) == []

@@ -28,7 +28,7 @@ def into_the_run(case: Case, n: str) -> bool:
     return spells(n, case.finding.first_step - case.run.first_step)
 
 
-@states(r"after <n> (?:tokens|steps|samples),?(?: still)? more than")
+@states(r"after <n> (?:tokens|steps|samples|epochs),?(?: still)? more than")
 def trained_for(case: Case, n: str) -> bool:
     return spells(n, int(case.subject.steps[-1] - case.subject.steps[0]))
 
