@@ -9,13 +9,19 @@ import numpy as np
 from lmdiag.stats.limits import LEARNS
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing
 from lmdiag.stats.trend import mann_kendall
-from lmdiag.stats.windows import distinct, median
+from lmdiag.stats.windows import distinct, median, quantile
 
 AROUND = 3  # records on each side of a restart by which the levels are compared
 CLEAR = 5.0  # standard deviations of the noise that chance does not make in a thousand restarts
 BESIDE, ERRORS = 5, 4.0  # records before and after a row, and standard errors between their medians
 SPIKE_SIGMAS, SPIKE_SHARE = 6.0, 0.06
 RISES = {6: 0, 7: 1}  # pairs of so few records that do not fall: chance leaves no more in one order of 720
+JUMPS_ABOUT = 4.0  # times, for a quarter of the changes: lognormal noise of 70% stays below
+FEWEST_JUMPS, BACK, HALF_WAY = (
+    6,
+    2,
+    0.5,
+)  # values in the last half of a curve, and falls by half of its jumps, in logarithms
 NOISE = 1000  # records before a restart whose scatter is the noise there: all before each would be quadratic
 
 
@@ -91,6 +97,21 @@ def begins_again(values: np.ndarray, fewest: int, share: float) -> int | None:
         if np.array_equal(again, values[:-lag]) and len(distinct(again)) >= fewest:
             return int(lag)
     return None
+
+
+def jumps(values: np.ndarray) -> float:
+    """Return by what factor a quarter of the changes between neighbours, or more, go up or down, in the last half of a curve; 0 where it does not
+    come back from two such jumps half the way, has fewer than six values there, or one that is not above 0.
+
+    >>> round(jumps(np.tile([0.7, 0.6, 0.7, 7.0], 8))), jumps(2.0 ** np.arange(32))
+    (10, 0.0)
+    """
+    late = values[len(values) // 2 :]
+    if len(late) < FEWEST_JUMPS or late.min() <= 0:
+        return 0.0
+    changes = np.diff(np.log(late))
+    usual = float(quantile(np.abs(changes), 0.75))
+    return float(np.exp(usual)) if usual > 0 and int((changes <= -HALF_WAY * usual).sum()) >= BACK else 0.0
 
 
 def started_anew(again: np.ndarray) -> bool:

@@ -4,6 +4,7 @@ from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run
 from lmdiag.stats.noise import scatter
+from lmdiag.stats.returning import JUMPS_ABOUT, jumps
 from lmdiag.stats.windows import median
 
 WILD, WILD_POINTS, LEAST = 2.0, 6, 0.5  # times, from one evaluation to the next; so many in the second half; nats
@@ -21,7 +22,7 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.25, level: float = 0.
     the run improved, and above `level` (1%) of the loss. Below 1% the noise hides nothing that matters.
 
     It is a warning where the loss doubles or halves from one evaluation to the next: the median change in the second half, of six
-    evaluations or more and 0.5 nat or more, is `wild` (twofold). No set of examples is so small; the model is another at every step.
+    evaluations or more and 0.5 nat or more, is `wild` (twofold), or a quarter of the changes are fourfold and it comes back from two of them. No set of examples is so small; the model is another at every step.
 
     ## Why it matters
     The checkpoint with the best evaluation is then the luckiest, not the best, and early stopping stops at random.
@@ -42,11 +43,14 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.25, level: float = 0.
         return
     sigma, middle = scatter(losses.values), abs(float(median(losses.values)))
     improved = float(median(losses.values[:2]) - median(losses.values[-3:]))
-    if sigma < level * middle or sigma < share * max(improved, 0.0) or improved < -2 * sigma or middle == 0:
+    times, large = _times(losses.values), jumps(losses.values)
+    rises = improved < -2 * sigma and large < JUMPS_ABOUT
+    if sigma < level * middle or sigma < share * max(improved, 0.0) or rises or middle == 0:
         return
     needed = (sigma / (0.5 * level * middle)) ** 2
-    times = _times(losses.values)
     told = f"it changes {figure(times, 2)}-fold each time, and " if times >= wild else ""
+    if not told and large >= JUMPS_ABOUT and median(losses.values) >= LEAST:
+        told = f"one change in four of its last half is {figure(large, 2)}-fold or more, and "
     fall = f"a median only {figure(improved, 2)} below that of" if improved > 0 else "no lower median than"
     yield Finding(
         f"{metric} scatters by {sigma / middle:.1%} ({figure(sigma, 2)}) from one evaluation to the next, and its "
@@ -64,13 +68,13 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.25, level: float = 0.
             "Evaluate one checkpoint twice: if the two agree, the model itself changes so much. Then lower the learning rate.",
             "Check that the model is in evaluation mode, and its normalisation and masks are those of the training.",
         )
-        if times >= wild
+        if told
         else (
             "Evaluate on the same examples each time.",
             f"Evaluate on {figure(needed, 2)} times as many tokens, to bring the noise down to {0.5 * level:.1%}.",
             "Until then, choose a checkpoint by the mean of three evaluations in a row.",
         ),
-        Severity.WARNING if times >= wild else Severity.INFO,
+        Severity.WARNING if told else Severity.INFO,
     )
 
 

@@ -11,6 +11,7 @@ from lmdiag.stats.course import course
 from lmdiag.stats.limits import MOST_EVALUATIONS, NEAR_UNIFORM
 from lmdiag.stats.noise import drift, median_difference_error, scatter, smoothing
 from lmdiag.stats.rebound import left_behind_together, sustained_rise
+from lmdiag.stats.returning import JUMPS_ABOUT, jumps
 from lmdiag.stats.turning import SETTLED_FROM, Turn, rises_smoothly, turn, variance_of_few
 from lmdiag.stats.windows import median
 from lmdiag.task_measures import Better, better_later
@@ -85,7 +86,7 @@ def check(
     The model memorises: every step since the best evaluation made it worse on new text.
 
     ## False alarms it avoids
-    Noisy evaluations, the best of many, a rise of the training loss, evaluations after training, other measures than loss.
+    Noisy evaluations, ones that jump about (a quarter of the changes in their last half fourfold, up and down), the best of many, a rise of the training loss, evaluations after training, other measures than loss.
 
     ## What to try
     Keep the checkpoint of the best evaluation and stop there. Then fewer epochs, more data, dropout or weight decay, a lower learning rate, or
@@ -103,6 +104,9 @@ def check(
     lowest = float(losses.values[best])
     if lowest <= 0:
         yield NOT_POSITIVE
+        return
+    if jumps(losses.values) >= JUMPS_ABOUT:
+        yield NotChecked(f"a quarter of the changes of {metric} in its last half are fourfold or more")
         return
     found = _rise(run, losses, smallest)
     if found and run.kind == "preference" and not _level_rose(losses.values):

@@ -44,3 +44,22 @@ def test_a_warning_where_it_changes_manyfold_each_time(factor, severity):
 def test_no_warning_where_nothing_is_left_to_lose():
     losses = 0.004 * np.exp(np.random.default_rng(3).normal(0, 2, 30))
     assert [f for f in fires(check, run(val__loss=series(losses, every=100))) if f.alarms] == []
+
+
+def about(factor, seed=0):
+    """Evaluations near 0.7, of which every fourth of the last half is so many times as large."""
+    high = np.isin(np.arange(40), [23, 27, 31, 35, 39])
+    return 0.7 * factor**high * np.exp(np.random.default_rng(seed).normal(0, 0.05, 40))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("factor", [8.0, 7000.0])
+def test_a_warning_where_it_jumps_about_and_comes_back(factor, seed):
+    (found,) = fires(check, run(val__loss=series(about(factor, seed))))
+    assert found.severity is Severity.WARNING
+    assert "one change in four of its last half is" in found.message
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_warning_where_what_stands_out_is_less_than_fourfold(seed):
+    assert [f for f in fires(check, run(val__loss=series(about(2.5, seed)))) if f.alarms] == []

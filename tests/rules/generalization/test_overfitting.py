@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lmdiag.finding import Severity
+from lmdiag.finding import NotChecked, Severity
 from lmdiag.rules.generalization.overfitting import check
 from lmdiag.run import Run, Series
 from tests.rules.curves import falling, fires, healthy, pairs, run, series
@@ -215,3 +215,15 @@ def test_a_perplexity_of_thousands_beside_one_of_1(n):
 )
 def test_text_known_to_the_last_token_beside_an_evaluation_that_is_not(trained, evaluated, n, found):
     assert len(fires(check, perplexities(trained, evaluated, n))) == found
+
+
+@pytest.mark.parametrize(("factor", "judged"), [(8.0, False), (7000.0, False), (2.5, True)])
+def test_evaluations_that_jump_about_are_not_judged(factor, judged):
+    high = np.isin(np.arange(40), [23, 27, 31, 35, 38, 39])
+    losses = 0.7 * factor**high * np.exp(np.random.default_rng(0).normal(0, 0.05, 40))
+    said = [type(each) for each in check.look(run(val__loss=series(losses)))]
+    assert (NotChecked not in said) is judged
+
+
+def test_a_rise_that_never_comes_back_is_judged_however_steep():
+    assert len(fires(check, run(val__loss=series(np.r_[np.linspace(3, 2, 10), 2.0 * 5.0 ** np.arange(10)])))) == 1

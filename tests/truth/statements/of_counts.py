@@ -130,3 +130,9 @@ def gain(case: Case, share: str, n: str) -> bool:
 @states(r"; <share%> of the time since then is lost", r"; <share%> of the time in between was lost")
 def time_lost(case: Case, share: str) -> bool:
     return spells(share, 1 - case.finding.evidence["before_s"] / case.finding.evidence["after_s"])
+
+
+@states(r"one change in four of its last half is <x>-fold or more")
+def jumps_about(case: Case, x: str) -> bool:
+    late = case.values[len(case.values) // 2 :]
+    return spells(x, float(np.exp(np.quantile(np.abs(np.diff(np.log(late))), 0.75))))
