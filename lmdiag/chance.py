@@ -36,6 +36,7 @@ class Guess(Struct, frozen=True):
     metric: str = ""
     level: float = 0.0  # where that metric stays
     falls: bool = False  # still, too slowly
+    never_below: float = 0.0  # of a loss that swings
 
 
 def stated_guesses(run: Run) -> Iterator[Guess]:

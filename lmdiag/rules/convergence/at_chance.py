@@ -36,6 +36,7 @@ FEW_NEAR, FEW_RIGHT, MOST_ANSWERS = (
     0.1,
     1000,
 )  # of ln k, of 1/k; and no k is larger, for losses near its logarithm are then many
+LATE_RIGHT = 0.1  # accuracy of a token: with no more, and no clear fall, the loss may swing
 LATE_STEP, LATE_COST = 10_000, 7.0  # nats: what token frequencies cost, which a model has learnt by then
 CHANCE_AUC = 0.01  # distance of the area under the ROC curve from 1/2
 FEW_FLAT, NEVER_RECORDS, WORSE_RECORDS = 0.01, 5, 6  # of the level: between the lowest and the highest of a handful
@@ -71,6 +72,7 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     | ln 2, where the header states no vocabulary and the log counts no tokens | flat, met to `near` (0.5%), in 15 records, and no evaluation elsewhere, no accuracy above 0.55; for the last half if the evaluation meets it too; met to 1% where three evaluations or more are at most 2% above it and none is below; or 200 records or more begin within 10% of it, and their last half meets it, gaining up to 2% | of healthy fine-tunes that are as flat one in 200 ends there by chance |
     | | not where the loss is surely below it, unless the evaluation is not, nor, in fewer than 200 records, where the first tenth lies surely 3% above | no coin costs less; what only undoes the initialisation takes a few steps |
     | log that begins late | step 10,000 or later; flat at 7 nats or above, over 1,000 steps; a perplexity or a vocabulary says that it is one of tokens | a model that learns has left token frequencies behind by then, at any rate |
+    | | or never below 7 nats without a clear fall (z above -3), and an accuracy of the training of 0.1 at most | the same of one that swings |
     | few epochs, losses and accuracies | at least 3 of each, of training without its first record and of the evaluation: losses within 0.5% of ln k, for one k up to 1,000, accuracies within 10% of 1/k | four measures that agree are no chance, however few |
     | a handful of records, no token right | 5 at 8 to 16 nats, within 1% of each other, from step 500 on; an accuracy of the training is exactly 0 in all | patience explains no warm-up of 500 steps that leaves both where they were |
     | a handful of records, worse than any guess | 6 above 13 nats, within 1% of each other, over 100 steps | so wrong a model betters itself at the lowest rates |
@@ -105,7 +107,8 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
         yield NotChecked(f"only {share:.1%} of the planned steps are done")
         return
     seen = progress(losses.values)
-    found = agreed or _uniform(run, losses, seen) or _above_frequencies(run, losses, seen) or _epochs(run, losses, seen)
+    found = agreed or _uniform(run, losses, seen) or _above_frequencies(run, losses, seen)
+    found = found or _epochs(run, losses, seen) or _late_and_wrong(run, losses, seen)
     may_stay = seen.gain < FALLS * flat * abs(seen.end) + SURE * seen.gain_error
     kept = level(losses.values, LASTS) if found is None and may_stay else None
     if kept:
@@ -117,6 +120,7 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
         return
     stays = found.level or level(losses.values, LASTS).value
     does = f"falls only to {figure(seen.end)}" if found.falls else f"stays at {figure(stays)}"
+    does = f"is never below {figure(found.never_below)}" if found.never_below else does
     name = found.metric or ("The loss" if metric == "loss" else metric)
     after = (
         "" if found.metric or not losses.values[0] else f", after {figure(float(losses.values[0]))} in its first record"
@@ -204,20 +208,31 @@ def _never_moves(scores: np.ndarray) -> bool:
 def _late(run: Run, losses: Series, kept: Level, flat: float) -> Guess | None:
     """Return the guess by token frequencies of a log that begins long after the training did."""
     span = int(losses.steps[-1] - losses.steps[0])
-    late = run.step_kind == "step" and int(losses.steps[0]) >= LATE_STEP and span >= FREQUENCY_STEPS
-    model = run.config.get("model")
-    of_tokens = "ppl" in run or (isinstance(model, dict) and "vocab_size" in model)
-    if (
-        not late
-        or not (run.per_token and of_tokens)
-        or not LATE_COST <= kept.value <= UNIFORM_START
-        or not kept.stays(flat)
-    ):
+    if not _begins_late(run, losses) or span < FREQUENCY_STEPS or not kept.stays(flat):
         return None
-    words = (
+    return Guess(_since(losses), LATE_COST) if LATE_COST <= kept.value <= UNIFORM_START else None
+
+
+def _late_and_wrong(run: Run, losses: Series, seen: Progress) -> Guess | None:
+    """Return the same guess where the loss swings and the accuracy says as much."""
+    scores, low = run.series.get("accuracy"), float(losses.values.min())
+    if scores is None or not len(scores.finite) or scores.finite.values.max() > LATE_RIGHT:
+        return None
+    if not _begins_late(run, losses) or low < LATE_COST or seen.rank_trend <= LEARNS:
+        return None
+    return Guess(f"{_since(losses)}, and at most one token in ten is right", LATE_COST, never_below=low)
+
+
+def _begins_late(run: Run, losses: Series) -> bool:
+    """Tell whether a log of tokens begins where token frequencies are long learned."""
+    of_tokens = "ppl" in run or stated_size(run, "vocab_size") > 1
+    return run.step_kind == "step" and int(losses.steps[0]) >= LATE_STEP and run.per_token and of_tokens
+
+
+def _since(losses: Series) -> str:
+    return (
         f"after {int(losses.steps[0]):,} steps, where this log begins, no less than guessing by token frequency costs"
     )
-    return Guess(words, LATE_COST)
 
 
 def _all_measures(run: Run, losses: Series) -> Guess | None:

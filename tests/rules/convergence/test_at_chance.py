@@ -308,3 +308,23 @@ def test_silent_on_epochs_in_which_the_accuracy_grows():
     loss = 8.6 + 2.6 * np.exp(-np.arange(52) / 15)
     made = replace(run(loss=loss, accuracy=np.linspace(0.04, 0.1, 52)), step_kind="epoch")
     assert fires(check, made) == []
+
+
+SWINGS = 9.2 + 1.4 * np.sin(np.arange(12))
+
+
+@pytest.mark.parametrize(
+    ("first", "losses", "accuracy", "found"),
+    [
+        (12_000, SWINGS, 0.04, 1),
+        (8_000, SWINGS, 0.04, 0),
+        (12_000, SWINGS, 0.2, 0),
+        (12_000, SWINGS - 1.5, 0.04, 0),
+        (12_000, np.linspace(9.5, 7.2, 12), 0.04, 0),
+    ],
+)
+def test_a_loss_that_swings_above_any_that_is_left_after_ten_thousand_steps(first, losses, accuracy, found):
+    made = run(loss=losses, accuracy=np.full(12, accuracy), ppl=np.exp(losses), first=first, every=50)
+    said = fires(check, made)
+    assert len(said) == found
+    assert all(each.message.startswith("The loss is never below 7.8") for each in said)

@@ -33,6 +33,11 @@ def trained_for(case: Case, n: str) -> bool:
     return spells(n, int(case.subject.steps[-1] - case.subject.steps[0]))
 
 
+@states(r"after <n> steps, where this log begins,")
+def begun_before(case: Case, n: str) -> bool:
+    return spells(n, int(case.subject.steps[0]))
+
+
 @states(r"Stop there next time: <n> epochs? (?:is|are) enough")
 def enough_epochs(case: Case, n: str) -> bool:
     return spells(n, case.at("epoch", case.finding.first_step))

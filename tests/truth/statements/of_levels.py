@@ -222,6 +222,11 @@ def stays(case: Case, x: str, first: str = "") -> bool:
     return told and spells(x, case.finding.evidence["level"])
 
 
+@states(r"is never below <x>, after <first> in its first record:")
+def never_below(case: Case, x: str, first: str) -> bool:
+    return spells(first, float(case.values[0])) and spells(x, float(case.values.min()))
+
+
 @states(r"falls only to <x>, after <first> in its first record:", r"falls only to <x>:")
 def falls_only_to(case: Case, x: str, first: str = "") -> bool:
     told = not first or spells(first, float(case.values[0]))
