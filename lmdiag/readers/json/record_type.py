@@ -6,12 +6,14 @@ import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from operator import attrgetter
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType, defstruct
+from msgspec.structs import astuple
 
 from lmdiag.readers.json.taking import Usual, is_plain
 from lmdiag.readers.tables.rows import LARGEST, Cells
@@ -99,10 +101,12 @@ class Table:
             said = np.fromiter((record.usual is not UNSET for record in records), bool, n)
             self.names += said
             self.words += said
+        fields = [k for k, numbers in enumerate(columns.values()) if numbers]
+        found = iter(_numbers(records, fields, alone=len(fields) == len(columns) and not usual[0]))
         for k, (name, numbers) in enumerate(columns.items()):
             get = attrgetter(f"f{k}")
             if numbers:
-                self._add_numbers(name, np.fromiter(map(get, records), np.float64, n), records, get)
+                self._add_numbers(name, next(found), records, get)
             else:
                 self._add_any(name, list(map(get, records)))
 
@@ -149,6 +153,14 @@ class Table:
             else:
                 found.append((name, rows, some, set(map(type, some))))
         return sorted((column for column in found if len(column[1])), key=lambda column: column[1][0])
+
+
+def _numbers(records: Sequence[Any], fields: Sequence[int], alone: bool) -> np.ndarray:
+    """Return the numbers in some fields of records, which are all their fields or not: float64[fields, records]."""
+    rows = map(astuple, records) if alone else zip(*(map(attrgetter(f"f{k}"), records) for k in fields))
+    n = len(records)
+    table = np.fromiter(chain.from_iterable(rows), np.float64, n * len(fields)).reshape(n, len(fields))
+    return np.ascontiguousarray(table.T)
 
 
 _KINDS: dict[type, int] = {UnsetType: 0, type(None): 1, bool: 2, float: 3, str: 4}

@@ -18,11 +18,13 @@ from lmdiag.readers.json.record_type import RecordType, Table, counted
 from lmdiag.readers.json.taking import Take, Usual, take_lines
 from lmdiag.readers.tables.rows import Rows
 from lmdiag.sources.decoding import as_text
+from lmdiag.stats.windows import median
 
 SAMPLED = 32  # lines that a type is learnt from at once
+USUAL = 0.75  # of the length of most lines
 ROUNDS = 8  # of learning in a piece of a log; new names are rarer
 QUOTE, BRACE, LINE_END = b'"{\n'
-PIECE = 1 << 18  # bytes that are decoded while they are in the cache
+PIECE = 1 << 19  # bytes that are decoded while they are in the cache
 
 
 class TypedLines:
@@ -47,7 +49,10 @@ class TypedLines:
             self.rows.tally.lines += len(lines)
             take_lines(self.rows, lines, self.take, first_line, self.usual)
 
-    def _add_piece(self, block: bytes) -> None:
+    def _add_piece(self, block: memoryview) -> None:
+        if not self.type.columns:
+            lines = _lines(block)
+            self._learn(lines, range(len(lines)))
         whole = self._whole(block)
         if whole is not None:
             n = len(whole.names)
@@ -57,7 +62,7 @@ class TypedLines:
             self.rows.extend_columns(whole.cells(0, n, len(self.rows)), counted(first_line, n))
             self.rows.empty |= whole.empty
             return
-        lines = block.removesuffix(b"\n").split(b"\n")
+        lines = _lines(block)
         tally = self.rows.tally
         first_line = tally.lines + 1
         tally.lines += len(lines)
@@ -74,13 +79,13 @@ class TypedLines:
                 take_lines(self.rows, text, self.take, first_line + start, self.usual)
         self.rows.empty |= table.empty
 
-    def _whole(self, block: bytes) -> Table | None:
+    def _whole(self, block: memoryview) -> Table | None:
         """Return the table of a block in which every line is a record of the type, as of most blocks; None for others.
 
         To the decoder a line end is a space. Where each line begins with a brace, no line end stands inside a record, for these hold
         no objects.
         """
-        if not (self.type.columns and block.startswith(b"{")):
+        if not self.type.columns or block[0] != BRACE:
             return None
         try:
             records = self.type.decoder.decode_lines(block)
@@ -94,7 +99,7 @@ class TypedLines:
         quotes = 2 * int((table.names + table.words).sum())
         return None if table.too_large.any() or _quotes(block) != quotes else table
 
-    def _table(self, lines: Sequence[bytes], block: bytes) -> tuple[list[int], Table]:
+    def _table(self, lines: Sequence[bytes], block: memoryview) -> tuple[list[int], Table]:
         """Return which lines do not fit the type, and the table of the records of the others."""
         records, odd = self._decoded(lines)
         while True:
@@ -115,7 +120,7 @@ class TypedLines:
 
     def _decoded(self, lines: Sequence[bytes]) -> tuple[list[Any], list[int]]:
         """Return the record of each line, None where it does not fit, and which do not; what they hold is learnt from some."""
-        if not self.type.columns and not self._learn(lines, range(len(lines))):
+        if not self.type.columns:
             return [None] * len(lines), [*range(len(lines))]
         for rounds_left in reversed(range(ROUNDS)):
             records, odd = _each(lines, self.type.decoder.decode)
@@ -127,9 +132,12 @@ class TypedLines:
         return records, [k for k in odd if records[k] is None]
 
     def _learn(self, lines: Sequence[bytes], among: Sequence[int]) -> bool:
-        """Add the names of some lines to the type; return whether it has grown."""
+        """Add the names of some lines to the type, the first of unusual length among them; return whether it has grown."""
         half = SAMPLED // 2
-        some = dict.fromkeys([*among[:half], *among[:: max(1, len(among) // half)]])
+        lengths = np.fromiter((len(lines[k]) for k in among), np.int64, len(among))
+        usual = median(lengths)
+        unusual = np.flatnonzero((lengths < USUAL * usual) | (usual < USUAL * lengths))[:half]  # evaluations, mostly
+        some = sorted({*among[:half], *among[:: max(1, len(among) // half)], *(among[k] for k in unusual.tolist())})
         return self.type.learn([_loaded(lines[k]) for k in some])
 
 
@@ -143,10 +151,6 @@ def _loaded(line: bytes) -> Any:
 
 def _each(lines: Sequence[bytes], decode: Callable[[bytes], Any]) -> tuple[list[Any], list[int]]:
     """Return the record of each line, None where it does not fit, and which do not."""
-    try:
-        return [decode(line) for line in lines], []
-    except msgspec.DecodeError:
-        pass
     records: list[Any] = []
     for line in lines:
         try:
@@ -168,13 +172,17 @@ def _stretches(odd: Sequence[int], n: int) -> Iterator[tuple[int, int, bool]]:
         yield start, stop, bool(fits[start])
 
 
-def _pieces(block: bytes) -> Iterator[bytes]:
+def _pieces(block: bytes) -> Iterator[memoryview]:
     """Yield a block in pieces of whole lines."""
-    start = 0
+    start, whole = 0, memoryview(block)
     while start < len(block):
         stop = block.find(b"\n", start + PIECE) + 1 or len(block)
-        yield block[start:stop]
+        yield whole[start:stop]
         start = stop
+
+
+def _lines(block: memoryview) -> list[bytes]:
+    return bytes(block).removesuffix(b"\n").split(b"\n")
 
 
 def _is_utf8(block: bytes) -> bool:
@@ -187,7 +195,7 @@ def _is_utf8(block: bytes) -> bool:
     return True
 
 
-def _quotes(block: bytes) -> int:
+def _quotes(block: memoryview) -> int:
     """Return how many quotes a block holds; of so many numpy is several times faster than `bytes.count`."""
     text = np.frombuffer(block, np.uint8)
     return sum(int(np.count_nonzero(text[start : start + PIECE] == QUOTE)) for start in range(0, len(text), PIECE))
