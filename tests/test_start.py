@@ -44,7 +44,11 @@ def log(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def started(log):
-    """The modules that a check of the log imported, and the names of what it made dataclasses."""
+    return check_of(log)
+
+
+def check_of(log):
+    """The modules that a check of a log imported, and the names of what it made dataclasses."""
     code = CHECK.format(log=log.as_posix())
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1], check=True
@@ -75,6 +79,13 @@ def test_no_reader_that_has_nothing_to_read(started):
     )
     trackers = {name for name in started[0] if name.startswith("lmdiag.readers.trackers.")}
     assert trackers == {"lmdiag.readers.trackers.programs"}
+
+
+def test_a_table_asks_no_reader_that_cannot_have_been_meant(tmp_path):
+    log = tmp_path / "run.csv"
+    log.write_text("step,loss\n" + "".join(f"{i},{2 + 3 / i}\n" for i in range(1, 100)))
+    readers = {name.split(".")[2] for name in check_of(log)[0] if name.startswith("lmdiag.readers.")}
+    assert readers.isdisjoint({"frames", "huggingface_state", "json", "lmdiag_log", "notebooks", "tensorboard", "text"})
 
 
 def test_no_dataclass_but_those_that_users_are_handed(started):

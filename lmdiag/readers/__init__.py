@@ -26,6 +26,7 @@ from lmdiag.sources.source import Source
 # Asked in this order, the first that recognises the content reads it. Modules are imported when they are asked,
 # so that a log of a kind near the top costs none of the others. The names are those of `--reader`.
 READERS = {
+    "parquet": "lmdiag.readers.frames.parquet",
     "lmdiag-jsonl": "lmdiag.readers.lmdiag_log.reader",
     "hf-trainer-state": "lmdiag.readers.huggingface_state",
     "jupyter": "lmdiag.readers.notebooks.jupyter",
@@ -49,7 +50,6 @@ READERS = {
     "dvclive": "lmdiag.readers.trackers.dvclive",
     "mmengine": "lmdiag.readers.trackers.mmengine",
     "composer-file": "lmdiag.readers.trackers.composer",
-    "parquet": "lmdiag.readers.frames.parquet",
     "numpy": "lmdiag.readers.frames.numpy_arrays",
     "wandb-export": "lmdiag.readers.wandb.export",
     "lightning-csv": "lmdiag.readers.lightning",
@@ -71,8 +71,21 @@ MARKS = {
     "clearml": (b"PK", b"[{"),
     "numpy": (b"PK", b"NUMPY"),
     "labml": (b'{"track": {"',),
+    "keras-history": (b"{",),
+    "json-document": (b"{", b"["),
+    "jsonl": (b"{",),
+    "tensorboard": (b"brain.Event", b"tfevents"),
+    "wandb": (b":W&B",),
+    "sqlite-log": (b"SQLite format 3",),
+    "swanlab": (b":SWL",),
+    "visualdl": (b"meta_data_tag",),
+    "composer-file": (b"[metric][batch=",),
+    "parquet": (b"PAR1",),
+    **dict.fromkeys(("guild", "mlflow", "neptune", "aim", "polyaxon", "dvclive", "mmengine"), ()),  # read folders alone
 }
-ANYWHERE = ("hf-trainer-state", "jupyter")  # the marks of others stand near the beginning
+ANYWHERE = frozenset(  # the marks of others stand near the beginning
+    ("hf-trainer-state", "jupyter", "keras-history", "json-document", "jsonl", "composer-file")
+)
 NEAR = 8192
 SHORT_NAMES = {  # as reports call a format, and what people are likely to type
     "csv": "csv-table",

@@ -54,7 +54,7 @@ def can_read(name: str, head: bytes) -> bool:
     """Tell whether this is an event file, or a folder with the event files of one run in it."""
     if name.endswith("/"):
         return any(_belongs(path) for path in head.decode("utf-8", "replace").split("\n"))
-    return is_record(head) and (b"brain.Event" in head[:64] or "tfevents" in name)
+    return (b"brain.Event" in head[:64] or "tfevents" in name) and is_record(head)
 
 
 def _belongs(path: str) -> bool:
