@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from itertools import zip_longest
 from typing import NamedTuple
 
 from msgspec import Struct
 
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+from lmdiag.patterns import lazy
+
+_NUMBER = lazy(r"\d+(?:[.,]\d+)*")
 _EXAMPLE = ": "  # what stands behind it in a reason is the piece itself
 LONGEST_EXAMPLE = 60
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from typing import Any, AnyStr, cast
 
 
 class _Pattern:
     """Stands for a compiled pattern; the first use of a method compiles it."""
 
-    def __init__(self, text: str, flags: int) -> None:
+    def __init__(self, text: str | bytes, flags: int) -> None:
         self._text, self._flags = text, flags
 
     def __getattr__(self, name: str) -> Any:
@@ -19,10 +19,10 @@ class _Pattern:
         return getattr(compiled, name)
 
 
-def lazy(text: str, flags: int = 0) -> re.Pattern[str]:
+def lazy(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
     """Return a pattern that is compiled when it is first used.
 
     >>> lazy(r"step (\\d+)").search("at step 7")[1]
     '7'
     """
-    return cast(re.Pattern[str], _Pattern(text, flags))
+    return cast("re.Pattern[AnyStr]", _Pattern(text, flags))

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from lmdiag.config import FAIL_ON, Settings, load, override, read
 from lmdiag.errors import BadSetting
+from lmdiag.patterns import lazy
 
 if TYPE_CHECKING:
     from lmdiag.readers.options import ReadOptions
@@ -29,7 +30,7 @@ def complete_rules(ctx: click.Context, parameter: click.Parameter, incomplete: s
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 WIDTH_WITHOUT_TERMINAL = 100
-NEXT_PAIR = re.compile(r',(?=[^,="]+=)(?=(?:[^"]*"[^"]*")*[^"]*$)')  # a comma outside quotes, with KEY= behind it
+NEXT_PAIR = lazy(r',(?=[^,="]+=)(?=(?:[^"]*"[^"]*")*[^"]*$)')  # a comma outside quotes, with KEY= behind it
 LOG_PATH = click.Path(readable=False)  # shells complete it; what cannot be read is said when it is read
 
 READING: tuple[Decorator, ...] = (

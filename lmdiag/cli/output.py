@@ -13,6 +13,7 @@ from pathlib import Path
 from lmdiag.cli.options import pairs
 from lmdiag.cli.streams import ignore_closed_output
 from lmdiag.errors import BadSetting, LmdiagError, UnreadableLog, nearest
+from lmdiag.patterns import lazy
 from lmdiag.reports import FORMATS, render
 from lmdiag.reports.report import Report
 from lmdiag.reports.sparkline import BARS, NOT_FINITE
@@ -27,7 +28,7 @@ PLAIN = str.maketrans(f"{BARS}{NOT_FINITE}✗✓○→↳·–", "_.:-=+*#xx+o>>
     ord("µ"): "u",
 }
 
-COMMAND = re.compile(r"^(\s*)(::|##\[)", re.MULTILINE)  # a name in a log may be so, and stand first where it wraps
+COMMAND = lazy(r"^(\s*)(::|##\[)", re.MULTILINE)  # a name in a log may be so, and stand first where it wraps
 
 
 def print_result(text: str, commands: bool = False) -> None:

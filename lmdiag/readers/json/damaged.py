@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,9 +21,9 @@ LONGEST_KEY = 100
 FEWEST_BESIDE = 2  # records behind each other in a list
 _KEY_BEFORE = lazy(r"[\"']([^\"']*)[\"']\s*:\s*$")
 _BESIDE = lazy(r"[\s,]*")
-_SIBLINGS = re.compile(rb"\}\s*,\s*\{\s*[\"']")
+_SIBLINGS = lazy(rb"\}\s*,\s*\{\s*[\"']")
 _NEXT_RECORD = lazy(r"\s*,\s*")
-_TOKEN = re.compile(
+_TOKEN = lazy(
     r'\s+|"(?:[^"\\\n]|\\.)*+"|[\[\]{}:,]|(?:[-+]?[\d.]+(?:[eE][-+]?\d+)?|true|false|null|NaN|-?Infinity)(?![\w.])'
 )
 _CLOSING = {"[": "]", "{": "}"}

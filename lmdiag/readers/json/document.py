@@ -23,13 +23,13 @@ from lmdiag.sources.decoding import as_text
 from lmdiag.sources.source import Source
 
 NUMBERED = lazy(r"(epoch|step|iter|iteration)?[ _-]?(\d+)", re.IGNORECASE)
-NUMBERED_FIRST = re.compile(rb'\{\s*"(?:epoch|step|iter|iteration)?[ _-]?\d+":|.*(?:"0":|\{"\d+":)', re.IGNORECASE)
-PLAIN_LIST = re.compile(
+NUMBERED_FIRST = lazy(rb'\{\s*"(?:epoch|step|iter|iteration)?[ _-]?\d+":|.*(?:"0":|\{"\d+":)', re.IGNORECASE)
+PLAIN_LIST = lazy(
     rb'\[(?:[\s,\[\]]|[-+]?[\d.]+(?:[eE][-+]?\d+)?(?=[\s,\]])|"[^"\n]*"|(?:null|nan|NaN|true|false|-?[Ii]nf(?:inity)?)\b)*+'
 )
 LONGEST_NUMBER = 30  # at the end of the first bytes one may be cut
 TEXT_BEHIND = lazy(r"\s*(?:[^\s{}\[\],]|\{\s*[^\s\"}]|\[\s*[^\s{\[\]\"])")
-LIST_WITHIN = re.compile(rb"'\s*:\s*\[")
+LIST_WITHIN = lazy(rb"'\s*:\s*\[")
 MOST_LINES = 20
 FEWEST_RECORDS = 3
 _decoder = json.JSONDecoder()

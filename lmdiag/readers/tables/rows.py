@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct, field
 
+from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import cell_number
 from lmdiag.readers.rawlog import Column, RawLog
 from lmdiag.readers.tables.commas import EITHER, settle_commas
@@ -22,7 +22,7 @@ from lmdiag.readers.tables.tally import Tally
 from lmdiag.run import Skipped
 
 MISSING = frozenset({"", "-", "--", "na", "n/a", "#n/a", "none", "null", "undefined", "no log", "?", "<na>"})
-STEP_OF_TOTAL = re.compile(r"\s*(\d+)\s*/\s*(\d+)\s*")
+STEP_OF_TOTAL = lazy(r"\s*(\d+)\s*/\s*(\d+)\s*")
 LISTED_SKIPS = 1000
 LARGEST = 10**300  # a larger whole number is infinite
 NUMBERS = frozenset({int, float})
