@@ -190,3 +190,10 @@ def test_a_column_alone_is_a_table_where_it_is_named_a_loss():
 )
 def test_other_columns_alone_are_none(name, content):
     assert not csv_table.can_read(name, content)
+
+
+def test_a_head_in_a_comment():
+    assert points(read("# a run\n#step,loss\n1,3.5\n2,2.5\n")) == [(1, 3.5), (2, 2.5)]
+    with pytest.raises(UnreadableLog, match="the columns Step, Value, Model") as error:
+        list(runs_of(Source("a.csv", content=b"#Model,Step,Value\ngpt,1,3.5\ngpt,2,2.5\ngpt,3,2.25\n")))
+    assert "--map loss=Value" in str(error.value)

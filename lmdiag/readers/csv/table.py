@@ -38,7 +38,9 @@ def can_read(name: str, head: bytes) -> bool:
 
 def table_names(name: str, head: bytes) -> list[str]:
     """Return the names in the first line of a table, whatever it is about; an empty list where it is none."""
-    lines = [line for line in head.decode("utf-8", "replace").splitlines() if line.strip() and not line.startswith("#")]
+    text = head.decode("utf-8", "replace").splitlines()
+    at, first = _head_line(text)
+    lines = [first, *(line for line in text[at + 1 :] if line.strip() and not line.startswith("#"))]
     if len(lines) < 2 or lines[0].lstrip().startswith(("{", "[", "|", "**")):  # a table that is drawn
         return []
     separator = _separator(lines[0])
@@ -52,6 +54,21 @@ def table_names(name: str, head: bytes) -> list[str]:
     return (
         names if (named and not alone) or fitting * 2 > len(rows) else []
     )  # "Epoch 1, loss 2.3" has equal fields too, but none is a number
+
+
+def _head_line(lines: list[str]) -> tuple[int, str]:
+    """Return where the head of a table stands, and its text: the first line that is no comment, or a comment above numbers.
+
+    >>> _head_line(["# a run", "#step,loss", "1,2.5"]), _head_line(["# a run", "step,loss", "1,2.5"])
+    ((1, 'step,loss'), (1, 'step,loss'))
+    """
+    at = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), 0)
+    above, first = lines[at - 1] if at else "", lines[at] if lines else ""
+    separator = _separator(first)
+    commented = above.startswith("#") and 0 < first.count(separator) == above.count(separator)
+    if commented and any(cell_number(field) is not None for field in first.split(separator)):
+        return at - 1, above.lstrip("# ")
+    return at, first
 
 
 def _separator(header: str) -> str:
@@ -97,9 +114,9 @@ def read(source: Source) -> list[RawLog]:
 
 def _header(head: bytes) -> Header:
     lines = as_text(head).replace("\0", "").split("\n")
-    first = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), 0)
-    separator = _separator(lines[first])
-    fields = next(csv.reader([lines[first].replace("\r", "")], delimiter=separator), [])
+    first, names = _head_line(lines)
+    separator = _separator(names)
+    fields = next(csv.reader([names.replace("\r", "")], delimiter=separator), [])
     return Header(tuple(name.strip() or f"column {i}" for i, name in enumerate(fields, 1)), separator, first + 1)
 
 
