@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from lmdiag.errors import NoValues
 from lmdiag.facts import header_facts
 from lmdiag.gather.arranged import Arranged
+from lmdiag.gather.axis import placed
 from lmdiag.gather.running_totals import differenced
 from lmdiag.gather.separate import ranks_of, separate
 from lmdiag.gather.series import gather
@@ -64,5 +65,5 @@ def run_of(raw: RawLog) -> Run:
 
 def _arranged(raw: RawLog) -> Arranged:
     """Arrange a log with the facts that the settings of its program state; what the reader found counts more."""
-    raw = differenced(understood(raw))
+    raw = placed(differenced(understood(raw)))
     return averaged(taken_apart(Arranged(replace(raw, config={**header_facts(raw.settings), **raw.config}))))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from msgspec import Struct, field
+from msgspec.structs import replace
 
+from lmdiag.account import Skipped
 from lmdiag.naming import spelling, step_rank, words_of
-from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.rawlog import RawLog, part
 
 MOSTLY = 0.5
 TIMESTEPS = frozenset(
@@ -45,6 +47,19 @@ def axis(raw: RawLog) -> Axis:
     return Axis(np.arange(1, raw.n_rows + 1), "record", "", ("The log has no steps; its records are counted instead.",))
 
 
+def placed(raw: RawLog) -> RawLog:
+    """Return a log without the rows at a step beyond any run, which are counted: their values belong to no other step."""
+    counter = raw.columns.get(raw.step_column or _best_counter(raw))
+    beyond = np.empty(0, bool) if counter is None else np.abs(counter.values) >= LARGEST_STEP  # false for NaN
+    if counter is None or not beyond.any() or beyond.all():
+        return raw
+    rows, steps = counter.rows[beyond], counter.values[beyond]
+    lines = np.zeros(len(rows)) if raw.lines is None else raw.lines[rows]
+    lost = (Skipped(int(line), f"step {step:g} is no place in a run") for line, step in zip(lines, steps))
+    kept = part(raw, np.setdiff1d(np.arange(raw.n_rows), rows), "")
+    return replace(kept, skipped=(*raw.skipped, *lost))
+
+
 def _best_counter(raw: RawLog) -> str:
     """Choose among the columns that are named like steps: one that ascends, then the one that stands first in the order of names.
 
@@ -73,8 +88,8 @@ def _is_regular(raw: RawLog, name: str) -> bool:
 def _counts(raw: RawLog, name: str) -> bool:
     """Tell whether a column holds whole numbers, more than one, in enough of the rows."""
     column = raw.columns[name]
-    values = column.values[np.isfinite(column.values)]
-    if len(values) == 0 or len(values) < 0.9 * len(column.values) or np.abs(values).max() > LARGEST_STEP:
+    values = column.values[np.abs(column.values) < LARGEST_STEP]
+    if len(values) == 0 or len(values) < 0.9 * len(column.values):
         return False
     whole = np.mean(values == np.rint(values)) > 0.9
     varies = raw.n_rows == 1 or values.min() < values.max() or step_rank(name) in (0, 1)

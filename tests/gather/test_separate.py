@@ -5,7 +5,9 @@ import pytest
 from lmdiag.gather import runs_in
 from lmdiag.gather.arranged import Arranged
 from lmdiag.gather.separate import separate
+from lmdiag.judging.reading import runs_of
 from lmdiag.readers.tables.rows import Rows
+from lmdiag.sources.source import Source
 
 FALL = [10.0, 6.0, 4.0, 3.0, 2.5]
 
@@ -101,3 +103,15 @@ def test_other_numbers_are_no_ranks(ranks):
     records = [{"step": step, "rank": ranks[step % 2], "loss": LONG_FALL[step]} for step in range(40)]
     (run,) = runs_in([log_of(records)], "a")
     assert (len(run["loss"]), "rank" in run) == (40, True)
+
+
+@pytest.mark.parametrize("step", ["Infinity", "-Infinity", "1e300"])
+def test_values_at_a_step_beyond_any_run_are_counted_and_of_no_other_step(step):
+    lines = [f'{{"step": {k}, "loss": {5 - k / 10}}}' for k in range(20)]
+    lines[7] = f'{{"step": {step}, "loss": 77.0}}'
+    (run,) = runs_of(Source("x.jsonl", content="\n".join(lines).encode()))
+    assert run["loss"].steps.tolist() == [k for k in range(20) if k != 7]
+    assert 77.0 not in run["loss"].values
+    assert [(skipped.line, skipped.reason) for skipped in run.skipped] == [
+        (8, f"step {float(step):g} is no place in a run")
+    ]
