@@ -14,11 +14,13 @@ from lmdiag.metrics import LN2, METRICS, unit_scale
 from lmdiag.naming import SPLITS, evaluation_set, spelling, words_of
 from lmdiag.readers.rawlog import Column, RawLog
 
-SPLIT_COLUMNS = ("split", "subset", "set", "mode", "phase", "stage", "partition", "type", "event", "kind")
+SPLIT_COLUMNS = ("split", "subset", "set", "mode", "phase", "stage", "partition", "type", "event", "kind", "name")
+OF_ANYTHING = "name"  # this column may name anything: it names sets where it names nothing else
 MOST_SETS = 50  # different words in a column: more are messages
 COMPARABLE = 0.9  # a column with this share of the points of the fullest may be preferred to it for its name
 ANSWERS = ("chosen_reward", "rejected_reward")
 LANGUAGE_MODEL_LOSS = ("lm_loss", "lm loss", "lm-loss", "ce_loss", "cross_entropy", "crossentropy", "nll_loss")
+OF_THE_LANGUAGE_MODEL = "it is the loss of the language model alone"
 TERMS = frozenset({"ce", "nll", "xent"})
 FEWEST_TOTALS = 6  # values of a loss, to judge it
 PEAK = frozenset({"max", "peak"})  # of the memory, which says whether a run fits
@@ -113,7 +115,7 @@ def splits_of(raw: RawLog) -> tuple[str, list[tuple[str, np.ndarray]]]:
     for name in SPLIT_COLUMNS:
         rows, words = raw.texts.get(name, (np.empty(0, np.int64), []))
         named = {word: _set_named(word) for word in set(words)} if len(set(words)) <= MOST_SETS else {}
-        if any(named.values()):
+        if any(named.values()) and (name != OF_ANYTHING or all(word.strip().lower() in SPLITS for word in named)):
             prefixes = np.asarray([named[word] for word in words])
             return name, [(f"{p}/", rows[prefixes == p]) for p in dict.fromkeys(prefixes.tolist()) if p]
     return "", []
@@ -156,6 +158,8 @@ def _one_column_each(columns: list[Translated]) -> tuple[dict[str, Translated], 
         chosen[metric] = best
         others += [replace(c, rival=_why(group, terms, best, c)) for c in group if c is not best]
     for column in others:
+        if OF_THE_LANGUAGE_MODEL in column.rival:  # said of the run as well, as the two may go different ways
+            chosen["loss"] = replace(chosen["loss"], guess=column.rival)
         rarer = len(column.column.rows) <= 0.5 * len(chosen[column.metric].column.rows)
         of_training = column.metric == "loss" and "train" in words_of(column.source_name)
         estimate = of_training and rarer and "train/loss" not in chosen
@@ -189,6 +193,8 @@ def _why(group: list[Translated], terms: bool, best: Translated, other: Translat
         why = "it sums over the batches what the first averages"
         return f'"{best.source_name}" was taken for {best.metric}, and "{other.source_name}" was not: {why}'
     why = "its name is the plainer one" if named != also_named and m >= COMPARABLE * n else more
+    if best.metric == "loss" and named[0] > also_named[0] and m >= COMPARABLE * n:
+        why = OF_THE_LANGUAGE_MODEL
     return f'"{best.source_name}" was taken for {best.metric}, and "{other.source_name}" was not: {why}'
 
 

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from docs.spellings import SPELLINGS, names_of
+from lmdiag.judging.reading import runs_of
 from lmdiag.metrics import METRICS
+from lmdiag.sources.source import Source
 from tests.gather.test_series import run_of
 
 
@@ -37,3 +39,14 @@ def test_evaluations_have_the_same_names(trainer, prefix):
     found = read([*names, *(f"{prefix}{name}" for name in names)])
     wanted = {f"val/{metric}": f"{prefix}{name}" for name, metric in names.items()}
     assert {metric: found.get(metric) for metric in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("x.log", "step {k} loss {a} lm_loss {b}"), ("x.jsonl", '{{"step": {k}, "loss": {a}, "lm_loss": {b}}}')],
+)
+def test_which_of_two_losses_is_judged_is_said_of_the_run(name, form):
+    text = "\n".join(form.format(k=k, a=5.5 - k / 10, b=5 - k / 10) for k in range(20))
+    (run,) = runs_of(Source(name, content=text.encode()))
+    assert run["loss"].values[0] == 5.0
+    assert '"lm_loss" was taken for loss, and "loss" was not: it is the loss of the language model alone' in run.notes
