@@ -44,7 +44,7 @@ _KINDS: tuple[tuple[str, Sequence[str], re.Pattern[str]], ...] = tuple((kind, wo
     (
         "nan",
         ("oss is ", "oss became", "NaN", "nan loss", "nvalid loss", "inite loss", "oss: nan"),
-        r"nan loss encountered|[Ll]oss (?:is|became|was) (?:now )?(?:nan|NaN|NAN|inf|infinite|not finite|non-finite)\b|due to NaN loss|Invalid loss, terminating"
+        r"nan loss encountered|diverged with loss = NaN|[Ll]oss (?:is|became|was) (?:now )?(?:nan|NaN|NAN|inf|infinite|not finite|non-finite)\b|due to NaN loss|Invalid loss, terminating"
         r"|(?:NaN|nan|Inf)s?\b[\w ]{0,24}\b(?:in|the) (?:the )?(?:training |train )?loss\b|[Nn]on-?finite loss|[Ll]oss: nan, stopping",
     ),
     (

@@ -214,10 +214,16 @@ class LineFormat:
 
 
 def _are_told(table: Table) -> bool:
-    """Tell whether two records are surely some: both say the same, their steps, the second behind the first, and the loss."""
+    """Tell whether few records are surely some: all say the same, their steps, which ascend, and the loss.
+
+    These are two, or one where the program says that the loss became NaN.
+    """
     sides = {name: len(rows) for name, (rows, _) in table.columns.items()}
-    placed = len(table.lines) == 2 and STEP in sides and bool(np.diff(table.cells(STEP))[0] > 0)
-    return placed and {*sides.values()} == {2} and any(metric_of(name).endswith("loss") for name in sides)
+    enough = len(table.lines) == 2 or any(event.kind == "nan" for event in table.events)
+    placed = enough and STEP in sides and bool((np.diff(table.cells(STEP)) > 0).all())
+    return (
+        placed and {*sides.values()} == {len(table.lines)} and any(metric_of(name).endswith("loss") for name in sides)
+    )
 
 
 def _explained(log: RawLog) -> RawLog:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from lmdiag.errors import NoValues
+from lmdiag.errors import NoValues, UnreadableLog
 from lmdiag.readers import read_source
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text import read
@@ -97,3 +97,12 @@ def test_values_that_are_not_finite_in_any_spelling() -> None:
     values = log.columns["loss"].values.tolist()
     assert [math.isnan(v) for v in values] == [False] + [True] * 7 + [False] * 5
     assert values[8:] == [math.inf, -math.inf, math.inf, math.inf, 2.5]
+
+
+def test_one_loss_is_a_log_where_the_program_says_that_it_became_nan() -> None:
+    said = "INFO:tensorflow:step = 0, loss = 9.75\nERROR:tensorflow:Model diverged with loss = NaN.\n"
+    (log,) = read_source(Source("x.log", content=said.encode()))
+    assert log.columns["loss"].values.tolist() == [9.75]
+    assert [event.kind for event in log.events] == ["nan", "end"]
+    with pytest.raises(UnreadableLog):
+        read_source(Source("x.log", content=b"INFO:tensorflow:step = 0, loss = 9.75\n"))
