@@ -18,7 +18,6 @@ from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.steps_beside_bars import BATCH, EPOCHS, EXAMPLES, TOTAL_STEPS, place
 from lmdiag.readers.tables.table import RANK, STEP, TOTAL, Table
 from lmdiag.readers.text.line_format import NOTHING, LineFormat, Said
-from lmdiag.readers.text.named_numbers import FEWEST_RECORDS, looks_like_record
 from lmdiag.readers.text.plans import Plan, Plans, Record
 from lmdiag.run import Event
 
@@ -82,7 +81,6 @@ class ConsoleScanner:
         self._bars: defaultdict[int, array[float]] = defaultdict(lambda: array("d"))  # total: row, first, last state, …
         self._total, self._count = 0, "/?"  # of the bar that was seen last
         self._heads: list[tuple[int, dict[str, float]]] = [(0, {})]  # rows before, and what the head of a training says
-        self._others: list[int] = []  # lines with a loss that are no dictionaries
         self._ends: list[int] = []  # rows before the summary of a training
 
     def feed(self, line: int, piece: str) -> bool:
@@ -96,8 +94,6 @@ class ConsoleScanner:
             if said[1] in self._heads[-1][1] and self._heads[-1][0] < len(self._table.lines):
                 self._heads.append((len(self._table.lines), {}))
             self._heads[-1][1][said[1]] = number(said[2])
-        if "oss" in piece and "{" not in piece and looks_like_record(piece, measured=True):
-            self._others.append(line)
         return "{" not in piece and "}" in piece and _is_torn(piece) and self._torn(line, piece)
 
     def is_plain(self, plan: Plan) -> bool:
@@ -164,10 +160,6 @@ class ConsoleScanner:
         """Give every record a step."""
         bars = {total: np.array(states).reshape(-1, 3).T for total, states in self._bars.items()}
         place(self._table, bars, self._heads, self._ends)
-        if len(self._others) >= FEWEST_RECORDS:
-            self._table.notes.append(
-                f"{len(self._others):,} lines with a loss that are no dictionaries of the Trainer were not used, the first is line {self._others[0]:,}"
-            )
 
 
 def _is_torn(text: str) -> bool:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from lmdiag.patterns import lazy
 from lmdiag.readers.messages import TRACEBACK, EventWatcher, find_facts
 from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.tables.table import Table
+from lmdiag.readers.text.blocks import BlockScanner
 from lmdiag.readers.text.decimal_commas import decimal_names, notes, with_points
+from lmdiag.readers.text.formats import GENERIC
 from lmdiag.readers.text.hf_console import ConsoleScanner
 from lmdiag.readers.text.line_format import LineFormat, LineScanner
-from lmdiag.readers.text.named_numbers import PairScanner
+from lmdiag.readers.text.named_numbers import FEWEST_RECORDS, PairScanner
 from lmdiag.readers.text.pieces import LONGEST_PIECE, are_lines, is_coloured_diff, pieces, without_colours
 from lmdiag.readers.text.plans import Plan
 
 TEXT, LOST, RECORD = range(3)
 Planned = LineScanner | PairScanner | ConsoleScanner  # know plans that fit whole lines
+MOST_STRETCHES = 3
 HEADER_RECORDS = 50  # facts of the header stand before this many records
 FEWEST_AT_ONCE, MOST_AT_ONCE = 4, 1 << 9  # lines
 _CODE_BEGINS = lazy(r"import \w+|from \w[\w.]* import ")
@@ -34,6 +40,9 @@ class TextReading:
         self.table = line_format.table()
         plain = without_colours(start)
         self._scanner = line_format.scanner(self.table, plain)
+        self._printed = Table()  # lines with a loss that are none of the format
+        self._prints = PairScanner(self._printed, plain)
+        self._knows_no_others = isinstance(self._scanner, LineScanner | ConsoleScanner | BlockScanner)
         self._commas = decimal_names(plain)
         self.table.notes += notes(self._commas)
         if is_coloured_diff(start):
@@ -68,7 +77,28 @@ class TextReading:
         """Return the runs of a log that was read to its end."""
         self._scanner.finish()
         self._events.finish()
-        return self._line_format.finished(self._name, self.table, self._chatter)
+        others = self._others()
+        logs = self._line_format.finished(self._name, self.table, self._chatter) + others
+        if others:  # in their order
+            logs.sort(key=lambda log: log.lines[0] if log.lines is not None else 0)
+            logs = [replace(log, name=f"{PurePath(self._name).name}#{k}") for k, log in enumerate(logs, 1)]
+        return logs
+
+    def _others(self) -> list[RawLog]:
+        """Return the run of the lines with a loss that the format does not know, where they are a stretch or a few of the log."""
+        others, n = np.asarray(self._printed.lines), len(self._printed.lines)
+        if n < FEWEST_RECORDS or not len(self.table.lines):
+            return []
+        stretches = 1 + np.count_nonzero(np.diff(np.searchsorted(self.table.lines, others)))
+        if n < FEWEST_RECORDS * stretches or stretches > MOST_STRETCHES:
+            known = f"that {self._line_format.title} does not print"
+            self.table.notes.append(f"{n:,} lines with a loss {known} were not used, the first is line {others[0]:,}")
+            return []
+        self._printed.tally = tally = self.table.tally
+        tally.count(TEXT, -n)
+        tally.count(RECORD, n)
+        self._prints.finish()
+        return GENERIC.finished(self._name, self._printed, 0) if len(self._printed.lines) else []
 
     def _feed_pieces(self, todo: Iterable[tuple[int, str]]) -> None:
         table, tally, feed = self.table, self.table.tally, self._scanner.feed
@@ -88,6 +118,8 @@ class TextReading:
                 tally.cut += 1
             if not taken:
                 self._hear(piece)
+                if self._knows_no_others and "oss" in piece and not self._in_code:
+                    self._prints.feed(line, piece)
             else:
                 self._in_code = False
                 # Results and bars may say more, and a crash begins where a bar happens to stand.

@@ -231,13 +231,23 @@ def test_a_dictionary_that_does_not_go_on_is_torn() -> None:
     assert [skipped.line for skipped in log.skipped] == [1]
 
 
-def test_losses_in_another_form_beside_the_dictionaries_are_named() -> None:
-    dictionaries = "".join(
-        f"{{'loss': {5 - k / 100:.2f}, 'learning_rate': 1e-05, 'epoch': {k / 100}}}\n" for k in range(40)
-    )
-    (log,) = read(Source("x.log", content=(dictionaries + "".join(f"step {k} loss 3.5\n" for k in range(40))).encode()))
+DICTIONARIES = [f"{{'loss': {5 - k / 100:.2f}, 'learning_rate': 1e-05, 'epoch': {k / 100}}}\n" for k in range(40)]
+OTHERS = [f"step {k} loss nan\n" for k in range(40)]
+
+
+def test_losses_in_another_form_among_the_dictionaries_are_named() -> None:
+    text = "".join(map(str.__add__, DICTIONARIES, OTHERS))
+    (log,) = read(Source("x.log", content=text.encode()))
     assert log.notes[-1] == (
-        "40 lines with a loss that are no dictionaries of the Trainer were not used, the first is line 41"
+        "40 lines with a loss that Hugging Face Trainer, printed dictionaries does not print were not used, the first is line 2"
     )
-    (log,) = read(Source("x.log", content=dictionaries.encode()))
+    (log,) = read(Source("x.log", content="".join(DICTIONARIES).encode()))
     assert not any("not used" in note for note in log.notes)
+
+
+@pytest.mark.parametrize("parts", [(DICTIONARIES, OTHERS), (OTHERS[:30], DICTIONARIES, OTHERS[30:])])
+def test_losses_in_another_form_before_or_behind_the_dictionaries_are_read(parts: tuple[list[str], ...]) -> None:
+    logs = read(Source("x.log", content="".join(line for part in parts for line in part).encode()))
+    assert sorted((log.format, log.n_rows) for log in logs) == [("huggingface-console", 40), ("key-value text", 40)]
+    assert [log.name for log in logs] == ["x.log#1", "x.log#2"]
+    assert all(log.tally is not None and log.tally.with_records == 80 for log in logs)
