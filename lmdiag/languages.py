@@ -6,10 +6,10 @@ from lmdiag.patterns import lazy
 
 _ENGLISH = {
     # Chinese, and what Japanese shares with it
-    "训练": "train ", "訓練": "train ", "验证": "val ", "驗證": "val ", "測試": "test ", "测试": "test ", "平均": "avg ",
+    "训练": "train ", "訓練": "train ", "验证": "val ", "驗證": "val ", "測試": "test ", "测试": "test ", "集上的": "", "整体": "overall ", "正确率": "accuracy", "平均": "avg ",
     "最佳": "best ", "最优": "best ", "最好": "best ", "当前": "", "當前": "", "损失值": "loss", "损失": "loss", "損失": "loss", "困惑度": "ppl", "准确率": "accuracy",
     "準確率": "accuracy", "精度": "accuracy", "学习率": "lr", "學習率": "lr", "梯度范数": "grad_norm", "轮次": "epoch", "轮数": "epoch",
-    "輪次": "epoch", "步数": "step", "步數": "step", "步骤": "step", "步": "step", "迭代": "iter ", "批次": "batch", "时间": "time",
+    "輪次": "epoch", "步数": "step", "训练次数": "step", "步數": "step", "步骤": "step", "步": "step", "迭代": "iter ", "批次": "batch", "时间": "time",
     "耗时": "time", "用时": "time", "保存": "saved ", "模型": "model", "完成": " done ", "，": ", ", "：": ": ", "；": "; ",
     "（": "(", "）": ")", "｜": "|",
     # Japanese

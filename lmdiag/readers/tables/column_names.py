@@ -67,12 +67,14 @@ def of_training(key: str) -> bool:
 
 
 def guess_step(table: Table) -> None:
-    """Take a count that grows with every record for the step where nothing else says where a record stands."""
-    if any(name in table.columns for name in (STEP, EPOCH, POSITION)) or len(table.lines) < FEWEST:
+    """Take a count that grows with every loss for the step where nothing else says where a record stands."""
+    losses = [rows for name, (rows, _) in table.columns.items() if metric_of(name) == "loss"]
+    judged = max(losses, key=len, default=range(len(table.lines)))
+    if any(name in table.columns for name in (STEP, EPOCH, POSITION)) or len(judged) < FEWEST:
         return
     for name, (rows, values) in table.columns.items():
         numbers = np.asarray(values, float)
-        if len(rows) == len(table.lines) and canonical(name) is None and "/" not in name and _counts(numbers):
+        if np.array_equal(rows, judged) and canonical(name) is None and "/" not in name and _counts(numbers):
             table.columns[STEP] = table.columns.pop(name)
             if name.lower() in _COUNTED:
                 table.config["step_kind"] = _COUNTED[name.lower()]

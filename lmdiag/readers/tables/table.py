@@ -174,6 +174,11 @@ class Table:
         if name in self.columns:
             self.put(name, filled(self.cells(name), first))
 
+    def plans_epochs(self, epochs: float) -> None:
+        """Note of how many epochs the log says that the training has."""
+        if 0 < epochs <= LARGEST[EPOCH]:
+            self.config.setdefault("epochs", int(epochs))
+
     def forget(self, name: str, sentinel: float) -> None:
         """Take a value out of a column that stands for no measurement."""
         rows, values = (np.asarray(side) for side in self.columns.get(name, ([], [])))

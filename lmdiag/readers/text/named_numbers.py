@@ -214,8 +214,8 @@ class PairScanner:
         return found.indented and not found.placed and 0 <= line - self._last_line <= 1
 
     def _below_headline(self, line: int, found: Line) -> bool:
-        """Whether a line with a loss stands right below one that announced its epoch or step."""
-        below = found.judged and not found.placed and 0 < line - self._headline <= FEW_LINES
+        """Whether a line with a metric stands right below one that announced its epoch or step, or below such a line."""
+        below = found.core and not found.placed and 0 < line - self._headline <= FEW_LINES
         self._headline = line if below else self._headline
         return below
 
@@ -232,9 +232,10 @@ class PairScanner:
         if found.headline and not found.names and (step := numbers.get(STEP)) is not None:
             above = self._announced[1] if self._announced else -LONGEST_BLOCK
             if above <= self._last_line or line - above > FEW_LINES:  # the first count of a block
-                self._announced = step, line
+                self._announced, self._headline = (step, line), line
         if epoch is not None and epoch % 1 == 0 and found.headline:
             self._epoch, self._headline, self._section, self._place = epoch, line, "", {}
+            self._table.plans_epochs(numbers.get(EPOCHS, 0.0))
         if found.place:
             self._headline, self._section = line, ""
             self._place = {name: numbers[name] for name in (STEP, POSITION, TOTAL) if name in numbers}
@@ -299,8 +300,7 @@ class PairScanner:
             table.config["step_kind"] = "samples"
         table.add(line, values)
         self._last_line = line
-        if 0 < epochs <= LARGEST[EPOCH]:
-            table.config.setdefault("epochs", int(epochs))
+        table.plans_epochs(epochs)
 
     def _without_place(self, line: int, row: int, values: dict[str, float], found: Line) -> dict[str, float]:
         """Note a row that names no place of its own; return its values, under the set that was announced above them."""
@@ -362,7 +362,8 @@ class PairScanner:
         """Give losses the step that a line above them announced, as in `== Step 3 ==`, where no line says both."""
         table, steps = self._table, self._below
         alone = not any(name in table.columns for name in (STEP, EPOCH, POSITION))
-        if alone and len(set(steps.values())) >= max(FEWEST_RECORDS, len(table.lines) // 2):
+        losses = max((len(rows) for name, (rows, _) in table.columns.items() if metric_of(name) in MEASURES), default=0)
+        if alone and len(set(steps.values())) >= max(FEWEST_RECORDS, losses // 2):
             cells = np.full(len(table.lines), np.nan)
             cells[list(steps)] = list(steps.values())
             table.put(STEP, cells)

@@ -28,7 +28,7 @@ _ON_A_SET = lazy(
     rf"^(.*?)[ _](?:on|over|for)(?: the)? ({_SETS})(?: (?:set|data|dataset|split))?$",
     re.IGNORECASE,
 )
-_FILLER = lazy(r"\b(?:is|was|of|at|after|for|the|on|in|now|value|set|reached|improved to)$", re.IGNORECASE)
+_FILLER = lazy(r"\b(?:is|was|of|at|after|for|the|on|in|now|value|reached|improved to|(?<=time )cost)$", re.IGNORECASE)
 _COUNTED, _EVALUATED = "step|iter|iteration|batch", "|".join(SPLIT_WORDS)
 _EVALUATED_STEP = lazy(rf"^(?:(?:{_EVALUATED})[ _](?:{_COUNTED})|(?:{_COUNTED})[ _](?:{_EVALUATED}))$", re.IGNORECASE)
 _NOTHING = lazy(r"\b(?:None|N/A|n/a)\b")  # what stands in place of a number
@@ -60,7 +60,7 @@ def heading(between: str) -> Heading:
     >>> heading("Epoch: ").kind, heading(", train loss ").key, heading(" / ").kind
     ('epoch', 'train loss', 'total')
     """
-    if between.strip() in ("/", "of", "out of"):
+    if between.strip(" []") in ("/", "of", "out of"):
         return Heading("total")
     between = plain_english(_NOTHING.split(between)[-1] if "N" in between or "n/a" in between else between)
     tail = between.rstrip(" \t'\"[(")

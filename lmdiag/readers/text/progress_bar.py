@@ -20,7 +20,7 @@ from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.column_names import metric_of
 from lmdiag.readers.tables.runs import prefer_printed, tell_apart
-from lmdiag.readers.tables.table import EPOCH, LARGEST, RANK, STEP, TOTAL, Table
+from lmdiag.readers.tables.table import EPOCH, RANK, STEP, TOTAL, Table
 from lmdiag.readers.text.named_number_line import Line, parse
 from lmdiag.readers.text.named_numbers import EPOCHS, FEWEST_RECORDS, PairScanner
 from lmdiag.readers.text.pieces import pieces
@@ -216,8 +216,7 @@ class BarScanner:
         return self._prints.feed(line, piece)
 
     def _count_epochs(self, epochs: float) -> None:
-        if epochs <= LARGEST[EPOCH]:
-            self._table.config.setdefault("epochs", int(epochs))
+        self._table.plans_epochs(epochs)
         self._table.of_epochs.add(True)
 
     def _draw(self, line: int, values: Values, drawn: Drawn) -> None:

@@ -18,6 +18,7 @@ _FIRST = lazy(rf"\s*({NUM})\s?(ms|s|GiB|GB|MiB|MB|%)?\s+([A-Za-z][\w/]*(?: [A-Za
 _SEPARATOR = lazy(r"\s*(?:[,;|]\s|:\s|\s-\s)\s*")
 _AT = lazy(rf"(?:{PLACE}\W*\d+(?:\s*/\s*\d+)?\W*)+", re.IGNORECASE)
 _DIGIT = lazy(r"\d")
+_OF_A_MODEL = lazy(r"loss|ppl|perplexity|acc", re.IGNORECASE)
 _COUNTED = lazy(rf"\s*(\d+)\s+(?={NUM}\s)")  # a count in front of all: `12 4.31 s run, 8.9 loss`
 _BEHIND = lazy(
     r"\d\s?(?:[A-Za-z]+(?:\s+|_))?(?:loss|LR|lr|ppl|perplexity)\b", re.IGNORECASE
@@ -60,6 +61,15 @@ def _averages(match: re.Match[str]) -> str:
     return match[2] if match[1] == "loss" else _nested(match)
 
 
+def _each(match: re.Match[str]) -> str:
+    """Give each number its own name: `Loss span/total=0.5/0.9`, `train/val loss: 2.1/2.3`."""
+    names, numbers = (match[k].split("/") for k in ("names", "numbers"))
+    word = match["before"] or match["behind"] or ""
+    if len(names) != len(numbers) or not _OF_A_MODEL.search(match[0]):
+        return match[0]
+    return ", ".join(f"{name.strip()} {word.strip()}: {number.strip()}" for name, number in zip(names, numbers))
+
+
 def _place_of_mmengine(match: re.Match[str]) -> str:
     """Write `Epoch(train) [1][10/735]` in words; the batches of an evaluation, as in `Epoch(val) [1][50/50]`, are no steps."""
     phase, epoch, n, total = match[1] or "train", match[2], match[3], match[4]
@@ -81,6 +91,9 @@ REWRITES = (
     Rewrite(("oss",), lazy(r"\b([Ll]oss(?:es)?)[\s:]*['\"]?,?\s*\{([^{}]*\d[^{}]*)\}"), _nested, "spaCy's tutorials: `Losses {'ner': 9.1}`, in Python 2 a tuple"),
     Rewrite(("~", "@"), lazy(r"(?<=[A-Za-z]) ?[~@] ?\d+(?:\.\d+)?%(?=\s*[:=]?\s+\d)"), "", "a share of a set: `Val~20% 9.1`"),
     Rewrite(("(",), lazy(r"(?<=\w)\s?\((?=[^()]*\d)(?=[^()]*[A-Za-z])[^()=:]*\)(?=\s*[:=])"), "", "`Training Loss (avg over last 50): 9.1`"),
+    Rewrite(("/",), lazy(
+        rf"(?P<before>[A-Za-z]\w* )?\(?\b(?P<names>[A-Za-z]\w*(?: ?/ ?[A-Za-z]\w*)+)\)?(?P<behind> [A-Za-z]\w*)?\s*[:=]\s*(?P<numbers>{NUM}(?: ?/ ?{NUM})+)"
+    ), _each, "GluonNLP: `Loss span/total=0.5/0.9`; `train/val loss: 2.1/2.3`"),
     Rewrite((") :", "):"), lazy(r"(?<=\w)\s?\((?:cur|curr|current|avg|mean|[A-Za-z]+(?: [A-Za-z]+)+)\)(?=\s*:)"), "", "DeepSpeed-Chat: `acc (higher is better) : 0.6`"),
     Rewrite(("loss[",), lazy(r"(\b\w*loss)\[((?:[\w/]+=[^,\]]+, )+over [\d.]+ frames\.? ?)\]"), _averages, "icefall"),
     Rewrite(("tf_loss[",), lazy(rf"\bstep, tf_loss\[({NUM})\]\[(\d+)\]"), r"step \2, loss \1", "T5 on Mesh TensorFlow"),

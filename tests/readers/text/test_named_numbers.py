@@ -332,7 +332,7 @@ def test_the_account_says_which_of_two_columns_was_taken() -> None:
         )
     )
     assert points(run, "train/loss") == [(30, 2.5)]
-    assert "cost" in run.series
+    assert "elapsed_s" in run.series
     assert any('"loss" was taken for loss, and "train loss" was not' in guess for guess in run.account.guesses)
 
 

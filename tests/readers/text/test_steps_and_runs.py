@@ -313,3 +313,12 @@ def test_two_records_are_enough_where_both_say_their_step_and_loss() -> None:
 def test_two_lines_that_differ_are_none(second: str) -> None:
     with pytest.raises(UnreadableLog):
         read_text(f"loading\nstep 100 | loss 2.5\n{second}\ndone\n")
+
+
+def test_trainings_that_only_headlines_number_are_runs_of_their_own() -> None:
+    once = "".join(f"Epoch {epoch}/3\nloss {5 - epoch}.5 val_loss {6 - epoch}.5\n" for epoch in (1, 2, 3))
+    runs = list(runs_of(Source("x.log", content=(3 * once).encode())))
+    assert [list(zip(run["loss"].steps.tolist(), run["loss"].values.tolist())) for run in runs] == 3 * [
+        [(1, 4.5), (2, 3.5), (3, 2.5)]
+    ]
+    assert [run.config["epochs"] for run in runs] == [3, 3, 3]

@@ -36,6 +36,10 @@ LANGUAGES = (
     "Época [{k}/10], Pérdida: {a}\nValidación - Pérdida: {b}, Precisión: 0.5",
     "Época {k} - Pérdida: {a} - Pérdida de validación: {b}",
     "Époque {k} : perte = {a}, perte de validation = {b}",
+    "第 {k} 轮开始\n训练次数：{k}, Loss：{a}\n整体测试集上的正确率: 0.4\n验证集上的Loss: {b}",
+    "Epoch {k} train/val loss: {a}/{b}",
+    "Epoch {k} loss (train / val): {a} / {b}",
+    "(Epoch {k}) TRAIN LOSS:{a} CER:6.5% LR:0.0001\nVALID\nVALID SET 0 LOSS:{b} CER:5.7%",
     "Epoche {k} - Trainingsverlust: {a} - Validierungsverlust: {b}",
 )
 
@@ -57,6 +61,10 @@ WRAPPED = (
     "06:38:16.402 [main] INFO org.deeplearning4j.optimize.listeners.ScoreIterationListener - Score at iteration {k} is {a}0000000000",
     "Step {k} ends @ 12/29/2017 04:24:06 [Logloss] {a} [Accuracy] 40.7%",
     "[ff] step     {k}/90  loss(sum) {a}  G_pos 0.171  elapsed 1s",
+    "Epoch: 1, Batch: {k}/90, Loss span/answer/total=0.75/0.25/{a}, Time cost=90.67, ETA=1.70h",
+    "Epoch:[1], Batch: [{k}]/[90], lr: 0.64, nll: {a}, ppl: 90.5",
+    "2026-03-02 22:26:59.033000: I runner.py:276] Step = {k} ; steps/s = 4.57 ; Learning rate = 0.0002 ; Loss = {a}",
+    "step {k} token 5m\ntrain/loss {a}\ntrain/grad_norm 9.5\ntrain/per_length_loss/loss@2 4.9",
     "当前Batch：{k}/60 | 当前损失值：{a} | 当前准确率：0.00%",
     "Loss after iteration {k}: {a}",
     "train loss at step {k} is {a}",
