@@ -20,7 +20,7 @@ _ENGLISH = {
     # Russian, Ukrainian
     "Эпоха": "epoch", "эпоха": "epoch", "Епоха": "epoch", "епоха": "epoch", "Шаг": "step", "шаг": "step", "Крок": "step",
     "Потери": "loss", "потери": "loss", "Потеря": "loss", "потеря": "loss", "Втрати": "loss", "втрати": "loss",
-    "Ошибка": "loss", "ошибка": "loss", "Обучение": "train", "Точность": "accuracy", "точность": "accuracy", "перплексия": "ppl", "Перплексия": "ppl",
+    "Ошибка": "loss", "ошибка": "loss", "Обучение": "train", "скорость обучения": "lr", "Скорость обучения": "lr", "валидационные": "val", "тренировочные": "train", "Точность": "accuracy", "точность": "accuracy", "перплексия": "ppl", "Перплексия": "ppl",
     " на валидации": " on val", " на проверке": " on val", " на тесте": " on test", " на обучении": " on train",
     # French, Spanish, Portuguese, Turkish, Vietnamese
     "Époque": "epoch", "époque": "epoch", "Étape": "step", "étape": "step", "Época": "epoch", "época": "epoch",

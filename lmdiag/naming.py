@@ -59,7 +59,7 @@ _SAME = {  # words that mean the same, and words that people write as one
     "current": "cur", "losses": "loss", "ppls": "ppl", "perplexity": "ppl", "perplexities": "ppl", "perp": "ppl", "pplx": "ppl",
     "acc": "accuracy", "accs": "accuracy", "accuracies": "accuracy", "gradient": "grad", "gradients": "grad", "grads": "grad",
     "norms": "norm", "memory": "mem", "tok": "tokens", "toks": "tokens", "iteration": "iter", "iterations": "iter",
-    "iters": "iter", "it": "iter", "percent": "%", "pct": "%", "lrs": "lr", "learningrate": "lr", "gradnorm": "grad norm",
+    "lrate": "lr", "iters": "iter", "it": "iter", "percent": "%", "pct": "%", "lrs": "lr", "learningrate": "lr", "gradnorm": "grad norm",
     "gradnorms": "grad norm", "crossentropy": "ce", "crossentropyloss": "ce loss", "languagecrossentropy": "language ce",
     "languageperplexity": "language ppl", "nllloss": "nll loss", "lmloss": "lm loss", "trainloss": "train loss",
     "trainingloss": "train loss", "valloss": "val loss", "validloss": "valid loss", "validationloss": "validation loss",
@@ -71,7 +71,7 @@ _PHRASES = {  # words that stand for one
     "bits_per_byte": "bpb", "nats_per_byte": "npb", "bits_per_token": "bpt", "nats_per_token": "nats", "bits_per_character": "bpc",
     "bits_per_char": "bpc", "metrics_train": "train", "metrics_training": "train", "metrics_eval": "eval", "loss_metrics": "train",
     "train_iter_stats": "train", "eval_stats": "eval", "cv_loss": "val loss",
-    "validation_metrics": "val",
+    "validation_metrics": "val", **{f"{measure}_tok": measure for measure in ("loss", "nll", "ce", "xent")},
 }  # fmt: skip
 _STARTS_OF_PHRASES = frozenset(phrase.partition("_")[0] for phrase in _PHRASES)
 _MEASURES = {

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lmdiag.naming import evaluation_set, spelling
-from lmdiag.readers.tables.column_names import metric_of
+from lmdiag.readers.tables.column_names import FEWEST, metric_of
 from lmdiag.readers.tables.table import EPOCH, POSITION, STEP, Table, filled
 from lmdiag.stats.returning import loss_returns
 
@@ -87,16 +87,21 @@ def _repeats(table: Table, epoch: np.ndarray) -> bool:
 
 
 def _averages_apart(table: Table, closing: np.ndarray, own: np.ndarray) -> None:
-    """Leave the mean that closes an epoch out of the columns of its steps, so that it is no value of the last of them."""
+    """Leave the mean that closes an epoch out of the columns of its steps, so that it is no value of the last of them.
+
+    Where one step of each epoch is printed, such as its first, the means are the curve.
+    """
     for name in [
         name for name in table.columns if name not in (STEP, EPOCH) and not evaluation_set(spelling(name).name)
     ]:
         rows, values = (np.asarray(side) for side in table.columns[name])
         at = closing[rows]
         if 0 < at.sum() <= own[rows].sum():
-            for part, chosen in ((name, ~at), (f"epoch {name}", at)):
+            means = at.sum() == own[rows].sum() >= FEWEST
+            apart = f"{'batch' if means else 'epoch'} {name}"
+            for part, chosen in ((name, at == means), (apart, at != means)):
                 table.columns[part] = rows[chosen], values[chosen]
-            table.names[f"epoch {name}"] = f"epoch {name}"
+            table.names[apart] = apart
 
 
 def _steps_per_epoch(step: np.ndarray, epoch: np.ndarray, totals: np.ndarray) -> float:

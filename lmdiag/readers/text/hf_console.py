@@ -15,6 +15,7 @@ import numpy as np
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.prefixes import payload
+from lmdiag.readers.tables.column_names import canonical
 from lmdiag.readers.tables.steps_beside_bars import BATCH, EPOCHS, EXAMPLES, TOTAL_STEPS, place
 from lmdiag.readers.tables.table import RANK, STEP, TOTAL, Table
 from lmdiag.readers.text.line_format import NOTHING, LineFormat, Said
@@ -186,7 +187,7 @@ def _items(text: str) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
             path.append((name, len(current or ())))
         elif item[5] and path and current is not None:
             name, before = path.pop()
-            if len(current) == before + 1 and not name.startswith("eval_"):
+            if len(current) == before + 1 and canonical(name) and not name.startswith("eval_"):
                 current[_nested(path, name)] = current.popitem()[1]  # one that stands alone is called as its dictionary
         elif item[5]:
             found += [current] if current is not None else []

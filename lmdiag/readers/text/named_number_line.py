@@ -29,7 +29,8 @@ _NAMES_THE_NEXT = lazy(  # `loss 2.5 ms 100`; in `2.5 bits 92 ms` the number beh
 )
 _IS_RATE = lazy(rf"(?:{_RATE})$")
 _EVALUATION_AT = lazy(
-    r"\W*(?:eval|evaluation|valid|validation|val|(?P<test>test))(?: at)?(?:\s+(?:step|iter)\s+(?P<step>\d+)(?!\s*/)\b| (?P<n>\d+)\s*[:|])",
+    r"\W*(?:eval|evaluation|valid|validation|val|(?P<test>test))(?: at| @)?"
+    r"(?:\s+(?:step|iter)\s+(?P<step>\d+)(?!\s*/)\b|\s+(?P<n>\d+)(?:\s*[:|]|(?=\s+[a-z]\w*\s*[:=]?\s*[-.\d])))",
     re.IGNORECASE,
 )
 _OF_ALL = lazy(r"global|total_train", re.IGNORECASE)  # beside a counter that starts again
@@ -65,6 +66,7 @@ class Line:
     judged: bool = False  # holds one of these or an accuracy
     strong: bool = False
     unnamed: bool = False  # the step is a number that nothing names
+    counted: bool = False  # the step is the number of an evaluation, which counts what the training does
     of_batches: bool = False  # counts the batches of an evaluation
     counter: str = ""  # what the step was called
     samples: bool = False  # the step counts samples
@@ -125,6 +127,7 @@ def parse(piece: str) -> Line:
     piece = rewritten(piece)
     if evaluation := _EVALUATION_AT.match(piece):
         line.step, end = float(evaluation["step"] or evaluation["n"]), evaluation.end()
+        line.counted = not evaluation["step"]
         section = "test" if evaluation["test"] else "val"
     for match in _VALUE.finditer(piece, end):
         between = piece[end : match.start()]
@@ -140,6 +143,8 @@ def parse(piece: str) -> Line:
             continue  # sizes of data sets
         if head.kind == "total" and last == "step":
             line.samples = _SAMPLES.match(piece, end) is not None
+        if evaluation and head.kind == "bare" and not line.values and "." in word:
+            head = Heading("metric", "loss", strong=True)  # val @ 500: 2.5
         value, unit = number(word), match[2] or match[4] or ""
         if match[4] and _has_no_such_unit(head) and _NAMES_THE_NEXT.match(piece, end):
             unit, end = "", match.end(1)

@@ -130,6 +130,7 @@ class PairScanner:
         self._plain: set[tuple[str, ...]] = set()  # names that need not be told apart
         # Name of a loss -> what it was short for at first, and if placed.
         self._called: dict[str, tuple[str, bool]] = {}
+        self._unplaced: list[int] = []  # lines with a loss and no place, of which nothing says what they are
         self._placed: dict[str, set[str]] = {}  # losses that are printed with a place -> as what
         self._units = ValueUnits()
         self._models = ModelNames()
@@ -161,11 +162,15 @@ class PairScanner:
             return found.measured and self._result(piece, numbers, found)
         below = (kind != "record" or bool(self._place)) and self._below_headline(line, found)
         if kind != "record" and not (below or self._continues(line, found)):
+            if found.measured and not found.of_checkpoint:
+                self._unplaced.append(line)
             return False
         if found.of_checkpoint:
             return False
         if below:
             numbers.update(self._place)
+        if found.counted and EPOCH in self._table.columns and STEP not in self._table.columns:
+            numbers[EPOCH] = numbers.pop(STEP)
         placed = found.placed or (below and bool(self._place))
         if not placed and self._placed_only:
             return self._result(piece, numbers, found)
@@ -184,7 +189,7 @@ class PairScanner:
         """Tell whether a plan is sure, and its lines say their place, and of others nothing but an epoch that is open."""
         found = plan.about
         sure = not plan.unchecked and found.kind == "record" and found.placed and found.names in self._plain
-        if not sure or found.of_model or found.shortened:
+        if not sure or found.of_model or found.shortened or found.counted:
             return False
         return not found.whole_epoch or not (self.open or self._closed is not None or found.ends_epoch)
 
@@ -346,6 +351,10 @@ class PairScanner:
 
     def finish(self) -> None:
         """Decide on rows without a place, make one step of all counters, and name the columns."""
+        if len(self._unplaced) >= FEWEST_RECORDS:
+            self._table.notes.append(
+                f"{len(self._unplaced):,} lines with a loss and no place were not used, the first is line {self._unplaced[0]:,}"
+            )
         units = self._units.settle(self._table)
         self._place_below()
         self._settle_loose()

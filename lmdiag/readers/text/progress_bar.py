@@ -206,12 +206,13 @@ class BarScanner:
         return bool(records) or self._print(line, piece)
 
     def _print(self, line: int, piece: str) -> bool:
-        if "poch" in piece and (headline := _HEADLINE.match(payload(piece)[0])):
+        headline = _HEADLINE.match(payload(piece)[0]) if "poch" in piece else None
+        if headline:
             self._epoch = number(headline[1])
             if headline[2]:
                 self._count_epochs(number(headline[2]))
         if "poch" in piece or LOSS.search(piece):
-            for bar in [bar for bar in self._last.values() if not bar.whole or bar.count >= bar.total]:
+            for bar in [bar for bar in self._last.values() if not bar.whole or (headline and bar.count >= bar.total)]:
                 self._settle(bar)
         return self._prints.feed(line, piece)
 

@@ -116,6 +116,8 @@ REWRITES = (
         rf"\b((?:train(?:ing)?|valid(?:ation)?|eval(?:uation)?|val|dev|test)[ _][Ll]oss)\s+(\d+)(?:\s*:)?\s+(?={NUM}(?![\w:/]))(?=-?\d*\.\d|nan|inf)", re.IGNORECASE
     ), r"step \2, \1: ", "NVIDIA's Tacotron 2: `Train loss 30 2.5 Grad Norm 0.5`"),
     Rewrite(("#",), lazy(r"^\s*#(\d+)(?=[\s:,|]+[A-Za-z])"), r"step \1,", "numbered lines: `#100 loss=2.5`"),
+    Rewrite(("oss[", "oss ["), lazy(rf"(\b\w*[Ll]oss) ?\[\s*(\d+)\s*\](?=\s*[:=]\s*{NUM})"), r"index=\2, \1", "`train_loss[ 6510 ]: 2.5`, where the index may grow with every line, or stay"),
+    Rewrite(("fter ",), lazy(r"^\W*[Aa]fter (\d[\d,]*) (step|iteration|update|epoch|batch)(?:e?s)?\b"), r"\2 \1, ", "`After 50 steps the training loss is 2.5`"),
     Rewrite(("min",), lazy(rf"\b(\w*loss)\W{{1,3}}min\s*[=:]?\s*{NUM}[\s,/|]+(?:avg|mean)\s*[=:]?\s*(?={NUM})", re.IGNORECASE), r"\1=", "statistics of a batch: `loss min=2 avg=2.5 max=3`"),
     Rewrite((" |",), lazy(rf"(?:^|(?<=- ))(?!val)({_MEASURE_OF_A_SET})\s+\|\s*({NUM}|N/A)\s+\|\s*({NUM}|N/A)\s*$"), r"training \1: \2, validation \1: \3", "AllenNLP: `loss | 1.8 | 1.6`, below `Training | Validation`"),
     Rewrite(("Score at iteration ",), lazy(r"\bScore at iteration (\d+) is(?=\s+\d+\.\d{8,}(?:E-?\d+)?\s*$)"), r"step \1, loss:", "Deeplearning4j: all digits of its score, which is the loss"),

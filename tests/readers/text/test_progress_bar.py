@@ -343,3 +343,15 @@ def test_what_a_bar_shows_at_the_beginning_of_an_epoch_is_of_the_one_before(
     assert (run.step_kind, points(run)) == ("epoch", [(0, 2.9), (1, 2.8), (2, 2.7), (3, 2.6), (4, 2.5)])
     if held:
         assert points(run, "val/loss") == [(0, 3.0), (1, 3.1), (2, 3.2), (3, 3.3), (4, 3.4)]
+
+
+def test_a_message_before_the_last_state_of_an_epoch_does_not_end_it() -> None:
+    bar = "127/127 [==============================] - {}s 361ms/step - loss: {:.1f}"
+    epochs = [
+        f"Epoch {k}/9\n{bar.format(0, 5.1 - k)}\nEpoch {k}: val_loss did not improve from 0.8\n"
+        f"{bar.format(45678, 5 - k)} - val_loss: {6 - k}.0\n"
+        for k in (1, 2, 3)
+    ]
+    (run,) = runs("".join(epochs))
+    assert points(run) == [(1, 4.0), (2, 3.0), (3, 2.0)]
+    assert points(run, "val/loss") == [(1, 5.0), (2, 4.0), (3, 3.0)]

@@ -38,6 +38,12 @@ LANGUAGES = (
     "Époque {k} : perte = {a}, perte de validation = {b}",
     "第 {k} 轮开始\n训练次数：{k}, Loss：{a}\n整体测试集上的正确率: 0.4\n验证集上的Loss: {b}",
     "Epoch {k} train/val loss: {a}/{b}",
+    "epoch {k} loss {a} clip 0.5\nvalid {k} loss {b} clip 0.5",
+    "| step    {k} | loss   {a} | gnorm  1.1 |\n| eval    {k} | loss   {b} |",
+    ">>> step {k}/30 → loss={a}, |g|=1.1\n>>> val @ {k}: {b}",
+    "update={k} nll/tok={a}\nupdate={k} valid nll/tok={b}",
+    "INFO:root:{{'step': {k}, 'metrics': {{'loss': {a}, 'grad_norm': 1.5}}}}\nINFO:root:{{'step': {k}, 'metrics': {{'val_loss': {b}}}}}",
+    "Шаг {k}: потери = {a}, скорость обучения = 0.001\nШаг {k}: валидационные потери = {b}",
     "Epoch {k} loss (train / val): {a} / {b}",
     "(Epoch {k}) TRAIN LOSS:{a} CER:6.5% LR:0.0001\nVALID\nVALID SET 0 LOSS:{b} CER:5.7%",
     "Epoche {k} - Trainingsverlust: {a} - Validierungsverlust: {b}",
@@ -61,6 +67,9 @@ WRAPPED = (
     "06:38:16.402 [main] INFO org.deeplearning4j.optimize.listeners.ScoreIterationListener - Score at iteration {k} is {a}0000000000",
     "Step {k} ends @ 12/29/2017 04:24:06 [Logloss] {a} [Accuracy] 40.7%",
     "[ff] step     {k}/90  loss(sum) {a}  G_pos 0.171  elapsed 1s",
+    "train_batch_loss[ {k} ]:  {a}",
+    "After {k} steps the training loss is {a} (gradient norm 1.184)",
+    "update={k} nll/tok={a} gnorm=1.184 lrate=0.0003",
     "Epoch: 1, Batch: {k}/90, Loss span/answer/total=0.75/0.25/{a}, Time cost=90.67, ETA=1.70h",
     "Epoch:[1], Batch: [{k}]/[90], lr: 0.64, nll: {a}, ppl: 90.5",
     "2026-03-02 22:26:59.033000: I runner.py:276] Step = {k} ; steps/s = 4.57 ; Learning rate = 0.0002 ; Loss = {a}",
@@ -679,3 +688,21 @@ def test_numbered_records_on_one_line() -> None:
     run = run_of(text)
     assert points(run, "loss") == [(k, round(4 - k / 10, 1)) for k in range(1, 10)]
     assert len(run["val/loss"]) == 9
+
+
+def test_an_index_that_stays_is_no_step() -> None:
+    bar = "loss[0] = {}:  {}%|██▏  | {}/90 [00:00<14:12,  7.00it/s]"
+    run = run_of("\r".join(bar.format(9.5 - k / 10, k, k * 10) for k in range(1, 9)))
+    assert points(run, "loss") == [(k * 10, pytest.approx(9.5 - k / 10)) for k in range(1, 9)]
+
+
+def test_where_one_step_of_each_epoch_is_printed_the_means_of_epochs_are_the_curve() -> None:
+    run = run_of("".join(f"Epoch {k} Batch 0 Loss {5.1 - k:.1f}\nEpoch {k} Loss {5 - k}.0\n" for k in range(1, 5)))
+    assert points(run, "loss") == [(k, 5.0 - k) for k in range(1, 5)]
+    assert run["batch Loss"].values.tolist() == pytest.approx([4.1, 3.1, 2.1, 1.1])
+
+
+def test_lines_with_a_loss_and_no_place_are_counted() -> None:
+    run = run_of("".join(f"step {k} loss={5 - k / 10:.1f}\nshadow loss 2.5 today\n" for k in range(1, 9)))
+    assert len(run["loss"]) == 8
+    assert "8 lines with a loss and no place were not used, the first is line 2" in run.notes
