@@ -17,7 +17,7 @@ PLACE = r"(?:step|iteration|iter|update|batch|epoch)"
 _FIRST = lazy(rf"\s*({NUM})\s?(ms|s|GiB|GB|MiB|MB|%)?\s+([A-Za-z][\w/]*(?: [A-Za-z][\w/]*){{0,2}})\s*")
 _SEPARATOR = lazy(r"\s*(?:[,;|]\s|:\s|\s-\s)\s*")
 _AT = lazy(rf"(?:{PLACE}\W*\d+(?:\s*/\s*\d+)?\W*)+", re.IGNORECASE)
-_DIGIT = lazy(r"\d")
+_DIGIT = lazy(r"\d|\b(?:nan|inf)\b", re.IGNORECASE)
 _OF_A_MODEL = lazy(r"loss|ppl|perplexity|acc", re.IGNORECASE)
 _COUNTED = lazy(rf"\s*(\d+)\s+(?={NUM}\s)")  # a count in front of all: `12 4.31 s run, 8.9 loss`
 _BEHIND = lazy(

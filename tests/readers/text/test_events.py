@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from lmdiag.errors import NoValues, UnreadableLog
@@ -97,6 +98,14 @@ def test_values_that_are_not_finite_in_any_spelling() -> None:
     values = log.columns["loss"].values.tolist()
     assert [math.isnan(v) for v in values] == [False] + [True] * 7 + [False] * 5
     assert values[8:] == [math.inf, -math.inf, math.inf, math.inf, 2.5]
+
+
+@pytest.mark.parametrize("form", ["Epoch: {k} train loss: {a} val loss: {a}", "Epoch: {k} loss: {a} acc: {a}"])
+def test_the_number_before_a_name_is_not_its_value_where_another_word_stands_behind(form: str) -> None:
+    log = log_of("".join(form.format(k=k, a=a) + "\n" for k, a in enumerate(["3.5", "nan", "inf", "nan"], 1)))
+    assert log.columns["step"].values.tolist() == [1, 2, 3, 4]
+    for name in log.columns.keys() - {"step"}:
+        assert np.array_equal(log.columns[name].values, [3.5, math.nan, math.inf, math.nan], equal_nan=True)
 
 
 def test_one_loss_is_a_log_where_the_program_says_that_it_became_nan() -> None:
