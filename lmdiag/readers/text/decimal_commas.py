@@ -71,11 +71,6 @@ def with_points(text: str, names: Collection[str]) -> str:
     return _NUMBER.sub(point, text)
 
 
-def notes(names: Collection[str]) -> list[str]:
-    """Say which names write decimals with a comma."""
-    return [f'"{name}" writes decimals with a comma: 2,5 was read as 2.5' for name in sorted(names)]
-
-
 def _name(text: str, number: re.Match[str]) -> str:
     """Return what a number is called; "" where it counts steps or has no name."""
     between = _NAME.search(text, max(0, number.start() - BEFORE), number.start())

@@ -22,7 +22,7 @@ from lmdiag.readers.tables.table import STEP, Table
 from lmdiag.readers.text.blocks import COMPOSER, OLMO
 from lmdiag.readers.text.hf_console import HF_CONSOLE
 from lmdiag.readers.text.line_format import NOTHING, LineFormat, Said, Shape, shaped
-from lmdiag.readers.text.named_numbers import FEWEST_RECORDS, paired
+from lmdiag.readers.text.named_numbers import FEWEST_RECORDS, PairScanner
 from lmdiag.readers.text.plans import Record
 from lmdiag.readers.text.progress_bar import BARS, KERAS, LOSS, BarScanner, states_in
 
@@ -175,6 +175,10 @@ def _piped(values: dict[str, float], match: re.Match[str], text: str) -> Record 
     return values, Said(units=units, lost=lost)
 
 
+def _at_the_end(values: dict[str, float], match: re.Match[str], text: str) -> Record:
+    return values, Said(event="final_evaluation")
+
+
 def _piped_evaluation(_: dict[str, float], match: re.Match[str], text: str) -> Record | None:
     found = [_VALUE.match(item) for item in (match["items"] or match["more"] or "").split("|")]
     measured = {item[1].strip(): number(item[2]) for item in found if item}
@@ -182,7 +186,7 @@ def _piped_evaluation(_: dict[str, float], match: re.Match[str], text: str) -> R
         return None
     place = _PLACE.search(match["place"] or f"iteration {match['n']}")
     if place is None or "end of training" in text or (match["place"] or "").startswith("the end"):
-        return measured, Said(event="final_evaluation")
+        return _at_the_end(measured, match, text)
     word = (match["what"] or match["set"] or "validation").strip("- ").removeprefix("validation-")
     split = {"validation": "val", "valid": "val", "": "val"}.get(word, word)  # any other is the name of a set
     measures = {name: spelling(name).name for name in measured}
@@ -231,7 +235,7 @@ _NAMES: dict[str, str | None] = {
 NEMO = LineFormat(
     "nemo",
     "NeMo 2",
-    paired(),
+    PairScanner,
     (("Training epoch", lazy(r"Training epoch \d+, iteration \d+/\d+ \|")),),
     names={"train_step_timing in s": "step_time_s"},
 )
@@ -273,7 +277,7 @@ TORCHTITAN = LineFormat(
 TORCHTUNE = LineFormat(
     "torchtune",
     "torchtune",
-    paired(),
+    PairScanner,
     (("Step ", lazy(rf"^(?:.*\s)?Step \d+ \| (?:\S+:{NUM} )*(?:val_)?loss:{NUM}(?: |$)")),),
     units=dict.fromkeys(("peak_memory_active", "peak_memory_alloc", "peak_memory_reserved"), "GiB"),
     reductions={"loss": "step_mean"},
@@ -291,15 +295,14 @@ MAXTEXT = LineFormat(
         ),
         Shape(
             "after",
-            lazy(r"(?:Completed eval after train step|eval metrics after step:) (?P<step>\d+), (?P<rest>.*loss=.*)$"),
+            lazy(r"(?P<under>eval )(?:after train step|metrics after step:) (?P<step>\d+), (?P<rest>.*loss=.*)$"),
             _COMMAS,
-            under="eval ",
         ),
     ),
     (("completed step:", lazy(rf"completed step: \d+, seconds: {NUM}")),),
     names={"lm_loss": "lm_loss", "total_weights": "target_tokens", "eval total_weights": "val/n_tokens"},
 )
-VERL = LineFormat("verl", "verl", paired(), (("step:", lazy(r"(?:^|\s)step:\d+ - [\w/]+:")),))
+VERL = LineFormat("verl", "verl", PairScanner, (("step:", lazy(r"(?:^|\s)step:\d+ - [\w/]+:")),))
 OPENRLHF = LineFormat(
     "openrlhf",
     "OpenRLHF",
@@ -361,7 +364,7 @@ LITGPT = LineFormat(
     shaped(
         Shape("loss", _LIT),
         Shape("val loss", lazy(rf"\biter \d+: val loss (?P<val_loss>{NUM}), val time: (?P<val_time>{NUM})\s?ms")),
-        Shape("val loss", lazy(rf"Final evaluation \| val loss: (?P<loss>{NUM})"), event="final_evaluation"),
+        Shape("val loss", lazy(rf"Final evaluation \| val loss: (?P<loss>{NUM})"), told=_at_the_end),
         Shape("loss", lazy(r"(?!)"), looks=lazy(r"\biter \d+ step \d+(?: \||:) loss|\biter \d+: val loss")),
         settle=_settle_litgpt,
     ),
@@ -600,7 +603,7 @@ MLLOG = LineFormat(
 SPEEDRUN = LineFormat(
     "modded-nanogpt",
     "modded-nanogpt, parameter-golf",
-    paired(placed_only=True),
+    partial(PairScanner, placed_only=True),
     (
         ("step:", lazy(r"(?<!\w)step:\d+(?:/\d+)?,? .*(?:train_time|step_avg|train_loss|val_loss|val_bpb|avg):")),
         ("_loss: ", lazy(rf"^(?:\S+ )*\d+/\d+ (?:train|val)_loss: {NUM}")),
@@ -612,21 +615,21 @@ _ANY_LOSS = rf"[Ll]oss\W{{0,4}}{NUM}"
 WORD_LANGUAGE_MODEL = LineFormat(
     "word-language-model",
     "word_language_model, awd-lstm-lm",
-    paired(),
+    PairScanner,
     (("batches |", lazy(r"^\|? ?epoch\s+\d+ \|\s+\d+/\s*\d+ batches \|")),),
     reductions={"loss": "window_mean"},
 )
 MINIMIND = LineFormat(
     "minimind",
     "minimind",
-    paired(),
+    PairScanner,
     (("poch:[", lazy(r"Epoch:\s?\[\d+/\d+\]\(\d+/\d+\),? ?loss:")),),
     names={"epoch_Time": None, "epoch_time": None},
 )
 MMENGINE = LineFormat(
     "mmengine",
     "MMEngine, mmcv",
-    paired(),
+    PairScanner,
     (
         (
             "[",
@@ -641,7 +644,7 @@ MMENGINE = LineFormat(
 METRIC_LOGGER = LineFormat(
     "metric-logger",
     "MetricLogger of DeiT and DETR: LLaMA-Adapter, MAE, …",
-    paired(),
+    PairScanner,
     (("max mem: ", lazy(r"\[ *\d+/\d+\] +eta: .*\btime: .*\bdata: .*\bmax mem: \d")),),
     names={"data": "data_time_s", "time": "step_time_s"},
     units={"max mem": "MB"},
@@ -671,7 +674,7 @@ PAIRS = LineFormat(
 EPOCHS = LineFormat(
     "epoch-print",
     "Tutorials: epochs, and steps within them",
-    paired(),
+    PairScanner,
     (
         ("poch", lazy(rf"\b[Ee]poch\W*\d+\s*/\s*\d+\W*(?:[Ss]tep|[Bb]atch|[Ii]ter(?:ation)?)\W*\d+\s*/\s*\d+\W.*{_ANY_LOSS}")),
         ("Train Epoch", lazy(rf"Train Epoch: \d+ \[\d+/\d+ \(\d+%\)\]\s*{_ANY_LOSS}")),
@@ -683,19 +686,12 @@ EPOCHS = LineFormat(
 # bars
 
 
-class BarFormat(LineFormat):
-    """Bars that show a loss, in their description, inside, or right behind them."""
-
-    def marked(self, piece: str) -> bool:
-        """Tell whether a piece is such a bar."""
-        return any(LOSS.search(name) for values, _ in states_in(piece) for name in values)
-
-
-PROGRESS_BAR = BarFormat(
+PROGRESS_BAR = LineFormat(
     "progress-bar",
     "tqdm, Lightning, NeMo 1 and other progress bars",
     BarScanner,
     BARS,
+    tells=lambda piece: any(LOSS.search(name) for values, _ in states_in(piece) for name in values),
     names={"v_num": None, "train_step_timing in s": "step_time_s"},
 )
 KERAS_CONSOLE = LineFormat(
@@ -709,19 +705,19 @@ KERAS_CONSOLE = LineFormat(
 # tables
 
 
-class TableFormat(LineFormat):
-    """Tables: a line is known as a row by the head above it."""
-
-    def marked(self, piece: str) -> bool:
-        """Tell whether a piece is surely the head of a table."""
-        return (head := head_of(piece)) is not None and head.sure
-
-
-ALIGNED_TABLE = TableFormat("aligned-table", "Tables, and boxes of names and numbers", TableScanner, ())
+ALIGNED_TABLE = LineFormat(
+    "aligned-table",
+    "Tables, and boxes of names and numbers",
+    TableScanner,
+    (),
+    tells=lambda piece: (head := head_of(piece)) is not None and head.sure,
+)
 
 # any text with named numbers
 
-GENERIC = LineFormat("key-value text", "Text with named numbers", paired(), (), fewest=FEWEST_RECORDS, explained=True)
+GENERIC = LineFormat(
+    "key-value text", "Text with named numbers", PairScanner, (), fewest=FEWEST_RECORDS, explained=True
+)
 FORMATS: dict[str, LineFormat] = {
     line_format.name: line_format
     for line_format in (

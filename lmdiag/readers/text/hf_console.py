@@ -18,8 +18,8 @@ from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.column_names import canonical
 from lmdiag.readers.tables.steps_beside_bars import BATCH, EPOCHS, EXAMPLES, TOTAL_STEPS, place
 from lmdiag.readers.tables.table import RANK, STEP, TOTAL, Table
-from lmdiag.readers.text.line_format import NOTHING, LineFormat, Said
-from lmdiag.readers.text.plans import Plan, Plans, Record
+from lmdiag.readers.text.line_format import NOTHING, LineFormat, LineScanner, Said
+from lmdiag.readers.text.plans import Plan, Record
 from lmdiag.run import Event
 
 _QUOTES = str.maketrans("‘’‚‛“”„‟", "''''\"\"\"\"")  # of a forum's typography
@@ -73,12 +73,11 @@ def records_of(piece: str) -> list[Record]:
     return records
 
 
-class ConsoleScanner:
+class ConsoleScanner(LineScanner):
     """Collects the dictionaries and the states of the progress bars next to them."""
 
     def __init__(self, table: Table, text: str) -> None:
-        self.plans = Plans(records_of)
-        self._table = table
+        super().__init__(table, records_of)
         self._bars: defaultdict[int, array[float]] = defaultdict(lambda: array("d"))  # total: row, first, last state, …
         self._total, self._count = 0, "/?"  # of the bar that was seen last
         self._heads: list[tuple[int, dict[str, float]]] = [(0, {})]  # rows before, and what the head of a training says
@@ -100,10 +99,6 @@ class ConsoleScanner:
     def is_plain(self, plan: Plan) -> bool:
         """Tell whether a plan is sure, and its lines are records without a bar beside them."""
         return not plan.unchecked and plan.about is NOTHING and "<" not in plan.pattern
-
-    def extend(self, plan: Plan, lines: np.ndarray, columns: dict[str, np.ndarray]) -> None:
-        """Add the numbers of lines that a plain plan fits."""
-        self._table.extend(lines, columns)
 
     def _torn(self, line: int, piece: str) -> bool:
         self._table.skip(line, f"torn record: {piece.strip()[:80]}")

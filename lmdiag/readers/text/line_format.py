@@ -46,15 +46,12 @@ class Shape:
     """One kind of record line: `hint` is a substring that every such line holds, `pattern` is searched in its payload.
 
     The named groups are columns; of the group `rest`, `items` finds each `name` and `number`, with a letter `si` for
-    thousands, millions, … where there is one. The group `under` is put before the names of the items, as is the prefix
-    of the same name. `told` makes the record of these numbers where a line needs more; groups may then be words.
+    thousands, millions, … where there is one. The group `under` is put before the names of the items. `told` makes the record of these numbers where a line needs more; groups may then be words.
     """
 
     hint: str
     pattern: re.Pattern[str]
     items: re.Pattern[str] | None = None
-    under: str = ""
-    event: str = ""
     prefixed: bool = False  # the pattern looks at what stands before the payload as well
     looks: re.Pattern[str] | None = None  # lines that mean to be such a record, so that broken ones are counted
     told: Callable[[dict[str, float], re.Match[str], str], Record | None] | None = None
@@ -62,7 +59,7 @@ class Shape:
     def read(self, match: re.Match[str], text: str) -> Record | None:
         """Return the record of a text that the pattern fits; None where it holds no item."""
         groups = match.groupdict()
-        rest, under = (groups.pop("rest", None), groups.pop("under", None) or self.under) if self.items else (None, "")
+        rest, under = (groups.pop("rest", None), groups.pop("under", None) or "") if self.items else (None, "")
         values: dict[str, float] = {}
         lost = []
         for name, word in groups.items():
@@ -79,7 +76,7 @@ class Shape:
             return self.told(values, match, text)
         if self.items and len(values) == before and set(groups) <= {STEP, "total", "epoch"}:
             return None
-        return values, Said(event=self.event, lost="; ".join(lost)) if self.event or lost else NOTHING
+        return values, Said(lost="; ".join(lost)) if lost else NOTHING
 
 
 def shape_reader(*shapes: Shape) -> Reader:
@@ -166,11 +163,11 @@ class LineFormat:
     title: str  # the programs that print it
     scanner: Callable[[Table, str], Scanner]  # mostly `shaped(…)`
     marks: tuple[tuple[str, re.Pattern[str]], ...]  # (hint, pattern) of lines only this format has
+    tells: Callable[[str], bool] | None = None  # whether only this format has a piece, where no pattern says so
     names: Mapping[str, str | None] = field(default_factory=dict)  # column: metric of `metrics.py`, None drops it
     units: Mapping[str, str] = field(default_factory=dict)  # column: unit; those known: `metrics.unit_scale`
     reductions: Mapping[str, str] = field(default_factory=dict)  # column: window_mean, epoch_mean, step_mean or ema
     step_kind: str = "step"  # what steps count: step, epoch, samples, tokens or record
-    step_offset: int = 0  # added to reach "optimizer updates completed": 1 where the first update is printed as 0
     objective: str = ""  # causal-lm, masked-lm, classification, reinforcement or composite; "" lets `gather` infer it
     not_measured: Mapping[str, float] = field(default_factory=dict)  # what is printed where nothing was measured
     not_facts: tuple[str, ...] = ()  # header names that stand for something else in this format
@@ -179,6 +176,8 @@ class LineFormat:
 
     def marked(self, piece: str) -> bool:
         """Tell whether only this format has such a piece."""
+        if self.tells:
+            return self.tells(piece)
         marks = [mark for hint, mark in self.marks if hint in piece]
         return bool(marks) and (any(m.search(piece) for m in marks) or any(m.search(payload(piece)[0]) for m in marks))
 
@@ -263,7 +262,6 @@ def assemble(line_format: LineFormat, name: str, table: Table) -> list[RawLog]:
                 objective=line_format.objective,
                 step_column=STEP if STEP in columns else "",
                 step_kind=step_kind,
-                step_offset=line_format.step_offset,
                 names={k: v for k, v in table.names.items() if k in columns},
                 scales={k: v for k, v in table.scales.items() if k in columns},
                 units={k: v for k, v in table.units.items() if k in columns},

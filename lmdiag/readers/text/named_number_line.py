@@ -76,9 +76,7 @@ class Line:
     split: str = ""  # the evaluation set of the last metric that named one
     shortened: dict[str, str] = field(default_factory=dict)  # name -> the longer one it stands for
     # Found by `said`, in the text as a whole:
-    kind: str = (
-        ""  # record, text (no metric), none (a program's source, a summary), result (after the training) or loose
-    )
+    kind: str = ""  # record, text (no metric), none (source, a summary), result (after the training) or loose
     names: tuple[str, ...] = ()
     losses: Mapping[str, str] = field(default_factory=dict)  # name: canonical metric
     of_checkpoint: bool = False
@@ -87,9 +85,7 @@ class Line:
     headline: bool = False
     place: bool = False  # nothing but a place in the run
     of_model: bool = False
-    beside: bool = (
-        False  # tells the speed, the memory or the loss scale of a step, and nothing that a record is known by
-    )
+    beside: bool = False  # tells the speed, the memory or the loss scale of a step, and no core metric
 
     @property
     def placed(self) -> bool:

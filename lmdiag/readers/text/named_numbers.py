@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -14,7 +14,7 @@ from lmdiag.patterns import lazy
 from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.column_names import canonical, guess_loss, guess_step, metric_of, name_columns, of_training
 from lmdiag.readers.tables.runs import unroll
-from lmdiag.readers.tables.table import EPOCH, LARGEST, POSITION, RANK, ROW, STEP, TOTAL, Scanner, Table
+from lmdiag.readers.tables.table import EPOCH, LARGEST, POSITION, RANK, ROW, STEP, TOTAL, Table
 from lmdiag.readers.text.named_number_line import MEASURES, Line, parse
 from lmdiag.readers.text.plans import Plan, Plans, Record
 from lmdiag.readers.text.record_lines import ModelNames, is_after_training, is_code, names_model, records_in
@@ -96,19 +96,17 @@ def is_record(line: Line) -> bool:
     return line.strong and (line.measured or (line.judged and bool(line.split)))
 
 
-def looks_like_record(piece: str, measured: bool = False) -> bool:
-    """Tell whether a piece names a place and a metric; `measured` asks for a loss, perplexity or bits among these."""
-    if not _WORTH_A_LOOK.search(piece):
-        return False
-    found = said(piece)[1]
-    return found.kind in ("record", "result") and (found.measured or not measured)
+def looks_like_record(piece: str) -> bool:
+    """Tell whether a piece names a place and a loss, perplexity or bits."""
+    found = said(piece)[1] if _WORTH_A_LOOK.search(piece) else Line()
+    return found.measured and found.kind in ("record", "result")
 
 
 class PairScanner:
     """Reads every line that names a step, epoch or place and a metric one knows a training run by.
 
     Losses without any place take the place of the line before, unless such losses are printed with a place too: then
-    they are results of something else (`Test loss of the best checkpoint: …`) and become events.
+    they are results of something else (`Test loss of the best checkpoint: …`) and become events, as all are with `placed_only`.
     """
 
     def __init__(self, table: Table, text: str, placed_only: bool = False) -> None:
@@ -244,7 +242,7 @@ class PairScanner:
         if found.place:
             self._headline, self._section = line, ""
             self._place = {name: numbers[name] for name in (STEP, POSITION, TOTAL) if name in numbers}
-            self._count_total(found, self._place.get(TOTAL, 0.0))
+            self._table.of_epochs |= {found.of_epoch} if TOTAL in self._place else set()
 
     def _enter(self, piece: str, has_step: bool = False) -> None:
         """Keep the set that a line such as `Evaluating ...` announces for the lines below it."""
@@ -262,25 +260,20 @@ class PairScanner:
         return {f"{self._section} {name}" if name in measured else name: value for name, value in values.items()}
 
     def _result(self, piece: str, numbers: dict[str, float], found: Line) -> bool:
-        if len(self._table.lines):
+        if trained := len(self._table.lines) > 0:
             values = {name: numbers[name] for name in found.names}
             self._table.happened(Event("final_evaluation", self._table.last_step, payload(piece)[0][:300], values))
-        return bool(len(self._table.lines))
-
-    def _count_total(self, found: Line, total: float) -> None:
-        if total:
-            self._table.of_epochs.add(found.of_epoch)
+        return trained
 
     def _take(self, line: int, values: dict[str, float], found: Line, placed: bool) -> None:
         table = self._table
         if table.leaves_out(line, values):
             return
         row = len(table.lines)
-        total = values.get(TOTAL, 0.0)
         epochs = values.pop(EPOCHS, 0.0)
         if found.placed:
             self._place = {}
-            self._count_total(found, total)
+            table.of_epochs |= {found.of_epoch} if TOTAL in values else set()
         if placed:
             self._section = ""
             for name, metric in found.losses.items():
@@ -403,8 +396,3 @@ class PairScanner:
 def _losses_among(names: tuple[str, ...]) -> Mapping[str, str]:
     found = {name: metric[0] for name in names if (metric := canonical(name))}
     return {name: metric for name, metric in found.items() if metric.rpartition("/")[2] in MEASURES}
-
-
-def paired(placed_only: bool = False) -> Callable[[Table, str], Scanner]:
-    """Return what makes a scanner of named numbers; with `placed_only` a loss without a step is never a record."""
-    return lambda table, text: PairScanner(table, text, placed_only)

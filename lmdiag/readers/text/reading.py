@@ -15,16 +15,15 @@ from lmdiag.readers.messages import TRACEBACK, EventWatcher, find_facts
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables.table import Table
 from lmdiag.readers.text.blocks import BlockScanner
-from lmdiag.readers.text.decimal_commas import decimal_names, notes, with_points
+from lmdiag.readers.text.decimal_commas import decimal_names, with_points
 from lmdiag.readers.text.formats import GENERIC
-from lmdiag.readers.text.hf_console import ConsoleScanner
 from lmdiag.readers.text.line_format import LineFormat, LineScanner
 from lmdiag.readers.text.named_numbers import FEWEST_RECORDS, PairScanner
 from lmdiag.readers.text.pieces import LONGEST_PIECE, are_lines, is_coloured_diff, pieces, without_colours
 from lmdiag.readers.text.plans import Plan
 
 TEXT, LOST, RECORD = range(3)
-Planned = LineScanner | PairScanner | ConsoleScanner  # know plans that fit whole lines
+Planned = LineScanner | PairScanner  # know plans that fit whole lines
 MOST_STRETCHES = 3
 HEADER_RECORDS = 50  # facts of the header stand before this many records
 FEWEST_AT_ONCE, MOST_AT_ONCE = 4, 1 << 9  # lines
@@ -42,9 +41,11 @@ class TextReading:
         self._scanner = line_format.scanner(self.table, plain)
         self._printed = Table()  # lines with a loss that are none of the format
         self._prints = PairScanner(self._printed, plain)
-        self._knows_no_others = isinstance(self._scanner, LineScanner | ConsoleScanner | BlockScanner)
+        self._knows_no_others = isinstance(self._scanner, LineScanner | BlockScanner)
         self._commas = decimal_names(plain)
-        self.table.notes += notes(self._commas)
+        self.table.notes += [
+            f'"{name}" writes decimals with a comma: 2,5 was read as 2.5' for name in sorted(self._commas)
+        ]
         if is_coloured_diff(start):
             self.table.notes.append("the log is a coloured word diff of two logs; the new values were read")
         self._events = EventWatcher(self.table)

@@ -111,14 +111,15 @@ def _left_out(line_format: LineFormat, kinds: dict[str, list[str]], few: bool = 
     Where there are but a `few` lines of it, the dictionaries of the Trainer are no reason either.
     """
     scanner = line_format.scanner(line_format.table(), "")
-    kinds_that_read_no_others = (LineScanner, ConsoleScanner) if few else LineScanner
-    own = scanner.plans.reader if isinstance(scanner, kinds_that_read_no_others) else None
+    own = scanner.plans.reader if isinstance(scanner, LineScanner) else None
+    if isinstance(scanner, ConsoleScanner) and not few:
+        own = None
     if own is None and line_format is not GENERIC:
         return 0
     frequent = sorted(kinds.values(), key=len, reverse=True)[:KINDS_LOOKED_AT]
     unread = [alike for alike in frequent if own is None or not own(alike[0])]
     foreign = [alike for alike in unread if not any(f.marked(alike[0]) for f in FORMATS.values())]
-    return sum(len(alike) for alike in foreign if looks_like_record(alike[0], measured=True))
+    return sum(len(alike) for alike in foreign if looks_like_record(alike[0]))
 
 
 def can_read(name: str, head: bytes) -> bool:
