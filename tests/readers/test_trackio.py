@@ -45,6 +45,17 @@ def test_runs_of_both_schemas(tmp_path, with_ids):
     assert first["time"].values.tolist() == [1767323045.0] * 2
 
 
+def test_steps_of_the_trainer_of_transformers_which_counts_them_itself(tmp_path):
+    logged = [
+        {"train/loss": 3.0, "train/global_step": 10},
+        {"eval/loss": 2.9, "train/global_step": 10},
+        {"train/loss": 2.5, "train/global_step": 20},
+        {"train/global_step": 20},
+    ]
+    (run,) = runs_of(database(tmp_path / "p.db", [("a", call, metrics) for call, metrics in enumerate(logged)]))
+    assert (run["loss"].steps.tolist(), run["val/loss"].steps.tolist()) == ([10, 20], [10])
+
+
 def test_rows_that_are_no_object_are_counted(tmp_path):
     (log,) = read(database(tmp_path / "p.db", [("a", 1, b"{torn"), ("a", 2, b"[1]"), ("a", 3, {"loss": 1.0})]))
     assert (log.n_rows, len(log.skipped)) == (1, 2)

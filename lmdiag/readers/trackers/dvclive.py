@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
 
 from lmdiag.readers.numbers import counted
 from lmdiag.readers.rawlog import RawLog, Source
@@ -14,6 +18,10 @@ from lmdiag.sources.local import files_in
 FORMAT = "dvclive"
 OWNS_SUBFOLDERS = True
 _METRICS = "plots/metrics/"
+CALLS = (  # findings/dvclive-callback-counts-records.sh
+    "transformers counts its records for steps here; those of the training follow from the epochs and logging_steps."
+)
+Metrics = Mapping[str, Sequence[tuple[int, float, int]]]
 
 
 def can_read(name: str, head: bytes) -> bool:
@@ -32,7 +40,32 @@ def read(source: Source) -> list[RawLog]:
     timed = all(time >= 0 for points in metrics.values() for time, _, _ in points)
     settings = plain_yaml(Source(parameters.as_posix(), parameters).text) if parameters.is_file() else {}
     metrics = metrics if timed else _in_turn(metrics)
-    return [tracked_run(FORMAT, source.name, source.name, metrics, settings, None, skipped, timed=timed)]
+    of_calls = steps_of_the_trainer(metrics, settings)
+    if of_calls:
+        metrics = {name: [(t, v, of_calls.get(s, s)) for t, v, s in points] for name, points in metrics.items()}
+    log = tracked_run(FORMAT, source.name, source.name, metrics, settings, None, skipped, timed=timed)
+    return [replace(log, notes=(*log.notes, CALLS)) if of_calls else log]
+
+
+def steps_of_the_trainer(metrics: Metrics, settings: Mapping[str, Any]) -> dict[int, int]:
+    """Return {call: step} where the Trainer of transformers counted its calls to DVCLive for steps, {} elsewhere.
+
+    >>> epochs, losses = [(0, 0.5, 0), (0, 1.0, 1), (0, 1.0, 2), (0, 1.5, 3)], [(0, 3.0, 0), (0, 2.0, 1), (0, 1.0, 3)]
+    >>> settings = {"logging_steps": 10, "logging_strategy": "steps", "per_device_train_batch_size": 8}
+    >>> steps_of_the_trainer({"epoch": epochs, "loss": losses}, settings)
+    {0: 10, 1: 20, 2: 20, 3: 30}
+    """
+    every = settings.get("logging_steps")
+    epochs = {step: epoch for _, epoch, step in metrics.get("epoch", ())}
+    calls = [step for _, _, step in metrics.get("loss", ())]
+    of_trainer = "per_device_train_batch_size" in settings and settings.get("logging_strategy") == "steps"
+    if not (of_trainer and isinstance(every, int) and len(calls) > 1 and sorted(epochs) == list(range(len(epochs)))):
+        return {}
+    strides = sorted(epochs.get(b, 0.0) - epochs.get(a, 0.0) for a, b in zip(calls, calls[1:]))
+    stride = strides[len(strides) // 2]
+    if stride <= 0:
+        return {}
+    return {call: round(epoch / stride * every) for call, epoch in epochs.items()}
 
 
 def _points(name: str, path: Path, skipped: list[Skipped]) -> list[tuple[int, float, int]]:

@@ -45,12 +45,12 @@ def _run(database: sqlite3.Connection, source: str, key: str, run: str, name: st
 
 
 def take(rows: Rows, number: int, step: Any, time: Any, metrics: Any) -> None:
-    """Add one row of the table of metrics."""
+    """Add one row of the table of metrics; its step counts the calls where none was given, and a logged counter goes before it."""
     logged = json_object(metrics)
     if logged is None:
         rows.skip(0, f"row {number}: the metrics are not a JSON object")
     else:
-        rows.add({"step": step, "timestamp": unix_time(time), **logged})
+        rows.add({"_step": step, "timestamp": unix_time(time), **logged})
 
 
 def json_object(stored: Any) -> dict[str, Any] | None:
