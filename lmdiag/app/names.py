@@ -58,7 +58,7 @@ def told_apart(names: Sequence[str]) -> list[str]:
     bare = [name[: len(name) - len(ending[0])] for name in names] if ending else list(names)
     shared = WORDS.match(_beginning(bare))
     cut = [name[shared.end() :] for name in bare] if shared else bare
-    return distinct(cut, longest=2 * IN_LEGEND) if all(cut) else list(names)
+    return distinct(cut, longest=IN_LEGEND) if all(cut) else list(names)
 
 
 def _beginning(names: Sequence[str]) -> str:

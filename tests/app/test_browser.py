@@ -312,7 +312,7 @@ def test_a_click_on_a_name_of_a_comparison_ticks_its_run_and_a_drag_zooms(page):
     chart = page.locator("[data-testid=stVegaLiteChart]").first
     chart.scroll_into_view_if_needed()
     chart.hover(position={"x": 300, "y": 200})  # the names are felt only once the pointer came in
-    chart.click(position={"x": 345, "y": 10})
+    chart.click(position={"x": 325, "y": 10})
     page.wait_for_function("document.querySelector('[data-testid=stDataFrame] [aria-selected=true]') !== null")
     drag(page, 0.3, 0.6)
     page.get_by_role("button", name="Show the whole run").wait_for()
