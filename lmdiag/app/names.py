@@ -9,7 +9,7 @@ from itertools import takewhile
 
 from lmdiag.reports.phrases import visible
 
-LONGEST, IN_LEGEND = 40, 18  # letters
+LONGEST, IN_LEGEND = 40, 19  # letters
 WORDS, ENDING = re.compile(r".*[-_/ ]"), re.compile(r"\.[A-Za-z]\w*$")
 NEARLY_ALL = 0.9  # of the paths: a log from elsewhere shall not make all other names longer
 

@@ -29,6 +29,7 @@ SHOWN = (
     "curve",
 )  # columns that open a run: not the first, which a table that gets the focus selects
 ROW_HEIGHT, MOST_ROWS = 35, 22
+LETTER = 7  # pixels, about: the table itself measures the first rows only
 UNCODED = " '\"<>=/:.-"  # signs that stand in an address of a picture as they are: a quarter less than base64
 
 
@@ -55,6 +56,7 @@ def draw(known: Mapping[str, Diagnosis]) -> None:
             ),
             "wrong": st.column_config.TextColumn("what is wrong", width=320),
             "verdict": st.column_config.TextColumn(width=100),
+            "run": st.column_config.TextColumn(width=LETTER * max(len(row["run"]) for row in rows) + 24),
         },
         on_select="rerun",
         selection_mode=["multi-row", "single-cell"],
