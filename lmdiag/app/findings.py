@@ -24,7 +24,7 @@ def draw(key: str, diagnosis: Diagnosis) -> None:
     cards = list(entries(diagnosis))
     alarms = [card for card in cards if card.finding.alarms or any(f.alarms for f in card.consequences)]
     others = [card for card in cards if card not in alarms]
-    if not alarms and diagnosis.verdict == "healthy":
+    if not cards and diagnosis.verdict == "healthy":
         st.success("Nothing needs action.", icon=":material/check_circle:")
     for rank, card in enumerate(alarms):
         with st.container(border=True):

@@ -67,8 +67,10 @@ def short(name: str, length: int = LONGEST_NAME) -> str:
 
 
 def headline(diagnosis: Diagnosis) -> str:
-    """Say the verdict in one sentence: the first finding that counts, or why there is none."""
+    """Say the verdict in one sentence: the first alarm, else what is worth knowing, or why there is nothing."""
     alarms = [f for f in diagnosis.findings if f.alarms]
     if alarms:
         return alarms[0].message
+    if diagnosis.findings and diagnosis.verdict != "not-judged":
+        return f"No alarm; worth knowing: {', '.join(dict.fromkeys(f.rule for f in diagnosis.findings))}."
     return looked(diagnosis)

@@ -142,6 +142,15 @@ def test_the_verdict_says_what_to_do_and_consequences_have_no_advice(app):
     assert words_on(page).count("The gradient norm jumped to 21.4") == 1
 
 
+def test_a_run_without_alarm_says_what_is_worth_knowing_and_not_that_nothing_is(app):
+    said = words_on(app(next(p for p in SAMPLES if p.stem == "slowdown")))
+    assert "No alarm; worth knowing: worse-than-reference, slowdown." in said
+    assert "Nothing" not in said
+    said = words_on(app(next(p for p in SAMPLES if p.stem == "healthy-transformer")))
+    assert "Nothing found: " in said
+    assert "Nothing needs action." in said
+
+
 def test_a_verdict_too_long_for_its_line_is_cut_between_two_parts_and_its_card_has_all_of_it(app):
     page = app(next(p for p in SAMPLES if p.stem == "divergence"))
     assert (

@@ -74,3 +74,13 @@ def test_a_ticked_run_is_pinned_renamed_and_closed(page):
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Close 1 run").click()
     rows_are(page, "divergence", "healthy-rnn")
+
+
+def test_a_page_that_is_loaded_anew_says_that_uploads_are_to_be_added_again(page, tmp_path):
+    (tmp_path / "mine.jsonl").write_text("".join(f'{{"step": {i}, "loss": {3 + 5 / i}}}\n' for i in range(1, 60)))
+    page.locator("input[type=file]").first.set_input_files(str(tmp_path / "mine.jsonl"))
+    page.get_by_text("4 runs").wait_for()
+    page.wait_for_url("**uploads=1*")
+    page.reload()
+    page.get_by_text("1 uploaded log went when the page was loaded anew: add it again.").wait_for()
+    page.get_by_text("3 runs").wait_for()
