@@ -106,6 +106,10 @@ def _unlikely(rng: np.random.Generator, run: Run, part: float) -> Run:
     return _with(run, chosen_logp=run["chosen_logp"].values * (1 + part * _ramp(rng, run)))
 
 
+def _sunk(rng: np.random.Generator, run: Run, reward: float) -> Run:
+    return _with(run, chosen_reward=run["chosen_reward"].values - reward * _ramp(rng, run))
+
+
 def _mismatched(rng: np.random.Generator, run: Run, nats: float) -> Run:
     return _with(run, logp_mismatch=nats * np.exp(rng.normal(0, 0.2, len(run["loss"]))))
 
@@ -163,6 +167,7 @@ POST_TRAINING_FAULTS = (
     _of_policy("values explain nothing", "of the variance left", (0.6, 0.8, 0.95, 1.1, 1.5), ("useless-value-function",), _unexplained),
     _of_pairs("margin does not grow", "records", (8, 10, 20, 40, 80, 160), ("flat-margin", "accuracy-at-half"), _margin_flat),
     _of_pairs("preferred answers grow unlikely", "of their log-probability", (0.1, 0.2, 0.4, 0.8, 1.6), ("falling-likelihood",), _unlikely),
+    _of_pairs("reward of the preferred answers falls", "at a beta of 0.1", (2, 4, 6, 8, 12), ("falling-chosen-reward",), _sunk),
     _of_pairs("evaluation of the pairs rises", "nats", (0.02, 0.05, 0.1, 0.2, 0.4), ("overfitting",), _overfit),
     _of_policy("sampler and trainer differ", "nats", (0.02, 0.05, 0.1, 0.2, 0.5), ("sampler-mismatch",), _mismatched),
     _of_policy("responses shrink", "times shorter", (2, 4, 8, 16, 32), ("length-collapse",), _shorter, INFO),

@@ -35,7 +35,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "frozen-policy": ("flat-reward", "not-learning"),
     "non-finite-metric": ("reinforcement", "preference", "convergence", *SPOILED),
     "swapped-pairs": ("generalization", "accuracy-at-half", "divergence"),
-    "falling-likelihood": ("gradients", "generalization", "divergence", "lr-too-high"),
+    "falling-likelihood": ("falling-chosen-reward", "gradients", "generalization", "divergence", "lr-too-high"),
     "lr-too-high": BLOWN_UP,
     "lr-too-low": ("convergence", "extreme-update-ratio", "worse-than-reference"),
     "lr-jump": ("divergence", "loss-spike", "step-rewind"),

@@ -90,6 +90,9 @@ MADE = [
     ("accuracy-at-half", pairs(reward_accuracy=levels((0.3, 100)), val__reward_accuracy=None)),
     ("accuracy-at-half", pairs(val__reward_accuracy=series(levels((0.51, 10)), every=10))),
     ("falling-likelihood", pairs(chosen_logp=np.linspace(-300, -520, 100))),
+    ("falling-chosen-reward", pairs(chosen_reward=np.linspace(0, -9, 100))),
+    ("falling-chosen-reward", pairs(chosen_reward=np.linspace(0, -9, 100), reward_margin=None)),
+    ("falling-chosen-reward", replace(pairs(chosen_reward=np.linspace(0, -20, 100)), config={"config": {"beta": 0.2}})),
     (
         "falling-likelihood",
         pairs(

@@ -24,7 +24,7 @@ ORDER = """
     weight-growth no-decay slowdown periodic-stall data-starvation memory-growth missing-reward frozen-policy
     reward-hacking reward-collapse flat-reward kl-explosion too-large-updates sampler-mismatch entropy-collapse
     entropy-explosion length-explosion length-collapse loss-explosion truncated-responses no-group-signal
-    useless-value-function missing-answers swapped-pairs falling-likelihood flat-margin accuracy-at-half
+    useless-value-function missing-answers swapped-pairs falling-likelihood falling-chosen-reward flat-margin accuracy-at-half
 """.split()
 
 

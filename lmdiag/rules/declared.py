@@ -95,6 +95,7 @@ DECLARED: dict[str, tuple[str, Severity, str, int]] = {  # name: family, severit
     "missing-answers": ("preference", Severity.ERROR, "measured", 5),
     "swapped-pairs": ("preference", Severity.ERROR, "reward_accuracy", 3),
     "falling-likelihood": ("preference", Severity.WARNING, "chosen_logp", 8),
+    "falling-chosen-reward": ("preference", Severity.WARNING, "chosen_reward", 8),
     "flat-margin": ("preference", Severity.WARNING, "measured", 8),
     "accuracy-at-half": ("preference", Severity.WARNING, "reward_accuracy", 10),
 }

@@ -188,6 +188,12 @@ MEANINGS_OF_POST_TRAINING: dict[str, Meaning] = {
     ),
     "falling-likelihood.end": last_level,
     "falling-likelihood.factor": lambda case, value: same(value, seen(case, "end") / seen(case, "start")),
+    "falling-chosen-reward.start": lambda case, value: value in (float(case.values[0]), opening(case.subject)),
+    "falling-chosen-reward.end": last_level,
+    "falling-chosen-reward.nats": lambda case, value: same(
+        value, -seen(case, "end") / (case.run.config.get("config", {}).get("beta") or 0.1)
+    ),
+    "falling-chosen-reward.margin": lambda case, value: same(value, closing(case.series("reward_margin"))),
     "flat-margin.loss": lambda case, value: same(
         value,
         case.at("loss", case.run.last_step) if "records" in case.finding.evidence else closing(case.series("loss")),

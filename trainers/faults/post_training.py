@@ -24,7 +24,7 @@ class NoKlPenalty(Fault):
 class PolicyRateTooHigh(Fault):
     """The learning rate is 1,000 times too high, and nothing is clipped: the policy is gone after a few updates."""
 
-    rules = ("falling-likelihood", "kl-explosion", "reward-collapse", "entropy-collapse")
+    rules = ("falling-likelihood", "falling-chosen-reward", "kl-explosion", "reward-collapse", "entropy-collapse")
     models = ("dpo", "grpo")
     remedy = "lower the learning rate and clip gradients"
     advised = "[Ll]earning rate|rate"

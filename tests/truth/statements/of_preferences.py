@@ -36,6 +36,35 @@ def likelihood_fell(case: Case, a: str, b: str, bar: str, at_since: int, c: str 
     )
 
 
+def opened(case: Case, limit: float) -> float:
+    """Return the level of the first records, or the first record where the policy is gone at once."""
+    start, first = opening(case.subject), float(case.values[0])
+    return max(start, first) if first > limit / 2 else start
+
+
+@states(
+    r"The reward of the preferred answers fell from <a> to <b>(?:, beside a margin of <margin>)?, mostly <bar> or less from <@since> on: they lost <nats> nats of "
+    r"their log-probability(?: at a beta of <beta>|, if beta is <usual>, as usual)"
+)
+def chosen_fell(
+    case: Case, a: str, b: str, bar: str, at_since: int, nats: str, margin: str = "", beta: str = "", usual: str = ""
+) -> bool:
+    """Beta is that of the settings, 0.1 where they do not say it."""
+    given = case.run.config.get("config", {}).get("beta")
+    limit, margins = -case.settings["nats"] * (given or 0.1), case.series("reward_margin")
+    told = spells(beta, given) if given else usual == "0.1"
+    beside = spells(margin, closing(margins)) if margin else len(margins) < 5
+    return (
+        (told and beside)
+        and a == figure(opened(case, limit), 3)
+        and b == figure(closing(case.subject), 3)
+        and bar == figure(limit, 3)
+        and nats == figure(-closing(case.subject) / (given or 0.1), 3)
+        and own_start(case, at_since)
+        and at_since == lasts_from(case.subject, case.values <= limit)
+    )
+
+
 @states(r"Keep a checkpoint from before <@since>, and read", r"Read what the policy writes (?:after|at) <@since>")
 def before_it(case: Case, at_since: int) -> bool:
     return own_start(case, at_since)
