@@ -146,6 +146,12 @@ def test_rewards_alone_are_a_log_where_they_have_steps():
         read(notebook([printed("Prompt: Tell me\nReward: 0.5\n" * 12)]))
 
 
+def test_the_statistics_of_ppo_are_a_log_without_a_loss():
+    block = "objective/kl: {}\nppo/returns/mean: -0.6\n-----------\n"
+    (run,) = read(notebook([printed("".join(block.format(29.0 + n) for n in range(12)))]))
+    assert run["sequence_kl"].values.tolist() == [29.0 + n for n in range(12)]
+
+
 def test_other_tables_and_pictures_are_no_logs():
     frame = table(("", "text", "label"), (0, "a", 1), (1, "b", 0), (2, "c", 1), (3, "d", 1))
     picture = {"output_type": "display_data", "metadata": {}, "data": {"image/png": "iVBORw0KGgo="}}

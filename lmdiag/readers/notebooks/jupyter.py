@@ -29,6 +29,10 @@ _METHODS = {
 }
 _TRAINER = lazy(rf"(?im)^[^#\n]*?\b(?:unsloth)?({'|'.join(_METHODS)})trainer\s*\(")
 _ROUNDED = 1e-6  # the tables of the Trainer show six decimals
+ANY_TEXT, OF_A_POLICY = (
+    "key-value text",
+    ("reward", "sequence_kl"),
+)  # a reward alone is that of a response that was tried out
 FEWEST_RECORDS = 3  # a cell that prints a loss once or twice tries something out
 
 
@@ -185,14 +189,14 @@ def _stand_in(values: np.ndarray, printed: np.ndarray) -> bool:
 
 
 def _records(raw: RawLog) -> int:
-    """Return how many records of the log hold a loss, or a reward at a step: one without is that of a response that was tried out."""
-    rewarded = _steps(raw) is not None
-    return max((len(c.rows) for name, c in raw.columns.items() if _tells(name, rewarded)), default=0)
-
-
-def _tells(name: str, rewarded: bool) -> bool:
-    metric = spelling(name).name
-    return metric.endswith("loss") or (rewarded and metric == "reward")
+    """Return how many records of the log hold a loss, or what a policy is judged by: text of no known format must have steps for that."""
+    sure = raw.format != ANY_TEXT or _steps(raw) is not None
+    told = [
+        c
+        for name, c in raw.columns.items()
+        if (metric := spelling(name).name).endswith("loss") or (sure and metric in OF_A_POLICY)
+    ]
+    return max((len(column.rows) for column in told), default=0)
 
 
 def _steps(raw: RawLog) -> Column | None:

@@ -84,6 +84,15 @@ class BlockScanner:
             self._settle(self._table)
 
 
+class HeadlessScanner(BlockScanner):
+    """Reads blocks without a head: a name that comes again begins the next."""
+
+    def _take(self, line: int, item: dict[str, str | None], rank: int | None) -> bool:
+        if item["name"] in self._values:
+            self._open(line, {}, rank)
+        return super()._take(line, item, rank)
+
+
 def _settle_composer(table: Table) -> None:
     """Count the batches of the run where the heads count those of an epoch, and drop learning rates that four decimals cannot show."""
     if "epoch" in table.columns and "time/batch" in table.columns:
@@ -134,4 +143,14 @@ COMPOSER = LineFormat(
     ),
     names={"time/batch": None, "throughput/device/mfu": "mfu", "trainer/device_train_microbatch_size": None,
            "throughput/device/tokens_per_sec": "tokens_per_sec_per_device", "metrics/train/LanguageCrossEntropy": "train_batch_loss"},
+)  # fmt: skip
+PPO_STATISTICS = LineFormat(
+    "ppo-statistics",
+    "TRL's PPO, its statistics printed one a line",
+    partial(
+        HeadlessScanner,
+        heads=(),
+        items=((": ", lazy(rf"^(?P<name>(?:(?:objective|ppo|policy|loss|val|env|tokens)/[\w/]+|lr|eps|episode|epoch)): (?P<number>{NUM})$")),),
+    ),
+    (("/", lazy(rf"^(?:objective/(?:kl|scores|rlhf_reward)|ppo/mean_scores): {NUM}$")),),
 )  # fmt: skip

@@ -19,7 +19,7 @@ from lmdiag.readers.tables.column_names import canonical, name_columns
 from lmdiag.readers.tables.drawn import head_of
 from lmdiag.readers.tables.drawn_rows import TableScanner
 from lmdiag.readers.tables.table import STEP, Table
-from lmdiag.readers.text.blocks import COMPOSER, OLMO
+from lmdiag.readers.text.blocks import COMPOSER, OLMO, PPO_STATISTICS
 from lmdiag.readers.text.hf_console import HF_CONSOLE
 from lmdiag.readers.text.line_format import NOTHING, LineFormat, Said, Shape, shaped
 from lmdiag.readers.text.named_numbers import FEWEST_RECORDS, PairScanner
@@ -723,7 +723,18 @@ FORMATS: dict[str, LineFormat] = {
     for line_format in (
         *(HF_CONSOLE, MLLOG, NEMO, NANOTRON, MEGATRON, TORCHTITAN, TORCHTUNE, LITGPT, MAXTEXT, VERL, OPENRLHF),
         *(DEEPSPEED_CHAT, NANOGPT, BUILD_NANOGPT, NANOCHAT, LLMC_LOG, LLMC_CONSOLE, SPEEDRUN, FAIRSEQ, SOCKEYE),
-        *(JOEYNMT, LABML, OLMO, COMPOSER, DEEPSPEED, KERAS_CONSOLE, WORD_LANGUAGE_MODEL, MINIMIND, MMENGINE),
+        *(
+            JOEYNMT,
+            LABML,
+            OLMO,
+            COMPOSER,
+            PPO_STATISTICS,
+            DEEPSPEED,
+            KERAS_CONSOLE,
+            WORD_LANGUAGE_MODEL,
+            MINIMIND,
+            MMENGINE,
+        ),
         *(METRIC_LOGGER, CHAR_RNN, PROGRESS_BAR, ALIGNED_TABLE, EPOCHS, GENERIC),
     )
 }
