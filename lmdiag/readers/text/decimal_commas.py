@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from lmdiag.languages import english
 from lmdiag.patterns import lazy
-from lmdiag.readers.tables.column_names import canonical
+from lmdiag.readers.tables.column_names import metric_of
 from lmdiag.readers.text.names import heading
 
 LOOKED_AT, BEFORE = 1 << 14, 60
@@ -40,8 +40,9 @@ def decimal_names(text: str) -> frozenset[str]:
         elif name:
             points[name] = points.get(name, 0) + 1
     sparse = {n: found for n, found in commas.items() if points.get(n, 0) <= POINTS_PER_COMMA * len(found)}
-    sure = {name for name, found in sparse.items() if _measure(name) and are_decimals(_measure(name), found)}
-    return frozenset(n for n, found in sparse.items() if n in sure or (sure and are_decimals(_measure(n), found, True)))
+    measures = {name: metric_of(name).rpartition("/")[2] for name in sparse}
+    sure = {name for name, found in sparse.items() if measures[name] and are_decimals(measures[name], found)}
+    return frozenset(n for n, found in sparse.items() if n in sure or (sure and are_decimals(measures[n], found, True)))
 
 
 def are_decimals(measure: str, numbers: Parts, beside_others: bool = False) -> bool:
@@ -76,8 +77,3 @@ def _name(text: str, number: re.Match[str]) -> str:
     between = _NAME.search(text, max(0, number.start() - BEFORE), number.start())
     found = heading(english(between[0])) if between else None
     return found.key if found and found.kind == "metric" else ""
-
-
-def _measure(name: str) -> str:
-    found = canonical(name)
-    return found[0].rpartition("/")[2] if found else ""

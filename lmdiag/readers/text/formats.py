@@ -221,9 +221,7 @@ def _settle_megatron(table: Table) -> None:
 
 _MEGATRON = shaped(
     Shape("iteration", _ITERATION, told=_piped),
-    Shape(" at ", _EVALUATION, told=_piped_evaluation),
-    Shape(" on ", _EVALUATION, told=_piped_evaluation),
-    Shape("eval_loss", _EVALUATION, told=_piped_evaluation),
+    Shape(" |", _EVALUATION, told=_piped_evaluation),
     settle=_settle_megatron,
 )
 _NAMES: dict[str, str | None] = {
@@ -308,15 +306,10 @@ OPENRLHF = LineFormat(
     "OpenRLHF",
     shaped(
         Shape(
-            "lobal step ",
-            lazy(r"Global step (?P<step>\d+): \{(?P<rest>.*)\}"),
+            "lobal",
+            lazy(r"[Gg]lobal[ _]step (?P<step>\d+)(?:, eval_metrics)?: \{(?P<rest>.*)\}"),
             lazy(rf"'(?P<name>[\w/.-]+)': (?:np\.float\d+\(|tensor\()?(?P<number>{NUM})\)?(?=[,}}]|$)"),
             looks=lazy(r"Global step \d+: \{"),
-        ),
-        Shape(
-            "global_step ",
-            lazy(r"global_step (?P<step>\d+), eval_metrics: \{(?P<rest>.*)\}"),
-            lazy(rf"'(?P<name>[\w/.-]+)': (?P<number>{NUM})(?=[,}}]|$)"),
         ),
     ),
     (("lobal step ", lazy(r"Global step \d+: \{'")),),

@@ -14,7 +14,7 @@ from lmdiag.patterns import lazy
 from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.column_names import canonical, guess_loss, guess_step, metric_of, name_columns, of_training
 from lmdiag.readers.tables.runs import unroll
-from lmdiag.readers.tables.table import EPOCH, LARGEST, POSITION, RANK, ROW, STEP, TOTAL, Table
+from lmdiag.readers.tables.table import EPOCH, POSITION, RANK, ROW, STEP, TOTAL, Table
 from lmdiag.readers.text.named_number_line import MEASURES, Line, parse
 from lmdiag.readers.text.plans import Plan, Plans, Record
 from lmdiag.readers.text.record_lines import ModelNames, is_after_training, is_code, names_model, records_in
@@ -193,23 +193,19 @@ class PairScanner:
 
     def extend(self, plan: Plan, lines: np.ndarray, columns: dict[str, np.ndarray]) -> None:
         """Take the numbers of lines that a plain plan fits."""
-        if STEP in columns and not (np.abs(columns[STEP]) <= LARGEST[STEP]).all():
-            for k, line in enumerate(lines.tolist()):
-                self._take(line, {name: float(column[k]) for name, column in columns.items()}, plan.about, True)
-            return
         found, last = plan.about, {name: float(column[-1]) for name, column in columns.items()}
         self._take(int(lines[0]), {name: float(column[0]) for name, column in columns.items()}, found, True)
-        more, row = len(lines) - 1, len(self._table.lines)
+        row = len(self._table.lines)
         columns.pop(EPOCHS, None)
         if EPOCH in columns:
             self._epoch = last[EPOCH]
-        elif self._epoch is None:
-            self.open.extend(range(row, row + more))
-        else:
-            columns[EPOCH] = np.full(more + 1, self._epoch)
+        elif self._epoch is not None:
+            columns[EPOCH] = np.full(len(lines), self._epoch)
         if STEP in columns:
             self._at = last[STEP], last.get(EPOCH)
         self._table.extend(lines[1:], {name: column[1:] for name, column in columns.items()})
+        if EPOCH not in columns:
+            self.open.extend(range(row, len(self._table.lines)))
         self._last_line = int(lines[-1])
 
     def _continues(self, line: int, found: Line) -> bool:

@@ -81,8 +81,7 @@ def _place_of_mmengine(match: re.Match[str]) -> str:
 
 REWRITES = (
     Rewrite(("“", "”", "‘", "’"), lazy("[“”‘’]"), "'", "logs pasted into forums"),
-    Rewrite(("第",), lazy(r"第\s*(\d+)\s*(?:个\s*)?(轮|epoch)"), r"epoch \1", "Chinese tutorials"),
-    Rewrite(("第",), lazy(r"第\s*(\d+)\s*(?:个\s*)?(步|step)"), r"step \1", "Chinese tutorials"),
+    Rewrite(("第",), lazy(r"第\s*(\d+)\s*(?:个\s*)?(?:轮|(步|step)|epoch)"), lambda m: f"{'step' if m[2] else 'epoch'} {m[1]}", "Chinese tutorials"),
     Rewrite(("%|",), lazy(r"\d+%\|[^|]*\|\s*[\d.]+[kMG]?/[\d.]+[kMG]?\s*\[[\d:]+<[\d:?]+(?:,\s*[^,=\]]*)?"), ",", "records printed behind a tqdm bar"),
     Rewrite((":",), lazy(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?|\b\d+:\d\d(?::\d\d)?(?:[.,]\d+)?\b"), _clock, "clocks inside of lines"),
     Rewrite(("|g",), lazy(r"\|{1,2}(?:g|grad|gradient|g_param|grads)\|{1,2}"), " grad_norm ", "word_language_model's descendants"),
