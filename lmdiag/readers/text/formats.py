@@ -313,7 +313,6 @@ OPENRLHF = LineFormat(
         ),
     ),
     (("lobal step ", lazy(r"Global step \d+: \{'")),),
-    objective="reinforcement",
 )
 DEEPSPEED_CHAT = LineFormat(
     "deepspeed-chat",
@@ -328,7 +327,6 @@ DEEPSPEED_CHAT = LineFormat(
         settle=lambda table: table.carry(STEP, first=0),
     ),
     (("ppo_ep", lazy(r"\| ?ppo_ep: ?\d+ ?\| ?act_loss:")),),
-    objective="reinforcement",
 )
 
 # litgpt, lit-gpt: several micro-batches per optimizer step, of which the one that made the update is kept
@@ -504,22 +502,17 @@ FAIRSEQ = LineFormat(
 
 # toolkits of machine translation: Sockeye's checkpoints, and the file of JoeyNMT's validations
 
-_CHECKPOINT = lazy(r"Checkpoint \[(?P<checkpoint>\d+)\]\t(?P<rest>\w.*)$")
-_BATCH = lazy(r"\bE=\d+ B=(?P<batch>\d+)\t(?P<rest>s/sec=.*)$")
+_CHECKPOINT = lazy(r"Checkpoint \[(?P<checkpoint>\d+)\]\t(?:Updates=(?P<step>\d+) )?(?P<rest>\w.*)$")
+_BATCH = lazy(r"\bE=\d+ B=(?P<step>\d+)\t(?P<rest>s/sec=.*)$")
 _SPACED = lazy(rf"(?P<name>[\w/-]+): (?P<number>{NUM})")
 _VALIDATION = lazy(r"^Steps: (?P<step>\d+)\t(?P<rest>(?:[\w/-]+: [^\t]*\t)+LR: \S+)")
 
 
-def _at_checkpoint(values: dict[str, float], match: re.Match[str], text: str) -> Record:
-    return {STEP if name == "Updates" else name: value for name, value in values.items()}, NOTHING
-
-
 def _since_checkpoint(values: dict[str, float], match: re.Match[str], text: str) -> Record:
     """Return what was measured since the last checkpoint, which is measured again at the next."""
-    batch = values.pop("batch")
     metrics = {name: (canonical(name) or (name,))[0] for name in values}
-    names = {f"{name} of batches": m for name, m in metrics.items() if m not in ("loss", "ppl", "accuracy")}
-    return {STEP: batch, **{f"{name} of batches": v for name, v in values.items()}}, Said(names=names)
+    names = {f"{name} of batches": m for name, m in metrics.items() if m not in (STEP, "loss", "ppl", "accuracy")}
+    return {name if name == STEP else f"{name} of batches": v for name, v in values.items()}, Said(names=names)
 
 
 def _settle_sockeye(table: Table) -> None:
@@ -549,7 +542,7 @@ SOCKEYE = LineFormat(
     "sockeye",
     "Sockeye",
     shaped(
-        Shape("Checkpoint [", _CHECKPOINT, _ASSIGNED, told=_at_checkpoint),
+        Shape("Checkpoint [", _CHECKPOINT, _ASSIGNED),
         Shape(" B=", _BATCH, _ASSIGNED, told=_since_checkpoint),
         settle=_settle_sockeye,
     ),
@@ -656,7 +649,6 @@ BARE = LineFormat(
     "One loss a line, without a word",
     shaped(Shape("", lazy(rf"^\s*{_ALONE}\s*$"))),
     (),
-    step_kind="record",
 )
 PAIRS = LineFormat(
     "two-numbers-a-line",

@@ -94,15 +94,13 @@ class ConsoleScanner(LineScanner):
             if said[1] in self._heads[-1][1] and self._heads[-1][0] < len(self._table.lines):
                 self._heads.append((len(self._table.lines), {}))
             self._heads[-1][1][said[1]] = number(said[2])
-        return "{" not in piece and "}" in piece and _is_torn(piece) and self._torn(line, piece)
+        if torn := "{" not in piece and "}" in piece and _is_torn(piece):
+            self._table.skip(line, f"torn record: {piece.strip()[:80]}")
+        return torn
 
     def is_plain(self, plan: Plan) -> bool:
         """Tell whether a plan is sure, and its lines are records without a bar beside them."""
         return not plan.unchecked and plan.about is NOTHING and "<" not in plan.pattern
-
-    def _torn(self, line: int, piece: str) -> bool:
-        self._table.skip(line, f"torn record: {piece.strip()[:80]}")
-        return True
 
     def _dictionaries(self, line: int, piece: str) -> bool:
         """Read the dictionaries of a piece and the bars around them; return whether there was a record."""
@@ -122,7 +120,7 @@ class ConsoleScanner(LineScanner):
                 self._table.happened(Event("end", None, said.event, {"status": "completed", **values}))
                 self._ends.append(len(self._table.lines))
             else:
-                self._torn(line, said.lost)
+                self._table.skip(line, f"torn record: {said.lost.strip()[:80]}")
         if tail:
             self._draw(tail)
         return bool(records)

@@ -167,8 +167,6 @@ class LineFormat:
     names: Mapping[str, str | None] = field(default_factory=dict)  # column: metric of `metrics.py`, None drops it
     units: Mapping[str, str] = field(default_factory=dict)  # column: unit; those known: `metrics.unit_scale`
     reductions: Mapping[str, str] = field(default_factory=dict)  # column: window_mean, epoch_mean, step_mean or ema
-    step_kind: str = "step"  # what steps count: step, epoch, samples, tokens or record
-    objective: str = ""  # causal-lm, masked-lm, classification, reinforcement or composite; "" lets `gather` infer it
     not_measured: Mapping[str, float] = field(default_factory=dict)  # what is printed where nothing was measured
     not_facts: tuple[str, ...] = ()  # header names that stand for something else in this format
     fewest: int = 1  # records that make it worth to be called a log
@@ -244,9 +242,9 @@ def assemble(line_format: LineFormat, name: str, table: Table) -> list[RawLog]:
         columns = table.taken(first, last)
         config: dict[str, Any] = {k: v for k, v in table.config.items() if k not in line_format.not_facts}
         planned = float(np.max(totals[first:last], initial=0))
-        if 0 < planned < np.inf and line_format.step_kind == "step" and table.config.get("step_kind", "step") == "step":
+        if 0 < planned < np.inf and table.config.get("step_kind", "step") == "step":
             config["max_steps"] = int(planned)
-        step_kind = str(config.pop("step_kind", line_format.step_kind))
+        step_kind = str(config.pop("step_kind", "step"))
         logs.append(
             RawLog(
                 format=line_format.name,
@@ -259,7 +257,6 @@ def assemble(line_format: LineFormat, name: str, table: Table) -> list[RawLog]:
                 events=table.events_between(first, last),
                 notes=tuple(table.notes),
                 skipped=tuple(table.skipped) if index == 0 else (),
-                objective=line_format.objective,
                 step_column=STEP if STEP in columns else "",
                 step_kind=step_kind,
                 names={k: v for k, v in table.names.items() if k in columns},

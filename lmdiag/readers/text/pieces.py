@@ -39,10 +39,8 @@ def without_colours(text: str) -> str:
     >>> without_colours("loss: \\x1b[31m6.79\\x1b[m\\x1b[32m6.78\\x1b[m")
     'loss: 6.78'
     """
-    if "\0" in text:
-        text = text.replace(
-            "\0", ""
-        )  # what a file that was cut short or is written to from elsewhere has in place of text
+    if "\0" in text:  # in place of what was cut off, or is written from elsewhere
+        text = text.replace("\0", "")
     if "\x1b" not in text:
         return text
     return _ANSI.sub("", _DIFF.sub("", text))

@@ -13,7 +13,7 @@ from lmdiag.readers.numbers import unwrapped
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables.drawn_rows import TableScanner, may_hold_tables, tables_in
 from lmdiag.readers.text.formats import ALIGNED_TABLE, BARE, FORMATS, GENERIC, PAIRS
-from lmdiag.readers.text.hf_console import ConsoleScanner
+from lmdiag.readers.text.hf_console import HF_CONSOLE
 from lmdiag.readers.text.line_format import LineFormat, LineScanner
 from lmdiag.readers.text.named_numbers import looks_like_record
 from lmdiag.readers.text.pieces import pieces, without_colours
@@ -111,9 +111,7 @@ def _left_out(line_format: LineFormat, kinds: dict[str, list[str]], few: bool = 
     Where there are but a `few` lines of it, the dictionaries of the Trainer are no reason either.
     """
     scanner = line_format.scanner(line_format.table(), "")
-    own = scanner.plans.reader if isinstance(scanner, LineScanner) else None
-    if isinstance(scanner, ConsoleScanner) and not few:
-        own = None
+    own = scanner.plans.reader if isinstance(scanner, LineScanner) and (few or line_format is not HF_CONSOLE) else None
     if own is None and line_format is not GENERIC:
         return 0
     frequent = sorted(kinds.values(), key=len, reverse=True)[:KINDS_LOOKED_AT]
