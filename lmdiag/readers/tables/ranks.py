@@ -70,9 +70,9 @@ def _one_of_equal_prints(table: Table) -> np.ndarray | None:
     starts = np.flatnonzero(np.diff(prints, prepend=~prints[:1]) != 0)
     lengths = np.diff(starts, append=count)
     times = int(np.bincount(lengths).argmax())
-    different = len(np.unique(prints[starts]))
-    few = len(starts) < FEWEST_STEPS or different < SHARE * len(starts)
-    if times < 2 or few or (lengths % times == 0).mean() < SHARE:
+    if times < 2 or len(starts) < FEWEST_STEPS or (lengths % times == 0).mean() < SHARE:
+        return None
+    if len(np.unique(prints[starts])) < SHARE * len(starts):
         return None
     if STEP not in table.columns and not _vary(table, starts):
         return None

@@ -51,12 +51,14 @@ def _is_wrapped(text: str) -> bool:
 
 
 def _goes_on(text: str) -> bool:
-    return (",\n" in text or ", \n" in text) and _BROKEN.search(text) is not None
+    return "{" in text and (",\n" in text or ", \n" in text) and _BROKEN.search(text) is not None
 
 
 def are_lines(text: str) -> bool:
     """Tell whether each piece of a text is a line of it: nothing is redrawn, wrapped, or goes on in the next line."""
-    return not ("\r" in text or "\x08" in text or "#015" in text or _is_wrapped(text) or _goes_on(text))
+    return not (
+        "\r" in text or "\x08" in text or ("#" in text and "#015" in text) or _is_wrapped(text) or _goes_on(text)
+    )
 
 
 def pieces(text: str, first_line: int = 1, tally: Tally | None = None) -> Iterator[tuple[int, str]]:

@@ -160,11 +160,9 @@ def _stretches(lines: Iterable[str], scanner: Planned) -> Iterator[tuple[Plan | 
     before: Plan | None = None
     part: list[Any] = []
     for line in lines:
-        found = None
-        for plan in plans:
-            if found := plan.match(line):
-                break
-        fitting = plan if found else None
+        fitting, found = before, before and before.match(line)  # most lines are like the one before
+        if not found:
+            fitting, found = next(((plan, found) for plan in plans if (found := plan.match(line))), (None, None))
         if fitting is not before or len(part) == MOST_AT_ONCE:
             if part:
                 yield before, part
