@@ -28,6 +28,9 @@ FEW, SOME, BEFORE_BEST = 6, 12, 5
 # falling since the best one, which speaks for overfitting; and where nothing does, when evaluations of a few batches are possible.
 EXPECTED, UNKNOWN = (0.007, 2.0), (0.06, 3.0)
 WENT_ON, WENT_ON_ERRORS = 0.1, 3.0  # by which it must have fallen, and in standard errors
+AS_MUCH = (
+    0.5  # of the evaluation's rise, in shares: what raises the training loss by that is not what is learned by heart
+)
 MEMORISED_RISE, MEMORISED = 0.10, 0.5
 WELL_ABOVE = 0.2  # of up to twelve evaluations: the mean of those since the best, beside a training loss of half of it
 BY_HEART = (
@@ -48,6 +51,15 @@ class Rise(Struct, frozen=True):
     @property
     def share(self) -> float:
         return self.rise / max(self.low, 1e-300)
+
+
+class Since(Struct, frozen=True):
+    """The level of the training loss before and after a step, the error of their difference, and the records of both."""
+
+    before: float
+    after: float
+    error: float
+    records: int
 
 
 @rule(family="generalization", needs=("evaluation",), severity=Severity.WARNING, min_points=1)
@@ -75,6 +87,7 @@ def check(
     | level at the end | the mean of the last three (of many, a fifth of those since the best); the last alone if three or more rise without a break |
     | least rise | `smallest` of the level; two evaluations must follow the best one, or one, a tenth higher, if the training loss is half of it |
     | severity | from `warning` a warning, from `error` an error, unless accuracy, or another measure of the task, ends better than it was at the best loss; in training on preferences three times as much, and the median of the last fifth must stand above the lowest rolling median by three standard errors and three deviations |
+    | one degree less | the training loss has risen since by half of that share or more, and by three of its standard errors: what raises both is not learned by heart |
 
     No rise need be seen where the log has perplexities, and that of the evaluation stays above 3,000 (8 nats) beside one of the training below 1.65 (0.5 nat), or where one
     or two evaluations are all there is, above 2.72 (1 nat) beside one below 1.01: a warning.
@@ -204,17 +217,31 @@ def _unsure(values: np.ndarray, best: int, smallest: float, error: float) -> Fin
 
 def _training_went_on(run: Run, step: int) -> bool:
     """Tell whether the training loss has clearly fallen since a step: what rises meanwhile is not likely to be noise."""
+    since = _training_since(run, step)
+    return since is not None and since.before - since.after >= max(WENT_ON * since.before, WENT_ON_ERRORS * since.error)
+
+
+def _training_rose(run: Run, step: int, share: float) -> float:
+    """Return by which share the training loss has clearly risen since a step, 0 where that is not as much as half of a share."""
+    since = _training_since(run, step)
+    if since is None or since.before <= 0 or since.records <= SOME:
+        return 0.0
+    rise = since.after - since.before
+    enough = rise >= max(AS_MUCH * share * since.before, WENT_ON_ERRORS * since.error)
+    return rise / since.before if enough else 0.0
+
+
+def _training_since(run: Run, step: int) -> Since | None:
     if "loss" not in run:
-        return False
+        return None
     losses = run["loss"].finite
     before, after = losses.values[losses.steps <= step], losses.values[losses.steps > step]
     if len(before) < 1 or len(after) < 2:
-        return False
+        return None
     width = max(1, min(len(before), len(after)) // 3)
-    level = float(median(before[-width:]))
     known = len(losses) > SOME  # of fewer the slope would pass for noise
     error = median_difference_error(scatter(losses.values), smoothing(losses.values), width, width) if known else 0.0
-    return level - float(median(after[-width:])) >= max(WENT_ON * level, WENT_ON_ERRORS * error)
+    return Since(float(median(before[-width:])), float(median(after[-width:])), error, len(losses))
 
 
 def _diverges(run: Run, evaluations: Series) -> bool:
@@ -250,6 +277,10 @@ def _finding(run: Run, metric: str, losses: Series, best: int, found: Rise, warn
         warning, error = OF_PAIRS * warning, OF_PAIRS * error
     sure = found.share >= error and len(losses) - best > AFTER and better is None
     severity = Severity.ERROR if sure else Severity.WARNING if found.share >= warning else Severity.INFO
+    together = 0.0 if pairs else _training_rose(run, step, found.share)
+    if together:
+        severity = Severity.WARNING if sure else Severity.INFO
+    as_well = f"; the training loss rose as well, by {together:.1%}" if together else ""
     noise = f", {figure(found.errors, 2)} times its noise" if 0 < found.errors < MOST_ERRORS else ""
     evidence = {
         "best": lowest,
@@ -264,7 +295,7 @@ def _finding(run: Run, metric: str, losses: Series, best: int, found: Rise, warn
     enough = "" if epoch == "0" else f": {epoch} epoch{' is' if epoch == '1' else 's are'} enough"
     return Finding(
         f"{metric} was best at {run.place(step)} ({figure(lowest)}) and has risen since, from a level of {figure(found.low)} "
-        f"to {figure(found.low + found.rise)}: by {found.share:.1%}{noise}.",
+        f"to {figure(found.low + found.rise)}: by {found.share:.1%}{noise}{as_well}.",
         step,
         int(losses.steps[-1]),
         metric,
@@ -274,7 +305,9 @@ def _finding(run: Run, metric: str, losses: Series, best: int, found: Rise, warn
             if better is None
             else _which_to_keep(run, metric, step, better),
             f"Stop there next time{enough}, or use early stopping.",
-            "More or more varied data; dropout or weight decay; a lower learning rate.",
+            "Look at what raised both losses there, a higher learning rate or other data: the text was not learned by heart."
+            if together
+            else "More or more varied data; dropout or weight decay; a lower learning rate.",
         ),
         severity,
     )

@@ -227,3 +227,30 @@ def test_evaluations_that_jump_about_are_not_judged(factor, judged):
 
 def test_a_rise_that_never_comes_back_is_judged_however_steep():
     assert len(fires(check, run(val__loss=series(np.r_[np.linspace(3, 2, 10), 2.0 * 5.0 ** np.arange(10)])))) == 1
+
+
+def restarted(training: float, rise: float = 0.04) -> Run:
+    """Return a run whose evaluations rise in its last quarter, with a training loss that rises by another share or falls."""
+    rng = np.random.default_rng(0)
+    at = np.arange(4000) / 4000
+    up = np.clip((at - 0.75) / 0.05, 0, 1)
+    losses = (1 - 0.2 * np.clip(at, 0, 0.75)) * (1 + training * up) + rng.normal(0, 0.01, 4000)
+    level = (1.9 - 0.3 * np.clip(at, 0, 0.75)) * (1 + rise * up)
+    return run(loss=losses, val__loss=series(level[99::100] + rng.normal(0, 0.003, 40), every=100, first=100))
+
+
+@pytest.mark.parametrize(
+    ("training", "rise", "severity"), [(0.045, 0.04, Severity.INFO), (0.08, 0.11, Severity.WARNING)]
+)
+def test_a_training_loss_that_rises_as_well_is_one_degree_less(training, rise, severity):
+    (found,) = fires(check, restarted(training, rise))
+    assert found.severity is severity
+    assert "the training loss rose as well" in found.message
+    assert found.advice[-1].startswith("Look at what raised both losses")
+
+
+@pytest.mark.parametrize("training", [-0.05, 0.0, 0.01])
+def test_a_training_loss_that_stays_or_falls_takes_nothing_away(training):
+    (found,) = fires(check, restarted(training))
+    assert found.severity is Severity.WARNING
+    assert "as well" not in found.message
