@@ -4,7 +4,7 @@ import numpy as np
 from msgspec import Struct
 
 from lmdiag import advice
-from lmdiag.figures import figure
+from lmdiag.figures import figure, times
 from lmdiag.finding import NOT_POSITIVE, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.course import course
@@ -38,6 +38,7 @@ BY_HEART = (
 )
 # Nats of training and of one or two evaluations, which show no course: one token in seventy is tossed for there, a third is known here.
 TO_THE_LAST_TOKEN, NOT_KNOWN = 0.01, 1.0
+MANIFOLD = 9.0  # a rise to ten times the level is told in times
 MOST_ERRORS = 1000.0  # beyond it the number says only that there is no noise
 
 
@@ -280,6 +281,7 @@ def _finding(run: Run, metric: str, losses: Series, best: int, found: Rise, warn
     together = 0.0 if pairs else _training_rose(run, step, found.share)
     if together:
         severity = Severity.WARNING if sure else Severity.INFO
+    risen = f"by {found.share:.1%}" if found.share < MANIFOLD else f"{times(1 + found.share)} times as much"
     as_well = f"; the training loss rose as well, by {together:.1%}" if together else ""
     noise = f", {figure(found.errors, 2)} times its noise" if 0 < found.errors < MOST_ERRORS else ""
     evidence = {
@@ -295,7 +297,7 @@ def _finding(run: Run, metric: str, losses: Series, best: int, found: Rise, warn
     enough = "" if epoch == "0" else f": {epoch} epoch{' is' if epoch == '1' else 's are'} enough"
     return Finding(
         f"{metric} was best at {run.place(step)} ({figure(lowest)}) and has risen since, from a level of {figure(found.low)} "
-        f"to {figure(found.low + found.rise)}: by {found.share:.1%}{noise}{as_well}.",
+        f"to {figure(found.low + found.rise)}: {risen}{noise}{as_well}.",
         step,
         int(losses.steps[-1]),
         metric,

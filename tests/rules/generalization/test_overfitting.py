@@ -254,3 +254,10 @@ def test_a_training_loss_that_stays_or_falls_takes_nothing_away(training):
     (found,) = fires(check, restarted(training))
     assert found.severity is Severity.WARNING
     assert "as well" not in found.message
+
+
+@pytest.mark.parametrize(("end", "words"), [(8.0, "%, "), (240.0, ": 89 times as much")])
+def test_a_manifold_rise_is_told_in_times(end, words):
+    losses = np.r_[3.0, 2.7, 2.4, np.linspace(2.4, end, 4)[1:], [end] * 8]
+    (found,) = fires(check, run(loss=np.linspace(4, 0.5, 1400), val__loss=series(losses, every=100, first=100)))
+    assert words in found.message
