@@ -5,6 +5,7 @@ from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.change import cusum
+from lmdiag.stats.course import SIGMAS, course
 from lmdiag.stats.limits import LONGEST, LOW_RATE, RANK_TREND
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing, wander
 from lmdiag.stats.phases import phases
@@ -15,6 +16,7 @@ from lmdiag.stats.windows import median, rolling_median
 POINTS = 40
 TAIL_SHARE = 0.15  # of the records after the minimum; a shorter rise may be the order of the data
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS = 0.03, 0.01, 5.0
+KNOWN_NOISE = 8  # evaluations, of which the luckiest one is not taken for their level
 ALARM_NATS, ALARM_SHARE, ALARM_ERRORS = 0.05, 0.02, 8.0
 
 
@@ -29,7 +31,8 @@ def check(run: Run, curve: Curve) -> Findings:
     After the lowest stretch (rolling median of a tenth of the records) there must be 15% of the records. Their rank trend (Mann-Kendall, corrected for
     smoothed logs) is at least 4, and the last tenth lies above the lowest stretch by 0.03 nat, 1% and 5 standard errors, slow wander of the
     curve included. The onset comes from a one-sided cumulative sum (CUSUM, slack 0.5, alarm at 12 standard deviations: about one false alarm in a
-    million records). A warning from 0.05 nat, 2% and 8 standard errors on, if the evaluation has left its best value as well.
+    million records). A warning from 0.05 nat, 2% and 8 standard errors on, if the evaluation has left its best value as well,
+    and of 8 evaluations or more their lowest level by 1% and three standard errors.
 
     ## Why it matters
     Slow drift is how a rate that is a little too high shows, long before the run blows up; every step after the minimum is lost.
@@ -101,4 +104,12 @@ def _severity(run: Run, onset: int, rise: float, low: float, errors: float) -> t
         return Severity.INFO, ""
     if float(after[-2:].min()) <= losses.values.min() * (1 + LEAST_SHARE):
         return Severity.INFO, ", while the evaluation stays at its best"
+    if len(losses) >= KNOWN_NOISE and not _rises(losses.values):
+        return Severity.INFO, ", while the evaluation does not rise by more than its noise"
     return (Severity.WARNING if strong else Severity.INFO), ", and the evaluation with it"
+
+
+def _rises(evaluations: np.ndarray) -> bool:
+    """Tell whether evaluations end surely above their lowest level, not above the luckiest of them."""
+    moved = course(evaluations)
+    return moved.end - moved.low >= max(LEAST_SHARE * abs(moved.low), SIGMAS * moved.error)

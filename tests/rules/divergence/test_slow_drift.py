@@ -35,6 +35,25 @@ def test_information_when_the_evaluation_stays_at_its_best():
     assert "stays at its best" in found.message
 
 
+def test_the_luckiest_of_many_evaluations_is_not_their_level():
+    found = []
+    for seed in range(8):
+        noisy = np.linspace(3.3, 3.2, 48) + np.random.default_rng(seed).normal(0, 0.035, 48)
+        noisy[24], noisy[-2:] = 3.1, 3.22
+        loss = drifting(rise=0.09, noise=0.005)
+        found += fires(check, run(loss=loss, val__loss=series(noisy, every=12, first=12)))
+    assert [f.severity for f in found] == [Severity.INFO] * 8
+    assert all("more than its noise" in f.message for f in found)
+
+
+def test_a_warning_when_many_noisy_evaluations_rise_too():
+    level = np.r_[np.geomspace(5, 3.2, 28), np.linspace(3.2, 3.5, 20)]
+    for seed in range(8):
+        noisy = level + np.random.default_rng(seed).normal(0, 0.035, 48)
+        (found,) = fires(check, run(loss=drifting(rise=0.09, noise=0.005), val__loss=series(noisy, every=12, first=12)))
+        assert found.severity is Severity.WARNING
+
+
 def test_silent_on_a_real_divergence_which_has_its_own_rule():
     loss = drifting()
     loss[400:] += np.linspace(0, 3, 200)
