@@ -24,6 +24,7 @@ from lmdiag.finding import Finding, Severity
 from lmdiag.fleet import each, processors, worthwhile_jobs
 from lmdiag.fleet.slim import slimmed
 from lmdiag.judging.judged import TEXT, Judging
+from lmdiag.judging.logs import judge
 from lmdiag.judging.reading import find
 from lmdiag.judging.suppressions import Accepted
 from lmdiag.readers.options import ReadOptions
@@ -354,3 +355,14 @@ def test_a_light_diagnosis_names_the_same_checkpoint_to_keep():
         assert small.keep == whole.keep is not None
         assert checkpoint(small) == checkpoint(whole)
         assert checkpoint(whole).endswith(f"(val/reward_accuracy {whole.keep.value:.4g})")
+
+
+def test_runs_share_what_they_say_alike(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.jsonl").write_text(
+            "".join(f'{{"step": {i}, "loss": {2 + 3 / i}}}\n' for i in range(1, 60))
+        )
+    one, other = judge(tmp_path, Settings(), jobs=2, keep="text", copies=True).diagnoses
+    assert one.not_checked
+    assert one.not_checked is other.not_checked
+    assert one.asked is other.asked

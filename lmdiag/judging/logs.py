@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from lmdiag.config import Settings, load
+from lmdiag.diagnose import Diagnosis
 from lmdiag.fleet import each, worthwhile_jobs
 from lmdiag.judging.baseline import accepted_by
 from lmdiag.judging.judged import ALL, CHARTS, TEXT, Judged, Judging, judged_runs, unreadable, without_duplicates
@@ -66,6 +69,8 @@ def judge(
         coming = Remembered(task, cache, cache_folder(), sources).each(judged)
     else:
         coming = judged(task, sources)
+    if task.keep != ALL:
+        coming = _sharing(coming)
     parts = [part for group in _by_group(groups, coming, task.keep, progress) for part in group]
     left_out = Judged(
         unreadable=tuple(unreadable(*problem) for problem in problems),
@@ -116,6 +121,17 @@ def _by_group(
         yield without_duplicates(parts) if group.is_folder else parts
         if interrupted:
             return
+
+
+def _sharing(coming: Iterator[Judged]) -> Iterator[Judged]:
+    """Yield results that share what many runs say alike, as the reasons of rules that could not look: more than half of what is kept."""
+    known: dict[tuple[object, ...], Any] = {}
+
+    def shared(diagnosis: Diagnosis) -> Diagnosis:
+        asked, refusals = (known.setdefault(said, said) for said in (diagnosis.asked, diagnosis.not_checked))
+        return replace(diagnosis, asked=asked, not_checked=refusals)
+
+    return (part.changed(shared) for part in coming)
 
 
 def _not_checked(logs: int) -> Unreadable:
