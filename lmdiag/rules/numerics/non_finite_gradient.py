@@ -65,7 +65,7 @@ def check(run: Run, _: Series, *, error_share: float = 0.2) -> Findings:
         int(steps[-1]),
         "grad_norm",
         {"records": int(bad.sum()), "share": share},
-        _harmless() if why else _advice(run, int(steps[0])),
+        _harmless() if why else _advice(run, int(steps[0]), lost=share >= error_share or bool(bad[-BESIDE:].any())),
         Severity.INFO if why else Severity.ERROR if share >= error_share else Severity.WARNING,
         steps=tuple(steps[:50].tolist()),
     )
@@ -97,12 +97,10 @@ def _harmless() -> tuple[str, ...]:
     )
 
 
-def _advice(run: Run, step: int) -> tuple[str, ...]:
-    first = advice.bf16(run)
+def _advice(run: Run, step: int, lost: bool) -> tuple[str, ...]:
+    """Say what to do; a run that went on with finite gradients need not go back."""
+    back = (advice.rewind(run, step),) if lost else ()
     if run.format.startswith("huggingface"):
-        return (
-            first,
-            "Set logging_nan_inf_filter=False: by default the Trainer hides the NaN loss of such steps.",
-            advice.rewind(run, step),
-        )
-    return (first, advice.rewind(run, step), f"Look at the batch of this {run.unit}.")
+        hidden = "Set logging_nan_inf_filter=False: by default the Trainer hides the NaN loss of such steps."
+        return (advice.bf16(run), hidden, *back)
+    return (advice.bf16(run), *back, f"Look at the batch of this {run.unit}.")

@@ -71,3 +71,8 @@ def test_a_single_skipped_step_that_the_schedule_does_not_count_is_information()
     assert found.severity == Severity.INFO
     (found,) = fires(check, run(loss=falling(40), grad_norm=norms, lr=rates))
     assert found.severity == Severity.WARNING
+
+
+def test_only_a_run_that_did_not_recover_is_to_go_back():
+    apart, last = fires(check, spoiled([100, 101, 102]))[0], fires(check, spoiled(slice(300, 400)))[0]
+    assert [any("checkpoint" in line for line in found.advice) for found in (apart, last)] == [False, True]
