@@ -15,8 +15,6 @@ trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet torch==2.13.0 transformers==5.24.0 accelerate==1.15.0 dvclive==3.49.1
 cd "$folder"
-git init --quiet . && venv/bin/dvc init --quiet  # DVCLive wants a repository
-export DVC_NO_ANALYTICS=1 DVCLIVE_SAVE_DVC_EXP=false
 venv/bin/python - 2> stderr.txt <<'PYTHON'
 import csv
 import sys
