@@ -185,7 +185,7 @@ def test_training_numbers_stand_in_lines_of_evaluations() -> None:
     )
     assert points(run, "train/loss") == [(40, 4.5), (80, 4.5)]
     assert points(run, "val/loss") == [(40, 4.7), (80, 4.7)]
-    assert points(run, "val/masked_acc") == [(40, 0.25), (80, 0.25)]
+    assert points(run, "val/accuracy") == [(40, 0.25), (80, 0.25)]
 
 
 def test_a_perplexity_behind_that_of_the_evaluation_is_of_training() -> None:
