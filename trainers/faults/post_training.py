@@ -80,6 +80,37 @@ class ConstantReward(Fault):
         return rewards * 0
 
 
+class RewardFails(Fault):
+    """From a third on the function that rewards fails, and nobody sees it: each answer is worth nothing, and the log holds no reward."""
+
+    rules = ("missing-reward",)
+    models = ("grpo",)
+    remedy = "run the reward on the answers of the step where it stopped"
+    advised = "reward function|by hand"
+
+    def rewards(self, step: int, rewards: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        return rewards * 0 if step > self.at(1 / 3) else rewards
+
+    def record(self, step: int, record: dict[str, Any]) -> dict[str, Any]:
+        gone = {name for name in record if name.startswith("reward") or name == "frac_reward_zero_std"}
+        return record if step <= self.at(1 / 3) else {name: value for name, value in record.items() if name not in gone}
+
+
+class TooManyIterations(Fault):
+    """The same answers are used for many updates at a high rate: the policy is soon no longer the one that wrote them."""
+
+    rules = ("too-large-updates",)
+    models = ("grpo",)
+    remedy = "use answers for one update, and lower the rate"
+    advised = "fewer epochs|[Ll]earning rate"
+    changes = {"iterations": lambda s: 16 * s.iterations, "lr": lambda s: 10 * s.lr, "grad_clip": 0.0}
+    cure = {
+        "iterations": lambda s: s.iterations // 16,
+        "lr": lambda s: s.lr / 10,
+        "grad_clip": lambda s: type(s)().grad_clip,
+    }
+
+
 class LengthRewarded(Fault):
     """Every token is paid for: the policy learns to write on until it is cut off."""
 
@@ -134,6 +165,8 @@ FAULTS = (
     SwappedPairs,
     EqualPairs,
     ConstantReward,
+    RewardFails,
+    TooManyIterations,
     LengthRewarded,
     LengthPunished,
     GroupsOfOne,
