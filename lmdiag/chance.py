@@ -84,7 +84,7 @@ def coin(run: Run, values: np.ndarray, kept: Level, near: float, flat: float) ->
     above = len(evaluated) >= FEWEST_EVALUATIONS and -NEVER_BELOW <= evaluated.min() <= evaluated.max() <= NOT_FAR_ABOVE
     if not above and _costs_less(kept):
         return None
-    soon = kept.stays(flat) and kept.is_at(COIN, 2 * near if above else near) and not _learned_on_its_way(values)
+    soon = kept.is_at(COIN, 2 * near if above else near) and kept.stays(flat) and not _learned_on_its_way(values)
     return Guess(TOSSING, COIN) if soon or _from_the_first(values, near, flat) else None
 
 

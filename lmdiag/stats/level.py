@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from msgspec import Struct
 
@@ -15,35 +17,87 @@ END, END_ERRORS = 0.1, 2.0  # of the records: the last of them show whether a cu
 CLIPPED = 4.0  # standard deviations from the median, or the 10 to 90% range: a spike counts as so much
 
 
-class Level(Struct, frozen=True):
-    """Where a curve stays, in its own unit, from the record `first` on.
+class Level(Struct, frozen=True, dict=True, eq=False):
+    """Where a curve stays, in its own unit, from the record `first` on; `late` are its records from there, the last `last` its end.
 
-    `value` is their mean, outliers clipped, and `error` its standard error, `end` the mean of the last tenth of the curve and
-    `end_error` that of it; `gain` is how far the curve falls in between, with its standard error, and `rank_trend` the Mann-Kendall z.
+    What is not asked for is not computed: the errors ask how the log was smoothed, which takes longer than all the rest.
     """
 
     first: int
-    value: float
-    error: float
-    end: float
-    end_error: float
-    gain: float
-    gain_error: float
-    rank_trend: float
+    late: np.ndarray
+    last: int
+
+    @cached_property
+    def clipped(self) -> np.ndarray:
+        """The records, outliers clipped."""
+        middle, low, high = float(median(self.late)), quantile(self.late, 0.1), quantile(self.late, 0.9)
+        most = max(CLIPPED * self._sigma, high - low)
+        return np.clip(self.late, middle - most, middle + most)
+
+    @cached_property
+    def value(self) -> float:
+        """The mean of the records."""
+        return float(self.clipped.mean())
+
+    @property
+    def end(self) -> float:
+        """The mean of the last tenth of the curve."""
+        return float(self.clipped[-self.last :].mean())
+
+    @cached_property
+    def gain(self) -> float:
+        """How far the curve falls in between, by least squares."""
+        at = self._places
+        return -float(at @ self.clipped / (at @ at))
+
+    @property
+    def error(self) -> float:
+        """The standard error of the value."""
+        return self._error_of_one / float(np.sqrt(len(self.late)))
+
+    @property
+    def end_error(self) -> float:
+        """The standard error of the end."""
+        return self._error_of_one / float(np.sqrt(self.last))
+
+    @property
+    def gain_error(self) -> float:
+        """The standard error of the gain."""
+        return self._error_of_one / float(np.sqrt(self._places @ self._places))
+
+    @cached_property
+    def rank_trend(self) -> float:
+        """The Mann-Kendall z."""
+        return mann_kendall(self.clipped)
+
+    @cached_property
+    def _sigma(self) -> float:
+        return scatter(self.late)
+
+    @cached_property
+    def _error_of_one(self) -> float:
+        phi = smoothing(self.late)
+        return self._sigma * float(np.sqrt((1 + phi) / (1 - phi)))
+
+    @property
+    def _places(self) -> np.ndarray:
+        return np.linspace(-0.5, 0.5, len(self.late))
 
     def is_at(self, cost: float, near: float) -> bool:
         """Tell whether the level, its error and, as far as the noise can tell, its end are within a share of some cost."""
         limit = near * cost
-        ends = abs(self.end - cost) <= limit + END_ERRORS * self.end_error
-        return bool(abs(self.value - cost) <= limit and self.error <= limit and ends)
+        if abs(self.value - cost) > limit or self.error > limit:
+            return False
+        return bool(abs(self.end - cost) <= limit + END_ERRORS * self.end_error)
 
     def is_flat(self, share: float) -> bool:
         """Tell whether the curve is surely (95%) flat: an equivalence test, not a missing trend."""
-        return abs(self.gain) + SURE * self.gain_error < share * abs(self.value)
+        gained, limit = abs(self.gain), share * abs(self.value)
+        return gained < limit and gained + SURE * self.gain_error < limit
 
     def stays(self, share: float) -> bool:
         """Tell whether the curve is surely flat, and what little it may fall is not a clear trend."""
-        return self.is_flat(share) and (self.rank_trend > LEARNS or self.gain < STILL * abs(self.value))
+        return self.is_flat(share) and (self.gain < STILL * abs(self.value) or self.rank_trend > LEARNS)
 
 
 def level(values: np.ndarray, share: float) -> Level:
@@ -55,20 +109,4 @@ def level(values: np.ndarray, share: float) -> Level:
     """
     first = len(values) - max(2, round(share * len(values)))
     late = values[first:]
-    last = max(1, round(END / share * len(late)))
-    sigma, phi = scatter(late), smoothing(late)
-    middle, most = float(median(late)), max(CLIPPED * sigma, quantile(late, 0.9) - quantile(late, 0.1))
-    late = np.clip(late, middle - most, middle + most)
-    error = sigma * float(np.sqrt((1 + phi) / (1 - phi)))
-    at = np.linspace(-0.5, 0.5, len(late))
-    slope = float(at @ late / (at @ at))  # least squares, over the whole stretch
-    return Level(
-        first,
-        float(late.mean()),
-        error / float(np.sqrt(len(late))),
-        float(late[-last:].mean()),
-        error / float(np.sqrt(last)),
-        -slope,
-        error / float(np.sqrt(at @ at)),
-        mann_kendall(late),
-    )
+    return Level(first, late, max(1, round(END / share * len(late))))

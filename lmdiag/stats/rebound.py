@@ -15,6 +15,7 @@ SHARES = (20, 10, 5)  # tail windows of n/20, n/10 and n/5 points
 REBOUND_POINTS = 12
 # (nats, share of the level, standard errors): the larger the rise, the less certain it needs to be
 LIMITS = ((0.1, 0.03, 4.0), (0.3, 0.15, 3.5), (0.5, 0.30, 3.0))
+LEAST_RISE = LIMITS[0][0]
 CHAOTIC_RISE, CHAOTIC_NATS, CHAOTIC_ERRORS = float(np.log(1.4)), 0.5, 4.0
 ABOVE_START_NATS, ABOVE_START_SHARE = 0.3, 0.05
 # By so many deviations of a record; of MANY late records, all but this share above the start say the same.
@@ -103,7 +104,7 @@ def left_behind_together(
     if abs(low_at - int(np.argmin(beside))) > 1 or not left_behind(beside):
         return None
     if not left_behind(levels):
-        found = next((found for found, _ in _windows(losses, _lowest(losses)) if _exceeds(found)), None)
+        found = next((found for found, _ in _windows(losses, _lowest(losses), LEAST_RISE) if _exceeds(found)), None)
         return found and Rebound(found.low_at, _onset(losses, found), found.low, found.high, found.errors)
     later, low = levels[low_at + 1 :], float(levels[low_at])
     high = float(median(later[-max(3, len(later) // 3) :]))
@@ -128,15 +129,20 @@ def _lowest(values: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
     return found
 
 
-def _windows(values: np.ndarray, lowest: list[tuple[int, int, np.ndarray]]) -> Iterator[tuple[Rebound, float]]:
-    """Yield the difference between the tail and the lowest window before it, and how many of its errors are luck, for each window length.
+def _windows(
+    values: np.ndarray, lowest: list[tuple[int, int, np.ndarray]], least: float
+) -> Iterator[tuple[Rebound, float]]:
+    """Yield the rises of `least` or more of the tail above the lowest window before it, and how many of its errors are luck, for each window length.
 
     The lowest of m windows that do not overlap lies sqrt(2 ln m) errors of one of them too low by chance.
     """
+    tails = [float(median(values[-width:])) for width, *_ in lowest]
+    risen = [(*found, high) for found, high in zip(lowest, tails) if high - float(found[2][found[1]]) >= least]
+    if not risen:  # as in most logs, whose noise needs not be measured then
+        return
     sigma, phi = sure_scatter(values), smoothing(values)
-    for width, start, medians in lowest:
+    for width, start, medians, high in risen:
         odd, low = width | 1, float(medians[start])
-        high = float(median(values[-width:]))
         error = max(median_difference_error(sigma, phi, width, odd), wander(values[: start + odd], width), 1e-12)
         near = np.count_nonzero(medians <= low + COMPETES * error / np.sqrt(2)) / odd
         yield Rebound(start + odd // 2, 0, low, high, (high - low) / error), float(np.sqrt(np.log(max(near, 1.0))))
@@ -147,7 +153,7 @@ def _rebound(values: np.ndarray) -> Rebound | None:
     if len(values) < REBOUND_POINTS:
         return None
     lowest = _lowest(values)
-    windows = list(_windows(values, lowest))
+    windows = list(_windows(values, lowest, LEAST_RISE))
     if any(_exceeds(found, luck) for found, luck in windows):
         return next(found for found, _ in windows if _exceeds(found))  # of the shortest window that shows it
     return _chaotic_rebound(values, lowest) if values.min() > 0 else None
@@ -161,9 +167,10 @@ def _exceeds(found: Rebound, luck: float = 0.0) -> bool:
 
 
 def _chaotic_rebound(values: np.ndarray, lowest: list[tuple[int, int, np.ndarray]]) -> Rebound | None:
-    for found, luck in _windows(np.log(values), [(width, start, np.log(medians)) for width, start, medians in lowest]):
+    logs = [(width, start, np.log(medians)) for width, start, medians in lowest]
+    for found, luck in _windows(np.log(values), logs, CHAOTIC_RISE):
         low, high = float(np.exp(found.low)), float(np.exp(found.high))
-        if found.rise >= CHAOTIC_RISE and found.errors - luck >= CHAOTIC_ERRORS and high - low >= CHAOTIC_NATS:
+        if found.errors - luck >= CHAOTIC_ERRORS and high - low >= CHAOTIC_NATS:
             return Rebound(found.low_at, 0, low, high, found.errors)
     return None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter
 from functools import lru_cache
 
 import numpy as np
@@ -19,12 +21,6 @@ def _pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
     return first, second
 
 
-@lru_cache(maxsize=8)
-def _later(n: int) -> np.ndarray:
-    """Return which of n points, in columns, come after which, in rows: bool[n, n]."""
-    return np.tri(n, n, -1, bool).T
-
-
 def mann_kendall(values: np.ndarray) -> float:
     """Return the z score of the rank trend: positive when the values rise, 0 for fewer than 4 points or a constant.
 
@@ -38,10 +34,13 @@ def mann_kendall(values: np.ndarray) -> float:
     n = len(values)
     if n < 4:
         return 0.0
-    ordered = np.sort(values)
-    ranks = np.searchsorted(ordered, values).astype(np.int16)  # at most 600 of them: small numbers compare faster
-    rises = np.count_nonzero((ranks > ranks[:, None]) & _later(n))
-    ties = np.diff(np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1], True]))  # how often each value occurs
+    ordered: list[float] = []
+    rises = 0
+    for value in values.tolist():
+        below = bisect_left(ordered, value)
+        rises += below
+        ordered.insert(below, value)
+    ties = np.array([*Counter(ordered).values()])  # how often each value occurs
     score = 2.0 * rises - (n * (n - 1) - np.sum(ties * (ties - 1))) / 2  # rises less falls
     variance = (n * (n - 1) * (2 * n + 5) - np.sum(ties * (ties - 1) * (2 * ties + 5))) / 18
     return float((score - np.sign(score)) / np.sqrt(variance)) if variance > 0 else 0.0

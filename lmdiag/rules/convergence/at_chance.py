@@ -288,11 +288,12 @@ def _one_answer(run: Run, losses: Series) -> Guess | None:
 
 def _stated(run: Run, losses: Series, kept: Level, flat: float) -> Guess | None:
     """Return the guess whose cost the header states, where the loss stays at it."""
-    if not kept.stays(flat):
+    guesses = [*stated_guesses(run)]
+    if not guesses or not kept.stays(flat):
         return None
     metric, evaluated = run.evaluation_loss or ("", losses)
     late = evaluated.finite.values[len(evaluated.finite) // 2 :]
-    for guess in stated_guesses(run):
+    for guess in guesses:
         if kept.error <= STATED_BELOW * guess.cost and _at_stated(guess, kept.value, kept.value):
             return guess
         if metric and len(late) >= FEWEST_EVALUATIONS // 2 and _at_stated(guess, late.min(), late.max()):
@@ -319,7 +320,7 @@ def _first_drop(run: Run, losses: Series, kept: Level, flat: float) -> Guess | N
 
 def _agrees(kept: Level, flat: float) -> bool:
     """Tell whether a level is flat or at least shows no trend, where something else than the loss speaks as well."""
-    return kept.stays(flat) or (kept.rank_trend > STILL_FALLS and kept.error <= flat * abs(kept.value))
+    return kept.stays(flat) or (kept.error <= flat * abs(kept.value) and kept.rank_trend > STILL_FALLS)
 
 
 def _accuracy(run: Run, kept: Level, flat: float) -> Guess | None:

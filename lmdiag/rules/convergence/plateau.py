@@ -117,8 +117,11 @@ def _flat_stretch(
     run: Run, curve: Series, start: float, flat: float, left: float
 ) -> tuple[int, int, float, float] | None:
     """Return (first step, last step, level, largest gain) of the longest flat stretch the run does not leave."""
-    n, phi = len(curve), smoothing(curve.values)
+    n, high = len(curve), 0.5 * min(start, LARGEST_START)
     end = float(median(curve.values[-max(1, n // 10) :]))
+    if end < left * high:
+        return None
+    phi = smoothing(curve.values)
     if n < FEW:
         rest = curve.at(slice(3, n))
         long_enough = rest.steps[-1] - rest.steps[0] >= SHORT_SPAN
@@ -136,7 +139,7 @@ def _flat_stretch(
         ):
             continue
         level = float(median(stretch.values))
-        if level < 0.5 * min(start, LARGEST_START) or end < left * level:
+        if level < high or end < left * level:
             continue
         if level < NEAR_UNIFORM and _creeps(stretch.values, CREEPS * share / 0.5 * level):
             continue

@@ -55,12 +55,11 @@ def check(run: Run, curve: Curve) -> Findings:
     third = len(swings) // 3
     first, last = _range(swings[:third]), min(_range(swings[-third:]), _range(around[-third:]))
     level = abs(float(median(levels[-third:])))
-    tail = losses.values[starts[-third] :]
-    noise = _noise_of_a_block(tail, smoothing(losses.values), max(1, len(tail) // third))
     crossings = int(np.sum(np.diff(np.sign(around[-third:])) != 0))
-    if last < max(LEAST_NATS, LEAST_SHARE * level, LEAST_ERRORS * noise) or last < GROWTH * first:
+    if last < max(LEAST_NATS, LEAST_SHARE * level, GROWTH * first) or not REVERSALS <= crossings <= third // 2:
         return
-    if not REVERSALS <= crossings <= third // 2:
+    tail = losses.values[starts[-third] :]
+    if last < LEAST_ERRORS * _noise_of_a_block(tail, smoothing(losses.values), max(1, len(tail) // third)):
         return
     step = int(losses.steps[starts[-third]])
     period = 2 * (losses.steps[-1] - step) / crossings

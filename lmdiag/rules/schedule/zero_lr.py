@@ -93,7 +93,7 @@ def _all_zero(losses: np.ndarray, rates: Series) -> Finding:
 
 def _coarse(rates: Series, last_alive: int) -> bool:
     """Tell whether the last rates above zero are so few units of their rounding that those behind read as zero."""
-    return len(distinct(rates.values)) > 2 and bool(rates.values[last_alive] < COARSE * 2 * rates.rounding)
+    return bool(rates.values[last_alive] < COARSE * 2 * rates.rounding) and len(distinct(rates.values)) > 2
 
 
 def _dead_tail(run: Run, losses: Series, tail: Series, peak: float, share: float, warning: float) -> Finding:

@@ -68,9 +68,10 @@ def check(run: Run, curve: Curve, rates: Series, *, smallest: float = 0.15, devi
     start = losses.between(int(losses.steps[0]), int(limit + 0.5 * EARLY * span))
     early = start.values[start.steps <= limit]
     highest = float(rolling_median(early, 3).max()) if len(early) >= 3 else 0.0
-    first, noise = float(losses.values[0]), _noise(losses, early)
+    first = float(losses.values[0])
     start_level = max(first, float(median(losses.values[:3])))
-    if highest >= (1 + max(ALARM_EXCESS, noise)) * start_level and first > 0:
+    above = first > 0 and highest >= (1 + ALARM_EXCESS) * start_level
+    if above and highest >= (1 + _noise(losses, early)) * start_level:
         reached = f"the median of three neighbouring records reaches {figure(highest)}"
         message = f"The loss starts at {figure(first)}, and {reached} in the first {EARLY:.0%} of the run"
         top = int(start.steps[int(np.argmax(early))])

@@ -54,8 +54,7 @@ def check(
     times = Pace(times.steps[first:], times.seconds[first:], times.unit, times.metric)
     usual = float(median(times.seconds))
     stalls = np.flatnonzero(times.seconds > slow * usual)
-    spacing = float(median(np.diff(times.steps)))
-    period = _period(times.steps[stalls], spacing) if STALLS <= len(stalls) <= MOST * len(times.seconds) else None
+    period = _period(times.steps, stalls) if STALLS <= len(stalls) <= MOST * len(times.seconds) else None
     if period is None:
         return
     extra = float(median(times.seconds[stalls])) - usual  # the median: one of them may be a night in a queue
@@ -79,11 +78,11 @@ def check(
     )
 
 
-def _period(steps: np.ndarray, spacing: float) -> int | None:
-    """Return the distance of which most distances are multiples, None where there is none."""
-    apart = np.diff(steps)
+def _period(steps: np.ndarray, stalls: np.ndarray) -> int | None:
+    """Return the distance of which most distances of the stalls are multiples, None where there is none."""
+    apart = np.diff(steps[stalls])
     period = float(median(apart))
-    if period < APART * spacing:
+    if period < APART * float(median(np.diff(steps))):
         return None
     times = apart / period
     on_grid = (np.abs(times - np.round(times)) <= GRID_ERROR) & (times > 0.5)
