@@ -162,6 +162,8 @@ class PairScanner:
         if kind != "record" and not (below or self._continues(line, found)):
             if found.measured and not found.of_checkpoint:
                 self._unplaced.append(line)
+            if found.placed and found.core:  # the rate of a step, and below it the loss
+                self._place, self._headline, self._section = numbers, line, ""
             return False
         if found.of_checkpoint:
             return False

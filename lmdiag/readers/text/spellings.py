@@ -99,7 +99,7 @@ REWRITES = (
     Rewrite(("Saving dict for global step",), lazy(r"Saving dict for global step (\d+)\s*:"), r"eval step \1 |", "TensorFlow's Estimator"),
     Rewrite((" - f1-score (", " - accuracy ("), lazy(r" - (f1|accuracy)(?:-score)? \([\w -]+\)\s+(?=\d)"), r" - \1 = ", "Flair"),
     Rewrite(("split ",), lazy(r"\bsplit\s+(\d+)\s*/\s*(\d+) \|(?:\s*epoch\s+\d+ \|)?"), r"epoch \1/\2 |", "Flair's language models"),
-    Rewrite(("TRAIN Batch ", "CV Batch "), lazy(r"\b(?:TRAIN|(CV)) Batch (\d+)/(\d+)(?=\s)"), lambda m: f"epoch {m[2]} " + (f"valid batch {m[3]} " if m[1] else f"step {m[3]} "), "WeNet"),
+    Rewrite(("TRAIN Batch ", "CV Batch "), lazy(r"\bTRAIN Batch (\d+)/(\d+)(?=\s)|\bCV Batch \d+/\d+\s.*"), lambda m: f"epoch {m[1]} step {m[2]}" if m[1] else "", "WeNet; a batch is a part of an evaluation"),
     Rewrite(("CV info cv_loss", "history loss "), lazy(r"\b(?:CV info cv_loss|(history) loss)(?=\s)"), lambda m: "history=" if m[1] else "val loss", "WeNet"),
     Rewrite(("e", "E"), lazy(r"^\s*[eE]\s?(\d+(?:/\d+)?)[\s|,]+[bB]\s*(\d+(?:/\d+)?)(?=[\s|,])"), r"epoch \1 batch \2, ", "abbreviated counters"),
     Rewrite(("[",), lazy(r"^\[(\d+)(?:/\d+)?(?:\]\s*\[|,\s+)\s*(\d+)(/\d+)?\](?=[\s:]*\w)[\s:]*"), lambda m: f"epoch {m[1]} step {m[2]}{m[3] or ''}, ", "PyTorch's CIFAR tutorial; MMEngine"),

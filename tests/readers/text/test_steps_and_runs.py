@@ -322,3 +322,24 @@ def test_trainings_that_only_headlines_number_are_runs_of_their_own() -> None:
         [(1, 4.5), (2, 3.5), (3, 2.5)]
     ]
     assert [run.config["epochs"] for run in runs] == [3, 3, 3]
+
+
+def test_the_place_of_a_line_without_a_loss_is_that_of_the_loss_below_it() -> None:
+    once = "".join(
+        f"epoch: 1, {k}/125 40.8%, 8.95s per iter, lr: 0.001\n    recon loss: 6.5  ppl:{200 - k}.5\n"
+        for k in (1, 51, 101)
+    )
+    (run,) = runs_of(Source("x.log", content=once.encode()))
+    assert run["ppl"].steps.tolist() == [1, 51, 101]
+    assert run["lr"].values.tolist() == [0.001] * 3
+
+
+def test_a_batch_of_an_evaluation_is_no_evaluation() -> None:
+    lines = [
+        f"DEBUG TRAIN Batch {e}/0 loss {5 - e}.5 lr 0.001\nDEBUG CV Batch {e}/20 loss 0.25 acc 99.0 history loss 0.5\n"
+        f"DEBUG CV Batch {e}/30 loss 24.5 acc 42.5 history loss 5.25\nINFO Epoch {e} CV info cv_loss {6 - e}.25\n"
+        for e in (1, 2, 3)
+    ]
+    (run,) = runs_of(Source("x.log", content="".join(lines).encode()))
+    assert run["val/loss"].values.tolist() == [5.25, 4.25, 3.25]
+    assert not any("ranks" in note for note in run.notes)
