@@ -45,6 +45,7 @@ _KERAS = r"(?<![\w./])(?P<n>\d{1,9})/(?P<total>\d{1,9}|Unknown)\s+(?:\[[=>.]*\]|
 KERAS: Kinds = (("/", lazy(_KERAS)),)
 _EVALUATION = lazy(r"\W*(?:val(?:id(?:at\w+)?)?|eval(?:uat\w+)?|test(?:ing)?|sanity)(?![a-z])", re.IGNORECASE)
 _EPOCH = lazy(r"\b(?:epochs?|ep)\W*(\d+)(?:\s*(?:/|of)\s*(\d+))?", re.IGNORECASE)
+_CHECKPOINT = lazy(r"\bEpoch \d+, global step \d+: '?[\w/.-]+'? (?:reached|was not in top)\b")  # of Lightning
 _HEADLINE = lazy(r"^\W*epoch\W*(\d+)(?:\W+(?:of\W+)?(\d+))?\W*$", re.IGNORECASE)
 _EPOCH_AND_STEP = lazy(r"^(\d+)\|(\d+)\|")  # torchtune
 _WORD = lazy(r"[^A-Za-z]*([A-Za-z]*)")
@@ -206,6 +207,8 @@ class BarScanner:
         return bool(records) or self._print(line, piece)
 
     def _print(self, line: int, piece: str) -> bool:
+        if self._last and "global step" in piece and _CHECKPOINT.search(piece):
+            return False  # the bar shows the value, and the event that it is tells the step
         headline = _HEADLINE.match(payload(piece)[0]) if "poch" in piece else None
         if headline:
             self._epoch = number(headline[1])
