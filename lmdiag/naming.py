@@ -31,7 +31,10 @@ SPLIT_WORDS = {word: split for word, split in SPLITS.items() if split} | {
     "heldout": "val",
     "holdout": "val",
     "vl": "val",
+    "vld": "val",
     "evl": "val",
+    "te": "test",
+    "tst": "test",
 }
 # Names that count steps, the surest first; `_step` counts the calls of a logger.
 STEP_NAMES = """

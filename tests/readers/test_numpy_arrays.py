@@ -67,3 +67,21 @@ def test_what_is_no_list_of_numbers_is_counted():
 def test_refused_in_words(content, words):
     with pytest.raises(UnreadableLog, match=words):
         read("loss.npy", content)
+
+
+def test_a_shorter_list_without_steps_stands_evenly_among_the_others():
+    run = read("h.npz", arrays(train=[4.0, 3.0, 2.5, 2.0], val=[3.0, 2.5], lr=0.1))
+    assert points(run) == [(1, 4.0), (2, 3.0), (3, 2.5), (4, 2.0)]
+    assert points(run, "val/loss") == [(2, 3.0), (4, 2.5)]
+    assert run.config["config"]["lr"] == 0.1
+    assert "2 values of val_loss are taken to stand evenly among 4 records" in "\n".join(run.notes)
+
+
+def test_steps_of_the_evaluations_that_end_with_the_training_count_it():
+    run = read("h.npz", arrays(loss=[4.0, 3.0, 2.5, 2.0], val_loss=[3.0, 2.5], val_iters=[2, 4]))
+    assert (points(run)[-1], points(run, "val/loss")) == ((4, 2.0), [(2, 3.0), (4, 2.5)])
+
+
+def test_two_arrays_in_one_file_are_refused():
+    with pytest.raises(UnreadableLog, match="called twice"):
+        read("loss.npy", saved(np.zeros(3)) + saved(np.zeros(3)))

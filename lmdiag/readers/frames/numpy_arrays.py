@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from lmdiag.errors import NoValues, UnreadableLog
-from lmdiag.readers.json.document import rows_of_lists
+from lmdiag.readers.json.document import named_as_losses, notes_of_lists, rows_of_lists
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.sources.source import Source
 from lmdiag.sources.zipped import first_member, members, names_of
@@ -30,6 +30,7 @@ def can_read(name: str, head: bytes) -> bool:
 def read(source: Source) -> list[RawLog]:
     """Read arrays of one dimension as columns: those of one length belong together, with the one that counts their steps."""
     columns: dict[str, list[float]] = {}
+    settings: dict[str, float] = {}
     skipped: list[str] = []
     for member, content in _contents(source):
         array = _array(f"{source.name}: {member}" if member else source.name, content)
@@ -38,6 +39,8 @@ def read(source: Source) -> list[RawLog]:
             skipped.append(f'"{name}" holds words or objects, which are not loaded')
         elif array.ndim == 1:
             columns[name] = array.tolist()
+        elif array.ndim == 0:
+            settings[name] = float(array)
         elif not member and _steps_and_values(array):
             columns |= {"step": array[:, 0].tolist(), name: array[:, 1].tolist()}
         else:
@@ -45,12 +48,16 @@ def read(source: Source) -> list[RawLog]:
     if not any(columns.values()):
         raise NoValues(
             f"{source.name} holds no list of numbers: {'; '.join(skipped) or 'no array'}",
-            "save arrays of one dimension",
+            'save arrays of one dimension, a history of Keras as numpy.savez("h.npz", **history.history)',
         )
-    rows = rows_of_lists({name: values for name, values in columns.items() if values})
+    lists = {name: values for name, values in columns.items() if values}
+    if not any("loss" in name.lower() for name in lists):
+        lists = named_as_losses(lists)
+    rows = rows_of_lists(lists)
     for reason in skipped:
         rows.skip(0, reason)
-    return [rows.log("numpy", source.name, source=source.name)]
+    facts = {"settings": settings, "notes": notes_of_lists(lists)}
+    return [rows.log("numpy", source.name, source=source.name, **facts)]
 
 
 def _steps_and_values(array: np.ndarray) -> bool:
@@ -74,12 +81,26 @@ def _array(name: str, content: bytes) -> np.ndarray | None:
         if kind.kind not in "iufb":
             return None
         wanted, held = int(np.prod(shape, dtype=np.float64)) * kind.itemsize, len(content) - file.tell()
+        if wanted < held:
+            raise UnreadableLog(
+                f"{name} holds more behind its array: numpy.save was called twice on one file",
+                "save each array to a file, or use numpy.savez",
+            )
         if wanted > held:
             raise UnreadableLog(
                 f"{name} is cut off: it should hold {wanted:,} bytes of numbers and holds {held:,}", "copy it again"
             )
         return np.load(io.BytesIO(content), allow_pickle=False).astype(np.float64)
-    except (ValueError, KeyError, EOFError, OverflowError, SyntaxError, TypeError) as error:
+    except (
+        ValueError,
+        KeyError,
+        EOFError,
+        OverflowError,
+        SyntaxError,
+        TypeError,
+        MemoryError,
+        RecursionError,
+    ) as error:
         raise UnreadableLog(
             f"{name} begins like an array of NumPy but is none: {error}", "save it again with numpy.save"
         ) from error

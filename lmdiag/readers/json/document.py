@@ -110,7 +110,7 @@ def _rows(document: Any, lines: Mapping[int, int], name: str) -> tuple[Rows, tup
     records = _records(document, _holds_loss)
     lists = None if records else _lists(document, name)
     if lists is not None:
-        return rows_of_lists(lists), ()
+        return rows_of_lists(lists), notes_of_lists(lists)
     if records is None:
         table = nameless.table_in(document, name)
         if table is not None:
@@ -264,7 +264,7 @@ def _lists(document: Any, name: str) -> dict[str, list[Any]] | None:
             labels = next(([*value] for key, value in part.items() if key in lists and isinstance(value, dict)), None)
             lists |= {"step": steps} if (steps := _index(labels, lists)) else {}
             if _speaks_of_loss(path.rpartition("/")[2] or name):
-                lists = {f"{key}_loss" if key.lower() in SPLITS else key: items for key, items in lists.items()}
+                lists = named_as_losses(lists)
             if any("loss" in key.lower() or "ppl" in key.lower() for key in lists):
                 found[path] = lists
     best = max(found, key=lambda path: len(found[path]), default=None)
@@ -299,18 +299,64 @@ def _is_number(item: Any) -> bool:
 
 
 def rows_of_lists(lists: dict[str, list[Any]]) -> Rows:
-    """Turn lists into rows: lists of one length belong together, with the list of steps of that length."""
+    """Turn lists into rows: lists of one length belong together, with the list of steps of that length.
+
+    Where no list counts steps, the values of a shorter list stand evenly among those of the longest, as evaluations every so
+    many records do. Where one counts the steps of the others up to the length of this list, this list has a value for each step.
+
+    >>> rows_of_lists({"loss": [4, 3, 2, 1], "val_loss": [3, 2]}).columns["val_loss"].rows.tolist()
+    [1, 3]
+    """
+    counted = {key: items for key, items in lists.items() if _names_steps(key) or is_step_name(key)}
+    longest = max(map(len, lists.values()))
     rows = Rows()
+    if not counted:
+        places = {key: _evenly(len(items), longest) for key, items in lists.items()}
+        for row in range(longest):
+            rows.add({key: lists[key][at[row]] for key, at in places.items() if row in at})
+        return rows
+    last = {float(items[-1]) for items in counted.values() if _is_number(items[-1])}
     for length in sorted({len(items) for items in lists.values()}, reverse=True):
         group = {key: items for key, items in lists.items() if len(items) == length}
-        steps = next((key for key in group if is_step_name(key) or _names_steps(key)), None)
+        steps = next((key for key in group if key in counted), None)
         named = {("step" if key == steps else key): items for key, items in group.items()}
-        if steps is None and any(_names_steps(key) or is_step_name(key) for key in lists):
+        if steps is None and not last & {length, length - 1}:
             rows.skip(0, f"{', '.join(group)}: {length} values without a list of their steps")
             continue
+        if steps is None:
+            first = 1 if length in last else 0
+            named = {"step": list(range(first, first + length)), **named}
         for values in zip(*named.values()):
             rows.add(dict(zip(named, values)))
     return rows
+
+
+def notes_of_lists(lists: dict[str, list[Any]]) -> tuple[str, ...]:
+    """Return what is guessed of lists without steps that are of several lengths."""
+    longest = max(map(len, lists.values()))
+    shorter = {key: len(items) for key, items in lists.items() if len(items) < longest}
+    if not shorter or any(_names_steps(key) or is_step_name(key) for key in lists):
+        return ()
+    told = " and ".join(f"{count:,} values of {key}" for key, count in shorter.items())
+    return (f"No list counts steps: {told} are taken to stand evenly among {longest:,} records.",)
+
+
+def named_as_losses(lists: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Return lists under names that say that they are losses, where they are named by their sets alone.
+
+    >>> list(named_as_losses({"train": [2.5], "val": [3.0], "lr": [0.1]}))
+    ['train_loss', 'val_loss', 'lr']
+    """
+    return {f"{key}_loss" if key.lower() in SPLITS else key: items for key, items in lists.items()}
+
+
+def _evenly(count: int, longest: int) -> dict[int, int]:
+    """Return {row: which value} for so many values that stand evenly among the rows, the last at the end.
+
+    >>> _evenly(2, 5), _evenly(3, 3)
+    ({2: 0, 4: 1}, {0: 0, 1: 1, 2: 2})
+    """
+    return {-(-(k + 1) * longest // count) - 1: k for k in range(count)}
 
 
 def _names_steps(key: str) -> bool:

@@ -238,8 +238,8 @@ def _message(metric: str, seen: Progress, flat: bool) -> str:
     name, start, end = "The loss" if metric == "loss" else metric, figure(seen.start), figure(seen.end)
     if seen.end - seen.start >= ROSE * abs(seen.start):
         return (
-            f"{name} has a median of {end} over the last quarter of {seen.records:,} records, above the {start} it began "
-            "with."
+            f"{name} has a median of {end} over the last quarter of {seen.records:,} records, above the {start} of its first "
+            "ones."
         )
     gain = f"a gain of {seen.gain / abs(seen.end or 1):.2%}" if seen.gain > 0 else "no gain"
     why = "without a downward trend" if flat else gain
@@ -264,7 +264,7 @@ def _advice(run: Run, schedule: Phases | None) -> tuple[str, ...]:
     return (
         *steps,
         advice.labels(run),
-        advice.lower_lr(run, run.last_step)
+        "Then try learning rates a factor of ten apart, both ways."
         if schedule is None and "lr" not in run
         else "Check which parameters the optimizer holds.",
     )

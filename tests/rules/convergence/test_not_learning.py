@@ -31,7 +31,7 @@ def test_a_trivial_but_significant_gain_is_not_learning():
 def test_a_loss_that_rose_is_said_to_have_risen():
     (found,) = fires(check, run(loss=np.r_[flat(4.0, 10), flat(8.0, 90, 0.2)]))
     assert re.fullmatch(
-        r"The loss has a median of 8\S* over the last quarter of 100 records, above the 4\S* it began with\.",
+        r"The loss has a median of 8\S* over the last quarter of 100 records, above the 4\S* of its first ones\.",
         found.message,
     )
 

@@ -123,7 +123,7 @@ def last_quarter(case: Case, x: str, n: str = "") -> bool:
     return (not n or spells(n, len(case.subject))) and spells(x, float(np.median(values[-max(1, len(values) // 4) :])))
 
 
-@states(r"a median of <x> at first", r"the <x> it began with", r"after a median of <x> at first")
+@states(r"a median of <x> at first", r"the <x> of its first ones", r"after a median of <x> at first")
 def at_first(case: Case, x: str) -> bool:
     return is_head(case.subject.thinned(1000).values, x)
 
