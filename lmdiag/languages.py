@@ -13,20 +13,20 @@ _ENGLISH = {
     "耗时": "time", "用时": "time", "保存": "saved ", "模型": "model", "完成": " done ", "，": ", ", "：": ": ", "；": "; ",
     "（": "(", "）": ")", "｜": "|",
     # Japanese
-    "エポック": "epoch ", "ステップ": "step ", "学習率 ": "lr ", "学習": "train ", "検証": "val ", "正解率": "accuracy",
+    "学習率": "lr", "エポック": "epoch ", "ステップ": "step ", "学習": "train ", "検証": "val ", "正解率": "accuracy",
     # Korean
-    "배치": "batch ", "에포크": "epoch ", "에폭": "epoch ", "스텝": "step ", "훈련": "train ", "학습률": "lr", "학습": "train ", "검증": "val ",
+    "배치": "batch ", "에포크": "epoch ", "에폭": "epoch ", "스텝": "step ", "단계": "step ", "훈련": "train ", "학습률": "lr", "학습": "train ", "검증": "val ",
     "테스트": "test ", "평가": "eval ", "평균": "avg ", "손실": "loss", "정확도": "accuracy",
     # Russian, Ukrainian
     "Эпоха": "epoch", "эпоха": "epoch", "Епоха": "epoch", "епоха": "epoch", "Шаг": "step", "шаг": "step", "Крок": "step",
     "Потери": "loss", "потери": "loss", "Потеря": "loss", "потеря": "loss", "Втрати": "loss", "втрати": "loss",
     "Ошибка": "loss", "ошибка": "loss", "Обучение": "train", "скорость обучения": "lr", "Скорость обучения": "lr", "валидационные": "val", "тренировочные": "train", "Точность": "accuracy", "точность": "accuracy", "перплексия": "ppl", "Перплексия": "ppl",
-    " на валидации": " on val", " на проверке": " on val", " на тесте": " on test", " на обучении": " on train",
+    " на валидации": " on val", " на проверке": " on val", " на тесте": " on test", " на обучении": " on train", "_вал": "_val",
     # French, Spanish, Portuguese, Turkish, Vietnamese
     "Époque": "epoch", "époque": "epoch", "Étape": "step", "étape": "step", "Época": "epoch", "época": "epoch",
     "Pérdida": "loss", "pérdida": "loss", "Acurácia": "accuracy", "acurácia": "accuracy", "précision": "accuracy", "Precisión": "accuracy", "precisión": "accuracy", "Validación": "val", "validación": "val",
     "Précision": "accuracy", "Kayıp": "loss", "kayıp": "loss", "kaybı": "loss", "Mất mát": "loss", "mất mát": "loss",
-    " de validación": " on val", " de validação": " on val", " d'entraînement": " on train",
+    " de validación": " on val", " de validação": " on val", " d'entraînement": " on train", "entraînement": "train",
 }  # fmt: skip
 _LATIN = {
     "epoche": "epoch", "epoca": "epoch", "epok": "epoch", "schritt": "step", "verlust": "loss", "trainingsverlust": "train loss",
@@ -34,6 +34,7 @@ _LATIN = {
     "perte": "loss", "perdita": "loss", "perda": "loss", "perdida": "loss", "paso": "step", "passo": "step",
     "de validation": "on val", "di validazione": "on val", "de validacion": "on val", "de treino": "on train",
     "de entrenamiento": "on train", "accuratezza": "accuracy",
+    "entrenamiento": "train", "addestramento": "train", "treino": "train", "validierung": "val", "validazione": "val", "validacion": "val",
 }  # fmt: skip
 _FOREIGN_LETTER = lazy(r"[\u00c0-\u024f\u0400-\u04ff\u1ea0-\u1eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3\uff08-\uff5c]")
 _WORD = lazy("|".join(sorted(_ENGLISH, key=len, reverse=True)))
@@ -56,3 +57,14 @@ def plain_english(words: str) -> str:
     ('train loss: ', 'loss on val = ', 'loss: ')
     """
     return _LATIN_WORD.sub(lambda m: _LATIN[m[0].lower()], words)
+
+
+def in_english(name: str) -> str:
+    """Return the name of a column in English, the same name where none of its words is of another language.
+
+    >>> in_english("pérdida_validación"), in_english("Verlust (Validierung)"), in_english("perdita di validazione"), in_english("eval_loss")
+    ('loss val', 'loss (val)', 'loss val', 'eval_loss')
+    """
+    words = english(name).replace("_", " ").replace("-", " ")
+    found = plain_english(words).replace(" on ", " ").strip()
+    return found if found != words.strip() or words != name.replace("_", " ").replace("-", " ") else name.strip()

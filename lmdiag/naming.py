@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from msgspec import Struct
 from msgspec.structs import replace
 
-from lmdiag.languages import english, plain_english
+from lmdiag.languages import in_english
 from lmdiag.metrics import LN2, METRICS, TIME_UNITS, UNITS
 
 SPLITS = {
@@ -244,7 +244,7 @@ def step_rank(source_name: str) -> int | None:
     >>> step_rank("train/global_step") < step_rank("_step"), step_rank("loss")
     (True, None)
     """
-    name = source_name.strip()
+    name = in_english(source_name)
     lowered = name.lower()
     if lowered in STEP_NAMES:
         return STEP_NAMES.index(lowered)
@@ -308,7 +308,7 @@ def spelling(source_name: str) -> Spelling:
     found = _of_training(words) or _of_evaluation(name, placed)
     if found:
         return _known_or_not(found, name)
-    translated = plain_english(english(name)).strip()
+    translated = in_english(name)
     return spelling(translated) if translated != name else Spelling(name, known=False)
 
 

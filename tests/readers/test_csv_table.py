@@ -197,3 +197,17 @@ def test_a_head_in_a_comment():
     with pytest.raises(UnreadableLog, match="the columns Step, Value, Model") as error:
         list(runs_of(Source("a.csv", content=b"#Model,Step,Value\ngpt,1,3.5\ngpt,2,2.5\ngpt,3,2.25\n")))
     assert "--map loss=Value" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Schritt,Verlust,Verlust (Validierung)",
+        "ステップ,損失,検証損失",
+        "passo,perdita,perdita di validazione",
+        "шаг,потери,потери_вал",
+    ],
+)
+def test_a_head_in_another_language(head):
+    run = read(f"{head}\n1,3.5,3.75\n2,2.5,2.75\n3,2,2.25\n")
+    assert (points(run)[0], points(run, "val/loss")[-1]) == ((1, 3.5), (3, 2.25))

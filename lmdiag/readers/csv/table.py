@@ -10,6 +10,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from lmdiag.errors import UnreadableLog
+from lmdiag.languages import in_english
 from lmdiag.naming import is_step_name, spelling
 from lmdiag.readers.csv.records import Header, add_rows, count_above
 from lmdiag.readers.numbers import cell_number
@@ -76,7 +77,7 @@ def _separator(header: str) -> str:
 
 
 def _is_header(names: list[str]) -> bool:
-    plain = [name.lower() for name in names]
+    plain = [in_english(name).lower() for name in names]
     counters = any(is_step_name(n) or n == "epoch" for n in plain)
     if not counters and not OF_MONEY.isdisjoint(plain):
         return False
