@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -109,9 +110,17 @@ def page(rule: Rule, color: bool, columns: int) -> str:
     console = Console(
         file=StringIO(), width=min(columns, 100), force_terminal=color, no_color=not color, legacy_windows=False
     )
-    console.print(Markdown(f"# {rule.name}\n\n{rule.page}\n\n## Facts\n\n{facts(rule)}"))
+    console.print(Markdown(f"# {rule.name}\n\n{with_values(rule)}\n\n## Facts\n\n{facts(rule)}"))
     assert isinstance(console.file, StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+
+
+def with_values(rule: Rule) -> str:
+    """Return the page of a rule with the value of each setting behind its name, where the page does not give it."""
+    values = {f"`{name}`": value for name, value in rule.settings.items()}
+    return re.sub(
+        r"`\w+`(?! \()", lambda named: f"{named[0]} ({values[named[0]]})" if named[0] in values else named[0], rule.page
+    )
 
 
 def facts(rule: Rule) -> str:
