@@ -114,6 +114,26 @@ def test_add_scalars_folders_belong_to_the_run_above(tmp_path):
     assert {"loss", "val/loss", "lr"} <= set(run.series)
 
 
+def test_add_scalars_of_a_tag_that_the_run_above_has_too(tmp_path):
+    save(tmp_path, *curve("loss", range(5), 3.0))
+    save(tmp_path / "loss_train", *curve("loss", range(5), 4.0))
+    save(tmp_path / "loss_val", *curve("loss", range(5), 5.0))
+    (source,), _ = find([tmp_path])
+    (run,) = runs_of(source)
+    firsts = {name: run[name].values[0] for name in run.series if name != "time"}
+    assert firsts == {"loss": 3, "loss/train": 4, "val/loss": 5}
+
+
+def test_add_scalars_of_the_writer_of_a_split(tmp_path):
+    save(tmp_path / "train", *curve("loss", range(5), 3.0))
+    save(tmp_path / "train" / "parts_ce", *curve("parts", range(5), 4.0))
+    save(tmp_path / "valid", *curve("loss", range(5), 5.0))
+    (source,), _ = find([tmp_path])
+    (run,) = runs_of(source)
+    firsts = {name: run[name].values[0] for name in run.series if name != "time"}
+    assert firsts == {"loss": 3, "train/parts/ce": 4, "val/loss": 5}
+
+
 def test_fairseq_counts_bits(tmp_path):
     for folder, value in (("train_inner", 8.0), ("train", 7.0), ("valid", 6.0)):
         save(tmp_path / folder, *(event(s, simple("loss", value + 1), simple("nll_loss", value)) for s in (10, 20)))

@@ -83,10 +83,15 @@ def is_part(folder: Path) -> bool:
 
 def _folder(source: Source) -> list[_File]:
     assert source.path is not None
-    found = _event_files(source.path, "")
-    for below in sorted(p for p in source.path.iterdir() if p.is_dir()):
-        if below.name in _SPLITS or (found and is_part(below)):
-            found += _event_files(below, below.name)
+    return _files_below(source.path, "")
+
+
+def _files_below(folder: Path, name: str) -> list[_File]:
+    """Return the event files of a folder and, with their path below that of the run, of the subfolders that belong to it."""
+    found = _event_files(folder, name)
+    for below in sorted(p for p in folder.iterdir() if p.is_dir()):
+        if is_part(below) and not (name and below.is_symlink()):
+            found += _files_below(below, f"{name}/{below.name}".removeprefix("/"))
     return found
 
 
@@ -97,18 +102,18 @@ def _event_files(folder: Path, name: str) -> list[_File]:
 
 def _curve(file: _File) -> str | None:
     """Return `main/curve` if `add_scalars("main", {"curve": …})` wrote the file, which it put into `main_curve/`."""
+    *above, own = file.folder.split("/")
     main = next(iter(file.events.tags), "")
     start = main.replace("/", "_") + "_"
-    alone = len(file.events.tags) == 1 and file.folder.startswith(start)
-    return f"{main}/{file.folder.removeprefix(start)}" if alone else None
+    alone = len(file.events.tags) == 1 and own.startswith(start) and own not in _SPLITS
+    return "/".join((*above, main, own.removeprefix(start))) if alone else None
 
 
 def _columns(file: _File) -> dict[str, str]:
     """Return the column for each tag of a file."""
     if not file.folder:
         return {tag: tag.removeprefix(PREFIX) for tag in file.events.tags}
-    curve = None if file.folder in _SPLITS else _curve(file)
-    return {tag: curve or f"{file.folder}/{tag}" for tag in file.events.tags}
+    return {tag: _curve(file) or f"{file.folder}/{tag}" for tag in file.events.tags}
 
 
 def _log(name: str, files: list[_File]) -> RawLog:
