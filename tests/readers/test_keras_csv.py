@@ -1,5 +1,8 @@
 """Keras' CSVLogger and histories saved with pandas: epochs from 0, `NA`, other separators; as Keras itself writes them."""
 
+import json
+
+import numpy as np
 import pytest
 
 from lmdiag.judging.reading import runs_of
@@ -59,14 +62,23 @@ def test_recognised_by_its_header(header, expected):
     assert can_read("x.csv", f"{header}\n1,2,3\n".encode()) is expected
 
 
-def test_equal_to_what_keras_writes(tmp_path, monkeypatch):
+def test_nan_is_a_value_and_na_is_none():
+    run = run_of("epoch,loss,val_loss\n0,3.1,2.9\n1,2.9,NA\n2,nan,nan\n3,nan,NA\n4,inf,nan\n")
+    nan, inf = float("nan"), float("inf")
+    np.testing.assert_equal(run["loss"].values, [3.1, 2.9, nan, nan, inf])
+    assert run["val/loss"].steps.tolist() == [1, 3, 5]
+    np.testing.assert_equal(run["val/loss"].values, [2.9, nan, nan])
+    assert run.skipped == ()
+
+
+@pytest.fixture
+def keras(monkeypatch):
     pytest.importorskip("torch")
     monkeypatch.setenv("KERAS_BACKEND", "torch")
-    keras = pytest.importorskip("keras")
-    import json
+    return pytest.importorskip("keras")
 
-    import numpy as np
 
+def test_equal_to_what_keras_writes(tmp_path, keras):
     model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse", metrics=["mae"])
     path = tmp_path / "training.log"
@@ -82,3 +94,24 @@ def test_equal_to_what_keras_writes(tmp_path, monkeypatch):
     assert from_json.format == "keras-history"
     assert from_json["val/loss"].values.tolist() == run["val/loss"].values.tolist()
     assert from_json["loss"].steps.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_equal_to_what_keras_writes_of_a_loss_that_becomes_nan(tmp_path, keras, stopped):
+    class Break(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 3:
+                self.model.layers[-1].kernel.assign(np.full((3, 1), np.nan))
+
+    model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    path = tmp_path / "training.log"
+    data = (np.random.default_rng(0).normal(size=(16, 3)), np.ones(16))
+    callbacks = [Break(), *([keras.callbacks.TerminateOnNaN()] if stopped else []), keras.callbacks.CSVLogger(path)]
+    fitted = model.fit(*data, epochs=6, verbose=0, validation_data=data, validation_freq=2, callbacks=callbacks)
+    (run,) = runs_of(Source("training.log", path))
+    assert np.isnan(run["loss"].values).sum() == (1 if stopped else 3)
+    np.testing.assert_equal(run["loss"].values, fitted.history["loss"])
+    np.testing.assert_equal(run["val/loss"].values, fitted.history["val_loss"])
+    assert run["val/loss"].steps.tolist() == ([2, 4] if stopped else [2, 4, 6])
+    assert run.skipped == ()
