@@ -3,6 +3,7 @@
     exp/train.jsonl, exp/valid.jsonl, exp/logs/console.log, exp/events.out.tfevents.…      the stores of one trainer
     exp/metrics/train/loss.tsv, exp/metrics/lr.tsv                                           one file for each metric
     exp/rank_0.log, exp/rank_1.log                                                           one file for each process
+    wandb/run-…-abc/, mlflow.db, out/runs/Nov30_…/, out/checkpoint-90/trainer_state.json     what several trackers keep of it
 
 Whether they are one run is for their values to decide.
 """
@@ -16,12 +17,13 @@ from dataclasses import replace
 from msgspec import Struct
 
 from lmdiag.naming import SPLITS, spelling
+from lmdiag.sources.folder import WANDB_RUN
 from lmdiag.sources.source import Source
 
-STORE_FOLDERS = frozenset("csv csv_logger files log logs metrics plots scalars tb tensorboard vis_data".split())
+STORE_FOLDERS = frozenset("csv csv_logger files log logs metrics mlruns plots scalars tb tensorboard vis_data".split())
 PLAIN_WORDS = frozenset(
     """
-    console csv events history json jsonl log logger logs metric metrics nohup out output progress record records
+    console csv events history json jsonl log logger logs metric metrics mlflow nohup out output progress record records
     scalars state stats stderr stdout tb tensorboard trainer training
     """.split()
 )
@@ -34,6 +36,8 @@ EVALUATOR = re.compile(
 _ATTEMPT = re.compile(r"attempt_\d+")  # a folder of torchrun's, with one for each rank below it
 _CHECKPOINT = re.compile(r"checkpoint-\d+")
 _DATED = re.compile(r"[a-z]{3}\d{2}_\d{2}-\d{2}-\d{2}_.+")  # a folder of TensorBoard's SummaryWriter
+_NAMED_BY_TRACKERS = (_DATED, WANDB_RUN)
+_OF_THE_WORKING_FOLDER = re.compile(r"(?:.*/)?(?:wandb/.+|mlruns/|mlflow\.db)")  # wherever the output goes
 
 
 class Place(Struct, frozen=True):
@@ -57,7 +61,7 @@ def place(name: str) -> Place:
         last = folders.pop().lower()
         words.append(last)
         ranks += _RANK.findall(last) or ([last] if last.isdigit() else [])
-        if _DATED.fullmatch(last):
+        if any(pattern.fullmatch(last) for pattern in _NAMED_BY_TRACKERS):
             keys.append(last)
             folders.pop()
     file = file.lower()
@@ -79,8 +83,8 @@ def _is_part(folders: Sequence[str]) -> bool:
     *above, last = (folder.lower() for folder in folders[-2:])
     if last.isdigit():
         return bool(above) and bool(_ATTEMPT.fullmatch(above[0]))
-    if _DATED.fullmatch(last):
-        return above == ["runs"]
+    if _DATED.fullmatch(last) or WANDB_RUN.fullmatch(last):
+        return above == ["runs" if _DATED.fullmatch(last) else "wandb"]
     return (
         last in STORE_FOLDERS or last in SPLITS or any(kind.fullmatch(last) for kind in (_RANK, _ATTEMPT, _CHECKPOINT))
     )
@@ -93,14 +97,32 @@ def together(sources: Sequence[Source]) -> list[Source]:
     for folder, key in groups:
         of_folder.setdefault(folder, []).append(key)
     for folder, keys in of_folder.items():
-        if len(keys) == 2 and "" in keys:  # one name of its own among the usual ones
-            groups[folder, ""] += groups.pop((folder, max(keys)))
+        kinds = [_kind(key) for key in keys]
+        if len(keys) > 1 and len(set(kinds)) == len(kinds):  # one name of each kind
+            groups[folder, ""] = [source for key in keys for source in groups.pop((folder, key))]
+    _put_above(groups)
     number = {id(source): k for k, source in enumerate(sources)}
     ordered = [sorted(group, key=lambda source: number[id(source)]) for group in groups.values()]
     return [
         replace(first, beside=tuple(others)) if others else first
         for first, *others in sorted(ordered, key=lambda group: number[id(group[0])])
     ]
+
+
+def _kind(key: str) -> int:
+    """Tell who gave a log its name: nobody, the trackers, or the program."""
+    named = (k for k, pattern in enumerate(_NAMED_BY_TRACKERS, 1) if pattern.fullmatch(key))
+    return next(named, -1 if key else 0)
+
+
+def _put_above(groups: dict[tuple[str, str], list[Source]]) -> None:
+    """Join what trackers left in the working folder to the training below it, where there is no other."""
+    if len(groups) != 2:
+        return
+    above, below = sorted(groups)
+    inside = not above[0] or below[0].startswith(f"{above[0]}/")
+    if inside and all(_OF_THE_WORKING_FOLDER.fullmatch(source.name) for source in groups[above]):
+        groups[above] += groups.pop(below)
 
 
 def _by_key(placed: list[tuple[Place, Source]]) -> dict[tuple[str, str], list[Source]]:

@@ -27,6 +27,11 @@ def groups(*names):
         ("exp/run1.log", "exp/metrics.csv"),
         ("exp/trainer_state.json", "exp/runs/Nov29_10-00-00_host/"),
         ("20260101_120000/20260101_120000.log", "20260101_120000/vis_data/scalars.json"),
+        ("exp/wandb/run-20260101_000000-abc/", "exp/mlflow.db", "exp/runs/Nov29_10-00-00_host/"),
+        ("exp/wandb/run-20260101_000000-abc/files/output.log", "exp/nohup.out", "exp/mlruns/"),
+        ("exp/wandb/run-20260101_000000-abc/", "exp/runs/Nov29_10-00-00_host/"),
+        ("wandb/run-20260101_000000-abc/", "mlflow.db", "out/runs/Nov29_10-00-00_host/", "out/trainer_state.json"),
+        ("/x/mlruns/", "/x/out/trainer_state.json"),
     ],
 )
 def test_stores_of_one_training(names):
@@ -44,6 +49,10 @@ def test_stores_of_one_training(names):
         ("exp/rank_1.log", "exp/rank_2.log", "exp/rank_4.log"),
         ("exp/runs/Nov29_10-00-00_host/", "exp/runs/Nov29_12-00-00_host/"),
         ("exp/version_0/metrics.csv", "exp/version_1/metrics.csv"),
+        ("exp/wandb/run-20260101_000000-abc/", "exp/wandb/run-20260102_000000-def/", "exp/mlflow.db"),
+        ("wandb/run-20260101_000000-abc/", "a/trainer_state.json", "b/trainer_state.json"),
+        ("exp/metrics.csv", "exp/out/trainer_state.json"),
+        ("exp/a/mlflow.db", "exp/b/trainer_state.json"),
     ],
 )
 def test_runs_of_their_own(names):
