@@ -61,7 +61,7 @@ def lower_lr(run: Run, step: int) -> Advice:
     Where the log speaks against the rate as the cause, say that instead.
     """
     if run.objective == "reinforcement":
-        words = f"Look at the rewards and at the distance from the old policy around {run.place(step)} first."
+        words = f"Look at rewards and KL around {run.place(step)} first."
         return Advice(words, about="lr")
     early = began_with_the_run(run, step)
     factor = EARLY_FACTOR if early else LATE_FACTOR

@@ -21,7 +21,7 @@ def test_comparing_shows_every_run_overlaid_and_the_settings_that_differ(app):
     table = page.dataframe[0].value
     assert len(table) == 3
     assert len(specs_on(page)) == 1
-    assert all(name in specs_on(page)[0] for name in table["run"])
+    assert all(name.strip("…") in specs_on(page)[0] for name in table["run"])
     assert "setting" in page.dataframe[1].value
     page.toggle(key="compare-grouped").set_value(True).run()
     assert "(n = 1)" in specs_on(page)[0]

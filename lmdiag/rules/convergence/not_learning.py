@@ -106,7 +106,7 @@ def check(run: Run, curve: Curve, *, trivial: float = 0.01, hidden: float = 0.10
         return
     if not holds_start(losses.steps):
         return
-    if _evaluations_fall(run, metric):
+    if seen.sigma > 0 and _evaluations_fall(run, metric):  # a loss that never moves is none of this training
         return
     fell = seen.rank_trend <= TREND or _fell_early(losses.values, seen, trivial)
     error = SURELY * _fall_error(seen)

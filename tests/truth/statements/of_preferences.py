@@ -70,7 +70,7 @@ def before_it(case: Case, at_since: int) -> bool:
     return own_start(case, at_since)
 
 
-@states(r"at the distance from the old policy around <@there> first")
+@states(r"Look at rewards and KL around <@there> first")
 def look_there(case: Case, at_there: int) -> bool:
     return own_start(case, at_there)
 

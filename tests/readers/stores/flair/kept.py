@@ -6,7 +6,7 @@ from pathlib import Path
 PLANNED, SETTINGS = 0, {}
 STORES = 2  # of one run, as long as both can be read
 OWN = {"epoch", "epoch loss", "epoch lr", "lr", "momentum", "samples/sec", "val/PRECISION", "val/RECALL"}
-OWN |= {"val/accuracy", "val/f1"}
+OWN |= {"val/accuracy", "val/f1", "accuracy"}  # the last of the results that it prints at the end
 BATCHES, SAMPLES = 5, 4
 
 
