@@ -85,6 +85,7 @@ MEANINGS: dict[str, Meaning] = MEANINGS_OF_POST_TRAINING | {
         value, float(case.run.evaluation[1].finite.between(-1, case.finding.first_step - 1).values.min())
     ),
     "early-divergence.first": lambda case, value: same(value, float(case.values[0])),
+    "early-divergence.lowest_later": lambda case, value: same(value, float(case.values[1:].min())),
     "early-divergence.best_later": lambda case, value: same(
         value, float(case.run.evaluation[1].finite.between(case.finding.first_step, case.run.last_step).values.min())
     ),

@@ -1,4 +1,4 @@
-"""A run that diverged before its first record is found by the evaluation before it; sums and overfitting are not."""
+"""A run that diverged before its first record is found by the evaluation before it, or by that record; sums and overfitting are not."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,8 @@ from lmdiag.finding import NotChecked, Severity
 from lmdiag.rules.divergence.early_divergence import check
 from lmdiag.run import Series
 from tests.rules.curves import fires, healthy, run, series
+from tests.truth.case import cases
+from tests.truth.evidence import untrue_evidence
 
 AT = np.arange(0, 5001, 1000)
 
@@ -38,8 +40,40 @@ def test_silent(losses, evaluations):
     assert fires(check, logged(losses, evaluations)) == []
 
 
+def behind(first, rest=8.5, evaluated=8.5, n=80, at=1):
+    """A run that is evaluated every ten records, the first of which lies apart from the others."""
+    noise = np.random.default_rng(0).normal(0, 1, (2, n))
+    losses = np.r_[first, rest + noise[0][1:]]
+    evaluations = series(evaluated + noise[1][: n // 10], every=10, first=at + 9)
+    return run(loss=series(losses, first=at), val__loss=evaluations)
+
+
+def test_a_first_record_that_is_far_below_all_others():
+    (found,) = fires(check, behind(4.33))
+    assert (found.first_step, found.severity or check.severity) == (2, Severity.ERROR)
+    assert found.message.startswith("The loss was 4.33 in its first record, step 1, is 8.")
+    (case,) = (case for case in cases(behind(4.33)) if case.finding.rule == check.name)
+    assert list(untrue_evidence(case)) == []
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        behind(6.2),  # as the lowest of many may be
+        behind(4.33, evaluated=4.5),  # harder training text, or a sum
+        behind(4.33, n=40),
+        behind(4.33, at=2000),  # of a log that begins in the middle
+        behind(0.8),  # a running mean that begins at 0
+        behind(4.33, rest=np.linspace(9, 4, 79)),  # it comes back
+    ],
+)
+def test_silent_where_the_first_record_is_low_for_another_reason(made):
+    assert fires(check, made) == []
+
+
 def test_silent_on_healthy_runs():
-    assert [type(said) for said in check.look(healthy(300))] == [NotChecked]
+    assert list(check.look(healthy(300))) == []
+    assert [type(said) for said in check.look(behind(8.5, n=40))] == [NotChecked]
 
 
 def test_how_much_is_a_setting():
