@@ -9,10 +9,11 @@ import numpy as np
 from lmdiag.stats.limits import LEARNS
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing
 from lmdiag.stats.trend import mann_kendall
-from lmdiag.stats.windows import distinct, median, quantile
+from lmdiag.stats.windows import block_medians, distinct, median, quantile
 
 AROUND = 3  # records on each side of a restart by which the levels are compared
 CLEAR = 5.0  # standard deviations of the noise that chance does not make in a thousand restarts
+TENTHS = 10
 BESIDE, ERRORS = 5, 4.0  # records before and after a row, and standard errors between their medians
 SPIKE_SIGMAS, SPIKE_SHARE = 6.0, 0.06
 RISES = {6: 0, 7: 1}  # pairs of so few records that do not fall: chance leaves no more in one order of 720
@@ -80,6 +81,20 @@ def stands(values: np.ndarray, rows: np.ndarray) -> bool:
         if float(median(after)) - level > least or float(after[:2].max()) - level > high:
             return False
     return True
+
+
+def ends_at_best(values: np.ndarray) -> bool:
+    """Tell whether a curve is finite, has fallen, and stands at its end as low as ever: medians of tenths of it, and four standard errors.
+
+    >>> ends_at_best(np.linspace(9, 2, 50)), ends_at_best(np.r_[np.linspace(9, 2, 40), np.full(10, 2.5)])
+    (True, False)
+    """
+    if len(values) < BESIDE or not np.isfinite(values).all():
+        return False
+    levels, _ = block_medians(values, TENTHS)
+    width = max(1, len(values) // TENTHS)
+    error = ERRORS * median_difference_error(scatter(values), smoothing(values), width, width)
+    return bool(levels[-1] <= levels.min() + error and levels[-1] < levels[0] - error)
 
 
 def begins_again(values: np.ndarray, fewest: int, share: float) -> int | None:

@@ -94,7 +94,7 @@ def check(run: Run, curve: Curve) -> Findings:
         int((run.curve or curve)[1].steps[-1]),  # what is no longer finite belongs to it
         metric,
         _evidence(run, found, onset),
-        _advice(run, metric, losses, onset, low_step),
+        _look_at_the_data(run, onset) if severity is Severity.INFO else _advice(run, metric, losses, onset, low_step),
         severity,
     )
 
@@ -220,6 +220,13 @@ def _evidence(run: Run, found: Rebound, onset: int) -> dict[str, float]:
         if len(before) >= 4 and len(after) and median(before[-50:]) > 0:
             evidence["gradient_growth"] = float(median(after[:50]) / median(before[-50:]))
     return evidence
+
+
+def _look_at_the_data(run: Run, onset: int) -> tuple[str, ...]:
+    return (
+        f"Look at the data from {run.place(onset)} on: another source, a harder part of the mixture, an order that was not shuffled.",
+        f"Evaluate checkpoints from before and behind {run.place(onset)} on the same set: if the later one is no worse, go on.",
+    )
 
 
 def _advice(run: Run, metric: str, losses: Series, onset: int, low_step: int) -> tuple[str, ...]:

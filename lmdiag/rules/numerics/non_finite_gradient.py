@@ -3,7 +3,7 @@ import numpy as np
 from lmdiag import advice
 from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
-from lmdiag.stats.returning import BESIDE, stands
+from lmdiag.stats.returning import BESIDE, ends_at_best, stands
 
 ISOLATED = 0.02  # share of the records: the steps that were skipped cost the run no more than that
 IN_A_ROW = 2
@@ -18,7 +18,8 @@ def check(run: Run, _: Series, *, error_share: float = 0.2) -> Findings:
     Any gradient norm that was logged as NaN or infinity.
 
     ## How it decides
-    One record is a warning; from `error_share` of the records on, an error. Information where they are known to be harmless, which takes all of: under 2% of the
+    One record is a warning; from `error_share` of the records on, an error, unless finite norms come to the end, and training and evaluation loss have
+    fallen and end at their best. Information where they are known to be harmless, which takes all of: under 2% of the
     records, never more than two in a row, none in the last five, and a loss that is finite and stands behind each of them where it stood before (medians of
     five records, four standard errors). Had such a gradient been applied, the weights and all that follows would not be finite: the step was skipped.
     Those at the very start (up to 16, each following on the last) do not count: a loss scaler finds its scale there. So is a single one in a log without losses, if the
@@ -43,6 +44,8 @@ def check(run: Run, _: Series, *, error_share: float = 0.2) -> Findings:
     if not bad.any():
         return
     share, steps = float(bad.mean()), norms.steps[bad]
+    trained = not bad[-BESIDE:].all() and _trained(run)
+    many = share >= error_share and not trained
     first = 0 if bad.all() else int(np.argmin(bad))  # records before the first finite one
     later = np.flatnonzero(bad[min(first, START) :]) + min(first, START)
     why = ""
@@ -65,10 +68,17 @@ def check(run: Run, _: Series, *, error_share: float = 0.2) -> Findings:
         int(steps[-1]),
         "grad_norm",
         {"records": int(bad.sum()), "share": share},
-        _harmless() if why else _advice(run, int(steps[0]), lost=share >= error_share or bool(bad[-BESIDE:].any())),
-        Severity.INFO if why else Severity.ERROR if share >= error_share else Severity.WARNING,
+        _harmless() if why else _advice(run, int(steps[0]), lost=many or (bool(bad[-BESIDE:].any()) and not trained)),
+        Severity.INFO if why else Severity.ERROR if many else Severity.WARNING,
         steps=tuple(steps[:50].tolist()),
     )
+
+
+def _trained(run: Run) -> bool:
+    """Tell whether training and evaluation loss agree that the run has gained to its end."""
+    if "loss" not in run or run.evaluation is None:
+        return False
+    return ends_at_best(run["loss"].values) and ends_at_best(run.evaluation[1].values)
 
 
 def _isolated(bad: np.ndarray, later: np.ndarray) -> bool:

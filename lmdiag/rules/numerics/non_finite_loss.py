@@ -2,13 +2,18 @@ import numpy as np
 
 from lmdiag import advice
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import Advice, Curve, Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.returning import ends_at_best
 from lmdiag.stats.windows import median
 
 BEFORE = 20  # records before the first bad one that are searched for a rising gradient norm
 ANNOUNCED = 3.0  # a gradient norm so many times the usual announces that the loss will break
 RISEN = 1.2  # and so does a loss
+FEW, BEHIND = (
+    0.02,
+    10,
+)  # share of the records, and finite ones behind the last: the run may have gone on as if nothing were
 
 
 @rule(family="numerics", needs=("curve",), severity=Severity.ERROR)
@@ -33,7 +38,8 @@ def check(run: Run, _: Curve) -> Findings:
     not yet known.
 
     ## What to try
-    Resume from before the first NaN. Where the gradient norm rose before it: a lower learning rate, gradient clipping. Where nothing
+    Resume from before the first NaN, unless these are two records at most, under 2%, and the loss is finite behind them and ends at its best: then the
+    update was skipped. Where the gradient norm rose before it: a lower learning rate, gradient clipping. Where nothing
     announced it: look at the batch, at divisions and logarithms, at fp16. NaN from the first record means bad inputs, a log of zero, or the wrong data type. To tell data from optimisation, train the same step again with
     another batch: if it survives, look at the batch.
 
@@ -63,7 +69,17 @@ def _training(run: Run, losses: Series) -> Findings:
     growth = _gradient_growth(run, step)
     if growth is not None:
         evidence["gradient_growth"] = growth
-    yield Finding(_message(run, step, bad, evidence), step, last, "loss", evidence, _advice(run, step, first, growth))
+    lines: tuple[str, ...] = _advice(run, step, first, growth)
+    if _went_on(run, losses, bad):
+        lines = tuple(line for line in lines if not isinstance(line, Advice) or "checkpoint" not in line.about)
+    yield Finding(_message(run, step, bad, evidence), step, last, "loss", evidence, lines)
+
+
+def _went_on(run: Run, losses: Series, bad: np.ndarray) -> bool:
+    """Tell whether the loss is finite behind one or two bad records and falls on, so that the weights were spared."""
+    if bad.sum() > 2 or bad.mean() >= FEW or bad[-BEHIND:].any() or not ends_at_best(losses.values[~bad]):
+        return False
+    return run.evaluation is None or bool(np.isfinite(run.evaluation[1].values[-1:]).all())
 
 
 def _said(run: Run) -> Findings:

@@ -40,6 +40,8 @@ def test_information_when_the_evaluation_stays_at_its_best():
     evaluations = series(np.linspace(5, 3, 25), every=20, first=20)
     (found,) = fires(check, run(loss=loss, val__loss=evaluations))
     assert found.severity is Severity.INFO
+    assert found.advice[0].startswith("Look at the data from step")
+    assert not any("Resume" in line or "learning rate" in line for line in found.advice)
 
 
 @pytest.mark.parametrize(("last", "severity"), [(2.99, Severity.INFO), (3.6, Severity.WARNING)])

@@ -5,7 +5,7 @@ import pytest
 
 from lmdiag.finding import Severity
 from lmdiag.rules.numerics.non_finite_gradient import check
-from tests.rules.curves import falling, fires, healthy, run
+from tests.rules.curves import falling, fires, healthy, run, series
 
 
 def with_bad(count: int, n: int = 400, **more):
@@ -76,3 +76,17 @@ def test_a_single_skipped_step_that_the_schedule_does_not_count_is_information()
 def test_only_a_run_that_did_not_recover_is_to_go_back():
     apart, last = fires(check, spoiled([100, 101, 102]))[0], fires(check, spoiled(slice(300, 400)))[0]
     assert [any("checkpoint" in line for line in found.advice) for found in (apart, last)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("end", "norms_end", "severity"),
+    [(2.2, 1.0, Severity.WARNING), (3.4, 1.0, Severity.ERROR), (2.2, np.inf, Severity.ERROR)],
+)
+def test_many_are_a_warning_where_training_and_evaluation_end_at_their_best(end, norms_end, severity):
+    """Every fourth step is skipped and the rest train; a worse evaluation, or norms that stay infinite, tell otherwise."""
+    norms = np.ones(400)
+    norms[3::4], norms[-6:] = np.inf, norms_end
+    evaluations = series(np.r_[np.linspace(5, 2.3, 8), end, end], every=40, first=40)
+    (found,) = fires(check, run(loss=falling(400), grad_norm=norms, val__loss=evaluations))
+    assert found.severity is severity
+    assert any("checkpoint" in line for line in found.advice) is (severity is Severity.ERROR)

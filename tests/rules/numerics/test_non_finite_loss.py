@@ -77,3 +77,17 @@ def test_what_the_program_says_counts_where_the_log_does_not_show_it(kind, sever
     loss[70] = norms[70] = np.nan
     (found,) = fires(check, replace(run(loss=loss, grad_norm=norms), events=said))
     assert "became non-finite at step 71" in found.message
+
+
+@pytest.mark.parametrize(
+    ("bad", "lift", "back"),
+    [([200], 0, False), ([200, 201], 0, False), ([200, 201, 202], 0, True), ([398], 0, True), ([200], 3, True)],
+    ids=["one", "two", "three", "at the end", "worse behind it"],
+)
+def test_only_a_loss_that_did_not_go_on_asks_for_a_checkpoint(bad, lift, back):
+    loss = falling(400)
+    loss[200:] += lift
+    loss[bad] = np.nan
+    (found,) = fires(check, run(loss=loss))
+    assert any("checkpoint" in line for line in found.advice) is back
+    assert any("batch" in line for line in found.advice)
