@@ -11,6 +11,10 @@ from lmdiag.stats.windows import block_medians, centred_median, median, quantile
 POINTS = 200
 BLOCKS = 240
 REVERSALS = 6
+PARTS, LASTS = (
+    3,
+    0.25,
+)  # of the last third, each of which swings by so much of the range: what one spike leaves does not
 TEN_TO_NINETY = 2.56  # standard deviations between the 10% and the 90% quantile of a normal distribution
 GROWTH, ALARM_GROWTH = 1.6, 2.0
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS, ALARM_SHARE = 0.1, 0.03, 3.0, 0.06
@@ -26,13 +30,13 @@ def check(run: Run, curve: Curve) -> Findings:
     ## How it decides
     The curve in at most 240 blocks, without the first tenth and less the best fit that only falls, or a running median of a fifth of them if that leaves less at the end: the swings (10 to 90% range) of the last
     third are at least 1.6 times those of the first third, 0.1 nat, 3% of the level, and three times what noise leaves in a block, as the log was smoothed; they
-    cross the trend six times or more. A warning when the swings have doubled and reach 6%.
+    cross the trend six times or more, and go on: each third of that stretch swings by a quarter of that range. A warning when the swings have doubled and reach 6%.
 
     ## Why it matters
     The learning rate is at the edge of stability and the edge is coming closer; divergence may follow.
 
     ## False alarms it avoids
-    Noise that grows as batches differ (independent noise averages out in a block), cycles of the learning rate, staircases of epochs (few
+    One spike that comes back; noise that grows as batches differ (independent noise averages out in a block), cycles of the learning rate, staircases of epochs (few
     crossings), a constant band.
 
     ## What to try
@@ -57,6 +61,8 @@ def check(run: Run, curve: Curve) -> Findings:
     level = abs(float(median(levels[-third:])))
     crossings = int(np.sum(np.diff(np.sign(around[-third:])) != 0))
     if last < max(LEAST_NATS, LEAST_SHARE * level, GROWTH * first) or not REVERSALS <= crossings <= third // 2:
+        return
+    if min(_range(part) for part in np.array_split(swings[-third:], PARTS)) < LASTS * last:
         return
     tail = losses.values[starts[-third] :]
     if last < LEAST_ERRORS * _noise_of_a_block(tail, smoothing(losses.values), max(1, len(tail) // third)):

@@ -25,6 +25,13 @@ def test_silent_on_a_constant_band():
     assert fires(check, run(loss=swinging(0.3, growing=False))) == []
 
 
+@pytest.mark.parametrize("at", [840, 950, 1010, 1100])
+def test_silent_on_one_spike_that_comes_back(at):
+    loss = falling(1200, start=5, noise=0.02)
+    loss[at:] += 2 * np.exp(-np.arange(1200 - at) / 20)
+    assert fires(check, run(loss=loss)) == []
+
+
 def test_silent_on_noise_that_grows():
     noise = np.random.default_rng(0).normal(0, 1, 1200) * np.linspace(0.02, 0.4, 1200)
     assert fires(check, run(loss=falling(1200, noise=0) + noise)) == []
