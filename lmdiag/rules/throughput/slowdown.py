@@ -46,7 +46,7 @@ def check(run: Run, _: Curve, *, smallest: float = 1.25, warning: float = 1.33, 
     A run that is twice as slow for its second half costs half as much again.
 
     ## False alarms it avoids
-    Compilation and caches in the first tenth, pauses for evaluations and checkpoints (medians), longer sequences where tokens per second are logged.
+    Compilation and caches in the first tenth, runs that were slow from their first record on and became faster, pauses for evaluations and checkpoints (medians), longer sequences where tokens per second are logged.
 
     ## What to try
     Look at the temperature and clock of the device, at neighbours on the machine, at the data loader's share of the step. Memory that grows beside it
@@ -104,9 +104,10 @@ def _at_the_end(times: Pace, smallest: float) -> Slow | None:
 
 
 def _in_between(times: Pace, least: float) -> Slow | None:
-    """Return the longest stretch that was slow and is over."""
+    """Return the longest stretch that was slow and is over, but for one that began with the run: that became faster."""
     levels, starts = block_medians(times.seconds, min(STRETCHES, len(times.seconds) // IN_EACH))
     slow = levels >= least * quantile(levels[2:], FASTEST)
+    slow &= ~np.logical_and.accumulate(slow)
     edges = np.flatnonzero(np.diff(np.r_[False, slow[2:], False])) + 2
     if not len(edges):
         return None

@@ -33,6 +33,10 @@ def test_a_slow_stretch_that_is_over_is_said_with_its_end():
     assert "took 2 times as long as in the rest of the run" in found.message
 
 
+def test_a_run_that_became_faster_never_got_slower():
+    assert fires(check, run(loss=falling(400), step_time_s=timed(0.5, seconds=40))) == []
+
+
 def test_a_short_slow_stretch_that_is_over_is_nothing():
     times = timed(2, at=0.5, seconds=20)
     times[int(0.6 * 400) :] /= 2
