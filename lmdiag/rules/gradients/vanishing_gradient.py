@@ -4,12 +4,18 @@ from lmdiag.figures import figure, percent
 from lmdiag.finding import NO_NORM, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LEARNS, NEAR_UNIFORM
+from lmdiag.stats.noise import median_difference_error, scatter, smoothing
 from lmdiag.stats.trend import mann_kendall, total_gain
 from lmdiag.stats.windows import median
 
 DEAD_AT_UNIFORM = 0.05  # near the uniform guess the gradient of a connected model is of order one
 AT_ONCE, STAYS_WITHIN = 0.01, 10.0  # of the norm just before; times the norm at the end, from there on
 LEAST_REST, GAINED, MOVED = 0.1, 0.01, 0.1  # of the records, behind the fall; of the loss: gained there, moved to there
+ERRORS, MOVE_ERRORS, SURE_GAIN = (
+    2.0,
+    3.0,
+    0.05,
+)  # standard errors of that gain and that move; a gain which is one however noisy the loss
 
 
 @rule(family="gradients", needs=("grad_norm",), severity=Severity.WARNING, min_points=8)
@@ -22,7 +28,7 @@ def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float
     ## How it decides
     Exact zeros in `zero_share` of the records (an error). Or: the last third is below `fallen_to` of the first fifth while the loss
     stays above 80% of its start. Or: within a few records (7, or 2% of them) it falls below 0.01 of what it was and stays there for the last tenth of the records
-    or longer, while the loss stands where it stood and gains less than 1% (an error). Or: at a loss above 8 nats, near the uniform guess, the last third is below 0.05 in absolute terms.
+    or longer, while the loss stands where it stood (10%, or three standard errors) and gains less than 1%, or less than two standard errors and 5% (an error). Or: at a loss above 8 nats, near the uniform guess, the last third is below 0.05 in absolute terms.
 
     ## Why it matters
     Without a gradient nothing is learned, whatever the learning rate.
@@ -102,8 +108,10 @@ def _fell_at_once(run: Run, norms: Series) -> tuple[int, float, float, float] | 
     if after >= AT_ONCE * before or not len(stood) or len(rest) < width:
         return None
     level = float(median(rest))
-    gain, _ = total_gain(rest, skip=0.0)
-    stands = abs(level - float(median(stood))) <= MOVED * level and gain < GAINED * level
+    gain, error = total_gain(rest, skip=0.0)
+    move_error = median_difference_error(scatter(rest), smoothing(rest), len(stood), len(rest))
+    moved = abs(level - float(median(stood))) > max(MOVED * level, MOVE_ERRORS * move_error)
+    stands = not moved and gain < max(GAINED * level, min(ERRORS * error, SURE_GAIN * level))
     return (step, before, after, level) if stands else None
 
 

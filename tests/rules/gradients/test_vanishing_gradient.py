@@ -27,18 +27,24 @@ def test_a_norm_that_dies_while_the_loss_stays_high():
     assert found.severity is Severity.WARNING
 
 
-def cut_off(gain: float) -> Run:
+def cut_off(gain: float, scatter: float = 0.01, seed: int = 0) -> Run:
     """Norms that fall to nothing at step 121 of a loss that stood at 3.5 before and falls by so much behind."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     losses = np.r_[np.linspace(9, 3.5, 100), np.full(20, 3.5), np.linspace(3.5, 3.5 - gain, 280)]
     norms = rng.lognormal(0, 0.15, 400) * np.where(np.arange(400) < 120, 1, 1e-4)
-    return run(loss=losses * rng.normal(1, 0.01, 400), grad_norm=norms)
+    return run(loss=losses * rng.normal(1, scatter, 400), grad_norm=norms)
 
 
 def test_a_norm_that_is_cut_off_while_the_loss_stands_is_an_error():
     (found,) = fires(check, cut_off(0))
     assert found.severity is Severity.ERROR
     assert found.first_step == 121
+
+
+def test_noise_of_the_loss_is_no_gain():
+    found = [fires(check, cut_off(0, 0.12, seed)) for seed in range(20)]
+    assert sum(bool(said) and said[0].severity is Severity.ERROR for said in found) >= 17
+    assert not any(fires(check, cut_off(1.0, 0.12, seed)) for seed in range(20))
 
 
 def test_a_norm_of_another_unit_while_the_loss_falls_on_is_nothing():
