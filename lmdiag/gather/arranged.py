@@ -34,7 +34,7 @@ class Arranged(Struct, frozen=True, eq=False, dict=True):
 
     @cached_property
     def _translated(self) -> tuple[dict[str, Translated], list[str]]:
-        return translate(self.raw, self.axis.column)
+        return translate(self.raw, self.axis)
 
     @property
     def main(self) -> Translated | None:

@@ -8,15 +8,14 @@ from functools import partial
 import numpy as np
 from msgspec.structs import replace
 
+from lmdiag.gather.axis import Axis
 from lmdiag.gather.only_loss import is_like_a_loss, with_only_losses
+from lmdiag.gather.sets import splits_of
 from lmdiag.gather.translated import Translated
 from lmdiag.metrics import LN2, METRICS, unit_scale
-from lmdiag.naming import SPLITS, evaluation_set, spelling, words_of
+from lmdiag.naming import evaluation_set, spelling, words_of
 from lmdiag.readers.rawlog import Column, RawLog
 
-SPLIT_COLUMNS = ("split", "subset", "set", "mode", "phase", "stage", "partition", "type", "event", "kind", "name")
-OF_ANYTHING = "name"  # this column may name anything: it names sets where it names nothing else
-MOST_SETS = 50  # different words in a column: more are messages
 COMPARABLE = 0.9  # a column with this share of the points of the fullest may be preferred to it for its name
 ANSWERS = ("chosen_reward", "rejected_reward")
 LANGUAGE_MODEL_LOSS = ("lm_loss", "lm loss", "lm-loss", "ce_loss", "cross_entropy", "crossentropy", "nll_loss")
@@ -41,17 +40,17 @@ FEWEST_SUMS, SAME_RATIO, LEAST_RATIO = (
 SUMMARY = ("train_loss", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos")
 
 
-def translate(raw: RawLog, step_column: str) -> tuple[dict[str, Translated], list[str]]:
+def translate(raw: RawLog, axis: Axis) -> tuple[dict[str, Translated], list[str]]:
     """Bring all columns but the one that counts steps to their canonical names; return {metric: column} and what was chosen."""
-    columns = list(_of_their_sets(list(_translated(raw, step_column))))
+    columns = list(_of_their_sets(list(_translated(raw, axis))))
     return _one_column_each(with_only_losses(raw, columns))
 
 
-def _translated(raw: RawLog, step_column: str) -> Iterator[Translated]:
-    _, splits = splits_of(raw)
+def _translated(raw: RawLog, axis: Axis) -> Iterator[Translated]:
+    _, splits = splits_of(raw, axis.steps)
     summary_rows = _summary_rows(raw)
     for name, column in raw.columns.items():
-        if (name == step_column and not raw.names.get(name)) or (name in raw.names and raw.names[name] is None):
+        if (name == axis.column and not raw.names.get(name)) or (name in raw.names and raw.names[name] is None):
             continue
         if len(summary_rows) and name in SUMMARY:
             column = _without(column, summary_rows)
@@ -108,26 +107,6 @@ def _summary_rows(raw: RawLog) -> np.ndarray:
 def _without(column: Column, rows: np.ndarray) -> Column:
     keep = ~np.isin(column.rows, rows)
     return Column(column.rows[keep], column.values[keep])
-
-
-def splits_of(raw: RawLog) -> tuple[str, list[tuple[str, np.ndarray]]]:
-    """Return the column of words that names sets, such as `split`, and the prefix of each evaluation set with its rows."""
-    for name in SPLIT_COLUMNS:
-        rows, words = raw.texts.get(name, (np.empty(0, np.int64), []))
-        named = {word: _set_named(word) for word in set(words)} if len(set(words)) <= MOST_SETS else {}
-        if any(named.values()) and (name != OF_ANYTHING or all(word.strip().lower() in SPLITS for word in named)):
-            prefixes = np.asarray([named[word] for word in words])
-            return name, [(f"{p}/", rows[prefixes == p]) for p in dict.fromkeys(prefixes.tolist()) if p]
-    return "", []
-
-
-def _set_named(words: str) -> str:
-    """Return the evaluation set that such a word names, "" for training and what names none.
-
-    >>> _set_named("Eval_step"), _set_named("train"), _set_named("checkpoint")
-    ('val', '', '')
-    """
-    return next((SPLITS[word] for word in words_of(words) if word in SPLITS), "")
 
 
 def _by_split(column: Column, splits: list[tuple[str, np.ndarray]]) -> Iterator[tuple[str, Column]]:

@@ -78,6 +78,61 @@ class TestNames:
         run = run_of([{"step": 1, "loss": 3.0, column: train}, {"step": 1, "loss": 3.5, column: valid}])
         assert (points(run), points(run, "val/loss")) == ([(1, 3.0)], [(1, 3.5)])
 
+    @pytest.mark.parametrize(
+        ("one", "other", "sets"),
+        [
+            ("val_in", "val_out", ("val_in", "val_out")),
+            ("eval/c4", "eval/pile", ("eval_c4", "eval_pile")),
+            ("val-de", "val", ("val_de", "val")),
+        ],
+    )
+    def test_two_words_of_a_set_at_one_step_are_two_sets(self, one, other, sets):
+        records = [
+            {"step": step, "loss": step + more, "split": word}
+            for step in (1, 2)
+            for more, word in ((0.0, "train"), (0.25, one), (0.5, other))
+        ]
+        run = run_of(records)
+        assert points(run) == [(1, 1.0), (2, 2.0)]
+        assert points(run, f"{sets[0]}/loss") == [(1, 1.25), (2, 2.25)]
+        assert points(run, f"{sets[1]}/loss") == [(1, 1.5), (2, 2.5)]
+
+    @pytest.mark.parametrize("last", ["eval", "eval_end"])
+    def test_batches_and_the_end_of_an_evaluation_are_of_one_set(self, last):
+        run = run_of(
+            [{"step": 1, "loss": v, "event": w} for v, w in ((3.0, "train"), (3.5, "eval_batch"), (4.0, last))]
+        )
+        assert (points(run, "val/loss"), len(run.series)) == ([(1, 4.0)], 2)
+
+    @pytest.mark.parametrize(
+        ("column", "word"),
+        [
+            ("name", "test"),
+            ("kind", "dev machine"),
+            ("type", "test run"),
+            ("mode", "eval_off"),
+            ("phase", "test bench"),
+        ],
+    )
+    def test_a_word_in_all_rows_tells_no_evaluation(self, column, word):
+        assert points(run_of([{"step": i, "loss": 3.0 - i, column: word} for i in (1, 2)])) == [(1, 2.0), (2, 1.0)]
+
+    @pytest.mark.parametrize(
+        ("column", "word"), [("split", "val"), ("mode", "test"), ("event", "eval_step"), ("set", "our test data")]
+    )
+    def test_a_word_in_all_rows_that_is_a_set_is_one(self, column, word):
+        assert "loss" not in run_of([{"step": i, "loss": 3.0 - i, column: word} for i in (1, 2)])
+
+    @pytest.mark.parametrize("word", ["after_eval", "test checkpoint saved"])
+    def test_an_event_that_mentions_a_set_is_a_record_of_the_training(self, word):
+        run = run_of([{"step": i, "loss": 9.0 - i, "event": word if i == 3 else "step"} for i in range(6)])
+        assert (len(run["loss"]), list(run.series)) == (6, ["loss"])
+
+    def test_events_that_name_sets_beside_the_training(self):
+        words = ("step", "eval wikitext", "eval c4")
+        run = run_of([{"step": i, "loss": 9.0 - i, "event": word} for i in range(3) for word in words])
+        assert {"loss", "eval_wikitext/loss", "eval_c4/loss"} <= run.series.keys()
+
     def test_the_mean_over_the_run_in_the_last_record_is_no_point(self):
         records = [{"step": i, "loss": 3.0 - i / 10} for i in range(5)]
         run = run_of([*records, {"step": 4, "train_loss": 2.8, "train_runtime": 9.0}])
