@@ -36,7 +36,8 @@ def _columns(log: Arranged, axis: Axis) -> Iterable[Column]:
     raw = log.raw
     made: dict[str, list[Translated]] = {}
     for found in log.columns.values():
-        made.setdefault(found.source_name, []).append(found)
+        for name in (found.source_name, *found.further):
+            made.setdefault(name, []).append(found)
     split_column, _ = splits_of(raw, log.axis.steps)
     for name in dict.fromkeys([*raw.columns, *raw.texts, *raw.unused]):
         n = len(raw.columns[name].rows) if name in raw.columns else len(raw.texts.get(name, ((),))[0])

@@ -17,3 +17,4 @@ class Translated(Struct, frozen=True):
     own: str = ""  # the name that it has where another column is taken for the metric
     guess: str = ""  # why it was taken for the metric, where its name does not say so
     rival: str = ""  # why another column was taken for the metric
+    further: tuple[str, ...] = ()  # the names under which it goes on
