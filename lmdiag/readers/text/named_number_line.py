@@ -66,7 +66,7 @@ class Line:
     judged: bool = False  # holds one of these or an accuracy
     strong: bool = False
     unnamed: bool = False  # the step is a number that nothing names
-    counted: bool = False  # the step is the number of an evaluation, which counts what the training does
+    counted: bool = False  # the step is the number of an evaluation: a step, an epoch, a count or a set
     of_batches: bool = False  # counts the batches of an evaluation
     counter: str = ""  # what the step was called
     samples: bool = False  # the step counts samples

@@ -15,6 +15,7 @@ from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.column_names import canonical, guess_loss, guess_step, metric_of, name_columns, of_training
 from lmdiag.readers.tables.runs import unroll
 from lmdiag.readers.tables.table import EPOCH, POSITION, RANK, ROW, STEP, TOTAL, Table
+from lmdiag.readers.text.evaluation_numbers import settle
 from lmdiag.readers.text.named_number_line import MEASURES, Line, parse
 from lmdiag.readers.text.plans import Plan, Plans, Record
 from lmdiag.readers.text.record_lines import ModelNames, is_after_training, is_code, names_model, records_in
@@ -130,6 +131,7 @@ class PairScanner:
         self._called: dict[str, tuple[str, bool]] = {}
         self._unplaced: list[int] = []  # lines with a loss and no place, of which nothing says what they are
         self._placed: dict[str, set[str]] = {}  # losses that are printed with a place -> as what
+        self._numbered: set[int] = set()  # lines of evaluations that have a number
         self._units = ValueUnits()
         self._models = ModelNames()
         table.config["percent"] = "%)]" in text
@@ -169,8 +171,8 @@ class PairScanner:
             return False
         if below:
             numbers.update(self._place)
-        if found.counted and EPOCH in self._table.columns and STEP not in self._table.columns:
-            numbers[EPOCH] = numbers.pop(STEP)
+        if found.counted:
+            self._numbered.add(line)
         placed = found.placed or (below and bool(self._place))
         if not placed and self._placed_only:
             return self._result(piece, numbers, found)
@@ -352,6 +354,7 @@ class PairScanner:
         self._table.starts = self._models.starts()
         guess_step(self._table)
         before = self._table.cells(STEP)
+        settle(self._table, self._numbered)
         unroll(self._table)
         self._table.move_events(before)
         self._table.config.pop("percent", None)
