@@ -14,6 +14,7 @@ from lmdiag.readers.numbers import NUM, unwrapped
 _MEASURE = r"(?:[A-Za-z]+ ){0,2}(?:loss|cost|error|perplexity|ppl|accuracy)"
 _MEASURE_OF_A_SET = r"(?:[\w-]*[_-])?(?:loss|perplexity|ppl|accuracy\d*|acc)"
 PLACE = r"(?:step|iteration|iter|update|batch|epoch)"
+_MEASURED = r"\b(?:\w*[Ll]oss|LR|lr|ppl|perplexity|\w*acc(?:uracy)?|grad_norm)"
 _FIRST = lazy(rf"\s*({NUM})\s?(ms|s|GiB|GB|MiB|MB|%)?\s+([A-Za-z][\w/]*(?: [A-Za-z][\w/]*){{0,2}})\s*")
 _SEPARATOR = lazy(r"\s*(?:[,;|]\s|:\s|\s-\s)\s*")
 _AT = lazy(rf"(?:{PLACE}\W*\d+(?:\s*/\s*\d+)?\W*)+", re.IGNORECASE)
@@ -44,6 +45,14 @@ def _reduced(match: re.Match[str]) -> str:
     if match[1] not in ("sum", "total") or match.string.count("oss(") < 2:
         return ""
     return f"_{match[1]}" if match.string[match.end() :].lstrip()[0] in ":=" else f"_{match[1]}:"
+
+
+def _indexed(match: re.Match[str]) -> str:
+    """Name a second `lr[1]` of a line apart from the first; the index of one loss alone may be a place."""
+    name, index = match[1], match[2]
+    if re.search(rf"\b{name} ?\[", match.string[: match.start()]):
+        return f"{name}_{index}"
+    return f"index={index}, {name}" if name.lower().endswith("loss") and match.string.count(f"{name}[") < 2 else name
 
 
 def _clock(match: re.Match[str]) -> str:
@@ -90,6 +99,7 @@ REWRITES = (
     Rewrite(("oss",), lazy(r"\b([Ll]oss(?:es)?)[\s:]*['\"]?,?\s*\{([^{}]*\d[^{}]*)\}"), _nested, "spaCy's tutorials: `Losses {'ner': 9.1}`, in Python 2 a tuple"),
     Rewrite(("~", "@"), lazy(r"(?<=[A-Za-z]) ?[~@] ?\d+(?:\.\d+)?%(?=\s*[:=]?\s+\d)"), "", "a share of a set: `Val~20% 9.1`"),
     Rewrite(("(",), lazy(r"(?<=\w)\s?\((?=[^()]*\d)(?=[^()]*[A-Za-z])[^()=:]*\)(?=\s*[:=])"), "", "`Training Loss (avg over last 50): 9.1`"),
+    Rewrite(("(",), lazy(rf"({_MEASURED}) ?\((?!{PLACE}\b)(?=[^()]*\d)(?=[^()]*[A-Za-z])[^()=:]*\)(?=\s+{NUM}(?![\w:/]|\.\d))"), r"\1", "`loss (100 steps) 2.5`"),
     Rewrite(("/",), lazy(
         rf"(?P<before>[A-Za-z]\w* )?\(?\b(?P<names>[A-Za-z]\w*(?: ?/ ?[A-Za-z]\w*)+)\)?(?P<behind> [A-Za-z]\w*)?\s*[:=]\s*(?P<numbers>{NUM}(?: ?/ ?{NUM})+)"
     ), _each, "GluonNLP: `Loss span/total=0.5/0.9`; `train/val loss: 2.1/2.3`"),
@@ -115,7 +125,7 @@ REWRITES = (
         rf"\b((?:train(?:ing)?|valid(?:ation)?|eval(?:uation)?|val|dev|test)[ _][Ll]oss)\s+(\d+)(?:\s*:)?\s+(?={NUM}(?![\w:/]))(?=-?\d*\.\d|nan|inf)", re.IGNORECASE
     ), r"step \2, \1: ", "NVIDIA's Tacotron 2: `Train loss 30 2.5 Grad Norm 0.5`"),
     Rewrite(("#",), lazy(r"^\s*#(\d+)(?=[\s:,|]+[A-Za-z])"), r"step \1,", "numbered lines: `#100 loss=2.5`"),
-    Rewrite(("oss[", "oss ["), lazy(rf"(\b\w*[Ll]oss) ?\[\s*(\d+)\s*\](?=\s*[:=]\s*{NUM})"), r"index=\2, \1", "`train_loss[ 6510 ]: 2.5`, where the index may grow with every line, or stay"),
+    Rewrite(("[",), lazy(rf"({_MEASURED}) ?\[\s*(\d+)\s*\](?=\s*[:=]?\s*{NUM}(?![\w:/]|\.\d))"), _indexed, "`train_loss[ 6510 ]: 2.5`, where the index may grow with every line, or stay; `lr[0] 1e-4`"),
     Rewrite(("fter ",), lazy(r"^\W*[Aa]fter (\d[\d,]*) (step|iteration|update|epoch|batch)(?:e?s)?\b"), r"\2 \1, ", "`After 50 steps the training loss is 2.5`"),
     Rewrite(("min",), lazy(rf"\b(\w*loss)\W{{1,3}}min\s*[=:]?\s*{NUM}[\s,/|]+(?:avg|mean)\s*[=:]?\s*(?={NUM})", re.IGNORECASE), r"\1=", "statistics of a batch: `loss min=2 avg=2.5 max=3`"),
     Rewrite((" |",), lazy(rf"(?:^|(?<=- ))(?!val)({_MEASURE_OF_A_SET})\s+\|\s*({NUM}|N/A)\s+\|\s*({NUM}|N/A)\s*$"), r"training \1: \2, validation \1: \3", "AllenNLP: `loss | 1.8 | 1.6`, below `Training | Validation`"),

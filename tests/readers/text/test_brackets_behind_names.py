@@ -1,0 +1,42 @@
+"""A number in brackets between a name and its value: a remark, or an index."""
+
+import pytest
+
+from lmdiag.readers.text import read
+from lmdiag.sources.source import Source
+
+
+def columns(form: str) -> dict[str, list[float]]:
+    """Return the columns of a log whose loss is 9.5, 8.5, …"""
+    text = "".join(form.format(s=s, v=10.5 - s) + "\n" for s in range(1, 5))
+    (log,) = read(Source("x.log", content=text.encode()))
+    return {name: column.values.tolist() for name, column in log.columns.items()}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "step {s} loss (100 steps) {v} lr 1e-4",
+        "step {s} loss[100] {v} lr 1e-4",
+        "step {s} loss [2] {v} lr [0] 1e-4",
+        "step {s} loss (ema 0.99) {v} lr: 1e-4",
+        "step {s} | loss: {v} | lr[0]: 1e-4",
+    ],
+)
+def test_the_value_stands_behind_the_bracket(form: str) -> None:
+    found = columns(form)
+    assert found["loss"] == [9.5, 8.5, 7.5, 6.5]
+    assert found["lr"] == [1e-4] * 4
+
+
+def test_a_second_index_is_a_name_of_its_own() -> None:
+    found = columns("step {s} | loss: {v} | lr[0]: 1e-4 | lr[1]: 1e-5")
+    assert (found["lr"], found["lr_1"]) == ([1e-4] * 4, [1e-5] * 4)
+    found = columns("step {s} loss[1] {v} loss[2] 3.5")
+    assert (found["loss"], found["loss_2"]) == ([9.5, 8.5, 7.5, 6.5], [3.5] * 4)
+
+
+@pytest.mark.parametrize("form", ["step {s} loss {v} (9.0) lr [1e-4]", "step {s} loss [{v}] lr (1e-4)"])
+def test_a_number_that_stands_alone_in_brackets_is_a_value(form: str) -> None:
+    found = columns(form)
+    assert (found["loss"], found["lr"]) == ([9.5, 8.5, 7.5, 6.5], [1e-4] * 4)
