@@ -33,11 +33,18 @@ _EVALUATION_AT = lazy(
     r"(?:\s+(?:step|iter)\s+(?P<step>\d+)(?!\s*/)\b|\s+(?P<n>\d+)(?:\s*[:|]|(?=\s+[a-z]\w*\s*[:=]?\s*[-.\d])))",
     re.IGNORECASE,
 )
+_LIST = lazy(rf"(?:loss(?:es)?|ppl|perplexity)['\"]?\s*[:=]?\s*\[\s*{NUM}(?:\s*,\s*|\s+){NUM}", re.IGNORECASE)
 _OF_ALL = lazy(r"global|total_train", re.IGNORECASE)  # beside a counter that starts again
 _SAMPLES = lazy(r"\s*(?:examples|samples|sequences|sentences)\b")
 _OF_THE_SAME_SET = ("accuracy", "ppl", "bpb", "bpc", "f1")
 MEASURES = frozenset({"loss", "ppl", "bpb", "bpc"})
 CORE = MEASURES | {"accuracy", "lr", "grad_norm", "reward"}
+BESIDE_A_RECORD = frozenset(
+    """
+    step_time_s data_time_s mem_bytes mem_reserved_bytes tokens_per_sec tokens_per_sec_per_device tflops_per_device mfu
+    loss_scale tokens samples
+    """.split()
+)
 _COUNTED_IN_UNITS = {"tokens", "tokens_per_sec", "tokens_per_sec_per_device", "samples", "n_tokens"}
 
 
@@ -67,6 +74,7 @@ class Line:
     strong: bool = False
     unnamed: bool = False  # the step is a number that nothing names
     counted: bool = False  # the step is the number of an evaluation: a step, an epoch, a count or a set
+    lists: bool = False  # gives several losses in a list
     of_batches: bool = False  # counts the batches of an evaluation
     counter: str = ""  # what the step was called
     samples: bool = False  # the step counts samples
@@ -121,6 +129,7 @@ def parse(piece: str) -> Line:
     """
     line, section, last, end = Line(), "", "", 0
     piece = rewritten(piece)
+    line.lists = "[" in piece and _LIST.search(piece) is not None
     if evaluation := _EVALUATION_AT.match(piece):
         line.step, end = float(evaluation["step"] or evaluation["n"]), evaluation.end()
         line.counted = not evaluation["step"]

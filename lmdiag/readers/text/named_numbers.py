@@ -16,7 +16,7 @@ from lmdiag.readers.tables.column_names import canonical, guess_loss, guess_step
 from lmdiag.readers.tables.runs import unroll
 from lmdiag.readers.tables.table import EPOCH, POSITION, RANK, ROW, STEP, TOTAL, Table
 from lmdiag.readers.text.evaluation_numbers import settle
-from lmdiag.readers.text.named_number_line import MEASURES, Line, parse
+from lmdiag.readers.text.named_number_line import BESIDE_A_RECORD, MEASURES, Line, parse
 from lmdiag.readers.text.plans import Plan, Plans, Record
 from lmdiag.readers.text.record_lines import ModelNames, is_after_training, is_code, names_model, records_in
 from lmdiag.readers.text.spellings import PLACE, rewritten
@@ -38,12 +38,6 @@ _ANNOUNCED = lazy(
 )
 FEWEST_RECORDS = 3
 _RANK_BEHIND = lazy(r"(?<![\w.-])rank (\d+)\s*$")  # WeNet
-_BESIDE_A_RECORD = frozenset(
-    """
-    step_time_s data_time_s mem_bytes mem_reserved_bytes tokens_per_sec tokens_per_sec_per_device tflops_per_device mfu
-    loss_scale tokens samples
-    """.split()
-)
 LONGEST_BLOCK = 30  # lines from one that announces a step to the loss of that step
 
 
@@ -70,13 +64,15 @@ def said(piece: str) -> tuple[dict[str, float], Line]:
     line.headline = len(text) < 200
     line.place = line.kind == "text" and bool(_PLACE_ALONE.fullmatch(plain[:200]))
     line.of_model = line.epoch is not None and names_model(text)
-    line.beside = line.step is not None and any(metric_of(name) in _BESIDE_A_RECORD for name in line.names)
+    line.beside = line.step is not None and any(metric_of(name) in BESIDE_A_RECORD for name in line.names)
     return numbers, line
 
 
 def _kind(line: Line, text: str) -> str:
     if not line.core:
         return "text"
+    if line.measured and line.lists and not line.placed:
+        return "list"
     if is_code(text) or _SUMMARY in text:
         return "none"
     if is_after_training(text):
@@ -130,6 +126,7 @@ class PairScanner:
         # Name of a loss -> what it was short for at first, and if placed.
         self._called: dict[str, tuple[str, bool]] = {}
         self._unplaced: list[int] = []  # lines with a loss and no place, of which nothing says what they are
+        self._lists: list[int] = []  # lines with a list of losses
         self._placed: dict[str, set[str]] = {}  # losses that are printed with a place -> as what
         self._numbered: set[int] = set()  # lines of evaluations that have a number
         self._units = ValueUnits()
@@ -156,7 +153,8 @@ class PairScanner:
             if found.headline and not found.names:
                 self._enter(payload(piece)[0], STEP in numbers or EPOCH in numbers)
             return False
-        if kind == "none":
+        if kind in ("none", "list"):
+            self._lists.extend([line] if kind == "list" else [])
             return False
         if kind == "result":
             return found.measured and self._result(piece, numbers, found)
@@ -348,6 +346,8 @@ class PairScanner:
             self._table.notes.append(
                 f"{len(self._unplaced):,} lines with a loss and no place were not used, the first is line {self._unplaced[0]:,}"
             )
+        if lists := self._lists:
+            self._table.notes.append(f"{len(lists):,} lists of losses were not used, the first is line {lists[0]:,}")
         units = self._units.settle(self._table)
         self._place_below()
         self._settle_loose()

@@ -40,3 +40,18 @@ def test_a_second_index_is_a_name_of_its_own() -> None:
 def test_a_number_that_stands_alone_in_brackets_is_a_value(form: str) -> None:
     found = columns(form)
     assert (found["loss"], found["lr"]) == ([9.5, 8.5, 7.5, 6.5], [1e-4] * 4)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "val_losses = [4.5, 3.5, 3.25]",
+        "val_losses: [4.5 3.5 3.25]",
+        "{'train_loss': [9.5, 6.5], 'val_loss': [4.5, 3.5]}",
+    ],
+)
+def test_a_list_without_steps_is_no_evaluation_and_said(last: str) -> None:
+    text = "".join(f"step {s} loss {10.5 - s}\n" for s in range(1, 5)) + last
+    (log,) = read(Source("x.log", content=text.encode()))
+    assert sorted(log.columns) == ["loss", "step"]
+    assert "1 lists of losses were not used, the first is line 5" in log.notes
