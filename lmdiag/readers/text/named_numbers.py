@@ -347,7 +347,8 @@ class PairScanner:
                 f"{len(self._unplaced):,} lines with a loss and no place were not used, the first is line {self._unplaced[0]:,}"
             )
         if lists := self._lists:
-            self._table.notes.append(f"{len(lists):,} lists of losses were not used, the first is line {lists[0]:,}")
+            said = "1 list of losses was" if len(lists) == 1 else f"{len(lists):,} lists of losses were"
+            self._table.notes.append(f"{said} not used, the first is line {lists[0]:,}")
         units = self._units.settle(self._table)
         self._place_below()
         self._settle_loose()

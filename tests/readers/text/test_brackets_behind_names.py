@@ -54,4 +54,4 @@ def test_a_list_without_steps_is_no_evaluation_and_said(last: str) -> None:
     text = "".join(f"step {s} loss {10.5 - s}\n" for s in range(1, 5)) + last
     (log,) = read(Source("x.log", content=text.encode()))
     assert sorted(log.columns) == ["loss", "step"]
-    assert "1 lists of losses were not used, the first is line 5" in log.notes
+    assert "1 list of losses was not used, the first is line 5" in log.notes
