@@ -82,7 +82,7 @@ def test_updates_after_the_fault_say_nothing_of_plain_gradient_descent():
     [
         (np.full(100, 8.5e-9), "causal-lm", "Leave the learning rate"),
         (np.geomspace(1e-2, 1e-4, 100), "causal-lm", "Leave the learning rate"),
-        (RATES, "reinforcement", "Look at the rewards"),
+        (RATES, "reinforcement", "Look at rewards and KL"),
         (np.r_[np.full(40, 1e-3), np.geomspace(1e-3, 1e-1, 60)], "causal-lm", "Correct the schedule"),
     ],
 )
