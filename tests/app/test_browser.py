@@ -3,51 +3,21 @@
 import json
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 
-from tests.app.conftest import ROOT, SAMPLES
+from tests.app.browser import CHROMIUM, FLAGS, MARKS, PATIENCE, charts_drawn, serving, settled
+from tests.app.conftest import SAMPLES
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
-FLAGS += ("--disable-component-update", "--disable-sync")
 HOSTILE = "<script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\">**b** :smile:"
-PATIENCE = 60_000  # milliseconds
 NOTICES = """window.told = [];
 window.Notification = class { constructor(_, { body }) { window.told.push(body); } static permission = "granted"; };
 const start = OscillatorNode.prototype.start;
 OscillatorNode.prototype.start = function () { window.told.push("a sound"); return start.call(this); };"""
 SCROLLED = "document.querySelector('[data-testid=stMain]').scrollTop"
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)"),
-]
-
-
-@contextmanager
-def serving(*paths: str):
-    """Run the app and give its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}", "--server.headless=true"]
-    command += ["--", *paths] if paths else []
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/_stcore/health")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(10)
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
@@ -55,16 +25,6 @@ def address():
     """The address of a running app."""
     with serving() as address:
         yield address
-
-
-def _wait_for(url: str) -> None:
-    for _ in range(120):
-        try:
-            with urlopen(url, timeout=1):
-                return
-        except OSError:
-            time.sleep(0.5)
-    raise TimeoutError(url)
 
 
 @pytest.fixture(scope="module")
@@ -104,11 +64,6 @@ def upload(page, path: Path) -> None:
     page.get_by_label("verdict").wait_for()
 
 
-def charts_drawn(page, at_least: int = 1) -> None:
-    count = "document.querySelectorAll('[data-testid=stVegaLiteChart] canvas').length"
-    page.wait_for_function(f"{count} >= {at_least}")
-
-
 def sample(name: str) -> Path:
     return next(path for path in SAMPLES if path.stem == name)
 
@@ -127,12 +82,6 @@ def test_upload_verdict_charts_and_zoom_to_a_finding(page):
     page.get_by_role("button", name="Show on the curves").first.click()
     page.get_by_role("button", name="Show the whole run").click()
     page.get_by_text("Drag over the charts to zoom").wait_for()
-
-
-def settled(page) -> None:
-    """Wait until the page has been drawn: what comes earlier meets a chart that is about to go."""
-    page.wait_for_function("!document.querySelector('[data-stale=true]')")
-    page.wait_for_timeout(1500)
 
 
 def shown_steps(page) -> str:

@@ -6,9 +6,8 @@ import lmdiag
 from lmdiag.app import verdict
 from lmdiag.diagnose import diagnose
 from lmdiag.looks import LOOKS
-from tests.app import test_browser
+from tests.app.browser import MARKS, charts_drawn, opened, settled
 from tests.app.conftest import SAMPLES
-from tests.app.test_browser import CHROMIUM, FLAGS, PATIENCE, charts_drawn, serving, settled
 
 FOCUSED = """(() => { const e = document.activeElement;
 return e.ariaLabel || e.labels?.[0]?.innerText || e.innerText?.trim() || e.title || e.tagName; })()"""
@@ -19,22 +18,16 @@ return section.querySelector('p').getBoundingClientRect().height; }"""
 ONE_LINE = 35  # pixels
 KEYBOARD_ORDER = ["Findings", "Show on the curves", "What is this?", "Smoothing", "Save charts and data"]
 
-pytestmark = test_browser.pytestmark
+pytestmark = MARKS
 
 
 @pytest.fixture
 def page():
     """The page of a sick run for a reader who wants no motion, drawn."""
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with serving() as address, api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        page = browser.new_page(reduced_motion="reduce", viewport={"width": 1440, "height": 900})
-        page.set_default_timeout(PATIENCE)
-        page.goto(f"{address}?open=divergence")
+    with opened("divergence", reduced_motion="reduce") as page:
         charts_drawn(page)
         settled(page)
         yield page
-        browser.close()
 
 
 def test_verdict_action_and_all_curves_fit_a_small_screen(page):

@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from tests.app import test_browser
-from tests.app.test_browser import CHROMIUM, FLAGS, PATIENCE, serving, settled
+from tests.app.browser import MARKS, opened, settled
 
 OPEN = "divergence,healthy-lstm,healthy-rnn"
 ROW = 35  # pixels
@@ -13,22 +12,16 @@ NAME = 160  # pixels from the left edge of the table to the name of a run
 NAMES = """[...document.querySelectorAll('[data-testid=stDataFrame] [role=grid] tr')].slice(1)
 .map(row => row.children[1].innerText)"""
 
-pytestmark = test_browser.pytestmark
+pytestmark = MARKS
 
 
 @pytest.fixture
 def page():
     """The page of three runs, drawn."""
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with serving() as address, api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.set_default_timeout(PATIENCE)
-        page.goto(f"{address}?open={OPEN}")
+    with opened(OPEN) as page:
         page.get_by_test_id("stDataFrame").wait_for()
         settled(page)
         yield page
-        browser.close()
 
 
 def click(page, x: float, row: int) -> None:
