@@ -8,7 +8,6 @@ from lmdiag.account import EMPTY, EXTRA, METRIC, NOT_USED, RUN, SETTING, SPLIT, 
 from lmdiag.facts import printed_fact
 from lmdiag.gather.arranged import Arranged
 from lmdiag.gather.axis import Axis
-from lmdiag.gather.sets import splits_of
 from lmdiag.gather.translated import Translated
 from lmdiag.metrics import METRICS
 from lmdiag.readers.rawlog import RawLog
@@ -38,7 +37,7 @@ def _columns(log: Arranged, axis: Axis) -> Iterable[Column]:
     for found in log.columns.values():
         for name in (found.source_name, *found.further):
             made.setdefault(name, []).append(found)
-    split_column, _ = splits_of(raw, log.axis.steps)
+    split_column, _ = log.splits
     for name in dict.fromkeys([*raw.columns, *raw.texts, *raw.unused]):
         n = len(raw.columns[name].rows) if name in raw.columns else len(raw.texts.get(name, ((),))[0])
         if name == raw.run_column:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from lmdiag.gather.axis import Axis, axis
 from lmdiag.gather.columns import main_column, translate
+from lmdiag.gather.sets import Splits, splits_of
 from lmdiag.gather.translated import Translated
 from lmdiag.readers.rawlog import RawLog
 
@@ -33,8 +34,13 @@ class Arranged(Struct, frozen=True, eq=False, dict=True):
         return self._translated[1]
 
     @cached_property
+    def splits(self) -> tuple[str, Splits]:
+        """The column of words that names sets, "" without one, and the prefix of each evaluation set with its rows."""
+        return splits_of(self.raw, self.axis.steps)
+
+    @cached_property
     def _translated(self) -> tuple[dict[str, Translated], list[str]]:
-        return translate(self.raw, self.axis)
+        return translate(self.raw, self.axis, self.splits[1])
 
     @property
     def main(self) -> Translated | None:

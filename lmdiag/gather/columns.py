@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from lmdiag.gather.axis import Axis
 from lmdiag.gather.only_loss import is_like_a_loss, with_only_losses
-from lmdiag.gather.sets import splits_of
+from lmdiag.gather.sets import Splits
 from lmdiag.gather.successive import with_joined_losses
 from lmdiag.gather.translated import Translated
 from lmdiag.metrics import LN2, METRICS, unit_scale
@@ -41,14 +41,13 @@ FEWEST_SUMS, SAME_RATIO, LEAST_RATIO = (
 SUMMARY = ("train_loss", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos")
 
 
-def translate(raw: RawLog, axis: Axis) -> tuple[dict[str, Translated], list[str]]:
+def translate(raw: RawLog, axis: Axis, splits: Splits) -> tuple[dict[str, Translated], list[str]]:
     """Bring all columns but the one that counts steps to their canonical names; return {metric: column} and what was chosen."""
-    columns = list(_of_their_sets(list(_translated(raw, axis))))
+    columns = list(_of_their_sets(list(_translated(raw, axis, splits))))
     return _one_column_each(with_joined_losses(raw, axis, with_only_losses(raw, columns)))
 
 
-def _translated(raw: RawLog, axis: Axis) -> Iterator[Translated]:
-    _, splits = splits_of(raw, axis.steps)
+def _translated(raw: RawLog, axis: Axis, splits: Splits) -> Iterator[Translated]:
     summary_rows = _summary_rows(raw)
     for name, column in raw.columns.items():
         if (name == axis.column and not raw.names.get(name)) or (name in raw.names and raw.names[name] is None):
@@ -110,7 +109,7 @@ def _without(column: Column, rows: np.ndarray) -> Column:
     return Column(column.rows[keep], column.values[keep])
 
 
-def _by_split(column: Column, splits: list[tuple[str, np.ndarray]]) -> Iterator[tuple[str, Column]]:
+def _by_split(column: Column, splits: Splits) -> Iterator[tuple[str, Column]]:
     rest = np.ones(len(column.rows), bool)
     for prefix, rows in splits:
         inside = np.isin(column.rows, rows)

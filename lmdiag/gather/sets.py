@@ -18,10 +18,11 @@ MOST_SETS = 50  # different words in a column: more are messages
 COURSE = frozenset(
     "step epoch iter batch update end start begin done finished summary result results metrics log loss loop set".split()
 )
+Splits = list[tuple[str, np.ndarray]]  # the prefix of each evaluation set, such as `val/`, and its rows
 _NO_NAME = re.compile(r"[\W_]+")
 
 
-def splits_of(raw: RawLog, steps: np.ndarray) -> tuple[str, list[tuple[str, np.ndarray]]]:
+def splits_of(raw: RawLog, steps: np.ndarray) -> tuple[str, Splits]:
     """Return the column of words that names sets, such as `split`, and the prefix of each evaluation set with its rows."""
     for column in SPLIT_COLUMNS:
         rows, words = raw.texts.get(column, (np.empty(0, np.int64), []))

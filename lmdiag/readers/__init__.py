@@ -110,14 +110,8 @@ PACKAGES = (  # what it is, where its mark stands, the mark
 FALLBACK = "generic-pairs"  # takes any text; whether there is a record in it shows when it is read
 OF_ARCHIVES = ("clearml", "comet", "numpy")  # these read single members of a zip archive, by their names
 HOLD_LOGS = ("jupyter",)  # these are given the means to read what they hold
-OF_ANY_DATA = (
-    "json-document",
-    "jsonl",
-    "sqlite-log",
-    "parquet",
-    "csv-table",
-    "numpy",
-)  # other programs write such files, too
+# Other programs write such files, too.
+OF_ANY_DATA = ("json-document", "jsonl", "sqlite-log", "parquet", "csv-table", "numpy")
 MAY_HOLD_NONE = (FALLBACK, *HOLD_LOGS)
 
 

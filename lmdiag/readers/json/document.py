@@ -307,7 +307,7 @@ def rows_of_lists(lists: dict[str, list[Any]]) -> Rows:
     >>> rows_of_lists({"loss": [4, 3, 2, 1], "val_loss": [3, 2]}).columns["val_loss"].rows.tolist()
     [1, 3]
     """
-    counted = {key: items for key, items in lists.items() if _names_steps(key) or is_step_name(key)}
+    counted = _counters(lists)
     longest = max(map(len, lists.values()))
     rows = Rows()
     if not counted:
@@ -335,7 +335,7 @@ def notes_of_lists(lists: dict[str, list[Any]]) -> tuple[str, ...]:
     """Return what is guessed of lists without steps that are of several lengths."""
     longest = max(map(len, lists.values()))
     shorter = {key: len(items) for key, items in lists.items() if len(items) < longest}
-    if not shorter or any(_names_steps(key) or is_step_name(key) for key in lists):
+    if not shorter or _counters(lists):
         return ()
     told = " and ".join(f"{count:,} values of {key}" for key, count in shorter.items())
     return (f"No list counts steps: {told} are taken to stand evenly among {longest:,} records.",)
@@ -348,6 +348,10 @@ def named_as_losses(lists: dict[str, list[Any]]) -> dict[str, list[Any]]:
     ['train_loss', 'val_loss', 'lr']
     """
     return {f"{key}_loss" if key.lower() in SPLITS else key: items for key, items in lists.items()}
+
+
+def _counters(lists: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    return {key: items for key, items in lists.items() if _names_steps(key) or is_step_name(key)}
 
 
 def _evenly(count: int, longest: int) -> dict[int, int]:

@@ -11,11 +11,8 @@ from lmdiag.stats.alignment import shared_steps
 EVALUATIONS = 5
 DIGITS = 3  # of the accuracy: with fewer, a hundred answers may change unseen
 MOST_ACCURATE = 0.98  # above, little is left to answer otherwise
-FEW_ANSWERS, ROUNDED, SINGLE = (
-    50,
-    1e-6,
-    1e-7,
-)  # answers that may be right alike by chance; the rounding that still tells their share; that of single precision
+FEW_ANSWERS = 50  # as many may be right alike by chance
+ROUNDED, SINGLE = 1e-6, 1e-7  # the rounding that still tells their share; that of single precision
 NEAR = 0.9  # of what the shares of right and wrong answers cost who tells no two inputs apart
 
 

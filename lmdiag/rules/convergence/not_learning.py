@@ -42,11 +42,8 @@ HIGH, TRIVIAL_ABOVE = 6.0, 2.0  # nats, and how many times the trivial gain is t
 SMALL_PEAK = 1e-5  # below the learning rates in use for fine-tuning
 FIRST_RECORDS = 30  # within which a run from scratch shows a fall in its ranks, and a warm-up may show none yet
 ROSE = 0.1  # of its start: such a loss did more than not fall
-EVALUATIONS, GAINED, RANKS = (
-    5,
-    0.02,
-    -2.0,
-)  # that see what the noise of single batches hides: of their first value, and Mann-Kendall z
+EVALUATIONS = 5  # as many see what the noise of single batches hides,
+GAINED, RANKS = 0.02, -2.0  # where they gain so much of the first of them, with such a Mann-Kendall z
 
 
 @rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=LEAST_RECORDS)

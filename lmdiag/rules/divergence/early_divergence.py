@@ -9,10 +9,7 @@ from lmdiag.stats.windows import median, quantile
 POINTS = 5
 LEAST_NATS, SIGMAS = 0.3, 3.0
 NEARLY_ALL = 0.05  # of the records may lie lower by chance
-MANY, EVALUATIONS = (
-    50,
-    2,
-)  # records of which the first is the lowest by chance once in so many, and evaluations that agree
+MANY, EVALUATIONS = 50, 2  # records, of which the first is the lowest by chance once in so many; evaluations that agree
 COUNTED_UP = 5.0  # times the first record: a running mean that begins at 0 stands so far above it
 
 

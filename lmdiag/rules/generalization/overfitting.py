@@ -28,9 +28,7 @@ FEW, SOME, BEFORE_BEST = 6, 12, 5
 # falling since the best one, which speaks for overfitting; and where nothing does, when evaluations of a few batches are possible.
 EXPECTED, UNKNOWN = (0.007, 2.0), (0.06, 3.0)
 WENT_ON, WENT_ON_ERRORS = 0.1, 3.0  # by which it must have fallen, and in standard errors
-AS_MUCH = (
-    0.5  # of the evaluation's rise, in shares: what raises the training loss by that is not what is learned by heart
-)
+AS_MUCH = 0.5  # of the evaluation's rise, in shares: what raises the training loss so far is not learned by heart
 MEMORISED_RISE, MEMORISED = 0.10, 0.5
 WELL_ABOVE = 0.2  # of up to twelve evaluations: the mean of those since the best, beside a training loss of half of it
 BY_HEART = (

@@ -11,11 +11,8 @@ from lmdiag.stats.windows import median
 DEAD_AT_UNIFORM = 0.05  # near the uniform guess the gradient of a connected model is of order one
 AT_ONCE, STAYS_WITHIN = 0.01, 10.0  # of the norm just before; times the norm at the end, from there on
 LEAST_REST, GAINED, MOVED = 0.1, 0.01, 0.1  # of the records, behind the fall; of the loss: gained there, moved to there
-ERRORS, MOVE_ERRORS, SURE_GAIN = (
-    2.0,
-    3.0,
-    0.05,
-)  # standard errors of that gain and that move; a gain which is one however noisy the loss
+ERRORS, MOVE_ERRORS = 2.0, 3.0  # standard errors of that gain, and of that move
+SURE_GAIN = 0.05  # of the loss: a gain, however noisy it is
 
 
 @rule(family="gradients", needs=("grad_norm",), severity=Severity.WARNING, min_points=8)
@@ -69,7 +66,7 @@ def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float
         step, before, after, level = fell
         message = (
             f"The gradient norm fell from {figure(before, 3)} to {figure(after, 3)} at {run.place(step)} and has stayed there, and the "
-            f"loss has not fallen since: it stands at {figure(level)}."
+            f"loss has gained next to nothing since: it stands at {figure(level)}."
         )
         evidence = {"before": before, "after": after, "loss": level}
         yield _finding(message, step, int(norms.steps[-1]), evidence, Severity.ERROR)

@@ -12,13 +12,8 @@ from lmdiag.stats.windows import median
 
 LOST = 0.5  # of what was gained
 SIGMAS = 6.0  # standard errors: the highest of many windows is high by luck
-STEADY, TREND = (
-    3.0,
-    -4.0,
-)  # standard errors and Mann-Kendall z of a fall from the first records on, of which no luck is part
-OF_CHANGES = (
-    0.886  # the standard deviation over the mean change from one record to the next, of normal noise: sqrt(pi) / 2
-)
+STEADY, TREND = 3.0, -4.0  # standard errors and Mann-Kendall z of a fall from the first records on, which is no luck
+OF_CHANGES = 0.886  # standard deviation over the mean change to the next record, of normal noise: sqrt(pi) / 2
 BACK = 0.1  # of the last records: where more are as high as the highest level, it is not lost
 LEAST = 0.3  # of the highest level: smaller falls are no collapse
 MOST = 0.7  # of the rise from the start: a smaller fall that takes it back

@@ -12,10 +12,8 @@ BLOCKS = 100
 USUAL = (0.1, 0.4)  # the stretch that says what is usual: after compilation and caches, before most troubles
 LATE = 0.8
 LONG = 0.25  # of the time of the run
-STRETCHES, IN_EACH = (
-    20,
-    5,
-)  # parts of the run, records in each at least, to find what was slow and is over; the first two hold compilation
+STRETCHES = 20  # parts of the run, to find what was slow and is over; the first two hold compilation
+IN_EACH = 5  # records at least
 FASTEST = 0.25  # of them say what is usual: the slow ones are fewer than three in four
 
 
