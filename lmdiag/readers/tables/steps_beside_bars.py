@@ -10,7 +10,6 @@ import numpy as np
 from lmdiag.facts import put_fact
 from lmdiag.readers.tables import ranks
 from lmdiag.readers.tables.table import STEP, Table, filled
-from lmdiag.run import Event
 
 TOTAL_STEPS, EPOCHS, EXAMPLES, BATCH = (
     "Total optimization steps",
@@ -61,7 +60,6 @@ def place(table: Table, bars: Mapping[int, np.ndarray], heads: Heads, ends: Sequ
     table.put(STEP, np.where(np.isnan(own), np.concatenate(parts), own))
     counted = "the log prints no steps; its records are counted"
     table.notes.append(f"steps are inferred from {how}" if how else counted)
-    table.happened(Event("inferred", None, f"steps from {how or 'counting records'}"))
 
 
 def _evaluates_more(train: np.ndarray, epoch: np.ndarray) -> bool:

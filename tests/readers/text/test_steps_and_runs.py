@@ -144,6 +144,7 @@ def test_hugging_face_steps_from_epochs() -> None:
     (log,) = read_text(head + "".join(f"{{'loss': 2.{k}, 'epoch': {k * 0.25:.2f}}}\n" for k in range(1, 8)))
     assert steps(log) == [50, 100, 150, 200, 250, 300, 350]
     assert any("inferred" in note for note in log.notes)
+    assert not log.events  # it is no event of the training
 
 
 def test_pattern_of_the_user() -> None:
