@@ -22,6 +22,7 @@ OTHER_AIMS = lazy(
     r"(^|[/_-])(cosine|pearson|spearman|ndcg|mrr|hits?(@?\d+)?|triplet|contrastive|margins?|(min|mean|max)_reward|wer|cer)($|[/_@-])",
     re.IGNORECASE,
 )
+WHOLE_ANSWERS = lazy(r"(^|_)(wer|cer|ser|ned|ed|edit_distance|exact_match|em)($|_)", re.IGNORECASE)
 OF_PROGRESS = {"reinforcement": ("reward",), "preference": ("reward_margin", "reward_accuracy")}
 FEWEST_OF_PROGRESS = 3
 DRAWN = {
@@ -79,6 +80,16 @@ def follows_an_input(run: Run) -> bool:
     True
     """
     return any(GIVEN_AN_INPUT.search(name.rpartition("/")[2]) for name in run.series)
+
+
+def grades_whole_answers(run: Run) -> bool:
+    """Tell whether a log measures whole answers, such as transcripts: an accuracy beside that may be the share that is right throughout.
+
+    >>> from lmdiag.run import Series
+    >>> grades_whole_answers(Run("a", {"norm_ED": Series(np.array([1]), np.array([0.3]))}))
+    True
+    """
+    return any(WHOLE_ANSWERS.search(name.rpartition("/")[2]) for name in run.series)
 
 
 def left_behind(run: Run) -> LeftBehind | None:

@@ -9,6 +9,7 @@ from lmdiag.stats.alignment import shared_steps
 from lmdiag.stats.course import SIGMAS, course
 from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import median
+from lmdiag.task_measures import grades_whole_answers
 
 ACCURACY = lazy(r"(^|_)acc(uracy)?($|_)")
 PAIRS = 10
@@ -37,7 +38,8 @@ def check(run: Run, _: Curve) -> Findings:
     is no cross-entropy. Perplexities of it are too good, and so is every comparison.
 
     ## False alarms it avoids
-    Reinforcement and preference learning, losses of several terms, accuracies above 1 or below 0, losses that are not above 0, accuracies near 1 with few decimals, or 0 in every record.
+    Reinforcement and preference learning, losses of several terms, accuracies above 1 or below 0, losses that are not above 0, accuracies near 1 with few decimals, or 0 in every record, and logs that
+    measure whole answers (word and character errors, edit distances, exact matches).
 
     ## What to try
     Compute both once by hand on one batch. Divide the summed loss by the number of tokens that count, once.
@@ -51,6 +53,9 @@ def check(run: Run, _: Curve) -> Findings:
         return
     if run.objective in SHAPELESS:
         yield NotChecked(f"the objective is {run.objective}: its loss is no cross-entropy")
+        return
+    if grades_whole_answers(run):
+        yield NotChecked("the accuracy may be that of whole answers, which the log measures as well, and not of tokens")
         return
     pairs = run.beside_loss("accuracy")
     if not pairs:

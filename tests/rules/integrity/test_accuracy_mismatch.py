@@ -8,7 +8,7 @@ import pytest
 from lmdiag.finding import NotChecked
 from lmdiag.judging.reading import read
 from lmdiag.rules.integrity.accuracy_mismatch import check
-from tests.rules.curves import falling, fires, run
+from tests.rules.curves import falling, fires, run, series
 
 LOSS = falling(100, start=3.0, floor=1.0)
 ACCURACY = np.linspace(0.2, 0.5, 100)
@@ -100,3 +100,12 @@ def test_silent_on_a_small_fall_beside_one_lucky_record(seed):
     accuracy = np.linspace(0.92, 0.90, 80) + rng.normal(0, 0.015, 80)
     made = run(loss=np.linspace(1, -3, 80), tag_accuracy=np.clip(accuracy, 0, 1), objective="signed")
     assert fires(check, made) == []
+
+
+@pytest.mark.parametrize("measure", ["cer", "Current_norm_ED", "val/exact_match"])
+def test_an_accuracy_of_whole_answers_says_nothing_of_one_token(measure):
+    rights = series(np.linspace(0.5, 0.1, 100))
+    made = run(loss=LOSS / 8, accuracy=ACCURACY, **{measure.replace("/", "__"): rights})
+    (said,) = check.look(made)
+    assert isinstance(said, NotChecked)
+    assert "whole answers" in said.why
