@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmdiag import loss_law
+from lmdiag.beginning import holds_start
 from lmdiag.finding import SHAPELESS
 from lmdiag.loss_law import Law
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import EQUAL, MODEL_ERROR, SURE
 from lmdiag.stats.noise import MEDIAN_ERROR, scatter
-from lmdiag.stats.phases import holds_start
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.schedule import Schedule, continued, observed
 from lmdiag.stats.windows import median, rolling_median
@@ -68,7 +68,7 @@ def forecast(run: Run) -> Forecast | None:
     planned = int(max(run.planned_steps, run.last_step))
     if len(curve) < loss_law.FEWEST_POINTS or run.last_step < LEAST_SHARE * planned:
         return None
-    if not holds_start(curve.steps) or sustained_rise(curve.values):
+    if not holds_start(run, curve) or sustained_rise(curve.values):
         return None
     schedule, assumed = _continued(run, planned)
     law = loss_law.fit(curve.steps, curve.values, schedule)

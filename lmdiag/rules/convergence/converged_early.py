@@ -1,11 +1,11 @@
 import numpy as np
 
+from lmdiag.beginning import holds_start
 from lmdiag.figures import figure
 from lmdiag.finding import NOT_POSITIVE, Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run
 from lmdiag.stats.limits import EQUAL, EQUAL_SIGMAS, FROM_SCRATCH
 from lmdiag.stats.noise import scatter
-from lmdiag.stats.phases import holds_start
 from lmdiag.stats.trend import total_gain
 from lmdiag.stats.windows import median
 
@@ -86,7 +86,7 @@ def _stuck(run: Run, step: int) -> bool:
         return False
     trained = run["loss"].finite
     rest = trained.values[trained.steps >= step]
-    if not len(rest) or median(trained.values[:3]) < FROM_SCRATCH or not holds_start(trained.steps):
+    if not len(rest) or median(trained.values[:3]) < FROM_SCRATCH or not holds_start(run, trained):
         return False
     gain, _ = total_gain(rest, skip=0.0)
     return gain < GAINED * float(median(rest))

@@ -3,6 +3,7 @@ from math import exp, log
 import numpy as np
 
 from lmdiag import advice
+from lmdiag.beginning import holds_start
 from lmdiag.figures import figure
 from lmdiag.finding import (
     BEGINS_LATER,
@@ -19,7 +20,7 @@ from lmdiag.run import Run, Series
 from lmdiag.stats.course import course
 from lmdiag.stats.limits import FEW_PLANNED, KNOWS, LEARNS, SURE
 from lmdiag.stats.noise import MEDIAN_ERROR
-from lmdiag.stats.phases import Phases, holds_start, phases
+from lmdiag.stats.phases import Phases, phases
 from lmdiag.stats.progress import Progress, progress
 from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import distinct, median
@@ -101,7 +102,7 @@ def check(run: Run, curve: Curve, *, trivial: float = 0.01, hidden: float = 0.10
     if blind is not None:
         yield blind
         return
-    if not holds_start(losses.steps):
+    if not holds_start(run, losses):
         return
     if seen.sigma > 0 and _evaluations_fall(run, metric):  # a loss that never moves is none of this training
         return
@@ -179,7 +180,7 @@ def _blind(run: Run, losses: Series, schedule: Phases | None) -> NotChecked | No
         return NotChecked(f"only {share:.1%} of the planned steps are done")
     if schedule is not None and schedule.still_warming and len(losses) < FIRST_RECORDS:
         return WARMING_UP
-    return None if holds_start(losses.steps) else BEGINS_LATER
+    return None if holds_start(run, losses) else BEGINS_LATER
 
 
 def _fall_error(seen: Progress) -> float:

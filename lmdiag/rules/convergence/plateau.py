@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag.beginning import holds_start
 from lmdiag.figures import figure
 from lmdiag.finding import (
     BEGINS_LATER,
@@ -16,7 +17,7 @@ from lmdiag.finding import (
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import FROM_SCRATCH, NEAR_UNIFORM
 from lmdiag.stats.noise import smoothing
-from lmdiag.stats.phases import covered, holds_start
+from lmdiag.stats.phases import covered
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.trend import largest_gain, mann_kendall, total_gain
 from lmdiag.stats.windows import median
@@ -101,7 +102,7 @@ def _blind(run: Run, losses: Series, start: float) -> NotChecked | None:
     """Return why no stretch of this loss could count as a plateau, None where one could."""
     if run.objective not in ("causal-lm", "masked-lm"):
         return NOT_TEXT
-    if not holds_start(losses.steps):
+    if not holds_start(run, losses):
         return BEGINS_LATER
     if start < FROM_SCRATCH:
         return NOT_FROM_SCRATCH

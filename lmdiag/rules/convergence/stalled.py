@@ -1,11 +1,11 @@
 import numpy as np
 
 from lmdiag import loss_law
+from lmdiag.beginning import holds_start
 from lmdiag.figures import figure
 from lmdiag.finding import BEGINS_LATER, NO_LAW, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LONGEST, MODEL_ERROR, SURE
-from lmdiag.stats.phases import holds_start
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.schedule import Schedule, observed
 from lmdiag.stats.trend import total_gain
@@ -50,7 +50,7 @@ def check(run: Run, curve: Curve) -> Findings:
     if len(losses) < POINTS:
         yield too_few(len(losses), "finite values of the loss", POINTS)
         return
-    if not holds_start(losses.steps):
+    if not holds_start(run, losses):
         yield BEGINS_LATER
         return
     if sustained_rise(losses.values):

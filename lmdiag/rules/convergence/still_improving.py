@@ -1,6 +1,7 @@
 import numpy as np
 
 from lmdiag import loss_law
+from lmdiag.beginning import holds_start
 from lmdiag.figures import figure
 from lmdiag.finding import (
     BEGINS_LATER,
@@ -16,7 +17,6 @@ from lmdiag.finding import (
 )
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LONGEST, MODEL_ERROR, RANK_TREND, SURE
-from lmdiag.stats.phases import holds_start
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.schedule import observed
 from lmdiag.stats.trend import mann_kendall
@@ -84,7 +84,7 @@ def _blind(run: Run, losses: Series) -> NotChecked | None:
     """Return why the end of this log does not show what more steps would buy, None where it does."""
     if run.complete is False:
         return INCOMPLETE
-    if not holds_start(losses.steps):
+    if not holds_start(run, losses):
         return BEGINS_LATER
     rates = run["lr"].finite.values if "lr" in run else np.empty(0)
     decayed = len(rates) > 0 and rates[-1] < LOW_LR * rates.max()

@@ -1,9 +1,9 @@
 import numpy as np
 
+from lmdiag.beginning import holds_start
 from lmdiag.figures import figure
 from lmdiag.finding import BEGINS_LATER, NOT_FROM_SCRATCH, NOT_TEXT, Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
-from lmdiag.stats.phases import holds_start
 from lmdiag.stats.windows import median, rolling_median
 from lmdiag.task_measures import OTHER_AIMS, follows_an_input
 
@@ -51,7 +51,7 @@ def check(run: Run, curve: Curve, *, lowest: float = 1.0, certain: float = CERTA
     end = float(median(losses.values[-max(3, len(losses) // 10) :]))
     if end >= lowest:
         return
-    if not holds_start(losses.steps):
+    if not holds_start(run, losses):
         yield BEGINS_LATER
         return
     evaluations = run.evaluation_loss[1].finite.values if run.evaluation_loss is not None else np.empty(0)

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
+from lmdiag.beginning import holds_start
 from lmdiag.figures import figure
 from lmdiag.finding import NOT_TEXT, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import FROM_SCRATCH
-from lmdiag.stats.phases import holds_start
 from lmdiag.stats.windows import median
 
 LARGEST = 12.8  # nats: guessing among 360,000 tokens, more than any tokenizer in use has
@@ -46,7 +46,7 @@ def check(run: Run, losses: Series, *, untrained: float = FROM_SCRATCH, learned:
         yield too_few(len(losses), "finite values of the loss", FIRST + LAST)
         return
     start, end = float(median(losses.values[:FIRST])), float(median(losses.values[-LAST:]))
-    if not holds_start(losses.steps) or start < untrained or losses.values[:FIRST].max() > LARGEST:
+    if not holds_start(run, losses) or start < untrained or losses.values[:FIRST].max() > LARGEST:
         return
     yield Finding(
         f"The loss begins at {figure(start, 3)} nats per token (median of the first three), where an untrained model does, and is {figure(end, 3)} at the end "

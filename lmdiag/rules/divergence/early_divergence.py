@@ -1,9 +1,9 @@
 from lmdiag import advice
+from lmdiag.beginning import holds_start
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.noise import scatter
-from lmdiag.stats.phases import holds_start
 from lmdiag.stats.windows import median, quantile
 
 POINTS = 5
@@ -48,7 +48,7 @@ def check(run: Run, losses: Series, evaluation: Curve, *, least: float = 0.10) -
     later = evaluations.between(begin if len(before) else begin + 1, run.last_step)
     if len(before) and len(later):
         yield from _before_the_records(run, losses, metric, before, later, least)
-    elif len(before) or len(losses) < MANY or len(later) < EVALUATIONS or not holds_start(losses.steps):
+    elif len(before) or len(losses) < MANY or len(later) < EVALUATIONS or not holds_start(run, losses):
         yield NotChecked(
             "the log has no evaluation before its first training loss and behind it, nor 50 records from the start of its run on"
         )

@@ -3,11 +3,12 @@ import math
 import numpy as np
 
 from lmdiag import advice
+from lmdiag.beginning import holds_start
 from lmdiag.figures import figure
 from lmdiag.finding import BEGINS_LATER, NOT_TEXT, Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LEARNS, MOST_EVALUATIONS
-from lmdiag.stats.phases import holds_start, phases
+from lmdiag.stats.phases import phases
 from lmdiag.stats.progress import Progress, progress
 from lmdiag.stats.windows import median, medians_around, quantile
 
@@ -74,7 +75,7 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
     vocabulary = _vocabulary(run)
     uniform = math.log(vocabulary) if vocabulary else LARGEST_UNIFORM
     ratio = first / uniform
-    if not holds_start(losses.steps):
+    if not holds_start(run, losses):
         if run.step_kind == "step" and quantile(losses.values, 0.1) > NEVER and first > NEVER:
             yield _far_too_high(run, metric, losses)
         else:

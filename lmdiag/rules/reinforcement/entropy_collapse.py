@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from lmdiag.beginning import holds_start
 from lmdiag.figures import figure, percent
 from lmdiag.finding import BEGINS_LATER, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.course import course, first_lasting
-from lmdiag.stats.phases import holds_start
 from lmdiag.stats.units import of_density
 
 FALLEN_TO = 0.1  # of its start
@@ -47,7 +47,7 @@ def check(run: Run, entropies: Series, *, fallen_to: float = FALLEN_TO) -> Findi
     if of_density(values):
         yield NotChecked("the entropy is negative: it is that of a density, or its loss")
         return
-    if not holds_start(entropies.steps):
+    if not holds_start(run, entropies):
         yield BEGINS_LATER
         return
     moved = course(values)

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from lmdiag.beginning import holds_start
 from lmdiag.figures import figure, percent
 from lmdiag.finding import BEGINS_LATER, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.course import SIGMAS, Course, course
 from lmdiag.stats.limits import SURE
-from lmdiag.stats.phases import holds_start
 from lmdiag.stats.units import shares
 from lmdiag.stats.windows import median
 
@@ -51,7 +51,7 @@ def check(run: Run, rewards: Series) -> Findings:
     if len(values) < 10:
         yield too_few(len(values), "finite rewards", 10)
         return
-    if not holds_start(rewards.steps):
+    if not holds_start(run, rewards):
         yield BEGINS_LATER
         return
     moved = course(values)

@@ -1,11 +1,12 @@
 import numpy as np
 
 from lmdiag import advice
+from lmdiag.beginning import holds_start
 from lmdiag.figures import figure, percent
 from lmdiag.finding import NO_RATE, SHAPELESS, Advice, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import HIGH_RATE, LARGE_UPDATE, LEAST_PROGRESS, LONGEST, LOST
-from lmdiag.stats.phases import Phases, holds_start, phases
+from lmdiag.stats.phases import Phases, phases
 from lmdiag.stats.rebound import Rebound, sustained_rise
 from lmdiag.stats.trend import total_gain
 from lmdiag.stats.windows import median
@@ -110,7 +111,7 @@ def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
 def _lost_at_once(run: Run, metric: str, losses: Series, schedule: Phases) -> list[Finding]:
     """Say that the loss left its start upwards in the beginning, and that no evaluation shows that anything was learned."""
     updates, evaluation = update_ratios(run), run.evaluation_loss
-    if updates is None or "param_norm" not in run or evaluation is None or not holds_start(losses.steps):
+    if updates is None or "param_norm" not in run or evaluation is None or not holds_start(run, losses):
         return []
     evaluations, grown = evaluation[1].finite.values, _growth(run["param_norm"].finite)
     share = float(median(updates.values * growth(run, updates.steps))) if len(updates) else 0.0
@@ -161,7 +162,7 @@ def _standstill(run: Run, metric: str, losses: Series, schedule: Phases) -> Find
     """Say that the run does not get on and that its steps are too large, if both can be seen."""
     warm = _at_high_rate(run, losses, schedule)
     updates, weights = _at_high_rate(run, run.series.get("update_ratio"), schedule), run.series.get("param_norm")
-    if len(warm) < RECORDS or len(updates) < 3 or weights is None or not holds_start(losses.steps):
+    if len(warm) < RECORDS or len(updates) < 3 or weights is None or not holds_start(run, losses):
         return
     start, end = float(median(losses.values[:3])), float(median(warm[-(len(warm) // 4) :]))
     grown, (gain, _) = _growth(weights.finite), total_gain(warm)
@@ -188,7 +189,7 @@ def _standstill(run: Run, metric: str, losses: Series, schedule: Phases) -> Find
 def _freed(run: Run, rates: Series, metric: str, losses: Series) -> list[Finding]:
     """Say that the loss stood still from the start until the rate was cut, if both can be seen."""
     cuts = np.flatnonzero(rates.values[1:] <= CUT * rates.values[:-1]) + 1
-    if not len(cuts) or not holds_start(losses.steps):
+    if not len(cuts) or not holds_start(run, losses):
         return []
     cut, rate, lower = int(rates.steps[cuts[0]]), float(rates.values[cuts[0] - 1]), float(rates.values[cuts[0]])
     before, after = losses.values[losses.steps < cut], losses.values[losses.steps >= cut][:AFTER_CUT]

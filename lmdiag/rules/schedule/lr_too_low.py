@@ -1,6 +1,7 @@
 import numpy as np
 
 from lmdiag.advice import raise_lr
+from lmdiag.beginning import holds_start
 from lmdiag.figures import figure
 from lmdiag.finding import (
     BEGINS_LATER,
@@ -17,7 +18,7 @@ from lmdiag.finding import (
 )
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import FROM_SCRATCH, HIGH_RATE, LEARNS
-from lmdiag.stats.phases import holds_start, phases
+from lmdiag.stats.phases import phases
 from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import block_medians, median
 
@@ -68,7 +69,7 @@ def check(run: Run, curve: Curve, rates: Series, *, left: float = 0.7, straight:
         yield too_few(len(losses), "finite values of the loss", RECORDS)
         return
     start, end = float(median(losses.values[:3])), float(median(losses.values[-(len(losses) // 10) :]))
-    if not holds_start(losses.steps):
+    if not holds_start(run, losses):
         yield BEGINS_LATER
         return
     if end < left * start:

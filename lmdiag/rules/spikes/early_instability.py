@@ -1,12 +1,13 @@
 import numpy as np
 
 from lmdiag import advice
+from lmdiag.beginning import holds_start
 from lmdiag.figures import figure
 from lmdiag.finding import BEGINS_LATER, NO_RATE, WARMING_UP, Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LONGEST
 from lmdiag.stats.noise import lasting_scatter, scatter
-from lmdiag.stats.phases import Phases, holds_start, phases
+from lmdiag.stats.phases import Phases, phases
 from lmdiag.stats.spikes import Spike, find_spikes
 from lmdiag.stats.windows import median, rolling_median
 
@@ -54,7 +55,7 @@ def check(run: Run, curve: Curve, rates: Series, *, smallest: float = 0.15, devi
     if schedule is None:
         yield NO_RATE
         return
-    if not holds_start(losses.steps):
+    if not holds_start(run, losses):
         yield BEGINS_LATER
         return
     if schedule.still_warming:

@@ -149,3 +149,11 @@ def test_a_fall_at_once_by_a_fiftieth_is_learning_where_no_guess_costs_as_much(e
 def test_a_fall_at_once_that_noise_may_make_is_none():
     noise = np.random.default_rng(3).normal(0, 0.02, 300)
     assert len(fires(check, run(loss=1.2 * (1 + 0.012 * (np.arange(300) < 5)) + noise))) == 1
+
+
+def test_records_without_steps_begin_where_their_passes_do():
+    loss = np.full(40, 5.0) + np.random.default_rng(0).normal(0, 0.02, 40)
+    late = replace(run(loss=loss, epoch=0.66 + 0.002 * np.arange(40)), step_kind="record")
+    early = replace(run(loss=loss, epoch=0.002 * np.arange(1, 41)), step_kind="record")
+    assert fires(check, early)
+    assert fires(check, late) == []
