@@ -38,6 +38,7 @@ LABELS = {
     "largest_excess": "above its level by up to",
     "recovery_records": "records until it was back",
     "below_limit_at": "below the limit at",
+    "first_pass": "median of the second half of the first pass",
     "bytes_per_step": "growth per step",
 }
 OF_SPIKES = {"peak": "highest value"}  # of the loss, where rules on schedules tell that of the rate

@@ -127,6 +127,7 @@ MEANINGS: dict[str, Meaning] = MEANINGS_OF_POST_TRAINING | {
     ),
     "copied_from": lambda case, value: value in case.subject.steps,
     "below_limit_at": lambda case, value: value in case.subject.steps and case.at(case.finding.metric, int(value)) < 1,
+    "first_pass": lambda case, value: case.values.min() <= value <= case.values.max(),
     "resumes": lambda case, value: 1 <= value <= len(case.run.segments) + len(case.run.events),
     "period": lambda case, value: 0 < value <= case.span,
     "period_steps": lambda case, value: 0 < value <= case.span,

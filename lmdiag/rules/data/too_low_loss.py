@@ -5,7 +5,7 @@ from lmdiag.figures import figure
 from lmdiag.finding import BEGINS_LATER, NOT_FROM_SCRATCH, NOT_TEXT, Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.windows import median, rolling_median
-from lmdiag.task_measures import OTHER_AIMS, follows_an_input
+from lmdiag.task_measures import HIGHER_IS_BETTER, OTHER_AIMS, follows_an_input
 
 FROM_SCRATCH = 8.0  # nats at the start: an untrained model over thousands of tokens
 LARGEST_START = 14.0
@@ -26,12 +26,15 @@ def check(run: Run, curve: Curve, *, lowest: float = 1.0, certain: float = CERTA
     per token; the best models of natural text stand near 1.7). A warning when the last three evaluations (median) are as low: then it is not memorised;
     without an evaluation it is information. Or the run starts at 1 nat or more, is a tenth of `lowest` within its first fifth, and the evaluations end below `certain` (0.03 nat: 97 of 100
     tokens are certain): a warning; without an evaluation it is information where the last tenth of the losses is below a tenth of `certain`.
+    Without an evaluation it is a warning where the second half of the first pass over the data (fractions of passes tell it, and no accuracy or F1 says that
+    the answers are labels) has a median below a tenth of `certain`: that text was new.
 
     ## Why it matters
     The labels are visible in the inputs: no causal mask, inputs and targets not shifted, or the evaluation is part of the training data.
 
     ## False alarms it avoids
-    Translations and transcripts, rankings and embeddings (the log has their measures, such as MRR), fine-tuning and small vocabularies (they start below 8 nats), memorised training sets with an honest evaluation, classification, losses of other
+    Translations and transcripts, rankings and embeddings (the log has their measures, such as MRR), fine-tuning and small vocabularies (they start below 8 nats), memorised training sets with an honest evaluation, also one that is understood later (evaluations at 1 nat or above when the training
+    loss was at a tenth of it), classification, losses of other
     objectives.
 
     ## What to try
@@ -57,9 +60,13 @@ def check(run: Run, curve: Curve, *, lowest: float = 1.0, certain: float = CERTA
     evaluations = run.evaluation_loss[1].finite.values if run.evaluation_loss is not None else np.empty(0)
     evaluated = len(evaluations) >= 3
     known = float(median(evaluations[-3:])) if evaluated else np.nan
+    unseen = _first_pass(run, losses).values
+    new = not evaluated and len(unseen) >= 3 and float(median(unseen)) < certain / 10 and not _is_graded(run)
     if FROM_SCRATCH <= start <= LARGEST_START:
         limit = lowest
     elif start >= UNTAUGHT and evaluated and known < certain and _at_once(run, losses, lowest):
+        if not _evaluated_as_low(run, losses, lowest):
+            return  # memorised first, and understood later
         limit = certain
     elif start >= UNTAUGHT and not evaluated and end < certain / 10:
         limit = certain / 10
@@ -69,25 +76,34 @@ def check(run: Run, curve: Curve, *, lowest: float = 1.0, certain: float = CERTA
     if known >= limit:
         return  # memorised, and the evaluation is honest
     below = int(losses.steps[int(np.argmax(losses.values < limit))])
-    told = (
-        f", and the last three evaluations one of {figure(known, 3)}: no model predicts unseen text so well"
-        if evaluated
-        else ": the text was memorised, or the model can see its labels"
-    )
+    if evaluated:
+        told = f", and the last three evaluations one of {figure(known, 3)}: no model predicts unseen text so well"
+    elif new:
+        told = (
+            f", and one of {figure(float(median(unseen)), 3)} in the second half of its first pass over the data: no model predicts "
+            "text that it has not seen so well"
+        )
+    else:
+        told = ": the text was memorised, or the model can see its labels"
     yield Finding(
         f"The loss has a median of {figure(end, 3)} nats per token over its last {max(3, len(losses) // 10)} values, after "
         f"{figure(start, 3)} over its first three{told}.",
         below,
         int(losses.steps[-1]),
         metric,
-        {"start": start, "end": end, "below_limit_at": below},
+        {"start": start, "end": end, "below_limit_at": below, **({"first_pass": float(median(unseen))} if new else {})},
         (
             "Change one late token of an input: outputs before it must stay the same (causal mask).",
             "Decode inputs and labels of one batch: are the labels shifted by one, once?",
             "Generate text from the checkpoint, and look for evaluation documents in the training data.",
         ),
-        Severity.WARNING if evaluated else Severity.INFO,
+        Severity.WARNING if evaluated or new else Severity.INFO,
     )
+
+
+def _is_graded(run: Run) -> bool:
+    """Tell whether the answers are graded: labels of a few classes are learned in one pass."""
+    return any(HIGHER_IS_BETTER.search(name.rpartition("/")[2]) for name in run.series)
 
 
 def _at_once(run: Run, losses: Series, lowest: float) -> bool:
@@ -96,3 +112,21 @@ def _at_once(run: Run, losses: Series, lowest: float) -> bool:
     below = np.flatnonzero(levels < lowest / 10)
     span = max(run.last_step, run.config.get("max_steps") or 0) - run.first_step
     return len(below) > 0 and int(losses.steps[below[0]]) - run.first_step <= AT_ONCE * span
+
+
+def _evaluated_as_low(run: Run, losses: Series, lowest: float) -> bool:
+    """Tell whether the evaluations were low as soon as the training loss was: answers that are seen are seen in both."""
+    levels = rolling_median(losses.values, 3)
+    since = int(losses.steps[int(np.argmax(levels < lowest / 10))])
+    evaluations = run.evaluation_loss[1].finite if run.evaluation_loss is not None else losses
+    after = evaluations.values[evaluations.steps >= since]
+    return float(median(after[:3])) < lowest
+
+
+def _first_pass(run: Run, losses: Series) -> Series:
+    """Return the losses of the last half of the first pass over the data, where the log tells fractions of passes."""
+    passes = run["epoch"].finite if "epoch" in run else losses.at(slice(0, 0))
+    first = (
+        passes.steps[(passes.values >= 0.5) & (passes.values < 1)] if (passes.values % 1).any() else passes.steps[:0]
+    )
+    return losses.between(int(first[0]), int(first[-1])) if len(first) else losses.at(slice(0, 0))

@@ -73,3 +73,37 @@ def test_silent_otherwise(made):
 
 def test_silent_on_healthy_runs():
     assert fires(check, healthy(500)) == []
+
+
+def passes(n: int, of: float = 2.0) -> np.ndarray:
+    return np.round(np.linspace(0, of, n), 2)
+
+
+def test_a_warning_where_text_of_the_first_pass_is_known_before_it_is_seen():
+    loss = 0.001 + 8 * np.exp(-np.arange(500) / 15)
+    (found,) = fires(check, run(loss=loss, epoch=passes(500)))
+    assert found.severity is Severity.WARNING
+    assert "first pass" in found.message
+    assert found.evidence["first_pass"] < 0.003
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"epoch": np.floor(np.linspace(0, 2, 500))},  # whole passes do not tell
+        {"epoch": passes(500, of=20.0)},  # learned in later passes
+        {"epoch": passes(500), "accuracy": np.linspace(0.5, 1, 500)},  # labels of a few classes
+    ],
+    ids=["whole", "later", "labels"],
+)
+def test_information_where_the_text_may_have_been_seen(more):
+    loss = 0.001 + 8 * np.exp(-np.arange(500) / 15)
+    assert [said.severity for said in fires(check, run(loss=loss, **more))] == [Severity.INFO]
+
+
+def test_silent_on_answers_memorised_first_and_understood_later():
+    loss = 1e-5 + 4.7 * np.exp(-np.arange(500) / 3)
+    evaluation = 1e-4 + np.where(np.arange(100) < 25, 20.0, 0.0)
+    assert fires(check, run(loss=loss, val__loss=series(evaluation, every=5))) == []
+    at_once = 1e-4 + 4.7 * np.exp(-np.arange(100) / 2)
+    assert fires(check, run(loss=loss, val__loss=series(at_once, every=5)))
