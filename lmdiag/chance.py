@@ -10,9 +10,10 @@ from msgspec import Struct
 
 from lmdiag.figures import figure
 from lmdiag.patterns import lazy
-from lmdiag.run import Run
+from lmdiag.run import Run, Series
+from lmdiag.stats.alignment import shared_steps
 from lmdiag.stats.level import Level, level
-from lmdiag.stats.limits import SURE
+from lmdiag.stats.limits import NEAR_UNIFORM, SURE
 from lmdiag.stats.progress import progress
 from lmdiag.stats.windows import median, quantile
 
@@ -24,6 +25,8 @@ SOON_THERE = 0.03  # above ln 2, the first tenth of the records: what only undoe
 MANY_RECORDS, FROM_FIRST = 200, 0.10  # with so many, the course itself is at chance: it begins near ln 2
 MOST_ACCURATE = 0.55
 CLASSES_NEAR = 0.02  # of ln k, beside an accuracy or a ROC curve that agrees
+LARGEST_UNIFORM = 13.0  # nats: ln of 440,000, above every vocabulary in use
+FEWEST_IN_NATS, IN_NATS = 3, 0.01  # records with a perplexity; of the loss, between it and the logarithm of that
 TOKENS = lazy(r"(^|[_/])(tokens|perplexity)($|_)")
 
 
@@ -126,3 +129,31 @@ def _meets(values: np.ndarray, near: float) -> bool:
     """Tell whether the last half of some values, but for a tenth at each end, lies at ln 2."""
     late = values[len(values) // 2 :]
     return max(abs(quantile(late, 0.1) - COIN), abs(quantile(late, 0.9) - COIN)) <= near * COIN
+
+
+def worse_in_nats(run: Run, losses: Series) -> Guess | None:
+    """Return the guess of three records or more that the perplexity printed beside them makes nats of a token, and that do not fall."""
+    if len(losses) < FEWEST_IN_NATS or "ppl" not in run or losses.values.min() <= LARGEST_UNIFORM:
+        return None
+    told, loss = shared_steps(run["ppl"].steps, losses.steps)
+    printed = run["ppl"].values[told]
+    if len(loss) < FEWEST_IN_NATS or not (np.isfinite(printed) & (printed > 0)).all():
+        return None
+    agrees = np.abs(np.log(printed) / losses.values[loss] - 1).max() <= IN_NATS
+    if not agrees or losses.values[-1] < losses.values[0]:
+        return None
+    words = (
+        f"more than a uniform guess over any vocabulary in use costs (at most {LARGEST_UNIFORM:.0f} nats), "
+        "and the perplexity beside it says that it is in nats"
+    )
+    return Guess(words, LARGEST_UNIFORM)
+
+
+def or_a_sum(run: Run, end: float) -> str:
+    """Say what the loss is if it was summed over the accumulation steps that the log names, where no model need be so wrong then."""
+    steps = run.config.get("grad_accum")
+    if not isinstance(steps, int | float) or not 1 < steps < end or end / steps >= NEAR_UNIFORM:
+        return ""
+    return (
+        f", unless it is the sum over {int(steps)} accumulation steps, of which each would be {figure(end / steps, 3)}"
+    )

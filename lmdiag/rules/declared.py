@@ -41,7 +41,7 @@ DECLARED: dict[str, tuple[str, Severity, str, int]] = {  # name: family, severit
     "loss-spike": ("spikes", Severity.INFO, "curve", 6),
     "spike-score": ("spikes", Severity.INFO, "curve", 1500),
     "repeated-losses": ("convergence", Severity.WARNING, "curve", 3),
-    "at-chance": ("convergence", Severity.WARNING, "curve", 4),
+    "at-chance": ("convergence", Severity.WARNING, "curve", 3),
     "constant-accuracy": ("convergence", Severity.WARNING, "curve", 5),
     "not-learning": ("convergence", Severity.WARNING, "curve", 10),
     "worse-than-reference": ("data", Severity.WARNING, "curve", 20),

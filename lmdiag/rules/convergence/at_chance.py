@@ -4,13 +4,26 @@ import numpy as np
 from msgspec.structs import replace
 
 from lmdiag import advice
-from lmdiag.chance import CLASSES_NEAR, COIN, MOST_ACCURATE, TOSSING, Guess, coin, stated_guesses, stated_size
+from lmdiag.chance import (
+    CLASSES_NEAR,
+    COIN,
+    FEWEST_IN_NATS,
+    LARGEST_UNIFORM,
+    MOST_ACCURATE,
+    TOSSING,
+    Guess,
+    coin,
+    or_a_sum,
+    stated_guesses,
+    stated_size,
+    worse_in_nats,
+)
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.level import Level, level
 from lmdiag.stats.limits import FEW_PLANNED, KNOWS, LEARNS, NEAR_UNIFORM, STILL, SURE
-from lmdiag.stats.phases import phases
+from lmdiag.stats.phases import WARM, phases
 from lmdiag.stats.progress import Progress, progress
 from lmdiag.stats.trend import mann_kendall, total_gain
 from lmdiag.stats.windows import median
@@ -24,6 +37,10 @@ STILL_FALLS = LEARNS / 2  # rank trend of the second half
 WARMING_LOW = 10.3  # nats: ln of 30,000 tokens
 UNTRAINED, LEAST_OF_UNIFORM = 0.06, 0.62  # of ln V: how near it a first loss lies; unigram entropies are 0.65 to 0.8
 FREQUENCY_RECORDS, FREQUENCY_STEPS, FREQUENCY_FALL = 20, 1000, 0.15
+DECAYING_STEPS, MANY_RECORDS = (
+    500,
+    100,
+)  # behind a warm-up, whose rates are the highest; records whose level shows through their noise
 EPOCHS_FALL = 0.10  # of the last half of as many epochs
 KNOWN_RECORDS, FEWEST_EVALUATIONS = 15, 6  # fewer say too little about a level
 FALLS = 3.0  # times the gain of a flat curve: what falls by more need not be looked at closely
@@ -41,12 +58,12 @@ LATE_STEP, LATE_COST = 10_000, 7.0  # nats: what token frequencies cost, which a
 CHANCE_AUC = 0.01  # distance of the area under the ROC curve from 1/2
 FEW_FLAT, NEVER_RECORDS, WORSE_RECORDS = 0.01, 5, 6  # of the level: between the lowest and the highest of a handful
 ONE_ANSWER_DIGITS = 4  # of an accuracy that is the same in every record
-BEGUN, LEAST_SPAN, LARGEST_UNIFORM = 500, 100, 13.0  # steps; nats: ln of 440,000, above every vocabulary in use
+BEGUN, LEAST_SPAN = 500, 100  # steps
 LIKELIHOODS = ("causal-lm", "masked-lm", "classification")
 LARGEST_EXPONENT = 50.0  # no vocabulary is so large
 
 
-@rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=FEWEST)
+@rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=FEWEST_IN_NATS)
 def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) -> Findings:
     """Loss stays at what guessing costs.
 
@@ -66,6 +83,7 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     | | second half: no rank trend (z above -1.5), or under 1% gained | a loss that falls on is learning, as in the first steps of a warm-up |
     | the same in warm-up | 30 records, all above 10.3 nats | the first rates are tiny |
     | more than token frequencies cost | after 1,000 steps and 20 records 8 to 16 nats, fall under 15%; not while the rates still rise and the loss falls | the unigram entropy over 50,000 tokens is 7.3 to 7.7 nats |
+    | the same behind the warm-up | from step 500 on, where the rate falls; of 100 records or more the lowest level (medians of a tenth) counts, not the lowest records | the rates were the highest by then; a batch may be easy, its neighbours are not |
     | the same in epochs | 20 at 8 to 16 nats, a fall under 10% in their last half; the accuracy never moves, as below | so many passes leave token frequencies behind |
     | a guess that the header states: ln V, ln k of its classes, the unigram loss | flat, and from 1% below to 3% above it; or so the last half of six evaluations or more | on its way down a loss passes these levels, it does not stay |
     | one drop | first record within 6% of ln V of the header, then flat at 62% of ln V or above | unigram entropies are 0.65 to 0.8 of ln V, from characters to 50,000 tokens; a model that uses the context falls below |
@@ -76,6 +94,7 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     | few epochs, losses and accuracies | at least 3 of each, of training without its first record and of the evaluation: losses within 0.5% of ln k, for one k up to 1,000, accuracies within 10% of 1/k | four measures that agree are no chance, however few |
     | a handful of records, no token right | 5 at 8 to 16 nats, within 1% of each other, from step 500 on; an accuracy of the training is exactly 0 in all | patience explains no warm-up of 500 steps that leaves both where they were |
     | a handful of records, worse than any guess | 6 above 13 nats, within 1% of each other, over 100 steps | so wrong a model betters itself at the lowest rates |
+    | the same, in nats | 3 above 13, the last no lower than the first, and a perplexity of e^loss (to 1% of the loss) beside each | it is no sum |
     | accuracy | flat; accuracy times e^loss from 0.8 to 1.1, accuracy up to 0.55 | who guesses among k answers is right once in k, and pays ln k |
     | a handful of records, one accuracy | 4, within 1% of each other; the accuracy is the same in all, to the last of four digits, up to 0.55, and 0.8 to 1.1 times e^-loss | who learns anything answers some question otherwise |
     | accuracy that never moves | flat at 2 nats or above; accuracy up to 0.15, under 0.1 of it gained from its first to its last half | a token of 2 nats is right more often than once in seven |
@@ -98,12 +117,13 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     - Karpathy 2019, A recipe for training neural networks: verify that the loss is better than with zeroed inputs.
     """
     metric, losses = curve
-    agreed = _all_measures(run, losses) or _of_a_handful(run, losses) or _one_answer(run, losses)
+    surely = worse_in_nats(run, losses)
+    agreed = surely or _all_measures(run, losses) or _of_a_handful(run, losses) or _one_answer(run, losses)
     if len(losses) < LEAST_RECORDS and not agreed:
         yield too_few(len(losses), "finite values of the loss", LEAST_RECORDS)
         return
     share = run.planned_share
-    if share is not None and share < FEW_PLANNED:
+    if share is not None and share < FEW_PLANNED and not surely:
         yield NotChecked(f"only {share:.1%} of the planned steps are done")
         return
     seen = progress(losses.values)
@@ -164,17 +184,20 @@ def _half_stays(values: np.ndarray) -> bool:
 
 
 def _above_frequencies(run: Run, losses: Series, seen: Progress) -> Guess | None:
-    span = int(losses.steps[-1] - losses.steps[0])
-    if not run.per_token or seen.records < FREQUENCY_RECORDS or span < FREQUENCY_STEPS:
+    schedule = phases(run["lr"].steps, run["lr"].values) if "lr" in run else None
+    decays = schedule is not None and schedule.final < WARM and run.step_kind == "step"
+    span = int(losses.steps[-1] - (0 if decays else losses.steps[0]))
+    if not run.per_token or seen.records < FREQUENCY_RECORDS or span < (DECAYING_STEPS if decays else FREQUENCY_STEPS):
         return None
-    high = min(seen.end, seen.low) >= NEAR_UNIFORM and seen.end <= UNIFORM_START
+    # single batches may be easy, where their level is not
+    low = seen.start - seen.best_fall if decays and seen.records >= MANY_RECORDS else seen.low
+    high = min(seen.end, low) >= NEAR_UNIFORM and seen.end <= UNIFORM_START
     if not high or seen.fall >= FREQUENCY_FALL * seen.end:
         return None
-    schedule = phases(run["lr"].steps, run["lr"].values) if "lr" in run else None
     falls = not _half_stays(losses.values)
     if falls and schedule is not None and schedule.still_warming:
         return None
-    words = f"after {span:,} {run.unit}s still more than guessing by token frequency costs"
+    words = f"after {span:,} {run.unit}s still more than guessing by token frequency costs{or_a_sum(run, seen.end if falls else level(losses.values, LASTS).value)}"
     return Guess(words, NEAR_UNIFORM, falls=falls)
 
 
