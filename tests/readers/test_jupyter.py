@@ -146,6 +146,14 @@ def test_rewards_alone_are_a_log_where_they_have_steps():
         read(notebook([printed("Prompt: Tell me\nReward: 0.5\n" * 12)]))
 
 
+def test_sets_that_a_cell_prints_without_a_measure_are_losses():
+    text = "".join(
+        f"Epoch {k:02}/15 | LR: 0.0001 | Train: {4.5 - k / 10:.4f} | Val: 4.{k}25 | 128s\n" for k in range(1, 9)
+    )
+    (run,) = read(notebook([printed("Train: 195915 | Val: 986 | Test: 2998\n")], [printed(text)]))
+    assert (run.name, run["loss"].values[0], run["val/loss"].values[-1]) == ("a.ipynb", 4.4, 4.825)
+
+
 def test_the_statistics_of_ppo_are_a_log_without_a_loss():
     block = "objective/kl: {}\nppo/returns/mean: -0.6\n-----------\n"
     (run,) = read(notebook([printed("".join(block.format(29.0 + n) for n in range(12)))]))

@@ -194,7 +194,7 @@ def _records(raw: RawLog) -> int:
     told = [
         c
         for name, c in raw.columns.items()
-        if (metric := spelling(name).name).endswith("loss") or (sure and metric in OF_A_POLICY)
+        if (metric := spelling(raw.names.get(name) or name).name).endswith("loss") or (sure and metric in OF_A_POLICY)
     ]
     return max((len(column.rows) for column in told), default=0)
 

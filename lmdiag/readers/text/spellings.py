@@ -129,6 +129,7 @@ REWRITES = (
     Rewrite(("fter ",), lazy(r"^\W*[Aa]fter (\d[\d,]*) (step|iteration|update|epoch|batch)(?:e?s)?\b"), r"\2 \1, ", "`After 50 steps the training loss is 2.5`"),
     Rewrite(("min",), lazy(rf"\b(\w*loss)\W{{1,3}}min\s*[=:]?\s*{NUM}[\s,/|]+(?:avg|mean)\s*[=:]?\s*(?={NUM})", re.IGNORECASE), r"\1=", "statistics of a batch: `loss min=2 avg=2.5 max=3`"),
     Rewrite((" |",), lazy(rf"(?:^|(?<=- ))(?!val)({_MEASURE_OF_A_SET})\s+\|\s*({NUM}|N/A)\s+\|\s*({NUM}|N/A)\s*$"), r"training \1: \2, validation \1: \3", "AllenNLP: `loss | 1.8 | 1.6`, below `Training | Validation`"),
+    Rewrite(("ing of Epoch ", "ion of Epoch "), lazy(r"\b(Train|Valid)(?:ing|ation) of Epoch (\d+)(?= - loss: )"), lambda m: f"epoch {m[2]}{', val' if m[1] == 'Valid' else ''}", "DeepSpeech"),
     Rewrite(("Score at iteration ",), lazy(r"\bScore at iteration (\d+) is(?=\s+\d+\.\d{8,}(?:E-?\d+)?\s*$)"), r"step \1, loss:", "Deeplearning4j: all digits of its score, which is the loss"),
     Rewrite(("eval: bucket ",), lazy(r"\beval: bucket (\d+)(?=\s)"), r"eval bucket_\1", "TensorFlow's translation tutorial"),
     Rewrite(("] ",), lazy(rf"\[((?:[A-Za-z]+[ _-])?(?:\w*[Ll]oss|[Pp]erplexity|PPL|ppl|[Aa]ccuracy))\](?=\s+{NUM}%?\s*(?:[\[|,;]|$))"), r"\1:", "names in brackets: `[Loss] 2.5 [Accuracy] 40%`"),

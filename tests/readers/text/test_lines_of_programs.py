@@ -146,3 +146,14 @@ def test_further_values_of_an_evaluation_of_build_nanogpt() -> None:
     run = run_of("\n".join(lines))
     assert points(run, "loss") == [(k, 3 - k / 1000) for k in range(250, 2000, 250)]
     assert points(run, "val/loss") == [(k, 4 - k / 1000) for k in range(250, 2000, 250)]
+
+
+def test_each_set_of_an_epoch_has_its_line() -> None:
+    line = "I {name} of Epoch {k} - loss: {a}   \n"
+    run = run_of(
+        "".join(
+            line.format(name=n, k=k, a=a - k) for k in range(6) for n, a in (("Training", 223.5), ("Validation", 188.5))
+        )
+    )
+    assert points(run, "loss") == [(k, 223.5 - k) for k in range(6)]
+    assert points(run, "val/loss") == [(k, 188.5 - k) for k in range(6)]
