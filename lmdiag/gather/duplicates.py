@@ -107,7 +107,9 @@ class _Index:
 
 
 def _exact_points(run: Fingerprint, n: int) -> list[tuple[Any, ...]]:
-    metric = min(run.series)
+    metric = min(
+        filter(_tells_runs_apart, run.series), default=min(run.series)
+    )  # epochs and rates are those of many runs
     points = run.series[metric]
     return [
         (run.start, run.format, metric, *point)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from lmdiag.gather import duplicates
 from lmdiag.gather.duplicates import without_duplicates
 from lmdiag.run import Run, Series
 from tests.rules.curves import falling
@@ -42,6 +43,15 @@ def test_a_run_that_turned_nan_or_zero_is_another_run():
     nan[120:], zero[120:] = np.nan, 0.0
     assert sources(made("whole", falling(200)), made("nan", nan), made("zero", zero)) == ["whole", "nan", "zero"]
     assert sources(made("whole", falling(200)), made("nan", nan, "csv")) == ["whole", "nan"]
+
+
+def test_of_many_runs_with_the_same_epochs_each_is_not_compared_with_each(monkeypatch):
+    compared = []
+    monkeypatch.setattr(duplicates, "_is_copy", lambda run, other: compared.append(run))
+    epochs = Series(np.arange(1, 101), np.arange(1, 101) / 100)
+    losses = [np.r_[10.0, falling(99) + 0.01 * k] for k in range(20)]
+    assert len(sources(*(made(str(k), values, epoch=epochs) for k, values in enumerate(losses)))) == 20
+    assert not compared
 
 
 def test_equal_losses_with_other_gradients_are_two_runs():
