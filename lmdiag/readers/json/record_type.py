@@ -21,9 +21,7 @@ from lmdiag.readers.tables.rows import LARGEST, Cells
 MOST_NAMES = 2000  # a log of more is no table, and its type would cost more than it saves
 ABSENT = -math.inf  # the number of a name that a record does not have: no JSON spells it
 
-_Column = tuple[
-    str, np.ndarray | list[Any], np.ndarray | None
-]  # a name, its values, and where one is given (None: everywhere)
+_Column = tuple[str, np.ndarray | list[Any], np.ndarray]  # a name, its values, and where one is given
 
 
 class RecordType:
@@ -52,7 +50,8 @@ class RecordType:
         return self.columns != before
 
     def _add(self, record: Mapping[str, Any]) -> None:
-        if len(record) + len(self.columns) > MOST_NAMES or not all(map(_can_be_named, record)):
+        new = [name for name in record if name not in self.columns]
+        if len(record) + len(self.columns) > MOST_NAMES or not all(map(_can_be_named, new)):
             return
         for name, value in record.items():
             self.columns[name] = self.columns.get(name, True) and not isinstance(value, (str, bool))
@@ -102,23 +101,22 @@ class Table:
             self.names += said
             self.words += said
         fields = [k for k, numbers in enumerate(columns.values()) if numbers]
-        found = iter(_numbers(records, fields, alone=len(fields) == len(columns) and not usual[0]))
+        values = _numbers(records, fields, alone=len(fields) == len(columns) and not usual[0])
+        given = values != ABSENT
+        self.names += given.sum(axis=0)
+        self.too_large |= (given & (np.abs(values) >= LARGEST)).any(axis=0)
+        found = zip(values, given, np.isnan(values).any(axis=1).tolist())
         for k, (name, numbers) in enumerate(columns.items()):
             get = attrgetter(f"f{k}")
             if numbers:
-                self._add_numbers(name, next(found), records, get)
+                self._add_numbers(name, *next(found), records, get)
             else:
                 self._add_any(name, list(map(get, records)))
 
-    def _add_numbers(self, name: str, values: np.ndarray, records: Sequence[Any], get: attrgetter[Any]) -> None:
-        if len(values) and values.min() > -LARGEST and values.max() < LARGEST:
-            self.names += 1
-            self._columns.append((name, values, None))
-            return
-        given = values != ABSENT
-        self.names += given
-        self.too_large |= given & (np.abs(values) >= LARGEST)
-        if np.isnan(values).any():
+    def _add_numbers(
+        self, name: str, values: np.ndarray, given: np.ndarray, nans: bool, records: Sequence[Any], get: attrgetter[Any]
+    ) -> None:
+        if nans:
             null = np.fromiter((get(record) is None for record in records), bool, len(records))
             given &= ~null
             self._note_null(name, null)
@@ -143,7 +141,8 @@ class Table:
         found: list[Cells] = []
         for name, values, given in self._columns:
             some, rows = values[start:stop], all_rows
-            if given is not None and not (chosen := given[start:stop]).all():
+            chosen = given[start:stop]
+            if not chosen.all():
                 rows = array("q", (np.flatnonzero(chosen) + first_row).tobytes())
                 some = (
                     some[chosen] if isinstance(some, np.ndarray) else [some[k] for k in np.flatnonzero(chosen).tolist()]

@@ -51,8 +51,9 @@ class TypedLines:
 
     def _add_piece(self, block: memoryview) -> None:
         if not self.type.columns:
-            lines = _lines(block)
-            self._learn(lines, range(len(lines)))
+            ends = np.append(np.flatnonzero(np.frombuffer(block, np.uint8) == LINE_END), len(block))
+            starts = np.append(0, ends[:-1] + 1)
+            self._learn([bytes(block[starts[k] : ends[k]]) for k in _telling(ends - starts)])
         whole = self._whole(block)
         if whole is not None:
             n = len(whole.names)
@@ -124,21 +125,27 @@ class TypedLines:
             return [None] * len(lines), [*range(len(lines))]
         for rounds_left in reversed(range(ROUNDS)):
             records, odd = _each(lines, self.type.decoder.decode)
-            if not odd or not rounds_left or not self._learn(lines, odd):
+            if not odd or not rounds_left:
+                break
+            lengths = np.fromiter((len(lines[k]) for k in odd), np.int64, len(odd))
+            if not self._learn([lines[odd[k]] for k in _telling(lengths)]):
                 break
         for k in odd:
             if b"NaN" in lines[k]:
                 records[k] = self.type.made(_loaded(lines[k]))
         return records, [k for k in odd if records[k] is None]
 
-    def _learn(self, lines: Sequence[bytes], among: Sequence[int]) -> bool:
-        """Add the names of some lines to the type, the first of unusual length among them; return whether it has grown."""
-        half = SAMPLED // 2
-        lengths = np.fromiter((len(lines[k]) for k in among), np.int64, len(among))
-        usual = median(lengths)
-        unusual = np.flatnonzero((lengths < USUAL * usual) | (usual < USUAL * lengths))[:half]  # evaluations, mostly
-        some = sorted({*among[:half], *among[:: max(1, len(among) // half)], *(among[k] for k in unusual.tolist())})
-        return self.type.learn([_loaded(lines[k]) for k in some])
+    def _learn(self, lines: Sequence[bytes]) -> bool:
+        """Add the names of some lines to the type; return whether it has grown."""
+        return self.type.learn(map(_loaded, lines))
+
+
+def _telling(lengths: np.ndarray) -> list[int]:
+    """Return which of some lines to learn from: the first, some of all, and the first of unusual length."""
+    half, n = SAMPLED // 2, len(lengths)
+    usual = median(lengths)
+    unusual = np.flatnonzero((lengths < USUAL * usual) | (usual < USUAL * lengths))[:half]  # evaluations, mostly
+    return sorted({*range(min(half, n)), *range(0, n, max(1, n // half)), *unusual.tolist()})
 
 
 def _loaded(line: bytes) -> Any:
