@@ -123,6 +123,7 @@ class Diagnosis:
         return shown
 
 
+@np.errstate(all="ignore")  # numbers at the limits are for the rules, not for the terminal
 def diagnose(
     run: Run, rules: Iterable[Rule] = RULES, settings: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Diagnosis:
@@ -140,8 +141,7 @@ def diagnose(
             not_checked.append(NotChecked(why, rule.name))
             continue
         try:
-            with np.errstate(all="ignore"):  # numbers at the limits are for the rules, not for the terminal
-                said = list(rule.look(run, **(settings or {}).get(rule.name, {})))
+            said = list(rule.look(run, **(settings or {}).get(rule.name, {})))
         except Exception as error:  # a fault of ours must not hide what the other rules say
             show_if_debugging(error)
             not_checked.append(NotChecked(f"{FAILED}: {type(error).__name__}: {error}", rule.name))

@@ -123,7 +123,7 @@ def _interval(level: np.ndarray, draws: np.ndarray, at: np.ndarray, lr_known: bo
     now, end = float(level[0]), float(level[1])
     ahead = float(1 - at[0] / at[1])
     spread = float(np.std(draws[:, 1])) if len(draws) > 1 else 0.0
-    newest = MEDIAN_ERROR * law.scatter * now / np.sqrt(max(5, law.points // 10))
+    newest = MEDIAN_ERROR * law.scatter * now / np.sqrt(max(5, len(law.steps) // 10))
     newest *= np.sqrt((1 + law.correlated) / (1 - law.correlated))
     model = MODEL_ERROR * abs(now - end) + MODEL_ERROR_OF_LEVEL * ahead * now + SMALLEST_MODEL_ERROR * now * (ahead > 0)
     half = SURE * float(np.sqrt(spread**2 + newest**2 + model**2))

@@ -9,9 +9,10 @@ S1 is the step and S2 is zero. What the law leaves over are the residuals that t
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from msgspec import Struct
-from msgspec.structs import replace
 
 from lmdiag.stats.noise import MAD_TO_SIGMA, smoothing
 from lmdiag.stats.schedule import Schedule, constant
@@ -28,11 +29,10 @@ ANNEALING_PRIOR = 0.10  # of the level: one standard deviation of what annealing
 USUAL_SCATTER = 0.02  # of the level, one point: how much data it takes to overrule the prior
 
 
-class Law(Struct, frozen=True, eq=False):
+class Law(Struct, frozen=True, eq=False, dict=True):
     """A fitted law of the loss, in nats (or the unit of the loss) and steps.
 
-    `scatter` is the robust standard deviation of one point around the law, as a share of its level; `correlated` how strongly
-    neighbouring residuals resemble each other (0 white, towards 1); `unit` the learning done at the end of the fit.
+    `unit` is the learning done at the end of the fit; `steps` and `losses` are the points that it was fitted to.
     """
 
     floor: float
@@ -42,11 +42,8 @@ class Law(Struct, frozen=True, eq=False):
     annealing: float
     schedule: Schedule
     unit: float
-    scatter: float
-    correlated: float
-    first_step: int
-    last_step: int
-    points: int
+    steps: np.ndarray
+    losses: np.ndarray
 
     def at(self, steps: np.ndarray) -> np.ndarray:
         """Return the loss the law gives at some steps: float64[n]."""
@@ -57,6 +54,20 @@ class Law(Struct, frozen=True, eq=False):
         """Return by which share of the law each loss stands above it: float64[n]."""
         level = np.maximum(self.at(steps), 1e-12)
         return losses / level - 1
+
+    @cached_property
+    def scatter(self) -> float:
+        """The robust standard deviation of one point around the law, as a share of its level."""
+        return MAD_TO_SIGMA * float(median(np.abs(self._left - median(self._left))))
+
+    @cached_property
+    def correlated(self) -> float:
+        """How strongly neighbouring residuals resemble each other: 0 white, towards 1."""
+        return _correlation(self._left)
+
+    @cached_property
+    def _left(self) -> np.ndarray:
+        return self.residuals(self.steps, self.losses)
 
 
 class _Binned(Struct, frozen=True, eq=False):
@@ -93,12 +104,7 @@ def fit(steps: np.ndarray, losses: np.ndarray, schedule: Schedule | None = None)
     solved = _solve(binned) if len(binned.loss) >= FEWEST_BINS else None
     if solved is None:
         return None
-    law = Law(
-        *solved, schedule, float(schedule.learning(steps)[-1]), 0.0, 0.0, int(steps[0]), int(steps[-1]), len(steps)
-    )
-    left = law.residuals(steps, losses)
-    sigma = MAD_TO_SIGMA * float(median(np.abs(left - median(left))))
-    return replace(law, scatter=sigma, correlated=_correlation(left))
+    return Law(*solved, schedule, float(schedule.learning(steps)[-1]), steps, losses)
 
 
 def unexplained(steps: np.ndarray, losses: np.ndarray, schedule: Schedule | None) -> np.ndarray:

@@ -8,7 +8,7 @@ from msgspec import Struct
 from lmdiag.stats.limits import LONGEST
 from lmdiag.stats.noise import MEDIAN_ERROR, scatter
 from lmdiag.stats.trend import mann_kendall, total_gain
-from lmdiag.stats.windows import block_medians, median, quantile, remembered, rolling_median
+from lmdiag.stats.windows import block_medians, lowest_median, median, quantile, remembered
 
 
 class Progress(Struct, frozen=True):
@@ -53,7 +53,7 @@ def progress(values: np.ndarray) -> Progress:
         start,
         end,
         float(median(values[:third]) - median(values[-third:])),
-        start - float(rolling_median(values, n // 10 | 1).min()),
+        start - lowest_median(values, n // 10 | 1),
         gain,
         gain_error,
         MEDIAN_ERROR * sigma * float(np.sqrt(1 / first + 1 / quarter)),

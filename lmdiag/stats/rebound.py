@@ -98,10 +98,12 @@ def left_behind_together(
     held = ends > starts
     if held.sum() <= BEHIND_POINTS:
         return None
-    levels = np.array([float(median(losses[i:j])) for i, j in zip(starts[held], ends[held])])
     beside = evaluations[held]
+    if not left_behind(beside):
+        return None
+    levels = np.array([float(median(losses[i:j])) for i, j in zip(starts[held], ends[held])])
     low_at = int(np.argmin(levels))
-    if abs(low_at - int(np.argmin(beside))) > 1 or not left_behind(beside):
+    if abs(low_at - int(np.argmin(beside))) > 1:
         return None
     if not left_behind(levels):
         found = next((found for found, _ in _windows(losses, _lowest(losses), LEAST_RISE) if _exceeds(found)), None)
@@ -119,13 +121,18 @@ def left_behind_together(
 
 
 def _lowest(values: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
-    """Return the width of each tail window, the start of the lowest window before it, an odd one, and the levels of all of them."""
+    """Return the width of each tail window, the start of the lowest window before it, an odd one, and the levels of all of them.
+
+    A tail that does not lie above the lowest value before it by the least rise is left out: it lies no further above a median.
+    """
     found = []
     for share in SHARES:
         width = max(3, len(values) // share)
-        medians = rolling_median(values, width | 1)[: max(0, len(values) - width - (width | 1) + 1)]
-        if len(medians):
-            found.append((width, int(np.argmin(medians)), medians))
+        before = values[:-width]
+        if len(before) < (width | 1) or float(median(values[-width:])) < float(before.min()) + LEAST_RISE:
+            continue
+        medians = rolling_median(before, width | 1)
+        found.append((width, int(np.argmin(medians)), medians))
     return found
 
 

@@ -38,12 +38,16 @@ class Schedule(Struct, frozen=True, eq=False, dict=True):
 
     def _until(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return knots up to the last of some steps, and S1 and S2 there; they are asked for again and again."""
-        last = max(float(np.max(at, initial=1.0)), float(self.steps[np.isfinite(self.rates)][-1]))
+        last = max(float(np.max(at, initial=1.0)), self._last)
         if last not in self._known:
             knots, share = self._knots(last)
             area = np.concatenate([[0.0], np.cumsum(np.diff(knots) * (share[1:] + share[:-1]) / 2)])
             self._known[last] = knots, area, _annealing(knots, share)
         return self._known[last]
+
+    @cached_property
+    def _last(self) -> float:
+        return float(self.steps[np.isfinite(self.rates)][-1])
 
     @cached_property
     def _known(self) -> dict[float, tuple[np.ndarray, np.ndarray, np.ndarray]]:

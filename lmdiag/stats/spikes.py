@@ -6,7 +6,7 @@ import numpy as np
 from msgspec import Struct
 
 from lmdiag.stats.noise import MAD_TO_SIGMA
-from lmdiag.stats.windows import block_medians, centred_median, median, medians_beside, remembered, rolling_median
+from lmdiag.stats.windows import block_medians, centred_median, every_window, median, medians_beside, remembered
 
 SMALLEST, DEVIATIONS = 0.06, 6.0  # what a spike is to the rules, unless the user says otherwise
 WINDOWS = (4, 15, 50)
@@ -49,11 +49,13 @@ def find_spikes(values: np.ndarray, *, smallest: float, deviations: float) -> li
 def standing_out(values: np.ndarray, least: float, deviations: float = 0.0) -> np.ndarray:
     """Return where a point could stand `least` above its surroundings, and `deviations` times their scatter: int64[k].
 
-    Every point of a curve of up to 1,000; of a longer one those high above the lowest median of their block of 120 points and
-    the two beside it, so that the exact comparison, which looks at each point's own neighbours, has few left to look at. The
+    None where the whole curve spans less; every point of a curve of up to 1,000; of a longer one those high above the lowest median
+    of their block of 120 points and the two beside it, so that the exact comparison, which looks at each point's own neighbours, has few left to look at. The
     scatter is that of the changes, which vary at most twice as much as the points: four tenths of what is asked for leave room for
     the noise of the medians.
     """
+    if not len(values) or values.max() < values.min() + least:
+        return np.empty(0, int)
     if len(values) <= LONG:
         return np.arange(len(values))
     levels, starts = block_medians(values, len(values) // (2 * NEIGHBOURS))
@@ -71,6 +73,8 @@ def _above_both_sides(values: np.ndarray, possible: np.ndarray, least: float) ->
 
 
 def _outliers(logs: np.ndarray, possible: np.ndarray, window: int, smallest: float, deviations: float) -> list[Spike]:
+    if not len(possible):
+        return []
     before, after = medians_beside(logs, window, possible)
     excesses = logs[possible] - np.maximum(before, after)  # NaN at the first and last point: they cannot be judged
     high = excesses >= smallest
@@ -87,7 +91,7 @@ def _residuals_near(logs: np.ndarray, at: int, window: int) -> np.ndarray:
     """Return how far the neighbours of a point lie from the rolling median; of a very short log, all other points."""
     first, stop = max(0, at - NEIGHBOURS), min(len(logs), at + NEIGHBOURS + 1)
     if first >= window and stop + window <= len(logs):
-        trend = rolling_median(logs[first - window : stop + window], 2 * window + 1)
+        trend = median(every_window(logs[first - window : stop + window], 2 * window + 1))
     else:
         wide = max(0, first - window)
         trend = centred_median(logs[wide : stop + window], 2 * window + 1)[first - wide : stop - wide]

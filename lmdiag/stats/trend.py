@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import Counter
 from functools import lru_cache
 
 import numpy as np
@@ -21,6 +19,12 @@ def _pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
     return first, second
 
 
+@lru_cache(maxsize=8)
+def _earlier(n: int) -> np.ndarray:
+    """Return which of n points come before which: bool[n, n]."""
+    return np.tri(n, n, -1, bool)
+
+
 def mann_kendall(values: np.ndarray) -> float:
     """Return the z score of the rank trend: positive when the values rise, 0 for fewer than 4 points or a constant.
 
@@ -34,13 +38,9 @@ def mann_kendall(values: np.ndarray) -> float:
     n = len(values)
     if n < 4:
         return 0.0
-    ordered: list[float] = []
-    rises = 0
-    for value in values.tolist():
-        below = bisect_left(ordered, value)
-        rises += below
-        ordered.insert(below, value)
-    ties = np.array([*Counter(ordered).values()])  # how often each value occurs
+    below = np.searchsorted(np.sort(values), values).astype(np.int16)  # how many values are lower than each
+    rises = np.count_nonzero((below < below[:, None]) & _earlier(n))
+    ties = np.bincount(below)  # how often each value occurs
     score = 2.0 * rises - (n * (n - 1) - np.sum(ties * (ties - 1))) / 2  # rises less falls
     variance = (n * (n - 1) * (2 * n + 5) - np.sum(ties * (ties - 1) * (2 * ties + 5))) / 18
     return float((score - np.sign(score)) / np.sqrt(variance)) if variance > 0 else 0.0

@@ -20,6 +20,7 @@ SHORT = 40  # a shorter window is sorted faster than polars slides it
 LONG = 200  # a longer one is slid by bisection faster than each window is sorted, by twice to ten times
 WORTH_THE_IMPORT = 200_000  # values: below, sliding by bisection (0.6 µs each) costs less than importing polars
 CACHED_CELLS = 1 << 16
+FEW_CELLS = 20_000  # of so few every window is sorted sooner than the lowest is found
 SORTED = 2048  # more values are partitioned faster than sorted
 REMEMBERED, KNOWN_BY_VALUE = 12, 2048
 
@@ -67,18 +68,20 @@ def median(values: ArrayLike) -> np.ndarray:
     n = values.shape[-1]
     if n == 0:
         return np.full(values.shape[:-1], np.nan)
+    copy = values.copy()
+    ordered = copy.T  # the values of one median are a column: what is picked of a sequence is a number
     if n > SORTED:
-        ordered = np.partition(values, n // 2)
-        below = ordered[..., n // 2] if n % 2 else ordered[..., : n // 2].max(axis=-1)
-        last = ordered[..., n // 2 :].max(axis=-1)
+        copy.partition(n // 2)
+        below = ordered[n // 2] if n % 2 else ordered[: n // 2].max(axis=0)
+        last = ordered[n // 2 :].max(axis=0)
     else:
-        ordered = np.sort(values)
-        below, last = ordered[..., (n - 1) // 2], ordered[..., -1]
-    middle = 0.5 * (below + ordered[..., n // 2])
-    if values.ndim > 1:
-        return np.where(np.isnan(last), np.nan, middle)
-    found: np.ndarray = middle if last == last else last  # NaN is sorted to the end
-    return found
+        copy.sort()
+        below, last = ordered[(n - 1) // 2], ordered[-1]
+    middle: np.ndarray = 0.5 * (below + ordered[n // 2])
+    if values.ndim == 1:
+        return middle if last == last else last  # NaN is sorted to the end
+    middle[np.isnan(last)] = np.nan
+    return middle.T
 
 
 def quantile(values: np.ndarray, share: float) -> float:
@@ -161,6 +164,7 @@ def _by_bisection(values: np.ndarray, window: int) -> np.ndarray:
     return np.asarray(medians)
 
 
+@remembered
 def lowest_median(values: np.ndarray, window: int) -> float:
     """Return the lowest median of a full window of finite values: `rolling_median(values, window).min()`, without all the others.
 
@@ -170,6 +174,8 @@ def lowest_median(values: np.ndarray, window: int) -> float:
     >>> lowest_median(np.array([3.0, 1.0, 2.0, 9.0]), 2)
     1.5
     """
+    if len(values) * window <= FEW_CELLS:
+        return float(rolling_median(values, window).min())
     half, apart = (window + 1) // 2, values[len(values) % window :].reshape(-1, window)
     near = np.flatnonzero(_held(values <= median(apart).min(), window) >= half)  # no window elsewhere is as low
     values = values[near[0] : near[-1] + window]
@@ -273,6 +279,7 @@ def block_medians(values: np.ndarray, blocks: int) -> tuple[np.ndarray, np.ndarr
     return levels, starts
 
 
+@remembered
 def medians_around(at: np.ndarray, steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, float]:
     """Return the median of the values around each of some steps, and how many values such a median holds.
 
