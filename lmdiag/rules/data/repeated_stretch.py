@@ -73,9 +73,12 @@ def _steps_up(values: np.ndarray) -> bool:
     """Tell whether the level is anywhere 3% and its noise higher than just before: without that no law needs to be fitted."""
     width = max(6, len(values) // 50)
     levels = rolling_median(values, width)
+    before, rises = levels[: -width - 1], levels[width + 1 :] - levels[: -width - 1]
+    rises = rises[rises >= LEAST_SHARE * before]
+    if not len(rises):
+        return False
     noise = SHARP_ERRORS * median_difference_error(scatter(values), smoothing(values), width, width)
-    least = np.maximum(LEAST_SHARE * levels[: -width - 1], noise)
-    return bool((levels[width + 1 :] - levels[: -width - 1] >= least).any())
+    return bool(rises.max() >= noise)
 
 
 def _dips(left: np.ndarray) -> list[tuple[int, int, float]]:

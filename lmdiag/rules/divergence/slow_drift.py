@@ -11,7 +11,7 @@ from lmdiag.stats.noise import median_difference_error, scatter, smoothing, wand
 from lmdiag.stats.phases import phases
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.trend import mann_kendall
-from lmdiag.stats.windows import median, rolling_median
+from lmdiag.stats.windows import lowest_median, median, rolling_median
 
 POINTS = 40
 TAIL_SHARE = 0.15  # of the records after the minimum; a shorter rise may be the order of the data
@@ -56,17 +56,20 @@ def check(run: Run, curve: Curve) -> Findings:
     if sustained_rise(losses.values):
         return
     width = max(5, len(losses) // 10) | 1
+    high = float(median(losses.values[-width:]))
+    low = lowest_median(losses.values, width)
+    if high - low < max(LEAST_NATS, LEAST_SHARE * low):
+        return
     levels = rolling_median(losses.values, width)
     low_at = int(np.argmin(levels)) + width // 2
     tail = losses.values[low_at:]
     if len(tail) < max(20, TAIL_SHARE * len(losses)):
         return
-    low, high = float(levels.min()), float(median(losses.values[-width:]))
     phi = smoothing(losses.values)
     sigma = scatter(losses.values)
     error = max(median_difference_error(sigma, phi, width, width), wander(losses.values[:low_at], width), 1e-12)
     errors, trend = (high - low) / error, mann_kendall(tail) * float(np.sqrt((1 - phi) / (1 + phi)))
-    if high - low < max(LEAST_NATS, LEAST_SHARE * low) or errors < LEAST_ERRORS or trend < RANK_TREND:
+    if errors < LEAST_ERRORS or trend < RANK_TREND:
         return
     onset = _onset(losses, low_at, low, sigma)
     severity, told = _severity(run, onset, high - low, low, errors)

@@ -102,7 +102,9 @@ def check(run: Run, curve: Curve, *, smallest: float = 0.2) -> Findings:
 
 
 def _humps(values: np.ndarray, smallest: float) -> list[Hump]:
-    """Return every rise that came back, in order."""
+    """Return every rise that came back, in order; there is none where no value lies far above one before it."""
+    if (values - np.minimum.accumulate(values)).max() < LEAST_NATS:
+        return []
     n, sigma = len(values), scatter(values)
     width = min(WIDEST, max(WIDTH, n // 50)) | 1
     half = width // 2

@@ -4,7 +4,7 @@ from lmdiag.figures import figure
 from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.noise import MAD_TO_SIGMA
-from lmdiag.stats.windows import median
+from lmdiag.stats.windows import every_window, median
 
 RECORDS_PER_EPOCH, MOST_EPOCHS = 10, 200
 LEAST_DROP, LEAST_ERRORS = 0.05, 6.0
@@ -94,5 +94,5 @@ def _drops(values: np.ndarray, rows: np.ndarray, width: int) -> tuple[np.ndarray
 
 def _differences(values: np.ndarray, rows: np.ndarray, width: int) -> np.ndarray:
     """Return by how much the median of the values before each row is above the median of those from it on."""
-    windows = np.lib.stride_tricks.sliding_window_view(values, width)
+    windows = every_window(values, width)
     return median(windows[rows - width]) - median(windows[rows])

@@ -64,10 +64,12 @@ def check(
     ratios = losses.values / beside
     ratio, third = float(median(ratios)), max(1, len(ratios) // 3)
     came = float(median(ratios[:third]) - median(ratios[-third:]))
+    if ratio >= info:
+        return
     level = float(median(beside))
     error = MEDIAN_ERROR * scatter(training.values) / np.sqrt(max(width, 1) * len(losses))
     errors = (1 - ratio) * level / max(error, 1e-12)
-    if ratio >= info or errors < ERRORS:
+    if errors < ERRORS:
         return
     if level <= 0.05:
         yield NotChecked("the training loss is too small to compare the evaluation with")

@@ -53,12 +53,19 @@ class Rise(Struct, frozen=True):
 
 
 class Since(Struct, frozen=True):
-    """The level of the training loss before and after a step, the error of their difference, and the records of both."""
+    """The level of the training loss before and after a step, and the losses of which `width` tell each of the two."""
 
     before: float
     after: float
-    error: float
-    records: int
+    width: int
+    losses: np.ndarray
+
+    def is_clear(self, change: float) -> bool:
+        """Tell whether a change from one level to the other is clearly more than the error of their difference."""
+        if len(self.losses) <= SOME:  # of which the slope would pass for noise
+            return change >= 0
+        error = median_difference_error(scatter(self.losses), smoothing(self.losses), self.width, self.width)
+        return change >= WENT_ON_ERRORS * error
 
 
 @rule(family="generalization", needs=("evaluation",), severity=Severity.WARNING, min_points=1)
@@ -217,16 +224,19 @@ def _unsure(values: np.ndarray, best: int, smallest: float, error: float) -> Fin
 def _training_went_on(run: Run, step: int) -> bool:
     """Tell whether the training loss has clearly fallen since a step: what rises meanwhile is not likely to be noise."""
     since = _training_since(run, step)
-    return since is not None and since.before - since.after >= max(WENT_ON * since.before, WENT_ON_ERRORS * since.error)
+    if since is None:
+        return False
+    fall = since.before - since.after
+    return fall >= WENT_ON * since.before and since.is_clear(fall)
 
 
 def _training_rose(run: Run, step: int, share: float) -> float:
     """Return by which share the training loss has clearly risen since a step, 0 where that is not as much as half of a share."""
     since = _training_since(run, step)
-    if since is None or since.before <= 0 or since.records <= SOME:
+    if since is None or since.before <= 0 or len(since.losses) <= SOME:
         return 0.0
     rise = since.after - since.before
-    enough = rise >= max(AS_MUCH * share * since.before, WENT_ON_ERRORS * since.error)
+    enough = rise >= AS_MUCH * share * since.before and since.is_clear(rise)
     return rise / since.before if enough else 0.0
 
 
@@ -238,9 +248,7 @@ def _training_since(run: Run, step: int) -> Since | None:
     if len(before) < 1 or len(after) < 2:
         return None
     width = max(1, min(len(before), len(after)) // 3)
-    known = len(losses) > SOME  # of fewer the slope would pass for noise
-    error = median_difference_error(scatter(losses.values), smoothing(losses.values), width, width) if known else 0.0
-    return Since(float(median(before[-width:])), float(median(after[-width:])), error, len(losses))
+    return Since(float(median(before[-width:])), float(median(after[-width:])), width, losses.values)
 
 
 def _diverges(run: Run, evaluations: Series) -> bool:

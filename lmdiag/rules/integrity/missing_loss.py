@@ -43,9 +43,9 @@ def check(run: Run, _: Series) -> Findings:
             continue
         alike = np.array_equal(loss.steps, series.steps)  # as in most logs, and quick to see
         beside = 1.0 if alike else np.isin(loss.steps, series.steps).mean()
-        between = int((series.steps <= last).sum())  # a loss every few steps stands in few of these
+        between = int(np.searchsorted(series.steps, last, "right"))  # a loss every few steps stands in few of these
         if beside >= BESIDE and len(loss) >= BESIDE * between:
-            gone[name] = series.steps[series.steps > last]
+            gone[name] = series.steps[between:]
     steps = max(gone.values(), key=len, default=np.empty(0, np.int64))
     if len(steps) < FEWEST:
         return
