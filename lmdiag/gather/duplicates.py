@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lmdiag.run import Run, Series
+from lmdiag.run import Run
 
 FEWEST_POINTS = 5
 SHARED = 0.95
@@ -49,7 +49,12 @@ class Fingerprint:
 
 def fingerprint_of(run: Run) -> Fingerprint:
     """Return a run's fingerprint; its size does not depend on the length of the run."""
-    series = {metric: _excerpt(s) for metric, s in run.series.items()}
+    steps, series = np.empty(0, np.int64), {}
+    rows, keys = _kept(steps)
+    for metric, s in run.series.items():
+        if not np.array_equal(s.steps, steps):  # as those of the series before, in most logs
+            steps, (rows, keys) = s.steps, _kept(s.steps)
+        series[metric] = Excerpt(len(s), keys, s.values[rows])
     return Fingerprint(run.source, run.format, sum(map(len, run.series.values())), _start(run), series)
 
 
@@ -79,7 +84,8 @@ class _Index:
 
     def __init__(self, runs: Sequence[Fingerprint]) -> None:
         self._runs = runs
-        self._exact: dict[tuple[Any, ...], list[int]] = {}
+        self._of_several_formats = len({run.format for run in runs}) > 1
+        self._exact: dict[int, list[int]] = {}  # by the hash of a point: runs found together are compared anyhow
         self._rounded: dict[str, dict[tuple[Any, ...], list[int]]] = {}  # by format
         self._place: dict[int, int] = {}
 
@@ -88,7 +94,7 @@ class _Index:
         run = self._runs[number]
         for point in _exact_points(run, 2 * DIFFERING + 1):
             self._exact.setdefault(point, []).append(number)
-        for metric in filter(_tells_runs_apart, run.series):
+        for metric in filter(_tells_runs_apart, run.series) if self._of_several_formats else ():
             for key, place in _rounded_points(run.series[metric], ASKED + DIFFERING):
                 of_format = self._rounded.setdefault(run.format, {})
                 of_format.setdefault((run.start, metric, key, place), []).append(number)
@@ -106,13 +112,13 @@ class _Index:
         return sorted(exact | rounded, key=self._place.__getitem__)
 
 
-def _exact_points(run: Fingerprint, n: int) -> list[tuple[Any, ...]]:
+def _exact_points(run: Fingerprint, n: int) -> list[int]:
     metric = min(
         filter(_tells_runs_apart, run.series), default=min(run.series)
     )  # epochs and rates are those of many runs
     points = run.series[metric]
     return [
-        (run.start, run.format, metric, *point)
+        hash((run.start, run.format, metric, *point))
         for point in zip(points.keys[:n].tolist(), map(repr, points.values[:n].tolist()))
     ]
 
@@ -146,11 +152,12 @@ def _start(run: Run) -> tuple[int, float] | None:
     return int(finite.steps[0]), float(f"{finite.values[0]:.2g}")
 
 
-def _excerpt(series: Series) -> Excerpt:
-    keys = series.steps.astype(np.uint64) * SCATTERING
-    kept = np.argsort(keys) if len(keys) <= KEPT else np.argpartition(keys, KEPT)[:KEPT]
-    kept = kept[np.argsort(keys[kept])]
-    return Excerpt(len(keys), keys[kept], series.values[kept])
+def _kept(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows that are kept of a series with these steps, and their keys."""
+    keys = steps.astype(np.uint64) * SCATTERING
+    rows = np.argsort(keys) if len(keys) <= KEPT else np.argpartition(keys, KEPT)[:KEPT]
+    rows = rows[np.argsort(keys[rows])]
+    return rows, keys[rows]
 
 
 def _is_copy(run: Fingerprint, other: Fingerprint) -> bool:

@@ -26,6 +26,7 @@ RISES = [name for name, (kind, _) in METHODS.items() if kind == REINFORCEMENT]
 POLICY_LOSS = "The loss of a policy is near 0 by construction and may rise with its divergence from the reference: it shows no progress, the reward does."
 WITHOUT_LOSS = "no column is called a loss"
 MOST_DECIMALS = 12  # of learning rates, mostly; full precision has more
+EXACT = 2**51 / 10**MOST_DECIMALS  # below, a number of fewer decimals is rounded to itself at the most, too
 SAMPLED_VALUES = 2000
 FIRST_VALUES = 20  # these tell nearly always that the others need no look
 LARGEST_ROUNDED = 1e15  # larger numbers are whole; NaN compares as false
@@ -276,7 +277,10 @@ def _decimals(values: np.ndarray) -> int | None:
     sample = sample[np.abs(sample) < LARGEST_ROUNDED]
     if not len(sample):
         return None
+    first = sample[:FIRST_VALUES]
+    if np.abs(first).max() < EXACT and not np.array_equal(np.round(first, MOST_DECIMALS), first):
+        return None  # as in most logs
     for decimals in range(MOST_DECIMALS + 1):
-        if all(np.array_equal(np.round(part, decimals), part) for part in (sample[:FIRST_VALUES], sample)):
+        if all(np.array_equal(np.round(part, decimals), part) for part in (first, sample)):
             return decimals
     return None

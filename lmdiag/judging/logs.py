@@ -128,8 +128,9 @@ def _sharing(coming: Iterator[Judged]) -> Iterator[Judged]:
     known: dict[tuple[object, ...], Any] = {}
 
     def shared(diagnosis: Diagnosis) -> Diagnosis:
-        asked, refusals = (known.setdefault(said, said) for said in (diagnosis.asked, diagnosis.not_checked))
-        return replace(diagnosis, asked=asked, not_checked=refusals)
+        alike = (diagnosis.asked, diagnosis.not_checked, diagnosis.run.account)
+        asked, refusals, account = (known.setdefault(said, said) for said in alike)
+        return replace(diagnosis, asked=asked, not_checked=refusals, run=replace(diagnosis.run, account=account))
 
     return (part.changed(shared) for part in coming)
 
