@@ -126,7 +126,7 @@ def compare(
     runs = [*baselines, candidate]
     unit, scales = loss_unit(runs)
     axis, positions = common_axis(runs)
-    chosen = metrics or [m for m in _judged_by(candidate) if m and all(m in run for run in runs)]
+    chosen = metrics or _judged_by(candidate, runs)
     if not chosen:
         raise LmdiagError(
             "the runs have no loss in common", "compare runs that log the same metric, or name it: --metric"
@@ -144,11 +144,23 @@ def compare(
     return tuple(found)
 
 
-def _judged_by(run: Run) -> tuple[str, ...]:
-    """Return what tells whether a run of this kind is worse: the loss of a policy does not, its reward does."""
-    if run.kind == "reinforcement":
-        return "reward", next((name for name in run if name.endswith("/reward") and evaluation_set(name)), "")
-    return "loss", _evaluation(run), *(["reward_margin"] if run.kind == "preference" else [])
+def _judged_by(candidate: Run, runs: Sequence[Run]) -> list[str]:
+    """Return what tells whether a run of this kind is worse, of what all of them have: the loss of a policy does not, its reward does; of
+    preferences the margin and the accuracy of an evaluation do, and the loss, which a few pairs that are surely wrong decide, where there is neither."""
+    losses = ["loss", _evaluation(candidate)]
+    if candidate.kind == "reinforcement":
+        wanted = [["reward", _evaluated("reward", candidate)]]
+    elif candidate.kind == "preference":
+        evaluated = _evaluated("reward_accuracy", candidate) or _evaluated("reward_margin", candidate)
+        wanted = [["reward_margin", evaluated], losses]
+    else:
+        wanted = [losses]
+    common = ([name for name in names if name and all(name in run for run in runs)] for names in wanted)
+    return next((names for names in common if names), [])
+
+
+def _evaluated(measure: str, run: Run) -> str:
+    return next((name for name in run if name.endswith(f"/{measure}") and evaluation_set(name)), "")
 
 
 def _as_losses(curves: list[Curve]) -> list[Curve]:

@@ -167,7 +167,7 @@ def test_losses_as_good_as_zero_are_compared(base, other, told):
 
 
 def test_only_the_loss_of_tokens_is_in_nats_per_token():
-    runs = [pairs(200, seed) for seed in range(3)]
+    runs = [pairs(200, seed, reward_margin=None, val__reward_accuracy=None) for seed in range(3)]
     units = {found.metric: found.unit for found in compare(runs[:2], runs[2])}
     assert units.pop("loss") == ""
     assert "nats per token" not in units.values()
@@ -221,7 +221,33 @@ class TestRewards:
         (found,) = compare(baselines, candidate, metrics=["accuracy"])
         assert found.verdict == verdict
 
-    def test_preferences_are_compared_by_loss_and_margin(self):
+    def test_preferences_are_compared_by_margin_and_evaluation_accuracy(self):
         found = compare([pairs(200, seed) for seed in range(3)], pairs(200, 9))
-        assert [one.metric for one in found] == ["loss", "val/loss", "reward_margin"]
+        assert [one.metric for one in found] == ["reward_margin", "val/reward_accuracy"]
         assert verdict_of(found) != "regression"
+
+    def test_a_loss_that_a_few_pairs_raise_is_no_regression_of_preferences(self):
+        """The loss of a wrong pair grows with how sure the policy is: the accuracy and the margin tell whether it is worse."""
+        baselines = [pairs(200, seed) for seed in range(3)]
+        raised = pairs(200, 9)["loss"].values * 1.3
+        same = {
+            "reward_margin": baselines[0]["reward_margin"].values,
+            "val__reward_accuracy": baselines[0]["val/reward_accuracy"],
+        }
+        assert verdict_of(compare(baselines, pairs(200, 9, loss=raised, **same), tolerance=0.2)) == "no-regression"
+
+    def test_a_lower_evaluation_accuracy_is_a_regression_however_the_margin_grows(self):
+        baselines = [pairs(200, seed) for seed in range(3)]
+        at = baselines[0]["val/reward_accuracy"].steps
+        overfit = {
+            "reward_margin": baselines[0]["reward_margin"].values * 2,
+            "val__reward_accuracy": Series(at, np.linspace(0.6, 0.5, 10)),
+        }
+        found = compare(baselines, pairs(200, 9, **overfit))
+        assert {one.metric: one.verdict for one in found}["val/reward_accuracy"] == "regression"
+        assert verdict_of(found) == "regression"
+
+    def test_preferences_without_accuracy_are_compared_by_the_margins_of_evaluations(self):
+        at, grown = pairs(200, 0)["val/loss"].steps, np.linspace(0, 1.5, 10)
+        runs = [pairs(200, seed, val__reward_accuracy=None, val__reward_margin=Series(at, grown)) for seed in range(3)]
+        assert [one.metric for one in compare(runs[:2], runs[2])] == ["reward_margin", "val/reward_margin"]
