@@ -22,6 +22,7 @@ METHODS: dict[str, tuple[str, str]] = {  # method: what kind of loss it has, and
     "simpo": (PREFERENCE, "SimPO"),
     "kto": (PREFERENCE, "KTO"),
     "reward-model": (PREFERENCE, "a reward model"),
+    "preference": (PREFERENCE, "training on preferences"),
     "ppo": (REINFORCEMENT, "PPO"),
     "grpo": (REINFORCEMENT, "GRPO"),
     "rloo": (REINFORCEMENT, "RLOO"),

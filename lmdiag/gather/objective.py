@@ -23,6 +23,7 @@ REWARDS = re.compile(
     r"|^average reward score$|^ppo/mean_scores$"
 )
 PREFERENCES = re.compile(r"(^|/|_)rewards ?/ ?(margins|chosen|rejected|accuracies)$|(^|/)logps/(chosen|rejected)$")
+OF_PAIRS = re.compile(r"(^|[/_ ])reward[_ ]margins?$")  # of preferences, by a method that its name does not tell
 OTHER_TERMS = re.compile(
     r"(^|[/_ ])(kl|teacher|distill\w*|kd|recon\w*|contrastive|mse|jepa|align\w*|commit\w*)_?loss$", re.IGNORECASE
 )
@@ -86,11 +87,13 @@ def _method(names: Collection[str], metrics: Collection[str], settings: Mapping[
         return said_in(settings, PREFERENCE) or _preference(names, metrics)
     if "reward_margin" in metrics and {"reward_min", "reward_accuracy", "accuracy"} & set(metrics):
         return "reward-model"
+    if any(OF_PAIRS.search(name) for name in names):
+        return said_in(settings, PREFERENCE) or "preference"
     if any(REWARDS.search(name) for name in names) or not _GIVEN_AWAY.isdisjoint(metrics):
-        return said_in(settings, REINFORCEMENT) or ("rloo" if OF_RLOO in settings else _reinforcement(metrics))
+        return said_in(settings, REINFORCEMENT) or ("rloo" if OF_RLOO in settings else _reinforcement(names, metrics))
     losses = any(name.rpartition("/")[2] == "loss" for name in metrics)
     if not losses and any(name.endswith("/reward") and evaluation_set(name) for name in metrics):
-        return said_in(settings, REINFORCEMENT) or _reinforcement(metrics)
+        return said_in(settings, REINFORCEMENT) or _reinforcement(names, metrics)
     if any(_EMBEDDINGS.search(name) for name in names):
         return "embedding"
     if any(name.startswith("completions/") for name in names):
@@ -112,11 +115,13 @@ def _preference(names: Collection[str], metrics: Collection[str]) -> str:
     return "dpo"
 
 
-def _reinforcement(metrics: Collection[str]) -> str:
+def _reinforcement(names: Collection[str], metrics: Collection[str]) -> str:
+    """Tell PPO by its value function, and GRPO by its name or by what TRL's trainer logs: a spread of rewards is that of any batch."""
     if {"value_loss", "explained_variance", "value_grad_norm", "value_clip_ratio"} & set(metrics):
         return "ppo"
-    grouped = {"zero_std_share", "reward_std"} & set(metrics) or any(name.startswith("rewards/") for name in metrics)
-    return "grpo" if grouped else "reinforcement"
+    parts = "zero_std_share" in metrics or any(name.startswith("rewards/") for name in metrics)
+    of_trl = "reward_std" in metrics and any(name.startswith("completion") for name in names)
+    return "grpo" if parts or of_trl or any("grpo" in name for name in names) else "reinforcement"
 
 
 def _auxiliary_terms_dominate(raw: RawLog, series: Mapping[str, Series]) -> bool:
