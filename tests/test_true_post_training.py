@@ -15,6 +15,12 @@ from tests.truth.sentences import untrue
 
 LN2 = float(np.log(2))
 FLAT = levels((0.3, 100), seed=3)
+STANDS = {
+    "reward": FLAT,
+    "grad_norm": None,
+    "entropy": levels((0.9, 100), seed=5),
+    "response_length": levels((200.0, 100), seed=6),
+}
 RISING = np.linspace(0.2, 0.9, 100)
 LOSSES_ALONE = {"reward_margin": None, "reward_accuracy": None, "chosen_logp": None, "rejected_logp": None}
 
@@ -34,8 +40,8 @@ MADE = [
     ("flat-reward", policy(40, reward=np.zeros(40), zero_std_share=np.ones(40))),
     ("frozen-policy", policy(grad_norm=np.zeros(100))),
     ("frozen-policy", policy(grad_norm=np.r_[np.zeros(96), np.ones(4)])),
-    ("frozen-policy", policy(kl=np.r_[0.1, 0.2, np.zeros(98)], reward=FLAT, grad_norm=None)),
-    ("frozen-policy", policy(kl=None, sequence_kl=np.r_[np.zeros(95), np.ones(5)], reward=FLAT, grad_norm=None)),
+    ("frozen-policy", policy(kl=np.r_[0.1, 0.2, np.zeros(98)], **STANDS)),
+    ("frozen-policy", policy(kl=None, sequence_kl=np.r_[np.zeros(95), np.ones(5)], **STANDS)),
     ("kl-explosion", policy(kl=levels((0.1, 50), (6.0, 50)), reward=FLAT, kl_coef=np.full(100, 0.001))),
     ("kl-explosion", policy(kl=np.where(np.isin(np.arange(100), (30, 50, 70)), 412.0, 0.05))),
     ("kl-explosion", policy(kl=None, sequence_kl=levels((10, 50), (120, 50), noise=1))),

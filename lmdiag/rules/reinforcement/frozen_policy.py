@@ -5,12 +5,14 @@ import numpy as np
 from lmdiag.figures import figure, percent
 from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
-from lmdiag.stats.course import course
+from lmdiag.stats.course import SIGMAS, course
 from lmdiag.stats.units import shares
 from lmdiag.stats.windows import median
 
 NEARLY_ALL = 0.9
+FEWEST = 8
 TINY = 1e-9  # nats: rounding of a ratio that is 1
+OF_A_POLICY = ("reward", "reward_std", "response_length", "entropy")  # only a policy that changes moves these
 
 
 @rule(family="reinforcement", needs=("reward",), severity=Severity.ERROR, min_points=8)
@@ -22,14 +24,15 @@ def check(run: Run, rewards: Series) -> Findings:
 
     ## How it decides
     The gradient norm is exactly 0 in nine of ten records in which the responses of a group have different rewards. Or the divergence from the reference
-    is 0 (to 1e-9 nats) in nine of ten records from the third on while rewards differ and their mean does not rise, and the median gradient norm is not above 0.
+    is 0 (to 1e-9 nats) in nine of ten records from the third on while rewards differ, the median gradient norm is not above 0, and nothing else moves
+    by three standard errors: neither the reward nor its spread, the length of the responses or their entropy.
 
     ## Why it matters
     Nothing was learned, and nothing of what the log says about rewards is due to training.
 
     ## False alarms it avoids
     A gradient of 0 because all rewards of a group are equal (`no-group-signal`), or because there are none; a divergence that is written as 0 where there is no
-    reference, while the reward rises, or that a few decimals round to 0; a learning rate of 0 (`zero-lr`).
+    reference, while rewards or lengths move, or that a few decimals round to 0; a learning rate of 0 (`zero-lr`).
 
     ## What to try
     Count the parameters with requires_grad, and compare a weight before and after one step. With adapters and gradient checkpointing, call
@@ -38,8 +41,8 @@ def check(run: Run, rewards: Series) -> Findings:
     ## References
     - Schulman et al. 2017, Proximal policy optimization algorithms, arXiv:1707.06347.
     """
-    if len(rewards) < 8:
-        yield too_few(len(rewards), "finite rewards", 8)
+    if len(rewards) < FEWEST:
+        yield too_few(len(rewards), "finite rewards", FEWEST)
         return
     norms, kl = run.series.get("grad_norm"), run.series.get("kl", run.series.get("sequence_kl"))
     if norms is None and kl is None:
@@ -54,7 +57,10 @@ def check(run: Run, rewards: Series) -> Findings:
     elif kl is not None and len(kl.finite) >= 8 and _any_differ(run, rewards) and not _moves(norms, kl):
         values = np.abs(kl.finite.values[2:])
         still = float((values <= TINY).mean())
-        if still >= NEARLY_ALL and not course(rewards.values).rises:
+        moves = course(rewards.values).rises or any(
+            _moved(run[name].finite.values) for name in OF_A_POLICY if name in run
+        )
+        if still >= NEARLY_ALL and not moves:
             how = f"The divergence from the reference is 0 to nine digits in {percent(still)} of the records from the third on"
             yield _finding(run, kl, "kl" if "kl" in run else "sequence_kl", how, {"zero_share": still})
 
@@ -79,6 +85,14 @@ def _moves(norms: Series | None, kl: Series) -> bool:
     pushed = norms is not None and len(norms.finite) > 0 and float(median(norms.finite.values)) > 0
     hidden = bool(kl.finite.values.any()) and kl.rounding > TINY
     return pushed or hidden
+
+
+def _moved(values: np.ndarray) -> bool:
+    """Tell whether a level or the ranks moved by three standard errors, which one of a hundred policies that stand shows in one of four measures."""
+    if len(values) < FEWEST:
+        return False
+    seen = course(values)
+    return abs(seen.gain) > SIGMAS * seen.error or abs(seen.trend) > SIGMAS
 
 
 def _any_differ(run: Run, rewards: Series) -> bool:
