@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lmdiag.account import EMPTY, EXTRA, METRIC, NOT_USED, RUN, SETTING, SPLIT, STEP, Account, Column, joined
+from lmdiag.account import EMPTY, EXTRA, METRIC, NOT_USED, RUN, SETTING, SPLIT, STEP, Account, Column, Skipped, joined
 from lmdiag.facts import printed_fact
 from lmdiag.gather.arranged import Arranged
 from lmdiag.gather.axis import Axis
@@ -14,8 +14,8 @@ from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables.tally import Tally
 
 
-def account_of(log: Arranged, axis: Axis, notes: Iterable[str]) -> Account:
-    """Return what became of a log of one run; `notes` are those of the run, with the guesses among them."""
+def account_of(log: Arranged, axis: Axis, notes: Iterable[str], beaten: Iterable[Skipped] = ()) -> Account:
+    """Return what became of a log of one run; `notes` are those of the run, with the guesses among them; `beaten` values did not stand."""
     raw, tally = log.raw, log.raw.tally or Tally()
     return Account(
         tally.lines,
@@ -24,7 +24,7 @@ def account_of(log: Arranged, axis: Axis, notes: Iterable[str]) -> Account:
         tally.text,
         tally.lost,
         raw.n_rows,
-        joined(raw.skipped),
+        joined((*raw.skipped, *beaten)),
         tuple(_columns(log, axis)),
         tuple(dict.fromkeys([*notes, *log.choices])),
     )

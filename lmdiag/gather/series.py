@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lmdiag.account import Skipped
 from lmdiag.facts import unsound
 from lmdiag.gather.accounting import account_of
 from lmdiag.gather.arranged import Arranged
@@ -17,7 +18,7 @@ from lmdiag.gather.restarts import segments as segments_of
 from lmdiag.gather.translated import Translated
 from lmdiag.methods import METHODS, PREFERENCE, REINFORCEMENT
 from lmdiag.metrics import LN2
-from lmdiag.naming import evaluation_set
+from lmdiag.naming import SCORES, evaluation_set
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.run import Run, Segment, Series
 
@@ -39,6 +40,7 @@ def gather(log: Arranged) -> Run:
     axis, segments = segments_of(log)
     series: dict[str, Series] = {}
     superseded: dict[str, Series] = {}
+    beaten: list[Skipped] = []
     seen: dict[int, tuple[np.ndarray | None, np.ndarray, np.ndarray | None, np.ndarray | None]] = {}
     for metric, column in log.columns.items():
         rows = column.column.rows
@@ -48,6 +50,8 @@ def gather(log: Arranged) -> Run:
         series[metric], replaced = _series(raw, column, *seen[id(rows)], resumed=len(segments) > 1)
         if replaced is not None and len(replaced):
             superseded[metric] = replaced
+        if len(segments) == 1 and metric.rpartition("/")[2] in SCORES:
+            beaten += _beaten(column, *seen[id(rows)], axis.kind)
     series |= _losses_of_perplexities(series)
     series |= _times_of_speeds(series)
     if "loss" not in series and "train/loss" in series:  # estimates are all that this log says of the training loss
@@ -84,12 +88,12 @@ def gather(log: Arranged) -> Run:
         config=config,
         events=raw.events,
         notes=(*notes, POLICY_LOSS) if "loss" in series and method in RISES and not raw.spans else notes,
-        skipped=raw.skipped,
+        skipped=(*raw.skipped, *beaten),
         superseded=superseded,
         objective=objective,
         method=method,
         step_kind=axis.kind,
-        account=account_of(log, axis, notes),
+        account=account_of(log, axis, notes, beaten),
     )
 
 
@@ -222,6 +226,25 @@ def _order(
     replaced = np.flatnonzero(~stands)
     replaced = replaced[np.argsort(steps[replaced], kind="stable")]
     return steps, order[last], replaced
+
+
+def _beaten(
+    found: Translated,
+    lines: np.ndarray | None,
+    steps: np.ndarray,
+    standing: np.ndarray | None,
+    replaced: np.ndarray | None,
+    kind: str,
+) -> list[Skipped]:
+    """Count the values of a column that another one of the same step took the place of."""
+    if standing is None or replaced is None or not len(replaced):
+        return []
+    values = found.column.values
+    place = standing[np.searchsorted(steps[standing], steps[replaced])]
+    other = replaced[~_equal(values[place], values[replaced])]
+    first = 0 if lines is None or not len(other) else int(lines[other].min())
+    said = f'"{found.source_name}" has several values at one {kind}, the last of which was read'
+    return [Skipped(first, said, len(other), "value")] if len(other) else []
 
 
 def _series(

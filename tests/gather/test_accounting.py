@@ -126,3 +126,16 @@ def test_of_a_counter_that_starts_again_it_is_said_so():
     rows = "".join(f'{{"step": {n % 50}, "loss": {5 - n / 50}}}\n' for n in range(200))
     run = read("a.jsonl", rows)
     assert [column.why for column in run.account.columns if column.name == "step"] == ["it starts again during the log"]
+
+
+def test_values_that_another_one_of_their_step_replaced_are_counted():
+    rows = [f'{{"step": {n}, "val_loss": {4 - n / 10}}}\n' for n in range(1, 21)]
+    again = {5: '{"step": 5, "val_loss": 3.25}\n' * 2, 9: '{"step": 9, "val_loss": 2.75}\n'}
+    run = read("a.jsonl", "".join(row + again.get(n, "") for n, row in enumerate(rows, 1)))
+    reason = '"val_loss" has several values at one step, the last of which was read'
+    assert run.account.dropped == run.skipped == (Skipped(5, reason, 2, "value"),)
+
+
+def test_equal_values_of_one_step_are_copies():
+    rows = "".join(f'{{"step": {n}, "loss": {5 - n / 10}}}\n' for n in (1, 2, 3, 3, 4, 5, 6, 7))
+    assert read("a.jsonl", rows).account.dropped == ()

@@ -55,7 +55,7 @@ def place(table: Table, bars: Mapping[int, np.ndarray], heads: Heads, ends: Sequ
         parts, how = [np.ceil(epoch)], "the epoch"
         table.config["step_kind"] = "epoch"
     if not parts:
-        parts, how = [np.maximum(np.cumsum(train[start:stop]), 1.0) for start, stop in spans], ""
+        parts, how = [np.maximum(np.cumsum(_counted(train[a:b], epoch[a:b])), 1.0) for a, b in spans], ""
         table.config["step_kind"] = "record"
     table.put(STEP, np.where(np.isnan(own), np.concatenate(parts), own))
     counted = "the log prints no steps; its records are counted"
@@ -66,6 +66,15 @@ def _evaluates_more(train: np.ndarray, epoch: np.ndarray) -> bool:
     """Tell whether there are more evaluations, each at the end of an epoch, than records of the training to count by."""
     at = np.unique(epoch[~train])
     return bool(len(at) > train.sum() and (at == np.round(at)).all() and not np.isnan(epoch).any())
+
+
+def _counted(train: np.ndarray, epoch: np.ndarray) -> np.ndarray:
+    """Tell which records count: those of the training, and an evaluation right behind one of another epoch."""
+    counted = train.copy()
+    counted[1:] |= ~train[1:] & ~train[:-1] & (epoch[1:] != epoch[:-1])
+    if len(train) > 1:
+        counted[0] |= counted[1] & ~train[1]
+    return counted
 
 
 def _planned(bars: Mapping[int, np.ndarray], start: int, stop: int) -> int:

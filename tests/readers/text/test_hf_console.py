@@ -132,6 +132,25 @@ def test_more_evaluations_than_records_of_the_training_stand_at_their_epochs() -
     assert run["loss"].steps.tolist() == [6]
 
 
+def test_evaluations_between_two_counted_records_are_all_read() -> None:
+    evaluations = [f"{{'eval_loss': 2.{e}, 'epoch': {e}.0}}\n" for e in range(1, 9)]
+    losses = [
+        f"{{'loss': 1.{k}, 'epoch': {epoch}}}\n"
+        for k, epoch in enumerate((2.2, 2.4, 2.6, 4.4, 6.6, 7.5, 7.7, 7.9, 7.95))
+    ]
+    order = [
+        *evaluations[:2],
+        *losses[:3],
+        *evaluations[2:4],
+        losses[3],
+        *evaluations[4:6],
+        *losses[4:],
+        *evaluations[6:],
+    ]
+    (run,) = runs_of(Source("a.log", content="".join(order).encode()))
+    assert (len(run["loss"]), len(run["val/loss"]), run.account.dropped) == (9, 8, ())
+
+
 def test_a_printed_history_names_the_steps() -> None:
     console = "".join(f"{{'loss': {loss}, 'epoch': {k / 10}}}\n" for k, loss in enumerate(LOSSES))
     items = [f"{{'loss': {loss}, 'epoch': {k / 10}, 'step': {10 * k + 10}}}" for k, loss in enumerate(LOSSES)]
