@@ -16,10 +16,26 @@ _TRAILING = " \t:=≈~[('\"<>-|*`→,"
 _KEY = lazy(r"[^\W\d][\w./%@()^+\-]*(?: [\w./%@()^+\-]+){0,3}$")
 _SECTIONS = {"training": "", "held-out": "val", "evaluating": "val", "validating": "val", **SPLITS, **SPLIT_WORDS}
 _SETS = "|".join(_SECTIONS)
+EVALUATIONS = "|".join(word for word, split in _SECTIONS.items() if split)
 _SECTION = lazy(
     rf"\W*(?:on |the |in |eval )*({_SETS})"
     r"(?:[ _](?:set|results?|metrics|stats|summary|data|phase|split|step|epoch|run))?\W*$",
     re.IGNORECASE,
+)
+NAME = r"(?![\W\d])[\w.-]+"
+_NAMED_SET = lazy(  # eval [wikitext], val/c4:, test on lambada |
+    rf"(?<![\w/.-])({EVALUATIONS})(?:uation|ing|idation)?(?:[ _]set)?"
+    rf"(?:\s*[\[(<]\s*|\s?(?:[/:@=]|->|=>)\s?|\s(?:on|for|set|data|dataset)[\s=:]+|\s)({NAME})\s*[\])>]?[\s:|=,-]*$",
+    re.IGNORECASE,
+)
+_BRACKETED = lazy(rf"[\[(<]\s*({NAME})\s*[\])>][\s:|-]*$")  # [wikitext] eval loss
+_NO_NAME_OF_A_SET = frozenset(
+    """
+    set sets result results metric metrics stat stats summary data dataset phase split run done finished finish complete
+    completed all mean avg average total time took after at on for the in is only best final start started starting begin end
+    ended model score scores report loop pass stage round size samples examples info debug warning error output log
+    perf performance cur current now new old ok nats bits ema raw smooth smoothed macro micro weighted top1 top5 sum per
+    """.split()
 )
 _PAST_OR_GOAL = lazy(
     r"\b(?:best|min|minimum|lowest|max|target|previous|prev|initial|early|patience|delta|improving)\b", re.IGNORECASE
@@ -49,8 +65,17 @@ class Heading:
 
 def _section_of(text: str) -> str | None:
     """Return the split that a segment such as `Test set:` announces for the numbers behind it."""
+    if (named := _NAMED_SET.search(text)) and may_name_a_set(named[2]):
+        return f"{_SECTIONS[named[1].lower()]} {named[2]}"
     found = [match[1].lower() for match in map(_SECTION.match, _CUT.split(text)) if match]
     return _SECTIONS.get(found[-1], "") if found else None
+
+
+def may_name_a_set(word: str) -> bool:
+    """Tell whether a word beside one for evaluations can be the name of a set."""
+    plain = word.lower()
+    known = plain in _NO_NAME_OF_A_SET or plain in _SECTIONS or is_split(word) or canonical(word) is not None
+    return not (known or counts_steps(word) or counts_epochs(word) or is_called_a_loss(word))
 
 
 @lru_cache(maxsize=8192)
@@ -73,6 +98,9 @@ def heading(between: str) -> Heading:
         return Heading("bare", section=_section_of(before))
     if is_split(key) and between.rstrip().endswith(("[", "(")):
         return Heading("bare", section=_section_of(key))
+    first = key.partition(" ")[0]
+    if is_split(first) and first != key and (named := _BRACKETED.search(before)) and may_name_a_set(named[1]):
+        key = f"{first} {named[1]}{key[len(first) :]}"
     return _name(key, _section_of(before), strong, column=before.rstrip().endswith(("|", ",", ";")))
 
 

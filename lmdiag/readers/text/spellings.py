@@ -10,6 +10,7 @@ from functools import lru_cache
 from lmdiag.languages import english
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, unwrapped
+from lmdiag.readers.text.names import EVALUATIONS, NAME, may_name_a_set
 
 _MEASURE = r"(?:[A-Za-z]+ ){0,2}(?:loss|cost|error|perplexity|ppl|accuracy)"
 _MEASURE_OF_A_SET = r"(?:[\w-]*[_-])?(?:loss|perplexity|ppl|accuracy\d*|acc)"
@@ -79,6 +80,12 @@ def _each(match: re.Match[str]) -> str:
     return ", ".join(f"{name.strip()} {word.strip()}: {number.strip()}" for name, number in zip(names, numbers))
 
 
+def _of_a_set(match: re.Match[str]) -> str:
+    """Put the name of a set before the measure: `eval loss [c4]: 2.1`, `Eval [c4]: 2.1`."""
+    name = match[3] or match[4]
+    return f"{match[1]} {name} {match[2] or 'loss'}" if may_name_a_set(name) else match[0]
+
+
 def _place_of_mmengine(match: re.Match[str]) -> str:
     """Write `Epoch(train) [1][10/735]` in words; the batches of an evaluation, as in `Epoch(val) [1][50/50]`, are no steps."""
     phase, epoch, n, total = match[1] or "train", match[2], match[3], match[4]
@@ -98,6 +105,9 @@ REWRITES = (
     Rewrite(("={", ": {"), lazy(r"(?<![\w.])([A-Za-z_][\w/.-]*)['\"]?\s*[=:]\s*\{([^{}]*\d[^{}]*)\}"), _nested, "InternEvo"),
     Rewrite(("oss",), lazy(r"\b([Ll]oss(?:es)?)[\s:]*['\"]?,?\s*\{([^{}]*\d[^{}]*)\}"), _nested, "spaCy's tutorials: `Losses {'ner': 9.1}`, in Python 2 a tuple"),
     Rewrite(("~", "@"), lazy(r"(?<=[A-Za-z]) ?[~@] ?\d+(?:\.\d+)?%(?=\s*[:=]?\s+\d)"), "", "a share of a set: `Val~20% 9.1`"),
+    Rewrite(("[", "(", "<", " on "), lazy(
+        rf"(?<![\w/.-])({EVALUATIONS})(?:[ _](loss|nll|ppl|perplexity|bpb|bpc|acc(?:uracy)?))?(?:\s?[\[(<]\s?({NAME})\s?[\])>]|(?:(?<=loss)|(?<=plexity)) on ({NAME}))(?=\s*[:=]?\s*{NUM}(?![\w/]))", re.IGNORECASE
+    ), _of_a_set, "loops with several sets: `eval loss [c4]: 2.5`"),
     Rewrite(("(",), lazy(r"(?<=\w)\s?\((?=[^()]*\d)(?=[^()]*[A-Za-z])[^()=:]*\)(?=\s*[:=])"), "", "`Training Loss (avg over last 50): 9.1`"),
     Rewrite(("(",), lazy(rf"({_MEASURED}) ?\((?!{PLACE}\b)(?=[^()]*\d)(?=[^()]*[A-Za-z])[^()=:]*\)(?=\s+{NUM}(?![\w:/]|\.\d))"), r"\1", "`loss (100 steps) 2.5`"),
     Rewrite(("/",), lazy(

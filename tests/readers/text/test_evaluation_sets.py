@@ -1,0 +1,60 @@
+"""Evaluation sets that a word beside `eval` names: each is a curve of its own, and none takes the place of another."""
+
+import math
+
+import pytest
+
+from lmdiag.judging.reading import runs_of
+from lmdiag.readers.text.names import heading
+from lmdiag.sources.source import Source
+
+SETS = ("wikitext", "c4")
+FORMS = """
+eval [{set}] loss {loss:.3f}
+eval [{set}] loss {loss:.3f} ppl {ppl:.2f}
+[{set}] eval loss {loss:.3f}
+[{set}] eval loss: {loss:.3f} | ppl: {ppl:.2f}
+[eval/{set}] loss {loss:.3f}
+[eval:{set}] loss={loss:.3f} ppl={ppl:.2f}
+eval loss [{set}]: {loss:.3f}
+eval loss ({set}): {loss:.3f}
+eval_loss({set})={loss:.3f}
+eval on {set}: loss {loss:.3f}
+Evaluating on {set}: loss {loss:.3f}, ppl {ppl:.2f}
+validation ({set}): loss {loss:.3f}, accuracy 0.4
+val/{set} loss {loss:.3f}
+val {set}: loss {loss:.3f}
+eval<{set}> loss={loss:.3f}
+Eval [{set}]: {loss:.3f}
+val [{set}] {loss:.3f}
+dev set {set}: loss = {loss:.3f}
+test[{set}]: loss {loss:.3f}
+validation loss on {set}: {loss:.3f}
+eval set={set} loss={loss:.3f} ppl={ppl:.2f}
+eval {set} | loss {loss:.3f} | ppl {ppl:.2f}
+eval -> {set}: loss {loss:.3f}
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("place", ["step {step} ", ""])
+@pytest.mark.parametrize("form", FORMS)
+def test_each_set_is_a_curve(form: str, place: str) -> None:
+    lines, wanted = [], {name: [] for name in SETS}
+    for step in range(10, 610, 10):
+        lines.append(f"step {step} loss {5 - step / 200:.3f} lr 0.0003")
+        for number, name in enumerate(SETS if step % 50 == 0 else ()):
+            loss = round(5.1 - step / 200 + number / 5, 3)
+            wanted[name].append((step, loss))
+            lines.append(place.format(step=step) + form.format(set=name, loss=loss, ppl=math.exp(loss)))
+    (run,) = runs_of(Source("a.log", content="\n".join(lines).encode()))
+    found = [[*zip(s.steps.tolist(), s.values.tolist())] for name, s in run.series.items() if name.endswith("/loss")]
+    assert sorted(found) == sorted(wanted.values())
+    assert (len(run["loss"]), run.account.dropped) == (60, ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["eval [mean] loss ", "Validation results: loss ", "val (step) loss ", "eval metrics | loss ", "test set: loss "],
+)
+def test_words_that_name_no_set(text: str) -> None:
+    assert heading(text).section in ("val", "test")
