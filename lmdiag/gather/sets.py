@@ -45,9 +45,11 @@ def _named(column: str, said: Iterable[str]) -> dict[str, str]:
 
     >>> _named("split", ["Eval_step", "train", "my_val"]), _named("event", ["after_eval"])
     ({'Eval_step': 'val', 'train': '', 'my_val': 'val'}, {'after_eval': ''})
+    >>> _named("event", ["epoch_val", "log_eval"])
+    {'epoch_val': 'val', 'log_eval': 'val'}
     """
     first = 1 if column in OF_EVENTS else None
-    return {cell: next((SPLITS[word] for word in words_of(cell)[:first] if word in SPLITS), "") for cell in said}
+    return {cell: next((SPLITS[word] for word in _subject(cell)[:first] if word in SPLITS), "") for cell in said}
 
 
 def _sets(raw: RawLog, steps: np.ndarray, column: str, places: Mapping[str, np.ndarray]) -> dict[str, str]:

@@ -19,8 +19,11 @@ def settle(table: Table, lines: set[int]) -> None:
     trained = np.flatnonzero(~np.isnan(steps))
     if len(rows) and not len(trained) and EPOCH in table.columns:
         epochs = table.cells(EPOCH)
-        epochs[rows] = numbers
-        table.put(EPOCH, epochs)
+        if np.isnan(epochs[rows]).any() or (np.diff(numbers) > 0).all():
+            epochs[rows] = numbers
+            table.put(EPOCH, epochs)
+        elif len(np.unique(numbers)) > 1:
+            _name_sets(table, rows, numbers)
         del table.columns[STEP]
     group = np.searchsorted(trained, rows)  # how many training steps stand above
     if not (group > 0).any():
@@ -39,7 +42,8 @@ def settle(table: Table, lines: set[int]) -> None:
     if not counts:
         _name_sets(table, rows, numbers)
     said = "whose number is no step" if counts else "numbered by their set"
-    table.notes.append(f"{len(rows):,} evaluations {said} stand at the training step above them")
+    many = f"{len(rows):,} evaluations {said} stand at the training step above them"
+    table.notes.append(f"1 evaluation {said} stands at the training step above it" if len(rows) == 1 else many)
 
 
 def _name_sets(table: Table, rows: np.ndarray, numbers: np.ndarray) -> None:

@@ -29,7 +29,7 @@ _NAMES_THE_NEXT = lazy(  # `loss 2.5 ms 100`; in `2.5 bits 92 ms` the number beh
 )
 _IS_RATE = lazy(rf"(?:{_RATE})$")
 _EVALUATION_AT = lazy(
-    r"\W*(?:eval|evaluation|valid|validation|val|(?P<test>test))(?: at| @)?"
+    r"\W*(?:eval|evaluation|valid|validation|val|(?P<test>test))(?: set| at| @)?"
     r"(?:\s+(?:step|iter)\s+(?P<step>\d+)(?!\s*/)\b|\s+(?P<n>\d+)(?:\s*[:|]|(?=\s+[a-z]\w*\s*[:=]?\s*[-.\d])))",
     re.IGNORECASE,
 )
@@ -74,6 +74,7 @@ class Line:
     strong: bool = False
     unnamed: bool = False  # the step is a number that nothing names
     counted: bool = False  # the step is the number of an evaluation: a step, an epoch, a count or a set
+    spare: int = 0  # numbers that nothing names, or that come twice
     lists: bool = False  # gives several losses in a list
     of_batches: bool = False  # counts the batches of an evaluation
     counter: str = ""  # what the step was called
@@ -142,6 +143,7 @@ def parse(piece: str) -> Line:
             section = head.section
         word = match[1]
         if word[-1:].isalpha() and not (head.strong or head.known):
+            line.spare += head.kind == "bare"
             continue  # "nan" as a word of prose
         line.of_batches = line.of_batches or (head.kind == "none" and counts_evaluated(head.key))
         if head.kind == "metric" and "." not in word and is_split(head.key):
@@ -156,6 +158,14 @@ def parse(piece: str) -> Line:
         if match[3]:  # 37.2k tok/s
             value, unit = value * SUFFIXES[unit], match[3]
         last = _place(line, head, value, unit, section, last, between)
+        if (
+            not last
+            and "." in word
+            and head.kind in ("bare", "metric", "none")
+            and unit != "%"
+            and unit not in TIME_UNITS
+        ):
+            line.spare += 1
     if line.wholes:
         _name_wholes(line)
     if line.training:

@@ -21,7 +21,7 @@ from lmdiag.readers.text.plans import Plan, Plans, Record
 from lmdiag.readers.text.record_lines import ModelNames, is_after_training, is_code, names_model, records_in
 from lmdiag.readers.text.spellings import PLACE, rewritten
 from lmdiag.readers.text.value_units import ValueUnits
-from lmdiag.run import Event
+from lmdiag.run import Event, Skipped
 
 _WORTH_A_LOOK = lazy(r"\d|nan|inf")
 _SUMMARY = "train_runtime"  # what the Trainer prints at the end of a training
@@ -31,6 +31,7 @@ _PLACE_ALONE = lazy(rf"\W*(?:(?:train(?:ing)?|global)?[ _]?{PLACE}\W*\d+(?:\s*(?
 _PLURAL = ("steps", "iterations", "iters", "batch", "batches", "updates")  # how many there will be, or how large one is
 FEW_LINES = 3
 EPOCHS = " epochs"  # how many epochs a line says there are
+_GROWING = ("tokens", "samples")
 _OF_A_SET = ("loss", "ppl", "accuracy", "bpb", "bpc")
 _ANNOUNCED = lazy(
     r"\W*(?:\w+ing )?(train|val|eval|test|dev)[a-z]*\b[A-Za-z -]{0,24}(?<=[a-z -])(?:\b(?:step|iter|iteration|epoch)\W*\d+(?:/\d+)?)?\W*$",
@@ -88,8 +89,12 @@ def is_record(line: Line) -> bool:
     """Tell whether named numbers are those of a training record: a place and a metric, or at least a loss."""
     if line.placed:
         return line.judged or (line.core and line.step is not None and line.counter not in _PLURAL)
-    if line.measured and line.split and not line.of_batches:
-        return True  # DEV : loss 2.3
+    if (
+        line.measured
+        and not line.of_batches
+        and (line.split or any(metric_of(name) in _GROWING for name in line.values))
+    ):
+        return True  # DEV : loss 2.3, or tokens 1.5B | loss 2.3
     return line.strong and (line.measured or (line.judged and bool(line.split)))
 
 
@@ -125,6 +130,8 @@ class PairScanner:
         self._plain: set[tuple[str, ...]] = set()  # names that need not be told apart
         # Name of a loss -> what it was short for at first, and if placed.
         self._called: dict[str, tuple[str, bool]] = {}
+        self._spare = 0
+        self._first_spare = 0  # the line of the first number that nothing names
         self._unplaced: list[int] = []  # lines with a loss and no place, of which nothing says what they are
         self._lists: list[int] = []  # lines with a list of losses
         self._placed: dict[str, set[str]] = {}  # losses that are printed with a place -> as what
@@ -136,7 +143,7 @@ class PairScanner:
     def feed(self, line: int, piece: str) -> bool:
         """Read one piece; return whether it was a record."""
         if not _WORTH_A_LOOK.search(piece):
-            self._enter(piece)
+            self._enter(payload(piece)[0])
             return False
         taken = False
         for numbers, found in self.plans.read(piece):
@@ -197,6 +204,7 @@ class PairScanner:
         """Take the numbers of lines that a plain plan fits."""
         found, last = plan.about, {name: float(column[-1]) for name, column in columns.items()}
         self._take(int(lines[0]), {name: float(column[0]) for name, column in columns.items()}, found, True)
+        self._spare += found.spare * (len(lines) - 1)
         row = len(self._table.lines)
         columns.pop(EPOCHS, None)
         if EPOCH in columns:
@@ -237,7 +245,9 @@ class PairScanner:
         if epoch is not None and epoch % 1 == 0 and found.headline:
             self._epoch, self._headline, self._section, self._place = epoch, line, "", {}
             self._table.plans_epochs(numbers.get(EPOCHS, 0.0))
-        if found.place:
+        if found.place and self._section and numbers.get(STEP) == self._at[0]:
+            self._section_has_step = True
+        elif found.place:
             self._headline, self._section = line, ""
             self._place = {name: numbers[name] for name in (STEP, POSITION, TOTAL) if name in numbers}
             self._table.of_epochs |= {found.of_epoch} if TOTAL in self._place else set()
@@ -295,8 +305,14 @@ class PairScanner:
         if found.samples:
             table.config["step_kind"] = "samples"
         table.add(line, values)
+        self._leave(line, found.spare)
         self._last_line = line
         table.plans_epochs(epochs)
+
+    def _leave(self, line: int, spare: int) -> None:
+        """Count numbers of a record that nothing was made of."""
+        self._first_spare = self._first_spare or (line if spare else 0)
+        self._spare += spare
 
     def _without_place(self, line: int, row: int, values: dict[str, float], found: Line) -> dict[str, float]:
         """Note a row that names no place of its own; return its values, under the set that was announced above them."""
@@ -349,6 +365,9 @@ class PairScanner:
         if lists := self._lists:
             said = "1 list of losses was" if len(lists) == 1 else f"{len(lists):,} lists of losses were"
             self._table.notes.append(f"{said} not used, the first is line {lists[0]:,}")
+        if self._spare:
+            reason = "a number of a record that nothing names, or that comes twice"
+            self._table.skipped.append(Skipped(self._first_spare, reason, self._spare, "value"))
         units = self._units.settle(self._table)
         self._place_below()
         self._settle_loose()
@@ -390,7 +409,12 @@ class PairScanner:
         for row, values in results.items():
             table.events.append(Event("final_evaluation", None, "", values))
             table.event_rows.append(row)
-        table.notes.append(f"{len(results)} losses without a step were taken as results, not as part of the curve")
+        losses = (
+            "1 loss without a step was taken as a result"
+            if len(results) == 1
+            else f"{len(results):,} losses without a step were taken as results"
+        )
+        table.notes.append(f"{losses}, not as part of the curve")
         table.keep(np.array([row not in results for row in range(len(table.lines))]))
 
 

@@ -55,7 +55,7 @@ _AFTER_TRAINING = lazy(
     re.IGNORECASE,
 )
 _TEST_TIME_TRAINING = lazy(r"(?:^|[\s_])ttt(?:$|[\s_:])", re.IGNORECASE)
-_TEMPLATE = lazy(r"\{[A-Za-z_][^{}\"']*\}")
+_TEMPLATE = lazy(r"\{[A-Za-z_](?:[^{}\"':=]|:(?!\s)|=(?=[}:!]))*\}")  # {loss:.4f}, and not {loss: 2.5} or {epoch=1}
 _STATEMENT = lazy(
     r"\s*(?:#(?!\d+[\s:,|]+[A-Za-z])|(?:def|class|return|print|assert|import|while|elif)\b|(?:log0?|print0)\(|for\b.* in\b"
     r"|(?:if|with)\b.*:\s*$|from [\w.]+ import\b)"
@@ -67,8 +67,8 @@ _SAID = lazy(rf"(?=.*\bloss=)\w+\((?:\w+={NUM}(?:, )?)+\)$")  # a record that pr
 def is_code(text: str) -> bool:
     """Tell whether a text is a line of a program; of every line of a log it is asked, so cheap tests come first.
 
-    >>> is_code('print(f"step {step} loss {loss}")'), is_code("step 3 loss 2.5")
-    (True, False)
+    >>> is_code('print(f"step {step} loss {loss}")'), is_code("step 3 loss 2.5"), is_code("train{epoch=1}: {loss: 2.5}")
+    (True, False, False)
     """
     return bool(
         ("{" in text and _TEMPLATE.search(text))

@@ -16,9 +16,9 @@ _MEASURE = r"(?:[A-Za-z]+ ){0,2}(?:loss|cost|error|perplexity|ppl|accuracy)"
 _MEASURE_OF_A_SET = r"(?:[\w-]*[_-])?(?:loss|perplexity|ppl|accuracy\d*|acc)"
 PLACE = r"(?:step|iteration|iter|update|batch|epoch)"
 _MEASURED = r"\b(?:\w*[Ll]oss|LR|lr|ppl|perplexity|\w*acc(?:uracy)?|grad_norm)"
-_FIRST = lazy(rf"\s*({NUM})\s?(ms|s|GiB|GB|MiB|MB|%)?\s+([A-Za-z][\w/]*(?: [A-Za-z][\w/]*){{0,2}})\s*")
+_FIRST = lazy(rf"\s*({NUM}[kKMB]?)\s?(ms|s|GiB|GB|MiB|MB|%)?\s+([A-Za-z][\w/]*(?: [A-Za-z][\w/]*){{0,2}})\s*")
 _SEPARATOR = lazy(r"\s*(?:[,;|]\s|:\s|\s-\s)\s*")
-_AT = lazy(rf"(?:{PLACE}\W*\d+(?:\s*/\s*\d+)?\W*)+", re.IGNORECASE)
+_AT = lazy(rf"(?:(?:{PLACE}\W*\d+(?:\s*/\s*\d+)?|\[?\s*\d+\s*/\s*\d+)\W*)+", re.IGNORECASE)
 _DIGIT = lazy(r"\d|\b(?:nan|inf)\b", re.IGNORECASE)
 _OF_A_MODEL = lazy(r"loss|ppl|perplexity|acc", re.IGNORECASE)
 _COUNTED = lazy(rf"\s*(\d+)\s+(?={NUM}\s)")  # a count in front of all: `12 4.31 s run, 8.9 loss`
@@ -116,6 +116,9 @@ REWRITES = (
     Rewrite((") :", "):"), lazy(r"(?<=\w)\s?\((?:cur|curr|current|avg|mean|[A-Za-z]+(?: [A-Za-z]+)+)\)(?=\s*:)"), "", "DeepSpeed-Chat: `acc (higher is better) : 0.6`"),
     Rewrite(("loss[",), lazy(r"(\b\w*loss)\[((?:[\w/]+=[^,\]]+, )+over [\d.]+ frames\.? ?)\]"), _averages, "icefall"),
     Rewrite(("tf_loss[",), lazy(rf"\bstep, tf_loss\[({NUM})\]\[(\d+)\]"), r"step \2, loss \1", "T5 on Mesh TensorFlow"),
+    Rewrite(("=", ": ", ":"), lazy(
+        rf"(?<![\w.])(?:event|phase|mode|stage|split|kind|msg|type)\s?[=:]\s?['\"]?(?:(?:log|epoch|step|end)_)?({EVALUATIONS})(?:_(?:step|epoch|end|loop))?['\"]?(?=[\s,;|])[,;|]?", re.IGNORECASE
+    ), r"\1,", "logfmt: `event=log_eval step=3`, `phase=val`"),
     Rewrite(("Saving dict for global step",), lazy(r"Saving dict for global step (\d+)\s*:"), r"eval step \1 |", "TensorFlow's Estimator"),
     Rewrite((" - f1-score (", " - accuracy ("), lazy(r" - (f1|accuracy)(?:-score)? \([\w -]+\)\s+(?=\d)"), r" - \1 = ", "Flair"),
     Rewrite(("split ",), lazy(r"\bsplit\s+(\d+)\s*/\s*(\d+) \|(?:\s*epoch\s+\d+ \|)?"), r"epoch \1/\2 |", "Flair's language models"),
@@ -158,6 +161,8 @@ def rewritten(piece: str) -> str:
     ('epoch 3  done , val loss: 2.5', ' epoch 3:train: batch 50: loss=2.5   grad_norm  0.7  time 65s')
     >>> rewritten("Loss (mean of 50): 2.5, norm={'a': 1.5, 'b': 0.5} x"), rewritten("step 3: 2.5 loss, 8.83 GB used, 0.001 LR")
     ('Loss: 2.5, norm=1.5, norm/b=0.5,  x', 'step 3, loss: 2.5, used: 8.83 GB, LR: 0.001')
+    >>> rewritten("50/300: 8.5 loss, 12.5k tok/s"), rewritten("event=log_eval step=3")
+    ('50/300, loss: 8.5, tok/s: 12.5k', 'eval, step=3')
     >>> rewritten("12 4.3 s run, 8.5 loss, 0.1 LR"), rewritten("acc (higher is better) : 0.5"), rewritten("loss[loss=2.5, over 9 frames], x")
     ('step 12, run: 4.3 s, loss: 8.5, LR: 0.1', 'acc : 0.5', 'loss=2.5, over 9 frames, x')
     """

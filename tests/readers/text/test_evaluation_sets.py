@@ -58,3 +58,16 @@ def test_each_set_is_a_curve(form: str, place: str) -> None:
 )
 def test_words_that_name_no_set(text: str) -> None:
     assert heading(text).section in ("val", "test")
+
+
+def test_numbered_sets_of_a_log_of_epochs() -> None:
+    blocks = [
+        f"Epoch {e} | loss {4 - e / 10}\nTest set 1 | loss {4.5 - e / 10}\nTest set 2 | loss {5 - e / 10}\n"
+        for e in range(1, 16)
+    ]
+    (run,) = runs_of(Source("a.log", content="".join(blocks).encode()))
+    assert {name: (len(s), s.steps[-1], s.values[-1]) for name, s in run.series.items()} == {
+        "loss": (15, 15, 2.5),
+        "set_1/loss": (15, 15, 3.0),
+        "set_2/loss": (15, 15, 3.5),
+    }

@@ -538,6 +538,12 @@ TOOLKITS = {
     "UER": ("| {step}/  9000 steps| 12345.5 tokens/s| loss {loss}| loss_mlm: 7.0| acc_mlm: 0.052\n", {"tokens_per_sec": 12345.5}),
     "ParlAI": ("[ time:4.0s epochs:0.01 ] {{'exs': 540, 'loss': {loss}, 'gnorm': 0.5, 'updates': 18, 'total_train_updates': {step}}}\n", {"grad_norm": 0.5}),
     "evaluation with its step": ("step {step} ▸ loss {loss}\neval  step {step} ▸ loss {val}\n", {}),
+    "tracing's spans": ("train{{epoch=1 run=7f3a}}: lm::trainer: step={step} loss={loss} lr=0.5\n", {"lr": 0.5}),
+    "braces without quotes": ("{{step: {step}, loss: {loss}, gnorm: 0.5}}\n", {"grad_norm": 0.5}),
+    "names behind, and thousands": ("{step}/3000: {loss} loss, 0.91 gnorm, 12.5k tok/s\n", {"grad_norm": 0.91, "tokens_per_sec": 12500.0}),
+    "logfmt with events": ("event=log_train step={step} loss={loss}\nevent=log_eval step={step} loss={val}\n", {}),
+    "logfmt with phases": ("phase=train step={step} loss={loss}\nphase=val step={step} loss={val}\n", {}),
+    "results behind the training": ("step {step} loss {loss}\nEvaluating ...\nstep {step}\nloss {val}\n", {}),
     "remark behind a name": ("Ep 1 | step {step}: loss train (curr): {loss}, val (prev val iter): None | iter time: 500 ms\n", {"step_time_s": 0.5}),
 }  # fmt: skip
 
@@ -706,3 +712,14 @@ def test_lines_with_a_loss_and_no_place_are_counted() -> None:
     run = run_of("".join(f"step {k} loss={5 - k / 10:.1f}\nshadow loss 2.5 today\n" for k in range(1, 9)))
     assert len(run["loss"]) == 8
     assert "8 lines with a loss and no place were not used, the first is line 2" in run.notes
+
+
+def test_tokens_are_a_place() -> None:
+    run = run_of("".join(f"tokens {0.25 * k}B | loss {9 - k / 20} | lr 2.9e-4 | 412k tok/s\n" for k in range(1, 25)))
+    assert points(run, "loss") == [(250_000_000 * k, 9 - k / 20) for k in range(1, 25)]
+
+
+def test_numbers_without_a_name_are_counted() -> None:
+    text = "".join(f"step {k} loss {9 - k / 20} \u00b1 0.25 [0.5, nan] lr 0.5\n" for k in range(1, 601))
+    (dropped,) = run_of(text).account.dropped
+    assert (dropped.line, dropped.count, dropped.unit) == (1, 1800, "value")
