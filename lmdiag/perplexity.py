@@ -77,6 +77,7 @@ def _of(run: Run, metric: str, losses: Series, records: int) -> Perplexity | Non
     if (
         not len(finite)
         or finite.min() <= 0
+        or not losses.of_tokens
         or (finite[0] > LARGEST_UNIFORM and median(finite) > LARGEST_UNIFORM)
         or median(finite[:3]) < SCALED
     ):

@@ -63,6 +63,11 @@ class Series:
         return None if good.all() else self.at(good)
 
     @property
+    def of_tokens(self) -> bool:
+        """Whether the values are not those of bytes or characters, which the log gave in bits."""
+        return not self.source_unit.startswith("bits per ")
+
+    @property
     def rounding(self) -> float:
         """By how much a value may differ from what was measured because it is rounded, 0 at full precision."""
         return 0.0 if self.decimals is None else 0.5 * 10.0**-self.decimals
@@ -251,6 +256,8 @@ class Run:
     def per_token(self) -> bool:
         """Whether the loss is that of one token, in nats: that of a language model, and no multiple of its evaluation."""
         if self.objective not in ("causal-lm", "masked-lm"):
+            return False
+        if "loss" in self and not self["loss"].of_tokens:
             return False
         trained = self["loss"].finite.values if "loss" in self else np.empty(0)
         evaluated = self.evaluation_loss[1].finite.values if self.evaluation_loss else np.empty(0)

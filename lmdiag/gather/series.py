@@ -30,6 +30,7 @@ MOST_DECIMALS = 12  # of learning rates, mostly; full precision has more
 EXACT = 2**51 / 10**MOST_DECIMALS  # below, a number of fewer decimals is rounded to itself at the most, too
 SAMPLED_VALUES = 2000
 FIRST_VALUES = 20  # these tell nearly always that the others need no look
+BITS = {"bpb": "bits per byte", "bpc": "bits per character"}
 LARGEST_ROUNDED = 1e15  # larger numbers are whole; NaN compares as false
 UNIT_WORDS = {1e-3: "ms", 1e-2: "%", 2.0**30: "GiB", 2.0**20: "MiB", LN2: "bits"}
 
@@ -53,12 +54,15 @@ def gather(log: Arranged) -> Run:
         if len(segments) == 1 and metric.rpartition("/")[2] in SCORES:
             beaten += _beaten(column, *seen[id(rows)], axis.kind)
     series |= _losses_of_perplexities(series)
+    losses = _losses_of_bits(series)
+    series |= losses
     series |= _times_of_speeds(series)
     if "loss" not in series and "train/loss" in series:  # estimates are all that this log says of the training loss
         series["loss"] = series.pop("train/loss")
     norm_notes = _mark_norms_of_minus_one(series)
     guesses = [column.guess for column in log.columns.values() if column.guess]
-    notes = (*raw.notes, *axis.notes, *guesses, *norm_notes)
+    in_bits = {f"the log has no loss but {s.source_unit}: the loss is that in nats" for s in losses.values()}
+    notes = (*raw.notes, *axis.notes, *guesses, *norm_notes, *sorted(in_bits))
     config, doubts = _sound(_in_nats(raw.config))
     notes = (*notes, *doubts)
     objective, method = objective_and_method(raw, series)
@@ -132,6 +136,20 @@ def _losses_of_perplexities(series: Mapping[str, Series]) -> dict[str, Series]:
                     said.steps, np.log(said.values), said.lines, said.source_name or name, "perplexity"
                 )
     return losses
+
+
+def _losses_of_bits(series: Mapping[str, Series]) -> dict[str, Series]:
+    """Return the losses in nats of a log that tells nothing but bits per byte or character."""
+    measured = {name: name.rpartition("/")[2] for name in series}
+    if "loss" in measured.values():
+        return {}
+    return {
+        f"{name.removesuffix(measure)}loss": Series(
+            said.steps, said.values * LN2, said.lines, said.source_name or name, BITS[measure]
+        )
+        for name, said in series.items()
+        if (measure := measured[name]) in BITS
+    }
 
 
 def _times_of_speeds(series: Mapping[str, Series]) -> dict[str, Series]:

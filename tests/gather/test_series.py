@@ -505,3 +505,16 @@ def test_the_loss_of_the_trainer_is_the_loss_and_not_a_term_logged_more_often(te
 def test_a_few_values_of_a_loss_do_not_make_another_a_term():
     records = [{"step": k, "nll": 0.5, **({"loss": 3.0} if k % 30 == 0 else {})} for k in range(1, 61)]
     assert len(run_of(records)["loss"]) == 60
+
+
+class TestBits:
+    def test_bits_per_byte_alone_are_judged_as_a_loss(self):
+        run = run_of([{"step": k, "train_bpb": 3 - k / 20, "val_bpb": 3.5 - k / 20} for k in range(1, 31)])
+        assert run["loss"].values[-1] == pytest.approx(1.5 * math.log(2))
+        assert run["val/loss"].values[-1] == pytest.approx(2 * math.log(2))
+        assert (run.curve[0], run.evaluation[0], run.per_token) == ("loss", "val/loss", False)
+        assert "the log has no loss but bits per byte: the loss is that in nats" in run.notes
+
+    def test_beside_a_loss_they_make_none(self):
+        run = run_of([{"step": k, "loss": 3.0, "val_bpb": 2.0} for k in range(1, 4)])
+        assert "val/loss" not in run

@@ -106,7 +106,8 @@ def guess_loss(table: Table, short_for: Mapping[str, tuple[str, bool]]) -> None:
     if not short or not metrics.isdisjoint({"loss", "train/loss", "ppl", "bpb", "bpc"}):
         return
     rows, values = table.columns[short[0]]
-    if len(rows) >= FEWEST and any(value != int(value) for value in values if np.isfinite(value)):
+    finite = [value for value in values if np.isfinite(value)]
+    if len(rows) >= FEWEST and (not finite or any(value != int(value) for value in finite)):
         table.names[short[0]] = "loss"
         table.notes.append(f'no column is called a loss; "{short[0]}" was taken for it')
     elif not any(metric.rpartition("/")[2] in ("loss", "accuracy", "lr", "grad_norm") for metric in metrics):

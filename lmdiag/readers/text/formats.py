@@ -52,13 +52,13 @@ NANOGPT = LineFormat(
         ),
         Shape(
             "iter ",
-            lazy(rf"^iter (?P<step>\d+)(?:/(?P<total>\d+))?: loss (?P<loss>{NUM}),? (?P<rest>time {NUM}ms.*)$"),
+            lazy(rf"^iter (?P<step>\d+)(?:/(?P<total>\d+))?: loss (?P<loss>{NUM}),? (?P<rest>(?:\w+ {NUM},? )*time {NUM}ms.*)$"),
             _NAMED,
             looks=lazy(r"^iter \d+: loss"),
         ),
     ),
     (
-        ("iter ", lazy(rf"\biter \d+(?:/\d+)?: loss {NUM},? time {NUM}ms")),
+        ("iter ", lazy(rf"\biter \d+(?:/\d+)?: loss {NUM},? (?:\w+ {NUM},? )*time {NUM}ms")),
         ("val loss", lazy(rf"\bstep \d+: train loss {NUM}, val loss {NUM}")),
     ),
     names={"time": "step_time_s"},

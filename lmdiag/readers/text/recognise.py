@@ -115,7 +115,7 @@ def _left_out(line_format: LineFormat, kinds: dict[str, list[str]], few: bool = 
     if own is None and line_format is not GENERIC:
         return 0
     frequent = sorted(kinds.values(), key=len, reverse=True)[:KINDS_LOOKED_AT]
-    unread = [alike for alike in frequent if own is None or not own(alike[0])]
+    unread = [alike for alike in frequent if own is None or not any(values for values, _ in own(alike[0]))]
     foreign = [alike for alike in unread if not any(f.marked(alike[0]) for f in FORMATS.values())]
     return sum(len(alike) for alike in foreign if looks_like_record(alike[0]))
 

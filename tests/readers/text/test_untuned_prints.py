@@ -723,3 +723,20 @@ def test_numbers_without_a_name_are_counted() -> None:
     text = "".join(f"step {k} loss {9 - k / 20} \u00b1 0.25 [0.5, nan] lr 0.5\n" for k in range(1, 601))
     (dropped,) = run_of(text).account.dropped
     assert (dropped.line, dropped.count, dropped.unit) == (1, 1800, "value")
+
+
+def test_a_short_name_of_a_loss_that_is_infinite_throughout() -> None:
+    run = run_of("".join(f"it={10 * k} L=inf G=nan\n" for k in range(1, 21)))
+    assert points(run, "loss") == [(10 * k, math.inf) for k in range(1, 21)]
+
+
+def test_nanogpt_with_further_items() -> None:
+    lines = [f"iter {k}: loss {4 - k / 50}, ppl 71.5, time 3286.79ms, mfu 0.42%\n" for k in range(30)]
+    lines[10:10] = ["step 10: train loss 3.5, val loss 3.75, train ppl 33.1, val ppl 42.5\n"]
+    run = run_of("".join(lines))
+    assert (run.format, len(run["loss"]), points(run, "val/loss"), run["step_time_s"].values[0]) == (
+        "nanogpt",
+        30,
+        [(10, 3.75)],
+        3.28679,
+    )
