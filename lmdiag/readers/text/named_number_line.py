@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lmdiag.metrics import TIME_UNITS
-from lmdiag.naming import is_other_term
+from lmdiag.naming import is_other_term, words_of
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, SUFFIXES, number
 from lmdiag.readers.tables.column_names import SHORT_FOR_LOSS, canonical, is_called_a_loss, is_split, of_training
@@ -38,6 +38,7 @@ _OF_ALL = lazy(r"global|total_train", re.IGNORECASE)  # beside a counter that st
 _SAMPLES = lazy(r"\s*(?:examples|samples|sequences|sentences)\b")
 _OF_THE_SAME_SET = ("accuracy", "ppl", "bpb", "bpc", "f1")
 MEASURES = frozenset({"loss", "ppl", "bpb", "bpc"})
+OF_A_TASK = frozenset({"bleu", "sacrebleu", "chrf", "rouge", "rouge1", "rouge2", "rougel", "meteor", "wer", "cer"})
 CORE = MEASURES | {"accuracy", "lr", "grad_norm", "reward"}
 BESIDE_A_RECORD = frozenset(
     """
@@ -279,6 +280,8 @@ def _metric(line: Line, head: Heading, value: float, unit: str, section: str) ->
         line.units[key] = unit
     if found is None and (key.lower() in SHORT_FOR_LOSS or is_called_a_loss(key)):
         line.core = True
+    if found is None and section and head.strong and not OF_A_TASK.isdisjoint(words_of(key)):
+        line.core = True  # [valid] step 500 : bleu : 26.5
     if found:
         line.split = found[0].rpartition("/")[0] or line.split
         if key not in line.wholes:

@@ -86,6 +86,12 @@ def _of_a_set(match: re.Match[str]) -> str:
     return f"{match[1]} {name} {match[2] or 'loss'}" if may_name_a_set(name) else match[0]
 
 
+def _of_marian(match: re.Match[str]) -> str:
+    """Name the mean per word plainer than the sum over a sentence, which the log may have beside it."""
+    measured = {"ce-mean-words": "ce", "cross-entropy": "total cross-entropy"}.get(match[3], match[3] or "")
+    return f"epoch {match[1]} step {match[2]} : {measured}"
+
+
 def _place_of_mmengine(match: re.Match[str]) -> str:
     """Write `Epoch(train) [1][10/735]` in words; the batches of an evaluation, as in `Epoch(val) [1][50/50]`, are no steps."""
     phase, epoch, n, total = match[1] or "train", match[2], match[3], match[4]
@@ -143,6 +149,7 @@ REWRITES = (
     Rewrite(("min",), lazy(rf"\b(\w*loss)\W{{1,3}}min\s*[=:]?\s*{NUM}[\s,/|]+(?:avg|mean)\s*[=:]?\s*(?={NUM})", re.IGNORECASE), r"\1=", "statistics of a batch: `loss min=2 avg=2.5 max=3`"),
     Rewrite((" |",), lazy(rf"(?:^|(?<=- ))(?!val)({_MEASURE_OF_A_SET})\s+\|\s*({NUM}|N/A)\s+\|\s*({NUM}|N/A)\s*$"), r"training \1: \2, validation \1: \3", "AllenNLP: `loss | 1.8 | 1.6`, below `Training | Validation`"),
     Rewrite(("ing of Epoch ", "ion of Epoch "), lazy(r"\b(Train|Valid)(?:ing|ation) of Epoch (\d+)(?= - loss: )"), lambda m: f"epoch {m[2]}{', val' if m[1] == 'Valid' else ''}", "DeepSpeech"),
+    Rewrite(("Ep. ",), lazy(r"\bEp\. (\d+(?:\.\d+)?) : Up\. (\d+) : (ce-mean-words|cross-entropy)?"), _of_marian, "Marian"),
     Rewrite(("Score at iteration ",), lazy(r"\bScore at iteration (\d+) is(?=\s+\d+\.\d{8,}(?:E-?\d+)?\s*$)"), r"step \1, loss:", "Deeplearning4j: all digits of its score, which is the loss"),
     Rewrite(("eval: bucket ",), lazy(r"\beval: bucket (\d+)(?=\s)"), r"eval bucket_\1", "TensorFlow's translation tutorial"),
     Rewrite(("] ",), lazy(rf"\[((?:[A-Za-z]+[ _-])?(?:\w*[Ll]oss|[Pp]erplexity|PPL|ppl|[Aa]ccuracy))\](?=\s+{NUM}%?\s*(?:[\[|,;]|$))"), r"\1:", "names in brackets: `[Loss] 2.5 [Accuracy] 40%`"),

@@ -157,3 +157,29 @@ def test_each_set_of_an_epoch_has_its_line() -> None:
     )
     assert points(run, "loss") == [(k, 223.5 - k) for k in range(6)]
     assert points(run, "val/loss") == [(k, 188.5 - k) for k in range(6)]
+
+
+def test_marian_measures_a_set_in_lines_of_their_own() -> None:
+    at = "[2025-01-02 10:11:12] {valid}Ep. {e} : Up. {k} : {measured}\n"
+    text = ""
+    for k in STEPS:
+        text += at.format(
+            valid="", e=k // 1000, k=k, measured=f"Sen. 299,352 : Cost {loss_at(k)} : Time 32.34s : gNorm 0.5"
+        )
+        for measured in (
+            f"cross-entropy : {60 - k / 100}",
+            f"ce-mean-words : {loss_at(k) + 1}",
+            f"bleu-detok : {k / 100}",
+        ):
+            text += at.format(valid="[valid] ", e=k // 1000, k=k, measured=f"{measured} : new best")
+    run = run_of(text)
+    assert points(run, "loss") == [(k, loss_at(k)) for k in STEPS]
+    assert points(run, "val/loss") == [(k, loss_at(k) + 1) for k in STEPS]
+    assert points(run, "val/bleu-detok") == [(k, k / 100) for k in STEPS]
+    alone = run_of("".join(line for line in text.splitlines(True) if "ce-mean-words" not in line))
+    assert points(alone, "val/loss") == [(k, 60 - k / 100) for k in STEPS]
+
+
+def test_the_score_of_a_translation_is_no_record_without_its_set() -> None:
+    run = run_of("".join(f"step {k} loss {loss_at(k)}\nstep {k} sample bleu: 0.5\n" for k in STEPS))
+    assert set(run.series) == {"loss"}
