@@ -28,6 +28,17 @@ def test_a_torn_last_record_is_said(missing):
     assert "cut off" in skip.reason
 
 
+@pytest.mark.parametrize("odd", [{}, {1500: b"an evaluation"}, {1500: b"", 4000: b"x" * 300}, {1029: b"x", 1030: b"y"}])
+def test_records_that_come_in_rounds_are_all_found(odd):
+    rounds = [odd.get(n, b"x" * (30 + n % 4)) for n in range(5000)]
+    data = b"".join(map(record, rounds))
+    assert payloads(data) == rounds
+    assert payloads(data[:-1]) == rounds[:-1]
+    damaged = bytearray(data)
+    damaged[len(data) // 2] ^= 1
+    assert len(payloads(bytes(damaged))) == 4999
+
+
 @given(st.integers(0, len(FILE) - 1), st.integers(1, 255))
 def test_one_changed_byte_costs_one_record_and_is_said(place, change):
     damaged = bytearray(FILE)

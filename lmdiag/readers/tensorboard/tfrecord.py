@@ -12,6 +12,8 @@ from lmdiag.run import Skipped
 
 HEADER, FOOTER = 12, 4
 _RECORDS_AT_ONCE = 1 << 16
+_WALKED, _REPEATED = 1 << 10, 1 << 14  # records that are read one by one, and then expected to repeat these
+_LONGEST_ROUND = 64  # records
 _FIRST_SEARCH_BYTES, _SEARCH_BYTES = 1 << 9, 1 << 18
 
 
@@ -58,18 +60,46 @@ def frame(data: bytes) -> Framed:
 
 def _chase(data: bytes, raw: np.ndarray, at: int) -> tuple[np.ndarray, np.ndarray, int]:
     """Follow the lengths from record to record, at most `_RECORDS_AT_ONCE`; return where it cannot go on."""
+    found = [np.empty(0, np.int64)]
+    last, left = len(data) - HEADER - FOOTER, _RECORDS_AT_ONCE
+    while at <= last and left:
+        walked, at = _walk(data, at, last, min(_WALKED, left))
+        more, at = _repeat(raw, at, last, walked, min(_REPEATED, left - len(walked)))
+        found += [walked, more]
+        left -= len(walked) + len(more)
+    starts = np.concatenate(found)
+    if at > len(data):
+        starts, at = starts[:-1], int(starts[-1])
+    return starts, _stored(raw, starts, "<i8"), at
+
+
+def _walk(data: bytes, at: int, last: int, most: int) -> tuple[np.ndarray, int]:
+    """Return the headers of the next records, read one by one, and where the record behind them begins."""
     headers: list[int] = []
     append, length_at = headers.append, struct.Struct("<Q").unpack_from
-    last = len(data) - HEADER - FOOTER
-    for _ in range(_RECORDS_AT_ONCE):
+    for _ in range(most):
         if at > last:
             break
         append(at)
         at += length_at(data, at)[0] + HEADER + FOOTER
-    if at > len(data):
-        at = headers.pop()
-    starts = np.array(headers, np.int64)
-    return starts, _stored(raw, starts, "<i8"), at
+    return np.array(headers, np.int64), at
+
+
+def _repeat(raw: np.ndarray, at: int, last: int, headers: np.ndarray, most: int) -> tuple[np.ndarray, int]:
+    """Return the same of records whose lengths repeat those before them: most programs log the same tags at every step."""
+    widths = np.diff(headers, append=min(at, last))
+    recent = widths[-_LONGEST_ROUND:]
+    rounds = range(1, min(_LONGEST_ROUND, len(widths) - len(recent)) + 1)
+    tags = next((n for n in rounds if np.array_equal(recent, widths[-n - len(recent) : -n])), 0)
+    if not tags or at > last:
+        return headers[:0], at
+    expected = np.tile(recent[-tags:], most // tags)
+    ends = at + np.cumsum(expected)
+    starts = ends - expected
+    starts = starts[starts <= last]
+    wrong = _stored(raw, starts, "<i8") != expected[: len(starts)] - HEADER - FOOTER
+    right = int(np.argmax(wrong)) if wrong.any() else len(starts)
+    return starts[:right], int(ends[right - 1]) if right else at
 
 
 def _sound_headers(raw: np.ndarray, headers: np.ndarray) -> np.ndarray:
