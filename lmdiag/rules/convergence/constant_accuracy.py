@@ -1,4 +1,3 @@
-from fractions import Fraction
 from math import log
 
 import numpy as np
@@ -94,6 +93,8 @@ def _same(accuracies: Series, losses: Series, moved: float) -> tuple[float, floa
 
 def _of_few_answers(accuracy: float, rounding: float) -> bool:
     """Tell whether an accuracy is k right of n answers, a few; 1 of n is the share of one class among n as well, and is none."""
+    from fractions import Fraction  # few logs hold an accuracy that never moves
+
     share = Fraction(accuracy).limit_denominator(FEW_ANSWERS)
     close = max(rounding, SINGLE) if rounding <= ROUNDED else SINGLE
     return share.numerator > 1 and abs(accuracy - float(share)) <= close
