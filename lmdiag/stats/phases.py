@@ -23,6 +23,7 @@ class Phases(Struct, frozen=True):
     still_warming: bool
 
 
+@remembered
 def phases(steps: np.ndarray, lr: np.ndarray) -> Phases | None:
     """Return the phases of a schedule, or None when the rate was never positive.
 

@@ -137,13 +137,15 @@ class Table:
 
     def cells(self, start: int, stop: int, first_row: int) -> list[Cells]:
         """Return the columns of some records, the first of which becomes this row, in the order in which their values are met."""
-        all_rows = counted(first_row, stop - start)
+        known: dict[bytes, array[int]] = {}  # most columns have values in the same rows
         found: list[Cells] = []
         for name, values, given in self._columns:
-            some, rows = values[start:stop], all_rows
-            chosen = given[start:stop]
-            if not chosen.all():
-                rows = array("q", (np.flatnonzero(chosen) + first_row).tobytes())
+            some, chosen = values[start:stop], given[start:stop]
+            where = chosen.tobytes()
+            if where not in known:
+                known[where] = array("q", (np.flatnonzero(chosen) + first_row).tobytes())
+            rows = known[where]
+            if len(rows) < len(some):
                 some = (
                     some[chosen] if isinstance(some, np.ndarray) else [some[k] for k in np.flatnonzero(chosen).tolist()]
                 )
