@@ -1,7 +1,8 @@
 """Which findings of a growing log are settled: the next records may take others back, and those should alarm nobody.
 
 A finding is reported once it has stood while the log grew by a share of its length and by some records. What no later
-record can take back, such as a NaN, is reported at once. The share is measured: see docs/accuracy.md.
+record can take back, such as a NaN, is reported at once; that something has not come yet, such as a reward that rises,
+only when it is late. The share is measured: see docs/accuracy.md.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from lmdiag.finding import Finding, Key, keys
 from lmdiag.run import Run
 
 CERTAIN = frozenset({"numerics", "integrity"})  # families whose findings further records do not take back
+NOT_YET = frozenset({"flat-reward", "flat-margin", "accuracy-at-half"})  # rules that miss something
 GROWTH = 0.15
 RECORDS = 3
+LATE = 100  # records: the rewards and margins of most runs that learn have risen by then
 
 
 @dataclass
@@ -35,6 +38,8 @@ class Settled:
         return {key: finding for key, finding in now.items() if self._is_settled(key, finding, records)}
 
     def _is_settled(self, key: Key, finding: Finding, records: int) -> bool:
+        if finding.rule in NOT_YET and records < LATE:
+            return False
         since = self.first_seen[key]
         return finding.family in CERTAIN or records >= since + max(RECORDS, GROWTH * since)
 

@@ -32,6 +32,13 @@ def test_what_is_certain_is_said_at_once(family):
     assert len(Settled().after(10, [finding(family)])) == 1
 
 
+@pytest.mark.parametrize("rule", ["flat-reward", "flat-margin", "accuracy-at-half"])
+def test_what_has_not_come_yet_is_missed_when_it_is_late(rule):
+    settled = Settled()
+    told = [len(settled.after(records, [finding("reinforcement", 1, rule)])) for records in (20, 60, 99, 100)]
+    assert told == [0, 0, 0, 1]
+
+
 def test_a_second_finding_of_a_rule_is_another_one():
     assert [key[2] for key in keys([finding(first=70), finding(first=50), finding(rule="other")])] == [1, 0, 0]
     settled = Settled()
