@@ -18,6 +18,7 @@ _PREFIXES: dict[str, tuple[str, ...]] = {
         rf"\[ *{_LEVEL} *(?:\|[^\]]*)?\]",
         r"\[[\w.-]+:(?P<rank_espnet>\d+)/\d+\](?=\s)",
         r"\[[\w./-]+:\d+(?::\w+)?\]",
+        r"\[[\w.-]+/\w*(?:Process|Thread)[\w-]*\](?:\s+[A-Za-z_][\w.]*\s:)?",  # the process, and its module and function
         r"\[[A-Za-z][\w.-]*\](?=\s*(?:\[|\d{4}-|-\s|INFO))|\[titan\]|\[NeMo \w(?: [\d-]+ [\d:.,]+ [\w.]+:\d+\])?",
     ),
     r"[\[\d]": (

@@ -116,12 +116,18 @@ def _means_of_steps(table: Table) -> np.ndarray | None:
 
 
 def prints_of_steps(where: np.ndarray, steps: np.ndarray, times: int) -> tuple[np.ndarray, np.ndarray, int] | None:
-    """Return rows sorted by their step, where each step starts, and how often each is printed; None where that varies."""
+    """Return rows sorted by their step, where each step starts, and how often each is printed; None where that varies.
+
+    A process may have ended before the others.
+    """
     order = np.argsort(steps, kind="stable")
     starts = np.flatnonzero(np.diff(steps[order], prepend=np.nan) != 0)
     lengths = np.diff(starts, append=len(steps))
     most = times or int(np.bincount(lengths).argmax())
-    if most < 2 or (lengths == most).mean() < SHARE or (not times and len(starts) < FEWEST_STEPS):
+    together = int(np.flatnonzero(lengths == most)[-1]) + 1 if (lengths == most).any() else 0
+    if lengths[together:].max(initial=0) > most or together < len(lengths) / 2:
+        return None
+    if most < 2 or (lengths[:together] == most).mean() < SHARE or (not times and together < FEWEST_STEPS):
         return None
     place = np.searchsorted(steps[order][starts], steps)
     behind = int((np.maximum.accumulate(place) - place).max())

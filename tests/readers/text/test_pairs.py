@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmdiag.judging.reading import runs_of
 from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.column_names import canonical
 from lmdiag.readers.text.named_number_line import parse
 from lmdiag.readers.text.pieces import pieces, without_colours
+from lmdiag.sources.source import Source
 
 LINES = [
     ("step:430/1000, tokens seen:56.23M, avg_train_loss:nan time:474/218s step_avg:218ms", 430, None, {"tokens seen": 56.23e6, "avg_train_loss": math.nan}),
@@ -104,3 +106,11 @@ def test_numbers_round_trip(value: float) -> None:
 @given(st.integers(0, 10**15))
 def test_thousands_commas(value: int) -> None:
     assert parse(f"step 3 loss 2.0 tokens: {value:,}").values["tokens"] == value
+
+
+@pytest.mark.parametrize("between", ["\t", ", ", "  ", " | "])
+def test_rows_of_numbers_without_a_head(between: str) -> None:
+    rows = [between.join((str(50 * k), f"{9 - k / 20}", "0.0003", f"{1 + k / 10}")) for k in range(1, 31)]
+    (run,) = runs_of(Source("a.log", content="\n".join(rows).encode()))
+    assert run["loss"].values.tolist() == [9 - k / 20 for k in range(1, 31)]
+    assert (run["loss"].steps[-1], len(run["column 3"]), run["column 4"].values[-1]) == (1500, 30, 4.0)

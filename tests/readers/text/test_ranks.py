@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from lmdiag.judging.reading import runs_of
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.text import read
 from lmdiag.sources.source import Source
@@ -122,3 +123,10 @@ def test_a_collapsed_run_is_no_run_printed_twice() -> None:
 
 def test_numbers_in_front_that_never_come_again_are_no_ranks() -> None:
     assert len(losses_of(log_of("".join(f"{k}: step {k} loss {3 - k / 10}\n" for k in range(1, 9))))) == 8
+
+
+def test_a_rank_without_a_tag_that_ends_before_the_other() -> None:
+    lines = [f"step: {k} loss: {9 - k / 20 + rank}\n" for k in range(1, 61) for rank in (0, 0.25)[: 2 if k < 50 else 1]]
+    (run,) = runs_of(Source("a.log", content="".join(lines).encode()))
+    assert run["loss"].steps.tolist() == list(range(1, 61))
+    assert run["loss"].values[[0, 48, 49, 59]].tolist() == [9.075, 6.675, 6.5, 6.0]

@@ -485,3 +485,14 @@ def test_a_head_between_asterisks_before_each_row(head: str, row: str) -> None:
     run = run_of("".join(f"{head}\n{row.format(k, 4.5 - k / 4, 4.75 - k / 4)}\nsaved\n" for k in range(1, 9)))
     assert points(run, "loss") == [(k, 4.5 - k / 4) for k in range(1, 9)]
     assert points(run, "val/loss") == [(k, 4.75 - k / 4) for k in range(1, 9)]
+
+
+def test_losses_that_rows_hold_in_turn() -> None:
+    lines = ["Step\tTrain loss\tValid loss\t"]
+    lines += [f"{100 * k}\t{'nan' if k % 3 else 4 - k / 20}\t{4.5 - k / 20 if k % 3 else 'nan'}" for k in range(1, 31)]
+    prefix = "2026-08-19 13:28:48,101 INFO [denovo/MainProcess] model._log : "
+    (run,) = runs_of(Source("a.log", content="".join(f"{prefix}{line}\n" for line in lines).encode()))
+    assert {name: (len(s), s.values[-1]) for name, s in run.series.items()} == {
+        "loss": (10, 2.5),
+        "val/loss": (20, 3.05),
+    }
