@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from lmdiag.readers.prefixes import RANKS_OF_A_HOST
-from lmdiag.readers.tables.table import EPOCH, STEP, Table
+from lmdiag.readers.tables.table import EPOCH, RANK, STEP, Table
 
 FEWEST_STEPS = 3
 SHARE = 0.9  # of the steps that must be printed equally often: lines get lost
@@ -36,6 +36,8 @@ def merge(table: Table) -> np.ndarray:
 
 def _lowest_rank(table: Table) -> np.ndarray | None:
     """Choose the records of the lowest rank that has a loss, and those with a loss of steps that it has not."""
+    if RANK not in table.beside:
+        return None
     of_rank = table.ranks
     ranks = np.unique(of_rank[of_rank >= 0]).tolist()
     if not 2 <= len(ranks) <= max(2, len(of_rank) // 2):  # numbers that never come again are no ranks

@@ -90,16 +90,13 @@ class Table:
 
     def add(self, line: int, values: Mapping[str, float]) -> None:
         """Append one row; where its step is beyond any run, it is counted as skipped, as is an epoch that is."""
-        if self.leaves_out(line, values):
-            return
-        row = len(self.lines)
-        columns = self.columns
-        step = values.get(STEP)
-        if step is not None:
-            self.last_step = int(step)
-        epoch, position = values.get(EPOCH, 0.0), values.get(POSITION, 0.0)
-        if not (abs(epoch) <= LARGEST[EPOCH] and abs(position) <= LARGEST[POSITION]):
+        if STEP in values:
+            if self.leaves_out(line, values):
+                return
+            self.last_step = int(values[STEP])
+        if EPOCH in values or POSITION in values:
             values = self._within_reason(line, values)
+        row, columns = len(self.lines), self.columns
         for name, value in values.items():
             rows, kept = columns.get(name) or self._column(name)
             rows.append(row)

@@ -123,7 +123,11 @@ class LineScanner:
 
     def is_plain(self, plan: Plan) -> bool:
         """Tell whether a plan is sure, and its lines say nothing but numbers."""
-        return not plan.unchecked and not plan.about.event and not plan.about.lost
+        return not (plan.unchecked or plan.about.event or plan.about.lost)
+
+    def take(self, plan: Plan, line: int, numbers: dict[str, float]) -> None:
+        """Add the numbers of a line that a plain plan fits."""
+        self._table.add(line, numbers)
 
     def extend(self, plan: Plan, lines: np.ndarray, columns: dict[str, np.ndarray]) -> None:
         """Add the numbers of lines that a plain plan fits."""

@@ -200,11 +200,15 @@ class PairScanner:
             return False
         return not found.whole_epoch or not (self.open or self._closed is not None or found.ends_epoch)
 
+    def take(self, plan: Plan, line: int, numbers: dict[str, float]) -> None:
+        """Take the numbers of a line that a plain plan fits."""
+        self._take(line, numbers, plan.about, True)
+
     def extend(self, plan: Plan, lines: np.ndarray, columns: dict[str, np.ndarray]) -> None:
         """Take the numbers of lines that a plain plan fits."""
-        found, last = plan.about, {name: float(column[-1]) for name, column in columns.items()}
-        self._take(int(lines[0]), {name: float(column[0]) for name, column in columns.items()}, found, True)
-        self._spare += found.spare * (len(lines) - 1)
+        last = {name: float(column[-1]) for name, column in columns.items()}
+        self.take(plan, int(lines[0]), {name: float(column[0]) for name, column in columns.items()})
+        self._spare += plan.about.spare * (len(lines) - 1)
         row = len(self._table.lines)
         columns.pop(EPOCHS, None)
         if EPOCH in columns:

@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ _FLOAT = r"\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)"
 _SIGN = "-?"
 _BEFORE_A_SIGN = ("", *" \t:='\"([,")
 _NOTATIONS = "-3.25", "4e-05", "-7.5e+02", "6.125"
-_BAR = r"(?:%\|[^|\w]*\|?|\|[█#-]+[^|\w]*\||\[[=>.]+\]|[━╸╺][━╸╺ ]*)"
+_BAR = r"(?:%\|[^|\w\n]*\|?|\|[█#-]+[^|\w\n]*\||\[[=>.]+\]|[━╸╺][━╸╺ ]*)"
 _ANY_BAR = lazy(_BAR)
 
 
@@ -53,6 +53,7 @@ class Plan:
     constants: dict[str, float]
     about: Any
     unchecked: int = CHECKED
+    _lines: re.Pattern[str] | None = None  # the same for many lines at once
 
     def numbers(self, found: re.Match[str]) -> dict[str, float]:
         """Return the numbers of a line that the plan fits."""
@@ -67,15 +68,26 @@ class Plan:
             values.update(self.constants)
         return values
 
-    def columns(self, found: Sequence[re.Match[str]]) -> dict[str, np.ndarray]:
-        """Return the numbers of many lines that the plan fits, float64[n_lines] by name."""
-        words: Iterator[str] = chain.from_iterable(match.groups() for match in found)
+    def columns(self, lines: Sequence[str]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Tell which of many lines the plan fits, bool[n_lines], and return the numbers of those, float64[n_fit] by name."""
+        if self._lines is None:
+            self._lines = re.compile(rf"^{self.pattern}()[^\S\n]*$|^.*$", re.MULTILINE)
+        words = list(zip(*self._lines.findall("\n".join(lines))))
+        fits = np.fromiter(map(bool, words[0]), bool, len(lines))
+        factors = self.factors or (1.0,) * len(self.names)
+        columns = {name: self._column(word) * factor for name, word, factor in zip(self.names, words, factors)}
+        n = np.count_nonzero(fits)
+        return fits, columns | {name: np.full(n, value) for name, value in self.constants.items()}
+
+    def _column(self, words: Sequence[str]) -> np.ndarray:
+        if "" in words:
+            words = [word for word in words if word]
         if self.thousands:
-            words = (word.replace(",", "") for word in words)
-        values = np.fromiter(map(float, words), np.float64, len(found) * len(self.names))
-        table = values.reshape(len(found), len(self.names)) * (self.factors or 1.0)
-        columns = dict(zip(self.names, table.T))
-        return columns | {name: np.full(len(found), value) for name, value in self.constants.items()}
+            words = [word.replace(",", "") for word in words]
+        n = len(words)
+        if n and words[0] == words[-1] and words.count(words[0]) == n:
+            return np.full(n, float(words[0]))
+        return np.fromiter(map(float, words), np.float64, n)
 
     def agrees(self, piece: str, records: list[Record]) -> bool:
         """Tell whether the plan reads these records from a piece."""
@@ -181,6 +193,8 @@ def _learnt(reader: Reader, piece: str, tokens: list[re.Match[str]]) -> Plan | N
         if place is None or place[0] in places:
             return None
         places[place[0]] = name, place[1]
+    if not places:
+        return None
 
     def plan(kinds: list[tuple[int, int, str]]) -> Plan:
         pattern = _pattern(piece, kinds, places)

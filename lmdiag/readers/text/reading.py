@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import PurePath
-from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
@@ -26,7 +25,7 @@ TEXT, LOST, RECORD = range(3)
 Planned = LineScanner | PairScanner  # know plans that fit whole lines
 MOST_STRETCHES = 3
 HEADER_RECORDS = 50  # facts of the header stand before this many records
-FEWEST_AT_ONCE, MOST_AT_ONCE = 4, 1 << 9  # lines
+FEWEST_AT_ONCE, MOST_AT_ONCE = 4, 1 << 10  # lines
 _CODE_BEGINS = lazy(r"import \w+|from \w[\w.]* import ")
 _RULE = lazy(r"[=*-]{20,}\s*$")
 
@@ -39,6 +38,7 @@ class TextReading:
         self.table = line_format.table()
         plain = without_colours(start)
         self._scanner = line_format.scanner(self.table, plain)
+        self._planned = self._scanner if isinstance(self._scanner, Planned) else None
         self._printed = Table()  # lines with a loss that are none of the format
         self._prints = PairScanner(self._printed, plain)
         self._knows_no_others = isinstance(self._scanner, LineScanner | BlockScanner)
@@ -50,21 +50,20 @@ class TextReading:
             self.table.notes.append("the log is a coloured word diff of two logs; the new values were read")
         self._events = EventWatcher(self.table)
         self._chatter = 0
-        self._next_line = 1
         self._in_code = False
         self._counted, self._kind = -1, TEXT  # a line is what the most telling of its pieces is
 
     def feed(self, lines: str) -> None:
         """Read further whole lines."""
-        text = without_colours(lines)
-        self.table.tally.count_lines(lines)
+        text, tally = without_colours(lines), self.table.tally
+        first = tally.lines + 1
+        tally.count_lines(lines)
         if self._commas:
             text = with_points(text, self._commas)
-        if isinstance(self._scanner, Planned) and are_lines(text):
-            self._feed_stretches(self._scanner, text.removesuffix("\n").split("\n"))
+        if self._planned is not None and are_lines(text):
+            self._feed_lines(self._planned, text.removesuffix("\n").split("\n"), first)
         else:
-            self._feed_pieces(pieces(text, self._next_line, self.table.tally))
-        self._next_line += lines.count("\n")
+            self._feed_pieces(pieces(text, first, tally))
 
     def logs(self) -> list[RawLog]:
         """Return what was read so far, as `read` returns it."""
@@ -140,37 +139,59 @@ class TextReading:
         if len(self.table.lines) < HEADER_RECORDS:
             find_facts(piece, self.table.config)
 
-    def _feed_stretches(self, scanner: Planned, lines: list[str]) -> None:
-        """Read the stretches of lines that a plan fits column by column, and the lines between them one by one."""
-        number = self._next_line
-        for plan, part in _stretches(lines, scanner):
-            if plan and len(part) >= FEWEST_AT_ONCE and scanner.is_plain(plan):
-                scanner.extend(plan, np.arange(number, number + len(part)), plan.columns(part))
-                self.table.tally.count(RECORD, len(part))
-                self._in_code = False
+    def _feed_lines(self, scanner: Planned, lines: list[str], first: int) -> None:
+        """Read whole lines in blocks, which grow while plans are learnt."""
+        at, size = 0, FEWEST_AT_ONCE
+        if len(lines) < size:
+            self._feed_each(scanner, lines, first)
+            return
+        while at < len(lines):
+            self._feed_block(scanner, scanner.plans.plans, lines[at : at + size], first + at)
+            at, size = at + size, min(2 * size, MOST_AT_ONCE)
+
+    def _feed_block(self, scanner: Planned, plans: list[Plan], lines: list[str], first: int) -> None:
+        """Read the stretches of lines that a plan fits column by column, and those between by the other plans, or one by one."""
+        plain = [k for k, plan in enumerate(plans) if scanner.is_plain(plan)]
+        if not plain or len(lines) < FEWEST_AT_ONCE:
+            self._feed_each(scanner, lines, first)
+            return
+        plan, others, row = plans[plain[0]], plans[plain[0] + 1 :], 0
+        fits, columns = plan.columns(lines)
+        ends = [*(np.flatnonzero(fits[1:] != fits[:-1]) + 1).tolist(), len(lines)]
+        for start, stop in zip([0, *ends], ends):
+            if not fits[start]:
+                self._feed_block(scanner, others, lines[start:stop], first + start)
+                continue
+            n = stop - start
+            if n >= FEWEST_AT_ONCE and scanner.is_plain(plan):
+                taken = {name: column[row : row + n] for name, column in columns.items()}
+                rows = len(self.table.lines)
+                scanner.extend(plan, np.arange(first + start, first + stop), taken)
+                self._took(n, rows)
             else:
-                text = "".join(f"{line if isinstance(line, str) else line.string}\n" for line in part)
-                self._feed_pieces(pieces(text, number, self.table.tally))
-            number += len(part)
+                self._feed_each(scanner, lines[start:stop], first + start)
+            row += n
 
+    def _feed_each(self, scanner: Planned, lines: list[str], first: int) -> None:
+        """Read lines one by one, a few by the plan that fitted last where that can be."""
+        plans = scanner.plans.plans
+        if len(lines) > FEWEST_AT_ONCE:
+            self._feed_pieces(pieces("\n".join(lines) + "\n", first, self.table.tally))
+            return
+        for number, line in enumerate(lines, first):
+            if plans and (found := plans[0].match(line)) and scanner.is_plain(plans[0]):
+                rows = len(self.table.lines)
+                scanner.take(plans[0], number, plans[0].numbers(found))
+                self._took(1, rows)
+            else:
+                self._feed_pieces(pieces(f"{line}\n", number, self.table.tally))
 
-def _stretches(lines: Iterable[str], scanner: Planned) -> Iterator[tuple[Plan | None, list[Any]]]:
-    """Yield the lines in stretches: as matches of the plan that fits them all, or as they are where none does."""
-    plans = list(filter(scanner.is_plain, scanner.plans.plans))
-    before: Plan | None = None
-    part: list[Any] = []
-    for line in lines:
-        fitting, found = before, before and before.match(line)  # most lines are like the one before
-        if not found:
-            fitting, found = next(((plan, found) for plan in plans if (found := plan.match(line))), (None, None))
-        if fitting is not before or len(part) == MOST_AT_ONCE:
-            if part:
-                yield before, part
-                plans = list(filter(scanner.is_plain, scanner.plans.plans))  # more may be known by now
-            before, part = fitting, []
-        part.append(found or line)
-    if part:
-        yield before, part
+    def _took(self, n: int, rows: int) -> None:
+        """Count lines that a plan fits, which were added behind so many rows but for those beyond any run."""
+        added = len(self.table.lines) - rows
+        self.table.tally.with_records += added
+        self.table.tally.lost += n - added
+        self._in_code = False
 
 
 def _only_a_bar(piece: str) -> bool:
