@@ -1,17 +1,21 @@
 """How fast `transformer` trains beside the same architecture written with `torch.nn.TransformerEncoder`.
 
-    python -m benchmarks.throughput [--pairs 100] [--device cpu] [--precision fp32] [--size small|large] [--wall]
+    python -m benchmarks.throughput [--pairs 100] [--device cpu] [--precision fp32] [--size small|large] [--compile] [--wall]
 
-Both train on the same batches with AdamW and clipping; ours also takes the statistics it logs. Their steps alternate in one process,
-so that a busy machine slows both alike; on a CPU the time is that of the process on one thread unless `--wall` is given. Prints a table; exits 1 when ours is slower.
+Both train on batches of the same text with AdamW and clipping; ours also takes the statistics it logs. Each has a process of its own, as a program
+that trains has, and their steps alternate, so that a busy machine slows both alike; on a CPU the time is that of the process on one thread unless `--wall` is given.
+With `--compile` ours is compiled and the other is not; with `--keep-memory` the other, too, keeps the memory that it frees.
+Prints a table; exits 1 when ours is slower.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import random
 import statistics
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 
 import torch
 from torch import nn
@@ -20,7 +24,7 @@ from torch.nn import functional
 from benchmarks.logging_overhead import chosen_clock, interval
 from lmdiag.record.gradients import GradientStatistics
 from trainers import batches, corpus, loop, transformer
-from trainers.devices import Team, choose_device
+from trainers.devices import Team, choose_device, keep_memory
 from trainers.options import read_settings
 from trainers.precision import autocast
 
@@ -48,20 +52,18 @@ class Plain(nn.Module):
         return functional.linear(hidden, self.embedding.weight)
 
 
-def steps(settings: transformer.Settings, device: torch.device) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Return a function for one step of each."""
-    torch.manual_seed(0)
-    text = corpus.load([], max_characters=100_000)
-    source = batches.Windows(text.train, settings.batch_size, settings.context, 0)
-    size = text.vocabulary.size
-
-    model = transformer.Transformer(settings, size).to(device).train()
+def ours(settings: transformer.Settings, device: torch.device) -> Callable[[], None]:
+    """Return a function for one step of our loop."""
+    text, source = data(settings)
+    model = transformer.Transformer(settings, text.vocabulary.size).to(device).train()
+    if settings.compile:
+        model.compile()
     optimizer = transformer.optimizer(settings, model)
     gradients, team = GradientStatistics(model), Team(device)
     scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
     done = 0
 
-    def ours() -> None:
+    def step() -> None:
         nonlocal done
         done += 1
         loss, _ = loop.backward(model, *source.next(), None, scaler, settings, team)
@@ -71,21 +73,47 @@ def steps(settings: transformer.Settings, device: torch.device) -> tuple[Callabl
         loop.update(optimizer, scaler, loss, settings)
         gradients.after_update(layers, loss=loss)
 
-    other = Plain(settings, size).to(device).train()
-    adam = torch.optim.AdamW(other.parameters(), lr=settings.lr)
+    return step
 
-    def plain() -> None:
+
+def plain(settings: transformer.Settings, device: torch.device) -> Callable[[], None]:
+    """Return a function for one step of a minimal loop."""
+    text, source = data(settings)
+    model = Plain(settings, text.vocabulary.size).to(device).train()
+    adam = torch.optim.AdamW(model.parameters(), lr=settings.lr)
+
+    def step() -> None:
         x, y = (t.to(device) for t in source.next())
         adam.zero_grad()
         with autocast(settings, device):
-            logits = other(x)
+            logits = model(x)
         loss = functional.cross_entropy(logits.float().flatten(0, 1), y.flatten())
         loss.backward()
-        nn.utils.clip_grad_norm_(other.parameters(), settings.grad_clip)
+        nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip)
         adam.step()
         loss.item()
 
-    return ours, plain
+    return step
+
+
+def data(settings: transformer.Settings) -> tuple[corpus.Corpus, batches.Windows]:
+    """Return the text, and what draws batches from it."""
+    torch.manual_seed(0)
+    text = corpus.load([], max_characters=100_000)
+    return text, batches.Windows(text.train, settings.batch_size, settings.context, 0)
+
+
+def serve(
+    kind: Callable[..., Callable[[], None]], settings: transformer.Settings, wall: bool, keep: bool, asked: Connection
+) -> None:
+    """Make a step whenever asked to, and answer with its seconds."""
+    device = choose_device(settings.device)
+    clock = chosen_clock(device, wall)
+    if keep:
+        keep_memory()
+    step = kind(settings, device)
+    while asked.recv():
+        asked.send(seconds(step, clock))
 
 
 def seconds(function: Callable[[], None], clock: Callable[[], float]) -> float:
@@ -103,24 +131,34 @@ def main() -> None:
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--wall", action="store_true", help="measure the time on the wall on a CPU as well")
+    parser.add_argument("--compile", action="store_true", help="compile our model with torch.compile")
+    parser.add_argument("--keep-memory", action="store_true", help="let the other keep what it frees, as ours does")
     options = parser.parse_args()
     device = choose_device(options.device)
-    clock = chosen_clock(device, options.wall)
-    chosen = SIZES[options.size] | {"lr": 1e-4, "precision": options.precision}
-    settings = read_settings("transformer", transformer.Settings, "small", chosen)
-    functions = steps(settings, device)
+    chosen = SIZES[options.size] | {"lr": 1e-4, "precision": options.precision, "device": options.device}
+    settings = read_settings("transformer", transformer.Settings, "small", chosen | {"compile": options.compile})
+    context = multiprocessing.get_context("spawn")
+    doors = []
+    for kind, keep in ((ours, True), (plain, options.keep_memory)):
+        door, other = context.Pipe()
+        context.Process(target=serve, args=(kind, settings, options.wall, keep, other), daemon=True).start()
+        doors.append(door)
     found: list[tuple[float, float]] = []
     for pair in range(options.pairs + 10):
-        order = random.sample((0, 1), 2)
-        took = {i: seconds(functions[i], clock) for i in order}
+        took = {}
+        for i in random.sample((0, 1), 2):
+            doors[i].send(True)
+            took[i] = doors[i].recv()
         if pair >= 10:  # the first ones allocate
             found.append((took[0], took[1]))
+    for door in doors:
+        door.send(False)
     tokens = settings.batch_size * settings.context
-    ours, plain = (tokens / statistics.median(column) for column in zip(*found))
+    fast, slow = (tokens / statistics.median(column) for column in zip(*found))
     ratios = [b / a for a, b in found]
     ratio, (low, high) = statistics.median(ratios), interval(ratios)
     print(
-        f"{device.type} {options.precision}: ours {ours:,.0f} tokens/s, nn.TransformerEncoder {plain:,.0f}, "
+        f"{device.type} {options.precision}: ours {fast:,.0f} tokens/s, nn.TransformerEncoder {slow:,.0f}, "
         f"ratio {ratio:.3f} ({low:.3f} to {high:.3f})"
     )
     raise SystemExit(ratio < 1.0)

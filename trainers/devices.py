@@ -7,6 +7,7 @@ its own rows, and the gradients are averaged; with `--fsdp` each also keeps only
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import os
 import re
@@ -16,6 +17,8 @@ from typing import Any
 import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -51,6 +54,19 @@ def memory_in_use(device: torch.device) -> int | None:
 def memory_pages(process: int) -> int:
     """Open the file in which Linux counts a process's pages of memory, once: opening it costs more than reading."""
     return os.open(f"/proc/{process}/statm", os.O_RDONLY)
+
+
+def keep_memory() -> None:
+    """Let the C library keep what tensors on a processor free: the next step asks for the same again.
+
+    Else large blocks go back to the system each time, and come again as new pages, each of which it has to fill with zeros first.
+    """
+    try:
+        set_option = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # only glibc, of Linux, has it
+        return
+    set_option(M_MMAP_THRESHOLD, 1 << 30)  # below so many bytes a block is cut from memory that is kept
+    set_option(M_TRIM_THRESHOLD, (1 << 31) - 1)  # so many bytes may lie unused before any are given back
 
 
 class Team:

@@ -20,7 +20,7 @@ from torch.nn import functional
 from lmdiag.record.gradients import GradientStatistics, local
 from lmdiag.record.writer import RunLogger
 from trainers import batches, checkpoints, corpus, results, resuming, sampling, saved_models
-from trainers.devices import Team, choose_device, memory_in_use
+from trainers.devices import Team, choose_device, keep_memory, memory_in_use
 from trainers.faults import Hooks
 from trainers.ngram import reference_losses
 from trainers.precision import autocast, check_precision
@@ -52,6 +52,7 @@ def train(parts: Parts, settings: Settings, hooks: Hooks) -> None:
         settings = dataclasses.replace(settings, steps=2, log=os.devnull, checkpoint_every=0, save=False)
     torch.manual_seed(settings.seed)
     device = choose_device(settings.device)
+    keep_memory()
     team = Team(device)
     try:
         train_in_team(parts, settings, hooks, device, team)

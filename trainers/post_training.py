@@ -21,7 +21,7 @@ from lmdiag.record.gradients import GradientStatistics
 from lmdiag.record.writer import RunLogger
 from trainers import checkpoints, corpus, loop, resuming, rewards, saved_models, vocabularies
 from trainers.completions import Completions, write
-from trainers.devices import choose_device, memory_in_use
+from trainers.devices import choose_device, keep_memory, memory_in_use
 from trainers.faults import Hooks
 from trainers.progress import Progress, not_fatal
 from trainers.schedule import learning_rate
@@ -114,6 +114,7 @@ def train(name: str, task: str, method: Callable[[Bench], Method], settings: Any
         settings = dataclasses.replace(settings, steps=2, log=os.devnull, checkpoint_every=0, save=False)
     torch.manual_seed(settings.seed)
     device = choose_device(settings.device)
+    keep_memory()
 
     # ---- policy, reference, text; no dropout: it would blur the ratio of the two
 

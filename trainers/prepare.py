@@ -96,14 +96,14 @@ def written(
     everything = [Unit(i, unit.path, unit.kind, unit.start, unit.stop) for i, unit in enumerate(everything)]
     vocabulary = vocabularies.TOKENIZERS[tokenizer](list(sampled(everything, field)), vocab_size)
     folder.mkdir(parents=True, exist_ok=True)
-    work = Work(folder, vocabulary, field, "uint16" if vocabulary.size <= 1 << 16 else "uint32")
+    dtype = "uint16" if vocabulary.size <= 1 << 16 else "uint32"
     root = str(Path(__file__).parents[1])
     if root not in sys.path[:1]:  # where a new process looks for this module: before a package of the same name
         sys.path.insert(0, root)
     context = multiprocessing.get_context("spawn")  # polars does not survive a fork
     found: list[dict[str, int]] = []
     with (
-        context.Pool(jobs, initializer=begin, initargs=(work,)) as pool,
+        context.Pool(jobs, initializer=begin, initargs=(folder, vocabulary.state(), field, dtype)) as pool,
         click.progressbar(pool.imap(encoded, everything), len(everything), file=sys.stderr, label="tokens") as done,
     ):
         for counts in done:  # in the order of the text
@@ -122,7 +122,7 @@ def written(
     about = {
         "tokenizer": tokenizer,
         "vocab_size": vocabulary.size,
-        "dtype": work.dtype,
+        "dtype": dtype,
         "tokens": {part: counts.pop(part) for part in PARTS},
         **counts,
         "files": list(map(str, paths)),
@@ -238,10 +238,10 @@ def cut(file: Any, at: int, kind: str) -> int:
 _work: Work | None = None  # of this process
 
 
-def begin(work: Work) -> None:
+def begin(folder: Path, state: dict[str, Any], field: str, dtype: str) -> None:
     """Tell a new process what all units share."""
     global _work
-    _work = work
+    _work = Work(folder, vocabularies.restored_vocabulary("", state), field, dtype)
 
 
 def encoded(unit: Unit) -> dict[str, int]:

@@ -62,10 +62,15 @@ class Attention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         batch, time, width = x.shape
-        # heads before time: to the product below each head is a batch entry of its own
-        q, k, v = self.qkv(x).view(batch, time, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)
+        # Cut along the heads, so that on the way back the three gradients are laid side by side once, as `qkv` wants them.
+        heads = self.qkv(x).view(batch, time, 3 * self.n_head, -1)
         if self.rotary:  # values are not turned: positions say whom to look at, not what is seen there
-            q, k = rotated(q, self.waves[:time]), rotated(k, self.waves[:time])
+            turned, values = heads.split((2 * self.n_head, self.n_head), 2)
+            q, k = rotated(turned, self.waves[:time, None]).chunk(2, 2)
+        else:
+            q, k, values = heads.chunk(3, 2)
+        # heads before time: to the product below each head is a batch entry of its own
+        q, k, v = (part.transpose(1, 2) for part in (q, k, values))
         dropout = self.dropout if self.training else 0.0
         # is_causal instead of a mask: nothing of size time x time need be stored, nor half of it be computed
         mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=dropout)
@@ -130,7 +135,7 @@ class Transformer(nn.Module):
 
 def rotated(x: torch.Tensor, waves: torch.Tensor) -> torch.Tensor:
     """Turn each pair of numbers by an angle that grows with the position: products of two then know their distance only."""
-    sin, cos = waves[:, 0::2], waves[:, 1::2]
+    sin, cos = waves[..., 0::2], waves[..., 1::2]
     a, b = x.chunk(2, -1)
     return torch.cat([a * cos - b * sin, b * cos + a * sin], -1).type_as(x)
 

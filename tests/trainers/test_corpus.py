@@ -1,6 +1,7 @@
 """Text in, token ids out."""
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
@@ -53,6 +54,33 @@ def test_unknown_tokens_have_an_id_of_their_own():
     v = vocabularies.TokenVocabulary(["a b c a"], vocabularies.words, " ", 3)
     assert v.tokens == ["<unk>", "<end>", "a"]
     assert v.encode("a b") == [2, 0]
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [*" \t\n\r\x0b\x1c\x1f\x85\xa0\u2028\u3000\u200b'’_.½Ⅷ²é你", "e\u0301", "the ", "don't", "12", "<end>"]
+        )
+    )
+)
+def test_words_that_were_looked_up_have_the_tokens_of_the_whole_text(pieces):
+    vocabulary, text = byte_pairs(), "".join(pieces)
+    assert vocabulary.encode(text) == vocabulary._tokenizer.encode(text).ids
+    assert vocabulary.encode(text) == vocabulary.encode(text)
+    if "<end>" not in text:
+        assert vocabulary.decode(vocabulary.encode(text)) == text
+
+
+@given(st.text())
+def test_any_text_has_the_tokens_of_the_whole(text):
+    assert byte_pairs().encode(text) == byte_pairs()._tokenizer.encode(text).ids
+
+
+@cache
+def byte_pairs():
+    """Return a vocabulary with pairs of letters, blanks and signs."""
+    pytest.importorskip("tokenizers")
+    return vocabularies.BytePairVocabulary(["the end.  The don't, 12 \n\n _a_ é \u3000 你"] * 9, 330)
 
 
 @given(st.lists(st.sampled_from(["a", "bc", "d" * 30, "你好"]), min_size=3, max_size=40))

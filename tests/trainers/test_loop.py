@@ -2,6 +2,9 @@
 
 import dataclasses
 import math
+import platform
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -282,3 +285,26 @@ def test_a_disk_that_fills_up_leaves_no_part_of_a_checkpoint(tmp_path, monkeypat
     with pytest.raises(OSError, match="is the disk full"):
         checkpoints.save(tmp_path, 5, {}, keep=1)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
+def test_memory_that_a_step_frees_is_kept_for_the_next_one():
+    program = """
+import resource, sys, torch
+from trainers.devices import keep_memory
+if sys.argv[1] == "keep":
+    keep_memory()
+def step():
+    tensors = [torch.ones(10_000_000) for _ in range(2)]
+for _ in range(8):  # some are needed until every block fits into what is kept
+    step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(3):
+    step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    new_pages = [
+        int(subprocess.run([sys.executable, "-c", program, how], capture_output=True, text=True, check=True).stdout)
+        for how in ("keep", "not")
+    ]
+    assert new_pages[0] < new_pages[1] / 10
