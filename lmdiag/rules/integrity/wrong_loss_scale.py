@@ -222,8 +222,7 @@ def _named(first: float, run: Run) -> str:
 def _far_too_high(run: Run, metric: str, losses: Series) -> Finding:
     level = float(median(losses.values))
     return Finding(
-        f"The loss stays near {figure(level)} from {run.place(int(losses.steps[0]))}, where this log begins: no "
-        "language "
+        f"The loss has a median of {figure(level)} from {run.place(int(losses.steps[0]))} on, where this log begins: no language "
         f"model's mean loss per token stays above {LARGEST_UNIFORM:.0f} nats.",
         int(losses.steps[0]),
         int(losses.steps[-1]),
