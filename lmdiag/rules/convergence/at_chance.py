@@ -23,7 +23,7 @@ from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule,
 from lmdiag.run import Run, Series
 from lmdiag.stats.level import Level, level
 from lmdiag.stats.limits import FEW_PLANNED, KNOWS, LEARNS, NEAR_UNIFORM, STILL, SURE
-from lmdiag.stats.phases import WARM, phases
+from lmdiag.stats.phases import phases
 from lmdiag.stats.progress import Progress, progress
 from lmdiag.stats.trend import mann_kendall, total_gain
 from lmdiag.stats.windows import median
@@ -37,10 +37,6 @@ STILL_FALLS = LEARNS / 2  # rank trend of the second half
 WARMING_LOW = 10.3  # nats: ln of 30,000 tokens
 UNTRAINED, LEAST_OF_UNIFORM = 0.06, 0.62  # of ln V: how near it a first loss lies; unigram entropies are 0.65 to 0.8
 FREQUENCY_RECORDS, FREQUENCY_STEPS, FREQUENCY_FALL = 20, 1000, 0.15
-DECAYING_STEPS, MANY_RECORDS = (
-    500,
-    100,
-)  # behind a warm-up, whose rates are the highest; records whose level shows through their noise
 EPOCHS_FALL = 0.10  # of the last half of as many epochs
 KNOWN_RECORDS, FEWEST_EVALUATIONS = 15, 6  # fewer say too little about a level
 FALLS = 3.0  # times the gain of a flat curve: what falls by more need not be looked at closely
@@ -83,7 +79,6 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     | | second half: no rank trend (z above -1.5), or under 1% gained | a loss that falls on is learning, as in the first steps of a warm-up |
     | the same in warm-up | 30 records, all above 10.3 nats | the first rates are tiny |
     | more than token frequencies cost | after 1,000 steps and 20 records 8 to 16 nats, fall under 15%; not while the rates still rise and the loss falls | the unigram entropy over 50,000 tokens is 7.3 to 7.7 nats |
-    | the same behind the warm-up | from step 500 on, where the rate falls; of 100 records or more the lowest level (medians of a tenth) counts, not the lowest records | the rates were the highest by then; a batch may be easy, its neighbours are not |
     | the same in epochs | 20 at 8 to 16 nats, a fall under 10% in their last half; the accuracy never moves, as below | so many passes leave token frequencies behind |
     | a guess that the header states: ln V, ln k of its classes, the unigram loss | flat, and from 1% below to 3% above it; or so the last half of six evaluations or more | on its way down a loss passes these levels, it does not stay |
     | one drop | first record within 6% of ln V of the header, then flat at 62% of ln V or above | unigram entropies are 0.65 to 0.8 of ln V, from characters to 50,000 tokens; a model that uses the context falls below |
@@ -184,16 +179,13 @@ def _half_stays(values: np.ndarray) -> bool:
 
 
 def _above_frequencies(run: Run, losses: Series, seen: Progress) -> Guess | None:
-    schedule = phases(run["lr"].steps, run["lr"].values) if "lr" in run else None
-    decays = schedule is not None and schedule.final < WARM and run.step_kind == "step"
-    span = int(losses.steps[-1] - (0 if decays else losses.steps[0]))
-    if not run.per_token or seen.records < FREQUENCY_RECORDS or span < (DECAYING_STEPS if decays else FREQUENCY_STEPS):
+    span = int(losses.steps[-1] - losses.steps[0])
+    if not run.per_token or seen.records < FREQUENCY_RECORDS or span < FREQUENCY_STEPS:
         return None
-    # single batches may be easy, where their level is not
-    low = seen.start - seen.best_fall if decays and seen.records >= MANY_RECORDS else seen.low
-    high = min(seen.end, low) >= NEAR_UNIFORM and seen.end <= UNIFORM_START
+    high = min(seen.end, seen.low) >= NEAR_UNIFORM and seen.end <= UNIFORM_START
     if not high or seen.fall >= FREQUENCY_FALL * seen.end:
         return None
+    schedule = phases(run["lr"].steps, run["lr"].values) if "lr" in run else None
     falls = not _half_stays(losses.values)
     if falls and schedule is not None and schedule.still_warming:
         return None
