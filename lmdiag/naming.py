@@ -127,6 +127,7 @@ _OF_VERL = re.compile(r"val-core/(?P<set>.+)/(?:reward|score|acc)/mean(?:@\d+)?|
 _PART_OF_REWARD = re.compile(  # one of several functions that reward: rewards/format/mean, eval_rewards/format
     r"(?:train/)?(?:(?P<split>[a-z]+)[_/])?rewards ?/ ?(?P<part>[^/]+?)(?: ?/ ?(?P<measure>mean|std))?"
 )
+_DICTIONARY = re.compile(r"\w+_(?:stats|metrics|logs)/(.+/.+)")  # of a trainer: ppo_stats/ppo/val/var_explained
 _OF_DPO = re.compile(r"(rewards|logps|logits)_(train|eval)/(\w+)")  # the code of its authors: rewards_eval/chosen
 _OF_A_WHOLE_TRAINING = re.compile(
     r"train_train_(loss|runtime|samples|\w+_per_second)"
@@ -292,6 +293,9 @@ def spelling(source_name: str) -> Spelling:
     of_dpo = _OF_DPO.fullmatch(name)
     if of_dpo:
         return spelling(f"{'eval_' if of_dpo[2] == 'eval' else ''}{of_dpo[1]}/{of_dpo[3]}")
+    inside = _DICTIONARY.fullmatch(name)
+    if inside and "_".join(words_of(inside[1])) in _aliases():
+        return replace(spelling(inside[1]), surplus=1)  # the loop's own name for it comes first
     part = _PART_OF_REWARD.fullmatch(name)
     if part and not _NO_PARTS.issuperset(words_of(part["part"])):
         split = f"{SPLIT_WORDS[part['split']]}/" if part["split"] in SPLIT_WORDS else ""
