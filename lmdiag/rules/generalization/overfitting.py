@@ -17,6 +17,7 @@ from lmdiag.stats.windows import median
 from lmdiag.task_measures import Better, better_later
 
 OF_PAIRS = 3.0
+ALL_RANKED = 0.01  # nats, of preferences: a margin of 4.6 for every pair, and none that is wrong
 AWAY, UNTIL, LAST = 0.3, 5, 20  # of the level before a jump; evaluations until the turn, and at the end
 AFTER = 2  # evaluations after the best one; logs of one evaluation per epoch have no more
 STEADY = 3  # evaluations that each are worse than the one before: then the last of them counts, and not their mean
@@ -105,7 +106,8 @@ def check(
     The model memorises: every step since the best evaluation made it worse on new text.
 
     ## False alarms it avoids
-    Noisy evaluations, ones that jump about (a quarter of the changes in their last half fourfold, up and down), the best of many, a rise of the training loss, evaluations after training, other measures than loss.
+    Noisy evaluations, ones that jump about (a quarter of the changes in their last half fourfold, up and down), the best of many, a rise of the training loss, evaluations after training, other measures than loss,
+    losses of preferences that stay below 0.01 nats, where every pair is ranked correctly.
 
     ## What to try
     Keep the checkpoint of the best evaluation and stop there. Then fewer epochs, more data, dropout or weight decay, a lower learning rate, or
@@ -128,7 +130,7 @@ def check(
         yield NotChecked(f"a quarter of the changes of {metric} in its last half are fourfold or more")
         return
     found = _rise(run, losses, smallest)
-    if found and run.kind == "preference" and not _level_rose(losses.values):
+    if found and run.kind == "preference" and (found.low + found.rise < ALL_RANKED or not _level_rose(losses.values)):
         found = None
     if found is None:
         known = _by_heart(run, metric, losses)

@@ -261,3 +261,11 @@ def test_a_manifold_rise_is_told_in_times(end, words):
     losses = np.r_[3.0, 2.7, 2.4, np.linspace(2.4, end, 4)[1:], [end] * 8]
     (found,) = fires(check, run(loss=np.linspace(4, 0.5, 1400), val__loss=series(losses, every=100, first=100)))
     assert words in found.message
+
+
+@pytest.mark.parametrize(("scale", "count"), [(1e-6, 0), (0.2, 1)])
+def test_pairs_that_are_all_ranked_correctly_are_not_learned_by_heart(scale, count):
+    """Where no pair of the evaluation is wrong, the digits of its loss say nothing."""
+    risen = scale * np.array([1.0, 1.09, 1.15, 1.15, 1.3, 1.4, 1.5])
+    trained = pairs(700, loss=np.geomspace(0.7, scale / 10, 700), val__loss=series(risen, every=100, first=100))
+    assert len(fires(check, trained)) == count
