@@ -206,6 +206,9 @@ def test_in_a_folder_only_notebooks_that_trained_are_logs(tmp_path):
         ("trainer = SFTTrainer(\n    model)\ntrainer = DPOTrainer(model)", "dpo", "composite"),
         ("trainer = SFTTrainer(model)  # not GRPOTrainer", "sft", "causal-lm"),
         ("# GRPOTrainer(model)\ntrainer = Trainer(model)", "pretraining", "causal-lm"),
+        ("model = train_with_grpo(\n    model)", "grpo", "reinforcement"),
+        ("train_dpo(model, pairs)", "dpo", "composite"),
+        ("def train_with_grpo(model):\n    pass", "pretraining", "causal-lm"),
     ],
 )
 def test_the_trainer_that_a_cell_makes_says_what_the_loss_alone_does_not(made, method, objective):

@@ -27,7 +27,8 @@ _METHODS = {
     "xpo": "dpo",
     "nashmd": "dpo",
 }
-_TRAINER = lazy(rf"(?im)^[^#\n]*?\b(?:unsloth)?({'|'.join(_METHODS)})trainer\s*\(")
+_NAMED = "|".join(_METHODS)
+_TRAINER = lazy(rf"(?im)^(?!\s*def\b)[^#\n]*?\b(?:(?:unsloth)?({_NAMED})trainer|train_(?:with_)?({_NAMED}))\s*\(")
 _ROUNDED = 1e-6  # the tables of the Trainer show six decimals
 ANY_TEXT, OF_A_POLICY = (
     "key-value text",
@@ -72,7 +73,7 @@ def _parts(source: Source) -> Iterator[tuple[str, list[Source], list[Source]]]:
     method = ""
     for number, cell in enumerate(_cells(source), 1):
         made = _TRAINER.findall(_joined(cell.get("source", cell.get("input"))))
-        method = _METHODS[made[-1].lower()] if made else method
+        method = _METHODS["".join(made[-1]).lower()] if made else method
         count = cell.get("execution_count", cell.get("prompt_number"))
         label = f"In[{count}]" if count else f"cell {number}"
         outputs = [output for output in cell.get("outputs") or () if isinstance(output, dict)]
