@@ -5,6 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 
+def along(steps: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the values at some steps: linear between the known ones, the first and the last outside.
+
+    >>> along(np.array([0, 2, 3]), np.array([1, 3]), np.array([1.0, 5.0])).tolist()
+    [1.0, 3.0, 5.0]
+    """
+    return values if np.array_equal(steps, known) else np.interp(steps, known, values)
+
+
 def shared_steps(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the indices, in each of two ascending arrays of steps, of the steps that stand in both.
 

@@ -26,9 +26,11 @@ def masked_zeros(loss: np.ndarray) -> np.ndarray:
     (np.int64(3), np.int64(0))
     """
     zeros = loss == 0
+    if not zeros.any():
+        return zeros
     others = loss[np.isfinite(loss) & ~zeros]
     none = np.zeros(len(loss), bool)
-    if not zeros.any() or not len(others):
+    if not len(others):
         return none
     first = int(np.argmax(zeros))
     before = loss[:first][np.isfinite(loss[:first])]

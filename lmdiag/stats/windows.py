@@ -177,10 +177,11 @@ def lowest_median(values: np.ndarray, window: int) -> float:
     if len(values) * window <= FEW_CELLS:
         return float(rolling_median(values, window).min())
     half, apart = (window + 1) // 2, values[len(values) % window :].reshape(-1, window)
-    near = np.flatnonzero(_held(values <= median(apart).min(), window) >= half)  # no window elsewhere is as low
+    known = median(apart).min()
+    near = np.flatnonzero(_held(values <= known, window) >= half)  # no window elsewhere is as low
     values = values[near[0] : near[-1] + window]
-    ordered = np.sort(values)
-    low, high = half - 1, len(values) - 1
+    ordered = np.sort(values[values <= known])
+    low, high = half - 1, len(ordered) - 1
     while low < high:
         middle = (low + high) // 2
         if _held(values <= ordered[middle], window).max() >= half:

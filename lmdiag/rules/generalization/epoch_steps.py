@@ -3,6 +3,7 @@ import numpy as np
 from lmdiag.figures import figure
 from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
+from lmdiag.stats.alignment import along
 from lmdiag.stats.noise import MAD_TO_SIGMA
 from lmdiag.stats.windows import every_window, median
 
@@ -39,7 +40,7 @@ def check(run: Run, losses: Series, epochs: Series) -> Findings:
     if len(epochs) < 2:
         yield too_few(len(epochs), "finite values of the epoch", 2)
         return
-    at = np.interp(losses.steps, epochs.steps, epochs.values)
+    at = along(losses.steps, epochs.steps, epochs.values)
     first, last = np.floor(at[0]) + 1, np.ceil(at[-1])
     per_epoch = len(losses) / max(float(at[-1] - at[0]), 1e-9)
     if last <= first:

@@ -3,6 +3,7 @@ import numpy as np
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
+from lmdiag.stats.alignment import along
 from lmdiag.stats.spikes import DEVIATIONS, SMALLEST, Spike, find_spikes
 from lmdiag.stats.windows import median
 
@@ -69,7 +70,7 @@ def check(
 def _passed(steps: np.ndarray, epochs: Series) -> np.ndarray:
     """Return at which epoch each step is, as a fraction; a counter of whole epochs tells it only where it changes."""
     if (epochs.values != np.rint(epochs.values)).any():
-        return np.interp(steps, epochs.steps, epochs.values)
+        return along(steps, epochs.steps, epochs.values)
     begins = np.flatnonzero(np.diff(epochs.values, prepend=-np.inf) > 0)
     knots, counts = epochs.steps[begins].astype(float), epochs.values[begins].astype(float)
     if len(knots) > 1:

@@ -59,15 +59,21 @@ def _hits(values: np.ndarray) -> tuple[np.ndarray, float]:
     if n < POINTS:
         return np.empty(0, int), 0.0
     middle = float(values.mean())
-    sums = np.concatenate([[0.0], np.cumsum(values - middle)])
-    squares = np.concatenate([[0.0], np.cumsum((values - middle) ** 2)])
-    mean = (sums[PAST:-1] - sums[: -PAST - 1]) / PAST
-    deviation = np.sqrt(np.maximum((squares[PAST:-1] - squares[: -PAST - 1]) / PAST - mean**2, 0.0))
-    above = values[PAST:] - middle - mean
+    centred = values - middle
+    mean, squares = _mean_before(centred), _mean_before(centred**2)
+    deviation = np.sqrt(np.maximum(squares - mean**2, 0.0))
+    above = centred[PAST:] - mean
     deviation = np.maximum(deviation, 0.002 * abs(middle))
     hits = np.flatnonzero(above > 7 * deviation) + PAST
     height = above[hits - PAST] / np.maximum(np.abs(mean[hits - PAST] + middle), 1e-12)
     return hits, float(median(height)) if len(hits) else 0.0
+
+
+def _mean_before(values: np.ndarray) -> np.ndarray:
+    """Return the mean of the thousand values before each one that has so many before it."""
+    sums = np.zeros(len(values))
+    np.cumsum(values[:-1], out=sums[1:])
+    return (sums[PAST:] - sums[:-PAST]) / PAST
 
 
 def _finding(

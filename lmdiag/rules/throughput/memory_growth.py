@@ -47,6 +47,8 @@ def check(run: Run, memory: Series, *, smallest: float = 1.1, warning: float = 1
     if memory.values[0] <= 0:
         yield NotChecked("the memory starts at 0: it was not measured")
         return
+    if memory.values.max() < smallest * memory.values.min():
+        return
     levels, starts = block_medians(memory.values, BLOCKS)
     middle = int(np.searchsorted(memory.steps[starts], (memory.steps[0] + memory.steps[-1]) / 2))
     growth = float(levels[-1] - levels[0])

@@ -52,6 +52,8 @@ def check(
         return
     first = int(SETTLED * len(times.seconds))
     times = Pace(times.steps[first:], times.seconds[first:], times.unit, times.metric)
+    if times.seconds.max() <= slow * times.seconds.min():
+        return
     usual = float(median(times.seconds))
     stalls = np.flatnonzero(times.seconds > slow * usual)
     period = _period(times.steps, stalls) if STALLS <= len(stalls) <= MOST * len(times.seconds) else None

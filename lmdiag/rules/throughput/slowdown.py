@@ -62,6 +62,8 @@ def check(run: Run, _: Curve, *, smallest: float = 1.25, warning: float = 1.33, 
     if times.metric == "step_time_s" and is_clock(times.seconds):
         yield NO_STEP_TIME
         return
+    if times.seconds.max() < min(smallest, warning) * times.seconds.min():
+        return
     slow = _at_the_end(times, smallest) or _in_between(times, warning)
     if slow is None:
         return
