@@ -159,14 +159,8 @@ def parse(piece: str) -> Line:
         if match[3]:  # 37.2k tok/s
             value, unit = value * SUFFIXES[unit], match[3]
         last = _place(line, head, value, unit, section, last, between)
-        if (
-            not last
-            and "." in word
-            and head.kind in ("bare", "metric", "none")
-            and unit != "%"
-            and unit not in TIME_UNITS
-        ):
-            line.spare += 1
+        if not last and "." in word and head.kind in ("bare", "metric", "none"):
+            line.spare += unit != "%" or not between.endswith("(")  # and no (29.5%) of the run
     if line.wholes:
         _name_wholes(line)
     if line.training:
@@ -196,8 +190,10 @@ def _place(line: Line, head: Heading, value: float, unit: str, section: str, las
             line.epochs = value
         elif unit and last in line.values and last not in line.units:
             line.units[last] = unit  # 5.2/23.7 GiB
-        elif last.endswith(("ccuracy", "acc", "Acc")) and last in line.values and value:
+        elif last.endswith(("ccuracy", "acc", "Acc")) and last in line.values and value and not value % 1:
             line.values[last] /= value
+        elif value % 1:
+            line.spare += 1
         return ""
     if head.kind == "bare":
         return _bare(line, value, unit, last, between)
@@ -218,7 +214,7 @@ def _place(line: Line, head: Heading, value: float, unit: str, section: str, las
 
 
 def _bare(line: Line, value: float, unit: str, last: str, between: str) -> str:
-    if unit or line.position is not None:
+    if unit or line.position is not None or value % 1:
         return ""
     beside_epoch = line.step is None or (
         line.unnamed and last == "epoch"

@@ -1,0 +1,82 @@
+"""Every number of a record is read or counted, whatever its line looks like."""
+
+import math
+import re
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lmdiag.errors import LmdiagError
+from lmdiag.readers import read_source
+from lmdiag.readers.rawlog import RawLog
+from lmdiag.sources.source import Source
+
+RECORDS = 12
+BEFORE = ("", "val: ", "[train] ", "eval [c4] ", "(rank 0) ", "2026-03-01 10:11:12 INFO ")
+PLACES = (
+    *("step {s}", "Step: {s}", "iter {s}/6000", "[{s}/6000]", "epoch 1 step {s}", "Epoch 1 | batch {s}/6000", "it={s}"),
+    *("#{s}", "after {s} updates", "Epoch {e}", "Epoch [{e}/60]", "", "tokens {s}K", "[step {s}]", "T+{s}"),
+)
+NAMES = (
+    *("loss", "train_loss", "Loss", "lm loss", "ce", "aux", "z_loss", "total", "lr", "grad_norm", "|g|", "ppl", "acc"),
+    *("val_loss", "val loss", "test loss", "dt", "time", "eta", "tok/s", "mem", "mfu", "reward", "kl", "temp", "x"),
+    *(
+        "foo",
+        "H(p)",
+        "\u0394",
+        "f1",
+        "EM",
+        "loss/a",
+        "best",
+        "best val",
+        "avg",
+        "top-1",
+        "dev ppl",
+        "loss_1",
+        "accuracy",
+    ),
+)
+VALUES = (
+    *("=~", ": ~", " ~", " = ~", "=~%", " ~s", " ~ ms", "(~)", " [~]", " ~\u00b1~", "=~/~", "=[~, ~]", " ~ (~)", "=~k"),
+    *(" ~->~", "=tensor(~)", " ~ GB", ": '~'", "<~>"),
+)
+BETWEEN = (", ", " | ", "  ", " ; ", "\t", " - ", " / ", " ")
+ITEM = st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)).map("".join)
+LOSS = st.tuples(st.sampled_from(("loss", "Loss", "train loss")), st.sampled_from(VALUES[:4])).map("".join)
+FORMS = st.tuples(
+    st.sampled_from(BEFORE),
+    st.sampled_from(PLACES),
+    st.sampled_from((": ", " ", ", ", " | ")),
+    st.sampled_from(BETWEEN),
+    st.lists(ITEM, max_size=4),
+    LOSS,
+    st.lists(ITEM, max_size=2),
+)
+FACTORS = (1, 1e3, 1e6, 1e9, 0.01, 1e-3)
+
+
+def found_in(logs: list[RawLog]) -> Counter[float]:
+    """Count the numbers that stand in columns and events."""
+    columns = (value for log in logs for column in log.columns.values() for value in column.values.tolist())
+    events = (value for log in logs for event in log.events for value in event.fields.values())
+    return Counter(round(abs(value), 9) for value in (*columns, *events) if isinstance(value, float))
+
+
+@settings(max_examples=150, deadline=None)
+@given(form=FORMS, first=st.integers(50_000, 90_000))
+def test_every_number_is_read_or_counted(form: tuple, first: int) -> None:
+    before, place, colon, between, items, loss, more = form
+    line = before + place + colon + between.join([*items, loss, *more])
+    numbers = [f"{(first + 7 * k) / 100_000:.5f}" for k in range(RECORDS * line.count("~"))]
+    left = iter(numbers)
+    lines = [re.sub("~", lambda _: next(left), line.format(s=100 * k, e=k)) for k in range(1, RECORDS + 1)]
+    try:
+        logs = read_source(Source("a.log", content="\n".join(lines).encode()))
+    except LmdiagError:
+        return  # nothing was read, and that is said
+    found = found_in(logs)
+    missing = [n for n in numbers if not any(found[round(float(n) * factor, 9)] for factor in FACTORS)]
+    counted = sum(s.count * (1 if s.unit == "value" else line.count("~")) for log in logs for s in log.skipped)
+    said = sum(int(n) for log in logs for note in log.notes for n in re.findall(r"^([0-9]+) (?:lines?|lists?) ", note))
+    assert len(missing) <= counted + said * math.ceil(len(numbers) / RECORDS), lines[0]
