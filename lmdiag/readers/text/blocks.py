@@ -20,8 +20,8 @@ Marked = tuple[str, re.Pattern[str]]  # what stands in every such line, and its 
 class BlockScanner:
     """Reads blocks: a head with the `step`, or the set that items are `under`, and items with a `name` and a `number`.
 
-    Items outside of a block whose name begins with `alone`, and a block without a step, belong to the last step.
-    `settle` does what is left when blocks with a head were read.
+    Items outside of a block whose name begins with `alone`, and a block without a step, belong to the last step. Where
+    blocks have no head, a name that comes again begins the next. `settle` does what is left when blocks with one were read.
     """
 
     def __init__(
@@ -55,11 +55,12 @@ class BlockScanner:
     def _take(self, line: int, item: dict[str, str | None], rank: int | None) -> bool:
         """Add an item to its block, if it has one."""
         name, word, step = item["name"] or "", item["number"] or "", item.get("step")
-        if step and self._values.get(STEP) != number(step):
+        again = not self._heads and name in self._values
+        if again or (step and self._values.get(STEP) != number(step)):
             self._open(line, item, rank)
-        elif not self._line and not name.startswith(self._alone):
-            return False
         elif not self._line:
+            if not name.startswith(self._alone):
+                return False
             self._open(line, {}, rank)
         self._values[self._under + name] = number(word, suffixed=True)
         return True
@@ -82,15 +83,6 @@ class BlockScanner:
         self._close()
         if self._settle and self._headed:
             self._settle(self._table)
-
-
-class HeadlessScanner(BlockScanner):
-    """Reads blocks without a head: a name that comes again begins the next."""
-
-    def _take(self, line: int, item: dict[str, str | None], rank: int | None) -> bool:
-        if item["name"] in self._values:
-            self._open(line, {}, rank)
-        return super()._take(line, item, rank)
 
 
 def _settle_composer(table: Table) -> None:
@@ -148,7 +140,7 @@ PPO_STATISTICS = LineFormat(
     "ppo-statistics",
     "TRL's PPO, its statistics printed one a line",
     partial(
-        HeadlessScanner,
+        BlockScanner,
         heads=(),
         items=((": ", lazy(rf"^(?P<name>(?:(?:objective|ppo|policy|loss|val|env|tokens)/[\w/]+|lr|eps|episode|epoch)): (?P<number>{NUM})$")),),
     ),

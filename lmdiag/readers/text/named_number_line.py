@@ -228,21 +228,18 @@ def _bare(line: Line, value: float, unit: str, last: str, between: str) -> str:
     return ""
 
 
-def _measured(head: Heading, unit: str) -> tuple[Heading, str, tuple[str, float] | None, str]:
+def _measured(key: str, unit: str) -> tuple[str, tuple[str, float] | None, str]:
     """Return what a number is called, the metric that names, and its unit, each in the light of the other."""
-    key, found = head.key, canonical(head.key)
-    if unit in TIME_UNITS and found and found[0].rpartition("/")[2] in CORE:
-        found = None  # the time of something: no loss is one of seconds
-        head = Heading("metric", key, head.section, head.strong)
+    found = canonical(key)
     if (found is None or found[0] in ("time", "elapsed_s")) and _IS_RATE.match(unit):
         key, found, unit = unit, canonical(unit), ""  # speed: 1200 tokens/s
     if found and found[0].endswith("loss") and unit.lower() in ("bpc", "bpb"):
         unit = "bits"
-    return head, key, found, unit
+    return key, found, unit
 
 
 def _metric(line: Line, head: Heading, value: float, unit: str, section: str) -> str:
-    head, key, found, unit = _measured(head, unit)
+    key, found, unit = _measured(head.key, unit)
     if unit == "%" and found and found[0].rpartition("/")[2] in MEASURES:
         return ""  # Training: 100%|███
     training = ""
