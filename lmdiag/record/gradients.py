@@ -45,6 +45,8 @@ class GradientStatistics:
         names = [layer(name) for name, _ in named]
         self.layers = list(dict.fromkeys(names))
         self._layer_of = [self.layers.index(name) for name in names]
+        self._sharded = any(hasattr(p, "to_local") for p in self.parameters)
+        self._spread = len({p.device for p in self.parameters}) > 1  # over several devices
         self._gradients: torch.Tensor | None = None
         self._before: _Copy | None = None
 
@@ -57,13 +59,15 @@ class GradientStatistics:
         """
         import torch
 
-        nothing = torch.zeros((), device=self.parameters[0].device)
-        squares = _squares([nothing if p.grad is None else p.grad for p in self.parameters])
+        gradients = [p.grad for p in self.parameters]
+        squares = self._squares(
+            [torch.zeros((), device=self.parameters[0].device) if g is None else g for g in gradients]
+        )
         self._gradients = squares if scale == 1 else squares / scale**2
         self._before = (self._before or _Copy(self.parameters, self._layer_of)) if update else None
         if self._before is not None:
             with torch.no_grad():
-                torch._foreach_copy_(self._before.pieces, list(map(local, self.parameters)))
+                torch._foreach_copy_(self._before.pieces, self._local_parameters())
         return self._gradients.sum().sqrt()
 
     def after_update(self, layers: bool = True, **extra: Any) -> dict[str, Any]:
@@ -77,18 +81,33 @@ class GradientStatistics:
         tensors, layer_of = list(self.parameters), {"grad_norm": self._layer_of, "param_norm": self._layer_of}
         if self._before is not None:
             with torch.no_grad():
-                torch._foreach_sub_(self._before.pieces, list(map(local, self.parameters)))
+                torch._foreach_sub_(self._before.pieces, self._local_parameters())
             tensors += self._before.vectors
             layer_of["update_norm"] = self._before.layer_of
         device = self._gradients.device
         scalars = [torch.as_tensor(value, device=device).detach().float().reshape(1) for value in extra.values()]
-        numbers = iter(torch.cat([self._gradients, _squares(tensors), *scalars]).tolist())  # the one transfer
+        numbers = iter(torch.cat([self._gradients, self._squares(tensors), *scalars]).tolist())  # the one transfer
         squares = {name: self._by_layer(places, numbers) for name, places in layer_of.items()}
         record: dict[str, Any] = dict(zip(extra, map(_short, numbers)))  # what is left
         record |= _norms({name: sum(row) for name, row in squares.items()})
         if layers:
             record["layers"] = {name: self._norms_of(i, squares) for i, name in enumerate(self.layers)}
         return record
+
+    def _local_parameters(self) -> list[torch.Tensor]:
+        return list(map(local, self.parameters)) if self._sharded else self.parameters
+
+    def _squares(self, tensors: list[torch.Tensor]) -> torch.Tensor:
+        """Return the squared L2 norm of each tensor: float32[n], one value per tensor, on the device of the first."""
+        import torch
+
+        with torch.no_grad():
+            norms: list[Any] = list(torch._foreach_norm(tensors, 2, dtype=torch.float32))
+        if self._sharded:  # by FSDP
+            norms = [norm.full_tensor() if hasattr(norm, "full_tensor") else norm for norm in norms]
+        if self._spread:
+            norms = [norm.to(norms[0].device) for norm in norms]
+        return torch.stack(norms).square()
 
     def _by_layer(self, places: list[int], squares: Iterator[float]) -> list[float]:
         """Add up the squares of each layer; takes one for each of the places."""
@@ -135,19 +154,6 @@ def local(tensor: Any) -> torch.Tensor:
     """Return this process's part of a tensor that FSDP has split, or the tensor."""
     part: torch.Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
     return part
-
-
-def _squares(tensors: list[torch.Tensor]) -> torch.Tensor:
-    """Return the squared L2 norm of each tensor: float32[n], one value per tensor, on the device of the first."""
-    import torch
-
-    with torch.no_grad():
-        norms: list[Any] = list(torch._foreach_norm(tensors, 2, dtype=torch.float32))
-    if hasattr(norms[0], "full_tensor"):
-        norms = [norm.full_tensor() for norm in norms]  # sharded by FSDP
-    if len({norm.device for norm in norms}) > 1:  # a model spread over several devices
-        norms = [norm.to(norms[0].device) for norm in norms]
-    return torch.stack(norms).square()
 
 
 def _short(value: float) -> float:
