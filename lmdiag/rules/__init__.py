@@ -13,7 +13,7 @@ from lmdiag.rules.declared import DECLARED
 ORDER = """
     step-rewind resume-jump crashed-run truncated-run step-gap clock-gap frozen-metric perplexity-mismatch
     accuracy-mismatch wrong-loss-scale few-evaluations masked-nan missing-loss zero-loss non-finite-loss
-    non-finite-gradient non-finite-metric loss-scale-collapse zero-lr lr-too-high lr-too-low lr-jump
+    non-finite-gradient non-finite-metric non-finite-part loss-scale-collapse zero-lr lr-too-high lr-too-low lr-jump
     early-divergence divergence oscillation temporary-divergence growing-oscillation slow-drift
     rising-instability replayed-data repeated-stretch level-shift epoch-boundary-spikes periodic-spikes
     early-instability loss-spike spike-score repeated-losses at-chance constant-accuracy not-learning worse-than-reference plateau
