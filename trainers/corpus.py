@@ -232,6 +232,9 @@ def split(texts: list[str]) -> tuple[list[str], list[str], list[str]]:
     first, second = (int(np.searchsorted(ends, share * ends[-1])) for share in (1 - VALIDATION - TEST, 1 - TEST))
     first = min(max(first, 1), len(texts) - 2)
     second = min(max(second, first + 1), len(texts) - 1)
+    # one long document may reach over all of the validation part: then the one before it is given up for that
+    while first > 1 and ends[second - 1] - ends[first - 1] < VALIDATION / 2 * ends[-1]:
+        first -= 1
     return texts[:first], texts[first:second], texts[second:]
 
 

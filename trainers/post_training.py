@@ -279,7 +279,8 @@ def lines(ids: Any, stop: int, length: int) -> Any:
     ends = [end + 1 for end in (ids == stop).nonzero()[0] if end + 1 >= length]
     if not ends:
         raise ValueError(
-            f"of {len(ids)} tokens no line begins behind {length}: try a smaller --prompt-tokens, or a model of more text"
+            f"a part of the text has {len(ids):,} tokens, and no line of it has {length} tokens before it for a prompt: "
+            "try a smaller --prompt-tokens, or a model of more text"
         )
     return torch.stack([torch.from_numpy(ids[end - length : end]) for end in ends]).numpy()
 

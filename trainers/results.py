@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from trainers.corpus import Corpus
 
 LOOKED_AT = 1_000_000  # tokens, to see how many are unknown
+FEW = 1000  # tokens: a loss over fewer is that of one passage, not of the text
 COUNTED = 5  # tokens of the n-grams that a network is held against
 
 
@@ -29,6 +30,8 @@ def about_text(text: Corpus, settings: Any) -> str:
         said += f", {np.mean(text.val[:LOOKED_AT] == text.vocabulary.unknown):.1%} of the validation text unknown"
     if text.cut:
         said += "\ntext: there is more of it; --max-characters 0 uses all"
+    if (fewest := min(len(text.val), len(text.test))) < FEW:
+        said += f"\ntext: {fewest:,} tokens to {'validate' if fewest == len(text.val) else 'test'} on say little (documents stay whole): give it more text"
     if unused := corpus.without_effect(settings):
         said += f"\ntext: it has its tokens already, so that {' and '.join(unused)} {'has' if len(unused) == 1 else 'have'} no effect"
     return said

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers import corpus, vocabularies
+from trainers import corpus, results, vocabularies
+from trainers.settings import Settings
 
 
 def test_default_text_is_the_documentation_and_always_the_same():
@@ -90,6 +91,13 @@ def test_split_keeps_every_document_once_and_in_order(texts):
     assert all(parts)
 
 
+def test_a_long_document_before_the_test_part_leaves_enough_to_validate_on():
+    train, val, test = corpus.split([*["a" * 50] * 16, "b" * 110, "c", "d" * 100])
+    assert len(test) == 1
+    assert sum(map(len, val)) >= 0.025 * 1011
+    assert sum(map(len, train)) == 800
+
+
 @given(st.text())
 def test_clean_text_has_no_control_characters_and_is_stable(text):
     once = corpus.clean(text)
@@ -126,3 +134,14 @@ def test_markov_source_has_the_entropy_it_claims():
 
 def test_less_training_text_on_request():
     assert len(corpus.load([], max_characters=30_000, train_tokens=500).train) == 500
+
+
+def test_a_part_that_is_too_small_to_measure_on_is_said(tmp_path):
+    settings = Settings()
+    for lines, said in ((300, True), (3000, False)):
+        path = tmp_path / f"{lines}.txt"
+        path.write_text("\n".join(f"line {n} of the text" for n in range(lines)))
+        text = corpus.load([str(path)])
+        fewest = min(len(text.val), len(text.test))
+        assert (fewest < results.FEW) == said
+        assert (f"{fewest:,} tokens to" in results.about_text(text, settings)) == said
