@@ -160,7 +160,7 @@ def parse(piece: str) -> Line:
             value, unit = value * SUFFIXES[unit], match[3]
         last = _place(line, head, value, unit, section, last, between)
         if not last and "." in word and head.kind in ("bare", "metric", "none"):
-            line.spare += unit != "%" or not between.endswith("(")  # and no (29.5%) of the run
+            line.spare += unit != "%" or not between.endswith(("(", "["))  # and no (29.5%) of the run
     if line.wholes:
         _name_wholes(line)
     if line.training:

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from lmdiag.languages import plain_english
 from lmdiag.patterns import lazy
 from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.column_names import canonical, guess_loss, guess_step, metric_of, name_columns, of_training
@@ -28,6 +29,9 @@ _SUMMARY = "train_runtime"  # what the Trainer prints at the end of a training
 _ABOUT_A_CHECKPOINT = lazy(r"\b(?:sav(?:ed|ing)|checkpoint|best|improv\w+)\b", re.IGNORECASE)
 _END_OF_EPOCH = lazy(r"\b(?:complet\w*|finish\w*|done|ended|end of|results?|summary)\b", re.IGNORECASE)
 _PLACE_ALONE = lazy(rf"\W*(?:(?:train(?:ing)?|global)?[ _]?{PLACE}\W*\d+(?:\s*(?:/|of)\s*\d+)?\W*)+", re.IGNORECASE)
+_MEASURED_AT = lazy(
+    r"^(?!.*\b(?:sav(?:ed|ing)|checkpoint|best|improv\w+|delta|target)\b).*(?:loss|perplexity|\bppl\b)", re.IGNORECASE
+)
 _PLURAL = ("steps", "iterations", "iters", "batch", "batches", "updates")  # how many there will be, or how large one is
 FEW_LINES = 3
 EPOCHS = " epochs"  # how many epochs a line says there are
@@ -65,6 +69,8 @@ def said(piece: str) -> tuple[dict[str, float], Line]:
     line.headline = len(text) < 200
     line.place = line.kind == "text" and bool(_PLACE_ALONE.fullmatch(plain[:200]))
     line.of_model = line.epoch is not None and names_model(text)
+    if line.kind == "text" and not (line.placed and line.headline and _MEASURED_AT.search(plain_english(plain))):
+        line.spare = 0
     line.beside = line.step is not None and any(metric_of(name) in BESIDE_A_RECORD for name in line.names)
     return numbers, line
 
@@ -157,6 +163,7 @@ class PairScanner:
                 self._take(line, numbers, found, found.placed)
                 return True
             self._remember(line, numbers, found)
+            self._leave(line, found.spare)
             if found.headline and not found.names:
                 self._enter(payload(piece)[0], STEP in numbers or EPOCH in numbers)
             return False

@@ -740,3 +740,12 @@ def test_nanogpt_with_further_items() -> None:
         [(10, 3.75)],
         3.28679,
     )
+
+
+def test_a_line_with_a_loss_that_cannot_be_told_is_counted() -> None:
+    lines = [
+        f"step {k}: loss {9 - k / 20}\nTestverlust nach Schritt {k}: {10 - k / 20}\n[{k / 4}%] step {k} saved\n"
+        for k in range(1, 25)
+    ]
+    (dropped,) = run_of("".join(lines)).account.dropped
+    assert (dropped.line, dropped.count, dropped.unit) == (2, 24, "value")
