@@ -19,6 +19,7 @@ import numpy as np
 
 from lmdiag.patterns import lazy
 from lmdiag.readers.prefixes import payload
+from lmdiag.readers.text.skeletons import Skeleton
 
 Record = tuple[dict[str, float], Any]  # the numbers of a record by name, and what is the same for all lines of its text
 Reader = Callable[[str], list[Record]]  # returns the records of a piece, and nothing else comes of it
@@ -52,6 +53,7 @@ class Plan:
     thousands: bool
     constants: dict[str, float]
     about: Any
+    skeleton: Skeleton | None = None  # reads lines that differ in their numbers alone
     unchecked: int = CHECKED
     _lines: re.Pattern[str] | None = None  # the same for many lines at once
 
@@ -70,6 +72,9 @@ class Plan:
 
     def columns(self, lines: Sequence[str]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Tell which of many lines the plan fits, bool[n_lines], and return the numbers of those, float64[n_fit] by name."""
+        if self.skeleton and (read := self.skeleton.columns(lines)):
+            fixed = {name: np.full(len(lines), value) for name, value in self.constants.items()}
+            return np.ones(len(lines), bool), dict(zip(self.names, read)) | fixed
         if self._lines is None:
             self._lines = re.compile(rf"^{self.pattern}()[^\S\n]*$|^.*$", re.MULTILINE)
         words = list(zip(*self._lines.findall("\n".join(lines))))
@@ -201,6 +206,7 @@ def _learnt(reader: Reader, piece: str, tokens: list[re.Match[str]]) -> Plan | N
         used = [(*places[k], piece[kinds[k][0]]) for k in sorted(places)]
         factors = tuple(-factor if sign == "-" else factor for _, factor, sign in used)
         return Plan(
+            skeleton=None if any(factor != 1 for factor in factors) else _skeleton(piece, kinds, places),
             match=re.compile(pattern + r"\s*").fullmatch,
             pattern=pattern,
             names=tuple(name for name, _, _ in used),
@@ -214,6 +220,18 @@ def _learnt(reader: Reader, piece: str, tokens: list[re.Match[str]]) -> Plan | N
     freed = [_freed(piece, kind) if k in places else kind for k, kind in enumerate(kinds)]
     free = plan(freed)
     return free if all(free.agrees(line, reader(line)) for line in _spelled(piece, freed)) else plan(kinds)
+
+
+def _skeleton(piece: str, kinds: list[tuple[int, int, str]], used: Container[int]) -> Skeleton | None:
+    """Return the skeleton of the lines that differ from a piece in numbers that are as these; None where it could misread one."""
+    read = [kind for k, kind in enumerate(kinds) if k in used]
+    free = [(start, stop) for start, stop, kind in kinds if kind != re.escape(piece[start:stop])]
+    if any(kind != r"\d+" and not kind.startswith(_SIGN) for _, _, kind in read):
+        return None
+    try:
+        return Skeleton(piece.rstrip(), [(start, stop) for start, stop, _ in read], free)
+    except ValueError:
+        return None
 
 
 def _with_words(piece: str, spans: Iterable[tuple[int, int]], words: Iterable[str]) -> str:
