@@ -14,6 +14,8 @@ SIGMAS = (
 )
 LEAST_FALL, FALL_ERRORS = 0.10, 8.0
 LEAST_BESIDE = 10  # training losses: fifths of two
+FEW = 30  # evaluations: more, one beside each record, may be one result carried forward
+SAME = 1e-5  # of the level: weights that are trained move an evaluation by more
 
 
 @rule(family="generalization", needs=("evaluation", "loss"), severity=Severity.INFO, min_points=EVALUATIONS)
@@ -25,13 +27,15 @@ def check(run: Run, evaluation: Curve, training: Series, *, warning: float = 0.6
 
     ## How it decides
     The last 40% of the evaluations or more lie within a band around their last values (0.5% of the level, or three standard deviations, 2% at most), while the
-    training loss fell by 10% and eight standard errors over the same steps. A warning where this is `warning` (60%) of the run or more.
+    training loss fell by 10% and eight standard errors over the same steps. A warning where this is `warning` (60%) of the run or more, and where
+    all evaluations are one number, to 0.001%: what is evaluated is then not what is trained, or not evaluated anew.
 
     ## Why it matters
     Further epochs only memorise. The gap to the evaluation is the cost of too little data.
 
     ## False alarms it avoids
-    The average training loss of early steps, which lags behind; evaluations that still fall slowly; noise; fewer than six evaluations.
+    The average training loss of early steps, which lags behind; evaluations that still fall slowly; noise; fewer than six evaluations; one result
+    carried forward beside each record.
 
     ## What to try
     More or more varied data; regularise; stop where the evaluation stopped.
@@ -50,7 +54,10 @@ def check(run: Run, evaluation: Curve, training: Series, *, warning: float = 0.6
     band = max(EQUAL * abs(end), SIGMAS * scatter(losses.values))
     outside = np.flatnonzero(np.abs(losses.values - end) > band)
     first = int(outside[-1]) + 1 if len(outside) else 0
-    if first < 1 or len(losses) - first < max(4, FLAT_SHARE * len(losses)) or band > 0.02 * abs(end):
+    carried = len(losses) > max(FEW, len(training) // 2)  # the one evaluation there was, perhaps, beside each record
+    unmoved = not carried and bool(np.ptp(losses.values) <= SAME * abs(end))
+    stands = first > 0 and len(losses) - first >= max(4, FLAT_SHARE * len(losses)) and band <= 0.02 * abs(end)
+    if not (unmoved or stands):
         return
     since = int(losses.steps[first])
     beside = training.values[training.steps >= since]
@@ -61,26 +68,30 @@ def check(run: Run, evaluation: Curve, training: Series, *, warning: float = 0.6
     fall, level, errors = _fall(beside)
     if fall < LEAST_FALL * level or errors < FALL_ERRORS:
         return
-    yield Finding(
-        f"{metric} has stood at {figure(end)} since {run.place(since)}, {share:.0%} of the run, while the training "
-        f"loss fell by {fall / level:.0%} to {figure(level - fall)}.",
-        since,
-        int(losses.steps[-1]),
-        metric,
-        {
-            "evaluation": end,
-            "training_fall": fall,
-            "training_end": level - fall,
-            "share": share,
-            "standard_errors": errors,
-        },
-        (
+    found = {
+        "evaluation": end,
+        "training_fall": fall,
+        "training_end": level - fall,
+        "share": share,
+        "standard_errors": errors,
+    }
+    beside_it = f"while the training loss fell by {fall / level:.0%} to {figure(level - fall)}"
+    if unmoved:
+        message = f"{metric} is {figure(end, 5)} in all {len(losses):,} evaluations, {beside_it}: what is evaluated is not what is trained, or is not evaluated anew."
+        lines: tuple[str, ...] = (
+            "Compare a weight of the evaluated model at two evaluations: a copy, an average of weights that never takes them over, or a "
+            "checkpoint loaded anew each time does not move.",
+            "Check that the evaluation computes its loss anew, and does not return the first result again.",
+        )
+    else:
+        message = f"{metric} has stood at {figure(end)} since {run.place(since)}, {share:.0%} of the run, {beside_it}."
+        lines = (
             f"Keep the checkpoint of {run.place(since)}: later ones are no better on other text.",
             "More or more varied data; dropout or weight decay.",
             "Fewer epochs: what the model has learned since then does not carry over to other text.",
-        ),
-        Severity.WARNING if share >= warning else Severity.INFO,
-    )
+        )
+    severity = Severity.WARNING if unmoved or share >= warning else Severity.INFO
+    yield Finding(message, since, int(losses.steps[-1]), metric, found, lines, severity)
 
 
 def _fall(values: np.ndarray) -> tuple[float, float, float]:

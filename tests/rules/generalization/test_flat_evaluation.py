@@ -35,6 +35,19 @@ def test_one_evaluation_a_little_off_does_not_hide_it():
     assert fires(check, made(0.8, off))[0].first_step == 400
 
 
+def test_an_evaluation_that_never_moves_is_not_of_what_is_trained():
+    (found,) = fires(check, made(0.8, [10.37492] * 10))
+    assert (found.severity, found.first_step, found.metric) == (Severity.WARNING, 100, "val/loss")
+    assert found.message.startswith("val/loss is 10.375 in all 10 evaluations, while the training loss fell by")
+    (found,) = fires(check, made(0.8, 10.37492 + 1e-6 * np.arange(10)))
+    assert "not what is trained" in found.message
+
+
+def test_one_result_carried_forward_is_no_evaluation_that_stands():
+    training = np.geomspace(4, 0.8, 200) + np.random.default_rng(0).normal(0, 0.02, 200)
+    assert fires(check, run(loss=training, val__loss=series(np.full(200, 3.9876), every=1, first=1))) == []
+
+
 def test_silent_when_training_stands_too():
     training = np.r_[np.geomspace(4, 2.5, 300), np.full(700, 2.5)] + np.random.default_rng(0).normal(0, 0.02, 1000)
     assert fires(check, run(loss=training, val__loss=series(FLAT, every=100, first=100))) == []
