@@ -47,6 +47,7 @@ _ON_A_SET = lazy(
 _FILLER = lazy(r"\b(?:is|was|of|at|after|for|the|on|in|now|value|reached|improved to|(?<=time )cost)$", re.IGNORECASE)
 _COUNTED, _EVALUATED = "step|iter|iteration|batch", "|".join(SPLIT_WORDS)
 _EVALUATED_STEP = lazy(rf"^(?:(?:{_EVALUATED})[ _](?:{_COUNTED})|(?:{_COUNTED})[ _](?:{_EVALUATED}))$", re.IGNORECASE)
+_IDENTIFIER = lazy(r"[A-Za-z]+(?:_[A-Za-z0-9]+)+")  # prose has no such words
 _NOTHING = lazy(r"\b(?:None|N/A|n/a)\b")  # what stands in place of a number
 _EACH = ("per", "each", "every")
 
@@ -130,6 +131,7 @@ def _name(key: str, section: str | None, strong: bool, column: bool = False) -> 
             before = _section_of(" ".join(words[:-count]))
             whole = key if before is None and count < len(words) and _KEY.match(key) else ""
             return Heading("metric", name, section or before, strong, known=True, whole=whole)
+    strong = strong or _IDENTIFIER.fullmatch(key) is not None
     alone = len(words) == 1 and (is_called_a_loss(key) or (column and len(key) > 1))
     if (strong or alone) and _KEY.match(key) and len(key) <= 40:
         return Heading("metric", key, section, strong)

@@ -19,14 +19,14 @@ def check(run: Run, losses: Series) -> Findings:
     only the logged number is wrong. Zeros among ordinary losses are `masked-nan`.
 
     ## Why it matters
-    No target is left in the batches: every label is masked, and nothing is learned.
+    Mostly no target is left in the batches: every label is masked, and nothing is learned.
 
     ## False alarms it avoids
     Reinforcement learning, whose loss starts at zero; losses that were memorised to zero later.
 
     ## What to try
     Decode the labels of one batch. Chat templates that do not match the response marker mask everything with -100; so does a context shorter than the
-    prompt.
+    prompt. Or the program has the loss and does not count it, as gensim's FastText does.
 
     ## References
     - PyTorch, `torch.nn.CrossEntropyLoss`, `ignore_index`.
@@ -46,7 +46,7 @@ def check(run: Run, losses: Series) -> Findings:
         + (
             ", although the evaluation loss falls: the wrong number is logged."
             if learning
-            else ": the batches hold no targets."
+            else ": the batches hold no targets, or the program does not count its loss."
         ),
         int(losses.steps[0]),
         int(losses.steps[zeros][-1]),

@@ -20,6 +20,7 @@ LINES = [
     ("train: loss 2.1 acc 0.5 | val: loss 2.2 acc 0.4", None, None, {"loss": 2.1, "acc": 0.5, "val loss": 2.2, "val acc": 0.4}),
     ("step  1110/20000  loss=3.4467  ppl=  31.4  gnorm=2.724  tok/s=2579.5K  t= 5m11s", 1110, None, {"loss": 3.4467, "ppl": 31.4, "gnorm": 2.724, "tok/s": 2579500.0}),
     ("  [val] step=  200  bpb=43.383284  ppl=15652083.80", 200, None, {"val bpb": 43.383284, "val ppl": 15652083.8}),
+    ("step 7 loss 2.1 gen_loss_total nan lr 1e-4", 7, None, {"loss": 2.1, "gen_loss_total": math.nan, "lr": 1e-4}),
     ("[step 200] val loss: 1.6379", 200, None, {"val loss": 1.6379}),
     ("[100/1000] loss=2.31 lr=1e-4", 100, None, {"loss": 2.31, "lr": 1e-4}),
     ('{"step":100,"loss":2.31, "lr": 1e-4}', 100, None, {"loss": 2.31, "lr": 1e-4}),
