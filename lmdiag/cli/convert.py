@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from lmdiag.run import Run
 
 
+STDOUT = Path("-")
+
+
 @click.command(
-    help="Convert logs to the standard log or a table. FILE.jsonl is the standard log, FILE.parquet has one row per step."
+    help="Convert logs to the standard log or a table. FILE.jsonl is the standard log, FILE.parquet has one row per step, - prints the log."
 )
 @click.argument("paths", metavar="PATH...", type=LOG_PATH, nargs=-1, required=True)
 @click.option(
@@ -37,9 +40,10 @@ def convert(paths: tuple[str, ...], output: Path, **options: Any) -> int:
     from lmdiag.judging.reading import read_runs
     from lmdiag.reports.phrases import count
 
-    if output.suffix not in (".jsonl", ".parquet"):
-        raise BadSetting(f"cannot tell the format of {output}", "end its name with .jsonl or .parquet")
-    check_files([output], paths)
+    if output != STDOUT:
+        if output.suffix not in (".jsonl", ".parquet"):
+            raise BadSetting(f"cannot tell the format of {output}", "end its name with .jsonl or .parquet")
+        check_files([output], paths)
     with Progress("logs read") as progress:
         runs, problems = read_runs(paths, reading_options(options), progress.tell, load(Path.cwd()))
     for problem in problems:
@@ -52,15 +56,17 @@ def convert(paths: tuple[str, ...], output: Path, **options: Any) -> int:
         sum(len(s) for run in runs for s in run.series.values()),
         sum(s.count for run in runs for s in run.skipped),
     )
-    say(f"{output}: {count(len(runs), 'run')}, {count(values, 'value')}, {count(skipped, 'line')} skipped")
+    written = "standard output" if output == STDOUT else output
+    say(f"{written}: {count(len(runs), 'run')}, {count(values, 'value')}, {count(skipped, 'line')} skipped")
     return TROUBLE if problems else 0
 
 
 def _write(runs: list[Run], output: Path) -> None:
-    from lmdiag.cli.output import write_bytes, write_file
+    from lmdiag.cli.output import print_result, write_bytes, write_file
     from lmdiag.convert import lines, parquet
 
-    if output.suffix == ".jsonl":
-        write_file(output, "\n".join(line for run in runs for line in lines(run)))
-    else:
+    if output.suffix == ".parquet":
         write_bytes(output, parquet(runs))
+        return
+    log = "\n".join(line for run in runs for line in lines(run))
+    print_result(log) if output == STDOUT else write_file(output, log)

@@ -149,6 +149,13 @@ def test_convert_writes_several_runs_into_one_log(run, good, bad):
     assert sorted(r.name for r in lmdiag.read_all("all.jsonl")) == ["bad", "good"]
 
 
+def test_convert_prints_a_log_that_reads_back_the_same(run, good, tmp_path):
+    assert run("convert", good, "-o", "a.jsonl").code == 0
+    done = run("convert", good, "-o", "-")
+    assert (done.code, done.out) == (0, (tmp_path / "a.jsonl").read_text())
+    assert "standard output: 1 run" in done.err
+
+
 def test_convert_says_what_it_cannot_do(run, good, broken):
     assert "end its name with .jsonl or .parquet" in run("convert", good, "-o", "a.xml").err
     done = run("convert", broken, "-o", "a.jsonl")
