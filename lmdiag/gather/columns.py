@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from lmdiag.gather.axis import Axis
 from lmdiag.gather.only_loss import is_like_a_loss, with_only_losses
+from lmdiag.gather.placeholders import without_placeholders
 from lmdiag.gather.sets import Splits
 from lmdiag.gather.successive import with_joined_losses
 from lmdiag.gather.translated import Translated
@@ -43,7 +44,7 @@ SUMMARY = ("train_loss", "train_runtime", "train_samples_per_second", "train_ste
 
 def translate(raw: RawLog, axis: Axis, splits: Splits) -> tuple[dict[str, Translated], list[str]]:
     """Bring all columns but the one that counts steps to their canonical names; return {metric: column} and what was chosen."""
-    columns = list(_of_their_sets(list(_translated(raw, axis, splits))))
+    columns = list(_of_their_sets(without_placeholders(list(_translated(raw, axis, splits)), axis)))
     return _one_column_each(with_joined_losses(raw, axis, with_only_losses(raw, columns)))
 
 

@@ -61,8 +61,13 @@ def gather(log: Arranged) -> Run:
         series["loss"] = series.pop("train/loss")
     norm_notes = _mark_norms_of_minus_one(series)
     guesses = [column.guess for column in log.columns.values() if column.guess]
+    unmeasured = [
+        f'{column.unmeasured:,} NaN in "{column.source_name}" were taken as "not measured"'
+        for column in log.columns.values()
+        if column.unmeasured
+    ]
     in_bits = {f"the log has no loss but {s.source_unit}: the loss is that in nats" for s in losses.values()}
-    notes = (*raw.notes, *axis.notes, *guesses, *norm_notes, *sorted(in_bits))
+    notes = (*raw.notes, *axis.notes, *guesses, *unmeasured, *norm_notes, *sorted(in_bits))
     config, doubts = _sound(_in_nats(raw.config))
     notes = (*notes, *doubts)
     objective, method = objective_and_method(raw, series)

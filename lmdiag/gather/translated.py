@@ -18,3 +18,4 @@ class Translated(Struct, frozen=True):
     guess: str = ""  # why it was taken for the metric, where its name does not say so
     rival: str = ""  # why another column was taken for the metric
     further: tuple[str, ...] = ()  # the names under which it goes on
+    unmeasured: int = 0  # NaN that stood where nothing was measured, and is gone

@@ -35,7 +35,7 @@ def check(run: Run, _: Curve) -> Findings:
 
     ## False alarms it avoids
     The word `nan` elsewhere on a line (`number of nan iterations: 0`, `step_avg:nan`), missing values, and speeds that are
-    not yet known.
+    not yet known; NaN in all records between those of the evaluations, as a table has that writes one row for everything.
 
     ## What to try
     Resume from before the first NaN, unless these are two records at most, under 2%, and the loss is finite behind them and ends at its best: then the

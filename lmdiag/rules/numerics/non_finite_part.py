@@ -24,7 +24,7 @@ def check(run: Run, curve: Curve, *, records: int = 3) -> Findings:
     replaced or filtered before it was logged.
 
     ## False alarms it avoids
-    A column without a finite value, which is a placeholder; single values, which come back: a batch without targets, a CTC loss
+    A column without a finite value, or with NaN between values at an interval, which is a placeholder; single values, which come back: a batch without targets, a CTC loss
     of an input shorter than its text; values that are null or missing.
 
     ## What to try

@@ -1,0 +1,61 @@
+"""NaN that stands in a column where nothing was measured, as in that of an evaluation beside each training loss."""
+
+from __future__ import annotations
+
+import numpy as np
+from msgspec.structs import replace
+
+from lmdiag.gather.axis import Axis
+from lmdiag.gather.translated import Translated
+from lmdiag.readers.rawlog import Column
+
+FEWEST = 3  # values, to tell an interval
+UNEVEN = 1.5  # times the usual interval: at twice it, an evaluation came to nothing
+APART = 0.9  # of the values of one column, for which another has none
+
+
+def without_placeholders(columns: list[Translated], axis: Axis) -> list[Translated]:
+    """Return the columns without the NaN that stands where nothing was measured."""
+    sparse = [_measured(column.column, axis.steps) for column in columns]
+    rare = [column.column.rows[where] for column, where in zip(columns, sparse) if where is not None]
+    kept = []
+    for column, where in zip(columns, sparse):
+        measured = _not_beside(column.column, rare) if where is None and rare else where
+        if measured is not None and not measured.all():
+            part = Column(column.column.rows[measured], column.column.values[measured])
+            column = replace(column, column=part, unmeasured=int((~measured).sum()))
+        kept.append(column)
+    return kept
+
+
+def _measured(column: Column, steps: np.ndarray) -> np.ndarray | None:
+    """Return which values of a column were measured, bool[n], where each stands alone among NaN; None where they do not.
+
+    At an even interval, what stands in the place of a value was measured, NaN or not, up to the last record.
+    """
+    values = column.values
+    nan = np.isnan(values)
+    if len(values) < 2 * FEWEST or not nan.any():
+        return None
+    at = np.flatnonzero(~nan)
+    if len(at) < FEWEST or (np.diff(steps[column.rows]) == 0).any():  # of several processes one may be broken
+        return None
+    gaps = np.diff(at)
+    even = gaps[:-1] if len(gaps) > 2 else gaps  # the last one may be that of an evaluation at the end
+    interval = int(np.median(even))
+    if even.min() < 2 or at[0] > UNEVEN * interval:
+        return None
+    if not (even % interval).any() and (even == interval).mean() > 0.5:
+        return ~nan | (np.arange(len(values)) % interval == at[0] % interval)
+    behind = len(values) - 1 - at[-1]
+    return ~nan if max(even.max(), behind) <= UNEVEN * interval else None
+
+
+def _not_beside(column: Column, rare: list[np.ndarray]) -> np.ndarray | None:
+    """Return which values of a column were measured, where it is NaN in those records alone in which a rarer one has a value."""
+    nan = np.isnan(column.values)
+    if not nan.any():
+        return None
+    rows = column.rows[nan]
+    fits = [other for other in rare if np.isin(rows, other).all() and np.isin(other, rows).mean() >= APART]
+    return ~nan if fits else None
