@@ -15,7 +15,7 @@ from lmdiag.stats.limits import EQUAL, MODEL_ERROR, SURE
 from lmdiag.stats.noise import MEDIAN_ERROR, scatter
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.schedule import Schedule, continued, observed
-from lmdiag.stats.windows import median, rolling_median
+from lmdiag.stats.windows import rolling_median
 
 MOST_POINTS = 2000
 LEAST_SHARE = 0.3  # of the planned steps: before that the law is not pinned down
@@ -114,8 +114,7 @@ def _levels(law: Law, curve: Series, at: np.ndarray, schedule: Schedule | None) 
     """
     level = law.at(at)
     draws = loss_law.bootstrap(law, curve.steps, curve.values, at, schedule or law.schedule)
-    newest = law.residuals(curve.steps, curve.values)[-max(5, len(curve) // 10) :]
-    return np.maximum(level * (1 + float(median(newest))), 0.0), draws
+    return np.maximum(level * (1 + law.newest(curve.steps, curve.values)), 0.0), draws
 
 
 def _interval(level: np.ndarray, draws: np.ndarray, at: np.ndarray, lr_known: bool, law: Law) -> tuple[float, float]:

@@ -55,6 +55,10 @@ class Law(Struct, frozen=True, eq=False, dict=True):
         level = np.maximum(self.at(steps), 1e-12)
         return losses / level - 1
 
+    def newest(self, steps: np.ndarray, losses: np.ndarray) -> float:
+        """Return by which share of the law the newest tenth of the losses stands above it (median)."""
+        return float(median(self.residuals(steps, losses)[-max(5, len(losses) // 10) :]))
+
     @cached_property
     def scatter(self) -> float:
         """The robust standard deviation of one point around the law, as a share of its level."""

@@ -36,7 +36,8 @@ def check(run: Run, curve: Curve, *, least: float = 0.02) -> Findings:
 
     ## How it decides
     The law of the loss is fitted to the whole run and continued for a quarter more steps at the last learning rate. The fall it predicts is at least
-    `least` (2%) of the level and three standard errors (block bootstrap); the last third must fall in its ranks too (Mann-Kendall below -4). A learning
+    `least` (2%) of the level and three standard errors (block bootstrap); the last third must fall in its ranks too (Mann-Kendall below -4), and the last quarter beyond chance (below -1.645, which a flat end falls
+    below in 5%; a slope that is just steep enough in the third has -2.6 there). The prediction starts where the last tenth of the losses stands. A learning
     rate that has decayed below a tenth of its peak, a log that is a prefix, or an evaluation that no longer falls, keep it silent.
 
     ## Why it matters
@@ -61,7 +62,9 @@ def check(run: Run, curve: Curve, *, least: float = 0.02) -> Findings:
         return
     if not _evaluation_falls(run) or sustained_rise(losses.values):
         return
-    if mann_kendall(losses.values[-(len(losses) // 3) :]) > -RANK_TREND:
+    if mann_kendall(losses.values[-(len(losses) // 3) :]) > -RANK_TREND or _is_flat(
+        losses.values[-(len(losses) // 4) :]
+    ):
         return
     schedule = observed(run["lr"].steps, run["lr"].values) if "lr" in run else None
     law = loss_law.fit(losses.steps, losses.values, schedule)
@@ -70,7 +73,8 @@ def check(run: Run, curve: Curve, *, least: float = 0.02) -> Findings:
         return
     last = float(losses.steps[-1])
     at = np.array([last, last * (1 + MORE)])
-    now, gain = float(law.at(at)[0]), float(-np.diff(law.at(at))[0])
+    level = law.at(at) * (1 + law.newest(losses.steps, losses.values))
+    now, gain = float(level[0]), float(level[0] - level[1])
     if gain < least * now:
         return
     draws = loss_law.bootstrap(law, losses.steps, losses.values, at, law.schedule, draws=100)
@@ -89,6 +93,11 @@ def _blind(run: Run, losses: Series) -> NotChecked | None:
     rates = run["lr"].finite.values if "lr" in run else np.empty(0)
     decayed = len(rates) > 0 and rates[-1] < LOW_LR * rates.max()
     return NotChecked(f"the learning rate ends below {LOW_LR:.0%} of its peak") if decayed else None
+
+
+def _is_flat(late: np.ndarray) -> bool:
+    """Tell whether the last losses may be flat: ranks that do not fall, or fall no more than chance does in 5% of flat ends."""
+    return mann_kendall(late) > -SURE
 
 
 def _evaluation_falls(run: Run) -> bool:

@@ -26,8 +26,9 @@ def test_fires_with_what_more_steps_buy():
         run(loss=SLOPE, val__loss=series([3, 2.5, 2.6, 2.7], every=250, first=250)),
         run(loss=2 + 6 * np.exp(-AT / 50) + np.random.default_rng(0).normal(0, 0.02, 1000)),
         run(loss=SLOPE, first=50_000),
+        run(loss=1 + 6 * (np.minimum(AT, 750) / 10) ** -0.3 + np.random.default_rng(3).normal(0, 0.01, 1000)),
     ],
-    ids=["annealed", "unfinished", "evaluation rises", "flat", "tail"],
+    ids=["annealed", "unfinished", "evaluation rises", "flat", "tail", "flat for the last quarter"],
 )
 def test_silent_otherwise(made):
     assert fires(check, made) == []
@@ -36,3 +37,9 @@ def test_silent_otherwise(made):
 def test_silent_on_healthy_runs():
     for seed in range(6):
         assert fires(check, healthy(500, seed)) == []
+
+
+def test_the_prediction_starts_at_the_level_of_the_log():
+    loss = 4.2 - 2.6 * (np.arange(1, 61) / 60) ** 0.5 + np.random.default_rng(1).normal(0, 0.02, 60)  # no power law
+    (found,) = fires(check, run(loss=loss))
+    assert found.evidence["level"] == pytest.approx(np.median(loss[-6:]), abs=0.05)
