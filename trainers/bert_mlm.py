@@ -134,7 +134,7 @@ def _train(settings: Settings) -> None:
     # ---- the Trainer, and the callback that writes our log
 
     folder = checkpoint_folder(settings)
-    header = header_facts(settings, "masked-lm") | {"reference_loss": reference_losses(training, tokenizer)}
+    header = header_facts(settings, "masked-lm") | {"reference_loss": reference_losses(training, tokenizer, training)}
     callback = LmdiagCallback(settings.log, settings.layers_every, **header)
     trainer = transformers.Trainer(
         model,
@@ -155,7 +155,8 @@ def _train(settings: Settings) -> None:
         trainer.callback_handler.callbacks.clear()  # the log of the training has ended
         parts_of_text: dict[str, Any] = {"validation": validation, "test": test}
         losses = {part: trainer.evaluate(rows)["eval_loss"] for part, rows in parts_of_text.items()}
-        progress.say(results.about_losses(losses, header["reference_loss"], "pseudo-perplexity"))
+        references = reference_losses(training, tokenizer, test)
+        progress.say(results.about_losses(losses, references, "pseudo-perplexity"))
     trainer.save_model(str(folder / "final"))
     if trainer.is_world_process_zero():
         tokenizer.save_pretrained(str(folder / "final"))
@@ -233,13 +234,18 @@ def windows(texts: list[str], tokenizer: Any, context: int) -> list[dict[str, li
     return [{"input_ids": [cls, *ids[at : at + size], sep]} for at in range(0, len(ids) - size + 1, size)]
 
 
-def reference_losses(rows: list[dict[str, list[int]]], tokenizer: Any) -> dict[str, float]:
-    """Return what a masked token costs who knows the vocabulary only, or how often each token occurs; nats."""
-    counts = np.bincount([i for row in rows for i in row["input_ids"][1:-1]], minlength=len(tokenizer))
-    shares = counts[counts > 0] / counts.sum()
+def reference_losses(
+    rows: list[dict[str, list[int]]], tokenizer: Any, asked: list[dict[str, list[int]]]
+) -> dict[str, float]:
+    """Return what a masked token of `asked` costs who knows the vocabulary only, or how often each token occurs in `rows`; nats."""
+    counts, wanted = (
+        np.bincount([i for row in part for i in row["input_ids"][1:-1]], minlength=len(tokenizer))
+        for part in (rows, asked)
+    )
+    costs = -np.log(np.maximum(counts, 1) / counts.sum())  # never seen counts as once: it may be asked for
     return {
         "uniform": round(float(np.log(len(tokenizer))), 5),
-        "unigram": round(float(-(shares * np.log(shares)).sum()), 5),
+        "unigram": round(float((wanted * costs).sum() / wanted.sum()), 5),
     }
 
 

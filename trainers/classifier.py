@@ -85,6 +85,8 @@ def train(settings: Settings, hooks: Hooks) -> None:
     check_fault(hooks, "the Trainer")
     check_numbers(settings)
     candidates(settings)
+    # before the model: a wrong name is told at once, and not when a model has been trained for it
+    texts = labelled_texts(settings.data, settings.max_characters)
     pretrained = saved_models.folder_of(settings.pretrained, "bert-mlm")
     if not (pretrained / "tokenizer.json").exists():
         raise ValueError(f"the model in {pretrained} has no tokenizer of its own: bert-mlm saves what is needed here")
@@ -94,10 +96,10 @@ def train(settings: Settings, hooks: Hooks) -> None:
             settings = dataclasses.replace(
                 settings, steps=2, eval_every=2, folds=0, log=os.devnull, checkpoints=scratch
             )
-        _train(settings, scratch)
+        _train(settings, texts, scratch)
 
 
-def _train(settings: Settings, scratch: str) -> None:
+def _train(settings: Settings, texts: dict[str, Iterator[str]], scratch: str) -> None:
     import transformers
 
     from lmdiag.record.huggingface import LmdiagCallback
@@ -109,7 +111,6 @@ def _train(settings: Settings, scratch: str) -> None:
     if settings.context > longest:
         raise ValueError(f"--context {settings.context}: the model was trained with {longest} tokens")
     settings = dataclasses.replace(settings, context=settings.context or longest)
-    texts = labelled_texts(settings.data, settings.max_characters)
     names = list(texts)
     training, validation, test = passages(texts, tokenizer, settings)
     counts = np.bincount([row["labels"] for row in training], minlength=len(names))
@@ -252,13 +253,13 @@ def cross_validate(
 Rows = list[dict[str, Any]]
 
 
-def passages(texts: dict[str, list[str]], tokenizer: Any, settings: Settings) -> tuple[Rows, Rows, Rows]:
+def passages(texts: dict[str, Iterator[str]], tokenizer: Any, settings: Settings) -> tuple[Rows, Rows, Rows]:
     """Return training, validation and test passages; each holds every class, and no document is in two of them."""
     training: Rows = []
     validation: Rows = []
     test: Rows = []
     rng = np.random.default_rng(settings.seed)
-    for label, in_order in enumerate(texts.values()):
+    for label, in_order in enumerate(map(list, texts.values())):
         # by chance: in the order of their names the last fifth is about something else
         documents = [in_order[i] for i in rng.permutation(len(in_order))]
         cut = max(1, round(0.8 * len(documents)))
@@ -271,8 +272,8 @@ def passages(texts: dict[str, list[str]], tokenizer: Any, settings: Settings) ->
     return training, [validation[i] for i in drawn], test
 
 
-def labelled_texts(data: list[str], limit: int) -> dict[str, list[str]]:
-    """Return {class: documents}, at most `limit` characters of each class."""
+def labelled_texts(data: list[str], limit: int) -> dict[str, Iterator[str]]:
+    """Return {class: documents}, at most `limit` characters of each class; files are read at once, Python's documentation is not."""
     if len(data) == 1:
         raise ValueError("one file is one class: give at least two files, or none for Python's documentation")
     found: dict[str, Iterable[str]] = (
@@ -280,7 +281,7 @@ def labelled_texts(data: list[str], limit: int) -> dict[str, list[str]]:
         if data
         else {name: documentation(name) for name in CLASSES}
     )
-    return {name: list(within(documents, limit)) for name, documents in found.items()}
+    return {name: within(documents, limit) for name, documents in found.items()}
 
 
 def within(documents: Iterable[str], limit: int) -> Iterator[str]:

@@ -36,9 +36,9 @@ def evaluate(model: str, data: tuple[str, ...], device: str) -> None:
     loss, tokens = trained.loss(ids)
     print(results.about_losses({"its" if data else "test": loss}, {}))
     print(f"{tokens:,} tokens", end="")
-    unknown = float(np.mean(ids == trained.vocabulary.unknown))
-    if unknown:
-        print(f", {unknown:.1%} of them unknown", end="")
+    unknown = int(np.sum(ids == trained.vocabulary.unknown))
+    if unknown:  # counted: 0.0% would look like none
+        print(f", {unknown:,} of them unknown", end="")
     elif size:
         print(f", {loss / math.log(2) * len(ids) / size:.3f} bits per byte", end="")
     print()

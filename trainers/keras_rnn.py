@@ -100,6 +100,7 @@ def train(settings: Settings, hooks: Hooks) -> None:
 
     # ---- fit: an "epoch" here is what lies between two evaluations, so that the log gets several of them
 
+    print(f"model: keras-rnn with {model.count_params():,} parameters", file=sys.stderr)
     header = header_facts(settings, text, model.count_params())
     log = LmdiagCallback(settings.log, settings.log_every, settings.layers_every, **header)
     callbacks: list[keras.callbacks.Callback] = [log, same_chance(model, settings.seed)]
@@ -182,7 +183,7 @@ def finish(model: keras.Model, settings: Settings, text: corpus.Corpus, log: Any
     log.run_log.eval(settings.steps, "test", loss=round(tested, 6), n_tokens=tokens)
     validated, _ = measured(model, text.val[: settings.eval_tokens + 1] if settings.eval_tokens else text.val, settings)
     losses = {"validation": validated, "test": tested}
-    print(results.about_losses(losses, reference_losses(text, results.COUNTED)), file=sys.stderr)
+    print(results.about_losses(losses, reference_losses(text, results.COUNTED, "test")), file=sys.stderr)
     if settings.sample:
         write = (settings.sample, settings.temperature, 0, settings.seed)
         written = sampling.write(Writer(model, settings.context), text.vocabulary, *write)

@@ -135,7 +135,7 @@ def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.
         log.eval(settings.steps, "test", **tested)
         if team.rank == 0 and not settings.dry_run:
             losses = ({"validation": found["loss"]} if found else {}) | {"test": tested["loss"]}
-            progress.say(results.about_losses(losses, reference_losses(run.text, results.COUNTED)))
+            progress.say(results.about_losses(losses, reference_losses(run.text, results.COUNTED, "test")))
         if settings.sample and not settings.dry_run:
             write = (run.text.vocabulary, settings.sample, settings.temperature, settings.top_k, settings.seed)
             written = sampling.write(sampling.Network(run.model, settings.context, device), *write)

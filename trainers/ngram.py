@@ -184,8 +184,8 @@ def estimated_discounts(counts: np.ndarray) -> tuple[float, float, float]:
     return tuple(min(max(d, 0.0), k) for k, d in enumerate(found, 1))  # type: ignore[return-value]
 
 
-def reference_losses(text: corpus.Corpus, order: int = 2) -> dict[str, float]:
-    """Return the losses on the validation split that a trained model has to beat, in nats per token.
+def reference_losses(text: corpus.Corpus, order: int = 2, part: str = "val") -> dict[str, float]:
+    """Return the losses on a part of the text that a trained model has to beat, in nats per token.
 
     `uniform` knows the vocabulary only, `unigram` how often each token occurs, `bigram` the token before, `ngram` (from
     order 3 on) the `order` - 1 tokens before. Of a long text the first `COUNTED` tokens are counted.
@@ -193,8 +193,10 @@ def reference_losses(text: corpus.Corpus, order: int = 2) -> dict[str, float]:
     size = text.vocabulary.size
     losses = {"uniform": float(np.log(size))}
     orders = {"unigram": 1, "bigram": 2} | ({"ngram": order} if order > 2 else {})
-    train, val = (np.asarray(part[:COUNTED]).astype(np.int64, copy=False) for part in (text.train, text.val))
-    losses |= {name: NGram(train, n, size).loss(val) for name, n in orders.items()}
+    train, held_out = (
+        np.asarray(ids[:COUNTED]).astype(np.int64, copy=False) for ids in (text.train, getattr(text, part))
+    )
+    losses |= {name: NGram(train, n, size).loss(held_out) for name, n in orders.items()}
     return {name: round(loss, 5) for name, loss in losses.items()}
 
 
@@ -227,7 +229,7 @@ def train(settings: Settings, hooks: Hooks) -> None:
             hooks.after(step)
         tested = round(model.loss(text.test), 6)
         log.eval(settings.steps, "test", loss=tested, n_tokens=len(text.test))
-        progress.say(results.about_losses({"validation": found, "test": tested}, reference_losses(text)))
+        progress.say(results.about_losses({"validation": found, "test": tested}, reference_losses(text, part="test")))
         if settings.save:
             folder = saved_models.final_folder(settings)
             with not_fatal("model", settings.steps, log, progress):

@@ -152,10 +152,10 @@ def command(name: str, kind: Any, about: str | None, faults: Iterable[str], run:
     """Return the command of a trainer: `run` gets its settings, the name of the fault, and whether it is cured."""
     defaults = kind()
     options = [option(field, getattr(defaults, field.name)) for field in dataclasses.fields(kind)]
-    bundled = ", ".join(sorted(path.stem for path in RECIPES.glob("*.toml")))
+    fitting = ", ".join(recipes_for(name))
     options += [
         click.Option(
-            ["--recipe"], metavar="NAME", default="", help=f"settings: {bundled}, or a TOML file; options override them"
+            ["--recipe"], metavar="NAME", default="", help=f"settings: {fitting}, or a TOML file; options override them"
         ),
         click.Option(
             ["--fault"],
@@ -171,6 +171,11 @@ def command(name: str, kind: Any, about: str | None, faults: Iterable[str], run:
         return run(read_settings(name, kind, recipe, given, fault, cured), fault, cured)
 
     return TrainerCommand(name, params=[*options], callback=called, help=about, context_settings=WIDTH)
+
+
+def recipes_for(name: str) -> list[str]:
+    """Return the names of the bundled recipes that have a table for a trainer."""
+    return sorted(path.stem for path in RECIPES.glob("*.toml") if name in tomllib.loads(path.read_text("utf-8")))
 
 
 def option(field: dataclasses.Field[Any], default: Any) -> click.Option:

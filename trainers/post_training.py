@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -121,6 +122,12 @@ def train(name: str, task: str, method: Callable[[Bench], Method], settings: Any
     start = saved_models.load(settings.pretrained, device, dropout=0.0)
     reference = saved_models.load(settings.pretrained, device, dropout=0.0).model.requires_grad_(False).eval()
     bench = prepared(settings, hooks, device, start, reference)
+    params = sum(p.numel() for p in bench.policy.parameters())
+    print(
+        f"model: {name} goes on from {start.name} with {params:,} parameters, on {device}; "
+        f"{len(bench.prompts):,} + {len(bench.held_out):,} prompts to train and evaluate on, reward: {settings.rewards}",
+        file=sys.stderr,
+    )
     hooks.model(bench.policy)
     work = method(bench)
     # no decay: it would pull the policy towards zero, and what it must stay near is the reference
@@ -146,7 +153,7 @@ def train(name: str, task: str, method: Callable[[Bench], Method], settings: Any
         clock=settings.clocks,
         run_id=settings.run_id(),
         resumed_from_step=first or None,
-        **header_facts(name, task, settings, start),
+        **header_facts(name, task, settings, start, params),
     )
     with logger as log, Progress(settings.steps, first) as progress:
         if said:
@@ -295,7 +302,7 @@ def numbers(metrics: dict[str, torch.Tensor]) -> dict[str, Any]:
     return {name: round(float(value), 6) for name, value in metrics.items()}
 
 
-def header_facts(name: str, task: str, settings: Any, start: saved_models.SavedModel) -> dict[str, Any]:
+def header_facts(name: str, task: str, settings: Any, start: saved_models.SavedModel, params: int) -> dict[str, Any]:
     """Return the header of the log: all that a reader cannot see from the curves."""
     return {
         "name": Path(settings.log).stem,
@@ -314,7 +321,7 @@ def header_facts(name: str, task: str, settings: Any, start: saved_models.SavedM
         "log_every": 1,
         "model": {
             "name": start.name,
-            "params": sum(p.numel() for p in start.model.parameters()),
+            "params": params,
             "vocab_size": start.vocabulary.size,
             "context": start.settings.context,
         },

@@ -38,16 +38,19 @@ def about_text(text: Corpus, settings: Any) -> str:
 
 
 def about_losses(losses: Mapping[str, float], references: Mapping[str, float], kind: str = "perplexity") -> str:
-    """Return loss and perplexity of each part of the text, and the losses of counting models on the validation part.
+    """Return loss and perplexity of each part of the text, and what counting reaches on the last of them.
+
+    That is the test part, which is measured whole: of a long validation part only the beginning is.
 
     >>> print(about_losses({"validation": 2.0, "test": 2.1}, {"unigram": 3.0, "bigram": 2.4}))
     validation loss 2.000, perplexity 7.39
     test loss 2.100, perplexity 8.17
-    counting reaches: unigram 3.000, bigram 2.400
+    counting reaches on the test part: unigram 3.000, bigram 2.400
     """
     lines = [f"{part} loss {loss:.3f}, {kind} {_exp(loss):.4g}" for part, loss in losses.items()]
-    known = ", ".join(f"{name} {loss:.3f}" for name, loss in references.items() if name != "uniform")
-    return "\n".join([*lines, f"counting reaches: {known}"] if known else lines)
+    names = {"ngram": f"{COUNTED}-gram"}
+    known = ", ".join(f"{names.get(name, name)} {loss:.3f}" for name, loss in references.items() if name != "uniform")
+    return "\n".join([*lines, f"counting reaches on the {list(losses)[-1]} part: {known}"] if known else lines)
 
 
 def _exp(loss: float) -> float:

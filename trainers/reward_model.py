@@ -32,6 +32,7 @@ class Settings(PairSettings):
 
     lr: float = setting(1e-4, "peak learning rate")
     pairs: int = setting(2048, "pairs of answers to write; those that are equally good teach nothing", least=1)
+    beta: float = setting(0.1, "of no effect: a reward model has no reference to stay near")
 
 
 class Ranking(Preferences):

@@ -330,6 +330,11 @@ def test_a_classifier_without_a_model_says_what_to_do(tmp_path, capsys):
     assert "lmdiag train bert-mlm" in capsys.readouterr().err
 
 
+def test_a_classifier_names_a_text_that_is_missing_before_the_model(tmp_path, capsys):
+    train(tmp_path, "classifier", code=2, pretrained=tmp_path, data=f"{tmp_path}/one.txt {tmp_path}/two.txt")
+    assert f"--data {tmp_path}/one.txt: no such file" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["keras-rnn", "bert-mlm"])
 def test_dry_runs_leave_nothing_behind(tmp_path, monkeypatch, name):
     pytest.importorskip({"keras-rnn": "keras", "bert-mlm": "transformers"}[name])

@@ -240,6 +240,12 @@ def test_a_recipe_for_other_trainers_is_refused(capsys):
     assert "no recipe for ngram, only for rnn" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("name", "named"), [("ngram", "laptop"), ("classifier", "ddp, laptop, one-gpu")])
+def test_help_names_the_recipes_that_fit(name, named, capsys):
+    assert main([name, "--help"]) == 0
+    assert f"settings: {named}, or a TOML file;" in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize("name", ["ngram", "rnn", "lstm", "transformer", "keras-rnn", "bert-mlm"])
 def test_the_laptop_recipe_trains(name, tmp_path, capsys):
     for library in {"keras-rnn": ["keras"], "bert-mlm": ["transformers"], "ngram": []}.get(name, ["torch"]):

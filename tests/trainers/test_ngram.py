@@ -1,5 +1,6 @@
 """The n-gram model against a worked example, and its run as a log."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -62,6 +63,13 @@ def test_more_context_helps_and_the_known_entropy_is_reached():
     assert losses["uniform"] > losses["unigram"] > losses["bigram"]
     assert losses["bigram"] == pytest.approx(text.entropy_rate, rel=0.02)
     assert losses["ngram"] == pytest.approx(losses["bigram"], rel=0.01)  # the source looks back one symbol only
+
+
+def test_what_counting_reaches_is_that_of_the_part_asked_for():
+    text = dataclasses.replace(corpus.markov(6, tokens=100_000), test=np.zeros(1000, dtype=np.int64))
+    zeros = ngram.reference_losses(text, part="test")["unigram"]
+    assert zeros == pytest.approx(-math.log(float(np.mean(text.train == 0))), rel=0.01)
+    assert zeros != pytest.approx(ngram.reference_losses(text)["unigram"], rel=0.01)
 
 
 def test_a_run_is_logged_as_a_learning_curve(tmp_path):
