@@ -110,7 +110,7 @@ def train_in_team(parts: Parts, settings: Settings, hooks: Hooks, device: torch.
         if not run.step:  # an untrained model is near ln(vocabulary): one that is above starts broken
             found = evaluate(run.model, validation, settings, device)
             log.eval(0, **found)
-        while run.step < settings.steps:
+        while run.step < settings.steps:  # updates, not passes over the text: the schedule must know where the end is
             record = one_update(run)
             progress.step(run.step, record["loss"], record["tokens_per_sec"])
             # the loss of this batch alone, no mean since the last record: a spike stays one
@@ -166,7 +166,7 @@ def one_update(run: Run) -> dict[str, Any]:
         # what is logged is the norm before: behind it all large ones would look alike
         clip(statistics.parameters, grad_norm, settings.grad_clip)
     run.skipped += update(run.optimizer, run.scaler, grad_norm, settings)
-    run.tokens += targets.numel()
+    run.tokens += targets.numel()  # of all processes: runs with other batches compare by tokens, not by steps
 
     measured = statistics.after_update(layers, loss=loss)  # waits for the device, once
     step_time = time.perf_counter() - started
@@ -174,7 +174,7 @@ def one_update(run: Run) -> dict[str, Any]:
     return {
         "loss": measured.pop("loss"),
         "lr": lr,
-        "epoch": round(run.tokens / len(run.text.train), 4),
+        "epoch": round(run.tokens / len(run.text.train), 4),  # by tokens: windows drawn by chance never end a pass
         "tokens": run.tokens,
         "loss_scale": run.scaler.get_scale() if run.scaler.is_enabled() else None,
         **measured,
@@ -199,7 +199,7 @@ def prepared(parts: Parts, settings: Settings, hooks: Hooks, device: torch.devic
     check_precision(parts.name, plain, settings, device)
     params = sum(p.numel() for p in plain.parameters())
     if settings.compile:
-        plain.compile()
+        plain.compile()  # in place: parameters keep their names, and a checkpoint fits with and without
     # wrapped before the optimizer is made: FSDP puts other parameters, shares of these, in their place
     model = team.wrap(plain, settings.fsdp)
     optimizer = parts.optimizer(settings, model)
@@ -225,13 +225,14 @@ def go_on(run: Run) -> str:
     path = checkpoints.newest(checkpoint_folder(run.settings))
     saved = checkpoints.begun(path, run.team, run.settings.fsdp)
     said = resuming.other_text(saved.get("begun"), begun(run))
+    # the optimizer, too: Adam with no averages yet would go on with steps as large as its very first
     checkpoints.put_back(path, saved, run.model, run.optimizer)
-    run.scaler.load_state_dict(saved["scaler"])
+    run.scaler.load_state_dict(saved["scaler"])  # the scale that overflows have taught it
     run.source.load_state_dict(run.hooks.sampler(saved["batches"], run.source.state_dict()))
     resuming.check_steps(saved["step"], run.settings.steps)
     run.step, run.tokens = saved["step"], saved["tokens"]
     run.clipped, run.skipped = saved.get("since_record", (0, 0))
-    run.states = checkpoints.restore_process(saved, run.team.rank)
+    run.states = checkpoints.restore_process(saved, run.team.rank)  # each process drops and carries what is its own
     return said
 
 
@@ -259,7 +260,7 @@ def keep_checkpoint(run: Run, log: RunLogger, progress: Progress) -> None:
 
 def keep_model(name: str, run: Run, log: RunLogger, progress: Progress) -> None:
     """Write the trained model, whole, with what is needed to use it."""
-    weights = checkpoints.whole_weights(run.model, run.settings.fsdp)
+    weights = checkpoints.whole_weights(run.model, run.settings.fsdp)  # all processes give their share, one writes
     if run.team.rank == 0:
         with not_fatal("model", run.step, log, progress):
             folder = saved_models.final_folder(run.settings)
@@ -319,10 +320,10 @@ def clip(parameters: list[torch.Tensor], norm: torch.Tensor, limit: float) -> No
     """Scale all gradients so that their global norm is at most `limit`; uses the norm measured already."""
     if norm.device.type == "cpu" and norm <= limit:
         return  # on an accelerator asking would mean waiting: there small gradients are multiplied by one
-    factor = (limit / (norm + 1e-6)).clamp(max=1.0)
+    factor = (limit / (norm + 1e-6)).clamp(max=1.0)  # at most 1: clipping shortens, and never stretches
     gradients = [local(p.grad) for p in parameters if p.grad is not None]
     if gradients:
-        torch._foreach_mul_(gradients, factor)
+        torch._foreach_mul_(gradients, factor)  # one factor for all weights: the direction stays
 
 
 def update(
@@ -378,9 +379,9 @@ def header_facts(name: str, run: Run) -> dict[str, Any]:
         "world_size": run.team.size,
         "grad_clip": settings.grad_clip,
         "precision": settings.precision,
-        "loss_reduction": "step_mean",
+        "loss_reduction": "step_mean",  # of one batch, and not since the last record: what a jump means depends on it
         "log_every": settings.log_every,
-        "reference_loss": reference_losses(text),
+        "reference_loss": reference_losses(text),  # a network above these has learned what counting knows, or less
         "model": {
             "name": name,
             "params": run.params,

@@ -26,7 +26,8 @@ text = "\n\n".join(topic for _, topic in sorted(pydoc_data.topics.topics.items()
 characters = sorted(set(text))  # the vocabulary: here a token is a character
 number = {character: i for i, character in enumerate(characters)}
 ids = torch.tensor([number[character] for character in text])
-# What is learned must show on text that was not seen: the last tenth is kept for that.
+# What is learned must show on text that was not seen: the last tenth is kept for that. In one piece: of single characters drawn by
+# chance the network would have seen both neighbours.
 train, held_out = ids[: int(0.9 * len(ids))], ids[int(0.9 * len(ids)) :]
 
 
@@ -48,9 +49,9 @@ class Model(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(len(characters), WIDTH)
+        self.embedding = nn.Embedding(len(characters), WIDTH)  # numbers of characters mean nothing: 7 is not near 8
         self.lstm = nn.LSTM(WIDTH, WIDTH, batch_first=True)
-        self.scores = nn.Linear(WIDTH, len(characters))
+        self.scores = nn.Linear(WIDTH, len(characters))  # any numbers: the loss makes probabilities of them
 
     def forward(self, ids: torch.Tensor, state: tuple[torch.Tensor, torch.Tensor] | None = None):  # type: ignore[no-untyped-def]
         hidden, state = self.lstm(self.embedding(ids), state)
@@ -58,6 +59,7 @@ class Model(nn.Module):
 
 
 model = Model()
+# Adam divides the step of each weight by how large its gradients have been: gates that are nearly shut get tiny ones, and learn as well.
 optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
 
 
@@ -72,16 +74,16 @@ def evaluate() -> float:
     rows, state, losses = streams(held_out), None, []
     for start in range(0, rows.shape[1] - CONTEXT, CONTEXT):
         inputs, targets = batch(rows, start)
-        scores, state = model(inputs, state)
+        scores, state = model(inputs, state)  # carried, as in training: the model reads on, and need not begin anew
         losses.append(loss_of(scores, targets).item())
-    return sum(losses) / len(losses)
+    return sum(losses) / len(losses)  # all batches are equally large: else each would count by its characters
 
 
 @torch.no_grad()
 def sample(prompt: str, length: int, temperature: float = 0.8) -> str:
     """Let the model write: draw a character, show it to the model, draw the next."""
     ids, state = [number[character] for character in prompt], None
-    told = torch.tensor([ids])
+    told = torch.tensor([ids])  # all of the prompt first; then each new character alone, for the state holds the others
     for _ in range(length):
         scores, state = model(told, state)
         chances = torch.softmax(scores[0, -1] / temperature, 0)  # below 1 the likely becomes likelier
@@ -112,9 +114,8 @@ with RunLogger(
         start += CONTEXT
 
         scores, state = model(inputs, state)
-        state = tuple(
-            s.detach() for s in state
-        )  # what was remembered stays, but no gradient goes back beyond this batch
+        # What was remembered stays, but no gradient goes back beyond this batch: the way back would grow with every step.
+        state = tuple(s.detach() for s in state)
         loss = loss_of(scores, targets)
         optimizer.zero_grad()  # gradients add up, unless they are cleared
         loss.backward()
@@ -122,6 +123,7 @@ with RunLogger(
         norm = nn.utils.clip_grad_norm_(model.parameters(), CLIP)
         optimizer.step()
 
+        # The norm is the one before clipping: behind it all large ones look alike, and nobody sees them coming.
         log.step(step, loss=loss.item(), lr=rate, grad_norm=norm.item(), tokens=step * ROWS * CONTEXT)
         if step % 50 == 0:
             found = evaluate()

@@ -36,6 +36,7 @@ class Settings(LoopSettings):
     n_head: int = setting(4, "attention heads; divides the width", least=1)
     d_model: int = setting(96, "width of the residual stream", least=1)
     positions: str = setting("rotary", "how the model knows where a token stands", ("learned", "sinusoidal", "rotary"))
+    # none: with these defaults each character is seen 1.7 times, too seldom to be known by heart
     dropout: float = setting(0.0, "share of activations dropped in training")
     optimizer: str = setting(
         "muon", "Muon for the matrices of the blocks and AdamW for the rest, or AdamW for all", ("muon", "adamw")
@@ -54,11 +55,12 @@ class Attention(nn.Module):
         super().__init__()
         self.n_head, self.dropout = s.n_head, s.dropout
         self.qkv = nn.Linear(s.d_model, 3 * s.d_model)  # queries, keys and values of all heads in one product
-        self.out = nn.Linear(s.d_model, s.d_model)
+        self.out = nn.Linear(s.d_model, s.d_model)  # heads lie side by side: here they are mixed
         self.rotary = s.positions == "rotary"
         if self.rotary:
+            # plain sines and cosines again, without the factor that makes their variance 1: what is turned must keep its length
             waves = sinusoids(s.context, s.d_model // s.n_head) / math.sqrt(2)
-            self.register_buffer("waves", waves, persistent=False)
+            self.register_buffer("waves", waves, persistent=False)  # in no checkpoint: it follows from the settings
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         batch, time, width = x.shape
@@ -71,7 +73,9 @@ class Attention(nn.Module):
             q, k, values = heads.chunk(3, 2)
         # heads before time: to the product below each head is a batch entry of its own
         q, k, v = (part.transpose(1, 2) for part in (q, k, values))
-        dropout = self.dropout if self.training else 0.0
+        dropout = self.dropout if self.training else 0.0  # nn.Dropout is told when training stops, a function is not
+        # Scaled: products are divided by the root of a head's width. Unscaled they grow with it, softmax takes one token for
+        # certain, and no gradient passes.
         # is_causal instead of a mask: nothing of size time x time need be stored, nor half of it be computed
         mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=dropout)
         return self.out(mixed.transpose(1, 2).reshape(batch, time, width))
@@ -93,6 +97,7 @@ class Block(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         # first tokens tell each other something, then each thinks about it alone, in four times the width
         x = x + self.drop(self.attention(self.norm1(x)))
+        # gelu, because two layers with nothing between are one matrix; unlike relu it lets some gradient through below 0
         return x + self.drop(self.shrink(functional.gelu(self.grow(self.norm2(x)))))
 
 
@@ -107,12 +112,14 @@ class Transformer(nn.Module):
             raise ValueError(f"--positions rotary needs an even width of each head, not {s.d_model // s.n_head}")
         self.embedding = nn.Embedding(vocab_size, s.d_model)
         if s.positions == "learned":
+            # as large as the tokens that they are added to: neither must drown the other
             self.positions = nn.Parameter(torch.randn(s.context, s.d_model) * spread(s))
         elif s.positions == "sinusoidal":
             self.register_buffer("positions", sinusoids(s.context, s.d_model) * spread(s))
         self.drop = nn.Dropout(s.dropout)
         blocks = [Block(s) for _ in range(s.n_layer)]
         self.blocks = nn.ModuleList(blocks)
+        # every block adds to the stream and none shrinks it: here it gets one size again, which the logits follow
         self.norm = nn.LayerNorm(s.d_model)
         self.recompute = s.recompute
         self.apply(lambda module: initialise(module, spread(s)))
@@ -129,7 +136,8 @@ class Transformer(nn.Module):
             # Chen et al. 2016: only what enters a block is kept, so that memory grows with depth and not with all in between
             x = checkpoint(block, x, use_reentrant=False) if self.recompute and self.training else block(x)
         # One matrix for both ends (Press and Wolf 2017): tokens that mean the same should be read and written alike, and of a small
-        # model it would else be the largest part. No state is carried between windows.
+        # model it would else be the largest part. No state is carried between windows. No bias: that of the
+        # norm before it goes through the matrix, and serves instead.
         return functional.linear(self.norm(x), self.embedding.weight), None
 
 
@@ -166,6 +174,7 @@ def optimizer(s: Settings, model: nn.Module) -> torch.optim.Optimizer:
     scaled as Liu et al. 2025 ("Muon is scalable for LLM training") do, so that the learning rate is that of AdamW.
     """
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    # not the embedding, of which a token picks one row: Jordan et al. 2024 leave it to AdamW, as biases and norms
     hidden = [p for name, p in trained.items() if "blocks." in name and p.dim() == 2] if s.optimizer == "muon" else []
     others = [p for p in trained.values() if not any(p is matrix for matrix in hidden)]
     groups: list[dict[str, Any]] = [
