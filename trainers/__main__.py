@@ -151,7 +151,10 @@ def run(module: Any, settings: Any, fault_name: str = "", cured: bool = False) -
             show(settings)
         train_and_resume(module, settings, kind)
     except KeyboardInterrupt:
-        print(f"interrupted; the log is {settings.log}", file=sys.stderr)
+        begun = os.path.exists(settings.log)
+        print(
+            f"interrupted; the log is {settings.log}" if begun else "interrupted before the log began", file=sys.stderr
+        )
         return 130
     except StagedCrash as crash:
         print(crash, file=sys.stderr)

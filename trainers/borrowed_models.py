@@ -87,7 +87,7 @@ class Borrowed:
         places = [at for at, token in enumerate(ids) if token == self.tokenizer.mask_token_id]
         if not places:
             raise ValueError(
-                f'bert-mlm fills gaps: write {self._mask} where a token is missing, --prompt "{prompt} {self._mask}"'
+                f'bert-mlm fills gaps: write {self._mask} where a token is missing, --prompt "{prompt.rstrip()} {self._mask}"'
             )
         logits = self.logits(np.array([ids]))[0]
         logits[:, self.tokenizer.all_special_ids] = -np.inf

@@ -128,11 +128,11 @@ def train(name: str, task: str, method: Callable[[Bench], Method], settings: Any
         f"{len(bench.prompts):,} + {len(bench.held_out):,} prompts to train and evaluate on, reward: {settings.rewards}",
         file=sys.stderr,
     )
-    hooks.model(bench.policy)
+    hooks.model(bench.policy)  # the reference stays as it was saved
     work = method(bench)
     # no decay: it would pull the policy towards zero, and what it must stay near is the reference
     optimizer = torch.optim.AdamW(bench.policy.parameters(), lr=settings.lr, betas=(0.9, 0.95), weight_decay=0.0)
-    statistics = GradientStatistics(bench.policy)
+    statistics = GradientStatistics(bench.policy)  # nothing of the reference, which has no gradients
 
     # ---- go on from a checkpoint, or begin
 
@@ -143,7 +143,7 @@ def train(name: str, task: str, method: Callable[[Bench], Method], settings: Any
         said = resuming.other_text(kept.get("begun"), begun)
         bench.policy.load_state_dict(kept["model"])
         optimizer.load_state_dict(kept["optimizer"])
-        work.load_state_dict(kept["method"])
+        work.load_state_dict(kept["method"])  # what is drawn next, and answers that are still to be used
         first, tokens = kept["step"], kept["tokens"]
         resuming.check_steps(first, settings.steps)
 
@@ -177,6 +177,7 @@ def train(name: str, task: str, method: Callable[[Bench], Method], settings: Any
             layers = settings.layers_every > 0 and step % settings.layers_every == 0
             grad_norm = statistics.before_update(update=layers)
             if settings.grad_clip:
+                # answers are few and rewards noisy: one lucky group must not move the policy far
                 loop.clip(statistics.parameters, grad_norm, settings.grad_clip)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

@@ -141,7 +141,7 @@ def test_bert_fills_masks_and_is_measured_by_its_masked_tokens(bert, tmp_path, c
     assert "[MASK]" not in filled[0]
     for wish, said in (
         ([], 'bert-mlm needs a text: --prompt "The [MASK] of"'),
-        (["--prompt", "no gap"], "write [MASK] where"),
+        (["--prompt", "no gap "], 'write [MASK] where a token is missing, --prompt "no gap [MASK]"'),
         (["--prompt", "far more than it sees [MASK]" * 9], "tokens, and the model sees 16: give a shorter one"),
     ):
         assert main(["generate", log, *wish]) == 2

@@ -240,6 +240,19 @@ def test_a_recipe_for_other_trainers_is_refused(capsys):
     assert "no recipe for ngram, only for rnn" in capsys.readouterr().err
 
 
+def test_an_interrupt_names_a_log_that_exists(tmp_path, monkeypatch, capsys):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trainers.ngram.train", interrupted)
+    log = tmp_path / "a.jsonl"
+    assert main(["ngram", "--log", str(log)]) == 130
+    assert capsys.readouterr().err == "interrupted before the log began\n"
+    log.touch()
+    assert main(["ngram", "--log", str(log)]) == 130
+    assert capsys.readouterr().err == f"interrupted; the log is {log}\n"
+
+
 @pytest.mark.parametrize(("name", "named"), [("ngram", "laptop"), ("classifier", "ddp, laptop, one-gpu")])
 def test_help_names_the_recipes_that_fit(name, named, capsys):
     assert main([name, "--help"]) == 0
