@@ -27,9 +27,6 @@ def merge(table: Table) -> np.ndarray:
         chosen = choose(table)
         if chosen is not None:
             stays[stays] = chosen
-            place = np.concatenate([[0], np.cumsum(chosen)])
-            table.event_rows = place[np.asarray(table.event_rows, np.int64)].tolist()
-            table.said = [(int(place[row]), values) for row, values in table.said]
             table.keep(chosen)
     return stays
 

@@ -218,9 +218,12 @@ class Table:
         return tuple(event for event, row in mine if event.kind != "end" or row >= last)
 
     def keep(self, chosen: np.ndarray) -> None:
-        """Keep the rows selected by a boolean mask."""
+        """Keep the rows selected by a boolean mask; what was seen between rows stays between those that are left."""
         chosen = np.asarray(chosen, bool)
         position = np.cumsum(chosen) - 1
+        kept_before = np.concatenate([[0], position + 1])
+        self.event_rows = kept_before[np.asarray(self.event_rows, np.int64)].tolist()
+        self.said = [(int(kept_before[row]), values) for row, values in self.said]
         for columns in (self.columns, self.beside):
             for name, (rows, values) in columns.items():
                 at = np.asarray(rows, np.int64)

@@ -3,11 +3,14 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 
 from lmdiag.judging.reading import runs_of
 from lmdiag.readers.rawlog import RawLog
+from lmdiag.readers.tables.table import STEP, Table
 from lmdiag.readers.text import read
+from lmdiag.run import Event
 from lmdiag.sources.source import Source
 
 LOSSES = [3.25, 2.5, math.nan, 2.25, 2.125, 2.0, 1.875, 1.75]
@@ -130,3 +133,13 @@ def test_a_rank_without_a_tag_that_ends_before_the_other() -> None:
     (run,) = runs_of(Source("a.log", content="".join(lines).encode()))
     assert run["loss"].steps.tolist() == list(range(1, 61))
     assert run["loss"].values[[0, 48, 49, 59]].tolist() == [9.075, 6.675, 6.5, 6.0]
+
+
+def test_what_was_seen_between_rows_stays_between_those_that_are_kept() -> None:
+    table = Table()
+    for step in range(4):
+        table.add(step + 1, {STEP: step, "loss": 2.5})
+        table.happened(Event("skipped_step", step))
+    table.keep(np.array([False, True, False, True]))
+    assert table.event_rows == [0, 1, 1, 2]
+    assert table.cells(STEP).tolist() == [1, 3]
