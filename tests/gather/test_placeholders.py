@@ -92,3 +92,12 @@ def test_nan_of_one_process_of_two_stays() -> None:
     for line in range(2 * N):
         rows.add({"step": float(line // 2), "loss": 3 - line / N if line % 2 else NAN}, line + 1)
     assert np.isnan(run_of(rows.log("jsonl", "a"))["loss"].values).any()
+
+
+@pytest.mark.parametrize("interval", [2, 3])
+def test_each_second_loss_may_be_nan_where_nothing_else_was_measured(interval: int) -> None:
+    rows = Rows()
+    for step, value in enumerate(every(interval), 1):
+        rows.add({"step": float(step), "loss": float(value)}, step)
+    found = run_of(rows.log("jsonl", "a"))["loss"]
+    assert len(found) == (N if interval == 2 else N // 3)
