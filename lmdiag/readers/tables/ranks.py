@@ -1,8 +1,8 @@
 """Records that several processes printed, or one process twice: one of each stays.
 
-Of records with a rank or a host in front, those of the lowest that has a loss stay, and of others what it has not. Where
-each step is printed equally often with nothing in front, equal prints are copies, and others are averaged: whether ranks
-or micro-batches printed them, their mean is the loss of the step. They are left alone where something else is counted
+Of records with a rank or a host in front, those of the lowest that has a loss stay, and of others what it has not, or what
+is not finite where its values are. Where each step is printed equally often with nothing in front, equal prints are
+copies, and others are averaged: whether ranks or micro-batches printed them, their mean is the loss of the step. They are left alone where something else is counted
 from print to print, as micro-batches are, and where the steps begin again, as after a restart.
 """
 
@@ -46,9 +46,45 @@ def _lowest_rank(table: Table) -> np.ndarray | None:
     for rank in ranks if STEP in table.columns else ():
         if rank != keep:
             chosen |= (of_rank == rank) & has_loss & ~np.isnan(steps) & ~np.isin(steps, steps[chosen & has_loss])
-    whose = "hosts than the first" if ranks[-1] >= RANKS_OF_A_HOST else f"ranks than {keep}"
-    table.notes.append(f"{int((~chosen).sum())} records of other {whose} left out")
+    hosts = ranks[-1] >= RANKS_OF_A_HOST
+    broken = _put_broken(table, chosen)
+    of_ranks = "" if hosts else f" of rank {', '.join(map(str, np.unique(of_rank[broken])))}"
+    but = f", but for {len(broken)} values{of_ranks} that are not finite" if len(broken) else ""
+    whose = "hosts than the first" if hosts else f"ranks than {keep}"
+    table.notes.append(f"{int((~chosen).sum())} records of other {whose} left out{but}")
     return None if chosen.all() else chosen
+
+
+def _put_broken(table: Table, chosen: np.ndarray) -> np.ndarray:
+    """Put values of other ranks that are not finite in place of the finite ones of their step; return the rows they stood in.
+
+    What a rank has no finite value of it does not measure.
+    """
+    name_of_place = next((name for name in (STEP, EPOCH, "epoch") if name in table.columns), "")
+    if not name_of_place:
+        return np.empty(0, np.int64)
+    _, place = np.unique(table.cells(name_of_place), return_inverse=True, equal_nan=False)
+    count, lines, moved = len(table.lines), np.array(table.lines, np.int64), []
+    for name, (at, numbers) in table.columns.items():
+        rows, values, cells = np.asarray(at, np.int64), np.array(numbers, np.float64), table.cells(name)
+        finite = np.isfinite(values)
+        if name in _PLACES or finite.all():
+            continue
+        measure = np.isin(table.ranks[rows], table.ranks[rows[finite]])
+        broken = rows[~finite & measure & ~chosen[rows]]
+        stands = np.flatnonzero(finite & chosen[rows])
+        stands = stands[np.argsort(place[rows[stands]] * count + rows[stands])]
+        keys = place[rows[stands]] * count + rows[stands]
+        found = np.searchsorted(keys, place[broken] * count + broken)
+        for row, k in zip(broken.tolist(), found.tolist()):
+            near = [stands[i] for i in (k - 1, k) if 0 <= i < len(stands) and place[rows[stands[i]]] == place[row]]
+            if near:  # a step comes again after a restart
+                own = min(near, key=lambda i: abs(int(rows[i]) - row))
+                values[own], lines[rows[own]] = cells[row], table.lines[row]
+                moved.append(row)
+        table.columns[name] = (at, values)
+    table.lines = lines
+    return np.array(moved, np.int64)
 
 
 def _with_loss(table: Table) -> np.ndarray:

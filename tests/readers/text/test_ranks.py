@@ -143,3 +143,35 @@ def test_what_was_seen_between_rows_stays_between_those_that_are_kept() -> None:
     table.keep(np.array([False, True, False, True]))
     assert table.event_rows == [0, 1, 1, 2]
     assert table.cells(STEP).tolist() == [1, 3]
+
+
+@pytest.mark.parametrize(
+    "prefix", ["[rank{}]: ", "{}: ", "[Rank {}] ", "[default{}]:", "node1{}: ", "(RayTrainWorker pid=7{}) "]
+)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_value_of_any_rank_that_is_not_finite_is_kept_with_its_line(form: str, prefix: str) -> None:
+    sound, sick = LOSSES[3:], [2.25, 2.125, math.nan, math.inf, 1.75]
+    pairs = zip(lines_of(form, sound), lines_of(form, sick), strict=True)
+    log = log_of("\n".join(prefix.format(rank) + line for pair in pairs for rank, line in enumerate(pair)))
+    assert repr(losses_of(log)) == repr([2.25, 2.125, math.nan, math.inf, 1.75])
+    assert log.lines is not None
+    assert log.lines.tolist() == [1, 3, 6, 8, 9]
+    assert any("5 records of other" in note and "but for 2 values" in note for note in log.notes)
+
+
+def test_a_rank_that_measures_no_loss_breaks_none() -> None:
+    text = "".join(f"[rank{r}]: step {k} loss {'nan' if r else 3 - k / 9}\n" for k in range(1, 9) for r in (0, 1))
+    assert np.isfinite(losses_of(log_of(text))).all()
+
+
+def test_a_nan_from_before_a_restart_is_of_that_time() -> None:
+    def part(first: int, sick: bool) -> str:
+        bad = {(1, k) for k in (7, 8) if sick}
+        return "".join(
+            f"[rank{r}]: step {k} loss {'nan' if (r, k) in bad else 3 - k / 9}\n"
+            for k in range(first, 9)
+            for r in (0, 1)
+        )
+
+    losses = losses_of(log_of(part(1, sick=True) + part(4, sick=False)))
+    assert [math.isnan(loss) for loss in losses] == [False] * 6 + [True] * 2 + [False] * 5
