@@ -19,7 +19,7 @@ _PREFIXES: dict[str, tuple[str, ...]] = {
         r"\[[\w.-]+:(?P<rank_espnet>\d+)/\d+\](?=\s)",
         r"\[[\w./-]+:\d+(?::\w+)?\]",
         r"\[[\w.-]+/\w*(?:Process|Thread)[\w-]*\](?:\s+[A-Za-z_][\w.]*\s:)?",  # the process, and its module and function
-        r"\[[A-Za-z][\w.-]*\](?=\s*(?:\[|\d{4}-|-\s|INFO))|\[titan\]|\[NeMo \w(?: [\d-]+ [\d:.,]+ [\w.]+:\d+\])?",
+        r"\[(?!(?i:val|valid|validation|eval|evaluation|dev|test)\]\s*\[[A-Za-z])[A-Za-z][\w.-]*\](?=\s*(?:\[|\d{4}-|-\s|INFO))|\[titan\]|\[NeMo \w(?: [\d-]+ [\d:.,]+ [\w.]+:\d+\])?",
     ),
     r"[\[\d]": (
         r"(?P<rank_srun>\d{1,5}):(?=\s)(?! {3}\w+\.\w+: )",  # only at the start of a line; labml puts a step there

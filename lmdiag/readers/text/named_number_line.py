@@ -26,6 +26,7 @@ _VALUE = lazy(
 _NAMES_THE_NEXT = lazy(  # `loss 2.5 ms 100`; in `2.5 bits 92 ms` the number behind has a unit of its own
     rf"\s+(?:[=:]\s*)?{NUM}(?=[\s,|;)]|$)(?!\s(?:ms|s|GiB|GB|MiB|MB|{_RATE}|it/s)(?:[\s,|;)]|$)(?!\s*[\d.]))"
 )
+_GLUED = lazy(r"[A-Za-z]-$")
 _IS_RATE = lazy(rf"(?:{_RATE})$")
 _EVALUATION_AT = lazy(
     r"\W*(?:eval|evaluation|valid|validation|val|(?P<test>test))(?: set| at| @)?"
@@ -139,8 +140,13 @@ def parse(piece: str) -> Line:
         between = piece[end : match.start()]
         end = match.end()
         head = heading(between)
+        if head.kind == "none" and match[1].isdigit() and _GLUED.search(between):
+            end -= len(match[0]) + len(between)  # of a name: wikitext-103
+            continue
         if head.section is not None:
             section = head.section
+        elif head.bracketed and section in ("val", "test") and not line.values:
+            section = f"{section} {head.bracketed}"  # eval (step 900) [c4] loss
         word = match[1]
         if word[-1:].isalpha() and not (head.strong or head.known):
             line.spare += head.kind == "bare"
@@ -245,11 +251,10 @@ def _metric(line: Line, head: Heading, value: float, unit: str, section: str) ->
     if of_training(key):
         training, section = section, ""
     elif not section and line.split and found and _begins_with_its_set(line, found[0]):
-        section = line.split  # dev acc: 71.3% loss: 0.86
+        section = _of_split(line.split)  # dev acc: 71.3% loss: 0.86
     elif not section and line.split and found and found[0] in _OF_THE_SAME_SET:
-        section = (
-            line.split if head.whole or not _has(line, f"{line.split}/{found[0]}") else ""
-        )  # val Loss: 3.1 Acc: 0.4
+        another = _has(line, f"{line.split}/{found[0]}")
+        section = "" if another and not head.whole else _of_split(line.split)  # val Loss: 3.1 Acc: 0.4
     whole = head.whole
     if section and (found is None or "/" not in found[0]) and found != ("lr", 1.0):
         key, whole = f"{section} {key}", whole and f"{section} {whole}"
@@ -279,6 +284,11 @@ def _metric(line: Line, head: Heading, value: float, unit: str, section: str) ->
         if key not in line.wholes:
             line.judge(found[0], head.strong)
     return key
+
+
+def _of_split(split: str) -> str:
+    """Return the words that name an evaluation set before a measure."""
+    return split if is_split(split) else f"val {split}"
 
 
 def _begins_with_its_set(line: Line, metric: str) -> bool:

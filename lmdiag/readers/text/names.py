@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from lmdiag.languages import plain_english
@@ -22,10 +22,10 @@ _SECTION = lazy(
     r"(?:[ _](?:set|results?|metrics|stats|summary|data|phase|split|step|epoch|run))?\W*$",
     re.IGNORECASE,
 )
-NAME = r"(?![\W\d])[\w.-]+"
+NAME = r"(?![\W\d])[\w.-]+(?:/[\w.-]+)*"
 _NAMED_SET = lazy(  # eval [wikitext], val/c4:, test on lambada |
     rf"(?<![\w/.-])({EVALUATIONS})(?:uation|ing|idation)?(?:[ _]set)?"
-    rf"(?:\s*[\[(<]\s*|\s?(?:[/:@=]|->|=>)\s?|\s(?:on|for|set|data|dataset)[\s=:]+|\s)({NAME})\s*[\])>]?[\s:|=,-]*$",
+    rf"(?:\s*\]?\s*[\[(<]\s*|\s?(?:[/:@=]|->|=>)\s?|\s(?:on|for|set|data|dataset)[\s=:]+|\s)({NAME})\s*[\])>]?[\s:|=,-]*$",
     re.IGNORECASE,
 )
 _BRACKETED = lazy(rf"[\[(<]\s*({NAME})\s*[\])>][\s:|-]*$")  # [wikitext] eval loss
@@ -62,6 +62,7 @@ class Heading:
     strong: bool = False  # followed by `:` or `=`
     known: bool = False
     whole: str = ""  # the name with the words in front that say nothing known: `CTC loss`
+    bracketed: str = ""  # what stands in brackets in front, and can name a set
 
 
 def _section_of(text: str) -> str | None:
@@ -100,9 +101,12 @@ def heading(between: str) -> Heading:
     if is_split(key) and between.rstrip().endswith(("[", "(")):
         return Heading("bare", section=_section_of(key))
     first = key.partition(" ")[0]
-    if is_split(first) and first != key and (named := _BRACKETED.search(before)) and may_name_a_set(named[1]):
-        key = f"{first} {named[1]}{key[len(first) :]}"
-    return _name(key, _section_of(before), strong, column=before.rstrip().endswith(("|", ",", ";")))
+    named = _BRACKETED.search(before)
+    bracketed = named[1] if named and may_name_a_set(named[1]) else ""
+    if bracketed and is_split(first) and first != key:
+        key = f"{first} {bracketed}{key[len(first) :]}"
+    found = _name(key, _section_of(before), strong, column=before.rstrip().endswith(("|", ",", ";")))
+    return replace(found, bracketed=bracketed) if bracketed else found
 
 
 def _name(key: str, section: str | None, strong: bool, column: bool = False) -> Heading:

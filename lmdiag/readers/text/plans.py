@@ -169,7 +169,8 @@ def learn(reader: Reader, piece: str, start: int = 0) -> Plan | None:
 def _of_a_name(piece: str, token: re.Match[str]) -> bool:
     """Tell whether digits may be part of a name, as in `top5` or in `'rewards/0/mean':`."""
     before = piece[token.start() - 1 : token.start()]
-    return before.isalpha() or before == "_" or _NAME_GOES_ON.match(piece, token.end()) is not None
+    glued = before == "-" and piece[token.start() - 2 : token.start() - 1].isalpha()  # wikitext-103
+    return before.isalpha() or before == "_" or glued or _NAME_GOES_ON.match(piece, token.end()) is not None
 
 
 def _learnt(reader: Reader, piece: str, tokens: list[re.Match[str]]) -> Plan | None:

@@ -27,6 +27,14 @@ _BEHIND = lazy(
 )  # quick to look for, and rare
 
 
+_EVALUATED = lazy(
+    rf"(?<![\w/.-])({EVALUATIONS})[ _/](loss|nll|ppl|perplexity|bpb|bpc|acc(?:uracy)?)(?=\s*[:=]?\s*{NUM})",
+    re.IGNORECASE,
+)
+_IN_BRACKETS = lazy(rf"\s?\(({NAME})\)")
+_BEHIND_EVAL = lazy(rf"(?<![\w/.-])(?:{EVALUATIONS})$", re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class Rewrite:
     """Pieces that hold one of the `hints` are rewritten by `pattern`; `by` names a program that writes so."""
@@ -86,6 +94,20 @@ def _of_a_set(match: re.Match[str]) -> str:
     return f"{match[1]} {name} {match[2] or 'loss'}" if may_name_a_set(name) else match[0]
 
 
+def _of_each(match: re.Match[str]) -> str:
+    """Name the evaluations of a line after its set: `dataset=c4 | eval_loss 2.1`."""
+    name = match[1]
+    evaluated = _EVALUATED.sub(rf"\1 {name} \2", match[2]) if may_name_a_set(name) else match[2]
+    return match[0] if evaluated == match[2] else evaluated
+
+
+def _remark(match: re.Match[str]) -> str:
+    """Leave the name of a set behind `eval`, and nothing else in brackets."""
+    named = _IN_BRACKETS.fullmatch(match[0])
+    of_set = named and _BEHIND_EVAL.search(match.string, 0, match.start()) and may_name_a_set(named[1])
+    return match[0] if of_set else ""
+
+
 def _of_marian(match: re.Match[str]) -> str:
     """Name the mean per word plainer than the sum over a sentence, which the log may have beside it."""
     measured = {"ce-mean-words": "ce", "cross-entropy": "total cross-entropy"}.get(match[3], match[3] or "")
@@ -114,7 +136,8 @@ REWRITES = (
     Rewrite(("[", "(", "<", " on "), lazy(
         rf"(?<![\w/.-])({EVALUATIONS})(?:[ _](loss|nll|ppl|perplexity|bpb|bpc|acc(?:uracy)?))?(?:\s?[\[(<]\s?({NAME})\s?[\])>]|(?:(?<=loss)|(?<=plexity)) on ({NAME}))(?=\s*[:=]?\s*{NUM}(?![\w/]))", re.IGNORECASE
     ), _of_a_set, "loops with several sets: `eval loss [c4]: 2.5`"),
-    Rewrite(("(",), lazy(r"(?<=\w)\s?\((?=[^()]*\d)(?=[^()]*[A-Za-z])[^()=:]*\)(?=\s*[:=])"), "", "`Training Loss (avg over last 50): 9.1`"),
+    Rewrite(("set=", "set:", "set ="), lazy(rf"\bdata_?set\s?[=:]\s?['\"]?({NAME})['\"]?[\s,;|]+(.*)", re.IGNORECASE), _of_each, "`step 3 | dataset=c4 | eval_loss 2.5`"),
+    Rewrite(("(",), lazy(r"(?<=\w)\s?\((?=[^()]*\d)(?=[^()]*[A-Za-z])[^()=:]*\)(?=\s*[:=])"), _remark, "`Training Loss (avg over last 50): 9.1`"),
     Rewrite(("(",), lazy(rf"({_MEASURED}) ?\((?!{PLACE}\b)(?=[^()]*\d)(?=[^()]*[A-Za-z])[^()=:]*\)(?=\s+{NUM}(?![\w:/]|\.\d))"), r"\1", "`loss (100 steps) 2.5`"),
     Rewrite(("/",), lazy(
         rf"(?P<before>(?<![\w.])[A-Za-z]\w* )?\(?\b(?P<names>[A-Za-z]\w*(?: ?/ ?[A-Za-z]\w*)+)\)?(?P<behind> [A-Za-z]\w*)?\s*[:=]\s*(?P<numbers>{NUM}(?: ?/ ?{NUM})+)"

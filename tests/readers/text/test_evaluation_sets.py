@@ -33,22 +33,55 @@ validation loss on {set}: {loss:.3f}
 eval set={set} loss={loss:.3f} ppl={ppl:.2f}
 eval {set} | loss {loss:.3f} | ppl {ppl:.2f}
 eval -> {set}: loss {loss:.3f}
+eval({set}): loss {loss:.3f}
+[eval][{set}] loss={loss:.3f} ppl={ppl:.2f}
+[valid:{set}] loss {loss:.3f}
+val_loss[{set}] {loss:.3f}
+[{set}] eval loss {loss:.3f} ppl {ppl:.2f}
+dataset={set} | eval_loss {loss:.3f} | eval_ppl {ppl:.2f}
 """.strip().splitlines()
+OTHER_SETS = ("wikitext-2", "wikitext-103"), ("c4-en", "github/python")
 
 
 @pytest.mark.parametrize("place", ["step {step} ", ""])
 @pytest.mark.parametrize("form", FORMS)
 def test_each_set_is_a_curve(form: str, place: str) -> None:
-    lines, wanted = [], {name: [] for name in SETS}
+    _is_a_curve_each(place + form, SETS)
+
+
+@pytest.mark.parametrize("sets", OTHER_SETS)
+@pytest.mark.parametrize("form", FORMS)
+def test_names_of_sets_with_hyphens_digits_and_slashes(form: str, sets: tuple[str, str]) -> None:
+    _is_a_curve_each(form, sets)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "[eval][{set}] step={step} loss={loss:.3f} ppl={ppl:.2f}",
+        "eval (step {step}) [{set}] loss {loss:.3f}",
+        "2026-02-03 10:11:12 INFO eval (step {step}) [{set}] loss {loss:.3f} ppl {ppl:.2f}",
+        "Validation [{set}] step {step} | loss {loss:.3f}",
+        "[eval/{set}] step {step} loss {loss:.3f}",
+    ],
+)
+@pytest.mark.parametrize("sets", [SETS, *OTHER_SETS])
+def test_a_place_beside_the_name_of_the_set(form: str, sets: tuple[str, str]) -> None:
+    _is_a_curve_each(form, sets)
+
+
+def _is_a_curve_each(form: str, sets: tuple[str, str]) -> None:
+    lines, wanted = [], {name: [] for name in sets}
     for step in range(10, 610, 10):
         lines.append(f"step {step} loss {5 - step / 200:.3f} lr 0.0003")
-        for number, name in enumerate(SETS if step % 50 == 0 else ()):
+        for number, name in enumerate(sets if step % 50 == 0 else ()):
             loss = round(5.1 - step / 200 + number / 5, 3)
             wanted[name].append((step, loss))
-            lines.append(place.format(step=step) + form.format(set=name, loss=loss, ppl=math.exp(loss)))
+            lines.append(form.format(step=step, set=name, loss=loss, ppl=math.exp(loss)))
     (run,) = runs_of(Source("a.log", content="\n".join(lines).encode()))
     found = [[*zip(s.steps.tolist(), s.values.tolist())] for name, s in run.series.items() if name.endswith("/loss")]
     assert sorted(found) == sorted(wanted.values())
+    assert {f"{name}/loss" for name in sets} <= run.series.keys()
     assert (len(run["loss"]), run.account.dropped) == (60, ())
 
 
