@@ -649,6 +649,7 @@ _ALONE = rf"(?:tensor\()?(?P<loss>{NUM})(?:(?:, \w+=[^,()]+)*\))?"
 def _numbered(values: dict[str, float], match: re.Match[str], _: str) -> Record:
     """Name the further numbers of a row after their columns."""
     others = match["others"].translate(NO_COMMAS).split()
+    values.pop("others", None)  # one number
     return values | {f"column {k}": number(word) for k, word in enumerate(others, 3)}, NOTHING
 
 
