@@ -31,6 +31,7 @@ SPLIT_WORDS = {word: split for word, split in SPLITS.items() if split} | {
     "heldout": "val",
     "holdout": "val",
     "vl": "val",
+    "va": "val",
     "vld": "val",
     "evl": "val",
     "te": "test",
@@ -72,7 +73,8 @@ _SAME = {  # words that mean the same, and words that people write as one
 _PHRASES = {  # words that stand for one
     "cross_entropy": "ce", "learning_rate": "lr", "learning_rates": "lr", "l_r": "lr", "held_out": "heldout", "hold_out": "holdout",
     "bits_per_byte": "bpb", "nats_per_byte": "npb", "bits_per_token": "bpt", "nats_per_token": "nats", "bits_per_character": "bpc",
-    "bits_per_char": "bpc", "metrics_train": "train", "metrics_training": "train", "metrics_eval": "eval", "loss_metrics": "train",
+    "bits_per_char": "bpc", "bits_char": "bpc", "bits_byte": "bpb", "bits_token": "bpt", "nats_byte": "npb", "nats_token": "nats",
+    **dict.fromkeys(("nats_char", "nats_per_char", "nats_per_character"), "npc"), "metrics_train": "train", "metrics_training": "train", "metrics_eval": "eval", "loss_metrics": "train",
     "train_iter_stats": "train", "eval_stats": "eval", "cv_loss": "val loss",
     "validation_metrics": "val", **{f"{measure}_tok": measure for measure in ("loss", "nll", "ce", "xent")},
 }  # fmt: skip
@@ -82,6 +84,7 @@ _MEASURES = {
     **{name: (name, 1.0) for name in ("ppl", "accuracy", "bpb", "bpc")},
     "bpt": ("loss", LN2),
     "npb": ("bpb", 1 / LN2),
+    "npc": ("bpc", 1 / LN2),
 }
 _UNSAID = frozenset(  # words beside a measure that leave it what it is
     """

@@ -13,7 +13,9 @@ from lmdiag.naming import SPLIT_WORDS, is_other_term, is_step_name, spelling, wo
 from lmdiag.patterns import lazy
 from lmdiag.readers.tables.table import EPOCH, POSITION, STEP, Table
 
-_SPLIT_ALONE = lazy(r"(?:train|training|val|valid|validation|eval|dev|test|vl|held-?out|held_out)$", re.IGNORECASE)
+_SPLIT_ALONE = lazy(
+    r"(?:train|training|trn?|val|valid|validation|eval|dev|test|va|vl|held-?out|held_out)$", re.IGNORECASE
+)
 _EPOCH_WORDS = lazy(
     r"^(?:(?:train|training|end of|current|cur|in|finished|completed|val|valid|validation|eval|test|dev)[ _-])*(?:epoch|ep)(?: train(?:ing)?)?$",
     re.IGNORECASE,

@@ -88,6 +88,8 @@ def head_of(piece: str, above: str = "") -> Head | None:
     """Return what a line of names may be the head of; the line `above` it may name sets, or that of the table."""
     lower = piece.lower()
     at = lower.find("loss") if "loss" in lower else max(map(lower.find, _MEASURES))
+    by_sets = at < 0 and "train" in lower and "val" in lower  # Epoch  Train  Valid
+    at = lower.find("train") if by_sets else at
     if at < 0 or ALONE.search(piece, at) or len(piece) > MOST_COLUMNS * LONGEST_NAME:
         return None  # most lines have a number behind the name of the loss
     prefixed = ALONE.search(piece) is not None
@@ -107,7 +109,8 @@ def head_of(piece: str, above: str = "") -> Head | None:
     split = SPLITS.get(title[1].lower(), "") if (title := _TITLE.match(above)) else ""
     head = Head([_told_apart(names, above) for names in ways], separator, split, prefixed)
     head.sure &= not (loose and "none" in head.kinds)
-    return head
+    sets = {SPLITS.get(name.lower()) for name in head.names}
+    return head if not by_sets or (head.sure and {"", "val"} <= sets) else None
 
 
 def kind_of(name: str) -> str:

@@ -154,6 +154,7 @@ REWRITES = (
     Rewrite(("TRAIN Batch ", "CV Batch "), lazy(r"\bTRAIN Batch (\d+)/(\d+)(?=\s)|\bCV Batch \d+/\d+\s.*"), lambda m: f"epoch {m[1]} step {m[2]}" if m[1] else "", "WeNet; a batch is a part of an evaluation"),
     Rewrite(("CV info cv_loss", "history loss "), lazy(r"\b(?:CV info cv_loss|(history) loss)(?=\s)"), lambda m: "history=" if m[1] else "val loss", "WeNet"),
     Rewrite(("e", "E"), lazy(r"^\s*[eE]\s?(\d+(?:/\d+)?)[\s|,]+[bB]\s*(\d+(?:/\d+)?)(?=[\s|,])"), r"epoch \1 batch \2, ", "abbreviated counters"),
+    Rewrite(("e", "E"), lazy(r"^\s*[eE](\d+(?:/\d+)?)[\s:|,]+(?=[A-Za-z]\w*\s?[=:])"), r"epoch \1, ", "`E001 tr=2.5 va=2.75`"),
     Rewrite(("[",), lazy(r"^\[(\d+)(?:/\d+)?(?:\]\s*\[|,\s+)\s*(\d+)(/\d+)?\](?=[\s:]*\w)[\s:]*"), lambda m: f"epoch {m[1]} step {m[2]}{m[3] or ''}, ", "PyTorch's CIFAR tutorial; MMEngine"),
     Rewrite((":",), lazy(r"(poch\W{0,3}\d+(?:/\d+)?\]?\s*(?:[Bb]atch|[Ss]tep|[Ii]ter)?\s*\[)\s*(\d+)\s*:\s*(\d+)\s*\]"), r"\1\2/\3]", "Paddle's tutorials"),
     Rewrite(("train) [", "train)[", "val) [", "val)[", "test) [", "test)[", "- Epoch [", "- Iter ["), lazy(
