@@ -75,7 +75,7 @@ class Line:
     strong: bool = False
     unnamed: bool = False  # the step is a number that nothing names
     counted: bool = False  # the step is the number of an evaluation: a step, an epoch, a count or a set
-    spare: int = 0  # numbers that nothing names, or that come twice
+    spare: int = 0  # numbers that no known name stands before, or that come twice
     lists: bool = False  # gives several losses in a list
     of_batches: bool = False  # counts the batches of an evaluation
     counter: str = ""  # what the step was called
@@ -163,7 +163,7 @@ def parse(piece: str) -> Line:
             unit, end = "", match.end(1)
         if match[3]:  # 37.2k tok/s
             value, unit = value * SUFFIXES[unit], match[3]
-        last = _place(line, head, value, unit, section, last, between)
+        last = _place(line, head, value, unit, section, last, between, word)
         if not last and "." in word and head.kind in ("bare", "metric", "none"):
             line.spare += unit != "%" or not between.endswith(("(", "["))  # and no (29.5%) of the run
     if line.wholes:
@@ -179,7 +179,7 @@ def _has_no_such_unit(head: Heading) -> bool:
     return head.kind in ("step", "epoch") or (found is not None and found[0].rpartition("/")[2] in CORE)
 
 
-def _place(line: Line, head: Heading, value: float, unit: str, section: str, last: str, between: str) -> str:
+def _place(line: Line, head: Heading, value: float, unit: str, section: str, last: str, between: str, word: str) -> str:
     """Put one number where its heading says; return what the next number may refer to."""
     nameless = head.kind in ("total", "bare", "none") or (head.kind == "step" and line.step is not None)
     if nameless and _IS_RATE.match(unit):
@@ -197,7 +197,7 @@ def _place(line: Line, head: Heading, value: float, unit: str, section: str, las
             line.units[last] = unit  # 5.2/23.7 GiB
         elif last.endswith(("ccuracy", "acc", "Acc")) and last in line.values and value and not value % 1:
             line.values[last] /= value
-        elif value % 1:
+        elif "." in word:
             line.spare += 1
         return ""
     if head.kind == "bare":

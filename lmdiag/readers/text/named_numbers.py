@@ -136,6 +136,7 @@ class PairScanner:
         self._plain: set[tuple[str, ...]] = set()  # names that need not be told apart
         # Name of a loss -> what it was short for at first, and if placed.
         self._called: dict[str, tuple[str, bool]] = {}
+        self._spelt: dict[tuple[str, ...], tuple[str, ...]] = {}  # names in lower case -> as the log wrote them first
         self._spare = 0
         self._first_spare = 0  # the line of the first number that nothing names
         self._unplaced: list[int] = []  # lines with a loss and no place, of which nothing says what they are
@@ -341,6 +342,10 @@ class PairScanner:
 
         The first gets the name `loss`, but for a line without a place, such as a result before training.
         """
+        usual = self._spelt.setdefault(tuple(map(str.lower, found.names)), found.names)
+        if usual != found.names and len(usual) > 1:  # STEP 7 | LOSS 2.5 | LR 0.001
+            again = dict(zip(found.names, usual))
+            return {again.get(name, name): value for name, value in values.items()}
         names = tuple(values)
         changed = bool(found.shortened)
         for name in [name for name in names if name in found.losses]:
@@ -377,7 +382,7 @@ class PairScanner:
             said = "1 list of losses was" if len(lists) == 1 else f"{len(lists):,} lists of losses were"
             self._table.notes.append(f"{said} not used, the first is line {lists[0]:,}")
         if self._spare:
-            reason = "a number of a record that nothing names, or that comes twice"
+            reason = "a number of a record that no known name stands before, or that comes twice"
             self._table.skipped.append(Skipped(self._first_spare, reason, self._spare, "value"))
         units = self._units.settle(self._table)
         self._place_below()

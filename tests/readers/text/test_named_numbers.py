@@ -403,3 +403,44 @@ def test_the_loss_is_the_one_that_the_perplexity_is_of() -> None:
 def test_the_perplexity_of_a_term_does_not_make_it_the_loss_beside_a_total() -> None:
     lines = (f"step {s} loss: 7.{s}, recon loss: 5.{s} ppl: {math.exp(5 + s / 10):.2f}\n" for s in range(4))
     assert points(run_of("".join(lines)), "loss") == [(s, 7 + s / 10) for s in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        ("ep  tr_loss  va_loss  va_acc", "{e:>2}  3.{e}000  4.{e}000  0.{e}00"),
+        ("Epoch  Train   Valid   LR      Time", "{e:>5}  3.{e}000  4.{e}000  2.0e-3  31.2s"),
+        ("", "E00{e} tr=3.{e} va=4.{e}"),
+        ("", "epoch {e} | tr loss 3.{e} | va loss 4.{e}"),
+    ],
+)
+def test_short_words_for_training_and_validation(head: str, row: str) -> None:
+    run = run_of("\n".join([head, *(row.format(e=e) for e in range(1, 9))]))
+    assert points(run, "loss") == [(e, float(f"3.{e}")) for e in range(1, 9)]
+    assert points(run, "val/loss") == [(e, float(f"4.{e}")) for e in range(1, 9)]
+
+
+def test_a_record_in_capitals_is_of_the_same_columns() -> None:
+    lines = [f"step {s} | loss 4.{s} | lr 0.00{s}" for s in range(1, 9)]
+    run = run_of("\n".join([*lines[:4], lines[4].upper(), *lines[5:]]))
+    assert points(run, "loss") == [(s, float(f"4.{s}")) for s in range(1, 9)]
+    assert (set(run.series), len(run["lr"])) == ({"loss", "lr"}, 8)
+
+
+def test_what_stands_behind_a_slash_is_counted() -> None:
+    run = run_of("".join(f"step {s} loss 3.{s}/4.0 lr 0.1\n" for s in range(1, 9)))
+    assert points(run, "loss") == [(s, float(f"3.{s}")) for s in range(1, 9)]
+    assert sum(skipped.count for skipped in run.skipped) == 8
+
+
+def test_a_third_column_without_a_head_is_one_column() -> None:
+    run = run_of("".join(f"{s},4.{s},5.{s}\n" for s in range(1, 99)))
+    assert set(run.series) == {"loss", "column 3"}
+
+
+@pytest.mark.parametrize(
+    ("unit", "nats"), [("bits/char", math.log(2)), ("nats/char", 1.0), ("bits/token", math.log(2))]
+)
+def test_units_behind_a_slash_name_the_loss(unit: str, nats: float) -> None:
+    run = run_of("".join(f"epoch {e} {unit}: 3.{e}\n" for e in range(1, 9)))
+    assert run["loss"].values == pytest.approx([float(f"3.{e}") * nats for e in range(1, 9)])
