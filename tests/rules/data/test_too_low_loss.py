@@ -107,3 +107,25 @@ def test_silent_on_answers_memorised_first_and_understood_later():
     assert fires(check, run(loss=loss, val__loss=series(evaluation, every=5))) == []
     at_once = 1e-4 + 4.7 * np.exp(-np.arange(100) / 2)
     assert fires(check, run(loss=loss, val__loss=series(at_once, every=5)))
+
+
+@pytest.mark.parametrize(
+    ("start", "floor", "severities"),
+    [
+        (10.4, 0.03, [Severity.WARNING]),
+        (10.4, 0.15, [Severity.WARNING]),
+        (10.4, 0.8, [Severity.INFO]),  # as low as large models of code
+        (1.4, 0.012, [Severity.INFO]),  # answers of one template
+        (1.4, 0.05, []),
+    ],
+)
+def test_how_low_the_first_pass_may_be_depends_on_where_the_run_starts(start, floor, severities):
+    loss = floor + start * np.exp(-np.arange(300) / 15)
+    found = fires(check, run(loss=loss, epoch=passes(300, of=1.0)))
+    assert [said.severity for said in found] == severities
+    assert all(("first pass" in said.message) == (floor < 0.3) for said in found)
+
+
+def test_a_template_learned_by_and_by_in_the_first_pass_is_silent():
+    loss = 0.012 + 1.4 * np.exp(-np.arange(300) / 40)
+    assert fires(check, run(loss=loss, epoch=passes(300, of=1.0))) == []
