@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lmdiag.errors import LmdiagError
+from lmdiag.methods import LANGUAGE_MODEL, METHODS
 from lmdiag.metrics import LN2
 from lmdiag.naming import evaluation_set
 from lmdiag.run import Run, Series
@@ -137,11 +138,25 @@ def compare(
         fewest = FEWEST_EVALUATIONS if "/" in metric else FEWEST_POINTS
         rewarded = metric.rpartition("/")[2] in REWARDS
         curves = _as_losses(curves) if rewarded else curves
-        compared = _compared(curves, tolerance, fewest, axis, rewarded)
+        other = None if rewarded else _other_losses(runs)
+        compared = other or _compared(curves, tolerance, fewest, axis, rewarded)
         of_tokens = metric.rpartition("/")[2] == "loss" and candidate.kind not in NOT_OF_TOKENS
         unit_of = RANGE if rewarded else unit if of_tokens else ""
         found.append(replace(compared, metric=metric, unit=unit_of, axis=axis))
     return tuple(found)
+
+
+def _other_losses(runs: Sequence[Run]) -> Comparison | None:
+    """Return that the losses cannot be compared where the runs minimise different ones, such as those of DPO and of a language model."""
+    objectives = [(run.kind, run.objective if run.kind == LANGUAGE_MODEL else "") for run in runs]
+    if len(set(objectives)) == 1:
+        return None
+    told = dict(zip(objectives, (METHODS[run.trained_by][1] for run in runs), strict=True))
+    if len(set(told.values())) < len(told):
+        told = dict(zip(objectives, (run.objective for run in runs), strict=True))
+    return Comparison(
+        "", "", "", "cannot-tell", f"the losses of the runs are of different objectives: {', '.join(told.values())}"
+    )
 
 
 def _judged_by(candidate: Run, runs: Sequence[Run]) -> list[str]:

@@ -1,6 +1,7 @@
 """A worse run is caught, another seed is not, and what cannot be compared is refused."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -251,3 +252,13 @@ class TestRewards:
         at, grown = pairs(200, 0)["val/loss"].steps, np.linspace(0, 1.5, 10)
         runs = [pairs(200, seed, val__reward_accuracy=None, val__reward_margin=Series(at, grown)) for seed in range(3)]
         assert [one.metric for one in compare(runs[:2], runs[2])] == ["reward_margin", "val/reward_margin"]
+
+
+@pytest.mark.parametrize(
+    "candidate", [pairs(1000, reward_margin=None), replace(make(3), objective="masked-lm")], ids=["pairs", "masked"]
+)
+@pytest.mark.parametrize("metrics", [(), ("loss",)])
+def test_losses_of_other_objectives_are_not_compared(candidate, metrics):
+    found = compare(BASE[:1], candidate, metrics=metrics)
+    assert verdict_of(found) == verdict_of(compare([candidate], BASE[0], metrics=metrics)) == "cannot-tell"
+    assert "different objectives" in found[0].why
