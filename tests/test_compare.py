@@ -262,3 +262,12 @@ def test_losses_of_other_objectives_are_not_compared(candidate, metrics):
     found = compare(BASE[:1], candidate, metrics=metrics)
     assert verdict_of(found) == verdict_of(compare([candidate], BASE[0], metrics=metrics)) == "cannot-tell"
     assert "different objectives" in found[0].why
+
+
+@pytest.mark.parametrize(
+    "same", [pairs(200, 1), policy(100, 2), make(noise=0.5, n=20, every=5)], ids=["pairs", "policy", "short"]
+)
+def test_a_run_is_no_worse_than_an_equal_one(same):
+    found = compare([same], same)
+    assert (verdict_of(found), direction_of(found)) == ("no-regression", "alike")
+    assert all(each.why == "every value is the same" for each in found)
