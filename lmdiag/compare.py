@@ -141,9 +141,17 @@ def compare(
         other = None if rewarded else _other_losses(runs)
         compared = other or _compared(curves, tolerance, fewest, axis, rewarded)
         of_tokens = metric.rpartition("/")[2] == "loss" and candidate.kind not in NOT_OF_TOKENS
-        unit_of = RANGE if rewarded else unit if of_tokens else ""
+        unit_of = RANGE if rewarded else _unit(metric, runs, unit) if of_tokens else ""
         found.append(replace(compared, metric=metric, unit=unit_of, axis=axis))
     return tuple(found)
+
+
+def _unit(metric: str, runs: Sequence[Run], unit: str) -> str:
+    """Return the unit of a loss of the language; raise LmdiagError where it is that of tokens in one run and of bytes in another."""
+    units = dict.fromkeys(run[metric].nats for run in runs)
+    if len(units) > 1:
+        raise LmdiagError(f"{metric} is in {' and in '.join(units)}", "compare runs that log the same unit")
+    return unit if runs[0][metric].of_tokens else next(iter(units))
 
 
 def _other_losses(runs: Sequence[Run]) -> Comparison | None:

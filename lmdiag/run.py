@@ -68,6 +68,11 @@ class Series:
         return not self.source_unit.startswith("bits per ")
 
     @property
+    def nats(self) -> str:
+        """The unit of a loss: that of a token, or of the byte or character of which the log gave bits."""
+        return "nats per token" if self.of_tokens else self.source_unit.replace("bits", "nats", 1)
+
+    @property
     def rounding(self) -> float:
         """By how much a value may differ from what was measured because it is rounded, 0 at full precision."""
         return 0.0 if self.decimals is None else 0.5 * 10.0**-self.decimals

@@ -271,3 +271,13 @@ def test_a_run_is_no_worse_than_an_equal_one(same):
     found = compare([same], same)
     assert (verdict_of(found), direction_of(found)) == ("no-regression", "alike")
     assert all(each.why == "every value is the same" for each in found)
+
+
+def test_losses_of_bytes_are_in_nats_per_byte_and_not_compared_with_those_of_tokens():
+    def of_bytes(run: Run) -> Run:
+        return replace(run, series={name: replace(s, source_unit="bits per byte") for name, s in run.series.items()})
+
+    found = compare([of_bytes(BASE[0])], of_bytes(BASE[1]))
+    assert [each.unit for each in found] == ["nats per byte"] * 2
+    with pytest.raises(LmdiagError, match="loss is in nats per byte and in nats per token"):
+        compare([of_bytes(BASE[0])], BASE[1])

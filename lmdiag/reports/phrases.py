@@ -194,7 +194,8 @@ def origin(run: Run) -> list[str]:
     parts.append(run.place(run.first_step, run.last_step) if run.series else "nothing measured")
     shown = progress(run)
     if shown is not None and len(shown[1]):
-        parts.append(count(shown[1].logged or len(shown[1]), f"value of {shown[0]}", f"values of {shown[0]}"))
+        of = shown[0] if shown[1].of_tokens else f"{shown[0]} ({shown[1].nats})"
+        parts.append(count(shown[1].logged or len(shown[1]), f"value of {of}", f"values of {of}"))
     if len(run.segments) > 1:
         parts.append(count(len(run.segments) - 1, "restart"))
     share, planned = run.planned_share, run.config.get("max_steps")

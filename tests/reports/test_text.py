@@ -3,15 +3,17 @@
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from lmdiag.finding import Finding, NotChecked, Severity
 from lmdiag.reports.curves import curve_rows
+from lmdiag.reports.phrases import origin
 from lmdiag.reports.report import Report
 from lmdiag.reports.terminal import Style
 from lmdiag.reports.text import render
 from lmdiag.rules import RULES
-from lmdiag.run import Event, Run
+from lmdiag.run import Event, Run, Series
 
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -209,3 +211,9 @@ def test_the_clock_of_a_stall_is_no_curve_worth_a_line(healthy):
         findings=tuple(Finding("A step takes long.", 1, 9, metric=metric) for metric in ("time", "step_time_s")),
     )
     assert [row.metric for row in curve_rows(stalled, 40)] == ["loss", "val/loss", "step_time_s"]
+
+
+def test_a_loss_in_bits_per_byte_says_its_unit_where_its_curve_is_shown():
+    losses = Series(np.arange(40), np.linspace(3, 2, 40), source_unit="bits per byte")
+    assert "40 values of loss (nats per byte)" in origin(Run("a", {"loss": losses}))
+    assert "40 values of loss" in origin(Run("a", {"loss": replace(losses, source_unit="")}))
