@@ -56,7 +56,8 @@ class Diagnosis:
     """What the rules said about a run: findings worst first, causes before their consequences.
 
     `asked` names the rules that were to look, those of `not_checked` included; `unjudged` says why a run without findings is
-    not called healthy, "" where it is. `known` findings were left out because a baseline holds them.
+    not called healthy, "" where it is. `accepted` findings were left out because a baseline holds them or the settings suppress
+    them; `known` of them are warnings and errors of the baseline.
     """
 
     run: Run
@@ -66,6 +67,7 @@ class Diagnosis:
     best: Best | None
     asked: tuple[str, ...] = ()
     known: int = 0
+    accepted: int = 0
     perplexity: Perplexity | None = None
 
     @property

@@ -67,7 +67,7 @@ def without_accepted(
         for at in sorted(reasons)
     ]
     known = sum(suppressed.known and suppressed.finding.alarms for suppressed in gone)
-    return replace(diagnosis, findings=kept, known=known), gone
+    return replace(diagnosis, findings=kept, known=known, accepted=len(gone)), gone
 
 
 def _reason(finding: Finding, fingerprint: str, diagnosis: Diagnosis, accepted: Accepted) -> str:

@@ -130,7 +130,7 @@ def looked(diagnosis: Diagnosis) -> str:
     if diagnosis.verdict == "not-judged":
         return f"Not judged: {diagnosis.unjudged}."
     asked, able = len(diagnosis.asked), len(diagnosis.looked)
-    return f"Nothing found: {able:,} of {count(asked, 'rule')} could look."
+    return f"Nothing {'else ' if diagnosis.accepted else ''}found: {able:,} of {count(asked, 'rule')} could look."
 
 
 def by_reason(not_checked: Iterable[NotChecked]) -> dict[str, list[str]]:

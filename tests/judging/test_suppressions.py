@@ -42,7 +42,9 @@ def test_a_suppression_holds_where_it_says(run, bad, settings, rule, more, code)
 
 def test_what_is_suppressed_is_said_in_every_report(run, bad, settings):
     settings()
-    assert "1 finding does not count (non-finite-loss): planned." in run("check", bad).out
+    told = run("check", bad).out
+    assert "1 finding does not count (non-finite-loss): planned." in told
+    assert "Nothing else found: " in told
     document = json.loads(run("check", bad, "-f", "json").out)
     assert document["verdict"] == "healthy"
     assert [(s["rule"], s["reason"]) for s in document["suppressed"]] == [("non-finite-loss", "planned")]
