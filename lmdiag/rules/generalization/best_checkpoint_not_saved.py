@@ -40,17 +40,16 @@ def check(run: Run, evaluation: Curve, *, worse: float = 0.005) -> Findings:
     best = int(np.argmin(losses.values))
     step, lowest = int(losses.steps[best]), float(losses.values[best])
     rows = np.searchsorted(losses.steps, saved, side="right") - 1
-    reached = [(float(losses.values[row]), at) for row, at in zip(rows, saved) if row >= 0]
+    reached = [(float(losses.values[row]), at, int(losses.steps[row])) for row, at in zip(rows, saved) if row >= 0]
     if not reached:
         yield NotChecked("the log names no checkpoint after the first evaluation")
         return
-    value, nearest = min(reached)
+    value, nearest, evaluated = min(reached)
     if value - lowest < max(worse * abs(lowest), scatter(losses.values)):
         return
     yield Finding(
         f"{metric} was best at {run.place(step)} ({figure(lowest)}), where no checkpoint was saved; the best saved "
-        "one, "
-        f"of {run.place(nearest)}, has {figure(value)}.",
+        f"one, of {run.place(nearest)}, has {figure(value)}{'' if evaluated == nearest else f', evaluated at {run.place(evaluated)}'}.",
         step,
         step,
         metric,

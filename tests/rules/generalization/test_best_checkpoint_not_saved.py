@@ -30,3 +30,10 @@ def test_silent_when_another_is_as_good():
 
 def test_silent_on_healthy_runs():
     assert fires(check, healthy(500)) == []
+
+
+def test_says_of_which_step_the_evaluation_of_a_checkpoint_is():
+    (found,) = fires(check, saved(200, 450))
+    assert "of step 450, has 2.8, evaluated at step 400." in found.message
+    (found,) = fires(check, saved(200, 400))
+    assert "evaluated at" not in found.message

@@ -102,6 +102,11 @@ def best_saved(case: Case, at_saved: int, x: str) -> bool:
     return spells(x, case.at(case.finding.metric, at_saved))
 
 
+@states(r"evaluated at <@evaluated>")
+def evaluated(case: Case, at_evaluated: int) -> bool:
+    return case.at(case.finding.metric, at_evaluated) == case.finding.evidence["best_saved"]
+
+
 @states(r"a median of <x> over its last <n> values", r"a median of <x> nats per token over its last <n> values")
 def tail_of(case: Case, x: str, n: str) -> bool:
     return spells(n, max(3, len(case.values) // 10)) and spells(x, float(np.median(case.values[-int(n) :])))
