@@ -21,6 +21,7 @@ LABELS = {
     "end": "level at the end",
     "start": "level at the start",
     "late": "level at the end",
+    "second_half": "mean of the second half",
     "early": "level at the start",
     "fall": "fall of the level",
     "lr": "learning rate",

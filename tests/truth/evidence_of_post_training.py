@@ -178,7 +178,7 @@ MEANINGS_OF_POST_TRAINING: dict[str, Meaning] = {
         ).values.max()
     ),
     "useless-value-function.value_loss": lambda case, value: same(value, case.at("value_loss", case.run.last_step)),
-    "accuracy-at-half.late": lambda case, value: same(value, float(case.values[len(case.values) // 2 :].mean())),
+    "accuracy-at-half.second_half": lambda case, value: same(value, float(case.values[len(case.values) // 2 :].mean())),
     "accuracy-at-half.training": lambda case, value: same(
         value, float(case.series("reward_accuracy").values[len(case.series("reward_accuracy")) // 2 :].mean())
     ),

@@ -58,19 +58,24 @@ def check(run: Run, accuracies: Series, *, half: float = HALF) -> Findings:
         step,
         int(accuracies.steps[-1]),
         "reward_accuracy",
-        {"late": mean, "end": moved.end, "start": moved.start},
+        {"second_half": mean, "end": moved.end, "start": moved.start},
         (
             "Read ten pairs: is the chosen answer the better one? Below one half the columns may be swapped.",
             "Check that both answers differ after truncation and have the same template.",
             *(
                 (
-                    f"If the loss falls all the same, the margin of {figure(margin, 2)} at the end comes from few pairs: look at them.",
+                    f"The loss falls all the same: the margin of {figure(margin, 2)} at the end comes from few pairs: look at them.",
                 )
-                if margin and np.isfinite(margin)
+                if margin and np.isfinite(margin) and _loss_falls(run)
                 else ()
             ),
         ),
     )
+
+
+def _loss_falls(run: Run) -> bool:
+    losses = run["loss"].finite.values if "loss" in run else np.empty(0)
+    return len(losses) >= 5 and course(losses).falls
 
 
 def _only_trained(run: Run, trained: float) -> Findings:
@@ -88,7 +93,7 @@ def _only_trained(run: Run, trained: float) -> Findings:
                 int(series.steps[0]),
                 int(series.steps[-1]),
                 name,
-                {"late": level, "training": trained},
+                {"second_half": level, "training": trained},
                 (
                     "Read ten pairs: labels that say nothing can only be memorised.",
                     "Check that both sets have the same template and come from the same source.",
