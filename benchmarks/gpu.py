@@ -37,6 +37,7 @@ PEAK_BF16 = {  # dense FLOP/s, from the makers' data sheets
 }
 LARGE = "--recipe small --sample 0 --n-layer 12 --n-head 12 --d-model 768 --context 512 --batch-size 32 --tokenizer bpe --vocab-size 50000"
 TINY = "--recipe small --sample 0 --n-layer 1 --n-head 2 --d-model 32 --context 16 --batch-size 8 --max-characters 30000 --eval-tokens 500"
+FEW = "--eval-prompts 32 --completion-tokens 12"  # of preferences and rewards: as many steps, on less text
 WARM = 20  # steps before the speed is steady: compiling, allocating
 
 
@@ -76,9 +77,8 @@ def measured(folder: Path, device: str, tiny: bool) -> Iterator[str]:
     size, steps = (TINY, 24) if tiny else (LARGE, 120)
     if not tiny:
         yield row("tests marked `gpu`", last_line(run("pytest", "-q", "-m", "gpu", "tests/trainers", "tests/record")))
-    speed = [] if tiny else ["--precision", "bf16", "--compile"]
-    log = trained(folder, device, "transformer", "large", f"{size} --steps {steps}", *speed)
-    yield row("transformer, bf16, compiled" if speed else "transformer", speed_of(log))
+    log = trained(folder, device, "transformer", "large", f"{size} --steps {steps} --precision bf16 --compile")
+    yield row("transformer, bf16, compiled", speed_of(log))
     pairs = ["--pairs", "3" if tiny else "40", "--device", device]
     for module, what in (
         ("throughput", "beside `nn.TransformerEncoder`"),
@@ -93,16 +93,13 @@ def measured(folder: Path, device: str, tiny: bool) -> Iterator[str]:
         yield row(
             f"{'a small one' if tiny else 'one of 85 million parameters'}, {what}: ratio", ratio[0] if ratio else line
         )
-    if device.startswith("cuda"):
-        fp16 = trained(
-            folder, device, "transformer", "fp16", f"{TINY} --steps 60 --precision fp16 --fault fp16-overflow"
-        )
-        yield row("fp16 that overflows", judged(fp16))
+    fp16 = trained(folder, device, "transformer", "fp16", f"{TINY} --steps 60 --precision fp16 --fault fp16-overflow")
+    yield row("fp16 that overflows", judged(fp16))
     yield row("stopped and resumed", resumed(folder, device))
     base = trained(folder, device, "transformer", "base", f"{TINY} --context 64 --steps {24 if tiny else 200}")
     model = str(base.with_suffix(".checkpoints") / "final")
     for name in ("dpo", "grpo"):
-        after = trained(folder, device, name, name, f"--pretrained {model} --steps {3 if tiny else 60}")
+        after = trained(folder, device, name, name, f"--pretrained {model} --steps 60 {FEW if tiny else ''}")
         yield row(f"{name} on it", judged(after))
 
 
