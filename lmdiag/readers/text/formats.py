@@ -645,15 +645,6 @@ CHAR_RNN = LineFormat(
 )
 _ALONE = rf"(?:tensor\()?(?P<loss>{NUM})(?:(?:, \w+=[^,()]+)*\))?"
 
-
-def _numbered(values: dict[str, float], match: re.Match[str], _: str) -> Record:
-    """Name the further numbers of a row after their columns."""
-    others = match["others"].translate(NO_COMMAS).split()
-    values.pop("others", None)  # one number
-    return values | {f"column {k}": number(word) for k, word in enumerate(others, 3)}, NOTHING
-
-
-NO_COMMAS = str.maketrans(",;|", "   ")
 BARE = LineFormat(
     "one-number-a-line",
     "One loss a line, without a word",
@@ -666,13 +657,6 @@ PAIRS = LineFormat(
     shaped(Shape("", lazy(rf"^\s*(?P<step>\d+)[\s,:;]+{_ALONE}\s*$"), prefixed=True)),
     (),
 )
-ROWS = LineFormat(
-    "numbers-a-line",
-    "A step, its loss and further numbers a line, without a word",
-    shaped(Shape("", lazy(rf"^\s*(?P<step>\d+)[\s,:;|]+{_ALONE}(?P<others>(?:[\s,;|]+{NUM})+)\s*$"), prefixed=True, told=_numbered)),
-    (),
-    explained=True,
-)  # fmt: skip
 EPOCHS = LineFormat(
     "epoch-print",
     "Tutorials: epochs, and steps within them",

@@ -9,10 +9,10 @@ from dataclasses import replace
 from lmdiag.errors import UnreadableLog
 from lmdiag.patterns import lazy
 from lmdiag.readers.growing import Growing
-from lmdiag.readers.numbers import NUM, unwrapped
+from lmdiag.readers.numbers import unwrapped
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables.drawn_rows import TableScanner, may_hold_tables, tables_in
-from lmdiag.readers.text.formats import ALIGNED_TABLE, BARE, FORMATS, GENERIC, NO_COMMAS, PAIRS, ROWS
+from lmdiag.readers.text.formats import ALIGNED_TABLE, BARE, FORMATS, GENERIC, PAIRS
 from lmdiag.readers.text.hf_console import HF_CONSOLE
 from lmdiag.readers.text.line_format import LineFormat, LineScanner
 from lmdiag.readers.text.named_numbers import looks_like_record
@@ -29,7 +29,6 @@ FEW_HITS = 3
 KINDS_LOOKED_AT = 40
 FEWEST_BARE, MOSTLY = 10, 0.8
 _BARE = lazy(r"-?\d{1,2}\.\d+|nan|inf", re.IGNORECASE)
-_A_NUMBER = lazy(NUM)
 _ANY_DIGIT = bytes.maketrans(b"123456789", b"000000000")
 
 
@@ -141,7 +140,7 @@ def read(source: Source) -> list[RawLog]:
 
 
 def of_numbers_alone(text: str) -> LineFormat | None:
-    """Return the format of a text of which nearly all lines are a number, as of a loss, or a count that grows and one, or such a count with more.
+    """Return the format of a text of which nearly all lines are a number, as of a loss, or a count that grows and one.
 
     >>> of_numbers_alone("2.5\\n2.25\\n" * 5).name, of_numbers_alone("".join(f"{k}0 2.{k}\\n" for k in range(1, 11))).name
     ('one-number-a-line', 'two-numbers-a-line')
@@ -151,10 +150,6 @@ def of_numbers_alone(text: str) -> LineFormat | None:
     lines = [unwrapped(line).split() for line in text[:SAMPLE].split("\n") if line.strip()][:FEWEST_BARE]
     if len(lines) < FEWEST_BARE:
         return None
-    rows = [" ".join(words).translate(NO_COMMAS).split() for words in lines]
-    firsts = [int(words[0]) for words in rows if len(words) > 2 and words[0].isdigit() and _is_row(words)]
-    if len(firsts) == FEWEST_BARE and firsts == sorted(set(firsts)) and len({len(words) for words in rows}) == 1:
-        return ROWS
     lines = [words for words in lines if _BARE.fullmatch(words[-1])]
     alone = [words[0] for words in lines if len(words) == 1]
     if len(alone) >= MOSTLY * FEWEST_BARE and len(set(alone)) > 1:
@@ -163,11 +158,6 @@ def of_numbers_alone(text: str) -> LineFormat | None:
         int(count) for *counted, _ in lines if len(counted) == 1 and (count := counted[0].rstrip(",:;")).isdigit()
     ]
     return PAIRS if len(counts) >= MOSTLY * FEWEST_BARE and counts == sorted(set(counts)) else None
-
-
-def _is_row(words: list[str]) -> bool:
-    """Tell whether a loss may stand in the second place of a row of numbers."""
-    return bool(_BARE.fullmatch(words[1])) and all(map(_A_NUMBER.fullmatch, words[2:]))
 
 
 def begin(name: str, start: str) -> Growing:

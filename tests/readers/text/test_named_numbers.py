@@ -433,11 +433,6 @@ def test_what_stands_behind_a_slash_is_counted() -> None:
     assert sum(skipped.count for skipped in run.skipped) == 8
 
 
-def test_a_third_column_without_a_head_is_one_column() -> None:
-    run = run_of("".join(f"{s},4.{s},5.{s}\n" for s in range(1, 99)))
-    assert set(run.series) == {"loss", "column 3"}
-
-
 @pytest.mark.parametrize(
     ("unit", "nats"), [("bits/char", math.log(2)), ("nats/char", 1.0), ("bits/token", math.log(2))]
 )
