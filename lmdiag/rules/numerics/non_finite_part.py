@@ -1,9 +1,8 @@
 import numpy as np
 
 from lmdiag import advice
-from lmdiag.finding import Curve, Finding, Findings, Severity, rule
+from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
 from lmdiag.naming import words_of
-from lmdiag.rules.numerics.non_finite_metric import WATCHED
 from lmdiag.run import Run, Series
 
 
@@ -33,6 +32,9 @@ def check(run: Run, curve: Curve, *, records: int = 3) -> Findings:
     ## References
     - [torch.nn.CTCLoss](https://docs.pytorch.org/docs/stable/generated/torch.nn.CTCLoss.html), `zero_infinity`.
     """
+    if run.kind in ("preference", "reinforcement"):
+        yield NotChecked("non-finite-metric asks that of runs on preferences and by reinforcement")
+        return
     if not np.isfinite(run[curve[0]].values[-1:]).all():
         return  # told as a loss that is not finite
     broken = {
@@ -65,7 +67,7 @@ def _is_part(run: Run, name: str) -> bool:
     """Tell whether a metric is called a loss, and no other rule asks whether it is finite."""
     judged = name in ("loss", "logged loss") or name.removesuffix("/loss") in run.evaluations
     words = words_of(name)
-    return "loss" in words and words[-1] != "scale" and not judged and name not in WATCHED
+    return "loss" in words and words[-1] != "scale" and not judged
 
 
 def _broken_since(series: Series, records: int) -> int | None:

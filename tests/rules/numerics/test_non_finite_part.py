@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from lmdiag.finding import NotChecked
 from lmdiag.rules.numerics.non_finite_part import check
-from tests.rules.curves import falling, fires, run
+from tests.rules.curves import falling, fires, policy, run
 
 
 def until(n, finite, bad=np.nan):
@@ -39,3 +40,5 @@ def test_other_rules_tell_the_rest():
     assert fires(check, run(loss=until(100, 60), aux_loss=until(100, 60))) == []
     assert fires(check, run(loss=falling(100), **{"val/loss": until(100, 60)})) == []
     assert fires(check, run(loss=falling(100), loss_scale=until(100, 60), kl=until(100, 60))) == []
+    policy_loss = until(100, 60)
+    assert [type(said) for said in check.look(policy(policy_loss=policy_loss))] == [NotChecked]
