@@ -36,7 +36,7 @@ def ranks_of(raw: RawLog) -> dict[int, RawLog]:
             continue
         ranks = np.unique(column.values)
         if 1 < len(ranks) <= raw.n_rows // FEWEST_ROWS and np.array_equal(ranks, np.arange(len(ranks))):
-            parts = {rank: part(raw, np.flatnonzero(column.values == rank), "") for rank in range(len(ranks))}
+            parts = {rank: part(raw, np.flatnonzero(column.values == rank), "", name) for rank in range(len(ranks))}
             parts = {rank: _without_column(one, name) for rank, one in parts.items()}
             counted = [Arranged(one).axis for one in parts.values()]
             if all(axis.kind != "record" for axis in counted) and _count_alike([axis.steps for axis in counted]):
@@ -51,7 +51,7 @@ def _count_alike(steps: list[np.ndarray]) -> bool:
 
 
 def _without_column(raw: RawLog, ranks: str) -> RawLog:
-    return replace(raw, names={**raw.names, ranks: None}, unused={**raw.unused, ranks: "it tells the process"})
+    return replace(raw, names={**raw.names, ranks: None})
 
 
 def _by_name(log: Arranged) -> tuple[str, list[tuple[str, np.ndarray]]]:

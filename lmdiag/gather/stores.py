@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
 
 import numpy as np
 from msgspec import structs
 
+from lmdiag.gather.mean_of_ranks import is_loss, lines_of_broken, mean_of
 from lmdiag.gather.series import WITHOUT_LOSS
 from lmdiag.run import Run, Series
 from lmdiag.sources.beside import Place, place
@@ -92,7 +92,7 @@ def _with_copy(base: _Store, store: _Store) -> Run | None:
     run, other = base.run, _on_the_same_steps(base.run, _as_evaluations(base, store))
     if other is None or (run.format == other.format and run.series.keys() == other.series.keys()):
         return None
-    shared = [name for name in run.series if _is_loss(name) and name in other.series]
+    shared = [name for name in run.series if is_loss(name) and name in other.series]
     for shift in (0, 1, -1):  # some count from 0
         moved = _moved(other, shift)
         compared = [_compared(run[name], moved[name]) for name in shared]
@@ -115,14 +115,10 @@ def _with_part(base: _Store, store: _Store) -> Run | None:
         if name == "time":
             agree = _same_hours(run[name], other[name])
         else:
-            agree = name in CLOCKS or (found.agree and (found.common > 0 or not _is_loss(name)))
+            agree = name in CLOCKS or (found.agree and (found.common > 0 or not is_loss(name)))
         if not agree:
             return None
     return _merged(run, other, PART)
-
-
-def _is_loss(name: str) -> bool:
-    return name == "loss" or (name.endswith("/loss") and not name.startswith("layers/"))
 
 
 def _as_evaluations(base: _Store, store: _Store) -> Run:
@@ -131,7 +127,7 @@ def _as_evaluations(base: _Store, store: _Store) -> Run:
     if not store.place.split or base.place.split or "loss" not in training:
         return run
     updates = [name for name in OF_UPDATES if name in run and not (name == "lr" and name in training)]
-    evaluated = any(_is_loss(name) for name in run.series if name != "loss")
+    evaluated = any(is_loss(name) for name in run.series if name != "loss")
     if updates or ("loss" in run and (evaluated or len(run["loss"]) > len(training["loss"]))):
         return run  # a training of its own
     own = store.place.key
@@ -158,7 +154,7 @@ def _on_the_same_steps(run: Run, other: Run) -> Run | None:
 
 def _on_the_steps_of_evaluations(run: Run, other: Run) -> Run | None:
     """Return what a table of epochs holds where both have an evaluation; its losses of training are means of epochs."""
-    for name in filter(_is_loss, other.series):
+    for name in filter(is_loss, other.series):
         a, b = run.series.get(name), other[name]
         if name == "loss" or a is None or len(a) != len(b):
             continue
@@ -218,7 +214,7 @@ def _same_hours(a: Series, b: Series) -> bool:
     return bool(b.values[0] <= a.values[-1] + SAME_HOUR and a.values[0] <= b.values[-1] + SAME_HOUR)
 
 
-def _merged(run: Run, other: Run, why: str) -> Run:
+def _merged(run: Run, other: Run, why: str, who: str = "") -> Run:
     """Return the run with the points, metrics, facts and events of the other that it lacks, and a note on where they are from."""
     series = dict(run.series)
     added: list[str] = []
@@ -245,6 +241,8 @@ def _merged(run: Run, other: Run, why: str) -> Run:
     asks = "loss" in run  # for what a part need not have
     heard = [note for note in other.notes if not (asks and note.startswith(WITHOUT_LOSS))]
     told = [f"{other.source}: {note}" for note in heard if added and why == PART]
+    if added or not who:
+        told.insert(0, f"{who or other.source} {why}{f'; from it: {_listed(added)}' if added else ''}.")
     unit = "record" if why == PART else "record of a copy"  # one lost from a copy is not lost to the run
     unread = tuple(
         structs.replace(s, line=0, reason=f"{other.source}: {s.reason}", unit=unit if s.unit == "record" else s.unit)
@@ -255,7 +253,7 @@ def _merged(run: Run, other: Run, why: str) -> Run:
         series=series,
         config=config,
         events=(*run.events, *events),
-        notes=(*run.notes, f"{other.source} {why}{f'; from it: {_listed(added)}' if added else ''}.", *told),
+        notes=(*run.notes, *told),
         skipped=(*run.skipped, *unread),
         superseded={**{name: s for name, s in other.superseded.items() if name not in run.series}, **run.superseded},
         objective=other.objective if run.objective == "causal-lm" else run.objective,
@@ -314,10 +312,12 @@ def _ranks_as_one(stores: list[_Store]) -> list[_Store]:
             continue
         run = _with_broken_values(first.run, [store.run for store in others])
         if "own" in kinds:
-            run = _mean(run, [store.run for store in group])
+            run = mean_of(run, [store.run for store in group])
         for store, kind in zip(others, kinds):
             held = {"own": "with losses of its own", "same": "with the same losses", "none": "without a loss"}[kind]
-            run = _merged(run, store.run, f"is rank {store.place.rank} of the same run, {held}")
+            in_one = f"Rank {store.place.rank}" if store.run.source == first.run.source else ""
+            why = f"is {'' if in_one else f'rank {store.place.rank} '}of the same run, {held}"
+            run = _merged(run, store.run, why, in_one)
         gone |= {store.number for store in others}
         instead[first.number] = run
     return [replace(store, run=instead.get(store.number, store.run)) for store in stores if store.number not in gone]
@@ -325,7 +325,7 @@ def _ranks_as_one(stores: list[_Store]) -> list[_Store]:
 
 def _of_rank(first: Run, other: Run) -> str:
     """Say what the log of another rank holds: the `same` losses as the first, its `own`, `none`; "" if it may be another run."""
-    if not any(map(_is_loss, other.series)):
+    if not any(map(is_loss, other.series)):
         return "none"
     a, b = first.series.get("loss"), other.series.get("loss")
     if a is None or b is None or first.step_kind != other.step_kind:
@@ -345,7 +345,7 @@ def _of_rank(first: Run, other: Run) -> str:
 def _with_broken_values(run: Run, others: Sequence[Run]) -> Run:
     """Return the run of the first rank with what other ranks logged as not finite in place of its values, and a note on values that differ."""
     series, differ = dict(run.series), []
-    for name in (n for n in run.series if not _is_loss(n) and n not in CLOCKS and n not in COUNTERS):
+    for name in (n for n in run.series if not is_loss(n) and n not in CLOCKS and n not in COUNTERS):
         for other in others:
             if name not in other.series:
                 continue
@@ -355,22 +355,9 @@ def _with_broken_values(run: Run, others: Sequence[Run]) -> Run:
             if broken.any():
                 values = series[name].values.copy()
                 values[i[broken]] = b[broken]
-                series[name] = replace(series[name], values=values)
+                lines = lines_of_broken(run, series[name], other, other[name])
+                series[name] = replace(series[name], values=values, lines=lines)
             if not np.allclose(a[sound], b[sound], rtol=DIGITS) and name not in differ:
                 differ.append(name)
     told = (f"The ranks differ in {_listed(differ)}: the values are those of the first.",) if differ else ()
     return replace(run, series=series, notes=(*run.notes, *told))
-
-
-def _mean(run: Run, ranks: Sequence[Run]) -> Run:
-    """Return the run of the first rank with the losses of the steps that all ranks logged as their mean."""
-    series = dict(run.series)
-    for name in filter(_is_loss, run.series):
-        of_all = [rank[name] for rank in ranks if name in rank]
-        steps = reduce(np.intersect1d, (s.steps for s in of_all))
-        if len(of_all) == len(ranks) and len(steps):
-            values = run[name].values.copy()
-            means = np.mean([s.values[np.isin(s.steps, steps)] for s in of_all], axis=0)
-            values[np.isin(run[name].steps, steps)] = means
-            series[name] = replace(run[name], values=values, decimals=None, reduction=run[name].reduction)
-    return replace(run, series=series, notes=(*run.notes, f"The loss is the mean of {len(ranks)} ranks."))

@@ -16,7 +16,7 @@ SAID = {
     EXTRA: "Kept under their own names, as lmdiag does not know them",
     SETTING: "Settings",
     STEP: "Counts the steps",
-    RUN: "Tells the runs apart",
+    RUN: "Tells runs or their processes apart",
     SPLIT: "Tells evaluations from training",
     EMPTY: "Without a value",
 }

@@ -1,5 +1,6 @@
 """Several runs in one file are told apart; restarts, stages and attempts of one run are not."""
 
+import numpy as np
 import pytest
 
 from lmdiag.gather import runs_in
@@ -84,6 +85,22 @@ def test_the_ranks_of_one_log_are_one_run_with_the_mean_of_their_losses(name):
     assert (run.step_kind, run.name, run["loss"].steps.tolist()) == ("step", "a", list(range(38)))
     assert run["loss"].values.tolist() == pytest.approx([loss + 0.05 for loss in LONG_FALL[:38]])
     assert "The loss is the mean of 2 ranks." in run.notes
+
+
+def test_a_rank_of_one_log_that_breaks_is_named_with_its_lines():
+    lines = [
+        f'{{"step": {step}, "rank": {rank}, "loss": {"NaN" if rank == 2 and step >= 30 else loss + rank / 50}}}'
+        for step, loss in enumerate(LONG_FALL)
+        for rank in range(4)
+    ]
+    (run,) = runs_of(Source("a.jsonl", content="\n".join(lines).encode()))
+    assert np.flatnonzero(np.isnan(run["loss"].values)).tolist() == list(range(30, 40))
+    assert run.notes == (
+        "The loss of rank 2 is not finite in 10 of 40 records, first at step 30 (a.jsonl, line 123); nor is the mean.",
+        "The loss is the mean of 4 ranks.",
+    )
+    assert run["loss"].lines[29:32].tolist() == [117, 123, 127]
+    assert run.account.not_used == ()
 
 
 def test_ranks_that_learn_otherwise_are_several_runs():

@@ -280,6 +280,20 @@ class TestRanks:
         sick[120:] = np.nan
         (run,) = join(made("x/rank_0.log", "text", loss=LOSS), made("x/rank_1.log", "text", loss=sick))
         assert np.isnan(run["loss"].values).sum() == 80
+        note = (
+            "The loss of rank 1 is not finite in 80 of 200 records, first at step STEP (x/rank_1.log); nor is the mean."
+        )
+        assert note.replace("STEP", str(run["loss"].steps[120])) in run.notes
+
+    def test_a_nan_of_one_rank_stands_on_no_line_of_another_log(self):
+        sick = LOSS + 0.01
+        sick[120:] = np.nan
+        lines = np.arange(1, 201)
+        logs = [made(f"x/rank_{k}.log", "text", loss=loss) for k, loss in enumerate((LOSS, sick))]
+        logs = [replace(run, series={"loss": replace(run["loss"], lines=lines)}) for run in logs]
+        (run,) = join(*logs)
+        assert run["loss"].lines.tolist() == [*range(1, 121), *[0] * 80]
+        assert any("(x/rank_1.log, line 121)" in note for note in run.notes)
 
     def test_a_rank_that_logs_no_loss(self):
         (run,) = join(made("x/rank_0.log", "text", loss=LOSS), made("x/rank_1.log", "text", mem_bytes=LOSS))

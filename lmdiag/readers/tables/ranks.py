@@ -16,7 +16,8 @@ from lmdiag.readers.tables.table import EPOCH, RANK, STEP, Table
 FEWEST_STEPS = 3
 SHARE = 0.9  # of the steps that must be printed equally often: lines get lost
 LATEST = 8  # steps that one process may print behind another, of fewer than 32 a quarter
-_PLACES = (STEP, EPOCH, "epoch", "rank", "local_rank", "gpu", "device", "worker", "process")
+_PROCESSES = ("rank", "local_rank", "gpu", "device", "worker", "process")
+_PLACES = (STEP, EPOCH, "epoch", *_PROCESSES)
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -134,6 +135,8 @@ def _means_of_steps(table: Table) -> np.ndarray | None:
         return None
     _, kind_of, sizes = np.unique(kinds[where], return_inverse=True, return_counts=True)
     chosen, times = np.ones(len(table.lines), bool), 0
+    by = next((name for name in _PROCESSES if name in table.columns), "")
+    broken = _broken_losses(table, by)
     for kind in np.argsort(-sizes, kind="stable"):
         found = prints_of_steps(where[kind_of == kind], values[kind_of == kind], times)
         means = _means(table, *found) if found else None
@@ -146,8 +149,19 @@ def _means_of_steps(table: Table) -> np.ndarray | None:
         times = most
         chosen[rows] = False
         chosen[rows[starts]] = True
-    table.notes.append(f"{times} prints of each step (ranks without a name) were averaged")
+    table.notes.append(f"{times} prints of each step ({by or 'ranks or micro-batches'}) were averaged{broken}")
     return chosen
+
+
+def _broken_losses(table: Table, by: str) -> str:
+    """Say of which processes the losses are not finite, where a column called `by` tells them."""
+    if not by:
+        return ""
+    columns = [columns for name, columns in table.columns.items() if "loss" in name.lower()]
+    rows = np.concatenate([np.asarray(at, np.int64)[~np.isfinite(values)] for at, values in columns])
+    found = np.unique(table.cells(by)[rows])
+    whose = f"{by} {', '.join(f'{number:g}' for number in found)}"
+    return f"; of {whose}, {len(rows):,} losses are not finite" if len(rows) else ""
 
 
 def prints_of_steps(where: np.ndarray, steps: np.ndarray, times: int) -> tuple[np.ndarray, np.ndarray, int] | None:

@@ -101,6 +101,15 @@ def test_a_rank_that_is_not_finite_makes_the_mean_so() -> None:
     assert [math.isnan(loss) for loss in losses_of(log_of(text))] == [k == 4 for k in range(1, 9)]
 
 
+def test_the_note_names_the_rank_whose_loss_is_not_finite() -> None:
+    text = "".join(
+        f"rank={r} step={k} loss={'nan' if r == 2 and k > 5 else 3 - k / 10 - r / 100}\n"
+        for k in range(1, 9)
+        for r in range(3)
+    )
+    assert "3 prints of each step (rank) were averaged; of rank 2, 3 losses are not finite" in log_of(text).notes
+
+
 def test_counted_micro_batches_are_left_alone() -> None:
     item = "{{'loss': {}, 'micro': {}, 'step': {}}}\n"
     text = "".join(item.format(3 - k / 10 - m / 100, m, k) for k in range(1, 9) for m in range(4))
