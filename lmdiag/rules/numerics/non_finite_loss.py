@@ -108,6 +108,8 @@ def _message(run: Run, step: int, bad: np.ndarray, evidence: dict[str, float]) -
     rose = evidence.get("gradient_growth", 0)
     before = f"; the gradient norm rose {figure(rose, 2)}-fold just before" if rose >= ANNOUNCED else ""
     last = figure(evidence["last_finite_loss"])
+    if bad.sum() == 1 and not bad[-1]:
+        return f"The loss was not finite once, at {run.place(step)}, after {last} ({share}){before}."
     return f"The loss became non-finite at {run.place(step)}, after {last} ({share}){before}."
 
 

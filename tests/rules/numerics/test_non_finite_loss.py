@@ -76,7 +76,18 @@ def test_what_the_program_says_counts_where_the_log_does_not_show_it(kind, sever
     loss, norms = falling(200), np.ones(200)
     loss[70] = norms[70] = np.nan
     (found,) = fires(check, replace(run(loss=loss, grad_norm=norms), events=said))
-    assert "became non-finite at step 71" in found.message
+    assert "was not finite once, at step 71" in found.message
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [([200], "was not finite once, at"), ([200, 201], "became non-finite at"), ([399], "became non-finite at")],
+)
+def test_a_single_value_that_comes_back_is_said_to_be_one(bad, said):
+    loss = falling(400)
+    loss[bad] = np.nan
+    (found,) = fires(check, run(loss=loss))
+    assert f"The loss {said} step {bad[0] + 1}, after " in found.message
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ def both_ends(case: Case, a: str, b: str) -> bool:
     )
 
 
-@states(r"became non-finite at <@bad>, after <x> \(")
+@states(r"(?:became non-finite|was not finite once,) at <@bad>, after <x> \(")
 def became(case: Case, at_bad: int, x: str) -> bool:
     return (
         at_bad == case.finding.first_step
