@@ -26,6 +26,9 @@ _VALUE = lazy(
 _NAMES_THE_NEXT = lazy(  # `loss 2.5 ms 100`; in `2.5 bits 92 ms` the number behind has a unit of its own
     rf"\s+(?:[=:]\s*)?{NUM}(?=[\s,|;)]|$)(?!\s(?:ms|s|GiB|GB|MiB|MB|{_RATE}|it/s)(?:[\s,|;)]|$)(?!\s*[\d.]))"
 )
+_WORD_BEFORE = lazy(  # micro 4, but no May 13
+    r"[A-Za-z](?<!\bJan)(?<!\bFeb)(?<!\bMar)(?<!\bApr)(?<!\bMay)(?<!\bJu[nl])(?<!\bAug)(?<!\bSep)(?<!\bOct)(?<!\bNov)(?<!\bDec) $"
+)
 _GLUED = lazy(r"[A-Za-z]-$")
 _IS_RATE = lazy(rf"(?:{_RATE})$")
 _EVALUATION_AT = lazy(
@@ -76,6 +79,7 @@ class Line:
     unnamed: bool = False  # the step is a number that nothing names
     counted: bool = False  # the step is the number of an evaluation: a step, an epoch, a count or a set
     spare: int = 0  # numbers that no known name stands before, or that come twice
+    counts: int = 0  # whole numbers behind unknown words
     lists: bool = False  # gives several losses in a list
     of_batches: bool = False  # counts the batches of an evaluation
     counter: str = ""  # what the step was called
@@ -166,6 +170,8 @@ def parse(piece: str) -> Line:
         last = _place(line, head, value, unit, section, last, between, word)
         if not last and "." in word and head.kind in ("bare", "metric", "none"):
             line.spare += unit != "%" or not between.endswith(("(", "["))  # and no (29.5%) of the run
+        elif not last and head.kind == "none" and _WORD_BEFORE.search(between):
+            line.counts += 1
     if line.wholes:
         _name_wholes(line)
     if line.training:

@@ -52,6 +52,7 @@ def said(piece: str) -> tuple[dict[str, float], Line]:
     line = parse(text)
     if rank is None and "rank " in text and (behind := _RANK_BEHIND.search(text)):
         rank = int(behind[1])
+        line.counts -= 1
     numbers = dict(line.values)
     for name, value in ((STEP, line.step), (POSITION, line.position), (EPOCH, line.epoch), (RANK, rank)):
         if value is not None:
@@ -71,6 +72,7 @@ def said(piece: str) -> tuple[dict[str, float], Line]:
     line.of_model = line.epoch is not None and names_model(text)
     if line.kind == "text" and not (line.placed and line.headline and _MEASURED_AT.search(plain_english(plain))):
         line.spare = 0
+    line.spare += 0 if line.kind == "text" else line.counts
     line.beside = line.step is not None and any(metric_of(name) in BESIDE_A_RECORD for name in line.names)
     return numbers, line
 

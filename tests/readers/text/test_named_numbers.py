@@ -439,3 +439,26 @@ def test_what_stands_behind_a_slash_is_counted() -> None:
 def test_units_behind_a_slash_name_the_loss(unit: str, nats: float) -> None:
     run = run_of("".join(f"epoch {e} {unit}: 3.{e}\n" for e in range(1, 9)))
     assert run["loss"].values == pytest.approx([float(f"3.{e}") * nats for e in range(1, 9)])
+
+
+@pytest.mark.parametrize(
+    ("line", "counted"),
+    [
+        ("step {s} micro {s} loss 2.{s}", 8),
+        ("GPU {s} | step {s} | loss 2.{s}", 8),
+        ("step {s} loss 2.{s} gamma 0.{s}", 8),
+    ],
+)
+def test_numbers_behind_unknown_words_are_counted(line: str, counted: int) -> None:
+    run = run_of("".join(line.format(s=s) + "\n" for s in range(1, 9)))
+    assert [(skipped.line, skipped.count) for skipped in run.skipped] == [(1, counted)]
+
+
+def test_a_rank_at_the_end_of_a_line_is_no_unknown_number() -> None:
+    run = run_of("".join(f"DEBUG TRAIN Batch 0/{s}0 loss 2.{s} lr 0.1 rank 0\n" for s in range(1, 9)))
+    assert run.skipped == ()
+
+
+def test_a_date_in_words_is_no_unknown_number() -> None:
+    run = run_of("".join(f"step {s} loss=2.{s} Time=Wed May 13 22:36:36 2020\n" for s in range(1, 9)))
+    assert run.skipped == ()
