@@ -16,7 +16,7 @@ STEADY, TREND = 3.0, -4.0  # standard errors and Mann-Kendall z of a fall from t
 OF_CHANGES = 0.886  # standard deviation over the mean change to the next record, of normal noise: sqrt(pi) / 2
 BACK = 0.1  # of the last records: where more are as high as the highest level, it is not lost
 LEAST = 0.3  # of the highest level: smaller falls are no collapse
-MOST = 0.7  # of the rise from the start: a smaller fall that takes it back
+MOST = 0.5  # of the rise from the start: a smaller fall that takes that much of it back
 LATE = 0.6  # of the highest level: a fall that is too young to be the level at the end
 AT_LEAST, YOUNG = 3, 0.04  # records, and share of them
 
@@ -35,7 +35,7 @@ def check(run: Run, rewards: Series, *, lost: float = LOST, most: float = MOST) 
     the lowest earlier level is gone, or the end lies below the start. An error.
 
     A smaller fall is a warning where the first tenth of the records lies below the highest level by six standard errors too, and the fall is `most` of that
-    rise: what training gained is lost.
+    rise: as much of what training gained is lost as an error asks for.
 
     A fall shortly before the end counts where it is large: the last twenty-fifth of the records, three at least, are all lower than every record of the half
     before the last fifth, and their median lies below the highest level by six standard errors and by six tenths of it or of the spread.

@@ -1,6 +1,7 @@
 """A reward that falls far below its level and stays there."""
 
 import numpy as np
+import pytest
 
 from lmdiag.finding import Severity
 from lmdiag.rules.reinforcement.reward_collapse import check
@@ -75,3 +76,13 @@ def test_a_steady_fall_from_the_start_needs_no_highest_level():
     noise = [np.random.default_rng(seed).normal(0, 0.3, 60) for seed in range(20)]
     found = [fires(check, policy(60, reward=np.linspace(-0.1, -1.1, 60) + made)) for made in noise]
     assert sum(map(bool, found)) >= 16
+
+
+@pytest.mark.parametrize(
+    ("end", "severities"),
+    [(0.56, []), (0.5, []), (0.42, [Severity.WARNING]), (0.34, [Severity.ERROR])],
+)
+def test_a_fall_grows_from_nothing_to_a_warning_to_an_error(end, severities):
+    rewards = np.r_[np.linspace(0.25, 0.62, 120), np.linspace(0.62, end, 40), np.full(40, end)]
+    found = fires(check, policy(200, reward=rewards + np.random.default_rng(0).normal(0, 0.01, 200)))
+    assert [said.severity for said in found] == severities
