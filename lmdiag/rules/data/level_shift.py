@@ -27,7 +27,7 @@ def check(run: Run, curve: Curve) -> Findings:
     ## How it decides
     What the law of the loss leaves over is split by binary segmentation. The largest step must have 0.1 nat, 4% of the level and eight standard errors, each
     side must hold a tenth of the records, and 60% of the step must show between the few records before and after it: a
-    misfit of the law is smooth. Steps at a restart, an epoch's end, or a jump of the learning rate are explained, and silent. A warning when
+    misfit of the law is smooth. A step up shows in the medians of a tenth of the records before and after it as well. Steps at a restart, an epoch's end, or a jump of the learning rate are explained, and silent. A warning when
     the loss stepped up and the evaluation rose with it by 3%.
 
     ## Why it matters
@@ -73,7 +73,11 @@ def check(run: Run, curve: Curve) -> Findings:
     step, size = int(rest.steps[shift.at]), shift.size * level
     if size < 0:  # no further down than the medians show
         size = max(size, after - level)
-    if abs(size) < max(LEAST_NATS, LEAST_SHARE * level) or _explained(run, step, rest):
+    else:  # nor up: a spike is no level
+        size = min(
+            size, float(median(left[shift.at : shift.at + margin]) - median(left[shift.at - margin : shift.at])) * level
+        )
+    if size * shift.size <= 0 or abs(size) < max(LEAST_NATS, LEAST_SHARE * level) or _explained(run, step, rest):
         return
     yield _finding(run, curve.metric, rest, step, level, size, shift.errors)
 

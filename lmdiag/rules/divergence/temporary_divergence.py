@@ -85,7 +85,7 @@ def check(run: Run, curve: Curve, *, smallest: float = 0.2) -> Findings:
     severity, reservation = _severity(run, metric, hump, first, back)
     lost = (back - first) / max(run.last_step - run.first_step, 1)
     yield Finding(
-        f"{'The loss' if metric == 'loss' else metric} rose from {figure(hump.level)} to {figure(hump.highest)} in "
+        f"{'The loss' if metric == 'loss' else metric} rose from {figure(hump.level)} to {figure(hump.highest)} (medians of a few records) in "
         f"{run.place(first, int(look.steps[hump.peak]))} and was back at {run.place(back)}: {lost:.0%} of the "
         f"run{reservation}.",
         first,

@@ -60,3 +60,10 @@ def test_silent_on_healthy_runs(n):
         assert fires(check, healthy(n, seed)) == []
         annealed = falling(n, seed=seed) - 0.4 * np.clip(np.arange(n) / n - 0.8, 0, 1) / 0.2
         assert fires(check, run(loss=annealed)) == []
+
+
+@pytest.mark.parametrize("height", [3, 5, 8])
+def test_a_spike_that_comes_back_is_no_new_level(height):
+    loss = falling(500, floor=2.8, start=10.9, noise=0.02)
+    loss[300:315] += height * np.exp(-np.arange(15) / 3)
+    assert fires(check, run(loss=loss)) == []

@@ -61,7 +61,10 @@ def test_the_evaluations_tell_other_data_from_a_worse_model(risen, severity):
 def test_every_number_of_the_message_is_one_of_the_log():
     loss = np.r_[np.full(50, 3.0), np.full(30, 6.0), np.full(120, 2.9)]
     (found,) = fires(check, run(loss=loss))
-    assert found.message == "The loss rose from 3 to 6 in step 51 and was back at step 81: 15% of the run."
+    assert (
+        found.message
+        == "The loss rose from 3 to 6 (medians of a few records) in step 51 and was back at step 81: 15% of the run."
+    )
 
 
 def test_silent_on_a_spike():

@@ -306,7 +306,9 @@ def wider(case: Case, size: str, x: str, times: str) -> bool:
     )
 
 
-@states(r"rose from <low> to <high> in \w+ <first>–<top> and was back at <@back>: <share%> of the run")
+@states(
+    r"rose from <low> to <high> \(medians of a few records\) in \w+ <first>–<top> and was back at <@back>: <share%> of the run"
+)
 def hump(case: Case, low: str, high: str, first: str, top: str, at_back: int, share: str) -> bool:
     seen, finding = case.finding.evidence, case.finding
     begins, tops = (int(step.replace(",", "")) for step in (first, top))
