@@ -59,6 +59,7 @@ NEEDS = {
     "evaluation": "the log has no evaluation loss",
     "evaluation_loss": "the log has no evaluation loss in nats per token",
     "layers": "the log has no per-layer statistics",
+    "time": "the log has no times of its records (those before printed lines are not read)",
 }
 SERIES = {
     "measured": "the loss or the reward",
