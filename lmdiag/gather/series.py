@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from lmdiag.gather.arranged import Arranged
 from lmdiag.gather.objective import objective_and_method, signed_or
 from lmdiag.gather.restarts import segments as segments_of
 from lmdiag.gather.translated import Translated
-from lmdiag.methods import METHODS, PREFERENCE, REINFORCEMENT
+from lmdiag.methods import LANGUAGE_MODEL, METHODS, PREFERENCE, REINFORCEMENT
 from lmdiag.metrics import LN2
 from lmdiag.naming import SCORES, evaluation_set
 from lmdiag.readers.rawlog import RawLog
@@ -86,6 +86,8 @@ def gather(log: Arranged) -> Run:
         notes = (*notes, f"the log has no reward of the training: {rewarded} is judged as the reward")
     objective = signed_or(objective, series)
     method = "composite" if objective == "signed" else method
+    if METHODS[method][0] == LANGUAGE_MODEL:
+        notes = (*notes, *_below_zero(series, axis.kind))
     if not any(name.rpartition("/")[2] == "loss" for name in series) and objective != "reinforcement":
         notes = (*notes, _without_loss(raw))
     return Run(
@@ -104,6 +106,14 @@ def gather(log: Arranged) -> Run:
         step_kind=axis.kind,
         account=account_of(log, axis, notes, beaten),
     )
+
+
+def _below_zero(series: dict[str, Series], step_kind: str) -> Iterator[str]:
+    """Say which losses of a language model are below 0, which no cross-entropy is: no perplexity is told of them."""
+    for name, losses in series.items():
+        if name.rpartition("/")[2] == "loss" and (below := losses.values < 0).any():
+            first = f"{step_kind.removesuffix('s')} {int(losses.steps[below][0]):,}"
+            yield f"{int(below.sum()):,} of {len(losses):,} values of {name} below 0, first at {first}: no cross-entropy is, and no perplexity is told"
 
 
 def _mark_norms_of_minus_one(series: dict[str, Series]) -> tuple[str, ...]:

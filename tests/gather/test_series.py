@@ -518,3 +518,12 @@ class TestBits:
     def test_beside_a_loss_they_make_none(self):
         run = run_of([{"step": k, "loss": 3.0, "val_bpb": 2.0} for k in range(1, 4)])
         assert "val/loss" not in run
+
+
+def test_a_loss_below_zero_is_said_for_it_takes_the_perplexity():
+    losses = [4.0 - k / 50 if k != 20 else -3.5 for k in range(1, 61)]
+    run = run_of([{"step": k, "loss": loss, "lr": 1e-3} for k, loss in enumerate(losses, 1)])
+    assert (
+        "1 of 60 values of loss below 0, first at step 20: no cross-entropy is, and no perplexity is told" in run.notes
+    )
+    assert not any("below 0" in note for note in run_of([{"step": k, "loss": 2.0} for k in range(60)]).notes)
