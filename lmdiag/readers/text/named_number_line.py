@@ -36,6 +36,7 @@ _EVALUATION_AT = lazy(
     r"(?:\s+(?:step|iter)\s+(?P<step>\d+)(?!\s*/)\b|\s+(?P<n>\d+)(?:\s*[:|]|(?=\s+[a-z]\w*\s*[:=]?\s*[-.\d])))",
     re.IGNORECASE,
 )
+_ENDS_A_PAIR = lazy(rf"\s*(?:$|[,;|)\]])|\s+[A-Za-z_][\w./]*\s*[:=]?\s*{NUM}(?:[\s,;|]|$)")
 _LIST = lazy(rf"(?:loss(?:es)?|ppl|perplexity)['\"]?\s*[:=]?\s*\[\s*{NUM}(?:\s*,\s*|\s+){NUM}", re.IGNORECASE)
 _OF_ALL = lazy(r"global|total_train", re.IGNORECASE)  # beside a counter that starts again
 _SAMPLES = lazy(r"\s*(?:examples|samples|sequences|sentences)\b")
@@ -153,8 +154,10 @@ def parse(piece: str) -> Line:
             section = f"{section} {head.bracketed}"  # eval (step 900) [c4] loss
         word = match[1]
         if word[-1:].isalpha() and not (head.strong or head.known):
-            line.spare += head.kind == "bare"
-            continue  # "nan" as a word of prose
+            alone = _stands_alone(between, piece[end:])
+            if not (alone and head.kind == "metric"):
+                line.spare += head.kind == "bare" or (alone and head.kind == "none")
+                continue  # "nan" as a word of prose
         line.of_batches = line.of_batches or (head.kind == "none" and counts_evaluated(head.key))
         if head.kind == "metric" and "." not in word and is_split(head.key):
             continue  # sizes of data sets
@@ -177,6 +180,11 @@ def parse(piece: str) -> Line:
     if line.training:
         _place_training(line)
     return line
+
+
+def _stands_alone(before: str, behind: str) -> bool:
+    """Tell whether "nan" stands like the number of a word: `loss 2.1 temp nan lr 1e-4`."""
+    return len(before.lstrip(" \t,;|)]").split()) == 1 and _ENDS_A_PAIR.match(behind) is not None
 
 
 def _has_no_such_unit(head: Heading) -> bool:

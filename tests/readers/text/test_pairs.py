@@ -22,6 +22,7 @@ LINES = [
     ("step  1110/20000  loss=3.4467  ppl=  31.4  gnorm=2.724  tok/s=2579.5K  t= 5m11s", 1110, None, {"loss": 3.4467, "ppl": 31.4, "gnorm": 2.724, "tok/s": 2579500.0}),
     ("  [val] step=  200  bpb=43.383284  ppl=15652083.80", 200, None, {"val bpb": 43.383284, "val ppl": 15652083.8}),
     ("step 7 loss 2.1 gen_loss_total nan lr 1e-4", 7, None, {"loss": 2.1, "gen_loss_total": math.nan, "lr": 1e-4}),
+    ("step 7 | loss 2.1 | tau nan | lr 1e-4", 7, None, {"loss": 2.1, "tau": math.nan, "lr": 1e-4}),
     ("[step 200] val loss: 1.6379", 200, None, {"val loss": 1.6379}),
     ("[100/1000] loss=2.31 lr=1e-4", 100, None, {"loss": 2.31, "lr": 1e-4}),
     ('{"step":100,"loss":2.31, "lr": 1e-4}', 100, None, {"loss": 2.31, "lr": 1e-4}),
@@ -115,3 +116,18 @@ def test_what_stands_in_rows_without_a_head_is_not_guessed(between: str) -> None
     rows = [between.join((str(50 * k), f"{9 - k / 20}", "0.0003", f"{1 + k / 10}")) for k in range(1, 31)]
     with pytest.raises(UnreadableLog, match="no log"):
         runs_of(Source("a.log", content="\n".join(rows).encode()))
+
+
+@pytest.mark.parametrize(
+    ("line", "spare"),
+    [
+        ("step 7 loss 2.1 temp 0.5", 1),
+        ("step 7 loss 2.1 temp nan", 1),
+        ("step 7 loss 2.1 temp inf lr 1e-4", 1),
+        ("step 7 loss 2.1 temp nan lr nan", 1),
+        ("step 7 loss 2.1, number of nan iterations: 0", 0),
+        ("step 7 loss 2.1, found nan in the gradients", 0),
+    ],
+)
+def test_a_nan_that_nothing_known_names_is_counted_like_a_number(line: str, spare: int) -> None:
+    assert parse(line).spare == spare
