@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from lmdiag.diagnose import diagnose
 from lmdiag.finding import Severity
 from lmdiag.rules.integrity.clock_gap import check
 from lmdiag.run import Segment
@@ -38,3 +39,8 @@ def test_silent_on_pauses_rare_records_and_a_steady_clock():
     assert fires(check, clocked(900)) == []
     assert fires(check, clocked(3600, seconds=1200)) == []
     assert fires(check, clocked()) == []
+
+
+def test_a_log_whose_times_are_not_read_is_not_called_one_without_times():
+    (said,) = (refusal for refusal in diagnose(run(loss=np.full(50, 3.0))).not_checked if refusal.rule == "clock-gap")
+    assert "before printed lines are not read" in said.why
