@@ -5,111 +5,30 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter
-from collections.abc import Mapping
-from functools import lru_cache
 
 import numpy as np
 
-from lmdiag.languages import plain_english
 from lmdiag.patterns import lazy
 from lmdiag.readers.prefixes import payload
-from lmdiag.readers.tables.column_names import canonical, guess_loss, guess_step, metric_of, name_columns, of_training
+from lmdiag.readers.tables.column_names import guess_loss, guess_step, metric_of, name_columns, of_training
 from lmdiag.readers.tables.runs import unroll
-from lmdiag.readers.tables.table import EPOCH, POSITION, RANK, ROW, STEP, TOTAL, Table
+from lmdiag.readers.tables.table import EPOCH, POSITION, ROW, STEP, TOTAL, Table
 from lmdiag.readers.text.evaluation_numbers import settle
-from lmdiag.readers.text.named_number_line import BESIDE_A_RECORD, MEASURES, Line, parse
-from lmdiag.readers.text.plans import Plan, Plans, Record
-from lmdiag.readers.text.record_lines import ModelNames, is_after_training, is_code, names_model, records_in
-from lmdiag.readers.text.spellings import PLACE, rewritten
+from lmdiag.readers.text.named_lines import EPOCHS, WORTH_A_LOOK, said_in
+from lmdiag.readers.text.named_number_line import MEASURES, Line
+from lmdiag.readers.text.plans import Plan, Plans
+from lmdiag.readers.text.record_lines import ModelNames
 from lmdiag.readers.text.value_units import ValueUnits
 from lmdiag.run import Event, Skipped
 
-_WORTH_A_LOOK = lazy(r"\d|nan|inf")
-_SUMMARY = "train_runtime"  # what the Trainer prints at the end of a training
-_ABOUT_A_CHECKPOINT = lazy(r"\b(?:sav(?:ed|ing)|checkpoint|best|improv\w+)\b", re.IGNORECASE)
-_END_OF_EPOCH = lazy(r"\b(?:complet\w*|finish\w*|done|ended|end of|results?|summary)\b", re.IGNORECASE)
-_PLACE_ALONE = lazy(rf"\W*(?:(?:train(?:ing)?|global)?[ _]?{PLACE}\W*\d+(?:\s*(?:/|of)\s*\d+)?\W*)+", re.IGNORECASE)
-_MEASURED_AT = lazy(
-    r"^(?!.*\b(?:sav(?:ed|ing)|checkpoint|best|improv\w+|delta|target)\b).*(?:loss|perplexity|\bppl\b)", re.IGNORECASE
-)
-_PLURAL = ("steps", "iterations", "iters", "batch", "batches", "updates")  # how many there will be, or how large one is
 FEW_LINES = 3
-EPOCHS = " epochs"  # how many epochs a line says there are
-_GROWING = ("tokens", "samples")
 _OF_A_SET = ("loss", "ppl", "accuracy", "bpb", "bpc")
 _ANNOUNCED = lazy(
     r"\W*(?:\w+ing )?(train|val|eval|test|dev)[a-z]*\b[A-Za-z -]{0,24}(?<=[a-z -])(?:\b(?:step|iter|iteration|epoch)\W*\d+(?:/\d+)?)?\W*$",
     re.IGNORECASE,
 )
 FEWEST_RECORDS = 3
-_RANK_BEHIND = lazy(r"(?<![\w.-])rank (\d+)\s*$")  # WeNet
 LONGEST_BLOCK = 30  # lines from one that announces a step to the loss of that step
-
-
-def said(piece: str) -> tuple[dict[str, float], Line]:
-    """Return the named numbers of one piece, with its place in the run, and what it says of them."""
-    text, rank = payload(piece)
-    line = parse(text)
-    if rank is None and "rank " in text and (behind := _RANK_BEHIND.search(text)):
-        rank = int(behind[1])
-        line.counts -= 1
-    numbers = dict(line.values)
-    for name, value in ((STEP, line.step), (POSITION, line.position), (EPOCH, line.epoch), (RANK, rank)):
-        if value is not None:
-            numbers[name] = float(value)
-    for name, value in ((TOTAL, line.total), (EPOCHS, line.epochs)):
-        if value:
-            numbers[name] = float(value)
-    plain = rewritten(text)
-    line.kind = _kind(line, text)
-    line.names = tuple(line.values)
-    line.losses = _losses_among(line.names)
-    line.of_checkpoint = not line.placed and bool(_ABOUT_A_CHECKPOINT.search(plain))
-    line.ends_epoch = bool(_END_OF_EPOCH.search(plain))
-    line.indented = piece[0].isspace()
-    line.headline = len(text) < 200
-    line.place = line.kind == "text" and bool(_PLACE_ALONE.fullmatch(plain[:200]))
-    line.of_model = line.epoch is not None and names_model(text)
-    if line.kind == "text" and not (line.placed and line.headline and _MEASURED_AT.search(plain_english(plain))):
-        line.spare = 0
-    line.spare += 0 if line.kind == "text" else line.counts
-    line.beside = line.step is not None and any(metric_of(name) in BESIDE_A_RECORD for name in line.names)
-    return numbers, line
-
-
-def _kind(line: Line, text: str) -> str:
-    if not line.core:
-        return "text"
-    if line.measured and line.lists and not line.placed:
-        return "list"
-    if is_code(text) or _SUMMARY in text:
-        return "none"
-    if is_after_training(text):
-        return "result"
-    return "record" if is_record(line) else "loose"
-
-
-def _read(piece: str) -> list[Record]:
-    return [said(part) for part in records_in(piece)]
-
-
-def is_record(line: Line) -> bool:
-    """Tell whether named numbers are those of a training record: a place and a metric, or at least a loss."""
-    if line.placed:
-        return line.judged or (line.core and line.step is not None and line.counter not in _PLURAL)
-    if (
-        line.measured
-        and not line.of_batches
-        and (line.split or any(metric_of(name) in _GROWING for name in line.values))
-    ):
-        return True  # DEV : loss 2.3, or tokens 1.5B | loss 2.3
-    return line.strong and (line.measured or (line.judged and bool(line.split)))
-
-
-def looks_like_record(piece: str) -> bool:
-    """Tell whether a piece names a place and a loss, perplexity or bits."""
-    found = said(piece)[1] if _WORTH_A_LOOK.search(piece) else Line()
-    return found.measured and found.kind in ("record", "result")
 
 
 class PairScanner:
@@ -120,7 +39,7 @@ class PairScanner:
     """
 
     def __init__(self, table: Table, text: str, placed_only: bool = False) -> None:
-        self.plans = Plans(_read)
+        self.plans = Plans(said_in)
         self._table = table
         self._placed_only = placed_only
         self._epoch: float | None = None
@@ -151,7 +70,7 @@ class PairScanner:
 
     def feed(self, line: int, piece: str) -> bool:
         """Read one piece; return whether it was a record."""
-        if not _WORTH_A_LOOK.search(piece):
+        if not WORTH_A_LOOK.search(piece):
             self._enter(payload(piece)[0])
             return False
         taken = False
@@ -434,9 +353,3 @@ class PairScanner:
         )
         table.notes.append(f"{losses}, not as part of the curve")
         table.keep(np.array([row not in results for row in range(len(table.lines))]))
-
-
-@lru_cache(maxsize=1024)
-def _losses_among(names: tuple[str, ...]) -> Mapping[str, str]:
-    found = {name: metric[0] for name in names if (metric := canonical(name))}
-    return {name: metric for name, metric in found.items() if metric.rpartition("/")[2] in MEASURES}

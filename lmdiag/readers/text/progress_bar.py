@@ -21,8 +21,9 @@ from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.column_names import metric_of
 from lmdiag.readers.tables.runs import prefer_printed, tell_apart
 from lmdiag.readers.tables.table import EPOCH, RANK, STEP, TOTAL, Table
+from lmdiag.readers.text.named_lines import EPOCHS
 from lmdiag.readers.text.named_number_line import Line, parse
-from lmdiag.readers.text.named_numbers import EPOCHS, FEWEST_RECORDS, PairScanner
+from lmdiag.readers.text.named_numbers import FEWEST_RECORDS, PairScanner
 from lmdiag.readers.text.pieces import pieces
 from lmdiag.readers.text.plans import Plans, Record
 

@@ -15,7 +15,7 @@ from lmdiag.readers.tables.drawn_rows import TableScanner, may_hold_tables, tabl
 from lmdiag.readers.text.formats import ALIGNED_TABLE, BARE, FORMATS, GENERIC, PAIRS
 from lmdiag.readers.text.hf_console import HF_CONSOLE
 from lmdiag.readers.text.line_format import LineFormat, LineScanner
-from lmdiag.readers.text.named_numbers import looks_like_record
+from lmdiag.readers.text.named_lines import looks_like_record
 from lmdiag.readers.text.pieces import pieces, without_colours
 from lmdiag.readers.text.reading import TextReading, read_blocks
 from lmdiag.sources.decoding import as_text

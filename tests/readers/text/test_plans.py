@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from lmdiag.readers.text import plans
 from lmdiag.readers.text.hf_console import ConsoleScanner, records_of
 from lmdiag.readers.text.line_format import LineScanner
-from lmdiag.readers.text.named_numbers import PairScanner, said
+from lmdiag.readers.text.named_lines import said
+from lmdiag.readers.text.named_numbers import PairScanner
 from lmdiag.readers.text.pieces import pieces, without_colours
 from lmdiag.readers.text.plans import Plans, Reader, Record, learn
 from lmdiag.readers.text.recognise import format_of
