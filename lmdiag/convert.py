@@ -47,7 +47,7 @@ def header(run: Run) -> dict[str, Any]:
         "method": run.method,
         "step_kind": run.step_kind,
         "notes": list(run.notes),
-        "skipped": [[s.line, s.reason, s.count] for s in run.skipped],
+        "skipped": [[s.line, s.reason, s.count, s.unit] for s in run.skipped],
         "series": series,
         "segments": [[s.first_step, s.last_step] for s in _segments(run)],
     }

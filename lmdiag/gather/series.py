@@ -51,7 +51,7 @@ def gather(log: Arranged) -> Run:
         series[metric], replaced = _series(raw, column, *seen[id(rows)], resumed=len(segments) > 1)
         if replaced is not None and len(replaced):
             superseded[metric] = replaced
-        if len(segments) == 1 and metric.rpartition("/")[2] in SCORES:
+        if len(segments) == 1 and metric.rpartition("/")[2] in SCORES and not raw.origins:  # converted logs say it
             beaten += _beaten(column, *seen[id(rows)], axis.kind)
     series |= _losses_of_perplexities(series)
     losses = _losses_of_bits(series)

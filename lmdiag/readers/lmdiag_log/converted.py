@@ -15,7 +15,7 @@ def facts_of_origin(origin: Mapping[str, Any], names: Iterable[str]) -> dict[str
 
     A metric that is called like a column of the converted log has `(metric)` behind its name there.
     """
-    skipped = (piece for piece in origin.get("skipped", ()) if isinstance(piece, list) and len(piece) == 3)
+    skipped = (piece for piece in origin.get("skipped", ()) if isinstance(piece, list) and len(piece) in (3, 4))
     series = origin.get("series")
     spans = (span for span in origin.get("segments", ()) if isinstance(span, list) and len(span) == 2)
     return {
@@ -24,7 +24,7 @@ def facts_of_origin(origin: Mapping[str, Any], names: Iterable[str]) -> dict[str
         "objective": str(origin.get("objective", "")),
         "method": str(origin.get("method", "")),
         "notes": tuple(map(str, origin.get("notes", ()))),
-        "skipped": tuple(Skipped(int(line), str(reason), int(count)) for line, reason, count in skipped),
+        "skipped": tuple(Skipped(int(line), str(reason), int(count), *map(str, unit)) for line, reason, count, *unit in skipped),
         "origins": series if isinstance(series, dict) else {},
         "spans": tuple((int(first), int(last)) for first, last in spans),
         "names": {name: name.removesuffix(METRIC) for name in names if name != "step"},
