@@ -231,6 +231,7 @@ def test_a_batch_is_always_masked_in_the_same_way_and_another_in_another(tmp_pat
 @pytest.mark.parametrize("name", ["bert-mlm", "classifier"])
 def test_the_loss_does_not_depend_on_accumulation(bert, tmp_path, name):
     options = SMALL | {"steps": 2, "eval-every": 2, "eval-tokens": 400, "vocab-size": 300, "n-layer": 1, "n-head": 2}
+    options |= {"batch-size": 64}  # of 8 windows some twenty tokens are masked, and the norm depends on which
     if name == "classifier":
         options = two_classes(bert, tmp_path) | {"context": 16, "batch-size": 8, "steps": 2}
     whole, cut = (
@@ -240,7 +241,10 @@ def test_the_loss_does_not_depend_on_accumulation(bert, tmp_path, name):
     # the mean of the micro-batches' means; they have not quite as many masked tokens, and other tokens are masked
     near = 1e-4 if name == "classifier" else 0.05
     assert of(cut, "step", "loss") == pytest.approx(of(whole, "step", "loss"), rel=near)
-    assert of(cut, "step", "grad_norm") == pytest.approx(of(whole, "step", "grad_norm"), rel=4 * near)
+    norms = [of(records, "step", "grad_norm") for records in (cut, whole)]
+    if name == "bert-mlm":  # after one update by other masks the weights are others, too
+        norms = [norm[:1] for norm in norms]
+    assert norms[0] == pytest.approx(norms[1], rel=near)
 
 
 def two_classes(bert, tmp_path):

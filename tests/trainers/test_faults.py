@@ -131,8 +131,10 @@ def test_a_learning_rate_of_zero_moves_nothing(train):
 
 
 def test_frozen_weights_hardly_move(train):
-    losses = numbers(train, "frozen-weights")
-    assert losses[-1] > 0.98 * losses[0]
+    sound = [float(value) for value in values(train("--steps", 20, "--eval-every", 50, log="sound.jsonl"), "loss")]
+    frozen = numbers(train, "frozen-weights")
+    assert frozen[0] == sound[0]
+    assert abs(frozen[-1] - frozen[0]) < 0.25 * (sound[0] - sound[-1])
 
 
 def test_a_poisoned_batch_is_seen_in_loss_and_gradient(train):
