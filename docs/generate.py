@@ -26,7 +26,7 @@ from lmdiag.readers.prefixes import payload
 from lmdiag.readers.text import FORMATS
 from lmdiag.readers.text.formats import GENERIC
 from lmdiag.readers.text.line_format import LineFormat
-from lmdiag.readers.text.named_numbers import looks_like_record
+from lmdiag.readers.text.named_lines import looks_like_record
 from lmdiag.readers.text.pieces import pieces, without_colours
 from lmdiag.record.schema import json_schema
 from lmdiag.rules import ORDER, written

@@ -24,7 +24,9 @@ def facts_of_origin(origin: Mapping[str, Any], names: Iterable[str]) -> dict[str
         "objective": str(origin.get("objective", "")),
         "method": str(origin.get("method", "")),
         "notes": tuple(map(str, origin.get("notes", ()))),
-        "skipped": tuple(Skipped(int(line), str(reason), int(count), *map(str, unit)) for line, reason, count, *unit in skipped),
+        "skipped": tuple(
+            Skipped(int(line), str(reason), int(count), *map(str, unit)) for line, reason, count, *unit in skipped
+        ),
         "origins": series if isinstance(series, dict) else {},
         "spans": tuple((int(first), int(last)) for first, last in spans),
         "names": {name: name.removesuffix(METRIC) for name in names if name != "step"},
