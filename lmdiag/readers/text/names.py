@@ -34,7 +34,7 @@ _NO_NAME_OF_A_SET = frozenset(
     set sets result results metric metrics stat stats summary data dataset phase split run done finished finish complete
     completed all mean avg average total time took after at on for the in is only best final start started starting begin end
     ended model score scores report loop pass stage round size samples examples info debug warning error output log
-    perf performance cur current now new old ok nats bits ema raw smooth smoothed macro micro weighted top1 top5 sum per
+    perf performance cur current now new old ok nats bits smooth smoothed macro micro weighted top1 top5 sum per
     """.split()
 )
 _PAST_OR_GOAL = lazy(

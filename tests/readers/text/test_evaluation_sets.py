@@ -104,3 +104,13 @@ def test_numbered_sets_of_a_log_of_epochs() -> None:
         "set_1/loss": (15, 15, 3.0),
         "set_2/loss": (15, 15, 3.5),
     }
+
+
+def test_evaluations_of_averaged_weights_are_not_those_of_ranks() -> None:
+    text = "".join(
+        f"step {k} loss {5 - k / 20}\nval (ema) loss: {4 - k / 20}\nval loss: {4.5 - k / 20}\n" for k in range(1, 30)
+    )
+    (run,) = runs_of(Source("a.log", content=text.encode()))
+    assert run["val/loss"].values[0] == pytest.approx(4.45)
+    assert run["val ema loss"].values[0] == pytest.approx(3.95)
+    assert not any("averaged" in note for note in run.notes)
