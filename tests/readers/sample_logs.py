@@ -226,6 +226,7 @@ PAGES = {
     "csv-table": "csv",
     "generic-pairs": "key-value",
 }
+UNNAMED = {"generic-pairs": len(ROWS)}  # numbers that no known name stands before: after 10 things
 FOLDERS = {
     "mlflow",
     "dvclive",
