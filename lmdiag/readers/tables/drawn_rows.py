@@ -17,7 +17,7 @@ from lmdiag.naming import SPLITS, spelling
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import cell_value, unit_factor
 from lmdiag.readers.prefixes import payload
-from lmdiag.readers.tables.column_names import UNIX_TIMES, canonical, metric_of, name_columns, of_training
+from lmdiag.readers.tables.column_names import UNIX_TIMES, canonical, name_columns, of_training
 from lmdiag.readers.tables.drawn import ALONE, APART, BARS, EDGE, Head, Value, cells_between, head_of, kind_of, pair
 from lmdiag.readers.tables.runs import unroll
 from lmdiag.readers.tables.table import EPOCH, LARGEST, POSITION, RANK, STEP, TOTAL, Scanner, Table
@@ -212,7 +212,6 @@ class TableScanner:
             table.keep(np.array([row not in short for row in range(len(table.lines))], bool))
             table.tally.with_records -= len(short)
             table.tally.lost += len(short)
-        _forget_unmeasured(table)
         _count(table)
         units = {name: found[1] for name in table.columns if (found := _UNIT.search(name)) and unit_factor(found[1])}
         name_columns(table, units)
@@ -227,15 +226,6 @@ class TableScanner:
                 self._table.names[name] = "elapsed_s" if elapsed else "duration_s"
             elif self._beside:
                 self._table.names[name], self._table.scales[name] = metric, scale
-
-
-def _forget_unmeasured(table: Table) -> None:
-    """Leave out the NaN of losses of which each row holds one: the others were not measured there."""
-    losses = [name for name in table.columns if metric_of(name).endswith("loss")]
-    finite = np.array([np.isfinite(table.cells(name)) for name in losses])
-    if len(losses) > 1 and (finite.sum(axis=0) == 1).all() and finite.any(axis=1).all():
-        for name in losses:
-            table.put(name, table.cells(name))
 
 
 def _count(table: Table) -> None:
