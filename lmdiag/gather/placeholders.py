@@ -9,18 +9,17 @@ from lmdiag.gather.axis import Axis
 from lmdiag.gather.translated import Translated
 from lmdiag.readers.rawlog import Column
 
-FEWEST = 3  # values, to tell an interval, where another loss stands beside NaN
-FEWEST_ALONE, LEAST_APART = (
-    5,
-    3,
-)  # values, and records from one to the next, where none does: each second loss may be a true NaN
+# How many values tell an interval, and how many records lie between two of them: where another loss stands beside the NaN, and where
+# none does, for each second loss may be a true NaN.
+FEWEST, LEAST_APART = 3, 2
+FEWEST_ALONE, LEAST_APART_ALONE = 5, 3
 UNEVEN = 1.5  # times the usual interval: at twice it, an evaluation came to nothing
 APART = 0.9  # of the values of one column, for which another has none
 
 
 def without_placeholders(columns: list[Translated], axis: Axis) -> list[Translated]:
     """Return the columns without the NaN that stands where nothing was measured."""
-    sparse = [_measured(column.column, axis.steps, _beside(column, columns)) for column in columns]
+    sparse = [_measured(column, columns, axis.steps) for column in columns]
     rare = [column.column.rows[where] for column, where in zip(columns, sparse) if where is not None]
     kept = []
     for column, where in zip(columns, sparse):
@@ -39,25 +38,24 @@ def _beside(column: Translated, columns: list[Translated]) -> bool:
     return any(np.isin(nan, other.rows[~np.isnan(other.values)]).all() for other in others)
 
 
-def _measured(column: Column, steps: np.ndarray, beside: bool) -> np.ndarray | None:
+def _measured(of: Translated, columns: list[Translated], steps: np.ndarray) -> np.ndarray | None:
     """Return which values of a column were measured, bool[n], where each stands alone among NaN; None where they do not.
 
-    At an even interval, what stands in the place of a value was measured, NaN or not, up to the last record. `beside` tells of another
-    loss in the records that are NaN here.
+    At an even interval, what stands in the place of a value was measured, NaN or not, up to the last record.
     """
-    values = column.values
+    column, values = of.column, of.column.values
     nan = np.isnan(values)
     if len(values) < 2 * FEWEST or not nan.any():
         return None
     at = np.flatnonzero(~nan)
-    if (
-        len(at) < (FEWEST if beside else FEWEST_ALONE) or (np.diff(steps[column.rows]) == 0).any()
-    ):  # of several processes one may be broken
+    fewest, apart = (FEWEST, LEAST_APART) if _beside(of, columns) else (FEWEST_ALONE, LEAST_APART_ALONE)
+    several = (np.diff(steps[column.rows]) == 0).any()  # processes, of which one may be broken
+    if len(at) < fewest or several:
         return None
     gaps = np.diff(at)
     even = gaps[:-1] if len(gaps) > 2 else gaps  # the last one may be that of an evaluation at the end
     interval = int(np.median(even))
-    if even.min() < (2 if beside else LEAST_APART) or at[0] > UNEVEN * interval:
+    if even.min() < apart or at[0] > UNEVEN * interval:
         return None
     if not (even % interval).any() and (even == interval).mean() > 0.5:
         return ~nan | (np.arange(len(values)) % interval == at[0] % interval)
