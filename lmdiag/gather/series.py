@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from lmdiag.account import Skipped
 from lmdiag.facts import unsound
@@ -42,17 +43,17 @@ def gather(log: Arranged) -> Run:
     series: dict[str, Series] = {}
     superseded: dict[str, Series] = {}
     beaten: list[Skipped] = []
-    seen: dict[int, tuple[np.ndarray | None, np.ndarray, np.ndarray | None, np.ndarray | None]] = {}
+    seen: dict[int, _Points] = {}
     for metric, column in log.columns.items():
         rows = column.column.rows
         if id(rows) not in seen:
             lines = None if raw.lines is None else raw.lines[rows]
-            seen[id(rows)] = lines, *_order(axis.steps[rows], rows, segments)
-        series[metric], replaced = _series(raw, column, *seen[id(rows)], resumed=len(segments) > 1)
+            seen[id(rows)] = _points(lines, axis.steps[rows], rows, segments)
+        series[metric], replaced = _series(raw, column, seen[id(rows)], resumed=len(segments) > 1)
         if replaced is not None and len(replaced):
             superseded[metric] = replaced
         if len(segments) == 1 and metric.rpartition("/")[2] in SCORES and not raw.origins:  # converted logs say it
-            beaten += _beaten(column, *seen[id(rows)], axis.kind)
+            beaten += _beaten(column, seen[id(rows)], axis.kind)
     series |= _losses_of_perplexities(series)
     losses = _losses_of_bits(series)
     series |= losses
@@ -109,11 +110,13 @@ def gather(log: Arranged) -> Run:
 
 
 def _below_zero(series: dict[str, Series], step_kind: str) -> Iterator[str]:
-    """Say which losses of a language model are below 0, which no cross-entropy is: no perplexity is told of them."""
+    """Say which losses of a language model are below 0, which no cross-entropy is: no perplexity is computed from them."""
     for name, losses in series.items():
         if name.rpartition("/")[2] == "loss" and (below := losses.values < 0).any():
             first = f"{step_kind.removesuffix('s')} {int(losses.steps[below][0]):,}"
-            yield f"{int(below.sum()):,} of {len(losses):,} values of {name} below 0, first at {first}: no cross-entropy is, and no perplexity is told"
+            count = int(below.sum())
+            told = f"{count:,} of {len(losses):,} values of {name} {'is' if count == 1 else 'are'} below 0, first at {first}"
+            yield f"{told}: no cross-entropy is, and no perplexity is computed from {name}"
 
 
 def _mark_norms_of_minus_one(series: dict[str, Series]) -> tuple[str, ...]:
@@ -237,16 +240,23 @@ def _sound(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[str]]:
     ]
 
 
-def _order(
-    steps: np.ndarray, rows: np.ndarray, segments: tuple[Segment, ...]
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """Return the steps of a column, and which of its points stand and which a later write replaced (None: all stand).
+class _Points(Struct, frozen=True, eq=False):
+    """The steps of a column with their lines, which of its points stand, by step (None: all, as they are), and which were replaced."""
+
+    lines: np.ndarray | None
+    steps: np.ndarray
+    standing: np.ndarray | None
+    replaced: np.ndarray
+
+
+def _points(lines: np.ndarray | None, steps: np.ndarray, rows: np.ndarray, segments: tuple[Segment, ...]) -> _Points:
+    """Return the points of a column, and which of them a later write replaced.
 
     A resumed run replaces everything that an earlier segment wrote at or after the step it resumed from; within a
     segment the later of two values of one step stands.
     """
     if len(steps) < 2 or (len(segments) < 2 and np.diff(steps).min() > 0):
-        return steps, None, None
+        return _Points(lines, steps, None, np.empty(0, np.int64))
     stands = np.ones(len(steps), bool)
     segment = np.searchsorted([s.first_row for s in segments], rows, side="right") - 1
     for number, later in enumerate(segments[1:], 1):
@@ -258,38 +268,23 @@ def _order(
     stands[order[~last]] = False
     replaced = np.flatnonzero(~stands)
     replaced = replaced[np.argsort(steps[replaced], kind="stable")]
-    return steps, order[last], replaced
+    return _Points(lines, steps, order[last], replaced)
 
 
-def _beaten(
-    found: Translated,
-    lines: np.ndarray | None,
-    steps: np.ndarray,
-    standing: np.ndarray | None,
-    replaced: np.ndarray | None,
-    kind: str,
-) -> list[Skipped]:
+def _beaten(found: Translated, points: _Points, kind: str) -> list[Skipped]:
     """Count the values of a column that another one of the same step took the place of."""
-    if standing is None or replaced is None or not len(replaced):
+    values, steps, standing, replaced = found.column.values, points.steps, points.standing, points.replaced
+    if standing is None or not len(replaced):
         return []
-    values = found.column.values
     place = standing[np.searchsorted(steps[standing], steps[replaced])]
     other = replaced[~_equal(values[place], values[replaced])]
-    first = 0 if lines is None or not len(other) else int(lines[other].min())
+    first = 0 if points.lines is None or not len(other) else int(points.lines[other].min())
     said = f'"{found.source_name}" has several values at one {kind}, the last of which was read'
     return [Skipped(first, said, len(other), "value")] if len(other) else []
 
 
-def _series(
-    raw: RawLog,
-    found: Translated,
-    lines: np.ndarray | None,
-    steps: np.ndarray,
-    standing: np.ndarray | None,
-    replaced: np.ndarray | None,
-    resumed: bool,
-) -> tuple[Series, Series | None]:
-    values = found.column.values
+def _series(raw: RawLog, found: Translated, points: _Points, resumed: bool) -> tuple[Series, Series | None]:
+    values, steps, replaced = found.column.values, points.steps, points.replaced
     name = found.source_name
     scale = found.scale
     said = raw.origins.get(found.metric, {})
@@ -301,13 +296,13 @@ def _series(
     )
     source_name = said.get("name", "") if raw.origins else (name if name != found.metric else "")
 
-    def at(points: np.ndarray | slice) -> Series:
-        of_points = None if lines is None else lines[points]
-        return Series(steps[points], values[points], of_points, source_name, unit, decimals, reduction)
+    def at(rows: np.ndarray | slice) -> Series:
+        lines = None if points.lines is None else points.lines[rows]
+        return Series(steps[rows], values[rows], lines, source_name, unit, decimals, reduction)
 
-    if standing is None or replaced is None:
+    if points.standing is None:
         return at(slice(None)), None
-    series = at(standing)
+    series = at(points.standing)
     if not resumed and len(series):  # a log that polls another repeats its records
         place = np.minimum(np.searchsorted(series.steps, steps[replaced]), len(series) - 1)
         same = (series.steps[place] == steps[replaced]) & _equal(series.values[place], values[replaced])
