@@ -113,9 +113,8 @@ class _Index:
 
 
 def _exact_points(run: Fingerprint, n: int) -> list[int]:
-    metric = min(
-        filter(_tells_runs_apart, run.series), default=min(run.series)
-    )  # epochs and rates are those of many runs
+    # Epochs and rates are those of many runs.
+    metric = min(filter(_tells_runs_apart, run.series), default=min(run.series))
     points = run.series[metric]
     return [
         hash((run.start, run.format, metric, *point))

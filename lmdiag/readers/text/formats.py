@@ -644,7 +644,6 @@ CHAR_RNN = LineFormat(
     (("m ", _AT_SHARE), ("m ", _SHARE_FIRST)),
 )
 _ALONE = rf"(?:tensor\()?(?P<loss>{NUM})(?:(?:, \w+=[^,()]+)*\))?"
-
 BARE = LineFormat(
     "one-number-a-line",
     "One loss a line, without a word",

@@ -189,7 +189,8 @@ def _above_frequencies(run: Run, losses: Series, seen: Progress) -> Guess | None
     falls = not _half_stays(losses.values)
     if falls and schedule is not None and schedule.still_warming:
         return None
-    words = f"after {span:,} {run.unit}s still more than guessing by token frequency costs{or_a_sum(run, seen.end if falls else level(losses.values, LASTS).value)}"
+    end = seen.end if falls else level(losses.values, LASTS).value
+    words = f"after {span:,} {run.unit}s still more than guessing by token frequency costs{or_a_sum(run, end)}"
     return Guess(words, NEAR_UNIFORM, falls=falls)
 
 

@@ -11,9 +11,7 @@ FROM_SCRATCH = 8.0  # nats at the start: an untrained model over thousands of to
 LARGEST_START = 14.0
 CERTAIN = 0.03  # nats: of 100 tokens all but three are certain; templates of labels come near, text does not
 AT_ONCE = 0.2  # of the run: labels of one template are learned as well, but not while most of the data is unseen
-NEW = (
-    0.3  # of what text allows, in the first pass over the data: less than half of the 0.7 nats of large models of code
-)
+NEW = 0.3  # of what text allows, in the first pass: less than half of the 0.7 nats of large models of code
 UNTAUGHT = 1.0  # nats at the start: what follows was learnt in this run
 
 

@@ -35,7 +35,7 @@ def check(run: Run, curve: Curve, *, records: int = 3) -> Findings:
     if run.kind in ("preference", "reinforcement"):
         yield NotChecked("non-finite-metric asks that of runs on preferences and by reinforcement")
         return
-    if not np.isfinite(run[curve[0]].values[-1:]).all():
+    if not np.isfinite(run[curve.metric].values[-1:]).all():
         return  # told as a loss that is not finite
     broken = {
         name: int(series.steps[since])
@@ -50,7 +50,7 @@ def check(run: Run, curve: Curve, *, records: int = 3) -> Findings:
     others = sorted(broken.keys() - {name})
     beside = f"; so {'does' if len(others) == 1 else 'do'} {', '.join(others)}" if others else ""
     yield Finding(
-        f"{name} stops being finite at {run.place(step)}: its last {count:,} of {len(series):,} values are NaN or infinite, while {curve[0]} is finite to the end{beside}.",
+        f"{name} stops being finite at {run.place(step)}: its last {count:,} of {len(series):,} values are NaN or infinite, while {curve.metric} is finite to the end{beside}.",
         step,
         int(series.steps[-1]),
         name,

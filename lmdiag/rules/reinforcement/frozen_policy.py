@@ -10,12 +10,12 @@ from lmdiag.stats.units import shares
 from lmdiag.stats.windows import median
 
 NEARLY_ALL = 0.9
-FEWEST = 8
+FEWEST = 8  # records
 TINY = 1e-9  # nats: rounding of a ratio that is 1
 OF_A_POLICY = ("reward", "reward_std", "response_length", "entropy")  # only a policy that changes moves these
 
 
-@rule(family="reinforcement", needs=("reward",), severity=Severity.ERROR, min_points=8)
+@rule(family="reinforcement", needs=("reward",), severity=Severity.ERROR, min_points=FEWEST)
 def check(run: Run, rewards: Series) -> Findings:
     """Policy never changes: its gradient or its divergence from the reference stays exactly 0 while rewards differ.
 
@@ -54,7 +54,7 @@ def check(run: Run, rewards: Series) -> Findings:
         share = float((differing.values == 0).mean())
         how = f"The gradient norm is exactly 0 in {percent(share)} of the records whose rewards differ"
         yield _finding(run, differing, "grad_norm", how, {"zero_share": share})
-    elif kl is not None and len(kl.finite) >= 8 and _any_differ(run, rewards) and not _moves(norms, kl):
+    elif kl is not None and len(kl.finite) >= FEWEST and _any_differ(run, rewards) and not _moves(norms, kl):
         values = np.abs(kl.finite.values[2:])
         still = float((values <= TINY).mean())
         moves = course(rewards.values).rises or any(
