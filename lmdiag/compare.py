@@ -39,9 +39,8 @@ Curve = tuple[np.ndarray, np.ndarray]  # positions and values
 # Measured on the bundled transformer; see docs/compare.md.
 USUAL_SEED_NOISE = 0.003
 USUAL_SEED_SHIFT = 0.02
-USUAL_REWARD_NOISE = (
-    0.05  # of the range of the rewards: seeds of one policy differ that much (Henderson et al. 2018, arXiv:1709.06560)
-)
+# Of the range of the rewards: seeds of one policy differ that much (Henderson et al. 2018, arXiv:1709.06560)
+USUAL_REWARD_NOISE = 0.05
 USUAL_WEIGHT = 8  # baselines' own differences count like this many degrees of freedom of the usual
 
 

@@ -46,12 +46,8 @@ OF_PAIRS = frozenset(  # rules that judge the loss of a run on preferences as we
 )
 OF_SIGNED = frozenset({"divergence"})  # of which it tells a blow-up only
 OF_POLICIES = frozenset({"not-learning"})  # which tells of a policy without a gradient only
-HEAVY_TAILED = (
-    "spikes",
-    "gradient-spike",
-    "rising-instability",
-    "clip-saturation",
-)  # families and rules: information on such runs
+# Families and rules: information on such runs
+HEAVY_TAILED = ("spikes", "gradient-spike", "rising-instability", "clip-saturation")
 KINDS = {"reinforcement": "no reinforcement learning", "preference": "no training on preferences"}
 NEEDS = {
     "curve": "the log has neither a training loss nor an evaluation loss",

@@ -14,9 +14,8 @@ from lmdiag.stats.masked import masked_zeros
 from lmdiag.stats.windows import lowest_median, median
 from lmdiag.task_measures import OTHER_AIMS
 
-LARGEST_UNIFORM = (
-    13.0  # nats: a loss at first and mostly above it is no mean over tokens, for no vocabulary in use is so large
-)
+# Nats: a loss at first and mostly above it is no mean over tokens, for no vocabulary in use is so large
+LARGEST_UNIFORM = 13.0
 TAIL, LEAST_TAIL = 10, 3  # the last tenth of the training losses, three at least: one batch is luck
 ABOVE_UNIFORM = 1.05  # times the uniform guess: a run that ends above it has not shown that its scale is right
 

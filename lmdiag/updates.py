@@ -13,9 +13,8 @@ from lmdiag.stats.windows import median
 # AdamW in equilibrium moves its weights by sqrt(2 lr wd) of their norm with every update (Kosson et al. 2024,
 # arXiv:2305.17212): 0.008 at the usual 3e-4 and 0.1. Updates of 0.003 to 0.015 at the peak train the bundled models equally well.
 USUAL = 0.008
-AGREEING = (
-    0.23  # sqrt((1 - b) / (1 + b)) at momentum b = 0.9: so much of an update is left where gradients do not agree
-)
+# sqrt((1 - b) / (1 + b)) at momentum b = 0.9: so much of an update is left where gradients do not agree
+AGREEING = 0.23
 RECENT = 10  # records before a rise: what it was like just before
 FEWEST = 3
 NEVER_BELOW = 0.9  # of the largest rate so far: a warm-up only rises

@@ -13,15 +13,8 @@ from typing import Any
 
 import numpy as np
 
-FIXED = (
-    "tokenizer",
-    "n_layer",
-    "n_head",
-    "d_model",
-    "positions",
-    "context",
-    "optimizer",
-)  # settings that weights depend on
+# Settings that weights depend on
+FIXED = ("tokenizer", "n_layer", "n_head", "d_model", "positions", "context", "optimizer")
 READ = 1_000_000  # tokens at either end of a text: a token file may be larger than memory
 
 

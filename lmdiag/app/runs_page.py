@@ -22,12 +22,8 @@ from lmdiag.reports.summary import key_numbers, summarize
 from lmdiag.run import Run
 
 MOST_SETTINGS = 6  # columns of settings that differ
-SHOWN = (
-    "run",
-    "wrong",
-    "since",
-    "curve",
-)  # columns that open a run: not the first, which a table that gets the focus selects
+# Columns that open a run: not the first, which a table that gets the focus selects
+SHOWN = ("run", "wrong", "since", "curve")
 ROW_HEIGHT, MOST_ROWS = 35, 22
 LETTER = 7  # pixels, about: the table itself measures the first rows only
 UNCODED = " '\"<>=/:.-"  # signs that stand in an address of a picture as they are: a quarter less than base64

@@ -34,11 +34,8 @@ OF_PREFERENCES = (
 )  # beside these a likelihood is one term of the loss
 LARGEST_SHARE = 1.5  # a larger accuracy or utilisation is one in percent
 SUMMARIES = 0.2  # share of the records that can be summaries
-FEWEST_SUMS, SAME_RATIO, LEAST_RATIO = (
-    3,
-    0.05,
-    1.5,
-)  # a sum over as many batches in every record is a multiple of its average
+# A sum over as many batches in every record is a multiple of its average
+FEWEST_SUMS, SAME_RATIO, LEAST_RATIO = 3, 0.05, 1.5
 SUMMARY = ("train_loss", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos")
 
 

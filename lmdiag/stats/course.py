@@ -10,9 +10,8 @@ from lmdiag.stats.noise import median_difference_error, scatter, smoothing
 from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import block_medians, median, remembered, rolling_median
 
-MOST_POINTS = (
-    400  # a longer curve is judged by the medians of so many blocks: levels of a tenth and a fifth need no more
-)
+# A longer curve is judged by the medians of so many blocks: levels of a tenth and a fifth need no more
+MOST_POINTS = 400
 SIGMAS = 3.0  # standard errors from which a difference of two levels is no chance
 
 

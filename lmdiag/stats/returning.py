@@ -18,11 +18,8 @@ BESIDE, ERRORS = 5, 4.0  # records before and after a row, and standard errors b
 SPIKE_SIGMAS, SPIKE_SHARE = 6.0, 0.06
 RISES = {6: 0, 7: 1}  # pairs of so few records that do not fall: chance leaves no more in one order of 720
 JUMPS_ABOUT = 4.0  # times, for a quarter of the changes: lognormal noise of 70% stays below
-FEWEST_JUMPS, BACK, HALF_WAY = (
-    6,
-    2,
-    0.5,
-)  # values in the last half of a curve, and falls by half of its jumps, in logarithms
+# Values in the last half of a curve, and falls by half of its jumps, in logarithms
+FEWEST_JUMPS, BACK, HALF_WAY = 6, 2, 0.5
 NOISE = 1000  # records before a restart whose scatter is the noise there: all before each would be quadratic
 
 

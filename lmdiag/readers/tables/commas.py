@@ -16,17 +16,8 @@ Words = dict[str, tuple[list[int], list[str]]]
 EITHER = lazy(r"\s*[-+]?\d{1,3},\d{3}\s*")  # 4,941: a loss, or thousands of tokens
 _DECIMAL = lazy(r"\s*[-+]?\d+,\d+(?:[eE][-+]?\d+)?\s*")
 SAMPLED, FEWEST, MOSTLY = 20, 2, 0.5
-SMALL = (
-    "loss",
-    "ppl",
-    "accuracy",
-    "f1",
-    "auc",
-    "lr",
-    "grad_norm",
-    "bpb",
-    "bpc",
-)  # not measured in thousands, all to three decimals
+# Not measured in thousands, all to three decimals
+SMALL = ("loss", "ppl", "accuracy", "f1", "auc", "lr", "grad_norm", "bpb", "bpc")
 
 
 def settle_commas(numbers: Numbers, words: Words, commas: dict[str, list[int]]) -> Iterator[str]:

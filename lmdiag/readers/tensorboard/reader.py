@@ -26,16 +26,8 @@ from lmdiag.readers.trackers.ray_tune import PREFIX
 from lmdiag.run import Event, Skipped
 
 FORMAT = "tensorboard"
-_SPLITS = (
-    "train",
-    "train_inner",
-    "validation",
-    "valid",
-    "val",
-    "eval",
-    "test",
-    "_epoch_",
-)  # the last of Catalyst, and mostly empty
+# The last of Catalyst, and mostly empty
+_SPLITS = ("train", "train_inner", "validation", "valid", "val", "eval", "test", "_epoch_")
 _HPARAMS_FOLDER = re.compile(r"\d{9,}(\.\d+)?")  # `SummaryWriter.add_hparams` names it by the time
 _PROCESS = re.compile(r"tfevents\.\d+\.(?P<process>.+?)(?:\.\d+)?(?:\.v2)?$")
 _SETTINGS_TAG = re.compile(r"^(args|config|hparams|hyperparameters|model_config)(/|$)", re.IGNORECASE)

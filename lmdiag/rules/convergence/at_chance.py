@@ -44,11 +44,8 @@ LASTS = 0.8  # of the records, at the level
 STATED_BELOW, STATED_ABOVE = 0.01, 0.03  # of a stated cost: the sampling of the text; what random weights add to it
 BETTER, LEAST_OF_GUESS = 1.10, 0.8  # accuracy times e^loss, of a model that guesses among e^loss answers: 1
 NEVER_RIGHT, NO_BETTER = 0.15, 0.1  # accuracy of a token, and the share of it that is gained
-FEW_NEAR, FEW_RIGHT, MOST_ANSWERS = (
-    0.005,
-    0.1,
-    1000,
-)  # of ln k, of 1/k; and no k is larger, for losses near its logarithm are then many
+# Of ln k, of 1/k; and no k is larger, for losses near its logarithm are then many
+FEW_NEAR, FEW_RIGHT, MOST_ANSWERS = 0.005, 0.1, 1000
 LATE_RIGHT = 0.1  # accuracy of a token: with no more, and no clear fall, the loss may swing
 LATE_STEP, LATE_COST = 10_000, 7.0  # nats: what token frequencies cost, which a model has learnt by then
 CHANCE_AUC = 0.01  # distance of the area under the ROC curve from 1/2

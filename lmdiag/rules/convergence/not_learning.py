@@ -32,10 +32,8 @@ LEAST_FALL = 0.05  # of the start, in few records; by any measure of the fall
 BEST_FALL = 0.15  # of the start, by the best window: such a loss has learned, whatever became of it
 AT_ONCE, AT_ONCE_SIGMAS = 0.08, 3.0  # a first record this far above the end: the learning was over before the second
 EARLY_ERRORS, EARLIEST = 2.5, 3  # standard errors of the first records, so many at least, above the rest
-SMALL_FALL, SMALL_ERRORS = (
-    0.03,
-    3.5,
-)  # or by less at more of them: of the eight windows one in 500 logs shows it by chance
+# Or by less at more of them: of the eight windows one in 500 logs shows it by chance
+SMALL_FALL, SMALL_ERRORS = 0.03, 3.5
 LITTLE_ERRORS = 5.0  # or by `trivial`, beyond doubt, where no guess costs as much
 OF_ANSWERS = 0.005  # of ln k, which guessing among k answers costs
 CLEAR_FALL = 0.05  # of the start; with a rank trend that chance makes once in 700 runs

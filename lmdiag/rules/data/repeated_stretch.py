@@ -13,9 +13,8 @@ from lmdiag.stats.windows import median, medians_around, rolling_median
 POINTS = 200
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS = 0.1, 0.03, 6.0
 WANDERS = 3.0  # times what stretches of the same length differ by elsewhere
-SAME_SIZE = (
-    0.4  # by which the fall and the rise may differ, as a share of the larger: the loss goes on falling in between
-)
+# By which the fall and the rise may differ, as a share of the larger: the loss goes on falling in between
+SAME_SIZE = 0.4
 WORTH = 0.02  # of the run: fewer steps in vain are no alarm
 UNMOVED = 0.5  # of the step: what the evaluation may follow of it
 

@@ -13,10 +13,8 @@ from lmdiag.stats.returning import begins_again, started_anew
 from lmdiag.stats.windows import median, quantile
 
 EVAL_AT_BEST = 0.002  # an evaluation within 0.2% of its best says the model is as good as ever
-EVAL_SIGMAS, MANY_EVALUATIONS = (
-    3.0,
-    10,
-)  # or, of ten or more, within so many standard deviations: the best of a hundred is low by 2.5
+# Or, of ten or more, within so many standard deviations: the best of a hundred is low by 2.5
+EVAL_SIGMAS, MANY_EVALUATIONS = 3.0, 10
 EVAL_OF_RISE = 0.1  # or within so much of the rise: a model that is worse by it shows more
 EVAL_FELL = 0.02  # and so does one that has fallen since the rise, where none was taken while the loss was low
 ENORMOUS = 0.5  # share of the level from which a rise is an alarm whatever the evaluation says

@@ -11,10 +11,8 @@ from lmdiag.stats.windows import block_medians, centred_median, median, quantile
 POINTS = 200
 BLOCKS = 240
 REVERSALS = 6
-PARTS, LASTS = (
-    3,
-    0.25,
-)  # of the last third, each of which swings by so much of the range: what one spike leaves does not
+# Of the last third, each of which swings by so much of the range: what one spike leaves does not
+PARTS, LASTS = 3, 0.25
 TEN_TO_NINETY = 2.56  # standard deviations between the 10% and the 90% quantile of a normal distribution
 GROWTH, ALARM_GROWTH = 1.6, 2.0
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS, ALARM_SHARE = 0.1, 0.03, 3.0, 0.06

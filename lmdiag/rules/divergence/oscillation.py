@@ -14,10 +14,8 @@ EXCURSION = 0.6  # of the level above the running minimum: noise of 15% reaches 
 # a run, as the order of the data can, reaches 0.65.
 WIDE, MOSTLY = 0.10, 0.7
 ALIKE = 2.0  # standard errors of the correlation of neighbouring records: independent ones, such as sums over sentences, do not swing
-EVALUATIONS, STEADY = (
-    6,
-    0.2,
-)  # in the second half; of the swings of the loss, relative to its level: what a model does shows in them too
+# In the second half; of the swings of the loss, relative to its level: what a model does shows in them too
+EVALUATIONS, STEADY = 6, 0.2
 FALLS = 5.0  # a fall from the first to the last third of so many times the swings: bumps on the way down
 
 

@@ -9,9 +9,8 @@ from lmdiag.stats.windows import median
 
 EVALUATIONS = 6
 FLAT_SHARE = 0.4  # of the evaluations
-SIGMAS = (
-    3.0  # of thirty evaluations that stand still one lies two off in three of four runs, three off in one of twelve
-)
+# Of thirty evaluations that stand still one lies two off in three of four runs, three off in one of twelve
+SIGMAS = 3.0
 LEAST_FALL, FALL_ERRORS = 0.10, 8.0
 LEAST_BESIDE = 10  # training losses: fifths of two
 FEW = 30  # evaluations: more, one beside each record, may be one result carried forward

@@ -32,9 +32,8 @@ WENT_ON, WENT_ON_ERRORS = 0.1, 3.0  # by which it must have fallen, and in stand
 AS_MUCH = 0.5  # of the evaluation's rise, in shares: what raises the training loss so far is not learned by heart
 MEMORISED_RISE, MEMORISED = 0.10, 0.5
 WELL_ABOVE = 0.2  # of up to twelve evaluations: the mean of those since the best, beside a training loss of half of it
-BY_HEART = (
-    0.5  # nats of training, beside perplexities of the evaluation that only guesses over a vocabulary of thousands have
-)
+# Nats of training, beside perplexities of the evaluation that only guesses over a vocabulary of thousands have
+BY_HEART = 0.5
 # Nats of training and of one or two evaluations, which show no course: one token in seventy is tossed for there, a third is known here.
 TO_THE_LAST_TOKEN, NOT_KNOWN = 0.01, 1.0
 MANIFOLD = 9.0  # a rise to ten times the level is told in times

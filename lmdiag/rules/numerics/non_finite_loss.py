@@ -10,10 +10,8 @@ from lmdiag.stats.windows import median
 BEFORE = 20  # records before the first bad one that are searched for a rising gradient norm
 ANNOUNCED = 3.0  # a gradient norm so many times the usual announces that the loss will break
 RISEN = 1.2  # and so does a loss
-FEW, BEHIND = (
-    0.02,
-    10,
-)  # share of the records, and finite ones behind the last: the run may have gone on as if nothing were
+# Share of the records, and finite ones behind the last: the run may have gone on as if nothing were
+FEW, BEHIND = 0.02, 10
 
 
 @rule(family="numerics", needs=("curve",), severity=Severity.ERROR)

@@ -10,10 +10,8 @@ WATCHED = (
     "reward kl sequence_kl update_kl entropy policy_loss value_loss value_grad_norm advantage importance_ratio reward_margin chosen_reward rejected_reward "
     "chosen_logp rejected_logp logp_mismatch prob_mismatch mismatch_kl explained_variance reward_std"
 ).split()
-UNDEFINED = (
-    "explained_variance",
-    "reward_std",
-)  # 0/0 where all returns are equal, or a group has one response: never an error
+# 0/0 where all returns are equal, or a group has one response: never an error
+UNDEFINED = ("explained_variance", "reward_std")
 LASTING = 3  # records, or all to the end
 
 

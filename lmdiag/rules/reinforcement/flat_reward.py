@@ -13,10 +13,8 @@ from lmdiag.stats.windows import median
 
 LUCK = 1.5  # standard errors: of the ten stretches of a run, the highest is sqrt(ln 10) of them high by chance
 AT_BOUND = 0.9  # of the highest reward of a response: there is little left to gain
-NOISY = (
-    (40, 0.7, 1.0),
-    (100, 1.2, 2.0),
-)  # below so many records: Mann-Kendall z, and errors, which a gain that noise may hide exceeds
+# Below so many records: Mann-Kendall z, and errors, which a gain that noise may hide exceeds
+NOISY = ((40, 0.7, 1.0), (100, 1.2, 2.0))
 ALL_RIGHT = 1.0  # the reward of right answers, where the log has no highest reward
 
 

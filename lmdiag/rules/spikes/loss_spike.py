@@ -10,9 +10,8 @@ from lmdiag.stats.windows import median
 FEWEST = 3  # finite losses: a record, and one on each side
 FAST_RECORDS, FAST_SHARE = 50, 0.02
 FREQUENT_GROUPS, FREQUENT_SHARE, FREQUENT_EXCESS = 6, 0.015, 0.15
-LEAST_NATS = (
-    0.02  # of a loss memorised down to 0.001 any wobble is a large share, and one example that is not memorised a spike
-)
+# Of a loss memorised down to 0.001 any wobble is a large share, and one example that is not memorised a spike
+LEAST_NATS = 0.02
 JUST_BEFORE = 4  # records: the level that the loss jumped from
 CO_SPIKE = 3.0  # a gradient norm this many times its usual value belongs to the spike
 
