@@ -19,7 +19,7 @@ import numpy as np
 
 from lmdiag.patterns import lazy
 from lmdiag.readers.prefixes import payload
-from lmdiag.readers.text.skeletons import Skeleton
+from lmdiag.readers.text.skeletons import Skeleton, floats
 
 Record = tuple[dict[str, float], Any]  # the numbers of a record by name, and what is the same for all lines of its text
 Reader = Callable[[str], list[Record]]  # returns the records of a piece, and nothing else comes of it
@@ -53,7 +53,7 @@ class Plan:
     thousands: bool
     constants: dict[str, float]
     about: Any
-    skeleton: Skeleton | None = None  # reads lines that differ in their numbers alone
+    skeletons: Sequence[Skeleton] = ()  # read lines that differ in their numbers alone
     unchecked: int = CHECKED
     _lines: re.Pattern[str] | None = None  # the same for many lines at once
 
@@ -70,17 +70,17 @@ class Plan:
             values.update(self.constants)
         return values
 
-    def columns(self, lines: Sequence[str]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    def columns(self, lines: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Tell which of many lines the plan fits, bool[n_lines], and return the numbers of those, float64[n_fit] by name."""
-        if self.skeleton and (read := self.skeleton.columns(lines)):
-            fixed = {name: np.full(len(lines), value) for name, value in self.constants.items()}
-            return np.ones(len(lines), bool), dict(zip(self.names, read)) | fixed
-        if self._lines is None:
-            self._lines = re.compile(rf"^{self.pattern}()[^\S\n]*$|^.*$", re.MULTILINE)
-        words = list(zip(*self._lines.findall("\n".join(lines))))
-        fits = np.fromiter(map(bool, words[0]), bool, len(lines))
-        factors = self.factors or (1.0,) * len(self.names)
-        columns = {name: self._column(word) * factor for name, word, factor in zip(self.names, words, factors)}
+        read = next(filter(None, (skeleton.columns(lines) for skeleton in self.skeletons)), None)
+        if read:
+            fits, columns = np.ones(len(read[0]), bool), dict(zip(self.names, read))
+        else:
+            self._lines = self._lines or re.compile(rf"^{self.pattern}()[^\S\n]*$|^.*$", re.MULTILINE)
+            words = list(zip(*self._lines.findall(lines)))
+            fits = np.fromiter(map(bool, words[0]), bool, len(words[0]))
+            factors = self.factors or (1.0,) * len(self.names)
+            columns = {name: self._column(word) * factor for name, word, factor in zip(self.names, words, factors)}
         n = np.count_nonzero(fits)
         return fits, columns | {name: np.full(n, value) for name, value in self.constants.items()}
 
@@ -89,10 +89,7 @@ class Plan:
             words = [word for word in words if word]
         if self.thousands:
             words = [word.replace(",", "") for word in words]
-        n = len(words)
-        if n and words[0] == words[-1] and words.count(words[0]) == n:
-            return np.full(n, float(words[0]))
-        return np.fromiter(map(float, words), np.float64, n)
+        return floats(words, f"[{','.join(words)}]")
 
     def agrees(self, piece: str, records: list[Record]) -> bool:
         """Tell whether the plan reads these records from a piece."""
@@ -207,7 +204,7 @@ def _learnt(reader: Reader, piece: str, tokens: list[re.Match[str]]) -> Plan | N
         used = [(*places[k], piece[kinds[k][0]]) for k in sorted(places)]
         factors = tuple(-factor if sign == "-" else factor for _, factor, sign in used)
         return Plan(
-            skeleton=None if any(factor != 1 for factor in factors) else _skeleton(piece, kinds, places),
+            skeletons=[] if any(factor != 1 for factor in factors) else _skeletons(piece, kinds, places),
             match=re.compile(pattern + r"\s*").fullmatch,
             pattern=pattern,
             names=tuple(name for name, _, _ in used),
@@ -223,16 +220,21 @@ def _learnt(reader: Reader, piece: str, tokens: list[re.Match[str]]) -> Plan | N
     return free if all(free.agrees(line, reader(line)) for line in _spelled(piece, freed)) else plan(kinds)
 
 
-def _skeleton(piece: str, kinds: list[tuple[int, int, str]], used: Container[int]) -> Skeleton | None:
-    """Return the skeleton of the lines that differ from a piece in numbers that are as these; None where it could misread one."""
+def _skeletons(piece: str, kinds: list[tuple[int, int, str]], used: Container[int]) -> list[Skeleton]:
+    """Return the skeletons of the lines that differ from a piece in numbers that are as these; none where one could misread a line.
+
+    Where the numbers of the piece have no exponents, those of other lines may: the letters in them are no text then.
+    """
     read = [kind for k, kind in enumerate(kinds) if k in used]
     free = [(start, stop) for start, stop, kind in kinds if kind != re.escape(piece[start:stop])]
     if any(kind != r"\d+" and not kind.startswith(_SIGN) for _, _, kind in read):
-        return None
+        return []
+    spans = [(start, stop) for start, stop, _ in read]
+    letters = {letter for start, stop in spans for letter in piece[start:stop] if letter.isalpha()}
     try:
-        return Skeleton(piece.rstrip(), [(start, stop) for start, stop, _ in read], free)
+        return [Skeleton(piece.rstrip(), spans, free, word.encode()) for word in ("".join(letters), "eE")]
     except ValueError:
-        return None
+        return []
 
 
 def _with_words(piece: str, spans: Iterable[tuple[int, int]], words: Iterable[str]) -> str:

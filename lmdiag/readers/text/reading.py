@@ -25,7 +25,8 @@ TEXT, LOST, RECORD = range(3)
 Planned = LineScanner | PairScanner  # know plans that fit whole lines
 MOST_STRETCHES = 3
 HEADER_RECORDS = 50  # facts of the header stand before this many records
-FEWEST_AT_ONCE, MOST_AT_ONCE = 4, 1 << 10  # lines
+FEW_LINES = 3  # that are read one by one
+SHORTEST_BLOCK, LONGEST_BLOCK = 1 << 8, 1 << 18  # characters that are read at once
 _CODE_BEGINS = lazy(r"import \w+|from \w[\w.]* import ")
 _RULE = lazy(r"[=*-]{20,}\s*$")
 
@@ -56,13 +57,13 @@ class TextReading:
     def feed(self, lines: str) -> None:
         """Read further whole lines."""
         text, tally = without_colours(lines), self.table.tally
-        first = tally.lines + 1
-        tally.count_lines(lines)
         if self._commas:
             text = with_points(text, self._commas)
-        if self._planned is not None and are_lines(text):
-            self._feed_lines(self._planned, text.removesuffix("\n").split("\n"), first)
+        if self._planned is not None and text and are_lines(text):
+            self._feed_lines(self._planned, text.removesuffix("\n"))
         else:
+            first = tally.lines + 1
+            tally.count_lines(lines)
             self._feed_pieces(pieces(text, first, tally))
 
     def logs(self) -> list[RawLog]:
@@ -139,46 +140,51 @@ class TextReading:
         if len(self.table.lines) < HEADER_RECORDS:
             find_facts(piece, self.table.config)
 
-    def _feed_lines(self, scanner: Planned, lines: list[str], first: int) -> None:
+    def _feed_lines(self, scanner: Planned, text: str) -> None:
         """Read whole lines in blocks, which grow while plans are learnt."""
-        at, size = 0, FEWEST_AT_ONCE
-        if len(lines) < size:
-            self._feed_each(scanner, lines, first)
+        at, size, tally = 0, SHORTEST_BLOCK, self.table.tally
+        if "\n" not in text:
+            tally.lines += 1
+            self._feed_each(scanner, text, tally.lines, 1)
             return
-        while at < len(lines):
-            self._feed_block(scanner, scanner.plans.plans, lines[at : at + size], first + at)
-            at, size = at + size, min(2 * size, MOST_AT_ONCE)
+        while at <= len(text):
+            end = text.find("\n", at + size)
+            block = text[at : end if end > 0 else len(text)]
+            n = block.count("\n") + 1
+            tally.lines += n
+            self._feed_block(scanner, scanner.plans.plans, block, tally.lines - n + 1, n)
+            at, size = at + len(block) + 1, min(2 * size, LONGEST_BLOCK)
 
-    def _feed_block(self, scanner: Planned, plans: list[Plan], lines: list[str], first: int) -> None:
-        """Read the stretches of lines that a plan fits column by column, and those between by the other plans, or one by one."""
-        plain = [k for k, plan in enumerate(plans) if scanner.is_plain(plan)]
-        if not plain or len(lines) < FEWEST_AT_ONCE:
-            self._feed_each(scanner, lines, first)
+    def _feed_block(self, scanner: Planned, plans: list[Plan], text: str, first: int, n: int) -> None:
+        """Read the stretches of n lines that a plan fits column by column, and those between by the other plans, or one by one."""
+        if n <= FEW_LINES or not (plain := [k for k, plan in enumerate(plans) if scanner.is_plain(plan)]):
+            self._feed_each(scanner, text, first, n)
             return
         plan, others, row = plans[plain[0]], plans[plain[0] + 1 :], 0
-        fits, columns = plan.columns(lines)
-        ends = [*(np.flatnonzero(fits[1:] != fits[:-1]) + 1).tolist(), len(lines)]
+        fits, columns = plan.columns(text)
+        ends = [*(np.flatnonzero(fits[1:] != fits[:-1]) + 1).tolist(), n]
+        lines = text.split("\n") if len(ends) > 1 else []
         for start, stop in zip([0, *ends], ends):
+            n, part = stop - start, "\n".join(lines[start:stop]) if lines else text
             if not fits[start]:
-                self._feed_block(scanner, others, lines[start:stop], first + start)
+                self._feed_block(scanner, others, part, first + start, n)
                 continue
-            n = stop - start
-            if n >= FEWEST_AT_ONCE and scanner.is_plain(plan):
+            if n > FEW_LINES and scanner.is_plain(plan):
                 taken = {name: column[row : row + n] for name, column in columns.items()}
                 rows = len(self.table.lines)
                 scanner.extend(plan, np.arange(first + start, first + stop), taken)
                 self._took(n, rows)
             else:
-                self._feed_each(scanner, lines[start:stop], first + start)
+                self._feed_each(scanner, part, first + start, n)
             row += n
 
-    def _feed_each(self, scanner: Planned, lines: list[str], first: int) -> None:
-        """Read lines one by one, a few by the plan that fitted last where that can be."""
+    def _feed_each(self, scanner: Planned, text: str, first: int, n: int) -> None:
+        """Read n lines one by one, a few by the plan that fitted last where that can be."""
         plans = scanner.plans.plans
-        if len(lines) > FEWEST_AT_ONCE:
-            self._feed_pieces(pieces("\n".join(lines) + "\n", first, self.table.tally))
+        if n > FEW_LINES:
+            self._feed_pieces(pieces(f"{text}\n", first, self.table.tally))
             return
-        for number, line in enumerate(lines, first):
+        for number, line in enumerate(text.split("\n"), first):
             if plans and (found := plans[0].match(line)) and scanner.is_plain(plans[0]):
                 rows = len(self.table.lines)
                 scanner.take(plans[0], number, plans[0].numbers(found))
