@@ -206,7 +206,7 @@ def _line_of(line_format: LineFormat) -> str:
         raise SystemExit(
             f"the format {line_format.name} lacks a sample: tests/readers/samples/text/{first}.log, with a line of its own"
         )
-    start = min((found.start() for _, mark in line_format.marks if (found := mark.search(line))), default=0)
+    start = min((found.start() for _, mark in line_format.every_mark if (found := mark.search(line))), default=0)
     line = " ".join(line[start:].split())
     return (line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…").replace("|", "\\|")
 

@@ -7,7 +7,7 @@ import re
 from lmdiag.errors import BadSetting
 from lmdiag.readers.growing import Growing
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.text.line_format import LineFormat, Shape, shaped
+from lmdiag.readers.text.line_format import LineFormat, Shape
 from lmdiag.readers.text.reading import TextReading, read_blocks
 from lmdiag.readers.text.recognise import begin, read
 from lmdiag.sources.source import Source
@@ -51,4 +51,4 @@ def pattern_format(pattern: str) -> LineFormat:
         raise BadSetting(
             f"the pattern {pattern!r} names no columns", "write the number as a named group: (?P<loss>[\\d.]+)"
         )
-    return LineFormat("pattern", "Pattern of the user", shaped(Shape("", compiled)), ())
+    return LineFormat("pattern", "Pattern of the user", (Shape("", compiled),))

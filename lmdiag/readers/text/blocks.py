@@ -104,13 +104,13 @@ _FOUR_DECIMALS = 0.01  # learning rates below this are not readable with four de
 OLMO = LineFormat(
     "olmo",
     "OLMo, OLMo-core",
-    partial(
+    marks=(("[step=", _OLMO_HEAD),),
+    reads=partial(
         BlockScanner,
         heads=(("[step=", _OLMO_HEAD), ("evals in", lazy(r"Finished (?P<under>\S.*?) evals in .* Metrics:\s*$"))),
         items=(("=", lazy(rf"^(?P<name>[\w/].*)=(?P<number>{NUM}[BTPE]?)$")),),
         alone="eval/",
     ),
-    (("[step=", _OLMO_HEAD),),
     names={"throughput/device/tokens_per_second": "tokens_per_sec_per_device", "System/Peak GPU Memory (MB)": "mem_bytes",
            "throughput/device/MFU": "mfu"},
     units={"System/Peak GPU Memory (MB)": "MB", "throughput/device/MFU": "%"},
@@ -118,7 +118,11 @@ OLMO = LineFormat(
 COMPOSER = LineFormat(
     "composer",
     "Composer, llm-foundry",
-    partial(
+    marks=(
+        ("Train ", lazy(rf"^(?:.*\s)?Train (?:loss/train/total|metrics/train/\w+|time/batch): {NUM}")),
+        ("[metric][batch=", lazy(r"\[metric\]\[batch=\d+\]: ")),
+    ),
+    reads=partial(
         BlockScanner,
         heads=(("=", lazy(
             r"(?:^|\s)\[(?:epoch=(?P<epoch>\d+)(?:/\d+)?\]\[)?(?:batch|iteration|sample|token|epoch)=(?P<step>\d+)(?:/(?P<total>\d+))?\]:"
@@ -129,20 +133,16 @@ COMPOSER = LineFormat(
         ),
         settle=_settle_composer,
     ),
-    (
-        ("Train ", lazy(rf"^(?:.*\s)?Train (?:loss/train/total|metrics/train/\w+|time/batch): {NUM}")),
-        ("[metric][batch=", lazy(r"\[metric\]\[batch=\d+\]: ")),
-    ),
     names={"time/batch": None, "throughput/device/mfu": "mfu", "trainer/device_train_microbatch_size": None,
            "throughput/device/tokens_per_sec": "tokens_per_sec_per_device", "metrics/train/LanguageCrossEntropy": "train_batch_loss"},
 )  # fmt: skip
 PPO_STATISTICS = LineFormat(
     "ppo-statistics",
     "TRL's PPO, its statistics printed one a line",
-    partial(
+    marks=(("/", lazy(rf"^(?:objective/(?:kl|scores|rlhf_reward)|ppo/mean_scores): {NUM}$")),),
+    reads=partial(
         BlockScanner,
         heads=(),
         items=((": ", lazy(rf"^(?P<name>(?:(?:objective|ppo|policy|loss|val|env|tokens)/[\w/]+|lr|eps|episode|epoch)): (?P<number>{NUM})$")),),
     ),
-    (("/", lazy(rf"^(?:objective/(?:kl|scores|rlhf_reward)|ppo/mean_scores): {NUM}$")),),
 )  # fmt: skip

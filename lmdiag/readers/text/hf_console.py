@@ -201,7 +201,7 @@ def _nested(path: list[tuple[str, int]], name: str) -> str:
 HF_CONSOLE = LineFormat(
     "huggingface-console",
     "Hugging Face Trainer, printed dictionaries",
-    ConsoleScanner,
-    tuple((brace, MARK) for brace in ("{'", '{"', "{‘", "{’", "{“", "{”")),
+    marks=tuple((brace, MARK) for brace in ("{'", '{"', "{‘", "{’", "{“", "{”")),
+    reads=ConsoleScanner,
     reductions={"loss": "window_mean"},
 )

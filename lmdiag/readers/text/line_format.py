@@ -13,7 +13,8 @@ from msgspec.structs import replace
 
 from lmdiag.errors import NoValues, UnreadableLog
 from lmdiag.naming import spelling
-from lmdiag.readers.numbers import number
+from lmdiag.patterns import lazy
+from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.prefixes import payload
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.readers.tables import ranks
@@ -21,11 +22,13 @@ from lmdiag.readers.tables.column_names import metric_of
 from lmdiag.readers.tables.runs import separate
 from lmdiag.readers.tables.said import put_said, summary_of
 from lmdiag.readers.tables.table import RANK, STEP, TOTAL, Scanner, Table
+from lmdiag.readers.text.named_numbers import PairScanner
 from lmdiag.readers.text.pieces import LONGEST_PIECE
 from lmdiag.readers.text.plans import Plan, Plans, Reader, Record
 from lmdiag.run import Event, Skipped
 
-Settle = Callable[[Table], None]  # does what is left when all lines were seen
+Mark = tuple[str, re.Pattern[str]]  # a substring of a line that is quick to look for, and its pattern
+Settle = Callable[[Table], None]
 
 
 @dataclass(frozen=True)
@@ -39,19 +42,23 @@ class Said:
 
 
 NOTHING = Said()
+_ITEMS = lazy(
+    r"(?P<name>[A-Za-z_][\w/.-]*(?: [A-Za-z_][\w/.-]*)*?)['\"]?\s*[:= ]\s*(?:[a-z][\w.]*\()?"
+    rf"(?P<number>{NUM}[KMB]?)\)?(?:ms|[KMG]i?B|[%smh])?(?=[\s,|()}}\]]|$)"
+)
 
 
 @dataclass(frozen=True)
 class Shape:
     """One kind of record line: `hint` is a substring that every such line holds, `pattern` is searched in its payload.
 
-    The named groups are columns; of the group `rest`, `items` finds each `name` and `number`, with a letter `si` for
-    thousands, millions, … where there is one. The group `under` is put before the names of the items. `told` makes the record of these numbers where a line needs more; groups may then be words.
+    The named groups are columns; the group `rest` holds further items, each a name and a number, and the group `under` is
+    put before their names. `told` makes the record of these numbers where a line needs more; groups may then be words.
     """
 
     hint: str
     pattern: re.Pattern[str]
-    items: re.Pattern[str] | None = None
+    sure: bool = False  # only this format has such lines
     prefixed: bool = False  # the pattern looks at what stands before the payload as well
     looks: re.Pattern[str] | None = None  # lines that mean to be such a record, so that broken ones are counted
     told: Callable[[dict[str, float], re.Match[str], str], Record | None] | None = None
@@ -59,7 +66,7 @@ class Shape:
     def read(self, match: re.Match[str], text: str) -> Record | None:
         """Return the record of a text that the pattern fits; None where it holds no item."""
         groups = match.groupdict()
-        rest, under = (groups.pop("rest", None), groups.pop("under", None) or "") if self.items else (None, "")
+        rest, under = groups.pop("rest", None), groups.pop("under", None) or ""
         values: dict[str, float] = {}
         lost = []
         for name, word in groups.items():
@@ -69,12 +76,11 @@ class Shape:
                 if word is not None:
                     lost.append(f"{name} is no number: {word[:40]}")
         before = len(values)
-        for item in self.items.finditer(rest) if self.items and rest else ():
-            word = item["number"] + (item.groupdict().get("si") or "")
-            values.setdefault(under + item["name"].strip(), number(word, suffixed=True))
+        for item in _ITEMS.finditer(rest or ""):
+            values.setdefault(under + item["name"], number(item["number"], suffixed=True))
         if self.told:
             return self.told(values, match, text)
-        if self.items and len(values) == before and set(groups) <= {STEP, "total", "epoch"}:
+        if rest is not None and len(values) == before and set(groups) <= {STEP, "total", "epoch"}:
             return None
         return values, Said(lost="; ".join(lost)) if lost else NOTHING
 
@@ -151,11 +157,6 @@ class LineScanner:
             self._settle(self._table)
 
 
-def shaped(*shapes: Shape, settle: Settle | None = None) -> Callable[[Table, str], Scanner]:
-    """Return what makes a scanner of these shapes."""
-    return lambda table, text: LineScanner(table, shape_reader(*shapes), settle)
-
-
 PATTERN_HINT = r"describe a record with --pattern '(?P<step>\d+).*?(?P<loss>[\d.]+)'"
 
 
@@ -165,8 +166,10 @@ class LineFormat:
 
     name: str  # as reports name it; its samples are called after it
     title: str  # the programs that print it
-    scanner: Callable[[Table, str], Scanner]  # mostly `shaped(…)`
-    marks: tuple[tuple[str, re.Pattern[str]], ...]  # (hint, pattern) of lines only this format has
+    shapes: tuple[Shape, ...] = ()  # its lines; without any they are read as named numbers
+    marks: tuple[Mark, ...] = ()  # of lines only this format has, beside those of its sure shapes
+    settle: Settle | None = None  # what is left to do when all lines were seen
+    reads: Callable[[Table, str], Scanner] | None = None  # a scanner of its own
     tells: Callable[[str], bool] | None = None  # whether only this format has a piece, where no pattern says so
     names: Mapping[str, str | None] = field(default_factory=dict)  # column: metric of `metrics.py`, None drops it
     units: Mapping[str, str] = field(default_factory=dict)  # column: unit; those known: `metrics.unit_scale`
@@ -176,11 +179,22 @@ class LineFormat:
     fewest: int = 1  # records that make it worth to be called a log
     explained: bool = False  # a note says which columns were taken for what
 
+    def scanner(self, table: Table, text: str) -> Scanner:
+        """Return what reads the lines of a text that begins so into a table."""
+        if self.reads:
+            return self.reads(table, text)
+        return LineScanner(table, shape_reader(*self.shapes), self.settle) if self.shapes else PairScanner(table, text)
+
+    @property
+    def every_mark(self) -> tuple[Mark, ...]:
+        """The marks, and the shapes that are some."""
+        return *self.marks, *((shape.hint, shape.pattern) for shape in self.shapes if shape.sure)
+
     def marked(self, piece: str) -> bool:
         """Tell whether only this format has such a piece."""
         if self.tells:
             return self.tells(piece)
-        marks = [mark for hint, mark in self.marks if hint in piece]
+        marks = [mark for hint, mark in self.every_mark if hint in piece]
         return bool(marks) and (any(m.search(piece) for m in marks) or any(m.search(payload(piece)[0]) for m in marks))
 
     def table(self) -> Table:

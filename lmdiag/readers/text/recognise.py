@@ -74,7 +74,7 @@ def _without_digits(text: str) -> str:
 
 
 def _hits(kinds: dict[str, list[str]]) -> dict[str, int]:
-    marked = [(f, tuple({hint for hint, _ in f.marks})) for f in FORMATS.values() if f.marks]
+    marked = [(f, tuple({hint for hint, _ in marks})) for f in FORMATS.values() if (marks := f.every_mark)]
     counts: Counter[str] = Counter()
     for alike in kinds.values():
         for line_format, hints in marked:
@@ -102,7 +102,7 @@ def format_of(text: str) -> LineFormat:
         return best
     if (_left_out(GENERIC, kinds) if best is GENERIC else most) < FEW_HITS:
         return ALIGNED_TABLE
-    return replace(best, scanner=lambda table, text: TableScanner(table, text, beside=best.scanner(table, text)))
+    return replace(best, reads=lambda table, text: TableScanner(table, text, beside=best.scanner(table, text)))
 
 
 def _left_out(line_format: LineFormat, kinds: dict[str, list[str]], few: bool = False) -> int:
