@@ -32,8 +32,8 @@ _WORD_BEFORE = lazy(  # micro 4, but no May 13
 _GLUED = lazy(r"[A-Za-z]-$")
 _IS_RATE = lazy(rf"(?:{_RATE})$")
 _EVALUATION_AT = lazy(
-    r"\W*(?:eval|evaluation|valid|validation|val|(?P<test>test))(?: set| at| @)?"
-    r"(?:\s+(?:step|iter)\s+(?P<step>\d+)(?!\s*/)\b|\s+(?P<n>\d+)(?:\s*[:|]|(?=\s+[a-z]\w*\s*[:=]?\s*[-.\d])))",
+    r"\W*(?:completed )?(?:eval(?:uat(?:e|ion))?|valid(?:at(?:e|ion))?|val|(?P<test>test))(?: metrics)?(?: set| at| @| after(?: train)?)?"
+    r"(?:\s+(?:step|iter):?\s+(?P<step>\d+)(?!\s*/)\b|\s+(?P<n>\d+)(?:\s*[:|]|(?=\s+[a-z]\w*\s*[:=]?\s*[-.\d])))",
     re.IGNORECASE,
 )
 _ENDS_A_PAIR = lazy(rf"\s*(?:$|[,;|)\]])|\s+[A-Za-z_][\w./]*\s*[:=]?\s*{NUM}(?:[\s,;|]|$)")

@@ -14,7 +14,9 @@ from lmdiag.readers.tables.column_names import canonical, counts_epochs, counts_
 _CUT = lazy(r"[,;|\t\[\](){}»•→←<>%]|\s-+\s|\s{3,}|:\s|:$|\.\s(?=[A-Z][a-z]+ )|\s[-—]\s")
 _TRAILING = " \t:=≈~[('\"<>-|*`→,"
 _KEY = lazy(r"[^\W\d][\w./%@()^+\-]*(?: [\w./%@()^+\-]+){0,3}$")
-_SECTIONS = {"training": "", "held-out": "val", "evaluating": "val", "validating": "val", **SPLITS, **SPLIT_WORDS}
+_SECTIONS = (
+    {"training": ""} | dict.fromkeys(("held-out", "evaluating", "validating", "validate"), "val") | SPLITS | SPLIT_WORDS
+)
 _SETS = "|".join(_SECTIONS)
 EVALUATIONS = "|".join(word for word, split in _SECTIONS.items() if split)
 _SECTION = lazy(

@@ -30,6 +30,19 @@ def test_a_number_that_fits_between_the_steps_is_one(every: int) -> None:
     assert evaluations("eval {s} | loss {v:.3f}", every) == {"val/loss": [20, 40, 60, 80, 100]}
 
 
+@pytest.mark.parametrize(
+    "evaluation",
+    [
+        "validate step: {s}  loss: {v:.3f}",
+        "evaluate step {s} loss {v:.3f}",
+        "eval metrics after step: {s}, loss={v:.3f}",
+        "Completed eval after train step {s}, loss={v:.3f}",
+    ],
+)
+def test_the_step_that_was_evaluated_is_that_of_an_evaluation(evaluation: str) -> None:
+    assert evaluations(evaluation) == {"val/loss": [20, 40, 60, 80, 100]}
+
+
 def test_several_numbers_at_one_step_are_sets() -> None:
     found = evaluations("valid 0 loss {v:.3f}\nvalid 1 loss 4.5")
     assert found == {"set_0/loss": [20, 40, 60, 80, 100], "set_1/loss": [20, 40, 60, 80, 100]}
