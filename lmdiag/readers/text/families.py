@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import replace
@@ -26,7 +25,6 @@ _ITEM = lazy(
 _PLACE = lazy(r"iteration (\d+)")
 _CLOCK = lazy(r":\s*\d+:\d\d")
 _NO_NUMBER = lazy(r"\beta\b|\d:\d\d|None|N/A")
-_VALUE = lazy(rf"^\s*(.+?)(?: value)?(?::\s*|(?<=[\w)])\s+)({NUM})\s*$")
 _LOSS = lazy(r"loss$", re.IGNORECASE)
 _AUXILIARY = lazy(r"balanc|z[_ ]loss|aux|sop|mtp|moe|router", re.IGNORECASE)
 _SKIPPED, _NAN = "number of skipped iterations", "number of nan iterations"
@@ -55,9 +53,8 @@ def _at_the_end(values: dict[str, float], match: re.Match[str], text: str) -> Re
     return values, Said(event="final_evaluation")
 
 
-def _piped_evaluation(_: dict[str, float], match: re.Match[str], text: str) -> Record | None:
-    found = [_VALUE.match(item) for item in (match["items"] or match["more"] or "").split("|")]
-    measured = {item[1].strip(): number(item[2]) for item in found if item}
+def _piped_evaluation(values: dict[str, float], match: re.Match[str], text: str) -> Record | None:
+    measured = {name.removesuffix(" value"): value for name, value in values.items() if name != "n"}
     if not measured:
         return None
     place = _PLACE.search(match["place"] or f"iteration {match['n']}")
@@ -101,7 +98,7 @@ MEGATRON = LineFormat(
     (
         Shape("iteration", lazy(r"(?:^|\| |\] |\s)iteration:?\s+(?P<step>\d+)\s*/\s*(?P<total>\d+)\s*(?=\||$)"), told=_piped),
         Shape(" |", lazy(
-            r"^\W*(?P<set>[\w./-]*?)[- ]?(?:loss|results) at (?P<place>.+?) \| (?P<items>.*)$|^\W*iteration (?P<n>\d+) (?:on (?P<what>\w+) set )?\| (?P<more>.*)$"
+            r"^\W*(?:(?P<set>[\w./-]*?)[- ]?(?:loss|results) at (?P<place>.+?) |iteration (?P<n>\d+) (?:on (?P<what>\w+) set )?)\| (?P<rest>.*)$"
         ), told=_piped_evaluation),
     ),
     (("iteration", lazy(r"\biteration\s+\d+/\s*\d+ \|.*(?::|\bloss\s).*\|")),),
@@ -185,54 +182,38 @@ _IN_BITS = ("loss", "nll_loss")
 _OF_A_SUMMARY = (*_IN_BITS, "ppl", "accuracy")
 _STATES = ("lr", "gnorm", "loss_scale", "wps", "clip", "wall")  # of training, at the end of an epoch
 _OF_AN_EPOCH = "epoch's "
+_BEFORE, _BEHIND = r"(?:\| |\]\[|\[)", r"(?:\]\[INFO\] - | \| |\] - )(?P<rest>\{[^{}]*\})\s*$"
+
+
+def _placed(values: dict[str, float]) -> dict[str, float]:
+    return {STEP if name == "num_updates" else name: value for name, value in values.items()}
 
 
 def _interval(values: dict[str, float], match: re.Match[str], text: str) -> Record:
-    n, size = values.pop("n"), values.pop("of")
-    return {STEP: values.pop("num_updates", (values["epoch"] - 1) * size + n if size < 1e8 else n), **values}, NOTHING
+    if "n" in values:
+        n, size = values.pop("n"), values.pop("of")
+        values.setdefault("num_updates", (values["epoch"] - 1) * size + n if size < 1e8 else n)
+    return _placed(values), NOTHING
 
 
 def _summary(values: dict[str, float], match: re.Match[str], text: str) -> Record | None:
-    return _under(match["subset"] or match["split"] or "train", values)
-
-
-def _fairseq_json(values: dict[str, float], match: re.Match[str], text: str) -> Record | None:
-    try:
-        record = json.loads(match["json"])
-    except ValueError:
-        return {}, Said(lost=f"torn record: {match['json'][:80]}")
-    for name, word in record.items():
-        try:
-            values[name] = float(word)
-        except (TypeError, ValueError):
-            continue
-    if match["tag"] == "train_inner":
-        step = values.pop("num_updates", None)
-        return {**({} if step is None else {STEP: step}), **values}, Said()
-    return _under(match["tag"], values)
-
-
-def _under(name: str, values: dict[str, float]) -> Record | None:
     """Return the summary of an epoch (`train`) or an evaluation, under the name of its set."""
+    name = match["set"] or "train"
     prefix = re.split(r"[/_]", name)[0] + "_"
     plain = {key: key.removeprefix(prefix) for key in values}
     values = {key if plain[key] != key and plain[key] in values else plain[key]: v for key, v in values.items()}
     if values.keys().isdisjoint(_IN_BITS):
         return None
-    step = values.pop("num_updates", None)
-    split = {"valid": "val", "train": "train"}.get(name, name)
-    kept = {f"{name} {key}": value for key, value in values.items() if key in _OF_A_SUMMARY}
-    names, units = {}, {}
-    for key in kept:
-        measure = key.rpartition(" ")[2]
-        names[key] = f"{split}/{'loss' if measure == 'nll_loss' else measure}"
-        if measure in _IN_BITS:
-            units[key] = "bits"
+    split = {"valid": "val"}.get(name, name)
+    kept = {f"{name} {key}": key for key in values if key in _OF_A_SUMMARY}
+    names = {key: f"{split}/{'loss' if measure == 'nll_loss' else measure}" for key, measure in kept.items()}
     if f"{name} nll_loss" in kept:
         names[f"{name} loss"] = f"{split}/smoothed_loss"
+    units = {key: "bits" for key, measure in kept.items() if measure in _IN_BITS}
     if name == "train":
-        kept |= {_OF_AN_EPOCH + key: values[key] for key in _STATES if key in values}
-    return {**({} if step is None else {STEP: step}), **kept}, Said(names=names, units=units)
+        kept |= {_OF_AN_EPOCH + key: key for key in _STATES if key in values}
+    kept |= {key: key for key in ("num_updates",) if key in values}
+    return _placed({key: values[measure] for key, measure in kept.items()}), Said(names=names, units=units)
 
 
 def _settle_fairseq(table: Table) -> None:
@@ -254,12 +235,11 @@ FAIRSEQ = LineFormat(
     "fairseq",
     "fairseq, metaseq",
     (
-        Shape("{", lazy(
-            r"(?:\| |\]\[|\[)(?P<tag>train_inner|train|valid[\w/.-]*|test[\w/.-]*)(?:\]\[INFO\] - | \| |\] - )(?P<json>\{.*\})\s*$"
-        ), prefixed=True, told=_fairseq_json),
+        Shape("{", lazy(rf"{_BEFORE}train_inner{_BEHIND}"), prefixed=True, told=_interval, looks=lazy(r"\{\"epoch\": ")),
+        Shape("{", lazy(rf"{_BEFORE}(?P<set>train|valid[\w/.-]*|test[\w/.-]*){_BEHIND}"), prefixed=True, told=_summary),
         Shape("epoch ", lazy(r"epoch (?P<epoch>\d+):\s+(?P<n>\d+) / (?P<of>\d+) (?P<rest>\w+=.*)$"), prefixed=True, told=_interval),
         Shape("epoch ", lazy(
-            r"\| epoch (\d+) \| (?:(?P<split>valid|test)\S* on '(?P<subset>[^']+)' subset \| )?(?P<rest>(?:[a-z]\w* [^|]+\|? ?)+)$"
+            r"\| epoch (\d+) \| (?:(?:valid|test)\S* on '(?P<set>[^']+)' subset \| )?(?P<rest>(?:[a-z]\w* [^|]+\|? ?)+)$"
         ), prefixed=True, told=_summary),
     ),
     (

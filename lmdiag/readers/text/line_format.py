@@ -43,8 +43,8 @@ class Said:
 
 NOTHING = Said()
 _ITEMS = lazy(
-    r"(?P<name>[A-Za-z_][\w/.-]*(?: [A-Za-z_][\w/.-]*)*?)['\"]?\s*[:= ]\s*(?:[a-z][\w.]*\()?"
-    rf"(?P<number>{NUM}[KMB]?)\)?(?:ms|[KMG]i?B|[%smh])?(?=[\s,|()}}\]]|$)"
+    r"(?P<name>[A-Za-z_][\w/.-]*(?: [A-Za-z_][\w/.-]*)*?(?:\(\w+\))?)['\"]?\s*[:= ]\s*(?:[a-z][\w.]*\(|['\"])?"
+    rf"(?P<number>{NUM}[KMB]?)[)'\"]?(?:ms|[KMG]i?B|[%smh])?(?=[\s,|()}}\]]|$)"
 )
 
 
