@@ -93,13 +93,14 @@ def _by_restart(log: Arranged) -> list[tuple[str, np.ndarray]]:
     if main is None or log.axis.kind == "record":
         return []
     steps = log.axis.steps[main.column.rows]
-    starts = restarts(steps)
+    of_epochs = log.axis.kind == "epoch"
+    starts = np.flatnonzero(np.diff(steps) < 0) + 1 if of_epochs else restarts(steps)
     if not len(starts):
         return []
     values, anew = main.column.values, begins_anew(steps, starts)
     stages = all(anew) and all(loss_jumps(values, starts)) and not any(losses_repeat(steps, values, starts))
     if not stages:
-        starts = starts[np.asarray(anew) & np.asarray(loss_returns(values, starts))]
+        starts = starts[np.asarray(anew) & np.asarray(loss_returns(values, starts, of_epochs=of_epochs))]
         if not len(starts) or _gets_further(np.split(steps, starts)):
             return []
     bounds = [0, *main.column.rows[starts].tolist(), log.raw.n_rows]

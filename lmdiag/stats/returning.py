@@ -23,13 +23,18 @@ FEWEST_JUMPS, BACK, HALF_WAY = 6, 2, 0.5
 NOISE = 1000  # records before a restart whose scatter is the noise there: all before each would be quadratic
 
 
-def loss_returns(values: np.ndarray, starts: Sequence[int] | np.ndarray, clear: float = CLEAR) -> list[bool]:
+def loss_returns(
+    values: np.ndarray, starts: Sequence[int] | np.ndarray, clear: float = CLEAR, of_epochs: bool = False
+) -> list[bool]:
     """Tell for each restart whether the loss is back where the log began, or above, as when another run begins.
 
-    It is back if it had left its beginning by `clear` deviations of the noise; with 0 it may be there by chance.
+    It is back if it had left its beginning by `clear` deviations of the noise; with 0 it may be there by chance. A few
+    epochs have no noise that could be told: their loss is back if it is nearer to its beginning than to its end, too.
 
     >>> loss_returns(np.array([9.0, 6, 4, 8.8, 6, 4]), [3]), loss_returns(np.array([9.0, 6, 4, 4, 3, 2]), [3])
     ([True], [False])
+    >>> loss_returns(np.array([3.0, 2.5, 2.9, 2.4]), [2]), loss_returns(np.array([3.0, 2.5, 2.9, 2.4]), [2], of_epochs=True)
+    ([False], [True])
     """
     finite = values[np.isfinite(values)]
     if not len(finite):
@@ -42,6 +47,9 @@ def loss_returns(values: np.ndarray, starts: Sequence[int] | np.ndarray, clear: 
             continue
         recent = finite[max(at - AROUND, 0) : at] if at else finite[:1]
         before_it = median(recent)
+        if of_epochs and at and abs(finite[at] - first) < abs(finite[at] - finite[at - 1]):
+            returned.append(True)
+            continue
         near = abs(finite[at] - first) < 0.25 * abs(first - before_it)
         above = finite[at] > first > before_it
         left = float(np.max(np.abs(first - recent))) if near else first - before_it

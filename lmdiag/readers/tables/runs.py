@@ -12,6 +12,7 @@ import numpy as np
 from lmdiag.naming import evaluation_set, spelling
 from lmdiag.readers.tables.column_names import FEWEST, metric_of
 from lmdiag.readers.tables.table import EPOCH, POSITION, STEP, Table, filled
+from lmdiag.run import Skipped
 from lmdiag.stats.returning import loss_returns
 
 
@@ -34,6 +35,11 @@ def unroll(table: Table) -> None:
         return
     numbered = np.isfinite(epoch)
     counted = numbered.any() and (epoch[numbered] == np.floor(epoch[numbered])).all()
+    if counted and _is_slower(step, epoch):
+        reason = "a count that goes on more slowly than the one before it, or back"
+        table.skipped.append(Skipped(int(table.lines[own.argmax()]), reason, int(own.sum()), "value"))
+        step, counted = np.where(numbered, epoch, step), False
+        table.columns.pop(EPOCH)
     per_epoch = _steps_per_epoch(step, epoch, totals) if counted else 0
     if per_epoch:
         base = 1 if np.nanmin(epoch) >= 1 else 0
@@ -44,6 +50,15 @@ def unroll(table: Table) -> None:
         table.totals = np.full(len(step), per_epoch * table.config.get("epochs", 0))
     table.of_epochs = table.of_epochs if counted and len(np.unique(epoch[numbered])) == 1 else set()
     table.put(STEP, filled(step))
+
+
+def _is_slower(step: np.ndarray, epoch: np.ndarray) -> bool:
+    """Whether each record has a further epoch, and the steps grow more slowly, or fall: `[50/3000] [42]`, where 42 is no place."""
+    both = np.isfinite(step) & np.isfinite(epoch)
+    steps, epochs = np.diff(step[both]), np.diff(epoch[both])
+    return len(steps) >= FEWEST and bool(
+        (epochs > 0).all() and ((steps < 0).all() or ((steps > 0) & (steps < epochs)).all())
+    )
 
 
 def _counts_samples(table: Table, totals: np.ndarray, position: np.ndarray) -> bool:
@@ -248,18 +263,10 @@ def _restarts(table: Table, rows: np.ndarray, steps: np.ndarray, back: np.ndarra
 
 
 def _returns(table: Table, starts: np.ndarray) -> list[bool]:
-    """Tell for each of these rows whether the fullest loss goes back to where the log began.
-
-    A few epochs have no noise that could be told: there the loss is back if it is nearer to its beginning than to its end.
-    """
+    """Tell for each of these rows whether the fullest loss goes back to where the log began."""
     losses = [column for name, column in table.columns.items() if metric_of(name) == "loss"]
     rows, values = max(losses, key=lambda column: len(column[0]), default=(starts[:0], np.empty(0)))
     at = np.searchsorted(rows, starts)
     if not len(rows):
         return [True] * len(starts)
-    returned = loss_returns(values, at)
-    if table.config.get("step_kind") == "epoch":
-        within = np.minimum(at, len(values) - 1)
-        nearer = np.abs(values[within] - values[0]) < np.abs(values[within] - values[within - 1])
-        returned = [back or bool(near) for back, near in zip(returned, nearer)]
-    return returned
+    return loss_returns(values, at, of_epochs=table.config.get("step_kind") == "epoch")
