@@ -37,7 +37,7 @@ class Head:
         # "" for blanks; the set that the line above names; whether a logger's prefix stands before every line
         self.separator, self.split, self.prefixed, self.rows = separator, split, prefixed, 0
         self.take(ways, settled=bool(separator))
-        self.sure = self.counter is not None  # the names alone tell that it is one
+        self.sure = self.counter is not None or self.of_sets  # the names alone tell that it is one
 
     def take(self, ways: list[list[Word]], settled: bool) -> None:
         """Take the first of some ways for the columns, for good if that is settled."""
@@ -46,6 +46,7 @@ class Head:
         self.kinds = [kind_of(name) for name in self.names]
         # steps count where there are any, else epochs, else the index of a frame
         self.counter = next((self.kinds.index(k) for k in ("step", "epoch", "index") if k in self.kinds), None)
+        self.of_sets = self.names[0].lower() in _SETS  # a row for each set, at the step of the record above
         self.of_memory = any(spelling(name).name.endswith("_bytes") for name in self.names)
         self.keys: dict[tuple[str, str], list[str]] = {}  # by the set of a row: under which name each cell is kept
 

@@ -17,7 +17,7 @@ from lmdiag.naming import SPLITS, spelling
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import cell_value, unit_factor
 from lmdiag.readers.prefixes import payload
-from lmdiag.readers.tables.column_names import UNIX_TIMES, canonical, name_columns, of_training
+from lmdiag.readers.tables.column_names import UNIX_TIMES, canonical, metric_of, name_columns, of_training
 from lmdiag.readers.tables.drawn import ALONE, APART, BARS, EDGE, Head, Value, cells_between, head_of, kind_of, pair
 from lmdiag.readers.tables.runs import unroll
 from lmdiag.readers.tables.table import EPOCH, LARGEST, POSITION, RANK, STEP, TOTAL, Scanner, Table
@@ -46,6 +46,7 @@ class TableScanner:
         self._table, self._beside = table, beside
         self._before: Callable[[], None] = getattr(beside, "settle", lambda: None)  # what it holds back stands above
         self._behind = _BESIDE if beside else ""
+        self.reads_sets = beside is not None  # rows of sets need a record above
         self._places = {"step": STEP} if beside else {"step": STEP, "epoch": EPOCH, "index": POSITION}
         self._head: Head | None = None
         self._above = ""  # the last line that was neither row nor rule
@@ -98,6 +99,8 @@ class TableScanner:
     def _row(self, head: Head, line: int, piece: str) -> bool:
         """Read a row; return whether the line is one, or begins like one."""
         text, rank = payload(piece) if head.prefixed else (piece, None)
+        if head.counter is None and head.of_sets:
+            return self._of_set(head, line, text)
         if "%|" in text:
             text = text.partition(": 100%|")[0] if ": 100%|" in text else ""  # a row with its bar, the last of it
         cells, split = head.placed(text)
@@ -118,6 +121,26 @@ class TableScanner:
         if alike:
             self._table.skip(line, f"not a row of the table above: {text.strip()[:80]}")
         return alike
+
+    def _of_set(self, head: Head, line: int, text: str) -> bool:
+        """Read a row such as `c4  2.5  12.2` below `dataset  loss  ppl`: what the last record has on a set."""
+        cells = [cell.strip() for cell in cells_between(text, head.separator)]
+        values = [cell_value(cell) for cell in cells[1:]]
+        named = self.reads_sets and len(cells) == len(head.names) and isinstance(cell_value(cells[0]), str)
+        if not named or not all(isinstance(value, float) for value in values):
+            return False
+        split = cells[0] if cells[0].lower() in SPLITS else f"val {cells[0]}"
+        head.rows, head.settled = head.rows + 1, True
+        self._before()
+        self._table.add(
+            line,
+            {
+                f"{split} {metric_of(name) or name}{self._behind}": v
+                for name, v in zip(head.names[1:], values)
+                if isinstance(v, float)
+            },
+        )
+        return True
 
     def _add(self, head: Head, line: int, cells: list[str], values: list[Value], tag: str, rank: int | None) -> None:
         split, counter, table = tag or head.split, head.counter or 0, self._table
@@ -145,7 +168,6 @@ class TableScanner:
         if rank is not None:
             record[RANK] = rank
         head.rows += 1
-        self._before()
         self._before()
         table.add(line, record)
 
@@ -251,6 +273,7 @@ def may_hold_tables(text: str) -> bool:
 def tables_in(sample: Iterable[tuple[int, str]]) -> tuple[int, list[str]]:
     """Return how many rows and boxes of tables there are among some pieces, and the pieces that are no part of them."""
     scanner = TableScanner(table := Table())
+    scanner.reads_sets = True
     rest = [piece for line, piece in sample if not scanner.feed(line, piece)]
     scanner.finish()
     return len(table.lines) + len(table.events), rest
