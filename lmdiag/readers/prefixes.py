@@ -16,6 +16,7 @@ _PREFIXES: dict[str, tuple[str, ...]] = {
         r"\[\d+,(?:mpirank:)?(?P<rank_mpi>\d+)(?:,algo-\d+)?\]<std(?:out|err)>:",  # Open MPI, SageMaker
         r"\[pod/[\w.-]*?(?:-(?P<host_pod>\d+))?/[\w.-]+\]",  # kubectl logs --prefix
         rf"\[ *{_LEVEL} *(?:\|[^\]]*)?\]",
+        r"\[ (?:Debug|Info|Warning|Error):(?=\s)",  # Julia
         r"\[[\w.-]+:(?P<rank_espnet>\d+)/\d+\](?=\s)",
         r"\[[\w./-]+:\d+(?::\w+)?\]",
         r"\[[\w.-]+/\w*(?:Process|Thread)[\w-]*\](?:\s+[A-Za-z_][\w.]*\s:)?",  # the process, and its module and function
@@ -46,6 +47,7 @@ _PREFIXES: dict[str, tuple[str, ...]] = {
         r"[\w.<>-]+:[\w.<>-]+:\d+(?=\s)|[A-Za-z_][\w.-]*\.py:\d+:?|[A-Za-z_][\w.-]*\[[\w./-]+\.py:\d+\]",
         rf"(?!(?i:{_PLACE}))[A-Za-z_][\w.]*(?= (?:-|») )",
     ),
+    r"┌": (r"┌ (?:Debug|Info|Warning|Error):(?=\s)",),  # Julia, a message of several lines
     r"[-|»>:,\]]": (r"[-|»>:,\]]+(?=\s)",),
 }
 _PREFIX = lazy(r"\s*(?:" + "|".join(f"(?={start})(?:{'|'.join(rows)})" for start, rows in _PREFIXES.items()) + ")")

@@ -14,7 +14,7 @@ TABLE = "when,train objective,Foo\n" + "".join(f"{n},{loss:.4f},0.5\n" for n, lo
 PRINTS = {
     "only numbers": "".join(f"{n * 5000} / {n}% / {loss:.4f}\n" for n, loss in enumerate(LOSSES, 1)),
     "with words": "".join(f"@{n * 5000} after {n}s -> {loss:.4f} Name{n} / ✓\n" for n, loss in enumerate(LOSSES, 1)),
-    "in columns": "".join(f"{n * 5000:8d} | {loss:10.4f}\n" for n, loss in enumerate(LOSSES, 1)),
+    "in columns": "".join(f"{n * 5000:8d} | {loss:10.4f} | Name{n}\n" for n, loss in enumerate(LOSSES, 1)),
 }
 
 

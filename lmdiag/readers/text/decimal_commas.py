@@ -15,6 +15,9 @@ FEWEST, POINTS_PER_COMMA, LARGEST_LOSS = 2, 0.2, 30
 _ANY = lazy(r"[=:： ]-?\d+,\d")  # quick to look for, and rare
 _NUMBER = lazy(r"(?<![\d.,:])(-?\d+)([.,])(\d+)(?!\d|[,.:]\d)")
 _NAME = lazy(r"[^\d\n]+$")
+_AT_A_PLACE = lazy(
+    r"([^\d\n|,;:]+?) (?:nach|dopo|après|tras|após|after|at) [^\d\n]{2,12}\d+\s*[:=]\s*$"
+)  # Verlust nach Epoche 3:
 _SMALL = ("loss", "accuracy", "lr", "bpb", "bpc", "f1")  # never in thousands
 _MOSTLY_SMALL = (*_SMALL, "ppl", "grad_norm")
 Parts = Sequence[tuple[str, str]]  # what stands before and behind the comma of each number
@@ -64,6 +67,8 @@ def with_points(text: str, names: Collection[str]) -> str:
 
     >>> with_points("10:00:01,250 epoch 1, loss 4,512 tokens 1,024", {"loss"})
     '10:00:01,250 epoch 1, loss 4.512 tokens 1,024'
+    >>> with_points("Verlust nach Epoche 3: 4,512", {"loss"})
+    'Verlust nach Epoche 3: 4.512'
     """
 
     def point(match: re.Match[str]) -> str:
@@ -74,6 +79,8 @@ def with_points(text: str, names: Collection[str]) -> str:
 
 def _name(text: str, number: re.Match[str]) -> str:
     """Return what a number is called; "" where it counts steps or has no name."""
-    between = _NAME.search(text, max(0, number.start() - BEFORE), number.start())
-    found = heading(english(between[0])) if between else None
+    start, end = max(0, number.start() - BEFORE), number.start()
+    placed = _AT_A_PLACE.search(text, start, end) if text[end - 2 : end - 1] in ":=" else None
+    between = placed or _NAME.search(text, start, end)
+    found = heading(english(f"{placed[1]}: " if placed else between[0])) if between else None
     return found.key if found and found.kind == "metric" else ""

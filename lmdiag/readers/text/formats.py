@@ -40,7 +40,7 @@ BARE = LineFormat("one-number-a-line", "One loss a line, without a word", (Shape
 PAIRS = LineFormat(
     "two-numbers-a-line",
     "A step and its loss a line, without a word",
-    (Shape("", lazy(rf"^\s*(?P<step>\d+)[\s,:;]+{_ALONE}\s*$"), prefixed=True),),
+    (Shape("", lazy(rf"^[\s|]*(?P<step>\d+)[\s,:;|]+{_ALONE}[\s|]*$"), prefixed=True),),
 )
 ALIGNED_TABLE = LineFormat(
     "aligned-table",

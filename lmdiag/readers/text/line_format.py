@@ -93,14 +93,17 @@ def shape_reader(*shapes: Shape) -> Reader:
         if not likely:
             return []
         text, rank = payload(piece)
+        plain = " ".join(text.split()) if "  " in text else text  # numbers that are padded
         for shape in likely:
             match = shape.pattern.search(piece if shape.prefixed else text)
+            if match is None and plain is not text:
+                match = shape.pattern.search(plain)
             if match:
-                found = shape.read(match, text)
+                found = shape.read(match, match.string)
                 if found and rank is not None:
                     found[0][RANK] = rank
                 return [found] if found else []
-        if any(shape.looks and shape.looks.search(text) for shape in likely):
+        if any(shape.looks and shape.looks.search(plain) for shape in likely):
             return [({}, Said(lost=f"looks like a record and is none: {text[:80]}"))]
         return []
 
@@ -195,7 +198,10 @@ class LineFormat:
         if self.tells:
             return self.tells(piece)
         marks = [mark for hint, mark in self.every_mark if hint in piece]
-        return bool(marks) and (any(m.search(piece) for m in marks) or any(m.search(payload(piece)[0]) for m in marks))
+        if not marks:
+            return False
+        text = payload(piece)[0]
+        return any(mark.search(form) for form in (piece, text, " ".join(text.split())) for mark in marks)
 
     def table(self) -> Table:
         """Return an empty table with the conventions of the format."""

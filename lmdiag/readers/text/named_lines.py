@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from lmdiag.languages import plain_english
 from lmdiag.patterns import lazy
+from lmdiag.readers.numbers import NUM
 from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.column_names import canonical, metric_of
 from lmdiag.readers.tables.table import EPOCH, POSITION, RANK, STEP, TOTAL
@@ -19,6 +20,13 @@ from lmdiag.readers.text.spellings import PLACE, rewritten
 WORTH_A_LOOK = lazy(r"\d|nan|inf")
 _SUMMARY = "train_runtime"  # what the Trainer prints at the end of a training
 _ABOUT_A_CHECKPOINT = lazy(r"\b(?:sav(?:ed|ing)|checkpoint|best|improv\w+)\b", re.IGNORECASE)
+_BESIDE_ONE = lazy(r"(?<=\d)\s*[|,;(]\s*(?:best|min|lowest)\b[^|,;]*", re.IGNORECASE)  # ppl 9.5 | best 9.1
+_MARKED = lazy(
+    rf"\b(?:loss|perplexity|ppl)\s?[\[(<][^\])>\d]*[\])>]\s?[:=]?\s?{NUM}\b", re.IGNORECASE
+)  # eval loss [best] 3.2
+_OF_OTHERS = lazy(
+    r"\W*(?:initial|best|previous|baseline) (?:loss|losses|results?|perplexity)\s*:\s*[A-Za-z]", re.IGNORECASE
+)  # - Initial loss: train 3.2
 _END_OF_EPOCH = lazy(r"\b(?:complet\w*|finish\w*|done|ended|end of|results?|summary)\b", re.IGNORECASE)
 _PLACE_ALONE = lazy(rf"\W*(?:(?:train(?:ing)?|global)?[ _]?{PLACE}\W*\d+(?:\s*(?:/|of)\s*\d+)?\W*)+", re.IGNORECASE)
 _MEASURED_AT = lazy(
@@ -34,6 +42,8 @@ def said(piece: str) -> tuple[dict[str, float], Line]:
     """Return the named numbers of one piece, with its place in the run, and what it says of them."""
     text, rank = payload(piece)
     line = parse(text)
+    if others := len(line.values) if _OF_OTHERS.match(text) else 0:
+        line = Line()
     if rank is None and "rank " in text and (behind := _RANK_BEHIND.search(text)):
         rank = int(behind[1])
         line.counts -= 1
@@ -48,14 +58,15 @@ def said(piece: str) -> tuple[dict[str, float], Line]:
     line.kind = _kind(line, text)
     line.names = tuple(line.values)
     line.losses = _losses_among(line.names)
-    line.of_checkpoint = not line.placed and bool(_ABOUT_A_CHECKPOINT.search(plain))
+    line.of_checkpoint = not line.placed and bool(_ABOUT_A_CHECKPOINT.search(_BESIDE_ONE.sub("", plain)))
     line.ends_epoch = bool(_END_OF_EPOCH.search(plain))
     line.indented = piece[0].isspace()
     line.headline = len(text) < 200
     line.place = line.kind == "text" and bool(_PLACE_ALONE.fullmatch(plain[:200]))
     line.of_model = line.epoch is not None and names_model(text)
-    if line.kind == "text" and not (line.placed and line.headline and _MEASURED_AT.search(plain_english(plain))):
-        line.spare = 0
+    measured = line.placed and line.headline and _MEASURED_AT.search(plain_english(plain))
+    if line.kind == "text" and not measured and not _MARKED.search(plain):
+        line.spare = others
     line.spare += 0 if line.kind == "text" else line.counts
     line.beside = line.step is not None and any(metric_of(name) in BESIDE_A_RECORD for name in line.names)
     return numbers, line

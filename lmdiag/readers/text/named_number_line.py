@@ -196,6 +196,8 @@ def _has_no_such_unit(head: Heading) -> bool:
 def _place(line: Line, head: Heading, value: float, unit: str, section: str, last: str, between: str, word: str) -> str:
     """Put one number where its heading says; return what the next number may refer to."""
     nameless = head.kind in ("total", "bare", "none") or (head.kind == "step" and line.step is not None)
+    if nameless and line.step is not None and (unit == "ms" or (unit == "s" and head.key == "took")):
+        return _metric(line, Heading("metric", "step time"), value, unit, section)
     if nameless and _IS_RATE.match(unit):
         return _metric(line, Heading("metric", unit.replace("samples/s", "samples per s")), value, "", section)
     if head.kind == "total":

@@ -9,8 +9,9 @@ from collections import Counter
 import numpy as np
 
 from lmdiag.patterns import lazy
+from lmdiag.readers.numbers import NUM
 from lmdiag.readers.prefixes import payload
-from lmdiag.readers.tables.column_names import guess_loss, guess_step, metric_of, name_columns, of_training
+from lmdiag.readers.tables.column_names import guess_loss, guess_step, is_split, metric_of, name_columns, of_training
 from lmdiag.readers.tables.runs import unroll
 from lmdiag.readers.tables.table import EPOCH, POSITION, ROW, STEP, TOTAL, Table
 from lmdiag.readers.text.evaluation_numbers import settle
@@ -27,6 +28,7 @@ _ANNOUNCED = lazy(
     r"\W*(?:\w+ing )?(train|val|eval|test|dev)[a-z]*\b[A-Za-z -]{0,24}(?<=[a-z -])(?:\b(?:step|iter|iteration|epoch)\W*\d+(?:/\d+)?)?\W*$",
     re.IGNORECASE,
 )
+_OF_EACH_SET = lazy(rf"\s*([A-Za-z][\w ]*?)[\s:]+({NUM}(?:\s+{NUM})+)\s*")  # loss  3.2  3.4
 FEWEST_RECORDS = 3
 LONGEST_BLOCK = 30  # lines from one that announces a step to the loss of that step
 
@@ -52,6 +54,7 @@ class PairScanner:
         self._below: dict[int, float] = {}  # rows without a place -> the step announced above them
         self._last_line = 0
         self._headline = -FEW_LINES  # the line that announced an epoch, or the last record below it
+        self._sets: list[str] = []  # those that the head `train  valid` names for the numbers of each line below it
         self._section = ""  # the set that a line of its own announced: "Evaluating ..."
         self._section_has_step = False  # "Evaluation at step 100", or epoch
         self._plain: set[tuple[str, ...]] = set()  # names that need not be told apart
@@ -63,6 +66,7 @@ class PairScanner:
         self._unplaced: list[int] = []  # lines with a loss and no place, of which nothing says what they are
         self._lists: list[int] = []  # lines with a list of losses
         self._placed: dict[str, set[str]] = {}  # losses that are printed with a place -> as what
+        self._of_steps: set[str] = set()  # names of the loss that are printed with a step
         self._numbered: set[int] = set()  # lines of evaluations that have a number
         self._units = ValueUnits()
         self._models = ModelNames()
@@ -71,8 +75,12 @@ class PairScanner:
     def feed(self, line: int, piece: str) -> bool:
         """Read one piece; return whether it was a record."""
         if not WORTH_A_LOOK.search(piece):
-            self._enter(payload(piece)[0])
+            self._enter(text := payload(piece)[0])
+            words = text.lower().split()
+            self._sets = words if len(words) > 1 and all(map(is_split, words)) else self._sets
             return False
+        if self._sets and (row := _OF_EACH_SET.fullmatch(piece)) and len(row[2].split()) == len(self._sets):
+            piece = ", ".join(f"{split} {row[1]}: {number}" for split, number in zip(self._sets, row[2].split()))
         taken = False
         for numbers, found in self.plans.read(piece):
             taken = self._feed(line, piece, numbers, found) or taken
@@ -219,6 +227,7 @@ class PairScanner:
             self._section = ""
             for name, metric in found.losses.items():
                 self._placed.setdefault(metric, set()).add(name)
+                self._of_steps |= {name} if metric == "loss" and found.step is not None else set()
         else:
             values = self._without_place(line, row, values, found)
         if found.shortened or found.names not in self._plain:
@@ -340,9 +349,12 @@ class PairScanner:
             for row, (values, found) in self._loose.items()
             if any(m in self._placed and (n in self._placed[m] or recurring[n] < 2) for n, m in found.losses.items())
         }
-        if not results:
-            return
         table = self._table
+        parts = {row for row, (_, found) in self._loose.items() if self._are_parts(found)} - results.keys()
+        if len(parts) <= sum(len(table.columns[name][0]) for name in self._of_steps & table.columns.keys()):
+            parts = set()  # such as the mean of an epoch
+        else:
+            table.notes.append(f"{len(parts):,} losses without a step were left out: each step has one of its own")
         for row, values in results.items():
             table.events.append(Event("final_evaluation", None, "", values))
             table.event_rows.append(row)
@@ -351,5 +363,12 @@ class PairScanner:
             if len(results) == 1
             else f"{len(results):,} losses without a step were taken as results"
         )
-        table.notes.append(f"{losses}, not as part of the curve")
-        table.keep(np.array([row not in results for row in range(len(table.lines))]))
+        if results:
+            table.notes.append(f"{losses}, not as part of the curve")
+        if results or parts:
+            table.keep(np.array([row not in results and row not in parts for row in range(len(table.lines))]))
+
+    def _are_parts(self, found: Line) -> bool:
+        """Whether the loss of a line without a place is of a micro-batch: the steps have theirs, under another name."""
+        names = {name for name, metric in found.losses.items() if metric == "loss"}
+        return bool(names) and bool(self._of_steps) and names.isdisjoint(self._of_steps)

@@ -51,6 +51,7 @@ _COUNTED, _EVALUATED = "step|iter|iteration|batch", "|".join(SPLIT_WORDS)
 _EVALUATED_STEP = lazy(rf"^(?:(?:{_EVALUATED})[ _](?:{_COUNTED})|(?:{_COUNTED})[ _](?:{_EVALUATED}))$", re.IGNORECASE)
 _IDENTIFIER = lazy(r"[A-Za-z]+(?:_[A-Za-z0-9]+)+")  # prose has no such words
 _NOTHING = lazy(r"\b(?:None|N/A|n/a)\b")  # what stands in place of a number
+_OF = ("/", "of", "out of", "von", "de", "di", "sur")
 _EACH = ("per", "each", "every")
 
 
@@ -89,7 +90,7 @@ def heading(between: str) -> Heading:
     >>> heading("Epoch: ").kind, heading(", train loss ").key, heading(" / ").kind
     ('epoch', 'train loss', 'total')
     """
-    if between.strip(" []") in ("/", "of", "out of"):
+    if between.strip(" []") in _OF:
         return Heading("total")
     between = plain_english(_NOTHING.split(between)[-1] if "N" in between or "n/a" in between else between)
     tail = between.rstrip(" \t'\"[(")

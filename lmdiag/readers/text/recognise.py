@@ -146,18 +146,21 @@ def of_numbers_alone(text: str) -> LineFormat | None:
     ('one-number-a-line', 'two-numbers-a-line')
     >>> of_numbers_alone("12\\n15\\n" * 5), of_numbers_alone("1 2\\n2 4\\n" * 5)
     (None, None)
+    >>> of_numbers_alone("| epoch | acc |\\n" + "".join(f"| {k} | 0.{k} |\\n" for k in range(1, 10)))
     """
-    lines = [unwrapped(line).split() for line in text[:SAMPLE].split("\n") if line.strip()][:FEWEST_BARE]
+    lines = [unwrapped(line).split() for line in text[:SAMPLE].split("\n") if line.strip(" |\t\r")][:FEWEST_BARE]
     if len(lines) < FEWEST_BARE:
         return None
+    least = MOSTLY * FEWEST_BARE if all("|" not in words for words in lines) else FEWEST_BARE  # a table without a head
+    lines = [[word for word in words if word != "|"] for words in lines]
     lines = [words for words in lines if _BARE.fullmatch(words[-1])]
     alone = [words[0] for words in lines if len(words) == 1]
-    if len(alone) >= MOSTLY * FEWEST_BARE and len(set(alone)) > 1:
+    if len(alone) >= least and len(set(alone)) > 1:
         return BARE
     counts = [
         int(count) for *counted, _ in lines if len(counted) == 1 and (count := counted[0].rstrip(",:;")).isdigit()
     ]
-    return PAIRS if len(counts) >= MOSTLY * FEWEST_BARE and counts == sorted(set(counts)) else None
+    return PAIRS if len(counts) >= least and counts == sorted(set(counts)) else None
 
 
 def begin(name: str, start: str) -> Growing:

@@ -9,7 +9,8 @@ from functools import lru_cache
 
 from lmdiag.languages import english
 from lmdiag.patterns import lazy
-from lmdiag.readers.numbers import NUM, unwrapped
+from lmdiag.readers.numbers import NUM, number, unwrapped
+from lmdiag.readers.tables.column_names import ROUNDED
 from lmdiag.readers.text.names import EVALUATIONS, NAME, may_name_a_set
 
 _MEASURE = r"(?:[A-Za-z]+ ){0,2}(?:loss|cost|error|perplexity|ppl|accuracy)"
@@ -21,9 +22,11 @@ _SEPARATOR = lazy(r"\s*(?:[,;|]\s|:\s|\s-\s)\s*")
 _AT = lazy(rf"(?:(?:{PLACE}\W*\d+(?:\s*/\s*\d+)?|\[?\s*\d+\s*/\s*\d+)\W*)+", re.IGNORECASE)
 _DIGIT = lazy(r"\d|\b(?:nan|inf)\b", re.IGNORECASE)
 _OF_A_MODEL = lazy(r"loss|ppl|perplexity|acc", re.IGNORECASE)
-_COUNTED = lazy(rf"\s*(\d+)\s+(?={NUM}\s)")  # a count in front of all: `12 4.31 s run, 8.9 loss`
+_COUNTED = lazy(
+    rf"\s*(?:(\d+)|\[?\s*\d+\s*/\s*\d+\s*\]?)\s+(?={NUM}\s)"
+)  # a count in front of all: `12 4.31 s run, 8.9 loss`
 _BEHIND = lazy(
-    r"\d\s?(?:[A-Za-z]+(?:\s+|_))?(?:loss|LR|lr|ppl|perplexity)\b", re.IGNORECASE
+    r"\d\s?(?:[A-Za-z]+(?:\s+|_))?(?:loss|LR|lr|ppl|perplexity|nll|bits/\w+|bp[bcd])\b", re.IGNORECASE
 )  # quick to look for, and rare
 
 
@@ -62,6 +65,19 @@ def _indexed(match: re.Match[str]) -> str:
     if re.search(rf"\b{name} ?\[", match.string[: match.start()]):
         return f"{name}_{index}"
     return f"index={index}, {name}" if name.lower().endswith("loss") and match.string.count(f"{name}[") < 2 else name
+
+
+def _of_python(match: re.Match[str]) -> str:
+    """Name what `f"{loss.mean().item()=}"` prints by its variable, `optimizer.param_groups[0]['lr']` by its key."""
+    return match[1] or ("lr" if "get_last_lr" in match[0] else match[0].partition(".")[0])
+
+
+def _summed(match: re.Match[str]) -> str:
+    """Call a total the loss where it is the sum of the terms in the brackets behind it: `total 2.5 (lm 2.4 aux 0.1)`."""
+    terms = re.findall(rf"([A-Za-z]\w*)[\s=:]+({NUM})", match[2])
+    off = abs(sum(number(term) for _, term in terms) - number(match[1]))
+    parts = ", ".join(f"{name}: {term}" for name, term in terms)
+    return f"loss: {match[1]}, {parts}, " if off <= ROUNDED else match[0]
 
 
 def _clock(match: re.Match[str]) -> str:
@@ -173,6 +189,15 @@ REWRITES = (
     Rewrite(("min",), lazy(rf"\b(\w*loss)\W{{1,3}}min\s*[=:]?\s*{NUM}[\s,/|]+(?:avg|mean)\s*[=:]?\s*(?={NUM})", re.IGNORECASE), r"\1=", "statistics of a batch: `loss min=2 avg=2.5 max=3`"),
     Rewrite((" |",), lazy(rf"(?:^|(?<=- ))(?!val)({_MEASURE_OF_A_SET})\s+\|\s*({NUM}|N/A)\s+\|\s*({NUM}|N/A)\s*$"), r"training \1: \2, validation \1: \3", "AllenNLP: `loss | 1.8 | 1.6`, below `Training | Validation`"),
     Rewrite(("ing of Epoch ", "ion of Epoch "), lazy(r"\b(Train|Valid)(?:ing|ation) of Epoch (\d+)(?= - loss: )"), lambda m: f"epoch {m[2]}{', val' if m[1] == 'Valid' else ''}", "DeepSpeech"),
+    Rewrite(("f0", "f-", "32"), lazy(r"(?<![\w.])(?:(\d+\.\d+)f(-?\d+)|(NaN|Inf)32)\b"), lambda m: m[3] or f"{m[1]}e{m[2]}", "Julia: `loss = 2.5f0`"),
+    Rewrite(("otal",), lazy(rf"\b[Tt]otal[\s=:]+({NUM})\s*[(\[]((?:[\s,|+]*[A-Za-z]\w*[\s=:]+{NUM})+)\s*[)\]]"), _summed, "`total 2.5 (lm 2.4 aux 0.1)`"),
+    Rewrite((")=", "]="), lazy(
+        r"(?<![\w.])[A-Za-z_](?:[\w.]|\.\w+\(\))*(?:\[\d\]\['(\w+)'\]|(?<=get_last_lr)\(\)\[\d\]|(?<=item|mean)\(\))(?==)"
+    ), _of_python, "Python's `{loss.item()=}`"),
+    Rewrite(("k step", "k iter", "k update"), lazy(r"^\W*([\d.]+k) (step|iter|update)\w*\b(?! (?:per|each|left|to|remain))"), r"\2 \1", "`1.5k steps  loss 2.5`"),
+    Rewrite((" nach ", " dopo ", " après ", " tras ", " após "), lazy(
+        r"((?:^|(?<=[|,;:]))\W*(?:[^\W\d]+ ){1,4})(?:nach|dopo|après|tras|após) (?:el |il |la |o |a |l[’'])?(Schritt|Epoche|passo|epoca|étape|époque|paso|época)\s*(\d+)"
+    ), r"\2 \3 \1", "`Validierungsverlust nach Schritt 500: 2.5`"),
     Rewrite(("Ep. ",), lazy(r"\bEp\. (\d+(?:\.\d+)?) : Up\. (\d+) : (ce-mean-words|cross-entropy)?"), _of_marian, "Marian"),
     Rewrite(("Score at iteration ",), lazy(r"\bScore at iteration (\d+) is(?=\s+\d+\.\d{8,}(?:E-?\d+)?\s*$)"), r"step \1, loss:", "Deeplearning4j: all digits of its score, which is the loss"),
     Rewrite(("eval: bucket ",), lazy(r"\beval: bucket (\d+)(?=\s)"), r"eval bucket_\1", "TensorFlow's translation tutorial"),
@@ -210,7 +235,9 @@ def rewritten(piece: str) -> str:
 def _names_first(piece: str) -> str:
     """Put the names of a line before its numbers where all but its place have them behind: `step 3: 10.5 loss, 0.001 LR`."""
     counted = _COUNTED.match(piece)
-    items = ([f"step {counted[1]}"] if counted else []) + _SEPARATOR.split(piece[counted.end() :] if counted else piece)
+    items = ([f"step {counted[1]}" if counted[1] else counted[0]] if counted else []) + _SEPARATOR.split(
+        piece[counted.end() :] if counted else piece
+    )
     found = [_FIRST.fullmatch(item) for item in items]
     others = [item for item, first in zip(items, found) if not first]
     if sum(map(bool, found)) < 2 or not all(_AT.fullmatch(item) or not _DIGIT.search(item) for item in others):

@@ -11,7 +11,7 @@ from tests.readers.text.test_named_numbers import run_of
     [
         ("step 1 loss 2.5 tok/s 100", {"loss": 2.5, "tok/s": 100}, {}),
         ("step 1 loss 2.5 bpb 1.25 lr 0.1", {"loss": 2.5, "bpb": 1.25, "lr": 0.1}, {}),
-        ("step 1 loss 2.5 bpb 92 ms", {"loss": 2.5}, {"loss": "bits"}),
+        ("step 1 loss 2.5 bpb 92 ms", {"loss": 2.5, "step time": 92}, {"loss": "bits", "step time": "ms"}),
         ("step 1 time 92 ms 1200 tok/s loss 2.5", {"time": 92, "tok/s": 1200, "loss": 2.5}, {"time": "ms"}),
         ("step 1 mem 5 GB 1200 tokens", {"mem": 5}, {"mem": "GB"}),
     ],

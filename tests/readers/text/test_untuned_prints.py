@@ -744,7 +744,7 @@ def test_nanogpt_with_further_items() -> None:
 
 def test_a_line_with_a_loss_that_cannot_be_told_is_counted() -> None:
     lines = [
-        f"step {k}: loss {9 - k / 20}\nTestverlust nach Schritt {k}: {10 - k / 20}\n[{k / 4}%] step {k} saved\n"
+        f"step {k}: loss {9 - k / 20}\nTestverlust bis Schritt {k}: {10 - k / 20}\n[{k / 4}%] step {k} saved\n"
         for k in range(1, 25)
     ]
     (dropped,) = run_of("".join(lines)).account.dropped

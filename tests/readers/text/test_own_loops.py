@@ -1,0 +1,163 @@
+"""Loops that people write themselves: each row is how one prints the same four losses, and what must come out."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from lmdiag.errors import UnreadableLog
+from lmdiag.judging.reading import runs_of
+from lmdiag.run import Run
+from lmdiag.sources.source import Source
+
+CURVE = [(100, 4.512), (200, 4.25), (300, 3.5), (400, 3.25)]
+LATER = [(step, round(loss + 0.125, 4)) for step, loss in CURVE]
+
+
+def runs(lines: Iterable[str]) -> list[Run]:
+    return list(runs_of(Source("x.log", content="\n".join(lines).encode())))
+
+
+def run_of(lines: Iterable[str]) -> Run:
+    (run,) = runs(lines)
+    return run
+
+
+def points(run: Run, name: str) -> list[tuple[int, float]]:
+    series = run.series[name]
+    return list(zip(series.steps.tolist(), series.values.round(6).tolist()))
+
+
+def counted(run: Run) -> int:
+    return sum(skipped.count for skipped in run.skipped)
+
+
+ALONE = [
+    "step {s} loss {x} ms 12",
+    "[{s}/1200] [{k}] loss {x}",  # of what k is the number nobody knows, and it grows more slowly than the step
+    "[{s}/1200] [{left}] loss {x}",
+    "total {total:.3f} (lm {x} aux 0.25) at step {s}",
+    "{thousand}k steps  loss {x}",
+    "((step {s}) (loss {x}) (lr 0.001))",
+    "step={s} loss.item()={x} optimizer.param_groups[0]['lr']=0.001",
+    "step={s} loss.mean().item()={x} scheduler.get_last_lr()[0]=0.001",
+    "┌ Info: step {s}\n│   loss = {x}f0\n└   lr = 1.0f-3",
+    "[{s}/1200] {x} nll, 12.5 gnorm",
+    "| {s} | {x} |",
+]
+
+
+@pytest.mark.parametrize("line", ALONE)
+def test_a_loss_is_read_at_its_step(line: str) -> None:
+    rows = [
+        line.format(s=s, x=x, k=k, left=1200 - s, total=x + 0.25, thousand=s / 1000)
+        for k, (s, x) in enumerate([*CURVE, *((500 + 100 * more, 3.0) for more in range(8))], 42)
+    ]
+    run = run_of(rows)
+    expected = [(s, round(x + 0.25, 3) if line.startswith("total") else x) for s, x in CURVE]
+    assert points(run, "loss")[: len(CURVE)] == expected
+
+
+@pytest.mark.parametrize(
+    "evaluation",
+    [
+        "Validierungsverlust nach Schritt {s}: {y}",
+        "perte de validation après l'étape {s} : {y}",
+        "Perdita di validazione dopo il passo {s}: {y}",
+        "val loss {y} | patience 1/10 | best 3.1",
+        "val loss {y} (best 3.1)",
+        "dataset   loss   ppl\nc4        {y}   12.5",
+        "| set | loss |\n|---|---|\n| c4 | {y} |",
+        "          train  valid\nloss     1.5  {y}",
+    ],
+)
+def test_an_evaluation_is_read_at_its_step(evaluation: str) -> None:
+    run = run_of(f"step {s} loss {x}\n{evaluation.format(s=s, y=y)}" for (s, x), (_, y) in zip(CURVE, LATER))
+    found = [name for name in run.series if name in ("val/loss", "c4/loss")]
+    assert [points(run, name) for name in found] == [LATER]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "Schritt {s}: Verlust {x}\nValidierungsverlust nach Schritt {s}: {y}",
+        "étape {s} perte {x}\nperte de validation après l'étape {s} : {y}",
+    ],
+)
+def test_decimal_commas_behind_a_place_are_those_of_the_name_before_it(lines: str) -> None:
+    run = run_of(lines.format(s=s, x=x, y=y).replace(".", ",") for (s, x), (_, y) in zip(CURVE, LATER))
+    assert points(run, "val/loss") == LATER
+
+
+def test_bits_whose_name_stands_behind_them() -> None:
+    run = run_of(f"step {s}: {x} bits/byte, 0.91 gnorm" for s, x in CURVE)
+    assert points(run, "bpb") == CURVE
+    assert points(run, "grad_norm") == [(s, 0.91) for s, _ in CURVE]
+
+
+@pytest.mark.parametrize("line", ["step {s} loss {x} | 12.5ms", "step {s} took 0.0125s, loss is {x}"])
+def test_a_time_without_a_name_is_that_of_the_step(line: str) -> None:
+    assert points(run_of(line.format(s=s, x=x) for s, x in CURVE), "step_time_s") == [(s, 0.0125) for s, _ in CURVE]
+
+
+def test_the_time_of_an_epoch_is_none_of_a_step() -> None:
+    run = run_of(f"epoch {e} loss {x} 5123ms" for e, (_, x) in enumerate(CURVE))
+    assert "step_time_s" not in run.series
+
+
+@pytest.mark.parametrize("nan", ["nan", "-nan", "-nan(ind)", "NaN32"])
+def test_a_line_that_ends_in_nan_is_no_call_of_a_program(nan: str) -> None:
+    run = run_of([*(f"step {s} grad 0.5 loss {x}" for s, x in CURVE), f"step 500 grad 0.5 loss {nan}"])
+    assert [int(step) for step in run["loss"].steps] == [100, 200, 300, 400, 500]
+
+
+def test_losses_of_micro_batches_are_not_those_of_the_steps_before_them() -> None:
+    run = run_of(
+        line
+        for s, x in CURVE
+        for line in (*(f"  micro {m}/4: loss {x + m}" for m in range(1, 5)), f"step {s} mean loss {x}")
+    )
+    assert points(run, "loss") == CURVE
+    assert any(note.startswith("16 losses without a step were left out") for note in run.notes)
+
+
+@pytest.mark.parametrize("epochs", [2, 3, 4])
+def test_trainings_of_a_few_epochs_are_runs_of_their_own(epochs: int) -> None:
+    folds = [[(e, round(3.0 - 0.4 * e - 0.05 * fold, 3)) for e in range(1, epochs + 1)] for fold in range(4)]
+    lines = [
+        line for k, fold in enumerate(folds) for line in (f"Fold {k}", *(f"Epoch {e}: train loss {x}" for e, x in fold))
+    ]
+    assert [points(run, "loss") for run in runs(lines)] == folds
+
+
+def test_epochs_that_count_anew_while_the_loss_goes_on_are_one_run() -> None:
+    lines = [f"Epoch {e}: train loss {5.0 - 0.4 * (3 * stage + e)}" for stage in range(3) for e in range(1, 4)]
+    assert len(run_of(lines)["loss"]) == 9
+
+
+def test_a_loss_marked_in_brackets_is_counted_where_it_may_be_the_best_so_far() -> None:
+    run = run_of(line for s, x in CURVE for line in (f"step {s} loss {x}", "eval loss [best] 3.1"))
+    assert points(run, "loss") == CURVE
+    assert counted(run) == len(CURVE)
+
+
+def test_results_of_other_runs_in_prose_are_no_curve() -> None:
+    prose = ["- Initial loss: train 3.34, validation 3.25.", "- Best checkpoint: step 100, train loss 2.08."]
+    with pytest.raises(UnreadableLog):
+        runs(["# Experiments", *(prose * 4)])
+
+
+def test_a_table_of_accuracies_without_a_loss_is_none_of_losses() -> None:
+    with pytest.raises(UnreadableLog):
+        runs(["| epoch | acc |", "|---|---|", *(f"| {k} | 0.{k} |" for k in range(10, 40))])
+
+
+def test_lines_of_a_known_format_that_pad_their_numbers_now_and_then() -> None:
+    rows = [
+        f"iter {s}: loss {x}, time 99.50ms, mfu 9.10%"
+        if s % 200
+        else f"iter  {s}: loss  {x}, time  99.50ms, mfu  9.10%"
+        for s, x in CURVE
+    ]
+    run = run_of(rows)
+    assert points(run, "loss") == CURVE
+    assert counted(run) == 0
