@@ -17,7 +17,7 @@ _SPLIT_ALONE = lazy(
     r"(?:train|training|trn?|val|valid|validation|eval|dev|test|va|vl|held-?out|held_out)$", re.IGNORECASE
 )
 _EPOCH_WORDS = lazy(
-    r"^(?:(?:train|training|end of|current|cur|in|finished|completed|val|valid|validation|eval|test|dev)[ _-])*(?:epoch|ep)(?: train(?:ing)?)?$",
+    r"^(?:(?:train|training|end of|current|cur|in|finished|completed|val|valid|validation|eval|test|dev)\.?[ _-])*(?:epoch|ep)(?: train(?:ing)?)?$",
     re.IGNORECASE,
 )
 _OF_LOGGERS = ("_step", "total_timesteps", "num_timesteps")  # calls of one, and the length of a run in its header

@@ -19,7 +19,9 @@ from lmdiag.readers.text.spellings import PLACE, rewritten
 
 WORTH_A_LOOK = lazy(r"\d|nan|inf")
 _SUMMARY = "train_runtime"  # what the Trainer prints at the end of a training
-_ABOUT_A_CHECKPOINT = lazy(r"\b(?:sav(?:ed|ing)|checkpoint|best|improv\w+)\b", re.IGNORECASE)
+_ABOUT_A_CHECKPOINT = lazy(  # and not an evaluation of one: Checkpoint [6]  Validation-perplexity=9.5
+    r"\b(?:sav(?:ed|ing)|checkpoint(?!\W{1,2}\d+\W+(?:val|test|dev))|best|improv\w+)\b", re.IGNORECASE
+)
 _BESIDE_ONE = lazy(r"(?<=\d)\s*[|,;(]\s*(?:best|min|lowest)\b[^|,;]*", re.IGNORECASE)  # ppl 9.5 | best 9.1
 _MARKED = lazy(
     rf"\b(?:loss|perplexity|ppl)\s?[\[(<][^\])>\d]*[\])>]\s?[:=]?\s?{NUM}\b", re.IGNORECASE

@@ -159,7 +159,7 @@ def parse(piece: str) -> Line:
                 line.spare += head.kind == "bare" or (alone and head.kind == "none")
                 continue  # "nan" as a word of prose
         line.of_batches = line.of_batches or (head.kind == "none" and counts_evaluated(head.key))
-        if head.kind == "metric" and "." not in word and is_split(head.key):
+        if head.kind == "metric" and word[-1].isdigit() and "." not in word and is_split(head.key):
             continue  # sizes of data sets
         if head.kind == "total" and last == "step":
             line.samples = _SAMPLES.match(piece, end) is not None

@@ -1,5 +1,6 @@
 """Loops that people write themselves: each row is how one prints the same four losses, and what must come out."""
 
+import math
 from collections.abc import Iterable
 
 import pytest
@@ -65,6 +66,8 @@ def test_a_loss_is_read_at_its_step(line: str) -> None:
         "Perdita di validazione dopo il passo {s}: {y}",
         "val loss {y} | patience 1/10 | best 3.1",
         "val loss {y} (best 3.1)",
+        "Checkpoint [6]  Validation-loss={y}",
+        "Val. Epoch: 3/9. Total loss: {y}",
         "dataset   loss   ppl\nc4        {y}   12.5",
         "| set | loss |\n|---|---|\n| c4 | {y} |",
         "          train  valid\nloss     1.5  {y}",
@@ -108,6 +111,15 @@ def test_the_time_of_an_epoch_is_none_of_a_step() -> None:
 def test_a_line_that_ends_in_nan_is_no_call_of_a_program(nan: str) -> None:
     run = run_of([*(f"step {s} grad 0.5 loss {x}" for s, x in CURVE), f"step 500 grad 0.5 loss {nan}"])
     assert [int(step) for step in run["loss"].steps] == [100, 200, 300, 400, 500]
+
+
+@pytest.mark.parametrize("line", ["step {s}: train {x} val {x}", "step {s} | train: {x} | val: {x}"])
+def test_nan_behind_the_name_of_a_set_is_no_size_of_it(line: str) -> None:
+    run = run_of([*(line.format(s=s, x=x) for s, x in CURVE), line.format(s=500, x="nan"), line.format(s=600, x="inf")])
+    for name in ("loss", "val/loss"):
+        assert points(run, name)[: len(CURVE)] == CURVE
+        assert math.isnan(run[name].values[-2])
+        assert run[name].values[-1] == math.inf
 
 
 def test_losses_of_micro_batches_are_not_those_of_the_steps_before_them() -> None:
