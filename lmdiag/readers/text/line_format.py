@@ -198,10 +198,10 @@ class LineFormat:
         if self.tells:
             return self.tells(piece)
         marks = [mark for hint, mark in self.every_mark if hint in piece]
-        if not marks:
-            return False
+        if not marks or any(mark.search(piece) for mark in marks):
+            return bool(marks)
         text = payload(piece)[0]
-        return any(mark.search(form) for form in (piece, text, " ".join(text.split())) for mark in marks)
+        return any(mark.search(text) or ("  " in text and mark.search(" ".join(text.split()))) for mark in marks)
 
     def table(self) -> Table:
         """Return an empty table with the conventions of the format."""
