@@ -142,6 +142,8 @@ MEANINGS: dict[str, Meaning] = MEANINGS_OF_POST_TRAINING | {
     "highest": lambda case, value: any(
         same(value, float(np.median(case.values[i : i + 3]))) for i in range(len(case.values) - 2)
     ),
+    "constant-accuracy.lowest": lambda case, value: same(value, float(case.values.min())),
+    "constant-accuracy.highest": lambda case, value: same(value, float(case.values.max())),
     "start": first_records,
     "not-learning.start": lambda case, value: (
         same(value, opening(measured(case))) if case.finding.metric == "grad_norm" else first_records(case, value)

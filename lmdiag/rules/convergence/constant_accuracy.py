@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+from fractions import Fraction
 from math import log
 
 import numpy as np
@@ -13,26 +15,37 @@ MOST_ACCURATE = 0.98  # above, little is left to answer otherwise
 FEW_ANSWERS = 50  # as many may be right alike by chance
 ROUNDED, SINGLE = 1e-6, 1e-7  # the rounding that still tells their share; that of single precision
 NEAR = 0.9  # of what the shares of right and wrong answers cost who tells no two inputs apart
+MOST_CLASSES = 20  # of more, so many values are the F1 of one class that one of them is near
+OF_TWO, EACH, FEWEST_OF_TWO = 8, 2, 8  # evaluations; of either value; answers: of seven or fewer two shares recur by chance
+ADVICE = (
+    "Count the predictions of one evaluation by class: is there more than one?",
+    "If not, weigh the classes or sample them equally, and check that labels and inputs belong together.",
+    "If so, the metric is not computed anew: check what is passed to it.",
+)
 
 
 @rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=EVALUATIONS)
 def check(run: Run, _: Curve, *, moved: float = 0.03) -> Findings:
-    """Accuracy is the same in every evaluation while the loss moves.
+    """Accuracy is that of one answer in every evaluation.
 
     ## What it looks for
     A classifier that gives every input the same answer, mostly that of the largest class.
 
     ## How it decides
-    The accuracy of an evaluation set is the same, to the last of three digits or more, in five evaluations or more, all of them or all but the first, above 0 and up to 0.98, while
-    the loss of the same set changes by `moved` (3%) or more. No evaluation may cost less than 90% of what who ignores the input pays at the least, which is
-    the entropy of right and wrong answers, -a ln a - (1 - a) ln(1 - a): a model that tells inputs apart pays less.
+    Of the accuracy a of an evaluation set, above 0 and up to 0.98, one of these holds in all evaluations (where it is the same, in all or all but the first).
+
+    | test | asks for | why that much |
+    |---|---|---|
+    | the same, while the loss moves | five, to the last of three digits or more; the loss of the same set changes by `moved` (3%), and is never less than 90% of the entropy of right and wrong answers, -a ln a - (1 - a) ln(1 - a) | a model that tells inputs apart pays less |
+    | the same, and the F1 of one class | five, the F1 to the last of three digits or more; it is 2a / (1 + a) of the class, divided by up to 20 classes, or weighted by a | nothing else than one answer makes both |
+    | two values that add up to 1 | eight or more evaluations, either value twice or more, of eight answers or more | of two classes now the one, now the other is answered throughout |
 
     ## Why it matters
     The accuracy is the share of one class. The loss falls only because that share is learned.
 
     ## False alarms it avoids
     Small sets whose accuracy repeats itself: one that is k of 50 answers or fewer (0.625 is 5 of 8), the share of one in as many classes apart; good models, whose loss is lower; accuracies of 0, which were not computed; preference and
-    reinforcement learning.
+    reinforcement learning. Few answers are no matter where the F1 says the same.
 
     ## What to try
     Count the predictions of one evaluation by class. Weigh the classes or sample them equally, lower the learning rate, train the head longer; check that
@@ -44,14 +57,20 @@ def check(run: Run, _: Curve, *, moved: float = 0.03) -> Findings:
     if run.objective in SHAPELESS or run.kind == "preference":
         yield NotChecked("its accuracy is that of pairs or of a policy, not of answers")
         return
-    pairs = {name: pair for name, pair in run.beside_loss("accuracy").items() if name != "accuracy"}
-    if not pairs:
-        yield NotChecked("the log has no accuracy of an evaluation set beside its loss")
+    evaluated = {name: series.finite for name, series in run.series.items() if name.endswith("/accuracy")}
+    if not evaluated:
+        yield NotChecked("the log has no accuracy of an evaluation set")
         return
-    longest = max(len(accuracies.finite) for accuracies, _ in pairs.values())
+    longest = max(map(len, evaluated.values()))
     if longest < EVALUATIONS:
         yield too_few(longest, "finite accuracies of one evaluation set", EVALUATIONS)
         return
+    told = {found.metric: found for found in (*_while_the_loss_moves(run, moved), *_of_one_class(run, evaluated))}
+    yield from told.values()
+
+
+def _while_the_loss_moves(run: Run, moved: float) -> Iterator[Finding]:
+    pairs = {name: pair for name, pair in run.beside_loss("accuracy").items() if name != "accuracy"}
     for name, (accuracies, losses) in pairs.items():
         series = accuracies.finite
         apart = int(len(series) > EVALUATIONS and series.values[0] != series.values[1])
@@ -68,12 +87,55 @@ def check(run: Run, _: Curve, *, moved: float = 0.03) -> Findings:
             int(steps[-1]),
             name,
             {"accuracy": accuracy, "lowest_loss": low, "highest_loss": high},
-            (
-                "Count the predictions of one evaluation by class: is there more than one?",
-                "If not, weigh the classes or sample them equally, and check that labels and inputs belong together.",
-                "If so, the metric is not computed anew: check what is passed to it.",
-            ),
+            ADVICE,
         )
+
+
+def _of_one_class(run: Run, evaluated: dict[str, Series]) -> Iterator[Finding]:
+    """Tell of accuracies that no loss needs to stand beside: with the F1 of one class, or of two classes in turn."""
+    for name, accuracies in evaluated.items():
+        scores = run.series.get(f"{name.rpartition('/')[0]}/f1")
+        if scores is not None and _is_of_one_class(accuracies, scores.finite):
+            accuracy, score = float(accuracies.values[-1]), float(scores.finite.values[-1])
+            message = (
+                f"{name} is {figure(accuracy, 4)} and the F1 beside it {figure(score, 4)} in all {len(accuracies):,} evaluations: "
+                "so it is where every input gets the answer of one class."
+            )
+            evidence = {"accuracy": accuracy, "f1": score}
+        elif _takes_turns(accuracies):
+            low, high = float(accuracies.values.min()), float(accuracies.values.max())
+            message = (
+                f"{name} is {figure(low, 4)} or {figure(high, 4)} in all {len(accuracies):,} evaluations, which add up to 1: "
+                "of two classes now the one, now the other is the answer to every input."
+            )
+            evidence = {"lowest": low, "highest": high}
+        else:
+            continue
+        yield Finding(message, int(accuracies.steps[0]), int(accuracies.steps[-1]), name, evidence, ADVICE)
+
+
+def _is_of_one_class(accuracies: Series, scores: Series) -> bool:
+    """Tell whether an accuracy and an F1 never move, and the one follows from the other where all answers are of one class."""
+    few = min(len(accuracies), len(scores)) < EVALUATIONS
+    if few or np.ptp(accuracies.values) > 0 or np.ptp(scores.values) > 0:
+        return False
+    accuracy, score = float(accuracies.values[0]), float(scores.values[0])
+    if not 0 < accuracy <= MOST_ACCURATE or (scores.decimals is not None and scores.decimals < DIGITS):
+        return False
+    of_class = 2 * accuracy / (1 + accuracy)
+    close = max(3 * scores.rounding, SINGLE)  # one program prints both, and 0.6500 is 0.65
+    shares = (of_class / classes for classes in range(1, MOST_CLASSES + 1))
+    return any(abs(score - share) <= close for share in (accuracy * of_class, *shares))
+
+
+def _takes_turns(accuracies: Series) -> bool:
+    """Tell whether an accuracy takes two values only, which add up to 1: the shares of two classes."""
+    values, often = np.unique(accuracies.values, return_counts=True)
+    if len(values) != 2 or len(accuracies) < OF_TWO or often.min() < EACH or values[1] > MOST_ACCURATE:
+        return False
+    close = max(2 * accuracies.rounding, SINGLE)
+    few = Fraction(float(values[0])).limit_denominator(FEWEST_OF_TWO - 1)
+    return abs(values.sum() - 1) <= close and abs(float(values[0]) - float(few)) > close
 
 
 def _same(accuracies: Series, losses: Series, moved: float) -> tuple[float, float, float] | None:
@@ -93,8 +155,6 @@ def _same(accuracies: Series, losses: Series, moved: float) -> tuple[float, floa
 
 def _of_few_answers(accuracy: float, rounding: float) -> bool:
     """Tell whether an accuracy is k right of n answers, a few; 1 of n is the share of one class among n as well, and is none."""
-    from fractions import Fraction  # few logs hold an accuracy that never moves
-
     share = Fraction(accuracy).limit_denominator(FEW_ANSWERS)
     close = max(rounding, SINGLE) if rounding <= ROUNDED else SINGLE
     return share.numerator > 1 and abs(accuracy - float(share)) <= close

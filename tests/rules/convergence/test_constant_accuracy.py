@@ -72,3 +72,64 @@ def test_silent_otherwise(accuracies, losses):
 
 def test_silent_on_pairs():
     assert fires(check, replace(evaluated([0.8472] * 6, LOSSES), method="dpo")) == []
+
+
+ONE_OF_THREE = round(2 * 0.65 / 1.65 / 3, 4)
+
+
+def scored(accuracies: object, scores: object, decimals: int = 4) -> Run:
+    n = len(np.asarray(accuracies))
+    made = run(loss=falling(100 * n), test__accuracy=series(accuracies, 100, 100), test__f1=series(scores, 100, 100))
+    return replace(made, series={**made.series, "test/f1": replace(made["test/f1"], decimals=decimals)})
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "score"),
+    [(0.65, ONE_OF_THREE), (0.8472, round(2 * 0.8472 / 1.8472, 4)), (0.3, round(0.3 * 0.6 / 1.3, 4))],
+    ids=["mean of three classes", "of the class itself", "weighted by the class"],
+)
+def test_the_f1_of_one_class_beside_its_share_needs_no_loss_of_the_set(accuracy, score):
+    (found,) = fires(check, scored([accuracy] * 5, [score] * 5))
+    assert (found.metric, found.first_step, found.last_step) == ("test/accuracy", 100, 500)
+    assert found.evidence == {"accuracy": accuracy, "f1": score}
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "scores", "decimals"),
+    [
+        ([0.65] * 5, [0.61] * 5, 4),
+        ([0.65] * 4 + [0.6501], [ONE_OF_THREE] * 5, 4),
+        ([0.65] * 5, [ONE_OF_THREE] * 4 + [0.27], 4),
+        ([0.65] * 4, [ONE_OF_THREE] * 4, 4),
+        ([0.65] * 5, [0.26] * 5, 2),
+    ],
+    ids=["classes are told apart", "the accuracy moves", "the F1 moves", "too few", "rounded to hundredths"],
+)
+def test_silent_where_the_f1_is_not_that_of_one_class(accuracies, scores, decimals):
+    assert fires(check, scored(accuracies, scores, decimals)) == []
+
+
+def answered(accuracies: object) -> Run:
+    return run(loss=falling(100 * len(np.asarray(accuracies))), test__accuracy=series(accuracies, 100, 100))
+
+
+def test_two_classes_that_take_turns():
+    (found,) = fires(check, answered([0.3125] * 4 + [0.6875] * 2 + [0.3125] * 2))
+    assert (found.first_step, found.evidence) == (100, {"lowest": 0.3125, "highest": 0.6875})
+    assert "0.3125 or 0.6875 in all 8 evaluations" in found.message
+
+
+@pytest.mark.parametrize(
+    "accuracies",
+    [
+        [0.3125] * 4 + [0.6875] * 3 + [0.75],
+        [0.3125] * 5 + [0.625] * 3,
+        [0.3125] * 7 + [0.6875],
+        [0.3125] * 4 + [0.6875] * 3,
+        [1 / 3, 2 / 3] * 5,
+        [0.5] * 9,
+    ],
+    ids=["a third value", "they do not add up", "one of them once", "too few", "of three answers", "one value"],
+)
+def test_silent_where_two_classes_do_not_take_turns(accuracies):
+    assert fires(check, answered(accuracies)) == []
