@@ -1,4 +1,4 @@
-"""Has a curve risen from its minimum and stayed up? Four tests, each for another kind of log."""
+"""Has a curve risen from its minimum and stayed up? Five tests, each for another kind of log."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from lmdiag.stats.limits import LONGEST
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing, sure_scatter, wander
+from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import block_medians, median, quantile, remembered, rolling_median
 
 SHARES = (20, 10, 5)  # tail windows of n/20, n/10 and n/5 points
@@ -25,6 +26,11 @@ COMPETES = 3.0  # standard errors above the lowest window within which another c
 END_POINTS, END_NATS, END_SHARE, END_SIGMAS = 3, 0.15, 0.05, 8.0
 SHORT_END_NATS, SHORT_END_SHARE, SHORT_END_SIGMAS = 0.3, 0.10, 5.0
 SHORT_END_RATIO, SHORT_END_FAR = 2.5, 1.0  # beyond these no scatter is asked for: of ten records it is mostly slope
+FEWEST_END = 5  # records that all rise, of which the last two say enough
+CLIMBS, CLIMB_SHARE = (
+    0.9,
+    0.05,
+)  # rank correlation with the record's number, by chance in one of 10,000 of 12 alike records; of the level
 ONSET_SIGMAS, ONSET_SHARE = 4.0, 0.1  # or from where it is so far up: a quiet curve shows its onset earlier
 FAR = 3.0  # a rise to more than so many times the minimum begins where one to this level would
 BEHIND_POINTS, BEHIND_SHARE, BEHIND_SIGMAS = 4, 0.05, 2.0
@@ -49,7 +55,8 @@ def sustained_rise(values: np.ndarray) -> Rebound | None:
     """Return the sustained rise of a curve of finite values, or None.
 
     Asks in this order: is the tail above the lowest window, on three scales; the same for log loss (chaotic runs whose
-    noise grows with the level); does the last third lie above the start; do the last records stand above all before.
+    noise grows with the level); does the last third lie above the start; do the last records stand above all before; is nearly every
+    record above those before it.
     """
     if len(values) > LONGEST:
         levels, starts = block_medians(values, LONGEST)
@@ -57,7 +64,7 @@ def sustained_rise(values: np.ndarray) -> Rebound | None:
         return found and Rebound(
             int(starts[found.low_at]), int(starts[found.onset]), found.low, found.high, found.errors
         )
-    for test in (_rebound, _above_start, _unrecovered_end):
+    for test in (_rebound, _above_start, _unrecovered_end, _climb):
         found = test(values)
         if found:
             return Rebound(found.low_at, _onset(values, found), found.low, found.high, found.errors)
@@ -202,14 +209,14 @@ def _above_start(values: np.ndarray) -> Rebound | None:
 
 def _unrecovered_end(values: np.ndarray) -> Rebound | None:
     n, sigma = len(values), scatter(values)
-    if n < 6:
+    if n < FEWEST_END or (n == FEWEST_END and not rises_all_along(values)):
         return None
     if n < REBOUND_POINTS:
         low_at = int(np.argmin(values[:-2]))
         low, end = float(values[low_at]), values[-2:]
         floor = max(SHORT_END_NATS, SHORT_END_SHARE * abs(low), SHORT_END_SIGMAS * sigma)
         far = (end >= SHORT_END_RATIO * low).all() and (end - low >= SHORT_END_FAR).all() and low > 0
-        risen = far or (end - low >= floor).all()
+        risen = far or (n > FEWEST_END and (end - low >= floor).all())
         return Rebound(low_at, 0, low, float(end.min()), float(end.min() - low) / max(sigma, 1e-12)) if risen else None
     before, end = values[-END_POINTS - 15 : -END_POINTS], values[-END_POINTS:]
     level = float(median(before))
@@ -218,6 +225,28 @@ def _unrecovered_end(values: np.ndarray) -> Rebound | None:
     if (end - level >= floor).all() and end.min() > highest:
         return Rebound(n - END_POINTS - 1, 0, level, float(end.min()), float(end.min() - level) / max(sigma, 1e-12))
     return None
+
+
+def rises_all_along(values: np.ndarray) -> bool:
+    """Tell whether each of a handful of records is above the one before it."""
+    return len(values) == FEWEST_END and bool((np.diff(values) > 0).all())
+
+
+def _climb(values: np.ndarray) -> Rebound | None:
+    """Return the rise of a curve that climbs from its first records to its last, too slowly for a level of its own before it."""
+    n = len(values)
+    if n < REBOUND_POINTS:
+        return None
+    third, width = n // 3, max(3, n // 10) | 1
+    start, high = float(median(values[:third])), float(median(values[-third:]))
+    if high - start < max(LEAST_RISE, CLIMB_SHARE * abs(start)):
+        return None
+    ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable")
+    if np.corrcoef(ranks, np.arange(n))[0, 1] < CLIMBS:
+        return None
+    levels = rolling_median(values[: n // 2], width)
+    low_at = int(np.argmin(levels))
+    return Rebound(low_at + width // 2, 0, float(levels[low_at]), high, mann_kendall(values))
 
 
 def _onset(values: np.ndarray, found: Rebound) -> int:

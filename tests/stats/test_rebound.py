@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lmdiag.stats.rebound import left_behind_together, sustained_rise
+from lmdiag.stats.rebound import _climb, left_behind_together, sustained_rise
 from tests.rules.curves import falling
 
 
@@ -104,3 +104,32 @@ def test_evaluations_left_behind_need_no_more_than_the_luck_of_the_training_loss
     losses += np.random.default_rng(1).normal(0, 0.05, 200)
     evaluations = np.r_[3.1, 2.78, 2.77, 2.66, np.full(4, after)]
     assert (left_behind_together(steps, losses, at, evaluations) is not None) == seen
+
+
+CLIMB = [1.45, 1.41, 1.42, 1.43, 1.46, 1.44, 1.47, 1.50, 1.51, 1.57, 1.56, 1.61]
+
+
+def test_a_slow_climb_from_the_first_records_to_the_last_is_a_rise():
+    found = sustained_rise(np.array(CLIMB))
+    assert found is not None
+    assert (found.low, found.high) == (1.42, 1.565)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [CLIMB[:11], np.linspace(1.40, 1.46, 12), CLIMB[:3] + CLIMB[9:] + CLIMB[3:9]],
+    ids=["too few", "too little", "no order"],
+)
+def test_what_is_no_climb(values):
+    assert sustained_rise(np.array(values)) is None
+
+
+def test_a_climb_is_seldom_seen_in_flat_noise():
+    rng = np.random.default_rng(3)
+    assert sum(_climb(3 * np.exp(rng.normal(0, 0.1, 12))) is not None for _ in range(5000)) <= 3
+
+
+def test_five_records_that_all_rise_to_far_above_the_first():
+    assert sustained_rise(np.array([0.6, 0.9, 1.5, 1.9, 2.5])) is not None
+    assert sustained_rise(np.array([0.6, 1.5, 0.9, 1.9, 2.5])) is None
+    assert sustained_rise(np.array([0.6, 0.7, 0.8, 0.9, 1.0])) is None

@@ -8,7 +8,7 @@ from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LEAST_PROGRESS, LOST, LOW_RATE, SCALED
 from lmdiag.stats.noise import scatter
 from lmdiag.stats.phases import phases
-from lmdiag.stats.rebound import Rebound, left_behind_together, sustained_rise
+from lmdiag.stats.rebound import Rebound, left_behind_together, rises_all_along, sustained_rise
 from lmdiag.stats.returning import begins_again, started_anew
 from lmdiag.stats.windows import median, quantile
 
@@ -43,7 +43,8 @@ def check(run: Run, curve: Curve) -> Findings:
     | the end above the lowest level | median of the last 1/20, 1/10 or 1/5 of the records above the lowest rolling median of the same length: by 0.1 nat and 3% at 4 standard errors, 0.3 nat and 15% at 3.5, 0.5 nat and 30% at 3 | the lowest of m windows is lowest by luck: sqrt(ln m) standard errors are taken off, unless the evaluations never were as good again either |
     | the same of the logarithm | as above | noise that is a share of the level |
     | the last third above the start | by two standard deviations of a record, or, if it is long, all but 5% of it | nothing was gained |
-    | the last records above all before | three of them; of fewer than twelve records the last two at 2.5 times the minimum | a run that is just breaking away |
+    | the last records above all before | three of them; of fewer than twelve records the last two at 2.5 times the minimum, of five if all rise | a run that is just breaking away |
+    | a climb from the first records to the last | twelve or more, whose ranks follow their order (correlation of 0.9); the median of the last third 0.1 nat and 5% above that of the first | of alike records one log in 10,000 is so ordered by chance |
     | blow-up of a loss that is often below 0 | behind ten records or more, one that lies a thousand times their range above them, three or more behind it, and the median of these three ranges above | such a loss, of a likelihood of densities, may rise for good reasons, but not so |
     | a handful of records, of training and evaluation | fewer than six of each, two or more: both rise from record to record, to 50% and 0.5 nat above their first | two measures that agree, and nothing gained |
     | never as good again | training loss and evaluations were lowest at the same time; four or more later ones of both all stay 5% and two deviations above that | they may fall again as the rate decays |
@@ -71,7 +72,7 @@ def check(run: Run, curve: Curve) -> Findings:
     - Chowdhery et al. 2022, PaLM, arXiv:2204.02311, section 5.1.
     """
     metric, losses = curve
-    if len(losses) < 6:
+    if len(losses) < 6 and not rises_all_along(losses.values):
         yield _of_a_handful(run) or too_few(len(losses), "finite values of the loss", 6)
         return
     if run.objective == "signed":

@@ -191,3 +191,9 @@ def test_silent_on_a_second_start_with_the_same_seed():
     once = np.round(np.linspace(10, 6, 40) + np.random.default_rng(0).normal(0, 0.05, 40), 4)
     assert fires(check, run(loss=np.r_[once, once[:30]])) == []
     assert len(fires(check, run(loss=np.r_[once, once[:30] + 0.01]))) == 1  # what is not the same may have diverged
+
+
+def test_five_records_that_climb_without_a_break():
+    (found,) = fires(check, run(every=100, first=0, loss=[0.63, 0.88, 1.46, 1.84, 2.49]))
+    assert (found.first_step, found.severity) == (100, Severity.ERROR)
+    assert fires(check, run(every=100, first=0, loss=[0.63, 1.46, 0.88, 1.84, 2.49])) == []
