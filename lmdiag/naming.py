@@ -88,7 +88,7 @@ _MEASURES = {
 }
 _UNSAID = frozenset(  # words beside a measure that leave it what it is
     """
-    avg running cur epoch batch smoothed smooth so far final lm interval window step total overall set log model iter last
+    avg running cur epoch batch smoothed smooth so far final lm interval window step total combined overall set log model iter last
     per sample token word words example raw tot gpt ema reduced global local language mlm clm masked
     """.split()
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lmdiag.readers.tables.column_names import metric_of
 from lmdiag.readers.tables.table import EPOCH, STEP, Table
 
 
@@ -58,3 +59,27 @@ def _name_sets(table: Table, rows: np.ndarray, numbers: np.ndarray) -> None:
         table.put(name, np.where(np.isnan(of_set), cells, np.nan))
     for name in [name for name, (at, _) in table.columns.items() if not len(at)]:
         del table.columns[name]
+
+
+def place_in_run(table: Table) -> None:
+    """Place evaluations whose steps start again in each epoch, where those of the training do not, at the training step above them."""
+    if STEP not in table.columns or EPOCH not in table.columns:
+        return
+    steps, epochs = table.cells(STEP), table.cells(EPOCH)
+    trained, evaluated = np.zeros(len(steps), bool), np.zeros(len(steps), bool)
+    for name, (at, _) in table.columns.items():
+        metric = metric_of(name)
+        trained[at] |= metric in ("loss", "train/loss")
+        evaluated[at] |= metric.endswith("/loss") and metric != "train/loss"
+    rows, above = np.flatnonzero(evaluated & ~trained & ~np.isnan(steps)), np.flatnonzero(trained & ~np.isnan(steps))
+    back = np.diff(steps[rows]) < 0
+    if not back.any() or not (np.diff(epochs[rows])[back] > 0).all() or (np.diff(steps[above]) < 0).any():
+        return
+    group = np.searchsorted(above, rows)
+    if not (group > 0).all():
+        return
+    steps[rows] = steps[above[group - 1]]
+    table.put(STEP, steps)
+    table.notes.append(
+        f"{len(rows):,} evaluations whose steps start again in each epoch stand at the training step above them"
+    )

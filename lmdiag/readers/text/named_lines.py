@@ -10,7 +10,7 @@ from lmdiag.languages import plain_english
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM
 from lmdiag.readers.prefixes import payload
-from lmdiag.readers.tables.column_names import canonical, metric_of
+from lmdiag.readers.tables.column_names import canonical, is_called_a_loss, metric_of
 from lmdiag.readers.tables.table import EPOCH, POSITION, RANK, STEP, TOTAL
 from lmdiag.readers.text.named_number_line import BESIDE_A_RECORD, MEASURES, Line, parse
 from lmdiag.readers.text.plans import Record
@@ -94,7 +94,8 @@ def said_in(piece: str) -> list[Record]:
 def is_record(line: Line) -> bool:
     """Tell whether named numbers are those of a training record: a place and a metric, or at least a loss."""
     if line.placed:
-        return line.judged or (line.core and line.step is not None and line.counter not in _PLURAL)
+        counted = line.step is not None and (line.counter not in _PLURAL or any(map(is_called_a_loss, line.values)))
+        return line.judged or (line.core and counted)
     if (
         line.measured
         and not line.of_batches

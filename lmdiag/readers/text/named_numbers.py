@@ -14,7 +14,7 @@ from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.column_names import guess_loss, guess_step, is_split, metric_of, name_columns, of_training
 from lmdiag.readers.tables.runs import unroll
 from lmdiag.readers.tables.table import EPOCH, POSITION, ROW, STEP, TOTAL, Table
-from lmdiag.readers.text.evaluation_numbers import settle
+from lmdiag.readers.text.evaluation_numbers import place_in_run, settle
 from lmdiag.readers.text.named_lines import EPOCHS, WORTH_A_LOOK, said_in
 from lmdiag.readers.text.named_number_line import MEASURES, Line
 from lmdiag.readers.text.plans import Plan, Plans
@@ -321,6 +321,7 @@ class PairScanner:
         guess_step(self._table)
         before = self._table.cells(STEP)
         settle(self._table, self._numbered)
+        place_in_run(self._table)
         unroll(self._table)
         self._table.move_events(before)
         self._table.config.pop("percent", None)

@@ -30,6 +30,7 @@ _NAMED_SET = lazy(  # eval [wikitext], val/c4:, test on lambada |
     rf"(?:\s*\]?\s*[\[(<]\s*|\s?(?:[/:@=]|->|=>)\s?|\s(?:on|for|set|data|dataset)[\s=:]+|\s)({NAME})\s*[\])>]?[\s:|=,-]*$",
     re.IGNORECASE,
 )
+_SET_OF_ITS_SET = lazy(rf"(?<![\w/.-])(?:{EVALUATIONS})=({EVALUATIONS})[\s|,]*$", re.IGNORECASE)  # valid=dev loss=2.5
 _BRACKETED = lazy(rf"[\[(<]\s*({NAME})\s*[\])>][\s:|-]*$")  # [wikitext] eval loss
 _NO_NAME_OF_A_SET = frozenset(
     """
@@ -72,6 +73,8 @@ def _section_of(text: str) -> str | None:
     """Return the split that a segment such as `Test set:` announces for the numbers behind it."""
     if (named := _NAMED_SET.search(text)) and may_name_a_set(named[2]):
         return f"{_SECTIONS[named[1].lower()]} {named[2]}"
+    if named := _SET_OF_ITS_SET.search(text):
+        return _SECTIONS[named[1].lower()]
     found = [match[1].lower() for match in map(_SECTION.match, _CUT.split(text)) if match]
     return _SECTIONS.get(found[-1], "") if found else None
 

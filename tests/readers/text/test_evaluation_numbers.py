@@ -53,3 +53,18 @@ def test_in_a_log_of_epochs_the_number_is_one() -> None:
     (run,) = runs_in(read(Source("x.log", content=("val 0 | loss 9.9\n" + "".join(lines)).encode())), "x")
     assert run.series["val/loss"].steps.tolist() == [0, 1, 2, 3, 4, 5]
     assert run.series["loss"].steps.tolist() == [1, 2, 3, 4, 5]
+
+
+def in_epochs(evaluation: str, train: str = "[epoch {e}][step {k}/40] global_step={s} train_loss={v:.3f}") -> list[int]:
+    lines = []
+    for s in range(10, 121, 10):
+        e, k = divmod(s - 1, 40)
+        lines.append(train.format(e=e, k=k + 1, s=s, v=2 + 5 / s))
+        lines += [evaluation.format(e=e, k=k + 1, s=s, v=3 + 5 / s)] if s % 20 == 0 else []
+    (run,) = runs_in(read(Source("x.log", content="\n".join(lines).encode())), "x")
+    return run.series["val/loss"].steps.tolist()
+
+
+@pytest.mark.parametrize("counter", ["{k}", "{s}"], ids=["of the epoch", "of the run"])
+def test_steps_of_evaluations_that_start_again_beside_those_of_the_run(counter: str) -> None:
+    assert in_epochs(f"[valid][epoch {{e}}][step {counter}] val_loss={{v:.3f}}") == [20, 40, 60, 80, 100, 120]

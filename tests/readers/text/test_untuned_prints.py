@@ -749,3 +749,19 @@ def test_a_line_with_a_loss_that_cannot_be_told_is_counted() -> None:
     ]
     (dropped,) = run_of("".join(lines)).account.dropped
     assert (dropped.line, dropped.count, dropped.unit) == (2, 24, "value")
+
+
+def test_a_set_that_is_said_to_be_one() -> None:
+    run = run_of(
+        "".join(f"ep={k:02d} tr=['a'] loss={3 - k / 8} err=0.5 valid=dev loss={4 - k / 8} err=0.4\n" for k in range(8))
+    )
+    assert points(run, "loss") == [(k, 3 - k / 8) for k in range(8)]
+    assert points(run, "val/loss") == [(k, 4 - k / 8) for k in range(8)]
+
+
+def test_batches_are_counted_beside_losses_of_names_of_their_own() -> None:
+    run = run_of("".join(f"batch: {k}, GD_loss: {9 - k / 8}, RD_loss: 7.5, combined_loss: nan, \n" for k in range(8)))
+    assert run["GD_loss"].steps.tolist() == list(range(8))
+    assert [math.isnan(value) for _, value in points(run, "loss")] == [True] * 8
+    with pytest.raises(UnreadableLog):
+        run_of("batch: 32, accuracy_of: 0.5\n" * 8)
