@@ -237,10 +237,11 @@ class LineFormat:
 def _are_told(table: Table) -> bool:
     """Tell whether few records are surely some: all say the same, their steps, which ascend, and the loss.
 
-    These are two, or one where the program says that the loss became NaN.
+    These are two, or one where the program says that the loss became NaN, or the record itself does.
     """
     sides = {name: len(rows) for name, (rows, _) in table.columns.items()}
-    enough = len(table.lines) == 2 or any(event.kind == "nan" for event in table.events)
+    broken = any(metric_of(name) == "loss" and np.isnan(values).all() for name, (_, values) in table.columns.items())
+    enough = len(table.lines) == 2 or broken or any(event.kind == "nan" for event in table.events)
     placed = enough and STEP in sides and bool((np.diff(table.cells(STEP)) > 0).all())
     return (
         placed and {*sides.values()} == {len(table.lines)} and any(metric_of(name).endswith("loss") for name in sides)

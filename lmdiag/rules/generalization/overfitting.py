@@ -36,6 +36,7 @@ WELL_ABOVE = 0.2  # of up to twelve evaluations: the mean of those since the bes
 BY_HEART = 0.5
 # Nats of training and of one or two evaluations, which show no course: one token in seventy is tossed for there, a third is known here.
 TO_THE_LAST_TOKEN, NOT_KNOWN = 0.01, 1.0
+ALL_RIGHT = 0.9995  # accuracy of a set, in the median of its last three evaluations
 MANIFOLD = 9.0  # a rise to ten times the level is told in times
 MOST_ERRORS = 1000.0  # beyond it the number says only that there is no noise
 
@@ -93,6 +94,7 @@ def check(
     | level at the end | the mean of the last three (of many, a fifth of those since the best); the last alone if three or more rise without a break |
     | least rise | `smallest` of the level; two evaluations must follow the best one, or one, a tenth higher, if the training loss is half of it |
     | severity | from `warning` a warning, from `error` an error, unless accuracy, or another measure of the task, ends better than it was at the best loss; in training on preferences three times as much, and the median of the last fifth must stand above the lowest rolling median by three standard errors and three deviations |
+    | information | the accuracy of the same set is 1 in the end: no answer is lost |
     | one degree less | the training loss has risen since by half of that share or more, and by three of its standard errors: what raises both is not learned by heart |
 
     No rise need be seen where the log has perplexities, and that of the evaluation stays above 3,000 (8 nats) beside one of the training below 1.65 (0.5 nat), or where one
@@ -270,6 +272,12 @@ def _memorised(run: Run, lowest: float, rise: float, least: float = MEMORISED_RI
     return rise >= least * lowest and len(losses) >= 3 and float(median(losses[-3:])) <= MEMORISED * lowest
 
 
+def _all_right(run: Run, metric: str) -> bool:
+    """Tell whether the accuracy of the same set is 1 at the end: what rises is how sure the answers are, and none is lost."""
+    scores = run.series.get(f"{metric.rpartition('/')[0]}/accuracy")
+    return scores is not None and len(scores.finite) > 0 and float(median(scores.finite.values[-3:])) >= ALL_RIGHT
+
+
 def _which_to_keep(run: Run, metric: str, step: int, better: Better) -> str:
     return (
         f"Keep the checkpoint of {run.place(better.step)} if {better.name} counts ({figure(better.value)}), "
@@ -288,8 +296,12 @@ def _finding(run: Run, metric: str, losses: Series, best: int, found: Rise, warn
     together = 0.0 if pairs else _training_rose(run, step, found.share)
     if together:
         severity = Severity.WARNING if sure else Severity.INFO
+    right = _all_right(run, metric)
+    if right:
+        severity = Severity.INFO
     risen = f"by {found.share:.1%}" if found.share < MANIFOLD else f"{times(1 + found.share)} times as much"
     as_well = f"; the training loss rose as well, by {together:.1%}" if together else ""
+    as_well += "; all answers are right nevertheless" if right else ""
     noise = f", {figure(found.errors, 2)} times its noise" if 0 < found.errors < MOST_ERRORS else ""
     evidence = {
         "best": lowest,

@@ -765,3 +765,10 @@ def test_batches_are_counted_beside_losses_of_names_of_their_own() -> None:
     assert [math.isnan(value) for _, value in points(run, "loss")] == [True] * 8
     with pytest.raises(UnreadableLog):
         run_of("batch: 32, accuracy_of: 0.5\n" * 8)
+
+
+def test_a_single_record_whose_loss_is_not_a_number() -> None:
+    run = run_of("Step 1000/900000, Total Loss: nan, Mel Loss: nan, Duration Loss: nan\n")
+    assert [(step, math.isnan(value)) for step, value in points(run, "loss")] == [(1000, True)]
+    with pytest.raises(UnreadableLog):
+        run_of("Step 1000/900000, Total Loss: 2.5, Mel Loss: 1.5, Duration Loss: 1.0\n")

@@ -269,3 +269,12 @@ def test_pairs_that_are_all_ranked_correctly_are_not_learned_by_heart(scale, cou
     risen = scale * np.array([1.0, 1.09, 1.15, 1.15, 1.3, 1.4, 1.5])
     trained = pairs(700, loss=np.geomspace(0.7, scale / 10, 700), val__loss=series(risen, every=100, first=100))
     assert len(fires(check, trained)) == count
+
+
+@pytest.mark.parametrize(("last", "severity"), [(1.0, Severity.INFO), (0.998, Severity.ERROR)])
+def test_a_loss_that_rises_while_every_answer_is_right_is_no_harm(last, severity):
+    made = overfit()
+    scores = series([0.9, *[1.0] * 8, last, last, last], every=100, first=100)
+    (found,) = fires(check, Run("a", {**made.series, "val/accuracy": scores}))
+    assert found.severity is severity
+    assert ("all answers are right" in found.message) == (last == 1)
