@@ -10,15 +10,15 @@ RECORDS = 30
 
 
 @rule(family="throughput", needs=("data_time_s", "step_time_s"), severity=Severity.INFO, min_points=10)
-def check(run: Run, waits: Series, times: Series, *, smallest: float = 0.2, warning: float = 0.5) -> Findings:
+def check(run: Run, waits: Series, times: Series, *, smallest: float = 0.2, warning: float = 0.33) -> Findings:
     """Steps wait for data.
 
     ## What it looks for
     Steps that spend a good part of their time waiting for the next batch.
 
     ## How it decides
-    The median share of the waiting time in the step time, without the first 5% of the records, is `smallest` or more; a warning from `warning` on with 30
-    records. Where waiting takes longer than the step, the log counts them apart, and the share is that of their sum. Waits below a millisecond
+    The median share of the waiting time in the step time, without the first 5% of the records, is `smallest` or more; a warning from `warning` on, where the waits make the run half as
+    long again, with 30 records. Where waiting takes longer than the step, the log counts them apart, and the share is that of their sum. Waits below a millisecond
     are never reported.
 
     ## Why it matters

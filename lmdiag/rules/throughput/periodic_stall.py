@@ -2,7 +2,7 @@ import numpy as np
 
 from lmdiag.figures import figure
 from lmdiag.finding import NO_STEP_TIME, Curve, Finding, Findings, NotChecked, Severity, rule
-from lmdiag.pace import Pace, is_clock, step_times
+from lmdiag.pace import Pace, is_clock, pace, step_times
 from lmdiag.run import Run
 from lmdiag.stats.windows import median
 
@@ -26,8 +26,9 @@ def check(
 
     ## How it decides
     Records of `slow` times the median step time, at least five and at most a fifth of all. 70% of the distances between them are multiples of one
-    period (within 10%), and what they take beyond a usual step is `smallest` of the whole time or more. From `warning` on, and `lost_s` seconds in
-    all, it is a warning, except where the pauses are evaluations: how much to evaluate is a choice.
+    period (within 10%), and what they take beyond a usual step is `smallest` of the whole time or more. From `warning` on it is a warning, if the loss is not
+    known to be below `lost_s` seconds, and except where the pauses are evaluations: how much to evaluate is a choice. Where the log has no step times and
+    no clock, speeds say the same.
 
     ## Why it matters
     A checkpoint that takes a minute every hundred steps can cost a fifth of the run.
@@ -41,10 +42,10 @@ def check(
     ## References
     - Jiang et al. 2024, MegaScale, arXiv:2402.15627, section 4: two-stage checkpoints.
     """
-    times = step_times(run)
+    times = step_times(run) or pace(run)
     if times is None or len(times.seconds) < RECORDS:
         held = 0 if times is None else len(times.seconds)
-        readings = "step times or clock readings"
+        readings = "speeds, step times or clock readings"
         yield NotChecked(f"only {held} {readings}, {RECORDS} needed" if held else f"no {readings}")
         return
     if times.metric == "step_time_s" and is_clock(times.seconds):
@@ -60,22 +61,23 @@ def check(
     if period is None:
         return
     extra = float(median(times.seconds[stalls])) - usual  # the median: one of them may be a night in a queue
-    lost = extra * len(stalls)
-    share = lost / (lost + usual * len(times.seconds))
+    each = float(median(np.diff(times.steps)))  # a record tells the mean of the steps since the last one
+    share = extra * len(stalls) / (extra * len(stalls) + usual * len(times.seconds))
+    lost = extra * len(stalls) * each if times.unit == "step" and run.step_kind == "step" else None
     if share < smallest:
         return
     evaluating = _at_evaluations(run, times, stalls)
     cause = ", when the run evaluates" if evaluating else ""
     yield Finding(
-        f"Every {period:,} {run.unit}s one {run.unit} takes {figure(extra / usual + 1, 2)} times as long as "
-        f"usual{cause}: "
+        f"Every {period:,} {run.unit}s {f'one {run.unit} takes' if each <= 1 else 'one record shows'} {figure(extra / usual + 1, 2)} times "
+        f"{'as long as usual' if each <= 1 else 'the usual time'}{cause}: "
         f"that costs {share:.0%} of the time.",
         int(times.steps[stalls[0]]),
         int(times.steps[stalls[-1]]),
         times.metric,
         {"period_steps": period, "share": share, "usual_s": usual, "stall_s": extra + usual},
         _advice(run, evaluating, period),
-        Severity.WARNING if share >= warning and lost >= lost_s and not evaluating else Severity.INFO,
+        Severity.WARNING if share >= warning and (lost is None or lost >= lost_s) and not evaluating else Severity.INFO,
         steps=tuple(times.steps[stalls][:50].tolist()),
     )
 

@@ -8,20 +8,21 @@ from lmdiag.run import Run
 from lmdiag.stats.windows import block_medians, median, quantile
 
 RECORDS = 30
-BLOCKS = 100
-USUAL = (0.1, 0.4)  # the stretch that says what is usual: after compilation and caches, before most troubles
-LATE = 0.8
-LONG = 0.25  # of the time of the run
-STRETCHES = 20  # parts of the run, to find what was slow and is over; the first two hold compilation
+STRETCHES = 40  # parts of the run of which each is slow or not; the first tenth holds compilation
 IN_EACH = 5  # records at least
+SETTLED = 0.1
 FASTEST = 0.25  # of them say what is usual: the slow ones are fewer than three in four
+LASTS = 2  # parts: a single one is a pause
+LATE = 0.1  # of the records: the end of a run is slow from so many on
+LONG = 0.25  # of the time of the run
 
 
-class Slow(Struct, frozen=True):
-    """A stretch that was slower than the rest: its first and last row, and seconds of a step or token there and elsewhere."""
+class Slow(Struct, frozen=True, eq=False):
+    """The stretches that were slower than the rest: their first rows and the rows behind them, which rows that is, and seconds of a step
+    or token there and elsewhere."""
 
-    first: int
-    last: int
+    stretches: list[tuple[int, int]]
+    inside: np.ndarray
     before: float
     after: float
 
@@ -34,10 +35,11 @@ def check(run: Run, _: Curve, *, smallest: float = 1.25, warning: float = 1.33, 
     A token, or a step, that takes longer at the end of the run than it did before, or did so for a quarter of the time in between.
 
     ## How it decides
-    The median of the last fifth over the median of the stretch from 10% to 40% of the run is `smallest` or more, and the fastest quarter of the
-    late records is slower than 90% of the earlier ones, so that scatter cannot pass for a change. Else the longest row of twentieths of the run (of five records or more) that are all slower
-    by `warning` than its fastest quarter of them, and by the same test; the first two hold compilation. 30 records are needed. It is a warning where a quarter
-    of the time or more was lost there (a ratio of `warning`), in a stretch that takes at least a quarter of the run's time, and the loss is not known
+    The run is cut into forty parts (of five records or more). Slow is a part that takes `smallest` times as long as the fastest quarter of them behind the first tenth, which
+    holds compilation, or as the second tenth, if that was faster; two or more in a row are a stretch, and there may be several. Together they are reported where the fastest quarter of their
+    records is slower than 90% of the others, so that scatter cannot pass for a change, and where they last to the end, for a tenth of the records, or take a quarter of the run's time.
+    30 records are needed. It is a warning where a quarter
+    of the time or more was lost there (a ratio of `warning`), in stretches that take at least a quarter of the run's time, and the loss is not known
     to be below `lost_s` seconds: a slower toy run costs nobody anything. Tokens per second are preferred; else step times, else the clock.
 
     ## Why it matters
@@ -64,90 +66,100 @@ def check(run: Run, _: Curve, *, smallest: float = 1.25, warning: float = 1.33, 
         return
     if times.seconds.max() < min(smallest, warning) * times.seconds.min():
         return
-    slow = _at_the_end(times, smallest) or _in_between(times, warning)
+    slow = _slow(times, smallest)
     if slow is None:
         return
-    first, last = int(times.steps[slow.first]), int(times.steps[slow.last])
-    ratio, over = slow.after / slow.before, slow.last < len(times.steps) - 1
+    rows = np.flatnonzero(slow.inside)
+    first, last = int(times.steps[rows[0]]), int(times.steps[rows[-1]])
+    ratio, over = slow.after / slow.before, not slow.inside[-1]
     lost, share = _lost_seconds(run, times, slow), _time_share(times, slow)
-    if over and share < LONG:
+    if share < LONG and (over or len(rows) < LATE * len(times.seconds)):
         return
     costly = ratio >= warning and share >= LONG and (lost is None or lost >= lost_s)
-    where, than, since = (
-        (f"From {run.place(first)} to {run.place(last)}", "in the rest of the run", "in between")
-        if over
-        else (f"From {run.place(first)} on", "before", "since then")
-    )
+    began = int(times.steps[slow.stretches[-1][0]])
+    now = not over and len(slow.stretches) == 1
+    where = f"From {run.place(first)} on" if now else f"From {run.place(first)} to {run.place(last)}"
+    if len(slow.stretches) > 1:
+        where = f"In {len(slow.stretches)} stretches from {run.place(first)} to {run.place(last)}, the last since {run.place(began)},"
+    than, since = ("before", "since then") if now else ("in the rest of the run", "there")
     yield Finding(
-        f"{where} a {times.unit} {'took' if over else 'takes'} {figure(ratio, 2)} times as long as {than}: "
-        f"{_times(slow, over)}; {1 - slow.before / slow.after:.0%} of the time {since} {'was' if over else 'is'} lost"
+        f"{where} a {times.unit} {'takes' if now else 'took'} {figure(ratio, 2)} times as long as {than}: "
+        f"{_times(slow, now)}; {1 - slow.before / slow.after:.0%} of the time {since} {'is' if now else 'was'} lost"
         + (f", {lost / 60:,.0f} minutes." if lost is not None and lost >= 90 else "."),
         first,
         last,
         times.metric,
         {"ratio": ratio, "before_s": slow.before, "after_s": slow.after, **({} if lost is None else {"lost_s": lost})},
-        _advice(run, first, over),
+        _advice(run, first, not now),
         Severity.WARNING if costly else Severity.INFO,
     )
 
 
-def _at_the_end(times: Pace, smallest: float) -> Slow | None:
-    """Return the stretch up to the end of the run that is slower than it was before."""
+def _slow(times: Pace, least: float) -> Slow | None:
+    """Return the stretches that were slow, but for one that began with the run: that became faster."""
     n = len(times.seconds)
-    usual, late = times.seconds[int(USUAL[0] * n) : int(USUAL[1] * n)], times.seconds[int(LATE * n) :]
-    before, after = float(median(usual)), float(median(late))
-    if after < smallest * before or quantile(late, 0.25) <= quantile(usual, 0.9):
-        return None
-    levels, starts = block_medians(times.seconds, BLOCKS)
-    fast = np.flatnonzero(levels < before * np.sqrt(after / before))
-    return Slow(int(starts[min(fast[-1] + 1, len(starts) - 1)]) if len(fast) else 0, n - 1, before, after)
-
-
-def _in_between(times: Pace, least: float) -> Slow | None:
-    """Return the longest stretch that was slow and is over, but for one that began with the run: that became faster."""
-    levels, starts = block_medians(times.seconds, min(STRETCHES, len(times.seconds) // IN_EACH))
-    slow = levels >= least * quantile(levels[2:], FASTEST)
+    levels, starts = block_medians(times.seconds, min(STRETCHES, n // IN_EACH))
+    settled = max(1, int(SETTLED * len(levels)))
+    usual = min(quantile(levels[settled:], FASTEST), float(median(levels[settled : settled + max(settled, LASTS)])))
+    slow = levels >= least * usual
     slow &= ~np.logical_and.accumulate(slow)
-    edges = np.flatnonzero(np.diff(np.r_[False, slow[2:], False])) + 2
-    if not len(edges):
+    slow[:settled] = False
+    edges = np.flatnonzero(np.diff(np.r_[False, slow, False]))
+    places = np.append(starts, n)
+    parts = [(first, stop) for first, stop in zip(edges[::2], edges[1::2]) if stop - first >= LASTS]
+    inside, beside = np.zeros(n, bool), np.zeros(n, bool)
+    for first, stop in parts:
+        inside[places[first] : places[stop]] = True
+        beside[places[first - 1] : places[min(stop + 1, len(levels))]] = True  # where the change may lie
+    beside[: starts[settled]] = True
+    during, rest = times.seconds[inside], times.seconds[~beside]
+    if not len(during) or not len(rest) or quantile(during, 0.25) <= quantile(rest, 0.9):
         return None
-    first, stop = max(zip(edges[::2], edges[1::2]), key=lambda at: at[1] - at[0])
-    if stop == len(starts):
+    before, after = float(median(rest)), float(median(during))
+    if after < least * before:
         return None
-    inside = np.zeros(len(times.seconds), bool)
-    inside[starts[first] : starts[stop]] = True
-    during, rest = times.seconds[inside], times.seconds[~inside][starts[2] :]
-    if quantile(during, 0.25) <= quantile(rest, 0.9):
-        return None
-    return Slow(int(starts[first]), int(starts[stop]) - 1, float(median(rest)), float(median(during)))
+    stretches = [
+        (_onset(times.seconds, places[first - 1], places[first + 1], before, after), int(places[stop]))
+        for first, stop in parts
+    ]
+    for (first, _), (onset, stop) in zip(parts, stretches):
+        inside[places[first - 1] : stop] = np.arange(places[first - 1], stop) >= onset
+    return Slow(stretches, inside, before, after)
+
+
+def _onset(seconds: np.ndarray, first: int, stop: int, before: float, after: float) -> int:
+    """Return the row, of the two parts from `first` on of which the second is slow, from which on the steps are: the second's first where none stands out."""
+    fast = np.flatnonzero(seconds[first:stop] < np.sqrt(before * after))
+    middle = (first + stop) // 2
+    return int(first + fast[-1] + 1) if len(fast) and first + fast[-1] + 1 < stop else middle
 
 
 def _time_share(times: Pace, slow: Slow) -> float:
-    """Return which share of the run's time the stretch takes, where every step does equally much."""
+    """Return which share of the run's time the stretches take, where every step does equally much."""
     spent = times.seconds * np.diff(times.steps, prepend=times.steps[0])
-    return float(spent[slow.first : slow.last + 1].sum() / spent.sum())
+    return float(spent[slow.inside].sum() / spent.sum())
 
 
 def _lost_seconds(run: Run, times: Pace, slow: Slow) -> float | None:
-    """Return the seconds lost in the stretch; None where the log does not say how long the steps took."""
+    """Return the seconds lost in the stretches; None where the log does not say how long the steps took."""
     share = 1 - slow.before / slow.after
-    first, last = times.steps[slow.first], times.steps[slow.last]
     steps = times if times.unit == "step" else step_times(run)
     if steps is not None and run.step_kind == "step" and not is_clock(steps.seconds):
         spent = steps.seconds * np.diff(steps.steps, prepend=steps.steps[0])
-        return share * float(spent[(steps.steps >= first) & (steps.steps <= last)].sum())
+        place = np.minimum(np.searchsorted(times.steps, steps.steps), len(times.steps) - 1)
+        return share * float(spent[slow.inside[place]].sum())
     if run.tokens is None or times.metric != "tokens_per_sec":
         return None
     tokens = np.interp(times.steps, run.tokens.steps, run.tokens.values)
     spent = times.seconds * np.diff(tokens, prepend=tokens[0])
-    return share * float(spent[slow.first : slow.last + 1].sum())
+    return share * float(spent[slow.inside].sum())
 
 
-def _times(slow: Slow, over: bool) -> str:
+def _times(slow: Slow, now: bool) -> str:
     """Write both times in the unit that suits the first."""
     unit, scale = ("s", 1) if slow.before >= 0.1 else ("ms", 1e3) if slow.before >= 1e-4 else ("µs", 1e6)
     usual, there = (f"{figure(seconds * scale, 3)} {unit}" for seconds in (slow.before, slow.after))
-    return f"{there} against {usual}" if over else f"{usual} then, {there} now"
+    return f"{usual} then, {there} now" if now else f"{there} against {usual}"
 
 
 def _advice(run: Run, onset: int, over: bool) -> tuple[str, ...]:

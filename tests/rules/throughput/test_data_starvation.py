@@ -14,7 +14,9 @@ def waiting(share: float, n: int = 100, seconds: float = 0.5):
     return run(loss=falling(n), step_time_s=times, data_time_s=share * times * np.exp(rng.normal(0, 0.1, n)))
 
 
-@pytest.mark.parametrize(("share", "severity"), [(0.3, Severity.INFO), (0.8, Severity.WARNING)])
+@pytest.mark.parametrize(
+    ("share", "severity"), [(0.3, Severity.INFO), (0.4, Severity.WARNING), (0.8, Severity.WARNING)]
+)
 def test_severity_follows_the_share(share, severity):
     (found,) = fires(check, waiting(share))
     assert found.severity is severity

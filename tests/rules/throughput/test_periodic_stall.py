@@ -26,6 +26,18 @@ def test_little_time_is_information():
     assert found.severity is Severity.INFO
 
 
+def test_a_record_stands_for_the_steps_since_the_last_one():
+    made = run(loss=series(falling(1000), 50, 50), step_time_s=series(stalled(50, 60, seconds=0.5), 50, 50))
+    (found,) = fires(check, made)
+    assert found.severity is Severity.WARNING
+    assert found.message.startswith("Every 2,500 steps one record shows ")
+
+
+def test_speeds_tell_of_pauses_where_there_are_no_step_times():
+    (found,) = fires(check, run(loss=falling(1000), tokens_per_sec=1e5 / stalled(50, 60)))
+    assert found.severity is Severity.WARNING
+
+
 def test_evaluations_are_information():
     made = run(loss=falling(1000), step_time_s=stalled(50, 60, seconds=5), val__loss=series(np.ones(20), 50, 50))
     (found,) = fires(check, made)

@@ -33,6 +33,31 @@ def test_a_slow_stretch_that_is_over_is_said_with_its_end():
     assert "took 2 times as long as in the rest of the run" in found.message
 
 
+def test_several_slow_stretches_cost_together_what_one_would():
+    times = timed(1, seconds=20)
+    for first in (60, 160, 260):
+        times[first : first + 60] *= 2
+    (found,) = fires(check, run(loss=falling(400), step_time_s=times))
+    assert found.severity is Severity.WARNING
+    assert (found.first_step, found.last_step) == (pytest.approx(61, abs=2), pytest.approx(320, abs=10))
+    assert found.evidence["lost_s"] == pytest.approx(180 * 20, rel=0.1)
+    assert "In 3 stretches from step 61 to step" in found.message
+
+
+def test_a_slower_end_does_not_hide_the_slow_stretch_before_it():
+    times = timed(3, at=0.8, seconds=20)
+    times[80:180] *= 2
+    (found,) = fires(check, run(loss=falling(400), step_time_s=times))
+    assert found.first_step == pytest.approx(81, abs=2)
+    assert found.evidence["before_s"] == pytest.approx(20, rel=0.05)
+
+
+def test_steps_that_are_slow_for_most_of_the_run_are_measured_by_those_before():
+    (found,) = fires(check, run(loss=falling(400), step_time_s=timed(2, at=0.2, seconds=20)))
+    assert found.first_step == pytest.approx(81, abs=2)
+    assert found.evidence["ratio"] == pytest.approx(2, rel=0.05)
+
+
 def test_a_run_that_became_faster_never_got_slower():
     assert fires(check, run(loss=falling(400), step_time_s=timed(0.5, seconds=40))) == []
 

@@ -53,7 +53,7 @@ def far_more(case: Case, most: str) -> bool:
     return max(case.finding.evidence.get(name, 0) for name in ("ratio", "gradient_ratio", "times_its_noise")) > 1000
 
 
-@states(r"takes <n> times as long as usual")
+@states(r"takes <n> times as long as usual", r"shows <n> times the usual time")
 def slower(case: Case, n: str) -> bool:
     return spells(n, case.finding.evidence["stall_s"] / case.finding.evidence["usual_s"])
 
