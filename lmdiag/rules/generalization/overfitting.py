@@ -37,6 +37,8 @@ BY_HEART = 0.5
 # Nats of training and of one or two evaluations, which show no course: one token in seventy is tossed for there, a third is known here.
 TO_THE_LAST_TOKEN, NOT_KNOWN = 0.01, 1.0
 ALL_RIGHT = 0.9995  # accuracy of a set, in the median of its last three evaluations
+# The last of fewer than six evaluations, alone: its rise, also in standard deviations of a training record (an evaluation scatters less)
+JUMP, JUMP_SIGMAS, JUMP_RECORDS = 0.25, 8.0, 20
 MANIFOLD = 9.0  # a rise to ten times the level is told in times
 MOST_ERRORS = 1000.0  # beyond it the number says only that there is no noise
 
@@ -86,7 +88,8 @@ def check(
     second differences, so that slope is not taken for noise; of 40 evaluations or more it is at least what their correlation makes of it, unless the 20 or more since the turn rise so steadily (the gain is 150 times what they miss a fit that only rises by, in squares) that no wander does, or the last 20 all lie above
     the six until the turn, and end three tenths above its level. A handful of evaluations does not tell it: then what is usual counts as well, 0.7%
     of the level where the training loss has fallen by a tenth since the best evaluation, 6% where nothing speaks for overfitting. Of up to twelve, a mean
-    since the best one that is a fifth higher is enough beside a training loss of half of it: no noise of the evaluations explains both.
+    since the best one that is a fifth higher is enough beside a training loss of half of it: no noise of the evaluations explains both. Of fewer than six the last alone is enough
+    if it is a quarter higher, and by eight times what a record of training scatters by: an evaluation averages over more text than a record.
 
     | what | measured on |
     |---|---|
@@ -176,7 +179,7 @@ def _rise(run: Run, losses: Series, smallest: float) -> Rise | None:
     lowest, after = float(values[best]), values[best + 1 :]
     if len(after) < AFTER:
         rise = float(np.mean(after)) - lowest if len(after) else 0.0
-        return Rise(lowest, rise) if _memorised(run, lowest, rise) else None
+        return Rise(lowest, rise) if _memorised(run, lowest, rise) or _jumped(run, losses, best, rise) else None
     found = turn(values)
     went_on = _training_went_on(run, int(losses.steps[best]))
     if len(values) <= SOME:
@@ -196,6 +199,27 @@ def _rise(run: Run, losses: Series, smallest: float) -> Rise | None:
         by_heart = len(values) <= SOME and _memorised(run, lowest, float(np.mean(after)) - lowest, WELL_ABOVE)
         return Rise(lowest, float(np.mean(after)) - lowest) if by_heart else None
     return Rise(found.low, rise, rise / sigma)
+
+
+def _jumped(run: Run, losses: Series, best: int, rise: float) -> bool:
+    """Tell whether the last of a few evaluations stands so far above the best that the noise of the training loss, which did not rise, is no reason."""
+    trained = run["loss"].finite if "loss" in run else losses.at(slice(0))
+    lowest, since = float(losses.values[best]), trained.values[trained.steps > losses.steps[best]]
+    if (
+        len(losses) >= FEW
+        or len(since) < AFTER
+        or len(trained) < JUMP_RECORDS
+        or trained.values.min() <= 0
+        or rise < JUMP * lowest
+    ):
+        return False
+    logs = np.log(trained.values)
+    noise = scatter(logs) / np.sqrt(
+        1 - smoothing(logs)
+    )  # averaged noise changes less from record to record than it is large
+    return bool(np.log1p(rise / lowest) >= JUMP_SIGMAS * noise) and not _training_rose(
+        run, int(losses.steps[best]), rise / lowest
+    )
 
 
 def _stays_away(values: np.ndarray, found: Turn, rise: float) -> bool:

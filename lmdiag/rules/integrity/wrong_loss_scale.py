@@ -22,6 +22,7 @@ USUAL_VOCABULARIES = (30522, 32000, 49152, 50257, 50304, 50265, 64000, 100277, 1
 MOST_NAMED, EXACT = 8, 1.5e-3  # a multiple of ln V this exact is chance in one of ten runs
 LEAST_TIMES, STEADY, MOVED = 1.8, 0.1, 0.05  # of the evaluation; spread of that ratio; by how much the evaluation fell
 EVALUATIONS = 3
+FELL = 0.2  # of the evaluation: by how much it fell beside a training loss that is a part of it; harder text is evaluated more often than easier
 SETTLED_TIMES = 8.0  # of the evaluation, in the last half alone: earlier, averages of training lag behind a fast fall
 SAME, PLAUSIBLE = 1.3, 1.0  # ratio of the first losses; nats per token at the end
 
@@ -39,6 +40,7 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
     | test | asks for | what is said |
     |---|---|---|
     | multiple of the evaluation | training loss 1.8 times the evaluation or more at every evaluation, the ratio steady within 10% while the evaluation falls by 5%, or within 2% of a whole number; or 8 times it and as steady in the last half of the evaluations, where an average over steps no longer lags behind a fall | warning: two sets of text differ by what they are, and the ratio moves as both are learnt; a factor does not |
+    | part of the evaluation | training loss 1 / 1.8 of the evaluation or less, as steady, while that falls by 20%, or by 5% and the ratio is 1 over a whole number within 2% | warning: what is learned by heart leaves the evaluation ever further behind, and an untrained model knows all text equally badly |
     | log that begins later | above 16 nats throughout | information |
     | start over ln V | `smallest` (1.3) or more; where the log does not say V, a start and an end above 13 nats | information: if the loss comes below ln V later, the initialisation was too large; if it stays above, the nearest whole number is named (a sum over accumulation steps), unless the header says another one |
     | the same, surely a factor | from `warning` (1.8) on, the loss stays above ln V, the first losses agree within 30%, the run clearly learns (rank trend, a tenth of its start), and its end divided by the factor is 1 nat or more | warning: a mean in nats per token cannot do all that, whatever the initialisation |
@@ -67,7 +69,7 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
     if len(losses) < 5:
         yield too_few(len(losses), "finite values of the loss", 5)
         return
-    scaled = _times_the_evaluation(run, metric, losses)
+    scaled = _times_the_evaluation(run, metric, losses) or _part_of_the_evaluation(run, metric, losses)
     if scaled:
         yield scaled
         return
@@ -115,11 +117,11 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
 
 def _times_the_evaluation(run: Run, metric: str, losses: Series) -> Finding | None:
     """Tell of a training loss that is the same multiple of the evaluation all along."""
-    evaluations = run.evaluation_loss[1].finite.thinned(MOST_EVALUATIONS) if run.evaluation_loss else None
-    if metric != "loss" or evaluations is None or len(evaluations) < EVALUATIONS or evaluations.values.min() <= 0:
+    evaluations = _evaluations(run, metric)
+    if evaluations is None:
         return None
     ratios = medians_around(evaluations.steps, losses.steps, losses.values)[0] / evaluations.values
-    moved = float(evaluations.values.max() / evaluations.values[-1] - 1) >= MOVED
+    moved = _fell(evaluations) >= MOVED
     if not _steady(ratios, LEAST_TIMES, moved):
         ratios = ratios[-max(EVALUATIONS, len(ratios) // 2) :]
         if not (moved and _steady(ratios, SETTLED_TIMES, moved)):
@@ -128,15 +130,63 @@ def _times_the_evaluation(run: Run, metric: str, losses: Series) -> Finding | No
     whole, of = round(ratio), "every one of" if len(ratios) == len(evaluations) else "each of the last"
     named = (steps == 0 and len(ratios) == len(evaluations)) or steps == whole
     summed = named and whole <= MOST_TIMES and _is_whole(ratio)
+    return _against(
+        run,
+        losses,
+        evaluations,
+        ratios,
+        f"{figure(ratio, 3)} times the evaluation at {of} {len(ratios)} evaluations{f', as if summed over {whole} accumulation steps' if summed else ''}",
+        _advice(run)[:2],
+    )
+
+
+def _part_of_the_evaluation(run: Run, metric: str, losses: Series) -> Finding | None:
+    """Tell of a training loss that is the same part of the evaluation all along."""
+    evaluations = _evaluations(run, metric)
+    if evaluations is None or (losses.values <= 0).any():
+        return None
+    ratios = medians_around(evaluations.steps, losses.steps, losses.values)[0] / evaluations.values
+    divided, fell = float(1 / median(ratios)), _fell(evaluations)
+    if not _steady(1 / ratios, LEAST_TIMES, fell >= MOVED) or fell < (MOVED if _is_whole(divided) else FELL):
+        return None
+    steps, whole = _accumulation(run), round(divided)
+    twice = f", as if divided by {whole} twice" if steps in (0, whole) and whole <= MOST_TIMES and _is_whole(divided) else ""
+    return _against(
+        run,
+        losses,
+        evaluations,
+        ratios,
+        f"{figure(float(median(ratios)), 3)} times the evaluation at every one of {len(ratios)} evaluations{twice}",
+        (
+            "Compute the loss of one batch by hand: a mean over target tokens, in nats. Is it divided twice by accumulation steps or devices, or by tokens that "
+            "are masked?",
+            "If the gradients were divided as well, tune the learning rate again once that is right.",
+        ),
+    )
+
+
+def _evaluations(run: Run, metric: str) -> Series | None:
+    """Return the evaluations that a training loss may be held against, None where they are few or not above 0."""
+    evaluations = run.evaluation_loss[1].finite.thinned(MOST_EVALUATIONS) if run.evaluation_loss else None
+    if metric != "loss" or evaluations is None or len(evaluations) < EVALUATIONS or evaluations.values.min() <= 0:
+        return None
+    return evaluations
+
+
+def _fell(evaluations: Series) -> float:
+    return float(evaluations.values.max() / evaluations.values[-1] - 1)
+
+
+def _against(
+    run: Run, losses: Series, evaluations: Series, ratios: np.ndarray, told: str, what_to_do: tuple[str, ...]
+) -> Finding:
     return Finding(
-        f"The training loss is {figure(ratio, 3)} times the evaluation at {of} {len(ratios)} evaluations"
-        f"{f', as if summed over {whole} accumulation steps' if summed else ''}: "
-        f"{figure(float(losses.values[-1]))} and {figure(float(evaluations.values[-1]))} at the end.",
+        f"The training loss is {told}: {figure(float(losses.values[-1]))} and {figure(float(evaluations.values[-1]))} at the end.",
         int(losses.steps[0]),
         int(losses.steps[-1]),
-        metric,
-        {"times_the_evaluation": ratio, "spread": _spread(ratios), "evaluations": len(ratios)},
-        _advice(run)[:2],
+        "loss",
+        {"times_the_evaluation": float(median(ratios)), "spread": _spread(ratios), "evaluations": len(ratios)},
+        what_to_do,
         Severity.WARNING,
     )
 

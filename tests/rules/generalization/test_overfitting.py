@@ -44,6 +44,13 @@ def test_two_evaluations_after_the_best_are_enough():
     assert len(fires(check, run(val__loss=series([2.0, 2.3, 2.6])))) == 1
 
 
+@pytest.mark.parametrize(("noise", "found"), [(0.02, 1), (0.2, 0)])
+def test_the_last_of_a_few_evaluations_may_be_enough(noise, found):
+    losses = series([2.5, 2.2, 2.1, 3.0], every=100, first=100)
+    made = run(loss=falling(400, start=3, floor=2, noise=noise), val__loss=losses)
+    assert [f.severity for f in fires(check, made)] == found * [Severity.WARNING]
+
+
 def test_one_evaluation_that_stands_out_near_the_best_hides_no_rise():
     found = 0
     for seed in range(20):

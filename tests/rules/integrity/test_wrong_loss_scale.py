@@ -140,3 +140,25 @@ class TestAgainstTheEvaluation:
         assert "summed over" not in found.message  # 16.8 is not sure to be 17
         alike = run(loss=Series(steps, np.array(training) / 16), val__loss=Series(steps, np.array(evaluation)))
         assert fires(check, alike) == []
+
+
+def beside(part: np.ndarray | float, floor: float = 3.0):
+    trained = falling(400, floor=floor)
+    at = np.arange(19, 400, 20)
+    evaluations = Series(at + 1, np.array([np.median(trained[i - 10 : i + 10]) for i in at]))
+    return run(loss=part * trained, val__loss=evaluations)
+
+
+def test_a_loss_that_was_divided_once_too_often_is_a_warning():
+    (found,) = fires(check, beside(1 / 8))
+    assert found.severity is Severity.WARNING
+    assert found.evidence["times_the_evaluation"] == pytest.approx(1 / 8, rel=0.03)
+    assert "as if divided by 8 twice" in found.message
+
+
+def test_text_that_is_learned_by_heart_is_no_loss_that_was_divided():
+    assert fires(check, beside(np.linspace(1, 0.2, 400))) == []
+
+
+def test_an_evaluation_of_harder_text_that_hardly_falls_is_no_loss_that_was_divided():
+    assert fires(check, beside(0.45, floor=9.0)) == []

@@ -165,7 +165,9 @@ def went(case: Case, a: str, b: str, at_there: int) -> bool:
     return spells(a, float(case.values[row - 1])) and spells(b, float(case.values[row]))
 
 
-@states(r"at every one of \d+ evaluations(?:, as if summed over \d+ accumulation steps)?: <a> and <b> at the end")
+@states(
+    r"at every one of \d+ evaluations(?:, as if (?:summed over \d+ accumulation steps|divided by \d+ twice))?: <a> and <b> at the end"
+)
 def both_ends(case: Case, a: str, b: str) -> bool:
     evaluation = case.run.evaluation
     return (
