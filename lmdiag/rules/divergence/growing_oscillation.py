@@ -1,21 +1,41 @@
 import numpy as np
+from msgspec import Struct
 
 from lmdiag import advice
 from lmdiag.figures import figure, times
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run
-from lmdiag.stats.noise import MEDIAN_ERROR, scatter, smoothing
+from lmdiag.stats.noise import MAD_TO_SIGMA, MEDIAN_ERROR, scatter, smoothing
 from lmdiag.stats.turning import falling_fit
 from lmdiag.stats.windows import block_medians, centred_median, median, quantile
 
-POINTS = 200
-BLOCKS = 240
+POINTS = 80
+IN_EACH = 4  # records at least, but for regular swings
+BLOCKS = (240, 120, 60)  # the fewer, the longer must a swing be, and the less noise is left in a block
 REVERSALS = 6
 # Of the last third, each of which swings by so much of the range: what one spike leaves does not
 PARTS, LASTS = 3, 0.25
 TEN_TO_NINETY = 2.56  # standard deviations between the 10% and the 90% quantile of a normal distribution
+REGULAR_FROM, REGULAR = (
+    6,
+    0.4,
+)  # distances of crossings, and their standard deviation over their mean: those of noise have 0.7 and more
+HALF = 80  # records that tell how a log was smoothed
+BEGUN = 0.25  # of the range at the end: a swing this far from the trend
 GROWTH, ALARM_GROWTH = 1.6, 2.0
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS, ALARM_SHARE = 0.1, 0.03, 3.0, 0.06
+
+
+class Swings(Struct, frozen=True):
+    """Swings of the last third of a curve: the row where they begin and that where this third does, their level, their range there and in the
+    first third, and how often they cross the trend."""
+
+    first: int
+    late: int
+    level: float
+    amplitude: float
+    before: float
+    crossings: int
 
 
 @rule(family="divergence", needs=("curve",), severity=Severity.INFO, min_points=POINTS)
@@ -26,9 +46,10 @@ def check(run: Run, curve: Curve) -> Findings:
     A loss around whose trend there are swings of many records, wider at the end of the run than after its start.
 
     ## How it decides
-    The curve in at most 240 blocks, without the first tenth and less the best fit that only falls, or a running median of a fifth of them if that leaves less at the end: the swings (10 to 90% range) of the last
-    third are at least 1.6 times those of the first third, 0.1 nat, 3% of the level, and three times what noise leaves in a block, as the log was smoothed; they
-    cross the trend six times or more, and go on: each third of that stretch swings by a quarter of that range. A warning when the swings have doubled and reach 6%.
+    The curve in 240 blocks of four records or more, or of fewer, or in 120 or 60, if the swings are regular (the distances between crossings of the trend scatter by less than 0.4 of their mean), without the first tenth and less the best fit that only falls, or a running median of a fifth of them if that leaves less at the end: the swings (10 to 90% range) of the last
+    third are at least 1.6 times those of the first third, 0.1 nat, 3% of the level, and three times what noise leaves in a block, as the first half of the log was smoothed, or as fourth differences show beside regular swings; they
+    cross the trend six times or more, and go on: each third of that stretch swings by a quarter of that range. They begin where the curve is
+    a quarter of that range away from its trend. A warning when the swings have doubled and reach 6%.
 
     ## Why it matters
     The learning rate is at the edge of stability and the edge is coming closer; divergence may follow.
@@ -50,23 +71,15 @@ def check(run: Run, curve: Curve) -> Findings:
     if _cyclic(run):
         yield NotChecked("the learning rate rises again after its peak, and the loss swings with it")
         return
-    levels, starts = block_medians(losses.values, min(BLOCKS, len(losses) // 4))
-    levels, starts = levels[len(levels) // 10 :], starts[len(levels) // 10 :]
-    around = levels - centred_median(levels, len(levels) // 5 | 1)
-    swings = levels - falling_fit(levels)
-    third = len(swings) // 3
-    first, last = _range(swings[:third]), min(_range(swings[-third:]), _range(around[-third:]))
-    level = abs(float(median(levels[-third:])))
-    crossings = int(np.sum(np.diff(np.sign(around[-third:])) != 0))
-    if last < max(LEAST_NATS, LEAST_SHARE * level, GROWTH * first) or not REVERSALS <= crossings <= third // 2:
+    phi = _smoothing_before(losses.values)
+    usual = min(BLOCKS[0], len(losses) // IN_EACH)
+    looks = (_swings(losses.values, blocks, phi, regular=place > 0) for place, blocks in enumerate((usual, *BLOCKS)))
+    found = next(filter(None, looks), None)
+    if found is None:
         return
-    if min(_range(part) for part in np.array_split(swings[-third:], PARTS)) < LASTS * last:
-        return
-    tail = losses.values[starts[-third] :]
-    if last < LEAST_ERRORS * _noise_of_a_block(tail, smoothing(losses.values), max(1, len(tail) // third)):
-        return
-    step = int(losses.steps[starts[-third]])
-    period = 2 * (losses.steps[-1] - step) / crossings
+    step = int(losses.steps[found.first])
+    period = 2 * (losses.steps[-1] - losses.steps[found.late]) / found.crossings
+    first, last, level = found.before, found.amplitude, found.level
     yield Finding(
         f"The loss swings by {figure(last, 3)} around {figure(level)} in the last third of the run, "
         f"{times(last / max(first, 1e-12))} times as much as in the first, with a period of about {period:,.0f} "
@@ -74,7 +87,13 @@ def check(run: Run, curve: Curve) -> Findings:
         step,
         int(losses.steps[-1]),
         metric,
-        {"level": level, "amplitude": last, "amplitude_before": first, "crossings": crossings, "period": float(period)},
+        {
+            "level": level,
+            "amplitude": last,
+            "amplitude_before": first,
+            "crossings": found.crossings,
+            "period": float(period),
+        },
         (
             advice.lower_lr(run, step),
             advice.clip(run, step),
@@ -84,14 +103,59 @@ def check(run: Run, curve: Curve) -> Findings:
     )
 
 
-def _noise_of_a_block(values: np.ndarray, phi: float, width: int) -> float:
+def _swings(values: np.ndarray, blocks: int, phi: float, *, regular: bool) -> Swings | None:
+    """Return the swings, or only `regular` ones, that medians of blocks of a curve show; None where they do not grow, or noise may be the reason."""
+    levels, starts = block_medians(values, blocks)
+    levels, starts = levels[len(levels) // 10 :], starts[len(levels) // 10 :]
+    around = levels - centred_median(levels, len(levels) // 5 | 1)
+    swings = levels - falling_fit(levels)
+    third = len(swings) // 3
+    first, last = _range(swings[:third]), min(_range(swings[-third:]), _range(around[-third:]))
+    level = abs(float(median(levels[-third:])))
+    crossed = np.flatnonzero(np.diff(np.sign(around[-third:])) != 0)
+    if last < max(LEAST_NATS, LEAST_SHARE * level, GROWTH * first) or not REVERSALS <= len(crossed) <= third // 2:
+        return None
+    if min(_range(part) for part in np.array_split(swings[-third:], PARTS)) < LASTS * last:
+        return None
+    tail = values[starts[-third] :]
+    width, keeps_time = max(1, len(tail) // third), _is_regular(crossed)
+    sigma, phi = (_sharp_scatter(tail), 0.0) if keeps_time else (scatter(tail), phi)
+    noise = _noise_of_a_block(sigma, phi, width)
+    if last < LEAST_ERRORS * noise or (regular and not keeps_time):
+        return None
+    begun = third + int(np.argmax(np.abs(around[third:]) >= max(BEGUN * last, noise)))
+    return Swings(int(starts[min(begun, len(starts) - third)]), int(starts[-third]), level, last, first, len(crossed))
+
+
+def _is_regular(crossed: np.ndarray) -> bool:
+    """Tell whether a curve crosses its trend at regular distances: those of noise, however smoothed, scatter by their mean."""
+    apart = np.diff(crossed)
+    return len(apart) >= REGULAR_FROM and float(apart.std()) < REGULAR * float(apart.mean())
+
+
+def _smoothing_before(values: np.ndarray) -> float:
+    """Return how strongly a log was smoothed, as its first half shows, two standard errors up: swings look like smoothing."""
+    half = values[: len(values) // 2]
+    return (
+        min(smoothing(values), smoothing(half) + 4 / float(np.sqrt(len(half))))
+        if len(half) >= HALF
+        else smoothing(values)
+    )
+
+
+def _sharp_scatter(values: np.ndarray) -> float:
+    """Return the standard deviation of one point from fourth differences, which leave a thirtieth of swings of eight records."""
+    return MAD_TO_SIGMA * float(median(np.abs(np.diff(values, 4)))) / float(np.sqrt(70))
+
+
+def _noise_of_a_block(sigma: float, phi: float, width: int) -> float:
     """Return the range that noise alone gives the medians of so many neighbouring records, of a log that was smoothed by `phi`.
 
     Averaged noise of a standard deviation s scatters from record to record by s sqrt(1 - phi) only, and does not average out over fewer
     records than it was averaged over (first-order autoregression).
     """
     averaged_out = MEDIAN_ERROR * np.sqrt((1 + phi) / (1 - phi) / width)
-    return float(TEN_TO_NINETY * scatter(values) / np.sqrt(1 - phi) * min(averaged_out, 1.0))
+    return float(TEN_TO_NINETY * sigma / np.sqrt(1 - phi) * min(averaged_out, 1.0))
 
 
 def _range(values: np.ndarray) -> float:

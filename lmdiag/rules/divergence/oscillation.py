@@ -16,6 +16,7 @@ WIDE, MOSTLY = 0.10, 0.7
 ALIKE = 2.0  # standard errors of the correlation of neighbouring records: independent ones, such as sums over sentences, do not swing
 # In the second half; of the swings of the loss, relative to its level: what a model does shows in them too
 EVALUATIONS, STEADY = 6, 0.2
+ONSET_RECORDS = 3  # or a fiftieth of them: their median shows where the swings begin, which a noisy record does not
 FALLS = 5.0  # a fall from the first to the last third of so many times the swings: bumps on the way down
 
 
@@ -58,7 +59,8 @@ def check(run: Run, curve: Curve) -> Findings:
         run, curve, amplitude / max(abs(float(median(values[len(values) // 2 :]))), 1e-12)
     ):
         return
-    step = int(thinned.steps[int(np.argmax(values > np.minimum.accumulate(values) + 0.5 * amplitude))])
+    smooth = centred_median(values, max(ONSET_RECORDS, len(values) // 50) | 1)
+    step = int(thinned.steps[int(np.argmax(smooth > np.minimum.accumulate(smooth) + 0.5 * amplitude))])
     yield Finding(
         f"The loss swings by {figure(amplitude, 3)} around {figure(float(median(values[len(values) // 2 :])))}, the median "
         f"of its second half, from {run.place(step)} on.",

@@ -9,7 +9,7 @@ from lmdiag.stats.noise import MAD_TO_SIGMA, expected_largest
 from lmdiag.stats.returning import BESIDE, stands
 from lmdiag.stats.spikes import standing_out
 from lmdiag.stats.trend import mann_kendall
-from lmdiag.stats.windows import median, medians_beside, quantile
+from lmdiag.stats.windows import block_medians, median, medians_beside, quantile
 
 CERTAIN = 30.0  # ratio that needs no comparison with the scatter
 FEW_JUMPS, ISOLATED = 2, 0.01  # jumps; share of the records
@@ -17,6 +17,10 @@ TAIL, ABOVE_TAIL = 0.9, 3.0  # but with the largest before it: the norms of a co
 ABOVE_LARGEST, RECENT = 2.0, 25  # ratio to the largest ordinary norm of so many before: such a tail was seen already
 LEAST_FOR_TAIL, MOST_FOR_TAIL = 40, 5000  # records that show the tail of the norms, and of which no more are asked
 AFTERSHOCKS = 10  # records after a jump whose norms belong to it
+GROWTH_BLOCKS, DOUBLED = (
+    40,
+    2.0,
+)  # parts of a run whose norm grew, which it did from where it stays above so many times the early one
 RISING = 3.0  # Mann-Kendall z
 
 
@@ -33,7 +37,7 @@ def check(run: Run, norms: Series, *, ratio: float = 10.0, deviations: float = 4
     largest that so many norms with such a tail show by chance: the tail, before it, beyond the 90th percentile, extended as an exponential. If there is no such record: the last tenth is `ratio` times the
     stretch from 10% to 30% of the run, with a rank trend. A single jump below 30 times that clipping absorbed is information, and so are two jumps, or jumps in
     up to 1% of the records, none among the last five, behind each of which the loss is finite and stands where it stood before (medians of five records,
-    four standard errors): they harmed nothing.
+    four standard errors): they harmed nothing. A norm that grew did so from where it stays above twice the early one.
 
     ## Why it matters
     A gradient this large moves the weights as far as ten ordinary ones, unless it is clipped; repeated, it precedes divergence.
@@ -62,7 +66,7 @@ def check(run: Run, norms: Series, *, ratio: float = 10.0, deviations: float = 4
     early, late = norms.values[n // 10 : max(3 * n // 10, n // 10 + 2)], norms.values[-max(2, n // 10) :]
     growth = float(median(late) / median(early))
     if growth >= ratio and mann_kendall(np.log(norms.values)) > RISING:
-        yield _growth(run, norms, growth)
+        yield _growth(run, norms, growth, float(median(early)))
 
 
 def _jumps(values: np.ndarray, ratio: float, deviations: float) -> tuple[np.ndarray, np.ndarray]:
@@ -149,8 +153,10 @@ def _advice(run: Run, step: int, absorbed: bool) -> tuple[str, ...]:
     return look, advice.clip(run, step), "If it comes again, warm up for longer, or lower the learning rate."
 
 
-def _growth(run: Run, norms: Series, growth: float) -> Finding:
-    onset = int(norms.steps[np.argmax(norms.values >= median(norms.values[: len(norms) // 3]) * growth / 3)])
+def _growth(run: Run, norms: Series, growth: float, early: float) -> Finding:
+    levels, starts = block_medians(norms.values, GROWTH_BLOCKS)
+    below = np.flatnonzero(levels < DOUBLED * early)
+    onset = int(norms.steps[starts[min(below[-1] + 1, len(starts) - 1)] if len(below) else 0])
     return Finding(
         f"The gradient norm grew {figure(growth, 2)}-fold, "
         f"to a median of {figure(float(median(norms.values[-max(2, len(norms) // 10) :])), 3)}, from {run.place(onset)} on.",

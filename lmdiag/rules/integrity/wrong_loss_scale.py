@@ -150,7 +150,11 @@ def _part_of_the_evaluation(run: Run, metric: str, losses: Series) -> Finding | 
     if not _steady(1 / ratios, LEAST_TIMES, fell >= MOVED) or fell < (MOVED if _is_whole(divided) else FELL):
         return None
     steps, whole = _accumulation(run), round(divided)
-    twice = f", as if divided by {whole} twice" if steps in (0, whole) and whole <= MOST_TIMES and _is_whole(divided) else ""
+    twice = (
+        f", as if divided by {whole} twice"
+        if steps in (0, whole) and whole <= MOST_TIMES and _is_whole(divided)
+        else ""
+    )
     return _against(
         run,
         losses,

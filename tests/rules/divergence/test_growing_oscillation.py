@@ -21,6 +21,15 @@ def test_fires_with_its_period(amplitude, severity):
     assert found.evidence["period"] == pytest.approx(40, rel=0.3)
 
 
+@pytest.mark.parametrize(("n", "period"), [(120, 8), (150, 12), (300, 24), (600, 24)])
+def test_short_logs_show_regular_swings_from_their_beginning_on(n, period):
+    at = np.arange(n) / n
+    swings = np.clip((at - 0.5) / 0.5, 0, 1) * np.sin(2 * np.pi * np.arange(n) / period)
+    (found,) = fires(check, run(loss=falling(n, start=5, noise=0.03) + swings))
+    assert found.severity is Severity.WARNING
+    assert found.first_step == pytest.approx(0.64 * n, abs=0.08 * n)
+
+
 def test_silent_on_a_constant_band():
     assert fires(check, run(loss=swinging(0.3, growing=False))) == []
 

@@ -95,3 +95,11 @@ def test_two_jumps_without_a_trace_are_no_alarm_in_a_short_log():
     assert not fires(check, run(loss=loss, grad_norm=values))[0].alarms
     values[60] = 60
     assert fires(check, run(loss=loss, grad_norm=values))[0].alarms
+
+
+def test_growth_begins_where_the_norm_leaves_its_level():
+    norms = np.exp(np.clip(np.arange(800) / 800 - 0.5, 0, 1) * 10) * np.exp(
+        np.random.default_rng(0).normal(0, 0.1, 800)
+    )
+    (found,) = fires(check, run(loss=falling(800), grad_norm=norms))
+    assert found.first_step == pytest.approx(400 + 800 * np.log(2) / 10, abs=40)
