@@ -17,9 +17,9 @@ from lmdiag.stats.windows import median
 HIGHER_IS_BETTER = lazy(r"accuracy|(^|_)acc($|_)|f1|auc|matthews|rouge|bleu|(^|_)map($|_)", re.IGNORECASE)
 LOWER_IS_BETTER = lazy(r"(^|_)(wer|cer)($|_)", re.IGNORECASE)
 GIVEN_AN_INPUT = lazy(r"rouge|bleu|(^|_)(wer|cer|chrf|meteor)($|_)", re.IGNORECASE)
-# What only programs log that train for something else: reward models, embeddings, rankings, speech.
+# What only programs log that train for something else: reward models, embeddings, rankings, speech, regression.
 OTHER_AIMS = lazy(
-    r"(^|[/_-])(cosine|pearson|spearman|ndcg|mrr|hits?(@?\d+)?|triplet|contrastive|margins?|(min|mean|max)_reward|wer|cer)($|[/_@-])",
+    r"(^|[/_-])(cosine|pearson|spearman|ndcg|mrr|hits?(@?\d+)?|triplet|contrastive|margins?|(min|mean|max)_reward|wer|cer)($|[/_@-])|(^|/)(mae|r?mse|mape|r2|psnr)$",
     re.IGNORECASE,
 )
 WHOLE_ANSWERS = lazy(r"(^|_)(wer|cer|ser|ned|ed|edit_distance|exact_match|em)($|_)", re.IGNORECASE)

@@ -14,6 +14,7 @@ NEIGHBOURS, NEAREST = 60, 5  # the scale comes from 60 points either side, witho
 SCALE_FLOOR = 0.005  # in log units: half a percent
 MAD_ERROR = 1.17  # relative standard error of a MAD-based sigma is 1.17 / sqrt(n)
 LONG = 1_000
+FARTHEST = 10  # records between outliers of one spike, however long the log
 WIDE_BUMP_POINTS, WIDE_BUMP_BLOCKS = 900, 300
 
 
@@ -43,7 +44,7 @@ def find_spikes(values: np.ndarray, *, smallest: float, deviations: float) -> li
     hits = [hit for k in windows for hit in _outliers(logs, possible, k, smallest, deviations)]
     if len(logs) >= WIDE_BUMP_POINTS:
         hits += _wide_bumps(logs, smallest, deviations)
-    return _merge(hits, max(2, len(logs) // 100))
+    return _merge(hits, min(max(2, len(logs) // 100), FARTHEST))
 
 
 def standing_out(values: np.ndarray, least: float, deviations: float = 0.0) -> np.ndarray:

@@ -48,6 +48,12 @@ def test_neighbouring_hits_are_one_spike():
     assert (found.first, found.peak, found.last) == (250, 251, 252)
 
 
+def test_spikes_of_a_long_log_are_counted_one_by_one():
+    curve = falling(10_000, noise=0.02)
+    curve[2000::50] *= 1.5
+    assert len(spikes(curve)) == 160
+
+
 def test_a_wide_bump_of_a_long_log_is_found():
     curve = falling(6000, noise=0.05)
     curve[3000:3090] *= 1.3

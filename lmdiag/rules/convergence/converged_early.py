@@ -5,7 +5,7 @@ from lmdiag.figures import figure
 from lmdiag.finding import NOT_POSITIVE, Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run
 from lmdiag.stats.limits import EQUAL, EQUAL_SIGMAS, FROM_SCRATCH
-from lmdiag.stats.noise import scatter
+from lmdiag.stats.noise import MEDIAN_ERROR, scatter
 from lmdiag.stats.trend import total_gain
 from lmdiag.stats.windows import median
 
@@ -23,7 +23,7 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.65, band: float = EQU
 
     ## How it decides
     From the first evaluation on that lies within a band of the last three (median), all later ones lie within it: `band` (0.5%) of the level, or two
-    standard deviations of the evaluations in the second half if that is more. That evaluation stands at `share` (65%) of the run or earlier, and at least three follow.
+    standard deviations of the evaluations in the second half if that is more, or of many as many as one of them is away by chance. That evaluation stands at `share` (65%) of the run or earlier, and at least three follow.
     Evaluations that rise again leave the band: that is overfitting. It is information; a warning where the run began from scratch (6 nats or more) and half of it or
     more, with six evaluations, brought neither them nor the training loss (1%) anything: a language model that learns from scratch goes on
     to gain by a power law, and by the decay of the learning rate.
@@ -51,7 +51,10 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.65, band: float = EQU
         return
     if sigma > 0.02 * end:
         return
-    equal = max(band * end, EQUAL_SIGMAS * sigma)
+    many = float(
+        np.sqrt(2 * np.log(len(losses)) * (1 + MEDIAN_ERROR**2 / 3))
+    )  # deviations of one of so many from a median of three
+    equal = max(band * end, max(EQUAL_SIGMAS, many) * sigma)
     outside = np.flatnonzero(np.abs(losses.values - end) > equal)
     first = int(outside[-1]) + 1 if len(outside) else 0
     span = int(losses.steps[-1]) - run.first_step
@@ -86,7 +89,11 @@ def _stuck(run: Run, step: int) -> bool:
         return False
     trained = run["loss"].finite
     rest = trained.values[trained.steps >= step]
-    if not len(rest) or median(trained.values[:3]) < FROM_SCRATCH or not holds_start(run, trained):
+    if (
+        not len(rest)
+        or max(trained.values[0], median(trained.values[:3])) < FROM_SCRATCH
+        or not holds_start(run, trained)
+    ):
         return False
     gain, _ = total_gain(rest, skip=0.0)
     return gain < GAINED * float(median(rest))

@@ -13,8 +13,10 @@ from lmdiag.stats.windows import median
 
 POINTS = 200
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS = 0.1, 0.04, 8.0
-AT_EVENT = 0.02  # of the run: a restart, an epoch's end or a jump of the rate this near explains the step
-EVALUATION_RISE = 0.03
+AT_EVENT = (
+    0.02  # of the run: a restart, a jump of the rate or, of a step down, an epoch's end this near explains the step
+)
+EVALUATION_RISE, SOON = 0.03, 0.1  # share of their level, and of the run behind the step: what rose may come back later
 
 
 @rule(family="data", needs=("curve",), severity=Severity.INFO, min_points=POINTS)
@@ -27,7 +29,7 @@ def check(run: Run, curve: Curve) -> Findings:
     ## How it decides
     What the law of the loss leaves over is split by binary segmentation. The largest step must have 0.1 nat, 4% of the level and eight standard errors, each
     side must hold a tenth of the records, and 60% of the step must show between the few records before and after it: a
-    misfit of the law is smooth. A step up shows in the medians of a tenth of the records before and after it as well. Steps at a restart, an epoch's end, or a jump of the learning rate are explained, and silent. A warning when
+    misfit of the law is smooth. A step up shows in the medians of a tenth of the records before and after it as well. Steps at a restart or a jump of the learning rate, and steps down at an epoch's end, are explained, and silent. A warning when
     the loss stepped up and the evaluation rose with it by 3%.
 
     ## Why it matters
@@ -77,7 +79,11 @@ def check(run: Run, curve: Curve) -> Findings:
         size = min(
             size, float(median(left[shift.at : shift.at + margin]) - median(left[shift.at - margin : shift.at])) * level
         )
-    if size * shift.size <= 0 or abs(size) < max(LEAST_NATS, LEAST_SHARE * level) or _explained(run, step, rest):
+    if (
+        size * shift.size <= 0
+        or abs(size) < max(LEAST_NATS, LEAST_SHARE * level)
+        or _explained(run, step, rest, up=size > 0)
+    ):
         return
     yield _finding(run, curve.metric, rest, step, level, size, shift.errors)
 
@@ -87,12 +93,12 @@ def _undoes(step: Shift | None, earlier: Shift | None) -> bool:
     return bool(step and earlier and step.size * np.sign(earlier.size) <= -0.5 * abs(earlier.size))
 
 
-def _explained(run: Run, step: int, curve: Series) -> bool:
-    """Tell whether a restart, the end of an epoch or a jump of the learning rate stands near a step."""
+def _explained(run: Run, step: int, curve: Series, *, up: bool) -> bool:
+    """Tell whether a restart or a jump of the learning rate stands near a step, or the end of an epoch near one down: text is better known then."""
     near = AT_EVENT * (run.last_step - run.first_step) + 1
     if any(abs(segment.first_step - step) <= near for segment in run.segments[1:]):
         return True
-    if "epoch" in run:
+    if "epoch" in run and not up:
         epochs = run["epoch"].finite
         here = np.interp([step - near, step + near], epochs.steps, epochs.values) if len(epochs) else np.zeros(2)
         if np.floor(here[1]) > np.floor(here[0]) >= 0 and here[1] >= 1:
@@ -106,7 +112,9 @@ def _explained(run: Run, step: int, curve: Series) -> bool:
 def _finding(run: Run, metric: str, curve: Series, step: int, level: float, size: float, errors: float) -> Finding:
     losses = run.evaluation[1].finite if run.evaluation and metric == "loss" else None
     before = losses.values[losses.steps < step] if losses is not None else np.empty(0)
-    after = losses.values[losses.steps >= step] if losses is not None else np.empty(0)
+    after = losses.at(losses.steps >= step).values if losses is not None else np.empty(0)
+    if losses is not None:
+        after = after[: max(2, len(losses.between(step, step + SOON * run.last_step)))]
     known = len(before) >= 2 and len(after) >= 2
     risen = known and float(median(after)) > float(before[-1]) * (1 + EVALUATION_RISE)
     told = "; the evaluation rose with it" if risen and size > 0 else ""

@@ -23,7 +23,7 @@ def check(run: Run, curve: Curve, *, lowest: float = 1.0, certain: float = CERTA
     A language model that predicts almost every token, also of text it should not know.
 
     ## How it decides
-    The run starts at 8 to 14 nats (an untrained model with a vocabulary of thousands) and the last tenth of its losses has a median below `lowest` (1 nat
+    The run starts (the median of its first three records, or beside three evaluations its first if that is more) at 8 to 14 nats (an untrained model with a vocabulary of thousands) and the last tenth of its losses has a median below `lowest` (1 nat
     per token; the best models of natural text stand near 1.7). A warning when the last three evaluations (median) are as low: then it is not memorised;
     without an evaluation it is information. Or the run starts at 1 nat or more, is a tenth of `lowest` within its first fifth, and the evaluations end below `certain` (0.03 nat: 97 of 100
     tokens are certain): a warning; without an evaluation it is information where the last tenth of the losses is below a tenth of `certain`.
@@ -66,17 +66,18 @@ def check(run: Run, curve: Curve, *, lowest: float = 1.0, certain: float = CERTA
     unseen = _first_pass(run, losses).values
     alone = not evaluated and len(unseen) >= 3 and not _is_graded(run)
     first = float(median(unseen)) if alone else np.inf
-    scratch = FROM_SCRATCH <= start <= LARGEST_START
+    begin = max(start, float(losses.values[0])) if evaluated else start
+    scratch = FROM_SCRATCH <= begin <= LARGEST_START
     new = first < (NEW * lowest if scratch else certain / 10)
     if scratch:
         limit = lowest
-    elif start >= UNTAUGHT and evaluated and known < certain and _at_once(run, losses, lowest):
+    elif begin >= UNTAUGHT and evaluated and known < certain and _at_once(run, losses, lowest):
         if not _evaluated_as_low(run, losses, lowest):
             return  # memorised first, and understood later
         limit = certain
-    elif start >= UNTAUGHT and not evaluated and end < certain / 10:
+    elif begin >= UNTAUGHT and not evaluated and end < certain / 10:
         limit = certain / 10
-    elif start >= UNTAUGHT and first < certain and _at_once(run, losses, lowest):
+    elif begin >= UNTAUGHT and first < certain and _at_once(run, losses, lowest):
         limit = certain
     else:
         yield NOT_FROM_SCRATCH
@@ -100,12 +101,12 @@ def check(run: Run, curve: Curve, *, lowest: float = 1.0, certain: float = CERTA
         told = ": the text was memorised, or the model can see its labels"
     yield Finding(
         f"The loss has a median of {figure(end, 3)} nats per token over its last {max(3, len(losses) // 10)} values, after "
-        f"{figure(start, 3)} over its first three{told}.",
+        f"{f'{figure(start, 3)} over its first three' if begin == start else f'{figure(begin, 3)} in its first record'}{told}.",
         below,
         int(losses.steps[-1]),
         metric,
         {
-            "start": start,
+            "start": begin,
             "end": end,
             "below_limit_at": below,
             **({"first_pass": first} if new or first < certain else {}),

@@ -19,6 +19,7 @@ EVAL_OF_RISE = 0.1  # or within so much of the rise: a model that is worse by it
 EVAL_FELL = 0.02  # and so does one that has fallen since the rise, where none was taken while the loss was low
 ENORMOUS = 0.5  # share of the level from which a rise is an alarm whatever the evaluation says
 SMALL_RISE = 0.2
+AS_MUCH = 0.5  # of the rise, in the evaluations
 ENORMOUS_NATS = 0.5
 # Of a loss that is often below 0: records before a blow-up, ranges of theirs that it and the records behind it lie above them.
 BEFORE, BLOWN_UP, LEFT_ABOVE = 10, 1000.0, 3.0
@@ -54,7 +55,7 @@ def check(run: Run, curve: Curve) -> Findings:
     | onset | where the curve has risen by 30% of the rebound (of its logarithm), or by a tenth of it and four standard deviations if that is less, and stays |
     | error | 30% of the progress lost, the loss half as high again, or not finite in the end |
     | information | an evaluation behind the rise at its best, or off it by a tenth of the rise: other data, not a worse model |
-    | information | a rise under 20% in the second half of a schedule, below a fifth of its peak |
+    | information | a rise under 0.2 nat in the second half of a schedule, below a fifth of its peak, if the evaluations did not all rise with it by half |
 
     ## Why it matters
     Every step after the onset costs compute and makes the model worse.
@@ -172,7 +173,7 @@ def _severity(run: Run, metric: str, curve: Series, found: Rebound) -> tuple[Sev
     onset = int(curve.steps[found.onset])
     if found.rise < ENORMOUS * abs(found.low) and metric == "loss" and _evaluation_at_best(run, curve, found):
         return Severity.INFO, ", while the evaluation stays at its best: other data, not a worse model"
-    if _end_of_schedule(run, onset) and found.rise < SMALL_RISE:
+    if _end_of_schedule(run, onset) and found.rise < SMALL_RISE and not _evaluation_rose(run, onset, found):
         return Severity.INFO, ", when the learning rate was below a fifth of its peak: probably the order of the data"
     start = max(float(curve.values[0]), float(median(curve.values[:3])))
     progress = max(start - found.low, LEAST_PROGRESS)
@@ -198,6 +199,15 @@ def _evaluation_at_best(run: Run, losses: Series, found: Rebound) -> bool:
     low = losses.steps[: found.onset][losses.values[: found.onset] <= found.low + 0.5 * found.rise]
     taken_when_low = len(low) > 0 and bool(((evaluations.steps >= low[0]) & (evaluations.steps <= onset)).any())
     return taken_when_low or bool(after[-2:].min() <= after[0] * (1 - EVAL_FELL))
+
+
+def _evaluation_rose(run: Run, onset: int, found: Rebound) -> bool:
+    """Tell whether two evaluations or more all stand above every one before, by half of the rise: the order of the data does not do that."""
+    losses = run.evaluation_loss[1].finite if run.evaluation_loss else None
+    if losses is None:
+        return False
+    before, after = losses.values[losses.steps < onset], losses.values[losses.steps > onset]
+    return min(len(before), len(after)) >= 2 and bool(after.min() >= before[-2:].max() + AS_MUCH * found.rise)
 
 
 def _end_of_schedule(run: Run, onset: int) -> bool:

@@ -8,7 +8,7 @@ from lmdiag.run import Run
 from lmdiag.stats.limits import LONGEST
 from lmdiag.stats.noise import MEDIAN_ERROR, lasting_scatter, scatter
 from lmdiag.stats.rebound import sustained_rise
-from lmdiag.stats.windows import quantile, rolling_median
+from lmdiag.stats.windows import medians_around, quantile, rolling_median
 
 POINTS = 12
 WIDTH, WIDEST = 3, 9  # records of the window that is compared: less than a fiftieth of the log, where that is more
@@ -141,6 +141,16 @@ def _longest(humps: list[Hump]) -> Hump | None:
     return max(humps, key=lambda hump: hump.back - hump.first, default=None)
 
 
+def _height(run: Run, hump: Hump, first: int, back: int) -> float:
+    """Return how high the training loss stood where it was evaluated meanwhile: a short summit may lie between two evaluations."""
+    trained = run["loss"].finite
+    at = run.evaluation_loss[1].finite.between(first, back - 1).steps if run.evaluation_loss else np.empty(0, np.int64)
+    if not len(at):
+        return hump.highest - hump.level
+    levels, _ = medians_around(at, trained.steps, trained.values)
+    return min(hump.highest, float(quantile(levels, 0.9))) - hump.level
+
+
 def _severity(run: Run, metric: str, hump: Hump, first: int, back: int) -> tuple[Severity, str]:
     """Return the severity, and the reservation that explains it."""
     if metric == "loss" and run.evaluation_loss is not None:
@@ -148,7 +158,7 @@ def _severity(run: Run, metric: str, hump: Hump, first: int, back: int) -> tuple
         meanwhile = losses.between(first, back - 1).values
         before = losses.values[losses.steps < first]
         rose = float(quantile(meanwhile, 0.9)) - float(before.min()) if len(meanwhile) and len(before) else np.inf
-        if rose < WENT_ALONG * (hump.highest - hump.level):
+        if rose < WENT_ALONG * _height(run, hump, first, back):
             return Severity.INFO, ", while the evaluation did not rise as much: other data, not a worse model"
     long = (back - first) >= LONG * (run.last_step - run.first_step)
     late = first - run.first_step >= EARLY * (run.last_step - run.first_step)

@@ -32,6 +32,15 @@ def test_half_a_run_from_scratch_without_a_gain_is_a_warning(start, gain, grade)
     assert found.severity is grade
 
 
+@pytest.mark.parametrize("evaluations", [12, 60, 200])
+def test_the_worst_of_many_evaluations_does_not_begin_the_stretch_anew(evaluations):
+    found = 0
+    for seed in range(20):
+        flat = 3.0 * np.exp(np.random.default_rng(seed).normal(0, 0.004, evaluations))
+        found += len(fires(check, evaluated(6, 5, 4, 3.5, *flat)))
+    assert found >= 16  # of 60 evaluations, 2 where two deviations are allowed
+
+
 @pytest.mark.parametrize(
     "losses",
     [

@@ -54,6 +54,14 @@ def test_silent_when_a_restart_an_epoch_or_the_rate_explains_it():
     assert fires(check, run(loss=loss, lr=np.r_[np.full(500, 1e-3), np.full(500, 1e-4)])) == []
 
 
+def test_the_end_of_an_epoch_explains_no_step_up():
+    loss = 2 + 8 * (np.arange(1, 1001) / 20) ** -0.35 + np.random.default_rng(0).normal(0, 0.03, 1000)
+    loss[300:] += 0.35 * np.exp(-np.arange(700) / 200)
+    evaluations = series(np.r_[np.linspace(6.2, 5.1, 15), np.linspace(5.4, 4.4, 35)], every=20, first=20)
+    (found,) = fires(check, run(loss=loss, val__loss=evaluations, epoch=np.arange(1000) / 300))
+    assert (found.severity, found.first_step) == (Severity.WARNING, pytest.approx(301, abs=5))
+
+
 @pytest.mark.parametrize("n", [200, 1000, 20_000])
 def test_silent_on_healthy_runs(n):
     for seed in range(5):

@@ -129,3 +129,20 @@ def test_how_low_the_first_pass_may_be_depends_on_where_the_run_starts(start, fl
 def test_a_template_learned_by_and_by_in_the_first_pass_is_silent():
     loss = 0.012 + 1.4 * np.exp(-np.arange(300) / 40)
     assert fires(check, run(loss=loss, epoch=passes(300, of=1.0))) == []
+
+
+def test_beside_mean_errors_a_small_loss_is_that_of_a_regression():
+    loss = 0.005 + 2 * np.exp(-np.arange(300) / 10)
+    beside = {"val__loss": series(loss[19::20], 20, 20), "loss": loss}
+    assert len(fires(check, run(**beside))) == 1
+    assert fires(check, run(**beside, val__mae=series(np.sqrt(loss[19::20]), 20, 20))) == []
+
+
+def test_a_run_that_fell_within_its_first_three_records_began_at_its_first():
+    loss = np.r_[10.9, 0.4, 0.2, np.full(57, 0.1)]
+    assert (
+        fires(check, run(loss=loss, val__loss=series(loss[9::10], 10, 10)))[0].message.count(
+            "after 10.9 in its first record"
+        )
+        == 1
+    )

@@ -56,6 +56,9 @@ def test_information_when_the_rate_is_almost_zero_and_the_rise_small():
     loss[360:] += 0.15
     (found,) = fires(check, run(loss=loss, lr=cosine_lr(400)))
     assert found.severity is Severity.INFO
+    evaluations = series(np.r_[np.full(18, 0.31), np.full(2, 0.46)], 20, 20)
+    (found,) = fires(check, run(loss=loss, lr=cosine_lr(400), val__loss=evaluations))
+    assert found.alarms
 
 
 def test_a_record_of_the_checkpoint_is_used():

@@ -5,6 +5,7 @@ import pytest
 
 from lmdiag.finding import Severity
 from lmdiag.rules.divergence.temporary_divergence import check
+from lmdiag.run import Series
 from tests.rules.curves import falling, fires, healthy, run, series
 
 
@@ -92,3 +93,15 @@ def test_a_smaller_rise_is_a_setting():
     loss = noisy(hump(height=0.22), 0.01)
     assert fires(check, run(loss=loss)) == []
     assert len(fires(check, run(loss=loss), smallest=0.05)) == 1
+
+
+def test_evaluations_between_which_the_summit_lies_went_along():
+    loss = noisy(falling(500, start=9, floor=3, noise=0), 0.01)
+    after = np.exp(-np.arange(350) / 60)
+    loss[150:] += 3 * after
+    clean = falling(500, start=9, floor=3, noise=0)
+    at = np.array([90, 130, 200, 330, 430])
+    evaluated = clean[at] + np.where(at >= 150, 3 * np.exp(-(at - 150) / 60), 0)
+    for followed, severity in ((evaluated, Severity.WARNING), (clean[at], Severity.INFO)):
+        (found,) = fires(check, run(loss=loss, val__loss=Series(at + 1, followed)))
+        assert found.severity is severity

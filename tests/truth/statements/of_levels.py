@@ -117,6 +117,11 @@ def head_of_three(case: Case, x: str) -> bool:
     return spells(x, float(np.median(case.values[:3])))
 
 
+@states(r"values, after <x> in its first record")
+def first_record(case: Case, x: str) -> bool:
+    return spells(x, float(case.values[0]))
+
+
 @states(r"the median of the first three is <x>", r"after <x> over its first three")
 def first_three(case: Case, x: str) -> bool:
     return head_of_three(case, x)
