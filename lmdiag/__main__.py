@@ -3,7 +3,7 @@
 import gc
 import sys
 
-COLLECTED = 50_000, 10, 50  # new objects before garbage is looked for: modules and rows stay, and little is garbage
+COLLECTED = 100_000, 10, 50  # new objects before garbage is looked for: modules and rows stay, and little is garbage
 
 
 def run() -> None:
