@@ -47,7 +47,8 @@ def english(text: str) -> str:
     >>> english("에포크 3: 검증 손실 2.5"), english("Pérdida de validación: 2.5")
     ('epoch  3: val  loss 2.5', 'loss on val: 2.5')
     """
-    return _WORD.sub(lambda m: _ENGLISH[m[0]], text) if _FOREIGN_LETTER.search(text) else text
+    foreign = not text.isascii() and _FOREIGN_LETTER.search(text)  # a pattern that takes 3 ms to compile
+    return _WORD.sub(lambda m: _ENGLISH[m[0]], text) if foreign else text
 
 
 def plain_english(words: str) -> str:

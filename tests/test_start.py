@@ -105,3 +105,11 @@ run()
     command = [sys.executable, "-c", code, "check", str(log), "--isolated"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "0 True")
+
+
+def test_no_pattern_of_other_scripts(log):
+    """Its wide ranges of letters take 3 ms to compile, and most logs are in English."""
+    code = "import lmdiag, lmdiag.languages as words; lmdiag.judge({log!r}); print(vars(words._FOREIGN_LETTER).keys())"
+    command = [sys.executable, "-c", code.format(log=log.as_posix())]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1], check=True)
+    assert done.stdout.splitlines()[-1] == "dict_keys(['_text', '_flags'])"
