@@ -6,8 +6,10 @@ import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, starmap
 from operator import attrgetter
+from struct import Struct
+from struct import error as PackingError
 from typing import Any, Literal
 
 import msgspec
@@ -158,10 +160,16 @@ class Table:
 
 def _numbers(records: Sequence[Any], fields: Sequence[int], alone: bool) -> np.ndarray:
     """Return the numbers in some fields of records, which are all their fields or not: float64[fields, records]."""
-    rows = map(astuple, records) if alone else zip(*(map(attrgetter(f"f{k}"), records) for k in fields))
+
+    def rows() -> Iterable[tuple[float | None, ...]]:
+        return map(astuple, records) if alone else zip(*(map(attrgetter(f"f{k}"), records) for k in fields))
+
     n = len(records)
-    table = np.fromiter(chain.from_iterable(rows), np.float64, n * len(fields)).reshape(n, len(fields))
-    return np.ascontiguousarray(table.T)
+    try:
+        table = np.frombuffer(b"".join(starmap(Struct(f"{len(fields)}d").pack, rows())))
+    except PackingError:  # of a null
+        table = np.fromiter(chain.from_iterable(rows()), np.float64, n * len(fields))
+    return np.ascontiguousarray(table.reshape(n, len(fields)).T)
 
 
 _KINDS: dict[type, int] = {UnsetType: 0, type(None): 1, bool: 2, float: 3, str: 4}
