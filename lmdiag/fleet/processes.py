@@ -77,7 +77,6 @@ def _begin(environment: dict[str, str]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     for variable in ("POLARS_MAX_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
-    import polars  # noqa: F401  (many logs are worth it)
 
 
 def _end_with_parent() -> None:
