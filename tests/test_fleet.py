@@ -1,6 +1,7 @@
 """Many logs: the same verdicts in one process, in several and on a cluster, whoever dies; small, complete, in order."""
 
 import contextlib
+import io
 import json
 import os
 import pickle
@@ -22,6 +23,7 @@ from lmdiag.diagnose import diagnose
 from lmdiag.errors import LmdiagError
 from lmdiag.finding import Finding, Severity
 from lmdiag.fleet import each, processors, worthwhile_jobs
+from lmdiag.fleet.shelf import Shelf
 from lmdiag.fleet.slim import slimmed
 from lmdiag.judging.judged import TEXT, Judging
 from lmdiag.judging.logs import judge
@@ -283,6 +285,46 @@ def test_many_logs_are_reported_as_few_are(tmp_path, capsys, monkeypatch, name):
         assert main(["check", f"{folder}/*.jsonl", "--isolated", "-f", name, *settings]) == 1
         printed.append(capsys.readouterr().out)
     assert printed[0] == printed[1]
+
+
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - {"html", "parquet"}))
+def test_many_logs_are_reported_from_disk_as_from_memory(tmp_path, capsys, monkeypatch, name):
+    folder = write_logs(tmp_path)
+    shutil.copy(folder / "2.jsonl", folder / "copy.jsonl")
+    monkeypatch.setattr("lmdiag.judging.logs.FEW", 1)
+    printed = []
+    for many in (1000, 1):
+        monkeypatch.setattr("lmdiag.judging.logs.MANY", many)
+        assert main(["check", str(folder), "--isolated", "-f", name, "-v"]) == 1
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+
+
+def test_values_of_many_logs_are_not_kept_in_memory(tmp_path, monkeypatch):
+    folder = write_logs(tmp_path)
+    monkeypatch.setattr("lmdiag.judging.logs.MANY", 1)
+    run = judge(folder, Settings(), jobs=2, keep="text").diagnoses[0].run
+    assert run["loss"] is not run["loss"]
+    assert pickle.loads(pickle.dumps(run))["loss"].values.tolist() == run["loss"].values.tolist()
+
+
+def test_values_for_which_the_disk_has_no_room_stay_in_memory(monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, content):
+            return super().write(content[: 100 - self.tell()])
+
+    monkeypatch.setattr("lmdiag.fleet.shelf.TemporaryFile", lambda **options: Full())
+    shelf, values = Shelf(), {"loss": 2.5}
+    kept = [shelf.put(values) for _ in range(9)]
+    assert kept[0] is not values
+    assert kept[-1] is values
+    assert kept == [values] * 9
+
+    def nowhere(**options):
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr("lmdiag.fleet.shelf.TemporaryFile", nowhere)
+    assert Shelf().put(values) is values
 
 
 def test_charts_of_many_logs_are_drawn_for_the_first_of_each_verdict(tmp_path, capsys, monkeypatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,7 +44,7 @@ class Fingerprint:
     format: str
     n: int
     start: tuple[int, float] | None
-    series: dict[str, Excerpt]
+    series: Mapping[str, Excerpt]
 
 
 def fingerprint_of(run: Run) -> Fingerprint:

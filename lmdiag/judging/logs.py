@@ -9,6 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from lmdiag.config import Settings, load
 from lmdiag.diagnose import Diagnosis
 from lmdiag.fleet import each, worthwhile_jobs
@@ -22,7 +24,7 @@ from lmdiag.reports.report import Report
 from lmdiag.run import Run
 from lmdiag.sources.source import Source
 
-FEW = 20  # so many runs are kept whole
+FEW, MANY = 20, 1000  # so many runs are kept whole; of more than so many, values are kept on disk
 
 
 def judge(
@@ -71,6 +73,8 @@ def judge(
         coming = judged(task, sources)
     if task.keep != ALL:
         coming = _sharing(coming)
+    if task.keep == TEXT and len(sources) > MANY:
+        coming = _shelved(coming)
     parts = [part for group in _by_group(groups, coming, task.keep, progress) for part in group]
     left_out = Judged(
         unreadable=tuple(unreadable(*problem) for problem in problems),
@@ -133,6 +137,21 @@ def _sharing(coming: Iterator[Judged]) -> Iterator[Judged]:
         return replace(diagnosis, asked=asked, not_checked=refusals, run=replace(diagnosis.run, account=account))
 
     return (part.changed(shared) for part in coming)
+
+
+def _shelved(coming: Iterator[Judged]) -> Iterator[Judged]:
+    """Yield results of which the values lie on disk, those to draw and those to find duplicates by: few of them are asked for."""
+    from lmdiag.fleet.shelf import Shelf
+
+    shelf = Shelf()
+
+    def light(diagnosis: Diagnosis) -> Diagnosis:
+        run = diagnosis.run
+        return replace(diagnosis, run=replace(run, series=shelf.put(run.series), decided=shelf.put(run.decided)))
+
+    for part in coming:
+        prints = tuple(replace(found, series=shelf.put(found.series)) for found in part.fingerprints)
+        yield structs.replace(part.changed(light), fingerprints=prints)
 
 
 def _not_checked(logs: int) -> Unreadable:

@@ -104,13 +104,17 @@ def groups_at(paths: Iterable[str | Path], settings: Settings | None = None) -> 
     told: set[tuple[str, str]] = set()
     groups: list[Group] = []
     for path, known, passed in found:
-        new = tuple(replace(source, met=key not in by_name) for key, source in known.items() if key not in seen)
+        new = tuple(_as_named(source, key in by_name) for key, source in known.items() if key not in seen)
         folder = is_folder(path)
         said = tuple(entry for entry in passed if entry not in told)
         groups.append(Group(path, _together(new) if folder else new, folder, said))
         seen |= known.keys()
         told.update(passed)
     return groups, problems
+
+
+def _as_named(source: Source, named: bool) -> Source:
+    return replace(source, met=False) if source.met and named else source
 
 
 def _together(sources: tuple[Source, ...]) -> tuple[Source, ...]:
