@@ -36,6 +36,16 @@ def crc32c(data: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndar
     return remainders ^ _after_ones(lengths) ^ np.uint32(_ONES)
 
 
+def cut_out(data: np.ndarray, starts: np.ndarray, width: int) -> np.ndarray:
+    """Return uint8[n, width]: data[starts[i]:starts[i] + width] for every i; `data` has no gaps, and holds at least that much.
+
+    >>> cut_out(np.arange(5, dtype=np.uint8), np.array([0, 3]), 2).tolist()
+    [[0, 1], [3, 4]]
+    """
+    windows = np.ndarray(len(data) - width + 1, np.dtype((np.void, width)), data, 0, 1)
+    return windows[starts].view(np.uint8).reshape(-1, width)
+
+
 def masked(remainders: np.ndarray) -> np.ndarray:
     """Return the checksums as TensorFlow stores them: rotated right by 15 bits, plus a constant."""
     return ((remainders >> np.uint32(15)) | (remainders << np.uint32(17))) + np.uint32(0xA282EAD8)
@@ -43,9 +53,11 @@ def masked(remainders: np.ndarray) -> np.ndarray:
 
 def _widths(lengths: np.ndarray) -> np.ndarray:
     """Round up to a multiple of 4, of a lane, or of a power of two lanes: few different widths."""
-    lanes = np.maximum(1, -(-lengths // _LANE))
-    powers = 1 << np.ceil(np.log2(lanes)).astype(np.int64)
-    return np.where(lengths <= _LANE, np.maximum(4, -(-lengths // 4) * 4), powers * _LANE)
+    widths = np.maximum(4, lengths + 3 & ~3)
+    long = lengths > _LANE
+    if long.any():
+        widths[long] = _LANE << np.ceil(np.log2(-(-lengths[long] // _LANE))).astype(np.int64)
+    return widths
 
 
 def _right_aligned(data: np.ndarray, starts: np.ndarray, lengths: np.ndarray, width: int) -> np.ndarray:
@@ -55,7 +67,7 @@ def _right_aligned(data: np.ndarray, starts: np.ndarray, lengths: np.ndarray, wi
         lead = int(-first.min())
         data = np.concatenate([np.zeros(lead, np.uint8), data[: int((starts + lengths).max())]])
         first = first + lead
-    block = np.lib.stride_tricks.sliding_window_view(data, width)[first]
+    block = cut_out(data, first, width)
     if (lengths < width).any():
         block[np.arange(width) < (width - lengths)[:, None]] = 0
     return block

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct, field
 
-from lmdiag.readers.tensorboard.crc32c import crc32c
+from lmdiag.readers.tensorboard.crc32c import cut_out
 from lmdiag.readers.tensorboard.event_proto import Value, numbers, parse_event, size_of
 from lmdiag.readers.tensorboard.tfrecord import frame
 from lmdiag.readers.tensorboard.wire import BadWire
@@ -22,6 +22,7 @@ from lmdiag.run import Skipped
 _RECORDS_AT_ONCE = 1 << 16
 _SMALLEST_GROUP = 8
 _ROUNDS = 4
+_FACTOR = 0x9E3779B97F4A7C15  # odd, without a pattern
 _TIME_KEY, _STEP_KEY, _STEP_AT, _LONGEST_STEP = 0x09, 0x10, 10, 10
 
 
@@ -92,11 +93,11 @@ class _Decoder:
     def decode(self, records: np.ndarray) -> None:
         """Decode the records of these numbers: those of one length and one width of the step together."""
         for group in _split(records, self.lengths[records]):
-            if len(group) < _SMALLEST_GROUP:
+            length = int(self.lengths[group[0]])
+            if len(group) < _SMALLEST_GROUP or length < _STEP_AT + _LONGEST_STEP:
                 self.one_by_one(group)
                 continue
-            length = int(self.lengths[group[0]])
-            block = np.lib.stride_tricks.sliding_window_view(self.raw, length)[self.starts[group]]
+            block = cut_out(self.raw, self.starts[group], length)
             widths = _step_widths(block)
             for chosen in _split(np.arange(len(group)), widths):
                 width = int(widths[chosen[0]])
@@ -178,8 +179,6 @@ def _split(items: np.ndarray, keys: np.ndarray) -> Iterator[np.ndarray]:
 
 def _step_widths(block: np.ndarray) -> np.ndarray:
     """Return how many bytes each record's step takes: 0 without one, -1 if the record does not begin as usual."""
-    if block.shape[1] < _STEP_AT + _LONGEST_STEP:
-        return np.full(len(block), -1)
     ends = block[:, _STEP_AT : _STEP_AT + _LONGEST_STEP] < 0x80
     widths = np.where(ends.any(axis=1), ends.argmax(axis=1) + 1, -1)
     widths[block[:, _STEP_AT - 1] != _STEP_KEY] = 0
@@ -197,10 +196,12 @@ def _steps(raw: np.ndarray) -> np.ndarray:
 
 def _equal_but(block: np.ndarray, open_to_change: np.ndarray) -> Iterator[np.ndarray]:
     """Yield groups of rows that are equal in all columns but those."""
-    fixed = block.copy()
-    fixed[:, open_to_change] = 0
-    rows, width = fixed.shape
-    prints = crc32c(fixed.reshape(-1), np.arange(rows) * width, np.full(rows, width))
+    rows, width = block.shape
+    padding = ((0, 0), (0, -width % 8))
+    kept = np.full((1, width), 0xFF, np.uint8)
+    kept[:, open_to_change] = 0
+    words = np.pad(block, padding).view(np.uint64) & np.pad(kept, padding).view(np.uint64)
+    prints = words @ np.cumprod(np.full(words.shape[1], _FACTOR, np.uint64))
     for group in _split(np.arange(rows), prints):
-        # Two different rows may share a checksum: the comparison decides.
-        yield group[(fixed[group] == fixed[group[0]]).all(axis=1)]
+        # Two different rows may share a print: the comparison decides.
+        yield group[(words[group] == words[group[0]]).all(axis=1)]

@@ -7,7 +7,7 @@ import struct
 import numpy as np
 from msgspec import Struct
 
-from lmdiag.readers.tensorboard.crc32c import crc32c, masked
+from lmdiag.readers.tensorboard.crc32c import crc32c, cut_out, masked
 from lmdiag.run import Skipped
 
 HEADER, FOOTER = 12, 4
@@ -118,7 +118,7 @@ def _checked(
 
 
 def _stored(raw: np.ndarray, at: np.ndarray, dtype: str = "<u4") -> np.ndarray:
-    return np.lib.stride_tricks.sliding_window_view(raw, np.dtype(dtype).itemsize)[at].view(dtype)[:, 0]
+    return cut_out(raw, at, np.dtype(dtype).itemsize).view(dtype)[:, 0]
 
 
 def _after_damage(raw: np.ndarray, at: int, skipped: list[Skipped]) -> int:
