@@ -41,7 +41,7 @@ def read(source: Source) -> list[RawLog]:
         else:
             rows.skip(number, "no checkpoint with its measures")
             rows.tally.lost += 1
-    complete = len(rows.numbers.get("updates", ((), ()))[0]) == len(rows)
+    complete = len(rows.numbers.get("updates", ())) == len(rows)
     conventions = {"step_column": "updates"} if complete else {"step_column": "checkpoint", "step_kind": "record"}
     note = (
         () if complete else ("Checkpoints are counted: there is no file log beside this one that tells the updates.",)

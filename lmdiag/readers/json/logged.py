@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from lmdiag.naming import is_step_name, spelling
 from lmdiag.patterns import lazy
 from lmdiag.readers.json.decode import decode
 from lmdiag.readers.rawlog import Column, RawLog, part
+from lmdiag.readers.tables.growing_column import GrowingColumn
 from lmdiag.readers.tables.long_form import widened
 from lmdiag.readers.tables.rows import Rows
 from lmdiag.readers.tables.tally import Tally
@@ -313,13 +313,10 @@ def _with_durations(rows: Rows) -> Rows:
     }
     if not clocks:
         return rows
-    seconds = {
-        name: (
-            array("q", rows.words[name][0]),
-            array("d", [int(m[1] or 0) * 86400 + int(m[2]) * 3600 + int(m[3]) * 60 + float(m[4]) for m in found if m]),
-        )
-        for name, found in clocks.items()
-    }
+    seconds: dict[str, GrowingColumn] = {}
+    for name, found in clocks.items():
+        values = [int(m[1] or 0) * 86400 + int(m[2]) * 3600 + int(m[3]) * 60 + float(m[4]) for m in found if m]
+        seconds[name] = GrowingColumn([(np.array(rows.words[name][0], np.int64), np.array(values))], len(values))
     words = {name: column for name, column in rows.words.items() if name not in clocks}
     return replace(rows, numbers={**rows.numbers, **seconds}, words=words)
 

@@ -6,21 +6,19 @@ import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain, starmap
+from itertools import chain
 from operator import attrgetter
-from struct import Struct
-from struct import error as PackingError
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType, defstruct
-from msgspec.structs import astuple
 
 from lmdiag.readers.json.taking import Usual, is_plain
 from lmdiag.readers.tables.rows import LARGEST, Cells
 
 MOST_NAMES = 2000  # a log of more is no table, and its type would cost more than it saves
+MOST_PACKED = 1 << 24  # bytes: records of many names, of which each has a few, would take many times as many
 ABSENT = -math.inf  # the number of a name that a record does not have: no JSON spells it
 
 _Column = tuple[str, np.ndarray | list[Any], np.ndarray]  # a name, its values, and where one is given
@@ -35,7 +33,7 @@ class RecordType:
     >>> kind.learn([{"step": 1, "loss": 2.5}, {"step": 2, "loss": None}])
     True
     >>> table = kind.table([kind.decoder.decode(b'{"loss": 1.5, "step": 3}')])
-    >>> [(name, list(values)) for name, _, values, _ in table.cells(0, 1, first_row=0)]
+    >>> [(name, values.tolist()) for name, _, values, _ in table.cells(0, 1, first_row=0)]
     [('step', [3.0]), ('loss', [1.5])]
     """
 
@@ -102,8 +100,7 @@ class Table:
             said = np.fromiter((record.usual is not UNSET for record in records), bool, n)
             self.names += said
             self.words += said
-        fields = [k for k, numbers in enumerate(columns.values()) if numbers]
-        values = _numbers(records, fields, alone=len(fields) == len(columns) and not usual[0])
+        values = _numbers(records, columns, usual)
         given = values != ABSENT
         self.names += given.sum(axis=0)
         self.too_large |= (given & (np.abs(values) >= LARGEST)).any(axis=0)
@@ -139,37 +136,44 @@ class Table:
 
     def cells(self, start: int, stop: int, first_row: int) -> list[Cells]:
         """Return the columns of some records, the first of which becomes this row, in the order in which their values are met."""
-        known: dict[bytes, array[int]] = {}  # most columns have values in the same rows
+        known: dict[bytes, np.ndarray] = {}  # most columns have values in the same rows
         found: list[Cells] = []
         for name, values, given in self._columns:
             some, chosen = values[start:stop], given[start:stop]
             where = chosen.tobytes()
             if where not in known:
-                known[where] = array("q", (np.flatnonzero(chosen) + first_row).tobytes())
+                known[where] = np.flatnonzero(chosen) + first_row
             rows = known[where]
             if len(rows) < len(some):
                 some = (
                     some[chosen] if isinstance(some, np.ndarray) else [some[k] for k in np.flatnonzero(chosen).tolist()]
                 )
-            if isinstance(some, np.ndarray):
-                found.append((name, rows, array("d", some.tobytes()), {float}))
-            else:
-                found.append((name, rows, some, set(map(type, some))))
-        return sorted((column for column in found if len(column[1])), key=lambda column: column[1][0])
+            found.append((name, rows, some, {float} if isinstance(some, np.ndarray) else set(map(type, some))))
+        return sorted((column for column in found if len(column[1])), key=lambda column: int(column[1][0]))
 
 
-def _numbers(records: Sequence[Any], fields: Sequence[int], alone: bool) -> np.ndarray:
-    """Return the numbers in some fields of records, which are all their fields or not: float64[fields, records]."""
+def _numbers(records: Sequence[Any], columns: Mapping[str, bool], usual: Usual) -> np.ndarray:
+    """Return the numbers in those fields of records that hold numbers only: float64[fields, records].
 
-    def rows() -> Iterable[tuple[float | None, ...]]:
-        return map(astuple, records) if alone else zip(*(map(attrgetter(f"f{k}"), records) for k in fields))
-
-    n = len(records)
-    try:
-        table = np.frombuffer(b"".join(starmap(Struct(f"{len(fields)}d").pack, rows())))
-    except PackingError:  # of a null
-        table = np.fromiter(chain.from_iterable(rows()), np.float64, n * len(fields))
+    As MessagePack all records that hold nothing else, not even null, have the same width: there they are picked by their place.
+    """
+    n, alone = len(records), bool(columns) and all(columns.values())
+    places, width = _packed_places(tuple(columns), usual)
+    packed = msgspec.msgpack.encode(records) if alone and n * width <= MOST_PACKED else b""
+    first = len(packed) - n * width
+    if n and first > 0:
+        return np.array([np.ndarray(n, ">f8", packed, first + place, width) for place in places], np.float64)
+    fields = [attrgetter(f"f{k}") for k, numbers in enumerate(columns.values()) if numbers]
+    table = np.fromiter(chain.from_iterable(zip(*(map(get, records) for get in fields))), np.float64, n * len(fields))
     return np.ascontiguousarray(table.reshape(n, len(fields)).T)
+
+
+@lru_cache(maxsize=64)
+def _packed_places(names: tuple[str, ...], usual: Usual) -> tuple[list[int], int]:
+    """Return where in a packed record the number of each name begins, and how many bytes the record takes."""
+    pairs = [{name: 0.0} for name in names] + [dict([usual])] * bool(usual[0])
+    ends = np.cumsum([len(msgspec.msgpack.encode(pair)) - 1 for pair in pairs]) + (1 if len(pairs) < 16 else 3)
+    return (ends[: len(names)] - 8).tolist(), int(ends[-1]) if pairs else 0
 
 
 _KINDS: dict[type, int] = {UnsetType: 0, type(None): 1, bool: 2, float: 3, str: 4}

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
 
 import numpy as np
 
 from lmdiag.naming import spelling
 from lmdiag.patterns import lazy
+from lmdiag.readers.tables.growing_column import GrowingColumn
 
-Numbers = dict[str, tuple["array[int]", "array[float]"]]  # rows and values of each column
+Numbers = dict[str, GrowingColumn]
 Words = dict[str, tuple[list[int], list[str]]]
 
 EITHER = lazy(r"\s*[-+]?\d{1,3},\d{3}\s*")  # 4,941: a loss, or thousands of tokens
@@ -30,7 +30,7 @@ def settle_commas(numbers: Numbers, words: Words, commas: dict[str, list[int]]) 
             _read_words(numbers, words, commas, name)
             yield f'"{name}" writes decimals with a comma: 2,5 was read as 2.5'
     for name, either in [*commas.items()]:
-        if len(either) == len(numbers[name][0]) and spelling(name).name.rpartition("/")[2] in SMALL:
+        if len(either) == len(numbers[name]) and spelling(name).name.rpartition("/")[2] in SMALL:
             _divide(numbers, commas.pop(name), name)
             yield f'"{name}" writes decimals with a comma, all to three digits: 2,500 was read as 2.5'
         else:
@@ -44,15 +44,16 @@ def _writes_decimals(numbers: Numbers, words: Words, commas: dict[str, list[int]
     if not any(map(_DECIMAL.fullmatch, said[:SAMPLED])):
         return False
     decimals = sum(1 for word in said if _DECIMAL.fullmatch(word))
-    plain = np.delete(np.asarray(numbers[name][1] if name in numbers else [], np.float64), commas.get(name, []))
+    plain = np.delete(numbers[name].joined({})[1] if name in numbers else np.empty(0), commas.get(name, []))
     pointed = plain[np.isfinite(plain)] % 1 != 0
     return decimals >= FEWEST and decimals > MOSTLY * len(said) and not pointed.any()
 
 
 def _divide(numbers: Numbers, places: list[int], name: str) -> None:
-    column = numbers[name][1]
-    for place in places:
-        column[place] /= 1000
+    rows, values = numbers[name].joined({})
+    values = values.copy()
+    values[places] /= 1000
+    numbers[name] = GrowingColumn([(rows, values)], len(rows))
 
 
 def _read_words(numbers: Numbers, words: Words, commas: dict[str, list[int]], name: str) -> None:
@@ -62,8 +63,11 @@ def _read_words(numbers: Numbers, words: Words, commas: dict[str, list[int]], na
     at, said = words[name]
     found = [(row, float(word.replace(",", "."))) for row, word in zip(at, said) if _DECIMAL.fullmatch(word)]
     left = [(row, word) for row, word in zip(at, said) if not _DECIMAL.fullmatch(word)]
-    merged = sorted([*zip(*numbers.get(name, ((), ()))), *found])
-    numbers[name] = array("q", [row for row, _ in merged]), array("d", [value for _, value in merged])
+    read = GrowingColumn()
+    for row, value in found:
+        read.add(row, value)
+    parts = [column.joined({}) for column in (numbers.get(name), read) if column]
+    numbers[name] = GrowingColumn(parts, sum(len(rows) for rows, _ in parts))
     del words[name]
     if left:
         words[name] = [row for row, _ in left], [word for _, word in left]

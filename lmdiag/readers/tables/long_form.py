@@ -24,7 +24,9 @@ def widened(rows: Rows) -> Rows:
         return rows
     metric = next((name for name in rows.words if name.lower() in NAMES), "")
     value = next(name for name in names if name.lower() in VALUES)
-    cells: dict[str, dict[int, Any]] = {name: dict(zip(*column)) for name, column in rows.numbers.items()}
+    cells: dict[str, dict[int, Any]] = {
+        name: dict(zip(column.rows.tolist(), column.values.tolist())) for name, column in rows.columns.items()
+    }
     for name, (at, words) in rows.words.items():
         cells.setdefault(name, {}).update(zip(at, words))
     of_what, values = cells.pop(metric, {}), cells.pop(value, {})

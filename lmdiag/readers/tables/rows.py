@@ -18,6 +18,7 @@ from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import cell_number
 from lmdiag.readers.rawlog import Column, RawLog
 from lmdiag.readers.tables.commas import EITHER, settle_commas
+from lmdiag.readers.tables.growing_column import GrowingColumn, KnownRows
 from lmdiag.readers.tables.tally import Tally
 from lmdiag.run import Skipped
 
@@ -59,7 +60,7 @@ class Rows(Struct):
     """
 
     lines: array[int] = field(default_factory=lambda: array("q"))
-    numbers: dict[str, tuple[array[int], array[float]]] = field(default_factory=dict)
+    numbers: dict[str, GrowingColumn] = field(default_factory=dict)
     words: dict[str, tuple[list[int], list[str]]] = field(default_factory=dict)
     lists: Counter[str] = field(default_factory=Counter)
     skips: list[Skipped] = field(default_factory=list)
@@ -86,8 +87,8 @@ class Rows(Struct):
 
         >>> rows = Rows()
         >>> rows.extend([{"step": 1, "loss": 2.5}, {"step": 2, "loss": None}], [1, 2])
-        >>> rows.numbers["loss"], len(rows)
-        ((array('q', [0]), array('d', [2.5])), 2)
+        >>> rows.columns["loss"].values.tolist(), len(rows)
+        ([2.5], 2)
         """
         columns = _columns(records, len(self.lines))
         if any(dict in kinds for *_, kinds in columns):
@@ -101,14 +102,12 @@ class Rows(Struct):
             if NoneType in kinds and len(kinds) > 1:
                 self.empty.add(name)
                 given = [value is not None for value in values]
-                rows, values = array("q", compress(rows, given)), [*compress(values, given)]
+                rows, values = rows[given], [*compress(values, given)]
                 kinds = kinds - {NoneType}
             if kinds <= NUMBERS and (int not in kinds or _are_small(values)):
-                column = self.numbers.setdefault(name, _no_cells())
-                column[0].extend(rows)
-                column[1].extend(values)
+                self._numbers_of(name).extend(rows, np.asarray(values, np.float64))
             else:
-                for row, value in zip(rows, values):
+                for row, value in zip(rows.tolist(), values):
                     self._add_cell(row, name, value)
 
     def _add_cell(self, row: int, name: str, value: Any) -> None:
@@ -116,11 +115,7 @@ class Rows(Struct):
         if kind is float or kind is int:
             if kind is int and not -LARGEST < value < LARGEST:
                 value = float("inf") if value > 0 else float("-inf")
-            column = self.numbers.get(name)
-            if column is None:
-                column = self.numbers[name] = _no_cells()
-            column[0].append(row)
-            column[1].append(value)
+            self._numbers_of(name).add(row, value)
         elif value is None:
             self.empty.add(name)
         else:
@@ -135,9 +130,13 @@ class Rows(Struct):
         if isinstance(value, str):
             value = self._spelled(row, name, value)
         if isinstance(value, (int, float)):
-            column = self.numbers.setdefault(name, _no_cells())
-            column[0].append(row)
-            column[1].append(float(value))
+            self._numbers_of(name).add(row, float(value))
+
+    def _numbers_of(self, name: str) -> GrowingColumn:
+        column = self.numbers.get(name)
+        if column is None:
+            column = self.numbers[name] = GrowingColumn()
+        return column
 
     def _spelled(self, row: int, name: str, word: str) -> float | None:
         value = _number(word)
@@ -154,7 +153,7 @@ class Rows(Struct):
             column[0].append(row)
             column[1].append(word)
         elif "," in word and EITHER.fullmatch(word):
-            self.commas.setdefault(name, []).append(len(self.numbers.get(name, ([],))[0]))
+            self.commas.setdefault(name, []).append(len(self.numbers.get(name, ())))
         return value
 
     def plan(self, name: str, words: Sequence[str]) -> None:
@@ -177,14 +176,15 @@ class Rows(Struct):
     @property
     def columns(self) -> dict[str, Column]:
         """The columns that hold numbers; those with a number in the same rows share one array of rows."""
+        joined: KnownRows = {}
         shared: dict[tuple[int, int], np.ndarray] = {}
         columns = {}
-        for name, (rows, values) in self.numbers.items():
-            at = np.asarray(rows, np.int64)
-            known = shared.get((len(at), int(at[0])))
-            if known is None or not np.array_equal(known, at):
-                known = shared[len(at), int(at[0])] = at.copy()  # a view would keep a growing log from growing
-            columns[name] = Column(known, np.array(values, np.float64))
+        for name, numbers in self.numbers.items():
+            rows, values = numbers.joined(joined)
+            known = shared.get((len(rows), int(rows[0])))
+            if known is None or not np.array_equal(known, rows):
+                known = shared[len(rows), int(rows[0])] = rows
+            columns[name] = Column(known, values)
         return columns
 
     @property
@@ -193,7 +193,7 @@ class Rows(Struct):
         return {
             name: (np.asarray(rows, np.int64), words)
             for name, (rows, words) in self.words.items()
-            if len(words) > len(self.numbers.get(name, ([],))[0])
+            if len(words) > len(self.numbers.get(name, ()))
         }
 
     @property
@@ -205,7 +205,7 @@ class Rows(Struct):
             Skipped(0, f'a list of several values in "{name}"', count, "value") for name, count in self.lists.items()
         ]
         for name, (rows, words) in self.words.items():
-            if 0 < len(words) <= len(self.numbers.get(name, ([],))[0]):
+            if 0 < len(words) <= len(self.numbers.get(name, ())):
                 found += [
                     Skipped(int(self.lines[r]), f'not a number in "{name}": {w[:40]!r}', unit="value")
                     for r, w in zip(rows[:LISTED_SKIPS], words)
@@ -244,11 +244,7 @@ class Rows(Struct):
 _number = lru_cache(maxsize=1 << 10)(cell_number)  # a column of words repeats a few
 
 
-def _no_cells() -> tuple[array[int], array[float]]:
-    return array("q"), array("d")
-
-
-Cells = tuple[str, "array[int]", Sequence[Any], set[type]]  # a name, rows, values, and the types of these
+Cells = tuple[str, np.ndarray, Sequence[Any] | np.ndarray, set[type]]  # a name, rows, values, and the types of these
 
 
 def _columns(records: Sequence[Mapping[str, Any]], first_row: int) -> list[Cells]:
@@ -260,17 +256,17 @@ def _columns(records: Sequence[Mapping[str, Any]], first_row: int) -> list[Cells
         given = 0
         if NoneType in kinds and len(kinds) > 1:
             given = next(k for k, value in enumerate(values) if value is not None)
-        columns.append((rows[given], (name, rows, values, kinds)))
+        columns.append((int(rows[given]), (name, rows, values, kinds)))
     columns.sort(key=itemgetter(0))
     return [column for _, column in columns]
 
 
-def _of_same_names(records: Sequence[Mapping[str, Any]], first_row: int) -> dict[str, tuple[array[int], Sequence[Any]]]:
+def _of_same_names(records: Sequence[Mapping[str, Any]], first_row: int) -> dict[str, tuple[np.ndarray, Sequence[Any]]]:
     """Return the columns of records that all have the same names; none where they differ."""
     names = tuple(records[0]) if records else ()
     if not names or sum(map(len, records)) != len(names) * len(records):
         return {}
-    rows = array("q", range(first_row, first_row + len(records)))
+    rows = np.arange(first_row, first_row + len(records))
     try:
         if len(names) == 1:
             return {names[0]: (rows, list(map(itemgetter(names[0]), records)))}
@@ -279,31 +275,32 @@ def _of_same_names(records: Sequence[Mapping[str, Any]], first_row: int) -> dict
         return {}
 
 
-def _of_several(records: Sequence[Mapping[str, Any]], first_row: int) -> dict[str, tuple[array[int], Sequence[Any]]]:
+def _of_several(records: Sequence[Mapping[str, Any]], first_row: int) -> dict[str, tuple[np.ndarray, Sequence[Any]]]:
     """Return the columns of records with different names."""
-    alike: dict[tuple[str, ...], tuple[array[int], list[Mapping[str, Any]]]] = {}
+    alike: dict[tuple[str, ...], tuple[list[int], list[Mapping[str, Any]]]] = {}
     for row, record in enumerate(records, first_row):
         group = alike.get(names := tuple(record))
         if group is None:
-            group = alike[names] = (array("q"), [])
+            group = alike[names] = ([], [])
         group[0].append(row)
         group[1].append(record)
-    columns: dict[str, tuple[array[int], Sequence[Any]]] = {}
+    columns: dict[str, tuple[np.ndarray, Sequence[Any]]] = {}
     several = set()
-    for names, (rows, members) in alike.items():
+    for names, (places, members) in alike.items():
+        rows = np.array(places, np.int64)
         for name, values in zip(names, zip(*[record.values() for record in members])):
             if name in columns:
                 several.add(name)
-                columns[name] = columns[name][0] + rows, [*columns[name][1], *values]
+                columns[name] = np.concatenate([columns[name][0], rows]), [*columns[name][1], *values]
             else:
                 columns[name] = rows, values
     for name in several:
         unordered, cells = columns[name]
-        order = sorted(range(len(unordered)), key=unordered.__getitem__)
-        columns[name] = array("q", [unordered[k] for k in order]), [cells[k] for k in order]
+        order = np.argsort(unordered)
+        columns[name] = unordered[order], [cells[k] for k in order.tolist()]
     return columns
 
 
-def _are_small(values: Sequence[Any]) -> bool:
+def _are_small(values: Iterable[Any]) -> bool:
     whole = [value for value in values if type(value) is int]
     return min(whole) > -LARGEST and max(whole) < LARGEST
