@@ -22,10 +22,14 @@ def from_polars_frame(frame: polars.DataFrame, name: str = "frame", format: str 
     columns: dict[str, Column] = {}
     texts: dict[str, tuple[np.ndarray, list[str]]] = {}
     skipped: list[Skipped] = []
-    every_row = np.arange(frame.height)
-    for column in frame.iter_columns():
+    given = frame.select(pl.all().is_not_null()).to_numpy().T
+    shared: dict[bytes, np.ndarray] = {}  # most columns have values in the same rows
+    for column, there in zip(frame.iter_columns(), given):
         kept = column.drop_nulls()
-        rows = every_row if column.null_count() == 0 else np.flatnonzero(column.is_not_null().to_numpy())
+        where = there.tobytes()
+        if where not in shared:
+            shared[where] = np.flatnonzero(there)
+        rows = shared[where]
         if column.dtype.is_numeric() or column.dtype == pl.Boolean:
             columns[column.name] = Column(rows, kept.cast(pl.Float64).to_numpy())
         elif column.dtype == pl.String:
