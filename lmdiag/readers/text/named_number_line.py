@@ -157,7 +157,8 @@ def parse(piece: str) -> Line:
             alone = _stands_alone(between, piece[end:])
             if not (alone and head.kind == "metric"):
                 line.spare += head.kind == "bare" or (alone and head.kind == "none")
-                continue  # "nan" as a word of prose
+                end -= 0 if alone or head.kind == "bare" else len(match[0]) + len(between)
+                continue  # "nan" as a word of prose, or of a name: number of nan iterations
         line.of_batches = line.of_batches or (head.kind == "none" and counts_evaluated(head.key))
         if head.kind == "metric" and word[-1].isdigit() and "." not in word and is_split(head.key):
             continue  # sizes of data sets

@@ -17,6 +17,7 @@ _MEASURE = r"(?:[A-Za-z]+ ){0,2}(?:loss|cost|error|perplexity|ppl|accuracy)"
 _MEASURE_OF_A_SET = r"(?:[\w-]*[_-])?(?:loss|perplexity|ppl|accuracy\d*|acc)"
 PLACE = r"(?:step|iteration|iter|update|batch|epoch)"
 _MEASURED = r"\b(?:\w*[Ll]oss|LR|lr|ppl|perplexity|\w*acc(?:uracy)?|grad_norm)"
+_SIZED = ("ms", "s", "sec", "us", "µs", "GiB", "GB", "MiB", "MB", "KB")
 _FIRST = lazy(rf"\s*({NUM}[kKMB]?)\s?(ms|s|GiB|GB|MiB|MB|%)?\s+([A-Za-z][\w/]*(?: [A-Za-z][\w/]*){{0,2}})\s*")
 _SEPARATOR = lazy(r"\s*(?:[,;|]\s|:\s|\s-\s)\s*")
 _AT = lazy(rf"(?:(?:{PLACE}\W*\d+(?:\s*/\s*\d+)?|\[?\s*\d+\s*/\s*\d+)\W*)+", re.IGNORECASE)
@@ -158,6 +159,7 @@ REWRITES = (
     Rewrite(("/",), lazy(
         rf"(?P<before>(?<![\w.])[A-Za-z]\w* )?\(?\b(?P<names>[A-Za-z]\w*(?: ?/ ?[A-Za-z]\w*)+)\)?(?P<behind> [A-Za-z]\w*)?\s*[:=]\s*(?P<numbers>{NUM}(?: ?/ ?{NUM})+)"
     ), _each, "GluonNLP: `Loss span/total=0.5/0.9`; `train/val loss: 2.1/2.3`"),
+    Rewrite((")",), lazy(rf"(?<=\w) ?\(({'|'.join(_SIZED)})\)(\s*[:=]\s*|\s+)({NUM})(?![\w/%]|\.\d)"), r"\2\3 \1", "Megatron-LM: `elapsed time per iteration (ms): 812.5`"),
     Rewrite((") :", "):"), lazy(r"(?<=\w)\s?\((?:cur|curr|current|avg|mean|[A-Za-z]+(?: [A-Za-z]+)+)\)(?=\s*:)"), "", "DeepSpeed-Chat: `acc (higher is better) : 0.6`"),
     Rewrite(("loss[",), lazy(r"(\b\w*loss)\[((?:[\w/]+=[^,\]]+, )+over [\d.]+ frames\.? ?)\]"), _averages, "icefall"),
     Rewrite(("tf_loss[",), lazy(rf"\bstep, tf_loss\[({NUM})\]\[(\d+)\]"), r"step \2, loss \1", "T5 on Mesh TensorFlow"),
@@ -240,6 +242,8 @@ def _names_first(piece: str) -> str:
     )
     found = [_FIRST.fullmatch(item) for item in items]
     others = [item for item, first in zip(items, found) if not first]
+    if found[-1] and found[-1][3] in _SIZED:
+        return piece
     if sum(map(bool, found)) < 2 or not all(_AT.fullmatch(item) or not _DIGIT.search(item) for item in others):
         return piece
     turned = (f"{f[3]}: {f[1]}{' ' + f[2] if f[2] else ''}" if f else item for item, f in zip(items, found))

@@ -29,6 +29,23 @@ def test_the_value_stands_behind_the_bracket(form: str) -> None:
     assert found["lr"] == [1e-4] * 4
 
 
+@pytest.mark.parametrize("form", ["step {s} | loss: {v} | time (ms): 812.5", "step {s} time (ms) 812.5 loss {v}"])
+def test_a_unit_in_brackets_is_that_of_the_value(form: str) -> None:
+    (log,) = read(Source("x.log", content="".join(form.format(s=s, v=10.5 - s) + "\n" for s in range(1, 5)).encode()))
+    assert (log.columns["time"].values.tolist(), log.units["time"]) == ([812.5] * 4, "ms")
+    assert log.columns["loss"].values.tolist() == [9.5, 8.5, 7.5, 6.5]
+
+
+def test_nan_may_be_a_word_of_a_name() -> None:
+    found = columns("step {s} | loss: {v} | number of nan iterations: 3")
+    assert (found["number of nan iterations"], found["loss"]) == ([3.0] * 4, [9.5, 8.5, 7.5, 6.5])
+
+
+def test_a_line_that_ends_with_a_unit_has_its_names_in_front() -> None:
+    found = columns("Epoch {s} - Train Loss: {v} Validation Loss: 9.75 Time: 13.5 s")
+    assert (found["Train Loss"], found["Validation Loss"]) == ([9.5, 8.5, 7.5, 6.5], [9.75] * 4)
+
+
 def test_a_second_index_is_a_name_of_its_own() -> None:
     found = columns("step {s} | loss: {v} | lr[0]: 1e-4 | lr[1]: 1e-5")
     assert (found["lr"], found["lr_1"]) == ([1e-4] * 4, [1e-5] * 4)
