@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import partial
 
@@ -12,9 +11,7 @@ from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.table import RANK, STEP, TOTAL, Table, filled
-from lmdiag.readers.text.line_format import LineFormat, Settle
-
-Marked = tuple[str, re.Pattern[str]]  # what stands in every such line, and its pattern
+from lmdiag.readers.text.line_format import LineFormat, Mark, Settle
 
 
 class BlockScanner:
@@ -29,8 +26,8 @@ class BlockScanner:
         table: Table,
         text: str,
         *,
-        heads: tuple[Marked, ...],
-        items: tuple[Marked, ...],
+        heads: tuple[Mark, ...],
+        items: tuple[Mark, ...],
         alone: str = "",
         settle: Settle | None = None,
     ) -> None:
