@@ -27,10 +27,8 @@ END_POINTS, END_NATS, END_SHARE, END_SIGMAS = 3, 0.15, 0.05, 8.0
 SHORT_END_NATS, SHORT_END_SHARE, SHORT_END_SIGMAS = 0.3, 0.10, 5.0
 SHORT_END_RATIO, SHORT_END_FAR = 2.5, 1.0  # beyond these no scatter is asked for: of ten records it is mostly slope
 FEWEST_END = 5  # records that all rise, of which the last two say enough
-CLIMBS, CLIMB_SHARE = (
-    0.9,
-    0.05,
-)  # rank correlation with the record's number, by chance in one of 10,000 of 12 alike records; of the level
+CLIMBS = 0.9  # rank correlation with the record's number, by chance in one of 10,000 of 12 alike records
+CLIMB_SHARE = 0.05  # of the level
 ONSET_SIGMAS, ONSET_SHARE = 4.0, 0.1  # or from where it is so far up: a quiet curve shows its onset earlier
 FAR = 3.0  # a rise to more than so many times the minimum begins where one to this level would
 BEHIND_POINTS, BEHIND_SHARE, BEHIND_SIGMAS = 4, 0.05, 2.0

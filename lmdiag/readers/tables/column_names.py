@@ -85,8 +85,10 @@ def guess_step(table: Table) -> None:
 
 
 def is_called_a_loss(name: str) -> bool:
-    """Tell whether a name that stands for nothing known is that of a loss of something in training: `Mask_Loss`, `loss_L`."""
+    """Tell whether a name that stands for nothing known is that of a loss of something in training: `Mask_Loss`, `loss_L`, `mel_loss_before`."""
     words = words_of(name)
+    if len(words) > 2 and words[-1] in ("before", "after"):  # the layers that refine an output
+        words = words[:-1]
     called = words[-1:] == ("loss",) or (len(words) == 2 and words[0] == "loss" and len(words[1]) == 1)
     return called and SPLIT_WORDS.keys().isdisjoint(words) and canonical(name) is None
 
@@ -98,13 +100,17 @@ def _counts(numbers: np.ndarray) -> bool:
 def guess_loss(table: Table, short_for: Mapping[str, tuple[str, bool]]) -> None:
     """Take a column such as `L`, or the only one called a loss of something, for the loss; drop the records if it cannot be one.
 
+    Of several losses of something without a total one that stops being finite is as good as the total, which was not finite then either.
     `short_for` says for the names of losses what each stood for at first, and whether in a record with a place.
     """
     _take_by_perplexity(table, short_for)
     metrics = {(canonical(name) or ("", 1.0))[0] for name in table.columns}
     called = [name for name in table.columns if is_called_a_loss(name)]
     single = called if len(called) == 1 and not is_other_term(called[0]) else []
-    short = [name for name in table.columns if name.lower() in SHORT_FOR_LOSS or _LANGUAGE.match(name)] or single
+    broken = [name for name in called if len(called) > 1 and _stops_being_finite(table.columns[name][1])]
+    short = (
+        [name for name in table.columns if name.lower() in SHORT_FOR_LOSS or _LANGUAGE.match(name)] or single or broken
+    )
     if not short or not metrics.isdisjoint({"loss", "train/loss", "ppl", "bpb", "bpc"}):
         return
     rows, values = table.columns[short[0]]
@@ -114,6 +120,11 @@ def guess_loss(table: Table, short_for: Mapping[str, tuple[str, bool]]) -> None:
         table.notes.append(f'no column is called a loss; "{short[0]}" was taken for it')
     elif not any(metric.rpartition("/")[2] in ("loss", "accuracy", "lr", "grad_norm") for metric in metrics):
         table.keep(np.zeros(len(table.lines), bool))
+
+
+def _stops_being_finite(values: Sequence[float]) -> bool:
+    finite = np.flatnonzero(np.isfinite(values))
+    return 0 < len(finite) and int(finite[-1]) < len(values) - 2
 
 
 def _take_by_perplexity(table: Table, short_for: Mapping[str, tuple[str, bool]]) -> None:

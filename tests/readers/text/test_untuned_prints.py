@@ -772,3 +772,26 @@ def test_a_single_record_whose_loss_is_not_a_number() -> None:
     assert [(step, math.isnan(value)) for step, value in points(run, "loss")] == [(1000, True)]
     with pytest.raises(UnreadableLog):
         run_of("Step 1000/900000, Total Loss: 2.5, Mel Loss: 1.5, Duration Loss: 1.0\n")
+
+
+@pytest.mark.parametrize("place", ["{e} completed epochs, {b} batches\t", "Finished {e} epochs and {b} steps: "])
+def test_epochs_and_batches_counted_before_their_words(place: str) -> None:
+    lines = [(e, b, 2.5 - 0.4 * e - 0.1 * b / 100) for e in range(3) for b in (100, 200, 300)]
+    run = run_of("".join(f"{place.format(e=e, b=b)}training loss: {loss:.4f}\n" for e, b, loss in lines))
+    assert points(run, "loss") == [(300 * e + b, pytest.approx(loss, abs=1e-4)) for e, b, loss in lines]
+    assert [value for _, value in points(run, "epoch")] == [e for e, _, _ in lines]
+
+
+def test_a_part_that_stops_being_finite_stands_for_a_total_that_is_not_logged() -> None:
+    def log(broken: int, count: int = 8) -> Run:
+        parts = [(0.05 - i / 1000, math.nan if i >= broken else 0.5 - i / 100) for i in range(count)]
+        return run_of(
+            "".join(
+                f"(Step: {200 * i}) train_duration_loss = {a:.4f}.\n(Step: {200 * i}) train_mel_loss_before = {b:.4f}.\n"
+                for i, (a, b) in enumerate(parts)
+            )
+        )
+
+    assert [math.isnan(value) for _, value in points(log(5), "loss")] == [False] * 5 + [True] * 3
+    assert "loss" not in log(8).series
+    assert points(log(8), "train_mel_loss_before")[0] == (0, 0.5)
