@@ -119,19 +119,20 @@ class EventWatcher:
     def _note(self, kind: str, piece: str) -> None:
         self._counts[kind] += 1
         self._after[kind] = self._table.rows_seen
-        if kind == "skipped_step":
-            self._skipped(piece)
+        scale = self._skipped(piece) if kind == "skipped_step" else None
         if self._counts[kind] <= MANY_EVENTS:
             named = _STEP.search(piece)
             step = int(named[1] or named[2]) if named and kind.startswith("checkpoint") else self._table.last_step
-            fields = {"status": "completed"} if kind == "end" else {}
+            fields: dict[str, Any] = {"status": "completed"} if kind == "end" else {}
+            if scale is not None:
+                fields["loss_scale"] = scale
             if kind.startswith("checkpoint") and (path := _PATH.search(piece)):
                 fields["path"] = path[1].rstrip(".")
             message = payload(piece)[0] if kind.startswith("nan") else piece.strip()  # quoted by a rule
             self._table.happened(Event(kind, step, message[:LONGEST_MESSAGE], fields))
 
-    def _skipped(self, piece: str) -> None:
-        """Keep what a message says about a step that was not taken; of several ranks the first to say so is heard."""
+    def _skipped(self, piece: str) -> float | None:
+        """Keep what a message says about a step that was not taken, and return the scale that it leaves; of several ranks the first to say so is heard."""
         rank = payload(piece)[1]
         if not self._table.said:
             self._rank = rank
@@ -141,6 +142,8 @@ class EventWatcher:
                 values[name] = number(scale[1])
         if values and rank == self._rank:
             self._table.said.append((self._table.rows_seen, values))
+            return values.get("loss_scale")
+        return None
 
     def finish(self) -> None:
         """Say how the run ended where the log says so behind its last record, and what was too much to list."""

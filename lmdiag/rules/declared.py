@@ -21,7 +21,7 @@ DECLARED: dict[str, tuple[str, Severity, str, int]] = {  # name: family, severit
     "non-finite-gradient": ("numerics", Severity.WARNING, "grad_norm", 1),
     "non-finite-metric": ("numerics", Severity.ERROR, "measured", 1),
     "non-finite-part": ("numerics", Severity.WARNING, "curve", 1),
-    "loss-scale-collapse": ("numerics", Severity.ERROR, "loss_scale", 5),
+    "loss-scale-collapse": ("numerics", Severity.ERROR, "loss_scale", 1),
     "zero-lr": ("schedule", Severity.WARNING, "lr curve", 5),
     "lr-too-high": ("schedule", Severity.WARNING, "curve lr", 12),
     "lr-too-low": ("schedule", Severity.INFO, "curve lr", 20),

@@ -124,7 +124,7 @@ def guess_loss(table: Table, short_for: Mapping[str, tuple[str, bool]]) -> None:
 
 def _stops_being_finite(values: Sequence[float]) -> bool:
     finite = np.flatnonzero(np.isfinite(values))
-    return 0 < len(finite) and int(finite[-1]) < len(values) - 2
+    return len(finite) > 0 and int(finite[-1]) < len(values) - 2
 
 
 def _take_by_perplexity(table: Table, short_for: Mapping[str, tuple[str, bool]]) -> None:

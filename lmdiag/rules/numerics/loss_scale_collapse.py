@@ -10,10 +10,11 @@ SEARCH = 0.05  # share of the records in which a scaler may look for its first s
 FALL = 256.0  # times that a scale is smaller in the end, eight halvings: fewer may be the search of one that starts low
 FALL_STEPS, FALL_RECORDS = 100, 10
 SKIP_WARNING = 0.05
+FEWEST = 5  # loss scales, or records before the messages
 SEARCH_SKIPS = 32  # halvings from 2^32, the largest first scale in use, down to 1
 
 
-@rule(family="numerics", needs=("loss_scale",), severity=Severity.ERROR, min_points=5)
+@rule(family="numerics", needs=("loss_scale",), severity=Severity.ERROR)
 def check(run: Run, scales: Series, *, gone: float = 1.0, halvings: int = 5) -> Findings:
     """The fp16 loss scale collapses.
 
@@ -25,6 +26,7 @@ def check(run: Run, scales: Series, *, gone: float = 1.0, halvings: int = 5) -> 
     `halvings` halvings below its median and came down as many within 100 steps (or ten records), the first 5% of the records apart, in which the scaler
     searches; or when more than 5% of the updates were
     skipped after that, not counting 32: so many halvings lead from 2^32, the largest first scale in use, down to 1.
+    Where the messages behind the last record tell of eight halvings in a row, they are a warning, and an error when they lead to `gone` or below.
 
     ## Why it matters
     Steps that overflow are skipped: the run does not train. A falling scale is often the first sign of a divergence.
@@ -40,8 +42,11 @@ def check(run: Run, scales: Series, *, gone: float = 1.0, halvings: int = 5) -> 
     - Zhang et al. 2022, OPT, arXiv:2205.01068, section 2.5: a falling scale announced divergences.
     """
     scales = scales.at(scales.values > 0)
-    if len(scales) < 5:
-        yield too_few(len(scales), "loss scales above 0", 5)
+    if halved := _halved_at_the_end(run):
+        yield _of_messages(run, halved, gone)
+        return
+    if len(scales) < FEWEST:
+        yield too_few(len(scales), "loss scales above 0", FEWEST)
         return
     settled = scales.at(slice(int(SEARCH * len(scales)), None))
     usual, end = float(median(settled.values)), float(settled.values[-2:].max())
@@ -73,6 +78,36 @@ def check(run: Run, scales: Series, *, gone: float = 1.0, halvings: int = 5) -> 
             "If the scale falls together with a rising gradient norm, lower the learning rate.",
         ),
         Severity.ERROR if lost else Severity.WARNING,
+    )
+
+
+def _halved_at_the_end(run: Run) -> list[float]:
+    """Return the scales that eight or more messages behind the last record tell, each half of the one before or less."""
+    if "loss" not in run or len(run["loss"]) < FEWEST:
+        return []
+    scales: list[float] = []
+    for event in run.events:
+        scale = float(event.fields.get("loss_scale", 0.0)) if event.kind == "skipped_step" else 0.0
+        if scale <= 0 or event.step != run.last_step or scale in scales[-1:]:
+            continue
+        scales = [*scales, scale] if not scales or scale <= scales[-1] / 2 else [scale]
+    return scales if len(scales) >= 2 and 2 * scales[0] >= FALL * scales[-1] else []
+
+
+def _of_messages(run: Run, halved: list[float], gone: float) -> Finding:
+    step = run.last_step
+    return Finding(
+        f"The loss scale was halved {len(halved)} times behind the last record, at {run.place(step)}, down to {figure(halved[-1], 2)}, and did not recover.",
+        step,
+        step,
+        "loss_scale",
+        {"largest": 2 * halved[0], "end": halved[-1], "halvings": float(len(halved))},
+        (
+            advice.bf16(run),
+            advice.rewind(run, step),
+            "Look for what overflows there: attention logits, the output layer.",
+        ),
+        Severity.ERROR if halved[-1] <= gone else Severity.WARNING,
     )
 
 

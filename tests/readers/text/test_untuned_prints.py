@@ -795,3 +795,13 @@ def test_a_part_that_stops_being_finite_stands_for_a_total_that_is_not_logged() 
     assert [math.isnan(value) for _, value in points(log(5), "loss")] == [False] * 5 + [True] * 3
     assert "loss" not in log(8).series
     assert points(log(8), "train_mel_loss_before")[0] == (0, 0.5)
+
+
+def test_messages_of_an_overflow_keep_the_scale_that_they_leave() -> None:
+    records = "".join(f"step {i} loss {2.5 - i / 100:.3f} loss_scale 0.5\n" for i in range(1, 9))
+    run = run_of(
+        records + "".join(f"WARNING: overflow detected, setting loss scale to: {0.25 / 2**k}\n" for k in range(9))
+    )
+    told = [(event.step, event.fields["loss_scale"]) for event in run.events if event.kind == "skipped_step"]
+    assert told == [(8, 0.25 / 2**k) for k in range(9)]
+    assert points(run, "loss_scale")[-1] == (8, 0.5)

@@ -1,10 +1,13 @@
 """A scale that falls to nothing is an error; the search at the start and single halvings are not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lmdiag.finding import Severity
 from lmdiag.rules.numerics.loss_scale_collapse import check
+from lmdiag.run import Event
 from tests.rules.curves import falling, fires, healthy, run
 
 
@@ -60,3 +63,23 @@ def test_the_skips_of_the_search_do_not_count():
     skipped[:20] = 1
     assert fires(check, scaled(np.full(120, 4096.0), skipped=skipped)) == []
     assert check.missing(healthy(100)) == "the log has no loss_scale"
+
+
+@pytest.mark.parametrize(
+    ("scales", "severity"),
+    [
+        (0.25 / 2.0 ** np.arange(12), Severity.ERROR),
+        (32768 / 2.0 ** np.arange(8), Severity.WARNING),
+        (32768 / 2.0 ** np.repeat(np.arange(8), 2), Severity.WARNING),  # as each of two ranks tells
+        (32768 / 2.0 ** np.arange(6), None),
+        (np.r_[4096, 2048, 1024, 2048, 1024, 512, 1024, 512, 256], None),  # it grew between
+    ],
+)
+def test_halvings_in_a_row_behind_the_last_record(scales, severity):
+    told = [Event("skipped_step", 60, "overflow", {"loss_scale": float(scale)}) for scale in scales]
+    before = [Event("skipped_step", 30, "overflow", {"loss_scale": 2.0**-k}) for k in range(12)]
+    made = run(loss=falling(60), loss_scale=np.full(60, 65536.0))
+    found = fires(check, replace(made, events=(*before, *told)))
+    assert [f.severity for f in found] == ([severity] if severity else [])
+    few = run(loss=falling(4), loss_scale=np.full(4, 65536.0))
+    assert fires(check, replace(few, events=tuple(replace(event, step=4) for event in told))) == []
