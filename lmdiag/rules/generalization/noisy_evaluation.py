@@ -3,11 +3,13 @@ import numpy as np
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run
-from lmdiag.stats.noise import scatter
+from lmdiag.stats.noise import MEDIAN_ERROR, scatter
 from lmdiag.stats.returning import JUMPS_ABOUT, jumps
 from lmdiag.stats.windows import median
 
 WILD, WILD_POINTS, LEAST = 2.0, 6, 0.5  # times, from one evaluation to the next; so many in the second half; nats
+UNSTEADY, UNSTEADY_POINTS = 0.12, 10  # of the level: healthy runs are simulated with evaluations of up to 0.10
+GAINED = 3.0  # standard errors, from the first third to the last
 
 
 @rule(family="generalization", needs=("evaluation",), severity=Severity.INFO, min_points=6)
@@ -22,7 +24,8 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.25, level: float = 0.
     the run improved, and above `level` (1%) of the loss. Below 1% the noise hides nothing that matters.
 
     It is a warning where the loss doubles or halves from one evaluation to the next: the median change in the second half, of six
-    evaluations or more and 0.5 nat or more, is `wild` (twofold), or a quarter of the changes are fourfold and it comes back from two of them. No set of examples is so small; the model is another at every step.
+    evaluations or more and 0.5 nat or more, is `wild` (twofold), or a quarter of the changes are fourfold and it comes back from two of them. No set of examples is so small; the model is another at every step. So it is where ten evaluations or more scatter by 12% of their level, and the
+    last third of them is no lower than the first by three standard errors: nothing is gained beyond the noise.
 
     ## Why it matters
     The checkpoint with the best evaluation is then the luckiest, not the best, and early stopping stops at random.
@@ -51,6 +54,8 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.25, level: float = 0.
     told = f"it changes {figure(times, 2)}-fold each time, and " if times >= wild else ""
     if not told and large >= JUMPS_ABOUT and median(losses.values) >= LEAST:
         told = f"one change in four of its last half is {figure(large, 2)}-fold or more, and "
+    if not told and _gains_nothing(losses.values, sigma):
+        told = "nothing is gained from its first third to its last, and "
     fall = f"a median only {figure(improved, 2)} below that of" if improved > 0 else "no lower median than"
     yield Finding(
         f"{metric} scatters by {sigma / middle:.1%} ({figure(sigma, 2)}) from one evaluation to the next, and its "
@@ -76,6 +81,15 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.25, level: float = 0.
         ),
         Severity.WARNING if told else Severity.INFO,
     )
+
+
+def _gains_nothing(losses: np.ndarray, sigma: float) -> bool:
+    """Tell whether evaluations scatter by more than the fewest examples explain, and end no lower than they began."""
+    level, third = float(median(losses)), len(losses) // 3
+    if len(losses) < UNSTEADY_POINTS or level < LEAST or sigma < UNSTEADY * level:
+        return False
+    error = MEDIAN_ERROR * sigma * float(np.sqrt(2 / third))
+    return float(median(losses[:third]) - median(losses[-third:])) < GAINED * error
 
 
 def _times(losses: np.ndarray) -> float:

@@ -1,3 +1,5 @@
+from math import comb
+
 import numpy as np
 
 from lmdiag.figures import figure
@@ -10,7 +12,12 @@ RECORDS = 30
 STALLS = 5
 SETTLED = 0.05  # the first records hold compilation
 MOST = 0.2  # stalls are the exception
-ON_GRID, GRID_ERROR = 0.7, 0.1
+ON_GRID, GRID_ERROR, LEAST_ERROR = (
+    0.7,
+    0.1,
+    0.02,
+)  # share of the distances, and how far from a multiple: a record, or so much of the period
+CHANCE = 0.001  # that pauses at random places would lie so near to a grid
 AT_EVALUATION = 0.7
 APART = 3  # records between stalls; a slow stretch is no pause
 
@@ -26,7 +33,7 @@ def check(
 
     ## How it decides
     Records of `slow` times the median step time, at least five and at most a fifth of all. 70% of the distances between them are multiples of one
-    period (within 10%), and what they take beyond a usual step is `smallest` of the whole time or more. From `warning` on it is a warning, if the loss is not
+    period (within a record, or 2% of it, at most 10%), which chance does once in a thousand, and what they take beyond a usual step is `smallest` of the whole time or more. From `warning` on it is a warning, if the loss is not
     known to be below `lost_s` seconds, and except where the pauses are evaluations: how much to evaluate is a choice. Where the log has no step times and
     no clock, speeds say the same.
 
@@ -89,8 +96,15 @@ def _period(steps: np.ndarray, stalls: np.ndarray) -> int | None:
     if period < APART * float(median(np.diff(steps))):
         return None
     times = apart / period
-    on_grid = (np.abs(times - np.round(times)) <= GRID_ERROR) & (times > 0.5)
-    return round(period) if on_grid.mean() >= ON_GRID else None
+    error = min(max(float(median(np.diff(steps))) / period, LEAST_ERROR), GRID_ERROR)
+    on_grid = (np.abs(times - np.round(times)) <= error) & (times > 0.5)
+    sure = _by_chance(int(on_grid.sum()) - 1, len(apart) - 1, 2 * error) <= CHANCE  # one distance is the period itself
+    return round(period) if on_grid.mean() >= ON_GRID and sure else None
+
+
+def _by_chance(hits: int, of: int, each: float) -> float:
+    """Return the probability of so many hits or more, of `each` one's."""
+    return sum(comb(of, k) * each**k * (1 - each) ** (of - k) for k in range(max(hits, 0), of + 1))
 
 
 def _at_evaluations(run: Run, times: Pace, stalls: np.ndarray) -> bool:

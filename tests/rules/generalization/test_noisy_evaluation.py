@@ -34,7 +34,7 @@ def test_silent_on_healthy_runs():
         assert fires(check, healthy(500, seed)) == []
 
 
-@pytest.mark.parametrize(("factor", "severity"), [(8.0, Severity.WARNING), (1.3, Severity.INFO)])
+@pytest.mark.parametrize(("factor", "severity"), [(8.0, Severity.WARNING), (1.08, Severity.INFO)])
 def test_a_warning_where_it_changes_manyfold_each_time(factor, severity):
     jumps = factor ** (np.tile([0.0, 1.0], 15) * np.linspace(1.2, 0.9, 30))
     (found,) = fires(check, run(val__loss=series(4 * jumps, every=100, first=100)))
@@ -63,3 +63,10 @@ def test_a_warning_where_it_jumps_about_and_comes_back(factor, seed):
 @pytest.mark.parametrize("seed", range(4))
 def test_no_warning_where_what_stands_out_is_less_than_fourfold(seed):
     assert [f for f in fires(check, run(val__loss=series(about(2.5, seed)))) if f.alarms] == []
+
+
+@pytest.mark.parametrize(("fall", "noise", "severity"), [(0.0, 0.8, "WARNING"), (2.0, 0.8, "INFO"), (0.0, 0.2, "INFO")])
+def test_a_warning_where_wide_scatter_is_all_there_is(fall, noise, severity):
+    losses = 4 - fall * np.linspace(0, 1, 90) + np.random.default_rng(0).normal(0, noise, 90)
+    (found,) = fires(check, run(val__loss=series(losses, every=100, first=100)))
+    assert found.severity.name == severity

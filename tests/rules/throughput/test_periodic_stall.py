@@ -58,3 +58,13 @@ def test_silent_on_irregular_rare_and_cheap_pauses():
 def test_silent_on_a_slow_second_half_and_not_checked_without_times():
     assert fires(check, run(loss=falling(400), step_time_s=np.r_[np.ones(330), np.full(70, 9.0)])) == []
     assert [type(said) for said in check.look(healthy(100))] == [NotChecked]
+
+
+def test_a_few_pauses_at_random_places_keep_no_time():
+    found = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        times = np.full(200, 20.0)
+        times[rng.choice(np.arange(20, 200), int(rng.integers(5, 9)), replace=False)] *= 30
+        found += len(fires(check, run(loss=falling(200), step_time_s=times)))
+    assert found <= 2
