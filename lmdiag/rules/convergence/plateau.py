@@ -19,12 +19,16 @@ from lmdiag.stats.limits import FROM_SCRATCH, NEAR_UNIFORM
 from lmdiag.stats.noise import smoothing
 from lmdiag.stats.phases import covered
 from lmdiag.stats.rebound import sustained_rise
+from lmdiag.stats.schedule import observed
 from lmdiag.stats.trend import largest_gain, mann_kendall, total_gain
 from lmdiag.stats.windows import median
 
 SURE = 2.0  # standard errors: several windows are tried
 CREEPS, FALLS = 0.01, -5.0  # of the level per half of the run; z of the rank trend: in no noise of a flat curve
-SHARES, LEAST_SHARE = (0.70, 0.50, 0.35), 0.30  # of the records; of the steps that they cover
+SHARES, LEAST_SHARE = (
+    (0.70, 0.50, 0.35),
+    0.30,
+)  # of the records; of the steps that they cover, and of the learning rates there
 LARGEST_START = 12.5  # ln of the largest vocabularies; a worse start says nothing about the level to expect
 LONGEST = 2000
 FEW, SHORT_SPAN, LEAST_SPAN = 30, 100, 60  # records with one window; steps that it, or any other, must span
@@ -43,7 +47,8 @@ def check(run: Run, curve: Curve, *, flat: float = 0.02, left: float = 0.88) -> 
     of the gain (Theil-Sen on ten group medians, a rise counted as none, the error not below that of the noise) is below `flat` of the level per half of the run. The window has 15
     records and 60 steps at least, its level is at least half of the start, the learning rate at least 30% of its peak
     (or unknown, or the level above 60% of the start), and the run does not leave it: its last tenth stays above `left`
-    of the level. It covers 30% of the steps as well: where a log becomes denser, many records are little of the run.
+    of the level. It covers 30% of the steps and, as far as they are logged, of the sum of the learning rates as well: where a log becomes
+    denser, or the rate is nearly gone, many records are little of the run.
 
     Below 8 nats it is not flat where it surely falls by 1% of its level per half of the run (ranks at a Mann-Kendall z of -5, gain less two standard errors): slow
     learning of a task with a high floor. Above 8 nats nothing but token frequencies is being learned, however steadily.
@@ -134,7 +139,7 @@ def _flat_stretch(
             for a in range(max(1, n // 20), n - int(share * n) + 1, max(1, n // 20))
         ]
     for stretch, of_records in stretches:
-        share = min(of_records, covered(stretch.steps, curve.steps))
+        share = min(of_records, covered(stretch.steps, curve.steps), _learning_share(run, stretch, curve))
         if of_records < 1 and (
             share < LEAST_SHARE or len(stretch) < 15 or stretch.steps[-1] - stretch.steps[0] < LEAST_SPAN
         ):
@@ -153,6 +158,17 @@ def _flat_stretch(
         ):
             return int(stretch.steps[0]), int(stretch.steps[-1]), level, gain
     return None
+
+
+def _learning_share(run: Run, stretch: Series, curve: Series) -> float:
+    """Return what share of the learning of a run a stretch holds, by the learning rates that were logged; 1 where none were."""
+    schedule = observed(run["lr"].steps, run["lr"].values) if "lr" in run else None
+    if schedule is None:
+        return 1.0
+    begin, first, last, end = schedule.learning(
+        np.array([curve.steps[0], stretch.steps[0], stretch.steps[-1], curve.steps[-1]])
+    )
+    return float((last - first) / (end - begin)) if end > begin else 1.0
 
 
 def _creeps(values: np.ndarray, least: float) -> bool:

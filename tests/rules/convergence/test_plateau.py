@@ -68,3 +68,11 @@ def test_silent_on_healthy_runs():
     for n in (15, 60, 400, 4000):
         assert fires(check, run(loss=falling(n))) == []
     assert fires(check, healthy(200)) == []
+
+
+def test_the_end_of_a_decay_is_no_plateau():
+    steps = np.arange(1, 401)
+    loss = 4 + 5 * np.clip(1 - steps / 250, 0, 1) ** 1.5 + np.random.default_rng(0).normal(0, 0.01, 400)
+    decayed, kept = np.clip(1 - steps / 260, 1e-3, 1), np.ones(400)
+    found = [len(fires(check, run(loss=loss + 1.5, lr=1e-3 * rates, every=50))) for rates in (decayed, kept)]
+    assert found == [0, 1]
