@@ -94,11 +94,12 @@ def _wide_second_half(values: np.ndarray) -> float:
     if n < 24:
         return 0.0
     half = values[n // 2 :]
+    least = (1 + UNCERTAIN / n) * max(1.5, 0.5 * abs(float(median(half))))  # more of few records
+    if 2 * float(np.ptp(half)) < least:  # no record is further from the fit than all records span
+        return 0.0
     flat = half - falling_fit(half)  # records that stand close at first and far apart later fall in any shape
     low, high = quantile(flat, 0.1), quantile(flat, 0.9)
-    few = 1 + UNCERTAIN / n
-    wide = high - low >= few * max(1.5, 0.5 * abs(float(median(half))))
-    return high - low if wide and _hang_together(np.clip(flat, low, high)) else 0.0
+    return high - low if high - low >= least and _hang_together(np.clip(flat, low, high)) else 0.0
 
 
 def _hang_together(values: np.ndarray) -> bool:
