@@ -227,7 +227,7 @@ class Run:
         sets = self.evaluations
         if not sets:
             return None
-        sets = {name: _without(s, masked_zeros(s.values)) for name, s in sets.items()}
+        sets = {name: _without(s, masked_zeros(s.values, evaluated=True)) for name, s in sets.items()}
         if "val" in sets:
             return "val/loss", sets["val"]
         longest = max(sets.values(), key=len)

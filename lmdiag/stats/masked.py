@@ -14,13 +14,14 @@ FEWEST_NEAR_ZERO = 3  # losses so near, and
 NEAR_A_ZERO = 0.1  # for every ten zeros one, as a hinge loss of few samples has
 
 
-def masked_zeros(loss: np.ndarray) -> np.ndarray:
+def masked_zeros(loss: np.ndarray, *, evaluated: bool = False) -> np.ndarray:
     """Return which losses are the exact zeros that some trainers write in place of NaN: bool[n].
 
     There must be at least three zeros (two if the first value is one, or if the log ends in them, after a loss of 0.5 and half of the usual; one
     at the end, right after a loss ten times the usual), and the value before the first zero must be above 0.05: a loss that falls to 0.0004 on memorised text and is
     then printed as 0.0000 is legitimate. So is a hinge loss, which comes near zero as often as it reaches it: a NaN
-    leaves a gap between the zeros and the other losses.
+    leaves a gap between the zeros and the other losses. An evaluation is the mean of many batches: there the last one alone is enough
+    that falls from half of the usual (findings/speechbrain-validation-of-nan-is-zero.sh).
 
     >>> masked_zeros(np.array([12.0, 0.0, 0.0, 50.0, 0.0])).sum(), masked_zeros(np.array([0.0004, 0.0, 0.0, 0.0])).sum()
     (np.int64(3), np.int64(0))
@@ -38,7 +39,8 @@ def masked_zeros(loss: np.ndarray) -> np.ndarray:
     usual = float(median(others))
     exploded = zeros[-1] and level > EXPLODED * usual
     fell = bool(zeros[first:].all()) and level >= max(LEAP * usual, LEAP)  # at once and for good
-    enough = zeros.sum() >= (1 if exploded else 2 if first == 0 or fell else 3)
+    alone = exploded or (evaluated and fell and first > 0)
+    enough = zeros.sum() >= (1 if alone else 2 if first == 0 or fell else 3)
     near = np.count_nonzero(np.abs(others) < NEAR_ZERO * usual)
     reached = near >= max(FEWEST_NEAR_ZERO, NEAR_A_ZERO * zeros.sum())
     return zeros if enough and level > MASKED_ZERO_LEVEL and not reached else none

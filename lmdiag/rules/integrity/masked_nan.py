@@ -20,6 +20,7 @@ def check(run: Run, _: Curve) -> Findings:
     | asks for | why that much |
     |---|---|
     | three zeros (two if the first record is one, or if the log ends in them after a loss of 0.5 nat and half of the usual; one at the end, right after a loss of ten times the usual) | a single zero may be a batch without targets |
+    | of evaluations one at the end, after a loss of 0.5 nat and half of the usual; it is a warning | the mean of many batches is not 0 by chance |
     | the last loss before the first zero above 0.05 nat | a loss that was memorised is printed as zero in the end |
     | fewer than three other losses under a tenth of the usual one, or than one for every ten zeros | a loss that reaches zero by itself, such as a hinge, is near it as often; a NaN leaves a gap |
 
@@ -27,8 +28,8 @@ def check(run: Run, _: Curve) -> Findings:
     steps as well, the batches held no targets: a NaN leaves none such. Below 20% that is a warning.
 
     ## Why it matters
-    The Hugging Face Trainer writes 0 when every loss since the last record was NaN (`logging_nan_inf_filter`). The
-    curve looks wonderful; the model is broken.
+    The Hugging Face Trainer writes 0 when every loss since the last record was NaN (`logging_nan_inf_filter`), SpeechBrain when
+    all of an evaluation were, and keeps the checkpoint as its best. The curve looks wonderful; the model is broken.
 
     ## False alarms it avoids
     A loss that was memorised down to 0.0004 and is printed as 0.0000; a single zero; hinge and margin losses; reinforcement
@@ -47,7 +48,7 @@ def check(run: Run, _: Curve) -> Findings:
     losses = {"loss": run["loss"]} if "loss" in run else {}
     losses |= {f"{split}/loss": series for split, series in run.evaluations.items()}
     for metric, series in losses.items():
-        masked = masked_zeros(series.values)
+        masked = masked_zeros(series.values, evaluated=metric != "loss")
         if masked.any():
             yield _finding(run, metric, series, masked)
 
@@ -79,7 +80,7 @@ def _finding(run: Run, metric: str, losses: Series, masked: np.ndarray) -> Findi
             advice.bf16(run),
             "Decode the labels of one batch: are they all masked (-100)?",
         ),
-        Severity.WARNING if empty and share < NOTHING else None,
+        Severity.WARNING if (empty and share < NOTHING) or (metric != "loss" and len(steps) == 1) else None,
         steps=tuple(steps[:50].tolist()),
     )
 

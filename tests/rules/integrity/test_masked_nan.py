@@ -24,6 +24,20 @@ def test_short_logs(loss):
     assert len(fires(check, run(loss=loss))) == 1
 
 
+def test_a_last_evaluation_of_zero_is_none():
+    log = run(loss=falling(12), **{"val/loss": [2.8 - n / 10 for n in range(11)] + [0.0]})
+    (found,) = fires(check, log)
+    assert (found.metric, found.severity, found.first_step) == ("val/loss", Severity.WARNING, 12)
+    assert log.evaluation[1].values.tolist()[-1] != 0
+
+
+@pytest.mark.parametrize(
+    "values", [[0.4, 0.1, 0.02, 0.0], [0.0, 2.8, 2.5, 2.3], [2.8, 0.0, 2.5, 2.3], [0.3, 0.3, 0.3, 0.0]]
+)
+def test_an_evaluation_that_may_be_zero(values):
+    assert fires(check, run(loss=falling(4), **{"val/loss": values})) == []
+
+
 @pytest.mark.parametrize(
     "loss",
     [
