@@ -10,9 +10,8 @@ from msgspec import Struct, field
 FEW = 64  # rows: the arrays of a shorter block would take more memory than its numbers
 
 Part = tuple[np.ndarray, np.ndarray]  # rows: int64[n], and the numbers in them: float64[n]
-KnownRows = dict[
-    tuple[int, ...], tuple[np.ndarray, list[np.ndarray]]
-]  # by the identities of parts, which are kept alive
+# By the identities of parts, which are kept alive
+KnownRows = dict[tuple[int, ...], tuple[np.ndarray, list[np.ndarray]]]
 
 
 class GrowingColumn(Struct):

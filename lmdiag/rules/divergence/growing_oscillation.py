@@ -108,12 +108,15 @@ def _swings(values: np.ndarray, blocks: int, phi: float, *, regular: bool) -> Sw
     levels, starts = block_medians(values, blocks)
     levels, starts = levels[len(levels) // 10 :], starts[len(levels) // 10 :]
     around = levels - centred_median(levels, len(levels) // 5 | 1)
-    swings = levels - falling_fit(levels)
-    third = len(swings) // 3
-    first, last = _range(swings[:third]), min(_range(swings[-third:]), _range(around[-third:]))
+    third = len(around) // 3
     level = abs(float(median(levels[-third:])))
     crossed = np.flatnonzero(np.diff(np.sign(around[-third:])) != 0)
-    if last < max(LEAST_NATS, LEAST_SHARE * level, GROWTH * first) or not REVERSALS <= len(crossed) <= third // 2:
+    least, last = max(LEAST_NATS, LEAST_SHARE * level), _range(around[-third:])
+    if last < least or not REVERSALS <= len(crossed) <= third // 2:
+        return None
+    swings = levels - falling_fit(levels)
+    first, last = _range(swings[:third]), min(last, _range(swings[-third:]))
+    if last < max(least, GROWTH * first):
         return None
     if min(_range(part) for part in np.array_split(swings[-third:], PARTS)) < LASTS * last:
         return None
