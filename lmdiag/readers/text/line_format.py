@@ -22,9 +22,9 @@ from lmdiag.readers.tables.column_names import metric_of
 from lmdiag.readers.tables.runs import separate
 from lmdiag.readers.tables.said import put_said, summary_of
 from lmdiag.readers.tables.table import RANK, STEP, TOTAL, Scanner, Table
-from lmdiag.readers.text.named_numbers import PairScanner
+from lmdiag.readers.text.named_numbers import SPARE, PairScanner
 from lmdiag.readers.text.pieces import LONGEST_PIECE
-from lmdiag.readers.text.plans import Plan, Plans, Reader, Record
+from lmdiag.readers.text.plans import Plan, Plans, Reader, Record, left_over
 from lmdiag.run import Event, Skipped
 
 Mark = tuple[str, re.Pattern[str]]  # a substring of a line that is quick to look for, and its pattern
@@ -118,6 +118,7 @@ class LineScanner:
         self._table = table
         self._settle = settle
         self._said = NOTHING
+        self._spare = 0
 
     def feed(self, line: int, piece: str) -> bool:
         """Read one piece; return whether it was a record."""
@@ -128,6 +129,7 @@ class LineScanner:
                 self._hear(line, piece, values, said)
             if values and not said.event:
                 self._table.add(line, values)
+                self._spare += left_over(piece, values)
         return bool(records)
 
     def is_plain(self, plan: Plan) -> bool:
@@ -137,10 +139,12 @@ class LineScanner:
     def take(self, plan: Plan, line: int, numbers: dict[str, float]) -> None:
         """Add the numbers of a line that a plain plan fits."""
         self._table.add(line, numbers)
+        self._spare += plan.spare
 
     def extend(self, plan: Plan, lines: np.ndarray, columns: dict[str, np.ndarray]) -> None:
         """Add the numbers of lines that a plain plan fits."""
         self._table.extend(lines, columns)
+        self._spare += plan.spare * len(lines)
 
     def _hear(self, line: int, piece: str, values: dict[str, float], said: Said) -> None:
         table = self._table
@@ -156,6 +160,8 @@ class LineScanner:
 
     def finish(self) -> None:
         """Settle what the lines left open."""
+        if self._spare:
+            self._table.skipped.append(Skipped(0, SPARE, self._spare, "value"))
         if self._settle:
             self._settle(self._table)
 

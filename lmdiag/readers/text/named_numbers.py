@@ -29,6 +29,7 @@ _ANNOUNCED = lazy(
     re.IGNORECASE,
 )
 _OF_EACH_SET = lazy(rf"\s*([A-Za-z][\w ]*?)[\s:]+({NUM}(?:\s+{NUM})+)\s*")  # loss  3.2  3.4
+SPARE = "a number of a record that no known name stands before, or that comes twice"
 FEWEST_RECORDS = 3
 LONGEST_BLOCK = 30  # lines from one that announces a step to the loss of that step
 
@@ -312,8 +313,7 @@ class PairScanner:
             said = "1 list of losses was" if len(lists) == 1 else f"{len(lists):,} lists of losses were"
             self._table.notes.append(f"{said} not used, the first is line {lists[0]:,}")
         if self._spare:
-            reason = "a number of a record that no known name stands before, or that comes twice"
-            self._table.skipped.append(Skipped(self._first_spare, reason, self._spare, "value"))
+            self._table.skipped.append(Skipped(self._first_spare, SPARE, self._spare, "value"))
         units = self._units.settle(self._table)
         self._place_below()
         self._settle_loose()

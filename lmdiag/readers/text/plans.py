@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -33,6 +33,8 @@ _NUMBER = lazy(
     r"\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d*)?(?:[eE][-+]?\d+(?![\w.]))?|\.\d+(?:[eE][-+]?\d+(?![\w.]))?"
 )
 _DIGITS = lazy(r"\d+")
+_DECIMAL = lazy(r"(?<![\w.:/-])[-+]?(\d+\.\d+(?:[eE][-+]?\d+)?)(?![\d:%]|\.\d)")
+_SIZES = (1.0, 1e2, 1e3, 1e6, 1e9, 1e-3, 1e-6, 1e-9, 1e-12)
 _NAME_GOES_ON = lazy(r"[\w/.@-]*['\"]\s*:")
 _FLOAT = r"\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)"
 _SIGN = "-?"
@@ -54,6 +56,7 @@ class Plan:
     constants: dict[str, float]
     about: Any
     skeletons: Sequence[Skeleton] = ()  # read lines that differ in their numbers alone
+    spare: int = 0  # numbers of a line that it does not read
     unchecked: int = CHECKED
     _lines: re.Pattern[str] | None = None  # the same for many lines at once
 
@@ -143,10 +146,21 @@ class Plans:
             starts = [0, *(number.end() for number in numbers)]  # a host is told by all its digits
             plan = next((plan for start in starts if (plan := learn(self.reader, piece, start))), None)
             if plan and all(plan.pattern != other.pattern for other in self.plans):
+                plan.spare = left_over(piece, self.reader(piece)[0][0])
                 self.plans.insert(0, plan)
                 del self.plans[MOST_PLANS:]
         elif len(self.seen) > MOST_TEXTS:
             self.seen.clear()
+
+
+def left_over(piece: str, values: Mapping[str, float]) -> int:
+    """Count the numbers with a point of a piece that none of its values is, in whatever unit.
+
+    >>> left_over("2026-01-02 10:11:12.5 iter 3: loss 2.5 (+0.5z) | 312.5 ms | v1.2.3", {"loss": 2.5, "dt": 0.3125})
+    1
+    """
+    known = {f"{abs(value) * size:.6g}" for value in values.values() for size in _SIZES}
+    return sum(f"{float(word):.6g}" not in known for word in _DECIMAL.findall(payload(piece)[0]))
 
 
 def learn(reader: Reader, piece: str, start: int = 0) -> Plan | None:

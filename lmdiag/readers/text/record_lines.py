@@ -60,7 +60,7 @@ _STATEMENT = lazy(
     r"\s*(?:#(?!\d+[\s:,|]+[A-Za-z])|(?:def|class|return|print|assert|import|while|elif)\b|(?:log0?|print0)\(|for\b.* in\b"
     r"|(?:if|with)\b.*:\s*$|from [\w.]+ import\b)"
 )
-_CALL = lazy(r"\w(?<![nN][aA][nN])\(.*\):?$")
+_CALL = lazy(r"\w(?<![nN][aA][nN])\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\):?$")  # and no (2.5) behind `Epoch(train)`
 _SAID = lazy(rf"(?=.*\bloss=)\w+\((?:\w+={NUM}(?:, )?)+\)$")  # a record that prints itself: Metrics(step=3, loss=2.5)
 
 

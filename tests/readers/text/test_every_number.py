@@ -3,7 +3,9 @@
 import math
 import re
 from collections import Counter
+from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -53,6 +55,16 @@ FORMS = st.tuples(
     LOSS,
     st.lists(ITEM, max_size=2),
 )
+KNOWN = (
+    "nanogpt",
+    "torchtitan",
+    "megatron",
+    "maxtext",
+    "litgpt",
+    "fairseq",
+    "nanochat",
+    "openrlhf",
+)  # of lines that may go on
 FACTORS = (1, 1e3, 1e6, 1e9, 0.01, 1e-3)
 
 
@@ -80,3 +92,17 @@ def test_every_number_is_read_or_counted(form: tuple, first: int) -> None:
     counted = sum(s.count * (1 if s.unit == "value" else line.count("~")) for log in logs for s in log.skipped)
     said = sum(int(n) for log in logs for note in log.notes for n in re.findall(r"^([0-9]+) (?:lines?|lists?) ", note))
     assert len(missing) <= counted + said * math.ceil(len(numbers) / RECORDS), lines[0]
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_numbers_that_a_known_format_does_not_read_are_counted(name: str) -> None:
+    lines = (Path(__file__).parents[1] / "samples" / "text" / f"{name}.log").read_text().split("\n")
+    first, *_ = read_source(Source("a.log", content="\n".join(lines).encode()))
+    records = set(first.lines.tolist())
+    longer = [f"{text} ~ 0.77{n:03}1" if n in records else text for n, text in enumerate(lines, 1)]
+    logs = read_source(Source("a.log", content="\n".join(longer).encode()))
+    assert counted_in(logs) - counted_in([first]) == len(records)
+
+
+def counted_in(logs: list[RawLog]) -> int:
+    return sum(skipped.count for log in logs for skipped in log.skipped if skipped.unit == "value")

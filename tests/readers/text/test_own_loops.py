@@ -122,6 +122,11 @@ def test_nan_behind_the_name_of_a_set_is_no_size_of_it(line: str) -> None:
         assert run[name].values[-1] == math.inf
 
 
+def test_a_remark_in_brackets_behind_a_word_with_brackets_is_no_call_of_a_program() -> None:
+    run = run_of(f"Epoch(train) [1][{s}/400] loss: {x} lr: 0.1 (2.5)" for s, x in CURVE)
+    assert points(run, "loss") == CURVE
+
+
 def test_losses_of_micro_batches_are_not_those_of_the_steps_before_them() -> None:
     run = run_of(
         line
