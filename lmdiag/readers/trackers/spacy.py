@@ -52,7 +52,7 @@ def understood(log: RawLog) -> RawLog:
         column = log.columns[name]
         count = updates[column.rows]
         columns[name] = Column(column.rows, column.values * (often / np.where(count > 0, count, often)))
-    tasks = [name for name, pipe in losses.items() if pipe not in _EMBEDDINGS]
+    tasks = [name for name, pipe in losses.items() if not _embeds(pipe)]
     names: dict[str, str | None] = {name: f"loss of {pipe}" for name, pipe in losses.items()}
     names |= {tasks[0]: "loss"} if len(tasks) == 1 else {}
     names |= {name: f"val/{(m['score'] or m['whole'] or m['SCORE']).lower()}" for name, m in scores.items()}
@@ -64,6 +64,16 @@ def understood(log: RawLog) -> RawLog:
         names={**log.names, **names},
         notes=(*log.notes, _note(often)),
     )
+
+
+def _embeds(pipe: str) -> bool:
+    """Tell whether a component learns no task of its own; the heads of printed rows cut its name short.
+
+    >>> _embeds("tok2vec"), _embeds("trans..."), _embeds("textc...")
+    (True, True, False)
+    """
+    short = pipe.removesuffix("...")
+    return pipe in _EMBEDDINGS or (short != pipe and any(name.startswith(short) for name in _EMBEDDINGS))
 
 
 def _note(often: float) -> str:
