@@ -17,11 +17,8 @@ FEWEST = 4
 SUMMED = 100.0  # nats: far more than guessing a token costs, so that it is the sum over many
 LIKE_THE_SECOND = 8.0  # times what the second record added, the first may be: a loss falls most in the beginning
 STEADY = 50.0  # times the least that a record added, the most may be
-SPEED, CLOCK, TOKENS = (
-    "train_tokens_per_second",
-    "train_runtime",
-    "num_input_tokens_seen",
-)  # of the Trainer, since it started
+# Of the Trainer, since it started
+SPEED, CLOCK, TOKENS = "train_tokens_per_second", "train_runtime", "num_input_tokens_seen"
 
 
 def differenced(raw: RawLog) -> RawLog:

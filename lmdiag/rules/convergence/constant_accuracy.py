@@ -16,11 +16,8 @@ FEW_ANSWERS = 50  # as many may be right alike by chance
 ROUNDED, SINGLE = 1e-6, 1e-7  # the rounding that still tells their share; that of single precision
 NEAR = 0.9  # of what the shares of right and wrong answers cost who tells no two inputs apart
 MOST_CLASSES = 20  # of more, so many values are the F1 of one class that one of them is near
-OF_TWO, EACH, FEWEST_OF_TWO = (
-    8,
-    2,
-    8,
-)  # evaluations; of either value; answers: of seven or fewer two shares recur by chance
+# Evaluations; of either value; answers: of seven or fewer two shares recur by chance
+OF_TWO, EACH, FEWEST_OF_TWO = 8, 2, 8
 ADVICE = (
     "Count the predictions of one evaluation by class: is there more than one?",
     "If not, weigh the classes or sample them equally, and check that labels and inputs belong together.",

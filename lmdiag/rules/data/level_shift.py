@@ -13,9 +13,8 @@ from lmdiag.stats.windows import median
 
 POINTS = 200
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS = 0.1, 0.04, 8.0
-AT_EVENT = (
-    0.02  # of the run: a restart, a jump of the rate or, of a step down, an epoch's end this near explains the step
-)
+# Of the run: a restart, a jump of the rate or, of a step down, an epoch's end this near explains the step
+AT_EVENT = 0.02
 EVALUATION_RISE, SOON = 0.03, 0.1  # share of their level, and of the run behind the step: what rose may come back later
 
 

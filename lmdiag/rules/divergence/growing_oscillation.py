@@ -16,10 +16,8 @@ REVERSALS = 6
 # Of the last third, each of which swings by so much of the range: what one spike leaves does not
 PARTS, LASTS = 3, 0.25
 TEN_TO_NINETY = 2.56  # standard deviations between the 10% and the 90% quantile of a normal distribution
-REGULAR_FROM, REGULAR = (
-    6,
-    0.4,
-)  # distances of crossings, and their standard deviation over their mean: those of noise have 0.7 and more
+# Distances of crossings, and their standard deviation over their mean: those of noise have 0.7 and more
+REGULAR_FROM, REGULAR = 6, 0.4
 HALF = 80  # records that tell how a log was smoothed
 BEGUN = 0.25  # of the range at the end: a swing this far from the trend
 GROWTH, ALARM_GROWTH = 1.6, 2.0

@@ -17,10 +17,8 @@ TAIL, ABOVE_TAIL = 0.9, 3.0  # but with the largest before it: the norms of a co
 ABOVE_LARGEST, RECENT = 2.0, 25  # ratio to the largest ordinary norm of so many before: such a tail was seen already
 LEAST_FOR_TAIL, MOST_FOR_TAIL = 40, 5000  # records that show the tail of the norms, and of which no more are asked
 AFTERSHOCKS = 10  # records after a jump whose norms belong to it
-GROWTH_BLOCKS, DOUBLED = (
-    40,
-    2.0,
-)  # parts of a run whose norm grew, which it did from where it stays above so many times the early one
+# Parts of a run whose norm grew, which it did from where it stays above so many times the early one
+GROWTH_BLOCKS, DOUBLED = 40, 2.0
 RISING = 3.0  # Mann-Kendall z
 
 

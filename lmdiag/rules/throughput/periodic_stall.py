@@ -12,11 +12,8 @@ RECORDS = 30
 STALLS = 5
 SETTLED = 0.05  # the first records hold compilation
 MOST = 0.2  # stalls are the exception
-ON_GRID, GRID_ERROR, LEAST_ERROR = (
-    0.7,
-    0.1,
-    0.02,
-)  # share of the distances, and how far from a multiple: a record, or so much of the period
+# Share of the distances, and how far from a multiple: a record, or so much of the period
+ON_GRID, GRID_ERROR, LEAST_ERROR = 0.7, 0.1, 0.02
 CHANCE = 0.001  # that pauses at random places would lie so near to a grid
 AT_EVALUATION = 0.7
 APART = 3  # records between stalls; a slow stretch is no pause
