@@ -14,6 +14,7 @@ from functools import cache
 from importlib import import_module
 from types import ModuleType
 
+import numpy as np
 from msgspec.structs import replace
 
 from lmdiag.errors import BadSetting, NoValues, UnreadableLog, explained, nearest
@@ -113,6 +114,7 @@ HOLD_LOGS = ("jupyter",)  # these are given the means to read what they hold
 # Other programs write such files, too.
 OF_ANY_DATA = ("json-document", "jsonl", "sqlite-log", "parquet", "csv-table", "numpy")
 MAY_HOLD_NONE = (FALLBACK, *HOLD_LOGS)
+REUSED = 31 << 20  # bytes, just below the 32 MiB from which on glibc never reuses an array
 
 
 @cache
@@ -157,6 +159,9 @@ def reader_of(source: Source) -> ModuleType | None:
 def read_source(source: Source, options: ReadOptions | None = None) -> list[RawLog]:
     """Read a source with the reader that recognises it, or the one named; raise UnreadableLog with what was seen."""
     options = options or ReadOptions()
+    np.empty(
+        REUSED, np.uint8
+    )  # once one of a size is freed, glibc reuses arrays up to it: new memory costs a tenth of a long log
     if options.pattern:
         _refuse_packed(source)
         from lmdiag.readers.text.any_text import read_pattern

@@ -60,11 +60,13 @@ def _hits(values: np.ndarray) -> tuple[np.ndarray, float]:
         return np.empty(0, int), 0.0
     middle = float(values.mean())
     centred = values - middle
-    mean, squares = _mean_before(centred), _mean_before(centred**2)
-    deviation = np.sqrt(np.maximum(squares - mean**2, 0.0))
+    mean, deviation = _mean_before(centred), _mean_before(centred**2)
+    deviation -= mean**2  # in place: a long log fills the memory with such arrays
+    np.sqrt(np.maximum(deviation, 0.0, out=deviation), out=deviation)
+    np.maximum(deviation, 0.002 * abs(middle), out=deviation)
     above = centred[PAST:] - mean
-    deviation = np.maximum(deviation, 0.002 * abs(middle))
-    hits = np.flatnonzero(above > 7 * deviation) + PAST
+    deviation *= 7
+    hits = np.flatnonzero(above > deviation) + PAST
     height = above[hits - PAST] / np.maximum(np.abs(mean[hits - PAST] + middle), 1e-12)
     return hits, float(median(height)) if len(hits) else 0.0
 
@@ -73,7 +75,9 @@ def _mean_before(values: np.ndarray) -> np.ndarray:
     """Return the mean of the thousand values before each one that has so many before it."""
     sums = np.zeros(len(values))
     np.cumsum(values[:-1], out=sums[1:])
-    return (sums[PAST:] - sums[:-PAST]) / PAST
+    means: np.ndarray = sums[PAST:] - sums[:-PAST]
+    means /= PAST
+    return means
 
 
 def _finding(
