@@ -22,6 +22,15 @@ def points(run, metric="loss"):
     return list(zip(run[metric].steps.tolist(), run[metric].values.tolist(), strict=True))
 
 
+def test_columns_with_values_in_the_same_rows_share_them():
+    frame = pl.DataFrame({"step": [1, None, 3], "loss": [2.5, None, 2.0], "lr": [0.1, 0.1, 0.1]})
+    content = io.BytesIO()
+    frame.write_parquet(content)
+    (raw,) = read_source(Source("a.parquet", content=content.getvalue()))
+    assert raw.columns["step"].rows is raw.columns["loss"].rows
+    assert [column.rows.tolist() for column in raw.columns.values()] == [[0, 2], [0, 2], [0, 1, 2]]
+
+
 def test_null_is_missing_and_nan_was_logged_in_polars():
     run = from_polars(
         pl.DataFrame(

@@ -1,5 +1,8 @@
 """Cells into columns: what is a number, what is missing, and what is neither."""
 
+import numpy as np
+
+from lmdiag.readers.tables.growing_column import GrowingColumn
 from lmdiag.readers.tables.rows import LISTED_SKIPS, Rows
 
 
@@ -31,3 +34,15 @@ def test_step_of_total():
     rows = Rows()
     rows.add({"global_step/max_steps": "5/94"})
     assert rows.columns["global_step/max_steps"].values.tolist() == [5.0]
+
+
+def test_numbers_of_blocks_and_of_single_rows_stand_in_the_order_of_their_rows():
+    column = GrowingColumn()
+    column.extend(np.arange(100, 200), np.ones(100))
+    column.add(50, 2.0)
+    column.extend(np.arange(10), np.zeros(10))
+    rows, values = column.joined({})
+    assert (len(column), rows.tolist()) == (111, [*range(10), 50, *range(100, 200)])
+    assert values.tolist() == [0.0] * 10 + [2.0] + [1.0] * 100
+    column.add(300, 3.0)  # a log that grows is asked again and again
+    assert column.joined({})[0][-2:].tolist() == [199, 300]
