@@ -7,8 +7,8 @@ PLANNED, SETTINGS = 0, {}
 STORES = 2  # of one run, as long as both can be read
 OWN = {"epoch", "epoch loss", "epoch lr", "lr", "momentum", "samples/sec", "val/PRECISION", "val/RECALL"}
 OWN |= {"val/accuracy", "val/f1", "accuracy"}  # the last of the results that it prints at the end
+OWN |= {"duration_s"}  # since the beginning of the epoch
 BATCHES, SAMPLES = 5, 4
-UNNAMED = 40  # the seconds since the beginning of the epoch, behind a name that ends in brackets
 
 
 def logged(case):
