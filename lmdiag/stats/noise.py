@@ -127,9 +127,13 @@ def _apart(values: np.ndarray, lag: int) -> float:
 
 
 def median_difference_error(sigma: float, phi: float, width: int, other_width: int) -> float:
-    """Return the standard error of the difference of two window medians, given scatter and smoothing of the curve."""
-    correlated = np.sqrt((1 + phi) / (1 - phi))
-    return float(MEDIAN_ERROR * sigma * np.sqrt(1 / width + 1 / other_width) * correlated)
+    """Return the standard error of the difference of two window medians, given scatter and smoothing of the curve.
+
+    Smoothed noise of a standard deviation s scatters from record to record by s sqrt(1 - phi) only, and does not average out over fewer
+    records than it was averaged over (first-order autoregression).
+    """
+    averaged_out = MEDIAN_ERROR * np.sqrt((1 + phi) / (1 - phi) / np.array([width, other_width]))
+    return float(sigma / np.sqrt(1 - phi) * np.sqrt(np.sum(np.minimum(averaged_out, 1.0) ** 2)))
 
 
 def lasting_scatter(values: np.ndarray) -> float:

@@ -57,10 +57,19 @@ def test_wander_needs_eight_blocks_and_sees_slow_changes_of_level():
     assert wander(moving, 50) > 4 * wander(steady, 50)
 
 
-def test_the_error_of_a_median_difference_shrinks_with_the_window_and_grows_with_smoothing():
+def test_the_error_of_a_median_difference_shrinks_with_the_window():
     rng = np.random.default_rng(3)
     differences = [np.median(rng.normal(0, 1, 25)) - np.median(rng.normal(0, 1, 25)) for _ in range(2000)]
     assert median_difference_error(1.0, 0.0, 25, 25) == pytest.approx(np.std(differences), rel=0.1)
-    assert median_difference_error(1.0, 0.5, 25, 25) == pytest.approx(
-        np.sqrt(3) * median_difference_error(1.0, 0.0, 25, 25)
-    )
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.9])
+def test_the_error_of_a_median_difference_is_that_of_smoothed_noise(kept):
+    """Neighbours scatter by less than smoothed noise is large."""
+    rng = np.random.default_rng(0)
+    noise = np.zeros((2000, 160))
+    for i in range(1, 160):
+        noise[:, i] = kept * noise[:, i - 1] + rng.normal(0, 1, 2000)
+    apart = np.median(noise[:, 40:70], axis=1) - np.median(noise[:, 130:], axis=1)
+    neighbours = float(np.std(np.diff(noise[:, 40:], axis=1)) / np.sqrt(2))
+    assert 0.9 < median_difference_error(neighbours, kept, 30, 30) / float(apart.std()) < 1.5

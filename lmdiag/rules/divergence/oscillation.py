@@ -4,8 +4,8 @@ from lmdiag import advice
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run
-from lmdiag.stats.limits import LONGEST
-from lmdiag.stats.noise import MEDIAN_ERROR, UNCERTAIN, scatter
+from lmdiag.stats.limits import LONGEST, SMOOTHED
+from lmdiag.stats.noise import MEDIAN_ERROR, UNCERTAIN, scatter, smoothing
 from lmdiag.stats.turning import falling_fit
 from lmdiag.stats.windows import centred_median, median, quantile, rolling_median
 
@@ -32,7 +32,7 @@ def check(run: Run, curve: Curve) -> Findings:
     correlated, by two standard errors; (b) with 10
     to 39 records, a fifth of them stand 1 nat and 60% above the running minimum, in three separate excursions; (c) from 40 records, the medians
     of twenty blocks scatter by 0.08 nat and 4%, 2.5 times what white noise gives, with five changes of sign, and the loss falls by less than five times that from its first to its last third: a warning from 10% of the level on, or where the
-    swings are 70% of the scatter of the single records.
+    swings are 70% of the scatter of the single records, and these are no averages.
 
     ## Why it matters
     The learning rate is at the edge of stability: most steps undo each other.
@@ -137,7 +137,8 @@ def _swinging_blocks(values: np.ndarray) -> tuple[float, Severity]:
     if spread < max(0.08, 0.04 * level, 2.5 * white) or changes < 5:
         return 0.0, Severity.INFO
     of_all = spread / max(_spread(flat), 1e-12)
-    return spread, Severity.WARNING if spread >= WIDE * level or of_all >= MOSTLY else Severity.INFO
+    mostly = of_all >= MOSTLY and smoothing(values) <= SMOOTHED  # of averages, all that is left of the noise is slow
+    return spread, Severity.WARNING if spread >= WIDE * level or mostly else Severity.INFO
 
 
 def _spread(values: np.ndarray) -> float:
