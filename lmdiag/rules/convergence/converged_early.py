@@ -11,7 +11,7 @@ from lmdiag.stats.windows import median
 
 LEAST_TAIL = 5
 HALF, EVALUATIONS_THERE = 0.5, 5  # of the run without a gain, and evaluations that say so, for a warning
-PRECISE = 0.01  # of their level: what evaluations may scatter by to say that nothing was gained
+PRECISE = 0.02  # of their level: what evaluations may scatter by to say that nothing was gained
 GAINED = 0.01  # of the level of the training loss
 
 
@@ -26,7 +26,7 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.65, band: float = EQU
     From the first evaluation on that lies within a band of the last three (median), all later ones lie within it: `band` (0.5%) of the level, or two
     standard deviations of the evaluations in the second half if that is more, or of many as many as one of them is away by chance. That evaluation stands at `share` (65%) of the run or earlier, and at least three follow.
     Evaluations that rise again leave the band: that is overfitting. It is information; a warning where the run began from scratch (6 nats or more) and half of it or
-    more, with six evaluations and a band of 1% at most, brought neither them nor the training loss (1%) anything: a language model that learns from scratch goes on
+    more, with six evaluations and a band of 2% at most, brought neither them nor the training loss (1%) anything: a language model that learns from scratch goes on
     to gain by a power law, and by the decay of the learning rate.
 
     ## Why it matters
