@@ -3,7 +3,7 @@ import numpy as np
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run
-from lmdiag.stats.noise import MEDIAN_ERROR, scatter
+from lmdiag.stats.noise import MEDIAN_ERROR, UNCERTAIN, scatter
 from lmdiag.stats.returning import JUMPS_ABOUT, jumps
 from lmdiag.stats.windows import median
 
@@ -24,7 +24,7 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.25, level: float = 0.
     the run improved, and above `level` (1%) of the loss. Below 1% the noise hides nothing that matters.
 
     It is a warning where the loss doubles or halves from one evaluation to the next: the median change in the second half, of six
-    evaluations or more and 0.5 nat or more, is `wild` (twofold), or a quarter of the changes are fourfold and it comes back from two of them. No set of examples is so small; the model is another at every step. So it is where ten evaluations or more scatter by 12% of their level, and the
+    evaluations or more and 0.5 nat or more, is `wild` (twofold), or a quarter of the changes are fourfold and it comes back from two of them. No set of examples is so small; the model is another at every step. So it is where ten evaluations or more scatter by 12% of their level (of few by more, as their scatter is uncertain: 18% of 20), and the
     last third of them is no lower than the first by three standard errors: nothing is gained beyond the noise.
 
     ## Why it matters
@@ -86,7 +86,8 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.25, level: float = 0.
 def _gains_nothing(losses: np.ndarray, sigma: float) -> bool:
     """Tell whether evaluations scatter by more than the fewest examples explain, and end no lower than they began."""
     level, third = float(median(losses)), len(losses) // 3
-    if len(losses) < UNSTEADY_POINTS or level < LEAST or sigma < UNSTEADY * level:
+    least = UNSTEADY * (1 + UNCERTAIN / len(losses))  # the scatter of few is itself uncertain
+    if len(losses) < UNSTEADY_POINTS or level < LEAST or sigma < least * level:
         return False
     error = MEDIAN_ERROR * sigma * float(np.sqrt(2 / third))
     return float(median(losses[:third]) - median(losses[-third:])) < GAINED * error
