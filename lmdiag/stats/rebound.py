@@ -160,7 +160,9 @@ def _windows(
     sigma, phi = sure_scatter(values), smoothing(values)
     for width, start, medians, high in risen:
         odd, low = width | 1, float(medians[start])
-        error = max(median_difference_error(sigma, phi, width, odd), wander(values[: start + odd], width), 1e-12)
+        error = max(
+            median_difference_error(sigma, phi, width, odd), wander(values[: start + odd], width, shorter=True), 1e-12
+        )
         near = np.count_nonzero(medians <= low + COMPETES * error / np.sqrt(2)) / odd
         yield Rebound(start + odd // 2, 0, low, high, (high - low) / error), float(np.sqrt(np.log(max(near, 1.0))))
 
