@@ -69,9 +69,9 @@ def check(run: Run, curve: Curve) -> Findings:
     if _cyclic(run):
         yield NotChecked("the learning rate rises again after its peak, and the loss swings with it")
         return
-    phi = _smoothing_before(losses.values)
     usual = min(BLOCKS[0], len(losses) // IN_EACH)
-    looks = (_swings(losses.values, blocks, phi, regular=place > 0) for place, blocks in enumerate((usual, *BLOCKS)))
+    more = BLOCKS if usual < BLOCKS[0] else ()  # of a long log the blocks are short for its swings
+    looks = (_swings(losses.values, blocks, regular=place > 0) for place, blocks in enumerate((usual, *more)))
     found = next(filter(None, looks), None)
     if found is None:
         return
@@ -101,7 +101,7 @@ def check(run: Run, curve: Curve) -> Findings:
     )
 
 
-def _swings(values: np.ndarray, blocks: int, phi: float, *, regular: bool) -> Swings | None:
+def _swings(values: np.ndarray, blocks: int, *, regular: bool) -> Swings | None:
     """Return the swings, or only `regular` ones, that medians of blocks of a curve show; None where they do not grow, or noise may be the reason."""
     levels, starts = block_medians(values, blocks)
     levels, starts = levels[len(levels) // 10 :], starts[len(levels) // 10 :]
@@ -110,7 +110,7 @@ def _swings(values: np.ndarray, blocks: int, phi: float, *, regular: bool) -> Sw
     level = abs(float(median(levels[-third:])))
     crossed = np.flatnonzero(np.diff(np.sign(around[-third:])) != 0)
     least, last = max(LEAST_NATS, LEAST_SHARE * level), _range(around[-third:])
-    if last < least or not REVERSALS <= len(crossed) <= third // 2:
+    if last < least or not REVERSALS <= len(crossed) <= third // 2 or (regular and not _is_regular(crossed)):
         return None
     swings = levels - falling_fit(levels)
     first, last = _range(swings[:third]), min(last, _range(swings[-third:]))
@@ -120,9 +120,9 @@ def _swings(values: np.ndarray, blocks: int, phi: float, *, regular: bool) -> Sw
         return None
     tail = values[starts[-third] :]
     width, keeps_time = max(1, len(tail) // third), _is_regular(crossed)
-    sigma, phi = (_sharp_scatter(tail), 0.0) if keeps_time else (scatter(tail), phi)
+    sigma, phi = (_sharp_scatter(tail), 0.0) if keeps_time else (scatter(tail), _smoothing_before(values))
     noise = _noise_of_a_block(sigma, phi, width)
-    if last < LEAST_ERRORS * noise or (regular and not keeps_time):
+    if last < LEAST_ERRORS * noise:
         return None
     begun = third + int(np.argmax(np.abs(around[third:]) >= max(BEGUN * last, noise)))
     return Swings(int(starts[min(begun, len(starts) - third)]), int(starts[-third]), level, last, first, len(crossed))
