@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from lmdiag.metrics import TIME_UNITS, unit_scale
-from lmdiag.naming import SPLIT_WORDS, is_other_term, is_step_name, spelling, words_of
+from lmdiag.naming import SPLIT_WORDS, SPLITS, is_other_term, is_step_name, spelling, words_of
 from lmdiag.patterns import lazy
 from lmdiag.readers.tables.table import EPOCH, POSITION, STEP, Table
 
@@ -24,6 +24,15 @@ _OF_LOGGERS = ("_step", "total_timesteps", "num_timesteps")  # calls of one, and
 SHORT_FOR_LOSS = frozenset({"l", "tl", "obj", "objective", "mlm", "clm", "tlm"})
 _LANGUAGE = lazy(r"(?:mlm|clm|tlm)-\w+$", re.IGNORECASE)  # MLM-en, as XLM prints it
 _COUNTED = {"words": "tokens", "sentences": "samples", "examples": "samples"}  # what a count that grows counts
+_NO_NAME_OF_A_SET = frozenset(
+    """
+    set sets result results metric metrics stat stats summary data dataset phase split run done finished finish complete
+    completed all mean avg average total time took after at on for the in is only best final start started starting begin end
+    ended model score scores report loop pass stage round size samples examples info debug warning error output log
+    perf performance cur current now new old ok nats bits smooth smoothed macro micro weighted top1 top5 sum per
+    count counts median std stddev var training held-out evaluating validating validate
+    """.split()
+)
 FEWEST = 3
 ROUNDED, MOSTLY = 0.01, 0.9  # two decimals of a loss, in all records but those that a spike or a cut line spoils
 UNIX_TIMES = 1e8
@@ -91,6 +100,14 @@ def is_called_a_loss(name: str) -> bool:
         words = words[:-1]
     called = words[-1:] == ("loss",) or (len(words) == 2 and words[0] == "loss" and len(words[1]) == 1)
     return called and SPLIT_WORDS.keys().isdisjoint(words) and canonical(name) is None
+
+
+def may_name_a_set(word: str) -> bool:
+    """Tell whether a word beside one for evaluations can be the name of a set."""
+    plain = word.lower()
+    known = plain in _NO_NAME_OF_A_SET or plain in SPLITS or plain in SPLIT_WORDS or is_split(word)
+    counts = counts_steps(word) or counts_epochs(word)
+    return not (known or counts or canonical(word) is not None or is_called_a_loss(word))
 
 
 def _counts(numbers: np.ndarray) -> bool:

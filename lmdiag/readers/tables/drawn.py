@@ -9,7 +9,7 @@ from lmdiag.naming import SPLITS, spelling
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import MARKS, NUM, cell_value
 from lmdiag.readers.prefixes import payload
-from lmdiag.readers.tables.column_names import counts_epochs, counts_steps
+from lmdiag.readers.tables.column_names import canonical, counts_epochs, counts_steps
 
 _MEASURES = ("loss", "ppl", "perplexity", "xent", "nll", "bpb", "bpc")
 ALONE = lazy(r"(?<![\w.@#/(\[+-])[-+]?\.?\d")  # a number that is no part of a name
@@ -37,6 +37,7 @@ class Head:
         # "" for blanks; the set that the line above names; whether a logger's prefix stands before every line
         self.separator, self.split, self.prefixed, self.rows = separator, split, prefixed, 0
         self.take(ways, settled=bool(separator))
+        self.of_sets = self.counter is None and self.names[0].lower() in _SETS  # rows at the step of the record above
         self.sure = self.counter is not None or self.of_sets  # the names alone tell that it is one
 
     def take(self, ways: list[list[Word]], settled: bool) -> None:
@@ -46,7 +47,6 @@ class Head:
         self.kinds = [kind_of(name) for name in self.names]
         # steps count where there are any, else epochs, else the index of a frame
         self.counter = next((self.kinds.index(k) for k in ("step", "epoch", "index") if k in self.kinds), None)
-        self.of_sets = self.names[0].lower() in _SETS  # a row for each set, at the step of the record above
         self.of_memory = any(spelling(name).name.endswith("_bytes") for name in self.names)
         self.keys: dict[tuple[str, str], list[str]] = {}  # by the set of a row: under which name each cell is kept
 
@@ -109,7 +109,8 @@ def head_of(piece: str, above: str = "") -> Head | None:
         return None
     split = SPLITS.get(title[1].lower(), "") if (title := _TITLE.match(above)) else ""
     head = Head([_told_apart(names, above) for names in ways], separator, split, prefixed)
-    head.sure &= not (loose and "none" in head.kinds)
+    if loose and (("none" in head.kinds) or (head.of_sets and not all(map(canonical, head.names[1:])))):
+        head.sure = head.of_sets = False  # Set loss scale to
     sets = {SPLITS.get(name.lower()) for name in head.names}
     return head if not by_sets or (head.sure and {"", "val"} <= sets) else None
 

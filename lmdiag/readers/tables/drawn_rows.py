@@ -15,9 +15,17 @@ import numpy as np
 
 from lmdiag.naming import SPLITS, spelling
 from lmdiag.patterns import lazy
-from lmdiag.readers.numbers import cell_value, unit_factor
+from lmdiag.readers.numbers import MARKS, cell_value, unit_factor
 from lmdiag.readers.prefixes import payload
-from lmdiag.readers.tables.column_names import UNIX_TIMES, canonical, metric_of, name_columns, of_training
+from lmdiag.readers.tables.column_names import (
+    UNIX_TIMES,
+    canonical,
+    is_split,
+    may_name_a_set,
+    metric_of,
+    name_columns,
+    of_training,
+)
 from lmdiag.readers.tables.drawn import ALONE, APART, BARS, EDGE, Head, Value, cells_between, head_of, kind_of, pair
 from lmdiag.readers.tables.runs import unroll
 from lmdiag.readers.tables.table import EPOCH, LARGEST, POSITION, RANK, STEP, TOTAL, Scanner, Table
@@ -29,6 +37,8 @@ _DOTS = frozenset(("…", "...", ".."))  # rows and columns that a frame does no
 _TRAINING = lazy(r"(?i)(?:(?<=[_ /])|^)train(?:ing)?(?:[_ /]|$)")
 _UNIT = lazy(r"[(\[](\S+)[)\]]$")
 _OF_A_SET = ("loss", "ppl", "accuracy", "bpb", "bpc", "f1", "auc")
+_OF_DATA = ("dataset", "data", "set", "subset", "split")  # heads of names of sets; below others stand but train and val
+_AVERAGES = ("average", "avg", "mean")  # of the sets in the rows above
 _BESIDE = " (table)"  # behind the names of columns beside those of another format
 _ITERATION = lazy(r"\s*Learning iteration (\d+)/(\d+)\s*$")
 _REINFORCED = lazy(r"(?i)loss|rew|kl\b|ret\b")
@@ -47,11 +57,13 @@ class TableScanner:
         self._before: Callable[[], None] = getattr(beside, "settle", lambda: None)  # what it holds back stands above
         self._behind = _BESIDE if beside else ""
         self.reads_sets = beside is not None  # rows of sets need a record above
+        self._below_head = False  # no record of the other format stands between the last head of sets and this line
         self._places = {"step": STEP} if beside else {"step": STEP, "epoch": EPOCH, "index": POSITION}
         self._head: Head | None = None
         self._above = ""  # the last line that was neither row nor rule
         self._restarts, self._last = False, 0.0  # the head came again, and where the last row stood
         self._short: dict[int, int] = {}  # rows without their last cells: line
+        self._unread = 0  # numbers in rows that name no set, or have other cells than their head
         self._words = Counter[str]()  # cells that are neither numbers nor missing, by column
         self._box: dict[str, float] = {}
         self._box_line, self._box_total, self._section, self._indent = 0, 0.0, "", 0
@@ -68,13 +80,16 @@ class TableScanner:
             return True
         if piece[:1].isalnum() or not _RULE.match(piece):
             self._above = piece
-        return self._beside is not None and self._beside.feed(line, piece)
+        taken = self._beside is not None and self._beside.feed(line, piece)
+        self._below_head = self._below_head and not taken
+        return taken
 
     def _begin(self, piece: str) -> bool:
         """Take a line for a head if it can be one."""
         old, new = self._head, head_of(piece, self._above)
-        if new is None or (not new.sure and old is not None and old.rows):
+        if new is None or (old is not None and old.rows and not (new.sure and (old.of_sets or not new.of_sets))):
             return False
+        self._below_head = new.of_sets
         names = [name for name in old.names if name] if old is not None and old.settled else []
         if any(names == [name for _, _, name in way if name] for way in new.ways):
             self._restarts = bool(new.separator)
@@ -124,22 +139,24 @@ class TableScanner:
 
     def _of_set(self, head: Head, line: int, text: str) -> bool:
         """Read a row such as `c4  2.5  12.2` below `dataset  loss  ppl`: what the last record has on a set."""
-        cells = [cell.strip() for cell in cells_between(text, head.separator)]
-        values = [cell_value(cell) for cell in cells[1:]]
-        named = self.reads_sets and len(cells) == len(head.names) and isinstance(cell_value(cells[0]), str)
-        if not named or not all(isinstance(value, float) for value in values):
+        cells = [cell.strip(MARKS) for cell in cells_between(text, head.separator)]
+        name, values = cells[0], [cell_value(cell) for cell in cells[1:]]
+        numbers = [value for value in values if isinstance(value, float)]
+        if not (self.reads_sets and self._below_head and numbers) or not isinstance(cell_value(name), str):
             return False
-        split = cells[0] if cells[0].lower() in SPLITS else f"val {cells[0]}"
+        split = name if is_split(name) else "val" if name.lower() in _AVERAGES else ""
+        if not split and (kind_of(name) in ("step", "epoch") or metric_of(name) in _OF_A_SET):
+            return False  # step 10 2.5
+        if not split and head.names[0].lower() in _OF_DATA and may_name_a_set(name):
+            split = f"val {name}"
+        if len(cells) != len(head.names) or str in map(type, values) or not split:
+            alike = not isinstance(values[0], str) and 2 * len(numbers) >= len(values)
+            self._unread += len(numbers) if alike else 0
+            return alike
         head.rows, head.settled = head.rows + 1, True
         self._before()
-        self._table.add(
-            line,
-            {
-                f"{split} {metric_of(name) or name}{self._behind}": v
-                for name, v in zip(head.names[1:], values)
-                if isinstance(v, float)
-            },
-        )
+        measures = [f"{split} {metric_of(measure) or measure}{self._behind}" for measure in head.names[1:]]
+        self._table.add(line, {key: value for key, value in zip(measures, values) if isinstance(value, float)})
         return True
 
     def _add(self, head: Head, line: int, cells: list[str], values: list[Value], tag: str, rank: int | None) -> None:
@@ -222,6 +239,9 @@ class TableScanner:
         for name, count in self._words.items():
             if name in table.columns:
                 table.skipped.append(Skipped(0, f'not a number in "{name}"', count, "value"))
+        if self._unread:
+            reason = "a number in a table of evaluation sets whose row names none, or has not the cells of its head"
+            table.skipped.append(Skipped(0, reason, self._unread, "value"))
         if words := [name for name in self._words if name and name not in table.columns]:
             table.notes.append(f"columns of words are not read: {', '.join(words)}")
         self._name_own()

@@ -9,7 +9,14 @@ from functools import lru_cache
 from lmdiag.languages import plain_english
 from lmdiag.naming import SPLIT_WORDS, SPLITS, words_of
 from lmdiag.patterns import lazy
-from lmdiag.readers.tables.column_names import canonical, counts_epochs, counts_steps, is_called_a_loss, is_split
+from lmdiag.readers.tables.column_names import (
+    canonical,
+    counts_epochs,
+    counts_steps,
+    is_called_a_loss,
+    is_split,
+    may_name_a_set,
+)
 
 _CUT = lazy(r"[,;|\t\[\](){}»•→←<>%]|\s-+\s|\s{3,}|:\s|:$|\.\s(?=[A-Z][a-z]+ )|\s[-—]\s")
 _TRAILING = " \t:=≈~[('\"<>-|*`→,"
@@ -32,14 +39,6 @@ _NAMED_SET = lazy(  # eval [wikitext], val/c4:, test on lambada |
 )
 _SET_OF_ITS_SET = lazy(rf"(?<![\w/.-])(?:{EVALUATIONS})=({EVALUATIONS})[\s|,]*$", re.IGNORECASE)  # valid=dev loss=2.5
 _BRACKETED = lazy(rf"[\[(<]\s*({NAME})\s*[\])>][\s:|-]*$")  # [wikitext] eval loss
-_NO_NAME_OF_A_SET = frozenset(
-    """
-    set sets result results metric metrics stat stats summary data dataset phase split run done finished finish complete
-    completed all mean avg average total time took after at on for the in is only best final start started starting begin end
-    ended model score scores report loop pass stage round size samples examples info debug warning error output log
-    perf performance cur current now new old ok nats bits smooth smoothed macro micro weighted top1 top5 sum per
-    """.split()
-)
 _PAST_OR_GOAL = lazy(
     r"\b(?:best|min|minimum|lowest|max|target|previous|prev|initial|early|patience|delta|improving)\b", re.IGNORECASE
 )
@@ -77,13 +76,6 @@ def _section_of(text: str) -> str | None:
         return _SECTIONS[named[1].lower()]
     found = [match[1].lower() for match in map(_SECTION.match, _CUT.split(text)) if match]
     return _SECTIONS.get(found[-1], "") if found else None
-
-
-def may_name_a_set(word: str) -> bool:
-    """Tell whether a word beside one for evaluations can be the name of a set."""
-    plain = word.lower()
-    known = plain in _NO_NAME_OF_A_SET or plain in _SECTIONS or is_split(word) or canonical(word) is not None
-    return not (known or counts_steps(word) or counts_epochs(word) or is_called_a_loss(word))
 
 
 @lru_cache(maxsize=8192)

@@ -10,8 +10,8 @@ from functools import lru_cache
 from lmdiag.languages import english
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number, unwrapped
-from lmdiag.readers.tables.column_names import ROUNDED
-from lmdiag.readers.text.names import EVALUATIONS, NAME, may_name_a_set
+from lmdiag.readers.tables.column_names import ROUNDED, may_name_a_set
+from lmdiag.readers.text.names import EVALUATIONS, NAME
 
 _MEASURE = r"(?:[A-Za-z]+ ){0,2}(?:loss|cost|error|perplexity|ppl|accuracy)"
 _MEASURE_OF_A_SET = r"(?:[\w-]*[_-])?(?:loss|perplexity|ppl|accuracy\d*|acc)"

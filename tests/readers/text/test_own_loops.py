@@ -91,6 +91,58 @@ def test_decimal_commas_behind_a_place_are_those_of_the_name_before_it(lines: st
     assert points(run, "val/loss") == LATER
 
 
+def table_of(*rows: str) -> Run:
+    return run_of("\n".join((f"step {s} loss {x}", *rows)).format(y=y) for (s, x), (_, y) in zip(CURVE, LATER))
+
+
+@pytest.mark.parametrize("missing", ["c4  {y}  -", "c4  {y}  n/a", "c4  {y}  None"])
+def test_a_row_of_a_set_is_read_without_the_cells_that_it_lacks(missing: str) -> None:
+    run = table_of("set  loss  ppl", missing, "wiki  2.5  {y}")
+    assert points(run, "c4/loss") == points(run, "wiki/ppl") == LATER
+    assert "c4/ppl" not in run.series
+    assert counted(run) == 0
+
+
+@pytest.mark.parametrize(
+    ("row", "numbers"),
+    [
+        ("total  9  12", 2),
+        ("time  3  4", 2),
+        ("count  100  200", 2),
+        ("std  0.1  0.2", 2),
+        ("wiki  2.5", 1),
+        ("wiki  2.5  best", 1),
+    ],
+)
+def test_a_row_that_is_no_set_is_counted(row: str, numbers: int) -> None:
+    run = table_of("dataset  loss  ppl", "c4  {y}  12.5", row)
+    assert run.series.keys() == {"loss", "c4/loss", "c4/ppl"}
+    assert counted(run) == numbers * len(CURVE)
+
+
+def test_the_average_of_the_sets_is_the_evaluation() -> None:
+    assert points(table_of("dataset  loss  ppl", "c4  2.5  12.5", "average  {y}  12.5"), "val/loss") == LATER
+
+
+@pytest.mark.parametrize("row", ["draft  2.5  1.0", "gpu  2.5  1.0"])
+def test_rows_below_a_type_or_a_phase_are_sets_only_where_they_name_one(row: str) -> None:
+    run = table_of("phase  loss  weight", "val  {y}  1.0", row)
+    assert points(run, "val/loss") == LATER
+    assert counted(run) == 2 * len(CURVE)
+
+
+def test_a_line_behind_the_next_record_is_no_row_of_the_sets() -> None:
+    run = run_of(f"step {s} loss {x}\ngpu 0 12.5" + "\nset  loss  ppl\nc4  2.5  12.5" * (s < 300) for s, x in CURVE)
+    assert run.series.keys() == {"loss", "c4/loss", "c4/ppl"}
+
+
+@pytest.mark.parametrize("between", ["dataset  loss\nc4  2.5", "set loss scale to dynamic"])
+def test_sets_do_not_end_a_table_of_epochs(between: str) -> None:
+    rows = (f"{e}  {x}  {x}  0.5  0.1\n{between}" for e, (_, x) in enumerate(CURVE, 1))
+    run = run_of(["epoch  train_loss  valid_loss  accuracy  lr", *rows])
+    assert points(run, "loss") == [(e, x) for e, (_, x) in enumerate(CURVE, 1)]
+
+
 def test_bits_whose_name_stands_behind_them() -> None:
     run = run_of(f"step {s}: {x} bits/byte, 0.91 gnorm" for s, x in CURVE)
     assert points(run, "bpb") == CURVE
