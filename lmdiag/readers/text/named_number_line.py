@@ -31,6 +31,10 @@ _WORD_BEFORE = lazy(  # micro 4, but no May 13
 )
 _GLUED = lazy(r"[A-Za-z]-$")
 _IS_RATE = lazy(rf"(?:{_RATE})$")
+_IN_MS = lazy(r"\d\s?ms(?!\w|/(?!step|it|batch|update))")  # a time, and no 0.9 ms/tok
+_NAMED_BEHIND = lazy(  # 12ms fwd; in `12 ms lr 0.1` the word is of the next number
+    r"(?!\s*(?:/|per )\s*(?:step|it|iter|iteration|batch|update)\b)(?:[^,;|()\[\]\d]*[A-Za-z][^,;|()\[\]\d]*(?:[,;|()\[\]]|$)|\s*/|\s+per\b)"
+)
 _EVALUATION_AT = lazy(
     r"\W*(?:completed )?(?:eval(?:uat(?:e|ion))?|valid(?:at(?:e|ion))?|val|(?P<test>test))(?: metrics)?(?: set| at| @| after(?: train)?)?"
     r"(?:\s+(?:step|iter):?\s+(?P<step>\d+)(?!\s*/)\b|\s+(?P<n>\d+)(?:\s*[:|]|(?=\s+[a-z]\w*\s*[:=]?\s*[-.\d])))",
@@ -171,8 +175,12 @@ def parse(piece: str) -> Line:
             unit, end = "", match.end(1)
         if match[3]:  # 37.2k tok/s
             value, unit = value * SUFFIXES[unit], match[3]
+        if line.step is not None and _is_time_of_step(head, unit, piece, end):
+            head = Heading("metric", "step time")
+        elif unit == "s" and head.kind == "none" and head.key == "took":
+            head = Heading("metric", "time")
         last = _place(line, head, value, unit, section, last, between, word)
-        if not last and "." in word and head.kind in ("bare", "metric", "none"):
+        if not last and ("." in word or unit == "ms") and head.kind in ("bare", "metric", "none"):
             line.spare += unit != "%" or not between.endswith(("(", "["))  # and no (29.5%) of the run
         elif not last and head.kind == "none" and _WORD_BEFORE.search(between):
             line.counts += 1
@@ -188,6 +196,13 @@ def _stands_alone(before: str, behind: str) -> bool:
     return len(before.lstrip(" \t,;|)]").split()) == 1 and _ENDS_A_PAIR.match(behind) is not None
 
 
+def _is_time_of_step(head: Heading, unit: str, piece: str, end: int) -> bool:
+    """Whether a number in ms is called a step, or has no name on either side and is the only such time of its piece."""
+    if unit != "ms" or head.kind != "bare":
+        return unit == "ms" and head.kind == "step"
+    return len(_IN_MS.findall(piece)) == 1 and not _NAMED_BEHIND.match(piece, end)
+
+
 def _has_no_such_unit(head: Heading) -> bool:
     """Whether a number is a place, a loss or the like, which is of no time, size or rate."""
     found = canonical(head.key) if head.kind == "metric" else None
@@ -197,8 +212,6 @@ def _has_no_such_unit(head: Heading) -> bool:
 def _place(line: Line, head: Heading, value: float, unit: str, section: str, last: str, between: str, word: str) -> str:
     """Put one number where its heading says; return what the next number may refer to."""
     nameless = head.kind in ("total", "bare", "none") or (head.kind == "step" and line.step is not None)
-    if nameless and line.step is not None and (unit == "ms" or (unit == "s" and head.key == "took")):
-        return _metric(line, Heading("metric", "step time"), value, unit, section)
     if nameless and _IS_RATE.match(unit):
         return _metric(line, Heading("metric", unit.replace("samples/s", "samples per s")), value, "", section)
     if head.kind == "total":

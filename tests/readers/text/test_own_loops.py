@@ -149,9 +149,42 @@ def test_bits_whose_name_stands_behind_them() -> None:
     assert points(run, "grad_norm") == [(s, 0.91) for s, _ in CURVE]
 
 
-@pytest.mark.parametrize("line", ["step {s} loss {x} | 12.5ms", "step {s} took 0.0125s, loss is {x}"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "step {s} loss {x} | 12.5ms",
+        "step {s}: loss {x}, 12.5 ms per step",
+        "step {s} | loss {x} | 12.5ms/step | 99 W",
+        "step {s} loss {x} | 12.5 ms lr 0.001",
+        "step {s} loss {x}, iter 12.5 ms, data 5 ms",
+    ],
+)
 def test_a_time_without_a_name_is_that_of_the_step(line: str) -> None:
     assert points(run_of(line.format(s=s, x=x) for s, x in CURVE), "step_time_s") == [(s, 0.0125) for s, _ in CURVE]
+
+
+@pytest.mark.parametrize(
+    ("line", "times"),
+    [
+        ("step {s} | loss {x} | 12ms fwd", 1),
+        ("step {s} | loss {x} | 12ms fwd | 300ms bwd", 2),
+        ("step {s} loss {x} (data 12 ms, 340 ms, 8 ms wait)", 3),
+        ("step {s}, loss {x}, 5 ms fetching data, 305 ms in all", 2),
+        ("step {s} loss {x} waited 8 ms", 1),
+        ("step {s} loss {x} | 0.9ms/tok", 1),
+        ("step {s} loss {x}, 9 ms per token", 1),
+    ],
+)
+def test_a_time_of_a_phase_is_none_of_the_step(line: str, times: int) -> None:
+    run = run_of(line.format(s=s, x=x) for s, x in CURVE)
+    assert run.series.keys() == {"loss"}
+    assert counted(run) == times * len(CURVE)
+
+
+@pytest.mark.parametrize(("took", "name"), [("3.5", "duration_s"), ("{s}.5", "elapsed_s")])
+def test_what_took_a_time_is_known_by_its_growth(took: str, name: str) -> None:
+    run = run_of(f"step {s} took {took.format(s=s)}s, loss is {x}" for s, x in CURVE)
+    assert points(run, name) == [(s, float(took.format(s=s))) for s, _ in CURVE]
 
 
 def test_the_time_of_an_epoch_is_none_of_a_step() -> None:
