@@ -12,6 +12,9 @@ from lmdiag.readers.numbers import NUM, number
 from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.table import RANK, STEP, TOTAL, Table, filled
 from lmdiag.readers.text.line_format import LineFormat, Mark, Settle
+from lmdiag.run import Skipped
+
+_UNREADABLE = lazy(r"\w[\w ().-]*/[\w/ ().-]*(?:=|: )[-+]?\d[\d.,]*[A-Za-z%]+$")  # optim/lr=0.5z
 
 
 class BlockScanner:
@@ -36,6 +39,7 @@ class BlockScanner:
         self._beside: dict[str, float] = {}  # the rank, and the number of steps planned
         self._line, self._under = 0, ""  # line 0: outside of a block
         self._headed = False
+        self._unread = 0
 
     def feed(self, line: int, piece: str) -> bool:
         """Read one piece; return whether it was part of a block."""
@@ -47,6 +51,8 @@ class BlockScanner:
         for hint, pattern in self._items:
             if hint in piece and (item := pattern.match((text := payload(piece))[0])):
                 return self._take(line, item.groupdict(), text[1])
+            if hint in piece and self._line and _UNREADABLE.match(text[0]):
+                self._unread += 1
         return False
 
     def _take(self, line: int, item: dict[str, str | None], rank: int | None) -> bool:
@@ -78,6 +84,9 @@ class BlockScanner:
     def finish(self) -> None:
         """Close the last block, and settle what the blocks left open."""
         self._close()
+        if self._unread:
+            reason = "a number of a block with an unknown unit"
+            self._table.skipped.append(Skipped(0, reason, self._unread, "value"))
         if self._settle and self._headed:
             self._settle(self._table)
 
@@ -105,7 +114,7 @@ OLMO = LineFormat(
     reads=partial(
         BlockScanner,
         heads=(("[step=", _OLMO_HEAD), ("evals in", lazy(r"Finished (?P<under>\S.*?) evals in .* Metrics:\s*$"))),
-        items=(("=", lazy(rf"^(?P<name>[\w/].*)=(?P<number>{NUM}[BTPE]?)$")),),
+        items=(("=", lazy(rf"^(?P<name>[\w/].*)=(?P<number>{NUM}[kKMGBTPE]?)$")),),
         alone="eval/",
     ),
     names={"throughput/device/tokens_per_second": "tokens_per_sec_per_device", "System/Peak GPU Memory (MB)": "mem_bytes",

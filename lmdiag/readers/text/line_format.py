@@ -44,7 +44,7 @@ class Said:
 NOTHING = Said()
 _ITEMS = lazy(
     r"(?P<name>[A-Za-z_][\w/.-]*(?: [A-Za-z_][\w/.-]*)*?(?:\(\w+\))?)['\"]?\s*[:= ]\s*(?:[a-z][\w.]*\(|['\"])?"
-    rf"(?P<number>{NUM}[KMB]?)[)'\"]?(?:ms|[KMG]i?B|[%smh])?(?=[\s,|()}}\]]|$)"
+    rf"(?P<number>{NUM}[kKMGBT]?)[)'\"]?(?:ms|[KMG]i?B|[%smh])?(?=[\s,|()}}\]]|$)"
 )
 
 

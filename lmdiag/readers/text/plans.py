@@ -33,7 +33,9 @@ _NUMBER = lazy(
     r"\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d*)?(?:[eE][-+]?\d+(?![\w.]))?|\.\d+(?:[eE][-+]?\d+(?![\w.]))?"
 )
 _DIGITS = lazy(r"\d+")
-_DECIMAL = lazy(r"(?<![\w.:/-])[-+]?(\d+\.\d+(?:[eE][-+]?\d+)?)(?![\d:%]|\.\d)")
+_QUANTITY = lazy(  # with a point, or in thousands
+    r"(?<![\w.:/-])[-+]?(\d+\.\d+(?:[eE][-+]?\d+)?(?![\d:%]|\.\d)|\d+(?=[kKMGBT](?!\w)))"
+)
 _SIZES = (1.0, 1e2, 1e3, 1e6, 1e9, 1e-3, 1e-6, 1e-9, 1e-12)
 _NAME_GOES_ON = lazy(r"[\w/.@-]*['\"]\s*:")
 _FLOAT = r"\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)"
@@ -154,13 +156,13 @@ class Plans:
 
 
 def left_over(piece: str, values: Mapping[str, float]) -> int:
-    """Count the numbers with a point of a piece that none of its values is, in whatever unit.
+    """Count the numbers with a point, or in thousands, of a piece that none of its values is, in whatever unit.
 
     >>> left_over("2026-01-02 10:11:12.5 iter 3: loss 2.5 (+0.5z) | 312.5 ms | v1.2.3", {"loss": 2.5, "dt": 0.3125})
     1
     """
     known = {f"{abs(value) * size:.6g}" for value in values.values() for size in _SIZES}
-    return sum(f"{float(word):.6g}" not in known for word in _DECIMAL.findall(payload(piece)[0]))
+    return sum(f"{float(word):.6g}" not in known for word in _QUANTITY.findall(payload(piece)[0]))
 
 
 def learn(reader: Reader, piece: str, start: int = 0) -> Plan | None:

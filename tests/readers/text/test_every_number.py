@@ -99,9 +99,29 @@ def test_numbers_that_a_known_format_does_not_read_are_counted(name: str) -> Non
     lines = (Path(__file__).parents[1] / "samples" / "text" / f"{name}.log").read_text().split("\n")
     first, *_ = read_source(Source("a.log", content="\n".join(lines).encode()))
     records = set(first.lines.tolist())
-    longer = [f"{text} ~ 0.77{n:03}1" if n in records else text for n, text in enumerate(lines, 1)]
+    longer = [f"{text} ~ 0.77{n:03}1 ~ 77{n:03}k" if n in records else text for n, text in enumerate(lines, 1)]
     logs = read_source(Source("a.log", content="\n".join(longer).encode()))
-    assert counted_in(logs) - counted_in([first]) == len(records)
+    assert counted_in(logs) - counted_in([first]) == 2 * len(records)
+
+
+@pytest.mark.parametrize(("written", "wps", "wpb"), [("1.5k 25k", 1500, 25000), ("1.5K 2M", 1500, 2_000_000)])
+def test_thousands_of_a_known_format_are_read(written: str, wps: float, wpb: float) -> None:
+    speed, size = written.split()
+    line = "| epoch 001:  {n} / 900 loss=4.827, nll_loss=4.653, ppl=25.16, wps={wps}, ups=2, wpb={wpb}, num_updates={n}, lr=0.1"
+    text = "\n".join(line.format(n=n, wps=speed, wpb=size) for n in range(100, 900, 100))
+    (log,) = read_source(Source("a.log", content=text.encode()))
+    assert set(log.columns["wps"].values) == {wps}
+    assert set(log.columns["wpb"].values) == {wpb}
+    assert counted_in([log]) == 0
+
+
+@pytest.mark.parametrize(("unit", "read", "lost"), [("k", 500.0, 0), ("z", None, 6)])
+def test_items_of_a_block_are_read_or_counted(unit: str, read: float | None, lost: int) -> None:
+    block = "[step={n}/9,epoch=0]\n    train/CrossEntropyLoss=4.{n}\n    optim/total_grad_norm=0.5{unit}"
+    (log,) = read_source(Source("a.log", content="\n".join(block.format(n=n, unit=unit) for n in range(1, 7)).encode()))
+    norm = log.columns.get("optim/total_grad_norm")
+    assert (norm and set(norm.values)) == (read and {read})
+    assert counted_in([log]) == lost
 
 
 def counted_in(logs: list[RawLog]) -> int:
