@@ -16,7 +16,9 @@ WIDE, MOSTLY = 0.10, 0.7
 ALIKE = 2.0  # standard errors of the correlation of neighbouring records: independent ones, such as sums over sentences, do not swing
 # In the second half; of the swings of the loss, relative to its level: what a model does shows in them too
 EVALUATIONS, STEADY = 6, 0.2
-ONSET_RECORDS = 3  # or a fiftieth of them: their median shows where the swings begin, which a noisy record does not
+# Or a fiftieth of them: their median shows where the swings begin, which a noisy record does not, unless it hides too many of the records
+# that are half of the swings up
+ONSET_RECORDS, SHOWN = 3, 0.5
 FALLS = 5.0  # a fall from the first to the last third of so many times the swings: bumps on the way down
 
 
@@ -59,8 +61,7 @@ def check(run: Run, curve: Curve) -> Findings:
         run, curve, amplitude / max(abs(float(median(values[len(values) // 2 :]))), 1e-12)
     ):
         return
-    smooth = centred_median(values, max(ONSET_RECORDS, len(values) // 50) | 1)
-    step = int(thinned.steps[int(np.argmax(smooth > np.minimum.accumulate(smooth) + 0.5 * amplitude))])
+    step = int(thinned.steps[_onset(values, amplitude)])
     yield Finding(
         f"The loss swings by {figure(amplitude, 3)} around {figure(float(median(values[len(values) // 2 :])))}, the median "
         f"of its second half, from {run.place(step)} on.",
@@ -75,6 +76,22 @@ def check(run: Run, curve: Curve) -> Findings:
         ),
         severity,
     )
+
+
+def _onset(values: np.ndarray, amplitude: float) -> int:
+    """Return the row from which the curve, as smooth as still shows its swings, is up by half of them."""
+    rise = values - np.minimum.accumulate(values)
+    least = 0.5 * min(amplitude, float(rise.max()))
+    single = rise >= least
+    widest = max(ONSET_RECORDS, len(values) // 50) | 1
+    for width in (widest, ONSET_RECORDS):
+        smooth = centred_median(values, width)
+        up = smooth - np.minimum.accumulate(smooth) >= least
+        if np.count_nonzero(up) >= SHOWN * np.count_nonzero(single):
+            first = int(np.argmax(up))
+            near = max(0, first - widest)  # a median is late by some of its records
+            return near + int(np.argmax(single[near : first + 1] | up[near : first + 1]))
+    return int(np.argmax(single))
 
 
 def _evaluations_are_steady(run: Run, curve: Curve, swings: float) -> bool:

@@ -54,3 +54,24 @@ def test_swings_that_the_evaluations_do_not_share_are_those_of_the_batches(share
     evaluations = (fall * (1 + shared * swings))[9::10]
     made = run(loss=50 * fall[-1] * (1.2 + swings), val__loss=series(evaluations, every=10, first=10))
     assert len(fires(check, made)) == found
+
+
+@pytest.mark.parametrize("shape", ["single records", "pairs", "sine"])
+def test_swings_of_single_records_begin_where_they_do(shape):
+    """A median of three records hides swings of one: then it is no onset that the first record is."""
+    rng = np.random.default_rng(5)
+    after = np.arange(200)
+    swings = {
+        "single records": 2.5 * (after % 3 == 0),
+        "pairs": 2.5 * (after % 6 < 2),
+        "sine": 1.5 + 1.5 * np.sin(after / 3),
+    }[shape]
+    (found,) = fires(check, run(loss=3 + rng.normal(0, 0.02, 400) + np.r_[np.zeros(200), swings]))
+    assert 200 <= found.first_step <= 210
+
+
+def test_one_record_that_stands_out_early_is_not_where_swings_begin():
+    loss = 3 + np.random.default_rng(0).normal(0, 0.02, 400) + np.r_[np.zeros(200), 2 + 2 * np.sin(np.arange(200) / 3)]
+    loss[50] += 5
+    (found,) = fires(check, run(loss=loss))
+    assert found.first_step >= 195
