@@ -6,12 +6,13 @@ from lmdiag.finding import NOT_POSITIVE, Curve, Finding, Findings, Severity, rul
 from lmdiag.run import Run
 from lmdiag.stats.limits import EQUAL, EQUAL_SIGMAS, FROM_SCRATCH
 from lmdiag.stats.noise import MEDIAN_ERROR, scatter
-from lmdiag.stats.trend import total_gain
+from lmdiag.stats.trend import mann_kendall, total_gain
 from lmdiag.stats.windows import median
 
 LEAST_TAIL = 5
 HALF, EVALUATIONS_THERE = 0.5, 5  # of the run without a gain, and evaluations that say so, for a warning
 PRECISE = 0.02  # of their level: what evaluations may scatter by to say that nothing was gained
+FALLING = -1.0  # standard deviations of the rank trend: of simulated falls, a wider band makes no more stretches without a gain than the least one
 GAINED = 0.01  # of the level of the training loss
 
 
@@ -24,7 +25,8 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.65, band: float = EQU
 
     ## How it decides
     From the first evaluation on that lies within a band of the last three (median), all later ones lie within it: `band` (0.5%) of the level, or two
-    standard deviations of the evaluations in the second half if that is more, or of many as many as one of them is away by chance. That evaluation stands at `share` (65%) of the run or earlier, and at least three follow.
+    standard deviations of the evaluations in the second half if that is more, or of many as many as one of them is away by chance. Of a band that scatter has made wider than `band` the first evaluations are left out until the rest does not fall, by one standard deviation of the
+    rank trend: a slow fall fits into it, too. That evaluation stands at `share` (65%) of the run or earlier, and at least three follow.
     Evaluations that rise again leave the band: that is overfitting. It is information; a warning where the run began from scratch (6 nats or more) and half of it or
     more, with six evaluations and a band of 2% at most, brought neither them nor the training loss (1%) anything: a language model that learns from scratch goes on
     to gain by a power law, and by the decay of the learning rate.
@@ -58,6 +60,8 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.65, band: float = EQU
     equal = max(band * end, max(EQUAL_SIGMAS, many) * sigma)
     outside = np.flatnonzero(np.abs(losses.values - end) > equal)
     first = int(outside[-1]) + 1 if len(outside) else 0
+    if first and equal > band * end:
+        first = _without_trend(losses.values, first)
     span = int(losses.steps[-1]) - run.first_step
     used = (int(losses.steps[min(first, len(losses) - 1)]) - run.first_step) / max(span, 1)
     if not 1 <= first <= len(losses) - 4 or used > share:
@@ -84,6 +88,13 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.65, band: float = EQU
         ),
         Severity.WARNING if stuck else Severity.INFO,
     )
+
+
+def _without_trend(values: np.ndarray, first: int) -> int:
+    """Return the row at or behind the first one from which the values do not fall."""
+    while mann_kendall(values[first:]) < FALLING:
+        first += 1
+    return first
 
 
 def _stuck(run: Run, step: int) -> bool:

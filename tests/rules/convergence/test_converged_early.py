@@ -41,6 +41,17 @@ def test_the_worst_of_many_evaluations_does_not_begin_the_stretch_anew(evaluatio
     assert found >= 16  # of 60 evaluations, 2 where two deviations are allowed
 
 
+def test_a_slow_fall_is_not_taken_for_scatter():
+    """Noise of 1% makes a band of 4% or so, into which a third of the fall fits."""
+    falls, flats = 0, 0
+    for seed in range(60):
+        noise = np.exp(np.random.default_rng(seed).normal(0, 0.01, 40))
+        falls += len(fires(check, evaluated(*np.linspace(3.0, 2.7, 40) * noise)))
+        flats += len(fires(check, evaluated(*np.r_[np.linspace(3.3, 2.7, 12), np.full(28, 2.7)] * noise)))
+    assert falls <= 2
+    assert flats >= 40
+
+
 @pytest.mark.parametrize(
     "losses",
     [
