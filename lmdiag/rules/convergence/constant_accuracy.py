@@ -16,8 +16,8 @@ FEW_ANSWERS = 50  # as many may be right alike by chance
 ROUNDED, SINGLE = 1e-6, 1e-7  # the rounding that still tells their share; that of single precision
 NEAR = 0.9  # of what the shares of right and wrong answers cost who tells no two inputs apart
 MOST_CLASSES = 20  # of more, so many values are the F1 of one class that one of them is near
-# Evaluations; of either value; answers: of seven or fewer two shares recur by chance
-OF_TWO, EACH, FEWEST_OF_TWO = 8, 2, 8
+# Evaluations; of either value; changes of one to the other: once is what learning looks like; answers: of seven or fewer two shares recur by chance
+OF_TWO, EACH, TURNS, FEWEST_OF_TWO = 8, 2, 2, 8
 ADVICE = (
     "Count the predictions of one evaluation by class: is there more than one?",
     "If not, weigh the classes or sample them equally, and check that labels and inputs belong together.",
@@ -39,7 +39,7 @@ def check(run: Run, _: Curve, *, moved: float = 0.03) -> Findings:
     |---|---|---|
     | the same, while the loss moves | five, to the last of three digits or more; the loss of the same set changes by `moved` (3%), and is never less than 90% of the entropy of right and wrong answers, -a ln a - (1 - a) ln(1 - a) | a model that tells inputs apart pays less |
     | the same, and the F1 of one class | five, the F1 to the last of three digits or more; it is 2a / (1 + a) of the class, divided by up to 20 classes, or weighted by a | nothing else than one answer makes both |
-    | two values that add up to 1 | eight or more evaluations, either value twice or more, of eight answers or more | of two classes now the one, now the other is answered throughout |
+    | two values that add up to 1 | eight or more evaluations, either value twice or more, that change at least twice, of eight answers or more | of two classes now the one, now the other is answered throughout |
 
     ## Why it matters
     The accuracy is the share of one class. The loss falls only because that share is learned.
@@ -133,6 +133,8 @@ def _takes_turns(accuracies: Series) -> bool:
     """Tell whether an accuracy takes two values only, which add up to 1: the shares of two classes."""
     values, often = np.unique(accuracies.values, return_counts=True)
     if len(values) != 2 or len(accuracies) < OF_TWO or often.min() < EACH or values[1] > MOST_ACCURATE:
+        return False
+    if np.count_nonzero(np.diff(accuracies.values)) < TURNS:
         return False
     close = max(2 * accuracies.rounding, SINGLE)
     few = Fraction(float(values[0])).limit_denominator(FEWEST_OF_TWO - 1)

@@ -128,8 +128,9 @@ def test_two_classes_that_take_turns():
         [0.3125] * 4 + [0.6875] * 3,
         [1 / 3, 2 / 3] * 5,
         [0.5] * 9,
+        [0.13] * 4 + [0.87] * 8,
     ],
-    ids=["a third value", "they do not add up", "one of them once", "too few", "of three answers", "one value"],
+    ids=["a third value", "they do not add up", "one of them once", "too few", "of three answers", "one value", "once"],
 )
 def test_silent_where_two_classes_do_not_take_turns(accuracies):
     assert fires(check, answered(accuracies)) == []
