@@ -4,7 +4,7 @@ import numpy as np
 
 from lmdiag.figures import figure
 from lmdiag.finding import NO_STEP_TIME, Curve, Finding, Findings, NotChecked, Severity, rule
-from lmdiag.pace import Pace, is_clock, pace, step_times
+from lmdiag.pace import CLOCKS, Pace, is_clock, pace, step_times
 from lmdiag.run import Run
 from lmdiag.stats.windows import median
 
@@ -31,7 +31,8 @@ def check(
     ## How it decides
     Records of `slow` times the median step time, at least five and at most a fifth of all. 70% of the distances between them are multiples of one
     period (within a record, or 2% of it, at most 10%), which chance does once in a thousand, and what they take beyond a usual step is `smallest` of the whole time or more. From `warning` on it is a warning, if the loss is not
-    known to be below `lost_s` seconds, and except where the pauses are evaluations: how much to evaluate is a choice. Where the log has no step times and
+    known to be below `lost_s` seconds, and except where the pauses are evaluations: how much to evaluate is a choice. A logged time or speed may be the mean since the last record or that of a single step: then only what
+    the single steps lose is known, and of speeds nothing. A clock tells of all steps. Where the log has no step times and
     no clock, speeds say the same.
 
     ## Why it matters
@@ -65,23 +66,26 @@ def check(
     if period is None:
         return
     extra = float(median(times.seconds[stalls])) - usual  # the median: one of them may be a night in a queue
-    each = float(median(np.diff(times.steps)))  # a record tells the mean of the steps since the last one
+    each = float(median(np.diff(times.steps)))
+    clocked = times.metric in CLOCKS
+    whole = each <= 1 or clocked  # else a record may tell of all steps since the last one, or of a single one
     share = extra * len(stalls) / (extra * len(stalls) + usual * len(times.seconds))
-    lost = extra * len(stalls) * each if times.unit == "step" and run.step_kind == "step" else None
+    lost = extra * len(stalls) * (each if clocked else 1) if times.unit == "step" and run.step_kind == "step" else None
     if share < smallest:
         return
     evaluating = _at_evaluations(run, times, stalls)
+    much = share >= warning and (whole if lost is None else lost >= lost_s)
     cause = ", when the run evaluates" if evaluating else ""
     yield Finding(
         f"Every {period:,} {run.unit}s {f'one {run.unit} takes' if each <= 1 else 'one record shows'} {figure(extra / usual + 1, 2)} times "
         f"{'as long as usual' if each <= 1 else 'the usual time'}{cause}: "
-        f"that costs {share:.0%} of the time.",
+        f"{f'that costs {share:.0%} of the time' if whole else f'{share:.0%} of the time that the records tell of is lost so'}.",
         int(times.steps[stalls[0]]),
         int(times.steps[stalls[-1]]),
         times.metric,
         {"period_steps": period, "share": share, "usual_s": usual, "stall_s": extra + usual},
         _advice(run, evaluating, period),
-        Severity.WARNING if share >= warning and (lost is None or lost >= lost_s) and not evaluating else Severity.INFO,
+        Severity.WARNING if much and not evaluating else Severity.INFO,
         steps=tuple(times.steps[stalls][:50].tolist()),
     )
 

@@ -26,11 +26,25 @@ def test_little_time_is_information():
     assert found.severity is Severity.INFO
 
 
-def test_a_record_stands_for_the_steps_since_the_last_one():
-    made = run(loss=series(falling(1000), 50, 50), step_time_s=series(stalled(50, 60, seconds=0.5), 50, 50))
-    (found,) = fires(check, made)
+def test_a_clock_tells_of_the_steps_since_the_last_record():
+    clock = np.cumsum(50 * stalled(50, 60, n=390, seconds=0.5))
+    (found,) = fires(check, run(loss=series(falling(390), 50, 50), elapsed_s=series(clock, 50, 50)))
     assert found.severity is Severity.WARNING
     assert found.message.startswith("Every 2,500 steps one record shows ")
+    assert found.message.endswith("that costs 54% of the time.")
+
+
+@pytest.mark.parametrize(
+    ("metric", "seconds", "severity"),
+    [("step_time_s", 0.1, Severity.INFO), ("step_time_s", 5, Severity.WARNING), ("tokens_per_sec", 5, Severity.INFO)],
+)
+def test_a_record_may_tell_of_a_single_step(metric, seconds, severity):
+    """nanoGPT prints the time of one iteration every ten: what the other nine took is not known."""
+    times = stalled(50, 60, seconds=seconds)
+    logged = series(1e5 / times if metric == "tokens_per_sec" else times, 50, 50)
+    (found,) = fires(check, run(loss=series(falling(1000), 50, 50), **{metric: logged}))
+    assert found.severity is severity
+    assert found.message.endswith("54% of the time that the records tell of is lost so.")
 
 
 def test_speeds_tell_of_pauses_where_there_are_no_step_times():
