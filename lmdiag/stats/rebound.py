@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from lmdiag.stats.limits import LONGEST
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing, sure_scatter, wander
@@ -35,13 +36,18 @@ BEHIND_POINTS, BEHIND_SHARE, BEHIND_SIGMAS = 4, 0.05, 2.0
 
 
 class Rebound(Struct, frozen=True):
-    """A sustained rise: from `low` at index `low_at` to `high` at the end; `errors` is the rise in standard errors."""
+    """A sustained rise: from `low` at index `low_at` to `high` at the end; `errors` is the rise in standard errors.
+
+    `low` is a median, or that of a `single` record; `high` a median, or the least of the `last` records.
+    """
 
     low_at: int
     onset: int
     low: float
     high: float
     errors: float
+    last: int = 0
+    single: bool = False
 
     @property
     def rise(self) -> float:
@@ -59,13 +65,13 @@ def sustained_rise(values: np.ndarray) -> Rebound | None:
     if len(values) > LONGEST:
         levels, starts = block_medians(values, LONGEST)
         found = sustained_rise(levels)  # which others may have asked of the thinned curve
-        return found and Rebound(
-            int(starts[found.low_at]), int(starts[found.onset]), found.low, found.high, found.errors
+        return found and replace(
+            found, low_at=int(starts[found.low_at]), onset=int(starts[found.onset]), last=0, single=False
         )
     for test in (_rebound, _above_start, _unrecovered_end, _climb):
         found = test(values)
         if found:
-            return Rebound(found.low_at, _onset(values, found), found.low, found.high, found.errors)
+            return replace(found, onset=_onset(values, found))
     return None
 
 
@@ -112,7 +118,7 @@ def left_behind_together(
         return None
     if not left_behind(levels):
         found = next((found for found, _ in _windows(losses, _lowest(losses), LEAST_RISE) if _exceeds(found)), None)
-        return found and Rebound(found.low_at, _onset(losses, found), found.low, found.high, found.errors)
+        return found and replace(found, onset=_onset(losses, found))
     later, low = levels[low_at + 1 :], float(levels[low_at])
     apart = (
         BEHIND_SIGMAS * scatter(losses) / float(np.sqrt(median((ends - starts)[held])))
@@ -209,7 +215,7 @@ def _above_start(values: np.ndarray) -> Rebound | None:
         return None
     low_at = int(np.argmin(values[: n - len(late)]))
     high = float(median(late))
-    return Rebound(low_at, 0, float(values[low_at]), high, (high - start) / max(sigma, 1e-12))
+    return Rebound(low_at, 0, float(values[low_at]), high, (high - start) / max(sigma, 1e-12), single=True)
 
 
 def _unrecovered_end(values: np.ndarray) -> Rebound | None:
@@ -222,13 +228,18 @@ def _unrecovered_end(values: np.ndarray) -> Rebound | None:
         floor = max(SHORT_END_NATS, SHORT_END_SHARE * abs(low), SHORT_END_SIGMAS * sigma)
         far = (end >= SHORT_END_RATIO * low).all() and (end - low >= SHORT_END_FAR).all() and low > 0
         risen = far or (n > FEWEST_END and (end - low >= floor).all())
-        return Rebound(low_at, 0, low, float(end.min()), float(end.min() - low) / max(sigma, 1e-12)) if risen else None
+        return (
+            Rebound(low_at, 0, low, float(end.min()), float(end.min() - low) / max(sigma, 1e-12), 2, single=True)
+            if risen
+            else None
+        )
     before, end = values[-END_POINTS - 15 : -END_POINTS], values[-END_POINTS:]
     level = float(median(before))
     floor = max(END_NATS, END_SHARE * abs(level), END_SIGMAS * sigma)
     highest = values[-END_POINTS - max(n // 10, 3) : -END_POINTS].max()
     if (end - level >= floor).all() and end.min() > highest:
-        return Rebound(n - END_POINTS - 1, 0, level, float(end.min()), float(end.min() - level) / max(sigma, 1e-12))
+        errors = float(end.min() - level) / max(sigma, 1e-12)
+        return Rebound(n - END_POINTS - 1, 0, level, float(end.min()), errors, END_POINTS)
     return None
 
 

@@ -86,10 +86,16 @@ def check(run: Run, curve: Curve) -> Findings:
     if found is None:
         return
     onset, low_step = int(losses.steps[found.onset]), int(losses.steps[found.low_at])
+    low = f"{figure(found.low)} at" if found.single else f"a median of {figure(found.low)} near"
+    high = "a median" if found.single else "one"
+    end = (
+        f"{figure(found.high)} or more in its last {found.last} records"
+        if found.last
+        else f"{high} of {figure(found.high)}"
+    )
     severity, reservation = _severity(run, metric, losses, found)
     yield Finding(
-        f"{_name(metric)} rose from a median of {figure(found.low)} near {run.place(low_step)} to one of "
-        f"{figure(found.high)} and stayed up, from {run.place(onset)} on{reservation}.",
+        f"{_name(metric)} rose from {low} {run.place(low_step)} to {end} and stayed up, from {run.place(onset)} on{reservation}.",
         onset,
         int((run.curve or curve)[1].steps[-1]),  # what is no longer finite belongs to it
         metric,

@@ -200,3 +200,13 @@ def test_five_records_that_climb_without_a_break():
     (found,) = fires(check, run(every=100, first=0, loss=[0.63, 0.88, 1.46, 1.84, 2.49]))
     assert (found.first_step, found.severity) == (100, Severity.ERROR)
     assert fires(check, run(every=100, first=0, loss=[0.63, 1.46, 0.88, 1.84, 2.49])) == []
+
+
+def test_what_a_few_records_rose_from_and_to_is_no_median():
+    (found,) = fires(check, run(every=1, first=0, loss=[1.0, 1.1, 1.2, 3.9, 4.5]))
+    assert "rose from 1 at step 0 to 3.9 or more in its last 2 records and stayed up, from step 3 on" in found.message
+
+
+def test_a_run_that_breaks_away_ends_at_the_least_of_its_last_records():
+    (found,) = fires(check, run(loss=np.r_[falling(200, noise=0.01), 8.5, 9.9, 11.0]))
+    assert "to 8.5 or more in its last 3 records" in found.message

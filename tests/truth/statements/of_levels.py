@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tests.truth.case import Case, is_head, is_median, is_tail, lowest_windows
+from tests.truth.case import Case, is_head, is_median, is_tail, levels, lowest_windows
 from tests.truth.numbers import any_spells, spells
 from tests.truth.statement import states
 
@@ -37,6 +37,29 @@ def rose(case: Case, low: str, at_low: int, high: str, at_onset: int) -> bool:
     lowest = lowest_windows(series.values, int(np.searchsorted(series.steps, at_onset)))
     held = (spells(low, level) and row == start + width // 2 for start, width, level in lowest)
     return any(held) and is_tail(series.values, high)
+
+
+@states(
+    r"rose from <low> at <@low> to a median of <high> and stayed up, from <@onset>",
+    r"rose from <low> at <@low> to <high> or more in its last <last> records and stayed up, from <@onset>",
+)
+def rose_from_one(case: Case, low: str, at_low: int, high: str, at_onset: int, last: str = "") -> bool:
+    """The level before the rise is that of a single record, the lowest before the end; that of the end a median, or less than its last records."""
+    series = case.subject
+    row = int(np.searchsorted(series.steps, at_low))
+    ends = spells(high, float(series.values[-int(last) :].min())) if last else is_tail(series.values, high)
+    lowest = float(series.values[: int(np.searchsorted(series.steps, at_onset))].min())
+    return at_onset == case.finding.first_step and spells(low, lowest) and series.values[row] == lowest and ends
+
+
+@states(
+    r"rose from a median of <low> near <@low> to <high> or more in its last <last> records and stayed up, from <@onset>"
+)
+def rose_to_the_least(case: Case, low: str, at_low: int, high: str, last: str, at_onset: int) -> bool:
+    level = any(
+        spells(low, level) for _, level in levels(case.values, int(np.searchsorted(case.subject.steps, at_low)))
+    )
+    return level and at_onset == case.finding.first_step and spells(high, float(case.values[-int(last) :].min()))
 
 
 @states(r"the loss rose from a median of <low> to one of <high> from <@onset> on")
