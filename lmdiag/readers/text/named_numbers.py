@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter
+from collections.abc import Container
 
 import numpy as np
 
@@ -30,6 +31,7 @@ _ANNOUNCED = lazy(
 )
 _OF_EACH_SET = lazy(rf"\s*([A-Za-z][\w ]*?)[\s:]+({NUM}(?:\s+{NUM})+)\s*")  # loss  3.2  3.4
 SPARE = "a number of a record that no known name stands before, or that comes twice"
+MICRO = "a loss without a step, or a number beside it: each step has a loss of its own below"
 FEWEST_RECORDS = 3
 LONGEST_BLOCK = 30  # lines from one that announces a step to the loss of that step
 
@@ -68,6 +70,7 @@ class PairScanner:
         self._lists: list[int] = []  # lines with a list of losses
         self._placed: dict[str, set[str]] = {}  # losses that are printed with a place -> as what
         self._of_steps: set[str] = set()  # names of the loss that are printed with a step
+        self._below_epoch = False  # a loss without a place stood right below an announced epoch
         self._numbered: set[int] = set()  # lines of evaluations that have a number
         self._units = ValueUnits()
         self._models = ModelNames()
@@ -260,6 +263,7 @@ class PairScanner:
     def _without_place(self, line: int, row: int, values: dict[str, float], found: Line) -> dict[str, float]:
         """Note a row that names no place of its own; return its values, under the set that was announced above them."""
         self._loose[row] = {name: values[name] for name in found.names}, found
+        self._below_epoch = self._below_epoch or line == self._headline
         if self._announced and line - self._announced[1] <= LONGEST_BLOCK:
             self._below[row] = self._announced[0]
         if not self._section or found.split:
@@ -350,12 +354,10 @@ class PairScanner:
             for row, (values, found) in self._loose.items()
             if any(m in self._placed and (n in self._placed[m] or recurring[n] < 2) for n, m in found.losses.items())
         }
-        table = self._table
-        parts = {row for row, (_, found) in self._loose.items() if self._are_parts(found)} - results.keys()
-        if len(parts) <= sum(len(table.columns[name][0]) for name in self._of_steps & table.columns.keys()):
-            parts = set()  # such as the mean of an epoch
-        else:
-            table.notes.append(f"{len(parts):,} losses without a step were left out: each step has one of its own")
+        table, parts = self._table, self._micro_batches(results.keys())
+        if parts:
+            count = sum(len(self._loose[row][0]) for row in parts)
+            table.skipped.append(Skipped(int(table.lines[min(parts)]), MICRO, count, "value"))
         for row, values in results.items():
             table.events.append(Event("final_evaluation", None, "", values))
             table.event_rows.append(row)
@@ -369,7 +371,20 @@ class PairScanner:
         if results or parts:
             table.keep(np.array([row not in results and row not in parts for row in range(len(table.lines))]))
 
-    def _are_parts(self, found: Line) -> bool:
-        """Whether the loss of a line without a place is of a micro-batch: the steps have theirs, under another name."""
+    def _micro_batches(self, results: Container[int]) -> set[int]:
+        """Return the rows of micro-batches: several stand before each step, whose own loss has another name.
+
+        What stands behind the last step or below an epoch may be another training; so may what stopped being finite.
+        """
+        losses = [self._table.columns[name][0] for name in self._of_steps & self._table.columns.keys()]
+        ends = np.unique(np.concatenate([np.asarray(rows) for rows in losses])) if losses else np.empty(0, int)
+        parts = np.array([row for row, (_, found) in self._loose.items() if self._has_another_loss(found)], int)
+        parts = np.array([row for row in parts[parts < ends.max(initial=0)].tolist() if row not in results], int)
+        each = np.bincount(np.searchsorted(ends, parts), minlength=len(ends))
+        several = len(ends) >= FEWEST_RECORDS and each[1:].min() > 1 and each.max() <= LONGEST_BLOCK
+        values = [value for row in parts.tolist() for value in self._loose[row][0].values()]
+        return set(parts.tolist()) if several and np.isfinite(values).all() and not self._below_epoch else set()
+
+    def _has_another_loss(self, found: Line) -> bool:
         names = {name for name, metric in found.losses.items() if metric == "loss"}
-        return bool(names) and bool(self._of_steps) and names.isdisjoint(self._of_steps)
+        return bool(names) and names.isdisjoint(self._of_steps)

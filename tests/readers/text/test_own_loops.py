@@ -219,7 +219,7 @@ def test_losses_of_micro_batches_are_not_those_of_the_steps_before_them() -> Non
         for line in (*(f"  micro {m}/4: loss {x + m}" for m in range(1, 5)), f"step {s} mean loss {x}")
     )
     assert points(run, "loss") == CURVE
-    assert any(note.startswith("16 losses without a step were left out") for note in run.notes)
+    assert [skipped.count for skipped in run.skipped if "each step has a loss of its own" in skipped.reason] == [16]
 
 
 @pytest.mark.parametrize("epochs", [2, 3, 4])
@@ -263,3 +263,36 @@ def test_lines_of_a_known_format_that_pad_their_numbers_now_and_then() -> None:
     run = run_of(rows)
     assert points(run, "loss") == CURVE
     assert counted(run) == 0
+
+
+PHASES = [*(f"step {100 * k} | train_loss {3 - k / 10}" for k in range(1, 9)), "fine-tuning"]
+SECOND = [1.85, 1.8, 1.75, 1.7, 1.65, 1.6, 1.55, 1.5, math.nan, math.nan]
+
+
+def test_losses_without_a_step_behind_the_last_one_are_of_another_training() -> None:
+    run = run_of([*PHASES, *(f"loss: {x}" for x in SECOND)])
+    assert run["loss"].values[-len(SECOND) :].tolist() == pytest.approx(SECOND, nan_ok=True)
+
+
+def test_losses_below_epochs_are_no_micro_batches_of_the_steps_before() -> None:
+    epochs = [line for k, x in enumerate(SECOND[:8], 1) for line in (f"=== Epoch {k}/8 ===", f"Loss: {x}, BLEU: {k}.5")]
+    run = run_of([*PHASES[:6], *epochs])
+    assert run["loss"].values.tolist() == SECOND[:8]
+    assert run["BLEU"].values.tolist() == [k + 0.5 for k in range(1, 9)]
+
+
+@pytest.mark.parametrize("micro", [[2.5], [2.5, math.nan], [2.5] * 40], ids=["one each", "nan", "each step in full"])
+def test_losses_between_those_of_steps_stay_where_they_may_be_no_micro_batches(micro: list[float]) -> None:
+    run = run_of(line for s, x in CURVE for line in (*(f"loss: {m}" for m in micro), f"step {s} mean loss {x}"))
+    assert not any("each step has a loss of its own" in skipped.reason for skipped in run.skipped)
+    assert {2.5} < {value for series in run.series.values() for value in series.values.tolist()}
+
+
+def test_the_numbers_beside_losses_of_micro_batches_are_counted() -> None:
+    run = run_of(
+        line
+        for s, x in CURVE
+        for line in (*(f"  micro: loss {x + m}, grad_norm 0.{m}" for m in range(1, 5)), f"step {s} mean loss {x}")
+    )
+    assert points(run, "loss") == CURVE
+    assert counted(run) == 2 * 16
