@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from lmdiag.languages import english
+from lmdiag.naming import is_other_term
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, number, unwrapped
-from lmdiag.readers.tables.column_names import ROUNDED, may_name_a_set
+from lmdiag.readers.tables.column_names import ROUNDED, is_called_a_loss, is_split, may_name_a_set, metric_of
 from lmdiag.readers.text.names import EVALUATIONS, NAME
 
 _MEASURE = r"(?:[A-Za-z]+ ){0,2}(?:loss|cost|error|perplexity|ppl|accuracy)"
@@ -29,6 +30,10 @@ _COUNTED = lazy(
 _BEHIND = lazy(
     r"\d\s?(?:[A-Za-z]+(?:\s+|_))?(?:loss|LR|lr|ppl|perplexity|nll|bits/\w+|bp[bcd])\b", re.IGNORECASE
 )  # quick to look for, and rare
+
+
+_NAMED = lazy(rf"([A-Za-z][\w/]*)[\s=:]+({NUM})")
+_TERMS = frozenset({"lm", "mlm", "clm", "aux", "kl", "kld", "mtp"})
 
 
 _EVALUATED = lazy(
@@ -74,11 +79,22 @@ def _of_python(match: re.Match[str]) -> str:
 
 
 def _summed(match: re.Match[str]) -> str:
-    """Call a total the loss where it is the sum of the terms in the brackets behind it: `total 2.5 (lm 2.4 aux 0.1)`."""
-    terms = re.findall(rf"([A-Za-z]\w*)[\s=:]+({NUM})", match[2])
+    """Call a total the loss where it is the sum of the losses in the brackets behind it: `total 2.5 (lm 2.4 aux 0.1)`.
+
+    Times and sizes add up, too, so that each term must be known for a loss, and no other number of the line.
+    """
+    line, terms = match.string, _NAMED.findall(match[2])
+    others = _NAMED.findall(f"{line[: match.start()]} | {line[match.end() :]}")
+    known = any(_is_a_loss(name) for name, _ in terms) and all(_is_a_loss(n) or is_other_term(n) for n, _ in terms)
+    if not known or any(_is_a_loss(name) for name, _ in others):
+        return match[0]
     off = abs(sum(number(term) for _, term in terms) - number(match[1]))
     parts = ", ".join(f"{name}: {term}" for name, term in terms)
-    return f"loss: {match[1]}, {parts}, " if off <= ROUNDED else match[0]
+    return match[0] if off > ROUNDED else f"loss: {match[1]}, {parts}, "  # NaN, where one of them is
+
+
+def _is_a_loss(name: str) -> bool:
+    return name.lower() in _TERMS or is_called_a_loss(name) or (metric_of(name) == "loss" and not is_split(name))
 
 
 def _clock(match: re.Match[str]) -> str:

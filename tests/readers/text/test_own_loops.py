@@ -296,3 +296,31 @@ def test_the_numbers_beside_losses_of_micro_batches_are_counted() -> None:
     )
     assert points(run, "loss") == CURVE
     assert counted(run) == 2 * 16
+
+
+@pytest.mark.parametrize(
+    ("line", "unread"),
+    [
+        ("step {s} ce {x} total 5.0 (data 2.0 compute 3.0)", 3),
+        ("step {s} loss {x} mem total 5.0 (used 2.0 free 3.0)", 3),
+        ("step {s} loss {x} total 5.0 (gen 2.0 reward 3.0)", 2),
+        ("step {s} loss {x} total 5.0 (ce 2.0 kl 3.0)", 1),
+        ("step {s} loss {x} total 5.0 (train 2.0 val 3.0)", 1),
+    ],
+)
+def test_a_total_of_times_or_sizes_is_no_loss(line: str, unread: int) -> None:
+    run = run_of(line.format(s=s, x=x) for s, x in CURVE)
+    assert points(run, "loss") == CURVE
+    assert all(5.0 not in series.values for series in run.series.values())
+    assert counted(run) == unread * len(CURVE)
+
+
+def test_a_total_of_times_is_no_loss_where_no_other_is_known() -> None:
+    with pytest.raises(UnreadableLog):
+        run_of(f"step {s} | lm {x} | total 5.0 (data 2.00, compute 3.00)" for s, x in CURVE)
+
+
+def test_a_total_that_is_not_a_number_is_the_loss_of_terms_that_are_not() -> None:
+    rows = [f"step {s} total {x + 0.25} (lm {x} aux 0.25)" for s, x in CURVE]
+    run = run_of([*rows, "step 500 total nan (lm nan aux 0.25)"])
+    assert [int(step) for step in run["loss"].steps] == [100, 200, 300, 400, 500]
