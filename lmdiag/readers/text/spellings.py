@@ -213,7 +213,7 @@ REWRITES = (
     Rewrite((")=", "]="), lazy(
         r"(?<![\w.])[A-Za-z_](?:[\w.]|\.\w+\(\))*(?:\[\d\]\['(\w+)'\]|(?<=get_last_lr)\(\)\[\d\]|(?<=item|mean)\(\))(?==)"
     ), _of_python, "Python's `{loss.item()=}`"),
-    Rewrite(("k step", "k iter", "k update"), lazy(r"^\W*([\d.]+k) (step|iter|update)\w*\b(?! (?:per|each|left|to|remain))"), r"\2 \1", "`1.5k steps  loss 2.5`"),
+    Rewrite(("k step", "k iter", "k update"), lazy(r"^\W*([\d.]+k) (step|iter|update)\w*\b(?! ?/| (?:per|each|left|to|remain))(?!.*\b(?i:step|iter|update|batch)\w*\W{0,3}\d)"), r"\2 \1", "`1.5k steps  loss 2.5`"),
     Rewrite((" nach ", " dopo ", " après ", " tras ", " após "), lazy(
         r"((?:^|(?<=[|,;:]))\W*(?:[^\W\d]+ ){1,4})(?:nach|dopo|après|tras|após) (?:el |il |la |o |a |l[’'])?(Schritt|Epoche|passo|epoca|étape|époque|paso|época)\s*(\d+)"
     ), r"\2 \3 \1", "`Validierungsverlust nach Schritt 500: 2.5`"),

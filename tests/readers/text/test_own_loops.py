@@ -324,3 +324,16 @@ def test_a_total_that_is_not_a_number_is_the_loss_of_terms_that_are_not() -> Non
     rows = [f"step {s} total {x + 0.25} (lm {x} aux 0.25)" for s, x in CURVE]
     run = run_of([*rows, "step 500 total nan (lm nan aux 0.25)"])
     assert [int(step) for step in run["loss"].steps] == [100, 200, 300, 400, 500]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2.3k steps/min | iter {s} | loss {x}",
+        "1.5k iters / s | step {s} | loss {x}",
+        "10k steps total, step {s}, loss {x}",
+        "1.2k updates in all | batch {s} | loss {x}",
+    ],
+)
+def test_thousands_of_steps_are_no_place_beside_one(line: str) -> None:
+    assert points(run_of(line.format(s=s, x=x) for s, x in CURVE), "loss") == CURVE
