@@ -35,11 +35,14 @@ def unroll(table: Table) -> None:
         return
     numbered = np.isfinite(epoch)
     counted = numbered.any() and (epoch[numbered] == np.floor(epoch[numbered])).all()
-    if counted and _is_slower(step, epoch):
-        reason = "a count that goes on more slowly than the one before it, or back"
-        table.skipped.append(Skipped(int(table.lines[own.argmax()]), reason, int(own.sum()), "value"))
-        step, counted = np.where(numbered, epoch, step), False
-        table.columns.pop(EPOCH)
+    guessed = table.config.get("guessed_places", False)
+    if counted and _is_slower(step, epoch, or_back=guessed):
+        if guessed:  # `[50/3000] [42]`, where 42 is no place
+            reason = "a count that goes on more slowly than the one before it, or back"
+            table.skipped.append(Skipped(int(table.lines[own.argmax()]), reason, int(own.sum()), "value"))
+            step = np.where(numbered, epoch, step)
+            table.columns.pop(EPOCH)
+        counted = False  # the steps of the run
     per_epoch = _steps_per_epoch(step, epoch, totals) if counted else 0
     if per_epoch:
         base = 1 if np.nanmin(epoch) >= 1 else 0
@@ -52,13 +55,13 @@ def unroll(table: Table) -> None:
     table.put(STEP, filled(step))
 
 
-def _is_slower(step: np.ndarray, epoch: np.ndarray) -> bool:
-    """Whether each record has a further epoch, and the steps grow more slowly, or fall: `[50/3000] [42]`, where 42 is no place."""
+def _is_slower(step: np.ndarray, epoch: np.ndarray, or_back: bool) -> bool:
+    """Whether each record has a further epoch, and the steps grow more slowly, or go back: they are none of the epoch."""
     both = np.isfinite(step) & np.isfinite(epoch)
     steps, epochs = np.diff(step[both]), np.diff(epoch[both])
-    return len(steps) >= FEWEST and bool(
-        (epochs > 0).all() and ((steps < 0).all() or ((steps > 0) & (steps < epochs)).all())
-    )
+    if len(steps) < FEWEST or not (epochs > 0).all():
+        return False
+    return bool(((steps > 0) & (steps < epochs)).all() or (or_back and (steps < 0).all()))
 
 
 def _counts_samples(table: Table, totals: np.ndarray, position: np.ndarray) -> bool:

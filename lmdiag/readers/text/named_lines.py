@@ -15,7 +15,7 @@ from lmdiag.readers.tables.table import EPOCH, POSITION, RANK, STEP, TOTAL
 from lmdiag.readers.text.named_number_line import BESIDE_A_RECORD, MEASURES, Line, parse
 from lmdiag.readers.text.plans import Record
 from lmdiag.readers.text.record_lines import is_after_training, is_code, names_model, records_in
-from lmdiag.readers.text.spellings import PLACE, rewritten
+from lmdiag.readers.text.spellings import PLACE, TWO_COUNTS, rewritten
 
 WORTH_A_LOOK = lazy(r"\d|nan|inf")
 _SUMMARY = "train_runtime"  # what the Trainer prints at the end of a training
@@ -65,6 +65,8 @@ def said(piece: str) -> tuple[dict[str, float], Line]:
     line.indented = piece[0].isspace()
     line.headline = len(text) < 200
     line.place = line.kind == "text" and bool(_PLACE_ALONE.fullmatch(plain[:200]))
+    counts = TWO_COUNTS.match(text) if line.epoch is not None else None
+    line.guessed = counts is not None and not counts[3]
     line.of_model = line.epoch is not None and names_model(text)
     measured = line.placed and line.headline and _MEASURED_AT.search(plain_english(plain))
     if line.kind == "text" and not measured and not _MARKED.search(plain):

@@ -104,6 +104,7 @@ class Line:
     headline: bool = False
     place: bool = False  # nothing but a place in the run
     of_model: bool = False
+    guessed: bool = False  # two counts in brackets, of which nothing says that they are an epoch and a step
     beside: bool = False  # tells the speed, the memory or the loss scale of a step, and no core metric
 
     @property

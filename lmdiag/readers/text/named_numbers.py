@@ -248,6 +248,8 @@ class PairScanner:
         else:
             values[EPOCH] = self._epoch
         self._units.note(row, values, found.units)
+        if found.guessed:
+            table.config["guessed_places"] = True
         if found.samples:
             table.config["step_kind"] = "samples"
         table.add(line, values)
@@ -329,6 +331,7 @@ class PairScanner:
         unroll(self._table)
         self._table.move_events(before)
         self._table.config.pop("percent", None)
+        self._table.config.pop("guessed_places", None)
         guess_loss(self._table, self._called)
         name_columns(self._table, units)
 

@@ -32,6 +32,7 @@ _BEHIND = lazy(
 )  # quick to look for, and rare
 
 
+TWO_COUNTS = lazy(r"^\[(\d+)(?:/\d+)?(?:\]\s*\[|,\s+)\s*(\d+)(/\d+)?\](?=[\s:]*\w)[\s:]*")
 _NAMED = lazy(rf"([A-Za-z][\w/]*)[\s=:]+({NUM})")
 _TERMS = frozenset({"lm", "mlm", "clm", "aux", "kl", "kld", "mtp"})
 
@@ -189,7 +190,7 @@ REWRITES = (
     Rewrite(("CV info cv_loss", "history loss "), lazy(r"\b(?:CV info cv_loss|(history) loss)(?=\s)"), lambda m: "history=" if m[1] else "val loss", "WeNet"),
     Rewrite(("e", "E"), lazy(r"^\s*[eE]\s?(\d+(?:/\d+)?)[\s|,]+[bB]\s*(\d+(?:/\d+)?)(?=[\s|,])"), r"epoch \1 batch \2, ", "abbreviated counters"),
     Rewrite(("e", "E"), lazy(r"^\s*[eE](\d+(?:/\d+)?)[\s:|,]+(?=[A-Za-z]\w*\s?[=:])"), r"epoch \1, ", "`E001 tr=2.5 va=2.75`"),
-    Rewrite(("[",), lazy(r"^\[(\d+)(?:/\d+)?(?:\]\s*\[|,\s+)\s*(\d+)(/\d+)?\](?=[\s:]*\w)[\s:]*"), lambda m: f"epoch {m[1]} step {m[2]}{m[3] or ''}, ", "PyTorch's CIFAR tutorial; MMEngine"),
+    Rewrite(("[",), TWO_COUNTS, lambda m: f"epoch {m[1]} step {m[2]}{m[3] or ''}, ", "PyTorch's CIFAR tutorial; MMEngine"),
     Rewrite((":",), lazy(r"(poch\W{0,3}\d+(?:/\d+)?\]?\s*(?:[Bb]atch|[Ss]tep|[Ii]ter)?\s*\[)\s*(\d+)\s*:\s*(\d+)\s*\]"), r"\1\2/\3]", "Paddle's tutorials"),
     Rewrite(("train) [", "train)[", "val) [", "val)[", "test) [", "test)[", "- Epoch [", "- Iter ["), lazy(
         r"\b(?:Epoch|Iter)(?:\((train|val|test)\)|(?= \[\d+\]?\[? *\d*/))\s*(?:\[(\d+)\])?\s*\[\s*(\d+)(?:/\s*(\d+))?\]"

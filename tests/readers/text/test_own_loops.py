@@ -337,3 +337,18 @@ def test_a_total_that_is_not_a_number_is_the_loss_of_terms_that_are_not() -> Non
 )
 def test_thousands_of_steps_are_no_place_beside_one(line: str) -> None:
     assert points(run_of(line.format(s=s, x=x) for s, x in CURVE), "loss") == CURVE
+
+
+@pytest.mark.parametrize("line", ["[{k}/60] (epoch {e}) loss {x}", "epoch {e} step {k} loss {x}"])
+def test_a_named_epoch_is_none_of_the_steps_that_go_on_through_it(line: str) -> None:
+    rows = [(k, round(4 - k / 16, 4)) for k in range(1, 21)]
+    run = run_of(line.format(k=k, e=5 * k, x=x) for k, x in rows)
+    assert points(run, "loss") == rows
+    assert points(run, "epoch") == [(k, 5 * k) for k, _ in rows]
+    assert counted(run) == 0
+
+
+def test_named_epochs_of_fewer_and_fewer_steps() -> None:
+    run = run_of(f"epoch {e} step {100 - e} loss {4 - e / 8}" for e in range(8))
+    assert (run["loss"].steps[1:] > run["loss"].steps[:-1]).all()
+    assert counted(run) == 0
