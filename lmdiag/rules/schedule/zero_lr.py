@@ -3,6 +3,7 @@ import numpy as np
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
+from lmdiag.stats.course import course
 from lmdiag.stats.limits import LEARNS
 from lmdiag.stats.trend import mann_kendall, total_gain
 from lmdiag.stats.windows import distinct, median
@@ -10,6 +11,7 @@ from lmdiag.stats.windows import distinct, median
 TAIL_RECORDS = 20
 CONSTANT = 1e-6  # of the peak
 SURE, TRIVIAL = 3.0, 0.005  # standard errors; share of the level
+MOVED, FEWEST_REWARDS = 6.0, 10  # standard errors: the highest of many levels of a reward is high by luck
 COARSE = 2.5  # units of the rounding: where a decay is still going on at so few, its end is printed as zero
 
 
@@ -24,7 +26,7 @@ def check(
 
     ## How it decides
     All zeros: an error if the loss does not fall either, over ten records or more; information otherwise (the number was printed with too few decimals,
-    or belongs to another parameter group). A dead tail, at `dead` of the peak or below: information from `smallest` of the steps on; a warning from `warning`
+    or belongs to another parameter group), and where the reward of a policy, whose loss need not fall, comes to stand six standard errors above or below its start. A dead tail, at `dead` of the peak or below: information from `smallest` of the steps on; a warning from `warning`
     on if the rate no longer changes there, in twenty records, and the loss gains less than 0.5% and three standard errors. Rates that fell to two units of their
     last decimal just before are printed too coarsely to tell: nothing is said.
 
@@ -48,7 +50,7 @@ def check(
         yield NotChecked("learning rates below 0 are logged: they are something else")
         return
     if peak <= 0:
-        yield _all_zero(curve.series.values, rates)
+        yield _all_zero(run, curve.series.values, rates)
         return
     alive = np.flatnonzero(rates.values > dead * peak)
     tail = rates.at(slice(int(alive[-1]) + 1, None))
@@ -70,13 +72,11 @@ def _peak(rates: np.ndarray, dead: float) -> float:
     return float(rates[~lone].max())
 
 
-def _all_zero(losses: np.ndarray, rates: Series) -> Finding:
-    falls = mann_kendall(losses) < LEARNS
+def _all_zero(run: Run, losses: np.ndarray, rates: Series) -> Finding:
+    learns = "the loss falls" if mann_kendall(losses) < LEARNS else "the reward moves" if _reward_moves(run) else ""
     judged = len(losses) >= 10
-    severity = Severity.INFO if falls or not judged else Severity.ERROR
-    yet = (
-        ", although the loss falls: it is another group's, or has too few decimals" if falls else ": nothing is learned"
-    )
+    severity = Severity.INFO if learns or not judged else Severity.ERROR
+    yet = f", although {learns}: it is another group's, or has too few decimals" if learns else ": nothing is learned"
     return Finding(
         f"The learning rate is zero in all {len(rates):,} records{yet}.",
         int(rates.steps[0]),
@@ -89,6 +89,15 @@ def _all_zero(losses: np.ndarray, rates: Series) -> Finding:
         ),
         severity,
     )
+
+
+def _reward_moves(run: Run) -> bool:
+    """Tell whether the reward of a policy left its first level, whatever became of it later: its weights do change."""
+    rewards = run["reward"].finite.values if "reward" in run else np.empty(0)
+    if run.kind != "reinforcement" or len(rewards) < FEWEST_REWARDS:
+        return False
+    seen = course(rewards)
+    return max(seen.high - seen.start, seen.start - seen.low) > MOVED * seen.error
 
 
 def _coarse(rates: Series, last_alive: int) -> bool:

@@ -6,7 +6,7 @@ import pytest
 from lmdiag.finding import NotChecked, Severity
 from lmdiag.rules.schedule.zero_lr import check
 from lmdiag.run import Series
-from tests.rules.curves import cosine_lr, falling, fires, healthy, run
+from tests.rules.curves import cosine_lr, falling, fires, healthy, levels, policy, run
 
 NOISE = np.random.default_rng(0).normal(0, 0.03, 400)
 
@@ -26,6 +26,18 @@ def test_a_rate_of_zero_has_no_share_of_its_peak():
 def test_all_zero_although_the_loss_falls_is_information():
     (found,) = fires(check, run(loss=falling(400), lr=np.zeros(400)))
     assert found.severity is Severity.INFO
+
+
+@pytest.mark.parametrize("reward", [((0.2, 30), (0.7, 70)), ((0.2, 30), (0.7, 40), (0.1, 30))])
+def test_all_zero_although_the_reward_moves_is_information(reward):
+    (found,) = fires(check, policy(reward=levels(*reward), lr=np.zeros(100)))
+    assert found.severity is Severity.INFO
+    assert "although the reward moves" in found.message
+
+
+def test_all_zero_and_a_reward_that_stays_is_an_error():
+    (found,) = fires(check, policy(loss=levels((0.0, 100)), reward=levels((0.2, 100), noise=0.1), lr=np.zeros(100)))
+    assert found.severity is Severity.ERROR
 
 
 def dead(share: float, n: int = 400, loss: np.ndarray | None = None):
