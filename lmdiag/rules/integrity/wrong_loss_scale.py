@@ -150,8 +150,8 @@ def _part_of_the_evaluation(run: Run, metric: str, losses: Series) -> Finding | 
     if not _steady(1 / ratios, LEAST_TIMES, fell >= MOVED) or fell < (MOVED if _is_whole(divided) else FELL):
         return None
     steps, whole = _accumulation(run), round(divided)
-    twice = (
-        f", as if divided by {whole} twice"
+    by = (
+        f", as if divided by {whole if steps else f'about {whole}'}"
         if steps in (0, whole) and whole <= MOST_TIMES and _is_whole(divided)
         else ""
     )
@@ -160,7 +160,7 @@ def _part_of_the_evaluation(run: Run, metric: str, losses: Series) -> Finding | 
         losses,
         evaluations,
         ratios,
-        f"{figure(float(median(ratios)), 3)} times the evaluation at every one of {len(ratios)} evaluations{twice}",
+        f"{figure(float(median(ratios)), 3)} times the evaluation at every one of {len(ratios)} evaluations{by}",
         (
             "Compute the loss of one batch by hand: a mean over target tokens, in nats. Is it divided twice by accumulation steps or devices, or by tokens that "
             "are masked?",

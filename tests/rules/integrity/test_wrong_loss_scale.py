@@ -142,18 +142,23 @@ class TestAgainstTheEvaluation:
         assert fires(check, alike) == []
 
 
-def beside(part: np.ndarray | float, floor: float = 3.0):
+def beside(part: np.ndarray | float, floor: float = 3.0, **header: float):
     trained = falling(400, floor=floor)
     at = np.arange(19, 400, 20)
     evaluations = Series(at + 1, np.array([np.median(trained[i - 10 : i + 10]) for i in at]))
-    return run(loss=part * trained, val__loss=evaluations)
+    return run(loss=part * trained, val__loss=evaluations, config=header)
 
 
 def test_a_loss_that_was_divided_once_too_often_is_a_warning():
     (found,) = fires(check, beside(1 / 8))
     assert found.severity is Severity.WARNING
     assert found.evidence["times_the_evaluation"] == pytest.approx(1 / 8, rel=0.03)
-    assert "as if divided by 8 twice" in found.message
+    assert "evaluations, as if divided by about 8:" in found.message
+
+
+def test_the_divisor_that_the_header_names_is_the_divisor():
+    (found,) = fires(check, beside(1 / 8, grad_accum=8))
+    assert "evaluations, as if divided by 8:" in found.message
 
 
 def test_text_that_is_learned_by_heart_is_no_loss_that_was_divided():

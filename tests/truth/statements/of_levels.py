@@ -194,7 +194,7 @@ def went(case: Case, a: str, b: str, at_there: int) -> bool:
 
 
 @states(
-    r"at every one of \d+ evaluations(?:, as if (?:summed over \d+ accumulation steps|divided by \d+ twice))?: <a> and <b> at the end"
+    r"at every one of \d+ evaluations(?:, as if (?:summed over \d+ accumulation steps|divided by (?:about )?\d+))?: <a> and <b> at the end"
 )
 def both_ends(case: Case, a: str, b: str) -> bool:
     evaluation = case.run.evaluation
