@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from typing import Any
 
+import numpy as np
 from msgspec.structs import replace
 
 from lmdiag.errors import NoValues
-from lmdiag.facts import header_facts
+from lmdiag.facts import header_facts, printed_fact, put_fact
 from lmdiag.gather.arranged import Arranged
 from lmdiag.gather.axis import placed
 from lmdiag.gather.running_totals import differenced
@@ -22,6 +24,8 @@ from lmdiag.readers.trackers.programs import understood
 from lmdiag.run import Run
 
 __all__ = ["run_of", "runs_in"]
+
+LIMIT = "grad_clip"
 
 
 def runs_in(logs: Iterable[RawLog], name: str) -> list[Run]:
@@ -66,4 +70,14 @@ def run_of(raw: RawLog) -> Run:
 def _arranged(raw: RawLog) -> Arranged:
     """Arrange a log with the facts that the settings of its program state; what the reader found counts more."""
     raw = placed(differenced(understood(raw)))
-    return averaged(taken_apart(Arranged(replace(raw, config={**header_facts(raw.settings), **raw.config}))))
+    config = {**_of_columns(raw), **header_facts(raw.settings), **raw.config}
+    return averaged(taken_apart(Arranged(replace(raw, config=config))))
+
+
+def _of_columns(raw: RawLog) -> dict[str, Any]:
+    """Return the limit of the gradient norm where every record states it, and the same one."""
+    header: dict[str, Any] = {}
+    for name, column in raw.columns.items():
+        if printed_fact(name) == LIMIT and len(column.values) and np.ptp(column.values) == 0:
+            put_fact(header, LIMIT, float(column.values[0]))
+    return header

@@ -36,6 +36,14 @@ def test_numbers_stay():
     assert not any("was not used" in note for note in run.notes)
 
 
+@pytest.mark.parametrize(("limits", "limit"), [([0.5] * 40, 0.5), ([0.5] * 39 + [0.4], None), ([0.0] * 40, None)])
+def test_a_limit_of_the_gradient_norm_that_every_record_states_is_that_of_the_run(limits, limit):
+    rows = [{"step": i, "loss": 9 - i / 10, "grad_norm": 2.0, "max_grad_norm": value} for i, value in enumerate(limits)]
+    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    (run,) = runs_in(read_source(Source("a.jsonl", content=content)), "a.jsonl")
+    assert run.config.get("grad_clip") == limit
+
+
 @pytest.mark.parametrize(("start", "objective"), [(3.2, "causal-lm"), (0.02, "reinforcement")])
 def test_a_divergence_beside_the_loss_of_a_language_model_makes_no_policy_of_it(start, objective):
     records = [{"step": i, "loss": start / i**0.1, "kl": 0.1} for i in range(1, 60)]
