@@ -8,6 +8,9 @@ from lmdiag.stats.windows import block_medians
 
 BLOCKS = 20
 RISING = 0.75  # share of the blocks that stand above the one before
+RISING_LATER = 0.9  # where the growth was looked for: of levels that wander the best part is chosen
+FLAT = 0.05  # of the growth: by so much a level may differ from the first before the memory grows
+LATE = 15  # blocks: a part that grows is a quarter of the run or more
 LARGEST_STEP = 0.3  # share of the growth; a single jump is a longer sequence or a fragmented pool
 LOOK_AHEAD = 10  # times the run so far
 STILL_GROWING = 0.7  # growth of the second half over that of the first: a leak goes in a straight line
@@ -21,11 +24,12 @@ def check(run: Run, memory: Series, *, smallest: float = 1.1, warning: float = 1
     """Memory grows steadily.
 
     ## What it looks for
-    Memory that grows all through the run instead of settling.
+    Memory that grows all through the run, or from some step on to its end, instead of settling.
 
     ## How it decides
     Medians of 20 stretches, the first tenth left out. The last is `smallest` times the first or more, three quarters of the stretches rise, no single
-    step makes 30% of the growth, and the second half grows at least 70% as much as the first: what saturates is no leak. A warning from
+    step makes 30% of the growth, and the second half grows at least 70% as much as the first: what saturates is no leak. Where the first stretches differ by less than 5% of
+    the growth, the run is judged from where they end, if that leaves a quarter of it and 20 readings; nine in ten stretches must rise there. A warning from
     `warning` on, with 64 MiB at least.
 
     ## Why it matters
@@ -49,15 +53,21 @@ def check(run: Run, memory: Series, *, smallest: float = 1.1, warning: float = 1
         return
     if memory.values.max() < smallest * memory.values.min():
         return
-    levels, starts = block_medians(memory.values, BLOCKS)
-    middle = int(np.searchsorted(memory.steps[starts], (memory.steps[0] + memory.steps[-1]) / 2))
+    later = _growing_part(memory)
+    if later is not None and _steady(later, RISING_LATER):
+        memory, since = later, f" from {run.place(int(later.steps[0]))} on"
+    elif _steady(memory, RISING):
+        since = ""
+    else:
+        return
+    levels, _ = block_medians(memory.values, BLOCKS)
     growth = float(levels[-1] - levels[0])
-    if levels[-1] < smallest * levels[0] or not _steady(levels, growth, middle):
+    if levels[-1] < smallest * levels[0]:
         return
     ratio, span = float(levels[-1] / levels[0]), float(memory.steps[-1] - memory.steps[0])
     per_step = growth / (span * (1 - 1 / BLOCKS))
     yield Finding(
-        f"Memory grew steadily, from a median of {size(levels[0])} at first to {size(levels[-1])}: by "
+        f"Memory grew steadily{since}, from a median of {size(levels[0])} {'there' if since else 'at first'} to {size(levels[-1])}: by "
         f"{size(per_step * 1000)} per 1,000 {run.unit}s.",
         int(memory.steps[0]),
         int(memory.steps[-1]),
@@ -68,12 +78,24 @@ def check(run: Run, memory: Series, *, smallest: float = 1.1, warning: float = 1
     )
 
 
-def _steady(levels: np.ndarray, growth: float, middle: int) -> bool:
-    rises = np.diff(levels)
+def _growing_part(memory: Series) -> Series | None:
+    """Return the readings from the last level on that is still the first one; None where it grew from its start, or too late to tell."""
+    levels, starts = block_medians(memory.values, BLOCKS)
+    flat = np.abs(levels - levels[0]) <= FLAT * (levels[-1] - levels[0])
+    last = int(np.argmin(flat)) - 1
+    if not 1 <= last < LATE or len(memory) - starts[last] < BLOCKS:
+        return None
+    return memory.at(slice(int(starts[last]), None))
+
+
+def _steady(memory: Series, rising: float) -> bool:
+    levels, starts = block_medians(memory.values, BLOCKS)
+    growth, rises = levels[-1] - levels[0], np.diff(levels)
+    middle = int(np.searchsorted(memory.steps[starts], (memory.steps[0] + memory.steps[-1]) / 2))
     middle = min(max(middle, 1), BLOCKS - 2)  # of the steps, which may be logged ever more rarely
     first, second = levels[middle] - levels[0], levels[-1] - levels[middle]
     return bool(
-        (rises > 0).mean() >= RISING and rises.max() < LARGEST_STEP * growth and second >= STILL_GROWING * first
+        (rises > 0).mean() >= rising and rises.max() < LARGEST_STEP * growth and second >= STILL_GROWING * first
     )
 
 

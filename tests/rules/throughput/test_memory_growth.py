@@ -23,6 +23,22 @@ def test_a_leak_with_its_rate_and_its_end(end, severity):
     assert "at step 4,000" in found.advice[0]
 
 
+@pytest.mark.parametrize("onset", [120, 200, 260])
+def test_a_leak_that_begins_later(onset):
+    memory = np.r_[np.full(onset, 30.0), np.linspace(30, 60, N - onset)] + RNG.normal(0, 0.05, N)
+    (found,) = fires(check, using(memory))
+    assert found.severity is Severity.WARNING
+    assert found.first_step == pytest.approx(onset, abs=N // 20)
+    assert f"Memory grew steadily from step {found.first_step} on, from" in found.message
+    assert found.evidence["bytes_per_step"] == pytest.approx(30 / (N - onset) * GIB, rel=0.1)
+
+
+def test_memory_that_wanders_does_not_grow_from_some_step_on():
+    for seed in range(200):
+        walk = 10 + np.cumsum(np.random.default_rng(seed).normal(0, 0.2, N))
+        assert "from step" not in "".join(f.message for f in fires(check, using(np.maximum(walk, 1))))
+
+
 @pytest.mark.parametrize(
     "memory",
     [
@@ -31,6 +47,7 @@ def test_a_leak_with_its_rate_and_its_end(end, severity):
         10 + 5 * (1 - np.exp(-np.arange(N) / 40)),  # warm-up of the allocator
         np.r_[np.full(200, 10.0), np.full(200, 14.0)],  # a longer sequence
         np.maximum.accumulate(10 * np.exp(RNG.normal(0, 0.05, N))),  # a peak that is never reset
+        np.r_[np.full(200, 10.0), 10 + 5 * (1 - np.exp(-np.arange(200) / 60))],  # a cache that fills later
         np.linspace(0.010, 0.020, N),  # ten megabytes
     ],
 )
