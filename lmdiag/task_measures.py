@@ -34,6 +34,7 @@ CARRIED_OVER = 0.2  # of the gain of the training reward: an evaluation that gai
 GAINED = 0.1  # of its own level: an evaluation that gained as much, beyond its noise, did not stay
 FEWEST_EVALUATIONS, FEWEST_REWARDS = 5, 10
 LOST = 0.5  # of what an evaluation had gained
+JUDGED, LOST_ANSWERS = ("/accuracy", "/reward"), 0.2  # of its highest level
 OF_MANY = 6.0  # standard errors: the highest of many levels is high by luck
 
 
@@ -47,7 +48,7 @@ class Better(Struct, frozen=True):
 
 
 class LeftBehind(Struct, frozen=True):
-    """An evaluation of the reward that did not follow that of the training: since which step, and the levels of both, then and at the end.
+    """An evaluation of the reward, or of right answers, that did not follow that of the training: since which step, and the levels of both, then and at the end.
 
     `fell`: it fell from its best level; else it stayed, and its first and last levels are told.
     """
@@ -103,6 +104,19 @@ def left_behind(run: Run) -> LeftBehind | None:
     return found[0] if all(found) else None
 
 
+def worse_answers(run: Run) -> LeftBehind | None:
+    """Return the evaluation whose accuracy fell while the reward of the training rose on, None where the reward or accuracy of another set did not."""
+    trained = run["reward"].finite if "reward" in run else None
+    sets = {name: s.finite for name, s in run.series.items() if name.endswith(JUDGED) and evaluation_set(name)}
+    sets = {name: evaluated for name, evaluated in sets.items() if len(evaluated) >= FEWEST_EVALUATIONS}
+    if trained is None or not sets:
+        return None
+    found = [_fell(name, s, trained, CARRIED_OVER if name.endswith("/reward") else 0.0) for name, s in sets.items()]
+    first = found[0]
+    kept = 1 - LOST_ANSWERS
+    return first if first and all(one and one.evaluated[1] <= kept * one.evaluated[0] for one in found) else None
+
+
 def _stayed(name: str, evaluated: Series, trained: Series) -> LeftBehind | None:
     """Return an evaluation that gained nothing of what the training gained since it was first made, by its lowest start and its noise."""
     first = int(evaluated.steps[0])
@@ -119,8 +133,8 @@ def _stayed(name: str, evaluated: Series, trained: Series) -> LeftBehind | None:
     return LeftBehind(name, first, (moved.start, moved.end), (float(evaluated.values[0]), end), fell=False)
 
 
-def _fell(name: str, evaluated: Series, trained: Series) -> LeftBehind | None:
-    """Return an evaluation that lost clearly since its best level, while the reward of the training rose on."""
+def _fell(name: str, evaluated: Series, trained: Series, share: float = CARRIED_OVER) -> LeftBehind | None:
+    """Return an evaluation that lost clearly since its best level, and a share of what the reward of the training gained meanwhile."""
     seen, noise = course(evaluated.values), scatter(evaluated.values)
     first = float(evaluated.values[0])
     at_once = first - SIGMAS * noise > seen.high  # the policy that training began with was the best
@@ -131,7 +145,7 @@ def _fell(name: str, evaluated: Series, trained: Series) -> LeftBehind | None:
     if len(since) < FEWEST_REWARDS or lost < max(OF_MANY * seen.error, 2 * noise, LOST * (high - first)):
         return None
     moved = course(since.values)
-    if not moved.rises or lost < CARRIED_OVER * moved.gain:
+    if not moved.rises or lost < share * moved.gain:
         return None
     return LeftBehind(name, peak, (moved.start, moved.end), (high, seen.end), fell=True)
 

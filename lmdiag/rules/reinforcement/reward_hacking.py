@@ -8,7 +8,7 @@ from lmdiag.finding import Finding, Findings, Severity, rule, too_few
 from lmdiag.patterns import lazy
 from lmdiag.run import Run, Series
 from lmdiag.stats.course import SIGMAS, course
-from lmdiag.task_measures import LeftBehind, left_behind
+from lmdiag.task_measures import LeftBehind, left_behind, worse_answers
 
 PART = "rewards/"
 OF_ANSWERS = lazy(r"correct|accura|answer|solve|verif|exact|match|truth|success|outcome|pass(ed|$|_)", re.IGNORECASE)
@@ -32,7 +32,7 @@ def check(run: Run, rewards: Series, *, lost: float = LOST) -> Findings:
     | an evaluation that falls | from its highest rolling median, or from the first where that lies three standard deviations above it, by six standard errors, two standard deviations, half of what it had gained, and a fifth of what the training gained since |
     | answers that get worse | a reward function named after right answers (correct, accuracy, answer, solved, verified, match, …) falls by three standard errors and by `lost` of its level |
 
-    One evaluation set that follows the training silences the first two.
+    One evaluation set that follows the training silences the first two. The accuracy of an evaluation counts as its reward does where it falls, and by a fifth of its highest level.
 
     ## Why it matters
     The number that is trained on has come apart from what it was to measure, and every further update makes the policy better at the wrong thing.
@@ -51,7 +51,7 @@ def check(run: Run, rewards: Series, *, lost: float = LOST) -> Findings:
     if len(rewards) < 10:
         yield too_few(len(rewards), "finite rewards", 10)
         return
-    found = left_behind(run)
+    found = left_behind(run) or worse_answers(run)
     if found is not None:
         yield _of_evaluation(run, found)
         return
@@ -77,10 +77,10 @@ def check(run: Run, rewards: Series, *, lost: float = LOST) -> Findings:
 
 
 def _of_evaluation(run: Run, found: LeftBehind) -> Finding:
-    split = found.name.rpartition("/")[0]
+    split, _, measure = found.name.rpartition("/")
     (before, after), (start, end) = found.trained, found.evaluated
     if found.fell:
-        how = f"The reward of {split} fell from {figure(start, 3)} around {run.place(found.step)} to {figure(end, 3)}, while that of the training rose on"
+        how = f"The {measure} of {split} fell from {figure(start, 3)} around {run.place(found.step)} to {figure(end, 3)}, while {'that' if measure == 'reward' else 'the reward'} of the training rose on"
     else:
         how = f"The reward of {split} went from {figure(start, 3)} to {figure(end, 3)} (median of the last two), while that of the training rose"
     return Finding(
@@ -91,7 +91,9 @@ def _of_evaluation(run: Run, found: LeftBehind) -> Finding:
         {"start": start, "end": end, "reward_start": before, "reward_end": after},
         _advice(
             run,
-            "Compare both rewards of the same response: the training must pay for nothing that the evaluation does not.",
+            "Compare both rewards of the same response: the training must pay for nothing that the evaluation does not."
+            if measure == "reward"
+            else "Compare the rewards of right and wrong responses of the evaluation: right answers must earn more.",
         ),
     )
 

@@ -27,6 +27,23 @@ def test_an_evaluation_that_falls_from_its_best():
     assert found.first_step == 21
 
 
+def test_the_accuracy_of_an_evaluation_that_falls():
+    falls = [0.4, 0.42, 0.45, 0.44, 0.4, 0.35, 0.3, 0.25, 0.2, 0.19]
+    (found,) = fires(check, policy(reward=RISING, val__accuracy=evaluated(falls)))
+    assert (found.severity, found.metric) == (None, "val/accuracy")
+    assert "The accuracy of val fell from 0.44 around step" in found.message
+    assert "while the reward of the training rose on" in found.message
+    assert len(fires(check, policy(reward=20 * RISING, val__accuracy=evaluated(falls)))) == 1
+    for other in ("test__accuracy", "val__reward"):
+        follows = evaluated(np.linspace(0.3, 0.7, 10))
+        assert fires(check, policy(reward=RISING, val__accuracy=evaluated(falls), **{other: follows})) == []
+
+
+def test_an_accuracy_that_stays_or_falls_a_little_is_no_evidence():
+    for accuracies in (np.full(10, 0.4), np.linspace(0.9, 0.85, 10), np.linspace(0.2, 0.7, 10)):
+        assert fires(check, policy(reward=RISING, val__accuracy=evaluated(accuracies))) == []
+
+
 def test_silent_where_the_evaluation_follows_or_its_noise_may_hide_it():
     rng = np.random.default_rng(1)
     follows = np.linspace(0.3, 0.5, 10)

@@ -332,7 +332,7 @@ def unrewarded_step(case: Case, at_first: int) -> bool:
 
 @states(
     r"^The reward of \w+ went from <a> to <b> \(median of the last two\), while that of the training rose from <c> to <d>[:;]",
-    r"^The reward of \w+ fell from <a> around <@peak> to <b>, while that of the training rose on from <c> to <d>[:;]",
+    r"^The (?:reward|accuracy) of \w+ fell from <a> around <@peak> to <b>, while (?:that|the reward) of the training rose on from <c> to <d>[:;]",
 )
 def left_behind(case: Case, a: str, b: str, c: str, d: str, at_peak: int | None = None) -> bool:
     trained = trained_since(case)
