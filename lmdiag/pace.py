@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec import Struct
 
+from lmdiag.facts import printed_fact
 from lmdiag.run import Run, Series
 from lmdiag.stats.windows import distinct
 
@@ -14,11 +15,12 @@ SPEEDS = ("tokens_per_sec", "tokens_per_sec_per_device")
 CLOCKS = ("time", "elapsed_s")
 MOST_INTERVALS = 400
 CLOCK_GROWTH = 5.0  # times the first value: no step time grows so far without ever falling
+GROWS = 0.9  # of the records, at which no larger batch came before: the last one of an epoch may be small
 TICKS = 20  # an interval of a clock is as long as this many of its ticks, so that rounding is below 5%
 
 
 class Pace(Struct, frozen=True, eq=False):
-    """Seconds per `unit` ("step", "token" or "word") at steps int64[n], and the metric they come from."""
+    """Seconds per `unit` ("step", "sample", "token" or "word") at steps int64[n], and the metric they come from."""
 
     steps: np.ndarray
     seconds: np.ndarray
@@ -29,13 +31,17 @@ class Pace(Struct, frozen=True, eq=False):
 def pace(run: Run) -> Pace | None:
     """Return how long a token takes, or else a step or a word; None for a log without speeds, step times and clock.
 
-    Speeds come first: they do not change with the length of the sequences.
+    Speeds come first: they do not change with the length of the sequences. Where the log tells of a batch that grows, a sample counts instead of a step.
 
     >>> run = Run("a", {"tokens_per_sec": Series(np.array([1, 2]), np.array([100.0, 50.0]))})
     >>> pace(run).seconds.tolist(), pace(run).unit
     ([0.01, 0.02], 'token')
     """
-    return _of_speed(run, SPEEDS, "token") or step_times(run) or _of_speed(run, ("words_per_sec",), "word")
+    return (
+        _of_speed(run, SPEEDS, "token")
+        or _of_samples(run, step_times(run))
+        or _of_speed(run, ("words_per_sec",), "word")
+    )
 
 
 def _of_speed(run: Run, metrics: Sequence[str], unit: str) -> Pace | None:
@@ -56,6 +62,26 @@ def step_times(run: Run) -> Pace | None:
         if clock is not None and len(clock) > 2:
             return _from_clock(clock.finite, metric)
     return None
+
+
+def _of_samples(run: Run, times: Pace | None) -> Pace | None:
+    """Return the time of a sample for that of a step, where the log tells of a batch that grows."""
+    sizes = next((series for name, series in run.series.items() if printed_fact(name) == "batch_size"), None)
+    sizes = _positive(sizes) if sizes is not None else _increments(run.series.get("samples"))
+    if times is None or len(sizes) < 2 or is_clock(times.seconds):
+        return times
+    largest = np.maximum.accumulate(sizes.values)
+    if largest[-1] == largest[0] or (sizes.values == largest).mean() < GROWS:
+        return times
+    rows = np.clip(np.searchsorted(sizes.steps, times.steps), 0, len(sizes) - 1)
+    return Pace(times.steps, times.seconds / largest[rows], "sample", times.metric)
+
+
+def _increments(counted: Series | None) -> Series:
+    """Return how many samples a step took between records, whole numbers."""
+    counted = _positive(counted)
+    steps = np.diff(counted.steps)
+    return Series(counted.steps[1:], np.round(np.diff(counted.values) / np.maximum(steps, 1)))
 
 
 def is_clock(seconds: np.ndarray) -> bool:

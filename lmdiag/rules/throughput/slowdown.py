@@ -40,13 +40,14 @@ def check(run: Run, _: Curve, *, smallest: float = 1.25, warning: float = 1.33, 
     records is slower than 90% of the others, so that scatter cannot pass for a change, and where they last to the end, for a tenth of the records, or take a quarter of the run's time.
     30 records are needed. It is a warning where a quarter
     of the time or more was lost there (a ratio of `warning`), in stretches that take at least a quarter of the run's time, and the loss is not known
-    to be below `lost_s` seconds: a slower toy run costs nobody anything. Tokens per second are preferred; else step times, else the clock.
+    to be below `lost_s` seconds: a slower toy run costs nobody anything. Tokens per second are preferred; else step times, else the clock, and of these two the time of a sample where
+    the log tells of a batch that grows.
 
     ## Why it matters
     A run that is twice as slow for its second half costs half as much again.
 
     ## False alarms it avoids
-    Compilation and caches in the first tenth, runs that were slow from their first record on and became faster, pauses for evaluations and checkpoints (medians), longer sequences where tokens per second are logged.
+    Compilation and caches in the first tenth, runs that were slow from their first record on and became faster, pauses for evaluations and checkpoints (medians), longer sequences where tokens per second are logged, larger batches.
 
     ## What to try
     Look at the temperature and clock of the device, at neighbours on the machine, at the data loader's share of the step. Memory that grows beside it

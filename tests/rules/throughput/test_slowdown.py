@@ -94,6 +94,23 @@ def test_tokens_per_second_and_the_clock_say_the_same():
         assert found.evidence["ratio"] == pytest.approx(2, rel=0.1)
 
 
+@pytest.mark.parametrize("name", ["batch_size", "global batch size", "samples"])
+def test_a_batch_that_grows_makes_no_slow_steps(name):
+    sizes = np.repeat([256.0, 512.0, 1024.0], [160, 120, 120])
+    told = np.cumsum(sizes) if name == "samples" else sizes
+    times = timed(1, seconds=20) * sizes / 256
+    assert fires(check, run(loss=falling(400), step_time_s=times, **{name: told})) == []
+    (found,) = fires(check, run(loss=falling(400), step_time_s=times * np.repeat([1, 2], 200), **{name: told}))
+    assert found.severity is Severity.WARNING
+    assert "a sample takes 2 times as long as before" in found.message
+
+
+def test_a_batch_that_varies_does_not_explain_slow_steps():
+    sizes = np.random.default_rng(0).integers(30, 60, 400).astype(float)
+    (found,) = fires(check, run(loss=falling(400), step_time_s=timed(2, seconds=20), batch_size=sizes))
+    assert "a step takes 2 times as long" in found.message
+
+
 @pytest.mark.parametrize("n", [30, 400, 5000])
 @pytest.mark.parametrize("scatter", [0.02, 0.5])
 def test_silent_on_scatter_and_pauses(n, scatter):
