@@ -20,6 +20,7 @@ RISES = {6: 0, 7: 1}  # pairs of so few records that do not fall: chance leaves 
 JUMPS_ABOUT = 4.0  # times, for a quarter of the changes: lognormal noise of 70% stays below
 # Values in the last half of a curve, and falls by half of its jumps, in logarithms
 FEWEST_JUMPS, BACK, HALF_WAY = 6, 2, 0.5
+ALIKE = 0.3  # standard deviations: two values of different batches differ by one, as a median
 NOISE = 1000  # records before a restart whose scatter is the noise there: all before each would be quadratic
 
 
@@ -116,6 +117,37 @@ def begins_again(values: np.ndarray, fewest: int, share: float) -> int | None:
             return None
         if np.array_equal(again, values[:-lag]) and len(distinct(again)) >= fewest:
             return int(lag)
+    return None
+
+
+def copied_stretch(values: np.ndarray, least: int) -> tuple[int, int, int] | None:
+    """Return where a stretch of values comes again for the first time, where it stood first, and how many values it has; None where none does.
+
+    It has `least` values or more, three in four of them different, does not overlap what it repeats, and comes at once: values that are alike after
+    the same number of records before it, too, are those of batches that come in the same order.
+
+    >>> noise = np.random.default_rng(0).normal(0, 1, 90)
+    >>> copied_stretch(np.r_[noise, noise[30:60], noise + 0.5], 20), copied_stretch(noise, 20)
+    ((90, 30, 30), None)
+    """
+    n = len(values)
+    ids = np.unique(values, return_inverse=True)[1].astype(np.uint64)
+    if n < 2 * least or n - int(ids.max()) <= least:
+        return None
+    windows = np.lib.stride_tricks.sliding_window_view(ids, least)
+    keys = windows @ np.random.default_rng(0).integers(1, 2**63, least, np.uint64)
+    order = np.argsort(keys, kind="stable")
+    firsts = order[np.searchsorted(keys[order], keys)]
+    for row in np.flatnonzero(np.arange(len(keys)) - firsts >= least).tolist():
+        first = int(firsts[row])
+        if 4 * len(distinct(windows[row])) < 3 * least or not np.array_equal(windows[row], windows[first]):
+            continue
+        before = min(first, least)
+        apart = np.abs(values[row - before : row] - values[first - before : first])
+        if before and float(median(apart)) < ALIKE * scatter(values):
+            return None
+        same = values[row:] == values[first : first + n - row]
+        return row, first, n - row if same.all() else int(np.argmin(same))
     return None
 
 

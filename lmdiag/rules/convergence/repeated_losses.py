@@ -5,13 +5,15 @@ from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LONGEST
-from lmdiag.stats.returning import begins_again, started_anew
+from lmdiag.stats.returning import begins_again, copied_stretch, started_anew
 
 FEWEST = 6  # losses in a row of four digits come again by chance once in 10^24 logs
 SAME, OF_MANY = 4, 10  # records in all that are the same loss
 SAME_OF_SIX, SIX = 3, 6  # and digits of the shortest log: a metric that stands at its bound, or nothing is computed
 # Digits of that loss, in as many records: other batches, and what a step changes, show in the last of them.
 DIGITS, OF_MANY_DIGITS = 4, 3
+STRETCH = 20  # records of a stretch that is repeated: no few digits come again so often
+MOST = 100_000
 LEAST = 0.05  # nats: what was learned by heart is rounded to the same digits
 SHARE = 0.3  # of the log: what comes again once, after a resume, is `replayed-data` or `step-rewind`
 STARTED = ", and they fall: the run was started again with the same seed."
@@ -20,16 +22,17 @@ ONE_LOG_EACH = ("Give each start a log of its own: the second pass is the first 
 
 @rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=SAME_OF_SIX)
 def check(run: Run, curve: Curve, *, fewest: int = FEWEST, share: float = SHARE) -> Findings:
-    """The first losses come again, digit for digit.
+    """Losses come again, digit for digit, while the steps go on.
 
     ## What it looks for
-    A run that goes through the same batches more than once and loses exactly the same on them.
+    A run that goes through the same batches more than once and loses exactly the same on them, from the beginning of the log or in between.
 
     ## How it decides
     | test | asks for | why that much |
     |---|---|---|
     | repeated | the losses from some record to the end of the log are exactly the first ones | the same batches under the same weights |
     | | `fewest` (6) records or more, with as many different values, and `share` (30%) of the log | so many equal to the last digit are no chance, nor one stretch that a resume repeated |
+    | a stretch | 20 losses or more in a row, three in four of them different, that stood in the log before, behind its beginning, in a log without a restart; those just before it do not resemble what stood before the first | so many digits are no chance; batches in the same order and a rate near zero resemble each other ever more |
     | all the same | the log is one loss of 0.05 or more: four records of four digits, ten of three, three of six at steps that are logged; no evaluation moves | batches differ, and so do epochs in which anything is learned |
 
     Where the repeated losses fall (a rank trend of 3 standard deviations; of six all, of seven all but one pair), the weights do change: the run was started again with the same seed, which is information.
@@ -39,7 +42,7 @@ def check(run: Run, curve: Curve, *, fewest: int = FEWEST, share: float = SHARE)
 
     ## False alarms it avoids
     A loss that moved before it froze, which is `frozen-metric`; stretches that a resumed run repeats; logs of more than 1,000 records,
-    whose first epoch would have had to be as long as the log.
+    whose first epoch would have had to be as long as the log; steps that are not logged, of which a log that was printed twice has the same ones.
 
     ## What to try
     Compare a weight before and after a step. The learning rate is zero, the optimizer holds other parameters, or the
@@ -56,11 +59,12 @@ def check(run: Run, curve: Curve, *, fewest: int = FEWEST, share: float = SHARE)
     if len(values) < 2 * fewest:
         yield too_few(len(values), "finite values of the loss", 2 * fewest)
         return
-    if len(values) > LONGEST:
-        yield NotChecked(f"the log has more than {LONGEST:,} records")
-        return
-    lag = begins_again(values, fewest, share)
+    lag = begins_again(values, fewest, share) if len(values) <= LONGEST else None
     if lag is None:
+        if (found := _stretch(run, metric, losses)) is not None:
+            yield found
+        elif len(values) > LONGEST:
+            yield NotChecked(f"the log has more than {LONGEST:,} records")
         return
     again, anew = int(losses.steps[lag]), started_anew(values[lag:])
     yield Finding(
@@ -89,6 +93,29 @@ def _never_moves(run: Run, losses: Series) -> bool:
     if max(written, len(f"{value * 10.0**decimals:.0f}")) < digits:
         return False
     return run.evaluation is None or not np.ptp(run.evaluation[1].finite.values) > 0
+
+
+def _stretch(run: Run, metric: str, losses: Series) -> Finding | None:
+    """Return the finding on a stretch that stood in the log before; a restart in the log is judged by `replayed-data`."""
+    if run.step_kind == "record" or len(run.segments) > 1 or len(losses) > MOST:
+        return None
+    copied = copied_stretch(losses.values, STRETCH)
+    if copied is None or copied[1] == 0:  # a log that begins again is the first test
+        return None
+    row, first, count = copied
+    here, there = int(losses.steps[row]), int(losses.steps[first])
+    return Finding(
+        f"{count:,} values of {'the loss' if metric == 'loss' else metric} from {run.place(here)} on are, digit for digit, those from {run.place(there)} on: "
+        "the run went back to the weights and the batches of then, or old values are logged.",
+        here,
+        int(losses.steps[row + count - 1]),
+        metric,
+        {"copied_from": there, "repeated": count},
+        (
+            f"Compare a weight of {run.place(there)} and of {run.place(here)}: equal ones mean that an old checkpoint was loaded, under new step numbers.",
+            "If they differ, look at what is logged: a value that is not computed anew, or a file that was joined to itself.",
+        ),
+    )
 
 
 def _constant(run: Run, metric: str, losses: Series) -> Finding:

@@ -7,7 +7,8 @@ import pytest
 
 from lmdiag.finding import NotChecked, Severity
 from lmdiag.rules.convergence.repeated_losses import check
-from tests.rules.curves import fires, healthy, run, series
+from lmdiag.run import Segment
+from tests.rules.curves import falling, fires, healthy, run, series
 
 ONCE = np.round(1 + np.random.default_rng(0).uniform(0, 0.4, 8), 4)
 
@@ -91,3 +92,27 @@ def test_losses_that_fall_both_times_are_of_a_second_start():
 def test_a_second_start_of_a_handful_of_records(once, severity):
     (found,) = fires(check, run(loss=np.r_[once, once]))
     assert found.severity is severity
+
+
+LONG = np.round(falling(300), 4)
+
+
+@pytest.mark.parametrize(("first", "row", "count"), [(100, 200, 100), (100, 200, 25), (5, 60, 40)])
+def test_a_stretch_that_stood_in_the_log_before(first, row, count):
+    losses = LONG.copy()
+    losses[row : row + count] = losses[first : first + count]
+    (found,) = fires(check, run(loss=losses))
+    assert found.severity is None
+    assert (found.first_step, found.last_step) == (row + 1, row + count)
+    assert found.evidence == {"copied_from": first + 1, "repeated": count}
+    restarted = replace(run(loss=losses), segments=(Segment(1, row, 0), Segment(row + 1, 300, row)))
+    assert fires(check, restarted) == []
+    assert fires(check, replace(run(loss=losses), step_kind="record")) == []
+
+
+def test_losses_of_few_digits_and_of_batches_in_one_order_are_no_stretch():
+    coarse = 0.1 + np.random.default_rng(0).integers(0, 8, 900) / 100
+    batches = 0.5 + np.random.default_rng(1).uniform(0, 0.3, 30)
+    ever_slower = np.round(np.tile(batches, 30) + np.repeat(0.5 ** np.arange(30), 30), 4)
+    for losses in (coarse, ever_slower, LONG, np.repeat(LONG, 2)):
+        assert fires(check, run(loss=losses)) == []

@@ -275,6 +275,13 @@ def again(case: Case, n: str, a: str, b: str) -> bool:
     return same and spells(a, float(values[0])) and spells(b, float(values[1]))
 
 
+@states(r"<n> values of (?:the loss|\S+) from <@here> on are, digit for digit, those from <@there> on:")
+def copied(case: Case, n: str, at_here: int, at_there: int) -> bool:
+    values, first = case.during(), int(np.searchsorted(case.subject.steps, at_there))
+    same = bool((values == case.values[first : first + len(values)]).all()) and spells(n, len(values))
+    return same and at_here == case.finding.first_step
+
+
 @states(r"is <size> nats \(<share%>\) lower from <@first> to <@last> only")
 def dip(case: Case, size: str, share: str, at_first: int, at_last: int) -> bool:
     seen = case.finding.evidence
