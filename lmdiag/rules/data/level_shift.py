@@ -4,17 +4,25 @@ from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.loss_law import unexplained
 from lmdiag.run import Run, Series
-from lmdiag.stats.change import Shift, sharp_steps
+from lmdiag.stats.change import Shift, jump_at, sharp_steps
 from lmdiag.stats.limits import LONGEST, SMOOTHED
-from lmdiag.stats.noise import smoothing
+from lmdiag.stats.noise import scatter, smoothing
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.schedule import observed
-from lmdiag.stats.windows import median
+from lmdiag.stats.windows import median, quantile
 
 POINTS = 200
+PART = 1.8  # a fall to 1 / 1.8 in one record: no law is fitted to what is before and behind it together
+AT_ONCE, BESIDE = 0.8, 20  # share of that fall in one record; records on each side by which it is measured
+DIVISOR, WHOLE, ALIKE = (
+    3.5,
+    0.03,
+    1.5,
+)  # least and distance from a whole number; ratio of the noise, as a share of the level
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS = 0.1, 0.04, 8.0
 # Of the run: a restart, a jump of the rate or, of a step down, an epoch's end this near explains the step
 AT_EVENT = 0.02
+EVALUATION_FALL = 0.1
 EVALUATION_RISE, SOON = 0.03, 0.1  # share of their level, and of the run behind the step: what rose may come back later
 
 
@@ -28,8 +36,11 @@ def check(run: Run, curve: Curve) -> Findings:
     ## How it decides
     What the law of the loss leaves over is split by binary segmentation. The largest step must have 0.1 nat, 4% of the level and eight standard errors, each
     side must hold a tenth of the records, and 60% of the step must show between the few records before and after it: a
-    misfit of the law is smooth. A step up shows in the medians of a tenth of the records before and after it as well. Steps at a restart or a jump of the learning rate, and steps down at an epoch's end, are explained, and silent. A warning when
+    misfit of the law is smooth. The loss itself shows half of it there. A step up shows in the medians of a tenth of the records before and after it as well. Steps at a restart or a jump of the learning rate, and steps down at an epoch's end, are explained, and silent. A warning when
     the loss stepped up and the evaluation rose with it by 3%.
+
+    A loss that falls to 1 / 1.8 of its level or less, four fifths of it in one record, and stays there, is judged without the law. It is a warning, of another unit, where it falls to one over a
+    whole number (within 3%), 4 or more, while its noise stays the same share of the level (within half) and no evaluation falls by a tenth: what is learned, or easier text, rarely does all that.
 
     ## Why it matters
     Losses before and after are not comparable, and whoever compares final losses does not know it.
@@ -54,6 +65,11 @@ def check(run: Run, curve: Curve) -> Findings:
         return
     margin = len(losses) // 10  # the steep start is left out too
     rest = losses.at(slice(margin, None))
+    fallen = _part(losses, margin)
+    if fallen is not None:
+        if not _explained(run, int(losses.steps[fallen]), rest, up=False):
+            yield _of_part(run, curve.metric, losses, fallen)
+        return
     schedule = observed(run["lr"].steps, run["lr"].values) if "lr" in run else None
     left = unexplained(losses.steps, losses.values, schedule)[margin:]
     if smoothing(left) > SMOOTHED:
@@ -81,10 +97,63 @@ def check(run: Run, curve: Curve) -> Findings:
     if (
         size * shift.size <= 0
         or abs(size) < max(LEAST_NATS, LEAST_SHARE * level)
+        or jump_at(rest.values, shift.at) * np.sign(size) < abs(size) / 2
         or _explained(run, step, rest, up=size > 0)
     ):
         return
     yield _finding(run, curve.metric, rest, step, level, size, shift.errors)
+
+
+def _part(losses: Series, margin: int) -> int | None:
+    """Return the row at which the loss falls to a part of its level in one record, for good."""
+    logs = np.log(losses.values)
+    row = margin + int(np.argmin(np.diff(logs[margin - 1 : len(logs) - margin])))
+    fall = float(median(logs[row - BESIDE : row]) - median(logs[row : row + BESIDE])) if row >= BESIDE else 0.0
+    stays = float(quantile(logs[row:], 0.9)) < float(median(logs[row - BESIDE : row])) - fall / 2 if fall > 0 else False
+    return row if fall >= np.log(PART) and logs[row - 1] - logs[row] >= AT_ONCE * fall and stays else None
+
+
+def _of_part(run: Run, metric: str, losses: Series, row: int) -> Finding:
+    before, after = losses.values[row - BESIDE : row], losses.values[row : row + BESIDE]
+    level, left = float(median(before)), float(median(after))
+    step, divisor = int(losses.steps[row]), _divisor(losses.values, row)
+    noises = scatter(np.log(losses.values[:row])), scatter(np.log(losses.values[row:]))
+    alike = max(noises) <= ALIKE * min(noises)
+    whole = divisor >= DIVISOR and abs(divisor / round(divisor) - 1) <= WHOLE
+    unit = alike and whole and not _evaluation_falls(run, metric, step)
+    told = f", as if divided by about {round(divisor)} from there on" if unit else ""
+    return Finding(
+        f"The loss steps down by {figure(level - left, 2)} nats ({(level - left) / level:.0%}) at {run.place(step)}, most of it in one record, and keeps its new level{told}.",
+        step,
+        int(losses.steps[-1]),
+        metric,
+        {"step_size": left - level, "level_before": level},
+        (
+            "Compute the loss of one batch by hand: is it averaged, or divided by accumulation steps or devices, in another way since then?"
+            if unit
+            else f"Look at what changed at {run.place(step)}: data mixture, sequence length, batch size, masking of labels.",
+            f"Decode one batch from before that {run.unit} and one from after it.",
+            "Do not compare losses from before it with those from after.",
+        ),
+        Severity.WARNING if unit else Severity.INFO,
+    )
+
+
+def _divisor(values: np.ndarray, row: int) -> float:
+    """Return by what the level is divided at a row, beside the slope that the tenths of a curve before and behind it share."""
+    width = min(len(values) // 10, row, len(values) - row)
+    at = np.arange(-width, width)
+    terms = np.stack([np.ones(2 * width), at, at >= 0], axis=1)
+    return float(np.exp(-np.linalg.lstsq(terms, np.log(values[row - width : row + width]))[0][2]))
+
+
+def _evaluation_falls(run: Run, metric: str, step: int) -> bool:
+    """Tell whether an evaluation fell by a tenth from its last value before a step to the first one behind it."""
+    if run.evaluation is None or metric != "loss":
+        return False
+    evaluations = run.evaluation[1].finite
+    before, after = evaluations.values[evaluations.steps < step], evaluations.values[evaluations.steps > step]
+    return bool(len(before) and len(after) and after[0] < (1 - EVALUATION_FALL) * before[-1])
 
 
 def _undoes(step: Shift | None, earlier: Shift | None) -> bool:

@@ -41,6 +41,46 @@ def test_a_step_up_in_mid_descent_with_the_evaluation_is_a_warning():
     assert found.severity is Severity.WARNING
 
 
+def divided(by: float, at: int = 200, noise: float = 0.02, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    loss = falling(400, start=10.5, floor=3.5, noise=0) * np.exp(rng.normal(0, noise, 400))
+    loss[at:] /= by
+    return loss
+
+
+@pytest.mark.parametrize("at", [100, 200, 300])
+@pytest.mark.parametrize("by", [4, 8, 16])
+def test_a_loss_in_another_unit_is_a_warning(by, at):
+    loss = divided(by, at, seed=by)
+    (found,) = fires(check, run(loss=loss))
+    assert (found.severity, found.first_step) == (Severity.WARNING, at + 1)
+    assert f"keeps its new level, as if divided by about {by} from there on." in found.message
+    assert found.evidence["step_size"] == pytest.approx(loss[at] - loss[at - 1], rel=0.05)
+
+
+def test_a_fall_that_may_be_real_is_information():
+    evaluations = series(np.r_[np.linspace(5, 4.5, 10), np.linspace(1.2, 1, 10)], every=20, first=20)
+    noisier = divided(4)
+    noisier[200:] *= np.exp(np.random.default_rng(3).normal(0, 0.1, 200))
+    for made in (
+        run(loss=divided(2)),
+        run(loss=divided(4.5)),
+        run(loss=noisier),
+        run(loss=divided(4), val__loss=evaluations),
+    ):
+        (found,) = fires(check, made)
+        assert (found.severity, found.first_step) == (Severity.INFO, 201)
+        assert found.evidence["step_size"] < 0
+
+
+def test_a_fall_within_several_records_is_no_other_unit():
+    loss = divided(1)
+    loss[200:] /= 1 + 7 * np.clip(np.arange(200) / 8, 0, 1)
+    assert [
+        f for f in fires(check, run(loss=loss)) if f.severity is Severity.WARNING or f.evidence["step_size"] > 0
+    ] == []
+
+
 @pytest.mark.parametrize("size", [0.0, -0.05])
 def test_silent_on_small_steps(size):
     assert fires(check, run(loss=shifted(size))) == []

@@ -275,6 +275,15 @@ def again(case: Case, n: str, a: str, b: str) -> bool:
     return same and spells(a, float(values[0])) and spells(b, float(values[1]))
 
 
+@states(
+    r"steps down by <size> nats \(<share%>\) at <@here>, most of it in one record, and keeps its new level(?:, as if divided by about <n> from there on)?\."
+)
+def part(case: Case, size: str, share: str, at_here: int, n: str = "") -> bool:
+    level, step = case.finding.evidence["level_before"], -case.finding.evidence["step_size"]
+    told = not n or abs(level / (level - step) / float(n) - 1) < 0.1
+    return told and at_here == case.finding.first_step and spells(size, step) and spells(share, step / level)
+
+
 @states(r"<n> values of (?:the loss|\S+) from <@here> on are, digit for digit, those from <@there> on:")
 def copied(case: Case, n: str, at_here: int, at_there: int) -> bool:
     values, first = case.during(), int(np.searchsorted(case.subject.steps, at_there))
