@@ -34,11 +34,16 @@ _LATIN = {
     "perte": "loss", "perdita": "loss", "perda": "loss", "perdida": "loss", "paso": "step", "passo": "step",
     "de validation": "on val", "di validazione": "on val", "de validacion": "on val", "de treino": "on train",
     "de entrenamiento": "on train", "accuratezza": "accuracy",
+    "perplexité": "ppl", "perplejidad": "ppl", "perplexidade": "ppl", "perplessità": "ppl", "itération": "iter", "iteración": "iter", "iteração": "iter", "iterazione": "iter", "iteracion": "iter", "iteracao": "iter", "itér": "iter",
+    "taux d'apprentissage": "lr", "tasa de aprendizaje": "lr", "taxa de aprendizado": "lr", "taxa de aprendizagem": "lr",
+    "tasso di apprendimento": "lr", "tasso d'apprendimento": "lr", "norme du gradient": "grad_norm", "norma del gradiente": "grad_norm", "norma do gradiente": "grad_norm",
     "entrenamiento": "train", "addestramento": "train", "treino": "train", "validierung": "val", "validazione": "val", "validacion": "val",
 }  # fmt: skip
+_LATIN |= {word.replace("'", "’"): meant for word, meant in _LATIN.items() if "'" in word}
 _FOREIGN_LETTER = lazy(r"[\u00c0-\u024f\u0400-\u04ff\u1ea0-\u1eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3\uff08-\uff5c]")
 _WORD = lazy("|".join(sorted(_ENGLISH, key=len, reverse=True)))
 _LATIN_WORD = lazy(rf"(?i:\b(?:{'|'.join(sorted(_LATIN, key=len, reverse=True))})\b)")
+_PAS = lazy(r"(\W*)[Pp]as(\W*)")  # a step where it stands alone, and "not" among other words of French
 
 
 def english(text: str) -> str:
@@ -56,7 +61,11 @@ def plain_english(words: str) -> str:
 
     >>> plain_english("Trainingsverlust: "), plain_english("Perte de validation = "), plain_english("loss: ")
     ('train loss: ', 'loss on val = ', 'loss: ')
+    >>> plain_english(", Pas "), plain_english("n'est pas "), plain_english("Taux d’apprentissage : ")
+    (', step ', "n'est pas ", 'lr : ')
     """
+    if "as" in words and (alone := _PAS.fullmatch(words)):
+        return f"{alone[1]}step{alone[2]}"
     return _LATIN_WORD.sub(lambda m: _LATIN[m[0].lower()], words)
 
 

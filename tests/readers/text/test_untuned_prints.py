@@ -36,6 +36,10 @@ LANGUAGES = (
     "Época [{k}/10], Pérdida: {a}\nValidación - Pérdida: {b}, Precisión: 0.5",
     "Época {k} - Pérdida: {a} - Pérdida de validación: {b}",
     "Époque {k} : perte = {a}, perte de validation = {b}",
+    "Itération {k} : perte = {a}, perte de validation = {b}",
+    "Iteración {k} | pérdida {a} | pérdida de validación {b}",
+    "iteração {k}: perda {a}, perda de validação {b}",
+    "Iterazione {k}: perdita {a}, perdita di validazione {b}",
     "第 {k} 轮开始\n训练次数：{k}, Loss：{a}\n整体测试集上的正确率: 0.4\n验证集上的Loss: {b}",
     "Epoch {k} train/val loss: {a}/{b}",
     "epoch {k} loss {a} clip 0.5\nvalid {k} loss {b} clip 0.5",
@@ -55,6 +59,23 @@ def test_other_languages(template: str) -> None:
     run = run_of("\n".join(template.format(k=k, a=4.5 - k / 10, b=4.75 - k / 10) for k in (1, 2, 3)))
     assert points(run, "loss") == [(1, 4.4), (2, 4.3), (3, 4.2)]
     assert points(run, "val/loss") == [(1, 4.65), (2, 4.55), (3, 4.45)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "pas {k}, perte : {a}, taux d'apprentissage : {b}, norme du gradient : 0.5",
+        "Étape {k} | perte: {a} | Taux d’apprentissage: {b} | norme du gradient: 0.5",
+        "Paso {k} | pérdida: {a} | tasa de aprendizaje: {b} | norma del gradiente: 0.5",
+        "Passo {k} | perda: {a} | taxa de aprendizado: {b} | norma do gradiente: 0.5",
+        "Passo {k} | perdita: {a} | tasso di apprendimento: {b} | norma del gradiente: 0.5",
+    ],
+)
+def test_rates_and_gradients_in_other_languages(line: str) -> None:
+    run = run_of("\n".join(line.format(k=k, a=4.5 - k / 10, b=k / 1000) for k in (1, 2, 3)))
+    assert points(run, "loss") == [(1, 4.4), (2, 4.3), (3, 4.2)]
+    assert points(run, "lr") == [(1, 0.001), (2, 0.002), (3, 0.003)]
+    assert points(run, "grad_norm") == [(1, 0.5), (2, 0.5), (3, 0.5)]
 
 
 WRAPPED = (
