@@ -110,6 +110,7 @@ PACKAGES = (  # what it is, where its mark stands, the mark
 )
 FALLBACK = "generic-pairs"  # takes any text; whether there is a record in it shows when it is read
 OF_ARCHIVES = ("clearml", "comet", "numpy")  # these read single members of a zip archive, by their names
+OF_PRINTS = ("text", FALLBACK)  # these are given the word that the user says counts the steps
 HOLD_LOGS = ("jupyter",)  # these are given the means to read what they hold
 # Other programs write such files, too.
 OF_ANY_DATA = ("json-document", "jsonl", "sqlite-log", "parquet", "csv-table", "numpy")
@@ -178,7 +179,7 @@ def read_source(source: Source, options: ReadOptions | None = None) -> list[RawL
             raise _unknown(source)
         try:
             with as_unreadable(source.name, chosen):
-                found = _read_with(chosen, source)
+                found = _read_with(chosen, source, options.mapping.get("step", ""))
         except UnreadableLog as error:
             if options.reader or chosen != FALLBACK or isinstance(error, NoValues):
                 raise
@@ -200,8 +201,10 @@ def begin(source: Source, options: ReadOptions) -> Growing | None:
         from lmdiag.readers.text.any_text import begin_pattern
 
         return begin_pattern(source.name, start, options.pattern)
-    chosen = reader_named(options.reader) if options.reader else reader_of(source)
-    growing: Growing | None = getattr(chosen, "begin", lambda name, start: None)(source.name, start)
+    name = options.reader or reader_for(source)
+    more = (options.mapping.get("step", ""),) if name in OF_PRINTS else ()
+    begins = getattr(reader_named(name), "begin", None) if name else None
+    growing: Growing | None = begins(source.name, start, *more) if begins else None
     return growing
 
 
@@ -218,9 +221,10 @@ def is_log(source: Source) -> bool:
         return True
 
 
-def _read_with(name: str, source: Source) -> list[RawLog]:
+def _read_with(name: str, source: Source, counter: str = "") -> list[RawLog]:
     reader = reader_named(name)
-    found: list[RawLog] = reader.read(source, read_source) if name in HOLD_LOGS else reader.read(source)
+    more = (read_source,) if name in HOLD_LOGS else (counter,) if name in OF_PRINTS else ()
+    found: list[RawLog] = reader.read(source, *more)
     return found
 
 

@@ -8,6 +8,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from lmdiag.errors import BadSetting, nearest
+from lmdiag.languages import in_english
 from lmdiag.metrics import METRICS
 from lmdiag.naming import spelling
 from lmdiag.patterns import lazy
@@ -62,6 +63,18 @@ def listed(columns: Collection[str]) -> str:
     return ", ".join(list(columns)[:LISTED]) + more
 
 
+def meant(name: str, raw: RawLog) -> str:
+    """Return the column that a word of the log became: the counter of steps, or one whose name was read in English."""
+    if raw.called.get(name) in raw.columns:
+        return raw.called[name]
+    words = in_english(name)
+    known = spelling(words)
+    if words == name or not known.known:
+        return name
+    of_metric = [column for column in raw.columns if (raw.names.get(column) or spelling(column).name) == known.name]
+    return of_metric[0] if len(of_metric) == 1 else name
+
+
 def mapped(raw: RawLog, mapping: Mapping[str, str]) -> RawLog:
     """Return the log with the columns named as the user wants; a name it does not hold is a BadSetting.
 
@@ -73,6 +86,7 @@ def mapped(raw: RawLog, mapping: Mapping[str, str]) -> RawLog:
     scales, unused, step_column = dict(raw.scales), dict(raw.unused), raw.step_column
     for metric, said in mapping.items():
         name, factor = column_and_factor(said, raw.columns)
+        name = name if name in raw.columns else meant(name, raw)
         if name not in raw.columns:
             raise BadSetting(
                 f'{raw.name} has no column of numbers "{name}"; it has {listed(raw.columns)}',

@@ -46,7 +46,7 @@ class RawLog(Struct, frozen=True):
     `origins` says of a converted log, by metric, what the first log called the values (`name`, `unit`, `decimals`, `reduction`);
     `spans` are the first and last steps of its segments: its steps are settled, and it is one run;
     `unused` says of columns that are not handed over, or dropped by `names`, why, "" of those without a value; `run_column` which column told this run
-    from others; `tally` what the lines of the source were;
+    from others; `called` the columns that words of the log became; `tally` what the lines of the source were;
     `reductions` says which columns are window means (`window_mean`), epoch means (`epoch_mean`) or EMAs (`ema`).
     """
 
@@ -75,6 +75,7 @@ class RawLog(Struct, frozen=True):
     spans: tuple[tuple[int, int], ...] = ()
     unused: Mapping[str, str] = field(default_factory=dict)
     run_column: str = ""
+    called: Mapping[str, str] = field(default_factory=dict)
     tally: Tally | None = None
 
 

@@ -26,6 +26,36 @@ def test_a_table_is_known_by_the_columns_the_user_names():
     assert (run.format, run["loss"].steps.tolist(), run["loss"].values.tolist()) == ("csv", [1, 2], [2.5, 2.25])
 
 
+@pytest.mark.parametrize(
+    "template", ["it {k} my_loss {v}", "'it': {k}, 'my_loss': {v}", "step 3 | it {k} | my_loss {v}"]
+)
+@pytest.mark.parametrize("word", ["it", "num_updates", "itération", "upd", "tick"])
+def test_the_step_is_behind_the_word_that_the_user_names(template, word):
+    text = "".join(f"{template.format(k=10 * k, v=9.5 - k)}\n" for k in range(1, 7)).replace("it", word)
+    run = read(text.encode(), mapping={"loss": "my_loss", "step": word})
+    assert run["loss"].steps.tolist() == [10, 20, 30, 40, 50, 60]
+    assert not any("step" in note for note in run.notes)
+
+
+def test_the_step_that_the_user_names_is_beside_an_epoch():
+    text = "".join(f"epoch {k // 4} | upd {10 * k} | loss {9 - k}.5 | lr 3e-4\n" for k in range(8))
+    run = read(text.encode(), mapping={"step": "upd"})
+    assert run["loss"].steps.tolist() == list(range(0, 80, 10))
+    assert not any("without a step" in note for note in run.notes)
+
+
+def test_a_column_may_be_named_by_the_word_of_the_log_that_was_read_in_english():
+    text = "".join(f"Paso {k} | pérdida: {9 - k}.5 | tasa de aprendizaje: 0.5\n" for k in range(8))
+    mapping = {"step": "Paso", "loss": "pérdida", "lr": "tasa de aprendizaje"}
+    assert read(text.encode(), mapping=mapping)["lr"].steps.tolist() == list(range(8))
+
+
+@pytest.mark.parametrize("mapping", [{"step": "tick"}, {"lr": "taux d'apprentissage"}])
+def test_a_word_that_no_line_has_is_a_setting_to_correct(mapping):
+    with pytest.raises(BadSetting, match="has no column"):
+        read(b"step 1 loss 2.5\nstep 2 loss 2.4\nstep 3 loss 2.3\n", mapping=mapping)
+
+
 def test_a_column_that_is_not_there_is_a_setting_to_correct():
     with pytest.raises(BadSetting, match=r"my_loss[\s\S]*did you mean"):
         read(b'{"step": 1, "my_lss": 2.5}\n', mapping={"loss": "my_loss"})

@@ -53,6 +53,7 @@ class Table:
         self.names: dict[str, str | None] = {}
         self.scales: dict[str, float] = {}
         self.units: dict[str, str] = {}
+        self.called: dict[str, str] = {}  # words of the log that were read under another name
         self.of_epochs: set[bool] = set()  # whether the totals were announced as those of an epoch, or of the run
         self.last_step: int | None = None
         self.tally = Tally()

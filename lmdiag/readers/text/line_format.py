@@ -295,6 +295,7 @@ def assemble(line_format: LineFormat, name: str, table: Table) -> list[RawLog]:
                 units={k: v for k, v in table.units.items() if k in columns},
                 reductions={k: v for k, v in line_format.reductions.items() if k in columns},
                 unused={name: "" for name in table.columns if name not in columns},
+                called=dict(table.called),
                 tally=table.tally,
             )
         )

@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from lmdiag.patterns import lazy
 from lmdiag.readers.messages import TRACEBACK, EventWatcher, find_facts
 from lmdiag.readers.rawlog import RawLog
-from lmdiag.readers.tables.table import Table
+from lmdiag.readers.tables.table import STEP, Table
 from lmdiag.readers.text.blocks import BlockScanner
+from lmdiag.readers.text.counters import SUREST_STEP, named_counter
 from lmdiag.readers.text.decimal_commas import decimal_names, with_points
 from lmdiag.readers.text.formats import GENERIC
 from lmdiag.readers.text.line_format import LineFormat, LineScanner
@@ -34,7 +35,7 @@ _RULE = lazy(r"[=*-]{20,}\s*$")
 class TextReading:
     """A printed log that lines are added to; what is done at its end can be done to a copy."""
 
-    def __init__(self, line_format: LineFormat, name: str, start: str) -> None:
+    def __init__(self, line_format: LineFormat, name: str, start: str, counter: str = "") -> None:
         self._line_format, self._name = line_format, name
         self.table = line_format.table()
         plain = without_colours(start)
@@ -43,6 +44,7 @@ class TextReading:
         self._printed = Table()  # lines with a loss that are none of the format
         self._prints = PairScanner(self._printed, plain)
         self._knows_no_others = isinstance(self._scanner, LineScanner | BlockScanner)
+        self._counter = named_counter(counter) if isinstance(self._scanner, PairScanner) else None
         self._commas = decimal_names(plain)
         self.table.notes += [
             f'"{name}" writes decimals with a comma: 2,5 was read as 2.5' for name in sorted(self._commas)
@@ -59,6 +61,9 @@ class TextReading:
         text, tally = without_colours(lines), self.table.tally
         if self._commas:
             text = with_points(text, self._commas)
+        if self._counter:
+            text, often = self._counter.pattern.subn(SUREST_STEP, text)
+            self.table.called |= {self._counter.word: STEP} if often else {}
         if self._planned is not None and text and are_lines(text):
             self._feed_lines(self._planned, text.removesuffix("\n"))
         else:
@@ -204,10 +209,13 @@ def _only_a_bar(piece: str) -> bool:
     return "%|" in piece[:8] and piece.rstrip().endswith("]")
 
 
-def read_blocks(line_format: LineFormat, name: str, blocks: Iterable[str]) -> list[RawLog]:
-    """Return the runs of a log, block after block; raise `UnreadableLog` where it holds no record of the format."""
+def read_blocks(line_format: LineFormat, name: str, blocks: Iterable[str], counter: str = "") -> list[RawLog]:
+    """Return the runs of a log, block after block; raise `UnreadableLog` where it holds no record of the format.
+
+    `counter` is the word that the user says counts its steps.
+    """
     reading = None
     for block in blocks:
-        reading = reading or TextReading(line_format, name, block)
+        reading = reading or TextReading(line_format, name, block, counter)
         reading.feed(block)
-    return (reading or TextReading(line_format, name, "")).finished()
+    return (reading or TextReading(line_format, name, "", counter)).finished()

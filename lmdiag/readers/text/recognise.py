@@ -127,16 +127,19 @@ def can_read(name: str, head: bytes) -> bool:
     )
 
 
-def read(source: Source) -> list[RawLog]:
-    """Read a printed log of any format; raise `UnreadableLog` where no line looks like a training record."""
+def read(source: Source, counter: str = "") -> list[RawLog]:
+    """Read a printed log of any format; raise `UnreadableLog` where no line looks like a training record.
+
+    `counter` is the word that the user says counts its steps.
+    """
     start = without_colours(beginnings(source))
     line_format = (None if source.met else of_numbers_alone(start)) or format_of(start)
     try:
-        return read_blocks(line_format, source.name, text_of(source))
+        return read_blocks(line_format, source.name, text_of(source), counter)
     except UnreadableLog:
         if line_format is GENERIC:
             raise
-        return read_blocks(GENERIC, source.name, text_of(source))
+        return read_blocks(GENERIC, source.name, text_of(source), counter)
 
 
 def of_numbers_alone(text: str) -> LineFormat | None:
@@ -163,6 +166,6 @@ def of_numbers_alone(text: str) -> LineFormat | None:
     return PAIRS if len(counts) >= least and counts == sorted(set(counts)) else None
 
 
-def begin(name: str, start: str) -> Growing:
+def begin(name: str, start: str, counter: str = "") -> Growing:
     """Return a reading of a log that lines can be added to; its beginning tells the format."""
-    return TextReading(format_of(without_colours(start)), name, start)
+    return TextReading(format_of(without_colours(start)), name, start, counter)
