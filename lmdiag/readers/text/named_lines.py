@@ -12,7 +12,7 @@ from lmdiag.readers.numbers import NUM
 from lmdiag.readers.prefixes import payload
 from lmdiag.readers.tables.column_names import canonical, is_called_a_loss, metric_of
 from lmdiag.readers.tables.table import EPOCH, POSITION, RANK, STEP, TOTAL
-from lmdiag.readers.text.named_number_line import BESIDE_A_RECORD, MEASURES, Line, parse
+from lmdiag.readers.text.named_number_line import BESIDE_A_RECORD, MEASURES, Line, evaluates_at, parse
 from lmdiag.readers.text.plans import Record
 from lmdiag.readers.text.record_lines import is_after_training, is_code, names_model, records_in
 from lmdiag.readers.text.spellings import PLACE, TWO_COUNTS, rewritten
@@ -34,6 +34,7 @@ _PLACE_ALONE = lazy(rf"\W*(?:(?:train(?:ing)?|global)?[ _]?{PLACE}\W*\d+(?:\s*(?
 _MEASURED_AT = lazy(
     r"^(?!.*\b(?:sav(?:ed|ing)|checkpoint|best|improv\w+|delta|target)\b).*(?:loss|perplexity|\bppl\b)", re.IGNORECASE
 )
+_ENDS_WITH_ONE = lazy(rf"[:=]\s*{NUM}\s*$")
 _PLURAL = ("steps", "iterations", "iters", "batch", "batches", "updates")  # how many there will be, or how large one is
 _GROWING = ("tokens", "samples")
 _RANK_BEHIND = lazy(r"(?<![\w.-])rank (\d+)\s*$")  # WeNet
@@ -69,11 +70,23 @@ def said(piece: str) -> tuple[dict[str, float], Line]:
     line.guessed = counts is not None and not counts[3]
     line.of_model = line.epoch is not None and names_model(text)
     measured = line.placed and line.headline and _MEASURED_AT.search(plain_english(plain))
-    if line.kind == "text" and not measured and not _MARKED.search(plain):
+    evaluated = line.placed and evaluates_at(plain)
+    if line.kind == "text" and not measured and not evaluated and not _MARKED.search(plain):
         line.spare = others
     line.spare += 0 if line.kind == "text" else line.counts
-    line.beside = line.step is not None and any(metric_of(name) in BESIDE_A_RECORD for name in line.names)
+    line.beside = line.step is not None and any(_is_beside(name) for name in line.names)
+    line.alone = _is_alone(line, text)
     return numbers, line
+
+
+def _is_beside(name: str) -> bool:
+    return metric_of(name) in BESIDE_A_RECORD or name.startswith(("val ", "test "))
+
+
+def _is_alone(line: Line, text: str) -> bool:
+    """Whether a line is a text with one named number behind it, and nothing else."""
+    plain = line.kind == "text" and not (line.placed or line.spare or line.counts or line.of_checkpoint or line.units)
+    return plain and line.headline and len(line.names) == 1 and _ENDS_WITH_ONE.search(text) is not None
 
 
 def _kind(line: Line, text: str) -> str:

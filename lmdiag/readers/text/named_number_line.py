@@ -105,6 +105,7 @@ class Line:
     place: bool = False  # nothing but a place in the run
     of_model: bool = False
     guessed: bool = False  # two counts in brackets, of which nothing says that they are an epoch and a step
+    alone: bool = False  # one named number that is no core metric, and no place
     beside: bool = False  # tells the speed, the memory or the loss scale of a step, and no core metric
 
     @property
@@ -130,6 +131,11 @@ class Line:
             self.judged = True
             self.measured = self.measured or measure in MEASURES
             self.strong = self.strong or strong
+
+
+def evaluates_at(piece: str) -> bool:
+    """Tell whether a piece begins with an evaluation and its place, as `eval step 3 …` does."""
+    return _EVALUATION_AT.match(piece) is not None
 
 
 def parse(piece: str) -> Line:
@@ -289,7 +295,7 @@ def _metric(line: Line, head: Heading, value: float, unit: str, section: str) ->
     whole = head.whole
     if section and (found is None or "/" not in found[0]) and found != ("lr", 1.0):
         key, whole = f"{section} {key}", whole and f"{section} {whole}"
-        found = found and (f"{section}/{found[0]}", found[1])
+        found = (f"{section}/{found[0]}", found[1]) if found else canonical(key) if is_called_a_loss(head.key) else None
     if whole and whole not in line.values:
         line.wholes[whole] = key, head.strong
         key = whole

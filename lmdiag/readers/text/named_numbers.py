@@ -18,6 +18,7 @@ from lmdiag.readers.tables.table import EPOCH, POSITION, ROW, STEP, TOTAL, Table
 from lmdiag.readers.text.evaluation_numbers import place_in_run, settle
 from lmdiag.readers.text.named_lines import EPOCHS, WORTH_A_LOOK, said_in
 from lmdiag.readers.text.named_number_line import MEASURES, Line
+from lmdiag.readers.text.numbers_below import NumbersBelow
 from lmdiag.readers.text.plans import Plan, Plans
 from lmdiag.readers.text.record_lines import ModelNames
 from lmdiag.readers.text.value_units import ValueUnits
@@ -74,6 +75,7 @@ class PairScanner:
         self._numbered: set[int] = set()  # lines of evaluations that have a number
         self._units = ValueUnits()
         self._models = ModelNames()
+        self._below_records = NumbersBelow()
         table.config["percent"] = "%)]" in text
 
     def feed(self, line: int, piece: str) -> bool:
@@ -98,6 +100,8 @@ class PairScanner:
                 return True
             self._remember(line, numbers, found)
             self._leave(line, found.spare)
+            if found.alone and line - max(self._last_line, self._below_records.last_line) <= FEW_LINES:
+                self._below_records.see(line, len(self._table.lines) - 1, numbers)
             if found.headline and not found.names:
                 self._enter(payload(piece)[0], STEP in numbers or EPOCH in numbers)
             return False
@@ -318,6 +322,8 @@ class PairScanner:
         if lists := self._lists:
             said = "1 list of losses was" if len(lists) == 1 else f"{len(lists):,} lists of losses were"
             self._table.notes.append(f"{said} not used, the first is line {lists[0]:,}")
+        for line, count in self._below_records.settle(self._table):
+            self._leave(line, count)
         if self._spare:
             self._table.skipped.append(Skipped(self._first_spare, SPARE, self._spare, "value"))
         units = self._units.settle(self._table)
