@@ -211,3 +211,13 @@ def test_a_head_in_a_comment():
 def test_a_head_in_another_language(head):
     run = read(f"{head}\n1,3.5,3.75\n2,2.5,2.75\n3,2,2.25\n")
     assert (points(run)[0], points(run, "val/loss")[-1]) == ((1, 3.5), (3, 2.25))
+
+
+def test_a_table_with_columns_named_after_the_sets_alone():
+    text = "step,train,val_wiki,val_code\n" + "".join(f"{k},{6 - k / 10:.2f},{k / 8},{k / 16}\n" for k in range(1, 20))
+    source = Source("a.csv", content=text.encode())
+    assert csv_table.can_read(source.name, source.head)
+    (run,) = runs_of(source)
+    assert run["loss"].values[0] == 5.9
+    assert run["val/wiki"].values[-1] == 19 / 8
+    assert not csv_table.can_read("a.csv", text.replace("step", "day").encode())

@@ -81,7 +81,10 @@ def _is_header(names: list[str]) -> bool:
     counters = any(is_step_name(n) or n == "epoch" for n in plain)
     if not counters and not OF_MONEY.isdisjoint(plain):
         return False
-    return is_long(names) or any("loss" in n for n in plain) or (counters and any(spelling(n).known for n in plain))
+    known = any(spelling(n).known for n in plain) or (
+        "train" in plain and any(n.startswith(("val", "eval")) for n in plain)
+    )
+    return is_long(names) or any("loss" in n for n in plain) or (counters and known)
 
 
 def read(source: Source) -> list[RawLog]:
