@@ -26,7 +26,7 @@ from lmdiag.watching.changes import Change, changes
 from lmdiag.watching.process import has_ended
 from lmdiag.watching.settled import Settled, beginning, earlier
 
-SPARED = 20  # pause this many times as long as the last look took: at most 5% of a core
+SPARED = 20  # pause this many times the processor time of the last look: at most 5% of a core
 OVER, BROKEN = ("completed", "stopped"), ("crashed", "killed")
 
 
@@ -148,14 +148,15 @@ class Watch:
     def _look(self, now: float) -> None:
         """Judge the log as it is now, and tell what has changed."""
         self._grown = False
-        started = time.perf_counter()
+        started, cold = time.process_time(), self._diagnosis is None  # the first look loads what it needs
         try:
             self._judge(self._follower.runs(), now)
         except UnreadableLog as error:
             if self._trouble is None and self._diagnosis is None:
                 self._listener.changed(Change("waiting", 0, error.message))
             self._trouble = error
-        self._next_look = now + max(self.every, SPARED * (time.perf_counter() - started))
+        spent = 0.0 if cold else time.process_time() - started
+        self._next_look = now + max(self.every, SPARED * spent)
 
     def _judge(self, runs: list[Run], now: float) -> None:
         """Judge the last run that the log holds."""

@@ -583,3 +583,29 @@ def test_preferences_are_watched_by_their_margin(growing, told, learns):
     assert said[0]["message"].endswith("20 values of reward_margin")
     news = {record["rule"] for record in said if record["type"] == "new"}
     assert news == (set() if learns else {"falling-likelihood"})
+
+
+def test_the_pause_follows_the_processor_time_of_a_look_and_the_first_is_free(growing, told, monkeypatch):
+    spent = {"wall": 0.0, "processor": 0.0}
+    monkeypatch.setattr(watch, "SPARED", 20)
+    monkeypatch.setattr(watch.time, "perf_counter", lambda: spent["wall"])
+    monkeypatch.setattr(watch.time, "process_time", lambda: spent["processor"])
+    growing.watch(every=1.0)
+    judge = growing.watch_now._judge
+
+    def costly(*given):
+        judge(*given)
+        spent["wall"] += 60.0
+        spent["processor"] += 2.0
+
+    growing.watch_now._judge = costly
+    growing.add(falling(200))
+    growing.later(1.0)
+    growing.add([2.0], 201)
+    growing.later(1.5)  # the first look, which loads what it needs, delays nothing
+    told()
+    growing.add([np.nan] * 5, 202)
+    growing.later(38.0)
+    assert kinds(told()) == []
+    growing.later(3.0)
+    assert kinds(told()) == ["new", "verdict"]
