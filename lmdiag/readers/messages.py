@@ -31,9 +31,9 @@ _KINDS: tuple[tuple[str, Sequence[str], re.Pattern[str]], ...] = tuple((kind, wo
     ),
     (
         "checkpoint_loaded",
-        ("esum", "oaded checkpoint", "oading checkpoint from", "tarting from iteration", "ontinuing training from"),
+        ("esum", "oaded checkpoint", "oading checkpoint from", "oaded state", "oading state", "tarting from iteration", "ontinuing training from"),
         r"\bResum(?:ing|ed) (?:training )?(?:from|at)|\bresum(?:ing|ed) from|success?fully loaded checkpoint|[Ll]oading checkpoint from"
-        r"|Loaded checkpoint|Loading checkpoint and starting from iteration|Continuing training from (?:global step|epoch|checkpoint)",
+        r"|\b[Ll]oaded checkpoint|\b[Ll]oad(?:ed|ing) (?:the |(?:train(?:ing|er)?|optimi[sz]er|model) )*states? (?:\w+ )?from\b|Loading checkpoint and starting from iteration|Continuing training from (?:global step|epoch|checkpoint)",
     ),
     (
         "skipped_step",

@@ -43,7 +43,7 @@ def check(
     - PyTorch, Saving and Loading Models: a general checkpoint for resuming holds more than the weights.
     """
     series = curve.series
-    places = sorted(_resumes(run, series.steps))
+    places = sorted(_resumes(run, series))
     if not places:
         yield NotChecked("the log tells of no resume")
         return
@@ -72,12 +72,21 @@ def check(
     )
 
 
-def _resumes(run: Run, steps: np.ndarray) -> Iterator[int]:
+def _resumes(run: Run, series: Series) -> Iterator[int]:
     """Return the rows of the first records behind each resume."""
     begun = [segment.first_step for segment in run.segments[1:]]
     loaded = [event.step for event in run.events if event.kind == "checkpoint_loaded" and event.step is not None]
-    rows = [*np.searchsorted(steps, begun), *np.searchsorted(steps, loaded, side="right")]
-    yield from {int(row) for row in rows if LEAST_BEFORE <= row <= len(steps) - LEAST_AFTER}
+    rows = [*np.searchsorted(series.steps, begun), *(_first_behind(series, step) for step in loaded)]
+    yield from {int(row) for row in rows if LEAST_BEFORE <= row <= len(series) - LEAST_AFTER}
+
+
+def _first_behind(series: Series, step: int) -> int:
+    """Return the row of the first record behind a load; that of its very step may be the last before it, or the first behind it."""
+    at, behind = (int(np.searchsorted(series.steps, step, side=side)) for side in ("left", "right"))
+    if at == behind or at < LEAST_BEFORE or behind > len(series) - LEAST_AFTER:
+        return behind
+    low, high = median(series.values[max(0, at - BEFORE) : at]), median(series.values[behind : behind + AFTER])
+    return at if 2 * series.values[at] > low + high else behind
 
 
 def _jump(series: Series, at: int, least_errors: float) -> tuple[int, float, float] | None:

@@ -32,6 +32,14 @@ def test_a_jump_at_a_resume(told: str) -> None:
     assert 201 < found.last_step < 300
 
 
+@pytest.mark.parametrize("named", [200, 201])
+def test_the_record_at_the_step_of_a_load_is_behind_it_where_it_has_jumped(named: int) -> None:
+    """Some logs count the step of a checkpoint as done, others begin with it again."""
+    made = replace(resumed(1.5), events=(Event("checkpoint_loaded", named, "loading checkpoint"),))
+    (found,) = fires(check, made)
+    assert found.first_step == 201
+
+
 def test_a_jump_that_stays() -> None:
     (found,) = fires(check, resumed(0.5, decay=0.0))
     assert found.last_step > 250  # until the loss has fallen by as much
