@@ -47,17 +47,19 @@ def convert(paths: tuple[str, ...], output: Path, **options: Any) -> int:
     with Progress("logs read") as progress:
         runs, problems = read_runs(paths, reading_options(options), progress.tell, load(Path.cwd()))
     for problem in problems:
-        lost = unreadable(*problem)
-        say(f"not read: {lost.source}: {lost.error}")
+        failed = unreadable(*problem)
+        say(f"not read: {failed.source}: {failed.error}")
     if not runs:
         raise LmdiagError("there is nothing to convert", "give a file that `lmdiag check` can read")
     _write(runs, output)
-    values, skipped = (
-        sum(len(s) for run in runs for s in run.series.values()),
-        sum(s.count for run in runs for s in run.skipped),
-    )
+    values = sum(len(s) for run in runs for s in run.series.values())
+    skipped = [s for run in runs for s in run.skipped]
+    lost = {
+        unit: sum(s.count for s in skipped if (s.unit == "value") == (unit == "value")) for unit in ("record", "value")
+    }
+    left_out = " and ".join(count(number, unit) for unit, number in lost.items() if number) or "nothing"
     written = "standard output" if output == STDOUT else output
-    say(f"{written}: {count(len(runs), 'run')}, {count(values, 'value')}, {count(skipped, 'line')} skipped")
+    say(f"{written}: {count(len(runs), 'run')}, {count(values, 'value')}, {left_out} skipped")
     return TROUBLE if problems else 0
 
 

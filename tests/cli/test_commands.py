@@ -156,6 +156,20 @@ def test_convert_prints_a_log_that_reads_back_the_same(run, good, tmp_path):
     assert "standard output: 1 run" in done.err
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"step": 61, "loss": "high"}\n', "1 value skipped"),
+        ('{"step": 61, "loss": \n', "1 record skipped"),
+        ("", "nothing skipped"),
+    ],
+)
+def test_convert_counts_values_apart_from_records(run, tmp_path, line, said):
+    rows = [f'{{"step": {i}, "loss": {3 + 7 / i}}}\n' for i in range(1, 61)]
+    (tmp_path / "a.jsonl").write_text("".join([*rows[:30], line, *rows[30:]]))
+    assert run("convert", "a.jsonl", "-o", "b.jsonl").err.rstrip().endswith(said)
+
+
 def test_convert_says_what_it_cannot_do(run, good, broken):
     assert "end its name with .jsonl or .parquet" in run("convert", good, "-o", "a.xml").err
     done = run("convert", broken, "-o", "a.jsonl")

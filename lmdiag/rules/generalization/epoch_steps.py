@@ -4,7 +4,7 @@ from lmdiag.figures import figure
 from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.alignment import along
-from lmdiag.stats.noise import MAD_TO_SIGMA
+from lmdiag.stats.noise import MAD_TO_SIGMA, median_difference_error, scatter, smoothing
 from lmdiag.stats.windows import every_window, median
 
 RECORDS_PER_EPOCH, MOST_EPOCHS = 10, 200
@@ -20,7 +20,8 @@ def check(run: Run, losses: Series, epochs: Series) -> Findings:
 
     ## How it decides
     At each epoch's end, the median of up to twenty records before and after is compared, less the slope within the epoch. Half of the ends or more must
-    show a drop of 5% of the level at six standard errors, taken from the same comparison at all other places of the curve.
+    show a drop of 5% of the level at six standard errors, taken from the same comparison at all other places of the curve, and not below
+    what the noise of the records gives.
 
     ## Why it matters
     The size of the step is how much was memorised in one pass. It is no fault: the evaluation decides whether it hurts.
@@ -79,7 +80,7 @@ def check(run: Run, losses: Series, epochs: Series) -> Findings:
 
 def _drops(values: np.ndarray, rows: np.ndarray, width: int) -> tuple[np.ndarray, float]:
     """Return the drop at each row, less the usual one over the same distance, and how far such differences scatter
-    elsewhere."""
+    elsewhere: by the noise at least, for few of them may lie together by chance."""
     starts = np.arange(width, len(values) - width + 1, max(1, width // 2))
     place = np.searchsorted(rows, starts)
     before, after = rows[np.maximum(place - 1, 0)], rows[np.minimum(place, len(rows) - 1)]
@@ -89,8 +90,9 @@ def _drops(values: np.ndarray, rows: np.ndarray, width: int) -> tuple[np.ndarray
         return np.zeros(len(rows)), np.inf
     usual = _differences(values, elsewhere[:: len(elsewhere) // 400 + 1], width)
     middle = float(median(usual))
-    error = MAD_TO_SIGMA * float(median(np.abs(usual - middle)))
-    return _differences(values, rows, width) - middle, max(error, 1e-12)
+    least = median_difference_error(scatter(values), smoothing(values), width, width)
+    error = max(MAD_TO_SIGMA * float(median(np.abs(usual - middle))), least, 1e-12)
+    return _differences(values, rows, width) - middle, error
 
 
 def _differences(values: np.ndarray, rows: np.ndarray, width: int) -> np.ndarray:

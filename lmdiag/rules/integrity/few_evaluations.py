@@ -47,7 +47,7 @@ def check(run: Run, _: Series, *, enough: int = 3) -> Findings:
         "loss",
         {"evaluations": held, "steps": span, **({"epochs": epochs} if epochs else {})},
         (
-            f"Evaluate every {max(span // ADVISED, 1):,} {run.unit}s, on text that is not trained on.",
+            f"Evaluate every {figure(max(span // ADVISED, 1), 2)} {run.unit}s, on text that is not trained on.",
             "Save a checkpoint at each evaluation, so that the best one can be kept.",
         ),
     )

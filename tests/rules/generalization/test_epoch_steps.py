@@ -40,3 +40,13 @@ def test_an_epoch_of_any_size_costs_no_memory():
     at = np.arange(1, 601) / 200
     at[-1] = 2e15
     assert fires(check, run(loss=falling(600), epoch=at)) == []
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.05, 0.1])
+def test_silent_on_few_records_of_noise(noise):
+    """Few places to compare with may lie together by chance."""
+    at = np.arange(1, 61) / 20
+    level = 0.85 + 0.95 * np.exp(-np.arange(60) / 4)
+    for seed in range(60):
+        loss = level + np.random.default_rng(seed).normal(0, noise, 60)
+        assert fires(check, run(loss=loss, epoch=at)) == []

@@ -29,3 +29,8 @@ def test_four_evaluations_of_any_kind_are_enough(metric):
 def test_silent_on_short_and_healthy_runs():
     assert fires(check, run(loss=falling(60), epoch=np.linspace(0, 1, 60))) == []
     assert fires(check, healthy(1000)) == []
+
+
+def test_the_advised_interval_is_a_round_number():
+    (found,) = fires(check, run(loss=falling(1487)))
+    assert "Evaluate every 150 steps" in found.advice[0]
