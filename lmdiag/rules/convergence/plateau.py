@@ -16,12 +16,12 @@ from lmdiag.finding import (
 )
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import FROM_SCRATCH, NEAR_UNIFORM
-from lmdiag.stats.noise import smoothing
+from lmdiag.stats.noise import scatter, smoothing
 from lmdiag.stats.phases import covered
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.schedule import observed
 from lmdiag.stats.trend import largest_gain, mann_kendall, total_gain
-from lmdiag.stats.windows import median
+from lmdiag.stats.windows import median, rolling_median
 
 SURE = 2.0  # standard errors: several windows are tried
 CREEPS, FALLS = 0.01, -5.0  # of the level per half of the run; z of the rank trend: in no noise of a flat curve
@@ -48,7 +48,8 @@ def check(run: Run, curve: Curve, *, flat: float = 0.02, left: float = 0.88) -> 
     records and 60 steps at least, its level is at least half of the start, the learning rate at least 30% of its peak
     (or unknown, or the level above 60% of the start), and the run does not leave it: its last tenth stays above `left`
     of the level. It covers 30% of the steps and, as far as they are logged, of the sum of the learning rates as well: where a log becomes
-    denser, or the rate is nearly gone, many records are little of the run.
+    denser, or the rate is nearly gone, many records are little of the run. The finding names all records around its middle
+    whose rolling median stays as near to the level.
 
     Below 8 nats it is not flat where it surely falls by 1% of its level per half of the run (ranks at a Mann-Kendall z of -5, gain less two standard errors): slow
     learning of a task with a high floor. Above 8 nats nothing but token frequencies is being learned, however steadily.
@@ -156,8 +157,23 @@ def _flat_stretch(
             and _should_learn(run, stretch, level, start)
             and not _evaluation_falls(run, stretch, least)
         ):
-            return int(stretch.steps[0]), int(stretch.steps[-1]), level, gain
+            whole = _as_flat(curve, stretch, level, least * level / 2)
+            level, gain = float(median(whole.values)), largest_gain(whole.values, SURE, phi)
+            return int(whole.steps[0]), int(whole.steps[-1]), level, gain
     return None
+
+
+def _as_flat(curve: Series, window: Series, level: float, most: float) -> Series:
+    """Return all that is as flat as the middle of a window: records before and behind it too, and none of the fall that it holds."""
+    n, width = len(curve), max(3, len(window) // 20 | 1)
+    levels = rolling_median(curve.values, width)
+    most += SURE * scatter(window.values) * float(np.sqrt(np.pi / 2 / width))
+    away = np.flatnonzero(np.abs(levels - level) > most) + width // 2
+    middle = int(np.searchsorted(curve.steps, window.steps[len(window) // 2]))
+    before, behind = away[away < middle], away[away > middle]
+    first = int(before[-1]) + 1 if len(before) else 0
+    stop = int(behind[0]) if len(behind) else n
+    return curve.at(slice(first, stop))
 
 
 def _learning_share(run: Run, stretch: Series, curve: Series) -> float:

@@ -21,6 +21,15 @@ def test_fires_with_level_and_stretch(n):
     assert found.last_step - found.first_step >= 0.3 * n
 
 
+@pytest.mark.parametrize("descent", [30, 60, 120])
+def test_the_stretch_is_that_of_the_flat_records_and_not_of_a_window(descent):
+    rng = np.random.default_rng(1)
+    loss = np.r_[np.linspace(10.8, 7.4, descent), np.full(300 - descent, 7.4)] + rng.normal(0, 0.02, 300)
+    (found,) = fires(check, run(loss=loss))
+    assert abs(found.first_step - descent) <= 8
+    assert found.last_step == 300
+
+
 def test_fires_on_a_short_log_of_many_steps():
     assert len(fires(check, run(loss=shelf(20), every=50))) == 1
 
