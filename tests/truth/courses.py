@@ -42,5 +42,11 @@ def lasts_from(series: Series, reached: np.ndarray, latest: int | None = None) -
     return int(series.steps[row if latest is None else min(row, latest)])
 
 
+def most_from(series: Series, reached: np.ndarray) -> int:
+    """Return the step from which the records that reach something outnumber the others by most, the first of several."""
+    surplus = [2 * int(reached[row:].sum()) - len(reached[row:]) for row in range(len(reached))]
+    return int(series.steps[surplus.index(max(surplus))])
+
+
 def first_where(series: Series, reached: np.ndarray) -> int:
     return int(series.steps[int(np.argmax(reached))])

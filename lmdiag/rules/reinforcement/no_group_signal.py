@@ -5,7 +5,7 @@ import numpy as np
 from lmdiag.figures import figure, percent
 from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
-from lmdiag.stats.course import Course, course, first_lasting
+from lmdiag.stats.course import Course, course
 from lmdiag.stats.units import shares
 from lmdiag.stats.windows import median
 from lmdiag.task_measures import left_behind
@@ -60,7 +60,7 @@ def check(run: Run, rewards: Series, *, most: float = MOST) -> Findings:
     never = bool((equal >= 1 - EQUAL).all()) and float(np.ptp(rewards.values)) == 0
     hacked = left_behind(run) is not None
     solved = not never and not hacked and _solved(run, rewards.values, moved)
-    step = int(spread.steps[min(first_lasting(equal >= most), len(equal) // 3)])
+    step = int(spread.steps[_onset(equal >= most)])
     if of_groups:
         said = f"{percent(share).capitalize()} of the groups have equal rewards (median of the last two thirds of the records), and {percent(most)} or more in most"
     else:
@@ -85,6 +85,11 @@ def check(run: Run, rewards: Series, *, most: float = MOST) -> Findings:
         ),
         Severity.ERROR if never else Severity.INFO if solved else Severity.WARNING,
     )
+
+
+def _onset(reached: np.ndarray) -> int:
+    """Return the index from which the records that hold outnumber the others by most."""
+    return int(np.argmax(np.cumsum(np.where(reached, 1, -1)[::-1])[::-1]))
 
 
 def _solved(run: Run, values: np.ndarray, moved: Course) -> bool:

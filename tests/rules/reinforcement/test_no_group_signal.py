@@ -67,3 +67,10 @@ def test_percent_are_read_as_shares():
     (found,) = fires(check, policy(zero_std_share=levels((90.0, 100)), reward=levels((0.1, 100), seed=3)))
     assert "90% of the groups have equal rewards" in found.message
     assert [type(said) for said in check.look(policy(zero_std_share=np.full(100, 120.0)))] == [NotChecked]
+
+
+def test_the_onset_is_where_the_groups_become_equal():
+    (found,) = fires(
+        check, policy(200, zero_std_share=levels((0.1, 90), (0.95, 110)), reward=levels((0.1, 200), seed=3))
+    )
+    assert found.first_step == 91

@@ -6,7 +6,7 @@ import numpy as np
 
 from lmdiag.figures import figure
 from tests.truth.case import Case, own_start
-from tests.truth.courses import closing, first_where, last_third, lasts_from, opening, windows
+from tests.truth.courses import closing, first_where, last_third, lasts_from, most_from, opening, windows
 from tests.truth.evidence_of_post_training import size, trained_since, zero_share
 from tests.truth.numbers import parsed, rounds_to, spells
 from tests.truth.statement import states
@@ -65,7 +65,7 @@ def last_rate(case: Case, x: str) -> bool:
 )
 def without_signal(case: Case, share: str, bar: str, at_since: int, reward: str) -> bool:
     values = case.values
-    since = lasts_from(case.subject, values >= parsed(bar), len(values) // 3)
+    since = most_from(case.subject, values >= parsed(bar))
     return (
         spells(share, float(np.median(values[len(values) // 3 :])))
         and spells(bar, case.settings["most"])
@@ -83,7 +83,7 @@ def without_spread(case: Case, share: str, at_since: int, reward: str) -> bool:
     return (
         spells(share, float(equal[len(equal) // 3 :].mean()))
         and own_start(case, at_since)
-        and at_since == lasts_from(case.subject, equal, len(equal) // 3)
+        and at_since == most_from(case.subject, equal)
         and spells(reward, closing(case.series("reward")))
     )
 
