@@ -8,7 +8,7 @@ from functools import reduce
 
 import numpy as np
 
-from lmdiag.run import Run, Series
+from lmdiag.run import Event, Run, Series
 
 
 def is_loss(name: str) -> bool:
@@ -18,7 +18,7 @@ def is_loss(name: str) -> bool:
 
 def mean_of(run: Run, ranks: Sequence[Run]) -> Run:
     """Return the run of the first rank with the losses of the steps that all ranks logged as their mean."""
-    series, told = dict(run.series), []
+    series, told, events = dict(run.series), [], list(run.events)
     for name in filter(is_loss, run.series):
         of_all = [rank[name] for rank in ranks if name in rank]
         steps = reduce(np.intersect1d, (s.steps for s in of_all))
@@ -31,10 +31,19 @@ def mean_of(run: Run, ranks: Sequence[Run]) -> Run:
             for number, (rank, own) in enumerate(zip(ranks, of_all)):
                 mean = replace(mean, lines=lines_of_broken(run, mean, rank, own))
                 bad = np.flatnonzero(~np.isfinite(own.values) & np.isin(own.steps, steps))
-                broken += [_broken(name, number, rank, own, bad)] if len(bad) else []
+                if len(bad):
+                    broken.append(_broken(name, number, rank, own, bad))
+                if len(bad) and name == "loss":
+                    fields = {"whose": f"rank {number}", "records": len(bad)}
+                    events.append(Event("broken_rank", int(own.steps[bad[0]]), broken[-1], fields))
             told += broken if len(broken) < len(ranks) else []
             series[name] = mean
-    return replace(run, series=series, notes=(*run.notes, *told, f"The loss is the mean of {len(ranks)} ranks."))
+    return replace(
+        run,
+        series=series,
+        events=tuple(events),
+        notes=(*run.notes, *told, f"The loss is the mean of {len(ranks)} ranks."),
+    )
 
 
 def _broken(name: str, number: int, rank: Run, losses: Series, bad: np.ndarray) -> str:

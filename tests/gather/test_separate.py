@@ -99,6 +99,7 @@ def test_a_rank_of_one_log_that_breaks_is_named_with_its_lines():
         "The loss of rank 2 is not finite in 10 of 40 records, first at step 30 (a.jsonl, line 123); nor is the mean.",
         "The loss is the mean of 4 ranks.",
     )
+    assert [(e.kind, e.step, e.fields) for e in run.events] == [("broken_rank", 30, {"whose": "rank 2", "records": 10})]
     assert run["loss"].lines[29:32].tolist() == [117, 123, 127]
     assert run.account.not_used == ()
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from lmdiag.readers.prefixes import RANKS_OF_A_HOST
 from lmdiag.readers.tables.table import EPOCH, RANK, STEP, Table
+from lmdiag.run import Event
 
 FEWEST_STEPS = 3
 SHARE = 0.9  # of the steps that must be printed equally often: lines get lost
@@ -48,7 +49,8 @@ def _lowest_rank(table: Table) -> np.ndarray | None:
         if rank != keep:
             chosen |= (of_rank == rank) & has_loss & ~np.isnan(steps) & ~np.isin(steps, steps[chosen & has_loss])
     hosts = ranks[-1] >= RANKS_OF_A_HOST
-    broken = _put_broken(table, chosen)
+    broken, losses = _put_broken(table, chosen)
+    _tell_broken(table, losses, of_rank, "" if hosts else "rank")
     of_ranks = "" if hosts else f" of rank {', '.join(map(str, np.unique(of_rank[broken])))}"
     but = f", but for {len(broken)} values{of_ranks} that are not finite" if len(broken) else ""
     whose = "hosts than the first" if hosts else f"ranks than {keep}"
@@ -56,16 +58,27 @@ def _lowest_rank(table: Table) -> np.ndarray | None:
     return None if chosen.all() else chosen
 
 
-def _put_broken(table: Table, chosen: np.ndarray) -> np.ndarray:
-    """Put values of other ranks that are not finite in place of the finite ones of their step; return the rows they stood in.
+def _tell_broken(table: Table, rows: np.ndarray, processes: np.ndarray, called: str) -> None:
+    """Note of each process where its loss was first not finite, given the rows of such losses."""
+    steps = table.cells(STEP) if STEP in table.columns and called else np.empty(0)
+    for number in np.unique(processes[rows]).tolist() if len(steps) else ():
+        own = np.unique(steps[rows[processes[rows] == number]])
+        if len(own) and np.isfinite(own[0]):
+            whose = f"{called} {number:g}"
+            message = f"the loss of {whose} is not finite"
+            table.happened(Event("broken_rank", int(own[0]), message, {"whose": whose, "records": len(own)}))
+
+
+def _put_broken(table: Table, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Put values of other ranks that are not finite in place of the finite ones of their step; return the rows they stood in, and of losses.
 
     What a rank has no finite value of it does not measure.
     """
     name_of_place = next((name for name in (STEP, EPOCH, "epoch") if name in table.columns), "")
     if not name_of_place:
-        return np.empty(0, np.int64)
+        return np.empty(0, np.int64), np.empty(0, np.int64)
     _, place = np.unique(table.cells(name_of_place), return_inverse=True, equal_nan=False)
-    count, lines, moved = len(table.lines), np.array(table.lines, np.int64), []
+    count, lines, moved, losses = len(table.lines), np.array(table.lines, np.int64), [], []
     for name, (at, numbers) in table.columns.items():
         rows, values, cells = np.asarray(at, np.int64), np.array(numbers, np.float64), table.cells(name)
         finite = np.isfinite(values)
@@ -83,9 +96,10 @@ def _put_broken(table: Table, chosen: np.ndarray) -> np.ndarray:
                 own = min(near, key=lambda i: abs(int(rows[i]) - row))
                 values[own], lines[rows[own]] = cells[row], table.lines[row]
                 moved.append(row)
+                losses += [row] if "loss" in name.lower() else []
         table.columns[name] = (at, values)
     table.lines = lines
-    return np.array(moved, np.int64)
+    return np.array(moved, np.int64), np.array(losses, np.int64)
 
 
 def _with_loss(table: Table) -> np.ndarray:
@@ -159,6 +173,7 @@ def _broken_losses(table: Table, by: str) -> str:
         return ""
     columns = [columns for name, columns in table.columns.items() if "loss" in name.lower()]
     rows = np.concatenate([np.asarray(at, np.int64)[~np.isfinite(values)] for at, values in columns])
+    _tell_broken(table, rows, table.cells(by), by)
     found = np.unique(table.cells(by)[rows])
     whose = f"{by} {', '.join(f'{number:g}' for number in found)}"
     return f"; of {whose}, {len(rows):,} losses are not finite" if len(rows) else ""

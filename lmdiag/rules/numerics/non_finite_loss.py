@@ -38,7 +38,7 @@ def check(run: Run, _: Curve) -> Findings:
     ## What to try
     Resume from before the first NaN, unless these are two records at most, under 2%, and the loss is finite behind them and ends at its best: then the
     update was skipped. Where the gradient norm rose before it: a lower learning rate, gradient clipping. Where nothing
-    announced it: look at the batch, at divisions and logarithms, at fp16. NaN from the first record means bad inputs, a log of zero, or the wrong data type. To tell data from optimisation, train the same step again with
+    announced it: look at the batch, at divisions and logarithms, at fp16. Of several ranks the log may tell which had it first: look at its data and hardware. NaN from the first record means bad inputs, a log of zero, or the wrong data type. To tell data from optimisation, train the same step again with
     another batch: if it survives, look at the batch.
 
     ## References
@@ -68,9 +68,12 @@ def _training(run: Run, losses: Series) -> Findings:
     if growth is not None:
         evidence["gradient_growth"] = growth
     lines: tuple[str, ...] = _advice(run, step, first, growth)
+    whose = _whose_loss(run, step, int(bad.sum()))
+    if whose:
+        lines = (f"Look at the data and the hardware of {whose[1]}.", *lines)
     if _went_on(run, losses, bad):
         lines = tuple(line for line in lines if not isinstance(line, Advice) or "checkpoint" not in line.about)
-    yield Finding(_message(run, step, bad, evidence), step, last, "loss", evidence, lines)
+    yield Finding(_message(run, step, bad, evidence, whose[0] if whose else ""), step, last, "loss", evidence, lines)
 
 
 def _went_on(run: Run, losses: Series, bad: np.ndarray) -> bool:
@@ -97,8 +100,8 @@ def _said(run: Run) -> Findings:
         yield Finding(message, first, last, metric, evidence, _advice(run, first, 1, None), severity)
 
 
-def _message(run: Run, step: int, bad: np.ndarray, evidence: dict[str, float]) -> str:
-    share = f"{int(bad.sum()):,} of {len(bad):,} records"
+def _message(run: Run, step: int, bad: np.ndarray, evidence: dict[str, float], whose: str) -> str:
+    share = f"{int(bad.sum()):,} of {len(bad):,} records{whose}"
     if bad.all():
         return f"The loss is not finite from the first record on, {run.place(step)} ({share})."
     if "last_finite_loss" not in evidence:
@@ -109,6 +112,17 @@ def _message(run: Run, step: int, bad: np.ndarray, evidence: dict[str, float]) -
     if bad.sum() == 1 and not bad[-1]:
         return f"The loss was not finite once, at {run.place(step)}, after {last} ({share}){before}."
     return f"The loss became non-finite at {run.place(step)}, after {last} ({share}){before}."
+
+
+def _whose_loss(run: Run, step: int, records: int) -> tuple[str, str] | None:
+    """Say which of several processes had the first loss that is not finite, and name it; None where the log does not tell."""
+    told = [event for event in run.events if event.kind == "broken_rank"]
+    first = [event for event in told if event.step == step]
+    if not first:
+        return None
+    named = " and ".join(str(event.fields["whose"]) for event in first)
+    alone = len(told) == 1 and told[0].fields.get("records") == records
+    return f", on {named} alone" if alone else f", on {named} first", named
 
 
 def _gradient_growth(run: Run, step: int) -> float | None:

@@ -108,6 +108,18 @@ def test_the_note_names_the_rank_whose_loss_is_not_finite() -> None:
         for r in range(3)
     )
     assert "3 prints of each step (rank) were averaged; of rank 2, 3 losses are not finite" in log_of(text).notes
+    (told,) = log_of(text).events
+    assert (told.kind, told.step, told.fields) == ("broken_rank", 6, {"whose": "rank 2", "records": 3})
+
+
+def test_a_rank_in_front_whose_loss_is_not_finite_is_told() -> None:
+    text = "".join(
+        f"[rank{r}]: step {k} loss {'nan' if r == 2 and k > 5 else 3 - k / 10 - r / 100}\n"
+        for k in range(1, 9)
+        for r in range(3)
+    )
+    (told,) = log_of(text).events
+    assert (told.kind, told.step, told.fields) == ("broken_rank", 6, {"whose": "rank 2", "records": 3})
 
 
 def test_counted_micro_batches_are_left_alone() -> None:

@@ -102,3 +102,13 @@ def test_only_a_loss_that_did_not_go_on_asks_for_a_checkpoint(bad, lift, back):
     (found,) = fires(check, run(loss=loss))
     assert any("checkpoint" in line for line in found.advice) is back
     assert any("batch" in line for line in found.advice)
+
+
+@pytest.mark.parametrize(("records", "said"), [(40, "on rank 2 alone"), (35, "on rank 2 first")])
+def test_the_rank_that_had_it_first_is_named(records: int, said: str) -> None:
+    loss = falling(100)
+    loss[60:] = np.nan
+    told = Event("broken_rank", 61, "", {"whose": "rank 2", "records": records})
+    (found,) = fires(check, replace(run(loss=loss), events=(told,)))
+    assert f"(40 of 100 records, {said})" in found.message
+    assert found.advice[0] == "Look at the data and the hardware of rank 2."

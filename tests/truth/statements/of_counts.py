@@ -9,11 +9,19 @@ from tests.truth.numbers import parsed, spells
 from tests.truth.statement import states
 
 
-@states(r"not finite in <n> of <all> (?:records|evaluations), first at <@first>", r"after \S+ \(<n> of <all> records\)")
+@states(
+    r"not finite in <n> of <all> (?:records|evaluations), first at <@first>",
+    r"after \S+ \(<n> of <all> records(?:\)|, on)",
+)
 def not_finite(case: Case, n: str, all: str, at_first: int | None = None) -> bool:
     series = case.run[case.finding.metric]
     bad = ~np.isfinite(series.values)
     return spells(n, int(bad.sum())) and spells(all, len(bad)) and at_first in (None, int(series.steps[bad][0]))
+
+
+@states(r"on rank <n> (?:alone|first)", r"hardware of rank <n>")
+def a_rank(case: Case, n: str) -> bool:
+    return any(event.fields["whose"] == f"rank {n}" for event in case.run.events if event.kind == "broken_rank")
 
 
 @states(r"exactly <value> in <n> of <all> records(?:, first at <@first>)?")
