@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
@@ -103,12 +103,15 @@ class Diagnosis:
     def keep(self) -> Best | None:
         """The best evaluation before the run was spoilt, of which to keep the checkpoint; None where none is worth it.
 
-        That of the untrained model, at step 0, is not in a run with errors.
+        That of the untrained model, at step 0, is not in a run with errors. Where the log names the checkpoints that were saved, and
+        evaluations at their steps, it is the best of these.
         """
         spoilt = [f.first_step for f in self.findings if _spoils(self.run, f)]
         kept = self.best
         if kept is not None and kept.step >= min(spoilt, default=kept.step + 1):
             kept = best_evaluation(self.run, min(spoilt))
+        if kept is not None:
+            kept = _saved_instead(self.run, kept, min(spoilt, default=np.inf)) or kept
         failed = spoilt or any(f.severity == Severity.ERROR for f in self.findings)
         return None if kept is not None and kept.step == 0 and failed else kept
 
@@ -118,6 +121,9 @@ class Diagnosis:
         from lmdiag.forecast import forecast  # its law is fitted only where it is shown
 
         return forecast(self.run)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.run.name!r}: {self.shown}, findings: {len(self.findings)}>"
 
     def _repr_html_(self) -> str:
         reports = import_module("lmdiag.reports.notebook")  # reports know diagnoses, never the reverse
@@ -213,25 +219,41 @@ def decided_once(findings: Iterable[Finding]) -> Iterator[Finding]:
         yield finding if len(left) == len(finding.advice) else replace(finding, advice=tuple(left))
 
 
-def best_evaluation(run: Run, before: float = np.inf) -> Best | None:
-    """Return the best evaluation of those before a step; None of a run with fewer than two evaluations.
+def best_evaluation(run: Run, before: float = np.inf, without: np.ndarray | None = None) -> Best | None:
+    """Return the best evaluation of those before a step, and at none of some steps; None of a run with fewer than two evaluations.
 
     Of a policy that is the one with the highest reward, of preferences with the highest accuracy (of equal ones the lowest loss, else the
     largest margin), of others with the lowest loss, or the highest accuracy where no loss is evaluated.
     """
+
+    def early(series: Series) -> Series:
+        return series.at((series.steps < before) & ~np.isin(series.steps, () if without is None else without))
+
     if run.kind == "reinforcement":
-        return _highest(run, "reward", before)
+        return _highest(run, "reward", early)
     if run.kind == "preference" and (accuracies := _accuracies(run)):
-        return _most_accurate(run, *accuracies, before)
+        return _most_accurate(run, accuracies[0], early(accuracies[1]))
     if run.evaluation is None:
-        return None if run.kind == "preference" else _highest(run, "accuracy", before)
+        return None if run.kind == "preference" else _highest(run, "accuracy", early)
     metric, series = run.evaluation
-    finite = series.finite
-    early = finite.steps < before
-    if len(finite) < 2 or not early.any():
+    left = early(series.finite)
+    if len(series.finite) < 2 or not len(left):
         return None
-    at = int(np.argmin(np.where(early, finite.values, np.inf)))
-    return Best(metric, int(finite.steps[at]), float(finite.values[at]))
+    at = int(np.argmin(left.values))
+    return Best(metric, int(left.steps[at]), float(left.values[at]))
+
+
+def _saved_instead(run: Run, best: Best, before: float) -> Best | None:
+    """Return the best evaluation of the saved checkpoints, None where that of the best may have been saved, or none of theirs is known."""
+    saved = {e.step for e in run.events if e.kind == "checkpoint_saved" and e.step is not None}
+    series = run.evaluation[1] if run.evaluation and run.evaluation[0] == best.metric else run.series.get(best.metric)
+    if series is None or not saved:
+        return None
+    behind = series.steps[series.steps > best.step]
+    if any(best.step <= step < (behind[0] if len(behind) else np.inf) for step in saved):
+        return None
+    others = series.steps[~np.isin(series.steps, list(saved))]
+    return best_evaluation(run, before, others)
 
 
 def _sets(run: Run, measure: str) -> list[tuple[str, Series]]:
@@ -241,12 +263,11 @@ def _sets(run: Run, measure: str) -> list[tuple[str, Series]]:
     return sorted(found, key=lambda item: (not item[0].startswith("val/"), -len(item[1])))
 
 
-def _highest(run: Run, measure: str, before: float) -> Best | None:
-    for name, series in _sets(run, measure)[:1]:
-        early = series.at(series.steps < before)
-        if len(early):
-            at = int(np.argmax(early.values))
-            return Best(name, int(early.steps[at]), float(early.values[at]))
+def _highest(run: Run, measure: str, early: Callable[[Series], Series]) -> Best | None:
+    for name, series in ((name, early(series)) for name, series in _sets(run, measure)[:1]):
+        if len(series):
+            at = int(np.argmax(series.values))
+            return Best(name, int(series.steps[at]), float(series.values[at]))
     return None
 
 
@@ -255,8 +276,7 @@ def _accuracies(run: Run) -> tuple[str, Series] | None:
     return sets[0] if sets else None
 
 
-def _most_accurate(run: Run, name: str, accuracies: Series, before: float) -> Best | None:
-    series = accuracies.at(accuracies.steps < before)
+def _most_accurate(run: Run, name: str, series: Series) -> Best | None:
     if not len(series):
         return None
     split = name.rpartition("/")[0]

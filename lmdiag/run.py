@@ -50,6 +50,9 @@ class Series:
     def __len__(self) -> int:
         return len(self.steps)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self)} values>"
+
     @property
     def finite(self) -> Series:
         """The points whose value is a finite number."""
@@ -169,6 +172,9 @@ class Run:
     step_kind: str = "step"
     decided: Mapping[str, tuple[str, Series] | None] = field(default_factory=dict)
     account: Account = field(default_factory=Account)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}: {len(self.series)} series to {self.place(self.last_step)}>"
 
     def __getitem__(self, metric: str) -> Series:
         return self.series[metric]

@@ -14,6 +14,7 @@ from lmdiag.finding import Finding, Severity
 from lmdiag.gather import runs_in
 from lmdiag.judging.reading import read, read_all
 from lmdiag.readers import read_source
+from lmdiag.reports.report import Report
 from lmdiag.rules import RULES
 from lmdiag.run import Event, Run, Series, Skipped
 from lmdiag.sources.source import Source
@@ -250,3 +251,29 @@ def test_the_untrained_model_is_no_checkpoint_of_a_run_with_errors():
 def test_of_accuracies_alone_the_highest_is_kept():
     made = replace(run(loss=falling(40), **evaluated(accuracy=[0.4, 0.7, 0.6, 0.6])), method="sft")
     assert diagnose(made).best == Best("val/accuracy", 20, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("saved", "kept"),
+    [
+        ((), 30),
+        ((10, 20), 20),
+        ((10, 20, 30), 30),
+        ((10, 33), 30),  # saved behind the evaluation, before anything else was known
+        ((15,), 30),  # none of an evaluated step: nothing is known of it
+        ((40,), 40),
+    ],
+)
+def test_the_checkpoint_to_keep_is_one_that_was_saved_where_the_log_tells(saved, kept):
+    made = run(loss=falling(60), **evaluated(loss=[4.0, 3.5, 3.0, 3.2]))
+    diagnosis = diagnose(replace(made, events=tuple(Event("checkpoint_saved", step) for step in saved)))
+    assert diagnosis.best == Best("val/loss", 30, 3.0)
+    assert diagnosis.keep.step == kept
+
+
+def test_what_is_printed_of_runs_and_diagnoses_is_short():
+    made = run(loss=falling(200))
+    assert repr(made) == "<Run 'made': 1 series to step 200>"
+    assert repr(made["loss"]) == "<Series of 200 values>"
+    assert repr(diagnose(made)) == "<Diagnosis of 'made': healthy, findings: 2>"
+    assert repr(Report((diagnose(made),))) == "<Report: healthy, runs: 1, findings: 2>"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from lmdiag.diagnose import Diagnosis
-from lmdiag.run import Run, Series
+from lmdiag.run import Event, Run, Series
 from lmdiag.stats.extremes import extreme_rows
 from lmdiag.stats.windows import distinct
 from lmdiag.task_measures import DRAWN, progress
@@ -35,7 +35,9 @@ def slimmed(diagnosis: Diagnosis, stretches: int = STRETCHES, every_metric: bool
         run,
         series=_with_the_ends(run, series),
         superseded={},
-        events=run.events if every_metric else tuple(event for event in run.events if event.kind == "end"),
+        events=run.events
+        if every_metric
+        else tuple(e for e in run.events if e.kind == "end" or _names_kept(diagnosis, e)),
         decided={
             name: found and (found[0], _of_curve(run, series, *found, stretches, _kept(diagnosis)))
             for name, found in decided.items()
@@ -57,6 +59,11 @@ def _evaluations(diagnosis: Diagnosis) -> set[str]:
         return set()
     split = diagnosis.best.metric.rpartition("/")[0]
     return {diagnosis.best.metric, *(f"{split}/{name}" for name in ("loss", "reward_margin") if split)}
+
+
+def _names_kept(diagnosis: Diagnosis, event: Event) -> bool:
+    """Tell whether an event says that the checkpoint to keep was saved."""
+    return event.kind == "checkpoint_saved" and diagnosis.keep is not None and event.step == diagnosis.keep.step
 
 
 def _kept(diagnosis: Diagnosis) -> list[int]:

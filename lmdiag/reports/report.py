@@ -26,6 +26,9 @@ class Report:
     passed_over: tuple[PassedOver, ...] = ()
     others: tuple[Diagnosis, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.verdict}, runs: {len(self.diagnoses) + len(self.others)}, findings: {len(self.findings)}>"
+
     @property
     def verdict(self) -> str:
         """The worst verdict of all runs; `not-judged` when there is none."""
