@@ -11,6 +11,7 @@ RISING = 0.75  # share of the blocks that stand above the one before
 RISING_LATER = 0.9  # where the growth was looked for: of levels that wander the best part is chosen
 FLAT = 0.05  # of the growth: by so much a level may differ from the first before the memory grows
 LATE = 15  # blocks: a part that grows is a quarter of the run or more
+SURELY = 2  # blocks: in a straight line the third stands above the first by twice `FLAT`
 LARGEST_STEP = 0.3  # share of the growth; a single jump is a longer sequence or a fragmented pool
 LOOK_AHEAD = 10  # times the run so far
 STILL_GROWING = 0.7  # growth of the second half over that of the first: a leak goes in a straight line
@@ -83,7 +84,7 @@ def _growing_part(memory: Series) -> Series | None:
     levels, starts = block_medians(memory.values, BLOCKS)
     flat = np.abs(levels - levels[0]) <= FLAT * (levels[-1] - levels[0])
     last = int(np.argmin(flat)) - 1
-    if not 1 <= last < LATE or len(memory) - starts[last] < BLOCKS:
+    if not SURELY <= last < LATE or len(memory) - starts[last] < BLOCKS:
         return None
     return memory.at(slice(int(starts[last]), None))
 
