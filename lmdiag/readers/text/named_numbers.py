@@ -100,8 +100,8 @@ class PairScanner:
                 return True
             self._remember(line, numbers, found)
             self._leave(line, found.spare)
-            if found.alone and line - max(self._last_line, self._below_records.last_line) <= FEW_LINES:
-                self._below_records.see(line, len(self._table.lines) - 1, numbers)
+            if found.alone:
+                self._below_records.see(line, self._last_line, len(self._table.lines) - 1, numbers)
             if found.headline and not found.names:
                 self._enter(payload(piece)[0], STEP in numbers or EPOCH in numbers)
             return False

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from lmdiag.readers.tables.table import ROW, Table
 
-FEWEST = 3
+FEWEST, NEAR = 3, 3
 
 
 @dataclass
@@ -27,8 +27,10 @@ class NumbersBelow:
     last_line: int = 0
     _named: dict[str, _Named] = field(default_factory=dict)
 
-    def see(self, line: int, row: int, values: dict[str, float]) -> None:
-        """Keep the numbers of a line that stands below a row."""
+    def see(self, line: int, record: int, row: int, values: dict[str, float]) -> None:
+        """Keep the numbers of a line that stands right below the last record and its row, or above all."""
+        if row >= 0 and line - max(record, self.last_line) > NEAR:
+            return
         for name, value in values.items():
             named = self._named.setdefault(name, _Named(line))
             named.rows.append(row)

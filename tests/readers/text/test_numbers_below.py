@@ -39,6 +39,12 @@ def test_a_number_above_each_record_is_counted() -> None:
     assert unread(run) == 12
 
 
+def test_a_setting_that_stands_above_the_records_again_and_again_is_counted() -> None:
+    run = run_of("step {k} loss {a}\nheads = {x}\n", before="heads = 8.5\nbegin\nof\nthe\nlog\n")
+    assert "heads" not in run.series
+    assert unread(run) == 13
+
+
 def test_a_number_that_stands_twice_below_a_record_is_counted() -> None:
     run = run_of("step {k} loss {a}\nWärme: {x}\nWärme: 0.5\n")
     assert "Wärme" not in run.series
