@@ -14,11 +14,8 @@ from lmdiag.stats.windows import median, quantile
 POINTS = 200
 PART = 1.8  # a fall to 1 / 1.8 in one record: no law is fitted to what is before and behind it together
 AT_ONCE, BESIDE = 0.8, 20  # share of that fall in one record; records on each side by which it is measured
-DIVISOR, WHOLE, ALIKE = (
-    3.5,
-    0.03,
-    1.5,
-)  # least and distance from a whole number; ratio of the noise, as a share of the level
+# Least and distance from a whole number; ratio of the noise, as a share of the level
+DIVISOR, WHOLE, ALIKE = 3.5, 0.03, 1.5
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS = 0.1, 0.04, 8.0
 # Of the run: a restart, a jump of the rate or, of a step down, an epoch's end this near explains the step
 AT_EVENT = 0.02

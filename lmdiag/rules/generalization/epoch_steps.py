@@ -4,7 +4,7 @@ from lmdiag.figures import figure
 from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.alignment import along
-from lmdiag.stats.noise import MAD_TO_SIGMA, median_difference_error, scatter, smoothing
+from lmdiag.stats.noise import MAD_TO_SIGMA, median_difference_error, scatter
 from lmdiag.stats.windows import every_window, median
 
 RECORDS_PER_EPOCH, MOST_EPOCHS = 10, 200
@@ -90,7 +90,7 @@ def _drops(values: np.ndarray, rows: np.ndarray, width: int) -> tuple[np.ndarray
         return np.zeros(len(rows)), np.inf
     usual = _differences(values, elsewhere[:: len(elsewhere) // 400 + 1], width)
     middle = float(median(usual))
-    least = median_difference_error(scatter(values), smoothing(values), width, width)
+    least = median_difference_error(scatter(values), 0.0, width, width)
     error = max(MAD_TO_SIGMA * float(median(np.abs(usual - middle))), least, 1e-12)
     return _differences(values, rows, width) - middle, error
 
