@@ -120,9 +120,8 @@ def left_behind_together(
         found = next((found for found, _ in _windows(losses, _lowest(losses), LEAST_RISE) if _exceeds(found)), None)
         return found and replace(found, onset=_onset(losses, found))
     later, low = levels[low_at + 1 :], float(levels[low_at])
-    apart = (
-        BEHIND_SIGMAS * scatter(losses) / float(np.sqrt(median((ends - starts)[held])))
-    )  # of levels that few records tell
+    # Of levels that few records tell
+    apart = BEHIND_SIGMAS * scatter(losses) / float(np.sqrt(median((ends - starts)[held])))
     if len(losses) >= REBOUND_POINTS and later.min() - low < apart:
         return None
     high = float(median(later[-max(3, len(later) // 3) :]))

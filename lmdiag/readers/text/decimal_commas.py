@@ -15,9 +15,8 @@ FEWEST, POINTS_PER_COMMA, LARGEST_LOSS = 2, 0.2, 30
 _ANY = lazy(r"[=:： ]-?\d+,\d")  # quick to look for, and rare
 _NUMBER = lazy(r"(?<![\d.,:])(-?\d+)([.,])(\d+)(?!\d|[,.:]\d)")
 _NAME = lazy(r"[^\d\n]+$")
-_AT_A_PLACE = lazy(
-    r"([^\d\n|,;:]+?) (?:nach|dopo|après|tras|após|after|at) [^\d\n]{2,12}\d+\s*[:=]\s*$"
-)  # Verlust nach Epoche 3:
+# Verlust nach Epoche 3:
+_AT_A_PLACE = lazy(r"([^\d\n|,;:]+?) (?:nach|dopo|après|tras|após|after|at) [^\d\n]{2,12}\d+\s*[:=]\s*$")
 _SMALL = ("loss", "accuracy", "lr", "bpb", "bpc", "f1")  # never in thousands
 _MOSTLY_SMALL = (*_SMALL, "ppl", "grad_norm")
 Parts = Sequence[tuple[str, str]]  # what stands before and behind the comma of each number

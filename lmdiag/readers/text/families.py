@@ -19,9 +19,8 @@ from lmdiag.readers.text.plans import Record
 
 # Megatron-LM and its forks, GPT-NeoX and nanotron: items between bars
 
-_ITEM = lazy(
-    rf"^\s*(.+?)(?::\s*|(?<=[\w)])\s+)({NUM})\s*(%|[kKMBGTPE]?(?:FLOPS|FLOP/s|B|iB)?|ms|s)\s*$"
-)  # forks without colons: `lm loss 2.31E+00`
+# Forks without colons: `lm loss 2.31E+00`
+_ITEM = lazy(rf"^\s*(.+?)(?::\s*|(?<=[\w)])\s+)({NUM})\s*(%|[kKMBGTPE]?(?:FLOPS|FLOP/s|B|iB)?|ms|s)\s*$")
 _PLACE = lazy(r"iteration (\d+)")
 _CLOCK = lazy(r":\s*\d+:\d\d")
 _NO_NUMBER = lazy(r"\beta\b|\d:\d\d|None|N/A")

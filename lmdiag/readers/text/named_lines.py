@@ -23,12 +23,12 @@ _ABOUT_A_CHECKPOINT = lazy(  # and not an evaluation of one: Checkpoint [6]  Val
     r"\b(?:sav(?:ed|ing)|checkpoint(?!\W{1,2}\d+\W+(?:val|test|dev))|best|improv\w+)\b", re.IGNORECASE
 )
 _BESIDE_ONE = lazy(r"(?<=\d)\s*[|,;(]\s*(?:best|min|lowest)\b[^|,;]*", re.IGNORECASE)  # ppl 9.5 | best 9.1
-_MARKED = lazy(
-    rf"\b(?:loss|perplexity|ppl)\s?[\[(<][^\])>\d]*[\])>]\s?[:=]?\s?{NUM}\b", re.IGNORECASE
-)  # eval loss [best] 3.2
+# eval loss [best] 3.2
+_MARKED = lazy(rf"\b(?:loss|perplexity|ppl)\s?[\[(<][^\])>\d]*[\])>]\s?[:=]?\s?{NUM}\b", re.IGNORECASE)
+# - Initial loss: train 3.2
 _OF_OTHERS = lazy(
     r"\W*(?:initial|best|previous|baseline) (?:loss|losses|results?|perplexity)\s*:\s*[A-Za-z]", re.IGNORECASE
-)  # - Initial loss: train 3.2
+)
 _END_OF_EPOCH = lazy(r"\b(?:complet\w*|finish\w*|done|ended|end of|results?|summary)\b", re.IGNORECASE)
 _PLACE_ALONE = lazy(rf"\W*(?:(?:train(?:ing)?|global)?[ _]?{PLACE}\W*\d+(?:\s*(?:/|of)\s*\d+)?\W*)+", re.IGNORECASE)
 _MEASURED_AT = lazy(

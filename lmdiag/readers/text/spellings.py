@@ -24,12 +24,10 @@ _SEPARATOR = lazy(r"\s*(?:[,;|]\s|:\s|\s-\s)\s*")
 _AT = lazy(rf"(?:(?:{PLACE}\W*\d+(?:\s*/\s*\d+)?|\[?\s*\d+\s*/\s*\d+)\W*)+", re.IGNORECASE)
 _DIGIT = lazy(r"\d|\b(?:nan|inf)\b", re.IGNORECASE)
 _OF_A_MODEL = lazy(r"loss|ppl|perplexity|acc", re.IGNORECASE)
-_COUNTED = lazy(
-    rf"\s*(?:(\d+)|\[?\s*\d+\s*/\s*\d+\s*\]?)\s+(?={NUM}\s)"
-)  # a count in front of all: `12 4.31 s run, 8.9 loss`
-_BEHIND = lazy(
-    r"\d\s?(?:[A-Za-z]+(?:\s+|_))?(?:loss|LR|lr|ppl|perplexity|nll|bits/\w+|bp[bcd])\b", re.IGNORECASE
-)  # quick to look for, and rare
+# A count in front of all: `12 4.31 s run, 8.9 loss`
+_COUNTED = lazy(rf"\s*(?:(\d+)|\[?\s*\d+\s*/\s*\d+\s*\]?)\s+(?={NUM}\s)")
+# Quick to look for, and rare
+_BEHIND = lazy(r"\d\s?(?:[A-Za-z]+(?:\s+|_))?(?:loss|LR|lr|ppl|perplexity|nll|bits/\w+|bp[bcd])\b", re.IGNORECASE)
 
 
 TWO_COUNTS = lazy(r"^\[(\d+)(?:/\d+)?(?:\]\s*\[|,\s+)\s*(\d+)(/\d+)?\](?=[\s:]*\w)[\s:]*")

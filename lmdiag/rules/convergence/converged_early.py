@@ -54,9 +54,8 @@ def check(run: Run, evaluation: Curve, *, share: float = 0.65, band: float = EQU
         return
     if sigma > 0.02 * end:
         return
-    many = float(
-        np.sqrt(2 * np.log(len(losses)) * (1 + MEDIAN_ERROR**2 / 3))
-    )  # deviations of one of so many from a median of three
+    # Deviations of one of so many from a median of three
+    many = float(np.sqrt(2 * np.log(len(losses)) * (1 + MEDIAN_ERROR**2 / 3)))
     equal = max(band * end, max(EQUAL_SIGMAS, many) * sigma)
     outside = np.flatnonzero(np.abs(losses.values - end) > equal)
     first = int(outside[-1]) + 1 if len(outside) else 0

@@ -25,10 +25,8 @@ from lmdiag.stats.windows import median, rolling_median
 
 SURE = 2.0  # standard errors: several windows are tried
 CREEPS, FALLS = 0.01, -5.0  # of the level per half of the run; z of the rank trend: in no noise of a flat curve
-SHARES, LEAST_SHARE = (
-    (0.70, 0.50, 0.35),
-    0.30,
-)  # of the records; of the steps that they cover, and of the learning rates there
+# Of the records; of the steps that they cover, and of the learning rates there
+SHARES, LEAST_SHARE = (0.70, 0.50, 0.35), 0.30
 LARGEST_START = 12.5  # ln of the largest vocabularies; a worse start says nothing about the level to expect
 LONGEST = 2000
 FEW, SHORT_SPAN, LEAST_SPAN = 30, 100, 60  # records with one window; steps that it, or any other, must span

@@ -214,9 +214,8 @@ def _jumped(run: Run, losses: Series, best: int, rise: float) -> bool:
     ):
         return False
     logs = np.log(trained.values)
-    noise = scatter(logs) / np.sqrt(
-        1 - smoothing(logs)
-    )  # averaged noise changes less from record to record than it is large
+    # Averaged noise changes less from record to record than it is large
+    noise = scatter(logs) / np.sqrt(1 - smoothing(logs))
     return bool(np.log1p(rise / lowest) >= JUMP_SIGMAS * noise) and not _training_rose(
         run, int(losses.steps[best]), rise / lowest
     )
