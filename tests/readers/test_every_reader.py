@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lmdiag.errors import UnreadableLog
 from lmdiag.judging.reading import runs_of
-from lmdiag.readers import HOLD_LOGS, READERS, as_unreadable, read_source, reader_named, reader_of
+from lmdiag.readers import HOLD_LOGS, OF_PRINTS, READERS, as_unreadable, read_source, reader_named, reader_of
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.sources.source import Source
 from tests.readers.sample_logs import FOLDERS, LOSSES, PAGES, SAMPLES, UNNAMED
@@ -46,7 +46,8 @@ def test_its_format_has_a_page(name):
 def test_it_keeps_the_contract(name):
     reader = module(name)
     assert list(inspect.signature(reader.can_read).parameters) == ["name", "head"]
-    assert list(inspect.signature(reader.read).parameters) == ["source", *(["read_part"] if name in HOLD_LOGS else [])]
+    more = ["read_part"] if name in HOLD_LOGS else ["counter"] if name in OF_PRINTS else []
+    assert list(inspect.signature(reader.read).parameters) == ["source", *more]
     assert inspect.getdoc(reader)
     assert reader.can_read("", b"") is False
     assert reader.can_read("empty/", b"\n\n") is False
