@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from datetime import date
 from pathlib import Path
+from subprocess import check_output
 from typing import Any
 
 import numpy as np
@@ -123,6 +124,7 @@ def measured(logs: int, fault_logs: int, jobs: int, seed: int) -> tuple[dict[str
         part["rules"] = dict(sorted(part["rules"].items()))
     return {
         "date": str(date.today()),
+        "commit": check_output(("git", "rev-parse", "--short", "HEAD"), cwd=Path(__file__).parent, text=True).strip(),
         "seed": seed,
         "fault_logs": fault_logs,
         "slices": [part for part in slices if "kind" not in part],

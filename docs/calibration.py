@@ -8,7 +8,7 @@ from typing import Any
 
 HEAD = """# False alarms and strengths found, simulated
 
-`python benchmarks/calibration.py --logs {logs} --fault-logs {fault_logs} --seed {seed} --write docs/calibration.json`, {date}
+`python benchmarks/calibration.py --logs {logs} --fault-logs {fault_logs} --seed {seed} --write docs/calibration.json`, {date}, commit {commit}
 
 Healthy logs are drawn at random: the law of the loss from scratch or as a fine-tune, five schedules with and without warm-up, epochs, curricula,
 batches grouped by length; normal, heavy-tailed, autocorrelated, growing and shrinking noise; means, rounding, uneven steps; 3 to 500 evaluations, also of
@@ -40,7 +40,9 @@ def page(figures: Mapping[str, Any]) -> str:
     """Return the page with all figures."""
     slices = figures["slices"]
     parts = [
-        HEAD.format(logs=max(s["logs"] for s in slices), **{k: figures[k] for k in ("fault_logs", "seed", "date")}),
+        HEAD.format(
+            logs=max(s["logs"] for s in slices), **{k: figures[k] for k in ("fault_logs", "seed", "date", "commit")}
+        ),
         "\n## Healthy logs that alarmed, per 10,000\n",
     ]
     parts += [_matrix(slices), "\n## By rule\n", _rules(slices)]
