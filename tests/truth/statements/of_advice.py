@@ -164,7 +164,7 @@ def peak_rate(case: Case, x: str) -> bool:
 
 @states(r"[Ee]valuate every <n> \w+s, on text")
 def tenth(case: Case, n: str) -> bool:
-    return spells(n, max(case.span // 10, 1))
+    return abs(float(n.replace(",", "")) / max(case.span // 10, 1) - 1) <= 0.05  # to two digits
 
 
 @states(r"half as often \(every <n> ")
@@ -223,7 +223,7 @@ def forecast_end(case: Case, end: str, then: str) -> bool:
 def period(case: Case, period: str) -> bool:
     seen = case.finding.evidence
     told = seen.get("period_steps", seen.get("period"))
-    return spells(period, round(told) if told is not None else max(case.span // 10, 1))
+    return spells(period, round(told)) if told is not None else tenth(case, period)
 
 
 @states(r"a learning rate of <x>, ten times the present one, for <n> ")

@@ -135,9 +135,16 @@ def gain(case: Case, share: str, n: str) -> bool:
     return spells(share, seen["gain"] / abs(seen["end"])) and spells(n, len(case.subject))
 
 
-@states(r"; <share%> of the time since then is lost", r"; <share%> of the time in between was lost")
-def time_lost(case: Case, share: str) -> bool:
-    return spells(share, 1 - case.finding.evidence["before_s"] / case.finding.evidence["after_s"])
+@states(r"; <share%> of the time (?:since then is|there was) lost(?:, <minutes> minutes)?")
+def time_lost(case: Case, share: str, minutes: str = "") -> bool:
+    seen = case.finding.evidence
+    told = not minutes or spells(minutes, round(seen["lost_s"] / 60))
+    return told and spells(share, 1 - seen["before_s"] / seen["after_s"])
+
+
+@states(r"^In <n> stretches from <@first> to <@last>, the last since <@began>")
+def slow_stretches(case: Case, n: str, at_first: int, at_last: int, at_began: int) -> bool:
+    return spells(n, case.finding.evidence["stretches"]) and at_first < at_began <= at_last
 
 
 @states(r"one change in four of its last half is <x>-fold or more")
