@@ -4,20 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lmdiag.judging.reading import runs_of
-from lmdiag.run import Run
-from lmdiag.sources.source import Source
+from tests.readers.text.prints import points, run_of
 
 STEPS = range(2100, 2700, 100)
-
-
-def run_of(text: str) -> Run:
-    (run,) = runs_of(Source("train.log", content=text.encode()))
-    return run
-
-
-def points(run: Run, metric: str) -> list[tuple[int, float]]:
-    return list(zip(run[metric].steps.tolist(), run[metric].values.tolist()))
 
 
 def loss_at(step: int) -> float:

@@ -7,19 +7,8 @@ import pytest
 from lmdiag.errors import UnreadableLog
 from lmdiag.judging.reading import runs_of
 from lmdiag.readers.text import read
-from lmdiag.run import Run
 from lmdiag.sources.source import Source
-
-
-def run_of(text: str) -> Run:
-    """Read the one run of a text."""
-    (run,) = runs_of(Source("x.log", content=text.encode()))
-    return run
-
-
-def points(run: Run, name: str) -> list[tuple[int, float]]:
-    series = run.series[name]
-    return list(zip(series.steps.tolist(), series.values.tolist()))
+from tests.readers.text.prints import points, run_of
 
 
 def test_an_evaluation_line_that_gives_its_step_behind_its_name() -> None:

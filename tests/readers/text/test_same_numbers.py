@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from lmdiag.diagnose import diagnose
 from lmdiag.gather import runs_in
-from lmdiag.judging.reading import runs_of
 from lmdiag.readers.text import begin
 from lmdiag.run import Run
-from lmdiag.sources.source import Source
+from tests.readers.text.prints import run_of
 
 PLAIN = "step {step} | loss {loss:.4f}"
 LR, NORM = " | lr {lr:.3e}", " | grad_norm {norm:.3f}"
@@ -67,11 +66,6 @@ def records(seed: int, sick: bool) -> list[dict[str, float]]:
         away = max(0, step - 400) / 100 if sick else 0
         rows.append({"step": step, "loss": loss + away, "lr": 3e-4, "norm": (1 + draw.random()) * (1 + 9 * away)})
     return rows
-
-
-def run_of(text: str) -> Run:
-    (run,) = runs_of(Source("x.log", content=text.encode()))
-    return run
 
 
 def findings(run: Run) -> list[tuple[str, str, int | None]]:

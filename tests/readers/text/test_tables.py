@@ -10,22 +10,11 @@ import pytest
 from lmdiag.judging.reading import runs_of
 from lmdiag.readers.tables.table import Table
 from lmdiag.readers.text.formats import ALIGNED_TABLE
-from lmdiag.run import Run
 from lmdiag.sources.source import Source
+from tests.readers.text.prints import points, run_of
 
 Rows = Sequence[Sequence[str]]
 Points = list[tuple[int, float]]
-
-
-def run_of(text: str, name: str = "train.log") -> Run:
-    """Return the one run of a text."""
-    (run,) = runs_of(Source(name, content=text.encode()))
-    return run
-
-
-def points(run: Run, metric: str) -> Points:
-    """Return the steps and values of a metric."""
-    return list(zip(run[metric].steps.tolist(), run[metric].values.tolist()))
 
 
 def widths(names: Sequence[str], rows: Rows) -> list[int]:

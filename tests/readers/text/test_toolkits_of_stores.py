@@ -3,14 +3,7 @@
 import numpy as np
 import pytest
 
-from lmdiag.judging.reading import runs_of
-from lmdiag.run import Run
-from lmdiag.sources.source import Source
-
-
-def run_of(text: str) -> Run:
-    (run,) = runs_of(Source("training.log", content=text.encode()))
-    return run
+from tests.readers.text.prints import run_of
 
 
 def test_flair_evaluates_at_the_end_of_an_epoch() -> None:
