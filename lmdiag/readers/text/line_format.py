@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import PurePath
 from typing import Any
 
@@ -194,7 +195,7 @@ class LineFormat:
             return self.reads(table, text)
         return LineScanner(table, shape_reader(*self.shapes), self.settle) if self.shapes else PairScanner(table, text)
 
-    @property
+    @cached_property
     def every_mark(self) -> tuple[Mark, ...]:
         """The marks, and the shapes that are some."""
         return *self.marks, *((shape.hint, shape.pattern) for shape in self.shapes if shape.sure)

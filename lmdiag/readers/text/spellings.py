@@ -28,13 +28,9 @@ _OF_A_MODEL = lazy(r"loss|ppl|perplexity|acc", re.IGNORECASE)
 _COUNTED = lazy(rf"\s*(?:(\d+)|\[?\s*\d+\s*/\s*\d+\s*\]?)\s+(?={NUM}\s)")
 # Quick to look for, and rare
 _BEHIND = lazy(r"\d\s?(?:[A-Za-z]+(?:\s+|_))?(?:loss|LR|lr|ppl|perplexity|nll|bits/\w+|bp[bcd])\b", re.IGNORECASE)
-
-
 TWO_COUNTS = lazy(r"^\[(\d+)(?:/\d+)?(?:\]\s*\[|,\s+)\s*(\d+)(/\d+)?\](?=[\s:]*\w)[\s:]*")
 _NAMED = lazy(rf"([A-Za-z][\w/]*)[\s=:]+({NUM})")
 _TERMS = frozenset({"lm", "mlm", "clm", "aux", "kl", "kld", "mtp"})
-
-
 _EVALUATED = lazy(
     rf"(?<![\w/.-])({EVALUATIONS})[ _/](loss|nll|ppl|perplexity|bpb|bpc|acc(?:uracy)?)(?=\s*[:=]?\s*{NUM})",
     re.IGNORECASE,
