@@ -290,21 +290,26 @@ def test_a_disk_that_fills_up_leaves_no_part_of_a_checkpoint(tmp_path, monkeypat
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
 def test_memory_that_a_step_frees_is_kept_for_the_next_one():
     program = """
-import resource, sys, torch
+import sys, torch
+from pathlib import Path
 from trainers.devices import keep_memory
 if sys.argv[1] == "keep":
     keep_memory()
-def step():
-    tensors = [torch.ones(10_000_000) for _ in range(2)]
-for _ in range(8):  # some are needed until every block fits into what is kept
-    step()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def resident():  # pages of this process that are in memory
+    return int(Path("/proc/self/statm").read_text().split()[1])
+torch.ones(1000)
+before = resident()
 for _ in range(3):
-    step()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    tensors = [torch.ones(10_000_000) for _ in range(2)]
+    held = resident() - before
+    del tensors
+print(held, resident() - before)
 """
-    new_pages = [
-        int(subprocess.run([sys.executable, "-c", program, how], capture_output=True, text=True, check=True).stdout)
-        for how in ("keep", "not")
-    ]
-    assert new_pages[0] < new_pages[1] / 10
+    pages = {}
+    for how in ("keep", "not"):
+        run = subprocess.run([sys.executable, "-c", program, how], capture_output=True, text=True, check=True)
+        pages[how] = [int(count) for count in run.stdout.split()]
+    held, kept = pages["keep"]
+    assert kept > 0.9 * held
+    held, kept = pages["not"]
+    assert kept < 0.1 * held
