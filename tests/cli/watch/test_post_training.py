@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lmdiag.run import Run
-from tests.cli.test_watch import growing, kinds, told  # noqa: F401
+from tests.cli.watch.conftest import END, HEADER
 from tests.rules.curves import pairs, policy
 
 NAMES = {
@@ -17,7 +17,7 @@ NAMES = {
 LOOKS = range(10, 401, 10)
 
 
-def looked_at(growing, told, run: Run) -> list[list[dict]]:  # noqa: F811
+def looked_at(growing, told, run: Run) -> list[list[dict]]:
     """Return what is told of a growing console of TRL at each look, ten records after the one before."""
     series = {NAMES.get(name, name): s.values for name, s in run.series.items() if len(s) == 400}
     lines = [json.dumps({name: float(values[row]) for name, values in series.items()}) for row in range(400)]
@@ -34,7 +34,7 @@ def looked_at(growing, told, run: Run) -> list[list[dict]]:  # noqa: F811
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("made", [policy, pairs])
-def test_a_run_that_learns_late_is_told_of_when_it_begins_and_not_between(growing, told, made, seed):  # noqa: F811
+def test_a_run_that_learns_late_is_told_of_when_it_begins_and_not_between(growing, told, made, seed):
     """Rewards and margins of healthy runs stand at first: a beginning that does not rise is no news."""
     late = np.clip(np.linspace(-0.12, 1, 400), 0, 1)
     noise = np.random.default_rng(seed).normal(0, 1, (3, 400))
@@ -55,7 +55,7 @@ def test_a_run_that_learns_late_is_told_of_when_it_begins_and_not_between(growin
     assert set(verdicts) <= {"healthy", "not-judged"}
 
 
-def test_a_reward_that_collapses_is_told_within_a_fifth_of_the_run(growing, told):  # noqa: F811
+def test_a_reward_that_collapses_is_told_within_a_fifth_of_the_run(growing, told):
     rewards = policy(400)["reward"].values.copy()
     rewards[240:] = 0.05 + 0.02 * np.random.default_rng(1).random(160)
     news = looked_at(growing, told, policy(400, reward=rewards))
@@ -64,7 +64,7 @@ def test_a_reward_that_collapses_is_told_within_a_fifth_of_the_run(growing, told
     assert not [one for look in news[:24] for one in look if one["type"] == "new"]
 
 
-def test_a_margin_that_collapses_is_told_within_a_fifth_of_the_run(growing, told):  # noqa: F811
+def test_a_margin_that_collapses_is_told_within_a_fifth_of_the_run(growing, told):
     random = np.random.default_rng(1)
     healthy = pairs(400)
     made = {name: healthy[name].values.copy() for name in ("reward_margin", "reward_accuracy", "loss")}
@@ -75,3 +75,58 @@ def test_a_margin_that_collapses_is_told_within_a_fifth_of_the_run(growing, told
     first = next(at for at, look in zip(LOOKS, news, strict=True) if any(one["type"] == "new" for one in look))
     assert 240 < first <= 320
     assert "error" in [one.get("severity") for look in news for one in look]
+
+
+@pytest.mark.parametrize("with_loss", [True, False])
+def test_a_policy_is_watched_by_its_reward(growing, told, with_loss):
+    """It is followed as such, a falling reward is told once it has stood, and noise of the reward, or its loss, never."""
+    growing.write(HEADER.replace("}", ',"method":"grpo","task":"reinforcement"}'))
+    growing.watch()
+    rng = np.random.default_rng(0)
+    rewards = np.r_[np.linspace(0.2, 0.7, 120), np.full(80, 0.05)] + rng.normal(0, 0.03, 200)
+    losses = np.r_[np.linspace(-0.1, 0.4, 100), rng.normal(0, 3, 100)]
+    said = []
+    for first in range(0, 200, 20):
+        records = [
+            {"type": "step", "step": step + 1, "reward": rewards[step], **({"loss": losses[step]} if with_loss else {})}
+            for step in range(first, first + 20)
+        ]
+        growing.write("".join(json.dumps(record) + "\n" for record in records))
+        assert growing.later() is None
+        said += told()
+    assert said[0]["message"].endswith("20 values of reward")
+    news = [(record["rule"], record["severity"]) for record in said if record["type"] == "new"]
+    assert news == [("reward-collapse", "error")]
+    assert next(r["step"] for r in said if r["type"] == "new") > 120
+    growing.write(END % "completed")
+    growing.later()
+    assert growing.later() == 1
+
+
+@pytest.mark.parametrize("learns", [True, False])
+def test_preferences_are_watched_by_their_margin(growing, told, learns):
+    """A margin that grows within its noise is no news, and a likelihood that is lost is told."""
+    growing.write(HEADER.replace("}", ',"method":"dpo","task":"preference"}'))
+    growing.watch()
+    rng = np.random.default_rng(0)
+    margins = np.linspace(0, 1.5, 160) + rng.normal(0, 0.2, 160)
+    chosen = -100 + rng.normal(0, 4, 160) - (0 if learns else np.maximum(np.arange(160) - 60, 0) * 3.0)
+    said = []
+    for first in range(0, 160, 20):
+        records = [
+            {
+                "type": "step",
+                "step": step + 1,
+                "loss": float(np.log1p(np.exp(-margins[step]))),
+                "rewards/margins": margins[step],
+                "rewards/accuracies": 0.5 + 0.4 * step / 160,
+                "logps/chosen": chosen[step],
+            }
+            for step in range(first, first + 20)
+        ]
+        growing.write("".join(json.dumps(record) + "\n" for record in records))
+        growing.later()
+        said += told()
+    assert said[0]["message"].endswith("20 values of reward_margin")
+    news = {record["rule"] for record in said if record["type"] == "new"}
+    assert news == (set() if learns else {"falling-likelihood"})

@@ -1,10 +1,6 @@
 """`lmdiag watch`: what is told while a log grows, when the watch ends, and with which exit code."""
 
-import json
 import os
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,69 +14,10 @@ from lmdiag.diagnose import Diagnosis
 from lmdiag.errors import BadSetting, UnreadableLog
 from lmdiag.finding import Finding, Severity
 from lmdiag.watching import watch
-from lmdiag.watching.process import has_ended
 from tests.cli.conftest import curve, falling, write_log
+from tests.cli.watch.conftest import END, HEADER, OPTIONS, kinds
 
-OPTIONS = {
-    **dict.fromkeys(("select", "extend_select", "ignore", "config", "mapping", "notify"), ()),
-    **dict.fromkeys(("reader", "pattern", "fail_on", "baseline", "command", "pid")),
-    **dict.fromkeys(("until_error", "verbose", "exit_zero", "dry_run"), False),
-    "isolated": True,
-    "color": "never",
-    "shape": "jsonl",
-}
-SAMPLES = Path(__file__).parents[2] / "sample_logs"
-HEADER = '{"type":"run","schema":"lmdiag-log/1","run_id":"a"}\n'
-END = '{"type":"end","status":"%s","step":400}\n'
-
-
-@pytest.fixture
-def told(capsys):
-    """What was told since the last call."""
-
-    def records():
-        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-
-    return records
-
-
-@pytest.fixture
-def growing(tmp_path, monkeypatch):
-    """A log that grows, and a watch on it with a clock of its own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(watch, "SPARED", 0)
-
-    class Growing:
-        path = tmp_path / "run.jsonl"
-        now = 1000.0
-
-        def watch(self, stall=None, every=10.0, **options):
-            self.watch_now = watch_on("run.jsonl", every, stall, OPTIONS | options)
-
-        def add(self, losses, first=1):
-            records = [
-                {"type": "step", "step": s, "loss": x if np.isfinite(x) else "NaN"} for s, x in enumerate(losses, first)
-            ]
-            self.write("".join(json.dumps(record) + "\n" for record in records))
-
-        def write(self, text):
-            if not self.path.exists() and not text.startswith(HEADER):
-                text = HEADER + text
-            with self.path.open("a") as file:
-                file.write(text)
-
-        def later(self, wait=20.0):
-            """Let time go by since the log was last written to, and take a turn."""
-            self.now += wait
-            if self.path.exists():
-                os.utime(self.path, (time.time() - wait,) * 2)
-            return self.watch_now.turn(self.now)
-
-    return Growing()
-
-
-def kinds(records):
-    return [record["type"] for record in records]
+SAMPLES = Path(__file__).parents[3] / "sample_logs"
 
 
 def test_a_healthy_run_is_told_of_when_it_begins_and_ends_and_not_between(growing, told):
@@ -365,146 +302,6 @@ def test_a_log_that_is_moved_away_while_the_run_goes_on_is_awaited(growing, tmp_
     assert growing.watch_now.turn(growing.now + 100) is None
 
 
-# --- a process that ends ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def process():
-    """A process that runs until its standard input is closed."""
-    started = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    yield started
-    started.kill()
-    started.communicate()
-
-
-NO_PID = pytest.mark.skipif(os.name == "nt", reason="Windows does not tell whether a process runs")
-
-
-@NO_PID
-@pytest.mark.parametrize(
-    ("end", "code", "said"),
-    [
-        ("", 0, "the process ended, and the log does not say how: healthy"),
-        (END % "completed", 0, "the run ended: healthy"),
-        (END % "crashed", 1, "the run ended: unhealthy"),
-    ],
-)
-def test_the_watch_ends_with_the_process_when_the_rest_is_read(growing, told, process, end, code, said):
-    growing.watch(pid=process.pid)
-    growing.add(falling(300))
-    assert growing.later() is None
-    process.kill()
-    process.wait()
-    growing.add(falling(310)[300:], 301)
-    growing.write(end)
-    assert growing.later(0.1) == code
-    ended = told()[-1]
-    assert (ended["type"], ended["message"]) == ("ended", said)
-    assert ended["step"] == 310
-
-
-@NO_PID
-def test_what_a_process_wrote_last_is_judged_though_its_line_has_no_end(growing, told, process):
-    growing.watch(pid=process.pid)
-    growing.add(falling(300))
-    growing.later()
-    process.kill()
-    process.wait()
-    growing.write('{"type":"step","step":301,"loss":"NaN"}')
-    assert growing.later(0.1) == 1
-    assert "non-finite-loss" in {record.get("rule") for record in told()}
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux shows the states of processes there")
-def test_a_zombie_has_ended(process):
-    assert not has_ended(process.pid)
-    process.kill()
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert has_ended(process.pid)
-
-
-def test_windows_cannot_follow_a_process(growing, monkeypatch):
-    monkeypatch.setattr("lmdiag.cli.watch.on_windows", lambda: True)
-    with pytest.raises(BadSetting, match="Windows"):
-        growing.watch(pid=1)
-
-
-# --- the command itself, on files that really grow -------------------------------------------------------------------
-
-
-def lines_of(kind):
-    losses = falling()
-    losses[200:] = np.nan
-    if kind == "nanogpt":
-        return [f"iter {i}: loss {x:.4f}, time 250.10ms, mfu 17.98%\n" for i, x in enumerate(losses)]
-    if kind == "console":
-        texts = (
-            f"{{'loss': {x:.4f}, 'grad_norm': 1.5, 'learning_rate': 0.0001, 'epoch': {i / 400}}}\n"
-            for i, x in enumerate(losses)
-        )
-        return list(texts)
-    return [json.dumps({"step": i, "loss": x}) + "\n" for i, x in enumerate(losses)]
-
-
-def watching_process(tmp_path, *args, **options):
-    command = [sys.executable, "-m", "lmdiag", "watch", *map(str, args), "--isolated", "--every", "0.2"]
-    environment = os.environ | {"PYTHONPATH": os.getcwd()}
-    return subprocess.Popen(
-        command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, **options
-    )
-
-
-@pytest.mark.parametrize("kind", ["nanogpt", "console", "jsonl"])
-def test_a_log_that_grows_and_is_rotated_is_watched_until_its_error(tmp_path, kind):
-    path, lines = tmp_path / "train.log", lines_of(kind)
-    process = watching_process(tmp_path, "train.log", "--until-error")
-    for start in range(0, 300, 50):
-        if start == 100:
-            path.rename(tmp_path / "train.log.1")
-        with path.open("a") as file:
-            file.writelines(lines[start : start + 50])
-        time.sleep(0.4)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, err.partition("lmdiag: waiting for train.log")[0]) == (1, "")
-    assert "✗ error" in out
-    assert "non-finite-loss" in out
-
-
-def test_standard_input_is_watched_to_its_end(tmp_path, good):
-    process = watching_process(tmp_path, "-", stdin=subprocess.PIPE)
-    out, err = process.communicate(good.read_text(), timeout=60)
-    assert (process.returncode, err) == (0, "")
-    assert "the run ended: healthy" in out
-
-
-def test_a_bar_without_line_feeds_is_watched_on_standard_input(tmp_path):
-    losses = falling(300)
-    losses[200:] = np.nan
-    process = watching_process(tmp_path, "-", stdin=subprocess.PIPE)
-    out, err = process.communicate("".join(f"\r{n}/300 [00:01<00:02, loss={x:.4f}]" for n, x in enumerate(losses)), 60)
-    assert (process.returncode, err) == (1, "")
-    assert "non-finite-loss" in out
-
-
-def test_a_reader_that_leaves_ends_the_watch(tmp_path, good):
-    process = watching_process(tmp_path, good)
-    assert "following" in process.stdout.readline()
-    process.stdout.close()
-    with good.open("a") as file:
-        file.write(END % "completed")
-    assert process.wait(60) == 2
-    assert process.stderr.read() == ""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for other processes")
-def test_ctrl_c_ends_the_watch_with_exit_2(tmp_path, good):
-    process = watching_process(tmp_path, good)
-    assert "following" in process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
-    assert (process.returncode, err.strip()) == (2, "lmdiag: interrupted")
-
-
 def test_names_that_no_log_can_have_are_refused_with_words(tmp_path):
     for path in ("fold/**", "runs/*.jsonl"):
         with pytest.raises(UnreadableLog, match="is a pattern"):
@@ -528,61 +325,6 @@ def test_what_is_wrong_with_suppressions_is_said_once_at_the_end(growing, told, 
     said = capsys.readouterr().err
     assert said.count("(old) expired on 2020-01-01") == 1
     assert said.count("(never seen) suppresses nothing") == 1
-
-
-@pytest.mark.parametrize("with_loss", [True, False])
-def test_a_policy_is_watched_by_its_reward(growing, told, with_loss):
-    """It is followed as such, a falling reward is told once it has stood, and noise of the reward, or its loss, never."""
-    growing.write(HEADER.replace("}", ',"method":"grpo","task":"reinforcement"}'))
-    growing.watch()
-    rng = np.random.default_rng(0)
-    rewards = np.r_[np.linspace(0.2, 0.7, 120), np.full(80, 0.05)] + rng.normal(0, 0.03, 200)
-    losses = np.r_[np.linspace(-0.1, 0.4, 100), rng.normal(0, 3, 100)]
-    said = []
-    for first in range(0, 200, 20):
-        records = [
-            {"type": "step", "step": step + 1, "reward": rewards[step], **({"loss": losses[step]} if with_loss else {})}
-            for step in range(first, first + 20)
-        ]
-        growing.write("".join(json.dumps(record) + "\n" for record in records))
-        assert growing.later() is None
-        said += told()
-    assert said[0]["message"].endswith("20 values of reward")
-    news = [(record["rule"], record["severity"]) for record in said if record["type"] == "new"]
-    assert news == [("reward-collapse", "error")]
-    assert next(r["step"] for r in said if r["type"] == "new") > 120
-    growing.write(END % "completed")
-    growing.later()
-    assert growing.later() == 1
-
-
-@pytest.mark.parametrize("learns", [True, False])
-def test_preferences_are_watched_by_their_margin(growing, told, learns):
-    """A margin that grows within its noise is no news, and a likelihood that is lost is told."""
-    growing.write(HEADER.replace("}", ',"method":"dpo","task":"preference"}'))
-    growing.watch()
-    rng = np.random.default_rng(0)
-    margins = np.linspace(0, 1.5, 160) + rng.normal(0, 0.2, 160)
-    chosen = -100 + rng.normal(0, 4, 160) - (0 if learns else np.maximum(np.arange(160) - 60, 0) * 3.0)
-    said = []
-    for first in range(0, 160, 20):
-        records = [
-            {
-                "type": "step",
-                "step": step + 1,
-                "loss": float(np.log1p(np.exp(-margins[step]))),
-                "rewards/margins": margins[step],
-                "rewards/accuracies": 0.5 + 0.4 * step / 160,
-                "logps/chosen": chosen[step],
-            }
-            for step in range(first, first + 20)
-        ]
-        growing.write("".join(json.dumps(record) + "\n" for record in records))
-        growing.later()
-        said += told()
-    assert said[0]["message"].endswith("20 values of reward_margin")
-    news = {record["rule"] for record in said if record["type"] == "new"}
-    assert news == (set() if learns else {"falling-likelihood"})
 
 
 def test_the_pause_follows_the_processor_time_of_a_look_and_the_first_is_free(growing, told, monkeypatch):
