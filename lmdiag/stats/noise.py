@@ -11,7 +11,7 @@ MEDIAN_ERROR = 1.253  # standard error of a median over that of a mean, normal d
 DETREND_WINDOW = 15
 LONGEST = 100_000  # records that tell how a log was averaged, to 0.006; more cost time and tell nothing
 LEAST_FOR_SMOOTHING = 60  # fewer records cannot show that a log was smoothed: the standard error of phi is 2 / sqrt(n)
-WANDER_BLOCKS, WANDER_RECORDS = 8, 10
+WANDER_BLOCKS, WANDER_WINDOWS, WANDER_RECORDS = 8, 20, 10
 DRIFT_POINTS, DRIFT_LAG = 40, 8  # of fewer the correlation is not known well enough
 HALVES = 20  # points of half a curve that tell whether its noise has grown
 UNCERTAIN = 11.0  # points: what the scatter of n of them is enlarged by, over n; simulated for three deviations, right within 10% from 10 on
@@ -87,23 +87,42 @@ def smoothing(values: np.ndarray) -> float:
     return float(np.clip(phi - 2 / np.sqrt(len(steps)), 0.0, 0.95))
 
 
-def wander(values: np.ndarray, width: int, *, shorter: bool = False) -> float:
+def wander(values: np.ndarray, width: int) -> float:
     """Return the standard error that slow changes of level (data order, mixture) add to the difference of two windows.
 
-    Measured on medians of blocks as long as the window, in the stretch before a suspected rise. Where there are fewer than eight, on eight `shorter` ones of
-    ten records or more in its second half, which is no steep descent, if they may count: what lasts for less than a block averages out as the root of its length. Else 0.
+    Measured on medians of blocks as long as the window, in the stretch before a suspected rise; 0 where there are fewer than eight.
     """
-    held = width
-    if shorter and len(values) < WANDER_BLOCKS * width:
-        values = values[len(values) // 2 :]
-        width = min(width, len(values) // WANDER_BLOCKS)
-    if width < (min(held, WANDER_RECORDS) if shorter else 1) or len(values) < WANDER_BLOCKS * width:
+    if width < 1 or len(values) < WANDER_BLOCKS * width:
         return 0.0
-    count = len(values) // max(width, 1)
+    count = len(values) // width
     levels, _ = block_medians(values[: count * width], count)
     first = MAD_TO_SIGMA * float(median(np.abs(np.diff(levels)))) / np.sqrt(2)
     second = MAD_TO_SIGMA * float(median(np.abs(np.diff(levels, 2)))) / np.sqrt(6)
-    return float(np.sqrt(2 * width / max(held, 1))) * min(first, second)
+    return float(np.sqrt(2)) * min(first, second)
+
+
+@remembered
+def wander_throughout(values: np.ndarray) -> float:
+    """Return the standard error of the difference of two windows of a twentieth of a curve, times the root of their width; 0 of fewer than 200 points.
+
+    From all neighbouring windows, a suspected rise included: it touches few of them, and the part before it may be too short to show what lasts. What
+    does averages out over wider windows as the root of their width.
+
+    >>> white = np.random.default_rng(0).normal(0, 1, 1000)
+    >>> 1.5 < wander_throughout(white) < 2.2, wander_throughout(np.convolve(white, np.ones(20) / 4.5, "valid")) > 5
+    (True, True)
+    """
+    width = len(values) // WANDER_WINDOWS
+    if width < WANDER_RECORDS:
+        return 0.0
+    levels = rolling_median(values, width | 1)
+    steps = levels[width:] - levels[:-width]
+    bends = levels[width:-width] - 0.5 * (
+        levels[: -2 * width] + levels[2 * width :]
+    )  # a slope that changes is no wander
+    straight = float(median(np.abs(steps - median(steps))))
+    bent = float(median(np.abs(bends))) * float(np.sqrt(4 / 3))
+    return MAD_TO_SIGMA * min(straight, bent) * float(np.sqrt(width))
 
 
 def drift(values: np.ndarray) -> float:

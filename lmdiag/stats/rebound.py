@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from lmdiag.stats.limits import LONGEST
-from lmdiag.stats.noise import median_difference_error, scatter, smoothing, sure_scatter, wander
+from lmdiag.stats.noise import median_difference_error, scatter, smoothing, sure_scatter, wander_throughout
 from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import block_medians, median, quantile, remembered, rolling_median
 
@@ -162,12 +162,10 @@ def _windows(
     risen = [(*found, high) for found, high in zip(lowest, tails) if high - float(found[2][found[1]]) >= least]
     if not risen:  # as in most logs, whose noise needs not be measured then
         return
-    sigma, phi = sure_scatter(values), smoothing(values)
+    sigma, phi, slow = sure_scatter(values), smoothing(values), wander_throughout(values)
     for width, start, medians, high in risen:
         odd, low = width | 1, float(medians[start])
-        error = max(
-            median_difference_error(sigma, phi, width, odd), wander(values[: start + odd], width, shorter=True), 1e-12
-        )
+        error = max(median_difference_error(sigma, phi, width, odd), slow / float(np.sqrt(width)), 1e-12)
         near = np.count_nonzero(medians <= low + COMPETES * error / np.sqrt(2)) / odd
         yield Rebound(start + odd // 2, 0, low, high, (high - low) / error), float(np.sqrt(np.log(max(near, 1.0))))
 

@@ -14,6 +14,16 @@ def falling(n: int = 400, start: float = 10.8, floor: float = 3.0, noise: float 
     return curve + np.random.default_rng(seed).normal(0, noise, n)
 
 
+def lasting_noise(n: int, records: float, seed: int = 0) -> np.ndarray:
+    """Noise of standard deviation 1, half of whose variance lasts for so many records: float64[n]."""
+    rng = np.random.default_rng(seed)
+    kept = np.exp(-1 / records)
+    slow, fresh = np.zeros(n), rng.normal(0, np.sqrt(1 - kept**2), n)
+    for i in range(1, n):
+        slow[i] = kept * slow[i - 1] + fresh[i]
+    return np.sqrt(0.5) * (slow + rng.normal(0, 1, n))
+
+
 def cosine_lr(n: int, peak: float = 1e-3) -> np.ndarray:
     warm = max(1, n // 20)
     steps = np.arange(n)

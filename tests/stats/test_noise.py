@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmdiag.stats.noise import median_difference_error, scatter, smoothing, wander
+from lmdiag.stats.noise import median_difference_error, scatter, smoothing, wander, wander_throughout
+from tests.rules.curves import lasting_noise
 
 
 def white(n: int, sigma: float = 1.0, seed: int = 0) -> np.ndarray:
@@ -55,6 +56,14 @@ def test_wander_needs_eight_blocks_and_sees_slow_changes_of_level():
     moving = steady + np.repeat(white(20, 0.5, 1), 50)
     assert wander(steady[:300], 50) == 0.0
     assert wander(moving, 50) > 4 * wander(steady, 50)
+
+
+def test_what_lasts_is_measured_through_a_rise():
+    steady, lasting = white(1000, 0.1), 0.1 * lasting_noise(1000, 10)
+    risen = lasting + np.where(np.arange(1000) < 600, 0.0, 2.0)
+    assert wander_throughout(lasting) > 1.5 * wander_throughout(steady)
+    assert wander_throughout(risen) < 1.3 * wander_throughout(lasting)
+    assert wander_throughout(lasting[:150]) == 0.0
 
 
 def test_the_error_of_a_median_difference_shrinks_with_the_window():

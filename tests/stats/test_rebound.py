@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lmdiag.stats.rebound import _climb, left_behind_together, sustained_rise
-from tests.rules.curves import falling
+from tests.rules.curves import falling, lasting_noise
 
 
 def risen(n: int, at: float, rise: float, noise: float = 0.05, seed: int = 0) -> np.ndarray:
@@ -32,6 +32,19 @@ def test_hardly_any_falling_curve_rises():
         if sustained_rise(falling(n, noise=noise, seed=seed))
     ]
     assert len(alarms) <= 3, alarms
+
+
+def test_noise_that_lasts_for_a_hundredth_of_a_flat_curve_hardly_ever_rises():
+    alarms = [seed for seed in range(100) if sustained_rise(2 * np.exp(0.1 * lasting_noise(1000, 10, seed)))]
+    assert len(alarms) <= 4, alarms
+
+
+def test_a_rise_out_of_noise_that_lasts_is_found():
+    curve = falling(1000, noise=0) * np.exp(0.05 * lasting_noise(1000, 10))
+    curve[700:] *= 1.4
+    found = sustained_rise(curve)
+    assert found is not None
+    assert abs(found.onset - 700) <= 20
 
 
 def test_a_spike_that_comes_back_is_no_rise():

@@ -37,7 +37,7 @@ def check(run: Run, curve: Curve) -> Findings:
 
     ## How it decides
     The first of these tests that holds counts. A standard error comes from second differences, so that slope is not taken for noise, and from the
-    slow wander of the curve before the rise. A loss that starts below 0.1 has been divided by something, and is judged in units of its start.
+    slow wander of the whole curve. A loss that starts below 0.1 has been divided by something, and is judged in units of its start.
 
     | test | asks for | why that much |
     |---|---|---|
