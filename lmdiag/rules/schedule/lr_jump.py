@@ -4,7 +4,7 @@ from lmdiag.figures import figure
 from lmdiag.finding import NO_RATE, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import HIGH_RATE, LOW_RATE
-from lmdiag.stats.noise import median_difference_error, scatter
+from lmdiag.stats.noise import median_difference_error, scatter, smoothing
 from lmdiag.stats.windows import median, rolling_median
 
 DECAYED = 0.7  # of the highest rate so far
@@ -12,6 +12,7 @@ MOST = 0.1  # share of the records from which jumps are how this log is written
 RECORDS = 10
 SETTLED_RECORDS = 5
 BACK = 2.0  # standard errors: nearer is as good as back
+TOP = 0.95  # of the highest rate behind a restart: a first cycle that is never so high began before the log
 SAME_CYCLE = 0.1  # by which cycles of planned restarts may differ from 1 or 2 times the one before
 COSTLY = 0.05  # of the run
 REBOUND_NATS, REBOUND_SHARE, ERRORS = 0.05, 0.02, 4.0
@@ -28,7 +29,8 @@ def check(run: Run, rates: Series, *, ratio: float = 1.5, share: float = 0.2) ->
     Between two records the rate grows by `ratio` and by `share` of its peak, after it had been above half of the peak (or was resumed there) and fallen below 70% of its highest value, or had not risen for a tenth of the records.
     Or it halves at once and doubles again later. A warning where the loss rose by 0.05 nat, 2% and four standard errors and either the run was resumed
     at that step or it took a twentieth of the run or more until the loss was back, to two standard errors; else information, because restarts can be intended. Those of a cyclic
-    schedule are: they start below a fifth of the peak, each cycle as long as the one before or twice as long, to a tenth.
+    schedule are: they start below a fifth of the peak, each cycle as long as the one before or twice as long, to a tenth; the first counts from where
+    its rate is highest, and may have begun before the log.
 
     ## Why it matters
     A scheduler that was not restored after a resume trains the rest of the run at the wrong rate.
@@ -128,14 +130,24 @@ def _fresh_warm_ups(lr: np.ndarray) -> np.ndarray:
 
 def _cyclic(run: Run, rates: Series, rows: np.ndarray) -> bool:
     """Tell whether the rate restarts as a schedule of cycles does: from near 0, and each cycle as long as the one before or
-    twice as long; the last of several may be cut short."""
-    if (rates.values[rows] > LOW_RATE * rates.values.max()).any():
+    twice as long.
+
+    The first begins where its rate is highest, behind the warm-up, and may be cut short by the begin of the log, the last of several by its end.
+    """
+    values, steps = rates.values, rates.steps
+    if (values[rows] > LOW_RATE * values.max()).any():
         return False
-    cycles = np.diff([run.first_step, *rates.steps[rows + 1].tolist(), run.last_step])
+    top = int(np.argmax(values[: rows[0] + 1]))
+    cut = values[top] < TOP * values[rows + 1].max()
+    cycles = np.diff([int(steps[top]), *steps[rows + 1].tolist(), run.last_step])
     if len(cycles) > 2:
         cycles = cycles[:-1]
-    ratios = cycles[1:] / np.maximum(cycles[:-1], 1)
-    return any(bool((np.abs(ratios / times - 1) <= SAME_CYCLE).all()) for times in (1, 2))
+    for times in (1, 2):
+        off = cycles[1:] / np.maximum(times * cycles[:-1], 1) - 1
+        off[0] = min(off[0], 0.0) if cut else off[0]
+        if (np.abs(off) <= SAME_CYCLE).all():
+            return True
+    return False
 
 
 def _back_at(run: Run, before: int) -> int | None:
@@ -146,7 +158,8 @@ def _back_at(run: Run, before: int) -> int | None:
     level = float(median(curve.values[max(0, row - RECORDS) : row]))
     levels = rolling_median(curve.values[row:], RECORDS | 1)
     sigma = scatter(curve.values[max(0, row - 10 * RECORDS) : row])
-    back = np.flatnonzero(levels <= level + BACK * median_difference_error(sigma, 0.0, RECORDS, RECORDS))
+    error = median_difference_error(sigma, smoothing(curve.values), RECORDS, RECORDS)
+    back = np.flatnonzero(levels <= level + BACK * error)
     return int(curve.steps[row + back[0]]) if len(back) else None
 
 
@@ -169,5 +182,5 @@ def _loss_rise(run: Run, step: int) -> float:
         return 0.0
     rise, level = float(median(after) - median(before)), abs(float(median(before)))
     sigma = scatter(curve.values[max(0, row - 10 * RECORDS) : row])
-    enough = max(REBOUND_NATS, REBOUND_SHARE * level, ERRORS * median_difference_error(sigma, 0.0, RECORDS, RECORDS))
-    return rise if rise >= enough else 0.0
+    error = median_difference_error(sigma, smoothing(curve.values), RECORDS, RECORDS)
+    return rise if rise >= max(REBOUND_NATS, REBOUND_SHARE * level, ERRORS * error) else 0.0

@@ -8,7 +8,8 @@ import pytest
 from lmdiag.finding import Severity
 from lmdiag.rules.schedule.lr_jump import check
 from lmdiag.run import Segment
-from tests.rules.curves import cosine_lr, falling, fires, healthy, run
+from lmdiag.stats.noise import smoothing
+from tests.rules.curves import cosine_lr, falling, fires, healthy, lasting_noise, run, series
 
 N = 400
 
@@ -51,6 +52,29 @@ def test_the_restarts_of_a_cyclic_schedule_are_information(cycles):
     loss = falling(N)
     loss[cycles[0] :] += 0.4
     assert fires(check, run(loss=loss, lr=lr))[0].severity is Severity.INFO
+
+
+def cycles(*lengths, before=()):
+    """Findings of restarts behind which the loss stays higher; a negative length is that of a cycle whose first two fifths are not in the log."""
+    full = [np.linspace(1e-3, 1e-6, n) if n > 0 else np.linspace(6e-4, 1e-6, -n) for n in lengths]
+    loss = falling(len(before) + sum(map(abs, lengths)))
+    loss[len(before) + abs(lengths[0]) :] += 0.4
+    return fires(check, run(loss=loss, lr=np.concatenate([before, *full])))
+
+
+def test_the_first_cycle_begins_behind_the_warm_up_or_before_the_log():
+    assert cycles(100, 100, 100, before=np.linspace(1e-5, 1e-3, 30))[0].severity is Severity.INFO
+    assert cycles(-60, 100, 100)[0].severity is Severity.INFO
+    assert cycles(-160, 100, 100)[0].severity is Severity.WARNING
+    assert cycles(60, 100, 100)[0].severity is Severity.WARNING
+
+
+def test_a_smoothed_loss_that_wanders_did_not_rise_at_the_jump():
+    made = jumped()
+    wandering = falling(N, noise=0) + np.convolve(lasting_noise(N + 49, 1), np.full(50, 0.03), "valid")
+    wandering[300:] += 0.25
+    assert smoothing(wandering) > 0.8
+    assert fires(check, replace(made, series={**made.series, "loss": series(wandering)}))[0].evidence["loss_rise"] == 0
 
 
 def test_after_a_resume_the_rate_may_be_far_above_its_former_peak():
