@@ -6,7 +6,7 @@ import numpy as np
 from msgspec import Struct
 
 from lmdiag.stats.noise import MAD_TO_SIGMA, MEDIAN_ERROR, median_difference_error, scatter, smoothing
-from lmdiag.stats.windows import median
+from lmdiag.stats.windows import median, rolling_median
 
 SLACK, ALARM = 0.5, 12.0  # in standard deviations; a false alarm in about a million steps (Siegmund 1985)
 FEWEST_IN_STRETCH = 8
@@ -57,7 +57,7 @@ def jump_at(values: np.ndarray, at: int) -> float:
 
 
 def is_sharp(values: np.ndarray, shift: Shift) -> bool:
-    """Tell whether most of a step happens at once, beyond the noise of the few values beside it: a smooth misfit does not.
+    """Tell whether most of a step happens at once, beyond what the few values beside any row differ by: a smooth misfit does not.
 
     >>> step = Shift(50, 0.0, 1.0, 99.0)
     >>> is_sharp(np.r_[np.zeros(50), np.ones(50)], step), is_sharp(np.linspace(0, 1, 100), step)
@@ -65,8 +65,28 @@ def is_sharp(values: np.ndarray, shift: Shift) -> bool:
     """
     width = _beside(values)
     error = median_difference_error(scatter(values), smoothing(values), width, width)
-    enough = max(SHARPNESS * abs(shift.size), SHARP_ERRORS * error)
+    enough = max(SHARPNESS * abs(shift.size), SHARP_ERRORS * max(error, _usual_jump(values, width)))
     return jump_at(values, shift.at) * float(np.sign(shift.size)) >= enough
+
+
+def step_beside_slope(values: np.ndarray, at: int) -> tuple[float, float]:
+    """Return by how much values are higher from a row on, beside a slope of them all, and its standard error in deviations of one value.
+
+    >>> rise, error = step_beside_slope(np.r_[4.0, 3.0, 2.0, 6.0, 5.0, 4.0], 3)
+    >>> round(rise, 6), round(error, 2)
+    (5.0, 1.71)
+    """
+    rows = np.arange(len(values))
+    terms = np.stack([np.ones(len(values)), rows, rows >= at], axis=1)
+    inverse = np.linalg.pinv(terms)
+    return float(inverse[2] @ values), float(np.sqrt(inverse[2] @ inverse[2]))
+
+
+def _usual_jump(values: np.ndarray, width: int) -> float:
+    """Return the standard deviation of the jumps at all rows: noise that lasts makes larger ones than independent noise of its scatter."""
+    levels = rolling_median(values, width)
+    jumps = levels[width + 1 :] - levels[: -width - 1]
+    return MAD_TO_SIGMA * float(median(np.abs(jumps - median(jumps)))) if len(jumps) else 0.0
 
 
 def sharp_steps(values: np.ndarray, least_errors: float) -> list[Shift]:

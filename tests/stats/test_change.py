@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmdiag.stats.change import cusum, level_shifts
+from lmdiag.stats.change import cusum, level_shifts, sharp_steps
+from tests.rules.curves import lasting_noise
 
 
 def noise(n: int, seed: int = 0) -> np.ndarray:
@@ -40,6 +41,16 @@ def test_several_steps_in_order():
 def test_noise_has_no_steps():
     for seed in range(30):
         assert [s for s in level_shifts(noise(400, seed)) if s.errors > 6] == []
+
+
+def test_noise_that_lasts_has_no_sharp_steps():
+    found = [seed for seed in range(100) if sharp_steps(lasting_noise(900, 10, seed), 6.0)]
+    assert len(found) <= 2, found
+
+
+def test_a_step_out_of_noise_that_lasts_is_sharp():
+    (shift,) = sharp_steps(lasting_noise(900, 10) + np.where(np.arange(900) < 400, 0, 6), 6.0)
+    assert abs(shift.at - 400) <= 2
 
 
 def test_too_short_to_split():

@@ -4,7 +4,7 @@ from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.loss_law import unexplained
 from lmdiag.run import Run, Series
-from lmdiag.stats.change import Shift, jump_at, sharp_steps
+from lmdiag.stats.change import Shift, jump_at, sharp_steps, step_beside_slope
 from lmdiag.stats.limits import LONGEST, SMOOTHED
 from lmdiag.stats.noise import scatter, smoothing
 from lmdiag.stats.rebound import sustained_rise
@@ -20,7 +20,8 @@ LEAST_NATS, LEAST_SHARE, LEAST_ERRORS = 0.1, 0.04, 8.0
 # Of the run: a restart, a jump of the rate or, of a step down, an epoch's end this near explains the step
 AT_EVENT = 0.02
 EVALUATION_FALL = 0.1
-EVALUATION_RISE, SOON = 0.03, 0.1  # share of their level, and of the run behind the step: what rose may come back later
+# Share of their level, standard errors, and of the run beside the step: what rose may come back later
+EVALUATION_RISE, EVALUATION_ERRORS, SOON = 0.03, 3.0, 0.1
 
 
 @rule(family="data", needs=("curve",), severity=Severity.INFO, min_points=POINTS)
@@ -34,7 +35,7 @@ def check(run: Run, curve: Curve) -> Findings:
     What the law of the loss leaves over is split by binary segmentation. The largest step must have 0.1 nat, 4% of the level and eight standard errors, each
     side must hold a tenth of the records, and 60% of the step must show between the few records before and after it: a
     misfit of the law is smooth. The loss itself shows half of it there. A step up shows in the medians of a tenth of the records before and after it as well. Steps at a restart or a jump of the learning rate, and steps down at an epoch's end, are explained, and silent. A warning when
-    the loss stepped up and the evaluation rose with it by 3%.
+    the loss stepped up and the evaluation rose with it by 3% and three standard errors.
 
     A loss that falls to 1 / 1.8 of its level or less, four fifths of it in one record, and stays there, is judged without the law. It is a warning, of another unit, where it falls to one over a
     whole number (within 3%), 4 or more, while its noise stays the same share of the level (within half) and no evaluation falls by a tenth: what is learned, or easier text, rarely does all that.
@@ -139,9 +140,7 @@ def _of_part(run: Run, metric: str, losses: Series, row: int) -> Finding:
 def _divisor(values: np.ndarray, row: int) -> float:
     """Return by what the level is divided at a row, beside the slope that the tenths of a curve before and behind it share."""
     width = min(len(values) // 10, row, len(values) - row)
-    at = np.arange(-width, width)
-    terms = np.stack([np.ones(2 * width), at, at >= 0], axis=1)
-    return float(np.exp(-np.linalg.lstsq(terms, np.log(values[row - width : row + width]))[0][2]))
+    return float(np.exp(-step_beside_slope(np.log(values[row - width : row + width]), width)[0]))
 
 
 def _evaluation_falls(run: Run, metric: str, step: int) -> bool:
@@ -175,14 +174,8 @@ def _explained(run: Run, step: int, curve: Series, *, up: bool) -> bool:
 
 
 def _finding(run: Run, metric: str, curve: Series, step: int, level: float, size: float, errors: float) -> Finding:
-    losses = run.evaluation[1].finite if run.evaluation and metric == "loss" else None
-    before = losses.values[losses.steps < step] if losses is not None else np.empty(0)
-    after = losses.at(losses.steps >= step).values if losses is not None else np.empty(0)
-    if losses is not None:
-        after = after[: max(2, len(losses.between(step, step + SOON * run.last_step)))]
-    known = len(before) >= 2 and len(after) >= 2
-    risen = known and float(median(after)) > float(before[-1]) * (1 + EVALUATION_RISE)
-    told = "; the evaluation rose with it" if risen and size > 0 else ""
+    risen = metric == "loss" and size > 0 and _evaluation_rises(run, step)
+    told = "; the evaluation rose with it" if risen else ""
     return Finding(
         f"The loss steps {'up' if size > 0 else 'down'} by {figure(abs(size), 2)} nats ({abs(size) / level:.0%}) at "
         f"{run.place(step)} and keeps its new level{told}.",
@@ -197,3 +190,20 @@ def _finding(run: Run, metric: str, curve: Series, step: int, level: float, size
         ),
         Severity.WARNING if told else Severity.INFO,
     )
+
+
+def _evaluation_rises(run: Run, step: int) -> bool:
+    """Tell whether the evaluations soon behind a step stand above the last one before it, and beyond their noise and slope above those near it."""
+    if run.evaluation is None:
+        return False
+    evaluations, reach = run.evaluation[1].finite, SOON * run.last_step
+    row = int(np.searchsorted(evaluations.steps, step))
+    before, after = evaluations.values[:row], evaluations.values[row:]
+    if min(len(before), len(after)) < 2:
+        return False
+    before = before[-max(2, len(evaluations.between(step - reach, step - 1))) :]
+    after = after[: max(2, len(evaluations.between(step, step + reach)))]
+    if float(median(after)) <= float(before[-1]) * (1 + EVALUATION_RISE):
+        return False
+    rise, error = step_beside_slope(np.concatenate([before, after]), len(before))
+    return rise > EVALUATION_ERRORS * error * scatter(evaluations.values)

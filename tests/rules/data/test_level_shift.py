@@ -102,6 +102,15 @@ def test_the_end_of_an_epoch_explains_no_step_up():
     assert (found.severity, found.first_step) == (Severity.WARNING, pytest.approx(301, abs=5))
 
 
+def test_an_evaluation_that_is_high_by_chance_did_not_rise_with_it():
+    warned = []
+    for seed in range(20):
+        noise = np.random.default_rng(seed).normal(0, 0.2, 50)
+        (found,) = fires(check, run(loss=shifted(0.3), val__loss=series(4 + noise, every=20, first=20)))
+        warned += [seed] if found.severity is Severity.WARNING else []
+    assert warned == []
+
+
 @pytest.mark.parametrize("n", [200, 1000, 20_000])
 def test_silent_on_healthy_runs(n):
     for seed in range(5):
