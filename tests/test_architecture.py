@@ -14,7 +14,7 @@ FLOORS = [
     {"account", "config", "facts", "languages", "methods", "metrics", "stats"},
     {"naming"},
     {"run", "loss_law"},
-    {"finding", "looks", "advice", "updates", "pace", "layers", "task_measures", "chance", "beginning"},
+    {"finding", "looks", "advice", "updates", "pace", "layers", "task_measures", "evaluations", "chance", "beginning"},
     {"sources", "readers", "trackers", "gather", "rules", "attribution", "forecast", "perplexity"},
     {"diagnose", "compare"},
     {"reports", "charts", "fleet", "convert"},

@@ -193,6 +193,19 @@ MEANINGS: dict[str, Meaning] = MEANINGS_OF_POST_TRAINING | {
     "metric-disagreement.loss_rise": lambda case, value: same(
         value, float(np.median(case.values[-2:]) / case.values.min() - 1)
     ),
+    "metric-disagreement.best": lambda case, value: same(value, float(case.values.max())),
+    "metric-disagreement.fall_share": lambda case, value: same(
+        value, 1 - case.finding.evidence["end"] / case.finding.evidence["level_before"]
+    ),
+    "loss_at_end": lambda case, value: same(value, float(evaluation(case)[-1])),
+    "fall_of_another": lambda case, value: any(
+        same(value, 1 - float(np.median(s.values[-3:])) / float(s.between(0, case.finding.first_step).values[-1]))
+        for s in case.run.evaluations.values()
+        if len(s.between(0, case.finding.first_step))
+    ),
+    "end_of_another": lambda case, value: any(
+        same(value, float(np.median(s.values[-3:]))) for s in case.run.evaluations.values()
+    ),
     "sigma_share": lambda case, value: same(value, case.finding.evidence["sigma"] / abs(float(np.median(case.values)))),
     "times_the_evaluation": lambda case, value: (
         abs(

@@ -1,7 +1,9 @@
 """Loss and accuracy that point to different checkpoints are reported."""
 
+import numpy as np
 import pytest
 
+from lmdiag.finding import Severity
 from lmdiag.rules.generalization.metric_disagreement import check
 from tests.rules.curves import falling, fires, healthy, run, series
 
@@ -33,3 +35,42 @@ def test_silent_while_the_loss_falls():
 
 def test_silent_on_healthy_runs():
     assert fires(check, healthy(500)) == []
+
+
+def answered(
+    drop: float, n: int = 15, noise: float = 0.008, seed: int = 0, name: str = "general_accuracy", losses=None
+):
+    """Scores that rise, and from the fifth evaluation on fall, beside a loss that falls."""
+    rng = np.random.default_rng(seed)
+    scores = np.r_[np.linspace(0.7, 0.75, 5), 0.75 - np.linspace(0, drop, n - 5)] + rng.normal(0, noise, n)
+    losses = np.linspace(1.0, 0.6, n) if losses is None else losses
+    return run(
+        loss=falling(100 * n),
+        val__loss=series(losses, 100, 100),
+        **{f"val__{name}": series(scores, every=100, first=100)},
+    )
+
+
+@pytest.mark.parametrize("name", ["general_accuracy", "accuracy", "f1"])
+@pytest.mark.parametrize("seed", range(3))
+def test_answers_that_get_worse_under_a_falling_loss_are_a_warning(name, seed):
+    (found,) = fires(check, answered(0.2, seed=seed, name=name))
+    assert (found.metric, found.severity) == (f"val/{name}", Severity.WARNING)
+    assert 300 <= found.first_step <= 700
+    assert found.evidence["fall_share"] == pytest.approx(0.25, abs=0.06)
+
+
+def test_a_small_loss_of_answers_is_information():
+    (found,) = fires(check, answered(0.065, n=30, noise=0.002))
+    assert found.severity is Severity.INFO
+
+
+def test_silent_where_the_loss_rises_with_them():
+    rises = np.r_[np.linspace(1, 0.6, 5), np.linspace(0.6, 0.9, 10)]
+    assert fires(check, answered(0.2, losses=rises)) == []
+
+
+@pytest.mark.parametrize("noise", [0.005, 0.02, 0.05])
+def test_silent_on_the_noise_of_answers(noise):
+    told = [fires(check, answered(0.0, n=n, noise=noise, seed=seed)) for seed in range(30) for n in (8, 15, 60)]
+    assert sum(map(len, told)) <= 1

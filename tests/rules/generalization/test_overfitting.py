@@ -121,10 +121,55 @@ def test_silent_when_training_rises_too():
     assert fires(check, run(loss=training, val__loss=losses)) == []
 
 
-def test_several_sets_are_averaged():
-    rising, falling_set = series(np.linspace(2, 2.5, 8)), series(np.linspace(5, 2, 8))
-    made = run(loss=falling(100), wiki__loss=rising, code__loss=falling_set)
-    assert fires(check, made) == []
+def in_sets(*levels, noise: float = 0.005, seed: int = 0):
+    """A run with evaluations of several sets, `set0` to `set9`, beside a loss that hardly falls."""
+    rng = np.random.default_rng(seed)
+    sets = {
+        f"set{k}__loss": series(at * np.exp(rng.normal(0, noise, len(at))), 100, 100) for k, at in enumerate(levels)
+    }
+    return run(loss=falling(100 * len(levels[0]), start=2.2, floor=1.8), **sets)
+
+
+LEARNED = np.linspace(2.4, 1.8, 10)
+FORGOTTEN = np.r_[np.linspace(2.05, 2.0, 3), np.linspace(2.03, 2.2, 7)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_one_of_several_sets_that_is_forgotten_is_named(seed):
+    (found,) = fires(check, in_sets(LEARNED, FORGOTTEN, 1.1 * LEARNED, seed=seed))
+    assert (found.metric, found.severity) == ("set1/loss", Severity.WARNING)
+    assert found.first_step in (200, 300, 400)
+    assert "Meanwhile set0/loss fell to" in found.message or "Meanwhile set2/loss fell to" in found.message
+
+
+def test_a_set_beside_the_evaluation_is_forgotten():
+    made = in_sets(LEARNED, FORGOTTEN)
+    made = run(loss=made["loss"], val__loss=made["set0/loss"], wiki__loss=made["set1/loss"])
+    (found,) = fires(check, made)
+    assert found.metric == "wiki/loss"
+
+
+def test_a_set_that_was_best_before_training_is_forgotten():
+    (found,) = fires(check, in_sets(LEARNED, 2 + 0.3 * (1 - np.exp(-np.arange(10) / 3))))
+    assert (found.metric, found.first_step) == ("set1/loss", 100)
+
+
+def test_the_mean_of_sets_that_all_rise_is_judged():
+    (found,) = fires(check, in_sets(FORGOTTEN, 1.2 * FORGOTTEN))
+    assert (found.metric, found.first_step) == ("val/loss", 300)
+
+
+@pytest.mark.parametrize("noise", [0.003, 0.01, 0.03])
+def test_silent_on_sets_that_fall_stay_or_come_back(noise):
+    hump = 2 + 0.15 * np.exp(-(((np.arange(10) - 3) / 1.5) ** 2))
+    for seed in range(20):
+        assert fires(check, in_sets(LEARNED, np.full(10, 2.0), hump, noise=noise, seed=seed)) == []
+
+
+def test_noise_without_end_is_not_told():
+    exact = run(loss=falling(1000), val__loss=series(np.r_[4.0, 3.0, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 6.5]))
+    (found,) = fires(check, exact)
+    assert ("times_its_noise" in found.evidence) == ("times its noise" in found.message)
 
 
 def test_silent_on_healthy_runs():

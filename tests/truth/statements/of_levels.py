@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from lmdiag.task_measures import HIGHER_IS_BETTER
 from tests.truth.case import Case, is_head, is_median, is_tail, levels, lowest_windows
 from tests.truth.numbers import any_spells, spells
 from tests.truth.statement import states
@@ -116,8 +117,9 @@ def jumped_at_load(case: Case, size: str, level: str, at_load: int) -> bool:
 )
 def best(case: Case, metric: str, x: str, at_best: int | None = None) -> bool:
     series = case.series(metric.replace("#", "5") if metric not in case.run else metric) or case.subject
-    place = at_best is None or int(series.steps[int(np.argmin(series.values))]) == at_best
-    return place and spells(x, float(series.values.min()))
+    sign = -1.0 if HIGHER_IS_BETTER.search(metric.rpartition("/")[2]) else 1.0
+    best = int(np.argmin(sign * series.values))
+    return at_best in (None, int(series.steps[best])) and spells(x, float(series.values[best]))
 
 
 @states(r"the best saved one, of <@saved>, has <x>")
