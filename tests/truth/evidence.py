@@ -125,6 +125,9 @@ MEANINGS: dict[str, Meaning] = MEANINGS_OF_POST_TRAINING | {
     "repeated_steps": lambda case, value: (
         value == case.finding.evidence["from_step"] - case.finding.evidence["to_step"] + 1
     ),
+    "half_at": lambda case, value: (
+        value in case.subject.steps and case.at("lr", int(value)) <= 0.5 * case.series("lr").values.max()
+    ),
     "copied_from": lambda case, value: value in case.subject.steps,
     "below_limit_at": lambda case, value: value in case.subject.steps and case.at(case.finding.metric, int(value)) < 1,
     "first_pass": lambda case, value: case.values.min() <= value <= case.values.max(),
@@ -194,8 +197,10 @@ MEANINGS: dict[str, Meaning] = MEANINGS_OF_POST_TRAINING | {
         value, float(np.median(case.values[-2:]) / case.values.min() - 1)
     ),
     "metric-disagreement.best": lambda case, value: same(value, float(case.values.max())),
-    "metric-disagreement.fall_share": lambda case, value: same(
-        value, 1 - case.finding.evidence["end"] / case.finding.evidence["level_before"]
+    "fall_share": lambda case, value: same(
+        value,
+        1
+        - case.finding.evidence["end"] / case.finding.evidence.get("level_before", case.finding.evidence.get("level")),
     ),
     "loss_at_end": lambda case, value: same(value, float(evaluation(case)[-1])),
     "fall_of_another": lambda case, value: any(

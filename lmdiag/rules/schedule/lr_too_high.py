@@ -8,6 +8,7 @@ from lmdiag.run import Run, Series
 from lmdiag.stats.limits import HIGH_RATE, LARGE_UPDATE, LEAST_PROGRESS, LONGEST, LOST
 from lmdiag.stats.phases import Phases, phases
 from lmdiag.stats.rebound import Rebound, sustained_rise
+from lmdiag.stats.release import Release, released
 from lmdiag.stats.trend import total_gain
 from lmdiag.stats.windows import median
 from lmdiag.updates import began_with_the_run, growth, update_ratios
@@ -18,6 +19,11 @@ CLIPPED = 0.8
 BEFORE = 50
 RECORDS, STILL, HIGH, GROWN = 30, 0.05, 0.65, 2.0
 WORSE = 0.05  # of the first evaluation: later ones that all are so much worse have learned nothing
+SCRATCH, ONE_EPOCH, EVALUATIONS = (
+    4.0,
+    1.5,
+    4,
+)  # nats: characters begin there as well; epochs; evaluations that show a course
 CUT, CUT_RECORDS, FREED, AFTER_CUT = 0.6, 20, 0.8, 10  # the rate falls to this share at once, and the loss to that
 
 
@@ -29,7 +35,7 @@ def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
     A divergence, or a standstill at a high level, for which the learning rate, and not the data, is the likely cause.
 
     ## How it decides
-    One of four pictures:
+    One of five pictures:
 
     | picture | asks for | grade |
     |---|---|---|
@@ -37,6 +43,7 @@ def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
     | lost at once | early on the loss rises above its start; all evaluations after the first are 5% worse than that, or worse than the unigram entropy of the header; weights have doubled and updates move them by 3% or more of the norm they began with | error, from the record on which the loss left its start |
     | a standstill | while the rate is above half of its peak the loss gains less than 5% and stays above 65% of its start, or at the unigram entropy of the header; weights and updates as above | warning |
     | freed by a cut | 20 records or more from the start on without a fall, and a fifth below all of them when the rate was cut to 60% or less: such a log holds the experiment | warning |
+    | held up | a language model falls by 15% of its level while the rate is below half of its peak, as fast or faster than before (without the first fifth of the run), and with the rate: half of it soon after a cut, or gradually in a decay. The evaluation must fall by half of that share; where there is none, it is a cut, or a run from scratch of one epoch | warning |
 
     | sign, measured before the rise | from |
     |---|---|
@@ -50,7 +57,7 @@ def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
     Rewinding and skipping data does not help against a rate that is too high: it happens again.
 
     ## False alarms it avoids
-    Bad batches late in a run, rises at a decayed rate, spikes that come back. One sign alone says nothing.
+    What annealing gains a sound run, up to 8% of its level; losses of texts that are learned by heart, which their evaluations do not share. Bad batches late in a run, rises at a decayed rate, spikes that come back. One sign alone says nothing.
 
     ## What to try
     The rate at which an update moves 0.8% of the weights, where the log tells how far they moved; else a tenth of the rate at which it began, or, late
@@ -78,7 +85,8 @@ def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
         return
     rise = sustained_rise(losses.values)
     if rise is None:
-        yield from _freed(run, rates, metric, losses) or _standstill(run, metric, losses, schedule)
+        freed = _freed(run, rates, metric, losses) or _held_up(run, rates, metric, losses)
+        yield from freed or _standstill(run, metric, losses, schedule)
         return
     onset = int(losses.steps[rise.onset])
     rate = run.value_at("lr", onset) or 0.0
@@ -217,6 +225,51 @@ def _freed(run: Run, rates: Series, metric: str, losses: Series) -> list[Finding
         Severity.WARNING,
     )
     return [finding]
+
+
+def _held_up(run: Run, rates: Series, metric: str, losses: Series) -> list[Finding]:
+    """Say that the loss fell as fast or faster once the rate had: it could not while that was high."""
+    if run.kind != "language-model" or not holds_start(run, losses) or losses.values.min() <= 0:
+        return []
+    at = np.maximum(np.searchsorted(rates.steps, losses.steps, side="right") - 1, 0)
+    found = released(losses.values, rates.values[at])
+    if found is None or not _is_learning(run, losses, found):
+        return []
+    since, turned = int(losses.steps[found.since]), int(losses.steps[found.turned])
+    peak, end = float(rates.values.max()), int(losses.steps[-1])
+    return [
+        Finding(
+            f"The learning rate of {figure(peak, 3)} was too high: the loss had a median of {figure(found.held)} around {run.place(turned)}, "
+            f"until when the rate was above half of that, and has one of {figure(found.end)} at the end, after a fall that came with the rate.",
+            since,
+            end,
+            metric,
+            {
+                "lr": peak,
+                "half_at": turned,
+                "level": found.held,
+                "end": found.end,
+                "fall_share": 1 - found.end / found.held,
+            },
+            (
+                advice.lower_lr(run, since),
+                "Compare both rates for a tenth of the run: the better one is ahead by then.",
+            ),
+            Severity.WARNING,
+        )
+    ]
+
+
+def _is_learning(run: Run, losses: Series, found: Release) -> bool:
+    """Tell whether the fall is no text learned by heart: the evaluation shares it, it came at a cut, or there was no time to see a text twice."""
+    evaluation = run.evaluation_loss
+    if evaluation is not None and len(evaluation[1].finite) >= EVALUATIONS:
+        beside = evaluation[1].finite
+        before = beside.values[beside.steps <= losses.steps[found.turned]]
+        share = 1 - float(median(beside.values[-2:])) / float(before[-1]) if len(before) else 0.0
+        return share >= 0.5 * (1 - found.end / found.held)
+    epochs = run["epoch"].finite.values if "epoch" in run else np.zeros(1)
+    return found.cut or (float(median(losses.values[:3])) >= SCRATCH and float(np.ptp(epochs)) <= ONE_EPOCH)
 
 
 def _unigram(run: Run) -> float:

@@ -106,3 +106,32 @@ def test_a_cut_that_frees_the_loss_is_an_experiment(before, found):
 def test_the_drop_of_a_step_decay_after_progress_is_none():
     loss = np.r_[np.linspace(10, 4, 60), np.full(40, 2.8)] + np.random.default_rng(0).normal(0, 0.02, 100)
     assert fires(check, run(loss=loss, lr=np.r_[np.full(60, 0.1), np.full(40, 0.01)])) == []
+
+
+def held_up(evaluation: float | None = None, start: float = 10.8, seed: int = 0):
+    """A loss that stands while the rate does, and falls with its decay; the evaluation falls by a share meanwhile."""
+    at = np.arange(N) / N
+    rates = 1e-2 * np.minimum(1, np.minimum((at + 0.01) / 0.03, (1 - at) / 0.4))
+    rng = np.random.default_rng(seed)
+    loss = 2.5 + (start - 4.5) * np.exp(-at / 0.02) + 2 * rates / 1e-2 + rng.normal(0, 0.1, N)
+    steps = np.linspace(N // 10, N, 10).astype(int)
+    beside = {}
+    if evaluation is not None:
+        beside = {"val__loss": Series(steps, 4.5 * (1 - evaluation * (1 - rates[steps - 1] / 1e-2)))}
+    return run(loss=loss, lr=rates, **beside)
+
+
+@pytest.mark.parametrize("evaluation", [None, 0.4])
+def test_a_loss_that_the_rate_held_up(evaluation):
+    (found,) = fires(check, held_up(evaluation))
+    assert found.severity is Severity.WARNING
+    assert found.first_step == pytest.approx(0.2 * N, abs=2)
+    assert found.changes[0] == {"lr": 0.0033}
+
+
+def test_silent_where_the_evaluation_does_not_share_the_fall():
+    assert fires(check, held_up(0.0)) == []
+
+
+def test_silent_on_a_fine_tune_that_may_learn_by_heart():
+    assert fires(check, held_up(start=3.0)) == []
