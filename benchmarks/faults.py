@@ -1,6 +1,6 @@
 """Is every fault found, does its remedy cure it, and does the advice?
 
-    python -m benchmarks.faults FOLDER [--seeds 2] [--healthy 40] [--models transformer lstm rnn] [--faults NAME ...] > docs/faults.md
+    python -m benchmarks.faults FOLDER [--seeds 2] [--healthy 40] [--first 1] [--models transformer lstm rnn] [--faults NAME ...] > docs/faults.md
 
 Trains what is missing in FOLDER: small models every fault of `trainers.faults`, again with its remedy, and again with the settings that
 the first line of advice of the report changes; and without any fault, on other seeds. Every log is judged by lmdiag with its defaults. Prints a page in Markdown, and progress on stderr; one run takes some seconds.
@@ -304,6 +304,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the logs are kept")
     parser.add_argument("--seeds", type=int, default=2, help="runs of each fault on each model")
     parser.add_argument("--healthy", type=int, default=40, help="healthy runs of each model")
+    parser.add_argument("--first", type=int, default=1, help="the first seed; healthy runs begin 99 later")
     parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
     parser.add_argument("--faults", nargs="+", default=list(FAULTS), choices=FAULTS, metavar="FAULT")
     parser.add_argument("--trained", action="store_true", help="train nothing: the page of the runs in the folder")
@@ -313,10 +314,14 @@ def main() -> None:
         corpus.load([], **(TEXT | {"max_characters": characters}))
     bench = Bench(options.folder, not options.trained)
     pairs = [(FAULTS[name], model) for name in options.faults for model in options.models]
-    seeds = range(1, options.seeds + 1)
+    seeds = range(options.first, options.first + options.seeds)
     found = [bench.trial(f, m, seed) for seed in seeds for f, m in pairs if m in (f.models or MODELS)]
     trials = [trial for trial in found if trial is not None]
-    others = [(m, bench.healthy(m, seed)) for seed in range(100, 100 + options.healthy) for m in options.models]
+    others = [
+        (m, bench.healthy(m, seed))
+        for seed in range(99 + options.first, 99 + options.first + options.healthy)
+        for m in options.models
+    ]
     healthy = {m: [d for name, d in others if name == m and d is not None] for m in options.models}
     command = f"python -m benchmarks.faults FOLDER {' '.join(sys.argv[2:])}".strip()
     print("\n".join(page(trials, healthy, command)))

@@ -9,6 +9,7 @@ from lmdiag.finding import Finding
 
 SPOILED = ("divergence", "spikes", "convergence", "generalization", "gradients", "data")  # what a broken run shows
 BLOWN_UP = (*SPOILED, "extreme-update-ratio", "weight-growth")
+UNTAUGHT = ("convergence", "generalization", "data")  # and one that learns nothing
 ENDS = ("numerics", "crashed-run")  # how a run ends that blew up before
 
 # What a cause can explain, as rule or family names; the order is the order in which causes are tried. What rose before it was
@@ -16,11 +17,11 @@ ENDS = ("numerics", "crashed-run")  # how a run ends that blew up before
 ENDS_IN = {"lr-too-high": ENDS, "divergence": ENDS}
 EXPLAINS: dict[str, tuple[str, ...]] = {
     "wrong-loss-scale": ("convergence", "worse-than-reference", "evaluation-below-training"),
-    "zero-loss": ("convergence", "gradients", "worse-than-reference"),
+    "zero-loss": ("convergence", "gradients", "numerics", "worse-than-reference"),
     "masked-nan": ("numerics", "crashed-run", *SPOILED),
     "non-finite-loss": ("numerics", "crashed-run", *SPOILED),
-    "non-finite-gradient": ("gradients", "at-chance", "not-learning", "plateau"),
-    "loss-scale-collapse": ("non-finite-gradient", "gradients", "convergence"),
+    "non-finite-gradient": ("gradients", "at-chance", "not-learning", "plateau", "oscillation"),
+    "loss-scale-collapse": ("non-finite-gradient", "gradients", "convergence", "worse-than-reference"),
     "zero-lr": ("convergence", "gradients", "frozen-metric", "extreme-update-ratio", "worse-than-reference"),
     "vanishing-gradient": (
         "divergence",
@@ -36,12 +37,12 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "non-finite-metric": ("reinforcement", "preference", "convergence", *SPOILED),
     "swapped-pairs": ("generalization", "accuracy-at-half", "divergence"),
     "falling-likelihood": ("falling-chosen-reward", "gradients", "generalization", "divergence", "lr-too-high"),
-    "lr-too-high": BLOWN_UP,
+    "lr-too-high": (*BLOWN_UP, "falling-likelihood", "falling-chosen-reward"),
     "lr-too-low": ("convergence", "extreme-update-ratio", "worse-than-reference"),
     "lr-jump": ("divergence", "loss-spike", "step-rewind"),
     "resume-jump": ("step-rewind", "level-shift", "loss-spike", "divergence", "slow-drift"),
     "repeated-stretch": ("divergence", "slow-drift", "loss-spike", "level-shift"),
-    "early-divergence": BLOWN_UP,
+    "early-divergence": (*BLOWN_UP, "wrong-loss-scale"),
     "divergence": BLOWN_UP,
     "temporary-divergence": ("oscillation", "slow-drift", "spikes", "gradient-spike", "level-shift"),
     "oscillation": ("growing-oscillation", "spikes", "gradients", "convergence"),
@@ -59,13 +60,13 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
         "worse-than-reference",
     ),
     "dead-layer": ("layer-imbalance",),
-    "missing-loss": ("non-finite-loss", "converged-early"),
-    "repeated-losses": ("convergence", "generalization", "data", "clip-saturation"),
-    "at-chance": ("convergence", "generalization", "data", "vanishing-gradient", "clip-saturation"),
-    "not-learning": ("convergence", "generalization", "data", "vanishing-gradient", "clip-saturation"),
+    "missing-loss": ("non-finite-loss", "non-finite-gradient", "converged-early"),
+    "repeated-losses": (*UNTAUGHT, "clip-saturation", "frozen-metric"),
+    "at-chance": (*UNTAUGHT, "vanishing-gradient", "clip-saturation", "frozen-metric", "wrong-loss-scale"),
+    "not-learning": (*UNTAUGHT, "vanishing-gradient", "clip-saturation", "frozen-metric"),
     "plateau": ("convergence", "worse-than-reference"),
     "stalled": ("converged-early",),
-    "overfitting": ("generalization", "converged-early"),
+    "overfitting": ("generalization", "converged-early", "divergence"),
     "flat-evaluation": ("growing-gap", "converged-early"),
     "kl-explosion": ("reward-collapse", "entropy-explosion", "entropy-collapse", "length-explosion", "length-collapse"),
     "entropy-explosion": ("reward-collapse", "length-explosion", "length-collapse", "truncated-responses"),
@@ -73,7 +74,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "reward-collapse": ("flat-reward", "no-group-signal"),
     "reward-hacking": ("length-explosion", "truncated-responses", "no-group-signal"),
     "no-group-signal": ("flat-reward", "not-learning", "truncated-responses"),
-    "flat-margin": ("accuracy-at-half",),
+    "flat-margin": ("accuracy-at-half", "dead-layer", "extreme-update-ratio"),
     "layer-imbalance": ("gradient-spike", "loss-spike"),
     "loss-spike": ("gradient-spike", "spike-score"),
     "gradient-spike": ("clip-inactive", "loss-spike"),
@@ -105,8 +106,12 @@ LEADS_TO = {  # (effect, cause): judged with what the cause did to the curve, fr
     ("oscillation", "temporary-divergence"),
 }
 
-# (effect, cause): cut responses follow from groups without signal only where no reward ever differs, which is an error.
-ONLY_LESS_SEVERE = {("truncated-responses", "no-group-signal")}
+# (effect, cause): these follow only from an error. Cut responses do where no reward ever differs, and swings where a fifth of the
+# gradients is not finite.
+ONLY_LESS_SEVERE = {("truncated-responses", "no-group-signal"), ("oscillation", "non-finite-gradient")}
+SAME_CURVE = {
+    ("divergence", "overfitting")
+}  # a rise of the evaluations, told twice; that of the training loss is another
 
 
 def attribute(findings: Iterable[Finding], span: int) -> list[Finding]:
@@ -132,6 +137,10 @@ def _explains(cause: Finding, effect: Finding, effects: tuple[str, ...], span: i
         return False
     if effect.rule == cause.rule and (effect.metric == cause.metric or cause.metric != "loss"):
         return False
+    if (effect.rule, cause.rule) in SAME_CURVE and effect.metric != cause.metric:
+        return False
+    if cause.rule in ("non-finite-loss", "masked-nan") and cause.metric != "loss" and effect.metric != cause.metric:
+        return False  # what the evaluation alone has says nothing of the training
     early = 0 if cause.rule in ENDS_IN and {effect.rule, effect.family} & set(ENDS) else EARLIER * span
     begun = effect.first_step >= cause.first_step - early
     begun = begun or bool({effect.rule, effect.family} & EARLIER_AT_WILL) or (effect.rule, cause.rule) in LEADS_TO

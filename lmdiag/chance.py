@@ -26,6 +26,7 @@ MANY_RECORDS, FROM_FIRST = 200, 0.10  # with so many, the course itself is at ch
 MOST_ACCURATE = 0.55
 CLASSES_NEAR = 0.02  # of ln k, beside an accuracy or a ROC curve that agrees
 LARGEST_UNIFORM = 13.0  # nats: ln of 440,000, above every vocabulary in use
+ABOVE_ALL = f"more than a uniform guess over any vocabulary in use costs (at most {LARGEST_UNIFORM:.0f} nats)"
 FEWEST_IN_NATS, IN_NATS = 3, 0.01  # records with a perplexity; of the loss, between it and the logarithm of that
 TOKENS = lazy(r"(^|[_/])(tokens|perplexity)($|_)")
 
@@ -142,11 +143,7 @@ def worse_in_nats(run: Run, losses: Series) -> Guess | None:
     agrees = np.abs(np.log(printed) / losses.values[loss] - 1).max() <= IN_NATS
     if not agrees or losses.values[-1] < losses.values[0]:
         return None
-    words = (
-        f"more than a uniform guess over any vocabulary in use costs (at most {LARGEST_UNIFORM:.0f} nats), "
-        "and the perplexity beside it says that it is in nats"
-    )
-    return Guess(words, LARGEST_UNIFORM)
+    return Guess(f"{ABOVE_ALL}, and the perplexity beside it says that it is in nats", LARGEST_UNIFORM)
 
 
 def or_a_sum(run: Run, end: float) -> str:

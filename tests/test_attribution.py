@@ -35,6 +35,16 @@ def test_only_rules_and_families_that_exist_are_named():
         (finding("non-finite-loss", 900, 950, Severity.ERROR), finding("crashed-run", 950, 950, Severity.ERROR)),
         (finding("not-learning", 1, 1000), finding("overfitting", 100, 900)),
         (finding("gradient-spike", 180, 180), finding("loss-spike", 180, 180, Severity.INFO)),
+        (finding("lr-too-high", 2, 100, Severity.ERROR), finding("falling-likelihood", 2, 100)),
+        (finding("missing-loss", 181, 300, Severity.ERROR), finding("non-finite-gradient", 180, 180)),
+        (finding("zero-loss", 1, 13, Severity.ERROR), finding("non-finite-gradient", 1, 13, Severity.ERROR)),
+        (finding("non-finite-gradient", 1, 900, Severity.ERROR), finding("oscillation", 2, 1000)),
+        (finding("at-chance", 1, 1000), finding("frozen-metric", 400, 600)),
+        (finding("early-divergence", 40, 1000, Severity.ERROR), finding("wrong-loss-scale", 40, 1000, Severity.INFO)),
+        (
+            finding("overfitting", 400, 1000, Severity.ERROR, "val/loss"),
+            finding("divergence", 500, 1000, metric="val/loss"),
+        ),
     ],
 )
 def test_an_effect_stands_under_its_cause(cause, effect):
@@ -49,6 +59,9 @@ def test_an_effect_stands_under_its_cause(cause, effect):
         (finding("divergence", 100, 200), finding("gradient-spike", 700, 700)),  # long after
         (finding("loss-spike", 500, 500, Severity.INFO), finding("gradient-spike", 500, 500)),  # a lesser cause
         (finding("overfitting", 100, 900), finding("step-rewind", 300, 400)),  # unrelated
+        (finding("overfitting", 100, 900, metric="val/loss"), finding("divergence", 300, 900)),  # of the training loss
+        (finding("non-finite-gradient", 100, 900), finding("oscillation", 200, 900)),  # skipped updates, a few
+        (finding("non-finite-loss", 100, 900, metric="val/loss"), finding("loss-spike", 300, 300)),  # of one set alone
     ],
 )
 def test_what_a_cause_cannot_explain_stands_beside_it(first, second):

@@ -59,7 +59,7 @@ UNTRUE = [
     ("overfitting", "overfitting", "best at step 25", "best at step 50"),
     ("overfitting", "overfitting", "(3.279)", "(3.297)"),
     ("overfitting", "overfitting", "by 35.", "by 53."),
-    ("not-learning", "not-learning", "a median of 4.802", "a median of 4.208"),
+    ("not-learning", "not-learning", "and of 4.802", "and of 4.208"),
     ("plateau", "plateau", "88% of the run", "50% of the run"),
     ("zero-lr", "zero-lr", "is 0 from step 151 on (50%", "is 0 from step 151 on (60%"),
     ("masked-nan", "masked-nan", "in 80 of 200", "in 81 of 200"),

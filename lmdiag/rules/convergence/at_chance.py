@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from lmdiag import advice
 from lmdiag.chance import (
+    ABOVE_ALL,
     CLASSES_NEAR,
     COIN,
     FEWEST_IN_NATS,
@@ -52,6 +53,7 @@ CHANCE_AUC = 0.01  # distance of the area under the ROC curve from 1/2
 FEW_FLAT, NEVER_RECORDS, WORSE_RECORDS = 0.01, 5, 6  # of the level: between the lowest and the highest of a handful
 ONE_ANSWER_DIGITS = 4  # of an accuracy that is the same in every record
 BEGUN, LEAST_SPAN = 500, 100  # steps
+LARGE = "about what a uniform guess over a large vocabulary costs"
 LIKELIHOODS = ("causal-lm", "masked-lm", "classification")
 LARGEST_EXPONENT = 50.0  # no vocabulary is so large
 
@@ -134,11 +136,9 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     does = f"falls only to {figure(seen.end)}" if found.falls else f"stays at {figure(stays)}"
     does = f"is never below {figure(found.never_below)}" if found.never_below else does
     name = found.metric or ("The loss" if metric == "loss" else metric)
-    after = (
-        "" if found.metric or not losses.values[0] else f", after {figure(float(losses.values[0]))} in its first record"
-    )
+    after = "" if found.metric or not losses.values[0] else f", after {figure(float(losses.values[0]))} in the first"
     yield Finding(
-        f"{name} {does}{after}: {found.words} ({seen.records:,} records).",
+        f"{name} {does} in {seen.records:,} records{after}: {found.words}.",
         int(losses.steps[0]),
         int(losses.steps[-1]),
         found.metric or metric,
@@ -166,7 +166,7 @@ def _uniform(run: Run, losses: Series, seen: Progress) -> Guess | None:
     largest = next(fall for above, fall in LARGEST_FALL if seen.low >= above)
     if seen.high / seen.low >= UNIFORM_SPREAD or seen.fall >= largest * seen.end or not _half_stays(losses.values):
         return None
-    return Guess("about what a uniform guess over a large vocabulary costs", seen.end, of_all=True)
+    return Guess(ABOVE_ALL if seen.low > LARGEST_UNIFORM else LARGE, seen.end, of_all=True)
 
 
 def _half_stays(values: np.ndarray) -> bool:
@@ -274,14 +274,11 @@ def _of_a_handful(run: Run, losses: Series) -> Guess | None:
     if high - low >= FEW_FLAT * low:
         return None
     if low > LARGEST_UNIFORM and len(losses) >= WORSE_RECORDS and span >= LEAST_SPAN:
-        return Guess(
-            f"more than a uniform guess over any vocabulary in use costs (at most {LARGEST_UNIFORM:.0f} nats)",
-            LARGEST_UNIFORM,
-        )
+        return Guess(ABOVE_ALL, LARGEST_UNIFORM)
     scores = [s.finite.values for name, s in run.series.items() if "/" not in name and HIGHER_IS_BETTER.search(name)]
     never = any(len(values) >= NEVER_RECORDS and not values.any() for values in scores)
     if never and losses.steps[0] >= BEGUN and low >= NEAR_UNIFORM and high <= UNIFORM_START:
-        return Guess("about what a uniform guess over a large vocabulary costs, and not one token is right", low)
+        return Guess(f"{LARGE}, and not one token is right", low)
     return None
 
 
@@ -346,12 +343,15 @@ def _accuracy(run: Run, kept: Level, flat: float) -> Guess | None:
     guessed = accuracy * exp(min(kept.value, LARGEST_EXPONENT))
     if run.objective in LIKELIHOODS and LEAST_OF_GUESS <= guessed <= BETTER and accuracy <= MOST_ACCURATE:
         answers = round(exp(kept.value))
+        cost = log(answers) if answers > 1 else kept.value
         return Guess(
-            f"about what guessing among {answers:,} answers costs, and an accuracy of {figure(accuracy, 3)} says the same",
-            kept.value,
+            f"about what guessing among {answers:,} answers costs ({figure(cost)}), and an accuracy of {figure(accuracy, 3)} says the same",
+            cost,
         )
     if kept.value >= KNOWS and _never_moves(values):
-        return Guess(f"and the accuracy never moves: it is {figure(accuracy, 3)}", kept.value)
+        return Guess(
+            f"next to nothing is learned, and the accuracy never moves: it is {figure(accuracy, 3)}", kept.value
+        )
     return None
 
 

@@ -239,9 +239,10 @@ def _message(metric: str, seen: Progress, flat: bool) -> str:
         )
     gain = f"a gain of {seen.gain / abs(seen.end or 1):.2%}" if seen.gain > 0 else "no gain"
     why = "without a downward trend" if flat else gain
+    does = "does not fall" if flat or seen.gain <= 0 else "hardly falls"
     return (
-        f"{name} does not fall: a median of {start} at first, a median of {end} over the last quarter, {why} in "
-        f"{seen.records:,} records."
+        f"{name} {does}: a median of {start} at first and of {end} over the last quarter, {why} in {seen.records:,} "
+        "records."
     )
 
 

@@ -248,7 +248,8 @@ def _finding(run: Run, metric: str, losses: Series, best: int, found: Rise, warn
     right = _all_right(run, metric)
     if right:
         severity = Severity.INFO
-    as_well = f"; the training loss rose as well, by {together:.1%}" if together else ""
+    by = f"by {together:.1%}" if together < MANIFOLD else f"to {times(1 + together)} times as much"
+    as_well = f"; the training loss rose as well, {by}" if together else ""
     as_well += "; all answers are right nevertheless" if right else ""
     epoch = figure(run.value_at("epoch", step) or 0, 2)
     enough = "" if epoch == "0" else f": {epoch} epoch{' is' if epoch == '1' else 's are'} enough"

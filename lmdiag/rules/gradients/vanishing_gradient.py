@@ -82,8 +82,7 @@ def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float
         low = np.flatnonzero(norms.values <= max(2 * after, fallen_to * before))
         step = int(norms.steps[low[0]]) if len(low) else int(norms.steps[0])
         went = f"fell from a median of {figure(before, 3)} to one of" if after < before else "has a median of"
-        still = f"while that of the loss is still {figure(level)}, from {run.place(step)} on"
-        message = f"The gradient norm {went} {figure(after, 3)} {still}."
+        message = f"The gradient norm {went} {figure(after, 3)}, from {run.place(step)} on, while the loss still has one of {figure(level)}."
         yield _finding(
             message, step, int(norms.steps[-1]), {"early": before, "late": after, "loss": level}, Severity.WARNING
         )

@@ -78,8 +78,8 @@ def check(run: Run, _: Curve) -> Findings:
         at = int(np.argmax(np.where(wrong, least / loss[good], 0)))
         metric = name.replace("accuracy", "loss")
         yield Finding(
-            f"{metric} and {name} cannot both be right: where {1 - float(accuracy[good][at]):.0%} of the tokens are not the most "
-            f"probable ones, the loss is at least {figure(float(least[at]))} nats, and {figure(float(loss[good][at]))} is logged at "
+            f"{metric} and {name} cannot both be right: with {1 - float(accuracy[good][at]):.0%} of the answers wrong, the loss "
+            f"is at least {figure(float(least[at]))} nats, and {figure(float(loss[good][at]))} is logged at "
             f"{run.place(int(steps[good][at]))}.",
             int(steps[good][wrong][0]),
             int(steps[good][wrong][-1]),

@@ -31,13 +31,13 @@ def check(run: Run, curve: Curve) -> Findings:
     """
     if run.status != "crashed":
         return
-    planned = float(run.config.get("max_steps") or 0)
+    planned = float(run.config.get("max_steps") or 0) if run.step_kind == "step" else 0.0
     said = [
         event.message.strip().splitlines()[-1]
         for event in run.events
         if event.kind in TELLING and event.message.strip()
     ]
-    where = f"at {run.place(run.last_step)}" + (f" of {planned:,.0f}" if planned and run.step_kind == "step" else "")
+    where = f"at {run.place(run.last_step)}" + (f" of {planned:,.0f}" if planned else "")
     saved = run.checkpoint_before(run.last_step)
     yield Finding(
         f"The run crashed {where}" + (f": {said[-1].rstrip('.')}." if said else "."),

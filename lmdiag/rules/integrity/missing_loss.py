@@ -1,5 +1,6 @@
 import numpy as np
 
+from lmdiag import advice
 from lmdiag.finding import Finding, Findings, Severity, rule
 from lmdiag.run import Run, Series
 
@@ -51,15 +52,19 @@ def check(run: Run, _: Series) -> Findings:
         return
     others = [name for name, after in gone.items() if len(after) == len(steps)]
     also = "grad_norm" in run and int(run["grad_norm"].steps[-1]) == last
+    broken = also and not np.isfinite(run["grad_norm"].values[-1])
+    what = "The loss stops"
+    if also:
+        what = f"The loss and the gradient norm{', which is not finite there,' if broken else ''} stop"
     total = len(loss) + len(steps)
     yield Finding(
-        f"{'The loss and the gradient norm stop' if also else 'The loss stops'} after {run.place(last)}: the last "
-        f"{len(steps):,} of {total:,} records have {others[0]} but no loss.",
+        f"{what} after {run.place(last)}: the last {len(steps):,} of {total:,} records have {others[0]} but no loss.",
         int(steps[0]),
         int(steps[-1]),
         "loss",
         {"last_loss": float(loss.values[-1]), "records": len(steps), "share": len(steps) / total},
         (
+            *((advice.bf16(run), advice.rewind(run, last)) if broken else ()),
             f"Print the loss of {run.place(int(steps[0]))}: writers of JSON and CSV put null or nothing where it is "
             "NaN.",
             'Log NaN as the text "NaN", so that the log shows it.',

@@ -2,13 +2,11 @@ import math
 
 import numpy as np
 
-from lmdiag import advice
 from lmdiag.beginning import holds_start
 from lmdiag.figures import figure
 from lmdiag.finding import BEGINS_LATER, NOT_TEXT, Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LEARNS, MOST_EVALUATIONS
-from lmdiag.stats.phases import phases
 from lmdiag.stats.progress import Progress, progress
 from lmdiag.stats.windows import median, medians_around, quantile
 
@@ -45,7 +43,7 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
     | start over ln V | `smallest` (1.3) or more; where the log does not say V, a start and an end above 13 nats | information: if the loss comes below ln V later, the initialisation was too large; if it stays above, the nearest whole number is named (a sum over accumulation steps), unless the header says another one |
     | the same, surely a factor | from `warning` (1.8) on, the loss stays above ln V, the first losses agree within 30%, the run clearly learns (rank trend, a tenth of its start), and its end divided by the factor is 1 nat or more | warning: a mean in nats per token cannot do all that, whatever the initialisation |
 
-    Where the first loss itself is near or below ln V, the loss rose in the first steps, and that is said instead. A start that is 2 to 8 times the
+    Where the first loss itself is near or below ln V, the loss rose in the first steps, which `early-instability` and `lr-too-high` judge. A start that is 2 to 8 times the
     logarithm of a vocabulary in use, to 0.15%, names both. A loss in bits (1.44 times) looks like that of a large initialisation;
     `perplexity-mismatch` tells the two apart.
 
@@ -73,7 +71,8 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
     if scaled:
         yield scaled
         return
-    first = max(float(losses.values[0]), float(median(losses.values[:3])))
+    start = float(losses.values[0])
+    first = max(start, float(median(losses.values[:3])))
     vocabulary = _vocabulary(run)
     uniform = math.log(vocabulary) if vocabulary else LARGEST_UNIFORM
     ratio = first / uniform
@@ -83,8 +82,8 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
         else:
             yield BEGINS_LATER
         return
-    if ratio < (smallest if vocabulary else 1.0):
-        return
+    if start / uniform < (smallest if vocabulary else 1.0):
+        return  # or the loss rose in the first steps, of which others tell
     seen = progress(losses.values)
     stays = seen.end > 1.05 * uniform
     if not vocabulary and not stays:
@@ -97,20 +96,14 @@ def check(run: Run, curve: Curve, *, smallest: float = 1.3, warning: float = 1.8
         and learns
         and float(np.ptp(np.log(losses.values[:3]))) < np.log(SAME)
     )
-    start = float(losses.values[0])
-    if start < uniform * (smallest if vocabulary else 1.0):
-        told = _rose(run, start, first, uniform, vocabulary, start * smallest >= uniform)
-        what_to_do = _advice_after_rise(run, int(losses.steps[2]))
-    else:
-        told = f"{_starts(start, first, run, uniform, vocabulary, stays)}; the median of its last quarter is {figure(seen.end)}."
-        what_to_do = _advice(run)
+    told = f"{_starts(start, first, run, uniform, vocabulary, stays)}; the median of its last quarter is {figure(seen.end)}."
     yield Finding(
         told,
         int(losses.steps[0]),
         int(losses.steps[-1]),
         metric,
         _evidence(first, uniform, ratio, seen),
-        what_to_do,
+        _advice(run),
         Severity.WARNING if sure else Severity.INFO,
     )
 
@@ -209,16 +202,6 @@ def _spread(ratios: np.ndarray) -> float:
     return float((quantile(ratios, 0.9) - quantile(ratios, 0.1)) / median(ratios))
 
 
-def _rose(run: Run, start: float, first: float, uniform: float, vocabulary: int, near: bool) -> str:
-    """Say that the first loss is as it should be, or lower, and that those behind it are not."""
-    guess = f"over {vocabulary:,} tokens" if vocabulary else "over the largest vocabulary in use"
-    return (
-        f"The first loss, {figure(start)}, is {'close to' if vocabulary and near else 'below'} a uniform guess {guess} "
-        f"({figure(uniform)} nats), but the median of the first three is {figure(first)}: the loss rose in the first "
-        f"{run.unit}s."
-    )
-
-
 def _starts(start: float, first: float, run: Run, uniform: float, vocabulary: int, stays: bool) -> str:
     """Say where the loss starts, and what that is a multiple of."""
     where = (
@@ -291,11 +274,6 @@ def _far_too_high(run: Run, metric: str, losses: Series) -> Finding:
 
 def _evidence(first: float, uniform: float, ratio: float, seen: Progress) -> dict[str, float]:
     return {"first_loss": first, "uniform": uniform, "ratio": ratio, "end": seen.end, "rank_trend": seen.rank_trend}
-
-
-def _advice_after_rise(run: Run, step: int) -> tuple[str, ...]:
-    schedule = phases(run["lr"].steps, run["lr"].values) if "lr" in run else None
-    return advice.warm_up(run, schedule.warm_step - run.first_step if schedule else 0), advice.lower_lr(run, step)
 
 
 def _advice(run: Run) -> tuple[str, ...]:

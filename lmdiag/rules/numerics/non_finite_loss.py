@@ -25,7 +25,7 @@ def check(run: Run, _: Curve) -> Findings:
 
     ## How it decides
     One value is enough. Training and evaluation losses are reported apart, because an evaluation can be NaN (an empty
-    or over-padded set) while training is sound. The evidence gives the last finite loss, the learning rate, and by which factor the gradient
+    or over-padded set) while training is sound: it is a warning where the training loss and the last evaluation are finite. The evidence gives the last finite loss, the learning rate, and by which factor the gradient
     norm rose over the 20 records before.
 
     ## Why it matters
@@ -180,12 +180,20 @@ def _evaluation(run: Run, split: str, losses: Series) -> Findings:
             f"{_whose(run)}Look for an empty batch, or one with all labels masked, in the evaluation set.",
             "Average the loss over tokens, not over batches: a batch without targets is 0/0.",
         ),
+        Severity.WARNING if not bad[-1] and _training_is_finite(run) else None,
     )
+
+
+def _training_is_finite(run: Run) -> bool:
+    return "loss" in run and bool(np.isfinite(run["loss"].values).all())
 
 
 def _whose(run: Run) -> str:
     """Say what the training loss tells of the model."""
     if "loss" not in run:
         return ""
-    finite = np.isfinite(run["loss"].values).all()
-    return "The training loss is finite, so the model is sound. " if finite else "Cure the training loss first. "
+    return (
+        "The training loss is finite, so the model is sound. "
+        if _training_is_finite(run)
+        else "Cure the training loss first. "
+    )

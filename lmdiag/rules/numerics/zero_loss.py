@@ -1,10 +1,11 @@
 import numpy as np
 
+from lmdiag import advice
 from lmdiag.finding import SHAPELESS, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.masked import masked_zeros
 
-ZEROS = 0.9
+ZEROS, MOSTLY = 0.9, 0.5
 
 
 @rule(family="numerics", needs=("loss",), severity=Severity.ERROR, min_points=5)
@@ -16,7 +17,7 @@ def check(run: Run, losses: Series) -> Findings:
 
     ## How it decides
     The first record is exactly zero, and so are 90% of five or more. It is information where an evaluation loss falls: then the model learns and
-    only the logged number is wrong. Zeros among ordinary losses are `masked-nan`.
+    only the logged number is wrong. Where most gradient norms of these records are not finite, the zeros stand for NaN. Zeros among ordinary losses are `masked-nan`.
 
     ## Why it matters
     Mostly no target is left in the batches: every label is masked, and nothing is learned.
@@ -41,24 +42,38 @@ def check(run: Run, losses: Series) -> Findings:
     if not zeros[0] or zeros.mean() < ZEROS or masked_zeros(losses.values).any():
         return
     learning = run.evaluation is not None and _falls(run.evaluation[1].finite.values)
+    hidden = not learning and _of_nan(run, losses.steps[zeros])
+    why = "the batches hold no targets, or the program does not count its loss"
+    if hidden:
+        why = "the gradient norm is not finite there, so that the true loss is NaN"
     yield Finding(
         f"The loss is exactly 0 in {int(zeros.sum()):,} of {len(zeros):,} records, from the first on"
-        + (
-            ", although the evaluation loss falls: the wrong number is logged."
-            if learning
-            else ": the batches hold no targets, or the program does not count its loss."
-        ),
+        + (", although the evaluation loss falls: the wrong number is logged." if learning else f": {why}."),
         int(losses.steps[0]),
         int(losses.steps[zeros][-1]),
         "loss",
         {"records": int(zeros.sum()), "share": float(zeros.mean())},
         (
+            "Set logging_nan_inf_filter=False (Hugging Face) to see the true loss.",
+            "Decode the labels of one batch: where all are masked (-100), the mean over none of them is 0/0.",
+            advice.bf16(run),
+        )
+        if hidden
+        else (
             "Decode the labels of one batch: are they all masked (-100)?",
             "Check that the response marker of the chat template occurs in the data, and that the context is longer "
             "than the prompts.",
         ),
         Severity.INFO if learning else Severity.ERROR,
     )
+
+
+def _of_nan(run: Run, steps: np.ndarray) -> bool:
+    """Tell whether most gradient norms of some steps are not finite."""
+    if "grad_norm" not in run:
+        return False
+    there = run["grad_norm"].values[np.isin(run["grad_norm"].steps, steps)]
+    return len(there) > 0 and bool((~np.isfinite(there)).mean() > MOSTLY)
 
 
 def _falls(losses: np.ndarray) -> bool:

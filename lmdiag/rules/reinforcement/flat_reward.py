@@ -66,7 +66,7 @@ def check(run: Run, rewards: Series) -> Findings:
     went = (
         f"is {figure(moved.start, 3)} in every record"
         if constant
-        else f"does not rise: {figure(moved.start, 3)} at the start, {figure(moved.end, 3)} at the end, in {len(values):,} records"
+        else f"does not rise by more than its noise: a level of {figure(moved.start, 3)} at the start and of {figure(moved.end, 3)} at the end of {len(values):,} records"
     )
     yield Finding(
         f"The reward {went}.",

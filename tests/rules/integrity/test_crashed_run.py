@@ -28,6 +28,11 @@ def test_without_words_and_without_a_plan():
     assert found.message == "The run crashed at step 100."
 
 
+def test_a_plan_in_steps_is_not_held_against_a_count_of_records():
+    (found,) = fires(check, replace(with_events(END, planned=90), step_kind="record"))
+    assert (found.message, found.evidence) == ("The run crashed at record 100.", {"last_step": 100})
+
+
 def test_names_the_checkpoint_to_go_on_from():
     (found,) = fires(check, with_events(Event("checkpoint_saved", 80), END))
     assert "the checkpoint of step 80" in found.advice[-1]

@@ -26,6 +26,14 @@ def test_a_gradient_norm_that_stops_with_it_is_said():
     assert found.message.startswith("The loss and the gradient norm stop after step 100")
 
 
+def test_a_gradient_that_broke_just_before_is_the_cause():
+    made = log(grad_norm=100)
+    norms = Series(made["grad_norm"].steps, np.r_[np.ones(99), np.nan])
+    (found,) = fires(check, Run("a", {**made.series, "grad_norm": norms}))
+    assert found.message.startswith("The loss and the gradient norm, which is not finite there, stop after step 100:")
+    assert found.advice[1].startswith("Resume from the last checkpoint before step 100;")
+
+
 @pytest.mark.parametrize("others", [100, 101, 104])
 def test_a_summary_behind_the_last_record_is_no_loss_that_stops(others):
     assert fires(check, log(others=others)) == []

@@ -31,20 +31,11 @@ def test_a_start_that_is_not_the_first_loss_is_named_as_the_median_it_is():
 
 
 @pytest.mark.parametrize(
-    ("start", "config", "words"),
-    [
-        (5.806, {"model": {"vocab_size": 300}}, "5.806, is close to a uniform guess over 300 tokens (5.704 nats)"),
-        (2.5, {"model": {"vocab_size": 300}}, "2.5, is below a uniform guess over 300 tokens (5.704 nats)"),
-        (5.806, {}, "5.806, is below a uniform guess over the largest vocabulary in use (13 nats)"),
-    ],
+    ("start", "config"),
+    [(5.806, {"model": {"vocab_size": 300}}), (2.5, {"model": {"vocab_size": 300}}), (5.806, {})],
 )
-def test_a_first_loss_as_it_should_be_is_not_explained_by_those_behind_it(start, config, words):
-    loss = np.r_[start, np.full(99, 17.98)]
-    (found,) = fires(check, run(loss=loss, config=config))
-    assert found.message == (
-        f"The first loss, {words}, but the median of the first three is 17.98: the loss rose in the first steps."
-    )
-    assert "accumulation" not in " ".join(found.advice)
+def test_a_first_loss_as_it_should_be_is_no_wrong_scale_whatever_follows(start, config):
+    assert fires(check, run(loss=np.r_[start, np.full(99, 17.98)], config=config)) == []
 
 
 @pytest.mark.parametrize("steps", [1, 2, 8])

@@ -52,6 +52,19 @@ def test_what_the_training_loss_says_of_a_broken_evaluation():
     assert "The training loss is finite" in fires(check, made)[0].advice[0]
 
 
+@pytest.mark.parametrize(
+    ("evaluations", "training", "severity"),
+    [
+        ([5, np.nan, 4], falling(100), Severity.WARNING),
+        ([5, 4, np.nan], falling(100), None),
+        ([5, np.nan, 4], np.r_[falling(99), np.nan], None),
+    ],
+)
+def test_an_evaluation_that_came_back_beside_a_sound_training_is_a_warning(evaluations, training, severity):
+    made = run(loss=training, val__loss=series(evaluations, every=25))
+    assert fires(check, made)[-1].severity is severity
+
+
 def test_nan_from_the_first_record_points_at_the_inputs():
     (found,) = fires(check, run(loss=np.full(20, np.nan)))
     assert "from the first record" in found.message

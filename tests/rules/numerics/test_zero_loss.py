@@ -28,3 +28,9 @@ def test_silent(loss):
 def test_silent_on_reinforcement_learning_and_healthy_runs():
     assert fires(check, run(loss=np.zeros(50), objective="reinforcement")) == []
     assert fires(check, healthy(50)) == []
+
+
+def test_zeros_beside_gradients_that_are_not_finite_stand_for_nan():
+    (found,) = fires(check, run(loss=np.zeros(13), grad_norm=np.full(13, np.nan)))
+    assert found.message.endswith("the gradient norm is not finite there, so that the true loss is NaN.")
+    assert "logging_nan_inf_filter" in found.advice[0]

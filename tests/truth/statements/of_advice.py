@@ -74,6 +74,12 @@ def rate_then(case: Case, rate: str, at_rate: int) -> bool:
     return spells(rate, case.at("lr", at_rate))
 
 
+@states(r"Resume from the last checkpoint before <@broken>")
+def before_it_broke(case: Case, at_broken: int) -> bool:
+    norm = case.run.value_at("grad_norm", at_broken)
+    return at_broken in case.known_places or (norm is not None and not math.isfinite(norm))
+
+
 @states(r"the settings give <x>", r"Leave the learning rate: <x> is too little")
 def stated_rate(case: Case, x: str) -> bool:
     return any(spells(x, rate) for rate in _rates_in(case.run.config))

@@ -158,6 +158,11 @@ def last_quarter(case: Case, x: str, n: str = "") -> bool:
     return (not n or spells(n, len(case.subject))) and spells(x, float(np.median(values[-max(1, len(values) // 4) :])))
 
 
+@states(r"a median of <x> at first and of <late> over the last quarter")
+def first_and_last_quarter(case: Case, x: str, late: str) -> bool:
+    return at_first(case, x) and last_quarter(case, late)
+
+
 @states(r"a median of <x> at first", r"the <x> of its first ones", r"after a median of <x> at first")
 def at_first(case: Case, x: str) -> bool:
     return is_head(case.subject.thinned(1000).values, x)
@@ -253,21 +258,21 @@ def risen(case: Case, low: str, high: str, more: str) -> bool:
     return near and spells(low, seen["level_before"]) and spells(high, seen["end"]) and spells(more, share)
 
 
-@states(r"stays at <x>, after <first> in its first record:", r"stays at <x>:")
-def stays(case: Case, x: str, first: str = "") -> bool:
+@states(r"stays at <x> in <n> records, after <first> in the first:", r"stays at <x> in <n> records:")
+def stays(case: Case, x: str, n: str, first: str = "") -> bool:
     told = not first or spells(first, float(case.values[0]))
-    return told and spells(x, case.finding.evidence["level"])
+    return told and spells(n, case.finding.evidence["records"]) and spells(x, case.finding.evidence["level"])
 
 
-@states(r"is never below <x>, after <first> in its first record:")
-def never_below(case: Case, x: str, first: str) -> bool:
-    return spells(first, float(case.values[0])) and spells(x, float(case.values.min()))
+@states(r"is never below <x> in <n> records, after <first> in the first:")
+def never_below(case: Case, x: str, n: str, first: str) -> bool:
+    return spells(n, len(case.values)) and spells(first, float(case.values[0])) and spells(x, float(case.values.min()))
 
 
-@states(r"falls only to <x>, after <first> in its first record:", r"falls only to <x>:")
-def falls_only_to(case: Case, x: str, first: str = "") -> bool:
+@states(r"falls only to <x> in <n> records, after <first> in the first:", r"falls only to <x> in <n> records:")
+def falls_only_to(case: Case, x: str, n: str, first: str = "") -> bool:
     told = not first or spells(first, float(case.values[0]))
-    return told and spells(x, case.finding.evidence["end"])
+    return told and spells(n, case.finding.evidence["records"]) and spells(x, case.finding.evidence["end"])
 
 
 @states(r"its <n> values are, digit for digit, the first ones \(<a>, <b>, …\)")

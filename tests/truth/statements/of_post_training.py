@@ -17,7 +17,7 @@ OF_REWARDS = ("reward", "reward_max", "reward_min")
 @states(
     r"while the reward went from <a> to <b>",
     r"and the reward goes from <a> to <b>",
-    r"The reward does not rise: <a> at the start, <b> at the end, in <n> records",
+    r"The reward does not rise by more than its noise: a level of <a> at the start and of <b> at the end of <n> records",
 )
 def reward_went(case: Case, a: str, b: str, n: str = "") -> bool:
     rewards = case.series("reward")
