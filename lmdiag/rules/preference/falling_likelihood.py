@@ -13,6 +13,7 @@ LEAST, LEAST_OF_TOKEN = 20.0, 0.7  # nats: of an answer, of a token
 PER_TOKEN = 10.0  # nats: log-probabilities that are smaller are means over tokens
 SILENT = 0.02  # nats
 GONE = 0.95  # of the later records
+LEAST_BETA, FEWEST_REWARDS = 0.001, 5  # the reward of an answer is beta times what the policy lost of it
 
 
 @rule(family="preference", needs=("chosen_logp",), severity=Severity.WARNING, min_points=8)
@@ -25,13 +26,14 @@ def check(run: Run, chosen: Series, *, fallen: float = FALLEN, collapsed: float 
     ## How it decides
     The log-probability of the preferred answers ends lower than it began by `fallen` of its size, by 20 nats (0.7 where it is a mean over tokens) and by three
     standard errors. It is an error from `collapsed` times its size on, or where the entropy is gone.
+    The reward of these answers, which is beta times the nats that they lost, must have fallen by a thousandth of them where it is logged.
 
     ## Why it matters
     What the loss rewards is the difference alone. A policy that gives both answers less probability gives it to others, which nobody preferred: repetition,
     other languages, nothing.
 
     ## False alarms it avoids
-    The fall by a tenth to a third that DPO shows in most sound runs; noise of answers of different lengths.
+    The fall by a tenth to a third that DPO shows in most sound runs; noise of answers of different lengths; a first record of few, short answers.
 
     ## What to try
     A lower rate, a larger beta, a term of likelihood on the preferred answers (rpo_alpha), fewer epochs.
@@ -52,6 +54,8 @@ def check(run: Run, chosen: Series, *, fallen: float = FALLEN, collapsed: float 
     fall = -(moved.end + size)
     least = LEAST_OF_TOKEN if size < PER_TOKEN else LEAST
     if fall < max(fallen * size, least, 3 * moved.error):
+        return
+    if _kept(run, fall):
         return
     bar = -(1 + fallen) * size
     step = int(chosen.steps[first_lasting(values <= bar)])
@@ -74,6 +78,12 @@ def check(run: Run, chosen: Series, *, fallen: float = FALLEN, collapsed: float 
         ),
         Severity.ERROR if fall >= collapsed * size or gone else Severity.WARNING,
     )
+
+
+def _kept(run: Run, fall: float) -> bool:
+    """Tell whether the reward of the preferred answers says that the policy lost next to nothing of them: others were asked for."""
+    rewards = run["chosen_reward"].finite.values if "chosen_reward" in run else np.empty(0)
+    return len(rewards) >= FEWEST_REWARDS and -course(rewards).end < LEAST_BETA * fall
 
 
 def _first(values: np.ndarray, moved: Course) -> float:

@@ -38,3 +38,10 @@ def test_the_advice_judges_the_peak_of_the_rate():
     decayed = np.geomspace(5e-5, 1e-9, 100)
     (found,) = fires(check, pairs(chosen_logp=np.linspace(-300, -520, 100), lr=decayed))
     assert found.advice[0] == "Lower the peak learning rate from 5e-5 to 1.7e-5."
+
+
+def test_asks_the_reward_of_these_answers_whether_the_policy_lost_them():
+    longer = np.r_[-135.0, np.full(99, -330.0)]  # the first record is of a few short answers
+    assert fires(check, pairs(chosen_logp=longer, chosen_reward=np.linspace(0, 0.16, 100))) == []
+    lost = 0.1 * (longer - longer[0])
+    assert len(fires(check, pairs(chosen_logp=longer, chosen_reward=lost))) == 1
