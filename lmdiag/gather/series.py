@@ -22,11 +22,17 @@ from lmdiag.metrics import LN2
 from lmdiag.naming import SCORES, evaluation_set
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.run import Run, Segment, Series
+from lmdiag.stats.alignment import shared_steps
 
 OWN = "lmdiag-log/1"  # this format calls the share of clipped gradients so
 RISES = [name for name, (kind, _) in METHODS.items() if kind == REINFORCEMENT]
 POLICY_LOSS = "The loss of a policy is near 0 by construction and may rise with its divergence from the reference: it shows no progress, the reward does."
 WITHOUT_LOSS = "no column is called a loss"
+FEWEST, ROUNDED, MOSTLY = (
+    3,
+    0.01,
+    0.9,
+)  # records in which a perplexity is the exponential of a loss of two decimals, but for a few
 MOST_DECIMALS = 12  # of learning rates, mostly; full precision has more
 EXACT = 2**51 / 10**MOST_DECIMALS  # below, a number of fewer decimals is rounded to itself at the most, too
 SAMPLED_VALUES = 2000
@@ -60,7 +66,7 @@ def gather(log: Arranged) -> Run:
     series |= _times_of_speeds(series)
     if "loss" not in series and "train/loss" in series:  # estimates are all that this log says of the training loss
         series["loss"] = series.pop("train/loss")
-    norm_notes = _mark_norms_of_minus_one(series)
+    norm_notes = (*_mark_norms_of_minus_one(series), *_perplexity_of_evaluation(series))
     guesses = [column.guess for column in log.columns.values() if column.guess]
     unmeasured = [
         f'{column.unmeasured:,} NaN in "{column.source_name}" were taken as "not measured"'
@@ -154,6 +160,29 @@ def _losses_of_perplexities(series: Mapping[str, Series]) -> dict[str, Series]:
                     said.steps, np.log(said.values), said.lines, said.source_name or name, "perplexity"
                 )
     return losses
+
+
+def _perplexity_of_evaluation(series: dict[str, Series]) -> Iterator[str]:
+    """Give a perplexity that is not of the training loss beside it to the evaluation set whose loss it is of, and say so."""
+    said = series.get("ppl")
+    if said is None or _is_exponential(said, series.get("loss")):
+        return
+    for name in [name for name in series if name.endswith("/loss") and evaluation_set(name)]:
+        other = f"{name.removesuffix('loss')}ppl"
+        if other not in series and _is_exponential(said, series[name]):
+            series[other] = series.pop("ppl")
+            yield f'"{said.source_name or "ppl"}" is the exponential of {name}, and is that of the evaluation'
+            return
+
+
+def _is_exponential(perplexities: Series, losses: Series | None) -> bool:
+    if losses is None:
+        return False
+    left, right = shared_steps(perplexities.steps, losses.steps)
+    values = perplexities.values[left]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        near = np.abs(np.log(values) - losses.values[right]) <= ROUNDED + perplexities.rounding / values
+    return len(near) >= FEWEST and bool(near.mean() > MOSTLY)
 
 
 def _losses_of_bits(series: Mapping[str, Series]) -> dict[str, Series]:

@@ -176,6 +176,23 @@ class TestNames:
         run = run_of(columns(step=[1, 2], loss=[3.1234, 2.5], grad_norm=[1 / 3, 0.5]))
         assert (run["loss"].decimals, run["grad_norm"].decimals) == (4, None)
 
+    def test_a_perplexity_is_of_the_set_whose_loss_it_is_the_exponential_of(self):
+        losses, evaluated = [7.0, 6.2, 5.1, 4.9], [8.3, 7.7, 7.2, 7.3]
+        of_evaluation = columns(
+            step=[1, 2, 3, 4],
+            train_loss=losses,
+            valid_loss=evaluated,
+            perplexity=[round(math.exp(v), 2) for v in evaluated],
+        )
+        assert set(run_of(of_evaluation)) == {"loss", "val/loss", "val/ppl"}
+        of_training = columns(
+            step=[1, 2, 3, 4],
+            train_loss=losses,
+            valid_loss=evaluated,
+            perplexity=[round(math.exp(v), 2) for v in losses],
+        )
+        assert set(run_of(of_training)) == {"loss", "val/loss", "ppl"}
+
 
 class TestSteps:
     def test_training_steps_come_before_log_calls(self):
