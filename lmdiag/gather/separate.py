@@ -16,6 +16,7 @@ RUN_WORDS = ("run_id", "run", "run_name", "experiment", "experiment_name", "exp_
 RUN_NUMBERS = ("run", "run_id", "trial", "trial_id", "seed", "fold", "hyperparameter_value", "member", "replica")
 RANKS = ("rank", "global_rank", "world_rank", "local_rank", "process_index", "process_rank")
 FEWEST_ROWS = 2
+SOON = 2 / 3  # of the steps of the next attempt: what ended before was no training of its own
 SAME_STEPS = 0.5  # share of the steps of the shortest rank
 
 
@@ -88,7 +89,7 @@ def _begins_again_in_each(log: Arranged, parts: list[tuple[str, np.ndarray]]) ->
 
 
 def _by_restart(log: Arranged) -> list[tuple[str, np.ndarray]]:
-    """Split at restarts from nothing; attempts that each get further than the one before are one run."""
+    """Split at restarts from nothing; attempts that soon ended, each of which the next leaves far behind, are one run with the last."""
     main = log.main
     if main is None or log.axis.kind == "record":
         return []
@@ -101,12 +102,14 @@ def _by_restart(log: Arranged) -> list[tuple[str, np.ndarray]]:
     stages = all(anew) and all(loss_jumps(values, starts)) and not any(losses_repeat(steps, values, starts))
     if not stages:
         starts = starts[np.asarray(anew) & np.asarray(loss_returns(values, starts, of_epochs=of_epochs))]
-        if not len(starts) or _gets_further(np.split(steps, starts)):
+        starts = _behind_trainings(steps, starts)
+        if not len(starts):
             return []
     bounds = [0, *main.column.rows[starts].tolist(), log.raw.n_rows]
     return [(str(number), np.arange(a, b)) for number, (a, b) in enumerate(zip(bounds, bounds[1:]), 1)]
 
 
-def _gets_further(pieces: list[np.ndarray]) -> bool:
-    lasts = [piece.max() for piece in pieces]
-    return all(before < after for before, after in zip(lasts, lasts[1:]))
+def _behind_trainings(steps: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Return the restarts before which a training got as far as some other did: all, if one is; else none is another run."""
+    lasts = [float(piece.max()) for piece in np.split(steps, starts)]
+    return starts if any(before > SOON * after for before, after in zip(lasts, lasts[1:])) else starts[:0]

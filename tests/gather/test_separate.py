@@ -52,8 +52,10 @@ def test_count_and_loss_back_at_the_beginning():
     assert split(falling(range(10, 60, 10)) * 3) == [("a#1", 5), ("a#2", 5), ("a#3", 5)]
 
 
-def test_attempts_that_get_further_are_one_run():
+def test_attempts_that_ended_soon_are_one_run_with_the_next():
     assert split(falling([10, 20, 30]) + falling([10, 20, 30, 40, 50])) == [("a", 8)]
+    nearly = falling([10, 20, 30, 40]) + falling([10, 20, 30, 40, 50])
+    assert split(nearly) == [("a#1", 4), ("a#2", 5)]
 
 
 def test_an_epoch_that_counts_anew_is_one_run():
