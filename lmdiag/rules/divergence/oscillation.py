@@ -10,8 +10,8 @@ from lmdiag.stats.turning import falling_fit
 from lmdiag.stats.windows import centred_median, median, quantile, rolling_median
 
 EXCURSION = 0.6  # of the level above the running minimum: noise of 15% reaches 30% in a third of the records
-# Swings are a warning from 10% of the level on, or where they are most of the scatter of the records: wander that lasts for a hundredth of
-# a run, as the order of the data can, reaches 0.65.
+# Swings are a warning where they are most of the scatter of the records: wander that lasts for a hundredth of a run, as the order of the
+# data can, reaches 0.65. Of averages they must be 10% of the level, too.
 WIDE, MOSTLY = 0.10, 0.7
 ALIKE = 2.0  # standard errors of the correlation of neighbouring records: independent ones, such as sums over sentences, do not swing
 # In the second half; of the swings of the loss, relative to its level: what a model does shows in them too
@@ -33,8 +33,8 @@ def check(run: Run, curve: Curve) -> Findings:
     Only huge amplitudes: (a) from 24 records, the 10 to 90% range of the second half, less its best falling fit, is at least 1.5 nats and half of the level (more of few records), and neighbouring records are
     correlated, by two standard errors; (b) with 10
     to 39 records, a fifth of them stand 1 nat and 60% above the running minimum, in three separate excursions; (c) from 40 records, the medians
-    of twenty blocks scatter by 0.08 nat and 4%, 2.5 times what white noise gives, with five changes of sign, and the loss falls by less than five times that from its first to its last third: a warning from 10% of the level on, or where the
-    swings are 70% of the scatter of the single records, and these are no averages.
+    of twenty blocks scatter by 0.08 nat and 4%, 2.5 times what white noise gives, with five changes of sign, and the loss falls by less than five times that from its first to its last third: a warning where the
+    swings are 70% of the scatter of the records, and 10% of the level where these are averages.
 
     ## Why it matters
     The learning rate is at the edge of stability: most steps undo each other.
@@ -154,8 +154,10 @@ def _swinging_blocks(values: np.ndarray) -> tuple[float, Severity]:
     if spread < max(0.08, 0.04 * level, 2.5 * white) or changes < 5:
         return 0.0, Severity.INFO
     of_all = spread / max(_spread(flat), 1e-12)
-    mostly = of_all >= MOSTLY and smoothing(values) <= SMOOTHED  # of averages, all that is left of the noise is slow
-    return spread, Severity.WARNING if spread >= WIDE * level or mostly else Severity.INFO
+    alone = (
+        spread >= WIDE * level or smoothing(values) <= SMOOTHED
+    )  # of averages, all that is left of the noise is slow
+    return spread, Severity.WARNING if of_all >= MOSTLY and alone else Severity.INFO
 
 
 def _spread(values: np.ndarray) -> float:
