@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lmdiag.beginning import holds_start
 from lmdiag.facts import stated
 from lmdiag.figures import figure
 from lmdiag.finding import Advice
@@ -41,6 +42,8 @@ def rewind(run: Run, step: int) -> Advice:
     saved = run.checkpoint_before(step - 1)
     if saved is not None:
         return Advice(f"Resume from the checkpoint saved at {run.place(saved)}.", about="checkpoint")
+    if step <= run.first_step and run.curve is not None and holds_start(run, run.curve[1]):
+        return Advice(f"Start again: it was so from the first record on, at {run.place(step)}.", about="checkpoint")
     words = f"Resume from the last checkpoint before {run.place(step)}; save checkpoints more often if there is none."
     return Advice(words, about="checkpoint")
 

@@ -162,3 +162,14 @@ def test_a_rate_that_nothing_tells_is_unknown(settings):
 def test_a_stated_rate_too_small_to_do_this_is_left():
     said = advice.lower_lr(run(loss=np.ones(100), config={"config": {"lr": 5e-9}}), 60)
     assert said == "Leave the learning rate: 5e-9 is too little to do this."
+
+
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        (10, "Start again: it was so from the first record on, at step 10."),
+        (9000, "Resume from the last checkpoint before step 9,000; "),
+    ],
+)
+def test_nothing_is_resumed_from_before_the_first_record_of_a_run(first, said):
+    assert advice.rewind(run(loss=Series(np.arange(first, first + 500, 10), np.ones(50))), first).startswith(said)

@@ -26,6 +26,7 @@ FLOORS = [
 HEIGHT = {part: height for height, parts in enumerate(FLOORS) for part in parts}
 ALONG_THE_FLOOR = {  # the line goes on within a floor
     ("finding", "layers"),
+    ("advice", "beginning"),
     ("advice", "finding"),
     ("advice", "updates"),
     ("readers", "sources"),

@@ -115,7 +115,14 @@ def test_nested_numbers_and_sets() -> None:
 
 
 @pytest.mark.parametrize(
-    "place", ["Step 200: {}", "global_step = 200, {}", "[rank0]: INFO - evaluated at step 200: {}", "{} at step 200"]
+    "place",
+    [
+        "Step 200: {}",
+        "Step:     200 {}",
+        "global_step = 200, {}",
+        "[rank0]: INFO - evaluated at step 200: {}",
+        "{} at step 200",
+    ],
 )
 def test_a_step_beside_an_evaluation(place: str) -> None:
     text = "".join(f"{{'loss': 2.{k}, 'step': {k}00}}\n" for k in (1, 2)) + place.format("{'eval_loss': 2.75}") + "\n"
