@@ -1,3 +1,4 @@
+import re
 from math import exp, log
 
 import numpy as np
@@ -21,6 +22,7 @@ from lmdiag.chance import (
 )
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
+from lmdiag.patterns import lazy
 from lmdiag.run import Run, Series
 from lmdiag.stats.level import Level, level
 from lmdiag.stats.limits import FEW_PLANNED, KNOWS, LEARNS, NEAR_UNIFORM, STILL, SURE
@@ -44,7 +46,11 @@ FALLS = 3.0  # times the gain of a flat curve: what falls by more need not be lo
 LASTS = 0.8  # of the records, at the level
 STATED_BELOW, STATED_ABOVE = 0.01, 0.03  # of a stated cost: the sampling of the text; what random weights add to it
 BETTER, LEAST_OF_GUESS = 1.10, 0.8  # accuracy times e^loss, of a model that guesses among e^loss answers: 1
-NEVER_RIGHT, NO_BETTER = 0.15, 0.1  # accuracy of a token, and the share of it that is gained
+NEVER_RIGHT, NO_BETTER, LITTLE = (
+    0.15,
+    0.1,
+    0.001,
+)  # accuracy of a token, the share of it that is gained, and what is next to nothing
 # Of ln k, of 1/k; and no k is larger, for losses near its logarithm are then many
 FEW_NEAR, FEW_RIGHT, MOST_ANSWERS = 0.005, 0.1, 1000
 LATE_RIGHT = 0.1  # accuracy of a token: with no more, and no clear fall, the loss may swing
@@ -54,6 +60,7 @@ FEW_FLAT, NEVER_RECORDS, WORSE_RECORDS = 0.01, 5, 6  # of the level: between the
 ONE_ANSWER_DIGITS = 4  # of an accuracy that is the same in every record
 BEGUN, LEAST_SPAN = 500, 100  # steps
 LARGE = "about what a uniform guess over a large vocabulary costs"
+WHOLE_ACCURACY = lazy(r"^(?:exact|sequence|seq|full|em)_acc(?:uracy)?$", re.IGNORECASE)  # of whole answers
 LIKELIHOODS = ("causal-lm", "masked-lm", "classification")
 LARGEST_EXPONENT = 50.0  # no vocabulary is so large
 
@@ -91,7 +98,7 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     | the same, in nats | 3 above 13, the last no lower than the first, and a perplexity of e^loss (to 1% of the loss) beside each | it is no sum |
     | accuracy | flat; accuracy times e^loss from 0.8 to 1.1, accuracy up to 0.55 | who guesses among k answers is right once in k, and pays ln k |
     | a handful of records, one accuracy | 4, within 1% of each other; the accuracy is the same in all, to the last of four digits, up to 0.55, and 0.8 to 1.1 times e^-loss | who learns anything answers some question otherwise |
-    | accuracy that never moves | flat at 2 nats or above; accuracy up to 0.15, under 0.1 of it gained from its first to its last half | a token of 2 nats is right more often than once in seven |
+    | accuracy that never moves | flat at 2 nats or above; accuracy, of tokens or of whole answers, up to 0.15, under 0.1 of it gained from its first to its last half, or up to 0.001 in the last | a token of 2 nats is right more often than once in seven |
     | ROC curve | ln 2 met to 2%; area within 0.01 of 1/2 | tossing a coin |
 
     It is an error where the uniform guess over a large vocabulary lasts for 50 records: nothing at all was learned.
@@ -215,7 +222,7 @@ def _never_moves(scores: np.ndarray) -> bool:
     late, first = scores[len(scores) // 2 :], scores[: len(scores) // 2]
     if len(scores) < KNOWN_RECORDS or not late.mean() <= NEVER_RIGHT:
         return False
-    return bool(late.mean() - first.mean() <= NO_BETTER * late.mean())
+    return bool(late.mean() <= LITTLE or late.mean() - first.mean() <= NO_BETTER * late.mean())
 
 
 def _late(run: Run, losses: Series, kept: Level, flat: float) -> Guess | None:
@@ -336,6 +343,7 @@ def _agrees(kept: Level, flat: float) -> bool:
 def _accuracy(run: Run, kept: Level, flat: float) -> Guess | None:
     """Return the guess of a model that is right as often as a guess is, by its accuracy."""
     scores = run.series.get("accuracy", run.series.get("val/accuracy"))
+    scores = scores or next((s for name, s in run.series.items() if WHOLE_ACCURACY.search(name)), None)
     if scores is None or len(scores.finite) < KNOWN_RECORDS // 2 or not _agrees(kept, flat):
         return None
     values = scores.finite.values
@@ -349,9 +357,9 @@ def _accuracy(run: Run, kept: Level, flat: float) -> Guess | None:
             cost,
         )
     if kept.value >= KNOWS and _never_moves(values):
-        return Guess(
-            f"next to nothing is learned, and the accuracy never moves: it is {figure(accuracy, 3)}", kept.value
-        )
+        moves = "is" if np.ptp(values) else "never moves: it is"
+        words = f"next to nothing is learned, and the accuracy {moves} {figure(accuracy, 3)} over the last half"
+        return Guess(words, kept.value)
     return None
 
 

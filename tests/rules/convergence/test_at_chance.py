@@ -113,6 +113,14 @@ def test_an_accuracy_that_never_moves(scores, found):
     assert len(fires(check, run(loss=falls_to(4.1, 60, 6.0), accuracy=scores))) == found
 
 
+@pytest.mark.parametrize(("name", "found"), [("exact_accuracy", 1), ("head_accuracy", 0)])
+def test_no_whole_answer_is_right_but_one(name, found):
+    scores = np.zeros(100)
+    scores[80] = 1 / 32
+    loss = np.r_[71.0, 2.2 + np.random.default_rng(0).normal(0, 0.02, 99)]
+    assert len(fires(check, run(loss=loss, **{name: scores}))) == found
+
+
 def test_an_accuracy_of_zero_beside_a_falling_loss_may_be_one_of_whole_answers():
     assert fires(check, run(loss=falling(100), accuracy=np.zeros(100))) == []
 
