@@ -28,6 +28,8 @@ CLASSES_NEAR = 0.02  # of ln k, beside an accuracy or a ROC curve that agrees
 LARGEST_UNIFORM = 13.0  # nats: ln of 440,000, above every vocabulary in use
 ABOVE_ALL = f"more than a uniform guess over any vocabulary in use costs (at most {LARGEST_UNIFORM:.0f} nats)"
 FEWEST_IN_NATS, IN_NATS = 3, 0.01  # records with a perplexity; of the loss, between it and the logarithm of that
+# A program that caps what it raises e to says that the loss is above; and as much of a loss is no fall
+LARGEST_EXPONENT, HARDLY_FALLS = 50.0, 0.9
 TOKENS = lazy(r"(^|[_/])(tokens|perplexity)($|_)")
 
 
@@ -140,8 +142,10 @@ def worse_in_nats(run: Run, losses: Series) -> Guess | None:
     printed = run["ppl"].values[told]
     if len(loss) < FEWEST_IN_NATS or not (np.isfinite(printed) & (printed > 0)).all():
         return None
-    agrees = np.abs(np.log(printed) / losses.values[loss] - 1).max() <= IN_NATS
-    if not agrees or losses.values[-1] < losses.values[0]:
+    first, last, exponents = losses.values[0], losses.values[-1], np.log(printed)
+    capped = np.ptp(exponents) == 0 and LARGEST_EXPONENT <= exponents[0] < losses.values.min()
+    agrees = last >= first and np.abs(exponents / losses.values[loss] - 1).max() <= IN_NATS
+    if not (agrees or (capped and last >= HARDLY_FALLS * first)):
         return None
     return Guess(f"{ABOVE_ALL}, and the perplexity beside it says that it is in nats", LARGEST_UNIFORM)
 

@@ -16,7 +16,7 @@ ORDER = """
     non-finite-gradient non-finite-metric non-finite-part loss-scale-collapse zero-lr lr-too-high lr-too-low lr-jump
     early-divergence divergence oscillation temporary-divergence growing-oscillation slow-drift
     rising-instability replayed-data repeated-stretch level-shift epoch-boundary-spikes periodic-spikes
-    early-instability loss-spike spike-score repeated-losses at-chance constant-accuracy not-learning worse-than-reference plateau
+    early-instability loss-spike spike-score repeated-losses at-chance constant-accuracy never-right not-learning worse-than-reference plateau
     stalled overfitting flat-evaluation growing-gap evaluation-below-training noisy-evaluation
     metric-disagreement best-checkpoint-not-saved epoch-steps converged-early still-improving too-low-loss
     bits-per-byte-out-of-range masked-share untrained-start gradient-spike vanishing-gradient dead-layer

@@ -10,6 +10,7 @@ from lmdiag.chance import (
     CLASSES_NEAR,
     COIN,
     FEWEST_IN_NATS,
+    LARGEST_EXPONENT,
     LARGEST_UNIFORM,
     MOST_ACCURATE,
     TOSSING,
@@ -62,7 +63,6 @@ BEGUN, LEAST_SPAN = 500, 100  # steps
 LARGE = "about what a uniform guess over a large vocabulary costs"
 WHOLE_ACCURACY = lazy(r"^(?:exact|sequence|seq|full|em)_acc(?:uracy)?$", re.IGNORECASE)  # of whole answers
 LIKELIHOODS = ("causal-lm", "masked-lm", "classification")
-LARGEST_EXPONENT = 50.0  # no vocabulary is so large
 
 
 @rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=FEWEST_IN_NATS)
@@ -95,7 +95,7 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     | few epochs, losses and accuracies | at least 3 of each, of training without its first record and of the evaluation: losses within 0.5% of ln k, for one k up to 1,000, accuracies within 10% of 1/k | four measures that agree are no chance, however few |
     | a handful of records, no token right | 5 at 8 to 16 nats, within 1% of each other, from step 500 on; an accuracy of the training is exactly 0 in all | patience explains no warm-up of 500 steps that leaves both where they were |
     | a handful of records, worse than any guess | 6 above 13 nats, within 1% of each other, over 100 steps | so wrong a model betters itself at the lowest rates |
-    | the same, in nats | 3 above 13, the last no lower than the first, and a perplexity of e^loss (to 1% of the loss) beside each | it is no sum |
+    | the same, in nats | 3 above 13, the last no lower than the first, and a perplexity of e^loss (to 1% of the loss) beside each, or in all the cap of one (e^50 or more) below a loss that falls by less than 10% | it is no sum |
     | accuracy | flat; accuracy times e^loss from 0.8 to 1.1, accuracy up to 0.55 | who guesses among k answers is right once in k, and pays ln k |
     | a handful of records, one accuracy | 4, within 1% of each other; the accuracy is the same in all, to the last of four digits, up to 0.55, and 0.8 to 1.1 times e^-loss | who learns anything answers some question otherwise |
     | accuracy that never moves | flat at 2 nats or above; accuracy, of tokens or of whole answers, up to 0.15, under 0.1 of it gained from its first to its last half, or up to 0.001 in the last | a token of 2 nats is right more often than once in seven |

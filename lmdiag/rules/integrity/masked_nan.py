@@ -7,6 +7,7 @@ from lmdiag.stats.masked import masked_zeros
 from lmdiag.stats.windows import median
 
 NOTHING = 0.2  # of the records
+WIDE = 9.0  # a margin of rewards whose loss, -ln sigmoid, is 0.0001
 
 
 @rule(family="integrity", needs=("curve",), severity=Severity.ERROR)
@@ -32,8 +33,8 @@ def check(run: Run, _: Curve) -> Findings:
     all of an evaluation were, and keeps the checkpoint as its best. The curve looks wonderful; the model is broken.
 
     ## False alarms it avoids
-    A loss that was memorised down to 0.0004 and is printed as 0.0000; a single zero; hinge and margin losses; reinforcement
-    learning, whose loss starts at zero.
+    A loss that was memorised down to 0.0004 and is printed as 0.0000; a single zero; hinge and margin losses; one of preferences beside a margin of
+    9 or more; reinforcement learning, whose loss starts at zero.
 
     ## What to try
     Set `logging_nan_inf_filter=False`, use bf16 or fp32 instead of fp16, lower the learning rate. All zeros from the start mean that all
@@ -48,9 +49,16 @@ def check(run: Run, _: Curve) -> Findings:
     losses = {"loss": run["loss"]} if "loss" in run else {}
     losses |= {f"{split}/loss": series for split, series in run.evaluations.items()}
     for metric, series in losses.items():
-        masked = masked_zeros(series.values, evaluated=metric != "loss")
+        masked = masked_zeros(series.values, evaluated=metric != "loss") & ~_all_ranked(run, series)
         if masked.any():
             yield _finding(run, metric, series, masked)
+
+
+def _all_ranked(run: Run, losses: Series) -> np.ndarray:
+    """Tell which records have a margin of rewards beside them whose loss is printed as zero."""
+    margins = run.series.get("reward_margin")
+    wide = np.empty(0) if margins is None else margins.steps[margins.values >= WIDE]
+    return np.isin(losses.steps, wide)
 
 
 def _finding(run: Run, metric: str, losses: Series, masked: np.ndarray) -> Finding:

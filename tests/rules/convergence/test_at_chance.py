@@ -366,3 +366,11 @@ def test_three_records_that_are_surely_in_nats(losses, times, found):
     said = fires(check, made)
     assert len(said) == found
     assert all("says that it is in nats" in finding.message for finding in said)
+
+
+@pytest.mark.parametrize(("last", "found"), [(6480.0, 1), (5200.0, 0)])
+def test_the_cap_of_a_perplexity_says_that_a_loss_is_in_nats(last, found):
+    losses = [6776.0, 6500.0, 6600.0, last]
+    said = fires(check, run(loss=losses, ppl=[np.exp(100)] * 4))
+    assert len(said) == found
+    assert all("says that it is in nats" in finding.message for finding in said)

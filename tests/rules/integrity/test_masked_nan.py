@@ -105,3 +105,10 @@ def test_a_gradient_at_the_zeros_speaks_for_a_nan(norm):
     (found,) = fires(check, with_zeros(8, norm))
     assert "a masked NaN" in found.message
     assert found.severity is None
+
+
+@pytest.mark.parametrize(("margin", "found"), [(12.0, 0), (0.4, 1)])
+def test_a_wide_margin_makes_a_loss_of_preferences_that_is_printed_as_zero(margin, found):
+    loss, margins = np.full(40, 0.6), np.full(40, 0.4)
+    loss[30:], margins[30:] = 0.0, margin
+    assert len(fires(check, run(loss=loss, reward_margin=margins, objective="preference"))) == found

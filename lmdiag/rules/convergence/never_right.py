@@ -1,0 +1,114 @@
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmdiag.figures import figure
+from lmdiag.finding import SHAPELESS, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
+from lmdiag.patterns import lazy
+from lmdiag.run import Run, Series
+from lmdiag.stats.limits import LEARNS, STILL
+from lmdiag.stats.trend import mann_kendall
+from lmdiag.stats.windows import median
+
+EVALUATIONS, FEWEST_RANKED = 5, 4
+ERRORS = lazy(r"(?i)(?:^|[_ .-])(?:wer|cer|ter|ser)(?:$|[_ .-])")
+SCORES = lazy(r"(?i)(?:^|[_ .-])(?:f1|f1[_-]?score|ents_f|bleu|sacrebleu|exact_match)(?:$|[_ .-])")
+ALL, OF_A_HUNDRED = 1.0, 100.0
+NEARLY = 0.95  # of all words, in each evaluation; their median is at `wrong`
+LATE_STEP, LATE_EPOCH = 10_000, 10  # a log that begins there: what is learned at first is long learned
+
+
+@rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=EVALUATIONS)
+def check(run: Run, curve: Curve, *, wrong: float = 0.98) -> Findings:
+    """No answer is right in any evaluation, and the loss falls no more.
+
+    ## What it looks for
+    An error rate that stays at 100%, or an F1 or BLEU that stays at 0: a recogniser that prints nothing, a tagger that finds nothing.
+
+    ## How it decides
+    A measure of the task is at its worst in five evaluations or more, and the loss does not fall in its last half.
+
+    | test | asks for | why that much |
+    |---|---|---|
+    | error rate of words, characters, tokens or sentences | in percent: 95 or more in each, the median `wrong` (98%) or more | insertions put it above 100, a blank answer at 100 |
+    | | as a share: 0.95 or more in each, the median exactly 1 | a rate of 0.97% is a good one, and one of exactly 1 in half of all is none |
+    | F1, BLEU or exact match | exactly 0 in each | one right answer is more |
+    | the loss falls no more | its last half gains under 1%, or has four values and no rank trend (z above -1.5) | a recogniser prints blanks for its first epochs, while its loss falls |
+    | | or the log begins at step 10,000 or epoch 10 | the same blanks are long overcome |
+
+    ## Why it matters
+    What the model is trained for does not come about, whatever its loss says.
+
+    ## False alarms it avoids
+    The first epochs of a recogniser; rates in percent that are near 1; preference and reinforcement learning.
+
+    ## What to try
+    Print a few answers beside their targets. If they are empty, lower the learning rate and warm up longer, and check that inputs are longer than
+    their targets; if they are full, compare the units of both sides (vocabulary, normalisation, blanks), and how the measure is computed.
+
+    ## References
+    - Graves et al. 2006, Connectionist temporal classification: the blank label is learned first.
+    """
+    if run.objective in SHAPELESS:
+        yield NotChecked("its answers are not compared with targets")
+        return
+    measured = {name: series.finite for name, series in run.series.items() if _is_measure(name)}
+    longest = max(map(len, measured.values()), default=0)
+    if longest < EVALUATIONS:
+        yield too_few(longest, "finite error rates or scores of one set", EVALUATIONS)
+        return
+    losses = curve[1].finite
+    for name, values in _at_their_worst(measured, wrong):
+        if not (_stays(losses.values) or _begins_late(run, values)):
+            continue
+        yield _finding(name, values)
+        return
+
+
+def _is_measure(name: str) -> bool:
+    measure = name.rpartition("/")[2]
+    return bool(ERRORS.search(measure) or SCORES.search(measure))
+
+
+def _at_their_worst(measured: dict[str, Series], wrong: float) -> Iterator[tuple[str, Series]]:
+    for name, series in measured.items():
+        if len(series) >= EVALUATIONS:
+            values = series.values
+            of_errors = ERRORS.search(name.rpartition("/")[2]) is not None
+            if _all_wrong(values, wrong) if of_errors else not values.any():
+                yield name, series
+
+
+def _all_wrong(values: np.ndarray, wrong: float) -> bool:
+    low, middle = float(values.min()), float(median(values))
+    in_percent = low >= NEARLY * OF_A_HUNDRED and middle >= wrong * OF_A_HUNDRED
+    return in_percent or (low >= NEARLY and middle == ALL)
+
+
+def _stays(losses: np.ndarray) -> bool:
+    half = losses[len(losses) // 2 :]
+    still = float(half[0] - half[-1]) < STILL * abs(float(median(half)))
+    return still or (len(half) >= FEWEST_RANKED and mann_kendall(half) > LEARNS / 2)
+
+
+def _begins_late(run: Run, values: Series) -> bool:
+    return int(values.steps[0]) >= (LATE_EPOCH if run.step_kind == "epoch" else LATE_STEP)
+
+
+def _finding(name: str, series: Series) -> Finding:
+    low, high = float(series.values.min()), float(series.values.max())
+    said = f"is {figure(low, 4)}" if low == high else f"is between {figure(low, 4)} and {figure(high, 4)}"
+    wrong = high > 0
+    what = "hardly a word is right" if wrong else "nothing is found, or the measure is not computed"
+    return Finding(
+        f"{name} {said} in all {len(series):,} values, and the loss falls no more: {what}.",
+        int(series.steps[0]),
+        int(series.steps[-1]),
+        name,
+        {"lowest": low, "highest": high, "evaluations": len(series)},
+        (
+            "Print a few answers of one evaluation beside their targets: are they empty, or in other units than the targets?",
+            "If they are empty, lower the learning rate and warm up longer, and check that no input is shorter than its target.",
+            "If they are not, check how the measure is computed: vocabulary, normalisation, and what it is given.",
+        ),
+    )

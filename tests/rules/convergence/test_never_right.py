@@ -1,0 +1,50 @@
+"""An error rate that stays at 100%, or a score that stays at 0, beside a loss that falls no more."""
+
+import numpy as np
+import pytest
+
+from lmdiag.rules.convergence.never_right import check
+from lmdiag.run import Run
+from tests.rules.curves import fires, run, series
+
+FLAT = np.array([80.4, 79.1, 81.2, 80.6, 79.8, 80.9, 80.1, 80.7])
+FALLING = np.linspace(90.0, 20.0, 8)
+
+
+def evaluated(values: object, losses: np.ndarray = FLAT, first: int = 100, name: str = "val__wer") -> Run:
+    n = len(np.asarray(values))
+    return run(loss=series(losses[:n], every=100, first=first), **{name: series(values, every=100, first=first)})
+
+
+@pytest.mark.parametrize("rates", [[100.3, 99.2, 102.5, 101.0, 98.4, 100.0], [1.0, 0.99, 1.0, 1.0, 0.97, 1.0]])
+def test_no_word_is_right_and_the_loss_stays(rates):
+    (found,) = fires(check, evaluated(rates))
+    assert (found.first_step, found.last_step, found.metric) == (100, 600, "val/wer")
+    assert found.evidence == {"lowest": min(rates), "highest": max(rates), "evaluations": 6}
+
+
+@pytest.mark.parametrize("name", ["val__f1", "val__ents_f", "val__bleu"])
+def test_nothing_is_found_and_the_loss_stays(name):
+    (found,) = fires(check, evaluated([0.0] * 6, name=name))
+    assert "is 0 in all 6 values" in found.message
+
+
+def test_a_log_that_begins_late_needs_no_flat_loss():
+    assert len(fires(check, evaluated([100.0] * 6, FALLING, first=20_000))) == 1
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        evaluated([100.0] * 6, FALLING),
+        evaluated([100.0, 100.0, 100.0, 100.0, 96.0, 71.0]),
+        evaluated([1.02, 0.99, 0.98, 1.0, 0.97, 0.96]),
+        evaluated([2.4, 2.3, 2.3, 2.2, 2.2, 2.2]),
+        evaluated([0.0, 0.0, 0.0, 0.0, 0.0, 0.01], name="val__f1"),
+        evaluated([0.0] * 6, name="val__accuracy"),
+        run(loss=series(FLAT), val__wer=series([100.0] * 4)),
+    ],
+    ids=["the loss falls", "the last is better", "in percent", "a good one", "one is found", "not computed", "too few"],
+)
+def test_stays_silent(made):
+    assert not fires(check, made)
