@@ -50,7 +50,7 @@ NAMESPACES = frozenset(
     policy value ref reference rollout rollouts reward rewards kl objective prompt prompts response responses completion completions
     env episode advantages returns entropy sampling logits logps logprobs log_probs loss losses grad grads gradient gradients
     params weights layers batch step it iter iteration epoch sample samples tokens token aux moe router mtp distill teacher
-    gen disc adversary reg regularization timers words ts s sec lm_loss ppo grpo rloo dpo env self_distillation
+    gen disc adversary reg regularization timers words ts s sec lm_loss ppo grpo rloo dpo env self_distillation main
     """.split()
 )
 SCORES = frozenset({"loss", "ppl", "bpb", "bpc", "accuracy", "f1", "auc", "reward", "reward_accuracy"})
@@ -89,7 +89,7 @@ _MEASURES = {
 _UNSAID = frozenset(  # words beside a measure that leave it what it is
     """
     avg running cur epoch batch smoothed smooth so far final lm interval window step total combined overall set log model iter last
-    per sample token word words example raw tot gpt ema reduced global local language mlm clm masked
+    per sample token word words example raw tot gpt ema reduced global local language mlm clm masked main
     """.split()
 )
 _AROUND = {  # metric: words around its alias that leave it what it is

@@ -43,7 +43,7 @@ _PREFIXES: dict[str, tuple[str, ...]] = {
         r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?P<host_journal>[\w.-]+) [\w./@-]+(?:\[\d+\])?:(?=\s)",
         r"(?:srun|slurmstepd|mpirun|torchrun):(?=\s)",
         r"[IWEF](?:\d{4} \d\d:\d\d:\d\d\.\d+\s+\d+)? [\w./-]+:\d+\]",
-        rf"{_LEVEL}(?::(?!(?i:{_PLACE}))[A-Za-z_][\w.]*:|(?::[\w.]+)?(?=[\s:\]|-]))",
+        rf"{_LEVEL}(?::(?!(?i:{_PLACE}))[A-Za-z_](?:[\w.]*:|[\w.-]*:(?=[^\s\d.-]))|(?::[\w.]+)?(?=[\s:\]|-]))",
         r"[\w.<>-]+:[\w.<>-]+:\d+(?=\s)|[A-Za-z_][\w.-]*\.py:\d+:?|[A-Za-z_][\w.-]*\[[\w./-]+\.py:\d+\]",
         rf"(?!(?i:{_PLACE}))[A-Za-z_][\w.]*(?= (?:-|») )",
     ),

@@ -19,7 +19,7 @@ _OF_NUMBERS = frozenset("0123456789-+.nNiI")  # what they, and missing ones, beg
 _TITLE = lazy(
     r"(?i)\W*(?:(?:results|metrics|losses) (?:of|on|for) (?:the )?)?(train|val|eval|test|dev)[a-z]*(?: (?:set|split|data|results?|metrics|table|summary|losses|history|phase))*(?:\W+(?:at |after )?(?:step|epoch|iter\w*)\W*\d+)?\W*$"
 )
-_COUNTERS = {"": "index", "#": "step", "e": "epoch", "epochs": "epoch"}
+_COUNTERS = {"": "index", "#": "step", "e": "epoch", "epochs": "epoch", "itn": "epoch", "itn.": "epoch"}
 _STARS = lazy(r"^\s*\*{2,}\s|\s\*{2,}\s*$")  # **** Epoch | Loss ****
 _SETS = frozenset("split set subset mode phase stage partition type dataset data part".split())  # columns that name one
 _ITEM = lazy(rf"\s+([A-Z][\w \-/().]*?): ({NUM}\s?[A-Za-z%/]*)(?: \(.*\))?\s*$")

@@ -17,6 +17,7 @@ TOTAL_STEPS, EPOCHS, EXAMPLES, BATCH = (
     "Num examples",
     "Total train batch size",
 )
+FEWEST = 3  # records of a training that is one of several
 Heads = Sequence[tuple[int, Mapping[str, float]]]  # rows before, and what the head of a training says
 
 
@@ -33,7 +34,8 @@ def place(table: Table, bars: Mapping[int, np.ndarray], heads: Heads, ends: Sequ
     train = ~np.isin(np.arange(count), np.concatenate([np.zeros(0, int), *evaluated]))
     known = np.flatnonzero(~np.isnan(epoch))
     falls = np.append(known[1:][np.diff(epoch[known]) < 0], count)  # behind a summary, a further training begins
-    edges = sorted({0, count, *falls[np.searchsorted(falls, at[np.asarray(ends, np.int64)])].tolist()})
+    anew = _begun_again(falls[:-1], epoch, count)
+    edges = sorted({0, count, *anew, *falls[np.searchsorted(falls, at[np.asarray(ends, np.int64)])].tolist()})
     spans = list(pairwise(edges))
     of_spans = [[head for row, head in heads if at[row] <= start][-1] for start in edges]
     said = [head.get(TOTAL_STEPS) or np.max(table.totals[a:b], initial=0) for head, (a, b) in zip(of_spans, spans)]
@@ -55,11 +57,18 @@ def place(table: Table, bars: Mapping[int, np.ndarray], heads: Heads, ends: Sequ
         parts, how = [np.ceil(epoch)], "the epoch"
         table.config["step_kind"] = "epoch"
     if not parts:
+        table.starts += [int(table.lines[row]) for row in anew]
         parts, how = [np.maximum(np.cumsum(_counted(train[a:b], epoch[a:b])), 1.0) for a, b in spans], ""
         table.config["step_kind"] = "record"
     table.put(STEP, np.where(np.isnan(own), np.concatenate(parts), own))
     counted = "the log prints no steps; its records are counted"
     table.notes.append(f"steps are inferred from {how}" if how else counted)
+
+
+def _begun_again(falls: np.ndarray, epoch: np.ndarray, count: int) -> list[int]:
+    """Return the rows at which the epochs begin again where the log began: each time they fall, and after a few records."""
+    few = np.diff([0, *falls, count]).min() < FEWEST
+    return [] if few or not (epoch[falls] <= epoch[0]).all() else falls.tolist()
 
 
 def _evaluates_more(train: np.ndarray, epoch: np.ndarray) -> bool:

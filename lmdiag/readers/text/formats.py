@@ -114,6 +114,16 @@ _ROWS = (
         ),
         settle=lambda table: table.carry(STEP, first=0),
     ),
+    LineFormat(
+        "rvc",
+        "RVC",
+        (
+            Shape("[", lazy(rf"^\[(?P<step>\d+), (?P<lr>{NUM})\]$"), prefixed=False),
+            Shape("loss_disc=", lazy(r"^(?P<rest>loss_disc=.*loss_mel=.*)$"), sure=True, looks=lazy("^loss_disc=")),
+        ),
+        names={"loss_mel": "loss"},
+        settle=lambda table: table.carry(STEP, first=0),
+    ),
     # nanoGPT, build-nanogpt, nanochat and llm.c: small trainers whose prints were copied all over the world
     LineFormat(
         "nanogpt",

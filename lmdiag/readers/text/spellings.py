@@ -189,6 +189,7 @@ REWRITES = (
     Rewrite(("train) [", "train)[", "val) [", "val)[", "test) [", "test)[", "- Epoch [", "- Iter ["), lazy(
         r"\b(?:Epoch|Iter)(?:\((train|val|test)\)|(?= \[\d+\]?\[? *\d*/))\s*(?:\[(\d+)\])?\s*\[\s*(\d+)(?:/\s*(\d+))?\]"
     ), _place_of_mmengine, "MMEngine, mmcv"),
+    Rewrite(("Pass ", "pass "), lazy(r"^\W*[Pp]ass (?:id)?\W{0,2}(\d+)(?=,? (?:[Bb]atch|end|test|cost|Cost)\b)"), r"epoch \1", "Paddle's first releases: `Pass 0, batch 100, loss 2.5`"),
     Rewrite(("Train: ",), lazy(r"^Train: (\d+)(?=(?:/\d+)? \[\s*\d+/\d+)"), r"epoch \1", "timm"),
     Rewrite((" at ", " after ", " for ", " in ", " on "), lazy(
         rf"\b({_MEASURE})\s+(?:at|after|for|in|on)\s+((?:epoch\s*[#:]?\s*\d+,?\s*(?:and\s+)?)?{PLACE}\s*[#:]?\s*\d+)(?=\s*(?:[:=]|is\b|was\b))", re.IGNORECASE

@@ -277,3 +277,12 @@ def test_losses_in_another_form_before_or_behind_the_dictionaries_are_read(parts
     assert sorted((log.format, log.n_rows) for log in logs) == [("huggingface-console", 40), ("key-value text", 40)]
     assert [log.name for log in logs] == ["x.log#1", "x.log#2"]
     assert all(log.tally is not None and log.tally.with_records == 80 for log in logs)
+
+
+def test_two_trainings_in_one_paste() -> None:
+    first = [f"{{'loss': {9 - k}.5, 'learning_rate': {5 - k}e-05, 'epoch': {k / 4}}}\n" for k in range(1, 5)]
+    again = [f"{{'loss': {19 - k}.5, 'learning_rate': {5 - k}e-05, 'epoch': {k / 4}}}\n" for k in range(1, 5)]
+    text = "".join(["accumulation 1\n", *first, "accumulation 2\n", *again])
+    one, other = read(Source("a.log", content=text.encode()))
+    assert one.columns["loss"].values.tolist() == [9.5 - k for k in range(1, 5)]
+    assert other.columns["loss"].values.tolist() == [19.5 - k for k in range(1, 5)]

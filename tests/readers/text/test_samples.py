@@ -87,6 +87,11 @@ EXPECTED: dict[str, tuple[str, str, dict[str, list[tuple[int, float]]]]] = {
         "step",
         {"reward": [(0, -0.68), (1, -0.06), (2, 0.2)], "policy_loss": [(0, 0.21), (1, math.nan), (2, 0.22)], "value_loss": [(0, 0.12), (1, 0.17), (2, 0.14)]},
     ),
+    "rvc": (
+        "rvc",
+        "step",
+        {"loss": [(200, 21.974), (400, 22.939), (600, math.nan)], "loss_disc": [(200, 3.859), (400, 3.253), (600, math.nan)], "lr": [(200, 9.99875e-05), (400, 9.9975e-05), (600, 9.99625e-05), (800, 9.995e-05)]},
+    ),
     "mlperf": ("mlperf", "samples", {"loss": [(1024, 3.1), (2048, 3.0)], "val/loss": [(2048, 2.93)]}),
     "fairseq": (
         "fairseq",

@@ -172,3 +172,12 @@ def test_nanogpt_with_further_items() -> None:
         [(10, 3.75)],
         3.28679,
     )
+
+
+def test_a_pass_is_an_epoch() -> None:
+    lines = [f"Pass {p}, batch {b}, loss {6 - p - b / 400}\n" for p in (0, 1) for b in (0, 100, 200)]
+    lines[3:3] = ["Pass 0 end, spent: 50.6\n", "Pass 0, test samples: 42, test avg ppl: 90.5\n"]
+    run = run_of("".join(lines))
+    assert run["loss"].values.tolist() == [6, 5.75, 5.5, 5, 4.75, 4.5]
+    assert run["epoch"].values.tolist() == [0, 0, 0, 1, 1, 1]
+    assert run["test/ppl"].values.tolist() == [90.5]

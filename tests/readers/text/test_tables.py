@@ -485,3 +485,21 @@ def test_losses_that_rows_hold_in_turn() -> None:
         "loss": (10, 2.5),
         "val/loss": (20, 3.05),
     }
+
+
+def test_chainer_names_its_model_main() -> None:
+    head = "epoch       iteration   main/loss   validation/main/loss  main/accuracy  elapsed_time\n"
+    rows = "".join(
+        f"{k:<12}{100 * k:<12}{4 - k / 4:<12}{(4.5 - k / 4 if k % 2 == 0 else ''):<22}{k / 10:<15}{k * 9.5}\n"
+        for k in range(1, 7)
+    )
+    run = run_of(head + rows)
+    assert points(run, "loss") == [(100 * k, 4 - k / 4) for k in range(1, 7)]
+    assert points(run, "val/loss") == [(100 * k, 4.5 - k / 4) for k in (2, 4, 6)]
+    assert points(run, "accuracy") == [(100 * k, k / 10) for k in range(1, 7)]
+
+
+def test_spacy_2_counts_iterations() -> None:
+    head = "Itn.  NER Loss  NER P.  NER R.  Token %  CPU WPS\n"
+    run = run_of(head + "".join(f"{k}     {900 - 50 * k}.5     5.882   40.000  100.000 349.7\n" for k in range(6)))
+    assert points(run, "loss") == [(k, 900.5 - 50 * k) for k in range(6)]
