@@ -40,7 +40,7 @@ SPLIT_WORDS = {word: split for word, split in SPLITS.items() if split} | {
 # Names that count steps, the surest first; `_step` counts the calls of a logger.
 STEP_NAMES = """
     step global_step iteration iter optimizer_step train_step current_steps num_updates updates update_step steps iters
-    step_end it n_iter nupdates time_total_timesteps total_timesteps num_timesteps _step batch_id batch update iterations batches up minibatch mini_batch
+    step_end it n_iter nupdates gstep time_total_timesteps total_timesteps num_timesteps _step batch_id batch update iterations batches up minibatch mini_batch
 """.split()
 # First parts of a name with slashes that are no evaluation set, even where they hold a loss.
 NAMESPACES = frozenset(

@@ -41,6 +41,7 @@ _KINDS: tuple[tuple[str, Sequence[str], re.Pattern[str]], ...] = tuple((kind, wo
         r"OVERFLOW!|[Gg]radient overflow|\b[Oo]verflow (?:is )?(?:detected|occurs)|\b[Ff]ound (?:inf|overflow)\w*\b.*(?:skip|grad)"
         r"|\b[Ss]kipping (?:the |this )?(?:optimi[sz]er |parameter |weight )?(?:update|step|batch(?! norm))|[Dd]etecting inf|ignoring gradient",
     ),
+    ("smallest_scale", ("inimum",), r"[Mm]inimum loss scale reached|loss scale already at minimum"),
     (
         "nan",
         ("oss is ", "oss became", "NaN", "nan loss", "nvalid loss", "inite loss", "oss: nan"),
@@ -128,7 +129,7 @@ class EventWatcher:
                 fields["loss_scale"] = scale
             if kind.startswith("checkpoint") and (path := _PATH.search(piece)):
                 fields["path"] = path[1].rstrip(".")
-            message = payload(piece)[0] if kind.startswith("nan") else piece.strip()  # quoted by a rule
+            message = payload(piece)[0] if kind.startswith(("nan", "smallest")) else piece.strip()  # quoted by a rule
             self._table.happened(Event(kind, step, message[:LONGEST_MESSAGE], fields))
 
     def _skipped(self, piece: str) -> float | None:

@@ -42,7 +42,7 @@ _EVALUATION_AT = lazy(
 )
 _ENDS_A_PAIR = lazy(rf"\s*(?:$|[,;|)\]])|\s+[A-Za-z_][\w./]*\s*[:=]?\s*{NUM}(?:[\s,;|]|$)")
 _LIST = lazy(rf"(?:loss(?:es)?|ppl|perplexity)['\"]?\s*[:=]?\s*\[\s*{NUM}(?:\s*,\s*|\s+){NUM}", re.IGNORECASE)
-_OF_ALL = lazy(r"global|total_train", re.IGNORECASE)  # beside a counter that starts again
+_OF_ALL = lazy(r"global|total_train|^gstep$", re.IGNORECASE)  # beside a counter that starts again
 _SAMPLES = lazy(r"\s*(?:examples|samples|sequences|sentences)\b")
 _OF_THE_SAME_SET = ("accuracy", "ppl", "bpb", "bpc", "f1")
 MEASURES = frozenset({"loss", "ppl", "bpb", "bpc"})

@@ -99,11 +99,16 @@ def states_in(piece: str, kinds: Kinds = BARS) -> list[Record]:
             desc = desc.rstrip("0123456789")
         end = _end_of(piece, match, following.start()) if following else len(piece)
         after = piece[match.end() : end]
-        printed = "inside" in match.re.groupindex and bool(after) and not after.isspace() and parse(after).placed
+        printed = "inside" in match.re.groupindex and bool(after) and not after.isspace() and _is_printed(after)
         records += _state(rank, desc, match, "" if printed else after, len(bars) > 1)
         records += [({}, after)] if printed else []
         desc = ""
     return records or [({}, "")]
+
+
+def _is_printed(after: str) -> bool:
+    """Tell whether what stands behind a bar was printed where the bar happened to stand: a record with its place, or a message of a logger."""
+    return parse(after).placed or len(payload(after)[0]) < len(after.strip())
 
 
 def _end_of(text: str, match: re.Match[str], following: int) -> int:

@@ -10,6 +10,7 @@ from lmdiag.run import Run, Series
 from lmdiag.stats.alignment import shared_steps
 
 EVALUATIONS = 5
+MOSTLY = 2 / 3  # of the evaluations, at the end: a classifier may change its one answer before it settles
 DIGITS = 3  # of the accuracy: with fewer, a hundred answers may change unseen
 MOST_ACCURATE = 0.98  # above, little is left to answer otherwise
 FEW_ANSWERS = 50  # as many may be right alike by chance
@@ -33,7 +34,7 @@ def check(run: Run, _: Curve, *, moved: float = 0.03) -> Findings:
     A classifier that gives every input the same answer, mostly that of the largest class.
 
     ## How it decides
-    Of the accuracy a of an evaluation set, above 0 and up to 0.98, one of these holds in all evaluations (where it is the same, in all or all but the first).
+    Of the accuracy a of an evaluation set, above 0 and up to 0.98, one of these holds in all evaluations (where it is the same: in all, or in the last two thirds and more).
 
     | test | asks for | why that much |
     |---|---|---|
@@ -74,13 +75,13 @@ def _while_the_loss_moves(run: Run, moved: float) -> Iterator[Finding]:
     pairs = {name: pair for name, pair in run.beside_loss("accuracy").items() if name != "accuracy"}
     for name, (accuracies, losses) in pairs.items():
         series = accuracies.finite
-        apart = int(len(series) > EVALUATIONS and series.values[0] != series.values[1])
+        apart = _begins(series.values)
         found = _same(series.at(slice(apart, None)), losses.finite, moved)
         if found is None:
             continue
         accuracy, low, high = found
         steps = series.steps[apart:]
-        often = f"{len(steps):,} evaluations{' behind the first' if apart else ''}"
+        often = f"{len(steps):,} evaluations{' behind the first' if apart == 1 else f' behind the first {apart}' if apart else ''}"
         yield Finding(
             f"{name} is {figure(accuracy, 4)} in all {often}, while the loss beside it is from "
             f"{figure(low)} to {figure(high)}: the same answers are right each time, as where every input gets the answer of one class.",
@@ -90,6 +91,13 @@ def _while_the_loss_moves(run: Run, moved: float) -> Iterator[Finding]:
             {"accuracy": accuracy, "lowest_loss": low, "highest_loss": high},
             ADVICE,
         )
+
+
+def _begins(values: np.ndarray) -> int:
+    """Return behind how many values the rest is the same; 0 where that rest is short, which is then not the same as all."""
+    changes = np.flatnonzero(np.diff(values))
+    apart = int(changes[-1]) + 1 if len(changes) else 0
+    return apart if len(values) - apart >= max(EVALUATIONS, MOSTLY * len(values)) else 0
 
 
 def _of_one_class(run: Run, evaluated: dict[str, Series]) -> Iterator[Finding]:

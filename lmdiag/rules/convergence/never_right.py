@@ -12,7 +12,9 @@ from lmdiag.stats.windows import median
 
 EVALUATIONS, FEWEST_RANKED = 5, 4
 ERRORS = lazy(r"(?i)(?:^|[_ .-])(?:wer|cer|ter|ser)(?:$|[_ .-])")
-SCORES = lazy(r"(?i)(?:^|[_ .-])(?:f1|f1[_-]?score|ents_f|bleu|sacrebleu|exact_match)(?:$|[_ .-])")
+SCORES = lazy(
+    r"(?i)(?:^|[_ .-])(?:f1|f1[_-]?score|ents_f|bleu|sacrebleu|exact_match|mcc|matthews_correlation)(?:$|[_ .-])"
+)
 ALL, OF_A_HUNDRED = 1.0, 100.0
 NEARLY = 0.95  # of all words, in each evaluation; their median is at `wrong`
 LATE_STEP, LATE_EPOCH = 10_000, 10  # a log that begins there: what is learned at first is long learned
@@ -23,7 +25,7 @@ def check(run: Run, curve: Curve, *, wrong: float = 0.98) -> Findings:
     """No answer is right in any evaluation, and the loss falls no more.
 
     ## What it looks for
-    An error rate that stays at 100%, or an F1 or BLEU that stays at 0: a recogniser that prints nothing, a tagger that finds nothing.
+    An error rate that stays at 100%, or an F1, BLEU or Matthews correlation that stays at 0: a recogniser that prints nothing, a tagger that finds nothing.
 
     ## How it decides
     A measure of the task is at its worst in five evaluations or more, and the loss does not fall in its last half.
@@ -32,7 +34,7 @@ def check(run: Run, curve: Curve, *, wrong: float = 0.98) -> Findings:
     |---|---|---|
     | error rate of words, characters, tokens or sentences | in percent: 95 or more in each, the median `wrong` (98%) or more | insertions put it above 100, a blank answer at 100 |
     | | as a share: 0.95 or more in each, the median exactly 1 | a rate of 0.97% is a good one, and one of exactly 1 in half of all is none |
-    | F1, BLEU or exact match | exactly 0 in each | one right answer is more |
+    | F1, BLEU, exact match, Matthews correlation | exactly 0 in each | one right answer is more; a correlation of exactly 0 is that of one answer to all |
     | the loss falls no more | its last half gains under 1%, or has four values and no rank trend (z above -1.5) | a recogniser prints blanks for its first epochs, while its loss falls |
     | | or the log begins at step 10,000 or epoch 10 | the same blanks are long overcome |
 

@@ -3,7 +3,7 @@ import numpy as np
 from lmdiag import advice
 from lmdiag.figures import figure
 from lmdiag.finding import NO_SCALE, Finding, Findings, Severity, rule, too_few
-from lmdiag.run import Run, Series
+from lmdiag.run import Event, Run, Series
 from lmdiag.stats.windows import median
 
 SEARCH = 0.05  # share of the records in which a scaler may look for its first scale
@@ -27,6 +27,7 @@ def check(run: Run, scales: Series, *, gone: float = 1.0, halvings: int = 5) -> 
     searches; or when more than 5% of the updates were
     skipped after that, not counting 32: so many halvings lead from 2^32, the largest first scale in use, down to 1.
     Where the messages behind the last record tell of eight halvings in a row, they are a warning, and an error when they lead to `gone` or below.
+    An error as well when the program says that its scale is at the smallest that it takes, as fairseq and DeepSpeed do before they give up.
 
     ## Why it matters
     Steps that overflow are skipped: the run does not train. A falling scale is often the first sign of a divergence.
@@ -42,6 +43,9 @@ def check(run: Run, scales: Series, *, gone: float = 1.0, halvings: int = 5) -> 
     - Zhang et al. 2022, OPT, arXiv:2205.01068, section 2.5: a falling scale announced divergences.
     """
     scales = scales.at(scales.values > 0)
+    if said := [event for event in run.events if event.kind == "smallest_scale"]:
+        yield _as_said(run, scales, said[-1])
+        return
     if halved := _halved_at_the_end(run):
         yield _of_messages(run, halved, gone)
         return
@@ -108,6 +112,27 @@ def _of_messages(run: Run, halved: list[float], gone: float) -> Finding:
             "Look for what overflows there: attention logits, the output layer.",
         ),
         Severity.ERROR if halved[-1] <= gone else Severity.WARNING,
+    )
+
+
+def _as_said(run: Run, scales: Series, event: Event) -> Finding:
+    step = run.last_step if event.step is None else event.step
+    before = scales.at(scales.steps <= step)
+    onset = _onset(before, float(before.values[-1])) if len(before) >= FEWEST else step
+    largest = float(scales.values.max()) if len(scales) else 0.0
+    return Finding(
+        f"The program gave up at {run.place(step)}, as its loss scale can fall no further: {event.message}",
+        onset,
+        step,
+        "loss_scale",
+        {"largest": largest},
+        (
+            advice.bf16(run),
+            advice.rewind(run, onset),
+            "Look for what overflows there: attention logits, the output layer.",
+            "If the gradient norm rose as the scale fell, lower the learning rate.",
+        ),
+        Severity.ERROR,
     )
 
 

@@ -77,6 +77,11 @@ def test_overflows_alone_are_named() -> None:
         ("Found NaN in the gradient norm", "nan_gradient"),
         ("detected nan/inf/spiky gradient; skipping optimizer step", "skipped_step"),
         ("AMP: detecting inf in the gradients", "skipped_step"),
+        ("FloatingPointError: Minimum loss scale reached (0.0001). Your loss is probably exploding.", "smallest_scale"),
+        (
+            "Exception: Current loss scale already at minimum - cannot decrease scale anymore. Exiting run.",
+            "smallest_scale",
+        ),
         ("Resuming from checkpoint runs/a/checkpoint-20", "checkpoint_loaded"),
         ("Continuing training from global step 20", "checkpoint_loaded"),
         ("=> loaded checkpoint ckpt_20.pt (step 20)", "checkpoint_loaded"),

@@ -65,6 +65,13 @@ def test_steps_of_the_bar(packing: str) -> None:
         assert curve(log, "eval_loss") == [(step, 2.5) for step, _ in EXPECTED]
 
 
+def test_what_a_logger_says_behind_a_bar_is_no_number_of_the_bar() -> None:
+    said = "[2026-01-02 10:11:12,018] [INFO] [loss_scaler.py:181:update_scale] [deepspeed] OVERFLOW! Rank 0 Skipping step. Attempted loss scale: 64, reducing to 32"
+    log = log_of("".join(f"{bar(s)}{said if s == 40 else ''}\n{record(s // 10, 2.5)}\n" for s in (10, 20, 30, 40, 50)))
+    assert set(log.columns) == {"step", "loss", "grad_norm", "learning_rate", "epoch", "skipped", "loss_scale"}
+    assert [event.kind for event in log.events] == ["skipped_step"]
+
+
 def test_steps_where_fewer_epochs_are_run_than_announced() -> None:
     head = "  Num examples = 180\n  Num Epochs = 2\n  Total train batch size (w. parallel) = 4\n  Total optimization steps = 60\n"
     log = log_of(head + "".join(f"{{'loss': 2.{k}, 'epoch': {k * 5 / 45:.4f}}}\n" for k in range(1, 9)))

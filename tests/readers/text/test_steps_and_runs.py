@@ -32,6 +32,14 @@ def test_global_steps_are_left_alone() -> None:
     assert steps(log) == [0, 10, 20, 30, 40, 50]
 
 
+def test_a_step_of_all_beside_that_of_the_epoch() -> None:
+    text = "".join(
+        f"Ep {1 + s // 4}/10 Gstep {50 * s} Step {50 * (s % 4) + 7}: Loss= 0.{60 - s}\n" for s in range(1, 9)
+    )
+    (log,) = read_text(text)
+    assert steps(log) == [50 * s for s in range(1, 9)]
+
+
 def test_an_evaluation_behind_its_epoch_stands_at_its_end() -> None:
     text = "".join(
         f"Epoch [{e}/2], Step [{s}/40], Loss: 2.{s}\n" + ("" if s < 30 else f"Epoch {e}: val loss 2.5\n")

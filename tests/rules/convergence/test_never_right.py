@@ -23,7 +23,7 @@ def test_no_word_is_right_and_the_loss_stays(rates):
     assert found.evidence == {"lowest": min(rates), "highest": max(rates), "evaluations": 6}
 
 
-@pytest.mark.parametrize("name", ["val__f1", "val__ents_f", "val__bleu"])
+@pytest.mark.parametrize("name", ["val__f1", "val__ents_f", "val__bleu", "mcc"])
 def test_nothing_is_found_and_the_loss_stays(name):
     (found,) = fires(check, evaluated([0.0] * 6, name=name))
     assert "is 0 in all 6 values" in found.message

@@ -83,3 +83,13 @@ def test_halvings_in_a_row_behind_the_last_record(scales, severity):
     assert [f.severity for f in found] == ([severity] if severity else [])
     few = run(loss=falling(4), loss_scale=np.full(4, 65536.0))
     assert fires(check, replace(few, events=tuple(replace(event, step=4) for event in told))) == []
+
+
+@pytest.mark.parametrize("records", [1, 400])
+def test_a_program_that_can_halve_its_scale_no_further_is_an_error(records):
+    said = Event("smallest_scale", records, "Current loss scale already at minimum")
+    (found,) = fires(check, replace(scaled(collapse(to=512)[-records:]), events=[said]))
+    assert found.severity is Severity.ERROR
+    assert found.message.endswith("can fall no further: Current loss scale already at minimum")
+    assert found.last_step == records
+    assert found.first_step == records or 300 <= found.first_step <= 320
