@@ -1,13 +1,11 @@
-"""What the name of a column or of a printed number stands for: its metric, evaluation set and unit, or a count of steps.
+"""What a name in a log stands for: its metric, evaluation set and unit.
 
-A name is taken apart into words: `.`, `/`, `_`, `-`, blanks, brackets and the humps of camelCase separate them alike.
-The words then say a metric by one of its aliases, or by a measure such as `loss` among words that change nothing.
+Its words say a metric by one of its aliases, or by a measure such as `loss` among words that change nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 
 from msgspec import Struct
@@ -15,70 +13,11 @@ from msgspec.structs import replace
 
 from lmdiag.languages import in_english
 from lmdiag.metrics import LN2, METRICS, TIME_UNITS, UNITS
+from lmdiag.naming.sets import NAMESPACES, SPLIT_WORDS
+from lmdiag.naming.terms import OTHER_TERMS
+from lmdiag.naming.words import DEVICE, SECOND, STEPS, Words, plain_words, split_up, words_of
 
-SPLITS = {
-    "eval": "val",
-    "evaluation": "val",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "train": "",
-}
-SPLIT_WORDS = {word: split for word, split in SPLITS.items() if split} | {
-    "testing": "test",
-    "heldout": "val",
-    "holdout": "val",
-    "vl": "val",
-    "va": "val",
-    "vld": "val",
-    "evl": "val",
-    "te": "test",
-    "tst": "test",
-}
-# Names that count steps, the surest first; `_step` counts the calls of a logger.
-STEP_NAMES = """
-    step global_step iteration iter optimizer_step train_step current_steps num_updates updates update_step steps iters
-    step_end it n_iter nupdates gstep time_total_timesteps total_timesteps num_timesteps _step batch_id batch update iterations batches up minibatch mini_batch
-""".split()
-# First parts of a name with slashes that are no evaluation set, even where they hold a loss.
-NAMESPACES = frozenset(
-    """
-    train training trainer learning optim optimizer optimiser scheduler lr perf performance throughput speed time times timing
-    timing_s time_metrics memory mem system sys gpu cpu hardware misc metrics stats debug data dataloader progress actor critic
-    policy value ref reference rollout rollouts reward rewards kl objective prompt prompts response responses completion completions
-    env episode advantages returns entropy sampling logits logps logprobs log_probs loss losses grad grads gradient gradients
-    params weights layers batch step it iter iteration epoch sample samples tokens token aux moe router mtp distill teacher
-    gen disc adversary reg regularization timers words ts s sec lm_loss ppo grpo rloo dpo env self_distillation main
-    """.split()
-)
-SCORES = frozenset({"loss", "ppl", "bpb", "bpc", "accuracy", "f1", "auc", "reward", "reward_accuracy"})
-
-_WORD = re.compile(r"[^\W_]+|%")
 _NOT_IN_A_NAME = frozenset("?!=<>+*^&;$")
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z][a-z]|[A-Z]{2})|(?<=[A-Z])(?=[A-Z][a-z]{2})")  # GiB and TFLOPs have none
-_SAME = {  # words that mean the same, and words that people write as one
-    "training": "train", "tr": "train", "trn": "train", "average": "avg", "averaged": "avg", "ave": "avg", "mean": "avg",
-    "current": "cur", "losses": "loss", "ppls": "ppl", "perplexity": "ppl", "perplexities": "ppl", "perp": "ppl", "pplx": "ppl",
-    "acc": "accuracy", "accs": "accuracy", "accuracies": "accuracy", "gradient": "grad", "gradients": "grad", "grads": "grad",
-    "norms": "norm", "memory": "mem", "tok": "tokens", "toks": "tokens", "iteration": "iter", "iterations": "iter",
-    "lrate": "lr", "iters": "iter", "it": "iter", "percent": "%", "pct": "%", "lrs": "lr", "learningrate": "lr", "gradnorm": "grad norm",
-    "gradnorms": "grad norm", "crossentropy": "ce", "crossentropyloss": "ce loss", "languagecrossentropy": "language ce",
-    "languageperplexity": "language ppl", "nllloss": "nll loss", "lmloss": "lm loss", "trainloss": "train loss",
-    "trainingloss": "train loss", "valloss": "val loss", "validloss": "valid loss", "validationloss": "validation loss",
-    "trainiterstats": "train", "evalstats": "eval", "evalloss": "eval loss", "testloss": "test loss", "devloss": "dev loss",
-    **{word + kept: word for word in ("train", "val", "valid", "eval", "dev", "test") for kept in ("set", "data", "split", "bin")},
-}  # fmt: skip
-_PHRASES = {  # words that stand for one
-    "cross_entropy": "ce", "learning_rate": "lr", "learning_rates": "lr", "l_r": "lr", "held_out": "heldout", "hold_out": "holdout",
-    "bits_per_byte": "bpb", "nats_per_byte": "npb", "bits_per_token": "bpt", "nats_per_token": "nats", "bits_per_character": "bpc",
-    "bits_per_char": "bpc", "bits_char": "bpc", "bits_byte": "bpb", "bits_token": "bpt", "nats_byte": "npb", "nats_token": "nats",
-    **dict.fromkeys(("nats_char", "nats_per_char", "nats_per_character"), "npc"), "metrics_train": "train", "metrics_training": "train", "metrics_eval": "eval", "loss_metrics": "train",
-    "train_iter_stats": "train", "eval_stats": "eval", "cv_loss": "val loss",
-    "validation_metrics": "val", **{f"{measure}_tok": measure for measure in ("loss", "nll", "ce", "xent")},
-}  # fmt: skip
-_STARTS_OF_PHRASES = frozenset(phrase.partition("_")[0] for phrase in _PHRASES)
 _MEASURES = {
     **dict.fromkeys(("loss", "cost", "ce", "nll", "xent", "ntp", "closs"), ("loss", 1.0)),
     **{name: (name, 1.0) for name in ("ppl", "accuracy", "bpb", "bpc")},
@@ -105,10 +44,7 @@ _TIMED = {  # words that name a time where a unit of time follows
     **dict.fromkeys(("step", "iter", "update", "updt", "batch", "time", "dt"), "step_time_s"),
     **dict.fromkeys(("data", "dataloader"), "data_time_s"),
 }
-_SECOND = frozenset({"s", "sec", "secs", "second", "seconds"})
-_STEPS = frozenset({"step", "steps", "iter", "batch", "batches", "update", "updates"})
 _TOKENS = frozenset({"token", "tokens"})
-_DEVICE = frozenset({"device", "gpu", "chip", "rank"})
 _BESIDE_A_RATE = frozenset("train interval speed throughput avg cur perf global".split())
 _OPTIMIZERS = frozenset(
     """
@@ -138,17 +74,6 @@ _OF_A_WHOLE_TRAINING = re.compile(
 _NO_PARTS = frozenset("chosen rejected margin margins accuracy avg std min max sum total".split())
 _ONLY_OF_EVALUATIONS = ("eval_time_s", "n_tokens")
 _NO_SET = frozenset("best min max avg ema running std last final smooth smoothed lowest highest prev target".split())
-_OTHER_TERMS = frozenset(  # of a loss: what an adversary, a policy, a router or a regularizer adds
-    """
-    aux auxiliary z d g gen generator generative disc discriminator adv adversarial kl kld vq commit commitment router gate gating
-    moe load balance balancing reg regularization regularizer distill distil distillation kd teacher jepa align alignment mtp contrastive recon reconstruction
-    policy value pg actor critic act cri entropy reward rewards nsp sop cls box obj dfl mse l1 l2 scale
-    """.split()
-)
-_BEFORE_A_STEP = frozenset(
-    "train training trainer counters global current cur optimizer optimiser opt total local".split()
-)
-_BEHIND_A_STEP = frozenset("done num idx index no number completed train training max_steps".split())
 
 
 class Spelling(Struct, frozen=True):
@@ -163,66 +88,6 @@ class Spelling(Struct, frozen=True):
     surplus: int = 0
 
 
-Words = list[tuple[str, int, int]]  # a word in lower case, and where in the name it stands
-
-
-def _split(name: str) -> Words:
-    """Take a name apart; `/` before a unit of time is the word `per`."""
-    words: Words = []
-    for match in _WORD.finditer(name):
-        start = match.start()
-        whole = match[0]
-        for part in (whole,) if whole.islower() else _HUMP.split(whole):
-            word = part.lower()
-            behind = words[-1][0] if words else ""
-            if start and name[start - 1] == "/" and behind != "per" and _is_per(behind, word):
-                words.append(("per", start, start))
-            words.append((word, start, start + len(part)))
-            start += len(part)
-    return words
-
-
-def _is_per(word: str, behind: str) -> bool:
-    """Tell whether a slash between two words stands for `per`: `tok/s`, `ms/batch`, `tok/s/gpu`."""
-    return (
-        behind in _SECOND
-        or (word in TIME_UNITS and _SAME.get(behind, behind) in _STEPS)
-        or (word in _SECOND and behind in _DEVICE)
-    )
-
-
-def _joined(words: Sequence[tuple[str, int, int]]) -> str:
-    return "_".join(word for word, _, _ in words)
-
-
-def _plain(words: Words) -> Words:
-    """Return one word for each that means the same, and for each phrase."""
-    plain: Words = []
-    at = 0
-    while at < len(words):
-        word, start, end = words[at]
-        at += 1
-        said = _SAME.get(word, word)
-        for more in (2, 1) if word in _STARTS_OF_PHRASES else ():
-            behind = words[at : at + more]
-            if len(behind) == more and (phrase := _PHRASES.get(f"{word}_{_joined(behind)}")):
-                said, end = phrase, behind[-1][2]
-                at += more
-                break
-        plain += [(part, start, end) for part in said.split()] if " " in said else [(said, start, end)]
-    return plain
-
-
-@lru_cache(maxsize=8192)
-def words_of(name: str) -> tuple[str, ...]:
-    """Return the words of a name, one for each that means the same.
-
-    >>> words_of("TrainingLoss"), words_of("tok/s"), words_of("metrics.eval.mean_loss")
-    (('train', 'loss'), ('tokens', 'per', 's'), ('eval', 'avg', 'loss'))
-    """
-    return tuple(word for word, _, _ in _plain(_split(name)))
-
-
 @cache
 def _aliases() -> dict[str, tuple[str, float]]:
     found = {"ktokens_per_sec": ("tokens_per_sec", 1e3), "ktokens_per_s": ("tokens_per_sec", 1e3)}
@@ -230,45 +95,6 @@ def _aliases() -> dict[str, tuple[str, float]]:
         for alias in (metric.name, *metric.aliases):
             found.setdefault("_".join(words_of(alias)), (metric.name, 1.0))
     return found | _EXACT
-
-
-def is_step_name(source_name: str) -> bool:
-    """Tell whether a column of this name counts steps.
-
-    >>> is_step_name("train/global_step"), is_step_name("loss")
-    (True, False)
-    """
-    return step_rank(source_name) is not None
-
-
-@lru_cache(maxsize=8192)
-def step_rank(source_name: str) -> int | None:
-    """Return the place of a name among those that count steps, the surest first; None for other names.
-
-    >>> step_rank("train/global_step") < step_rank("_step"), step_rank("loss")
-    (True, None)
-    """
-    name = in_english(source_name)
-    lowered = name.lower()
-    if lowered in STEP_NAMES:
-        return STEP_NAMES.index(lowered)
-    if not any(part in lowered for part in ("step", "it", "up", "batch")):
-        return None
-    words = [word for word, _, _ in _split(name.partition("/max_steps")[0])]
-    rank, start, end = 0, 0, len(words)
-    while start < end:
-        joined = "_".join(words[start:end])
-        if joined in STEP_NAMES:
-            return STEP_NAMES.index(joined) + rank
-        if words[start] in _BEFORE_A_STEP:
-            rank += 0 if words[start] in ("train", "trainer") else len(STEP_NAMES)
-            start += 1
-        elif words[end - 1] in _BEHIND_A_STEP:
-            rank += len(STEP_NAMES)
-            end -= 1
-        else:
-            return None
-    return None
 
 
 @lru_cache(maxsize=65_536)
@@ -303,7 +129,7 @@ def spelling(source_name: str) -> Spelling:
     if part and not _NO_PARTS.issuperset(words_of(part["part"])):
         split = f"{SPLIT_WORDS[part['split']]}/" if part["split"] in SPLIT_WORDS else ""
         return Spelling(f"{split}rewards/{part['part']}{'/std' if part['measure'] == 'std' else ''}", known=False)
-    placed = _plain(_split(name))
+    placed = plain_words(split_up(name))
     words = [word for word, _, _ in placed]
     joined = "_".join(words)
     if joined in _ESTIMATES:
@@ -369,7 +195,7 @@ def _meant(words: list[str]) -> Spelling | None:
 
 def _rate(words: list[str]) -> Spelling | None:
     """Look up `it/s`, `tokens per second per GPU`, `s/it`."""
-    if len(words) == 2 and words[0] in _TOKENS and words[1] in _SECOND:  # tok_s
+    if len(words) == 2 and words[0] in _TOKENS and words[1] in SECOND:  # tok_s
         return Spelling("tokens_per_sec")
     if "per" not in words:
         return None
@@ -379,16 +205,16 @@ def _rate(words: list[str]) -> Spelling | None:
         before = before[1:]
     if len(before) != 1 or not behind:
         return None
-    if behind[0] in _STEPS and len(behind) == 1 and before[0] in TIME_UNITS:
+    if behind[0] in STEPS and len(behind) == 1 and before[0] in TIME_UNITS:
         return Spelling("step_time_s", TIME_UNITS[before[0]])
-    if behind[0] not in _SECOND:
+    if behind[0] not in SECOND:
         return None
-    if before[0] in _STEPS and len(behind) == 1:
+    if before[0] in STEPS and len(behind) == 1:
         return Spelling("steps_per_sec")
     if before == ["words"] and len(behind) == 1:
         return Spelling("words_per_sec")
     if before[0] in _TOKENS:
-        device = len(behind) == 3 and behind[1] == "per" and behind[2] in _DEVICE
+        device = len(behind) == 3 and behind[1] == "per" and behind[2] in DEVICE
         name = "tokens_per_sec_per_device" if device else "tokens_per_sec"
         return Spelling(name) if device or len(behind) == 1 else None
     return None
@@ -461,37 +287,6 @@ def _a_set(name: str, placed: Words, measure: list[str]) -> Spelling | None:
     """Return the measure of the set whose name these words are, unless they name something else."""
     words = [word for word, _, _ in placed]
     found = _measure(measure)
-    if found is None or "/" in found.name or words[0] in _NO_SET or not _OTHER_TERMS.isdisjoint(words):
+    if found is None or "/" in found.name or words[0] in _NO_SET or not OTHER_TERMS.isdisjoint(words):
         return None
     return replace(found, name=f"{name[placed[0][1] : placed[-1][2]]}/{found.name}")
-
-
-def is_other_term(name: str) -> bool:
-    """Tell whether a name is that of a term beside the loss of a language model.
-
-    >>> is_other_term("Aux Loss"), is_other_term("policy_loss"), is_other_term("CE loss")
-    (True, True, False)
-    """
-    return not _OTHER_TERMS.isdisjoint(words_of(name))
-
-
-def evaluation_set(metric: str) -> str:
-    """Return the evaluation set that the name of a metric tells of, "" for one of the training.
-
-    >>> evaluation_set("val/loss"), evaluation_set("c4/ppl"), evaluation_set("actor/lr"), evaluation_set("logits/rejected")
-    ('val', 'c4', '', '')
-    """
-    head, _, measure = metric.rpartition("/")
-    if not head or head == "layers" or metric.startswith("layers/"):
-        return ""
-    if head == "train":
-        return head if measure in METRICS else ""
-    first = head.partition("/")[0]
-    if not SPLIT_WORDS.keys().isdisjoint(words_of(head)):
-        return first if first in SPLIT_WORDS else head
-    return head if measure in SCORES and first.lower() not in NAMESPACES else ""
-
-
-def evaluation_sets(metrics: Iterable[str]) -> set[str]:
-    """Return the evaluation sets that some names of metrics tell of."""
-    return {evaluation_set(metric) for metric in metrics} - {""}
