@@ -40,7 +40,7 @@ BARE = LineFormat("one-number-a-line", "One loss a line, without a word", (Shape
 PAIRS = LineFormat(
     "two-numbers-a-line",
     "A step and its loss a line, without a word",
-    (Shape("", lazy(rf"^[\s|]*(?P<step>\d+)[\s,:;|]+{_ALONE}[\s|]*$"), prefixed=True),),
+    (Shape("", lazy(rf"^[\s|]*(?P<step>\d+)(?:\s*/\s*(?P<total>\d+))?[\s,:;|]+{_ALONE}[\s|]*$"), prefixed=True),),
 )
 ALIGNED_TABLE = LineFormat(
     "aligned-table",
@@ -249,7 +249,7 @@ _ROWS = (
         "char-rnn-tutorial",
         "PyTorch's character-RNN tutorials",
         (
-            Shape("m ", lazy(rf"^\[?(?:\d+h )?\d+m \d+s[^(]*\((?P<step>\d+) \d+%\)\s+(?P<loss>{NUM})\b"), sure=True),
+            Shape("m ", lazy(rf"^\[?(?:\d+h )?\d+m \d+s(?: \(- [^()]*\))?[^(]*\((?P<step>\d+) \d+%\)\s+(?P<loss>{NUM})\b"), sure=True),
             Shape("m ", lazy(rf"^(?P<step>\d+) \d+% \(\d+m \d+s\) (?P<loss>{NUM}) "), sure=True),
         ),
     ),

@@ -29,6 +29,7 @@ FEW_HITS = 3
 KINDS_LOOKED_AT = 40
 FEWEST_BARE, MOSTLY = 10, 0.8
 _BARE = lazy(r"-?\d{1,2}\.\d+|nan|inf", re.IGNORECASE)
+_PLACE = lazy(r"(\d+)(?: ?/ ?\d+)?[,:;]*")
 _ANY_DIGIT = bytes.maketrans(b"123456789", b"000000000")
 
 
@@ -160,9 +161,8 @@ def of_numbers_alone(text: str) -> LineFormat | None:
     alone = [words[0] for words in lines if len(words) == 1]
     if len(alone) >= least and len(set(alone)) > 1:
         return BARE
-    counts = [
-        int(count) for *counted, _ in lines if len(counted) == 1 and (count := counted[0].rstrip(",:;")).isdigit()
-    ]
+    places = [_PLACE.fullmatch(" ".join(counted)) for *counted, _ in lines]
+    counts = [int(place[1]) for place in places if place]
     return PAIRS if len(counts) >= least and counts == sorted(set(counts)) else None
 
 

@@ -22,6 +22,7 @@ _SIZED = ("ms", "s", "sec", "us", "µs", "GiB", "GB", "MiB", "MB", "KB")
 _FIRST = lazy(rf"\s*({NUM}[kKMB]?)\s?(ms|s|GiB|GB|MiB|MB|%)?\s+([A-Za-z][\w/]*(?: [A-Za-z][\w/]*){{0,2}})\s*")
 _SEPARATOR = lazy(r"\s*(?:[,;|]\s|:\s|\s-\s)\s*")
 _AT = lazy(rf"(?:(?:{PLACE}\W*\d+(?:\s*/\s*\d+)?|\[?\s*\d+\s*/\s*\d+)\W*)+", re.IGNORECASE)
+_NAMED_BEFORE = lazy(rf"[A-Za-z]\s?[:=]\s*{NUM}")
 _DIGIT = lazy(r"\d|\b(?:nan|inf)\b", re.IGNORECASE)
 _OF_A_MODEL = lazy(r"loss|ppl|perplexity|acc", re.IGNORECASE)
 # A count in front of all: `12 4.31 s run, 8.9 loss`
@@ -165,8 +166,8 @@ REWRITES = (
         rf"(?<![\w/.-])({EVALUATIONS})(?:[ _](loss|nll|ppl|perplexity|bpb|bpc|acc(?:uracy)?))?(?:\s?[\[(<]\s?({NAME})\s?[\])>]|(?:(?<=loss)|(?<=plexity)) on ({NAME}))(?=\s*[:=]?\s*{NUM}(?![\w/]))", re.IGNORECASE
     ), _of_a_set, "loops with several sets: `eval loss [c4]: 2.5`"),
     Rewrite(("set=", "set:", "set ="), lazy(rf"\bdata_?set\s?[=:]\s?['\"]?({NAME})['\"]?[\s,;|]+(.*)", re.IGNORECASE), _of_each, "`step 3 | dataset=c4 | eval_loss 2.5`"),
-    Rewrite(("(",), lazy(r"(?<=\w)\s?\((?=[^()]*\d)(?=[^()]*[A-Za-z])[^()=:]*\)(?=\s*[:=])"), _remark, "`Training Loss (avg over last 50): 9.1`"),
-    Rewrite(("(",), lazy(rf"({_MEASURED}) ?\((?!{PLACE}\b)(?=[^()]*\d)(?=[^()]*[A-Za-z])[^()=:]*\)(?=\s+{NUM}(?![\w:/]|\.\d))"), r"\1", "`loss (100 steps) 2.5`"),
+    Rewrite(("(",), lazy(rf"(?<=\w)\s?\((?!(?i:{PLACE})\b)(?=[^()]*\d)(?=[^()]*[A-Za-z])[^()=:]*\)(?=\s*[:=])"), _remark, "`Training Loss (avg over last 50): 9.1`"),
+    Rewrite(("(",), lazy(rf"({_MEASURED}) ?\((?!(?i:{PLACE})\b)(?=[^()]*\d)(?=[^()]*[A-Za-z])[^()=:]*\)(?=\s+{NUM}(?![\w:/]|\.\d))"), r"\1", "`loss (100 steps) 2.5`"),
     Rewrite(("/",), lazy(
         rf"(?P<before>(?<![\w.])[A-Za-z]\w* )?\(?\b(?P<names>[A-Za-z]\w*(?: ?/ ?[A-Za-z]\w*)+)\)?(?P<behind> [A-Za-z]\w*)?\s*[:=]\s*(?P<numbers>{NUM}(?: ?/ ?{NUM})+)"
     ), _each, "GluonNLP: `Loss span/total=0.5/0.9`; `train/val loss: 2.1/2.3`"),
@@ -191,9 +192,9 @@ REWRITES = (
     ), _place_of_mmengine, "MMEngine, mmcv"),
     Rewrite(("Pass ", "pass "), lazy(r"^\W*[Pp]ass (?:id)?\W{0,2}(\d+)(?=,? (?:[Bb]atch|end|test|cost|Cost)\b)"), r"epoch \1", "Paddle's first releases: `Pass 0, batch 100, loss 2.5`"),
     Rewrite(("Train: ",), lazy(r"^Train: (\d+)(?=(?:/\d+)? \[\s*\d+/\d+)"), r"epoch \1", "timm"),
-    Rewrite((" at ", " after ", " for ", " in ", " on "), lazy(
-        rf"\b({_MEASURE})\s+(?:at|after|for|in|on)\s+((?:epoch\s*[#:]?\s*\d+,?\s*(?:and\s+)?)?{PLACE}\s*[#:]?\s*\d+)(?=\s*(?:[:=]|is\b|was\b))", re.IGNORECASE
-    ), r"\2 \1", "courses: `Average loss at step 2000: 4.5`"),
+    Rewrite((" at ", " after ", " for ", " in ", " on ", " ("), lazy(
+        rf"\b({_MEASURE})\s+(?:(?:at|after|for|in|on)\s+|\()((?:epoch\s*[#:]?\s*\d+,?\s*(?:and\s+)?)?{PLACE}\s*[#:]?\s*\d+)\)?(?=\s*(?:[:=]|is\b|was\b))", re.IGNORECASE
+    ), r"\2 \1", "courses: `Average loss at step 2000: 4.5`, `Val loss (step 2000): 4.5`"),
     Rewrite(("oss ",), lazy(
         rf"\b((?:train(?:ing)?|valid(?:ation)?|eval(?:uation)?|val|dev|test)[ _][Ll]oss)\s+(\d+)(?:\s*:)?\s+(?={NUM}(?![\w:/]))(?=-?\d*\.\d|nan|inf)", re.IGNORECASE
     ), r"step \2, \1: ", "NVIDIA's Tacotron 2: `Train loss 30 2.5 Grad Norm 0.5`"),
@@ -257,7 +258,7 @@ def _names_first(piece: str) -> str:
     others = [item for item, first in zip(items, found) if not first]
     if found[-1] and found[-1][3] in _SIZED:
         return piece
-    if sum(map(bool, found)) < 2 or not all(_AT.fullmatch(item) or not _DIGIT.search(item) for item in others):
+    if _NAMED_BEFORE.search(piece) or sum(map(bool, found)) < 2 or not all(_AT.fullmatch(item) or not _DIGIT.search(item) for item in others):
         return piece
     turned = (f"{f[3]}: {f[1]}{' ' + f[2] if f[2] else ''}" if f else item for item, f in zip(items, found))
     return ", ".join(turned)
