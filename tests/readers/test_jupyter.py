@@ -115,6 +115,15 @@ def test_a_training_that_a_cell_draws_and_prints_is_one_run():
     assert "In[1] also shows these losses in a table, which is left out." in first.notes
 
 
+@pytest.mark.parametrize("spelled", [repr, json.dumps])
+def test_a_state_that_a_cell_prints_does_not_make_the_notebook_one(spelled):
+    history = [{"loss": 3 - step / 70, "epoch": step / 40, "step": step} for step in range(10, 50, 10)]
+    state = printed(spelled({"best_metric": None, "epoch": 1.0, "global_step": 40, "log_history": history}) + "\n")
+    first, second = read(notebook([printed(dictionaries(3.0))], [state]))
+    assert first["loss"].steps.tolist() == second["loss"].steps.tolist() == [10, 20, 30, 40]
+    assert second.format == "huggingface-trainer-state"
+
+
 def test_a_table_of_what_a_cell_did_not_print_is_a_run_of_its_own():
     rows = [(s, 3 - s / 70, 3 - s / 90, s / 50) for s in range(10, 50, 10)]
     scored = drawn(table(("Step", "Training Loss", "Validation Loss", "F1"), *rows))

@@ -217,6 +217,9 @@ class BarScanner:
             return False  # the bar shows the value, and the event that it is tells the step
         headline = _HEADLINE.match(payload(piece)[0]) if "poch" in piece else None
         if headline:
+            if self._epoch is None:  # the log begins with the bar of an epoch whose own line is cut off
+                for bar in [bar for bar in self._last.values() if bar.whole and bar.epoch is None]:
+                    bar.epoch = number(headline[1]) - 1
             self._epoch = number(headline[1])
             if headline[2]:
                 self._count_epochs(number(headline[2]))
@@ -305,7 +308,8 @@ class BarScanner:
         """Add what is new in a state."""
         held = self._held.setdefault(bar.rank, {})
         new = _changed(values, bar.given[1]) if bar.given[0] == step else values
-        new = {name: v for name, v in new.items() if not is_held(name) or _changed({name: v}, held)}
+        if not self._whole_epochs:  # whose last state is measured anew, even where it comes out the same
+            new = {name: v for name, v in new.items() if not is_held(name) or _changed({name: v}, held)}
         bar.given = step, values
         if new:
             held.update(new)

@@ -258,7 +258,11 @@ def _names_first(piece: str) -> str:
     others = [item for item, first in zip(items, found) if not first]
     if found[-1] and found[-1][3] in _SIZED:
         return piece
-    if _NAMED_BEFORE.search(piece) or sum(map(bool, found)) < 2 or not all(_AT.fullmatch(item) or not _DIGIT.search(item) for item in others):
+    if (
+        _NAMED_BEFORE.search(piece)
+        or sum(map(bool, found)) < 2
+        or not all(_AT.fullmatch(item) or not _DIGIT.search(item) for item in others)
+    ):
         return piece
     turned = (f"{f[3]}: {f[1]}{' ' + f[2] if f[2] else ''}" if f else item for item, f in zip(items, found))
     return ", ".join(turned)

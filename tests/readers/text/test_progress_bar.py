@@ -310,6 +310,24 @@ def test_keras_counts_samples_or_does_not_say_what(drawn: tuple[int, ...]) -> No
     assert points(run, "val/loss") == [(7, 5.7), (8, 5.8), (9, 5.9)]
 
 
+def test_keras_evaluates_anew_what_comes_out_the_same() -> None:
+    text = "".join(
+        f"Epoch {k}/9\n41/41 [====] - 1s 9ms/step - loss: 2.{k} - val_loss: 0.6931 - val_accuracy: 0.5300\n"
+        for k in range(1, 9)
+    )
+    (run,) = runs(text)
+    assert points(run, "val/loss") == [(k, 0.6931) for k in range(1, 9)]
+    assert points(run, "val/accuracy") == [(k, 0.53) for k in range(1, 9)]
+
+
+def test_a_bar_of_keras_whose_epoch_was_cut_off_is_the_one_before() -> None:
+    bar = "40/40 [====] - 6s 159ms/step - loss: 2.{k} - val_loss: 3.{k}\n"
+    text = bar.format(k=9) + "".join(f"Epoch {epoch}/50\n" + bar.format(k=9 - epoch) for epoch in range(5, 9))
+    (run,) = runs(text)
+    assert points(run) == [(4, 2.9), (5, 2.4), (6, 2.3), (7, 2.2), (8, 2.1)]
+    assert points(run, "val/loss") == [(4, 3.9), (5, 3.4), (6, 3.3), (7, 3.2), (8, 3.1)]
+
+
 def test_an_evaluation_shown_when_the_bar_is_full() -> None:
     text = ""
     for epoch in range(3):
