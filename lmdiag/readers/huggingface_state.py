@@ -33,7 +33,7 @@ ATTEMPTS = 8
 
 _COMMA = re.compile(r"\s*,")
 _HISTORY = re.compile(r"log_history[\"']?\s*[:=]\s*\[")
-_NAME = {quote: re.compile(rb"(?<!\\)%blog_history%b" % (quote, quote)) for quote in (b'"', b"'")}
+_NAME = {quote: re.compile(rb"(?<!\\)" + quote + b"log_history" + quote) for quote in (b'"', b"'")}
 _PRINTED = re.compile(r"\s*TrainerState\(.*\)\s*$", re.DOTALL)
 _SCALAR = re.compile(r"""[\s,{(]["']?(\w+)["']?\s*[:=]\s*(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)(?=\s*[,})])""")
 
@@ -46,11 +46,10 @@ def can_read(name: str, head: bytes) -> bool:
     if not start.startswith(b"{"):
         return not start.startswith(b"[") and is_torn_list(head)
     first_line = start.partition(b"\n")[0].rstrip()
-    name = _NAME[
-        b"'" if start[1:].lstrip()[:1] == b"'" else b'"'
-    ]  # with other quotes, or behind a slash, it stands in a text
-    one_of_many = first_line.endswith(b"}") and name.search(first_line) is None
-    return name.search(head) is not None and not one_of_many
+    quote = b"'" if start[1:].lstrip()[:1] == b"'" else b'"'
+    key = _NAME[quote]  # with other quotes, or behind a slash, it stands in a text
+    one_of_many = first_line.endswith(b"}") and key.search(first_line) is None
+    return key.search(head) is not None and not one_of_many
 
 
 def read(source: Source) -> list[RawLog]:
