@@ -21,12 +21,13 @@ REGULAR_FROM, REGULAR = 6, 0.4
 HALF = 80  # records that tell how a log was smoothed
 BEGUN = 0.25  # of the range at the end: a swing this far from the trend
 GROWTH, ALARM_GROWTH = 1.6, 2.0
+RANGE_ERROR = 0.85  # standard error of the 10 to 90% range of n normal values, over the range and times the root of n
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS, ALARM_SHARE = 0.1, 0.03, 3.0, 0.06
 
 
 class Swings(Struct, frozen=True):
     """Swings of the last third of a curve: the row where they begin and that where this third does, their level, their range there and in the
-    first third, and how often they cross the trend."""
+    first third, how often they cross the trend, and by what factor they may have grown by luck."""
 
     first: int
     late: int
@@ -34,6 +35,7 @@ class Swings(Struct, frozen=True):
     amplitude: float
     before: float
     crossings: int
+    luck: float
 
 
 @rule(family="divergence", needs=("curve",), severity=Severity.INFO, min_points=POINTS)
@@ -47,7 +49,8 @@ def check(run: Run, curve: Curve) -> Findings:
     The curve in 240 blocks of four records or more, or of fewer, or in 120 or 60, if the swings are regular (the distances between crossings of the trend scatter by less than 0.4 of their mean), without the first tenth and less the best fit that only falls, or a running median of a fifth of them if that leaves less at the end: the swings (10 to 90% range) of the last
     third are at least 1.6 times those of the first third, 0.1 nat, 3% of the level, and three times what noise leaves in a block, as the first half of the log was smoothed, or as fourth differences show beside regular swings; they
     cross the trend six times or more, and go on: each third of that stretch swings by a quarter of that range. They begin where the curve is
-    a quarter of that range away from its trend. A warning when the swings have doubled and reach 6%.
+    a quarter of that range away from its trend. A warning when the swings have doubled and reach 6%; those of irregular
+    ones have by a standard error more, for which each crossing of the trend counts as a swing of its own.
 
     ## Why it matters
     The learning rate is at the edge of stability and the edge is coming closer; divergence may follow.
@@ -78,6 +81,7 @@ def check(run: Run, curve: Curve) -> Findings:
     step = int(losses.steps[found.first])
     period = 2 * (losses.steps[-1] - losses.steps[found.late]) / found.crossings
     first, last, level = found.before, found.amplitude, found.level
+    doubled = last >= ALARM_GROWTH * found.luck * first
     yield Finding(
         f"The loss swings by {figure(last, 3)} around {figure(level)} in the last third of the run, "
         f"{times(last / max(first, 1e-12))} times as much as in the first, with a period of about {period:,.0f} "
@@ -97,7 +101,7 @@ def check(run: Run, curve: Curve) -> Findings:
             advice.clip(run, step),
             f"Look for something in the data or the schedule that repeats every {period:,.0f} {run.unit}s.",
         ),
-        Severity.WARNING if last >= max(ALARM_GROWTH * first, ALARM_SHARE * level) else Severity.INFO,
+        Severity.WARNING if doubled and last >= ALARM_SHARE * level else Severity.INFO,
     )
 
 
@@ -125,7 +129,27 @@ def _swings(values: np.ndarray, blocks: int, *, regular: bool) -> Swings | None:
     if last < LEAST_ERRORS * noise:
         return None
     begun = third + int(np.argmax(np.abs(around[third:]) >= max(BEGUN * last, noise)))
-    return Swings(int(starts[min(begun, len(starts) - third)]), int(starts[-third]), level, last, first, len(crossed))
+    luck = 1.0 if keeps_time else _luck(around[:third], around[-third:])
+    return Swings(
+        int(starts[min(begun, len(starts) - third)]), int(starts[-third]), level, last, first, len(crossed), luck
+    )
+
+
+def _luck(early: np.ndarray, late: np.ndarray) -> float:
+    """Return by what factor the range of a stretch is larger than that of another by a standard error, 1 of swings that keep time.
+
+    Each swing counts as a value of its own: from beyond an eighth of the range on one side to beyond it on the other.
+    """
+    turns = [_turns(part) for part in (early, late)]
+    if _is_regular(turns[1]):
+        return 1.0
+    return float(np.exp(RANGE_ERROR * np.sqrt(sum(1 / max(len(rows), 1) for rows in turns))))
+
+
+def _turns(around: np.ndarray) -> np.ndarray:
+    """Return the rows at which a curve has come from one side to the other, by more than an eighth of its range."""
+    far = np.flatnonzero(np.abs(around) > _range(around) / 8)
+    return far[1:][np.diff(np.sign(around[far])) != 0]
 
 
 def _is_regular(crossed: np.ndarray) -> bool:

@@ -5,7 +5,7 @@ import pytest
 
 from lmdiag.finding import Severity
 from lmdiag.rules.divergence.growing_oscillation import check
-from tests.rules.curves import falling, fires, healthy, run
+from tests.rules.curves import falling, fires, healthy, lasting_noise, run
 
 
 def swinging(amplitude: float, n: int = 1200, period: int = 40, growing: bool = True) -> np.ndarray:
@@ -28,6 +28,15 @@ def test_short_logs_show_regular_swings_from_their_beginning_on(n, period):
     (found,) = fires(check, run(loss=falling(n, start=5, noise=0.03) + swings))
     assert found.severity is Severity.WARNING
     assert found.first_step == pytest.approx(0.64 * n, abs=0.08 * n)
+
+
+def test_irregular_swings_that_doubled_by_luck_are_information():
+    envelope, fall = np.linspace(0.5, 1.2, 6000), np.linspace(0, 0.3, 6000)
+    for seed in (10, 12, 51):
+        loss = 3 * np.exp(0.12 * envelope * lasting_noise(6000, 70, seed) - fall)
+        (found,) = fires(check, run(loss=loss))
+        assert found.evidence["amplitude"] >= 2 * found.evidence["amplitude_before"]
+        assert found.severity is Severity.INFO
 
 
 def test_silent_on_a_constant_band():
