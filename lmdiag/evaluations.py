@@ -6,9 +6,9 @@ import numpy as np
 from msgspec import Struct
 
 from lmdiag.run import Run, Series
-from lmdiag.stats.limits import MOST_EVALUATIONS
+from lmdiag.stats.limits import LONGEST, MOST_EVALUATIONS
 from lmdiag.stats.noise import drift, median_difference_error, scatter, smoothing
-from lmdiag.stats.turning import SETTLED_FROM, Turn, rises_smoothly, turn, variance_of_few
+from lmdiag.stats.turning import SETTLED_FROM, Turn, falling_fit, rises_smoothly, turn, variance_of_few
 from lmdiag.stats.windows import median
 
 AWAY, UNTIL, LAST = 0.3, 5, 20  # of the level before a jump; evaluations until the turn, and at the end
@@ -28,6 +28,8 @@ WENT_ON, WENT_ON_ERRORS = 0.1, 3.0  # by which it must have fallen, and in stand
 AS_MUCH = 0.5  # of the evaluation's rise, in shares: what raises the training loss so far is not learned by heart
 MEMORISED_RISE, MEMORISED = 0.10, 0.5
 WELL_ABOVE = 0.2  # of up to twelve evaluations: the mean of those since the best, beside a training loss of half of it
+# In the second half; of the swings of the loss, relative to its level: what a model does shows in them too
+BESIDE, CALM = 6, 0.2
 # The last of fewer than six evaluations, alone: its rise, also in standard deviations of a training record (an evaluation scatters less)
 JUMP, JUMP_SIGMAS, JUMP_RECORDS = 0.25, 8.0, 20
 
@@ -176,3 +178,14 @@ def _memorised(run: Run, lowest: float, rise: float, least: float = MEMORISED_RI
     evaluation shows that."""
     losses = run["loss"].finite.values if "loss" in run else np.empty(0)
     return rise >= least * lowest and len(losses) >= 3 and float(median(losses[-3:])) <= MEMORISED * lowest
+
+
+def steady_beside(run: Run, metric: str, steps: np.ndarray, swings: float) -> bool:
+    """Tell whether the evaluations do not share the swings of a training loss, given in its level: then its batches differ, and not the model."""
+    if metric != "loss" or run.evaluation_loss is None:
+        return False
+    late = run.evaluation_loss[1].finite.between(int(steps[len(steps) // 2]), int(steps[-1])).thinned(LONGEST).values
+    if len(late) < BESIDE:
+        return False
+    around = late - falling_fit(late)
+    return float(np.sqrt(np.mean(around**2))) < CALM * swings * abs(float(median(late)))

@@ -13,6 +13,7 @@ WINDOWS = (4, 15, 50)
 NEIGHBOURS, NEAREST = 60, 5  # the scale comes from 60 points either side, without the 5 nearest
 SCALE_FLOOR = 0.005  # in log units: half a percent
 MAD_ERROR = 1.17  # relative standard error of a MAD-based sigma is 1.17 / sqrt(n)
+REGULAR, KEEPS_TIME = 0.10, 0.8  # share by which distances may differ, and of those that do not
 LONG = 1_000
 FARTHEST = 10  # records between outliers of one spike, however long the log
 WIDE_BUMP_POINTS, WIDE_BUMP_BLOCKS = 900, 300
@@ -45,6 +46,18 @@ def find_spikes(values: np.ndarray, *, smallest: float, deviations: float) -> li
     if len(logs) >= WIDE_BUMP_POINTS:
         hits += _wide_bumps(logs, smallest, deviations)
     return _merge(hits, min(max(2, len(logs) // 100), FARTHEST))
+
+
+def regular_share(places: np.ndarray) -> tuple[float, float]:
+    """Return the usual distance of places, and what share of the distances is one or two times that, within a tenth.
+
+    >>> regular_share(np.array([3, 10, 17, 31, 40]))
+    (8.0, 0.25)
+    """
+    distances = np.diff(places)
+    period = float(median(distances))
+    multiples = np.clip(np.rint(distances / period), 1, 2)
+    return period, float((np.abs(distances / (multiples * period) - 1) <= REGULAR).mean())
 
 
 def standing_out(values: np.ndarray, least: float, deviations: float = 0.0) -> np.ndarray:

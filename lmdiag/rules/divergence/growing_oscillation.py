@@ -2,9 +2,10 @@ import numpy as np
 from msgspec import Struct
 
 from lmdiag import advice
+from lmdiag.evaluations import steady_beside
 from lmdiag.figures import figure, times
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
-from lmdiag.run import Run
+from lmdiag.run import Run, Series
 from lmdiag.stats.noise import MAD_TO_SIGMA, MEDIAN_ERROR, scatter, smoothing
 from lmdiag.stats.turning import falling_fit
 from lmdiag.stats.windows import block_medians, centred_median, median, quantile
@@ -20,6 +21,8 @@ TEN_TO_NINETY = 2.56  # standard deviations between the 10% and the 90% quantile
 REGULAR_FROM, REGULAR = 6, 0.4
 HALF = 80  # records that tell how a log was smoothed
 BEGUN = 0.25  # of the range at the end: a swing this far from the trend
+# Records; error of the logarithm of a scatter, times the root of their number, and by how many it must grow; blocks, of which the last few all are restless
+RECORDS, SCATTER_ERROR, SURE_ERRORS, PIECES, LASTING = 150, 1.2, 4.0, 12, 4
 GROWTH, ALARM_GROWTH = 1.6, 2.0
 RANGE_ERROR = 0.85  # standard error of the 10 to 90% range of n normal values, over the range and times the root of n
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS, ALARM_SHARE = 0.1, 0.03, 3.0, 0.06
@@ -52,6 +55,10 @@ def check(run: Run, curve: Curve) -> Findings:
     a quarter of that range away from its trend. A warning when the swings have doubled and reach 6%; those of irregular
     ones have by a standard error more, for which each crossing of the trend counts as a swing of its own.
 
+    Or, from 150 records on, single records: their scatter (second differences) in the last third is twice that of the second and third tenth, by four standard errors,
+    2.3% of the level (6% from the 10 to the 90% quantile), and above the geometric mean of both in each of the last four twelfths: a warning. Six evaluations or more in the second half that do not share it speak for the batches, as in
+    `oscillation`.
+
     ## Why it matters
     The learning rate is at the edge of stability and the edge is coming closer; divergence may follow.
 
@@ -77,6 +84,7 @@ def check(run: Run, curve: Curve) -> Findings:
     looks = (_swings(losses.values, blocks, regular=place > 0) for place, blocks in enumerate((usual, *more)))
     found = next(filter(None, looks), None)
     if found is None:
+        yield from _restless(run, metric, losses)
         return
     step = int(losses.steps[found.first])
     period = 2 * (losses.steps[-1] - losses.steps[found.late]) / found.crossings
@@ -103,6 +111,47 @@ def check(run: Run, curve: Curve) -> Findings:
         ),
         Severity.WARNING if doubled and last >= ALARM_SHARE * level else Severity.INFO,
     )
+
+
+def _restless(run: Run, metric: str, losses: Series) -> Findings:
+    """Tell of a loss that scatters more and more from record to record, where its evaluations do as well."""
+    values = losses.values
+    n = len(values)
+    if n < RECORDS:
+        return
+    early, late = values[n // 10 : 3 * n // 10], values[-(n // 3) :]
+    before, last, level = _single(early), _single(late), abs(float(median(late)))
+    error = SCATTER_ERROR * float(np.sqrt(1 / len(early) + 1 / len(late)))
+    growth = last / max(before, losses.rounding, 1e-12)
+    if growth < max(ALARM_GROWTH, np.exp(SURE_ERRORS * error)) or last * TEN_TO_NINETY < ALARM_SHARE * level:
+        return
+    if steady_beside(run, metric, losses.steps, TEN_TO_NINETY * last / level):
+        return
+    blocks = np.array([_single(part) for part in np.array_split(values[n // 10 :], PIECES)])
+    lasting = np.flatnonzero(blocks < np.sqrt(before * last))
+    if len(lasting) and lasting[-1] >= PIECES - LASTING:
+        return
+    first = n // 10 + (n - n // 10) * (int(lasting[-1]) + 1 if len(lasting) else 0) // PIECES
+    step = int(losses.steps[first])
+    yield Finding(
+        f"The loss scatters from record to record by {figure(last, 3)} around {figure(float(median(late)))} in the last third of the run, "
+        f"{times(growth)} times as much as near its start, mostly since {run.place(step)}.",
+        step,
+        int(losses.steps[-1]),
+        metric,
+        {"level": float(median(late)), "noise": last, "noise_before": before, "growth": growth},
+        (
+            advice.lower_lr(run, step),
+            advice.clip(run, step),
+            f"Look at what changed at about {run.place(step)}: smaller batches, other data, a sum where a mean was.",
+        ),
+        Severity.WARNING,
+    )
+
+
+def _single(values: np.ndarray) -> float:
+    """Return the standard deviation of one record from second differences, which swings of three records or more show as well."""
+    return MAD_TO_SIGMA * float(median(np.abs(np.diff(values, 2)))) / float(np.sqrt(6))
 
 
 def _swings(values: np.ndarray, blocks: int, *, regular: bool) -> Swings | None:

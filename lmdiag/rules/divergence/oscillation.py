@@ -1,6 +1,7 @@
 import numpy as np
 
 from lmdiag import advice
+from lmdiag.evaluations import steady_beside
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run
@@ -14,8 +15,6 @@ EXCURSION = 0.6  # of the level above the running minimum: noise of 15% reaches 
 # data can, reaches 0.65. Of averages they must be 10% of the level, too.
 WIDE, MOSTLY = 0.10, 0.7
 ALIKE = 2.0  # standard errors of the correlation of neighbouring records: independent ones, such as sums over sentences, do not swing
-# In the second half; of the swings of the loss, relative to its level: what a model does shows in them too
-EVALUATIONS, STEADY = 6, 0.2
 # Or a fiftieth of them: their median shows where the swings begin, which a noisy record does not, unless it hides too many of the records
 # that are half of the swings up
 ONSET_RECORDS, SHOWN = 3, 0.5
@@ -57,9 +56,8 @@ def check(run: Run, curve: Curve) -> Findings:
     amplitude, severity = _wide_second_half(values) or _excursions(values), Severity.WARNING
     if not amplitude:
         amplitude, severity = _swinging_blocks(values)
-    if not amplitude or _evaluations_are_steady(
-        run, curve, amplitude / max(abs(float(median(values[len(values) // 2 :]))), 1e-12)
-    ):
+    level = max(abs(float(median(values[len(values) // 2 :]))), 1e-12)
+    if not amplitude or steady_beside(run, curve.metric, curve.series.steps, amplitude / level):
         return
     step = int(thinned.steps[_onset(values, amplitude)])
     yield Finding(
@@ -92,18 +90,6 @@ def _onset(values: np.ndarray, amplitude: float) -> int:
             near = max(0, first - widest)  # a median is late by some of its records
             return near + int(np.argmax(single[near : first + 1] | up[near : first + 1]))
     return int(np.argmax(single))
-
-
-def _evaluations_are_steady(run: Run, curve: Curve, swings: float) -> bool:
-    """Tell whether the evaluations do not swing with the training loss: then its batches differ, and not the model."""
-    if curve.metric != "loss" or run.evaluation_loss is None:
-        return False
-    steps = curve.series.steps
-    late = run.evaluation_loss[1].finite.between(int(steps[len(steps) // 2]), int(steps[-1])).thinned(LONGEST).values
-    if len(late) < EVALUATIONS:
-        return False
-    around = late - falling_fit(late)
-    return float(np.sqrt(np.mean(around**2))) < STEADY * swings * abs(float(median(late)))
 
 
 def _wide_second_half(values: np.ndarray) -> float:

@@ -4,7 +4,7 @@ from lmdiag import advice
 from lmdiag.figures import figure, times
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
-from lmdiag.stats.spikes import DEVIATIONS, SMALLEST, Spike, find_spikes
+from lmdiag.stats.spikes import DEVIATIONS, KEEPS_TIME, SMALLEST, Spike, find_spikes, regular_share
 from lmdiag.stats.windows import median
 
 FEWEST = 3  # finite losses: a record, and one on each side
@@ -14,6 +14,7 @@ FREQUENT_GROUPS, FREQUENT_SHARE, FREQUENT_EXCESS = 6, 0.015, 0.15
 LEAST_NATS = 0.02
 JUST_BEFORE = 4  # records: the level that the loss jumped from
 CO_SPIKE = 3.0  # a gradient norm this many times its usual value belongs to the spike
+TURNS = 10  # records: sources of data that take turns come back within as many
 
 
 @rule(family="spikes", needs=("curve",), severity=Severity.INFO, min_points=6)
@@ -32,7 +33,8 @@ def check(run: Run, curve: Curve, *, smallest: float = SMALLEST, deviations: flo
     ## Why it matters
     A single spike costs little. Many are how an unstable run announces itself: from six spikes, one in 67 records and
     15% median excess on, this is a warning, of those that stand on a level of 0.02 or more: of a training set learned by heart, every example that is
-    not makes a spike.
+    not makes a spike; and unless four of five come one or two times as far apart as usual, up to ten records: such spikes are of the data, whose
+    sources take turns.
 
     ## False alarms it avoids
     Descents, warm-up, level shifts, heavy-tailed loss of single batches (which is why the excess has a floor), the first and last record.
@@ -85,7 +87,10 @@ def _frequent(spikes: list[Spike], records: int) -> bool:
     if not spikes:
         return False
     typical = float(np.expm1(median([s.excess for s in spikes])))
-    return len(spikes) >= max(FREQUENT_GROUPS, FREQUENT_SHARE * records) and typical >= FREQUENT_EXCESS
+    if len(spikes) < max(FREQUENT_GROUPS, FREQUENT_SHARE * records) or typical < FREQUENT_EXCESS:
+        return False
+    period, regular = regular_share(np.array([s.peak for s in spikes]))
+    return regular < KEEPS_TIME or period > TURNS
 
 
 def _recovery_records(values: np.ndarray, spike: Spike) -> int:

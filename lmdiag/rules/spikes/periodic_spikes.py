@@ -2,11 +2,9 @@ import numpy as np
 
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run
-from lmdiag.stats.spikes import DEVIATIONS, SMALLEST, find_spikes
-from lmdiag.stats.windows import median
+from lmdiag.stats.spikes import DEVIATIONS, KEEPS_TIME, SMALLEST, find_spikes, regular_share
 
 LEAST_SPIKES = 5
-REGULAR = 0.10  # robust share by which the distances may differ
 SPACED = 8  # records from one spike to the next: closer ones are the noise of every few records
 
 
@@ -43,18 +41,15 @@ def check(run: Run, curve: Curve, *, smallest: float = SMALLEST, deviations: flo
     rows = np.array([spike.peak for spike in spikes])
     if len(rows) < LEAST_SPIKES or np.diff(rows).min() < SPACED:
         return
-    distances = np.diff(losses.steps[rows])
-    period = float(median(distances))
-    multiples = np.clip(np.rint(distances / period), 1, 2)
-    regular = np.abs(distances / (multiples * period) - 1) <= REGULAR
-    if regular.mean() < 0.8:
+    period, regular = regular_share(losses.steps[rows])
+    if regular < KEEPS_TIME:
         return
     yield Finding(
         f"{len(rows)} spikes come about every {period:,.0f} {run.unit}s: something happens at this period.",
         int(losses.steps[rows[0]]),
         int(losses.steps[rows[-1]]),
         metric,
-        {"spikes": len(rows), "period": period, "regular_share": float(regular.mean())},
+        {"spikes": len(rows), "period": period, "regular_share": regular},
         (
             f"Look for what the program does every {period:,.0f} {run.unit}s: the end of an epoch, an evaluation, a "
             "checkpoint, another shard.",

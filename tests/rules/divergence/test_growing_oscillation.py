@@ -5,6 +5,7 @@ import pytest
 
 from lmdiag.finding import Severity
 from lmdiag.rules.divergence.growing_oscillation import check
+from lmdiag.run import Series
 from tests.rules.curves import falling, fires, healthy, lasting_noise, run
 
 
@@ -50,9 +51,45 @@ def test_silent_on_one_spike_that_comes_back(at):
     assert fires(check, run(loss=loss)) == []
 
 
-def test_silent_on_noise_that_grows():
-    noise = np.random.default_rng(0).normal(0, 1, 1200) * np.linspace(0.02, 0.4, 1200)
-    assert fires(check, run(loss=falling(1200, noise=0) + noise)) == []
+def restless(growth: float, n: int = 1200, shared: bool | None = None, seed: int = 0):
+    """A loss whose single records scatter more and more; its evaluations share it, do not, or are missing."""
+    rng = np.random.default_rng(seed)
+    noise = 0.03 * growth ** np.clip(np.linspace(-0.5, 1.2, n), 0, 1)
+    clean = falling(n, noise=0, start=6)
+    at = np.arange(n // 20, n, n // 20)
+    beside = (
+        {}
+        if shared is None
+        else {"val__loss": Series(at, clean[at] * (1 + shared * noise[at] * rng.normal(0, 1, len(at))))}
+    )
+    return run(loss=clean * (1 + noise * rng.normal(0, 1, n)), **beside)
+
+
+@pytest.mark.parametrize("shared", [None, True])
+@pytest.mark.parametrize("growth", [4, 8])
+def test_noise_that_grows_is_a_warning(growth, shared):
+    (found,) = fires(check, restless(growth, shared=shared))
+    assert found.severity is Severity.WARNING
+    assert found.evidence["noise"] > 2 * found.evidence["noise_before"]
+    assert 300 <= found.first_step <= 900
+
+
+def test_silent_on_growing_noise_that_evaluations_do_not_share():
+    assert fires(check, restless(6, shared=False)) == []
+
+
+@pytest.mark.parametrize("n", [150, 300, 1200])
+def test_silent_on_noise_that_hardly_grows(n):
+    for seed in range(20):
+        assert fires(check, restless(1.3, n=n, seed=seed)) == []
+
+
+@pytest.mark.parametrize("period", [3, 5, 8])
+def test_swings_of_a_few_records_that_set_in(period):
+    loss = falling(800, start=6, noise=0.03)
+    loss[400:] *= 1 + 0.2 * np.sin(2 * np.pi * np.arange(400) / period)
+    (found,) = fires(check, run(loss=loss))
+    assert (found.severity, found.first_step) == (Severity.WARNING, pytest.approx(400, abs=80))
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -60,3 +60,14 @@ def test_examples_not_learned_by_heart_are_information():
     assert learned.severity is Severity.INFO
     assert not_yet.severity is Severity.WARNING
     assert learned.evidence["spikes"] >= 15
+
+
+@pytest.mark.parametrize("period", [5, 7, 9])
+def test_sources_of_data_that_take_turns_are_information(period):
+    (found,) = fires(check, spiked(*range(60, 500, period), factor=1.3))
+    assert found.severity is Severity.INFO
+
+
+def test_spikes_that_keep_no_time_are_a_warning():
+    (found,) = fires(check, spiked(*np.random.default_rng(0).choice(np.arange(60, 490), 40, replace=False), factor=1.4))
+    assert found.severity is Severity.WARNING
