@@ -35,7 +35,7 @@ DECLARED: dict[str, tuple[str, Severity, str, int]] = {  # name: family, severit
     "rising-instability": ("divergence", Severity.INFO, "grad_norm", 300),
     "replayed-data": ("data", Severity.WARNING, "loss", 300),
     "repeated-stretch": ("data", Severity.INFO, "curve", 200),
-    "level-shift": ("data", Severity.INFO, "curve", 200),
+    "level-shift": ("data", Severity.INFO, "curve", 60),
     "epoch-boundary-spikes": ("spikes", Severity.INFO, "curve epoch", 30),
     "periodic-spikes": ("spikes", Severity.INFO, "curve", 60),
     "early-instability": ("spikes", Severity.INFO, "curve lr", 30),

@@ -11,7 +11,7 @@ from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.schedule import observed
 from lmdiag.stats.windows import median, quantile
 
-POINTS = 200
+POINTS, FEWEST = 200, 60  # records for a law, and for a fall to a part of the level
 PART = 1.8  # a fall to 1 / 1.8 in one record: no law is fitted to what is before and behind it together
 AT_ONCE, BESIDE = 0.8, 20  # share of that fall in one record; records on each side by which it is measured
 # Least and distance from a whole number; ratio of the noise, as a share of the level
@@ -20,11 +20,12 @@ LEAST_NATS, LEAST_SHARE, LEAST_ERRORS = 0.1, 0.04, 8.0
 # Of the run: a restart, a jump of the rate or, of a step down, an epoch's end this near explains the step
 AT_EVENT = 0.02
 EVALUATION_FALL = 0.1
+SPIKE, SPIKE_SIGMAS, SPIKE_NEAR = 1.25, 6.0, 5  # of the new level; deviations above it; records
 # Share of their level, standard errors, and of the run beside the step: what rose may come back later
 EVALUATION_RISE, EVALUATION_ERRORS, SOON = 0.03, 3.0, 0.1
 
 
-@rule(family="data", needs=("curve",), severity=Severity.INFO, min_points=POINTS)
+@rule(family="data", needs=("curve",), severity=Severity.INFO, min_points=FEWEST)
 def check(run: Run, curve: Curve) -> Findings:
     """Loss changes its level from one record to the next and keeps the new one.
 
@@ -35,10 +36,11 @@ def check(run: Run, curve: Curve) -> Findings:
     What the law of the loss leaves over is split by binary segmentation. The largest step must have 0.1 nat, 4% of the level and eight standard errors, each
     side must hold a tenth of the records, and 60% of the step must show between the few records before and after it: a
     misfit of the law is smooth. The loss itself shows half of it there. A step up shows in the medians of a tenth of the records before and after it as well. Steps at a restart or a jump of the learning rate, and steps down at an epoch's end, are explained, and silent. A warning when
-    the loss stepped up and the evaluation rose with it by 3% and three standard errors.
+    the loss stepped up and the evaluation rose with it by 3% and three standard errors, or where nothing is evaluated a spike (a quarter and six deviations above the new level, within five records of the step) came with it.
 
-    A loss that falls to 1 / 1.8 of its level or less, four fifths of it in one record, and stays there, is judged without the law. It is a warning, of another unit, where it falls to one over a
-    whole number (within 3%), 4 or more, while its noise stays the same share of the level (within half) and no evaluation falls by a tenth: what is learned, or easier text, rarely does all that.
+    A loss that falls to 1 / 1.8 of its level or less, four fifths of it in one record, and stays there, is judged without the law. It is a warning, of another unit, where its
+    noise stays the same share of the level (within half), and the evaluations on both sides do not fall by a tenth, or, where there are none, it falls to one over a
+    whole number (within 3%), 4 or more: what is learned, or easier text, rarely does all that.
 
     ## Why it matters
     Losses before and after are not comparable, and whoever compares final losses does not know it.
@@ -53,8 +55,8 @@ def check(run: Run, curve: Curve) -> Findings:
     - Scott & Knott 1974, A cluster analysis method for grouping means, Biometrics 30.
     """
     losses = curve.series.thinned(LONGEST)
-    if len(losses) < POINTS:
-        yield too_few(len(losses), "finite values of the loss", POINTS)
+    if len(losses) < FEWEST:
+        yield too_few(len(losses), "finite values of the loss", FEWEST)
         return
     if (losses.values <= 0).any():
         yield NotChecked("the loss is not above 0 in every record")
@@ -67,6 +69,9 @@ def check(run: Run, curve: Curve) -> Findings:
     if fallen is not None:
         if not _explained(run, int(losses.steps[fallen]), rest, up=False):
             yield _of_part(run, curve.metric, losses, fallen)
+        return
+    if len(losses) < POINTS:
+        yield too_few(len(losses), "finite values of the loss", POINTS)
         return
     schedule = observed(run["lr"].steps, run["lr"].values) if "lr" in run else None
     left = unexplained(losses.steps, losses.values, schedule)[margin:]
@@ -111,15 +116,23 @@ def _part(losses: Series, margin: int) -> int | None:
     return row if fall >= np.log(PART) and logs[row - 1] - logs[row] >= AT_ONCE * fall and stays else None
 
 
+def _spiked(values: np.ndarray, row: int, level: float) -> bool:
+    """Tell whether a spike stands at a step: what it did to the weights or to the state of the optimizer has stayed."""
+    near = values[max(row - SPIKE_NEAR, 0) : row + SPIKE_NEAR]
+    return bool(near.max() >= max(SPIKE * level, level + SPIKE_SIGMAS * scatter(values)))
+
+
 def _of_part(run: Run, metric: str, losses: Series, row: int) -> Finding:
     before, after = losses.values[row - BESIDE : row], losses.values[row : row + BESIDE]
     level, left = float(median(before)), float(median(after))
     step, divisor = int(losses.steps[row]), _divisor(losses.values, row)
     noises = scatter(np.log(losses.values[:row])), scatter(np.log(losses.values[row:]))
-    alike = max(noises) <= ALIKE * min(noises)
-    whole = divisor >= DIVISOR and abs(divisor / round(divisor) - 1) <= WHOLE
-    unit = alike and whole and not _evaluation_falls(run, metric, step)
-    told = f", as if divided by about {round(divisor)} from there on" if unit else ""
+    alike, whole = max(noises) <= ALIKE * min(noises), abs(divisor / round(divisor) - 1) <= WHOLE
+    evaluated = _evaluations_beside(run, metric, step)
+    stays = evaluated is not None and evaluated[1] >= (1 - EVALUATION_FALL) * evaluated[0]
+    unit = alike and (stays or (evaluated is None and whole and divisor >= DIVISOR))
+    told = f", as if divided by about {round(divisor)} from there on" if unit and whole else ""
+    told += "; no evaluation fell with it" if unit and stays else ""
     return Finding(
         f"The loss steps down by {figure(level - left, 2)} nats ({(level - left) / level:.0%}) at {run.place(step)}, most of it in one record, and keeps its new level{told}.",
         step,
@@ -143,13 +156,13 @@ def _divisor(values: np.ndarray, row: int) -> float:
     return float(np.exp(-step_beside_slope(np.log(values[row - width : row + width]), width)[0]))
 
 
-def _evaluation_falls(run: Run, metric: str, step: int) -> bool:
-    """Tell whether an evaluation fell by a tenth from its last value before a step to the first one behind it."""
+def _evaluations_beside(run: Run, metric: str, step: int) -> tuple[float, float] | None:
+    """Return the last evaluation before a step and the first one behind it, None where one is missing."""
     if run.evaluation is None or metric != "loss":
-        return False
+        return None
     evaluations = run.evaluation[1].finite
     before, after = evaluations.values[evaluations.steps < step], evaluations.values[evaluations.steps > step]
-    return bool(len(before) and len(after) and after[0] < (1 - EVALUATION_FALL) * before[-1])
+    return (float(before[-1]), float(after[0])) if len(before) and len(after) else None
 
 
 def _undoes(step: Shift | None, earlier: Shift | None) -> bool:
@@ -175,7 +188,10 @@ def _explained(run: Run, step: int, curve: Series, *, up: bool) -> bool:
 
 def _finding(run: Run, metric: str, curve: Series, step: int, level: float, size: float, errors: float) -> Finding:
     risen = metric == "loss" and size > 0 and _evaluation_rises(run, step)
-    told = "; the evaluation rose with it" if risen else ""
+    row = int(np.searchsorted(curve.steps, step))
+    unseen = run.evaluation is None or metric != "loss"
+    spiked = size > 0 and unseen and _spiked(curve.values, row, level + size)
+    told = "; the evaluation rose with it" if risen else ", behind a spike" if spiked else ""
     return Finding(
         f"The loss steps {'up' if size > 0 else 'down'} by {figure(abs(size), 2)} nats ({abs(size) / level:.0%}) at "
         f"{run.place(step)} and keeps its new level{told}.",

@@ -73,6 +73,24 @@ def test_a_fall_that_may_be_real_is_information():
         assert found.evidence["step_size"] < 0
 
 
+@pytest.mark.parametrize("n", [80, 400])
+@pytest.mark.parametrize("by", [2, 2.7, 4.5])
+def test_a_fall_that_no_evaluation_shares_is_of_another_unit(by, n):
+    loss = divided(by)[np.linspace(0, 399, n).astype(int)]
+    (found,) = fires(check, run(loss=loss, val__loss=series(np.linspace(5, 4.5, 10), every=n // 10, first=n // 10)))
+    assert (found.severity, found.first_step) == (Severity.WARNING, pytest.approx(n // 2 + 1, abs=1))
+    assert "no evaluation fell with it" in found.message
+
+
+@pytest.mark.parametrize(("peak", "severity"), [(2.0, Severity.WARNING), (1.0, Severity.INFO)])
+def test_a_level_that_a_spike_left_behind_is_a_warning(peak, severity):
+    loss = 2 + 8 * (np.arange(1, 1001) / 20) ** -0.35 + np.random.default_rng(0).normal(0, 0.03, 1000)
+    loss[300:] += 0.35
+    loss[300:302] *= peak
+    (found,) = fires(check, run(loss=loss))
+    assert (found.severity, found.first_step) == (severity, pytest.approx(301, abs=3))
+
+
 def test_a_fall_within_several_records_is_no_other_unit():
     loss = divided(1)
     loss[200:] /= 1 + 7 * np.clip(np.arange(200) / 8, 0, 1)

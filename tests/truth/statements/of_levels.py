@@ -285,12 +285,18 @@ def again(case: Case, n: str, a: str, b: str) -> bool:
 
 
 @states(
-    r"steps down by <size> nats \(<share%>\) at <@here>, most of it in one record, and keeps its new level(?:, as if divided by about <n> from there on)?\."
+    r"steps down by <size> nats \(<share%>\) at <@here>, most of it in one record, and keeps its new level(?:, as if divided by about <n> from there on)?(?:; no evaluation fell with it)?\."
 )
 def part(case: Case, size: str, share: str, at_here: int, n: str = "") -> bool:
     level, step = case.finding.evidence["level_before"], -case.finding.evidence["step_size"]
     told = not n or abs(level / (level - step) / float(n) - 1) < 0.1
     return told and at_here == case.finding.first_step and spells(size, step) and spells(share, step / level)
+
+
+@states(r"steps (?:up|down) by <size> nats \(<share%>\) at <@here> and keeps its new level")
+def step_of_level(case: Case, size: str, share: str, at_here: int) -> bool:
+    level, step = case.finding.evidence["level_before"], abs(case.finding.evidence["step_size"])
+    return at_here == case.finding.first_step and spells(size, step) and spells(share, step / level)
 
 
 @states(r"<n> values of (?:the loss|\S+) from <@here> on are, digit for digit, those from <@there> on:")
