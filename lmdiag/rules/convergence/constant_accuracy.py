@@ -15,6 +15,7 @@ DIGITS = 3  # of the accuracy: with fewer, a hundred answers may change unseen
 MOST_ACCURATE = 0.98  # above, little is left to answer otherwise
 FEW_ANSWERS = 50  # as many may be right alike by chance
 ROUNDED, SINGLE = 1e-6, 1e-7  # the rounding that still tells their share; that of single precision
+GUESSED = 0.03  # of what a guess of the shares costs, by which the loss may differ: evaluations of a thousand answers scatter so
 NEAR = 0.9  # of what the shares of right and wrong answers cost who tells no two inputs apart
 MOST_CLASSES = 20  # of more, so many values are the F1 of one class that one of them is near
 # Evaluations; of either value; changes of one to the other: once is what learning looks like; answers: of seven or fewer two shares recur by chance
@@ -39,7 +40,8 @@ def check(run: Run, _: Curve, *, moved: float = 0.03) -> Findings:
     | test | asks for | why that much |
     |---|---|---|
     | the same, while the loss moves | five, to the last of three digits or more; the loss of the same set changes by `moved` (3%), and is never less than 90% of the entropy of right and wrong answers, -a ln a - (1 - a) ln(1 - a) | a model that tells inputs apart pays less |
-    | the same, and the F1 of one class | five, the F1 to the last of three digits or more; it is 2a / (1 + a) of the class, divided by up to 20 classes, or weighted by a | nothing else than one answer makes both |
+    | the same, at the cost of a guess | five, as above; without its first third the loss of the same set is within 3% of that entropy | of two classes the shares are known, and nothing else |
+    | the same, and the F1 of one class | five, the F1 to the last of three digits or more; it is 2a / (1 + a) of the class, divided by up to 20 classes, or weighted by a, or 0 | nothing else than one answer makes both; of the other class none is right |
     | two values that add up to 1 | eight or more evaluations, either value twice or more, that change at least twice, of eight answers or more | of two classes now the one, now the other is answered throughout |
 
     ## Why it matters
@@ -131,6 +133,8 @@ def _is_of_one_class(accuracies: Series, scores: Series) -> bool:
     accuracy, score = float(accuracies.values[0]), float(scores.values[0])
     if not 0 < accuracy <= MOST_ACCURATE or (scores.decimals is not None and scores.decimals < DIGITS):
         return False
+    if score == 0:  # of the smaller class no answer is right, for none is given
+        return True
     of_class = 2 * accuracy / (1 + accuracy)
     close = max(3 * scores.rounding, SINGLE)  # one program prints both, and 0.6500 is 0.65
     shares = (of_class / classes for classes in range(1, MOST_CLASSES + 1))
@@ -161,7 +165,14 @@ def _same(accuracies: Series, losses: Series, moved: float) -> tuple[float, floa
         return None
     low, high = float(loss.min()), float(loss.max())
     least = -accuracy * log(accuracy) - (1 - accuracy) * log(1 - accuracy)
-    return (accuracy, low, high) if high - low >= moved * high and low >= NEAR * least else None
+    told = high - low >= moved * high and low >= NEAR * least
+    return (accuracy, low, high) if told or _costs_the_guess(losses.values[beside], least) else None
+
+
+def _costs_the_guess(losses: np.ndarray, guess: float) -> bool:
+    """Tell whether a loss settles where guessing the shares of right and wrong answers is: then nothing of an input is known."""
+    settled = losses[len(losses) // 3 :]
+    return bool((np.abs(settled - guess) <= GUESSED * guess).all())
 
 
 def _of_few_answers(accuracy: float, rounding: float) -> bool:

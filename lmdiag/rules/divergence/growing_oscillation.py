@@ -22,7 +22,9 @@ REGULAR_FROM, REGULAR = 6, 0.4
 HALF = 80  # records that tell how a log was smoothed
 BEGUN = 0.25  # of the range at the end: a swing this far from the trend
 # Records; error of the logarithm of a scatter, times the root of their number, and by how many it must grow; blocks, of which the last few all are restless
-RECORDS, SCATTER_ERROR, SURE_ERRORS, PIECES, LASTING = 150, 1.2, 4.0, 12, 4
+RECORDS, SCATTER_ERROR, SURE_ERRORS, PIECES, LASTING = 150, 0.85, 2.5, 12, 4
+NEIGHBOURS, CUT_OFF = 15, 3.0
+SURELY = 1.9  # times: sound runs whose batches come to differ more reach 1.8
 GROWTH, ALARM_GROWTH = 1.6, 2.0
 RANGE_ERROR = 0.85  # standard error of the 10 to 90% range of n normal values, over the range and times the root of n
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS, ALARM_SHARE = 0.1, 0.03, 3.0, 0.06
@@ -55,7 +57,7 @@ def check(run: Run, curve: Curve) -> Findings:
     a quarter of that range away from its trend. A warning when the swings have doubled and reach 6%; those of irregular
     ones have by a standard error more, for which each crossing of the trend counts as a swing of its own.
 
-    Or, from 150 records on, single records: their scatter (second differences) in the last third is twice that of the second and third tenth, by four standard errors,
+    Or, from 150 records on, single records: their scatter (around the median of 15, outliers cut off) in the last third is twice that of the second and third tenth (1.9 times by 2.5 standard errors, for sound runs reach 1.8),
     2.3% of the level (6% from the 10 to the 90% quantile), and above the geometric mean of both in each of the last four twelfths: a warning. Six evaluations or more in the second half that do not share it speak for the batches, as in
     `oscillation`.
 
@@ -123,7 +125,7 @@ def _restless(run: Run, metric: str, losses: Series) -> Findings:
     before, last, level = _single(early), _single(late), abs(float(median(late)))
     error = SCATTER_ERROR * float(np.sqrt(1 / len(early) + 1 / len(late)))
     growth = last / max(before, losses.rounding, 1e-12)
-    if growth < max(ALARM_GROWTH, np.exp(SURE_ERRORS * error)) or last * TEN_TO_NINETY < ALARM_SHARE * level:
+    if growth < SURELY * np.exp(SURE_ERRORS * error) or last * TEN_TO_NINETY < ALARM_SHARE * level:
         return
     if steady_beside(run, metric, losses.steps, TEN_TO_NINETY * last / level):
         return
@@ -150,8 +152,10 @@ def _restless(run: Run, metric: str, losses: Series) -> Findings:
 
 
 def _single(values: np.ndarray) -> float:
-    """Return the standard deviation of one record from second differences, which swings of three records or more show as well."""
-    return MAD_TO_SIGMA * float(median(np.abs(np.diff(values, 2)))) / float(np.sqrt(6))
+    """Return the standard deviation of one record around the median of its neighbours, outliers cut off at three of them."""
+    around = values - centred_median(values, NEIGHBOURS)
+    most = CUT_OFF * MAD_TO_SIGMA * float(median(np.abs(around)))
+    return float(np.sqrt(np.mean(np.clip(around, -most, most) ** 2)))
 
 
 def _swings(values: np.ndarray, blocks: int, *, regular: bool) -> Swings | None:

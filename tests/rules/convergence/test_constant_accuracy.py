@@ -45,6 +45,20 @@ def test_the_share_of_one_class_among_as_many_as_there_are_is_told():
     assert len(fires(check, evaluated([1 / 3] * 6, np.linspace(1.2, 1.1, 6)))) == 1
 
 
+def test_a_loss_that_costs_what_a_guess_of_the_shares_does():
+    guess = -0.8472 * np.log(0.8472) - 0.1528 * np.log(0.1528)
+    near = guess * (1 + 0.01 * np.array([3, -1, 1, 0, 1, -1]))
+    assert len(fires(check, evaluated([0.8472] * 6, near))) == 1
+    assert fires(check, evaluated([0.8472] * 6, 1.1 * np.full(6, guess))) == []
+
+
+def test_an_f1_of_0_beside_an_accuracy_that_never_moves():
+    (found,) = fires(check, evaluated([0.8472] * 6, [0.5] * 6, val__f1=series([0.0] * 6, every=100, first=100)))
+    assert found.evidence == {"accuracy": 0.8472, "f1": 0.0}
+    moves = series([0.0, 0.0, 0.0, 0.1, 0.2, 0.3], every=100, first=100)
+    assert fires(check, evaluated([0.8472] * 6, [0.5] * 6, val__f1=moves)) == []
+
+
 @pytest.mark.parametrize(
     ("accuracies", "losses"),
     [
