@@ -13,12 +13,13 @@ from lmdiag.finding import Advice
 from lmdiag.run import Run
 from lmdiag.stats.limits import LOW_RATE
 from lmdiag.stats.phases import WARM, phases
-from lmdiag.stats.windows import quantile
+from lmdiag.stats.windows import median, quantile
 from lmdiag.updates import EARLY, USUAL, began_with_the_run, larger_lr, moves, share_at
 
 USUAL_LIMIT = 1.0  # of the gradient norm, as in GPT-3, PaLM and Llama
 EARLY_FACTOR, LATE_FACTOR = 10, 3  # a rate that was never good is further off than one that was good for long
 HARMLESS = 1e-7  # a rate of this size moves a weight by less than a hundred-thousandth in a hundred updates of Adam
+FEW_NORMS, RECENT_NORMS, GREW = 5, 50, 1.2  # records; times their median before
 NOTHING = 1e-5  # of the weights: a thousand such updates move them by a hundredth
 WARM_UP, LONGEST_WARM_UP = 0.1, 2000  # share of a run, and steps: what GPT-3, Llama and nanoGPT take
 UPSIDE_DOWN = 0.1  # of the first rate, within a fifth of the run: no decay falls so soon
@@ -43,19 +44,40 @@ def rewind(run: Run, step: int) -> Advice:
     if saved is not None:
         return Advice(f"Resume from the checkpoint saved at {run.place(saved)}.", about="checkpoint")
     if step <= run.first_step and run.curve is not None and holds_start(run, run.curve[1]):
-        return Advice(f"Start again: it was so from the first record on, at {run.place(step)}.", about="checkpoint")
+        return Advice("Start again once that is cured: it began with the first record.", about="checkpoint")
     words = f"Resume from the last checkpoint before {run.place(step)}; save checkpoints more often if there is none."
     return Advice(words, about="checkpoint")
 
 
-def back_and_calmer(run: Run, step: int) -> tuple[Advice, ...]:
-    """Say what cures a loss that rose from `step` on: another rate, and from which checkpoint, if one is worth it."""
+def back_and_calmer(run: Run, step: int, sound: int | None = None) -> tuple[Advice, ...]:
+    """Say what cures a loss that rose from `step` on: another rate, and from which checkpoint, if one is worth it.
+
+    `sound` is the first step that is not, where a rise had begun before it was sure. No limit cures a loss that rose while gradients stayed as they were.
+    """
     if began_with_the_run(run, step):
         again = Advice(
             f"Start again: {run.place(step)} is too early for a checkpoint worth keeping.", about="checkpoint"
         )
         return lower_lr(run, step), again, clip(run, step)
-    return rewind(run, step), lower_lr(run, step), clip(run, step)
+    limit = () if rate_is_cleared(run, step) or not gradients_grew(run, step) else (clip(run, step),)
+    return rewind(run, step if sound is None else sound), lower_lr(run, step), *limit
+
+
+def gradients_grew(run: Run, step: int) -> bool:
+    """Tell whether gradient norms grew where a loss rose, or the log does not say: it has few of them, or none."""
+    norms = run["grad_norm"].finite if "grad_norm" in run else None
+    before = norms.between(run.first_step, step - 1).values[-RECENT_NORMS:] if norms is not None else np.empty(0)
+    after = norms.between(step, run.last_step).values[:RECENT_NORMS] if norms is not None else np.empty(0)
+    return min(len(before), len(after)) < FEW_NORMS or bool(median(after) >= GREW * median(before))
+
+
+def rate_is_cleared(run: Run, step: int) -> bool:
+    """Tell whether the rate at a step is too small to make a loss rise: tiny, or far below a peak that did no harm for long."""
+    lr = run.value_at("lr", step)
+    if lr is None or not np.isfinite(lr):
+        return False
+    peak = float(np.nanmax(run["lr"].values[run["lr"].steps <= step]))
+    return 0 < lr < HARMLESS or (peak > 0 and not began_with_the_run(run, step) and lr < LOW_RATE * peak)
 
 
 def lower_lr(run: Run, step: int) -> Advice:
@@ -69,11 +91,12 @@ def lower_lr(run: Run, step: int) -> Advice:
     early = began_with_the_run(run, step)
     factor = EARLY_FACTOR if early else LATE_FACTOR
     lr = run.value_at("lr", step)
-    if not lr or not np.isfinite(lr):
+    cleared = rate_is_cleared(run, step)
+    if lr is None or not np.isfinite(lr) or (not lr and not cleared):
         return _lower_stated(run, factor)
     place, now = run.place(step), figure(lr, 3)
-    peak = float(np.nanmax(run["lr"].values[run["lr"].steps <= step]))
-    if lr < HARMLESS or (not early and lr < LOW_RATE * peak):
+    if cleared:
+        peak = float(np.nanmax(run["lr"].values[run["lr"].steps <= step]))
         decayed = "" if lr >= LOW_RATE * peak else f", down from {figure(peak, 3)},"
         return Advice(f"Leave the learning rate: {now} at {place}{decayed} is too little to do this.", about="lr")
     if early and run.step_kind == "step" and _settled_below(run) is not None:
@@ -171,6 +194,11 @@ def raise_lr(run: Run, peak: float) -> Advice:
 def set_in_motion(run: Run) -> tuple[str, ...]:
     """Say what to do first where the log shows that the weights stand still: no rate, or one that is far too low."""
     rates = run["lr"].finite.values if "lr" in run else np.empty(0)
+    weights = run["param_norm"].finite.values if "param_norm" in run else np.empty(0)
+    if len(weights) >= FEW_NORMS and rates.max(initial=0.0) > 0 and not np.ptp(weights):
+        return (
+            "The norm of the weights is the same in every record: which parameters does the optimizer hold, and does it step?",
+        )
     if not len(rates):
         return ()
     peak = float(rates.max())

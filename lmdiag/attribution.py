@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from lmdiag.finding import Finding
@@ -19,6 +19,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "wrong-loss-scale": ("convergence", "worse-than-reference", "evaluation-below-training"),
     "zero-loss": ("convergence", "gradients", "numerics", "worse-than-reference"),
     "masked-nan": ("numerics", "crashed-run", *SPOILED),
+    "missing-loss": ("numerics", "converged-early", "worse-than-reference"),
     "non-finite-loss": ("numerics", "crashed-run", *SPOILED),
     "non-finite-gradient": ("gradients", "at-chance", "not-learning", "plateau", "oscillation"),
     "loss-scale-collapse": ("non-finite-gradient", "gradients", "convergence", "worse-than-reference"),
@@ -60,7 +61,6 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
         "worse-than-reference",
     ),
     "dead-layer": ("layer-imbalance",),
-    "missing-loss": ("non-finite-loss", "non-finite-gradient", "converged-early"),
     "repeated-losses": (*UNTAUGHT, "clip-saturation", "frozen-metric"),
     "at-chance": (*UNTAUGHT, "vanishing-gradient", "clip-saturation", "frozen-metric", "wrong-loss-scale"),
     "not-learning": (*UNTAUGHT, "vanishing-gradient", "clip-saturation", "frozen-metric"),
@@ -109,16 +109,13 @@ LEADS_TO = {  # (effect, cause): judged with what the cause did to the curve, fr
 # (effect, cause): these follow only from an error. Cut responses do where no reward ever differs, and swings where a fifth of the
 # gradients is not finite.
 ONLY_LESS_SEVERE = {("truncated-responses", "no-group-signal"), ("oscillation", "non-finite-gradient")}
-SAME_CURVE = {
-    ("divergence", "overfitting")
-}  # a rise of the evaluations, told twice; that of the training loss is another
 
 
 def attribute(findings: Iterable[Finding], span: int) -> list[Finding]:
     """Return the findings with `consequence_of` filled in; `span` is the length of the run in steps.
 
     An effect starts no earlier than its cause and overlaps it. A cause is never less severe than its effect, and a
-    consequence explains nothing itself.
+    consequence explains nothing itself: what it explained before stands under its own cause.
     """
     attributed: list[Finding] = list(findings)
     for cause, effects in (*ENDS_IN.items(), *EXPLAINS.items()):
@@ -129,7 +126,18 @@ def attribute(findings: Iterable[Finding], span: int) -> list[Finding]:
             else f
             for f in attributed
         ]
-    return attributed
+    above = {f.rule: f.consequence_of for f in attributed if f.consequence_of is not None}
+    for f in attributed:
+        if f.consequence_of is None:
+            above.pop(f.rule, None)
+    return [replace(f, consequence_of=_root(f.consequence_of, above)) if f.consequence_of else f for f in attributed]
+
+
+def _root(rule: str, above: Mapping[str, str]) -> str:
+    """Return the cause at the head of a chain of causes."""
+    while rule in above:
+        rule = above[rule]
+    return rule
 
 
 def _explains(cause: Finding, effect: Finding, effects: tuple[str, ...], span: int) -> bool:
@@ -137,8 +145,10 @@ def _explains(cause: Finding, effect: Finding, effects: tuple[str, ...], span: i
         return False
     if effect.rule == cause.rule and (effect.metric == cause.metric or cause.metric != "loss"):
         return False
-    if (effect.rule, cause.rule) in SAME_CURVE and effect.metric != cause.metric:
+    if cause.rule == "overfitting" and effect.family == "divergence" and effect.rule != "divergence":
         return False
+    if (effect.rule, cause.rule) == ("divergence", "overfitting") and effect.metric != cause.metric:
+        return False  # a rise of the evaluations, told twice, is one, and that of the training loss another
     if cause.rule in ("non-finite-loss", "masked-nan") and cause.metric != "loss" and effect.metric != cause.metric:
         return False  # what the evaluation alone has says nothing of the training
     early = 0 if cause.rule in ENDS_IN and {effect.rule, effect.family} & set(ENDS) else EARLIER * span

@@ -103,7 +103,7 @@ class Diagnosis:
     def keep(self) -> Best | None:
         """The best evaluation before the run was spoilt, of which to keep the checkpoint; None where none is worth it.
 
-        That of the untrained model, at step 0, is not in a run with errors. Where the log names the checkpoints that were saved, and
+        That of the untrained model, at step 0, is not in a run with errors or warnings. Where the log names the checkpoints that were saved, and
         evaluations at their steps, it is the best of these.
         """
         spoilt = [f.first_step for f in self.findings if _spoils(self.run, f)]
@@ -112,8 +112,8 @@ class Diagnosis:
             kept = best_evaluation(self.run, min(spoilt))
         if kept is not None:
             kept = _saved_instead(self.run, kept, min(spoilt, default=np.inf)) or kept
-        failed = spoilt or any(f.severity == Severity.ERROR for f in self.findings)
-        return None if kept is not None and kept.step == 0 and failed else kept
+        alarmed = any(f.alarms for f in self.findings)
+        return None if kept is not None and kept.step == 0 and alarmed else kept
 
     @cached_property
     def forecast(self) -> Forecast | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 
 from msgspec import Struct
 
 from lmdiag.finding import Finding
+from lmdiag.patterns import lazy
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import SCALED
 from lmdiag.stats.masked import masked_zeros
@@ -17,6 +19,10 @@ from lmdiag.task_measures import OTHER_AIMS
 # Nats: a loss at first and mostly above it is no mean over tokens, for no vocabulary in use is so large
 LARGEST_UNIFORM = 13.0
 TAIL, LEAST_TAIL = 10, 3  # the last tenth of the training losses, three at least: one batch is luck
+# Of a model that answers among a few: what it is measured by, names of an accuracy of tokens, and the loss and accuracy at its start
+OF_ANSWERS = lazy(r"^(\w+/)?(\w+_)?(f1|auc|precision|recall|mcc|matthews_correlation)(_\w+)?$")
+OF_TOKENS = lazy(r"token|mlm", re.IGNORECASE)
+FEW_ANSWERS, MOST_ANSWERS, NEAR, RIGHT = 1.2, 20, 0.03, 2.0  # nats; answers; of ln k; times 1/k
 ABOVE_UNIFORM = 1.05  # times the uniform guess: a run that ends above it has not shown that its scale is right
 
 
@@ -41,9 +47,10 @@ class Perplexity(Struct, frozen=True):
 
 
 def perplexity_of(run: Run, findings: Iterable[Finding] = ()) -> Perplexity | None:
-    """Return the perplexity of a run; None for other objectives, for losses that are masked, summed, or not above 0.
+    """Return the perplexity of a run; None for other objectives, for models that answer among a few, for losses that are masked, summed, or not above 0.
 
-    A `findings` that refutes the scale of a loss takes it out: of the training loss `wrong-loss-scale`, of any the accuracy beside it.
+    A `findings` that refutes the scale of a loss takes it out: of the training loss `wrong-loss-scale`, of any the accuracy beside it, or a
+    perplexity beside it that makes it one in bits.
 
     >>> import numpy as np
     >>> losses = Series(np.arange(40), np.full(40, 3.0))
@@ -53,9 +60,9 @@ def perplexity_of(run: Run, findings: Iterable[Finding] = ()) -> Perplexity | No
     """
     if run.objective not in ("causal-lm", "masked-lm") or any(OTHER_AIMS.search(name) for name in run):
         return None
-    if run.config.get("loss_reduction") == "sum":
+    if run.config.get("loss_reduction") == "sum" or _answers(run):
         return None
-    refuted = {finding.metric for finding in findings if _refutes_scale(finding)}
+    refuted = {finding.metric.replace("ppl", "loss") for finding in findings if _refutes_scale(finding)}
     if run.evaluation_loss is not None:
         return None if run.evaluation_loss[0] in refuted else _of(run, *run.evaluation_loss, 1)
     loss = run.series.get("loss")
@@ -64,8 +71,28 @@ def perplexity_of(run: Run, findings: Iterable[Finding] = ()) -> Perplexity | No
     return _of(run, "loss", loss, min(max(LEAST_TAIL, len(loss) // TAIL), len(loss.finite)))
 
 
+def _answers(run: Run) -> bool:
+    """Tell whether a model answers among a few, as its measures say, or an accuracy beside a loss that begins where guessing among them does."""
+    if "ppl" in run or any(name.endswith("/ppl") for name in run):
+        return False
+    if any(OF_ANSWERS.search(name) for name in run):
+        return True
+    scores = run.series.get("accuracy", run.series.get("val/accuracy"))
+    losses = run.curve[1].finite.values if run.curve else ()
+    if scores is None or not len(scores.finite) or not len(losses) or OF_TOKENS.search(scores.source_name):
+        return False
+    first = float(median(losses[:3]))
+    if not SCALED <= first <= math.log(MOST_ANSWERS):
+        return False
+    answers = round(math.exp(first))
+    guesses = abs(first / math.log(max(answers, 2)) - 1) <= NEAR and scores.finite.values[0] <= RIGHT / answers
+    return first <= FEW_ANSWERS or guesses
+
+
 def _refutes_scale(finding: Finding) -> bool:
     seen = finding.evidence
+    if finding.rule == "perplexity-mismatch":
+        return "in bits" in finding.message
     if finding.rule != "wrong-loss-scale":
         return finding.rule == "accuracy-mismatch"
     return seen.get("end", math.inf) > ABOVE_UNIFORM * seen.get("uniform", 0.0)

@@ -18,6 +18,7 @@ AGREEING = 0.23
 RECENT = 10  # records before a rise: what it was like just before
 FEWEST = 3
 NEVER_BELOW = 0.9  # of the largest rate so far: a warm-up only rises
+LEARNED_BY = 0.05  # of the run
 EARLY = 0.2  # of the run: a rise within it, or within twice the warm-up, began with the run
 
 
@@ -52,10 +53,22 @@ def update_ratios(run: Run) -> Series | None:
 
 
 def began_with_the_run(run: Run, step: int) -> bool:
-    """Tell whether what began at a step began with the run: in its first fifth, or within twice the warm-up."""
-    warm_up = _warm_up(run)
-    span = max(run.last_step - run.first_step, run.planned_steps)
-    return step - run.first_step <= max(EARLY * span, 2 * warm_up)
+    """Tell whether what began at a step began with the run: in its first fifth, or within twice the warm-up.
+
+    It did not where a twentieth of the run came before it, and the best evaluation: that model is worth going on from.
+    """
+    since, span = step - run.first_step, max(run.last_step - run.first_step, run.planned_steps)
+    if since >= LEARNED_BY * span and _best_by(run, step):
+        return False
+    return since <= max(EARLY * span, 2 * _warm_up(run))
+
+
+def _best_by(run: Run, step: int) -> bool:
+    """Tell whether an evaluation behind the start, and not behind a step, is the best of all."""
+    losses = run.evaluation_loss[1].finite if run.evaluation_loss else None
+    if losses is None or len(losses) < 2:
+        return False
+    return run.first_step < int(losses.steps[int(np.argmin(losses.values))]) <= step
 
 
 def _warm_up(run: Run) -> int:

@@ -167,9 +167,29 @@ def test_a_stated_rate_too_small_to_do_this_is_left():
 @pytest.mark.parametrize(
     ("first", "said"),
     [
-        (10, "Start again: it was so from the first record on, at step 10."),
+        (10, "Start again once that is cured: it began with the first record."),
         (9000, "Resume from the last checkpoint before step 9,000; "),
     ],
 )
 def test_nothing_is_resumed_from_before_the_first_record_of_a_run(first, said):
     assert advice.rewind(run(loss=Series(np.arange(first, first + 500, 10), np.ones(50))), first).startswith(said)
+
+
+@pytest.mark.parametrize(("after", "limits"), [(1.0, 0), (3.0, 1)])
+def test_no_limit_is_named_where_gradients_stayed_as_they_were(after, limits):
+    norms = np.r_[np.ones(60), np.full(40, after)]
+    made = run(loss=np.full(100, 3.0), lr=np.full(100, 1e-3), grad_norm=norms)
+    assert sum("lip the gradient norm" in line for line in advice.back_and_calmer(made, 61)) == limits
+
+
+def test_a_run_that_had_learned_by_then_is_gone_on_with():
+    losses = np.r_[np.linspace(8, 3.5, 20), np.full(80, 4.2)]
+    late = run(loss=losses, val__loss=Series(np.array([1, 20, 60, 100]), np.array([8.0, 3.9, 4.1, 4.2])))
+    assert advice.back_and_calmer(late, 20)[0].startswith("Resume from the last checkpoint before step 20;")
+    early = run(loss=losses, val__loss=Series(np.array([1, 20, 60, 100]), np.array([3.8, 3.9, 4.1, 4.2])))
+    assert "Start again" in advice.back_and_calmer(early, 20)[1]
+
+
+def test_weights_whose_norm_never_moves_are_not_held_by_the_optimizer():
+    made = run(loss=np.full(50, 4.6), lr=np.full(50, 1e-3), param_norm=np.full(50, 42.5))
+    assert "which parameters does the optimizer hold" in advice.set_in_motion(made)[0]

@@ -81,3 +81,10 @@ def test_cut_responses_follow_only_where_no_reward_ever_differs():
     for severity, cause in ((Severity.ERROR, "no-group-signal"), (Severity.WARNING, None)):
         equal = finding("no-group-signal", 1, 60, severity, metric="zero_std_share")
         assert [f.consequence_of for f in attribute([equal, cut], 60) if f.rule == cut.rule] == [cause]
+
+
+def test_what_a_cause_explained_stands_under_its_own_cause():
+    scale = finding("wrong-loss-scale", 40, 1000, Severity.INFO)
+    early = finding("early-divergence", 40, 1000, Severity.ERROR)
+    found = attribute([scale, early, finding("still-improving", 990, 1000, Severity.INFO)], 1000)
+    assert [f.consequence_of for f in found] == ["early-divergence", None, "early-divergence"]

@@ -241,11 +241,12 @@ def test_a_language_model_is_kept_from_before_it_diverged(onsets, kept):
     assert (diagnosis.keep and diagnosis.keep.step) == kept
 
 
-def test_the_untrained_model_is_no_checkpoint_of_a_run_with_errors():
+@pytest.mark.parametrize("severity", [Severity.WARNING, Severity.ERROR])
+def test_the_untrained_model_is_no_checkpoint_of_a_run_with_alarms(severity):
     made = run(loss=falling(40), val__loss=Series(np.array([0, 20, 40]), np.array([3.0, 3.5, 3.6])))
     sound = replace(diagnose(made), findings=())
     assert sound.keep == sound.best == Best("val/loss", 0, 3.0)
-    assert replace(sound, findings=found(overfitting=(20, Severity.ERROR))).keep is None
+    assert replace(sound, findings=found(overfitting=(20, severity))).keep is None
 
 
 def test_of_accuracies_alone_the_highest_is_kept():

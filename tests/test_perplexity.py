@@ -116,3 +116,31 @@ def test_json_says_what_it_is_of():
     of = {"kind": "pseudo-perplexity", "unit": "token", "of": "val/loss", "step": 700, "records": 1}
     assert {**summary["perplexity"], **of} == summary["perplexity"]
     assert run_entry(diagnose(read("sample_logs/zero-loss.jsonl")))["summary"]["perplexity"]["of"] == "val/loss"
+
+
+def answering(first: float, right: float, **more):
+    """A run whose loss begins at some nats beside an accuracy, as of a model that answers among a few."""
+    return run(loss=np.linspace(first, first / 3, 60), accuracy=np.linspace(right, 0.9, 60), **more)
+
+
+@pytest.mark.parametrize(("first", "right"), [(0.74, 0.5), (0.69, 0.62), (1.59, 0.28), (2.18, 0.14)])
+def test_a_model_that_answers_among_a_few_has_none(first, right):
+    assert perplexity_of(answering(first, right)) is None
+
+
+@pytest.mark.parametrize("name", ["val/f1", "val/macro_precision", "test/auc", "val/matthews_correlation"])
+def test_nor_has_one_that_is_measured_by_its_answers(name):
+    assert perplexity_of(run(loss=np.full(20, 1.9), **{name: np.full(20, 0.8)})) is None
+
+
+def test_an_accuracy_of_tokens_leaves_it():
+    assert perplexity_of(answering(1.9, 0.57)) is not None
+    tokens = Series(np.arange(1, 61), np.linspace(0.7, 0.8, 60), source_name="mean_token_accuracy")
+    assert perplexity_of(run(loss=np.linspace(1.1, 0.9, 60), accuracy=tokens)) is not None
+    assert perplexity_of(run(loss=np.full(60, 0.9), accuracy=np.full(60, 0.8), ppl=np.full(60, 2.46))) is not None
+
+
+def test_a_loss_in_bits_has_none():
+    made = run(loss=np.full(60, 2.0), ppl=np.full(60, 4.0))
+    assert "perplexity-mismatch" in {f.rule for f in diagnose(made).findings}
+    assert diagnose(made).perplexity is None

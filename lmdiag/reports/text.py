@@ -157,7 +157,9 @@ def _consequences(run: Run, entry: Entry, style: Style) -> Iterator[str]:
         for consequence in entry.consequences:
             yield from _sentence(run, consequence, style, 4, "↳")
     elif entry.consequences:
-        names = ", ".join(dict.fromkeys(consequence.rule for consequence in entry.consequences))
+        own = entry.finding.rule
+        told = (f"{c.rule} of {c.metric}" if c.rule == own else c.rule for c in entry.consequences)
+        names = ", ".join(dict.fromkeys(told))
         yield from style.paragraph(f"also follows from it: {names}; -v", 4, "↳ ", dim=True)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from lmdiag.stats.limits import LEARNS
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing
 from lmdiag.stats.trend import mann_kendall
-from lmdiag.stats.windows import block_medians, distinct, median, quantile
+from lmdiag.stats.windows import block_medians, distinct, median, quantile, rolling_median
 
 AROUND = 3  # records on each side of a restart by which the levels are compared
 CLEAR = 5.0  # standard deviations of the noise that chance does not make in a thousand restarts
@@ -21,6 +21,7 @@ JUMPS_ABOUT = 4.0  # times, for a quarter of the changes: lognormal noise of 70%
 # Values in the last half of a curve, and falls by half of its jumps, in logarithms
 FEWEST_JUMPS, BACK, HALF_WAY = 6, 2, 0.5
 ALIKE = 0.3  # standard deviations: two values of different batches differ by one, as a median
+ROUNDED = 0.001  # of the noise
 NOISE = 1000  # records before a restart whose scatter is the noise there: all before each would be quadratic
 
 
@@ -89,6 +90,21 @@ def stands(values: np.ndarray, rows: np.ndarray) -> bool:
     return True
 
 
+def last_near(values: np.ndarray, before: int, low: float, high: float, share: float = 0.05) -> int:
+    """Return the last row before another at which the level (a median of five) had gone at most a share of the way from low to high.
+
+    It is the row just before where there is none, or the level jumped.
+
+    >>> last_near(np.array([3.0] * 20 + [3.3, 3.6, 4, 5, 6, 7, 8]), 24, 3.0, 8.0)
+    19
+    """
+    width = min(BESIDE, max(before, 1))
+    near = np.flatnonzero(np.abs(rolling_median(values[:before], width) - low) <= share * abs(high - low))
+    if not len(near) or near[-1] == before - width:
+        return max(before - 1, 0)
+    return int(near[-1]) + width // 2
+
+
 def ends_at_best(values: np.ndarray) -> bool:
     """Tell whether a curve is finite, has fallen, and stands at its end as low as ever: medians of tenths of it, and four standard errors.
 
@@ -117,6 +133,25 @@ def begins_again(values: np.ndarray, fewest: int, share: float) -> int | None:
             return None
         if np.array_equal(again, values[:-lag]) and len(distinct(again)) >= fewest:
             return int(lag)
+    return None
+
+
+def goes_round(values: np.ndarray, fewest: int, share: float) -> tuple[int, int, float] | None:
+    """Return from which row to the end the values are those of a round before, how many a round has, and by how much they differ at most.
+
+    That is a thousandth of their noise: sums in another order differ by as much. They must begin in the first two rounds (the batches of a run
+    that learns ever more slowly resemble each other in the end), and be a share of the log, one round and `fewest` more, as many of them different.
+
+    >>> goes_round(np.array([9.5, 8, 7, 9, 8, 7, 9, 8, 7, 9, 8, 7]), 3, 0.3), goes_round(np.arange(9.0), 3, 0.3)
+    ((4, 3, 0.0), None)
+    """
+    n, most = len(values), ROUNDED * scatter(values)
+    for lag in (n - 1 - np.flatnonzero(np.abs(values[:-1] - values[-1]) <= most)[::-1]).tolist():
+        apart = np.abs(values[lag:] - values[:-lag])
+        other = np.flatnonzero(apart > most)
+        row = lag + (int(other[-1]) + 1 if len(other) else 0)
+        if row <= 2 * lag and n - row >= max(lag + fewest, share * n) and len(distinct(values[row:])) >= fewest:
+            return row, lag, float(apart[row - lag :].max())
     return None
 
 

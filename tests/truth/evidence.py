@@ -251,7 +251,11 @@ MEANINGS: dict[str, Meaning] = MEANINGS_OF_POST_TRAINING | {
     ),
     "truncated-run.share": lambda case, value: same(value, case.run.last_step / case.header("max_steps")),
     "crashed-run.share": lambda case, value: same(value, case.run.last_step / case.header("max_steps")),
-    "skipped_share": lambda case, value: 0 <= value <= float(case.series("skipped").values.mean()) + 1e-9,
+    "skipped_share": lambda case, value: same(
+        value,
+        float(case.series("skipped").between(case.finding.first_step, case.run.last_step).values.sum())
+        / (case.run.last_step - case.finding.first_step + 1),
+    ),
     "final_share": lambda case, value: same(
         value, float(case.series("lr").values[-1] / case.series("lr").values.max())
     ),

@@ -5,7 +5,7 @@ from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LONGEST
-from lmdiag.stats.returning import begins_again, copied_stretch, started_anew
+from lmdiag.stats.returning import begins_again, copied_stretch, goes_round, started_anew
 
 FEWEST = 6  # losses in a row of four digits come again by chance once in 10^24 logs
 SAME, OF_MANY = 4, 10  # records in all that are the same loss
@@ -16,6 +16,7 @@ STRETCH = 20  # records of a stretch that is repeated: no few digits come again 
 MOST = 100_000
 LEAST = 0.05  # nats: what was learned by heart is rounded to the same digits
 SHARE = 0.3  # of the log: what comes again once, after a resume, is `replayed-data` or `step-rewind`
+ERROR_RECORDS = 50
 STARTED = ", and they fall: the run was started again with the same seed."
 ONE_LOG_EACH = ("Give each start a log of its own: the second pass is the first one over again.",)
 
@@ -32,10 +33,11 @@ def check(run: Run, curve: Curve, *, fewest: int = FEWEST, share: float = SHARE)
     |---|---|---|
     | repeated | the losses from some record to the end of the log are exactly the first ones | the same batches under the same weights |
     | | `fewest` (6) records or more, with as many different values, and `share` (30%) of the log | so many equal to the last digit are no chance, nor one stretch that a resume repeated |
+    | a round | the losses from some record to the end are those of a round before, to a thousandth of their noise; one round and `fewest` more, and as large a share | the first ones of a recurrent model, whose state is carried on, differ, and sums in another order do by a last digit |
     | a stretch | 20 losses or more in a row, three in four of them different, that stood in the log before, behind its beginning, in a log without a restart; those just before it do not resemble what stood before the first | so many digits are no chance; batches in the same order and a rate near zero resemble each other ever more |
     | all the same | the log is one loss of 0.05 or more: four records of four digits, ten of three, three of six at steps that are logged; no evaluation moves | batches differ, and so do epochs in which anything is learned |
 
-    Where the repeated losses fall (a rank trend of 3 standard deviations; of six all, of seven all but one pair), the weights do change: the run was started again with the same seed, which is information.
+    It is an error from 50 such records on: nothing was learned in them. Where the repeated losses fall (a rank trend of 3 standard deviations; of six all, of seven all but one pair), the weights do change: the run was started again with the same seed, which is information.
 
     ## Why it matters
     The weights did not change in between: every step was computed in vain.
@@ -61,12 +63,12 @@ def check(run: Run, curve: Curve, *, fewest: int = FEWEST, share: float = SHARE)
         return
     lag = begins_again(values, fewest, share) if len(values) <= LONGEST else None
     if lag is None:
-        if (found := _stretch(run, metric, losses)) is not None:
+        if (found := _round(run, metric, losses, fewest, share) or _stretch(run, metric, losses)) is not None:
             yield found
         elif len(values) > LONGEST:
             yield NotChecked(f"the log has more than {LONGEST:,} records")
         return
-    again, anew = int(losses.steps[lag]), started_anew(values[lag:])
+    again, anew = int(losses.steps[lag]), started_anew(values[lag : 2 * lag])
     yield Finding(
         f"{'The loss' if metric == 'loss' else metric} begins again at {run.place(again)}: from there to the end its "
         f"{len(values) - lag:,} values are, digit for digit, the first ones ({figure(float(values[0]), 6)}, "
@@ -76,7 +78,33 @@ def check(run: Run, curve: Curve, *, fewest: int = FEWEST, share: float = SHARE)
         metric,
         {"after_records": lag, "repeated": len(values) - lag},
         ONE_LOG_EACH if anew else _advice(run),
-        Severity.INFO if anew else Severity.WARNING,
+        Severity.INFO if anew else _grade(len(values) - lag),
+    )
+
+
+def _grade(repeated: int) -> Severity:
+    """Return how bad it is that so many records were computed in vain: a few may be a test of the loop."""
+    return Severity.ERROR if repeated >= ERROR_RECORDS else Severity.WARNING
+
+
+def _round(run: Run, metric: str, losses: Series, fewest: int, share: float) -> Finding | None:
+    """Return the finding on losses that go round to the end of the log, behind first ones that differ, as the carried state of a recurrent model makes them."""
+    again = goes_round(losses.values, fewest, share) if len(losses) <= LONGEST else None
+    if again is None:
+        return None
+    row, lag, apart = again
+    if started_anew(losses.values[row : row + lag]):
+        return None
+    here, count = int(losses.steps[row]), len(losses) - row
+    return Finding(
+        f"{'The loss' if metric == 'loss' else metric} goes round: its {count:,} values from {run.place(here)} to the end are, "
+        f"{f'to {figure(apart, 1)}' if apart else 'digit for digit'}, those {lag:,} records before: the weights do not change.",
+        here,
+        int(losses.steps[-1]),
+        metric,
+        {"after_records": lag, "repeated": count},
+        _advice(run),
+        _grade(count),
     )
 
 
@@ -128,6 +156,7 @@ def _constant(run: Run, metric: str, losses: Series) -> Finding:
         metric,
         {"value": value, "records": len(losses)},
         _advice(run),
+        _grade(len(losses)),
     )
 
 

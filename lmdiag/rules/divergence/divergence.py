@@ -3,19 +3,22 @@ from msgspec.structs import replace
 
 from lmdiag import advice
 from lmdiag.figures import figure
-from lmdiag.finding import NO_SHAPE, SHAPELESS, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
+from lmdiag.finding import NO_SHAPE, SHAPELESS, Advice, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
-from lmdiag.stats.limits import LEAST_PROGRESS, LOST, LOW_RATE, SCALED
+from lmdiag.stats.limits import LEARNS, LEAST_PROGRESS, LOST, LOW_RATE, SCALED
 from lmdiag.stats.noise import scatter
 from lmdiag.stats.phases import phases
 from lmdiag.stats.rebound import Rebound, left_behind_together, rises_all_along, sustained_rise
-from lmdiag.stats.returning import begins_again, started_anew
+from lmdiag.stats.returning import begins_again, last_near, started_anew
+from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import median, quantile
+from lmdiag.updates import began_with_the_run
 
 EVAL_AT_BEST = 0.002  # an evaluation within 0.2% of its best says the model is as good as ever
 # Or, of ten or more, within so many standard deviations: the best of a hundred is low by 2.5
 EVAL_SIGMAS, MANY_EVALUATIONS = 3.0, 10
 EVAL_OF_RISE = 0.1  # or within so much of the rise: a model that is worse by it shows more
+FEWEST_SINCE = 5  # evaluations that fall on
 EVAL_FELL = 0.02  # and so does one that has fallen since the rise, where none was taken while the loss was low
 ENORMOUS = 0.5  # share of the level from which a rise is an alarm whatever the evaluation says
 SMALL_RISE = 0.2
@@ -25,6 +28,11 @@ ENORMOUS_NATS = 0.5
 BEFORE, BLOWN_UP, LEFT_ABOVE = 10, 1000.0, 3.0
 # Of a handful of records: how many, how many times what they began with training and evaluation end at, and nats above it.
 FEWEST, WORSE, WORSE_NATS = 2, 1.5, 0.5
+ANOTHER_LOSS = ", while the evaluation goes on falling: what is logged is no longer what is evaluated"
+OF_ANOTHER_LOSS = (
+    "Compute both losses on one batch by hand: has the training loss another term, another weight, or a sum in place of a mean from there on?",
+    "Log the terms of the training loss apart, that of the tokens first: the others hide it.",
+)
 AGAIN = 0.1  # of the log: so much of it, digit for digit its beginning, is another start with the same seed
 
 
@@ -54,6 +62,7 @@ def check(run: Run, curve: Curve) -> Findings:
     |---|---|
     | onset | where the curve has risen by 30% of the rebound (of its logarithm), or by a tenth of it and four standard deviations if that is less, and stays |
     | error | 30% of the progress lost, the loss half as high again, or not finite in the end |
+    | warning | evaluations that fall on from the rise to the end, five or more, by 2% and beyond chance: the training loss is then of something else, however high it is |
     | information | an evaluation behind the rise at its best, or off it by a tenth of the rise: other data, not a worse model |
     | information | a rise under 0.2 nat in the second half of a schedule, below a fifth of its peak, if the evaluations did not all rise with it by half |
 
@@ -94,13 +103,16 @@ def check(run: Run, curve: Curve) -> Findings:
         else f"{high} of {figure(found.high)}"
     )
     severity, reservation = _severity(run, metric, losses, found)
+    lines = _look_at_the_data(run, onset) if severity is Severity.INFO else _advice(run, metric, losses, found)
+    if reservation == ANOTHER_LOSS:
+        lines = OF_ANOTHER_LOSS
     yield Finding(
         f"{_name(metric)} rose from {low} {run.place(low_step)} to {end} and stayed up, from {run.place(onset)} on{reservation}.",
         onset,
         int((run.curve or curve)[1].steps[-1]),  # what is no longer finite belongs to it
         metric,
         _evidence(run, found, onset),
-        _look_at_the_data(run, onset) if severity is Severity.INFO else _advice(run, metric, losses, onset, low_step),
+        lines,
         severity,
     )
 
@@ -179,6 +191,8 @@ def _severity(run: Run, metric: str, curve: Series, found: Rebound) -> tuple[Sev
     onset = int(curve.steps[found.onset])
     if found.rise < ENORMOUS * abs(found.low) and metric == "loss" and _evaluation_at_best(run, curve, found):
         return Severity.INFO, ", while the evaluation stays at its best: other data, not a worse model"
+    if metric == "loss" and _evaluation_falls_on(run, onset):
+        return Severity.WARNING, ANOTHER_LOSS
     if _end_of_schedule(run, onset) and found.rise < SMALL_RISE and not _evaluation_rose(run, onset, found):
         return Severity.INFO, ", when the learning rate was below a fifth of its peak: probably the order of the data"
     start = max(float(curve.values[0]), float(median(curve.values[:3])))
@@ -205,6 +219,19 @@ def _evaluation_at_best(run: Run, losses: Series, found: Rebound) -> bool:
     low = losses.steps[: found.onset][losses.values[: found.onset] <= found.low + 0.5 * found.rise]
     taken_when_low = len(low) > 0 and bool(((evaluations.steps >= low[0]) & (evaluations.steps <= onset)).any())
     return taken_when_low or bool(after[-2:].min() <= after[0] * (1 - EVAL_FELL))
+
+
+def _evaluation_falls_on(run: Run, onset: int) -> bool:
+    """Tell whether the evaluation has fallen from the rise to the end, where it is lowest: such a model is no worse, however high its training loss."""
+    losses = run.evaluation_loss[1].finite if run.evaluation_loss else None
+    if losses is None:
+        return False
+    since = losses.values[losses.steps >= onset]
+    return (
+        len(since) >= FEWEST_SINCE
+        and bool(losses.values[-1] <= losses.values.min() and since[-1] <= since[0] * (1 - EVAL_FELL))
+        and mann_kendall(since) <= LEARNS
+    )
 
 
 def _evaluation_rose(run: Run, onset: int, found: Rebound) -> bool:
@@ -237,6 +264,19 @@ def _evidence(run: Run, found: Rebound, onset: int) -> dict[str, float]:
     return evidence
 
 
+def _best_meanwhile(run: Run, low_step: int, onset: int) -> Advice | None:
+    """Say to resume from the best of all evaluations where it was taken between the low and the rise."""
+    metric, losses = run.evaluation_loss or ("", None)
+    best = int(np.argmin(losses.finite.values)) if losses is not None and len(losses.finite) > 1 else None
+    if losses is None or best is None or not low_step <= int(losses.finite.steps[best]) <= onset:
+        return None
+    step, value = int(losses.finite.steps[best]), float(losses.finite.values[best])
+    return Advice(
+        f"Resume from the checkpoint of {run.place(step)}, where {metric} was lowest ({figure(value)}).",
+        about="checkpoint",
+    )
+
+
 def _look_at_the_data(run: Run, onset: int) -> tuple[str, ...]:
     return (
         f"Look at the data from {run.place(onset)} on: another source, a harder part of the mixture, an order that was not shuffled.",
@@ -244,7 +284,8 @@ def _look_at_the_data(run: Run, onset: int) -> tuple[str, ...]:
     )
 
 
-def _advice(run: Run, metric: str, losses: Series, onset: int, low_step: int) -> tuple[str, ...]:
+def _advice(run: Run, metric: str, losses: Series, found: Rebound) -> tuple[str, ...]:
+    onset, low_step = int(losses.steps[found.onset]), int(losses.steps[found.low_at])
     if metric != "loss":
         lowest = float(losses.between(low_step, low_step).values[0])
         return (
@@ -252,8 +293,15 @@ def _advice(run: Run, metric: str, losses: Series, onset: int, low_step: int) ->
             "Log the training loss: if it falls while this rises, the model overfits, and more data, dropout or an "
             "earlier stop help; if it rises as well, a lower learning rate does.",
         )
+    sound = int(losses.steps[last_near(losses.values, found.onset, found.low, found.high) + 1])
+    back, *calmer = advice.back_and_calmer(run, onset, sound)
+    if (best := _best_meanwhile(run, low_step, onset)) and sound <= onset and not began_with_the_run(run, onset):
+        back = best
+    if advice.rate_is_cleared(run, onset):
+        return (back, *calmer, *_look_at_the_data(run, onset))
     return (
-        *advice.back_and_calmer(run, onset),
+        back,
+        *calmer,
         f"Replay the same batches at the lower rate: if the loss rises at the same {run.unit} again, the data is the "
         "cause.",
     )

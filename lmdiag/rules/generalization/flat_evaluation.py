@@ -85,7 +85,7 @@ def check(run: Run, evaluation: Curve, training: Series, *, warning: float = 0.6
     else:
         message = f"{metric} has stood at {figure(end)} since {run.place(since)}, {share:.0%} of the run, {beside_it}."
         lines = (
-            f"Keep the checkpoint of {run.place(since)}: later ones are no better on other text.",
+            f"Stop near {run.place(since)} next time: later checkpoints are no better on other text.",
             "More or more varied data; dropout or weight decay.",
             "Fewer epochs: what the model has learned since then does not carry over to other text.",
         )

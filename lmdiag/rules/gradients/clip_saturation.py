@@ -8,6 +8,7 @@ from lmdiag.stats.limits import AT_CEILING, SETTLED
 from lmdiag.stats.windows import median, quantile
 
 CEILING_SHARE = 0.6
+BROKEN = 1000.0  # median norm
 PRECISE = 2  # decimals from which equal norms mean a ceiling and not rounding
 
 
@@ -63,12 +64,18 @@ def check(run: Run, norms: Series, *, smallest: float = 0.2, warning: float = 0.
         int(norms.steps[-1]),
         "grad_norm",
         {"share": share, "median_norm": typical, "norm_90": high, **({"limit": limit} if limit else {})},
-        _advice(run, high, far),
+        _advice(run, typical, high, far),
         Severity.WARNING if share >= warning and far else Severity.INFO,
     )
 
 
-def _advice(run: Run, high: float, far: bool) -> tuple[str, ...]:
+def _advice(run: Run, typical: float, high: float, far: bool) -> tuple[str, ...]:
+    if far and typical >= BROKEN:
+        return (
+            f"Leave the limit until it is known why the norms are so large: norms of {figure(typical, 3)} are those of a summed loss, of "
+            "weights that are far too large, or of a model that has blown up.",
+            "Compute the loss of one batch by hand, and look at the norm of the weights.",
+        )
     limit = f"the limit to {figure(high, 2)}, the 90th percentile of the norms"
     if far or "sgd" in str(run.config.get("optimizer", "")).lower():
         raised = Advice(f"Raise {limit}, so that it clips only exceptions.", grad_clip=rounded(high))

@@ -68,13 +68,19 @@ def check(run: Run, scales: Series, *, gone: float = 1.0, halvings: int = 5) -> 
     low = f"{figure(float(scales.values[-1]), 2)}{', as good as 0' if lost else ''}"
     shrank = f"The loss scale fell from {start} to {low}, from {run.place(onset)} on"
     message = shrank if lost or fallen else "The loss scaler keeps overflowing"
+    skipped, updates = _skipped(run, onset - 1)
     yield Finding(
         message
-        + (f"; {skipped:,} of the {updates:,} updates since {run.place(since)} were skipped." if share > 0 else "."),
+        + (f"; {skipped:,} of the {updates:,} updates from {run.place(onset)} on were skipped." if skipped else "."),
         onset,
         int(scales.steps[-1]),
         "loss_scale",
-        {"usual": usual, "end": end, "largest": float(scales.values.max()), "skipped_share": share},
+        {
+            "usual": usual,
+            "end": end,
+            "largest": float(scales.values.max()),
+            **({"skipped_share": skipped / updates} if skipped else {}),
+        },
         (
             advice.bf16(run),
             advice.rewind(run, onset),

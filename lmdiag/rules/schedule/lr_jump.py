@@ -71,6 +71,7 @@ def check(run: Run, rates: Series, *, ratio: float = 1.5, share: float = 0.2) ->
     grave = grave and (resumed or cost >= COSTLY * (run.last_step - run.first_step))
     jump = f"jumps from {figure(before, 3)} to {figure(after, 3)}"
     how = jump if after > before else f"drops to {figure(after, 3)} and warms up again"
+    there = f" at a rate of {figure(before, 3)}" if before else ""
     others = f", the first of {len(rows)} restarts" if len(rows) > 1 else ""
     yield Finding(
         f"The learning rate {how} at {run.place(step)}{', where the run was resumed' if resumed else ''}{others}"
@@ -87,7 +88,7 @@ def check(run: Run, rates: Series, *, ratio: float = 1.5, share: float = 0.2) ->
         },
         (
             "Restore the state of the scheduler: load it with that of model and optimizer, unless the jump was intended.",
-            f"Resume from before {run.place(step)}{f' at a rate of {figure(before, 3)}' if before else ''}.",
+            *([f"Resume from before {run.place(step)}{there}."] if back is None else ()),
         ),
         Severity.WARNING if grave else Severity.INFO,
         steps=tuple(rates.steps[rows + 1][:50].tolist()),

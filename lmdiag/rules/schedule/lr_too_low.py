@@ -17,7 +17,7 @@ from lmdiag.finding import (
     too_few,
 )
 from lmdiag.run import Run, Series
-from lmdiag.stats.limits import FROM_SCRATCH, HIGH_RATE, LEARNS
+from lmdiag.stats.limits import FROM_SCRATCH, HIGH_RATE, LEARNS, NEAR_UNIFORM
 from lmdiag.stats.phases import phases
 from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import block_medians, median
@@ -26,6 +26,7 @@ LARGEST_START = 16.0  # nats at the start
 RECORDS, STEPS = 20, 200
 DONE = 0.2  # of the planned steps; the beginning of a long run looks the same
 TINY_RATE, TINY_UPDATE = 2e-5, 1e-5
+NOTHING_LEARNED = 0.95  # of the start
 
 
 @rule(family="schedule", needs=("curve", "lr"), severity=Severity.INFO, min_points=RECORDS)
@@ -39,7 +40,7 @@ def check(run: Run, curve: Curve, rates: Series, *, left: float = 0.7, straight:
     Started at 6 nats or more, the loss clearly falls (rank trend) and still is above `left` of its start. A healthy run makes most of its gain at once and then
     bends; here at least `straight` of the fall after warm-up happens in the second half, with the rate not below half of its peak there. At least 20 records and 200
     steps are needed, and a fifth of the plan. It is a warning if the rate itself confirms it: a peak below 2e-5, or updates of less than
-    1e-5 of the weights; information otherwise.
+    1e-5 of the weights, and an error if the loss then ends at 8 nats or more and 95% of its start, as guessing does; information otherwise.
 
     ## Why it matters
     A tenfold rate would reach the same loss in a tenth of the steps.
@@ -116,8 +117,15 @@ def check(run: Run, curve: Curve, rates: Series, *, left: float = 0.7, straight:
             "Run a range test: raise the rate exponentially over some hundred steps, and take a third of the rate at "
             "which the loss turns upwards.",
         ),
-        Severity.WARNING if sure else Severity.INFO,
+        _grade(sure, start, float(levels[-1])),
     )
+
+
+def _grade(sure: bool, start: float, end: float) -> Severity:
+    """Return how bad it is: a model that is where guessing among thousands of tokens is has learned nothing that counts."""
+    if not sure:
+        return Severity.INFO
+    return Severity.ERROR if end >= max(NEAR_UNIFORM, NOTHING_LEARNED * start) else Severity.WARNING
 
 
 def _update_ratio(run: Run) -> float | None:

@@ -116,3 +116,24 @@ def test_losses_of_few_digits_and_of_batches_in_one_order_are_no_stretch():
     ever_slower = np.round(np.tile(batches, 30) + np.repeat(0.5 ** np.arange(30), 30), 4)
     for losses in (coarse, ever_slower, LONG, np.repeat(LONG, 2)):
         assert fires(check, run(loss=losses)) == []
+
+
+def test_losses_that_go_round_behind_first_ones_that_differ():
+    loss = np.r_[ONCE + 0.0003, ONCE[2:], np.tile(ONCE, 3)]
+    (found,) = fires(check, run(loss=loss))
+    assert found.message == (
+        "The loss goes round: its 22 values from step 17 to the end are, digit for digit, those 8 records before: the weights do not change."
+    )
+    assert fires(check, run(loss=np.r_[loss, 0.9])) == []
+
+
+@pytest.mark.parametrize(("rounds", "severity"), [(3, Severity.WARNING), (8, Severity.ERROR)])
+def test_many_records_in_vain_are_an_error(rounds, severity):
+    assert fires(check, run(loss=np.tile(ONCE, rounds)))[0].severity is severity
+
+
+def test_a_last_digit_may_differ_as_of_sums_in_another_order():
+    loss = np.tile(ONCE, 5) + 1e-6 * np.random.default_rng(2).integers(-1, 2, 40)
+    (found,) = fires(check, run(loss=loss))
+    assert ", to 2e-6, those 8 records before" in found.message
+    assert fires(check, run(loss=loss + 1e-3 * np.arange(40))) == []

@@ -210,3 +210,21 @@ def test_what_a_few_records_rose_from_and_to_is_no_median():
 def test_a_run_that_breaks_away_ends_at_the_least_of_its_last_records():
     (found,) = fires(check, run(loss=np.r_[falling(200, noise=0.01), 8.5, 9.9, 11.0]))
     assert "to 8.5 or more in its last 3 records" in found.message
+
+
+@pytest.mark.parametrize(
+    ("end", "severity", "words"),
+    [(2.2, Severity.WARNING, "what is logged is no longer what is evaluated"), (2.6, Severity.ERROR, "stayed up")],
+)
+def test_a_training_loss_beside_an_evaluation_that_falls_on_is_of_something_else(end, severity, words):
+    loss = np.r_[np.linspace(9, 3.4, 100), np.full(300, 236.0)] + np.random.default_rng(0).normal(0, 0.05, 400)
+    evaluations = np.r_[7.0, 2.5, np.linspace(2.48, end, 8)]
+    (found,) = fires(check, run(loss=loss, val__loss=series(evaluations, every=40)))
+    assert (found.severity, words in found.message) == (severity, True)
+
+
+def test_a_slow_rise_is_gone_back_behind_to_where_it_began():
+    loss = np.r_[np.linspace(9, 4, 600), np.linspace(4, 8, 400)] + np.random.default_rng(0).normal(0, 0.02, 1000)
+    (found,) = fires(check, run(loss=loss, lr=np.full(1000, 1e-3)))
+    before = int(found.advice[0].split("before step ")[1].split(";")[0])
+    assert 600 <= before <= 640 < found.first_step

@@ -44,3 +44,10 @@ def test_silent_on_exceptions(level):
 def test_silent_on_constants_and_not_checked_without_a_limit():
     assert fires(check, run(loss=falling(100), grad_norm=np.ones(100), config={"grad_clip": 1.0})) == []
     assert [type(said) for said in check.look(healthy(100))] == [NotChecked]
+
+
+def test_norms_of_thousands_ask_for_their_reason_not_for_a_limit_of_thousands():
+    norms = np.exp(np.random.default_rng(0).normal(np.log(2000), 0.5, 200))
+    (found,) = fires(check, run(loss=falling(200), grad_norm=norms, config={"grad_clip": 1.0}))
+    assert found.advice[0].startswith("Leave the limit until it is known")
+    assert not any(found.changes)

@@ -76,8 +76,20 @@ def rate_then(case: Case, rate: str, at_rate: int) -> bool:
 
 @states(r"Resume from the last checkpoint before <@broken>")
 def before_it_broke(case: Case, at_broken: int) -> bool:
-    norm = case.run.value_at("grad_norm", at_broken)
-    return at_broken in case.known_places or (norm is not None and not math.isfinite(norm))
+    """A place of the finding, a gradient that is not finite, or, behind a rise that took its time, the first record behind those at the old level."""
+    norm, seen = case.run.value_at("grad_norm", at_broken), case.finding.evidence
+    if at_broken in case.known_places or (norm is not None and not math.isfinite(norm)):
+        return True
+    before = case.values[case.subject.steps < at_broken][-5:]
+    near = "rebound" in seen and float(np.median(before)) <= seen["minimum"] + 0.1 * seen["rebound"]
+    return near and at_broken in case.places and at_broken <= case.finding.first_step
+
+
+@states(r"Resume from the checkpoint of <@best>, where (?P<metric>\S+) was lowest \(<x>\)")
+def best_so_far(case: Case, at_best: int, metric: str, x: str) -> bool:
+    name, losses = case.run.evaluation_loss or ("", case.subject)
+    lowest = float(losses.finite.values.min())
+    return name == metric and case.run.value_at(name, at_best) == lowest and spells(x, lowest)
 
 
 @states(r"the settings give <x>", r"Leave the learning rate: <x> is too little")

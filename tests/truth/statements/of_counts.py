@@ -84,10 +84,11 @@ def rest_of_run(case: Case, share: str) -> bool:
     )
 
 
-@states(r"<n> of the <all> updates since <@since> were skipped")
-def skipped(case: Case, n: str, all: str, at_since: int) -> bool:
+@states(r"<n> of the <all> updates from <@first> on were skipped")
+def skipped(case: Case, n: str, all: str, at_first: int) -> bool:
     series = case.series("skipped")
-    return spells(n, int(series.values[series.steps > at_since].sum())) and spells(all, case.run.last_step - at_since)
+    updates = case.run.last_step - at_first + 1
+    return spells(n, int(series.values[series.steps >= at_first].sum())) and spells(all, updates)
 
 
 @states(

@@ -9,7 +9,7 @@ import numpy as np
 
 from lmdiag.task_measures import HIGHER_IS_BETTER
 from tests.truth.case import Case, is_head, is_median, is_tail, levels, lowest_windows
-from tests.truth.numbers import any_spells, spells
+from tests.truth.numbers import any_spells, parsed, spells
 from tests.truth.statement import states
 
 
@@ -391,3 +391,12 @@ def no_gradient_there(case: Case, zero: str) -> bool:
     norms = case.run["grad_norm"]
     there = norms.values[np.isin(norms.steps, case.logged.steps[case.logged.values == 0])]
     return zero == "0" and len(there) > 0 and not there.any()
+
+
+@states(
+    r"its <n> values from <@here> to the end are, (?:digit for digit|to <apart>), those <lag> records before: the weights"
+)
+def goes_round(case: Case, n: str, at_here: int, lag: str, apart: str = "0") -> bool:
+    values, before = case.during(), case.values[-len(case.during()) - int(lag) : -int(lag)]
+    same = bool(np.abs(values - before).max() <= 1.5 * parsed(apart))
+    return same and at_here == case.finding.first_step and spells(n, len(values))
