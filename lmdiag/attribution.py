@@ -17,6 +17,7 @@ ENDS = ("numerics", "crashed-run")  # how a run ends that blew up before
 ENDS_IN = {"lr-too-high": ENDS, "divergence": ENDS}
 EXPLAINS: dict[str, tuple[str, ...]] = {
     "wrong-loss-scale": ("convergence", "worse-than-reference", "evaluation-below-training"),
+    "memory-growth": ("crashed-run",),
     "zero-loss": ("convergence", "gradients", "numerics", "worse-than-reference"),
     "masked-nan": ("numerics", "crashed-run", *SPOILED),
     "missing-loss": ("numerics", "converged-early", "worse-than-reference"),

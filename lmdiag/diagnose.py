@@ -29,6 +29,7 @@ ESSENTIAL = {  # by kind of loss: a run of which these cannot tell anything is n
     "preference": ("non-finite-metric", "flat-margin"),
     "reinforcement": ("non-finite-metric", "flat-reward"),
 }
+FEW, SAME = 3, 1e-5  # evaluations that are one number, to this share of it
 EQUAL = 0.005  # accuracies this close are as good as each other
 FAILED = "it failed on this log, which is a fault of lmdiag"
 SPOILING = frozenset(  # errors from the onset of which no checkpoint is to be kept, however good its evaluation looks
@@ -239,6 +240,8 @@ def best_evaluation(run: Run, before: float = np.inf, without: np.ndarray | None
     left = early(series.finite)
     if len(series.finite) < 2 or not len(left):
         return None
+    if len(series.finite) >= FEW and np.ptp(series.finite.values) <= SAME * abs(float(left.values[0])):
+        return None  # one number throughout: none is the best
     at = int(np.argmin(left.values))
     return Best(metric, int(left.steps[at]), float(left.values[at]))
 

@@ -278,3 +278,9 @@ def test_what_is_printed_of_runs_and_diagnoses_is_short():
     assert repr(made["loss"]) == "<Series of 200 values>"
     assert repr(diagnose(made)) == "<Diagnosis of 'made': healthy, findings: 2>"
     assert repr(Report((diagnose(made),))) == "<Report: healthy, runs: 1, findings: 2>"
+
+
+def test_of_evaluations_that_are_one_number_none_is_the_best():
+    made = run(loss=falling(40), val__loss=Series(np.array([10, 20, 30, 40]), np.full(4, 10.831)))
+    assert diagnose(made).best is None
+    assert diagnose(made).keep is None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from lmdiag.stats.noise import MAD_TO_SIGMA, MEDIAN_ERROR, median_difference_error, scatter, smoothing
 from lmdiag.stats.windows import median, rolling_median
@@ -11,15 +14,17 @@ from lmdiag.stats.windows import median, rolling_median
 SLACK, ALARM = 0.5, 12.0  # in standard deviations; a false alarm in about a million steps (Siegmund 1985)
 FEWEST_IN_STRETCH = 8
 SHARPNESS, SHARP_ERRORS = 0.6, 5.0  # share of the step, and standard errors, between the few values before and after it
+FLANK = 0.25  # of the shorter stretch: over so many values a ramp of its length shows a quarter of itself
 
 
 class Shift(Struct, frozen=True):
-    """A step between two stretches: index of the first point after it, both levels, and the step in standard errors."""
+    """A step between two stretches: index of the first point after it, both levels, the step in standard errors, and how long the shorter one is where only such steps count."""
 
     at: int
     before: float
     after: float
     errors: float
+    shorter: int = 0
 
     @property
     def size(self) -> float:
@@ -43,17 +48,29 @@ def cusum(standardised: np.ndarray, slack: float = SLACK, alarm: float = ALARM) 
     return int(np.flatnonzero(above[:first] == 0)[-1])
 
 
-def jump_at(values: np.ndarray, at: int) -> float:
-    """Return by how much the few values behind a row are higher than those before it, 0 at the very ends.
+def jump_at(values: np.ndarray, at: int, width: int = 0) -> float:
+    """Return by how much the few values behind a row are higher than those before it, 0 at the very ends; `width` says how many.
 
     The value beside the row on either side is left out: a step may lie one row off.
 
     >>> jump_at(np.r_[np.zeros(50), np.ones(50)], 50), jump_at(np.zeros(9), 1)
     (1.0, 0.0)
     """
-    width = _beside(values)
+    width = width or _beside(values)
     before, after = values[max(0, at - width - 1) : max(0, at - 1)], values[at + 1 : at + 1 + width]
     return float(median(after) - median(before)) if min(len(before), len(after)) >= 3 else 0.0
+
+
+def jump_of(values: np.ndarray, shift: Shift) -> float:
+    """Return what of a step happens at once, by as many values beside it as its noise asks for, up to a quarter of the shorter stretch."""
+    return jump_at(values, shift.at, _needed(values, shift))
+
+
+def _needed(values: np.ndarray, shift: Shift) -> int:
+    width = _beside(values)
+    error = SHARP_ERRORS * median_difference_error(scatter(values), smoothing(values), width, width)
+    needed = width * (error / max(SHARPNESS * abs(shift.size), 1e-12)) ** 2
+    return max(width, min(math.ceil(min(needed, len(values))), int(FLANK * shift.shorter)))
 
 
 def is_sharp(values: np.ndarray, shift: Shift) -> bool:
@@ -63,10 +80,10 @@ def is_sharp(values: np.ndarray, shift: Shift) -> bool:
     >>> is_sharp(np.r_[np.zeros(50), np.ones(50)], step), is_sharp(np.linspace(0, 1, 100), step)
     (True, False)
     """
-    width = _beside(values)
+    width = _needed(values, shift)
     error = median_difference_error(scatter(values), smoothing(values), width, width)
     enough = max(SHARPNESS * abs(shift.size), SHARP_ERRORS * max(error, _usual_jump(values, width)))
-    return jump_at(values, shift.at) * float(np.sign(shift.size)) >= enough
+    return jump_at(values, shift.at, width) * float(np.sign(shift.size)) >= enough
 
 
 def step_beside_slope(values: np.ndarray, at: int) -> tuple[float, float]:
@@ -89,13 +106,21 @@ def _usual_jump(values: np.ndarray, width: int) -> float:
     return MAD_TO_SIGMA * float(median(np.abs(jumps - median(jumps)))) if len(jumps) else 0.0
 
 
-def sharp_steps(values: np.ndarray, least_errors: float) -> list[Shift]:
+def sharp_steps(values: np.ndarray, least_errors: float, widely: bool = False) -> list[Shift]:
     """Return the steps of at least so many standard errors most of which happens at once, in order.
+
+    Where a step is known to lead back later, as many values beside it may be asked as its noise needs: `widely`.
 
     >>> [s.at for s in sharp_steps(np.r_[np.zeros(50), np.ones(50)], 6.0)]
     [50]
     """
-    return [s for s in level_shifts(values) if s.errors >= least_errors and is_sharp(values, s)]
+    found = [s for s in level_shifts(values) if s.errors >= least_errors]
+    if not widely:
+        return [s for s in found if is_sharp(values, s)]
+    edges = [0, *(s.at for s in found), len(values)]
+    shorter = [min(at - first, stop - at) for first, at, stop in zip(edges, edges[1:], edges[2:])]
+    between = [replace(s, shorter=length) for s, length in zip(found, shorter)]
+    return [s for s in between if is_sharp(values, s)]
 
 
 def _beside(values: np.ndarray) -> int:

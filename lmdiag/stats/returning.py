@@ -62,8 +62,10 @@ def loss_returns(
     return returned
 
 
-def stands(values: np.ndarray, rows: np.ndarray) -> bool:
+def stands(values: np.ndarray, rows: np.ndarray, recovered: int = 0) -> bool:
     """Tell whether a curve is finite throughout, has no spike at some rows, and is no higher behind each than before it.
+
+    Where it has `recovered` records to come back, a spike within them does not count.
 
     Medians of five records on each side are compared, by their logarithms where all are above 0: noise is a share of the level. A spike
     is six deviations high, and 6%.
@@ -81,11 +83,13 @@ def stands(values: np.ndarray, rows: np.ndarray) -> bool:
     high = max(SPIKE_SIGMAS * sigma, SPIKE_SHARE)
     least = ERRORS * median_difference_error(sigma, smoothing(levels), BESIDE, BESIDE)
     for row in rows.tolist():
-        before, after = levels[max(0, row - BESIDE) : row], levels[row : row + BESIDE]
+        begin = row + recovered
+        before, after = levels[max(0, row - BESIDE) : row], levels[begin : begin + BESIDE]
         if not len(before) or not len(after):
             continue
         level = float(median(before))
-        if float(median(after)) - level > least or float(after[:2].max()) - level > high:
+        spike = not recovered and float(after[:2].max()) - level > high
+        if spike or float(median(after)) - level > least:
             return False
     return True
 

@@ -302,6 +302,7 @@ MEANINGS: dict[str, Meaning] = MEANINGS_OF_POST_TRAINING | {
         / (case.finding.evidence["last_bytes"] - case.finding.evidence["first_bytes"])
         < 2
     ),
+    "lost_share": lambda case, value: 0 < value < 1 and abs(1 / (1 - value) / case.finding.evidence["ratio"] - 1) < 0.3,
     "after_s": lambda case, value: value > case.finding.evidence["before_s"],
     "stall_s": lambda case, value: value > case.finding.evidence["usual_s"],
     "wait_s": lambda case, value: case.values.min() <= value <= case.values.max(),

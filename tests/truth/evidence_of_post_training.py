@@ -131,7 +131,7 @@ MEANINGS_OF_POST_TRAINING: dict[str, Meaning] = {
     "frozen-policy.reward_std": median_of_metric("reward_std"),
     "frozen-policy.zero_share": lambda case, value: same(value, zero_share(case)),
     "kl-explosion.highest": largest,
-    "kl-explosion.end": last_level,
+    "kl-explosion.end": lambda case, value: same(value, float(windows(case.subject, 20).values[-1])),
     "kl-explosion.lowest": lambda case, value: same(value, float(windows(case.subject, 20).values.min())),
     "length-collapse.share": lambda case, value: same(value, seen(case, "end") / seen(case, "start")),
     "length-explosion.factor": lambda case, value: same(value, seen(case, "end") / seen(case, "start")),

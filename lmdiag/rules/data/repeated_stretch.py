@@ -4,7 +4,7 @@ from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.loss_law import unexplained
 from lmdiag.run import Run, Series
-from lmdiag.stats.change import SHARP_ERRORS, jump_at, sharp_steps
+from lmdiag.stats.change import SHARP_ERRORS, jump_of, sharp_steps
 from lmdiag.stats.limits import LONGEST, SMOOTHED
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing, wander
 from lmdiag.stats.schedule import observed
@@ -28,7 +28,7 @@ def check(run: Run, curve: Curve) -> Findings:
 
     ## How it decides
     What the law of the loss leaves over is split by binary segmentation. A step down and the step up behind it must each have six standard errors and 60%
-    of their size within a few records, 0.1 nat, 3% of the level and three times what stretches of the same length differ by elsewhere, and differ by 40% at most. A warning where the stretch is 2% of the run or more, evaluations were taken in it and
+    of their size within a few records (as many as the noise asks for, up to a quarter of the stretches beside the step), 0.1 nat, 3% of the level and three times what stretches of the same length differ by elsewhere, and differ by 40% at most. A warning where the stretch is 2% of the run or more, evaluations were taken in it and
     they followed by less than half of the step: the text of the stretch was easier or known, the model no better. Else it is
     information.
 
@@ -70,19 +70,19 @@ def check(run: Run, curve: Curve) -> Findings:
 
 def _steps_up(values: np.ndarray) -> bool:
     """Tell whether the level is anywhere 3% and its noise higher than just before: without that no law needs to be fitted."""
-    width = max(6, len(values) // 50)
-    levels = rolling_median(values, width)
-    before, rises = levels[: -width - 1], levels[width + 1 :] - levels[: -width - 1]
-    rises = rises[rises >= LEAST_SHARE * before]
-    if not len(rises):
-        return False
-    noise = SHARP_ERRORS * median_difference_error(scatter(values), smoothing(values), width, width)
-    return bool(rises.max() >= noise)
+    for width in (max(6, len(values) // 50), max(20, len(values) // 20)):
+        levels = rolling_median(values, width)
+        before, rises = levels[: -width - 1], levels[width + 1 :] - levels[: -width - 1]
+        rises = rises[rises >= LEAST_SHARE * before]
+        noise = SHARP_ERRORS * median_difference_error(scatter(values), smoothing(values), width, width)
+        if len(rises) and rises.max() >= noise:
+            return True
+    return False
 
 
 def _dips(left: np.ndarray) -> list[tuple[int, int, float]]:
     """Return where the level steps down, where the next step leads back up, and the mean size of the two."""
-    steps = [(s.at, jump_at(left, s.at)) for s in sharp_steps(left, LEAST_ERRORS)]
+    steps = [(s.at, jump_of(left, s)) for s in sharp_steps(left, LEAST_ERRORS, widely=True)]
     return [
         (first, stop, (up - down) / 2)
         for (first, down), (stop, up) in zip(steps, steps[1:])

@@ -35,7 +35,7 @@ def check(run: Run, norms: Series, *, ratio: float = 10.0, deviations: float = 4
     largest that so many norms with such a tail show by chance: the tail, before it, beyond the 90th percentile, extended as an exponential. If there is no such record: the last tenth is `ratio` times the
     stretch from 10% to 30% of the run, with a rank trend. A single jump below 30 times that clipping absorbed is information, and so are two jumps, or jumps in
     up to 1% of the records, none among the last five, behind each of which the loss is finite and stands where it stood before (medians of five records,
-    four standard errors): they harmed nothing. A norm that grew did so from where it stays above twice the early one.
+    four standard errors): they harmed nothing. Behind a single one it may take ten records to come back. A norm that grew did so from where it stays above twice the early one.
 
     ## Why it matters
     A gradient this large moves the weights as far as ten ordinary ones, unless it is clipped; repeated, it precedes divergence.
@@ -122,7 +122,8 @@ def _jump(run: Run, norms: Series, hits: np.ndarray, ratios: np.ndarray) -> Find
     others = f", the largest of {len(hits)} such records" if len(hits) > 1 else ""
     limit = run.config.get("grad_clip")
     absorbed = f"; clipping at {limit} absorbed it" if limit and value > limit else ""
-    harmless = (limit and len(hits) == 1 and ratios[highest] < CERTAIN) or _left_no_trace(run, norms, hits)
+    small = bool(limit) and len(hits) == 1 and bool(ratios[highest] < CERTAIN)
+    harmless = small or _left_no_trace(run, norms, hits)
     return Finding(
         f"The gradient norm jumped to {figure(value, 3)} at {run.place(step)}, {times(ratios[highest], 3)} times its "
         f"usual value{others}{absorbed}.",
@@ -130,24 +131,30 @@ def _jump(run: Run, norms: Series, hits: np.ndarray, ratios: np.ndarray) -> Find
         int(norms.steps[hits[-1]]),
         "grad_norm",
         {"largest": value, "ratio": float(ratios[highest]), "records": len(hits)},
-        _advice(run, step, bool(absorbed)),
+        _advice(run, step, bool(absorbed), harmless),
         Severity.INFO if harmless else Severity.WARNING,
         steps=tuple(norms.steps[hits][:50].tolist()),
     )
 
 
 def _left_no_trace(run: Run, norms: Series, hits: np.ndarray) -> bool:
-    """Tell whether the jumps are few, over before the end, and the loss stands behind each of them where it stood before."""
+    """Tell whether the jumps are few, over before the end, and the loss stands behind each of them where it stood before, behind a single one soon."""
     if len(hits) > max(FEW_JUMPS, ISOLATED * len(norms)) or hits[-1] >= len(norms) - BESIDE or "loss" not in run:
         return False
     losses = run["loss"]
-    return stands(losses.values, np.searchsorted(losses.steps, norms.steps[hits]))
+    rows = np.searchsorted(losses.steps, norms.steps[hits])
+    if stands(losses.values, rows):
+        return True
+    alone = len(hits) == 1 and hits[0] < len(norms) - AFTERSHOCKS - BESIDE
+    return alone and stands(losses.values, rows, AFTERSHOCKS)
 
 
-def _advice(run: Run, step: int, absorbed: bool) -> tuple[str, ...]:
+def _advice(run: Run, step: int, absorbed: bool, harmless: bool) -> tuple[str, ...]:
     look = f"Look at the batch of this {run.unit}."
     if absorbed:
         return look, "Nothing to change: the clipping limit took its force."
+    if harmless:
+        return look, "Nothing to change while such jumps stay rare: the loss is back."
     return look, advice.clip(run, step), "If it comes again, warm up for longer, or lower the learning rate."
 
 

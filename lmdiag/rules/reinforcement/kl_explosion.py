@@ -7,7 +7,7 @@ from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.course import MOST_POINTS, course, first_lasting
-from lmdiag.stats.windows import median, rolling_median
+from lmdiag.stats.windows import rolling_median
 
 LARGEST = {"kl": 2.0, "sequence_kl": 50.0}  # nats
 BURST = 5.0  # times the limit
@@ -61,11 +61,11 @@ def _judged(run: Run, name: str, divergence: Series, limit: float) -> Findings:
     if levels.max() >= limit:
         first = int(short.steps[int(np.argmax(levels >= limit)) + width // 2])
         said = f"reaches a level of {figure(limit, 3)} nats{_per(name)} at {run.place(first)}, and of {figure(float(levels.max()), 3)} at its highest"
-        yield _finding(run, name, divergence, first, said)
+        yield _finding(run, name, divergence, first, said, float(levels[-1]))
     elif bursts.sum() >= max(BURSTS, BURST_SHARE * len(values)):
         first = int(divergence.steps[np.argmax(bursts)])
         said = f"bursts {int(bursts.sum()):,} times, up to {figure(float(values.max()), 3)} nats{_per(name)}, first at {run.place(first)}"
-        yield _finding(run, name, divergence, first, said)
+        yield _finding(run, name, divergence, first, said, float(levels[-1]))
     elif levels.min() <= NEGATIVE[name]:
         at = int(divergence.steps[first_lasting(values <= NEGATIVE[name])])
         yield Finding(
@@ -87,11 +87,10 @@ def _per(name: str) -> str:
     return " per token" if name == "kl" else " a response"
 
 
-def _finding(run: Run, name: str, divergence: Series, step: int, what: str) -> Finding:
+def _finding(run: Run, name: str, divergence: Series, step: int, what: str, end: float) -> Finding:
     rewards = run["reward"].finite.values if "reward" in run else np.empty(0)
     moved = course(rewards) if len(rewards) >= 5 else None
     gained = moved is not None and moved.rises
-    end = float(median(divergence.values[-max(3, len(divergence) // 5) :]))
     beside = ""
     if moved is not None:
         beside = f", while the reward went from {figure(moved.start, 3)} to {figure(moved.end, 3)}"

@@ -2,7 +2,7 @@ import numpy as np
 
 from lmdiag.figures import size
 from lmdiag.finding import Finding, Findings, NotChecked, Severity, rule, too_few
-from lmdiag.run import Run, Series
+from lmdiag.run import Event, Run, Series
 from lmdiag.stats.limits import SETTLED
 from lmdiag.stats.windows import block_medians
 
@@ -31,7 +31,7 @@ def check(run: Run, memory: Series, *, smallest: float = 1.1, warning: float = 1
     Medians of 20 stretches, the first tenth left out. The last is `smallest` times the first or more, three quarters of the stretches rise, no single
     step makes 30% of the growth, and the second half grows at least 70% as much as the first: what saturates is no leak. Where the first stretches differ by less than 5% of
     the growth, the run is judged from where they end, if that leaves a quarter of it and 20 readings; nine in ten stretches must rise there. A warning from
-    `warning` on, with 64 MiB at least.
+    `warning` on, with 64 MiB at least; an error where the program then died of a lack of memory.
 
     ## Why it matters
     The run will die when the memory is full, often after days.
@@ -67,16 +67,22 @@ def check(run: Run, memory: Series, *, smallest: float = 1.1, warning: float = 1
         return
     ratio, span = float(levels[-1] / levels[0]), float(memory.steps[-1] - memory.steps[0])
     per_step = growth / (span * (1 - 1 / BLOCKS))
+    ran_out = run.status == "crashed" and any(_lack_of_memory(event) for event in run.events)
+    grave = ratio >= warning and growth >= LEAST_BYTES
     yield Finding(
         f"Memory grew steadily{since}, from a median of {size(levels[0])} {'there' if since else 'at first'} to {size(levels[-1])}: by "
-        f"{size(per_step * 1000)} per 1,000 {run.unit}s.",
+        f"{size(per_step * 1000)} per 1,000 {run.unit}s{', until there was no more' if ran_out else ''}.",
         int(memory.steps[0]),
         int(memory.steps[-1]),
         "mem_bytes",
         {"first_bytes": float(levels[0]), "last_bytes": float(levels[-1]), "ratio": ratio, "bytes_per_step": per_step},
-        _advice(run, memory, per_step),
-        Severity.WARNING if ratio >= warning and growth >= LEAST_BYTES else Severity.INFO,
+        _advice(run, memory, per_step, ran_out),
+        (Severity.ERROR if ran_out else Severity.WARNING) if grave else Severity.INFO,
     )
+
+
+def _lack_of_memory(event: Event) -> bool:
+    return event.kind == "oom" or "out of memory" in event.message.lower()
 
 
 def _growing_part(memory: Series) -> Series | None:
@@ -113,7 +119,7 @@ def _full(run: Run, memory: Series, per_step: float) -> str:
     return f" A device of {device} GiB would be full near {run.place(full)}."
 
 
-def _advice(run: Run, memory: Series, per_step: float) -> tuple[str, ...]:
+def _advice(run: Run, memory: Series, per_step: float, ran_out: bool) -> tuple[str, ...]:
     planned = float(run.config.get("max_steps") or 0)
     left = planned - float(memory.steps[-1])
     at_end = (
@@ -122,7 +128,7 @@ def _advice(run: Run, memory: Series, per_step: float) -> tuple[str, ...]:
         else ""
     )
     return (
-        f"Keep numbers, not tensors: loss.item() or loss.detach() in whatever collects metrics.{at_end}{_full(run, memory, per_step)}",
+        f"Keep numbers, not tensors: loss.item() or loss.detach() in whatever collects metrics.{'' if ran_out else at_end + _full(run, memory, per_step)}",
         "Look for caches and lists that only grow; on a GPU record a memory snapshot twice and compare.",
         "Until it is found, restart from a checkpoint before the memory is full.",
     )

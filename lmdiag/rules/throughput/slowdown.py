@@ -15,6 +15,7 @@ FASTEST = 0.25  # of them say what is usual: the slow ones are fewer than three 
 LASTS = 2  # parts: a single one is a pause
 LATE = 0.1  # of the records: the end of a run is slow from so many on
 LONG = 0.25  # of the time of the run
+STALLS = 3.0  # times the slow time: what takes longer is a pause
 
 
 class Slow(Struct, frozen=True, eq=False):
@@ -73,7 +74,8 @@ def check(run: Run, _: Curve, *, smallest: float = 1.25, warning: float = 1.33, 
     rows = np.flatnonzero(slow.inside)
     first, last = int(times.steps[rows[0]]), int(times.steps[rows[-1]])
     ratio, over = slow.after / slow.before, not slow.inside[-1]
-    lost, share = _lost_seconds(run, times, slow), _time_share(times, slow)
+    part, share = _lost_share(times, slow), _time_share(times, slow)
+    lost = _lost_seconds(run, times, slow, part)
     if share < LONG and (over or len(rows) < LATE * len(times.seconds)):
         return
     costly = ratio >= warning and share >= LONG and (lost is None or lost >= lost_s)
@@ -85,7 +87,7 @@ def check(run: Run, _: Curve, *, smallest: float = 1.25, warning: float = 1.33, 
     than, since = ("before", "since then") if now else ("in the rest of the run", "there")
     yield Finding(
         f"{where} a {times.unit} {'takes' if now else 'took'} {figure(ratio, 2)} times as long as {than}: "
-        f"{_times(slow, now)}; {1 - slow.before / slow.after:.0%} of the time {since} {'is' if now else 'was'} lost"
+        f"{_times(slow, now)}; {part:.0%} of the time {since} {'is' if now else 'was'} lost"
         + (f", {lost / 60:,.0f} minutes." if lost is not None and lost >= 90 else "."),
         first,
         last,
@@ -94,6 +96,7 @@ def check(run: Run, _: Curve, *, smallest: float = 1.25, warning: float = 1.33, 
             "ratio": ratio,
             "before_s": slow.before,
             "after_s": slow.after,
+            "lost_share": part,
             **({"stretches": len(slow.stretches)} if len(slow.stretches) > 1 else {}),
             **({} if lost is None else {"lost_s": lost}),
         },
@@ -147,9 +150,15 @@ def _time_share(times: Pace, slow: Slow) -> float:
     return float(spent[slow.inside].sum() / spent.sum())
 
 
-def _lost_seconds(run: Run, times: Pace, slow: Slow) -> float | None:
+def _lost_share(times: Pace, slow: Slow) -> float:
+    """Return which share of the time of the stretches is lost: their mean against what was usual, without the rare stall, which is no slowness."""
+    spent = np.minimum(times.seconds[slow.inside], STALLS * slow.after)
+    weights = np.diff(times.steps, prepend=times.steps[0])[slow.inside]
+    return float(max(0.0, 1 - slow.before / np.average(spent, weights=np.maximum(weights, 1))))
+
+
+def _lost_seconds(run: Run, times: Pace, slow: Slow, share: float) -> float | None:
     """Return the seconds lost in the stretches; None where the log does not say how long the steps took."""
-    share = 1 - slow.before / slow.after
     steps = times if times.unit == "step" else step_times(run)
     if steps is not None and run.step_kind == "step" and not is_clock(steps.seconds):
         spent = steps.seconds * np.diff(steps.steps, prepend=steps.steps[0])

@@ -6,6 +6,7 @@ import pytest
 from lmdiag.finding import Severity
 from lmdiag.rules.data import level_shift
 from lmdiag.rules.data.repeated_stretch import check
+from lmdiag.run import Series
 from tests.rules.curves import falling, fires, healthy, run, series
 
 AT = np.arange(50, 1001, 50)
@@ -58,3 +59,14 @@ def test_silent_where_the_new_level_lasts():
 def test_silent_on_healthy_runs(n):
     for seed in range(5):
         assert fires(check, healthy(n, seed)) == []
+
+
+def test_a_stretch_between_noisy_losses():
+    steps = np.arange(1, 301)
+    for seed in range(4):
+        loss = 2.3 + 2.2 * (1 + steps / 10.0) ** -0.7 + np.random.default_rng(seed).normal(0, 0.16, 300)
+        loss[120:180] -= 0.65
+        evaluations = Series(steps[19::20], 2.35 + 2.2 * (1 + steps[19::20] / 10.0) ** -0.7)
+        (found,) = fires(check, run(loss=loss, val__loss=evaluations))
+        assert found.severity is Severity.WARNING
+        assert abs(found.first_step - 121) <= 3

@@ -1,10 +1,14 @@
 """Memory that grows all along is a leak; what saturates, jumps or wobbles is not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from lmdiag.diagnose import diagnose
 from lmdiag.finding import Severity
 from lmdiag.rules.throughput.memory_growth import check
+from lmdiag.run import Event
 from tests.rules.curves import falling, fires, run
 
 N, GIB = 400, 2**30
@@ -53,3 +57,17 @@ def test_memory_that_wanders_does_not_grow_from_some_step_on():
 )
 def test_silent_or_information(memory):
     assert [f for f in fires(check, using(memory)) if f.severity is Severity.WARNING] == []
+
+
+@pytest.mark.parametrize(
+    ("said", "severity"), [("CUDA out of memory.", Severity.ERROR), ("KeyError: 'a'", Severity.WARNING)]
+)
+def test_a_leak_that_ended_the_run_is_its_cause(said, severity):
+    events = (Event("exception", N, said), Event("end", N, fields={"status": "crashed"}))
+    found = diagnose(replace(using(np.linspace(30, 58, N) + RNG.normal(0, 0.02, N)), events=events)).findings
+    (leak,) = (f for f in found if f.rule == "memory-growth")
+    (crash,) = (f for f in found if f.rule == "crashed-run")
+    assert leak.severity is severity
+    assert (crash.consequence_of == "memory-growth") == (severity is Severity.ERROR)
+    assert ("until there was no more" in leak.message) == (severity is Severity.ERROR)
+    assert ("would be full" in leak.advice[0]) != (severity is Severity.ERROR)

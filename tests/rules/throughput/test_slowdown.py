@@ -121,3 +121,10 @@ def test_silent_on_scatter_and_pauses(n, scatter):
 
 def test_not_checked_without_times():
     assert [type(said) for said in check.look(healthy(100))] == [NotChecked]
+
+
+def test_what_grows_slowly_lost_less_than_its_median_says():
+    seconds = np.r_[np.full(200, 1.0), np.linspace(1, 4, 100), np.full(100, 4.0)]
+    (found,) = fires(check, run(loss=falling(400), step_time_s=seconds))
+    inside = seconds[found.first_step - 1 :]
+    assert found.evidence["lost_share"] == pytest.approx(1 - 1 / inside.mean(), abs=0.02)

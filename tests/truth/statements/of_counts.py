@@ -140,7 +140,7 @@ def gain(case: Case, share: str, n: str) -> bool:
 def time_lost(case: Case, share: str, minutes: str = "") -> bool:
     seen = case.finding.evidence
     told = not minutes or spells(minutes, round(seen["lost_s"] / 60))
-    return told and spells(share, 1 - seen["before_s"] / seen["after_s"])
+    return told and spells(share, seen["lost_share"])
 
 
 @states(r"^In <n> stretches from <@first> to <@last>, the last since <@began>")
