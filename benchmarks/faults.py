@@ -219,7 +219,7 @@ def curable(fault: type[Fault]) -> bool:
 
 
 def train_quietly(model: str, settings: Any, kind: type[Hooks]) -> None:
-    with open(os.devnull, "w") as nothing, contextlib.redirect_stderr(nothing):
+    with open(os.devnull, "w") as nothing, contextlib.redirect_stderr(nothing), contextlib.redirect_stdout(nothing):
         train_and_resume(import_module(TRAINERS[model]), settings, kind)
 
 

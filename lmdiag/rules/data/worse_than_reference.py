@@ -4,7 +4,7 @@ import numpy as np
 
 from lmdiag.figures import figure
 from lmdiag.finding import NOT_TEXT, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
-from lmdiag.run import Run
+from lmdiag.run import Run, Series
 from lmdiag.stats.windows import median
 
 MEANING = {
@@ -18,6 +18,12 @@ MARGIN = {
     "bigram": 0.05,
 }  # nats; a uniform guess may be missed for long after a bad start
 SURE_RECORDS = 20
+LATE, EVALUATIONS, EVALUATED, TRAINED = (
+    0.4,
+    3,
+    0.01,
+    0.02,
+)  # of the run; evaluations there; of their loss; of that of the training
 EARLY = 0.2  # of the planned steps; of an unplanned run, its first records
 
 
@@ -32,8 +38,8 @@ def check(run: Run, curve: Curve) -> Findings:
     The median of the last tenth (of the evaluations, if there are three) is compared with the header's `reference_loss`, and with ln V of its vocabulary.
     Above ln V by 0.3 nat, or above the unigram loss by 0.05: a warning. Above the bigram loss by 0.05: information. The 0.05 is for the sampling of the text: a run
     that has learned a first-order source perfectly stands at its bigram loss, a little above or below. Not judged before a fifth of
-    the planned steps, and only as information where the training loss is 2% lower in the
-    last fifth of the records than in the fifth before.
+    the planned steps, and only as information of a loss that still falls: the evaluations of the last two fifths, if there are three, by 1% from the first to
+    the last of them (they are of the same text), else the training loss, by 2% from the fifth before to the last fifth of the records.
 
     ## Why it matters
     Counting would have been better. Inputs and labels do not belong together, or hardly anything was learned yet.
@@ -65,12 +71,11 @@ def check(run: Run, curve: Curve) -> Findings:
     if run.evaluation_loss and len(run.evaluation_loss[1].finite) >= 3:
         metric, losses = run.evaluation_loss[0], run.evaluation_loss[1].finite
     last = losses.values[-max(3, len(losses) // 10) :]
-    level, falls = float(median(last)), _falls(curve.series.values)
+    level, falls = float(median(last)), _falls(run, metric, losses, curve.series.values)
     what = (
         f"{'The loss' if metric == 'loss' else metric} has a median of {figure(level)} over its last {len(last)} values"
     )
-    it = "it" if metric == curve.metric else "the training loss"
-    still = f", although {it} was lower in the last fifth of the records than in the fifth before" if falls else ""
+    still = f", although {falls}" if falls else ""
     for name, loss in references.items():
         if level > loss + MARGIN[name]:
             peak = float(run["lr"].finite.values.max(initial=0.0)) if "lr" in run else 0.0
@@ -94,13 +99,20 @@ def _references(run: Run) -> dict[str, float]:
     return {name: known[name] for name in MARGIN if name in known}
 
 
-def _falls(values: np.ndarray) -> bool:
+def _falls(run: Run, metric: str, losses: Series, values: np.ndarray) -> str:
+    """Say that the loss still falls in the last two fifths of the run, "" where it does not: by the evaluations, if there are three, for they are of the same text."""
+    late = losses.at(losses.steps >= run.last_step - LATE * (run.last_step - run.first_step))
+    if "/" in metric and len(late) >= EVALUATIONS:
+        fell = float(late.values[-1]) <= (1 - EVALUATED) * float(late.values[0])
+        return f"it still fell from {figure(late.values[0])} at {run.place(int(late.steps[0]))}" if fell else ""
     fifth = max(1, len(values) // 5)
-    return bool(median(values[-fifth:]) < 0.98 * median(values[-2 * fifth : -fifth]))
+    fell = bool(median(values[-fifth:]) < (1 - TRAINED) * median(values[-2 * fifth : -fifth]))
+    it = "it" if "/" not in metric else "the training loss"
+    return f"{it} was lower in the last fifth of the records than in the fifth before" if fell else ""
 
 
 def _finding(
-    told: str, metric: str, steps: np.ndarray, name: str, loss: float, level: float, falls: bool, peak: float
+    told: str, metric: str, steps: np.ndarray, name: str, loss: float, level: float, falls: str, peak: float
 ) -> Finding:
     rates = f"; if it does, try learning rates ten times larger and smaller (the peak was {figure(peak, 2)})"
     return Finding(

@@ -71,3 +71,14 @@ def test_silent_early_or_below(config):
 
 def test_silent_on_healthy_runs():
     assert fires(check, healthy(500)) == []
+
+
+@pytest.mark.parametrize(
+    ("last", "training", "severity"),
+    [(5.3, np.full(100, 5.5), Severity.INFO), (5.48, np.linspace(9, 5, 100), Severity.WARNING)],
+)
+def test_evaluations_tell_whether_it_still_falls_before_the_training_loss_does(last, training, severity):
+    evaluations = series(np.r_[np.full(6, 5.6), np.linspace(5.5, last, 4)], every=10, first=10)
+    (found,) = fires(check, run(loss=training, val__loss=evaluations, config={"reference_loss": REFERENCES}))
+    assert found.severity is severity
+    assert ("it still fell from 5.5 at step 70" in found.message) == (severity is Severity.INFO)

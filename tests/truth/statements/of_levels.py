@@ -400,3 +400,9 @@ def goes_round(case: Case, n: str, at_here: int, lag: str, apart: str = "0") -> 
     values, before = case.during(), case.values[-len(case.during()) - int(lag) : -int(lag)]
     same = bool(np.abs(values - before).max() <= 1.5 * parsed(apart))
     return same and at_here == case.finding.first_step and spells(n, len(values))
+
+
+@states(r"although it still fell from <x> at <@late>")
+def still_fell(case: Case, x: str, at_late: int) -> bool:
+    value = case.run.value_at(case.finding.metric, at_late)
+    return value is not None and spells(x, value) and case.values[-1] < value
