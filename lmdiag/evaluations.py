@@ -181,11 +181,11 @@ def _memorised(run: Run, lowest: float, rise: float, least: float = MEMORISED_RI
 
 
 def steady_beside(run: Run, metric: str, steps: np.ndarray, swings: float) -> bool:
-    """Tell whether the evaluations do not share the swings of a training loss, given in its level: then its batches differ, and not the model."""
+    """Tell whether the evaluations do not share the swings of a training loss, given in its level, which they may exceed: then its batches differ, not the model."""
     if metric != "loss" or run.evaluation_loss is None:
         return False
     late = run.evaluation_loss[1].finite.between(int(steps[len(steps) // 2]), int(steps[-1])).thinned(LONGEST).values
     if len(late) < BESIDE:
         return False
     around = late - falling_fit(late)
-    return float(np.sqrt(np.mean(around**2))) < CALM * swings * abs(float(median(late)))
+    return float(np.sqrt(np.mean(around**2))) < CALM * min(swings, 1.0) * abs(float(median(late)))

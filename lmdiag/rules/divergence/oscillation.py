@@ -40,7 +40,7 @@ def check(run: Run, curve: Curve) -> Findings:
 
     ## False alarms it avoids
     Swings that six evaluations or more in the second half do not share: around their falling fit they scatter, for their level, by less than a fifth
-    of what the loss does for its own. Sums over batches of unequal size swing so. The noise of single batches, outliers, regular bands of a few percent, large bumps of a loss that falls on.
+    of what the loss does for its own, or of that level where the loss swings by more. Sums over batches of unequal size swing so. The noise of single batches, outliers, regular bands of a few percent, large bumps of a loss that falls on.
 
     ## What to try
     Halve the learning rate. If the swings keep their period, look for a cycle in the data or in the schedule.

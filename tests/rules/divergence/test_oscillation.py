@@ -75,3 +75,12 @@ def test_one_record_that_stands_out_early_is_not_where_swings_begin():
     loss[50] += 5
     (found,) = fires(check, run(loss=loss))
     assert found.first_step >= 195
+
+
+@pytest.mark.parametrize(("shared", "found"), [(0.02, 0), (0.5, 1)])
+def test_swings_over_decades_are_the_models_where_the_evaluations_scatter_by_a_third(shared, found):
+    """A training set that is forgotten and learned by heart again and again, beside evaluations that it never helped."""
+    rounds = np.arange(400) % 12
+    loss = np.r_[np.linspace(5, 0.5, 40), np.geomspace(5, 0.004, 12)[rounds[40:]]]
+    evaluations = 10 * (1 + shared * np.sin(np.arange(400) / 5))
+    assert len(fires(check, run(loss=loss, val__loss=evaluations))) == found
