@@ -8,11 +8,13 @@ from lmdiag.figures import figure
 from lmdiag.finding import SHAPELESS, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.alignment import shared_steps
+from lmdiag.stats.repeats import same_answers_by_chance, stands_still
 
 EVALUATIONS = 5
 MOSTLY = 2 / 3  # of the evaluations, at the end: a classifier may change its one answer before it settles
 DIGITS = 3  # of the accuracy: with fewer, a hundred answers may change unseen
 MOST_ACCURATE = 0.98  # above, little is left to answer otherwise
+HALF = 0.5  # of the answers: a model that knows more may have learned all that it can
 FEW_ANSWERS = 50  # as many may be right alike by chance
 ROUNDED, SINGLE = 1e-6, 1e-7  # the rounding that still tells their share; that of single precision
 GUESSED = 0.03  # of what a guess of the shares costs, by which the loss may differ: evaluations of a thousand answers scatter so
@@ -28,7 +30,7 @@ ADVICE = (
 
 
 @rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=EVALUATIONS)
-def check(run: Run, _: Curve, *, moved: float = 0.03) -> Findings:
+def check(run: Run, curve: Curve, *, moved: float = 0.03) -> Findings:
     """Accuracy is that of one answer in every evaluation.
 
     ## What it looks for
@@ -42,6 +44,7 @@ def check(run: Run, _: Curve, *, moved: float = 0.03) -> Findings:
     | the same, while the loss moves | five, to the last of three digits or more; the loss of the same set changes by `moved` (3%), and is never less than 90% of the entropy of right and wrong answers, -a ln a - (1 - a) ln(1 - a) | a model that tells inputs apart pays less |
     | the same, at the cost of a guess | five, as above; without its first third the loss of the same set is within 3% of that entropy | of two classes the shares are known, and nothing else |
     | the same, and the F1 of one class | five, the F1 to the last of three digits or more; it is 2a / (1 + a) of the class, divided by up to 20 classes, or weighted by a, or 0 | nothing else than one answer makes both; of the other class none is right |
+    | the same to all answers | an accuracy of one half or less, so often that chance does it in one log in a million: in one evaluation of a thousand answers where half are wrong five or more change, and as many are right again with probability 0.18 (of 421 answers 0.27, which asks for 12 evaluations); the curve changes by `moved` | what a loss below 0 costs cannot be told, and the evaluation may have none |
     | two values that add up to 1 | eight or more evaluations, either value twice or more, that change at least twice, of eight answers or more | of two classes now the one, now the other is answered throughout |
 
     ## Why it matters
@@ -58,7 +61,7 @@ def check(run: Run, _: Curve, *, moved: float = 0.03) -> Findings:
     ## References
     - Cover and Thomas 2006, Elements of Information Theory, theorem 2.6.5: a guess without the input costs the entropy of the answers.
     """
-    if run.objective in SHAPELESS or run.kind == "preference":
+    if (run.objective in SHAPELESS and run.objective != "signed") or run.kind == "preference":
         yield NotChecked("its accuracy is that of pairs or of a policy, not of answers")
         return
     evaluated = {name: series.finite for name, series in run.series.items() if name.endswith("/accuracy")}
@@ -69,7 +72,8 @@ def check(run: Run, _: Curve, *, moved: float = 0.03) -> Findings:
     if longest < EVALUATIONS:
         yield too_few(longest, "finite accuracies of one evaluation set", EVALUATIONS)
         return
-    told = {found.metric: found for found in (*_while_the_loss_moves(run, moved), *_of_one_class(run, evaluated))}
+    told = {found.metric: found for found in _to_all_answers(run, curve, evaluated, moved)}
+    told |= {found.metric: found for found in (*_while_the_loss_moves(run, moved), *_of_one_class(run, evaluated))}
     yield from told.values()
 
 
@@ -100,6 +104,32 @@ def _begins(values: np.ndarray) -> int:
     changes = np.flatnonzero(np.diff(values))
     apart = int(changes[-1]) + 1 if len(changes) else 0
     return apart if len(values) - apart >= max(EVALUATIONS, MOSTLY * len(values)) else 0
+
+
+def _to_all_answers(run: Run, curve: Curve, evaluated: dict[str, Series], moved: float) -> Iterator[Finding]:
+    """Tell of accuracies of half or less that repeat more often than the answers of a model that trains can."""
+    for name, accuracies in evaluated.items():
+        accuracy = float(accuracies.values[-1]) if len(accuracies) else 0.0
+        loss = (
+            curve.series.between(int(accuracies.steps[0]), int(accuracies.steps[-1])).values
+            if accuracy
+            else np.empty(0)
+        )
+        by_chance = same_answers_by_chance(accuracy, accuracies.rounding)
+        if not 0 < accuracy <= HALF or not stands_still(accuracies.values, by_chance) or len(loss) < EVALUATIONS:
+            continue
+        first, last = float(loss[0]), float(loss[-1])
+        if abs(last - first) < moved * max(abs(first), abs(last)):
+            continue
+        yield Finding(
+            f"{name} is {figure(accuracy, 4)} in all {len(accuracies):,} evaluations, to the last digit, while the loss goes from "
+            f"{figure(first)} to {figure(last)}: the same answers are right each time, as where every input gets the answer of one class.",
+            int(accuracies.steps[0]),
+            int(accuracies.steps[-1]),
+            name,
+            {"accuracy": accuracy},
+            ADVICE,
+        )
 
 
 def _of_one_class(run: Run, evaluated: dict[str, Series]) -> Iterator[Finding]:

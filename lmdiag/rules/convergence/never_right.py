@@ -2,6 +2,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from lmdiag import advice
+from lmdiag.beginning import holds_start
 from lmdiag.figures import figure
 from lmdiag.finding import SHAPELESS, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.patterns import lazy
@@ -17,18 +19,22 @@ SCORES = lazy(
 )
 ALL, OF_A_HUNDRED = 1.0, 100.0
 NEARLY = 0.95  # of all words, in each evaluation; their median is at `wrong`
+# Epochs; of all answers; by how much their share moves; of the levels of evaluation and training loss
+PASSES, HARDLY, MOVED, SAME, FALLS = 4, 0.1, 0.02, 0.01, 0.05
+ANSWERS = ("accuracy", "f1")
 LATE_STEP, LATE_EPOCH = 10_000, 10  # a log that begins there: what is learned at first is long learned
 
 
-@rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=EVALUATIONS)
+@rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=PASSES)
 def check(run: Run, curve: Curve, *, wrong: float = 0.98) -> Findings:
-    """No answer is right in any evaluation, and the loss falls no more.
+    """Hardly an answer is right in any evaluation, and the loss falls no more.
 
     ## What it looks for
-    An error rate that stays at 100%, or an F1, BLEU or Matthews correlation that stays at 0: a recogniser that prints nothing, a tagger that finds nothing.
+    An error rate that stays at 100%, or an F1, BLEU or Matthews correlation that stays at 0: a recogniser that prints nothing, a tagger that finds nothing. Or a few passes over the data
+    behind which nine answers in ten are still wrong.
 
     ## How it decides
-    A measure of the task is at its worst in five evaluations or more, and the loss does not fall in its last half.
+    A measure of the task is at its worst in five evaluations or more, and the loss does not fall in its last half; or what the last row of the table says.
 
     | test | asks for | why that much |
     |---|---|---|
@@ -37,6 +43,7 @@ def check(run: Run, curve: Curve, *, wrong: float = 0.98) -> Findings:
     | F1, BLEU, exact match, Matthews correlation | exactly 0 in each | one right answer is more; a correlation of exactly 0 is that of one answer to all |
     | the loss falls no more | its last half gains under 1%, or has four values and no rank trend (z above -1.5) | a recogniser prints blanks for its first epochs, while its loss falls |
     | | or the log begins at step 10,000 or epoch 10 | the same blanks are long overcome |
+    | passes in vain | the first four epochs or more: accuracy or F1 below 0.1 in the training and in the evaluation set, none of them moves by 0.02; all evaluation losses within 1%, and a training loss that falls by less than 5% | four measures that agree: what was learned at once answers more, what is learned slowly moves one of them |
 
     ## Why it matters
     What the model is trained for does not come about, whatever its loss says.
@@ -55,6 +62,10 @@ def check(run: Run, curve: Curve, *, wrong: float = 0.98) -> Findings:
         yield NotChecked("its answers are not compared with targets")
         return
     measured = {name: series.finite for name, series in run.series.items() if _is_measure(name)}
+    in_vain = _passes_in_vain(run, curve)
+    if in_vain is not None:
+        yield in_vain
+        return
     longest = max(map(len, measured.values()), default=0)
     if longest < EVALUATIONS:
         yield too_few(longest, "finite error rates or scores of one set", EVALUATIONS)
@@ -65,6 +76,43 @@ def check(run: Run, curve: Curve, *, wrong: float = 0.98) -> Findings:
             continue
         yield _finding(name, values)
         return
+
+
+def _passes_in_vain(run: Run, curve: Curve) -> Finding | None:
+    """Tell of epochs behind which hardly an answer is right, of those that were trained on either, and no loss falls."""
+    metric, losses = curve
+    if run.evaluation_loss is None or metric != "loss" or run.step_kind != "epoch" or not holds_start(run, losses):
+        return None
+    name, evaluations = run.evaluation_loss[0], run.evaluation_loss[1].finite.values
+    scores = {name: run[name].finite.values for name in run if name.rpartition("/")[2] in ANSWERS}
+    of_both = {"/" in score for score, values in scores.items() if len(values) >= PASSES} == {True, False}
+    if not of_both or min(len(losses), len(evaluations)) < PASSES:
+        return None
+    answers = np.concatenate(list(scores.values()))
+    if not 0 < answers.max() < HARDLY or any(np.ptp(values) >= MOVED for values in scores.values() if len(values)):
+        return None
+    first, last = float(losses.values[0]), float(losses.values[-1])
+    if np.ptp(evaluations) >= SAME * abs(float(evaluations[-1])) or first - last >= FALLS * abs(first):
+        return None
+    score = next(score for score in scores if "/" in score)
+    return Finding(
+        f"{score} is between {figure(float(scores[score].min()), 4)} and {figure(float(scores[score].max()), 4)} in {len(scores[score]):,} evaluations, of the training "
+        f"set no answer in ten is right either, and {name} stays between {figure(float(evaluations.min()))} and {figure(float(evaluations.max()))}: "
+        "the passes over the data teach nothing.",
+        int(losses.steps[0]),
+        int(losses.steps[-1]),
+        score,
+        {
+            "lowest": float(scores[score].min()),
+            "highest": float(scores[score].max()),
+            "evaluations": len(scores[score]),
+        },
+        (
+            "Overfit one batch: if its loss does not go to zero, the loop is broken, not the settings.",
+            advice.labels(run),
+            "Then try learning rates a factor of ten apart, both ways.",
+        ),
+    )
 
 
 def _is_measure(name: str) -> bool:

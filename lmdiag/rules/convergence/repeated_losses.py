@@ -5,7 +5,9 @@ from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LONGEST
+from lmdiag.stats.repeats import same_by_chance, stands_still
 from lmdiag.stats.returning import begins_again, copied_stretch, goes_round, started_anew
+from lmdiag.stats.windows import median
 
 FEWEST = 6  # losses in a row of four digits come again by chance once in 10^24 logs
 SAME, OF_MANY = 4, 10  # records in all that are the same loss
@@ -15,6 +17,7 @@ DIGITS, OF_MANY_DIGITS = 4, 3
 STRETCH = 20  # records of a stretch that is repeated: no few digits come again so often
 MOST = 100_000
 LEAST = 0.05  # nats: what was learned by heart is rounded to the same digits
+FELL = 0.02  # of the first loss: a training loss that fell so far moved its weights
 SHARE = 0.3  # of the log: what comes again once, after a resume, is `replayed-data` or `step-rewind`
 ERROR_RECORDS = 50
 STARTED = ", and they fall: the run was started again with the same seed."
@@ -36,6 +39,7 @@ def check(run: Run, curve: Curve, *, fewest: int = FEWEST, share: float = SHARE)
     | a round | the losses from some record to the end are those of a round before, to a thousandth of their noise; one round and `fewest` more, and as large a share | the first ones of a recurrent model, whose state is carried on, differ, and sums in another order do by a last digit |
     | a stretch | 20 losses or more in a row, three in four of them different, that stood in the log before, behind its beginning, in a log without a restart; those just before it do not resemble what stood before the first | so many digits are no chance; batches in the same order and a rate near zero resemble each other ever more |
     | all the same | the log is one loss of 0.05 or more: four records of four digits, ten of three, three of six at steps that are logged; no evaluation moves | batches differ, and so do epochs in which anything is learned |
+    | an evaluation that never moves | all evaluations of a loss of 0.05 or more are the same to the last digit, so often that chance does it in one healthy log in a million: two evaluations of a model that trains differ by a hundred-thousandth or more, of which fourteen digits show the most (four evaluations), six digits some (five), four none; and the training loss has not fallen by 2% | where nothing but the batches moves the training loss, the weights do not |
 
     It is an error from 50 such records on: nothing was learned in them. Where the repeated losses fall (a rank trend of 3 standard deviations; of six all, of seven all but one pair), the weights do change: the run was started again with the same seed, which is information.
 
@@ -55,6 +59,10 @@ def check(run: Run, curve: Curve, *, fewest: int = FEWEST, share: float = SHARE)
     """
     metric, losses = curve
     values = losses.values
+    stuck = _evaluation_never_moves(run, metric, losses)
+    if stuck is not None:
+        yield _constant(run, *stuck)
+        return
     if _never_moves(run, losses):
         yield _constant(run, metric, losses)
         return
@@ -123,6 +131,18 @@ def _never_moves(run: Run, losses: Series) -> bool:
     return run.evaluation is None or not np.ptp(run.evaluation[1].finite.values) > 0
 
 
+def _evaluation_never_moves(run: Run, metric: str, losses: Series) -> tuple[str, Series] | None:
+    """Return the evaluation that is the same each time, beside a training loss that gains next to nothing."""
+    if run.evaluation_loss is None or run.evaluation_loss[0] == metric or len(losses) < SAME_OF_SIX:
+        return None
+    name, evaluations = run.evaluation_loss[0], run.evaluation_loss[1].finite
+    value = float(evaluations.values[0]) if len(evaluations) else 0.0
+    if value < LEAST or not stands_still(evaluations.values, same_by_chance(value, evaluations.rounding)):
+        return None
+    first, width = float(losses.values[0]), max(1, len(losses) // 3)
+    return None if first - float(median(losses.values[-width:])) >= FELL * abs(first) else (name, evaluations)
+
+
 def _stretch(run: Run, metric: str, losses: Series) -> Finding | None:
     """Return the finding on a stretch that stood in the log before; a restart in the log is judged by `replayed-data`."""
     if run.step_kind == "record" or len(run.segments) > 1 or len(losses) > MOST:
@@ -148,8 +168,9 @@ def _stretch(run: Run, metric: str, losses: Series) -> Finding | None:
 
 def _constant(run: Run, metric: str, losses: Series) -> Finding:
     value = float(losses.values[0])
+    records = "records" if metric == (run.curve or ("",))[0] else "evaluations"
     return Finding(
-        f"{'The loss' if metric == 'loss' else metric} is {figure(value, 6)} in all {len(losses):,} records, to the last digit: "
+        f"{'The loss' if metric == 'loss' else metric} is {figure(value, 6)} in all {len(losses):,} {records}, to the last digit: "
         "the weights do not change, or one old value is logged.",
         int(losses.steps[0]),
         int(losses.steps[-1]),

@@ -1,14 +1,17 @@
 import numpy as np
 
 from lmdiag import advice
+from lmdiag.beginning import holds_start
 from lmdiag.finding import SHAPELESS, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.masked import masked_zeros
 
 ZEROS, MOSTLY = 0.9, 0.5
+FEW, MANY = 2, 5  # zeros that are the first records of the run, and those that need not be
+KNOWN = 0.95  # accuracy beside which a loss may be rounded to 0
 
 
-@rule(family="numerics", needs=("loss",), severity=Severity.ERROR, min_points=5)
+@rule(family="numerics", needs=("loss",), severity=Severity.ERROR, min_points=FEW)
 def check(run: Run, losses: Series) -> Findings:
     """Loss is exactly zero from the first record on.
 
@@ -16,14 +19,16 @@ def check(run: Run, losses: Series) -> Findings:
     A training loss of 0.0 in all records, or nearly all, from the start.
 
     ## How it decides
-    The first record is exactly zero, and so are 90% of five or more. It is information where an evaluation loss falls: then the model learns and
+    The first record is exactly zero, and so are 90% of five or more; of two to four all are, in a log that shows by its steps, or by fractions of a pass, that they are the first of the run: no model
+    knows its data before it has seen it. It is information where an evaluation loss falls: then the model learns and
     only the logged number is wrong. Where most gradient norms of these records are not finite, the zeros stand for NaN. Zeros among ordinary losses are `masked-nan`.
 
     ## Why it matters
     Mostly no target is left in the batches: every label is masked, and nothing is learned.
 
     ## False alarms it avoids
-    Reinforcement learning, whose loss starts at zero; losses that were memorised to zero later.
+    Reinforcement learning, whose loss starts at zero; losses that were memorised to zero later; a few zeros beside an accuracy of 0.95 or more, or in an excerpt of records
+    that nothing counts.
 
     ## What to try
     Decode the labels of one batch. Chat templates that do not match the response marker mask everything with -100; so does a context shorter than the
@@ -35,10 +40,10 @@ def check(run: Run, losses: Series) -> Findings:
     if run.objective in SHAPELESS:
         yield NotChecked(f"a loss {SHAPELESS[run.objective]} may be exactly 0")
         return
-    if len(losses) < 5:
-        yield too_few(len(losses), "finite values of the loss", 5)
-        return
     zeros = losses.values == 0
+    if len(losses) < MANY and not (len(losses) >= FEW and zeros.all() and _is_the_start(run, losses)):
+        yield too_few(len(losses), "finite values of the loss", MANY)
+        return
     if not zeros[0] or zeros.mean() < ZEROS or masked_zeros(losses.values).any():
         return
     learning = run.evaluation is not None and _falls(run.evaluation[1].finite.values)
@@ -66,6 +71,14 @@ def check(run: Run, losses: Series) -> Findings:
         ),
         Severity.INFO if learning else Severity.ERROR,
     )
+
+
+def _is_the_start(run: Run, losses: Series) -> bool:
+    """Tell whether a few records are surely the first of a run whose answers are not known yet."""
+    told = run["epoch"].finite.values if "epoch" in run else np.empty(0)
+    counted = run.step_kind != "record" or (told % 1).any()
+    scores = (run[name].finite.values for name in run if name.rpartition("/")[2] == "accuracy")
+    return bool(counted) and holds_start(run, losses) and not any((values >= KNOWN).any() for values in scores)
 
 
 def _of_nan(run: Run, steps: np.ndarray) -> bool:

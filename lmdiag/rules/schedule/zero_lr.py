@@ -9,13 +9,19 @@ from lmdiag.stats.trend import mann_kendall, total_gain
 from lmdiag.stats.windows import distinct, median
 
 TAIL_RECORDS = 20
+FEW, MANY, JUDGED = (
+    4,
+    5,
+    10,
+)  # records beside as many gradient norms of 0; rates; losses that tell whether anything is learned
+FELL = 0.01  # of the first loss: what fell so far was trained
 CONSTANT = 1e-6  # of the peak
 SURE, TRIVIAL = 3.0, 0.005  # standard errors; share of the level
 MOVED, FEWEST_REWARDS = 6.0, 10  # standard errors: the highest of many levels of a reward is high by luck
 COARSE = 2.5  # units of the rounding: where a decay is still going on at so few, its end is printed as zero
 
 
-@rule(family="schedule", needs=("lr", "curve"), severity=Severity.WARNING, min_points=5)
+@rule(family="schedule", needs=("lr", "curve"), severity=Severity.WARNING, min_points=FEW)
 def check(
     run: Run, rates: Series, curve: Curve, *, dead: float = 1e-3, smallest: float = 0.05, warning: float = 0.10
 ) -> Findings:
@@ -26,7 +32,8 @@ def check(
 
     ## How it decides
     All zeros: an error if the loss does not fall either, over ten records or more; information otherwise (the number was printed with too few decimals,
-    or belongs to another parameter group), and where the reward of a policy, whose loss need not fall, comes to stand six standard errors above or below its start. A dead tail, at `dead` of the peak or below: information from `smallest` of the steps on; a warning from `warning`
+    or belongs to another parameter group). In four to nine records it is a warning where the gradient norm is exactly 0 in all of them, too, and the loss has not fallen by 1%: two
+    measures that were printed too coarsely, or not computed, would leave a loss that falls. Information, too, where the reward of a policy, whose loss need not fall, comes to stand six standard errors above or below its start. A dead tail, at `dead` of the peak or below: information from `smallest` of the steps on; a warning from `warning`
     on if the rate no longer changes there, in twenty records, and the loss gains less than 0.5% and three standard errors. Rates that fell to two units of their
     last decimal just before are printed too coarsely to tell: nothing is said.
 
@@ -42,15 +49,16 @@ def check(
     ## References
     - Hugging Face Accelerate, Performing gradient accumulation: step the scheduler once per update.
     """
-    if len(rates) < 5:
-        yield too_few(len(rates), "finite learning rates", 5)
+    still = _stands_still(run, rates, curve.series.values)
+    if len(rates) < MANY and not still:
+        yield too_few(len(rates), "finite learning rates", MANY)
         return
     peak = _peak(rates.values, dead)
     if rates.values.min() < 0:
         yield NotChecked("learning rates below 0 are logged: they are something else")
         return
     if peak <= 0:
-        yield _all_zero(run, curve.series.values, rates)
+        yield _all_zero(run, curve.series.values, rates, still)
         return
     alive = np.flatnonzero(rates.values > dead * peak)
     tail = rates.at(slice(int(alive[-1]) + 1, None))
@@ -72,13 +80,22 @@ def _peak(rates: np.ndarray, dead: float) -> float:
     return float(rates[~lone].max())
 
 
-def _all_zero(run: Run, losses: np.ndarray, rates: Series) -> Finding:
+def _stands_still(run: Run, rates: Series, losses: np.ndarray) -> bool:
+    """Tell whether rate and gradient are both exactly 0 in a few records, and the loss does not fall."""
+    norms = run["grad_norm"].values if "grad_norm" in run else np.empty(0)
+    if min(len(rates), len(norms), len(losses)) < FEW or rates.values.any() or norms.any():
+        return False
+    return float(losses[0] - losses[-1]) < FELL * abs(float(losses[0]))
+
+
+def _all_zero(run: Run, losses: np.ndarray, rates: Series, still: bool) -> Finding:
     learns = "the loss falls" if mann_kendall(losses) < LEARNS else "the reward moves" if _reward_moves(run) else ""
-    judged = len(losses) >= 10
-    severity = Severity.INFO if learns or not judged else Severity.ERROR
+    severity = Severity.ERROR if len(losses) >= JUDGED else Severity.WARNING if still else Severity.INFO
+    severity = Severity.INFO if learns else severity
     yet = f", although {learns}: it is another group's, or has too few decimals" if learns else ": nothing is learned"
+    both = ", and so is the gradient norm" if still else ""
     return Finding(
-        f"The learning rate is zero in all {len(rates):,} records{yet}.",
+        f"The learning rate is zero in all {len(rates):,} records{both}{yet}.",
         int(rates.steps[0]),
         int(rates.steps[-1]),
         "lr",
@@ -86,6 +103,11 @@ def _all_zero(run: Run, losses: np.ndarray, rates: Series) -> Finding:
         (
             "Log the rate in full precision, from optimizer.param_groups[0]['lr'].",
             "Check that the warm-up is shorter than the run, and that the scheduler is stepped.",
+            *(
+                ("Look on: a loss scaler skips the first steps, twenty at most, and then both are above 0.",)
+                if still
+                else ()
+            ),
         ),
         severity,
     )

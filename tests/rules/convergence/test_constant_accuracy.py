@@ -154,3 +154,31 @@ def test_two_classes_that_take_turns():
 )
 def test_silent_where_two_classes_do_not_take_turns(accuracies):
     assert fires(check, answered(accuracies)) == []
+
+
+def test_the_same_accuracy_of_many_answers_beside_a_loss_below_zero():
+    made = run(loss=np.linspace(-0.08, -0.07, 15), test__accuracy=np.full(15, 421 / 2011), objective="signed")
+    (found,) = fires(check, made)
+    assert (
+        "is 0.2093 in all 15 evaluations, to the last digit, while the loss goes from -0.08 to -0.07" in found.message
+    )
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "records", "loss"),
+    [
+        (421 / 2011, 6, (-0.08, -0.07)),  # too few
+        (0.2, 15, (-0.08, -0.07)),  # one in five may be of five answers
+        (1911 / 2011, 15, (-0.08, -0.07)),  # the model may know all that it can
+        (421 / 2011, 15, (-0.08, -0.0801)),  # nothing is trained
+    ],
+)
+def test_few_or_good_answers_may_be_the_same_again(accuracy, records, loss):
+    made = run(loss=np.linspace(*loss, records), test__accuracy=np.full(records, accuracy), objective="signed")
+    assert fires(check, made) == []
+
+
+def test_an_accuracy_that_changes_by_one_answer_moves():
+    accuracies = np.full(15, 421 / 2011)
+    accuracies[7] = 422 / 2011
+    assert fires(check, run(loss=np.linspace(-0.08, -0.07, 15), test__accuracy=accuracies, objective="signed")) == []

@@ -1,5 +1,7 @@
 """An error rate that stays at 100%, or a score that stays at 0, beside a loss that falls no more."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -48,3 +50,39 @@ def test_a_log_that_begins_late_needs_no_flat_loss():
 )
 def test_stays_silent(made):
     assert not fires(check, made)
+
+
+def in_vain(**changed):
+    measures = {
+        "loss": [4.22, 4.09, 4.08, 4.08],
+        "val__loss": [4.11, 4.13, 4.11, 4.11],
+        "f1": [0.081, 0.084, 0.085, 0.094],
+        "val__f1": [0.0893, 0.0883, 0.0893, 0.0893],
+    }
+    return replace(run(**(measures | changed)), step_kind="epoch")
+
+
+def test_passes_behind_which_nine_answers_in_ten_are_wrong():
+    (found,) = fires(check, in_vain())
+    assert found.message.startswith("val/f1 is between 0.0883 and 0.0893 in 4 evaluations")
+    assert found.message.endswith("val/loss stays between 4.11 and 4.13: the passes over the data teach nothing.")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"f1": [0.4, 0.6, 0.7, 0.9]},  # learned by heart, or understood later
+        {"val__f1": [0.02, 0.04, 0.06, 0.09]},  # slowly
+        {"val__f1": [0.71, 0.72, 0.71, 0.72], "f1": [0.7, 0.72, 0.73, 0.74]},  # learned in the first pass
+        {"val__loss": [4.31, 4.23, 4.15, 4.11]},
+        {"loss": [5.22, 4.59, 4.28, 4.08]},
+        {"val__loss": [4.11, 4.13, 4.11]},
+        {"f1": np.zeros(4), "val__f1": np.zeros(4)},  # not computed, perhaps
+    ],
+)
+def test_silent_where_one_of_the_measures_learns(changed):
+    assert fires(check, in_vain(**changed)) == []
+
+
+def test_steps_are_no_passes():
+    assert fires(check, replace(in_vain(), step_kind="step")) == []

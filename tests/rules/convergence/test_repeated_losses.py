@@ -7,7 +7,7 @@ import pytest
 
 from lmdiag.finding import NotChecked, Severity
 from lmdiag.rules.convergence.repeated_losses import check
-from lmdiag.run import Segment
+from lmdiag.run import Segment, Series
 from tests.rules.curves import falling, fires, healthy, run, series
 
 ONCE = np.round(1 + np.random.default_rng(0).uniform(0, 0.4, 8), 4)
@@ -137,3 +137,29 @@ def test_a_last_digit_may_differ_as_of_sums_in_another_order():
     (found,) = fires(check, run(loss=loss))
     assert ", to 2e-6, those 8 records before" in found.message
     assert fires(check, run(loss=loss + 1e-3 * np.arange(40))) == []
+
+
+def test_an_evaluation_that_never_moves():
+    made = run(loss=[0.9544, 0.9511, 0.9512, 0.9487, 0.9511], val__loss=np.full(5, 0.90144944190979))
+    (found,) = fires(check, made)
+    assert found.message.startswith("val/loss is 0.901449 in all 5 evaluations, to the last digit")
+
+
+@pytest.mark.parametrize(
+    ("loss", "evaluations", "decimals"),
+    [
+        ([0.9544, 0.9511, 0.9512, 0.9487, 0.9511], np.full(3, 0.90144944190979), None),  # too few
+        ([0.9544, 0.9511, 0.9512, 0.9487, 0.9511], np.full(5, 0.9014), 4),  # rounded: it may move
+        ([0.9544, 0.9511, 0.9512, 0.9487, 0.9511], np.r_[np.full(4, 0.90144944190979), 0.90144944190978], None),
+        (
+            [0.9544, 0.8511, 0.7512, 0.6487, 0.5511],
+            np.full(5, 0.90144944190979),
+            None,
+        ),  # trains: an old value is logged
+        ([0.9544, 0.9511, 0.9512, 0.9487, 0.9511], np.zeros(5), None),
+    ],
+)
+def test_silent_where_an_evaluation_may_move(loss, evaluations, decimals):
+    grid = np.arange(1, len(evaluations) + 1)
+    made = run(loss=loss, val__loss=Series(grid, evaluations, decimals=decimals))
+    assert fires(check, made) == []

@@ -50,3 +50,27 @@ def test_silent_on_a_mean_of_exponentials_and_on_capped_ones():
 
 def test_a_log_without_perplexity_is_not_checked():
     assert [type(said) for said in check.look(healthy(100))] == [NotChecked]
+
+
+def test_a_perplexity_below_one_beside_a_loss_below_zero_is_a_warning():
+    losses = -np.linspace(9e3, 8e4, 10)
+    made = run(loss=losses, val__loss=losses - 10, val__ppl=np.exp(losses - 10), objective="signed")
+    (found,) = fires(check, made)
+    assert found.severity is Severity.WARNING
+    assert found.message.startswith(
+        "val/ppl is below 1 in 10 of 10 records, beside a loss that goes from -9,010 to -80,010"
+    )
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        run(loss=np.linspace(0.02, 0.001, 10), ppl=Series(np.arange(1, 11), np.ones(10), decimals=0)),
+        run(loss=np.linspace(3, 2, 10), ppl=np.zeros(10)),  # was not computed
+        run(loss=-np.linspace(0.1, 0.9, 10), ppl=np.full(10, 12.0), objective="signed"),  # of a codebook
+        run(loss=np.r_[-0.01, np.linspace(3, 2, 9)], ppl=np.exp(np.r_[-0.01, np.linspace(3, 2, 9)])),
+        run(loss=np.full(10, -0.01), ppl=np.exp(np.full(10, -0.01)), objective="reinforcement"),
+    ],
+)
+def test_silent_on_perplexities_that_may_be(made):
+    assert fires(check, made) == []

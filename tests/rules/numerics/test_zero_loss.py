@@ -1,5 +1,7 @@
 """Nothing but zeros is an error, unless it is reinforcement learning or only the logged number is wrong."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -34,3 +36,23 @@ def test_zeros_beside_gradients_that_are_not_finite_stand_for_nan():
     (found,) = fires(check, run(loss=np.zeros(13), grad_norm=np.full(13, np.nan)))
     assert found.message.endswith("the gradient norm is not finite there, so that the true loss is NaN.")
     assert "logging_nan_inf_filter" in found.advice[0]
+
+
+def test_two_zeros_are_enough_at_the_start_of_a_run():
+    (found,) = fires(check, run(loss=np.zeros(2), every=46, first=46))
+    assert found.severity is Severity.ERROR
+    assert "2 of 2 records" in found.message
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        run(loss=np.zeros(4), every=10, first=5000),  # learned by heart, perhaps
+        replace(run(loss=np.zeros(4)), step_kind="record"),  # of an excerpt that nothing counts
+        run(loss=np.zeros(4), accuracy=np.full(4, 0.999)),
+        run(loss=[0.0, 2.1, 2.0]),
+        run(loss=[0.0004, 0.0, 0.0]),
+    ],
+)
+def test_a_few_zeros_may_be_learned_or_rounded(made):
+    assert fires(check, made) == []
