@@ -8,7 +8,15 @@ from msgspec import Struct
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LONGEST, MOST_EVALUATIONS
 from lmdiag.stats.noise import drift, median_difference_error, scatter, smoothing
-from lmdiag.stats.turning import SETTLED_FROM, Turn, falling_fit, rises_smoothly, turn, variance_of_few
+from lmdiag.stats.turning import (
+    SETTLED_FROM,
+    Turn,
+    falling_fit,
+    jumped_and_stayed,
+    rises_smoothly,
+    turn,
+    variance_of_few,
+)
 from lmdiag.stats.windows import median
 
 AWAY, UNTIL, LAST = 0.3, 5, 20  # of the level before a jump; evaluations until the turn, and at the end
@@ -94,9 +102,20 @@ def risen(run: Run, losses: Series, smallest: float, beside: float | None = None
         return None
     enough = (GAIN if len(values) < SETTLED_FROM else GAIN_OF_MANY) * (1 + 0.5 * float(np.log(sets)))
     if found.gain < enough * sigma**2:
-        by_heart = len(values) <= SOME and _memorised(run, lowest, float(np.mean(after)) - lowest, WELL_ABOVE)
-        return Rise(lowest, float(np.mean(after)) - lowest) if by_heart else None
+        return _of_few(run, values, lowest, after) if len(values) <= SOME else None
     return Rise(found.low, rise, rise / sigma)
+
+
+def _of_few(run: Run, values: np.ndarray, lowest: float, after: np.ndarray) -> Rise | None:
+    """Return the rise of a few evaluations that jumped and stayed up, or that the training loss explains."""
+    stayed = jumped_and_stayed(values, EXPECTED[0] * lowest)
+    if stayed is not None:
+        low, sigma = stayed
+        rise = float(np.mean(after[-3:])) - low
+        if rise >= MEMORISED_RISE * low:
+            return Rise(low, rise, rise / sigma)
+    rise = float(np.mean(after)) - lowest
+    return Rise(lowest, rise) if _memorised(run, lowest, rise, WELL_ABOVE) else None
 
 
 def fallen(scores: Series, smallest: float) -> Rise | None:

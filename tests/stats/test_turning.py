@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lmdiag.stats.turning import rises_smoothly, turn, variance_of_few
+from lmdiag.stats.turning import jumped_and_stayed, rises_smoothly, turn, variance_of_few
 
 
 @pytest.mark.parametrize("n", [3, 6, 12, 50, 200])
@@ -54,3 +54,32 @@ def test_wander_is_no_smooth_rise(n):
         made = wander[50:] + 20 * np.exp(-np.arange(n) / 3)
         smooth += rises_smoothly(made, turn(made))
     assert smooth <= 1
+
+
+def test_a_few_points_that_jumped_and_stayed_up():
+    low, sigma = jumped_and_stayed(np.array([0.68, 0.62, 0.48, 0.49, 0.45, 0.6, 0.63, 0.6, 0.65]), 0.003)
+    assert low == pytest.approx(0.4733, abs=1e-3)
+    assert 0.02 < sigma < 0.03
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [0.68, 0.62, 0.48, 0.49, 0.45, 0.6, 0.63, 0.6],  # too few since
+        [0.68, 0.62, 0.45, 0.6, 0.63, 0.6, 0.65],  # one that was low by luck
+        [0.68, 0.62, 0.48, 0.49, 0.45, 0.6, 0.47, 0.6, 0.65],  # came back
+        [0.68, 0.52, 0.48, 0.49, 0.45, 0.6, 0.9, 0.6, 0.65],  # noise
+    ],
+)
+def test_points_that_did_not_jump_and_stay(values):
+    assert jumped_and_stayed(np.array(values), 0.003) is None
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.06, 0.1])
+def test_noise_does_not_jump_and_stay(noise):
+    rng = np.random.default_rng(0)
+    found = 0
+    for n in rng.integers(7, 13, 4000):
+        fall = 1 + rng.choice([0, 0.5, 1.5]) * np.exp(-np.arange(n) / rng.uniform(0.3, 3))
+        found += jumped_and_stayed(fall * (1 + rng.normal(0, noise, n)), 0.007) is not None
+    assert found <= 2

@@ -330,3 +330,12 @@ def test_a_loss_that_rises_while_every_answer_is_right_is_no_harm(last, severity
     (found,) = fires(check, Run("a", {**made.series, "val/accuracy": scores}))
     assert found.severity is severity
     assert ("all answers are right" in found.message) == (last == 1)
+
+
+@pytest.mark.parametrize(
+    ("after", "found"), [([0.605, 0.63, 0.601, 0.647], 1), ([0.605, 0.48, 0.601, 0.647], 0), ([0.605, 0.63, 0.601], 0)]
+)
+def test_a_jump_of_a_few_evaluations_is_no_noise(after, found):
+    losses = series([0.68, 0.667, 0.626, 0.484, 0.489, 0.4515, *after], every=48, first=48)
+    trained = [0.7, 0.68, 0.66, 0.57, 0.39, 0.4, 0.28, 0.33, 0.28, 0.28][: len(losses)]
+    assert len(fires(check, run(loss=series(trained, every=48, first=48), val__loss=losses))) == found
