@@ -32,6 +32,10 @@ CLIMBS = 0.9  # rank correlation with the record's number, by chance in one of 1
 CLIMB_SHARE = 0.05  # of the level
 ONSET_SIGMAS, ONSET_SHARE = 4.0, 0.1  # or from where it is so far up: a quiet curve shows its onset earlier
 FAR = 3.0  # a rise to more than so many times the minimum begins where one to this level would
+# A gradient norm that grew for good: records on either side, the least of those after over the largest of those before, and that of their medians;
+# and a loss that rises since its lowest record: Mann-Kendall z, share of the level, and records at the end that stay up
+GROWN_RECORDS, APART, TENFOLD = 3, 2.0, 10.0
+RISING, GROWN_SHARE, STAY = 2.0, 0.15, 3
 BEHIND_POINTS, BEHIND_SHARE, BEHIND_SIGMAS = 4, 0.05, 2.0
 
 
@@ -133,6 +137,36 @@ def left_behind_together(
         high,
         (high - low) / max(scatter(later), 1e-12),
     )
+
+
+def grown_from(norms: np.ndarray) -> int | None:
+    """Return the record from which a few gradient norms, above 0, are all twice the largest before, and ten times as large in the median.
+
+    >>> grown_from(np.array([0.2, 0.3, 1.4, 1.3, 17, 7, 22, 23, 4])), grown_from(np.array([0.2, 0.3, 1.4, 1.3, 17, 7, 22, 0.9, 4]))
+    (4, None)
+    """
+    for at in range(GROWN_RECORDS, len(norms) - GROWN_RECORDS + 1):
+        before, after = norms[:at], norms[at:]
+        if after.min() >= APART * before.max() and median(after) >= TENFOLD * median(before):
+            return at
+    return None
+
+
+def risen_since(values: np.ndarray, at: int) -> Rebound | None:
+    """Return the rise of a few losses since the lowest of them that something else, at record `at`, says is no chance.
+
+    >>> risen_since(np.array([1.4, 0.48, 0.58, 0.7, 0.66, 1.04, 0.66, 0.68, 0.86, 0.82, 0.89]), 4).onset
+    4
+    """
+    low_at = int(np.argmin(values))
+    low, later = float(values[low_at]), values[low_at:]
+    if len(later) <= GROWN_RECORDS + STAY or mann_kendall(later) < RISING:
+        return None
+    high = float(median(later[-max(STAY, len(later) // 3) :]))
+    rise = high - low
+    if rise < max(LEAST_RISE, GROWN_SHARE * abs(low)) or later[-STAY:].min() < low + 0.5 * rise:
+        return None
+    return Rebound(low_at, max(at, low_at + 1), low, high, mann_kendall(later), single=True)
 
 
 def _lowest(values: np.ndarray) -> list[tuple[int, int, np.ndarray]]:

@@ -8,7 +8,14 @@ from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LEARNS, LEAST_PROGRESS, LOST, LOW_RATE, SCALED
 from lmdiag.stats.noise import scatter
 from lmdiag.stats.phases import phases
-from lmdiag.stats.rebound import Rebound, left_behind_together, rises_all_along, sustained_rise
+from lmdiag.stats.rebound import (
+    Rebound,
+    grown_from,
+    left_behind_together,
+    risen_since,
+    rises_all_along,
+    sustained_rise,
+)
 from lmdiag.stats.returning import begins_again, last_near, started_anew
 from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import median, quantile
@@ -33,6 +40,7 @@ OF_ANOTHER_LOSS = (
     "Compute both losses on one batch by hand: has the training loss another term, another weight, or a sum in place of a mean from there on?",
     "Log the terms of the training loss apart, that of the tokens first: the others hide it.",
 )
+MANY_RECORDS = 40  # with which a rise shows of itself
 AGAIN = 0.1  # of the log: so much of it, digit for digit its beginning, is another start with the same seed
 
 
@@ -57,6 +65,7 @@ def check(run: Run, curve: Curve) -> Findings:
     | blow-up of a loss that is often below 0 | behind ten records or more, one that lies a thousand times their range above them, three or more behind it, and the median of these three ranges above | such a loss, of a likelihood of densities, may rise for good reasons, but not so |
     | a handful of records, of training and evaluation | fewer than six of each, two or more: both rise from record to record, to 50% and 0.5 nat above their first | two measures that agree, and nothing gained |
     | never as good again | training loss and evaluations were lowest at the same time; four or more later ones of both all stay 5% and two deviations above that | they may fall again as the rate decays |
+    | a rise beside a gradient that grew | fewer than 40 records: from some record on all norms are twice the largest before, and their median is ten times as large; since its lowest record the loss rises in ranks (Mann-Kendall z of 2), to 0.1 nat and 15% above it in the median of the last third, and its last three records are up by half of that | two measures that agree; either may be noise in so few records |
 
     | what follows | from |
     |---|---|
@@ -91,7 +100,7 @@ def check(run: Run, curve: Curve) -> Findings:
     lag = begins_again(losses.values, 6, AGAIN)
     if lag is not None and started_anew(losses.values[lag:]):
         losses = losses.at(slice(lag, None))
-    found = _rise(losses.values) or _worse_together(run, metric, losses)
+    found = _rise(losses.values) or _worse_together(run, metric, losses) or _with_its_gradient(run, metric, losses)
     if found is None:
         return
     onset, low_step = int(losses.steps[found.onset]), int(losses.steps[found.low_at])
@@ -181,6 +190,16 @@ def _worse_together(run: Run, metric: str, losses: Series) -> Rebound | None:
         return None
     evaluations = run.evaluation[1].finite
     return left_behind_together(losses.steps, losses.values, evaluations.steps, evaluations.values)
+
+
+def _with_its_gradient(run: Run, metric: str, losses: Series) -> Rebound | None:
+    """Return the rise of a few training losses beside gradient norms that grew tenfold and stayed up: each alone might be chance."""
+    norms = run["grad_norm"].finite if "grad_norm" in run else losses.at(slice(0))
+    norms = norms.at(norms.values > 0)
+    if metric != "loss" or len(losses) >= MANY_RECORDS or len(norms) >= MANY_RECORDS:
+        return None
+    at = grown_from(norms.values)
+    return None if at is None else risen_since(losses.values, int(np.searchsorted(losses.steps, norms.steps[at])))
 
 
 def _name(metric: str) -> str:

@@ -6,6 +6,7 @@ from lmdiag.finding import NO_NORM, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
 from lmdiag.stats.limits import BEFORE, SCATTER_FLOOR
 from lmdiag.stats.noise import MAD_TO_SIGMA, expected_largest
+from lmdiag.stats.rebound import grown_from
 from lmdiag.stats.returning import BESIDE, stands
 from lmdiag.stats.spikes import standing_out
 from lmdiag.stats.trend import mann_kendall
@@ -33,7 +34,8 @@ def check(run: Run, norms: Series, *, ratio: float = 10.0, deviations: float = 4
     The ratio to the median of the previous 50 records, from the third record (or 5% of the run) on, is at least `ratio` and the log ratio at least
     `deviations` robust standard deviations, and it is twice the largest of the last 25 that was no such jump itself; or the ratio is at least 30, and 3 to the 90th percentile of those records. From 40 records on it must also be twice the
     largest that so many norms with such a tail show by chance: the tail, before it, beyond the 90th percentile, extended as an exponential. If there is no such record: the last tenth is `ratio` times the
-    stretch from 10% to 30% of the run, with a rank trend. A single jump below 30 times that clipping absorbed is information, and so are two jumps, or jumps in
+    stretch from 10% to 30% of the run, with a rank trend; of fewer than 40 records, from some record on all are twice the largest before, and ten times as large in the median, and
+    the median loss did not fall there. A single jump below 30 times that clipping absorbed is information, and so are two jumps, or jumps in
     up to 1% of the records, none among the last five, behind each of which the loss is finite and stands where it stood before (medians of five records,
     four standard errors): they harmed nothing. Behind a single one it may take ten records to come back. A norm that grew did so from where it stays above twice the early one.
 
@@ -65,6 +67,10 @@ def check(run: Run, norms: Series, *, ratio: float = 10.0, deviations: float = 4
     growth = float(median(late) / median(early))
     if growth >= ratio and mann_kendall(np.log(norms.values)) > RISING:
         yield _growth(run, norms, growth, float(median(early)))
+        return
+    at = grown_from(norms.values) if n < GROWTH_BLOCKS else None
+    if at is not None and not _loss_fell(run, int(norms.steps[at])):
+        yield _growth_of_few(run, norms, at)
 
 
 def _jumps(values: np.ndarray, ratio: float, deviations: float) -> tuple[np.ndarray, np.ndarray]:
@@ -156,6 +162,29 @@ def _advice(run: Run, step: int, absorbed: bool, harmless: bool) -> tuple[str, .
     if harmless:
         return look, "Nothing to change while such jumps stay rare: the loss is back."
     return look, advice.clip(run, step), "If it comes again, warm up for longer, or lower the learning rate."
+
+
+def _loss_fell(run: Run, step: int) -> bool:
+    """Tell whether the median loss is lower from a step on than before it: then the gradient may be that of what is being learned."""
+    if "loss" not in run:
+        return False
+    losses = run["loss"].finite
+    before, after = losses.values[losses.steps < step], losses.values[losses.steps >= step]
+    return not len(before) or not len(after) or float(median(after)) < float(median(before))
+
+
+def _growth_of_few(run: Run, norms: Series, at: int) -> Finding:
+    early, late, step = float(median(norms.values[:at])), float(median(norms.values[at:])), int(norms.steps[at])
+    return Finding(
+        f"The gradient norm grew {figure(late / early, 2)}-fold at {run.place(step)} and stayed up: a median of {figure(early, 3)} before, and of "
+        f"{figure(late, 3)} since.",
+        step,
+        int(norms.steps[-1]),
+        "grad_norm",
+        {"growth": late / early},
+        (advice.lower_lr(run, step), advice.clip(run, step)),
+        Severity.WARNING,
+    )
 
 
 def _growth(run: Run, norms: Series, growth: float, early: float) -> Finding:

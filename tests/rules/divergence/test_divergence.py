@@ -228,3 +228,28 @@ def test_a_slow_rise_is_gone_back_behind_to_where_it_began():
     (found,) = fires(check, run(loss=loss, lr=np.full(1000, 1e-3)))
     before = int(found.advice[0].split("before step ")[1].split(";")[0])
     assert 600 <= before <= 640 < found.first_step
+
+
+SHAKEN = [1.6, 0.55, 0.61, 0.83, 0.74, 1.21, 0.77, 0.91, 1.02, 0.95, 1.08]
+GROWN = [0.31, 0.22, 1.1, 1.6, 14, 9.3, 18.5, 12.2, 5.1, 19, 8.8]
+
+
+def test_a_rise_of_a_few_records_beside_a_gradient_that_grew():
+    (found,) = fires(check, run(loss=SHAKEN, grad_norm=GROWN))
+    assert found.message.startswith(
+        "The loss rose from 0.55 at step 2 to a median of 1.02 and stayed up, from step 5 on"
+    )
+
+
+@pytest.mark.parametrize(
+    ("loss", "norms"),
+    [
+        (SHAKEN, None),
+        (SHAKEN, [0.31, 14, 1.1, 1.6, 0.22, 9.3, 18.5, 12.2, 5.1, 19, 8.8]),  # a long tail
+        (SHAKEN, np.geomspace(0.2, 1, 11)),  # a warm-up
+        (sorted(SHAKEN, reverse=True), GROWN),
+        ([1.6, 0.77, 0.61, 0.83, 0.74, 1.21, 0.77, 0.72, 0.8, 0.7, 0.68], GROWN),
+    ],
+)
+def test_a_few_records_of_which_one_measure_does_not_rise(loss, norms):
+    assert fires(check, run(loss=loss) if norms is None else run(loss=loss, grad_norm=norms)) == []

@@ -113,3 +113,10 @@ def test_a_single_jump_is_no_alarm_where_the_loss_soon_came_back(lasts, alarms):
     (found,) = fires(check, run(loss=loss, grad_norm=values))
     assert found.alarms == alarms
     assert any("Nothing to change" in line for line in found.advice) != alarms
+
+
+@pytest.mark.parametrize(("loss", "found"), [(np.linspace(0.6, 0.9, 11), 1), (np.linspace(0.9, 0.6, 11), 0)])
+def test_few_norms_that_grew_tenfold_and_stay_up_while_the_loss_does_not_fall(loss, found):
+    norms = [0.31, 0.22, 1.1, 1.6, 14, 9.3, 18.5, 12.2, 5.1, 19, 8.8]
+    said = fires(check, run(loss=loss, grad_norm=norms))
+    assert [(f.first_step, "grew 17-fold at step 5 and stayed up" in f.message) for f in said] == found * [(5, True)]
