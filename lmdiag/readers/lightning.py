@@ -19,17 +19,20 @@ from lmdiag.readers.trackers.plain_yaml import plain_yaml
 from lmdiag.run import Skipped
 
 FORMAT = "lightning-csv"
+MANY = 2  # steps that show how often a row is written
 _FABRIC = {"iter", "iter_time"}  # columns of Fabric's logger in litgpt
+_TRAINER = {"eval_runtime", "train_runtime", "total_flos"}  # of a table made from the history of Hugging Face's Trainer
 
 
 def can_read(name: str, head: bytes) -> bool:
     """Tell whether the header has `step` and `epoch` and is sorted as Lightning sorts it, or the file has its name."""
     names = header_names(head)
-    return {"step", "epoch"} <= set(names) and (names == sorted(names) or PurePath(name).name == "metrics.csv")
+    lightning = names == sorted(names) or PurePath(name).name == "metrics.csv"
+    return lightning and {"step", "epoch"} <= set(names) and not _TRAINER & set(names)
 
 
 def read(source: Source) -> list[RawLog]:
-    """Read all rows; `step` counts the optimizer steps done before the row's batch."""
+    """Read all rows; Lightning's `step` counts the optimizer steps done before the row's batch."""
     (log,) = csv_table.read(source)
     log = replace(log, format=FORMAT, settings=_hyperparameters(source.path))
     if set(log.columns) >= _FABRIC:
@@ -39,7 +42,15 @@ def read(source: Source) -> list[RawLog]:
     log = _without_evaluation_batches(log)
     batches = {name: "it belongs to single evaluation batches" for name, metric in names.items() if metric is None}
     unused = {**log.unused, **batches}
-    return [replace(log, step_column="step", step_offset=1, names=names, reductions=reductions, unused=unused)]
+    offset = 0 if _counts_done(log) else 1
+    return [replace(log, step_column="step", step_offset=offset, names=names, reductions=reductions, unused=unused)]
+
+
+def _counts_done(log: RawLog) -> bool:
+    """Tell whether the steps are those done, as in tables that others wrote: 50, 100, 150, where Lightning writes 49, 99, 149."""
+    steps = np.unique(log.columns["step"].values)
+    every = float(np.median(np.diff(steps))) if len(steps) > MANY else 1.0
+    return every > 1 and float((steps % every == 0).mean()) > 0.5
 
 
 def _conventions(columns: Collection[str]) -> tuple[dict[str, str | None], dict[str, str]]:

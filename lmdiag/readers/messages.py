@@ -154,7 +154,10 @@ class EventWatcher:
                 self._table.notes.append(f"{count} events of kind {kind}; the first {MANY_EVENTS} are listed")
         at_the_end = {kind for kind, seen in self._after.items() if seen >= rows}
         status = "crashed" if at_the_end & {"oom", "exception", "nan"} else "killed" if "killed" in at_the_end else ""
-        if status and "end" not in at_the_end:
+        ended = any(
+            event.kind == "end" and row >= rows for event, row in zip(self._table.events, self._table.event_rows)
+        )
+        if status and not ended:
             self._table.happened(Event("end", self._table.last_step, "", {"status": status}))
 
 

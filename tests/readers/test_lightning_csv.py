@@ -37,6 +37,11 @@ def test_an_epoch_mean_alone_is_the_loss():
     assert (run["loss"].values.tolist(), run["loss"].reduction) == ([3.0, 2.0], "epoch_mean")
 
 
+def test_a_table_of_the_same_columns_may_count_the_steps_done():
+    rows = "".join(f"0,{3 - step / 100},{step}\n" for step in (10, 20, 30, 33, 40, 50))
+    assert run_of(f"epoch,loss,step\n{rows}")["loss"].steps.tolist() == [10, 20, 30, 33, 40, 50]
+
+
 def test_several_evaluation_sets():
     run = run_of(
         "epoch,step,train_loss,val_loss/dataloader_idx_0,val_loss/dataloader_idx_1\n0,9,3,,\n0,9,,4,5\n1,19,2,,\n1,19,,3,4\n"
@@ -65,6 +70,7 @@ def test_fabric_counts_micro_batches():
         ("lightning_logs/version_0/metrics.csv", "train_loss,epoch,step", True),
         ("log.csv", "step,epoch,loss", False),
         ("metrics.csv", "step,loss", False),
+        ("trainer_log.csv", "epoch,eval_loss,eval_runtime,loss,step,total_flos", False),
     ],
 )
 def test_recognised_by_header_and_name(name, header, expected):

@@ -350,12 +350,17 @@ def _place_training(line: Line) -> None:
 
 
 def _name_wholes(line: Line) -> None:
-    """Call `CTC loss` a loss where the line has no other; where it has one, or it is a term beside it, leave its name."""
+    """Call `CTC loss` a loss where the line has no other; where it has one, or it is a term beside it, leave its name.
+
+    Times are parts of one where several end alike: `Data dt` and `Forward dt`.
+    """
     metrics = {metric[0] for key in line.values if (metric := canonical(key))}
     names = {}
+    ends = [key for key, _ in line.wholes.values()]
     for whole, (key, strong) in line.wholes.items():
         found = canonical(key)
-        if found and found[0] not in metrics and key not in line.values and not is_other_term(whole):
+        part = found is not None and found[0] == "step_time_s" and ends.count(key) > 1
+        if found and found[0] not in metrics and key not in line.values and not part and not is_other_term(whole):
             metrics.add(found[0])
             names[whole] = key
             line.shortened[key] = whole

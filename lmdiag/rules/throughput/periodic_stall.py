@@ -32,7 +32,7 @@ def check(
     Records of `slow` times the median step time, at least five and at most a fifth of all. 70% of the distances between them are multiples of one
     period (within a record, or 2% of it, at most 10%), which chance does once in a thousand, and what they take beyond a usual step is `smallest` of the whole time or more. From `warning` on it is a warning, if the loss is not
     known to be below `lost_s` seconds, and except where the pauses are evaluations: how much to evaluate is a choice. A logged time or speed may be the mean since the last record or that of a single step: then only what
-    the single steps lose is known, and of speeds nothing. A clock tells of all steps. Where the log has no step times and
+    the single steps lose is known, which has to be `warning` of the time of all steps, and of speeds nothing. A clock tells of all steps. Where the log has no step times and
     no clock, speeds say the same.
 
     ## Why it matters
@@ -70,11 +70,12 @@ def check(
     clocked = times.metric in CLOCKS
     whole = each <= 1 or clocked  # else a record may tell of all steps since the last one, or of a single one
     share = extra * len(stalls) / (extra * len(stalls) + usual * len(times.seconds))
+    known = share if whole else extra * len(stalls) / (extra * len(stalls) + usual * len(times.seconds) * each)
     lost = extra * len(stalls) * (each if clocked else 1) if times.unit == "step" and run.step_kind == "step" else None
     if share < smallest:
         return
     evaluating = _at_evaluations(run, times, stalls)
-    much = share >= warning and (whole if lost is None else lost >= lost_s)
+    much = known >= warning and (whole if lost is None else lost >= lost_s)
     cause = ", when the run evaluates" if evaluating else ""
     yield Finding(
         f"Every {period:,} {run.unit}s {f'one {run.unit} takes' if each <= 1 else 'one record shows'} {figure(extra / usual + 1, 2)} times "

@@ -214,6 +214,16 @@ def test_a_further_training_begins_where_epochs_fall_behind_a_summary() -> None:
     assert [log.columns["step"].values.tolist() for log in logs] == [[10, 20, 30, 40, 50, 60]] * 2
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_what_fails_behind_the_summary_is_not_the_training(ended: bool) -> None:
+    """A notebook or a script that trains several models: the next one died before its first record."""
+    text = "\n".join(f"{record(k, 3 - k / 10)}\n{bar(10 * k)}" for k in range(1, 7))
+    summary = "\n{'train_runtime': 61.2, 'train_loss': 2.65, 'epoch': 0.6}" if ended else ""
+    failure = 'Traceback (most recent call last):\n  File "train.py", line 1\nRuntimeError: no space left'
+    (run,) = runs_of(Source("x.log", content=f"{text}{summary}\n{bar(0, 80)}\n{failure}\n".encode()))
+    assert run.status == ("completed" if ended else "crashed")
+
+
 def test_settings_are_no_records() -> None:
     text = "{'learning_rate': 5e-05, 'num_train_epochs': 3, 'per_device_train_batch_size': 8}\n"
     assert log_of(text + record(1, 2.5)).n_rows == 1

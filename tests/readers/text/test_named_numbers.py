@@ -31,6 +31,16 @@ def test_terms_of_a_loss_keep_their_names() -> None:
     assert points(run, "Aux Loss") == [(1, 0.25), (2, 0.25), (3, 0.25)]
 
 
+def test_times_that_end_alike_are_parts_of_a_step() -> None:
+    run = run_of(
+        "".join(f"Step {k} | loss: 2.5 | Data dt: 18.5 | Forward dt: 9.25 | Backward dt: 17.0\n" for k in (5, 10, 15))
+    )
+    assert "step_time_s" not in run
+    assert points(run, "Data dt") == [(5, 18.5), (10, 18.5), (15, 18.5)]
+    alone = run_of("".join(f"Step {k} | loss: 2.5 | Train dt: 18.5\n" for k in (5, 10, 15)))
+    assert len(alone["step_time_s"]) == 3
+
+
 def test_the_only_loss_of_a_line_is_the_loss_whatever_stands_before_it() -> None:
     assert points(run_of("".join(f"step {s} denoiser loss: {s}.5\n" for s in (1, 2, 3))), "loss")[0] == (1, 1.5)
 
