@@ -87,6 +87,19 @@ def test_a_table_of_experiments_is_refused(rows):
         read("\n".join(rows) + "\n")
 
 
+@pytest.mark.parametrize("head", ["question,accuracy,loss", "example_index,accuracy,loss"])
+@pytest.mark.parametrize("stepped", [False, True])
+def test_a_table_of_samples_is_a_log_only_with_steps(head, stepped):
+    first = "Is 1{} prime?" if head.startswith("question") else "{}"
+    rows = "".join(f"{first.format(k)},{k % 2},{2 - k / 10}{f',{10 * k}' if stepped else ''}\n" for k in range(9))
+    table = f"{head}{',step' if stepped else ''}\n{rows}"
+    if stepped:
+        assert len(read(table)["loss"]) == 9
+    else:
+        with pytest.raises(UnreadableLog, match="one row per sample"):
+            read(table)
+
+
 def test_single_points_of_many_curves_are_refused():
     rows = [
         "Step,a - loss,b - loss,c - loss,d - loss,e - loss",

@@ -1,17 +1,15 @@
 import numpy as np
 
+from lmdiag.data_steps import POINTS, START, left_over
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
-from lmdiag.loss_law import unexplained
 from lmdiag.run import Run, Series
-from lmdiag.stats.change import SHARP_ERRORS, jump_of, sharp_steps
-from lmdiag.stats.limits import LONGEST, SMOOTHED
+from lmdiag.stats.change import SHARP_ERRORS, Shift, jump_of
+from lmdiag.stats.limits import LONGEST
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing, wander
-from lmdiag.stats.schedule import observed
 from lmdiag.stats.windows import median, medians_around, rolling_median
 
-POINTS = 200
-LEAST_NATS, LEAST_SHARE, LEAST_ERRORS = 0.1, 0.03, 6.0
+LEAST_NATS, LEAST_SHARE = 0.1, 0.03
 WANDERS = 3.0  # times what stretches of the same length differ by elsewhere
 # By which the fall and the rise may differ, as a share of the larger: the loss goes on falling in between
 SAME_SIZE = 0.4
@@ -52,17 +50,15 @@ def check(run: Run, curve: Curve) -> Findings:
     if (losses.values <= 0).any():
         yield NotChecked("the loss is not above 0 in every record")
         return
-    margin = len(losses) // 10
-    if not _steps_up(losses.values[margin:]):
+    if not _steps_up(losses.values[len(losses) // START :]):
         return
-    schedule = observed(run["lr"].steps, run["lr"].values) if "lr" in run else None
-    left = unexplained(losses.steps, losses.values, schedule)[margin:]
-    if smoothing(left) > SMOOTHED:
+    found = left_over(run, losses)
+    if found.smoothed:
         yield NotChecked("the loss was averaged over many records before it was logged")
         return
-    rest = losses.at(slice(margin, None))
-    for first, stop, share in _dips(left):
-        size = share * float(median(rest.values[:first][-margin:]))
+    rest = found.rest
+    for first, stop, share in _dips(found.left, found.steps(widely=True)):
+        size = share * float(median(rest.values[:first][-(len(losses) // START) :]))
         if size >= LEAST_NATS:
             yield _finding(run, curve.metric, rest, first, stop, size)
             return
@@ -80,9 +76,9 @@ def _steps_up(values: np.ndarray) -> bool:
     return False
 
 
-def _dips(left: np.ndarray) -> list[tuple[int, int, float]]:
+def _dips(left: np.ndarray, sharp: list[Shift]) -> list[tuple[int, int, float]]:
     """Return where the level steps down, where the next step leads back up, and the mean size of the two."""
-    steps = [(s.at, jump_of(left, s)) for s in sharp_steps(left, LEAST_ERRORS, widely=True)]
+    steps = [(s.at, jump_of(left, s)) for s in sharp]
     return [
         (first, stop, (up - down) / 2)
         for (first, down), (stop, up) in zip(steps, steps[1:])

@@ -2,6 +2,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from lmdiag import advice
+from lmdiag.data_steps import dropped_before
 from lmdiag.figures import figure
 from lmdiag.finding import NO_SHAPE, SHAPELESS, Advice, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
@@ -73,6 +74,7 @@ def check(run: Run, curve: Curve) -> Findings:
     | error | 30% of the progress lost, the loss half as high again, or not finite in the end |
     | warning | evaluations that fall on from the rise to the end, five or more, by 2% and beyond chance: the training loss is then of something else, however high it is |
     | information | an evaluation behind the rise at its best, or off it by a tenth of the rise: other data, not a worse model |
+    | information | a sudden rise of less than half of the level in a log whose loss had dropped as suddenly before, by half as much and below all before: no model learns so, blocks of other data look so |
     | information | a rise under 0.2 nat in the second half of a schedule, below a fifth of its peak, if the evaluations did not all rise with it by half |
 
     ## Why it matters
@@ -80,7 +82,7 @@ def check(run: Run, curve: Curve) -> Findings:
 
     ## False alarms it avoids
     Spikes that come back; the beginning of a run that is started again with the same seed in the same log; staircases of several epochs; a rise of the training loss while the evaluation stays at its best (other data, not a
-    worse model), if one was taken while the loss was low, or they have fallen by 2% since; the small rise at the end of the last epoch at almost zero learning rate. These are information.
+    worse model), if one was taken while the loss was low, or they have fallen by 2% since; blocks of other data; the small rise at the end of the last epoch at almost zero learning rate. These are information.
 
     ## What to try
     Resume from before the onset with half the learning rate and clipped gradients. To tell the learning rate from data, replay the same batches with
@@ -214,6 +216,9 @@ def _severity(run: Run, metric: str, curve: Series, found: Rebound) -> tuple[Sev
         return Severity.WARNING, ANOTHER_LOSS
     if _end_of_schedule(run, onset) and found.rise < SMALL_RISE and not _evaluation_rose(run, onset, found):
         return Severity.INFO, ", when the learning rate was below a fifth of its peak: probably the order of the data"
+    small = metric == "loss" and 0 < found.rise < ENORMOUS * found.low
+    if small and (dropped := dropped_before(run, curve, onset)) is not None:
+        return Severity.INFO, f"; at {run.place(dropped)} it had dropped as suddenly: probably blocks of other data"
     start = max(float(curve.values[0]), float(median(curve.values[:3])))
     progress = max(start - found.low, LEAST_PROGRESS)
     lost = found.rise >= LOST * progress or found.rise >= max(ENORMOUS * abs(found.low), ENORMOUS_NATS)

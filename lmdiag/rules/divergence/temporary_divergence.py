@@ -2,6 +2,7 @@ import numpy as np
 from msgspec import Struct
 
 from lmdiag import advice
+from lmdiag.data_steps import dropped_before
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run
@@ -61,7 +62,7 @@ def check(run: Run, curve: Curve, *, smallest: float = 0.2) -> Findings:
     The steps from the onset until the loss is back where it was are lost, and some runs never make up for it.
 
     ## False alarms it avoids
-    Noise, spikes, steps of an epoch, changes of the mixture that the evaluations do not follow.
+    Noise, spikes, steps of an epoch, blocks of other data, changes of the mixture that the evaluations do not follow.
 
     ## What to try
     A lower rate or a longer warm-up where it comes in the first steps; clipped gradients.
@@ -160,6 +161,12 @@ def _severity(run: Run, metric: str, hump: Hump, first: int, back: int) -> tuple
         rose = float(quantile(meanwhile, 0.9)) - float(before.min()) if len(meanwhile) and len(before) else np.inf
         if rose < WENT_ALONG * _height(run, hump, first, back):
             return Severity.INFO, ", while the evaluation did not rise as much: other data, not a worse model"
+    if (
+        metric == "loss"
+        and hump.share < HIGH
+        and (dropped := dropped_before(run, run["loss"].finite, first)) is not None
+    ):
+        return Severity.INFO, f"; at {run.place(dropped)} it had dropped as suddenly: probably blocks of other data"
     long = (back - first) >= LONG * (run.last_step - run.first_step)
     late = first - run.first_step >= EARLY * (run.last_step - run.first_step)
     high = late and hump.share >= HIGH and hump.highest - hump.level >= HIGH_NATS

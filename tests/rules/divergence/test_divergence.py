@@ -253,3 +253,17 @@ def test_a_rise_of_a_few_records_beside_a_gradient_that_grew():
 )
 def test_a_few_records_of_which_one_measure_does_not_rise(loss, norms):
     assert fires(check, run(loss=loss) if norms is None else run(loss=loss, grad_norm=norms)) == []
+
+
+@pytest.mark.parametrize(
+    ("drop", "records", "severity"),
+    [(1.0, 1, Severity.INFO), (0.05, 1, Severity.WARNING), (1.0, 150, Severity.WARNING)],
+)
+def test_a_sudden_rise_is_other_data_where_the_loss_had_dropped_as_suddenly(drop, records, severity):
+    """What falls at once was not learned; a small drop before it, or a rise that takes its time, says nothing of the kind."""
+    loss = falling(1000)
+    loss[500:] -= drop
+    loss[800:] += 0.9 * np.minimum(1, np.arange(1, 201) / records)
+    (found,) = fires(check, run(loss=loss))
+    assert found.severity is severity
+    assert ("had dropped as suddenly" in found.message) is (severity is Severity.INFO)

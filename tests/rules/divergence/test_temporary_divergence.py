@@ -105,3 +105,16 @@ def test_evaluations_between_which_the_summit_lies_went_along():
     for followed, severity in ((evaluated, Severity.WARNING), (clean[at], Severity.INFO)):
         (found,) = fires(check, run(loss=loss, val__loss=Series(at + 1, followed)))
         assert found.severity is severity
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+def test_blocks_of_other_data_are_information(dropped):
+    """Two passes over the same data, a part of which is easier, rise where that part ends; without the drop it is a hump."""
+    loss = falling(2000, floor=3)
+    easy = slice(400, 800) if dropped else slice(0, 0)
+    loss[easy] -= 0.7
+    loss[1400:] -= 0.7 if dropped else 0
+    loss[800:1400] += 0 if dropped else 0.9
+    (found,) = fires(check, run(loss=loss))
+    assert found.severity is (Severity.INFO if dropped else Severity.WARNING)
+    assert ("had dropped as suddenly" in found.message) is dropped
