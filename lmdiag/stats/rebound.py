@@ -1,4 +1,4 @@
-"""Has a curve risen from its minimum and stayed up? Five tests, each for another kind of log."""
+"""Has a curve risen from its minimum and stayed up? Six tests, each for another kind of log."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ ABOVE_START_NATS, ABOVE_START_SHARE = 0.3, 0.05
 # By so many deviations of a record; of MANY late records, all but this share above the start say the same.
 ABOVE_START_SIGMAS = 2.0
 MANY, CHANCE_LOW = 50, 0.05
+# Or from the first record on: so far below each later one, and below what these scatter around, in deviations
+AT_ONCE_SHARE, AT_ONCE_SIGMAS = 1.5, 3.0
 COMPETES = 3.0  # standard errors above the lowest window within which another could have been the lowest
 END_POINTS, END_NATS, END_SHARE, END_SIGMAS = 3, 0.15, 0.05, 8.0
 SHORT_END_NATS, SHORT_END_SHARE, SHORT_END_SIGMAS = 0.3, 0.10, 5.0
@@ -63,7 +65,7 @@ def sustained_rise(values: np.ndarray) -> Rebound | None:
     """Return the sustained rise of a curve of finite values, or None.
 
     Asks in this order: is the tail above the lowest window, on three scales; the same for log loss (chaotic runs whose
-    noise grows with the level); does the last third lie above the start; do the last records stand above all before; is nearly every
+    noise grows with the level); does the last third lie above the start; does all lie far above the first record; do the last records stand above all before; is nearly every
     record above those before it.
     """
     if len(values) > LONGEST:
@@ -72,7 +74,7 @@ def sustained_rise(values: np.ndarray) -> Rebound | None:
         return found and replace(
             found, low_at=int(starts[found.low_at]), onset=int(starts[found.onset]), last=0, single=False
         )
-    for test in (_rebound, _above_start, _unrecovered_end, _climb):
+    for test in (_rebound, _above_start, _at_once, _unrecovered_end, _climb):
         found = test(values)
         if found:
             return replace(found, onset=_onset(values, found))
@@ -247,6 +249,22 @@ def _above_start(values: np.ndarray) -> Rebound | None:
     low_at = int(np.argmin(values[: n - len(late)]))
     high = float(median(late))
     return Rebound(low_at, 0, float(values[low_at]), high, (high - start) / max(sigma, 1e-12), single=True)
+
+
+def _at_once(values: np.ndarray) -> Rebound | None:
+    """Return the rise of a curve that left the level of its first record before the second, and never came near it again."""
+    later = values[1:]
+    if (
+        len(values) < REBOUND_POINTS
+        or values[0] <= 0
+        or later.min() < max(AT_ONCE_SHARE * values[0], values[0] + ABOVE_START_NATS)
+    ):
+        return None
+    logs = np.log(later)
+    spread = (quantile(logs, 0.9) - quantile(logs, 0.1)) / 2.56
+    errors = float(median(logs) - np.log(values[0])) / max(spread, 1e-12)
+    high = float(median(later[-max(2, len(values) // 3) :]))
+    return Rebound(0, 0, float(values[0]), high, errors, single=True) if errors >= AT_ONCE_SIGMAS else None
 
 
 def _unrecovered_end(values: np.ndarray) -> Rebound | None:

@@ -146,3 +146,12 @@ def test_five_records_that_all_rise_to_far_above_the_first():
     assert sustained_rise(np.array([0.6, 0.9, 1.5, 1.9, 2.5])) is not None
     assert sustained_rise(np.array([0.6, 1.5, 0.9, 1.9, 2.5])) is None
     assert sustained_rise(np.array([0.6, 0.7, 0.8, 0.9, 1.0])) is None
+
+
+@pytest.mark.parametrize(("first", "found"), [(9.3, True), (22.0, False)])
+def test_all_far_above_the_first_record_is_a_rise_however_it_swings(first, found):
+    later = np.exp(np.random.default_rng(0).uniform(np.log(20), np.log(90), 50))
+    rise = sustained_rise(np.r_[first, later])
+    assert (rise is not None) is found
+    if rise:
+        assert (rise.low, rise.onset, rise.single) == (first, 1, True)
