@@ -28,11 +28,8 @@ OWN = "lmdiag-log/1"  # this format calls the share of clipped gradients so
 RISES = [name for name, (kind, _) in METHODS.items() if kind == REINFORCEMENT]
 POLICY_LOSS = "The loss of a policy is near 0 by construction and may rise with its divergence from the reference: it shows no progress, the reward does."
 WITHOUT_LOSS = "no column is called a loss"
-FEWEST, ROUNDED, MOSTLY = (
-    3,
-    0.01,
-    0.9,
-)  # records in which a perplexity is the exponential of a loss of two decimals, but for a few
+# Records in which a perplexity is the exponential of a loss of two decimals, but for a few
+FEWEST, ROUNDED, MOSTLY = 3, 0.01, 0.9
 MOST_DECIMALS = 12  # of learning rates, mostly; full precision has more
 EXACT = 2**51 / 10**MOST_DECIMALS  # below, a number of fewer decimals is rounded to itself at the most, too
 SAMPLED_VALUES = 2000

@@ -8,9 +8,8 @@ from math import pi, sqrt
 import numpy as np
 
 CERTAIN = 1e-6  # healthy logs in which chance makes as many repeats
-SINGLE = (
-    6e-8  # of a number, at the most: its error in single precision, in which losses are computed whatever is printed
-)
+# Of a number, at the most: its error in single precision, in which losses are computed whatever is printed
+SINGLE = 6e-8
 STIRS = 1e-5  # of its level, at the least: by so much a loss on the same data differs from one evaluation of a model that trains to the next
 FLIPS = 5e-3  # of the answers, at the least: so many are right in one of two such evaluations only, where half or more are wrong
 MOST_ANSWERS = 100_000

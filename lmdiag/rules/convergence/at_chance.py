@@ -47,11 +47,8 @@ FALLS = 3.0  # times the gain of a flat curve: what falls by more need not be lo
 LASTS = 0.8  # of the records, at the level
 STATED_BELOW, STATED_ABOVE = 0.01, 0.03  # of a stated cost: the sampling of the text; what random weights add to it
 BETTER, LEAST_OF_GUESS = 1.10, 0.8  # accuracy times e^loss, of a model that guesses among e^loss answers: 1
-NEVER_RIGHT, NO_BETTER, LITTLE = (
-    0.15,
-    0.1,
-    0.001,
-)  # accuracy of a token, the share of it that is gained, and what is next to nothing
+# Accuracy of a token, the share of it that is gained, and what is next to nothing
+NEVER_RIGHT, NO_BETTER, LITTLE = 0.15, 0.1, 0.001
 # Of ln k, of 1/k; and no k is larger, for losses near its logarithm are then many
 FEW_NEAR, FEW_RIGHT, MOST_ANSWERS = 0.005, 0.1, 1000
 LATE_RIGHT = 0.1  # accuracy of a token: with no more, and no clear fall, the loss may swing

@@ -18,12 +18,8 @@ MARGIN = {
     "bigram": 0.05,
 }  # nats; a uniform guess may be missed for long after a bad start
 SURE_RECORDS = 20
-LATE, EVALUATIONS, EVALUATED, TRAINED = (
-    0.4,
-    3,
-    0.01,
-    0.02,
-)  # of the run; evaluations there; of their loss; of that of the training
+# Of the run; evaluations there; of their loss; of that of the training
+LATE, EVALUATIONS, EVALUATED, TRAINED = 0.4, 3, 0.01, 0.02
 EARLY = 0.2  # of the planned steps; of an unplanned run, its first records
 
 

@@ -19,11 +19,9 @@ CLIPPED = 0.8
 BEFORE = 50
 RECORDS, STILL, HIGH, GROWN = 30, 0.05, 0.65, 2.0
 WORSE = 0.05  # of the first evaluation: later ones that all are so much worse have learned nothing
-SCRATCH, ONE_EPOCH, EVALUATIONS = (
-    4.0,
-    1.5,
-    4,
-)  # nats: characters begin there as well; epochs; evaluations that show a course
+# Nats: characters begin there as well; epochs; evaluations that show a course
+SCRATCH, ONE_EPOCH, EVALUATIONS = 4.0, 1.5, 4
+AT_HIGH, DECAYED = 6, 0.2  # evaluations while the rate was high; share of the peak that it fell to
 CUT, CUT_RECORDS, FREED, AFTER_CUT = 0.6, 20, 0.8, 10  # the rate falls to this share at once, and the loss to that
 
 
@@ -35,7 +33,7 @@ def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
     A divergence, or a standstill at a high level, for which the learning rate, and not the data, is the likely cause.
 
     ## How it decides
-    One of five pictures:
+    One of these pictures:
 
     | picture | asks for | grade |
     |---|---|---|
@@ -44,6 +42,7 @@ def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
     | a standstill | while the rate is above half of its peak the loss gains less than 5% and stays above 65% of its start, or at the unigram entropy of the header; weights and updates as above | warning |
     | freed by a cut | 20 records or more from the start on without a fall, and a fifth below all of them when the rate was cut to 60% or less: such a log holds the experiment | warning |
     | held up | a language model falls by 15% of its level while the rate is below half of its peak, as fast or faster than before (without the first fifth of the run), and with the rate: half of it soon after a cut, or gradually in a decay. The evaluation must fall by half of that share; where there is none, it is a cut, or a run from scratch of one epoch | warning |
+    | freed by the decay | six evaluations or more at above half of the peak, until then none better than the first, and a fifth below it in the end, at a fifth of the peak or less | warning |
 
     | sign, measured before the rise | from |
     |---|---|
@@ -86,6 +85,7 @@ def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
     rise = sustained_rise(losses.values)
     if rise is None:
         freed = _freed(run, rates, metric, losses) or _held_up(run, rates, metric, losses)
+        freed = freed or _freed_by_decay(run, rates, losses, schedule)
         yield from freed or _standstill(run, metric, losses, schedule)
         return
     onset = int(losses.steps[rise.onset])
@@ -97,10 +97,11 @@ def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
         return
     warmed_up = rates.values[0] < NO_WARM_UP * schedule.peak
     start = max(float(losses.values[0]), float(median(losses.values[:3])))
+    low = "" if rise.single else "a median of "
     lost = rise.rise >= LOST * max(start - rise.low, LEAST_PROGRESS)
     yield Finding(
-        f"The learning rate of {figure(rate, 3)} is too high: the loss rose from a median of {figure(rise.low)} to one "
-        f"of {figure(rise.high)} from {run.place(onset)} on; {'; '.join(seen)}.",
+        f"The learning rate of {figure(rate, 3)} is too high: the loss rose from {low}{figure(rise.low)} to "
+        f"{'a median' if rise.single else 'one'} of {figure(rise.high)} from {run.place(onset)} on; {'; '.join(seen)}.",
         onset,
         run.last_step,
         metric,
@@ -272,6 +273,39 @@ def _is_learning(run: Run, losses: Series, found: Release) -> bool:
     return found.cut or (float(median(losses.values[:3])) >= SCRATCH and float(np.ptp(epochs)) <= ONE_EPOCH)
 
 
+def _freed_by_decay(run: Run, rates: Series, losses: Series, schedule: Phases) -> list[Finding]:
+    """Say that the evaluations were never as good as the first one until the rate decayed, and far better then."""
+    if run.evaluation_loss is None or not holds_start(run, losses) or schedule.final > DECAYED:
+        return []
+    metric, evaluations = run.evaluation_loss[0], run.evaluation_loss[1].finite
+    high = evaluations.steps[_is_high(run, evaluations, schedule)]
+    if len(high) < AT_HIGH or high[-1] == evaluations.steps[-1]:
+        return []
+    until = evaluations.values[evaluations.steps <= high[-1]]
+    first, best, end = float(until[0]), float(until[1:].min()), float(median(evaluations.values[-3:]))
+    if best < first or end > FREED * first:
+        return []
+    better = int(evaluations.steps[int(np.argmax(evaluations.values < first))])
+    lower = run.value_at("lr", better) or 0.0
+    finding = Finding(
+        f"The learning rate of {figure(schedule.peak, 3)} was too high: until it had fallen below half of that, none of {len(until):,} evaluations was better than the "
+        f"first ({figure(first)}), and {metric} ended at a median of {figure(end)} once it had decayed.",
+        int(evaluations.steps[0]),
+        better,
+        metric,
+        {"peak": schedule.peak, "first": first, "after": end, "evaluations": len(until)},
+        (
+            Advice(
+                f"Try a peak of {figure(lower, 2)}: only when the rate had fallen to it, at {run.place(better)}, was {metric} better than at first.",
+                lr=advice.rounded(lower),
+            ),
+            "Compare with a tenth of the rate over a few hundred steps before the whole run.",
+        ),
+        Severity.WARNING,
+    )
+    return [finding]
+
+
 def _unigram(run: Run) -> float:
     """Return the loss of a model that knows token frequencies only, infinite where the header does not state it."""
     stated = run.config.get("reference_loss")
@@ -283,9 +317,14 @@ def _at_high_rate(run: Run, series: Series | None, schedule: Phases) -> np.ndarr
     """Return the values logged while the rate was above half of its peak."""
     if series is None or not len(series):
         return np.empty(0)
-    rates, finite = run["lr"].finite, series.finite
-    row = np.maximum(np.searchsorted(rates.steps, finite.steps, side="right") - 1, 0)
-    return finite.values[rates.values[row] >= HIGH_RATE * schedule.peak]
+    return series.finite.values[_is_high(run, series.finite, schedule)]
+
+
+def _is_high(run: Run, series: Series, schedule: Phases) -> np.ndarray:
+    """Return for each point of a series whether the rate was above half of its peak."""
+    rates = run["lr"].finite
+    row = np.maximum(np.searchsorted(rates.steps, series.steps, side="right") - 1, 0)
+    return rates.values[row] >= HIGH_RATE * schedule.peak
 
 
 def _signs(run: Run, schedule: Phases, onset: int) -> list[str]:

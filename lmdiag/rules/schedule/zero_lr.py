@@ -9,11 +9,8 @@ from lmdiag.stats.trend import mann_kendall, total_gain
 from lmdiag.stats.windows import distinct, median
 
 TAIL_RECORDS = 20
-FEW, MANY, JUDGED = (
-    4,
-    5,
-    10,
-)  # records beside as many gradient norms of 0; rates; losses that tell whether anything is learned
+# Records beside as many gradient norms of 0; rates; losses that tell whether anything is learned
+FEW, MANY, JUDGED = 4, 5, 10
 FELL = 0.01  # of the first loss: what fell so far was trained
 CONSTANT = 1e-6  # of the peak
 SURE, TRIVIAL = 3.0, 0.005  # standard errors; share of the level

@@ -135,3 +135,17 @@ def test_silent_where_the_evaluation_does_not_share_the_fall():
 
 def test_silent_on_a_fine_tune_that_may_learn_by_heart():
     assert fires(check, held_up(start=3.0)) == []
+
+
+@pytest.mark.parametrize(("first", "found"), [(4.2, 1), (5.6, 0)])
+def test_evaluations_that_only_the_decay_frees(first, found):
+    n = 500
+    rates = cosine_lr(n, peak=0.1)
+    rates[25] = 0.1
+    high = np.r_[first, 4.4 + 0.3 * np.random.default_rng(0).uniform(size=29), np.linspace(4.1, 3.2, 20)]
+    loss = np.r_[np.linspace(5.2, 4.7, 20), np.full(280, 4.6), np.linspace(4.6, 3.2, 200)]
+    said = fires(check, run(loss=loss, lr=rates, val__loss=Series(np.arange(10, n + 1, 10), high)))
+    assert len(said) == found
+    if said:
+        assert "0.1 was too high" in said[0].message
+        assert 0.001 < said[0].advice[0].change["lr"] < 0.05

@@ -72,6 +72,13 @@ def rose_somewhere(case: Case, low: str, high: str, at_onset: int) -> bool:
     return at_onset == case.finding.first_step and lowest and is_tail(series.values, high)
 
 
+@states(r"the loss rose from <low> to a median of <high> from <@onset> on")
+def rose_from_one_somewhere(case: Case, low: str, high: str, at_onset: int) -> bool:
+    values = case.subject.thinned(1000).values
+    before = case.subject.values[case.subject.steps < at_onset]
+    return at_onset == case.finding.first_step and spells(low, float(before.min())) and is_tail(values, high)
+
+
 @states(r"jumped from <level> to <peak> at <@peak>")
 def jumped(case: Case, level: str, peak: str, at_peak: int) -> bool:
     row = int(np.searchsorted(case.subject.steps, at_peak))
