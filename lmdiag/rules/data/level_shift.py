@@ -19,6 +19,7 @@ DIVISOR, WHOLE, ALIKE = 3.5, 0.03, 1.5
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS = 0.1, 0.04, 8.0
 # Of the run: a restart, a jump of the rate or, of a step down, an epoch's end this near explains the step
 AT_EVENT = 0.02
+LASTING, KEPT = 2, 0.25  # tenths of the records, and the part of a step that is still there
 EVALUATION_FALL = 0.1
 SPIKE, SPIKE_SIGMAS, SPIKE_NEAR = 1.25, 6.0, 5  # of the new level; deviations above it; records
 # Share of their level, standard errors, and of the run beside the step: what rose may come back later
@@ -35,7 +36,8 @@ def check(run: Run, curve: Curve) -> Findings:
     ## How it decides
     What the law of the loss leaves over is split by binary segmentation. The largest step must have 0.1 nat, 4% of the level and eight standard errors, each
     side must hold a tenth of the records, and 60% of the step must show between the few records before and after it: a
-    misfit of the law is smooth. The loss itself shows half of it there. A step up shows in the medians of a tenth of the records before and after it as well. Steps at a restart or a jump of the learning rate, and steps down at an epoch's end, are explained, and silent. A warning when
+    misfit of the law is smooth. The loss itself shows half of it there. A step up shows in the medians of a tenth of the records before and after it as well. A quarter of it or more is left in each median of half a
+    tenth, for two tenths of the records or to the end. Steps at a restart or a jump of the learning rate, and steps down at an epoch's end, are explained, and silent. A warning when
     the loss stepped up and the evaluation rose with it by 3% and three standard errors, or where nothing is evaluated a spike (a quarter and six deviations above the new level, within five records of the step) came with it.
 
     A loss that falls to 1 / 1.8 of its level or less, four fifths of it in one record, and stays there, is judged without the law. It is a warning, of another unit, where its
@@ -101,10 +103,20 @@ def check(run: Run, curve: Curve) -> Findings:
         size * shift.size <= 0
         or abs(size) < max(LEAST_NATS, LEAST_SHARE * level)
         or jump_at(rest.values, shift.at) * np.sign(size) < abs(size) / 2
+        or not _lasts(left, shift, margin)
         or _explained(run, step, rest, up=size > 0)
     ):
         return
     yield _finding(run, curve.metric, rest, step, level, size, shift.errors)
+
+
+def _lasts(left: np.ndarray, shift: Shift, margin: int) -> bool:
+    """Tell whether what the law leaves over keeps a quarter of a step for two tenths of the records, or to the end: medians of half a tenth."""
+    width = max(1, margin // 2)
+    later = left[shift.at : shift.at + LASTING * margin]
+    levels = median(later[: len(later) // width * width].reshape(-1, width))
+    before = float(median(left[max(0, shift.at - margin) : shift.at]))
+    return bool(((levels - before - KEPT * shift.size) * shift.size > 0).all())
 
 
 def _part(losses: Series, margin: int) -> int | None:

@@ -142,3 +142,11 @@ def test_a_spike_that_comes_back_is_no_new_level(height):
     loss = falling(500, floor=2.8, start=10.9, noise=0.02)
     loss[300:315] += height * np.exp(-np.arange(15) / 3)
     assert fires(check, run(loss=loss)) == []
+
+
+def test_a_step_that_is_undone_by_and_by_is_no_new_level():
+    loss = 4.5 + np.random.default_rng(0).normal(0, 0.02, 400)
+    loss[200:240] += 0.4
+    loss[240:280] += np.linspace(0.4, 0, 40)
+    evaluations = series(np.r_[np.full(10, 4.5), 4.9, 4.9, np.full(8, 4.6)], every=20, first=20)
+    assert fires(check, run(loss=loss, val__loss=evaluations)) == []
