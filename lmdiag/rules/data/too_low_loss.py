@@ -4,7 +4,7 @@ from lmdiag.beginning import holds_start
 from lmdiag.figures import figure
 from lmdiag.finding import BEGINS_LATER, NOT_FROM_SCRATCH, NOT_TEXT, Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
-from lmdiag.stats.windows import median, rolling_median
+from lmdiag.stats.windows import median, quantile, rolling_median
 from lmdiag.task_measures import HIGHER_IS_BETTER, OTHER_AIMS, follows_an_input
 
 FROM_SCRATCH = 8.0  # nats at the start: an untrained model over thousands of tokens
@@ -12,6 +12,7 @@ LARGEST_START = 14.0
 CERTAIN = 0.03  # nats: of 100 tokens all but three are certain; templates of labels come near, text does not
 AT_ONCE = 0.2  # of the run: labels of one template are learned as well, but not while most of the data is unseen
 NEW = 0.3  # of what text allows, in the first pass: less than half of the 0.7 nats of large models of code
+GONE_RECORDS, GONE_FROM = 50, 0.1  # nats in the first record, which may be a mean over what was learned in it
 UNTAUGHT = 1.0  # nats at the start: what follows was learnt in this run
 
 
@@ -26,7 +27,7 @@ def check(run: Run, curve: Curve, *, lowest: float = 1.0, certain: float = CERTA
     The run starts (the median of its first three records, or beside three evaluations its first if that is more) at 8 to 14 nats (an untrained model with a vocabulary of thousands) and the last tenth of its losses has a median below `lowest` (1 nat
     per token; the best models of natural text stand near 1.7). A warning when the last three evaluations (median) are as low: then it is not memorised;
     without an evaluation it is information. Or the run starts at 1 nat or more, is a tenth of `lowest` within its first fifth, and the evaluations end below `certain` (0.03 nat: 97 of 100
-    tokens are certain): a warning; without an evaluation it is information where the last tenth of the losses is below a tenth of `certain`.
+    tokens are certain): a warning; without an evaluation it is information where the last tenth of the losses is below a tenth of `certain`, and a warning where nine tenths are from the third record on, of fifty or more, after 0.1 nat or more in the first.
     Without an evaluation it is a warning where the second half of the first pass over the data (fractions of passes tell it, and no accuracy or F1 says that
     the answers are labels) has a median below three tenths of `lowest` (large models of code stand near 0.7 nats), or of a tenth of `certain` where the run starts below 8 nats:
     that text was new. Such a run that is a tenth of `lowest` within its first fifth and below `certain` in that half is information: two words that differ in
@@ -66,7 +67,8 @@ def check(run: Run, curve: Curve, *, lowest: float = 1.0, certain: float = CERTA
     unseen = _first_pass(run, losses).values
     alone = not evaluated and len(unseen) >= 3 and not _is_graded(run)
     first = float(median(unseen)) if alone else np.inf
-    begin = max(start, float(losses.values[0])) if evaluated else start
+    gone = _gone(losses.values)
+    begin = max(start, float(losses.values[0])) if evaluated or gone else start
     scratch = FROM_SCRATCH <= begin <= LARGEST_START
     new = first < (NEW * lowest if scratch else certain / 10)
     if scratch:
@@ -75,7 +77,7 @@ def check(run: Run, curve: Curve, *, lowest: float = 1.0, certain: float = CERTA
         if not _evaluated_as_low(run, losses, lowest):
             return  # memorised first, and understood later
         limit = certain
-    elif begin >= UNTAUGHT and not evaluated and end < certain / 10:
+    elif (begin >= UNTAUGHT or gone) and not evaluated and end < certain / 10:
         limit = certain / 10
     elif begin >= UNTAUGHT and first < certain and _at_once(run, losses, lowest):
         limit = certain
@@ -87,6 +89,8 @@ def check(run: Run, curve: Curve, *, lowest: float = 1.0, certain: float = CERTA
     below = int(losses.steps[int(np.argmax(losses.values < limit))])
     if evaluated:
         told = f", and the last three evaluations one of {figure(known, 3)}: no model predicts unseen text so well"
+    elif gone:
+        told = f", and was below {figure(certain / 10)} in its third: nothing is learned so fast that is not there to be copied, or the same in all batches"
     elif new:
         told = (
             f", and one of {figure(first, 3)} in the second half of its first pass over the data: no model predicts "
@@ -116,8 +120,15 @@ def check(run: Run, curve: Curve, *, lowest: float = 1.0, certain: float = CERTA
             "Decode inputs and labels of one batch: are the labels shifted by one, once?",
             "Generate text from the checkpoint, and look for evaluation documents in the training data.",
         ),
-        Severity.WARNING if evaluated or new else Severity.INFO,
+        Severity.WARNING if evaluated or new or gone else Severity.INFO,
     )
+
+
+def _gone(values: np.ndarray) -> bool:
+    """Tell whether a loss is next to nothing from its third record on, of fifty or more, and was not in its first."""
+    if len(values) < GONE_RECORDS or values[0] < GONE_FROM:
+        return False
+    return max(float(values[2]), float(quantile(values[2:], 0.9))) < CERTAIN / 10
 
 
 def _is_graded(run: Run) -> bool:

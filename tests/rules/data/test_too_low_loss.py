@@ -146,3 +146,9 @@ def test_a_run_that_fell_within_its_first_three_records_began_at_its_first():
         )
         == 1
     )
+
+
+@pytest.mark.parametrize(("loss", "found"), [([6.6, 0.4, 1e-6], 1), ([6.6, 0.4, 0.02], 0), ([0.05, 1e-6, 1e-6], 0)])
+def test_a_loss_that_is_gone_in_its_third_record_is_a_warning(loss, found):
+    said = fires(check, run(loss=np.r_[loss, np.full(97, loss[-1])]))
+    assert [finding.severity for finding in said] == [Severity.WARNING] * found
