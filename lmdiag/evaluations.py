@@ -94,9 +94,10 @@ def risen(run: Run, losses: Series, smallest: float, beside: float | None = None
         expected, weight = UNKNOWN if len(values) <= SOME else (UNKNOWN[0], 1.0)
     sigma = float(np.sqrt(variance_of_few(values[max(first, 0) :], expected * lowest, weight, averaged=went_on)))
     steady = len(after) >= STEADY and bool((np.diff(values[best:]) > 0).all())
-    tail = after[-1:] if steady else after[-max(3, len(after) // 5) :]
+    smooth = rises_smoothly(values, found)
+    tail = after[-1:] if steady or smooth else after[-max(3, len(after) // 5) :]
     rise = float(np.mean(tail)) - found.low
-    if not rises_smoothly(values, found) and not _stays_away(values, found, rise):
+    if not smooth and not _stays_away(values, found, rise):
         sigma = max(sigma, drift(values[max(first, 0) :]))
     if rise < smallest * found.low:
         return None

@@ -22,6 +22,7 @@ ALL_RANKED = 0.01  # nats, of preferences: a margin of 4.6 for every pair, and n
 BY_HEART = 0.5
 # Nats of training and of one or two evaluations, which show no course: one token in seventy is tossed for there, a third is known here.
 TO_THE_LAST_TOKEN, NOT_KNOWN = 0.01, 1.0
+HALF = 0.5  # of the run, since the best evaluation: so many steps made the model worse, however little
 ALL_RIGHT = 0.9995  # accuracy of a set, in the median of its last three evaluations
 MANIFOLD = 9.0  # a rise to ten times the level is told in times
 MOST_ERRORS = 1000.0  # beyond it the number says only that there is no noise
@@ -57,9 +58,9 @@ def check(
     | what | measured on |
     |---|---|
     | level before the rise | the lowest level of the second fit: a mean, and not the luckiest evaluation |
-    | level at the end | the mean of the last three (of many, a fifth of those since the best); the last alone if three or more rise without a break |
+    | level at the end | the mean of the last three (of many, a fifth of those since the best); the last alone if three or more rise without a break, or 20 steadily |
     | least rise | `smallest` of the level; two evaluations must follow the best one, or one, a tenth higher, if the training loss is half of it |
-    | severity | from `warning` a warning, from `error` an error, unless accuracy, or another measure of the task, ends better than it was at the best loss; in training on preferences three times as much, and the median of the last fifth must stand above the lowest rolling median by three standard errors and three deviations |
+    | severity | from `warning`, or where half of the run came after the best evaluation, a warning, from `error` an error, unless accuracy, or another measure of the task, ends better than it was at the best loss; in training on preferences three times as much, and the median of the last fifth must stand above the lowest rolling median by three standard errors and three deviations |
     | information | the accuracy of the same set is 1 in the end: no answer is lost |
     | one degree less | the training loss has risen since by half of that share or more, and by three of its standard errors: what raises both is not learned by heart |
 
@@ -242,7 +243,8 @@ def _finding(run: Run, metric: str, losses: Series, best: int, found: Rise, warn
     if pairs:  # the loss tells how sure the wrong ones are; a few percent are usual
         warning, error = OF_PAIRS * warning, OF_PAIRS * error
     sure = found.share >= error and len(losses) - best > AFTER and better is None
-    severity = Severity.ERROR if sure else Severity.WARNING if found.share >= warning else Severity.INFO
+    lost = losses.steps[-1] - step >= HALF * (losses.steps[-1] - run.first_step) and not pairs
+    severity = Severity.ERROR if sure else Severity.WARNING if found.share >= warning or lost else Severity.INFO
     together = 0.0 if pairs else training_rose(run, step, found.share)
     if together:
         severity = Severity.WARNING if sure else Severity.INFO

@@ -36,7 +36,13 @@ def test_the_epochs_that_are_enough_are_named(epochs, words):
     ("rise", "severity"), [(0.33, Severity.ERROR), (0.1, Severity.WARNING), (0.035, Severity.INFO)]
 )
 def test_severity_follows_the_rise(rise, severity):
-    (found,) = fires(check, overfit(evaluations=30, best=12, rise=rise, noise=0.0))
+    (found,) = fires(check, overfit(evaluations=30, best=15, rise=rise, noise=0.0))
+    assert found.severity is severity
+
+
+@pytest.mark.parametrize(("best", "severity"), [(8, Severity.WARNING), (15, Severity.INFO)])
+def test_a_small_rise_over_half_of_the_run_is_a_warning(best, severity):
+    (found,) = fires(check, overfit(evaluations=30, best=best, rise=0.035, noise=0.0))
     assert found.severity is severity
 
 
