@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from lmdiag.gather.axis import Axis
 from lmdiag.gather.only_loss import is_like_a_loss, with_only_losses
-from lmdiag.gather.placeholders import without_placeholders
+from lmdiag.gather.placeholders import without_placeholders, without_records_of_zeros
 from lmdiag.gather.sets import Splits
 from lmdiag.gather.successive import with_joined_losses
 from lmdiag.gather.translated import Translated
@@ -41,7 +41,8 @@ SUMMARY = ("train_loss", "train_runtime", "train_samples_per_second", "train_ste
 
 def translate(raw: RawLog, axis: Axis, splits: Splits) -> tuple[dict[str, Translated], list[str]]:
     """Bring all columns but the one that counts steps to their canonical names; return {metric: column} and what was chosen."""
-    columns = list(_of_their_sets(without_placeholders(list(_translated(raw, axis, splits)), axis)))
+    measured = without_placeholders(without_records_of_zeros(list(_translated(raw, axis, splits)), axis), axis)
+    columns = list(_of_their_sets(measured))
     return _one_column_each(with_joined_losses(raw, axis, with_only_losses(raw, columns)))
 
 

@@ -1,4 +1,4 @@
-"""NaN that stands in a column where nothing was measured, as in that of an evaluation beside each training loss."""
+"""What stands where nothing was measured: NaN, as in the column of an evaluation beside each training loss, and records of zeros."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from lmdiag.readers.rawlog import Column
 FEWEST, LEAST_APART = 3, 2
 FEWEST_ALONE, LEAST_APART_ALONE = 5, 3
 UNEVEN = 1.5  # times the usual interval: at twice it, an evaluation came to nothing
+FEWEST_ZEROS = 3  # numbers of a record: of fewer each may be 0 in earnest
+CLOCKS = frozenset("epoch elapsed_s timestamp step_time_s".split())
 APART = 0.9  # of the values of one column, for which another has none
 
 
@@ -29,6 +31,35 @@ def without_placeholders(columns: list[Translated], axis: Axis) -> list[Translat
             column = replace(column, column=part, unmeasured=int((~measured).sum()))
         kept.append(column)
     return kept
+
+
+def without_records_of_zeros(columns: list[Translated], axis: Axis) -> list[Translated]:
+    """Return the columns without records of nothing but zeros at the step of a record of numbers, as of an evaluation that fills in the line of training."""
+    loss = max(
+        (column.column for column in columns if column.metric == "loss"), key=lambda one: len(one.rows), default=None
+    )
+    if loss is None or not (zero := loss.values == 0).any() or zero.all():
+        return columns
+    numbers, zeros = np.zeros((2, len(axis.steps)), np.int64)
+    for column in columns:
+        if column.metric not in CLOCKS:
+            numbers[column.column.rows] += 1
+            zeros[column.column.rows] += column.column.values == 0
+    known = axis.steps[loss.rows[~zero]]
+    empty = loss.rows[zero]
+    empty = empty[
+        (numbers[empty] == zeros[empty]) & (numbers[empty] >= FEWEST_ZEROS) & np.isin(axis.steps[empty], known)
+    ]
+    return [_without(column, empty, told=column.column is loss) for column in columns] if len(empty) else columns
+
+
+def _without(column: Translated, rows: np.ndarray, told: bool) -> Translated:
+    kept = ~np.isin(column.column.rows, rows)
+    if kept.all():
+        return column
+    part = Column(column.column.rows[kept], column.column.values[kept])
+    guess = f'{len(rows):,} records of zeros beside others of the same step were taken as "not measured"'
+    return replace(column, column=part, guess=guess if told else column.guess)
 
 
 def _beside(column: Translated, columns: list[Translated]) -> bool:

@@ -101,3 +101,15 @@ def test_each_second_loss_may_be_nan_where_nothing_else_was_measured(interval: i
         rows.add({"step": float(step), "loss": float(value)}, step)
     found = run_of(rows.log("jsonl", "a"))["loss"]
     assert len(found) == (N if interval == 2 else N // 3)
+
+
+@pytest.mark.parametrize(("lr", "kept"), [(0.0, False), (1e-4, True)])
+def test_a_record_of_zeros_beside_one_of_the_same_step_is_none(lr: float, kept: bool) -> None:
+    rows, line = Rows(), 0
+    for step in range(10, 310, 10):
+        rows.add({"step": float(step), "loss": 254 - step / 50, "reg": 2e-5, "lr": 1e-4}, line := line + 1)
+        if step % 50 == 0:
+            rows.add({"step": float(step), "loss": 0.0, "reg": 0.0, "lr": lr}, line := line + 1)
+    found = run_of(rows.log("jsonl", "a"))
+    assert (found["loss"].values == 0).any() == kept
+    assert kept == (not any("6 records of zeros" in note for note in found.notes))
