@@ -62,6 +62,17 @@ def test_a_list_without_steps_beside_lists_with_steps_is_counted():
     assert ("val/loss" in run, run.skipped[0].reason) == (False, "val_loss: 2 values without a list of their steps")
 
 
+def test_of_records_and_lists_those_are_read_that_hold_an_evaluation_and_the_others_are_counted():
+    lists = {"train_losses": [4.0 - k / 10 for k in range(20)], "val_losses": [3.9, 2.9, 2.4]}
+    cycles = [{"cycle": k, "avg_loss": 3.0} for k in range(4)]
+    run = read({**lists, "cycles": cycles})
+    assert (len(run["loss"]), len(run["val/loss"])) == (20, 3)
+    assert [skipped.reason for skipped in run.skipped] == ["a record beside lists of losses"] * 4
+    run = read({"train_losses": lists["train_losses"], "history": RECORDS})
+    assert points(run) == [(1, 3.0), (2, 2.0), (3, 1.0)]
+    assert sum(skipped.count for skipped in run.skipped) == 20
+
+
 def test_lists_alone_count_records():
     run = read({"loss": [3.0, 2.0], "val_loss": [3.5, 2.5]})
     assert (run.step_kind, points(run, "val/loss")) == ("record", [(1, 3.5), (2, 2.5)])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from lmdiag.errors import NoValues, UnreadableLog
-from lmdiag.naming import is_step_name, spelling
+from lmdiag.naming import evaluation_set, is_step_name, spelling
 from lmdiag.patterns import lazy
 from lmdiag.readers.json import nameless
 from lmdiag.readers.json.damaged import closed, is_torn_list, parts_of
@@ -31,7 +31,7 @@ LONGEST_NUMBER = 30  # at the end of the first bytes one may be cut
 TEXT_BEHIND = lazy(r"\s*(?:[^\s{}\[\],]|\{\s*[^\s\"}]|\[\s*[^\s{\[\]\"])")
 LIST_WITHIN = lazy(rb"'\s*:\s*\[")
 MOST_LINES = 20
-FEWEST_RECORDS = 3
+FEWEST_RECORDS, FIRST = 3, 50
 _decoder = json.JSONDecoder()
 SPLITS = {"train", "training", "val", "valid", "validation", "dev", "eval", "test"}
 
@@ -107,10 +107,12 @@ def read(source: Source) -> list[RawLog]:
 
 def _rows(document: Any, lines: Mapping[int, int], name: str) -> tuple[Rows, tuple[str, ...]]:
     """Return the rows of a document, and what was guessed; `lines` are those of its objects, by their id."""
-    records = _records(document, _holds_loss)
-    lists = None if records else _lists(document, name)
-    if lists is not None:
-        return rows_of_lists(lists), notes_of_lists(lists)
+    records, lists = _records(document, _holds_loss), _lists(document, name)
+    if lists is not None and (records is None or (_evaluates(lists) and not _evaluates(*map(flat, records[:FIRST])))):
+        rows = rows_of_lists(lists)
+        for record in records or ():
+            rows.skip(lines.get(id(record), 0), "a record beside lists of losses")
+        return rows, notes_of_lists(lists)
     if records is None:
         table = nameless.table_in(document, name)
         if table is not None:
@@ -127,7 +129,17 @@ def _rows(document: Any, lines: Mapping[int, int], name: str) -> tuple[Rows, tup
             rows.add(bound(record), lines.get(id(record), 0))
         else:
             rows.skip(0, "not a record")
+    for key, items in (lists or {}).items():
+        for _ in items:
+            rows.skip(0, f'a value of the list "{key}" beside the records', "value")
     return rows, ()
+
+
+def _evaluates(*named: Mapping[str, Any]) -> bool:
+    """Tell whether a loss of training and one of an evaluation are among names."""
+    found = {spelling(name).name for names in named if isinstance(names, Mapping) for name in names}
+    losses = {name for name in found if name.rpartition("/")[2] == "loss" or "loss" in name}
+    return any(map(evaluation_set, losses)) and any(not evaluation_set(name) for name in losses)
 
 
 def parsed(source: Source, kind: str) -> Any:
