@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from lmdiag.patterns import lazy
 from lmdiag.readers.rawlog import Column
 from lmdiag.readers.tables.tally import Tally
 from lmdiag.run import Event, Skipped
@@ -18,6 +19,7 @@ STEP, EPOCH, POSITION = "step", "epoch", "position"
 TOTAL, RANK = " total", " rank"  # beside the columns: the announced last step, and the process that printed a record
 LARGEST = {STEP: 1e13, EPOCH: 1e5, POSITION: 1e13}  # beyond these, and NaN, a counter is damaged
 ROW = "i"  # the type of row numbers: four bytes
+_OF_EPOCH = lazy(r"\W*[Ee]poch (\d+): ")
 MANY_SKIPPED = 1000  # so many are listed one by one, the rest is only counted
 
 
@@ -191,10 +193,19 @@ class Table:
         own = placed[~np.isnan(before[placed])]
         for k, (event, row) in enumerate(zip(self.events, self.event_rows)):
             earlier = own[: np.searchsorted(own, row)]
-            if len(earlier) and event.step == before[earlier[-1]]:
+            if (end := self._end_of_its_epoch(event, row)) is not None:
+                self.events[k] = replace(event, step=int(after[end]))
+            elif len(earlier) and event.step == before[earlier[-1]]:
                 self.events[k] = replace(event, step=int(after[placed[np.searchsorted(placed, row) - 1]]))
         if len(own):
             self.last_step = int(after[placed[-1]])
+
+    def _end_of_its_epoch(self, event: Event, row: int) -> int | None:
+        """Return the last row of the epoch at whose end a checkpoint was saved, as Keras says before it prints the end itself."""
+        named = _OF_EPOCH.match(event.message) if event.kind == "checkpoint_saved" else None
+        name = EPOCH if EPOCH in self.columns else STEP if self.config.get("step_kind") == "epoch" else ""
+        ends = np.flatnonzero(self.cells(name) == float(named[1])) if named and name else ()
+        return int(ends[-1]) if len(ends) and ends[-1] >= row else None
 
     def taken(self, first: int, last: int) -> dict[str, Column]:
         """Return the columns of the rows first <= row < last, counted from `first`."""

@@ -373,3 +373,15 @@ def test_a_message_before_the_last_state_of_an_epoch_does_not_end_it() -> None:
     (run,) = runs("".join(epochs))
     assert points(run) == [(1, 4.0), (2, 3.0), (3, 2.0)]
     assert points(run, "val/loss") == [(1, 5.0), (2, 4.0), (3, 3.0)]
+
+
+def test_a_checkpoint_that_keras_saves_at_the_end_of_an_epoch_is_of_that_epoch() -> None:
+    text = "".join(
+        f"Epoch {e}/3\n3/4 ━━━━━━━━━━ 1s 1s/step - loss: {6 - e}.5\n"
+        f"Epoch {e}: val_loss improved from {6.1 - e:.3f} to {5.1 - e:.3f}, saving model to m.keras\n"
+        f"4/4 ━━━━━━━━━━ 3s 1s/step - loss: {6 - e}.25 - val_loss: {5.1 - e:.3f}\n"
+        for e in (1, 2, 3)
+    )
+    (run,) = runs(text)
+    assert [event.step for event in run.events if event.kind == "checkpoint_saved"] == run["val/loss"].steps.tolist()
+    assert run["val/loss"].values.tolist() == [4.1, 3.1, 2.1]
