@@ -17,7 +17,8 @@ NEAR_A_ZERO = 0.1  # for every ten zeros one, as a hinge loss of few samples has
 def masked_zeros(loss: np.ndarray, *, evaluated: bool = False) -> np.ndarray:
     """Return which losses are the exact zeros that some trainers write in place of NaN: bool[n].
 
-    There must be at least three zeros (two if the first value is one, or if the log ends in them, after a loss of 0.5 and half of the usual; one
+    There must be at least three zeros (two if the first value is one, if the log ends in them, after a loss of 0.5 and half of the usual, or if no other
+    loss is lower than that; one
     at the end, right after a loss ten times the usual), and the value before the first zero must be above 0.05: a loss that falls to 0.0004 on memorised text and is
     then printed as 0.0000 is legitimate. So is a hinge loss, which comes near zero as often as it reaches it: a NaN
     leaves a gap between the zeros and the other losses. An evaluation is the mean of many batches: there the last one alone is enough
@@ -40,7 +41,8 @@ def masked_zeros(loss: np.ndarray, *, evaluated: bool = False) -> np.ndarray:
     exploded = zeros[-1] and level > EXPLODED * usual
     fell = bool(zeros[first:].all()) and level >= max(LEAP * usual, LEAP)  # at once and for good
     alone = exploded or (evaluated and fell and first > 0)
-    enough = zeros.sum() >= (1 if alone else 2 if first == 0 or fell else 3)
+    apart = float(others.min()) >= max(LEAP * usual, LEAP)  # no other is half as low
+    enough = zeros.sum() >= (1 if alone else 2 if first == 0 or fell or apart else 3)
     near = np.count_nonzero(np.abs(others) < NEAR_ZERO * usual)
     reached = near >= max(FEWEST_NEAR_ZERO, NEAR_A_ZERO * zeros.sum())
     return zeros if enough and level > MASKED_ZERO_LEVEL and not reached else none

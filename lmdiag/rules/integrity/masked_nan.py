@@ -20,7 +20,7 @@ def check(run: Run, _: Curve) -> Findings:
     ## How it decides
     | asks for | why that much |
     |---|---|
-    | three zeros (two if the first record is one, or if the log ends in them after a loss of 0.5 nat and half of the usual; one at the end, right after a loss of ten times the usual) | a single zero may be a batch without targets |
+    | three zeros (two if the first record is one, if the log ends in them after a loss of 0.5 nat and half of the usual, or if no other loss is lower than that; one at the end, right after a loss of ten times the usual) | a single zero may be a batch without targets |
     | of evaluations one at the end, after a loss of 0.5 nat and half of the usual; it is a warning | the mean of many batches is not 0 by chance |
     | the last loss before the first zero above 0.05 nat | a loss that was memorised is printed as zero in the end |
     | fewer than three other losses under a tenth of the usual one, or than one for every ten zeros | a loss that reaches zero by itself, such as a hinge, is near it as often; a NaN leaves a gap |
@@ -84,7 +84,9 @@ def _finding(run: Run, metric: str, losses: Series, masked: np.ndarray) -> Findi
         )
         if empty
         else (
-            "Set logging_nan_inf_filter=False (Hugging Face) to see the true loss.",
+            "Check that the data did not run out: Keras ends an epoch without batches with a loss of 0. Repeat the dataset, or leave out steps_per_epoch."
+            if run.format.startswith("keras") or run.step_kind == "epoch"
+            else "Set logging_nan_inf_filter=False (Hugging Face) to see the true loss.",
             advice.bf16(run),
             "Decode the labels of one batch: are they all masked (-100)?",
         ),

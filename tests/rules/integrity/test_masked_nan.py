@@ -18,7 +18,14 @@ def test_zeros_in_the_second_half():
 
 
 @pytest.mark.parametrize(
-    "loss", [[0.0, 0.0, 50.0, 52.0, 0.0], [12.0, 0.0, 0.0, 50.0, 0.0], [2.2, 0.0, 0.0], [2.2, 1.4, 0.0, 0.0]]
+    "loss",
+    [
+        [0.0, 0.0, 50.0, 52.0, 0.0],
+        [12.0, 0.0, 0.0, 50.0, 0.0],
+        [2.2, 0.0, 0.0],
+        [2.2, 1.4, 0.0, 0.0],
+        [5.7, 0.0, 5.1, 0.0],
+    ],
 )
 def test_short_logs(loss):
     assert len(fires(check, run(loss=loss))) == 1
@@ -44,6 +51,7 @@ def test_an_evaluation_that_may_be_zero(values):
         [2.0, 1.0, 0.1, 0.0004, 0.0001, 0.0, 0.0, 0.0],  # memorised, printed with four decimals
         [2.0, 0.0, 1.8, 1.7, 1.6],  # one zero
         [2.2, 0.0],  # one zero, at the end
+        [2.2, 0.0, 0.4, 0.0],  # another is near it
         [0.9, 0.4, 0.1, 0.0, 0.0],  # printed with one decimal
         [0.0, 0.0, 0.0, 0.0],  # nothing but zeros: nothing to compare with
     ],
