@@ -204,7 +204,9 @@ class Table:
         """Return the last row of the epoch at whose end a checkpoint was saved, as Keras says before it prints the end itself."""
         named = _OF_EPOCH.match(event.message) if event.kind == "checkpoint_saved" else None
         name = EPOCH if EPOCH in self.columns else STEP if self.config.get("step_kind") == "epoch" else ""
-        ends = np.flatnonzero(self.cells(name) == float(named[1])) if named and name else ()
+        if named is None or not name:
+            return None
+        ends = np.flatnonzero(self.cells(name) == float(named[1]))
         return int(ends[-1]) if len(ends) and ends[-1] >= row else None
 
     def taken(self, first: int, last: int) -> dict[str, Column]:
