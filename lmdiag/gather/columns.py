@@ -131,10 +131,11 @@ def _one_column_each(columns: list[Translated]) -> tuple[dict[str, Translated], 
     choices = [column.guess for column in columns if column.guess]
     choices += [f'"{name}" is named like a loss, but was not taken for one' for name in _unknown_losses(columns)]
     terms = any(c.source_name.startswith(OF_PREFERENCES) or c.metric in ANSWERS for c in columns)
+    of_words = not terms and any(_is_of_words(column) for column in groups.get("loss", []))
     for metric, group in groups.items():
-        best = max(_totals(group), key=partial(_preference, group, terms))
+        best = max(_totals(group), key=partial(_preference, group, terms, of_words))
         chosen[metric] = best
-        others += [replace(c, rival=_why(group, terms, best, c)) for c in group if c is not best]
+        others += [replace(c, rival=_why(group, terms, of_words, best, c)) for c in group if c is not best]
     for column in others:
         if OF_THE_LANGUAGE_MODEL in column.rival:  # said of the run as well, as the two may go different ways
             chosen["loss"] = replace(chosen["loss"], guess=column.rival)
@@ -163,9 +164,9 @@ def _unknown_losses(columns: list[Translated]) -> Iterator[str]:
             yield name
 
 
-def _why(group: list[Translated], terms: bool, best: Translated, other: Translated) -> str:
+def _why(group: list[Translated], terms: bool, of_words: bool, best: Translated, other: Translated) -> str:
     """Say which of two columns was taken for a metric, and why."""
-    (*named, n), (*also_named, m) = (_preference(group, terms, column) for column in (best, other))
+    (*named, n), (*also_named, m) = (_preference(group, terms, of_words, column) for column in (best, other))
     more = f"it has more values ({n:,} against {m:,})" if n > m else "it stands first"
     if best.metric.endswith("loss") and _is_sum(other, best):
         why = "it sums over the batches what the first averages"
@@ -176,19 +177,29 @@ def _why(group: list[Translated], terms: bool, best: Translated, other: Translat
     return f'"{best.source_name}" was taken for {best.metric}, and "{other.source_name}" was not: {why}'
 
 
-def _preference(group: list[Translated], terms: bool, column: Translated) -> tuple[bool, bool, int, int]:
+def _is_of_words(column: Translated) -> bool:
+    return any(word in column.source_name.lower() for word in LANGUAGE_MODEL_LOSS)
+
+
+def _preference(
+    group: list[Translated], terms: bool, of_words: bool, column: Translated
+) -> tuple[bool, bool, int, int]:
     most = max(len(c.column.rows) for c in group)
     full = len(column.column.rows) >= COMPARABLE * most
     if full and column.metric.endswith("loss") and any(_is_sum(other, column) for other in group):
         return True, True, 0, len(column.column.rows)
     lowered = column.source_name.lower()
     preferred = {
-        "loss": not terms and any(word in lowered for word in LANGUAGE_MODEL_LOSS),
+        "loss": not terms and _is_of_words(column),
         "grad_norm": lowered.startswith(("raw_", "learning/raw_")),
         "mem_bytes": not PEAK.isdisjoint(words_of(column.source_name)),
         "reward": "score" in lowered,  # without the penalty for divergence
         "entropy": lowered.startswith("policy"),
     }.get(column.metric, column.source_name == column.metric or lowered.endswith("_epoch"))
+    if (
+        of_words and column.metric.endswith("/loss") and any(map(_is_of_words, group))
+    ):  # of the same words as in training
+        preferred = _is_of_words(column)
     plain = full and column.source_name == column.metric
     surplus = spelling(column.source_name).surplus if full else MOST_SURPLUS
     return full and preferred, plain, -surplus, len(column.column.rows)

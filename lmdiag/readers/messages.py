@@ -21,8 +21,8 @@ LONGEST_MESSAGE = 300
 _KINDS: tuple[tuple[str, Sequence[str], re.Pattern[str]], ...] = tuple((kind, words, lazy(regex)) for kind, words, regex in (
     (
         "oom",
-        ("OutOfMemory", "out of memory", "RESOURCE_EXHAUSTED", "oom-kill", "oom_kill"),
-        r"OutOfMemoryError|CUDA (?:error: )?out of memory|RESOURCE_EXHAUSTED|oom[-_]kill",
+        ("OutOfMemory", "out of memory", "RESOURCE_EXHAUSTED", "ResourceExhausted", "oom-kill", "oom_kill"),
+        r"OutOfMemoryError|CUDA (?:error: )?out of memory|RESOURCE_EXHAUSTED|ResourceExhaustedError|oom[-_]kill",
     ),
     (
         "checkpoint_saved",

@@ -52,6 +52,14 @@ class TestNames:
         run = run_of(columns(step=[1, 2], loss=[9.0, 8.0], lm_loss=[3.0, 2.0]))
         assert points(run) == [(1, 3.0), (2, 2.0)]
 
+    def test_the_evaluations_are_of_the_loss_that_is_judged(self):
+        run = run_of(
+            columns(step=[1, 2], loss=[9.0, 8.0], lm_loss=[3.0, 2.0], val_loss=[9.5, 8.5], val_lm_loss=[3.5, 2.5])
+        )
+        assert points(run, "val/loss") == [(1, 3.5), (2, 2.5)]
+        run = run_of(columns(step=[1, 2], loss=[9.0, 8.0], val_loss=[9.5, 8.5], val_lm_loss=[3.5, 2.5]))
+        assert points(run, "val/loss") == [(1, 9.5), (2, 8.5)]
+
     def test_a_reader_may_rename_scale_and_drop(self):
         run = run_of(
             [{"step": 1, "x": 2.0, "y": 3.0, "z": 1.0}],

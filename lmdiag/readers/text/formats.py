@@ -234,6 +234,7 @@ _ROWS = (
         "MMEngine, mmcv",
         marks=(("[", lazy(
             r"\bEpoch\((?:train|val|test)\) +\[\d+\]\[ *\d+/\d+\]|\bIter\((?:train|val)\) +\[ *\d+/\d+\]|\bmmcv - INFO - (?:Epoch|Iter) \["
+            r"|- INFO - (?:Epoch|Iter) \[\d.*\bdata_time: .*\bmemory: \d"
         )),),
         names={"time": "step_time_s"},
         units={"memory": "MB"},

@@ -127,7 +127,8 @@ class Line:
         """Note that a value of this canonical metric was read."""
         measure = metric.rpartition("/")[2]
         self.core = self.core or measure in CORE
-        if measure in MEASURES or measure == "accuracy":
+        self.core = self.core or (measure == "f1" and "/" in metric)  # [EVAL] F1: 0.36
+        if measure in MEASURES or measure == "accuracy" or (measure == "f1" and "/" in metric):
             self.judged = True
             self.measured = self.measured or measure in MEASURES
             self.strong = self.strong or strong
@@ -315,7 +316,8 @@ def _metric(line: Line, head: Heading, value: float, unit: str, section: str) ->
     if found is None and (key.lower() in SHORT_FOR_LOSS or is_called_a_loss(key)):
         line.core = True
     if found is None and section and head.strong and not OF_A_TASK.isdisjoint(words_of(key)):
-        line.core = True  # [valid] step 500 : bleu : 26.5
+        line.core = line.judged = line.strong = True  # [valid] step 500 : bleu : 26.5
+        line.split = line.split or section
     if found:
         line.split = found[0].rpartition("/")[0] or line.split
         if key not in line.wholes:

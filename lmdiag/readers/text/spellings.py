@@ -154,9 +154,12 @@ def _place_of_mmengine(match: re.Match[str]) -> str:
 
 REWRITES = (
     Rewrite(("“", "”", "‘", "’"), lazy("[“”‘’]"), "'", "logs pasted into forums"),
+    Rewrite(("`",), lazy("`+"), " ", "code in a forum"),
+    Rewrite(("metric '",), lazy(r"\b(?:[Ee]valuation )?metric '(\w+)'(?=\s*=)"), r"\1", "GluonTS"),
     Rewrite(("第",), lazy(r"第\s*(\d+)\s*(?:个\s*)?(?:轮|(步|step)|epoch)"), lambda m: f"{'step' if m[2] else 'epoch'} {m[1]}", "Chinese tutorials"),
     Rewrite(("%|",), lazy(r"\d+%\|[^|]*\|\s*[\d.]+[kMG]?/[\d.]+[kMG]?\s*\[[\d:]+<[\d:?]+(?:,\s*[^,=\]]*)?"), ",", "records printed behind a tqdm bar"),
-    Rewrite((":",), lazy(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?|\b\d+:\d\d(?::\d\d)?(?:[.,]\d+)?\b"), _clock, "clocks inside of lines"),
+    Rewrite((":",), lazy(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?|\b(?:\d+ days?, )?\d+:\d\d(?::\d\d)?(?:[.,]\d+)?\b"), _clock, "clocks inside of lines"),
+    Rewrite(("nanxxx", "infxxx"), lazy(r"\b(nan|inf)xxx\b"), r"\1", "PaddleOCR pads to six characters"),
     Rewrite(("|g",), lazy(r"\|{1,2}(?:g|grad|gradient|g_param|grads)\|{1,2}"), " grad_norm ", "word_language_model's descendants"),
     Rewrite(("poch",), lazy(r"(?i:\b(?:1|one) epoch\s*=\s*\d[\d,]*(?![\d.]))"), ",", "RWKV"),
     Rewrite(("={", ": {"), lazy(r"(?<![\w.])([A-Za-z_][\w/.-]*)['\"]?\s*[=:]\s*\{([^{}]*\d[^{}]*)\}"), _nested, "InternEvo"),
@@ -187,7 +190,7 @@ REWRITES = (
     Rewrite(("e", "E"), lazy(r"^\s*[eE](\d+(?:/\d+)?)[\s:|,]+(?=[A-Za-z]\w*\s?[=:])"), r"epoch \1, ", "`E001 tr=2.5 va=2.75`"),
     Rewrite(("[",), TWO_COUNTS, lambda m: f"epoch {m[1]} step {m[2]}{m[3] or ''}, ", "PyTorch's CIFAR tutorial; MMEngine"),
     Rewrite((":",), lazy(r"(poch\W{0,3}\d+(?:/\d+)?\]?\s*(?:[Bb]atch|[Ss]tep|[Ii]ter)?\s*\[)\s*(\d+)\s*:\s*(\d+)\s*\]"), r"\1\2/\3]", "Paddle's tutorials"),
-    Rewrite(("train) [", "train)[", "val) [", "val)[", "test) [", "test)[", "- Epoch [", "- Iter ["), lazy(
+    Rewrite(("train) ", "train)[", "val) ", "val)[", "test) ", "test)[", "- Epoch [", "- Iter ["), lazy(
         r"\b(?:Epoch|Iter)(?:\((train|val|test)\)|(?= \[\d+\]?\[? *\d*/))\s*(?:\[(\d+)\])?\s*\[\s*(\d+)(?:/\s*(\d+))?\]"
     ), _place_of_mmengine, "MMEngine, mmcv"),
     Rewrite(("Pass ", "pass "), lazy(r"^\W*[Pp]ass (?:id)?\W{0,2}(\d+)(?=,? (?:[Bb]atch|end|test|cost|Cost)\b)"), r"epoch \1", "Paddle's first releases: `Pass 0, batch 100, loss 2.5`"),

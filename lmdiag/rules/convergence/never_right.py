@@ -35,6 +35,7 @@ def check(run: Run, curve: Curve, *, wrong: float = 0.98) -> Findings:
 
     ## How it decides
     A measure of the task is at its worst in five evaluations or more, and the loss does not fall in its last half; or what the last row of the table says.
+    Lines without a step, an epoch or a set may be those of single answers, and are left alone.
 
     | test | asks for | why that much |
     |---|---|---|
@@ -61,7 +62,9 @@ def check(run: Run, curve: Curve, *, wrong: float = 0.98) -> Findings:
     if run.objective in SHAPELESS:
         yield NotChecked("its answers are not compared with targets")
         return
-    measured = {name: series.finite for name, series in run.series.items() if _is_measure(name)}
+    # Without a step, an epoch or a set, the lines may be those of single answers, the worst first
+    counted = run.step_kind != "record"
+    measured = {name: s.finite for name, s in run.series.items() if _is_measure(name) and (counted or "/" in name)}
     in_vain = _passes_in_vain(run, curve)
     if in_vain is not None:
         yield in_vain
@@ -72,9 +75,16 @@ def check(run: Run, curve: Curve, *, wrong: float = 0.98) -> Findings:
         return
     losses = curve[1].finite
     for name, values in _at_their_worst(measured, wrong):
-        if not (_stays(losses.values) or _begins_late(run, values)):
+        stays = _stays(losses.values)
+        if not (stays or _begins_late(run, values)):
             continue
-        yield _finding(name, values)
+        yield _finding(
+            name,
+            values,
+            "and the loss falls no more"
+            if stays
+            else f"from {run.place(int(values.steps[0]))} on, where this log begins",
+        )
         return
 
 
@@ -145,13 +155,13 @@ def _begins_late(run: Run, values: Series) -> bool:
     return int(values.steps[0]) >= (LATE_EPOCH if run.step_kind == "epoch" else LATE_STEP)
 
 
-def _finding(name: str, series: Series) -> Finding:
+def _finding(name: str, series: Series, beside: str) -> Finding:
     low, high = float(series.values.min()), float(series.values.max())
     said = f"is {figure(low, 4)}" if low == high else f"is between {figure(low, 4)} and {figure(high, 4)}"
     wrong = high > 0
     what = "hardly a word is right" if wrong else "nothing is found, or the measure is not computed"
     return Finding(
-        f"{name} {said} in all {len(series):,} values, and the loss falls no more: {what}.",
+        f"{name} {said} in all {len(series):,} values, {beside}: {what}.",
         int(series.steps[0]),
         int(series.steps[-1]),
         name,

@@ -114,3 +114,17 @@ def test_evaluations_of_averaged_weights_are_not_those_of_ranks() -> None:
     assert run["val/loss"].values[0] == pytest.approx(4.45)
     assert run["val ema loss"].values[0] == pytest.approx(3.95)
     assert not any("averaged" in note for note in run.notes)
+
+
+@pytest.mark.parametrize("scores", ["Precision: 0.3 - Recall: 0.4 - F1: {f1}", "F1: {f1}", "WER: {f1}", "bleu = {f1}"])
+def test_an_evaluation_without_a_loss_below_the_steps(scores: str) -> None:
+    text = "".join(
+        f"[TRAIN] Epoch:{k // 4} - Step:{k} - Loss: {9 - k}.5\n"
+        + (f"[EVAL] {scores.format(f1=k / 10)}\n" if k % 4 == 3 else "")
+        for k in range(8)
+    )
+    (run,) = runs_of(Source("x.log", content=text.encode()))
+    name = next(name for name in run.series if name.lower() in ("val/f1", "val/wer", "val/bleu"))
+    assert run[name].values.tolist() == [0.3, 0.7]
+    assert run[name].steps.tolist() == [3, 7]
+    assert len(run["loss"]) == 8

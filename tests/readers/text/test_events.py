@@ -77,6 +77,7 @@ def test_overflows_alone_are_named() -> None:
         ("Found NaN in the gradient norm", "nan_gradient"),
         ("detected nan/inf/spiky gradient; skipping optimizer step", "skipped_step"),
         ("AMP: detecting inf in the gradients", "skipped_step"),
+        ("ResourceExhaustedError (see above for traceback): OOM when allocating tensor with shape[24,512]", "oom"),
         ("FloatingPointError: Minimum loss scale reached (0.0001). Your loss is probably exploding.", "smallest_scale"),
         (
             "Exception: Current loss scale already at minimum - cannot decrease scale anymore. Exiting run.",

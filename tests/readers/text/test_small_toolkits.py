@@ -105,6 +105,15 @@ TOOLKITS = {
         "iteration {step} |  eval_loss: {val} | eval acc(mrr): 0.24\n",
         {"lr": 0.5, "loss_scale": 512},
     ),
+    "a logger of mmcv": (
+        "2025-03-15 16:07:01,813 - mmdet - INFO - Iter [{step}/9000]\tlr: 0.5, eta: 5 days, 23:20:12, time: 0.5, data_time: 0.03, memory: 7954, loss: {loss}, grad_norm: 0.5\n",
+        {"lr": 0.5, "step_time_s": 0.5, "grad_norm": 0.5, "mem_bytes": 7954 * 2**20},
+    ),
+    "MMEngine": (
+        "04/24 02:03:09 - mmengine - INFO - Epoch(train)  [1][{step}/9000]  lr: 0.5  eta: 1:20:08  time: 0.5  memory: 4843  grad_norm: 0.5  loss: {loss}\n",
+        {"lr": 0.5, "step_time_s": 0.5, "grad_norm": 0.5, "mem_bytes": 4843 * 2**20},
+    ),
+    "PaddleOCR": ("[2023/10/06 13:29:52] ppocr INFO: epoch: [1/500], global_step: {step}, lr: 0.5, CTCLoss: nanxxx, loss: {loss}, eta: 3 days, 0:24:37\n", {"lr": 0.5}),
     "UER": ("| {step}/  9000 steps| 12345.5 tokens/s| loss {loss}| loss_mlm: 7.0| acc_mlm: 0.052\n", {"tokens_per_sec": 12345.5}),
     "ParlAI": ("[ time:4.0s epochs:0.01 ] {{'exs': 540, 'loss': {loss}, 'gnorm': 0.5, 'updates': 18, 'total_train_updates': {step}}}\n", {"grad_norm": 0.5}),
     "evaluation with its step": ("step {step} ▸ loss {loss}\neval  step {step} ▸ loss {val}\n", {}),

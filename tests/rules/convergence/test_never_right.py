@@ -32,7 +32,14 @@ def test_nothing_is_found_and_the_loss_stays(name):
 
 
 def test_a_log_that_begins_late_needs_no_flat_loss():
-    assert len(fires(check, evaluated([100.0] * 6, FALLING, first=20_000))) == 1
+    (found,) = fires(check, evaluated([100.0] * 6, FALLING, first=20_000))
+    assert "from step 20,000 on, where this log begins" in found.message
+
+
+def test_single_answers_are_no_evaluations():
+    answers = replace(run(loss=series(FLAT), wer=series([1.0] * 8)), step_kind="record")
+    assert not fires(check, answers)
+    assert len(fires(check, replace(evaluated([1.0] * 8), step_kind="record"))) == 1
 
 
 @pytest.mark.parametrize(
