@@ -9,6 +9,7 @@ from lmdiag.stats.windows import every_window, median
 
 RECORDS_PER_EPOCH, MOST_EPOCHS = 10, 200
 LEAST_DROP, LEAST_ERRORS = 0.05, 6.0
+SHRINKS = -0.5  # power of the place in the epoch: -1 for means since it began, 0 for losses of single records
 
 
 @rule(family="generalization", needs=("loss", "epoch"), severity=Severity.INFO, min_points=30)
@@ -27,7 +28,8 @@ def check(run: Run, losses: Series, epochs: Series) -> Findings:
     The size of the step is how much was memorised in one pass. It is no fault: the evaluation decides whether it hurts.
 
     ## False alarms it avoids
-    The steep start, epochs of fewer than ten records, noise, drops elsewhere in the epoch.
+    The steep start, epochs of fewer than ten records, noise, drops elsewhere in the epoch; means since the epoch began, as Keras and many loops log
+    them, which drop at its end by themselves, and are told by how much steadier they get in its course.
 
     ## What to try
     Nothing while the evaluation improves. If it does not, fewer epochs or more data.
@@ -42,7 +44,7 @@ def check(run: Run, losses: Series, epochs: Series) -> Findings:
         yield too_few(len(epochs), "finite values of the epoch", 2)
         return
     at = along(losses.steps, epochs.steps, epochs.values)
-    first, last = np.floor(at[0]) + 1, np.ceil(at[-1])
+    first, last = np.floor(at[0]) + 1, np.floor(at[-1]) + 1
     per_epoch = len(losses) / max(float(at[-1] - at[0]), 1e-9)
     if last <= first:
         yield NotChecked("no epoch ends within the log")
@@ -65,6 +67,11 @@ def check(run: Run, losses: Series, epochs: Series) -> Findings:
     clear = (drops >= LEAST_DROP * level) & (drops >= LEAST_ERRORS * error)
     if clear.sum() < max(1, 0.5 * len(rows)):
         return
+    if _since_the_epoch_began(np.split(losses.values, np.searchsorted(at, ends))):
+        yield NotChecked(
+            "the losses move less and less in each epoch, as means since it began do: these drop at its end by themselves"
+        )
+        return
     typical, share = float(median(drops[clear])), float(median(drops[clear] / level[clear]))
     yield Finding(
         f"The training loss drops by {figure(typical, 2)} ({share:.0%}) at "
@@ -76,6 +83,15 @@ def check(run: Run, losses: Series, epochs: Series) -> Findings:
         ("Nothing to do while the evaluation improves; if it does not, fewer epochs or more data.",),
         steps=tuple(int(s) for s in losses.steps[rows[clear]]),
     )
+
+
+def _since_the_epoch_began(epochs: list[np.ndarray]) -> bool:
+    """Tell whether the losses of each epoch move less and less from record to record, as a mean of ever more of them does."""
+    moves = np.concatenate([np.abs(np.diff(losses, 2)) for losses in epochs])
+    sizes = np.log(np.maximum(moves, max(float(moves.mean()) / 10, 1e-300)))  # of rounded losses many are 0
+    places = np.log(np.concatenate([np.arange(3, len(losses) + 1) for losses in epochs]))
+    slope: float = np.polyfit(places, sizes, 1)[0]
+    return slope < SHRINKS
 
 
 def _drops(values: np.ndarray, rows: np.ndarray, width: int) -> tuple[np.ndarray, float]:

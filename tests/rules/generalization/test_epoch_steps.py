@@ -50,3 +50,42 @@ def test_silent_on_few_records_of_noise(noise):
     for seed in range(60):
         loss = level + np.random.default_rng(seed).normal(0, noise, 60)
         assert fires(check, run(loss=loss, epoch=at)) == []
+
+
+def since_the_epoch_began(losses: np.ndarray, per_epoch: int) -> np.ndarray:
+    means = [
+        np.cumsum(part) / np.arange(1, len(part) + 1)
+        for part in np.split(losses, range(per_epoch, len(losses), per_epoch))
+    ]
+    return np.concatenate(means)
+
+
+@pytest.mark.parametrize("per_epoch", [12, 100, 300])
+@pytest.mark.parametrize("first", [0, 1], ids=["epochs from 0", "fractions"])
+def test_silent_on_means_since_the_epoch_began(per_epoch, first):
+    """A fall of the loss is a step in them, which nobody has memorised."""
+    n = 5 * per_epoch
+    at = np.floor(np.arange(n) / per_epoch) if first == 0 else np.arange(1, n + 1) / per_epoch
+    reasons = []
+    for seed in range(10):
+        loss = since_the_epoch_began(np.linspace(6, 2, n) + np.random.default_rng(seed).normal(0, 0.1, n), per_epoch)
+        made = run(loss=np.round(loss, 3), epoch=at)
+        assert fires(check, made) == []
+        reasons += [said.why for said in check.look(made)]
+    assert any("as means since it began do" in reason for reason in reasons)
+
+
+def test_the_last_end_of_epochs_in_whole_numbers_is_one():
+    made = epochs(0.3)
+    (found,) = fires(check, run(loss=made["loss"].values, epoch=np.ceil(made["epoch"].values) - 1))
+    assert found.evidence["epoch_ends"] == found.evidence["with_drop"] == 2
+
+
+@pytest.mark.parametrize("smoothing", [0.5, 0.2, 0.1])
+def test_fires_on_smoothed_losses(smoothing):
+    made = epochs(0.3, noise=0.05)
+    smooth, values = made["loss"].values[0], []
+    for value in made["loss"].values:
+        smooth += smoothing * (value - smooth)
+        values.append(smooth)
+    assert len(fires(check, run(loss=np.array(values), epoch=made["epoch"].values))) == 1
