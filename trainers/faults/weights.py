@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from trainers.faults.fault import Fault
 
@@ -78,7 +78,7 @@ class DeadLayer(Fault):
 class FrozenWeights(Fault):
     """The optimizer updates a copy: the weights that the forward pass uses stay as they began."""
 
-    rules = ("not-learning",)
+    rules: ClassVar[tuple[str, ...]] = ("not-learning",)
     remedy = "give the optimizer the parameters of the model"
     advised = "parameters the optimizer holds"
 
