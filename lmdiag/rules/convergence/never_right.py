@@ -17,6 +17,7 @@ ERRORS = lazy(r"(?i)(?:^|[_ .-])(?:wer|cer|ter|ser)(?:$|[_ .-])")
 SCORES = lazy(
     r"(?i)(?:^|[_ .-])(?:f1|f1[_-]?score|ents_f|bleu|sacrebleu|exact_match|mcc|matthews_correlation)(?:$|[_ .-])"
 )
+OF_A_SET = lazy(r"(?i)/|(?:^|[_ .-])(?:train|training|dev|val|valid|validation|eval|test)(?:$|[_ .-])")
 ALL, OF_A_HUNDRED = 1.0, 100.0
 NEARLY = 0.95  # of all words, in each evaluation; their median is at `wrong`
 # Epochs; of all answers; by how much their share moves; of the levels of evaluation and training loss
@@ -64,7 +65,9 @@ def check(run: Run, curve: Curve, *, wrong: float = 0.98) -> Findings:
         return
     # Without a step, an epoch or a set, the lines may be those of single answers, the worst first
     counted = run.step_kind != "record"
-    measured = {name: s.finite for name, s in run.series.items() if _is_measure(name) and (counted or "/" in name)}
+    measured = {
+        name: s.finite for name, s in run.series.items() if _is_measure(name) and (counted or OF_A_SET.search(name))
+    }
     in_vain = _passes_in_vain(run, curve)
     if in_vain is not None:
         yield in_vain
