@@ -40,7 +40,7 @@ def test_five_halvings_at_once_are_a_warning():
 def test_many_skipped_updates_are_a_warning():
     (found,) = fires(check, scaled(np.full(1000, 4096.0), skipped=np.arange(1000) % 8 == 0))
     assert found.severity is Severity.WARNING
-    assert "118 of the 949 updates since step 51 were skipped" in found.message
+    assert "118 of the 950 updates from step 51 on were skipped" in found.message
 
 
 @pytest.mark.parametrize(
