@@ -43,12 +43,20 @@ def unroll(table: Table) -> None:
             step = np.where(numbered, epoch, step)
             table.columns.pop(EPOCH)
         counted = False  # the steps of the run
-    per_epoch = _steps_per_epoch(step, epoch, totals) if counted else 0
+    evaluated = _evaluated_alone(table, len(step))
+    trained = np.where(evaluated, np.nan, step)
+    per_epoch = 0.0
+    if counted:
+        per_epoch = _steps_per_epoch(trained, epoch, totals * ~evaluated) or _steps_per_epoch(step, epoch, totals)
     if per_epoch:
         base = 1 if np.nanmin(epoch) >= 1 else 0
         whole = filled(epoch) - base
+        batches = own & evaluated & (totals > 0) & (totals != per_epoch)  # of an evaluation, and no steps
         closing = ~own & ~np.isnan(epoch)  # an evaluation that names its epoch and no step: at the end of the epoch
-        _averages_apart(table, closing, own)
+        if (closing & evaluated).any():
+            _leave_out(table, batches)
+        step[batches] = np.nan  # they stand where the training does
+        _averages_apart(table, closing, own & ~batches)
         step = np.where(closing, (whole + 1) * per_epoch, step + whole * per_epoch)
         table.totals = np.full(len(step), per_epoch * table.config.get("epochs", 0))
     table.of_epochs = table.of_epochs if counted and len(np.unique(epoch[numbered])) == 1 else set()
@@ -62,6 +70,29 @@ def _is_slower(step: np.ndarray, epoch: np.ndarray, or_back: bool) -> bool:
     if len(steps) < FEWEST or not (epochs > 0).all():
         return False
     return bool(((steps > 0) & (steps < epochs)).all() or (or_back and (steps < 0).all()))
+
+
+def _evaluated_alone(table: Table, rows: int) -> np.ndarray:
+    """Tell which rows hold a loss or score of an evaluation, and no loss of the training: bool[rows]."""
+    evaluated, trained = np.zeros(rows, bool), np.zeros(rows, bool)
+    for name, (at, _) in table.columns.items():
+        of_set = evaluation_set(spelling(name).name)
+        if of_set or metric_of(name) == "loss":
+            (evaluated if of_set else trained)[np.asarray(at, int)] = True
+    return evaluated & ~trained
+
+
+def _leave_out(table: Table, batches: np.ndarray) -> None:
+    """Leave out what the batches of an evaluation gave, the result of which is printed as well."""
+    count = 0
+    for name in [name for name in table.columns if evaluation_set(spelling(name).name)]:
+        rows, values = (np.asarray(side) for side in table.columns[name])
+        kept = ~batches[rows.astype(int)]
+        count += int((~kept).sum())
+        table.columns[name] = rows[kept], values[kept]
+    if count:
+        reason = "a value of one batch of an evaluation, the result of which is read"
+        table.skipped.append(Skipped(int(table.lines[batches.argmax()]), reason, count, "value"))
 
 
 def _counts_samples(table: Table, totals: np.ndarray, position: np.ndarray) -> bool:

@@ -352,3 +352,29 @@ def test_a_batch_of_an_evaluation_is_no_evaluation() -> None:
     (run,) = runs_of(Source("x.log", content="".join(lines).encode()))
     assert run["val/loss"].values.tolist() == [5.25, 4.25, 3.25]
     assert not any("ranks" in note for note in run.notes)
+
+
+@pytest.mark.parametrize("batches", [4, 12])
+def test_batches_of_an_evaluation_are_no_steps(batches: int) -> None:
+    """They count from 1 to their own total, below the steps of the epoch, and the result stands behind them."""
+    lines = []
+    for e in (1, 2, 3):
+        lines += [f"Epoch: {e}/3 Step: {s}/6 loss: {5 - e + 0.1 * s:.4f}" for s in range(1, 7)]
+        lines += [f"Epoch: {e}/3 Step: {s}/{batches} val_loss: {3 + 0.1 * s:.4f}" for s in range(1, batches + 1)]
+        lines += [f"Epoch: {e}/3 val_loss: {3.05 + e / 100:.4f}"]
+    (run,) = runs_of(Source("x.log", content="\n".join(lines).encode()))
+    assert run["loss"].steps.tolist() == [*range(1, 19)]
+    assert list(zip(run["val/loss"].steps.tolist(), run["val/loss"].values)) == [(6, 3.06), (12, 3.07), (18, 3.08)]
+    assert sum(skipped.count for skipped in run.skipped) == 3 * batches
+
+
+@pytest.mark.parametrize("behind", [3, 6], ids=["within the epoch", "at its end"])
+def test_an_evaluation_of_batches_stands_where_it_is_printed(behind: int) -> None:
+    lines = []
+    for e in (1, 2, 3):
+        for s in range(1, 7):
+            lines.append(f"Epoch: {e}/3 Step: {s}/6 loss: {5 - e + 0.1 * s:.4f}")
+            lines += [f"Epoch: {e}/3 Step: {k}/12 val_loss: {3 + 0.1 * k:.4f}" for k in range(1, 13)] * (s == behind)
+    (run,) = runs_of(Source("x.log", content="\n".join(lines).encode()))
+    assert run["loss"].steps.tolist() == [*range(1, 19)]
+    assert run["val/loss"].steps.tolist() == [behind, behind + 6, behind + 12]
