@@ -87,6 +87,7 @@ _SENTENCES = (  # (words in it, fact, pattern)
 )
 TRACEBACK = "Traceback (most recent call last)"
 _EXCEPTION = lazy(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning|Abort|Timeout)?(?::|$)")
+_QUOTED = lazy(r"[\"']\s*$")  # what a program that was run for its answer printed
 _INDENTED = lazy(r"(?:\[?(?:rank|default)?\d+\]?:)? ")
 
 
@@ -112,7 +113,8 @@ class EventWatcher:
     def _follow_traceback(self, piece: str) -> None:
         text, rank = payload(piece)
         if TRACEBACK in piece:
-            self._open.add(rank)
+            if not _QUOTED.search(piece.partition(TRACEBACK)[0]):
+                self._open.add(rank)
         elif rank in self._open and _EXCEPTION.match(text) and not _INDENTED.match(piece):
             self._open.discard(rank)
             self._note("killed" if text.startswith("KeyboardInterrupt") else "exception", text)

@@ -9,12 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import log
 from typing import Any
 
 from lmdiag.naming import is_other_term, words_of
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, SUFFIXES, number
-from lmdiag.readers.tables.column_names import SHORT_FOR_LOSS, canonical, is_called_a_loss, is_split, of_training
+from lmdiag.readers.tables.column_names import (
+    ROUNDED,
+    SHORT_FOR_LOSS,
+    canonical,
+    is_called_a_loss,
+    is_split,
+    of_training,
+)
 from lmdiag.readers.text.names import Heading, counts_evaluated, heading
 from lmdiag.readers.text.spellings import rewritten
 
@@ -288,7 +296,12 @@ def _metric(line: Line, head: Heading, value: float, unit: str, section: str) ->
     training = ""
     if of_training(key):
         training, section = section, ""
-    elif not section and line.split and found and _begins_with_its_set(line, found[0]):
+    elif (
+        not section
+        and line.split
+        and found
+        and (_begins_with_its_set(line, found[0]) or _is_logarithm(line, found[0], value))
+    ):
         section = _of_split(line.split)  # dev acc: 71.3% loss: 0.86
     elif not section and line.split and found and found[0] in _OF_THE_SAME_SET:
         another = _has(line, f"{line.split}/{found[0]}")
@@ -334,6 +347,14 @@ def _begins_with_its_set(line: Line, metric: str) -> bool:
     """Whether a loss stands behind nothing but other numbers of a set, in a line that is of no step."""
     alone = metric == "loss" and not line.placed and not line.wholes and not line.training
     return alone and all((found := canonical(key)) and found[0].startswith(f"{line.split}/") for key in line.values)
+
+
+def _is_logarithm(line: Line, metric: str, value: float) -> bool:
+    """Whether a loss is that of the perplexity of a set that stands before it: 250 eval ppl 24.9589 loss 3.217229."""
+    ppl = next(
+        (line.values[key] for key in line.values if (found := canonical(key)) and found[0] == f"{line.split}/ppl"), 0.0
+    )
+    return metric == "loss" and ppl > 0 and abs(log(ppl) - value) <= ROUNDED
 
 
 def _has(line: Line, metric: str) -> bool:

@@ -22,7 +22,10 @@ _CUT = lazy(r"[,;|\t\[\](){}»•→←<>%]|\s-+\s|\s{3,}|:\s|:$|\.\s(?=[A-Z][a-
 _TRAILING = " \t:=≈~[('\"<>-|*`→,"
 _KEY = lazy(r"[^\W\d][\w./%@()^+\-]*(?: [\w./%@()^+\-]+){0,3}$")
 _SECTIONS = (
-    {"training": ""} | dict.fromkeys(("held-out", "evaluating", "validating", "validate"), "val") | SPLITS | SPLIT_WORDS
+    {"training": ""}
+    | dict.fromkeys(("held-out", "evaluating", "evaluate", "validating", "validate"), "val")
+    | SPLITS
+    | SPLIT_WORDS
 )
 _SETS = "|".join(_SECTIONS)
 EVALUATIONS = "|".join(word for word, split in _SECTIONS.items() if split)

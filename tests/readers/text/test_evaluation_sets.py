@@ -128,3 +128,16 @@ def test_an_evaluation_without_a_loss_below_the_steps(scores: str) -> None:
     assert run[name].values.tolist() == [0.3, 0.7]
     assert run[name].steps.tolist() == [3, 7]
     assert len(run["loss"]) == 8
+
+
+@pytest.mark.parametrize("word", ["eval", "evaluate", "val"])
+def test_a_loss_behind_the_perplexity_of_an_evaluation_is_that_of_it_where_they_agree(word: str) -> None:
+    def text(loss: str) -> str:
+        return "".join(
+            f"{step} train {3.4 - step / 100:.4f} kd 7.08\n{step} {word} ppl 24.5325 loss {loss}\n"
+            for step in range(10, 60, 10)
+        )
+
+    (agrees,) = runs_of(Source("x.log", content=text("3.2000").encode()))
+    assert agrees["val/loss"].values.tolist() == [3.2] * 5
+    assert agrees["loss"].values.tolist() == pytest.approx([3.4 - step / 100 for step in range(10, 60, 10)])

@@ -125,3 +125,12 @@ def test_one_loss_is_a_log_where_the_program_says_that_it_became_nan() -> None:
     assert [event.kind for event in log.events] == ["nan", "end"]
     with pytest.raises(UnreadableLog):
         read_source(Source("x.log", content=b"INFO:tensorflow:step = 0, loss = 9.75\n"))
+
+
+@pytest.mark.parametrize(
+    ("said", "kinds"), [('  "stderr": "{}\\n  File a.py\\nAssertionError"', []), ("ERROR {}", ["exception"])]
+)
+def test_a_traceback_that_is_quoted_is_of_another_program(said: str, kinds: list[str]) -> None:
+    text = "".join(f"step {step} loss {4 - step / 10}\n" for step in range(1, 9))
+    log = log_of(f"{text}{said.format('Traceback (most recent call last):')}\nReward:\n0.5\n")
+    assert [event.kind for event in log.events if event.kind == "exception"] == kinds
