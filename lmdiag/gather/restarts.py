@@ -6,6 +6,7 @@ import numpy as np
 
 from lmdiag.gather.arranged import Arranged
 from lmdiag.gather.axis import Axis
+from lmdiag.naming import spelling
 from lmdiag.run import Segment
 from lmdiag.stats.noise import scatter
 from lmdiag.stats.returning import AROUND, CLEAR, NOISE, loss_returns
@@ -29,12 +30,32 @@ def segments(log: Arranged) -> tuple[Axis, tuple[Segment, ...]]:
         values = main.column.values
         resumed = len(starts) > 0 and all(losses_repeat(steps, values, starts))
         if not resumed and (counter_repeats(steps, values) or _continues_under_a_new_count(steps, values, starts)):
+            if (through := _through_epochs(log)) is not None:
+                return through, _between(through.steps, [0, raw.n_rows])
             note = f'"{found.column or "step"}" starts again during the log; its records are counted instead.'
             counted = Axis(np.arange(1, raw.n_rows + 1), "record", "", (*found.notes, note))
             return counted, (Segment(1, raw.n_rows, 0),)
         if len(starts):
             return found, _between(found.steps, [0, *rows[starts].tolist(), raw.n_rows])
     return found, _between(found.steps, [0, raw.n_rows])
+
+
+def _through_epochs(log: Arranged) -> Axis | None:
+    """Count the steps of each epoch on through the run, where a column numbers the epochs, each starts them again, and all are as long."""
+    raw, found = log.raw, log.axis
+    column = next((column for name, column in raw.columns.items() if spelling(name).name == "epoch"), None)
+    if column is None or len(column.rows) < raw.n_rows or (column.values % 1).any():
+        return None
+    back = np.flatnonzero(np.diff(found.steps) < 0) + 1
+    if not np.array_equal(back, np.flatnonzero(np.diff(column.values)) + 1) or (np.diff(column.values) < 0).any():
+        return None
+    lasts = np.maximum.reduceat(found.steps, np.append(0, back))
+    longest = int(lasts.max())
+    if found.steps.min() < 1 or lasts[:-1].min() < longest:  # whose length nobody says
+        return None
+    steps = found.steps + longest * np.searchsorted(back, np.arange(raw.n_rows), side="right")
+    note = f'"{found.column or "step"}" starts again with each epoch, of {longest:,}; it is counted on.'
+    return Axis(steps, found.kind, found.column, (*found.notes, note))
 
 
 def _continues_under_a_new_count(steps: np.ndarray, values: np.ndarray, starts: np.ndarray) -> bool:
