@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from lmdiag.methods import LANGUAGE_MODEL, METHODS, OF_OBJECTIVE, OTHER, PREFERENCE, REINFORCEMENT, said_in
+from lmdiag.metrics import LN2
 from lmdiag.naming import evaluation_set, words_of
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.run import Series
@@ -16,6 +17,7 @@ from lmdiag.stats.windows import median
 LIKELIHOODS = ("causal-lm", "masked-lm", "classification")
 OFTEN = 0.1  # of the losses
 NEAR_ZERO = 1.0  # nats: a language model that is trained on begins above it, and so does one from scratch
+OF_COINS, OF_TOSSING = frozenset({"dpo"}), 0.02  # methods whose loss begins at ln 2, and how near it
 TASKS = ("causal-lm", "masked-lm", "classification", "reinforcement", "composite")
 REWARDS = re.compile(
     r"(^|/)(reward|reward_std|rewards?|kl|objective/kl|grpo_loss|advantages?)($|/|_mean$)|^(actor|critic)/|(^|/)(act|cri|actor|critic|policy|pg)_loss$"
@@ -52,6 +54,7 @@ def objective_and_method(raw: RawLog, series: Mapping[str, Series]) -> tuple[str
     method = _method(names, set(series), settings)
     if told and (not method or METHODS[method][0] == METHODS[told][0]):
         method = told
+    method = method or _named(raw, series)
     if raw.objective in TASKS:
         return raw.objective, method if method and _fits(method, raw.objective) else OF_OBJECTIVE[raw.objective]
     kind = METHODS[method][0] if method else ""
@@ -67,6 +70,15 @@ def objective_and_method(raw: RawLog, series: Mapping[str, Series]) -> tuple[str
     losses = series.get("loss", series.get("val/loss"))
     of_masked = losses is not None and not _MASKED.isdisjoint(words_of(losses.source_name))
     return "masked-lm" if of_masked else "causal-lm", method if kind == LANGUAGE_MODEL else "pretraining"
+
+
+def _named(raw: RawLog, series: Mapping[str, Series]) -> str:
+    """Return the method that the name of a log says, such as `dpo_loss.csv`, where its loss begins at what tossing a coin for each pair costs."""
+    losses = series["loss"].finite.values if "loss" in series else np.empty(0)
+    if not len(losses) or abs(float(losses[0]) / LN2 - 1) > OF_TOSSING:
+        return ""
+    words = words_of(raw.name.replace("\\", "/").rpartition("/")[2])
+    return next((word for word in words if word in OF_COINS), "")
 
 
 def _near_zero(series: Mapping[str, Series]) -> bool:

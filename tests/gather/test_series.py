@@ -551,3 +551,25 @@ def test_a_loss_below_zero_is_said_for_it_takes_the_perplexity():
     told = "1 of 60 values of loss is below 0, first at step 20: no cross-entropy is, and no perplexity is computed from loss"
     assert told in run.notes
     assert not any("below 0" in note for note in run_of([{"step": k, "loss": 2.0} for k in range(60)]).notes)
+
+
+class TestStepsOfEpochs:
+    @pytest.mark.parametrize(("first", "kind"), [(25, "step"), (0, "record")])
+    def test_the_steps_of_numbered_epochs_of_one_length_are_counted_on(self, first, kind):
+        within = range(first, first + 100, 25)
+        records = [{"epoch": e, "step": s, "loss": 4.0 - e - s / 1000} for e in (1, 2, 3) for s in within]
+        run = run_of(records)
+        assert run.step_kind == kind
+        if kind == "step":
+            assert run["loss"].steps.tolist() == list(range(25, 325, 25))
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "method"),
+    [("logs/dpo_loss.csv", 0.69, "dpo"), ("dpo_loss.csv", 2.4, "pretraining"), ("loss.csv", 0.69, "pretraining")],
+)
+def test_a_name_says_dpo_where_the_loss_begins_at_the_toss_of_a_coin(name, first, method):
+    rows = Rows()
+    for step in range(1, 9):
+        rows.add({"step": step, "loss": first - step / 1000}, step)
+    assert gather.run_of(rows.log("csv", name)).method == method
