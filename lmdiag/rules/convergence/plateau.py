@@ -27,6 +27,7 @@ SURE = 2.0  # standard errors: several windows are tried
 CREEPS, FALLS = 0.01, -5.0  # of the level per half of the run; z of the rank trend: in no noise of a flat curve
 # Of the records; of the steps that they cover, and of the learning rates there
 SHARES, LEAST_SHARE = (0.70, 0.50, 0.35), 0.30
+LATE = 0.25  # of the records, steps and learning rates: without a gain at first, it costs a quarter of the run
 LARGEST_START = 12.5  # ln of the largest vocabularies; a worse start says nothing about the level to expect
 LONGEST = 2000
 FEW, SHORT_SPAN, LEAST_SPAN = 30, 100, 60  # records with one window; steps that it, or any other, must span
@@ -52,6 +53,9 @@ def check(run: Run, curve: Curve, *, flat: float = 0.02, left: float = 0.88) -> 
     Below 8 nats it is not flat where it surely falls by 1% of its level per half of the run (ranks at a Mann-Kendall z of -5, gain less two standard errors): slow
     learning of a task with a high floor. Above 8 nats nothing but token frequencies is being learned, however steadily.
 
+    A stretch that the run leaves counts, too, where it holds a quarter of the records, of the steps and of the sum of the learning rates: it says how much of the run came before
+    anything but token frequencies was learned.
+
     A log of 12 to 29 records has one window, everything after the third record. It must span 100 steps, and its ranks
     must not fall either (Mann-Kendall z above -1.5), because the error of a gain over so few records is itself
     uncertain.
@@ -60,7 +64,7 @@ def check(run: Run, curve: Curve, *, flat: float = 0.02, left: float = 0.88) -> 
     At 7 to 8 nats the model has learned how often each token occurs and nothing of the context.
 
     ## False alarms it avoids
-    Plateaus that the run leaves (abrupt learning), harder text while the evaluation falls, the flat end of a decayed learning rate, fine-tuning, low levels
+    Short plateaus that the run leaves (abrupt learning), harder text while the evaluation falls, the flat end of a decayed learning rate, fine-tuning, low levels
     that may be the best there is.
 
     ## What to try
@@ -80,20 +84,30 @@ def check(run: Run, curve: Curve, *, flat: float = 0.02, left: float = 0.88) -> 
         return
     if sustained_rise(losses.values):
         return
-    found = _flat_stretch(run, losses.thinned(LONGEST), start, flat, left)
+    thinned = losses.thinned(LONGEST)
+    found = _flat_stretch(run, thinned, start, flat, left, SHARES, LEAST_SHARE)
+    found = found or _flat_stretch(run, thinned, start, flat, 0.0, (*SHARES, LATE), LATE)
     if found is None:
         return
     first, last, level, gain = found
     planned = max(run.last_step - run.first_step, 1)
+    left_it = float(median(losses.values[-max(1, len(losses) // 10) :])) < left * level
     yield Finding(
         f"The loss is flat at {figure(level)} from {run.place(first)} to {run.place(last)} "
         f"({(last - first) / planned:.0%} of "
-        f"the run), after {figure(float(losses.values[0]))} in its first record: it gained at most {figure(gain, 2)} nats.",
+        f"the run), after {figure(float(losses.values[0]))} in its first record: it gained at most {figure(gain, 2)} nats"
+        f"{', and falls only then' if left_it else ''}.",
         first,
         last,
         metric,
         {"level": level, "start": float(losses.values[0]), "largest_gain": gain},
         (
+            f"Shorten it: what was learned from {run.place(last)} on came late. A larger learning rate or a shorter warm-up, a larger batch, "
+            "easier or shorter text at first.",
+            "Look at positions, initialisation and normalisation: they decide how soon a model uses its context.",
+        )
+        if left_it
+        else (
             "Check the attention mask, the positions and the label shift: at this level the context is not used.",
             "Compare with the unigram entropy of the data (`lmdiag train ngram`): a loss equal to it knows token "
             "frequencies only.",
@@ -119,9 +133,9 @@ def _blind(run: Run, losses: Series, start: float) -> NotChecked | None:
 
 
 def _flat_stretch(
-    run: Run, curve: Series, start: float, flat: float, left: float
+    run: Run, curve: Series, start: float, flat: float, left: float, shares: tuple[float, ...], least_share: float
 ) -> tuple[int, int, float, float] | None:
-    """Return (first step, last step, level, largest gain) of the longest flat stretch the run does not leave."""
+    """Return (first step, last step, level, largest gain) of the longest flat stretch, of some shares, at the end of which `left` of its level is."""
     n, high = len(curve), 0.5 * min(start, LARGEST_START)
     end = float(median(curve.values[-max(1, n // 10) :]))
     if end < left * high:
@@ -134,13 +148,13 @@ def _flat_stretch(
     else:
         stretches = [
             (curve.at(slice(a, a + int(share * n))), share)
-            for share in SHARES
+            for share in shares
             for a in range(max(1, n // 20), n - int(share * n) + 1, max(1, n // 20))
         ]
     for stretch, of_records in stretches:
         share = min(of_records, covered(stretch.steps, curve.steps), _learning_share(run, stretch, curve))
         if of_records < 1 and (
-            share < LEAST_SHARE or len(stretch) < 15 or stretch.steps[-1] - stretch.steps[0] < LEAST_SPAN
+            share < least_share or len(stretch) < 15 or stretch.steps[-1] - stretch.steps[0] < LEAST_SPAN
         ):
             continue
         level = float(median(stretch.values))

@@ -58,7 +58,7 @@ def check(run: Run, curve: Curve) -> Findings:
     ones have by a standard error more, for which each crossing of the trend counts as a swing of its own.
 
     Or, from 150 records on, single records: their scatter (around the median of 15, outliers cut off) in the last third is twice that of the second and third tenth (1.9 times by 2.5 standard errors, for sound runs reach 1.8),
-    2.3% of the level (6% from the 10 to the 90% quantile), and above the geometric mean of both in each of the last four twelfths: a warning. Six evaluations or more in the second half that do not share it speak for the batches, as in
+    2.3% of the level (6% from the 10 to the 90% quantile, where 0.1 nat must be reached too), and above the geometric mean of both in each of the last four twelfths: a warning. Six evaluations or more in the second half that do not share it speak for the batches, as in
     `oscillation`.
 
     ## Why it matters
@@ -125,7 +125,7 @@ def _restless(run: Run, metric: str, losses: Series) -> Findings:
     before, last, level = _single(early), _single(late), abs(float(median(late)))
     error = SCATTER_ERROR * float(np.sqrt(1 / len(early) + 1 / len(late)))
     growth = last / max(before, losses.rounding, 1e-12)
-    if growth < SURELY * np.exp(SURE_ERRORS * error) or last * TEN_TO_NINETY < ALARM_SHARE * level:
+    if growth < SURELY * np.exp(SURE_ERRORS * error) or last * TEN_TO_NINETY < max(LEAST_NATS, ALARM_SHARE * level):
         return
     if steady_beside(run, metric, losses.steps, TEN_TO_NINETY * last / level):
         return

@@ -34,9 +34,20 @@ def test_fires_on_a_short_log_of_many_steps():
     assert len(fires(check, run(loss=shelf(20), every=50))) == 1
 
 
-def test_silent_when_the_run_leaves_it():
-    loss = np.r_[shelf(200), np.linspace(7.4, 3.0, 150)]
-    assert fires(check, run(loss=loss)) == []
+@pytest.mark.parametrize("seed", range(3))
+def test_a_late_start_is_told(seed):
+    loss = np.r_[shelf(200, seed=seed), np.linspace(7.4, 3.0, 150)]
+    (found,) = fires(check, run(loss=loss))
+    assert (found.first_step, found.last_step) == (pytest.approx(20, abs=8), pytest.approx(200, abs=8))
+    assert found.message.endswith("nats, and falls only then.")
+
+
+@pytest.mark.parametrize("flat", [30, 60])
+def test_silent_when_the_run_leaves_it_soon(flat):
+    for seed in range(10):
+        fall = 3 + 4.4 * np.exp(-np.arange(330 - flat) / 60)
+        loss = np.r_[np.linspace(10.8, 7.4, 20), np.full(flat, 7.4), fall]
+        assert fires(check, run(loss=loss + np.random.default_rng(seed).normal(0, 0.05, len(loss)))) == []
 
 
 @pytest.mark.parametrize("level", [2.0, 3.3])
