@@ -1,4 +1,4 @@
-"""Has a curve risen from its minimum and stayed up? Six tests, each for another kind of log."""
+"""Has a curve risen from its minimum and stayed up? Several tests, each for another kind of log."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from lmdiag.stats.limits import LONGEST
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing, sure_scatter, wander_throughout
 from lmdiag.stats.trend import mann_kendall
+from lmdiag.stats.turning import variance_of_few
 from lmdiag.stats.windows import block_medians, median, quantile, remembered, rolling_median
 
 SHARES = (20, 10, 5)  # tail windows of n/20, n/10 and n/5 points
@@ -32,6 +33,8 @@ SHORT_END_RATIO, SHORT_END_FAR = 2.5, 1.0  # beyond these no scatter is asked fo
 FEWEST_END = 5  # records that all rise, of which the last two say enough
 CLIMBS = 0.9  # rank correlation with the record's number, by chance in one of 10,000 of 12 alike records
 CLIMB_SHARE = 0.05  # of the level
+# Records; how many rise in a row to the end; of what was gained before; standard deviations of a record, and how much of the level one is at least
+LOST_FROM, LOST_UNTIL, IN_A_ROW, GIVEN_BACK, SHORT_SIGMAS, BENDS = 6, 20, 3, 0.6, 6.0, 0.005
 ONSET_SIGMAS, ONSET_SHARE = 4.0, 0.1  # or from where it is so far up: a quiet curve shows its onset earlier
 FAR = 3.0  # a rise to more than so many times the minimum begins where one to this level would
 # A gradient norm that grew for good: records on either side, the least of those after over the largest of those before, and that of their medians;
@@ -66,7 +69,7 @@ def sustained_rise(values: np.ndarray) -> Rebound | None:
 
     Asks in this order: is the tail above the lowest window, on three scales; the same for log loss (chaotic runs whose
     noise grows with the level); does the last third lie above the start; does all lie far above the first record; do the last records stand above all before; is nearly every
-    record above those before it.
+    record above those before it; does a short curve give back, record by record, what it had gained.
     """
     if len(values) > LONGEST:
         levels, starts = block_medians(values, LONGEST)
@@ -74,7 +77,7 @@ def sustained_rise(values: np.ndarray) -> Rebound | None:
         return found and replace(
             found, low_at=int(starts[found.low_at]), onset=int(starts[found.onset]), last=0, single=False
         )
-    for test in (_rebound, _above_start, _at_once, _unrecovered_end, _climb):
+    for test in (_rebound, _above_start, _at_once, _unrecovered_end, _climb, _lost_again):
         found = test(values)
         if found:
             return replace(found, onset=_onset(values, found))
@@ -312,6 +315,23 @@ def _climb(values: np.ndarray) -> Rebound | None:
     levels = rolling_median(values[: n // 2], width)
     low_at = int(np.argmin(levels))
     return Rebound(low_at + width // 2, 0, float(levels[low_at]), high, mann_kendall(values))
+
+
+def _lost_again(values: np.ndarray) -> Rebound | None:
+    """Return the rise of a short curve that gives back what it had gained, record by record, far beyond the noise that its bends show."""
+    n = len(values)
+    if not LOST_FROM <= n < LOST_UNTIL or values.min() <= 0:
+        return None
+    low_at = int(np.argmin(values))
+    low, after = float(values[low_at]), values[low_at:]
+    rise, gained = float(values[-1]) - low, float(values[0]) - low
+    if len(after) <= IN_A_ROW or low_at < 1 or rise < max(GIVEN_BACK * gained, CLIMB_SHARE * low):
+        return None
+    sigma = float(np.sqrt(variance_of_few(values, BENDS * low, 1.0, averaged=True)))
+    falls = np.diff(after) <= 0
+    if falls.any() or rise < SHORT_SIGMAS * sigma:
+        return None
+    return Rebound(low_at, 0, low, float(values[-2:].min()), rise / sigma, 2, single=True)
 
 
 def _onset(values: np.ndarray, found: Rebound) -> int:

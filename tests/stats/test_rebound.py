@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lmdiag.stats.rebound import _climb, left_behind_together, sustained_rise
+from lmdiag.stats.rebound import _climb, _lost_again, left_behind_together, sustained_rise
 from tests.rules.curves import falling, lasting_noise
 
 
@@ -155,3 +155,32 @@ def test_all_far_above_the_first_record_is_a_rise_however_it_swings(first, found
     assert (rise is not None) is found
     if rise:
         assert (rise.low, rise.onset, rise.single) == (first, 1, True)
+
+
+GIVEN_BACK = [1.92, 1.83, 1.79, 1.75, 1.77, 1.80, 1.84, 1.88, 1.92]
+
+
+def test_a_short_curve_that_gives_back_what_it_had_gained():
+    found = sustained_rise(np.array(GIVEN_BACK))
+    assert found is not None
+    assert (found.low, found.low_at, found.onset) == (1.75, 3, 5)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [*GIVEN_BACK[:7], 1.83, 1.92],
+        GIVEN_BACK[:6],
+        [2.9, *GIVEN_BACK[1:]],
+        [1.92, 1.71, 1.83, 1.75, 1.77, 1.80, 1.84, 1.88, 1.92],
+    ],
+    ids=["not in a row", "too little", "most is kept", "as noisy as it rises"],
+)
+def test_what_is_not_given_back(values):
+    assert _lost_again(np.array(values)) is None
+
+
+def test_little_is_given_back_by_chance():
+    rng = np.random.default_rng(5)
+    told = [_lost_again((2 + np.exp(-np.arange(9))) * np.exp(rng.normal(0, 0.05, 9))) for _ in range(5000)]
+    assert sum(found is not None for found in told) <= 5
