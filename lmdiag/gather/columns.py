@@ -9,6 +9,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from lmdiag.gather.axis import Axis
+from lmdiag.gather.named_sets import with_losses_of_sets
 from lmdiag.gather.only_loss import is_like_a_loss, with_only_losses
 from lmdiag.gather.placeholders import without_placeholders, without_records_of_zeros
 from lmdiag.gather.sets import Splits
@@ -43,7 +44,7 @@ def translate(raw: RawLog, axis: Axis, splits: Splits) -> tuple[dict[str, Transl
     """Bring all columns but the one that counts steps to their canonical names; return {metric: column} and what was chosen."""
     measured = without_placeholders(without_records_of_zeros(list(_translated(raw, axis, splits)), axis), axis)
     columns = list(_of_their_sets(measured))
-    return _one_column_each(with_joined_losses(raw, axis, with_only_losses(raw, columns)))
+    return _one_column_each(with_joined_losses(raw, axis, with_losses_of_sets(with_only_losses(raw, columns))))
 
 
 def _translated(raw: RawLog, axis: Axis, splits: Splits) -> Iterator[Translated]:
