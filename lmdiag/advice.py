@@ -111,7 +111,7 @@ def lower_lr(run: Run, step: int) -> Advice:
     norm = "their norm" if moved.grown < 2 else "the norm they began with"
     why = (
         f"at {figure(moved.lr, 3)} an update moved the weights by {figure(100 * moved.share, 2)}% of {norm}, where "
-        f"{USUAL:.1%} is usual"
+        f"{USUAL:.0%} is usual"
     )
     return _slower(run, min(moved.usual_lr, lr / LATE_FACTOR), why)
 

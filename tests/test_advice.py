@@ -40,12 +40,12 @@ RATES = np.full(100, 1e-2)
     [
         (5, {}, 1e-3),  # began with the run: a tenth
         (60, {}, 3.3e-3),  # held for long: a third
-        (60, {"update_ratio": np.full(100, 0.08)}, 1e-3),  # ten times the usual
+        (60, {"update_ratio": np.full(100, 0.1)}, 1e-3),  # ten times the usual
         (60, {"update_ratio": np.full(100, 0.004)}, 3.3e-3),  # updates were not too large: they say nothing
         (
             5,
             {"update_ratio": np.full(100, 0.04), "param_norm": np.linspace(2, 200, 100)},
-            6.7e-4,
+            8.3e-4,
         ),  # and weights grew threefold
     ],
 )
@@ -74,7 +74,7 @@ def test_updates_after_the_fault_say_nothing_of_plain_gradient_descent():
     assert advice.lower_lr(made, 5).change == {"lr": 1e-3}
     assert advice.lower_lr(
         run(loss=np.ones(100), lr=RATES, update_ratio=Series(ratios.steps, np.full(3, 0.5))), 5
-    ).change == {"lr": 1.6e-4}
+    ).change == {"lr": 2e-4}
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ def test_a_warm_up_that_is_upside_down_is_turned():
 
 def test_a_rate_that_moves_nothing_is_raised_by_what_is_missing():
     made = run(loss=np.ones(100), lr=np.full(100, 1e-6), update_ratio=np.full(100, 4e-6))
-    assert advice.raise_lr(made, 1e-6).change == {"lr": 0.0087}
-    assert [line.change for line in advice.set_in_motion(made)] == [{"lr": 0.0087}]
+    assert advice.raise_lr(made, 1e-6).change == {"lr": 0.011}
+    assert [line.change for line in advice.set_in_motion(made)] == [{"lr": 0.011}]
     assert advice.set_in_motion(run(loss=np.ones(100), lr=RATES, update_ratio=np.full(100, 4e-3))) == ()
     assert advice.raise_lr(run(loss=np.ones(100), lr=np.full(100, 1e-6)), 1e-6).change == {"lr": 1e-5}
 

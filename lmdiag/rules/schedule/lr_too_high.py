@@ -59,12 +59,12 @@ def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
     What annealing gains a sound run, up to 8% of its level; losses of texts that are learned by heart, which their evaluations do not share. Bad batches late in a run, rises at a decayed rate, spikes that come back. One sign alone says nothing.
 
     ## What to try
-    The rate at which an update moves 0.8% of the weights, where the log tells how far they moved; else a tenth of the rate at which it began, or, late
+    The rate at which an update moves 1% of the weights, where the log tells how far they moved; else a tenth of the rate at which it began, or, late
     in a run, a third. A longer warm-up. To be sure, replay the same batches at the lower rate.
 
     ## References
     - Wortsman et al. 2023, Small-scale proxies for large-scale Transformer training instabilities, arXiv:2309.14322.
-    - Kosson et al. 2024, Rotational equilibrium, arXiv:2305.17212: AdamW moves weights by sqrt(2 lr wd) of their norm, 0.8% at 3e-4 and 0.1.
+    - Kosson et al. 2024, Rotational equilibrium, arXiv:2305.17212: AdamW moves weights by sqrt(2 lr wd) of their norm, 0.8% to 1.1% at 3e-4 to 6e-4 and 0.1.
     - Cohen et al. 2021, Gradient descent typically occurs at the edge of stability, arXiv:2103.00065.
     """
     if run.kind in ("reinforcement", "other"):

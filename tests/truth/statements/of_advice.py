@@ -145,12 +145,12 @@ def moved(case: Case, share: str) -> bool:
 
 
 @states(
-    r"where (?P<usual>0\.8%) is usual",
-    r"updates of (?P<usual>0\.008) of the weights are usual",
+    r"where (?P<usual>1%) is usual",
+    r"updates of (?P<usual>0\.01) of the weights are usual",
     r"where (?P<usual>0\.001 to 0\.01) is usual",
 )
 def usual_update(case: Case, usual: str) -> bool:
-    return usual in ("0.8%", "0.008", "0.001 to 0.01")
+    return usual in ("1%", "0.01", "0.001 to 0.01")
 
 
 @states(r"rose, to above its start \(<x>\)")
