@@ -140,7 +140,8 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     does = f"falls only to {figure(seen.end)}" if found.falls else f"stays at {figure(stays)}"
     does = f"is never below {figure(found.never_below)}" if found.never_below else does
     name = found.metric or ("The loss" if metric == "loss" else metric)
-    after = "" if found.metric or not losses.values[0] else f", after {figure(float(losses.values[0]))} in the first"
+    first = figure(float(losses.values[0]))
+    after = "" if found.metric or first in ("0", figure(stays)) else f", after {first} in the first"
     yield Finding(
         f"{name} {does} in {seen.records:,} records{after}: {found.words}.",
         int(losses.steps[0]),

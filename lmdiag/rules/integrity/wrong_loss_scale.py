@@ -236,8 +236,14 @@ def _meaning(ratio: float, run: Run, stays: bool) -> str:
     if steps:
         fits = steps > 1 and abs(ratio / steps - 1) < WHOLE
         return f", as if summed over the {steps:.0f} accumulation steps" if fits else ""
-    near = 1.5 <= ratio <= MOST_STEPS and abs(ratio / round(ratio) - 1) < WHOLE
+    near = 1.5 <= ratio <= MOST_STEPS and abs(ratio / round(ratio) - 1) < WHOLE and not _evaluation_is_high(run)
     return f", as if summed over {round(ratio)} accumulation steps" if near else ""
+
+
+def _evaluation_is_high(run: Run) -> bool:
+    """Tell whether the evaluation, which no accumulation adds up, begins far above the uniform guess as well."""
+    losses = run.evaluation_loss[1].finite.values if run.evaluation_loss else np.empty(0)
+    return len(losses) > 0 and float(losses[0]) > SAME * math.log(max(_vocabulary(run), 2))
 
 
 def _named(first: float, run: Run) -> str:

@@ -6,7 +6,7 @@ import pytest
 from lmdiag.finding import Severity
 from lmdiag.rules.integrity.wrong_loss_scale import check
 from lmdiag.run import Series
-from tests.rules.curves import falling, fires, healthy, run
+from tests.rules.curves import falling, fires, healthy, run, series
 
 GPT2 = {"model": {"vocab_size": 50257}}
 
@@ -158,3 +158,10 @@ def test_text_that_is_learned_by_heart_is_no_loss_that_was_divided():
 
 def test_an_evaluation_of_harder_text_that_hardly_falls_is_no_loss_that_was_divided():
     assert fires(check, beside(0.45, floor=9.0)) == []
+
+
+def test_no_accumulation_is_named_where_the_evaluation_is_as_far_off():
+    loss = falling(200, start=4 * np.log(50257), floor=30, noise=0.001)
+    high = series([25.0, 20.0], every=100, first=100)
+    (found,) = fires(check, run(loss=loss, val__loss=high, config=GPT2))
+    assert "accumulation steps" not in found.message
