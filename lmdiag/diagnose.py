@@ -116,6 +116,16 @@ class Diagnosis:
         alarmed = any(f.alarms for f in self.findings)
         return None if kept is not None and kept.step == 0 and alarmed else kept
 
+    @property
+    def unknown_before(self) -> bool:
+        """Whether a run went well for long before it was spoilt, and nothing was evaluated by then: its checkpoints may be worth keeping."""
+        from lmdiag.updates import began_with_the_run  # asked for broken runs only
+
+        onset = min((f.first_step for f in self.findings if _spoils(self.run, f)), default=None)
+        if onset is None or self.run.evaluation is None or began_with_the_run(self.run, onset):
+            return False
+        return not (self.run.evaluation[1].steps < onset).any()
+
     @cached_property
     def forecast(self) -> Forecast | None:
         """Where the loss will end, computed when it is first asked for; None where the run does not let it be told."""

@@ -14,6 +14,7 @@ from lmdiag.finding import Finding, Severity
 from lmdiag.gather import runs_in
 from lmdiag.judging.reading import read, read_all
 from lmdiag.readers import read_source
+from lmdiag.reports.phrases import checkpoint
 from lmdiag.reports.report import Report
 from lmdiag.rules import RULES
 from lmdiag.run import Event, Run, Series, Skipped
@@ -284,3 +285,11 @@ def test_of_evaluations_that_are_one_number_none_is_the_best():
     made = run(loss=falling(40), val__loss=Series(np.array([10, 20, 30, 40]), np.full(4, 10.831)))
     assert diagnose(made).best is None
     assert diagnose(made).keep is None
+
+
+@pytest.mark.parametrize(("onset", "said"), [(30, ""), (4, "none")])
+def test_checkpoints_before_the_fault_that_nobody_evaluated_are_not_called_worthless(onset, said):
+    made = run(loss=falling(40), val__loss=Series(np.array([34, 40]), np.array([3.5, 3.6])))
+    diagnosis = replace(diagnose(made), findings=found(divergence=(onset, Severity.ERROR)))
+    assert diagnosis.keep is None
+    assert checkpoint(diagnosis) == said

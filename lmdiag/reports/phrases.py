@@ -55,11 +55,11 @@ def count(n: int, noun: str, plural: str = "") -> str:
 def checkpoint(diagnosis: Diagnosis) -> str:
     """Write which checkpoint to keep and why: "step 40 (val/loss 2.533)", and that the loss is a mean where it is one of several sets.
 
-    "none" where there are evaluations, and none of a checkpoint worth keeping.
+    "none" where there are evaluations, and none of a checkpoint worth keeping; "" where those before the fault were not evaluated.
     """
     kept, evaluation = diagnosis.keep, diagnosis.run.evaluation
     if kept is None:
-        return "none" if diagnosis.best else ""
+        return "none" if diagnosis.best and not diagnosis.unknown_before else ""
     averaged = evaluation is not None and kept.metric == evaluation[0] and kept.metric not in diagnosis.run.series
     mean = f", {evaluation[1].source_name}" if averaged and evaluation else ""
     return f"{diagnosis.run.place(kept.step)} ({kept.metric} {number(kept.value)}{mean})"

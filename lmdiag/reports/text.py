@@ -119,8 +119,8 @@ def _results(diagnosis: Diagnosis) -> list[str]:
     if told is not None:
         name, last, best = told
         parts += [f"{name} {last}", *([f"{best} at best"] if best else [])]
-    if diagnosis.best is not None:
-        parts.append(f"keep {checkpoint(diagnosis)}" if diagnosis.keep else "no checkpoint worth keeping")
+    if kept := checkpoint(diagnosis):
+        parts.append(f"keep {kept}" if diagnosis.keep else "no checkpoint worth keeping")
     return parts
 
 
