@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
+from lmdiag.diagnose import diagnose
 from lmdiag.errors import UnreadableLog
 from lmdiag.judging.reading import find, runs_of
 from lmdiag.sources.source import Source
@@ -181,6 +182,15 @@ def test_lines_of_a_cell_are_not_given_as_lines_of_the_file():
     (run,) = read(notebook([printed(torn)]))
     assert run["loss"].lines is None
     assert [(s.line, s.reason) for s in run.skipped] == [(0, "In[1]: a torn record")]
+
+
+def test_numbers_that_a_cell_leaves_out_are_no_lost_records():
+    lines = "".join(
+        f"step {s:6} | loss {5 - s / 100:.4f} | best {5 - s / 100:.4f} | {s / 2:.1f}s\n" for s in range(10, 400, 10)
+    )
+    (run,) = read(notebook([printed(lines)]))
+    assert {s.unit for s in run.skipped} == {"value"}
+    assert diagnose(run).unjudged == ""
 
 
 def test_notebooks_of_before_2015():

@@ -123,7 +123,7 @@ def _logs(source: Source, part: Source, read_part: ReadPart) -> list[RawLog]:
 
 def _of_cell(source: Source, label: str, raw: RawLog) -> RawLog:
     """Return a log without the line numbers, which are those of the cell's output and in no file."""
-    skipped = tuple(Skipped(0, f"{label}: {s.reason}", s.count) for s in raw.skipped)
+    skipped = tuple(Skipped(0, f"{label}: {s.reason}", s.count, s.unit) for s in raw.skipped)
     _, _, run = raw.name.partition("#")
     name = f"{source.name}#{label}#{run}" if run else f"{source.name}#{label}"
     return replace(raw, name=name, source=source.name, lines=None, skipped=skipped)

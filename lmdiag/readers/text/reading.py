@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import PurePath
@@ -30,6 +31,8 @@ FEW_LINES = 3  # that are read one by one
 SHORTEST_BLOCK, LONGEST_BLOCK = 1 << 8, 1 << 18  # characters that are read at once
 _CODE_BEGINS = lazy(r"import \w+|from \w[\w.]* import ")
 _RULE = lazy(r"[=*-]{20,}\s*$")
+MARKDOWN = (".md", ".markdown")
+_HEADING = lazy(r"^#{1,6} +\S", re.MULTILINE)
 
 
 class TextReading:
@@ -52,6 +55,7 @@ class TextReading:
         if is_coloured_diff(start):
             self.table.notes.append("the log is a coloured word diff of two logs; the new values were read")
         self._events = EventWatcher(self.table)
+        self._headings: list[int] | None = [] if PurePath(name).suffix.lower() in MARKDOWN else None
         self._chatter = 0
         self._in_code = False
         self._counted, self._kind = -1, TEXT  # a line is what the most telling of its pieces is
@@ -59,6 +63,10 @@ class TextReading:
     def feed(self, lines: str) -> None:
         """Read further whole lines."""
         text, tally = without_colours(lines), self.table.tally
+        if self._headings is not None:
+            self._headings += [
+                tally.lines + 1 + lines.count("\n", 0, found.start()) for found in _HEADING.finditer(lines)
+            ]
         if self._commas:
             text = with_points(text, self._commas)
         if self._counter:
@@ -83,12 +91,23 @@ class TextReading:
         """Return the runs of a log that was read to its end."""
         self._scanner.finish()
         self._events.finish()
+        self.table.starts += self._sections()
         others = self._others()
         logs = self._line_format.finished(self._name, self.table, self._chatter) + others
         if others:  # in their order
             logs.sort(key=lambda log: log.lines[0] if log.lines is not None else 0)
             logs = [replace(log, name=f"{PurePath(self._name).name}#{k}") for k, log in enumerate(logs, 1)]
         return logs
+
+    def _sections(self) -> list[int]:
+        """Return the lines of a Markdown document at which the steps start again below another heading: notes of several runs."""
+        rows, steps = map(np.asarray, self.table.columns.get(STEP, ((), ())))
+        back = np.flatnonzero(np.diff(steps) < 0)
+        if not self._headings or not len(back):
+            return []
+        lines = np.asarray(self.table.lines)
+        headings = np.searchsorted(self._headings, lines[rows])
+        return [int(lines[rows[k + 1]]) for k in back.tolist() if headings[k + 1] > headings[k]]
 
     def _others(self) -> list[RawLog]:
         """Return the run of the lines with a loss that the format does not know, where they are a stretch or a few of the log."""

@@ -378,3 +378,16 @@ def test_an_evaluation_of_batches_stands_where_it_is_printed(behind: int) -> Non
     (run,) = runs_of(Source("x.log", content="\n".join(lines).encode()))
     assert run["loss"].steps.tolist() == [*range(1, 19)]
     assert run["val/loss"].steps.tolist() == [behind, behind + 6, behind + 12]
+
+
+@pytest.mark.parametrize(("name", "runs"), [("notes.md", 2), ("notes.log", 1)])
+def test_steps_that_start_again_below_a_heading_are_another_run(name: str, runs: int) -> None:
+    """Notes of experiments, one below the other; a line that begins like a heading says nothing in another file."""
+    parts = ("8, 24, 40", "3, 16, 30")
+    text = "\n".join(
+        f"## {k}. Another try\n\nSmaller and slower.\n\n```text\n"
+        + "".join(f"epoch {e}: train=0.{k}37, val=0.{k}38\n" for e in part.split(", "))
+        + "```\n"
+        for k, part in enumerate(parts, 1)
+    )
+    assert len(read(Source(name, content=text.encode()))) == runs
