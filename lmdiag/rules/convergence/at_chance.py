@@ -59,6 +59,7 @@ ONE_ANSWER_DIGITS = 4  # of an accuracy that is the same in every record
 BEGUN, LEAST_SPAN = 500, 100  # steps
 LARGE = "about what a uniform guess over a large vocabulary costs"
 WHOLE_ACCURACY = lazy(r"^(?:exact|sequence|seq|full|em)_acc(?:uracy)?$", re.IGNORECASE)  # of whole answers
+EACH_LOWER = 0.9  # of the second half of so few steps: lower than the record before
 LIKELIHOODS = ("causal-lm", "masked-lm", "classification")
 
 
@@ -105,7 +106,7 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     steps will not help.
 
     ## False alarms it avoids
-    The first 5% of a planned run; the first records of a warm-up, of which each is lower than the one before; noise that hides whether the loss is flat;
+    The first 5% of a planned run; the first records of a warm-up, of which each is lower than the one before, and fewer than 100 steps whose second half is so ordered; noise that hides whether the loss is flat;
     summed losses, for which no guess is known.
 
     ## What to try
@@ -123,6 +124,8 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     share = run.planned_share
     if share is not None and share < FEW_PLANNED and not surely:
         yield NotChecked(f"only {share:.1%} of the planned steps are done")
+        return
+    if not agreed and _begins(run, losses):
         return
     seen = progress(losses.values)
     found = agreed or _uniform(run, losses, seen) or _above_frequencies(run, losses, seen)
@@ -158,6 +161,18 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
         _advice(run),
         Severity.ERROR if found.of_all and seen.records >= ERROR_RECORDS else Severity.WARNING,
     )
+
+
+def _begins(run: Run, losses: Series) -> bool:
+    """Tell whether a language model is in its first steps, of which nearly each is better than the one before."""
+    if (
+        run.step_kind != "step"
+        or losses.steps[-1] - losses.steps[0] >= LEAST_SPAN
+        or losses.values.min() < NEAR_UNIFORM
+    ):
+        return False
+    half = losses.values[len(losses) // 2 :]
+    return bool((np.diff(half) < 0).mean() >= EACH_LOWER)
 
 
 def _uniform(run: Run, losses: Series, seen: Progress) -> Guess | None:

@@ -44,6 +44,13 @@ def test_silent_in_the_first_steps_of_a_warm_up_that_all_are_lower():
             assert fires(check, run(loss=loss, **rate)) == []
 
 
+@pytest.mark.parametrize(("each", "found"), [(1, False), (20, True)])
+def test_silent_on_a_trial_of_a_few_steps_that_all_are_lower(each, found):
+    """Twenty steps of a loop that was tried out fall by a hundredth, each below the one before; four hundred are stuck."""
+    losses = series(10.4 - 0.03 * (np.arange(20) / 19) ** 0.9, each, each)
+    assert bool(fires(check, run(loss=losses))) is found
+
+
 def test_the_uniform_guess_that_the_header_states_kept_during_warm_up():
     loss = np.r_[6.4, flat(np.log(300), 99, 0.002)]
     config = {"model": {"vocab_size": 300}}
