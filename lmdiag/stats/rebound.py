@@ -279,6 +279,7 @@ def _unrecovered_end(values: np.ndarray) -> Rebound | None:
         low, end = float(values[low_at]), values[-2:]
         floor = max(SHORT_END_NATS, SHORT_END_SHARE * abs(low), SHORT_END_SIGMAS * sigma)
         far = (end >= SHORT_END_RATIO * low).all() and (end - low >= SHORT_END_FAR).all() and low > 0
+        far = far and not _came_back(values[low_at:-2], (low + float(end.min())) / 2)
         risen = far or (n > FEWEST_END and (end - low >= floor).all())
         return (
             Rebound(low_at, 0, low, float(end.min()), float(end.min() - low) / max(sigma, 1e-12), 2, single=True)
@@ -293,6 +294,12 @@ def _unrecovered_end(values: np.ndarray) -> Rebound | None:
         errors = float(end.min() - level) / max(sigma, 1e-12)
         return Rebound(n - END_POINTS - 1, 0, level, float(end.min()), errors, END_POINTS)
     return None
+
+
+def _came_back(values: np.ndarray, bar: float) -> bool:
+    """Tell whether values from the lowest on rose above a bar and fell below it again: then the last of them may, too."""
+    above = values > bar
+    return bool((~above[int(np.argmax(above)) :]).any()) if above.any() else False
 
 
 def rises_all_along(values: np.ndarray) -> bool:

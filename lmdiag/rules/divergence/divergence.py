@@ -62,7 +62,7 @@ def check(run: Run, curve: Curve) -> Findings:
     | the same of the logarithm | as above | noise that is a share of the level |
     | the last third above the start | by two standard deviations of a record, or, if it is long, all but 5% of it | nothing was gained |
     | all far above the first record | twelve records or more, each of which but the first is 1.5 times that and 0.3 nat above it; by three deviations of their logarithms | it was left before the second, as at a rate far too high |
-    | the last records above all before | three of them; of fewer than twelve records the last two at 2.5 times the minimum, of five if all rise | a run that is just breaking away |
+    | the last records above all before | three of them; of fewer than twelve records the last two at 2.5 times the minimum, if none between came back from half of that rise, of five if all rise | a run that is just breaking away |
     | a climb from the first records to the last | twelve or more, whose ranks follow their order (correlation of 0.9); the median of the last third 0.1 nat and 5% above that of the first | of alike records one log in 10,000 is so ordered by chance |
     | a short curve gives back what it had gained | six to 19 records, of which the last three or more rise without a break, above zero, by 60% of what had been gained before, 5% of the level and six standard deviations of a record | so ordered and so large is no noise: one of 6,000 simulated healthy logs |
     | blow-up of a loss that is often below 0 | behind ten records or more, one that lies a thousand times their range above them, three or more behind it, and the median of these three ranges above | such a loss, of a likelihood of densities, may rise for good reasons, but not so |

@@ -267,3 +267,15 @@ def test_a_sudden_rise_is_other_data_where_the_loss_had_dropped_as_suddenly(drop
     (found,) = fires(check, run(loss=loss))
     assert found.severity is severity
     assert ("had dropped as suddenly" in found.message) is (severity is Severity.INFO)
+
+
+@pytest.mark.parametrize(
+    ("losses", "found"),
+    [
+        ([0.034, 0.283, 0.017, 0.07, 0.098, 0.034, 0.039, 0.033, 0.084, 0.184], False),
+        ([0.034, 0.033, 0.017, 0.02, 0.018, 0.019, 0.017, 0.018, 0.084, 0.184], True),
+        ([5.0, 3.0, 2.0, 7.0, 8.0, 9.0, 8.0, 7.0, 9.0, 7.5], True),
+    ],
+)
+def test_ten_losses_that_went_up_and_down_before_say_nothing_with_the_last_two(losses, found):
+    assert bool(fires(check, run(loss=np.array(losses)))) is found
