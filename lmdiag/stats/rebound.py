@@ -126,7 +126,7 @@ def left_behind_together(
     if abs(low_at - int(np.argmin(beside))) > 1:
         return None
     if not left_behind(levels):
-        found = next((found for found, _ in _windows(losses, _lowest(losses), LEAST_RISE) if _exceeds(found)), None)
+        found = next((found for found, *_ in _windows(losses, _lowest(losses), LEAST_RISE) if _exceeds(found)), None)
         return found and replace(found, onset=_onset(losses, found))
     later, low = levels[low_at + 1 :], float(levels[low_at])
     # Of levels that few records tell
@@ -147,7 +147,7 @@ def left_behind_together(
 def grown_from(norms: np.ndarray) -> int | None:
     """Return the record from which a few gradient norms, above 0, are all twice the largest before, and ten times as large in the median.
 
-    >>> grown_from(np.array([0.2, 0.3, 1.4, 1.3, 17, 7, 22, 23, 4])), grown_from(np.array([0.2, 0.3, 1.4, 1.3, 17, 7, 22, 0.9, 4]))
+    >>> grown_from(np.array([0.4, 0.5, 0.8, 1.1, 9, 6, 12, 8, 5])), grown_from(np.array([0.4, 0.5, 0.8, 1.1, 9, 6, 12, 0.9, 5]))
     (4, None)
     """
     for at in range(GROWN_RECORDS, len(norms) - GROWN_RECORDS + 1):
@@ -160,7 +160,7 @@ def grown_from(norms: np.ndarray) -> int | None:
 def risen_since(values: np.ndarray, at: int) -> Rebound | None:
     """Return the rise of a few losses since the lowest of them that something else, at record `at`, says is no chance.
 
-    >>> risen_since(np.array([1.4, 0.48, 0.58, 0.7, 0.66, 1.04, 0.66, 0.68, 0.86, 0.82, 0.89]), 4).onset
+    >>> risen_since(np.array([1.6, 0.55, 0.61, 0.83, 0.74, 1.21, 0.77, 0.91, 1.02, 0.95, 1.08]), 4).onset
     4
     """
     low_at = int(np.argmin(values))
@@ -192,10 +192,11 @@ def _lowest(values: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
 
 def _windows(
     values: np.ndarray, lowest: list[tuple[int, int, np.ndarray]], least: float
-) -> Iterator[tuple[Rebound, float]]:
-    """Yield the rises of `least` or more of the tail above the lowest window before it, and how many of its errors are luck, for each window length.
+) -> Iterator[tuple[Rebound, float, float]]:
+    """Yield the rises of `least` or more of the tail above the lowest window before it, for each window length.
 
-    The lowest of m windows that do not overlap lies sqrt(2 ln m) errors of one of them too low by chance.
+    Beside each stands how many of its errors are luck, for the lowest of m windows that do not overlap lies sqrt(2 ln m) errors of one of them too low
+    by chance, and how many times the error without slow wander they are.
     """
     tails = [float(median(values[-width:])) for width, *_ in lowest]
     risen = [(*found, high) for found, high in zip(lowest, tails) if high - float(found[2][found[1]]) >= least]
@@ -204,9 +205,11 @@ def _windows(
     sigma, phi, slow = sure_scatter(values), smoothing(values), wander_throughout(values)
     for width, start, medians, high in risen:
         odd, low = width | 1, float(medians[start])
-        error = max(median_difference_error(sigma, phi, width, odd), slow / float(np.sqrt(width)), 1e-12)
+        quick = max(median_difference_error(sigma, phi, width, odd), 1e-12)
+        error = max(quick, slow / float(np.sqrt(width)))
         near = np.count_nonzero(medians <= low + COMPETES * error / np.sqrt(2)) / odd
-        yield Rebound(start + odd // 2, 0, low, high, (high - low) / error), float(np.sqrt(np.log(max(near, 1.0))))
+        found = Rebound(start + odd // 2, 0, low, high, (high - low) / error)
+        yield found, float(np.sqrt(np.log(max(near, 1.0)))), error / quick
 
 
 def _rebound(values: np.ndarray) -> Rebound | None:
@@ -215,8 +218,8 @@ def _rebound(values: np.ndarray) -> Rebound | None:
         return None
     lowest = _lowest(values)
     windows = list(_windows(values, lowest, LEAST_RISE))
-    if any(_exceeds(found, luck) for found, luck in windows):
-        return next(found for found, _ in windows if _exceeds(found))  # of the shortest window that shows it
+    if any(_exceeds(found, luck) for found, luck, _ in windows):  # no wander then; of the shortest window that shows it
+        return next(found for found, _, slow in windows if _exceeds(replace(found, errors=slow * found.errors)))
     return _chaotic_rebound(values, lowest) if values.min() > 0 else None
 
 
@@ -229,7 +232,7 @@ def _exceeds(found: Rebound, luck: float = 0.0) -> bool:
 
 def _chaotic_rebound(values: np.ndarray, lowest: list[tuple[int, int, np.ndarray]]) -> Rebound | None:
     logs = [(width, start, np.log(medians)) for width, start, medians in lowest]
-    for found, luck in _windows(np.log(values), logs, CHAOTIC_RISE):
+    for found, luck, _ in _windows(np.log(values), logs, CHAOTIC_RISE):
         low, high = float(np.exp(found.low)), float(np.exp(found.high))
         if found.errors - luck >= CHAOTIC_ERRORS and high - low >= CHAOTIC_NATS:
             return Rebound(found.low_at, 0, low, high, found.errors)
