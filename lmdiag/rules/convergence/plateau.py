@@ -15,8 +15,8 @@ from lmdiag.finding import (
     too_few,
 )
 from lmdiag.run import Run, Series
-from lmdiag.stats.limits import FROM_SCRATCH, NEAR_UNIFORM
-from lmdiag.stats.noise import scatter, smoothing
+from lmdiag.stats.limits import FROM_SCRATCH, NEAR_UNIFORM, SMOOTHED
+from lmdiag.stats.noise import LEAST_FOR_SMOOTHING, scatter, smoothing
 from lmdiag.stats.phases import covered
 from lmdiag.stats.rebound import sustained_rise
 from lmdiag.stats.schedule import observed
@@ -25,6 +25,9 @@ from lmdiag.stats.windows import median, rolling_median
 
 SURE = 2.0  # standard errors: several windows are tried
 CREEPS, FALLS = 0.01, -5.0  # of the level per half of the run; z of the rank trend: in no noise of a flat curve
+# Few noisy records leave twice the gain possible: their ranks must not fall then, by this z
+NOISY, NO_FALL = 2.0, -1.5
+NEAR_START = 0.6  # of the start: a level that any learning leaves, whatever the rate
 # Of the records; of the steps that they cover, and of the learning rates there
 SHARES, LEAST_SHARE = (0.70, 0.50, 0.35), 0.30
 LATE = 0.25  # of the records, steps and learning rates: without a gain at first, it costs a quarter of the run
@@ -43,7 +46,8 @@ def check(run: Run, curve: Curve, *, flat: float = 0.02, left: float = 0.88) -> 
 
     ## How it decides
     An equivalence test, not the absence of significance: on a window of 35 to 70% of the records, the upper bound, at two standard errors,
-    of the gain (Theil-Sen on ten group medians, a rise counted as none, the error not below that of the noise) is below `flat` of the level per half of the run. The window has 15
+    of the gain (Theil-Sen on ten group medians, a rise counted as none, the error not below that of the noise) is below `flat` of the level per half of the run, or below twice that where the ranks do not fall (Mann-Kendall z above -1.5), the level is above 60% of
+    the start and the log, of sixty records or more, is not smoothed: the noise of few records leaves more possible. The window has 15
     records and 60 steps at least, its level is at least half of the start, the learning rate at least 30% of its peak
     (or unknown, or the level above 60% of the start), and the run does not leave it: its last tenth stays above `left`
     of the level. It covers 30% of the steps and, as far as they are logged, of the sum of the learning rates as well: where a log becomes
@@ -144,7 +148,7 @@ def _flat_stretch(
     if n < FEW:
         rest = curve.at(slice(3, n))
         long_enough = rest.steps[-1] - rest.steps[0] >= SHORT_SPAN
-        stretches = [(rest, 1.0)] if long_enough and mann_kendall(rest.values) > -1.5 else []
+        stretches = [(rest, 1.0)] if long_enough and mann_kendall(rest.values) > NO_FALL else []
     else:
         stretches = [
             (curve.at(slice(a, a + int(share * n))), share)
@@ -164,15 +168,23 @@ def _flat_stretch(
             continue
         gain = largest_gain(stretch.values, SURE, phi)
         least = flat * share / 0.5
+        near = level >= NEAR_START * start and n >= LEAST_FOR_SMOOTHING and phi <= SMOOTHED
         if (
-            gain < least * level
+            _is_flat(stretch.values, gain, least * level, near)
             and _should_learn(run, stretch, level, start)
             and not _evaluation_falls(run, stretch, least)
         ):
             whole = _as_flat(curve, stretch, level, least * level / 2)
+            if covered(whole.steps, curve.steps) < LEAST_SHARE:  # a bend of the curve, and no level
+                continue
             level, gain = float(median(whole.values)), largest_gain(whole.values, SURE, phi)
             return int(whole.steps[0]), int(whole.steps[-1]), level, gain
     return None
+
+
+def _is_flat(values: np.ndarray, gain: float, least: float, near_start: bool) -> bool:
+    """Tell whether a stretch gains less than that, or near the start of the loss less than twice as much in ranks that do not fall."""
+    return gain < least or (near_start and gain < NOISY * least and mann_kendall(values) > NO_FALL)
 
 
 def _as_flat(curve: Series, window: Series, level: float, most: float) -> Series:
@@ -206,7 +218,7 @@ def _creeps(values: np.ndarray, least: float) -> bool:
 
 
 def _should_learn(run: Run, stretch: Series, level: float, start: float) -> bool:
-    if "lr" not in run or level >= 0.6 * start:
+    if "lr" not in run or level >= NEAR_START * start:
         return True
     rates = run["lr"].finite
     during = rates.between(int(stretch.steps[0]), int(stretch.steps[-1])).values
