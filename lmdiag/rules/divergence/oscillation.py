@@ -18,6 +18,9 @@ ALIKE = 2.0  # standard errors of the correlation of neighbouring records: indep
 # Or a fiftieth of them: their median shows where the swings begin, which a noisy record does not, unless it hides too many of the records
 # that are half of the swings up
 ONSET_RECORDS, SHOWN = 3, 0.5
+# Blocks, and twice as many for short swings: of these noise that lasts for a hundredth of a run leaves 0.8 of the scatter, and a tenth of the level
+BLOCKS, FINE_BLOCKS, FINE_MOSTLY = 20, 40, 0.8
+FAR = 0.2  # of the level: further than averages of noise of 15% get
 FALLS = 5.0  # a fall from the first to the last third of so many times the swings: bumps on the way down
 
 
@@ -33,7 +36,8 @@ def check(run: Run, curve: Curve) -> Findings:
     correlated, by two standard errors; (b) with 10
     to 39 records, a fifth of them stand 1 nat and 60% above the running minimum, in three separate excursions; (c) from 40 records, the medians
     of twenty blocks scatter by 0.08 nat and 4%, 2.5 times what white noise gives, with five changes of sign, and the loss falls by less than five times that from its first to its last third: a warning where the
-    swings are 70% of the scatter of the records, and 10% of the level where these are averages.
+    swings are 70% of the scatter of the records, and 10% of the level where these are averages; or the same of forty blocks, which keep shorter swings: 80% of
+    the scatter and 10% of the level, 20% where the records are averages.
 
     ## Why it matters
     The learning rate is at the edge of stability: most steps undo each other.
@@ -129,21 +133,28 @@ def _swinging_blocks(values: np.ndarray) -> tuple[float, Severity]:
     trend = rolling_median(values, n // 3 | 1)
     half = (n // 3 | 1) // 2
     flat = values[half : half + len(trend)] - trend
-    width = max(3, len(flat) // 20)
+    level, whole = abs(float(median(values))), max(_spread(flat), 1e-12)
+    coarse, fine = (_of_blocks(values, flat, level, blocks) for blocks in (BLOCKS, FINE_BLOCKS))
+    # Of averages, all that is left of the noise is slow
+    alone = coarse >= WIDE * level or smoothing(values) <= SMOOTHED
+    if coarse >= MOSTLY * whole and alone:
+        return coarse, Severity.WARNING
+    if fine >= FINE_MOSTLY * whole and (
+        fine >= FAR * level or (fine >= WIDE * level and smoothing(values) <= SMOOTHED)
+    ):
+        return fine, Severity.WARNING
+    return coarse, Severity.INFO
+
+
+def _of_blocks(values: np.ndarray, flat: np.ndarray, level: float, blocks: int) -> float:
+    """Return the spread of the medians of so many blocks, 0 where it is small, or noise, or a bump on the way down."""
+    width = max(3, len(flat) // blocks)
     levels = median(flat[: len(flat) // width * width].reshape(-1, width))  # medians: spikes are no swings
-    spread = _spread(levels)
-    changes = int(np.sum(np.diff(np.sign(levels)) != 0))
+    spread, third = _spread(levels), len(values) // 3
     white = MEDIAN_ERROR * scatter(values) / np.sqrt(width)
-    level = abs(float(median(values)))
-    if float(median(values[: n // 3]) - median(values[-(n // 3) :])) >= FALLS * spread:
-        return 0.0, Severity.INFO
-    if spread < max(0.08, 0.04 * level, 2.5 * white) or changes < 5:
-        return 0.0, Severity.INFO
-    of_all = spread / max(_spread(flat), 1e-12)
-    alone = (
-        spread >= WIDE * level or smoothing(values) <= SMOOTHED
-    )  # of averages, all that is left of the noise is slow
-    return spread, Severity.WARNING if of_all >= MOSTLY and alone else Severity.INFO
+    few = int(np.sum(np.diff(np.sign(levels)) != 0)) < 5
+    falls = float(median(values[:third]) - median(values[-third:])) >= FALLS * spread
+    return 0.0 if few or falls or spread < max(0.08, 0.04 * level, 2.5 * white) else spread
 
 
 def _spread(values: np.ndarray) -> float:

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from lmdiag.finding import Severity
 from lmdiag.rules.divergence.oscillation import check
-from tests.rules.curves import falling, fires, run, series
+from tests.rules.curves import falling, fires, lasting_noise, run, series
 
 
 def test_wide_swings_in_the_second_half():
@@ -84,3 +85,17 @@ def test_swings_over_decades_are_the_models_where_the_evaluations_scatter_by_a_t
     loss = np.r_[np.linspace(5, 0.5, 40), np.geomspace(5, 0.004, 12)[rounds[40:]]]
     evaluations = 10 * (1 + shared * np.sin(np.arange(400) / 5))
     assert len(fires(check, run(loss=loss, val__loss=evaluations))) == found
+
+
+@pytest.mark.parametrize("period", [45, 55, 70])
+def test_swings_of_about_a_twentieth_of_the_run_are_a_warning(period):
+    swings = 1 + 0.25 * np.sin(2 * np.pi * np.arange(1000) / period)
+    noise = np.exp(np.random.default_rng(period).normal(0, 0.05, 1000))
+    (found,) = fires(check, run(loss=falling(1000, start=4, noise=0) * swings * noise))
+    assert found.severity is Severity.WARNING
+
+
+def test_noise_that_lasts_for_a_hundredth_of_the_run_is_none():
+    for seed in range(20):
+        loss = falling(1000, start=4, noise=0) * np.exp(0.12 * lasting_noise(1000, 10, seed))
+        assert [f for f in fires(check, run(loss=loss)) if f.severity is Severity.WARNING] == []
