@@ -173,6 +173,7 @@ MEANINGS: dict[str, Meaning] = MEANINGS_OF_POST_TRAINING | {
         same(case.values[-1] - value, level)
         for _, level in levels(case.series("loss").values, len(case.series("loss")) - 1)
     ),
+    "repeated-losses.value": lambda case, value: bool((case.values == value).all()),
     "bits_per_byte": lambda case, value: same(
         value, float(np.median(evaluation(case)[-3:])) / math.log(2) / case.header("bytes_per_token")
     ),
