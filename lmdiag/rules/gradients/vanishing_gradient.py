@@ -32,7 +32,7 @@ def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float
 
     ## False alarms it avoids
     The natural decline of the norm as the loss falls; a norm of 0 in every record while the loss clearly falls, which was not
-    computed; reinforcement learning, where equal rewards give no gradient.
+    computed; the first zeros at a rate of 0, of steps that a loss scaler skips; reinforcement learning, where equal rewards give no gradient.
 
     ## What to try
     Look for frozen or detached parameters, saturated activations, an initialisation too small for the depth, a missing residual path. With adapters
@@ -47,6 +47,7 @@ def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float
     if len(norms) < 8:
         yield too_few(len(norms), "finite gradient norms", 8)
         return
+    norms = _begun(run, norms)
     zeros = norms.values == 0
     if zeros.all() and run.curve is not None and mann_kendall(run.curve[1].finite.values) < LEARNS:
         yield NO_NORM  # without a gradient the loss would not fall
@@ -86,6 +87,14 @@ def check(run: Run, norms: Series, *, fallen_to: float = 0.05, zero_share: float
         yield _finding(
             message, step, int(norms.steps[-1]), {"early": before, "late": after, "loss": level}, Severity.WARNING
         )
+
+
+def _begun(run: Run, norms: Series) -> Series:
+    """Return the norms without the first zeros at a rate of 0, where others follow: a loss scaler skips its first steps."""
+    first = int(np.argmax(norms.values > 0))
+    if not first or "lr" not in run or any(run.value_at("lr", int(step)) != 0 for step in norms.steps[:first]):
+        return norms
+    return norms.at(slice(first, None))
 
 
 def _fell_at_once(run: Run, norms: Series) -> tuple[int, float, float, float] | None:

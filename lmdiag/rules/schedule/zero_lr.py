@@ -11,7 +11,7 @@ from lmdiag.stats.windows import distinct, median
 TAIL_RECORDS = 20
 # Records beside as many gradient norms of 0; rates; losses that tell whether anything is learned
 FEW, MANY, JUDGED = 4, 5, 10
-FELL = 0.01  # of the first loss: what fell so far was trained
+FELL = 0.02  # of the first loss: what fell so far was trained
 CONSTANT = 1e-6  # of the peak
 SURE, TRIVIAL = 3.0, 0.005  # standard errors; share of the level
 MOVED, FEWEST_REWARDS = 6.0, 10  # standard errors: the highest of many levels of a reward is high by luck
@@ -29,7 +29,7 @@ def check(
 
     ## How it decides
     All zeros: an error if the loss does not fall either, over ten records or more; information otherwise (the number was printed with too few decimals,
-    or belongs to another parameter group). In four to nine records it is a warning where the gradient norm is exactly 0 in all of them, too, and the loss has not fallen by 1%: two
+    or belongs to another parameter group). In four to nine records it is a warning where the gradient norm is exactly 0 in all of them, too, and the loss has not fallen by 2%: two
     measures that were printed too coarsely, or not computed, would leave a loss that falls. Information, too, where the reward of a policy, whose loss need not fall, comes to stand six standard errors above or below its start. A dead tail, at `dead` of the peak or below: information from `smallest` of the steps on; a warning from `warning`
     on if the rate no longer changes there, in twenty records, and the loss gains less than 0.5% and three standard errors. Rates that fell to two units of their
     last decimal just before are printed too coarsely to tell: nothing is said.
