@@ -36,6 +36,7 @@ ALLOWED = {
     "truncated-run.jsonl": (LOOKED, "what was logged is sound, and the verdict shown is healthy so far"),
     "slowdown.jsonl": (LOOKED, "the time that was lost is too short to alarm"),
     "gradient-spike.jsonl": (LOOKED, "one batch whose gradient was clipped, and no trace of it in the loss"),
+    "loss-spike.jsonl": (LOOKED, "one batch, behind which the loss is back at once"),
     "few-evaluations.jsonl": (LOOKED, "what was not evaluated may be sound"),
     "no-decay.jsonl": (
         "the loss does not start where that of an untrained model over thousands of tokens does",

@@ -107,10 +107,17 @@ def _rates_in(settings: dict[str, Any]) -> Iterator[float]:
 
 @states(r"Divide the peak learning rate by <n>")
 def divided(case: Case, n: str) -> bool:
-    """What began in the first fifth of the run, or within twice its warm-up, asks for ten times less, else for three times less."""
+    """What began in the first fifth of the run, or within twice its warm-up, asks for ten times less, else for three times less.
+
+    So does what began behind a twentieth of the run, and behind the best evaluation: much had been learned.
+    """
     rates, at = case.series("lr"), case.finding.first_step
     warm_up = warmed_up_after(case) if len(rates) else 0
-    early = at - case.run.first_step <= max(0.2 * max(case.span, np.nan_to_num(case.header("max_steps"))), 2 * warm_up)
+    span = max(case.span, np.nan_to_num(case.header("max_steps")))
+    losses = case.run.evaluation_loss[1].finite if case.run.evaluation_loss else case.series("")
+    best = int(losses.steps[np.argmin(losses.values)]) if len(losses) > 1 else 0
+    learned = at - case.run.first_step >= 0.05 * span and case.run.first_step < best <= at
+    early = at - case.run.first_step <= max(0.2 * span, 2 * warm_up) and not learned
     return n == ("10" if early and case.finding.rule != "not-learning" else "3")
 
 
