@@ -41,7 +41,7 @@ def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
     | lost at once | early on the loss rises above its start; all evaluations after the first are 5% worse than that, or worse than the unigram entropy of the header; weights have doubled and updates move them by 3% or more of the norm they began with | error, from the record on which the loss left its start |
     | a standstill | while the rate is above half of its peak the loss gains less than 5% and stays above 65% of its start, or at the unigram entropy of the header; weights and updates as above | warning |
     | freed by a cut | 20 records or more from the start on without a fall, and a fifth below all of them when the rate was cut to 60% or less: such a log holds the experiment | warning |
-    | held up | a language model falls by 15% of its level while the rate is below half of its peak, as fast or faster than before (without the first fifth of the run), and with the rate: half of it soon after a cut, or gradually in a decay. The evaluation must fall by half of that share; where there is none, it is a cut, or a run from scratch of one epoch | warning |
+    | held up | a language model falls by 15% of its level while the rate is below half of its peak, as fast or faster than before (without the first fifth of the run), and with the rate: half of it soon after a cut, or gradually in a decay. The evaluation must fall by half of that share; where there is none, the log must tell of no second epoch, and of a cut or a start from scratch | warning |
     | freed by the decay | six evaluations or more at above half of the peak, until then none better than the first, and a fifth below it in the end, at a fifth of the peak or less | warning |
 
     | sign, measured before the rise | from |
@@ -270,7 +270,8 @@ def _is_learning(run: Run, losses: Series, found: Release) -> bool:
         share = 1 - float(median(beside.values[-2:])) / float(before[-1]) if len(before) else 0.0
         return share >= 0.5 * (1 - found.end / found.held)
     epochs = run["epoch"].finite.values if "epoch" in run else np.zeros(1)
-    return found.cut or (float(median(losses.values[:3])) >= SCRATCH and float(np.ptp(epochs)) <= ONE_EPOCH)
+    once = float(np.ptp(epochs)) <= ONE_EPOCH
+    return once and (found.cut or float(median(losses.values[:3])) >= SCRATCH)
 
 
 def _freed_by_decay(run: Run, rates: Series, losses: Series, schedule: Phases) -> list[Finding]:

@@ -149,3 +149,11 @@ def test_evaluations_that_only_the_decay_frees(first, found):
     if said:
         assert "0.1 was too high" in said[0].message
         assert 0.001 < said[0].advice[0].change["lr"] < 0.05
+
+
+@pytest.mark.parametrize(("epochs", "told"), [(1, 1), (3, 0)])
+def test_a_fall_at_a_cut_is_no_epoch_that_ends_behind_it(epochs, told):
+    at = np.arange(N) / N
+    loss = np.where(at < 2 / 3, 2.0, 1.6) + 0.5 * np.exp(-at / 0.03) + np.random.default_rng(0).normal(0, 0.02, N)
+    made = run(loss=loss, lr=np.where(at < 0.65, 1e-4, 1e-5), epoch=epochs * at)
+    assert len(fires(check, made)) == told
