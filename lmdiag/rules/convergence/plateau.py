@@ -46,7 +46,7 @@ def check(run: Run, curve: Curve, *, flat: float = 0.02, left: float = 0.88) -> 
 
     ## How it decides
     An equivalence test, not the absence of significance: on a window of 35 to 70% of the records, the upper bound, at two standard errors,
-    of the gain (Theil-Sen on ten group medians, a rise counted as none, the error not below that of the noise) is below `flat` of the level per half of the run, or below twice that where the ranks do not fall (Mann-Kendall z above -1.5), the level is above 60% of
+    of the gain (Theil-Sen on ten group medians, a rise counted as none, the error not below that of the noise) is below `flat` of the level per half of the run, or, on that of 70%, below twice that where the ranks do not fall (Mann-Kendall z above -1.5), the level is above 60% of
     the start and the log, of sixty records or more, is not smoothed: the noise of few records leaves more possible. The window has 15
     records and 60 steps at least, its level is at least half of the start, the learning rate at least 30% of its peak
     (or unknown, or the level above 60% of the start), and the run does not leave it: its last tenth stays above `left`
@@ -168,7 +168,7 @@ def _flat_stretch(
             continue
         gain = largest_gain(stretch.values, SURE, phi)
         least = flat * share / 0.5
-        near = level >= NEAR_START * start and n >= LEAST_FOR_SMOOTHING and phi <= SMOOTHED
+        near = of_records > 0.5 and level >= NEAR_START * start and n >= LEAST_FOR_SMOOTHING and phi <= SMOOTHED
         if (
             _is_flat(stretch.values, gain, least * level, near)
             and _should_learn(run, stretch, level, start)
