@@ -24,8 +24,8 @@ ABOVE_START_NATS, ABOVE_START_SHARE = 0.3, 0.05
 # By so many deviations of a record; of MANY late records, all but this share above the start say the same.
 ABOVE_START_SIGMAS = 2.0
 MANY, CHANCE_LOW = 50, 0.05
-# Or from the first record on: so far below each later one, and below what these scatter around, in deviations
-AT_ONCE_SHARE, AT_ONCE_SIGMAS = 1.5, 3.0
+# Or from the first record on: so far below each later one, and below what these scatter around, in deviations; nats, for a model that has learned little
+AT_ONCE_SHARE, AT_ONCE_SIGMAS, AT_ONCE_LEVEL = 1.5, 3.0, 4.0
 COMPETES = 3.0  # standard errors above the lowest window within which another could have been the lowest
 END_POINTS, END_NATS, END_SHARE, END_SIGMAS = 3, 0.15, 0.05, 8.0
 SHORT_END_NATS, SHORT_END_SHARE, SHORT_END_SIGMAS = 0.3, 0.10, 5.0
@@ -258,12 +258,17 @@ def _above_start(values: np.ndarray) -> Rebound | None:
 
 
 def _at_once(values: np.ndarray) -> Rebound | None:
-    """Return the rise of a curve that left the level of its first record before the second, and never came near it again."""
+    """Return the rise of a curve that left the level of its first record before the second, and never came near it again.
+
+    A first record alone may be low: one of few batches, or a sum divided by a hundred of them. Behind such a one the loss falls, or lies where models that have learned do.
+    """
     later = values[1:]
     if (
         len(values) < REBOUND_POINTS
         or values[0] <= 0
         or later.min() < max(AT_ONCE_SHARE * values[0], values[0] + ABOVE_START_NATS)
+        or median(later) < AT_ONCE_LEVEL
+        or mann_kendall(later) <= -RISING
     ):
         return None
     logs = np.log(later)

@@ -184,3 +184,18 @@ def test_little_is_given_back_by_chance():
     rng = np.random.default_rng(5)
     told = [_lost_again((2 + np.exp(-np.arange(9))) * np.exp(rng.normal(0, 0.05, 9))) for _ in range(5000)]
     assert sum(found is not None for found in told) <= 5
+
+
+@pytest.mark.parametrize("n", [20, 60])
+@pytest.mark.parametrize(("first", "start", "floor"), [(0.07, 7.0, 2.5), (7.1, 150.0, 60.0), (0.4, 1.4, 0.8)])
+def test_a_run_that_learns_behind_a_low_first_record_has_not_risen(n, first, start, floor):
+    later = floor + (start - floor) * np.exp(-np.arange(n - 1) / 8)
+    for seed in range(5):
+        noise = np.random.default_rng(seed).normal(0, 0.03, n - 1)
+        assert sustained_rise(np.r_[first, later * np.exp(noise)]) is None
+
+
+def test_a_low_first_record_of_a_model_that_knows_its_text_is_no_start():
+    later = 1.9 * np.exp(np.random.default_rng(0).normal(0, 0.05, 30))
+    assert sustained_rise(np.r_[0.02, later]) is None
+    assert sustained_rise(np.r_[2.0, 4 * later]) is not None
