@@ -14,13 +14,13 @@ from lmdiag.stats.windows import median, quantile
 POINTS, FEWEST = 200, 60  # records for a law, and for a fall to a part of the level
 PART = 1.8  # a fall to 1 / 1.8 in one record: no law is fitted to what is before and behind it together
 AT_ONCE, BESIDE = 0.8, 20  # share of that fall in one record; records on each side by which it is measured
-# Least and distance from a whole number; ratio of the noise, as a share of the level
-DIVISOR, WHOLE, ALIKE = 3.5, 0.03, 1.5
+# Least and distance from a power of two, such as steps of accumulation and devices are; ratio of the noise, as a share of the level
+DIVISOR, NEAR, ALIKE = 3.5, 0.03, 1.5
 LEAST_NATS, LEAST_SHARE, LEAST_ERRORS = 0.1, 0.04, 8.0
 # Of the run: a restart, a jump of the rate or, of a step down, an epoch's end this near explains the step
 AT_EVENT = 0.02
 LASTING, KEPT = 2, 0.25  # tenths of the records, and the part of a step that is still there
-EVALUATION_FALL = 0.1
+EVALUATION_FALL = 0.03
 SPIKE, SPIKE_SIGMAS, SPIKE_NEAR = 1.25, 6.0, 5  # of the new level; deviations above it; records
 # Share of their level, standard errors, and of the run beside the step: what rose may come back later
 EVALUATION_RISE, EVALUATION_ERRORS, SOON = 0.03, 3.0, 0.1
@@ -40,9 +40,9 @@ def check(run: Run, curve: Curve) -> Findings:
     tenth, for two tenths of the records or to the end. Steps at a restart or a jump of the learning rate, and steps down at an epoch's end, are explained, and silent. A warning when
     the loss stepped up and the evaluation rose with it by 3% and three standard errors, or where nothing is evaluated a spike (a quarter and six deviations above the new level, within five records of the step) came with it.
 
-    A loss that falls to 1 / 1.8 of its level or less, four fifths of it in one record, and stays there, is judged without the law. It is a warning, of another unit, where its
-    noise stays the same share of the level (within half), and the evaluations on both sides do not fall by a tenth, or, where there are none, it falls to one over a
-    whole number (within 3%), 4 or more: what is learned, or easier text, rarely does all that.
+    A loss that falls to 1 / 1.8 of its level or less, four fifths of it in one record, and stays there, is judged without the law. It is a warning, of another unit, where the log tells the rate, its
+    noise stays the same share of the level (within half), and the evaluations on both sides do not fall by 3%, or, where there are none, it falls to one over a
+    power of two (within 3%), 4 or more: what is learned, or easier text, rarely does all that. A decay of a rate that the log leaves out does.
 
     ## Why it matters
     Losses before and after are not comparable, and whoever compares final losses does not know it.
@@ -139,12 +139,14 @@ def _of_part(run: Run, metric: str, losses: Series, row: int) -> Finding:
     level, left = float(median(before)), float(median(after))
     step, divisor = int(losses.steps[row]), _divisor(losses.values, row)
     noises = scatter(np.log(losses.values[:row])), scatter(np.log(losses.values[row:]))
-    alike, whole = max(noises) <= ALIKE * min(noises), abs(divisor / round(divisor) - 1) <= WHOLE
+    power = 2 ** round(np.log2(divisor))
+    alike, of_two = max(noises) <= ALIKE * min(noises), divisor >= DIVISOR and abs(divisor / power - 1) <= NEAR
     evaluated = _evaluations_beside(run, metric, step)
-    stays = evaluated is not None and evaluated[1] >= (1 - EVALUATION_FALL) * evaluated[0]
-    unit = alike and (stays or (evaluated is None and whole and divisor >= DIVISOR))
-    told = f", as if divided by about {round(divisor)} from there on" if unit and whole else ""
-    told += "; no evaluation fell with it" if unit and stays else ""
+    stays = evaluated is not None and evaluated[2] >= (1 - EVALUATION_FALL) * evaluated[1]
+    unit = "lr" in run and alike and (stays or (evaluated is None and of_two))
+    told = f", as if divided by about {power} from there on" if unit and of_two else ""
+    if unit and evaluated:
+        told += f"; {evaluated[0]} was {figure(evaluated[1])} before it and {figure(evaluated[2])} after it"
     return Finding(
         f"The loss steps down by {figure(level - left, 2)} nats ({(level - left) / level:.0%}) at {run.place(step)}, most of it in one record, and keeps its new level{told}.",
         step,
@@ -168,13 +170,13 @@ def _divisor(values: np.ndarray, row: int) -> float:
     return float(np.exp(-step_beside_slope(np.log(values[row - width : row + width]), width)[0]))
 
 
-def _evaluations_beside(run: Run, metric: str, step: int) -> tuple[float, float] | None:
-    """Return the last evaluation before a step and the first one behind it, None where one is missing."""
+def _evaluations_beside(run: Run, metric: str, step: int) -> tuple[str, float, float] | None:
+    """Return the evaluated metric, its last value before a step and its first one behind it, None where one is missing."""
     if run.evaluation is None or metric != "loss":
         return None
-    evaluations = run.evaluation[1].finite
+    name, evaluations = run.evaluation[0], run.evaluation[1].finite
     before, after = evaluations.values[evaluations.steps < step], evaluations.values[evaluations.steps > step]
-    return (float(before[-1]), float(after[0])) if len(before) and len(after) else None
+    return (name, float(before[-1]), float(after[0])) if len(before) and len(after) else None
 
 
 def _undoes(step: Shift | None, earlier: Shift | None) -> bool:

@@ -1,5 +1,6 @@
 """A sudden step that nothing explains is reported; smooth misfit, annealing and explained steps are not."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -41,6 +42,9 @@ def test_a_step_up_in_mid_descent_with_the_evaluation_is_a_warning():
     assert found.severity is Severity.WARNING
 
 
+STEADY = np.full(400, 3e-4)
+
+
 def divided(by: float, at: int = 200, noise: float = 0.02, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     loss = falling(400, start=10.5, floor=3.5, noise=0) * np.exp(rng.normal(0, noise, 400))
@@ -52,7 +56,7 @@ def divided(by: float, at: int = 200, noise: float = 0.02, seed: int = 0) -> np.
 @pytest.mark.parametrize("by", [4, 8, 16])
 def test_a_loss_in_another_unit_is_a_warning(by, at):
     loss = divided(by, at, seed=by)
-    (found,) = fires(check, run(loss=loss))
+    (found,) = fires(check, run(loss=loss, lr=STEADY))
     assert (found.severity, found.first_step) == (Severity.WARNING, at + 1)
     assert f"keeps its new level, as if divided by about {by} from there on." in found.message
     assert found.evidence["step_size"] == pytest.approx(loss[at] - loss[at - 1], rel=0.05)
@@ -63,10 +67,11 @@ def test_a_fall_that_may_be_real_is_information():
     noisier = divided(4)
     noisier[200:] *= np.exp(np.random.default_rng(3).normal(0, 0.1, 200))
     for made in (
-        run(loss=divided(2)),
-        run(loss=divided(4.5)),
-        run(loss=noisier),
-        run(loss=divided(4), val__loss=evaluations),
+        run(loss=divided(2), lr=STEADY),
+        run(loss=divided(4.5), lr=STEADY),
+        run(loss=divided(23), lr=STEADY),
+        run(loss=noisier, lr=STEADY),
+        run(loss=divided(4), lr=STEADY, val__loss=evaluations),
     ):
         (found,) = fires(check, made)
         assert (found.severity, found.first_step) == (Severity.INFO, 201)
@@ -77,9 +82,21 @@ def test_a_fall_that_may_be_real_is_information():
 @pytest.mark.parametrize("by", [2, 2.7, 4.5])
 def test_a_fall_that_no_evaluation_shares_is_of_another_unit(by, n):
     loss = divided(by)[np.linspace(0, 399, n).astype(int)]
-    (found,) = fires(check, run(loss=loss, val__loss=series(np.linspace(5, 4.5, 10), every=n // 10, first=n // 10)))
+    evaluations = series(np.linspace(5, 4.5, 10), every=n // 10, first=n // 10)
+    (found,) = fires(check, run(loss=loss, lr=STEADY[:n], val__loss=evaluations))
     assert (found.severity, found.first_step) == (Severity.WARNING, pytest.approx(n // 2 + 1, abs=1))
-    assert "no evaluation fell with it" in found.message
+    assert re.search(r"; val/loss was 4\.\d+ before it and 4\.\d+ after it\.$", found.message)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_a_decay_of_the_rate_may_have_done_is_information(seed):
+    rng, epochs = np.random.default_rng(seed), np.arange(120)
+    loss = np.where(epochs < 60, 0.43 + 1.6 * np.exp(-epochs / 12), 0.43 / 4) * np.exp(rng.normal(0, 0.03, 120))
+    evaluations = np.where(epochs < 60, 0.62 + 1.4 * np.exp(-epochs / 12), 0.58) * np.exp(rng.normal(0, 0.02, 120))
+    for made in (run(loss=loss), run(loss=loss, val__loss=evaluations)):
+        (found,) = fires(check, made)
+        assert (found.severity, found.first_step) == (Severity.INFO, 61)
+        assert "divided" not in found.message
 
 
 @pytest.mark.parametrize(("peak", "severity"), [(2.0, Severity.WARNING), (1.0, Severity.INFO)])

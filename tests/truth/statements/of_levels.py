@@ -292,11 +292,17 @@ def again(case: Case, n: str, a: str, b: str) -> bool:
 
 
 @states(
-    r"steps down by <size> nats \(<share%>\) at <@here>, most of it in one record, and keeps its new level(?:, as if divided by about <n> from there on)?(?:; no evaluation fell with it)?\."
+    r"steps down by <size> nats \(<share%>\) at <@here>, most of it in one record, and keeps its new level(?:, as if divided by about <n> from there on)?(?:; <metric> was <a> before it and <b> after it)?\."
 )
-def part(case: Case, size: str, share: str, at_here: int, n: str = "") -> bool:
+def part(
+    case: Case, size: str, share: str, at_here: int, n: str = "", metric: str = "", a: str = "", b: str = ""
+) -> bool:
     level, step = case.finding.evidence["level_before"], -case.finding.evidence["step_size"]
     told = not n or abs(level / (level - step) / float(n) - 1) < 0.1
+    if metric:
+        evaluated = case.run[metric].finite
+        earlier, later = (evaluated.values[chosen] for chosen in (evaluated.steps < at_here, evaluated.steps > at_here))
+        told = told and spells(a, float(earlier[-1])) and spells(b, float(later[0]))
     return told and at_here == case.finding.first_step and spells(size, step) and spells(share, step / level)
 
 
