@@ -27,6 +27,7 @@ FLOORS = [
         "beginning",
         "data_steps",
     },
+    {"held_up"},
     {"sources", "readers", "trackers", "gather", "rules", "attribution", "forecast", "perplexity"},
     {"diagnose", "compare"},
     {"reports", "charts", "fleet", "convert"},

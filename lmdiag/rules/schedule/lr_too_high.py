@@ -3,12 +3,12 @@ import numpy as np
 from lmdiag import advice
 from lmdiag.beginning import holds_start
 from lmdiag.figures import figure, percent
-from lmdiag.finding import NO_RATE, SHAPELESS, Advice, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
+from lmdiag.finding import NO_RATE, SHAPELESS, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
+from lmdiag.held_up import held_up, is_high
 from lmdiag.run import Run, Series
-from lmdiag.stats.limits import HIGH_RATE, LARGE_UPDATE, LEAST_PROGRESS, LONGEST, LOST
+from lmdiag.stats.limits import LARGE_UPDATE, LEAST_PROGRESS, LONGEST, LOST
 from lmdiag.stats.phases import Phases, phases
 from lmdiag.stats.rebound import Rebound, sustained_rise
-from lmdiag.stats.release import Release, released
 from lmdiag.stats.trend import total_gain
 from lmdiag.stats.windows import median
 from lmdiag.updates import began_with_the_run, growth, update_ratios
@@ -19,10 +19,6 @@ CLIPPED = 0.8
 BEFORE = 50
 RECORDS, STILL, HIGH, GROWN = 30, 0.05, 0.65, 2.0
 WORSE = 0.05  # of the first evaluation: later ones that all are so much worse have learned nothing
-# Nats: characters begin there as well; epochs; evaluations that show a course
-SCRATCH, ONE_EPOCH, EVALUATIONS = 4.0, 1.5, 4
-AT_HIGH, DECAYED = 6, 0.2  # evaluations while the rate was high; share of the peak that it fell to
-CUT, CUT_RECORDS, FREED, AFTER_CUT = 0.6, 20, 0.8, 10  # the rate falls to this share at once, and the loss to that
 
 
 @rule(family="schedule", needs=("curve", "lr"), severity=Severity.WARNING, min_points=12)
@@ -84,9 +80,7 @@ def check(run: Run, curve: Curve, rates: Series, *, signs: int = 2) -> Findings:
         return
     rise = sustained_rise(losses.values)
     if rise is None:
-        freed = _freed(run, rates, metric, losses) or _held_up(run, rates, metric, losses)
-        freed = freed or _freed_by_decay(run, rates, losses, schedule)
-        yield from freed or _standstill(run, metric, losses, schedule)
+        yield from held_up(run, metric, losses, rates, schedule) or _standstill(run, metric, losses, schedule)
         return
     onset = int(losses.steps[rise.onset])
     rate = run.value_at("lr", onset) or 0.0
@@ -195,118 +189,6 @@ def _standstill(run: Run, metric: str, losses: Series, schedule: Phases) -> Find
     )
 
 
-def _freed(run: Run, rates: Series, metric: str, losses: Series) -> list[Finding]:
-    """Say that the loss stood still from the start until the rate was cut, if both can be seen."""
-    cuts = np.flatnonzero(rates.values[1:] <= CUT * rates.values[:-1]) + 1
-    if not len(cuts) or not holds_start(run, losses):
-        return []
-    cut, rate, lower = int(rates.steps[cuts[0]]), float(rates.values[cuts[0] - 1]), float(rates.values[cuts[0]])
-    before, after = losses.values[losses.steps < cut], losses.values[losses.steps >= cut][:AFTER_CUT]
-    if len(before) < CUT_RECORDS or len(after) < AFTER_CUT // 2:
-        return []
-    quarter = len(before) // 4
-    stood = median(before[-quarter:]) >= median(before[:quarter])
-    level, freed = float(median(before)), float(median(after))
-    if not stood or freed > FREED * before.min():
-        return []
-    finding = Finding(
-        f"The learning rate of {figure(rate, 3)} was too high: the loss stood at {figure(level)} for {len(before):,} "
-        f"records and fell to {figure(freed)} when the rate was cut to {figure(lower, 3)}.",
-        int(losses.steps[0]),
-        cut,
-        metric,
-        {"lr": rate, "level": level, "after": freed, "records": len(before)},
-        (
-            Advice(
-                f"Begin with {figure(lower, 3)}: nothing was learned before {run.place(cut)}.",
-                lr=advice.rounded(lower, 3),
-            ),
-            "Try even lower rates: the one it was cut to is only the first that worked.",
-        ),
-        Severity.WARNING,
-    )
-    return [finding]
-
-
-def _held_up(run: Run, rates: Series, metric: str, losses: Series) -> list[Finding]:
-    """Say that the loss fell as fast or faster once the rate had: it could not while that was high."""
-    if run.kind != "language-model" or not holds_start(run, losses) or losses.values.min() <= 0:
-        return []
-    at = np.maximum(np.searchsorted(rates.steps, losses.steps, side="right") - 1, 0)
-    found = released(losses.values, rates.values[at])
-    if found is None or not _is_learning(run, losses, found):
-        return []
-    since, turned = int(losses.steps[found.since]), int(losses.steps[found.turned])
-    peak, end = float(rates.values.max()), int(losses.steps[-1])
-    return [
-        Finding(
-            f"The learning rate of {figure(peak, 3)} was too high: the loss had a median of {figure(found.held)} around {run.place(turned)}, "
-            f"until when the rate was above half of that, and has one of {figure(found.end)} at the end, after a fall that came with the rate.",
-            since,
-            end,
-            metric,
-            {
-                "lr": peak,
-                "half_at": turned,
-                "level": found.held,
-                "end": found.end,
-                "fall_share": 1 - found.end / found.held,
-            },
-            (
-                advice.lower_lr(run, since),
-                "Compare both rates for a tenth of the run: the better one is ahead by then.",
-            ),
-            Severity.WARNING,
-        )
-    ]
-
-
-def _is_learning(run: Run, losses: Series, found: Release) -> bool:
-    """Tell whether the fall is no text learned by heart: the evaluation shares it, it came at a cut, or there was no time to see a text twice."""
-    evaluation = run.evaluation_loss
-    if evaluation is not None and len(evaluation[1].finite) >= EVALUATIONS:
-        beside = evaluation[1].finite
-        before = beside.values[beside.steps <= losses.steps[found.turned]]
-        share = 1 - float(median(beside.values[-2:])) / float(before[-1]) if len(before) else 0.0
-        return share >= 0.5 * (1 - found.end / found.held)
-    epochs = run["epoch"].finite.values if "epoch" in run else np.zeros(1)
-    once = float(np.ptp(epochs)) <= ONE_EPOCH
-    return once and (found.cut or float(median(losses.values[:3])) >= SCRATCH)
-
-
-def _freed_by_decay(run: Run, rates: Series, losses: Series, schedule: Phases) -> list[Finding]:
-    """Say that the evaluations were never as good as the first one until the rate decayed, and far better then."""
-    if run.evaluation_loss is None or not holds_start(run, losses) or schedule.final > DECAYED:
-        return []
-    metric, evaluations = run.evaluation_loss[0], run.evaluation_loss[1].finite
-    high = evaluations.steps[_is_high(run, evaluations, schedule)]
-    if len(high) < AT_HIGH or high[-1] == evaluations.steps[-1]:
-        return []
-    until = evaluations.values[evaluations.steps <= high[-1]]
-    first, best, end = float(until[0]), float(until[1:].min()), float(median(evaluations.values[-3:]))
-    if best < first or end > FREED * first:
-        return []
-    better = int(evaluations.steps[int(np.argmax(evaluations.values < first))])
-    lower = run.value_at("lr", better) or 0.0
-    finding = Finding(
-        f"The learning rate of {figure(schedule.peak, 3)} was too high: until it had fallen below half of that, none of {len(until):,} evaluations was better than the "
-        f"first ({figure(first)}), and {metric} ended at a median of {figure(end)} once it had decayed.",
-        int(evaluations.steps[0]),
-        better,
-        metric,
-        {"peak": schedule.peak, "first": first, "after": end, "evaluations": len(until)},
-        (
-            Advice(
-                f"Try a peak of {figure(lower, 2)}: only when the rate had fallen to it, at {run.place(better)}, was {metric} better than at first.",
-                lr=advice.rounded(lower),
-            ),
-            "Compare with a tenth of the rate over a few hundred steps before the whole run.",
-        ),
-        Severity.WARNING,
-    )
-    return [finding]
-
-
 def _unigram(run: Run) -> float:
     """Return the loss of a model that knows token frequencies only, infinite where the header does not state it."""
     stated = run.config.get("reference_loss")
@@ -318,14 +200,7 @@ def _at_high_rate(run: Run, series: Series | None, schedule: Phases) -> np.ndarr
     """Return the values logged while the rate was above half of its peak."""
     if series is None or not len(series):
         return np.empty(0)
-    return series.finite.values[_is_high(run, series.finite, schedule)]
-
-
-def _is_high(run: Run, series: Series, schedule: Phases) -> np.ndarray:
-    """Return for each point of a series whether the rate was above half of its peak."""
-    rates = run["lr"].finite
-    row = np.maximum(np.searchsorted(rates.steps, series.steps, side="right") - 1, 0)
-    return rates.values[row] >= HIGH_RATE * schedule.peak
+    return series.finite.values[is_high(run, series.finite, schedule)]
 
 
 def _signs(run: Run, schedule: Phases, onset: int) -> list[str]:
