@@ -8,7 +8,7 @@ from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule,
 from lmdiag.run import Run, Series
 from lmdiag.stats.noise import MAD_TO_SIGMA, MEDIAN_ERROR, scatter, smoothing
 from lmdiag.stats.turning import falling_fit
-from lmdiag.stats.windows import block_medians, centred_median, median, quantile
+from lmdiag.stats.windows import block_medians, centred_median, median, quantile, rolling_median
 
 POINTS = 80
 IN_EACH = 4  # records at least, but for regular swings
@@ -23,7 +23,7 @@ HALF = 80  # records that tell how a log was smoothed
 BEGUN = 0.25  # of the range at the end: a swing this far from the trend
 # Records; error of the logarithm of a scatter, times the root of their number, and by how many it must grow; blocks, of which the last few all are restless
 RECORDS, SCATTER_ERROR, SURE_ERRORS, PIECES, LASTING = 150, 0.85, 2.5, 12, 4
-NEIGHBOURS, CUT_OFF = 15, 3.0
+NEIGHBOURS, CUT_OFF, ON_A_SIDE = 15, 3.0, 7
 SURELY = 1.9  # times: sound runs whose batches come to differ more reach 1.8
 GROWTH, ALARM_GROWTH = 1.6, 2.0
 RANGE_ERROR = 0.85  # standard error of the 10 to 90% range of n normal values, over the range and times the root of n
@@ -57,7 +57,8 @@ def check(run: Run, curve: Curve) -> Findings:
     a quarter of that range away from its trend. A warning when the swings have doubled and reach 6%; those of irregular
     ones have by a standard error more, for which each crossing of the trend counts as a swing of its own.
 
-    Or, from 150 records on, single records: their scatter (around the median of 15, outliers cut off) in the last third is twice that of the second and third tenth (1.9 times by 2.5 standard errors, for sound runs reach 1.8),
+    Or, from 150 records on, single records: their scatter (around the median of 15, outliers cut off) in the last third is twice that of the second and third tenth (1.9 times by 2.5 standard errors, for sound runs reach 1.8; there also around the middle of the seven
+    before and the seven behind, which a steep fall leaves as it is; nothing is said where that is the rounding of the log), by a larger factor where the level has risen, by as much as it has,
     2.3% of the level (6% from the 10 to the 90% quantile, where 0.1 nat must be reached too), and above the geometric mean of both in each of the last four twelfths: a warning. Six evaluations or more in the second half that do not share it speak for the batches, as in
     `oscillation`.
 
@@ -122,10 +123,14 @@ def _restless(run: Run, metric: str, losses: Series) -> Findings:
     if n < RECORDS:
         return
     early, late = values[n // 10 : 3 * n // 10], values[-(n // 3) :]
-    before, last, level = _single(early), _single(late), abs(float(median(late)))
+    before, last, level = max(_single(early), _beside_a_slope(early)), _single(late), abs(float(median(late)))
+    if before <= losses.rounding or level == 0:
+        return
     error = SCATTER_ERROR * float(np.sqrt(1 / len(early) + 1 / len(late)))
-    growth = last / max(before, losses.rounding, 1e-12)
-    if growth < SURELY * np.exp(SURE_ERRORS * error) or last * TEN_TO_NINETY < max(LEAST_NATS, ALARM_SHARE * level):
+    growth, risen = last / before, max(1.0, level / max(abs(float(median(early))), 1e-12))
+    if growth < SURELY * np.exp(SURE_ERRORS * error) * risen:
+        return
+    if last * TEN_TO_NINETY < max(LEAST_NATS, ALARM_SHARE * level):
         return
     if steady_beside(run, metric, losses.steps, TEN_TO_NINETY * last / level):
         return
@@ -153,7 +158,19 @@ def _restless(run: Run, metric: str, losses: Series) -> Findings:
 
 def _single(values: np.ndarray) -> float:
     """Return the standard deviation of one record around the median of its neighbours, outliers cut off at three of them."""
-    around = values - centred_median(values, NEIGHBOURS)
+    return _deviation(values - centred_median(values, NEIGHBOURS))
+
+
+def _beside_a_slope(values: np.ndarray) -> float:
+    """Return the standard deviation of one record around the middle of the medians of seven before and seven behind it.
+
+    The median of neighbours on both sides of a record of a steep fall is that record, however much it scatters.
+    """
+    medians = rolling_median(values, ON_A_SIDE)
+    return _deviation(values[ON_A_SIDE:-ON_A_SIDE] - 0.5 * (medians[: -ON_A_SIDE - 1] + medians[ON_A_SIDE + 1 :]))
+
+
+def _deviation(around: np.ndarray) -> float:
     most = CUT_OFF * MAD_TO_SIGMA * float(median(np.abs(around)))
     return float(np.sqrt(np.mean(np.clip(around, -most, most) ** 2)))
 

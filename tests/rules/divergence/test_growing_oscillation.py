@@ -84,6 +84,27 @@ def test_silent_on_noise_that_hardly_grows(n):
         assert fires(check, restless(1.3, n=n, seed=seed)) == []
 
 
+@pytest.mark.parametrize("records", [45, 60, 90])
+def test_silent_on_noise_that_a_steep_fall_hides(records):
+    """Where a record falls by more than its noise, it is the median of its neighbours."""
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        loss = 0.6 + 10 * np.exp(-np.arange(300) / records) + rng.normal(0, 0.04, 300)
+        assert fires(check, run(loss=loss)) == []
+
+
+@pytest.mark.parametrize("decimals", [1, 2])
+def test_silent_where_rounding_hides_the_noise_of_the_start(decimals):
+    noise = np.where(np.arange(300) < 150, 0.1, 10) * 10.0**-decimals * np.random.default_rng(0).normal(0, 1, 300)
+    assert fires(check, run(loss=np.round(2 + noise, decimals))) == []
+
+
+def test_silent_on_noise_that_rises_with_the_level():
+    for seed in range(20):
+        noise = 0.05 * np.random.default_rng(seed).normal(0, 1, 600)
+        assert fires(check, run(loss=np.linspace(1, 6, 600) * (1 + noise))) == []
+
+
 @pytest.mark.parametrize("period", [3, 5, 8])
 def test_swings_of_a_few_records_that_set_in(period):
     loss = falling(800, start=6, noise=0.03)
