@@ -5,7 +5,7 @@ import numpy as np
 from lmdiag.figures import figure
 from lmdiag.finding import NOT_TEXT, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run, Series
-from lmdiag.stats.windows import median
+from lmdiag.stats.windows import block_medians, median
 
 MEANING = {
     "uniform": "guessing every token with equal probability",
@@ -35,7 +35,7 @@ def check(run: Run, curve: Curve) -> Findings:
     Above ln V by 0.3 nat, or above the unigram loss by 0.05: a warning. Above the bigram loss by 0.05: information. The 0.05 is for the sampling of the text: a run
     that has learned a first-order source perfectly stands at its bigram loss, a little above or below. Not judged before a fifth of
     the planned steps, and only as information of a loss that still falls: the evaluations of the last two fifths, if there are three, by 1% from the first to
-    the last of them (they are of the same text), else the training loss, by 2% from the fifth before to the last fifth of the records.
+    the last of them (they are of the same text), else the training loss, by 2% from the fifth before to the last fifth of the records. What is above an evaluation, or a fifth, of before has risen, and does not fall.
 
     ## Why it matters
     Counting would have been better. Inputs and labels do not belong together, or hardly anything was learned yet.
@@ -99,10 +99,12 @@ def _falls(run: Run, metric: str, losses: Series, values: np.ndarray) -> str:
     """Say that the loss still falls in the last two fifths of the run, "" where it does not: by the evaluations, if there are three, for they are of the same text."""
     late = losses.at(losses.steps >= run.last_step - LATE * (run.last_step - run.first_step))
     if "/" in metric and len(late) >= EVALUATIONS:
-        fell = float(late.values[-1]) <= (1 - EVALUATED) * float(late.values[0])
+        before = losses.values[: len(losses) - len(late) + 1]
+        fell = float(late.values[-1]) <= min((1 - EVALUATED) * float(late.values[0]), float(before.min()))
         return f"it still fell from {figure(late.values[0])} at {run.place(int(late.steps[0]))}" if fell else ""
     fifth = max(1, len(values) // 5)
-    fell = bool(median(values[-fifth:]) < (1 - TRAINED) * median(values[-2 * fifth : -fifth]))
+    last, lowest = median(values[-fifth:]), block_medians(values[:-fifth], 4)[0].min()
+    fell = bool(last < (1 - TRAINED) * median(values[-2 * fifth : -fifth]) and last <= lowest)
     it = "it" if "/" not in metric else "the training loss"
     return f"{it} was lower in the last fifth of the records than in the fifth before" if fell else ""
 

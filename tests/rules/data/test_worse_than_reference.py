@@ -82,3 +82,13 @@ def test_evaluations_tell_whether_it_still_falls_before_the_training_loss_does(l
     (found,) = fires(check, run(loss=training, val__loss=evaluations, config={"reference_loss": REFERENCES}))
     assert found.severity is severity
     assert ("it still fell from 5.5 at step 70" in found.message) == (severity is Severity.INFO)
+
+
+@pytest.mark.parametrize(
+    "evaluations", [{"val__loss": series([4.8, 27, 31, 31, 30, 26.9, 26], every=14, first=14)}, {}]
+)
+def test_a_run_that_has_risen_does_not_fall(evaluations):
+    loss = np.r_[np.linspace(4.8, 30, 60), np.linspace(30, 20, 40)]
+    (found,) = fires(check, run(loss=loss, config={"reference_loss": REFERENCES}, **evaluations))
+    assert found.severity is Severity.WARNING
+    assert "although" not in found.message
