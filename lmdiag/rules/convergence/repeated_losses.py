@@ -7,6 +7,7 @@ from lmdiag.run import Run, Series
 from lmdiag.stats.limits import LONGEST
 from lmdiag.stats.repeats import same_by_chance, stands_still
 from lmdiag.stats.returning import begins_again, copied_stretch, goes_round, started_anew
+from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import median
 
 FEWEST = 6  # losses in a row of four digits come again by chance once in 10^24 logs
@@ -17,7 +18,10 @@ DIGITS, OF_MANY_DIGITS = 4, 3
 STRETCH = 20  # records of a stretch that is repeated: no few digits come again so often
 MOST = 100_000
 LEAST = 0.05  # nats: what was learned by heart is rounded to the same digits
-FELL = 0.02  # of the first loss: a training loss that fell so far moved its weights
+MOVED, RISES = (
+    0.02,
+    2.5,
+)  # of the first loss: one that fell so far moved its weights, or one that rose so far in ranks of this z
 SHARE = 0.3  # of the log: what comes again once, after a resume, is `replayed-data` or `step-rewind`
 ERROR_RECORDS = 50
 STARTED = ", and they fall: the run was started again with the same seed."
@@ -39,7 +43,7 @@ def check(run: Run, curve: Curve, *, fewest: int = FEWEST, share: float = SHARE)
     | a round | the losses from some record to the end are those of a round before, to a thousandth of their noise; one round and `fewest` more, and as large a share | the first ones of a recurrent model, whose state is carried on, differ, and sums in another order do by a last digit |
     | a stretch | 20 losses or more in a row, three in four of them different, that stood in the log before, behind its beginning, in a log without a restart; those just before it do not resemble what stood before the first | so many digits are no chance; batches in the same order and a rate near zero resemble each other ever more |
     | all the same | the log is one loss of 0.05 or more: four records of four digits, ten of three, three of six at steps that are logged; no evaluation moves | batches differ, and so do epochs in which anything is learned |
-    | an evaluation that never moves | all evaluations of a loss of 0.05 or more are the same to the last digit, so often that chance does it in one healthy log in a million: two evaluations of a model that trains differ by a hundred-thousandth or more, of which fourteen digits show the most (four evaluations), six digits some (five), four none; and the training loss has not fallen by 2% | where nothing but the batches moves the training loss, the weights do not |
+    | an evaluation that never moves | all evaluations of a loss of 0.05 or more are the same to the last digit, so often that chance does it in one healthy log in a million: two evaluations of a model that trains differ by a hundred-thousandth or more, of which fourteen digits show the most (four evaluations), six digits some (five), four none; and the training loss has not fallen by 2%, nor risen by as much in ranks of 2.5 standard deviations | where nothing but the batches moves the training loss, the weights do not |
 
     It is an error from 50 such records on: nothing was learned in them. Where the repeated losses fall (a rank trend of 3 standard deviations; of six all, of seven all but one pair), the weights do change: the run was started again with the same seed, which is information.
 
@@ -59,25 +63,36 @@ def check(run: Run, curve: Curve, *, fewest: int = FEWEST, share: float = SHARE)
     """
     metric, losses = curve
     values = losses.values
-    stuck = _evaluation_never_moves(run, metric, losses)
-    if stuck is not None:
-        yield _constant(run, *stuck)
-        return
     if _never_moves(run, losses):
         yield _constant(run, metric, losses)
         return
-    if len(values) < 2 * fewest:
+    if (found := _repeated(run, metric, losses, fewest, share)) is not None:
+        yield found
+    elif len(values) < 2 * fewest:
         yield too_few(len(values), "finite values of the loss", 2 * fewest)
-        return
-    lag = begins_again(values, fewest, share) if len(values) <= LONGEST else None
+    elif len(values) > LONGEST:
+        yield NotChecked(f"the log has more than {LONGEST:,} records")
+
+
+def _repeated(run: Run, metric: str, losses: Series, fewest: int, share: float) -> Finding | None:
+    """Return the finding on losses that come again, by the test that says the most."""
+    rounds = 2 * fewest <= len(losses) <= LONGEST
+    found = (
+        (_again(run, metric, losses, fewest, share) or _round(run, metric, losses, fewest, share)) if rounds else None
+    )
+    if found is None and (stuck := _evaluation_never_moves(run, metric, losses)) is not None:
+        return _constant(run, *stuck)
+    return found or (_stretch(run, metric, losses) if len(losses) >= 2 * fewest else None)
+
+
+def _again(run: Run, metric: str, losses: Series, fewest: int, share: float) -> Finding | None:
+    """Return the finding on losses that are the first ones again, to the end of the log."""
+    values = losses.values
+    lag = begins_again(values, fewest, share)
     if lag is None:
-        if (found := _round(run, metric, losses, fewest, share) or _stretch(run, metric, losses)) is not None:
-            yield found
-        elif len(values) > LONGEST:
-            yield NotChecked(f"the log has more than {LONGEST:,} records")
-        return
+        return None
     again, anew = int(losses.steps[lag]), started_anew(values[lag : 2 * lag])
-    yield Finding(
+    return Finding(
         f"{'The loss' if metric == 'loss' else metric} begins again at {run.place(again)}: from there to the end its "
         f"{len(values) - lag:,} values are, digit for digit, the first ones ({figure(float(values[0]), 6)}, "
         f"{figure(float(values[1]), 6)}, …){STARTED if anew else ': the weights do not change.'}",
@@ -97,7 +112,7 @@ def _grade(repeated: int) -> Severity:
 
 def _round(run: Run, metric: str, losses: Series, fewest: int, share: float) -> Finding | None:
     """Return the finding on losses that go round to the end of the log, behind first ones that differ, as the carried state of a recurrent model makes them."""
-    again = goes_round(losses.values, fewest, share) if len(losses) <= LONGEST else None
+    again = goes_round(losses.values, fewest, share)
     if again is None:
         return None
     row, lag, apart = again
@@ -132,7 +147,7 @@ def _never_moves(run: Run, losses: Series) -> bool:
 
 
 def _evaluation_never_moves(run: Run, metric: str, losses: Series) -> tuple[str, Series] | None:
-    """Return the evaluation that is the same each time, beside a training loss that gains next to nothing."""
+    """Return the evaluation that is the same each time, beside a training loss that hardly moves."""
     if run.evaluation_loss is None or run.evaluation_loss[0] == metric or len(losses) < SAME_OF_SIX:
         return None
     name, evaluations = run.evaluation_loss[0], run.evaluation_loss[1].finite
@@ -140,7 +155,9 @@ def _evaluation_never_moves(run: Run, metric: str, losses: Series) -> tuple[str,
     if value < LEAST or not stands_still(evaluations.values, same_by_chance(value, evaluations.rounding)):
         return None
     first, width = float(losses.values[0]), max(1, len(losses) // 3)
-    return None if first - float(median(losses.values[-width:])) >= FELL * abs(first) else (name, evaluations)
+    gain = first - float(median(losses.values[-width:]))
+    rises = -gain >= MOVED * abs(first) and mann_kendall(losses.values) >= RISES
+    return None if gain >= MOVED * abs(first) or rises else (name, evaluations)
 
 
 def _stretch(run: Run, metric: str, losses: Series) -> Finding | None:

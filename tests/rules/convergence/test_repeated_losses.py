@@ -145,6 +145,11 @@ def test_an_evaluation_that_never_moves():
     assert found.message.startswith("val/loss is 0.901449 in all 5 evaluations, to the last digit")
 
 
+def test_losses_that_begin_again_say_more_than_an_evaluation_that_never_moves():
+    made = run(loss=np.tile(ONCE, 3), val__loss=np.full(5, 0.90144944190979))
+    assert "begins again at step 9" in fires(check, made)[0].message
+
+
 @pytest.mark.parametrize(
     ("loss", "evaluations", "decimals"),
     [
@@ -156,6 +161,7 @@ def test_an_evaluation_that_never_moves():
             np.full(5, 0.90144944190979),
             None,
         ),  # trains: an old value is logged
+        (np.linspace(2.5, 3.5, 6), np.full(6, 2.4837462538), None),  # the weights move: it rises
         ([0.9544, 0.9511, 0.9512, 0.9487, 0.9511], np.zeros(5), None),
     ],
 )
