@@ -31,7 +31,10 @@ FEW, SOME, BEFORE_BEST = 6, 12, 5
 EXPECTED, UNKNOWN = (0.007, 2.0), (0.06, 3.0)
 LIKE_ANOTHER = 2.0  # one set may scatter so many times as much as another: it may hold fewer texts
 SCORE_SIGMAS = 2.0  # by which the mean of the last three or more must be down as well
-OF_SCORES = 0.01  # of its level, what a score scatters by where few of them tell: that of 2,500 answers, four in five of them right
+# By which a score that wanders goes beyond what its second differences show: flat ones with a correlation of neighbours up to 0.7 then fall in one
+# of 200 series of 6 to 100 points. And the answers of which the chance is the least that it scatters by.
+WANDERS, OF_ANSWERS = 3.0, 2_500
+HARDLY_RIGHT = 0.1  # nine answers in ten are wrong: what is lost of the last one is luck
 WENT_ON, WENT_ON_ERRORS = 0.1, 3.0  # by which it must have fallen, and in standard errors
 AS_MUCH = 0.5  # of the evaluation's rise, in shares: what raises the training loss so far is not learned by heart
 MEMORISED_RISE, MEMORISED = 0.10, 0.5
@@ -101,10 +104,14 @@ def risen(run: Run, losses: Series, smallest: float, beside: float | None = None
         sigma = max(sigma, drift(values[max(first, 0) :]))
     if rise < smallest * found.low:
         return None
-    enough = (GAIN if len(values) < SETTLED_FROM else GAIN_OF_MANY) * (1 + 0.5 * float(np.log(sets)))
+    enough = _enough(len(values), sets)
     if found.gain < enough * sigma**2:
         return _of_few(run, values, lowest, after) if len(values) <= SOME else None
     return Rise(found.low, rise, rise / sigma)
+
+
+def _enough(points: int, sets: int) -> float:
+    return (GAIN if points < SETTLED_FROM else GAIN_OF_MANY) * (1 + 0.5 * float(np.log(sets)))
 
 
 def _of_few(run: Run, values: np.ndarray, lowest: float, after: np.ndarray) -> Rise | None:
@@ -119,19 +126,26 @@ def _of_few(run: Run, values: np.ndarray, lowest: float, after: np.ndarray) -> R
     return Rise(lowest, rise) if _memorised(run, lowest, rise, WELL_ABOVE) else None
 
 
-def fallen(scores: Series, smallest: float) -> Rise | None:
-    """Return the fall of scores since the best of them, of which higher is better, as a rise below 0; None where it is noise, luck, or small."""
+def fallen(scores: Series, smallest: float, sets: int = 1) -> Rise | None:
+    """Return the fall of scores since the best of them, of which higher is better, as a rise below 0; None where it is noise, luck, or small.
+
+    Of several `sets` of scores one falls by chance sooner.
+    """
     scores = scores.thinned(MOST_EVALUATIONS)
     values, best = scores.values, int(np.argmax(scores.values))
     if len(values) < FEW or len(values) - best <= AFTER or values[best] <= 0:
         return None
     found = turn(-values)
     level = -found.low
+    unit = 1.0 if values[best] <= 1 else 100.0
+    if level < HARDLY_RIGHT * unit:
+        return None
     first = 0 if len(values) <= SOME else max(min(best - BEFORE_BEST, len(values) // 2), 0)
     shown = float(np.sqrt(variance_of_few(values[first:], 0.0, 0.0, averaged=True)))
-    sigma = max(shown, OF_SCORES * level, drift(values[first:]))
+    luck = unit * float(np.sqrt(level / unit * max(1 - level / unit, 0.0) / OF_ANSWERS))
+    sigma = max(WANDERS * shown, luck, drift(values[first:]))
     drop = level - float(np.mean(values[-max(3, (len(values) - best) // 5) :]))
-    enough = GAIN if len(values) < SETTLED_FROM else GAIN_OF_MANY
+    enough = _enough(len(values), sets)
     if drop < max(smallest * level, SCORE_SIGMAS * sigma) or found.gain < enough * sigma**2:
         return None
     return Rise(level, -drop, drop / sigma)

@@ -21,8 +21,9 @@ def check(run: Run, evaluation: Curve, *, smallest: float = 0.05, warning: float
     BLEU, or an error rate) ends 0.01 better than it was at the best loss: information.
 
     Or one that should be high ends `smallest` below the level of its best evaluations, of six or more, while the loss ends no higher than it was there. As in
-    `overfitting`, a fit that falls for good must be closer than one that only rises, by 34 variances of one evaluation (at least 1% of the level where few tell it). A warning from
-    `warning` (10%) on: what the model is for gets worse, and the loss hides it.
+    `overfitting`, a fit that falls for good must be closer than one that only rises, by 34 variances of one evaluation, and more where the log has several scores. Scores wander, so
+    that the deviation is three times what second differences show, and at least the chance of 2,500 answers. A warning from `warning` (10%) on: what the model is for gets worse, and the
+    loss hides it.
 
     ## Why it matters
     A loss that rises: the model becomes surer of its right and its wrong answers alike, and accuracy improves where calibration does not. An accuracy that
@@ -30,7 +31,8 @@ def check(run: Run, evaluation: Curve, *, smallest: float = 0.05, warning: float
     checkpoint is best depends on what it is for.
 
     ## False alarms it avoids
-    Metrics that stand still, gains within 0.01, runs without another metric.
+    Metrics that stand still, gains within 0.01, runs without another metric, scores that wander around chance (one series in 200, up to a correlation of neighbours of 0.7), scores below
+    a tenth.
 
     ## What to try
     Select by the measure you will be judged on, and say which. For probabilities, choose the best loss or calibrate afterwards.
@@ -70,12 +72,14 @@ def check(run: Run, evaluation: Curve, *, smallest: float = 0.05, warning: float
 
 def _lost(run: Run, losses: Series, smallest: float) -> tuple[str, Series, Rise] | None:
     """Return the score that fell most, by its own level, since it was best, while the loss did not rise; None where none did."""
+    measured = {
+        name: series.finite
+        for name, series in run.series.items()
+        if evaluation_set(name) and HIGHER_IS_BETTER.search(name.rpartition("/")[2])
+    }
     found = []
-    for name, series in run.series.items():
-        scores = series.finite
-        if not evaluation_set(name) or not HIGHER_IS_BETTER.search(name.rpartition("/")[2]):
-            continue
-        fell = fallen(scores, smallest)
+    for name, scores in measured.items():
+        fell = fallen(scores, smallest, len(measured))
         if fell is not None and _ends_no_higher(losses, int(scores.steps[np.argmax(scores.values)])):
             found.append((name, scores, fell))
     return min(found, key=lambda one: one[2].share, default=None)

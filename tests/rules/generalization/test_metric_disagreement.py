@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lmdiag.evaluations import fallen
 from lmdiag.finding import Severity
 from lmdiag.rules.generalization.metric_disagreement import check
 from tests.rules.curves import falling, fires, healthy, run, series
@@ -74,3 +75,29 @@ def test_silent_where_the_loss_rises_with_them():
 def test_silent_on_the_noise_of_answers(noise):
     told = [fires(check, answered(0.0, n=n, noise=noise, seed=seed)) for seed in range(30) for n in (8, 15, 60)]
     assert sum(map(len, told)) <= 1
+
+
+def wandering(n: int, count: int, correlation: float = 0.6) -> np.ndarray:
+    """Scores of four choices at chance, 0.25 +- 0.02, of which neighbours are correlated: float64[count, n]."""
+    noise = np.random.default_rng(n).normal(size=(count, n))
+    for i in range(1, n):
+        noise[:, i] = correlation * noise[:, i - 1] + np.sqrt(1 - correlation**2) * noise[:, i]
+    return 0.25 + 0.02 * noise
+
+
+@pytest.mark.parametrize("n", [6, 8, 20, 50])
+def test_scores_that_wander_around_chance_do_not_fall(n):
+    told = [fallen(series(scores, every=100, first=100), 0.05) for scores in wandering(n, 400)]
+    assert sum(fell is not None for fell in told) <= 2
+
+
+def test_the_worst_of_many_scores_is_low_by_luck():
+    losses = series(np.linspace(3.0, 2.4, 24), every=100, first=100)
+    scores = {f"val__task{i}_acc": series(s, every=100, first=100) for i, s in enumerate(wandering(24, 30, 0.7))}
+    assert fires(check, run(loss=falling(2400), val__loss=losses, **scores)) == []
+
+
+@pytest.mark.parametrize("level", [0.0005, 0.02])
+def test_scores_of_next_to_nothing_are_not_lost(level):
+    fell = scored(*(level * np.array([1.0, 0.98, 0.99, 0.3, 0.2, 0.21, 0.2, 0.2])), losses=series(np.linspace(3, 2, 8)))
+    assert fires(check, fell) == []
