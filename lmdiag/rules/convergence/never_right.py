@@ -14,15 +14,20 @@ from lmdiag.stats.windows import median
 
 EVALUATIONS, FEWEST_RANKED = 5, 4
 ERRORS = lazy(r"(?i)(?:^|[_ .-])(?:wer|cer|ter|ser)(?:$|[_ .-])")
-SCORES = lazy(
-    r"(?i)(?:^|[_ .-])(?:f1|f1[_-]?score|ents_f|bleu|sacrebleu|exact_match|mcc|matthews_correlation)(?:$|[_ .-])"
+SCORES = lazy(r"(?i)(?:^|[_ .-])(?:f1|f1[_-]?score|ents_f|bleu|sacrebleu|mcc|matthews_correlation)(?:$|[_ .-])")
+# What answers of some worth show in. Not the accuracy of tokens, which is that of the largest class
+ANSWERED = lazy(
+    r"(?i)(?:^|[_ .-])(?:f1|f1[_-]?score|ents_f|rouge\w*|(?:sacre)?bleu|exact_match|em|mcc|matthews_correlation)(?:$|[_ .-])"
 )
+OF_TRAINING = lazy(r"(?i)(?:^|[/_ .-])train(?:ing)?(?:$|[/_ .-])")
 OF_A_SET = lazy(r"(?i)/|(?:^|[_ .-])(?:train|training|dev|val|valid|validation|eval|test)(?:$|[_ .-])")
 ALL, OF_A_HUNDRED = 1.0, 100.0
 NEARLY = 0.95  # of all words, in each evaluation; their median is at `wrong`
 # Epochs; of all answers; by how much their share moves; of the levels of evaluation and training loss
 PASSES, HARDLY, MOVED, SAME, FALLS = 4, 0.1, 0.02, 0.01, 0.05
 ANSWERS = ("accuracy", "f1")
+MULTIPLE = 2.0  # of what was right behind the first pass: that is learning, however little it is
+SOME = 0.1  # of all answers, or fewer errors than all but so many: another measure that is good says that the model answers
 LATE_STEP, LATE_EPOCH = 10_000, 10  # a log that begins there: what is learned at first is long learned
 
 
@@ -42,16 +47,17 @@ def check(run: Run, curve: Curve, *, wrong: float = 0.98) -> Findings:
     |---|---|---|
     | error rate of words, characters, tokens or sentences | in percent: 95 or more in each, the median `wrong` (98%) or more | insertions put it above 100, a blank answer at 100 |
     | | as a share: 0.95 or more in each, the median exactly 1 | a rate of 0.97% is a good one, and one of exactly 1 in half of all is none |
-    | F1, BLEU, exact match, Matthews correlation | exactly 0 in each | one right answer is more; a correlation of exactly 0 is that of one answer to all |
+    | F1, BLEU, Matthews correlation | exactly 0 in each | one right answer is more; a correlation of exactly 0 is that of one answer to all |
     | the loss falls no more | its last half gains under 1%, or has four values and no rank trend (z above -1.5) | a recogniser prints blanks for its first epochs, while its loss falls |
     | | or the log begins at step 10,000 or epoch 10 | the same blanks are long overcome |
-    | passes in vain | the first four epochs or more: accuracy or F1 below 0.1 in the training and in the evaluation set, none of them moves by 0.02; all evaluation losses within 1%, and a training loss that falls by less than 5% | four measures that agree: what was learned at once answers more, what is learned slowly moves one of them |
+    | passes in vain | the first four epochs or more: accuracy or F1 below 0.1 in the training and in the evaluation set, none of them moves by 0.02; all evaluation losses within 1%, and a training loss that falls by less than 5%; no accuracy or F1 doubles, and neither both losses fall nor all of these rise in each epoch | four measures that agree: what was learned at once answers more, what is learned slowly moves one of them |
 
     ## Why it matters
     What the model is trained for does not come about, whatever its loss says.
 
     ## False alarms it avoids
-    The first epochs of a recogniser; rates in percent that are near 1; preference and reinforcement learning.
+    The first epochs of a recogniser; rates in percent that are near 1; one measure of several, such as the words of a script without spaces or a class that is not in the
+    set, where another one that is not of the training set (an error rate below 90%, an F1, BLEU, ROUGE or exact match above 0.1) is good; whole answers, of which small models get none; preference and reinforcement learning.
 
     ## What to try
     Print a few answers beside their targets. If they are empty, lower the learning rate and warm up longer, and check that inputs are longer than
@@ -79,7 +85,7 @@ def check(run: Run, curve: Curve, *, wrong: float = 0.98) -> Findings:
     losses = curve[1].finite
     for name, values in _at_their_worst(measured, wrong):
         stays = _stays(losses.values)
-        if not (stays or _begins_late(run, values)):
+        if not (stays or _begins_late(run, values)) or _answers(run, name):
             continue
         yield _finding(
             name,
@@ -107,6 +113,8 @@ def _passes_in_vain(run: Run, curve: Curve) -> Finding | None:
     first, last = float(losses.values[0]), float(losses.values[-1])
     if np.ptp(evaluations) >= SAME * abs(float(evaluations[-1])) or first - last >= FALLS * abs(first):
         return None
+    if _learns([losses.values, evaluations], [values for values in scores.values() if len(values) >= PASSES]):
+        return None
     score = next(score for score in scores if "/" in score)
     return Finding(
         f"{score} is between {figure(float(scores[score].min()), 4)} and {figure(float(scores[score].max()), 4)} in {len(scores[score]):,} evaluations, of the training "
@@ -126,6 +134,25 @@ def _passes_in_vain(run: Run, curve: Curve) -> Finding | None:
             "Then try learning rates a factor of ten apart, both ways.",
         ),
     )
+
+
+def _learns(losses: list[np.ndarray], scores: list[np.ndarray]) -> bool:
+    """Tell whether little is learned, but something: one score has doubled, or in each pass all losses fall, or all scores rise."""
+    doubled = any(values[-1] > MULTIPLE * values[0] for values in scores)
+    return doubled or all((np.diff(s) < 0).all() for s in losses) or all((np.diff(s) > 0).all() for s in scores)
+
+
+def _answers(run: Run, name: str) -> bool:
+    """Tell whether another measure of the task, not of the training set, ends where answers are right."""
+    beside = (other for other in run.series if ("/" in other or "/" not in name) and not OF_TRAINING.search(other))
+    return any(_is_good(other.rpartition("/")[2], run[other].finite.values) for other in beside)
+
+
+def _is_good(measure: str, values: np.ndarray) -> bool:
+    last = float(median(values[-3:])) if len(values) else 0.0
+    if ERRORS.search(measure):  # a share, or in percent
+        return 0 < last < ALL - SOME or 2 * ALL < last < (ALL - SOME) * OF_A_HUNDRED
+    return ANSWERED.search(measure) is not None and last > SOME
 
 
 def _is_measure(name: str) -> bool:

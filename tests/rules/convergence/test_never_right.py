@@ -60,6 +60,45 @@ def test_stays_silent(made):
     assert not fires(check, made)
 
 
+def beside(name: str, **others: object) -> Run:
+    wrong = [100.0] * 6 if name.endswith("er") else [0.0] * 6
+    measures = {other: series(values, every=100, first=100) for other, values in others.items()}
+    return run(loss=series(FLAT[:6], every=100, first=100), **{name: series(wrong, every=100, first=100)}, **measures)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        beside("zh__wer", zh__cer=[7.2] * 6),
+        beside("zh__wer", val__wer=[30.0, 20.0, 15.0, 13.0, 12.0, 12.0]),
+        beside("val__wer", val__cer=[0.2] * 6),
+        beside("val__bleu", val__rougeL=[0.3] * 6),
+        beside("val__NoAns_f1", val__f1=[88.0] * 6),
+        beside("val__MISC_f1", val__f1=[0.9] * 6),
+    ],
+)
+def test_one_of_several_measures_is_silent_where_another_is_good(made):
+    assert not fires(check, made)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        beside("val__wer", val__cer=[98.0] * 6),
+        beside("val__wer", train__wer=[5.0] * 6),  # learned by heart
+        beside("val__f1", val__accuracy=[0.9] * 6),  # of all tokens, most of which are no name
+        beside("val__f1", f1=[0.9] * 6),
+    ],
+)
+def test_other_measures_that_are_not_good_or_not_of_answers_do_not_silence(made):
+    assert len(fires(check, made)) == 1
+
+
+def test_small_models_get_no_whole_answer_right():
+    assert not fires(check, evaluated([0.0] * 8, FALLING, first=200_000, name="gsm8k__exact_match"))
+    assert not fires(check, evaluated([0.0] * 8, name="gsm8k__exact_match"))
+
+
 def in_vain(**changed):
     measures = {
         "loss": [4.22, 4.09, 4.08, 4.08],
@@ -86,6 +125,10 @@ def test_passes_behind_which_nine_answers_in_ten_are_wrong():
         {"loss": [5.22, 4.59, 4.28, 4.08]},
         {"val__loss": [4.11, 4.13, 4.11]},
         {"f1": np.zeros(4), "val__f1": np.zeros(4)},  # not computed, perhaps
+        {"val__f1": [0.0011, 0.0022, 0.0044, 0.0088]},  # of a thousand classes
+        {"f1": [0.001, 0.003, 0.002, 0.004]},
+        {"loss": [4.22, 4.18, 4.14, 4.1], "val__loss": [4.13, 4.12, 4.11, 4.1]},
+        {"val__f1": [0.08, 0.082, 0.084, 0.086]},
     ],
 )
 def test_silent_where_one_of_the_measures_learns(changed):
