@@ -169,3 +169,10 @@ def test_silent_where_an_evaluation_may_move(loss, evaluations, decimals):
     grid = np.arange(1, len(evaluations) + 1)
     made = run(loss=loss, val__loss=Series(grid, evaluations, decimals=decimals))
     assert fires(check, made) == []
+
+
+@pytest.mark.parametrize("name", ["baseline", "reference", "teacher"])
+def test_the_loss_of_what_is_not_trained_never_moves(name):
+    losses = 2.4 + 0.02 * np.random.default_rng(0).normal(size=20)
+    assert fires(check, run(loss=losses, **{f"{name}__loss": np.full(20, 2.8137462)})) == []
+    assert len(fires(check, run(loss=losses, c4__loss=np.full(20, 2.8137462)))) == 1
