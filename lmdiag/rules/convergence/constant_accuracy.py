@@ -6,6 +6,7 @@ import numpy as np
 
 from lmdiag.figures import figure
 from lmdiag.finding import SHAPELESS, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
+from lmdiag.naming import evaluation_set
 from lmdiag.run import Run, Series
 from lmdiag.stats.alignment import shared_steps
 from lmdiag.stats.repeats import same_answers_by_chance, stands_still
@@ -15,8 +16,9 @@ MOSTLY = 2 / 3  # of the evaluations, at the end: a classifier may change its on
 DIGITS = 3  # of the accuracy: with fewer, a hundred answers may change unseen
 MOST_ACCURATE = 0.98  # above, little is left to answer otherwise
 HALF = 0.5  # of the answers: a model that knows more may have learned all that it can
-FEW_ANSWERS = 50  # as many may be right alike by chance
-ROUNDED, SINGLE = 1e-6, 1e-7  # the rounding that still tells their share; that of single precision
+FEW_ANSWERS = 64  # as many may be right alike by chance
+# So many answers, squared, times the rounding: the shares of more cover over an eighth of all that is printed. And the rounding of single precision
+CROWDED, SINGLE = 0.21, 1e-7
 GUESSED = 0.03  # of what a guess of the shares costs, by which the loss may differ: evaluations of a thousand answers scatter so
 NEAR = 0.9  # of what the shares of right and wrong answers cost who tells no two inputs apart
 MOST_CLASSES = 20  # of more, so many values are the F1 of one class that one of them is near
@@ -45,13 +47,13 @@ def check(run: Run, curve: Curve, *, moved: float = 0.03) -> Findings:
     | the same, at the cost of a guess | five, as above; without its first third the loss of the same set is within 3% of that entropy | of two classes the shares are known, and nothing else |
     | the same, and the F1 of one class | five, the F1 to the last of three digits or more; it is 2a / (1 + a) of the class, divided by up to 20 classes, or weighted by a, or 0 | nothing else than one answer makes both; of the other class none is right |
     | the same to all answers | an accuracy of one half or less, so often that chance does it in one log in a million: in one evaluation of a thousand answers where half are wrong five or more change, and as many are right again with probability 0.18 (of 421 answers 0.27, which asks for 12 evaluations); the curve changes by `moved` | what a loss below 0 costs cannot be told, and the evaluation may have none |
-    | two values that add up to 1 | eight or more evaluations, either value twice or more, that change at least twice, of eight answers or more | of two classes now the one, now the other is answered throughout |
+    | two values that add up to 1 | eight or more evaluations, either value twice or more, that change at least twice, of eight answers or more; of 64 or fewer, further from one half than their chance, a standard deviation | of two classes now the one, now the other is answered throughout |
 
     ## Why it matters
     The accuracy is the share of one class. The loss falls only because that share is learned.
 
     ## False alarms it avoids
-    Small sets whose accuracy repeats itself: one that is k of 50 answers or fewer (0.625 is 5 of 8), the share of one in as many classes apart; good models, whose loss is lower; accuracies of 0, which were not computed; preference and
+    Small sets whose accuracy repeats itself: one that is k of 64 answers or fewer (0.7188 is 23 of 32; of 20 where three digits are printed), the share of one in as many classes apart; good models, whose loss is lower; accuracies of 0, which were not computed; those of a baseline or a teacher, which are not trained; preference and
     reinforcement learning. Few answers are no matter where the F1 says the same.
 
     ## What to try
@@ -64,7 +66,7 @@ def check(run: Run, curve: Curve, *, moved: float = 0.03) -> Findings:
     if (run.objective in SHAPELESS and run.objective != "signed") or run.kind == "preference":
         yield NotChecked("its accuracy is that of pairs or of a policy, not of answers")
         return
-    evaluated = {name: series.finite for name, series in run.series.items() if name.endswith("/accuracy")}
+    evaluated = {n: s.finite for n, s in run.series.items() if n.endswith("/accuracy") and evaluation_set(n)}
     if not evaluated:
         yield NotChecked("the log has no accuracy of an evaluation set")
         return
@@ -179,8 +181,13 @@ def _takes_turns(accuracies: Series) -> bool:
     if np.count_nonzero(np.diff(accuracies.values)) < TURNS:
         return False
     close = max(2 * accuracies.rounding, SINGLE)
-    few = Fraction(float(values[0])).limit_denominator(FEWEST_OF_TWO - 1)
-    return abs(values.sum() - 1) <= close and abs(float(values[0]) - float(few)) > close
+    if abs(values.sum() - 1) > close:
+        return False
+    share = Fraction(float(values[0])).limit_denominator(FEW_ANSWERS)
+    if abs(float(values[0]) - float(share)) > close:
+        return True
+    answers = share.denominator
+    return answers >= FEWEST_OF_TWO and answers / 2 - share.numerator > answers**0.5 / 2
 
 
 def _same(accuracies: Series, losses: Series, moved: float) -> tuple[float, float, float] | None:
@@ -207,6 +214,8 @@ def _costs_the_guess(losses: np.ndarray, guess: float) -> bool:
 
 def _of_few_answers(accuracy: float, rounding: float) -> bool:
     """Tell whether an accuracy is k right of n answers, a few; 1 of n is the share of one class among n as well, and is none."""
-    share = Fraction(accuracy).limit_denominator(FEW_ANSWERS)
-    close = max(rounding, SINGLE) if rounding <= ROUNDED else SINGLE
-    return share.numerator > 1 and abs(accuracy - float(share)) <= close
+    told = min(FEW_ANSWERS, int((CROWDED / max(rounding, SINGLE)) ** 0.5))
+    shares = (
+        (Fraction(accuracy).limit_denominator(most), close) for most, close in ((FEW_ANSWERS, SINGLE), (told, rounding))
+    )
+    return any(share.numerator > 1 and abs(accuracy - float(share)) <= close for share, close in shares)

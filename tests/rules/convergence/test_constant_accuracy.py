@@ -149,8 +149,18 @@ def test_two_classes_that_take_turns():
         [1 / 3, 2 / 3] * 5,
         [0.5] * 9,
         [0.13] * 4 + [0.87] * 8,
+        [0.45, 0.55, 0.55, 0.45, 0.55] * 2,
     ],
-    ids=["a third value", "they do not add up", "one of them once", "too few", "of three answers", "one value", "once"],
+    ids=[
+        "a third value",
+        "they do not add up",
+        "one of them once",
+        "too few",
+        "of three answers",
+        "one value",
+        "once",
+        "of 20 answers",
+    ],
 )
 def test_silent_where_two_classes_do_not_take_turns(accuracies):
     assert fires(check, answered(accuracies)) == []
@@ -182,3 +192,27 @@ def test_an_accuracy_that_changes_by_one_answer_moves():
     accuracies = np.full(15, 421 / 2011)
     accuracies[7] = 422 / 2011
     assert fires(check, run(loss=np.linspace(-0.08, -0.07, 15), test__accuracy=accuracies, objective="signed")) == []
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "decimals", "told"),
+    [
+        (0.7188, 4, 0),  # 23 of 32
+        (0.7344, 4, 0),  # 47 of 64
+        (0.812, 3, 0),  # 13 of 16
+        (0.8472, 4, 1),
+        (0.847, 3, 1),
+    ],
+)
+def test_few_answers_show_in_the_digits_that_are_printed(accuracy, decimals, told):
+    printed = replace(series([accuracy] * 6, every=100, first=100), decimals=decimals)
+    losses = series(np.linspace(0.66, 0.6, 6), every=100, first=100)
+    made = run(loss=falling(600), val__loss=losses, val__accuracy=printed)
+    assert len(fires(check, made)) == told
+
+
+@pytest.mark.parametrize("name", ["baseline", "teacher", "ref", "majority"])
+def test_what_is_not_trained_keeps_its_accuracy(name):
+    same = {f"{name}__accuracy": np.full(60, 0.4217)}
+    assert fires(check, run(loss=np.linspace(9, 3, 60), **same)) == []
+    assert len(fires(check, run(loss=np.linspace(9, 3, 60), held__accuracy=np.full(60, 0.4217)))) == 1
