@@ -41,7 +41,7 @@ _KINDS: tuple[tuple[str, Sequence[str], re.Pattern[str]], ...] = tuple((kind, wo
         r"OVERFLOW!|[Gg]radient overflow|\b[Oo]verflow (?:is )?(?:detected|occurs)|\b[Ff]ound (?:inf|overflow)\w*\b.*(?:skip|grad)"
         r"|\b[Ss]kipping (?:the |this )?(?:optimi[sz]er |parameter |weight )?(?:update|step|batch(?! norm))|[Dd]etecting inf|ignoring gradient",
     ),
-    ("smallest_scale", ("inimum",), r"[Mm]inimum loss scale reached|loss scale already at minimum"),
+    ("smallest_scale", ("inimum",), r"Minimum loss scale reached \(|loss scale already at minimum - cannot"),
     (
         "nan",
         ("oss is ", "oss became", "NaN", "nan loss", "nvalid loss", "inite loss", "oss: nan"),

@@ -222,14 +222,14 @@ class Table:
         return columns
 
     def events_between(self, first: int, last: int) -> tuple[Event, ...]:
-        """Return the events of the run of the rows first <= row < last; an end that records followed was none."""
+        """Return the events of the run of the rows first <= row < last; what ended it is none where records followed."""
         final = last == len(self.lines)
         mine = [
             (event, row)
             for event, row in zip(self.events, self.event_rows)
             if (first < row or first == 0) and (row <= last or final)
         ]
-        return tuple(event for event, row in mine if event.kind != "end" or row >= last)
+        return tuple(event for event, row in mine if event.kind not in ("end", "smallest_scale") or row >= last)
 
     def keep(self, chosen: np.ndarray) -> None:
         """Keep the rows selected by a boolean mask; what was seen between rows stays between those that are left."""

@@ -27,13 +27,13 @@ def check(run: Run, scales: Series, *, gone: float = 1.0, halvings: int = 5) -> 
     searches; or when more than 5% of the updates were
     skipped after that, not counting 32: so many halvings lead from 2^32, the largest first scale in use, down to 1.
     Where the messages behind the last record tell of eight halvings in a row, they are a warning, and an error when they lead to `gone` or below.
-    An error as well when the program says that its scale is at the smallest that it takes, as fairseq and DeepSpeed do before they give up.
+    An error as well when the program says that its scale is at the smallest that it takes, as fairseq and DeepSpeed do before they give up, and no record follows.
 
     ## Why it matters
     Steps that overflow are skipped: the run does not train. A falling scale is often the first sign of a divergence.
 
     ## False alarms it avoids
-    The search at the start (from 2^32 or 2^16 downwards), the occasional halving, the slow fall over a long run as gradients grow, a constant scale of 1 that bf16 runs log.
+    The search at the start (from 2^32 or 2^16 downwards), the occasional halving, the slow fall over a long run as gradients grow, a constant scale of 1 that bf16 runs log, a run that was resumed without a scale.
 
     ## What to try
     Train in bf16, which needs no scale. Otherwise look for the overflow: attention logits, the last layer, a too large learning rate.
@@ -54,8 +54,9 @@ def check(run: Run, scales: Series, *, gone: float = 1.0, halvings: int = 5) -> 
         return
     settled = scales.at(slice(int(SEARCH * len(scales)), None))
     usual, end = float(median(settled.values)), float(settled.values[-2:].max())
-    lost = end <= gone and float(scales.values.max()) >= FALL * end
-    fallen = end * 2.0**halvings <= usual and _at_once(settled, 2.0**halvings)
+    still = not _given_up_in_a_restart(run, scales)
+    lost = still and end <= gone and float(scales.values.max()) >= FALL * end
+    fallen = still and end * 2.0**halvings <= usual and _at_once(settled, 2.0**halvings)
     since = int(settled.steps[0])
     skipped, updates = _skipped(run, since)
     share = float(np.clip((skipped - SEARCH_SKIPS) / max(updates, 1), 0.0, 1.0))
@@ -122,16 +123,15 @@ def _of_messages(run: Run, halved: list[float], gone: float) -> Finding:
 
 
 def _as_said(run: Run, scales: Series, event: Event) -> Finding:
-    step = run.last_step if event.step is None else event.step
-    before = scales.at(scales.steps <= step)
-    onset = _onset(before, float(before.values[-1])) if len(before) >= FEWEST else step
-    largest = float(scales.values.max()) if len(scales) else 0.0
+    step = run.last_step
+    told = len(scales) >= FEWEST
+    onset = _onset(scales, float(scales.values[-1])) if told else step
     return Finding(
-        f"The program gave up at {run.place(step)}, as its loss scale can fall no further: {event.message}",
+        f"The program gave up behind the last record, at {run.place(step)}, as its loss scale can fall no further: {event.message}",
         onset,
         step,
         "loss_scale",
-        {"largest": largest},
+        {"largest": float(scales.values.max())} if told else {},
         (
             advice.bf16(run),
             advice.rewind(run, onset),
@@ -140,6 +140,11 @@ def _as_said(run: Run, scales: Series, event: Event) -> Finding:
         ),
         Severity.ERROR,
     )
+
+
+def _given_up_in_a_restart(run: Run, scales: Series) -> bool:
+    """Tell whether a run was resumed and went on without a scale, as in bf16, for as long as ten of its records."""
+    return len(run.segments) > 1 and run.last_step - scales.steps[-1] > FALL_RECORDS * median(np.diff(scales.steps))
 
 
 def _at_once(scales: Series, factor: float) -> bool:

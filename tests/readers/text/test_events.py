@@ -78,11 +78,6 @@ def test_overflows_alone_are_named() -> None:
         ("detected nan/inf/spiky gradient; skipping optimizer step", "skipped_step"),
         ("AMP: detecting inf in the gradients", "skipped_step"),
         ("ResourceExhaustedError (see above for traceback): OOM when allocating tensor with shape[24,512]", "oom"),
-        ("FloatingPointError: Minimum loss scale reached (0.0001). Your loss is probably exploding.", "smallest_scale"),
-        (
-            "Exception: Current loss scale already at minimum - cannot decrease scale anymore. Exiting run.",
-            "smallest_scale",
-        ),
         ("Resuming from checkpoint runs/a/checkpoint-20", "checkpoint_loaded"),
         ("Continuing training from global step 20", "checkpoint_loaded"),
         ("=> loaded checkpoint ckpt_20.pt (step 20)", "checkpoint_loaded"),
@@ -100,6 +95,22 @@ def test_kinds(line: str, kind: str) -> None:
     assert [event.kind for event in log.events] == [kind] * bool(kind)
     if "checkpoint-20" in line:
         assert (log.events[0].step, log.events[0].fields) == (20, {"path": "runs/a/checkpoint-20"})
+
+
+@pytest.mark.parametrize(
+    ("line", "tells"),
+    [
+        ("FloatingPointError: Minimum loss scale reached (0.0001). Your loss is probably exploding.", True),
+        ("Exception: Current loss scale already at minimum - cannot decrease scale anymore. Exiting run.", True),
+        ("WARNING: loss scale already at minimum, keeping it", False),
+        ("args: min_loss_scale=0.0001 raise FloatingPointError when minimum loss scale reached", False),
+    ],
+)
+def test_a_program_gave_up_for_its_scale_where_it_says_so_and_no_record_follows(line: str, tells: bool) -> None:
+    rows = [f"step {k} loss 2.{k}\n" for k in range(1, 9)]
+    ended, went_on = log_of("".join([*rows, f"{line}\n"])), log_of("".join([*rows[:4], f"{line}\n", *rows[4:]]))
+    assert [event.kind for event in ended.events] == ["smallest_scale"] * tells
+    assert went_on.events == ()
 
 
 def test_values_that_are_not_finite_in_any_spelling() -> None:

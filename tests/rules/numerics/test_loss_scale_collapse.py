@@ -7,8 +7,8 @@ import pytest
 
 from lmdiag.finding import Severity
 from lmdiag.rules.numerics.loss_scale_collapse import check
-from lmdiag.run import Event
-from tests.rules.curves import falling, fires, healthy, run
+from lmdiag.run import Event, Segment
+from tests.rules.curves import falling, fires, healthy, run, series
 
 
 def scaled(scales, every: int = 1, **more):
@@ -87,9 +87,19 @@ def test_halvings_in_a_row_behind_the_last_record(scales, severity):
 
 @pytest.mark.parametrize("records", [1, 400])
 def test_a_program_that_can_halve_its_scale_no_further_is_an_error(records):
-    said = Event("smallest_scale", records, "Current loss scale already at minimum")
+    said = Event("smallest_scale", None, "Current loss scale already at minimum")
     (found,) = fires(check, replace(scaled(collapse(to=512)[-records:]), events=[said]))
     assert found.severity is Severity.ERROR
     assert found.message.endswith("can fall no further: Current loss scale already at minimum")
     assert found.last_step == records
     assert found.first_step == records or 300 <= found.first_step <= 320
+
+
+def test_a_scale_that_a_resumed_run_no_longer_has_is_no_collapse():
+    scales = series(collapse(to=1))
+    goes_on = run(loss=falling(900), loss_scale=scales)
+    assert [f.severity for f in fires(check, goes_on)] == [Severity.ERROR]
+    resumed = (Segment(1, 400, 0), Segment(380, 900, 400))
+    assert fires(check, replace(goes_on, segments=resumed)) == []
+    stopped = run(loss=falling(400), loss_scale=scales)
+    assert len(fires(check, replace(stopped, segments=resumed))) == 1
