@@ -21,7 +21,8 @@ def check(run: Run, losses: Series) -> Findings:
     ## How it decides
     The first record is exactly zero, and so are 90% of five or more; of two to four all are, in a log that shows by its steps, or by fractions of a pass, that they are the first of the run: no model
     knows its data before it has seen it. It is information where an evaluation loss falls: then the model learns and
-    only the logged number is wrong. Where most gradient norms of these records are not finite, the zeros stand for NaN. Zeros among ordinary losses are `masked-nan`.
+    only the logged number is wrong; and where most gradient norms of these records are above 0: such batches hold targets, and a policy loss may be 0 with them.
+    Two to four such records are not judged. Where most gradient norms of these records are not finite, the zeros stand for NaN. Zeros among ordinary losses are `masked-nan`.
 
     ## Why it matters
     Mostly no target is left in the batches: every label is masked, and nothing is learned.
@@ -47,7 +48,12 @@ def check(run: Run, losses: Series) -> Findings:
     if not zeros[0] or zeros.mean() < ZEROS or masked_zeros(losses.values).any():
         return
     learning = run.evaluation is not None and _falls(run.evaluation[1].finite.values)
-    hidden = not learning and _of_nan(run, losses.steps[zeros])
+    norms = _norms(run, losses.steps[zeros])
+    if not learning and _mostly(np.isfinite(norms) & (norms > 0)):
+        if len(losses) >= MANY:
+            yield _beside_gradients(losses.steps[zeros], len(losses))
+        return
+    hidden = not learning and _mostly(~np.isfinite(norms))
     why = "the batches hold no targets, or the program does not count its loss"
     if hidden:
         why = "the gradient norm is not finite there, so that the true loss is NaN"
@@ -73,6 +79,18 @@ def check(run: Run, losses: Series) -> Findings:
     )
 
 
+def _beside_gradients(steps: np.ndarray, records: int) -> Finding:
+    return Finding(
+        f"The loss is exactly 0 in {len(steps):,} of {records:,} records, from the first on, although the gradient norm is above 0: the logged loss does not show whether the model learns.",
+        int(steps[0]),
+        int(steps[-1]),
+        "loss",
+        {"records": len(steps), "share": len(steps) / records},
+        ("Judge the run by an evaluation, or by its reward if it trains a policy.",),
+        Severity.INFO,
+    )
+
+
 def _is_the_start(run: Run, losses: Series) -> bool:
     """Tell whether a few records are surely the first of a run whose answers are not known yet."""
     told = run["epoch"].finite.values if "epoch" in run else np.empty(0)
@@ -81,12 +99,15 @@ def _is_the_start(run: Run, losses: Series) -> bool:
     return bool(counted) and holds_start(run, losses) and not any((values >= KNOWN).any() for values in scores)
 
 
-def _of_nan(run: Run, steps: np.ndarray) -> bool:
-    """Tell whether most gradient norms of some steps are not finite."""
+def _norms(run: Run, steps: np.ndarray) -> np.ndarray:
+    """Return the gradient norms of some steps."""
     if "grad_norm" not in run:
-        return False
-    there = run["grad_norm"].values[np.isin(run["grad_norm"].steps, steps)]
-    return len(there) > 0 and bool((~np.isfinite(there)).mean() > MOSTLY)
+        return np.empty(0)
+    return run["grad_norm"].values[np.isin(run["grad_norm"].steps, steps)]
+
+
+def _mostly(told: np.ndarray) -> bool:
+    return len(told) > 0 and bool(told.mean() > MOSTLY)
 
 
 def _falls(losses: np.ndarray) -> bool:

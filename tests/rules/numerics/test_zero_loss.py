@@ -38,6 +38,15 @@ def test_zeros_beside_gradients_that_are_not_finite_stand_for_nan():
     assert "logging_nan_inf_filter" in found.advice[0]
 
 
+def test_batches_with_gradients_hold_targets():
+    assert fires(check, run(loss=np.zeros(4), grad_norm=np.full(4, 0.4))) == []
+    (found,) = fires(check, run(loss=np.zeros(7), grad_norm=np.full(7, 0.4)))
+    assert found.severity is Severity.INFO
+    assert "although the gradient norm is above 0" in found.message
+    (found,) = fires(check, run(loss=np.zeros(4), grad_norm=np.zeros(4)))
+    assert found.severity is Severity.ERROR
+
+
 def test_two_zeros_are_enough_at_the_start_of_a_run():
     (found,) = fires(check, run(loss=np.zeros(2), every=46, first=46))
     assert found.severity is Severity.ERROR
