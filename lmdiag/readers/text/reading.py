@@ -22,14 +22,17 @@ from lmdiag.readers.text.line_format import LineFormat, LineScanner
 from lmdiag.readers.text.named_numbers import FEWEST_RECORDS, PairScanner
 from lmdiag.readers.text.pieces import LONGEST_PIECE, are_lines, is_coloured_diff, pieces, without_colours
 from lmdiag.readers.text.plans import Plan
+from lmdiag.run import Skipped
 
 TEXT, LOST, RECORD = range(3)
 Planned = LineScanner | PairScanner  # know plans that fit whole lines
 MOST_STRETCHES = 3
 HEADER_RECORDS = 50  # facts of the header stand before this many records
 FEW_LINES = 3  # that are read one by one
+LONGEST_NUMBER = 40  # characters
 SHORTEST_BLOCK, LONGEST_BLOCK = 1 << 8, 1 << 18  # characters that are read at once
 _CODE_BEGINS = lazy(r"import \w+|from \w[\w.]* import ")
+_CUT = lazy(r"(?<![\w.])[+-]?\d+(?:\.|(?:\.\d+)?[eE][+-]?)\Z")  # at the end of a log, without a line end
 _RULE = lazy(r"[=*-]{20,}\s*$")
 MARKDOWN = (".md", ".markdown")
 _HEADING = lazy(r"^#{1,6} +\S", re.MULTILINE)
@@ -63,6 +66,10 @@ class TextReading:
     def feed(self, lines: str) -> None:
         """Read further whole lines."""
         text, tally = without_colours(lines), self.table.tally
+        if cut := _CUT.search(text[-LONGEST_NUMBER:]):
+            text = text.removesuffix(cut[0])
+            reason = f'the number "{cut[0]}" at the end of the log, which is cut off'
+            self.table.skipped.append(Skipped(tally.lines + text.count("\n") + 1, reason, 1, "value"))
         if self._headings is not None:
             self._headings += [
                 tally.lines + 1 + lines.count("\n", 0, found.start()) for found in _HEADING.finditer(lines)

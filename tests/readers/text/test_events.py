@@ -145,3 +145,22 @@ def test_a_traceback_that_is_quoted_is_of_another_program(said: str, kinds: list
     text = "".join(f"step {step} loss {4 - step / 10}\n" for step in range(1, 9))
     log = log_of(f"{text}{said.format('Traceback (most recent call last):')}\nReward:\n0.5\n")
     assert [event.kind for event in log.events if event.kind == "exception"] == kinds
+
+
+@pytest.mark.parametrize(
+    ("end", "read", "cut"),
+    [
+        (" acc 0.", 3, "0."),
+        (" acc 1e-", 3, "1e-"),
+        (" acc 0.5", 4, ""),
+        (" acc 0.\n", 4, ""),
+        (" acc 5.\nsaved v2.", 4, ""),
+    ],
+)
+def test_a_number_that_ends_with_its_point_at_the_end_of_a_log_is_cut_off(end: str, read: int, cut: str) -> None:
+    log = log_of("".join(f"step {k} loss 2.{k} acc 0.25\n" for k in range(1, 4)) + f"step 4 loss 2.4{end}")
+    assert log.columns["loss"].values.tolist() == [2.1, 2.2, 2.3, 2.4]
+    assert len(log.columns["acc"].values) == read
+    assert [(skipped.line, skipped.unit, cut in skipped.reason) for skipped in log.skipped] == [
+        (4, "value", True)
+    ] * bool(cut)
