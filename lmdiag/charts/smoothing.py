@@ -36,8 +36,9 @@ def half_life_mean(
     ends = np.union1d(gaps if len(gaps) < MOST_PARTS else gaps[:0], begins)
     for part in np.split(finite, ends.astype(np.int64)):
         if len(part):
-            total, weight = _past(steps[part] / half_life, values[part] * counts[part], counts[part])
-            smooth[part] = total / weight
+            size = np.frexp(np.abs(values[part]).max())[1]  # sums of the largest numbers would overflow
+            total, weight = _past(steps[part] / half_life, np.ldexp(values[part], -size) * counts[part], counts[part])
+            smooth[part] = np.ldexp(total / weight, size)
     return smooth
 
 

@@ -47,3 +47,9 @@ def test_nothing_shows_before_it_begins_and_nothing_of_before_after_it(n):
     smooth = trace(Run("a", {"loss": series}), "a", "loss", series, View(half_life=n / 25, onsets=(n // 2,))).smooth
     assert set(smooth.values[smooth.x < n // 2]) == {2.0}
     assert set(smooth.values[smooth.x >= n // 2]) == {8.0}
+
+
+def test_the_largest_numbers_do_not_overflow():
+    with np.errstate(all="raise"):
+        mean = half_life_mean(np.arange(2000), np.full(2000, 1e300), 2.0)
+    assert np.allclose(mean, 1e300, rtol=1e-12)
