@@ -288,7 +288,7 @@ def keep_best(run: Run, metric: str, step: int, value: float) -> Advice:
         row = int(measured.values.argmin())
         step, value = int(measured.steps[row]), float(measured.values[row])
     saved = [event.step for event in run.events if event.kind == "checkpoint_saved"]
-    place, lowest = run.place(step), figure(value)
+    place, lowest = run.place_of(metric, step), figure(value)
     if saved and step not in saved:
         words = f"If a checkpoint of {place} exists, keep it: {metric} was lowest there ({lowest})."
     else:

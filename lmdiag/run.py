@@ -150,7 +150,8 @@ class Run:
     `methods.METHODS`.
     `step_kind` says what the steps count: `step`, `epoch`, `tokens`, `samples` or `record`. `decided` holds `curve` and
     `evaluation` where they were chosen among more points than `series` has; else they are chosen when first asked for.
-    `account` tells what became of every line and column of the log.
+    `account` tells what became of every line and column of the log. `spread` says that no step of its evaluations is known: they
+    were taken to stand evenly among the records.
 
     >>> run = Run("a", {"loss": Series(np.array([1, 2]), np.array([2.0, 1.0]))})
     >>> "loss" in run, run.has("grad_norm"), run.last_step
@@ -172,6 +173,7 @@ class Run:
     step_kind: str = "step"
     decided: Mapping[str, tuple[str, Series] | None] = field(default_factory=dict)
     account: Account = field(default_factory=Account)
+    spread: bool = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {len(self.series)} series to {self.place(self.last_step)}>"
@@ -328,6 +330,10 @@ class Run:
         if self.step_kind in ("tokens", "samples"):
             return f"{span} {self.step_kind}"
         return f"{self.unit}{'' if last in (None, first) else 's'} {span}"
+
+    def place_of(self, metric: str, step: int) -> str:
+        """Write the step of a value of a metric: "about record 1,759" where the log does not say at which it was evaluated."""
+        return f"{'about ' if self.spread and metric != 'loss' else ''}{self.place(step)}"
 
     @property
     def tokens(self) -> Series | None:

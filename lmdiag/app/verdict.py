@@ -99,7 +99,7 @@ def _line(advice: Sequence[str], diagnosis: Diagnosis) -> str:
     said = [_in_few_words(words) for words in advice]
     kept = any("checkpoint" in words.about for words in advice if isinstance(words, Advice))
     if diagnosis.keep is not None:
-        place = diagnosis.run.place(diagnosis.keep.step)
+        place = diagnosis.run.place_of(diagnosis.keep.metric, diagnosis.keep.step)
         said += [] if kept and place in " ".join(said) else [f"keep {place}"]
     return " · ".join(said)
 
@@ -126,7 +126,7 @@ def facts_of(diagnosis: Diagnosis) -> list[tuple[str, str]]:
     if told is not None:
         facts += [(told[0], told[1])] + ([(f"best {told[0]}", told[2])] if told[2] else [])
     if best is not None:
-        facts.append((f"best {best.metric}", f"{number(best.value)} at {run.place(best.step)}"))
+        facts.append((f"best {best.metric}", f"{number(best.value)} at {run.place_of(best.metric, best.step)}"))
         if diagnosis.keep != best and not action(diagnosis):
             facts.append(("checkpoint to keep", checkpoint(diagnosis)))
     bits = bits_per_byte(run, best.value) if best is not None and run.kind == "language-model" else None

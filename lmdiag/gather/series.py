@@ -109,6 +109,7 @@ def gather(log: Arranged) -> Run:
         method=method,
         step_kind=axis.kind,
         account=account_of(log, axis, notes, beaten),
+        spread=raw.spread,
     )
 
 

@@ -47,6 +47,7 @@ class RawLog(Struct, frozen=True):
     `spans` are the first and last steps of its segments: its steps are settled, and it is one run;
     `unused` says of columns that are not handed over, or dropped by `names`, why, "" of those without a value; `run_column` which column told this run
     from others; `called` the columns that words of the log became; `tally` what the lines of the source were;
+    `spread` says that the steps of its evaluations are guessed, evenly among the records;
     `reductions` says which columns are window means (`window_mean`), epoch means (`epoch_mean`) or EMAs (`ema`).
     """
 
@@ -77,6 +78,7 @@ class RawLog(Struct, frozen=True):
     run_column: str = ""
     called: Mapping[str, str] = field(default_factory=dict)
     tally: Tally | None = None
+    spread: bool = False
 
 
 def part(raw: RawLog, rows: np.ndarray, label: str, run_column: str = "") -> RawLog:

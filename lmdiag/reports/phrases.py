@@ -62,7 +62,7 @@ def checkpoint(diagnosis: Diagnosis) -> str:
         return "none" if diagnosis.best and not diagnosis.unknown_before else ""
     averaged = evaluation is not None and kept.metric == evaluation[0] and kept.metric not in diagnosis.run.series
     mean = f", {evaluation[1].source_name}" if averaged and evaluation else ""
-    return f"{diagnosis.run.place(kept.step)} ({kept.metric} {number(kept.value)}{mean})"
+    return f"{diagnosis.run.place_of(kept.metric, kept.step)} ({kept.metric} {number(kept.value)}{mean})"
 
 
 def perplexity(diagnosis: Diagnosis) -> tuple[str, str, str] | None:

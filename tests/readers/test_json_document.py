@@ -9,6 +9,7 @@ from lmdiag.errors import UnreadableLog
 from lmdiag.gather import run_of
 from lmdiag.judging.reading import runs_of
 from lmdiag.readers.json import document as json_document
+from lmdiag.reports.phrases import checkpoint
 from lmdiag.sources.source import Source
 
 RECORDS = [{"step": s, "loss": 4.0 - s, "memory": {"peak_gb": s}} for s in (1, 2, 3)]
@@ -71,6 +72,23 @@ def test_of_records_and_lists_those_are_read_that_hold_an_evaluation_and_the_oth
     run = read({"train_losses": lists["train_losses"], "history": RECORDS})
     assert points(run) == [(1, 3.0), (2, 2.0), (3, 1.0)]
     assert sum(skipped.count for skipped in run.skipped) == 20
+
+
+def test_advice_names_no_place_that_was_guessed_as_known():
+    val = [3.0, 2.5, 2.2, 2.0, 2.1, 2.3, 2.5, 2.7, 2.9, 3.1, 3.3]
+    train = [3.0 - 0.01 * k for k in range(150)]
+    guessed, counted = (
+        diagnose(read(lists))
+        for lists in (
+            {"loss": train, "val_loss": val},
+            {"iter": list(range(1, 151)), "loss": train, "val_iters": [14 * k for k in range(1, 12)], "val_loss": val},
+        )
+    )
+    for diagnosis, place in ((guessed, "about record 55"), (counted, "step 56")):
+        (found,) = (f for f in diagnosis.findings if f.rule == "overfitting")
+        assert found.message.startswith(f"val/loss was best at {place} ")
+        assert found.advice[0].startswith(f"Keep the checkpoint of {place},")
+        assert checkpoint(diagnosis).startswith(place)
 
 
 def test_lists_alone_count_records():

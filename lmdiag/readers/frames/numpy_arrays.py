@@ -56,8 +56,8 @@ def read(source: Source) -> list[RawLog]:
     rows = rows_of_lists(lists)
     for reason in skipped:
         rows.skip(0, reason)
-    facts = {"settings": settings, "notes": notes_of_lists(lists)}
-    return [rows.log("numpy", source.name, source=source.name, **facts)]
+    notes = notes_of_lists(lists)
+    return [rows.log("numpy", source.name, source=source.name, settings=settings, notes=notes, spread=bool(notes))]
 
 
 def _steps_and_values(array: np.ndarray) -> bool:

@@ -98,25 +98,26 @@ def _holds_printed_lists(start: bytes) -> bool:
 def read(source: Source) -> list[RawLog]:
     """Read the longest list of records, or the object of lists, that holds a loss."""
     document, lines, damages = _load(source)
-    rows, notes = _rows(document, lines, source.name)
+    rows, notes, spread = _rows(document, lines, source.name)
     for line, damage in damages:
         rows.skip(line, damage)
-    facts = {"settings": _settings(document), "notes": notes}
+    facts = {"settings": _settings(document), "notes": notes, "spread": spread}
     return [refuse_results_table(log) for log in logs_of(rows, "json", source.name, facts)]
 
 
-def _rows(document: Any, lines: Mapping[int, int], name: str) -> tuple[Rows, tuple[str, ...]]:
-    """Return the rows of a document, and what was guessed; `lines` are those of its objects, by their id."""
+def _rows(document: Any, lines: Mapping[int, int], name: str) -> tuple[Rows, tuple[str, ...], bool]:
+    """Return the rows of a document, what was guessed, and whether the places of evaluations were; `lines` are those of its objects, by their id."""
     records, lists = _records(document, _holds_loss), _lists(document, name)
     if lists is not None and (records is None or (_evaluates(lists) and not _evaluates(*map(flat, records[:FIRST])))):
         rows = rows_of_lists(lists)
         for record in records or ():
             rows.skip(lines.get(id(record), 0), "a record beside lists of losses")
-        return rows, notes_of_lists(lists)
+        notes = notes_of_lists(lists)
+        return rows, notes, bool(notes)
     if records is None:
         table = nameless.table_in(document, name)
         if table is not None:
-            return table
+            return *table, False
         records = _records(document, _counts_steps) or _records(document, holds_messages)
     if records is None:
         raise NoValues(
@@ -132,7 +133,7 @@ def _rows(document: Any, lines: Mapping[int, int], name: str) -> tuple[Rows, tup
     for key, items in (lists or {}).items():
         for _ in items:
             rows.skip(0, f'a value of the list "{key}" beside the records', "value")
-    return rows, ()
+    return rows, (), False
 
 
 def _evaluates(*named: Mapping[str, Any]) -> bool:

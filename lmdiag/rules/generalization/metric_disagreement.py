@@ -56,8 +56,8 @@ def check(run: Run, evaluation: Curve, *, smallest: float = 0.05, warning: float
     if better is None:
         return
     yield Finding(
-        f"{metric} was best at {run.place(int(losses.steps[best]))} and the median of its last two values is {rise:,.0%} "
-        f"higher, while {better.name} is best at {run.place(better.step)} ({figure(better.value)}, against {figure(better.then)} at the best loss).",
+        f"{metric} was best at {run.place_of(metric, int(losses.steps[best]))} and the median of its last two values is {rise:,.0%} "
+        f"higher, while {better.name} is best at {run.place_of(better.name, better.step)} ({figure(better.value)}, against {figure(better.then)} at the best loss).",
         int(losses.steps[best]),
         int(losses.steps[-1]),
         metric,
@@ -94,7 +94,7 @@ def _fell(run: Run, metric: str, losses: Series, name: str, scores: Series, fell
     best, end = int(np.argmax(scores.values)), fell.low + fell.rise
     step, loss = int(scores.steps[best]), float(losses.values[-1])
     return Finding(
-        f"{name} was best at {run.place(step)} ({figure(float(scores.values[best]))}) and has fallen since, from a level of "
+        f"{name} was best at {run.place_of(name, step)} ({figure(float(scores.values[best]))}) and has fallen since, from a level of "
         f"{figure(fell.low)} to {figure(end)}: by {-fell.share:.1%}; {metric} did not rise meanwhile, and is {figure(loss)} at the end.",
         step,
         int(scores.steps[-1]),

@@ -177,7 +177,7 @@ def _forgotten(
         f"; so have {len(lost) - 1} other sets" if len(lost) > 2 else "; so has one other set" if len(lost) == 2 else ""
     )
     return Finding(
-        f"{name} was best at {run.place(step)} ({figure(float(losses.values[best]))}) and has risen since, from a level of "
+        f"{name} was best at {run.place_of(name, step)} ({figure(float(losses.values[best]))}) and has risen since, from a level of "
         f"{figure(rise.low)} to {figure(rise.low + rise.rise)}: {_by(rise)}{others}. Meanwhile {gained} {'fell to' if falls[gained] >= EQUAL else 'stayed at'} {figure(end)}: "
         "what the one asks for is forgotten over the other.",
         step,
@@ -185,7 +185,7 @@ def _forgotten(
         name,
         _evidence(losses, best, rise) | {"fall_of_another": falls[gained], "end_of_another": end},
         (
-            f"Decide by what the model is for: {run.place(step)} is best for {name}, the best step of {gained} for that set alone.",
+            f"Decide by what the model is for: {run.place_of(name, step)} is best for {name}, the best step of {gained} for that set alone.",
             "Mix texts of the kind that is forgotten into the training, a tenth or more of each batch.",
             "A lower learning rate, fewer epochs, or LoRA: weights that move less forget less.",
         ),
@@ -231,8 +231,8 @@ def _all_right(run: Run, metric: str) -> bool:
 
 def _which_to_keep(run: Run, metric: str, step: int, better: Better) -> str:
     return (
-        f"Keep the checkpoint of {run.place(better.step)} if {better.name} counts ({figure(better.value)}), "
-        f"that of {run.place(step)} if {metric} does."
+        f"Keep the checkpoint of {run.place_of(better.name, better.step)} if {better.name} counts ({figure(better.value)}), "
+        f"that of {run.place_of(metric, step)} if {metric} does."
     )
 
 
@@ -257,7 +257,7 @@ def _finding(run: Run, metric: str, losses: Series, best: int, found: Rise, warn
     epoch = figure(run.value_at("epoch", step) or 0, 2)
     enough = "" if epoch == "0" else f": {epoch} epoch{' is' if epoch == '1' else 's are'} enough"
     return Finding(
-        f"{metric} was best at {run.place(step)} ({figure(lowest)}) and has risen since, from a level of {figure(found.low)} "
+        f"{metric} was best at {run.place_of(metric, step)} ({figure(lowest)}) and has risen since, from a level of {figure(found.low)} "
         f"to {figure(found.low + found.rise)}: {_by(found)}{as_well}.",
         step,
         int(losses.steps[-1]),
