@@ -49,10 +49,10 @@ def rewind(run: Run, step: int) -> Advice:
     return Advice(words, about="checkpoint")
 
 
-def back_and_calmer(run: Run, step: int, sound: int | None = None) -> tuple[Advice, ...]:
+def back_and_calmer(run: Run, step: int) -> tuple[Advice, ...]:
     """Say what cures a loss that rose from `step` on: another rate, and from which checkpoint, if one is worth it.
 
-    `sound` is the first step that is not, where a rise had begun before it was sure. No limit cures a loss that rose while gradients stayed as they were.
+    No limit cures a loss that rose while gradients stayed as they were.
     """
     if began_with_the_run(run, step):
         again = Advice(
@@ -60,7 +60,7 @@ def back_and_calmer(run: Run, step: int, sound: int | None = None) -> tuple[Advi
         )
         return lower_lr(run, step), again, clip(run, step)
     limit = () if rate_is_cleared(run, step) or not gradients_grew(run, step) else (clip(run, step),)
-    return rewind(run, step if sound is None else sound), lower_lr(run, step), *limit
+    return rewind(run, step), lower_lr(run, step), *limit
 
 
 def gradients_grew(run: Run, step: int) -> bool:

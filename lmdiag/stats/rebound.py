@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from lmdiag.stats.limits import LONGEST
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing, sure_scatter, wander_throughout
+from lmdiag.stats.onset import onset_of
 from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.turning import variance_of_few
 from lmdiag.stats.windows import block_medians, median, quantile, remembered, rolling_median
@@ -35,8 +36,6 @@ CLIMBS = 0.9  # rank correlation with the record's number, by chance in one of 1
 CLIMB_SHARE = 0.05  # of the level
 # Records; how many rise in a row to the end; of what was gained before; standard deviations of a record, and how much of the level one is at least
 LOST_FROM, LOST_UNTIL, IN_A_ROW, GIVEN_BACK, SHORT_SIGMAS, BENDS = 6, 20, 3, 0.6, 6.0, 0.005
-ONSET_SIGMAS, ONSET_SHARE = 4.0, 0.1  # or from where it is so far up: a quiet curve shows its onset earlier
-FAR = 3.0  # a rise to more than so many times the minimum begins where one to this level would
 # A gradient norm that grew for good: records on either side, the least of those after over the largest of those before, and that of their medians;
 # and a loss that rises since its lowest record: Mann-Kendall z, share of the level, and records at the end that stay up
 GROWN_RECORDS, APART, TENFOLD = 3, 2.0, 10.0
@@ -80,7 +79,7 @@ def sustained_rise(values: np.ndarray) -> Rebound | None:
     for test in (_rebound, _above_start, _at_once, _unrecovered_end, _climb, _lost_again):
         found = test(values)
         if found:
-            return replace(found, onset=_onset(values, found))
+            return replace(found, onset=onset_of(values, found.low_at, found.low, found.high))
     return None
 
 
@@ -127,7 +126,7 @@ def left_behind_together(
         return None
     if not left_behind(levels):
         found = next((found for found, *_ in _windows(losses, _lowest(losses), LEAST_RISE) if _exceeds(found)), None)
-        return found and replace(found, onset=_onset(losses, found))
+        return found and replace(found, onset=onset_of(losses, found.low_at, found.low, found.high))
     later, low = levels[low_at + 1 :], float(levels[low_at])
     # Of levels that few records tell
     apart = BEHIND_SIGMAS * scatter(losses) / float(np.sqrt(median((ends - starts)[held])))
@@ -347,19 +346,3 @@ def _lost_again(values: np.ndarray) -> Rebound | None:
     if falls.any() or rise < SHORT_SIGMAS * sigma:
         return None
     return Rebound(low_at, 0, low, float(values[-2:].min()), rise / sigma, 2, single=True)
-
-
-def _onset(values: np.ndarray, found: Rebound) -> int:
-    """Return where the rise begins: the first point after the minimum from which the curve stays 30% of the rise up.
-
-    Not the minimum itself: after a slow descent that lies far too early. The share is taken of the logarithm, for a curve
-    that rises to many times its minimum; one to more than three times is not waited for until it is far on its way.
-    """
-    bar = found.low * min(found.high / found.low, FAR) ** 0.3 if found.low > 0 else found.low + 0.3 * found.rise
-    bar = min(bar, found.low + max(ONSET_SIGMAS * scatter(values), ONSET_SHARE * found.rise))
-    n = len(values)
-    ahead = max(3, n // 20)
-    for i in range(found.low_at + 1, n):
-        if values[i] > bar and median(values[i : i + 3]) > bar and median(values[i : i + ahead]) > bar:
-            return i
-    return n - 1

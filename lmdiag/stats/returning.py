@@ -9,7 +9,7 @@ import numpy as np
 from lmdiag.stats.limits import LEARNS
 from lmdiag.stats.noise import median_difference_error, scatter, smoothing
 from lmdiag.stats.trend import mann_kendall
-from lmdiag.stats.windows import block_medians, distinct, median, quantile, rolling_median
+from lmdiag.stats.windows import block_medians, distinct, median, quantile
 
 AROUND = 3  # records on each side of a restart by which the levels are compared
 CLEAR = 5.0  # standard deviations of the noise that chance does not make in a thousand restarts
@@ -92,21 +92,6 @@ def stands(values: np.ndarray, rows: np.ndarray, recovered: int = 0) -> bool:
         if spike or float(median(after)) - level > least:
             return False
     return True
-
-
-def last_near(values: np.ndarray, before: int, low: float, high: float, share: float = 0.05) -> int:
-    """Return the last row before another at which the level (a median of five) had gone at most a share of the way from low to high.
-
-    It is the row just before where there is none, or the level jumped.
-
-    >>> last_near(np.array([3.0] * 20 + [3.3, 3.6, 4, 5, 6, 7, 8]), 24, 3.0, 8.0)
-    19
-    """
-    width = min(BESIDE, max(before, 1))
-    near = np.flatnonzero(np.abs(rolling_median(values[:before], width) - low) <= share * abs(high - low))
-    if not len(near) or near[-1] == before - width:
-        return max(before - 1, 0)
-    return int(near[-1]) + width // 2
 
 
 def ends_at_best(values: np.ndarray) -> bool:

@@ -17,7 +17,7 @@ from lmdiag.stats.rebound import (
     rises_all_along,
     sustained_rise,
 )
-from lmdiag.stats.returning import begins_again, last_near, started_anew
+from lmdiag.stats.returning import begins_again, started_anew
 from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import median, quantile
 from lmdiag.updates import began_with_the_run
@@ -72,7 +72,7 @@ def check(run: Run, curve: Curve) -> Findings:
 
     | what follows | from |
     |---|---|
-    | onset | where the curve has risen by 30% of the rebound (of its logarithm), or by a tenth of it and four standard deviations if that is less, and stays |
+    | onset | the jump, or where a line leaves the level: the fit of both to the records since the lowest level, up to where the loss stays 30% of the rebound above it (of no more than three times the level, or ten standard deviations if noise is larger than that) |
     | error | 30% of the progress lost, the loss half as high again, or not finite in the end |
     | warning | evaluations that fall on from the rise to the end, five or more, by 2% and beyond chance: the training loss is then of something else, however high it is |
     | information | an evaluation behind the rise at its best, or off it by a tenth of the rise: other data, not a worse model |
@@ -319,9 +319,8 @@ def _advice(run: Run, metric: str, losses: Series, found: Rebound) -> tuple[str,
             "Log the training loss: if it falls while this rises, the model overfits, and more data, dropout or an "
             "earlier stop help; if it rises as well, a lower learning rate does.",
         )
-    sound = int(losses.steps[last_near(losses.values, found.onset, found.low, found.high) + 1])
-    back, *calmer = advice.back_and_calmer(run, onset, sound)
-    if (best := _best_meanwhile(run, low_step, onset)) and sound <= onset and not began_with_the_run(run, onset):
+    back, *calmer = advice.back_and_calmer(run, onset)
+    if (best := _best_meanwhile(run, low_step, onset)) and not began_with_the_run(run, onset):
         back = best
     if advice.rate_is_cleared(run, onset):
         return (back, *calmer, *_look_at_the_data(run, onset))
