@@ -44,7 +44,7 @@ def check(run: Run, curve: Curve, *, least: float = 0.02) -> Findings:
     The run is undertrained for its size; comparing it with finished runs would be unfair.
 
     ## False alarms it avoids
-    The drop that the decay of the learning rate causes, noise, runs that diverged.
+    The drop that the decay of the learning rate causes, noise, runs that diverged or whose loss is not finite at the end.
 
     ## What to try
     More steps, or a decay phase if the learning rate is still at its peak: that usually buys 2 to 5% at once.
@@ -60,7 +60,7 @@ def check(run: Run, curve: Curve, *, least: float = 0.02) -> Findings:
     if why is not None:
         yield why
         return
-    if not _evaluation_falls(run) or sustained_rise(losses.values):
+    if _ends_not_finite(run, curve.metric) or not _evaluation_falls(run) or sustained_rise(losses.values):
         return
     if mann_kendall(losses.values[-(len(losses) // 3) :]) > -RANK_TREND or _is_flat(
         losses.values[-(len(losses) // 4) :]
@@ -93,6 +93,11 @@ def _blind(run: Run, losses: Series) -> NotChecked | None:
     rates = run["lr"].finite.values if "lr" in run else np.empty(0)
     decayed = len(rates) > 0 and rates[-1] < LOW_LR * rates.max()
     return NotChecked(f"the learning rate ends below {LOW_LR:.0%} of its peak") if decayed else None
+
+
+def _ends_not_finite(run: Run, metric: str) -> bool:
+    """Tell whether the run lost its loss: from there on it can buy nothing."""
+    return metric in run and not np.isfinite(run[metric].values[-1])
 
 
 def _is_flat(late: np.ndarray) -> bool:

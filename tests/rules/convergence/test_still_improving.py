@@ -26,9 +26,20 @@ def test_fires_with_what_more_steps_buy():
         run(loss=SLOPE, val__loss=series([3, 2.5, 2.6, 2.7], every=250, first=250)),
         run(loss=2 + 6 * np.exp(-AT / 50) + np.random.default_rng(0).normal(0, 0.02, 1000)),
         run(loss=SLOPE, first=50_000),
+        run(loss=np.r_[SLOPE[:700], np.full(300, np.inf)]),
+        run(loss=np.r_[SLOPE[:999], np.nan]),
         run(loss=1 + 6 * (np.minimum(AT, 750) / 10) ** -0.3 + np.random.default_rng(3).normal(0, 0.01, 1000)),
     ],
-    ids=["annealed", "unfinished", "evaluation rises", "flat", "tail", "flat for the last quarter"],
+    ids=[
+        "annealed",
+        "unfinished",
+        "evaluation rises",
+        "flat",
+        "tail",
+        "infinite from there on",
+        "NaN at the end",
+        "flat for the last quarter",
+    ],
 )
 def test_silent_otherwise(made):
     assert fires(check, made) == []
