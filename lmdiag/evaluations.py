@@ -14,6 +14,7 @@ from lmdiag.stats.turning import (
     falling_fit,
     jumped_and_stayed,
     rises_smoothly,
+    rises_straight,
     turn,
     variance_of_few,
 )
@@ -115,7 +116,11 @@ def _enough(points: int, sets: int) -> float:
 
 
 def _of_few(run: Run, values: np.ndarray, lowest: float, after: np.ndarray) -> Rise | None:
-    """Return the rise of a few evaluations that jumped and stayed up, or that the training loss explains."""
+    """Return the rise of a few evaluations that jumped and stayed up, that rose evenly, or that the training loss explains."""
+    even = rises_straight(values)
+    if even is not None and values[-1] - lowest >= MEMORISED_RISE * lowest:
+        rise = float(values[-1]) - lowest
+        return Rise(lowest, rise, rise / max(even, EXPECTED[0] * lowest))
     stayed = jumped_and_stayed(values, EXPECTED[0] * lowest)
     if stayed is not None:
         low, sigma = stayed

@@ -19,6 +19,9 @@ RISES_FROM, SMOOTH = 20, 150.0
 # Of a few points that jumped and stayed up: how many before and after, and their distance in standard errors that independent noise of any size
 # reaches in one of 10,000 sequences of 7 to 12 points, and correlated noise (0.8, of 15%) in 8.
 LEAST_BEFORE, LEAST_AFTER, JUMPED = 3, 4, 7.0
+# Rises in a row, and largest second differences that the whole is worth: independent noise that reaches a tenth of the level does that in one of 10,000
+# sequences of 6 to 12 points, correlated noise (0.8, of 10%) in 9.
+IN_A_ROW, STRAIGHT = 4, 8.0
 
 
 class Turn(Struct, frozen=True):
@@ -92,6 +95,19 @@ def jumped_and_stayed(values: np.ndarray, expected: float) -> tuple[float, float
     error = sigma * float(np.sqrt(1 / len(before) + 1 / len(after)))
     low = float(before.mean())
     return (low, sigma) if float(after.mean()) - low >= JUMPED * error else None
+
+
+def rises_straight(values: np.ndarray) -> float | None:
+    """Return the deviation of one point where a few rise to the last one since their lowest, without a break and so evenly that no noise does; None elsewhere.
+
+    >>> round(rises_straight(np.array([5.0, 3.0, 2.0, 2.1, 2.2, 2.31, 2.4])), 4)
+    0.0053
+    """
+    rise = values[int(np.argmin(values)) :]
+    bends = np.diff(rise, 2)
+    if len(rise) <= IN_A_ROW or not (np.diff(rise) > 0).all() or rise[-1] - rise[0] < STRAIGHT * np.abs(bends).max():
+        return None
+    return float(np.sqrt(np.mean(bends**2) / 6))
 
 
 def falling_fit(values: np.ndarray) -> np.ndarray:

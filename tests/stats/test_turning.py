@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lmdiag.stats.turning import jumped_and_stayed, rises_smoothly, turn, variance_of_few
+from lmdiag.stats.turning import jumped_and_stayed, rises_smoothly, rises_straight, turn, variance_of_few
 
 
 @pytest.mark.parametrize("n", [3, 6, 12, 50, 200])
@@ -82,4 +82,29 @@ def test_noise_does_not_jump_and_stay(noise):
     for n in rng.integers(7, 13, 4000):
         fall = 1 + rng.choice([0, 0.5, 1.5]) * np.exp(-np.arange(n) / rng.uniform(0.3, 3))
         found += jumped_and_stayed(fall * (1 + rng.normal(0, noise, n)), 0.007) is not None
+    assert found <= 2
+
+
+@pytest.mark.parametrize(
+    ("since", "found"),
+    [
+        ([3.1, 3.25, 3.45, 3.7], True),
+        ([3.1, 3.25, 3.45], False),  # too few
+        ([3.1, 3.08, 3.45, 3.7], False),  # a break
+        ([3.05, 3.4, 3.45, 3.7], False),  # noise
+    ],
+)
+def test_a_few_points_that_rise_evenly(since, found):
+    assert (rises_straight(np.array([5.3, 3.8, 3.2, 3.0, *since])) is not None) == found
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.06, 0.1])
+def test_noise_does_not_rise_evenly(noise):
+    rng = np.random.default_rng(0)
+    found = 0
+    for n in rng.integers(5, 13, 4000):
+        made = (1 + rng.choice([0, 0.5, 1.5]) * np.exp(-np.arange(n) / rng.uniform(0.3, 3))) * np.exp(
+            rng.normal(0, noise, n)
+        )
+        found += rises_straight(made) is not None and made[-1] >= 1.1 * made.min()
     assert found <= 2

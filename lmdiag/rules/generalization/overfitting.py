@@ -51,7 +51,8 @@ def check(
     second differences, so that slope is not taken for noise; of 40 evaluations or more it is at least what their correlation makes of it, unless the 20 or more since the turn rise so steadily (the gain is 150 times what they miss a fit that only rises by, in squares) that no wander does, or the last 20 all lie above
     the six until the turn, and end three tenths above its level. A handful of evaluations does not tell it: then what is usual counts as well, 0.7%
     of the level where the training loss has fallen by a tenth since the best evaluation, 6% where nothing speaks for overfitting. Of up to twelve, four or more since the best one that
-    jumped above the three or more until it are enough, by a tenth and seven standard errors of what they scatter by on either side of the jump: noise of any size does that in one of 10,000 logs. So is a mean
+    jumped above the three or more until it are enough, by a tenth and seven standard errors of what they scatter by on either side of the jump: noise of any size does that in one of 10,000 logs. So are four rises in a row, to the last one and by a tenth together, that bend so little
+    that the whole is eight times the largest of their second differences: as rare. So is a mean
     since the best one that is a fifth higher beside a training loss of half of it: no noise of the evaluations explains both. Of fewer than six the last alone is enough
     if it is a quarter higher, and by eight times what a record of training scatters by: an evaluation averages over more text than a record.
 
@@ -208,7 +209,7 @@ def _unsure(values: np.ndarray, best: int, smallest: float, error: float) -> Fin
         yield too_few(len(after), "evaluations since the best one", AFTER)
     elif len(values) < SOME and risen >= error:
         yield NotChecked(
-            f"{len(values)} evaluations, the last of them {risen:.0%} above the best, do not tell a rise from noise"
+            f"{len(values)} evaluations, the last {min(len(after), 3)} on average {risen:.0%} above the best, do not tell a rise from noise"
         )
 
 

@@ -345,3 +345,19 @@ def test_a_jump_of_a_few_evaluations_is_no_noise(after, found):
     losses = series([0.68, 0.667, 0.626, 0.484, 0.489, 0.4515, *after], every=48, first=48)
     trained = [0.7, 0.68, 0.66, 0.57, 0.39, 0.4, 0.28, 0.33, 0.28, 0.28][: len(losses)]
     assert len(fires(check, run(loss=series(trained, every=48, first=48), val__loss=losses))) == found
+
+
+@pytest.mark.parametrize(
+    ("since", "found"), [([3.12, 3.3, 3.5, 3.68], 1), ([3.12, 3.3, 3.25, 3.68], 0), ([3.04, 3.07, 3.11, 3.14], 0)]
+)
+def test_a_few_even_rises_are_no_noise_where_the_training_loss_is_flat(since, found):
+    losses = series([5.3, 3.8, 3.2, 3.0, *since], every=1000, first=1000)
+    made = run(loss=series(3.1 + 6.8 * np.exp(-np.arange(80) / 14), every=100, first=100), val__loss=losses)
+    found_ones = fires(check, made)
+    assert [(one.severity, one.first_step) for one in found_ones] == [(Severity.ERROR, 4000)] * found
+
+
+def test_what_a_few_evaluations_do_not_tell_is_said_in_true_numbers():
+    losses = series([5.3, 3.8, 3.2, 3.0, 3.12, 3.5, 3.4, 3.68], every=1000, first=1000)
+    (said,) = check.look(run(loss=np.full(60, 3.1), val__loss=losses))
+    assert "the last 3 on average 18% above the best" in said.why  # 3.527
