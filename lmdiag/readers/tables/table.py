@@ -32,6 +32,12 @@ def filled(values: np.ndarray, first: float | None = None) -> np.ndarray:
     return np.where(last < 0, values[known.argmax()] if first is None else first, values[np.maximum(last, 0)])
 
 
+def _where_printed(event: Event, row: int, steps: np.ndarray) -> Event:
+    """Return a load that names a step at the row behind which it was printed: the rows count something else."""
+    placed = 0 < row <= len(steps) and not np.isnan(steps[row - 1])
+    return replace(event, step=int(steps[row - 1])) if placed and event.kind == "checkpoint_loaded" else event
+
+
 class Table:
     """Grows row by row; `columns` maps a name to the rows it stands in and its values there.
 
@@ -229,7 +235,11 @@ class Table:
             for event, row in zip(self.events, self.event_rows)
             if (first < row or first == 0) and (row <= last or final)
         ]
-        return tuple(event for event, row in mine if event.kind not in ("end", "smallest_scale") or row >= last)
+        kept = [(event, row) for event, row in mine if event.kind not in ("end", "smallest_scale") or row >= last]
+        if self.config.get("step_kind") not in ("record", "epoch"):
+            return tuple(event for event, _ in kept)
+        steps = self.cells(STEP)[first:last]
+        return tuple(_where_printed(event, row - first, steps) for event, row in kept)
 
     def keep(self, chosen: np.ndarray) -> None:
         """Keep the rows selected by a boolean mask; what was seen between rows stays between those that are left."""

@@ -164,3 +164,21 @@ def test_a_number_that_ends_with_its_point_at_the_end_of_a_log_is_cut_off(end: s
     assert [(skipped.line, skipped.unit, cut in skipped.reason) for skipped in log.skipped] == [
         (4, "value", True)
     ] * bool(cut)
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["Continuing training from global step 600", "Continuing training from global step 20"],
+)
+def test_a_load_among_records_without_steps_is_where_it_was_printed(message: str) -> None:
+    records = [f"{{'loss': {3 - k / 100:.2f}, 'learning_rate': 0.001, 'epoch': {k / 50:.2f}}}\n" for k in range(1, 61)]
+    log = log_of("".join([*records[:30], f"{message}\n", *records[30:]]))
+    assert [event.step for event in log.events] == [30]
+
+
+@pytest.mark.parametrize("named", [20, 30, 5000])
+def test_a_load_names_its_step_where_the_records_have_steps(named: int) -> None:
+    lines = [f"step {k} loss {3 - k / 100:.2f}\n" for k in range(1, 61)]
+    log = log_of("".join([*lines[:30], f"Resuming from iteration {named}\n", *lines[30:]]))
+    (event,) = [event for event in log.events if event.kind == "checkpoint_loaded"]
+    assert event.step == named
