@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from lmdiag.beginning import holds_start
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
@@ -13,6 +14,8 @@ from lmdiag.stats.windows import median
 BEFORE, AFTER = 10, 5  # records whose medians are compared
 LEAST_BEFORE, LEAST_AFTER = 6, 3
 NOISE_FROM = 60  # records before the resume that say how noisy the loss is
+# Nats by which the loss must have fallen until the resume, and how near, in shares of that, the first record behind it is to the first of the run
+FALLEN, AS_AT_FIRST = 1.0, 0.05
 
 
 @rule(family="integrity", needs=("curve",), severity=Severity.WARNING, min_points=LEAST_BEFORE + LEAST_AFTER)
@@ -28,6 +31,8 @@ def check(
     A resume is a checkpoint that the log says was loaded, or a step counter that went back. The median of the five records behind it is held against that of
     the ten before: it must be higher by `least_nats` nats, by `least_share` of the level, and by `least_errors` standard errors of the difference of the medians,
     as for [level-shift](level-shift.md), where the same limits leave healthy logs silent.
+    It is an error where the loss had fallen by 1 nat or more since the first record of the run and the first one behind the resume is back there, within 5% of that fall: none of
+    the trained weights was loaded.
 
     ## Why it matters
     What was lost is paid for again, and where the optimizer's moments or the weights are not those that were saved, the run may never be what it would have been.
@@ -55,19 +60,30 @@ def check(
     step = int(series.steps[at])
     back = np.flatnonzero(series.values[at:] <= level + size / 4)
     last = int(series.steps[at + back[0]]) if len(back) else run.last_step
+    first, begun = float(series.values[0]), float(series.values[at])
+    anew = holds_start(run, series) and first - level >= FALLEN and abs(begun - first) <= AS_AT_FIRST * (first - level)
+    lost = (
+        f" It is {figure(begun)} there, as at the start of the run ({figure(first)}): no trained weights were loaded."
+        if anew
+        else ""
+    )
     more = f", and at {len(found) - 1} other resumes" if len(found) > 1 else ""
     yield Finding(
         f"The loss jumped by {figure(size, 2)} nats, from a median of {figure(level)}, where a checkpoint was loaded, at "
-        f"{run.place(step)}{more}.",
+        f"{run.place(step)}{more}.{lost}",
         step,
         last,
         curve.metric,
         {"jump": size, "level_before": level, "resumes": len(places)},
         (
-            "Check that more than the weights is loaded: the optimizer's state, the position of the schedule and of the "
+            "Check that the weights of the checkpoint reach the model: names that do not match, a model that is made anew "
+            "behind the load."
+            if anew
+            else "Check that more than the weights is loaded: the optimizer's state, the position of the schedule and of the "
             "data, and the scaler.",
             f"Hold the loss of one fixed batch just before the save against that just after the load at {run.place(step)}.",
         ),
+        severity=Severity.ERROR if anew else Severity.WARNING,
         steps=tuple(int(series.steps[place]) for place, _, _ in found),
     )
 

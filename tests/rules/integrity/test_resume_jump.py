@@ -71,3 +71,24 @@ def test_false_alarms_of_resumes_that_restored_everything() -> None:
         made = replace(run(loss=losses), events=(Event("checkpoint_loaded", at, "", {}),))
         told += bool(fires(check, made))
     assert told == 0
+
+
+@pytest.mark.parametrize(("jump", "anew"), [(1.0, True), (0.7, False), (1.3, False)])
+def test_a_loss_that_begins_again_says_that_no_weights_were_loaded(jump: float, anew: bool) -> None:
+    losses = falling(400, noise=0.02)
+    fall = losses[0] - np.median(losses[190:200])
+    losses[200:] += jump * (losses[0] - losses[200]) * np.exp(-0.02 * np.arange(200))
+    made = replace(run(loss=losses), events=(Event("checkpoint_loaded", 200, "loaded checkpoint"),))
+    assert fall > 1
+    (found,) = fires(check, made)
+    assert found.severity is (Severity.ERROR if anew else Severity.WARNING)
+    assert ("no trained weights were loaded" in found.message) == anew
+    assert ("more than the weights" in found.advice[0]) != anew
+
+
+def test_of_a_log_that_begins_later_nobody_knows_where_the_loss_began() -> None:
+    losses = falling(400, noise=0.02)
+    losses[200:] += (losses[0] - losses[200]) * np.exp(-0.02 * np.arange(200))
+    made = replace(run(loss=losses, first=50_000), events=(Event("checkpoint_loaded", 50_199, "loaded checkpoint"),))
+    (found,) = fires(check, made)
+    assert found.severity is Severity.WARNING

@@ -118,6 +118,12 @@ def jumped_at_load(case: Case, size: str, level: str, at_load: int) -> bool:
     )
 
 
+@states(r"It is <begun> there, as at the start of the run \(<first>\)")
+def began_anew(case: Case, begun: str, first: str) -> bool:
+    row = int(np.searchsorted(case.subject.steps, case.finding.first_step))
+    return spells(begun, float(case.values[row])) and spells(first, float(case.values[0]))
+
+
 @states(
     r"^(?P<metric>\S+) was best at <@best> \(<x>\)",
     r"where (?P<metric>\S+) was lowest \(<x>\)",
