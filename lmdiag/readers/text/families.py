@@ -9,12 +9,13 @@ from dataclasses import replace
 import numpy as np
 
 from lmdiag.facts import put_fact
-from lmdiag.naming import evaluation_set, spelling
+from lmdiag.naming import evaluation_set, spelling, words_of
 from lmdiag.patterns import lazy
 from lmdiag.readers.numbers import NUM, SUFFIXES, number
 from lmdiag.readers.tables.column_names import canonical, name_columns
 from lmdiag.readers.tables.table import STEP, Table
 from lmdiag.readers.text.line_format import NOTHING, LineFormat, Said, Shape
+from lmdiag.readers.text.names import OF_A_TASK
 from lmdiag.readers.text.plans import Record
 
 # Megatron-LM and its forks, GPT-NeoX and nanotron: items between bars
@@ -204,7 +205,7 @@ def _summary(values: dict[str, float], match: re.Match[str], text: str) -> Recor
     if values.keys().isdisjoint(_IN_BITS):
         return None
     split = {"valid": "val"}.get(name, name)
-    kept = {f"{name} {key}": key for key in values if key in _OF_A_SUMMARY}
+    kept = {f"{name} {key}": key for key in values if key in _OF_A_SUMMARY or not OF_A_TASK.isdisjoint(words_of(key))}
     names = {key: f"{split}/{'loss' if measure == 'nll_loss' else measure}" for key, measure in kept.items()}
     if f"{name} nll_loss" in kept:
         names[f"{name} loss"] = f"{split}/smoothed_loss"

@@ -23,7 +23,7 @@ from lmdiag.readers.tables.column_names import (
     is_split,
     of_training,
 )
-from lmdiag.readers.text.names import Heading, counts_evaluated, heading
+from lmdiag.readers.text.names import OF_A_TASK, Heading, counts_evaluated, heading
 from lmdiag.readers.text.spellings import rewritten
 
 _RATE = r"tok(?:ens)?/s(?:ec)?|samples/s(?:ec)?|words/s(?:ec)?|s(?:ec)?/(?:it(?:er)?|step|batch)|bpc|bpb|BPC|BPB"  # units that say what was measured
@@ -54,7 +54,6 @@ _OF_ALL = lazy(r"global|total_train|^gstep$", re.IGNORECASE)  # beside a counter
 _SAMPLES = lazy(r"\s*(?:examples|samples|sequences|sentences)\b")
 _OF_THE_SAME_SET = ("accuracy", "ppl", "bpb", "bpc", "f1")
 MEASURES = frozenset({"loss", "ppl", "bpb", "bpc"})
-OF_A_TASK = frozenset({"bleu", "sacrebleu", "chrf", "rouge", "rouge1", "rouge2", "rougel", "meteor", "wer", "cer"})
 CORE = MEASURES | {"accuracy", "lr", "grad_norm", "reward"}
 BESIDE_A_RECORD = frozenset(
     """

@@ -54,6 +54,8 @@ _COUNTED, _EVALUATED = "step|iter|iteration|batch", "|".join(SPLIT_WORDS)
 _EVALUATED_STEP = lazy(rf"^(?:(?:{_EVALUATED})[ _](?:{_COUNTED})|(?:{_COUNTED})[ _](?:{_EVALUATED}))$", re.IGNORECASE)
 _IDENTIFIER = lazy(r"[A-Za-z]+(?:_[A-Za-z0-9]+)+")  # prose has no such words
 _NOTHING = lazy(r"\b(?:None|N/A|n/a)\b")  # what stands in place of a number
+OF_A_TASK = frozenset({"bleu", "sacrebleu", "chrf", "rouge", "rouge1", "rouge2", "rougel", "meteor", "wer", "cer"})
+_SCORES = OF_A_TASK | {"precision", "recall", "auc", "mcc", "mae", "mse", "rmse"}  # need no sign before their number
 _OF = ("/", "of", "out of", "von", "de", "di", "sur")
 _EACH = ("per", "each", "every")
 
@@ -138,7 +140,8 @@ def _name(key: str, section: str | None, strong: bool, column: bool = False) -> 
             return Heading("metric", name, section or before, strong, known=True, whole=whole)
     strong = strong or _IDENTIFIER.fullmatch(key) is not None
     alone = len(words) == 1 and (is_called_a_loss(key) or (column and len(key) > 1))
-    if (strong or alone) and _KEY.match(key) and len(key) <= 40:
+    score = words[-1].lower() in _SCORES and (len(words) == 1 or (len(words) == 2 and is_split(words[0])))
+    if (strong or alone or score) and _KEY.match(key) and len(key) <= 40:
         return Heading("metric", key, section, strong)
     return Heading("none", key, section or _section_of(key))
 

@@ -461,3 +461,17 @@ def test_a_rank_at_the_end_of_a_line_is_no_unknown_number() -> None:
 def test_a_date_in_words_is_no_unknown_number() -> None:
     run = run_of("".join(f"step {s} loss=2.{s} Time=Wed May 13 22:36:36 2020\n" for s in range(1, 9)))
     assert run.skipped == ()
+
+
+@pytest.mark.parametrize("name", ["bleu", "wer", "cer", "precision", "recall", "val bleu", "Test WER", "mae"])
+def test_a_score_needs_no_sign_before_its_number(name: str) -> None:
+    run = run_of("".join(f"step {s}0 train_loss 3.{s} {name} 0.{s} lr 0.1\n" for s in range(1, 9)))
+    metric = {"val bleu": "val/bleu", "Test WER": "test/WER"}.get(name, name)
+    assert points(run, metric) == [(10 * s, float(f"0.{s}")) for s in range(1, 9)]
+    assert run.skipped == ()
+
+
+@pytest.mark.parametrize("line", ["wer 12.{s}", "Using precision 16.{s} from here", "epoch {s} recall 0.{s}"])
+def test_a_score_alone_is_no_record(line: str) -> None:
+    with pytest.raises(UnreadableLog):
+        run_of("".join(line.format(s=s) + "\n" for s in range(1, 9)))
