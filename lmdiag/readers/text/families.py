@@ -120,10 +120,21 @@ NANOTRON = replace(
 
 
 def _settle_litgpt(table: Table) -> None:
-    """Give evaluations the step before them, and keep one record of each optimizer step where the log marks it."""
+    """Give evaluations the step before them, and keep one record of each optimizer step where the log marks it.
+
+    Each record repeats the latest evaluation: where the log lacks the lines of evaluations, one was made where that changes.
+    """
     table.carry(STEP, first=0)
     update = ~np.isnan(table.cells("update"))
     table.columns.pop("update", None)
+    rows, values = map(np.asarray, table.columns.pop("latest", ([], [])))
+    if len(rows) and "val_loss" not in table.columns:
+        new = np.flatnonzero(np.diff(values, prepend=np.inf) != 0)
+        kept = np.flatnonzero(update) if update.any() else rows
+        at = kept[np.maximum(np.searchsorted(kept, rows[new], "right") - 1, 0)]
+        last = np.append(np.diff(at) > 0, True)
+        table.columns["val_loss"] = at[last], values[new][last]
+        table.notes.append("each record repeats the latest evaluation: one was read where that changes")
     trained = np.zeros(len(update), bool)
     trained[table.columns.get("loss", ([], []))[0]] = True
     if update.any() and (trained & ~update).any():
@@ -135,9 +146,9 @@ LITGPT = LineFormat(
     "litgpt",
     "litgpt, lit-gpt",
     (
-        Shape("loss", lazy(  # its `val:` repeats an older evaluation and is none
+        Shape("loss", lazy(
             rf"(?:Epoch (?P<epoch>\d+) \| )?\biter (?:(?P<update>\d+)(?=.*ms \((?:optimizer\.)?step\))|\d+) step (?P<step>\d+)(?: \||:) (?:loss train: |loss )"
-            rf"(?P<loss>{NUM}),(?: val: \S+ \|)? iter time:\s+(?P<time>{NUM})\s?ms"
+            rf"(?P<loss>{NUM}),(?: val: (?:(?P<latest>{NUM})|\S+) \|)? iter time:\s+(?P<time>{NUM})\s?ms"
         ), sure=True, looks=lazy(r"\biter \d+ step \d+(?: \||:) loss|\biter \d+: val loss")),
         Shape("val loss", lazy(rf"\biter \d+: val loss (?P<val_loss>{NUM}), val time: (?P<val_time>{NUM})\s?ms")),
         Shape("val loss", lazy(rf"Final evaluation \| val loss: (?P<loss>{NUM})"), told=_at_the_end),

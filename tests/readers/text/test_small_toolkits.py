@@ -190,3 +190,30 @@ def test_a_pass_is_an_epoch() -> None:
     assert run["loss"].values.tolist() == [6, 5.75, 5.5, 5, 4.75, 4.5]
     assert run["epoch"].values.tolist() == [0, 0, 0, 1, 1, 1]
     assert run["test/ppl"].values.tolist() == [90.5]
+
+
+def test_fairseq_scores_a_translation() -> None:
+    text = "".join(
+        f"2026-02-03 10:1{e}:12 | INFO | train_inner | epoch 00{e}:    100 / 200 loss=9.{e}, ppl=588.1, num_updates={e}00, lr=0.1\n"
+        f"2026-02-03 10:1{e}:13 | INFO | valid | epoch 00{e} | valid on 'valid' subset | loss 9.4 | nll_loss 8.1 | ppl 274.4 | bleu {e}.25 "
+        f"| wps 9000 | num_updates {e}00 | best_bleu {e}.5\n"
+        for e in range(1, 7)
+    )
+    run = run_of(text)
+    assert points(run, "val/bleu") == [(100 * e, e + 0.25) for e in range(1, 7)]
+    assert points(run, "val/best_bleu") == [(100 * e, e + 0.5) for e in range(1, 7)]
+    assert run.skipped == ()
+
+
+def test_litgpt_without_the_lines_of_its_evaluations() -> None:
+    latest = {k: "n/a" if k < 4 else "3.5" if k < 8 else "3.25" for k in range(1, 11)}
+    record = "Epoch 1 | iter {i} step {s} | loss train: 3.{s}, val: {v} | iter time: 210.45 ms{mark}\n"
+    text = "".join(
+        record.format(i=2 * k + half, s=k if half else k - 1, v=latest[k], mark=" (step)" if half else "")
+        for k in range(1, 11)
+        for half in (0, 1)
+    )
+    run = run_of(text)
+    assert [step for step, _ in points(run, "loss")] == list(range(1, 11))
+    assert points(run, "val/loss") == [(3, 3.5), (7, 3.25)]
+    assert any("repeats the latest evaluation" in note for note in run.notes)
