@@ -30,6 +30,7 @@ KINDS_LOOKED_AT = 40
 FEWEST_BARE, MOSTLY = 10, 0.8
 _BARE = lazy(r"-?\d{1,2}\.\d+|nan|inf", re.IGNORECASE)
 _PLACE = lazy(r"(\d+)(?: ?/ ?\d+)?[,:;]*")
+_OF_A_TOTAL = lazy(r"\d+ ?/ ?(\d+)[,:;]* ")
 _ANY_DIGIT = bytes.maketrans(b"123456789", b"000000000")
 
 
@@ -134,7 +135,7 @@ def read(source: Source, counter: str = "") -> list[RawLog]:
     `counter` is the word that the user says counts its steps.
     """
     start = without_colours(beginnings(source))
-    line_format = (None if source.met else of_numbers_alone(start)) or format_of(start)
+    line_format = of_numbers_alone(start, source.met) or format_of(start)
     try:
         return read_blocks(line_format, source.name, text_of(source), counter)
     except UnreadableLog:
@@ -143,8 +144,10 @@ def read(source: Source, counter: str = "") -> list[RawLog]:
         return read_blocks(GENERIC, source.name, text_of(source), counter)
 
 
-def of_numbers_alone(text: str) -> LineFormat | None:
+def of_numbers_alone(text: str, met: bool = False) -> LineFormat | None:
     """Return the format of a text of which nearly all lines are a number, as of a loss, or a count that grows and one.
+
+    In a file that was met in a folder, which may hold any data, each count must be one of the same total: `100/ 2000: 2.5`.
 
     >>> of_numbers_alone("2.5\\n2.25\\n" * 5).name, of_numbers_alone("".join(f"{k}0 2.{k}\\n" for k in range(1, 11))).name
     ('one-number-a-line', 'two-numbers-a-line')
@@ -153,7 +156,7 @@ def of_numbers_alone(text: str) -> LineFormat | None:
     >>> of_numbers_alone("| epoch | acc |\\n" + "".join(f"| {k} | 0.{k} |\\n" for k in range(1, 10)))
     """
     lines = [unwrapped(line).split() for line in text[:SAMPLE].split("\n") if line.strip(" |\t\r")][:FEWEST_BARE]
-    if len(lines) < FEWEST_BARE:
+    if len(lines) < FEWEST_BARE or (met and not _counts_to_a_total(lines)):
         return None
     least = MOSTLY * FEWEST_BARE if all("|" not in words for words in lines) else FEWEST_BARE  # a table without a head
     lines = [[word for word in words if word != "|"] for words in lines]
@@ -164,6 +167,11 @@ def of_numbers_alone(text: str) -> LineFormat | None:
     places = [_PLACE.fullmatch(" ".join(counted)) for *counted, _ in lines]
     counts = [int(place[1]) for place in places if place]
     return PAIRS if len(counts) >= least and counts == sorted(set(counts)) else None
+
+
+def _counts_to_a_total(lines: list[list[str]]) -> bool:
+    totals = [_OF_A_TOTAL.match(" ".join(words)) for words in lines]
+    return all(totals) and len({total[1] for total in totals if total}) == 1
 
 
 def begin(name: str, start: str, counter: str = "") -> Growing:
