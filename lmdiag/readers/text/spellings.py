@@ -209,6 +209,7 @@ REWRITES = (
     Rewrite((" |",), lazy(rf"(?:^|(?<=- ))(?!val)({_MEASURE_OF_A_SET})\s+\|\s*({NUM}|N/A)\s+\|\s*({NUM}|N/A)\s*$"), r"training \1: \2, validation \1: \3", "AllenNLP: `loss | 1.8 | 1.6`, below `Training | Validation`"),
     Rewrite(("ing of Epoch ", "ion of Epoch "), lazy(r"\b(Train|Valid)(?:ing|ation) of Epoch (\d+)(?= - loss: )"), lambda m: f"epoch {m[2]}{', val' if m[1] == 'Valid' else ''}", "DeepSpeech"),
     Rewrite(("f0", "f-", "32"), lazy(r"(?<![\w.])(?:(\d+\.\d+)f(-?\d+)|(NaN|Inf)32)\b"), lambda m: m[3] or f"{m[1]}e{m[2]}", "Julia: `loss = 2.5f0`"),
+    Rewrite(("(tensor(",), lazy(rf"^\(tensor\(({NUM})(?:, \w+=[^,()]+)*\), <.*>\)\s*$"), r"val loss: \1", "an annotated Transformer: the loss of a validation, and its state"),
     Rewrite(("otal",), lazy(rf"\b[Tt]otal[\s=:]+({NUM})\s*[(\[]((?:[\s,|+]*[A-Za-z]\w*[\s=:]+{NUM})+)\s*[)\]]"), _summed, "`total 2.5 (lm 2.4 aux 0.1)`"),
     Rewrite((")=", "]="), lazy(
         r"(?<![\w.])[A-Za-z_](?:[\w.]|\.\w+\(\))*(?:\[\d\]\['(\w+)'\]|(?<=get_last_lr)\(\)\[\d\]|(?<=item|mean)\(\))(?==)"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from math import exp, log
+from pathlib import Path
 
 import pytest
 
+from lmdiag.config import Settings
+from lmdiag.judging.logs import judge
 from tests.readers.text.prints import points, run_of
 
 LOSSES = [7.8, 6.1, 5.4, 4.9, 4.7, 4.4, 4.3, 4.1, 4.0, 3.9, 3.8, 3.7]
@@ -65,3 +68,24 @@ def test_shares_of_an_epoch_before_perplexities() -> None:
     assert [value for _, value in points(run, "val/loss")] == pytest.approx(
         [log(round(exp(LOSSES[3 * epoch] + 0.1), 3)) for epoch in range(4)]
     )
+
+
+def test_in_a_folder_two_numbers_a_line_are_a_log_where_they_count_to_a_total(tmp_path: Path) -> None:
+    (tmp_path / "makemore.txt").write_text("".join(f"{10 * k:7d}/ 2000: {8 - k / 4:.4f}\n" for k in range(12)))
+    (tmp_path / "pairs.txt").write_text("".join(f"{10 * k} {8 - k / 4:.4f}\n" for k in range(12)))
+    (tmp_path / "shares.txt").write_text("".join(f"{k}/{k + 30}: {8 - k / 4:.4f}\n" for k in range(12)))
+    report = judge([tmp_path], Settings())
+    assert [diagnosis.run.name for diagnosis in report.diagnoses] == ["makemore.txt"]
+
+
+def test_the_state_of_a_validation_is_printed_with_its_loss() -> None:
+    step = (
+        "Epoch Step: {:6d} | Accumulation Step: {:3d} | Loss: {:6.2f} | Tokens / Sec: 2000.1 | Learning Rate: 1.0e-04\n"
+    )
+    text = "".join(
+        f"[GPU0] Epoch {epoch} Training ====\n"
+        + "".join(step.format(40 * k + 1, k, 6 - epoch - k / 10) for k in range(6))
+        + f"[GPU0] Epoch {epoch} Validation ====\n(tensor({6.5 - epoch}, device='cuda:0'), <__main__.TrainState object at 0x7f1c>)\n"
+        for epoch in range(4)
+    )
+    assert run_of(text)["val/loss"].values.tolist() == [6.5, 5.5, 4.5, 3.5]
