@@ -21,8 +21,8 @@ def check(run: Run, losses: Series) -> Findings:
     ## How it decides
     The first record is exactly zero, and so are 90% of five or more; of two to four all are, in a log that shows by its steps, or by fractions of a pass, that they are the first of the run: no model
     knows its data before it has seen it. It is information where an evaluation loss falls: then the model learns and
-    only the logged number is wrong; and where most gradient norms of these records are above 0: such batches hold targets, and a policy loss may be 0 with them.
-    Two to four such records are not judged. Where most gradient norms of these records are not finite, the zeros stand for NaN. Zeros among ordinary losses are `masked-nan`.
+    only the logged number is wrong. It is a warning where most gradient norms of these records are above 0: such batches hold targets, and only what is logged has no meaning;
+    two to four such records, which the loss of a policy may begin with, are not judged. Where most gradient norms of these records are not finite, the zeros stand for NaN. Zeros among ordinary losses are `masked-nan`.
 
     ## Why it matters
     Mostly no target is left in the batches: every label is masked, and nothing is learned.
@@ -87,7 +87,7 @@ def _beside_gradients(steps: np.ndarray, records: int) -> Finding:
         "loss",
         {"records": len(steps), "share": len(steps) / records},
         ("Judge the run by an evaluation, or by its reward if it trains a policy.",),
-        Severity.INFO,
+        Severity.WARNING,
     )
 
 

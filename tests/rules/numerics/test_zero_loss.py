@@ -41,7 +41,7 @@ def test_zeros_beside_gradients_that_are_not_finite_stand_for_nan():
 def test_batches_with_gradients_hold_targets():
     assert fires(check, run(loss=np.zeros(4), grad_norm=np.full(4, 0.4))) == []
     (found,) = fires(check, run(loss=np.zeros(7), grad_norm=np.full(7, 0.4)))
-    assert found.severity is Severity.INFO
+    assert found.severity is Severity.WARNING
     assert "although the gradient norm is above 0" in found.message
     (found,) = fires(check, run(loss=np.zeros(4), grad_norm=np.zeros(4)))
     assert found.severity is Severity.ERROR
