@@ -105,3 +105,10 @@ def test_the_end_of_a_decay_is_no_plateau():
     decayed, kept = np.clip(1 - steps / 260, 1e-3, 1), np.ones(400)
     found = [len(fires(check, run(loss=loss + 1.5, lr=1e-3 * rates, every=50))) for rates in (decayed, kept)]
     assert found == [0, 1]
+
+
+def test_silent_on_some_window_of_a_slow_fall_that_noise_makes_level():
+    at = np.arange(672)
+    fall = 5.8 + 2.4 / np.sqrt(1 + at / 15)
+    for seed in range(10):
+        assert fires(check, run(loss=fall * (1 + 0.04 * np.random.default_rng(seed).normal(0, 1, 672)))) == []
