@@ -20,8 +20,8 @@ def check(run: Run, losses: Series, epochs: Series) -> Findings:
     The staircase of a model that recognises text it has seen: flat within an epoch, a step down at its end.
 
     ## How it decides
-    At each epoch's end, the median of up to twenty records before and after is compared, less the slope within the epoch. Half of the ends or more must
-    show a drop of 5% of the level at six standard errors, taken from the same comparison at all other places of the curve, and not below
+    At each epoch's end, the median of up to twenty records before and after is compared, less the slope within the epoch and on either side of the end.
+    Half of the ends or more, and two if there are two, must show a drop of 5% of the level at six standard errors, taken from the same comparison at all other places of the curve, and not below
     what the noise of the records gives.
 
     ## Why it matters
@@ -65,7 +65,7 @@ def check(run: Run, losses: Series, epochs: Series) -> Findings:
         return
     level = np.array([median(losses.values[r - width : r]) for r in rows])
     clear = (drops >= LEAST_DROP * level) & (drops >= LEAST_ERRORS * error)
-    if clear.sum() < max(1, 0.5 * len(rows)):
+    if clear.sum() < max(min(2, len(rows)), 0.5 * len(rows)):
         return
     if _since_the_epoch_began(np.split(losses.values, np.searchsorted(at, ends))):
         yield NotChecked(
@@ -108,7 +108,14 @@ def _drops(values: np.ndarray, rows: np.ndarray, width: int) -> tuple[np.ndarray
     middle = float(median(usual))
     least = median_difference_error(scatter(values), 0.0, width, width)
     error = max(MAD_TO_SIGMA * float(median(np.abs(usual - middle))), least, 1e-12)
-    return _differences(values, rows, width) - middle, error
+    return _differences(values, rows, width) - np.maximum(middle, _slope(values, rows, width)), error
+
+
+def _slope(values: np.ndarray, rows: np.ndarray, width: int) -> np.ndarray:
+    """Return what the same differences are on either side of each row, in the mean of both: more than at the row itself where the curve bends up."""
+    before, after = (np.clip(rows + off, width, len(values) - width) for off in (-2 * width, 2 * width))
+    slopes = [np.where(abs(at - rows) >= 2 * width, _differences(values, at, width), 0.0) for at in (before, after)]
+    return 0.5 * (slopes[0] + slopes[1])
 
 
 def _differences(values: np.ndarray, rows: np.ndarray, width: int) -> np.ndarray:

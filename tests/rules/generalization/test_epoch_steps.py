@@ -26,6 +26,21 @@ def test_silent_on_smooth_epochs(noise):
         assert fires(check, epochs(0.0, noise=noise, seed=seed)) == []
 
 
+@pytest.mark.parametrize("decay", [20, 25, 40, 60])
+@pytest.mark.parametrize("per_epoch", [25, 40, 60])
+def test_silent_on_a_smooth_exponential_that_is_steep_at_the_first_end(decay, per_epoch):
+    at = np.arange(1, 121) / per_epoch
+    for seed in range(10):
+        noise = np.random.default_rng(seed).normal(0, 0.015, 120)
+        assert fires(check, run(loss=0.12 + 1.1 * np.exp(-np.arange(120) / decay) + noise, epoch=at)) == []
+
+
+def test_silent_on_a_drop_at_one_of_two_ends():
+    made = epochs(0.3)
+    loss = np.where(made["epoch"].values >= 2, made["loss"].values / 0.7, made["loss"].values)
+    assert fires(check, run(loss=loss, epoch=made["epoch"].values)) == []
+
+
 def test_silent_on_steps_elsewhere():
     assert fires(check, epochs(0.2, shift=100)) == []
 
