@@ -187,7 +187,8 @@ def name_columns(table: Table, units: Mapping[str, str]) -> None:
     for name, (_, values) in table.columns.items():
         if name in (STEP, EPOCH):
             continue
-        metric = table.names.get(name) or metric_of(name) or name
+        timed = metric_of(f"{name} {units[name]}") if units.get(name) in TIME_UNITS else ""  # data: 0.1s
+        metric = table.names.get(name) or metric_of(name) or timed or name
         if metric in ("time", "elapsed_s") and name not in table.names:
             metric = _clock(metric, values, units.get(name, ""))
         term = name.partition(" ")[2]

@@ -38,3 +38,9 @@ def test_each_value_has_its_own_unit(name: str, words: list[str], metric: str, v
     words, values = [word for word in words for _ in range(40)], [value for value in values for _ in range(40)]
     run = run_of("".join(f"step {k} loss {5 - k / 100:.2f} {name} {word}\n" for k, word in enumerate(words)))
     assert run.series[metric].values.tolist() == pytest.approx(values)
+
+
+@pytest.mark.parametrize("times", ["data: {s}50ms, step time: 900ms", "data: 0.{s}5s, step time: 0.9s"])
+def test_a_time_named_by_what_is_waited_for(times: str) -> None:
+    run = run_of("".join(f"iter {s} loss 3.{s} {times.format(s=s)}\n" for s in range(1, 9)))
+    assert run["data_time_s"].values == pytest.approx([s / 10 + 0.05 for s in range(1, 9)])
