@@ -49,7 +49,7 @@ UNTRUE = [
     ("divergence", "divergence", "rose from a median of 4.678", "rose from a median of 6.04"),
     ("divergence", "divergence", "near step 7", "near step 70"),
     ("divergence", "divergence", "to one of 25.87", "to one of 35.87"),
-    ("divergence", "divergence", "from step 15 on", "from step 25 on"),
+    ("divergence", "divergence", "from step 14 on", "from step 25 on"),
     ("vanishing-gradient", "divergence", "a median of 2.743", "a median of 2.9"),
     ("loss-spike", "loss-spike", "jumped from 2.", "jumped from 3."),
     ("loss-spike", "loss-spike", "to 6.616 at step 180", "to 6.616 at step 181"),
