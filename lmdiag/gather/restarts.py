@@ -47,7 +47,8 @@ def _through_epochs(log: Arranged) -> Axis | None:
     if column is None or len(column.rows) < raw.n_rows or (column.values % 1).any():
         return None
     back = np.flatnonzero(np.diff(found.steps) < 0) + 1
-    if not np.array_equal(back, np.flatnonzero(np.diff(column.values)) + 1) or (np.diff(column.values) < 0).any():
+    ends = np.flatnonzero(np.diff(column.values)) + 1
+    if not len(back) or not np.array_equal(back, ends) or (np.diff(column.values) < 0).any():
         return None
     lasts = np.maximum.reduceat(found.steps, np.append(0, back))
     longest = int(lasts.max())
