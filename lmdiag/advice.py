@@ -282,9 +282,8 @@ def bf16(run: Run) -> Advice:
 def keep_best(run: Run, metric: str, step: int, value: float) -> Advice:
     """Say which checkpoint to keep; a log that names its checkpoints may name none of this step."""
     measured = run[metric].finite.between(-1, step) if metric in run else None
-    if (
-        measured is not None and len(measured) and measured.values.min() < value
-    ):  # of a level that is a median, the lowest of its values
+    # Of a level that is a median, the lowest of its values
+    if measured is not None and len(measured) and measured.values.min() < value:
         row = int(measured.values.argmin())
         step, value = int(measured.steps[row]), float(measured.values[row])
     saved = [event.step for event in run.events if event.kind == "checkpoint_saved"]

@@ -109,7 +109,7 @@ class Diagnosis:
         """
         spoilt = [f.first_step for f in self.findings if _spoils(self.run, f)]
         kept = self.best
-        if kept is not None and kept.step >= min(spoilt, default=kept.step + 1):
+        if kept is not None and kept.step > min(spoilt, default=kept.step):
             kept = best_evaluation(self.run, min(spoilt))
         if kept is not None:
             kept = _saved_instead(self.run, kept, min(spoilt, default=np.inf)) or kept
