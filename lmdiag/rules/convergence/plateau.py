@@ -148,21 +148,22 @@ def _flat_stretch(
     if n < FEW:
         rest = curve.at(slice(3, n))
         long_enough = rest.steps[-1] - rest.steps[0] >= SHORT_SPAN
-        stretches = [(rest, 1.0)] if long_enough and mann_kendall(rest.values) > NO_FALL else []
+        windows = [(slice(3, n), 1.0)] if long_enough and mann_kendall(rest.values) > NO_FALL else []
     else:
-        stretches = [
-            (curve.at(slice(a, a + int(share * n))), share)
+        windows = [
+            (slice(a, a + int(share * n)), share)
             for share in shares
             for a in range(max(1, n // 20), n - int(share * n) + 1, max(1, n // 20))
         ]
-    for stretch, of_records in stretches:
+    for window, of_records in windows:
+        level = float(median(curve.values[window]))
+        if level < high or end < left * level:
+            continue
+        stretch = curve.at(window)
         share = min(of_records, covered(stretch.steps, curve.steps), _learning_share(run, stretch, curve))
         if of_records < 1 and (
             share < least_share or len(stretch) < 15 or stretch.steps[-1] - stretch.steps[0] < LEAST_SPAN
         ):
-            continue
-        level = float(median(stretch.values))
-        if level < high or end < left * level:
             continue
         if level < NEAR_UNIFORM and _creeps(stretch.values, CREEPS * share / 0.5 * level):
             continue

@@ -123,14 +123,15 @@ def _restless(run: Run, metric: str, losses: Series) -> Findings:
     if n < RECORDS:
         return
     early, late = values[n // 10 : 3 * n // 10], values[-(n // 3) :]
-    before, last, level = max(_single(early), _beside_a_slope(early)), _single(late), abs(float(median(late)))
+    last, level = _single(late), abs(float(median(late)))
+    if last * TEN_TO_NINETY < max(LEAST_NATS, ALARM_SHARE * level):
+        return
+    before = max(_single(early), _beside_a_slope(early))
     if before <= losses.rounding or level == 0:
         return
     error = SCATTER_ERROR * float(np.sqrt(1 / len(early) + 1 / len(late)))
     growth, risen = last / before, max(1.0, level / max(abs(float(median(early))), 1e-12))
     if growth < SURELY * np.exp(SURE_ERRORS * error) * risen:
-        return
-    if last * TEN_TO_NINETY < max(LEAST_NATS, ALARM_SHARE * level):
         return
     if steady_beside(run, metric, losses.steps, TEN_TO_NINETY * last / level):
         return
