@@ -140,7 +140,9 @@ def _name(key: str, section: str | None, strong: bool, column: bool = False) -> 
             return Heading("metric", name, section or before, strong, known=True, whole=whole)
     strong = strong or _IDENTIFIER.fullmatch(key) is not None
     alone = len(words) == 1 and (is_called_a_loss(key) or (column and len(key) > 1))
-    score = words[-1].lower() in _SCORES and (len(words) == 1 or (len(words) == 2 and is_split(words[0])))
+    score = (
+        bool(words) and words[-1].lower() in _SCORES and (len(words) == 1 or (len(words) == 2 and is_split(words[0])))
+    )
     if (strong or alone or score) and _KEY.match(key) and len(key) <= 40:
         return Heading("metric", key, section, strong)
     return Heading("none", key, section or _section_of(key))
