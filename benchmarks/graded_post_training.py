@@ -13,6 +13,7 @@ from lmdiag.finding import Severity
 from lmdiag.run import Run, Series
 
 INFO = Severity.INFO
+BETA = 0.1  # by which a lost log-probability lowers the reward of DPO
 
 
 def _policy(rng: np.random.Generator, _: float) -> Run:
@@ -103,7 +104,10 @@ def _margin_flat(rng: np.random.Generator, run: Run, records: float) -> Run:
 
 
 def _unlikely(rng: np.random.Generator, run: Run, part: float) -> Run:
-    return _with(run, chosen_logp=run["chosen_logp"].values * (1 + part * _ramp(rng, run)))
+    lost = run["chosen_logp"].values * part * _ramp(rng, run)
+    return _with(
+        run, chosen_logp=run["chosen_logp"].values + lost, chosen_reward=run["chosen_reward"].values + BETA * lost
+    )
 
 
 def _sunk(rng: np.random.Generator, run: Run, reward: float) -> Run:
