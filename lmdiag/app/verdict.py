@@ -20,7 +20,7 @@ from lmdiag.reports.summary import key_numbers, summarize
 from lmdiag.run import Run
 
 SIGN = "flex:none;width:1.5rem;height:1.5rem;line-height:1.5rem;border-radius:50%;text-align:center;font-weight:700"
-REASON = re.compile(r"[:;] ")  # behind which advice says why, or what else
+REASON = re.compile(r"[:;] |, where \S+ was lowest")  # behind which advice says why, or what else
 ASIDE = re.compile(r" \([^()]*\)")
 PART = re.compile(r"(?<=.{20})[,:;] ")
 LINE = 125  # letters of the line of the verdict on a page 1,440 pixels wide
@@ -108,7 +108,9 @@ def _in_few_words(advice: str) -> str:
     change = advice.change if isinstance(advice, Advice) else {}
     values = {name: value if isinstance(value, str) else number(value) for name, value in change.items()}
     asked = ", ".join(SETTINGS[name].format(value) for name, value in values.items())
-    return asked or REASON.split(advice)[0].rstrip(".").replace("from the last checkpoint before", "before")
+    return asked or REASON.split(advice)[0].rstrip(".").replace("from the last checkpoint before", "before").replace(
+        "from the checkpoint of", "from"
+    )
 
 
 def facts_of(diagnosis: Diagnosis) -> list[tuple[str, str]]:

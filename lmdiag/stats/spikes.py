@@ -51,8 +51,8 @@ def find_spikes(values: np.ndarray, *, smallest: float, deviations: float) -> li
 def regular_share(places: np.ndarray) -> tuple[float, float]:
     """Return the usual distance of places, and what share of the distances is one or two times that, within a tenth.
 
-    >>> regular_share(np.array([3, 10, 17, 31, 40]))
-    (8.0, 0.25)
+    >>> regular_share(np.array([3, 10, 17, 31, 40, 47]))
+    (7.0, 0.8)
     """
     distances = np.diff(places)
     period = float(median(distances))

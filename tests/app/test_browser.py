@@ -73,7 +73,7 @@ both_themes = pytest.mark.parametrize("page", ["light", "dark"], indirect=True)
 
 @both_themes
 def test_upload_verdict_charts_and_zoom_to_a_finding(page):
-    upload(page, sample("loss-spike"))
+    upload(page, sample("lr-jump"))
     verdict = page.get_by_label("verdict")
     assert "Suspect" in verdict.inner_text()
     charts_drawn(page)

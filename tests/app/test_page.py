@@ -133,13 +133,13 @@ def test_showing_a_finding_always_marks_it_and_puts_its_metric_first(app, name):
 
 
 def test_the_verdict_says_what_to_do_and_consequences_have_no_advice(app):
-    page = app(next(p for p in SAMPLES if p.stem == "loss-spike"))
-    said = "The gradient norm jumped to 21.4 at step 180, 31.7 times its usual value"
-    assert f"{said} <strong>→ Clip gradients at 1.1 · keep step 300</strong>" in words_on(page)
+    page = app(next(p for p in SAMPLES if p.stem == "lr-jump"))
+    said = "The learning rate jumps from 0.00189 to 0.0187 at step 181"
+    assert f"{said} <strong>→ Restore the state of the scheduler · keep step 300</strong>" in words_on(page)
     words = [element.value for element in page.markdown]
-    below = words[next(i for i, text in enumerate(words) if text.startswith("**loss\\-spike**")) :]
+    below = words[next(i for i, text in enumerate(words) if text.startswith("**step\\-rewind**")) :]
     assert not [text for text in below if "What to try" in text]
-    assert words_on(page).count("The gradient norm jumped to 21.4") == 1
+    assert words_on(page).count("The learning rate jumps from 0.00189") == 1
 
 
 def test_a_run_without_alarm_says_what_is_worth_knowing_and_not_that_nothing_is(app):

@@ -288,7 +288,7 @@ def test_the_demo_trains_well_and_badly_and_says_so(tmp_path):
     assert "✗ unhealthy  lmdiag-demo/too-fast.jsonl" in out
     onset = int(re.search(r"✗ error  lr-too-high  steps (\d+)–240", out)[1])
     assert 15 <= onset <= 30
-    assert re.search(r"→ Lower the learning rate to 0\.00\d+,", out)
+    assert re.search(r"→ Lower the learning rate to 0\.0\d+,", out)
     assert "lmdiag app lmdiag-demo" in out
     assert err.count("trained in") == 2
     again = lmdiag_process("demo", cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

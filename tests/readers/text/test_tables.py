@@ -227,7 +227,7 @@ def test_cells_missing_at_the_end_are_a_habit_or_a_torn_line() -> None:
     assert not run.skipped
     torn = run_of("\n".join([" step  loss val_loss", *rows[::2], "    9 3."]))
     assert len(torn["loss"]) == 4
-    assert [s.line for s in torn.skipped] == [6]
+    assert [(s.line, s.unit) for s in torn.skipped] == [(6, "value"), (6, "record")]
 
 
 def test_a_second_table_under_the_name_of_its_set() -> None:
