@@ -18,7 +18,7 @@ MOST_ANSWERS = 100_000
 def same_by_chance(value: float, rounding: float) -> float:
     """Return how often two evaluations of a model that trains have the same loss, to the last digit: one is normal around the other.
 
-    >>> round(same_by_chance(0.90144944190979, 0.0), 3), same_by_chance(0.9014, 5e-5)
+    >>> round(same_by_chance(0.91728465017294, 0.0), 3), same_by_chance(0.9173, 5e-5)
     (0.003, 1.0)
     """
     unit = 2 * max(rounding, SINGLE * abs(value))
@@ -28,7 +28,7 @@ def same_by_chance(value: float, rounding: float) -> float:
 def same_answers_by_chance(share: float, rounding: float) -> float:
     """Return how often as many answers are right again: the share tells of how many it is one, at the least.
 
-    >>> round(same_answers_by_chance(532 / 2947, 0.0), 2), same_answers_by_chance(0.65, 0.0)
+    >>> round(same_answers_by_chance(83 / 431, 0.0), 2), same_answers_by_chance(0.65, 0.0)
     (0.27, 1.0)
     """
     close = max(rounding, SINGLE * abs(share))

@@ -501,5 +501,5 @@ def test_chainer_names_its_model_main() -> None:
 
 def test_spacy_2_counts_iterations() -> None:
     head = "Itn.  NER Loss  NER P.  NER R.  Token %  CPU WPS\n"
-    run = run_of(head + "".join(f"{k}     {900 - 50 * k}.5     5.882   40.000  100.000 349.7\n" for k in range(6)))
+    run = run_of(head + "".join(f"{k}     {900 - 50 * k}.5     12.346   35.714  100.000 412.6\n" for k in range(6)))
     assert points(run, "loss") == [(k, 900.5 - 50 * k) for k in range(6)]

@@ -339,12 +339,12 @@ def test_a_loss_that_rises_while_every_answer_is_right_is_no_harm(last, severity
 
 
 @pytest.mark.parametrize(
-    ("after", "found"), [([0.605, 0.63, 0.601, 0.647], 1), ([0.605, 0.48, 0.601, 0.647], 0), ([0.605, 0.63, 0.601], 0)]
+    ("after", "found"), [([1.16, 1.21, 1.15, 1.24], 1), ([1.16, 0.92, 1.15, 1.24], 0), ([1.16, 1.21, 1.15], 0)]
 )
 def test_a_jump_of_a_few_evaluations_is_no_noise(after, found):
-    losses = series([0.68, 0.667, 0.626, 0.484, 0.489, 0.4515, *after], every=48, first=48)
-    trained = [0.7, 0.68, 0.66, 0.57, 0.39, 0.4, 0.28, 0.33, 0.28, 0.28][: len(losses)]
-    assert len(fires(check, run(loss=series(trained, every=48, first=48), val__loss=losses))) == found
+    losses = series([1.31, 1.26, 1.17, 0.93, 0.94, 0.86, *after], every=50, first=50)
+    trained = [1.35, 1.3, 1.26, 1.1, 0.77, 0.78, 0.56, 0.62, 0.55, 0.56][: len(losses)]
+    assert len(fires(check, run(loss=series(trained, every=50, first=50), val__loss=losses))) == found
 
 
 @pytest.mark.parametrize(
