@@ -9,6 +9,7 @@ from lmdiag.beginning import holds_start
 from lmdiag.figures import figure
 from lmdiag.finding import Advice, Finding, Severity
 from lmdiag.run import Run, Series
+from lmdiag.stats.alignment import held_at
 from lmdiag.stats.limits import HIGH_RATE
 from lmdiag.stats.phases import Phases
 from lmdiag.stats.release import Release, released
@@ -32,8 +33,7 @@ def held_up(run: Run, metric: str, losses: Series, rates: Series, schedule: Phas
 def is_high(run: Run, series: Series, schedule: Phases) -> np.ndarray:
     """Return for each point of a series whether the rate was above half of its peak."""
     rates = run["lr"].finite
-    row = np.maximum(np.searchsorted(rates.steps, series.steps, side="right") - 1, 0)
-    return rates.values[row] >= HIGH_RATE * schedule.peak
+    return held_at(series.steps, rates.steps, rates.values) >= HIGH_RATE * schedule.peak
 
 
 def _freed_by_cut(run: Run, rates: Series, metric: str, losses: Series) -> list[Finding]:
@@ -73,8 +73,7 @@ def _falls_with_rate(run: Run, rates: Series, metric: str, losses: Series) -> li
     """Say that the loss fell as fast or faster once the rate had: it could not while that was high."""
     if run.kind != "language-model" or not holds_start(run, losses) or losses.values.min() <= 0:
         return []
-    at = np.maximum(np.searchsorted(rates.steps, losses.steps, side="right") - 1, 0)
-    found = released(losses.values, rates.values[at])
+    found = released(losses.values, held_at(losses.steps, rates.steps, rates.values))
     if found is None or not _is_learning(run, losses, found):
         return []
     since, turned = int(losses.steps[found.since]), int(losses.steps[found.turned])

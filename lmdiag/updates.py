@@ -6,7 +6,7 @@ import numpy as np
 from msgspec import Struct
 
 from lmdiag.run import Run, Series
-from lmdiag.stats.alignment import shared_steps
+from lmdiag.stats.alignment import held_at, shared_steps
 from lmdiag.stats.phases import phases
 from lmdiag.stats.windows import median
 
@@ -114,8 +114,7 @@ def growth(run: Run, steps: np.ndarray) -> np.ndarray:
     weights = run["param_norm"].finite if "param_norm" in run else None
     if weights is None or not len(weights) or weights.values[0] <= 0:
         return np.ones(len(steps))
-    row = np.maximum(np.searchsorted(weights.steps, steps, side="right") - 1, 0)
-    return np.maximum(weights.values[row] / weights.values[0], 1.0)
+    return np.maximum(held_at(steps, weights.steps, weights.values) / weights.values[0], 1.0)
 
 
 def share_at(run: Run, peak: float) -> float | None:
@@ -123,7 +122,7 @@ def share_at(run: Run, peak: float) -> float | None:
     ratios, rates = update_ratios(run), run["lr"].finite if "lr" in run else None
     if ratios is None or rates is None or not len(rates):
         return None
-    lr = rates.values[np.maximum(np.searchsorted(rates.steps, ratios.steps, side="right") - 1, 0)]
+    lr = held_at(ratios.steps, rates.steps, rates.values)
     told = (ratios.values > 0) & (lr > 0)
     return peak * float(median(ratios.values[told] / lr[told])) if told.sum() >= FEWEST else None
 

@@ -1,9 +1,8 @@
-import numpy as np
-
 from lmdiag.advice import rounded
 from lmdiag.figures import figure
 from lmdiag.finding import Advice, Curve, Finding, Findings, NotChecked, Severity, rule
 from lmdiag.run import Run, Series
+from lmdiag.stats.alignment import held_at
 from lmdiag.stats.limits import HIGH_RATE, LARGE_UPDATE, SETTLED
 from lmdiag.stats.windows import median
 from lmdiag.updates import USUAL, larger_lr, update_ratios
@@ -88,5 +87,4 @@ def _at_high_rate(run: Run, ratios: Series) -> Series:
     rates = run["lr"].finite if "lr" in run else None
     if rates is None or not len(rates):
         return ratios
-    row = np.maximum(np.searchsorted(rates.steps, ratios.steps, side="right") - 1, 0)
-    return ratios.at(rates.values[row] >= HIGH_RATE * rates.values.max())
+    return ratios.at(held_at(ratios.steps, rates.steps, rates.values) >= HIGH_RATE * rates.values.max())
