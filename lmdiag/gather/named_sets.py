@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from msgspec.structs import replace
 
-from lmdiag.gather.translated import Translated
+from lmdiag.gather.translated import Translated, taken_for
 from lmdiag.naming import words_of
 from lmdiag.readers.rawlog import Column
 
@@ -31,16 +30,7 @@ def with_losses_of_sets(columns: Sequence[Translated]) -> list[Translated]:
     if len(found) < 2:
         return list(columns)
     names = {id(column): f"{column.metric.partition('/')[2]}/loss" for column in found}
-    return [
-        replace(
-            column,
-            metric=names[id(column)],
-            guess=f'"{column.source_name}" tells of no measure; its values are near the loss, and were taken for {names[id(column)]}',
-        )
-        if id(column) in names
-        else column
-        for column in columns
-    ]
+    return taken_for(columns, names, '"{}" tells of no measure; its values are near the loss, and were taken for {}')
 
 
 def _is_like_one(column: Translated, trained: Column) -> bool:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from msgspec.structs import replace
 
 from lmdiag.gather.objective import PREFERENCES, REWARDS
-from lmdiag.gather.translated import Translated
+from lmdiag.gather.translated import Translated, taken_for
 from lmdiag.naming import SPLITS, is_other_term, words_of
 from lmdiag.readers.rawlog import RawLog
 
@@ -34,16 +33,7 @@ def with_only_losses(raw: RawLog, columns: Sequence[Translated]) -> list[Transla
         if _can_be_loss(raw, column):
             able.setdefault(_set_of(column.metric), []).append(column)
     metrics = {id(found[0]): f"{name}loss" for name, found in able.items() if len(found) == 1}
-    return [
-        replace(
-            column,
-            metric=metrics[id(column)],
-            guess=f'no column is called a loss; "{column.source_name}" alone can be one and was taken for {metrics[id(column)]}',
-        )
-        if id(column) in metrics
-        else column
-        for column in columns
-    ]
+    return taken_for(columns, metrics, 'no column is called a loss; "{}" alone can be one and was taken for {}')
 
 
 def _set_of(metric: str) -> str:

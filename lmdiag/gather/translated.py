@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from msgspec import Struct
+from msgspec.structs import replace
 
 from lmdiag.readers.rawlog import Column
 
@@ -19,3 +22,13 @@ class Translated(Struct, frozen=True):
     rival: str = ""  # why another column was taken for the metric
     further: tuple[str, ...] = ()  # the names under which it goes on
     unmeasured: int = 0  # NaN that stood where nothing was measured, and is gone
+
+
+def taken_for(columns: Sequence[Translated], metrics: Mapping[int, str], why: str) -> list[Translated]:
+    """Return columns of which some, by their `id`, were taken for a metric that their name does not say, with the words that tell why."""
+    return [
+        replace(column, metric=metrics[id(column)], guess=why.format(column.source_name, metrics[id(column)]))
+        if id(column) in metrics
+        else column
+        for column in columns
+    ]
