@@ -13,7 +13,7 @@ from lmdiag.patterns import lazy
 from lmdiag.run import Run, Series
 from lmdiag.stats.alignment import shared_steps
 from lmdiag.stats.level import Level, level
-from lmdiag.stats.limits import NEAR_UNIFORM, SURE
+from lmdiag.stats.limits import LARGEST_UNIFORM, NEAR_UNIFORM, SURE
 from lmdiag.stats.progress import progress
 from lmdiag.stats.windows import median, quantile
 
@@ -25,7 +25,6 @@ SOON_THERE = 0.03  # above ln 2, the first tenth of the records: what only undoe
 MANY_RECORDS, FROM_FIRST = 200, 0.10  # with so many, the course itself is at chance: it begins near ln 2
 MOST_ACCURATE = 0.55
 CLASSES_NEAR = 0.02  # of ln k, beside an accuracy or a ROC curve that agrees
-LARGEST_UNIFORM = 13.0  # nats: ln of 440,000, above every vocabulary in use
 ABOVE_ALL = f"more than a uniform guess over any vocabulary in use costs (at most {LARGEST_UNIFORM:.0f} nats)"
 FEWEST_IN_NATS, IN_NATS = 3, 0.01  # records with a perplexity; of the loss, between it and the logarithm of that
 # A program that caps what it raises e to says that the loss is above; and as much of a loss is no fall

@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 LN2 = 0.6931471805599453
+IN_BITS = "it is 2 to the power of the loss, so the loss is in bits or the base is wrong"  # said of a perplexity
 GIB, MIB = 2.0**30, 2.0**20
 
 

@@ -9,15 +9,14 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from lmdiag.finding import Finding
+from lmdiag.metrics import IN_BITS
 from lmdiag.patterns import lazy
 from lmdiag.run import Run, Series
-from lmdiag.stats.limits import SCALED
+from lmdiag.stats.limits import LARGEST_UNIFORM, SCALED
 from lmdiag.stats.masked import masked_zeros
 from lmdiag.stats.windows import lowest_median, median
 from lmdiag.task_measures import OTHER_AIMS
 
-# Nats: a loss at first and mostly above it is no mean over tokens, for no vocabulary in use is so large
-LARGEST_UNIFORM = 13.0
 TAIL, LEAST_TAIL = 10, 3  # the last tenth of the training losses, three at least: one batch is luck
 # Of a model that answers among a few: what it is measured by, names of an accuracy of tokens, and the loss and accuracy at its start
 OF_ANSWERS = lazy(r"^(\w+/)?(\w+_)?(f1|auc|precision|recall|mcc|matthews_correlation)(_\w+)?$")
@@ -92,7 +91,7 @@ def _answers(run: Run) -> bool:
 def _refutes_scale(finding: Finding) -> bool:
     seen = finding.evidence
     if finding.rule == "perplexity-mismatch":
-        return "in bits" in finding.message
+        return IN_BITS in finding.message
     if finding.rule != "wrong-loss-scale":
         return finding.rule == "accuracy-mismatch"
     return seen.get("end", math.inf) > ABOVE_UNIFORM * seen.get("uniform", 0.0)
@@ -100,6 +99,7 @@ def _refutes_scale(finding: Finding) -> bool:
 
 def _of(run: Run, metric: str, losses: Series, records: int) -> Perplexity | None:
     finite = losses.finite.values
+    # At first and mostly above what any guess costs: no mean over tokens
     if (
         not len(finite)
         or finite.min() <= 0

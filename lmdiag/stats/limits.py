@@ -8,6 +8,7 @@ RANK_TREND = 4.0  # Mann-Kendall z of a trend beyond doubt: one flat curve in 30
 
 FROM_SCRATCH = 6.0  # nats at the start: fine-tunes, and models of single characters, start lower
 NEAR_UNIFORM = 8.0  # nats: only guesses over a vocabulary of thousands cost as much
+LARGEST_UNIFORM = 13.0  # nats: ln of 440,000, above every vocabulary in use
 SCALED = 0.1  # nats: no text begins so well known; a loss that starts below it has been divided by something
 STILL = 0.01  # of a level: what a curve may gain and still stay, whatever its trend
 KNOWS = 2.0  # nats per token; guessing by frequency costs more in every vocabulary: 2.9 for the letters of English

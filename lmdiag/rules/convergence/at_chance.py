@@ -11,7 +11,6 @@ from lmdiag.chance import (
     COIN,
     FEWEST_IN_NATS,
     LARGEST_EXPONENT,
-    LARGEST_UNIFORM,
     MOST_ACCURATE,
     TOSSING,
     Guess,
@@ -26,7 +25,7 @@ from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule,
 from lmdiag.patterns import lazy
 from lmdiag.run import Run, Series
 from lmdiag.stats.level import Level, level
-from lmdiag.stats.limits import FEW_PLANNED, KNOWS, LEARNS, NEAR_UNIFORM, STILL, SURE
+from lmdiag.stats.limits import FEW_PLANNED, KNOWS, LARGEST_UNIFORM, LEARNS, NEAR_UNIFORM, STILL, SURE
 from lmdiag.stats.phases import phases
 from lmdiag.stats.progress import Progress, progress
 from lmdiag.stats.trend import mann_kendall, total_gain

@@ -2,7 +2,7 @@ import numpy as np
 
 from lmdiag.figures import figure
 from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
-from lmdiag.metrics import LN2
+from lmdiag.metrics import IN_BITS, LN2
 from lmdiag.run import Run, Series
 from lmdiag.stats.alignment import shared_steps
 from lmdiag.stats.noise import scatter
@@ -11,7 +11,6 @@ from lmdiag.stats.windows import median
 PAIRS = 3
 FEWEST_IMPOSSIBLE, MOSTLY = 2, 0.9  # records, and of those of the set
 HIGHEST_LOSS = 12.0  # nats; programs cap the exponent, and beyond ln V nobody reads the perplexity
-IN_BITS = "it is 2 to the power of the loss, so the loss is in bits or the base is wrong"
 
 
 @rule(family="integrity", needs=("curve",), severity=Severity.INFO)

@@ -6,12 +6,11 @@ from lmdiag.beginning import holds_start
 from lmdiag.figures import figure
 from lmdiag.finding import BEGINS_LATER, NOT_TEXT, Curve, Finding, Findings, Severity, rule, too_few
 from lmdiag.run import Run, Series
-from lmdiag.stats.limits import LEARNS, MOST_EVALUATIONS
+from lmdiag.stats.limits import LARGEST_UNIFORM, LEARNS, MOST_EVALUATIONS
 from lmdiag.stats.progress import Progress, progress
 from lmdiag.stats.windows import median, medians_around, quantile
 
 NEVER = 16.0  # nats per token: no model stays there
-LARGEST_UNIFORM = 13.0  # ln of 440,000, above every vocabulary in use
 WHOLE = 0.06  # distance from a whole number
 BITS, BITS_TOLERANCE = 1.4427, 0.05
 MOST_TIMES = 512  # of accumulation steps, where the ratio to the evaluation is exact
