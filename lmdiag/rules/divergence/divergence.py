@@ -115,10 +115,7 @@ def check(run: Run, curve: Curve) -> Findings:
         if found.last
         else f"{high} of {figure(found.high)}"
     )
-    severity, reservation = _severity(run, metric, losses, found)
-    lines = _look_at_the_data(run, onset) if severity is Severity.INFO else _advice(run, metric, losses, found)
-    if reservation == ANOTHER_LOSS:
-        lines = OF_ANOTHER_LOSS
+    severity, reservation, lines = _judged(run, metric, losses, found)
     yield Finding(
         f"{_name(metric)} rose from {low} {run.place(low_step)} to {end} and stayed up, from {run.place(onset)} on{reservation}.",
         onset,
@@ -210,22 +207,26 @@ def _name(metric: str) -> str:
     return "The loss" if metric == "loss" else f"The loss on {metric.split('/')[0]}"
 
 
-def _severity(run: Run, metric: str, curve: Series, found: Rebound) -> tuple[Severity, str]:
+def _judged(run: Run, metric: str, curve: Series, found: Rebound) -> tuple[Severity, str, tuple[str, ...]]:
+    """Return how bad a rise is, what the sentence about it ends in, and what to do."""
     onset = int(curve.steps[found.onset])
+    data = _look_at_the_data(run, onset)
     if found.rise < ENORMOUS * abs(found.low) and metric == "loss" and _evaluation_at_best(run, curve, found):
-        return Severity.INFO, ", while the evaluation stays at its best: other data, not a worse model"
+        return Severity.INFO, ", while the evaluation stays at its best: other data, not a worse model", data
     if metric == "loss" and _evaluation_falls_on(run, onset):
-        return Severity.WARNING, ANOTHER_LOSS
+        return Severity.WARNING, ANOTHER_LOSS, OF_ANOTHER_LOSS
     if _end_of_schedule(run, onset) and found.rise < SMALL_RISE and not _evaluation_rose(run, onset, found):
-        return Severity.INFO, ", when the learning rate was below a fifth of its peak: probably the order of the data"
+        words = ", when the learning rate was below a fifth of its peak: probably the order of the data"
+        return Severity.INFO, words, data
     small = metric == "loss" and 0 < found.rise < ENORMOUS * found.low
     if small and (dropped := dropped_before(run, curve, onset)) is not None:
-        return Severity.INFO, f"; at {run.place(dropped)} it had dropped as suddenly: probably blocks of other data"
+        words = f"; at {run.place(dropped)} it had dropped as suddenly: probably blocks of other data"
+        return Severity.INFO, words, data
     start = max(float(curve.values[0]), float(median(curve.values[:3])))
     progress = max(start - found.low, LEAST_PROGRESS)
     lost = found.rise >= LOST * progress or found.rise >= max(ENORMOUS * abs(found.low), ENORMOUS_NATS)
     lost = lost or not np.isfinite(run[metric].values[-1])  # and what rose is not finite in the end
-    return (Severity.ERROR if lost else Severity.WARNING), ""
+    return (Severity.ERROR if lost else Severity.WARNING), "", _advice(run, metric, curve, found)
 
 
 def _evaluation_at_best(run: Run, losses: Series, found: Rebound) -> bool:
