@@ -63,8 +63,8 @@ def check(run: Run, evaluation: Curve, *, smallest: float = 0.05, warning: float
         metric,
         {"loss_rise": rise, "gain_of_metric": abs(better.value - better.then)},
         (
-            f"Select by what the model is for: {run.place(better.step)} for {better.name.rpartition('/')[2]}, "
-            f"{run.place(int(losses.steps[best]))} for probabilities.",
+            f"Select by what the model is for: {run.place_of(better.name, better.step)} for {better.name.rpartition('/')[2]}, "
+            f"{run.place_of(metric, int(losses.steps[best]))} for probabilities.",
             "Calibrate the later checkpoint (temperature) if it must give probabilities.",
         ),
     )
@@ -107,7 +107,7 @@ def _fell(run: Run, metric: str, losses: Series, name: str, scores: Series, fell
             "loss_at_end": loss,
         },
         (
-            f"Keep the checkpoint of {run.place(step)} if {name} is what counts.",
+            f"Keep the checkpoint of {run.place_of(name, step)} if {name} is what counts.",
             "Compare the texts and labels of the two: a loss that falls while the answers get worse is the loss of something else.",
             "If it is an earlier skill, mix examples of it into the training, or lower the learning rate.",
         ),
