@@ -197,9 +197,8 @@ def _preference(
         "reward": "score" in lowered,  # without the penalty for divergence
         "entropy": lowered.startswith("policy"),
     }.get(column.metric, column.source_name == column.metric or lowered.endswith("_epoch"))
-    if (
-        of_words and column.metric.endswith("/loss") and any(map(_is_of_words, group))
-    ):  # of the same words as in training
+    # Of the same words as in training
+    if of_words and column.metric.endswith("/loss") and any(map(_is_of_words, group)):
         preferred = _is_of_words(column)
     plain = full and column.source_name == column.metric
     surplus = spelling(column.source_name).surplus if full else MOST_SURPLUS

@@ -117,9 +117,8 @@ def wander_throughout(values: np.ndarray) -> float:
         return 0.0
     levels = rolling_median(values, width | 1)
     steps = levels[width:] - levels[:-width]
-    bends = levels[width:-width] - 0.5 * (
-        levels[: -2 * width] + levels[2 * width :]
-    )  # a slope that changes is no wander
+    sides = 0.5 * (levels[: -2 * width] + levels[2 * width :])
+    bends = levels[width:-width] - sides  # a slope that changes is no wander
     straight = float(median(np.abs(steps - median(steps))))
     bent = float(median(np.abs(bends))) * float(np.sqrt(4 / 3))
     return MAD_TO_SIGMA * min(straight, bent) * float(np.sqrt(width))

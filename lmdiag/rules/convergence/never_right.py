@@ -13,12 +13,11 @@ from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import median
 
 EVALUATIONS, FEWEST_RANKED = 5, 4
-ERRORS = lazy(r"(?i)(?:^|[_ .-])(?:wer|cer|ter|ser)(?:$|[_ .-])")
-SCORES = lazy(r"(?i)(?:^|[_ .-])(?:f1|f1[_-]?score|ents_f|bleu|sacrebleu|mcc|matthews_correlation)(?:$|[_ .-])")
+WORD = r"(?i)(?:^|[_ .-])(?:{})(?:$|[_ .-])"
+OF_ANSWERS = r"f1|f1[_-]?score|ents_f|bleu|sacrebleu|mcc|matthews_correlation"
+ERRORS, SCORES = lazy(WORD.format("wer|cer|ter|ser")), lazy(WORD.format(OF_ANSWERS))
 # What answers of some worth show in. Not the accuracy of tokens, which is that of the largest class
-ANSWERED = lazy(
-    r"(?i)(?:^|[_ .-])(?:f1|f1[_-]?score|ents_f|rouge\w*|(?:sacre)?bleu|exact_match|em|mcc|matthews_correlation)(?:$|[_ .-])"
-)
+ANSWERED = lazy(WORD.format(rf"{OF_ANSWERS}|rouge\w*|exact_match|em"))
 OF_TRAINING = lazy(r"(?i)(?:^|[/_ .-])train(?:ing)?(?:$|[/_ .-])")
 OF_A_SET = lazy(r"(?i)/|(?:^|[_ .-])(?:train|training|dev|val|valid|validation|eval|test)(?:$|[_ .-])")
 ALL, OF_A_HUNDRED = 1.0, 100.0
@@ -103,7 +102,7 @@ def _passes_in_vain(run: Run, curve: Curve) -> Finding | None:
     if run.evaluation_loss is None or metric != "loss" or run.step_kind != "epoch" or not holds_start(run, losses):
         return None
     name, evaluations = run.evaluation_loss[0], run.evaluation_loss[1].finite.values
-    scores = {name: run[name].finite.values for name in run if name.rpartition("/")[2] in ANSWERS}
+    scores = {score: run[score].finite.values for score in run if score.rpartition("/")[2] in ANSWERS}
     of_both = {"/" in score for score, values in scores.items() if len(values) >= PASSES} == {True, False}
     if not of_both or min(len(losses), len(evaluations)) < PASSES:
         return None

@@ -18,10 +18,8 @@ DIGITS, OF_MANY_DIGITS = 4, 3
 STRETCH = 20  # records of a stretch that is repeated: no few digits come again so often
 MOST = 100_000
 LEAST = 0.05  # nats: what was learned by heart is rounded to the same digits
-MOVED, RISES = (
-    0.02,
-    2.5,
-)  # of the first loss: one that fell so far moved its weights, or one that rose so far in ranks of this z
+# Of the first loss: one that fell so far moved its weights, or one that rose so far in ranks of this z
+MOVED, RISES = 0.02, 2.5
 SHARE = 0.3  # of the log: what comes again once, after a resume, is `replayed-data` or `step-rewind`
 ERROR_RECORDS = 50
 STARTED = ", and they fall: the run was started again with the same seed."

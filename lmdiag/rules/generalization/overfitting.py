@@ -204,12 +204,12 @@ def _fall_since(losses: Series, step: int) -> float:
 def _unsure(values: np.ndarray, best: int, smallest: float, error: float) -> Findings:
     """Say so where the evaluations end above their best and more of them might show that it is no chance."""
     after, lowest = values[best + 1 :], float(values[best])
-    risen = (float(np.mean(after[-3:])) / lowest - 1) if len(after) else 0.0
-    if 0 < len(after) < AFTER and risen >= smallest:
+    rise = (float(np.mean(after[-3:])) / lowest - 1) if len(after) else 0.0
+    if 0 < len(after) < AFTER and rise >= smallest:
         yield too_few(len(after), "evaluations since the best one", AFTER)
-    elif len(values) < SOME and risen >= error:
+    elif len(values) < SOME and rise >= error:
         yield NotChecked(
-            f"{len(values)} evaluations, the last {min(len(after), 3)} on average {risen:.0%} above the best, do not tell a rise from noise"
+            f"{len(values)} evaluations, the last {min(len(after), 3)} on average {rise:.0%} above the best, do not tell a rise from noise"
         )
 
 
