@@ -7,7 +7,7 @@ from docs.spellings import SPELLINGS, names_of
 from lmdiag.judging.reading import runs_of
 from lmdiag.metrics import METRICS
 from lmdiag.sources.source import Source
-from tests.gather.test_series import run_of
+from tests.gather.made import run_of
 
 
 def read(names):
