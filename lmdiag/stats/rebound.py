@@ -13,7 +13,7 @@ from lmdiag.stats.noise import median_difference_error, scatter, smoothing, sure
 from lmdiag.stats.onset import onset_of
 from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.turning import variance_of_few
-from lmdiag.stats.windows import block_medians, median, quantile, remembered, rolling_median
+from lmdiag.stats.windows import block_medians, count_in_windows, median, quantile, remembered, rolling_median
 
 SHARES = (20, 10, 5)  # tail windows of n/20, n/10 and n/5 points
 REBOUND_POINTS = 12
@@ -176,13 +176,14 @@ def risen_since(values: np.ndarray, at: int) -> Rebound | None:
 def _lowest(values: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
     """Return the width of each tail window, the start of the lowest window before it, an odd one, and the levels of all of them.
 
-    A tail that does not lie above the lowest value before it by the least rise is left out: it lies no further above a median.
+    A tail that does not lie above any of them by the least rise is left out, which counting tells: at least half of a window is as low as its median.
     """
     found = []
     for share in SHARES:
         width = max(3, len(values) // share)
         before = values[:-width]
-        if len(before) < (width | 1) or float(median(values[-width:])) < float(before.min()) + LEAST_RISE:
+        low = before <= float(median(values[-width:])) - LEAST_RISE
+        if not low.any() or not (count_in_windows(low, width | 1) > width // 2).any():
             continue
         medians = rolling_median(before, width | 1)
         found.append((width, int(np.argmin(medians)), medians))
@@ -244,12 +245,13 @@ def _above_start(values: np.ndarray) -> Rebound | None:
         return None
     start = max(float(values[0]), float(median(values[:3])))
     late = values[-max(2, n // 3) :]
+    if quantile(late, 0.2) < start + max(ABOVE_START_NATS, ABOVE_START_SHARE * abs(start)):
+        return None
     sigma = max(scatter(late), min(scatter(values), scatter(values[: max(5, n // 10)])))  # not of a blow-up in between
-    floor = max(ABOVE_START_NATS, ABOVE_START_SHARE * abs(start))
     by_chance = median(late) < start + ABOVE_START_SIGMAS * sigma and (
         len(late) < MANY or quantile(late, CHANCE_LOW) < start
     )
-    if quantile(late, 0.2) < start + floor or by_chance:
+    if by_chance:
         return None
     low_at = int(np.argmin(values[: n - len(late)]))
     high = float(median(late))
@@ -278,11 +280,11 @@ def _at_once(values: np.ndarray) -> Rebound | None:
 
 
 def _unrecovered_end(values: np.ndarray) -> Rebound | None:
-    n, sigma = len(values), scatter(values)
+    n = len(values)
     if n < FEWEST_END or (n == FEWEST_END and not rises_all_along(values)):
         return None
     if n < REBOUND_POINTS:
-        low_at = int(np.argmin(values[:-2]))
+        low_at, sigma = int(np.argmin(values[:-2])), scatter(values)
         low, end = float(values[low_at]), values[-2:]
         floor = max(SHORT_END_NATS, SHORT_END_SHARE * abs(low), SHORT_END_SIGMAS * sigma)
         far = (end >= SHORT_END_RATIO * low).all() and (end - low >= SHORT_END_FAR).all() and low > 0
@@ -294,10 +296,11 @@ def _unrecovered_end(values: np.ndarray) -> Rebound | None:
             else None
         )
     before, end = values[-END_POINTS - 15 : -END_POINTS], values[-END_POINTS:]
-    level = float(median(before))
+    if end.min() <= values[-END_POINTS - max(n // 10, 3) : -END_POINTS].max():
+        return None
+    level, sigma = float(median(before)), scatter(values)
     floor = max(END_NATS, END_SHARE * abs(level), END_SIGMAS * sigma)
-    highest = values[-END_POINTS - max(n // 10, 3) : -END_POINTS].max()
-    if (end - level >= floor).all() and end.min() > highest:
+    if (end - level >= floor).all():
         errors = float(end.min() - level) / max(sigma, 1e-12)
         return Rebound(n - END_POINTS - 1, 0, level, float(end.min()), errors, END_POINTS)
     return None

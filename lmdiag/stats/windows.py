@@ -178,27 +178,27 @@ def lowest_median(values: np.ndarray, window: int) -> float:
         return float(rolling_median(values, window).min())
     half, apart = (window + 1) // 2, values[len(values) % window :].reshape(-1, window)
     known = median(apart).min()
-    near = np.flatnonzero(_held(values <= known, window) >= half)  # no window elsewhere is as low
+    near = np.flatnonzero(count_in_windows(values <= known, window) >= half)  # no window elsewhere is as low
     values = values[near[0] : near[-1] + window]
     ordered = np.sort(values[values <= known])
     low, high = half - 1, len(ordered) - 1
     while low < high:
         middle = (low + high) // 2
-        if _held(values <= ordered[middle], window).max() >= half:
+        if count_in_windows(values <= ordered[middle], window).max() >= half:
             high = middle
         else:
             low = middle + 1
-    first = int(_held(values <= ordered[low], window).argmax())
+    first = int(count_in_windows(values <= ordered[low], window).argmax())
     lowest = float(median(values[first : first + window]))
     if lowest == ordered[low]:  # as with every odd window
         return lowest
-    near = np.flatnonzero(_held(values <= lowest, window) >= half)
+    near = np.flatnonzero(count_in_windows(values <= lowest, window) >= half)
     for stretch in np.split(near, np.flatnonzero(np.diff(near) > window // 8 + 1) + 1):
         lowest = min(lowest, float(rolling_median(values[stretch[0] : stretch[-1] + window], window).min()))
     return lowest
 
 
-def _held(chosen: np.ndarray, window: int) -> np.ndarray:
+def count_in_windows(chosen: np.ndarray, window: int) -> np.ndarray:
     """Return how many of some values every full window holds: int32[n - window + 1]."""
     counts = np.zeros(len(chosen) + 1, np.int32)
     np.cumsum(chosen, out=counts[1:])
