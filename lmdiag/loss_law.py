@@ -137,8 +137,8 @@ def bootstrap(
     weights = binned.weights
     middle = law.floor + law.amplitude * (binned.done + law.offset) ** -law.exponent - law.annealing * binned.annealed
     noise = _blocks((binned.loss - middle) * weights, law.correlated, draws, np.random.default_rng(seed))
-    columns, scale, exponents, offsets = _grid(binned)
-    found, cost = _linear_many(columns, weights, weights[:, None] * middle[:, None] + noise.T, float(binned.loss[-1]))
+    terms, scale, exponents, offsets = _grid(binned)
+    found, cost = _linear_many(terms, weights, weights[:, None] * middle[:, None] + noise.T, float(binned.loss[-1]))
     cost[(found[:, 0] < 0) | (found[:, 1] <= 0)] = np.inf
     best = np.argmin(cost, axis=0)
     good = np.isfinite(cost[best, np.arange(draws)])
@@ -181,23 +181,23 @@ def _bins(steps: np.ndarray, losses: np.ndarray, schedule: Schedule) -> _Binned:
 
 
 def _grid(binned: _Binned) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the columns of every law of the grid (float64[laws, bins, 3]), their scales, exponents and offsets."""
+    """Return the terms of every law of the grid (float64[laws, 3, bins]), their scales, exponents and offsets."""
     exponents, offsets = (grid.ravel() for grid in np.meshgrid(EXPONENTS, OFFSETS))
     powers = (binned.done[None, :] + offsets[:, None]) ** -exponents[:, None]
     scale = powers[:, -1:]
-    columns = [np.ones_like(powers), powers / scale, np.broadcast_to(-binned.annealed, powers.shape)]
-    return np.stack(columns, axis=2), scale, exponents, offsets
+    terms = [np.ones_like(powers), powers / scale, np.broadcast_to(-binned.annealed, powers.shape)]
+    return np.stack(terms, axis=1), scale, exponents, offsets
 
 
 def _solve(binned: _Binned) -> tuple[float, float, float, float, float] | None:
     """Return (floor, amplitude, exponent, offset, annealing) of the best law on the grid."""
-    columns, scale, exponents, offsets = _grid(binned)
-    robust = np.ones(columns.shape[:2])
+    terms, scale, exponents, offsets = _grid(binned)
+    weights, robust = binned.weights, np.ones((len(terms), 1))
     for _ in range(ROUNDS):
-        found = _linear(columns, binned.loss, binned.weights * np.sqrt(robust))
-        away = np.abs((columns @ found[:, :, None])[:, :, 0] - binned.loss) * binned.weights
+        found = _linear(terms, binned.loss, weights * np.sqrt(robust))
+        away = np.abs((found[:, None] @ terms)[:, 0] - binned.loss) * weights
         sigma = np.maximum(MAD_TO_SIGMA * median(away)[:, None], 1e-12)
-        robust = np.where(away <= HUBER * sigma, 1.0, HUBER * sigma / np.maximum(away, HUBER * sigma))
+        robust = HUBER * sigma / np.maximum(away, HUBER * sigma)
     away /= sigma.min()  # one scale for all: the laws are compared with each other
     cost = np.where(away <= HUBER, away**2, 2 * HUBER * away - HUBER**2).sum(axis=1)
     cost[(found[:, 0] < 0) | (found[:, 1] <= 0)] = np.inf
@@ -208,35 +208,35 @@ def _solve(binned: _Binned) -> tuple[float, float, float, float, float] | None:
     return floor, amplitude / float(scale[best, 0]), float(exponents[best]), float(offsets[best]), annealing
 
 
-def _normal(columns: np.ndarray, last: float) -> np.ndarray:
-    """Return the matrices of the normal equations of weighted columns, with the prior on what annealing buys."""
-    gram = np.swapaxes(columns, 1, 2) @ columns
+def _normal(terms: np.ndarray, last: float) -> np.ndarray:
+    """Return the matrices of the normal equations of weighted terms, with the prior on what annealing buys."""
+    gram = terms @ np.swapaxes(terms, 1, 2)
     gram[:, 2, 2] += (USUAL_SCATTER / ANNEALING_PRIOR / last) ** 2
     return np.asarray(gram + 1e-12 * np.trace(gram, axis1=1, axis2=2)[:, None, None] * np.eye(3))
 
 
-def _linear(columns: np.ndarray, loss: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _linear(terms: np.ndarray, loss: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Solve the weighted least squares of every law of the grid; an annealing gain below zero is set to zero."""
-    weighted = columns * weights[:, :, None]
+    weighted = terms * weights[:, None]
     gram = _normal(weighted, float(loss[-1]))
-    right = np.einsum("gni,gn->gi", weighted, weights * loss)
-    found = np.linalg.solve(gram, right[:, :, None])[:, :, 0]
-    plain = np.linalg.solve(gram[:, :2, :2], right[:, :2, None])[:, :, 0]
+    right = weighted @ (weights * loss)[:, :, None]
+    found = np.linalg.solve(gram, right)[:, :, 0]
+    plain = np.linalg.solve(gram[:, :2, :2], right[:, :2])[:, :, 0]
     plain = np.concatenate([plain, np.zeros((len(plain), 1))], axis=1)
     return np.where(found[:, 2:] < 0, plain, found)
 
 
 def _linear_many(
-    columns: np.ndarray, weights: np.ndarray, targets: np.ndarray, last: float
+    terms: np.ndarray, weights: np.ndarray, targets: np.ndarray, last: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return solutions float64[laws, 3, draws] and costs [laws, draws] for many weighted targets [bins, draws] at once."""
-    weighted = columns * weights[None, :, None]
+    weighted = terms * weights
     gram = _normal(weighted, last)
-    right = np.swapaxes(weighted, 1, 2) @ targets
+    right = weighted @ targets
     found = np.linalg.solve(gram, right)
     plain = np.concatenate([np.linalg.solve(gram[:, :2, :2], right[:, :2]), np.zeros_like(right[:, :1])], axis=1)
     found = np.where(found[:, 2:] < 0, plain, found)
-    return found, ((weighted @ found - targets) ** 2).sum(axis=1)
+    return found, ((np.swapaxes(weighted, 1, 2) @ found - targets) ** 2).sum(axis=1)
 
 
 def _blocks(values: np.ndarray, correlated: float, draws: int, rng: np.random.Generator) -> np.ndarray:

@@ -69,7 +69,7 @@ def _annealing(knots: np.ndarray, share: np.ndarray) -> np.ndarray:
     ages = (knots - knots[0]) / memory
     gains = -np.expm1(-np.diff(ages)) * (fallen[1:] + fallen[:-1]) / 2
     levels = np.zeros(len(knots))
-    for part in np.split(np.arange(1, len(knots)), np.flatnonzero(np.diff(ages[1:] // LONGEST_AGES)) + 1):
+    for part in np.split(np.arange(1, len(knots)), np.flatnonzero(np.diff(np.floor(ages[1:] / LONGEST_AGES))) + 1):
         age = ages[part] - ages[part[0]]  # of a stretch that exp can hold
         before = levels[part[0] - 1] * np.exp(ages[part[0] - 1] - ages[part[0]])
         levels[part] = np.exp(-age) * (before + np.cumsum(gains[part - 1] * np.exp(age)))

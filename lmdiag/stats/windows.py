@@ -103,7 +103,7 @@ def distinct(values: np.ndarray) -> np.ndarray:
     >>> distinct(np.array([2, 1, 2])).tolist()
     [1, 2]
     """
-    ordered = np.sort(values)
+    ordered = np.sort(values, kind="stable")  # what is asked for consists of sorted runs, as a rule, which are merged
     return ordered[np.append(np.ones(min(1, len(ordered)), bool), ordered[1:] != ordered[:-1])]
 
 
