@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from msgspec import Struct
 
@@ -92,27 +94,46 @@ def _outliers(logs: np.ndarray, possible: np.ndarray, window: int, smallest: flo
     before, after = medians_beside(logs, window, possible)
     excesses = logs[possible] - np.maximum(before, after)  # NaN at the first and last point: they cannot be judged
     high = excesses >= smallest
+    heights = dict(zip(possible[high].tolist(), excesses[high].tolist()))
     found = []
-    for i, excess in zip(possible[high].tolist(), excesses[high].tolist()):
-        near = _residuals_near(logs, i, window)
-        scale = max(MAD_TO_SIGMA * float(median(near)), SCALE_FLOOR) if len(near) else SCALE_FLOOR
-        if excess / scale >= deviations * (1 + MAD_ERROR / np.sqrt(max(len(near), 1))):
-            found.append(Spike(i, i, i, excess, excess / scale))
+    for rows in _close(list(heights)):
+        first, residuals = _residuals_around(logs, rows, window)
+        for i in rows:
+            excess, near = heights[i], _near(residuals, i - first)
+            scale = max(MAD_TO_SIGMA * float(median(near)), SCALE_FLOOR) if len(near) else SCALE_FLOOR
+            if excess / scale >= deviations * (1 + MAD_ERROR / np.sqrt(max(len(near), 1))):
+                found.append(Spike(i, i, i, excess, excess / scale))
     return found
 
 
-def _residuals_near(logs: np.ndarray, at: int, window: int) -> np.ndarray:
-    """Return how far the neighbours of a point lie from the rolling median; of a very short log, all other points."""
-    first, stop = max(0, at - NEIGHBOURS), min(len(logs), at + NEIGHBOURS + 1)
+def _close(rows: list[int]) -> Iterator[list[int]]:
+    """Yield groups of rows that have neighbours in common, none so long that its windows need much memory."""
+    group = rows[:1]
+    for row in rows[1:]:
+        if row - group[-1] > 2 * NEIGHBOURS or row - group[0] > LONG:
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
+
+
+def _residuals_around(logs: np.ndarray, rows: list[int], window: int) -> tuple[int, np.ndarray]:
+    """Return from which row on, and how far, the points around some rows lie from the rolling median."""
+    first, stop = max(0, rows[0] - NEIGHBOURS), min(len(logs), rows[-1] + NEIGHBOURS + 1)
     if first >= window and stop + window <= len(logs):
         trend = median(every_window(logs[first - window : stop + window], 2 * window + 1))
     else:
         wide = max(0, first - window)
         trend = centred_median(logs[wide : stop + window], 2 * window + 1)[first - wide : stop - wide]
-    residuals = np.abs(logs[first:stop] - trend)
-    middle = at - first
-    near = np.concatenate([residuals[: max(0, middle - NEAREST)], residuals[middle + NEAREST + 1 :]])
-    return near if len(near) >= 3 else np.delete(residuals, middle)
+    return first, np.abs(logs[first:stop] - trend)
+
+
+def _near(residuals: np.ndarray, at: int) -> np.ndarray:
+    """Return those of the neighbours of a point, without the nearest; of a very short log, of all other points."""
+    before = residuals[max(0, at - NEIGHBOURS) : max(0, at - NEAREST)]
+    near = np.concatenate([before, residuals[at + NEAREST + 1 : at + NEIGHBOURS + 1]])
+    return near if len(near) >= 3 else np.delete(residuals, at)
 
 
 def _wide_bumps(logs: np.ndarray, smallest: float, deviations: float) -> list[Spike]:
