@@ -144,7 +144,7 @@ def _flat_stretch(
     end = float(median(curve.values[-max(1, n // 10) :]))
     if end < left * high:
         return None
-    phi = smoothing(curve.values)
+    above = np.cumsum(np.append(0, curve.values >= high))
     if n < FEW:
         rest = curve.at(slice(3, n))
         long_enough = rest.steps[-1] - rest.steps[0] >= SHORT_SPAN
@@ -156,6 +156,8 @@ def _flat_stretch(
             for a in range(max(1, n // 20), n - int(share * n) + 1, max(1, n // 20))
         ]
     for window, of_records in windows:
+        if 2 * (above[window.stop] - above[window.start]) < window.stop - window.start:
+            continue  # half of a window is as high as its median
         level = float(median(curve.values[window]))
         if level < high or end < left * level:
             continue
@@ -167,6 +169,7 @@ def _flat_stretch(
             continue
         if level < NEAR_UNIFORM and _creeps(stretch.values, CREEPS * share / 0.5 * level):
             continue
+        phi = smoothing(curve.values)
         gain = largest_gain(stretch.values, SURE, phi)
         least = flat * share / 0.5
         near = of_records > 0.5 and level >= NEAR_START * start and n >= LEAST_FOR_SMOOTHING and phi <= SMOOTHED

@@ -70,8 +70,10 @@ def _steps_up(values: np.ndarray) -> bool:
         levels = rolling_median(values, width)
         before, rises = levels[: -width - 1], levels[width + 1 :] - levels[: -width - 1]
         rises = rises[rises >= LEAST_SHARE * before]
+        if not len(rises):
+            continue
         noise = SHARP_ERRORS * median_difference_error(scatter(values), smoothing(values), width, width)
-        if len(rises) and rises.max() >= noise:
+        if rises.max() >= noise:
             return True
     return False
 
