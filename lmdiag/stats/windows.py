@@ -292,5 +292,8 @@ def medians_around(at: np.ndarray, steps: np.ndarray, values: np.ndarray) -> tup
     reach = max(float(median(np.diff(at))) / 2, 1.0) if len(at) > 1 else 1.0
     first, stop = np.searchsorted(steps, at - reach), np.searchsorted(steps, at + reach, side="right")
     nearest = np.clip(np.searchsorted(steps, at), 0, len(steps) - 1)
-    medians = [median(values[a:b]) if b > a else values[c] for a, b, c in zip(first, stop, nearest)]
-    return np.array(medians, float), float(median(stop - first)) if len(at) else 0.0
+    medians, widths = values[nearest].astype(float), stop - first
+    for width in {*widths.tolist()} - {0}:  # few: the same nearly everywhere in evenly spaced logs
+        alike = widths == width
+        medians[alike] = median(every_window(values, width)[first[alike]])
+    return medians, float(median(widths)) if len(at) else 0.0
