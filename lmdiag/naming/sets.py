@@ -24,6 +24,7 @@ SPLIT_WORDS = {word: split for word, split in SPLITS.items() if split} | {
     "vl": "val",
     "va": "val",
     "vld": "val",
+    "vali": "val",
     "evl": "val",
     "te": "test",
     "tst": "test",

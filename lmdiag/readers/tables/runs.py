@@ -59,7 +59,13 @@ def unroll(table: Table) -> None:
         _averages_apart(table, closing, own & ~batches)
         step = np.where(closing, (whole + 1) * per_epoch, step + whole * per_epoch)
         table.totals = np.full(len(step), per_epoch * table.config.get("epochs", 0))
-    table.of_epochs = table.of_epochs if counted and len(np.unique(epoch[numbered])) == 1 else set()
+    one_epoch = counted and len(np.unique(epoch[numbered])) == 1
+    table.of_epochs = table.of_epochs if one_epoch else set()
+    if (
+        True in table.of_epochs and epoch[numbered][0] > 1
+    ):  # an excerpt from further on: its steps are those of the epoch
+        table.totals = np.zeros(len(step))
+        table.of_epochs = set()
     table.put(STEP, filled(step))
 
 

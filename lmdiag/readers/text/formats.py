@@ -124,6 +124,16 @@ _ROWS = (
         names={"loss_mel": "loss"},
         settle=lambda table: table.carry(STEP, first=0),
     ),
+    LineFormat(
+        "vits",
+        "VITS",
+        (
+            Shape(", ", lazy(
+                rf"^\[(?P<loss_disc>{NUM}), (?P<loss_gen>{NUM}), (?P<loss_fm>{NUM}), (?P<loss_mel>{NUM}), (?:(?P<loss_dur>{NUM}), )?(?P<loss_kl>{NUM}), (?P<step>\d+), (?P<lr>\d[\d.e-]*)\]$"
+            ), sure=True),
+        ),
+        names={"loss_mel": "loss"},
+    ),
     # nanoGPT, build-nanogpt, nanochat and llm.c: small trainers whose prints were copied all over the world
     LineFormat(
         "nanogpt",

@@ -356,7 +356,15 @@ def test_a_single_record_whose_loss_is_not_a_number() -> None:
         run_of("Step 1000/900000, Total Loss: 2.5, Mel Loss: 1.5, Duration Loss: 1.0\n")
 
 
-@pytest.mark.parametrize("place", ["{e} completed epochs, {b} batches\t", "Finished {e} epochs and {b} steps: "])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "{e} completed epochs, {b} batches\t",
+        "Finished {e} epochs and {b} steps: ",
+        "{e:03} epoch, {b:05} iter, ",
+        "{e} epoch, {b} iter, ",
+    ],
+)
 def test_epochs_and_batches_counted_before_their_words(place: str) -> None:
     lines = [(e, b, 2.5 - 0.4 * e - 0.1 * b / 100) for e in range(3) for b in (100, 200, 300)]
     run = run_of("".join(f"{place.format(e=e, b=b)}training loss: {loss:.4f}\n" for e, b, loss in lines))
@@ -387,3 +395,27 @@ def test_messages_of_an_overflow_keep_the_scale_that_they_leave() -> None:
     told = [(event.step, event.fields["loss_scale"]) for event in run.events if event.kind == "skipped_step"]
     assert told == [(8, 0.25 / 2**k) for k in range(9)]
     assert points(run, "loss_scale")[-1] == (8, 0.5)
+
+
+def test_counts_padded_with_zeros_before_their_words() -> None:
+    run = run_of(
+        "".join(f"000 epoch, {k:05} iter, loss {9 - k / 1000}\n" for k in (0, 500, 1000, 1500))
+        + "2025-03-01 00:56:42,407 - __main__ - INFO - 000 epoch training, loss=7.25\n"
+    )
+    assert points(run, "loss")[:3] == [(0, 9), (500, 8.5), (1000, 8)]
+    assert run["epoch"].values.tolist() == [0] * 4
+
+
+def test_clocks_of_minutes_are_no_numbers() -> None:
+    run = run_of("".join(f" {k}/102 [=>....] - ETA: {20 - k}:24 - loss: {1 - k / 64}\n" for k in range(1, 9)))
+    assert {*run.series} == {"loss"}
+    assert points(run, "loss")[-1] == (8, 0.875)
+    assert {
+        *run_of("".join(f"step {k} | loss {9 - k} | elapsed 0{k}:30 | ETA 12:0{k}\n" for k in range(1, 6))).series
+    } == {"loss"}
+
+
+def test_an_excerpt_of_a_later_epoch_plans_nothing() -> None:
+    line = "epoch {e}/10 | {k}/17104 batches | loss 2.{k}\n"
+    assert "max_steps" not in run_of("".join(line.format(e=10, k=k) for k in range(12500, 13500, 100))).config
+    assert run_of("".join(line.format(e=1, k=k) for k in range(12500, 13500, 100))).config["max_steps"] == 171040
