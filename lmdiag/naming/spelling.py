@@ -249,6 +249,8 @@ def _among_others(words: list[str]) -> Spelling | None:
 
 def _of_evaluation(name: str, placed: Words) -> Spelling | None:
     """Look up what an evaluation measured: `eval_f1`, `f1/test`, `eval_easy_loss`, `easy/val_loss`, `loss/val_easy`."""
+    if placed and placed[0][0] == "avg":  # Average Validation WER
+        placed = placed[1:]
     words = [word for word, _, _ in placed]
     at = next((at for at, word in enumerate(words) if word in SPLIT_WORDS), None)
     if at is None:

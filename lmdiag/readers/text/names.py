@@ -49,6 +49,10 @@ _ON_A_SET = lazy(
     rf"^(.*?)[ _](?:on|over|for)(?: the)? ({_SETS})(?: (?:set|data|dataset|split))?$",
     re.IGNORECASE,
 )
+_QUALIFIED = lazy(  # loss after forward pass: 2.5
+    r"^((?:[A-Za-z]+ ){0,2}(?:loss|perplexity|ppl)) (?:after|during|over|across|within) (?:[A-Za-z]+ ){0,3}[A-Za-z]+$",
+    re.IGNORECASE,
+)
 _FILLER = lazy(r"\b(?:is|was|of|at|after|for|the|on|in|now|value|reached|improved to|(?<=time )cost)$", re.IGNORECASE)
 _COUNTED, _EVALUATED = "step|iter|iteration|batch", "|".join(SPLIT_WORDS)
 _EVALUATED_STEP = lazy(rf"^(?:(?:{_EVALUATED})[ _](?:{_COUNTED})|(?:{_COUNTED})[ _](?:{_EVALUATED}))$", re.IGNORECASE)
@@ -115,7 +119,7 @@ def heading(between: str) -> Heading:
 def _name(key: str, section: str | None, strong: bool, column: bool = False) -> Heading:
     if _PAST_OR_GOAL.search(key):
         return Heading("metric" if strong and _KEY.match(key) else "none", key, section, strong)
-    key = _ON_A_SET.sub(r"\2 \1", key)
+    key = _QUALIFIED.sub(r"\1", _ON_A_SET.sub(r"\2 \1", key))
     while True:
         shorter = _FILLER.sub("", key).rstrip(" :'\"")
         if shorter == key or not shorter:

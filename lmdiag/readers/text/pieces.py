@@ -25,6 +25,8 @@ _REDRAW = lazy(r"[\r\x08]+")
 _MARGIN = lazy(
     r"(?m)^(?P<before>(?:\[[^\]\n]*\])? *(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) +)(?P<said>\S.*?)(?<! ) ++(?P<file>[\w.-]+\.py:\d+) *$"
 )
+_FRAME = lazy(r'(?<=\S)(?=\s*File "[^"\n]+", line \d+, in )|(?<=", line )(\d+, in \S+)(?=\s{2,})')
+_RAISED = lazy(r"(?<=[)\]'\"])\s*(?=(?:\w+\.)*\w*(?:Error|Exception|Interrupt): )")
 NEAR = 4  # lines that another process may have printed within such a message
 
 
@@ -80,6 +82,8 @@ def pieces(text: str, first_line: int = 1, tally: Tally | None = None) -> Iterat
         split = [line]
         if redrawn and ("\r" in line or "\x08" in line):
             split = line.split("\r") if "\x08" not in line else _REDRAW.split(line)
+        if line.count('File "') > 1 and "Error" in line:
+            split = _frames(line)
         parts = [piece for piece in split if piece and not piece.isspace()]
         for piece in parts:
             if len(piece) <= LONGEST_PIECE:
@@ -89,6 +93,16 @@ def pieces(text: str, first_line: int = 1, tally: Tally | None = None) -> Iterat
         blank += not parts
     if tally:
         tally.blank += blank
+
+
+def _frames(line: str) -> list[str]:
+    """Return the lines of a traceback that lost its line breaks.
+
+    >>> _frames('  File "a.py", line 7, in <module>    run()  File "b.py", line 9, in run    raise ValueError("no")ValueError: no')
+    ['  File "a.py", line 7, in <module>', '    run()', '  File "b.py", line 9, in run', '    raise ValueError("no")', 'ValueError: no']
+    """
+    framed = _FRAME.sub(lambda match: f"{match[1] or ''}\n", line)
+    return _RAISED.sub("\n", framed).split("\n")
 
 
 def with_whole_dictionaries(lines: list[str]) -> list[str]:

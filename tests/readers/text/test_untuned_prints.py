@@ -419,3 +419,27 @@ def test_an_excerpt_of_a_later_epoch_plans_nothing() -> None:
     line = "epoch {e}/10 | {k}/17104 batches | loss 2.{k}\n"
     assert "max_steps" not in run_of("".join(line.format(e=10, k=k) for k in range(12500, 13500, 100))).config
     assert run_of("".join(line.format(e=1, k=k) for k in range(12500, 13500, 100))).config["max_steps"] == 171040
+
+
+def test_a_loss_that_says_after_what_it_was_measured() -> None:
+    lines = [f"2025-09-29 20:1{k}:01,559 backprop done, loss after forward pass = {2 - k / 8}\n" for k in range(8)]
+    assert points(run_of("".join(lines)), "loss") == [(k + 1, 2 - k / 8) for k in range(8)]
+
+
+def test_a_traceback_that_lost_its_line_breaks() -> None:
+    frames = "".join(f'  File "/src/a{k}.py", line {k}, in f{k}    g{k}(x)' for k in range(1, 4))
+    text = (
+        "".join(f"step {k} loss {3 - k / 8}\n" for k in range(1, 6))
+        + f'Traceback (most recent call last):\n{frames}    raise RuntimeError("loss = NaN")RuntimeError: loss = NaN\n'
+    )
+    run = run_of(text)
+    assert points(run, "loss") == [(k, 3 - k / 8) for k in range(1, 6)]
+    assert [(event.kind, event.message) for event in run.events][:1] == [("exception", "RuntimeError: loss = NaN")]
+
+
+@pytest.mark.parametrize("measure", ["WER", "CER"])
+def test_the_average_of_an_evaluation_is_of_the_evaluation(measure: str) -> None:
+    run = run_of(
+        "".join(f"Epoch: {k} Average Loss: {9 - k} Average Validation {measure}: 9{k}.5%\n" for k in range(1, 6))
+    )
+    assert points(run, f"val/{measure}") == [(k, 90.5 + k) for k in range(1, 6)]
