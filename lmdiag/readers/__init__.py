@@ -22,6 +22,7 @@ from lmdiag.readers.growing import Growing
 from lmdiag.readers.options import ReadOptions, mapped
 from lmdiag.readers.rawlog import RawLog
 from lmdiag.run import Skipped
+from lmdiag.sources.pasted import as_printed
 from lmdiag.sources.source import Source
 
 # Asked in this order, the first that recognises the content reads it. Modules are imported when they are asked,
@@ -111,6 +112,7 @@ PACKAGES = (  # what it is, where its mark stands, the mark
 FALLBACK = "generic-pairs"  # takes any text; whether there is a record in it shows when it is read
 OF_ARCHIVES = ("clearml", "comet", "numpy")  # these read single members of a zip archive, by their names
 OF_PRINTS = ("text", FALLBACK)  # these are given the word that the user says counts the steps
+MAY_BE_PASTED = (*OF_PRINTS, "csv-table", "")
 HOLD_LOGS = ("jupyter",)  # these are given the means to read what they hold
 # Other programs write such files, too.
 OF_ANY_DATA = ("json-document", "jsonl", "sqlite-log", "parquet", "csv-table", "numpy")
@@ -166,6 +168,7 @@ def read_source(source: Source, options: ReadOptions | None = None) -> list[RawL
     """Read a source with the reader that recognises it, or the one named; raise UnreadableLog with what was seen."""
     options = options or ReadOptions()
     _reuse_memory()
+    pasted = ""
     if options.pattern:
         _refuse_packed(source)
         from lmdiag.readers.text.any_text import read_pattern
@@ -173,6 +176,9 @@ def read_source(source: Source, options: ReadOptions | None = None) -> list[RawL
         found = read_pattern(source, options.pattern)
     else:
         chosen = options.reader or reader_for(source, options.mapping)
+        if not options.reader and chosen in MAY_BE_PASTED:
+            source, pasted = as_printed(source)
+            chosen = reader_for(source, options.mapping) if pasted else chosen
         if chosen not in OF_ARCHIVES:
             _refuse_packed(source)
         if not chosen:
@@ -189,6 +195,9 @@ def read_source(source: Source, options: ReadOptions | None = None) -> list[RawL
     encoding, word = source.guessed_encoding
     if encoding:
         note = f'The text is no UTF-8; it was taken for {encoding}, in which it holds "{word}", and that is a guess.'
+        found = [replace(raw, notes=(*raw.notes, note)) for raw in found]
+    if pasted:
+        note = f"The text was pasted: {pasted} were taken out, and its lines are counted as they are without."
         found = [replace(raw, notes=(*raw.notes, note)) for raw in found]
     return [mapped(raw, options.mapping) for raw in found]
 

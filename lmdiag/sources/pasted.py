@@ -1,0 +1,216 @@
+"""A log that was pasted into a page or a mail, as it was printed: without the marks and breaks that others put in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+
+import msgspec
+
+from lmdiag.patterns import lazy
+from lmdiag.sources.source import Source
+from lmdiag.sources.text import is_text
+
+LONGEST = 1 << 18  # bytes of a text that somebody may have pasted
+FEW, MOST = 3, 0.8  # marks of one kind, and the share of the lines that carry one
+NARROWEST, WRAPPED = 40, 0.25  # columns at which lines are wrapped, and the share of them that are full
+LONG = 160  # characters of a line that may hold several
+_BREAK = lazy(r"<br\s*/?>\n?", re.IGNORECASE)
+_ENTITY = lazy(r"&(?:lt|gt|quot|amp|apos|nbsp|#x?[\dA-Fa-f]{2,4});")
+_FENCE = lazy(r"\A\s*(`{3,}|`)(?!\w*\s*\n)(?=\S)")
+_COLOUR = lazy(r"\[(?:\d{1,3};)*(?:[01]|[349]\d|10\d)m(?! ?\d+s)|\[m(?!\w)")
+_QUOTE = lazy(r"[ \t]{0,3}(?:>[ \t]?)+")
+_BULLET = lazy(r"[ \t]*[-*•+] ")
+_EMPHASIS = lazy(r"[ \t]*(`+|\*\*|__)(?=\S)(.*\S)\1[ \t]*")
+_NUMBERED = lazy(r"[ \t]*(\d+)(?:[.:)|]?[ \t]+|[.:)|])(?=\S)(.*)")
+_COUNTER = lazy(r"\b(?:step|iter|iteration|epoch|update)s?\b\W{0,4}\d|\d/\d", re.IGNORECASE)
+_HEAD = lazy(r"\W{0,4}[A-Za-z][^\d\n]{0,24}?\d+(?![\d.]*\d*e)")
+_WHOLE = lazy(r".*[\])}]\n|.*[\d.:%]\n(?=[A-Za-z\[({])|.*\n(?=\s\s|$)")  # the end of a line, and how another begins
+_REMARK = lazy(r"[ \t]+(?:<--+|<==+|←)(?![^\n]*\d)[^|\n]*$", re.MULTILINE)
+_ROWS = lazy(r"\|[ \t]+(?=\|)")
+
+
+def as_printed(source: Source) -> tuple[Source, str]:
+    """Return a short text as it was before it was pasted, and what was undone, "" for nothing."""
+    if source.is_folder or source.tracked or source.packed or source.size > LONGEST or not is_text(source.head):
+        return source, ""
+    text, undone = without_marks(source.text)
+    return (replace(source, content=text.encode("utf-8", "replace")), undone) if undone else (source, "")
+
+
+def without_marks(text: str) -> tuple[str, str]:
+    r"""Return a text without what pasting did to it, and what that was.
+
+    >>> without_marks("> step 1 loss 2.5\n> step 2 loss 2.4\n> step 3 loss 2.3")
+    ('step 1 loss 2.5\nstep 2 loss 2.4\nstep 3 loss 2.3', 'marks of quotes')
+    >>> without_marks("step 1 loss 2.5<br>step 2 loss 2.4<br>step 3 loss 2.3<br>step 4 loss 2.2")[1]
+    'line breaks of HTML'
+    >>> without_marks("step 1 loss 2.5\nstep 2 loss 2.4\n")
+    ('step 1 loss 2.5\nstep 2 loss 2.4\n', '')
+    """
+    undone = []
+    for what, undo in _UNDO:
+        plain = undo(text)
+        if plain != text:
+            text = plain
+            undone.append(what)
+    return text, ", ".join(undone)
+
+
+def _breaks(text: str) -> str:
+    return _BREAK.sub("\n", text) if len(_BREAK.findall(text)) >= FEW else text
+
+
+def _entities(text: str) -> str:
+    if "&" not in text or len(_ENTITY.findall(text)) < FEW:
+        return text
+    from html import unescape  # few logs need it
+
+    return unescape(text)
+
+
+def _spaces(text: str) -> str:
+    return text.replace("\u00a0", " ").replace("\u202f", " ")
+
+
+def _escapes(text: str) -> str:
+    """Break a text at the `\\n` that a program wrote into a string, but for JSON, whose readers do so."""
+    if text.count("\\n") < FEW or text.strip().count("\n"):
+        return text
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text.strip().strip("\"'").replace("\\r", "").replace("\\n", "\n").replace("\\t", "\t")
+    return text
+
+
+def _colours(text: str) -> str:
+    torn = text.count("[0m") >= FEW and not any(escape in text for escape in ("\x1b", "x1b[", "u001b["))
+    return _COLOUR.sub("", text) if torn else text
+
+
+def _fences(text: str) -> str:
+    """Put the marks of code that stand on lines of the log on their own."""
+    found = _FENCE.match(text)
+    if (
+        not found
+        or not text.rstrip().endswith(found[1])
+        or found[1] in text[found.end() :].rstrip().removesuffix(found[1])
+    ):
+        return text
+    return text[found.end() :].rstrip().removesuffix(found[1])
+
+
+def _ends(text: str) -> str:
+    """Take the backslashes off that end the lines of a command or of a Markdown document."""
+    lines = text.split("\n")
+    ended = sum(line.endswith("\\") for line in lines)
+    return "\n".join(line.removesuffix("\\") for line in lines) if ended >= max(FEW, MOST * (len(lines) - 2)) else text
+
+
+def _marked(text: str, mark: re.Pattern[str], share: float, group: int = 0) -> str:
+    """Take a mark off the lines where nearly all carry it; a `group` is what stays of such a line."""
+    lines = text.split("\n")
+    found = [mark.match(line) if not group else mark.fullmatch(line) for line in lines]
+    filled = sum(bool(line.strip()) for line in lines)
+    if sum(map(bool, found)) < max(FEW, share * filled):
+        return text
+    return "\n".join(
+        line if not match else match[group] if group else line[match.end() :] for line, match in zip(lines, found)
+    )
+
+
+def _quotes(text: str) -> str:
+    return _marked(text, _QUOTE, MOST) if ">" in text else text
+
+
+def _bullets(text: str) -> str:
+    return _marked(text, _BULLET, 1.0)
+
+
+def _emphasis(text: str) -> str:
+    return _marked(text, _EMPHASIS, 1.0, 2) if "`" in text or "**" in text or "__" in text else text
+
+
+def _numbers(text: str) -> str:
+    """Take the numbers of the lines off where each line has one, and what they number counts for itself."""
+    filled = [line for line in text.split("\n") if line.strip()]
+    found = [_NUMBERED.fullmatch(line) for line in filled]
+    if len(found) < 2 * FEW or not all(found):
+        return text
+    numbers = [int(match[1]) for match in found if match]
+    rest = [match[2] for match in found if match]
+    if any(b - a != 1 for a, b in pairwise(numbers)):
+        return text
+    counted = sum(_COUNTER.search(line) is not None for line in rest) >= MOST * len(rest)
+    headed = not any(map(str.isdigit, rest[0])) and all(line[0].isdigit() or line[0] == "|" for line in rest[2:])
+    counts = [int(line.split()[0]) for line in rest if line.split()[0].isdigit()]
+    twice = len(counts) == len(rest) and all(a < b for a, b in pairwise(counts))
+    return "\n".join(rest) if counted or headed or twice else text
+
+
+def _remarks(text: str) -> str:
+    return _REMARK.sub("", text) if "<-" in text or "<=" in text or "←" in text else text
+
+
+def _wraps(text: str) -> str:
+    """Join what was wrapped at a width: lines that are full are followed by lines that begin like no record does."""
+    lines = text.rstrip("\n").split("\n")
+    width = max(map(len, lines))
+    full = [len(line) == width for line in lines]
+    if width < NARROWEST or sum(full) < max(FEW, WRAPPED * len(lines)):
+        return text
+    begun = {_kind(line) for line, before in zip(lines, [False, *full]) if not before}
+    further = {_kind(line) for line, before in zip(lines, [False, *full]) if before}
+    starts = [wraps for wraps, before in zip(full, [False, *full]) if not before]
+    whole = any(_WHOLE.match(f"{line}\n{after}") for line, after, wraps in zip(lines, lines[1:], full) if wraps)
+    if (
+        whole
+        or len(starts) < FEW
+        or sum(starts) < MOST * len(starts)
+        or begun & further
+        or len(begun) > len(starts) / 2
+    ):
+        return text
+    return "".join(line + ("" if whole else "\n") for line, whole in zip(lines, full))
+
+
+def _kind(line: str) -> str:
+    return re.sub(r"\d+", "0", line)[:12]
+
+
+def _joined(text: str) -> str:
+    """Break a text of one long line before each of the heads that begin its records."""
+    filled = [line for line in text.split("\n") if line.strip()]
+    if len(filled) != 1:
+        return text
+    line = filled[0].strip()
+    if "|--" in line or "|:-" in line or "---|" in line:
+        return _ROWS.sub("|\n", line)
+    if len(line) < LONG or line[0] in "{[" or not (head := _HEAD.match(line)):
+        return text
+    alike = lazy(re.sub(r"(?:\\ |\s)+", r"\\s+", re.sub(r"\d+", r"\\d+", re.escape(head[0].strip()))) + r"(?!\d)")
+    starts = [match.start() for match in alike.finditer(line)]
+    if len(starts) < FEW:
+        return text
+    return "\n".join(line[a:b].strip() for a, b in zip(starts, [*starts[1:], len(line)]))
+
+
+_UNDO: tuple[tuple[str, Callable[[str], str]], ...] = (
+    ("escaped line breaks", _escapes),
+    ("line breaks of HTML", _breaks),
+    ("entities of HTML", _entities),
+    ("spaces that do not break", _spaces),
+    ("torn colours", _colours),
+    ("marks of code", _fences),
+    ("backslashes at line ends", _ends),
+    ("marks of quotes", _quotes),
+    ("marks of lists", _bullets),
+    ("marks of emphasis", _emphasis),
+    ("numbers of lines", _numbers),
+    ("remarks behind lines", _remarks),
+    ("wrapped lines", _wraps),
+    ("lost line breaks", _joined),
+)

@@ -1,0 +1,84 @@
+"""Logs that were pasted into a page: read as if they had been copied as they were printed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html import escape
+
+import pytest
+
+from lmdiag.sources.pasted import without_marks
+from tests.readers.text.prints import points, run_of
+
+LOSSES = [4.0 - 0.125 * k for k in range(8)]
+PRINTED = {
+    "nanogpt": [f"iter {10 * k}: loss {v:.4f}, time 99.12ms, mfu 15.34%" for k, v in enumerate(LOSSES)],
+    "pairs": [f"step={10 * k} loss={v:.4f} lr=0.0001 tok/s=1200{k}" for k, v in enumerate(LOSSES)],
+    "dictionaries": [f"{{'loss': {v}, 'learning_rate': 0.0001, 'epoch': {k / 10}}}" for k, v in enumerate(LOSSES)],
+    "megatron": [
+        f" iteration {10 * k:8d}/    5000 | elapsed time per iteration (ms): 812.5 | learning rate: 1.0E-04 | lm loss: {v:.6E} | grad norm: 0.512 |"
+        for k, v in enumerate(LOSSES)
+    ],
+}
+PASTED: dict[str, Callable[[list[str]], str]] = {
+    "quoted": lambda lines: "\n".join(f"> {line}" for line in lines),
+    "quoted twice": lambda lines: "\n>\n".join(f"> > {line}" for line in lines),
+    "a list": lambda lines: "\n".join(f"- {line}" for line in lines),
+    "code line by line": lambda lines: "\n".join(f"`{line}`" for line in lines),
+    "code, its marks on the lines": lambda lines: f"```{chr(10).join(lines)}```",
+    "bold": lambda lines: "\n".join(f"**{line}**" for line in lines),
+    "numbered": lambda lines: "\n".join(f"{k + 112:4d} {line}" for k, line in enumerate(lines)),
+    "breaks of HTML": "<br>".join,
+    "entities": lambda lines: escape("\n".join(lines)),
+    "spaces that do not break": lambda lines: "\n".join(lines).replace(" ", "\u00a0"),
+    "escaped": "\\n".join,
+    "torn colours": lambda lines: "\n".join(f"[32m{line}[0m" for line in lines),
+    "backslashes": "\\\n".join,
+    "one line": " ".join,
+    "remark": lambda lines: "\n".join([*lines[:4], f"{lines[4]}   <-- here it began", *lines[5:]]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lines", PRINTED.values(), ids=PRINTED)
+@pytest.mark.parametrize("paste", PASTED.values(), ids=PASTED)
+def test_a_pasted_log_is_read_as_the_printed_one(paste: Callable[[list[str]], str], lines: list[str]) -> None:
+    assert points(run_of(paste(lines)), "loss") == points(run_of("\n".join(lines)), "loss")
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_wrapped_lines_are_joined(width: int) -> None:
+    lines = PRINTED["megatron"]
+    text = "\n".join(part for line in lines for part in re.findall(f".{{1,{width}}}", line))
+    assert points(run_of(text), "loss") == points(run_of("\n".join(lines)), "loss")
+
+
+def test_a_pasted_table() -> None:
+    table = ["step,loss,val_loss", *(f"{10 * k},{v},{v + 0.5}" for k, v in enumerate(LOSSES))]
+    for mark in ("> ", "- ", "* "):
+        run = run_of("\n".join(mark + line for line in table))
+        assert points(run, "val/loss") == [(10 * k, v + 0.5) for k, v in enumerate(LOSSES)]
+    drawn = " ".join(["| Step | Loss |", "|---:|---:|", *(f"| {10 * k} | {v} |" for k, v in enumerate(LOSSES))])
+    assert points(run_of(drawn), "loss") == [(10 * k, v) for k, v in enumerate(LOSSES)]
+
+
+def test_a_note_says_what_was_taken_out() -> None:
+    run = run_of(PASTED["quoted"](PRINTED["pairs"]))
+    assert any("marks of quotes" in note for note in run.notes)
+    assert not any("pasted" in note for note in run_of("\n".join(PRINTED["pairs"])).notes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("\n".join(lines) for lines in PRINTED.values()),
+        "".join(f"step {k:4d} | loss {9 - k / 8:.4f} | lr 1.0000e-04 | tok/s 12000 | grad 0.50\n" for k in range(20)),
+        "".join(f"step {k:4d} perplexity 13.50 learning rate 0.5000 time 0.67\n  eval: perplexity 13.3\n" for k in range(20)),
+        "".join(f"{k + 1} {9 - k / 8:.4f} 0.5\n" for k in range(9)),
+        "".join(f"[{k}m {k}s ({k * 500} 5%) 2.5]\n" for k in range(1, 9)),
+        "- lr: 0.1\n- loss: 2.5\nstep 3\n",
+        '{"text": "a\\nb\\nc\\nd"}',
+    ],
+)  # fmt: skip
+def test_what_nobody_pasted_stays(text: str) -> None:
+    assert without_marks(text) == (text, "")
