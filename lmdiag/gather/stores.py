@@ -26,6 +26,7 @@ CLOSE = 0.25  # of its fall: how far the losses of two ranks of one model are ap
 SAME_HOUR = 3600.0
 NAMED = 6
 COPY, PART = "holds the same run", "belongs to the same run"
+CONSOLE = "/files/output.log"  # that W&B keeps in the folder of a run
 COUNTERS = frozenset("epoch tokens samples time elapsed_s".split())
 CLOCKS = frozenset(
     """
@@ -59,7 +60,28 @@ def joined(found: Sequence[tuple[str, Sequence[Run]]]) -> list[Run]:
     whole: list[_Store] = []
     for store in same:
         _put(store, whole, _with_part, several=False)
+    whole = _without_consoles(whole)
     return [store.run for store in sorted(whole, key=lambda store: store.number)]
+
+
+def _without_consoles(stores: Sequence[_Store]) -> list[_Store]:
+    """Leave one run of a tracker's history and its console that could not be joined: the one with more values of the loss."""
+    kept = list(stores)
+    for console in (store for store in stores if store.run.source.endswith(CONSOLE) and _losses(store)):
+        folder = console.run.source.removesuffix(CONSOLE)
+        history = next((s for s in kept if s.run.format == "wandb" and s.run.source.startswith(folder)), None)
+        if history is None or console not in kept or not _losses(history):
+            continue
+        first, other = sorted((history, console), key=_losses, reverse=True)
+        said = f"The values of {other.run.source} are not joined: it is of the same run and counts otherwise."
+        told = _merged(first.run, replace(other.run, series={}, superseded={}, skipped=()), PART)
+        joined = replace(first, run=replace(told, notes=(*first.run.notes, said)))
+        kept = [joined if store is first else store for store in kept if store is not other]
+    return kept
+
+
+def _losses(store: _Store) -> int:
+    return len(curve[1]) if (curve := store.run.curve) else 0
 
 
 def joined_ranks(runs: Sequence[Run]) -> list[Run]:

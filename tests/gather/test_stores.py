@@ -38,6 +38,31 @@ def rounded(values, decimals=3):
 LOSS = falling(200)
 
 
+class TestTheConsoleOfATracker:
+    """What W&B keeps of the console in the folder of a run is of that run, whatever it counts."""
+
+    HISTORY = made("wandb/run-1-ab/run-ab.wandb", "wandb", loss=LOSS[::20], val__loss=LOSS[::20])
+
+    def test_a_console_that_counts_otherwise_adds_no_second_run(self):
+        console = made("wandb/run-1-ab/files/output.log", "text", every=235, loss=rounded(LOSS[::25]))
+        console = replace(console, events=(Event("exception", 200, "boom"),))
+        (run,) = join(console, self.HISTORY)
+        assert run.source == self.HISTORY.source
+        assert run["loss"].values.tolist() == LOSS[::20].tolist()
+        assert [event.kind for event in run.events] == ["exception"]
+        assert run.notes == (
+            "The values of wandb/run-1-ab/files/output.log are not joined: it is of the same run and counts otherwise.",
+        )
+
+    def test_the_one_with_more_losses_stands(self):
+        (run,) = join(made("wandb/run-1-ab/files/output.log", "text", loss=rounded(LOSS[:150] + 1)), self.HISTORY)
+        assert run.source == "wandb/run-1-ab/files/output.log"
+
+    @pytest.mark.parametrize("source", ["wandb/run-2-cd/files/output.log", "wandb/run-1-ab/files/other.log"])
+    def test_another_console_is_another_run(self, source):
+        assert len(join(made(source, "text", every=235, loss=rounded(LOSS[::25])), self.HISTORY)) == 2
+
+
 class TestTheSameLosses:
     def test_the_fullest_stands_and_the_other_adds_what_it_lacks(self):
         full = made("x/run.wandb", "wandb", loss=LOSS, lr=np.full(200, 1e-3))

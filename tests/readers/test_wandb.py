@@ -85,6 +85,11 @@ def test_settings_and_exit():
     assert log.events[0].fields == {"status": "crashed", "exit_code": 1, "elapsed_s": 12}
 
 
+@pytest.mark.parametrize(("code", "status"), [(0, "completed"), (255, "killed"), (137, "crashed")])
+def test_a_run_that_was_interrupted_did_not_crash(code, status):
+    assert run_of(log_of(history(0, loss=1.0), exit_record(code))).status == status
+
+
 def test_a_run_without_history_says_so():
     assert "no history" in log_of(run("a1"), exit_record(1)).notes[0]
 

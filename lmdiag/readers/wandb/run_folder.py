@@ -17,6 +17,7 @@ from lmdiag.run import Event, Skipped
 
 FORMAT = "wandb"
 _HISTORY, _CONFIG, _RUN, _EXIT = 2, 5, 17, 18
+_STATUS = {0: "completed", 255: "killed"}  # 255 is what the client writes for Ctrl-C
 
 
 @dataclass
@@ -169,6 +170,6 @@ def unwrapped(config: Mapping[str, Any]) -> dict[str, Any]:
 def _events(found: _Found) -> tuple[Event, ...]:
     if found.exit_code is None:
         return ()
-    status = "completed" if found.exit_code == 0 else "crashed"
+    status = _STATUS.get(found.exit_code, "crashed")
     fields_ = {"status": status, "exit_code": found.exit_code, "elapsed_s": found.runtime}
     return (Event("end", message=f"exit code {found.exit_code}", fields=fields_),)
