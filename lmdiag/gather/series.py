@@ -207,8 +207,8 @@ def _times_of_speeds(series: Mapping[str, Series]) -> dict[str, Series]:
 
 
 def _evaluated_reward(series: Mapping[str, Series]) -> str:
-    """Return the evaluation with the most rewards of a log without a loss, "" where there is none."""
-    if any(name.rpartition("/")[2] in ("loss", "policy_loss") for name in series):
+    """Return the evaluation with the most rewards of a log without a loss, but for that of the policy, "" where there is none."""
+    if any(name.rpartition("/")[2] == "loss" for name in series):
         return ""
     sets = [name for name in series if name.endswith("/reward") and evaluation_set(name)]
     return max(sets, key=lambda name: len(series[name]), default="")

@@ -80,6 +80,9 @@ def test_of_evaluations_alone_the_reward_is_judged():
         columns(step=[10, 20], loss=[0.1, 0.1], eval_reward=[0.1, 0.2], **{"completions/mean_length": [9.0, 9.0]})
     )
     assert "reward" not in trained
+    of_policy = {"train/actor_loss": [0.1, 0.2, 0.3], "train/critic_loss": [2.0, 1.0, 0.5]}
+    by_policy = run_of(columns(step=[10, 20, 30], **of_policy, **{"eval/mean_reward": [-3.0, 0.5, 1.0]}))
+    assert points(by_policy, "reward") == [(10, -3.0), (20, 0.5), (30, 1.0)]
 
 
 class TestPolicies:

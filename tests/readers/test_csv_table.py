@@ -75,6 +75,16 @@ def test_other_text_is_not_taken_for_a_table(text):
     assert not csv_table.can_read("a.txt", text.encode())
 
 
+def test_the_table_of_a_workspace_is_no_log_however_often_a_name_comes():
+    """W&B exports its list of runs with their settings and last values; four seeds of one setting have one name."""
+    head = ["Name", "State", "Created", "Runtime", "iter", "train/loss"]
+    rows = [[f"wide-{k // 4}", "finished", f"2026-01-0{k + 1}", "732", "5000", f"1.{k}"] for k in range(8)]
+    with pytest.raises(UnreadableLog, match=r"one row per run \(rows: 8\)"):
+        read("".join(",".join(row) + "\n" for row in [head, *rows]))
+    source = Source("a.csv", content="".join(",".join(row[3:]) + "\n" for row in [head, *rows]).encode())
+    assert runs_of(source)
+
+
 @pytest.mark.parametrize(
     "rows",
     [

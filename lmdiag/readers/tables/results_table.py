@@ -20,6 +20,7 @@ NUMBERS_OF_SAMPLES = frozenset(
     for what in ("example", "sample", "question", "prompt", "problem", "doc", "item")
     for number in ("id", "idx", "index")
 )
+TABLE_OF_RUNS = frozenset({"State", "Created", "Runtime"})  # of the export of a workspace from W&B
 MOST_NAMES_DIFFER = 0.6
 ENOUGH_ROWS = 5
 
@@ -30,6 +31,11 @@ def refuse_results_table(raw: RawLog) -> RawLog:
         raise NoValues(
             f"{raw.source or raw.name} holds single points of {len(raw.columns) - 1} curves, not the log of a run",
             "export the whole curve of each run",
+        )
+    if raw.columns.keys() | raw.texts.keys() >= TABLE_OF_RUNS:
+        raise NoValues(
+            f"{raw.source or raw.name} is the table of a workspace with one row per run (rows: {raw.n_rows}), not the log of a run",
+            "export the history of the single runs; `lmdiag compare` puts them side by side",
         )
     if _steps_ascend(raw) or (raw.n_rows < 2 and _has_counter(raw)):
         return raw
