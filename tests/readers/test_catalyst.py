@@ -57,3 +57,16 @@ def test_batches_count_the_samples_and_evaluations_stand_behind_theirs(tmp_path:
     (run,), _ = read_runs([tmp_path])
     assert (run.step_kind, run["loss"].steps.tolist()) == ("samples", [8, 16, 40, 48])
     assert dict(zip(run["val/loss"].steps.tolist(), run["val/loss"].values.tolist())) == {32: 5.75, 64: 5.25}
+
+
+def test_the_folders_of_earlier_versions_are_one_run(tmp_path: Path) -> None:
+    tags = {
+        "train_log/loss/epoch": dict(enumerate(TRAINED, 1)),
+        "valid_log/loss/epoch": dict(enumerate(EVALUATED, 1)),
+        "_base_log/lr/epoch": dict.fromkeys(range(1, 5), 3e-5),
+    }
+    event_files(tmp_path, tags)
+    (run,), _ = read_runs([tmp_path])
+    assert (run.step_kind, run["loss"].values.tolist()) == ("epoch", TRAINED)
+    assert run["val/loss"].values.tolist() == EVALUATED
+    assert run["lr"].steps.tolist() == [1, 2, 3, 4]

@@ -26,8 +26,9 @@ from lmdiag.readers.trackers.ray_tune import PREFIX
 from lmdiag.run import Event, Skipped
 
 FORMAT = "tensorboard"
-# The last of Catalyst, and mostly empty
-_SPLITS = ("train", "train_inner", "validation", "valid", "val", "eval", "test", "_epoch_")
+# Those of Catalyst before 21.0; later ones have `train`, `valid` and a mostly empty `_epoch_`
+_OF_CATALYST = {"train_log": "train", "valid_log": "valid", "infer_log": "infer", "_base_log": "train"}
+_SPLITS = ("train", "train_inner", "validation", "valid", "val", "eval", "test", "_epoch_", *_OF_CATALYST)
 _HPARAMS_FOLDER = re.compile(r"\d{9,}(\.\d+)?")  # `SummaryWriter.add_hparams` names it by the time
 _PROCESS = re.compile(r"tfevents\.\d+\.(?P<process>.+?)(?:\.\d+)?(?:\.v2)?$")
 _SETTINGS_TAG = re.compile(r"^(args|config|hparams|hyperparameters|model_config)(/|$)", re.IGNORECASE)
@@ -105,7 +106,8 @@ def _columns(file: _File) -> dict[str, str]:
     """Return the column for each tag of a file."""
     if not file.folder:
         return {tag: tag.removeprefix(PREFIX) for tag in file.events.tags}
-    return {tag: _curve(file) or f"{file.folder}/{tag}" for tag in file.events.tags}
+    folder = _OF_CATALYST.get(file.folder, file.folder)
+    return {tag: _curve(file) or f"{folder}/{tag}" for tag in file.events.tags}
 
 
 def _log(name: str, files: list[_File]) -> RawLog:
