@@ -34,7 +34,7 @@ def check(run: Run, curve: Curve) -> Findings:
     The median of the last tenth (of the evaluations, if there are three) is compared with the header's `reference_loss`, and with ln V of its vocabulary.
     Above ln V by 0.3 nat, or above the unigram loss by 0.05: a warning. Above the bigram loss by 0.05: information. The 0.05 is for the sampling of the text: a run
     that has learned a first-order source perfectly stands at its bigram loss, a little above or below. Not judged before a fifth of
-    the planned steps, and only as information of a loss that still falls: the evaluations of the last two fifths, if there are three, by 1% from the first to
+    the planned steps, and only as information of a loss that still falls, in a run that is not over or by as much as it is above: the evaluations of the last two fifths, if there are three, by 1% from the first to
     the last of them (they are of the same text), else the training loss, by 2% from the fifth before to the last fifth of the records. What is above an evaluation, or a fifth, of before has risen, and does not fall.
 
     ## Why it matters
@@ -67,7 +67,9 @@ def check(run: Run, curve: Curve) -> Findings:
     if run.evaluation_loss and len(run.evaluation_loss[1].finite) >= 3:
         metric, losses = run.evaluation_loss[0], run.evaluation_loss[1].finite
     last = losses.values[-max(3, len(losses) // 10) :]
-    level, falls = float(median(last)), _falls(run, metric, losses, curve.series.values)
+    level = float(median(last))
+    falls, by = _falls(run, metric, losses, curve.series.values)
+    over = run.status == "completed" or 0 < planned <= run.last_step
     what = (
         f"{'The loss' if metric == 'loss' else metric} has a median of {figure(level)} over its last {len(last)} values"
     )
@@ -76,7 +78,8 @@ def check(run: Run, curve: Curve) -> Findings:
         if level > loss + MARGIN[name]:
             peak = float(run["lr"].finite.values.max(initial=0.0)) if "lr" in run else 0.0
             told = f"{what}, worse than {MEANING[name]} ({figure(loss)}){still}."
-            yield _finding(told, metric, losses.steps, name, loss, level, falls, peak)
+            mild = name == "bigram" or (by > 0 and (not over or by >= level - loss))
+            yield _finding(told, metric, losses.steps, name, loss, level, mild, peak)
             return
 
 
@@ -95,22 +98,27 @@ def _references(run: Run) -> dict[str, float]:
     return {name: known[name] for name in MARGIN if name in known}
 
 
-def _falls(run: Run, metric: str, losses: Series, values: np.ndarray) -> str:
-    """Say that the loss still falls in the last two fifths of the run, "" where it does not: by the evaluations, if there are three, for they are of the same text."""
+def _falls(run: Run, metric: str, losses: Series, values: np.ndarray) -> tuple[str, float]:
+    """Say that the loss still falls in the last two fifths of the run, and by how much; "" and 0 where it does not: by the evaluations, if
+    there are three, for they are of the same text."""
     late = losses.at(losses.steps >= run.last_step - LATE * (run.last_step - run.first_step))
     if "/" in metric and len(late) >= EVALUATIONS:
         before = losses.values[: len(losses) - len(late) + 1]
-        fell = float(late.values[-1]) <= min((1 - EVALUATED) * float(late.values[0]), float(before.min()))
-        return f"it still fell from {figure(late.values[0])} at {run.place(int(late.steps[0]))}" if fell else ""
+        first, end = float(late.values[0]), float(late.values[-1])
+        if end > min((1 - EVALUATED) * first, float(before.min())):
+            return "", 0.0
+        return f"it still fell from {figure(first)} at {run.place(int(late.steps[0]))}", first - end
     fifth = max(1, len(values) // 5)
-    last, lowest = median(values[-fifth:]), block_medians(values[:-fifth], 4)[0].min()
-    fell = bool(last < (1 - TRAINED) * median(values[-2 * fifth : -fifth]) and last <= lowest)
+    last, lowest = float(median(values[-fifth:])), float(block_medians(values[:-fifth], 4)[0].min())
+    earlier = float(median(values[-2 * fifth : -fifth]))
+    if last >= (1 - TRAINED) * earlier or last > lowest:
+        return "", 0.0
     it = "it" if "/" not in metric else "the training loss"
-    return f"{it} was lower in the last fifth of the records than in the fifth before" if fell else ""
+    return f"{it} was lower in the last fifth of the records than in the fifth before", earlier - last
 
 
 def _finding(
-    told: str, metric: str, steps: np.ndarray, name: str, loss: float, level: float, falls: str, peak: float
+    told: str, metric: str, steps: np.ndarray, name: str, loss: float, level: float, mild: bool, peak: float
 ) -> Finding:
     rates = f"; if it does, try learning rates ten times larger and smaller (the peak was {figure(peak, 2)})"
     return Finding(
@@ -124,5 +132,5 @@ def _finding(
             "Compare the vocabulary of the tokenizer with that of the model.",
             f"Overfit one batch: if its loss does not go to zero, the loop is broken{rates if peak > 0 else ''}.",
         ),
-        Severity.INFO if falls or name == "bigram" else Severity.WARNING,
+        Severity.INFO if mild else Severity.WARNING,
     )

@@ -63,6 +63,20 @@ def test_information_while_the_loss_falls():
 
 
 @pytest.mark.parametrize(
+    ("end", "config", "severity"),
+    [
+        (7.0, {"max_steps": 90}, Severity.WARNING),
+        (6.35, {"max_steps": 90}, Severity.INFO),
+        (7.0, {"max_steps": 400}, Severity.INFO),
+    ],
+)
+def test_the_fall_of_a_run_that_is_over_must_be_as_large_as_what_is_left(end, config, severity):
+    (found,) = fires(check, run(loss=np.linspace(9, end, 100), config={"reference_loss": REFERENCES, **config}))
+    assert found.severity is severity
+    assert "although it was lower in the last fifth" in found.message
+
+
+@pytest.mark.parametrize(
     "config", [{"max_steps": 1000, "reference_loss": REFERENCES}, {"reference_loss": {"uniform": 9.0}}]
 )
 def test_silent_early_or_below(config):
