@@ -44,7 +44,7 @@ OF_PAIRS = frozenset(  # rules that judge the loss of a run on preferences as we
     divergence not-learning overfitting growing-gap noisy-evaluation evaluation-below-training best-checkpoint-not-saved loss-spike
     """.split()
 )
-OF_SIGNED = frozenset({"divergence", "constant-accuracy"})  # of which the first tells a blow-up only
+OF_SIGNED = frozenset({"divergence", "constant-accuracy", "at-chance"})  # blow-ups, and answers that are guessed
 OF_POLICIES = frozenset({"not-learning"})  # which tells of a policy without a gradient only
 # Families and rules: information on such runs
 HEAVY_TAILED = ("spikes", "gradient-spike", "rising-instability", "clip-saturation")

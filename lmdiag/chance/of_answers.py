@@ -22,7 +22,7 @@ from lmdiag.figures import figure
 from lmdiag.patterns import lazy
 from lmdiag.run import Run, Series
 from lmdiag.stats.level import Level
-from lmdiag.stats.limits import KNOWS
+from lmdiag.stats.limits import KNOWS, STILL
 from lmdiag.stats.windows import median
 
 FEWEST = 4  # records, or evaluations
@@ -34,6 +34,8 @@ FEW_NEAR, FEW_RIGHT, MOST_ANSWERS = 0.005, 0.1, 1000
 CHANCE_AUC = 0.01  # distance of the area under the ROC curve from 1/2
 ONE_ANSWER_DIGITS = 4  # of an accuracy that is the same in every record
 WHOLE_ACCURACY = lazy(r"^(?:exact|sequence|seq|full|em)_acc(?:uracy)?$", re.IGNORECASE)  # of whole answers
+# Accuracies, answers, of the accuracy: how near it the mean likelihood lies, and how little either moves
+FEWEST_LIKELY, MOST_LIKELY, AS_LIKELY, ALIKE = 5, 20, 0.1, 0.05
 LIKELIHOODS = ("causal-lm", "masked-lm", "classification")
 
 
@@ -75,6 +77,24 @@ def one_answer(run: Run, losses: Series) -> Guess | None:
         return None
     cost = float(median(losses.values))
     return Guess(f"about what guessing costs, and the accuracy is {figure(accuracy, 4)} in every record", cost)
+
+
+def likelihoods(run: Run, losses: Series) -> Guess | None:
+    """Return the guess among a few answers of a loss that is the negative likelihood itself, where its logarithm should be."""
+    scores = run.series.get("val/accuracy", run.series.get("accuracy"))
+    if run.objective != "signed" or scores is None or min(len(losses), len(scores.finite)) < FEWEST_LIKELY:
+        return None
+    likely, right = -losses.values, scores.finite.values
+    accuracy, half = float(right.mean()), len(likely) // 2
+    if not 0 < likely.min() <= likely.max() <= 1 or not accuracy > 0:
+        return None
+    answers = round(1 / accuracy)
+    guessed = 2 <= answers <= MOST_LIKELY and abs(accuracy * answers - 1) <= AS_LIKELY
+    moves = np.ptp(right) > ALIKE * accuracy or median(likely[half:]) > (1 + STILL) * median(likely[:half])
+    if not guessed or moves or np.abs(likely / accuracy - 1).max() > AS_LIKELY:
+        return None
+    words = f"as far below 0 as a guess among {answers} answers is likely to be right, and an accuracy of {figure(accuracy, 3)} says the same: the loss is given probabilities where it needs their logarithms"
+    return Guess(words, -1 / answers)
 
 
 def _agrees(kept: Level, flat: float) -> bool:

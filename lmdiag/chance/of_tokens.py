@@ -57,7 +57,9 @@ def worse_in_nats(run: Run, losses: Series) -> Guess | None:
     agrees = last >= first and np.abs(exponents / losses.values[loss] - 1).max() <= IN_NATS
     if not (agrees or (capped and last >= HARDLY_FALLS * first)):
         return None
-    return Guess(f"{ABOVE_ALL}, and the perplexity beside it says that it is in nats", LARGEST_UNIFORM)
+    low, high = float(losses.values.min()), float(losses.values.max())
+    words = f"{ABOVE_ALL}, and the perplexity beside it says that it is in nats"
+    return Guess(words, LARGEST_UNIFORM, never_below=low if high > UNIFORM_SPREAD * low else 0.0)
 
 
 def or_a_sum(run: Run, end: float) -> str:

@@ -44,7 +44,7 @@ DECLARED: dict[str, tuple[str, Severity, str, int]] = {  # name: family, severit
     "repeated-losses": ("convergence", Severity.WARNING, "curve", 3),
     "at-chance": ("convergence", Severity.WARNING, "curve", 3),
     "constant-accuracy": ("convergence", Severity.WARNING, "curve", 5),
-    "never-right": ("convergence", Severity.WARNING, "curve", 4),
+    "never-right": ("convergence", Severity.WARNING, "curve", 3),
     "not-learning": ("convergence", Severity.WARNING, "curve", 10),
     "worse-than-reference": ("data", Severity.WARNING, "curve", 20),
     "plateau": ("convergence", Severity.WARNING, "curve", 12),

@@ -1,7 +1,7 @@
 from lmdiag import advice
 from lmdiag.chance.coin import coin
 from lmdiag.chance.guess import FEWEST_IN_NATS, KNOWN_RECORDS, LASTS
-from lmdiag.chance.of_answers import all_measures, by_accuracy, by_roc, one_answer
+from lmdiag.chance.of_answers import all_measures, by_accuracy, by_roc, likelihoods, one_answer
 from lmdiag.chance.of_tokens import (
     above_frequencies,
     begins,
@@ -14,7 +14,7 @@ from lmdiag.chance.of_tokens import (
 )
 from lmdiag.chance.stated import at_stated_cost, dropped_once
 from lmdiag.figures import figure
-from lmdiag.finding import Curve, Finding, Findings, NotChecked, Severity, rule, too_few
+from lmdiag.finding import NO_SHAPE, SHAPELESS, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.run import Run
 from lmdiag.stats.level import level
 from lmdiag.stats.limits import FEW_PLANNED, SURE
@@ -55,6 +55,7 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     | a handful of records, no token right | 5 at 8 to 16 nats, within 1% of each other, from step 500 on; an accuracy of the training is exactly 0 in all | patience explains no warm-up of 500 steps that leaves both where they were |
     | a handful of records, worse than any guess | 6 above 13 nats, within 1% of each other, over 100 steps | so wrong a model betters itself at the lowest rates |
     | the same, in nats | 3 above 13, the last no lower than the first, and a perplexity of e^loss (to 1% of the loss) beside each, or in all the cap of one (e^50 or more) below a loss that falls by less than 10% | it is no sum |
+    | a negative likelihood | a loss from -1 to 0 and five accuracies; the likelihood is the accuracy to 10%, both are 1/k to 10%, for k up to 20; the accuracy changes by less than 5% of itself, the median of the last half is no more than 1% better | who guesses gives the right answer 1/k; the negative log-likelihood of probabilities, of which no logarithm was taken, is so |
     | accuracy | flat; accuracy times e^loss from 0.8 to 1.1, accuracy up to 0.55 | who guesses among k answers is right once in k, and pays ln k |
     | a handful of records, one accuracy | 4, within 1% of each other; the accuracy is the same in all, to the last of four digits, up to 0.55, and 0.8 to 1.1 times e^-loss | who learns anything answers some question otherwise |
     | accuracy that never moves | flat at 2 nats or above; accuracy, of tokens or of whole answers, up to 0.15, under 0.1 of it gained from its first to its last half, or up to 0.001 in the last | a token of 2 nats is right more often than once in seven |
@@ -77,8 +78,12 @@ def check(run: Run, curve: Curve, *, near: float = 0.005, flat: float = 0.02) ->
     - Karpathy 2019, A recipe for training neural networks: verify that the loss is better than with zeroed inputs.
     """
     metric, losses = curve
+    if run.objective == "signed" and not likelihoods(run, losses):
+        yield NotChecked(NO_SHAPE.format(SHAPELESS[run.objective]))
+        return
     surely = worse_in_nats(run, losses)
     agreed = surely or all_measures(run, losses) or of_a_handful(run, losses) or one_answer(run, losses)
+    agreed = agreed or likelihoods(run, losses)
     if len(losses) < LEAST_RECORDS and not agreed:
         yield too_few(len(losses), "finite values of the loss", LEAST_RECORDS)
         return

@@ -13,6 +13,10 @@ from lmdiag.stats.trend import mann_kendall
 from lmdiag.stats.windows import median
 
 EVALUATIONS, FEWEST_RANKED = 5, 4
+FEW, LEAST_SPAN = (
+    3,
+    100,
+)  # evaluations, and steps from the first to the last, beside a loss that is no lower than at first
 WORD = r"(?i)(?:^|[_ .-])(?:{})(?:$|[_ .-])"
 OF_ANSWERS = r"f1|f1[_-]?score|ents_f|bleu|sacrebleu|mcc|matthews_correlation"
 ERRORS, SCORES = lazy(WORD.format("wer|cer|ter|ser")), lazy(WORD.format(OF_ANSWERS))
@@ -30,7 +34,7 @@ SOME = 0.1  # of all answers, or fewer errors than all but so many: another meas
 LATE_STEP, LATE_EPOCH = 10_000, 10  # a log that begins there: what is learned at first is long learned
 
 
-@rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=PASSES)
+@rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=FEW)
 def check(run: Run, curve: Curve, *, wrong: float = 0.98) -> Findings:
     """Hardly an answer is right in any evaluation, and the loss falls no more.
 
@@ -39,7 +43,8 @@ def check(run: Run, curve: Curve, *, wrong: float = 0.98) -> Findings:
     behind which nine answers in ten are still wrong.
 
     ## How it decides
-    A measure of the task is at its worst in five evaluations or more, and the loss does not fall in its last half; or what the last row of the table says.
+    A measure of the task is at its worst in five evaluations or more, and the loss does not fall in its last half; in three, where the loss ends no lower than it began;
+    or what the last row of the table says.
     Lines without a step, an epoch or a set may be those of single answers, and are left alone.
 
     | test | asks for | why that much |
@@ -48,6 +53,7 @@ def check(run: Run, curve: Curve, *, wrong: float = 0.98) -> Findings:
     | | as a share: 0.95 or more in each, the median exactly 1 | a rate of 0.97% is a good one, and one of exactly 1 in half of all is none |
     | F1, BLEU, Matthews correlation | exactly 0 in each | one right answer is more; a correlation of exactly 0 is that of one answer to all |
     | the loss falls no more | its last half gains under 1%, or has four values and no rank trend (z above -1.5) | a recogniser prints blanks for its first epochs, while its loss falls |
+    | | or, of three evaluations, 100 steps or epochs from the first record of the run on, the last record and the median of the last quarter are no lower than the first record | even a recogniser that prints blanks loses less than an untrained one |
     | | or the log begins at step 10,000 or epoch 10 | the same blanks are long overcome |
     | passes in vain | the first four epochs or more: accuracy or F1 below 0.1 in the training and in the evaluation set, none of them moves by 0.02; all evaluation losses within 1%, and a training loss that falls by less than 5%; no accuracy or F1 doubles, and neither both losses fall nor all of these rise in each epoch | four measures that agree: what was learned at once answers more, what is learned slowly moves one of them |
 
@@ -77,13 +83,13 @@ def check(run: Run, curve: Curve, *, wrong: float = 0.98) -> Findings:
     if in_vain is not None:
         yield in_vain
         return
-    longest = max(map(len, measured.values()), default=0)
-    if longest < EVALUATIONS:
-        yield too_few(longest, "finite error rates or scores of one set", EVALUATIONS)
+    longest, losses = max(map(len, measured.values()), default=0), curve[1].finite
+    fewest = FEW if _gains_nothing(run, losses) else EVALUATIONS
+    if longest < fewest:
+        yield too_few(longest, "finite error rates or scores of one set", fewest)
         return
-    losses = curve[1].finite
-    for name, values in _at_their_worst(measured, wrong):
-        stays = _stays(losses.values)
+    for name, values in _at_their_worst(measured, wrong, fewest):
+        stays = fewest == FEW or _stays(losses.values)
         if not (stays or _begins_late(run, values)) or _answers(run, name):
             continue
         yield _finding(
@@ -159,9 +165,19 @@ def _is_measure(name: str) -> bool:
     return bool(ERRORS.search(measure) or SCORES.search(measure))
 
 
-def _at_their_worst(measured: dict[str, Series], wrong: float) -> Iterator[tuple[str, Series]]:
+def _gains_nothing(run: Run, losses: Series) -> bool:
+    """Tell whether a log holds the start of its run, and its loss ends no lower than it began: patience is no reason then."""
+    values, quarter = losses.values, max(1, len(losses) // 4)
+    if len(values) < FEW or not holds_start(run, losses) or run.step_kind == "record":
+        return False
+    if run.step_kind == "step" and losses.steps[-1] - losses.steps[0] < LEAST_SPAN:
+        return False
+    return bool(min(median(values[-quarter:]), values[-1]) >= values[0] > 0)
+
+
+def _at_their_worst(measured: dict[str, Series], wrong: float, fewest: int) -> Iterator[tuple[str, Series]]:
     for name, series in measured.items():
-        if len(series) >= EVALUATIONS:
+        if len(series) >= fewest:
             values = series.values
             of_errors = ERRORS.search(name.rpartition("/")[2]) is not None
             if _all_wrong(values, wrong) if of_errors else not values.any():

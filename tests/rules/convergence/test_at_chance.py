@@ -375,6 +375,31 @@ def test_three_records_that_are_surely_in_nats(losses, times, found):
     assert all("says that it is in nats" in finding.message for finding in said)
 
 
+def test_a_loss_that_swings_stays_nowhere():
+    losses = np.array([21.0, 17.0, 14.0, 22.0, 31.0, 39.0])
+    (found,) = fires(check, run(every=100, loss=losses, ppl=np.exp(losses)))
+    assert "is never below 14 in 6 records" in found.message
+
+
+LIKELY = [-0.262, -0.251, -0.253, -0.249, -0.252, -0.25]
+
+
+@pytest.mark.parametrize(
+    ("losses", "accuracies", "found"),
+    [
+        (LIKELY, [0.251, 0.249, 0.25, 0.252, 0.249, 0.251], 1),
+        (LIKELY, [0.24, 0.25, 0.27, 0.31, 0.36, 0.41], 0),
+        ([-0.25, -0.26, -0.27, -0.27, -0.272, -0.274], [0.251, 0.249, 0.25, 0.252, 0.249, 0.251], 0),
+        (LIKELY, [0.351, 0.349, 0.35, 0.352, 0.349, 0.351], 0),
+        ([-1.7, -1.6, -1.7, -1.6, -1.7, -1.6], [0.251, 0.249, 0.25, 0.252, 0.249, 0.251], 0),
+    ],
+    ids=["guesses", "learns", "likelier", "knows more", "no likelihood"],
+)
+def test_a_loss_of_likelihoods_without_their_logarithm(losses, accuracies, found):
+    made = run(loss=losses, val__accuracy=accuracies, objective="signed")
+    assert len(fires(check, made)) == found
+
+
 @pytest.mark.parametrize(("last", "found"), [(6480.0, 1), (5200.0, 0)])
 def test_the_cap_of_a_perplexity_says_that_a_loss_is_in_nats(last, found):
     losses = [6776.0, 6500.0, 6600.0, last]

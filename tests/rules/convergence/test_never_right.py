@@ -36,6 +36,19 @@ def test_a_log_that_begins_late_needs_no_flat_loss():
     assert "from step 20,000 on, where this log begins" in found.message
 
 
+STILL = np.array([5.11, 5.16, 5.14])
+
+
+@pytest.mark.parametrize(
+    ("losses", "every", "found"),
+    [(STILL, 300, 1), (STILL[::-1], 300, 0), (STILL, 30, 0), (np.array([5.11, 5.16, 5.1]), 300, 0)],
+    ids=["no gain", "a gain", "a few steps", "a gain in the end"],
+)
+def test_three_evaluations_are_enough_beside_a_loss_that_ends_no_lower_than_it_began(losses, every, found):
+    made = run(loss=series(losses, every=every, first=every), val__wer=series([1.0] * 3, every=every, first=every))
+    assert len(fires(check, made)) == found
+
+
 def test_single_answers_are_no_evaluations():
     answers = replace(run(loss=series(FLAT), wer=series([1.0] * 8)), step_kind="record")
     assert not fires(check, answers)
