@@ -43,7 +43,7 @@ DECLARED: dict[str, tuple[str, Severity, str, int]] = {  # name: family, severit
     "spike-score": ("spikes", Severity.INFO, "curve", 1500),
     "repeated-losses": ("convergence", Severity.WARNING, "curve", 3),
     "at-chance": ("convergence", Severity.WARNING, "curve", 3),
-    "constant-accuracy": ("convergence", Severity.WARNING, "curve", 5),
+    "constant-accuracy": ("convergence", Severity.WARNING, "curve", 3),
     "never-right": ("convergence", Severity.WARNING, "curve", 3),
     "not-learning": ("convergence", Severity.WARNING, "curve", 10),
     "worse-than-reference": ("data", Severity.WARNING, "curve", 20),

@@ -4,6 +4,7 @@ from math import log
 
 import numpy as np
 
+from lmdiag.chance import one_class
 from lmdiag.figures import figure
 from lmdiag.finding import SHAPELESS, Curve, Finding, Findings, NotChecked, Severity, rule, too_few
 from lmdiag.naming import evaluation_set
@@ -31,7 +32,7 @@ ADVICE = (
 )
 
 
-@rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=EVALUATIONS)
+@rule(family="convergence", needs=("curve",), severity=Severity.WARNING, min_points=one_class.FEWEST)
 def check(run: Run, curve: Curve, *, moved: float = 0.03) -> Findings:
     """Accuracy is that of one answer in every evaluation.
 
@@ -45,6 +46,7 @@ def check(run: Run, curve: Curve, *, moved: float = 0.03) -> Findings:
     |---|---|---|
     | the same, while the loss moves | five, to the last of three digits or more; the loss of the same set changes by `moved` (3%), and is never less than 90% of the entropy of right and wrong answers, -a ln a - (1 - a) ln(1 - a) | a model that tells inputs apart pays less |
     | the same, at the cost of a guess | five, as above; without its first third the loss of the same set is within 3% of that entropy | of two classes the shares are known, and nothing else |
+    | the same, beside a training that learns no more | three, over two passes or 500 steps of a log that holds the start of its run and does not end in warm-up; their losses within 3% of each other and at 90% of that entropy or above; the training loss within 5% of them, its first record at most 5% above its end, the rest at most 1%, noise of 2% at most; the accuracy of the training within 0.05 and no more than 0.02 better at the end | four measures that agree; of few answers, as below, five evaluations |
     | the same, and the F1 of one class | five, the F1 to the last of three digits or more; it is 2a / (1 + a) of the class, divided by up to 20 classes, or weighted by a, or 0 | nothing else than one answer makes both; of the other class none is right |
     | the same to all answers | an accuracy of one half or less, so often that chance does it in one log in a million: in one evaluation of a thousand answers where half are wrong five or more change, and as many are right again with probability 0.18 (of 431 answers 0.27, which asks for 12 evaluations); the curve changes by `moved` | what a loss below 0 costs cannot be told, and the evaluation may have none |
     | two values that add up to 1 | eight or more evaluations, either value twice or more, that change at least twice, of eight answers or more; of 64 or fewer, further from one half than their chance, a standard deviation | of two classes now the one, now the other is answered throughout |
@@ -71,12 +73,50 @@ def check(run: Run, curve: Curve, *, moved: float = 0.03) -> Findings:
         yield NotChecked("the log has no accuracy of an evaluation set")
         return
     longest = max(map(len, evaluated.values()))
-    if longest < EVALUATIONS:
+    told = {found.metric: found for found in _beside_training(run, curve)}
+    if longest < EVALUATIONS and not told:
         yield too_few(longest, "finite accuracies of one evaluation set", EVALUATIONS)
         return
-    told = {found.metric: found for found in _to_all_answers(run, curve, evaluated, moved)}
+    told |= {found.metric: found for found in _to_all_answers(run, curve, evaluated, moved)}
     told |= {found.metric: found for found in (*_while_the_loss_moves(run, moved), *_of_one_class(run, evaluated))}
     yield from told.values()
+
+
+def _beside_training(run: Run, curve: Curve) -> Iterator[Finding]:
+    """Tell of a few evaluations of one accuracy beside a training that has learned no more than that, either."""
+    pairs = {name: pair for name, pair in run.beside_loss("accuracy").items() if name != "accuracy"}
+    for name, (accuracies, losses) in pairs.items() if curve.metric == "loss" else ():
+        values = accuracies.finite.values
+        if len(values) < one_class.FEWEST or np.ptp(values) > 0 or not _may_be_one_class(accuracies):
+            continue
+        accuracy, evaluated = float(values[0]), losses.finite
+        few = len(values) < EVALUATIONS and _of_few_answers(accuracy, accuracies.rounding)
+        if few or not one_class.agrees(run, curve.series, evaluated, accuracy):
+            continue
+        if evaluated.values.min() < NEAR * _cost(accuracy):
+            continue
+        low, high = float(evaluated.values.min()), float(evaluated.values.max())
+        yield Finding(
+            f"{name} is {figure(accuracy, 4)} in all {len(values):,} evaluations, the loss beside it from {figure(low)} to {figure(high)}, and the training loss, "
+            "as high, falls no more: nothing is learned but how often each class occurs.",
+            int(accuracies.steps[0]),
+            int(accuracies.steps[-1]),
+            name,
+            {"accuracy": accuracy, "lowest_loss": low, "highest_loss": high},
+            ADVICE,
+        )
+
+
+def _may_be_one_class(accuracies: Series) -> bool:
+    """Tell whether the first accuracy leaves something to learn, and is printed with enough digits to show it."""
+    return 0 < accuracies.finite.values[0] <= MOST_ACCURATE and (
+        accuracies.decimals is None or accuracies.decimals >= DIGITS
+    )
+
+
+def _cost(accuracy: float) -> float:
+    """Return what a guess of the shares of right and wrong answers costs."""
+    return -accuracy * log(accuracy) - (1 - accuracy) * log(1 - accuracy)
 
 
 def _while_the_loss_moves(run: Run, moved: float) -> Iterator[Finding]:
@@ -198,10 +238,9 @@ def _same(accuracies: Series, losses: Series, moved: float) -> tuple[float, floa
     if _of_few_answers(float(accuracies.values[0]), accuracies.rounding):
         return None
     accuracy, loss = float(accuracies.values[0]), losses.values[beside]
-    if not 0 < accuracy <= MOST_ACCURATE or (accuracies.decimals is not None and accuracies.decimals < DIGITS):
+    if not _may_be_one_class(accuracies):
         return None
-    low, high = float(loss.min()), float(loss.max())
-    least = -accuracy * log(accuracy) - (1 - accuracy) * log(1 - accuracy)
+    low, high, least = float(loss.min()), float(loss.max()), _cost(accuracy)
     told = high - low >= moved * high and low >= NEAR * least
     return (accuracy, low, high) if told or _costs_the_guess(losses.values[beside], least) else None
 

@@ -216,3 +216,56 @@ def test_what_is_not_trained_keeps_its_accuracy(name):
     same = {f"{name}__accuracy": np.full(60, 0.4217)}
     assert fires(check, run(loss=np.linspace(9, 3, 60), **same)) == []
     assert len(fires(check, run(loss=np.linspace(9, 3, 60), held__accuracy=np.full(60, 0.4217)))) == 1
+
+
+def passes(**changed: object) -> Run:
+    """Four passes behind which training and evaluation answer alike, and pay what the shares of three classes cost."""
+    measures = {
+        "loss": [1.052, 1.031, 1.029, 1.03],
+        "accuracy": [0.462, 0.471, 0.468, 0.47],
+        "val__loss": [1.0291, 1.0288, 1.0296, 1.0287],
+        "val__accuracy": [0.4731] * 4,
+    }
+    return replace(run(**(measures | changed)), step_kind="epoch")
+
+
+def test_few_passes_that_teach_nothing_but_the_shares():
+    (found,) = fires(check, passes())
+    assert found.message.startswith(
+        "val/accuracy is 0.4731 in all 4 evaluations, the loss beside it from 1.029 to 1.03, and"
+    )
+    assert found.evidence == {"accuracy": 0.4731, "lowest_loss": 1.0287, "highest_loss": 1.0296}
+    assert len(fires(check, passes(accuracy=np.empty(0)))) == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"loss": [1.052, 1.031, 1.014, 1.002]},
+        {"loss": [1.152, 1.031, 1.029, 1.03]},
+        {"loss": [0.902, 0.891, 0.889, 0.89]},
+        {"loss": [1.052, 0.981, 1.089, 1.03]},
+        {"accuracy": [0.462, 0.471, 0.478, 0.49]},
+        {"accuracy": [0.662, 0.661, 0.658, 0.66]},
+        {"val__loss": [1.0591, 1.0288, 1.0296, 1.0187]},
+        {"val__accuracy": [0.4731, 0.4731, 0.4731, 0.4732]},
+        {"val__accuracy": [0.5714] * 4},  # 4 of 7
+        {
+            "loss": [0.303, 0.301, 0.3, 0.3],
+            "val__loss": [0.3] * 4,
+            "accuracy": [0.86] * 4,
+            "val__accuracy": [0.8653] * 4,
+        },
+    ],
+    ids="learns falls apart noisy better more moves differs few knows".split(),
+)
+def test_few_passes_say_nothing_where_one_measure_does_not_agree(changed):
+    assert fires(check, passes(**changed)) == []
+
+
+def test_the_first_steps_may_leave_everything_where_it_is():
+    assert fires(check, replace(passes(), step_kind="step")) == []
+    begun = replace(
+        passes(), step_kind="epoch", series={n: series(s.values, first=40) for n, s in passes().series.items()}
+    )
+    assert fires(check, begun) == []
