@@ -31,7 +31,8 @@ COMPETES = 3.0  # standard errors above the lowest window within which another c
 END_POINTS, END_NATS, END_SHARE, END_SIGMAS = 3, 0.15, 0.05, 8.0
 SHORT_END_NATS, SHORT_END_SHARE, SHORT_END_SIGMAS = 0.3, 0.10, 5.0
 SHORT_END_RATIO, SHORT_END_FAR = 2.5, 1.0  # beyond these no scatter is asked for: of ten records it is mostly slope
-FEWEST_END = 5  # records that all rise, of which the last two say enough
+# Of five: how many times the first the last of all that rise is, or the last two or three the largest before; the same of four, and nats
+FEW_FROM, FEW_RISE, FEW_APART, FEW_OF_FOUR, FEW_NATS = 4, 1.75, 1.6, 2.5, 0.5
 CLIMBS = 0.9  # rank correlation with the record's number, by chance in one of 10,000 of 12 alike records
 CLIMB_SHARE = 0.05  # of the level
 # Records; how many rise in a row to the end; of what was gained before; standard deviations of a record, and how much of the level one is at least
@@ -68,7 +69,7 @@ def sustained_rise(values: np.ndarray) -> Rebound | None:
 
     Asks in this order: is the tail above the lowest window, on three scales; the same for log loss (chaotic runs whose
     noise grows with the level); does the last third lie above the start; does all lie far above the first record; do the last records stand above all before; is nearly every
-    record above those before it; does a short curve give back, record by record, what it had gained.
+    record above those before it; does a short curve give back, record by record, what it had gained; do a handful rise far.
     """
     if len(values) > LONGEST:
         levels, starts = block_medians(values, LONGEST)
@@ -76,7 +77,7 @@ def sustained_rise(values: np.ndarray) -> Rebound | None:
         return found and replace(
             found, low_at=int(starts[found.low_at]), onset=int(starts[found.onset]), last=0, single=False
         )
-    for test in (_rebound, _above_start, _at_once, _unrecovered_end, _climb, _lost_again):
+    for test in (_rebound, _above_start, _at_once, _unrecovered_end, _climb, _lost_again, _of_a_few):
         found = test(values)
         if found:
             return replace(found, onset=onset_of(values, found.low_at, found.low, found.high))
@@ -247,7 +248,8 @@ def _above_start(values: np.ndarray) -> Rebound | None:
     late = values[-max(2, n // 3) :]
     if quantile(late, 0.2) < start + max(ABOVE_START_NATS, ABOVE_START_SHARE * abs(start)):
         return None
-    sigma = max(scatter(late), min(scatter(values), scatter(values[: max(5, n // 10)])))  # not of a blow-up in between
+    spread = sure_scatter if n < REBOUND_POINTS else scatter
+    sigma = max(scatter(late), min(spread(values), spread(values[: max(5, n // 10)])))  # not of a blow-up in between
     by_chance = median(late) < start + ABOVE_START_SIGMAS * sigma and (
         len(late) < MANY or quantile(late, CHANCE_LOW) < start
     )
@@ -281,7 +283,7 @@ def _at_once(values: np.ndarray) -> Rebound | None:
 
 def _unrecovered_end(values: np.ndarray) -> Rebound | None:
     n = len(values)
-    if n < FEWEST_END or (n == FEWEST_END and not rises_all_along(values)):
+    if n < LOST_FROM:
         return None
     if n < REBOUND_POINTS:
         low_at, sigma = int(np.argmin(values[:-2])), scatter(values)
@@ -289,7 +291,7 @@ def _unrecovered_end(values: np.ndarray) -> Rebound | None:
         floor = max(SHORT_END_NATS, SHORT_END_SHARE * abs(low), SHORT_END_SIGMAS * sigma)
         far = (end >= SHORT_END_RATIO * low).all() and (end - low >= SHORT_END_FAR).all() and low > 0
         far = far and not _came_back(values[low_at:-2], (low + float(end.min())) / 2)
-        risen = far or (n > FEWEST_END and (end - low >= floor).all())
+        risen = far or (end - low >= floor).all()
         return (
             Rebound(low_at, 0, low, float(end.min()), float(end.min() - low) / max(sigma, 1e-12), 2, single=True)
             if risen
@@ -310,11 +312,6 @@ def _came_back(values: np.ndarray, bar: float) -> bool:
     """Tell whether values from the lowest on rose above a bar and fell below it again: then the last of them may, too."""
     above = values > bar
     return bool((~above[int(np.argmax(above)) :]).any()) if above.any() else False
-
-
-def rises_all_along(values: np.ndarray) -> bool:
-    """Tell whether each of a handful of records is above the one before it."""
-    return len(values) == FEWEST_END and bool((np.diff(values) > 0).all())
 
 
 def _climb(values: np.ndarray) -> Rebound | None:
@@ -349,3 +346,19 @@ def _lost_again(values: np.ndarray) -> Rebound | None:
     if falls.any() or rise < SHORT_SIGMAS * sigma:
         return None
     return Rebound(low_at, 0, low, float(values[-2:].min()), rise / sigma, 2, single=True)
+
+
+def _of_a_few(values: np.ndarray) -> Rebound | None:
+    """Return the rise of four or five records that all rise far, or of which the last two or three lie far above all before."""
+    n = len(values)
+    if not FEW_FROM <= n < LOST_FROM or values.min() <= 0:
+        return None
+    times, apart = (FEW_RISE, FEW_APART) if n > FEW_FROM else (FEW_OF_FOUR, FEW_OF_FOUR)
+    all_rise = bool((np.diff(values) > 0).all()) and values[-1] >= max(times * values[0], values[0] + FEW_NATS)
+    for last in (3, 2):
+        before, end = values[:-last], values[-last:]
+        far = end.min() >= max(apart * before.max(), before.max() + 2 * FEW_NATS)
+        if len(before) >= 2 and (far or (all_rise and last == 2)):
+            low_at = int(np.argmin(before))
+            return Rebound(low_at, 0, float(before[low_at]), float(end.min()), np.inf, last, single=True)
+    return None

@@ -199,3 +199,30 @@ def test_a_low_first_record_of_a_model_that_knows_its_text_is_no_start():
     later = 1.9 * np.exp(np.random.default_rng(0).normal(0, 0.05, 30))
     assert sustained_rise(np.r_[0.02, later]) is None
     assert sustained_rise(np.r_[2.0, 4 * later]) is not None
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ([2.1, 1.7, 3.9, 4.4, 4.2], True),
+        ([2.1, 1.9, 1.8, 3.6, 3.9], True),
+        ([2.1, 1.9, 1.8, 2.9, 3.9], False),
+        ([1.2, 1.4, 1.7, 1.9, 2.3], True),
+        ([1.2, 1.4, 1.7, 1.6, 2.3], False),
+        ([1.2, 1.7, 2.4, 3.2], True),
+        ([1.2, 1.5, 1.9, 2.4], False),
+        ([2.1, 1.7, 5.4, 5.9], True),
+        ([2.1, 1.7, 3.9, 4.4], False),
+        ([0.21, 0.17, 0.39, 0.44, 0.42], False),
+        ([1.2, 1.9, 9.0], False),
+    ],
+)
+def test_four_or_five_records_that_rise_far(values, found):
+    assert (sustained_rise(np.array(values)) is not None) is found
+
+
+def test_a_scatter_of_few_records_is_no_sure_measure_of_the_last_two():
+    """A scatter of six to eleven records that is small by chance made one log in thirty rise above its start."""
+    rng = np.random.default_rng(3)
+    drawn = [1.2 * np.exp(rng.normal(0, 0.3, n)) for n in (6, 8) for _ in range(400)]
+    assert sum(sustained_rise(values) is not None for values in drawn) <= 24

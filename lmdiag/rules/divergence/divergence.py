@@ -14,7 +14,6 @@ from lmdiag.stats.rebound import (
     grown_from,
     left_behind_together,
     risen_since,
-    rises_all_along,
     sustained_rise,
 )
 from lmdiag.stats.returning import begins_again, started_anew
@@ -41,6 +40,7 @@ OF_ANOTHER_LOSS = (
     "Compute both losses on one batch by hand: has the training loss another term, another weight, or a sum in place of a mean from there on?",
     "Log the terms of the training loss apart, that of the tokens first: the others hide it.",
 )
+FEW_RECORDS = 6
 MANY_RECORDS = 40  # with which a rise shows of itself
 AGAIN = 0.1  # of the log: so much of it, digit for digit its beginning, is another start with the same seed
 
@@ -62,7 +62,8 @@ def check(run: Run, curve: Curve) -> Findings:
     | the same of the logarithm | as above | noise that is a share of the level |
     | the last third above the start | by two standard deviations of a record, or, if it is long, all but 5% of it | nothing was gained |
     | all far above the first record | twelve records or more, each of which but the first is 1.5 times that and 0.3 nat above it; by three deviations of their logarithms; their median is 4 nats or more, and they do not fall (Mann-Kendall z above -2) | it was left before the second, as at a rate far too high; behind a first record that is low by itself the run learns |
-    | the last records above all before | three of them; of fewer than twelve records the last two at 2.5 times the minimum, if none between came back from half of that rise, of five if all rise | a run that is just breaking away |
+    | the last records above all before | three of them; of fewer than twelve records the last two at 2.5 times the minimum, if none between came back from half of that rise | a run that is just breaking away |
+    | four or five records | all rise, to 1.75 times the first and 0.5 nat above it; or the last two or three, of two before or more, lie at 1.6 times the largest before and 1 nat above it; of four records 2.5 times either | of alike records one log in 300 does by chance where single batches scatter by 30% |
     | a climb from the first records to the last | twelve or more, whose ranks follow their order (correlation of 0.9); the median of the last third 0.1 nat and 5% above that of the first | of alike records one log in 10,000 is so ordered by chance |
     | a short curve gives back what it had gained | six to 19 records, of which the last three or more rise without a break, above zero, by 60% of what had been gained before, 5% of the level and six standard deviations of a record | so ordered and so large is no noise: one of 6,000 simulated healthy logs |
     | blow-up of a loss that is often below 0 | behind ten records or more, one that lies a thousand times their range above them, three or more behind it, and the median of these three ranges above | such a loss, of a likelihood of densities, may rise for good reasons, but not so |
@@ -95,7 +96,7 @@ def check(run: Run, curve: Curve) -> Findings:
     - Chowdhery et al. 2022, PaLM, arXiv:2204.02311, section 5.1.
     """
     metric, losses = curve
-    if len(losses) < 6 and not rises_all_along(losses.values):
+    if len(losses) < FEW_RECORDS and not _rise(losses.values):
         yield _of_a_handful(run) or too_few(len(losses), "finite values of the loss", 6)
         return
     if run.objective == "signed":
@@ -177,7 +178,7 @@ def _of_a_handful(run: Run) -> Finding | None:
 
 def _rise(values: np.ndarray) -> Rebound | None:
     """Return the rise that stays; of a loss that starts where no mean of nats per token does, in units of its start."""
-    start = max(float(values[0]), float(median(values[:3])))
+    start = max(float(values[0]), float(median(values[:3]))) if len(values) else 0.0
     if not 0 < start < SCALED:
         return sustained_rise(values)
     found = sustained_rise(values / start)
