@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lmdiag.beginning import holds_start
 from lmdiag.chance.guess import (
     FEW_FLAT,
     FEWEST_IN_NATS,
@@ -30,6 +31,8 @@ HARDLY_FALLS = (
     0.9  # as much of a loss is no fall, where a program caps what it raises e to and so says that the loss is above
 )
 NEVER_RECORDS, WORSE_RECORDS = 5, 6  # of a handful
+# Of three records or more: their range, and what the last is lower than the first at most; epochs are so long at least
+FEW_RANGE, FEW_FALL, FEW_EPOCHS = 0.02, 0.003, 2
 ABOVE_ALL = f"more than a uniform guess over any vocabulary in use costs (at most {LARGEST_UNIFORM:.0f} nats)"
 WARMING_RECORDS = 30  # of a warm-up: fewer may still lie at the uniform guess
 UNIFORM_END, UNIFORM_START, UNIFORM_SPREAD = 8.5, 16.0, 1.35  # nats, nats, and the 90% over the 10% quantile
@@ -167,6 +170,20 @@ def _since(losses: Series) -> str:
     return (
         f"after {int(losses.steps[0]):,} steps, where this log begins, no less than guessing by token frequency costs"
     )
+
+
+def from_the_start(run: Run, losses: Series) -> Guess | None:
+    """Return the guess of a few records, from the start of a run on, that all lie where no model stays that sees its data for so long."""
+    low, high, span = float(losses.values.min()), float(losses.values.max()), int(losses.steps[-1] - losses.steps[0])
+    if len(losses) < FEWEST_IN_NATS or not run.per_token or not holds_start(run, losses) or run.step_kind == "record":
+        return None
+    if low < UNIFORM_END or high > UNIFORM_START or high - low >= FEW_RANGE * low:
+        return None
+    schedule = phases(run["lr"].steps, run["lr"].values) if "lr" in run else None
+    warming = schedule is not None and schedule.still_warming
+    if warming or span < (FEW_EPOCHS if run.step_kind == "epoch" else BEGUN):
+        return None
+    return Guess(LARGE, low) if losses.values[-1] >= (1 - FEW_FALL) * losses.values[0] else None
 
 
 def of_a_handful(run: Run, losses: Series) -> Guess | None:

@@ -381,6 +381,24 @@ def test_a_loss_that_swings_stays_nowhere():
     assert "is never below 14 in 6 records" in found.message
 
 
+@pytest.mark.parametrize(
+    ("losses", "every", "first", "found"),
+    [
+        ([10.94, 10.91, 10.95], 400, 400, 1),
+        ([10.94, 10.71, 10.55], 400, 400, 0),
+        ([10.94, 10.91, 10.87], 400, 400, 0),
+        ([10.94, 10.91, 10.95], 20, 20, 0),
+        ([10.94, 10.91, 10.95], 400, 9000, 0),
+        ([7.94, 7.91, 7.95], 400, 400, 0),
+    ],
+    ids=["stays", "falls", "falls slowly", "a few steps", "begins later", "token frequencies"],
+)
+def test_three_records_from_the_start_at_a_uniform_guess(losses, every, first, found):
+    made = run(loss=series(losses, every, first))
+    assert len(fires(check, made)) == found
+    assert fires(check, run(loss=series(losses, every, first), lr=series([1e-6, 2e-6, 3e-6], every, first))) == []
+
+
 LIKELY = [-0.262, -0.251, -0.253, -0.249, -0.252, -0.25]
 
 
