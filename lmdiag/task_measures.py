@@ -150,8 +150,8 @@ def _fell(name: str, evaluated: Series, trained: Series, share: float = CARRIED_
     return LeftBehind(name, peak, (moved.start, moved.end), (high, seen.end), fell=True)
 
 
-def better_later(run: Run, metric: str, best_step: int) -> Better | None:
-    """Return the measure of the task, on the same split, that ends better than it was at the best loss; None if there is none."""
+def better_later(run: Run, metric: str, best_step: int, least: float = LEAST_GAIN) -> Better | None:
+    """Return the measure of the task, on the same split, that ends better by `least` than it was at the best loss; None if there is none."""
     split = metric.rpartition("/")[0]
     for name, series in run.series.items():
         of_split, _, measure = name.rpartition("/")
@@ -161,6 +161,6 @@ def better_later(run: Run, metric: str, best_step: int) -> Better | None:
             continue
         top = int(np.argmax(sign * scores.values))
         then = scores.values[max(0, int(np.searchsorted(scores.steps, best_step, side="right")) - 1)]
-        if sign * (float(median(scores.values[-2:])) - then) >= LEAST_GAIN:
+        if sign * (float(median(scores.values[-2:])) - then) >= least:
             return Better(name, int(scores.steps[top]), float(scores.values[top]), float(then))
     return None

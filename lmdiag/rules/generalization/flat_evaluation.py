@@ -12,6 +12,7 @@ FLAT_SHARE = 0.4  # of the evaluations
 # Of thirty evaluations that stand still one lies two off in three of four runs, three off in one of twelve
 SIGMAS = 3.0
 LEAST_FALL, FALL_ERRORS = 0.10, 8.0
+FALL_BESIDE_ONE_NUMBER = 0.05
 LEAST_BESIDE = 10  # training losses: fifths of two
 FEW = 30  # evaluations: more, one beside each record, may be one result carried forward
 SAME = 1e-5  # of the level: weights that are trained move an evaluation by more
@@ -25,9 +26,9 @@ def check(run: Run, evaluation: Curve, training: Series, *, warning: float = 0.6
     The stage before overfitting: what the model still learns about the training text no longer helps on other text.
 
     ## How it decides
-    The last 40% of the evaluations or more lie within a band around their last values (0.5% of the level, or three standard deviations, 2% at most), while the
+    The last 40% of the evaluations or more lie within a band around the median of their last fifth (0.5% of the level, or three standard deviations, 2% at most), while the
     training loss fell by 10% and eight standard errors over the same steps. A warning where this is `warning` (60%) of the run or more, and where
-    all evaluations are one number, to 0.001%: what is evaluated is then not what is trained, or not evaluated anew.
+    these evaluations are one number, to 0.001%, and the training loss fell by 5% or more: what is evaluated is then not what is trained, or not evaluated anew.
 
     ## Why it matters
     Further epochs only memorise. The gap to the evaluation is the cost of too little data.
@@ -49,15 +50,16 @@ def check(run: Run, evaluation: Curve, training: Series, *, warning: float = 0.6
     if len(training) < 2 * EVALUATIONS:
         yield too_few(len(training), "finite values of the loss", 2 * EVALUATIONS)
         return
-    end = float(median(losses.values[-3:]))
+    end = _end(losses.values)
     band = max(EQUAL * abs(end), SIGMAS * scatter(losses.values))
-    outside = np.flatnonzero(np.abs(losses.values - end) > band)
-    first = int(outside[-1]) + 1 if len(outside) else 0
+    least = max(4, FLAT_SHARE * len(losses))
     carried = len(losses) > max(FEW, len(training) // 2)  # the one evaluation there was, perhaps, beside each record
-    unmoved = not carried and bool(np.ptp(losses.values) <= SAME * abs(end))
-    stands = first > 0 and len(losses) - first >= max(4, FLAT_SHARE * len(losses)) and band <= 0.02 * abs(end)
-    if not (unmoved or stands):
-        return
+    first = _since(losses.values, SAME * abs(end))
+    unmoved = not carried and len(losses) - first >= least
+    if not unmoved:
+        first = _since(losses.values, band)
+        if first == 0 or len(losses) - first < least or band > 0.02 * abs(end):
+            return
     since = int(losses.steps[first])
     beside = training.values[training.steps >= since]
     if len(beside) < LEAST_BESIDE:
@@ -65,7 +67,7 @@ def check(run: Run, evaluation: Curve, training: Series, *, warning: float = 0.6
         return
     share = (int(losses.steps[-1]) - since) / max(run.last_step - run.first_step, 1)
     fall, level, errors = _fall(beside)
-    if fall < LEAST_FALL * level or errors < FALL_ERRORS:
+    if fall < (FALL_BESIDE_ONE_NUMBER if unmoved else LEAST_FALL) * level or errors < FALL_ERRORS:
         return
     found = {
         "evaluation": end,
@@ -76,7 +78,12 @@ def check(run: Run, evaluation: Curve, training: Series, *, warning: float = 0.6
     }
     beside_it = f"while the training loss fell by {fall / level:.0%} to {figure(level - fall)}"
     if unmoved:
-        message = f"{metric} is {figure(end, 5)} in all {len(losses):,} evaluations, {beside_it}: what is evaluated is not what is trained, or is not evaluated anew."
+        which = (
+            f"in all {len(losses):,} evaluations"
+            if first == 0
+            else f"in all {len(losses) - first:,} evaluations from {run.place(since)} on"
+        )
+        message = f"{metric} is {figure(end, 5)} {which}, {beside_it}: what is evaluated is not what is trained, or is not evaluated anew."
         lines: tuple[str, ...] = (
             "Compare a weight of the evaluated model at two evaluations: a copy, an average of weights that never takes them over, or a "
             "checkpoint loaded anew each time does not move.",
@@ -91,6 +98,16 @@ def check(run: Run, evaluation: Curve, training: Series, *, warning: float = 0.6
         )
     severity = Severity.WARNING if unmoved or share >= warning else Severity.INFO
     yield Finding(message, since, int(losses.steps[-1]), metric, found, lines, severity)
+
+
+def _since(values: np.ndarray, band: float) -> int:
+    """Return the index from which on all values lie within a band around the median of their last fifth."""
+    outside = np.flatnonzero(np.abs(values - _end(values)) > band)
+    return int(outside[-1]) + 1 if len(outside) else 0
+
+
+def _end(values: np.ndarray) -> float:
+    return float(median(values[-max(3, len(values) // 5) :]))
 
 
 def _fall(values: np.ndarray) -> tuple[float, float, float]:

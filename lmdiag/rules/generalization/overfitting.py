@@ -13,7 +13,7 @@ from lmdiag.stats.noise import scatter
 from lmdiag.stats.rebound import left_behind_together, sustained_rise
 from lmdiag.stats.returning import JUMPS_ABOUT, jumps
 from lmdiag.stats.windows import median
-from lmdiag.task_measures import Better, better_later
+from lmdiag.task_measures import LEAST_GAIN, Better, better_later
 
 OF_PAIRS = 3.0
 SETS_FROM = 4  # evaluations of each of several sets
@@ -25,6 +25,9 @@ TO_THE_LAST_TOKEN, NOT_KNOWN = 0.01, 1.0
 HALF = 0.5  # of the run, since the best evaluation: so many steps made the model worse, however little
 ALL_RIGHT = 0.9995  # accuracy of a set, in the median of its last three evaluations
 MANIFOLD = 9.0  # a rise to ten times the level is told in times
+EVALUATE_TRAINED = "Evaluate on a part of the training text: if that is as bad, the evaluation is wrong (its vocabulary, its shift, its weights)."
+STOP_THERE = "Stop there next time, or use early stopping."
+REGULARISE = "More or more varied data; dropout or weight decay; a lower learning rate."
 MOST_ERRORS = 1000.0  # beyond it the number says only that there is no noise
 
 
@@ -61,8 +64,8 @@ def check(
     | level before the rise | the lowest level of the second fit: a mean, and not the luckiest evaluation |
     | level at the end | the mean of the last three (of many, a fifth of those since the best); the last alone if three or more rise without a break, or 20 steadily |
     | least rise | `smallest` of the level; two evaluations must follow the best one, or one, a tenth higher, if the training loss is half of it |
-    | severity | from `warning`, or where half of the run came after the best evaluation, a warning, from `error` an error, unless accuracy, or another measure of the task, ends better than it was at the best loss; in training on preferences three times as much, and the median of the last fifth must stand above the lowest rolling median by three standard errors and three deviations |
-    | information | the accuracy of the same set is 1 in the end: no answer is lost |
+    | severity | from `warning`, or where half of the run came after the best evaluation, a warning, from `error` an error, unless accuracy, or another measure of the task, ends no worse than it was at the best loss (of preferences better by 0.01); in training on preferences three times as much, and the median of the last fifth must stand above the lowest rolling median by three standard errors and three deviations |
+    | information | the accuracy of the same set is 1 in the end: no answer is lost; below `error`, that measure ends better by 0.01 |
     | one degree less | the training loss has risen since by half of that share or more, and by three of its standard errors: what raises both is not learned by heart |
 
     No rise need be seen where the log has perplexities, and that of the evaluation stays above 3,000 (8 nats) beside one of the training below 1.65 (0.5 nat), or where one
@@ -136,7 +139,7 @@ def _by_heart(run: Run, metric: str, losses: Series) -> Finding | None:
         metric,
         {"best": float(losses.values.min()), "end": end},
         (
-            "Evaluate on a part of the training text: if that is as bad, the evaluation is wrong (its vocabulary, its shift, its weights).",
+            EVALUATE_TRAINED,
             "More or more varied data; dropout or weight decay; a smaller model.",
         ),
         Severity.WARNING,
@@ -230,33 +233,9 @@ def _all_right(run: Run, metric: str) -> bool:
     return scores is not None and len(scores.finite) > 0 and float(median(scores.finite.values[-3:])) >= ALL_RIGHT
 
 
-def _which_to_keep(run: Run, metric: str, step: int, better: Better) -> str:
-    return (
-        f"Keep the checkpoint of {run.place_of(better.name, better.step)} if {better.name} counts ({figure(better.value)}), "
-        f"that of {run.place_of(metric, step)} if {metric} does."
-    )
-
-
 def _finding(run: Run, metric: str, losses: Series, best: int, found: Rise, warning: float, error: float) -> Finding:
     step, lowest = int(losses.steps[best]), float(losses.values[best])
-    pairs = run.kind == "preference"
-    better = better_later(run, metric, step)
-    if pairs:  # the loss tells how sure the wrong ones are; a few percent are usual
-        warning, error = OF_PAIRS * warning, OF_PAIRS * error
-    sure = found.share >= error and len(losses) - best > AFTER and better is None
-    lost = losses.steps[-1] - step >= HALF * (losses.steps[-1] - run.first_step) and not pairs
-    severity = Severity.ERROR if sure else Severity.WARNING if found.share >= warning or lost else Severity.INFO
-    together = 0.0 if pairs else training_rose(run, step, found.share)
-    if together:
-        severity = Severity.WARNING if sure else Severity.INFO
-    right = _all_right(run, metric)
-    if right:
-        severity = Severity.INFO
-    by = f"by {together:.1%}" if together < MANIFOLD else f"to {times(1 + together)} times as much"
-    as_well = f"; the training loss rose as well, {by}" if together else ""
-    as_well += "; all answers are right nevertheless" if right else ""
-    epoch = figure(run.value_at("epoch", step) or 0, 2)
-    enough = "" if epoch == "0" else f": {epoch} epoch{' is' if epoch == '1' else 's are'} enough"
+    severity, as_well = _severity(run, metric, losses, best, found, warning, error)
     return Finding(
         f"{metric} was best at {run.place_of(metric, step)} ({figure(lowest)}) and has risen since, from a level of {figure(found.low)} "
         f"to {figure(found.low + found.rise)}: {_by(found)}{as_well}.",
@@ -264,16 +243,66 @@ def _finding(run: Run, metric: str, losses: Series, best: int, found: Rise, warn
         int(losses.steps[-1]),
         metric,
         _evidence(losses, best, found),
-        (
-            advice.keep_best(run, metric, step, lowest)
-            if better is None
-            else _which_to_keep(run, metric, step, better),
-            f"Stop there next time{enough}, or use early stopping.",
-            "Look at what raised both losses there, a higher learning rate or other data: the text was not learned by heart."
-            if together
-            else "More or more varied data; dropout or weight decay; a lower learning rate.",
-        ),
+        _advice(run, metric, losses, best, bool(as_well)),
         severity,
+    )
+
+
+def _severity(
+    run: Run, metric: str, losses: Series, best: int, found: Rise, warning: float, error: float
+) -> tuple[Severity, str]:
+    """Return how much a rise matters, and what the training loss or the answers did meanwhile."""
+    step, pairs = int(losses.steps[best]), run.kind == "preference"
+    if pairs:  # the loss tells how sure the wrong ones are; a few percent are usual
+        warning, error = OF_PAIRS * warning, OF_PAIRS * error
+    much = found.share >= error
+    kept = better_later(run, metric, step, least=LEAST_GAIN if pairs else 0.0)
+    sure = much and len(losses) - best > AFTER and kept is None
+    lost = losses.steps[-1] - step >= HALF * (losses.steps[-1] - run.first_step) and not pairs
+    severity = Severity.ERROR if sure else Severity.WARNING if found.share >= warning or lost else Severity.INFO
+    together = 0.0 if pairs else training_rose(run, step, found.share)
+    if together:
+        severity = Severity.WARNING if sure else Severity.INFO
+    by = f"by {together:.1%}" if together < MANIFOLD else f"to {times(1 + together)} times as much"
+    as_well = f"; the training loss rose as well, {by}" if together else ""
+    better = None if much else better_later(run, metric, step)
+    if _all_right(run, metric):
+        severity, as_well = Severity.INFO, f"{as_well}; all answers are right nevertheless"
+    elif better is not None:
+        severity = Severity.INFO
+    return severity, as_well
+
+
+def _advice(run: Run, metric: str, losses: Series, best: int, together: bool) -> tuple[str, ...]:
+    step, lowest = int(losses.steps[best]), float(losses.values[best])
+    if best == 0 and "loss" in run and step < run["loss"].finite.steps[0]:
+        return (
+            EVALUATE_TRAINED,
+            "If that is good, the texts differ: train on some of the kind that is evaluated.",
+            REGULARISE,
+        )
+    better = better_later(run, metric, step)
+    keep = _which_to_keep(run, metric, step, better) if better else advice.keep_best(run, metric, step, lowest)
+    if together:
+        cause = "Look at what raised both losses there, a higher learning rate or other data: the text was not learned by heart."
+        return keep, STOP_THERE, cause
+    seen, epoch = (run.value_at("epoch", at) or 0.0 for at in (run.last_step, step))
+    if 0 < seen < 1:
+        cause = f"Look at what is trained on since: after {figure(seen, 2)} epochs no text came twice, and none is known by heart."
+        return (
+            keep,
+            cause,
+            "If it is unlike the evaluation, mix the kinds of text from the start; else lower the learning rate.",
+        )
+    few = figure(epoch, 2)
+    enough = "" if few == "0" else f": {few} epoch{' is' if few == '1' else 's are'} enough"
+    return keep, STOP_THERE.replace(",", f"{enough},"), REGULARISE
+
+
+def _which_to_keep(run: Run, metric: str, step: int, better: Better) -> str:
+    return (
+        f"Keep the checkpoint of {run.place_of(better.name, better.step)} if {better.name} counts ({figure(better.value)}), "
+        f"that of {run.place_of(metric, step)} if {metric} does."
     )
 
 

@@ -43,6 +43,19 @@ def test_an_evaluation_that_never_moves_is_not_of_what_is_trained():
     assert "not what is trained" in found.message
 
 
+def test_an_evaluation_that_moves_no_more_is_not_of_what_is_trained():
+    (found,) = fires(check, made(0.8, [4.0, 3.5, 3.1, 2.9] + [2.83714] * 6))
+    assert (found.severity, found.first_step) == (Severity.WARNING, 500)
+    assert found.message.startswith("val/loss is 2.8371 in all 6 evaluations from step 500 on, while")
+    assert "not what is trained" in found.message
+
+
+def test_a_last_evaluation_that_is_a_little_high_does_not_hide_it():
+    late = 1.176 + 0.001 * np.array([0, 1, 0, 2, 2, 2, 4, 1, 4, 0, -1, -2, -3, 1, -3, -1, -1, 2, 1, -1, 0, 1, 4.6, 4.4])
+    (found,) = fires(check, made(0.8, [1.319, 1.229, *late]))
+    assert (found.severity, found.first_step) == (Severity.WARNING, 300)
+
+
 def test_one_result_carried_forward_is_no_evaluation_that_stands():
     training = np.geomspace(4, 0.8, 200) + np.random.default_rng(0).normal(0, 0.02, 200)
     assert fires(check, run(loss=training, val__loss=series(np.full(200, 3.9876), every=1, first=1))) == []

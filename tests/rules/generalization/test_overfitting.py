@@ -228,6 +228,37 @@ def test_a_task_measure_that_still_improves_makes_it_a_warning():
     assert "if val/f1 counts" in found.advice[0]
 
 
+@pytest.mark.parametrize(
+    ("rise", "accuracy", "severity"),
+    [
+        (0.06, 0.7, Severity.INFO),
+        (0.06, 0.5, Severity.WARNING),
+        (0.33, 0.502, Severity.WARNING),
+        (0.33, 0.45, Severity.ERROR),
+    ],
+)
+def test_what_no_answer_was_lost_by_is_no_error(rise, accuracy, severity):
+    made = overfit(evaluations=30, best=20, rise=rise, noise=0.0)
+    scores = Series(made["val/loss"].steps, np.linspace(0.5, accuracy, len(made["val/loss"])))
+    (found,) = fires(check, run(loss=made["loss"], val__loss=made["val/loss"], val__accuracy=scores))
+    assert found.severity is severity
+
+
+def test_what_was_best_before_training_may_be_evaluated_wrongly():
+    evaluations = series(np.linspace(4.7, 6.4, 13), every=100, first=0)
+    (found,) = fires(check, run(loss=overfit()["loss"], val__loss=evaluations))
+    assert found.advice[0].startswith("Evaluate on a part of the training text")
+    assert not any("Keep" in line for line in found.advice)
+
+
+@pytest.mark.parametrize(("epochs", "words"), [(0.4, "no text came twice"), (4, "epochs are enough")])
+def test_what_was_read_once_is_not_learned_by_heart(epochs, words):
+    made = overfit()
+    read = Series(made["loss"].steps, np.linspace(0, epochs, len(made["loss"])))
+    (found,) = fires(check, run(loss=made["loss"], val__loss=made["val/loss"], epoch=read))
+    assert words in " ".join(found.advice)
+
+
 def test_of_pairs_the_level_must_rise_and_not_a_few_lucky_evaluations():
     rng = np.random.default_rng(0)
     at = {"every": 20, "first": 20}
