@@ -54,7 +54,8 @@ def released(values: np.ndarray, rates: np.ndarray) -> Release | None:
         return None
     cut = shares[max(turned - CUT, 0)] >= 0.8
     start, end = float(median(values[since : since + before])), float(median(values[-behind:]))
-    held = float(median(values[turned - before : turned] if cut else values[turned - behind : turned + behind]))
+    beside = min(behind, turned - since)
+    held = float(median(values[turned - before : turned] if cut else values[turned - beside : turned + beside]))
     fall, earlier = held - end, start - held
     error = median_difference_error(scatter(values[since:turned]), smoothing(values), min(before, behind), behind)
     if fall < max(LEAST * abs(held), ERRORS * error):

@@ -41,3 +41,10 @@ def test_silent_on_a_loss_that_sets_in_by_itself():
 
 def test_silent_on_a_constant_rate():
     assert released(noisy(5 - 3 * AT, 0.01), np.ones(N)) is None
+
+
+def test_a_rate_that_soon_falls_to_a_half_leaves_a_level_to_compare():
+    """Its low part is more than three times as long as all that comes before it."""
+    at = np.arange(1200) / 1200
+    rates = np.minimum(1, at / 0.03) * np.exp(-3.3 * at)
+    assert released(noisy(4 - np.log1p(at / 0.01) / 4, 0.01), rates) is None
